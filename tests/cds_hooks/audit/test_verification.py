@@ -48,11 +48,6 @@ def test_an_untouched_record_is_as_it_was_written(url: str, stored: list[Decisio
     assert [rows for rows, _ in found.ends.values()] == [3, 3]
 
 
-def test_an_empty_record_is_as_it_was_written(url: str) -> None:
-    asyncio.run(open_decision_log(url).close())
-    assert audit(url).decisions == 0
-
-
 @pytest.mark.parametrize(
     ("change", "row", "fault"),
     [

@@ -104,6 +104,7 @@ def test_everything_that_can_be_said_is_read(site: Site) -> None:
         ("", '["*"]', {"order-safety"}),
         ('["order-safety", "coverage-requirements"]', '["*"]', {"order-safety"}),
         ("", '["coverage-requirements"]', {"coverage-requirements"}),
+        ('["order-safety"]', "", {"order-safety"}),
         ('["coverage-requirements"]', '["*"]', set()),
         ('["coverage-requirements"]', '["coverage-requirements", "order-safety"]', {"coverage-requirements"}),
         ('["order-safety"]', '["coverage-requirements", "order-safety"]', {"order-safety"}),

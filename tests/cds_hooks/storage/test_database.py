@@ -35,7 +35,7 @@ from cds_hooks.audit.transfer import back_up, restore
 from cds_hooks.audit.verification import audit
 from cds_hooks.decision_views.file import Mark
 from cds_hooks.decision_views.follow import is_there, settled
-from cds_hooks.storage import database, opening
+from cds_hooks.storage import opening
 from cds_hooks.storage.database import (
     _KEPT,
     _readable,
@@ -123,9 +123,7 @@ def _no_room(*_: Any, **__: Any) -> None:
     raise OSError(28, "No space left")
 
 
-def test_one_engine_writes_with_the_lock_and_the_other_cannot_write(
-    sqlite_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_one_engine_writes_with_the_lock_and_the_other_cannot_write(sqlite_url: str) -> None:
     url = parse_url(sqlite_url)
     upgrade_schema(url)
     with engine_for(url).connect() as connection:
@@ -139,10 +137,6 @@ def test_one_engine_writes_with_the_lock_and_the_other_cannot_write(
         assert connection.exec_driver_sql("PRAGMA query_only").scalar() == 1
         with pytest.raises(OperationalError, match="readonly"):
             connection.execute(text("DELETE FROM alembic_version"))
-    kept = reading_engine(url)
-    monkeypatch.setattr(database._KEPT, "engine_for", lambda _: kept)
-    assert reading_engine(url).pool is kept.pool
-    monkeypatch.undo()
     nowhere = parse_url("sqlite:///nowhere/r.sqlite3")
     with pytest.raises(RecordUnavailable) as refused:
         reading_engine(nowhere)

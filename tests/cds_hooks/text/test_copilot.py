@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
@@ -18,8 +19,8 @@ from cds_hooks.kit.simulator.signing import new_key, write_key
 from cds_hooks.settings import Settings
 from cds_hooks.storage.database import parse_url, reading_engine
 from cds_hooks.storage.tables import events
+from cds_hooks.text.copilot import server
 from cds_hooks.text.copilot.bearer import NeedsToken
-from cds_hooks.text.copilot.server import open_copilot
 from cds_hooks.text.copilot.tools import COPILOT_EVENT, TOOLS, ArgumentsRefused, Copilot, Tool, check_arguments
 from tests.cds_hooks.text.charts import CHART, drug, result
 from tests.fhir.builders import bundle
@@ -195,19 +196,14 @@ async def test_nobody_comes_in_without_the_token_and_the_life_of_the_server_need
     assert served == ["lifespan", "http", *["401", ""] * 5]
 
 
-def test_a_copilot_is_the_client_whose_issuer_its_key_has(tmp_path: Path) -> None:
-    key = new_key("https://ehr.example")
-    write_key(key, tmp_path / "key.json")
-    (tmp_path / "keys.json").write_text(json.dumps(key.key_set()))
-    client = '[[client]]\nname = "{}"\nissuers = ["{}"]\nalgorithms = ["ES384"]\njwks_file = "keys.json"\n'
-    clients = client.format("ward", key.issuer) + client.format("other", "https://other.example")
-    (tmp_path / "trust.toml").write_text(f"version = 1\n{clients}")
-    configured = Settings(
-        database_url=record_in(tmp_path), trust_file=tmp_path / "trust.toml", public_url="https://cds.example"
-    )
-    opened = open_copilot(configured, tmp_path / "key.json")
-    assert (opened._client, str(opened._http.base_url)) == ("ward", "https://cds.example")
+def test_a_copilot_is_the_client_whose_issuer_its_key_has(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_key(new_key("https://ehr.example"), tmp_path / "key.json")
+    issuers = {"ward": "https://ehr.example", "other": "https://other.example"}
+    clients = [SimpleNamespace(name=name, issuers={issuer}) for name, issuer in issuers.items()]
+    monkeypatch.setattr(server, "open_trust", lambda *_: SimpleNamespace(clients=clients, development=False))
+    opened = server.open_copilot(Settings(database_url=record_in(tmp_path)), tmp_path / "key.json")
     opened._http.close()
+    assert opened._client == "ward"
 
 
 def test_a_list_may_have_more_members_than_a_text_has_characters() -> None:

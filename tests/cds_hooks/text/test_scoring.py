@@ -83,14 +83,10 @@ def test_a_finding_has_three_labels(gold: Any, read: Any, found: int, right: int
     assert _parts(figures)[:3] == [found, right, wrongly]
 
 
-@pytest.mark.parametrize(
-    ("gold", "read", "invented"),
-    [("mmol/L", {"unit": "mmol/L"}, 0), ("mmol/L", {"unit": "mg/dL"}, 0), ("", {"unit": ""}, 0),
-     ("", {"unit": "mmol/L"}, 1), ("", {"unit": "mmol/L", "unit_assumed": True}, 0)],
-)  # fmt: skip
-def test_a_unit_is_invented_where_there_is_none_and_it_is_not_called_assumed(
-    gold: str, read: dict[str, Any], invented: int
-) -> None:
+def test_a_unit_is_invented_where_there_is_none_and_it_is_not_called_assumed() -> None:
     at = {"start": 0, "end": 5, "text": "K 5.1", "value": "5.1"}
-    figures = score_notes([{"id": "n", "results": [at | {"unit": gold}]}], [{"id": "n", "results": [at | read]}])
-    assert figures.shares["units invented"].part == invented
+    assumed: dict[str, Any] = {"unit": "mmol/L", "unit_assumed": True}
+    for gold, read, invented in (("mmol/L", {"unit": "mg/dL"}, 0), ("", {"unit": ""}, 0), ("", {"unit": "mmol/L"}, 1),
+                                 ("", assumed, 0)):  # fmt: skip
+        figures = score_notes([{"id": "n", "results": [at | {"unit": gold}]}], [{"id": "n", "results": [at | read]}])
+        assert figures.shares["units invented"].part == invented
