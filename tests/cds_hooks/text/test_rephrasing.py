@@ -105,6 +105,7 @@ def test_unsupported_sentences_are_deleted_and_counted(stub: Stub) -> None:
     summary = _summary(stub, least_share=0.5)
     assert summary.writing is not None
     assert (summary.writing.confirmed, sum(summary.writing.deleted.values())) == (2, 2)
+    assert any(sentence.tag for sentence in summary.sentences), "half of them are as many as there must be"
     assert not any(word in str(summary.sentences) for word in ("has pneumonia", "61", "o999"))
 
 
