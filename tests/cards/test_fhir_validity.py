@@ -31,6 +31,8 @@ def test_a_fault_that_the_original_has_already_is_no_new_one() -> None:
     faulty = {**ORDER, "status": "active", "intent": "order", "doNotPerform": "no idea"}
     assert {place for place, _ in new_faults(faulty, {})} >= {"doNotPerform"}
     assert not new_faults({**faulty, "status": "stopped"}, faulty)
+    nobody = {name: value for name, value in faulty.items() if name != "subject"}
+    assert {place for place, _ in new_faults(nobody, {})} >= {"doNotPerform", "subject"}
 
 
 @pytest.mark.parametrize(

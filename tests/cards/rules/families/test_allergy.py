@@ -113,6 +113,7 @@ def test_of_a_mixture_an_entry_about_either_drug_counts_once() -> None:
         # Among macrolides a severe reaction to another one counts.
         (CLARITHROMYCIN, _entry("azithromycin", "anaphylaxis"), True),
         (CLARITHROMYCIN, _entry("azithromycin", "hives"), False),
+        ({"drug": "sertraline 50 MG Oral Tablet"}, _entry("citalopram", "anaphylaxis"), False),
         # The entry about the draft itself is a matter of the rule about ingredients.
         (CLARITHROMYCIN, _entry("clarithromycin", "anaphylaxis"), False),
         # Tetracyclines cross whatever the reaction was.

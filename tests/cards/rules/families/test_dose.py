@@ -436,7 +436,7 @@ def test_the_facts_are_the_sum_the_weight_and_what_is_taken_beside() -> None:
          ("dose-not-known", "the dose of another order of the drug is not known.")),
         # The row for each square metre of body surface is not what is open here.
         ({"drug": "mycophenolate mofetil 500 MG Oral Tablet", "dose": "1 tablet", "times": 2},
-         {**TALL, "active": [{"drug": "mycophenolate mofetil 250 MG Oral Capsule"}]},
+         {**TALL, "age": 12, "active": [{"drug": "mycophenolate mofetil 250 MG Oral Capsule"}]},
          ("dose-not-known", "the dose of another order of the drug is not known.")),
         ({"drug": "bisoprolol 10 MG Oral Tablet", "dose": "12 mg", "times": 1}, {"not_sent": ["Condition"]},
          ("conditions-missing", "the problem list is not known.")),
@@ -464,6 +464,8 @@ def test_why_a_maximum_could_not_be_compared(draft: Json, patient: Json, gap: tu
         ({"drug": "allopurinol 300 MG Oral Tablet", "dose": "2394.1 mg", "times": 1}, {}, (True, False)),
         ({"drug": "sertraline injection", "dose": "2000 mg", "times": 1}, {}, (False, False)),
         ({"drug": SERTRALINE["drug"], "dose": "2000 mg", "single": True}, {}, (False, False)),
+        # A single dose is left to the limits in milligrams, where there are some.
+        ({"drug": "azathioprine 50 MG Oral Tablet", "dose": "930 mg", "single": True}, {}, (True, False)),
     ],
 )  # fmt: skip
 def test_a_dose_that_cannot_be_meant(draft: Json, patient: Json, truths: tuple[bool | None, ...]) -> None:
@@ -605,6 +607,10 @@ def test_how_many_limits_there_are_for_a_product() -> None:
     assert sorted(ages(tablet), key=lambda years: years.start) == [range(6, 18), range(18, 201)]
     assert covers["dose-max"](tablet) == 2
     assert (covers["dose-max"](nothing), ages(nothing)) == (0, ())
+    # Of the form alone, and without the row for an hour, which is that of an infusion.
+    names = ("24 HR bupropion hydrochloride 300 MG Extended Release Oral Tablet", "bupropion 100 MG Oral Tablet",
+             "bupropion", "fosphenytoin 50 MG/ML Injection")  # fmt: skip
+    assert [covers["dose-max"](_identity(name)) for name in names] == [1, 2, 4, 1]
     injection, both = _identity("sertraline injection"), _identity("acetaminophen 325 MG / oxycodone 5 MG Oral Tablet")
     assert [covers["dose-plausible"](one) for one in (tablet, injection, both)] == [1, 0, 2]
     assert {row.unit for rows in LIMITS.values() for row in rows} == {"mg", "unit", "meq", "mmol"}

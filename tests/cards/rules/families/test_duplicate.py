@@ -290,6 +290,14 @@ def test_a_step_in_the_words_of_an_order_is_a_reason_for_its_dose(words: str, gi
     assert answer({"reason_given": True}, context, FAMILY) is given
 
 
+def test_a_change_that_is_not_known_is_one_of_a_dose_that_is_not_known() -> None:
+    spec, unknown = {"dose_times_before": {"ge": 2}}, _drug(SERTRALINE["drug"])
+    for draft, truth in ((unknown, None), (SERTRALINE, False), ({**SERTRALINE, "dose": "2 tablet"}, True)):
+        assert answer(spec, beside_of(draft, SERTRALINE), FAMILY) is truth
+    assert answer(spec, beside_of(SERTRALINE, IBUPROFEN), FAMILY) is False
+    assert answer(spec, context_of(unknown), FAMILY) is False
+
+
 def test_the_weight_and_the_dose_for_each_kilogram() -> None:
     words, child = FAMILY.placeholders, context_of({**TYLENOL, "dose": "375 mg"}, age=10, labs=[["body_weight", 20, 3]])
     assert (words["mgkg"](child), words["weight"](child)) == ("75", "20")

@@ -99,9 +99,9 @@ PAROXETINE: Json = {"active": ["paroxetine 20 MG Oral Tablet"]}
          "Avoid (depression doses); if kept, half the starting dose by levels. CPIC: Strong. "
          "Drug levels guide the dose."),
         # What is implied about one gene says nothing about the drug's other gene.
-        (_of(AMITRIPTYLINE, ["implication", "amitriptyline", "CYP2D6 poor metabolizer"]),
-         "CYP2D6 poor metabolizer (activity score 0): avoid amitriptyline if possible.",
-         "Avoid (depression doses); if kept, half the starting dose by levels. CPIC: Strong. "
+        (_of({"drug": "phenytoin 100 MG Oral Capsule"}, ["implication", "phenytoin", "poor metabolizer"]),
+         "CYP2C9 poor metabolizer: lower dose of phenytoin; usual first or loading dose, then about 50 % less.",
+         "Usual first or loading dose, then about 50 % less. CPIC: Strong (never had the drug). "
          "Drug levels guide the dose."),
         (_of(AMITRIPTYLINE, POOR, ["words", "CYP2C19", "poor metabolizer"]),
          "CYP2C19 poor metabolizer and CYP2D6 poor metabolizer (activity score 0): avoid amitriptyline if possible.",

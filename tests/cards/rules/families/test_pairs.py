@@ -44,6 +44,7 @@ def test_without_a_pair_nothing_is_to_be_changed() -> None:
     # Taken at other hours the two can stay.
     alendronate, calcium = {"drug": "alendronate 70 mg tablet"}, {"drug": "calcium carbonate 500 mg tablet"}
     assert FAMILY.asks_change(context_of(alendronate, calcium)) is True
+    assert FAMILY.asks_change(context_of(alendronate, {"drug": "warfarin 5 mg tablet"})) is False
 
 
 def test_a_source_has_one_row() -> None:
