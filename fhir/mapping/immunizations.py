@@ -84,7 +84,7 @@ def vaccine_history(record: PatientRecord) -> VaccineHistory:
 
 def _to_check(entry: Immunization, refusal: Refusal, record: PatientRecord) -> Iterator[DoseToCheck]:
     families = vaccine_families(entry.vaccineCode, is_vaccine=True) if entry.vaccineCode is not None else None
-    if families and refusal.reason in ("no-vaccine-code", "no-day"):
+    if families:
         time = parse_time(entry.occurrenceDateTime or "")
         if time is None or not time.is_after(record.as_of_epoch):
             given = time.last_day if time is not None else None

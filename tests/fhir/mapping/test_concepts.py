@@ -26,6 +26,10 @@ def test_codes_say_what_they_say_whatever_the_words_are() -> None:
     read = read_concept(concept("Gout", (ICD10, "N18.4", None)))
     of_code = ("ckd4", "ckd_any", "renal_insufficiency")
     assert read == ConceptReading(tuple(MeantGroup(group, "N18.4") for group in of_code), (), True, of_code)
+    own = read_concept(concept("Congestive heart failure", (ICD10, "I50.9", "Heart failure, unspecified")))
+    assert ("heart_failure" in groups(own), own.mentions) == (True, ())
+    other = read_concept(concept("Congestive heart failure", (ICD10, "N18.4", "Congestive heart failure")))
+    assert set(groups(other)) == set(of_code)
     first = read_concept(concept(None, (ICD10, "N18.4", None), (ICD10, "N18.5", None)))
     assert groups(first)["ckd_any"] == "N18.4"
     assert groups(first)["ckd5_or_dialysis"] == "N18.5"

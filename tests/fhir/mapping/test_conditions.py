@@ -8,6 +8,7 @@ from fhir.mapping.conditions import (
     ConditionHit,
     condition_status,
     doubted_conditions,
+    doubted_pregnancy,
     doubtful_problems,
     find_condition,
     problems_of,
@@ -16,7 +17,7 @@ from fhir.mapping.conditions import (
 from fhir.record.datatypes import parse_time
 from fhir.record.refusals import Refusal
 from fhir.terminology.conditions import CONDITION_GROUPS
-from tests.fhir.builders import AS_OF, ICD10, MAN, SNOMED, SUBJECT, condition, encounter, record_of
+from tests.fhir.builders import AS_OF, ICD10, MAN, SNOMED, SUBJECT, WOMAN, condition, encounter, observation, record_of
 
 PREGNANT = "72892002"
 
@@ -213,9 +214,14 @@ def test_a_pregnancy_ahead_on_a_mans_record_is_not_named() -> None:
     for resource, named in ((ahead, False), (undated, True)):
         record = record_of(resource, patient=MAN)
         assert find_condition(record, "pregnancy") is None
+        assert (doubted_pregnancy(record) is not None) is named
         text = f"Condition/c-{PREGNANT}: a pregnancy code on a man's record: not used."
         refusal = Refusal(f"Condition/c-{PREGNANT}", "impossible", text)
         assert record.refusals == ((refusal,) if named else ())
+    due = observation("11778-8", when="2026-11-01", valueDateTime="2027-03-01")
+    for patient in (MAN, WOMAN):
+        record = record_of(condition(PREGNANT), due, patient=patient | {"birthDate": "1996-11-20"})
+        assert (find_condition(record, "pregnancy") is not None, doubted_pregnancy(record)) == (True, None)
 
 
 def test_a_code_that_says_all_is_not_read_by_the_words_beside_it_in_another_code_too() -> None:
@@ -262,7 +268,7 @@ def test_the_words_beside_a_code_of_history_tell_only_what_history_counts_for(co
     group = CONDITION_GROUPS[key]
     in_words = group.history_in_words and not group.is_lasting
     assert is_there is (code == "R69" or in_words or group.history != "")
-    told["code"]["coding"][0]["system"] = "urn:local"
+    told["code"] = {"coding": [{"system": "urn:local", "code": code}], "text": f"Known {words.lower()}"}
     assert find_condition(record_of(told), key) is not None
 
 

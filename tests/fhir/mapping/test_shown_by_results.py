@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from cards.rules.patient.session import PatientSession
+from fhir.mapping import shown_by_results
 from fhir.mapping.shown_by_results import ResultLimit, result_analytes, result_limits, shown_by_result
 from fhir.terminology.analytes import ANALYTES
 from tests.fhir.builders import AS_OF, observation, record_of
@@ -51,6 +52,21 @@ def test_a_group_is_shown_by_what_implies_it_and_a_rule_reads_it_as_a_condition(
     hit = PatientSession(record, []).condition("heart_failure")
     assert hit is not None
     assert (hit.words, hit.source.partition("/")[0], hit.status) == ("LVEF 35 %", "Observation", "active")
+
+
+@pytest.mark.parametrize("wrong", [{"group": "no group"}, {"analyte": "no analyte"}, {"side": "under"}])
+def test_a_row_of_an_unknown_group_analyte_or_side_is_refused(wrong: Json, monkeypatch: pytest.MonkeyPatch) -> None:
+    row = {
+        "group": "hyperkalemia",
+        "analyte": "potassium",
+        "side": "gt",
+        "limit": "6",
+        "max_age_days": "7",
+        "source": "",
+    }
+    monkeypatch.setattr(shown_by_results, "table_rows", lambda _: [row | wrong])
+    with pytest.raises(ValueError, match="line 2: an unknown group, analyte or side"):
+        result_limits.__wrapped__()
 
 
 def test_a_service_asks_for_the_results_that_can_show_its_conditions() -> None:

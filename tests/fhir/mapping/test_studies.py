@@ -68,7 +68,13 @@ def test_a_study_with_contrast_names_the_same_study_without_it() -> None:
 
 
 def test_what_cannot_be_read_is_no_study() -> None:
-    for resource in ({}, {"code": None}, {"code": {"coding": [None, 3]}}, {"code": {"coding": "x"}, "note": 7}):
+    for resource in (
+        {},
+        {"code": None},
+        {"code": {"coding": [None, 3]}},
+        {"code": {"coding": "x"}, "note": 7},
+        {"code": {"coding": [{"display": "the ordered study"}]}},
+    ):
         assert read_study(resource).groups == frozenset()
 
 

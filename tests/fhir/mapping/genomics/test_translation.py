@@ -4,7 +4,16 @@ from typing import Any
 
 import pytest
 
-from fhir.mapping.genomics.tables import GENES, allele_of, key_of_pair, phenotype_of, table_rows
+from fhir.mapping.genomics.tables import (
+    GENES,
+    HLA_ALLELES,
+    allele_of,
+    bases_of,
+    key_of_pair,
+    keys_of_functions,
+    phenotype_of,
+    table_rows,
+)
 from fhir.mapping.genomics.translation import phenotype_named, translate
 from fhir.mapping.genomics.words import genes_named, hla_named
 from tests.fhir.mapping.genomics.test_results import _concept, _keys, _observation
@@ -226,6 +235,15 @@ def test_every_pair_of_the_tables_has_a_key_that_the_recommendations_use() -> No
         known = GENES[row["gene"]]
         if known.keys and row["gene"] not in ("CFTR",):
             assert row["key"] in known.keys, row
+
+
+def test_the_tables_have_what_they_name_and_nothing_for_what_they_do_not() -> None:
+    assert set(HLA_ALLELES) == {"HLA-A", "HLA-B"}
+    assert [allele_of("DPYD", name) is not None for name in ("*2A", "HapB3", "c.1905+1G>A", "*2B")] == [
+        True, True, True, False,
+    ]  # fmt: skip
+    assert bases_of("DPYD", "*1") is None
+    assert keys_of_functions("CYP4F2", *["warfarin dose 5 to 10 % higher per carrier"] * 2) == ()
 
 
 def test_star_41_counts_a_quarter_as_since_november_2022() -> None:
