@@ -191,6 +191,7 @@ def test_a_body_is_put_together_from_its_parts() -> None:
         ([_part(b"x" * 60, True), _part(b"x" * 60)], INTAKE_JSON, PayloadTooLarge),
         ([_part(b"{}")], [(b"content-length", b"101")], PayloadTooLarge),
         ([_part(b"{}")], [(b"content-type", b"text/xml")], UnsupportedMediaType),
+        ([_part(b"{}")], [(b"content-type", b"text/x+json")], UnsupportedMediaType),
         ([_part(b"{}")], [], UnsupportedMediaType),
         ([_part(b"{}")], [(b"content-type", b"")], UnsupportedMediaType),
         ([_part(b"{}")], [(b"content-encoding", b"gzip")], UnsupportedMediaType),

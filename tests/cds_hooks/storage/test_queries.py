@@ -33,12 +33,9 @@ def stored(url: str) -> list[Decision]:
     return decisions
 
 
-def test_the_newest_come_first(url: str, stored: list[Decision]) -> None:
+def test_the_newest_come_first_of_a_service_and_an_outcome(url: str, stored: list[Decision]) -> None:
     assert list_decisions(url) == stored[::-1]
     assert list_decisions(url, limit=2) == [stored[5], stored[4]]
-
-
-def test_a_service_and_an_outcome_can_be_chosen(url: str, stored: list[Decision]) -> None:
     assert list_decisions(url, service="planning") == [stored[4], stored[2], stored[0]]
     assert list_decisions(url, service="planning", outcome="cards") == [stored[2], stored[0]]
     assert list_decisions(url, outcome="error") == []
