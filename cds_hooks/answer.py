@@ -325,7 +325,7 @@ def checked_call(call: Call, understood: Understood) -> CheckedCall:
     silent = call.released.silent_mode(call.client.name, units, user)
 
     def recorded_user() -> str:
-        return components.users.recorded(call.client.name, user) or ""
+        return components.users.recorded(call.client.name, user)
 
     return CheckedCall(
         Caller(call.client.name, record.patient_id, call.service.id, understood.request.hook),

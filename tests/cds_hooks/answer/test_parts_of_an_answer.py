@@ -299,8 +299,17 @@ def test_changes_that_the_client_makes_itself_are_held_back_with_their_package(m
     assert _selected(Advice(), _checked())[0].silences == []
 
 
-@pytest.mark.parametrize(("findings", "times"), [((), 1), ((FindingReference("dz-hf-tzd", "hf"),), 2)])
-def test_what_another_service_advises_is_kept_where_nothing_of_it_can_rest(findings: Any, times: int) -> None:
+@pytest.mark.parametrize(
+    ("findings", "reason", "times"),
+    [
+        ((), "declined", 1),
+        ((), "acknowledged", 2),
+        ((FindingReference("dz-hf-tzd", "hf"),), "below-threshold", 2),
+    ],
+)
+def test_what_another_service_advises_is_kept_where_nothing_of_it_can_rest(
+    findings: Any, reason: str, times: int
+) -> None:
     asked_of: list[Any] = []
 
     async def decide(given: Any) -> Advice:
@@ -308,7 +317,8 @@ def test_what_another_service_advises_is_kept_where_nothing_of_it_can_rest(findi
         extension = {EXTENSION_KEY: CardExtension(findings=findings)}
         card = Card(uuid="1", summary="s", indicator="info", source=Source(label="x"), extension=extension)
         entry = WorklistEntry(test="t", purpose="p", because="offered-before")
-        return Advice(cards=[card], visit_rank=VisitRank.TIME_BOUND, reminders={"1": entry})
+        why_not = WhyNot("r", reason, "It was answered.")
+        return Advice(cards=[card], visit_rank=VisitRank.TIME_BOUND, reminders={"1": entry}, silences=[why_not])
 
     call = opened()
     call = msgspec.structs.replace(call, service=dataclasses.replace(call.service, decide=decide))
@@ -339,6 +349,8 @@ def test_only_a_call_of_an_opened_chart_asks_what_the_other_services_show(hook: 
     checked = CheckedCall(Caller("ehr", "p1", "s", hook), 0.0)
     assert _selected(Advice(), checked, **of_call)[1] is asks
     assert checked.others is None
+    _selected(Advice(visit_rank=VisitRank.TALK), checked, **of_call)
+    assert checked.visit_rank == VisitRank.TALK
 
 
 def test_the_checks_are_told_who_calls_about_whom() -> None:
@@ -388,6 +400,7 @@ def test_what_is_committed_is_counted_and_what_is_not_is_no_advice() -> None:
 
     call = opened()
     answer, _ = answered(call, asked())
+    assert "chart" not in orjson.loads(answer.decision.basis), "it is recorded beside it"
     parts = SimpleNamespace(
         decisions=SimpleNamespace(append=append),
         governance=SimpleNamespace(note_shown=lambda *given: noted.append(("shown", *given))),

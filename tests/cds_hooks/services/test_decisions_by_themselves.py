@@ -296,6 +296,8 @@ def test_a_past_rhythm_is_given_with_its_code_and_day() -> None:
     coded_one = past_rhythm(record_of(problem("Hypertension"), condition("I48.91", ICD10)))
     assert coded_one is not None
     assert coded_one.code == "I48.91"
+    in_words = past_rhythm(record_of(problem("History of atrial fibrillation")))
+    assert (in_words and in_words.code) == ""
     ablated = past_rhythm(record_of(operation("Pulmonary vein isolation", "2026-05-06")))
     assert ablated is not None
     assert ablated.time is not None
