@@ -514,7 +514,7 @@ def check_accepted_suggestion(suggestion: Suggestion, card: Card, call: CheckedC
 
 def _accepted_lately(card: Card, call: CheckedCall) -> list[Accepted]:
     """Return what was accepted within the hour about this patient; nothing for a card that is not held back for it."""
-    if not call.memory.accepted or card.indicator == "critical":
+    if card.indicator == "critical":
         return []
     now = call.shared.now()
     return [accepted for accepted in call.memory.accepted if 0 <= now - accepted.at <= LOOP_SECONDS]
@@ -851,8 +851,7 @@ async def choose_cards(cards: Sequence[Card], call: CheckedCall, checks: Sequenc
     """Return the cards to show now, and the reason against each of the others."""
     chosen = Chosen(list(cards), resting=call.resting, worklist=call.worklist)
     for check in checks:
-        if chosen.cards and (check.card is not None or check.suggestion is not None):
-            await _ask(check, chosen, call)
+        await _ask(check, chosen, call)
     return chosen
 
 

@@ -254,7 +254,7 @@ def _parse_date(text: str) -> FhirTime | None:
     size = len(text)
     if size == _DAY_CHARACTERS:
         return _day(text, text, "day")
-    if size == 7 and text[4] == "-":
+    if size == 7:
         return _day(f"{text}-01", text, "month")
     if size == 4:
         return _day(f"{text}-01-01", text, "year")
@@ -262,7 +262,7 @@ def _parse_date(text: str) -> FhirTime | None:
 
 
 def _day(day: str, text: str, precision: Precision) -> FhirTime | None:
-    if day[4] != "-" or day[7] != "-":
+    if day[7] != "-":  # "2026-W45-1" is a day of a week, which FHIR does not have
         return None
     epoch = (date.fromisoformat(day).toordinal() - _EPOCH_DAY) * DAY_SECONDS
     return FhirTime(epoch, text, precision)

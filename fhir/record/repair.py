@@ -161,7 +161,7 @@ def _element(wanted: Any) -> _Element:
     is_list = get_origin(wanted) is tuple
     arg = get_args(wanted)[0] if is_list else wanted
     is_kind = isinstance(arg, type) and issubclass(arg, Struct)
-    return _Element(is_list, is_list and arg == ChartText, arg is CodeableConcept, arg if is_kind else None)
+    return _Element(is_list, arg == ChartText, arg is CodeableConcept, arg if is_kind else None)
 
 
 def _wanted(annotation: Any) -> Any:

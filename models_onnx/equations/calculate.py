@@ -90,7 +90,7 @@ def _choice(title: str, item: EquationInput, raw: Any) -> str:
 def _yes_no(title: str, item: EquationInput, raw: Any) -> bool:
     if isinstance(raw, bool):
         return raw
-    if isinstance(raw, int | float) and raw in (0, 1):
+    if raw in (0, 1):
         return bool(raw)
     if isinstance(raw, str) and raw.strip().lower() in _YES_NO:
         return _YES_NO[raw.strip().lower()]

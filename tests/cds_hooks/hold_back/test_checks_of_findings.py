@@ -415,6 +415,7 @@ def _number(number: float | None, band: str = "", *, is_falling: bool = False) -
         (_number(12.0), _number(10.0), False),
         (_number(12.1), _number(10.0), True),
         (_number(7.9), _number(10.0), False),
+        (_number(10.1), PatientFinding("x", "x", "", 10.0, is_risk=True), False),
         (_number(-8.0), _number(-10.0), False),
         (_number(-7.9), _number(-10.0), True),
         (_number(None), _number(10.0), False),

@@ -45,8 +45,10 @@ def test_one_person_silences_and_two_people_in_two_roles_let_speak(desk: Desk) -
     assert desk.click(BEN, "canary", share=25).missing != "", "another share is another act"
     assert desk.click(BEN, "canary", share=5).missing == ""
     assert desk.state().startswith("canary 5 %")
+    desk.click(ANN, "canary", share=7)
     desk.click(CID, "off")
     assert desk.state() == "off"
+    assert desk.releases().waiting_for_second() == [], "what is switched off waits for nobody"
     desk.click(ANN, "on")
     desk.click(BEN, "on")
     assert desk.state().startswith("canary 5 %"), "it comes back in the state that it had"

@@ -306,6 +306,7 @@ def test_a_changed_file_counts_without_a_restart_and_a_broken_one_changes_nothin
     now = 0.0
     rules = tmp_path / "rules.toml"
     rules.write_text("version = 1\n")
+    assert not Governance(None, needs_approval=False, clock=lambda: 9.0).site.quiet_days
     governance = Governance(rules, needs_approval=False, clock=lambda: now)
     rules.write_text("version = 1\n[quiet_days]\ninfo = 7\n")
     assert not governance.site.quiet_days

@@ -314,7 +314,12 @@ def test_how_sure_a_german_code_is_says_whether_it_counts(certainty: str, counts
             "code": certainty,
         },
     }
-    others = [{"url": "urn:x", "valueCoding": {"code": "A"}}, {"url": "urn:y"}, {"valueCoding": {"code": "A"}}]
+    others = [
+        {"url": "urn:x", "valueCoding": {"code": "A"}},
+        {"url": "urn:y"},
+        {"url": stated["url"]},
+        {"valueCoding": {"code": "A"}},
+    ]
     coding = {"system": "http://fhir.de/CodeSystem/bfarm/icd-10-gm", "code": "I26.9", "extension": [*others, stated]}
     embolism = condition("I26.9") | {"code": {"coding": [coding], "text": "Lungenembolie"}}
     hit = find_condition(record_of(embolism), "vte")

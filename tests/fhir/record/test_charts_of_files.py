@@ -131,9 +131,17 @@ def test_what_comes_twice_in_a_folder_is_in_its_chart_once() -> None:
     stay: Json = {"resourceType": "Encounter", "id": "e1", **ours}
     nameless: Json = {"resourceType": "Observation", **ours}
     patients: list[Json] = [{"resourceType": "Patient", "id": name} for name in ("p1", "p2", 3)]
-    resources = [*patients, stay, {**stay, "status": "finished"}, nameless, dict(nameless), {**stay, **theirs}]
+    resources = [
+        *patients,
+        stay,
+        {**stay, "status": "finished"},
+        nameless,
+        dict(nameless),
+        {**nameless, "status": "final"},
+        {**stay, **theirs},
+    ]
     first, second = by_patient(
         [(resource, "urn:uuid:nameless" if resource is nameless else None) for resource in resources]
     )
-    assert first.resources == [stay, nameless]
+    assert first.resources == [stay, nameless, {**nameless, "status": "final"}]
     assert second.resources == [{**stay, **theirs}]

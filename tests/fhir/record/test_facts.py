@@ -136,6 +136,8 @@ def test_what_was_taken_back_or_refuted_is_no_fact(status: dict[str, Any] | None
 
 def test_an_allergy_of_dstu2_without_a_status_is_an_active_one() -> None:
     allergy = lean({"resourceType": "AllergyIntolerance", "id": "a", "substance": {"text": "latex"}})
+    both = lean({"resourceType": "AllergyIntolerance", "code": {"text": "rubber"}, "substance": {"text": "latex"}})
+    assert (both.code.text, both.clinicalStatus) == ("rubber", None)
     assert facts_among([allergy], AllergyIntolerance, AS_OF) == (allergy,)
     assert (allergy.code.text, allergy.clinicalStatus.has("active")) == ("latex", True)
 

@@ -38,7 +38,7 @@ def read_again(record: PatientRecord) -> PatientRecord:
 
 
 def test_every_question_has_the_same_answer_whether_it_was_asked_before_or_not() -> None:
-    record = record_of(POTASSIUM, OLD, PROBLEM, DONE, NOT_DONE)
+    record = record_of(POTASSIUM, OLD, PROBLEM, DONE | {"subject": {}}, NOT_DONE)
     again = read_again(record)
     assert again.measurements("potassium") == record.measurements("potassium")
     assert [problem.id for problem in again.conditions] == ["c"]

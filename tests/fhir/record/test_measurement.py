@@ -18,6 +18,7 @@ from fhir.record.measurement import (
     analyte_in_words,
     measure,
     newest_parts,
+    newest_statement,
     one_sided_result,
     parts_by_analyte,
     parts_since,
@@ -303,6 +304,8 @@ def test_a_component_of_a_panel_is_of_the_analyte_of_its_code_or_its_name() -> N
     parts = [{"code": code} | value for code in ({"text": "Fnord"}, npu, {"text": "Sodium"})]
     panel = {"resourceType": "Observation", "id": "p", "status": "final", "code": {"text": "Basic metabolic panel"}}
     assert set(parts_by_analyte([lean(panel | {"component": parts})])) == {OTHER, "potassium", "sodium"}
+    no_panel = panel | {"code": {"text": "Fnord"}, "component": parts[2:]}
+    assert set(parts_by_analyte([lean(no_panel)])) == {OTHER}
 
 
 def test_a_component_is_of_the_first_of_its_codes_that_is_in_the_tables() -> None:
@@ -378,6 +381,11 @@ def test_numeric_results_that_are_not_read_are_counted_by_their_names() -> None:
 # Which part is the newest.
 
 
+@pytest.mark.parametrize("words", ["Was positive; negative", "Negative. Repeat in a year"])
+def test_words_of_which_none_is_of_an_earlier_result_stay_as_they_are(words: str) -> None:
+    assert newest_statement(words) == words
+
+
 def test_the_newest_and_all_of_its_instant() -> None:
     a, b, c, d = (
         _at("2026-11-03T09:00:00Z", "a"),
@@ -389,6 +397,8 @@ def test_the_newest_and_all_of_its_instant() -> None:
     assert newest_parts([c, a, b, d]) == (a, [a, b])
     assert newest_parts([b, a]) == (b, [b, a])
     assert newest_parts([d, a]) == (a, [a])
+    e = _at("2026-11-03T09:00:00Z", "e")  # of two that are written alike the first
+    assert newest_parts([a, e]) == (a, [a, e])
     # Two days earlier by the text is looked at; earlier is not.
     assert newest_parts([d, c]) == (c, [c])
 

@@ -115,15 +115,9 @@ def test_the_moment_of_a_record_needs_a_time_zone() -> None:
         read_record({}, "p1", AS_OF.replace(tzinfo=None))
 
 
-def test_a_bundle_within_a_bundle_is_read() -> None:
-    inner = bundle(condition("49436004"))
-    record = read_record({"all": lean(bundle(inner))}, "p1", AS_OF)
-    assert [hit.code.words for hit in record.conditions if hit.code] == [
-        hit.code.words for hit in record_of(condition("49436004")).conditions if hit.code
-    ]
-
-
 def test_the_same_resource_under_two_keys_is_one_fact() -> None:
+    genes = [observation("81247-9") | {"id": None, "issued": f"2026-01-0{day}"} for day in (1, 2)]
+    assert len(record_of(*genes).genetic_observations()) == 2, "without an id it may be another"
     twice = {"one": lean(bundle(CONDITION)), "two": lean(bundle(CONDITION))}
     assert len(read_record(twice, "p1", AS_OF).conditions) == 1
 
@@ -339,6 +333,7 @@ def test_a_usable_value_is_found_and_the_newer_ones_that_were_refused_stand_besi
         observation(CREATININE, 1.0, "mg/dL", "2026-10-01"),
         observation(CREATININE, 999.0, "mg/dL", "2026-11-01"),
         observation(CREATININE, 888.0, "mg/dL", "2026-09-01"),
+        observation(CREATININE, 2.0, "mg/dL", "2026-11-02", status="entered-in-error"),
     )
     found = record.lookup("creatinine")
     assert isinstance(found, Found)

@@ -51,6 +51,8 @@ def test_what_needs_no_repair_or_is_not_read_stays(value: Any) -> None:
          {"resourceType": "AllergyIntolerance",
           "category": ["food", "medication", "biologic", "environment", "in words", "empty coding", "beside",
                        {"coding": [{"display": "no code"}]}, {"fnord": 1}, {"code": 5}, 3]}),
+        ({"resourceType": "Condition", "subject": {"reference": {"a": 1}}},
+         {"resourceType": "Condition", "subject": {}}),
         ({"resourceType": "AllergyIntolerance", "category": "food"},
          {"resourceType": "AllergyIntolerance", "category": ["food"]}),
         ({"resourceType": "Observation", "valueQuantity": {"value": "6.4", "unit": "mmol/L"}},

@@ -139,6 +139,8 @@ def test_directions_that_come_again_cost_once_and_are_read_where_the_route_besid
     order = _order(directions, patientInstruction=directions)
     value = {"orders": _bundle([order] * 1000)}
     assert within_text_budget(value) == (value, [])
+    longer = f"{directions}."  # costs again
+    assert within_text_budget({"orders": _bundle([_order(longer, patientInstruction=longer)] * 1000)})[1]
     order["dosageInstruction"][0]["route"] = {"text": "by mouth " * 40}
     read, _ = within_text_budget({"orders": _bundle([order] * 1000)})
     dosage = read["orders"].entry[-1].resource.dosageInstruction[0]

@@ -181,6 +181,8 @@ def test_who_is_of_the_least_age_or_has_the_least_results_stays_and_a_period_has
     assert list(period.rows(years)) == [False, True, True, False]
     banded = specs["mortality_180d"].subgroups["age band"](pd.DataFrame({"age": [44, 45, 85]}))
     assert list(banded) == ["18-44", "45-54", "85 and over"]
+    banded = specs["mortality_5y"].subgroups["age band"](pd.DataFrame({"age_years": [49, 50]}))
+    assert list(banded) == ["40-49", "50-59"]
     banded = specs["readmission_30d"].subgroups["age band"](pd.DataFrame({"age": ["[30-40)", "[40-50)", "[80-90)"]}))
     assert list(banded) == ["under 40", "40-49", "80 and over"]
 
