@@ -8,7 +8,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fhir.record.datatypes import FhirTime, parse_time
-from fhir.record.facts import Refused
 from fhir.record.measurement import (
     OTHER,
     SCREENING,
@@ -97,22 +96,6 @@ def test_a_text_beside_a_known_code_is_not_repeated_as_the_unit() -> None:
     assert found.charted_unit == "mg/dL"
 
 
-def test_a_refusal_names_the_unit_that_stands_in_words_alone() -> None:
-    for code, key, value, text in (
-        (
-            POTASSIUM,
-            "potassium",
-            {"value": 190, "unit": "mmol/L"},
-            "Potassium 190 mmol/L is outside the plausible range",
-        ),
-        (POTASSIUM, "potassium", {"value": 4.1, "unit": "furlong"}, "Potassium 4.1 has the unknown unit 'furlong'"),
-        (INR, "inr", {"value": 2.3, "unit": "furlong"}, "INR 2.3 has the unknown unit 'furlong'"),  # needs no unit
-    ):
-        lookup = record_of(observation(code, valueQuantity=value)).lookup(key)
-        assert isinstance(lookup, Refused)
-        assert [refusal.text for refusal in lookup.refused] == [f"{text} on 2026-11-01: not used."]
-
-
 def test_a_note_that_says_not_haemolysed_does_not_refuse() -> None:
     record = record_of(
         observation(POTASSIUM, 4.1, "mmol/L", note=[{"text": "No hemolysis seen"}, {"authorString": "Ann"}])
@@ -125,25 +108,6 @@ def test_what_was_entered_in_error_is_no_fact(status: str) -> None:
     record = record_of(observation(CREATININE, 1.2, "mg/dL", status=status))
     assert record.newest("creatinine") is None
     assert record.observations == ()
-
-
-def test_a_period_counts_by_its_end() -> None:
-    record = record_of(
-        observation(CREATININE, 1.2, "mg/dL", None, effectivePeriod={"start": "2026-01-01", "end": "2026-02-01"})
-    )
-    found = record.newest("creatinine")
-    assert found is not None
-    assert found.time.date == "2026-02-01"
-
-
-def test_a_code_of_another_system_is_not_taken_for_loinc() -> None:
-    coding = {"coding": [{"system": "http://example.org/local", "code": CREATININE}]}
-    assert record_of(observation(CREATININE, 1.2, "mg/dL", code=coding)).newest("creatinine") is None
-
-
-def test_all_values_come_newest_first() -> None:
-    record = record_of(*(observation(CREATININE, 1.0 + day / 10, "mg/dL", f"2026-11-0{day}") for day in (2, 4, 1, 3)))
-    assert [measured.time.date[-1] for measured in record.measurements("creatinine")] == ["4", "3", "2", "1"]
 
 
 def test_the_newest_is_found_whatever_form_the_times_have() -> None:
@@ -566,6 +530,7 @@ NOTE = {"note": [{"text": "Slightly HEMOLYZED"}]}
         ({"when": "2026-12-01"}, "future", "is dated in the future (2026-12-01): not used."),
         (NOTE, "haemolysed", "is from a haemolysed sample on 2026-11-01: not used."),
         (_q(45.0, code="mmol/L"), "implausible", "45 mmol/L is outside the plausible range on 2026-11-01: not used."),
+        (_q(45.0, unit="mmol/L"), "implausible", "45 mmol/L is outside the plausible range on 2026-11-01: not used."),
         (_q(4.5), "no-unit", "4.5 has no unit on 2026-11-01: not used."),
         (_q(4.5, unit=""), "no-unit", "4.5 has no unit on 2026-11-01: not used."),
         (_q(4.5, unit="furlong"), "unknown-unit", "4.5 has the unknown unit 'furlong' on 2026-11-01: not used."),

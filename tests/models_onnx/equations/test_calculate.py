@@ -20,7 +20,7 @@ from models_onnx.equations.arithmetic import (
     steps,
 )
 from models_onnx.equations.calculate import Quantity, calculate
-from models_onnx.equations.card import equation_card, has_equation, inputs_of_kind, result_document, source_attributes
+from models_onnx.equations.card import equation_card, has_equation, inputs_of_kind, source_attributes
 from models_onnx.equations.declaration import Equation, equation_reference, find_equations, get_equation
 from models_onnx.errors import EquationRefused, UnknownEquation
 from tests.each import for_each
@@ -56,19 +56,6 @@ def _is_reproduced(name: str, vector: dict[str, Any]) -> None:
     if "published" in vector and "note" not in vector:
         tolerance = vector.get("published_tolerance", 0.5 * 10 ** -vector["published_decimals"] * 1.000001)
         assert abs(float(value) - vector["published"]) <= tolerance
-
-
-@pytest.mark.parametrize(("name", "has_band"), [("fib4", True), ("cockcroft_gault", False)])
-def test_the_document_of_a_result_has_its_band_with_the_source(name: str, *, has_band: bool) -> None:
-    inputs, output = _sound(EQUATIONS[name])
-    outcome = calculate(EQUATIONS[name], inputs, output)
-    band = result_document(outcome)["band"]
-    if not has_band:
-        assert band is None
-        return
-    assert outcome.band is not None
-    assert outcome.table is not None
-    assert band == {"id": outcome.band.id, "words": outcome.band.words, "source": outcome.table.source}
 
 
 @pytest.mark.parametrize("name", VECTORS)

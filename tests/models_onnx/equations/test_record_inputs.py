@@ -32,6 +32,7 @@ from models_onnx.equations.calculate import (
     read_inputs,
     refused_at_once,
 )
+from models_onnx.equations.card import result_document
 from models_onnx.equations.declaration import EquationInput, find_equations, get_equation, measured, sex, yes_no
 from models_onnx.errors import EquationRefused
 
@@ -297,12 +298,15 @@ def test_a_result_has_its_number_its_band_and_what_was_observed() -> None:
     assert index.band is not None
     assert index.table is not None
     assert (index.band.id, index.band in index.table.bands) == ("indeterminate", True)
+    band = {"id": "indeterminate", "words": index.band.words, "source": index.table.source}
+    assert result_document(index)["band"] == band
     score = get_equation("cha2ds2_vasc")
     values: dict[str, Any] = {item.name: False for item in score.inputs} | {"age": 80, "sex": "female"}
     result = calculate(score, values)
     assert (result.value, result.number) == (3, 3.0)  # two for 75 and over, one for the sex
     assert result.rates() == [(rate, rate.of[3]) for rate in score.rates if 3 in rate.of]
     assert score.rates == () or result.rates()
+    assert (result.band, result_document(result)["band"]) == (None, None)
 
 
 PREVENT_TABLE = "nhanes_prevention.csv.gz"
