@@ -105,7 +105,7 @@ def long_texts_in(value: Any) -> list[LongTexts]:
     long_texts = []
     resources = [entry.resource for entry in value.entry] if isinstance(value, Bundle) else [value]
     for resource in resources:
-        if not _may_be_long(resource):
+        if not isinstance(resource, LeanResource) or not _may_be_long(resource):
             continue
         long = LongTexts(resource, msgspec.json.decode(_encode(resource)), [], [])
         _collect(long.content, long)
