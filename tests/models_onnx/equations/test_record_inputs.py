@@ -35,10 +35,10 @@ from models_onnx.equations.calculate import (
 from models_onnx.equations.card import result_document
 from models_onnx.equations.declaration import EquationInput, find_equations, get_equation, measured, sex, yes_no
 from models_onnx.errors import EquationRefused
+from tests.models_onnx.equations.vectors import vectors_of
 
 AS_OF = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
 EQUATIONS = find_equations()
-from tests.models_onnx.equations.vectors import vectors_of
 
 
 def _record(sample: str) -> PatientRecord:
