@@ -8,15 +8,17 @@ import ssl
 import sys
 import time
 from collections import Counter
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 from hypothesis import settings
+from hypothesis.internal.conjecture import providers
+from hypothesis.internal.constants_ast import Constants
 from xdist.scheduler import LoadFileScheduling  # type: ignore[import-untyped]
 
 from tests import libraries
@@ -51,7 +53,28 @@ def pytest_configure(config: pytest.Config) -> None:
     """`make test` draws a fifth of the examples of each property; `make test-slow` runs the same tests with all."""
     if config.option.markexpr == "not slow":
         settings.load_profile("few examples")
+        # Constants of all modules that are loaded: a second in each process, for the few examples that would use one.
+        providers._get_local_constants = Constants
         libraries.LEFT_OUT.append("only the slow tests need it")
+    for plugin in config.pluginmanager.get_plugins() if hasattr(config, "workerinput") else ():
+        if type(plugin).__name__ == "WorkerInteractor":
+            plugin.sendevent = partial(_send_what_is_shown, plugin.sendevent)
+
+
+def _send_what_is_shown(send: Callable[..., None], event: str, **content: Any) -> None:
+    """Sends no event of which the process that shows the results makes nothing: half of them, 0.4 ms a test."""
+    if event != "logstart" and _NOT_SHOWN not in content.get("data", ()):
+        send(event, **content)
+
+
+_NOT_SHOWN = "not shown"
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_report_to_serializable(config: pytest.Config, report: pytest.TestReport) -> dict[str, Any] | None:
+    """Set-ups and endings that passed within 50 ms are not told; longer ones are among the longest durations."""
+    is_shown = not report.passed or report.when not in ("setup", "teardown") or report.duration > 0.05
+    return None if is_shown else {_NOT_SHOWN: True}
 
 
 @pytest.hookimpl(wrapper=True)
@@ -171,6 +194,17 @@ class _ByFile(LoadFileScheduling):  # type: ignore[misc]
 
     def _split_scope(self, nodeid: str) -> str:
         return "tests/conformance" if nodeid.startswith("tests/conformance/") else nodeid.split("::", 1)[0]
+
+    def _assign_work_unit(self, node: Any) -> None:
+        """The library looks for each test in the list of all, and for all tests of a process after each: 10 seconds."""
+        scope, tests = self.workqueue.popitem(last=False)
+        units = {name: unit for name, unit in self.assigned_work[node].items() if False in unit.values()}
+        self.assigned_work[node] = units | {scope: tests}
+        node.send_runtest_some([self._positions[name] for name, is_completed in tests.items() if not is_completed])
+
+    @cached_property
+    def _positions(self) -> dict[str, int]:
+        return {name: position for position, name in enumerate(self.collection)}
 
 
 @pytest.hookimpl(optionalhook=True)

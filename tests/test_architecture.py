@@ -110,6 +110,7 @@ def test_the_files_that_the_code_names_are_there() -> None:
     assert sorted(each for each in named if each[1] not in made_up and f"/{each[1]}\n" not in there) == []
 
 
+@pytest.mark.slow
 def test_starting_the_command_line_and_the_server_loads_no_training_library(tmp_path: Path) -> None:
     program = (
         "import sys, cds_hooks.cli, cds_hooks.app\n"

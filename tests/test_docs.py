@@ -41,16 +41,10 @@ ELSEWHERE = {
     f"{PROGRAM} check --dialect epic --only EPIC": "as another caller: test_own_server.py, too",
 }
 
-# What asks the kit for a long run is in the slow tier.
-LONG = f"{PROGRAM} check --"
 
-
-def _with_tier(command: str) -> object:
-    return pytest.param(command, marks=pytest.mark.slow) if command.startswith(LONG) else command
-
-
+@pytest.mark.slow
 @pytest.mark.parametrize(
-    "command", [_with_tier(each) for each in _commands() if each.startswith(f"{PROGRAM} ") and each not in ELSEWHERE]
+    "command", [each for each in _commands() if each.startswith(f"{PROGRAM} ") and each not in ELSEWHERE]
 )
 def test_every_command_of_the_documentation_runs(
     command: str, server: str, server_folder: Path, tmp_path: Path, request: pytest.FixtureRequest

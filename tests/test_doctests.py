@@ -6,8 +6,6 @@ import pkgutil
 from collections.abc import Iterator
 from types import ModuleType
 
-import pytest
-
 import cards
 import cds_hooks
 import fhir.client
@@ -15,6 +13,7 @@ import fhir.mapping
 import fhir.record
 import fhir.terminology
 import models_onnx
+from tests.each import for_each
 
 PACKAGES: tuple[ModuleType, ...] = (
     cards, cds_hooks, fhir.client, fhir.mapping, fhir.record, fhir.terminology, models_onnx,
@@ -36,15 +35,13 @@ def _doctests() -> list[doctest.DocTest]:
     return list(found.values())
 
 
-EXAMPLES = _doctests()
-
-
-def test_there_are_examples() -> None:
-    assert len(EXAMPLES) >= LEAST_EXAMPLES
-
-
-@pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.name)
-def test_the_example_gives_what_it_says(example: doctest.DocTest, capsys: pytest.CaptureFixture[str]) -> None:
+def _gives_what_it_says(example: doctest.DocTest) -> None:
     report: list[str] = []
     failed, _ = doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE).run(example, out=report.append)
     assert not failed, "".join(report)
+
+
+def test_every_example_gives_what_it_says() -> None:
+    examples = [(example.name, (example,)) for example in _doctests()]
+    assert len(examples) >= LEAST_EXAMPLES
+    for_each(examples, _gives_what_it_says)

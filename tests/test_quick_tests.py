@@ -3,6 +3,8 @@
 import ast
 from pathlib import Path
 
+import pytest
+
 from tests.conftest import ROOT, _needs_slow_libraries
 
 
@@ -13,6 +15,7 @@ def imported_files(path: Path) -> list[Path]:
     return [file for file in files if file.is_relative_to(ROOT / "tests") and file.is_file()]
 
 
+@pytest.mark.slow
 def test_no_quick_test_imports_a_file_that_needs_what_only_the_slow_tests_install() -> None:
     files = [path for path in ROOT.glob("tests/**/*.py") if not path.is_relative_to(ROOT / "tests" / "browser")]
     quick = [path for path in files if not _needs_slow_libraries(path)]

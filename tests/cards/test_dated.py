@@ -58,18 +58,6 @@ def test_a_table_ends_with_its_season_or_two_years_after_its_data(
     assert _table(name) == DatedTable(name, source, ends, is_season)
 
 
-def test_a_family_is_as_old_as_the_rule_that_was_read_the_longest_ago() -> None:
-    dates: dict[str, list[str]] = {}
-    for rule in whole_book().rules:
-        dates.setdefault(rule.family.name, []).append(rule.declared.audit.date)
-    families = [table for table in dated_tables() if table.name.startswith("Medication rules, family ")]
-    assert [table.name.rpartition(" ")[2] for table in families] == sorted(dates)
-    for table in families:
-        oldest = sorted(dates[table.name.rpartition(" ")[2]])[0]
-        assert table.source == f"read {oldest}"
-        assert table.ends - date.fromisoformat(oldest) == timedelta(days=730)
-
-
 def test_a_table_that_is_not_of_a_season_is_to_be_compared_with_its_source() -> None:
     table = DatedTable("Rules", "read 2026-11-20", date(2028, 11, 19))
     due = "Rules (read 2026-11-20): {} to be compared with its source again by 2028-11-19."

@@ -10,10 +10,8 @@ from cards.new_orders import (
     TESTS,
     is_ordered,
     lab_order,
-    order_of_test,
     orderable_test_for,
     repeat,
-    service_order,
 )
 from cards.rules.language.rule import LabOrder, Sig
 from tests.cards.rules.patients import draft_of, drafts_of, record_of
@@ -59,18 +57,6 @@ def test_a_test_that_a_review_adds_to_an_order_of_another_day_is_of_today() -> N
     draft.resource.update(status="active", authoredOn="2026-01-02", encounter={"reference": "Encounter/old"})
     order = lab_order(LabOrder("57698-3", "Lipid panel"), draft, "case", "new-1", AS_OF)
     assert (order["authoredOn"], "encounter" in order, "requester" in order) == ("2026-11-20", False, False)
-
-
-def test_orders_of_a_test_and_of_a_service_are_drafts_for_the_patient() -> None:
-    head = {"resourceType": "ServiceRequest", "status": "draft", "intent": "order"}
-    tail = {"subject": {"reference": "Patient/p"}, "authoredOn": "2026-11-20"}
-    coding = [{"system": "http://loinc.org", "code": "57698-3", "display": "Lipid panel"}]
-    assert order_of_test(LIPIDS, "p", "2026-11-20") == {
-        **head, "code": {"coding": coding, "text": "Lipid panel"}, **tail,
-    }  # fmt: skip
-    assert service_order("Referral", "p", "2026-11-20", priority="urgent") == {
-        **head, "code": {"text": "Referral"}, **tail, "priority": "urgent",
-    }  # fmt: skip
 
 
 @pytest.mark.parametrize(

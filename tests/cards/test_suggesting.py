@@ -110,16 +110,6 @@ CANCEL, HOLD = offer(cancel=True), offer(hold=True)
 # The draft itself
 
 
-def test_a_draft_is_removed_by_its_name() -> None:
-    (suggestion,), withheld = Case(ORDER).offer(CANCEL)
-    remove = Action(
-        type="delete", description=f"Remove the drafted {METFORMIN}", resource_id="MedicationRequest/draft-1"
-    )
-    assert suggestion == Suggestion(label="label", uuid="uuid-1", is_recommended=False, actions=(remove,))
-    assert withheld == []
-    assert Case(UNNAMED).why_not(CANCEL) == "the draft has no id by which it could be removed"
-
-
 def test_an_active_order_is_given_back_stopped_or_revoked() -> None:
     stop = Action(type="update", description=f"Stop {METFORMIN}", resource=ORDER | {"status": "stopped"})
     assert Case(ORDER, is_active=True).actions(CANCEL) == (stop,)

@@ -226,13 +226,6 @@ async def test_what_comes_without_a_body_or_in_small_parts_is_bounded(parts: lis
     assert (refused, heads[:1], *ends) == outcome
 
 
-async def test_the_bytes_of_heads_are_counted_anew_for_the_next_request() -> None:
-    connection = _Connection()
-    for _ in range(3):
-        await connection.receive(*_field_of(40 * KIB))
-    assert connection.outcome == ([], [OK] * 3, False, False)
-
-
 async def test_32_requests_wait_on_a_connection_and_no_more() -> None:
     for waiting, refused in ((32, []), (33, ["pipelined"])):
         connection = _Connection()

@@ -33,21 +33,6 @@ def test_a_closed_stream_ends_no_call() -> None:
     log().error("record cannot be written")
 
 
-def test_a_line_is_written_at_once_so_that_lines_of_two_workers_do_not_mix() -> None:
-    written = []
-
-    class Stream(io.StringIO):
-        def write(self, text: str) -> int:
-            written.append(text)
-            return len(text)
-
-    configure_logs("info", Stream())
-    log().info("decision", count=3)
-    log().error("worker died", pid=4)
-    assert [json.loads(each)["event"] for each in written] == ["decision", "worker died"]
-    assert all(each.endswith("\n") for each in written)
-
-
 def test_a_full_disk_ends_no_call() -> None:
     with open("/dev/full", "wb", buffering=0) as device:
         stream = io.TextIOWrapper(device, write_through=True)

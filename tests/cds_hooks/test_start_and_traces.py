@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
@@ -144,20 +144,6 @@ async def test_what_is_kept_up_to_date_and_closed(has_events: bool, monkeypatch:
     await span._close()
     first = ["claims", "events"] if has_events else []
     assert ended == [*first, "computing", "decisions", "trust", "tracing"]
-
-
-def test_what_is_in_force_is_recorded_every_two_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
-    done: list[Any] = []
-
-    async def sleep(seconds: float) -> None:
-        done.append(seconds)
-        if len(done) == 4:
-            raise KeyError
-
-    monkeypatch.setattr(lifespan, "asyncio", made(sleep=sleep, to_thread=asyncio.to_thread))
-    with pytest.raises(KeyError):
-        asyncio.run(lifespan._keep_recording(cast("Any", made(record=done.append)), "url"))
-    assert done == ["url", 2.0, "url", 2.0]
 
 
 def test_memory_is_kept_and_the_collector_looks_seldom(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -420,18 +406,3 @@ def test_work_that_fails_begins_again_and_ends_when_it_is_done(monkeypatch: pyte
     asyncio.run(lifespan.keep_at(work, metrics))
     assert tries == [0, 1, 2]
     assert b"cds_work_failures_total 2.0" in page_of([metrics.snapshot()])
-
-
-async def test_work_that_is_cancelled_does_not_begin_again() -> None:
-    begun = 0
-
-    async def work() -> None:
-        nonlocal begun
-        begun += 1
-        await asyncio.sleep(60)
-
-    task = asyncio.create_task(lifespan.keep_at(work, Metrics()))
-    await asyncio.sleep(0)
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
-    assert begun == 1

@@ -235,6 +235,7 @@ _SETTINGS = re.compile(r"\b[sS]ettings\s*\(|\benviron\b|\bgetenv\b")
 """What a file that reads them has in its text."""
 
 
+@pytest.mark.slow
 def test_only_the_entry_points_read_the_settings_of_the_process() -> None:
     """`settings()` and the environment are read where the process starts; everyone else is handed what they need."""
     allowed = {

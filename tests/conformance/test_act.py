@@ -103,8 +103,12 @@ def test_what_is_deleted_is_a_draft_of_this_call(answers: Answers) -> None:
 
 @row("ACT-06")
 @pytest.mark.parametrize(
-    ("version", "member"), [("1.0", "resource"), ("1.1", "resource"), ("2.0", "resourceId"), ("3.0", "resourceId")]
-)
+    ("version", "member"),
+    [
+        pytest.param("1.0", "resource", marks=pytest.mark.slow), ("1.1", "resource"), ("2.0", "resourceId"),
+        pytest.param("3.0", "resourceId", marks=pytest.mark.slow),
+    ],
+)  # fmt: skip
 @WITH_EVERY_HOOK
 def test_what_is_deleted_is_named_as_the_clients_version_has_it(
     opened: Opened, version: str, member: str, hooks: tuple[str, ...]

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from models_onnx.declarations import DeclaringFile, add_features, declarations, find_declared
+from models_onnx.declarations import add_features, find_declared
 from models_onnx.errors import DeclarationError
 from tests.models_onnx.test_declarations import IMPORTS, Plan, package
 
@@ -65,13 +65,6 @@ def test_a_file_that_cannot_be_read_is_said(tmp_path: Path) -> None:
     (tmp_path / "own.py").symlink_to(tmp_path / "nowhere")
     with pytest.raises(DeclarationError, match=r"own\.py, line 1: the file cannot be read: "):
         find_declared("plans", "PLAN", Plan, folder=tmp_path)
-
-
-def test_a_declaration_has_its_file_and_its_module(tmp_path: Path) -> None:
-    (tmp_path / "own.py").write_text(f"{IMPORTS}PLAN = Plan('own')\nTWIN = 3\n")
-    (found,) = declarations("plans", "PLAN", Plan, folder=tmp_path)
-    assert found.file == DeclaringFile("own", tmp_path / "own.py", str(tmp_path / "own.py"), False)
-    assert (found.value, vars(found.module)["TWIN"], found.file.stem) == (Plan("own"), 3, "own")
 
 
 def test_a_file_of_features_that_is_wrong_is_a_fault_of_a_declaration(tmp_path: Path) -> None:

@@ -240,6 +240,7 @@ async def test_a_collector_that_fails_stops_no_call_and_no_end_and_is_said_in_th
     assert collector.spans == []
 
 
+@pytest.mark.slow
 def test_nothing_of_the_sdk_is_imported_without_the_setting(tmp_path: Path) -> None:
     names = ("opentelemetry.sdk", "opentelemetry.exporter", "requests")
     program = "import sys, cds_hooks.app; cds_hooks.app.create_app(); "
@@ -259,6 +260,7 @@ def test_an_address_that_would_send_unencrypted_is_refused(value: str) -> None:
         Settings(otlp_endpoint=value)
 
 
+@pytest.mark.slow
 def test_without_the_extra_the_server_says_what_to_install(tmp_path: Path) -> None:
     program = "import sys; sys.modules['cds_hooks.otlp'] = None; from cds_hooks.cli import main; "
     program += "sys.argv = ['cds-hooks', 'serve', '--port', '0']; main()"

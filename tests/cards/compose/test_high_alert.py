@@ -11,7 +11,6 @@ from cards.compose.high_alert import NOT_COVERED, UncoveredDrug, high_alert_clas
 from cards.extension import Fact
 from fhir.mapping.medications.identity import MedicationIdentity, identify_concept
 from fhir.record.datatypes import CodeableConcept
-from fhir.terminology.medications import table_rows
 from tests.cards.rules.cases import check, findings, reasons
 from tests.cards.rules.patients import PATIENT_ID, draft_of, drafts_of, record_of
 
@@ -58,14 +57,6 @@ def test_a_drug_may_be_one_by_the_route_that_is_ordered() -> None:
 )  # fmt: skip
 def test_an_ordinary_drug_has_none(words: str) -> None:
     assert high_alert_class(_of(words)) is None
-
-
-def test_every_row_of_the_table_finds_a_drug_and_says_where_it_is_from() -> None:
-    rows = table_rows("high_alert.csv")
-    assert all(row["source"] and row["values"] for row in rows)
-    assert {row["kind"] for row in rows} == {"atc", "class", "name", "words"}
-    for medication in ("desirudin", "eptifibatide", "alteplase", "busulfan", "basiliximab", "vasopressin"):
-        assert high_alert_class(_of(medication)) is not None
 
 
 def test_what_is_not_recognised_says_that_nothing_was_looked_for(as_of: datetime) -> None:

@@ -1,6 +1,6 @@
 """Orders as suggestions of a card: their uuids, their ids, and the link to the page that explains it."""
 
-from cards.card import Action, CardIdentity, OrderSuggestion, Suggestion, create_suggestion, order_suggestions
+from cards.card import Action, CardIdentity, OrderSuggestion, Suggestion, order_suggestions
 
 IDENTITY = CardIdentity("uuid", lambda number: f"s-{number}", "https://cds.example/explain/1")
 TASK = OrderSuggestion("Order it", "Draft order.", {"resourceType": "Task", "status": "draft"})
@@ -16,10 +16,3 @@ def test_each_option_creates_its_order_under_the_uuid_of_its_place() -> None:
     own = Action(type="create", description="A list.", resource={"resourceType": "List", "id": "own"})
     assert second == Suggestion(label="Save it", uuid="s-2", is_recommended=True, actions=(own,))
     assert order_suggestions((), IDENTITY) == ()
-
-
-def test_an_order_may_have_an_id_of_its_own() -> None:
-    suggestion = create_suggestion(TASK, "s-1", "order-1")
-    assert suggestion.uuid == "s-1"
-    assert suggestion.actions[0].resource == {"resourceType": "Task", "id": "order-1", "status": "draft"}
-    assert "id" not in TASK.order

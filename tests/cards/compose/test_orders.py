@@ -21,8 +21,6 @@ from cards.compose.orders import (
     _citation,
     _distinct,
     _facts_line,
-    _not_in_headline,
-    _rank,
     _summary,
     _takes_draft_away,
     check_orders,
@@ -231,15 +229,6 @@ def test_a_dose_that_is_not_there_is_waited_for_until_the_order_is_signed(
     assert words in text
 
 
-def test_an_order_that_is_active_already_is_stopped_where_a_draft_is_cancelled(as_of: datetime) -> None:
-    record, drafts = record_of(SICK, as_of), drafts_of(draft_of(METFORMIN))
-    labels = [
-        check_orders(record, drafts, None, uuids(), active_orders=active).cards[0].suggestions[-1].label
-        for active in (False, True)
-    ]
-    assert labels == ["Cancel this order", "Stop this order"]
-
-
 def test_no_suggestion_about_an_active_order_says_that_it_is_cancelled() -> None:
     rules = rule_book().rules
     offered = [one for rule in rules for band in rule.bands for one in band.suggestions]
@@ -346,28 +335,9 @@ def test_findings_have_lines_of_their_own_while_there_is_room() -> None:
     assert _by_line(apart) == ([[entry] for entry in apart[:room]], apart[room:])
 
 
-def test_a_first_sentence_that_the_headline_has_is_left_out() -> None:
-    more: dict[str, Any] = {"summary": "Avoid metformin: eGFR 25 is below 30."}
-    assert _not_in_headline(finding("a", detail="Metformin, eGFR 25. Stop it.", **more)) == "Stop it."
-    other = "EGFR 25, metformin. Stop it."
-    assert _not_in_headline(finding("a", detail=other, **more)) == other
-
-
 def test_a_headline_of_139_characters_stays_and_a_longer_one_is_cut() -> None:
     assert _summary(finding("a", summary="x" * 139)) == "x" * 139
     assert _summary(finding("a", summary="x" * 140)) == "x" * 138 + "…"
-
-
-def test_findings_are_ranked_by_harm_then_certainty_then_priority() -> None:
-    ranked = [
-        finding("a", indicator="critical", priority=0, is_certain=False),
-        finding("b", priority=20),
-        finding("c", priority=10),
-        finding("d", priority=30, is_certain=False),
-        finding("e", indicator="info", priority=99),
-    ]
-    backwards = ranked[::-1]
-    assert sorted(backwards, key=_rank) == ranked
 
 
 def _session_card(*findings: Any, suggestions: tuple[Suggestion, ...] = ()) -> Card:

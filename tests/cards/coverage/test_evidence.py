@@ -70,21 +70,6 @@ def test_a_test_that_cannot_be_judged_is_refused_with_its_fault(test: Any, place
     assert (" ".join(map(str, refusal.value.path)), refusal.value.text) == (place, fault)
 
 
-@pytest.mark.parametrize(
-    "test",
-    [
-        {"age": {"days_after": 0}},
-        {"age": {"days_after": 36_525}},
-        {"observation": {"units": {"kg": 1}, "loinc": ["29463-7"]}},
-        {"condition": {"status": "active", "icd10": ["E11"]}},
-        {"smoked_within_years": 15},
-        {"sex": "male"},
-    ],
-)
-def test_a_test_of_its_form_is_accepted(test: Any) -> None:
-    check_test(test)
-
-
 def _seen(test: Json, *resources: Json, patient: Json = WOMAN, **more: Any) -> tuple[bool | None, tuple[str, ...]]:
     seen = evaluate(test, Subject(record_of(*resources, patient=patient), DAY, **more))
     return seen.holds, seen.sources

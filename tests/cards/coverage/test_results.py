@@ -31,13 +31,6 @@ def component(code: str, value: float | None = None, **more: Any) -> Json:
     } | more
 
 
-def test_the_newest_result_decides() -> None:
-    older, newer = saturation(85, "2026-11-01"), saturation(90, "2026-11-10")
-    assert seen({"le": 88}, older, newer) == Seen(False, ("Observation/o-90-2026-11-10",))
-    assert seen({"le": 90}, newer, older) == Seen(True, ("Observation/o-90-2026-11-10",))
-    assert seen({"le": 88}) == Seen(None)
-
-
 @pytest.mark.parametrize(
     ("more", "holds"),
     [

@@ -46,13 +46,6 @@ def test_a_day_some_years_later(day: date, years: int, expected: date) -> None:
     assert years_after(day, years) == expected
 
 
-def test_a_procedure_is_read_with_its_words_day_and_source() -> None:
-    assert _of("colonoscopy", _colonoscopy()) == [
-        Done("colonoscopy", parse_time(DAY), "Procedure/c1", "Colonoscopy", None)
-    ]
-    assert _of("sigmoidoscopy", _colonoscopy()) == []
-
-
 def test_a_report_is_read_with_its_words_day_and_source() -> None:
     assert _of("mammography", report("Mammogram")) == [
         Done("mammography", parse_time(DAY), "DiagnosticReport/report-1", "Mammogram", None)

@@ -330,13 +330,6 @@ def test_before_thirty_a_smear_is_suggested() -> None:
 # Order and duplicates
 
 
-def test_the_order_of_the_resources_and_the_same_entry_twice_change_nothing() -> None:
-    entries = (*SMOKER, procedure("Colonoscopy", "2010-01-01"), result("57905-2", when="2024-01-01"), problem("I10"))
-    forward = [judged(service, *entries).text for service in FIRES]
-    backward = [judged(service, *reversed((*entries, *entries))).text for service in FIRES]
-    assert forward == backward
-
-
 @pytest.mark.parametrize("lacking", ["Condition", "Procedure", "screening", "smoking_status", "hba1c", "sbp"])
 def test_what_was_not_sent_is_named(lacking: str) -> None:
     answers = [
@@ -345,18 +338,6 @@ def test_what_was_not_sent_is_named(lacking: str) -> None:
     unknown = [one for one in answers if one.because == "not-sent"]
     assert unknown
     assert all(one.state == "not known" and "not sent" in one.text for one in unknown)
-
-
-@pytest.mark.parametrize(
-    ("service", "born", "words"),
-    [
-        ("osteoporosis", "1970-11-20", "for ages 65 and over"),
-        ("breast-cancer", "1990-11-20", "for ages 40 to 74"),
-        ("lung-cancer", "1930-11-20", "for ages 50 to 80"),
-    ],
-)
-def test_the_ages_are_given_in_words(service: str, born: str, words: str) -> None:
-    assert judged(service, *FIRES[service][0], patient=person(born)).text == words
 
 
 # Services that are due by smoking, weight, pressure, glucose and risk: near each threshold.

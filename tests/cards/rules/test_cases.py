@@ -103,19 +103,6 @@ def test_a_card_is_short_cited_and_within_the_specification(rule: str, case: Cas
         assert "None" not in f"{card.summary}{card.detail}"
 
 
-@every_case("fires")
-def test_a_card_names_the_drug_and_the_facts_with_their_sources(rule: str, case: Case, as_of: datetime) -> None:
-    (card,) = check_case(case, as_of).cards
-    facts = card.own_extension.facts
-    assert facts[0].name == "draft"
-    assert str(facts[0].value).split("/")[0].lower() in f"{card.summary}{card.detail}".lower()
-    for fact in facts:
-        assert "/" in (fact.source or "")
-        if fact.name in ("egfr", "crcl", "creatinine", "body_weight"):
-            assert fact.unit
-            assert fact.effective
-
-
 @every_case("fires", "missing")
 def test_an_accepted_suggestion_makes_the_next_call_silent(rule: str, case: Case, as_of: datetime) -> None:
     record = record_of(case["patient"], as_of)

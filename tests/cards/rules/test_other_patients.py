@@ -16,11 +16,9 @@ import pytest
 from cards.compose.orders import OrderOutcome
 from cards.rules.patient.orders import read_drafts
 from fhir.record.record import PatientRecord, read_record
-from fhir.record.refusals import WhyNot
 from fhir.record.resources import decoder
 from tests.cards.rules.cases import accepted, check, findings
 from tests.conftest import ROOT
-from tests.fhir.builders import medication_order
 
 Json = dict[str, Any]
 FILES = sorted((ROOT / "tests" / "cases" / "requests").glob("*.json"))
@@ -72,42 +70,3 @@ def test_accepting_a_suggestion_leaves_less_to_say_and_nothing_new() -> None:
 def test_all_families_are_asked() -> None:
     families = {one["rule"].split("-")[0] for path in FILES for one in _case(path)["expected"]["findings"]}
     assert families >= {"opioid", "renal", "ddi", "preg", "age", "allergy", "dup", "mon"}
-
-
-def _with_on_list(words: str, draft: str = "sertraline 50 mg tablet") -> OrderOutcome:
-    taken: Json = medication_order(words, patient="other-patient", id="taken", authoredOn="2026-11-01")
-    daily = {"text": "1 tablet daily"}
-    drafted: Json = {**taken, "id": "drafted", "status": "draft", "medicationCodeableConcept": {"text": draft}}
-    drafted["dosageInstruction"] = [daily]
-    patient = {"resourceType": "Patient", "id": "other-patient", "gender": "male", "birthDate": "1970-01-01"}
-    bundle = {"resourceType": "Bundle", "type": "searchset", "entry": [{"resource": taken}, {"resource": patient}]}
-    as_of = datetime.fromisoformat("2026-11-20T09:00:00+00:00")
-    record = read_record({"all": decoder.decode(orjson.dumps(bundle))}, "other-patient", as_of)
-    return check(record, read_drafts([{"resource": drafted}]))
-
-
-def _not_recognised(outcome: OrderOutcome) -> list[WhyNot]:
-    return [one for one in outcome.silences if one.reason == "not-recognised"]
-
-
-def test_what_is_taken_and_not_recognised_is_said() -> None:
-    (said,) = _not_recognised(_with_on_list("Zaubertrank 5 mg"))
-    assert said.subject == "medications"
-    assert "Zaubertrank 5 mg" in said.text
-    assert not _not_recognised(_with_on_list("lisinopril 10 mg tablet"))
-    # Where the draft is not known nothing was checked against the list: its own reason says so.
-    (own,) = _not_recognised(_with_on_list("Zaubertrank 5 mg", "Wundersalbe"))
-    assert own.subject == "MedicationRequest/drafted"
-
-
-@pytest.mark.parametrize(
-    ("brand", "draft", "rule"),
-    [
-        ("Norvasc 5 mg", "simvastatin 40 mg tablet", "ddi-simvastatin-cyp3a4"),
-        ("Imdur 30 mg", "sildenafil 50 mg tablet", "ddi-nitrate-pde5"),
-        ("Xanax 0.5 mg", "oxycodone 5 mg tablet", "opioid-benzo"),
-        ("Pacerone 200 mg", "warfarin 5 mg tablet", "ddi-warfarin-antiinfective"),
-    ],
-)
-def test_brands_on_the_list_are_known(brand: str, draft: str, rule: str) -> None:
-    assert rule in {one[0] for one in findings(_with_on_list(brand, draft))}

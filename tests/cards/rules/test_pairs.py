@@ -63,21 +63,6 @@ def test_an_id_that_is_used_twice_hides_no_other_drug(as_of: datetime) -> None:
     assert "ddi-warfarin-nsaid" in {rule for rule, _, _ in findings(outcome)}
 
 
-def test_the_other_order_is_stopped_whole_or_not_at_all(as_of: datetime) -> None:
-    patient: Json = {"age": 70, "active": ["197806"]}
-    bundle, record, drafts = bundle_of(patient, as_of), record_of(patient, as_of), drafts_of(draft_of(WARFARIN))
-    bundle["entry"][-1]["resource"]["vendorOwn"] = {"kept": True}
-    whole = check_orders(record, drafts, None, uuids(), original=originals(bundle))
-    labels = [one.label for one in whole.cards[0].suggestions]
-    stop = next(one for one in whole.cards[0].suggestions if one.label.startswith("Stop the NSAID"))
-    stopped = [action.resource for action in stop.actions if action.type == "update"]
-    assert stopped == [bundle["entry"][-1]["resource"] | {"status": "stopped"}]
-    assert not stop.is_recommended
-    without = check_orders(record, drafts, None, uuids())
-    assert [one.label for one in without.cards[0].suggestions] == [one for one in labels if one != stop.label]
-    assert any("did not come whole" in one.text for one in without.silences)
-
-
 def test_every_order_of_the_other_drug_is_stopped(as_of: datetime) -> None:
     """A finding names one of two orders of ibuprofen; to stop one would leave the hazard as it is."""
     patient: Json = {"age": 70, "active": ["197806", {"drug": "ibuprofen 200 MG Oral Tablet"}]}
@@ -88,36 +73,6 @@ def test_every_order_of_the_other_drug_is_stopped(as_of: datetime) -> None:
     assert {resource["id"]: resource["status"] for resource in updated} == dict.fromkeys(
         ("active-0", "active-1"), "stopped"
     )
-
-
-@pytest.mark.parametrize(
-    ("route", "words", "answer"),
-    [
-        ("oral", "baclofen 10 MG Oral Tablet", True),
-        ("oral", "baclofen", True),
-        ("oral", "baclofen 0.5 MG/ML Injectable Solution", False),
-        ("injected", "haloperidol 5 MG/ML Injectable Solution", True),
-        ("not injected", "72 HR fentanyl 0.025 MG/HR Transdermal System", True),
-        ("oral", "72 HR fentanyl 0.025 MG/HR Transdermal System", False),
-        ("not injected", "morphine sulfate 10 MG/ML Injectable Solution", False),
-    ],
-)
-def test_a_selector_knows_routes(route: str, words: str, answer: bool, as_of: datetime) -> None:
-    (drafted,) = PatientSession(record_of({}, as_of), drafts_of(draft_of({"drug": words}))).drafted
-    assert Selector.read({"any_drug": True, "route": route}).matches(drafted.medication) is answer
-
-
-@pytest.mark.parametrize("drafts", [5, 10, 20])
-def test_a_draft_meets_only_the_rules_of_its_drugs(drafts: int, as_of: datetime) -> None:
-    """The cost is one of drafts and medications: a draft that no rule is about wakes those about every drug only."""
-    session = PatientSession(
-        record_of({}, as_of), drafts_of(*(draft_of({"drug": "198440"}, f"d{n}") for n in range(drafts)))
-    )
-    woken = {wake.rule.id for one in session.drafted for wake in rule_book().rules_for(one.medication)}
-    assert woken <= {
-        "allergy-class-named", "allergy-same-ingredient", "dup-same-ingredient", "dup-acetaminophen-dose", "dose-max",
-        "dose-plausible", "dz-apap-liver", "dz-value-acetaminophen-alt",
-    }  # fmt: skip
 
 
 def test_many_drafts_of_one_drug_cost_a_bounded_number_of_judgements(as_of: datetime) -> None:
@@ -252,7 +207,7 @@ def _is_found(rule: str, patient: Json, drug: str, as_of: datetime) -> bool:
     return "MedicationRequest/active-0" in set(_partners(outcome))
 
 
-@pytest.mark.parametrize("every", [6, pytest.param(2, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("every", [24, pytest.param(2, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("rule", [one.id for one in _pairs()])
 def test_every_drug_of_a_pair_speaks_in_both_directions(rule: str, every: int, as_of: datetime) -> None:
     """The patient of a firing case, each drug of one side with the other drug of the case, and turned round."""

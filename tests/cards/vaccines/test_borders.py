@@ -11,16 +11,13 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 from datetime import date, timedelta
 from pathlib import Path
-from typing import Any
 
-import msgspec
 import pytest
 
 from cards.vaccines.course import DoseStatus
 from cards.vaccines.groups import judge
 from cards.vaccines.knowledge import Antigen, Series, load_knowledge
 from cards.vaccines.patient import GivenDose, Person
-from maintenance.vaccine_cases import read_cases, run_case
 
 pytestmark = pytest.mark.outside_data
 BORN = (date(2008, 12, 15), date(2010, 1, 31), date(2012, 2, 29))
@@ -103,44 +100,3 @@ def test_each_dose_counts_from_the_first_day_of_the_table_and_not_before(data_fo
     assert counted["valid on the first day"] >= 500
     assert counted["not valid before"] >= 400
     assert counted["not valid too old"] >= 140
-
-
-def _interchangeable() -> dict[str, str]:
-    """For a CVX code another one that stands wherever it stands in CDC's series, vaccines and conflicts."""
-    knowledge = load_knowledge()
-    places: dict[str, set[Any]] = defaultdict(set)
-    for name, antigen in knowledge.antigens.items():
-        for series in antigen.series:
-            for position, rule in enumerate(series.doses):
-                for kind, listed in (("preferable", rule.preferable), ("allowable", rule.allowable)):
-                    for one in listed:
-                        where = (name, series.name, position, kind, one.begin_age, one.end_age, one.manufacturer)
-                        for cvx in one.cvx:
-                            places[cvx].add(where)
-                for cvx in rule.inadvertent:
-                    places[cvx].add((name, series.name, position, "inadvertent"))
-    for number, conflict in enumerate(knowledge.schedule.conflicts):
-        for cvx in conflict.previous:
-            places[cvx].add(("previous", number))
-        for cvx in conflict.current:
-            places[cvx].add(("current", number))
-    alike: dict[Any, list[str]] = defaultdict(list)
-    for cvx, vaccine in knowledge.schedule.vaccines.items():
-        alike[frozenset(places[cvx]), vaccine.antigens].append(cvx)
-    return {cvx: other for codes in alike.values() for cvx, other in zip(codes, [*codes[1:], codes[0]], strict=True)
-            if places[cvx] and other != cvx}  # fmt: skip
-
-
-def test_codes_that_mean_the_same_and_the_order_of_the_doses_change_no_answer(data_folder: Path) -> None:
-    lines = (data_folder / "preventive" / "cases" / "cdsi_cases.jsonl").read_bytes().splitlines()
-    other = _interchangeable()
-    changed: list[str] = []
-    swapped = 0
-    for case in read_cases(lines):
-        answered = run_case(case).answered
-        doses = tuple(msgspec.structs.replace(one, cvx=other.get(one.cvx, one.cvx)) for one in case.doses)
-        swapped += doses != case.doses
-        again = (msgspec.structs.replace(case, doses=other_doses) for other_doses in (doses, case.doses[::-1]))
-        changed += [one.id for one in again if run_case(one).answered != answered]
-    assert changed == []
-    assert swapped >= 100

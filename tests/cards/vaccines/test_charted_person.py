@@ -265,15 +265,6 @@ def test_doses_are_counted_from_a_day_and_before_another(
     assert DosesByDay(doses).has_any(cvx) is any(not cvx or one.cvx in cvx for one in doses)
 
 
-@given(DOSES, VACCINES, DAYS)
-def test_doses_that_are_added_later_are_counted_too(doses: list[GivenDose], cvx: frozenset[str], end: date) -> None:
-    growing: list[GivenDose] = []
-    index = DosesByDay(growing)
-    for dose in doses:
-        growing.append(dose)
-        assert index.count(cvx, date.min, end) == DosesByDay(list(growing)).count(cvx, date.min, end)
-
-
 @given(DOSES, VACCINES.filter(bool), DAYS)
 def test_the_latest_day_lies_the_period_before(doses: list[GivenDose], cvx: frozenset[str], day: date) -> None:
     days = [one.given for one in doses if one.cvx in cvx and PERIOD.after(one.given) <= day]
@@ -297,12 +288,3 @@ def test_a_live_zoster_vaccine_counts_as_one_of_varicella_before_fifty() -> None
         dose = GivenDose(given_on, "121")
         person = Person(date(1956, 11, 20), doses=(dose,))
         assert doses_by_antigen(person, load_knowledge().schedule) == {antigen: (dose,)}
-
-
-def test_a_conflict_of_cdc_begins_after_the_day_and_ends_sooner_for_a_dose_that_counts() -> None:
-    conflicts = load_knowledge().schedule.conflicts
-    assert conflicts
-    starts = [date(2024, 1, 1) + timedelta(days=one) for one in range(400)]
-    for conflict in conflicts:
-        assert all(conflict.begin.after(day) > day for day in starts)
-        assert all(conflict.minimum_end.after(day) <= conflict.end.after(day) for day in starts)

@@ -145,15 +145,6 @@ def test_nobody_begins_with_a_series_that_only_evaluates() -> None:
     assert antigen("A", evaluates, standard).series_to_begin == {"": (standard,)}
 
 
-def test_the_answer_of_nothing_due_is_empty() -> None:
-    knowledge = known(antigen("A", series(dose(1))))
-    answer = found(knowledge, "2000-12-31")
-    assert answer == VaccinesDue(date(2000, 12, 31), (), (), (), (), (), (), (), (), answer.forecasts)
-    assert [one.group for one in answer.forecasts] == ["A"]
-    complete = found(knowledge, "2003-01-01", given("2002-01-01"))
-    assert (complete.due, complete.forecasts[0].status) == ((), SeriesStatus.COMPLETE)
-
-
 # One vaccine that is due
 
 

@@ -124,18 +124,6 @@ def test_a_dose_after_the_last_one_is_extraneous_and_a_sub_standard_one_advances
     assert judged((rule(),), FIRST, weak)[-1] == ("Extraneous", COMPLETE)
 
 
-def test_a_recurring_dose_comes_again_under_its_own_number() -> None:
-    course = course_of((rule(), rule(recurring=True)), FIRST, given("2010-02-01"), given("2011-02-01"))
-    assert [one.status for one in course.evaluations] == [VALID, VALID, VALID]
-    assert [(target.number, target.satisfied_by is not None) for target in course.targets] == [
-        (1, True),
-        (2, True),
-        (2, True),
-        (2, False),
-    ]
-    assert course.satisfied == {1: date(2010, 1, 1), 2: date(2010, 2, 1)}
-
-
 # Whether a dose is needed
 
 

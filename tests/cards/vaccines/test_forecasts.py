@@ -10,7 +10,7 @@ from cards.vaccines.course import years_back_to_season
 from cards.vaccines.forecasting import Forecast, SeriesStatus
 from cards.vaccines.forecasting import _is_immune as is_immune
 from cards.vaccines.forecasting import forecast as forecast_of_series
-from cards.vaccines.groups import GroupForecast, assess, best_candidates, is_relevant, judge
+from cards.vaccines.groups import GroupForecast, assess
 from cards.vaccines.knowledge import (
     Ages,
     Antigen,
@@ -102,13 +102,6 @@ def test_what_is_due_for_a_person(who: Person, group: str, as_of: date, expected
     assert {name: beside.get(name, getattr(found, name, None)) for name in expected} == expected
 
 
-def test_a_pregnancy_calls_for_tdap_beside_the_adult_series() -> None:
-    onset = PatientObservation("170", date(2025, 5, 20))
-    who = Person(date(1990, 1, 1), "Female", (), (PatientObservation("007"), onset))
-    types = {found.series_type for found in assess(who, TODAY, KNOWLEDGE, ("Pertussis",))}
-    assert types == {"Standard", "Risk"}
-
-
 def test_the_order_of_the_doses_does_not_matter() -> None:
     doses = ((IPV, "2015-07-01"), (IPV, "2015-09-01"), (IPV, "2016-06-01"), (MMRV, "2019-07-01"), (MMR, "2016-06-01"))
     forward = assess(person("2015-05-01", *doses), TODAY, KNOWLEDGE)
@@ -116,33 +109,6 @@ def test_the_order_of_the_doses_does_not_matter() -> None:
     assert [(item.group, item.status, item.recommended) for item in forward] == [
         (item.group, item.status, item.recommended) for item in backward
     ]
-
-
-def test_every_forecast_date_is_in_order_for_people_of_every_age() -> None:
-    for years in range(0, 100, 3):
-        born = date(2025 - years, 2, 28)
-        for found in assess(Person(born), TODAY, KNOWLEDGE):
-            if found.earliest is not None:
-                assert found.recommended is not None
-                assert found.earliest <= found.recommended
-                assert found.past_due is None or found.earliest <= found.past_due
-
-
-@pytest.mark.parametrize("gender", ["Female", "Male", "Unknown"])
-@pytest.mark.parametrize("born", ["2025-09-01", "2021-03-05", "2012-01-10", "1994-06-30", "1958-12-31"])
-def test_with_what_a_person_without_a_dose_begins_is_what_the_comparison_of_all_series_chooses(
-    born: str, gender: str
-) -> None:
-    who = person(born, gender=gender)
-    for antigen in KNOWLEDGE.antigens.values():
-        judged = [
-            judge(antigen, series, who, (), (), lambda _: False, TODAY)
-            for series in antigen.series
-            if is_relevant(series, who, TODAY)
-        ]
-        chosen = tuple(candidate.series for candidate in best_candidates(judged))
-        begun = antigen.series_to_begin.get(gender, antigen.series_to_begin[""])
-        assert begun is None or begun == chosen, antigen.antigen
 
 
 def test_the_last_day_of_a_season_belongs_to_the_season_before_it() -> None:

@@ -31,7 +31,6 @@ from cards.vaccines.knowledge import (
     load_knowledge,
 )
 from cards.vaccines.patient import GivenDose, PatientObservation, Person
-from maintenance.vaccine_cases import leading_forecast
 
 OPEN, COMPLETE, IMMUNE = SeriesStatus.NOT_COMPLETE, SeriesStatus.COMPLETE, SeriesStatus.IMMUNE
 AGED_OUT, AGAINST, NOT_WANTED = SeriesStatus.AGED_OUT, SeriesStatus.CONTRAINDICATED, SeriesStatus.NOT_RECOMMENDED
@@ -96,15 +95,6 @@ def test_the_earliest_day_of_a_group(
     assert _earliest(forecasts, latest, _group(*antigens)) == expected
 
 
-@pytest.mark.parametrize("status", [COMPLETE, IMMUNE, AGED_OUT, AGAINST, NOT_WANTED])
-def test_a_group_that_needs_nothing_has_no_dates(status: SeriesStatus) -> None:
-    one = _candidate(Forecast(status, dose_number=3, earliest=_day(5)))
-    two = _candidate(Forecast(status, dose_number=3, earliest=_day(5)))
-    assert _blend("G", "Standard", (one,), None, _group("A")) == GroupForecast("G", "Standard", status, (one,))
-    both = _blend("G", "Standard", (one, two), None, _group("A", "B"))
-    assert both == GroupForecast("G", "Standard", status, (one, two))
-
-
 @pytest.mark.parametrize(("full", "number"), [(True, 2), (False, 4)])
 def test_several_antigens_are_put_together(full: bool, number: int) -> None:
     items = (
@@ -154,19 +144,6 @@ def _forecast(
 @pytest.mark.parametrize(("years", "given", "begins"), [(None, 0, True), (26, 0, True), (27, 0, False), (27, 1, True)])
 def test_a_series_begins_at_its_age_or_when_it_was_begun(years: int | None, given: int, begins: bool) -> None:
     assert _forecast(years=years, given=given).begins_by(PERSON, date(2026, 1, 1)) is begins
-
-
-def test_the_leading_forecast_is_of_the_age_not_aged_out_and_of_the_risk() -> None:
-    standard, risk, later = _forecast(), _forecast(kind="Risk"), _forecast(kind="Risk", years=50)
-    aged_out, second = _forecast(AGED_OUT, "Risk"), _forecast(group="2")
-    today = date(2026, 1, 1)
-    assert leading_forecast([], PERSON, today) is None
-    assert leading_forecast([standard, risk], PERSON, today) is risk
-    assert leading_forecast([standard, later], PERSON, today) is standard
-    assert leading_forecast([later], PERSON, today) is later
-    assert leading_forecast([standard, aged_out], PERSON, today) is standard
-    assert leading_forecast([aged_out], PERSON, today) is aged_out
-    assert leading_forecast([second, standard], PERSON, today) is second
 
 
 Json = dict[str, Any]
@@ -263,13 +240,6 @@ def test_a_series_has_only_valid_doses_when_no_dose_was_rejected() -> None:
     assert _judged().has_only_valid_doses is True
     assert _judged(given=(FIRST, SECOND)).has_only_valid_doses is True
     assert _judged(given=(FIRST,), rejected=(SECOND,)).has_only_valid_doses is False
-
-
-@pytest.mark.parametrize("status", [item for item in DoseStatus if item is not DoseStatus.VALID])
-def test_an_extraneous_or_sub_standard_dose_is_not_a_valid_one(status: DoseStatus) -> None:
-    candidate = _judged(given=(FIRST,))
-    candidate.course.add(Evaluation(GivenDose(SECOND, "10"), status))
-    assert candidate.has_only_valid_doses is False
 
 
 def test_open_doses_are_those_neither_given_nor_skipped() -> None:

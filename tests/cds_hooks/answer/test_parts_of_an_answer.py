@@ -42,10 +42,9 @@ from cds_hooks.packages import finding_of_package
 from cds_hooks.prefetch.fetch import FilledPrefetch
 from cds_hooks.services import Advice
 from cds_hooks.storage.decision import Decision, RecordUnavailable, StoredChart
-from fhir.record.refusals import Refusal, WhyNot
+from fhir.record.refusals import WhyNot
 from tests.cds_hooks.calls import PLANNING, request_for
 from tests.cds_hooks.replay.answered import site
-from tests.fhir.builders import record_of
 
 Json = dict[str, Any]
 NOW = datetime(2026, 11, 20, 9, tzinfo=UTC)
@@ -193,16 +192,6 @@ def _completed(*, is_complete: bool, trace: Any = None) -> tuple[list[Any], list
     return noted, fetched, result
 
 
-def test_what_is_complete_is_not_fetched() -> None:
-    noted, fetched, result = _completed(is_complete=True)
-    state = result.filled.state
-    assert fetched == []
-    assert noted == [
-        ("weighed", 70, 0),
-        ("prefetched", opened().client.name, PLANNING, state.summary, state.milliseconds / 1000),
-    ]
-
-
 def test_what_is_missing_is_fetched_for_this_client_as_of_this_day() -> None:
     trace = SimpleNamespace(headers={"traceparent": "t"})
     noted, (given,), result = _completed(is_complete=False, trace=trace)
@@ -221,17 +210,6 @@ def test_where_there_will_be_no_advice_nothing_is_read() -> None:
     assert chart.no_advice == WhyNot(PLANNING, "switched-off", "It was switched off.")
     assert (chart.record.patient_id, chart.record.conditions, list(chart.originals)) == ("planning-talk", (), [])
     assert chart.prefetch is received.filled.state
-
-
-def test_what_cannot_be_read_is_a_reason_of_at_most_400_characters() -> None:
-    assert understand(opened(), read(opened(), body_of(asked()))).unread == []
-    chart = Understood(cast("Any", None), cast("Any", None), record_of(), None, cast("Any", ()))
-    assert chart.unread == []
-    long = Refusal("Condition/x", "unreadable", "y" * 500)
-    refused = SimpleNamespace(refusals=[long])
-    (silence,) = msgspec.structs.replace(chart, record=cast("Any", refused)).unread
-    assert (silence.subject, silence.reason) == ("Condition/x", "unreadable")
-    assert len(silence.text) == 400
 
 
 # Advise

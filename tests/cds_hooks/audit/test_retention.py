@@ -85,14 +85,6 @@ def test_a_second_run_takes_what_became_old_since(url: str, tmp_path: Path, sign
     assert (report.findings, report.removed) == ([], 2)
 
 
-def test_the_newest_answer_stays_though_its_decision_goes(url: str, tmp_path: Path, signer: Signer) -> None:
-    _write(url, ("a", OLD), ("a", OLD))
-    store(url, _dated(a_decision(client="a", decided_at=NEW)))
-    run = remove_old(url, "a", NEW, tmp_path / "a.xz", "Ann", signer)
-    assert run is not None
-    assert (run.decisions, run.feedback) == (2, 1)
-
-
 def test_the_record_is_sealed_on_after_a_run_took_the_rows_that_were_sealed_last(
     url: str, tmp_path: Path, signer: Signer
 ) -> None:

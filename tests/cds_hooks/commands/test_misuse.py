@@ -17,7 +17,6 @@ from cds_hooks import cli
 from cds_hooks.commands.lazy import Lazy
 from cds_hooks.commands.model import main as model
 from cds_hooks.commands.options import as_sentence, said_in_a_sentence
-from cds_hooks.dialects import UnknownDialect
 from cds_hooks.kit.samples import list_samples
 from maintenance.reference_pages import leaves
 from tests.live import record_in
@@ -142,13 +141,6 @@ def test_a_problem_is_a_sentence_that_keeps_the_names_of_files(problem: Exceptio
     assert as_sentence(problem) == sentence
 
 
-def test_a_command_ends_with_the_sentence_and_the_code(capsys: pytest.CaptureFixture[str]) -> None:
-    for error, code in ((ValueError("nothing was found"), 1), (UnknownDialect("nothing was found"), 2)):
-        with pytest.raises(typer.Exit) as ended, said_in_a_sentence(type(error)):
-            raise error
-        assert (ended.value.exit_code, capsys.readouterr().err) == (code, "Nothing was found.\n")
-
-
 def test_another_error_is_not_hidden() -> None:
     with pytest.raises(KeyError), said_in_a_sentence(ValueError):
         raise KeyError("x")
@@ -199,15 +191,3 @@ def test_the_help_of_a_group_lists_its_commands_in_order_with_a_sentence_each(
 def test_a_command_that_never_was_is_refused() -> None:
     done = run_program("no-such-command")
     assert (done.returncode, done.stdout, "No such command 'no-such-command'" in done.stderr) == (2, "", True)
-
-
-def test_a_command_is_imported_under_its_name_and_its_help_is_markdown() -> None:
-    group, alone = (
-        Lazy("release", "app").load("release"),
-        Lazy("understand", "understand_resources").load("list-of-work"),
-    )
-    assert (group.name, alone.name, hasattr(group, "list_commands"), hasattr(alone, "list_commands")) == (
-        "release", "list-of-work", True, False,
-    )  # fmt: skip
-    assert (group.rich_markup_mode, alone.rich_markup_mode) == ("markdown", "markdown")
-    assert Lazy("model.main", "app").load("model").rich_markup_mode is None

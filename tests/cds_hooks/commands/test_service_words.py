@@ -18,21 +18,6 @@ from tests.conftest import ROOT
 PLANNING = "cds_hooks/services/planning_conversation.py"
 
 
-@pytest.mark.parametrize(
-    ("model", "module"),
-    [
-        ("mortality_5y", PLANNING),
-        ("mortality_5y_small", PLANNING),
-        ("readmission_30d", "cds_hooks/services/readmission_follow_up.py"),
-        ("kfre_4", None),
-        ("", None),
-    ],
-)
-def test_the_service_of_a_model_or_of_its_twin_is_found(model: str, module: str | None) -> None:
-    file = gates._showing(model)
-    assert (file.shown if file is not None else None) == module
-
-
 def test_every_text_of_a_service_has_its_line_and_documentation_is_none() -> None:
     sentences = gates.service_sentences("mortality_5y")
     assert sentences is not None

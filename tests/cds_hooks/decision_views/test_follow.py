@@ -228,13 +228,3 @@ def test_the_longest_ids_that_a_call_may_have_fit_into_the_indexes(postgres_url:
     decision = a_decision(hook_instance=ids[0], patient=ids[1])
     store(postgres_url, decision, answered=True)
     assert newest_number(postgres_url) == 1
-
-
-def test_before_the_first_reading_nothing_is_whole(tmp_path: Path) -> None:
-    follower = follower_of(record_in(tmp_path), tmp_path)
-    follower.catch_up()
-    for change, until in (("DELETE FROM whole", 0.0), ("INSERT INTO whole (until) VALUES (7.5)", 7.5)):
-        with follower.views.open() as connection:
-            connection.execute(change)
-        assert follower.views.whole_until() == until
-    assert follower.views.mark("none") == Mark()

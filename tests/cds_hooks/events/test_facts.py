@@ -9,7 +9,6 @@ import pytest
 
 from cds_hooks.events.facts import (
     Applied,
-    Effects,
     Fact,
     How,
     Merge,
@@ -229,14 +228,6 @@ def test_the_codes_of_a_fact_are_those_of_every_concept_and_component() -> None:
     }
     assert codes_of(resource) == " s|1 |2 cvx|3 rx|4 s|5 "
     assert codes_of({"code": {"text": "x"}, "component": {}}) == ""
-
-
-def test_an_id_is_made_of_all_its_parts() -> None:
-    assert resource_id("NORTH", "V1") == resource_id("NORTH", "V1")
-    assert len({resource_id("NORTH", "V1"), resource_id("NORT", "HV1"), resource_id("NORTH", "V", "1")}) == 3
-    assert len(resource_id("a")) == 35
-    assert resource_id("a").startswith("v2-")
-    assert Effects() == Effects([], [], {}, [])  # type: ignore[arg-type]
 
 
 def test_the_members_of_a_late_event_of_a_visit_do_not_replace_newer_ones(connection: sqlite3.Connection) -> None:

@@ -262,13 +262,6 @@ def test_what_is_shown_once_rests_at_once_and_for_ninety_days(seconds: float, *,
     assert site.rests_after(seconds, _drugs("a")) is rests
 
 
-@pytest.mark.parametrize(("seconds", "rests"), [(DAY, False), (DAY + 1, True), (14 * DAY, True), (14 * DAY + 1, False)])
-def test_what_comes_back_rests_from_the_second_after_its_day(seconds: float, *, rests: bool) -> None:
-    site = _Site()
-    site.show(REFERRAL)
-    assert site.rests_after(seconds) is rests
-
-
 def test_what_is_shown_once_is_remembered_drug_by_drug() -> None:
     site = _Site()
     site.show(_drugs("a"))

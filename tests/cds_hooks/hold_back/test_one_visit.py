@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from msgspec.structs import replace
 
 from cds_hooks.decision_views.file import Views, make_tables
 from cds_hooks.decision_views.follow import Batch, DecisionRow
@@ -75,15 +74,6 @@ def test_the_same_cards_are_shown_whatever_the_order_of_calls(tmp_path: Path, na
     assert 2 <= sum(map(len, _shown(first).values())) <= 3
     for other in others:
         assert _shown(other) == _shown(first)
-
-
-def test_what_leaves_no_place_is_named_and_the_rest_is_in_the_list(tmp_path: Path) -> None:
-    (opening,) = asyncio.run(_opened(tmp_path, CHARTS["kidneys, rhythm and vessels"], [SERVICES], at_once=False))
-    shown = {service for service, summaries in _shown(opening).items() if summaries}
-    assert "preventive-services" not in shown
-    kept = opening["preventive-services"]["extension"]["org.cds-hooks-onnx"]
-    assert [entry["because"] for entry in kept["worklist"]][-1] == "offered-before"
-    assert "other cards go before it at this opening" in str(kept["silence"])
 
 
 def test_a_service_that_the_chart_has_nothing_for_leaves_the_place(tmp_path: Path) -> None:
@@ -220,15 +210,6 @@ VISIT_CARDS = st.builds(
     words=st.integers(30, 250),
     least=st.sampled_from((0, 30)),
 )
-
-
-@given(VISIT_CARDS, st.lists(VISIT_CARDS, max_size=8))
-def test_a_card_without_a_shorter_form_does_not_depend_on_those_after_it(
-    card: VisitCard, others: list[VisitCard]
-) -> None:
-    card = replace(card, least=0)
-    before = [other for other in others if (other.rank, other.service) <= (card.rank, card.service)]
-    assert card_in_place(card, others) == card_in_place(card, before)
 
 
 @given(st.lists(st.tuples(VISIT_CARDS, st.integers(0, 1), st.booleans()), max_size=12))

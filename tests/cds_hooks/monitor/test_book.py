@@ -18,7 +18,7 @@ from benchmarks.subject import WrongAnswer
 from cds_hooks.app import create_app
 from cds_hooks.hold_back.acts import ActState
 from cds_hooks.hold_back.releases import Released, Releases, State
-from cds_hooks.monitor.book import CountBook, Verified, add_to_day, count_decision, day_of, read_to
+from cds_hooks.monitor.book import CountBook, Verified, add_to_day, count_decision, read_to
 from cds_hooks.monitor.judging import FEWEST_CALLS, rules_without_findings, take_back, to_take_back
 from cds_hooks.pages.explain.recorded_decision import RecordedBasis
 from cds_hooks.services import find_services
@@ -43,14 +43,6 @@ def test_the_newest_verification_is_the_last_one(tmp_path: Path, monkeypatch: py
         monkeypatch.setattr("cds_hooks.monitor.book.time", lambda at=at: at)
         book.note_verification(read, fault)
     assert book.last_verification() == Verified(200, 7, "")
-
-
-@pytest.mark.parametrize(
-    ("microseconds", "day"),
-    [(0, "1970-01-01"), (86_399_999_999, "1970-01-01"), (86_400_000_000, "1970-01-02"), (-1, "1969-12-31")],
-)
-def test_a_day_is_one_of_utc(microseconds: int, day: str) -> None:
-    assert day_of(microseconds) == day
 
 
 @pytest.fixture

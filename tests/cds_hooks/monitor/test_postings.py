@@ -15,7 +15,6 @@ from cds_hooks.monitor.postings import (
     callers,
     groups_of,
     known_names,
-    names_of,
     places,
     plain_subject,
 )
@@ -53,14 +52,6 @@ def connection() -> Iterator[sqlite3.Connection]:
 )  # fmt: skip
 def test_only_a_plain_subject_is_kept(subject: str, kept: str) -> None:
     assert plain_subject(subject) == kept
-
-
-def test_the_names_of_a_decision() -> None:
-    assert names_of("s", "c", "cards", ["r", "q"], [("m", "budget"), ("Drug X", "shadow")], ["critical"]) == {
-        "service s", "client c", "outcome cards", "rule r", "rule q", "silent m budget", "silent other shadow",
-        "severity critical",
-    }  # fmt: skip
-    assert names_of("s", "c", "error", (), ()) == {"service s", "client c", "outcome error"}
 
 
 def test_names_are_counted_over_all_batches(connection: sqlite3.Connection) -> None:

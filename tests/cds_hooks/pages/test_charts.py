@@ -1,6 +1,5 @@
 """The chart of what each input adds, and the scales that drawings stand on."""
 
-import math
 import re
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,6 @@ from cards.rules.engine.rule_book import rule_book
 from cds_hooks.package_tests.markup import faults
 from cds_hooks.pages.explain.explanation import EffectChart, equation_estimate, model_effects
 from cds_hooks.pages.explain.recorded_decision import Input, RecordedBasis
-from cds_hooks.web.charts import HAPPENED, PEOPLE
 from fhir.mapping.medications.identity import identify_concept
 from fhir.record.datatypes import CodeableConcept
 from models_onnx.equations.card import source_attributes
@@ -52,14 +50,6 @@ def test_an_average_person_has_a_chart_too() -> None:
 def test_the_rest_says_how_many_of_it_are_not_known() -> None:
     assert _chart([1.0] * 12, known=False).rows[-1].note == "2 of them not recorded or not usable"
     assert _chart([1.0] * 11).rows[-1].title == "1 other input: input_10"
-
-
-def test_half_and_twice_as_many_lie_alike_far_from_what_was_expected() -> None:
-    assert HAPPENED.at(1) == 50
-    assert (HAPPENED.at(0.5), HAPPENED.at(2)) == (0, 100)
-    assert math.isclose(50 - HAPPENED.at(0.8), HAPPENED.at(1.25) - 50, abs_tol=0.02)
-    assert (HAPPENED.at(0.1), HAPPENED.at(9)) == (0, 100)
-    assert [PEOPLE.at(value) for value in (0, 38, 100)] == [0, 38, 100]
 
 
 METFORMIN = ("order-safety", "order-sign", "ckd4-metformin", AS_OF, "metformin-ckd4-coded")

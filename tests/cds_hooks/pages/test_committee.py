@@ -69,19 +69,6 @@ async def test_every_model_is_listed_with_its_gates_and_leads_to_its_page(calls:
     assert "not needed here" in page
 
 
-async def test_the_page_of_a_model_has_its_gate_report_waivers_history_and_commands(calls: httpx.AsyncClient) -> None:
-    page = (await calls.get("/models/mortality_5y_small")).text
-    assert faults(page) == []
-    for words in (
-        "File is safe",
-        "Fairness by group waived until",
-        "What changed, the oldest first",
-        "cds-hooks release set off model mortality_5y_small",
-    ):
-        assert words in page, words
-    assert "PRIVATE KEY" not in page
-
-
 async def test_a_rule_that_spoke_comes_first_with_its_answers(calls: httpx.AsyncClient) -> None:
     page = (await calls.get("/rules")).text
     assert faults(page) == []

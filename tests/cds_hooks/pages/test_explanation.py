@@ -91,23 +91,6 @@ def test_a_patient_outside_the_population_gets_a_reason_and_no_figure(tmp_path: 
     assert "in 100 people" not in page.text
 
 
-def test_the_banner_holds_what_the_record_holds_and_the_title_nothing_of_the_patient(talk: Decision) -> None:
-    page = page_of(talk)
-    banner = next(each for each in page.all("section") if each.attributes.get("aria-label") == "Patient")
-    assert " ".join(banner.text.split()) == f"Patient{TALK}Age78 yearsSexmale"
-    (title,) = page.all("title")
-    assert title.text == f"Info: {explained(talk).title}"
-
-
-def test_the_heading_is_the_finding_and_the_tab_names_its_rule(order: Decision) -> None:
-    page = page_of(order)
-    (heading,) = page.all("h1")
-    assert heading.text.startswith("Metformin is contraindicated: eGFR")
-    (title,) = page.all("title")
-    assert title.text == "Critical: Metformin and kidney function"
-    assert "eGFR" not in title.text
-
-
 def _hostile(value: Any) -> Any:
     """Every text inside made hostile, as far as it is chart text and no key, code or number of ours."""
     if isinstance(value, dict):

@@ -9,15 +9,12 @@ import httpx
 import pytest
 from starlette.types import ASGIApp
 
-from cds_hooks.access.roles import Role
 from cds_hooks.app import create_app
 from cds_hooks.package_tests.markup import Page, faults
 from cds_hooks.pages import application
 from cds_hooks.pages.application import page_application
 from cds_hooks.pages.server import PageServer
-from cds_hooks.pages.start.views import _work
 from cds_hooks.settings import Settings
-from cds_hooks.web.visitor import Visiting, Visitor, set_visiting
 from tests.cds_hooks.calls import ORDERS, client, request_for
 from tests.cds_hooks.pages.test_decisions import counting_client
 from tests.cds_hooks.web.decisions import AS_OF
@@ -34,18 +31,6 @@ ROLES = (
     "Audit",
     "Protect patients&#39; data",
 )
-
-
-def test_work_of_other_roles_stands_apart_and_without_roles_it_is_one_list() -> None:
-    roles = frozenset({Role.PHARMACIST})
-    set_visiting(Visiting("/", Visitor("Ann", "ann", roles, ""), needs_login=True, opens=lambda _: True))
-    of_role, other = _work(roles)
-    assert "Check medications" in of_role
-    assert "Read along" in other
-    assert of_role.keys().isdisjoint(other)
-    everything, none = _work(frozenset())
-    assert (set(everything), len(none)) == ({*of_role, *other}, 0)
-    set_visiting(Visiting())
 
 
 async def test_each_role_has_what_it_does_most_and_every_link_of_a_page_is_open(tmp_path: Path) -> None:

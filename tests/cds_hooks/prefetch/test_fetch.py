@@ -50,16 +50,6 @@ def test_every_reason_for_not_asking_is_a_reason_of_its_own(
     assert len(answer.json()["cards"]) == 1
 
 
-def test_an_open_server_on_this_machine_is_read_without_a_token(
-    tmp_path: Path, as_of: datetime, planning: dict[str, Any]
-) -> None:
-    with serving_fhir([sample_chart("planning-talk", as_of)]) as running:
-        answer = post(tmp_path, PLANNING, at_server(without(planning), running.base, None), as_of=as_of)
-    assert len(answer.json()["cards"]) == 1
-    assert running.log.requests
-    assert not any(asked.token for asked in running.log.requests)
-
-
 def test_a_server_that_does_not_know_the_patient_is_answered_412(
     tmp_path: Path, as_of: datetime, planning: dict[str, Any]
 ) -> None:

@@ -49,15 +49,6 @@ def test_a_key_that_is_required_has_to_be_one_of_the_service() -> None:
         templates_for(Needs.of(resources=("Condition",), required=("labs",)))
 
 
-@pytest.mark.parametrize("name", sorted(SERVICES))
-def test_every_key_of_a_service_has_words_a_policy_and_a_type(name: str) -> None:
-    for template in SERVICES[name].templates:
-        assert template.words
-        assert template.policy.required == (template.policy.if_missing == "fail")
-        assert template.type.__name__ == template.resource
-    assert SERVICES[name].templates[0].policy.required
-
-
 def test_a_client_of_3_0_is_asked_for_no_older_procedures_than_are_read() -> None:
     procedures = next(template for template in SERVICES["order-safety"].templates if template.key == "procedures")
     assert procedures.query_for("2.0") == procedures.query_for("1.1") == procedures.query

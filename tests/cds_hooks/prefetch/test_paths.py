@@ -5,7 +5,6 @@ from contextlib import suppress
 from datetime import date
 from typing import Any
 
-import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,7 +12,7 @@ from msgspec import Raw, Struct
 
 from cds_hooks.kit.simulator.templates import values_of
 from cds_hooks.prefetch import paths
-from cds_hooks.protocol.hooks import OrderSignContext, PatientViewContext
+from cds_hooks.protocol.hooks import PatientViewContext
 from fhir.client.query import Query, Read, Search
 from fhir.record.resources import MedicationRequest, Patient, decoder
 from tests.fhir import builders
@@ -116,17 +115,6 @@ def test_a_path_goes_on_into_what_is_at_hand() -> None:
     assert values.values_of(path) == ("7",)
     with pytest.raises(paths.NoValue):
         paths.TokenValues({"draftOrders": drafts}, TODAY).values_of(path)
-
-
-def test_drafts_that_are_kept_as_they_came_are_read_and_broken_ones_are_empty() -> None:
-    path = "context.draftOrders.entry.resource.medication.resolve().id"
-    for body, found in ((json.dumps(ORDERS), ("a", "b")), ("{]", ())):
-        context = OrderSignContext(user_id="Practitioner/1", patient_id="p", draft_orders=msgspec.Raw(body.encode()))
-        if found:
-            assert paths.TokenValues(context, TODAY).values_of(path) == found
-        else:
-            with pytest.raises(paths.NoValue):
-                paths.TokenValues(context, TODAY).values_of(path)
 
 
 # Any path over any JSON: no failure, and the kit's own reading of it is the same.
@@ -251,16 +239,6 @@ def test_a_path_goes_through_resources_of_either_reader_and_past_entries_without
     assert found(born, context, chart={"resourceType": "Bundle", "entry": [{"resource": raw}, {}]}) == ["1951-01-02"]
     assert found(born, context, chart={"id": "b", "birthDate": "1951-01-02"}) == []
     assert found(born, context) == []
-
-
-def test_every_token_of_a_template_is_filled() -> None:
-    values = paths.TokenValues({"a": "1", "b": "2", "c": "3"}, date(2026, 11, 23))
-    template = "{{context.a}}-{{context.b}}-{{context.c}}"
-    assert paths.fill_template(f"Patient/{template}", values) == Read("Patient", "1-2-3")
-    assert paths.fill_template(f"Patient?_id=%7C{template}%7C", values) == Search("Patient", (("_id", "|1-2-3|"),))
-    assert paths.fill_template("Patient?_id=%7C{{context.a}}%7C{{context.b}}%7C{{context.c}}%7C", values) == Search(
-        "Patient", (("_id", "|1|2|3|"),)
-    )
 
 
 def test_what_is_no_json_is_nothing() -> None:

@@ -89,13 +89,6 @@ def test_a_read_of_a_context_field() -> None:
     assert fill_template("Patient/{{context.patientId}}", _values()) == Read("Patient", "p1")
 
 
-def test_a_search_keeps_its_separators() -> None:
-    query = fill_template(
-        "Observation?patient={{context.patientId}}&code=http://loinc.org|1-1,http://loinc.org|2-2", _values()
-    )
-    assert query == Search("Observation", (("patient", "p1"), ("code", "http://loinc.org|1-1,http://loinc.org|2-2")))
-
-
 def test_the_user_is_a_whole_read() -> None:
     assert fill_template("{{context.userId}}", _values("PractitionerRole/7")) == Read("PractitionerRole", "7")
 
@@ -152,13 +145,6 @@ def test_a_read_has_one_id_and_a_search_pairs() -> None:
             fill_template(template, values)
 
 
-def test_what_has_no_value_says_which_keys_are_not_known() -> None:
-    with pytest.raises(NoValue) as refused:
-        TokenValues({}, TODAY, {"a": None}).values_of("%a.entry.resource.id | %b.entry.resource.id")
-    assert refused.value.unknown == ("b",)
-    assert str(refused.value) == "this call has no value for {{%a.entry.resource.id | %b.entry.resource.id}}"
-
-
 TEMPLATES = templates_for(
     Needs.of(
         analytes=("creatinine", "body_weight"), resources=("Condition", "MedicationRequest", "Procedure"),
@@ -172,10 +158,6 @@ FAILED = {"severity": "error", "code": "exception"}
 
 def _bundle(*resources: dict[str, Any], **members: Any) -> dict[str, Any]:
     return bundle(*resources) | members
-
-
-def _outcome(issue: dict[str, Any]) -> dict[str, Any]:
-    return {"resourceType": "OperationOutcome", "issue": [issue]}
 
 
 def _brought(**prefetch: Any) -> PrefetchState:
@@ -232,11 +214,3 @@ def test_what_is_old_is_said_as_old() -> None:
     old = _bundle(CONDITION, meta={"lastUpdated": "2026-11-17T09:00:00Z"})
     state = _brought(**others | {"patient": PATIENT, "conditions": old})
     assert state.note == "**Not from today:** problems (the EHR looked it up 3 days ago)."
-
-
-def test_a_whole_prefetch_is_looked_at_and_nothing_more() -> None:
-    whole = dict.fromkeys((template.key for template in TEMPLATES), None) | {"patient": PATIENT}
-    first = _brought(**whole)
-    assert first is _brought(**whole)
-    assert (first.gaps, first.refusals, first.note) == ((), (), None)
-    assert first is _brought(**whole, unexpected=_outcome(FAILED))  # PRE-05: a key that nobody asked for

@@ -57,15 +57,6 @@ def _read(memory: VisitMemory, prefetch: dict[str, Any], patient: str = "p1", cl
     return read_request(_body(orjson.dumps(prefetch), patient), HOOKS, recall=_recall(memory, client))
 
 
-def test_from_the_second_call_about_a_patient_on_equal_bytes_are_the_same_resources() -> None:
-    memory = VisitMemory(MEGABYTE)
-    first, second, third = (_read(memory, {"patient": PATIENT, "problems": PROBLEMS}) for _ in range(3))
-    assert first.prefetch == second.prefetch == third.prefetch
-    assert first.prefetch["problems"] is not second.prefetch["problems"]
-    assert second.prefetch["problems"] is third.prefetch["problems"]
-    assert third.prefetch["problems"].entry[0].resource.code.text == "Gout of the foot"
-
-
 def test_a_value_that_changed_is_read_and_the_values_around_it_are_not() -> None:
     memory = VisitMemory(MEGABYTE)
     for _ in range(2):

@@ -3,16 +3,13 @@
 The decisions are real ones; then a test changes what one of them recorded.
 """
 
-import asyncio
 from datetime import UTC, datetime
-from typing import Any
 
 import pytest
 from msgspec import structs
 
 from cds_hooks.replay import Replayer, ReplaySite, Verdict, open_site, replaying
 from cds_hooks.replay.candidates import Change, NotReplayed, candidate_site, changes
-from cds_hooks.replay.stages import _result
 from cds_hooks.settings import Settings
 from cds_hooks.storage import Decision
 from cds_hooks.storage.content import read_content_keys, use_content_keys
@@ -127,14 +124,6 @@ def test_two_sites_are_compared_and_what_cannot_be_says_why(recorded: Recorded, 
     assert of_order.before == ("renal-metformin/lt30",)
     assert isinstance(of_nothing, NotReplayed)
     assert of_nothing.because.startswith("no facts were kept")
-
-
-def test_a_call_that_waits_for_something_is_a_fault() -> None:
-    async def waiting() -> Any:
-        await asyncio.sleep(0)
-
-    with pytest.raises(RuntimeError, match="a call that is computed again waits for something"):
-        _result(waiting())
 
 
 def test_a_replay_of_another_day_names_it_and_a_candidate_what_it_changes(recorded: Recorded) -> None:

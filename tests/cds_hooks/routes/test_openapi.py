@@ -214,20 +214,6 @@ async def _feedback(folder: Path, body: bytes, service: str = PLANNING) -> httpx
         )
 
 
-async def test_discovery_lists_every_service_with_its_templates(tmp_path: Path) -> None:
-    async with client(tmp_path) as calls:
-        answered = await calls.get("/cds-services")
-    services = answered.json()["services"]
-    assert {entry["hook"] for entry in services} >= {"patient-view", "order-select"}
-    for entry in services:
-        assert entry["prefetch"]["patient"] == "Patient/{{context.patientId}}"
-        searches = {key: query for key, query in entry["prefetch"].items() if "?" in query}
-        assert searches.pop("userRoles") == "PractitionerRole?practitioner={{userPractitionerId}}"
-        assert all("patient={{context.patientId}}" in query for query in searches.values())
-        assert entry["title"]
-        assert entry["description"]
-
-
 async def test_feedback_is_accepted_and_once_more_is_no_error(tmp_path: Path) -> None:
     body = json.dumps({"feedback": [ITEM]}).encode()
     assert [(await _feedback(tmp_path, body)).status_code for _ in range(2)] == [200, 200]

@@ -1,6 +1,5 @@
 """The cards of the services of models: what they offer, what stands before the estimate, and who is asked."""
 
-import asyncio
 from time import time
 from types import SimpleNamespace
 from typing import Any, cast
@@ -12,10 +11,9 @@ from msgspec.structs import replace
 from cards.card import Card
 from cds_hooks.components import _horizon_days
 from cds_hooks.protocol.hooks import EncounterDischargeContext
-from cds_hooks.services import find_services, readmission_follow_up
+from cds_hooks.services import readmission_follow_up
 from cds_hooks.services._anticoagulation import stopped_anticoagulant
 from cds_hooks.services._model import ModelEstimate
-from cds_hooks.services._service import Advice
 from cds_hooks.settings import Settings
 from cds_hooks.trusted_models import AbsentModel
 from fhir.mapping.features.catalog import features_named
@@ -24,7 +22,7 @@ from fhir.record.refusals import WhyNot
 from models_onnx.serving.runtime import Model
 from tests.cds_hooks.services.deciding import Json, call_about, draft, offered
 from tests.cds_hooks.services.test_decisions_by_themselves import days_ago, stay
-from tests.cds_hooks.services.test_follow_up import ILL, VISITS, leaving_for
+from tests.cds_hooks.services.test_follow_up import leaving_for
 from tests.fhir.builders import AS_OF, ICD10, condition, record_of, request
 
 
@@ -75,27 +73,6 @@ def test_a_follow_up_is_a_visit_at_home_and_agreed_with_a_facility() -> None:
 
 
 NO_DIABETES = WhyNot("readmission_30d", "outside-population", "The model is of stays with diabetes; none is on record.")
-
-
-def _readmission(call: Any) -> Advice:
-    asked: list[str] = []
-    prefetch = SimpleNamespace(require=asked.append, note=None)
-
-    async def ask() -> Advice:
-        return await find_services()["readmission-follow-up"].decide(replace(call, prefetch=cast("Any", prefetch)))
-
-    advice = asyncio.run(ask())
-    assert asked == ["encounters"]
-    return advice
-
-
-def test_a_high_score_comes_before_the_model_of_diabetes() -> None:
-    high = _readmission(discharge(leaving_for("home"), *ILL, *VISITS))
-    assert [card.summary.split(" ")[0] for card in high.cards] == ["LACE"]
-    assert _readmission(discharge(leaving_for("home"))) == Advice(silences=[NO_DIABETES])
-    nobody = _readmission(discharge())
-    text = "No stay in hospital is on the chart that could end."
-    assert nobody == Advice(silences=[WhyNot("readmission_30d", "outside-population", text)])
 
 
 def test_of_a_chart_the_model_has_the_reasons_of_its_service() -> None:

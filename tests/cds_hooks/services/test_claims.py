@@ -117,6 +117,7 @@ async def test_what_a_service_says_of_a_sample_is_true(
     assert [fault for one, sent in answered for fault in _faults(one, sent, as_of)] == []
 
 
+@pytest.mark.slow
 @pytest.mark.outside_data
 async def test_what_the_services_say_of_real_charts_is_true(data_folder: Path, tmp_path: Path) -> None:
     now = datetime.now(UTC)

@@ -13,7 +13,6 @@ from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from cards.card import Card, Source
-from cds_hooks.kit.samples import Sample, list_samples
 from cds_hooks.model_versions import Chosen, in_use
 from cds_hooks.services import statin_discussion
 from cds_hooks.services._model import (
@@ -35,9 +34,7 @@ from fhir.record.refusals import WhyNot
 from models_onnx.serving.eligibility import INPUT_MISSING, OUT_OF_RANGE, TOO_FEW_INPUTS
 from models_onnx.serving.registry import load_model
 from models_onnx.serving.runtime import Model, Prediction
-from tests.cds_hooks.calls import ours
 from tests.cds_hooks.services.equation_calls import (
-    HOOKS,
     NOW,
     Change,
     added,
@@ -53,22 +50,6 @@ from tests.cds_hooks.services.equation_calls import (
 )
 from tests.cds_hooks.test_trusted_server import released
 from tests.fhir.builders import encounter
-
-STORIES = [
-    sample for sample in list_samples() if sample.services or sample.id in ("healthy-adult", "deceased", "hospice")
-]
-
-
-@pytest.mark.parametrize("sample", STORIES, ids=lambda sample: sample.id)
-def test_each_story_gets_the_cards_that_it_names_and_no_other(server_here: str, sample: Sample) -> None:
-    spoken = {each.service for each in sample.services or ()}
-    for service, hook in HOOKS.items():
-        if hook == "encounter-discharge" and sample.id not in ("going-home",):
-            continue
-        answered = answer(server_here, service, sample.id)
-        assert len(answered.json()["cards"]) == (1 if service in spoken else 0), service
-        if service not in spoken:
-            assert ours(answered)["silence"]
 
 
 def _hidden(key: str) -> Change:
@@ -156,13 +137,6 @@ def test_a_missing_test_that_is_ordered_already_is_not_offered_again(server_here
     assert reasons(answered) == ["input-missing"]
 
 
-def test_a_missing_test_that_could_change_nothing_is_not_offered(server_here: str) -> None:
-    """A healthy woman of 45 stays below every band whatever her lipids are."""
-    assert reasons(answer(server_here, "statin-discussion", "healthy-adult", without("2093-3", "2085-9"))) == [
-        "input-missing"
-    ]
-
-
 def test_who_does_not_go_home_is_not_scored(server_here: str) -> None:
     def to_hospice(request: dict[str, Any]) -> None:
         for resource in resources(request):
@@ -170,13 +144,6 @@ def test_who_does_not_go_home_is_not_scored(server_here: str) -> None:
                 resource["hospitalization"]["dischargeDisposition"] = {"coding": [{"code": "hosp"}]}
 
     assert reasons(answer(server_here, *HOME, to_hospice)) == ["outside-population"]
-
-
-def test_without_one_score_the_other_speaks(server_here: str) -> None:
-    card = only_card(answer(server_here, *HOME, without("718-7")))
-    assert card["extension"]["org.cds-hooks-onnx"]["model"]["id"] == "lace"
-    assert card["summary"].startswith("LACE index 10")
-    assert "About **12 in 100** people with this score are expected to die or to come back" in card["detail"]
 
 
 def test_the_follow_up_is_due_within_a_week_and_belongs_to_the_stay(server_here: str) -> None:

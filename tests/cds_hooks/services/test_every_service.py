@@ -18,13 +18,12 @@ from cds_hooks.package_tests.contracts import (
     test_a_service_says_who_it_is_for_and_asks_for_the_patient_first,
     test_every_card_keeps_the_specification_and_every_silence_has_a_reason,
     test_no_resources_are_read_that_the_service_does_not_name_in_its_needs,
-    test_the_same_call_has_the_same_answer_whatever_was_asked_before,
 )
 from cds_hooks.package_tests.contracts import requests_of as requests_of
 from cds_hooks.package_tests.contracts import without_ids as without_ids
 from cds_hooks.package_tests.plugin import parametrize
 from cds_hooks.protocol.body import encode_response
-from cds_hooks.services import by_address, find_services, planning_conversation
+from cds_hooks.services import find_services, planning_conversation
 from tests.cds_hooks.calls import client, request_for
 
 __all__ = [
@@ -32,11 +31,11 @@ __all__ = [
     "test_a_service_says_who_it_is_for_and_asks_for_the_patient_first",
     "test_every_card_keeps_the_specification_and_every_silence_has_a_reason",
     "test_no_resources_are_read_that_the_service_does_not_name_in_its_needs",
-    "test_the_same_call_has_the_same_answer_whatever_was_asked_before",
 ]
 SERVICES = find_services()
 CALLS = [(service.id, hook) for service in SERVICES.values() for hook in service.hooks]
 test_a_patient_is_shown_nothing = pytest.mark.slow(contracts.test_a_patient_is_shown_nothing)
+test_the_same_call_again = pytest.mark.slow(contracts.test_the_same_call_has_the_same_answer_whatever_was_asked_before)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -112,13 +111,6 @@ async def test_a_listed_id_answers_its_hook_alone(
     assert feedback.status_code != 404
     if status == 200:
         assert len(answer.json()["cards"]) == 1
-
-
-def test_every_listed_id_and_every_old_one_is_an_address() -> None:
-    services = find_services()
-    addresses = by_address(services)
-    listed = {entry["id"] for service in services.values() for entry in service.discovery()}
-    assert set(addresses) == listed | set(services)
 
 
 def test_without_a_recorded_sex_no_headline_has_the_result_of_one_sex_alone(tmp_path: Path, as_of: datetime) -> None:

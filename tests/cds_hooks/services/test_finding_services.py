@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from cds_hooks.services import by_address, find_services, services_for
+from cds_hooks.services import find_services, services_for
 from cds_hooks.services._declared import _EquationAdvisor
 from cds_hooks.settings import Settings
 from fhir.record.refusals import WhyNot
@@ -42,17 +42,6 @@ def test_a_share_is_of_a_model_that_a_service_shows() -> None:
     ) as refused:
         services_for(Settings(alert_share="nobody=0.05"))
     assert "mortality_5y, mortality_5y_small, readmission_30d, readmission_30d_early" in str(refused.value)
-
-
-def test_a_call_may_name_a_service_or_one_of_its_hooks() -> None:
-    services = find_services()
-    addressed = by_address(services)
-    assert set(services) <= set(addressed)
-    assert {name: addressed[name].hooks for name in addressed if name.startswith("order-safety")} == {
-        "order-safety": ("order-select", "order-sign"), "order-safety-dispatch": ("order-dispatch",),
-        "order-safety-select": ("order-select",), "order-safety-sign": ("order-sign",),
-    }  # fmt: skip
-    assert addressed["order-safety"] is services["order-safety"]
 
 
 def test_a_declared_equation_says_below_which_value_nothing_is_shown() -> None:

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fhir.resources.R4B.servicerequest import ServiceRequest
 
 from tests.cds_hooks.calls import client, ours, request_for
 
@@ -42,20 +41,6 @@ def reasons(told: Any) -> list[str]:
     """Why nothing was said."""
     assert told.json()["cards"] == []
     return [silence["reason"] for silence in ours(told)["silence"]]
-
-
-async def test_who_comes_back_often_gets_a_card_with_a_visit_to_order(tmp_path: Path, as_of: datetime) -> None:
-    (card,) = (await answer(tmp_path, as_of)).json()["cards"]
-    assert len(card["summary"]) < 140
-    assert "Hospital stays in the 12 months before **3 stays**" in card["detail"]
-    assert "Where the stay ends **Skilled nursing facility**" in card["detail"]
-    (suggestion,) = card["suggestions"]
-    order = ServiceRequest.model_validate(suggestion["actions"][0]["resource"])
-    assert order.status == "draft"
-    assert order.encounter is not None
-    assert order.encounter.reference == f"Encounter/{SAMPLE}-stay"
-    said = card["extension"]["org.cds-hooks-onnx"]
-    assert said["model"]["id"] == "readmission_30d"
 
 
 def raises_a_score(resource: dict[str, Any]) -> bool:

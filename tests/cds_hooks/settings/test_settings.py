@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr, ValidationError
 
-from cds_hooks.settings import Settings, settings, with_settings
+from cds_hooks.settings import Settings, with_settings
 from cds_hooks.settings.checks import ignored_settings
 from cds_hooks.settings.fields import read_provider
 
@@ -122,15 +122,6 @@ def test_other_settings_in_their_place_are_checked() -> None:
     assert (changed.call_seconds, changed.contact, configured.contact) == (5, "Bob", "Ann")
     with pytest.raises(ValidationError):
         with_settings(configured, {"call_seconds": 0})
-
-
-def test_the_environment_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    settings.cache_clear()
-    monkeypatch.setenv("CDS_CONTACT", "Ann")
-    first = settings()
-    monkeypatch.setenv("CDS_CONTACT", "Bob")
-    assert (first.contact, settings() is first) == ("Ann", True)
-    settings.cache_clear()
 
 
 @pytest.mark.parametrize(

@@ -86,11 +86,3 @@ def test_several_threads_store_and_load_content_at_the_same_moment() -> None:
     for thread in threads:
         thread.join()
     assert wrong == []
-
-
-@pytest.mark.parametrize("value", [b"{}", b'{"features":{}}' * 40, b"(not compressed at all)"])
-def test_stored_content_is_loaded_whether_or_not_it_is_compressed_or_encrypted(value: bytes) -> None:
-    assert load_content(value) == value
-    assert load_content(store_content(value)) == value
-    use_content_keys(read_content_keys(_NEW))
-    assert load_content(store_content(value)) == value

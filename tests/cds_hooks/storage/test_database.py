@@ -323,13 +323,6 @@ def test_the_newest_migration_is_the_one_the_code_asks_for() -> None:
     assert scripts.get_heads() == [SCHEMA_VERSION]
 
 
-def test_the_sqlite_file_is_in_wal_mode_with_the_page_size_that_was_measured(sqlite_url: str) -> None:
-    opening.upgrade_schema(parse_url(sqlite_url))
-    with reading_engine(parse_url(sqlite_url)).connect() as connection:
-        assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
-        assert connection.exec_driver_sql("PRAGMA page_size").scalar() == 8192
-
-
 def test_the_folder_of_a_record_is_not_made_because_its_volume_may_not_be_mounted(tmp_path: Path) -> None:
     folder = tmp_path / "volume" / "record"
     with pytest.raises(RecordUnavailable, match="mount its volume"):

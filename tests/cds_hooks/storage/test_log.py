@@ -34,14 +34,6 @@ def _writer(url: str, count: int) -> Iterator[subprocess.Popen[str]]:
         process.kill()
 
 
-async def test_a_decision_is_committed_when_append_returns(url: str) -> None:
-    log = open_decision_log(url)
-    for decision in (a_decision(), a_decision(outcome="silent", models=b"[]", response=b'{"cards":[]}')):
-        await log.append(decision)
-        assert get_decision(url, decision.id) == decision  # over a connection of its own
-    await log.close()
-
-
 async def test_closing_waits_for_what_was_not_committed_yet(url: str) -> None:
     log = open_decision_log(url)
     given = [a_decision() for _ in range(5)]

@@ -12,7 +12,6 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
-import uvloop
 from sqlalchemy import func, select
 
 from cds_hooks.audit.verification import audit
@@ -47,17 +46,6 @@ async def _fails(log: DecisionLog, match: str) -> None:
         await append_together(log, 3, patient="a-patients-name")
     assert "a-patients-name" not in str(raised.value)
     assert "\n" not in str(raised.value)
-
-
-def test_decisions_that_come_together_are_committed_together(sqlite_url: str) -> None:
-    async def scenario() -> None:
-        log = _open(sqlite_url)
-        seen = _statements(log)
-        await append_together(log, 40)
-        assert (seen.count("COMMIT"), seen.count("INSERT")) == (1, 40)
-        await log.close()
-
-    uvloop.run(scenario())
 
 
 async def test_a_group_takes_in_what_comes_while_it_gathers(sqlite_url: str) -> None:

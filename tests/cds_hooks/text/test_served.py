@@ -135,6 +135,7 @@ OUT = (
 )
 
 
+@pytest.mark.slow
 def test_the_server_loads_no_module_of_the_text_part() -> None:
     answer = subprocess.run([sys.executable, "-c", OUT], capture_output=True, text=True, timeout=120, check=True)
     assert answer.stdout.strip() == "[]"

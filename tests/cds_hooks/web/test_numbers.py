@@ -15,7 +15,7 @@ from cds_hooks.errors import BadRequest, BodyTooLarge
 from cds_hooks.web.charts import Tick, format_ms
 from cds_hooks.web.forms import Form, _parse_upload, read_form
 from cds_hooks.web.numbers import format_age, format_quantity, logistic, logit, people_range
-from cds_hooks.web.visitor import PageLink, PatientBound, Visiting, Visitor, set_visiting, visiting
+from cds_hooks.web.visitor import PatientBound, Visiting, Visitor
 from tests.cds_hooks.web.symbols import decisions_of, file_of, templates, text_of
 from tests.each import for_each
 
@@ -79,16 +79,6 @@ def test_the_way_back_to_the_start_has_a_step_for_each_folder_of_the_path() -> N
     assert [Visiting(path).root for path in ("/", "/ops", "/explain/1", "/rules/a/changes")] == [
         "", "", "../", "../../",
     ]  # fmt: skip
-
-
-def test_outside_a_request_the_navigation_has_the_documentation() -> None:
-    assert Visiting().links == (PageLink("docs/", "Documentation"),)
-    now = Visiting("/ops", None, needs_login=True)
-    set_visiting(now)
-    assert visiting() is now
-    now = Visiting(opens=lambda path: path == "/rules")
-    assert [now.may_open(path) for path in ("rules", "rules#find", "models")] == [True, True, False]
-    assert not Visiting().may_open("rules")
 
 
 TYPE = "multipart/form-data; boundary=----WebKitFormBoundaryAb1"

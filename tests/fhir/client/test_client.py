@@ -176,14 +176,6 @@ async def test_nobody_listening_is_said() -> None:
         await _ask("http://127.0.0.1:9/fhir", lambda fhir: fhir.fetch(LABS, "labs"))
 
 
-async def test_one_broken_resource_costs_itself() -> None:
-    broken = lab(3) | {"id": "bad", "status": 5}
-    with serving_fhir([chart_of(lab(1), broken)]) as running:
-        found = await _search(running)
-    assert [refusal.subject for refusal in found.refusals] == ["Observation/bad"]
-    assert "o1" in _ids(found)
-
-
 Answer = tuple[int, dict[str, str], bytes]
 
 

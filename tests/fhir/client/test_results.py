@@ -11,7 +11,6 @@ import pytest
 from fhir.client.client import FetchResult, FhirClient, _decoded, _type_of, seconds_to_wait
 from fhir.client.errors import Busy, DeadlineExceeded, FetchError, ServerFailed, TooLarge, Unreadable
 from fhir.client.query import LONGEST_URL, FetchLimits, Read, Search, escaped
-from fhir.record.refusals import Refusal
 from fhir.record.resources import Bundle, BundleLink, Patient
 
 BASE = "https://ehr.example/fhir"
@@ -189,16 +188,6 @@ def test_outcomes_beside_data_or_in_an_empty_page_are_no_failure() -> None:
     assert ask(answer, lambda fhir: fhir.fetch(SEARCH, "labs")).pages == 1
     entries.clear()
     assert ask(answer, lambda fhir: fhir.fetch(SEARCH, "labs")).value.entry == ()
-
-
-def test_what_could_not_be_read_is_named_on_each_page() -> None:
-    def answer(request: httpx.Request) -> httpx.Response:
-        body = page_of(request).replace(b'"final"', b"5")
-        return response(200, body)
-
-    result = ask(answer, lambda fhir: fhir.fetch(SEARCH, "labs"))
-    assert all(isinstance(refusal, Refusal) for refusal in result.refusals)
-    assert [refusal.subject for refusal in result.refusals] == ["Observation/o1", "Observation/o2", "Observation/o3"]
 
 
 def test_a_query_is_posted_from_the_first_character_beyond_the_limit() -> None:

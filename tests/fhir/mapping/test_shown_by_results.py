@@ -30,13 +30,6 @@ def test_an_old_result_shows_nothing(limit: ResultLimit) -> None:
     assert shown_by_result(record_of(result(limit, beyond, old)), limit.group) is None
 
 
-def test_a_result_that_was_followed_by_a_better_one_shows_nothing() -> None:
-    (limit,) = [limit for limit in OWN_ROWS if limit.group == "hyperkalemia"]
-    high = result(limit, 6.1, AS_OF - timedelta(days=2))
-    assert shown_by_result(record_of(high, result(limit, 4.4, AS_OF - timedelta(days=1))), "hyperkalemia") is None
-    assert shown_by_result(record_of(high, result(limit, 4.4, AS_OF - timedelta(days=3))), "hyperkalemia") is not None
-
-
 def test_a_result_that_was_taken_back_or_is_haemolysed_shows_nothing() -> None:
     (limit,) = [limit for limit in OWN_ROWS if limit.group == "hyperkalemia"]
     taken = AS_OF - timedelta(days=1)

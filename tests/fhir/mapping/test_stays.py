@@ -70,18 +70,6 @@ def test_a_chart_without_encounters_is_not_in_hospital() -> None:
     assert not is_inpatient(record_of())
 
 
-def test_the_stay_of_the_call_goes_before_others_that_are_open() -> None:
-    ended = [_stay(status="finished", start=f"2026-11-{day}", end=f"2026-11-{day + 1}") for day in (10, 14)]
-    stays = [
-        stay | {"id": name}
-        for stay, name in zip([*ended, _stay(start="2026-11-18")], ("e10", "e14", "e18"), strict=True)
-    ]
-    for name in ("e10", "e14", "e18"):
-        named_stay = current_stay(record_of_call(*stays, encounter_id=name))
-        assert named_stay is not None
-        assert named_stay.encounter.id == name
-
-
 @pytest.mark.parametrize(
     ("end", "is_current"),
     [("2026-11-19T09:00:00Z", True), ("2026-11-19T08:59:59Z", False), ("2026-11-19", True), ("2026-11-18", False)],

@@ -43,13 +43,6 @@ def test_the_groups_of_an_order(text: str, loinc: str | None, groups: set[str]) 
     assert read_study(_order(text, loinc)).groups == groups
 
 
-def test_a_code_that_does_not_say_contrast_is_read_with_its_words() -> None:
-    silent = next(loinc for loinc, code in STUDY_CODES.items() if code.modality == "CT" and not code.contrast)
-    assert "iodine" not in read_study(_order("CT", silent)).groups
-    said = _order("CT", silent, orderDetail=[{"text": "with IV contrast"}])
-    assert "iodine" in read_study(said).groups
-
-
 def test_what_the_patient_is_told_is_a_detail_of_the_order() -> None:
     order = _order("CT abdomen", None)
     assert read_study(order).detail.strip() == "CT abdomen"
@@ -58,13 +51,6 @@ def test_what_the_patient_is_told_is_a_detail_of_the_order() -> None:
     assert " ".join(told.detail.split()) == "CT abdomen in the morning Contrast will be given"
     other = {"text": "CT", "coding": [{"system": "urn:other", "code": "24628-0"}]}
     assert read_study(order | {"code": other}).loincs == ()
-
-
-def test_a_study_with_contrast_names_the_same_study_without_it() -> None:
-    assert read_study(_order("CT chest", "24628-0")).without_contrast in STUDY_CODES
-    offered = [code.without_contrast for code in STUDY_CODES.values() if code.without_contrast]
-    assert len(offered) > 300
-    assert all(STUDY_CODES[code].contrast == "no" and STUDY_CODES[code].name for code in offered)
 
 
 def test_what_cannot_be_read_is_no_study() -> None:

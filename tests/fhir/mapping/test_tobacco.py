@@ -48,23 +48,6 @@ def test_without_an_answer_nothing_is_said() -> None:
         assert read(resource) == NOTHING
 
 
-@pytest.mark.parametrize(
-    ("code", "text", "status", "words"),
-    [
-        (CURRENT, "", "current", "smokes"),
-        (FORMER, "", "former", "smoked formerly"),
-        (NEVER, "", "never", "never smoked"),
-        (CURRENT, "Smokes daily", "current", "Smokes daily"),
-        ("", "Former smoker", "former", "Former smoker"),
-    ],
-)
-def test_an_answer_has_its_words_its_day_and_its_source(code: str, text: str, status: Any, words: str) -> None:
-    history = read(answer("a", "2026-01-01", code, text))
-    found = SmokingAnswer(status, words, parse_time("2026-01-01"), "Observation/a")
-    assert history.answer == found
-    assert history.ever == (None if status == "never" else found)
-
-
 def test_the_newest_answer_counts_and_the_newest_that_is_not_never_stands_beside_it() -> None:
     smoked, never = answer("a", "2020-01-01", CURRENT), answer("b", "2026-01-01", NEVER)
     undated = answer("c", None, FORMER)

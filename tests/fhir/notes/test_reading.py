@@ -408,6 +408,7 @@ def test_signs_that_nobody_sees_change_no_name() -> None:
     assert all(note[finding.start : finding.end] == finding.text for finding in _read(note).findings)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "piece", ["fever, ", "metformin 500 mg bd ", "K 4.1 on 1/2, ", "?? no [ ] - ", "\n\n# :", "diabetic diet "]
 )

@@ -7,7 +7,7 @@ import pytest
 
 from fhir.record.datatypes import CodeableConcept
 from fhir.record.facts import ACT_CODE, ReadResources, distinct, says_not_performed
-from fhir.record.resources import AllergyIntolerance, Condition, Encounter, Immunization, Procedure
+from fhir.record.resources import AllergyIntolerance, Condition, Encounter, Procedure
 from tests.fhir.builders import lean, record_of
 
 EPIC = "urn:oid:1.2.840.114350.1.72.1.7.7.10.696784.13260"
@@ -140,16 +140,6 @@ def test_an_allergy_of_dstu2_without_a_status_is_an_active_one() -> None:
     assert (both.code.text, both.clinicalStatus) == ("rubber", None)
     assert facts_among([allergy], AllergyIntolerance, AS_OF) == (allergy,)
     assert (allergy.code.text, allergy.clinicalStatus.has("active")) == ("latex", True)
-
-
-def test_a_status_takes_back_and_only_procedures_and_conditions_wait_for_their_beginning() -> None:
-    def shot(status: str) -> Any:
-        vaccine = {"resourceType": "Immunization", "status": status, "occurrenceDateTime": "2027-01-01", "id": status}
-        return lean(vaccine | {"vaccineCode": {"text": "influenza"}})
-
-    shots = [shot(status) for status in ("completed", "not-done", "entered-in-error", "cancelled")]
-    assert facts_among(shots, Immunization, AS_OF) == (shots[0],)
-    assert facts_among([], Immunization, AS_OF) == ()
 
 
 def test_the_same_id_is_one_fact_and_without_an_id_the_same_content() -> None:

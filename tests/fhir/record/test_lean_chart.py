@@ -1,8 +1,5 @@
 """What is recorded of a chart to answer again: all that was read, and neither the patient's name nor references."""
 
-import pytest
-
-from fhir.record import facts
 from fhir.record.lean_chart import (
     after_part,
     continue_chart,
@@ -13,7 +10,6 @@ from fhir.record.lean_chart import (
     record_of_chart,
 )
 from fhir.record.record import PatientRecord
-from fhir.record.resources import Condition
 from tests.fhir.builders import AS_OF, WOMAN, lean, medication_order, observation, record_of
 
 POTASSIUM = observation("2823-3", 4.0, "mmol/L", id="k")
@@ -45,13 +41,6 @@ def test_every_question_has_the_same_answer_whether_it_was_asked_before_or_not()
     assert [procedure.id for procedure in again.procedures] == ["done"]
     assert [procedure.id for procedure in again.procedures_not_done] == ["not"]
     assert again.refusals == record.refusals
-
-
-def test_a_chart_is_the_same_bytes_whatever_was_asked_and_in_whatever_order_its_references_come() -> None:
-    record = record_of(POTASSIUM, PROBLEM, DONE)
-    before = encode(record)
-    assert record.newest("potassium") is not None
-    assert encode(record) == before == encode(record_of(POTASSIUM, PROBLEM, DONE))
 
 
 def test_a_chart_that_goes_on_from_others_is_made_whole_to_the_byte() -> None:
@@ -109,12 +98,3 @@ def test_medications_are_found_by_every_name_that_they_had() -> None:
     )  # fmt: skip
     assert read_again(record).medications == record.medications
     assert {"drug-a", "Medication/drug-b"} <= set(record.medications)
-
-
-def test_what_calls_share_is_worked_out_again_with_other_imported_codes(monkeypatch: pytest.MonkeyPatch) -> None:
-    timeless = record_of(POTASSIUM, PROBLEM).resources.timeless
-    before = timeless.by_analyte()[0], timeless.facts(Condition)
-    assert timeless.by_analyte()[0] is before[0]
-    assert timeless.facts(Condition) is before[1]
-    monkeypatch.setattr(facts, "in_use", object)
-    assert timeless.by_analyte()[0] is not before[0]

@@ -82,15 +82,6 @@ def test_older_and_odd_forms_are_read_by_every_reader(odd: dict[str, Any]) -> No
         assert read_value("any", orjson.dumps(value))[1] == []
 
 
-def test_the_number_of_a_result_that_came_as_text_is_used() -> None:
-    potassium = observation("2823-3", 1.0, "mmol/L") | {"valueQuantity": {"value": "6.4", "unit": "mmol/L"}}
-    value, refusals = read_value("labs", orjson.dumps(bundle(potassium)))
-    newest = read_record({"patient": lean(WOMAN), "labs": value}, "p1", AS_OF).newest("potassium")
-    assert refusals == []
-    assert newest is not None
-    assert newest.value == 6.4
-
-
 @pytest.mark.parametrize("more", [{}, {"code": {"text": "a   b"}}])
 def test_runs_of_white_space_are_collapsed_in_a_resource_and_in_each_entry_of_a_bundle(more: dict[str, Any]) -> None:
     resource = GOOD | more

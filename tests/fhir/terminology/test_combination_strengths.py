@@ -1,10 +1,7 @@
 """Strengths of combination products: whatever way a product is written, each strength goes to its own ingredient."""
 
-import csv
 from collections.abc import Iterator
 from itertools import islice, permutations
-from operator import itemgetter
-from pathlib import Path
 
 import pytest
 
@@ -14,7 +11,6 @@ from fhir.terminology.medication_strength import read_strengths
 from fhir.terminology.medications import (
     INGREDIENT_BY_NAME,
     INGREDIENTS,
-    product_of,
     rxnorm_entry,
     rxnorm_names,
     table_rows,
@@ -120,32 +116,6 @@ def _of_rxnorm_names() -> set[tuple[tuple[str, ...], tuple[float, ...]]]:
 
 def test_the_table_holds_every_combination_of_the_rxnorm_names() -> None:
     assert _of_rxnorm_names() <= _listed()
-
-
-@pytest.mark.outside_data
-def test_what_it_holds_beside_them_is_a_product_of_the_release(data_folder: Path) -> None:
-    released = set()
-    with (data_folder / "drugnames" / "rxnorm_products.csv").open(encoding="utf-8") as file:
-        for row in csv.DictReader(file):
-            read = [read_strengths(text) for text in row["strengths"].split(";")]
-            if all(len(one) == 1 for one in read):
-                pairs = sorted(zip(row["ingredient_rxcuis"].split(";"), read, strict=False), key=itemgetter(0))
-                released.add((tuple(code for code, _ in pairs), tuple(round(one[0].amount, 4) for _, one in pairs)))
-    assert _listed() - _of_rxnorm_names() <= released
-
-
-def test_the_products_of_the_sample_charts_have_strengths_that_are_sold() -> None:
-    for row in table_rows("products.csv"):
-        product = product_of(*_coded(row)) if row["system"] == "rxnorm" and ";" in row["strengths"] else None
-        if product is None or not all(product.strengths):
-            continue
-        pairs = sorted(zip((one.rxcui for one in product.ingredients), product.strengths, strict=True))
-        sold = COMBINATION_PRODUCTS.get(tuple(code for code, _ in pairs))
-        assert sold is None or tuple(one for _, one in pairs) in sold, row
-
-
-def _coded(row: dict[str, str]) -> tuple[str, str]:
-    return "http://www.nlm.nih.gov/research/umls/rxnorm", row["code"]
 
 
 @pytest.mark.parametrize(

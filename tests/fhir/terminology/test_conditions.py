@@ -155,6 +155,7 @@ def test_no_code_of_the_given_table_was_lost(data_folder: Path) -> None:
                 assert row["key"] in condition_groups_of(ICD10, f"{code}9" if len(code) == 2 else code)
 
 
+@pytest.mark.slow
 @pytest.mark.outside_data
 def test_every_code_of_the_sample_charts_means_what_the_given_prefixes_say(data_folder: Path) -> None:
     text = (data_folder / "medications" / "conditions.csv").read_text(encoding="utf-8")

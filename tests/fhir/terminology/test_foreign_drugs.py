@@ -102,11 +102,3 @@ def test_the_table_of_groups_names_what_is_known() -> None:
 )
 def test_the_ending_of_another_language_does_not_change_the_ingredient(words: str, ingredient: str) -> None:
     assert ";".join(member.name for member in read_name(words).ingredients) == ingredient
-
-
-@pytest.mark.parametrize(
-    "words",
-    ["calcium", "vitamina", "sodio", "placebo", "magnesio", "Potassium 4.1 mmol/L", "potassium level", "Augentropfen"],
-)
-def test_what_only_ends_alike_is_no_ingredient(words: str) -> None:
-    assert read_name(words).ingredients == ()

@@ -166,14 +166,6 @@ def test_a_name_that_a_concept_of_no_group_has_as_well_means_none(index: Path) -
     assert understand({"resourceType": "Condition", "code": {"text": "Twofold sickness"}}).groups == ()
 
 
-def test_a_new_member_whose_name_means_other_groups_is_told(tmp_path: Path) -> None:
-    imported = import_releases([rf2(tmp_path)], tmp_path / "terms.idx", lambda *_: None)
-    told = {(row.key, row.code) for row in imported.differences if row.how == "its name means others"}
-    assert ("hf", "900001") in told
-    assert not [code for _, code in told if code == "900002"]
-    assert imported.several == ["twofold sickness"]
-
-
 def test_a_result_is_read_by_the_parts_of_its_loinc_code(index: Path) -> None:
     value = {"valueQuantity": {"value": 6.1, "unit": "mmol/L"}}
     assert _read("Observation", "code", LOINC, "88888-8", **value).analyte == "potassium"

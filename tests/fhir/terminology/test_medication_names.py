@@ -144,13 +144,6 @@ def test_any_text_can_be_read(words: str) -> None:
     assert len(reading.strengths) == len(reading.ingredients)
 
 
-@CALM
-@given(st.sampled_from(["metformin", "Eliquis", "Janumet", "hydrocodone-acetaminophen", "insulin glargine"]))
-def test_case_and_blanks_do_not_change_the_meaning(words: str) -> None:
-    expected = _names(words)
-    assert _names(words.upper()) == _names(f"  {words} ") == _names(words.replace("-", " - ")) == expected
-
-
 TENOFOVIR = {"300195": "117466", "1721603": "117466"}
 # Where we read more, or better, than the given table: the table follows "vitamin D" and "flush", and has no Donnatal.
 BETTER = {

@@ -55,6 +55,7 @@ def test_what_only_looks_like_a_group_is_none(text: str, group: str) -> None:
     assert group not in _named(text)
 
 
+@pytest.mark.slow
 @pytest.mark.outside_data
 def test_titles_of_icd_10_cm_name_the_groups_of_their_codes(data_folder: Path) -> None:
     text = gzip.decompress((data_folder / "terminology" / "icd10cm_codes.csv.gz").read_bytes()).decode()

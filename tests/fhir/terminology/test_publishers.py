@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from fhir.mapping.understanding import Understanding, understand
-from fhir.terminology.imported import meaning_of_code, use_index
+from fhir.terminology.imported import use_index
 from fhir.terminology.importing import import_releases
 from fhir.terminology.release_files import Imported
 from fhir.terminology.rf2 import NotARelease
@@ -140,13 +140,6 @@ def test_a_product_means_its_ingredient(not_read: list[str], system: str, code: 
 def test_a_new_vaccine_is_read_by_the_name_that_the_cdc_gives_it(not_read: list[str], code: str) -> None:
     concept = {"coding": [{"system": "http://hl7.org/fhir/sid/cvx", "code": code}]}
     assert understand({"resourceType": "Immunization", "vaccineCode": concept}).vaccine_families == ("Rabies",)
-
-
-def test_definitions_of_the_site_are_expanded_in_every_system(not_read: list[str]) -> None:
-    drug = meaning_of_code("rxnorm", "9999902")
-    allergen = meaning_of_code("atc", "J99XX01")
-    assert (drug.groups if drug is not None else None) == ("copd",)
-    assert (allergen.allergens if allergen is not None else None) == ("penicillin",)
 
 
 @pytest.mark.parametrize(("code", "drugs"), [("C09AA99", ()), ("C09AA02", ("enalapril",))])

@@ -43,14 +43,6 @@ def change(path: Path, edit: Callable[[dict[str, Any]], object]) -> None:
     path.write_text(json.dumps(document))
 
 
-def test_what_was_signed_is_loaded(artifact: Path) -> None:
-    loaded = load_artifact(artifact, KEYS)
-    assert loaded.manifest.id == "mortality_5y"
-    assert loaded.content == (artifact / "model.onnx").read_bytes()
-    assert loaded.release is not None
-    assert loaded.release.state == "draft"
-
-
 @pytest.mark.parametrize("name", ["model.onnx", "manifest.json", "card.json"])
 @pytest.mark.parametrize("place", [0.0, 0.3, 0.7, 0.999])
 def test_one_changed_bit_of_any_signed_file_is_refused(artifact: Path, name: str, place: float) -> None:
@@ -246,18 +238,6 @@ def test_an_interrupt_leaves_what_was_there(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         interrupted()
     assert [each.read_text() for each in tmp_path.iterdir()] == ["as it was"]
-
-
-def test_a_link_a_mode_and_the_end_of_a_name_are_kept(tmp_path: Path) -> None:
-    file, link = tmp_path / "rows.csv.gz", tmp_path / "newest.csv.gz"
-    file.write_bytes(b"old")
-    file.chmod(0o640)
-    link.symlink_to(file)
-    with whole_file(link) as draft:
-        assert draft.name.endswith(".csv.gz")
-        draft.write_bytes(b"new")
-    assert link.is_symlink()
-    assert (file.read_bytes(), file.stat().st_mode & 0o777) == (b"new", 0o640)
 
 
 def test_a_pipe_is_written_as_it_is(tmp_path: Path) -> None:

@@ -1,6 +1,5 @@
 """Every equation: reproduces its vectors, adds up, refuses by name, says what the source file says."""
 
-import json
 import re
 from dataclasses import replace
 from datetime import date
@@ -24,7 +23,6 @@ from models_onnx.equations.card import equation_card, has_equation, inputs_of_ki
 from models_onnx.equations.declaration import Equation, equation_reference, find_equations, get_equation
 from models_onnx.errors import EquationRefused, UnknownEquation
 from tests.each import for_each
-from tests.models_onnx.equations.declared import first_equations
 from tests.models_onnx.equations.vectors import all_vectors, vectors_of
 
 EQUATIONS = find_equations()
@@ -101,26 +99,6 @@ def test_what_is_no_value_is_refused_and_never_guessed(equation: Equation) -> No
 def test_race_is_used_by_the_pooled_cohort_equations_alone_and_they_are_kept_off_cards() -> None:
     assert [name for name, each in EQUATIONS.items() if inputs_of_kind(each, "race")] == ["pooled_cohort"]
     assert [name for name, each in EQUATIONS.items() if each.not_on_cards] == ["news2", "pooled_cohort"]
-
-
-@pytest.mark.outside_data
-@pytest.mark.parametrize("name", EQUATIONS)
-def test_the_declaration_is_that_of_the_data_folder_where_it_has_the_equation(name: str, data_folder: Path) -> None:
-    file = data_folder / "equations" / f"{name}.json"
-    if not file.is_file():
-        assert vectors_of(name)
-        return
-    told = json.loads(file.read_text(encoding="utf-8"))
-    equation = EQUATIONS[name]
-    assert told["doi"] == equation.doi
-    assert [each["name"] for each in told["inputs"]] == [each.name for each in equation.inputs]
-    for item in told["inputs"]:
-        ours = equation.input(item["name"])
-        assert item.get("valid_range", [ours.low, ours.high]) == [ours.low, ours.high]
-        assert item.get("ucum", ours.unit) == ours.unit
-    assert {vector["id"]: vector["expected"] for vector in told["test_vectors"]} == {
-        vector["id"]: vector["expected"] for vector in vectors_of(name)
-    }
 
 
 @pytest.mark.outside_data
@@ -223,56 +201,11 @@ def test_steps_begin_at_their_edge() -> None:
     assert [item.points(age) for age in (64.9, 65, 74.9, 75)] == [0, 1, 1, 2]
 
 
-NOT_USED = {
-    "race": "not used: no input is race",
-    "ethnicity": "not used: no input is ethnicity",
-    "language": "not used: no input is language",
-    "sexual_orientation": "not used: no input is sexual orientation",
-    "gender_identity": "not used: no input is gender identity",
-    "sex": "not used: no input is sex",
-    "date_of_birth": "not used: no input is date of birth",
-    "sdoh": "not used: no input is social determinants of health",
-    "health_status": "not used: no input is health status assessment",
-}
-
-
 def uses(name: str) -> dict[str, str]:
     """What the card says of each of the nine kinds of data."""
     prefix = "evidence.uses."
     attributes = source_attributes(get_equation(name))
     return {key.removeprefix(prefix): words for key, words in attributes.items() if key.startswith(prefix)}
-
-
-@pytest.mark.parametrize(
-    ("name", "used"),
-    [
-        ("gad7", {"health_status": "used: GAD-7 total (total)"}),
-        ("phq9", {"health_status": "used: PHQ-9 total (total)"}),
-        ("news2", {}),
-        ("kfre_4", {"sex": "used: Sex (sex)", "date_of_birth": "used: Age (age)"}),
-        ("pooled_cohort", {"race": "used: Race group (race_group)", "sex": "used: Sex (sex)",
-                           "date_of_birth": "used: Age (age)", "health_status": "used: Smokes (current_smoker)"}),
-    ],
-)  # fmt: skip
-def test_which_demographic_data_an_equation_uses(name: str, used: dict[str, str]) -> None:
-    assert uses(name) == NOT_USED | used
-
-
-def test_every_equation_tells_the_kinds_of_its_inputs() -> None:
-    kinds = {
-        name: {key: inputs for key in NOT_USED if (inputs := inputs_of_kind(equation, key))}
-        for name, equation in first_equations().items()
-    }
-    both = {"sex": ("sex",), "date_of_birth": ("age",)}
-    assert kinds == {
-        "cha2ds2_vasc": both, "ckd_epi_2021_creatinine": both, "cockcroft_gault": both,
-        "fib4": {"date_of_birth": ("age",)}, "gad7": {"health_status": ("total",)},
-        "has_bled": {"date_of_birth": ("age",), "health_status": ("alcohol_excess",)},
-        "hospital_score": {}, "kfre_4": both, "lace": {}, "meld3": {"sex": ("sex",)}, "news2": {},
-        "phq9": {"health_status": ("total",)},
-        "pooled_cohort": both | {"race": ("race_group",), "health_status": ("current_smoker",)},
-        "prevent_base": both | {"health_status": ("current_smoker",)},
-    }  # fmt: skip
 
 
 def test_the_product_of_a_card_says_for_whom_it_is_and_how_far_it_looks_ahead() -> None:

@@ -31,7 +31,6 @@ _OUTPUTS: dict[str, dict[str, tuple[Any, ...]]] = {
         f"{outcome}|{years}y": _RISK for years in (10, 30) for outcome in ("total_cvd", "ascvd", "heart_failure")
     },
 }
-_HORIZONS = {"kfre_4": {2, 5}, "pooled_cohort": {10}, "prevent_base": {10, 30}}
 
 
 def test_the_outputs_of_each_equation() -> None:
@@ -39,75 +38,6 @@ def test_the_outputs_of_each_equation() -> None:
         name: {item.id: (item.kind, item.unit, item.decimals, item.low, item.high) for item in equation.outputs}
         for name, equation in first_equations().items()
     } == _OUTPUTS
-
-
-def test_the_horizon_of_an_output_is_that_of_its_name() -> None:
-    horizons: dict[str, set[float]] = {}
-    for name, equation in first_equations().items():
-        for output in equation.outputs:
-            if output.horizon_years is not None:
-                horizons.setdefault(name, set()).add(output.horizon_years)
-                assert output.id.endswith(f"{output.horizon_years:g}y")
-                assert output.words.endswith(f"within {output.horizon_years:g} years")
-    assert horizons == _HORIZONS
-
-
-def test_the_risks_of_prevent_in_words() -> None:
-    words = [output.words for output in find_equations()["prevent_base"].outputs]
-    assert words == [
-        f"have {what} within {years} years"
-        for years in (10, 30)
-        for what in ("a heart attack, a stroke or heart failure", "a heart attack or a stroke", "heart failure")
-    ]
-
-
-# The input, then the feature of the record that fills it; inputs that are typed by hand stand in the second table.
-_FEATURES = {
-    "cha2ds2_vasc": "age_years sex_male has_heart_failure has_hypertension has_diabetes has_had_ischaemic_stroke "
-    "has_vascular_disease",
-    "ckd_epi_2021_creatinine": "age_years sex_male creatinine_mg_dl",
-    "cockcroft_gault": "age_years sex_male weight_kg creatinine_mg_dl",
-    "fib4": "age_years ast_u_l alt_u_l platelets_10e3_ul",
-    "gad7": "gad7_total",
-    "has_bled": "age_years has_uncontrolled_pressure has_abnormal_kidneys has_abnormal_liver has_had_stroke_tia "
-    "has_bled_or_may takes_antiplatelet_or_nsaid has_alcohol_use",
-    "hospital_score": "hemoglobin_g_dl sodium_mmol_l procedure_in_stay admitted_as_emergency admissions_12m "
-    "length_of_stay_days",
-    "kfre_4": "age_years sex_male egfr_ckd_epi_2021 uacr_mg_g",
-    "lace": "length_of_stay_days admitted_as_emergency charlson_lace ed_visits_6m",
-    "meld3": "sex_male bilirubin_total_mg_dl sodium_mmol_l inr creatinine_mg_dl albumin_g_dl on_dialysis",
-    "news2": "",
-    "phq9": "phq9_total",
-    "pooled_cohort": "sex_male age_years cholesterol_total_mg_dl hdl_cholesterol_mg_dl sbp_mmhg takes_bp_medication "
-    "smokes has_diabetes",
-    "prevent_base": "sex_male age_years cholesterol_total_mg_dl hdl_cholesterol_mg_dl sbp_mmhg has_diabetes smokes "
-    "bmi_kg_m2 egfr_ckd_epi_2021 takes_bp_medication takes_statin",
-}
-_BY_HAND = {
-    "has_bled": ["labile_inr"], "hospital_score": ["oncology_discharge"], "kfre_4": ["calibration"],
-    "news2": ["respiratory_rate", "spo2", "supplemental_oxygen", "sbp", "heart_rate", "consciousness", "temperature",
-              "spo2_scale_2"],
-    "pooled_cohort": ["race_group"],
-}  # fmt: skip
-
-
-def test_which_features_of_the_record_fill_the_inputs() -> None:
-    features, by_hand = {}, {}
-    for name, equation in first_equations().items():
-        features[name] = " ".join(item.feature for item in equation.inputs if item.feature)
-        if typed := [item.name for item in equation.inputs if item.feature is None]:
-            by_hand[name] = typed
-    assert (features, by_hand) == (_FEATURES, _BY_HAND)
-
-
-def test_an_input_that_is_not_needed_for_every_output() -> None:
-    needed = {
-        (name, item.name): item.for_outputs
-        for name, equation in first_equations().items()
-        for item in equation.inputs
-        if item.for_outputs
-    }
-    assert needed == {("prevent_base", "bmi"): ("heart_failure|10y", "heart_failure|30y")}
 
 
 def test_for_whom_an_equation_is_at_all_and_which_is_on_no_card() -> None:
@@ -135,15 +65,6 @@ _PREVENT: dict[str, Any] = {
     "sex": "female", "age": 55, "total_cholesterol": 4.8 / 0.02586, "hdl_cholesterol": 1.3 / 0.02586, "sbp": 130,
     "diabetes": False, "current_smoker": False, "bmi": 25, "egfr": 90, "bp_medication": False, "statin": False,
 }  # fmt: skip
-
-
-def test_the_reference_of_prevent_is_where_every_term_is_nothing() -> None:
-    equation = find_equations()["prevent_base"]
-    for sex in ("female", "male"):
-        working = calculate(equation, {**_PREVENT, "sex": sex}, "ascvd|10y").working
-        assert {part.input: part.contribution for part in working.contributions if abs(part.contribution) > 1e-12} == (
-            {} if sex == "female" else {"sex": pytest.approx(sum(part.contribution for part in working.contributions))}
-        )
 
 
 def test_the_value_at_the_reference_of_prevent_is_that_of_its_constants() -> None:

@@ -52,14 +52,6 @@ def _charted(name: str, sample: str, **site: Any) -> RecordInputs:
     return inputs_from_record(EQUATIONS[name], _record(sample), site)
 
 
-def test_each_input_keeps_where_it_was_found() -> None:
-    charted = _charted("kfre_4", "ckd-uacr", calibration="north_america")
-    assert charted.given["uacr"] == 355
-    assert charted.evidence["uacr"].source == "Observation/ckd-uacr-uacr-1"
-    assert charted.given["sex"] == "female"
-    assert charted.calculate("5y").value == pytest.approx(0.084, abs=1e-3)
-
-
 def test_what_was_looked_for_and_not_found_is_no_and_is_named() -> None:
     charted = _charted("has_bled", "af-no-anticoagulant")
     assert "labile_inr" in {each.name for each in charted.not_found}

@@ -104,15 +104,6 @@ def test_predictions_without_an_outcome_are_not_taken_for_right_ones() -> None:
     assert len(figures(complete)) > 1, "the client says that it has sent all"
 
 
-def test_a_label_can_be_taken_out_again() -> None:
-    counts = LabelCounts()
-    counts.count("m all", 0.2, "unlabelled", with_card=True)
-    counts.count("m all", 0.2, "unlabelled", with_card=True, times=-1)
-    counts.count("m all", 0.2, "yes", with_card=True)
-    ((row,),) = [list(buckets.values()) for buckets in counts.cells.values()]
-    assert row == [1, 0, 0, 0, 0, 0]
-
-
 @pytest.mark.parametrize(("times", "state"), [(1.0, "good"), (1.5, "watch")])
 def test_the_label_choice_is_audited_by_need_at_the_same_estimate(times: float, state: str) -> None:
     random, day = np.random.default_rng(9), DayCounts()

@@ -67,18 +67,6 @@ def test_a_value_outside_the_trained_range_is_refused_and_named(
     assert f"{value:g}" in told.text
 
 
-def test_the_range_check_is_that_of_the_model_file(mortality: Model) -> None:
-    draw = np.random.default_rng(3)
-    for item in mortality.manifest.features:
-        near = [item.trained_low, item.trained_high]
-        values = [float(np.nextafter(np.float32(edge), np.float32(way))) for edge in near for way in (-np.inf, np.inf)]
-        values += [*near, *draw.normal(item.trained_high, abs(item.trained_high) / 2 + 1, 20).tolist()]
-        position = mortality.features.index(item.name)
-        for value in values:
-            told = mortality.predict(person(mortality, **{item.name: value})).out_of_range[position]
-            assert out_of_range(item, value) == told, (item.name, value)
-
-
 @pytest.mark.parametrize("reason", ["input-missing", "too-few-inputs", "age-unknown", "outside-population"])
 def test_a_twin_takes_over_only_what_is_refused_for_missing_inputs(mortality: Model, reason: str) -> None:
     refused = WhyNot(MANIFEST.id, reason, "a sentence")
@@ -125,13 +113,6 @@ def test_without_an_age_there_is_no_score(age: float | None) -> None:
 def test_who_is_too_young() -> None:
     assert not_in_population(MANIFEST, 17.0) == WhyNot(
         MANIFEST.id, "outside-population", "Falls: no score. It is for adults; this person is 17.", ("age_years",)
-    )
-
-
-def test_two_inputs_that_must_be_there_are_named_together() -> None:
-    both = cast(Manifest, SimpleNamespace(**{**vars(MANIFEST), "required": RequiredInputs(("age", "sodium"), ())}))
-    assert not_scored(both, np.array([NAN, 5, NAN])) == WhyNot(
-        MANIFEST.id, "input-missing", "Falls: no score, because age and sodium must be known.", ("age", "sodium")
     )
 
 

@@ -56,14 +56,6 @@ def test_the_top_tenth_of_the_reference_cohort_reaches_the_90th_percentile(
     assert (percentile >= 90).mean() == pytest.approx(0.10, abs=0.005)
 
 
-def test_one_row_and_many_rows_say_the_same_bits(invented_model: Model, cohort: Cohort) -> None:
-    many = invented_model.predict_rows(cohort.X[:50])
-    for number in range(50):
-        one = invented_model.predict(cohort.X[number])
-        assert one.margin == many.margin[number]
-        assert (one.contributions == many.contributions[number]).all()
-
-
 @pytest.mark.parametrize("shape", [(15,), (17,), (1, 16), ()])
 def test_a_vector_of_another_shape_is_refused(mortality: Model, shape: tuple[int, ...]) -> None:
     with pytest.raises(WrongShape):

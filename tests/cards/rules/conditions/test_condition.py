@@ -11,7 +11,6 @@ from cards.rules.conditions.condition import (
     ANY_MEDICATION,
     BOOLEAN,
     NO_NEEDS,
-    Condition,
     DataNeeds,
     Predicate,
     all_of,
@@ -197,20 +196,6 @@ def test_a_flag_is_put_into_words() -> None:
     full = flag("word", lambda _: True, "phrase", meaning="meaning", said_not="no phrase")
     assert full.meaning == "meaning"
     assert full.say({"word": False}, lambda _part: "") == "no phrase"
-
-
-def test_the_needs_of_a_condition_may_depend_on_its_value() -> None:
-    part = _part(True, needs=needs("Condition"))
-
-    def condition(wanted: Any) -> Predicate:
-        return Condition("word", "", lambda _: part, BOOLEAN, lambda _: "", wanted).compile({"word": "inr"}, no_part)
-
-    def no_part(_part: Any) -> Predicate:
-        raise AssertionError
-
-    assert condition(NO_NEEDS) is part
-    assert condition(needs(analytes=["alt"])).needs == needs("Condition", analytes=["alt"])
-    assert condition(lambda spec: needs(analytes=[spec["word"]])).needs == needs("Condition", analytes=["inr"])
 
 
 def test_an_object_has_no_other_members() -> None:

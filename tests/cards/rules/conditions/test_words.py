@@ -92,14 +92,6 @@ def test_a_childs_weight_of_the_year_before_is_not_known(as_of: datetime) -> Non
     assert common_vocabulary().compile({"weight_kg": {"gt": 0}}).test(child) is None
 
 
-def test_a_combination_is_dosed_by_the_ingredient_the_rule_is_about(as_of: datetime) -> None:
-    drug = "glipizide 5 MG / metformin hydrochloride 500 MG Oral Tablet"
-    session = PatientSession(record_of({}, as_of), drafts_of(draft_of({"drug": drug, "dose": "2 tablet", "times": 2})))
-    (drafted,) = session.drafted
-    doses = {one.name: RuleContext(session, drafted, one).daily_dose_mg for one in drafted.medication.ingredients}
-    assert doses == {"glipizide": 20.0, "metformin": 2000.0}
-
-
 BROKEN: list[Any] = [
     {},
     [],
@@ -242,10 +234,3 @@ def test_a_value_of_another_type_is_told_with_its_path(spec: Json, path: tuple[s
     with pytest.raises(RuleError) as refused:
         common_vocabulary().compile(spec)
     assert refused.value.path == path
-
-
-def test_constants_hold_only_when_they_are_asked_for() -> None:
-    asked = {(word, value): common_vocabulary().compile({word: value}) for word in ("always", "never") for value in (
-        True, False)}  # fmt: skip
-    answers = {key: predicate.test(None) for key, predicate in asked.items()}  # type: ignore[arg-type]
-    assert answers == {("always", True): True, ("always", False): False, ("never", True): False, ("never", False): True}

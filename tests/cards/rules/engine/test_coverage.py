@@ -80,13 +80,6 @@ def test_the_checks_of_a_rule(rule: CompiledRule, checks: set[str]) -> None:
     assert checks_of(rule) == checks
 
 
-def test_checks_stand_in_the_order_of_the_table_with_each_rule_once() -> None:
-    first, second = _rule("disease", EGFR, name="b"), _rule("disease", name="a")
-    assert checks_by_name([first, second, first]) == {"kidney": ("b",), "disease": ("a", "b")}
-    assert list(checks_by_name([first])) == ["kidney", "disease"]
-    assert checks_by_name([]) == {}
-
-
 def test_an_order_that_is_known_by_its_words() -> None:
     rules = [_rule("orders", trigger={"tests": ["psa"]}, name="screen-psa")]
     assert checks_of_study("PSA", rules) == {"age": ("screen-psa",)}

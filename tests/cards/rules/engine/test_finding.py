@@ -35,15 +35,6 @@ def test_the_first_band_that_is_true_wins_over_one_that_is_not_known(whens: list
     assert found(rule, context_of(DRAFT)).band == matched
 
 
-def test_a_band_that_is_not_known_is_named_where_none_is_true() -> None:
-    evaluation = evaluated(rule_of(band("a", UNKNOWN), band("b", FALSE)), context_of(DRAFT))
-    assert isinstance(evaluation, NoMatch)
-    assert [one.declared.id for one in evaluation.unknown] == ["a"]
-    none = evaluated(rule_of(band("a", FALSE)), context_of(DRAFT))
-    assert isinstance(none, NoMatch)
-    assert none.unknown == ()
-
-
 def _quiet(when: Json, **more: Any) -> Json:
     return {"code": "not_now", "text": "it is not now.", "when": when, **more}
 
@@ -127,25 +118,10 @@ def test_of_two_bands_of_one_severity_the_first_is_worse() -> None:
     assert found(rule, context_of(DRAFT, ASPIRIN, WARFARIN)).band == "first"
 
 
-def test_partners_of_one_band_stand_together() -> None:
-    rule = rule_of(band("both", {"any": [OF_WARFARIN, OF_ASPIRIN]}))
-    finding = found(rule, context_of(DRAFT, WARFARIN, ASPIRIN))
-    assert [one.medication.name for one in finding.partners] == ["warfarin", "aspirin"]
-    assert finding.notes == ()
-
-
 def test_a_partner_of_a_silent_band_is_not_named_as_milder() -> None:
     rule = rule_of(band("bad", OF_WARFARIN), band("known", OF_ASPIRIN, "silent"))
     finding = found(rule, context_of(DRAFT, WARFARIN, ASPIRIN))
     assert ([one.medication.name for one in finding.partners], finding.notes) == (["warfarin"], ())
-
-
-def test_what_is_not_known_of_one_partner_is_not_hidden_by_another() -> None:
-    unknown = {"all": [OF_ASPIRIN, UNKNOWN]}
-    for order in ([WARFARIN, ASPIRIN], [ASPIRIN, WARFARIN]):
-        evaluation = evaluated(rule_of(band("a", unknown)), context_of(DRAFT, *order))
-        assert isinstance(evaluation, NoMatch)
-        assert [one.declared.id for one in evaluation.unknown] == ["a"]
 
 
 POTASSIUM: Json = {"loinc": "2823-3", "name": "Potassium"}

@@ -151,19 +151,6 @@ def test_what_there_is_in_place_of_kidney_function(patient: Json, gap: str, hist
     assert _word("kidney_history", context) == history
 
 
-def test_a_familys_own_word_comes_before_the_common_one_and_is_worked_out_once() -> None:
-    calls = []
-
-    def own(_context: RuleContext) -> str | None:
-        calls.append(1)
-        return None
-
-    family = Family("own", placeholders={"drug": own})
-    rule = rule_of(band("a", TRUE), family=family)
-    word = placeholder_lookup(rule, rule.bands[0].when, (), context_of(DRAFT))
-    assert (word("drug"), word("drug"), word("Drug"), len(calls)) == (None, None, "Metformin", 1)
-
-
 def test_the_whole_of_a_finding() -> None:
     questions = [{"text": "Is it so?", "when": TRUE}, {"text": "Not?", "when": {"never": True}},
                  {"text": "Unknown?", "when": UNKNOWN}]  # fmt: skip

@@ -40,14 +40,6 @@ def _evaluated(rules: list[CompiledRule], *drafts: Json, **patient: Any) -> Draf
     return RuleBook(rules).evaluate(session, session.drafted[0])
 
 
-def test_only_the_rules_of_the_drug_are_asked() -> None:
-    rules = [_rule("a", band("x", TRUE)), _rule("b", band("x", TRUE), trigger=OF_WARFARIN),
-             _rule("c", band("x", TRUE), trigger={"draft": [{"any_drug": True}]})]  # fmt: skip
-    assert _evaluated(rules).finding_keys == {("a", "x"), ("c", "x")}
-    assert _evaluated(rules, WARFARIN).finding_keys == {("b", "x"), ("c", "x")}
-    assert [one.rule for one in _evaluated(rules).findings] == ["a", "c"]
-
-
 def test_missing_data_has_a_band_of_its_own() -> None:
     missing = [{"id": "ask", "when": TRUE, "bands": ["x"], "summary": "Ask.", "detail": "Ask."}]
     rules = [_rule("a", band("x", UNKNOWN), missing_data=missing), _rule("b", band("x", TRUE))]
@@ -138,26 +130,6 @@ def test_the_first_new_finding_is_that_of_the_first_rule_by_name() -> None:
 
 
 ASKS_POTASSIUM = {"label": "Ask", "orders": [{"loinc": "2823-3", "name": "Potassium"}], "answers": "any"}
-ADDS_ASPIRIN = {"label": "Add", "answers": "any", "create": [
-    {"product": {"rxcui": "1191", "name": "aspirin"}, "sig": {"text": "daily"}}]}  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    ("rule", "looks_for"),
-    [
-        (_rule("a", band("x", TRUE)), set()),
-        (_rule("a", band("x", {"active": {"classes": ["nsaid"]}})), {"nsaid"}),
-        (_rule("a", band("x", TRUE), trigger=PAIR), {"11289"}),
-        (_rule("a", band("x", TRUE), trigger={**OF_METFORMIN, "same_ingredient": True}), {"6809"}),
-        (_rule("a", band("x", TRUE), trigger={"draft": [{"classes": ["biguanide"]}], "same_class": True}),
-         {"biguanide"}),
-        (_rule("a", band("x", TRUE, suggestions=[ADDS_ASPIRIN])), {"1191"}),
-        (_rule("a", band("x", TRUE, suggestions=[{**ADDS_ASPIRIN, "answers": ""}])), set()),
-    ],
-)  # fmt: skip
-def test_what_else_can_change_a_rule(rule: CompiledRule, looks_for: set[str]) -> None:
-    (activated,) = RuleBook([rule]).rules_for(session_of(METFORMIN).drafted[0].medication)
-    assert activated.looks_for == looks_for
 
 
 ALWAYS_READ = {"AllergyIntolerance", "MedicationRequest", "MedicationStatement", "MedicationDispense",

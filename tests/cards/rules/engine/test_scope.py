@@ -120,10 +120,3 @@ def test_a_finding_rests_on_the_kidneys_where_they_are_said_to_be_looked_for(eve
         raise AssertionError(scope)
 
     for_each([(drug.name, (drug.name,)) for drug in list(INGREDIENTS.values())[::every]], agrees)
-
-
-def test_what_matters_beside_another_drug_only_is_no_check_of_the_drug_alone(as_of: datetime) -> None:
-    drafts = drafts_of(draft_of({"drug": "oxazepam 10 MG Oral Capsule", "dose": "1 capsule", "times": 1}))
-    scope = next(one.text for one in check(record_of({}, as_of), drafts).silences if one.reason == "scope")
-    assert "interaction" in scope
-    assert "kidney" not in scope

@@ -809,35 +809,6 @@ def test_who_is_an_outpatient(category: str, visits: list[Json], is_over: bool) 
     assert answer({"over_maximum": True}, context_of(draft, more=visits), FAMILY) is is_over
 
 
-CHLORPHENIRAMINE, DULAGLUTIDE, HYDRALAZINE, LISPRO = "2400", "1551291", "5470", "86009"
-
-
-@pytest.mark.parametrize(
-    ("rxcui", "row"),
-    [
-        # limits.csv 27 and 52, leads.csv 190, 719 and 1203, label_limits.csv 65, typed again.
-        (CHLORPHENIRAMINE, _limit(drug="chlorpheniramine", rxcui=CHLORPHENIRAMINE, ages=range(2, 18), most=0.1,
-                                  per_dose=True, per_kg=True, is_firm=True, labelled_from=2,
-                                  note="every 6 to 8 hours", source="emcare")),
-        (HYDRALAZINE, _limit(drug="hydralazine", rxcui=HYDRALAZINE, most=300.0, is_firm=True, source="cpic")),
-        (DULAGLUTIDE, _limit(drug="dulaglutide", rxcui=DULAGLUTIDE, route="injected", most=4.5, per_week=True,
-                             is_narrow=True, source="consumer_page", page="dulaglutide-subcutaneous-route")),
-        (HYDRALAZINE, _limit(drug="hydralazine", rxcui=HYDRALAZINE, route="injected", population="one dose", most=20.0,
-                             per_dose=True, note="the formulary: 5 to 10 mg, repeated after 20 minutes",
-                             source="tah2025", page="dosing of the product")),
-        (CANDESARTAN, _limit(drug="candesartan", rxcui=CANDESARTAN, ages=range(6, 18), weight_to_kg=49.9, most=16.0,
-                             source="arb_children", page="txvendordrug.com, angiotensin II receptor blockers 1.2")),
-        (LISPRO, _limit(drug="insulin lispro", rxcui=LISPRO, route="injected", population="first order", most=0.5,
-                        per_dose=True, per_kg=True, unit="unit", without_taken=("insulin",), source="answer_page",
-                        note="who takes no insulin is begun with 0.3 to 0.5 units/kg in the whole day",
-                        page="droracle.ai articles 805700")),
-    ],
-)  # fmt: skip
-def test_a_row_is_read_whole(rxcui: str, row: Limit) -> None:
-    assert row in LIMITS[rxcui]
-    assert row.is_for_adults is (row.ages.stop == 201)
-
-
 def test_a_first_dose_of_insulin_is_none_where_insulin_is_taken() -> None:
     draft = {"drug": "insulin lispro 100 UNT/ML Injection", "dose": "60 unit", "times": 1}
     first = context_of(draft, labs=[["body_weight", 50, 3]])

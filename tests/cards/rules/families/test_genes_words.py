@@ -281,17 +281,6 @@ def test_what_is_said_where_nothing_is_found(rule: str, context: RuleContext, re
     assert FAMILY.nothing_found(rule, context) == (reason, text)
 
 
-@pytest.mark.parametrize(
-    ("spec", "words"),
-    [
-        ({"gene_advice": {"says": "avoid", "indicator": "critical"}}, "the genes say avoid (critical)"),
-        ({"warfarin_genes": "poor"}, "CYP2C9 and VKORC1 by CPIC's flow chart: poor"),
-    ],
-)
-def test_the_words_of_a_page(spec: Json, words: str) -> None:
-    assert FAMILY.vocabulary.say(spec) == words
-
-
 def test_no_dose_is_offered_without_advice_of_a_row() -> None:
     lower = FAMILY.changes["lower_dose"]
     assert [lower(_of(CODEINE, *results)) for results in ([], [["words", "CYP2D6", "Zaubergen"]])] == [None, None]

@@ -284,15 +284,6 @@ def test_the_condition_asks_for_the_severity_of_the_worst_row(severity: str, day
     assert condition.say(spec, lambda _part: "") == f"a row of pairs.csv ({severity}) names the two drugs"
 
 
-def test_the_rows_of_a_drug_are_counted_and_its_partners_named() -> None:
-    medication = context_of({"drug": "flibanserin 100 mg tablet"}).medication
-    rows = [key for key in PAIRS if not key.isdisjoint(medication.keys)]
-    assert FAMILY.covers["pair-label"](medication) == sum(len(PAIRS[key]) for key in rows) > 0
-    partners = FAMILY.partners["pair-label"](medication)
-    assert "4450" in partners
-    assert partners.isdisjoint(medication.keys)
-
-
 def test_where_no_row_names_the_drugs_it_is_said() -> None:
     context = context_of({"drug": "aspirin"})
     assert FAMILY.nothing_found is not None

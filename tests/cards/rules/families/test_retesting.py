@@ -94,13 +94,6 @@ def test_a_result_counts_until_its_interval_is_over(
     assert summaries(as_of, {"drug": name, "test": test}, result(test, day, **value)) == expected
 
 
-def test_the_newest_of_several_results_counts(as_of: datetime) -> None:
-    results = [result("4537-7", f"2026-11-{day}", **quantity(day, "mm/h")) for day in (16, 18, 17)]
-    assert summaries(as_of, {"drug": "ESR", "test": "4537-7"}, *results) == said_of(
-        "ESR", "18 mm/h", "2026-11-18", "7 days"
-    )
-
-
 @pytest.mark.parametrize(
     ("more", "counts"),
     [

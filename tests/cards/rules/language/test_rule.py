@@ -52,13 +52,6 @@ def test_a_fault_is_told_with_where_it_stands(error: Exception, text: str, path:
     assert (refused.value.text, refused.value.path, str(refused.value)) == (text, path, text)
 
 
-def test_another_fault_goes_through() -> None:
-    with pytest.raises(ZeroDivisionError), within("a"):
-        raise ZeroDivisionError
-    with within("a"):
-        pass
-
-
 def test_what_is_declared_without_saying_it_is_nothing() -> None:
     assert msgspec.structs.asdict(Sig("x")) == {
         "text": "x", "dose_mg": None, "dose_share": None, "times_per_week": None, "weekday": None, "is_written": False,

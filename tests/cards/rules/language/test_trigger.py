@@ -139,18 +139,6 @@ def test_a_single_drug_activates_a_rule_by_its_first_part_that_is_meant() -> Non
     assert _activation(trigger, WARFARIN_TABLET) is None
 
 
-def test_both_sides_of_a_pair_activate_it_with_the_other_side_as_partners() -> None:
-    trigger = _compiled(**PAIR)
-    first, second = trigger.sides
-    assert _activation(trigger, WARFARIN_TABLET) == _activated(WARFARIN, partners=second, alone=False)
-    assert _activation(trigger, ASPIRIN_TABLET) == _activated(ASPIRIN, partners=first, alone=False)
-    assert _activation(trigger, MIXTURE) is None
-    assert [[trigger.is_on(side, drug) for side in (0, 1)] for drug in (WARFARIN_TABLET, ASPIRIN_TABLET)] == [
-        [True, False], [False, True]]  # fmt: skip
-    assert _names(trigger.members(0, WARFARIN_TABLET)) == ["warfarin"]
-    assert trigger.members(1, WARFARIN_TABLET) == ()
-
-
 def test_a_drug_may_activate_alone_and_as_one_of_a_pair() -> None:
     trigger = _compiled(draft=[_of(WARFARIN)], **PAIR)
     assert _activation(trigger, WARFARIN_TABLET) == _activated(WARFARIN, partners=trigger.sides[1], alone=True)
@@ -162,18 +150,6 @@ def test_a_drug_of_both_sides_has_the_partners_of_both_once() -> None:
     activation = both.activation(ASPIRIN_TABLET)
     assert activation is not None
     assert activation.partners == (*both.sides[1], *both.sides[0])
-
-
-def test_the_same_ingredient_and_the_same_class() -> None:
-    same = _compiled(draft=[_of(WARFARIN)], same_ingredient=True)
-    assert _activation(same, WARFARIN_TABLET) == _activated(WARFARIN, same_ingredient=True)
-    of_class = _compiled(draft=[{"classes": ["corticosteroid", "nsaid"]}], same_class=True)
-    activation = of_class.activation(TABLET)
-    assert activation is not None
-    assert (activation.same_class, activation.alone) == (frozenset({"corticosteroid"}), False)
-    other = _compiled(draft=[{"classes": ["corticosteroid"]}]).activation(TABLET)
-    assert other is not None
-    assert (other.same_class, other.alone, other.same_ingredient) == (frozenset(), True, False)
 
 
 def test_a_local_form_would_activate() -> None:

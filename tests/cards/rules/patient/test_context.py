@@ -275,11 +275,3 @@ def test_the_milligrams_a_day_of_a_drug(
 
 def test_a_product_that_is_not_known_is_beside_nothing() -> None:
     assert context_of(METFORMIN, active=[ASPIRIN]).is_beside("0", "any") is False
-
-
-def test_the_week_of_a_pregnancy_is_told() -> None:
-    # 60 days are eight weeks, and an onset on the list is that of the second week.
-    context = context_of(METFORMIN, sex="female", age=30, conditions=[["pregnancy", 60]])
-    fact = Fact("gestation", "week 10", 10, "wk", source="Condition/condition-pregnancy")
-    assert context.number_facts("gestation_weeks") == [fact]
-    assert context.number_facts("nothing") == []

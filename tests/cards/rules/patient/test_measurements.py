@@ -192,10 +192,3 @@ def test_of_two_values_of_one_time_the_worse_one_counts() -> None:
     found = session.lab("potassium", None), session.lowest("potassium", None)
     assert [one.value for one in found if one is not None] == [5.0, 4.0]
     assert (session.lab("inr", None), session.lowest("inr", None)) == (None, None)
-
-
-def test_names_of_analytes_in_a_sentence() -> None:
-    keys = ("body_weight", "egfr", "qtc", "sbp", "digoxin_level", "potassium", "lvef", "lymphocytes_abs")
-    assert [measurements.name_of(key) for key in keys] == [
-        "weight", "reported eGFR", "QTc", "systolic pressure", "digoxin level", "potassium", "LVEF", "lymphocytes",
-    ]  # fmt: skip

@@ -187,19 +187,6 @@ def test_a_study_is_nothing_that_is_taken() -> None:
     assert session_of(wrong).studies == (), "what cannot be read is refused whole, and named"
 
 
-def test_what_is_drafted_and_what_is_taken_know_their_dose() -> None:
-    draft = {"drug": "warfarin 5 MG Oral Tablet", "dose": "1 tablet", "times": 1}
-    session = session_of({"drug": "metformin 500 MG"}, draft, active=[{**draft, "dose": "2 tablet"}])
-    beside = session.medications_beside(session.drafted[0], ("11289",))
-    doses = [one.dose.daily("11289") for one in beside]
-    assert [dose.high for dose in doses if dose is not None] == [10.0, 5.0]
-    assert [one.draft is not None for one in beside] == [False, True]
-    assert [one.is_uncertain for one in beside] == [False, False]
-    renewing = session_of({**draft, "more": {"priorPrescription": {"reference": "http://s/MedicationRequest/3"}}})
-    assert renewing.drafted[0].renews == "MedicationRequest/3"
-    assert session.drafted[0].renews is None
-
-
 def test_a_vaccination_that_is_ordered_as_a_service_keeps_its_reasons() -> None:
     order = ordered_medication(read_draft(service_request("MMR vaccination", reasonCode=[{"text": "Travel"}])))
     assert order is not None

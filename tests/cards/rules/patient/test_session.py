@@ -39,14 +39,6 @@ def test_whether_a_medication_is_one_that_the_patient_reacts_to(
     assert context.session.is_allergic_to(context.medication) is is_allergic
 
 
-@pytest.mark.parametrize(
-    ("not_sent", "known"), [([], (True, True)), (["Condition"], (False, True)), (["AllergyIntolerance"], (True, False))]
-)
-def test_which_lists_came(not_sent: list[str], known: tuple[bool, bool]) -> None:
-    session = session_of(IBUPROFEN, not_sent=not_sent)
-    assert (session.knows_conditions, session.knows_allergies) == known
-
-
 def test_a_medication_that_is_drafted_later_says_what_an_earlier_draft_is() -> None:
     reference = {"medicationReference": {"reference": "Medication/9"}}
     order = {

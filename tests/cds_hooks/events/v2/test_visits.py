@@ -230,17 +230,6 @@ def test_a_message_has_at_most_so_many_parts(monkeypatch: pytest.MonkeyPatch) ->
         parse_message(text)
 
 
-def _field(value: str) -> Segment:
-    return parse_message(f"{MSH}\rNTE|{value}\r").segments[1]
-
-
-def test_a_field_has_repetitions_or_none() -> None:
-    segment = _field("a~b~c")
-    assert [segment.repetitions(number) for number in (1, 2)] == [3, 0]
-    assert _field("a").repetitions(1) == 1
-    assert [segment.whole(number) for number in (0, 1, 2)] == ["NTE", "a~b~c", ""]
-
-
 NOW = datetime(2026, 11, 20, 13, 40, tzinfo=UTC).timestamp()
 
 

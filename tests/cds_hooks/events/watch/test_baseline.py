@@ -6,8 +6,8 @@ from datetime import UTC, date
 import numpy as np
 import pytest
 
-from cds_hooks.events.watch.baseline import _hours, _spread, learn, local_times, rarity
-from cds_hooks.events.watch.history import Feed, parts_of
+from cds_hooks.events.watch.baseline import learn, rarity
+from cds_hooks.events.watch.history import Feed
 from tests.cds_hooks.events.watch.made import MONDAY, feed_of, flat
 
 DAY = MONDAY // 288
@@ -40,29 +40,6 @@ def test_on_a_holiday_anything_between_four_fifths_of_a_sunday_and_the_weekday_i
     assert (low.tolist(), high.tolist()) == ([1.0, 0.8, 0.8], [1.0, 4.0, 4.0])
     assert baseline.due(MONDAY + 288, MONDAY + 289)[0].tolist() == [4.0]
     assert baseline.spread_of(np.array([0.0, 4.0])).tolist() == [1.0, 3.0]
-
-
-def test_local_times_begin_at_any_step_of_a_quarter() -> None:
-    for start in range(MONDAY - 4, MONDAY):
-        weekdays, hours, _ = local_times(UTC, start, MONDAY + 13, frozenset())
-        rest = MONDAY - start
-        assert weekdays.tolist() == [6] * rest + [0] * 13
-        assert hours.tolist() == [23] * rest + [0] * 12 + [1]
-
-
-def test_a_day_has_the_hours_of_weekdays_or_weekends_and_a_level_of_its_own() -> None:
-    totals, steps = np.zeros((7, 24)), np.full((7, 24), 12.0)
-    totals[:, 0], totals[:, 1] = [30, 60, 60, 60, 90, 24, 0], [60, 120, 120, 120, 180, 12, 0]
-    steps[3] = totals[3] = 0  # of a day of which nothing was learned the profile is usual
-    means = _hours(totals, steps)
-    assert means[:, :2].round(6).tolist() == [[2.5, 5], [5, 10], [5, 10], [5, 10], [7.5, 15], [2, 1], [0, 0]]
-
-
-def test_the_spread_is_the_variance_by_the_mean_without_those_furthest_out() -> None:
-    counts, expected = np.array([0.0, 8.0, 0.0, 8.0, 400.0]), np.full(5, 4.0)
-    assert _spread(counts, expected, 0.2) == 4.0
-    assert _spread(expected, expected, 0.2) == 1.05
-    assert _spread(np.append(counts, 9.0), np.append(expected, 0.1), 0.2) == 4.0  # hardly anything was due
 
 
 def test_shares_values_units_and_parts_are_learned_of_the_contents() -> None:
@@ -101,23 +78,6 @@ def test_a_batch_is_what_comes_in_few_hours_of_the_week_and_a_holiday_is_not_lea
     assert even.spread == pytest.approx(1.05 * 17 / 14)
 
 
-def test_days_that_vary_are_a_variance() -> None:
-    levels = [0.8, 1.2, 1.0, 1.0, 1.2, 0.8, 1.0] * 2 + [1.2, 0.8, 1.0, 1.0, 0.8, 1.2, 1.0] * 2
-    feed = feed_of([{"messages": 50 * level} for level in levels for _ in range(288)])
-    baseline = learn(feed, UTC, frozenset())
-    assert baseline is not None
-    # four of seven days vary by 0.2; two of 28 are left out; of few days the variance may be larger than it seems
-    assert baseline.variance == pytest.approx(0.04 * 14 / 26 * 1.5 * (1 + 2 * (2 / 28) ** 0.5), rel=0.01)
-
-
-def test_messages_are_kept_for_four_weeks_and_everything_for_two_days() -> None:
-    feed = feed_of([{"messages": float(step)} for step in range(8066)])
-    assert feed.messages(2).tolist() == [8064.0, 8065.0]
-    assert feed.messages()[:2].tolist() == [2.0, 3.0]
-    assert (len(feed.messages()), len(feed.recent)) == (8064, 576)
-    assert feed_of([{"messages": 1.0}]).messages(9).tolist() == [1.0]
-
-
 def test_what_is_learned_is_all_days_and_the_newest_two_without_what_is_left_out() -> None:
     feed = Feed("lab", MONDAY, [(MONDAY + 3, MONDAY + 4)])
     for step in range(600):
@@ -133,15 +93,3 @@ def test_what_is_learned_is_all_days_and_the_newest_two_without_what_is_left_out
 def test_a_sender_that_invents_a_name_for_each_message_does_not_fill_the_memory(names: int, new: int) -> None:
     feed = feed_of([{f"n{number}": 1.0 for number in range(names)}, {"n7": 2.0, "new": 3.0}, *[{}] * 576])
     assert (feed.learned()["n7"], feed.learned()["new"]) == (3, new)
-
-
-@pytest.mark.parametrize(
-    ("name", "parts"),
-    [
-        ("messages", ("messages", "", 0)),
-        ("sender:G1:x", ("sender", "G1:x", 0)),
-        ("value:a:b:-5", ("value", "a:b", -5)),
-    ],
-)
-def test_the_parts_of_a_name(name: str, parts: tuple[str, str, int]) -> None:
-    assert parts_of(name) == parts

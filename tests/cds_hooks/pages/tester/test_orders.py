@@ -5,15 +5,12 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
-from pydantic import ValidationError
 
 from cds_hooks.kit.simulator.signing import new_key, sign_token
 from cds_hooks.pages.tester import orders
-from cds_hooks.pages.tester.bench import Carried, Fields, UnusableForm, object_in, patient_of
+from cds_hooks.pages.tester.bench import Fields, UnusableForm, object_in, patient_of
 from cds_hooks.pages.tester.orders import Orderable, compose, follow, search_orderables
-from fhir.terminology.medications import table_rows
 from tests.cds_hooks.calls import PLANNING, client
 from tests.cds_hooks.pages.tester.pressing import opened
 from tests.fhir.builders import medication_order, service_request
@@ -68,14 +65,6 @@ def test_what_can_be_ordered_is_found_by_its_whole_name_alone() -> None:
     assert all(each.system == "http://loinc.org" and ";" not in each.code and each.code for each in laboratory)
 
 
-def test_a_laboratory_test_can_be_ordered_and_what_is_measured_at_the_bedside_cannot() -> None:
-    laboratory = [each for each in orders._orderables().values() if each.name.endswith("(laboratory)")]
-    assert laboratory
-    assert [each.name for each in laboratory if not each.code] == []
-    rows = {f"{row['words']} (laboratory)".lower(): row["kind"] for row in table_rows("analytes.csv")}
-    assert {rows[each.name.lower()] for each in laboratory} == {"lab"}
-
-
 def _order(number: str, name: str, text: str) -> dict[str, Any]:
     dosage = [{"text": text}]
     return medication_order(name, status=None, intent=None, patient=None, id=number, dosageInstruction=dosage)
@@ -99,28 +88,12 @@ def test_actions_of_a_suggestion_change_the_drafts() -> None:
     assert (made["resourceType"], made["id"][:6], len(made["id"])) == ("ServiceRequest", "draft-", 14)
 
 
-def test_a_form_that_was_just_opened_has_a_patient_a_call_and_nothing_else() -> None:
-    fields = Fields()
-    assert (fields.patient, fields.call) == ("sample:ckd4-metformin", "order-select/order-safety-select")
-    assert (fields.hook, fields.service) == ("order-select", "order-safety-select")
-    assert fields.carried == Carried()
-    assert fields.carried is not Fields().carried
-
-
 def test_what_is_typed_is_taken_without_the_space_around_it_and_the_request_as_it_stands() -> None:
     typed = dict.fromkeys(("file", "paste", "order", "dose", "token", "upload", "request"), " x ")
     taken = Fields.model_validate(typed | {"unknown": "y"}).model_dump(include=set(typed))
     assert taken == dict.fromkeys(("file", "paste", "order", "dose", "token"), "x") | dict.fromkeys(
         ("upload", "request"), " x "
     )
-
-
-def test_what_a_form_carries_is_taken_back_and_what_is_no_such_thing_is_not() -> None:
-    carried = Carried(drafts=[{"resourceType": "ServiceRequest"}])
-    assert Fields.model_validate({"carried": msgspec.json.encode(carried).decode()}).carried == carried
-    for wrong in ("{", "[]", '{"exchange": 7}', "[" * 100_000):
-        with pytest.raises(ValidationError, match="the form is not one of this page; open /try again"):
-            Fields.model_validate({"carried": wrong})
 
 
 def test_a_request_names_its_patient_where_it_can_be_read() -> None:

@@ -89,23 +89,6 @@ def test_a_quantity_of_its_own_is_read_converted_and_asked_for(tmp_path: Path, a
     assert "33959-8" in labs.query
 
 
-@pytest.mark.parametrize(
-    ("value", "unit", "when", "reason"),
-    [
-        (4000.0, "ng/mL", "2026-11-19", "refused"),
-        (4.2, "furlong", "2026-11-19", "refused"),
-        (4.2, "ng/mL", "2026-10-01", "stale"),
-    ],
-)
-def test_what_cannot_be_used_is_refused_as_for_any_feature(
-    value: float, unit: str, when: str, reason: str, tmp_path: Path, as_of: datetime
-) -> None:
-    declared(tmp_path, PROCALCITONIN)
-    missing = value_of("procalcitonin_ng_ml", value, unit, as_of, when)
-    assert isinstance(missing, Missing)
-    assert missing.reason == reason
-
-
 def test_a_known_quantity_has_another_window(tmp_path: Path) -> None:
     declared(tmp_path, POTASSIUM)
     assert FEATURES["potassium_2d"].analyte == "potassium"

@@ -5,7 +5,6 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-import numpy as np
 import orjson
 import pytest
 
@@ -20,17 +19,6 @@ from tests.fhir.builders import AS_OF, WOMAN, lean, observation, problem, record
 from tests.fhir.mapping.features.test_declared import _forget, declared
 
 CREATININE = features_named(("creatinine_mg_dl",))
-
-
-def test_a_value_keeps_its_resource_code_unit_and_date() -> None:
-    vector = map_features(record_of(observation("14682-9", 106.0, "umol/L", "2026-10-01T08:00:00+02:00")), CREATININE)
-    (found,) = vector.evidence
-    assert found is not None
-    assert vector.values.dtype == np.float64
-    assert math.isclose(vector.values[0], 1.199, rel_tol=1e-3)
-    assert found.source == "Observation/o-14682-9-106.0-2026-10-01T08:00:00+02:00"
-    assert (found.code, found.charted_value, found.charted_unit) == ("14682-9", 106.0, "umol/L")
-    assert found.effective == "2026-10-01T08:00:00+02:00"
 
 
 def test_absent_stale_and_refused_are_three_things() -> None:
@@ -93,15 +81,6 @@ def test_a_feature_that_another_one_takes_the_name_of_is_read_anew() -> None:
     assert map_features(record, (creatinine,)).missing == []
     (missing,) = map_features(record, (replace(creatinine, window_days=5),)).missing
     assert missing.reason == "stale"
-
-
-def test_the_order_of_resources_changes_nothing() -> None:
-    resources = [
-        observation(FEATURES[name].codes[0], 5.0, FEATURES[name].unit) for name in ("wbc_10e3_ul", "albumin_g_dl")
-    ]
-    features = features_named(("albumin_g_dl", "wbc_10e3_ul"))
-    forward, backward = (map_features(record_of(*some), features) for some in (resources, resources[::-1]))
-    assert forward.values.tolist() == backward.values.tolist()
 
 
 def test_patient_is_named_as_the_source_of_age() -> None:
@@ -201,14 +180,6 @@ def test_an_egfr_that_the_laboratory_reported_by_the_same_equation_is_refused_to
     assert isinstance(ours, Missing)
     assert isinstance(by_mdrd, Missing)
     assert (ours.reason, by_mdrd.reason) == ("refused", "absent")
-
-
-def test_an_older_value_within_the_window_is_used_in_place_of_a_refused_one() -> None:
-    good = observation("2160-0", 1.1, "mg/dL", "2026-06-01")
-    for name in ("creatinine_mg_dl", "egfr_ckd_epi_2021"):
-        found = FEATURES[name].read(record_of(_impossible("creatinine"), good))
-        assert isinstance(found, FeatureValue)
-        assert (found.charted_value, found.effective) == (1.1, "2026-06-01")
 
 
 def test_a_condition_on_record_is_a_yes_whatever_the_value_says() -> None:

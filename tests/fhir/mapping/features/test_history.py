@@ -60,13 +60,6 @@ def test_every_statistic_with_its_sentence_and_its_source(
     assert feature.show(found) == words
 
 
-def test_extremes_stand_where_they_were_measured() -> None:
-    values = (potassium(72, 5.0), potassium(48, 6.0), potassium(24, 4.0), potassium(0, 5.5))
-    words = [value.charted_unit for name in ("minimum", "maximum")
-             if isinstance(value := read(statistic(name), *values), FeatureValue)]  # fmt: skip
-    assert words == ["4 mmol/L on 2026-11-19", "6 mmol/L on 2026-11-18"]
-
-
 @pytest.mark.parametrize(
     ("values", "words"),
     [

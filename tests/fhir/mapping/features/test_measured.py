@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from fhir.mapping.features.catalog import FEATURES
-from fhir.mapping.features.feature import NOT_FOUND, Feature, FeatureValue, Missing, charted_number, map_features
+from fhir.mapping.features.feature import NOT_FOUND, Feature, FeatureValue, Missing, charted_number
 from fhir.mapping.features.measured import BodyMassIndex, EstimatedGFR, PastLimit, limit_words, measured
 from fhir.mapping.features.patient import Age, Sex
 from tests.fhir.builders import lean, observation, record_of
@@ -228,16 +228,3 @@ def replace_value(value: FeatureValue, feature: Feature, number: float) -> Featu
 )  # fmt: skip
 def test_numbers_have_as_many_places_as_on_a_result_sheet(value: float, text: str) -> None:
     assert charted_number(value) == text
-
-
-def test_some_features_of_a_vector_keep_their_order_values_and_gaps() -> None:
-    names = ("age_years", "creatinine_mg_dl", "sex_male", "albumin_g_dl")
-    vector = map_features(record_of(observation("2160-0", 1.1, "mg/dL")), tuple(FEATURES[name] for name in names))
-    chosen = vector.only(("albumin_g_dl", "creatinine_mg_dl"))
-    assert [feature.name for feature in chosen.features] == ["albumin_g_dl", "creatinine_mg_dl"]
-    assert [value is None for value in chosen.evidence] == [True, False]
-    assert chosen.values.tolist()[1] == 1.1
-    assert [gap.feature.name for gap in chosen.missing] == ["albumin_g_dl"]
-    assert vector.only(("age_years",)).missing == []
-    with pytest.raises(KeyError):
-        vector.only(("weight_kg",))

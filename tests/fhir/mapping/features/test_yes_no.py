@@ -48,28 +48,10 @@ def test_a_part_of_the_chart_that_was_not_asked_for_is_missing() -> None:
         assert found.reason == "unknown"
 
 
-@pytest.mark.parametrize(
-    ("name", "code", "resolved_counts"),
-    [("has_had_stroke_tia", "I63.9", True), ("has_diabetes", "E11.9", False), ("has_vascular_disease", "I21.9", True)],
-)
-def test_what_is_over_counts_only_where_history_does(name: str, code: str, resolved_counts: bool) -> None:
-    assert _value(name, _condition(code, "resolved")) == float(resolved_counts)
-    assert _value(name, _condition(code, "active", onset="2031-01-01")) == 0.0
-
-
 def test_an_acute_illness_without_a_status_is_over_after_three_months_and_an_active_one_is_not() -> None:
     assert _value("has_acute_kidney_injury", _condition("N17.9", None, onset="2026-11-01")) == 1.0
     assert _value("has_acute_kidney_injury", _condition("N17.9", None, onset="2020-01-01")) == 0.0
     assert _value("has_acute_kidney_injury", _condition("N17.9", "active", onset="2020-01-01")) == 1.0
-
-
-def test_what_is_there_counts_even_where_the_rest_was_not_asked_for() -> None:
-    record = record_of(_condition("E11.22"), _order("83367", "atorvastatin"))
-    record = record.with_requested(frozenset({"Patient"}))
-    for name in ("has_diabetes", "takes_statin"):
-        found = _one(record, name)
-        assert isinstance(found, FeatureValue)
-        assert found.value == 1.0
 
 
 def test_a_code_of_another_system_means_nothing() -> None:

@@ -70,14 +70,6 @@ def test_a_poor_metabolizer_is_read_from_every_form(observation: Json) -> None:
     assert _keys("CYP2C19", observation) == ("Poor Metabolizer",)
 
 
-def test_the_gene_component_goes_before_a_wrong_loinc_code() -> None:
-    observation = _observation(
-        code=_concept("79715-9"), valueCodeableConcept=_concept("LA10317-8"), component=[_gene("TPMT")]
-    )
-    readings = gene_readings(_record(observation)).by_gene
-    assert set(readings) == {"TPMT"}
-
-
 @pytest.mark.parametrize(
     ("value", "sign"),
     [

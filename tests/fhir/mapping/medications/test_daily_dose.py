@@ -206,12 +206,6 @@ class TestWeek:
         assert [one.high * 7 for one in dose.per_day] == [pytest.approx(15.0)]
         assert dose.times_per_week == pytest.approx(1.0)
 
-    @pytest.mark.parametrize(("often", "a_week"), [("daily", 7), ("twice a week", 2), ("on Mon and Thu", 2)])
-    def test_more_than_once_a_week(self, often: str, a_week: float) -> None:
-        dose = dose_of(coded("105585", "methotrexate 2.5 MG Oral Tablet"), {"text": f"3 tablets {often}"})
-        assert dose.times_per_week == pytest.approx(a_week)
-        assert [one.high * 7 for one in dose.per_day] == [pytest.approx(7.5 * a_week)]
-
 
 # Equivalent ways to say how often, and how much of a 500 mg tablet. Whatever is combined, the dose is the same.
 OFTEN: dict[int, list[Any]] = {
@@ -751,17 +745,3 @@ def test_a_plain_order_and_back() -> None:
 )
 def test_an_order_that_says_more_or_less_is_no_plain_one(dosages: tuple[Dosage, ...]) -> None:
     assert plain_order(_order(*dosages)) is None
-
-
-def test_what_changes_no_number_leaves_an_order_plain() -> None:
-    beside = _dosage(5, timing=TWICE_A_DAY, sequence=3, route=CodeableConcept(text="oral"),
-                     additionalInstruction=(CodeableConcept(text="with food"),))  # fmt: skip
-    ordered = Dosage(
-        timing=TWICE_A_DAY,
-        doseAndRate=(DoseAndRate(type=CodeableConcept((Coding(code="ordered"),)), doseQuantity=_q(5, "mg")),),
-    )
-    assert (
-        plain_order(_order(beside))
-        == plain_order(_order(ordered))
-        == plain_order(_order(_dosage(5, timing=TWICE_A_DAY)))
-    )

@@ -74,13 +74,6 @@ def test_metformin_is_recognised_in_every_dress(medication: dict[str, Any]) -> N
     assert identity.systemic is True
 
 
-def test_what_nothing_matches_is_named_and_not_skipped() -> None:
-    identity = _identified(request("Herbal drops no. 7"))
-    assert (identity.recognised, identity.words, identity.classes) == (False, "Herbal drops no. 7", frozenset())
-    assert identity.name == "Herbal drops no. 7"
-    assert identity.systemic is None
-
-
 def test_an_order_without_a_medication_is_not_recognised() -> None:
     assert not identify(MedicationRequest()).recognised
     assert not identify(MedicationStatement()).recognised
@@ -90,14 +83,6 @@ def test_a_bare_code_is_shown_by_its_name() -> None:
     assert identity_of(code="861007").words == "metformin hydrochloride 500 MG Oral Tablet"
     assert identity_of(code="861004").words == "metformin hydrochloride 1000 MG Oral Tablet"
     assert identity_of(code="861004").rxnorm == "861004"
-
-
-def test_a_combination_is_all_its_ingredients_with_their_strengths() -> None:
-    identity = identity_of(code="1049221")
-    strengths = [one.milligrams if one else None for one in identity.strengths]
-    assert list(zip(identity.rxcuis, strengths, strict=True)) == [("161", 325.0), ("7804", 5.0)]
-    assert identity.has("7804")
-    assert not identity.has("6809")
 
 
 def test_a_component_code_without_a_form_has_its_strength() -> None:

@@ -35,27 +35,6 @@ def _of(value: float, unit: str) -> dict[str, Any]:
     return {"doseAndRate": [{"doseQuantity": {"value": value, "unit": unit}}]}
 
 
-@pytest.mark.parametrize(
-    ("drug", "mme"),
-    [
-        ("codeine sulfate 30 MG Oral Tablet", 18.0),
-        ("hydrocodone bitartrate 10 MG / acetaminophen 325 MG Oral Tablet", 40.0),
-        ("hydromorphone hydrochloride 2 MG Oral Tablet", 40.0),
-        ("methadone hydrochloride 5 MG Oral Tablet", 94.0),
-        ("morphine sulfate 15 MG Oral Tablet", 60.0),
-        ("oxycodone hydrochloride 5 MG Oral Tablet", 30.0),
-        ("oxymorphone hydrochloride 5 MG Oral Tablet", 60.0),
-        ("tapentadol 50 MG Oral Tablet", 80.0),
-        ("tramadol hydrochloride 50 MG Oral Tablet", 40.0),
-    ],
-)
-def test_one_tablet_four_times_a_day(drug: str, mme: float) -> None:
-    (dose,) = _doses(drug, _of(1, "tablet") | FOUR_TIMES)
-    assert dose.high == pytest.approx(mme)
-    assert dose.low == dose.high
-    assert dose.tolerance_high > 0
-
-
 def test_every_factor_belongs_to_an_opioid_and_is_that_of_2022() -> None:
     factors = {code: factor.factor for code, factor in OPIOID_FACTORS.items()}
     assert factors == {

@@ -115,24 +115,6 @@ def test_once_a_day_is_no_single_dose(words: str) -> None:
     assert not read_sig(words).single
 
 
-@pytest.mark.parametrize(
-    ("words", "amount", "times"),
-    [
-        ("1 BID", 1, 2),
-        ("1 q8h prn", 1, 3),
-        ("2 tid", 2, 3),
-        ("1-2 q6h prn pain", 2, 4),
-        ("1 every 6 hours", 1, 4),
-        ("1 each evening", 1, 1),
-        ("1-2 every 4-6 hours prn", 2, 6),
-    ],
-)
-def test_a_small_number_before_how_often_is_a_count(words: str, amount: float, times: float) -> None:
-    sig = read_sig(words)
-    assert sig.amount is not None
-    assert (sig.amount.high, sig.amount.unit.kind, sig.times_high) == (amount, "unit", times)
-
-
 @pytest.mark.parametrize("words", ["5 daily", "10 bid", "2 times daily", "1 time a day"])
 def test_a_number_that_may_be_of_milligrams_or_of_times_is_no_amount(words: str) -> None:
     assert read_sig(words).amount is None
@@ -275,25 +257,6 @@ def test_english_words_are_taken_for_no_other_language() -> None:
 )
 def test_what_is_said_twice_or_in_a_scheme_is_english(words: str, english: str) -> None:
     assert in_english(words) == english
-
-
-@pytest.mark.parametrize(
-    "words",
-    [
-        "use as directed",
-        "take as directed",
-        "1 tab as directed",
-        "",
-        "use as before",
-        "500 mg Tab",
-        "with food",
-        "drink 8 oz of water",
-        "q",
-        "take",
-    ],
-)
-def test_what_does_not_say_how_often_is_not_guessed(words: str) -> None:
-    assert read_sig(words).times_high is None
 
 
 def test_numbers_are_normalised() -> None:

@@ -388,24 +388,6 @@ def test_what_a_plain_order_means_is_the_same_as_worked_out_anew(dosage: dict[st
     assert anew != DailyDose()
 
 
-@pytest.mark.parametrize(
-    "dosages",
-    [
-        (),
-        (PLAIN, PLAIN),
-        (amount(1, "tablet"),),
-        (PLAIN | _twice(boundsPeriod={"start": "2026-01-01"}),),
-        (PLAIN | _twice(dayOfWeek=["mon"]),),
-        (PLAIN | {"maxDosePerPeriod": {"numerator": {"value": 3, "unit": "tablet"}, "denominator": {"value": 1}}},),
-        (PLAIN | {"timing": {"event": ["2026-11-20"], "repeat": TWICE["repeat"]}},),
-        (PLAIN | {"patientInstruction": "half of it"},),
-        ({"timing": TWICE, "doseAndRate": [{"rateQuantity": {"value": 5, "unit": "mg/h"}}]},),
-    ],
-)
-def test_an_order_that_says_more_or_has_a_date_is_not_remembered(dosages: tuple[dict[str, Any], ...]) -> None:
-    assert plain_order(order(METFORMIN, *dosages)) is None
-
-
 def test_a_long_text_is_not_kept() -> None:
     kept = CACHES["plain doses"]
     before = len(kept)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from onnx import checker, load_from_string
+from onnx import load_from_string
 
 from models_onnx.errors import AdditivityRefused, CompileRefused, ParityRefused
 from models_onnx.workbench.compiler import compile_fitted
@@ -63,16 +63,6 @@ def rows() -> NDArray[np.float32]:
 def refused_by(model: AdditiveCurves, truth: Oracle = oracle) -> None:
     """Compiles, which must be refused."""
     compile_fitted("broken", model, REFERENCE, {}, truth, rows())
-
-
-def test_a_faithful_file_is_compiled_and_its_agreement_told() -> None:
-    content, agreement = compile_fitted("faithful", MODEL, REFERENCE, {"hint": "x"}, oracle, rows())
-    assert agreement.probability < 1e-12
-    assert agreement.rows > 1200
-    proto = load_from_string(content)
-    checker.check_model(proto, full_check=True)
-    assert {node.domain for node in proto.graph.node} <= {"", "ai.onnx.ml"}
-    assert {prop.key: prop.value for prop in proto.metadata_props} == {"base": "-2.0", "hint": "x", "link": "logit"}
 
 
 def test_the_same_model_gives_the_same_bytes() -> None:
@@ -160,16 +150,6 @@ def test_every_step_and_model_that_is_read_stands_on_the_page(name: str) -> None
     assert f"`{name}" in PAGE
 
 
-def test_every_edge_comes_with_both_float32_neighbours() -> None:
-    rows = boundary_rows(np.array([1.0, 2.0]), [(0.1, 7.15), (3.0,)])
-    first = set(rows[:, 0].tolist())
-    for edge in (0.1, 7.15):
-        exact = np.float32(edge)
-        around = {exact, np.nextafter(exact, np.float32(-np.inf)), np.nextafter(exact, np.float32(np.inf))}
-        assert {float(x) for x in around} <= first
-    assert np.isinf(rows).any()
-
-
 def test_each_input_is_missing_once_alone_and_all_are_missing_together() -> None:
     missing = np.isnan(boundary_rows(np.array([1.0, 2.0, 3.0]), [(0.0,), (0.0,), (0.0,)]))
     assert sorted(missing.sum(axis=1)[missing.any(axis=1)].tolist()) == [1, 1, 1, 3]
@@ -204,20 +184,6 @@ def test_the_examples_of_the_docstrings_run(module: object) -> None:
 HAT = Curve(np.array([0.0, 2.0]), np.array([1.0, 1.0, 8.0]), np.array([0.0, 0.5, -3.0]), 9.0)
 
 
-@pytest.mark.parametrize(
-    ("one", "straight", "line"),
-    [
-        (Curve.identity(), True, (1.0, 0.0)),
-        (Curve.identity().scaled(0.5, 3.0), True, (0.5, 3.0)),
-        (Curve.identity().scaled(-0.5, 3.0), True, (-0.5, 3.0)),
-        (Curve.steps([], [4.0]), True, (0.0, 4.0)),
-        (Curve(np.array([1.0]), np.zeros(2), np.ones(2)), False, (1.0, 0.0)),
-    ],
-)
-def test_a_straight_curve_is_one_line(one: Curve, straight: bool, line: tuple[float, float]) -> None:
-    assert (one.straight, one.line) == (straight, line)
-
-
 def test_edges_are_where_the_pieces_of_each_curve_begin() -> None:
     model = AdditiveCurves(("a", "b"), (HAT, Curve.identity()), 0.0, (0.0,) * 2, (9.0,) * 2)
     assert model.edges == ((0.0, 2.0), ())
@@ -226,18 +192,6 @@ def test_edges_are_where_the_pieces_of_each_curve_begin() -> None:
 def _graph() -> tuple[Graph, str]:
     graph = Graph()
     return graph, graph.input("features", FLOAT, ["N", 2])
-
-
-def test_names_stand_under_their_prefixes_and_only_there() -> None:
-    graph, features = _graph()
-    with graph.under("a/"):
-        with graph.under("b/"):
-            inner = graph.node("Abs", [features], "size")
-        outer = graph.node("Neg", [features], "minus")
-        constant = graph.constant("two", 2.0, np.float32)
-    after = graph.node("Abs", [features], "size")
-    assert (inner, outer, constant, after) == ("a/b/size", "a/minus", "a/two", "size")
-    assert [node.name for node in graph.model("m", {}).graph.node] == ["Abs:a/b/size", "Neg:a/minus", "Abs:size"]
 
 
 def test_a_constant_is_written_once_and_never_with_two_values() -> None:

@@ -187,14 +187,6 @@ def compared(reference: Reference, margins: list[float]) -> dict[str, list[float
     return {name: values.tolist() for name, values in zip(names, told, strict=True)}
 
 
-def test_a_margin_counts_the_quantiles_it_reaches() -> None:
-    below = float(np.nextafter(-1.0, -2.0))
-    told = compared(REFERENCE, [-99.0, -3.0, below, -1.0, 0.0, 1.0, 99.0])
-    assert told["percentile"] == [0.0, 25.0, 25.0, 50.0, 50.0, 75.0, 75.0]
-    assert told["observed_rate"] == [0.04, 0.04, 0.04, 0.6, 0.6, 0.6, 0.6]
-    assert told["observed_count"] == [50.0] * 7
-
-
 def test_the_first_bin_begins_below_everything() -> None:
     assert REFERENCE.margin_low(REFERENCE.bins[0]) == -np.inf
     assert REFERENCE.margin_low(REFERENCE.bins[1]) == -1.0
@@ -309,13 +301,3 @@ def test_people_of_no_weight_are_in_no_bin_and_an_empty_bin_joins_its_neighbour(
     assert _reference(_quarters(0, 5, 10, 20), without_first) == [
         (0, 50, 5, 0.1), (2 * STEP, 50, 10, 0.2), (3 * STEP, 50, 20, 0.4),
     ]  # fmt: skip
-
-
-def test_a_rate_counts_people_by_whom_they_stand_for_and_its_interval_those_who_were_seen() -> None:
-    weight = [3.0 if number < 5 else 1.0 for number in range(50)] + [1.0] * 150
-    first = build_reference(
-        np.linspace(-3, 3, 200), np.linspace(-3, 3, 200), np.array(_quarters(5, 20, 30, 40)), np.array(weight),
-        LOGIT, None, (0, 25, 50, 75),
-    ).bins[0]  # fmt: skip
-    assert (first.count, first.events, first.rate) == (50, 5, 0.25)
-    assert 0.14 < first.low < 0.25 < first.high < 0.39

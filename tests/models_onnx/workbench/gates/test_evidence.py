@@ -505,21 +505,3 @@ def test_ordinary_people_lie_around_the_middle_within_the_nearer_ends_distance()
 def test_a_yes_or_no_has_the_range_from_nothing_to_one() -> None:
     ranges = [(0.0, 1.0), (0.0, 2.0), (-1.0, 1.0)]
     assert [rows.is_binary(item("a", low, high, 0.5)) for low, high in ranges] == [True, False, False]
-
-
-def test_of_what_is_not_required_fifteen_in_a_hundred_are_missing() -> None:
-    people = rows.ordinary((AGE, YES), 4000)
-    holes = rows.with_missing_values(people, (AGE, YES), frozenset({"smoker"}))
-    assert np.isnan(holes).mean(axis=0) == pytest.approx([0.15, 0.0], abs=0.02)
-    is_there = ~np.isnan(holes)
-    assert np.array_equal(holes[is_there], people[is_there])
-    draws = np.random.default_rng(rows.SEED + 1).random(people.shape) < 0.15
-    assert np.array_equal(np.isnan(holes[:, 0]), draws[:, 0])
-
-
-def test_all_kinds_are_ordinary_people_the_same_with_holes_and_the_edges() -> None:
-    kinds = rows.all_kinds((AGE, YES), frozenset())
-    assert kinds.shape == (500 + 500 + 27, 2)
-    assert not np.isnan(kinds[:500]).any()
-    assert np.isnan(kinds[500:1000]).any()
-    assert rows.all_kinds((AGE, YES), frozenset(), 3).shape == (33, 2)

@@ -155,15 +155,6 @@ def test_figures_of_five_people_and_of_a_sample_of_them(metric: metrics.Metric, 
     assert metric(RANKED, WEIGHTS).tolist() == pytest.approx(values, nan_ok=True)
 
 
-def test_nobody_with_or_without_the_event_gives_no_number() -> None:
-    alike = Ranked.of(MARGIN, np.zeros(5, dtype=np.int64))
-    for metric in (metrics.auroc, metrics.auprc, partial(metrics.sensitivity, threshold=0.0)):
-        assert np.isnan(metric(alike, WEIGHTS)).all()
-    every = Ranked.of(MARGIN, np.ones(5, dtype=np.int64))
-    assert np.isnan(partial(metrics.false_positive_rate, threshold=0.0)(every, WEIGHTS)).all()
-    assert np.isnan(metrics.auroc(every, WEIGHTS)).all()
-
-
 def test_alerts_at_the_shares_of_bands_of_others() -> None:
     """With the event: one of band 0, alerted; one of band 1, not. Without: one of band 0 alerted, two of band 1 not."""
     band = np.array([0, 1, 1, 0, 1])

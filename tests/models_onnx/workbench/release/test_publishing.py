@@ -16,7 +16,7 @@ from models_onnx.artifact.keys import maintainers
 from models_onnx.artifact.manifest import Manifest
 from models_onnx.artifact.release_file import RELEASE_FORMAT, GateSummary, Release, ReleaseStep, parse_release
 from models_onnx.errors import ArtifactRefused, CardIncomplete, TrainingRefused
-from models_onnx.model_card.embed import embed_card, read_card, without_card
+from models_onnx.model_card.embed import embed_card, without_card
 from models_onnx.models.mortality_5y import SPEC, TWIN
 from models_onnx.serving.registry import ARTIFACTS, load_model, model_ids
 from models_onnx.workbench.release import card, publishing
@@ -46,14 +46,6 @@ def draft(tmp_path: Path) -> Path:
     write_artifact(home, loaded.manifest, loaded.content)
     (home / "card.json").unlink()
     return home
-
-
-def test_a_draft_becomes_a_release_with_its_card_inside(draft: Path) -> None:
-    release = publish(draft, SIGNER)
-    assert (release.state, release.key) == ("draft", SIGNER.public.id)
-    loaded = load_artifact(draft, KEYS, signed=True)
-    assert read_card(loaded.content) == json.loads((draft / "card.json").read_text())
-    assert loaded.manifest.file.bytes == len(loaded.content)
 
 
 def test_publishing_again_changes_nothing_but_the_state(draft: Path) -> None:

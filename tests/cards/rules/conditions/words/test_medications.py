@@ -47,14 +47,6 @@ def test_a_drug_that_is_taken_and_another_one(
     assert (answer({"active": NSAIDS}, context), answer({"another": NSAIDS}, context)) == (active, another)
 
 
-def test_what_is_drafted_beside_counts_as_taken() -> None:
-    context = context_of(METFORMIN_500, IBUPROFEN_400)
-    assert answer({"active": NSAIDS}, context) is True
-    assert answer({"another": NSAIDS}, context) is True
-    assert answer({"draft": NSAIDS}, context) is False
-    assert answer({"draft": {"ingredients": [METFORMIN]}}, context) is True
-
-
 def test_what_is_taken_is_told_with_its_date_and_its_drug() -> None:
     context = context_of(METFORMIN_500, active=[{**IBUPROFEN_400, "days_ago": 10}, {**WARFARIN_5, "days_ago": 10}])
     words, source = "ibuprofen 400 MG Oral Tablet", "MedicationRequest/active-0"

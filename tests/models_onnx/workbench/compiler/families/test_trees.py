@@ -33,14 +33,6 @@ def test_at_most_decides_as_the_double_threshold_does(x: float, threshold: float
     assert (np.float32(x) <= at_most(threshold)) == (x <= threshold)
 
 
-@given(FLOAT32)
-def test_a_threshold_that_is_a_float32_stays_what_it_is(threshold: float) -> None:
-    for direction in (-np.inf, np.inf):
-        with np.errstate(over="ignore"):
-            x = float(np.nextafter(np.float32(threshold), np.float32(direction)))
-        assert (np.float32(x) <= at_most(threshold)) == (x <= threshold)
-
-
 def spoil(name: str, node: int, value: float) -> Callable[[dict[str, Any]], None]:
     """Writes a value into one node of the first tree."""
 

@@ -81,14 +81,6 @@ def test_the_highest_tenth_has_a_hundred_of_need_of_its_own(each: float, is_enou
     assert label._group("b", is_member, people, label._draws(2000, 1)).top_sufficient is is_enough
 
 
-def test_the_audit_draws_its_samples_again_from_its_seed() -> None:
-    draws = label._draws(50, 3)
-    assert (len(draws), {len(rows) for rows in draws}) == (200, {50})
-    assert min(rows.min() for rows in draws) == 0
-    assert max(rows.max() for rows in draws) == 49
-    assert all(np.array_equal(one, other) for one, other in zip(draws, label._draws(50, 3), strict=True))
-
-
 AUDIT = Audit(score=np.zeros(2), group=np.zeros(2), need=np.zeros(2), words="illnesses", axis="race")
 
 

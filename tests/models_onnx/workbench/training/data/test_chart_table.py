@@ -50,14 +50,6 @@ def chart() -> PatientChart:
     )
 
 
-def test_each_discharge_is_a_row_with_what_happened_after_it() -> None:
-    first, second = rows_of(chart())
-    assert (first["length_of_stay_days"], first["admissions_12m"], first["discharge_destination"]) == (4.0, 0.0, 0.0)
-    assert (second["length_of_stay_days"], second["admissions_12m"], second["outpatient_visits_12m"]) == (9.0, 1.0, 1.0)
-    assert (first["event"], second["event"]) == (1.0, None), "not followed for 30 days after the second"
-    assert first["followed_days"] == pytest.approx(19.9, abs=0.1)
-
-
 def test_no_id_and_no_date_is_in_a_row() -> None:
     told = json.dumps(rows_of(chart()))
     assert '"p"' not in told

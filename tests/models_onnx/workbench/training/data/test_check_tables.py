@@ -161,13 +161,3 @@ def test_rows_of_one_patient_are_no_copies_and_count_once() -> None:
     assert copied_rows(people, same) == 0
     other = np.concatenate([np.arange(50), np.arange(5), 100 + np.arange(5)])
     assert copied_rows(people, other) == 5
-
-
-def test_the_columns_with_the_most_answers_are_dealt_in_turn() -> None:
-    """Of two columns of few answers one is in each half, beside one of many: by the few alone all would be alike."""
-    count = 40
-    content = pd.DataFrame(
-        {"few": [0, 1] * 20, "many": np.arange(count), "more": np.arange(count) * 3, "some": np.arange(count) // 10}
-    )
-    content.loc[39] = content.loc[0]
-    assert copied_rows(content) == 1

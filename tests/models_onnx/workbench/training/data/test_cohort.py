@@ -19,10 +19,8 @@ from models_onnx.workbench.training.data.cohort import (
     Cohort,
     build_cohort,
     input_column,
-    inputs_of,
     read_table,
     why_empty,
-    without_implausible,
 )
 from tests.models_onnx.invented import INVENTED, invented_table
 from tests.models_onnx.workbench.training.data.test_chart_table import TABLE, rows_of, stay, write_bundle
@@ -63,21 +61,6 @@ def test_a_patient_in_two_folds_is_refused(rows: pd.DataFrame) -> None:
     twice = rows.iloc[:2].assign(participant_id="one", fold=[0, 1])
     with pytest.raises(TrainingRefused, match="two folds"):
         build_cohort(stays, pd.concat([rows, twice]).assign(stay=range(len(rows) + 2)))
-
-
-def test_nothing_is_learned_from_a_value_that_the_bedside_would_refuse(rows: pd.DataFrame) -> None:
-    wild = rows.assign(dbp_mmhg=rows["dbp_mmhg"].where(np.arange(len(rows)) > 0, 5000.0))
-    X = inputs_of(INVENTED, wild)
-    column = INVENTED.feature_names.index("dbp_mmhg")
-    assert X[0, column] == 5000.0
-    assert np.isnan(without_implausible(INVENTED, X)[0, column])
-
-
-def test_text_that_is_no_number_is_missing(rows: pd.DataFrame) -> None:
-    column = INVENTED.feature_names.index("albumin_g_dl")
-    X = inputs_of(INVENTED, rows.assign(albumin_g_dl=rows["albumin_g_dl"].astype(object).where(rows.index > 0, "<0.1")))
-    assert np.isnan(X[0, column])
-    assert np.array_equal(X[1:], inputs_of(INVENTED, rows)[1:], equal_nan=True)
 
 
 def test_a_table_without_an_input_is_refused_by_name(rows: pd.DataFrame) -> None:
