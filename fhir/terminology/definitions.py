@@ -221,4 +221,4 @@ def holds(definition: Definition) -> Callable[[str], bool]:
 
 
 def _fits(parts: list[str], pattern: list[str]) -> bool:
-    return len(parts) == len(pattern) and all(want in ("*", part) for part, want in zip(parts, pattern, strict=True))
+    return all(want in ("*", part) for part, want in zip(parts, pattern, strict=True))

@@ -588,7 +588,7 @@ def _written_out(words: list[tuple[str, int]], asserted: AssertedText) -> Iterat
             in_brackets = marks[position + 1].word == "(" and end + 1 < len(marks) and marks[end + 1].word == ")"
             if in_brackets or (size > 2 and end - position == size):
                 yield number
-        elif number >= size and position + 1 < len(marks) and marks[position - 1].word == "(":
+        elif position + 1 < len(marks) and marks[position - 1].word == "(":
             before = "".join(other[0] for other, _ in words[number - size : number])
             if before == word and marks[position + 1].word == ")":
                 yield number

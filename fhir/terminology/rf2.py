@@ -78,7 +78,7 @@ class Release:
             self.agents[source].append(target)
         elif kind in _INGREDIENTS:
             self.ingredients[source].append(target)
-        if kind in self.wanted and kind != _IS_A:
+        if kind in self.wanted:
             self.attributes[kind].append((source, target))
 
     def _member(self, cells: list[str]) -> None:

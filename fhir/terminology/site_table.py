@@ -74,9 +74,9 @@ def read_site(imported: Imported, file: ReleaseFile) -> None:
 
     def read(row: Mapping[str, str], where: str) -> None:
         meaning = _meaning_of_row(row, where)
-        system = row.get("system") or ""
+        system = row.get("system", "")
         short = code_system(system) or drug_system(system) or plain_address(system)
-        for key in ((short, row.get("code") or ""), (NAME_SYSTEM, (row.get("name") or "").lower())):
+        for key in ((short, row.get("code", "")), (NAME_SYSTEM, row.get("name", "").lower())):
             other, line = rows.setdefault(key, (meaning, where)) if key[1] else (meaning, where)
             if replace(other, by="") != replace(meaning, by=""):
                 raise WrongDefinition(f"{key[1]!r} means something else in {line}")
@@ -110,8 +110,8 @@ def _read_rows(
 def _meaning_of_row(row: Mapping[str, str], where: str) -> Meaning:
     if not row.get("code") and not row.get("name"):
         raise WrongDefinition("neither a code nor a name")
-    meant = {kind: row.get(kind) or "" for kind in KINDS}
-    not_read = (row.get("not_read") or "").lower()
+    meant = {kind: row.get(kind, "") for kind in KINDS}
+    not_read = row.get("not_read", "").lower()
     if not_read not in ("", "no", "yes", "1", "true"):
         raise WrongDefinition(f"not_read is {not_read[:20]!r}: write yes, or leave it empty")
     if not_read not in ("", "no"):
@@ -154,7 +154,7 @@ def _keys_of(kind: str, name: str) -> tuple[str, ...]:
     """
     keys: tuple[str, ...] = ()
     title_of = _keys_of_kinds()[kind].get(name.lower())
-    if kind in _IN_WORDS and (title_of is None or (kind == "group" and name.lower() not in CONDITION_GROUPS)):
+    if title_of is None or (kind == "group" and name.lower() not in CONDITION_GROUPS):
         keys = tuple(_IN_WORDS[kind](name))
     return keys if keys and title_of in (None, *keys) else (key_of(kind, name),)
 

@@ -33,7 +33,9 @@ def test_a_named_ingredient_goes_before_the_class() -> None:
     assert found.classes == frozenset()
 
 
-@pytest.mark.parametrize(("words", "name"), [("ibuprofin", "ibuprofen"), ("amoxicilin", "amoxicillin")])
+@pytest.mark.parametrize(
+    ("words", "name"), [("ibuprofin", "ibuprofen"), ("amoxicilin", "amoxicillin"), ("clnidine", "clonidine")]
+)
 def test_a_misspelt_allergen_is_the_one_drug_that_every_near_word_names(words: str, name: str) -> None:
     assert {ingredient.name for ingredient in allergen_of_words(words).ingredients} == {name}
 

@@ -59,7 +59,9 @@ def test_units_are_read_as_laboratories_write_them(analyte: str, units: tuple[st
         assert (conversion.factor, conversion.offset) == (factor, 0.0), unit
 
 
-@pytest.mark.parametrize(("analyte", "unit"), [("uacr", "mg/dL"), ("platelets", "mg/g"), ("uacr", "mg/g{prot}")])
+@pytest.mark.parametrize(
+    ("analyte", "unit"), [("uacr", "mg/dL"), ("platelets", "mg/g"), ("uacr", "mg/g{prot}"), ("hba1c", "umol/mol")]
+)
 def test_a_unit_of_something_else_is_not_read(analyte: str, unit: str) -> None:
     assert ANALYTES[analyte].conversion(unit) is None
 

@@ -5,7 +5,7 @@ from itertools import islice, permutations
 
 import pytest
 
-from fhir.terminology.combination_products import COMBINATION_PRODUCTS, least_shares
+from fhir.terminology.combination_products import COMBINATION_PRODUCTS, least_shares, shares_of_sum
 from fhir.terminology.medication_names import read_name
 from fhir.terminology.medication_strength import read_strengths
 from fhir.terminology.medications import (
@@ -162,6 +162,9 @@ def test_units_have_no_share_of_a_mass() -> None:
     names = ("insulin glargine", "lixisenatide"), ("sulfamethoxazole", "trimethoprim")
     shares = [least_shares([INGREDIENT_BY_NAME[name] for name in product]) for product in names]
     assert shares == [(), (pytest.approx(5 / 6), pytest.approx(1 / 6))]
+    # A product with units beside its mass is none of that sum, and hinders no other one of the same ingredients.
+    assert shares_of_sum([INGREDIENTS[code] for code in ("11256", "21406", "42955")], 280.0) == ()
+    assert shares_of_sum([INGREDIENTS[code] for code in ("2418", "42781")], 0.305) == (0.125, 0.18)
 
 
 def test_a_strength_that_a_name_says_is_that_of_the_rxnorm_product_named_beside_it() -> None:

@@ -119,6 +119,8 @@ def test_some_drugs_act_on_the_whole_body_from_where_they_are_put(names: list[st
         ((SNOMED, "26643006", "to the eye"), True),
         ((SNOMED, "26643006", "oral"), False),
         ((SNOMED, None, None), None),
+        ((None, "topical", None), True),
+        ((None, "oral", "to the eye"), True),
     ],
 )
 def test_a_route_is_local_by_its_code_or_its_words(

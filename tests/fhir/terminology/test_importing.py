@@ -14,21 +14,25 @@ from msgspec.structs import replace
 from fhir.mapping.understanding import Understanding, understand
 from fhir.record import measurement
 from fhir.terminology.analytes import ANALYTE_BY_CODE
+from fhir.terminology.conditions import imported_meaning
 from fhir.terminology.definitions import own_definitions, roots_of
-from fhir.terminology.imported import FORMAT, Meaning, WrongIndex, sources, use_index
+from fhir.terminology.imported import FORMAT, LONGEST_NAME, Meaning, WrongIndex, meaning_of_name, sources, use_index
 from fhir.terminology.importing import growth_of_groups, import_releases, snomed_roots
-from fhir.terminology.medications import RXNORM
+from fhir.terminology.medications import RXNORM, product_of_substance
 from fhir.terminology.release_files import Imported, files_of
 from fhir.terminology.rf2 import NotARelease
 
 SNOMED, LOINC = "http://snomed.info/sct", "http://loinc.org"
 _HEART_FAILURE, _IBUPROFEN, _IS_A, _AGENT = "84114007", "387207008", "116680003", "246075003"
-_CONCEPTS = [_HEART_FAILURE, _IBUPROFEN, "900001", "900002", "900003", "900005", "900006"]
+_IN_OUR_TABLE = "42343007"
+_CONCEPTS = [_HEART_FAILURE, _IBUPROFEN, "900001", "900002", "900003", "900005", "900006", "900008"]
 _RELATIONS = [
     ("900001", _HEART_FAILURE, _IS_A),
     ("900002", "900001", _IS_A),
     ("900003", _IBUPROFEN, _AGENT),
     ("900006", _IBUPROFEN, "127489000"),
+    ("900007", _IBUPROFEN, _AGENT),  # 900007 is not in the release
+    ("900008", _HEART_FAILURE, _IS_A),
 ]
 _NAMES = [
     ("900002", "sv", "Blekinges hjärtsvikt"),
@@ -37,6 +41,8 @@ _NAMES = [
     ("900001", "en", "Blekinge gout"),
     ("900001", "en", "Twofold sickness"),
     ("900005", "en", "Twofold sickness"),
+    ("900007", "en", "Blekinge heart failing"),
+    ("900008", "en", "Blekinge failing without gout"),
 ]
 
 
@@ -58,7 +64,8 @@ def rf2(
         [str(n), "20260701", "1", "m", a, b, "0", kind, "c", "s"] for n, (a, b, kind) in enumerate(relations)
     ]
     names = [[str(n), "20260701", "1", "m", code, lang, "t", term, "c"] for n, (code, lang, term) in enumerate(terms)]
-    replaced = [["u", "20260701", "1", "m", "900000000000526001", "900004", "900002"]]
+    pairs = [("900004", "900002"), ("900001", "900003"), (_IN_OUR_TABLE, "900002")]
+    replaced = [["u", "20260701", "1", "m", "900000000000526001", old, new] for old, new in pairs]
     columns = "id effectiveTime active moduleId"
     with zipfile.ZipFile(archive, "w") as content:
         start = "SnomedCT/Snapshot/Terminology/sct2_"
@@ -87,11 +94,20 @@ def index(tmp_path: Path) -> Iterator[Path]:
     table = tmp_path / "ours.csv"
     table.write_text(
         "system,code,name,group,drug,allergen,analyte,not_read\nurn:ours,HI,,hf,,,,\nurn:ours,K1,,,,,potassium,\n"
+        f"{SNOMED},900006,,,metformin,,,\n,,Blekinge sickness,gout,,,,\n,,{'x' * LONGEST_NAME},gout,,,,\n"
+        f",,{'x' * (LONGEST_NAME + 1)},gout,,,,\n"
         "urn:ours,IB,Ourofen forte,,ibuprofen,,,\nurn:ours,PEN,,,,penicillin,,\n"
         "urn:ours,KIT,Penicillin test kit,,,,,yes\n"
     )
     path = tmp_path / "terms.idx"
-    import_releases([rf2(tmp_path), loinc, names, table], path, print)
+    titles = tmp_path / "icd10cm_codes_2026.txt"
+    titles.write_text("M109   Blekinge heart failing\n")
+    products = tmp_path / "f_vtm2_3010725.xml"
+    products.write_text(
+        "<VIRTUAL_THERAPEUTIC_MOIETIES><VTM><VTMID>900003</VTMID><NM>Metoprolol</NM></VTM>"
+        "</VIRTUAL_THERAPEUTIC_MOIETIES>"
+    )
+    import_releases([rf2(tmp_path), loinc, names, table, titles, products], path, print)
     use_index(path)
     measurement.read_imported_codes()
     yield path
@@ -112,15 +128,32 @@ def test_what_descends_from_a_code_of_ours_or_was_replaced_means_the_same(index:
     assert _read("Condition", "code", SNOMED, "900005").understood is False
 
 
-def test_a_finding_is_an_allergy_to_its_causative_agent_and_a_product_has_its_ingredient(index: Path) -> None:
+def test_a_finding_is_an_allergy_to_its_agent_and_a_product_has_its_ingredient(index: Path, tmp_path: Path) -> None:
     assert _read("AllergyIntolerance", "code", SNOMED, "900003").drugs == ("ibuprofen",)
     assert _read("Condition", "code", SNOMED, "900003").drugs == ("ibuprofen",)
-    assert _read("MedicationRequest", "medicationCodeableConcept", SNOMED, "900006").drugs == ("ibuprofen",)
+    assert _read("MedicationRequest", "medicationCodeableConcept", SNOMED, "900006").drugs == ("metformin",)
+    imported = import_releases([rf2(tmp_path)], tmp_path / "terms.idx", lambda *_: None)
+    assert imported.codes["snomed", "900006"].ingredients == ("5640",)  # what the site says instead goes before
+    assert {code for _, code in imported.codes if code.startswith("9000")} == {
+        "900001", "900002", "900003", "900004", "900006", "900008",
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("words", ["Blekinges hjärtsvikt", "blekinge heart  failing"])
 def test_the_names_of_a_release_are_read_in_its_languages(index: Path, words: str) -> None:
     assert "hf" in understand({"resourceType": "Condition", "code": {"text": words}}).groups
+
+
+def test_a_name_of_the_site_is_read_as_long_as_names_may_be_and_no_name_with_a_bracket_of_its_own(index: Path) -> None:
+    for name, is_read in (
+        ("Blekinge sickness", True),
+        ("Blekinge sickness (disorder)", True),
+        ("Blekinge sickness(disorder)", False),
+        ("x" * LONGEST_NAME, True),
+        ("x" * (LONGEST_NAME + 1), False),
+    ):
+        assert (meaning_of_name(name) is not None) is is_read, name
+    assert imported_meaning(SNOMED, None) is imported_meaning(None, "900001") is product_of_substance(None, "1") is None
 
 
 def test_definitions_hold_what_a_real_hierarchy_has_below_their_roots(tmp_path: Path) -> None:
@@ -166,6 +199,14 @@ def test_a_name_that_a_concept_of_no_group_has_as_well_means_none(index: Path) -
     assert understand({"resourceType": "Condition", "code": {"text": "Twofold sickness"}}).groups == ()
 
 
+def test_a_new_member_whose_name_means_other_groups_is_told(tmp_path: Path) -> None:
+    imported = import_releases([rf2(tmp_path)], tmp_path / "terms.idx", lambda *_: None)
+    told = {(row.key, row.code) for row in imported.differences if row.how == "its name means others"}
+    assert ("hf", "900001") in told
+    assert not [code for _, code in told if code in ("900002", "900008")]
+    assert imported.several == ["twofold sickness"]
+
+
 def test_a_result_is_read_by_the_parts_of_its_loinc_code(index: Path) -> None:
     value = {"valueQuantity": {"value": 6.1, "unit": "mmol/L"}}
     assert _read("Observation", "code", LOINC, "88888-8", **value).analyte == "potassium"
@@ -207,7 +248,7 @@ def test_the_index_names_its_sources_and_is_the_same_each_time(index: Path, tmp_
     files = [rf2(tmp_path), tmp_path / "Loinc.csv", tmp_path / "RXNCONSO.RRF", tmp_path / "ours.csv"]
     again = tmp_path / "again.idx"
     imported = import_releases(files, again, print)
-    assert growth_of_groups(imported)["hf"] == 3
+    assert growth_of_groups(imported)["hf"] == 4
     assert again.stat().st_mode & 0o222 == 0
     use_index(None)
     assert not _read("Condition", "code", SNOMED, "900001").understood
@@ -217,9 +258,12 @@ def test_the_index_names_its_sources_and_is_the_same_each_time(index: Path, tmp_
     ("name", "text", "fault"),
     [
         ("Loinc.csv", "LOINC_NUM,COMPONENT\n1-8,x\n", "Loinc.csv, line 1: the column PROPERTY is missing"),
+        ("Loinc.csv", "", "Loinc.csv, line 1: the column COMPONENT is missing"),
         ("RXNCONSO.RRF", "1|ENG\n", "RXNCONSO.RRF, line 1: 2 columns, not 18"),
         ("ours.csv", "system,code,group\nurn:x,1,nothing\n", "ours.csv, line 2: there is no group 'nothing'"),
         ("ours.csv", "system,code,group\nurn:x,1,\n", "ours.csv, line 2: none of"),
+        ("ours.csv", "system,code,group\nurn:x,1,no gout\n", "ours.csv, line 2: there is no group 'no gout'"),
+        ("ours.csv", "system,code,group\nurn:x,1,mother: asthma\n", "there is no group 'mother: asthma'"),
         ("ours.csv", "system,code,not_read\nurn:x,1,ja\n", "ours.csv, line 2: not_read is 'ja': write yes"),
         ("ours.csv", "system,code,analyte\nurn:x,1,Urea\n", "there is no analyte 'Urea'; near are bun"),
         ("release.zip", "PK", "release.zip is no whole archive"),
@@ -231,8 +275,14 @@ def test_the_index_names_its_sources_and_is_the_same_each_time(index: Path, tmp_
             "id\teffectiveTime\tactive\n1\t2\n",
             "sct2_Concept_Snapshot_INT.txt, line 2: 2 columns, not 3",
         ),
-        ("sct2_Concept_Snapshot_INT.txt", "id\teffectiveTime\tactive\n", "concepts and relationships"),
+        ("sct2_Concept_Snapshot_INT.txt", "id\teffectiveTime\tactive\n1\t2\t1\n", "concepts and relationships"),
+        (
+            "sct2_Relationship_Snapshot_INT.txt",
+            f"id\teffectiveTime\tactive\tmoduleId\tsourceId\tdestinationId\tg\ttypeId\n1\t2\t1\tm\t9\t8\t0\t{_IS_A}\n",
+            "concepts and relationships",
+        ),
         ("other.csv", "a,b\n", "Nothing of these files"),
+        ("RXNCONSO.RRF", "1|" * 500_000, "Nothing of these files"),
         ("RXNCONSO.RRF", "1|" * 500_001, "RXNCONSO.RRF, line 1: it is longer than 1,000,000 characters"),
         (
             "ours.csv",
@@ -328,6 +378,7 @@ def test_an_archive_is_known_by_its_name_or_its_bytes(tmp_path: Path, name: str)
     inner = tmp_path / "inner.ZIP"
     with zipfile.ZipFile(inner, "w") as content:
         content.writestr("folder/deep.txt", "deep")
+        content.writestr("deeper.zip", "an archive in an archive in an archive is not opened")
     with zipfile.ZipFile(tmp_path / name, "w") as content:
         content.writestr("folder/first.txt", "first")
         content.write(inner, "inner.ZIP")
@@ -335,5 +386,7 @@ def test_an_archive_is_known_by_its_name_or_its_bytes(tmp_path: Path, name: str)
     (tmp_path / "plain.txt").write_text("plain", encoding="utf-8")
     not_read: list[str] = []
     with ExitStack() as stack:
-        assert {file.name for file in files_of(tmp_path, stack, not_read)} == {"first.txt", "deep.txt", "plain.txt"}
+        assert {file.name for file in files_of(tmp_path, stack, not_read)} == {
+            "first.txt", "deep.txt", "deeper.zip", "plain.txt",
+        }  # fmt: skip
     assert not_read == []

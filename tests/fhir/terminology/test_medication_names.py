@@ -253,6 +253,7 @@ def test_several_numbers_with_one_unit_are_several_strengths_and_are_marked() ->
     found = list(find_strengths("Lisinopril-HCTZ 20-12.5 mg"))
     assert [one.strength.amount for one in found] == [20.0, 12.5]
     assert all(one.is_listed for one in found)
+    assert [one.amount for one in read_strengths("norethindrone 1-20-35 mg-mcg")] == [1.0, 20.0, 35.0]
 
 
 def test_two_masses_with_a_stroke_between_are_two_strengths() -> None:

@@ -26,6 +26,11 @@ def test_every_class_of_an_ingredient_is_in_the_table_of_classes() -> None:
     assert all(CLASS_MEMBERS.values())
 
 
+def test_an_ingredient_and_its_name_stand_in_one_row() -> None:
+    rows = [*table_rows("ingredients.csv"), *table_rows("further_ingredients.csv")]
+    assert len({row["rxcui"] for row in rows}) == len({row["name"] for row in rows}) == len(rows)
+
+
 def test_every_alias_names_known_ingredients() -> None:
     known = INGREDIENT_BY_NAME
     assert [

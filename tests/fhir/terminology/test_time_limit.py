@@ -27,8 +27,10 @@ def test_a_limit_is_over_after_its_last_instant(clock: list[float], seconds: flo
     check_time()
 
 
-def test_a_clock_of_the_processor_that_stands_still_is_not_over(clock: list[float]) -> None:
-    begun = begin_limit(5.0, lambda: 0.0)
-    clock[0] += 60.0
+@pytest.mark.parametrize("used", [0.0, 5.0])
+def test_a_clock_of_the_processor_that_is_not_behind_its_end_is_not_over(clock: list[float], used: float) -> None:
+    processor = [0.0]
+    begun = begin_limit(5.0, lambda: processor[0])
+    clock[0], processor[0] = 160.0, used
     check_time()
     assert end_limit(begun) is False
