@@ -1,6 +1,7 @@
 """A hospital's own releases: what descends from our codes, parts of LOINC, names of RxNorm, and a table of the site."""
 
 import csv
+import hashlib
 import sqlite3
 import zipfile
 from collections.abc import Iterator, Sequence
@@ -16,7 +17,16 @@ from fhir.record import measurement
 from fhir.terminology.analytes import ANALYTE_BY_CODE
 from fhir.terminology.conditions import imported_meaning
 from fhir.terminology.definitions import own_definitions, roots_of
-from fhir.terminology.imported import FORMAT, LONGEST_NAME, Meaning, WrongIndex, meaning_of_name, sources, use_index
+from fhir.terminology.imported import (
+    FORMAT,
+    LONGEST_NAME,
+    Meaning,
+    WrongIndex,
+    in_use,
+    meaning_of_name,
+    sources,
+    use_index,
+)
 from fhir.terminology.importing import growth_of_groups, import_releases, snomed_roots
 from fhir.terminology.medications import RXNORM, product_of_substance
 from fhir.terminology.release_files import Imported, files_of
@@ -149,6 +159,7 @@ def test_a_name_of_the_site_is_read_as_long_as_names_may_be_and_no_name_with_a_b
         ("Blekinge sickness", True),
         ("Blekinge sickness (disorder)", True),
         ("Blekinge sickness(disorder)", False),
+        ("Blekinge sickness (left) arm", False),
         ("x" * LONGEST_NAME, True),
         ("x" * (LONGEST_NAME + 1), False),
     ):
@@ -245,6 +256,9 @@ def test_what_a_site_says_is_not_to_be_read_is_no_allergen_by_code_or_by_its_who
 
 def test_the_index_names_its_sources_and_is_the_same_each_time(index: Path, tmp_path: Path) -> None:
     assert {source.publisher for source in sources(index)} >= {"SNOMED International", "this site"}
+    words = in_use().words
+    assert words["SNOMED International sct2_Concept_Snapshot_INT_20260701.txt"] == "20260701"
+    assert words["this site ours.csv"] == hashlib.sha256((tmp_path / "ours.csv").read_bytes()).hexdigest()[:16]
     files = [rf2(tmp_path), tmp_path / "Loinc.csv", tmp_path / "RXNCONSO.RRF", tmp_path / "ours.csv"]
     again = tmp_path / "again.idx"
     imported = import_releases(files, again, print)
@@ -333,6 +347,10 @@ def test_a_name_of_two_meanings_means_neither_unless_the_site_says_which() -> No
     assert (imported.names, imported.several) == ({"single": gout}, ["twofold"])
     imported.add_name("Single", asthma, of_site=True)
     assert imported.names == {"single": asthma}
+    use_index(None, {("name", "single"): gout})
+    mapped = meaning_of_name("Single")
+    use_index(None)
+    assert mapped == gout
 
 
 @pytest.mark.parametrize("change", ["PRAGMA user_version = 1", "DELETE FROM about"])
