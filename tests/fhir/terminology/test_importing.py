@@ -164,7 +164,8 @@ def test_a_name_of_the_site_is_read_as_long_as_names_may_be_and_no_name_with_a_b
         ("x" * (LONGEST_NAME + 1), False),
     ):
         assert (meaning_of_name(name) is not None) is is_read, name
-    assert imported_meaning(SNOMED, None) is imported_meaning(None, "900001") is product_of_substance(None, "1") is None
+    assert (imported_meaning(SNOMED, None), imported_meaning(None, "900001")) == (None, None)
+    assert product_of_substance(None, "1") is None
 
 
 def test_definitions_hold_what_a_real_hierarchy_has_below_their_roots(tmp_path: Path) -> None:
