@@ -126,11 +126,15 @@ class IngredientRow(Struct, frozen=True, gc=False):
 def _read_ingredient_rows() -> Mapping[str, IngredientRow]:
     rows = [*table_rows("ingredients.csv"), *table_rows("further_ingredients.csv")]
     ingredient_rows: dict[str, IngredientRow] = {}
+    names: set[str] = set()
     classes: dict[str, frozenset[str]] = {}  # of 4,800 rows 150 differ
     for row in rows:
-        of_row = classes.setdefault(row["classes"], frozenset(filter(None, row["classes"].split(";"))))
-        atc = tuple(filter(None, row["atc"].split(";")))
-        ingredient_rows[row["rxcui"]] = IngredientRow(row["name"], atc, of_row, row.get("words") != "no")
+        # A drug that a rule learns to know stands in both tables for a while: that of the rules counts.
+        if row["rxcui"] not in ingredient_rows and row["name"] not in names:
+            of_row = classes.setdefault(row["classes"], frozenset(filter(None, row["classes"].split(";"))))
+            atc = tuple(filter(None, row["atc"].split(";")))
+            ingredient_rows[row["rxcui"]] = IngredientRow(row["name"], atc, of_row, row.get("words") != "no")
+            names.add(row["name"])
     return ingredient_rows
 
 
