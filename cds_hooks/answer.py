@@ -625,7 +625,7 @@ class ReceivedBody:
             resources = read_resources(filled.values, patient_id)
             part = continue_chart(resources, patient_id, before) if before is not None else None
             chart = encode_chart(resources, patient_id) if part is None else b""
-            exceeds = long_characters(chart) > CHARACTERS_OF_A_CALL
+            exceeds = len(chart) > CHARACTERS_OF_A_CALL and long_characters(chart) > CHARACTERS_OF_A_CALL
             if exceeds:
                 values, refusals = within_text_budget(filled.values)
                 resources = read_resources(values, patient_id)

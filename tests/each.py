@@ -1,7 +1,11 @@
 """One test over many cases: all are tried, and the failure names each case that failed."""
 
-from collections.abc import Callable, Iterable
+import inspect
+from collections.abc import Callable, Iterable, Sequence
+from functools import wraps
 from typing import Any
+
+import pytest
 
 
 def for_each(cases: Iterable[tuple[str, tuple[Any, ...]]], test: Callable[..., None]) -> None:
@@ -23,3 +27,32 @@ def for_each(cases: Iterable[tuple[str, tuple[Any, ...]]], test: Callable[..., N
     assert tried, "there is no case"
     if failures:
         raise ExceptionGroup(f"{len(failures)} of {tried} cases failed", failures)
+
+
+def for_rows(
+    names: str | Sequence[str], cases: Iterable[Any], ids: Iterable[str] | None = None
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Makes one test of a function and its rows, written as for `pytest.mark.parametrize`, by `for_each`.
+
+    What else the function asks for are fixtures, which all rows share: nothing in a row may change them.
+    """
+    of_row = tuple(name.strip() for name in names.split(",")) if isinstance(names, str) else tuple(names)
+    named = [*zip(map(str, ids), cases, strict=True)] if ids is not None else [(None, case) for case in cases]
+
+    def over_rows(test: Callable[..., None]) -> Callable[..., None]:
+        def arguments_of(case: Any) -> dict[str, Any]:
+            values = case.values if isinstance(case, type(pytest.param())) else (case,) if len(of_row) == 1 else case
+            return dict(zip(of_row, values, strict=True))
+
+        @wraps(test)
+        def every_row(**shared: Any) -> None:
+            cases = ((name or repr(case), (arguments_of(case),)) for name, case in named)
+            for_each(cases, lambda row: test(**row, **shared))
+
+        signature = inspect.signature(test)
+        assert set(of_row) <= signature.parameters.keys(), of_row
+        rest = [parameter for name, parameter in signature.parameters.items() if name not in of_row]
+        every_row.__signature__ = signature.replace(parameters=rest)  # type: ignore[attr-defined]
+        return every_row
+
+    return over_rows

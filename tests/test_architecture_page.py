@@ -2,16 +2,15 @@
 
 import re
 
-import pytest
-
 from tests.conftest import ROOT
+from tests.each import for_rows
 
 PAGE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
 FLOORS = ("cds_hooks", "cards", "models_onnx", "fhir")
 PATHS = sorted(set(re.findall(r"`((?:cds_hooks|cards|models_onnx|fhir)/[\w/]+(?:\.py|/))`", PAGE)))
 
 
-@pytest.mark.parametrize("path", PATHS)
+@for_rows("path", PATHS)
 def test_every_path_of_the_page_exists(path: str) -> None:
     assert (ROOT / path).exists()
 

@@ -13,6 +13,7 @@ from cds_hooks.settings import SETTINGS
 from maintenance.reference import made_pages
 from models_onnx.serving.registry import model_ids
 from tests.conftest import ROOT
+from tests.each import for_rows
 from tests.program import run_program
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -59,7 +60,7 @@ def test_every_command_of_the_documentation_runs(
     assert done.returncode == 0 or ("--against" in words and "decisions computed twice" in done.stdout), done.stderr
 
 
-@pytest.mark.parametrize("command", [each for each in _commands() if each.startswith("make ")])
+@for_rows("command", [each for each in _commands() if each.startswith("make ")])
 def test_every_make_target_of_the_documentation_exists(command: str) -> None:
     targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
     assert command.split()[1] in targets
@@ -101,11 +102,11 @@ def test_every_link_leads_somewhere(page: Path) -> None:
     assert missing == []
 
 
-@pytest.mark.parametrize("name", [f"CDS_{name.upper()}" for name in SETTINGS])
+@for_rows("name", [f"CDS_{name.upper()}" for name in SETTINGS])
 def test_every_setting_is_documented(name: str) -> None:
     assert f"`{name}`" in _text()
 
 
-@pytest.mark.parametrize("name", [*find_services(), *model_ids()])
+@for_rows("name", [*find_services(), *model_ids()])
 def test_every_service_and_model_is_documented(name: str) -> None:
     assert f"`{name}`" in _text()

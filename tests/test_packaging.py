@@ -14,6 +14,7 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 from tests.conftest import ROOT
+from tests.each import for_rows
 from tests.licensed import licensed_in
 
 PINNED = re.compile(r"^(?P<name>[A-Za-z0-9._-]+)==(?P<version>[^\s;\\]+)(?P<rest>.*)$")
@@ -57,7 +58,7 @@ def _project() -> dict[str, list[str]]:
     return {"runtime": project["dependencies"], **project["optional-dependencies"]}
 
 
-@pytest.mark.parametrize(
+@for_rows(
     "lock",
     [
         "runtime.txt", "kit.txt", "dev.txt", "slow.txt", "otlp.txt", "engines.txt", "brokers.txt", "mcp.txt",
@@ -89,7 +90,7 @@ def test_the_lock_of_the_slow_tests_holds_the_development_lock_at_the_same_versi
     assert {name: slow.get(name) for name in _locked("dev.txt")} == _locked("dev.txt")
 
 
-@pytest.mark.parametrize("lock", ["otlp.txt", "postgres.txt", "kit.txt", "text.txt"])
+@for_rows("lock", ["otlp.txt", "postgres.txt", "kit.txt", "text.txt"])
 def test_the_development_lock_holds_the_locks_of_the_extras_at_the_same_versions(lock: str) -> None:
     development = _locked("dev.txt")
     assert {name: development.get(name) for name in _locked(lock)} == _locked(lock)
@@ -143,7 +144,7 @@ def test_each_package_of_the_training_extra_is_imported_by_a_module_of_ours() ->
     assert imported == wanted
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("source", "lock"),
     [("runtime.in", "runtime.txt"), ("kit.in", "kit.txt"), ("dev.in", "dev.txt"), ("slow.in", "slow.txt")],
 )
@@ -203,7 +204,7 @@ def test_no_file_of_a_licensed_release_is_in_a_package() -> None:
     assert {name: forms for name, forms in licensed.items() if forms} == {}
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("name", "content", "form"),
     [
         ("a.txt", b"id\teffectiveTime\tactive\tmoduleId\tdefinitionStatusId\r\n", "SNOMED CT in RF2"),

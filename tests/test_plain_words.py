@@ -6,9 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from tests.conftest import ROOT
+from tests.each import for_rows
 
 TURNS = {
     "nothing is worse": "say what has not become worse",
@@ -43,7 +42,7 @@ def _sentences() -> dict[Path, str]:
     return texts
 
 
-@pytest.mark.parametrize("turn", TURNS)
+@for_rows("turn", TURNS)
 def test_no_template_rule_or_page_uses_a_turn_that_readers_stumbled_over(turn: str) -> None:
     expression = re.compile(turn, re.IGNORECASE)
     found = {f"{path.relative_to(ROOT)}": match.group() for path, text in _sentences().items()

@@ -10,6 +10,7 @@ import pytest
 
 from benchmarks.faults import Fault, faults_of
 from benchmarks.mutants import EQUIVALENT, ROOT, Verdict, asked_tests, near_tests, source_of, summary, verdict_of
+from tests.each import for_rows
 
 FILES = {
     "a.py": "def dose(mg: float) -> float:\n    return (mg * 2) / (1 + 3) if mg > 10 and mg != 7 else 0.0\n",
@@ -19,7 +20,7 @@ FILES = {
 }
 
 
-@pytest.mark.parametrize("path", FILES)
+@for_rows("path", FILES)
 def test_every_fault_changes_the_file_and_says_how(path: str) -> None:
     faults = list(faults_of(path, FILES[path], random.Random(1)))
     assert len(faults) >= 4
@@ -29,7 +30,7 @@ def test_every_fault_changes_the_file_and_says_how(path: str) -> None:
     assert len({fault.text for fault in faults}) == len(faults)
 
 
-@pytest.mark.parametrize("path", FILES)
+@for_rows("path", FILES)
 def test_the_same_seed_makes_the_same_faults(path: str) -> None:
     first, again = (list(faults_of(path, FILES[path], random.Random(7))) for _ in range(2))
     assert first == again
@@ -72,7 +73,7 @@ def test_the_tests_near_a_module_are_those_that_import_or_mirror_it(tmp_path: Pa
     assert near_tests("cards/text.py", list(texts)[::-1], tmp_path)[2:] == list(texts)[2:4], "its own come first"
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("exit_code", "printed", "verdict"),
     [
         (0, "3 passed", Verdict.SURVIVES),

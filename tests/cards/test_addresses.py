@@ -14,12 +14,13 @@ from cards.rules.engine.rule_book import whole_book
 from cards.rules.language.rule import RuleError
 from cards.rules.language.table import read_family, table_of
 from tests.conftest import ROOT
+from tests.each import for_rows
 from tests.tables.ledger import product_tables
 
 NO_ADDRESSES = ["javascript:alert(1)", "data:text/html,x", "//evil.example", "https://a b", 'https://a"onclick="x', ""]
 
 
-@pytest.mark.parametrize("url", NO_ADDRESSES)
+@for_rows("url", NO_ADDRESSES)
 def test_a_rule_whose_evidence_has_no_web_address_is_not_read(url: str) -> None:
     raw: Any = json.loads(json.dumps(read_family("renal").raw))
     raw["rules"][0]["evidence"][0]["url"] = url
@@ -28,7 +29,7 @@ def test_a_rule_whose_evidence_has_no_web_address_is_not_read(url: str) -> None:
     assert refused.value.path == ("rules", 0, "evidence", 0, "url")
 
 
-@pytest.mark.parametrize("url", NO_ADDRESSES)
+@for_rows("url", NO_ADDRESSES)
 def test_a_preventive_service_with_no_web_address_is_not_read(url: str) -> None:
     service = msgspec.to_builtins(PREVENTIVE.services[0]) | {"url": url}
     with pytest.raises(msgspec.ValidationError, match="url"):

@@ -12,6 +12,7 @@ from cards.rules.language.rule import DosePart, OrderChange, Product, Sig
 from cards.rules.patient.orders import DraftMedication
 from cards.rules.patient.session import PatientSession
 from tests.cards.rules.patients import draft_of, drafts_of, record_of
+from tests.each import for_rows
 from tests.hardening.mutations import HOSTILE, places_in, with_value
 
 Json = dict[str, Any]
@@ -175,7 +176,7 @@ ONE_OR_TWO = [{"doseRange": {"low": {"value": 1, "unit": "tablet"}, "high": {"va
 TWO_DRUGS = "lisinopril 10 MG / hydrochlorothiazide 12.5 MG Oral Tablet"
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("dosage", "drug", "fault"),
     [
         ({"timing": TWICE, "doseAndRate": tablets(1)}, METFORMIN, "no tablet gives so little"),
@@ -214,7 +215,7 @@ def test_a_product_takes_the_place_of_another_strength_or_release() -> None:
     assert changed_in(order, OrderChange(product=slow)) == {"medicationCodeableConcept": concept_of(slow)}
 
 
-@pytest.mark.parametrize(("dose", "chosen"), [(250, P250), (500, None), (1000, None), (750, P250), (625, P250)])
+@for_rows(("dose", "chosen"), [(250, P250), (500, None), (1000, None), (750, P250), (625, P250)])
 def test_a_smaller_product_is_chosen_only_where_the_dose_would_be_a_part_of_a_tablet(
     dose: float, chosen: Product | None
 ) -> None:
@@ -249,7 +250,7 @@ HOSTILE_CHANGES = (
 )
 
 
-@pytest.mark.parametrize("change", HOSTILE_CHANGES)
+@for_rows("change", HOSTILE_CHANGES)
 def test_what_is_against_fhir_somewhere_in_an_order_ends_no_change(change: OrderChange) -> None:
     rate = {"doseRange": {"low": {"value": 1}, "high": {"value": 2, "unit": "tablet"}}, **tablets(1)[0]}
     dosage = {
@@ -273,9 +274,7 @@ def test_what_is_against_fhir_somewhere_in_an_order_ends_no_change(change: Order
 # Supply and duration
 
 
-@pytest.mark.parametrize(
-    ("quantity", "expected"), [(61, 31), (60, 30), (2_000_000, 1_000_000), (2_000_002, None), (-1, None)]
-)
+@for_rows(("quantity", "expected"), [(61, 31), (60, 30), (2_000_000, 1_000_000), (2_000_002, None), (-1, None)])
 def test_a_supply_is_scaled_and_rounded_up_or_left_out(quantity: Any, expected: int | None) -> None:
     order = order_of(dispenseRequest={"quantity": {"value": quantity}, "validityPeriod": {}})
     after = amended(order, OrderChange(sig=ONCE_DAILY))["dispenseRequest"]
@@ -328,7 +327,7 @@ def test_contained_resources_stay_where_the_medication_is_not_among_them() -> No
         assert (after["contained"], "medicationReference" in after) == (inside, False)
 
 
-@pytest.mark.parametrize(("refills", "left", "supply"), [(0, 0, 10), (1, 0, 20), (None, None, 10), (-1, -1, None)])
+@for_rows(("refills", "left", "supply"), [(0, 0, 10), (1, 0, 20), (None, None, 10), (-1, -1, None)])
 def test_a_supply_of_several_fills_is_that_of_one(refills: int | None, left: int | None, supply: int | None) -> None:
     """Twenty tablets for ten days, or for each of two fills of five days; a number below none says nothing."""
     stated = {

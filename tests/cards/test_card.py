@@ -19,6 +19,7 @@ from cards.card import (
     check_action,
     check_card,
 )
+from tests.each import for_rows
 
 DELETE = Action(type="delete", description="Remove it", resource_id="MedicationRequest/1")
 
@@ -99,13 +100,13 @@ FORBIDDEN_SUGGESTIONS: list[tuple[str, tuple[Suggestion, ...]]] = [
 ]
 
 
-@pytest.mark.parametrize(("fault", "changes"), FORBIDDEN)
+@for_rows(("fault", "changes"), FORBIDDEN)
 def test_a_card_that_the_specification_forbids_is_refused(fault: str, changes: dict[str, Any]) -> None:
     with pytest.raises(CardError, match=fault):
         check_card(card(**changes))
 
 
-@pytest.mark.parametrize(("fault", "suggestions"), FORBIDDEN_SUGGESTIONS)
+@for_rows(("fault", "suggestions"), FORBIDDEN_SUGGESTIONS)
 def test_a_suggestion_that_the_specification_forbids_is_refused(
     fault: str, suggestions: tuple[Suggestion, ...]
 ) -> None:
@@ -157,7 +158,7 @@ def test_every_sentence_that_a_card_breaks_is_given_in_order() -> None:
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("reference", ["Task/1", "/1", "task/1", "Task/", "Task", "Task/1/2", "T1/2", "", None])
+@for_rows("reference", ["Task/1", "/1", "task/1", "Task/", "Task", "Task/1/2", "T1/2", "", None])
 def test_what_is_deleted_is_named_by_type_and_id(reference: str | None) -> None:
     action = Action(type="delete", description="d", resource_id=reference)
     if reference == "Task/1":

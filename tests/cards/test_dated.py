@@ -2,10 +2,9 @@
 
 from datetime import date, timedelta
 
-import pytest
-
 from cards.dated import SAID_BEFORE, DatedTable, dated_tables, ending
 from cards.rules.engine.rule_book import whole_book
+from tests.each import for_rows
 
 
 def test_every_family_of_rules_vaccines_prevention_and_genes_have_an_end() -> None:
@@ -41,7 +40,7 @@ def _table(name: str) -> DatedTable:
     return next(table for table in dated_tables() if table.name == name)
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("name", "source", "ends", "is_season"),
     [
         # Two years of 365 days after the date of the data or of the last comparison, or the last day of the season.

@@ -6,6 +6,7 @@ import pytest
 
 from cards import fhir_validity
 from cards.fhir_validity import ValidationFault, ValidShapes, new_faults, shape_of, validate
+from tests.each import for_rows
 
 ORDER = {
     "resourceType": "MedicationRequest", "id": "a", "subject": {"reference": "Patient/1"},
@@ -35,7 +36,7 @@ def test_a_fault_that_the_original_has_already_is_no_new_one() -> None:
     assert {place for place, _ in new_faults(nobody, {})} >= {"doNotPerform", "subject"}
 
 
-@pytest.mark.parametrize(
+@for_rows(
     "other",
     [
         {"subject": {"reference": "Patient/"}},
@@ -94,7 +95,7 @@ def test_what_is_no_fhir_is_named_by_its_place_and_kind() -> None:
     assert new_faults(wrong | {"priority": 5}, wrong) == {("priority", "string_type")}
 
 
-@pytest.mark.parametrize("value", ["1.5", "text", 1.5, ["x"], [["1.5"]], None, {}])
+@for_rows("value", ["1.5", "text", 1.5, ["x"], [["1.5"]], None, {}])
 def test_an_extension_of_another_type_is_a_fault_that_hides_no_other(value: object) -> None:
     order = ORDER | {"status": "draft", "dosageInstruction": [{"_text": value}], "_status": value}
     assert isinstance(validate(order), frozenset)

@@ -3,8 +3,6 @@
 from datetime import UTC, datetime
 from typing import Any
 
-import pytest
-
 from cards.new_orders import (
     LIPIDS,
     TESTS,
@@ -15,13 +13,14 @@ from cards.new_orders import (
 )
 from cards.rules.language.rule import LabOrder, Sig
 from tests.cards.rules.patients import draft_of, drafts_of, record_of
+from tests.each import for_rows
 from tests.fhir.builders import service_request
 
 Json = dict[str, Any]
 AS_OF = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("sig", "often"),
     [
         (Sig("x", once=True, every_hours=6), {"count": 1}),
@@ -59,7 +58,7 @@ def test_a_test_that_a_review_adds_to_an_order_of_another_day_is_of_today() -> N
     assert (order["authoredOn"], "encounter" in order, "requester" in order) == ("2026-11-20", False, False)
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("lacking", "name"),
     [
         ((), None), (("hdl_cholesterol",), "lipid panel"), (("creatinine", "sodium"), "basic metabolic panel"),
@@ -72,7 +71,7 @@ def test_one_test_answers_everything_that_is_lacking(lacking: tuple[str, ...], n
     assert (test.words if test is not None else None) == name
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("more", "ordered"),
     [
         ({}, True), ({"status": "draft"}, True), ({"status": "on-hold"}, True), ({"status": "completed"}, False),
@@ -90,7 +89,7 @@ def test_a_test_is_ordered_by_an_open_order_of_the_last_90_days(more: Json, orde
     assert is_ordered(record_of({"more": [chart]}, AS_OF), LIPIDS) is ordered
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("words", "names"),
     [
         ("CMP", {"Basic metabolic panel", "Hepatic function panel"}), ("BMP", {"Basic metabolic panel"}),

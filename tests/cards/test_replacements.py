@@ -10,6 +10,7 @@ from cards.rules.patient.session import PatientSession
 from fhir.mapping.medications.identity import identify_concept
 from fhir.record.datatypes import CodeableConcept
 from tests.cards.rules.patients import draft_of, drafts_of, record_of
+from tests.each import for_rows
 from tests.fhir.builders import problem
 
 METFORMIN = {"drug": "861007", "dose": "1 tablet", "times": 2}
@@ -48,7 +49,7 @@ NO_PAIN = "the order is not for pain or fever"
 AS_NEEDED = {"dosageInstruction": [{"text": "as needed", "asNeededCodeableConcept": {"text": "acute gout"}}]}
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("offered", "draft", "patient", "why"),
     [
         (ACETAMINOPHEN, IBUPROFEN, {"conditions": ["acute_hepatitis"]}, "liver disease is on record"),

@@ -23,6 +23,7 @@ from cards.suggest import EvaluationBudget, NamingBudget, SuggestionContext, Sug
 from tests.cards.rules.cases import originals
 from tests.cards.rules.engine.made_rules import band, rule_of
 from tests.cards.rules.patients import bundle_of, draft_of, drafts_of, record_of
+from tests.each import for_rows
 from tests.fhir.builders import medication_statement
 
 Json = dict[str, Any]
@@ -126,7 +127,7 @@ def test_an_order_whose_json_did_not_come_is_not_given_back() -> None:
     assert Case(draft).actions(CANCEL)[0].type == "delete"
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("indicator", "is_active", "drug", "fields", "is_offered"),
     [
         ("warning", True, INSULIN, {}, False),
@@ -429,9 +430,7 @@ def test_what_the_rule_itself_found_must_be_gone() -> None:
     assert Case(ORDER).actions(offer(change=ONCE_DAILY), book=book("metformin", _a_day(600), rule="the-rule"))
 
 
-@pytest.mark.parametrize(
-    ("when", "is_offered"), [(_a_day(300), False), (_a_day(400), True), (_a_day(1000), True), (ALWAYS, True)]
-)
+@for_rows(("when", "is_offered"), [(_a_day(300), False), (_a_day(400), True), (_a_day(1000), True), (ALWAYS, True)])
 def test_the_other_order_is_no_worse_off_by_its_change(when: Json, is_offered: bool) -> None:
     """1,200 mg of ibuprofen a day before, 400 mg after."""
     drug = {"drug": IBUPROFEN, "dose": "1 tablet", "times": 3}

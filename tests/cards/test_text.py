@@ -3,19 +3,19 @@
 import doctest
 import unicodedata
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from cards import text as markdown
 from cards.text import LIMIT, escape, first_few, format_dose, format_number, plain, unit, with_unit_signs
+from tests.each import for_rows
 
 
 def test_the_examples_in_the_docstrings_hold() -> None:
     assert doctest.testmod(markdown).failed == 0
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("charted", "shown"),
     [
         ("<script>alert(1)</script>", "‹script›alert(1)‹/script›"),
@@ -30,7 +30,7 @@ def test_plain_text_is_one_line_without_html_or_hidden_characters(charted: str, 
     assert plain(charted) == shown
 
 
-@pytest.mark.parametrize("charted", ["https://x.test/a", "www.x.test", "WWW.x.test", "a@b.test"])
+@for_rows("charted", ["https://x.test/a", "www.x.test", "WWW.x.test", "a@b.test"])
 def test_an_address_in_the_chart_does_not_become_a_link(charted: str) -> None:
     assert "\\" in escape(charted)
     assert "://" not in escape(charted)
@@ -46,7 +46,7 @@ def test_no_chart_text_breaks_out_of_its_line(charted: str) -> None:
     assert len(plain(charted)) <= LIMIT
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("value", "limits", "decimals", "shown"),
     [
         (28.0, (), 1, "28"), (28.04, (), 1, "28"), (28.05, (), 1, "28.1"), (28.26, (), 2, "28.26"), (0.5, (), 0, "0"),
@@ -62,7 +62,7 @@ def test_a_number_keeps_its_side_of_every_limit(
     assert format_number(value, limits, decimals) == shown
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("milligrams", "shown"),
     [(0.0625, "0.0625"), (0.99999, "1"), (0.12345, "0.1235"), (1.0, "1"), (1.04, "1"), (1.06, "1.1"), (2500, "2,500")],
 )
@@ -78,7 +78,7 @@ def test_the_first_names_and_how_many_more() -> None:
     assert first_few([], 2) == ""
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("text", "shown"),
     [
         ("148 mm[Hg]", "148 mmHg"),

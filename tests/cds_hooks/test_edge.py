@@ -28,6 +28,7 @@ from cds_hooks.settings import Settings
 from cds_hooks.storage.decision import RecordUnavailable
 from cds_hooks.tracing import TracingUnavailable
 from models_onnx.errors import ArtifactRefused, DeclarationError
+from tests.each import for_rows
 
 # The bounds of connections, versions of models and the program's last words, each by itself.
 INFINITE = resource.RLIM_INFINITY
@@ -169,7 +170,7 @@ OURS, SECOND, THIRD = keyed("m", "a"), keyed("m", "b"), keyed("m", "c")
 VERSIONS = ModelVersions({OURS: (ModelVersion("m@3", THIRD), ModelVersion("m@2", SECOND))})
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("states", "withheld", "chosen"),
     [
         ({}, (), Chosen(OURS)),
@@ -194,7 +195,7 @@ def test_which_version_answers_and_which_are_computed_beside_it(
     assert choose(SECOND) == Chosen(SECOND)
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("changed", "why"),
     [
         ({}, None),

@@ -39,6 +39,7 @@ from fhir.record.refusals import Refusal
 from tests.cds_hooks.calls import ORDERS, client, ours, request_for
 from tests.cds_hooks.kit.samples.reading import AS_OF
 from tests.cds_hooks.storage.samples import a_decision, some_feedback
+from tests.each import for_rows
 from tests.live import record_in
 
 # Settings
@@ -64,7 +65,7 @@ def test_every_default_of_the_settings_is_the_documented_one() -> None:
     assert plain == _DEFAULTS
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("name", "good", "bad"),
     [
         ("referral_risk", (0.03, 0.05), (0.0299, 0.0501)),
@@ -92,7 +93,7 @@ _HOST = "an address begins with http:// or https:// and a host"
 _MORE = "an address here has no user name, query, fragment or space"
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("text", "fault"),
     [
         ("https://a.example", None),
@@ -114,7 +115,7 @@ def test_an_address_is_http_of_a_host_and_nothing_else(text: str, fault: str | N
     assert address_fault(text) == fault
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("text", "address"),
     [
         ("127.0.0.1:9085", ("127.0.0.1", 9085)),
@@ -163,7 +164,7 @@ def test_a_stage_is_timed_in_seconds_and_told_in_milliseconds() -> None:
     assert [name for name, _, _ in trace._stages] == ["read"]
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("size", "orders", "alone", "beside"),
     [
         (1024 * 1024, 0, True, True),
@@ -254,7 +255,7 @@ def test_what_is_not_understood_is_counted_by_code_and_the_thousandth_as_other()
 _FIVE, _ONE, _ENDS = (b"retry-after", b"5"), (b"retry-after", b"1"), (b"connection", b"close")
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("error", "status", "code", "headers"),
     [
         (errors.BadRequest, 400, "invalid", ()),

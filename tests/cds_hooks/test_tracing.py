@@ -15,6 +15,7 @@ from cds_hooks import otlp
 from cds_hooks.otlp import OtlpSpans, _look_at_head_only, _Reporting, _session
 from cds_hooks.tracing import CallTrace, Tracing
 from tests.cds_hooks.logged import capture_logs
+from tests.each import for_rows
 
 TRACE, SPAN = "a" * 32, "b" * 16
 RECEIVED = [(b"traceparent", f"00-{TRACE}-{SPAN}-01".encode()), (b"tracestate", b"vendor=1")]
@@ -167,7 +168,7 @@ def test_spans_that_are_lost_are_said_at_once_then_every_minute_and_that_they_ca
     assert calls == ["shutdown"]
 
 
-@pytest.mark.parametrize(("status", "is_redirect"), [(299, False), (300, True), (399, True), (400, False)])
+@for_rows(("status", "is_redirect"), [(299, False), (300, True), (399, True), (400, False)])
 def test_a_collector_that_answers_with_a_redirect_has_not_taken_the_spans(status: int, *, is_redirect: bool) -> None:
     closed: list[int] = []
     answer = cast("Any", SimpleNamespace(status_code=status, close=lambda: closed.append(1)))

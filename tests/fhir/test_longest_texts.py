@@ -3,8 +3,6 @@
 from collections.abc import Callable
 from typing import Any
 
-import pytest
-
 from fhir.mapping.medications.sig import read_sig, said_instead
 from fhir.mapping.medications.sig_steps import steps_of
 from fhir.terminology.analytes import _key_of_name
@@ -12,6 +10,7 @@ from fhir.terminology.condition_words import code_of_words
 from fhir.terminology.dosing import said_route
 from fhir.terminology.medication_names import no_drug_kind, read_name, read_order_name
 from fhir.terminology.vaccines import families_of_words
+from tests.each import for_rows
 
 READERS: list[tuple[Callable[[str], Any], str, int]] = [
     (read_name, "metformin", 1000),
@@ -27,7 +26,7 @@ READERS: list[tuple[Callable[[str], Any], str, int]] = [
 ]
 
 
-@pytest.mark.parametrize(("read", "words", "longest"), READERS)
+@for_rows(("read", "words", "longest"), READERS)
 def test_words_are_read_up_to_a_length_and_not_beyond(read: Callable[[str], Any], words: str, longest: int) -> None:
     of_nothing = read("x" * (longest + 1))
     assert read(words) != of_nothing

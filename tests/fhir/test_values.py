@@ -8,13 +8,13 @@ from importlib import import_module
 from types import FunctionType
 from typing import Any
 
-import pytest
 from msgspec import NODEFAULT, Struct, structs
 
 import fhir.client
 import fhir.mapping
 import fhir.record
 import fhir.terminology
+from tests.each import for_rows
 from tests.fhir.readings import CONFIRM, READERS, changes
 
 STATED_OTHERWISE = {
@@ -81,7 +81,7 @@ def test_an_option_that_is_not_stated_is_off() -> None:
 
 
 # Words of charts and orders are read as reviewed: doses, drugs, problems, genes, allergies, studies and vaccines.
-@pytest.mark.parametrize("group", READERS)
+@for_rows("group", READERS)
 def test_words_are_read_as_reviewed(group: str) -> None:
     differ = list(changes(group))
     shown = "\n".join(f"{before}\n   now: {now}" for before, now in differ[:5])

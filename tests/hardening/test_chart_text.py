@@ -28,6 +28,7 @@ from fhir.terminology.medication_names import LONGEST_NAME, read_name
 from fhir.terminology.medication_strength import read_strengths
 from tests.cds_hooks.calls import client
 from tests.cds_hooks.services.test_every_service import CALLS, requests_of
+from tests.each import for_rows
 from tests.fhir.builders import allergy, medication_order, problem
 from tests.fhir.record.test_text_budget import prose_paths, with_text
 
@@ -167,9 +168,9 @@ def test_no_long_text_is_kept_as_a_key() -> None:
             assert all(len(text) <= LONGEST_KEY_TEXT for text in texts), cache.name
 
 
-@pytest.mark.parametrize("white", [" ", "\t", "\n", "\u00a0", "\u2003", "\u3000", " \u00a0", "\n\t "])
-@pytest.mark.parametrize("indent", [None, 2])
-@pytest.mark.parametrize("is_ascii", [True, False])
+@for_rows("white", [" ", "\t", "\n", "\u00a0", "\u2003", "\u3000", " \u00a0", "\n\t "])
+@for_rows("indent", [None, 2])
+@for_rows("is_ascii", [True, False])
 def test_a_run_of_white_space_reaches_no_reader(white: str, indent: int | None, is_ascii: bool) -> None:
     written = f"a{white * 600}b"
     resource = {

@@ -17,6 +17,7 @@ import httpx
 import pytest
 
 from cds_hooks.routes.entrance import InParts
+from tests.each import for_rows
 from tests.hardening.attacks import observe
 from tests.hardening.raw import Connection
 from tests.live import serving
@@ -317,7 +318,7 @@ def test_a_large_page_is_sent_in_parts(edge: tuple[str, Path]) -> None:
     assert page.text.rstrip().endswith("</html>")
 
 
-@pytest.mark.parametrize("size", [0, 1, 65_535, 65_536, 65_537, 131_072, 131_073, 1_000_000])
+@for_rows("size", [0, 1, 65_535, 65_536, 65_537, 131_072, 131_073, 1_000_000])
 def test_the_parts_of_a_page_are_the_page(size: int) -> None:
     page, sent = bytes(each % 251 for each in range(size)), list[dict[str, Any]]()
 

@@ -35,6 +35,7 @@ from tests.cds_hooks.calls import client, ours, request_for
 from tests.cds_hooks.pages.rendered import model_page, models_page
 from tests.cds_hooks.services.test_every_service import CALLS, requests_of
 from tests.cds_hooks.web.decisions import SITE
+from tests.each import for_rows
 from tests.hardening.hostile import (
     HOSTILE_WORDS,
     WAYS,
@@ -187,7 +188,7 @@ def test_no_name_or_note_of_a_chart_is_live_on_the_card_of_a_rule(rule: str, cas
 _LIVE = [name for name in HOSTILE_WORDS if name not in ("templates", "entities", "endless")]
 
 
-@pytest.mark.parametrize("name", _LIVE)
+@for_rows("name", _LIVE)
 def test_words_that_nothing_escaped_are_found(name: str) -> None:
     assert list(markdown_faults(f"- {HOSTILE_WORDS[name]}", ""))
 
@@ -197,7 +198,7 @@ def test_words_that_are_escaped_twice_are_found() -> None:
     assert list(plain_faults(escape("*zqx*"), "*zqx*"))
 
 
-@pytest.mark.parametrize("name", HOSTILE_WORDS)
+@for_rows("name", HOSTILE_WORDS)
 def test_the_page_of_a_decision_makes_no_html_of_what_nobody_escaped(name: str) -> None:
     """The second line of defence: were a card's detail live, its page would still have no HTML and run nothing."""
     found = faults_of_page(render_markdown(HOSTILE_WORDS[name]), HOSTILE_WORDS[name])

@@ -2,9 +2,8 @@
 
 from pathlib import PurePosixPath
 
-import pytest
-
 from maintenance.documentation_page import Page, Section, dark_of, read_page
+from tests.each import for_rows
 
 TEXT = """Before *all* of it.
 
@@ -52,7 +51,7 @@ def test_a_page_has_a_section_for_each_heading_with_the_text_below_it() -> None:
     assert _page("").sections == [Section(0, "", "", "")]
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("source", "address", "root"),
     [
         ("README.md", "index.html", ""),

@@ -18,6 +18,7 @@ from models_onnx.equations import arithmetic
 from models_onnx.errors import DeclarationError, ManifestRefused
 from models_onnx.workbench import metrics
 from models_onnx.workbench.training.fitting import additive
+from tests.each import for_rows
 
 IMPORTS = "from tests.models_onnx.test_declarations import Plan\n"
 
@@ -176,7 +177,7 @@ def test_of_packages_only_their_inner_module_declares(package: Path) -> None:
     assert list(found()) == ["module"]
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("member", "about"),
     [
         ({"days": "monday"}, "days"),
@@ -210,7 +211,7 @@ def test_an_error_that_names_another_file_is_not_blamed_on_the_module(package: P
 
 
 # The examples in the docstrings are true.
-@pytest.mark.parametrize("module", [arithmetic, additive, manifest, metrics])
+@for_rows("module", [arithmetic, additive, manifest, metrics])
 def test_examples_in_docstrings_run(module: ModuleType) -> None:
     told = doctest.testmod(module)
     assert told.attempted

@@ -20,6 +20,7 @@ from models_onnx.spec import (
     find_specs,
     get_spec,
 )
+from tests.each import for_rows
 
 
 def test_a_model_is_found_by_its_file() -> None:
@@ -67,7 +68,7 @@ def outcome(**changes: Any) -> dict[str, Any]:
     return {"outcome": replace(SPEC.outcome, **changes)}
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("changes", "sentence", "word"),
     [
         (

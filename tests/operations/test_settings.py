@@ -7,6 +7,7 @@ from pydantic import ValidationError
 
 from cds_hooks.settings import SETTINGS, Settings
 from cds_hooks.settings.checks import ignored_settings
+from tests.each import for_rows
 from tests.program import run_program
 
 
@@ -44,7 +45,7 @@ def test_a_constant_is_not_read_from_the_environment(monkeypatch: pytest.MonkeyP
     assert Settings().body_seconds == 10
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("name", "value"),
     [
         ("public_url", "cds.example.org"),
@@ -62,7 +63,7 @@ def test_an_address_that_is_none_is_refused(name: str, value: str) -> None:
         Settings.model_validate({name: value})
 
 
-@pytest.mark.parametrize("codes", ["no-cds", "|no-cds", "https://example.org/flags|", "a|b|c", "a|b,c d|e"])
+@for_rows("codes", ["no-cds", "|no-cds", "https://example.org/flags|", "a|b|c", "a|b,c d|e"])
 def test_a_flag_by_which_patients_opt_out_is_named_with_its_system(codes: str) -> None:
     with pytest.raises(ValidationError, match=r"write it as https://example.org/flags\|no-cds"):
         Settings(opt_out_flags=codes)

@@ -23,6 +23,7 @@ from cds_hooks.tracing import ATTRIBUTES, read_trace
 from tests.cds_hooks.calls import ORDERS, PLANNING, ours, request_for
 from tests.cds_hooks.prefetch.fetch_calls import TOKEN, app_client, at_server, without
 from tests.cds_hooks.security.servers import answering
+from tests.each import for_rows
 from tests.live import record_in, serving
 from tests.operations.collector import Collector, attributes, collecting
 
@@ -37,7 +38,7 @@ def collector() -> Iterator[Collector]:
         yield running
 
 
-@pytest.mark.parametrize(
+@for_rows(
     "value",
     [
         "", "00", GIVEN.upper(), f" {GIVEN[:-1]}", f"ff{GIVEN[2:]}", f"{GIVEN}-more", f"0{GIVEN}",
@@ -63,7 +64,7 @@ def test_a_traceparent_is_read_also_of_a_later_version(value: str, sampled: bool
     assert (f"{place.trace_id:032x}", f"{place.span_id:016x}", place.trace_flags.sampled) == (TRACE, PARENT, sampled)
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("values", "expected"),
     [
         ([STATE], STATE),
@@ -252,9 +253,7 @@ def test_nothing_of_the_sdk_is_imported_without_the_setting(tmp_path: Path) -> N
     assert done.stdout == "[]\n"
 
 
-@pytest.mark.parametrize(
-    "value", ["http://collector.example.org:4318", "ftp://127.0.0.1", "https://a:b@c.example", "4318"]
-)
+@for_rows("value", ["http://collector.example.org:4318", "ftp://127.0.0.1", "https://a:b@c.example", "4318"])
 def test_an_address_that_would_send_unencrypted_is_refused(value: str) -> None:
     with pytest.raises(ValidationError):
         Settings(otlp_endpoint=value)

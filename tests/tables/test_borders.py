@@ -14,8 +14,6 @@ from itertools import pairwise
 from math import isfinite
 from typing import Any, NamedTuple
 
-import pytest
-
 from cards.preventive.abnormal import ABNORMAL_RESULTS, AbnormalResult
 from cards.preventive.knowledge import PREVENTIVE
 from cards.rules.conditions import condition
@@ -26,7 +24,7 @@ from fhir.terminology.analytes import ANALYTES
 from models_onnx.equations.declaration import find_equations
 from tests.cards.preventive import charts
 from tests.cards.preventive.test_abnormal import opened
-from tests.each import for_each
+from tests.each import for_each, for_rows
 from tests.fhir.builders import Json, observation, record_of
 
 SIDES = {"lt": operator.lt, "le": operator.le, "gt": operator.gt, "ge": operator.ge}
@@ -192,7 +190,7 @@ EXCUSED = {
 UNASKED = {"hbsag-reactive, hbsag": "0 and 1 are a negative and a reactive result; there is nothing above 1"}
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@for_rows("family", FAMILIES)
 def test_the_words_of_a_source_and_the_comparison_of_a_row_agree(family: str) -> None:
     borders, decided = FAMILIES[family]
     judged = [border for border in borders() if border.said]
@@ -201,7 +199,7 @@ def test_the_words_of_a_source_and_the_comparison_of_a_row_agree(family: str) ->
     assert len(judged) >= decided
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@for_rows("family", FAMILIES)
 def test_a_border_is_met_on_its_side_and_not_on_the_other(family: str) -> None:
     def is_exact(border: Border) -> None:
         step = max(abs(border.limit) / 500, 0.01)
@@ -212,7 +210,7 @@ def test_a_border_is_met_on_its_side_and_not_on_the_other(family: str) -> None:
     for_each(((border.row, (border,)) for border in borders() if border.row not in UNASKED), is_exact)
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("value", "words", "side"),
     [
         (30, "under 30", "lt"), (30, "30 or more", "ge"), (30, "≤30", "le"), (30, "over 30", "gt"),

@@ -11,6 +11,7 @@ from fhir.terminology.medications import INGREDIENTS
 from tests.cards.rules.cases import check
 from tests.cards.rules.patients import draft_of, drafts_of, record_of
 from tests.conftest import ROOT
+from tests.each import for_rows
 
 FOLDER = ROOT / "cards" / "rules" / "families" / "dose"
 AMOUNTS = (
@@ -91,7 +92,7 @@ def test_a_tenfold_dose_of_units_or_milliequivalents_is_critical(as_of: datetime
             assert "ten_fold" in _found(row, 10.0, as_of), row
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("drug", "dose", "times"),
     [
         ("potassium chloride ER tablet", "20 mEq", 2),
@@ -106,7 +107,7 @@ def test_usual_doses_stay_silent(drug: str, dose: str, times: int, as_of: dateti
     assert _bands(patient, {"drug": drug, "dose": dose, "times": times}, as_of) == []
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("drug", "words", "bands"),
     [
         ("potassium chloride injection", "10 mEq IV over 1 hour", []),

@@ -2,10 +2,9 @@
 
 from typing import Any
 
-import pytest
-
 from cards.casebook.cases import faults_of_case, missing_cases
 from cards.rules.engine.rule_book import whole_book
+from tests.each import for_rows
 
 RULE = "age-meperidine"
 CASE: dict[str, Any] = {
@@ -22,7 +21,7 @@ def test_a_case_that_is_right_has_no_fault() -> None:
 _NO_SILENCE = "no silence for the reason urgent; the reasons are: within-limits, scope"
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("members", "said"),
     [
         ({"knid": "fires"}, "a case has no 'knid'; did you mean kind"),
@@ -61,7 +60,7 @@ def test_a_test_beside_the_draft_is_no_drug_that_must_be_recognised() -> None:
     ]
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("members", "fault"),
     [
         ({"indicator": "info"}, "expected age-meperidine/any/info, found age-meperidine/any/warning"),

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from cards.casebook.patients import bundle_of, record_of
+from tests.each import for_rows
 from tests.fhir.builders import medication_order
 
 Json = dict[str, Any]
@@ -23,7 +24,7 @@ def resources(**patient: Any) -> list[Json]:
     return rest
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("clearance", "creatinine", "weight"),
     [
         # Cockcroft-Gault for a man of 60: 80 x weight / (72 x creatinine).

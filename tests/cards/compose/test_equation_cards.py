@@ -42,6 +42,7 @@ from models_onnx.equations.calculate import EquationResult, RecordInputs, calcul
 from models_onnx.equations.declaration import find_equations, get_equation, yes_no
 from models_onnx.serving.registry import load_model
 from tests.cards.preventive.charts import EVERYTHING, Json, number, person, problem
+from tests.each import for_rows
 from tests.fhir.builders import AS_OF, bundle, lean
 
 IDENTITY = CardIdentity(
@@ -218,7 +219,7 @@ def test_the_card_of_what_is_missing_offers_the_test_and_is_an_entry_of_a_workli
     )
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("lower", "higher", "summary"),
     [
         (("About 6 in 100.", "6 in 100"), ("About 15 in 100.", "15 in 100"), "About 6 in 100 to 15 in 100."),
@@ -252,7 +253,7 @@ def test_an_equation_that_must_not_be_shown_gets_no_card(name: str) -> None:
         missing_card(equation, SAID, NAMING, ["age"])
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("lacking", "loinc"),
     [
         (["total_cholesterol", "hdl_cholesterol"], "57698-3"),
@@ -273,7 +274,7 @@ def test_every_input_that_a_test_answers_is_one_of_an_equation() -> None:
     assert set().union(*(test.inputs for test in TESTS)) <= known
 
 
-@pytest.mark.parametrize("systolic", range(140, 165))
+@for_rows("systolic", range(140, 165))
 def test_people_in_100_are_never_in_a_band_that_is_not_reached(systolic: int) -> None:
     given = {"age": 60, "sex": "male", "total_cholesterol": 220, "hdl_cholesterol": 40, "sbp": systolic, "bmi": 28}
     answers = {"diabetes": False, "current_smoker": True, "bp_medication": False, "statin": False}
@@ -283,7 +284,7 @@ def test_people_in_100_are_never_in_a_band_that_is_not_reached(systolic: int) ->
     assert people_in_100(result) >= int(100 * result.number)
 
 
-@pytest.mark.parametrize(("words", "inside"), [("Age", "age"), ("BMI", "BMI"), ("HbA1c", "hbA1c"), ("X", "x")])
+@for_rows(("words", "inside"), [("Age", "age"), ("BMI", "BMI"), ("HbA1c", "hbA1c"), ("X", "x")])
 def test_a_name_inside_a_sentence_begins_small_unless_it_is_an_abbreviation(words: str, inside: str) -> None:
     assert yes_no("x", words).words_in_sentence == inside
 
@@ -345,7 +346,7 @@ def card(kind: str, absence: float = 0.0, horizons: tuple[float, ...] = ()) -> C
     )
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("kind", "absence", "said"),
     [
         ("average", 0.0, "each counts as the group's average"),

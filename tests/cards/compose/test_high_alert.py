@@ -3,7 +3,6 @@
 from datetime import datetime
 from typing import Any
 
-import pytest
 from msgspec.structs import replace
 
 from cards.card import OVERRIDE_REASONS, Card, check_card
@@ -13,6 +12,7 @@ from fhir.mapping.medications.identity import MedicationIdentity, identify_conce
 from fhir.record.datatypes import CodeableConcept
 from tests.cards.rules.cases import check, findings, reasons
 from tests.cards.rules.patients import PATIENT_ID, draft_of, drafts_of, record_of
+from tests.each import for_rows
 
 
 def _of(words: str) -> MedicationIdentity:
@@ -25,7 +25,7 @@ def _uncovered(as_of: datetime, *drugs: str, patient: dict[str, Any] | None = No
     return [check_card(card) for card in cards if card.own_extension.output == NOT_COVERED]
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("words", "name"),
     [
         ("Pomalyst", "immunosuppressant agents"),
@@ -48,7 +48,7 @@ def test_a_drug_may_be_one_by_the_route_that_is_ordered() -> None:
     assert [high_alert_class(medication) for medication in routes] == [None, "adrenergic agonists, IV"]
 
 
-@pytest.mark.parametrize(
+@for_rows(
     "words",
     [
         "lisinopril", "levothyroxine", "celecoxib", "Tecfidera", "midodrine 5 mg tablet", "magnesium oxide",
@@ -75,7 +75,7 @@ def test_several_share_one_card_within_its_length(as_of: datetime) -> None:
     assert len(long.summary) < 140
 
 
-@pytest.mark.parametrize("drug", ["warfarin", "lisinopril", "amoxicillin", "herbal drops", "Xarelto 20 mg"])
+@for_rows("drug", ["warfarin", "lisinopril", "amoxicillin", "herbal drops", "Xarelto 20 mg"])
 def test_a_drug_with_rules_and_an_ordinary_one_stay_silent(as_of: datetime, drug: str) -> None:
     assert _uncovered(as_of, drug) == []
 

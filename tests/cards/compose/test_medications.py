@@ -17,6 +17,7 @@ from fhir.mapping.medications.identity import MedicationIdentity, identify_conce
 from fhir.record.datatypes import CodeableConcept
 from tests.cards.rules.cases import check_case
 from tests.cards.rules.pinned import AS_OF, cases_of_bands, named_cases
+from tests.each import for_rows
 
 IDENTITY = CardIdentity("card", lambda number: f"suggestion-{number}", "https://example.org/why")
 GUIDE = Evidence(
@@ -148,7 +149,7 @@ def identity_of(words: str) -> MedicationIdentity:
     return identify_concept(CodeableConcept(text=words))
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("words", "stops"),
     [
         ("lisinopril", True), ("metformin", True), ("sertraline", False), ("warfarin", False), ("ropinirole", False),
@@ -179,7 +180,7 @@ PARTS: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("what", "drug", "more", "fits"),
     [
         ("cancel", "lisinopril", {}, True),

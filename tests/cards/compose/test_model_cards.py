@@ -25,6 +25,7 @@ from fhir.record.refusals import Refusal
 from models_onnx.artifact.manifest import AgeBandThreshold, Manifest, MissingInputs
 from models_onnx.serving.registry import load_model
 from models_onnx.serving.runtime import Prediction
+from tests.each import for_rows
 
 AGE, SEX, CREATININE, ALBUMIN = features_named(("age_years", "sex_male", "creatinine_mg_dl", "albumin_g_dl"))
 MANIFEST: Manifest = load_model("mortality_5y").manifest
@@ -135,9 +136,7 @@ def test_an_estimate_is_calibrated_up_to_the_upper_end_of_what_was_seen(
     assert people_shown(found) == (35 if calibrated else 29)
 
 
-@pytest.mark.parametrize(
-    ("probability", "people"), [(0.0, 1), (0.014, 1), (0.016, 2), (0.5, 50), (0.994, 99), (1.0, 99)]
-)
+@for_rows(("probability", "people"), [(0.0, 1), (0.014, 1), (0.016, 2), (0.5, 50), (0.994, 99), (1.0, 99)])
 def test_people_in_100_are_never_none_and_never_all(probability: float, people: int) -> None:
     assert in_100(probability) == people
 
@@ -148,7 +147,7 @@ BAND = AgeBandThreshold(
 )  # fmt: skip
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("age", "margin", "bands", "said"),
     [
         (72, -0.85, (BAND,), ", and than 14 in 100 of those aged 70 to under 80"),
@@ -175,7 +174,7 @@ def test_an_age_at_the_top_of_the_study_is_said_as_such(age: float, said: str) -
     assert f"Age **{said}**" in lines(prediction(0.6), vector(value(AGE, age)))[2]
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("creatinine", "contribution", "is_odd"),
     [(0.92, 0.5, True), (0.9254, 0.5, False), (0.92, -0.5, False), (0.93, 0.5, False)],
 )
@@ -195,7 +194,7 @@ def test_a_low_albumin_needs_no_explanation() -> None:
 # Lines of factors
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("contribution", "sign"),
     [
         (0.30, ("▲▲▲", "raises a lot")), (0.29, ("▲▲", "raises clearly")), (0.15, ("▲▲", "raises clearly")),

@@ -37,6 +37,7 @@ from tests.cards.rules.patients import draft_of, drafts_of, record_of
 from tests.cds_hooks.calls import client
 from tests.cds_hooks.services.chart_cases import AS_OF, as_call, patient, result
 from tests.conftest import ROOT
+from tests.each import for_rows
 from tests.fhir.builders import allergy, bundle, medication_order
 
 Json = dict[str, Any]
@@ -55,8 +56,8 @@ def test_only_what_is_named_is_judged(as_of: datetime) -> None:
         assert named in (["MedicationRequest/b"], [], ["MedicationRequest/a", "MedicationRequest/b"])
 
 
-@pytest.mark.parametrize("end", ["", "/_history/2"])
-@pytest.mark.parametrize("start", ["", "https://ehr.example/fhir/"])
+@for_rows("end", ["", "/_history/2"])
+@for_rows("start", ["", "https://ehr.example/fhir/"])
 def test_a_draft_is_no_partner_of_itself_nor_of_the_order_it_renews(start: str, end: str, as_of: datetime) -> None:
     renewed = {"reference": f"{start}MedicationRequest/active-0{end}"}
     draft = draft_of(METFORMIN) | {"priorPrescription": renewed}
@@ -121,7 +122,7 @@ NOT_CHECKED: list[tuple[str, Json]] = [
 ]
 
 
-@pytest.mark.parametrize(("reason", "resource"), NOT_CHECKED)
+@for_rows(("reason", "resource"), NOT_CHECKED)
 def test_what_is_not_checked_is_said(reason: str, resource: Json, as_of: datetime) -> None:
     outcome = check(record_of(SICK, as_of), drafts_of(resource))
     assert outcome.cards == ()
@@ -138,12 +139,12 @@ def test_one_broken_draft_does_not_take_the_others_away(as_of: datetime) -> None
     assert ("MedicationRequest/x", "draft-unreadable") in reasons(outcome)
 
 
-@pytest.mark.parametrize("entry", [None, 7, {}, {"resource": None}, {"resource": []}, {"fullUrl": 5, "resource": {}}])
+@for_rows("entry", [None, 7, {}, {"resource": None}, {"resource": []}, {"fullUrl": 5, "resource": {}}])
 def test_an_entry_without_a_resource_is_passed_over(entry: Any) -> None:
     assert all(draft.kind == "" for draft in read_drafts([entry]))
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("identity", "full_url", "reference"),
     [
         ("1", None, "MedicationRequest/1"),
@@ -261,7 +262,7 @@ def suggestion(label: str, *actions: Action, is_recommended: bool = True) -> Sug
     return Suggestion(label=label, uuid=label, is_recommended=is_recommended, actions=actions)
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("actions", "takes_away"),
     [
         ((), False),
@@ -460,7 +461,7 @@ def study(**fields: Any) -> Json:
 NAME = "MedicationRequest/a"
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("resource", "silence"),
     [
         (

@@ -28,6 +28,7 @@ from cards.vaccines.patient import PREGNANT, ChartedPerson, PatientObservation, 
 from fhir.mapping.immunizations import VaccineDose, VaccineHistory
 from fhir.record.record import read_record
 from tests.cards.vaccines.small_series import BORN, course_of, due, given, rule
+from tests.each import for_rows
 from tests.fhir import builders
 from tests.fhir.builders import bundle, concept, lean, made, medication_order, quantity, subject_of
 
@@ -130,7 +131,7 @@ def test_tdap_in_pregnancy_is_one_dose_whatever_was_given_before(as_of: datetime
     assert card.suggestions[0].label == "Order Tdap"
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("week", "given", "waits", "labels"),
     [
         (14, (), True, []),
@@ -276,7 +277,7 @@ PREGNANCY = PatientObservation(PREGNANT, date(2009, 7, 1), "Condition/2", "pregn
 ON: dict[str, Any] = {"dose_number": 1, "earliest": date(2009, 1, 1), "recommended": date(2009, 1, 1)}
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("items", "more", "expected"),
     [
         (("A",), {}, "1 vaccine is due: A."),
@@ -301,7 +302,7 @@ def test_the_headline_names_four_vaccines_and_tdap_of_a_pregnancy_without_a_numb
     assert summary(answer(due(reasons=(PREGNANCY,)))) == "1 vaccine is due: Tdap (in pregnancy)."
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("item", "line"),
     [
         (

@@ -3,11 +3,11 @@
 from datetime import date
 from typing import Any
 
-import pytest
 from msgspec.structs import replace
 
 from cards.coverage.authorization import affirmed_number
 from tests.cards.coverage.test_annotation import POLICY
+from tests.each import for_rows
 
 Json = dict[str, Any]
 DAY = date(2026, 11, 20)
@@ -31,7 +31,7 @@ RESPONSE: Json = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("change", "is_given"),
     [
         ({}, True),
@@ -69,7 +69,7 @@ def test_the_first_number_that_counts_is_given() -> None:
     assert affirmed_number(POLICY, [], DAY) is None
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("days", "places", "begin", "is_valid"),
     [
         (10, (), "2026-11-10", True), (10, (), "2026-11-09", False), (10, ("22",), "2026-11-11", True),

@@ -12,6 +12,7 @@ from cards.coverage.policy import CriteriaSet, Criterion, Payer, Policies, Polic
 from cards.coverage.seen import Seen, Subject
 from tests.cards.coverage.test_annotation import PAYER, POLICY
 from tests.cards.coverage.test_authorization import RESPONSE
+from tests.each import for_rows
 from tests.fhir.builders import record_of
 
 Json = dict[str, Any]
@@ -84,7 +85,7 @@ def test_before_and_after_its_list_a_code_needs_nothing_and_one_with_criteria_ha
     assert said(answer_to(order_of(), replace(over, basis="not-covered", pa_needed=""))) is None
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("days", "expected"),
     [
         ({"start": "2026-11-01", "end": "2026-11-19"}, FREE),
@@ -110,7 +111,7 @@ def test_what_is_too_coarse_asks_for_a_code() -> None:
     assert coarse.code is None
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("coverage", "in_force"),
     [
         ({}, True), ({"status": "cancelled"}, False), ({"period": "2026"}, True),
@@ -133,7 +134,7 @@ AT_22: Json = {"locationCode": [{"coding": [{"system": PLACE, "code": "22"}]}]}
 AT_11: Json = {"locationCode": [{"coding": [{"system": PLACE, "code": "11"}]}]}
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("change", "order", "here", "expected"),
     [
         ({"places": {"22"}}, AT_22, {}, NEEDED),
@@ -190,7 +191,7 @@ def criterion(name: str, test: Json, group: str = "A", **more: Any) -> Criterion
 WOMAN, MAN, UNKNOWN = {"sex": "female"}, {"sex": "male"}, {"bmi": {"ge": 30}}
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("groups", "tests", "is_shown"),
     [
         ({"A": "all"}, [("A", WOMAN), ("A", WOMAN)], True),
@@ -264,7 +265,7 @@ PAYERS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("coverage", "payer"),
     [
         ({"payor": [{"display": " OWN  Health plan"}]}, "own"),
@@ -309,7 +310,7 @@ def test_a_payer_is_known_by_its_own_name_or_number_and_only_then(coverage: Json
 OPEN_DAY = ("conditional", "conditional", None, None, ("timeframe",), None)
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("days", "expected"),
     [
         # Needed up to 10 December and from 20 December on; nothing between.

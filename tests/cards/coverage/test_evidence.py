@@ -8,6 +8,7 @@ import pytest
 from cards.coverage.evidence import check_test, evaluate, participants_of
 from cards.coverage.seen import Subject
 from cards.rules.language.rule import RuleError
+from tests.each import for_rows
 from tests.fhir import builders
 from tests.fhir.builders import (
     ICD10,
@@ -29,7 +30,7 @@ Json = dict[str, Any]
 DAY = date(2026, 11, 20)
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("test", "place", "fault"),
     [
         ([], "", "Expected `object`, got `array`"),
@@ -246,7 +247,7 @@ SHOWN: list[tuple[Json, tuple[Json, ...], bool | None, tuple[str, ...] | None]] 
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("test", "resources", "holds", "sources"), SHOWN)
+@for_rows(("test", "resources", "holds", "sources"), SHOWN)
 def test_what_a_chart_shows(
     test: Json, resources: tuple[Json, ...], holds: bool | None, sources: tuple[str, ...] | None
 ) -> None:

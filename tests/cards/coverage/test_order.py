@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from cards.coverage.order import OrderFacts, billing_code, is_for_patient, misshapen, read_order
+from tests.each import for_rows
 
 Json = dict[str, Any]
 HCPCS = "https://www.cms.gov/Medicare/Coding/HCPCSReleaseCodeSets"
@@ -47,7 +48,7 @@ def test_every_fact_of_an_order_is_read() -> None:
     )  # fmt: skip
 
 
-@pytest.mark.parametrize(
+@for_rows(
     "change",
     [
         {"resourceType": "Observation"}, {"id": ""}, {"id": 1}, {"doNotPerform": True}, {"status": "cancelled"},
@@ -58,7 +59,7 @@ def test_what_is_no_order_or_is_not_to_be_done_is_not_read(change: Json) -> None
     assert read_order(order() | change, {}) is None
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("resource", "is_coarse"),
     [
         (order(code={"text": "Wheelchair"}), True),
@@ -73,7 +74,7 @@ def test_words_or_a_clinical_code_alone_are_too_coarse(resource: Json, is_coarse
     assert read(resource).is_too_coarse is is_coarse
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("resource", "codes"),
     [
         (order("NutritionOrder", enteralFormula={"baseFormulaType": concept("B4150"), "additiveType": concept("B41")}),
@@ -91,7 +92,7 @@ def test_codes_stand_in_the_member_of_each_type_of_order(resource: Json, codes: 
     assert tuple(code for _, code in read(resource).codes) == codes
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("system", "name"),
     [
         (HCPCS, "HCPCS"), (f" {HCPCS.upper()}/ ", "HCPCS"), (HCPCS.replace("https", "http"), "HCPCS"), (CPT, "CPT"),
@@ -105,7 +106,7 @@ def test_a_billing_code_is_known_by_its_system(system: str | None, name: str | N
     assert billing_code({"system": system, "code": 1}) is None
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("times", "days"),
     [
         ({}, ()),
@@ -138,7 +139,7 @@ def test_places_are_those_of_the_locations_that_an_order_refers_to() -> None:
     assert [read(resource, sites).places for resource in (visit, appointment, contained)] == [{"24"}, {"24"}, {"11"}]
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("resource", "is_own"),
     [
         (order(), True),
@@ -155,7 +156,7 @@ def test_an_order_is_for_this_patient_or_for_nobody_by_name(resource: Json, is_o
     assert is_for_patient(resource, "p") is is_own
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("resource", "member"),
     [
         ({"resourceType": "Coverage", "status": 1}, "Coverage.status"),

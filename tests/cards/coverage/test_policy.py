@@ -11,6 +11,7 @@ import pytest
 
 from cards.coverage.determination import find_payer
 from cards.coverage.policy import CriteriaSet, Criterion, Payer, Policies, Policy, PolicyFault, load_policies, read_rows
+from tests.each import for_rows
 
 PAYER = {
     "payer": "own", "name": "Own  Health Plan", "names": "OHP| Own   Plan |", "plans": "Gold",
@@ -240,7 +241,7 @@ def test_every_rule_of_medicare_rests_on_cms_a_contractor_or_the_law() -> None:
     assert [policy.id for policy in rows if not _OFFICIAL.search(policy.source)] == []
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("kind", "plan", "payer"),
     [
         ("121", "Part B", "medicare"),

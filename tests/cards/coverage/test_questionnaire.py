@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import pytest
 from msgspec.structs import replace
 
 from cards.coverage.policy import CriteriaSet, Criterion, Policies
@@ -16,6 +15,7 @@ from cards.coverage.questionnaire import (
     version_of,
 )
 from tests.cards.coverage.test_annotation import PAYER
+from tests.each import for_rows
 
 Json = dict[str, Any]
 BASE = "https://example.org"
@@ -65,7 +65,7 @@ DONE = (
 VISITS = "%encounters.entry.resource.where(status = 'finished').select(period.start.toString())"
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("test", "variables", "expressions"),
     [
         ({"condition": {"icd10": ["E10", "E11"]}}, ["conditions"], [CONDITIONS]),
@@ -123,7 +123,7 @@ def response(*affirmed: str, identity: str = "q", **more: Any) -> Json:
 A = {"own": {"tube": (frozenset({"a"}), "QuestionnaireResponse/q")}}
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("more", "answers"),
     [
         ({}, A),

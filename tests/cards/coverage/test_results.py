@@ -3,11 +3,10 @@
 from datetime import date
 from typing import Any
 
-import pytest
-
 from cards.coverage.evidence import evaluate
 from cards.coverage.seen import Seen, Subject, counted, is_in, is_within, months_before
 from fhir.record.datatypes import FhirTime, parse_time
+from tests.each import for_rows
 from tests.fhir.builders import SNOMED, concept, observation, record_of
 
 Json = dict[str, Any]
@@ -31,7 +30,7 @@ def component(code: str, value: float | None = None, **more: Any) -> Json:
     } | more
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("more", "holds"),
     [
         ({}, True),
@@ -71,7 +70,7 @@ def test_so_many_results_keep_the_limits() -> None:
 ROOM = {"room_air": True}
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("wanted", "more", "holds"),
     [
         (ROOM, {}, None),
@@ -113,7 +112,7 @@ def time(text: str) -> FhirTime:
     return read
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("wanted", "text", "answer"),
     [
         ({}, "1990", True),
@@ -142,7 +141,7 @@ def test_without_a_day_only_a_test_without_a_window_is_sure() -> None:
     assert is_within(None, {"older_than_days": 1}, DAY) is None
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("day", "months", "earlier"),
     [
         ("2026-03-31", 1, "2026-02-28"), ("2024-03-31", 1, "2024-02-29"), ("2026-01-15", 1, "2025-12-15"),
@@ -160,7 +159,7 @@ def test_doubtful_hits_make_a_count_unknown_and_not_certain() -> None:
     assert counted([(None, "a"), (None, "b")], 3) == Seen(False)
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("wanted", "kept"),
     [
         ({}, [4, 5, 6]), ({"ge": 5}, [5, 6]), ({"gt": 5}, [6]), ({"le": 5}, [4, 5]), ({"lt": 5}, [4]),
@@ -202,7 +201,7 @@ STOPPED = number("74010-0", 1, "1")
 del STOPPED["valueQuantity"]
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("resources", "holds"),
     [
         ((), None),

@@ -3,8 +3,6 @@
 from datetime import date, timedelta
 from typing import Any
 
-import pytest
-
 from cards.card import TOPICS, CardIdentity
 from cards.compose.preventive import results_card
 from cards.extension import ResultToFollow
@@ -24,6 +22,7 @@ from tests.cards.preventive.charts import (
     result,
     taking,
 )
+from tests.each import for_rows
 from tests.fhir.builders import AS_OF, ICD10, bundle, concept, lean, service_request
 
 FIT, PAP, HPV = "57905-2", "10524-7", "82675-0"
@@ -132,7 +131,7 @@ TOLD: list[tuple[tuple[Json, ...], Json | None, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("entries", "patient", "row"), TOLD)
+@for_rows(("entries", "patient", "row"), TOLD)
 def test_an_abnormal_result_that_nothing_followed_is_told(
     entries: tuple[Json, ...], patient: Json | None, row: str
 ) -> None:
@@ -142,7 +141,7 @@ def test_an_abnormal_result_that_nothing_followed_is_told(
 NEWEST = {row.id: row.newest_days for row in ABNORMAL_RESULTS.rows if row.newest_days is not None}
 
 
-@pytest.mark.parametrize(("entries", "patient", "row"), [told for told in TOLD if told[2] in NEWEST])
+@for_rows(("entries", "patient", "row"), [told for told in TOLD if told[2] in NEWEST])
 def test_a_result_is_told_up_to_the_age_of_its_row_and_no_day_longer(
     entries: tuple[Json, ...], patient: Json | None, row: str
 ) -> None:
@@ -157,7 +156,7 @@ def test_a_result_is_told_up_to_the_age_of_its_row_and_no_day_longer(
     assert row not in at_age(NEWEST[row] + 1)
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("entries", "patient"),
     [
         ((result(FIT, "Negative"),), None),
@@ -222,7 +221,7 @@ def test_what_is_normal_denied_or_about_something_else_is_not_told(
     assert rows(*entries, patient=patient) == []
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("entries", "settling"),
     [
         ((result(FIT, "Positive"),), procedure("Colonoscopy", "2026-01-10")),
@@ -261,7 +260,7 @@ def test_what_follows_a_result_settles_it(entries: tuple[Json, ...], settling: J
     assert rows(*entries, settling, patient=MAN if entries == (ANEURYSM,) else None) == []
 
 
-@pytest.mark.parametrize(
+@for_rows(
     "entry",
     [
         procedure("Colonoscopy", "2026-01-09"),
@@ -275,7 +274,7 @@ def test_what_came_before_or_is_another_test_settles_no_positive_stool_test(entr
     assert rows(result(FIT, "Positive"), entry) == ["stool-positive"]
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("entry", "words"),
     [
         (number("3016-3", 0.02, "m[IU]/L", "2026-11-01"), "TSH 0.02 mIU/L (under 0.1)"),
@@ -306,7 +305,7 @@ def later(words: str, when: str, conclusion: str) -> Json:
 LSIL, STOOL = result(PAP, "LSIL"), problem("R19.5", onsetDateTime="2026-02-01")
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("entries", "expected"),
     [
         # A normal HbA1c of the day or later settles a glucose, 6.5 % is no normal one.
@@ -360,7 +359,7 @@ def test_what_is_beside_before_or_after_a_result_decides_whether_it_is_told(
     assert rows(*entries, patient=MAN if ANEURYSM in entries else None) == expected
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("centimetres", "man", "woman"),
     [
         ("5.5", "aaa-repair", "aaa-repair-women"),

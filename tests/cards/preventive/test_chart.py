@@ -9,6 +9,7 @@ from cards.preventive.chart import Done, declined, done, is_ordered, years_after
 from fhir.record.datatypes import parse_time
 from fhir.record.record import PatientRecord, read_record
 from tests.cards.preventive.charts import EVERYTHING, Json, person, procedure, report, result
+from tests.each import for_rows
 from tests.fhir.builders import AS_OF, LOINC, SNOMED, bundle, condition, lean, service_request
 
 DAY = "2026-01-10"
@@ -33,7 +34,7 @@ def _colonoscopy(when: str | None = DAY, **more: Any) -> Json:
     return procedure("Colonoscopy", when) | {"id": "c1"} | more
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("day", "years", "expected"),
     [
         (date(2020, 5, 17), 10, date(2030, 5, 17)),
@@ -61,7 +62,7 @@ def test_a_result_is_read_with_its_words_day_source_and_sign() -> None:
     assert [item.source for item in _of("hiv", test)] == ["Observation without id"]
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("more", "expected"),
     [
         ({"performedPeriod": {"start": "2025-03-01", "end": "2025-03-02"}}, "2025-03-02"),
@@ -76,7 +77,7 @@ def test_a_procedure_was_done_on_its_day_or_at_the_end_of_its_period(more: Json,
     assert _days("colonoscopy", _colonoscopy(None, **more)) == [expected]
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("more", "expected"),
     [
         ({"effectiveDateTime": "2024-01-01", "effectivePeriod": {"end": "2025-03-02"}, "issued": DAY}, "2024-01-01"),
@@ -93,7 +94,7 @@ def test_a_report_is_of_its_day_its_period_or_its_issue(more: Json, expected: st
     assert _days("mammography", study | more) == [expected]
 
 
-@pytest.mark.parametrize("status", ["preparation", "in-progress", "not-done", "stopped", "entered-in-error", "unknown"])
+@for_rows("status", ["preparation", "in-progress", "not-done", "stopped", "entered-in-error", "unknown"])
 def test_a_procedure_that_is_not_completed_does_not_count(status: str) -> None:
     assert _of("colonoscopy", _colonoscopy(status=status)) == []
 
@@ -106,9 +107,7 @@ def test_a_procedure_of_the_day_of_a_report_that_says_broken_off_does_not_count(
     )
 
 
-@pytest.mark.parametrize(
-    ("status", "counts"), [("final", True), ("amended", True), ("preliminary", False), ("cancelled", False)]
-)
+@for_rows(("status", "counts"), [("final", True), ("amended", True), ("preliminary", False), ("cancelled", False)])
 def test_a_result_counts_when_it_is_final(status: str, counts: bool) -> None:
     assert bool(_of("hiv", result(HIV, status=status))) is counts
 
@@ -137,7 +136,7 @@ def test_a_talk_about_smoking_or_a_statin_is_a_counselling_and_counts() -> None:
     assert len(_of("statin_talk", procedure("Discussed statin for primary prevention"))) == 1
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("words", "value", "expected"),
     [
         ("Date of last colonoscopy", {"valueDateTime": "2019-05-01"}, "2019-05-01"),
@@ -159,7 +158,7 @@ def test_an_entry_that_asks_when_a_test_was_done_has_the_day_in_its_value(
     assert _days("colonoscopy", entry | value) == [expected]
 
 
-@pytest.mark.parametrize("code", ["POS", "A", "AA", "DET", "RR", "WR", "NEG", "N", "ND", "NR", "H", "L"])
+@for_rows("code", ["POS", "A", "AA", "DET", "RR", "WR", "NEG", "N", "ND", "NR", "H", "L"])
 def test_the_interpretation_goes_before_the_words(code: str) -> None:
     system = "http://terminology.hl7.org/CodeSystem/v3-ObservationInterpretation"
     interpretation = [{"coding": [{"system": system, "code": code}]}]
@@ -206,7 +205,7 @@ def test_the_refusal_of_a_procedure_is_of_the_beginning_of_its_period() -> None:
     assert declined(_record(_refused(None, performedPeriod={})), "colonoscopy") == ("Procedure/c1", "")
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("status", "expected"),
     [("active", True), ("completed", True), ("draft", True), ("revoked", False), ("entered-in-error", False)],
 )

@@ -2,8 +2,6 @@
 
 from typing import Any
 
-import pytest
-
 from tests.cards.preventive.charts import (
     DAILY,
     EVERYTHING,
@@ -25,6 +23,7 @@ from tests.cards.preventive.charts import (
     state,
     taking,
 )
+from tests.each import for_rows
 from tests.fhir.builders import SNOMED, allergy, service_request
 
 FIRES: dict[str, tuple[tuple[Json, ...], dict[str, Any]]] = {
@@ -36,7 +35,7 @@ FIRES: dict[str, tuple[tuple[Json, ...], dict[str, Any]]] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("service", FIRES)
+@for_rows("service", FIRES)
 def test_it_is_due_where_everything_was_sent_and_no_test_is_in_it(service: str) -> None:
     resources, more = FIRES[service]
     found = judged(service, *resources, **more)
@@ -44,14 +43,14 @@ def test_it_is_due_where_everything_was_sent_and_no_test_is_in_it(service: str) 
     assert (found.order is None) == (service == "hypertension")
 
 
-@pytest.mark.parametrize("service", FIRES)
+@for_rows("service", FIRES)
 def test_it_is_not_known_where_what_decides_was_not_sent(service: str) -> None:
     resources, more = FIRES[service]
     found = judged(service, *resources, **more, requested=frozenset({"Encounter"}))
     assert (found.state, found.because) in {("not known", "not-sent"), ("not known", "not-charted")}, found.text
 
 
-@pytest.mark.parametrize("service", FIRES)
+@for_rows("service", FIRES)
 def test_without_an_age_nothing_is_known(service: str) -> None:
     assert state(service, patient=person("1970")) == ("not known", "not-charted")
 
@@ -80,9 +79,7 @@ DONE: dict[str, tuple[Json, ...]] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("service", "entry"), [(service, entry) for service, entries in DONE.items() for entry in entries]
-)
+@for_rows(("service", "entry"), [(service, entry) for service, entries in DONE.items() for entry in entries])
 def test_a_test_within_its_interval_keeps_it_silent(service: str, entry: Json) -> None:
     resources, more = FIRES[service]
     assert state(service, *resources, entry, **more) == ("not due", "done")
@@ -99,13 +96,13 @@ LAST_DAYS = {
 }
 
 
-@pytest.mark.parametrize("service", LAST_DAYS)
+@for_rows("service", LAST_DAYS)
 def test_on_the_day_on_which_the_interval_is_over_it_is_due_again(service: str) -> None:
     resources, more = FIRES[service]
     assert judged(service, *resources, LAST_DAYS[service], **more).state == "due"
 
 
-@pytest.mark.parametrize("service", [name for name in FIRES if name != "hypertension"])
+@for_rows("service", [name for name in FIRES if name != "hypertension"])
 def test_the_order_that_it_suggests_keeps_it_silent(service: str) -> None:
     resources, more = FIRES[service]
     suggested = judged(service, *resources, **more).order
@@ -121,7 +118,7 @@ def test_the_order_that_it_suggests_keeps_it_silent(service: str) -> None:
 # Ages and sexes: the last year inside, and the first one outside
 
 
-@pytest.mark.parametrize("service", ["cervical-cancer", "breast-cancer", "osteoporosis", "abdominal-aortic-aneurysm"])
+@for_rows("service", ["cervical-cancer", "breast-cancer", "osteoporosis", "abdominal-aortic-aneurysm"])
 def test_it_is_for_one_sex_and_not_known_where_the_sex_is_not(service: str) -> None:
     born = "1966-11-20" if service in ("cervical-cancer", "breast-cancer") else "1958-11-20"
     other = "female" if service == "abdominal-aortic-aneurysm" else "male"
@@ -167,7 +164,7 @@ EXCLUDED = [
 ]
 
 
-@pytest.mark.parametrize(("service", "entry"), [each for each in EXCLUDED if each[0] != "tobacco"])
+@for_rows(("service", "entry"), [each for each in EXCLUDED if each[0] != "tobacco"])
 def test_a_condition_for_which_it_is_not_meant_keeps_it_silent(service: str, entry: Json) -> None:
     resources, more = FIRES[service]
     assert state(service, *resources, entry, **more) == ("not due", "condition")
@@ -313,7 +310,7 @@ STATES: list[tuple[str, tuple[Json, ...], Json | None, str]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("service", "entries", "patient", "expected"), STATES)
+@for_rows(("service", "entries", "patient", "expected"), STATES)
 def test_what_a_chart_says_and_leaves_open(
     service: str, entries: tuple[Json, ...], patient: Json | None, expected: str
 ) -> None:
@@ -330,7 +327,7 @@ def test_before_thirty_a_smear_is_suggested() -> None:
 # Order and duplicates
 
 
-@pytest.mark.parametrize("lacking", ["Condition", "Procedure", "screening", "smoking_status", "hba1c", "sbp"])
+@for_rows("lacking", ["Condition", "Procedure", "screening", "smoking_status", "hba1c", "sbp"])
 def test_what_was_not_sent_is_named(lacking: str) -> None:
     answers = [
         judged(service, *FIRES[service][0], **FIRES[service][1], requested=EVERYTHING - {lacking}) for service in FIRES
@@ -344,7 +341,7 @@ def test_what_was_not_sent_is_named(lacking: str) -> None:
 # Smoking
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("systolic", "diastolic", "when", "born", "expected"),
     [
         (129, 79, "2025-11-20", "1986-11-21", ("not due", "done")),
@@ -381,7 +378,7 @@ def test_an_answer_by_code_alone_is_said_in_words() -> None:
 # Entries that name a screening test which was not done, not to its end, or elsewhere at another time.
 
 
-@pytest.mark.parametrize(
+@for_rows(
     "entry",
     [
         procedure("Incomplete colonoscopy"),
@@ -411,7 +408,7 @@ AGES = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("service", AGES)
+@for_rows("service", AGES)
 def test_the_ages_are_those_of_the_recommendation(service: str) -> None:
     low, high = AGES[service]
     sex = "male" if service == "abdominal-aortic-aneurysm" else "female"

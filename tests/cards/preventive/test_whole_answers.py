@@ -3,8 +3,6 @@
 from datetime import date
 from typing import Any
 
-import pytest
-
 from cards.extension import Fact
 from tests.cards.preventive.charts import (
     ALL_TYPES,
@@ -27,6 +25,7 @@ from tests.cards.preventive.charts import (
     smoking,
     taking,
 )
+from tests.each import for_rows
 from tests.fhir.builders import LOINC, SNOMED
 
 WOMAN_68, MAN_68 = {"patient": person("1958-11-20")}, {"patient": person("1958-11-20", "male")}
@@ -331,7 +330,7 @@ ANSWERS: list[tuple[str, tuple[Json, ...], dict[str, Any], str]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("service", "entries", "more", "text"), ANSWERS)
+@for_rows(("service", "entries", "more", "text"), ANSWERS)
 def test_an_answer_is_said_in_one_sentence(
     service: str, entries: tuple[Json, ...], more: dict[str, Any], text: str
 ) -> None:
@@ -367,7 +366,7 @@ def test_the_fact_of_a_glucose_and_of_a_pressure_is_the_measurement() -> None:
     assert (nothing.because, nothing.order, nothing.facts) == ("never-seen", None, ())
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("entries", "factors"),
     [
         ((problem("E78.5"), smoking(NEVER)), "high cholesterol"),

@@ -32,6 +32,7 @@ from fhir.terminology.conditions import CONDITION_GROUPS
 from tests.cards.rules.cases import Case, all_cases, check, drafts_of_case, every_case, uuids
 from tests.cards.rules.patients import draft_of, drafts_of, record_of
 from tests.conftest import examples
+from tests.each import for_rows
 
 Json = dict[str, Any]
 AS_OF = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
@@ -185,7 +186,7 @@ def test_what_a_case_says_of_the_chart_is_true(rule: str, case: Case, as_of: dat
     assert _of_case(case, as_of) == []
 
 
-@pytest.mark.parametrize(
+@for_rows(
     "not_sent",
     [("Condition",), ("AllergyIntolerance",), ("MedicationRequest", "MedicationStatement"), ("Observation", *ANALYTES)],
     ids=["problems", "allergies", "medications", "results"],

@@ -22,7 +22,7 @@ from tests.cards.rules.cases import (
     uuids,
 )
 from tests.cards.rules.patients import bundle_of, draft_of, drafts_of, record_of
-from tests.each import for_each
+from tests.each import for_each, for_rows
 
 Json = dict[str, Any]
 WEEKDAYS = {
@@ -85,7 +85,7 @@ def test_a_dose_that_is_not_one_dose_a_week_is_not_corrected(as_of: datetime) ->
     assert not _orders(_found("renal-methotrexate", patient, _methotrexate([], 7.5, asNeededBoolean=True), as_of))
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("kilograms", "milligrams"),
     [
         (36, 30),
@@ -133,7 +133,7 @@ def test_a_result_is_dated_by_the_start_of_its_period_where_it_has_no_end(as_of:
     assert "2026-11-20" in _found("renal-metformin", {"more": [result]}, draft, as_of).cards[0].summary
 
 
-@pytest.mark.parametrize(("level", "shown"), [(2.01, "2.01"), (2.04, "2.04"), (2.1, "2.1"), (2.004, "2.004")])
+@for_rows(("level", "shown"), [(2.01, "2.01"), (2.04, "2.04"), (2.1, "2.1"), (2.004, "2.004")])
 def test_a_digoxin_level_over_two_is_never_shown_as_two(level: float, shown: str, as_of: datetime) -> None:
     draft = {"drug": "digoxin 0.125 MG Oral Tablet", "dose": "1 tablet", "times": 1}
     patient = {"labs": [["digoxin_level", level], ["potassium", 4.2], ["magnesium", 2.0]]}

@@ -12,7 +12,7 @@ from cards.rules.patient.orders import read_drafts
 from tests.cards.rules.cases import accepted, findings
 from tests.cards.rules.drafted import bundle_of_case, draft_resource, drafted_cases, fault_of, outcome_after, outcome_of
 from tests.cards.rules.outcomes import assert_reviewed
-from tests.each import for_each
+from tests.each import for_each, for_rows
 
 FILES = sorted({name for name, _ in drafted_cases()})
 # Doses, diseases, genes and studies in forms that no table of ours has: whole charts, whatever their order.
@@ -24,7 +24,7 @@ UNSEEN = (
 _ABOUT_READING = {"B1", "B2", "B3"}
 
 
-@pytest.mark.parametrize("name", FILES)
+@for_rows("name", FILES)
 def test_every_draft_is_answered_as_its_case_says(name: str, as_of: datetime) -> None:
     cases = [case for file, case in drafted_cases() if file == name]
     faults = {f"{case['point']}: {case['id']}": fault_of(case, as_of) for case in cases}
@@ -52,7 +52,7 @@ def _cases(name: str) -> list[tuple[str, tuple[dict[str, Any]]]]:
     return [(case["id"], (case,)) for file, case in drafted_cases() if file == name]
 
 
-@pytest.mark.parametrize("name", UNSEEN)
+@for_rows("name", UNSEEN)
 def test_the_order_and_the_repetition_of_the_resources_do_not_matter(name: str, as_of: datetime) -> None:
     def check(case: dict[str, Any]) -> None:
         bundle = bundle_of_case(case, as_of)
@@ -64,7 +64,7 @@ def test_the_order_and_the_repetition_of_the_resources_do_not_matter(name: str, 
     for_each(_cases(name), check)
 
 
-@pytest.mark.parametrize("name", UNSEEN)
+@for_rows("name", UNSEEN)
 def test_an_accepted_suggestion_leaves_less_to_say_and_nothing_new(name: str, as_of: datetime) -> None:
     def check(case: dict[str, Any]) -> None:
         outcome, resource = outcome_of(case, as_of), draft_resource(case)

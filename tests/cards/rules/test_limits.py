@@ -8,6 +8,7 @@ import pytest
 
 from tests.cards.rules.cases import check, family_book, findings
 from tests.cards.rules.patients import draft_of, drafts_of, record_of
+from tests.each import for_rows
 from tests.fhir.builders import observation
 
 Json = dict[str, Any]
@@ -56,14 +57,14 @@ def _band(patient: Json, draft: Json, as_of: datetime) -> str | None:
     return found[0][1] if found else None
 
 
-@pytest.mark.parametrize(("value", "shown"), [(29.96, "29.96"), (29.9996, "29.9996"), (29.4, "29.4"), (30.04, "30.04")])
+@for_rows(("value", "shown"), [(29.96, "29.96"), (29.9996, "29.9996"), (29.4, "29.4"), (30.04, "30.04")])
 def test_a_value_is_never_shown_on_the_other_side_of_a_limit(value: float, shown: str, as_of: datetime) -> None:
     (card,) = check(record_of({"labs": [["egfr", value]]}, as_of), drafts_of(draft_of(METFORMIN))).cards
     assert f"eGFR {shown} mL/min on" in card.summary
     assert f"eGFR {shown} mL/min" in (card.detail or "")
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("creatinine", "kilograms", "born_days_off", "band"),
     [
         (1.5, 60, 0, "needs_reduction"),
@@ -239,7 +240,7 @@ def _one_sided(words: str) -> Json:
     return observation("98979-8", when="2026-11-18", patient="case", id="one-sided", valueString=words)
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("words", "draft", "rule", "band", "reason"),
     [
         (">60", {"drug": "861007", "dose": "2 tablet", "times": 2}, "renal-metformin", None, "within-limits"),

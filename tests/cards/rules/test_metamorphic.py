@@ -26,6 +26,7 @@ from tests.cards.rules.cases import (
     uuids,
 )
 from tests.cards.rules.patients import PATIENT_ID, bundle_of, drafts_of, record_of, without
+from tests.each import for_rows
 
 Json = dict[str, Any]
 
@@ -80,7 +81,7 @@ def test_order_repetition_and_unrelated_or_retracted_resources_do_not_matter(
 FIRST_OF_EACH = list(dict(reversed(all_cases())).items())
 
 
-@pytest.mark.parametrize(("rule", "case"), FIRST_OF_EACH, ids=[rule for rule, _ in FIRST_OF_EACH])
+@for_rows(("rule", "case"), FIRST_OF_EACH, ids=[rule for rule, _ in FIRST_OF_EACH])
 def test_a_draft_of_another_kind_beside_it_does_not_matter(rule: str, case: Case, as_of: datetime) -> None:
     xray = {"resourceType": "ServiceRequest", "id": "x", "status": "draft", "code": {"text": "chest x-ray"}}
     drafts = drafts_of(xray, *resources_of_case(case))

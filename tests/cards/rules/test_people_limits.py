@@ -7,6 +7,7 @@ import pytest
 
 from tests.cards.rules.cases import check, family_book, findings
 from tests.cards.rules.patients import PATIENT_ID, draft_of, drafts_of, record_of
+from tests.each import for_rows
 from tests.fhir.builders import RXNORM, SNOMED, dispense, observation
 
 Json = dict[str, Any]
@@ -53,7 +54,7 @@ OLDER: list[tuple[str, int, Json, Json]] = [
 ]
 
 
-@pytest.mark.parametrize(("rule", "years", "patient", "draft"), OLDER, ids=[f"{one[0]} {one[1]}" for one in OLDER])
+@for_rows(("rule", "years", "patient", "draft"), OLDER, ids=[f"{one[0]} {one[1]}" for one in OLDER])
 def test_an_age_limit_holds_from_the_birthday_on(
     rule: str, years: int, patient: Json, draft: Json, as_of: datetime
 ) -> None:
@@ -74,7 +75,7 @@ DURATIONS: list[tuple[str, Json, Json, float, bool, bool]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("rule", "patient", "draft", "days", "on", "above"), DURATIONS)
+@for_rows(("rule", "patient", "draft", "days", "on", "above"), DURATIONS)
 def test_a_course_near_its_limit(
     rule: str, patient: Json, draft: Json, days: float, on: bool, above: bool, as_of: datetime
 ) -> None:
@@ -89,7 +90,7 @@ def _woman(**more: Any) -> Json:
     return {"age": 30, "sex": "female", **more}
 
 
-@pytest.mark.parametrize(("years", "band"), [(11, None), (12, "pregnant"), (50, "pregnant"), (51, None)])
+@for_rows(("years", "band"), [(11, None), (12, "pregnant"), (50, "pregnant"), (51, None)])
 def test_the_ages_of_a_pregnancy(years: int, band: str | None, as_of: datetime) -> None:
     patient = _woman(age=years, days_older=0, conditions=["pregnancy"])
     assert _band("preg-raas", patient, LISINOPRIL, as_of) == band
@@ -116,7 +117,7 @@ def _test_of(when: str, answer: str, code: str = "2106-3") -> Json:
     return observation(code, when=when, patient=SUBJECT, id=f"test-{when}", valueCodeableConcept={"text": answer})
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("tests", "found"),
     [
         ([_test_of("2026-09-21", "positive")], [("pregnant", "critical")]),
@@ -133,7 +134,7 @@ def test_what_a_test_says_and_for_how_long(tests: list[Json], found: list[tuple[
     assert _bands("preg-isotretinoin", _woman(more=tests), ISOTRETINOIN, as_of) == found
 
 
-@pytest.mark.parametrize(("years", "band"), [(11, None), (12, "childbearing"), (50, "childbearing"), (51, None)])
+@for_rows(("years", "band"), [(11, None), (12, "childbearing"), (50, "childbearing"), (51, None)])
 def test_the_ages_in_which_a_pregnancy_can_begin(years: int, band: str | None, as_of: datetime) -> None:
     assert _band("preg-isotretinoin", _woman(age=years, days_older=0), ISOTRETINOIN, as_of) == band
 
@@ -164,7 +165,7 @@ PENICILLIN = [
 AMOXICILLIN: Json = {"drug": "308191", "dose": "1 capsule", "times": 3}
 
 
-@pytest.mark.parametrize("code", PENICILLIN)
+@for_rows("code", PENICILLIN)
 def test_the_way_an_allergen_is_written_does_not_matter(code: Json, as_of: datetime) -> None:
     patient = {"allergies": [_allergy(code=code)]}
     assert _bands("allergy-class-betalactam", patient, AMOXICILLIN, as_of) == [("same_class", "critical")]
@@ -208,7 +209,7 @@ def test_an_update_of_the_active_order_itself_is_silent(as_of: datetime) -> None
     assert findings(check(record, drafts_of(changed), book=family_book("dup-same-ingredient"))) == []
 
 
-@pytest.mark.parametrize("status", ["stopped", "cancelled", "completed", "entered-in-error"])
+@for_rows("status", ["stopped", "cancelled", "completed", "entered-in-error"])
 def test_what_is_over_is_no_duplicate(status: str, as_of: datetime) -> None:
     patient = {"active": [{"drug": "312961", "status": status}]}
     assert _band("dup-same-ingredient", patient, SIMVASTATIN, as_of) is None

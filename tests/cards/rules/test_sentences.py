@@ -24,6 +24,7 @@ from tests.cards.rules.cases import Case, all_cases, check, check_case, every_ca
 from tests.cards.rules.patients import bundle_of, draft_of, drafts_of, record_of
 from tests.cards.rules.pinned import AS_OF, book_of, named_cases
 from tests.cards.sentences import faults
+from tests.each import for_rows
 
 
 @every_case()
@@ -60,7 +61,7 @@ def test_no_text_of_a_rule_names_a_rule() -> None:
     assert [text for _, text in _declared() for name in names if name in text] == []
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("text", "fault"),
     [
         ("Creatinine 1.23457 mg/dL.", "1.23457"),
@@ -234,7 +235,7 @@ def _codes(selectors: object) -> set[str]:
     return members
 
 
-@pytest.mark.parametrize("rule", [one.id for one in rule_book().rules if one.trigger.sides])
+@for_rows("rule", [one.id for one in rule_book().rules if one.trigger.sides])
 def test_a_pair_wakes_its_rule_whichever_drug_is_drafted(rule: str, as_of: datetime) -> None:
     """Every ingredient of either side, drafted: the rule is among those that the draft meets."""
     compiled = next(one for one in rule_book().rules if one.id == rule)

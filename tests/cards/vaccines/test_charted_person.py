@@ -19,6 +19,7 @@ from cards.vaccines.patient import (
     doses_by_antigen,
     read_person,
 )
+from tests.each import for_rows
 from tests.fhir.builders import (
     MAN,
     SNOMED,
@@ -83,7 +84,7 @@ def test_the_country_of_birth(written: str, country: str) -> None:
 # Problems
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("words", "codes"),
     [
         ("Anaphylaxis caused by vaccine product containing Hepatitis A virus antigen (disorder)", ["096"]),
@@ -192,9 +193,7 @@ _SEVERE = {"reaction": [{"manifestation": [{"text": "Rash"}], "severity": "sever
 _MILD = {"reaction": [{"manifestation": [{"text": "Rash"}], "severity": "mild"}]}
 
 
-@pytest.mark.parametrize(
-    ("more", "observed"), [(_HIGH, True), (_SEVERE, True), (_LOW, False), (_MILD, False), ({}, False)]
-)
+@for_rows(("more", "observed"), [(_HIGH, True), (_SEVERE, True), (_LOW, False), (_MILD, False), ({}, False)])
 def test_an_allergy_to_a_coded_vaccine_counts_where_it_was_severe(more: Json, observed: bool) -> None:
     assert _codes(_allergy(codes=((CVX, "3"),), **more)) == (["091", "092", "093"] if observed else [])
     assert _codes(_allergy(codes=((CVX, "03"),), **more)) == (["091", "092", "093"] if observed else [])

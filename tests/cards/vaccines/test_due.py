@@ -45,6 +45,7 @@ from fhir.record.record import read_record
 from maintenance.vaccine_cases import read_cases, run_case, summary
 from tests.cards.vaccines.small_series import BORN, due, given, rule
 from tests.conftest import ROOT
+from tests.each import for_rows
 from tests.fhir.builders import AS_OF, bundle, lean
 
 Json = dict[str, Any]
@@ -157,7 +158,7 @@ def test_it_has_the_name_of_its_only_vaccine(vaccines: tuple[str, ...], name: st
     assert due(vaccines=vaccines).name == name
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("reasons", "first"),
     [
         ((), None),
@@ -183,7 +184,7 @@ PERSON = Person(BORN)  # grown up on 1 January 2019
 BOOSTER = "DTaP/Tdap/Td"
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("fields", "expected"),
     [
         ({"recommended": date(2018, 12, 31)}, True),
@@ -209,7 +210,7 @@ def test_what_is_to_catch_up(fields: dict[str, Any], expected: bool) -> None:
     assert due(**fields).is_catch_up(PERSON, date(2030, 1, 1)) is expected
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("group", "onset", "dose_on", "waits"),
     [
         # On 1 January 2030: Tdap is for week 27 on, which is 189 days.
@@ -233,7 +234,7 @@ def test_a_booster_against_tetanus_waits_for_the_last_weeks_of_a_pregnancy(
     assert not item.waits_in_pregnancy(Person(BORN, "Female", (), tuple(signs[1:])), date(2030, 1, 1))
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("past_due", "reasons", "expected"),
     [
         (None, (), False),
@@ -250,7 +251,7 @@ def test_it_is_overdue_after_its_last_recommended_day_counted_from_its_reason(
     assert due(past_due=past_due, reasons=since(*reasons)).is_overdue(date(2010, 1, 1)) is expected
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("group", "as_of", "label"),
     [
         (BOOSTER, date(2006, 12, 31), "DTaP"),
@@ -269,7 +270,7 @@ ALL_OF_HEPB = tuple(map(Indication, ("014", "256", "263", "264", "265", "266", "
 RISK_014: Json = {"type": "Risk", "indications": (Indication("014"), Indication("013")), "default": False}
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("knowledge", "as_of", "doses", "codes", "is_shared"),
     [
         (known(antigen("A", series(dose(1), name="A Shared Clinical Decision-making"))), "2003-01-01", (), (), True),
@@ -353,7 +354,7 @@ def test_the_preferred_vaccines_are_those_of_the_release() -> None:
 SEASONAL = dose(1, season_start=date(2005, 7, 1), season_end=date(2006, 6, 30))
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("as_of", "doses", "more", "is_missing"),
     [
         ("2006-10-01", (), {}, True),
@@ -419,7 +420,7 @@ def test_what_may_forbid_a_vaccine_that_is_due_is_to_be_checked_first() -> None:
     assert found(knowledge, "2003-01-01").to_check == ()
 
 
-@pytest.mark.parametrize(("more", "is_asked"), [((), True), (("154",), False), (("155",), False), (("150",), True)])
+@for_rows(("more", "is_asked"), [((), True), (("154",), False), (("155",), False), (("150",), True)])
 def test_how_far_hiv_suppresses_is_asked_where_the_chart_does_not_say(more: tuple[str, ...], is_asked: bool) -> None:
     knowledge = known(
         antigen("A", series(dose(1)), vaccine_contraindications=(Contraindication("154", "Severe.", vaccines=()),))
@@ -447,7 +448,7 @@ def _days_ago(days: int) -> str:
     return (AS_OF - timedelta(days=days)).isoformat()
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("entry", "groups"),
     [
         (order(code="187"), {"Zoster"}),

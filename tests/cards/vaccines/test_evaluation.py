@@ -19,6 +19,7 @@ from cards.vaccines.knowledge import (
 )
 from cards.vaccines.patient import GivenDose
 from tests.cards.vaccines.small_series import course_of, given, rule
+from tests.each import for_rows
 
 VALID, EXTRANEOUS = DoseStatus.VALID, DoseStatus.EXTRANEOUS
 TOO_YOUNG, TOO_OLD, TOO_SOON = "Age: Too Young", "Age: Too Old", "Interval: too Soon"
@@ -45,7 +46,7 @@ FROM_FIVE_YEARS_IN_2005 = (
 )
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("ages", "day", "expected"),
     [
         ((), "2000-01-01", "Valid"),
@@ -68,7 +69,7 @@ def test_a_dose_counts_at_the_ages_that_are_in_force_on_its_day(
 PREVIOUS = Interval(from_previous=True, absolute_minimum=FOUR_WEEKS)
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("second", "starts"),
     [
         (given("2010-02-01"), True),
@@ -96,7 +97,7 @@ def test_after_a_dose_that_does_not_count_the_conflict_is_longer(day: str, expec
     assert last(rules, too_young, given(day), conflicts=(LIVE_ITSELF,)) == expected
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("entry", "manufacturer", "counts"),
     [
         ({"trade_name": "Brand", "manufacturer": "MSD"}, "MSD", True),
@@ -139,7 +140,7 @@ TWO = (FIRST, given("2010-03-01"))
 REFERENCE = date(2012, 1, 1)
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("condition", "doses", "counts"),
     [
         (counted(), 1, 0),
@@ -183,7 +184,7 @@ OTHER_GROUP = SkipCondition("completed series", series_groups=frozenset({"2", "3
 NEVER = SkipCondition("interval")
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("condition", "day", "expected"),
     [
         (AT_FIVE, "2004-12-31", False),
@@ -217,7 +218,7 @@ def test_a_dose_is_needless_where_one_of_the_named_groups_is_complete() -> None:
 YES, NO = SkipCondition("age", begin_age=YEAR), SkipCondition("age", end_age=YEAR)
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("logic", "conditions", "expected"),
     [
         ("AND", (YES, YES), True),

@@ -3,8 +3,6 @@
 from datetime import date, timedelta
 from typing import Any
 
-import pytest
-
 from cards.vaccines.evidence import (
     DeclinedVaccine,
     declined_vaccines,
@@ -15,6 +13,7 @@ from cards.vaccines.evidence import (
 )
 from cards.vaccines.knowledge import load_knowledge
 from fhir.record.datatypes import CodeableConcept, Coding
+from tests.each import for_rows
 from tests.fhir import builders
 from tests.fhir.builders import AS_OF, SUBJECT, observation, record_of
 
@@ -44,7 +43,7 @@ def test_a_positive_result_is_cdc_s_observation_with_its_day() -> None:
     assert _shown(code="2823-3") == []
 
 
-@pytest.mark.parametrize(
+@for_rows(
     "more",
     [
         {"effectiveDateTime": None},
@@ -57,7 +56,7 @@ def test_a_result_without_a_time_or_of_the_future_or_that_is_none_shows_nothing(
     assert _shown(**more) == []
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("words", "shows"),
     [
         ("Positive", True), ("POS", True), ("Reactive", True), ("Detected", True), ("immune", True), ("present", True),
@@ -71,7 +70,7 @@ def test_the_words_of_a_result(words: str, shows: bool) -> None:
     assert bool(_shown(valueCodeableConcept={"text": words})) is shows
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("codes", "shows"),
     [
         (("POS",), True), (("RR",), True), (("WR",), True), (("DET",), True), (("NEG",), False), (("NR",), False),
@@ -87,7 +86,7 @@ def test_the_interpretation_goes_before_the_words() -> None:
     assert not _shown(interpretation=_interpreted("NEG"), valueString="Positive")
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("code", "quantity", "shows"),
     [
         (ANTIBODY, {"value": 10, "unit": "mIU/mL"}, True),
@@ -132,7 +131,7 @@ def _declined(*resources: Json) -> dict[str, DeclinedVaccine]:
 _REFUSAL = {"coding": [{"code": "PATOBJ"}]}
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("reason", "is_declined"),
     [
         *[({"coding": [{"code": code}]}, True) for code in ("PATOBJ", "PHILISOP", "RELIG", "105480006", "183944003",

@@ -4,8 +4,6 @@ from dataclasses import replace
 from datetime import date, timedelta
 from typing import Any
 
-import pytest
-
 from cards.vaccines.course import years_back_to_season
 from cards.vaccines.forecasting import Forecast, SeriesStatus
 from cards.vaccines.forecasting import _is_immune as is_immune
@@ -29,6 +27,7 @@ from cards.vaccines.knowledge import (
 from cards.vaccines.patient import GivenDose, PatientObservation, Person
 from maintenance.vaccine_cases import leading_forecast
 from tests.cards.vaccines.small_series import course_of, given, rule
+from tests.each import for_rows
 
 KNOWLEDGE = load_knowledge()
 TODAY = date(2025, 11, 20)
@@ -94,7 +93,7 @@ OF_PEOPLE: list[tuple[Person, str, date, dict[str, Any]]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("who", "group", "as_of", "expected"), OF_PEOPLE)
+@for_rows(("who", "group", "as_of", "expected"), OF_PEOPLE)
 def test_what_is_due_for_a_person(who: Person, group: str, as_of: date, expected: dict[str, Any]) -> None:
     found = forecast(who, group, as_of)
     against = {item.observation for best in found.best for item in best.forecast.contraindicated_by}
@@ -265,7 +264,7 @@ OF_SERIES: list[tuple[tuple[SeriesDose, ...], str, tuple[GivenDose, ...], dict[s
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("rules", "as_of", "doses", "more", "expected"), OF_SERIES)
+@for_rows(("rules", "as_of", "doses", "more", "expected"), OF_SERIES)
 def test_what_is_due_in_a_series(
     rules: tuple[SeriesDose, ...], as_of: str, doses: tuple[GivenDose, ...], more: dict[str, Any],
     expected: dict[str, Any],

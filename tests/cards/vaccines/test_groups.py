@@ -31,6 +31,7 @@ from cards.vaccines.knowledge import (
     load_knowledge,
 )
 from cards.vaccines.patient import GivenDose, PatientObservation, Person
+from tests.each import for_rows
 
 OPEN, COMPLETE, IMMUNE = SeriesStatus.NOT_COMPLETE, SeriesStatus.COMPLETE, SeriesStatus.IMMUNE
 AGED_OUT, AGAINST, NOT_WANTED = SeriesStatus.AGED_OUT, SeriesStatus.CONTRAINDICATED, SeriesStatus.NOT_RECOMMENDED
@@ -65,7 +66,7 @@ def _open(number: int = 1, earliest: date | None = None, **more: Any) -> Forecas
     return Forecast(OPEN, dose_number=number, earliest=earliest, **more)
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("statuses", "expected"),
     [
         ((OPEN, COMPLETE), OPEN), ((COMPLETE, COMPLETE), COMPLETE), ((IMMUNE, IMMUNE), IMMUNE),
@@ -78,7 +79,7 @@ def test_the_status_of_a_group(statuses: tuple[SeriesStatus, ...], expected: Ser
     assert _status([Forecast(status) for status in statuses]) is expected
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("forecasts", "latest", "antigens", "expected"),
     [
         ([_open()], None, "A", None),
@@ -141,7 +142,7 @@ def _forecast(
     return GroupForecast("G", kind, status, (item,))
 
 
-@pytest.mark.parametrize(("years", "given", "begins"), [(None, 0, True), (26, 0, True), (27, 0, False), (27, 1, True)])
+@for_rows(("years", "given", "begins"), [(None, 0, True), (26, 0, True), (27, 0, False), (27, 1, True)])
 def test_a_series_begins_at_its_age_or_when_it_was_begun(years: int | None, given: int, begins: bool) -> None:
     assert _forecast(years=years, given=given).begins_by(PERSON, date(2026, 1, 1)) is begins
 
@@ -203,13 +204,13 @@ def _until(years: int) -> SeriesDose:
 # Rules SELECTB-2 to SELECTB-16
 
 
-@pytest.mark.parametrize("status", SeriesStatus)
+@for_rows("status", SeriesStatus)
 def test_a_series_is_in_process_with_a_valid_dose_when_it_is_not_complete(status: SeriesStatus) -> None:
     assert _judged(status=status, given=(FIRST,)).is_in_process is (status is NOT_COMPLETE)
     assert _judged(status=status).is_in_process is False
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("left", "finish"),
     [
         ((SeriesDose(),), date(2011, 1, 1)),
@@ -224,7 +225,7 @@ def test_a_series_is_in_process_with_a_valid_dose_when_it_is_not_complete(status
                                          earliest_recommended=Period(days=90))))), date(2011, 2, 1)),
     ],
 )  # fmt: skip
-@pytest.mark.parametrize("given", [(), (FIRST,)])
+@for_rows("given", [(), (FIRST,)])
 def test_the_finish_is_the_earliest_date_and_the_longest_minimum_interval_of_the_doses_after_the_next(
     left: tuple[SeriesDose, ...], finish: date, given: tuple[date, ...]
 ) -> None:
@@ -258,7 +259,7 @@ AT_AGES = (Indication("007", begin_age=Period(years=18), end_age=Period(years=30
 BY_AGE = (Indication("007", end_age=Period(years=2)), Indication("008", begin_age=Period(years=2)))
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("fields", "gender", "codes", "as_of", "expected"),
     [
         # A series that is not for a risk concerns everybody of its genders.
@@ -415,12 +416,12 @@ CHOSEN: list[tuple[list[Candidate], list[str]]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("candidates", "best"), CHOSEN)
+@for_rows(("candidates", "best"), CHOSEN)
 def test_the_best_series_of_each_group(candidates: list[Candidate], best: list[str]) -> None:
     assert _best(*candidates) == best
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("better", "worse"),
     [
         ({"product": True}, {}),
@@ -436,7 +437,7 @@ def test_each_condition_of_a_series_in_process_gives_points(better: Json, worse:
     assert _best(_in_process("b", 9, **better), _in_process("a", 1, **worse)) == ["b"]
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("first", "second", "best"),
     [
         ({}, {"product": True, "left": (_until(11),)}, "a"),

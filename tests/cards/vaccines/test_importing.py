@@ -8,6 +8,7 @@ import pytest
 
 from cards.vaccines.knowledge import parse_period
 from maintenance.vaccines import import_release
+from tests.each import for_rows
 
 _ANTIGEN = """
 <antigenSupportingData>
@@ -224,7 +225,7 @@ def test_every_other_member_of_a_series_is_kept(tmp_path: Path) -> None:
 # Ages and intervals are added to dates as CDC's logic specification says (CALCDT-1 to CALCDT-6).
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("start", "period", "end"),
     [
         ("2000-01-01", "3 years", "2003-01-01"),
@@ -243,7 +244,7 @@ def test_a_period_is_added_years_first_then_months_then_days(start: str, period:
     assert parse_period(period).after(date.fromisoformat(start)) == date.fromisoformat(end)
 
 
-@pytest.mark.parametrize("text", ["soon", "6", "6 moons", "six months", "6 months!"])
+@for_rows("text", ["soon", "6", "6 moons", "six months", "6 months!"])
 def test_what_is_not_a_period_is_an_error(text: str) -> None:
     with pytest.raises(ValueError, match="not an age or interval"):
         parse_period(text)

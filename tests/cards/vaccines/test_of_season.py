@@ -4,15 +4,14 @@ from datetime import date, timedelta
 from types import SimpleNamespace
 from typing import Any, cast
 
-import pytest
-
 from cards.compose.vaccines import vaccine_order
 from cards.vaccines.due import DueVaccine
 from cards.vaccines.due import _is_for_season as is_for_season
 from cards.vaccines.patient import ONSET_OF_PREGNANCY, PREGNANT, PatientObservation, Person
+from tests.each import for_rows
 
 
-@pytest.mark.parametrize("month", range(1, 13))
+@for_rows("month", range(1, 13))
 def test_influenza_is_given_from_september_to_march(month: int) -> None:
     adult = Person(date(1980, 1, 1))
     assert is_for_season("Influenza", adult, date(2026, month, 15)) is (month in (9, 10, 11, 12, 1, 2, 3))
@@ -30,12 +29,12 @@ def _pregnant(day: date, days: int) -> Person:
     return Person(date(1995, 1, 1), "Female", (), (PatientObservation(PREGNANT), onset))
 
 
-@pytest.mark.parametrize(("days", "is_due"), [(223, False), (224, True), (258, True), (259, False)])
+@for_rows(("days", "is_due"), [(223, False), (224, True), (258, True), (259, False)])
 def test_rsv_is_given_in_weeks_32_to_36(days: int, is_due: bool) -> None:
     assert is_for_season("RSV", _pregnant(date(2026, 11, 20), days), date(2026, 11, 20)) is is_due
 
 
-@pytest.mark.parametrize("month", range(1, 13))
+@for_rows("month", range(1, 13))
 def test_a_child_under_eight_months_has_the_rsv_antibody_from_october_to_march(month: int) -> None:
     day = date(2026, month, 15)
     child = Person(day - timedelta(days=60))
@@ -51,7 +50,7 @@ def test_the_rsv_antibody_ends_with_eight_months() -> None:
     assert is_for_season("RSV", Person(date(2026, 3, 20)), day) is False
 
 
-@pytest.mark.parametrize("month", range(1, 13))
+@for_rows("month", range(1, 13))
 def test_rsv_is_given_in_pregnancy_from_september_to_january(month: int) -> None:
     day = date(2026, month, 15)
     assert is_for_season("RSV", _pregnant(day, 230), day) is (month in (9, 10, 11, 12, 1))

@@ -3,8 +3,6 @@
 from datetime import UTC, datetime
 from typing import Any
 
-import pytest
-
 from cards.compose.vaccines import immunization_recommendation, vaccines_card
 from cards.vaccines.due import VaccinesDue, vaccines_due
 from cards.vaccines.knowledge import load_knowledge
@@ -13,6 +11,7 @@ from cards.vaccines.uncoded import may_be_given
 from fhir.record.record import read_record
 from fhir.terminology.medications import CVX
 from tests.cards.compose.test_vaccines import IDENTITY
+from tests.each import for_rows
 from tests.fhir.builders import bundle, lean, made, subject_of
 
 AS_OF = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
@@ -30,7 +29,7 @@ def _due(
     return charted, vaccines_due(charted, as_of.date(), load_knowledge())
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("words", "when", "group"),
     [
         ("Shingrix", "2025-10-22", "Zoster"),
@@ -56,7 +55,7 @@ def test_a_dose_in_words_holds_its_group_back_and_is_named(words: str, when: str
     assert group not in {item["vaccineCode"][0]["text"] for item in saved}
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("words", "when"),
     [
         ("Zostavax", "2014-10-22"),  # the live vaccine does not complete the group
@@ -96,9 +95,7 @@ def test_a_refused_entry_and_one_of_the_future_hold_nothing_back() -> None:
     assert _due("Shingrix", "2025-10-22", cvx="187")[1].uncoded == ()
 
 
-@pytest.mark.parametrize(
-    ("when", "is_of_season"), [("2025-10-02", True), ("2025-06-30", False), ("2024-10-02", False), (None, False)]
-)
+@for_rows(("when", "is_of_season"), [("2025-10-02", True), ("2025-06-30", False), ("2024-10-02", False), (None, False)])
 def test_of_a_season_that_the_release_has_only_a_dose_of_this_season_holds_back(
     when: str | None, is_of_season: bool
 ) -> None:

@@ -29,13 +29,14 @@ from cds_hooks.access.store import AccessStore, accounts, tries, wrong_accounts
 from cds_hooks.settings.checks import networks_of
 from tests.cds_hooks.access.browsing import PASSWORD, store_of, with_account
 from tests.cds_hooks.access.test_sessions import Clock, clock
+from tests.each import for_rows
 from tests.live import record_in
 from tests.program import run_program
 
 WORDS = "four plain words together"
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("names", "fault"),
     [
         (["viewer", " auditor "], None),
@@ -109,7 +110,7 @@ def test_a_name_has_64_characters_and_a_full_name_is_cut_at_120(tmp_path: Path) 
 # Passwords
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("password", "fault"),
     [
         ("x" * 14, "The password has 14 characters; it needs at least 15. Several words are good."),
@@ -125,7 +126,7 @@ def test_what_is_wrong_with_a_password_is_a_sentence(password: str, fault: str) 
     assert password_fault(password, "ann") == fault
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("password", "is_refused"),
     [
         ("passwordpassword", True),
@@ -255,7 +256,7 @@ def test_failures_slow_down_before_they_refuse_and_a_proxy_that_is_not_declared_
     assert waits[-1] == 4
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("peer", "forwarded_for", "proxies", "address"),
     [
         ("10.0.0.9", "203.0.113.7", "", "10.0.0.9"),

@@ -26,6 +26,7 @@ from cds_hooks.access.code_flow import (
 )
 from cds_hooks.kit.simulator.signing import new_key
 from tests.cds_hooks.security.servers import answering
+from tests.each import for_rows
 
 
 def _base64_url(data: bytes) -> str:
@@ -59,7 +60,7 @@ def test_a_provider_is_read_from_its_document() -> None:
     assert provider_of(DOCUMENT | {"authorization_endpoint": "https://id.example/a?x=1"}, "us", None).authorize
 
 
-@pytest.mark.parametrize(
+@for_rows(
     "changed",
     [
         {"token_endpoint": None},
@@ -89,7 +90,7 @@ def test_the_browser_is_sent_with_a_challenge() -> None:
 NAMED = Provider("https://id.example", "a", "t", "k", "us", names_itself=True)
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("query", "provider", "fault"),
     [
         ({"code": "c"}, PROVIDER, None),
@@ -138,7 +139,7 @@ def _id_token(claims: dict[str, Any], algorithm: str) -> tuple[str, dict[str, An
     return text, {"keys": [reader.to_jwk(private.public_key(), as_dict=True)]}
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("claims", "algorithm", "is_good"),
     [
         ({"nonce": "n", "aud": "us"}, "ES256", True),
@@ -189,7 +190,7 @@ def test_a_key_that_is_not_the_one_that_signed_is_refused() -> None:
             _signing_key(header, keys)
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("status", "body", "fault"),
     [
         (500, b"{}", "The authorization server refused: it answered 500."),

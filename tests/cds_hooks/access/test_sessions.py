@@ -23,6 +23,7 @@ from cds_hooks.storage.decision import RecordUnavailable
 from cds_hooks.storage.entries import add_event
 from cds_hooks.web.visitor import PatientBound
 from tests.cds_hooks.access.browsing import BROWSER, store_of, visit, with_account
+from tests.each import for_rows
 from tests.live import record_in
 
 ANN = Person("account ann", "Ann", frozenset({"viewer"}), "ann")
@@ -38,7 +39,7 @@ class Clock:
         return self.now
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("account", "moment", "has_ended"),
     [("", 19.0, False), ("", 20.0, True), ("ann", 19.0, True), ("", 9.0, False), ("ann", 9.0, True)],
 )

@@ -45,6 +45,7 @@ from cds_hooks.storage.decision import Decision, RecordUnavailable, StoredChart
 from fhir.record.refusals import WhyNot
 from tests.cds_hooks.calls import PLANNING, request_for
 from tests.cds_hooks.replay.answered import site
+from tests.each import for_rows
 
 Json = dict[str, Any]
 NOW = datetime(2026, 11, 20, 9, tzinfo=UTC)
@@ -314,7 +315,7 @@ def test_an_answered_finding_is_recorded_with_its_silence_where_the_service_hand
     assert [met.place for met in selected.met] == [1]
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("hook", "of_call", "asks"),
     [
         ("patient-view", {}, True),

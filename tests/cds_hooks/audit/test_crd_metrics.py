@@ -3,11 +3,10 @@
 import json
 from typing import Any
 
-import pytest
-
 from cards.coverage.annotation import URL
 from cds_hooks.audit.crd_metrics import crd_metric
 from cds_hooks.storage import Decision
+from tests.each import for_rows
 
 Json = dict[str, Any]
 AT = 1_795_165_200_250_000
@@ -104,7 +103,7 @@ def test_a_card_names_its_topic_and_its_payer() -> None:
     assert _metric({"cards": [], "systemActions": [_action("DeviceRequest", note)]})["payerId"]["value"] == "not known"
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("codes", "status"),
     [(["timeout"], 503), (["required"], 412), (["invalid"], 400), (["invalid", "required", "timeout"], 412), ([], 400)],
 )

@@ -28,6 +28,7 @@ from fhir.mapping.features.catalog import FEATURES
 from fhir.mapping.features.feature import Feature, FeatureVector, map_features
 from fhir.record.record import PatientRecord, read_record, read_value
 from tests.cds_hooks.kit.samples.reading import AS_OF
+from tests.each import for_rows
 
 ALL = tuple(FEATURES.values())
 TEMPLATES = templates_for(Needs.of(features=ALL))
@@ -113,7 +114,7 @@ def assert_the_same(resources: list[dict[str, Any]], as_of: datetime) -> None:
         assert not differences(hook, map_features(event_record(resources, moment, encounter), ALL)), moment
 
 
-@pytest.mark.parametrize("sample", [sample.id for sample in list_samples()])
+@for_rows("sample", [sample.id for sample in list_samples()])
 def test_a_sample_patient_has_the_same_features_in_every_hook_in_scores_and_by_event(sample: str) -> None:
     assert_the_same(resources_of(load_patient(sample, AS_OF)), AS_OF)
 

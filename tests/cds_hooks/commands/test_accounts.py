@@ -22,6 +22,7 @@ from cds_hooks.commands import settings as command
 from cds_hooks.protocol.hooks import WrongDeclaration
 from cds_hooks.settings import SETTINGS, Settings
 from tests.cds_hooks.access.browsing import PASSWORD, entries, store_of
+from tests.each import for_rows
 from tests.fhir.builders import bundle, problem
 from tests.live import record_in
 from tests.program import run_program
@@ -160,7 +161,7 @@ def test_a_password_is_asked_for_twice_and_is_text(run: Run, monkeypatch: pytest
     assert check_login(store_of(tmp_path), "ann", OTHER) is not None
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("name", "value", "shown"),
     [
         ("operator_token", SecretStr("hush"), "(hidden)"),

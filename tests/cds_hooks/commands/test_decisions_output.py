@@ -14,6 +14,7 @@ from cds_hooks.commands.decisions import app
 from cds_hooks.hold_back.checks import HeldBack
 from cds_hooks.storage import Decision
 from tests.cds_hooks.storage.samples import a_decision, store
+from tests.each import for_rows
 
 
 def run(*words: str) -> tuple[int, str, str]:
@@ -29,7 +30,7 @@ def record(tmp_path: Path) -> tuple[str, Decision]:
     return url, decision
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("cards", "silence", "words"),
     [
         (["One", "Two"], [("m", "c", "Why.")], "One\nTwo"),

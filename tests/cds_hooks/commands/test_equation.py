@@ -10,6 +10,7 @@ from typer.testing import CliRunner, Result
 from cds_hooks.cli import app
 from models_onnx.equations.declaration import find_equations
 from tests.cds_hooks.services.coverage_calls import ask, coverage, order, patient
+from tests.each import for_rows
 from tests.live import record_in
 from tests.program import run_program
 
@@ -88,7 +89,7 @@ def test_what_is_given_wins_over_the_chart() -> None:
     assert five["value"] < 0.03
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("name", "sample", "reason"),
     [
         ("prevent_base", "planning-talk", "excluded"),

@@ -19,6 +19,7 @@ from cds_hooks.commands.model import main as model
 from cds_hooks.commands.options import as_sentence, said_in_a_sentence
 from cds_hooks.kit.samples import list_samples
 from maintenance.reference_pages import leaves
+from tests.each import for_rows
 from tests.live import record_in
 from tests.program import run_program
 
@@ -76,8 +77,8 @@ def test_a_wrong_case_file_is_named_with_what_it_lacks(name: str, content: Any, 
     assert said in " ".join(answer.output.split())
 
 
-@pytest.mark.parametrize("command", ["call sample:planning-talk --url", "check"])
-@pytest.mark.parametrize("address", ["localhost:8085", "ftp://localhost"])
+@for_rows("command", ["call sample:planning-talk --url", "check"])
+@for_rows("address", ["localhost:8085", "ftp://localhost"])
 def test_an_address_without_http_is_refused_with_an_example(command: str, address: str) -> None:
     answer = CliRunner().invoke(cli.app, [*command.split(), address])
     assert answer.exit_code == 2
@@ -97,8 +98,8 @@ def test_numbers_are_found() -> None:
     assert len(NUMBERS) > 20
 
 
-@pytest.mark.parametrize("number", ["99999999999999999999", "1e308", "-1e308", "nan", "many"])
-@pytest.mark.parametrize(("words", "option"), NUMBERS)
+@for_rows("number", ["99999999999999999999", "1e308", "-1e308", "nan", "many"])
+@for_rows(("words", "option"), NUMBERS)
 def test_a_number_out_of_all_bounds_is_refused_before_anything_is_read(
     words: tuple[str, ...], option: str, number: str
 ) -> None:
@@ -125,7 +126,7 @@ def test_a_program_without_standard_output_ends_without_a_traceback(tmp_path: Pa
     assert (done.returncode, done.stderr) == (0, "")
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("problem", "sentence"),
     [
         (ValueError("the record cannot be read"), "The record cannot be read."),
@@ -156,7 +157,7 @@ def test_the_line_in_the_list_is_the_first_sentence_of_the_commands_own_help(nam
     assert told == lazy.summary or told.startswith(f"{lazy.summary} ")
 
 
-@pytest.mark.parametrize("words", [["--help"], ["--version"], ["model", "--help"], ["no-such-command"]])
+@for_rows("words", [["--help"], ["--version"], ["model", "--help"], ["no-such-command"]])
 def test_help_imports_no_command(words: list[str]) -> None:
     """What is heavy (numpy, the models, the server) is imported by the command that needs it."""
     script = (

@@ -17,6 +17,7 @@ from models_onnx.errors import DeclarationError
 from models_onnx.serving.registry import load_model
 from tests.cds_hooks.calls import PLANNING, request_for
 from tests.cds_hooks.prefetch.fetch_calls import app_client, silences
+from tests.each import for_rows
 from tests.live import record_in
 from tests.models_onnx.invented import invented_table
 from tests.program import run_program
@@ -153,9 +154,7 @@ async def test_the_share_of_one_model_is_its_threshold(tmp_path: Path, shares: s
             assert f"the highest {share} in 100 of the group. Of 100 such cards, " in explained
 
 
-@pytest.mark.parametrize(
-    "shares", ["mortality_5y", "mortality_5y=0.6", "0.1,0.2", "mortality_5y=0", "a=0.1,a=0.2", "A b=0.1"]
-)
+@for_rows("shares", ["mortality_5y", "mortality_5y=0.6", "0.1,0.2", "mortality_5y=0", "a=0.1,a=0.2", "A b=0.1"])
 def test_a_share_that_makes_no_sense_is_refused(shares: str) -> None:
     with pytest.raises(ValidationError):
         Settings(alert_share=shares)

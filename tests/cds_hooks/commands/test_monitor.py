@@ -21,6 +21,7 @@ from cds_hooks.storage import Decision
 from cds_hooks.storage.decision import RecordUnavailable
 from models_onnx.monitoring.figure import Figure, Incident
 from tests.cds_hooks.storage.samples import a_decision, store
+from tests.each import for_rows
 
 
 def figure(state: Any, **changes: Any) -> Figure:
@@ -63,7 +64,7 @@ def test_the_window_ends_on_the_day_or_at_the_instant_that_was_typed() -> None:
     assert monitor._window_end("8999-12-31")[0].year == 8999
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("until", "why"),
     [
         ("1999-12-31", "no record has this day"),

@@ -10,6 +10,7 @@ import pytest
 
 from cds_hooks.monitor.prefetch_rates import ClientRates
 from tests.cds_hooks.storage.samples import a_decision, store
+from tests.each import for_rows
 from tests.program import run_program
 
 LABS: dict[str, Any] = {"state": "fetched", "milliseconds": 100.0}
@@ -77,7 +78,7 @@ def test_where_nothing_is_known_that_is_said(url: str, tmp_path: Path) -> None:
     assert (code, shown, errors.startswith("There is no record at "), errors[-2:]) == (1, "", True, ".\n")
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("states", "sent"),
     [
         ({"given": 1, "fetched": 1}, 1),

@@ -20,6 +20,7 @@ from cds_hooks.commands.rules.check import CaseFault, Checked, NoCaseFile
 from cds_hooks.commands.rules.main import app
 from cds_hooks.replay.simulated_orders import SimulatedFinding, SimulatedOrders
 from cds_hooks.settings import Settings
+from tests.each import for_rows
 from tests.program import run_program
 
 RULE = "renal-metformin"
@@ -252,7 +253,7 @@ def test_what_a_case_expects_is_compared_with_what_was_found() -> None:
     assert _faults({"must_not_fire": ["dose-max"]}, ("dose-low", "x", "info")) == []
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("words", "alone", "forbids"),
     [
         ("warning", False, True),

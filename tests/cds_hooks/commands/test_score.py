@@ -24,6 +24,7 @@ from cds_hooks.commands.score import ScoreOptions, _declared, _pair, _pairs, _sh
 from models_onnx.batch import TableDeclaration, load
 from models_onnx.batch.run import ScoringJob, ScoringResult, score_table
 from models_onnx.errors import BatchRefused
+from tests.each import for_rows
 from tests.models_onnx.invented import invented_table
 
 PEOPLE = 300
@@ -370,7 +371,7 @@ def test_what_is_strange_is_said_beside_the_counts(capsys: pytest.CaptureFixture
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("text", ["bun", "=mmol/L", "bun=", " =x", "bun= ", ""])
+@for_rows("text", ["bun", "=mmol/L", "bun=", " =x", "bun= ", ""])
 def test_a_pair_has_both_sides(text: str) -> None:
     with pytest.raises(BatchRefused) as refused:
         _pair("--unit", text, "=")

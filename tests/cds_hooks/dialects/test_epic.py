@@ -17,6 +17,7 @@ from cds_hooks.dialects.epic import MOST_OF_A_TOPIC, TRIGGER, actual_hook, shape
 from cds_hooks.protocol.hooks import LIBRARY
 from tests.cds_hooks.calls import ORDERS, PLANNING, client, ours, request_for
 from tests.cds_hooks.dialects.sent import every_card
+from tests.each import for_rows
 
 DISCHARGE = "discharge-medications"
 DRAFT = {"resourceType": "MedicationRequest", "id": "d1", "status": "draft", "subject": {"reference": "Patient/p"}}
@@ -84,7 +85,7 @@ def test_alternatives_that_both_remove_the_draft_are_recommended_if_one_is() -> 
         assert (set(merged.label.split(" / ")), merged.is_recommended) == ({"Stop", "Pause"}, True)
 
 
-@pytest.mark.parametrize(
+@for_rows(
     "actions",
     [(), (Action(type="create", description="Ask", resource={"resourceType": "Task"}),),
      (Action(type="create", description="Ask"),),
@@ -122,7 +123,7 @@ def test_a_long_topic_is_cut_and_told_apart_by_a_digest() -> None:
 # Reading
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("trigger", "meant"),
     [("26", "encounter-start"), ("27", "encounter-discharge"), (27, "encounter-discharge"), ("999", "patient-view")]
     + [(each, "patient-view") for each in ("5", "6", "7", "18", "23", "29", "60")],
@@ -132,7 +133,7 @@ def test_a_trigger_without_a_hook_of_its_own_is_read_as_the_hook_it_stands_for(t
     assert meant in LIBRARY
 
 
-@pytest.mark.parametrize("extension", [{}, {TRIGGER: None}, {TRIGGER: [27]}, {TRIGGER: {}}, None])
+@for_rows("extension", [{}, {TRIGGER: None}, {TRIGGER: [27]}, {TRIGGER: {}}, None])
 def test_an_extension_of_any_form_leaves_the_hook_as_it_is(extension: Any) -> None:
     assert actual_hook("patient-view", Raw(json.dumps(extension).encode())) == "patient-view"
     assert actual_hook("order-sign", Raw(json.dumps({TRIGGER: "27"}).encode())) == "order-sign"

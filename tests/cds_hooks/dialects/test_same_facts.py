@@ -17,6 +17,7 @@ from cds_hooks.package_tests.plugin import parametrize
 from cds_hooks.package_tests.sample_calls import SAMPLE_CALLS
 from tests.cds_hooks.dialects.sent import DIALECTS, FOLDER, NAMES, every_card, sent, snapshot
 from tests.cds_hooks.services.test_planning import _typed
+from tests.each import for_rows
 
 __all__ = [
     "test_nothing_that_is_sent_is_null_or_empty",
@@ -31,8 +32,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     parametrize(metafunc, {"dialect": list(DIALECTS)})
 
 
-@pytest.mark.parametrize("dialect", DIALECTS)
-@pytest.mark.parametrize("name", NAMES)
+@for_rows("dialect", DIALECTS)
+@for_rows("name", NAMES)
 def test_our_own_part_is_the_same(dialect: str, name: str) -> None:
     for card, published in zip(sent(dialect)[name], sent("standard")[name], strict=True):
         assert card["extension"]["org.cds-hooks-onnx"] == published["extension"]["org.cds-hooks-onnx"]
@@ -84,6 +85,6 @@ def test_every_dialect_has_a_snapshot() -> None:
     assert set(find_dialects()) == set(DIALECTS) == {file.stem for file in FOLDER.iterdir()}
 
 
-@pytest.mark.parametrize("dialect", DIALECTS)
+@for_rows("dialect", DIALECTS)
 def test_the_cards_are_those_of_the_snapshot(dialect: str) -> None:
     assert snapshot(dialect) == (FOLDER / f"{dialect}.json").read_text(encoding="utf-8")

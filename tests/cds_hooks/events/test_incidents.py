@@ -3,11 +3,10 @@
 from itertools import product
 from typing import Any
 
-import pytest
-
 from cds_hooks.events.watch.history import Signal
 from cds_hooks.events.watch.incidents import Incident, Incidents, Topology
 from tests.cds_hooks.events.pinned import PINNED, text
+from tests.each import for_rows
 
 NETWORK = Topology({"a": "net", "b": "net", "c": "other"}, {"lab": "adt"})
 
@@ -56,7 +55,7 @@ FOLLOWING = {
 KINDS = sorted(set().union(*FOLLOWING.values()) | {"identifiers", "shift"})
 
 
-@pytest.mark.parametrize(("first", "then"), list(product(FOLLOWING, KINDS)))
+@for_rows(("first", "then"), list(product(FOLLOWING, KINDS)))
 def test_what_is_part_of_an_incident_of_the_same_feed(first: str, then: str) -> None:
     incidents = opened(signal("a", first))
     incidents.take(101, [signal("a", then)])
@@ -73,7 +72,7 @@ def test_what_is_judged_together_is_one_incident() -> None:
     assert len(gone.all) == 1
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("first", "then", "feeds", "through"),
     [
         (("a", "silent"), ("b", "low"), ["a", "b"], "net"),
@@ -118,7 +117,7 @@ def test_patients_that_are_not_there_follow_from_a_stop_and_do_not_prolong_it() 
     assert [(i.cause, i.severity, i.since, i.seen) for i in incidents.all] == [("adt: silent", "medium", 99, 100)]
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("first", "then", "kind"),
     [
         ("low", "silent", "silent"),
@@ -163,7 +162,7 @@ def test_the_same_kind_within_a_day_is_the_same_incident_opened_again() -> None:
         assert (len(incidents.all), [incident.closed for incident in begun]) == (count, [None])
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("kinds", "causes"),
     [
         (["duplicates", "flood"], ["resend"]),

@@ -38,6 +38,7 @@ from cds_hooks.settings import Settings
 from tests.cds_hooks.events.messages import NOW, Sender, message, result, run_async, visit
 from tests.cds_hooks.events.test_v2 import chart
 from tests.conftest import ROOT
+from tests.each import for_rows
 
 Json = dict[str, Any]
 SERVER = "https://ehr.example/fhir"
@@ -59,7 +60,7 @@ def _state(epoch: int, highest: int, *gaps: int, status: str = "active", seen_at
 BEFORE = _state(2, 5, 3, seen_at=10.0)
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("notification", "after"),
     [
         (_notification("event-notification", 6, 6), _state(2, 6, 3)),
@@ -112,7 +113,7 @@ def test_the_key_of_a_notification_has_its_numbers_and_references() -> None:
     assert _key(4, _notification("heartbeat", 3)) == ""
 
 
-@pytest.mark.parametrize("url", [f"{SERVER}x/Observation", "https://other.example/fhir/Observation", SERVER, 7, None])
+@for_rows("url", [f"{SERVER}x/Observation", "https://other.example/fhir/Observation", SERVER, 7, None])
 def test_a_next_page_at_another_server_is_not_read(url: Any) -> None:
     with pytest.raises(_NotRead):
         _next_page({"link": [{"relation": "next", "url": url}]}, SERVER)
@@ -130,7 +131,7 @@ def test_the_resources_of_a_page_are_those_of_its_entries() -> None:
 # Facts
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("members", "patient"),
     [
         ({"subject": {"reference": f"{SERVER}/Patient/p2"}}, "p2"),
@@ -191,7 +192,7 @@ def test_a_notification_is_read_with_all_that_it_says() -> None:
 DEEP = b"[" * 300 + b"]" * 300
 
 
-@pytest.mark.parametrize(
+@for_rows(
     "body",
     [
         _bundle(OF, KIND, _event("-1")),

@@ -18,6 +18,7 @@ from fhir.mapping.medications.identity import identify
 from fhir.record.resources import MedicationRequest
 from tests.cds_hooks.events.messages import MSH, Sender, feed, message, result, versions_of, visit
 from tests.cds_hooks.events.v2.segments import SOUTH, made
+from tests.each import for_rows
 
 
 @pytest.fixture
@@ -159,7 +160,7 @@ def test_a_pharmacy_order_says_how_much_a_day(sender: Sender) -> None:
     assert (dose.low, dose.high, identity.route) == (1000.0, 1000.0, "Oral")
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("text", "written", "notes"),
     [
         ("20261120", "2026-11-20", ()),
@@ -180,7 +181,7 @@ def test_times_keep_their_precision_and_get_the_zone_of_the_feed(
     assert (time.text, time.notes) == (written, notes)
 
 
-@pytest.mark.parametrize("text", ["", "tomorrow", "20261399", "2026112", "20261120093"])
+@for_rows("text", ["", "tomorrow", "20261399", "2026112", "20261120093"])
 def test_what_is_no_time_is_none(text: str) -> None:
     from zoneinfo import ZoneInfo
 

@@ -14,6 +14,7 @@ from cds_hooks.events.v2.message import Segment, parse_message
 from cds_hooks.events.v2.values import code_table, concept, observation_value, read_time, zone_of
 from tests.cds_hooks.events.messages import Sender, message, result, visit
 from tests.conftest import ROOT
+from tests.each import for_rows
 
 HEADER = "MSH|^~\\&|LAB|SOUTH|CDS|CDS|20261120120000||ORU^R01|1|P|2.5.1\rPID|1||501^^^SOUTH^MR\r"
 ABSENT = "http://terminology.hl7.org/CodeSystem/data-absent-reason"
@@ -37,7 +38,7 @@ def refused(text: str) -> dict[str, Any]:
     return {"dataAbsentReason": {"coding": [{"system": ABSENT, "code": "error"}], "text": text}}
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("kind", "value", "unit", "members", "fault"),
     [
         ("NM", "", "mmol/L", {}, None),
@@ -99,7 +100,7 @@ def test_a_feed_with_decimal_commas_reads_them_and_points() -> None:
     assert observation_value(obx("ST", "5,1", "mg"), UTC, ",") == ({"valueString": "5,1"}, None)
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("field", "value"),
     [
         ("", None),
@@ -122,7 +123,7 @@ def test_a_repetition_of_a_coded_field_is_read_by_itself() -> None:
     assert concept(obx("CWE", "K^a~L^b"), 5, repetition=1) == {"coding": [{"code": "L", "display": "b"}], "text": "b"}
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("text", "written", "epoch", "notes", "has_no_offset"),
     [
         ("2026", "2026", 1767225600.0, (), False),
@@ -145,7 +146,7 @@ def test_a_time_keeps_its_precision(
     assert time.is_day == (len(written) <= 10)
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("text", "written", "notes"),
     [
         ("202611010059", "2026-11-01T00:59:00-04:00", ()),

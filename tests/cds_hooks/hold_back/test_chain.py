@@ -27,6 +27,7 @@ from cds_hooks.settings import Settings
 from cds_hooks.storage.decision import RecordUnavailable
 from cds_hooks.storage.entries import NO_ENTRY_BEFORE, event_hash
 from fhir.record.refusals import WhyNot
+from tests.each import for_rows
 from tests.live import record_in
 
 CALLER = Caller("ehr", "p1", "s", "patient-view")
@@ -108,7 +109,7 @@ def test_a_reason_without_a_known_act_is_that_of_the_last_check_that_can_give_it
     )
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("keys", "by"),
     [
         ([("client", "ehr"), ("unit", "u"), ("user", "x")], "client ehr"),

@@ -58,6 +58,7 @@ from cds_hooks.hold_back.releases import Released
 from cds_hooks.hold_back.sent_cards import Caller, PatientFinding, SentCard, SentCardAnswer, patient_finding
 from fhir.record.refusals import WhyNot
 from tests.cds_hooks.hold_back.restraint_calls import Site
+from tests.each import for_rows
 
 RULE = "renal-metformin"
 VERSION = all_rule_versions()[RULE]
@@ -128,7 +129,7 @@ def switched(**members: object) -> SiteRules:
     return SiteRules(switches={RULE: (Switch(RULE, "a note", **members),)})  # type: ignore[arg-type] # test input
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("site", "warning", "critical"),
     [
         (switched(off=True), "switched-off", "switched-off"),
@@ -148,7 +149,7 @@ def test_a_switch_takes_away_what_it_names_and_no_critical_band_alone(
     assert hear(finding("critical", "lt30"), site, units=("icu",)) == critical
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("days", "before", "now", "reason"),
     [
         (1, "warning", "warning", "acknowledged"),
@@ -178,9 +179,7 @@ def test_a_site_can_let_answers_count_for_less() -> None:
     assert hear(finding(), SiteRules(quiet_days={"warning": 7}), answers=answers) is None
 
 
-@pytest.mark.parametrize(
-    ("egfr", "reason"), [(44.0, "acknowledged"), (36.0, "acknowledged"), (34.0, None), (60.0, None)]
-)
+@for_rows(("egfr", "reason"), [(44.0, "acknowledged"), (36.0, "acknowledged"), (34.0, None), (60.0, None)])
 def test_an_answer_does_not_count_when_a_value_has_moved_by_more_than_a_fifth(egfr: float, reason: str | None) -> None:
     said = structs.replace(finding(), facts=(Fact("egfr", "", egfr, "mL/min"),))
     answers = {(RULE, "30to44_new"): [Override(NOW - DAY, "warning", "Will monitor", numbers={"egfr": 44.0})]}
@@ -209,9 +208,7 @@ def test_of_a_paused_rule_or_service_only_information_is_held_back(indicator: In
     assert asyncio.run(check_paused_service(card, other)) is None
 
 
-@pytest.mark.parametrize(
-    ("value", "counts"), [(1.0, True), (1.2, True), (0.8, True), (1.21, False), (0.79, False), (-1.0, False)]
-)
+@for_rows(("value", "counts"), [(1.0, True), (1.2, True), (0.8, True), (1.21, False), (0.79, False), (-1.0, False)])
 def test_an_answer_counts_until_a_value_has_moved_by_more_than_a_fifth(value: float, *, counts: bool) -> None:
     answer = Override(NOW, "warning", "will benefit", frozenset({"metformin"}), {"creatinine": 1.0, "age": 70.0})
     facts = (Fact("draft", value="metformin"), Fact("creatinine", value=value), Fact("potassium", value=9.0))
@@ -255,7 +252,7 @@ class _Site:
         return self.resting(said, indicator) is not None
 
 
-@pytest.mark.parametrize(("seconds", "rests"), [(-1.0, False), (0.0, True), (90 * DAY, True), (90 * DAY + 1, False)])
+@for_rows(("seconds", "rests"), [(-1.0, False), (0.0, True), (90 * DAY, True), (90 * DAY + 1, False)])
 def test_what_is_shown_once_rests_at_once_and_for_ninety_days(seconds: float, *, rests: bool) -> None:
     site = _Site()
     site.show(_drugs("a"))
@@ -275,7 +272,7 @@ def test_what_is_shown_once_is_remembered_drug_by_drug() -> None:
     assert site.resting(_drugs("c")) is not None
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("how", "days"),
     [
         ("accepted", 90),
@@ -330,7 +327,7 @@ def _preventive(*services: PreventiveState) -> CardExtension:
 FOUND = (FindingReference("a-rule", "a-band"),)
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("said", "finding"),
     [
         (CardExtension(findings=FOUND), None),
@@ -397,7 +394,7 @@ def _number(number: float | None, band: str = "", *, is_falling: bool = False) -
     return PatientFinding("x", "x", band, number, is_falling)
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("now", "before", "is_worse"),
     [
         (_number(32.0, is_falling=True), _number(40.0), False),
@@ -423,7 +420,7 @@ def test_a_number_is_worse_beyond_a_fifth_or_in_another_band(
     assert now.is_worse_than(before) is is_worse
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("how", "number", "missing", "rests"),
     [
         ("need-more-info", 10.0, {"albumin"}, True),
@@ -489,7 +486,7 @@ def test_one_reason_of_two_cards_is_said_once_where_the_check_says_so(is_said_on
 EARLIER = Override(10.0, "warning", "r", frozenset("a"), by="ann", drafts=frozenset("d"))
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("newer", "is_replaced"),
     [
         ({}, True), ({"at": 11.0}, True), ({"at": 9.9}, False),

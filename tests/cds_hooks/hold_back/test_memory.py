@@ -33,6 +33,7 @@ from cds_hooks.hold_back.sent_cards import (
 )
 from cds_hooks.storage import card_uuid
 from tests.cds_hooks.storage.samples import a_decision, some_feedback
+from tests.each import for_rows
 
 NOW, DAY = 1_800_000_000.0, 86_400.0
 TEST = PatientFinding("missing uacr", "kfre_4", asks=True)
@@ -165,7 +166,7 @@ def test_a_service_that_was_not_called_for_two_weeks_is_not_called(seconds: floa
     assert memory.does_not_call(caller, "theirs") is not calls
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("earliest", "recommended", "parts"),
     [
         ("2026-11-20", "2026-11-20", {"HepB 2 due"}),

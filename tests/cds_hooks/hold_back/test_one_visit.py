@@ -29,6 +29,7 @@ from tests.cds_hooks.calls import client
 from tests.cds_hooks.services import internist_charts
 from tests.cds_hooks.services.chart_cases import AS_OF, as_call, drug, patient, problem, result, text_of
 from tests.cds_hooks.storage.samples import a_decision
+from tests.each import for_rows
 
 Json = dict[str, Any]
 SERVICES = tuple(service.id for service in find_services().values() if "patient-view" in service.hooks)
@@ -189,7 +190,7 @@ def test_a_test_that_two_services_ask_for_is_offered_by_the_first() -> None:
     assert card_in_place(other, [one]) == one
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("before", "words"),
     [(20, (120, 90)), (60, (120, 60)), (90, (80, 60)), (120, (120, None)), (171, (None, 60)), (260, (None, None))],
 )
@@ -230,7 +231,7 @@ def test_cards_that_do_not_know_of_each_other_have_at_most_250_words_unless_a_wa
         assert is_critical or is_danger or not given_words or sum(words.values()) <= 250
 
 
-@pytest.mark.parametrize(("seconds", "left"), [(-0.5, 250), (0.0, 5), (60.0, 5), (60.5, 250)])
+@for_rows(("seconds", "left"), [(-0.5, 250), (0.0, 5), (60.0, 5), (60.5, 250)])
 def test_the_words_of_an_opening_are_counted_for_a_minute(seconds: float, left: int) -> None:
     """Of the 50 that are left 45 are kept for an abnormal result or a warning that is not known yet."""
     now = [AS_OF.timestamp()]

@@ -16,6 +16,7 @@ from cds_hooks.hold_back.releases import Released, State, in_canary, why_not_all
 from cds_hooks.storage.entries import add_event
 from models_onnx.serving.registry import load_model
 from tests.cds_hooks.hold_back.clicking import ANN, BEN, ISSUER, RULE, Desk, an_act
+from tests.each import for_rows
 from tests.live import record_in
 from tests.program import run_program
 
@@ -256,7 +257,7 @@ def test_a_unit_is_looked_for_only_where_an_act_is_about_one(desk: Desk) -> None
     assert current.silent_mode("ehr", lambda: ["ward"], None) is None
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("kind", "name", "is_allowed"),
     [
         ("model", "mortality_5y@2", True),
@@ -272,7 +273,7 @@ def test_only_a_version_beside_the_one_in_use_begins_without_a_state(kind: str, 
     assert ("is active and cannot" in words) is not is_allowed
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("kind", "now", "is_allowed"),
     [
         ("client", "shadow", True), ("unit", "shadow", True), ("user", "shadow", True), ("client", "off", True),

@@ -52,6 +52,7 @@ from tests.cds_hooks.hold_back.restraint_calls import (
 from tests.cds_hooks.prefetch.fetch_calls import app_client, at_server, without
 from tests.cds_hooks.services.equation_calls import NOW
 from tests.conftest import ROOT
+from tests.each import for_rows
 from tests.fhir_charts import chart_of, serving_fhir
 from tests.live import record_in
 from tests.program import run_program
@@ -150,7 +151,7 @@ def test_a_vaccine_is_an_order_of_its_own_and_the_forecast_is_none(tmp_path: Pat
     assert len(allowed) > 1
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("action", "is_offered"),
     [
         ({"resource": {"resourceType": "MedicationRequest",

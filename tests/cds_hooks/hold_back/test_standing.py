@@ -22,6 +22,7 @@ from models_onnx.artifact.release_file import Release
 from models_onnx.serving.registry import load_model
 from tests.cds_hooks.hold_back.clicking import ANN, BEN, Desk, put_command
 from tests.conftest import ROOT
+from tests.each import for_rows
 from tests.live import record_in
 
 RULE = "renal-metformin"
@@ -187,7 +188,7 @@ def held(reason: str) -> WhyNot:
     return WhyNot("renal-metformin", reason, "A finding.")
 
 
-@pytest.mark.parametrize("reason", sorted(WITHHELD))
+@for_rows("reason", sorted(WITHHELD))
 def test_a_finding_that_is_held_back_is_never_called_nothing_found(reason: str) -> None:
     no_card = explain_no_card([LOOKED, MISSING, held(reason)])
     assert no_card.kind == "held-back"

@@ -20,6 +20,7 @@ from tests.cds_hooks.hold_back.restraint_calls import Site
 from tests.cds_hooks.prefetch.fetch_calls import app_client, silences
 from tests.cds_hooks.services.chart_cases import as_call, patient
 from tests.cds_hooks.services.equation_calls import NOW, valued
+from tests.each import for_rows
 from tests.fhir import builders
 from tests.fhir.builders import medication_order
 from tests.live import record_in
@@ -40,7 +41,7 @@ def _finding(risk: float, rate: float = 0.2, model: str = "mortality_5y", **cont
     return found
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("before", "now", "speaks"),
     [
         (_finding(0.30, age=1.0), _finding(0.30, age=1.0), False),

@@ -32,6 +32,7 @@ from tests.cds_hooks.decision_views.followed import Book
 from tests.cds_hooks.hold_back.clicking import put_command
 from tests.cds_hooks.monitor.test_report import record, run
 from tests.cds_hooks.storage.samples import a_decision
+from tests.each import for_rows
 from tests.fhir.builders import medication_order
 from tests.live import record_in
 
@@ -268,7 +269,7 @@ def _figure(family: str, subject: str, state: str = "act", service: str = "plann
 _SCORES = _figure("score drift", "mortality_5y@2.1.0 all", "good")
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("key", "state", "figure", "is_taken"),
     [
         (("model", "mortality_5y"), "canary", _figure("errors", ""), True),

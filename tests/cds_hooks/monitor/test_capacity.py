@@ -23,6 +23,7 @@ from models_onnx.serving.registry import load_model
 from tests.cds_hooks.calls import client, request_for
 from tests.cds_hooks.storage.samples import a_decision
 from tests.cds_hooks.web.decisions import AS_OF, decided
+from tests.each import for_rows
 from tests.fhir.builders import bundle
 
 MANIFEST: Any = SimpleNamespace(id="m", twin=None)
@@ -79,7 +80,7 @@ def test_a_day_is_told_from_a_hundred_patients_on(patients: int, monkeypatch: py
 ORDER = ("order-safety", "order-sign", "ckd4-metformin", AS_OF, "metformin-ckd4-coded")
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("counts", "shown"),
     [
         ((30, 12, 0), (30, 12, 0, 18)),

@@ -20,6 +20,7 @@ from cds_hooks.storage.decision import RecordUnavailable
 from cds_hooks.storage.outcomes import Outcome, store_outcomes
 from models_onnx.monitoring.label_judging import LabelWindow
 from tests.cds_hooks.decision_views.followed import Book
+from tests.each import for_rows
 from tests.live import record_in
 
 FIRST = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -235,7 +236,7 @@ def test_before_the_predictions_are_mature_nothing_is_said_of_them(misjudged: st
 LABEL = Label("readmission_30d", "admission", 30, 3, 0.7)
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("through", "horizon_days", "complete"),
     [
         # The last prediction of 1 March has its 30 days on 31 March: all of 1 April has to be there.

@@ -21,6 +21,7 @@ from cds_hooks.monitor.postings import (
 from cds_hooks.storage.queries import DecisionFilter
 from tests.cds_hooks.decision_views.followed import Book
 from tests.cds_hooks.monitor.test_finder import invented, write
+from tests.each import for_rows
 
 PLACES = {
     (10, 1): ["service a", "client ehr", "outcome cards"],
@@ -43,7 +44,7 @@ def connection() -> Iterator[sqlite3.Connection]:
     made.close()
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("subject", "kept"),
     [
         ("renal-metformin", "renal-metformin"), ("m_1.A", "m_1.A"), ("Observation/1", "other"), ("1a", "other"),

@@ -23,6 +23,7 @@ from cds_hooks.outcomes.report import Report
 from cds_hooks.settings import Settings
 from models_onnx.artifact.manifest import AgeBandThreshold, ModelOutcome, Threshold, Thresholds
 from models_onnx.monitoring.performance import Deployed
+from tests.each import for_rows
 from tests.fhir import builders
 from tests.fhir.builders import observation
 
@@ -156,7 +157,7 @@ def table(**more: Any) -> Thresholds:
 TENTH, FIFTH = Deployed(0.27, 0.25, 0.03), Deployed(0.13, 0.25, None)
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("thresholds", "site", "usual"),
     [
         (table(), {}, TENTH),

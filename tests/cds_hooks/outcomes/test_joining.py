@@ -21,6 +21,7 @@ from cds_hooks.storage import Decision, card_uuid, suggestion_uuid
 from cds_hooks.storage.database import parse_url
 from cds_hooks.storage.outcomes import store_outcomes
 from tests.cds_hooks.storage.samples import a_decision, store
+from tests.each import for_rows
 
 AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
 LABELS = {
@@ -198,7 +199,7 @@ def body(*reports: Any) -> bytes:
     return json.dumps({"outcomes": reports}).encode()
 
 
-@pytest.mark.parametrize(
+@for_rows(
     "report",
     [
         FULL,
@@ -214,7 +215,7 @@ def test_each_form_of_a_report_is_read(report: dict[str, Any]) -> None:
     assert {name: getattr(found, name) for name in report} == report
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("report", "place", "words"),
     [
         ({}, "outcomes[0].prediction", "names one of prediction, patient, card and completeThrough"),
@@ -245,7 +246,7 @@ def test_a_wrong_report_is_refused_with_its_place_and_without_its_value(
     assert "yesterday" not in refused.value.text
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("content", "status"),
     [
         (b'{"outcomes": []}', 400),
@@ -302,7 +303,7 @@ def is_as_shown(asked: ChartModel, site: Settings, service: str) -> bool:
     return True
 
 
-@pytest.mark.parametrize(
+@for_rows(
     "site",
     [
         {},

@@ -26,6 +26,7 @@ from cds_hooks.web.visitor import PageLink, Visiting
 from tests.cds_hooks.access.browsing import visit, with_account
 from tests.cds_hooks.calls import client
 from tests.cds_hooks.events.messages import NOW, feed, result, run_async
+from tests.each import for_rows
 from tests.live import record_in
 
 VIEWS = sorted({door.views for door in DOORS})
@@ -75,7 +76,7 @@ def test_the_operator_without_a_login_has_seven_entries_at_most_also_with_a_page
     assert len(links) > len(Visiting(links=links).navigation) == 7
 
 
-@pytest.mark.parametrize("folder", sorted({path.parent.name for path in PAGES.glob("*/*.html")}))
+@for_rows("folder", sorted({path.parent.name for path in PAGES.glob("*/*.html")}))
 def test_the_templates_of_a_page_can_be_read_and_load_nothing_from_elsewhere(folder: str) -> None:
     environment: Environment = site._environment()
     for path in (PAGES / folder).glob("*.html"):

@@ -18,6 +18,7 @@ from tests.cds_hooks.access.browsing import BROWSER, entries, form_token, visit,
 from tests.cds_hooks.calls import client, ours
 from tests.cds_hooks.services.equation_calls import NOW, _request
 from tests.cds_hooks.web.decisions import decided, explained, page_of, rewritten
+from tests.each import for_rows
 
 HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)> [x](javascript:alert(3)) {{ 7 * 7 }}"
 TALK = "planning-talk"
@@ -154,7 +155,7 @@ def test_bold_lists_and_links_are_rendered() -> None:
     )
 
 
-@pytest.mark.parametrize(
+@for_rows(
     "text",
     [
         "<script>alert(1)</script>",

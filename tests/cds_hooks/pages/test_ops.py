@@ -21,6 +21,7 @@ from tests.cds_hooks.access.browsing import visit, with_account
 from tests.cds_hooks.calls import ORDERS, PLANNING, request_for
 from tests.cds_hooks.pages.test_decisions import counting_client, decided, trust_file_in
 from tests.cds_hooks.web.decisions import AS_OF
+from tests.each import for_rows
 
 
 async def test_while_the_record_is_locked_the_page_says_that_calls_fail_and_why(tmp_path: Path) -> None:
@@ -151,7 +152,7 @@ def request(host: str | None, headers: Mapping[str, str] | None = None, server: 
     return Request({"type": "http", "headers": raw, "client": (host, 1) if host else None, "server": server})
 
 
-@pytest.mark.parametrize("host", [HERE, "::1", "127.9.9.9", ELSEWHERE, "2001:db8::1", "localhost.evil.example", None])
+@for_rows("host", [HERE, "::1", "127.9.9.9", ELSEWHERE, "2001:db8::1", "localhost.evil.example", None])
 def test_no_machine_sees_either_without_the_token_because_a_proxy_here_adds_no_header(host: str | None) -> None:
     assert not visitors().is_operator(request(host))
 
@@ -165,7 +166,7 @@ def test_the_operators_own_listener_opens_both_and_a_header_cannot_pretend_it() 
         assert not each.is_operator(request(HERE, server=None))
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("host", "seen"),
     [("127.0.0.1:9085", True), ("localhost:9085", True), ("cds.example.org", True), ("evil.example:9085", False)],
 )
@@ -185,7 +186,7 @@ def test_an_address_that_other_machines_reach_opens_nothing_without_the_token(pu
         assert opened.is_operator(request(ELSEWHERE, {"Authorization": f"Bearer {TOKEN}"}, server=server))
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("header", "seen"),
     [
         (f"Bearer {TOKEN}", True),

@@ -12,6 +12,7 @@ from cds_hooks.prefetch.facts import FactsOfCall, OfBasis, write_facts
 from cds_hooks.prefetch.state import NO_PREFETCH, Templates, inspect_prefetch
 from cds_hooks.prefetch.template import Template
 from cds_hooks.protocol.hooks import OrderSignContext
+from tests.each import for_rows
 
 
 def _call(states: dict[str, Any], **of_call: Any) -> FactsOfCall:
@@ -56,7 +57,7 @@ DRAFT, SECOND = ({"resourceType": "MedicationRequest", "id": name} for name in "
 DRAFTED = msgspec.Raw(json.dumps([DRAFT, SECOND]).encode())
 
 
-@pytest.mark.parametrize("drafts", [None, DRAFTED, [DRAFT, SECOND], [DRAFT]])
+@for_rows("drafts", [None, DRAFTED, [DRAFT, SECOND], [DRAFT]])
 def test_the_drafts_of_the_context_and_the_orders_asked_for_are_the_same_in_a_replay(drafts: Any) -> None:
     """Whatever the decision records of the orders; `SECOND` alone was asked for."""
     context = OrderSignContext(user_id=None, patient_id="p1", draft_orders=DRAFTED)

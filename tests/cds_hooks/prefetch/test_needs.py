@@ -14,6 +14,7 @@ from cds_hooks.services import find_services
 from fhir.client import errors
 from fhir.record.refusals import WhyNot
 from tests.conftest import ROOT
+from tests.each import for_rows
 
 SERVICES = find_services()
 
@@ -129,11 +130,11 @@ OF_THE_SERVER = {each.reason for each in errors.FetchError.__subclasses__()}
 REFUSED = set(get_args(RefusedReason)) - {"not-registered", "malformed", "address"}  # said as not-allowed
 
 
-@pytest.mark.parametrize("name", [*KEYS, *sorted(OURS | OF_THE_SERVER | REFUSED)])
+@for_rows("name", [*KEYS, *sorted(OURS | OF_THE_SERVER | REFUSED)])
 def test_it_is_in_a_table(name: str) -> None:
     assert re.search(rf"^\|[^|]*`{name}`", PAGE, re.MULTILINE)
 
 
-@pytest.mark.parametrize("mode", [mode for mode in get_args(Mode) if mode != "normal"])
+@for_rows("mode", [mode for mode in get_args(Mode) if mode != "normal"])
 def test_every_mode_of_the_server_is_named(mode: str) -> None:
     assert f"`{mode}`" in PAGE

@@ -15,6 +15,7 @@ from cds_hooks.prefetch import paths
 from cds_hooks.protocol.hooks import PatientViewContext
 from fhir.client.query import Query, Read, Search
 from fhir.record.resources import MedicationRequest, Patient, decoder
+from tests.each import for_rows
 from tests.fhir import builders
 
 TODAY = date(2024, 9, 13)
@@ -46,7 +47,7 @@ def test_each_form_of_a_token_is_told_from_the_others() -> None:
     )
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("token", "row"),
     [
         ("", "TOK-02"),
@@ -170,7 +171,7 @@ def found(path: str, context: Any = None, **answers: Any) -> list[str]:
     return list(paths.PathEvaluator(context or {}, answers).values(token.paths[0]))
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("node", "target"),
     [
         ("Patient/1", paths.Target("Patient", "1")),
@@ -207,7 +208,7 @@ def test_the_context_field_of_a_path_is_there_only_where_it_is_nothing_but_a_fie
     assert not paths.needs_version_3(paths.read_token("userPatientId"))
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("value", "values"), [("p1", ["p1"]), (7, ["7"]), (True, ["true"]), (" ", []), (["p1"], []), ({"id": "p1"}, [])]
 )
 def test_a_field_of_the_context_is_one_simple_value(value: Any, values: list[str]) -> None:

@@ -33,6 +33,7 @@ from fhir.client.errors import FetchError
 from fhir.record.record import BrokenResource
 from fhir.record.refusals import WhyNot
 from fhir.record.resources import decoder
+from tests.each import for_rows
 from tests.fhir.builders import AS_OF, observation
 
 PATIENT = Template("patient", "Patient/{{context.patientId}}", "Patient", "the patient", policy=KeyPolicy("fail"))
@@ -49,7 +50,7 @@ def state(template: Template = PROBLEMS, kind: Any = "unobtainable", **more: Any
     return KeyState(template, kind, **more)
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("made", "known_gap_reported"),
     [
         (state(kind="given"), (True, False, False)),
@@ -136,7 +137,7 @@ def test_a_required_key_is_known_or_the_call_is_refused() -> None:
     NO_PREFETCH.require("anything")
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("detail", "expected"),
     [
         (None, "NOTE"),
@@ -229,7 +230,7 @@ TOGETHER = Templates(SEVERAL)
 BEFORE = {"meta": {"lastUpdated": "2026-11-19T08:59:00Z"}}
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("value", "expected"),
     [
         (None, ("null", "", "")),
@@ -261,7 +262,7 @@ def test_the_state_of_a_key_by_what_was_sent_under_it(value: Any, expected: tupl
         assert [(state.state, state.reason) for state in whole.states] == [("given", "")]
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("prefetch", "known"),
     [
         ({"labs": bundle(POTASSIUM), "body": bundle(WEIGHT)}, ["labs", "body"]),
@@ -302,12 +303,12 @@ MIXED_IN_WORDS, MIXED = {"itemCodeableConcept": {"text": "x"}}, {"itemReference"
 ORDERED = Template("medications", "MedicationRequest?patient={{context.patientId}}", "MedicationRequest", "orders")
 
 
-@pytest.mark.parametrize(("hours", "words"), [(1, "1 hours"), (47.4, "47 hours"), (48, "2 days"), (100, "4 days")])
+@for_rows(("hours", "words"), [(1, "1 hours"), (47.4, "47 hours"), (48, "2 days"), (100, "4 days")])
 def test_an_age_is_in_days_from_two_days_on(hours: float, words: str) -> None:
     assert _ago(hours) == words
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("templates", "authorized", "context", "prefetch", "is_missing"),
     [
         ([ORDERED], True, {}, {"medications": bundle(REFERS)}, True),
@@ -338,7 +339,7 @@ def test_a_product_that_an_order_refers_to_is_missing_where_a_server_may_be_aske
     assert has_missing_medications(request, Templates(templates)) is is_missing
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("count", "more", "text"),
     [
         (1, {"total": 3}, "the EHR sent 1 of 3"),

@@ -18,6 +18,7 @@ from cds_hooks.protocol.request import read_request
 from cds_hooks.services import find_services
 from fhir.client.errors import InvalidQuery
 from fhir.client.query import Read, Search
+from tests.each import for_rows
 from tests.fhir.builders import bundle
 from tests.fhir_charts import PATIENT, lab
 
@@ -93,13 +94,13 @@ def test_the_user_is_a_whole_read() -> None:
     assert fill_template("{{context.userId}}", _values("PractitionerRole/7")) == Read("PractitionerRole", "7")
 
 
-@pytest.mark.parametrize("user", ["Patient/7", "7", "", "PractitionerRole/7", "Practitioner/"])
+@for_rows("user", ["Patient/7", "7", "", "PractitionerRole/7", "Practitioner/"])
 def test_a_user_of_another_type_gives_a_user_token_no_value(user: str) -> None:
     with pytest.raises(NoValue):
         fill_template("Practitioner/{{userPractitionerId}}", _values(user))
 
 
-@pytest.mark.parametrize(
+@for_rows(
     "token", ["context.encounterId", "context.nothing", "context.userId.id", "patientId", "%patient.id", "context.", ""]
 )
 def test_what_the_call_does_not_have_has_no_value(token: str) -> None:
@@ -114,13 +115,13 @@ def test_a_field_that_is_no_single_value_has_no_value() -> None:
             fill_template(f"MedicationRequest?_id={{{{context.{name}}}}}", TokenValues(context, TODAY))
 
 
-@pytest.mark.parametrize("token", ["today() - 999999 days", "today() - 1 years", "now()", "today"])
+@for_rows("token", ["today() - 999999 days", "today() - 1 years", "now()", "today"])
 def test_other_dates_have_no_value(token: str) -> None:
     with pytest.raises(NoValue):
         fill_template(f"Observation?date=ge{{{{{token}}}}}", _values())
 
 
-@pytest.mark.parametrize("patient", ["../Patient", "1?x=y", "1#", ".."])
+@for_rows("patient", ["../Patient", "1?x=y", "1#", ".."])
 def test_an_id_that_would_be_another_address_is_no_query(patient: str) -> None:
     with pytest.raises(InvalidQuery):
         fill_template("Patient/{{context.patientId}}", _values(patient=patient))

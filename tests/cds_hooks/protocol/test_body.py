@@ -19,6 +19,7 @@ from cds_hooks.protocol.body import (
     split_off_prefetch,
 )
 from cds_hooks.protocol.feedback import read_feedback
+from tests.each import for_rows
 
 CALL: dict[str, Any] = {
     "hook": "order-select",
@@ -54,8 +55,8 @@ def test_the_word_prefetch_inside_the_context_splits_nothing() -> None:
         check_head(parts[0])
 
 
-@pytest.mark.parametrize("how", range(3))
-@pytest.mark.parametrize(
+@for_rows("how", range(3))
+@for_rows(
     "twice",
     [
         '"hook":"order-select"', '"context":{}', '"prefetch":{}', '"zzz":1,"zzz":1', '"h\\u006fok":"order-sign"',
@@ -69,8 +70,8 @@ def test_a_member_that_stands_twice_is_refused_wherever_it_stands(how: int, twic
             _check(body.encode())
 
 
-@pytest.mark.parametrize("how", range(3))
-@pytest.mark.parametrize("twice", ['"patientId":"other"', '"selections":[]', '"userId":"Practitioner/1"'])
+@for_rows("how", range(3))
+@for_rows("twice", ['"patientId":"other"', '"selections":[]', '"userId":"Practitioner/1"'])
 def test_a_member_that_stands_twice_in_context_is_refused_with_its_place(how: int, twice: str) -> None:
     text = _spelled(how).decode()
     at = text.index("{", text.index('"context"')) + 1
@@ -79,15 +80,15 @@ def test_a_member_that_stands_twice_in_context_is_refused_with_its_place(how: in
     assert caught.value.expression == "context"
 
 
-@pytest.mark.parametrize("number", ["99999999999999999999", "-9223372036854775809", "1" * 5000])
-@pytest.mark.parametrize("how", range(3))
+@for_rows("number", ["99999999999999999999", "-9223372036854775809", "1" * 5000])
+@for_rows("how", range(3))
 def test_an_integer_beyond_64_bits_is_refused(number: str, how: int) -> None:
     for text in (f'{{"expires_in":{number},', f'{{"zzz":{{"a":[{number}]}},'):
         with pytest.raises(BadRequest, match="64 bits"):
             _check(text.encode() + _spelled(how).strip()[1:])
 
 
-@pytest.mark.parametrize("text", ["9" * 30, "1e400", "\\\\u0000", "Grüße 😀", "a\\tb"])
+@for_rows("text", ["9" * 30, "1e400", "\\\\u0000", "Grüße 😀", "a\\tb"])
 def test_what_only_looks_like_it_is_read(text: str) -> None:
     _check(f'{{"zzz":"{text}",'.encode() + _spelled(1)[1:])
 
@@ -97,7 +98,7 @@ def test_the_character_zero_is_refused() -> None:
         _check(b'{"zzz":"a\\u0000b",' + _spelled(1)[1:])
 
 
-@pytest.mark.parametrize("body", [b"\xef\xbb\xbf{}", "{}".encode("utf-16"), b'{"a":"\xff"}', b'{"a":"\xed\xa0\x80"}'])
+@for_rows("body", [b"\xef\xbb\xbf{}", "{}".encode("utf-16"), b'{"a":"\xff"}', b'{"a":"\xed\xa0\x80"}'])
 def test_a_body_that_is_no_plain_utf_8_is_refused(body: bytes) -> None:
     with pytest.raises(BadRequest):
         check_text(body)

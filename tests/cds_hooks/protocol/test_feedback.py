@@ -9,6 +9,7 @@ import pytest
 from cds_hooks.errors import BadRequest, PayloadTooLarge, TooDeep
 from cds_hooks.protocol.feedback import MOST_ITEMS, read_feedback
 from cds_hooks.storage.decision import FeedbackItem
+from tests.each import for_rows
 
 CARD = "01a1f845-4e95-75a9-93e4-433f36c90100"
 SUGGESTION = "01a1f845-4e95-75a9-93e4-433f36c90101"
@@ -42,7 +43,7 @@ def test_an_accepted_card_is_read_with_its_suggestions() -> None:
     assert (found.service, found.client, found.received_at) == ("planning", "a hospital", 1)
 
 
-@pytest.mark.parametrize(
+@for_rows(
     "reason",
     [
         {"overrideReason": {"reason": REASON, "userComment": "arranged"}},
@@ -62,7 +63,7 @@ def test_an_override_reason_is_read_in_every_form(reason: dict[str, Any]) -> Non
     assert found.user_comment == "arranged"
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("extension", "code", "display"),
     [
         ({"reasonCategory": "45", "reasonDisplay": "Not met", "reasonTitle": "Title"}, "45", "Not met"),
@@ -111,7 +112,7 @@ def test_a_uuid_is_the_same_however_it_is_written(written: str) -> None:
     assert _one(OVERRIDDEN | {"card": written}).card == CARD
 
 
-@pytest.mark.parametrize(
+@for_rows(
     "written",
     ["2026-11-20", "2026-11-20T09:05:00", "20 Nov 2026", "", "2026-13-20T09:05:00Z", "2026-11-20T25:05:00Z",
      "0001-01-01T00:00:00+23:59", "2026-11-20T09:05Z", "2026-11-20 09:05:00Z", "１026-11-20T09:05:00Z"],
@@ -121,7 +122,7 @@ def test_what_is_no_instant_is_refused(written: str) -> None:
         _one(OVERRIDDEN | {"outcomeTimestamp": written})
 
 
-@pytest.mark.parametrize(
+@for_rows(
     "document",
     [
         [OVERRIDDEN],
@@ -151,7 +152,7 @@ def test_feedback_of_another_form_is_refused_as_a_whole(document: Any) -> None:
         _read(document)
 
 
-@pytest.mark.parametrize("body", [b"", b"null", b"{", b"\xff", b'{"feedback": [], "feedback": []}'])
+@for_rows("body", [b"", b"null", b"{", b"\xff", b'{"feedback": [], "feedback": []}'])
 def test_what_is_no_json_object_is_refused(body: bytes) -> None:
     with pytest.raises(BadRequest):
         _read(body)

@@ -31,6 +31,7 @@ from cds_hooks.protocol.body import (
 from cds_hooks.protocol.request import read_request
 from cds_hooks.services import find_services
 from tests.cds_hooks.calls import PLANNING, request_for
+from tests.each import for_rows
 
 needs_the_pass = pytest.mark.skipif(not SCANS_IN_C, reason="the pass in C was not built here (no compiler)")
 
@@ -186,7 +187,7 @@ def test_a_body_is_as_dense_as_a_chart_at_most(monkeypatch: pytest.MonkeyPatch) 
         assert str(refused.value) == "The body has more elements than any chart of its size; nothing was read."
 
 
-@pytest.mark.parametrize("body", [b"", b"{}", b'{"a":1}', b'{"a":1,"prefetch":[1]', b'{"a":1 "prefetch":{}}'])
+@for_rows("body", [b"", b"{}", b'{"a":1}', b'{"a":1,"prefetch":[1]', b'{"a":1 "prefetch":{}}'])
 def test_a_body_without_a_prefetch_at_its_end_is_not_split(body: bytes) -> None:
     assert split_off_prefetch(body) is None
 
@@ -200,7 +201,7 @@ def test_depth_is_counted_in_levels() -> None:
 
 
 # A key that stands twice in prefetch is refused, however it is spelt and whatever stands around it.
-@pytest.mark.parametrize(
+@for_rows(
     "text",
     [
         '{"a":1,"a":2}',
@@ -275,8 +276,8 @@ def test_no_other_json_is_refused(value: object, ascii_only: bool, indent: int |
     check_depth(json.dumps(value, ensure_ascii=ascii_only, indent=indent).encode(), "prefetch")
 
 
-@pytest.mark.parametrize("order", ["last", "first"])
-@pytest.mark.parametrize("twice", ['"patient":null', '"p\\u0061tient":null'])
+@for_rows("order", ["last", "first"])
+@for_rows("twice", ['"patient":null', '"p\\u0061tient":null'])
 def test_a_call_whose_prefetch_has_a_key_twice_is_refused(twice: str, order: str, as_of: datetime) -> None:
     request = request_for(PLANNING, "patient-view", "planning-talk", as_of)
     prefetch = json.dumps(request.pop("prefetch"))

@@ -11,6 +11,7 @@ from cds_hooks.protocol.originals import OriginalOrders
 from cds_hooks.protocol.request import CDSRequest, read_request
 from fhir.record.repair import has_stu3_dose, repair_bytes, repair_resource
 from fhir.record.resources import Bundle, decoder
+from tests.each import for_rows
 
 EPIC_ORDER: dict[str, Any] = {
     "resourceType": "MedicationRequest", "id": "o1", "status": "active", "intent": "order",
@@ -45,7 +46,7 @@ def test_what_is_beyond_mending_is_refused_as_before() -> None:
     assert isinstance(request.prefetch["labs"], Bundle)
 
 
-@pytest.mark.parametrize("value", [None, 5, "x", [], [5], {}, {"resource": 5}, {"resourceType": "Novel", "a": None}])
+@for_rows("value", [None, 5, "x", [], [5], {}, {"resource": 5}, {"resourceType": "Novel", "a": None}])
 def test_anything_else_stays_as_it_is(value: Any) -> None:
     assert repair_resource(value) == value
 
@@ -120,9 +121,7 @@ def test_an_id_with_escapes_or_of_no_text_and_a_type_that_stands_twice_are_not_f
     assert OriginalOrders((body, twice)).by_id("7") is None
 
 
-@pytest.mark.parametrize(
-    "beside", [None, {}, {"id": "7"}, {"resourceType": "MedicationRequest", "id": 7}, {"resource": _order("9")}]
-)
+@for_rows("beside", [None, {}, {"id": "7"}, {"resourceType": "MedicationRequest", "id": 7}, {"resource": _order("9")}])
 def test_an_original_order_is_found_beside_what_is_no_resource(beside: Any) -> None:
     assert _sent(_order("7"), beside).by_id("7") == _order("7")
     assert _sent(beside, _order("7")).by_id("7") == _order("7")

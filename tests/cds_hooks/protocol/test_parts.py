@@ -24,6 +24,7 @@ from cds_hooks.protocol.request import (
     read_request,
     request_of_context,
 )
+from tests.each import for_rows
 
 Json = dict[str, Any]
 VIEW = LIBRARY["patient-view"]
@@ -47,7 +48,7 @@ def fault(call: Any, *arguments: Any) -> tuple[str, str | None]:
 # Requests
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("changed", "expression"),
     [
         ({"hookInstance": " "}, "hookInstance"),
@@ -71,7 +72,7 @@ def bundle(count: int) -> Json:
     return {"resourceType": "Bundle", "entry": [{}] * count}
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("prefetch", "where"),
     [
         ({"a": bundle(3)}, None),
@@ -116,9 +117,7 @@ def test_a_hook_of_another_name_is_what_the_dialect_says() -> None:
         request_of_context("order-sign", "h", Raw(b"{}"), HOOKS, wants_timings=False)
 
 
-@pytest.mark.parametrize(
-    ("drafts", "is_good"), [("{}", True), (' {"a": 1}', True), ("null", False), ("[]", False), ('"x"', False)]
-)
+@for_rows(("drafts", "is_good"), [("{}", True), (' {"a": 1}', True), ("null", False), ("[]", False), ('"x"', False)])
 def test_drafts_are_an_object(drafts: str, *, is_good: bool) -> None:
     members = Raw(b'{"userId": "u/1", "patientId": "p", "draftOrders":' + drafts.strip().encode() + b"}")
     if is_good:
@@ -130,7 +129,7 @@ def test_drafts_are_an_object(drafts: str, *, is_good: bool) -> None:
 MOVED: Json = {"hook": "patient-view", "hookInstance": "h", "context": {"patientId": "p1"}, "user": "Practitioner/1"}
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("changed", "user"),
     [
         ({}, "Practitioner/1"),
@@ -152,7 +151,7 @@ def test_a_user_beside_the_hook_is_put_into_the_context(changed: Json, user: str
 # Members and numbers
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("text", "may"),
     [
         (b'{"a":1}', False),

@@ -10,6 +10,7 @@ import pytest
 from cds_hooks.errors import BadRequest, TooDeep
 from cds_hooks.protocol.hooks import LIBRARY
 from cds_hooks.protocol.request import LONGEST_ID, CDSRequest, read_request
+from tests.each import for_rows
 
 HOOKS = {"patient-view": LIBRARY["patient-view"]}
 CALL: dict[str, Any] = {
@@ -44,7 +45,7 @@ def test_an_id_that_no_index_of_the_record_holds_is_refused(member: str, wanted:
         assert refused.value.expression == wanted
 
 
-@pytest.mark.parametrize(
+@for_rows(
     "change",
     [
         {"hook": 5},
@@ -61,7 +62,7 @@ def test_a_field_of_the_wrong_kind_is_refused(change: dict[str, Any]) -> None:
         _read(CALL | change)
 
 
-@pytest.mark.parametrize(
+@for_rows(
     "body",
     [b"", b"null", b"[]", b"{", b'{"hook": "patient-view",}', b"\xff\xfe", b'{"hook": NaN}', b'{"hook": "\xff"}'],
 )
@@ -116,7 +117,7 @@ def test_a_token_is_used_only_for_this_patient_and_with_a_server() -> None:
         assert (refused.value.text, refused.value.expression) == (text, f"fhirAuthorization.{member}")
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("context", "ids"),
     [
         ({"patientId": "p1", "encounterId": "e1"}, ("p1", "e1")),
@@ -166,7 +167,7 @@ def test_a_hook_by_another_name_is_read_where_the_client_says_what_it_is() -> No
             read_request(call, HOOKS, actual_hook=actual_hook)
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("context", "size"),
     [
         ({"draft_orders": msgspec.Raw(b"{}")}, 2),

@@ -4,7 +4,6 @@ from datetime import UTC, date, datetime
 from typing import Any
 
 import msgspec
-import pytest
 from msgspec.structs import replace
 
 from cards.card import Card, Source, Suggestion
@@ -15,6 +14,7 @@ from cds_hooks.hold_back.checks import CheckedCall, Chosen
 from cds_hooks.hold_back.sent_cards import Caller, PatientFinding
 from cds_hooks.replay.memory import RecordedGovernance, Remembered
 from fhir.record.refusals import WhyNot
+from tests.each import for_rows
 
 Json = dict[str, Any]
 NAME = "org.cds-hooks-onnx"
@@ -41,7 +41,7 @@ OTHER = ("q", "acknowledged", "another rule")
 PAUSED = ("r", "paused", "a pause")
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("cards", "silences", "met", "expected"),
     [
         # Nothing was answered.

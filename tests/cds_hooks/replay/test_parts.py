@@ -4,7 +4,6 @@ from datetime import UTC, date, datetime
 from typing import Any
 
 import msgspec
-import pytest
 
 from cds_hooks.configuration import Content
 from cds_hooks.hold_back.releases import Released
@@ -27,6 +26,7 @@ from cds_hooks.replay.simulated_orders import (
 from cds_hooks.replay.site import _without_rules
 from fhir.record.resources import Patient
 from tests.cds_hooks.storage.samples import a_decision
+from tests.each import for_rows
 from tests.fhir.builders import encounter
 
 Json = dict[str, Any]
@@ -55,7 +55,7 @@ def test_a_rate_is_per_hundred_orders() -> None:
 NOON = instant("2026-11-20T12:00:00")
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("resource", "is_known"),
     [
         ({"resourceType": "Patient"}, True),
@@ -89,7 +89,7 @@ def _ordered(end: Any, status: str = "stopped") -> Json:
     return {"resourceType": "MedicationRequest", "status": status, **supply}
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("resource", "changed"),
     [
         (_ordered("2026-11-20T12:00:01Z"), {"status": "active"}),
@@ -205,7 +205,7 @@ def basis(features: Json | None = None, scores: Json | None = None, silence: Any
     return read_basis(msgspec.json.encode(document))
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("features", "patient", "group"),
     [
         ({"age_years": 39.0, "sex_male": 1.0}, None, "male, 18 to 39"),

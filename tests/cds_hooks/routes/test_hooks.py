@@ -15,6 +15,7 @@ from cds_hooks.errors import BadRequest, HookError, PayloadTooLarge, RequestTime
 from cds_hooks.routes.entrance import BodyReader, CallBudgets
 from cds_hooks.storage.queries import list_decisions
 from tests.cds_hooks.calls import PLANNING, client, ours, request_for
+from tests.each import for_rows
 
 JSON = {"content-type": "application/json"}
 
@@ -181,7 +182,7 @@ def test_a_body_is_put_together_from_its_parts() -> None:
     assert len(_read([_part(b"x" * 60, True), _part(b"x" * 40)], [*INTAKE_JSON, (b"content-length", b"100")])) == 100
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("messages", "headers", "error"),
     [
         ([], INTAKE_JSON, RequestTimeout),

@@ -20,6 +20,7 @@ from cds_hooks.security.trust import DevelopmentTrust
 from cds_hooks.security.trust_setup import BEGINNING
 from cds_hooks.services import find_services
 from tests.cds_hooks.calls import PLANNING, client, request_for
+from tests.each import for_rows
 
 SERVICE = "/cds-services/{service_id}"
 
@@ -128,7 +129,7 @@ def _order(*parts: Any) -> dict[str, Any]:
     return {"name": "order", "resource": order}
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("parameters", "names"),
     [
         ([], []),
@@ -147,7 +148,7 @@ def test_forms_are_named_by_their_address_or_in_the_notes_on_an_order(parameters
     assert list(_names({"parameter": parameters})) == names
 
 
-@pytest.mark.parametrize("body", [[], "x", None, {}, {"parameter": {}}])
+@for_rows("body", [[], "x", None, {}, {"parameter": {}}])
 def test_a_body_without_a_list_of_parameters_is_refused(body: Any) -> None:
     with pytest.raises(BadRequest, match=r"no FHIR Parameters with a list of parameters\."):
         list(_names(body))

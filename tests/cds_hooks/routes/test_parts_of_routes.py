@@ -34,6 +34,7 @@ from cds_hooks.routes.entrance import (
 from tests.cds_hooks.access.browsing import BROWSER
 from tests.cds_hooks.calls import PLANNING, client, request_for
 from tests.cds_hooks.logged import capture_logs
+from tests.each import for_rows
 
 Message = MutableMapping[str, Any]
 
@@ -185,7 +186,7 @@ class Coming:
         return {"type": "http.request", "body": bytes(length), "more_body": more}
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("parts", "taken"),
     [
         ([(10, False)], 1),

@@ -30,6 +30,7 @@ from cds_hooks.security.trust_file import TrustFileError, read_trust_file
 from cds_hooks.security.trust_setup import AddressTrial, _base, _key_set, _why
 from cds_hooks.settings.checks import networks_of
 from tests.cds_hooks.security.trusting import CLIENT, Clock, Site
+from tests.each import for_rows
 
 NOW = 1_795_000_000.0
 SOURCE = KeySetUrl(parse_url("https://ehr.example.org/jwks"), Reach())
@@ -110,7 +111,7 @@ async def test_a_key_of_an_algorithm_that_the_client_does_not_use_is_not_counted
         assert trial.said == text
 
 
-@pytest.mark.parametrize(("length", "is_read"), [(b"9", True), (b"10", True), (b"11", False), (b"x", True)])
+@for_rows(("length", "is_read"), [(b"9", True), (b"10", True), (b"11", False), (b"x", True)])
 def test_an_answer_may_be_as_long_as_its_limit(length: bytes, *, is_read: bool) -> None:
     answer = httpcore.Response(200, headers=[(b"Content-Length", length)])
     with nullcontext() if is_read else pytest.raises(TransportRefused, match="larger than the 10 bytes"):
@@ -204,7 +205,7 @@ async def test_a_server_is_ready_where_a_token_of_its_own_can_be_noted(tmp_path:
 # Calls that a proxy sends
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("address", "is_one"),
     [("10.0.0.7", True), ("::ffff:10.0.0.7", True), ("10.0.1.7", False), ("fd00::1", False), ("no address", False)],
 )
@@ -215,7 +216,7 @@ def test_a_proxy_is_in_a_declared_network(address: str, *, is_one: bool) -> None
 PROXY = ("10.0.0.7", 443)
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("peer", "networks", "ids", "is_one"),
     [
         (PROXY, "10.0.0.0/24", [b"a"], True),

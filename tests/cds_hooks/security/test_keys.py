@@ -17,11 +17,12 @@ from cds_hooks.security.outbound import OutboundClient
 from cds_hooks.security.register import KeySetLifetimes, RemoteKeys
 from tests.cds_hooks.security.servers import Seen, answering
 from tests.cds_hooks.security.trusting import PUBLIC_URL, SERVICE, Clock, Site, call, run
+from tests.each import for_rows
 
 EC = new_key("https://ehr.example.org", "ES384", "k").key_set()["keys"][0]
 
 
-@pytest.mark.parametrize("algorithm", ["ES256", "ES384", "ES512", "RS256", "PS512", "EdDSA"])
+@for_rows("algorithm", ["ES256", "ES384", "ES512", "RS256", "PS512", "EdDSA"])
 def test_a_key_that_names_its_algorithm_is_for_that_one(algorithm: SigningAlgorithm) -> None:
     assert read_key(new_key("https://ehr.example.org", algorithm).key_set()["keys"][0]).algorithms == (algorithm,)
 
@@ -88,7 +89,7 @@ def test_a_kid_that_stands_twice_means_nobody() -> None:
     assert left_out == ["keys[2]: its kid stands twice"]
 
 
-@pytest.mark.parametrize("document", [{}, {"keys": None}, {"keys": "k"}, {"keys": [EC] * 101}])
+@for_rows("document", [{}, {"keys": None}, {"keys": "k"}, {"keys": [EC] * 101}])
 def test_what_is_no_key_set_has_no_keys(document: dict[str, Any]) -> None:
     keys, left_out = read_key_set(document)
     assert (dict(keys.by_kid), len(left_out)) == ({}, 1)

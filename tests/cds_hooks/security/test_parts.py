@@ -33,6 +33,7 @@ from cds_hooks.security.token import (
     read_token,
 )
 from cds_hooks.security.trust import TrustedClient
+from tests.each import for_rows
 
 Json = dict[str, Any]
 
@@ -46,7 +47,7 @@ def refusal(call: Any, *arguments: Any) -> str:
     return ""
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("headers", "reason"),
     [
         ([(b"authorization", b"Bearer x")], ""),
@@ -65,7 +66,7 @@ def test_one_bearer_token_of_at_most_eight_kilobytes_is_read(headers: Any, reaso
         assert set(bearer(headers)) == {ord("x")}
 
 
-@pytest.mark.parametrize("text", [b"", b"a.b", b"a.b.c.d", b"a.b.", b"a.b.c=", b"!.b.c", b"a.b.c"])
+@for_rows("text", [b"", b"a.b", b"a.b.c.d", b"a.b.", b"a.b.c=", b"!.b.c", b"a.b.c"])
 def test_what_is_no_compact_token_is_malformed(text: bytes) -> None:
     assert refusal(read_token, text) == "malformed"
 
@@ -78,7 +79,7 @@ def claims(**changed: Any) -> Claims:
 CLIENT = TrustedClient("ehr", issuers=frozenset({"i"}), budgets=Budgets(max_lifetime_seconds=3600, skew_seconds=30))
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("header", "reason"),
     [
         (Header("ES384", "k", None), ""),
@@ -118,7 +119,7 @@ def test_the_addresses_that_a_token_may_name() -> None:
 # Addresses
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("text", "url"),
     [
         ("https://A.example", Url("https", "a.example", 443, "/")),
@@ -165,7 +166,7 @@ def test_a_registered_network_is_reached_and_what_no_client_is_given_is_not() ->
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("form", ["64:ff9b::{0}", "2002:{0}::1", "::{0}", "::ffff:{0}"])
+@for_rows("form", ["64:ff9b::{0}", "2002:{0}::1", "::{0}", "::ffff:{0}"])
 def test_an_ipv4_address_inside_one_of_ipv6_is_reached_where_it_could_be_by_itself(form: str) -> None:
     """NAT64 (RFC 6052), 6to4 (RFC 3056), compatible and mapped addresses (RFC 4291) end at the IPv4 address."""
     public, private, local, metadata = (form.format(part) for part in ("808:808", "a00:7", "7f00:1", "a9fe:a9fe"))
@@ -175,7 +176,7 @@ def test_an_ipv4_address_inside_one_of_ipv6_is_reached_where_it_could_be_by_itse
     assert [named.allows(text) for text in (public, private, local, metadata)] == [True, True, False, False]
 
 
-@pytest.mark.parametrize("text", ["::1", "::", "fe80::1%eth0", "2606:4700::1%eth0", "fd00::1", "no address", ""])
+@for_rows("text", ["::1", "::", "fe80::1%eth0", "2606:4700::1%eth0", "fd00::1", "no address", ""])
 def test_no_connection_is_made_to_what_is_special_scoped_or_no_address(text: str) -> None:
     assert not AddressRule().allows(text)
     assert AddressRule((ip_network("::1/128"), ip_network("fd00::/8"))).allows(text) is (text in ("::1", "fd00::1"))
@@ -225,7 +226,7 @@ def test_what_goes_on_from_a_base_is_below_it_or_refused(rest: str) -> None:
         assert httpx.URL("https://fhir.example.org/r4/").join(str(url)).path.startswith("/r4")
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("base", "address", "below"),
     [
         ("https://h/r4", "https://h/r4", True),

@@ -30,6 +30,7 @@ from cds_hooks.security.trust import ANONYMOUS, DevelopmentTrust, TrustedClient,
 from tests.cds_hooks.logged import capture_logs
 from tests.cds_hooks.security.forging import Forger
 from tests.cds_hooks.security.trusting import CLIENT, PUBLIC_URL, SERVICE, Clock, Site, call, run
+from tests.each import for_rows
 
 Token = Callable[..., str]
 
@@ -302,7 +303,7 @@ def test_a_file_that_is_taken_away_is_logged_though_nobody_calls(site: Site) -> 
 # Trust at its borders: what may be fetched, which origins there are, what is checked, which addresses are plain.
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("server", "text"),
     [
         ("https://fhir.example.org/r4?x=1", "The call's fhirServer is not called: it has a query."),

@@ -25,6 +25,7 @@ from cds_hooks.security.trust_setup import BEGINNING, _with_client, add_client
 from tests.cds_hooks.security.conftest import DATA
 from tests.cds_hooks.security.trusting import CLIENT, Site
 from tests.conftest import ROOT
+from tests.each import for_rows
 
 FULL = """\
 version = 1
@@ -218,7 +219,7 @@ def test_a_file_that_was_cut_off_anywhere_is_refused_and_added_clients_keep_its_
             read_trust_file(file)
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("text", "added"),
     [
         ("version = 1\n", "version = 1\n\n\n[[client]]"),
@@ -237,7 +238,7 @@ TRUST = (ROOT / "docs" / "operations" / "trust.md").read_text()
 NAMED = sorted(set(re.findall(r"`(tests/[\w/]+\.py)(?:::(\w+))?`", SECURITY)))
 
 
-@pytest.mark.parametrize(("file", "test"), NAMED)
+@for_rows(("file", "test"), NAMED)
 def test_a_test_that_is_named_is_there(file: str, test: str) -> None:
     text = (ROOT / file).read_text()
     assert f"def {test}(" in text if test else "def test_" in text
@@ -278,7 +279,7 @@ KNOWN = "client, clients, discovery_needs_token, end_mark, jwks, services, versi
 ISSUER = "a text: the token's iss exactly as it is sent"
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("more", "problems"),
     [
         ({}, []),
@@ -319,7 +320,7 @@ def test_a_mistake_is_this_sentence(more: dict[str, Any], problems: list[str]) -
     assert schema_problems({"version": 1} | more) == problems
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("first", "second", "is_unclear"),
     [
         ({}, {}, True),
@@ -343,7 +344,7 @@ def test_two_clients_are_told_apart_by_issuers_subjects_or_tenant(
     assert list(_mixed_up(clients)) == (problems if is_unclear else [])
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("path", "place"),
     [
         ([], "the file"),

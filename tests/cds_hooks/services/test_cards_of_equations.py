@@ -18,6 +18,7 @@ from cds_hooks.services.nephrology_referral import (
 from fhir.terminology.analytes import ANALYTES
 from tests.cds_hooks.services.deciding import SEARCHED, Json, call_about, decided, draft, offered, the_card, why_silent
 from tests.cds_hooks.services.test_decisions_by_themselves import days_ago, problem, referral, visit
+from tests.each import for_rows
 from tests.fhir.builders import ICD10, MAN, SUBJECT, WOMAN, condition, observation, record_of, request
 
 DEAD = WOMAN | {"deceasedBoolean": True}
@@ -59,7 +60,7 @@ TRANSPLANTED = f"{KFRE}: not for dialysis or kidney transplant; kidney transplan
 NOT_CHRONIC = ("outside-population", f"{OLD}ago was under 60, and no albumin in the urine was raised.")
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("resources", "patient", "reason"),
     [
         ([], DEAD, ("deceased", "The patient has died.")),
@@ -93,7 +94,7 @@ def test_why_nobody_is_referred_to_nephrology(resources: list[Json], patient: Js
     assert why_silent(decided(NEPHROLOGY, call_about(*resources, patient=patient))) == [reason]
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("resources", "patient", "expected"),
     [
         ([egfr(59, 91)], WOMAN, True),
@@ -128,7 +129,7 @@ def test_kidney_disease_is_chronic_after_more_than_three_months(
     assert is_chronic(record_of(*resources, patient=patient)) is expected
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("newest", "before", "has_risen"),
     [
         ((1.5, 30), (1.0, 60), True),
@@ -146,7 +147,7 @@ def test_a_rise_to_one_and_a_half_times_the_value_of_the_year_before_may_be_acut
     assert (acute_rise(record_of(creatinine(*newest), creatinine(*before))) is not None) is has_risen
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("ratios", "count"),
     [
         ([albumin(300, 365)], 1),
@@ -166,7 +167,7 @@ FALLEN = (creatinine(2.0, 10), creatinine(1.9, 110))
 UNBORN = {name: value for name, value in MAN.items() if name != "birthDate"}
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("values", "patient", "is_sustained"),
     [
         ([*FALLEN, creatinine(1.0, 600)], MAN, True),
@@ -193,7 +194,7 @@ def test_a_fall_stays_where_the_value_of_three_months_ago_shows_it(
     assert bool(sustained_fall(record_of(*values, patient=patient))) is is_sustained
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("years", "before", "later", "has_fallen"),
     [
         (1.0, 60.0, 54.9, True),
@@ -238,7 +239,7 @@ def bound(comparator: str, value: float) -> Json:
     return made | {"valueQuantity": made["valueQuantity"] | {"comparator": comparator}}
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("resources", "named"),
     [
         ([bound("<", 30)], "egfr_under_30"),
@@ -273,7 +274,7 @@ NOBODY = "No referral was found in the last 12 months."
 END = "For planning, not for emergencies."
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("values", "summary", "opening", "offers"),
     [
         ([egfr(29), egfr(29, 100), albumin(20)],
@@ -385,7 +386,7 @@ APART = ("input-missing", "AST, ALT and platelets are more than 3 months apart: 
 NO_REASON = "No diabetes, obesity, alcohol use disorder or liver disease is on record: FIB-4 is not for screening all."
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("resources", "reason"),
     [
         ([FATTY, condition("K74.60", ICD10)], ("already-done", "Cirrhosis is on record: FIB-4 has nothing to add.")),
@@ -414,7 +415,7 @@ def test_why_no_second_test_of_the_liver_is_proposed(resources: list[Json], reas
     assert why_silent(decided(LIVER, call_about(*resources))) == [reason]
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("resources", "on_record"),
     [
         ([FATTY, *labs(200)], "condition K76.0"),
@@ -456,7 +457,7 @@ AF = condition("I48.20", ICD10, onsetDateTime="2025-02-03")
 NOT_READ = "not readable on the medication list: pill from abroad"
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("resources", "more", "reason"),
     [
         ([], {}, ("outside-population", "CHA2DS2-VASc: for adults with non-valvular atrial fibrillation; atrial "
@@ -517,7 +518,7 @@ RECOMMENDED = (
 RHYTHM_TOO = "and **condition I48.20** (2025-02-03) are on record"
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("valve", "short", "words", "degree"),
     [
         (condition("Z95.2", ICD10), "a prosthetic heart valve", "condition Z95.2",
@@ -527,7 +528,7 @@ RHYTHM_TOO = "and **condition I48.20** (2025-02-03) are on record"
          " Warfarin is for moderate to severe stenosis (rheumatic): the code does not say more."),
     ],
 )  # fmt: skip
-@pytest.mark.parametrize(("ended", "finding"), [([], "no anticoagulant found"), ([STOPPED], None)])
+@for_rows(("ended", "finding"), [([], "no anticoagulant found"), ([STOPPED], None)])
 def test_with_such_a_valve_warfarin_is_named_whatever_the_score(
     valve: Json, short: str, words: str, degree: str, ended: list[Json], finding: str | None
 ) -> None:
@@ -592,7 +593,7 @@ MEASURED = (
 )
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("resources", "more", "reason"),
     [
         ([], {"patient": DEAD}, ("deceased", "The patient has died.")),
@@ -648,7 +649,7 @@ KEPT = WorklistEntry(test="A talk about a statin", purpose="prevent_base", becau
 KEPT_TALK = "Kept for the worklist, because this "
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("visits", "disease", "kept"),
     [
         ([visit()], ARTERIES, None),
@@ -678,7 +679,7 @@ def test_a_talk_that_prevents_has_its_place_and_one_that_treats_only_needs_the_p
 ASK = "The guideline names a statin here without a risk score. Ask first whether one was tried and not tolerated."
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("disease", "summary", "charted", "talk"),
     [
         (ARTERIES, "Known atherosclerotic disease", "known atherosclerotic disease (**condition I25.10**)",

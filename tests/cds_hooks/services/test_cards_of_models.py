@@ -5,7 +5,6 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import numpy as np
-import pytest
 from msgspec.structs import replace
 
 from cards.card import Card
@@ -23,6 +22,7 @@ from models_onnx.serving.runtime import Model
 from tests.cds_hooks.services.deciding import Json, call_about, draft, offered
 from tests.cds_hooks.services.test_decisions_by_themselves import days_ago, stay
 from tests.cds_hooks.services.test_follow_up import leaving_for
+from tests.each import for_rows
 from tests.fhir.builders import AS_OF, ICD10, condition, record_of, request
 
 
@@ -84,7 +84,7 @@ def test_of_a_chart_the_model_has_the_reasons_of_its_service() -> None:
     assert silence.text == "No stay in hospital is on the chart that could end."
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("more", "text"),
     [
         ({"status": "stopped", "authoredOn": days_ago(30)}, "apixaban stopped (ordered 2026-10-21)"),

@@ -5,18 +5,18 @@ from datetime import datetime
 from typing import Any
 
 import orjson
-import pytest
 
 from cds_hooks.kit.samples.loader import list_samples, load_patient
 from fhir.mapping.features.catalog import FEATURES
 from fhir.record.record import read_record, read_value
 from fhir.record.resources import Bundle, BundleEntry
+from tests.each import for_rows
 
 Json = dict[str, Any]
 
 
-@pytest.mark.parametrize("sample", [sample.id for sample in list_samples()])
-@pytest.mark.parametrize("has_ids", [True, False])
+@for_rows("sample", [sample.id for sample in list_samples()])
+@for_rows("has_ids", [True, False])
 def test_a_feature_of_doubled_and_shuffled_entries_is_that_of_the_chart(
     sample: str, has_ids: bool, as_of: datetime
 ) -> None:

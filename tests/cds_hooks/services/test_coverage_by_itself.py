@@ -46,6 +46,7 @@ from tests.cds_hooks.services.crd_profiles import faults
 from tests.cds_hooks.services.test_coverage_look_alikes import CASES
 from tests.cds_hooks.services.test_crd_requirements import own_folder
 from tests.cds_hooks.services.test_payer_requirements import CASES as EARLIER_CASES
+from tests.each import for_rows
 from tests.live import record_in
 from tests.program import run_program
 
@@ -132,7 +133,7 @@ def test_what_is_no_resource_among_the_entries_is_left_out() -> None:
     assert [entry["id"] for entry in _entries(raw, "where")] == ["order-97110"]
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("addresses", "state"),
     [
         ([{"city": "Austin"}, {"state": "TX"}], "TX"),
@@ -160,7 +161,7 @@ def test_an_order_is_named_by_its_words_else_by_its_codes() -> None:
 DEEP = b'{"a":' * 100 + b"1" + b"}" * 100
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("raw", "kind", "text"),
     [
         (b"{", BadRequest, "where is not valid JSON."),

@@ -10,6 +10,7 @@ import pytest
 from cds_hooks.protocol.originals import OriginalOrders
 from cds_hooks.services._current_medications import _label, taken_medications
 from fhir.mapping.declined import declined_medicine
+from tests.each import for_rows
 from tests.fhir.builders import AS_OF, SUBJECT, condition, medication_order, record_of
 
 Json = dict[str, Any]
@@ -24,7 +25,7 @@ def _order(words: str = "atorvastatin 20 MG Oral Tablet", **more: Any) -> Json:
     return medication_order(words, id="m1", authoredOn=_day(10), dosageInstruction=[{"text": "1 tablet daily"}]) | more
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("label", "actions", "shown"),
     [
         ("Stop it", ["stopped"], "Stop ibuprofen"),
@@ -49,7 +50,7 @@ _ORDER = "The chart says that atorvastatin was declined or is not to be given (M
 _REFUSED = {"text": "Patient declined"}
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("more", "is_declined"),
     [
         ({}, True),
@@ -82,7 +83,7 @@ def test_a_statement_that_it_is_not_taken_because_it_was_refused() -> None:
     assert _declined(statement | {"statusReason": [refused]}) == answer
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("words", "more", "is_declined"),
     [
         ("Statin declined", {}, True),

@@ -45,6 +45,7 @@ from fhir.record.record import PatientRecord
 from fhir.record.refusals import WhyNot
 from models_onnx.equations.calculate import inputs_from_record
 from models_onnx.equations.declaration import get_equation
+from tests.each import for_rows
 from tests.fhir import builders
 from tests.fhir.builders import (
     AS_OF,
@@ -105,7 +106,7 @@ def blood(code: str, value: float, unit: str, days: float = 1) -> Json:
     return observation(code, value, unit, days_ago(days), id="o1")
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("resource", "begins"),
     [
         (blood("718-7", 7.9, "g/dL"), "Haemoglobin 7.9 g/dL (2026-11-19) is under 8 g/dL (CTCAE 5.0, grade 3): no"),
@@ -141,7 +142,7 @@ def test_what_is_against_a_talk_about_an_anticoagulant(resource: Json, begins: s
     assert silence.reason == ("already-done" if "is closed" in begins else "contraindicated")
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("when", "status", "is_recent"),
     [(None, "active", True), (None, "past", False), (days_ago(365), "past", True), (days_ago(367), "active", False)],
 )
@@ -158,7 +159,7 @@ def taken_until(words: str, days: float) -> Json:
     return builders.statement(words, effectivePeriod={"start": days_ago(500), "end": days_ago(days)})
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("orders", "text"),
     [
         ([request(WARFARIN, status="stopped", authoredOn=days_ago(365))], "stopped (ordered 2025-11-20)"),
@@ -182,7 +183,7 @@ def test_an_anticoagulant_that_was_stopped_in_the_last_year_is_named(orders: lis
 LISTED = ConditionHit("anticoagulant_long_term", "x", "", "Condition/1", None, "active")
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("listed", "stopped", "holds"),
     [
         (None, None, True),
@@ -203,7 +204,7 @@ def test_long_term_use_holds_for_a_year_unless_it_was_stopped_after_the_stay(
     assert still_holds(replace(LISTED, time=time), record_of(*orders)) is holds
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("order", "holds"),
     [
         (request(WARFARIN, status="stopped", authoredOn=None), True),
@@ -217,7 +218,7 @@ def test_what_ends_long_term_use_is_an_anticoagulant_by_mouth_with_a_date(order:
     assert still_holds(listed, record_of(order)) is holds
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("orders", "expected"),
     [
         ([], Anticoagulation(None, None)),
@@ -257,7 +258,7 @@ def test_two_small_doses_of_rivaroxaban_a_day_are_for_the_arteries(daily_mg: flo
     assert (found.treating is not None, found.preventing is not None) == (treats, not treats)
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("resource", "is_there"),
     [
         (problem("History of atrial fibrillation"), True),
@@ -307,7 +308,7 @@ def test_a_past_rhythm_is_given_with_its_code_and_day() -> None:
 # Who gets no advice
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("resources", "patient", "code"),
     [
         ([], WOMAN, None),
@@ -338,7 +339,7 @@ def test_words_of_a_short_life_name_no_single_disease() -> None:
     assert hit.source == "Condition/c2"
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("words", "more", "text"),
     [
         ("Metastatic breast cancer", {}, "Metastatic breast cancer"),
@@ -353,7 +354,7 @@ def test_a_problem_that_decides_the_outlook_is_given_in_its_words(words: str, mo
     assert limited_outlook(record_of(problem(words, **more))) == text
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("resource", "how", "source"),
     [
         (referral("Smoking talk", days_ago(30)), {}, "ServiceRequest/s1"),
@@ -396,7 +397,7 @@ def test_what_a_chart_has_done_or_planned_is_found_by_its_words(resource: Json, 
 MOMENTS = (is_visit, is_moment_for_review, is_moment_for_reminder, is_moment_for_talk)
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("made", "moments"),
     [
         (call(visit()), (True, True, True, True)),
@@ -449,7 +450,7 @@ def booking(days: float, status: str = "booked", who: str | None = "Patient/p1",
     }  # fmt: skip
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("made", "is_booked"),
     [
         (booking(14), True),
@@ -482,7 +483,7 @@ def stay(**more: Any) -> Json:
     return visit("IMP", period={"start": days_ago(5)}, **more)
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("record", "begins"),
     [
         (record_of(stay()), None),
@@ -505,7 +506,7 @@ def test_the_scores_are_for_adults_in_medical_and_surgical_stays(record: Patient
     assert (text is None) if begins is None else (text or "").startswith(begins)
 
 
-@pytest.mark.parametrize(("days", "in_stay"), [(5, True), (6, True), (6.1, False), (20, False), (1, True)])
+@for_rows(("days", "in_stay"), [(5, True), (6, True), (6.1, False), (20, False), (1, True)])
 def test_what_is_of_the_day_before_the_stay_is_of_the_stay(days: float, *, in_stay: bool) -> None:
     birth = condition("O80", ICD10, onsetDateTime=days_ago(days))
     del birth["code"]["coding"][0]["display"]

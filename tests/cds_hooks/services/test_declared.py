@@ -19,6 +19,7 @@ from cds_hooks.services._model import SiteThresholds
 from cds_hooks.trusted_models import AbsentModel, site_model
 from models_onnx.errors import DeclarationError
 from tests.cds_hooks.calls import PLANNING, client, ours, request_for
+from tests.each import for_rows
 
 OF_MODEL = """
 id = "home-visit"
@@ -325,7 +326,7 @@ def _decide(call: ServiceInput) -> Advice:
     raise NotImplementedError(call)
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("members", "said"),
     [
         ({"id": "Vaccines due"}, "the id 'Vaccines due' is a part of the address"),
@@ -341,7 +342,7 @@ def test_a_service_that_cannot_be_served_is_refused(members: dict[str, Any], sai
         replace(SERVICE, **members)
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("members", "said"),
     [
         ({"resources": "Condition"}, r"resources is 'Condition'; .*, \('Condition',\)$"),

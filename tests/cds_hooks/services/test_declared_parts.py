@@ -24,6 +24,7 @@ from models_onnx.declarations import DeclaringFile
 from models_onnx.errors import DeclarationError
 from models_onnx.serving.registry import load_model
 from tests.cds_hooks.services.test_decisions_by_themselves import Json, problem, referral, visit
+from tests.each import for_rows
 from tests.fhir.builders import AS_OF, ICD10, WOMAN, condition, record_of, service_request
 
 OFFERED = OfferedOrder("Order a visit", "Visit at home within 5 days", 5)
@@ -55,7 +56,7 @@ def _call(*resources: Json, encounter: str | None = None, patient: Json = WOMAN)
     )
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("declared", "changed", "resources", "reason"),
     [
         (DECLARED, {}, [], None),

@@ -49,6 +49,7 @@ from tests.cds_hooks.services.equation_calls import (
     without,
 )
 from tests.cds_hooks.test_trusted_server import released
+from tests.each import for_rows
 from tests.fhir.builders import encounter
 
 
@@ -361,7 +362,7 @@ LOW = replace(HIGH, percentile=89.5, margin=-1.9)
 ALIKE = MODEL.manifest.reference.words
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("prediction", "chart", "silence"),
     [
         (HIGH, {}, None),

@@ -16,6 +16,7 @@ from tests.cds_hooks.services.test_decisions_by_themselves import (
     stay,
     visit,
 )
+from tests.each import for_rows
 from tests.fhir.builders import ICD10, WOMAN, condition, observation, record_of
 
 NOT_FOR = "outside-population"
@@ -27,7 +28,7 @@ def leaving_for(code: str, **more: Any) -> Json:
     return stay(hospitalization={"dischargeDisposition": {"coding": [coding]}, "admitSource": emergency}, **more)
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("resources", "patient", "reason"),
     [
         ([stay()], WOMAN, None),

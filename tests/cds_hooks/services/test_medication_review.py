@@ -16,6 +16,7 @@ from cds_hooks.services.medication_review import review_book
 from tests.cds_hooks.calls import client, ours
 from tests.cds_hooks.services import chart_cases
 from tests.conftest import ROOT
+from tests.each import for_rows
 from tests.fhir import builders
 from tests.fhir.builders import RXNORM, bundle, encounter, medication_statement, observation
 
@@ -212,14 +213,14 @@ def test_every_criterion_is_covered_by_rules_that_exist_or_left_out_with_a_reaso
     assert f"could be read | {133 - len(rows)} of STOPP |" in page
 
 
-@pytest.mark.parametrize("rule", OF_THE_REVIEW)
+@for_rows("rule", OF_THE_REVIEW)
 def test_every_case_of_a_rule_of_the_review_is_as_it_says(rule: str) -> None:
     cases = json.loads((CASES / f"{rule}.json").read_text(encoding="utf-8"))
     assert missing_cases(rule, cases) == []
     assert {case["id"]: faults_of_case(rule, case) for case in cases} == {case["id"]: [] for case in cases}
 
 
-@pytest.mark.parametrize("rule", OF_THE_REVIEW)
+@for_rows("rule", OF_THE_REVIEW)
 def test_the_order_and_the_repetition_of_the_entries_do_not_matter_to_the_review(rule: str) -> None:
     cases = json.loads((CASES / f"{rule}.json").read_text(encoding="utf-8"))
     for case in cases:

@@ -27,6 +27,7 @@ from fhir.record.record import PatientRecord, read_record
 from fhir.record.repair import repair_resource
 from fhir.record.resources import decoder
 from tests.conftest import ROOT
+from tests.each import for_rows
 from tests.fhir.record.test_resources import bundle_files
 
 Json = dict[str, Any]
@@ -81,7 +82,7 @@ def _record(entries: list[Json], as_of: datetime) -> PatientRecord:
     return read_record({place: part for place, part in parts.items() if part is not None}, patient, as_of)
 
 
-@pytest.mark.parametrize("sample", [sample.id for sample in list_samples()])
+@for_rows("sample", [sample.id for sample in list_samples()])
 def test_an_active_medication_of_a_sample_is_told_as_if_it_were_ordered_today(sample: str, as_of: datetime) -> None:
     record = _record(load_patient(sample, as_of)["entry"], as_of)
     drafts = [draft for _, draft in taken_medications(record)]

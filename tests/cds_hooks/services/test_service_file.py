@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from cds_hooks.services._service_file import AlreadyDone, OfferedOrder, ServiceFile, _faults, service_files
 from models_onnx.declarations import DeclaringFile
 from models_onnx.errors import DeclarationError
+from tests.each import for_rows
 
 TALK = OfferedOrder("Order a talk", "Talk with the nurse")
 VISIT = OfferedOrder("Order a visit", "Talk with the nurse")
@@ -25,7 +26,7 @@ EITHER = "a service names either a model or an equation"
 CONSIDER = ("summary does not say 'consider': a card offers, it does not direct", "summary")
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("declared", "changes", "faults"),
     [
         (EQUATION, {}, []),
@@ -93,7 +94,7 @@ def test_a_summary_that_cannot_be_filled_has_one_fault(summary: str) -> None:
     assert faults[0][1] == "summary"
 
 
-@pytest.mark.parametrize("label", ["Order a talk", "order a talk", "Plan a talk", "Refer to a talk", "Schedule a talk"])
+@for_rows("label", ["Order a talk", "order a talk", "Plan a talk", "Refer to a talk", "Schedule a talk"])
 def test_the_verb_of_a_button_is_not_read_as_a_sentence(label: str) -> None:
     declared = replace(EQUATION, orders=(OfferedOrder(label, "Talk"),))
     sentences = list(declared.sentences)

@@ -18,6 +18,7 @@ from fhir.mapping.features.feature import map_features
 from models_onnx.serving.registry import load_model
 from tests.cds_hooks.calls import PLANNING
 from tests.cds_hooks.services.test_decisions_by_themselves import Json, blood, days_ago, problem, referral, visit
+from tests.each import for_rows
 from tests.fhir.builders import ICD10, MAN, WOMAN, condition, observation, record_of, request
 
 
@@ -28,7 +29,7 @@ def born(year: int) -> Json:
 # Statins
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("resources", "patient", "words"),
     [
         ([condition("I25.10", ICD10)], WOMAN, "known atherosclerotic disease"),
@@ -73,7 +74,7 @@ def test_other_parts_of_the_talk_about_a_statin() -> None:
 # Planning
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("resources", "patient", "reason"),
     [
         ([], WOMAN, None),
@@ -102,7 +103,7 @@ def test_whom_a_planning_conversation_is_not_for(resources: Any, patient: Json, 
 WISH: Json = observation("75773-2", when=None, id="w")
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("changed", "is_charted"),
     [
         ({"valueString": "At home"}, True),
@@ -118,7 +119,7 @@ def test_what_the_patient_wants_is_charted(changed: Json, *, is_charted: bool) -
     assert (silence.text if silence is not None else None) == (text if is_charted else None)
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("end", "is_over"),
     [("2026-11-20T09:00:00Z", False), ("2026-11-20T08:59:59Z", True), ("2026-11-20", False), ("2026-11-19", True)],
 )
@@ -154,7 +155,7 @@ def test_the_review_tells_of_every_criterion_but_the_silent_ones(indicator: str,
     assert _reports_from_65(cast("Any", rule), cast("Any", SimpleNamespace(declared=band))) is is_told
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("declared", "site", "in_force"),
     [
         ({}, {}, False),
@@ -175,7 +176,7 @@ def test_thresholds_by_age_give_way_to_a_share_of_the_service_or_the_site(
     assert asked.compares_within_ages(model.manifest, SiteThresholds(**site)) is in_force
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("made", "as_needed", "young", "older"),
     [
         (finding(), False, True, True),

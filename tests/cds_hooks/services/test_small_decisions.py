@@ -46,6 +46,7 @@ from fhir.record.datatypes import (
 )
 from fhir.record.refusals import WhyNot
 from tests.cds_hooks.services.deciding import SEARCHED, Json, call_about, decided, why_silent
+from tests.each import for_rows
 from tests.fhir import builders
 from tests.fhir.builders import WOMAN, record_of, request
 
@@ -65,7 +66,7 @@ def bundle(*entries: Json) -> bytes:
     return msgspec.json.encode({"resourceType": "Bundle", "entry": [{"resource": entry} for entry in entries]})
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("drafts", "kind", "text"),
     [
         (b"{", BadRequest, "context.draftOrders is not valid JSON."),
@@ -103,7 +104,7 @@ def test_as_many_selections_as_drafts_are_checked() -> None:
     assert (refused.value.text, refused.value.expression) == (text, "context.selections")
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("drafts", "prefetch", "is_needed"),
     [
         (b'{"resourceType":"MedicationRequest"}', {}, True),
@@ -178,7 +179,7 @@ def test_what_is_not_judged_of_dispatched_orders_is_named() -> None:
     assert decided("order-safety-dispatch", replace(many, max_drafts=3)).cards == []
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("states", "why"),
     [
         ([], "not sent"),
@@ -222,7 +223,7 @@ def test_the_patient_is_needed_where_a_study_is_dispatched() -> None:
 STENT = builders.condition("Z95.5", builders.ICD10)
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("categories", "goes_home"),
     [([], True), (["inpatient"], False), (["inpatient", "discharge"], True), (["community"], True)],
 )
@@ -248,7 +249,7 @@ def test_a_new_order_is_of_this_stay_and_for_the_time_after_it() -> None:
     )
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("days", "classes", "more", "lacks"),
     [
         (0, (), (), "no statin and no antiplatelet (aspirin, P2Y12 inhibitor)"),
@@ -316,7 +317,7 @@ def test_what_is_not_due_has_a_reason_each_and_what_is_not_for_this_age_one_toge
     assert _basis((every[0], done)) == {"drafts": [], "judged": [], "tests": {"b": "Procedure/1"}}
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("wanted", "kind", "is_judged"),
     [("answer", "Sick visit", True), ("cards", "Sick visit", False), ("cards", "Annual physical", True),
      ("first cards", "Annual physical", False)],
@@ -378,7 +379,7 @@ def test_two_entries_that_are_no_doses_are_named(count: int, words: list[str]) -
 # Genes
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("resources", "shown", "count", "text"),
     [
         ([], ["codeine", "codeine", "clopidogrel"], 2,
@@ -395,7 +396,7 @@ def test_why_no_gene_matters(resources: list[Json], shown: list[str], count: int
     assert _nothing_new(record_of(*resources), drugs, count) == text
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("entered", "measured", "is_new"),
     [("2026-10-21", "2020-01-01", True), ("2026-10-20", "2026-11-01", False), (None, "2026-11-01", True),
      (None, "2020-01-01", False), (None, None, False)],
@@ -429,7 +430,7 @@ def test_without_a_genetic_result_nothing_is_said() -> None:
 # The review
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("resources", "searched", "reasons"),
     [
         ([], SEARCHED - {"MedicationRequest", "MedicationStatement"},
@@ -608,7 +609,7 @@ def test_an_entry_of_which_the_card_speaks_is_not_named_again() -> None:
 UNREADABLE = "Not readable on the medication list: pill from abroad. One of them may weaken the immune system."
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("resources", "unread", "silences"),
     [
         ([], (), []),

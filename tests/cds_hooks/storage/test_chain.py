@@ -5,7 +5,6 @@ import json
 from typing import Any
 
 import msgspec
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -13,6 +12,7 @@ from cds_hooks.storage.chain import NO_ROW_BEFORE, Chain, row_hash
 from cds_hooks.storage.decision import Decision
 from cds_hooks.storage.tables import COLUMNS
 from tests.cds_hooks.storage.samples import a_decision
+from tests.each import for_rows
 
 _TEXT = st.text(st.characters(codec="utf-8"))
 _MEMBERS: dict[str, st.SearchStrategy[Any]] = {
@@ -37,7 +37,7 @@ def test_the_hash_can_be_computed_with_the_standard_library_alone(decision: Deci
     assert row_hash(previous, "c", 7, decision) == _as_documented(previous, "c", 7, decision)
 
 
-@pytest.mark.parametrize("member", Decision.__struct_fields__)
+@for_rows("member", Decision.__struct_fields__)
 def test_every_member_counts(member: str) -> None:
     decision = msgspec.structs.replace(a_decision(user_id="k:u"), facts=b"facts", chart=b"hash")
     value: Any = getattr(decision, member)

@@ -63,9 +63,10 @@ from cds_hooks.storage.tables import SCHEMA_VERSION, decisions, events, metadata
 from tests.cds_hooks.access.browsing import PASSWORD
 from tests.cds_hooks.storage.samples import a_decision, store
 from tests.conftest import ROOT
+from tests.each import for_rows
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("url", "driver"),
     [
         ("sqlite:///a.sqlite3", "sqlite"), ("postgresql://h/d", "postgresql+psycopg"),

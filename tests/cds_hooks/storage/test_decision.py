@@ -29,6 +29,7 @@ from cds_hooks.storage.decision import (
 )
 from cds_hooks.storage.queries import DecisionFilter
 from tests.cds_hooks.storage.samples import a_decision
+from tests.each import for_rows
 
 ID = "0190a1b2-c3d4-7000-8000-1234567f0000"
 
@@ -56,7 +57,7 @@ def test_the_uuids_of_a_decision_end_with_their_numbers() -> None:
             part_uuid(ID, part)
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("text", "decision"),
     [
         (card_uuid(ID, 7), ID),
@@ -161,7 +162,7 @@ def decision(
     return a_decision(id=ID, outcome=outcome, response=orjson.dumps(response), basis=orjson.dumps(basis))
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("wanted", "fits"),
     [
         ({}, True),

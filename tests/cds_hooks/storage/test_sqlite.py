@@ -20,6 +20,7 @@ from cds_hooks.storage.database import LOCK_WAIT_SECONDS
 from cds_hooks.storage.queries import read_rows
 from cds_hooks.storage.tables import decisions
 from tests.cds_hooks.storage.samples import a_decision, append_together
+from tests.each import for_rows
 
 _ROOT = Path(__file__).resolve().parents[3]
 
@@ -173,7 +174,7 @@ async def test_the_write_ahead_log_starts_over_under_a_load_without_a_pause(
     assert turns == 50
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("url", "sentence"),
     [
         ("sqlite:////proc/no/decisions.sqlite3", "the folder /proc/no of the record is not there, and none is made"),

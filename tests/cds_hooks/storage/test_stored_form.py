@@ -22,6 +22,7 @@ from cds_hooks.storage.content import (
     use_site_keys,
 )
 from cds_hooks.storage.decision import RecordUnavailable
+from tests.each import for_rows
 
 FIRST, SECOND = "5a" * 32, "6b" * 32
 LONG = b'{"text": "' + b"a sentence of a card " * 20 + b'"}'
@@ -34,7 +35,7 @@ def _keys() -> Iterator[None]:
     use_content_keys(before)
 
 
-@pytest.mark.parametrize("value", [b"[]", b"{}", b'{"a":1}', b"plain", LONG, b""])
+@for_rows("value", [b"[]", b"{}", b'{"a":1}', b"plain", LONG, b""])
 def test_what_was_stored_is_loaded(value: bytes) -> None:
     assert load_content(store_content(value)) == value
 

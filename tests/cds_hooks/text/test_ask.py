@@ -10,6 +10,7 @@ from cds_hooks.text.ask import ChartAnswer, ask_chart
 from cds_hooks.text.chart import UnreadAttachment, read_attachment, read_chart
 from cds_hooks.text.summary import summarise
 from tests.cds_hooks.text.charts import CHART, Resource, allergy, family, note, result
+from tests.each import for_rows
 
 MORE = [
     *CHART,
@@ -24,7 +25,7 @@ def _ask(question: str) -> ChartAnswer:
     return ask_chart(MORE, question, date(2026, 11, 20))
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("question", "words", "cite"),
     [
         ("latest K?", "Potassium 5.1 mmol/L on 2026-10-01", "Observation/o1"),
@@ -53,7 +54,7 @@ def test_an_answer_quotes_and_cites_an_entry(question: str, words: str, cite: st
     assert cite in answer.cites
 
 
-@pytest.mark.parametrize(
+@for_rows(
     "question",
     [
         "Which antibiotic was given for the pneumonia?", "Has he ever had a clot?", "When is the hip operation?",
@@ -120,7 +121,7 @@ def test_a_letter_in_pdf_is_a_note_like_any_other() -> None:
     assert [(drug.drug, drug.status) for drug in read.reading.drugs] == [("penicillin", "allergy")]
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("content", "why"),
     [
         (b"no PDF at all", "broken"),

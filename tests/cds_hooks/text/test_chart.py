@@ -7,6 +7,7 @@ import pytest
 
 from cds_hooks.text.chart import note_text, read_attachment, read_chart
 from tests.cds_hooks.text.charts import Resource, condition, note, result
+from tests.each import for_rows
 
 ON = date(2026, 11, 2)
 PENICILLIN: Resource = {"resourceType": "AllergyIntolerance", "id": "a1", "code": {"text": "Penicillin"}}
@@ -20,7 +21,7 @@ def _systolic(value: int) -> dict[str, Any]:
     return {"code": {"text": "Systolic"}, "valueQuantity": {"value": value, "unit": "mmHg"}}
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("resource", "kind", "text", "status"),
     [
         (condition("c1", "Gout", abatementDateTime="2020-05-01"), "past", "Gout (past)", ""),  # it is called active
@@ -46,7 +47,7 @@ def test_a_resource_is_one_fact_with_its_status(resource: Resource, kind: str, t
     assert (fact.kind, fact.text, fact.status) == (kind, text, status)
 
 
-@pytest.mark.parametrize(
+@for_rows(
     "resource",
     [
         {name: value for name, value in condition("", "Gout").items() if name != "id"},
@@ -83,7 +84,7 @@ def test_a_note_may_have_so_many_characters_and_no_more(longest: int | None, *, 
     assert (len(chart.notes), len(chart.unread)) == ((1, 0) if is_read else (0, 1))
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("mime", "text"),
     [(None, "<p>No fever</p>"), ("text/plain", "<p>No fever</p>"), ("application/xml", "No fever"),
      ("application/xhtml+xml", "No fever"), ("text/html", "No fever")],

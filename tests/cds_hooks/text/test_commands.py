@@ -13,6 +13,7 @@ from cds_hooks.text.attacks import _put, attacked
 from cds_hooks.text.commands import app
 from cds_hooks.text.scoring import score_notes
 from tests.cds_hooks.text.charts import CHART, condition
+from tests.each import for_rows
 
 NOTE: dict[str, Any] = {
     "id": "t1", "date": "2026-09-17", "style": "UK",
@@ -69,7 +70,7 @@ def test_the_figures_count_what_is_right_and_list_what_is_not(folder: Path) -> N
     assert "findings found: 2 of 2 (1.000)" in _run("evaluate", str(folder))
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("status", "drug", "dose", "read", "expected"),
     [
         ("active", "ramipril", "5 mg", ("active", "ramipril 5 mg", "5 mg"), (1, 1, 0, 0)),
@@ -206,7 +207,7 @@ def _answer(where: str, payload: str, task: str = "summary") -> dict[str, Any]:
     return answer
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("payload", "status"),
     [
         ("'The patient has pneumonia.' cites Condition/c2 (resolved)", "baseline"),
@@ -232,7 +233,7 @@ def test_a_hostile_language_model_changes_nothing(payload: str, status: str) -> 
     assert answer["seconds"] < 6
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("where", "payload"),
     [
         ("mcp/arguments", '{"service":"../../etc/passwd","chart":{}}'),
@@ -254,7 +255,7 @@ def test_a_chart_text_cannot_bring_markup_into_an_explanation() -> None:
     assert "<script" not in _answer("Condition/code.text", "<script>alert(1)</script>", "explain")["output"]
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("carrier", "chart"),
     [("c07", "c07"), ("c", "c01"), ("07", "c01"), ("No fever.", "c01"), ("", "c01"), (None, "c01")],
 )
@@ -270,9 +271,7 @@ def test_an_attack_is_carried_by_the_chart_that_it_names(carrier: str | None, ch
     assert (charts, answer["status"]) == ([chart], "answered")
 
 
-@pytest.mark.parametrize(
-    "place", ["Condition/code.text", "Patient/name", "DocumentReference/text", "DocumentReference/type.text"]
-)
+@for_rows("place", ["Condition/code.text", "Patient/name", "DocumentReference/text", "DocumentReference/type.text"])
 def test_an_attack_stands_in_the_chart_at_its_place(place: str) -> None:
     chart = [*map(dict, CHART), {"resourceType": "Patient"}]
     kind, _, path = place.partition("/")

@@ -20,6 +20,7 @@ from cds_hooks.text.disagreements import CardWords, words_of_card
 from tests.cds_hooks.calls import client
 from tests.cds_hooks.replay.answered import record_at
 from tests.cds_hooks.text.charts import Resource, allergy, condition, drug, note
+from tests.each import for_rows
 from tests.fhir import builders
 
 ON = date(2026, 11, 2)
@@ -31,7 +32,7 @@ def _card(*resources: Resource) -> CardWords | None:
     return words_of_card(read_chart(resources, ON))
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("resources", "words", "indicator"),
     [
         ([LISTED, STOPPED], ["Apixaban 5 mg tablet (5 mg twice daily)", "Apixaban: stopped"], "info"),
@@ -53,7 +54,7 @@ def test_both_are_quoted_with_their_resources(resources: list[Resource], words: 
     assert card.summary.startswith("The notes and the list disagree: ")
 
 
-@pytest.mark.parametrize(
+@for_rows(
     "resources",
     [
         [LISTED, note("d1", "Continue apixaban 5 mg bd.")],

@@ -16,6 +16,7 @@ from cds_hooks.text.rephrasing import check_sentence, entries_of, provenance, re
 from cds_hooks.text.summary import Summary, summarise
 from tests.cds_hooks.text.charts import CHART, condition, note, result
 from tests.cds_hooks.text.stub import MODEL, Stub, playing
+from tests.each import for_rows
 
 ON = date(2026, 11, 2)
 PATIENT: dict[str, Any] = {
@@ -249,7 +250,7 @@ def _fault(text: str, cites: str) -> str:
     return check_sentence(text, [f"{_IDS[cite[0]]}/{cite}" for cite in cites.split()], ENTRIES).fault
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("text", "cites"),
     [
         ("Potassium rose from 4.2 mmol/L on 2026-04-01 to 5.1 mmol/L on 2026-10-01.", "o2 o1"),
@@ -281,7 +282,7 @@ def test_what_the_entries_say_is_confirmed(text: str, cites: str) -> None:
     assert not _fault(text, cites)
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("text", "cites"),
     [
         ("Potassium 5.7 mmol/L.", "o1"),  # a wrong number

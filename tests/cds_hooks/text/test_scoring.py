@@ -2,9 +2,8 @@
 
 from typing import Any
 
-import pytest
-
 from cds_hooks.text.scoring import score_notes, score_pages, score_questions, score_summaries
+from tests.each import for_rows
 
 SAID = {"text": "Apixaban is listed; the letter says stopped.", "cites": ["M/1", "D/1"]}
 
@@ -13,7 +12,7 @@ def _parts(figures: Any) -> list[int]:
     return [share.part for share in figures.shares.values()]
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("sentences", "facts", "named", "too_long"),
     [
         ([SAID], 1, 1, 0),
@@ -36,7 +35,7 @@ def test_a_fact_and_a_contradiction_are_said_with_words_and_sources(
     assert _parts(figures) == [facts, 0, named, 0, too_long]
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("answer", "cites", "abstain", "right", "wrong"),
     [
         ("5.1 mmol/L", ["O/1"], False, 1, 0),
@@ -63,7 +62,7 @@ def test_a_right_page_is_among_the_first_three_of_an_answer() -> None:
 LABELS = {"assertion": "affirmed", "temporality": "current", "experiencer": "patient", "text": "", "start": 0, "end": 6}
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("gold", "read", "found", "right", "wrongly"),
     [
         ({}, {}, 1, 1, 0),

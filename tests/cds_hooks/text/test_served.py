@@ -26,6 +26,7 @@ from tests.cds_hooks.kit.samples.reading import AS_OF
 from tests.cds_hooks.storage.samples import a_decision, store
 from tests.cds_hooks.text.charts import CHART, Resource, allergy, condition, drug, note, result
 from tests.cds_hooks.text.stub import MODEL, Stub, playing
+from tests.each import for_rows
 from tests.fhir.builders import bundle
 from tests.live import record_in
 
@@ -147,7 +148,7 @@ def _ask(question: str) -> Pages:
     return ask_pages(question, folder)
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("question", "page"),
     [
         ("How is a decision replayed?", "docs/operations/replay.md"),
@@ -174,7 +175,7 @@ def test_the_title_of_a_page_is_its_first_heading(tmp_path: Path) -> None:
     assert ask_pages("dialysis numbers", tmp_path / "docs").pages == ("docs/kidney.md", "docs/other.md")
 
 
-@pytest.mark.parametrize(
+@for_rows(
     "question",
     [
         "What is the dose of amoxicillin for otitis in a 12 kg child?", "What is the patient in bed 4 allergic to?",
@@ -228,7 +229,7 @@ def test_what_was_taken_back_is_not_said() -> None:
     assert _summary(refuted, drug("m1", "Warfarin", status="entered-in-error")).sentences == ()
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("resources", "words"),
     [
         (

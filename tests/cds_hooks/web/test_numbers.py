@@ -17,10 +17,10 @@ from cds_hooks.web.forms import Form, _parse_upload, read_form
 from cds_hooks.web.numbers import format_age, format_quantity, logistic, logit, people_range
 from cds_hooks.web.visitor import PatientBound, Visiting, Visitor
 from tests.cds_hooks.web.symbols import decisions_of, file_of, templates, text_of
-from tests.each import for_each
+from tests.each import for_each, for_rows
 
 
-@pytest.mark.parametrize("name", [module.name for module in pkgutil.iter_modules(package.__path__)])
+@for_rows("name", [module.name for module in pkgutil.iter_modules(package.__path__)])
 def test_the_examples_of_every_module_hold(name: str) -> None:
     assert doctest.testmod(importlib.import_module(f"{package.__name__}.{name}")).failed == 0
 
@@ -98,7 +98,7 @@ def test_the_fields_and_the_file_of_a_browser_are_read() -> None:
     assert _parse_upload(TYPE, body) == {"action": "send", "chart": '{"a": "é"}\r\n', "e": ""}
 
 
-@pytest.mark.parametrize("name", ["(" * 2000, '"' * 2000, "\\" * 2000, "a" * 2000, "", "=?utf-8?q?" * 300, "*0*=" * 99])
+@for_rows("name", ["(" * 2000, '"' * 2000, "\\" * 2000, "a" * 2000, "", "=?utf-8?q?" * 300, "*0*=" * 99])
 def test_a_part_with_an_odd_name_is_no_failure_and_takes_no_time(name: str) -> None:
     start = time.process_time()
     for written in (f'form-data; name="{name}"', f"form-data; name={name}", name, f"form-data; {name}"):

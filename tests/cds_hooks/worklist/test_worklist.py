@@ -27,6 +27,7 @@ from tests.cds_hooks.decision_views.followed import follow
 from tests.cds_hooks.hold_back.test_budgets import SAMPLE, _request
 from tests.cds_hooks.prefetch.fetch_calls import app_client
 from tests.cds_hooks.services.equation_calls import NOW
+from tests.each import for_rows
 from tests.live import record_in
 
 DAY = 86_400.0
@@ -208,7 +209,7 @@ def test_what_was_answered_of_this_patient_rests() -> None:
         assert [entry.test for entry in row.entries] == tests
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("reason", "ends"),
     [("deceased", True), ("palliative", True), ("opted-out", True), ("below-threshold", False), ("worklist", False)],
 )

@@ -28,6 +28,7 @@ from fhir.client.errors import (
 )
 from fhir.client.query import FetchLimits, Read, Search, escaped
 from fhir.record.resources import Bundle, BundleLink, Observation, Patient
+from tests.each import for_rows
 from tests.fhir_charts import Running, chart_of, lab, serving_fhir
 
 CANARY = "canary-token-7f3a"
@@ -275,20 +276,18 @@ def test_a_read_is_type_and_id() -> None:
     assert Read("Patient", "p1").path == "Patient/p1"
 
 
-@pytest.mark.parametrize("identity", ["ez067.1-A", "x" * 194, "draft‑rx‑1", "a b", "ä"])
+@for_rows("identity", ["ez067.1-A", "x" * 194, "draft‑rx‑1", "a b", "ä"])
 def test_an_id_is_taken_as_real_servers_give_it(identity: str) -> None:
     assert unquote(Read("Patient", identity).path) == f"Patient/{identity}"
 
 
-@pytest.mark.parametrize(
-    "identity", ["", " ", ".", "..", "a/b", "../metadata", "a?b=c", "a#b", "a%2fb", "a\\b", "a\nb"]
-)
+@for_rows("identity", ["", " ", ".", "..", "a/b", "../metadata", "a?b=c", "a#b", "a%2fb", "a\\b", "a\nb"])
 def test_an_id_that_would_leave_its_place_is_no_query(identity: str) -> None:
     with pytest.raises(InvalidQuery):
         Read("Patient", identity)
 
 
-@pytest.mark.parametrize("kind", ["", "patient", "Patient/..", "$everything", "http://elsewhere/Patient"])
+@for_rows("kind", ["", "patient", "Patient/..", "$everything", "http://elsewhere/Patient"])
 def test_a_type_is_a_type(kind: str) -> None:
     with pytest.raises(InvalidQuery):
         Search(kind, ())
@@ -324,7 +323,7 @@ def test_a_query_beyond_1800_characters_is_long() -> None:
 BASE = httpx.URL("https://ehr.example/api/fhir/")
 
 
-@pytest.mark.parametrize(
+@for_rows(
     "link",
     [
         "https://ehr.example/api/fhir/Observation?_page=2",
@@ -339,7 +338,7 @@ def test_below_the_base_it_is_followed(link: str) -> None:
     assert next_page(link, BASE).host == "ehr.example"
 
 
-@pytest.mark.parametrize(
+@for_rows(
     "link",
     [
         "https://elsewhere.example/api/fhir/Observation?_page=2", "http://ehr.example/api/fhir/Observation",
@@ -368,7 +367,7 @@ def test_a_date_is_counted_from_the_servers_own_clock() -> None:
     assert seconds_to_wait(headers, 0) == 5
 
 
-@pytest.mark.parametrize("text", ["", "soon", "-5", "1.5", "Fri, 20 Nov 2026 09:00:07 GMT", "٣"])
+@for_rows("text", ["", "soon", "-5", "1.5", "Fri, 20 Nov 2026 09:00:07 GMT", "٣"])
 def test_without_a_usable_word_of_the_server_the_wait_doubles(text: str) -> None:
     assert [seconds_to_wait({"retry-after": text}, attempt) for attempt in range(4)] == [0.05, 0.1, 0.2, 0.4]
 

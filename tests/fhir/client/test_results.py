@@ -12,6 +12,7 @@ from fhir.client.client import FetchResult, FhirClient, _decoded, _type_of, seco
 from fhir.client.errors import Busy, DeadlineExceeded, FetchError, ServerFailed, TooLarge, Unreadable
 from fhir.client.query import LONGEST_URL, FetchLimits, Read, Search, escaped
 from fhir.record.resources import Bundle, BundleLink, Patient
+from tests.each import for_rows
 
 BASE = "https://ehr.example/fhir"
 SEARCH = Search("Observation", (("code", "a"),))
@@ -140,9 +141,7 @@ def test_there_is_no_wait_that_takes_all_the_time_that_is_left(left: float, erro
         ask(lambda _: response(429), lambda fhir: fhir.fetch(SEARCH, "labs"), seconds=lambda: left)
 
 
-@pytest.mark.parametrize(
-    ("text", "seconds"), [("7", 7.0), (" 7 ", 7.0), ("1234567890", 123456789.0), ("²", 0.05), ("", 0.05)]
-)
+@for_rows(("text", "seconds"), [("7", 7.0), (" 7 ", 7.0), ("1234567890", 123456789.0), ("²", 0.05), ("", 0.05)])
 def test_the_wait_that_a_server_asks_for(text: str, seconds: float) -> None:
     assert seconds_to_wait({"retry-after": text}, 0) == seconds
 
@@ -162,7 +161,7 @@ def test_encodings_and_redirects_are_not_followed() -> None:
                 lambda fhir: fhir.fetch(Read("Patient", "p1"), "patient"))  # fmt: skip
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("status", "error"),
     [(204, "answered with an error"), (400, "answered with an error"), (401, "access token with 401"),
      (403, "user or client with 403"), (429, "busy and asks"), (503, "busy and asks"), (500, "answered with an error")],

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from fhir.mapping.allergies import Allergy, allergies, allergy_to_class, allergy_to_ingredient
+from tests.each import for_rows
 from tests.fhir import builders
 from tests.fhir.builders import RXNORM, SNOMED, record_of
 
@@ -19,9 +20,7 @@ def _allergy(words: str | None = None, code: str | None = None, system: str = RX
     return builders.allergy(concept, id="a1") | more
 
 
-@pytest.mark.parametrize(
-    "allergy", [_allergy("Acetaminophen"), _allergy("Tylenol"), _allergy(code="161"), _allergy(code="313782")]
-)
+@for_rows("allergy", [_allergy("Acetaminophen"), _allergy("Tylenol"), _allergy(code="161"), _allergy(code="313782")])
 def test_an_ingredient_is_matched_by_code_brand_or_words(allergy: dict[str, Any]) -> None:
     found = allergy_to_ingredient(record_of(allergy), ACETAMINOPHEN)
     assert found is not None
@@ -29,7 +28,7 @@ def test_an_ingredient_is_matched_by_code_brand_or_words(allergy: dict[str, Any]
     assert allergy_to_ingredient(record_of(allergy), "7258") is None
 
 
-@pytest.mark.parametrize(
+@for_rows(
     "allergy",
     [
         _allergy("Penicillin"),
@@ -56,7 +55,7 @@ def test_a_class_that_the_tables_do_not_have_is_an_error() -> None:
         allergy_to_class(record_of(), "penicilin")
 
 
-@pytest.mark.parametrize(
+@for_rows(
     "allergy",
     [
         _allergy("Shellfish"),
@@ -121,7 +120,7 @@ def _reacted(*manifestations: dict[str, Any], **more: Any) -> dict[str, Any]:
     return {"reaction": [{"manifestation": list(manifestations)} | more]}
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("words", "more", "severity", "grade"),
     [
         ("Anaphylaxis", {}, "critical", "severe"),
@@ -156,7 +155,7 @@ def test_the_words_of_a_reaction_say_how_bad_it_was(
     assert (found.severity, found.grade) == (severity, grade)
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("more", "severity"),
     [
         ({}, "warning"),
@@ -181,7 +180,7 @@ def test_one_reaction_that_is_allergic_among_others_counts() -> None:
     assert _penicillin(**_reacted({"text": "nausea"}, {"text": "headache"})).is_no_allergy
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("words", "is_rash_only", "is_no_allergy"),
     [
         ("hives", True, False),
@@ -219,7 +218,7 @@ def test_without_a_manifestation_the_description_or_the_note_is_read() -> None:
     assert _penicillin(**_reacted({"text": "rash"}, description="no anaphylaxis")).severity == "warning"
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("note", "severity"),
     [
         ("rash, no anaphylaxis", "warning"),
@@ -241,7 +240,7 @@ def test_an_intolerance_is_one_step_lower(words: str | None, severity: str) -> N
     assert found.is_no_allergy is (words is None)
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("entry", "severity", "reactions", "is_unsure"),
     [
         (_allergy("PCN -> anaphylaxis (1998), tolerates cefazolin"), "critical", ("anaphylaxis",), False),
@@ -267,7 +266,7 @@ def test_the_name_tells_of_reactions_and_what_is_not_clear_is_an_allergy_in_doub
     assert (found.severity, found.reactions, found.is_unsure) == (severity, reactions, is_unsure)
 
 
-@pytest.mark.parametrize(
+@for_rows(
     "entry",
     [
         _allergy("rash with amoxicillin as a child, amoxicillin challenge negative 2024"),
@@ -325,7 +324,7 @@ def test_words_that_are_not_clear_do_not_take_back_a_code() -> None:
     assert (allergy_to_class(record, PENICILLINS) is not None, record.refusals) == (True, ())
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("entry", "words"),
     [
         (_allergy("Tylenol", "161"), "Tylenol"),
@@ -343,7 +342,7 @@ def test_an_allergy_is_called_as_in_the_chart_or_by_its_drug(entry: dict[str, An
     assert allergy.words == words
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("condition", "severity"),
     [
         ({"code": {"text": "Penicillin allergy (anaphylaxis)"}}, "critical"),
@@ -379,7 +378,7 @@ def test_an_allergy_on_the_problem_list_counts_as_one(condition: dict[str, Any],
     assert allergy is None or allergy.source == "Condition/p"
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("problem", "drugs"),
     [
         ("Amiodarone-induced pulmonary toxicity", ["amiodarone"]),

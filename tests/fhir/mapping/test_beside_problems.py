@@ -2,11 +2,10 @@
 
 from typing import Any
 
-import pytest
-
 from fhir.mapping.conditions import KINDS, Sign, find_condition, signs_by_group
 from fhir.record.datatypes import parse_time
 from fhir.terminology.conditions import CONDITION_GROUPS
+from tests.each import for_rows
 from tests.fhir.builders import SUBJECT, record_of, request
 
 
@@ -66,14 +65,14 @@ COUNTS: list[tuple[str, dict[str, Any]]] = [
 ]
 
 
-@pytest.mark.parametrize(("group", "resource"), COUNTS)
+@for_rows(("group", "resource"), COUNTS)
 def test_what_the_group_counts_tells_of_the_condition(group: str, resource: dict[str, Any]) -> None:
     hit = find_condition(record_of(resource), group)
     assert hit is not None
     assert hit.source == f"{resource['resourceType']}/{resource['id']}"
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("group", "resource"),
     [
         ("cabg", _of("Procedure", status="preparation", code={"text": "CABG"})),
@@ -139,7 +138,7 @@ def _period(**period: str) -> dict[str, Any]:
     return {"period": period}
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("group", "resource", "sign"),
     [
         ("cabg", CABG, ("CABG x3", "", "Procedure/x", "2015-01-01")),
@@ -171,7 +170,7 @@ def test_a_sign_is_what_the_chart_says_with_its_source_and_day(
     assert signs[:1] == ([sign] if sign is not None else [])
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("start", "status", "counts"),
     [
         ("2025-11-20", "finished", True),  # 365 days before the call
@@ -192,7 +191,7 @@ def test_the_reason_of_a_visit_counts_for_a_year(start: str | None, status: str,
     assert signs == ([("Heart failure", "", "Encounter/x", start)] if counts else [])
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("more", "counts"),
     [
         ({}, True),
@@ -208,7 +207,7 @@ def test_an_active_order_of_a_treatment_that_lasts_counts(more: dict[str, Any], 
     assert bool(groups) is counts
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("code", "counts"),
     [("02RF0JZ", True), ("02RG4JZ", True), ("02RF08Z", False), ("02RF5JZ", False), ("12RF0JZ", False), (None, False)],
 )
@@ -219,7 +218,7 @@ def test_a_mechanical_valve_is_known_by_its_operation(code: str | None, counts: 
     assert (hit.code if hit is not None else None) == (code if counts else None)
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("words", "more", "counts"),
     [
         ("Mechanical aortic valve replacement", {}, True),
@@ -271,7 +270,7 @@ def test_the_signs_of_a_group_are_whole() -> None:
     assert signs_by_group(record_of(CABG))["cabg"] == (sign,)
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("more", "counts"),
     [
         ({"status": "in-progress", "performedDateTime": "2020-11-19"}, True),

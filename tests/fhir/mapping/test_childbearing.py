@@ -6,6 +6,7 @@ import pytest
 
 from fhir.mapping.childbearing import childbearing_no_contraception, is_contraceptive
 from fhir.mapping.medications.active import active_medications
+from tests.each import for_rows
 from tests.fhir.builders import ICD10, SNOMED, condition, identity_of, procedure, record_of, request
 
 WOMAN = {"resourceType": "Patient", "id": "p1", "gender": "female", "birthDate": "1996-05-05"}
@@ -26,7 +27,7 @@ def test_a_woman_of_thirty_of_whom_nothing_is_known() -> None:
     assert _answer() is True
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("born", "answer"),
     [("2014-11-21", False), ("2014-11-20", True), ("1975-11-21", True), ("1975-11-20", False), (None, None)],
 )
@@ -35,12 +36,12 @@ def test_the_ages_of_twelve_and_fifty_belong_to_it(born: str | None, answer: boo
     assert _answer(patient=woman) is answer
 
 
-@pytest.mark.parametrize(("gender", "answer"), [("male", False), ("female", True), ("other", None), ("unknown", None)])
+@for_rows(("gender", "answer"), [("male", False), ("female", True), ("other", None), ("unknown", None)])
 def test_only_a_woman_is_meant_and_nothing_is_guessed(gender: str, answer: bool | None) -> None:
     assert _answer(patient=WOMAN | {"gender": gender}) is answer
 
 
-@pytest.mark.parametrize(
+@for_rows(
     "words",
     [
         "levonorgestrel 52 MG Intrauterine System", "Yaz", "Jolivette", "ethinyl estradiol / norgestimate",
@@ -64,7 +65,7 @@ def test_one_that_was_stopped_counts_no_more() -> None:
     assert _answer(request("Yaz", status="stopped")) is True
 
 
-@pytest.mark.parametrize(
+@for_rows(
     "resource",
     [
         condition("Z90.710", ICD10),
@@ -85,7 +86,7 @@ def test_what_makes_it_impossible_or_prevents_it_or_has_happened(resource: dict[
     assert _answer(resource) is False
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("words", "answer"),
     [
         ("Hysterectomy 2019", False),

@@ -1,9 +1,8 @@
 """What a concept means: by its codes, else by its words; and whether it was understood."""
 
-import pytest
-
 from fhir.mapping.conditions import NOTHING, ConceptReading, MeantGroup, read_concept
 from fhir.record.datatypes import CodeableConcept, Coding
+from tests.each import for_rows
 
 ICD10, SNOMED, OTHER = "http://hl7.org/fhir/sid/icd-10-cm", "http://snomed.info/sct", "urn:site"
 
@@ -35,7 +34,7 @@ def test_codes_say_what_they_say_whatever_the_words_are() -> None:
     assert groups(first)["ckd5_or_dialysis"] == "N18.5"
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("text", "codes", "expected", "is_understood"),
     [
         ("Gout", (), {"gout"}, True),
@@ -65,7 +64,7 @@ def test_words_count_where_no_code_is_understood(
     )  # fmt: skip
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("text", "group", "counts"),
     [
         ("History of stroke", "stroke", True),  # its past counts
@@ -80,7 +79,7 @@ def test_the_past_and_relatives_count_where_the_group_says_so(text: str, group: 
     assert (group in groups(read_concept(concept(text)))) is counts
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("text", "expected"),
     [
         (None, "heart_valve_prosthesis_kind_not_stated"),
@@ -96,7 +95,7 @@ def test_the_kind_of_a_heart_valve_is_read_in_the_words(text: str | None, expect
     assert "gout" not in meant
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("code", "text"),
     [
         ("I26.99", "PE ruled out 3/2026"),
@@ -119,7 +118,7 @@ def test_words_that_take_back_a_code_win(code: str, text: str) -> None:
     assert not read_concept(concept(None, (ICD10, code, text))).meant
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("code", "text", "group"),
     [
         ("I26.99", "History of PE", "vte"),

@@ -17,6 +17,7 @@ from fhir.mapping.conditions import (
 from fhir.record.datatypes import parse_time
 from fhir.record.refusals import Refusal
 from fhir.terminology.conditions import CONDITION_GROUPS
+from tests.each import for_rows
 from tests.fhir.builders import AS_OF, ICD10, MAN, SNOMED, SUBJECT, WOMAN, condition, encounter, observation, record_of
 
 PREGNANT = "72892002"
@@ -28,7 +29,7 @@ def test_a_refuted_condition_does_not_count(status: str) -> None:
     assert find_condition(record_of(refuted), "afib") is None
 
 
-@pytest.mark.parametrize("status", ["confirmed", "provisional", "differential", "unconfirmed"])
+@for_rows("status", ["confirmed", "provisional", "differential", "unconfirmed"])
 def test_a_condition_that_is_not_refuted_counts(status: str) -> None:
     assert find_condition(record_of(condition("49436004", verificationStatus={"coding": [{"code": status}]})), "afib")
 
@@ -58,7 +59,7 @@ def test_a_fall_counts_for_five_years_healed_or_not(onset: str, counts: bool) ->
     assert (find_condition(record_of(fall), "falls_or_fracture") is not None) is counts
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("words", "dates", "is_acute"),
     [
         ("STEMI", {}, True),
@@ -93,7 +94,7 @@ def test_a_condition_without_a_code_is_read_over() -> None:
     assert all(find_condition(record, key) is None for key in CONDITION_GROUPS)
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("code", "expected"),
     [
         ({"coding": [{"system": "urn:oid:2.999", "code": "X1"}], "text": "odd"}, ("odd", "urn:oid:2.999|X1")),
@@ -119,7 +120,7 @@ def test_on_a_mans_record_a_pregnancy_is_refused_and_named() -> None:
     ]
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("more", "when"),
     [
         ({"onsetDateTime": "2020", "onsetPeriod": {"start": "2019"}, "recordedDate": "2021"}, "2020"),
@@ -143,7 +144,7 @@ def test_a_hit_has_the_words_the_code_the_source_and_the_day(more: dict[str, Any
     assert hit.source == "Condition without id"
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("more", "status"),
     [
         ({}, "active"),
@@ -215,19 +216,19 @@ def test_a_valve_of_which_nobody_says_the_kind_is_warned_of_as_a_mechanical_one(
     assert (hit.key, hit.source) == ("mechanical_valve", "Condition/c-Z95.2")
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("words", "is_there"),
     [("Mechanical aortic valve", True), ("Bioprosthetic aortic valve", False), ("Presence of TAVR valve", False)],
 )
-@pytest.mark.parametrize(("code", "system"), [("Z95.2", ICD10), ("705991002", SNOMED)])
+@for_rows(("code", "system"), [("Z95.2", ICD10), ("705991002", SNOMED)])
 def test_a_valve_of_tissue_is_no_mechanical_one(words: str, is_there: bool, code: str, system: str) -> None:
     valve = condition(code, system)
     valve["code"]["text"] = words
     assert (find_condition(record_of(valve), "mechanical_valve") is not None) is is_there
 
 
-@pytest.mark.parametrize("code", ["Z86.79", "z87.09", "R69"])
-@pytest.mark.parametrize(("words", "key"), [("Atrial fibrillation", "afib"), ("Gout", "gout"), ("Stroke", "stroke")])
+@for_rows("code", ["Z86.79", "z87.09", "R69"])
+@for_rows(("words", "key"), [("Atrial fibrillation", "afib"), ("Gout", "gout"), ("Stroke", "stroke")])
 def test_the_words_beside_a_code_of_history_tell_only_what_history_counts_for(code: str, words: str, key: str) -> None:
     """ICD-10-CM Z86 and Z87: personal history; R69 (illness, unspecified) says nothing against its words."""
     told = condition(code, ICD10)
@@ -259,7 +260,7 @@ def test_a_fall_without_a_date_counts_unless_it_is_over(status: str | None, coun
     assert (find_condition(record_of(fall), "falls_or_fracture") is not None) is counts
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("words", "groups"),
     [
         ("History of stroke", []), ("Stroke", ["stroke"]), ("Gout; history of stroke", ["gout"]),
@@ -271,7 +272,7 @@ def test_what_is_only_of_the_past_in_words_is_no_problem(words: str, groups: lis
     assert [hit.key for hit in problems_of(record_of(said), ["stroke", "gout"])] == groups
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("certainty", "counts", "doubt"), [("G", True, ""), ("A", False, ""), ("V", True, "provisional"), ("Z", False, "")]
 )
 def test_how_sure_a_german_code_is_says_whether_it_counts(certainty: str, counts: bool, doubt: str) -> None:

@@ -2,10 +2,9 @@
 
 from typing import Any
 
-import pytest
-
 from fhir.mapping.contrast_media import ContrastReaction, contrast_reactions
 from fhir.terminology.contrast_media import GADOLINIUM, IODINATED
+from tests.each import for_rows
 from tests.fhir import builders
 from tests.fhir.builders import ICD10, condition, record_of
 
@@ -19,7 +18,7 @@ def read(*resources: dict[str, Any], name: str = IODINATED) -> list[ContrastReac
     return list(contrast_reactions(record_of(*resources), name))
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("resource", "reaction", "how"),
     [
         (allergy("CT dye", "Hives"), "Hives", "not severe"),
@@ -41,7 +40,7 @@ def test_how_bad_a_reaction_was(resource: dict[str, Any], reaction: str | None, 
     assert read(resource) == expected
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("more", "counts"),
     [
         ({}, True),
@@ -66,7 +65,7 @@ def test_a_dye_allergy_has_its_day_and_its_source() -> None:
     ]
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("words", "stated"),
     [
         ("Allergy to IV contrast", [False]), ("Allergy to iodinated contrast", [True]),

@@ -5,10 +5,11 @@ from typing import Any
 import pytest
 
 from fhir.mapping.declined import declined_in_chart
+from tests.each import for_rows
 from tests.fhir.builders import concept, observation, procedure, record_of
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("more", "counts"),
     [
         ({"statusReason": {"text": "patient declined"}}, True),

@@ -19,6 +19,7 @@ from fhir.mapping.equations import (
     mean_arterial_pressure,
     newest_weight,
 )
+from tests.each import for_rows
 from tests.fhir.builders import MAN, observation, record_of, weight
 
 # No time limit: the first example loads the tables, and the machine may be busy.
@@ -54,7 +55,7 @@ def test_no_vector_of_the_data_folder_is_missing_here(name: str, data_folder: Pa
     assert {vector["id"]: vector["expected"] for vector in given} == ours
 
 
-@pytest.mark.parametrize(("age", "creatinine"), [(17, 1.0), (121, 1.0), (50, 0.05), (50, 20.1)])
+@for_rows(("age", "creatinine"), [(17, 1.0), (121, 1.0), (50, 0.05), (50, 20.1)])
 def test_outside_its_range_an_equation_refuses(age: int, creatinine: float) -> None:
     with pytest.raises(ValueError, match="outside the range"):
         ckd_epi_2021(age, "female", creatinine)
@@ -80,7 +81,7 @@ def test_body_mass_index_and_mean_pressure() -> None:
     assert is_creatinine_unstable([]) is False
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("kilograms", "rule", "height", "expected"),
     [
         # A man of 152.4 cm has an ideal weight of 50 kg; 130 % of it are 65 kg.
@@ -104,6 +105,6 @@ def test_the_weight_of_a_dose_is_adjusted_over_130_percent_of_the_ideal(
     assert (used_rule, note) == expected[1:]
 
 
-@pytest.mark.parametrize(("kilograms", "counts"), [(29.9, False), (30.0, True), (300.0, True), (300.1, False)])
+@for_rows(("kilograms", "counts"), [(29.9, False), (30.0, True), (300.0, True), (300.1, False)])
 def test_a_weight_counts_within_the_range_of_the_equation(kilograms: float, counts: bool) -> None:
     assert (newest_weight(record_of(weight(kilograms))) is not None) is counts

@@ -9,6 +9,7 @@ from fhir.mapping.immunizations import VaccineDose, VaccineHistory, vaccine_hist
 from fhir.record.record import read_record
 from fhir.record.refusals import Refusal
 from fhir.terminology.medications import CVX, product_of
+from tests.each import for_rows
 from tests.fhir.builders import bundle, concept, lean, made, subject_of
 
 AS_OF = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
@@ -33,7 +34,7 @@ def test_a_code_is_read_in_every_spelling(system: str, code: str, cvx: str) -> N
     assert dose.cvx == cvx
 
 
-@pytest.mark.parametrize(
+@for_rows(
     "entry",
     [
         {"status": "not-done"},
@@ -64,7 +65,7 @@ def test_a_dose_is_whole_with_its_words_and_manufacturer() -> None:
         assert [dose.manufacturer for dose in history({"manufacturer": other}).doses] == [""]
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("more", "is_substandard"),
     [
         ({}, False),
@@ -79,7 +80,7 @@ def test_a_weak_or_expired_dose_is_substandard(more: dict[str, Any], is_substand
     assert [dose.substandard for dose in history(more).doses] == [is_substandard]
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("entry", "reason", "text"),
     [
         ({"vaccineCode": {"text": "MMR"}}, "no-vaccine-code", "has no CVX code: not counted."),

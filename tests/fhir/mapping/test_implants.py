@@ -7,6 +7,7 @@ import pytest
 
 from fhir.mapping.implants import MrSafety, implants
 from tests.cards.rules.patients import record_of
+from tests.each import for_rows
 
 Json = dict[str, Any]
 
@@ -21,7 +22,7 @@ def _found(as_of: datetime, *devices: Json, **patient: Any) -> list[tuple[str, M
     return [(one.kind, one.safety) for one in implants(record_of({"more": list(devices), **patient}, as_of))]
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("text", "kind"),
     [
         ("Cardiac pacemaker, dual chamber", "pacemaker"),
@@ -46,7 +47,7 @@ def test_an_implant_is_known_by_its_words(text: str, kind: str, as_of: datetime)
     assert _found(as_of, _device(text)) == [(kind, MrSafety.UNDOCUMENTED)]
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("words", "kind"),
     [
         ("Pacemaker in situ, last check 2025", "pacemaker"),
@@ -64,7 +65,7 @@ def test_what_is_said_beside_an_implant_does_not_take_it_out(words: str, kind: s
     assert _found(as_of, problem) == [(kind, MrSafety.UNDOCUMENTED)]
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("code", "status", "kinds"),
     [
         ({"text": "Pacemaker"}, "active", ["pacemaker"]),
@@ -83,7 +84,7 @@ def test_what_a_problem_says_of_an_implant(code: Json, status: str, kinds: list[
     assert [kind for kind, _ in _found(as_of, problem)] == kinds
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("words", "status", "kinds"),
     [
         ("Implantation of permanent pacemaker", "completed", ["pacemaker"]),
@@ -114,7 +115,7 @@ def test_a_device_that_is_out_of_use_is_none(status: str, as_of: datetime) -> No
     assert _found(as_of, _device("Cardiac pacemaker", status=status)) == []
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("written", "safety"),
     [
         ({"safety": [{"text": "MR Conditional 1.5 T"}]}, MrSafety.CONDITIONAL),

@@ -13,6 +13,7 @@ from fhir.mapping.equations import ckd_epi_2021, cockcroft_gault, is_creatinine_
 from fhir.mapping.kidney import KidneyAbsence, KidneyEstimate, KidneyFunction, crcl_cockcroft_gault, egfr_best
 from fhir.record.datatypes import parse_time
 from fhir.record.record import BIRTH_SEX, PatientRecord, read_record
+from tests.each import for_rows
 from tests.fhir.builders import (
     ICD10,
     MAN,
@@ -145,7 +146,7 @@ BEST: list[tuple[list[dict[str, Any]], dict[str, Any], dict[str, Any]]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("entries", "patient", "expected"), BEST)
+@for_rows(("entries", "patient", "expected"), BEST)
 def test_the_best_egfr(entries: list[dict[str, Any]], patient: dict[str, Any], expected: dict[str, Any]) -> None:
     found = egfr_best(record_of(*entries, patient=patient))
     assert _facts(found, expected) == expected
@@ -327,7 +328,7 @@ CLEARANCES: list[tuple[list[dict[str, Any]], dict[str, Any], str, dict[str, Any]
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("entries", "patient", "asked", "expected"), CLEARANCES)
+@for_rows(("entries", "patient", "asked", "expected"), CLEARANCES)
 def test_a_clearance_by_cockcroft_and_gault(
     entries: list[dict[str, Any]], patient: dict[str, Any], asked: Any, expected: dict[str, Any]
 ) -> None:

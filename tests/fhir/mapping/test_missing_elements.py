@@ -2,8 +2,6 @@
 
 from typing import Any
 
-import pytest
-
 from fhir.mapping.conditions import condition_time
 from fhir.mapping.declined import declined_in_chart
 from fhir.mapping.features.catalog import FEATURES
@@ -14,6 +12,7 @@ from fhir.mapping.gestation import gestation_weeks
 from fhir.mapping.implants import MrSafety, implants
 from fhir.mapping.pregnancy import pregnancy_signs
 from fhir.mapping.tobacco import smoking_history
+from tests.each import for_rows
 from tests.fhir import builders
 from tests.fhir.builders import ICD10, SNOMED, encounter, observation, problem, record_of
 
@@ -47,7 +46,7 @@ NO = {"text": "patient declined"}
 REFUSED = builders.concept(code="105480006", system=SNOMED)
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("resource", "words", "when"),
     [
         (

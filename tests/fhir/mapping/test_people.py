@@ -4,11 +4,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
-import pytest
 
 from fhir.mapping.people import race_and_ethnicity, roles_of_user
 from fhir.record.record import PatientRecord, read_record
 from fhir.record.resources import PractitionerRole
+from tests.each import for_rows
 from tests.fhir.builders import record_of
 
 AS_OF = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
@@ -20,7 +20,7 @@ def _roles(user: str, *roles: dict[str, Any]) -> tuple[str, ...]:
     return roles_of_user([msgspec.convert(role, PractitionerRole) for role in roles], user, AS_OF)
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("more", "counts"),
     [
         ({}, True),
@@ -51,7 +51,7 @@ def test_a_user_may_be_named_by_the_role_itself_and_nobody_has_none() -> None:
     assert roles_of_user([object()], "Practitioner/a", AS_OF) == ()
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("concept", "roles"),
     [
         ({"text": "Registered nurse"}, ("nurse",)),
@@ -79,7 +79,7 @@ def extension(kind: str, *codes: str, system: str = SYSTEM) -> dict[str, Any]:
     return {"url": f"{BASE}{kind}", "extension": [*parts, {"url": "text", "valueString": "as told"}]}
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("extensions", "groups"),
     [
         ((extension("race", "2054-5"),), ("race Black or African American",)),

@@ -9,6 +9,7 @@ from fhir.mapping.conditions import find_condition
 from fhir.mapping.gestation import Gestation, gestation, gestation_weeks
 from fhir.mapping.pregnancy import PregnancySign, negative_test_since, pregnancy_signs
 from fhir.record.datatypes import parse_time
+from tests.each import for_rows
 from tests.fhir import builders
 from tests.fhir.builders import ICD10, LOINC, SNOMED, SUBJECT, condition, encounter, observation, record_of
 
@@ -45,7 +46,7 @@ def weeks(*resources: dict[str, Any]) -> int | None:
     return gestation_weeks(record, hit.time if hit.is_onset else None)
 
 
-@pytest.mark.parametrize(
+@for_rows(
     "sign",
     [
         seen("82810-3", valueCodeableConcept=PREGNANT),
@@ -73,7 +74,7 @@ def test_each_sign_tells_of_a_pregnancy_with_its_source(sign: dict[str, Any]) ->
     assert source(sign) == f"{sign['resourceType']}/{sign['id']}"
 
 
-@pytest.mark.parametrize(
+@for_rows(
     "sign",
     [
         seen("82810-3", valueCodeableConcept=NOT_PREGNANT),
@@ -117,7 +118,7 @@ def test_signs_on_the_chart_of_a_man_a_newborn_or_after_the_age_of_50_are_not_us
     assert source(observation("18185-9", 39, "wk", "2026-11-01"), patient=patient) is None
 
 
-@pytest.mark.parametrize(
+@for_rows(
     "end",
     [
         birth("2026-11-12"),
@@ -128,7 +129,7 @@ def test_signs_on_the_chart_of_a_man_a_newborn_or_after_the_age_of_50_are_not_us
         seen("82810-3", "2026-11-12", valueCodeableConcept=NOT_PREGNANT),
     ],
 )
-@pytest.mark.parametrize(
+@for_rows(
     "sign",
     [
         condition("72892002", onsetDateTime="2026-02-20"),
@@ -158,7 +159,7 @@ def told(words: str) -> dict[str, Any]:
     return builders.problem(words, status=None, id="w", onsetDateTime="2026-11-01")
 
 
-@pytest.mark.parametrize(
+@for_rows(
     "end",
     [
         procedure("Vaginal delivery"),
@@ -185,7 +186,7 @@ def test_an_entry_without_a_code_ends_no_pregnancy(end: dict[str, Any]) -> None:
     assert source(condition("Z33.1", ICD10, onsetDateTime="2026-03-01"), wordless) == "Condition/c-Z33.1"
 
 
-@pytest.mark.parametrize(
+@for_rows(
     "other",
     [
         procedure("Vaginal delivery", "2024-01-01"),
@@ -222,7 +223,7 @@ OVER = condition("72892002", status="resolved", onsetDateTime="2026-02-01", abat
 SINCE_JUNE, UNDATED = condition("72892002", onsetDateTime="2026-06-01"), condition("72892002")
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("resources", "expected"),
     [
         # A condition that is over ends the visits in it; the end of the last pregnancy does not end this one.
@@ -258,7 +259,7 @@ def test_a_negative_test_speaks_against_a_charted_pregnancy_but_does_not_end_it(
     assert negative_test_since(record, None) is None
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("onset", "expected"),
     [
         ("2026-11-20", 2),
@@ -284,7 +285,7 @@ PREGNANCY = condition("72892002", onsetDateTime="2026-09-01")
 SAID = {"coding": condition("72892002")["code"]["coding"], "text": "Pregnancy, 18 weeks"}
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("resources", "expected"),
     [
         # A due date goes before measured and charted weeks, and those before the onset.
@@ -313,7 +314,7 @@ def test_how_far_a_pregnancy_is(resources: list[dict[str, Any]], expected: int |
     assert weeks(*resources) == expected
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("words", "expected"),
     [
         ("Pregnant, 20 weeks", 22), ("IUP 24w3d", 26), ("G2P1 at 32+4", 34), ("pregnancy 24/40", 26),
@@ -344,7 +345,7 @@ def undated(start: str) -> dict[str, Any]:
     return visit(start, "44054006")
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("resources", "expected"),
     [
         ([Z3A, undated("2026-11-06")], Gestation(20, "gestational age of 2026-11-06", "Condition/c-Z3A.18")),
@@ -383,7 +384,7 @@ def test_the_gestational_age_has_its_day_and_its_source(
     assert found is None or found.days // 7 == found.weeks
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("last_period", "weeks", "days"),
     [("2026-05-17", 26, 187), ("2026-05-16", 26, 188), ("2026-05-15", 27, 189), ("2026-05-14", 27, 190)],
 )
@@ -400,7 +401,7 @@ def test_the_onset_of_a_condition_is_a_basis_with_its_source() -> None:
     assert gestation(record_of(), parse_time("2026-11-20T09:00:01Z"), "Condition/x") is None
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("more", "is_pregnant"),
     [
         ([], True),
@@ -427,7 +428,7 @@ def test_a_period_that_did_not_come_is_a_supposed_pregnancy(more: list[dict[str,
         assert gestation_weeks(record, None) == 19
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("answer", "when", "feeds"),
     [
         ("Currently breastfeeding", "2026-11-10", True),
@@ -447,7 +448,7 @@ def test_the_answer_whether_she_breastfeeds_counts_for_a_year(answer: str, when:
         assert (find_condition(record_of(*chart, patient=WOMAN), "breastfeeding") is not None) is feeds
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("gender", "at_birth", "is_pregnant"),
     [("male", "F", True), ("female", "M", False), ("female", "UNK", True), ("male", None, False), ("male", "M", False)],
 )
@@ -463,7 +464,7 @@ def test_the_sex_at_birth_goes_before_the_gender(gender: str, at_birth: str | No
     assert (tested is not None) is (is_pregnant or at_birth is None)
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("for_care", "at_birth", "sex"),
     [("248152002", None, "female"), ("248152002", "M", "male"), ("248153007", "UNK", "male"), ("x", None, "male")],
 )
@@ -486,7 +487,7 @@ def _code(code: str, **more: str) -> dict[str, Any]:
     return {"coding": [{"code": code}], **more}
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("extension", "sex"),
     [
         (_typed("individual-recordedSexOrGender", value=_code("female"), type=_code("76689-9")), "female"),
@@ -504,7 +505,7 @@ def test_what_is_charted_of_the_sex_in_extensions_goes_before_the_gender(extensi
     assert record_of(patient=WOMAN | {"gender": "male", "extension": [extension]}).sex == sex
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("words", "sex"),
     [
         ("Female-to-male transgender person", "female"),
@@ -540,7 +541,7 @@ def hcg(value: float, unit: str | None = "mIU/mL", **more: Any) -> dict[str, Any
     return observation(HCG, None, None, "2026-11-10", valueQuantity=quantity)
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("resource", "kind"),
     [
         (hcg(25), "positive"),
@@ -582,7 +583,7 @@ def test_a_test_is_positive_negative_or_says_nothing(resource: dict[str, Any], k
     assert signs(resource) == ({kind: [sign]} if kind is not None else {})
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("value", "unit", "weeks"),
     [
         (20, "wk", 20.0),

@@ -9,6 +9,7 @@ from cards.rules.patient.session import PatientSession
 from fhir.mapping import shown_by_results
 from fhir.mapping.shown_by_results import ResultLimit, result_analytes, result_limits, shown_by_result
 from fhir.terminology.analytes import ANALYTES
+from tests.each import for_rows
 from tests.fhir.builders import AS_OF, observation, record_of
 
 Json = dict[str, Any]
@@ -75,7 +76,7 @@ def test_every_limit_is_a_number_that_can_be_measured_and_has_its_source() -> No
         assert limit.max_age_days >= (1 if limit.analyte in OF_THE_DAY else 7)
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("value", "is_shown"),
     [
         ({"valueString": "Positive"}, True),
@@ -96,7 +97,7 @@ def test_an_antigen_that_is_positive_shows_the_infection(value: Json, is_shown: 
     assert (hit.words if hit is not None else None) == ("HBsAg positive" if is_shown else None)
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("words", "answer"),
     [
         *(

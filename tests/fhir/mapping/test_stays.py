@@ -27,6 +27,7 @@ from fhir.mapping.stays import (
 )
 from fhir.record.datatypes import CodeableConcept, Coding
 from fhir.record.resources import Encounter
+from tests.each import for_rows
 from tests.fhir import builders
 from tests.fhir.builders import AS_OF, encounter, observation, record_of
 from tests.fhir.builders import record_of as record_of_call
@@ -36,7 +37,7 @@ def _stay(code: str = "IMP", status: str = "in-progress", **period: str) -> dict
     return encounter(code, status, id="e1", period=period)
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("stay", "inside"),
     [
         (_stay(start="2026-11-18"), True),
@@ -70,7 +71,7 @@ def test_a_chart_without_encounters_is_not_in_hospital() -> None:
     assert not is_inpatient(record_of())
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("end", "is_current"),
     [("2026-11-19T09:00:00Z", True), ("2026-11-19T08:59:59Z", False), ("2026-11-19", True), ("2026-11-18", False)],
 )
@@ -82,7 +83,7 @@ def test_a_stay_that_ended_within_the_last_day_is_the_current_one(end: str, is_c
 DISPOSITION = {"dischargeDisposition": {"text": "Home"}}
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("visit", "of_call", "end"),
     [
         (_stay(start="2026-11-10"), None, None),
@@ -116,7 +117,7 @@ def test_of_two_stays_of_the_same_time_that_of_the_call_counts() -> None:
         assert stay.encounter.id == of_call
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("hospitalization", "key"),
     [
         ({"dischargeDisposition": {"text": "Rehab"}, "destination": {"display": "Home"}}, "rehabilitation"),
@@ -133,15 +134,13 @@ def test_where_the_current_stay_ends(hospitalization: dict[str, Any] | None, key
     assert discharge_destination(record_of()) is None
 
 
-@pytest.mark.parametrize(("status", "is_there"), [("in-progress", True), ("finished", False)])
-@pytest.mark.parametrize(
-    "place", [{"type": [{"text": "Medical ICU"}]}, {"location": [{"location": {"display": "Intensive care"}}]}]
-)
+@for_rows(("status", "is_there"), [("in-progress", True), ("finished", False)])
+@for_rows("place", [{"type": [{"text": "Medical ICU"}]}, {"location": [{"location": {"display": "Intensive care"}}]}])
 def test_intensive_care_is_of_a_visit_in_progress(status: str, is_there: bool, place: dict[str, Any]) -> None:
     assert is_in_intensive_care(record_of(_stay(status=status, start="2026-11-10") | place)) is is_there
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("visit", "left_open"),
     [
         # 20 November 2025 is 365 days before 20 November 2026, and the 13th of the month seven days.
@@ -158,7 +157,7 @@ def test_a_visit_that_nobody_closed_is_over_after_a_week_and_a_stay_after_a_year
     assert is_left_open(msgspec.convert(visit, Encounter), AS_OF.timestamp()) is left_open
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("start", "end", "is_one"),
     [
         ("2026-11-03", "2026-11-05", True),
@@ -175,7 +174,7 @@ def test_a_stay_within_a_longer_one_is_a_part_of_it(start: str, end: str, is_one
     assert sorted(stay.source for stay in stays) == ["Encounter/e1", *([] if is_one else ["Encounter/e2"])]
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("start", "end", "fact"),
     [
         ("2026-11-18", "2026-11-19", (1.0, "day", "Encounter/e1")),
@@ -192,7 +191,7 @@ def test_the_length_of_a_stay_is_counted_in_nights(start: str, end: str, fact: t
     assert length_of_stay(record, stay) == fact
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("more", "fact"),
     [
         ({}, (0.0, "not charted as an emergency")),
@@ -213,7 +212,7 @@ def test_a_stay_began_as_an_emergency_or_not(more: dict[str, Any], fact: tuple[f
     assert admitted_as_emergency(record, stay) == (*fact, "Encounter/e1")
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("start", "end", "led"),
     [
         ("2026-11-17T20:00:00Z", "2026-11-18T02:00:00Z", True),
@@ -276,7 +275,7 @@ def test_the_stay_itself_and_what_went_over_into_it_are_no_earlier_stays() -> No
     assert stays_before(alone, current_stay(alone)) == (0.0, "stays", "Encounter/now")
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("visit", "of_call", "counts"),
     [
         (_stay("EMER", "finished", start="2026-11-18", end="2026-11-19"), None, True),
@@ -305,7 +304,7 @@ STAY = visit("IMP", "2026-09-10T08:00:00Z", "2026-09-15T08:00:00Z")
 EMERGENCY = visit("EMER", "2026-09-10T08:00:00Z", "2026-09-10T12:00:00Z")
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("encounter", "emergencies", "when", "occasion"),
     [
         (STAY, False, "2026-09-09T07:59:00Z", None),
@@ -357,7 +356,7 @@ def key(destination: object) -> str | None:
     return getattr(destination, "key", None)
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("code", "expected"),
     [("01", "home"), ("1", "home"), (" snf ", "skilled_nursing"), ("SNF", "skilled_nursing"), ("", None), (None, None),
      ("0", None), ("20", "died"), ("exp", "died"), ("hosp", "hospice"), ("50", "hospice"), ("30", None)],
@@ -366,7 +365,7 @@ def test_a_code_is_read_however_it_is_written(code: str | None, expected: str | 
     assert key(destination_of(code)) == expected
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("words", "expected"),
     [
         ("Hospice at home", "hospice"),
@@ -386,7 +385,7 @@ def test_words_name_a_destination(words: str, expected: str | None) -> None:
     assert key(destination_in_words(words)) == expected
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("codings", "text", "expected"),
     [
         (((NUBC, "06", None),), None, "home_health"),

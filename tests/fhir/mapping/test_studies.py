@@ -2,13 +2,13 @@
 
 from typing import Any
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from fhir.mapping.studies import RETEST_INTERVALS, STUDY_CODES, RetestInterval, read_study, screening_groups_of
 from fhir.mapping.study_words import goes_into_an_artery, loinc_of_words, modality_named, says_contrast
 from fhir.terminology.medications import table_rows
+from tests.each import for_rows
 
 
 def _order(text: str, loinc: str | None = None, **more: Any) -> dict[str, Any]:
@@ -16,7 +16,7 @@ def _order(text: str, loinc: str | None = None, **more: Any) -> dict[str, Any]:
     return {"resourceType": "ServiceRequest", "code": {"text": text, "coding": coding}, **more}
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("text", "loinc", "groups"),
     [
         ("CT chest with contrast", "24628-0", {"iodine"}),
@@ -84,7 +84,7 @@ def test_an_order_says_whether_it_is_urgent() -> None:
     assert not read_study(_order("Ferritin", "2276-4")).urgent
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("apart", "ordered", "other", "is_same", "spares", "repeats"),
     [
         ("", "a", "a", True, True, True), ("", "a", "b", True, True, True), ("", "a", "c", False, True, True),
@@ -105,7 +105,7 @@ def test_a_test_of_the_same_row_spares_or_repeats_another(
     assert interval.repeats(ordered, other) is repeats
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("words", "loinc"),
     [
         ("Haemoglobin A1c (HbA1c), blood", "4548-4"),
@@ -127,7 +127,7 @@ def test_a_test_is_known_by_its_name_and_nothing_beside_it(words: str, loinc: st
     assert loinc_of_words(words) == loinc
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("words", "given"),
     [
         ("CT ABD/PEL W CON", True),
@@ -148,7 +148,7 @@ def test_contrast_is_what_goes_into_a_vessel(words: str, given: bool) -> None:
     assert says_contrast(words, "", is_coded=False) is given
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("words", "modality", "artery"),
     [
         ("CT coronary angiogram", "CT", False),

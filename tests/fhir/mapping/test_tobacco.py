@@ -3,11 +3,10 @@
 from datetime import date
 from typing import Any
 
-import pytest
-
 from fhir.mapping.tobacco import PackYears, SmokingAnswer, SmokingHistory, smoking_history
 from fhir.record.datatypes import parse_time
 from fhir.record.record import PatientRecord
+from tests.each import for_rows
 from tests.fhir.builders import observation, record_of
 
 CURRENT, FORMER, NEVER, UNKNOWN = "449868002", "8517006", "266919005", "266927001"
@@ -77,7 +76,7 @@ def test_a_non_smoker_has_stopped_only_where_smoking_is_charted_before() -> None
     assert same_day == SmokingAnswer("current", "smokes", parse_time("2026-01-01"), "Observation/x")
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("smoked", "stopped", "between"),
     [
         (["2024-01-01"], ["2020-01-01", "2025-01-01"], (date(2024, 1, 1), date(2025, 1, 1))),
@@ -107,7 +106,7 @@ def test_a_charted_day_of_stopping_goes_before_the_answers() -> None:
         assert (ignored.stopped_from, ignored.stopped_by) == (date(2024, 1, 1), None)
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("resource", "value"),
     [
         (years(20), 20.0),

@@ -11,6 +11,7 @@ import pytest
 
 from fhir.mapping.conditions import unread_problems
 from fhir.mapping.understanding import READ_KINDS, Understanding, understand
+from tests.each import for_rows
 from tests.fhir import builders
 from tests.fhir.builders import record_of
 
@@ -29,7 +30,7 @@ def _of(kind: str, **elements: Any) -> Any:
     return understand({"resourceType": kind, "id": "1", **elements})
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("kind", "elements", "group"),
     [
         ("Condition", {"code": {"coding": [{"system": _SNOMED, "code": "84114007"}]}}, "hf"),
@@ -76,7 +77,7 @@ def test_a_group_is_read_where_the_fact_stands(kind: str, elements: dict[str, An
     assert reading.resource == f"{kind}/1"
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("kind", "elements", "assertion"),
     [
         ("Condition", {"code": {"text": "No evidence of stroke"}}, "negated"),
@@ -128,10 +129,8 @@ def test_a_resolved_condition_means_those_groups_for_which_the_past_counts() -> 
     assert _of("Condition", code={"text": "Delirium"}, clinicalStatus=resolved).groups == ()
 
 
-@pytest.mark.parametrize("kind", sorted(READ_KINDS))
-@pytest.mark.parametrize(
-    "value", [None, 1, "text", [], {}, [None], {"coding": [1]}, {"text": 5}, {"coding": [{"code": {}}]}]
-)
+@for_rows("kind", sorted(READ_KINDS))
+@for_rows("value", [None, 1, "text", [], {}, [None], {"coding": [1]}, {"text": 5}, {"coding": [{"code": {}}]}])
 def test_no_form_of_an_element_is_an_error(kind: str, value: Any) -> None:
     elements = ("code", "reasonCode", "status", "type", "title", "provision", "condition", "deviceName", "activity")
     for element in elements:
@@ -139,7 +138,7 @@ def test_no_form_of_an_element_is_an_error(kind: str, value: Any) -> None:
         assert _of(kind, medicationCodeableConcept={"text": "aspirin"}, **{element: value}).resource == f"{kind}/1"
 
 
-@pytest.mark.parametrize("words", ["No known allergies", "NKDA", "no latex allergy", "Penicillin allergy ruled out"])
+@for_rows("words", ["No known allergies", "NKDA", "no latex allergy", "Penicillin allergy ruled out"])
 def test_an_entry_that_denies_an_allergy_is_understood(words: str) -> None:
     reading = understand({"resourceType": "AllergyIntolerance", "code": {"text": words}})
     assert (reading.assertion, reading.understood, reading.allergen_classes) == ("negated", True, ())
@@ -230,7 +229,7 @@ FINAL = {"status": "final"}
 _METFORMIN = {"text": "metformin 500 mg tablet"}
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("kind", "elements", "sentence"),
     [
         ("Observation", FINAL | {"code": {"text": "BP"}, "component": [{"code": _loinc("8480-6", "upper")}]},
@@ -314,14 +313,14 @@ _READ_BY_CODE = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("kind", "elements", "meaning"), _READ_BY_CODE)
+@for_rows(("kind", "elements", "meaning"), _READ_BY_CODE)
 def test_a_code_alone_says_what_it_is(kind: str, elements: dict[str, Any], meaning: str) -> None:
     reading = understand({"resourceType": kind, "status": "completed", **elements})
     assert meaning in {*reading.groups, *reading.allergen_classes, *reading.vaccine_families, *reading.drugs}
     assert reading.understood
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("code", "wrong"),
     [
         ("236434000", "dialysis"),
@@ -335,7 +334,7 @@ def test_a_code_whose_name_says_otherwise_is_not_of_the_group(code: str, wrong: 
     assert wrong not in understand(builders.problem(code=code, system=_SNOMED, status=None, patient=None)).groups
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("words", "group", "assertion"),
     [
         ("Förmaksflimmer", "afib", "affirmed"),
@@ -350,7 +349,7 @@ def test_words_of_the_nordic_languages_are_read(words: str, group: str, assertio
     assert ((group in reading.groups), reading.assertion) == (assertion == "affirmed", assertion)
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("name", "more", "analyte"),
     [
         ("Blutbild", {}, "platelets"),

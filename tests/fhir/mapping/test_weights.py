@@ -3,10 +3,9 @@
 from datetime import UTC, datetime
 from typing import Any
 
-import pytest
-
 from fhir.mapping.weights import BOUNDS, judged_weight, largest_plausible_kg
 from tests.cards.rules.patients import record_of
+from tests.each import for_rows
 
 AS_OF = datetime(2026, 11, 20, 9, tzinfo=UTC)
 
@@ -19,7 +18,7 @@ def _judged(age: int, *weights: tuple[float, int]) -> tuple[float | None, float 
     return used, implausible, too_old
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("age", "weights", "judged"),
     [
         (3, [(14.2, 3)], (14.2, None, None)),
@@ -65,6 +64,6 @@ def test_the_bounds_rise_with_age_and_hold_the_charts_median() -> None:
     assert [row.most_kg for row in BOUNDS] == sorted(row.most_kg for row in BOUNDS)
 
 
-@pytest.mark.parametrize(("age", "most"), [(2, 30.9), (17, 198.2), (18, None), (60, None)])
+@for_rows(("age", "most"), [(2, 30.9), (17, 198.2), (18, None), (60, None)])
 def test_the_largest_weight_of_a_child_is_that_of_the_next_age_in_the_table(age: int, most: float | None) -> None:
     assert largest_plausible_kg(record_of({"age": age}, AS_OF)) == most

@@ -8,6 +8,7 @@ import pytest
 from fhir.notes.drugs import Drug
 from fhir.notes.findings import Finding
 from fhir.notes.reading import NoteReading, read_note
+from tests.each import for_rows
 
 ON = date(2026, 9, 17)
 
@@ -24,7 +25,7 @@ def _drug(note: str, name: str) -> Drug:
     return next(drug for drug in _read(note).drugs if drug.drug == name)
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("note", "concept", "labels"),
     [
         ("C/o wheeze and ankle swelling.", "wheeze", ("affirmed", "current", "patient")),
@@ -164,7 +165,7 @@ def test_a_short_name_that_is_a_word_is_read_in_capitals_only() -> None:
     assert _read("He does well as before, ms Smith has a cap, he hit a pad.").findings == ()
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("note", "name", "status", "dose"),
     [
         ("Meds: bisoprolol 2.5 mg od, ramipril 5", "ramipril", "active", "5 mg"),
@@ -243,7 +244,7 @@ def test_what_is_said_of_a_list_reaches_a_drug_that_stands_near(between: int, st
     assert _drug(f"Stop ramipril{', and':<{between}}furosemide", "furosemide").status == status
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("note", "text", "frequency"),
     [
         ("Metformin 500 mg, bd", "Metformin 500 mg", ""),
@@ -288,7 +289,7 @@ def test_results_have_value_unit_and_the_date_that_is_meant() -> None:
     assert [result.unit_assumed for result in results] == [False, True, False, True]
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("note", "days"),
     [
         ("Bloods 2026-09-10: K 4.9", ["2026-09-10"]),
@@ -334,7 +335,7 @@ def test_a_result_is_of_the_day_that_is_meant(note: str, days: list[str]) -> Non
     assert [result.date.isoformat() for result in _read(note).results] == days
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("name", "read", "unread"),
     [
         ("Temp", ["30", "43", "90", "110"], ["29.9", "43.1", "89.9", "110.1"]),
@@ -355,7 +356,7 @@ def test_a_change_of_weight_is_no_weight(note: str) -> None:
     assert [result.text for result in _read(note).results] == []
 
 
-@pytest.mark.parametrize(
+@for_rows(
     "note",
     [
         "Iron def anemia resolved.",
@@ -374,7 +375,7 @@ def test_a_number_with_a_decimal_comma_is_read_whole(note: str, value: str) -> N
     assert _read(note).results[0].value == value
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("note", "unit"),
     [
         ("HbA1c 19.9", "%"),
@@ -444,7 +445,7 @@ def _steps(note: str) -> int:
     return steps
 
 
-@pytest.mark.parametrize(
+@for_rows(
     "note",
     [
         "Gave advice about diet.", "Medically fit for discharge. Keeps fit by walking.", "PE: lungs clear.",
@@ -458,7 +459,7 @@ def test_words_that_hold_a_name_and_mean_none_are_no_findings(note: str) -> None
     assert [finding.text for finding in _read(note).findings] == []
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("note", "drug", "dose", "status"),
     [
         ("Sertraline increased to 100mg OD. Stop propranolol.", "sertraline", "100 mg", "active"),

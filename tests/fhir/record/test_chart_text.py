@@ -2,8 +2,6 @@
 
 from typing import Any
 
-import pytest
-
 from fhir.record.datatypes import (
     LIMIT,
     LONGEST_TEXT,
@@ -14,13 +12,14 @@ from fhir.record.datatypes import (
     quoted,
     without_hidden,
 )
+from tests.each import for_rows
 
 
 def test_a_text_has_at_most_two_thousand_signs_and_a_shown_one_eighty() -> None:
     assert (LONGEST_TEXT, LIMIT) == (2000, 80)
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("raw", "may"),
     [
         (b'{"a":"one two"}', False),
@@ -77,7 +76,7 @@ def test_from_a_thousand_and_one_escapes_on_pairs_are_looked_for() -> None:
     assert may_hold_runs(b"\\/" * 999 + no_break) is True
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("text", "expected"),
     [
         ("one two", "one two"),
@@ -102,7 +101,7 @@ def test_every_text_of_a_value_is_changed_and_no_name_and_no_number() -> None:
     assert map_texts(str.upper, ["a", {"b": "c"}, 2]) == ["A", {"b": "C"}, 2]
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("text", "expected"),
     [
         ("a  b ", "a b"),
@@ -136,7 +135,7 @@ def test_a_shorter_limit_counts_the_ellipsis() -> None:
     assert quoted("a\\b<c>") == "'a\\b‹c›'"
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("text", "expected"),
     [
         ("a  <b>", "a  <b>"),

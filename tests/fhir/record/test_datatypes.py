@@ -20,10 +20,11 @@ from fhir.record.datatypes import (
     write_decimal,
     write_exactly,
 )
+from tests.each import for_rows
 from tests.fhir.builders import AS_OF
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("text", "precision", "day"),
     [
         ("2020", "year", (2020, 1, 1)),
@@ -47,7 +48,7 @@ def test_a_time_of_day_without_offset_counts_as_a_day() -> None:
     assert time.precision == "day"
 
 
-@pytest.mark.parametrize(
+@for_rows(
     "text",
     ["", "yesterday", "20200304", "2020-02-30", "2020-13", "0000", "2020-W01-1", "2020/03/04", "2020-03-04 10:00:00Z"],
 )
@@ -114,9 +115,7 @@ def test_the_texts_of_a_concept_are_its_text_and_every_display_once() -> None:
     assert CodeableConcept(codings, "Asthma").texts == ("Asthma", "Asthma, unspecified")
 
 
-@pytest.mark.parametrize(
-    "text", ["", "20", "202a", "2026-13", "2026/11", "2026-11-31", "2026/11/20", "2026-1120", "26-11-20T"]
-)
+@for_rows("text", ["", "20", "202a", "2026-13", "2026/11", "2026-11-31", "2026/11/20", "2026-1120", "26-11-20T"])
 def test_what_is_no_date_is_none(text: str) -> None:
     assert parse_time(text) is None
     assert two_days_before(text) is None
@@ -129,7 +128,7 @@ def test_the_future_begins_after_the_slack_of_clocks_and_zones() -> None:
         assert at == [False, True]
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("text", "today", "months"),
     [
         ("2020-05-10", date(2026, 5, 9), 71),

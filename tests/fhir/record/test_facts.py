@@ -8,6 +8,7 @@ import pytest
 from fhir.record.datatypes import CodeableConcept
 from fhir.record.facts import ACT_CODE, ReadResources, distinct, says_not_performed
 from fhir.record.resources import AllergyIntolerance, Condition, Encounter, Procedure
+from tests.each import for_rows
 from tests.fhir.builders import lean, record_of
 
 EPIC = "urn:oid:1.2.840.114350.1.72.1.7.7.10.696784.13260"
@@ -26,7 +27,7 @@ def visit(system: str, code: str, display: str | None) -> dict[str, Any]:
     return {"resourceType": "Encounter", "id": "e", "status": "in-progress", "class": told}
 
 
-@pytest.mark.parametrize("display", ["Surgery", "Disappointment", "", None])
+@for_rows("display", ["Surgery", "Disappointment", "", None])
 def test_what_neither_says_stays_as_it_is(display: str | None) -> None:
     (read,) = record_of(visit(EPIC, "13", display)).encounters
     assert read.class_ is not None
@@ -39,7 +40,7 @@ def test_a_code_of_hl7_is_not_read_over() -> None:
     assert read.class_.code == "EMER"
 
 
-@pytest.mark.parametrize(
+@for_rows(
     "words",
     [
         "Carotid endarterectomy not performed", "Colonoscopy - cancelled", "PCI (not done because of bleeding)",
@@ -50,7 +51,7 @@ def test_a_procedure_whose_words_say_that_it_was_not_performed_is_no_fact(words:
     assert says_not_performed(Procedure(status="completed", code=CodeableConcept(text=words)))
 
 
-@pytest.mark.parametrize(
+@for_rows(
     "words",
     [
         "Colonoscopy, biopsy not done", "Coronary angiography with stent not performed",
@@ -95,7 +96,7 @@ def test_a_period_begins_with_its_start_and_the_time_goes_before_it() -> None:
     assert facts_among([open_start], Procedure, AS_OF) == (open_start,)
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("dates", "is_fact"),
     [
         ({"onsetDateTime": "2027-01-01"}, False),
@@ -111,7 +112,7 @@ def test_a_condition_is_none_before_its_onset(dates: dict[str, Any], is_fact: bo
     assert facts_among([condition], Condition, AS_OF) == ((condition,) if is_fact else ())
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("status", "is_fact"),
     [
         (None, True),

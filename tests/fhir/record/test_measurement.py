@@ -24,6 +24,7 @@ from fhir.record.measurement import (
 from fhir.record.refusals import Refusal
 from fhir.record.resources import Observation
 from fhir.terminology.analytes import ANALYTES
+from tests.each import for_rows
 from tests.fhir.builders import AS_OF, LOINC, lean, observation, record_of
 
 CREATININE, POTASSIUM, INR, A1C = "2160-0", "2823-3", "6301-6", "59261-8"
@@ -41,7 +42,7 @@ def _shown(code: str, display: str) -> dict[str, Any]:
     return {"coding": [{**_loinc(code)["coding"][0], "display": display}]}
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("code", "analyte", "value", "unit", "expected"),
     [
         (CREATININE, "creatinine", 1.2, "mg/dL", 1.2),
@@ -68,7 +69,7 @@ def test_a_known_unit_is_converted(code: str, analyte: str, value: float, unit: 
     assert found.charted_value == value
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("reason", "resource"),
     [
         ("implausible", observation(CREATININE, 190.0, "mg/dL")),
@@ -119,7 +120,7 @@ def test_the_newest_is_found_whatever_form_the_times_have() -> None:
         assert found.value == 2.0
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("value", "expected"),
     [
         ({"valueString": "6.4 mmol/L"}, 6.4),
@@ -196,7 +197,7 @@ K = {"system": LOINC, "code": "2823-3"}
 LOCAL = {"system": "https://hospital.example", "code": "2823-3"}
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("observed", "key", "code"),
     [
         (_coded(K), "potassium", "2823-3"),
@@ -230,7 +231,7 @@ def test_an_observation_is_of_the_analyte_of_its_code_or_of_its_name(
     assert SCREENING not in parts
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("value", "answer"),
     [
         ({"valueCodeableConcept": {"coding": [{"code": "260385009"}]}}, 0.0),
@@ -353,7 +354,7 @@ def test_the_newest_and_all_of_its_instant() -> None:
     assert newest_parts([d, c]) == (c, [c])
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("first", "second"),
     [
         ("2026-11-03T23:30:00-12:00", "2026-11-04T23:00:00+14:00"),
@@ -416,7 +417,7 @@ def test_a_refused_result_of_several_things_has_the_verb_of_several() -> None:
         assert refused.statement == statement
 
 
-@pytest.mark.parametrize(
+@for_rows(
     "more",
     [
         {"valueQuantity": None},
@@ -435,7 +436,7 @@ def test_three_statuses_are_usable(status: str) -> None:
     assert isinstance(measure(POTASSIUM_CODE, _part(status=status), NOW), Measurement)
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("more", "reason"),
     [
         ({"valueString": "4,500 mmol/L"}, "no-quantity"),
@@ -463,7 +464,7 @@ def _limit(value: float, charted: float, unit: str, source: str = "Observation/o
     return Measurement("potassium", value, "mmol/L", _time("2026-11-01"), source, "2823-3", charted, unit)
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("more", "expected"),
     [
         (_q(6.4, code="mmol/L", comparator=">"), OneSidedResult(">", _limit(6.4, 6.4, "mmol/L"))),
@@ -507,7 +508,7 @@ def test_a_limit_is_converted_and_a_limit_of_what_is_plausible_is_used() -> None
 NOTE = {"note": [{"text": "Slightly HEMOLYZED"}]}
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("more", "reason", "what"),
     [
         ({"status": "preliminary"}, "not-final", "has status preliminary, not final on 2026-11-01: not used."),

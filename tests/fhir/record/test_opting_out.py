@@ -9,6 +9,7 @@ import pytest
 from fhir.record.lean_chart import decode_chart, encode_chart, record_of_chart
 from fhir.record.record import OnOtherPatient, PatientRecord, read_record, read_value
 from fhir.record.refusals import WrongPatient
+from tests.each import for_rows
 
 AS_OF = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
 ACT_REASON = "http://terminology.hl7.org/CodeSystem/v3-ActReason"
@@ -52,7 +53,7 @@ def record_with(
     )
 
 
-@pytest.mark.parametrize(
+@for_rows(
     "provision",
     [
         denied(),
@@ -79,7 +80,7 @@ def test_an_active_consent_that_denies_decision_support_now_is_an_opt_out(provis
     assert record_with(consent(provision)).opted_out == "Consent/c denies decision support"
 
 
-@pytest.mark.parametrize(
+@for_rows(
     "other",
     [
         consent(denied(), status="entered-in-error"),

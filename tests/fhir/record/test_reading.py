@@ -14,6 +14,7 @@ from fhir.record.record import read_record, read_value
 from fhir.record.refusals import WrongPatient
 from tests.cards.rules.cases import check, reasons
 from tests.cards.rules.patients import draft_of, drafts_of
+from tests.each import for_rows
 from tests.fhir.builders import AS_OF, SUBJECT, WOMAN, bundle, lean, medication_order, observation, record_of
 
 GOOD = observation("2160-0", 1.2, "mg/dL")
@@ -37,7 +38,7 @@ def test_a_broken_resource_about_another_patient_still_stops_the_call() -> None:
         read_record({"patient": lean(WOMAN), "labs": value}, "p1", AS_OF)
 
 
-@pytest.mark.parametrize("raw", [b"[1]", b'"text"', b"7", b"{}", b'{"resource": {"resourceType": "Patient"}}'])
+@for_rows("raw", [b"[1]", b'"text"', b"7", b"{}", b'{"resource": {"resourceType": "Patient"}}'])
 def test_what_is_no_resource_is_refused_by_its_key(raw: bytes) -> None:
     value, (refusal,) = read_value("labs", raw)
     assert value is None
@@ -64,7 +65,7 @@ def test_bytes_that_are_no_json_are_an_error() -> None:
         read_value("labs", b'{"resourceType": "Patient"')
 
 
-@pytest.mark.parametrize(
+@for_rows(
     "odd",
     [
         {"resourceType": "Condition", "id": "x", "clinicalStatus": "active", "code": {"text": "Asthma"}},

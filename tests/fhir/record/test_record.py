@@ -17,14 +17,13 @@ from fhir.record.facts import Found
 from fhir.record.record import BIRTH_SEX, PatientRecord, may_be_patient, read_record, read_value
 from fhir.record.refusals import Refusal, WrongPatient, shorten_refusals
 from fhir.terminology.conditions import CONDITION_GROUPS
+from tests.each import for_rows
 from tests.fhir.builders import AS_OF, MAN, SNOMED, WOMAN, bundle, condition, lean, observation, problem, record_of
 
 CONDITION: dict[str, Any] = problem(code="44054006", system=SNOMED, status=None, id="c1")
 
 
-@pytest.mark.parametrize(
-    "subject", ["Patient/p1", "https://ehr.example/fhir/Patient/p1", "Patient/p1/_history/3", "urn:uuid:p1"]
-)
+@for_rows("subject", ["Patient/p1", "https://ehr.example/fhir/Patient/p1", "Patient/p1/_history/3", "urn:uuid:p1"])
 def test_the_patient_is_recognised_in_every_form_of_reference(subject: str) -> None:
     assert len(record_of(CONDITION | {"subject": {"reference": subject}}).conditions) == 1
 
@@ -121,7 +120,7 @@ def test_the_same_resource_under_two_keys_is_one_fact() -> None:
     assert len(read_record(twice, "p1", AS_OF).conditions) == 1
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("born", "age"),
     [
         ("1950-11-20", 76),
@@ -167,7 +166,7 @@ def test_a_resource_of_somebody_else_among_many_of_the_patient_stops_the_call() 
     assert "p2" not in str(error.value)
 
 
-@pytest.mark.parametrize(
+@for_rows(
     "reference",
     [
         "Patient/p1", "patient/p1", "p1", " Patient/p1 ", "PATIENT/p1", "https://ehr.example/fhir/patient/p1",
@@ -181,7 +180,7 @@ def test_a_resource_about_this_patient_is_kept_however_the_reference_is_spelled(
     assert record.refusals == ()
 
 
-@pytest.mark.parametrize(
+@for_rows(
     "reference",
     [
         "Patient?identifier=http://mrn|7", "urn:uuid:nobody-has-this-name", "Patient:p1", "Patient", "Patient/",
@@ -196,15 +195,13 @@ def test_what_cannot_be_compared_is_kept_and_said(reference: str) -> None:
     ]
 
 
-@pytest.mark.parametrize(
-    "reference", ["Patient/p2", "patient/p2", "https://ehr.example/fhir/patient/p2", "Patient/p2/", "Patient/P1"]
-)
+@for_rows("reference", ["Patient/p2", "patient/p2", "https://ehr.example/fhir/patient/p2", "Patient/p2/", "Patient/P1"])
 def test_a_resource_about_another_patient_stops_the_call_however_it_is_spelled(reference: str) -> None:
     with pytest.raises(WrongPatient):
         record_of(CONDITION | {"subject": {"reference": reference}})
 
 
-@pytest.mark.parametrize("subject", ["Patient/p1", ["Patient/p1"], 7, {"reference": {"a": 1}}, {"reference": None}])
+@for_rows("subject", ["Patient/p1", ["Patient/p1"], 7, {"reference": {"a": 1}}, {"reference": None}])
 def test_a_subject_of_another_type_is_read_as_a_reference_where_it_can_be(subject: object) -> None:
     value, refusals = read_value("problems", json.dumps(CONDITION | {"subject": subject}).encode())
     assert refusals == []
@@ -250,7 +247,7 @@ RECORDED, FOR_CARE, IDENTITY = (
 )
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("of_patient", "observed", "sex"),
     [
         ({}, {"text": "Male"}, "male"),
@@ -287,7 +284,7 @@ def test_the_patient_of_another_chart_stops_or_is_left_out() -> None:
     assert record.patient == prefetch["patient"]
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("reference", "may"),
     [
         ("Patient/p1", True), ("https://ehr.example/fhir/Patient/p1/_history/2", True), ("urn:uuid:1", True),
@@ -461,7 +458,7 @@ def test_values_of_one_instant_come_together(record: PatientRecord) -> None:
     assert [one.value for one in record_of(newer, *older).newest_together("potassium")] == [9.0]
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("one", "other", "are_one_instant"),
     [
         ("2026-11-19T10:00:00Z", "2026-11-19T10:00:00.000Z", True),

@@ -3,14 +3,14 @@
 from typing import Any
 
 import msgspec
-import pytest
 
 from fhir.record.repair import has_stu3_dose, repair_bytes, repair_resource, with_numeric_doses
+from tests.each import for_rows
 
 Json = dict[str, Any]
 
 
-@pytest.mark.parametrize(
+@for_rows(
     "value",
     [
         None,
@@ -28,7 +28,7 @@ def test_what_needs_no_repair_or_is_not_read_stays(value: Any) -> None:
     assert repair_resource(value) == value
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("value", "expected"),
     [
         ({"resource": {"resource": {"resourceType": "Observation", "status": None}}}, {"resourceType": "Observation"}),
@@ -130,7 +130,7 @@ def test_the_numbers_of_doses_and_of_timings_are_read_and_no_other_text() -> Non
     assert with_numeric_doses({"id": "7"}) == ({"id": "7"}, False)
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("instructions", "has_it"),
     [
         ([{"doseQuantity": {"value": 1}}], True),

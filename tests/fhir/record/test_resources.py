@@ -25,6 +25,7 @@ from hypothesis.strategies import SearchStrategy
 from fhir.record.resources import READ_TYPES, Observation, decoder
 from tests import medication_strategies, strategies
 from tests.conftest import examples
+from tests.each import for_rows
 
 AS_OF = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
 READ = {struct.__name__ for struct in READ_TYPES} - {"Bundle", "OperationOutcome"}
@@ -85,7 +86,7 @@ def assert_readers_agree(resource: Json) -> None:
     assert list(differences(lean, full, resource, f"{kind}/{resource.get('id')}")) == []
 
 
-@pytest.mark.parametrize(
+@for_rows(
     "read",
     [
         {"valueQuantity": {"value": 1.4}},

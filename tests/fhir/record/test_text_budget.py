@@ -21,6 +21,7 @@ from fhir.record.text_budget import (
     long_texts_in,
     within_text_budget,
 )
+from tests.each import for_rows
 from tests.fhir import builders
 from tests.fhir.builders import medication_order
 from tests.fhir.drawn import AS_OF
@@ -64,8 +65,8 @@ def test_a_chart_of_names_and_some_prose_is_read_as_it_came() -> None:
     assert within_text_budget(values) == (values, [])
 
 
-@pytest.mark.parametrize("sign", ["n", '"', "\\", "é"])
-@pytest.mark.parametrize("count", [1, 300])
+@for_rows("sign", ["n", '"', "\\", "é"])
+@for_rows("count", [1, 300])
 def test_a_text_is_long_from_one_character_more_than_a_name_has(sign: str, count: int) -> None:
     short, long = (_allergies(count, sign * length) for length in (LONGEST_SHORT, LONGEST_SHORT + 1))
     assert not long_texts_in(_bundle(short))
@@ -73,7 +74,7 @@ def test_a_text_is_long_from_one_character_more_than_a_name_has(sign: str, count
     assert [[place.text for place in text.prose] for text in found] == [[sign * (LONGEST_SHORT + 1)]]
 
 
-@pytest.mark.parametrize("sign", ["r", '"', "\\", "é", 'r"', "r\\", '\\"'])
+@for_rows("sign", ["r", '"', "\\", "é", 'r"', "r\\", '\\"'])
 def test_what_is_over_the_budget_is_seen_in_the_chart_whatever_its_texts_hold(sign: str) -> None:
     text, over = sign * (400 // len(sign)), CHARACTERS_OF_A_CALL // 400 + 1
     values = {"reports": _bundle(_reports(over, text))}

@@ -3,10 +3,9 @@
 import csv
 from pathlib import Path
 
-import pytest
-
 from fhir.mapping.weights import BOUNDS
 from fhir.terminology.analytes import ANALYTES, analyte_of_full_name, analyte_of_name, another_test_of
+from tests.each import for_rows
 
 
 def test_no_code_belongs_to_two_analytes() -> None:
@@ -35,7 +34,7 @@ def test_where_two_sources_differ_the_narrower_plausible_range_stands(data_folde
                 assert analyte.plausible_high <= float(row["plausible_high"])
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("analyte", "units", "factor"),
     [
         ("platelets", ("Thousand/uL", "x10(3)/mcL", "K/cumm", "10*3/µL", "G/L", "x10^9/L", "K / uL"), 1.0),
@@ -59,7 +58,7 @@ def test_units_are_read_as_laboratories_write_them(analyte: str, units: tuple[st
         assert (conversion.factor, conversion.offset) == (factor, 0.0), unit
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("analyte", "unit"), [("uacr", "mg/dL"), ("platelets", "mg/g"), ("uacr", "mg/g{prot}"), ("hba1c", "umol/mol")]
 )
 def test_a_unit_of_something_else_is_not_read(analyte: str, unit: str) -> None:
@@ -113,7 +112,7 @@ def test_a_result_is_read_by_its_name_with_the_specimen_and_the_method_in_seven_
     assert [name for name in _OF_SOMETHING_ELSE.split("|") if analyte_of_name(name) is not None] == []
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("name", "analyte"),
     [
         ("LDLc SerPl Calc-mCnc", "ldl_cholesterol"),
@@ -134,7 +133,7 @@ def test_the_full_names_of_loinc_and_npu_say_what_is_measured_in_what(name: str,
     assert analyte_of_full_name(name) == analyte
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("key", "texts", "other"),
     [
         ("glucose", ["Creatinine in urine"], "Creatinine in urine"),

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from fhir.terminology.assertions import AssertedText, Token, is_of_patient, tokens_of
+from tests.each import for_rows
 
 # Accepted otherwise by the table's own word ("either is accepted"), or said of an offer that was declined.
 _OPEN = {"a039"}
@@ -27,7 +28,7 @@ def test_the_given_sentences_are_read_as_their_table_says(data_folder: Path) -> 
     assert wrong == []
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("text", "target", "word"),
     [
         ("No DVT, PE or stroke, but atrial fibrillation", "stroke", "negated"),
@@ -73,7 +74,7 @@ def test_the_time_grows_no_faster_than_the_text() -> None:
     assert time.process_time() - began < 10
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("words", "name", "expected"),
     [
         ("Carotid endarterectomy not performed", "Carotid", False),
@@ -116,7 +117,7 @@ def test_far_into_a_long_text_the_words_beside_a_name_count() -> None:
         assert is_of_patient(words, words.index("stroke")) is expected
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("text", "rest"),
     [
         ("mother: penicillin", ""), ("penicillin (mother)", "(mother)"), ("mother has penicillin allergy", ""),

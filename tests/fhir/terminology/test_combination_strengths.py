@@ -15,6 +15,7 @@ from fhir.terminology.medications import (
     rxnorm_names,
     table_rows,
 )
+from tests.each import for_rows
 
 # Where the sum of two salts, or a part that is not a known ingredient, stands in the name, the way of writing is open.
 WAYS_WITH_UNIT = ("{name} {hyphen} mg", "{name} {slash} mg tablet", "{name} {each_hyphen}", "{name} {each_slash} Tab")
@@ -118,7 +119,7 @@ def test_the_table_holds_every_combination_of_the_rxnorm_names() -> None:
     assert _of_rxnorm_names() <= _listed()
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("words", "milligrams"),
     [
         ("Sprintec 0.25 mg-35 mcg tablet", {"ethinyl estradiol": 0.035, "norgestimate": 0.25}),

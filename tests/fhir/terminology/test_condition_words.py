@@ -4,10 +4,11 @@ import pytest
 
 from fhir.terminology.assertions import is_of_patient
 from fhir.terminology.condition_words import code_of_words
+from tests.each import for_rows
 from tests.fhir.builders import ICD10, problem, record_of
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("words", "is_so"),
     [
         ("Esophagitis", True),
@@ -30,7 +31,7 @@ def test_what_stands_behind_a_name_can_take_it_back(words: str, is_so: bool) -> 
     assert is_of_patient(words, 0) is is_so
 
 
-@pytest.mark.parametrize("before", ["Family history of", "Fear of", "Partner with", "Grandmother had", "No"])
+@for_rows("before", ["Family history of", "Fear of", "Partner with", "Grandmother had", "No"])
 def test_what_stands_before_a_name_can_be_of_somebody_else(before: str) -> None:
     assert not is_of_patient(f"{before} esophagitis", len(before) + 1)
 

@@ -13,6 +13,7 @@ from fhir.terminology.conditions import (
     condition_groups_of,
     is_known_condition,
 )
+from tests.each import for_rows
 
 ICD10 = "http://hl7.org/fhir/sid/icd-10-cm"
 ICD9 = "http://hl7.org/fhir/sid/icd-9-cm"
@@ -20,7 +21,7 @@ MIMIC10 = "http://mimic.mit.edu/fhir/mimic/CodeSystem/mimic-diagnosis-icd10"
 MIMIC9 = "http://mimic.mit.edu/fhir/mimic/CodeSystem/mimic-diagnosis-icd9"
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("system", "code", "keys"),
     [
         (SNOMED, "44054006", ("dm2", "diabetes")),
@@ -59,7 +60,7 @@ def test_a_code_means_these_keys(system: str, code: str, keys: tuple[str, ...]) 
     assert set(keys) <= set(condition_groups_of(system, code))
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("system", "code", "group"),
     [
         (ICD10, "D57.3", "sickle_cell"),
@@ -99,16 +100,14 @@ def test_a_code_that_looks_like_one_of_the_group_does_not_mean_it(system: str, c
     assert group not in condition_groups_of(system, code)
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("system", "code"), [(None, "E11.9"), ("urn:other", "E11.9"), (ICD9, "E11.9"), (SNOMED, "E11.9"), (ICD10, None)]
 )
 def test_a_code_counts_only_within_its_own_system(system: str | None, code: str | None) -> None:
     assert condition_groups_of(system, code) == ()
 
 
-@pytest.mark.parametrize(
-    ("code", "groups"), [("38341003", True), ("038341003", False), ("٣٨٣٤١٠٠٣", False), ("3" * 5000, False)]
-)
+@for_rows(("code", "groups"), [("38341003", True), ("038341003", False), ("٣٨٣٤١٠٠٣", False), ("3" * 5000, False)])
 def test_a_concept_of_snomed_ct_has_plain_digits_without_a_zero_before_them(code: str, groups: bool) -> None:
     assert bool(condition_groups_of(SNOMED, code)) is groups
 
@@ -128,7 +127,7 @@ def test_every_group_has_a_name_and_implies_groups_that_exist() -> None:
         assert set(group.implies) <= set(CONDITION_GROUPS), name
 
 
-@pytest.mark.parametrize("alias", ["atrial_fibrillation", "acute_kidney_injury", "diabetes_type1", "ckd_stage3"])
+@for_rows("alias", ["atrial_fibrillation", "acute_kidney_injury", "diabetes_type1", "ckd_stage3"])
 def test_a_group_can_be_named_by_the_other_id_that_it_had(alias: str) -> None:
     assert CONDITION_GROUPS[alias].key != alias
 
@@ -183,7 +182,7 @@ def _codes_of_charts(data_folder: Path) -> set[tuple[str, str]]:
     return found
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("code", "group", "belongs"),
     [
         ("E14.9", "diabetes", True),

@@ -16,6 +16,7 @@ from fhir.terminology.definitions import (
 from fhir.terminology.importing import snomed_roots
 from fhir.terminology.medications import table_rows
 from fhir.terminology.rf2 import Release, Roots, expand
+from tests.each import for_rows
 
 # 1 above 2 and 3; 3 and 5 above 4; 9 is not active.
 _RELATIONS = [("2", "1"), ("3", "1"), ("4", "3"), ("4", "5"), ("6", "4"), ("9", "1")]
@@ -39,7 +40,7 @@ def _held(expression: str, excluded: Iterable[str] = ()) -> str:
     return "".join(sorted(code[-1] for code in concepts_of(written, _release(), frozenset(map(_code, excluded)))))
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("expression", "held"),
     [
         ("<< 1", "12346"),
@@ -66,7 +67,7 @@ def test_what_is_excluded_takes_what_is_below_it_along_but_not_what_is_reached_o
     assert _held("<< 4", ["4"]) == "46"  # a root that is named is meant
 
 
-@pytest.mark.parametrize(
+@for_rows(
     "expression",
     ["", "<<", "<< 84114007 OR", "(<< 84114007", "(<< 84114007 =", "<< 84114007)", "heart failure",
      "<< 84114007 : 5 = 6", "(<< 84114007 = 84114007", "<< = 84114007", "OR 84114007", "* : << 363698007 = 84114007",
@@ -77,7 +78,7 @@ def test_what_is_no_expression_is_refused(expression: str) -> None:
         roots_of(expression)
 
 
-@pytest.mark.parametrize(
+@for_rows(
     "row",
     [
         {"kind": "disease", "system": "snomed"},

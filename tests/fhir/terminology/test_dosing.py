@@ -1,7 +1,5 @@
 """Units of doses and of time."""
 
-import pytest
-
 from fhir.terminology.dosing import (
     SNOMED,
     DoseUnit,
@@ -11,9 +9,10 @@ from fhir.terminology.dosing import (
     is_local_route,
     said_route,
 )
+from tests.each import for_rows
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("text", "unit"),
     [
         ("mg", DoseUnit("mg")),
@@ -37,12 +36,12 @@ def test_a_unit_is_known_in_its_spellings(text: str, unit: DoseUnit) -> None:
     assert dose_unit(text) == unit
 
 
-@pytest.mark.parametrize("text", ["mg/m2", "mg/kg/kg", "tablet/day", "dram", "MD to order daily dose", "", None, "m"])
+@for_rows("text", ["mg/m2", "mg/kg/kg", "tablet/day", "dram", "MD to order daily dose", "", None, "m"])
 def test_an_unknown_unit_is_not_guessed(text: str | None) -> None:
     assert dose_unit(text) is None
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("unit", "days"),
     [("d", 1), ("days", 1), ("wk", 7), ("Weeks", 7), ("h", 1 / 24), ("mo", 30.4375), ("m", None), (None, None)],
 )
@@ -50,7 +49,7 @@ def test_a_unit_of_time_is_so_many_days(unit: str | None, days: float | None) ->
     assert days_per_unit(unit) == days
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("text", "unit"),
     [
         ("mg/kg", DoseUnit("mg", 1.0, by_weight=True)),
@@ -69,7 +68,7 @@ def test_a_unit_may_be_for_each_kilogram_and_in_a_time(text: str, unit: DoseUnit
     assert dose_unit(text) == unit
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("words", "route"),
     [
         ("2 mg IV", "intravenous"),
@@ -97,7 +96,7 @@ def test_the_one_route_that_words_name_is_read(words: str, route: str | None) ->
     assert said_route(words) == route
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("names", "word", "whole"),
     [
         (["naloxone"], "nasal", True),
@@ -112,7 +111,7 @@ def test_some_drugs_act_on_the_whole_body_from_where_they_are_put(names: list[st
     assert acts_on_whole_body(names, word) is whole
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("route", "is_local"),
     [
         ((SNOMED, "54485002", None), True),

@@ -6,6 +6,7 @@ from fhir.mapping.medications.identity import identify_concept
 from fhir.record.datatypes import CodeableConcept, Coding
 from fhir.terminology.medication_names import medication_of_code, read_name
 from fhir.terminology.medications import ATC, INGREDIENTS, RXNORM, classes_of_atc, drug_system, rxnorm_entry, table_rows
+from tests.each import for_rows
 
 
 def _names(words: str) -> list[str]:
@@ -17,12 +18,12 @@ def _of_code(system: str, code: str, words: str = "") -> tuple[list[str], frozen
     return sorted(identity.name.split("/")), identity.classes
 
 
-@pytest.mark.parametrize("words", ["Micardis Duo", "Micardis duo 80/12,5", "ACC", "Marcumarin"])
+@for_rows("words", ["Micardis Duo", "Micardis duo 80/12,5", "ACC", "Marcumarin"])
 def test_a_suffix_a_prefix_and_a_longer_word_make_another_product(words: str) -> None:
     assert _names(words) == []
 
 
-@pytest.mark.parametrize(
+@for_rows(
     "system",
     [
         "http://www.nlm.nih.gov/research/umls/rxnorm", "https://www.nlm.nih.gov/research/umls/rxnorm/",
@@ -64,7 +65,7 @@ def test_an_atc_code_says_the_class_of_its_group_even_without_the_ingredient(sys
     assert _of_code(system, "J01CA99", "Amoxicillin 500 mg")[0] == ["amoxicillin"]
 
 
-@pytest.mark.parametrize("code", ["", "J", "J01", "xyz", "Z99ZZ99", "J01CA9999"])
+@for_rows("code", ["", "J", "J01", "xyz", "Z99ZZ99", "J01CA9999"])
 def test_what_is_no_group_of_a_class_stays_unknown(code: str) -> None:
     assert identify_concept(CodeableConcept((Coding(ATC, code),))).recognised is False
 
@@ -81,7 +82,7 @@ def test_the_table_of_groups_names_what_is_known() -> None:
             assert classes_of_atc(row["code"]) == set(row["classes"].split(";"))
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("words", "ingredient"),
     [
         ("Nitrendipin 20 mg", "nitrendipine"),

@@ -18,6 +18,7 @@ from fhir.terminology.medication_names import (
 )
 from fhir.terminology.medication_strength import Strength, find_strengths, read_strengths
 from fhir.terminology.medications import RXNORM, rxnorm_names, table_rows
+from tests.each import for_rows
 
 # No time limit: the first example loads the tables, and the machine may be busy.
 CALM = settings(deadline=None)
@@ -27,7 +28,7 @@ def _names(words: str) -> list[str]:
     return [ingredient.name for ingredient in read_name(words).ingredients]
 
 
-@pytest.mark.parametrize(
+@for_rows(
     "words",
     [
         "Heparin Flush (10 units/ml)", "Erythromycin 0.5% Ophth Oint", "ketorolac ophthalmic solution", "Acular",
@@ -42,7 +43,7 @@ def test_a_local_form_is_not_systemic(words: str) -> None:
     assert reading.systemic is False
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("words", "milligrams"),
     [
         ("metformin hydrochloride 500 MG Oral Tablet", [500.0]),
@@ -64,7 +65,7 @@ def test_a_strength_belongs_to_its_ingredient_or_to_none(words: str, milligrams:
     assert [one.milligrams if one else None for one in read_name(words).strengths] == milligrams
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("word", "names"),
     [
         ("warfarinnatrium", ["warfarin"]), ("amlodipinbesilat", ["amlodipine"]), ("enalaprilmaleat", ["enalapril"]),
@@ -102,7 +103,7 @@ def test_the_ingredient_code_of_dabigatran_etexilate_means_dabigatran() -> None:
     assert [ingredient.rxcui for ingredient in product.ingredients] == ["1546356"]
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("words", "kind"),
     [
         ("lancets", "supply"),
@@ -176,7 +177,7 @@ def test_every_name_of_the_sample_charts_is_read_as_in_the_given_table(data_fold
     assert checked > 2_500
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("written", "names"),
     [
         ("atorva statin 40 mg", ["atorvastatin"]),
@@ -217,7 +218,7 @@ def test_a_name_of_a_thousand_signs_is_read_and_a_longer_one_is_not() -> None:
 # Strengths are read as written, and never converted into what they are not.
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("words", "expected"),
     [
         ("500 MG", Strength(500.0, "mg")),
@@ -244,7 +245,7 @@ def test_a_strength_is_read(words: str, expected: Strength) -> None:
     assert read_strengths(words) == [expected]
 
 
-@pytest.mark.parametrize("words", ["24 HR", "10 ML", "70-30", "3350", "no. 3", "q6h", "B12", "10 mL Vial", "0 MG"])
+@for_rows("words", ["24 HR", "10 ML", "70-30", "3350", "no. 3", "q6h", "B12", "10 mL Vial", "0 MG"])
 def test_what_is_no_strength_is_not_read_as_one(words: str) -> None:
     assert read_strengths(words) == []
 
@@ -265,7 +266,7 @@ def test_only_masses_have_milligrams() -> None:
     assert Strength(5.0, "unit").milligrams is None
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("words", "expected"),
     [
         ("1-20 mg-mcg", [("1-20 mg-mcg", Strength(1.0, "mg"), True), ("1-20 mg-mcg", Strength(0.02, "mg"), True)]),

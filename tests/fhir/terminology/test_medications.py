@@ -18,6 +18,7 @@ from fhir.terminology.medications import (
     product_of,
     table_rows,
 )
+from tests.each import for_rows
 
 
 def test_every_class_of_an_ingredient_is_in_the_table_of_classes() -> None:
@@ -64,7 +65,7 @@ def test_a_code_that_stood_for_another_drug_is_corrected() -> None:
     assert "1551467" not in INGREDIENTS
 
 
-@pytest.mark.parametrize(("system", "code"), [(None, "6809"), ("urn:other", "6809"), (RXNORM, None), (RXNORM, "0")])
+@for_rows(("system", "code"), [(None, "6809"), ("urn:other", "6809"), (RXNORM, None), (RXNORM, "0")])
 def test_a_code_without_its_system_means_nothing(system: str | None, code: str | None) -> None:
     assert product_of(system, code) is None
 
@@ -84,7 +85,7 @@ def test_an_atc_code_of_the_skin_group_is_local_when_the_drug_has_others() -> No
     assert only.systemic is True
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("written", "eleven"),
     [
         ("0002-8215-01", ("00002821501",)),
@@ -103,7 +104,7 @@ def test_an_ndc_is_brought_to_eleven_digits(written: str, eleven: tuple[str, ...
     assert ndc11(written) == eleven
 
 
-@pytest.mark.parametrize("written", ["51079-454-20", "51079045420", "5107945420", "51079-454", "51079-0454-99"])
+@for_rows("written", ["51079-454-20", "51079045420", "5107945420", "51079-454", "51079-0454-99"])
 def test_a_package_is_known_in_every_writing_and_by_other_packages_of_its_product(written: str) -> None:
     product = product_of(NDC, written)
     assert product is not None

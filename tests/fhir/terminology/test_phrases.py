@@ -10,6 +10,7 @@ from fhir.terminology.assertions import tokens_of
 from fhir.terminology.conditions import CONDITION_GROUPS, condition_groups_of
 from fhir.terminology.medications import table_rows
 from fhir.terminology.phrases import Mention, groups_in_words, plain_words
+from tests.each import for_rows
 
 _ICD10 = "http://hl7.org/fhir/sid/icd-10-cm"
 
@@ -18,7 +19,7 @@ def _named(text: str) -> set[str]:
     return {mention.group for mention in groups_in_words(text) if mention.assertion.is_of_patient}
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("text", "group"),
     [
         ("s/p bioprosthetic AVR", "mechanical_valve"),
@@ -103,7 +104,7 @@ def test_no_second_meaning_takes_an_abbreviation_that_stands_alone() -> None:
     assert {row["reads"] for row in rows} == {"other", "unclear"}
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("text", "group", "polarities"),
     [
         ("PE unremarkable", "vte", []),
@@ -138,7 +139,7 @@ def test_an_abbreviation_of_two_meanings_is_what_stands_beside_it(text: str, gro
     assert [row.assertion.polarity for row in groups_in_words(text) if row.group == group] == polarities
 
 
-@pytest.mark.parametrize("text", ["hypocalemia", "contusion of the knee", "crushing injury", "hopeless", "hypotention"])
+@for_rows("text", ["hypocalemia", "contusion of the knee", "crushing injury", "hopeless", "hypotention"])
 def test_a_word_that_is_spelled_right_or_near_to_two_is_not_corrected(text: str) -> None:
     assert _named(text) <= {"hypotension"}
 
@@ -147,7 +148,7 @@ def _plain(text: str) -> str:
     return " ".join(word for word, _ in plain_words(tokens_of(text)))
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("text", "group", "is_meant"),
     [
         ("Diabetes, diabetic diet advised", "diabetes", True),
@@ -163,7 +164,7 @@ def test_a_name_that_only_holds_the_name_of_a_disease_is_passed_over(text: str, 
     assert (group in _named(text)) is is_meant
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("text", "groups"),
     [
         ("Gout (HCC)", ["gout"]), ("Gout / HCC", ["gout"]), ("Gout - HCC", ["gout"]), ("CMS-HCC gout", ["gout"]),
@@ -182,7 +183,7 @@ def test_two_words_of_a_rule_stand_near_each_other_in_either_order(between: int,
         assert ("breast_cancer" in {mention.group for mention in groups_in_words(text)}) is is_near
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("text", "words"),
     [
         ("HAE", ["hae"]), ("Haemorrhage", ["hemorrhage"]), ("oedema", ["edema"]), ("Tumour", ["tumor"]),

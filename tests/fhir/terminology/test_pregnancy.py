@@ -1,16 +1,15 @@
 """Codes about a pregnancy: its end, tests, weeks, and what prevents one."""
 
-import pytest
-
 from fhir.terminology.conditions import CONTRACEPTIVES, SNOMED, ends_pregnancy, pregnancy_meaning, weeks_of_code
 from fhir.terminology.medications import INGREDIENTS
+from tests.each import for_rows
 
 ICD10 = "http://hl7.org/fhir/sid/icd-10-cm"
 ICD9 = "http://hl7.org/fhir/sid/icd-9-cm"
 LOINC = "http://loinc.org"
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("system", "code", "ends"),
     [
         (ICD10, "O80", True),
@@ -31,7 +30,7 @@ def test_delivery_and_loss_end_a_pregnancy(system: str | None, code: str, ends: 
     assert ends_pregnancy(system, code) is ends
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("words", "ends"),
     [
         ("Physical examination following birth", True),
@@ -46,7 +45,7 @@ def test_an_examination_ends_a_pregnancy_only_where_it_says_so(words: str, ends:
     assert pregnancy_meaning(LOINC, None) is None
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("code", "weeks"), [("Z3A.20", 20), ("z3a08", 8), ("Z3A.00", None), ("Z3A.49", None), ("Z34.0", None), (None, None)]
 )
 def test_the_code_of_a_week_names_it(code: str | None, weeks: int | None) -> None:
@@ -57,7 +56,7 @@ def test_the_code_of_a_week_is_one_of_icd_10() -> None:
     assert weeks_of_code(SNOMED, "Z3A.20") is None
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("system", "code", "use"),
     [
         (LOINC, "2106-3", "hcg"),

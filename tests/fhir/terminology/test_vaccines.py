@@ -1,15 +1,14 @@
 """The families of vaccines by name, brand and code."""
 
-import pytest
-
 from fhir.mapping.immunizations import vaccine_families
 from fhir.record.datatypes import CodeableConcept, Coding
 from fhir.terminology.vaccines import VACCINE_FAMILIES, families_of_code, families_of_words
+from tests.each import for_rows
 
 DTP = {"Tetanus", "Diphtheria", "Pertussis"}
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("words", "families"),
     [
         ("Shingrix", {"Zoster"}),

@@ -17,6 +17,7 @@ from fhir.terminology.late_pattern import late_pattern
 from fhir.terminology.plain_file import plain_file
 from fhir.terminology.spelling import Spelling
 from fhir.terminology.units import UnitParts, normal_unit, unit_parts
+from tests.each import for_rows
 
 _ELEMENTS = {"Condition": "code", "Procedure": "code", "Flag": "code", "Device": "type", "AllergyIntolerance": "code"}
 
@@ -77,7 +78,7 @@ def test_a_pipe_is_no_file_and_what_is_not_there_is_left_to_the_reader(tmp_path:
             plain_file(path)
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("word", "corrected"),
     [
         ("hypertention", "hypertension"),  # wrong
@@ -102,7 +103,7 @@ def test_one_mistake_in_a_long_word_is_corrected(word: str, corrected: str) -> N
     assert right.corrected(word) == (corrected if word != "gouttes" else "goutte")
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("text", "normal", "parts"),
     [
         ("mg/dL", "mg/dl", UnitParts(0.01, "g", "l")),

@@ -33,6 +33,7 @@ from models_onnx.artifact.onnx_file import (
 from models_onnx.errors import UnsafeModel
 from models_onnx.workbench.training.pipeline import Trained
 from tests.conftest import ROOT, examples
+from tests.each import for_rows
 
 
 def model_of(*nodes: NodeProto, initializers: list[TensorProto] | None = None, **extra: object) -> ModelProto:
@@ -133,7 +134,7 @@ def _read(content: bytes) -> list[tuple[int, int, int, object]]:
     ]
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("content", "problem"),
     [
         (b"\x00\x01", "field 0"),
@@ -199,7 +200,7 @@ def test_what_a_file_would_make_the_runtime_do() -> None:
     assert str(refused.value) == "the model uses operators of org.a, org.b; only ai.onnx and ai.onnx.ml are run"
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("tensor", "is_external"),
     [
         (b"", False),
@@ -268,7 +269,7 @@ WAYS_ROUND = {
 }
 
 
-@pytest.mark.parametrize("model", WAYS_ROUND.values(), ids=WAYS_ROUND)
+@for_rows("model", WAYS_ROUND.values(), ids=WAYS_ROUND)
 def test_an_operator_or_a_tensor_elsewhere_is_found(model: ModelProto) -> None:
     with pytest.raises(UnsafeModel, match=r"com\.microsoft|external data"):
         refuse_unsafe(model.SerializeToString())

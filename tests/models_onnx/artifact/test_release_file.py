@@ -27,6 +27,7 @@ from models_onnx.artifact.release_file import (
     sign_release,
 )
 from models_onnx.errors import HashMismatch, SignatureRefused
+from tests.each import for_rows
 
 SIGNER = Signer(Ed25519PrivateKey.from_private_bytes(bytes(range(32))), "the tests")
 KEYS = {SIGNER.public.id: SIGNER.public}
@@ -145,7 +146,7 @@ def test_a_file_that_is_not_the_one_that_was_signed() -> None:
     assert str(refused.value) == "m/notes.txt is not part of the signed release"
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("gates", "reason"),
     [
         (GateSummary(("G1",), ()), None),

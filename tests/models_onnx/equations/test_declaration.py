@@ -20,6 +20,7 @@ from models_onnx.equations.declaration import (
     yes_no,
 )
 from models_onnx.errors import DeclarationError, UnknownEquation
+from tests.each import for_rows
 
 FIB4 = get_equation("fib4")
 INDEX = FIB4.outputs[0]
@@ -39,7 +40,7 @@ def _inputs(other: EquationInput) -> tuple[EquationInput, ...]:
     return tuple(other if item.name == other.name else item for item in FIB4.inputs)
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("members", "sentence", "word"),
     [
         ({"outputs": (), "bands": ()}, "there is no output", "outputs"),
@@ -77,7 +78,7 @@ def test_a_declaration_that_contradicts_itself_is_refused(members: dict[str, Any
     assert (str(refused.value), refused.value.about) == (f"fib4: {sentence}", word)
 
 
-@pytest.mark.parametrize(
+@for_rows(
     "members",
     [
         {},

@@ -10,6 +10,7 @@ from models_onnx.equations.calculate import calculate
 from models_onnx.equations.declaration import find_equations
 from models_onnx.equations.published.lace import EXPECTED
 from models_onnx.errors import EquationRefused
+from tests.each import for_rows
 from tests.models_onnx.equations.declared import confirmed_rows, first_equations, rows
 
 _RISK = ("probability", "1", 3, None, None)
@@ -122,7 +123,7 @@ _POINTS: list[tuple[str, str, dict[str, Any], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("equation", "name", "others", "steps"), _POINTS)
+@for_rows(("equation", "name", "others", "steps"), _POINTS)
 def test_the_points_change_where_the_paper_says(equation: str, name: str, others: dict[str, Any], steps: str) -> None:
     declared = find_equations()[equation]
     values = [step.split(":")[0] for step in steps.split()]
@@ -133,7 +134,7 @@ def test_the_points_change_where_the_paper_says(equation: str, name: str, others
     assert " ".join(f"{value}:{point:g}" for value, point in points.items()) == steps
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("equation", "changed", "points"),
     [
         *(("news2", {"consciousness": letter}, 3) for letter in "CVPU"),

@@ -35,6 +35,7 @@ from models_onnx.equations.calculate import (
 from models_onnx.equations.card import result_document
 from models_onnx.equations.declaration import EquationInput, find_equations, get_equation, measured, sex, yes_no
 from models_onnx.errors import EquationRefused
+from tests.each import for_rows
 from tests.models_onnx.equations.vectors import vectors_of
 
 AS_OF = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
@@ -74,7 +75,7 @@ def test_an_exclusion_that_cannot_be_looked_up_excludes() -> None:
     assert refused.value.reason == "excluded"
 
 
-@pytest.mark.parametrize("name", EQUATIONS)
+@for_rows("name", EQUATIONS)
 def test_every_feature_of_an_equation_is_declared(name: str) -> None:
     equation = EQUATIONS[name]
     assert {item.feature for item in equation.inputs if item.feature} <= {each.name for each in features_of(equation)}
@@ -203,7 +204,7 @@ FEMALE = sex()
 SMOKES = yes_no("smokes", "Smoking")
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("item", "raw", "value"),
     [
         (YEARS, 35, 35.0),
@@ -236,7 +237,7 @@ def test_a_value_is_read_in_the_unit_of_the_equation(item: EquationInput, raw: A
     assert isinstance(read, bool) == (item is SMOKES)
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("item", "raw", "reason", "sentence"),
     [
         (YEARS, 34.9, "out-of-range", "Index: Age 34.9 a is outside 35 to 65."),

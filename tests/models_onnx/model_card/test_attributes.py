@@ -27,7 +27,7 @@ from models_onnx.model_card.attributes import (
 from models_onnx.model_card.formats import NAMESPACE, card_html, chai_xml, encode_card_as
 from models_onnx.model_card.origin import absence_words, lineage_rows, provenance_of, provenance_rows
 from models_onnx.model_card.wording import unsafe_words
-from tests.each import for_each
+from tests.each import for_each, for_rows
 from tests.models_onnx.model_card.xsd import Schema
 
 
@@ -41,7 +41,7 @@ class Input:
     words: str = "An input"
 
 
-@pytest.mark.parametrize("name", ["creatinine_mg_dl", "triage_count", "percentage", "stage", "dosage_mg"])
+@for_rows("name", ["creatinine_mg_dl", "triage_count", "percentage", "stage", "dosage_mg"])
 def test_other_inputs_are_none_of_the_nine(name: str) -> None:
     assert used_as(Input(name)) == frozenset()
 
@@ -104,7 +104,7 @@ def test_every_element_code_and_name_of_the_nine() -> None:
     assert used_as(Input("race_income", "Patient.gender", ("93025-5",))) == {"race", "sdoh", "sex"}
 
 
-@pytest.mark.parametrize("name", ["agender", "sex_years", "ages", "birth_dates", "trace_metal_count"])
+@for_rows("name", ["agender", "sex_years", "ages", "birth_dates", "trace_metal_count"])
 def test_a_name_counts_whole_where_its_part_would_be_too_common(name: str) -> None:
     expected = {"race"} if "race" in name else set()
     assert used_as(Input(name)) == expected

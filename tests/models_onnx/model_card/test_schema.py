@@ -18,6 +18,7 @@ from models_onnx.model_card.embed import KEY, embed_card, read_card, without_car
 from models_onnx.model_card.schema import card_problems, refuse_incomplete_card
 from models_onnx.serving.registry import load_model
 from tests.conftest import examples
+from tests.each import for_rows
 from tests.models_onnx.workshop import core
 
 MUST = [attribute for attribute in PREDICTIVE if not attribute.may_be_unavailable]
@@ -166,9 +167,7 @@ def test_bytes_that_are_no_model_are_refused() -> None:
         read_card(b"\xff\xff\xff")
 
 
-@pytest.mark.parametrize(
-    ("value", "content"), [(0, b"\0"), (1, b"\1"), (127, b"\x7f"), (128, b"\x80\x01"), (300, b"\xac\x02")]
-)
+@for_rows(("value", "content"), [(0, b"\0"), (1, b"\1"), (127, b"\x7f"), (128, b"\x80\x01"), (300, b"\xac\x02")])
 def test_a_number_is_written_in_groups_of_seven_bits(value: int, content: bytes) -> None:
     assert embed._varint(value) == content
 

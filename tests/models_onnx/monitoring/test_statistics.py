@@ -12,6 +12,7 @@ from models_onnx.monitoring import drift, rates
 from models_onnx.monitoring.day import DayCounts, count_need, sketch_value
 from models_onnx.monitoring.drift import FEWEST, exchanged
 from models_onnx.monitoring.sketch import bucket_of, value_of
+from tests.each import for_rows
 from tests.models_onnx.monitoring import figures
 from tests.models_onnx.monitoring.figures import sketch_of
 
@@ -28,7 +29,7 @@ def test_the_interval_of_a_difference_is_newcombes() -> None:
     assert rates.difference(56, 70, 48, 80, 0.95) == pytest.approx((0.0524, 0.3339), abs=1e-4)
 
 
-@pytest.mark.parametrize(("count", "expected"), [(0, 5.0), (12, 20.0), (300, 280.5), (900, 1000.0)])
+@for_rows(("count", "expected"), [(0, 5.0), (12, 20.0), (300, 280.5), (900, 1000.0)])
 def test_the_probability_of_few_calls_is_poissons(count: int, expected: float) -> None:
     assert rates.at_most(count, expected) == pytest.approx(stats.poisson.cdf(count, expected), rel=1e-6)
 
@@ -39,8 +40,8 @@ def test_a_small_shift_is_summed_up() -> None:
     assert rates.cusum([0.0] * 20 + [-1.5] * 6) > rates.CUSUM_LIMIT
 
 
-@pytest.mark.parametrize("freedom", [1, 2, 5, 9])
-@pytest.mark.parametrize("share", [0.99, 0.999, 0.9999])
+@for_rows("freedom", [1, 2, 5, 9])
+@for_rows("share", [0.99, 0.999, 0.9999])
 def test_the_quantile_of_chi_square_is_never_too_low_by_more_than_a_hundredth(freedom: int, share: float) -> None:
     ratio = drift.chi_square_quantile(freedom, share) / stats.chi2.ppf(share, freedom)
     assert 0.99 < ratio < 1.11

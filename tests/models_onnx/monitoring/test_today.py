@@ -15,6 +15,7 @@ from models_onnx.monitoring.figure import Family, Figure, State, incidents
 from models_onnx.monitoring.judging import Compared
 from models_onnx.monitoring.sketch import Sketch, bucket_of
 from models_onnx.monitoring.today import hours_to
+from tests.each import for_rows
 from tests.models_onnx.monitoring.traffic import FIRST, Fault, Patient, compared, days_of, one_day
 
 MONDAY = date(2026, 9, 28)
@@ -70,13 +71,13 @@ def test_an_hour_of_fewer_than_twenty_calls_is_no_point_of_a_trend() -> None:
     assert ["at this pace the limit is reached" in text for text in texts] == [True, False]
 
 
-@pytest.mark.parametrize("hour", [1, 8, 10, 13, 18, 23])
+@for_rows("hour", [1, 8, 10, 13, 18, 23])
 def test_on_thirty_days_without_a_fault_nothing_is_to_act_on_at_any_hour(hour: int) -> None:
     for seed in range(30):
         assert [each.text for each in judged(hour, seed) if each.state == "act"] == []
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("fault", "family", "words"),
     [
         ({"since": 11, "calls": 0.0}, "feed", "0 calls came since"),

@@ -21,6 +21,7 @@ from models_onnx.monitoring.performance import (
     ratio_at_equal_estimate,
 )
 from models_onnx.monitoring.rates import Moved, moved
+from tests.each import for_rows
 from tests.models_onnx.monitoring.figures import sketch_of
 from tests.models_onnx.monitoring.test_values_by_hand import _manifest
 
@@ -198,7 +199,7 @@ def test_figures_of_labels_have_one_as_what_is_right_and_the_benefit_of_the_rele
 FIRST = date(2026, 9, 1)
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("values", "recorded", "groups"),
     [
         ({"age_years": 64.99}, (), ("all", "under 65")),
@@ -216,7 +217,7 @@ def test_whoever_is_65_is_of_the_older_group(
     assert groups_of(values, recorded) == groups
 
 
-@pytest.mark.parametrize("apart", [1, 65_535, 65_536, 65_537, 2_000_000])
+@for_rows("apart", [1, 65_535, 65_536, 65_537, 2_000_000])
 def test_the_buckets_of_days_are_added_up_however_far_apart_they_are(apart: int) -> None:
     assert _sum_of_buckets([{-5: 1, -5 + apart: 2}, {-5: 10, 0: 4}, {}]) == {-5: 11, -5 + apart: 2, 0: 4}
     assert _sum_of_buckets([{}, {}]) == {}
@@ -236,7 +237,7 @@ def _moved(share: float, comparisons: int, calls: int = 1000, before: tuple[floa
     return moved(window, reference, lambda day: (day.errors, day.calls), comparisons, sums).state
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("share", "comparisons", "calls", "state"),
     [
         (0.549, 1, 100_000, "good"),  # certain, and under 5 points

@@ -21,6 +21,7 @@ from models_onnx.serving.eligibility import (
     twin_may_take_over,
 )
 from models_onnx.serving.runtime import Model, Prediction
+from tests.each import for_rows
 from tests.models_onnx.serving.test_runtime import person
 
 
@@ -116,7 +117,7 @@ def test_who_is_too_young() -> None:
     )
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("item", "value", "is_out"),
     [
         (INPUTS[0], 17.99, True),
@@ -133,7 +134,7 @@ def test_a_value_is_compared_as_the_file_does_with_seven_digits(item: ModelInput
     assert out_of_range(item, value) is is_out
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("values", "reason"),
     [
         ((50, 5, 140), None),

@@ -1,11 +1,10 @@
 """Factors are marked by their share of all contributions."""
 
-import pytest
-
 from models_onnx.serving.runtime import marks
+from tests.each import for_rows
 
 
-@pytest.mark.parametrize(("share", "count"), [(0.30, 3), (0.299, 2), (0.15, 2), (0.149, 1), (0.05, 1), (0.049, 0)])
+@for_rows(("share", "count"), [(0.30, 3), (0.299, 2), (0.15, 2), (0.149, 1), (0.05, 1), (0.049, 0)])
 def test_marks_follow_the_share(share: float, count: int) -> None:
     assert marks(share, 1.0) == marks(-share, 1.0) == count
 
@@ -13,7 +12,7 @@ def test_marks_follow_the_share(share: float, count: int) -> None:
 # What an explanation names, in which order and with how many marks, on shares that are worked out by hand.
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("part", "count"),
     [(0.0, 0), (4.99, 0), (5.0, 1), (14.9, 1), (15.0, 2), (29.9, 2), (30.0, 3), (100.0, 3), (-30.0, 3), (-5.0, 1)],
 )

@@ -33,6 +33,7 @@ from cards.rules.language.trigger import Selector
 from cards.rules.patient.context import WITHOUT_DRUG, RuleContext
 from tests.cards.rules.conditions.test_words import context
 from tests.cards.rules.contexts import context_of
+from tests.each import for_rows
 from tests.fhir import builders
 from tests.fhir.builders import medication_order, observation
 
@@ -49,7 +50,7 @@ def _names(predicate: Predicate) -> list[str]:
     return [fact.text for fact in predicate.facts(CONTEXT)]
 
 
-@pytest.mark.parametrize("truths", list(product(TRUTHS, repeat=3)))
+@for_rows("truths", list(product(TRUTHS, repeat=3)))
 def test_combinations_of_three_parts(truths: tuple[bool | None, ...]) -> None:
     parts = tuple(map(_part, truths))
     true, unknown = truths.count(True), truths.count(None)
@@ -110,7 +111,7 @@ def test_needs_are_added_up() -> None:
     assert needs("MedicationRequest", "MedicationStatement", beside=["*"]) == ANY_MEDICATION
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("spec", "below", "at", "above"),
     [
         ({"lt": 5}, True, False, False),
@@ -144,7 +145,7 @@ def test_a_comparison_with_nothing_is_an_error(spec: Any) -> None:
         comparison(spec)
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("spec", "number", "side", "expected"),
     [
         ({"ge": 60}, 60, ">", True),
@@ -179,8 +180,8 @@ def test_a_value_of_which_only_the_side_is_known(spec: Json, number: float, side
     assert side_comparison(spec)(number, side) is expected
 
 
-@pytest.mark.parametrize("truth", TRUTHS)
-@pytest.mark.parametrize("wanted", [True, False])
+@for_rows("truth", TRUTHS)
+@for_rows("wanted", [True, False])
 def test_a_flag_is_true_where_it_is_as_wanted(truth: bool | None, wanted: bool) -> None:
     condition = flag("word", lambda _: truth, "phrase", frozenset({"age"}), needs=needs("Condition"))
     predicate = condition.compile({"word": wanted}, lambda _part: pytest.fail("no part"))
@@ -263,7 +264,7 @@ def _holds(condition: dict[str, Any], resource: dict[str, Any], call: str = CALL
     return common_vocabulary().compile(condition).test(drafted)
 
 
-@pytest.mark.parametrize(("when", "is_within"), WINDOW_OF_30_DAYS)
+@for_rows(("when", "is_within"), WINDOW_OF_30_DAYS)
 def test_a_window_of_thirty_days_ends_at_the_second(when: str, is_within: bool) -> None:
     """Alike for a value, for a value that is missing, and for a problem."""
     value = {"lab": "potassium", "lt": 9, "max_age_days": 30}
@@ -274,7 +275,7 @@ def test_a_window_of_thirty_days_ends_at_the_second(when: str, is_within: bool) 
     assert (_holds(problem, _bleeding(when)) is True) is is_within
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("call", "when", "is_within"),
     [
         ("2026-11-20T00:30:00+00:00", "2026-11-18T00:30:01Z", True),
@@ -305,7 +306,7 @@ def test_a_time_after_the_call_counts_as_far_as_clocks_and_zones_differ() -> Non
     assert _holds(condition, _potassium("2026-11-20"), "2026-11-19T09:59:59+00:00") is not True
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("since", "is_long"),
     [
         ("2026-08-21T09:00:00Z", True),
@@ -320,7 +321,7 @@ def test_a_drug_is_taken_for_longer_than_90_days_on_the_91st(since: str, is_long
     assert _holds({"long_term": {"days": 90}}, _order(since)) is is_long
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("ended", "still_acts"),
     [("2026-11-05T09:00:01Z", True), ("2026-11-05T09:00:00Z", False), ("2026-11-06", True), ("2026-11-04", False)],
 )

@@ -12,6 +12,7 @@ from cards.rules.language.rule import RuleError
 from cards.rules.patient.context import RuleContext
 from cards.rules.patient.session import PatientSession
 from tests.cards.rules.patients import draft_of, drafts_of, record_of
+from tests.each import for_rows
 
 Json = dict[str, Any]
 
@@ -81,7 +82,7 @@ KNOWN: list[tuple[Json, Json, bool]] = [
 ]
 
 
-@pytest.mark.parametrize(("spec", "patient", "answer"), KNOWN)
+@for_rows(("spec", "patient", "answer"), KNOWN)
 def test_a_known_fact_is_true_or_false(spec: Json, patient: Json, answer: bool, as_of: datetime) -> None:
     draft = {"drug": "861007", "dose": "1 tablet", "times": 2, "days": 7}
     assert common_vocabulary().compile(spec).test(context(patient, draft, as_of)) is answer
@@ -111,7 +112,7 @@ BROKEN: list[Any] = [
 ]
 
 
-@pytest.mark.parametrize("spec", BROKEN)
+@for_rows("spec", BROKEN)
 def test_a_condition_that_is_none_stops_the_start(spec: Any) -> None:
     with pytest.raises((RuleError, ValueError, KeyError)):
         common_vocabulary().compile(spec)
@@ -143,7 +144,7 @@ NEW: Json = {"new_start": True}
 EITHER: Json = {"any": [NEW, {"as_needed": True}]}
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("spec", "words"),
     [
         ({"all": [NEW, {"as_needed": True}]}, "a new start, and as needed"),
@@ -161,7 +162,7 @@ def test_a_combination_in_words(spec: Json, words: str) -> None:
     assert common_vocabulary().say(spec) == words
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("selector", "words"),
     [
         ({"ingredients": [{"rxcui": "1", "name": "a"}, {"rxcui": "2", "name": "b"}]}, "a or b"),
@@ -184,7 +185,7 @@ def test_limits_stand_in_one_order() -> None:
     assert compared("x", {"le": 4.25, "ge": 1000}) == "x ≥ 1,000 and ≤ 4.25"
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("spec", "why"),
     [
         ([], "[] is no condition"),
@@ -215,7 +216,7 @@ def test_a_combination_of_nothing_is_refused(spec: Json, message: str) -> None:
     assert str(refused.value) == message
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("spec", "path"),
     [
         ({"new_start": 1}, ("new_start",)),

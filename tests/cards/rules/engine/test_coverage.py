@@ -2,13 +2,12 @@
 
 from typing import Any
 
-import pytest
-
 from cards.rules.engine.compile import CompiledRule
 from cards.rules.engine.coverage import CHECKS, checks_by_name, checks_of, checks_of_study
 from cards.rules.engine.family import Family
 from cards.rules.engine.rule_book import rule_book
 from tests.cards.rules.engine.made_rules import band, rule_of
+from tests.each import for_rows
 
 
 def test_every_rule_about_a_drug_makes_a_check() -> None:
@@ -49,7 +48,7 @@ def _rule(family: str, when: Json = TRUE, trigger: Json | None = None, name: str
     return rule_of(band("a", when), family=of_family, id=name, trigger=trigger or {"draft": [METFORMIN]}, **more)
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("rule", "checks"),
     [
         (_rule("disease"), {"disease"}),

@@ -12,6 +12,7 @@ from cards.rules.patient.context import RuleContext
 from fhir.record.refusals import WhyNot
 from tests.cards.rules.contexts import context_of, session_of
 from tests.cards.rules.engine.made_rules import band, evaluated, found, rule_of, silent
+from tests.each import for_rows
 
 Json = dict[str, Any]
 DRAFT: Json = {"drug": "metformin hydrochloride 500 MG Oral Tablet", "dose": "1 tablet", "times": 2}
@@ -39,7 +40,7 @@ def _quiet(when: Json, **more: Any) -> Json:
     return {"code": "not_now", "text": "it is not now.", "when": when, **more}
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("quiet", "is_silent"),
     [
         (_quiet(TRUE), True),
@@ -75,7 +76,7 @@ def _missing(when: Json, bands: list[str], **more: Any) -> Json:
     return {"id": "ask", "when": when, "bands": bands, "summary": "Weigh first.", "detail": "No weight.", **more}
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("missing", "is_asked"),
     [
         (_missing(TRUE, ["a"]), True),
@@ -132,7 +133,7 @@ def _ask(answers: str = "any", **more: Any) -> Json:
     return {"label": "Order", "orders": [POTASSIUM, INR], "answers": answers, **more}
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("suggestion", "ordered", "drafted", "is_answered"),
     [
         (_ask(), ["2823-3"], [], True),
@@ -162,7 +163,7 @@ def _add(rxcui: str, name: str) -> Json:
     return {"product": {"rxcui": rxcui, "name": name}, "sig": {"text": "once daily"}}
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("answers", "patient", "drafts", "is_answered"),
     [
         ("any", {"active": [ASPIRIN]}, [], True),
@@ -182,7 +183,7 @@ def test_a_finding_is_answered_by_one_of_the_drugs_that_it_would_add(
     assert isinstance(evaluated(rule, alone), WhyNot) is is_answered
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("suggestion", "offered"),
     [
         ({"cancel": True, "recommended": True}, [True]),
@@ -233,7 +234,7 @@ def _finding(rule: str, indicator: str = "warning", **more: Any) -> Finding:
     return found(made, context_of(DRAFT))
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("yields_to", "severities", "is_said"),
     [
         (["other"], ("warning", "warning"), True),
@@ -269,7 +270,7 @@ def test_a_finding_from_the_same_results_alone_is_said_by_the_one_that_goes_befo
         assert not replace(table, **other).is_said_by(older)
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("switch", "silenced"),
     [
         ({}, []),
@@ -286,7 +287,7 @@ def test_a_switch_silences_what_is_quieter_than_it_says(switch: Json, silenced: 
     assert [level for level in levels if made.silences(_finding("own", level))] == silenced
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("severity", "value", "counts"),
     [
         # An answer to 100 holds up to a fifth more or less, and for nothing more severe.
@@ -320,7 +321,7 @@ def _view(position: int, *partners: int, indicator: str = "warning", offers: int
     return found(rule_of(band("b", TRUE, indicator, suggestions=suggestions), id="pair"), context)
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("views", "kept"),
     [
         # Alike: the first.

@@ -16,6 +16,7 @@ from cards.rules.engine.lint import Fault, _product_faults, lint_family, lint_ta
 from cards.rules.families.renal.family import FAMILY
 from cards.rules.language.rule import Path, Product, RuleError
 from cards.rules.language.table import FamilyFiles, RuleFile, read_family, table_of
+from tests.each import for_rows
 
 Json = dict[str, Any]
 FOLDER = files("cards.rules.families")
@@ -108,7 +109,7 @@ FAULTS: list[tuple[str, Callable[[Json], Any]]] = [
 ]
 
 
-@pytest.mark.parametrize(("said", "spoil"), FAULTS)
+@for_rows(("said", "spoil"), FAULTS)
 def test_a_spoilt_table_is_refused(said: str, spoil: Callable[[Json], Any]) -> None:
     raw = _table()
     spoil(raw)
@@ -157,7 +158,7 @@ RULE_FILE = """{
 """
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("path", "said"),
     [
         (
@@ -234,7 +235,7 @@ FIRST = ("suggestions", 0)
 HALVE: Json = {"change": {"sig": {"text": "half", "dose_mg": 250}}}
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("suggestion", "texts"),
     [
         ({"label": "Nothing"}, ["Nothing does nothing"]),
@@ -286,7 +287,7 @@ def test_a_test_may_be_advised_for_information_and_in_a_family_that_asks_for_tes
     assert _faults(_rule(_band_with(suggestions=[advised])), family="monitoring") == []
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("suggestions", "is_fault"),
     [
         ([{**CANCEL, "recommended": True}], False),
@@ -302,7 +303,7 @@ def test_one_suggestion_is_always_recommended_at_the_most(suggestions: list[Json
 TABLET: Json = {"rxcui": "861007", "name": "metformin hydrochloride 500 MG Oral Tablet", "strength_mg": 500}
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("product", "text"),
     [
         (TABLET, None),
@@ -313,7 +314,7 @@ TABLET: Json = {"rxcui": "861007", "name": "metformin hydrochloride 500 MG Oral 
         ({"rxcui": "6809", "name": "metformin"}, None),
     ],
 )
-@pytest.mark.parametrize("place", ["change", "split", "create", "partner"])
+@for_rows("place", ["change", "split", "create", "partner"])
 def test_what_is_wrong_with_a_product(product: Json, text: str | None, place: str) -> None:
     suggestions: dict[str, Json] = {
         "change": {"label": "l", "change": {"product": product}},
@@ -324,7 +325,7 @@ def test_what_is_wrong_with_a_product(product: Json, text: str | None, place: st
     assert _of_suggestion(suggestions[place]) == ([(FIRST, text)] if text is not None else [])
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("band", "texts"),
     [
         ({"summary": "{egfr}.", "when": EGFR}, []),
@@ -389,7 +390,7 @@ def _not_in(member: str, table: str) -> str:
     return f"{member}: fhir/terminology/tables/{table}.csv has no 'zzz'; the first column has those there are"
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("when", "text"),
     [
         ({"active": {"classes": ["nsaid", "zzz"]}}, _not_in("classes", "medication_classes")),

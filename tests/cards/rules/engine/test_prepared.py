@@ -11,6 +11,7 @@ from cards.rules.engine.compile import RuleOutline, compile_family
 from cards.rules.engine.family import family_named
 from cards.rules.engine.prepared import PreparedFamily, prepare, prepared_families, read_prepared, write_prepared
 from cards.rules.language.table import read_table
+from tests.each import for_rows
 
 SOURCES = b"s" * 32
 
@@ -20,7 +21,7 @@ def families() -> dict[str, PreparedFamily]:
     return {name: prepare(family_named(name)) for name in ("renal", "ddi", "review")}
 
 
-@pytest.mark.parametrize("name", prepared_families())
+@for_rows("name", prepared_families())
 def test_what_is_kept_of_a_rule_is_what_its_files_say(name: str) -> None:
     kept, declared = prepared_families()[name], read_table(name).rules
     assert [rule.rule for rule in kept.rules] == list(declared)

@@ -14,6 +14,7 @@ from cards.rules.patient.context import RuleContext
 from fhir.record.refusals import WhyNot
 from tests.cards.rules.contexts import context_of
 from tests.cards.rules.engine.made_rules import band, evaluated, found, rule_of, silent
+from tests.each import for_rows
 from tests.fhir.builders import problem
 
 Json = dict[str, Any]
@@ -33,7 +34,7 @@ def _drug(name: str) -> Json:
     return {"drug": f"{name} 10 MG Oral Tablet", "dose": "1 tablet", "times": 1}
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("name", "words"),
     [("drug", "metformin"), ("Drug", "Metformin"), ("age", "60"), ("dose", "2,000"), ("each_dose", "1,000"),
      ("other", None), ("problem", None), ("first", None), ("second", None), ("egfr", None), ("nobody", None)],
@@ -55,7 +56,7 @@ def test_a_dose_is_not_rounded_across_the_limit_that_it_is_over() -> None:
     assert _word("each_dose", context) == "1,000"
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("drugs", "words"),
     [
         (["aspirin"], "aspirin"),
@@ -80,7 +81,7 @@ def _problem(words: str, onset: str, name: str = "p", code: str = "R69") -> Json
     return problem(words, code, patient="case", id=name, onsetDateTime=onset)
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("words", "said"),
     [
         ("Acute kidney failure, unspecified", "acute kidney failure (2026-11-10)"),
@@ -112,7 +113,7 @@ CRCL: Json = {"derived": "crcl_cockcroft_gault", "weight": "actual", "lt": 30}
 OF_CRCL: Json = {"labs": [["creatinine", 4.0, 3], ["body_weight", 80, 3]]}
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("name", "when", "patient", "words"),
     [
         ("egfr", EGFR, {"labs": [["egfr", 25, 3]]}, "eGFR 25 mL/min on 2026-11-17"),
@@ -131,7 +132,7 @@ def test_an_estimate_that_the_band_uses(name: str, when: Json, patient: Json, wo
     assert _word(name, context_of(DRAFT, **patient), when) == words
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("patient", "gap", "history"),
     [
         ({}, "no kidney function in the last 12 months", "No kidney function on the record."),
@@ -214,7 +215,7 @@ def _instead(severity: str, when: Json = TRUE) -> Json:
     return {"code": "x", "text": f"Shown as {severity}.", "when": when, "instead": severity}
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("indicator", "softer", "shown", "notes"),
     [
         ("critical", [_instead("info")], "info", ("Shown as info.",)),
@@ -235,7 +236,7 @@ def test_a_reason_to_say_less(indicator: str, softer: list[Json], shown: str, no
 UNREAD = _problem("Zzz", "2026-11-01", code="")
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("rule", "patient", "reason", "text"),
     [
         (rule_of(band("a", {"age_years": {"ge": 99}})), {}, "within-limits",
@@ -267,7 +268,7 @@ OLD: Json = {"age_years": {"ge": 99}}
 WAITS: Mapping[str, Json] = {"waits": {"all": [{"signing": True}, OLD]}, "old": OLD}
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("bands", "signing", "text"),
     [
         (["waits"], False, "Made rule: checked when the order is signed."),

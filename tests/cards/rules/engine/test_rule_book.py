@@ -16,6 +16,7 @@ from fhir.record.datatypes import CodeableConcept
 from fhir.record.refusals import WhyNot
 from tests.cards.rules.contexts import session_of, study_context_of
 from tests.cards.rules.engine.made_rules import band, rule_of
+from tests.each import for_rows
 
 Json = dict[str, Any]
 METFORMIN: Json = {"drug": "metformin 500 MG Oral Tablet", "dose": "1 tablet", "times": 2}
@@ -49,7 +50,7 @@ def test_missing_data_has_a_band_of_its_own() -> None:
     assert evaluation.findings_of(lambda *_: False) == []
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("rules", "patient", "text"),
     [
         (1, {}, "looked for 1 interaction: none of the partner drugs is taken."),
@@ -169,7 +170,7 @@ ANY: Json = {"draft": [{"any_drug": True}]}
 NONE_ITSELF = "No rule is about this drug itself."
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("rules", "signing", "text"),
     [
         ([], True, f"looked for allergy, duplicates. {NONE_ITSELF}"),
@@ -344,7 +345,7 @@ def _rules(book: RuleBook, words: str) -> list[str]:
     return [activated.rule.id for activated in book.rules_for(_medication(words))]
 
 
-@pytest.mark.parametrize("drug", _WAYS)
+@for_rows("drug", _WAYS)
 def test_the_rules_of_a_drug_are_the_same_whatever_was_ordered_before(drug: str) -> None:
     alone = {words: _rules(RuleBook(rule_book().rules), words) for words in _WAYS[drug]}
     for order in permutations(_WAYS[drug]):

@@ -7,6 +7,7 @@ import pytest
 from cards.extension import Fact
 from cards.rules.families.age.family import FAMILY
 from tests.cards.rules.contexts import context_of
+from tests.each import for_rows
 
 Json = dict[str, Any]
 (COUNT,) = FAMILY.conditions
@@ -23,7 +24,7 @@ def _word(name: str, draft: Json = OXYCODONE, *others: Json, **patient: Any) -> 
     return FAMILY.placeholders[name](context_of(draft, *others, **patient))
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("active", "expected"),
     [
         ((), "1"),
@@ -58,7 +59,7 @@ def test_the_list_has_the_drafted_drug_first_then_by_class_and_five_names_at_mos
     assert _word("list", active=six) == "oxycodone, quetiapine, lorazepam, gabapentin, sertraline and 1 more"
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("limit", "expected"),
     [({"ge": 3}, True), ({"ge": 4}, False), ({"gt": 3}, False), ({"gt": 2}, True), ({"lt": 4}, True)],
 )
@@ -87,7 +88,7 @@ def test_the_facts_are_what_is_taken_beside_the_draft() -> None:
 IBUPROFEN = {"drug": "ibuprofen 400 mg tablet"}
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("patient", "expected"),
     [
         ({}, " (over 75)"),
@@ -104,7 +105,7 @@ def test_the_strongest_reason_against_an_nsaid_is_said(patient: Json, expected: 
     assert _word("risk", IBUPROFEN, **patient) == expected
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("conditions", "expected"),
     [
         (["afib"], "atrial fibrillation"),

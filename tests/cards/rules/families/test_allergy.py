@@ -10,6 +10,7 @@ from cards.rules.families.allergy.family import FAMILY
 from cards.rules.language.rule import RuleError
 from cards.rules.patient.context import RuleContext
 from tests.cards.rules.contexts import answer, context_of, predicate_of, told
+from tests.each import for_rows
 
 Json = dict[str, Any]
 AMOXICILLIN: Json = {"drug": "amoxicillin 500 MG Oral Capsule"}
@@ -34,7 +35,7 @@ HIVES, ANAPHYLAXIS, NAUSEA = (_entry("amoxicillin", one) for one in ("hives", "a
 NOTHING, INTOLERANCE = _entry("amoxicillin"), _entry("amoxicillin", type="intolerance")
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("entries", "spec", "truth"),
     [
         ([HIVES], {}, True),
@@ -104,7 +105,7 @@ def test_of_a_mixture_an_entry_about_either_drug_counts_once() -> None:
     assert _reacts(_of(AMOXICILLIN, both), to_draft=True, other_ingredient=True) is True
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("draft", "entry", "truth"),
     [
         (CLARITHROMYCIN, _entry("macrolides", "hives"), True),
@@ -174,7 +175,7 @@ RASH, LOW = _entry("penicillin", "rash"), _entry("penicillin", "hives", critical
 UNNAMED, NO_ALLERGY = _entry("penicillin"), _entry("ampicillin", type="intolerance")
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("entries", "true"),
     [
         ([], set()),
@@ -196,7 +197,7 @@ def test_what_the_entries_about_a_class_have_in_common(entries: list[Json], true
 RECORDED = "2026-01-10"
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("entries", "order", "since"),
     [
         ([_entry("amoxicillin", "hives", recordedDate=RECORDED)], {"days_ago": 60}, "2026-09-21"),
@@ -232,7 +233,7 @@ NONE: Json = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("draft", "entries", "words"),
     [
         (AMOXICILLIN, [], {}),
@@ -268,7 +269,7 @@ def test_why_the_allergies_are_not_known() -> None:
     assert gap(_of(AMOXICILLIN)) == ("reaction-missing", "what the reaction was is not recorded.")
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("spec", "words"),
     [
         ({"to_draft": True}, "allergy to the drafted ingredient"),

@@ -10,6 +10,7 @@ from cards.rules.families.ddi.family import FAMILY
 from cards.rules.patient.context import RuleContext
 from fhir.mapping.medications.daily_dose import daily_dose
 from tests.cards.rules.contexts import answer, beside_of, context_of, told
+from tests.each import for_rows
 from tests.fhir.builders import observation, quantity
 
 Json = dict[str, Any]
@@ -26,7 +27,7 @@ def _word(name: str, context: RuleContext) -> str | None:
     return FAMILY.placeholders[name](context)
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("context", "first", "all_of_them"),
     [
         (beside_of(WARFARIN, IBUPROFEN, age=65), None, None),
@@ -57,7 +58,7 @@ def test_what_protects_the_stomach(taken: list[Json], words: str) -> None:
     assert _word("gastroprotection", beside_of(WARFARIN, *taken)) == words
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("patient", "risks"),
     [
         ({"labs": [["potassium", 3.5, 90], ["magnesium", 1.7, 30], ["calcium", 10.2, 90], ["egfr", 60, 3]]}, []),
@@ -84,7 +85,7 @@ def _bound(loinc: str, comparator: str, value: float, unit: str) -> Json:
     return observation(loinc, when="2026-11-17", patient="case", id="b", valueQuantity=bounded)
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("result", "is_risk"),
     [
         (_bound("2823-3", "<", 3.0, "mmol/L"), True),
@@ -97,7 +98,7 @@ def test_a_result_with_a_side_is_a_risk_only_where_that_settles_it(result: Json,
     assert (_word("digoxin_risk", context_of(DIGOXIN, more=[result])) is not None) is is_risk
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("patient", "risk", "kidney", "egfr"),
     [
         ({"age": 64}, None, "No kidney function is on record.", None),
@@ -150,7 +151,7 @@ def test_the_other_drug_beside_ziprasidone() -> None:
     assert _word("other_than_ziprasidone", context_of(ZIPRASIDONE)) is None
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("labs", "start"),
     [
         ([], "No potassium and no QTc in 90 days; "),
@@ -172,7 +173,7 @@ DRAFT_30: Json = {"more": {"priorPrescription": {"reference": "MedicationRequest
 NEW_NSAID: Json = {"any_new": {"drugs": {"classes": ["nsaid"]}, "days": 14}}
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("draft", "taken", "new"),
     [
         (WARFARIN, [{**IBUPROFEN, "days_ago": 14}], True),
@@ -197,7 +198,7 @@ def test_a_drug_that_is_drafted_along_with_it() -> None:
     assert answer(spec, context_of(IBUPROFEN), FAMILY) is False
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("taken", "truth"),
     [
         ({**IBUPROFEN, "dose": "2 tablet"}, False),
@@ -216,7 +217,7 @@ ALLOPURINOL: Json = {"drug": "allopurinol 100 MG Oral Tablet", "dose": "1 tablet
 KG_50: Json = {"labs": [["body_weight", 50, 3]]}
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("draft", "taken", "patient", "truth"),
     [
         (ALLOPURINOL, AZATHIOPRINE, KG_50, True),
@@ -245,7 +246,7 @@ def test_the_dose_of_a_thiopurine_is_told_for_each_kilogram() -> None:
 ENOXAPARIN: Json = {"drug": "enoxaparin injection", "dose": "60 mg", "times": 1}
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("draft", "truth"),
     [
         (WARFARIN, True),
@@ -286,7 +287,7 @@ def test_words_of_an_order_beside_its_instructions() -> None:
     assert [is_treatment(drafted.medication, dose, words) for words in ("", "drip")] == [False, True]
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("draft", "taken", "truth"),
     [
         ({"drug": "potassium chloride 20 MEQ in dextrose 5 %"}, METFORMIN, True),
@@ -316,7 +317,7 @@ def test_whose_dose_is_not_known(draft: Json, taken: Json, pair_gap: Any, drug_g
     assert FAMILY.gaps["drug_dose"](context) == drug_gap
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("spec", "words"),
     [
         ({"one_begun_within": 14}, "one of the two begun within 14 days"),

@@ -10,12 +10,13 @@ from cards.rules.engine.family import family_named, lab_placeholder, rule_famili
 from cards.rules.families.disease.family import _LIMITS_OF_RULES, FAMILY
 from tests.cards.rules.contexts import context_of
 from tests.conftest import ROOT
+from tests.each import for_rows
 
 Json = dict[str, Any]
 DRAFT: Json = {"drug": "metformin 500 MG Oral Tablet"}
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("name", "analyte", "value", "days", "words"),
     [
         ("potassium", "potassium", 5.04, 30, "potassium 5.04 mmol/L"),

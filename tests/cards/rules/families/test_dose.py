@@ -24,6 +24,7 @@ from fhir.terminology.medications import INGREDIENTS
 from tests.cards.rules.cases import check, findings
 from tests.cards.rules.contexts import answer, context_of, predicate_of, told
 from tests.cards.rules.patients import draft_of, drafts_of, record_of
+from tests.each import for_rows
 from tests.fhir.builders import coded, encounter, identity_of, order
 
 Json = dict[str, Any]
@@ -96,7 +97,7 @@ FIRM = [
 ]
 
 
-@pytest.mark.parametrize(("drug", "most", "unit"), FIRM)
+@for_rows(("drug", "most", "unit"), FIRM)
 def test_a_maximum_dose_is_sharp(drug: str, most: float, unit: str, as_of: datetime) -> None:
     def bands(amount: float) -> set[str]:
         draft = {"drug": drug, "dose": f"{amount} {unit}", "times": 1}
@@ -107,7 +108,7 @@ def test_a_maximum_dose_is_sharp(drug: str, most: float, unit: str, as_of: datet
     assert bands(most * 1.001) == {"over_max"}
 
 
-@pytest.mark.parametrize(
+@for_rows(
     "draft",
     [
         {"drug": "sertraline 100 MG Oral Tablet", "dose": "3 tablet", "times": 1},
@@ -135,7 +136,7 @@ def test_a_loading_dose_is_measured_by_limits_of_one_dose_not_by_what_is_taken_f
 # Doses that single families judge by themselves, on the limit and beside it.
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("drug", "sig", "treats"),
     [
         ("dalteparin", "inject 5,000 units subcutaneously once daily", False),
@@ -188,7 +189,7 @@ def _limit(**more: Any) -> Limit:
 FIRST = {"population": "first order", "page": "p"}
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("limit", "more", "far", "ten_fold"),
     [
         # A target of a label, and what some uses reach: three times. What a page says: twice.
@@ -252,7 +253,7 @@ NOTHING = dict.fromkeys(FAMILY.placeholders) | {"note": "", "micrograms_meant": 
 ONCE: Json = {"how_often": "once a day", "times": "1"}
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("draft", "patient", "words"),
     [
         (SERTRALINE, {}, {"over_drug": "sertraline", "amount": "300 mg/day", "most": "the maximum of 200 mg/day"}),
@@ -413,7 +414,7 @@ def test_the_facts_are_the_sum_the_weight_and_what_is_taken_beside() -> None:
         analytes=["body_weight", "body_height"], beside=["="])  # fmt: skip
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("draft", "patient", "gap"),
     [
         (SERTRALINE, {}, None),
@@ -446,7 +447,7 @@ def test_why_a_maximum_could_not_be_compared(draft: Json, patient: Json, gap: tu
     assert FAMILY.gaps["maximum"](context_of(draft, **patient)) == gap
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("draft", "patient", "truths"),
     [
         ({**SERTRALINE, "dose": "599 mg"}, {}, (False, False)),
@@ -479,7 +480,7 @@ def test_for_a_child_it_is_said_at_which_weight() -> None:
     assert words == {"far_drug": "sertraline", "written": "500 mg/day", "recommended": "99.9 mg/day scaled to 30 kg"}
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("word", "draft", "truth"),
     [
         ("one_instruction", SERTRALINE, True),
@@ -522,7 +523,7 @@ def test_the_age_from_which_a_drug_is_labelled(age: int | None, truth: bool | No
 TAKEN: Json = {"active": [{**SERTRALINE, "dose": "1 tablet"}]}
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("draft", "patient", "sig"),
     [
         (SERTRALINE, TAKEN, Sig("200 mg once daily", 200.0, times_per_day=1)),
@@ -550,7 +551,7 @@ def test_the_largest_dose_within_the_maximum(draft: Json, patient: Json, sig: Si
 LEVOTHYROXINE = "levothyroxine 0.05 MG Oral Tablet"  # FDA's recommended maximum is 0.5 mg a day
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("dose", "times", "sig"),
     [
         ("100 mg", 1, Sig("100 micrograms once daily", 0.1, times_per_day=1)),
@@ -572,7 +573,7 @@ def test_the_same_number_in_micrograms(dose: str, times: int, sig: Sig | None) -
 METHOTREXATE = "methotrexate 2.5 MG Oral Tablet"
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("change", "draft", "sig"),
     [
         ("once_daily", SERTRALINE, Sig("300 mg once daily", 300.0, times_per_day=1)),
@@ -635,7 +636,7 @@ def _child(age: int, kilograms: float | None = None) -> Json:
     return {"age": age, "labs": [] if kilograms is None else [["body_weight", kilograms, 3]]}
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("rxcui", "drug", "patient", "rows"),
     [
         # limits.csv, leads.csv and label_limits.csv, in this order: 0.4 mg/kg from 1 to 5, 16 mg from 6 to 17 up to
@@ -699,7 +700,7 @@ HYDRALAZINE_VIAL = "hydralazine 20 MG/ML Injection"
 FIVE_AN_HOUR: Json = {"numerator": {"value": 5, "unit": "mg"}, "denominator": {"value": 1, "unit": "h"}}
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("words", "rate", "is_there"),
     [
         ("10 mg IV once", None, True),
@@ -721,7 +722,7 @@ def test_a_row_of_one_dose_is_for_an_order_that_is_given_in_doses(
     assert any(row.population == "one dose" for row, _ in rows_for(context_of(draft), "5470")) is is_there
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("words", "repeat", "hours"),
     [
         ("10 mg IV", {"duration": 2, "durationUnit": "h"}, 2.0),
@@ -745,7 +746,7 @@ GLARGINE, DULAGLUTIDE_PEN = "insulin glargine 100 UNT/ML Injection", "dulaglutid
 WEEKLY: Json = {"drug": DULAGLUTIDE_PEN, "dose": "1.5 mg", "single": True}
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("draft", "patient", "is_over"),
     [
         # 25 mg/m2 is for what is given daily; how often has to be stated.
@@ -790,7 +791,7 @@ def _visit(code: str, status: str = "in-progress") -> Json:
     return encounter(code, status, patient="case", id="v")
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("category", "visits", "is_over"),
     [
         # 150 mg of amitriptyline are the maximum of outpatients.

@@ -9,6 +9,7 @@ from cards.rules.families.duplicate.dose_change import dose_change
 from cards.rules.families.duplicate.family import FAMILY
 from cards.rules.language.rule import OrderChange, RuleError, Sig
 from tests.cards.rules.contexts import answer, beside_of, context_of, predicate_of, told
+from tests.each import for_rows
 
 Json = dict[str, Any]
 TYLENOL: Json = {"drug": "acetaminophen 500 MG Oral Tablet", "dose": "2 tablet", "times": 4}
@@ -27,7 +28,7 @@ VICOPROFEN = _drug("hydrocodone 5 MG / ibuprofen 200 MG Oral Tablet")
 TWO_NSAIDS = _drug("ibuprofen 200 MG / naproxen 250 MG Oral Tablet")
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("draft", "taken", "shared"),
     [
         (IBUPROFEN, NAPROXEN, ("NSAIDs", "naproxen")),
@@ -62,7 +63,7 @@ def test_what_is_of_one_class(draft: Json, taken: Json, shared: tuple[str, str] 
     assert words == (shared or (None, None))
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("draft", "taken", "days"),
     [
         # Written on the 10th of November for 30 days, asked at 9 o'clock on the 20th: 19 days and 15 hours are left.
@@ -99,7 +100,7 @@ SWALLOWED = _drug("metoprolol 50 MG Oral Tablet")
 WORDS = ("same_product", "dose_change", "other_release", "other_way", "topical_and_swallowed", "both_local")
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("draft", "taken", "true"),
     [
         (SERTRALINE, SERTRALINE, {"same_product", "dose_change"}),
@@ -144,7 +145,7 @@ def test_how_two_orders_are_alike(draft: Json, taken: Json, true: set[str]) -> N
     assert not any(answer({word: truth}, alone, FAMILY) for word in WORDS for truth in (True, False))
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("word", "draft", "taken", "truth"),
     [
         ("left_out", _drug("potassium chloride 20 MEQ Oral Tablet"), SERTRALINE, True),
@@ -208,7 +209,7 @@ def test_the_orders_of_the_sum_are_told() -> None:
     assert predicate.needs.beside == {"161"}
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("draft", "taken", "sig"),
     [
         ({**TYLENOL, "times": 5}, [], Sig("1,000 mg 3 times a day", 1000.0, times_per_day=3)),
@@ -250,7 +251,7 @@ ONE, FORTY = {"dose": "1 tablet", "times": 1}, {"dose": "40 mg", "times": 1}
 GLARGINE = "insulin glargine 100 UNT/ML Injection"
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("draft", "taken", "times"),
     [
         ({**SERTRALINE, "dose": "4 tablet"}, SERTRALINE, 4.0),
@@ -307,7 +308,7 @@ def test_the_weight_and_the_dose_for_each_kilogram() -> None:
     assert (words["mgkg"](nobody), words["weight"](nobody)) == (None, None)
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("spec", "words"),
     [
         ({"duplicate": {"level": "class"}}, "the same class"),

@@ -26,6 +26,7 @@ from fhir.terminology.medications import INGREDIENTS, RXNORM, Ingredient
 from maintenance.genes import import_release
 from tests.cards.rules.patients import draft_of, drafts_of, record_of
 from tests.conftest import ROOT
+from tests.each import for_rows
 from tests.fhir.builders import observation
 
 AS_OF = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
@@ -73,7 +74,7 @@ def _advice(drug: GeneDrug, row: Recommendation, *resources: Json) -> Advice | N
     return advice_of(_context(drug, row, *resources))
 
 
-@pytest.mark.parametrize("rxcui", sorted(GENE_DRUGS))
+@for_rows("rxcui", sorted(GENE_DRUGS))
 def test_a_patient_with_the_keys_of_a_row_gets_what_the_row_says(rxcui: str) -> None:
     drug = GENE_DRUGS[rxcui]
     for row in drug.rows.values():
@@ -141,7 +142,7 @@ def _actions(rxcui: str) -> dict[str, Action]:
     return {row.action.instruction: row.action for row in GENE_DRUGS[rxcui].rows.values()}
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("rxcui", "action"),
     [
         (ABACAVIR, Action("avoid", "do not use; other antiretroviral")),

@@ -16,6 +16,7 @@ from cards.rules.families.genes.knowledge import (
 from cards.rules.language.rule import DosePart, OrderChange
 from cards.rules.patient.context import RuleContext
 from tests.cards.rules.conditions.test_words import context
+from tests.each import for_rows
 from tests.fhir import builders
 from tests.fhir.builders import procedure
 
@@ -34,7 +35,7 @@ def row(indicator: AdviceIndicator = "warning", name: str = "limit", **action: A
     return Recommendation("any", ("0.0",), Action(name, action.pop("instruction", ""), **action), indicator, "CPIC")
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("limit", "tablets", "judged"),
     [
         ("20", 1, "silent"), ("20", 2, "warning"), ("20", None, "warning"), ("<=20", 1, "silent"),
@@ -52,7 +53,7 @@ def test_a_silent_recommendation_stays_silent_at_every_dose() -> None:
     assert judge_dose(before(CITALOPRAM, 9), row("silent", limit="20")) == "silent"
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("tablets", "conditions", "judged"),
     [(1, (), "info"), (1, ("depression",), "critical"), (1.5, (), "critical"), (0.5, (), "info")],
 )
@@ -87,7 +88,7 @@ def part(most: float, least: float, step: float = 20) -> OrderChange:
     return OrderChange(part=DosePart(most, least, step))
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("tablets", "action", "change"),
     [
         (4, {"limit": "40"}, part(0.5, 0.25)),
@@ -134,7 +135,7 @@ KILOGRAMS = ("adults and children over 40 kg", "any")
 ASPIRIN = ("up to 1 g a day", "any")
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("patient", "declared", "names", "is_known"),
     [
         ({"age": 17}, ("any",), ("any",), True),
@@ -172,7 +173,7 @@ def problem(code: str = "", words: str = "", system: str = ICD10, **more: Any) -
     return builders.problem({**coding, "text": words}, patient="case", id=f"c-{code}{words[:3]}") | more
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("problems", "position"),
     [
         ([problem("I21.4")], 0), ([problem("Z95.5")], 0), ([problem("I63.9")], 1), ([problem("I25.10")], 2),

@@ -5,13 +5,12 @@ What is recommended is checked row by row in test_genes.py; here is how a card s
 
 from typing import Any
 
-import pytest
-
 from cards.extension import Fact
 from cards.rules.families.genes.family import FAMILY
 from cards.rules.patient.context import RuleContext
 from tests.cards.rules.contexts import AS_OF, answer, context_of, told
 from tests.cards.rules.genetic import genetic_results
+from tests.each import for_rows
 from tests.fhir import builders
 from tests.fhir.builders import procedure
 
@@ -41,7 +40,7 @@ INHIBITS = "Paroxetine inhibits CYP2D6 and can make a poor metabolizer of any ot
 PAROXETINE: Json = {"active": ["paroxetine 20 MG Oral Tablet"]}
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("context", "summary", "detail"),
     [
         (_of(CODEINE), None, None),
@@ -140,7 +139,7 @@ def test_what_a_card_says_of_a_result(context: RuleContext, summary: str | None,
     assert _words(context) == (summary, detail)
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("result", "text", "value"),
     [
         (POOR, "CYP2D6 poor metabolizer (activity score 0)", "0.0"),
@@ -163,7 +162,7 @@ def test_a_result_is_told_with_its_day_and_source(result: Any, text: str, value:
     assert told(spec, _of(CODEINE), FAMILY) == []
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("context", "says", "indicator", "truth"),
     [
         (_of(CODEINE, POOR), "avoid", "warning", True),
@@ -188,7 +187,7 @@ C9_POOR, C9_MIXED, C9_NORMAL = (["genotype", "CYP2C9", words] for words in ("*3/
 AG, GG = (["words", "VKORC1", words] for words in ("-1639 AG", "-1639 GG"))
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("results", "poor", "sensitive", "words"),
     [
         ([], False, False, None),
@@ -223,7 +222,7 @@ def test_warfarin_without_genetic_results() -> None:
     assert FAMILY.gaps["genes"](_of(WARFARIN)) is None
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("draft", "genes", "when"),
     [
         (ABACAVIR, "HLA-B*57:01", "every first course"),
@@ -238,7 +237,7 @@ def test_the_test_before_a_drug(draft: Json, genes: str | None, when: str | None
     assert (FAMILY.placeholders["test_genes"](context), FAMILY.placeholders["test_when"](context)) == (genes, when)
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("draft", "results", "patient", "truth"),
     [
         (ABACAVIR, [], {}, True),
@@ -258,7 +257,7 @@ def test_what_was_not_tested(draft: Json, results: list[Any], patient: Json, tru
 LOOKED = "No recommendation here changes this order."
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("rule", "context", "reason", "text"),
     [
         ("pgx-test-before", _of(AZATHIOPRINE), "within-limits",
@@ -286,7 +285,7 @@ def test_no_dose_is_offered_without_advice_of_a_row() -> None:
     assert [lower(_of(CODEINE, *results)) for results in ([], [["words", "CYP2D6", "Zaubergen"]])] == [None, None]
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("problem", "holds"),
     [
         ({"text": "Liver transplant"}, False),
@@ -314,7 +313,7 @@ HLA_POSITIVE, INTERMEDIATE = ["words", "HLA-B*15:02", "positive"], ["words", "TP
 BOTH_LISTS = ["MedicationRequest", "MedicationStatement"]
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("context", "says", "indicator"),
     [
         # A first course; whether it is one is not known without a list, and one list is enough.

@@ -7,6 +7,7 @@ import pytest
 from cards.rules.families.monitoring.family import FAMILY
 from cards.rules.language.rule import OrderChange, RuleError, Sig
 from tests.cards.rules.contexts import context_of, predicate_of
+from tests.each import for_rows
 from tests.fhir.builders import observation
 
 Json = dict[str, Any]
@@ -27,7 +28,7 @@ def _inrs(*values: float, newest: int = 3) -> list[Json]:
     return [["inr", value, newest + 7 * number] for number, value in enumerate(values)]  # type: ignore[misc]
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("values", "expected"),
     [((2.5, 3.0, 3.5), True), ((2.4, 3.0, 3.0), False), ((3.0, 3.0, 3.6), False), ((2.0, 2.5, 3.0), False)],
 )
@@ -48,7 +49,7 @@ def test_results_are_known_where_all_of_the_tests_were_asked_for() -> None:
         predicate_of({"results_known": ["inr"], "more": 1}, FAMILY)
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("draft", "expected"),
     [
         ({"more": {"dosageInstruction": [{"text": "400 mg once weekly"}]}}, True),
@@ -66,7 +67,7 @@ def test_hydroxychloroquine_is_for_malaria_by_its_words_or_once_a_week(draft: Js
     assert _is("for_malaria", False, order) is not expected
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("name", "analyte", "value", "days", "text"),
     [
         ("inr", "inr", 5.5, 7, "INR 5.5 on 2026-11-13"),
@@ -109,7 +110,7 @@ def test_when_the_tests_were_last_done() -> None:
     assert _word("last_count") == "Last: no neutrophils on record."
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("name", "labs", "expected"),
     [
         ("lacking_raas", [], "potassium or creatinine"),
@@ -131,7 +132,7 @@ ALTERNATE = OrderChange(
 )
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("age", "kilograms", "expected"),
     [
         (60, 80.0, OrderChange(sig=Sig("400 mg once daily", 400.0, times_per_day=1))),  # 5 mg/kg: 400 mg

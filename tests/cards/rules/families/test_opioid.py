@@ -3,7 +3,6 @@
 from datetime import datetime, timedelta
 from typing import Any
 
-import pytest
 from msgspec.structs import replace
 
 from cards.extension import Fact
@@ -16,6 +15,7 @@ from fhir.mapping.medications.identity import identify_concept
 from fhir.record.datatypes import CodeableConcept
 from tests.cards.rules.contexts import AS_OF, answer, context_of, predicate_of, told
 from tests.cards.rules.patients import draft_of, drafts_of, record_of
+from tests.each import for_rows
 from tests.fhir import builders
 from tests.fhir.builders import medication_statement, problem
 
@@ -46,7 +46,7 @@ def _statement(as_of: datetime, kind: str = "MedicationStatement", days_ago: int
     return resource | {"effectiveDateTime": when, "dosage": dosage} | more
 
 
-@pytest.mark.parametrize(
+@for_rows(
     "named",
     [
         {"priorPrescription": {"reference": "MedicationRequest/active-0"}},
@@ -70,7 +70,7 @@ def test_a_dispense_from_elsewhere_makes_tolerant(as_of: datetime) -> None:
     assert _view(patient, as_of, {"drug": "245134"}).is_tolerant is True
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("words", "long_acting"),
     [
         ("12 HR oxycodone hydrochloride 10 MG Extended Release Oral Tablet", True),
@@ -94,7 +94,7 @@ def test_what_is_long_acting(words: str, long_acting: bool) -> None:
     assert is_long_acting(identify_concept(CodeableConcept(text=words))) is long_acting
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("drug", "counts"),
     [
         ("naloxone 4 MG Nasal Spray", True),
@@ -126,7 +126,7 @@ def _says(draft: Json, words: str) -> Json:
     return {**draft, "more": {"reasonCode": [{"text": words}]}}
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("draft", "patient", "sig"),
     [
         (OXYCODONE_10, {}, Sig("2 tablets 3 times a day", 10.0, times_per_day=3)),
@@ -165,7 +165,7 @@ def test_the_greatest_part_of_the_draft_under_50_mme(draft: Json, patient: Json,
 HALF = ": lower start, half of the usual dose beside an opioid"
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("dose", "times", "more", "sig"),
     [
         ("2 tablet", 3, {}, Sig(f"1 tablet 3 times a day{HALF}", 1.0, times_per_day=3, is_written=True)),
@@ -197,7 +197,7 @@ NONE: Json = {"mme_problem": None, "mme_problems": "", "list_gap": ELSEWHERE, "r
 OUD: Json = problem("Opioid use disorder", "F11.20", patient="case", id="oud", onsetDateTime="2024-05-01")
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("drafts", "patient", "words"),
     [
         ([MORPHINE], {},
@@ -231,7 +231,7 @@ def test_the_words_of_the_cards(drafts: list[Json], patient: Json, words: Json) 
 GABAPENTIN: Json = {"drug": "gabapentin 300 MG Oral Capsule", "dose": "1 capsule", "times": 3}
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("draft", "patient", "risk"),
     [
         ({**MORPHINE, "drug": "morphine sulfate 25 MG Oral Tablet"}, {}, "50 MME/day"),
@@ -262,7 +262,7 @@ def test_each_opioid_is_told_with_its_milligrams() -> None:
     assert predicate.needs.beside == {"opioid", "opioid_partial_agonist"}
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("draft", "patient", "spec", "truth"),
     [
         (MORPHINE, {}, {"mme_per_day": {"ge": 30}}, True),
@@ -291,7 +291,7 @@ def test_what_is_asked_about_opioids(draft: Json, patient: Json, spec: Json, tru
     assert answer(spec, context_of(draft, **patient), FAMILY) is truth
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("draft", "patient", "gap"),
     [
         (MORPHINE, {}, None),
@@ -320,7 +320,7 @@ def _procedure(words: str, days_ago: int | None, **more: Any) -> Json:
 SURGERY: Json = {"procedure_recent": {"text_any": ["replacement", "repair (open)"], "within_days": 14}}
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("procedure", "day"),
     [
         (_procedure("Knee Replacement", 14), "2026-11-06"),
@@ -351,7 +351,7 @@ def test_without_procedures_it_is_not_known_whether_there_was_one() -> None:
 SLOW: Json = {"drug": "12 HR oxycodone hydrochloride 10 MG Extended Release Oral Tablet"}
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("draft", "patient", "spec", "truth"),
     [
         (SLOW, {}, {"of": "draft"}, True),
@@ -373,7 +373,7 @@ def test_a_long_acting_opioid(draft: Json, patient: Json, spec: Json, truth: boo
     assert answer({"long_acting": spec}, context_of(draft, **patient), FAMILY) is truth
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("draft", "patient", "truth"),
     [
         (MORPHINE, {}, False),
@@ -398,7 +398,7 @@ def test_whether_every_opioid_treats_opioid_use_disorder(draft: Json, patient: J
     assert answer({"for_use_disorder": True}, context_of(draft, **patient), FAMILY) is truth
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("draft", "truth"),
     [
         (LORAZEPAM, False),
@@ -414,7 +414,7 @@ def test_a_benzodiazepine_is_given_briefly(draft: Json, truth: bool) -> None:
     assert answer({"brief_benzodiazepine": True}, context_of(draft), FAMILY) is truth
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("word", "words", "truth"),
     [
         ("perioperative", "in PACU", True),
@@ -429,7 +429,7 @@ def test_what_the_order_says(word: str, words: str, truth: bool) -> None:
     assert answer({word: True}, context_of(_says(MORPHINE, words)), FAMILY) is truth
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("spec", "words"),
     [
         ({"mme_per_day": {"ge": 50, "lt": 90}}, "MME a day ≥ 50 and < 90"),
@@ -454,7 +454,7 @@ def _naloxone(kind: str, days_ago: int, **dates: str | Json) -> Json:
             "medicationCodeableConcept": {"text": "naloxone 4 MG Nasal Spray"}, **dated}  # fmt: skip
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("kind", "dates"),
     [
         ("MedicationDispense", {"whenHandedOver": "DAY"}),
@@ -483,7 +483,7 @@ def test_naloxone_that_is_drafted_or_without_a_date() -> None:
 BEFORE_30: Json = {**OXYCODONE_10, "status": "completed", "days_ago": 30}
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("drafts", "active", "mme"),
     [
         # A draft takes the place of what is taken of the same drug and release; two drafts add up.
@@ -502,7 +502,7 @@ def test_what_adds_up_to_the_milligrams_of_morphine(drafts: list[Json], active: 
     assert FAMILY.placeholders["mme"](context_of(*drafts, active=active)) == mme
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("draft", "active", "not_raised"),
     [
         # 60 MME of oxycodone that ended 30 days ago, and 31.
@@ -530,7 +530,7 @@ def test_the_reasons_of_many_opioids_are_cut() -> None:
     assert FAMILY.placeholders["mme_problem"](context) == "hydrocodone: no dosage instruction (and 7 more)"
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("active", "tolerant"),
     [
         # 30 mg of oxycodone a day for a week make tolerant.
@@ -565,7 +565,7 @@ def _stated(name: str, drug: str = OXYCODONE_5) -> Json:
     return medication_statement(drug, patient="case", id=name, effectiveDateTime="2026-11-01", dosage=dosage)
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("active", "stated", "mme"),
     [
         ([], [_stated("a")], "90"),

@@ -12,6 +12,7 @@ from cards.rules.patient.context import RuleContext
 from tests.cards.rules.cases import check, findings, reasons
 from tests.cards.rules.contexts import AS_OF, answer, context_of, predicate_of, study_context_of, told
 from tests.cards.rules.patients import draft_of, drafts_of, record_of
+from tests.each import for_rows
 from tests.fhir import builders
 from tests.fhir.builders import concept, encounter, made, observation, problem, report, subject_of
 
@@ -49,7 +50,7 @@ def _result(loinc: str, as_of: datetime) -> Json:
     )
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("more", "counts"),
     [
         ({"valueCodeableConcept": {"text": "NILM"}}, True),
@@ -160,7 +161,7 @@ STATES = [
 ]
 
 
-@pytest.mark.parametrize(("patient", "state"), STATES)
+@for_rows(("patient", "state"), STATES)
 def test_acute_kidney_injury_is_going_on_or_recovering(patient: Json, state: str) -> None:
     context = study_context_of(CT, **patient)
     answers = [answer({word: True}, context, FAMILY) for word in ("kidney_injury_now", "kidney_injury_recovering")]
@@ -181,7 +182,7 @@ def test_the_facts_of_an_injury_are_the_entry_and_the_two_values() -> None:
     assert told(spec, study_context_of(CT, conditions=[["aki", 91]]), FAMILY) == []
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("patient", "injury", "metformin"),
     [
         (_creatinine((2.0, 1), (1.0, 3)), "Creatinine rose from 1 to 2 mg/dL by 2026-11-19",
@@ -237,7 +238,7 @@ def test_what_is_said_of_a_reaction_to_contrast_media() -> None:
     assert _word("iodine_reaction", upper) == "SJS"
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("words", "group", "agent"),
     [("Omniscan", "I", "omniscan"), ("gadobutrol", "II", None), ("gadolinium", "not stated", None),
      ("Magnevist or Gadavist", "I", "magnevist")],
@@ -280,7 +281,7 @@ def _test(days_ago: float) -> Json:
     return _smear(days_ago, "Negative", id="hcg", code=concept(code="2106-3", system=LOINC))
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("patient", "truth"),
     [
         ({"sex": "female", "age": 30}, True),
@@ -298,7 +299,7 @@ def _visit(code: str, status: str = "in-progress") -> Json:
     return encounter(code, status, patient="case", id="v")
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("draft", "more", "truth"),
     [
         (CT, [], False),
@@ -335,7 +336,7 @@ def test_the_study_that_is_ordered() -> None:
 BACK_PAIN = _problem("Low back pain", _day(10), "M54.50")
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("draft", "truth"),
     [
         (MR_SPINE, False),
@@ -352,7 +353,7 @@ def test_an_order_for_low_back_pain(draft: Json, truth: bool) -> None:
     assert answer({"for_back_pain": True}, study_context_of(draft), FAMILY) is truth
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("patient", "early", "known", "days"),
     [
         ({"more": [_problem("Low back pain", _day(41), "M54.50")]}, True, True, "41"),
@@ -379,7 +380,7 @@ def test_when_the_back_pain_began(patient: Json, early: bool | None, known: bool
 PREDNISONE: Json = {"drug": "prednisone 10 MG Oral Tablet", "dose": "1 tablet", "times": 1}
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("draft", "patient", "truth"),
     [
         (MR_SPINE, {}, False),
@@ -423,7 +424,7 @@ def _done(days_ago: float | None, words: str = "Screening mammography", **more: 
 WOMAN: Json = {"sex": "female", "age": 45}
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("more", "day", "abnormal"),
     [
         ([], None, False),
@@ -456,7 +457,7 @@ def test_the_last_cervical_screening(more: list[Json], day: str | None, abnormal
     assert answer({"last_screening_abnormal": True}, context, FAMILY) is abnormal
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("procedure", "days", "truth"),
     [
         (_done(300), 300, True),
@@ -486,7 +487,7 @@ def test_the_same_screening_within_its_days() -> None:
     assert str(refused.value) == f"of_group is one of {groups}"
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("words", "code", "symptom", "screening"),
     [
         ("", "", False, False),
@@ -508,7 +509,7 @@ def test_what_an_order_of_screening_says(words: str, code: str, symptom: bool, s
 REMOVED = "after removal of the cervix without cervical disease"
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("patient", "removed", "reason"),
     [
         ({"age": 21}, False, None),
@@ -548,7 +549,7 @@ def _pack_years(years: float) -> Json:
 NEVER, FORMER, CURRENT = "266919005", "8517006", "449868002"
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("age", "more", "reason", "outside"),
     [
         (50, [], None, False),
@@ -585,7 +586,7 @@ def test_what_is_told_of_smoking() -> None:
     assert told({"outside_lung_screening": True}, study_context_of(LUNG), FAMILY) == []
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("spec", "words"),
     [
         ({"contrast_reaction": {"to": "iodinated"}}, "a reaction to iodinated contrast"),

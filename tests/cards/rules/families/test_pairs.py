@@ -15,6 +15,7 @@ from cards.rules.patient.session import PatientSession
 from fhir.terminology.medications import CLASS_MEMBERS, INGREDIENTS
 from tests.cards.rules.contexts import context_of
 from tests.cards.rules.patients import draft_of, drafts_of, record_of
+from tests.each import for_rows
 
 
 def _keys() -> frozenset[str]:
@@ -122,7 +123,7 @@ TABLET, CREAM = "warfarin 5 mg tablet", "clotrimazole 1 % topical cream"
 VAGINAL, ORAL_GEL = "miconazole 2 % vaginal cream", "miconazole 2 % oral gel"
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("unless", "drug", "expected"),
     [
         ("", "fluconazole 150 mg tablet", True),
@@ -141,7 +142,7 @@ def test_what_is_put_on_the_skin_hardly_reaches_the_blood(unless: str, drug: str
     assert _meant(unless, drug, TABLET) is expected
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("unless", "first", "second", "expected"),
     [
         ("injected", "itraconazole 100 mg capsule", "midazolam 2 mg/ml syrup", True),
@@ -156,7 +157,7 @@ def test_injections_are_left_out_or_are_all_that_is_meant(unless: str, first: st
     assert _meant(unless, first, second) is expected
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("sig", "expected"),
     [("epidural infusion", True), ("Intrathecal once", True), ("wound infiltration", False), ("nerve block", False)],
 )
@@ -173,7 +174,7 @@ def test_one_dose_of_fluconazole_is_left_out() -> None:
     assert _meant("", single, TABLET) is True
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("unless", "drug", "dose", "expected"),
     [
         ("low_dose_aspirin", "aspirin 500 mg tablet", "500 mg", True),
@@ -196,7 +197,7 @@ def test_a_dose_that_is_not_known_is_not_taken_for_a_high_one() -> None:
     assert _meant("low_dose_aspirin", {"drug": "aspirin"}, TABLET) is False
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("draft", "expected"),
     [
         ({"dose": "50 mg", "times": 1}, True),
@@ -210,7 +211,7 @@ def test_dolutegravir_once_a_day_is_meant(draft: Json, expected: bool) -> None:
     assert _meant("dolutegravir_once", order, "rifampin 300 mg capsule") is expected
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("draft", "expected"),
     [
         ({"dose": "100 mg", "times": 1}, False),
@@ -225,7 +226,7 @@ def test_over_100_mg_of_aspirin_a_day_are_meant_but_no_loading_dose(draft: Json,
     assert _meant("low_daily_aspirin", order, "ticagrelor 90 mg tablet") is expected
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("unless", "days", "expected"),
     [
         ("from_29_days", 28, True),
@@ -271,7 +272,7 @@ def test_further_partners_are_counted_in_the_words() -> None:
     assert words.startswith("ceftriaxone with calcium gluconate and 1 more: ")
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("severity", "days", "expected"),
     [("critical", 10, True), ("warning", 10, False), ("warning", 100, True), ("critical", 100, False)],
 )

@@ -3,11 +3,10 @@
 from datetime import timedelta
 from typing import Any
 
-import pytest
-
 from cards.extension import Fact
 from cards.rules.families.pregnancy.family import FAMILY
 from tests.cards.rules.contexts import AS_OF, answer, context_of, predicate_of, told
+from tests.each import for_rows
 from tests.fhir.builders import observation
 
 Json = dict[str, Any]
@@ -23,7 +22,7 @@ def _result(loinc: str, days_ago: int, **value: Any) -> Json:
     )
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("patient", "others", "truth"),
     [
         (WOMAN, [], True),
@@ -53,7 +52,7 @@ def test_a_contraceptive_that_is_drafted_does_not_prevent_before_it_is_taken() -
         "childbearing", "sex", "age", "conditions", "condition:pregnancy", "active"}  # fmt: skip
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("more", "truth"),
     [
         ([_result("2106-3", 7, valueCodeableConcept={"text": "Negative"})], True),

@@ -7,6 +7,7 @@ import pytest
 from cards.rules.families.ddi.family import FAMILY
 from cards.rules.families.ddi.qt_points import TISDALE_POINTS, Points, points, risks
 from tests.cards.rules.contexts import context_of, told
+from tests.each import for_rows
 from tests.fhir.builders import observation
 
 Json = dict[str, Any]
@@ -14,7 +15,7 @@ AMIODARONE = {"drug": "amiodarone 200 mg tablet", "dose": "1 tablet", "times": 1
 WHOLE: Json = {"age": 50, "labs": [["potassium", 4.2, 5], ["qtc", 420, 5]]}
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("patient", "expected", "words"),
     [
         ({}, 3, []),
@@ -70,7 +71,7 @@ def test_the_age_is_told_from_68_years_on() -> None:
     assert [[fact.name for fact in facts] for facts in told_at.values()] == [[], ["age"]]
 
 
-@pytest.mark.parametrize(
+@for_rows(
     "lacking",
     [
         {"age": None},
@@ -91,7 +92,7 @@ def test_what_is_not_known_could_add_points(lacking: Json) -> None:
         assert predicate.test(context) is expected
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("labs", "expected"),
     [
         ([["potassium", 4.2, 5], ["qtc", 420, 5]], ""),

@@ -2,14 +2,13 @@
 
 from typing import Any
 
-import pytest
-
 from cards.rules.conditions.condition import common_vocabulary
 from cards.rules.families.renal import family as renal
 from cards.rules.families.renal.family import FAMILY
 from cards.rules.language.rule import OrderChange, Sig
 from cards.rules.language.table import read_table
 from tests.cards.rules.contexts import answer, context_of
+from tests.each import for_rows
 
 
 def test_the_apixaban_criteria_in_words_are_those_of_the_table() -> None:
@@ -35,7 +34,7 @@ def _labs(creatinine: float | None = None, weight: float | None = None, days_ago
 ON = "on 2026-11-17"
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("patient", "met", "count", "dated", "missing"),
     [
         ({"age": 79, "labs": _labs(1.49, 60.1)}, None, "0",
@@ -60,7 +59,7 @@ def test_the_criteria_of_apixaban(patient: Json, met: str | None, count: str, da
     assert [FAMILY.placeholders[name](context) for name in names] == [met, count, dated, missing]
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("labs", "words"),
     [
         ([["potassium", 5.04, 30]], {"potassium": "potassium 5.04 mmol/L on 2026-10-21",
@@ -80,7 +79,7 @@ def test_the_values_that_a_limit_is_written_for(labs: list[Any], words: Json) ->
     assert {name: FAMILY.placeholders[name](context) for name in none} == {**none, **words}
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("word", "draft", "truth"),
     [
         ("slow_release", {"drug": "gabapentin 600 MG Extended Release Oral Tablet"}, True),
@@ -96,7 +95,7 @@ def test_what_an_order_says(word: str, draft: Json, truth: bool) -> None:
     assert answer({word: True}, context_of(draft), FAMILY) is truth
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("kilograms", "milligrams"),
     # In steps of 10 mg, and never over 1.1 mg/kg: 36 kg are rounded to 40 mg, which is 1.11.
     [(80, 80.0), (84, 80.0), (86, 90.0), (36, 30.0), (37, 40.0), (None, None)],
@@ -118,7 +117,7 @@ def _methotrexate(words: str = "", **more: Any) -> Json:
     return {"drug": METHOTREXATE, **({"more": {"dosageInstruction": [{"text": words}]}} if words else {}), **more}
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("draft", "sig"),
     [
         (_methotrexate(dose="10 tablet", times=1), Sig("25 mg once weekly on Monday", 25.0, times_per_week=1,
@@ -135,7 +134,7 @@ def test_methotrexate_once_a_week(draft: Json, sig: Sig | None) -> None:
     assert FAMILY.changes["once_weekly"](context_of(draft)) == (OrderChange(sig=sig) if sig is not None else None)
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("draft", "sig"),
     [
         # Half of it in whole tablets of 2.5 mg, 10 mg at the most.

@@ -13,6 +13,7 @@ from cards.rules.patient.session import PatientSession
 from fhir.terminology.medications import INGREDIENTS
 from tests.cards.rules.cases import check, reasons
 from tests.cards.rules.patients import draft_of, drafts_of, record_of
+from tests.each import for_rows
 from tests.fhir import builders
 from tests.fhir.builders import service_request
 
@@ -69,7 +70,7 @@ def test_a_whole_card_about_a_repeated_test(as_of: datetime) -> None:
 # The last result
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("test", "day", "value", "last", "interval"),
     [
         ("2276-4", "2026-10-30T09:00:00Z", quantity(80, "ng/mL"), None, ""),
@@ -94,7 +95,7 @@ def test_a_result_counts_until_its_interval_is_over(
     assert summaries(as_of, {"drug": name, "test": test}, result(test, day, **value)) == expected
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("more", "counts"),
     [
         ({"status": "amended"}, True), ({"status": "preliminary"}, False), ({"status": "cancelled"}, False),
@@ -114,7 +115,7 @@ def test_a_final_result_counts_that_has_the_code_or_else_the_words_of_the_test(
     assert summaries(as_of, {"drug": "ESR", "test": "4537-7"}, earlier) == expected
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("value", "mark", "is_normal"),
     [
         (14.9, None, False), (15, None, True), (400, None, True), (80, "N", True), (80, "H", False), (80, "LL", False),
@@ -130,7 +131,7 @@ def test_a_result_outside_the_limits_of_its_row_or_with_a_mark_is_repeated(
     assert summaries(as_of, FERRITIN, earlier) == expected
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("value", "comparator", "is_normal"),
     [
         (1.6, None, False), (1.7, None, True), (2.4, None, True), (2.5, None, False),
@@ -175,7 +176,7 @@ LDL_NAME = "Cholesterol in LDL"
 TWICE = ["Ferritin is already ordered for today."]
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("more", "draft", "expected"),
     [
         ({}, {}, TWICE),
@@ -207,7 +208,7 @@ def test_the_charted_draft_itself_is_not_a_second_order(as_of: datetime) -> None
     assert summaries(as_of, FERRITIN, ordered("2276-4", id="draft-1")) == []
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("first", "second", "is_twice"),
     [
         (None, None, True),
@@ -231,7 +232,7 @@ def test_only_the_later_draft_is_named(as_of: datetime) -> None:
     assert (outcome.drafts, [card.summary for card in outcome.cards]) == (("ServiceRequest/draft-2",), TWICE)
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("first", "second", "words"),
     [
         ("2571-8", "13457-7", None),

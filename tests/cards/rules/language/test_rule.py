@@ -17,11 +17,12 @@ from cards.rules.language.rule import (
     Trigger,
     within,
 )
+from tests.each import for_rows
 
 SIG, PRODUCT = Sig("1 daily"), Product("1", "x")
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("change", "writes_dose", "is_of_study"),
     [
         (OrderChange(sig=SIG), True, False),
@@ -37,7 +38,7 @@ def test_what_a_change_writes(change: OrderChange, writes_dose: bool, is_of_stud
     assert (change.writes_dose, change.is_of_study) == (writes_dose, is_of_study)
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("error", "text", "path"),
     [
         (RuleError("wrong", ("b",)), "wrong", ("a", 3, "b")),

@@ -12,6 +12,7 @@ from fhir.record.resources import MedicationRequest
 from fhir.terminology.medications import INGREDIENTS, Ingredient
 from tests.cards.rules.contexts import study_context_of
 from tests.cards.rules.patients import draft_of
+from tests.each import for_rows
 
 Json = dict[str, Any]
 METFORMIN, GLIPIZIDE, WARFARIN, ASPIRIN = "6809", "4821", "11289", "1191"
@@ -48,7 +49,7 @@ WAYS: list[tuple[str, str | None, set[str]]] = [
 ]
 
 
-@pytest.mark.parametrize(("words", "route", "ways"), WAYS)
+@for_rows(("words", "route", "ways"), WAYS)
 def test_the_way_that_a_drug_is_given(words: str, route: str | None, ways: set[str]) -> None:
     every = ("oral", "injected", "not injected", "intrathecal", "intravenous", "pushed", "subcutaneous",
              "intramuscular", "sublingual")  # fmt: skip
@@ -59,7 +60,7 @@ def test_the_way_that_a_drug_is_given(words: str, route: str | None, ways: set[s
 TIMOLOL = "timolol 0.5 % for the eye"
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("words", "route", "form", "fits"),
     [
         (TIMOLOL, "ophthalmic", "ophthalmic", True),
@@ -93,7 +94,7 @@ def _names(parts: tuple[Ingredient, ...]) -> list[str]:
     return [part.name for part in parts]
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("spec", "names"),
     [
         ({"ingredients": [{"rxcui": METFORMIN, "name": "metformin"}]}, ["metformin"]),
@@ -181,7 +182,7 @@ def test_triggers_of_any_drug_and_of_tests() -> None:
 WORDS = {"Drug": "Metformin", "egfr": "eGFR 28", "none": "", "dialysis": f"dialysis on record{NO_NUMBER}"}
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("text", "filled"),
     [
         ("{Drug} at {egfr}.", "Metformin at eGFR 28."),

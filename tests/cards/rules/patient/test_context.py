@@ -9,6 +9,7 @@ from cards.extension import Fact
 from cards.rules.language.trigger import CompiledTrigger, Selector
 from cards.rules.patient.context import RuleContext, meant_name
 from tests.cards.rules.contexts import AS_OF, beside_of, context_of, session_of
+from tests.each import for_rows
 from tests.fhir.builders import medication_order, observation, problem
 
 Json = dict[str, Any]
@@ -23,7 +24,7 @@ def _negative_test(days_ago: int) -> Json:
     return observation("2106-3", when=day, patient="case", id="hcg", valueCodeableConcept={"text": "Negative"})
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("patient", "uses", "note"),
     [
         ({"conditions": [["pregnancy", 60]], "more": [_negative_test(10)]}, ["condition:pregnancy"],
@@ -66,16 +67,14 @@ def test_a_pregnancy_is_shown_with_its_date() -> None:
 UNREADABLE: Json = medication_order("Zaubertrank", patient="case", id="u", authoredOn="2026-11-01")
 
 
-@pytest.mark.parametrize(
-    ("uses", "is_said"), [(["without-drug"], True), (["childbearing"], True), (["active"], False), ([], False)]
-)
+@for_rows(("uses", "is_said"), [(["without-drug"], True), (["childbearing"], True), (["active"], False), ([], False)])
 def test_what_cannot_be_read_on_the_list_matters_where_a_drug_is_not_taken(uses: list[str], is_said: bool) -> None:
     note = ["Not readable on the medication list: Zaubertrank."] if is_said else []
     assert context_of(METFORMIN, more=[UNREADABLE]).notes(uses) == note
     assert context_of(METFORMIN).notes(uses) == []
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("active", "note"),
     [
         ([], None),
@@ -95,7 +94,7 @@ NOT_SENT = ["MedicationRequest", "MedicationStatement"]
 BARE: Json = {"drug": METFORMIN["drug"]}
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("draft", "patient", "uses", "why"),
     [
         (BARE, {}, ["dose"], ("dose-not-entered", "the dose is not stated.")),
@@ -141,7 +140,7 @@ def _valid(start: str, end: str) -> Json:
     return {"dispenseRequest": {"validityPeriod": {"start": start, "end": end}}}
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("more", "patient", "days"),
     [
         (_valid("2026-11-20", "2026-11-30"), {}, None),
@@ -209,7 +208,7 @@ def _pair(draft: Json, *taken: Json, trigger: CompiledTrigger | None = SIDES) ->
     return RuleContext(context.session, context.drafted, context.ingredient, partners=context.partners, trigger=trigger)
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("context", "first", "second", "partners"),
     [
         (_pair(WARFARIN, ASPIRIN), ["warfarin"], ["aspirin"], ["aspirin"]),
@@ -235,7 +234,7 @@ def test_the_two_sides_of_a_pair(
     assert {fact.value for fact in context.partner_facts()} == set(partners)
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("where", "others", "active", "is_beside"),
     [
         ("any", [], [ASPIRIN], True),
@@ -254,7 +253,7 @@ HYDROCHLOROTHIAZIDE, DIGOXIN = "5487", "3407"
 TWO_DRUGS: Json = {"drug": "lisinopril 10 MG / hydrochlorothiazide 12.5 MG Oral Tablet"}
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("others", "active", "rxcui", "daily"),
     [
         ([], [], ASPIRIN_CODE, 0.0),

@@ -6,13 +6,12 @@ A man of 60: CKD-EPI 2021 gives 16.3 for a creatinine of 4 mg/dL and 37.5 for 2 
 
 from typing import Any
 
-import pytest
-
 from cards.rules.patient import measurements
 from cards.rules.patient.context import RuleContext
 from cards.rules.patient.measurements import ESTIMATES
 from tests.cards.rules.contexts import AS_OF, context_of
 from tests.cards.rules.patients import record_of
+from tests.each import for_rows
 from tests.fhir.builders import observation, quantity
 
 Json = dict[str, Any]
@@ -35,7 +34,7 @@ def _bound(loinc: str, comparator: str, value: float, unit: str, day: str = "202
 OVER_60 = _bound("98979-8", ">", 60, "mL/min/{1.73_m2}")
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("patient", "name", "phrase", "statement", "notes"),
     [
         ({"labs": [["egfr", 25, 3]]}, "egfr_best", f"eGFR 25 mL/min {ON}",
@@ -87,7 +86,7 @@ def test_an_adjusted_weight_is_said() -> None:
     assert actual.startswith("CrCl 36.1 mL/min on 2026-11-17 (Cockcroft-Gault: creatinine 4 mg/dL")
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("labs", "note"),
     [
         ([], ""),
@@ -108,7 +107,7 @@ def test_unstable_kidneys_with_the_two_values_that_differ_most(labs: list[Any], 
     assert measurements.unstable_note(values) == said
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("patient", "unsure", "unsure_critical", "no_dose", "unstable"),
     [
         ({"labs": [["egfr", 25, 3]]}, False, False, False, False),
@@ -136,7 +135,7 @@ def test_an_egfr_in_place_of_a_clearance_is_unsure_only_where_it_is_critical() -
     assert [context.is_unsure(["crcl_actual_weight"], critical=critical) for critical in (False, True)] == [False, True]
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("patient", "name", "why"),
     [
         ({}, "egfr_best", ("kidney-function-missing", "No kidney function on the record.")),
@@ -164,7 +163,7 @@ def test_an_old_value_counts_unless_only_fresh_ones_do() -> None:
     assert fresh.is_kidney_value_wanted()
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("results", "side", "value"),
     [
         ([_bound("2823-3", ">", 6.4, "mmol/L")], ">", 6.4),

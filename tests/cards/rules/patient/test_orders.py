@@ -20,6 +20,7 @@ from fhir.mapping.medications.daily_dose import DailyDose
 from fhir.record.resources import MedicationRequest, ServiceRequest
 from tests.cards.rules.contexts import context_of, session_of, study_context_of
 from tests.cards.rules.patients import draft_of
+from tests.each import for_rows
 from tests.fhir.builders import LOINC, service_request
 
 Json = dict[str, Any]
@@ -27,7 +28,7 @@ WARFARIN: Json = draft_of({"drug": "warfarin 5 MG Oral Tablet"}, "7")
 CVX = "http://hl7.org/fhir/sid/cvx"
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("name", "is_named"),
     [
         ("MedicationRequest/7", True),
@@ -86,7 +87,7 @@ def test_runs_of_white_space_are_collapsed_where_there_may_be_some() -> None:
     assert read_drafts([{"resource": order}])[0].may_hold_runs is True
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("more", "given"),
     [
         ({}, True),
@@ -110,7 +111,7 @@ def _service(text: str = "", code: str = "", system: str = CVX, **more: Any) -> 
     return service_request({"text": text, "coding": coding}, status="draft", patient="case", id="s") | more
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("draft", "is_wanted"),
     [
         (_service("PSA"), True),
@@ -123,7 +124,7 @@ def test_a_study_that_is_wanted(draft: Json, is_wanted: bool) -> None:
     assert is_wanted_study(read_draft(draft)) is is_wanted
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("request_", "codes"),
     [
         (_service("", "2823-3", LOINC), {"2823-3"}),
@@ -151,7 +152,7 @@ def test_every_instruction_and_reason_of_an_order() -> None:
     assert order_text(MedicationRequest()) == ""
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("more", "is_other"),
     [
         ({}, False),

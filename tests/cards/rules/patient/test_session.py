@@ -11,6 +11,7 @@ from cards.rules.patient.session import PatientSession, newest_weight
 from fhir.terminology.medications import INGREDIENTS
 from tests.cards.rules.contexts import AS_OF, context_of, session_of
 from tests.cards.rules.patients import draft_of, drafts_of, record_of
+from tests.each import for_rows
 from tests.fhir.builders import SNOMED, concept, observation
 
 Json = dict[str, Any]
@@ -18,7 +19,7 @@ AMOXICILLIN: Json = {"drug": "amoxicillin 500 MG Oral Capsule"}
 IBUPROFEN: Json = {"drug": "ibuprofen 400 MG Oral Tablet"}
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("allergies", "draft", "is_allergic"),
     [
         (["amoxicillin"], AMOXICILLIN, True),
@@ -91,7 +92,7 @@ def _sources(session: PatientSession) -> list[str]:
     return [medication.source for medication in session.active]
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("entry", "days"),
     [
         ({**WARFARIN_5, "ended": -5}, 5.0),
@@ -137,7 +138,7 @@ def test_the_order_that_a_draft_renews_is_not_beside_it(as_of: datetime) -> None
     assert session.medications_beside(drafted, (LISINOPRIL,)) == []
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("draft", "left"),
     [
         ({**WARFARIN_5, "id": "active-0"}, []),
@@ -229,9 +230,7 @@ def test_a_renewal_is_no_new_start_whether_or_not_the_order_came(as_of: datetime
     assert session.is_new_start(drafted.medication.ingredients[0], drafted) is False
 
 
-@pytest.mark.parametrize(
-    ("age", "days_ago", "kilograms"), [(17, 90, 50.0), (17, 91, None), (18, 91, 50.0), (None, 91, 50.0)]
-)
+@for_rows(("age", "days_ago", "kilograms"), [(17, 90, 50.0), (17, 91, None), (18, 91, 50.0), (None, 91, 50.0)])
 def test_a_childs_weight_counts_for_90_days(
     age: int | None, days_ago: int, kilograms: float | None, as_of: datetime
 ) -> None:

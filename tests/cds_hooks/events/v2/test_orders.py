@@ -9,6 +9,7 @@ import pytest
 from cds_hooks.events.facts import Effects, Fact, resource_id
 from cds_hooks.events.v2.orders import take_medications, take_results, take_tests
 from tests.cds_hooks.events.v2.segments import SOUTH, made
+from tests.each import for_rows
 
 Json = dict[str, Any]
 Fields = Mapping[int, str]
@@ -74,7 +75,7 @@ ORAL = {
 }
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("rxe", "more", "dose"),
     [
         ({1: "^BID^^20261120^20261127"}, [],
@@ -137,7 +138,7 @@ def observation(key: tuple[str, ...] = KEY, **members: Any) -> Json:
     } | members  # fmt: skip
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("sent", "status", "rank"),
     [
         ("O", "registered", 0), ("I", "registered", 0), ("P", "preliminary", 1), ("R", "preliminary", 1),
@@ -151,7 +152,7 @@ def test_a_status_has_its_rank_among_versions_of_one_instant(sent: str, status: 
     ]
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("obr", "obx", "key"),
     [
         ({2: "P1", 3: "F1"}, {}, ("F1", "2823-3", "", "1")),

@@ -22,6 +22,7 @@ from cds_hooks.events.v2.visits import (
 from fhir.mapping.stays import destination_named
 from fhir.record.datatypes import CodeableConcept, Coding
 from tests.cds_hooks.events.messages import feed, result
+from tests.each import for_rows
 
 Json = dict[str, Any]
 HEADER = "MSH|^~\\&|LAB|SOUTH|CDS|CDS|20261120120000||ADT^A01|1|P|2.5.1\r"
@@ -52,7 +53,7 @@ def test_numbers_of_several_authorities_are_kept_apart(feed: V2Feed, numbers: st
     assert patient_number(_segment("PID", f3=numbers), feed) == patient
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("fields", "more"),
     [
         ({}, {}),
@@ -82,7 +83,7 @@ def test_what_is_not_sent_is_not_there_and_what_is_removed_is_none(fields: dict[
 # Visits
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("fields", "number"),
     [
         ({"f19": "V1", "f50": "V2", "f20": "AB1"}, "V1"),
@@ -138,7 +139,7 @@ def _status(system: str, code: str) -> Json:
     return {"coding": [{"system": f"http://terminology.hl7.org/CodeSystem/{system}", "code": code}]}
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("fields", "more"),
     [
         ({"f4": "SV", "f5": "rash"},
@@ -179,7 +180,7 @@ def _texts(content: bytes, charset: str = "iso8859-1") -> tuple[list[str], list[
     return split_batch(content, charset)
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("lines", "messages"),
     [
         (("BHS|^~\\&", MSH, PID, MSH, PID, "BTS|2"), 2),
@@ -205,7 +206,7 @@ def test_signs_of_windows_are_read_where_a_latin_set_is_meant() -> None:
 # Messages
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("header", "event", "is_training", "wants_commit"),
     [
         ("MSH|^~\\&|||||||ACK|1|P|2.5.1", "ACK", False, False),

@@ -9,11 +9,12 @@ import pytest
 from cds_hooks.events.watch.baseline import learn, rarity
 from cds_hooks.events.watch.history import Feed
 from tests.cds_hooks.events.watch.made import MONDAY, feed_of, flat
+from tests.each import for_rows
 
 DAY = MONDAY // 288
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("count", "mean", "spread", "bound"),
     [
         (0, 9.0, 1.0, 1.2341e-4),  # exp(-9)

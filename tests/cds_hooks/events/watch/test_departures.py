@@ -9,6 +9,7 @@ from cds_hooks.events.watch.baseline import Baseline
 from cds_hooks.events.watch.departures import volume
 from cds_hooks.events.watch.history import Signal
 from tests.cds_hooks.events.watch.made import MONDAY, RARE, flat, judge_of
+from tests.each import for_rows
 
 Row = tuple[str, float, int, str]
 """Kind, ratio, first step counted back from the end, and severity."""
@@ -38,7 +39,7 @@ def gaps(count: float, *lengths: int) -> list[float]:
     return [count] * (13 - len(steps)) + steps
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("baseline", "newest", "rows"),
     [
         (flat(10.0), [], []),
@@ -99,7 +100,7 @@ def nightly(**more: Any) -> Baseline:
     return baseline
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("steps", "wait", "rows"),
     [
         ([60.0] * 12, 288, []),
@@ -127,7 +128,7 @@ def departs(baseline: Baseline, *newest: dict[str, float], before: int = 864) ->
     return [*judge_of(baseline, [*usual, *newest], 0).departures()]
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("name", "kind", "severity"),
     [
         ("duplicate", "duplicates", MEDIUM), ("no-offset", "clock", MEDIUM), ("state:dead", "errors", HIGH),
@@ -162,7 +163,7 @@ def test_a_part_is_gone_when_twenty_five_of_it_were_due_and_the_rest_came() -> N
 VALUES = Counter(dict.fromkeys(range(90, 110), 100))
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("bucket", "kind", "ratio", "severity"),
     [
         (140, "unit", 2.2706, HIGH), (60, "unit", 0.45839, HIGH), (112, "shift", 1.2969, MEDIUM),
@@ -188,7 +189,7 @@ def test_results_that_come_late_are_told_and_those_that_come_sooner_are_not(step
     assert [(s.kind, s.group, s.severity) for s in signals] == ([("late", "late", severity)] if severity else [])
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("stuck", "others", "learned", "is_told"),
     [(12, 0, 100, True), (7, 0, 100, False), (30, 40, 100, True), (30, 50, 100, False), (100, 10, 900, False)],
 )

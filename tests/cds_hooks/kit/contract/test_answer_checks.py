@@ -12,6 +12,7 @@ from cds_hooks.kit.contract.connection import Exchange, Purpose
 from cds_hooks.kit.contract.document import NotTested
 from cds_hooks.kit.contract.registry import Check, Scope, all_checks
 from tests.cds_hooks.kit.contract.test_answers import said
+from tests.each import for_rows
 
 Json = dict[str, Any]
 CHECKS = [check for check in all_checks() if check.subject is Scope.EXCHANGE]
@@ -53,7 +54,7 @@ STRANGE = "the resource is about another patient than context.patientId"
 NO_UUID = "card without uuid: no feedback will come"
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("exchange", "found"),
     [
         (answer(200, {"cards": []}), {}),
@@ -145,7 +146,7 @@ def _timed(*seconds: float, status: int = 200) -> Any:
     return SimpleNamespace(calls=calls, as_new=dict, send=lambda *_: answer(status, {"cards": []}, seconds=next(again)))
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("seconds", "words"),
     [
         ((9.0, 0.5), []),

@@ -4,13 +4,12 @@ import json
 from types import SimpleNamespace
 from typing import Any
 
-import pytest
-
 from cds_hooks.kit.contract import assertions
 from cds_hooks.kit.contract.checks import cards, discovery, epic
 from cds_hooks.kit.contract.connection import Exchange, Purpose
 from cds_hooks.kit.contract.document import NotTested
 from tests.cds_hooks.kit.contract.icon import png
+from tests.each import for_rows
 
 CARDS = b'{"cards": [{"summary": "x"}]}'
 
@@ -31,7 +30,7 @@ def said(faults: Any) -> list[str]:
 STATUSES = (0, 199, 200, 201, 399, 400, 401, 403, 404, 412, 499, 500, 503)
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("assertion", "good"),
     [
         (assertions.expect_cards, {200}),
@@ -97,14 +96,14 @@ def test_discovery_is_judged_by_its_status_and_as_json() -> None:
     )] == [0, 1, 0]  # fmt: skip
 
 
-@pytest.mark.parametrize(("status", "count"), [(200, 0), (404, 1), (405, 1), (406, 0), (500, 0)])
+@for_rows(("status", "count"), [(200, 0), (404, 1), (405, 1), (406, 0), (500, 0)])
 def test_a_listed_service_that_is_not_there_is_a_fault_of_its_first_call(status: int, count: int) -> None:
     calls = [SimpleNamespace(exchange=answered(status)), SimpleNamespace(exchange=answered(404))]
     assert len(said(discovery.a_listed_service_can_be_called(service(calls=calls)))) == count
     assert said(discovery.a_listed_service_can_be_called(service())) == []
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("status", "body", "wrong"),
     [
         (200, png(100), []),

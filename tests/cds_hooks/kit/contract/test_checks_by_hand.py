@@ -18,6 +18,7 @@ from tests.cds_hooks.kit.contract.conftest import token
 from tests.cds_hooks.kit.contract.findings import FINDINGS, all_findings
 from tests.cds_hooks.kit.contract.good_tokens import ISSUER, signer
 from tests.cds_hooks.kit.contract.verdicts import PAYER, answers, note, payer, takes
+from tests.each import for_rows
 
 Json = dict[str, Any]
 CHECKS = {check.name: check for check in all_checks()}
@@ -146,7 +147,7 @@ def test_discovery_takes_tokens_for_discovery(bare: int, with_token: int, words:
 # Prefetch
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("later", "found"),
     [
         (cards(), True),
@@ -283,7 +284,7 @@ def _said(faults: Iterable[Fault]) -> list[tuple[str, str]]:
     return [(fault.message, fault.location) for fault in faults]
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("text", "is_absolute"),
     [
         ("https://x/y", True),

@@ -23,6 +23,7 @@ from cds_hooks.kit.contract.run import run_checks, select_checks
 from cds_hooks.kit.contract.target import Target
 from tests.cds_hooks.kit.contract.conftest import AS_OF
 from tests.cds_hooks.kit.contract.good_server import running
+from tests.each import for_rows
 
 
 def connected(answer: Any, **options: Any) -> Connection:
@@ -34,7 +35,7 @@ def connected(answer: Any, **options: Any) -> Connection:
     return connection
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("value", "seconds"), [(None, 1.0), ("0", 0.0), ("3", 3.0), ("10", 10.0), ("11", 10.0), ("soon", 1.0), ("-1", 1.0)]
 )
 def test_a_server_that_is_busy_says_how_long(value: str | None, seconds: float) -> None:

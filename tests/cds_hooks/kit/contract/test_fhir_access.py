@@ -13,6 +13,7 @@ from cds_hooks.kit.contract.registry import Check, all_checks
 from cds_hooks.kit.contract.target import Target
 from tests.cds_hooks.kit.contract.good_tokens import signer
 from tests.cds_hooks.kit.contract.wrong_server import PREFETCH, SERVICES, WrongServer, answer_to, call_of
+from tests.each import for_rows
 
 CHECKS = {check.name: check for check in all_checks() if check.group == "fhir_access"}
 UNTOLD = "not tested: the service reads nothing from a FHIR server that it was not told of"
@@ -93,7 +94,7 @@ def found(name: str, reader: Reader, told: str = "", services: Any = SERVICES[:1
 READ = "nothing prefetched, FHIR access offered"
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("name", "reader", "words"),
     [
         ("missing_keys_are_fetched", Reader(), []),

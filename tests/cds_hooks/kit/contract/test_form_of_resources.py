@@ -2,11 +2,10 @@
 
 from typing import Any
 
-import pytest
-
 from cds_hooks.kit.contract.checks.suggestions import form_faults
 from cds_hooks.kit.contract.definitions import reference_problem
 from cds_hooks.kit.contract.document import Node
+from tests.each import for_rows
 
 Json = dict[str, Any]
 TASK: Json = {"resourceType": "Task", "status": "draft", "intent": "order"}
@@ -26,7 +25,7 @@ def dosage(**members: Any) -> Json:
     return ORDER | {"dosageInstruction": [members]}
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("resource", "found"),
     [
         (TASK, []),
@@ -72,7 +71,7 @@ def test_a_type_that_is_not_judged_and_what_is_no_object_have_no_fault() -> None
     assert faults("text", "Task") == []
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("text", "fits"),
     [
         ("2026", True), ("2026-01", True), ("2026-12", True), ("2026-00", False), ("2026-13", False),
@@ -86,7 +85,7 @@ def test_a_date_with_a_time_has_its_form(text: str, fits: bool) -> None:
     assert faults(TASK | {"authoredOn": text}) == found
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("reference", "problem"),
     [
         ("Patient/1", ""),

@@ -14,6 +14,7 @@ from cds_hooks.kit.simulator.templates import fill, values_of
 from tests.cds_hooks.kit.contract.conftest import AS_OF
 from tests.cds_hooks.kit.contract.good_server import GoodServer
 from tests.cds_hooks.kit.contract.habits import Json
+from tests.each import for_rows
 
 TODAY = date(2024, 9, 13)
 
@@ -29,7 +30,7 @@ def test_the_worked_example_of_the_specification(spec_folder: Path) -> None:
     }
 
 
-@pytest.mark.parametrize(
+@for_rows(
     "token", ["%later.id", "context", "%", "today()", "context.a.where(x)", "context.a.extension('u')", "patientId.id"]
 )
 def test_what_is_no_path_here_has_no_value(token: str) -> None:

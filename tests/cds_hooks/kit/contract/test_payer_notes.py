@@ -18,6 +18,7 @@ from cds_hooks.kit.contract.target import Target
 from cds_hooks.services import _coverage
 from tests.cds_hooks.kit.contract.verdicts import PAYER, note, payer
 from tests.conftest import ROOT
+from tests.each import for_rows
 from tests.live import serving_here
 
 Json = dict[str, Any]
@@ -38,7 +39,7 @@ def code(value: str) -> Json:
     return {"valueCode": value}
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("changes", "wrong"),
     [
         ({}, []),

@@ -26,7 +26,7 @@ from cds_hooks.kit.contract.run import UnreadableDocument, check_document, check
 from cds_hooks.kit.simulator.chart import ChartError
 from tests.cds_hooks.kit.contract.conftest import AS_OF
 from tests.conftest import examples
-from tests.each import for_each
+from tests.each import for_each, for_rows
 
 
 @pytest.fixture
@@ -152,7 +152,7 @@ def _judge(subject: Subject, value: Any) -> None:
 # Documents under test: read strictly, their parts, and where everything stands.
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("body", "value", "problem", "repeated"),
     [
         (b'{"a": 1}', {"a": 1}, "", ()),
@@ -172,7 +172,7 @@ def test_what_is_not_seen_is_not_tested() -> None:
         observe([], "nothing was seen")
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("document", "kind"),
     [
         ([{"code": "x"}, {"code": "y"}], Subject.OVERRIDE_REASON),
@@ -203,7 +203,7 @@ def _file(folder: Path, document: Any) -> Path:
     return path
 
 
-@pytest.mark.parametrize("hook", HOOKS)
+@for_rows("hook", HOOKS)
 def test_every_sample_gets_a_context_with_all_required_fields_of_their_type(hook: str) -> None:
     for chart in sample_charts(AS_OF):
         for _, context in contexts_for(hook, chart):

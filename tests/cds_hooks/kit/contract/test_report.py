@@ -11,6 +11,7 @@ from cds_hooks.kit.contract.registry import Check, rows
 from cds_hooks.kit.contract.report import Outcome, Report, print_report, report_document
 from tests.cds_hooks.kit.contract.conftest import Run
 from tests.cds_hooks.kit.contract.verdicts import PROFILES, VERDICTS, verdicts
+from tests.each import for_rows
 
 
 @pytest.mark.slow
@@ -45,7 +46,7 @@ NEVER = Outcome(_check("a_link_has_a_type", ("CARD-14",)))
 REPORT = Report("https://cds.example.org", [HELD, ADVISED, FAILED, UNSEEN, NEVER], 17, 2.3456)
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("outcomes", "more", "code"),
     [
         ([HELD], {}, 0), ([ADVISED], {}, 0), ([FAILED], {}, 1), ([FAILED], {"cut_short": "time"}, 1),

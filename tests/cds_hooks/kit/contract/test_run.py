@@ -20,6 +20,7 @@ from tests.cds_hooks.kit.contract.conftest import AS_OF, Run, token
 from tests.cds_hooks.kit.contract.good_server import GoodServer
 from tests.cds_hooks.kit.contract.verdicts import takes
 from tests.cds_hooks.kit.contract.wrong_server import WrongServer
+from tests.each import for_rows
 
 STRANGE: tuple[object, ...] = (
     [],
@@ -181,7 +182,7 @@ def test_a_token_program_is_asked_for_each_request(good: GoodServer, few_charts:
     assert [(each.row.id, each.result) for each in report.rows if not each.row.unseen] == [("SEC-01", Result.HELD)]
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("seconds", "deadline", "is_bounded"),
     [([0.9, 1.0, 5.0], None, False), ([0.9, 1.1, 1.2], None, True), ([], None, False), ([2.0, 2.0], 5.0, False)],
 )

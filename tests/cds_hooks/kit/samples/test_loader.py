@@ -7,11 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cds_hooks.kit.samples.loader import icu_observations, place_dates
+from tests.each import for_rows
 
 AS_OF = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("placeholder", "placed"),
     [
         ("@-45d", "2026-10-06"),
@@ -27,7 +28,7 @@ def test_a_placeholder_becomes_the_date_of_the_docstring(placeholder: str, place
     assert place_dates({"onset": [placeholder]}, AS_OF) == {"onset": [placed]}
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("day", "placeholder", "placed"),
     [
         ("2028-02-29", "@-1y", "2027-02-28"),
@@ -45,7 +46,7 @@ def test_an_instant_keeps_the_offset_of_as_of() -> None:
     assert place_dates("@-1dT08:30", AS_OF.astimezone(chatham)) == "2026-11-19T08:30:00+12:45"
 
 
-@pytest.mark.parametrize("wrong", ["@", "@45d", "@-45", "@-45w", "@-45d T08:30", "@-45dT8:30", "@-45d:day"])
+@for_rows("wrong", ["@", "@45d", "@-45", "@-45w", "@-45d T08:30", "@-45dT8:30", "@-45d:day"])
 def test_a_mistyped_placeholder_is_refused(wrong: str) -> None:
     with pytest.raises(ValueError, match="not a relative date"):
         place_dates([wrong], AS_OF)

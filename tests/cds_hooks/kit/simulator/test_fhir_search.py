@@ -13,6 +13,7 @@ from cds_hooks.kit.simulator.chart import ChartError, days_until, last_event, mo
 from cds_hooks.kit.simulator.fhir_search import InvalidSearch, find_resources, prefetch_from
 from cds_hooks.services import find_services
 from fhir.record.charts import MOST_UNPACKED_BYTES
+from tests.each import for_rows
 from tests.fhir.builders import bundle, observation
 
 LOINC = "http://loinc.org"
@@ -37,7 +38,7 @@ def _found(kind: str, *query: tuple[str, str]) -> str:
     return "".join(str(each["id"]) for each in find_resources(CHART, kind, query))
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("query", "ids"),
     [
         ([("patient", "p1")], "abce"),
@@ -83,7 +84,7 @@ def test_what_has_no_date_comes_last() -> None:
         )
 
 
-@pytest.mark.parametrize(
+@for_rows(
     "query",
     [
         ("value-quantity", "5"),
@@ -103,9 +104,7 @@ def test_what_cannot_be_searched_is_refused(query: tuple[str, str]) -> None:
         find_resources(CHART, "Observation", [query])
 
 
-@pytest.mark.parametrize(
-    "query", sorted({template.query for service in find_services().values() for template in service.templates})
-)
+@for_rows("query", sorted({template.query for service in find_services().values() for template in service.templates}))
 def test_every_search_of_a_template_is_answered(query: str) -> None:
     kind, is_search, parameters = re.sub(r"\{\{[^}]*\}\}", "p1", query).partition("?")
     named = [tuple(parameter.split("=", 1)) for parameter in parameters.split("&")] if is_search else []

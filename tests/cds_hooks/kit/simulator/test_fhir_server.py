@@ -9,6 +9,7 @@ from fhir.resources.R4B.capabilitystatement import CapabilityStatement
 from fhir.resources.R4B.operationoutcome import OperationOutcome
 
 from cds_hooks.kit.simulator import fhir_server
+from tests.each import for_rows
 from tests.fhir_charts import chart_of, lab, sample_chart, serving_fhir
 
 CHART = chart_of(*(lab(number) for number in range(1, 8)), lab(20, patient="p2"))
@@ -65,7 +66,7 @@ def test_a_busy_server_can_recover() -> None:
         assert _codes(f"{running.base}/Observation?patient=p1") == 503
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("behaviour", "status", "header"),
     [
         ({"mode": "401"}, 401, ("www-authenticate", "Bearer")),
@@ -114,7 +115,7 @@ def test_of_many_searches_the_oldest_pages_are_forgotten(monkeypatch: pytest.Mon
         assert [_codes(url) for url in further] == [410, 200, 200]
 
 
-@pytest.mark.parametrize(("results", "on_first_page"), [(1, 1), (2, 1), (7, 4), (8, 4)])
+@for_rows(("results", "on_first_page"), [(1, 1), (2, 1), (7, 4), (8, 4)])
 def test_a_search_is_split_in_halves(results: int, on_first_page: int) -> None:
     with serving_fhir([chart_of(*(lab(number) for number in range(results)))], halves=True) as running:
         page = httpx.get(f"{running.base}/Observation?patient=p1").json()

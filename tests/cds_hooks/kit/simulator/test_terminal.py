@@ -3,12 +3,12 @@
 from io import StringIO
 from typing import Any
 
-import pytest
 from rich.console import Console
 
 from cds_hooks.kit.simulator.templates import values_of
 from cds_hooks.kit.simulator.terminal import print_answer, print_error, printable
 from tests.cds_hooks.kit.simulator.resources import Json
+from tests.each import for_rows
 
 
 def drawn(draw: Any, *values: Any) -> list[str]:
@@ -17,7 +17,7 @@ def drawn(draw: Any, *values: Any) -> list[str]:
     return stream.getvalue().splitlines()
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("outcome", "words"),
     [
         ({"issue": [{"details": {"text": "what"}, "diagnostics": "why"}]}, "what"),
@@ -67,7 +67,7 @@ ANSWERS: Json = {
 }
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("token", "values"),
     [
         ("context.patientId", ["p1"]),

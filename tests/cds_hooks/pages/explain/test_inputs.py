@@ -30,6 +30,7 @@ from cds_hooks.storage.decision import Decision, FeedbackItem, new_decision_id
 from cds_hooks.storage.outcomes import Outcome
 from models_onnx.artifact.manifest import ModelInput
 from tests.cds_hooks.storage.samples import a_decision
+from tests.each import for_rows
 
 AS_OF = datetime(2026, 11, 20, 9, tzinfo=UTC)
 
@@ -131,7 +132,7 @@ def test_the_choices_of_a_card_are_its_suggestions_its_reasons_and_that_it_is_wr
     }
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("fields", "may_write", "why"),
     [
         ({"answer": "s0", "words": "x"}, True, "A text belongs to “This is wrong” only."),
@@ -170,7 +171,7 @@ def moments(decision: Decision, answers: Any = (), outcomes: Any = ()) -> list[t
 CALLED = "a hospital called patient-view. Service planning, hook instance i, for: u7"
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("changes", "sentence"),
     [
         ({}, CALLED),

@@ -13,6 +13,7 @@ from cds_hooks.pages.tester.bench import Fields, UnusableForm, object_in, patien
 from cds_hooks.pages.tester.orders import Orderable, compose, follow, search_orderables
 from tests.cds_hooks.calls import PLANNING, client
 from tests.cds_hooks.pages.tester.pressing import opened
+from tests.each import for_rows
 from tests.fhir.builders import medication_order, service_request
 
 METFORMIN = Orderable(
@@ -102,7 +103,7 @@ def test_a_request_names_its_patient_where_it_can_be_read() -> None:
         assert patient_of(wrong) == ""
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("text", "said"),
     [
         ("", r"The file is not JSON: .+\."),

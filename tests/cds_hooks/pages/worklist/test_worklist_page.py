@@ -37,6 +37,7 @@ from tests.cds_hooks.pages.tester.test_orders import _behind_a_trust_file
 from tests.cds_hooks.services.equation_calls import NOW
 from tests.cds_hooks.storage.samples import store
 from tests.cds_hooks.worklist.test_worklist import decision
+from tests.each import for_rows
 from tests.live import record_in
 
 DAY = 86_400.0
@@ -98,7 +99,7 @@ def test_a_finding_that_is_done_or_snoozed_is_off_the_list_until_its_day_or_unti
     assert waiting(keeper_of(tmp_path)) == ["ann: Lipid panel"], "after a restart, too"
 
 
-@pytest.mark.parametrize(("act", "days"), [("snooze", 0), ("snooze", 3650), ("delete", 0), ("", 0)])
+@for_rows(("act", "days"), [("snooze", 0), ("snooze", 3650), ("delete", 0), ("", 0)])
 def test_there_is_no_other_act(act: str, days: int) -> None:
     with pytest.raises(ValueError, match=r"1, 7 or 30|'done', 'snooze' or 'back'"):
         Work(decision=new_decision_id(), finding="0" * 16, act=cast("Any", act), days=days)

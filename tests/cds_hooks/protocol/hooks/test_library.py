@@ -10,6 +10,7 @@ from cds_hooks.errors import BadRequest
 from cds_hooks.kit.contract.definitions import FIELDS, HOOK_VERSIONS, Field
 from cds_hooks.protocol.hooks import LIBRARY, REPLACED, Context
 from cds_hooks.protocol.request import read_context
+from tests.each import for_rows
 
 # The names of issue 3, point 2; medication-verify is in the library's main branch beside them.
 NAMED = {
@@ -53,7 +54,7 @@ def test_every_hook_is_there_with_its_published_version() -> None:
     assert all(hook.version in HOOK_VERSIONS[name] for name, hook in LIBRARY.items())
 
 
-@pytest.mark.parametrize("hook", LIBRARY)
+@for_rows("hook", LIBRARY)
 def test_fields_and_tokens_are_those_of_the_checklist(hook: str) -> None:
     table = [field for field in TABLE if field.hook == hook]
     optional_everywhere = {"userId": False, "encounterId": False}
@@ -61,7 +62,7 @@ def test_fields_and_tokens_are_those_of_the_checklist(hook: str) -> None:
     assert LIBRARY[hook].tokens == {field.name for field in table if field.token}
 
 
-@pytest.mark.parametrize("hook", LIBRARY)
+@for_rows("hook", LIBRARY)
 def test_a_whole_context_is_read_with_what_nobody_knows_in_it(hook: str) -> None:
     context = read(hook, context_of(hook) | {"novel": {"a": [1]}, "extension": {}})
     assert context.patient_id == "p1"
@@ -75,7 +76,7 @@ def test_a_field_of_the_wrong_json_type_is_refused_and_named(field: Field) -> No
             read(field.hook, context_of(field.hook) | {field.name: value})
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("written", "meant"),
     [
         ("p1", "p1"),
@@ -88,7 +89,7 @@ def test_a_patient_is_known_with_a_type_in_front_too(written: str, meant: str) -
     assert read("patient-view", {"userId": "Practitioner/1", "patientId": written}).patient_id == meant
 
 
-@pytest.mark.parametrize("written", ["Practitioner/1", "/", "Patient/", "a/b"])
+@for_rows("written", ["Practitioner/1", "/", "Patient/", "a/b"])
 def test_an_id_of_something_else_is_no_patient(written: str) -> None:
     with pytest.raises(BadRequest, match="patientId is no id of a Patient"):
         read("patient-view", {"userId": "Practitioner/1", "patientId": written})

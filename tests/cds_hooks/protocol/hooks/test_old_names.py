@@ -21,6 +21,7 @@ from cds_hooks.protocol.body import (
 )
 from cds_hooks.protocol.hooks import LIBRARY
 from cds_hooks.protocol.request import read_request, usable_server
+from tests.each import for_rows
 
 
 def modern(hook: str, **members: bytes) -> dict[str, bytes]:
@@ -38,7 +39,7 @@ def _bundle(*entries: bytes) -> bytes:
 WRAPPED = b'{"resource":' + ALLERGY + b"}"
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("members", "expected"),
     [
         ({"allergyIntolerance": ALLERGY}, ALLERGY),
@@ -79,7 +80,7 @@ def test_the_hooks_of_the_library_have_their_versions() -> None:
 # A body
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("body", "parts"),
     [
         (b'{"a":1,"prefetch":{"b":2}}', (b'{"a":1}', b'{"b":2}')),
@@ -134,7 +135,7 @@ def test_a_member_that_stands_twice_is_refused_wherever_it_stands() -> None:
         members_once({MemberName("a"): 1, MemberName("a"): 2}, None)
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("error", "text", "path"),
     [
         (msgspec.ValidationError("Expected `str`, got `int` - at `$.context.patientId`"),
@@ -164,7 +165,7 @@ def test_a_dense_body_is_refused_by_its_objects_lists_or_commas(monkeypatch: pyt
         assert refused.value.text == "The body has more elements than any chart of its size; nothing was read."
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("address", "is_used"),
     [
         (None, True), ("", True), (" ", True), ("https://x", True), ("HTTP://x", True), ("file:///x", None),

@@ -11,6 +11,7 @@ from fhir.mapping import features
 from fhir.mapping.features import catalog
 from fhir.mapping.features.catalog import FEATURES, collect, data_dictionary, features_named, find_features
 from fhir.mapping.features.feature import Feature, FeatureFault
+from tests.each import for_rows
 
 ALBUMIN = FEATURES["albumin_g_dl"]
 
@@ -20,7 +21,7 @@ def test_every_declared_feature_passes() -> None:
     assert find_features().items() <= FEATURES.items()
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("faulty", "complaint"),
     [
         (replace(ALBUMIN, words=" "), "clinician's words"),

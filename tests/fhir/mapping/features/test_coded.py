@@ -7,6 +7,7 @@ import pytest
 
 from fhir.mapping.features.coded import SYSTEMS, CodedCondition, CodedProcedure, CodeOrPhrase, read_code
 from fhir.mapping.features.feature import NOT_FOUND, FeatureValue, Missing
+from tests.each import for_rows
 from tests.fhir import builders
 from tests.fhir.builders import problem, record_of
 
@@ -56,7 +57,7 @@ def test_the_newest_entry_that_counts_is_the_evidence() -> None:
     assert SURGERY.source_words == "Procedure.code; 232717009"
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("days", "resource", "counts"),
     [
         (None, condition(), True),
@@ -95,7 +96,7 @@ def test_of_two_entries_of_one_day_the_first_is_the_evidence() -> None:
         assert found.source == f"Condition/{names[0]}"
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("days", "more", "when"),
     [
         (None, {}, "2026-10-21"),

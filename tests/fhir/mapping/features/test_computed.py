@@ -9,6 +9,7 @@ import pytest
 from fhir.mapping.features.catalog import FEATURES
 from fhir.mapping.features.computed import Band, FirstOf, Formula, IsMissing, names_in
 from fhir.mapping.features.feature import Feature, FeatureValue, Missing
+from tests.each import for_rows
 from tests.fhir.builders import medication_order, observation, problem, record_of
 
 CREATININE, AGE = FEATURES["creatinine_mg_dl"], FEATURES["age_years"]
@@ -35,7 +36,7 @@ def order(status: str = "active") -> dict[str, Any]:
     return medication_order("atorvastatin 20 mg", status=status, id="m", authoredOn="2026-10-01")
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("value", "band", "words"),
     [
         (0.99, 0, "low (0.99 mg/dL)"),
@@ -85,7 +86,7 @@ def test_a_missing_value_is_a_yes_only_where_the_chart_was_asked_for_it() -> Non
     assert not_asked == Missing(of_condition, "unknown", text)
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("text", "result"),
     [
         ("creatinine_mg_dl + 2", 6.0),
@@ -122,7 +123,7 @@ def test_a_formula_shows_its_values_and_its_unit_and_is_as_new_as_the_newest_of_
     assert formula("x", DIABETES, STATIN).resources == DIABETES.resources | STATIN.resources
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("text", "low", "high", "is_refused"),
     [
         ("creatinine_mg_dl", 4.0, 5.0, False),
@@ -156,7 +157,7 @@ def test_a_formula_names_each_of_its_features_once_and_not_its_functions() -> No
     assert names_in("1 + 2.5") == ()
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("text", "fault"),
     [
         ("1 +", "'1 +' is no formula"),

@@ -3,12 +3,11 @@
 from dataclasses import replace
 from typing import Any
 
-import pytest
-
 from fhir.mapping.features.catalog import FEATURES
 from fhir.mapping.features.conditions import CharlsonCount, HasCondition, Smokes
 from fhir.mapping.features.feature import FeatureValue, Missing
 from fhir.record.record import PatientRecord
+from tests.each import for_rows
 from tests.fhir.builders import lean, observation, record_of
 from tests.fhir.mapping.features.test_yes_no import _condition, _smoking
 
@@ -33,7 +32,7 @@ KIDNEYS = "Dialysis, kidney transplant or creatinine from 2.26 mg/dL"
 NOT_AVAILABLE = "the part of the chart that says so is not available."
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("name", "resources", "expected"),
     [
         ("has_diabetes", [DIABETES],
@@ -70,7 +69,7 @@ def _of_a_woman_of_thirty(*resources: Json) -> PatientRecord:
     return record_of(*resources, prefetch={"patient": lean(woman)})
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("name", "requested", "sentence"),
     [
         ("has_diabetes", {"smoking_status"}, f"Diabetes: {NOT_AVAILABLE}"),
@@ -93,7 +92,7 @@ TOBACCO = _condition("F17.210")
 PROBLEM = value("smokes", 1, "2020-05-01", "Condition/c-F17.210", "F17.210", "what F17.210 means")
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("resources", "expected"),
     [
         ([_smoking(CURRENT, "2026-01-01"), _smoking(NEVER, "2025-01-01")],

@@ -12,6 +12,7 @@ from fhir.mapping.features.feature import FeatureFault, FeatureValue, Missing, m
 from fhir.record.record import read_record
 from fhir.record.resources import decoder
 from fhir.terminology.analytes import ANALYTES
+from tests.each import for_rows
 from tests.fhir.builders import AS_OF, WOMAN, lean, observation, problem, record_of
 from tests.fhir.mapping.features.test_declared import _forget, declared
 
@@ -56,7 +57,7 @@ def test_unknown_sex_and_birth_date_are_missing_not_guessed() -> None:
     assert [gap.reason for gap in vector.missing] == ["absent", "unknown"]
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("days", "words"), [(730, "2 years"), (1825, "5 years"), (365, "365 days"), (400, "400 days"), (90, "90 days")]
 )
 def test_a_period_is_told_in_years_from_two_whole_ones_on(days: int, words: str) -> None:
@@ -139,8 +140,8 @@ def _impossible(analyte: str, when: str = "2026-11-19") -> dict[str, object]:
     return observation(meaning.loinc[0], meaning.plausible_high * 10 + 1000, meaning.unit, when)
 
 
-@pytest.mark.parametrize(("name", "analyte"), READ_FROM)
-@pytest.mark.parametrize("asked_before", [False, True])
+@for_rows(("name", "analyte"), READ_FROM)
+@for_rows("asked_before", [False, True])
 def test_an_impossible_value_is_refused_whoever_has_asked_for_it_before(
     name: str, analyte: str, asked_before: bool
 ) -> None:

@@ -8,6 +8,7 @@ import pytest
 from fhir.mapping.features.catalog import FEATURES
 from fhir.mapping.features.feature import FeatureValue, Missing
 from fhir.mapping.features.history import History, Statistic, Where, range_of, unit_of
+from tests.each import for_rows
 from tests.fhir.builders import observation, record_of
 
 NOW = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
@@ -32,7 +33,7 @@ VALUES = (potassium(72, 4.0), potassium(48, 6.0), potassium(24, 5.0), potassium(
 SINCE = "2026-11-17 to 2026-11-20"
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("name", "value", "words", "source"),
     [
         ("newest", 6.5, "6.5 mmol/L on 2026-11-20", "k0"),
@@ -60,7 +61,7 @@ def test_every_statistic_with_its_sentence_and_its_source(
     assert feature.show(found) == words
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("values", "words"),
     [
         ([(24, 5.0), (0, 4.0)], "fell from 5 to 4 mmol/L in 1 day (2026-11-19 to 2026-11-20)"),

@@ -9,6 +9,7 @@ from fhir.mapping.features.catalog import FEATURES
 from fhir.mapping.features.feature import NOT_FOUND, Feature, FeatureValue, Missing, charted_number
 from fhir.mapping.features.measured import BodyMassIndex, EstimatedGFR, PastLimit, limit_words, measured
 from fhir.mapping.features.patient import Age, Sex
+from tests.each import for_rows
 from tests.fhir.builders import lean, observation, record_of
 
 SYSTOLIC, DIASTOLIC, WEIGHT, HEIGHT, COMA = "8480-6", "8462-4", "29463-7", "8302-2", "9269-2"
@@ -82,7 +83,7 @@ def test_a_coma_scale_between_its_ends_or_missing_is_stated() -> None:
     assert (wrong.reason, wrong.implausible) == ("refused", True)
 
 
-@pytest.mark.parametrize(("strictly", "value", "is_yes"), [
+@for_rows(("strictly", "value", "is_yes"), [
     (True, 160.0, False), (True, 161.0, True), (False, 159.0, False), (False, 160.0, True),
 ])  # fmt: skip
 def test_a_limit_is_reached_or_passed(strictly: bool, value: float, is_yes: bool) -> None:
@@ -218,7 +219,7 @@ def replace_value(value: FeatureValue, feature: Feature, number: float) -> Featu
     return FeatureValue(feature, number, value.effective, value.source, value.code, number, value.charted_unit)
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("value", "text"),
     [
         (0.0, "0"), (0.031246, "0.031"), (0.996, "1"), (1.0, "1"), (1.004, "1"), (2.345, "2.35"), (9.99, "9.99"),

@@ -9,6 +9,7 @@ from fhir.mapping.features.catalog import FEATURES
 from fhir.mapping.features.feature import NOT_FOUND, FeatureValue, Missing, map_features
 from fhir.mapping.features.stays import AdmissionDisease, EarlierUse, HospitalUse, StayDiagnosis
 from fhir.mapping.stays import discharge_destination, procedure_in_stay
+from tests.each import for_rows
 from tests.fhir import builders
 from tests.fhir.builders import encounter, problem, record_of
 
@@ -58,7 +59,7 @@ def test_a_diagnosis_may_name_the_stay_with_a_server_or_a_version(reference: str
     assert value("stay_heart_failure", stay(), diagnosis("I50.9") | {"encounter": {"reference": reference}}) == 1.0
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("code", "place"),
     [("home", 0), ("01", 0), ("1", 0), ("06", 1), ("snf", 3), ("03", 3), ("SKILLED NURSING FACILITY", 3), ("REHAB", 5)],
 )
@@ -66,7 +67,7 @@ def test_where_the_stay_ends_is_read_from_three_code_systems(code: str, place: i
     assert value("discharge_destination", stay(disposition=code)) == place
 
 
-@pytest.mark.parametrize("code", ["oth", "30", "hosp", "exp", "nonsense", "ADMITTED"])
+@for_rows("code", ["oth", "30", "hosp", "exp", "nonsense", "ADMITTED"])
 def test_what_is_no_destination_of_the_study_is_missing(code: str) -> None:
     assert isinstance(found("discharge_destination", stay(disposition=code)), Missing)
 
@@ -88,7 +89,7 @@ def came_from(source: str, chart: dict[str, Any]) -> dict[str, Any]:
 BEFORE = {"start": "2026-11-10T08:00:00Z", "end": "2026-11-15T06:00:00Z"}
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("current", "before", "count"),
     [
         (stay(), stay("a", **BEFORE), 1),  # at home for two hours
@@ -125,7 +126,7 @@ OF_THE_CHART = "urn:oid:1.2.840.114350.1.13.0.1.7.4.698084.18888"
 NUBC = "https://www.nubc.org/CodeSystem/PatDischargeStatus"
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("disposition", "key"),
     [
         ({"coding": [{"system": NUBC, "code": "06"}]}, "home_health"),
@@ -142,7 +143,7 @@ def test_a_number_of_another_code_system_is_no_destination(disposition: dict[str
     assert (told[0].key if told is not None else None) == key
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("codes", "disease"),
     [
         (["A41.9"], "Respiratory or multi-organ failure with sepsis"),
@@ -216,7 +217,7 @@ def test_more_than_is_plausible_is_refused(most: float, is_refused: bool) -> Non
         silent.read(record_of(stay(), as_of=NOW))
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("resource", "value"),
     [
         (procedure("2026-11-15T08:00:00Z"), (1.0, "Cardioversion", "Procedure/p")),
@@ -257,7 +258,7 @@ def test_how_the_stay_began_names_what_says_so() -> None:
     ]
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("name", "code", "start", "counts"),
     [
         ("ed_visits_6m", "EMER", "2026-05-21T21:00:00Z", True),  # 182.5 days before the call

@@ -9,6 +9,7 @@ from fhir.mapping.features.coded import _says
 from fhir.mapping.features.feature import FeatureValue, Missing, map_features
 from fhir.record.record import PatientRecord
 from fhir.terminology.conditions import CHARLSON_ITEMS, CONDITION_GROUPS, condition_groups_of
+from tests.each import for_rows
 from tests.fhir.builders import ICD10, RXNORM, concept, medication_order, observation, problem, record_of
 
 
@@ -66,7 +67,7 @@ def test_a_medicine_counts_while_it_is_active_and_only_where_it_goes_into_the_bo
     assert _value("takes_bp_medication", _order("29046", "lisinopril 10 MG Oral Tablet")) == 1.0
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("words", "value"),
     [
         ("furosemide 20 MG Oral Tablet", 1.0),
@@ -103,7 +104,7 @@ def test_past_a_limit_or_at_it() -> None:
     assert _value("has_abnormal_kidneys", observation("2160-0", 1.0, "mg/dL"), _condition("Z99.2")) == 1.0
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("codes", "points"),
     [
         ([], 0),
@@ -147,7 +148,7 @@ def test_an_icd_prefix_matches_within_its_own_system() -> None:
     assert condition_groups_of(ICD10, None) == ()
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("text", "is_said"),
     [
         ("hip fracture", True),

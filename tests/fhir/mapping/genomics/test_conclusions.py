@@ -2,9 +2,8 @@
 
 from typing import Any
 
-import pytest
-
 from fhir.mapping.genomics.reports import gene_readings
+from tests.each import for_rows
 from tests.fhir import builders
 from tests.fhir.builders import record_of
 
@@ -24,7 +23,7 @@ def _report(conclusion: str = "", *codes: str, status: str = "final", code: str 
     ) | ({"conclusion": conclusion} if conclusion else {})
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("conclusion", "expected"),
     [
         ("CYP2C19 *2/*2, poor metabolizer. Consider an alternative to clopidogrel.", {"CYP2C19": "Poor Metabolizer"}),
@@ -41,7 +40,7 @@ def test_a_conclusion_that_is_understood_tells_of_its_genes(conclusion: str, exp
     assert _read(_report(conclusion)) == {gene: {((key,), True)} for gene, key in expected.items()}
 
 
-@pytest.mark.parametrize(
+@for_rows(
     "conclusion",
     [
         "The patient is not a CYP2D6 poor metabolizer.",

@@ -3,11 +3,11 @@
 from typing import Any
 
 import msgspec
-import pytest
 
 from fhir.mapping.genomics.observation import GeneReading, is_haplotype, may_tell, readings_of
 from fhir.record.datatypes import parse_time
 from fhir.record.resources import Observation
+from tests.each import for_rows
 
 Json = dict[str, Any]
 TIME, LATER = parse_time("2024-05-06"), parse_time("2024-05-09T10:00:00Z")
@@ -44,7 +44,7 @@ GENOTYPE, PHENOTYPE, PANEL = words("CYP2C19 genotype"), words("CYP2C19 phenotype
 STUDIED = component(GENE, coded("HGNC:2621", HGNC))
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("given", "expected"),
     [
         ({"status": "amended"}, {}),
@@ -60,7 +60,7 @@ def test_a_statement_carries_source_dates_and_whether_it_is_final(given: Json, e
     assert readings == [reading("CYP2C19", "phenotype", (POOR,), "PM", **expected)]
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("given", "tells"),
     [
         (observation(words("Gene symbol [ID]")), True),
@@ -105,7 +105,7 @@ _HLA = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("value", "sign"), _HLA)
+@for_rows(("value", "sign"), _HLA)
 def test_an_allele_that_the_code_asks_about_is_there_or_not(value: Json, sign: str) -> None:
     expected = reading("HLA-B*57:01", "presence", (sign,), f"HLA-B*57:01 {sign}")
     assert list(readings_of(observation(coded("50956-2"), **value), TIME)) == [expected]
@@ -130,7 +130,7 @@ def implied(gene: str, keys: tuple[str, ...], wording: str, phenotype: str, *dru
     return reading(gene, "implication", keys, wording, drug=drug or (CLOPIDOGREL,), phenotype=phenotype)
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("given", "expected"),
     [
         # An allele that is asked about, without an answer that is understood; and a typed pair.

@@ -2,11 +2,10 @@
 
 from typing import Any
 
-import pytest
-
 from fhir.mapping.genomics.observation import GeneReading
 from fhir.mapping.genomics.reports import GeneReadings, gene_readings
 from fhir.record.datatypes import parse_time
+from tests.each import for_rows
 from tests.fhir import builders
 from tests.fhir.builders import ICD10, SNOMED, SUBJECT, observation, record_of
 
@@ -35,7 +34,7 @@ def unpaired(name: str, when: str | None = DAY) -> GeneReading:
     return reading("CYP2C19", "genotype", (), f"CYP2C19 {name}", f"Observation/h{name[1:]}", when)
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("resources", "expected"),
     [
         ([haplotype("*3"), haplotype("*2")], [reading("CYP2C19", "genotype", POOR, "*2/*3", "Observation/h2")]),
@@ -84,7 +83,7 @@ def of_report(when: str | None = DAY, source: str = SOURCE, **more: Any) -> Gene
     return reading("CYP2C19", "genotype", POOR, "CYP2C19 *2/*2", source, when, **more)
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("given", "expected"),
     [
         (report(None, inside()), of_report()),
@@ -119,7 +118,7 @@ def diagnosed(gene: str, key: str, words: str, source: str = "Condition/c1", whe
     return reading(gene, "diagnosis", key, f"{words} (diagnosis)", source, when, **more)
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("given", "expected"),
     [
         (report(CONCLUDED), concluded()),

@@ -3,13 +3,12 @@
 from datetime import UTC, datetime
 from typing import Any
 
-import pytest
-
 from fhir.mapping.genomics.observation import GeneReading
 from fhir.mapping.genomics.reports import GeneReadings, gene_readings
 from fhir.mapping.genomics.results import GeneResult, implied_readings, result_of
 from fhir.record.datatypes import parse_time
 from fhir.record.record import PatientRecord, read_record
+from tests.each import for_rows
 from tests.fhir.builders import LOINC, bundle, lean, problem
 
 Json = dict[str, Any]
@@ -49,7 +48,7 @@ def _keys(gene: str, *resources: Json) -> tuple[str, ...]:
     return found.keys if found is not None else ()
 
 
-@pytest.mark.parametrize(
+@for_rows(
     "observation",
     [
         _observation(code=_concept("84413-4"), valueCodeableConcept={"text": "*2/*2"}, component=[_gene("CYP2C19")]),
@@ -70,7 +69,7 @@ def test_a_poor_metabolizer_is_read_from_every_form(observation: Json) -> None:
     assert _keys("CYP2C19", observation) == ("Poor Metabolizer",)
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("value", "sign"),
     [
         ({"valueCodeableConcept": _concept("LA6576-8")}, "positive"),
@@ -110,7 +109,7 @@ def test_the_diagnosis_of_g6pd_deficiency_is_a_deficient_result() -> None:
     assert (found.keys, found.newest.source) == (("Deficient",), "Condition/c")
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("value", "unit", "keys"),
     [
         (1.2, "U/g{Hb}", ("Deficient",)),
@@ -169,7 +168,7 @@ def implication(gene: str, phenotype: str, *drug: str) -> GeneReading:
     return GeneReading(gene, "implication", (), "avoid", "Observation/i", time, time, False, drug, phenotype)
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("given", "rxcuis", "genes", "implied"),
     [
         (implication("", POOR, "32968"), ["32968"], ["CYP2C19"], [("CYP2C19", (POOR,))]),

@@ -2,8 +2,6 @@
 
 from typing import Any
 
-import pytest
-
 from fhir.mapping.genomics.tables import (
     GENES,
     HLA_ALLELES,
@@ -16,10 +14,11 @@ from fhir.mapping.genomics.tables import (
 )
 from fhir.mapping.genomics.translation import phenotype_named, translate
 from fhir.mapping.genomics.words import genes_named, hla_named
+from tests.each import for_rows
 from tests.fhir.mapping.genomics.test_results import _concept, _keys, _observation
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("gene", "text", "key"),
     [
         ("CYP2C19", "CYP2C19 *2/*17", "Intermediate Metabolizer"),
@@ -150,7 +149,7 @@ def test_a_score_above_a_number_stands_for_every_greater_one() -> None:
     assert {phenotype_of("CYP2D6", key) for key in keys} == {"Ultrarapid Metabolizer"}
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("text", "sign"),
     [
         ("*57:01 positive", "positive"),
@@ -192,7 +191,7 @@ def test_a_typed_pair_of_hla_alleles_tells_of_every_allele_that_is_asked_about()
     ]
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("text", "sign"),
     [
         ("HLA-B*57:01 result: positive", "positive"),
@@ -266,7 +265,7 @@ def test_genes_and_hla_alleles_are_found_in_words() -> None:
     assert phenotype_named("Poor Metaboliser") == "poor metabolizer"
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("gene", "text"),
     [
         ("CYP2C19", "*2/*99"),
@@ -337,7 +336,7 @@ def test_what_is_not_understood_in_every_part_is_not_translated(gene: str, text:
 _ABOVE = ("2.5", "2.75", "3.0", "4.0", "≥3.0", "≥3.25", "≥3.5", "≥3.75", "≥4.0", "≥5.0", "≥6.0")
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("value", "keys"),
     [
         ({"valueInteger": 2}, ("2.0",)),
@@ -358,7 +357,7 @@ def test_a_number_is_a_score_where_its_code_says_so(value: dict[str, Any], keys:
 _RISK = "increased risk of aminoglycoside-induced hearing loss"
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("gene", "text", "keys"),
     [
         ("CYP2C19", "*1/*2; positive", ()),

@@ -1,10 +1,10 @@
 """Genes that a text names: looking first for a part of each name leaves none out."""
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from fhir.mapping.genomics.words import _PATTERNS, genes_named, parts_by_gene, without_advice
+from tests.each import for_rows
 
 _NAMES = st.sampled_from(
     [
@@ -25,7 +25,7 @@ def test_every_gene_that_a_pattern_finds_is_found(parts: list[tuple[str, str]]) 
     assert {gene for gene, _ in parts_by_gene(text)} <= set(found)
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("text", "told"),
     [
         ("Poor metabolizer; ; avoid clopidogrel", "Poor metabolizer"),

@@ -24,6 +24,7 @@ from fhir.mapping.medications.active import (
 from fhir.record.datatypes import parse_time
 from fhir.record.record import read_record
 from fhir.record.refusals import Refusal
+from tests.each import for_rows
 from tests.fhir.builders import administration, coded, dispense, lean, record_of, request, statement
 
 Json = dict[str, Any]
@@ -79,7 +80,7 @@ def test_what_is_not_recognised_is_on_the_list_too() -> None:
     assert [(one.identity.recognised, one.name) for one in found] == [(False, "herbal drops")]
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("status", "of_an_order", "of_a_statement"),
     [("active", True, True), ("on-hold", False, False), ("cancelled", False, False), ("completed", False, False),
      ("entered-in-error", False, False), ("stopped", False, False), ("draft", False, False), ("unknown", False, False),
@@ -95,7 +96,7 @@ def test_an_order_without_a_status_counts_for_a_year(when: str | None, active: b
     assert bool(_names(_present(request(METFORMIN, authoredOn=when, status=None)))) is active
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("more", "active"),
     [
         *(({"intent": intent}, True) for intent in ("order", "original-order", "reflex-order", "filler-order")),
@@ -117,7 +118,7 @@ def test_only_an_order_that_is_to_be_given_counts(more: Json, active: bool) -> N
     assert bool(_names(request(METFORMIN, **more))) is active
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("end", "active"),
     [
         ("2026-11-19", False),
@@ -134,7 +135,7 @@ def test_an_order_ends_with_its_validity_or_its_bounds(end: str, active: bool) -
     assert bool(_names(statement(METFORMIN, effectivePeriod={"start": "2026-01-01", "end": end}))) is active
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("stated", "repeats"),
     [
         ("metformin", True),
@@ -154,8 +155,8 @@ def test_a_statement_that_repeats_an_order_is_that_order(stated: str, repeats: b
 
 
 # one and the same order, as a server of its own, a version of it, or both name it
-@pytest.mark.parametrize("start", ["", "https://ehr.example/fhir/"])
-@pytest.mark.parametrize("end", ["", "/_history/3"])
+@for_rows("start", ["", "https://ehr.example/fhir/"])
+@for_rows("end", ["", "/_history/3"])
 def test_an_order_is_the_same_however_its_reference_is_written(start: str, end: str) -> None:
     named = {"reference": f"{start}MedicationRequest/m1{end}"}
     assert _sources(LISTED, request(METFORMIN, "m2", priorPrescription=named)) == ["MedicationRequest/m2"]
@@ -163,7 +164,7 @@ def test_an_order_is_the_same_however_its_reference_is_written(start: str, end: 
     assert _sources(request(METFORMIN, status="stopped"), given_out) == []
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("more", "sources"),
     [
         ({"status": "active"}, ["MedicationRequest/m2"]),
@@ -199,7 +200,7 @@ def _given_until(end: str) -> Json:
     return administration(METFORMIN, effectiveDateTime=None, effectivePeriod={"start": "2026-11-12", "end": end})
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("supply", "is_listed"),
     [
         # What a pharmacy gave out counts while the supply lasts, 90 days where that is not said.
@@ -264,7 +265,7 @@ def test_every_active_order_of_the_given_cases_is_on_the_list(data_folder: Path)
     assert recognised / listed > 0.97
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("written", "more", "is_forgotten"),
     [
         ("2016-11-20", {}, False),  # 3652 days, and ten years are 3652.5
@@ -311,7 +312,7 @@ def test_what_is_over_or_on_hold_is_named_the_newest_first() -> None:
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("more", "text"),
     [
         ({"effectiveDateTime": "2026-11-01", "dateAsserted": "2026-11-05"}, "2026-11-01"),
@@ -326,7 +327,7 @@ def test_since_when_a_statement_holds(more: Json, text: str | None) -> None:
     assert (entry.authored.text if entry.authored is not None else None) == text
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("resource", "end"),
     [
         (request(METFORMIN), None),
@@ -366,7 +367,7 @@ def test_an_order_ends_with_its_bounds_its_validity_or_its_supply(resource: Json
     assert order_end(lean(_present(resource))) == at
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("period", "days"),
     [
         ({"start": "2026-11-01", "end": "2026-11-10"}, 10.0),
@@ -383,7 +384,7 @@ def test_a_validity_has_its_days(period: dict[str, str], days: float | None) -> 
     assert days_valid(lean(request(METFORMIN))) is None
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("resource", "ended"),
     [
         (request("warfarin", **_valid(end="2026-11-10")), "2026-11-10"),
@@ -409,7 +410,7 @@ def test_what_ended_in_the_last_thirty_days(resource: Json, ended: str | None) -
     assert [entry.ended.text if entry.ended is not None else None for entry in entries] == [ended] * (ended is not None)
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("resource", "is_new"),
     [
         # An order that was taken in the last 180 days, or is being taken.
@@ -447,7 +448,7 @@ def test_a_drug_is_new_where_it_was_not_taken_for_180_days(resource: Json, is_ne
     assert is_new_start(record, RXCUI, besides=f"{resource['resourceType']}/{resource['id']}")
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("resources", "is_recent"),
     [
         ((), True),
@@ -478,7 +479,7 @@ def test_every_order_that_was_taken_has_its_source() -> None:
     assert orders_ever_taken(record, "161") == ()
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("day", "last"),
     [("2026-01-01", "2026-11-19"), ("2026-11-18", "2026-11-19"), ("2026-11-19", None), ("2026-11-25", None)],
 )

@@ -36,6 +36,7 @@ from fhir.record.resources import DispenseRequest, MedicationDispense, Medicatio
 from fhir.terminology.medication_strength import Strength
 from fhir.terminology.medications import INGREDIENT_BY_NAME
 from tests.conftest import examples
+from tests.each import for_rows
 from tests.fhir.builders import coded, order
 from tests.fhir.mapping.medications.doses import (
     ENOXAPARIN,
@@ -50,7 +51,7 @@ from tests.fhir.mapping.medications.doses import (
 from tests.medication_strategies import medication_requests
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("quantity", "milligrams"),
     [
         (amount(500, "mg", "mg"), 1000),
@@ -79,7 +80,7 @@ TEN_ML_AN_HOUR = {"numerator": {"value": 10, "unit": "mL"}, "denominator": {"val
 PATCH = coded("245134", "72 HR fentanyl 0.025 MG/HR Transdermal System")
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("drug", "dosage", "a_day"),
     [
         (OXYCODONE_ACETAMINOPHEN, amount(2, "tablet") | {"timing": SIX_HOURLY}, {"161": 2600.0, "7804": 40.0}),
@@ -131,7 +132,7 @@ def test_an_amount_is_multiplied_with_the_strength_of_each_ingredient(
     assert {one.rxcui: one.low for one in dose.per_day} == pytest.approx(a_day)
 
 
-@pytest.mark.parametrize(
+@for_rows(
     "dosage",
     [
         amount(15, "mg/kg", "mg/kg") | {"timing": SIX_HOURLY},
@@ -323,7 +324,7 @@ def test_what_is_not_recognised_has_no_dose() -> None:
     )
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("dosage", "expected"),
     [
         (_dosage(5, timing=TWICE_A_DAY), DailyDose("exact", per_day=_mg(10), per_dose=_mg(5), times_per_day=2.0)),
@@ -379,7 +380,7 @@ def test_the_whole_dose_of_one_instruction(dosage: Dosage, expected: DailyDose) 
 LIMIT = Ratio(_q(12, "mg"), _q(1, "d"))
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("dosage", "certainty", "amounts"),
     [
         (_dosage(5, timing=_every(4), asNeededBoolean=True, maxDosePerPeriod=LIMIT), "maximum_prn", _mg(0, 12)),
@@ -415,7 +416,7 @@ def test_a_dose_for_each_kilogram_needs_the_weight() -> None:
 # Doses without mass.
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("dosage", "expected"),
     [
         (_dosage(5, "units", TWICE_A_DAY), Activity("unit", 5.0, 10.0)),
@@ -445,7 +446,7 @@ COTRIMOXAZOLE = MedicationIdentity(
 )
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("dosage", "a_dose", "a_day"),
     [
         (_dosage(600, timing=TWICE_A_DAY), (100.0, 500.0), (200.0, 1000.0)),
@@ -537,7 +538,7 @@ def test_one_instruction_that_is_open_leaves_all_open() -> None:
 SINGLE = Timing(event=("2026-11-20",))
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("loading", "daily", "expected"),
     [
         # At most ten times the dose of a day, or four times one dose.
@@ -574,7 +575,7 @@ def test_a_dose_with_a_loading_dose_has_no_amount_of_one_dose() -> None:
 # How long.
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("dispense", "text", "days"),
     [
         ({"expectedSupplyDuration": _q(30, "d")}, None, 30.0),
@@ -604,7 +605,7 @@ def _supply(value: float | None = 60, unit: str = "tablet", days: float | None =
     return DispenseRequest(quantity=_q(value, unit, more.pop("comparator", "")), expectedSupplyDuration=lasts)
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("supply", "dosages", "expected"),
     [
         (_supply(), (Dosage(text="as directed"),), _mg(20)),
@@ -725,7 +726,7 @@ def test_a_plain_order_and_back() -> None:
     assert plain_order(MedicationStatement(dosage=(_dosage(5, timing=TWICE_A_DAY),))) == bare
 
 
-@pytest.mark.parametrize(
+@for_rows(
     "dosages",
     [
         (),

@@ -36,6 +36,7 @@ from fhir.record.datatypes import (
 from fhir.terminology.dosing import DoseUnit
 from fhir.terminology.medication_strength import Strength
 from fhir.terminology.medications import INGREDIENT_BY_NAME
+from tests.each import for_rows
 
 MG, TABLET, ML = DoseUnit("mg"), DoseUnit("unit"), DoseUnit("mL")
 HOUR = 1 / 24
@@ -75,7 +76,7 @@ def _q(value: float | None, unit: str = "", code: str = "", comparator: str = ""
 # The structured dose.
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("quantity", "expected"),
     [
         (_q(5, "mg"), DoseAmount(5, 5, MG)),
@@ -99,7 +100,7 @@ def test_the_amount_of_a_quantity(quantity: Quantity, expected: DoseAmount) -> N
     assert amount_of(_dose(quantity), WARFARIN) == (expected, None)
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("quantity", "problem"),
     [
         (_q(None, "mg"), None),
@@ -139,7 +140,7 @@ def test_a_number_alone_counts_what_has_a_strength_and_no_liquid() -> None:
     assert amount_of(_dose(_q(None)), ten) == (None, None)
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("low", "high", "expected", "problem"),
     [
         (_q(1, "mg"), _q(2, "mg"), DoseAmount(1, 2, MG), None),
@@ -178,7 +179,7 @@ def test_what_was_ordered_goes_before_what_was_calculated() -> None:
 # Strengths that stand in the words of the dosage.
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("text", "has_dose", "expected"),
     [
         ("5mg Tablet", True, Strength(5.0, "mg")),
@@ -219,7 +220,7 @@ def _mg(value: float, high: float | None = None, is_per_hour: bool = False) -> t
     return (Milligrams(W, _near(value), _near(high if high is not None else value), is_per_hour),)
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("strength", "ml", "unit", "expected"),
     [
         (None, None, MG, _mg(2, 4)),
@@ -251,7 +252,7 @@ OF_ACTIVITY = DoseProblem("the dose is in units of activity, not in milligrams")
 NOT_STATED = DoseProblem("the strength of the product is not stated")
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("strength", "unit", "problem"),
     [
         (None, TABLET, NOT_STATED),
@@ -308,7 +309,7 @@ def test_the_least_of_a_combination() -> None:
 # Amounts without mass.
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("names", "strengths", "ml", "unit", "expected"),
     [
         (("warfarin",), (None,), None, DoseUnit("activity", 1000.0, activity="unit"), ("unit", 4000.0)),
@@ -342,7 +343,7 @@ def test_the_activity_of_an_amount(
 # The most of a day.
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("limit", "expected"),
     [
         (Ratio(_q(4, "g"), _q(1, "d")), _mg(4000)),
@@ -378,7 +379,7 @@ def _rate(**rate: Any) -> Dosage:
     return Dosage(doseAndRate=(DoseAndRate(**rate),))
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("dosage", "expected"),
     [
         (_rate(rateQuantity=_q(2, "mg/h")), _mg(48)),
@@ -438,7 +439,7 @@ def test_a_dose_and_its_schedule() -> None:
     assert read_dosage(_dose(_q(5, "mg"), timing=TWICE), WARFARIN) == Instruction(DoseAmount(5, 5, MG), TWO_A_DAY)
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("more", "as_needed"),
     [
         ({"asNeededBoolean": True}, True),
@@ -522,7 +523,7 @@ def test_words_that_say_only_how_often_are_of_one_tablet(words: str, is_one: boo
         assert read_dosage(dosage, WARFARIN).amount == (DoseAmount(1.0, 1.0, TABLET) if is_one else None)
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("dose", "text", "high", "often"),
     [
         # What the words say above the structure counts, but for a rounded number.
@@ -547,7 +548,7 @@ def test_the_words_beside_a_structure_raise_it_or_leave_it(
     assert (read.amount.high, read.schedule.high) == (_near(high), often)
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("names", "text", "masses"),
     [
         (("amoxicillin", "clavulanate"), "875/125 mg daily", (875.0, 125.0)),
@@ -575,7 +576,7 @@ def test_the_weight_makes_the_dose_of_this_patient() -> None:
     assert read_dosage(unclear, WARFARIN).problem == DoseProblem("frequency without a period")
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("timing", "infused", "problem"),
     [
         ({}, _mg(48), None),

@@ -29,6 +29,7 @@ from fhir.record.resources import (
 from fhir.terminology.medication_names import no_drug_kind, read_order_name
 from fhir.terminology.medication_strength import Strength
 from tests.conftest import examples
+from tests.each import for_rows
 from tests.fhir.builders import RXNORM, coded, identity_of, lean, order, record_of, request, statement
 from tests.medication_strategies import medication_requests, medications
 
@@ -50,7 +51,7 @@ def _referring(reference: dict[str, Any], **more: Any) -> dict[str, Any]:
     return draft
 
 
-@pytest.mark.parametrize(
+@for_rows(
     "medication",
     [
         coded("861007"),
@@ -153,7 +154,7 @@ def test_any_medication_can_be_identified(resource: dict[str, Any]) -> None:
         assert identify_medication(decoded).recognised in (True, False)
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("drug", "route", "systemic"),
     [
         ("diclofenac", {"coding": [{"system": "http://snomed.info/sct", "code": "54485002"}]}, False),
@@ -263,7 +264,7 @@ def _ratio(top: Quantity | None, bottom: Quantity | None = None) -> Ratio:
     return Ratio(top, bottom)
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("ratio", "strength"),
     [
         (_ratio(Quantity(5, unit="mg"), Quantity(1, unit="tablet")), Strength(5.0, "mg")),
@@ -353,7 +354,7 @@ INSIDE = Medication(id="in", code=METFORMIN)
 HASHED = Medication(id="#out", code=WARFARIN)
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("reference", "expected"),
     [
         ("#in", INSIDE),
@@ -435,7 +436,7 @@ def test_the_parts_of_an_identity() -> None:
 # Routes.
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("dosages", "route", "systemic"),
     [
         ([{"text": "2 mg IV"}], "intravenous", True),
@@ -461,7 +462,7 @@ def test_the_route_of_the_instructions(dosages: list[dict[str, Any]], route: str
         assert (identity.name, identity.route, identity.systemic) == ("dexamethasone", route, systemic)
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("words", "dosages", "route"),
     [
         ("potassium chloride 40 mEq IV push", [], "intravenous push"),
@@ -481,7 +482,7 @@ def test_a_route_may_stand_beside_the_name(words: str, dosages: list[dict[str, A
     assert identify(order(words, *dosages)).route == route
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("identity", "is_injected"),
     [
         (MedicationIdentity("warfarin injection", route="oral"), False),

@@ -19,6 +19,7 @@ from fhir.mapping.medications.opioids import (
 )
 from fhir.terminology.medications import CLASS_MEMBERS
 from tests.conftest import examples
+from tests.each import for_rows
 from tests.fhir.builders import coded, order
 
 FOUR_TIMES = {"timing": {"repeat": {"frequency": 4, "period": 1, "periodUnit": "d"}}}
@@ -44,7 +45,7 @@ def test_every_factor_belongs_to_an_opioid_and_is_that_of_2022() -> None:
     assert set(factors) <= CLASS_MEMBERS["opioid"]
 
 
-@pytest.mark.parametrize(
+@for_rows(
     "dosage",
     [
         _of(1, "patch") | {"timing": {"repeat": {"frequency": 1, "period": 72, "periodUnit": "h"}}},
@@ -60,7 +61,7 @@ def test_a_patch_counts_what_it_gives_off_whatever_its_change(dosage: dict[str, 
     assert (dose.tolerance_low, dose.tolerance_high) == pytest.approx((1.0, 1.0))
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("form", "route", "words", "worn"),
     [
         ("Transdermal System", None, "fentanyl", True), ("", "transdermal", "fentanyl", True),
@@ -96,7 +97,7 @@ def test_a_liquid_is_multiplied(written: dict[str, Any]) -> None:
     assert dose.high == pytest.approx(30.0)
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("drug", "words"),
     [
         ("meperidine 50 MG Oral Tablet", "meperidine has no factor"),

@@ -16,6 +16,7 @@ from fhir.mapping.medications.active import (
     unreadable_medications,
     words_of_unreadable,
 )
+from tests.each import for_rows
 from tests.fhir.builders import coded, record_of, request, statement
 
 ANTICOAGULANT = frozenset({"anticoagulant"})
@@ -101,7 +102,7 @@ def _names(resources: tuple[dict[str, Any], ...]) -> tuple[list[str], list[str]]
     return [item.source for item in uncertain_medications(record)], [item.source for item in held_medications(record)]
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("resources", "unknown", "held"),
     [
         ((request("warfarin", status="unknown", authoredOn="2026-08-22"),), ["MedicationRequest/m1"], []),  # 90 days

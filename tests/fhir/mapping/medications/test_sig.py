@@ -22,12 +22,13 @@ from fhir.mapping.medications.sig_frequency import named_days, normalise_sig
 from fhir.mapping.medications.sig_languages import in_english
 from fhir.mapping.medications.sig_steps import steps_of
 from fhir.terminology.dosing import DoseUnit
+from tests.each import for_rows
 
 # No time limit: the first example loads the tables, and the machine may be busy.
 CALM = settings(deadline=None)
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("words", "amount", "kind", "low", "high"),
     [
         ("2 tabs po q6h prn", 2, "unit", 4, 4),
@@ -96,7 +97,7 @@ def test_a_sig_is_understood(words: str, amount: float, kind: str, low: float, h
     assert sig.times_high == pytest.approx(high)
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("words", "needed"),
     [("1 tab q6h prn", True), ("1 tab q6h as needed", True), ("1 tab q6h if needed for pain", True),
      ("1 tab q6h", False), ("up to 3 times a day", True), ("1 tab p.r.n. q6h", True)],
@@ -105,22 +106,22 @@ def test_as_needed_is_read(words: str, needed: bool) -> None:
     assert read_sig(words).as_needed is needed
 
 
-@pytest.mark.parametrize("words", ["1 tab po x 1", "ONCE", "1X", "2 tabs once", "1 g single dose", "500 mg stat"])
+@for_rows("words", ["1 tab po x 1", "ONCE", "1X", "2 tabs once", "1 g single dose", "500 mg stat"])
 def test_a_single_dose_is_read(words: str) -> None:
     assert read_sig(words).single
 
 
-@pytest.mark.parametrize("words", ["once daily", "once a day", "once weekly", "one time a day", "1 tab once every day"])
+@for_rows("words", ["once daily", "once a day", "once weekly", "one time a day", "1 tab once every day"])
 def test_once_a_day_is_no_single_dose(words: str) -> None:
     assert not read_sig(words).single
 
 
-@pytest.mark.parametrize("words", ["5 daily", "10 bid", "2 times daily", "1 time a day"])
+@for_rows("words", ["5 daily", "10 bid", "2 times daily", "1 time a day"])
 def test_a_number_that_may_be_of_milligrams_or_of_times_is_no_amount(words: str) -> None:
     assert read_sig(words).amount is None
 
 
-@pytest.mark.parametrize(
+@for_rows(
     "words",
     [
         "take 2 tablets on day 1 then 1 tablet daily", "taper as directed", "titrate to effect",
@@ -134,7 +135,7 @@ def test_what_changes_or_contradicts_itself_is_a_problem(words: str) -> None:
     assert read_sig(words).problem is not None
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("words", "a_week", "days"),
     [
         ("15 mg weekly on Monday", 1, {"mon"}),
@@ -233,7 +234,7 @@ WRITTEN = [
 ]
 
 
-@pytest.mark.parametrize(("words", "amount", "times"), WRITTEN)
+@for_rows(("words", "amount", "times"), WRITTEN)
 def test_a_sig_as_it_is_written(words: str, amount: float | None, times: float) -> None:
     sig = read_sig(words)
     assert sig.problem is None
@@ -246,7 +247,7 @@ def test_english_words_are_taken_for_no_other_language() -> None:
         assert in_english(words.lower()) == words.lower()
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("words", "english"),
     [
         ("1-0-1 tbl", "1 each in the morning and 1 each in the evening"),
@@ -271,7 +272,7 @@ def test_any_text_can_be_read(words: str) -> None:
     assert sig.amount is None or sig.amount.low <= sig.amount.high
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("words", "a_day"),
     [
         ("Take 1 capsule in the morning, 1 at noon and 2 at bedtime", 4),
@@ -284,7 +285,7 @@ def test_a_count_goes_on_from_what_was_named_before(words: str, a_day: float) ->
     assert sum(part.high * high for part, _, high in read_sig(words).parts) == pytest.approx(a_day)
 
 
-@pytest.mark.parametrize(
+@for_rows(
     "words",
     [
         "2 in the morning and 1 tablet at bedtime", "500 mg in the morning and 2 at bedtime",
@@ -300,7 +301,7 @@ def test_what_may_be_more_than_it_seems_is_not_guessed(words: str) -> None:
     assert sig.times_high is None
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("words", "a_day"),
     [
         ("1 tablet with meals", 3.0),
@@ -323,7 +324,7 @@ def test_words_that_say_nothing_are_an_empty_sig() -> None:
     assert read_sig("") == Sig()  # an order whose words say no more is amended freely (cards/amend.py)
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("text", "amount", "times", "per_day"),
     [
         ("every 12 hours x 3 doses once a week", None, 1 / 7, False),
@@ -366,7 +367,7 @@ def test_two_durations_with_two_amounts_change_the_dose(
     assert [part[0].high for part in sig.parts] or ([sig.amount.high] if sig.amount else []) == amounts
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("text", "days"),
     [
         ("mon-wed", {"mon", "tue", "wed"}), ("fri to mon", {"fri", "sat", "sun", "mon"}), ("mon-mon", {"mon"}),
@@ -418,7 +419,7 @@ CHANGING = {"problem": "the dose changes over time or is left open"}
 DAYS_UNCLEAR = {"problem": "the words name single days of the week"}
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("words", "expected"),
     [
         ("500 mg twice daily", {"amount": _of(500, MG), **TWICE}),
@@ -597,7 +598,7 @@ def test_a_sig_of_over_a_thousand_signs_is_not_read() -> None:
     assert said_instead("as directed".ljust(1001)) is None
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("words", "steps"),
     [
         ("40 mg daily x 3 days, then 20 mg daily", ("40 mg daily x 3 days", "20 mg daily")),

@@ -8,6 +8,7 @@ import pytest
 from fhir.mapping.medications.dosage import Schedule, occurrence_days, read_timing
 from fhir.mapping.medications.sig import AS_NEEDED_WITHOUT_FREQUENCY, CONTRADICTION, DoseProblem
 from fhir.record.resources import MedicationRequest
+from tests.each import for_rows
 from tests.fhir.builders import order
 
 
@@ -22,7 +23,7 @@ def _code(code: str, system: str = "http://terminology.hl7.org/CodeSystem/v3-GTS
     return {"coding": [{"system": system, "code": code}]}
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("code", "times"),
     [("BID", 2), ("TID", 3), ("QID", 4), ("AM", 1), ("PM", 1), ("QD", 1), ("QOD", 0.5), ("Q1H", 24), ("Q2H", 12),
      ("Q3H", 8), ("Q4H", 6), ("Q6H", 4), ("Q8H", 3), ("BED", 1), ("WK", 1 / 7), ("MO", 1 / 30.4375),
@@ -34,12 +35,12 @@ def test_a_timing_code_is_understood(code: str, times: float) -> None:
     assert schedule.low == schedule.high
 
 
-@pytest.mark.parametrize("code", ["ASDIR", "INFUSION", "TITRATE TO", "ON CALL", "XYZ", "ONCE MR1"])
+@for_rows("code", ["ASDIR", "INFUSION", "TITRATE TO", "ON CALL", "XYZ", "ONCE MR1"])
 def test_an_unknown_code_is_not_guessed(code: str) -> None:
     assert not _schedule(code=_code(code)).is_known
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("code", "problem"),
     [
         ("ONCE MR1", "one dose that may be repeated, and not when"),
@@ -69,9 +70,7 @@ def test_the_text_of_a_code_is_read() -> None:
     assert _schedule(code={"coding": [{"display": "twice daily"}]}).high == 2.0
 
 
-@pytest.mark.parametrize(
-    ("period", "unit"), [(1e308, "d"), (1e308, "a"), (5e-324, "h"), (5e-324, "a"), (1e-9, "d"), (101, "a")]
-)
+@for_rows(("period", "unit"), [(1e308, "d"), (1e308, "a"), (5e-324, "h"), (5e-324, "a"), (1e-9, "d"), (101, "a")])
 def test_a_period_of_less_than_a_second_or_more_than_a_century_is_not_read(period: float, unit: str) -> None:
     schedule = _schedule(repeat={"frequency": 2, "period": period, "periodUnit": unit, "count": 3})
     assert (schedule.is_known, str(schedule.problem)) == (False, "the period cannot be right")
@@ -79,7 +78,7 @@ def test_a_period_of_less_than_a_second_or_more_than_a_century_is_not_read(perio
     assert str(longest.problem) == "the period cannot be right"
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("repeat", "schedule"),
     [
         ({"frequency": 2, "period": 1, "periodUnit": "d"}, Schedule(2.0, 2.0)),
@@ -163,7 +162,7 @@ def test_a_repeat_is_read_whole(repeat: dict[str, Any], schedule: Schedule) -> N
     )
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("timing", "schedule"),
     [
         ({"event": ["2026-11-20"]}, Schedule(1.0, 1.0, single=True, days=1.0)),
@@ -197,7 +196,7 @@ def test_a_code_and_a_repeat_are_one_schedule_or_a_contradiction(timing: dict[st
     assert _schedule(**timing) == schedule
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("repeat", "days"),
     [
         ({"duration": 12, "durationUnit": "h"}, 0.5),

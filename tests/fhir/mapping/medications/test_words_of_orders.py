@@ -9,6 +9,7 @@ from fhir.mapping.medications.daily_dose import DailyDose, daily_dose, plain_ord
 from fhir.mapping.medications.identity import identify
 from fhir.mapping.medications.sig_steps import steps_of
 from fhir.terminology.caching import CACHES
+from tests.each import for_rows
 from tests.fhir.builders import order
 from tests.fhir.mapping.medications.doses import METFORMIN, SIX_HOURLY, TWICE, amount, dose_of, per_day
 
@@ -20,7 +21,7 @@ def _dose(drug: str, dosage: dict[str, Any] | str) -> DailyDose:
     return daily_dose(draft, identify(draft), _WEIGHT_KG)
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("drug", "sig", "low", "high"),
     [
         ("prednisone 10 mg tablet", "40 mg daily x 3 days, then 20 mg daily x 3 days", 20, 40),
@@ -155,7 +156,7 @@ def test_the_words_of_an_order_give_the_dose_of_a_day(drug: str, sig: str, low: 
     assert [dose.per_day[0].low, dose.per_day[0].high] == pytest.approx([low, high])
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("drug", "dosage", "a_day"),
     [
         ("insulin NPH", "20 units qAM and 10 units qPM", 30),
@@ -197,7 +198,7 @@ def test_units_and_milliequivalents_are_counted_for_a_day(
     assert activity.per_day == pytest.approx(a_day)
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("drug", "dosage"),
     [
         ("insulin lispro", "5 units with meals plus correction scale"),
@@ -269,7 +270,7 @@ def test_one_sig_has_no_steps() -> None:
     assert steps_of("then " * 150) == ()
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("drug", "words", "a_day"),
     [
         ("Zocor 40 mg", "nightly", 40),
@@ -290,7 +291,7 @@ def test_how_often_alone_is_one_of_the_strength_that_the_order_names(drug: str, 
     assert max(amount.high for amount in _dose(drug, words).per_day) == a_day
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("drug", "words"),
     [
         ("simvastatin", "nightly"),
@@ -315,7 +316,7 @@ def test_the_steps_of_several_instructions_are_read_behind_then() -> None:
     assert max(amount.high for amount in dose_of("prednisolone tablet", *steps).per_day) == 600
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("drug", "sig", "milligrams"),
     [
         ("lidocaine 1% injection", "20 mL (200 mg) infiltration once", [200]),
@@ -329,7 +330,7 @@ def test_a_volume_of_a_solution_holds_what_its_name_says(drug: str, sig: str, mi
     assert [amount.high for amount in _dose(drug, sig).per_dose] == milligrams
 
 
-@pytest.mark.parametrize(
+@for_rows(
     "unit",
     [
         {"unit": "Tablette"},
@@ -349,7 +350,7 @@ def test_a_dose_is_counted_in_the_units_that_europe_writes(unit: dict[str, str])
     assert per_day(_dose("metformin 500 mg tablet", dosage)) == [(2000.0, 2000.0)]
 
 
-@pytest.mark.parametrize("words", ["2 compresse x 2/die", "1 suppo x 4/j", "1 supposta x 4/die", "2 Tabletten x 2/Tag"])
+@for_rows("words", ["2 compresse x 2/die", "1 suppo x 4/j", "1 supposta x 4/die", "2 Tabletten x 2/Tag"])
 def test_so_many_a_day_behind_a_slash_is_read(words: str) -> None:
     assert per_day(_dose("metformin 500 mg", words)) == [(2000.0, 2000.0)]
 
@@ -363,7 +364,7 @@ def _twice(**more: Any) -> dict[str, Any]:
     return {"timing": {"repeat": TWICE["repeat"] | more}}
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("dosage", "more"),
     [
         (PLAIN, {}),

@@ -23,6 +23,7 @@ from models_onnx.workbench.compiler.readers.preparation import _STEPS
 from models_onnx.workbench.compiler.readers.source import FORESTS
 from models_onnx.workbench.compiler.reference import CalibrationBin, Reference
 from tests.conftest import ROOT
+from tests.each import for_rows
 from tests.models_onnx.workbench.compiler.people import BrokenLine, piecewise
 
 Array = NDArray[np.float64]
@@ -145,7 +146,7 @@ def test_too_few_rows_or_none_with_missing_values_prove_nothing() -> None:
 PAGE = (ROOT / "docs" / "models" / "compiler.md").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("name", [*_STEPS, *FORESTS])
+@for_rows("name", [*_STEPS, *FORESTS])
 def test_every_step_and_model_that_is_read_stands_on_the_page(name: str) -> None:
     assert f"`{name}" in PAGE
 

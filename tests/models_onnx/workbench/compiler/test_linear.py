@@ -28,6 +28,7 @@ from models_onnx.workbench.compiler.graph import DOUBLE, Graph
 from models_onnx.workbench.compiler.link import LOGIT, Survival
 from models_onnx.workbench.compiler.readers.cox import cox_of
 from models_onnx.workbench.compiler.reference import QUANTILES, Familiarity, Reference, build_reference
+from tests.each import for_rows
 from tests.libraries import statsmodels
 from tests.models_onnx.workbench.compiler.oracles import linear_shap
 from tests.models_onnx.workbench.compiler.people import NAMES, Array, BrokenLine, compiled, invented, piecewise, says
@@ -165,7 +166,7 @@ def test_a_recalibrated_cox_model_keeps_the_shape_of_its_baseline() -> None:
     assert np.abs(ratio - 0.05 / 0.3).max() < 1e-12
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("hazards", "main"), [({1.0: 0.2, 5.0: 0.1}, 5.0), ({1.0: 0.0}, 1.0), ({1.0: 0.1}, 2.0), ({1.0: float("nan")}, 1.0)]
 )
 def test_a_baseline_that_falls_or_lacks_the_main_horizon_is_refused(hazards: dict[float, float], main: float) -> None:

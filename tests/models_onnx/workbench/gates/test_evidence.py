@@ -22,6 +22,7 @@ from models_onnx.workbench.gates.gate import Insufficient, NotRun, Verdict
 from models_onnx.workbench.gates.subject import Evidence, InputEvidence, Paired, Subject
 from models_onnx.workbench.training.commands import PREDICTIONS_AGREE
 from models_onnx.workbench.training.data.leaks import Loss
+from tests.each import for_rows
 from tests.models_onnx.workbench.gates.formula import NO_BINS, item
 
 Json = dict[str, Any]
@@ -310,7 +311,7 @@ def _block(ratio: Json, events: int = 50, **more: Any) -> Json:
     return {"events": events, "n": 1000, "observed_expected": ratio, **more}
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("alone", "after", "loss", "words"),
     [
         (0.849, None, (0.0, 0.0), None),

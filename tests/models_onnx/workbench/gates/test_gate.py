@@ -18,6 +18,7 @@ from models_onnx.workbench.gates.checks.inputs import check_dictionary
 from models_onnx.workbench.gates.gate import Gate, GateResult, Insufficient, NotRun, Verdict, figures_of
 from models_onnx.workbench.gates.run import GATES, GateReport, _run, encode, run_gates
 from models_onnx.workbench.gates.subject import Evidence, Runner, Subject, read_subject
+from tests.each import for_rows
 from tests.models_onnx.workbench.gates.formula import INPUTS, NOTHING, item
 from tests.models_onnx.workbench.gates.obermeyer import Panel
 from tests.models_onnx.workbench.gates.test_file_gates import audit, panel
@@ -100,7 +101,7 @@ def _report(*statuses: str) -> GateReport:
     return GateReport(format="", id="", version="", title="", sha256="", as_of="", results=results)
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("statuses", "headline", "green"),
     [
         (("passed", "passed"), "Every gate is green.", True),
@@ -310,7 +311,7 @@ ROWS_OF_TWO = [
 ]
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("content", "faults"),
     [
         (_file(_same("probability")), (*UNMARKED, NOT_MISSING)),

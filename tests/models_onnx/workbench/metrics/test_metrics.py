@@ -14,6 +14,7 @@ from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_s
 
 from models_onnx.workbench import metrics
 from models_onnx.workbench.metrics import PatientRows, Ranked, estimate, jeffreys, sigmoid
+from tests.each import for_rows
 
 Array = NDArray[np.float64]
 
@@ -32,8 +33,8 @@ def whole(metric: object, margin: Array, y: NDArray[np.int64]) -> float:
     return float(metric(Ranked.of(margin, y), np.ones((1, len(y))))[0])
 
 
-@pytest.mark.parametrize("ties", [False, True])
-@pytest.mark.parametrize("seed", range(4))
+@for_rows("ties", [False, True])
+@for_rows("seed", range(4))
 def test_figures_are_scikit_learns(seed: int, ties: bool) -> None:
     margin, y = people(seed=seed, ties=ties)
     probability = 1 / (1 + np.exp(-margin))
@@ -96,9 +97,7 @@ def _cloglog(p: float) -> float:
     return math.log(-math.log(1 - p))
 
 
-@pytest.mark.parametrize(
-    ("low", "high", "span"), [(0.2, 0.6, 1.0), (0.5, 0.25, 1.0), (0.001, 0.999, 1.0), (0.1, 0.9, 5.0)]
-)
+@for_rows(("low", "high", "span"), [(0.2, 0.6, 1.0), (0.5, 0.25, 1.0), (0.001, 0.999, 1.0), (0.1, 0.9, 5.0)])
 def test_two_kinds_of_people_have_the_line_through_their_own_rates(low: float, high: float, span: float) -> None:
     """Each margin stands for 1,000 people by weight, of whom this share had the event."""
     margin, y = np.array([-span, -span, span, span]), np.array([1, 0, 1, 0])
@@ -135,7 +134,7 @@ def test_people_are_ranked_once_with_ties_marked() -> None:
     assert RANKED.margin.tolist() == [-1.0, 0.0, 0.0, 1.0, 2.0]
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("metric", "values"),
     [
         # 2 above all three; 0 above -1, level with 0, below 1

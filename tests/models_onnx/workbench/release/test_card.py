@@ -18,6 +18,7 @@ from models_onnx.spec import find_specs
 from models_onnx.workbench.release import card, documentation
 from models_onnx.workbench.release import card as figures
 from models_onnx.workbench.release.card import build_card, card_words, merge_words
+from tests.each import for_rows
 from tests.models_onnx.workbench.training.template import write_template
 from tests.models_onnx.workbench.training.toy import complete
 from tests.models_onnx.workshop import good_manifest
@@ -52,7 +53,7 @@ def test_an_attribute_that_nobody_declared_is_blank(manifest: Manifest) -> None:
     assert found == ["attribute 15 (B)(5)(i) fairness.approach (How the output was made fair) is blank"]
 
 
-@pytest.mark.parametrize("name", sorted(find_specs()))
+@for_rows("name", sorted(find_specs()))
 def test_every_declared_model_has_words_for_its_card(name: str) -> None:
     words = card_words(name)
     assert words["attributes"]["development.relevance"]
@@ -98,7 +99,7 @@ def test_own_words_go_over_the_defaults() -> None:
     assert both == {"attributes": {"a": "1", "b": "3"}, "product": {}}
 
 
-@pytest.mark.parametrize("name", sorted(find_equations()))
+@for_rows("name", sorted(find_equations()))
 def test_every_published_equation_has_a_whole_card(name: str) -> None:
     assert card_problems(equation_card(name)) == []
 
@@ -332,7 +333,7 @@ def test_words_without_a_procedure_or_a_simple_model() -> None:
     assert figures.validity_in_words(bare) == "Latest years, 5 people, 2 events: Brier score 0.100 (0.050 to 0.150)."
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("figure", "text"),
     [
         ({}, "not computable"),

@@ -32,6 +32,7 @@ from models_onnx.workbench.release.publishing import (
     verify_release,
     write_artifact,
 )
+from tests.each import for_rows
 from tests.models_onnx.workbench.training.template import write_template
 from tests.models_onnx.workshop import KEYS, NAME, SIGNER, build, good_manifest
 
@@ -179,7 +180,7 @@ def test_a_released_version_never_changes(tmp_path: Path) -> None:
 COMPUTED = {"words": "Computed.", "from": "computed", "figures": 1}
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("computed", "declared", "joined"),
     [
         (None, None, {"words": "", "from": "declared"}),
@@ -273,13 +274,13 @@ def test_a_damaged_artifact_is_listed_with_what_is_wrong(name: str, content: str
     assert not listed.is_ready
 
 
-@pytest.mark.parametrize("name", model_ids())
+@for_rows("name", model_ids())
 def test_the_page_in_the_docs_is_written_from_the_manifest(name: str) -> None:
     written = (DOCS / f"{name}.md").read_text(encoding="utf-8")
     manifest = load_model(name).manifest
     assert written == model_page(manifest), "run: python -m maintenance.model_pages"
 
 
-@pytest.mark.parametrize("name", model_ids())
+@for_rows("name", model_ids())
 def test_the_page_is_linked_from_the_list_of_models(name: str) -> None:
     assert f"({name}.md)" in (DOCS / "README.md").read_text(encoding="utf-8")

@@ -21,6 +21,7 @@ from models_onnx.workbench.training.data.follow_up import c_index
 from models_onnx.workbench.training.evaluate import Evaluator, at_horizons, judge, rounded
 from models_onnx.workbench.training.pipeline import train
 from tests.conftest import ROOT
+from tests.each import for_rows
 from tests.models_onnx.workbench.training.ten_people import MARGINS, MODEL, SPEC, WEIGHTS, predicted, ten_people
 
 
@@ -123,7 +124,7 @@ def test_every_floor_is_judged_with_its_figure_and_its_limit() -> None:
     ]
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("figures", "passed"),
     [
         (block(auroc=0.7999), [False, True, True]),

@@ -2,12 +2,11 @@
 
 from typing import Any
 
-import pytest
-
 from cards.extension import Fact
 from cards.rules.conditions.condition import DataNeeds, common_vocabulary, needs
 from fhir.record.datatypes import parse_time
 from tests.cards.rules.contexts import answer, context_of, predicate_of, told
+from tests.each import for_rows
 from tests.fhir.builders import encounter
 
 Json = dict[str, Any]
@@ -29,7 +28,7 @@ def _beside(*keys: str) -> DataNeeds:
 NSAIDS: Json = {"classes": ["nsaid"]}
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("draft", "patient", "active", "another"),
     [
         (METFORMIN_500, {}, False, False),
@@ -95,7 +94,7 @@ def test_one_of_the_pair_is_the_draft_or_the_partner() -> None:
     assert [answer({"partner_on": {"ingredients": [drug]}}, alone) for drug in (METFORMIN, IBUPROFEN)] == [True, False]
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("drafts", "active", "truth"),
     [
         # Both have been taken for long.
@@ -125,7 +124,7 @@ def test_a_renewal_is_not_new_in_a_pair() -> None:
     assert answer({"partner_new": True}, context_of({**WARFARIN_5, **renewed}, IBUPROFEN_400)) is True
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("spec", "words", "uses", "needed"),
     [
         ({"draft": NSAIDS}, "the draft is class nsaid", set(), needs()),
@@ -161,7 +160,7 @@ def _visit(code: str, status: str = "in-progress", name: str = "v") -> Json:
     return encounter(code, status, patient="case", id=name)
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("visit", "of_visit", "truth"),
     [
         (_visit("EMER"), False, True),

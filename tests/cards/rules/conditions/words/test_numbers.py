@@ -8,13 +8,14 @@ from cards.extension import Fact
 from cards.rules.conditions.condition import DataNeeds, common_vocabulary, needs
 from cards.rules.language.rule import RuleError
 from tests.cards.rules.contexts import answer, context_of, predicate_of, told
+from tests.each import for_rows
 
 Json = dict[str, Any]
 METFORMIN: Json = {"drug": "metformin hydrochloride 500 MG Oral Tablet", "dose": "2 tablet", "times": 2, "days": 7}
 DRAFT_NAME = "MedicationRequest/draft-0"
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("patient", "truth"),
     [
         ({}, True),
@@ -48,7 +49,7 @@ _WORDS = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("word", "name", "value", "uses", "needed"), _WORDS)
+@for_rows(("word", "name", "value", "uses", "needed"), _WORDS)
 def test_a_number_is_compared_and_named(
     word: str, name: str, value: float | None, uses: set[str], needed: DataNeeds
 ) -> None:
@@ -66,7 +67,7 @@ def test_a_number_is_compared_and_named(
     assert predicate_of({word: {"ge": 3, "lt": 5}}).limits == {3, 5}
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("word", "fact"),
     [
         ("age_years", Fact("age", "", 60, "a", source="Patient/case")),
@@ -143,7 +144,7 @@ def test_an_estimate_without_its_weight_is_refused(spec: Json) -> None:
     assert str(refused.value) == f"{spec!r}: egfr_best, or crcl_cockcroft_gault with weight actual or adjusted"
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("spec", "words"),
     [
         ({"lab": "potassium", "gt": 5.5, "max_age_days": 30}, "potassium > 5.5 in the last 30 days"),

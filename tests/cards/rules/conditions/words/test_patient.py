@@ -8,6 +8,7 @@ from cards.extension import Fact
 from cards.rules.conditions.condition import common_vocabulary, needs
 from cards.rules.language.rule import RuleError
 from tests.cards.rules.contexts import answer, context_of, predicate_of, told
+from tests.each import for_rows
 from tests.fhir.builders import problem
 
 Json = dict[str, Any]
@@ -49,7 +50,7 @@ CONCEPTS = [
 ]
 
 
-@pytest.mark.parametrize(("concept", "is_meant"), CONCEPTS)
+@for_rows(("concept", "is_meant"), CONCEPTS)
 def test_an_indication_is_the_reason_of_the_draft_or_a_problem_of_the_list(concept: Json, is_meant: bool) -> None:
     by_draft = context_of(_for(concept))
     assert (answer(MIGRAINE, by_draft), answer(OF_DRAFT, by_draft)) == (is_meant, is_meant)
@@ -61,9 +62,7 @@ def test_an_indication_is_the_reason_of_the_draft_or_a_problem_of_the_list(conce
     assert told(OF_DRAFT, listed) == []
 
 
-@pytest.mark.parametrize(
-    "words", ["Family history of migraine", "Migraine ruled out", "? migraine", "Mother had migraine"]
-)
+@for_rows("words", ["Family history of migraine", "Migraine ruled out", "? migraine", "Mother had migraine"])
 def test_words_of_the_list_take_back_the_code_beside_them(words: str) -> None:
     recent = {"recent_problem": {"icd10": ["G43"], "within_days": 30}}
     listed = context_of(DRAFT, more=[_problem(_concept(words, "G43.909"))])
@@ -110,7 +109,7 @@ def test_without_a_problem_list_only_the_draft_settles_what_it_is_for() -> None:
 RECENT: Json = {"recent_problem": {"groups": ["gout"], "icd10": ["K92.2"], "snomed": ["74474003"], "within_days": 30}}
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("concept", "onset", "truth", "value"),
     [
         (_concept("Gout", "M10.9"), "2026-10-21", True, "M10.9"),
@@ -155,7 +154,7 @@ def test_a_problem_that_is_meant_by_group_and_by_code_is_told_once() -> None:
     assert answer(by_snomed, context_of(DRAFT, more=[_problem(_concept("Bleeding", "74474003", SNOMED))])) is True
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("spec", "message"),
     [
         ({"indication": {}}, "{'indication': {}} names no indication"),
@@ -210,7 +209,7 @@ def test_what_a_group_is_read_from(keys: list[str], needed: object) -> None:
     assert predicate_of({"condition_any": keys}).needs == needed
 
 
-@pytest.mark.parametrize(("sex", "truth"), [("female", True), ("male", False), ("other", None), (None, None)])
+@for_rows(("sex", "truth"), [("female", True), ("male", False), ("other", None), (None, None)])
 def test_the_sex(sex: str | None, truth: bool | None) -> None:
     assert answer({"sex": "female"}, context_of(DRAFT, sex=sex)) is truth
 
@@ -228,7 +227,7 @@ def test_an_allergy_to_an_ingredient_and_to_a_class(on_list: str, to_ingredient:
     assert answer({"allergy": {"match": "class", "class": "penicillin"}}, context) is to_class
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("spec", "words"),
     [
         (

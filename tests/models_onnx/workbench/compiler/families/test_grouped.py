@@ -22,6 +22,7 @@ from models_onnx.workbench.compiler.families.additive_curves import AdditiveCurv
 from models_onnx.workbench.compiler.families.grouped import GroupedModel
 from models_onnx.workbench.compiler.families.incidence import CauseHazards, IncidenceModel
 from models_onnx.workbench.compiler.readers.network import OnnxSource
+from tests.each import for_rows
 from tests.libraries import lightgbm, xgboost
 from tests.models_onnx.workbench.compiler.people import NAMES, Array, BrokenLine, compiled, invented, piecewise, says
 from tests.models_onnx.workbench.compiler.test_compile import REFERENCE
@@ -123,7 +124,7 @@ def _fixed(content: bytes) -> bytes:
     return bytes(proto.SerializeToString())
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("source", "features", "sentence"),
     [
         (OnnxSource("net", network()[:40]), NAMES, "not a readable ONNX model"),

@@ -20,6 +20,7 @@ from models_onnx.workbench.compiler.readers.trees import (
     from_hist_gradient_boosting,
 )
 from models_onnx.workbench.compiler.reference import Reference
+from tests.each import for_rows
 from tests.libraries import xgboost
 from tests.models_onnx.workbench.compiler.oracles import BACKGROUND, tree_shap
 from tests.models_onnx.workbench.compiler.people import NAMES, Array, beside, by_coalitions, compiled, invented, says
@@ -81,7 +82,7 @@ def tree(**changes: Any) -> Tree:
     return Tree(**{k: np.array(v, dtype=kinds.get(k, np.int64)) for k, v in (columns | changes).items()})
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("changes", "sentence"),
     [
         ({"feature": [0, LEAF, 2, LEAF, LEAF]}, "asks about an input beyond its 2"),

@@ -22,6 +22,7 @@ from sklearn.preprocessing import (
 from models_onnx.errors import CompileRefused
 from models_onnx.workbench.compiler.readers import preparation
 from models_onnx.workbench.compiler.readers.preparation import columns_behind, inputs_as_columns
+from tests.each import for_rows
 
 NAN = float("nan")
 NAMES = ("age", "lab", "count")
@@ -93,7 +94,7 @@ WEIGHTED = (
 )
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("step", "sentence"),
     [
         (FeatureUnion([("a", SimpleImputer())], transformer_weights={"a": 2.0}), WEIGHTED.format("FeatureUnion")),
@@ -152,7 +153,7 @@ def test_codes_of_numbers_are_those_of_the_encoder(drop: Any, handle: str) -> No
     assert codes(imputed, NUMBERS, [NAN]).tolist() == [[0.0, 1.0, 0.0]]
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("step", "rows", "sentence"),
     [
         (OneHotEncoder(min_frequency=2), NUMBERS, "OneHotEncoder with infrequent categories is not compiled"),

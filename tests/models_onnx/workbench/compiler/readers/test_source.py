@@ -20,6 +20,7 @@ from models_onnx.workbench.compiler.explaining_graph import write_file
 from models_onnx.workbench.compiler.families.additive_curves import AdditiveCurves
 from models_onnx.workbench.compiler.families.shapley_trees import ShapleyTrees
 from models_onnx.workbench.compiler.readers.source import read_file
+from tests.each import for_rows
 from tests.libraries import lightgbm, xgboost
 from tests.models_onnx.workbench.compiler.oracles import BACKGROUND, tree_shap
 from tests.models_onnx.workbench.compiler.people import beside, by_coalitions, compiled, invented, says
@@ -201,7 +202,7 @@ def test_other_and_broken_files_are_refused_with_a_sentence(tmp_path: Path) -> N
 
 
 # What is around a model is taken off: searches, a calibration at the end of a pipeline.
-@pytest.mark.parametrize(
+@for_rows(
     "unfitted",
     [
         make_pipeline(StandardScaler(), CalibratedClassifierCV(LogisticRegression(), ensemble=False)),

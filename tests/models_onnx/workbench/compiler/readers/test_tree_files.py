@@ -17,6 +17,7 @@ from models_onnx.workbench.compiler.families.trees import Ensemble
 from models_onnx.workbench.compiler.link import LOGIT
 from models_onnx.workbench.compiler.readers.ebm import read_ebm
 from models_onnx.workbench.compiler.readers.trees import parse_lightgbm, parse_xgboost
+from tests.each import for_rows
 from tests.libraries import glassbox
 from tests.models_onnx.workbench.compiler.people import NAMES, Array, beside, by_coalitions, invented, says
 from tests.models_onnx.workbench.compiler.test_compile import REFERENCE
@@ -103,7 +104,7 @@ def test_names_and_the_start_of_an_xgboost_file() -> None:
     assert xgboost(gradient_booster__model__trees__0__tree_param={}).start == 0.0
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("path", "value", "words"),
     [
         ("gradient_booster__name", "dart", "boosted with dart, which is not compiled; train with booster=gbtree$"),
@@ -170,7 +171,7 @@ def text_of_lightgbm(header: dict[str, str], *trees: dict[str, str], after: str 
     return "\n".join(parts) + "\nend of trees" + after
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("threshold", "rounded"),
     [
         ("-1e-35", float(np.nextafter(-np.float32(1e-35), np.float32(-1)))),
@@ -198,7 +199,7 @@ def test_the_scale_of_a_lightgbm_file() -> None:
     assert lists(averaged)["feature"] == [-1]
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("header", "tree", "words"),
     [
         ({"objective": "regression"}, {}, "the objective 'regression'; compiled are binary, cross_entropy, xentropy"),
@@ -356,7 +357,7 @@ def test_cells_of_an_ebm_are_interprets_bins_in_our_order_with_the_missing_last(
     assert told["contributions"] == pytest.approx(model.contributions(X))
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("changes", "sentence"),
     [
         (

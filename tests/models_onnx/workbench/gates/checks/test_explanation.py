@@ -14,6 +14,7 @@ from models_onnx.workbench.gates.checks.explanation import check_explanation
 from models_onnx.workbench.gates.gate import NotRun, Verdict
 from models_onnx.workbench.gates.rows import ordinary, with_missing_values
 from models_onnx.workbench.gates.subject import Answers
+from tests.each import for_rows
 from tests.models_onnx.workbench.gates.formula import INPUTS, NOTHING, changed, linear, subject
 
 Array = NDArray[np.float64]
@@ -33,7 +34,7 @@ def _answers(
     )  # fmt: skip
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("link", "margin", "probability", "gap"),
     [
         ("logit", 0.0, 0.5, 0.0),
@@ -101,7 +102,7 @@ class _Recorded:
         return [len(rows) for rows in self.rows]
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("effect", "contribution", "faults", "counts"),
     [
         (0.0, 0.0, [], [25, 100, 100, 100]),
@@ -173,7 +174,7 @@ def _imputed(values: dict[str, float]) -> Any:
     return SimpleNamespace(missing_kind="imputed", missing_inputs=SimpleNamespace(values=values))
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("values", "faults"),
     [
         ({"age": 55.0, "sodium": 140.0, "smoker": 0.25}, ()),
@@ -222,7 +223,7 @@ def _people(lacking: int, count: int = 200) -> Array:
     return people
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("absence", "lacking", "faults"),
     [
         (-0.51234567, 2, ()),

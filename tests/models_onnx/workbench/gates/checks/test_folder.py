@@ -18,6 +18,7 @@ from models_onnx.workbench.gates.checks import folder
 from models_onnx.workbench.gates.gate import NotRun, Verdict
 from models_onnx.workbench.gates.subject import Subject
 from models_onnx.workbench.release.card import OF_THE_MAKER, computed_attributes
+from tests.each import for_rows
 from tests.models_onnx.workbench.gates.formula import NOTHING
 from tests.models_onnx.workshop import core, evidence, subject
 
@@ -72,7 +73,7 @@ def test_the_bill_of_materials() -> None:
         folder.check_contents(_subject(), NOTHING)
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("licence", "is_out"),
     [("GPL-3.0", True), ("AGPL", True), ("BUSL-1.1", True), ("Business Source License", True), ("BSL-1.1", True),
      ("LGPL-2.1", False), ("BSL-1.0", False), ("MIT", False)],
@@ -81,7 +82,7 @@ def test_licences_that_are_kept_out(licence: str, is_out: bool) -> None:
     assert bool(folder._LICENCES_OUT.search(licence)) is is_out
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("reviewed", "is_fault"), [("2026-11-20", False), ("2025-11-19", False), ("2025-11-18", True), ("2026-11-21", True)]
 )
 def test_risks_are_reviewed_within_a_leap_year_and_not_in_the_future(reviewed: str, is_fault: bool) -> None:
@@ -112,7 +113,7 @@ SAME = (
 )
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("made", "faults"),
     [
         (_adopted("stays", "people", ""), []),

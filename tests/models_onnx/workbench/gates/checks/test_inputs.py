@@ -17,13 +17,14 @@ from models_onnx.workbench.gates.checks.device import attribute_reasons, device_
 from models_onnx.workbench.gates.checks.inputs import check_missing
 from models_onnx.workbench.gates.gate import NotRun, Verdict
 from models_onnx.workbench.gates.subject import Evidence, Subject
+from tests.each import for_rows
 from tests.models_onnx.workbench.gates.formula import INPUTS, NOTHING, changed, item, subject
 
 Array = NDArray[np.float64]
 NO_FEATURE = "is not a feature of fhir/mapping/features/catalog.py, so no record can fill it"
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("described", "faults"),
     [
         (item("age_years", 20.0, 90.0, 55.0), []),
@@ -56,7 +57,7 @@ UNMARKED = [f"the file does not mark as out of range {side}: {EVERY}" for side i
 NOT_MISSING = "the file does not mark the missing input as missing"
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("edits", "faults"),
     [
         ({}, []),
@@ -154,7 +155,7 @@ NOT_SAID = "its horizon and the time there is to act are not said (horizon_hours
 FINE: Json = {"horizon_hours": 24.5, "acting_window_hours": 24, "time_critical": False, "device_status": "non-device"}
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("changes", "reasons"),
     [
         ({}, []),
@@ -185,7 +186,7 @@ def test_inputs_that_are_signals() -> None:
     ]
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("users", "role", "statement", "unexplained", "count"),
     [
         ("clinicians", "informs", "0123456789", [], 0),
@@ -239,7 +240,7 @@ def test_the_verdict_on_a_device() -> None:
     assert nothing == Verdict(sentence="", faults=("there is no card that says what it is for",), figures={}, rows=[])
 
 
-@pytest.mark.parametrize(
+@for_rows(
     "words",
     [
         "Deterioration in the next 12 hours",
@@ -262,7 +263,7 @@ def test_names_of_planning_scores_do_not(words: str) -> None:
     assert device_reasons(FINE, words, []) == []
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("clearance", "cleared"),
     [("K201298", True), ("DEN180001", True), ("P100010/S012", True), ("pending", False), ("", False), (None, False)],
 )

@@ -10,6 +10,7 @@ from models_onnx.workbench.gates.checks import fairness, label
 from models_onnx.workbench.gates.checks.label import GroupNeed, audit_label
 from models_onnx.workbench.gates.gate import Insufficient, NotRun, Verdict
 from models_onnx.workbench.gates.subject import Audit, InputEvidence
+from tests.each import for_rows
 from tests.models_onnx.workbench.gates.formula import NOTHING, subject
 from tests.models_onnx.workbench.gates.obermeyer import CONDITIONS, COST, SHARE_BLACK, score_trained_on, simulate
 
@@ -41,7 +42,7 @@ def test_a_cost_label_enrols_fewer_black_patients_than_a_need_label() -> None:
     assert shares[0] < 0.75 * shares[1]
 
 
-@pytest.mark.parametrize(("gap", "fails"), [(1.0, False), (1.1, False), (1.5, True), (0.6, True)])
+@for_rows(("gap", "fails"), [(1.0, False), (1.1, False), (1.5, True), (0.6, True)])
 def test_a_gap_is_found_and_no_gap_is_not(gap: float, fails: bool) -> None:
     groups = {row.group: row for row in audit_label(*people(gap))}
     assert (groups["b"].fault is not None) is fails
@@ -177,7 +178,7 @@ def test_latest_figures_without_a_ratio_do_not_count() -> None:
     assert fairness._latest({"observed_expected": 1}) == {"observed_expected": 1}
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("groups", "axes", "reason"),
     [
         ([], None, "NotRun: There are no figures by group."),
@@ -207,7 +208,7 @@ def test_what_could_not_be_judged_is_said_and_is_no_fault() -> None:
     assert verdict.sentence.endswith(NO_RACE)
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("axes", "faults"),
     [
         ({"sex": "all", "age band": "all"}, ()),
@@ -262,7 +263,7 @@ def test_a_gap_counts_by_the_error_rates_of_an_axis_of_which_all_is_asked() -> N
     )
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("low", "high", "is_fault"),
     [(0.5, 0.8, False), (0.5, 0.79999, True), (1.2, 1.5, False), (1.20001, 1.5, True), (0.9, 1.1, False)],
 )
@@ -271,7 +272,7 @@ def test_a_slope_exactly_at_its_limits(low: float, high: float, is_fault: bool) 
     assert bool(fairness._calibration_faults("sex", [_group("sex", "a", calibration_slope=slope)], "all")) is is_fault
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("events", "names"),
     [
         ((100, 100), ["a", "b"]),
@@ -298,13 +299,13 @@ def test_how_many_differences_are_looked_at() -> None:
     assert fairness._comparisons(GROUPS, {"sex": "none"}) == 0
 
 
-@pytest.mark.parametrize(("comparisons", "widening"), [(0, 1.0), (1, 1.0), (2, 1.14359), (10, 1.43218), (100, 1.77593)])
+@for_rows(("comparisons", "widening"), [(0, 1.0), (1, 1.0), (2, 1.14359), (10, 1.43218), (100, 1.77593)])
 def test_intervals_are_widened_by_the_number_of_comparisons(comparisons: int, widening: float) -> None:
     """z of 1 - 0.05 / 2k over 1.96: 2.24140 for two, 2.80703 for ten, 3.48076 for a hundred."""
     assert fairness.simultaneous(comparisons) == pytest.approx(widening, abs=2e-5)
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("events", "faults"),
     [
         ([49] * 9, [

@@ -15,6 +15,7 @@ from models_onnx.workbench.gates.gate import NotRun, Verdict
 from models_onnx.workbench.gates.run import _covers, _in_force, waiver_problem
 from models_onnx.workbench.gates.subject import Answers, Evidence, Retrained
 from models_onnx.workbench.metrics import net_benefit
+from tests.each import for_rows
 from tests.models_onnx.workbench.gates.drawn_groups import DESIGNS, share_failed
 from tests.models_onnx.workbench.gates.formula import NOTHING, changed, linear, subject
 
@@ -42,7 +43,7 @@ def _edgeless(rows: Array) -> Answers:
         return linear(np.where(np.isinf(rows), np.nan, rows))
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("theirs", "faults"),
     [
         (_edgeless, ()),
@@ -72,7 +73,7 @@ def test_too_few_rows_are_said(monkeypatch: pytest.MonkeyPatch) -> None:
     assert running.check_parity(subject(_edgeless), _retrained(_edgeless)).faults == ("only 1040 rows were compared",)
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("facts", "sentence", "faults"),
     [
         ({}, "Training again gives the same file to the bit.", ()),
@@ -187,7 +188,7 @@ def test_the_median_and_the_slowest_hundredth_of_a_thousand_calls() -> None:
     assert (verdict.faults, calls) == ((), 1000)
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("seconds", "p99", "faults", "measured"),
     [
         ((_even(490),), 490, (), 1),
@@ -236,7 +237,7 @@ def test_harm_to_one_group_or_to_every_small_one_is_found() -> None:
         assert share_failed(design, 40) >= 0.9, design.words
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("last", "setting", "words"),
     [
         (2006, "outpatient", []),
@@ -263,7 +264,7 @@ def test_net_benefit_counts_alerts_with_and_without_an_event_at_the_threshold() 
     assert net_benefit(one, y, one, float(np.log(0.25)), 0.25) == pytest.approx((2 - 0.25 * 3) / 5)
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("gap", "axes", "is_covered"),
     [("0.11", ["sex"], True), ("0.12", ["sex"], True), ("0.13", ["sex"], False), ("0.11", ["age"], False)],
 )
@@ -285,7 +286,7 @@ def test_the_reason_of_a_waiver_has_twenty_different_words_and_a_figure(words: i
     assert "different words" in str(waiver_problem({"reason": reason, "by": ""}))
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("granted", "expires", "is_in_force"),
     [
         ("2026-11-20", "2026-11-21", True),

@@ -10,11 +10,12 @@ from models_onnx.workbench.gates.checks import wording
 from models_onnx.workbench.gates.checks.wording import check_wording, lint, lint_sentence, reading_grade
 from models_onnx.workbench.gates.gate import NotRun
 from models_onnx.workbench.gates.subject import ComposedCard
+from tests.each import for_rows
 from tests.models_onnx.workbench.gates.formula import NOTHING, subject
 from tests.models_onnx.workbench.gates.test_file_gates import card
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("changes", "said"),
     [
         ({"detail": card().detail + " ![plot](data:image/png;base64,AA)"}, "image"),
@@ -31,7 +32,7 @@ def test_a_broken_rule_is_named(changes: dict[str, Any], said: str) -> None:
     assert any(said in fault for fault in found), found
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("text", "said"),
     [
         ("STOP all medication now", "it directs instead of offering: 'STOP'"),
@@ -116,7 +117,7 @@ CARD = ComposedCard(
 )  # fmt: skip
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("changes", "rules"),
     [
         ({}, []),
@@ -190,7 +191,7 @@ def test_a_single_option_needs_a_reason() -> None:
     ]
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("text", "grade"),
     [
         ("", 0.0),
@@ -207,7 +208,7 @@ def test_the_grade_of_a_text(text: str, grade: float) -> None:
     assert round(reading_grade(text), 3) == grade
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("text", "count"),
     [
         ("Order a visit", 0),

@@ -15,6 +15,7 @@ from models_onnx.workbench.training.crossvalidate import Folds
 from models_onnx.workbench.training.data.check_tables import DataReport, check_table, spec_of_table
 from models_onnx.workbench.training.data.cohort import build_cohort, read_rows
 from models_onnx.workbench.training.data.leaks import copied_rows
+from tests.each import for_rows
 
 Spoil = Callable[[pd.DataFrame], pd.DataFrame]
 
@@ -142,7 +143,7 @@ def _people(columns: int = 4, count: int = 50) -> pd.DataFrame:
     return pd.DataFrame({f"c{column}": np.arange(count) * 10 + column for column in range(columns)})
 
 
-@pytest.mark.parametrize("times", [1, 2, 3, 6])
+@for_rows("times", [1, 2, 3, 6])
 def test_each_further_copy_of_a_person_is_counted(times: int) -> None:
     people = _people()
     assert copied_rows(pd.concat([people, *[people[:7]] * (times - 1)], ignore_index=True)) == 7 * (times - 1)
