@@ -1,5 +1,6 @@
 """One mapping: values with their evidence, the steps of a series, and a reason for what is missing or refused."""
 
+import math
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,6 +10,8 @@ import pytest
 
 from fhir.mapping.features.catalog import FEATURES, features_named
 from fhir.mapping.features.feature import FeatureFault, FeatureValue, Missing, map_features, words_of_period
+from fhir.mapping.features.measured import Measured
+from fhir.record.measurement import measure, parts_by_analyte
 from fhir.record.record import read_record
 from fhir.record.resources import decoder
 from fhir.terminology.analytes import ANALYTES
@@ -17,6 +20,15 @@ from tests.fhir.builders import AS_OF, WOMAN, lean, observation, problem, record
 from tests.fhir.mapping.features.test_declared import _forget, declared
 
 CREATININE = features_named(("creatinine_mg_dl",))
+
+
+def test_absent_stale_and_refused_are_three_things() -> None:
+    reasons = []
+    for resources in ([], [observation("2160-0", 1.0, "mg/dL", "2024-01-01")], [observation("2160-0", 1.0, "stone")]):
+        vector = map_features(record_of(*resources), CREATININE)
+        assert math.isnan(vector.values[0])
+        reasons.append(vector.missing[0].reason)
+    assert reasons == ["absent", "stale", "refused"]
 
 
 def test_the_window_includes_its_last_day() -> None:
@@ -184,3 +196,11 @@ def test_an_egfr_of_a_child_is_not_called_too_old() -> None:
     found = FEATURES["egfr_ckd_epi_2021"].read(record)
     assert isinstance(found, Missing)
     assert (found.reason, found.text) == ("unknown", "eGFR is estimated for ages 18 to 120 only.")
+
+
+def test_every_measured_feature_has_an_impossible_value_to_be_tested_with() -> None:
+    measured = [feature for feature in FEATURES.values() if isinstance(feature, Measured)]
+    assert len(measured) > 30
+    for feature in measured:
+        (part,) = parts_by_analyte([lean(_impossible(feature.analyte))])[feature.analyte]
+        assert getattr(measure(ANALYTES[feature.analyte], part, 2e9), "reason", "") == "implausible"
