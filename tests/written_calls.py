@@ -1,7 +1,8 @@
 """Calls about charts that were written for the tests, and about samples in which something was changed.
 
 Each line of `tests/cases/calls.jsonl` is a call. They were chosen out of 46,000 so that each condition of the code
-that any of those decides is decided by one of them. `chart` has the resources by type and id, as JSON merge patches
+that any of those decides is decided by one of them; the last 59 because each notices a dropped condition that no other
+test noticed. `chart` has the resources by type and id, as JSON merge patches
 (RFC 7396) of `_PLAIN`; a call that has `of` is one about a sample instead. `changes` are patches of single resources.
 """
 
