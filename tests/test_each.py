@@ -55,4 +55,4 @@ def test_rows_above_a_test_become_one_test_that_names_each_row_that_failed() -> 
 
 def test_rows_of_a_name_that_the_test_has_not_are_refused() -> None:
     with pytest.raises(AssertionError):
-        for_rows("other", [1])(lambda number: None)
+        for_rows("other", [1])(print)
