@@ -107,6 +107,7 @@ def test_a_problem_without_a_time_has_that_of_the_end_of_its_visit() -> None:
     assert _known(problem, visit)[1:] == [problem, visit]
     assert _known(problem, visit | {"period": {"start": "2026-11-01"}})[1:][:1] != [problem]
     assert _known(problem) == _known()
+    assert _known(problem, visit | {"resourceType": "EpisodeOfCare"}) == _known()
     result = problem | {"resourceType": "Observation"}
     assert _known(result, visit) == _known(visit)  # a result is no problem of the visit
 
@@ -130,15 +131,16 @@ def test_what_comes_twice_in_a_folder_is_in_its_chart_once() -> None:
     ours, theirs = ({"subject": {"reference": f"Patient/{name}"}} for name in ("p1", "p2"))
     stay: Json = {"resourceType": "Encounter", "id": "e1", **ours}
     nameless: Json = {"resourceType": "Observation", **ours}
-    patients: list[Json] = [{"resourceType": "Patient", "id": name} for name in ("p1", "p2", 3)]
+    patients: list[Json] = [{"resourceType": "Patient", "id": name} for name in (3, "p1", "p2")]
     resources = [
-        *patients,
         stay,
         {**stay, "status": "finished"},
         nameless,
         dict(nameless),
         {**nameless, "status": "final"},
         {**stay, **theirs},
+        {**stay, "subject": {"display": "nobody's"}},
+        *patients,
     ]
     first, second = by_patient(
         [(resource, "urn:uuid:nameless" if resource is nameless else None) for resource in resources]

@@ -48,7 +48,9 @@ def test_a_code_of_hl7_is_not_read_over() -> None:
     ],
 )  # fmt: skip
 def test_a_procedure_whose_words_say_that_it_was_not_performed_is_no_fact(words: str) -> None:
-    assert says_not_performed(Procedure(status="completed", code=CodeableConcept(text=words)))
+    denied = Procedure(status="completed", code=CodeableConcept(text=words))
+    assert says_not_performed(denied)
+    assert facts_among([denied], Procedure, AS_OF) == ()
 
 
 @for_rows(
@@ -133,6 +135,21 @@ def test_what_was_taken_back_or_refuted_is_no_fact(status: dict[str, Any] | None
     assert facts_among([condition], Condition, AS_OF) == ((condition,) if is_fact else ())
     allergy = lean({"resourceType": "AllergyIntolerance", "id": "a"} | more)
     assert facts_among([allergy], AllergyIntolerance, AS_OF) == ((allergy,) if is_fact else ())
+
+
+@for_rows(
+    ("system", "code", "is_read"),
+    [
+        ("https://hospital.example", "1", False),
+        ("http://snomed.info/sct", "1", False),
+        ("http://snomed.info/sct", "44054006", True),
+        ("http://hl7.org/fhir/sid/icd-10-cm", "Z99.99", True),
+    ],
+)
+def test_the_words_of_a_condition_add_a_code_where_its_own_are_not_read(system: str, code: str, is_read: bool) -> None:
+    coding = {"system": system, "code": code}
+    (fact,) = facts_among([_condition(code={"coding": [coding], "text": "Type 2 diabetes"})], Condition, AS_OF)
+    assert len(fact.code.coding) == (1 if is_read else 2)
 
 
 def test_an_allergy_of_dstu2_without_a_status_is_an_active_one() -> None:

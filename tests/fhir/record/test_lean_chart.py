@@ -10,6 +10,7 @@ from fhir.record.lean_chart import (
     record_of_chart,
 )
 from fhir.record.record import PatientRecord
+from fhir.record.text_budget import CHARACTERS_OF_A_CALL
 from tests.fhir.builders import AS_OF, WOMAN, lean, medication_order, observation, record_of
 
 POTASSIUM = observation("2823-3", 4.0, "mmol/L", id="k")
@@ -47,8 +48,8 @@ def test_a_chart_that_goes_on_from_others_is_made_whole_to_the_byte() -> None:
     absolute = {"subject": {"reference": "https://ehr.example/fhir/Patient/p1"}}
     drug = {"resourceType": "Medication", "id": "drug-a", "code": {"text": "Ibuprofen"}}
     kept = {key: lean(value) for key, value in (
-        ("k", POTASSIUM), ("old", OLD), ("c", PROBLEM | absolute), ("done", DONE), ("not", NOT_DONE), ("order", ORDER),
-        ("drug", drug), ("patient", WOMAN),
+        ("k", POTASSIUM), ("old", OLD | {"subject": None}), ("c", PROBLEM | absolute), ("done", DONE),
+        ("not", NOT_DONE | {"subject": {}}), ("order", ORDER), ("drug", drug), ("patient", WOMAN),
     )}  # fmt: skip
     before, contents = None, list[bytes]()
     for keys in ("k c", "old k c", "k c", "patient done not k order drug", "old order drug", "not", ""):
@@ -75,9 +76,11 @@ def test_a_chart_that_goes_on_from_others_is_made_whole_to_the_byte() -> None:
     assert part is not None
     again = decode_chart(join_charts([*contents, part.text]))
     assert again.medications["drug-a"] == changed, "another content under the names of before"
-    notes = [lean(PROBLEM | {"id": f"n{number}", "code": {"text": "a " * 500}}) for number in range(25)]
-    long = record_of(prefetch={note.id: note for note in notes})
-    assert continue_chart(long.resources, "p1", before) is None, "more prose than may be read"
+    for more, is_part in (("", True), ("a", False)):
+        texts = [*["a" * 399] * (CHARACTERS_OF_A_CALL // 400 - 1), "a" * 399 + more]
+        notes = [lean(PROBLEM | {"id": f"n{number}", "code": {"text": text}}) for number, text in enumerate(texts)]
+        long = record_of(prefetch={note.id: note for note in notes})
+        assert bool(continue_chart(long.resources, "p1", before)) is is_part, "no more prose than may be read"
 
 
 def test_of_the_patient_only_what_is_read_is_kept() -> None:

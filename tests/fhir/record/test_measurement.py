@@ -332,9 +332,18 @@ def test_numeric_results_that_are_not_read_are_counted_by_their_names() -> None:
 # Which part is the newest.
 
 
-@pytest.mark.parametrize("words", ["Was positive; negative", "Negative. Repeat in a year"])
-def test_words_of_which_none_is_of_an_earlier_result_stay_as_they_are(words: str) -> None:
-    assert newest_statement(words) == words
+@for_rows(
+    ("words", "newest"),
+    [
+        ("Was positive, now negative", "now negative"),
+        ("Positive previously; negative", "negative"),
+        ("Positive in 2019; see note", "Positive in 2019; see note"),
+        ("Was positive; negative", "Was positive; negative"),
+        ("Negative. Repeat in a year", "Negative. Repeat in a year"),
+    ],
+)
+def test_what_a_result_says_of_an_earlier_one_is_left_out_where_the_rest_is_an_answer(words: str, newest: str) -> None:
+    assert newest_statement(words) == newest
 
 
 def test_the_newest_and_all_of_its_instant() -> None:
@@ -403,6 +412,17 @@ def test_two_units_that_differ_are_a_conflict_and_two_that_are_alike_are_none() 
     empty = measure(ANALYTES["inr"], _part("6301-6", **_q(2.3, unit="", code="1")), NOW)
     assert isinstance(empty, Measurement)
     assert (empty.value, empty.charted_unit) == (2.3, "1")  # the unit of a number is empty, or 1
+
+
+@for_rows(
+    "quantity",
+    [_q(4.5, code="mmol/L"), _q(4.5, unit="mmol/L"), _q(45.0, code="mmol/L"), _q(4.5, code="mmol/L", comparator=">")],
+)
+def test_a_result_has_the_code_by_which_it_was_read_or_none(quantity: dict[str, Any]) -> None:
+    for code in ("2823-3", None):
+        read = measure(POTASSIUM_CODE, (*_part(**quantity)[:2], code), NOW)
+        assert read is not None
+        assert read.code == (code or "")
 
 
 def test_a_refused_result_of_several_things_has_the_verb_of_several() -> None:
