@@ -103,6 +103,9 @@ def test_an_instruction_in_words_alone_gets_words_and_a_dose() -> None:
 def test_several_instructions_become_one() -> None:
     first, second = ({"timing": ONCE, "doseAndRate": tablets(count)} for count in (1, 2))
     assert dosage_after([first, second], ONCE_DAILY) == [{"timing": ONCE, "doseAndRate": tablets(1)}]
+    # Two that are given once each are as often as the new one; the first alone is not.
+    twice = Sig("x", 500, times_per_day=2)
+    assert dosage_after([first, first], twice) == [{"timing": TWICE, "doseAndRate": tablets(1)}]
 
 
 def test_a_timing_that_stays_the_same_is_not_written_anew() -> None:
@@ -338,3 +341,10 @@ def test_a_supply_of_several_fills_is_that_of_one(refills: int | None, left: int
     after = amended(order_of(stated, dispenseRequest=dispense), OrderChange(duration_days=5))["dispenseRequest"]
     quantity = {} if supply is None else {"quantity": {"value": supply}}
     assert after == {"numberOfRepeatsAllowed": left} | quantity
+
+
+def test_a_supply_that_says_its_days_says_the_new_ones() -> None:
+    order = order_of({"timing": {"repeat": {"boundsDuration": {**DAYS, "value": 10}}}},
+                     dispenseRequest={"expectedSupplyDuration": {**DAYS, "value": 10}})  # fmt: skip
+    after = amended(order, OrderChange(duration_days=5))["dispenseRequest"]
+    assert after == {"expectedSupplyDuration": {**DAYS, "value": 5}}

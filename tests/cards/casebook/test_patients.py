@@ -43,6 +43,12 @@ def test_a_clearance_is_a_creatinine_and_the_weight_that_gives_it(
     assert resources(crcl=clearance, days_ago=40)[0]["effectiveDateTime"][:10] == "2026-10-11"
 
 
+def test_a_result_is_in_the_usual_unit_unless_said() -> None:
+    labs = resources(labs=[["body_weight", 9], ["body_weight", 9, 3, "[lb_av]"]])
+    quantities = [lab["valueQuantity"] for lab in labs]
+    assert [(one["unit"], one["code"]) for one in quantities] == [("kg", "kg"), ("[lb_av]", "[lb_av]")]
+
+
 def test_a_condition_is_of_sixty_days_ago_unless_said() -> None:
     first, second, third = resources(conditions=["dm2", ["asthma_acute", 3], ["hf", "2020-05"]])
     assert [one["onsetDateTime"] for one in (first, second, third)] == ["2026-09-21", "2026-11-17", "2020-05"]

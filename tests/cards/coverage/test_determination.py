@@ -202,6 +202,7 @@ WOMAN, MAN, UNKNOWN = {"sex": "female"}, {"sex": "male"}, {"bmi": {"ge": 30}}
         ({"A": "any", "B": "all"}, [("A", WOMAN), ("B", MAN)], False),
         ({"A": "any", "B": "all"}, [("A", WOMAN)], True),
         ({"A": "all", "B": "any"}, [("A", WOMAN)], True),
+        ({"A": "all", "B": "any"}, [("A", WOMAN), ("B", MAN), ("B", WOMAN)], True),
     ],
 )
 def test_in_each_group_all_or_any_criteria_hold(groups: Any, tests: list[tuple[str, Json]], is_shown: bool) -> None:

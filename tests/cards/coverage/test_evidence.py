@@ -273,6 +273,7 @@ def test_a_visit_is_meant_by_who_took_part_its_class_or_its_reason() -> None:
     assert _seen(by_requester, visit, **asked) == (True, ("Encounter/v",))
     assert _seen(by_requester, visit, **(asked | {"requester": "Practitioner/dr2"}))[0] is False
     assert _seen(by_requester, visit, participants=took_part)[0] is False
+    assert _seen({"encounter": {"classes": ["IMP"]}}, visit, **asked)[0] is False
     assert _seen({"encounter": {"by_requester": True, "within_days": 17}}, visit, **asked)[0] is False
     for wanted, holds in (
         ({"classes": ["AMB"]}, True),

@@ -23,7 +23,7 @@ from tests.cards.preventive.charts import (
     taking,
 )
 from tests.each import for_rows
-from tests.fhir.builders import AS_OF, ICD10, bundle, concept, lean, service_request
+from tests.fhir.builders import AS_OF, ICD10, LOINC, bundle, concept, lean, service_request
 
 FIT, PAP, HPV = "57905-2", "10524-7", "82675-0"
 HCV_ANTIBODY, HIV = "16128-1", "56888-1"
@@ -31,6 +31,7 @@ IRON_DEFICIENCY = number("2276-4", 6, "ng/mL", "2026-11-01"), number("718-7", 9.
 BACTERIA = result("630-4", "Escherichia coli >100,000 CFU/mL", "2026-11-10")
 MARKED = number(FIT, 0, "{ratio}") | {"valueQuantity": None, "interpretation": [concept(code="POS")]}
 MARKED["code"] |= {"text": "Hemoglobin, fecal, immunologic"}
+HIV_LOAD = {"coding": [{"system": LOINC, "code": HIV}], "text": "HIV viral load"}
 DECLINED, AAA = {"text": "Colonoscopy declined"}, {"text": "Infrarenal aneurysm of 5.6 cm"}
 ANEURYSM = report("Ultrasound of abdominal aorta", "2024-05-01", conclusion="Infrarenal aneurysm of 5.6 cm")
 
@@ -57,6 +58,7 @@ TOLD: list[tuple[tuple[Json, ...], Json | None, str]] = [
     ((MARKED,), None, "stool-positive"),
     ((result(PAP, "HSIL"),), None, "cytology-high-grade"),
     ((result(PAP, "ASC-H"),), None, "cytology-high-grade"),
+    ((result(PAP, "HSIL", interpretation=[concept(code="N")]),), person("1970"), "cytology-high-grade"),
     ((result(PAP, "Atypical glandular cells"),), None, "cytology-high-grade"),
     ((result(PAP, "Adenocarcinoma in situ (AIS)"),), None, "cytology-high-grade"),
     ((result(PAP, "LSIL"),), None, "cytology-low-grade"),
@@ -166,6 +168,7 @@ def test_a_result_is_told_up_to_the_age_of_its_row_and_no_day_longer(
         ((result(PAP, "NILM. HPV 16 not detected, HPV 18 negative"),), None),
         ((result(HPV, "HPV 16 not detected"),), None),
         ((result(HIV, "not HIV positive"),), None),
+        ((result(HIV, "Positive", code=HIV_LOAD),), None),
         ((result(HIV, "Not reactive"),), None),
         ((result(HCV_ANTIBODY, "Non reactive"),), None),
         *(((result(code, "Was positive in 2010, now negative"),), None) for code in (FIT, HIV, HCV_ANTIBODY, "5195-3")),
@@ -193,6 +196,8 @@ def test_a_result_is_told_up_to_the_age_of_its_row_and_no_day_longer(
         ((report("CT chest low dose", conclusion="Lung-RADS 2"),), None),
         ((report("US aorta", conclusion="Abdominal aorta 2.1 cm, no aneurysm"),), MAN),
         ((report("Echocardiogram", conclusion="Ascending aorta 5.6 cm"),), MAN),
+        ((report("CT abdomen", status="preliminary", conclusion="Incidental 5.7 cm infrarenal AAA"),), MAN),
+        ((report("Follow-up of infrarenal aneurysm of 5.6 cm"),), MAN),  # the name is no result
         ((result(HCV_ANTIBODY, "Non-reactive"),), None),
         ((number("4548-4", 6.4, "%"),), None),
         (pressure(158, 98), None),

@@ -186,6 +186,7 @@ def test_the_order_that_names_the_test_is_the_one_that_is_shown() -> None:
     record = _record(_order(id="m", code={"text": "Mammogram"}), _order(id="c"))
     assert is_ordered(record, "colonoscopy") == "ServiceRequest/c"
     assert is_ordered(record, "mammography") == "ServiceRequest/m"
+    assert is_ordered(_record(_order(doNotPerform=True)), "colonoscopy") is None
 
 
 # Declined

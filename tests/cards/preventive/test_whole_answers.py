@@ -26,7 +26,7 @@ from tests.cards.preventive.charts import (
     taking,
 )
 from tests.each import for_rows
-from tests.fhir.builders import LOINC, SNOMED
+from tests.fhir.builders import ICD10, LOINC, SNOMED
 
 WOMAN_68, MAN_68 = {"patient": person("1958-11-20")}, {"patient": person("1958-11-20", "male")}
 MAN_64 = {"patient": person("1962-11-20", "male")}
@@ -320,6 +320,12 @@ ANSWERS: list[tuple[str, tuple[Json, ...], dict[str, Any], str]] = [
         (problem("C50.911", onsetDateTime="2020-04-01"),),
         {},
         "for people at average risk, not meant with condition C50.911 (2020-04-01)",
+    ),
+    (
+        "breast-cancer",
+        (problem("C50.911") | {"code": {"coding": [{"system": ICD10, "code": "C50.911"}]}},),
+        {},
+        "for people at average risk, not meant with C50.911",
     ),
     (
         "breast-cancer",

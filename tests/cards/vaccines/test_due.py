@@ -388,6 +388,14 @@ def test_influenza_of_this_season_is_missing_where_no_dose_since_the_last_one_is
     assert series(dose(1, season_end=date(2006, 6, 30))).last_season_end is None, "of no dated season"
 
 
+def test_the_vaccine_against_rsv_is_given_once() -> None:
+    knowledge = known(antigen("RSV", series(SEASONAL)))
+    onset = PatientObservation(ONSET_OF_PREGNANCY, date(2006, 10, 1) - timedelta(days=230))
+    observed = (PatientObservation(PREGNANT), onset)
+    assert found(knowledge, "2006-10-01", observed=observed).of_season == (("RSV", date(2006, 6, 30)),)
+    assert found(knowledge, "2006-10-01", given("2004-10-01"), observed=observed).of_season == ()
+
+
 # Forbidden, and what may be
 
 

@@ -392,6 +392,8 @@ CHOSEN: list[tuple[list[Candidate], list[str]]] = [
     ([_judged("a", type="Risk", preference=1), _judged("b", **ONE, preference=9)], ["b"]),
     # Table 8-11: `a` and `b` start first together: 0, with a product -1, completable 1. `c` starts later: in all 1.
     ([_fresh("a", 1, **PRODUCT), _fresh("b", 2, **PRODUCT), _fresh("c", 9, earliest=date(2011, 2, 1))], ["c"]),
+    # The only one that starts first has 1 and one that starts later -1, which being completable makes up for.
+    ([_fresh("a", 1, left=(_until(11),)), _fresh("b", 2, earliest=date(2011, 2, 1))], ["a"]),
     # Without any dose the scorable default goes before the points.
     ([_fresh("b", 1), _fresh("a", 9, default=True, earliest=None), _fresh("c", 2)], ["a"]),
     ([_fresh("b", 1), _fresh("a", 9, default=True, earliest=None), _fresh("c", 2, default=True)], ["a"]),

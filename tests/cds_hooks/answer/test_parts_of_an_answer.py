@@ -167,6 +167,23 @@ def test_what_was_received_gives_its_memory_back_and_keeps_the_states() -> None:
     assert body.originals(received.filled) == (b"",)
 
 
+@for_rows(
+    ("key", "user", "roles"),
+    [("userRole", "Practitioner/1", ("pharmacist",)), ("who", "Practitioner/1", ("pharmacist",)), ("who", None, ())],
+)
+def test_what_the_user_works_as_is_read_of_every_key_of_a_client_with_own_names(
+    key: str, user: str | None, roles: tuple[str, ...]
+) -> None:
+    code = {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/practitioner-role", "code": "pharmacist"}]}
+    role = {"resourceType": "PractitionerRole", "practitioner": {"reference": "Practitioner/1"}, "code": [code]}
+    received = _read(asked(prefetch={"patient": asked()["prefetch"]["patient"], key: role}))
+    context = msgspec.structs.replace(received.request.context, user_id=user)
+    request = msgspec.structs.replace(received.request, context=context)
+    state = cast("Any", SimpleNamespace(looked_up={"PractitionerRole"}))
+    filled = FilledPrefetch(received.request.prefetch, state)
+    assert received.source.roles_of_user(opened(), request, filled) == roles
+
+
 # Complete
 
 
@@ -379,7 +396,8 @@ def test_what_is_committed_is_counted_and_what_is_not_is_no_advice() -> None:
 
     call = opened()
     answer, _ = answered(call, asked())
-    assert "chart" not in orjson.loads(answer.decision.basis), "it is recorded beside it"
+    basis = orjson.loads(answer.decision.basis)
+    assert not {"chart", "withheld"} & basis.keys(), "the chart is recorded beside it, and nothing is withheld"
     parts = SimpleNamespace(
         decisions=SimpleNamespace(append=append),
         governance=SimpleNamespace(note_shown=lambda *given: noted.append(("shown", *given))),

@@ -45,6 +45,7 @@ def test_whole_states_alone_are_remembered_and_only_so_many(monkeypatch: pytest.
     templates = _templates()
     other = [{"subject": "mine", "reason": "prefetch-failed", "text": "It failed."}]
     assert len(_call({"patient": "given"}, other=other).filled(templates).state.other) == 1
+    _call({"patient": "given"}, texts={"patient": "forbidden"}).filled(templates)
     assert templates.state_by_pattern == {}
     for states in ({"patient": "given"}, {"patient": "null"}):
         _call(states).filled(templates)
@@ -60,11 +61,14 @@ DRAFTED = msgspec.Raw(json.dumps([DRAFT, SECOND]).encode())
 @for_rows("drafts", [None, DRAFTED, [DRAFT, SECOND], [DRAFT]])
 def test_the_drafts_of_the_context_and_the_orders_asked_for_are_the_same_in_a_replay(drafts: Any) -> None:
     """Whatever the decision records of the orders; `SECOND` alone was asked for."""
-    context = OrderSignContext(user_id=None, patient_id="p1", draft_orders=DRAFTED)
+    user = "Practitioner/7"
+    context = OrderSignContext(user_id=user, patient_id="p1", draft_orders=DRAFTED)
     request: Any = SimpleNamespace(context=context, wants_timings=False)
     orders = {"drafts": drafts} if drafts else None
-    content = write_facts(request, (), NO_PREFETCH, {"MedicationRequest/b": SECOND}, orders, b"", ())
+    response = user.encode() if drafts else b""
+    content = write_facts(request, (), NO_PREFETCH, {"MedicationRequest/b": SECOND}, orders, response, ())
     assert b"p1" not in content
+    assert (b"Practitioner/7" in content) is bool(drafts), "the user is kept where the response names them"
     assert (b"sent_as_drafts" in content) is (drafts == [DRAFT, SECOND])
     recorded = {"drafts": msgspec.Raw(msgspec.json.encode(drafts))} if drafts else None
     call = FactsOfCall(content, None, OfBasis(orders=recorded), "p1")

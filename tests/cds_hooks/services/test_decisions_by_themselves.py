@@ -38,6 +38,7 @@ from cds_hooks.services._follow_up import (
 )
 from cds_hooks.services._service import ServiceInput
 from cds_hooks.services.anticoagulation_discussion import EQUATION, _for_any_rhythm
+from cds_hooks.services.nephrology_referral import _has_albuminuria, _is_low
 from fhir.mapping.conditions import ConditionHit
 from fhir.mapping.stays import current_stay
 from fhir.record.datatypes import parse_time
@@ -516,6 +517,40 @@ def test_what_is_of_the_day_before_the_stay_is_of_the_stay(days: float, *, in_st
     assert _gave_birth(record, current) is in_stay
     assert _is_before(days_ago(days), current) is not in_stay
     assert not _is_before("no date", current)
+
+
+# The kidneys
+
+
+@for_rows(
+    ("results", "is_there"),
+    [
+        ([(30, 365), (30, 3 * 365)], True),
+        ([(29.9, 365), (30, 3 * 365)], False),
+        ([(30, 366), (30, 3 * 365)], False),
+        ([(30, 365), (29.9, 3 * 365)], False),
+        ([(30, 365), (30, 3 * 365 + 1)], False),
+        ([(30, 10), (30, 100)], False),
+        ([(30, 10), (30, 101)], True),
+        ([(30, 10)], False),
+    ],
+)
+def test_albuminuria_is_two_results_of_three_years_more_than_three_months_apart(
+    results: list[tuple[float, float]], *, is_there: bool
+) -> None:
+    values = (observation("9318-7", value, "mg/g", days_ago(days)) for value, days in results)
+    assert _has_albuminuria(record_of(*values)) is is_there
+
+
+@for_rows(
+    ("patient", "creatinine", "is_low"),
+    [(MAN, 1.0, False), (MAN, 2.0, True), (MAN | {"birthDate": "2016-11-20"}, 2.0, False),
+     ({"resourceType": "Patient", "id": "p1", "gender": "male"}, 2.0, False)],
+)  # fmt: skip
+def test_a_low_egfr_is_that_of_an_adult_whose_age_is_known(patient: Json, creatinine: float, *, is_low: bool) -> None:
+    record = record_of(observation("2160-0", creatinine, "mg/dL", days_ago(100)), patient=patient)
+    (measurement,) = record.measurements("creatinine")
+    assert _is_low(record, measurement) is is_low
 
 
 # Words

@@ -117,12 +117,20 @@ def test_nothing_of_a_unit_as_it_was_charted_becomes_markup(tmp_path: Path, as_o
     assert "evil.test" not in card["detail"]
 
 
-@pytest.mark.parametrize(("end", "cards"), [(None, 1), ("2027-01-05", 0), ("2026-11-20", 0), ("2010-01-05", 1)])
+@pytest.mark.parametrize(
+    ("period", "cards"),
+    [
+        (None, 0),
+        ({"start": "2010-01-01"}, 1),
+        ({"start": "2010-01-01", "end": "2027-01-05"}, 0),
+        ({"start": "2010-01-01", "end": "2026-11-20"}, 0),
+        ({"start": "2010-01-01", "end": "2010-01-05"}, 1),
+    ],
+)
 def test_a_stay_that_nobody_closed_is_over_after_its_end(
-    tmp_path: Path, as_of: datetime, end: str | None, cards: int
+    tmp_path: Path, as_of: datetime, period: dict[str, str] | None, cards: int
 ) -> None:
     def in_hospital(prefetch: dict[str, Any]) -> None:
-        period = {"start": "2010-01-01"} | ({"end": end} if end else {})
         stay = {"resourceType": "Encounter", "id": "s", "status": "in-progress", "class": {"code": "IMP"}}
         entry = {"resource": stay | {"period": period, "subject": {"reference": "Patient/planning-talk"}}}
         prefetch["encounters"] = {"resourceType": "Bundle", "type": "searchset", "entry": [entry]}

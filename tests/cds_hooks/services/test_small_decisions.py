@@ -437,6 +437,8 @@ def test_without_a_genetic_result_nothing_is_said() -> None:
          [("input-missing", "The medication list is not known: nothing is reviewed.")]),
         ([], SEARCHED - {"MedicationRequest"},
          [("below-threshold", "No medication that is taken is on the chart.")]),
+        ([], SEARCHED - {"MedicationStatement"},
+         [("below-threshold", "No medication that is taken is on the chart.")]),
         ([request("pill from abroad")], SEARCHED,
          [("not-recognised", "On the medication list, not readable, so not reviewed: pill from abroad.")]),
         ([request("acetaminophen 500 MG Oral Tablet", status="unknown")], SEARCHED,

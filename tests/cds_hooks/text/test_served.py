@@ -287,3 +287,12 @@ def test_markup_of_html_and_rtf_is_left_out_of_a_note() -> None:
 
 def test_hidden_signs_are_not_shown() -> None:
     assert shown("Go\u200but \x00") == "Gout"
+
+
+def test_each_section_of_a_page_can_answer(tmp_path: Path) -> None:
+    (tmp_path / "README.md").write_text("# House\n")
+    folder = tmp_path / "docs"
+    folder.mkdir()
+    (folder / "roofs.md").write_text("# Roofs\n\nOf slates.\n\n## Chimneys\n\nOf bricks.\n\n## Gutters\n\nOf zinc.\n")
+    for question in ("slates", "bricks", "zinc"):
+        assert ask_pages(question, folder).pages == ("docs/roofs.md",)

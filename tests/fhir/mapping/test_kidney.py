@@ -170,6 +170,8 @@ def test_two_reported_values_of_one_day_can_dispute_each_other() -> None:
     best = _estimate(egfr_best(record_of(egfr(37.2), egfr(82.3))))
     assert (best.value, best.disputed) == (37.2, True)
     assert [rival.value for rival in best.conflicting_values] == [37.2, 82.3]
+    computed = _estimate(egfr_best(record_of(creatinine(1.0), creatinine(2.0))))
+    assert (computed.disputed, computed.conflicting_values) == (False, ())
     assert len(best.sources) == 2
 
 

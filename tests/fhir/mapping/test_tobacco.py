@@ -56,6 +56,7 @@ def test_the_newest_answer_counts_and_the_newest_that_is_not_never_stands_beside
             SmokingAnswer("never", "never smoked", parse_time("2026-01-01"), "Observation/b"),
             SmokingAnswer("current", "smokes", parse_time("2020-01-01"), "Observation/a"),
         )
+        assert (history.stopped_from, history.stopped_by) == (date(2020, 1, 1), None)
     nameless = read(answer(None, "2026-01-01", CURRENT)).answer
     assert nameless is not None
     assert nameless.source == "Observation without id"

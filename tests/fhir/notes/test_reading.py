@@ -148,6 +148,13 @@ def _drug(note: str, name: str) -> Drug:
         ("Possible seizure, MRI normal.", "seizure", ("possible", "current", "patient")),
         ("No PE - heparin declined.", "pulmonary embolism", ("negated", "current", "patient")),
         ("No ?PE", "pulmonary embolism", ("negated", "current", "patient")),
+        ("Return (no ED) if haemoptysis.", "haemoptysis", ("hypothetical", "hypothetical", "patient")),
+        ("Return if nil fever.", "fever", ("hypothetical", "hypothetical", "patient")),
+        ("Return if seizure-like activity.", "seizure", ("hypothetical", "hypothetical", "patient")),
+        ("Watch for wheeze or ?PE", "pulmonary embolism", ("hypothetical", "hypothetical", "patient")),
+        ("FH: husband had gout.", "gout", ("affirmed", "current", "other")),
+        ("Partner reports wheeze.", "wheeze", ("affirmed", "current", "patient")),
+        ("Had ca breast 2019.", "breast cancer", ("affirmed", "historical", "patient")),
         ("Allergies - rash", "drug allergy", ("affirmed", "current", "patient")),
     ],
 )
@@ -222,6 +229,9 @@ def test_a_short_name_that_is_a_word_is_read_in_capitals_only() -> None:
         ("Ramipril or furosemide: both held.", "ramipril", "held", ""),
         ("Ramipril, furosemide held.", "ramipril", "active", ""),
         ("Intolerance of simvastatin.", "simvastatin", "allergy", ""),
+        ("Not allergic to penicillin. Allergic to trimethoprim.", "trimethoprim", "allergy", ""),
+        ("Rash 2020 (methotrexate stopped).", "methotrexate", "stopped", ""),
+        ("Stopped:\nnaproxen 500 mg bd\nramipril 5 mg od", "ramipril", "stopped", "5 mg"),
     ],
 )
 def test_each_drug_has_its_status_and_dose(note: str, name: str, status: str, dose: str) -> None:
@@ -343,6 +353,9 @@ def test_a_result_is_of_the_day_that_is_meant(note: str, days: list[str]) -> Non
         ("Pain score", [], ["4", "4/10"]),
         ("Lithium level", ["0.6"], ["400 mg"]),
         ("HR", ["72"], ["72/80"]),
+        ("CRP up", ["34"], []),
+        ("CK", ["300"], []),
+        ("Ck", [], ["300"]),
         ("Weight", ["82"], []),
     ],
 )
@@ -364,9 +377,10 @@ def test_a_change_of_weight_is_no_weight(note: str) -> None:
         "Vitamin D deficiency.",
         "Bicarb 18 - improving.",
         "Iron 6, B12 normal.",
+        "Drinks caffeine.",
     ],
 )
-def test_what_somebody_lacks_is_no_drug(note: str) -> None:
+def test_what_somebody_lacks_or_drinks_is_no_drug(note: str) -> None:
     assert [drug.text for drug in _read(note).drugs] == []
 
 

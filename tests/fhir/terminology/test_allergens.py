@@ -7,6 +7,7 @@ from fhir.terminology.allergens import (
     ALLERGEN_CLASSES,
     Allergen,
     allergen_of_code,
+    allergen_of_harm,
     allergen_of_words,
     read_allergens,
     unclear_allergen,
@@ -64,6 +65,13 @@ def test_what_is_said_of_no_allergen_takes_no_code_back() -> None:
     penicillin = (("http://snomed.info/sct", "91936005", None),)
     assert read_allergens("no known drug allergies", penicillin) != Allergen()
     assert read_allergens("keine Penicillinallergie", penicillin) == Allergen()
+    assert read_allergens("keine Penicillinallergie, Penicillin: hives", penicillin) != Allergen()
+    assert read_allergens("label says penicillin, patient unsure", penicillin) != Allergen()
+
+
+def test_a_harm_has_the_words_of_its_cause_though_no_table_names_it() -> None:
+    assert allergen_of_harm("Blorbin-induced pancreatitis") == (Allergen(), "Blorbin")
+    assert allergen_of_harm("acute blorbin hepatitis due to phenytoin")[1] == "phenytoin"
 
 
 def test_a_reaction_by_its_code_has_words() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from fhir.terminology.assertions import AssertedText, Token, is_of_patient, tokens_of
+from fhir.terminology.assertions import AssertedText, Token, cues_of_one_word, is_of_patient, tokens_of
 from tests.each import for_rows
 
 # Accepted otherwise by the table's own word ("either is accepted"), or said of an offer that was declined.
@@ -60,6 +60,14 @@ def test_the_given_sentences_are_read_as_their_table_says(data_folder: Path) -> 
         ("FH: none; stroke", "stroke", "affirmed"),
         ("1) Family stroke (", "stroke", "family"),
         (") Family stroke 5", "stroke", "affirmed"),
+        ("Stroke her mother", "Stroke", "family"),
+        ("Leber-, Nierenerkrankung", "Leber", "affirmed"),
+        ("Stroke ?, DVT", "Stroke", "possible"),
+        ("No gout (5) stroke", "stroke", "negated"),
+        ("No gout) stroke", "stroke", "negated"),
+        ("No gout 5) stroke", "stroke", "affirmed"),
+        ("Gout, mild ankle, ruled out", "Gout", "affirmed"),
+        ("No stroke. 2 DVT", "DVT", "affirmed"),
     ],
 )
 def test_what_is_said_of_a_name(text: str, target: str, word: str) -> None:
@@ -109,6 +117,18 @@ def test_a_denial_reaches_twelve_words(words: int, is_denied: bool) -> None:
 
 def test_the_words_that_deny_are_no_names_themselves() -> None:
     assert AssertedText("No stroke, ruled out").cue_tokens == {0, 3, 4}
+    assert "denies" in cues_of_one_word("problem")
+    assert "but" not in cues_of_one_word("problem")
+
+
+def test_a_text_is_all_denied_where_it_says_nothing_else_of_the_patient() -> None:
+    texts = {"Stroke in our mother": True, "edema -": True, "stroke, edema -": False, "Mother": False}
+    assert {text: AssertedText(text).is_all_denied() for text in texts} == texts
+
+
+def test_a_dash_ends_a_clause_between_spaces_only() -> None:
+    signs = {"gout - foot": True, "gout -foot": False, "gout- foot": False, "gout, foot": True, "gout; foot": False}
+    assert {text: AssertedText(text).ends_clause(1) for text in signs} == signs
 
 
 def test_far_into_a_long_text_the_words_beside_a_name_count() -> None:
@@ -128,6 +148,8 @@ def test_far_into_a_long_text_the_words_beside_a_name_count() -> None:
         ("no drug allergies, latex", "no               , latex"),
         ("latex - father, egg", "- father, egg"), ("latex - dad reports a rash", "latex - dad reports a rash"),
         ("penicillin no", "penicillin no"),
+        ("no drug allergies, incl. penicillin", "no"),
+        ("PCN (patient states not allergic)", "(patient states not allergic)"),
     ],
 )  # fmt: skip
 def test_an_allergy_of_somebody_else_is_not_the_patient_s(text: str, rest: str) -> None:

@@ -133,6 +133,24 @@ def test_no_second_meaning_takes_an_abbreviation_that_stands_alone() -> None:
         ("Asthma with club", "asthma", ["affirmed"]),
         ("Hypertension - ocular in 2020", "hypertension", []),
         ("Hypertension, leg - ocular in 2020", "hypertension", ["affirmed"]),
+        ("HIT - no heparin", "hit", ["affirmed"]),
+        ("Blorbing AF on apixaban", "afib", ["affirmed"]),  # a part with a drug: only doubtful words count before it
+        ("Club asthma on albuterol", "asthma", ["unclear"]),
+        ("Zorbal asthma", "asthma", ["affirmed"]),
+        ("Severe asthma, blorbing", "asthma", ["affirmed"]),
+        ("Blorbing old asthma", "asthma", ["unclear"]),
+        ("Blorbing asthma, gout", "gout", ["unclear"]),
+        ("Asthma club, gout", "gout", ["unclear"]),
+        ("Asthma not blorbed by spirometry", "asthma", ["unclear"]),
+        ("Asthma, not blorbed", "asthma", ["affirmed"]),
+        ("COPD cardiac output per day", "copd", []),
+        ("COPD cardiac, output per day", "copd", ["affirmed"]),
+        ("cardiac output per day (COPD)", "copd", []),
+        ("AF axial flexion", "afib", ["affirmed"]),
+        ("HF zz hip fracture", "hf", []),
+        ("HFrEF - he feels really extra fine", "hf", ["affirmed"]),
+        ("Breast exam by Dr; cancer of the colon", "breast_cancer", []),
+        ("Breast exam, saw Dr. Smith, cancer", "breast_cancer", ["unclear"]),
     ],
 )
 def test_an_abbreviation_of_two_meanings_is_what_stands_beside_it(text: str, group: str, polarities: list[str]) -> None:
@@ -169,7 +187,7 @@ def test_a_name_that_only_holds_the_name_of_a_disease_is_passed_over(text: str, 
     [
         ("Gout (HCC)", ["gout"]), ("Gout / HCC", ["gout"]), ("Gout - HCC", ["gout"]), ("CMS-HCC gout", ["gout"]),
         ("HCC", ["cancer_any", "cancer_pain_or_active_cancer"]),
-        ("Gout, HCC", ["gout", "cancer_any", "cancer_pain_or_active_cancer"]),
+        ("Gout with HCC", ["gout", "cancer_any", "cancer_pain_or_active_cancer"]),
     ],
 )  # fmt: skip
 def test_the_mark_of_a_payer_behind_a_problem_is_no_cancer(text: str, groups: list[str]) -> None:
@@ -193,6 +211,8 @@ def test_two_words_of_a_rule_stand_near_each_other_in_either_order(between: int,
         ("G2P1", ["#gravida"]), ("g6pd", ["g6pd"]), ("G6", ["g6"]), ("gp", ["gp"]),
         ("38+2", ["#weeks", "2"]), ("38+7", ["38", "7"]), ("38 +2", ["38", "2"]), ("38+ 2", ["38", "2"]),
         ("42/40", ["#weeks", "40"]), ("43/40", ["43", "40"]), ("biopsies", ["biopsy"]), ("flies", ["flie"]),
+        ("38-40", ["38", "40"]), ("BMI 38-43", ["bmi", "38", "43"]), ("EF 35-ish", ["ef", "#reduced", "ish"]),
+        ("Ca 9", ["ca", "9"]),
         ("138+2", ["138", "2"]), ("38+", ["38"]), ("24w3d", ["#weeks"]), ("5 mm", ["5", "#mm"]), ("mm", ["mm"]),
     ],
 )  # fmt: skip

@@ -342,6 +342,14 @@ ONCE: Json = {"how_often": "once a day", "times": "1"}
              "note": "Combination products count. The order does not say of which ingredient the mass is; counted is "
                      "the least that it can be."},
         ),
+        # What such a mass is at least is not added to what is taken beside it.
+        (
+            {"drug": "acetaminophen 500 MG / oxycodone 5 MG Oral Tablet", "dose": "6000 mg", "times": 1},
+            {"active": [{"drug": "acetaminophen 500 MG Oral Tablet", "dose": "1 tablet", "times": 1}]},
+            {"over_drug": "acetaminophen", "amount": "at least 5,806.5 mg/day", "most": "the maximum of 4,000 mg/day",
+             "note": "Combination products count. The order does not say of which ingredient the mass is; counted is "
+                     "the least that it can be."},
+        ),
         (
             {"drug": "chlorpheniramine 4 MG Oral Tablet", "dose": "4 mg", "times": 1},
             {"age": 1, "labs": [["body_weight", 10, 3]]}, {"times": None, "labelled_age": "2"},
@@ -378,6 +386,9 @@ def test_a_draft_of_the_same_product_adds_up_and_an_order_of_it_does_not() -> No
         for strength in (100, 50)
     )  # fmt: skip
     assert [len(taken_beside(context_of(hundred, active=[one]), "36437")) for one in (fifty, hundred)] == [1, 0]
+    # Words alone without a strength may be two products.
+    words_alone = {"drug": "sertraline", "dose": "100 mg", "times": 1}
+    assert len(taken_beside(context_of(words_alone, active=[words_alone]), "36437")) == 1
     # One code without a strength is one entry that is charted twice.
     nameless = {**one, "more": {"medicationCodeableConcept": coded("36437")}}
     assert not taken_beside(context_of(nameless, active=[nameless]), "36437")
@@ -502,6 +513,7 @@ def test_for_a_child_it_is_said_at_which_weight() -> None:
         ("hypertonic_salt", {"drug": "Sodium chloride 3% 500 mL"}, True),
         ("hypertonic_salt", {"drug": "Sodium chloride 0.9% 500 mL"}, False),
         ("hypertonic_salt", {"drug": "sodium chloride 23.4 % Injection"}, False),
+        ("hypertonic_salt", {"drug": "Dextrose 5% and sodium chloride 0.45% 1000 mL"}, False),
         ("water", {"drug": "Dextrose 5% in water 1000 mL"}, True),
         ("water", {"drug": "Dextrose 5% and sodium chloride 0.45% 1000 mL"}, False),
         ("water", {"drug": "glucose 50 % Injection"}, False),
@@ -546,6 +558,38 @@ def test_the_largest_dose_within_the_maximum(draft: Json, patient: Json, sig: Si
     context = context_of(draft, **patient)
     assert FAMILY.changes["to_maximum"](context) == (OrderChange(sig=sig) if sig is not None else None)
     assert FAMILY.changes["tenth"](context) is None  # under four times the limit
+
+
+@for_rows(
+    ("drug", "milligrams", "age", "offered"),
+    [
+        ("ezetimibe", 50, 40, 5.0), ("sertraline", 1000, 40, 100.0),
+        # The limit of adults is a guess for a child, and so is what an order begins with.
+        ("ezetimibe", 50, 10, None), ("levothyroxine", 0.3, 70, None),
+    ],
+)  # fmt: skip
+def test_a_tenth_is_offered_of_no_guess(drug: str, milligrams: float, age: int, offered: float | None) -> None:
+    change = FAMILY.changes["tenth"](context_of({"drug": drug, "dose": f"{milligrams} mg", "times": 1}, age=age))
+    assert (change.sig.dose_mg if change is not None and change.sig is not None else None) == offered
+
+
+@for_rows(
+    ("limits", "worst"),
+    [
+        # Under three times a target, and fifteen times what it begins with.
+        ([{"most": 100.0}, {"most": 10.0, **FIRST}], 10.0),
+        # Far over one and a little over the other maximum, which is firm.
+        ([{"most": 50.0}, {"most": 100.0, "is_firm": True}], 50.0),
+        ([{"most": 100.0, "is_firm": True}, {"most": 10.0, **FIRST}], 100.0),
+    ],
+)
+def test_the_worst_of_several_limits(limits: list[Json], worst: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = [(_limit(rxcui="36437", **limit), False) for limit in limits]
+    for ordered in (rows, rows[::-1]):
+        monkeypatch.setattr("cards.rules.families.dose.sums.rows_for", lambda *_, ordered=ordered: ordered)
+        excess = judged(context_of({**SERTRALINE, "dose": "150 mg"})).excess
+        assert excess is not None
+        assert excess.limit.most == worst
 
 
 LEVOTHYROXINE = "levothyroxine 0.05 MG Oral Tablet"  # FDA's recommended maximum is 0.5 mg a day
@@ -760,6 +804,11 @@ WEEKLY: Json = {"drug": DULAGLUTIDE_PEN, "dose": "1.5 mg", "single": True}
                 "IV daily",
                 doseAndRate=[{"doseQuantity": {"value": 50, "unit": "milligram by surface", "code": "mg/m2"}}],
             ),
+            TALL,
+            True,
+        ),
+        (
+            _dosed(CISPLATIN_VIAL, "IV daily", doseAndRate=[{"doseQuantity": {"value": 50, "unit": "mg/m2"}}]),
             TALL,
             True,
         ),

@@ -49,6 +49,8 @@ TWO_NSAIDS = _drug("ibuprofen 200 MG / naproxen 250 MG Oral Tablet")
         (_drug("oxycodone 5 MG Oral Tablet"), _drug("morphine 15 MG Extended Release Oral Tablet"), None),
         (_drug("levorphanol 2 MG Oral Tablet"), _drug("morphine 15 MG Extended Release Oral Tablet"),
          ("long-acting opioids", "morphine")),
+        (_drug("morphine 10 MG/ML Injection"), _drug("oxycodone 5 MG Oral Tablet"), None),
+        (_drug("oxycodone 5 MG Oral Tablet"), _drug("morphine 10 MG/ML Injection"), None),
         # What both hold is no second drug of the class, on either side.
         (TWO_NSAIDS, VICOPROFEN, None),
         (_drug("hydrocodone 5 MG / oxycodone 5 MG Oral Tablet"), VICODIN, None),

@@ -114,6 +114,10 @@ PAROXETINE: Json = {"active": ["paroxetine 20 MG Oral Tablet"]}
         (_of(SIPONIMOD, ["genotype", "CYP2C9", "*3/*3"]),
          "CYP2C9 poor metabolizer (activity score 0): avoid siponimod.",
          "FDA's table: do not use (*3/*3 by the label)."),
+        # A result of the laboratory is named as it came, not as an entry of the chart.
+        (_of({"drug": "succinylcholine injection"}, ["words", "RYR1", "malignant hyperthermia susceptibility"]),
+         "RYR1 malignant hyperthermia susceptibility: avoid succinylcholine.",
+         "Relatively contraindicated (malignant hyperthermia): use non-trigger anaesthesia. CPIC: Strong."),
         # As long as a headline may be: 136 characters, and a transplant's sentence of that length.
         (_of({"drug": "tacrolimus 1 MG Oral Capsule"}, ["words", "CYP3A5", "intermediate metabolizer"]),
          "CYP3A5 intermediate metabolizer: tacrolimus may need a higher dose; 1.5 to 2 times the starting dose, "

@@ -513,6 +513,7 @@ def test_what_adds_up_to_the_milligrams_of_morphine(drafts: list[Json], active: 
         ({**MORPHINE, "times": 4}, [BEFORE_30], True),
         ({**MORPHINE, "times": 5}, [BEFORE_30], False),
         (MORPHINE, [HYDROCODONE], None),
+        (MORPHINE, [BEFORE_30, {**HYDROCODONE, "days_ago": 20, "status": "completed"}], None),
         ({**MORPHINE, "more": {"priorPrescription": {"reference": "MedicationRequest/active-0"}}}, [HYDROCODONE], None),
         ({"drug": OXYCODONE_5}, [BEFORE_30], None),
     ],
@@ -558,6 +559,16 @@ def test_the_reasons_of_many_opioids_are_cut() -> None:
 )
 def test_who_is_tolerant(active: list[Json], tolerant: bool | None) -> None:
     assert answer({"opioid_tolerant": True}, context_of({"drug": "245134"}, active=active), FAMILY) is tolerant
+
+
+def test_who_is_tolerant_by_what_a_statement_dates_by_its_own_day() -> None:
+    dosage = [{"text": "2 tablets four times a day"}]
+    for day, tolerant in (("2026-11-10", True), ("2026-11-01", False)):
+        ended = medication_statement(
+            OXYCODONE_5, patient="case", id="a", status="completed", dateAsserted=day, dosage=dosage
+        )
+        context = context_of({"drug": "245134"}, more=[ended])
+        assert answer({"opioid_tolerant": True}, context, FAMILY) is tolerant
 
 
 def _stated(name: str, drug: str = OXYCODONE_5) -> Json:

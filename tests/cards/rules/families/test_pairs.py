@@ -195,6 +195,12 @@ def test_low_doses_are_left_out(unless: str, drug: str, dose: str, expected: boo
 
 def test_a_dose_that_is_not_known_is_not_taken_for_a_high_one() -> None:
     assert _meant("low_dose_aspirin", {"drug": "aspirin"}, TABLET) is False
+    # A high dose of methotrexate is one of its own order, in rows about methotrexate.
+    low_aspirin: Json = {"drug": "aspirin 81 mg tablet", "dose": "1 tablet", "times": 1}
+    low_methotrexate = {**low_aspirin, "drug": "methotrexate 2.5 mg tablet"}
+    assert _meant("low_dose_aspirin", low_aspirin, "high-dose methotrexate") is False
+    assert _meant("low_dose_methotrexate", low_methotrexate, "high-dose ibuprofen") is False
+    assert _meant("low_dose_methotrexate", {"drug": "high-dose methotrexate"}, "ibuprofen") is True
 
 
 @for_rows(
@@ -262,6 +268,13 @@ def test_a_row_is_put_into_words_with_its_evidence() -> None:
     )
     assert FAMILY.placeholders["pair_detail"](context) == "Cefotaxime, or no calcium in the same days."
     assert FAMILY.evidence["pair-label"](context) == (pair.evidence,)
+
+
+def test_of_a_mixture_the_drug_of_the_row_is_named() -> None:
+    mixture, other = {"drug": "acetaminophen 325 MG / oxycodone 5 MG Oral Tablet"}, {"drug": "buprenorphine 8 MG film"}
+    words = FAMILY.placeholders["pair_summary"](context_of(mixture, other))
+    assert words is not None
+    assert words.startswith("oxycodone with buprenorphine: ")
 
 
 def test_further_partners_are_counted_in_the_words() -> None:

@@ -265,6 +265,20 @@ def test_a_test_without_an_interval_is_the_same_by_its_code_and_has_no_words_of_
         assert (retesting.interval_source(context), retesting.later(context)) == (None, None)
 
 
+@for_rows(
+    ("active", "changed"),
+    [(["aspirin", 9], True), (["aspirin", 10], False), ({"drug": "aspirin", "undated": True}, False)],
+)
+def test_a_medication_ordered_since_the_last_result_is_a_changed_treatment(
+    active: Json, changed: bool, as_of: datetime
+) -> None:
+    chart = {"more": [result("2276-4", "2026-11-10")], "active": [active]}
+    session = PatientSession(record_of(chart, as_of), drafts_of(draft_of(FERRITIN)))
+    (condition,) = (entry for entry in retesting.WORDS if entry.word == "treatment_changed")
+    context = RuleContext(session, session.studies[0], INGREDIENTS["161"])
+    assert condition.read({"treatment_changed": True}).test(context) is changed
+
+
 def test_the_day_is_that_of_the_clock_where_the_order_is_due(as_of: datetime, monkeypatch: pytest.MonkeyPatch) -> None:
     late = as_of + timedelta(hours=14)  # 23:00 in UTC, and the next day in Tokyo
     in_tokyo = ordered("2276-4", None, occurrenceDateTime="2026-11-21T08:00:00+09:00")

@@ -197,6 +197,16 @@ async def test_a_draft_is_removed(tmp_path: Path) -> None:
     assert json.loads((await _tried(tmp_path, order)).fields["carried"])["drafts"] == []
 
 
+async def test_a_medication_beside_an_order_is_no_draft_of_its_own(tmp_path: Path) -> None:
+    async def beside(bench: Bench) -> Bench:
+        ordered = await _ordered(bench)
+        carried = json.loads(ordered.fields["carried"])
+        carried["drafts"].append({"resourceType": "Medication", "id": "product"})
+        return await ordered.press("choose", carried=json.dumps(carried))
+
+    assert (await _tried(tmp_path, beside)).buttons("remove:") == ["remove:0"]
+
+
 async def test_a_trial_is_marked_in_the_record_counts_nowhere_and_holds_nothing_back(tmp_path: Path) -> None:
     """A trial of every kind, on a real server: nothing but the record and the places for a search has it."""
     shown: list[list[str]] = []

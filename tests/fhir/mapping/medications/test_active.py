@@ -190,6 +190,7 @@ def test_what_was_given_out_is_on_the_list_with_its_source_day_and_dose() -> Non
     assert found.authored.date == "2026-11-01"
     assert found.dose.per_day[0].high == 1000.0
     assert _names(dispense(METFORMIN), dispense(METFORMIN, "d2")) == ["metformin"]
+    assert _names(dispense("herbal drops"), dispense("green dew", "d2")) == ["herbal drops", "green dew"]
 
 
 def _supply(days: int) -> Json:
@@ -472,6 +473,7 @@ def test_a_drug_is_begun_lately_where_no_order_of_it_is_older(resources: tuple[J
 def test_every_order_that_was_taken_has_its_source() -> None:
     never = [request(METFORMIN, "m2", status="cancelled"), dispense(METFORMIN, "d2", whenHandedOver="")]
     never += [administration(METFORMIN, "a2", status="unknown"), administration(METFORMIN, "a3", effectiveDateTime="")]
+    never.append(dispense(METFORMIN, "d3", status="cancelled"))
     record = record_of(request(METFORMIN), statement(METFORMIN), dispense(METFORMIN), administration(METFORMIN), *never)
     assert [source for source, _ in orders_ever_taken(record, RXCUI)] == [
         "MedicationRequest/m1", "MedicationStatement/s1", "MedicationDispense/d1", "MedicationAdministration/a1",

@@ -96,6 +96,7 @@ PATCH = coded("245134", "72 HR fentanyl 0.025 MG/HR Transdermal System")
         ("Flovent HFA 220 mcg", amount(2, "puff") | {"timing": TWICE}, {"41126": 0.88}),
         ("salbutamol 100 microgram evohaler", {"text": "2 puffs twice daily"}, {"435": 0.4}),
         ("salbutamol 100 microgram tablet", {"text": "2 puffs twice daily"}, {}),
+        ("Flovent HFA 220 mcg", amount(2, "mL") | {"timing": TWICE}, {}),
         # In no time nothing is given.
         *((METFORMIN, {"text": f"1 tablet every {hours} hours"}, {}) for hours in ("0", "0-6", "6-0")),
         ("amoxicillin 250 mg/5 mL", {"text": "10 mg/kg in the morning and 5 mg/kg in the evening"}, {}),
@@ -280,6 +281,8 @@ def test_nothing_is_told_of_a_combination_whose_products_are_not_known_or_whose_
     assert dose_of("metformin and warfarin capsule", {"text": "500 mg daily"}).least_per_day == ()
     dose = dose_of("buprenorphine 8 MG / naloxone 2 MG Sublingual Film", {"text": "1 film daily"})
     assert (dose.least_per_day, {round(one.high, 1) for one in dose.per_day}) == ((), {8.0, 2.0})
+    shared = dose_of("piperacillin and tazobactam", amount(3.375, "g"))
+    assert ([one.high for one in shared.per_dose], shared.least_per_dose) == ([3000.0, 375.0], ())
 
 
 W, M = INGREDIENT_BY_NAME["warfarin"], INGREDIENT_BY_NAME["metformin"]
@@ -495,6 +498,8 @@ def test_numbered_moments_of_one_day_are_added() -> None:
     assert _dose(*words).per_day == _mg(15)
     week = (Dosage(sequence=1, text="5 mg in the morning for 7 days"), words[1])
     assert _dose(*week).per_day == _mg(5, 10)
+    # What names no moment is not of the same day.
+    assert _dose(Dosage(sequence=1, text="5 mg twice daily"), words[1]).per_day == _mg(10)
 
 
 def test_infusions_together_and_in_turn_have_no_number_of_doses_and_the_days_that_all_state() -> None:
@@ -567,6 +572,7 @@ def test_a_dose_with_a_loading_dose_has_no_amount_of_one_dose() -> None:
     assert _dose(_dosage(5, "mEq", SINGLE), _dosage(5, "units", ONCE_A_DAY)).activity is None
     # Two single doses, or one that is open: all count.
     assert _dose(_dosage(5, timing=SINGLE), _dosage(6, timing=SINGLE)).per_day == _mg(11)
+    assert _dose(_dosage(0, timing=SINGLE), _dosage(0, timing=SINGLE)).per_day == _mg(0)
     assert _dose(_dosage(timing=SINGLE), _dosage(6, timing=ONCE_A_DAY)).problem == NO_DOSE
     three = _dose(_dosage(20, timing=SINGLE), _dosage(5, timing=ONCE_A_DAY), _dosage(2, timing=ONCE_A_DAY))
     assert three == DailyDose("exact", per_day=_mg(7), times_per_day=2.0)
@@ -595,6 +601,13 @@ def test_a_dose_with_a_loading_dose_has_no_amount_of_one_dose() -> None:
 def test_how_long_an_order_lasts(dispense: dict[str, Any], text: str | None, days: float | None) -> None:
     dosage = _dosage(5, timing=TWICE_A_DAY, text=text or "")
     assert _dose(dosage, dispenseRequest=DispenseRequest(**dispense)).duration_days == days
+
+
+def test_the_bounds_of_an_order_go_before_its_supply_and_a_quantity_is_of_one_instruction() -> None:
+    bounded = _dosage(5, timing=_every(2, boundsDuration=_q(10, "d")))
+    assert _dose(bounded, dispenseRequest=_supply()).duration_days == 10.0
+    quantity = DispenseRequest(quantity=_q(60, "mg"))
+    assert _dose(*(_dosage(5, timing=TWICE_A_DAY),) * 2, dispenseRequest=quantity).duration_days is None
 
 
 # A quantity over the days it is to last.
@@ -733,6 +746,7 @@ def test_a_plain_order_and_back() -> None:
         (PLAIN, PLAIN),
         (_dosage(5),),
         (_dosage(5, timing=Timing()),),
+        (Dosage(timing=TWICE_A_DAY, doseAndRate=(DoseAndRate(),)),),
         (_dosage(timing=TWICE_A_DAY),),
         (Dosage(timing=TWICE_A_DAY, doseAndRate=(DoseAndRate(), DoseAndRate())),),
         (Dosage(timing=TWICE_A_DAY, doseAndRate=(DoseAndRate(doseQuantity=_q(5, "mg")),) * 2),),

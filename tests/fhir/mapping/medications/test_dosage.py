@@ -516,7 +516,13 @@ def test_words_fill_what_the_structure_leaves_open_and_raise_its_upper_end() -> 
 
 @pytest.mark.parametrize(
     ("words", "is_one"),
-    [("every 3 days", True), ("daily 5", False), ("use three spoons daily", False)],
+    [
+        ("every 3 days", True),
+        ("spoons weekly", False),
+        ("daily prn 2 capfuls", False),
+        ("daily 5", False),
+        ("use three spoons daily", False),
+    ],
 )
 def test_words_that_say_only_how_often_are_of_one_tablet(words: str, is_one: bool) -> None:
     for dosage in (Dosage(text=words), Dosage(patientInstruction=words)):
@@ -574,6 +580,12 @@ def test_the_weight_makes_the_dose_of_this_patient() -> None:
     assert read_dosage(dosage, WARFARIN) == Instruction(None, TWO_A_DAY, problem=NO_WEIGHT)
     unclear = _dose(_q(2, "mg/kg"), timing=_repeat(frequency=2))
     assert read_dosage(unclear, WARFARIN).problem == DoseProblem("frequency without a period")
+    worded = Dosage(text="5 mg", timing=_repeat(frequency=2))
+    assert read_dosage(worded, WARFARIN).problem == DoseProblem("frequency without a period")
+    unclear = Dosage(text="1 tablet twice daily q8h")
+    assert read_dosage(unclear, WARFARIN).problem == DoseProblem("the words name several frequencies")
+    on_monday = read_dosage(Dosage(text="10 mg once on Monday"), WARFARIN)
+    assert on_monday.schedule == Schedule(single=True, days=1.0)
 
 
 @for_rows(
@@ -609,6 +621,8 @@ def test_a_rate_in_units_is_an_amount_of_a_span() -> None:
     hourly = DoseUnit("activity", 1.0, False, HOUR, "unit")
     dosage = Dosage(doseAndRate=(DoseAndRate(rateQuantity=_q(5, "units/h")),))
     assert read_dosage(dosage, BARE) == Instruction(DoseAmount(5, 5, hourly), Schedule())
+    dose_too = Dosage(doseAndRate=(DoseAndRate(doseQuantity=_q(5, "fnord"), rateQuantity=_q(5, "units/h")),))
+    assert read_dosage(dose_too, BARE).amount is None
     short = Dosage(
         doseAndRate=(DoseAndRate(rateQuantity=_q(5, "units/h")),), timing=_repeat(duration=2.0, durationUnit="h")
     )

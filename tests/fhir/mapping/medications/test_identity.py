@@ -177,6 +177,7 @@ def test_any_medication_can_be_identified(resource: dict[str, Any]) -> None:
         # A bare name that mostly means a local form acts on the whole body in a vein; a named form stays local.
         ("lidocaine 100 mg", {"text": "intravenous"}, True),
         ("lidocaine 5 % ointment", {"text": "intravenous"}, False),
+        ("lidocaine 100 mg", {"text": "by mouth"}, False),
         ("etonogestrel / ethinyl estradiol vaginal ring", {"text": "Vaginal route"}, True),
     ],
 )
@@ -192,7 +193,7 @@ def test_the_name_of_a_group_of_drugs_is_not_the_name_of_a_drug() -> None:
     name = {"system": f"{MIMIC}-name"}
     for codings in ([name, display], [name | {"code": "Metformin"}]):
         named = _identified(request("x") | {"medicationCodeableConcept": {"coding": codings}})
-        assert named.name == "metformin"
+        assert (named.name, named.words[:9]) == ("metformin", "Metformin")
     identifiers = (Identifier(system=name["system"]), Identifier(system=name["system"], value="Metformin"))
     assert identify_medication(Medication(identifier=identifiers)).name == "metformin"
 
@@ -275,6 +276,7 @@ def _ratio(top: Quantity | None, bottom: Quantity | None = None) -> Ratio:
         (_ratio(Quantity(5, unit="mg"), Quantity(unit="tablet")), Strength(5.0, "mg")),
         (_ratio(Quantity(5, unit="mg"), Quantity(1, code="{vial}")), Strength(5.0, "mg")),
         (_ratio(Quantity(5, unit="mg"), Quantity(1, code="fnord")), Strength(5.0, "mg")),
+        (_ratio(Quantity(5, unit="mg"), Quantity(1, unit="patch")), Strength(5.0, "mg")),
         (_ratio(Quantity(2, unit="g"), Quantity(1, unit="tablet")), Strength(2000.0, "mg")),
         (_ratio(Quantity(250, unit="mg"), Quantity(5, unit="mL")), Strength(50.0, "mg", "mL")),
         (_ratio(Quantity(250, unit="mg"), Quantity(5, code="ML")), Strength(50.0, "mg", "mL")),
@@ -323,6 +325,8 @@ def test_the_parts_of_a_mixture() -> None:
     assert identify_medication(ten).words == "warfarin 10 mg tablet"
     bare = Medication(code=WARFARIN, ingredient=(_part(strength=five),))
     assert identify_medication(bare).strengths == (Strength(5.0, "mg"),)
+    named = Medication(ingredient=(_part(CodeableConcept(text="warfarin 5 mg tablet")),))
+    assert identify_medication(named).strengths == (Strength(5.0, "mg"),)
     unknown = Medication(ingredient=(_part(CodeableConcept(text="green drops")), _part(CodeableConcept(text="dew"))))
     assert identify_medication(unknown) == MedicationIdentity(words="green drops; dew")
 
@@ -364,13 +368,14 @@ HASHED = Medication(id="#out", code=WARFARIN)
         ("https://h.example/fhir/Medication/7", INSIDE),
         ("https://h.example/fhir/Medication/7/_history/2", INSIDE),
         ("urn:uuid:9", HASHED),
+        ("https://other.example/fhir/Medication/7", HASHED),
         ("Medication/8", None),
         ("7", None),
         ("", None),
     ],
 )
 def test_what_a_reference_points_to(reference: str, expected: Medication | None) -> None:
-    medications = {"Medication/7": INSIDE, "urn:uuid:9": HASHED}
+    medications = {"Medication/7": INSIDE, "urn:uuid:9": HASHED, "https://other.example/fhir/Medication/7": HASHED}
     assert resolve_medication(reference, medications, ("text", INSIDE, HASHED)) is expected
 
 
@@ -409,6 +414,8 @@ def test_a_doubt_is_said_in_a_sentence() -> None:
     assert _coded("6809", text="dew").doubt is None
     assert _coded("0", "6809").name == "metformin"
     assert (_coded("0", "6809").rxnorm, _coded("6809", "0").rxnorm) == ("0", "6809")
+    local = Coding("urn:local", "1")
+    assert identify_concept(CodeableConcept((local, Coding(RXNORM, "6809")))).rxnorm == "6809"
 
 
 def test_the_words_complete_a_code_and_do_not_replace_what_it_says() -> None:
@@ -420,6 +427,8 @@ def test_the_words_complete_a_code_and_do_not_replace_what_it_says() -> None:
     more = _coded("11289", text="warfarin 5 mg and metformin 500 mg eye drops")
     assert (more.name, more.strengths, more.systemic) == ("warfarin", (None,), False)
     assert _coded("11289", text="0.4 mL warfarin syringe").millilitres == 0.4
+    assert _coded("861007", text="metformin 500 mg capsule").dose_form == "Oral Tablet"
+    assert _coded("854235", text="enoxaparin 60 mg/0.6 mL syringe").millilitres == 0.4
 
 
 def test_the_parts_of_an_identity() -> None:
@@ -473,6 +482,7 @@ def test_the_route_of_the_instructions(dosages: list[dict[str, Any]], route: str
         ("methylprednisolone 80 mg IM", [{"route": {"text": "intravenous"}}], "intravenous"),
         ("furosemide 10 mg/hr", [{"text": "continuous"}], "intravenous"),
         ("furosemide 10 mg/hr", [{"text": "daily"}], ""),
+        ("morphine 2 mg/hr subcutaneous", [{"text": "continuous"}], "subcutaneous"),
         ("furosemide", [{"text": "continuous"}], ""),
         ("cough syrup for post nasal drip with codeine", [], ""),
         ("clotrimazole vaginal cream", [], ""),

@@ -77,6 +77,12 @@ def test_what_acts_only_where_it_is_put_hides_no_drug_for_the_whole_body() -> No
     assert len(unreadable_medications(record, systemic=False)) == 1
 
 
+def test_a_drug_that_acts_only_where_it_is_put_is_no_drug_for_the_whole_body() -> None:
+    record = record_of(request("dexamethasone eye drops"))
+    assert presence_of(record, frozenset({"3264"})).state == "absent"
+    assert presence_of(record, frozenset({"3264"}), systemic=False).state == "present"
+
+
 def test_a_feature_of_the_medication_list_is_missing_with_the_words_that_could_not_be_read() -> None:
     vector = map_features(record_of(request("Xyzabloc 5 mg")), features_named(("takes_statin",)))
     assert [type(missing) for missing in vector.missing] == [Missing]

@@ -145,6 +145,7 @@ def test_a_period_of_less_than_a_second_or_more_than_a_century_is_not_read(perio
         ({"duration": 3, "durationUnit": "d"}, Schedule(problem=DoseProblem("timing does not say how often"))),
         ({"frequency": 1, "period": 1, "periodUnit": "d", "boundsDuration": {"value": 2, "unit": "moons"}},
          Schedule(1.0, 1.0)),
+        ({"frequency": 1, "period": 1, "periodUnit": "d", "boundsDuration": {"code": "d"}}, Schedule(1.0, 1.0)),
         ({"frequency": 1, "period": 1, "periodUnit": "d", "boundsPeriod": {"start": "2026-11-01"}},
          Schedule(1.0, 1.0)),
         ({"frequency": 1, "period": 1, "periodUnit": "d", "boundsPeriod": {"end": "2026-11-01"}}, Schedule(1.0, 1.0)),

@@ -308,6 +308,10 @@ def test_how_often_alone_is_no_dose_where_one_of_the_product_is_not_known(drug: 
     assert _dose(drug, words).per_day == ()
 
 
+def test_a_bag_that_runs_over_some_minutes_is_one_dose() -> None:
+    assert [part.high for part in _dose("Acetaminophen 1000 mg/100 mL IV", "over 15 minutes").per_dose] == [1000.0]
+
+
 def test_the_steps_of_several_instructions_are_read_behind_then() -> None:
     steps: list[dict[str, Any]] = [
         {"text": "600 mg PO daily for 5 days", "sequence": 1},
