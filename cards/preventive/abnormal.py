@@ -348,14 +348,17 @@ def _is_followed(row: AbnormalResult, chart: JudgedChart, entry: Done, entries: 
 
 
 def _is_normal_after(row: AbnormalResult, later: Done, time: FhirTime) -> bool:
-    """Whether a later result without any finding of this screening ends it; a later measured size always does."""
+    """Whether a later result of its tests without any finding of this screening ends it; a measured size always does.
+
+    Reports of another name may say what a row is about (`any_entry`), but say nothing of it where they do not.
+    """
     if later.time is None or not later.result:
         return False
     if row.number_from is not None:
         return later.time.instant > time.instant and row.measures(later)
-    if row.normal_after_days is None or later.time.last_day < time.last_day + timedelta(
-        days=max(row.normal_after_days, 1)
-    ):
+    if row.normal_after_days is None or later.test not in row.tests:
+        return False
+    if later.time.last_day < time.last_day + timedelta(days=max(row.normal_after_days, 1)):
         return False
     # A row without words that is not about a positive result is about a number or an operation: no finding of a report.
     same = (other for other in ABNORMAL_RESULTS.rows if other.screening == row.screening)

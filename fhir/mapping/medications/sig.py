@@ -68,7 +68,7 @@ _AMOUNT = late_pattern(
     r"|h(?:(?:ou)?r)?|min(?:ute)?)\b)?)?"
     # What a patch gives off and how fast an infusion runs: "25 mcg/hr", "1 mg/min".
     r"(?P<rate>(?: ?/ ?| per )(?:h(?:(?:ou)?r)?|min(?:ute)?)\b)?"
-    r"(?! ?/ ?(?:\d|ml|m2))"
+    r"(?! ?/ ?(?:\d|d?l\b|ml|m2))"
 )
 _MAXIMUM = late_pattern(
     rf"(?:max(?:imum)?\.?(?: (?:of|dose|daily|amount))*|not (?:to )?exceed(?:ing)?|not? more than|nte|mdd|limit)[: ]*"

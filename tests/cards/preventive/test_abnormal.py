@@ -336,6 +336,11 @@ LSIL, STOOL = result(PAP, "LSIL"), problem("R19.5", onsetDateTime="2026-02-01")
             ),
             [],
         ),
+        # A report of something else says nothing of it.
+        (
+            (report("Mammogram", conclusion="BI-RADS 4"), later("Chest radiograph", "2026-08-10", "Clear lungs")),
+            ["birads-suspicious"],
+        ),
         ((result(HCV_ANTIBODY, "Reactive"), result(HCV_ANTIBODY, "Non-reactive", "2026-06-01")), ["hcv-antibody"]),
         # A size settles one of an earlier day of the same part.
         ((ANEURYSM, later("CT abdomen", "2024-05-01", "Infrarenal aorta 3.1 cm")), ["aaa-repair"]),

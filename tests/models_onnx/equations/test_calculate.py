@@ -40,7 +40,7 @@ def _sound(equation: Equation) -> tuple[dict[str, Any], str | None]:
     return dict(vector["inputs"]), vector.get("output")
 
 
-@for_rows("name", VECTORS)
+@pytest.mark.parametrize("name", VECTORS)
 def test_every_vector_is_reproduced(name: str) -> None:
     for_each(VECTORS[name], _is_reproduced)
 
@@ -56,7 +56,7 @@ def _is_reproduced(name: str, vector: dict[str, Any]) -> None:
         assert abs(float(value) - vector["published"]) <= tolerance
 
 
-@for_rows("name", VECTORS)
+@pytest.mark.parametrize("name", VECTORS)
 def test_base_and_contributions_add_up_to_the_link_of_the_value(name: str) -> None:
     for_each(VECTORS[name], _adds_up)
 
@@ -72,7 +72,7 @@ def _adds_up(name: str, vector: dict[str, Any]) -> None:
     assert {part.input for part in working.contributions} <= {item.name for item in EQUATIONS[name].inputs}
 
 
-@for_rows("equation", EQUATIONS.values(), ids=EQUATIONS)
+@pytest.mark.parametrize("equation", EQUATIONS.values(), ids=EQUATIONS)
 def test_a_missing_input_is_refused_by_name(equation: Equation) -> None:
     inputs, output = _sound(equation)
     wanted = equation.output(output).id
@@ -86,7 +86,7 @@ def test_a_missing_input_is_refused_by_name(equation: Equation) -> None:
 UNUSABLE = ("nonsense", float("nan"), float("inf"), [1], Quantity(1, "furlong"), None)
 
 
-@for_rows("equation", EQUATIONS.values(), ids=EQUATIONS)
+@pytest.mark.parametrize("equation", EQUATIONS.values(), ids=EQUATIONS)
 def test_what_is_no_value_is_refused_and_never_guessed(equation: Equation) -> None:
     inputs, output = _sound(equation)
     needed = (each for each in equation.inputs if each.is_needed_for(equation.output(output).id))
@@ -106,7 +106,7 @@ def test_no_equation_of_the_data_folder_is_missing(data_folder: Path) -> None:
     assert {path.stem for path in (data_folder / "equations").glob("*.json")} <= set(EQUATIONS)
 
 
-@for_rows("equation", EQUATIONS.values(), ids=EQUATIONS)
+@pytest.mark.parametrize("equation", EQUATIONS.values(), ids=EQUATIONS)
 def test_every_equation_has_vectors_and_refuses_those_that_expect_a_refusal(equation: Equation) -> None:
     vectors = vectors_of(equation.id)
     assert vectors, f"write tests/models_onnx/equations/published/{equation.id}.json"
@@ -117,7 +117,7 @@ def test_every_equation_has_vectors_and_refuses_those_that_expect_a_refusal(equa
             assert vector.get("reason") in (None, *refused.value.inputs)
 
 
-@for_rows("equation", EQUATIONS.values(), ids=EQUATIONS)
+@pytest.mark.parametrize("equation", EQUATIONS.values(), ids=EQUATIONS)
 def test_every_equation_was_reviewed_on_a_day_of_its_own_that_its_card_names(equation: Equation) -> None:
     assert date.fromisoformat(equation.reviewed)
     another = replace(equation, reviewed="2027-03-01")

@@ -656,3 +656,8 @@ def test_at_most_twelve_steps_and_a_thousand_signs() -> None:
     words = "40 mg daily x 3 days, then 20 mg daily"
     assert len(steps_of(words.ljust(1000))) == 2
     assert steps_of(words.ljust(1001)) == ()
+
+
+def test_a_value_of_the_laboratory_is_no_amount() -> None:
+    for words in ("daily, hold if glucose < 70 mg/dL", "daily, hold if Hgb < 8 g/dL", "daily, hold for K > 5.5 mEq/L"):
+        assert (read_sig(words).amount, read_sig(words).times_high) == (None, 1.0)

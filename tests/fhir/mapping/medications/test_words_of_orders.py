@@ -148,6 +148,9 @@ def _dose(drug: str, dosage: dict[str, Any] | str) -> DailyDose:
         ("metformin 500 mg", "2 tabletki trzy razy na dobę", 3000, 3000),
         ("metformin 500 mg", "po 1 tabletce co drugi dzień", 250, 250),
         ("paracetamol 500 mg", "bei Bedarf 1-2 Tbl., max. 8/Tag", 0, 4000),
+        # A value of the laboratory is no amount.
+        ("simvastatin 40 mg", "1 tablet daily, hold if glucose < 70 mg/dL", 40, 40),
+        ("metoprolol 50 mg", "1 tablet twice daily, hold if K > 5.5 mEq/L", 100, 100),
     ],
 )
 def test_the_words_of_an_order_give_the_dose_of_a_day(drug: str, sig: str, low: float, high: float) -> None:
