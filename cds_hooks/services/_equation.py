@@ -149,7 +149,7 @@ def _advise_for_each_sex(
     except EquationRefused as refused:
         advice.silences.append(WhyNot(equation.id, refused.reason, refused.text))
         return advice
-    lower = min((0, 1), key=lambda position: results[position].number)
+    lower = 0 if results[0].number <= results[1].number else 1
     charted, result = both[lower], results[lower]
     advice.scores = {**scores_of_equation(result), "of_the_other_sex": scores_of_equation(results[1 - lower])}
     woman, man = map(_number_in_words, results)

@@ -64,7 +64,7 @@ _LOCAL_ROUTES = ("intrathecal", "flush")
 def limits_of_route(rxcui: str, medication: MedicationIdentity) -> list[Limit]:
     """Return the rows of the order's route; a drug that is only injected is, whatever its order says."""
     rows = LIMITS.get(rxcui, ())
-    written = (medication.route).lower()
+    written = medication.route.lower()
     words = f"{written} {medication.dose_form} {medication.words}".lower()
     if medication.systemic is False and not medication.is_injected:
         routes = {"nebulised" if _NEBULISED.search(words) else "aerosol"}

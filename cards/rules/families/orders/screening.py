@@ -96,15 +96,15 @@ def _screenings(record: PatientRecord) -> Iterator[tuple[frozenset[str], FhirTim
             marks = {coding.code for concept in observation.interpretation for coding in concept.coding}
             yield groups, effective_time(observation), finding, not marks.isdisjoint(ABNORMAL)
     for procedure in record.procedures:
-        if procedure.status == "completed":
+        if procedure.status == "completed" and (groups := _groups_of(procedure.code)):
             period = procedure.performedPeriod
             time = parse_time(procedure.performedDateTime or (period.start if period is not None else "") or "")
-            yield _groups_of(procedure.code), time, "", False
+            yield groups, time, "", False
     for report in record.diagnostic_reports:
-        if report.status in _FINAL_REPORT:
+        if report.status in _FINAL_REPORT and (groups := _groups_of(report.code)):
             finding = " ".join([report.conclusion or "", *(concept.words for concept in report.conclusionCode)])
             time = parse_time(report.effectiveDateTime or report.issued or "")
-            yield _groups_of(report.code), time, finding, False
+            yield groups, time, finding, False
 
 
 def _groups_of(concept: CodeableConcept | None) -> frozenset[str]:
