@@ -1,133 +1,104 @@
-"""Whole answers of the services to calls about samples and written charts, pinned: one line for each call.
+"""Whole answers to the calls of `tests/cases/calls.jsonl`: which rule spoke at which level about which drug.
 
-    python -m tests.pinned_answers            # shows the calls whose answers are not those of the list
-    python -m tests.pinned_answers --write    # you accept them: the commit says why they changed
+    python -m tests.pinned_answers            # shows the calls that are answered otherwise than the list says
+    python -m tests.pinned_answers --write    # accepts the answers of today: the commit says why they changed
 
-A line has the call, the status, what the answer says in short, and a digest of each of its parts: cards, silences,
-and the rest. `make test` asks every tenth call about a sample and all written ones, the slow tests ask all. To see how
-an answer changed, compare two commits by `python -m benchmarks.answers`.
+Each call goes to every service that discovery lists for its hook, as an EHR sends it. The list has a line for each
+card, named by its rules, model or equation, and one for each silence, without the sentences and without the service:
+the same finding may come from another service or in other words. A rule that looked and found nothing has no line.
 """
 
 import asyncio
-import hashlib
 import json
 import re
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator
 from difflib import unified_diff
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
-from benchmarks.answers.exchange import normalised
-from cds_hooks.kit.samples import list_samples
-from cds_hooks.kit.simulator.chart import ChartError
-from cds_hooks.services import find_services
-from tests.cds_hooks.calls import client, request_for
+from tests.cds_hooks.calls import client
 from tests.cds_hooks.services.chart_cases import AS_OF
 from tests.conftest import ROOT
-from tests.written_calls import Written, written_calls
+from tests.written_calls import requests_for, written_calls
 
+Json = dict[str, Any]
 FILE: Final = ROOT / "tests" / "cases" / "answers.txt"
-EVERY: Final = 10
-"""`make test` asks every tenth call."""
-_NUMBER: Final = re.compile(r"-call-\d+")
-"""What was added to the id of a patient."""
-_LONGEST: Final = 160
+_OURS: Final = "org.cds-hooks-onnx"
+_LOOKED: Final = {"within-limits", "scope", "no-partner", "no-pair"}
+"""Reasons for silence that say only that a rule was asked."""
+_PARTS: Final = ("vaccines", "preventive", "coverage", "results")
+"""What a card that is neither of a rule nor of a model has in its extension."""
 
 
-class Asked(NamedTuple):
-    """A call about a sample patient."""
-
-    service: str
-    hook: str
-    sample: str
-    draft: str | None
-
-    @property
-    def name(self) -> str:
-        """As the list names it."""
-        return " ".join(filter(None, self))
-
-    def request(self) -> dict[str, Any]:
-        """Return the request at `AS_OF`."""
-        return request_for(self.service, self.hook, self.sample, AS_OF, self.draft)
-
-
-def asked_calls() -> list[Asked]:
-    """Return every call of the list, in its order: each sample at each hook, each draft at signing."""
-    drafts = sorted({order.draft for sample in list_samples() for order in sample.orders})
-    calls = []
-    for service in find_services().values():
-        for hook in service.hooks:
-            for sample in list_samples():
-                own = [order.draft for order in sample.orders]
-                chosen = {"order-select": own, "order-sign": drafts}.get(hook, [None])
-                calls += [Asked(service.id, hook, sample.id, draft) for draft in chosen]
-    return calls
-
-
-def answered(calls: Sequence[Asked | Written]) -> dict[str, str]:
-    """Return the line of each call that can be made, by its name; a sample without a stay has no discharge."""
+def current_answers() -> str:
+    """Return the list as the server answers today."""
     with tempfile.TemporaryDirectory() as folder:
-        return dict(asyncio.run(_lines(calls, Path(folder))))
+        return "".join(f"{line}\n" for line in asyncio.run(_lines(Path(folder))))
 
 
-async def _lines(calls: Sequence[Asked | Written], folder: Path) -> list[tuple[str, str]]:
+async def _lines(folder: Path) -> list[str]:
     lines = []
     async with client(folder, as_of=AS_OF) as server:
-        for number, call in enumerate(calls):
-            with suppress(ChartError):
-                # a patient of its own for each call: what one was told is not held back from the next
-                request = _renamed(call.request(), number)
-                reply = await server.post(f"/cds-services/{call.service}", json=request)
-                lines.append((call.name, _line(reply.status_code, _normal(reply.text))))
+        for number, call in enumerate(written_calls(), 1):
+            lines.append(f"{number} {' '.join(call[name] for name in ('hook', 'name', 'of', 'draft') if name in call)}")
+            told = set()
+            for address, request in requests_for(call):
+                reply = await server.post(f"/cds-services/{address}", json=_of_own_patient(request, number))
+                told |= set(_told(reply.status_code, json.loads(reply.text.replace(f"-call-{number}", ""))))
+            lines += [f"    {line}" for line in sorted(told)]
     return lines
 
 
-def _renamed(request: dict[str, Any], number: int) -> dict[str, Any]:
-    patient = request["context"]["patientId"]
-    text = json.dumps(request).replace(f'"{patient}"', f'"{patient}-call-{number}"')
-    renamed: dict[str, Any] = json.loads(text.replace(f'Patient/{patient}"', f'Patient/{patient}-call-{number}"'))
+def _of_own_patient(request: Json, number: int) -> Json:
+    """Give each call a patient of its own: what one call was told is not held back from the next."""
+    patient = re.escape(request["context"]["patientId"])
+    renamed: Json = json.loads(re.sub(rf'"((?:Patient/)?{patient})"', rf'"\1-call-{number}"', json.dumps(request)))
     return renamed
 
 
-def _normal(text: str) -> dict[str, Any]:
-    """The answer without what differs from run to run; it does not depend on which calls were asked before."""
-    answer: dict[str, Any] = normalised(json.loads(_NUMBER.sub("", text)), request="", address="http://localhost")
-    return answer
+def _told(status: int, answer: Json) -> Iterator[str]:
+    """Yield a line for each card and each silence of an answer."""
+    if status != 200:
+        yield f"status {status}"
+        return
+    for card in answer["cards"]:
+        own = card.get("extension", {}).get(_OURS, {})
+        drugs = sorted({str(fact["value"]) for fact in own.get("facts", []) if fact["name"] == "draft"})
+        yield " ".join(["card", card["indicator"], "+".join(_sources(card, own)), " and ".join(drugs)]).rstrip()
+    for silence in answer.get("extension", {}).get(_OURS, {}).get("silence", []):
+        if silence["reason"] not in _LOOKED:
+            yield f"silent {silence['reason']} {silence['subject']}"
 
 
-def _line(status: int, body: Mapping[str, Any]) -> str:
-    extension = body.get("extension", {}).get("org.cds-hooks-onnx", {})
-    cards, silences = body.get("cards", []), extension.get("silence", [])
-    rest = {name: value for name, value in body.items() if name not in ("cards", "extension")}
-    parts = (cards, silences, [rest, {name: value for name, value in extension.items() if name != "silence"}])
-    digests = " ".join(hashlib.sha256(json.dumps(part, sort_keys=True).encode()).hexdigest()[:8] for part in parts)
-    said = "; ".join(f"{card['indicator']}: {card['summary']}" for card in cards)
-    words = said or "silent: " + ", ".join(sorted({silence["reason"] for silence in silences}))
-    return f"{status} {digests} {words[:_LONGEST]}"
+def _sources(card: Json, own: Json) -> list[str]:
+    """Return what made the card: its rules with the band of each, its model or equation, or what it is about."""
+    sources = [f"{finding['rule']}/{finding['band']}" for finding in own.get("findings", [])]
+    sources += [own["model"]["id"]] if "model" in own else []
+    sources += [part for part in _PARTS if part in own]
+    return sources or [own.get("output") or card["source"]["label"]]
 
 
-def read_list() -> dict[str, str]:
-    """Return the lines that were accepted, by the name of their call."""
-    lines = FILE.read_text(encoding="utf-8").splitlines()
-    return dict(line.split("\t", 1) for line in lines)
-
-
-def differences(accepted: Mapping[str, str], current: Mapping[str, str]) -> Iterator[str]:
-    """Yields both lines of each call that is answered otherwise than was accepted."""
-    before, after = ([f"{name}\t{line}" for name, line in lines.items()] for lines in (accepted, current))
-    return (line for line in unified_diff(before, after, n=0, lineterm="") if line[:3] not in ("---", "+++", "@@ "))
+def differences(accepted: str, current: str) -> list[str]:
+    """Return the lines that came and went, below the call to which they belong."""
+    lines = unified_diff(accepted.splitlines(), current.splitlines(), n=1000, lineterm="")
+    shown, heading = [], ""
+    for line in list(lines)[3:]:
+        if line.startswith(" ") and not line.startswith("     "):
+            heading = line
+        elif line[0] in "+-":
+            shown += [heading, line] if heading else [line]
+            heading = ""
+    return shown
 
 
 def main(write: bool) -> int:
     """Shows what differs from the list, or accepts it."""
-    current = answered([*asked_calls(), *written_calls()])
-    different = list(differences(read_list() if FILE.exists() else {}, current))
+    accepted, current = FILE.read_text(encoding="utf-8") if FILE.exists() else "", current_answers()
+    different = differences(accepted, current)
     if write:
-        FILE.write_text("".join(f"{name}\t{line}\n" for name, line in current.items()), encoding="utf-8")
+        FILE.write_text(current, encoding="utf-8")
     print("\n".join(different) or "The answers are those of the list.")
     return 0 if write or not different else 1
 

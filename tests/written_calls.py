@@ -1,99 +1,103 @@
-"""Calls about charts that were written for the tests, and about samples in which something was changed.
+"""The calls of the pinned answers: each line of `tests/cases/calls.jsonl` is a patient at a hook.
 
-Each line of `tests/cases/calls.jsonl` is a call. They were chosen out of 46,000 so that each condition of the code
-that any of those decides is decided by one of them; the last 59 because each notices a dropped condition that no other
-test noticed. `chart` has the resources by type and id, as JSON merge patches
-(RFC 7396) of `_PLAIN`; a call that has `of` is one about a sample instead. `changes` are patches of single resources.
+A line has the sample patient (`of`) and, at an order hook, the sample order (`draft`); or it has a chart of its own
+(`chart`, `drafts`), whose resources stand by type and id as JSON merge patches (RFC 7396) of `_PLAIN`. `changes` are
+patches of single resources of either. The lines were chosen so that each rule, level, drug and reason for silence
+that about 900 calls showed is shown by one of them.
 """
 
 import json
 from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from functools import cache
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
+from uuid import uuid4
 
+from cds_hooks.kit.samples import load_draft, load_patient
+from cds_hooks.kit.simulator.chart import Chart, resources_of
 from cds_hooks.kit.simulator.fhir_search import prefetch_from
+from cds_hooks.kit.simulator.request import build_request, drafts_for
 from cds_hooks.services import find_services
-from tests.cds_hooks.calls import request_for
 from tests.cds_hooks.services.chart_cases import AS_OF
 from tests.conftest import ROOT
 
 Json = dict[str, Any]
 FILE: Final = ROOT / "tests" / "cases" / "calls.jsonl"
 _HL7: Final = "http://terminology.hl7.org/CodeSystem"
-PATIENT: Final = "written"
-_INSTANCE: Final = "120c21ba-69b4-5fc0-ac7e-be7bc390cdc5"
+_PATIENT: Final = "written"
 
 
 def _coded(system: str, code: str) -> Json:
     return {"coding": [{"system": f"{_HL7}/{system}", "code": code}]}
 
 
-_ORDER: Final[Json] = {"intent": "order", "status": "active", "subject": {"reference": f"Patient/{PATIENT}"}}
+_ORDER: Final[Json] = {"intent": "order", "status": "active", "subject": {"reference": f"Patient/{_PATIENT}"}}
 _PLAIN: Final[dict[str, Json]] = {
     "Patient": {"name": [{"family": "Case", "given": ["A"]}]},
     "Condition": {
         "clinicalStatus": _coded("condition-clinical", "active"),
         "verificationStatus": _coded("condition-ver-status", "confirmed"),
         "category": [_coded("condition-category", "problem-list-item")],
-        "subject": {"reference": f"Patient/{PATIENT}"},
+        "subject": {"reference": f"Patient/{_PATIENT}"},
     },
     "AllergyIntolerance": {
         "clinicalStatus": _coded("allergyintolerance-clinical", "active"),
         "verificationStatus": _coded("allergyintolerance-verification", "confirmed"),
-        "patient": {"reference": f"Patient/{PATIENT}"},
+        "patient": {"reference": f"Patient/{_PATIENT}"},
     },
     "Observation": {
         "status": "final",
         "category": [_coded("observation-category", "laboratory")],
-        "subject": {"reference": f"Patient/{PATIENT}"},
+        "subject": {"reference": f"Patient/{_PATIENT}"},
     },
     "MedicationRequest": _ORDER,
     "ServiceRequest": _ORDER,
-    "Encounter": {"status": "in-progress", "subject": {"reference": f"Patient/{PATIENT}"}},
-    "Procedure": {"status": "completed", "subject": {"reference": f"Patient/{PATIENT}"}},
-    "Immunization": {"status": "completed", "patient": {"reference": f"Patient/{PATIENT}"}},
+    "Encounter": {"status": "in-progress", "subject": {"reference": f"Patient/{_PATIENT}"}},
+    "Procedure": {"status": "completed", "subject": {"reference": f"Patient/{_PATIENT}"}},
+    "Immunization": {"status": "completed", "patient": {"reference": f"Patient/{_PATIENT}"}},
 }
 """What most resources of a type have; a row says what is its own."""
 
 
-class Written(NamedTuple):
-    """A line of the file."""
+def written_calls() -> list[Json]:
+    """Return the calls of the file, in its order."""
+    return [json.loads(line) for line in FILE.read_text(encoding="utf-8").splitlines()]
 
-    name: str
-    row: Json
 
-    @property
-    def service(self) -> str:
-        """Which is called."""
-        return str(self.row["service"])
-
-    def request(self) -> Json:
-        """Return the request at `AS_OF`, with a prefetch as a client fills the templates of today."""
-        row = self.row
-        if "of" in row:
-            request: Json = request_for(row["service"], row["hook"], row["of"], AS_OF, row.get("draft"))
-        else:
-            request = {"hook": row["hook"], "hookInstance": _INSTANCE, "context": _context(row)}
-            chart, templates = _chart(row["chart"]), _templates()[row["service"]]
-            request["prefetch"] = prefetch_from(chart, templates, request["context"], AS_OF.date())
-        for resource in _resources(request) if "changes" in row else ():
-            if change := row["changes"].get(f"{resource['resourceType']}/{resource.get('id')}"):
+def requests_for(call: Json) -> Iterator[tuple[str, Json]]:
+    """Yield the address and the request for every service that discovery lists for the hook of the call."""
+    for service in _services(call["hook"]):
+        request = _of_sample(call, service) if "of" in call else _of_chart(call, service)
+        for resource in _resources(request):
+            if change := call.get("changes", {}).get(f"{resource['resourceType']}/{resource.get('id')}"):
                 merge(resource, change)
-        return request
+        yield service["id"], request
 
 
 @cache
-def written_calls() -> tuple[Written, ...]:
-    """Return the calls of the file, in its order; their names differ."""
-    rows = (json.loads(line) for line in FILE.read_text(encoding="utf-8").splitlines())
-    return tuple(Written(f"written {number}: {row['name']}", row) for number, row in enumerate(rows, 1))
+def _services(hook: str) -> list[Json]:
+    entries = (entry for service in find_services().values() for entry in service.discovery())
+    return [entry for entry in entries if entry["hook"] == hook]
+
+
+def _of_sample(call: Json, service: Json) -> Json:
+    chart = _sample(call["of"])
+    drafts = drafts_for(chart, resources_of(load_draft(call["draft"], AS_OF))) if "draft" in call else []
+    return deepcopy(build_request(service, chart, drafts))
 
 
 @cache
-def _templates() -> dict[str, Json]:
-    """The prefetch templates of each address."""
-    return {entry["id"]: entry["prefetch"] for service in find_services().values() for entry in service.discovery()}
+def _sample(name: str) -> Chart:
+    return Chart(resources_of(load_patient(name, AS_OF)))
+
+
+def _of_chart(call: Json, service: Json) -> Json:
+    context: Json = {"userId": "Practitioner/p1", "patientId": _PATIENT} | call.get("context", {})
+    if "drafts" in call:
+        entries = [{"resource": draft} for draft in _chart(call["drafts"])]
+        context["draftOrders"] = {"resourceType": "Bundle", "type": "collection", "entry": entries}
+    prefetch = prefetch_from(_chart(call["chart"]), service["prefetch"], context, AS_OF.date())
+    return {"hook": call["hook"], "hookInstance": str(uuid4()), "context": context, "prefetch": prefetch}
 
 
 def merge(resource: Json, patch: Mapping[str, Any]) -> None:
@@ -105,14 +109,6 @@ def merge(resource: Json, patch: Mapping[str, Any]) -> None:
             merge(resource[name], value)
         else:
             resource[name] = deepcopy(value)
-
-
-def _context(row: Json) -> Json:
-    context: Json = {"userId": "Practitioner/p1", "patientId": PATIENT} | row.get("context", {})
-    if "drafts" in row:
-        entries = [{"resource": draft} for draft in _chart(row["drafts"])]
-        context["draftOrders"] = {"resourceType": "Bundle", "type": "collection", "entry": entries}
-    return context
 
 
 def _chart(rows: Mapping[str, Mapping[str, Json]]) -> list[Json]:
