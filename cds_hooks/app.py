@@ -72,7 +72,7 @@ def create_app(configured: Settings | None = None) -> ASGIApp:
     served = served_versions(services, versions)
     components = open_components(configured, services, trust, approvals, claims, versions, served)
     sealing = _sealing(configured)
-    counted = _counted(components, services, sealing, approvals)
+    counted = _counted(components, services, sealing, approvals, trust)
     trust.count_outbound_with(components.metrics.outbound)
     edge = EdgeLimits(
         connections_within(configured.connections),
@@ -116,7 +116,7 @@ def create_app(configured: Settings | None = None) -> ASGIApp:
 
     application.router.redirect_slashes = False  # the pages have redirects of their own
     application.router.default = RelativeRedirects(InParts(LatePages(pages)))
-    server = ContainedApp(application, edge)
+    server = ContainedApp(application, components.metrics, edge)
     return server
 
 
@@ -176,6 +176,7 @@ def _counted(
     services: Mapping[str, Service],
     sealing: "Sealing | None",
     approvals: ApprovalBook | None,
+    trust: Trust,
 ) -> MetricsFolder:
     """Return the page of the metrics, which asks the parts of this worker when it is made."""
     metrics = components.metrics
@@ -183,6 +184,7 @@ def _counted(
     metrics.models_out = [absent_model.name for service in services.values() for absent_model in service.absent_models]
     metrics.paused = lambda: list(components.releases.current.paused)
     metrics.pauses_proposed = lambda: [pause.scope[:3] for pause in components.releases.current.proposed]
+    metrics.trust_refused_at = lambda: trust.state.refused_at if trust.state is not None else 0.0
     metrics.in_force = lambda: _in_force(components, approvals)
     if sealing is not None:
         metrics.seal_failures = lambda: sealing.failures

@@ -3,6 +3,7 @@
 import asyncio
 import gc
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 
 _SECONDS_BEFORE_THE_REST = 1.0
 _RECORDING_SECONDS = 2.0
+_THREADS = 32
 _AGAIN_SECONDS = 1.0
 _READING_SECONDS = 5.0
 """So long the first call waits for what was shown before; of a larger record the rest is read beside the calls."""
@@ -63,6 +65,8 @@ class Lifespan(Struct, frozen=True):
     async def run(self, _: Starlette) -> AsyncIterator[dict[str, object]]:
         """Read the record before the first call, keep everything up to date meanwhile, and close it at the end."""
         settle_memory()
+        # asyncio's own has six threads on two processors: a database that hangs would hold them all
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(_THREADS, thread_name_prefix="beside"))
         url = self.components.settings.database_url
         with kept_connections(url):
             _say_models_out(self.services)

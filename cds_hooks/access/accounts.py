@@ -1,6 +1,7 @@
 """Local accounts: made and changed by `cds-hooks accounts`, checked at the login.
 
-Passwords: what one must be, and its Argon2id hash (RFC 9106, second recommended parameters, those of argon2-cffi).
+Passwords: what one must be, and its Argon2id hash: 64 MiB and 3 passes, as in the second recommendation of RFC 9106,
+with one lane, so that a login takes one processor and not four.
 
 The length follows NIST SP 800-63B-4 (2025), section 3.1.1.2: a password that is the only factor has at least 15
 characters, and no rule says of which kind they are. By the same section a common password is refused: those that Django
@@ -23,7 +24,6 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from importlib.resources import files
-from threading import BoundedSemaphore
 from time import time
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from uuid import uuid4
@@ -164,9 +164,6 @@ SHORTEST: Final = 15
 LONGEST: Final = 200
 _NAME_THAT_COUNTS: Final = 4
 
-_AT_ONCE: Final = BoundedSemaphore(2)
-"""A hash takes 64 MiB and a core for 50 ms: a flood of logins waits here and not in front of the hook calls."""
-
 
 def password_fault(password: str, name: str) -> str | None:
     """Return what is wrong with a new password, in a sentence; None for one that can be used."""
@@ -203,19 +200,17 @@ def _common() -> frozenset[str]:
 
 def hash_password(password: str) -> str:
     """Return the Argon2id hash with its parameters and salt, as text."""
-    with _AT_ONCE:
-        return _hasher().hash(password)
+    return _hasher().hash(password)
 
 
 def verifies(password: str, password_hash: str | None) -> bool:
     """Return whether the password has this hash; with None it takes as long and is False."""
     from argon2.exceptions import InvalidHashError, VerificationError
 
-    with _AT_ONCE:
-        try:
-            _hasher().verify(password_hash or _of_nobody(), password[: LONGEST + 1])
-        except (VerificationError, InvalidHashError):
-            return False
+    try:
+        _hasher().verify(password_hash or _of_nobody(), password[: LONGEST + 1])
+    except (VerificationError, InvalidHashError):
+        return False
     return password_hash is not None
 
 
@@ -223,7 +218,7 @@ def verifies(password: str, password_hash: str | None) -> bool:
 def _hasher() -> "PasswordHasher":
     from argon2 import PasswordHasher  # imported here: only a login needs it
 
-    return PasswordHasher()
+    return PasswordHasher(parallelism=1)  # a login never takes more than one processor from the calls
 
 
 @cache

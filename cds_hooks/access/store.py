@@ -9,7 +9,7 @@ Compares the accounts there are with those that the recorded acts made: a row th
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Final
+from typing import ClassVar, Final
 
 import msgspec
 from sqlalchemy import URL, Column, Connection, Float, Index, LargeBinary, MetaData, Table, Text, inspect, select, text
@@ -89,6 +89,12 @@ pending = Table(
 _LOCK: Final = 0x6364_735F_6163_6365  # "cds_acce": one name for all that make the same tables
 
 
+class AccountsUnavailable(RecordUnavailable):
+    """Accounts and sessions cannot be read or written."""
+
+    what_cannot_be_used: ClassVar[str] = "The file of accounts"
+
+
 class AccessStore:
     """Opens transactions on the database of one record's accounts."""
 
@@ -105,7 +111,7 @@ class AccessStore:
         """Open a transaction that may write.
 
         Raises:
-            RecordUnavailable: The database cannot be opened, read or written.
+            AccountsUnavailable: The database cannot be opened, read or written.
         """
         try:
             if not self._is_made:
@@ -114,7 +120,7 @@ class AccessStore:
                 yield connection
         except DATABASE_ERRORS as error:
             reason = database_error_reason(error)
-            raise RecordUnavailable(
+            raise AccountsUnavailable(
                 f"accounts and sessions at {self._url.render_as_string()} cannot be used: {reason}"
             ) from error
 

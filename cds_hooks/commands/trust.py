@@ -5,8 +5,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
+import httpx
 import typer
 from rich.console import Console
 from rich.table import Table
@@ -108,7 +109,8 @@ def check(
 ) -> None:
     """List the clients of the trust file, and every mistake as a sentence with its place; exit code 1 with a mistake.
 
-    With --online also whether key sets and FHIR servers can be reached under the rules of the file.
+    With --online also whether key sets and FHIR servers can be reached under the rules of the file. Where a server runs
+    at CDS_PUBLIC_URL, it is asked which version of the file it has in force.
 
     Example: cds-hooks trust check --file trust.toml --online
     """
@@ -116,6 +118,7 @@ def check(
         trust_file = read_trust_file(file, _registrable_names())
     except TrustFileError as error:
         _print_check(file, list(error.problems), as_json=as_json)
+        _say_what_is_in_force(as_json=as_json)
         raise typer.Exit(1) from error
     reached = try_addresses(trust_file) if online else []
     failed = [address for address in reached if not address.reached]
@@ -127,7 +130,24 @@ def check(
         _say_rules_in_shadow()
         for address in reached:
             typer.echo(str(address))
+        _say_what_is_in_force()
     raise typer.Exit(1 if failed else 0)
+
+
+_SERVER_SECONDS: Final = 2.0
+
+
+def _say_what_is_in_force(*, as_json: bool = False) -> None:
+    """Say which version of the file the running server has in force; on standard error beside JSON."""
+    url = f"{settings().public_url}/readyz"
+    try:
+        answer = httpx.get(url, timeout=_SERVER_SECONDS).json()
+        sentence = str(
+            answer.get("trust_file", "The running server has the newest version of its trust file in force.")
+        )
+    except (httpx.HTTPError, ValueError, AttributeError):
+        sentence = f"No server answers at {url}, so which version is in force was not asked."
+    typer.echo(sentence, err=as_json)
 
 
 @app.command()

@@ -61,6 +61,14 @@ def _public_code(code: str) -> str:
     return match[match.lastgroup or 0] if match else "text" if code == "text" else "local"
 
 
+_STORES = {
+    "ReplayStoreFailed": "used-tokens",
+    "RecordFailed": "record",
+    "RecordUnavailable": "record",
+    "AccountsUnavailable": "accounts",
+}
+"""The store that could not be used, by the class of the error that a caller was answered with."""
+
 Distributions = dict[tuple[str, str], Distribution]
 
 
@@ -85,6 +93,8 @@ class Snapshot(Struct):
     fetches: list[tuple[tuple[str, str], Distribution]] = []
     record_failures: int = 0
     seal_failures: int = 0
+    trust_refused_at: float = 0.0
+    """Epoch seconds since which the trust file has mistakes; 0 where it is in force as it is."""
     sealed_at: float = 0.0
     """Epoch seconds until which the record is sealed; 0 where the site seals nothing."""
     paused: list[tuple[str, str, str]] = []
@@ -111,6 +121,8 @@ class Metrics:
         """Decisions that could not be committed so far; the record counts them itself."""
         self.seal_failures: Callable[[], int] = lambda: 0
         """How often the record could not be sealed, or a seal not be sent, so far."""
+        self.trust_refused_at: Callable[[], float] = lambda: 0.0
+        """Epoch seconds since which the trust file has mistakes; 0 where it is in force as it is."""
         self.sealed_at: Callable[[], float | None] = lambda: None
         """Epoch seconds until which the record is sealed; None where the site seals nothing."""
         self.record_cut: Callable[[], str] = str
@@ -139,6 +151,7 @@ class Metrics:
             list(self.fetches.items()),
             self.record_failures(),
             self.seal_failures(),
+            self.trust_refused_at(),
             self.sealed_at() or 0.0,
             list(self.paused()),
             list(self.pauses_proposed()),
@@ -200,8 +213,10 @@ class Metrics:
             _observe(self.fetches, (client, service), seconds)
 
     def refused(self, service: str, status: int, reason: str = "") -> None:
-        """Count one call that was answered with an error, by the class of its reason."""
+        """Count one call or report that was answered with an error, by the class of its reason."""
         self.counts["cds_requests", service, "", str(status)] += 1
+        if store := _STORES.get(reason):
+            self.counts["cds_store_failures", store] += 1
         failed, name = self._minute().failed, f"{status} {reason}".rstrip()
         failed[name] = failed.get(name, 0) + 1
 

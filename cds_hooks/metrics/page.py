@@ -57,6 +57,11 @@ _HELP: Final = {
         "Times that work beside the calls (reading acts and approvals, sealing, feeds) failed and began again.",
         (),
     ),
+    "cds_store_failures": (
+        "Calls, reports and pages that were answered 503 because a store could not be read or written, by store: the "
+        "record, the used tokens, the accounts.",
+        ("store",),
+    ),
     "cds_outcomes_refused": ("Reports of outcomes that belong to no decision of the client.", ("reason",)),
 }
 
@@ -94,6 +99,9 @@ class _Counted(Collector):
         yield CounterMetricFamily("cds_record_failures", text, sum(snapshot.record_failures for snapshot in snapshots))
         text = "Times the record was not sealed or a seal not sent."
         yield CounterMetricFamily("cds_seal_failures", text, sum(snapshot.seal_failures for snapshot in snapshots))
+        text = "1 where the newest trust file has mistakes, so that it is not, or not as a whole, in force."
+        is_refused = any(snapshot.trust_refused_at for snapshot in snapshots)
+        yield GaugeMetricFamily("cds_trust_file_refused", text, int(is_refused))
         text = "Time (epoch seconds) until which all of the record is sealed and sent; absent where nothing is sealed."
         sealed_at = max((snapshot.sealed_at for snapshot in snapshots), default=0.0)
         yield GaugeMetricFamily("cds_sealed_until_timestamp_seconds", text, sealed_at or None)

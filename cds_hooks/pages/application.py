@@ -90,8 +90,7 @@ def page_application(server: PageServer) -> ASGIApp:
             case RequestValidationError() | ValidationError():
                 return server.refuse(request, _wrong_fields(error), 400)
             case RecordUnavailable():
-                log().error("record away", status=503)
-                return server.refuse(request, _RECORD_AWAY, 503)
+                return server.refuse_without_store(request, _RECORD_AWAY, error)
             case _:
                 log().error("record in another form", status=500, error_type=type(error).__name__)
                 return server.refuse(request, _OTHER_FORM, 500)

@@ -14,7 +14,6 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocketClose
 
-from cds_hooks.logs import log
 from cds_hooks.pages.doors import Door, all_doors, door_of
 from cds_hooks.pages.server import PageServer, away, wants_page
 from cds_hooks.storage.decision import RecordUnavailable
@@ -79,9 +78,8 @@ class Gate:
         door = door_of(scope["path"])
         try:
             visitor = await self._visitor(request) if door is None or not door.anonymous else None
-        except RecordUnavailable:
-            log().error("record away", status=503)
-            await self._server.refuse(request, _AWAY, 503)(scope, receive, send)
+        except RecordUnavailable as error:
+            await self._server.refuse_without_store(request, _AWAY, error)(scope, receive, send)
             return
 
         def opens(path: str) -> bool:
@@ -119,8 +117,8 @@ class Gate:
         detail = {"page": request.scope["path"][:300]}
         try:
             await to_thread.run_sync(add_event, self._server.settings.database_url, EVENT, actor, detail)
-        except RecordUnavailable:
-            log().error("view not recorded", status=503)
+        except RecordUnavailable as error:
+            self._server.count_store_failure(error)
             return False
         return True
 

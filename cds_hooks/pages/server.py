@@ -35,7 +35,7 @@ from cds_hooks.security import Trust
 from cds_hooks.services import Service
 from cds_hooks.services._model import site_thresholds
 from cds_hooks.settings import Settings
-from cds_hooks.storage.decision import new_decision_id
+from cds_hooks.storage.decision import RecordUnavailable, new_decision_id, plain
 from cds_hooks.web.forms import MOST_BYTES, Form, read_form
 from cds_hooks.web.numbers import format_time
 from cds_hooks.web.site import HEADERS, Failure, PageRefusal, Site, render
@@ -135,6 +135,16 @@ class PageServer:
             "diagnostics": f"{failure.what} {failure.next}",
         }
         return JSONResponse({"resourceType": "OperationOutcome", "id": call_id, "issue": [issue]}, status, headers)
+
+    def count_store_failure(self, error: RecordUnavailable) -> None:
+        """Count, for the alerts, that a page could not be shown or recorded because a store cannot be used."""
+        log().error("record away", status=503, reason=plain(error.cause))
+        self.components.metrics.refused("", 503, type(error).__name__)
+
+    def refuse_without_store(self, request: Request, failure: Failure, error: RecordUnavailable) -> Response:
+        """Return the answer to a request that needs a store which cannot be used."""
+        self.count_store_failure(error)
+        return self.refuse(request, failure, 503)
 
     async def form(
         self, request: Request, most_bytes: int = MOST_BYTES, *, upload: bool = False, of_session: bool = True

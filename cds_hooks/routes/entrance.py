@@ -250,10 +250,11 @@ def failure_outcome(decision: str) -> bytes:
 class ContainedApp:
     """An app that never raises while it answers a request: every failure is answered and logged with its place."""
 
-    def __init__(self, app: Starlette, edge: EdgeLimits | None = None) -> None:
+    def __init__(self, app: Starlette, metrics: Metrics, edge: EdgeLimits | None = None) -> None:
         """`edge` is for the protocol of the server (cds_hooks/edge.py), which finds it here."""
         app.add_exception_handler(Exception, _answer_failure)
         self._app = app
+        self._metrics = metrics
         self.edge = edge
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -262,6 +263,7 @@ class ContainedApp:
         except Exception as error:
             if scope["type"] == "lifespan":  # a server that cannot start says why
                 raise
+            self._metrics.refused("", 500, type(error).__name__)
             if not getattr(error, _LOGGED, False):
                 log_failure("request failed", error, new_decision_id())
 
@@ -290,6 +292,8 @@ def answer_hook_error(metrics: Metrics) -> Callable[[Request, Exception], Awaita
             reason, client = error.reason, error.client
         elif client:
             metrics.refused_client(client, "", "", reason)
+        if error.status >= 500:
+            metrics.refused("", error.status, reason)
         log().info("call refused", status=error.status, reason=reason, client=client, decision=call_id)
         if isinstance(error, BodyTooLarge):
             return UnreadRefusal(error, call_id)

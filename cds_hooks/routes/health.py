@@ -82,6 +82,8 @@ def health_routes(services: dict[str, Service], components: ServerComponents, tr
         answer: dict[str, object] = {"status": "ok", "services": len(services)}
         if absent:
             answer |= {"status": "a model cannot be served", "models_out": absent}
+        if trust.state is not None and trust.state.problems:
+            answer |= {"status": "the trust file has mistakes", "trust_file": trust.state.sentence}
         today = (components.settings.as_of or datetime.now(UTC)).date()
         if tables := ending(today):
             answer["tables_to_read"] = [table.sentence(today) for table in tables]

@@ -1,11 +1,11 @@
 """The trust of a trust file: its clients, the key sets that are fetched for them, and who of them calls."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator
 from math import inf
 from pathlib import Path
 from secrets import token_hex
-from time import monotonic, time, time_ns
+from time import monotonic, time
 from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
@@ -35,9 +35,16 @@ from cds_hooks.security.trust import (
     ProxiedCall,
     RegistrableNames,
     TrustedClient,
+    TrustFileState,
     base_url,
 )
-from cds_hooks.security.trust_file import TrustFile, TrustFileError, read_trust_file
+from cds_hooks.security.trust_file import (
+    TrustFile,
+    TrustFileError,
+    read_trust_file,
+    read_usable_clients,
+    without_withdrawn,
+)
 
 if TYPE_CHECKING:
     from cds_hooks.security.outbound import OutboundClient
@@ -188,17 +195,13 @@ class WatchedTrustFile:
         self._fetch = fetch
         self._clock = clock
         self._remote: dict[KeySetUrl, RemoteKeys] = {}
-        self._refused: tuple[str, ...] | None = None
-        self._changing: dict[Path, _Stamp] | None = None
         self._stamps = _stamps([file])
-        self._take(read_trust_file(file, registrable))
+        self.state = TrustFileState(in_force_since=time())
+        self._take(read_trust_file(file, registrable), ())
         self._looked_at = clock()
 
     def register(self) -> ClientRegister:
-        """Return the clients of the file, at most about a second old.
-
-        A change is accepted once the file is half a second old or was read twice with the same content.
-        """
+        """Return the clients of the file, half a second old at most."""
         now = self._clock()
         if now - self._looked_at >= LOOK_SECONDS:
             self._looked_at = now
@@ -232,54 +235,55 @@ class WatchedTrustFile:
         # taken before reading, so that a change during the reading is seen the next time
         stamps = _stamps(self._stamps)
         # a file that was refused is read every time: the fault may be in a file that it names
-        if stamps == self._stamps and self._refused is None:
-            self._changing = None
+        if stamps == self._stamps and not self.state.problems:
             return
-        if stamps != self._stamps and stamps != self._changing and not _have_settled(stamps):
-            self._changing = stamps  # a file that is still being written is read once it has stopped changing
-            return
-        self._stamps, self._changing = stamps, None
+        self._stamps = stamps
         try:
-            file = read_trust_file(self._path, self._known)
-            self._refuse_cut(file)
+            file = read_usable_clients(self._path, self._known)
         except TrustFileError as error:
-            if error.problems != self._refused:
-                log().error("trust file refused, the last good one stays", reason=error.kind, count=len(error.problems))
-            self._refused = error.problems
+            self._refuse(error.kind, error.problems)
             return
-        self._take(file)
-        log().info("trust file read again", count=len(file.clients))
+        if not file.problems:
+            self.state = TrustFileState(in_force_since=time())
+            self._take(file, ())
+            log().info("trust file read again", count=len(file.clients))
+        elif file.problems != self.state.problems:
+            self._take(file, self._kept(file))
+            self._refuse("content", file.problems, tuple(file.faulty))
 
-    def _refuse_cut(self, file: TrustFile) -> None:
-        """Refuses the beginning of the last good file that ends within a client: what it may not do would be lost."""
-        rest = self._file.text.removeprefix(file.text.rstrip()).lstrip()
-        is_beginning = len(rest) < len(self._file.text.lstrip()) and rest != ""
-        if is_beginning and not rest.startswith(("[[client]]", "#")):
-            raise TrustFileError(self._path, "content", "the file ends within what it held before: it is cut off")
+    def _kept(self, file: TrustFile) -> tuple[TrustedClient, ...]:
+        """Return what remains of the last good entries of the clients whose new entries have mistakes."""
+        last = {client.name: client for client in self._register.clients}
+        remaining = (
+            without_withdrawn(last[name], entry, self._path.parent)
+            for name, entry in file.faulty.items()
+            if name in last
+        )
+        return tuple(client for client in remaining if client is not None)
 
-    def _take(self, file: TrustFile) -> None:
-        self._refused = None
+    def _refuse(self, kind: str, problems: tuple[str, ...], clients: tuple[str, ...] = ()) -> None:
+        if problems != self.state.problems:
+            log().error("trust file refused, the last good one stays", reason=kind, count=len(problems))
+            self.state = TrustFileState(self.state.in_force_since, time(), problems, clients)
+
+    def _take(self, file: TrustFile, kept: tuple[TrustedClient, ...]) -> None:
+        """Put the clients of the file in force, with those that `kept` their last good entry."""
         for client in file.clients:
             if client.services == NO_SERVICE:
                 log().warning("client without services may call none", client=client.name)
         self._file = file
-        self._register = ClientRegister(file.clients)
+        clients = (*file.clients, *kept)
+        self._register = ClientRegister(clients)
         keeping = KeySetLifetimes(file.refresh_seconds, file.outage_seconds)
-        kept, self._remote = self._remote, {}
-        for source in {client.key_source for client in file.clients if isinstance(client.key_source, KeySetUrl)}:
-            keys = kept.pop(source) if source in kept else RemoteKeys(source, self._fetch, keeping)
+        before, self._remote = self._remote, {}
+        for source in {client.key_source for client in clients if isinstance(client.key_source, KeySetUrl)}:
+            keys = before.pop(source) if source in before else RemoteKeys(source, self._fetch, keeping)
             keys.keeping = keeping
             self._remote[source] = keys
-        for keys in kept.values():
+        for keys in before.values():
             keys.cancel()
         # files that are named for the first time are watched from here on
         self._stamps = {path: self._stamps.get(path) or _stamp(path) for path in file.files}
-
-
-def _have_settled(stamps: Mapping[Path, _Stamp]) -> bool:
-    """Return whether these files were not written lately, so that reading them now gives their final content."""
-    latest = time_ns() - int(LOOK_SECONDS * 1e9)
-    return all(stamp is not None and stamp[0] <= latest for stamp in stamps.values())
 
 
 def _stamps(paths: Iterable[Path]) -> dict[Path, _Stamp]:
@@ -332,6 +336,11 @@ class FileTrust(OutboundTrust):
     def clients(self) -> tuple[TrustedClient, ...]:
         """The clients of the current file."""
         return self._live.register().clients
+
+    @property
+    def state(self) -> TrustFileState:
+        """Since when the file is in force, and what is wrong with a newer version."""
+        return self._live.state
 
     async def keep_looking(self) -> None:
         """Look at the file twice a second until cancelled."""

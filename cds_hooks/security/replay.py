@@ -6,15 +6,19 @@ decision record.
 
 import asyncio
 import sqlite3
+from collections.abc import Callable
+from contextlib import suppress
 from hashlib import blake2b
 from pathlib import Path
+from time import monotonic
 from typing import TYPE_CHECKING, Final, Protocol
 
 from sqlalchemy import URL
 
 from cds_hooks.errors import ReplayStoreFailed
 from cds_hooks.storage.database import parse_url, sqlite_file
-from cds_hooks.storage.sqlite import Checkpointer
+from cds_hooks.storage.outage import Outage
+from cds_hooks.storage.sqlite import Checkpointer, is_locked
 
 if TYPE_CHECKING:
     from psycopg import AsyncConnection
@@ -28,8 +32,9 @@ _FORGET: Final = "DELETE FROM used WHERE id >= ? AND id < ? AND expires < ?"
 # is wrongly ahead by more, no token is taken and nothing forgotten, and by less, nothing that is good again afterwards.
 _KEPT_SECONDS: Final = 3720
 _OPENING_SECONDS: Final = 5.0
-# for another process's insert, which takes microseconds; longer waits would hold up every call of this process
-_WAIT_MILLISECONDS: Final = 250
+# another process's insert takes microseconds; whoever holds the lock for longer costs each call this and then a 503
+_WAIT_SECONDS: Final = 0.25
+_RETRY_SECONDS: Final = 0.002
 # Ids are spread evenly, so one value of the first byte is 1/256 of the table. An index on `expires` would cost every
 # insert 5 µs more (18 against 13); this costs a slice every 64 inserts, and what has expired is gone 16,384 later.
 _INSERTS_PER_SLICE: Final = 64
@@ -78,7 +83,10 @@ class ReplayStore(Protocol):
 
 
 class SqliteReplayStore:
-    """A `ReplayStore` for the processes of one machine; it writes from the event loop's thread, about 13 µs a token."""
+    """A `ReplayStore` for the processes of one machine; it writes from the event loop's thread, about 13 µs a token.
+
+    It never waits for a lock there: a call that meets one gives way to the others and tries again.
+    """
 
     def __init__(self, file: Path) -> None:
         """Open the file, and make it where there is none.
@@ -87,14 +95,14 @@ class SqliteReplayStore:
             ReplayStoreFailed: it cannot be opened.
         """
         self._file = file
-        self._inserts = 0
+        self._inserts = self._slice = 0
         try:
             file.parent.mkdir(parents=True, exist_ok=True)
             self._connection = sqlite3.connect(file, isolation_level=None, timeout=_OPENING_SECONDS)
             for setting in ("journal_mode=WAL", "synchronous=NORMAL", "wal_autocheckpoint=0"):
                 self._connection.execute(f"PRAGMA {setting}")
             self._connection.execute(_TABLE)
-            self._connection.execute(f"PRAGMA busy_timeout={_WAIT_MILLISECONDS}")
+            self._connection.execute("PRAGMA busy_timeout=0")
         except (sqlite3.Error, OSError) as error:
             raise ReplayStoreFailed(f"The store of used tokens cannot be opened: {error}.") from error
         self._checkpointer = Checkpointer(file)
@@ -102,29 +110,32 @@ class SqliteReplayStore:
     async def first_use(self, iss: str, jti: str, expires: float, now: float, call_id: str = "") -> bool:
         """Return true for the first use of each pair in any process of this machine."""
         until = int(expires) + 1
-        try:
-            if call_id:
-                with self._connection:
-                    self._connection.execute("BEGIN IMMEDIATE")
-                    added = self._connection.execute(_INSERT, (token_id(iss, jti), until)).rowcount
-                    if added:
-                        self._connection.execute(_INSERT, (_id_of_call(iss, jti, call_id), until))
-            else:
-                added = self._connection.execute(_INSERT, (token_id(iss, jti), until)).rowcount
-            self._inserts += 1
-            if self._inserts % _INSERTS_PER_SLICE == 0:
-                self._forget(self._inserts // _INSERTS_PER_SLICE % 256, now)
-        except sqlite3.Error as error:
-            raise ReplayStoreFailed(_FAILED) from error
-        self._checkpointer.written(1)
-        return added == 1
+        rows = [(token_id(iss, jti), until)]
+        if call_id:
+            rows.append((_id_of_call(iss, jti, call_id), until))
+        return await _when_free(lambda: self._insert(rows, now))
 
     async def was_used_by(self, iss: str, jti: str, call_id: str) -> bool:
         """Return whether the first use of this pair, by any process of this machine, was that of this call."""
-        try:
-            return self._connection.execute(_FIND, (_id_of_call(iss, jti, call_id),)).fetchone() is not None
-        except sqlite3.Error as error:
-            raise ReplayStoreFailed(_FAILED) from error
+        wanted = (_id_of_call(iss, jti, call_id),)
+        return await _when_free(lambda: self._connection.execute(_FIND, wanted).fetchone() is not None)
+
+    def _insert(self, rows: list[tuple[bytes, int]], now: float) -> bool:
+        if len(rows) == 1:
+            added = self._connection.execute(_INSERT, rows[0]).rowcount
+        else:
+            with self._connection:
+                self._connection.execute("BEGIN IMMEDIATE")
+                added = self._connection.execute(_INSERT, rows[0]).rowcount
+                if added:
+                    self._connection.execute(_INSERT, rows[1])
+        self._inserts += 1
+        if self._inserts >= _INSERTS_PER_SLICE:
+            with suppress(sqlite3.OperationalError):  # another process writes: the next insert tries again
+                self._forget(self._slice, now)
+                self._inserts, self._slice = 0, (self._slice + 1) % 256
+        self._checkpointer.written(1)
+        return added == 1
 
     async def aclose(self) -> None:
         """Close the file."""
@@ -136,6 +147,22 @@ class SqliteReplayStore:
         # b"\xff" + 16 times b"\xff" comes after every id of 16 bytes
         last = bytes([slice_ + 1]) if slice_ < 255 else b"\xff" * 17
         self._connection.execute(_FORGET, (first, last, int(now) - _KEPT_SECONDS))
+
+
+async def _when_free(work: Callable[[], bool]) -> bool:
+    """Return what the work returns, which is tried again while another process holds the lock of the file.
+
+    Raises:
+        ReplayStoreFailed: It cannot be done, or the lock is held for too long.
+    """
+    until = monotonic() + _WAIT_SECONDS
+    while True:
+        try:
+            return work()
+        except sqlite3.Error as error:
+            if not is_locked(error) or monotonic() > until:
+                raise ReplayStoreFailed(_FAILED) from error
+        await asyncio.sleep(_RETRY_SECONDS)
 
 
 def token_id(iss: str, jti: str) -> bytes:
@@ -162,11 +189,14 @@ class PostgresReplayStore:
         self._waiting: Waiting = []
         self._writer: asyncio.Task[None] | None = None
         self._connection: AsyncConnection | None = None
+        self._outage = Outage(self._probe)
         self._inserts = 0
         self._now = 0.0
 
     async def first_use(self, iss: str, jti: str, expires: float, now: float, call_id: str = "") -> bool:
         """Return true for the first use of each pair on any machine."""
+        if self._outage.is_on:
+            raise ReplayStoreFailed(_FAILED)
         future: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         call = _id_of_call(iss, jti, call_id) if call_id else None
         self._waiting.append((token_id(iss, jti), int(expires) + 1, call, future))
@@ -190,6 +220,7 @@ class PostgresReplayStore:
 
     async def aclose(self) -> None:
         """Answers the waiting callers and closes the connection."""
+        self._outage.end()
         if self._writer is not None:
             await self._writer
         await self._disconnect()
@@ -202,8 +233,11 @@ class PostgresReplayStore:
                     new = await self._insert(group)
             # every waiting caller gets an answer, whatever failed: a token that cannot be checked is refused
             except Exception as error:
-                await self._disconnect()
+                if isinstance(error, TimeoutError):
+                    self._outage.begin()
+                    group, self._waiting = [*group, *self._waiting], []
                 _refuse(group, error)
+                await self._disconnect()
             else:
                 _answer(group, new)
         self._writer = None
@@ -233,6 +267,10 @@ class PostgresReplayStore:
                     await connection.execute(statement)
         self._connection = connection
         return connection
+
+    async def _probe(self) -> None:
+        if self._connection is None:
+            await self._connect()
 
     async def _disconnect(self) -> None:
         connection, self._connection = self._connection, None

@@ -6,6 +6,7 @@ store of used tokens holds the id beside the token; only the same token with the
 """
 
 from collections.abc import Collection, Iterable, Mapping
+from datetime import UTC, datetime
 from hashlib import blake2b
 from ipaddress import IPv6Address, ip_address
 from typing import TYPE_CHECKING, Any, Final, Protocol
@@ -179,6 +180,34 @@ class RegistrableNames(Struct, frozen=True):
 ANY_NAME: Final = RegistrableNames()
 
 
+class TrustFileState(Struct, frozen=True):
+    """Which version of the trust file is in force, and whether a newer one has mistakes. Times are epoch seconds."""
+
+    in_force_since: float
+    refused_at: float = 0.0
+    problems: tuple[str, ...] = ()
+    clients: tuple[str, ...] = ()
+    """The clients whose new entries have mistakes: they keep what is left of their last good ones."""
+
+    @property
+    def sentence(self) -> str:
+        """What an operator has to know; "" where the file is in force as it is."""
+        if not self.problems:
+            return ""
+        refused, good = (datetime.fromtimestamp(at, UTC) for at in (self.refused_at, self.in_force_since))
+        at, since = refused.strftime("%H:%M:%S"), good.strftime("%Y-%m-%d %H:%M:%S")
+        if self.clients:
+            return (
+                f"The trust file of {at} UTC has mistakes in {len(self.clients)} of its clients: they keep what is "
+                f"left of their entries of {since} UTC, and all other entries are in force. `cds-hooks trust check` "
+                "lists the mistakes."
+            )
+        return (
+            f"The trust file of {at} UTC is refused; that of {since} UTC is in force. "
+            "`cds-hooks trust check` lists the mistakes."
+        )
+
+
 class Trust(Protocol):
     """The decisions that the server asks for: who calls, and whether an address may be called."""
 
@@ -199,6 +228,10 @@ class Trust(Protocol):
     @property
     def clients(self) -> tuple[TrustedClient, ...]:
         """The clients that are registered now."""
+
+    @property
+    def state(self) -> TrustFileState | None:
+        """Which version of the trust file is in force; None where there is no trust file."""
 
     async def client_of(self, headers: Headers, path: str, call: ProxiedCall | None = None) -> TrustedClient:
         """Return the client that calls this path, from the headers of the ASGI scope.
@@ -277,6 +310,11 @@ class DevelopmentTrust(OutboundTrust):
     def clients(self) -> tuple[TrustedClient, ...]:
         """The one client of the development profile."""
         return (self._client,)
+
+    @property
+    def state(self) -> None:
+        """Nothing: there is no trust file."""
+        return
 
     def may_fetch(self, client: TrustedClient, fhir_server: str) -> FhirBase:
         """Return the FHIR server at a loopback address.

@@ -2,7 +2,7 @@
 
 import json
 import ssl
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from importlib.resources import files
 from ipaddress import ip_network
@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
 
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from cards.card import Coding
 from cds_hooks.dialects import DEVELOPMENT, ClientProfile, UnknownDialect, profile_for
@@ -218,7 +219,10 @@ class TrustFileError(Exception):
 
 
 class TrustFile(Struct, frozen=True):
-    """The content of the file. `files` are the file and those that it names: a change of one reads all again."""
+    """The clients of the file that can be used, and what is wrong with the others.
+
+    `files` are the file and those that it names: a change of one reads all again.
+    """
 
     clients: tuple[TrustedClient, ...]
     services: frozenset[str] = ANY
@@ -227,53 +231,113 @@ class TrustFile(Struct, frozen=True):
     refresh_seconds: int = 900
     outage_seconds: int = 86400
     files: tuple[Path, ...] = ()
-    text: str = ""
+    problems: tuple[str, ...] = ()
+    """The mistakes, as sentences with their places; none where the whole file can be used."""
+    faulty: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """The entries with mistakes, by the client's name: they are not among `clients`."""
 
 
 def read_trust_file(path: Path, registrable: RegistrableNames = ANY_NAME) -> TrustFile:
-    """Return the content of the file.
+    """Return the content of a file without mistakes.
 
     Raises:
         TrustFileError: it has mistakes; all that were found are listed.
     """
+    file = read_usable_clients(path, registrable)
+    if file.problems:
+        raise TrustFileError(path, "content", *file.problems)
+    return file
+
+
+def read_usable_clients(path: Path, registrable: RegistrableNames = ANY_NAME) -> TrustFile:
+    """Return the clients without mistakes, and the mistakes of the others: a client does not wait for another's line.
+
+    Raises:
+        TrustFileError: the file cannot be read, is no TOML, or has a mistake outside its clients.
+    """
     try:
-        text = toml_text(path, MOST_BYTES)  # once: what is kept to see a file that was cut off is what was checked
-        document = parse_toml(text)
+        document = parse_toml(toml_text(path, MOST_BYTES))
     except TomlFault as error:
         raise TrustFileError(path, "unreadable" if error.is_unreadable else "not-toml", f"the file {error}") from error
-    mark = document.get("end_mark")
-    if isinstance(mark, str) and not text.rstrip().endswith(f"\n{mark}"):
-        raise TrustFileError(path, "content", f"the last line is not {mark!r}, as end_mark has it: the file is cut off")
-    if problems := schema_problems(document):
-        raise TrustFileError(path, "form", *problems)
-    entries = [ClientEntry(document_of_client, path.parent) for document_of_client in document.get("client", [])]
-    # One list of services in the file means that the absence of a list is no right: it may have been cut off.
-    listed = any("services" in entry.document for entry in entries)
+    malformed = schema_problems(document)
+    if None in malformed:
+        raise TrustFileError(path, "form", *(problem for problems in malformed.values() for problem in problems))
+    places = [at for at in range(len(document.get("client", []))) if at not in malformed]
+    entries = {at: ClientEntry(document["client"][at], path.parent) for at in places}
+    # One list of services in the file means that a client without a list may call none.
+    listed = any("services" in entry.document for entry in entries.values())
     served = frozenset(document.get("services", ()))
-    clients = [_client(entry, served, listed=listed) for entry in entries]
-    problems = [f"{place_in_trust_file(document, where)}: {text}" for where, text in _unknown(document, registrable)]
-    problems += [
-        f"{place_in_trust_file(document, ['client', at, *where])}: {text}"
-        for at, entry in enumerate(entries)
-        for where, text in (*entry.problems, *_unknown(entry.document, registrable))
-    ]
-    problems += _mixed_up(clients)
-    if document.get("clients", len(clients)) != len(clients):
-        problems.append(
-            f"clients = {document['clients']}, but {len(clients)} stand in the file: it is cut off, or the count is old"
-        )
-    if problems:
-        raise TrustFileError(path, "content", *problems)
+    clients = {at: _client(entry, served, listed=listed) for at, entry in entries.items()}
+    outside = [f"{place_in_trust_file(document, where)}: {text}" for where, text in _unknown(document, registrable)]
+    if outside:
+        raise TrustFileError(path, "content", *outside)
+    wrong: dict[int, list[str]] = {at: problems for at, problems in malformed.items() if at is not None}
+    for at, entry in entries.items():
+        for where, text in (*entry.problems, *_unknown(entry.document, registrable)):
+            wrong.setdefault(at, []).append(f"{place_in_trust_file(document, ['client', at, *where])}: {text}")
+    for pair, text in _mixed_up(clients):
+        for at in pair:
+            wrong.setdefault(at, []).append(text)
     jwks = document.get("jwks", {})
     return TrustFile(
-        clients=tuple(clients),
+        clients=tuple(client for at, client in clients.items() if at not in wrong),
         services=served,
         discovery_needs_token=document.get("discovery_needs_token", True),
         refresh_seconds=jwks.get("refresh_seconds", 900),
         outage_seconds=jwks.get("outage_seconds", 86400),
-        files=(path, *(file for entry in entries for file in entry.files)),
-        text=text,
+        files=(path, *(file for entry in entries.values() for file in entry.files)),
+        problems=tuple(dict.fromkeys(problem for at in sorted(wrong) for problem in wrong[at])),
+        faulty={name: document["client"][at] for at in wrong if (name := _name_of(document["client"][at]))},
     )
+
+
+def without_withdrawn(client: TrustedClient, entry: Mapping[str, Any], folder: Path) -> TrustedClient | None:
+    """Return the client's last good entry without what its new one, which has mistakes, does not list any more.
+
+    None where nothing is left of a list, or the new entry names other keys: which were withdrawn cannot be read.
+    """
+    keys = _remaining_keys(client.key_source, ClientEntry(dict(entry), folder))
+    names = {key: _remaining(getattr(client, key), entry.get(key)) for key in _LISTED}
+    bases = [base["url"] if isinstance(base, dict) and "url" in base else base for base in _list(entry.get("fhir"))]
+    fhir = tuple(base for base in client.fhir if "fhir" not in entry or str(base.url) in bases)
+    if keys is None or None in names.values():
+        return None
+    return replace(client, key_source=keys, fhir=fhir, **names)
+
+
+_LISTED: Final = ("issuers", "subjects", "services", "hooks")
+
+
+def _list(value: object) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _remaining(kept: frozenset[str], listed: object) -> frozenset[str] | None:
+    """Return what is left of a list of the last good entry; None where nothing is. An empty set does not restrict."""
+    if listed is None or EVERY_SERVICE in _list(listed):
+        return kept
+    wanted = frozenset(name for name in _list(listed) if isinstance(name, str))
+    return (kept & wanted if kept else wanted) or None
+
+
+def _remaining_keys(source: KeySetUrl | PinnedKeys, entry: ClientEntry) -> KeySetUrl | PinnedKeys | None:
+    try:
+        now = entry.key_source()
+    except (AttributeError, KeyError, TypeError):  # the entry's keys do not have the form that the schema asks for
+        return None
+    if isinstance(source, KeySetUrl) or isinstance(now, KeySetUrl):
+        return (
+            source if isinstance(source, KeySetUrl) and isinstance(now, KeySetUrl) and now.url == source.url else None
+        )
+    if "jwks_file" in entry.document and not now.keys.by_kid:
+        return source  # a key file that cannot be read withdraws nothing
+    kept = {kid: key for kid, key in source.keys.by_kid.items() if kid in now.keys.by_kid}
+    return PinnedKeys(replace(source.keys, by_kid=kept)) if kept else None
+
+
+def _name_of(entry: object) -> str:
+    name = entry.get("name") if isinstance(entry, dict) else None
+    return name if isinstance(name, str) else ""
 
 
 def _client(entry: ClientEntry, served: frozenset[str], *, listed: bool) -> TrustedClient:
@@ -307,18 +371,18 @@ def _unknown(document: dict[str, Any], registrable_names: RegistrableNames) -> I
                 yield [name, at], f"there is no {name[:-1]} {entry!r} here; there are {', '.join(sorted(there))}"
 
 
-def _mixed_up(clients: list[TrustedClient]) -> Iterator[str]:
-    """Clients with the same name, or that one token could belong to at once."""
-    for first, second in combinations(clients, 2):
+def _mixed_up(clients: Mapping[int, TrustedClient]) -> Iterator[tuple[tuple[int, int], str]]:
+    """Clients with the same name, or that one token could belong to at once: their places, and a sentence."""
+    for (at, first), (other, second) in combinations(clients.items(), 2):
         pair = f'clients "{first.name}" and "{second.name}"'
         if first.name == second.name:
-            yield f"{pair}: a name is given once only"
+            yield (at, other), f"{pair}: a name is given once only"
         elif (
             first.issuers & second.issuers
             and (not first.subjects or not second.subjects or first.subjects & second.subjects)
             and (first.tenant is None or second.tenant is None or first.tenant == second.tenant)
         ):
-            yield f"{pair}: a token could be from either; tell them apart by issuers, subjects or tenant"
+            yield (at, other), f"{pair}: a token could be from either; tell them apart by issuers, subjects or tenant"
 
 
 # Checks a trust file against its JSON Schema and says each mistake in a sentence with its place
@@ -333,15 +397,24 @@ def schema() -> dict[str, Any]:
     return document
 
 
-def schema_problems(document: dict[str, Any]) -> list[str]:
-    """Return a sentence for each mistake that the schema finds, in the order of the file."""
+def schema_problems(document: dict[str, Any]) -> dict[int | None, list[str]]:
+    """Return a sentence for each mistake that the schema finds, by the number of the client; None is outside them."""
     # imported here: a server without a trust file does not need it
     from jsonschema import Draft202012Validator
 
     errors = Draft202012Validator(schema()).iter_errors(document)
     ordered = sorted(errors, key=lambda error: [str(part) for part in error.path])
-    # the library has an error for each missing member, of which one sentence is made
-    return list(dict.fromkeys(_sentence(error, document) for error in ordered))
+    problems: dict[int | None, list[str]] = {}
+    for error in ordered:
+        found = problems.setdefault(_client_number(list(error.absolute_path)), [])
+        # the library has an error for each missing member, of which one sentence is made
+        if (sentence := _sentence(error, document)) not in found:
+            found.append(sentence)
+    return problems
+
+
+def _client_number(path: Sequence[str | int]) -> int | None:
+    return path[1] if len(path) > 1 and path[0] == "client" and isinstance(path[1], int) else None
 
 
 def place_in_trust_file(document: dict[str, Any], path: Sequence[str | int]) -> str:

@@ -3,7 +3,6 @@
 import asyncio
 import json
 import os
-import re
 import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -20,15 +19,9 @@ from cds_hooks.security.trust_file import TrustFile, TrustFileError, read_trust_
 
 BEGINNING: Final = """\
 # Who may call this CDS Hooks server, and which FHIR servers it may read for them (docs/operations/trust.md).
-# The server reads this file again within a second of a change. One that is wrong changes nothing:
-# cds-hooks trust check says what is wrong with it.
+# The server reads this file again within a second of a change. Write a new version beside it and rename it
+# (mv trust.toml.new trust.toml): the server then never sees half of one. cds-hooks trust check says what is wrong.
 version = 1
-
-# How many clients follow: a file that was cut off while it was copied is refused.
-clients = 0
-
-# The last line of this file: one that was cut off within a client, before what the client may call, is refused.
-end_mark = "# end of the trust file"
 
 # Whether GET /cds-services needs a token too.
 discovery_needs_token = true
@@ -37,8 +30,6 @@ discovery_needs_token = true
 [jwks]
 refresh_seconds = 900
 outage_seconds = 86400
-
-# end of the trust file
 """
 
 
@@ -60,7 +51,7 @@ def add_client(path: Path, settings: Mapping[str, Any], registrable: Registrable
     draft = Path(name)
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(_with_client(_with_one_more(before).rstrip("\n"), client_table(settings)))
+            file.write(f"{before.rstrip()}\n\n{client_table(settings)}")
         if not is_new:
             draft.chmod(path.stat().st_mode & 0o777)
         trust_file = read_trust_file(draft, registrable)
@@ -70,19 +61,6 @@ def add_client(path: Path, settings: Mapping[str, Any], registrable: Registrable
     finally:
         draft.unlink(missing_ok=True)
     return trust_file
-
-
-def _with_one_more(text: str) -> str:
-    """Return the text with its count of clients, where it has one, increased by one."""
-    return re.sub(r"(?m)^clients = (\d+)$", lambda match: f"clients = {int(match[1]) + 1}", text, count=1)
-
-
-def _with_client(text: str, table: str) -> str:
-    """Return the text with the client at its end, before its last line where that is the end mark."""
-    rest, _, last = text.rpartition("\n")
-    if last.startswith("#") and f"end_mark = {json.dumps(last)}" in rest:
-        return f"{rest.rstrip()}\n\n{table}\n{last}\n"
-    return f"{text}\n\n{table}"
 
 
 def client_table(settings: Mapping[str, Any]) -> str:

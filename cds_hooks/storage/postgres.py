@@ -24,6 +24,7 @@ from cds_hooks.storage.decision import (
     answer_all,
     without_nul,
 )
+from cds_hooks.storage.outage import Outage
 from cds_hooks.storage.queries import store_feedback
 from cds_hooks.storage.tables import COLUMNS, NEWEST_HASH, decisions
 
@@ -48,10 +49,20 @@ class PostgresDecisionLog:
         self._charts: dict[bytes, tuple[Any, ...]] = {}
         self._writer: asyncio.Task[None] | None = None
         self._connection: psycopg.AsyncConnection | None = None
+        self._probe_connection: psycopg.AsyncConnection | None = None
         self._chain: Chain | None = None
+        self._outage = Outage(self._probe)
+        self._cause = ""
 
     async def append(self, decision: Decision, chart: StoredChart | None = None) -> None:
-        """Return when decision and chart are committed; RecordUnavailable when they could not be."""
+        """Return when decision and chart are committed.
+
+        Raises:
+            RecordUnavailable: They could not be; at once where the database did not answer the one before.
+        """
+        if self._outage.is_on:
+            self.health.failed(self._cause)
+            raise self.health.refusal(self._cause)
         future = asyncio.get_running_loop().create_future()
         self._waiting.append((without_nul(decision), future))
         if chart is not None:
@@ -65,16 +76,16 @@ class PostgresDecisionLog:
         return await asyncio.to_thread(store_feedback, self._url, items)
 
     async def check(self) -> None:
-        """Check with a new connection that the database can be read and written; the writer's connection is not used.
+        """Check over a kept connection that the database can be read and written; the writer's is not used.
 
         Raises:
             RecordUnavailable: it cannot.
         """
+        if self._outage.is_on:
+            raise self.health.refusal(self._cause)
         try:
             async with asyncio.timeout(_CHECK_SECONDS):
-                async with await psycopg.AsyncConnection.connect(self._address) as connection:
-                    await connection.execute(NEWEST_HASH)
-                    await connection.execute(_PROBE)
+                await self._probe()
         except (psycopg.Error, OSError) as error:
             cause = database_error_reason(error)
             self.health.failed(cause)
@@ -82,11 +93,26 @@ class PostgresDecisionLog:
         if (recent := self.health.recent_failure) is not None:
             raise self.health.refusal(recent)
 
+    async def _probe(self) -> None:
+        connection, self._probe_connection = self._probe_connection, None
+        if connection is None:
+            connection = await psycopg.AsyncConnection.connect(self._address, autocommit=True)
+        try:
+            await connection.execute(NEWEST_HASH)
+            await connection.execute(_PROBE)
+        except BaseException:  # also a time-out: what the connection is in the middle of is not known
+            await connection.close()
+            raise
+        self._probe_connection = connection
+
     async def close(self) -> None:
-        """Commit the waiting decisions and close the connection."""
+        """Commit the waiting decisions and close the connections."""
+        self._outage.end()
         if self._writer is not None:
             await self._writer
         await self._disconnect()
+        if self._probe_connection is not None:
+            await self._probe_connection.close()
 
     async def _write(self) -> None:
         while self._waiting:
@@ -99,6 +125,10 @@ class PostgresDecisionLog:
             # every waiting caller gets an answer: after an unforeseen failure the decision is not on record either
             except Exception as error:
                 cause = database_error_reason(error)
+                if isinstance(error, TimeoutError):
+                    self._cause = cause
+                    self._outage.begin()
+                    group, self._waiting, self._charts = [*group, *self._waiting], [], {}
             # the callers are answered first, so that no failure of the next steps leaves them waiting
             answer_all(group, None if cause is None else self.health.refusal(cause))
             if cause is None:

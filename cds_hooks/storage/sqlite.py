@@ -176,7 +176,7 @@ class SqliteDecisionLog:
             try:
                 self._connection.execute(f"PRAGMA user_version={int(started) % 2**31}")
             except sqlite3.OperationalError as error:
-                if not _is_locked(error) or loop.time() - started > _PROBE_WAIT_SECONDS:
+                if not is_locked(error) or loop.time() - started > _PROBE_WAIT_SECONDS:
                     raise
                 await asyncio.sleep(_RETRY_SECONDS)
             else:
@@ -214,7 +214,7 @@ class SqliteDecisionLog:
             self._commit([decision for decision, _ in waiting])
         # every waiting caller gets an answer: after an unforeseen failure the decision is not on record either
         except Exception as error:
-            if _is_locked(error) and self._may_wait(loop):
+            if is_locked(error) and self._may_wait(loop):
                 loop.call_later(_RETRY_SECONDS, self._flush, loop)
                 return
             # it is uncertain whether the rows were stored, so this chain is given up
@@ -270,5 +270,6 @@ def _identity(file: Path) -> tuple[int, int]:
     return status.st_dev, status.st_ino
 
 
-def _is_locked(error: Exception) -> bool:
+def is_locked(error: Exception) -> bool:
+    """Return whether the error says that another process or connection is writing."""
     return isinstance(error, sqlite3.OperationalError) and (error.sqlite_errorcode & 0xFF) in _LOCKED

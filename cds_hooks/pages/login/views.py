@@ -5,8 +5,11 @@ import hashlib
 import hmac
 import re
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
+from functools import partial
 from time import time
-from typing import Annotated, Final
+from typing import Annotated, Any, Final, TypeVar
 
 from fastapi import Depends, Query
 from pydantic import BaseModel
@@ -29,6 +32,9 @@ from cds_hooks.web.site import HEADERS, Failure, PageRefusal
 from cds_hooks.web.visitor import PatientBound, visiting
 
 _WRONG: Final = "The name or the password is not right."
+_MOST_WAITING: Final = 16
+_TOO_MANY_AT_ONCE: Final = "Too many people log in at this moment. Try again in a few seconds."
+_Result = TypeVar("_Result")
 _NO_COOKIE: Final = "The form was too old, or your browser keeps no cookies for this server. Try once more."
 _NOT_STARTED_HERE: Final = Failure(
     "This login was not begun here",
@@ -56,6 +62,9 @@ class _Login:
         self._by_account = server.settings.login in ("accounts", "both")
         file = server.settings.oidc_file if server.settings.login in ("oidc", "both") else None
         self._provider = OpenIdLogin(file, server.settings.public_url) if file is not None else None
+        self._checking = ThreadPoolExecutor(1, thread_name_prefix="login")
+        """One hash takes 64 MiB and 0.1 s of a processor: logins wait for each other and for nothing else."""
+        self._waiting = 0
 
     def show(self, page: str = "/") -> Response:
         """Show the form; it comes with a cookie that the same browser has to send back with it."""
@@ -72,10 +81,16 @@ class _Login:
         peer = request.client.host if request.client is not None else ""
         forwarded_for = request.headers.get("x-forwarded-for", "")
         address = address_of_client(peer, forwarded_for, self._proxies)
+        if self._waiting >= _MOST_WAITING:
+            log().info("login refused", status=503, reason="too-many-at-once")
+            answer = self._form(page, name, _TOO_MANY_AT_ONCE, 503)
+            answer.headers["retry-after"] = "5"
+            return answer
+        self._waiting += 1
         try:
-            attempt = await asyncio.to_thread(count_try, self._server.store, name, address)
+            attempt = await self._beside(count_try, self._server.store, name, address)
             await asyncio.sleep(attempt.wait_seconds)
-            return await asyncio.to_thread(self._checked, request, name, form.password, page, attempt)
+            return await self._beside(self._checked, request, name, form.password, page, attempt)
         except TooManyTries as error:
             minutes = max(1, round(error.seconds / 60))
             log().info("login refused", status=429, reason="too-many-tries")
@@ -83,6 +98,13 @@ class _Login:
             answer = self._form(page, name, sentence, 429)
             answer.headers["retry-after"] = str(max(1, round(error.seconds)))
             return answer
+        finally:
+            self._waiting -= 1
+
+    async def _beside(self, work: Callable[..., _Result], *values: Any) -> _Result:
+        """Return what the work returns, in the thread of the logins and with the context of this request."""
+        in_context = partial(copy_context().run, work, *values)
+        return await asyncio.get_running_loop().run_in_executor(self._checking, in_context)
 
     def _checked(self, request: Request, name: str, password: str, page: str, attempt: Attempt) -> Response:
         store = self._server.store

@@ -65,7 +65,9 @@ class _Operations:
 
     def _page(self, not_ready: str, did: str) -> Response:
         server = self._server
-        out = (f"The model {row['model']} cannot be served: {row['reason']}." for row in models_out(server.services))
+        out = [f"The model {row['model']} cannot be served: {row['reason']}." for row in models_out(server.services)]
+        if server.trust.state is not None and server.trust.state.problems:
+            out.append(server.trust.state.sentence)
         snapshots = server.metrics.snapshots().values()
         # the minutes are those of the server's own clock, also where CDS_AS_OF sets another
         now = state_now(snapshots, not_ready, out, datetime.now(UTC))
@@ -155,7 +157,12 @@ _UNKNOWN: Final = ("none", "No call came in the last ten minutes")
 MINUTES: Final = 10
 """So many minutes are looked at for the state."""
 _WHAT_TO_DO: Final = {
-    "503": ("The record, a model or the store of tokens is away.", "CdsHooksRecordCannotBeWritten"),
+    "503 ReplayStoreFailed": ("The used tokens cannot be read or written, so no call can be trusted.",
+                              "CdsHooksStoreCannotBeUsed"),
+    "503 ModelNotServed": ("The files of a model were changed or are missing.", "CdsHooksModelOut"),
+    "503 Overloaded": ("More calls come than can be answered in time.", "CdsHooksSlow"),
+    "503 CallTimedOut": ("A call was not answered in its time.", "CdsHooksSlow"),
+    "503": ("The record cannot be read or written.", "CdsHooksRecordCannotBeWritten"),
     "412": ("Data that the service needs did not come: the client sent none and its FHIR server gave none.",
             "CdsHooksFhirServerSlow"),
     "401": ("The caller is not shown to be a trusted client.", "CdsHooksCallsUntrusted"),
@@ -190,7 +197,7 @@ def state_now(snapshots: Iterable[Snapshot], not_ready: str, out: Iterable[str],
 
     Args:
         not_ready: Why the server cannot answer, as /readyz says it; "" where it can.
-        out: A sentence for each model that cannot be served.
+        out: A sentence for each thing that needs a person though calls are answered.
         at: The present, with its zone.
     """
     snapshots, out, minutes = list(snapshots), list(out), dict[int, Minute]()
@@ -228,5 +235,5 @@ def _since(minutes: Mapping[int, Minute]) -> str:
 
 
 def _failure(name: str, count: int) -> FailureRow:
-    meaning, runbook = _WHAT_TO_DO.get(name.partition(" ")[0], _OTHER)
+    meaning, runbook = _WHAT_TO_DO.get(name) or _WHAT_TO_DO.get(name.partition(" ")[0], _OTHER)
     return FailureRow(f"HTTP {name}", count, meaning, f"docs/operations/runbooks.html#{runbook.lower()}")

@@ -77,7 +77,7 @@ async def test_the_database_holds_neither_the_cookie_nor_the_password(
     async with visit(tmp_path) as person:
         token = _cookie(await person.log_in("ann")).partition("=")[2].partition(";")[0]
     stored = b"".join(each.read_bytes() for each in tmp_path.glob("access.sqlite3*"))
-    assert b"$argon2id$v=19$m=65536,t=3,p=4$" in stored
+    assert b"$argon2id$v=19$m=65536,t=3,p=1$" in stored
     assert token.encode() not in stored
     assert PASSWORD.encode() not in stored
 

@@ -41,7 +41,7 @@ async def test_a_view_that_the_record_does_not_take_is_not_shown(tmp_path: Path)
         assert answer.status_code == 503
         assert "The view cannot be recorded" in answer.text
         assert "Search" not in answer.text
-        assert [line["status"] for line in lines if line["event"] == "view not recorded"] == [503]
+        assert [line["status"] for line in lines if line["event"] == "record away"] == [503]
         _change(tmp_path, "DROP TRIGGER away")
         assert (await person.open("/decisions")).status_code == 200
     assert len(entries(tmp_path, "page-view")) == 2

@@ -18,7 +18,7 @@ from starlette.routing import Route, WebSocketRoute
 
 from cds_hooks.errors import BadRequest, HookError, Untrusted
 from cds_hooks.logs import configure_logs
-from cds_hooks.metrics.counts import Metrics
+from cds_hooks.metrics import Metrics
 from cds_hooks.package_tests.markup import faults
 from cds_hooks.routes.entrance import (
     ContainedApp,
@@ -116,7 +116,7 @@ async def test_a_failure_beside_an_answer_is_logged_and_one_at_the_start_is_rais
         yield
 
     socket = {"type": "websocket", "path": "/", "headers": [], "query_string": b"", "scheme": "ws"}
-    app = ContainedApp(Starlette(routes=[WebSocketRoute("/", fail)]))
+    app = ContainedApp(Starlette(routes=[WebSocketRoute("/", fail)]), Metrics())
     with capture_logs() as lines:
         await run(app(socket, Sent(), Sent()))  # type: ignore[arg-type]
     (line,) = lines
@@ -126,7 +126,7 @@ async def test_a_failure_beside_an_answer_is_logged_and_one_at_the_start_is_rais
         return {"type": "lifespan.startup"}
 
     with pytest.raises(RuntimeError):
-        await run(ContainedApp(Starlette(lifespan=no_start))({"type": "lifespan"}, receive, Sent()))
+        await run(ContainedApp(Starlette(lifespan=no_start), Metrics())({"type": "lifespan"}, receive, Sent()))
 
 
 @pytest.mark.parametrize(
@@ -262,7 +262,7 @@ async def test_the_words_of_a_failure_go_nowhere(capfd: pytest.CaptureFixture[st
 
     app = Starlette(routes=[Route("/", fail)])
     configure_logs("info")
-    transport = httpx.ASGITransport(ContainedApp(app))
+    transport = httpx.ASGITransport(ContainedApp(app, Metrics()))
     async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as calls:
         answer = await calls.get("/")
     printed = capfd.readouterr()

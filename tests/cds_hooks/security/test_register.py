@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import os
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -43,50 +42,6 @@ def _pass(live: WatchedTrustFile, clock: Clock) -> None:
 
 def _names(live: WatchedTrustFile) -> list[str]:
     return [client.name for client in live.register().clients]
-
-
-def test_a_change_is_seen_after_a_second_and_not_looked_for_before(
-    live: WatchedTrustFile, site: Site, clock: Clock
-) -> None:
-    site.write(CLIENT.replace("Example", "Changed"))
-    clock.now += 0.4
-    assert _names(live) == ["Example"]
-    clock.now += 0.1
-    assert _names(live) == ["Example"], "it may still be being written"
-    clock.now += 0.5
-    assert _names(live) == ["Changed"]
-    site.write(CLIENT.replace("Example", "Earlier"))
-    for file in site.folder.iterdir():
-        os.utime(file, (1.7e9, 1.7e9))
-    clock.now += 0.5
-    assert _names(live) == ["Earlier"], "it was written long before"
-
-
-def test_a_file_that_is_being_written_is_not_read_before_it_has_stopped_changing(
-    live: WatchedTrustFile, site: Site, clock: Clock
-) -> None:
-    whole = CLIENT + CLIENT.replace("Example", "Second").replace("https://ehr", "https://other").replace(
-        "version = 1\n", ""
-    )
-    for length in range(len(CLIENT) - 40, len(whole), 40):  # at some lengths it is a whole file with one client fewer
-        site.write(whole[:length])
-        clock.now += 0.5
-        assert _names(live) == ["Example"]
-    site.write(whole)
-    _pass(live, clock)
-    assert _names(live) == ["Example", "Second"]
-
-
-def test_a_file_that_was_cut_off_between_two_clients_is_refused_by_its_count(
-    live: WatchedTrustFile, site: Site, clock: Clock
-) -> None:
-    second = CLIENT.replace("Example", "Second").replace("https://ehr", "https://other").replace("version = 1\n", "")
-    site.write("clients = 2\n" + CLIENT + second)
-    _pass(live, clock)
-    assert _names(live) == ["Example", "Second"]
-    site.write("clients = 2\n" + CLIENT)
-    _pass(live, clock)
-    assert _names(live) == ["Example", "Second"]
 
 
 @pytest.mark.parametrize(
@@ -130,12 +85,12 @@ def test_a_key_file_is_followed_as_well(live: WatchedTrustFile, site: Site, cloc
 
 
 def test_what_a_refused_file_lacked_may_come_later(live: WatchedTrustFile, site: Site, clock: Clock) -> None:
-    site.write(CLIENT.replace("jwks.json", "later.json").replace("Example", "Later"))
+    site.write(CLIENT.replace("jwks.json", "later.json") + 'tenant = "north"\n')
     _pass(live, clock)
-    assert _names(live) == ["Example"]
+    assert [client.tenant for client in live.register().clients] == [None]
     (site.folder / "later.json").write_text((site.folder / "jwks.json").read_text())
     _pass(live, clock)
-    assert _names(live) == ["Later"]
+    assert [client.tenant for client in live.register().clients] == ["north"]
 
 
 def test_fetched_keys_outlive_a_change_that_is_not_theirs(site: Site, clock: Clock) -> None:
@@ -163,18 +118,6 @@ def test_a_bad_file_at_the_start_is_an_error(tmp_path: Path, clock: Clock) -> No
 
 
 _SECOND = CLIENT.replace("Example", "Second").replace("https://ehr", "https://other").replace("version = 1\n", "")
-
-
-def test_a_file_that_ends_within_its_last_client_is_refused_and_the_last_good_one_stays(
-    site: Site, clock: Clock
-) -> None:
-    whole = f'{CLIENT}services = ["order-safety"]\n\n{_SECOND}services = ["order-safety"]\n'
-    site.write(whole)
-    live = WatchedTrustFile(site.file, ANY_NAME, _no_fetch, clock)
-    site.write(whole.removesuffix('services = ["order-safety"]\n'))
-    _pass(live, clock)
-    assert [client.may_call("order-safety") for client in live.register().clients] == [True, True]
-    assert not any(client.may_call("planning-conversation") for client in live.register().clients)
 
 
 def test_the_last_client_can_be_taken_out_of_the_file(site: Site, clock: Clock) -> None:

@@ -3,7 +3,6 @@
 import json
 import re
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any, get_args
 
 import jsonschema
@@ -15,13 +14,10 @@ from cds_hooks.security.addresses import Budgets, KeySetUrl
 from cds_hooks.security.trust import PinnedKeys, RegistrableNames
 from cds_hooks.security.trust_file import (
     TrustFileError,
-    _mixed_up,
     place_in_trust_file,
     read_trust_file,
     schema,
-    schema_problems,
 )
-from cds_hooks.security.trust_setup import BEGINNING, _with_client, add_client
 from tests.cds_hooks.security.conftest import DATA
 from tests.cds_hooks.security.trusting import CLIENT, Site
 from tests.conftest import ROOT
@@ -188,50 +184,6 @@ def test_a_private_key_in_place_of_the_public_one_is_refused(site: Site) -> None
     assert key.jwk["d"] not in " ".join(problems)
 
 
-def test_the_file_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "trust.toml"
-    path.write_text(BEGINNING, encoding="utf-8")
-    opened, open_file = list[Path](), Path.open
-
-    def counted(self: Path, *given: Any, **more: Any) -> Any:
-        opened.append(self)
-        return open_file(self, *given, **more)
-
-    monkeypatch.setattr(Path, "open", counted)
-    assert read_trust_file(path).text == BEGINNING
-    assert opened.count(path) == 1, "what was read a second time may be another file than the one that was checked"
-
-
-def test_a_file_that_was_cut_off_anywhere_is_refused_and_added_clients_keep_its_end(tmp_path: Path) -> None:
-    file = tmp_path / "trust.toml"
-    file.write_text(BEGINNING)
-    client = {"name": "ehr", "issuers": ["https://ehr.example.org"], "jwks_url": "https://ehr.example.org/jwks"}
-    for number in range(2):
-        issuer = f"https://ehr{number}.example.org"
-        settings = {**client, "name": f"ehr{number}", "issuers": [issuer], "services": ["order-safety"]}
-        assert len(add_client(file, settings).clients) == number + 1
-    lines = file.read_text().splitlines(keepends=True)
-    assert lines[-1] == "# end of the trust file\n"
-    first_client = next(number for number, line in enumerate(lines) if line.startswith("[[client]]"))
-    for count in range(first_client, len(lines)):
-        file.write_text("".join(lines[:count]))
-        with pytest.raises(TrustFileError, match=r"cut off|required|needs"):
-            read_trust_file(file)
-
-
-@for_rows(
-    ("text", "added"),
-    [
-        ("version = 1\n", "version = 1\n\n\n[[client]]"),
-        ("version = 1\n# a note", "version = 1\n# a note\n\n[[client]]"),
-        ('version = 1\nend_mark = "# end"\n\n# end', 'version = 1\nend_mark = "# end"\n\n[[client]]\n# end\n'),
-        ('end_mark = "end"\nend', 'end_mark = "end"\nend\n\n[[client]]'),
-    ],
-)
-def test_a_client_is_added_before_the_mark_of_the_end_alone(text: str, added: str) -> None:
-    assert _with_client(text, "[[client]]") == added
-
-
 # What docs/security.md and docs/operations/trust.md say is there: tests, settings, reasons, numbers.
 SECURITY = (ROOT / "docs" / "security.md").read_text()
 TRUST = (ROOT / "docs" / "operations" / "trust.md").read_text()
@@ -277,71 +229,6 @@ REFRESH = "a whole number from 60 to 86400: after how long a key set is fetched 
 MARK = "the last line of the file, a comment; a file that ends otherwise was cut off and is refused"
 KNOWN = "client, clients, discovery_needs_token, end_mark, jwks, services, version"
 ISSUER = "a text: the token's iss exactly as it is sent"
-
-
-@for_rows(
-    ("more", "problems"),
-    [
-        ({}, []),
-        ({"version": 2}, ["version: 2 is not right, it must be the number 1, the version of this form"]),
-        ({"jwks": {"refresh_seconds": 60}}, []),
-        ({"jwks": {"refresh_seconds": 86400}}, []),
-        ({"jwks": {"refresh_seconds": 59}}, [f"jwks.refresh_seconds: 59 is not right, it must be {REFRESH}"]),
-        ({"jwks": {"refresh_seconds": 86401}}, [f"jwks.refresh_seconds: 86401 is not right, it must be {REFRESH}"]),
-        ({"clinets": 1}, ['the file: there is no setting "clinets"; did you mean clients?']),
-        ({"zzzz": 1}, [f'the file: there is no setting "zzzz"; known are {KNOWN}']),
-        (
-            {"zzzz": 1, "clinets": 1},
-            [
-                f'the file: there is no setting "zzzz"; known are {KNOWN}; '
-                'the file: there is no setting "clinets"; did you mean clients?'
-            ],
-        ),
-        ({"services": ["a", "a"]}, ["services: something is listed twice"]),
-        ({"client": [{"name": "A"}]}, ['client 1 "A": missing: issuers']),
-        ({"client": [ENTRY, {}]}, ["client 2: missing: name, issuers"]),
-        ({"client": [ENTRY | {"issuers": [""]}]}, [f'client 1 "A", issuers[0]: "" is not right, it must be {ISSUER}']),
-        ({"client": [ENTRY | {"keys": [5]}]}, ['client 1 "A", keys[0]: must be a table: one public key as JWK']),
-        ({"client": [5]}, ["client 1: 5 is not right, it must be tables [[client]], at most 1000"]),
-        ({"end_mark": "x" * 58}, [f'end_mark: "{"x" * 58}" is not right, it must be {MARK}']),
-        ({"end_mark": "x" * 59}, [f"end_mark: must be {MARK}"]),
-        ({"end_mark": "é"}, [f'end_mark: "é" is not right, it must be {MARK}']),
-        (
-            {"version": 3, "clients": -1},
-            [
-                "clients: -1 is not right, it must be a whole number: how many [[client]] follow, so that a file that "
-                "was cut off is refused",
-                "version: 3 is not right, it must be the number 1, the version of this form",
-            ],
-        ),
-    ],
-)
-def test_a_mistake_is_this_sentence(more: dict[str, Any], problems: list[str]) -> None:
-    assert schema_problems({"version": 1} | more) == problems
-
-
-@for_rows(
-    ("first", "second", "is_unclear"),
-    [
-        ({}, {}, True),
-        ({}, {"issuers": {"https://b"}}, False),
-        ({"subjects": {"a"}}, {}, True),
-        ({"subjects": {"a"}}, {"subjects": {"b"}}, False),
-        ({"subjects": {"a", "b"}}, {"subjects": {"b"}}, True),
-        ({"tenant": "1"}, {}, True),
-        ({}, {"tenant": "1"}, True),
-        ({"tenant": "1"}, {"tenant": "2"}, False),
-        ({"tenant": "1"}, {"tenant": "1"}, True),
-        ({"tenant": "1", "subjects": {"a"}}, {"tenant": "1", "subjects": {"b"}}, False),
-    ],
-)
-def test_two_clients_are_told_apart_by_issuers_subjects_or_tenant(
-    first: dict[str, Any], second: dict[str, Any], *, is_unclear: bool
-) -> None:
-    alike = {"issuers": {"https://a"}, "subjects": set(), "tenant": None}
-    clients: Any = [SimpleNamespace(**alike | {"name": n} | more) for n, more in (("A", first), ("B", second))]
-    problems = ['clients "A" and "B": a token could be from either; tell them apart by issuers, subjects or tenant']
-    assert list(_mixed_up(clients)) == (problems if is_unclear else [])
 
 
 @for_rows(
