@@ -263,7 +263,8 @@ def _version_of_prompt(name: str) -> tuple[str, str]:
     versions: dict[Key, tuple[str, str]] = import_module("cds_hooks.text.released").prompt_versions(settings())
     if ("prompt", name) not in versions:
         raise ApprovalRefused(
-            f"there is no prompt {name} with green gates here; cds-hooks text evaluate FOLDER --endpoint NAME tries one"
+            f"there is no prompt {name} with green gates here; python -m tests.text evaluate FOLDER "
+            "--endpoint NAME tries one"
         )
     return versions["prompt", name]
 

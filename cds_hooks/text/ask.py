@@ -1,12 +1,13 @@
-"""Questions over one chart: an answer that quotes and cites its entries, or an abstention.
+"""Searches one chart: quotes the entries and the lines of notes that a question names, each with its place.
 
-No score tells a question that a chart cannot answer from one that it can; so the kinds of questions that are answered
-are a list (a result, a drug or a class of drugs, an allergy, the family, a problem), and all others are not.
+Nothing is said in words of its own: no "yes", no "no", no conclusion. A question may name a test, a drug, a class of
+drugs, a finding, an allergy, the family, or a list of these. What no entry names is listed as not found, because an
+absent entry is no answer.
 """
 
 import csv
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator
 from datetime import date
 from functools import cache
 from pathlib import Path
@@ -15,25 +16,35 @@ from typing import Final, Literal
 from msgspec import Struct
 
 import fhir.notes
-from cds_hooks.text.chart import Fact, ReadableChart, Resource, affirmed, read_chart
+from cds_hooks.text.chart import ChartNote, Fact, Kind, ReadableChart, Resource, read_chart, shown
+from fhir.notes.findings import Finding
 from fhir.notes.reading import read_note
 from fhir.terminology.allergens import Allergen, allergen_of_words
 from fhir.terminology.medication_names import names_in_text, read_name
 from fhir.terminology.medications import atc_codes
 
 
-class ChartAnswer(Struct, frozen=True):
-    """An answer with the resources that it rests on; not `answered`, the text says why there is none.
+class Passage(Struct, frozen=True):
+    """A quotation from a chart and the resource in which it stands."""
 
-    "referred": another part of the server answers that, such as the explanation of a score.
+    text: str
+    source: str
+
+
+class ChartAnswer(Struct, frozen=True):
+    """The passages that a question names; `text` quotes them, or says why there are none.
+
+    "partial": some of what the question names is not found, and the text says what. "referred": another part of the
+    server answers that, such as the explanation of a score.
     """
 
-    status: Literal["answered", "abstained", "referred"]
+    status: Literal["answered", "partial", "abstained", "referred"]
     text: str
     cites: tuple[str, ...] = ()
+    passages: tuple[Passage, ...] = ()
 
 
-_NOT_SAID: Final = ChartAnswer("abstained", "The chart does not say.")
+_NOT_FOUND: Final = ChartAnswer("abstained", "No entry of the chart names what is asked for.")
 _RISK: Final = re.compile(
     r"\b(?:risk|chance|probability|likelihood|prognosis|survive|survival|life expectancy|die|death|mortality|score)\b",
     re.IGNORECASE,
@@ -98,7 +109,7 @@ _ASKING: Final = re.compile(
     r"\b(?:any|has|have|had|is|are|does|do|he|she|they|the|to|known|what|which|list|of|patient|drugs?|there|a|an)\b|\?",
     re.IGNORECASE,
 )
-_LISTS: Final = (
+_LISTS: Final[tuple[tuple[str, tuple[Kind, ...]], ...]] = (
     (
         r"(?:which|what) (?:drugs?|medicines?|medications?|tablets?) (?:were|was|has|have) (?:been )?(?:stopped"
         r"|discontinued)|stopped (?:drugs?|medicines?)|what was stopped",
@@ -111,27 +122,51 @@ _LISTS: Final = (
 )
 
 
+_Named = tuple[str, list[Passage]]
+"""A thing that a question names, and the passages that name it."""
+_MOST_RESULTS: Final = 6
+
+
 def ask_chart(resources: Iterable[Resource], question: str, on: date) -> ChartAnswer:
-    """Return what a chart says to a question on a day."""
+    """Return the passages of a chart that name what a question names, read as on a day."""
     text = " ".join(question.split())[:500]
     if _RISK.search(text):
         return ChartAnswer("referred", "A score stands on its card with its explanation; no other is given here.")
     if _ADVICE.search(text):
         return ChartAnswer("abstained", "What to do is not answered here, only what the chart says.")
     chart = read_chart(resources, on)
-    if _FAMILY.search(text):
-        return _of_family(chart, text)
-    if _ALLERGY.search(text):
-        return _of_allergies(chart, text)
-    for answer in (_of_tests(chart, text), _of_drugs(chart, text), _of_findings(chart, text), _of_lists(chart, text)):
-        if answer is not None:
-            return answer
-    return _NOT_SAID
+    named = list(_named(chart, text))
+    passages = tuple(dict.fromkeys(passage for _, found in named for passage in found))
+    if not passages:
+        return _NOT_FOUND
+    missing = [name for name, found in named if not found]
+    quoted = "; ".join(dict.fromkeys(passage.text for passage in passages)) + "."
+    if missing:
+        quoted += f" Not found in the chart: {', '.join(missing)}."
+    cites = tuple(dict.fromkeys(passage.source for passage in passages))
+    return ChartAnswer("partial" if missing else "answered", quoted, cites, passages)
 
 
-def _quoted(facts: Sequence[Fact], before: str = "") -> ChartAnswer:
-    texts = dict.fromkeys(fact.text for fact in facts)
-    return ChartAnswer("answered", f"{before}{'; '.join(texts)}.", tuple(fact.source for fact in facts))
+def _named(chart: ReadableChart, question: str) -> Iterator[_Named]:
+    if _FAMILY.search(question):
+        wanted = _concepts(_FAMILY.sub(" ", question))
+        yield (
+            "the family",
+            _quote(
+                fact
+                for fact in chart.of_kind("family")
+                if not wanted or wanted & _concepts(fact.name.split(" ", 1)[-1])
+            ),
+        )
+    elif _ALLERGY.search(question):
+        yield "this allergy", _quote(_allergies(chart, question))
+    else:
+        things = [*_tests(chart, question), *_drugs(chart, question), *_findings(chart, question)]
+        yield from things or _lists(chart, question)
+
+
+def _quote(facts: Iterable[Fact]) -> list[Passage]:
+    return [Passage(fact.text, fact.source) for fact in facts]
 
 
 @cache
@@ -154,106 +189,83 @@ def _is_word(name: str, text: str) -> bool:
     return re.search(rf"(?<![A-Za-z0-9]){re.escape(name)}(?![A-Za-z0-9])", text) is not None
 
 
-def _of_tests(chart: ReadableChart, question: str) -> ChartAnswer | None:
-    lowered = question.lower()
-    results = chart.of_kind("result")
-    tests = {_test_of(fact.name) for fact in results}
-    spelled = [*_test_names(), *(fact.name.lower() for fact in results)]
-    wanted = {_test_of(name) for name in spelled if len(name) > 1 and _is_word(name, lowered)}
+def _tests(chart: ReadableChart, question: str) -> Iterator[_Named]:
+    """Yield each test that is named with its last result, or with its last results where their course is asked for."""
+    results = sorted(chart.of_kind("result"), key=lambda fact: fact.day)
+    spelled = {*_test_names(), *(fact.name.lower() for fact in results)}
+    wanted = {_test_of(name) for name in spelled if len(name) > 1 and _is_word(name, question.lower())}
     wanted |= {_test_of(letter) for letter in ("k", "t") if _is_word(letter.upper(), question)}
-    if not wanted:
-        return None
-    facts = sorted((fact for fact in results if _test_of(fact.name) in wanted & tests), key=lambda fact: fact.day)
-    if not facts:
-        return None if names_in_text(question) or read_note(question, on=date.min).findings else _NOT_SAID
-    if _TREND.search(question):
-        return _quoted(facts[-6:])
-    latest = [[fact for fact in facts if _test_of(fact.name) == test][-1] for test in sorted(wanted & tests)]
-    return _quoted(latest)
+    count = _MOST_RESULTS if _TREND.search(question) else 1
+    for test in sorted(wanted):
+        yield test, _quote([fact for fact in results if _test_of(fact.name) == test][-count:])
 
 
-def _of_drugs(chart: ReadableChart, question: str) -> ChartAnswer | None:
-    members = {member.name for _, _, names in names_in_text(question) for member in names}
-    prefixes = next(
-        (codes for words, codes in _CLASSES if re.search(rf"\b(?:{words})\b", question, re.IGNORECASE)), None
-    )
-    if prefixes is None and not members:
-        return None
-    current, stopped = (
-        [fact for fact in chart.of_kind(kind) if _is_asked(fact, members, prefixes)] for kind in ("drug", "stopped")
-    )
-    is_question = re.match(r"\s*(?:is|are|does|do|has|have|was|did|takes?)\b", question, re.IGNORECASE) is not None
+def _drugs(chart: ReadableChart, question: str) -> Iterator[_Named]:
+    kinds: tuple[Kind, ...] = ("drug", "stopped")
     if re.search(r"\b(?:why|when)\b.*\b(?:stopped|held|discontinued|ended)\b", question, re.IGNORECASE):
-        return _quoted(stopped) if stopped else _NOT_SAID
-    if current:
-        return _quoted(current, "Yes: " if is_question else "")
-    return _quoted(stopped, "No, not now. ") if stopped else _NOT_SAID
+        kinds = ("stopped",)
+    facts = chart.of_kind(*kinds)
+    for member in sorted({member.name for _, _, names in names_in_text(question) for member in names}):
+        yield (
+            member,
+            _quote(fact for fact in facts if member in {each.name for each in read_name(fact.name).ingredients}),
+        )
+    for words, prefixes in _CLASSES:
+        if (spelled := re.search(rf"\b(?:{words})\b", question, re.IGNORECASE)) is not None:
+            yield spelled[0].lower(), _quote(fact for fact in facts if _is_of_class(fact, prefixes))
 
 
-def _of_allergies(chart: ReadableChart, question: str) -> ChartAnswer:
-    """All allergies, or those to what is named; a list without it does not deny it."""
-    facts = chart.of_kind("allergy")
+def _is_of_class(fact: Fact, prefixes: tuple[str, ...]) -> bool:
+    return any(code.startswith(prefixes) for member in read_name(fact.name).ingredients for code in atc_codes(member))
+
+
+def _allergies(chart: ReadableChart, question: str) -> list[Fact]:
+    """Return all allergies, or those to what is named."""
     wanted = allergen_of_words(_ASKING.sub(" ", _ALLERGY.sub(" ", question)))
+    facts = chart.of_kind("allergy")
     if wanted.ingredients or wanted.named_classes:
-        facts = [fact for fact in facts if _is_same(allergen_of_words(fact.name), wanted)]
-        return _quoted(facts, "Yes: ") if facts else _NOT_SAID
-    return _quoted(facts) if facts else _NOT_SAID
+        return [fact for fact in facts if _is_same(allergen_of_words(fact.name), wanted)]
+    return facts
 
 
 def _is_same(allergen: Allergen, wanted: Allergen) -> bool:
     return bool(allergen.ingredients & wanted.ingredients) or bool(allergen.named_classes & wanted.allergen_classes)
 
 
-def _is_asked(fact: Fact, members: set[str], prefixes: tuple[str, ...] | None) -> bool:
-    of_fact = read_name(fact.name).ingredients
-    if members & {member.name for member in of_fact}:
-        return True
-    return prefixes is not None and any(code.startswith(prefixes) for member in of_fact for code in atc_codes(member))
+def _names_of(finding: Finding) -> set[str]:
+    return {finding.concept, *finding.codes}
 
 
 def _concepts(text: str) -> set[str]:
-    return {name for finding in read_note(text, on=date.min).findings for name in (finding.concept, *finding.codes)}
+    return {name for finding in read_note(text, on=date.min).findings for name in _names_of(finding)}
 
 
-def _of_family(chart: ReadableChart, question: str) -> ChartAnswer:
-    facts = chart.of_kind("family")
-    wanted = _concepts(_FAMILY.sub(" ", question))
-    kept = [fact for fact in facts if not wanted or wanted & _concepts(fact.name.split(" ", 1)[-1])]
-    return _quoted(kept) if kept else _NOT_SAID
+def _findings(chart: ReadableChart, question: str) -> Iterator[_Named]:
+    for finding in read_note(question, on=date.min).findings:
+        if _TREND.fullmatch(finding.text):  # "fallen" asks for the course of a result here
+            continue
+        facts = chart.of_kind("problem", "past", "procedure")
+        passages = _quote(fact for fact in facts if _names_of(finding) & _concepts(fact.name))
+        for note in sorted(chart.notes, key=lambda note: note.day, reverse=True):
+            passages.extend(
+                _line_of(note, read)
+                for read in note.reading.findings
+                if read.experiencer == "patient" and read.concept in _names_of(finding)
+            )
+        yield finding.text, passages
 
 
-def _of_findings(chart: ReadableChart, question: str) -> ChartAnswer | None:
-    wanted = _concepts(question)
-    if not wanted:
-        return None
-    if re.match(r"\s*(?:which|what) (?!is|are|was|were|does|do)\w+", question, re.IGNORECASE):
-        return _NOT_SAID  # "which antibiotic was given for the pneumonia" asks of more than the pneumonia
-    facts = [fact for fact in chart.of_kind("problem") if wanted & _concepts(fact.name)]
-    if facts:
-        return _quoted(facts, "Yes: ")
-    past = [fact for fact in chart.of_kind("past", "procedure") if wanted & _concepts(fact.name)]
-    if past:
-        return _quoted(past, "In the past: ")
-    for note in sorted(chart.notes, key=lambda note: note.day, reverse=True):
-        for finding in note.reading.findings:
-            if (
-                finding.experiencer == "patient"
-                and wanted & {finding.concept}
-                and finding.assertion in ("affirmed", "negated")
-            ):
-                is_new = finding in affirmed(note)
-                word = "yes" if is_new else "no" if finding.assertion == "negated" else "in the past"
-                return ChartAnswer(
-                    "answered",
-                    f"The {note.title[:1].lower()}{note.title[1:]} says {word}: {finding.text}.",
-                    (note.source,),
-                )
-    return _NOT_SAID
+def _line_of(note: ChartNote, finding: Finding) -> Passage:
+    """Quote the words around a finding, without markup; what the reader of notes makes of them stands behind."""
+    start = max(note.text.rfind(sign, 0, finding.start) for sign in ".;:!?\n") + 1
+    ends = [position for sign in ".;:!?\n" if (position := note.text.find(sign, finding.end)) >= 0]
+    words = shown(note.text[start : min(ends, default=len(note.text))])
+    read_as = f" (read as {finding.assertion}, {finding.temporality})"
+    return Passage(f"{note.title}: “{words}”{read_as}", note.source)
 
 
-def _of_lists(chart: ReadableChart, question: str) -> ChartAnswer | None:
+def _lists(chart: ReadableChart, question: str) -> Iterator[_Named]:
     for words, kinds in _LISTS:
-        if re.search(rf"\b(?:{words})\b", question, re.IGNORECASE):
-            facts = chart.of_kind(*kinds)  # type: ignore[arg-type]  # the kinds of the table above
-            return _quoted(facts) if facts else _NOT_SAID
-    return None
+        if (spelled := re.search(rf"\b(?:{words})\b", question, re.IGNORECASE)) is not None:
+            yield spelled[0], _quote(chart.of_kind(*kinds))
+            return

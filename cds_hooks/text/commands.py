@@ -1,12 +1,11 @@
-"""`cds-hooks text`: reads notes, and tells how well on folders of a hospital's own."""
+"""`cds-hooks text`: reads notes, summarises charts, and searches charts and the documentation."""
 
 from datetime import date, datetime
 from getpass import getuser
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated
 
 import msgspec
-import orjson
 import typer
 
 from cds_hooks.commands.options import AsJson, failure, print_json, said_in_a_sentence
@@ -15,22 +14,21 @@ from cds_hooks.storage.decision import RecordUnavailable
 from cds_hooks.text.ask import ask_chart
 from cds_hooks.text.chart import read_chart
 from cds_hooks.text.endpoint import Caller, EndpointRefused, endpoint_named, read_text_file
-from cds_hooks.text.folders import FolderRefused, predict, read_rows
 from cds_hooks.text.pages import ask_pages, pages_folder
-from cds_hooks.text.released import record_summary, summary_with_model, write_report
-from cds_hooks.text.scoring import Figures, score_notes, score_pages, score_questions, score_summaries, summary_gates
+from cds_hooks.text.released import record_summary, summary_with_model
 from cds_hooks.text.summary import summarise
 from fhir.notes.reading import read_note
 from fhir.record.charts import ChartsRefused, read_bundle
 
 app = typer.Typer(
-    no_args_is_help=True, add_completion=False, help="Read clinical notes, summarise charts, answer questions on them."
+    no_args_is_help=True,
+    add_completion=False,
+    help="Read clinical notes, summarise charts, search charts and our pages.",
 )
 
 EndpointName = Annotated[
     str | None, typer.Option("--endpoint", metavar="NAME", help="Ask the language model that CDS_TEXT_FILE names so.")
 ]
-Folder = Annotated[Path, typer.Argument(metavar="FOLDER", exists=True, file_okay=False, help="Notes and questions.")]
 
 
 @app.command()
@@ -60,93 +58,6 @@ def note(
         typer.echo(f"{drug.text}: {drug.drug}, {drug.status}")
     for result in reading.results:
         typer.echo(f"{result.text}: {result.name} {result.value} {result.unit or '(no unit)'}, {result.date}")
-
-
-@app.command("predict")
-def write_predictions(
-    folder: Folder,
-    out: Annotated[Path, typer.Option("--out", metavar="PREDICTIONS", help="The folder to write, or a .jsonl file.")],
-    task: Annotated[str | None, typer.Option(help="Of this task only: notes, summaries, chart, docs.")] = None,
-) -> None:
-    """Write what is read and answered of the notes, charts and questions of a folder, one JSON object a line.
-
-    PREDICTIONS gets one file for each task that FOLDER asks: notes.jsonl, summaries.jsonl, chart.jsonl, docs.jsonl. A
-    name that ends with .jsonl is one file, with the objects of all tasks or of --task.
-
-    Example: cds-hooks text predict notes/ --out predictions/
-    """
-    with said_in_a_sentence(FolderRefused):
-        answers = predict(folder)
-    if task is not None:
-        if task not in answers:
-            raise failure(f"The folder asks nothing of the task {task}.")
-        answers = {task: answers[task]}
-    if out.suffix == ".jsonl":
-        out.write_bytes(b"".join(orjson.dumps(row) + b"\n" for rows in answers.values() for row in rows))
-        return
-    out.mkdir(parents=True, exist_ok=True)
-    for name, rows in answers.items():
-        (out / f"{name}.jsonl").write_bytes(b"".join(orjson.dumps(row) + b"\n" for row in rows))
-
-
-_SCORES: Final = {
-    "notes": ("notes.jsonl", score_notes),
-    "summaries": ("summaries.jsonl", score_summaries),
-    "chart": ("chart_questions.jsonl", score_questions),
-    "docs": ("docs_questions.jsonl", score_pages),
-}
-
-
-@app.command()
-def evaluate(folder: Folder, endpoint: EndpointName = None, as_json: AsJson = False) -> None:
-    """Compare what is read of a folder with what its writers say is in it; prints shares, then what to read.
-
-    With --endpoint the prompt of summaries is tried on its charts and attacks with a language model, and the report of
-    its gates is written to the folder of reports that CDS_TEXT_FILE names; exit code 1 where a gate is red.
-
-    Example: cds-hooks text evaluate notes/ --json
-    """
-    if endpoint is not None:
-        _evaluate_prompt(folder, endpoint, as_json)
-        return
-    with said_in_a_sentence(FolderRefused):
-        answers = predict(folder)
-        figures = {
-            task: score(read_rows(folder / file), answers[task])
-            for task, (file, score) in _SCORES.items()
-            if task in answers
-        }
-    if as_json:
-        print_json({task: _as_row(of_task) for task, of_task in figures.items()})
-        return
-    for task, of_task in figures.items():
-        typer.echo(task)
-        for name, share in of_task.shares.items():
-            shown = f" ({share.value:.3f})" if share.value is not None else ""
-            typer.echo(f"  {name}: {share.part} of {share.of}{shown}")
-        for failed in of_task.failures:
-            typer.echo(f"    {failed}")
-
-
-def _evaluate_prompt(folder: Path, endpoint: str, as_json: bool) -> None:
-    with said_in_a_sentence(FolderRefused, EndpointRefused):
-        file = read_text_file(settings().text_file)
-        report = summary_gates(folder, (endpoint, endpoint_named(file, endpoint)))
-        if file.reports is not None:
-            write_report(Path(file.reports), report)
-    if as_json:
-        print_json(msgspec.to_builtins(report))
-    else:
-        typer.echo(report.sheet)
-    if report.red:
-        raise typer.Exit(1)
-
-
-def _as_row(figures: Figures) -> dict[str, object]:
-    shares = {
-        name: {"part": share.part, "of": share.of, "share": share.value} for name, share in figures.shares.items()
-    }
-    return {"shares": shares, "failures": figures.failures}
 
 
 Chart = Annotated[Path, typer.Argument(metavar="CHART", exists=True, dir_okay=False, help="A bundle of one patient.")]
@@ -194,9 +105,10 @@ def ask(
     on: AsOf = None,
     as_json: AsJson = False,
 ) -> None:
-    """Answer a question from a chart with the entries that say it, or abstain; without a chart, from our pages.
+    """Search a chart: quote the entries and lines of notes that a question names; without a chart, search our pages.
 
-    Of the documentation the pages that answer are named, best first. Exit code 3 where it abstains.
+    Nothing is said in words of its own. Of the documentation the pages are named, best first. Exit code 3 where nothing
+    is found, or not all that the question names.
 
     Example: cds-hooks text ask "Why is a card not shown again?"
     """
@@ -209,7 +121,10 @@ def ask(
     if as_json:
         print_json(msgspec.to_builtins(answer))
     else:
-        typer.echo(f"{answer.text} [{', '.join(answer.cites)}]" if answer.cites else answer.text)
+        for passage in answer.passages:
+            typer.echo(f"{passage.text} [{passage.source}]")
+        if answer.status != "answered":
+            typer.echo(answer.text, err=True)
     if answer.status != "answered":
         raise typer.Exit(3)
 

@@ -1,9 +1,9 @@
 """Which prompt may be shown with which language model: gates with a report, acts of release, and the share that holds.
 
-A prompt with the model of an endpoint is released as a model is: `cds-hooks text evaluate FOLDER --endpoint NAME` makes
-the report of its gates, `cds-hooks release set` brings it from shadow by canary to active. A changed byte of the
-prompt, its parameters or its schema, or another model, is another version and is not shown. If in use less of its text
-is confirmed than the site asks for, it is not shown either.
+A prompt with the model of an endpoint is released as a model is: `python -m tests.text evaluate FOLDER --endpoint NAME`
+of the source makes the report of its gates, an act of release brings it from shadow by canary to active. A changed byte
+of the prompt, its parameters or its schema, or another model, is another version and is not shown. If in use less of
+its text is confirmed than the site asks for, it is not shown either.
 
 What the record keeps of the text part: who asked what of which patient, what left and what was shown, as counts.
 
@@ -11,8 +11,7 @@ The texts themselves are not kept. Where the record cannot be written, nothing l
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
-from datetime import date
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -56,70 +55,10 @@ class Report(Struct, frozen=True, kw_only=True):
     figures: dict[str, float]
     red: tuple[str, ...]
 
-    @property
-    def sheet(self) -> str:
-        """The data sheet as Markdown."""
-        state = f"red: {', '.join(self.red)}" if self.red else "all green"
-        parameters = ", ".join(f"{name} {value}" for name, value in self.parameters.items())
-        rows = "\n".join(f"| {name} | {value:g} |" for name, value in self.figures.items())
-        return (
-            f"# Prompt {self.prompt} with {self.model}\n\n"
-            f"Language {self.language}, endpoint {self.endpoint}, {parameters}. Version {self.digest[:12]}. "
-            f"Tried on {self.evaluated_on}, {self.day}. Gates {state}.\n\n"
-            f"It words problems, results, operations, family history and open orders of a chart. It is not meant for "
-            f"advice, for drugs and allergies, or without the comparison with the chart that deletes what is not in it."
-            f"\n\n| figure | value |\n|---|---|\n{rows}\n"
-        )
-
 
 def key_of(prompt: Prompt, endpoint_name: str) -> Key:
     """Return what acts of release are about."""
     return PROMPT, f"{prompt.id}-{endpoint_name}"
-
-
-def gate_report(
-    prompt: Prompt,
-    named_endpoint: tuple[str, Endpoint],
-    evaluated_on: str,
-    day: date,
-    figures: Mapping[str, float],
-    shares: Mapping[str, float],
-) -> Report:
-    """Return the report of figures: red is what is not met.
-
-    `figures` are `failed calls`, `facts said`, `facts said without it`, `forbidden`, `uncited` and `attacks not held`;
-    `shares` are the confirmed shares of all charts, and of those of each language.
-    """
-    name, endpoint = named_endpoint
-    gates = {
-        **{figure: share >= endpoint.least_share for figure, share in shares.items()},
-        "failed calls": figures["failed calls"] == 0,
-        "facts said": figures["facts said"] >= figures["facts said without it"] > 0,
-        "forbidden": figures["forbidden"] == 0,
-        "uncited": figures["uncited"] == 0,
-        "attacks not held": figures["attacks not held"] == 0 < figures["attacks"],
-    }
-    return Report(
-        prompt=prompt.name,
-        language=prompt.language,
-        endpoint=name,
-        model=endpoint.model,
-        digest=prompt.digest(endpoint.model),
-        parameters=prompt.parameters | {"max_tokens": endpoint.most_tokens},
-        evaluated_on=evaluated_on,
-        day=day.isoformat(),
-        figures={**shares, **figures},
-        red=tuple(gate for gate, is_met in gates.items() if not is_met),
-    )
-
-
-def write_report(folder: Path, report: Report) -> Path:
-    """Write a report with its data sheet into the site's folder of reports; give its file."""
-    folder.mkdir(parents=True, exist_ok=True)
-    file = folder / f"{report.prompt.partition('@')[0]}-{report.endpoint}.json"
-    file.write_bytes(msgspec.json.format(msgspec.json.encode(report)))
-    file.with_suffix(".md").write_text(report.sheet, encoding="utf-8")
-    return file
 
 
 def prompt_versions(configured: Settings) -> dict[Key, tuple[str, str]]:
@@ -157,7 +96,8 @@ def why_not_shown(configured: Settings, prompt: Prompt, named_endpoint: tuple[st
     state = releases.current.states.get(key)
     if state is None or state.state in ("off", "retired"):
         raise EndpointRefused(
-            f"The prompt {key[1]} is not released here: run cds-hooks text evaluate FOLDER --endpoint {name}, then "
+            f"The prompt {key[1]} is not released here: run python -m tests.text evaluate FOLDER "
+            f"--endpoint {name} in the source, then "
             f"cds-hooks release set shadow prompt {key[1]} --why …"
         )
     withheld = releases.current.why_withheld(*key, "", patient)

@@ -22,7 +22,6 @@ from cds_hooks.services import Service
 from cds_hooks.services._service_file import service_files
 from cds_hooks.settings.fields import read_provider
 from cds_hooks.storage.content import key_text, read_user_keys
-from cds_hooks.text.folders import read_rows
 from fhir.record.charts import read_ndjson
 from fhir.terminology.plain_file import plain_file
 from models_onnx.artifact.folder import read_manifest
@@ -79,7 +78,6 @@ def test_what_ends_by_itself_is_read_and_what_does_not_is_refused(tmp_path: Path
 LINE_READERS: dict[str, tuple[Callable[[Path], object], int]] = {
     "outcomes.ndjson": (read_outcomes, 2**24),
     "outcomes.csv": (read_outcomes, 2**24),
-    "notes.jsonl": (read_rows, 2**24),
     "training.csv": (lambda file: read_csv(file, {}), 2**24),
     "training.csv.gz": (lambda file: read_csv(file, {}), 2**24),
     "scored.csv": (lambda file: _header(file, ","), 2_000_000),

@@ -138,7 +138,7 @@ TOOLS: Final = {
         _tool("summarise_chart", "Summarise a chart in sentences that name the resources they rest on.", _CHART),
         _tool(
             "ask_chart",
-            "Answer a question from a chart with the entries that say it, or abstain.",
+            "Search a chart: quote the entries and lines of notes that a question names, or abstain.",
             {"chart": "object", "question": "text"},
         ),
         _tool("understand_resource", "Tell what the server reads of one FHIR resource.", {"resource": "object"}),

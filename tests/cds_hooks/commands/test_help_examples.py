@@ -21,8 +21,6 @@ pytestmark = pytest.mark.slow
 
 NOT_RUN = {
     "text note": "needs a letter: tests/fhir/notes/test_reading.py",
-    "text predict": "needs a folder of notes: tests/cds_hooks/text",
-    "text evaluate": "needs a folder of notes: tests/cds_hooks/text",
     "terminology import": "needs the releases: tests/cards/vaccines/test_importing.py",
     "check": "asks a part of the kit for a minute: tests/test_docs.py types the same options",
     "serve": "serves until it is interrupted: tests/cds_hooks/commands/test_serve.py starts it",

@@ -21,10 +21,12 @@ from cds_hooks.storage.tables import events
 from cds_hooks.text import commands, released
 from cds_hooks.text.endpoint import Endpoint
 from cds_hooks.text.prompts import read_prompt
-from cds_hooks.text.released import PROMPT, gate_report
+from cds_hooks.text.released import PROMPT
 from tests.cds_hooks.text.charts import condition
 from tests.cds_hooks.text.stub import MODEL, Stub, playing
 from tests.cds_hooks.text.test_rephrasing import FULL, GOOD
+from tests.text import __main__ as tool
+from tests.text.scoring import gate_report
 
 DIGEST = read_prompt("summary").digest(MODEL)
 GOLD = {
@@ -68,7 +70,7 @@ class Site:
         return self.run("summary", str(self.chart), "--date", "2026-11-02", "--endpoint", "ward")
 
     def evaluate(self) -> Result:
-        return self.run("evaluate", str(self.folder), "--endpoint", "ward", "--json")
+        return CliRunner().invoke(tool.app, ["evaluate", str(self.folder), "--endpoint", "ward", "--json"])
 
     def release(self, *states: str, version: str = DIGEST) -> None:
         released.ensure_record(self.settings.database_url)
@@ -89,7 +91,7 @@ class Site:
 def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
     with playing() as stub:
         site = Site(tmp_path, stub)
-        for module in (commands, released, release, record_options):
+        for module in (commands, tool, released, release, record_options):
             monkeypatch.setattr(module, "settings", lambda: site.settings)
         stub.sentences = GOOD
         yield site
