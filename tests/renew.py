@@ -20,7 +20,7 @@ SEALS: Final = {
     "tables": ("tests.tables", "--write"), "cards": ("tests.cards.rules.confirm", "--write"),
     "outcomes": ("tests.cards.rules.outcomes", "--write"), "charts": ("tests.cards.drawn", "--write"),
     "dialects": ("tests.cds_hooks.dialects.sent",), "templates": ("tests.cds_hooks.web.symbols", "--write"),
-    "services": ("tests.cds_hooks.services.pinned", "--write"), "answers": ("tests.pinned_answers", "--write"),
+    "answers": ("tests.pinned_answers", "--write"),
     "words": ("tests.fhir.readings", "--write"), "equations": ("tests.models_onnx.equations.declared", "--write"),
     "types": ("tests.type_flags", "--write"), "models": ("maintenance.model_pages",),
     "messages": ("tests.cds_hooks.events.pinned", "--write"), "feeds": ("tests.cds_hooks.events.watched", "--write"),

@@ -18,7 +18,7 @@ from tests.browser.accessible import axe_faults
 from tests.browser.conftest import running
 from tests.cds_hooks.access.browsing import PASSWORD, entries, with_account
 from tests.cds_hooks.access.provider import described, providing
-from tests.cds_hooks.hold_back.test_budgets import _request
+from tests.cds_hooks.hold_back.test_budgets import budget_call
 from tests.cds_hooks.services.equation_calls import NOW
 from tests.cds_hooks.web.decisions import AS_OF
 from tests.cds_hooks.worklist.test_worklist import decision
@@ -64,7 +64,7 @@ async def _keep_decision(folder: Path, one: Decision) -> None:
 
 def _asking(patient: str) -> dict[str, Any]:
     """A call outside a visit, in which a test is found missing."""
-    request = _request("liver-assessment")
+    request = budget_call("liver-assessment")
     request["context"].pop("encounterId", None)
     for key in ("encounters", "visits"):
         request["prefetch"].pop(key, None)

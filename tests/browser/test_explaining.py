@@ -9,7 +9,7 @@ from playwright.sync_api import Page, expect
 from tests.browser.accessible import axe_faults
 from tests.browser.conftest import running
 from tests.cds_hooks.calls import ours
-from tests.cds_hooks.services.equation_calls import NOW, _request
+from tests.cds_hooks.services.equation_calls import NOW, equation_request
 
 pytestmark = pytest.mark.slow
 
@@ -28,7 +28,7 @@ def base_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def test_the_estimate_of_an_equation_fits_narrow_and_wide_in_both_themes(
     opened: Open, base_url: str, width: int, scheme: str
 ) -> None:
-    request = _request("statin-discussion", "diabetes-no-statin", ())
+    request = equation_request("statin-discussion", "diabetes-no-statin", ())
     answer = httpx.post(f"{base_url}/cds-services/statin-discussion", json=request)
     page = opened(f"{base_url}/explain/{ours(answer)['decision']}", width, color_scheme=scheme)
     expect(page.get_by_text("What each input adds, the largest first")).to_be_visible()

@@ -20,7 +20,7 @@ from cds_hooks.security.trust import ANONYMOUS
 from cds_hooks.settings import Settings
 from cds_hooks.storage.decision import Decision, new_decision_id
 from tests.cds_hooks.access.browsing import BROWSER, Person, entries, form_token, visit, with_account
-from tests.cds_hooks.access.test_smart import _about, _launch, at, ehr
+from tests.cds_hooks.access.test_smart import at, decision_about, ehr, launch_from_ehr
 from tests.cds_hooks.calls import PLANNING, client, request_for
 from tests.cds_hooks.pages.worklist.test_worklist_page import keep
 from tests.cds_hooks.web.decisions import AS_OF
@@ -64,7 +64,7 @@ async def _behind_trust(folder: Path, **more: Any) -> AsyncIterator[Person]:
 
 
 async def test_a_link_opens_the_page_of_its_decision_and_of_no_other(tmp_path: Path) -> None:
-    anns, older, bens = _about("ann"), _about("ann"), _about("ben")
+    anns, older, bens = decision_about("ann"), decision_about("ann"), decision_about("ben")
     keep(tmp_path, anns, older, bens)
     async with _behind_trust(tmp_path) as person:
         assert (await person.open(f"/explain/{anns.id}")).status_code == 403
@@ -88,7 +88,7 @@ async def test_a_link_opens_the_page_of_its_decision_and_of_no_other(tmp_path: P
 
 
 async def test_a_link_that_is_changed_in_any_part_opens_nothing_and_begins_no_session(tmp_path: Path) -> None:
-    anns, bens = _about("ann"), _about("ben")
+    anns, bens = decision_about("ann"), decision_about("ben")
     keep(tmp_path, anns, bens)
     good = _path(_links(), anns)
     token = good.rpartition("/")[2]
@@ -116,7 +116,7 @@ async def test_a_link_that_is_changed_in_any_part_opens_nothing_and_begins_no_se
 
 
 async def test_an_expired_link_says_what_to_do_and_begins_no_session(tmp_path: Path) -> None:
-    anns = _about("ann")
+    anns = decision_about("ann")
     old = structs.replace(anns, id=new_decision_id(), decided_at=anns.decided_at - 31 * 60 * 1_000_000)
     keep(tmp_path, anns, old)
     async with _behind_trust(tmp_path) as person:
@@ -130,7 +130,7 @@ async def test_an_expired_link_says_what_to_do_and_begins_no_session(tmp_path: P
 
 
 async def test_links_open_nothing_where_the_setting_is_not_there(tmp_path: Path) -> None:
-    anns = _about("ann")
+    anns = decision_about("ann")
     keep(tmp_path, anns)
     async with _behind_trust(tmp_path, explain_link_key=None) as person:
         assert (await person.open(_path(_links(), anns))).status_code == 404
@@ -139,7 +139,7 @@ async def test_links_open_nothing_where_the_setting_is_not_there(tmp_path: Path)
 
 
 async def test_who_has_logged_in_keeps_the_session_and_the_link_opens_the_page_in_it(tmp_path: Path) -> None:
-    anns = _about("ann")
+    anns = decision_about("ann")
     keep(tmp_path, anns)
     with_account(tmp_path, "cleo", "clinician")
     async with visit(tmp_path, **LINKED) as person:
@@ -178,11 +178,11 @@ async def test_the_ehr_launches_the_app_where_it_is_registered_for_that(tmp_path
     (card,) = link_cards([_card()], PAGE, replace(ANONYMOUS, smart_client_id="app"), "1", configured)
     assert card.links[1] == Link(label="Why this card", url="https://cds.example/launch", type="smart", app_context="1")
     assert card.links[0].type == "absolute"
-    anns = _about("ann")
+    anns = decision_about("ann")
     keep(tmp_path, anns)
     ehr.launches["of-ann"]["appContext"] = anns.id
     async with at(tmp_path, ehr) as person:
-        assert (await _launch(person, ehr)).headers["location"] == f"../explain/{anns.id}"
+        assert (await launch_from_ehr(person, ehr)).headers["location"] == f"../explain/{anns.id}"
         assert (await person.open(f"/explain/{anns.id}")).status_code == 200
 
 

@@ -292,7 +292,7 @@ async def at(folder: Path, provider: Provider, **more: Any) -> AsyncIterator[Per
         yield person
 
 
-async def _at_provider(address: str) -> httpx.URL:
+async def visiting_provider(address: str) -> httpx.URL:
     """Where the provider sends the browser, which follows our redirect there."""
     async with httpx.AsyncClient() as browser:
         answer = await browser.get(address)
@@ -303,7 +303,7 @@ async def _at_provider(address: str) -> httpx.URL:
 async def _come_back(person: Person, page: str = "/") -> httpx.Response:
     sent = await person.calls.get("/login/site", params={"page": page}, headers=person.headers)
     assert sent.status_code == 303, sent.text
-    back = await _at_provider(sent.headers["location"])
+    back = await visiting_provider(sent.headers["location"])
     return await person.open(back.raw_path.decode())
 
 
@@ -337,7 +337,7 @@ async def test_an_answer_is_taken_once_and_only_in_the_browser_that_asked(tmp_pa
     """A state of another browser is a login that somebody else began: login CSRF, or a stolen code."""
     async with at(tmp_path, public) as person:
         sent = await person.open("/login/site")
-        back = (await _at_provider(sent.headers["location"])).raw_path.decode()
+        back = (await visiting_provider(sent.headers["location"])).raw_path.decode()
         kept = dict(person.calls.cookies)
         person.calls.cookies.clear()
         stolen = await person.open(back)
@@ -348,7 +348,7 @@ async def test_an_answer_is_taken_once_and_only_in_the_browser_that_asked(tmp_pa
         assert (await person.open(back)).status_code == 403  # it was used up by the attempt
 
         first = await person.open("/login/site")
-        back = (await _at_provider(first.headers["location"])).raw_path.decode()
+        back = (await visiting_provider(first.headers["location"])).raw_path.decode()
         assert (await person.open(back)).status_code == 303
         assert (await person.open(back)).status_code == 403
         for forged in ("/login/back", "/login/back?code=x", "/login/back?state=x&code=y"):
@@ -362,7 +362,7 @@ async def test_the_answer_of_another_server_or_one_that_does_not_name_itself_is_
     async with at(tmp_path, public) as person:
         for change in ({"iss": "https://evil.example"}, {}):
             sent = await person.open("/login/site")
-            back = await _at_provider(sent.headers["location"])
+            back = await visiting_provider(sent.headers["location"])
             query = {name: value for name, value in back.params.items() if name != "iss"} | change
             answer = await person.calls.get("/login/back", params=query, headers=person.headers)
             assert answer.status_code == 403
@@ -424,7 +424,7 @@ async def test_a_new_key_of_the_provider_is_fetched_when_it_is_first_used(
 async def test_a_stolen_code_is_worth_nothing_without_the_verifier(tmp_path: Path, public: Provider) -> None:
     async with at(tmp_path, public) as person:
         sent = await person.open("/login/site")
-        back = await _at_provider(sent.headers["location"])
+        back = await visiting_provider(sent.headers["location"])
     form = {"grant_type": "authorization_code", "code": back.params["code"], "redirect_uri": f"{URL}/login/back"}
     async with httpx.AsyncClient() as thief:
         for more in ({}, {"code_verifier": "x" * 43}):

@@ -16,7 +16,7 @@ import pytest
 from cds_hooks.storage.decision import Decision, new_decision_id
 from tests.cds_hooks.access.browsing import BROWSER, Person, entries
 from tests.cds_hooks.access.provider import Provider, providing
-from tests.cds_hooks.access.test_login import SPOILT, _at_provider
+from tests.cds_hooks.access.test_login import SPOILT, visiting_provider
 from tests.cds_hooks.calls import client
 from tests.cds_hooks.pages.worklist.test_worklist_page import keep
 from tests.cds_hooks.web.decisions import decided
@@ -31,7 +31,7 @@ def _decided() -> Decision:
         return thread.submit(decided, Path(folder), "planning-talk").result()
 
 
-def _about(patient: str) -> Decision:
+def decision_about(patient: str) -> Decision:
     """A decision about a patient of this EHR, as the server made it for a sample patient."""
     return msgspec.structs.replace(_decided(), id=new_decision_id(), client="ehr", patient=patient)
 
@@ -71,22 +71,22 @@ fhir = ["{ehr.address}/other"]
         yield Person(calls)
 
 
-async def _launch(person: Person, ehr: Provider, launch: str = "of-ann", base: str = "/fhir") -> httpx.Response:
+async def launch_from_ehr(person: Person, ehr: Provider, launch: str = "of-ann", base: str = "/fhir") -> httpx.Response:
     query = {"iss": f"{ehr.address}{base}", "launch": launch}
     sent = await person.calls.get("/launch", params=query, headers={"accept": "text/html"})
     if sent.status_code != 303:
         return sent
-    return await person.open((await _at_provider(sent.headers["location"])).raw_path.decode())
+    return await person.open((await visiting_provider(sent.headers["location"])).raw_path.decode())
 
 
 async def test_a_clinician_sees_the_answers_about_the_patient_whose_chart_is_open_and_no_others(
     tmp_path: Path, ehr: Provider
 ) -> None:
-    anns, bens = _about("ann"), _about("ben")
+    anns, bens = decision_about("ann"), decision_about("ben")
     keep(tmp_path, anns, bens)
     async with at(tmp_path, ehr) as person:
         assert (await person.open(f"/explain/{anns.id}")).status_code == 403
-        answer = await _launch(person, ehr)
+        answer = await launch_from_ehr(person, ehr)
         assert answer.status_code == 303, answer.text
         assert answer.headers["location"] == "../explain"
         listed = await person.open("/explain")
@@ -105,20 +105,20 @@ async def test_a_clinician_sees_the_answers_about_the_patient_whose_chart_is_ope
 
 
 async def test_the_context_of_a_cards_link_leads_to_its_decision(tmp_path: Path, ehr: Provider) -> None:
-    anns = _about("ann")
+    anns = decision_about("ann")
     keep(tmp_path, anns)
     ehr.launches["of-ann"]["appContext"] = anns.id
     async with at(tmp_path, ehr) as person:
-        assert (await _launch(person, ehr)).headers["location"] == f"../explain/{anns.id}"
+        assert (await launch_from_ehr(person, ehr)).headers["location"] == f"../explain/{anns.id}"
         ehr.launches["of-ann"]["appContext"] = "https://evil.example"
-        assert (await _launch(person, ehr)).headers["location"] == "../explain"
+        assert (await launch_from_ehr(person, ehr)).headers["location"] == "../explain"
 
 
 async def test_where_everybody_logs_in_a_launch_is_a_login_for_one_patient(tmp_path: Path, ehr: Provider) -> None:
-    anns = _about("ann")
-    keep(tmp_path, anns, _about("ben"))
+    anns = decision_about("ann")
+    keep(tmp_path, anns, decision_about("ben"))
     async with at(tmp_path, ehr, login="accounts") as person:
-        assert (await _launch(person, ehr)).status_code == 303
+        assert (await launch_from_ehr(person, ehr)).status_code == 303
         assert (await person.open(f"/explain/{anns.id}")).status_code == 200
         for path in ("/", "/worklist", "/decisions", "/ops", "/try", "/models", "/docs/"):
             assert (await person.open(path)).status_code == 403, path
@@ -138,7 +138,7 @@ async def test_the_request_asks_for_the_launch_at_this_fhir_server_with_pkce(tmp
 async def test_a_fhir_server_that_is_not_registered_for_launches_is_not_asked(tmp_path: Path, ehr: Provider) -> None:
     async with at(tmp_path, ehr) as person:
         for base in ("/other", "/fhir/deeper", "", "/fhir?x=1"):
-            answer = await _launch(person, ehr, base=base)
+            answer = await launch_from_ehr(person, ehr, base=base)
             assert answer.status_code == 403, base
             assert "registered for no client" in answer.text
         for iss in ("https://evil.example/fhir", "http://169.254.169.254/", "file:///etc/passwd", "\u202e"):
@@ -157,7 +157,7 @@ async def test_an_address_at_another_origin_is_not_called_unless_the_file_names_
     with providing("") as elsewhere:
         ehr.metadata = {member: f"{elsewhere.address}/token"}
         async with at(tmp_path, ehr) as person:
-            answer = await _launch(person, ehr)
+            answer = await launch_from_ehr(person, ehr)
             assert answer.status_code == 403
             assert "origin that the trust file does not name" in answer.text
         assert elsewhere.asked == []
@@ -167,7 +167,7 @@ async def test_a_person_without_a_name_is_called_by_what_the_ehr_calls_them(tmp_
     ehr.person = {"sub": "u7"}
     ehr.launches["of-ann"]["patient"] = "p" * 64
     async with at(tmp_path, ehr) as person:
-        assert (await _launch(person, ehr)).status_code == 303
+        assert (await launch_from_ehr(person, ehr)).status_code == 303
         assert "u7" in (await person.open("/explain")).text
     assert [who for who, _ in entries(tmp_path, "login")] == ["smart ehr u7"]
 
@@ -176,7 +176,7 @@ async def test_a_person_without_a_name_is_called_by_what_the_ehr_calls_them(tmp_
 async def test_a_launch_without_a_patient_lets_nobody_in(tmp_path: Path, ehr: Provider, patient: object) -> None:
     ehr.launches["of-nobody"] = {"patient": patient}
     async with at(tmp_path, ehr) as person:
-        answer = await _launch(person, ehr, "of-nobody")
+        answer = await launch_from_ehr(person, ehr, "of-nobody")
         assert answer.status_code == 403
         assert "named no patient" in answer.text
         assert "cds-session=" not in str(answer.headers)
@@ -188,7 +188,7 @@ async def test_the_answer_to_a_launch_is_taken_once_and_only_in_the_browser_that
     async with at(tmp_path, ehr) as person:
         query = {"iss": f"{ehr.address}/fhir", "launch": "of-ann"}
         sent = await person.calls.get("/launch", params=query, headers=BROWSER)
-        back = (await _at_provider(sent.headers["location"])).raw_path.decode()
+        back = (await visiting_provider(sent.headers["location"])).raw_path.decode()
         kept = dict(person.calls.cookies)
         person.calls.cookies.clear()
         stolen = await person.open(back)
@@ -203,25 +203,25 @@ async def test_the_answer_to_a_launch_is_taken_once_and_only_in_the_browser_that
 async def test_an_id_token_that_is_not_for_this_launch_lets_nobody_in(tmp_path: Path, ehr: Provider, name: str) -> None:
     ehr.spoil = SPOILT[name]
     async with at(tmp_path, ehr) as person:
-        answer = await _launch(person, ehr)
+        answer = await launch_from_ehr(person, ehr)
         assert answer.status_code == 403, name
         assert "cds-session=" not in str(answer.headers)
 
 
 async def test_another_chart_ends_the_session_of_the_one_before(tmp_path: Path, ehr: Provider) -> None:
-    anns, bens = _about("ann"), _about("ben")
+    anns, bens = decision_about("ann"), decision_about("ben")
     keep(tmp_path, anns, bens)
     ehr.launches["of-ben"] = {"patient": "ben"}
     async with at(tmp_path, ehr) as person:
-        await _launch(person, ehr)
-        await _launch(person, ehr, "of-ben")
+        await launch_from_ehr(person, ehr)
+        await launch_from_ehr(person, ehr, "of-ben")
         assert (await person.open(f"/explain/{anns.id}")).status_code == 403
         assert (await person.open(f"/explain/{bens.id}")).status_code == 200
 
 
 async def test_the_same_patient_id_at_another_client_is_another_patient(tmp_path: Path, ehr: Provider) -> None:
-    foreign = msgspec.structs.replace(_about("ann"), client="no app")
+    foreign = msgspec.structs.replace(decision_about("ann"), client="no app")
     keep(tmp_path, foreign)
     async with at(tmp_path, ehr) as person:
-        await _launch(person, ehr)
+        await launch_from_ehr(person, ehr)
         assert (await person.open(f"/explain/{foreign.id}")).status_code == 403

@@ -24,7 +24,7 @@ from cds_hooks.audit.seals import (
 from cds_hooks.settings import Settings
 from cds_hooks.storage.entries import add_event
 from models_onnx.artifact.keys import Signer, local_signer
-from tests.cds_hooks.audit.test_seals import _keys, _tamper, _tamper_all, _write, signer
+from tests.cds_hooks.audit.test_seals import key_files, signer, tamper_all, tamper_with, write_decisions
 from tests.cds_hooks.logged import capture_logs
 from tests.live import record_in
 
@@ -49,7 +49,7 @@ def test_an_empty_record_is_sealed_once(tmp_path: Path, signer: Signer) -> None:
 def test_what_is_no_file_of_seals_is_refused_in_a_sentence(sqlite_url: str, tmp_path: Path, signer: Signer) -> None:
     file = tmp_path / "seals.ndjson"
     for _ in range(2):
-        _write(sqlite_url, 1)
+        write_decisions(sqlite_url, 1)
         sealed(sqlite_url, file, signer)
     first, second = file.read_bytes().splitlines()
     forged = orjson.loads(second)
@@ -67,14 +67,14 @@ def test_what_is_no_file_of_seals_is_refused_in_a_sentence(sqlite_url: str, tmp_
     ):
         file.write_bytes(b"\n".join(lines))
         with pytest.raises(SealsUnusable) as refused:
-            read_seals(file, _keys(signer))
+            read_seals(file, key_files(signer))
         assert str(refused.value) == problem
     with pytest.raises(SealsUnusable, match="cannot be read: No such file or directory"):
-        read_seals(tmp_path / "none", _keys(signer))
+        read_seals(tmp_path / "none", key_files(signer))
     other = local_signer(tmp_path / "other.pem", "record")[0]
     file.write_bytes(first)
     with pytest.raises(SealsUnusable) as refused:
-        read_seals(file, _keys(other))
+        read_seals(file, key_files(other))
     assert str(refused.value) == f"seal 1 is signed by the key {signer.public.id}, which is not trusted here"
     file.write_bytes(b"no seal")
     for read in (lambda: newest_seal(file), lambda: add_seal(sqlite_url, file, signer)):
@@ -88,13 +88,13 @@ def test_a_chain_that_a_retention_run_took_is_no_cut_and_everything_else_is(
     sqlite_url: str, tmp_path: Path, signer: Signer
 ) -> None:
     file = tmp_path / "seals.ndjson"
-    _write(sqlite_url, 2)
+    write_decisions(sqlite_url, 2)
     sealed(sqlite_url, file, signer)
     first = newest_seal(file)
     assert first is not None
     (chain,) = first.decisions
-    _write(sqlite_url, 1)  # another chain: each run of a server writes one of its own
-    _tamper(sqlite_url, "DELETE FROM decisions WHERE sequence <= 2")
+    write_decisions(sqlite_url, 1)  # another chain: each run of a server writes one of its own
+    tamper_with(sqlite_url, "DELETE FROM decisions WHERE sequence <= 2")
     with pytest.raises(RecordCut) as cut:
         add_seal(sqlite_url, file, signer)
     assert str(cut.value) == (
@@ -103,7 +103,7 @@ def test_a_chain_that_a_retention_run_took_is_no_cut_and_everything_else_is(
     )
     add_event(sqlite_url, RETENTION_EVENT, "A. Person", {"run": "a"})
     sealed(sqlite_url, file, signer)
-    _tamper(sqlite_url, "DELETE FROM feedback")
+    tamper_with(sqlite_url, "DELETE FROM feedback")
     with pytest.raises(RecordCut, match="does not hold row 3 of feedback as seal 2 sealed it"):
         add_seal(sqlite_url, file, signer)
 
@@ -112,12 +112,12 @@ def test_after_a_retention_run_a_chain_that_lost_its_end_alone_is_still_cut(
     sqlite_url: str, tmp_path: Path, signer: Signer
 ) -> None:
     file = tmp_path / "seals.ndjson"
-    _write(sqlite_url, 2)
+    write_decisions(sqlite_url, 2)
     add_event(sqlite_url, RETENTION_EVENT, "A. Person", {"run": "a"})
     sealed(sqlite_url, file, signer)
-    _tamper(sqlite_url, "DELETE FROM decisions WHERE sequence = 1")
+    tamper_with(sqlite_url, "DELETE FROM decisions WHERE sequence = 1")
     assert add_seal(sqlite_url, file, signer) is None  # the beginning was taken out
-    _tamper_all(sqlite_url, "UPDATE decisions SET hash = X'00' WHERE sequence = 2")
+    tamper_all(sqlite_url, "UPDATE decisions SET hash = X'00' WHERE sequence = 2")
     with pytest.raises(RecordCut, match="does not hold row 2 of decisions"):
         add_seal(sqlite_url, file, signer)
 
@@ -174,9 +174,9 @@ def test_everything_is_sealed_until_the_newest_seal_and_then_until_the_last_time
 
 def test_a_cut_is_said_until_it_is_mended(tmp_path: Path, sqlite_url: str) -> None:
     sealing = Sealing(settings_in(tmp_path, sqlite_url))
-    _write(sqlite_url, 1)
+    write_decisions(sqlite_url, 1)
     assert sealing.seal()
-    _tamper(sqlite_url, "DELETE FROM decisions")
+    tamper_with(sqlite_url, "DELETE FROM decisions")
     assert not sealing.seal()
     assert sealing.cut.startswith("the record does not hold row 1 of decisions ")
     (tmp_path / "seals.ndjson").rename(tmp_path / "kept")
@@ -196,7 +196,7 @@ def test_seals_that_were_not_sent_are_sent_next_time_in_their_order_and_once(tmp
     sealing = Sealing(settings_in(tmp_path, sqlite_url, seal_command=f"{program} 'a b'"))
     (tmp_path / "away").touch()
     for number in range(1, 3):
-        _write(sqlite_url, 1)
+        write_decisions(sqlite_url, 1)
         assert not sealing.seal()
         assert sealing.failures == number
     assert sent_count_file(file) == tmp_path / "seals.ndjson.sent"
@@ -205,7 +205,7 @@ def test_seals_that_were_not_sent_are_sent_next_time_in_their_order_and_once(tmp
     (tmp_path / "away").unlink()
     assert sealing.seal()
     assert sent_count_file(file).read_text() == "2"
-    _write(sqlite_url, 1)
+    write_decisions(sqlite_url, 1)
     assert sealing.seal()
     assert (tmp_path / "received").read_bytes() == file.read_bytes()
     assert (sent_count_file(file).read_text(), sealing.failures) == ("3", 2)
@@ -219,7 +219,7 @@ def test_a_server_seals_at_each_interval(tmp_path: Path, sqlite_url: str, monkey
         waited.append(seconds)
         if len(waited) == 3:
             raise asyncio.CancelledError
-        _write(sqlite_url, 1)
+        write_decisions(sqlite_url, 1)
 
     monkeypatch.setattr(asyncio, "sleep", wait)
     with pytest.raises(asyncio.CancelledError):

@@ -48,7 +48,7 @@ def seals(url: str, tmp_path: Path, signer: Signer) -> Path:
     """Two seals: after three decisions with feedback, and after three more and an approval."""
     file = tmp_path / "seals.ndjson"
     for _ in range(2):
-        _write(url, 3)
+        write_decisions(url, 3)
         assert add_seal(url, file, signer) is not None
     add_event(url, "approval", "A. Person", {"rule": "renal-metformin"})
     assert add_seal(url, file, signer) is not None
@@ -56,19 +56,19 @@ def seals(url: str, tmp_path: Path, signer: Signer) -> Path:
     return file
 
 
-def _write(url: str, many: int) -> None:
+def write_decisions(url: str, many: int) -> None:
     store(url, *(a_decision(decided_at=1_000, user_id="k:u") for _ in range(many)), answered=True)
 
 
 def _audit(url: str, seals: Path, signer: Signer) -> Audit:
-    return audit(url, read_seals(seals, _keys(signer)))
+    return audit(url, read_seals(seals, key_files(signer)))
 
 
-def _keys(signer: Signer) -> Keys:
+def key_files(signer: Signer) -> Keys:
     return {signer.public.id: signer.public}
 
 
-def _tamper(url: str, *statements: str, **values: Any) -> None:
+def tamper_with(url: str, *statements: str, **values: Any) -> None:
     """As the owner of the database would: the triggers go first."""
     parsed = parse_url(url)
     off = []
@@ -90,12 +90,12 @@ def _rehash(url: str) -> None:
         names = Decision.__struct_fields__
         digest = row_hash(previous, row.chain, row.position, Decision(*[getattr(row, name) for name in names]))
         change = "UPDATE decisions SET previous = :previous, hash = :hash WHERE sequence = :sequence"
-        _tamper(url, change, previous=previous, hash=digest, sequence=row.sequence)
+        tamper_with(url, change, previous=previous, hash=digest, sequence=row.sequence)
         ends[row.chain] = digest
 
 
 def _rewrite(url: str) -> None:
-    _tamper(url, "UPDATE decisions SET patient = 'another' WHERE sequence = 2")
+    tamper_with(url, "UPDATE decisions SET patient = 'another' WHERE sequence = 2")
     _rehash(url)
 
 
@@ -105,7 +105,7 @@ def _forge_feedback(url: str) -> None:
     row["outcome"] = "accepted"
     assert set(FEEDBACK_COLUMNS) <= row.keys()
     digest = feedback_hash(row["previous"], row["position"], row)
-    _tamper(url, "UPDATE feedback SET outcome = 'accepted', hash = :hash WHERE sequence = 6", hash=digest)
+    tamper_with(url, "UPDATE feedback SET outcome = 'accepted', hash = :hash WHERE sequence = 6", hash=digest)
 
 
 @pytest.mark.parametrize(
@@ -118,15 +118,15 @@ def _forge_feedback(url: str) -> None:
     ],
 )
 def test_a_record_that_was_cut_is_not_sealed_on(url: str, seals: Path, signer: Signer, statement: str) -> None:
-    _tamper_all(url, statement)
+    tamper_all(url, statement)
     with pytest.raises(RecordCut, match="cut, rolled back or changed"):
         add_seal(url, seals, signer)
-    _write(url, 3)
+    write_decisions(url, 3)
     with pytest.raises(RecordCut):
         add_seal(url, seals, signer)
 
 
-def _tamper_all(url: str, statement: str) -> None:
+def tamper_all(url: str, statement: str) -> None:
     if "events" in statement:
         parsed = parse_url(url)
         is_sqlite = parsed.get_backend_name() == "sqlite"
@@ -134,11 +134,11 @@ def _tamper_all(url: str, statement: str) -> None:
         with engine_for(parsed).begin() as connection:
             for name in names:
                 connection.execute(text(f"DROP TRIGGER IF EXISTS events_{name}{'' if is_sqlite else ' ON events'}"))
-    _tamper(url, statement)
+    tamper_with(url, statement)
 
 
 def _put_in(url: str) -> None:
-    _write(url, 1)
+    write_decisions(url, 1)
 
 
 _FORGED = (
@@ -157,27 +157,30 @@ def _put_in_feedback(url: str) -> None:
     forged |= {name: None for name in FEEDBACK_COLUMNS if name.startswith("override_")}
     previous, position = rows[-1]["hash"], rows[-1]["position"] + 1
     digest = feedback_hash(previous, position, forged)
-    _tamper(url, _FORGED, position=position, previous=previous, hash=digest)
+    tamper_with(url, _FORGED, position=position, previous=previous, hash=digest)
 
 
 @pytest.mark.parametrize(
     ("manipulate", "finding"),
     [
         (_rewrite, "was rewritten after seal 1"),
-        (lambda url: _tamper(url, "DELETE FROM decisions WHERE sequence = 5"), "is missing before decision"),
-        (lambda url: _tamper(url, "DELETE FROM decisions WHERE sequence = 6"), "in seal 2"),
-        (lambda url: _tamper(url, "DELETE FROM decisions WHERE sequence >= 4"), "in seal 2"),
-        (lambda url: _tamper(url, "DELETE FROM decisions"), "in seal 1"),
+        (lambda url: tamper_with(url, "DELETE FROM decisions WHERE sequence = 5"), "is missing before decision"),
+        (lambda url: tamper_with(url, "DELETE FROM decisions WHERE sequence = 6"), "in seal 2"),
+        (lambda url: tamper_with(url, "DELETE FROM decisions WHERE sequence >= 4"), "in seal 2"),
+        (lambda url: tamper_with(url, "DELETE FROM decisions"), "in seal 1"),
         (_forge_feedback, "row 6 of feedback or one before it was rewritten after seal 2"),
-        (lambda url: _tamper(url, "DELETE FROM feedback WHERE sequence = 6"), "row 6 of feedback, in seal 2"),
+        (lambda url: tamper_with(url, "DELETE FROM feedback WHERE sequence = 6"), "row 6 of feedback, in seal 2"),
         (
-            lambda url: _tamper(url, "UPDATE feedback SET client = 'x' WHERE sequence = 1"),
+            lambda url: tamper_with(url, "UPDATE feedback SET client = 'x' WHERE sequence = 1"),
             "row 1 of feedback is not as",
         ),
         (_put_in, "it was put in afterwards"),
         (_put_in_feedback, "row 7 of feedback is dated before the newest seal and in none"),
-        (lambda url: _tamper(url, "UPDATE feedback SET outcome_timestamp = X'FF' WHERE sequence = 2"), "feedback"),
-        (lambda url: _tamper(url, _PRETEND_RETENTION, "DELETE FROM decisions WHERE sequence = 5"), "were taken out as"),
+        (lambda url: tamper_with(url, "UPDATE feedback SET outcome_timestamp = X'FF' WHERE sequence = 2"), "feedback"),
+        (
+            lambda url: tamper_with(url, _PRETEND_RETENTION, "DELETE FROM decisions WHERE sequence = 5"),
+            "were taken out as",
+        ),
     ],
 )
 def test_each_manipulation_is_found(
@@ -194,7 +197,7 @@ def test_seals_that_were_changed_left_out_or_made_with_another_key_are_refused(
 ) -> None:
     file = tmp_path / "seals.ndjson"
     for _ in range(3):
-        _write(sqlite_url, 1)
+        write_decisions(sqlite_url, 1)
         add_seal(sqlite_url, file, signer)
     lines = file.read_bytes().splitlines(keepends=True)
     other = local_signer(tmp_path / "other.pem", "other")[0]
@@ -206,21 +209,21 @@ def test_seals_that_were_changed_left_out_or_made_with_another_key_are_refused(
     ):
         file.write_bytes(b"".join(changed))
         with pytest.raises(SealsUnusable, match=reason):
-            read_seals(file, _keys(keys))
+            read_seals(file, key_files(keys))
 
 
 def test_a_copied_file_that_lost_its_tail_is_found_by_the_command(
     sqlite_url: str, tmp_path: Path, signer: Signer
 ) -> None:
     file = tmp_path / "seals.ndjson"
-    _write(sqlite_url, 5)
+    write_decisions(sqlite_url, 5)
     add_seal(sqlite_url, file, signer)
     words = ("record", "verify", "--against", str(file), "--key", str(tmp_path / "seal-key.pub.json"))
     whole = run_program(*words, "--database", sqlite_url)
     assert (whole.returncode, "is as it was sealed: 5 decisions" in whole.stdout) == (0, True)
     copy = tmp_path / "copy.sqlite3"
     shutil.copy(Path(make_url(sqlite_url).database or ""), copy)
-    _tamper(f"sqlite:///{copy}", "DELETE FROM decisions WHERE sequence > 3")
+    tamper_with(f"sqlite:///{copy}", "DELETE FROM decisions WHERE sequence > 3")
     cut = run_program(*words, "--database", f"sqlite:///{copy}", "--json")
     assert cut.returncode == 1
     assert "is missing" in json.loads(cut.stdout)["findings"][0]
@@ -237,7 +240,7 @@ def test_the_right_to_insert_and_read_is_enough_in_postgres(postgres_url: str, t
         connection.execute(grants.replace("DATABASE_NAME", str(name)))
     serves = make_url(postgres_url).set(username="cds_hooks").render_as_string(hide_password=False)
     audits = make_url(postgres_url).set(username="cds_auditor").render_as_string(hide_password=False)
-    _write(serves, 4)
+    write_decisions(serves, 4)
     file = tmp_path / "seals.ndjson"
     add_seal(audits, file, signer)
     assert _audit(audits, file, signer).findings == []
@@ -258,7 +261,7 @@ def test_the_right_to_insert_and_read_is_enough_in_postgres(postgres_url: str, t
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become a user without rights")
 def test_the_right_to_read_is_enough_for_an_sqlite_file(sqlite_url: str, tmp_path: Path, signer: Signer) -> None:
     file = tmp_path / "seals.ndjson"
-    _write(sqlite_url, 3)
+    write_decisions(sqlite_url, 3)
     add_seal(sqlite_url, file, signer)
     folder = Path(tempfile.mkdtemp(prefix="cds-readonly-"))
     for source in (Path(make_url(sqlite_url).database or ""), file, tmp_path / "seal-key.pub.json"):
@@ -302,11 +305,11 @@ def test_each_seal_leaves_the_machine_by_command_and_by_http_and_a_failure_is_ma
             seal_command=f"{sys.executable} {sender} {away} {url}",
         )
     )
-    _write(sqlite_url, 1)
+    write_decisions(sqlite_url, 1)
     began = sealing.sealed_at
     assert not sealing.seal(), "the receiver failed"
     assert (sealing.failures, sealing.sealed_at) == (1, began)
-    _write(sqlite_url, 1)
+    write_decisions(sqlite_url, 1)
     assert sealing.seal()
     assert sealing.failures == 1
     assert began is not None
@@ -317,7 +320,7 @@ def test_each_seal_leaves_the_machine_by_command_and_by_http_and_a_failure_is_ma
     assert len(lines) == 2
     assert set(away.read_bytes().splitlines()) == set(lines)
     again = Sealing(Settings(seal_key=tmp_path / "seal-key.pem", seal_file=tmp_path / "seals.ndjson"))
-    assert again.sealed_at == read_seals(tmp_path / "seals.ndjson", _keys(signer))[-1].time.timestamp()
+    assert again.sealed_at == read_seals(tmp_path / "seals.ndjson", key_files(signer))[-1].time.timestamp()
     metrics = Metrics()
     metrics.seal_failures, metrics.sealed_at = lambda: sealing.failures, lambda: again.sealed_at
     page = page_of([metrics.snapshot()]).decode()

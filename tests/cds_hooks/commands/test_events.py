@@ -9,12 +9,12 @@ import pytest
 
 from cds_hooks.commands import events
 from cds_hooks.events.inbox import Inbox
-from tests.cds_hooks.pages.test_every_page import _declared
+from tests.cds_hooks.pages.test_every_page import declared_feed
 from tests.program import run_program
 
 
 def test_feeds_and_receivers_are_listed_and_what_is_not_there_is_said(tmp_path: Path) -> None:
-    path = _declared(tmp_path)
+    path = declared_feed(tmp_path)
     feeds = {"CDS_EVENTS_FILE": str(path), "CDS_DATABASE_URL": "sqlite:///record.sqlite3"}
 
     def run(*words: str) -> tuple[int, str, str]:
@@ -55,7 +55,7 @@ def test_a_merge_is_undone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
         return True
 
     monkeypatch.setattr(Inbox, "unmerge", unmerge)
-    feeds = {"CDS_EVENTS_FILE": str(_declared(tmp_path)), "CDS_DATABASE_URL": "sqlite:///record.sqlite3"}
+    feeds = {"CDS_EVENTS_FILE": str(declared_feed(tmp_path)), "CDS_DATABASE_URL": "sqlite:///record.sqlite3"}
     done = run_program("events", "--unmerge", "MRN0999", folder=tmp_path, environment=feeds)
     assert (done.returncode, done.stdout, done.stderr) == (0, "MRN0999 stands for itself again.\n", "")
     assert undone == ["MRN0999"]

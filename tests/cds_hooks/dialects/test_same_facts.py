@@ -5,7 +5,6 @@ import re
 
 import pytest
 
-from cards.card import check_card
 from cds_hooks.dialects import find_dialects
 from cds_hooks.package_tests.contracts import (
     test_nothing_that_is_sent_is_null_or_empty,
@@ -16,7 +15,6 @@ from cds_hooks.package_tests.contracts import (
 from cds_hooks.package_tests.plugin import parametrize
 from cds_hooks.package_tests.sample_calls import SAMPLE_CALLS
 from tests.cds_hooks.dialects.sent import DIALECTS, FOLDER, NAMES, every_card, sent, snapshot
-from tests.cds_hooks.services.test_planning import _typed
 from tests.each import for_rows
 
 __all__ = [
@@ -37,14 +35,6 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def test_our_own_part_is_the_same(dialect: str, name: str) -> None:
     for card, published in zip(sent(dialect)[name], sent("standard")[name], strict=True):
         assert card["extension"]["org.cds-hooks-onnx"] == published["extension"]["org.cds-hooks-onnx"]
-
-
-@pytest.mark.parametrize("dialect", ["standard", "epic", "sandbox"])
-def test_every_card_keeps_to_cds_hooks_2_0_1(dialect: str) -> None:
-    for card in every_card(dialect):
-        check_card(_typed(card))
-        uuids = [card["uuid"], *(each["uuid"] for each in card.get("suggestions", ()))]
-        assert len(set(uuids)) == len(uuids)
 
 
 def test_what_is_taken_out_of_a_detail_is_markup_only() -> None:

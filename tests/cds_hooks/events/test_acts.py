@@ -17,7 +17,7 @@ from cds_hooks.storage.queries import read_rows
 from cds_hooks.storage.tables import events
 from tests.cds_hooks.calls import client
 from tests.cds_hooks.events.messages import run_async
-from tests.cds_hooks.events.test_watch import STEP, _count, _events, _watch, silent_feed
+from tests.cds_hooks.events.test_watch import STEP, count_of, events_of, silent_feed, watch_of
 from tests.live import record_in
 
 Silent = tuple[InterfaceWatch, Inbox, Metrics, list[float]]
@@ -31,19 +31,19 @@ def test_a_lasting_change_that_a_person_accepts_is_closed_and_learned_from_its_b
     watch, inbox, metrics, now = silent_feed
     (incident,) = stored_incidents(inbox)
     accept(inbox, incident.number)
-    _count(inbox, range(int(now[0] // STEP), int(now[0] // STEP) + 12), 3)
+    count_of(inbox, range(int(now[0] // STEP), int(now[0] // STEP) + 12), 3)
     now[0] += 12 * STEP
     watch.catch_up()
-    assert [kind for kind, _ in _events(inbox)] == ["incident-opened", "incident-closed"]
+    assert [kind for kind, _ in events_of(inbox)] == ["incident-opened", "incident-closed"]
     assert metrics.incidents() == []
     feed = watch._watch.feeds["lab"] if watch._watch is not None else None
     assert feed is not None
     assert feed.judge is None
     assert feed.first == incident.since
     inbox.close()
-    again, inbox, _ = _watch(tmp_path, now)
+    again, inbox, _ = watch_of(tmp_path, now)
     again.catch_up()
-    assert [kind for kind, _ in _events(inbox)] == ["incident-opened", "incident-closed"]
+    assert [kind for kind, _ in events_of(inbox)] == ["incident-opened", "incident-closed"]
     inbox.close()
 
 
@@ -86,7 +86,7 @@ async def test_an_incident_is_posted_when_it_opens_and_when_it_closes_and_again_
     watch._notify()
     watch._notify()
     first = int(now[0] // STEP)
-    _count(inbox, range(first, first + 20), 20)
+    count_of(inbox, range(first, first + 20), 20)
     now[0] += 20 * STEP
     await asyncio.to_thread(watch.catch_up)
     watch._notify()

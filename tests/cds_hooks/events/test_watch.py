@@ -110,7 +110,7 @@ def _declaration(folder: Path) -> Declaration:
     return read_declaration(path, {})
 
 
-def _count(inbox: Inbox, steps: range, messages: int) -> None:
+def count_of(inbox: Inbox, steps: range, messages: int) -> None:
     with inbox.transaction() as connection:
         rows = [
             (feed, step, "messages", count) for step in steps for feed, count in (("lab", messages), ("this server", 1))
@@ -121,7 +121,7 @@ def _count(inbox: Inbox, steps: range, messages: int) -> None:
         )
 
 
-def _watch(folder: Path, now: list[float]) -> tuple[InterfaceWatch, Inbox, Metrics]:
+def watch_of(folder: Path, now: list[float]) -> tuple[InterfaceWatch, Inbox, Metrics]:
     declaration = _declaration(folder)
     inbox, metrics = Inbox(declaration.file), Metrics()
     return InterfaceWatch(declaration, inbox, metrics, lambda: now[0]), inbox, metrics
@@ -129,7 +129,7 @@ def _watch(folder: Path, now: list[float]) -> tuple[InterfaceWatch, Inbox, Metri
 
 def test_the_watch_begins_on_an_inbox_in_which_nothing_was_counted(tmp_path: Path) -> None:
     now = [MONDAY * STEP + 10.0]
-    watch, inbox, _ = _watch(tmp_path, now)
+    watch, inbox, _ = watch_of(tmp_path, now)
     watch.catch_up()
     now[0] += 3 * STEP
     watch.catch_up()
@@ -141,15 +141,15 @@ def silent_feed(tmp_path: Path) -> tuple[InterfaceWatch, Inbox, Metrics, list[fl
     """A feed of twenty messages in five minutes over fifteen days, whose last half hour had none."""
     learned = MONDAY + 15 * 288
     now = [learned * STEP + 10.0]
-    watch, inbox, metrics = _watch(tmp_path, now)
-    _count(inbox, range(MONDAY, learned), 20)
+    watch, inbox, metrics = watch_of(tmp_path, now)
+    count_of(inbox, range(MONDAY, learned), 20)
     watch.catch_up()
     now[0] += 6 * STEP
     watch.catch_up()
     return watch, inbox, metrics, now
 
 
-def _events(inbox: Inbox) -> list[tuple[str, Any]]:
+def events_of(inbox: Inbox) -> list[tuple[str, Any]]:
     return [(kind, json.loads(data)) for kind, data in inbox.query("SELECT type, data FROM outbox ORDER BY sequence")]
 
 
@@ -158,10 +158,10 @@ def test_an_incident_is_closed_when_messages_come_again_and_is_not_learned(
 ) -> None:
     watch, inbox, metrics, now = silent_feed
     first = int(now[0] // STEP)
-    _count(inbox, range(first, first + 20), 20)
+    count_of(inbox, range(first, first + 20), 20)
     now[0] += 20 * STEP
     watch.catch_up()
-    assert [kind for kind, _ in _events(inbox)] == ["incident-opened", "incident-closed"]
+    assert [kind for kind, _ in events_of(inbox)] == ["incident-opened", "incident-closed"]
     assert metrics.incidents() == []
     feed = watch._watch.feeds["lab"] if watch._watch is not None else None
     assert feed is not None
@@ -174,12 +174,12 @@ def test_after_a_restart_an_open_incident_goes_on_and_the_downtime_of_the_server
     _, inbox, _, now = silent_feed
     inbox.close()
     now[0] += 100 * STEP
-    watch, again, metrics = _watch(tmp_path, now)
+    watch, again, metrics = watch_of(tmp_path, now)
     watch.catch_up()
     assert metrics.incidents() == [("lab", "silent", "high")]
     assert len(stored_incidents(again)) == 1
     first = int(now[0] // STEP)
-    _count(again, range(first, first + 30), 20)
+    count_of(again, range(first, first + 30), 20)
     now[0] += 30 * STEP
     watch.catch_up()
     assert metrics.incidents() == []
@@ -187,7 +187,7 @@ def test_after_a_restart_an_open_incident_goes_on_and_the_downtime_of_the_server
 
 
 def test_counts_of_old_days_are_folded_and_those_of_an_incident_are_dropped(tmp_path: Path) -> None:
-    _, inbox, _ = _watch(tmp_path, [0.0])
+    _, inbox, _ = watch_of(tmp_path, [0.0])
     with inbox.transaction() as connection:
         rows = [("lab", MONDAY // 288 * 288 + step, "duplicate", 1) for step in range(10)]
         connection.executemany("INSERT INTO counts (feed, bucket, name, count) VALUES (?, ?, ?, ?)", rows)

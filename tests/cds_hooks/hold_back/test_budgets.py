@@ -203,7 +203,7 @@ SERVICES = ("nephrology-referral", "liver-assessment")
 ASKS = PatientFinding("missing uacr", "kfre_4", asks=True)
 
 
-def _request(service: str) -> dict[str, Any]:
+def budget_call(service: str) -> dict[str, Any]:
     """A visit of somebody with kidney disease and obesity, whose urine albumin and platelets are not known."""
     request = copy.deepcopy(request_for(service, "patient-view", SAMPLE, NOW))
     visit(SAMPLE)(request)
@@ -224,7 +224,7 @@ def _enzyme(code: str) -> dict[str, Any]:
 
 
 async def _ask(calls: httpx.AsyncClient, service: str) -> httpx.Response:
-    answered = await calls.post(f"/cds-services/{service}", json=_request(service))
+    answered = await calls.post(f"/cds-services/{service}", json=budget_call(service))
     assert answered.status_code == 200, answered.text
     return answered
 

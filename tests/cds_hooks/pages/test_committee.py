@@ -36,7 +36,7 @@ from models_onnx.serving.registry import model_ids
 from tests.cds_hooks.access.browsing import BROWSER, entries, form_token, visit, with_account
 from tests.cds_hooks.calls import ORDERS, client, ours, request_for
 from tests.cds_hooks.hold_back.clicking import ANN, BEN, Desk
-from tests.cds_hooks.services.equation_calls import NOW, _request
+from tests.cds_hooks.services.equation_calls import NOW, equation_request
 from tests.cds_hooks.storage.samples import a_decision, some_feedback, store
 from tests.cds_hooks.web.decisions import AS_OF
 from tests.live import record_in
@@ -167,7 +167,7 @@ STATIN = "statin-discussion"
 
 async def _called(calls: httpx.AsyncClient) -> tuple[str, list[dict[str, Any]]]:
     """The decision and the cards of a call of PREVENT."""
-    answer = await calls.post(f"/cds-services/{STATIN}", json=_request(STATIN, "diabetes-no-statin", ()))
+    answer = await calls.post(f"/cds-services/{STATIN}", json=equation_request(STATIN, "diabetes-no-statin", ()))
     assert answer.status_code == 200, answer.text
     return ours(answer)["decision"], answer.json()["cards"]
 

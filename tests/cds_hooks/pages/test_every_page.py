@@ -133,7 +133,7 @@ authority = "SOUTH"
 PAGE = {"accept": "text/html", "origin": "http://localhost"}
 
 
-def _declared(folder: Path) -> Path:
+def declared_feed(folder: Path) -> Path:
     path = folder / "events.toml"
     path.write_text(DECLARED.format(file=folder / "events.sqlite3"), encoding="utf-8")
     inbox = Inbox(folder / "events.sqlite3")
@@ -152,7 +152,7 @@ def _states(folder: Path) -> list[tuple[str, str]]:
 
 @run_async
 async def test_a_dead_letter_is_shown_mended_and_taken_in(tmp_path: Path) -> None:
-    path = _declared(tmp_path)
+    path = declared_feed(tmp_path)
     async with client(tmp_path, events_file=path) as calls:
         page = (await calls.get("/ops", headers=PAGE)).text
         assert "Dead letter 1" in page
@@ -169,7 +169,7 @@ async def test_a_dead_letter_is_shown_mended_and_taken_in(tmp_path: Path) -> Non
 
 @run_async
 async def test_what_waits_is_shown_and_what_was_given_up_is_sent_again(tmp_path: Path) -> None:
-    path = _declared(tmp_path)
+    path = declared_feed(tmp_path)
     (tmp_path / "secret").write_bytes(b"s" * 32)
     with path.open("a", encoding="utf-8") as file:
         file.write('[webhook.care]\nurl = "http://127.0.0.1:9/"\nsecret_file = "secret"\n')
@@ -195,7 +195,7 @@ async def test_what_waits_is_shown_and_what_was_given_up_is_sent_again(tmp_path:
 
 @run_async
 async def test_a_dead_letter_is_dropped_once(tmp_path: Path) -> None:
-    path = _declared(tmp_path)
+    path = declared_feed(tmp_path)
     async with client(tmp_path, events_file=path) as calls:
         form = {"letter": "1", "act": "drop"}
         answers = [(await calls.post("/ops/interfaces", data=form, headers=PAGE)).status_code for _ in range(2)]
@@ -215,7 +215,7 @@ async def test_a_site_without_feeds_has_nothing_of_them(tmp_path: Path) -> None:
 
 @run_async
 async def test_what_a_form_names_is_looked_for_and_what_cannot_be_taken_in_stays(tmp_path: Path) -> None:
-    path = _declared(tmp_path)
+    path = declared_feed(tmp_path)
     inbox = Inbox(tmp_path / "events.sqlite3")
     cut = result("2", "4.4")[:-60]
     inbox.take([msgspec.structs.replace(one.incoming, source="gone") for one in read_frame(cut, feed(), NOW)])

@@ -16,7 +16,7 @@ from cds_hooks.storage import Decision
 from cds_hooks.web.markdown import render_markdown
 from tests.cds_hooks.access.browsing import BROWSER, entries, form_token, visit, with_account
 from tests.cds_hooks.calls import client, ours
-from tests.cds_hooks.services.equation_calls import NOW, _request
+from tests.cds_hooks.services.equation_calls import NOW, equation_request
 from tests.cds_hooks.web.decisions import decided, explained, page_of, rewritten
 from tests.each import for_rows
 
@@ -193,7 +193,7 @@ FORM = {"card": "00000000-0000-7000-8000-000000000100"}
 
 async def _called(calls: httpx.AsyncClient) -> str:
     """The address of the page of a PREVENT decision."""
-    answer = await calls.post(f"/cds-services/{STATIN}", json=_request(STATIN, "diabetes-no-statin", ()))
+    answer = await calls.post(f"/cds-services/{STATIN}", json=equation_request(STATIN, "diabetes-no-statin", ()))
     assert answer.status_code == 200, answer.text
     return f"/explain/{ours(answer)['decision']}"
 

@@ -33,7 +33,7 @@ def ago(days: int) -> str:
 
 def answer(server: str, service: str, sample: str, *changes: Change) -> httpx.Response:
     """The answer of a running server for a sample, its request changed first."""
-    answered = httpx.post(f"{server}/cds-services/{service}", json=_request(service, sample, changes))
+    answered = httpx.post(f"{server}/cds-services/{service}", json=equation_request(service, sample, changes))
     assert answered.status_code == 200, answered.text
     return answered
 
@@ -43,14 +43,14 @@ def answer_of_site(folder: Path, service: str, sample: str, *changes: Change, **
 
     async def call() -> httpx.Response:
         async with client(folder, as_of=NOW, **settings) as calls:
-            return await calls.post(f"/cds-services/{service}", json=_request(service, sample, changes))
+            return await calls.post(f"/cds-services/{service}", json=equation_request(service, sample, changes))
 
     answered = asyncio.run(call())
     assert answered.status_code == 200, answered.text
     return answered
 
 
-def _request(service: str, sample: str, changes: tuple[Change, ...]) -> dict[str, Any]:
+def equation_request(service: str, sample: str, changes: tuple[Change, ...]) -> dict[str, Any]:
     request = copy.deepcopy(request_for(service, HOOKS.get(service, "patient-view"), sample, NOW))
     for change in changes:
         change(request)

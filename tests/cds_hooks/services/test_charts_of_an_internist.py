@@ -5,14 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.cds_hooks.services import internist_charts, internist_charts_second
 from tests.cds_hooks.services.chart_cases import Json, answers, text_of
-from tests.cds_hooks.services.internist_charts import Chart
-
-CHARTS = {
-    service: [*charts, *internist_charts_second.CHARTS.get(service, ())]
-    for service, charts in internist_charts.CHARTS.items()
-}
+from tests.cds_hooks.services.internist_charts import CHARTS, Chart
 
 
 @pytest.mark.parametrize("service", CHARTS)

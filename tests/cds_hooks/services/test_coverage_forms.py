@@ -37,7 +37,7 @@ from tests.cds_hooks.services.coverage_calls import (
     visit,
 )
 from tests.cds_hooks.services.crd_profiles import constraints
-from tests.cds_hooks.services.test_coverage_look_alikes import CASES
+from tests.cds_hooks.services.test_coverage_cases import CASES
 
 RULES = load_policies()
 BASE = "https://payer.example/cds-services/coverage-requirements"

@@ -2,7 +2,6 @@
 
 import asyncio
 import csv
-import json
 import re
 import subprocess
 import sys
@@ -13,9 +12,7 @@ from time import perf_counter
 
 import pytest
 
-from cards.coverage.policy import PolicyFault, load_policies
 from cds_hooks.replay import Replayer, open_site
-from cds_hooks.services import _coverage
 from cds_hooks.settings import Settings
 from cds_hooks.storage.queries import list_decisions
 from tests.cds_hooks.calls import client
@@ -25,13 +22,10 @@ from tests.cds_hooks.services.coverage_calls import (
     ask,
     authorization,
     bundle,
-    concept,
     condition,
     coverage,
-    decided,
     entry_for,
     extensions_of,
-    faults_of,
     order,
     patient,
     procedure,
@@ -148,91 +142,3 @@ def test_a_server_loads_nothing_of_payers_before_the_first_call_for_it(tmp_path:
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=120)
     assert done.stdout.splitlines()[-1] == "[]"
-
-
-# A payer's own rules
-
-_PAYERS = "payer,name,names,plans,identifiers\nown,Own Health Plan,own health plan,,12345\n"
-_HEAD = "id,payer,system,code,category,covered,pa_needed,places,criteria,effective_from,effective_to,source\n"
-_POLICIES = (
-    _HEAD
-    + "own-b,own,HCPCS,B4150,Enteral formula,listed,auth-needed,,,2026-01-01,,Own Health Plan policy 1\n"
-    + "own-v,own,HCPCS,V2020,Frames,open,no-auth,,,2026-01-01,,Own Health Plan policy 2\n"
-    + "own-j,own,HCPCS,J0585,Toxin,listed,auth-needed,22,,2026-01-01,,Own Health Plan policy 3\n"
-)
-
-
-def own_folder(folder: Path, **files: str) -> Path:
-    """A folder of a payer's own rules."""
-    folder.mkdir()
-    for name, text in ({"payers.csv": _PAYERS, "policies.csv": _POLICIES} | files).items():
-        (folder / name).write_text(text, encoding="utf-8")
-    return folder
-
-
-def test_every_type_of_order_can_be_annotated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    rules = load_policies(own_folder(tmp_path / "rules"))
-    monkeypatch.setattr(_coverage, "policies", lambda: rules)
-    subject = {"reference": "Patient/p"}
-    orders: list[Json] = [
-        {"resourceType": "NutritionOrder", "id": "n", "status": "draft", "intent": "order", "patient": subject,
-         "dateTime": "2026-11-20", "enteralFormula": {"baseFormulaType": concept(HCPCS, "B4150")}},
-        {"resourceType": "VisionPrescription", "id": "v", "status": "draft", "created": "2026-11-20",
-         "patient": subject, "dateWritten": "2026-11-20", "prescriber": {"reference": "Practitioner/dr1"},
-         "lensSpecification": [{"product": concept(HCPCS, "V2020"), "eye": "left"}]},
-        {"resourceType": "MedicationRequest", "id": "m", "status": "draft", "intent": "order", "subject": subject,
-         "medicationCodeableConcept": concept(HCPCS, "J0585")},
-    ]  # fmt: skip
-    chart = [patient(), coverage(payor="Own Health Plan", plan="Gold")]
-    response = asyncio.run(ask(tmp_path, {"x": (orders, chart)}))["x"]
-    assert {name: decided(extension[0])["pa-needed"] for name, extension in extensions_of(response).items()} == {
-        "NutritionOrder/n": "auth-needed",
-        "VisionPrescription/v": "no-auth",
-        "MedicationRequest/m": "conditional",
-    }
-
-
-def test_exempt_hospitals_need_no_authorization_and_the_record_is_still_asked_for(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    rules = load_policies(own_folder(tmp_path / "rules", **{"exempt_hospitals.csv": "hospital\nLocation/h1\n"}))
-    monkeypatch.setattr(_coverage, "policies", lambda: rules)
-    chart = [patient(), coverage()]
-    at_exempt = order("15823", place="22", locationReference=[{"reference": "Location/h1"}])
-    elsewhere = order("15823", place="22", locationReference=[{"reference": "Location/h2"}])
-    responses = asyncio.run(ask(tmp_path, {"exempt": ([at_exempt], chart), "other": ([elsewhere], chart)}))
-    assert answer_of(responses["exempt"]) == {
-        "covered": "conditional", "pa-needed": "no-auth", "doc-needed": "clinical", "reason": ["gold-card"],
-    }  # fmt: skip
-    assert answer_of(responses["other"])["pa-needed"] == "auth-needed"
-
-
-def test_a_wrong_row_is_refused_with_its_line(tmp_path: Path) -> None:
-    for number, (row, fault) in enumerate(
-        (
-            ("a,own,HCPCS,X1,c,listed,auth-needed,,,,,s", "no day"),
-            ("a,own,HCPCS,X1,c,listed,auth-needed,,,2026-01-01,,", "source is required"),
-            ("a,other,HCPCS,X1,c,listed,auth-needed,,,2026-01-01,,s", "not in payers.csv"),
-            ("a,own,HCPCS,X1,c,by-criteria,no-auth,,nothing,2026-01-01,,s", "no criteria"),
-            ("a,own,HCPCS,X1,c,not-covered,no-auth,,,2026-01-01,,s", "pa_needed is empty"),
-            ("a,own,ICD,X1,c,open,no-auth,,,2026-01-01,,s", "system is one of"),
-        )
-    ):
-        folder = own_folder(tmp_path / str(number), **{"policies.csv": f"{_HEAD}{row}\n"})
-        with pytest.raises(PolicyFault, match=fault):
-            load_policies(folder)
-
-
-# Never a refusal
-
-
-def check_answers(response: Json) -> int:
-    """Fails on a word of refusal or a broken profile; returns how many orders were answered."""
-    text = json.dumps(response).lower()
-    assert not [word for word in REFUSALS if word in text]
-    extensions = [extension for found in extensions_of(response).values() for extension in found]
-    assert [fault for extension in extensions for fault in faults_of(extension)] == []
-    for extension in extensions:
-        answer = decided(extension)
-        assert answer["covered"] != "not-covered" or answer == {"covered": "not-covered"}
-    return len(extensions)

@@ -1,6 +1,5 @@
 """Services that a site declares as data: found, answered like any other, and refused with file, line and fault."""
 
-import asyncio
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -14,11 +13,10 @@ from cds_hooks.kit.samples import load_patient
 from cds_hooks.kit.simulator.chart import Chart, resources_of
 from cds_hooks.kit.simulator.request import build_request
 from cds_hooks.prefetch.needs import Needs
-from cds_hooks.services import Advice, ServiceInput, _declared, find_services
+from cds_hooks.services import Advice, ServiceInput, find_services
 from cds_hooks.services._model import SiteThresholds
-from cds_hooks.trusted_models import AbsentModel, site_model
 from models_onnx.errors import DeclarationError
-from tests.cds_hooks.calls import PLANNING, client, ours, request_for
+from tests.cds_hooks.calls import client, ours
 from tests.each import for_rows
 
 OF_MODEL = """
@@ -218,12 +216,6 @@ async def test_a_model_of_the_folder_whose_files_were_changed_is_out_and_the_oth
     assert [out.status_code, other.status_code, start.status_code] == [503, 200, 200]
 
 
-def test_a_panel_is_scored_as_the_declared_service_scores(tmp_path: Path) -> None:
-    found = find_services(site_folder=folder_with(tmp_path, OF_MODEL))["home-visit"].of_chart
-    assert found is not None
-    assert found.model.manifest.id == "readmission_30d"
-
-
 WITHIN_AGES = """
 id = "time-ahead"
 hook = "patient-view"
@@ -255,16 +247,6 @@ def test_thresholds_within_ages_are_those_of_the_model_at_that_age(tmp_path: Pat
     assert asked.is_due(asked.model, {"margin": -9.0, "percentile": 95.0}, None)
 
 
-def test_a_twin_that_cannot_be_served_needs_no_thresholds_by_age(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    absent = AbsentModel("mortality_5y_small", OSError("gone"), ())
-    models = {"mortality_5y": site_model("mortality_5y", tmp_path)}
-    monkeypatch.setattr(_declared, "site_model", lambda name, _: models.get(name, absent))
-    service = find_services(site_folder=folder_with(tmp_path, WITHIN_AGES))["time-ahead"]
-    assert service.absent_models == (absent,)
-
-
 def test_a_site_puts_thresholds_within_ages_in_force_for_every_model_that_has_them(tmp_path: Path) -> None:
     within = SiteThresholds(share=0.01, within_age_band=True)
     services = find_services()
@@ -278,21 +260,6 @@ def test_a_site_puts_thresholds_within_ages_in_force_for_every_model_that_has_th
     assert not readmission.compares_within_ages(readmission.model.manifest, within), "this model has no bands"
     assert readmission.is_due(readmission.model, {"margin": 9.0, "percentile": 99.0}, 50, within)
     assert not readmission.is_due(readmission.model, {"margin": 9.0, "percentile": 98.0}, 50, within)
-
-
-def test_the_pages_say_which_thresholds_within_ages_are_in_force(tmp_path: Path, as_of: datetime) -> None:
-    async def pages(**settings: Any) -> list[str]:
-        async with client(tmp_path, as_of=as_of, **settings) as calls:
-            body = request_for(PLANNING, "patient-view", "planning-talk", as_of)
-            answered = await calls.post(f"/cds-services/{PLANNING}", json=body)
-            decision = ours(answered)["decision"]
-            return [(await calls.get(path)).text for path in ("/models/mortality_5y", f"/explain/{decision}")]
-
-    words = "in 100 of the people of the same age"
-    for text in asyncio.run(pages(alert_share="age-band")):
-        assert words in text
-    for text in asyncio.run(pages()):
-        assert words not in text
 
 
 async def test_a_call_below_the_threshold_of_its_age_says_among_whom(tmp_path: Path, as_of: datetime) -> None:

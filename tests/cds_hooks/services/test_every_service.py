@@ -3,15 +3,12 @@
 A new service is checked here without a line of its own.
 """
 
-import json
 import re
 from datetime import datetime
 from pathlib import Path
 
 import pytest
-from msgspec import structs
 
-from cards.card import Card, CardError, Source
 from cds_hooks.package_tests import contracts
 from cds_hooks.package_tests.contracts import (
     answers_to,
@@ -22,7 +19,6 @@ from cds_hooks.package_tests.contracts import (
 from cds_hooks.package_tests.contracts import requests_of as requests_of
 from cds_hooks.package_tests.contracts import without_ids as without_ids
 from cds_hooks.package_tests.plugin import parametrize
-from cds_hooks.protocol.body import encode_response
 from cds_hooks.services import find_services, planning_conversation
 from tests.cds_hooks.calls import client, request_for
 
@@ -53,40 +49,8 @@ def test_a_clinician_is_answered(user: str, tmp_path: Path, as_of: datetime) -> 
     assert not any("not-for-this-user" in answer.text for answer in answers)
 
 
-async def test_a_card_that_a_service_built_wrong_does_not_leave(
-    tmp_path: Path, as_of: datetime, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
-    """The check is at the wire: nothing in the service itself refuses the card."""
-    built = planning_conversation._card
-    monkeypatch.setattr(
-        planning_conversation,
-        "_card",
-        lambda *given: structs.replace(built(*given), summary="too long " * 20, source=Source(label=" ")),
-    )
-    async with client(tmp_path, as_of=as_of) as calls:
-        body = request_for("planning-conversation", "patient-view", "planning-talk", as_of)
-        answer = await calls.post("/cds-services/planning-conversation", json=body)
-    assert answer.status_code == 500
-    assert "too long" not in answer.text
-    line = next(json.loads(each) for each in capfd.readouterr().err.splitlines() if "call failed" in each)
-    assert (line["error_type"], line["module"], line["function"]) == ("CardError", "cards.card", "check_card")
-    assert line["decision"] in answer.json()["issue"][0]["diagnostics"]
-
-
-def test_the_response_is_not_encoded_with_a_card_that_breaks_the_specification() -> None:
-    card = Card(uuid="u", summary="s", indicator="info", source=Source(label=" "))
-    with pytest.raises(CardError, match="SRC-01"):
-        encode_response([card], "decision", [], None)
-
-
 # Each hook has an address of its own, and the id of a service answers all its hooks.
 SELECT, SIGN = "order-safety-select", "order-safety-sign"
-
-
-def test_no_id_is_listed_for_two_hooks() -> None:
-    listed = [entry["id"] for service in find_services().values() for entry in service.discovery()]
-    assert len(listed) == len(set(listed))
-    assert {SELECT, SIGN} < set(listed)
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,6 @@ from tests.cds_hooks.calls import client, ours
 from tests.fhir.builders import RXNORM, concept, medication_order, observation, problem
 
 SERVICE = "genes-and-medications"
-SUBJECT = {"reference": "Patient/p"}
 Json = dict[str, Any]
 CLOPIDOGREL, CODEINE, CITALOPRAM, OMEPRAZOLE = (
     ("32968", "clopidogrel"),
@@ -87,14 +86,6 @@ def test_what_is_dangerous_for_a_gene_can_be_stopped_where_that_does_no_harm(
         assert offer.get("isRecommended", False) is False
 
 
-def test_a_tentative_diagnosis_is_no_indication(tmp_path: Path, as_of: datetime) -> None:
-    tentative = infarction() | {"verificationStatus": {"coding": [{"code": "differential"}]}}
-    found = result("CYP2C19", "poor metaboliser", 0, as_of), order(CLOPIDOGREL, as_of)
-    (card,) = ask(tmp_path, as_of, *found, tentative).json()["cards"]
-    assert card["indicator"] == "warning", "every indication's advice warns; the mildest one is named"
-    assert "neither ACS nor PCI" in card["detail"]
-
-
 def test_without_any_medication_nothing_is_counted(tmp_path: Path, as_of: datetime) -> None:
     answer = ask(tmp_path, as_of, result("CYP2C19", "poor metaboliser", 0, as_of))
     assert [each["text"] for each in ours(answer)["silence"] if each["reason"] == "below-threshold"] == [
@@ -109,17 +100,6 @@ def test_a_medication_that_cannot_be_read_is_named(tmp_path: Path, as_of: dateti
     assert sentence.endswith("Not readable on the medication list: Zzqvexol 5 mg.")
 
 
-@pytest.mark.parametrize(
-    ("days_ago", "value", "reason"), [(40, "IM", "below-threshold"), (0, "normal metabolizer", "below-threshold")]
-)
-def test_an_old_result_that_only_informs_and_a_normal_one_say_nothing(
-    tmp_path: Path, as_of: datetime, days_ago: int, value: str, reason: str
-) -> None:
-    answer = ask(tmp_path, as_of, result("CYP2C19", value, days_ago, as_of), order(CITALOPRAM, as_of))
-    assert answer.json()["cards"] == []
-    assert {each["reason"] for each in ours(answer)["silence"] if each["subject"] == SERVICE} == {reason}
-
-
 def test_an_old_result_that_warns_speaks_about_a_drug_that_is_taken_nevertheless(
     tmp_path: Path, as_of: datetime
 ) -> None:
@@ -130,17 +110,7 @@ def test_an_old_result_that_warns_speaks_about_a_drug_that_is_taken_nevertheless
     assert card["summary"].startswith("Genetic result: CYP2C19 poor metabolizer")
 
 
-def test_a_result_is_new_from_when_it_was_issued(tmp_path: Path, as_of: datetime) -> None:
-    found = result("CYP2C19", "PM", 400, as_of, issued=as_of.isoformat())
-    assert ask(tmp_path, as_of, found, order(CLOPIDOGREL, as_of), infarction()).json()["cards"]
-
-
 def test_without_the_results_it_says_that_they_are_not_known(tmp_path: Path, as_of: datetime) -> None:
     answer = ask(tmp_path, as_of, order(CLOPIDOGREL, as_of), results_sent=False)
     assert answer.json()["cards"] == []
     assert "input-missing" in {each["reason"] for each in ours(answer)["silence"]}
-
-
-def test_a_drug_that_was_stopped_is_not_spoken_about(tmp_path: Path, as_of: datetime) -> None:
-    stopped = order(CLOPIDOGREL, as_of) | {"status": "stopped"}
-    assert ask(tmp_path, as_of, result("CYP2C19", "PM", 1, as_of), stopped, infarction()).json()["cards"] == []

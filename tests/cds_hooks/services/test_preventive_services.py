@@ -8,9 +8,6 @@ from typing import Any
 import pytest
 from fhir.resources.R4B.servicerequest import ServiceRequest
 
-from cards.preventive.knowledge import PREVENTIVE
-from cds_hooks.services import find_services
-from cds_hooks.services.statin_discussion import TALK
 from tests.cards.preventive.charts import pack_years, person, problem, result, smoking
 from tests.cds_hooks.calls import client, ours
 from tests.fhir.builders import SNOMED, bundle, condition
@@ -59,16 +56,6 @@ def card_of(folder: Path, as_of: datetime, *resources: Json, **patient: Any) -> 
 def states(card: Json) -> dict[str, str]:
     said = card["extension"]["org.cds-hooks-onnx"]["preventive"]
     return {each["service"]: each["state"] for each in said["services"]}
-
-
-def test_a_positive_stool_test_has_the_first_card(tmp_path: Path, as_of: datetime) -> None:
-    body = request(smoking("266919005"), result("29771-3", "Positive", "2026-10-01"))
-    (answered,) = answers(tmp_path, as_of, body)
-    card, due = answered.json()["cards"]
-    assert "Colonoscopy" not in due["summary"]
-    assert card["summary"].startswith("Abnormal result, no follow-up on record: Positive stool blood test")
-    assert card["detail"].startswith("- **Positive stool blood test")
-    assert card["suggestions"][0]["label"] == "Order: Colonoscopy after a positive stool test"
 
 
 def test_every_order_is_valid_fhir_and_keeps_its_service_silent(tmp_path: Path, as_of: datetime) -> None:
@@ -122,14 +109,6 @@ def test_with_a_limited_outlook_only_a_result_that_harms_soon_has_a_card(tmp_pat
     assert raised == []
 
 
-@pytest.mark.parametrize(
-    "words", ["Life expectancy greater than 10 years", "No limited life expectancy", "Declined hospice"]
-)
-def test_what_only_speaks_of_the_outlook_does_not_silence_it(tmp_path: Path, as_of: datetime, words: str) -> None:
-    (answered,) = answers(tmp_path, as_of, request(problem("") | {"code": {"text": words}}))
-    assert len(answered.json()["cards"]) == 1
-
-
 def test_a_silent_answer_has_the_reason_of_each_service(tmp_path: Path, as_of: datetime) -> None:
     young = person("2010-01-01", "male")
     (answered,) = answers(tmp_path, as_of, request(birthDate=young["birthDate"], gender="male"))
@@ -166,30 +145,3 @@ def test_what_the_patient_declined_rests_until_another_service_is_due(tmp_path: 
     assert "said-once" in [each["reason"] for each in ours(same)["silence"]]
     (card,) = more.json()["cards"]
     assert "cervical cancer" in card["summary"]
-
-
-def test_the_talk_about_a_statin_is_the_one_of_the_other_service() -> None:
-    (statin,) = (each for each in PREVENTIVE.services if each.id == "statin")
-    assert statin.order is not None
-    assert statin.order.text == TALK
-
-
-def test_every_recommendation_has_its_source_grade_and_dates() -> None:
-    services = PREVENTIVE.services
-    assert len(services) == 12
-    assert PREVENTIVE.reviewed >= "2026-11-21"
-    assert PREVENTIVE.source
-    for one in services:
-        assert one.grade in ("A", "B")
-        assert 2018 <= one.year <= 2024
-        assert one.published.startswith(str(one.year))
-        assert one.url.startswith("https://www.uspreventiveservicestaskforce.org/")
-        assert one.uspstf_ids
-        assert {each.test for each in one.tests} <= set(PREVENTIVE.tests)
-
-
-def test_its_templates_ask_for_what_the_tests_are_known_by() -> None:
-    """A code of LOINC by which an Observation is recognised is asked for; studies come as reports and procedures."""
-    asked = next(each for each in find_services()[SERVICE].templates if each.key == "screening").query
-    for name in ("cytology", "hpv", "stool_blood", "stool_dna", "hepatitis_c", "hiv"):
-        assert all(f"|{code}" in asked for code in PREVENTIVE.tests[name].loinc), name

@@ -95,10 +95,6 @@ async def test_who_is_not_of_the_study_gets_a_reason(tmp_path: Path, as_of: date
     assert reason in reasons(await answer(tmp_path, as_of, change))
 
 
-async def test_a_stricter_setting_silences_the_card(tmp_path: Path, as_of: datetime) -> None:
-    assert reasons(await answer(tmp_path, as_of, alert_share=0.001)) == ["below-threshold"]
-
-
 async def both(folder: Path, as_of: datetime, change: Any = None, sample: str = SAMPLE, **settings: Any) -> list[Any]:
     """The answers of the two services that estimate who comes back, called at the same time as an EHR does it."""
     async with client(folder, as_of=as_of, **settings) as calls:
@@ -118,14 +114,6 @@ def goes_to(disposition: dict[str, Any]) -> Any:
         stay_of(prefetch)["hospitalization"] = {"dischargeDisposition": disposition}
 
     return change
-
-
-async def test_two_services_give_one_card_with_one_figure(tmp_path: Path, as_of: datetime) -> None:
-    answers = await both(tmp_path, as_of, sample="going-home")
-    (card,) = [card for told in answers for card in told.json()["cards"]]
-    assert card["extension"]["org.cds-hooks-onnx"]["model"]["id"] == "hospital_score"
-    (silent,) = [told for told in answers if not told.json()["cards"]]
-    assert reasons(silent) == ["said-once"]
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,5 @@
 """The service `vaccines-due`: what is due and from which doses, what was not judged, and when it says nothing."""
 
-import copy
 import re
 from datetime import datetime
 from pathlib import Path
@@ -10,11 +9,10 @@ import pytest
 from fhir.resources.R4B.immunizationrecommendation import ImmunizationRecommendation
 from fhir.resources.R4B.servicerequest import ServiceRequest
 
-from tests.cds_hooks.calls import ours, request_for
+from tests.cds_hooks.calls import ours
 from tests.cds_hooks.services.vaccine_calls import (
     CHILD,
     CHILD_DOSES,
-    SERVICE,
     SUBJECT,
     Json,
     answer,
@@ -56,18 +54,6 @@ def test_what_was_not_given_or_entered_in_error_does_not_count(tmp_path: Path, a
     assert "MMR dose 1" in card["detail"]
 
 
-def test_the_same_dose_entered_twice_counts_once(tmp_path: Path, as_of: datetime) -> None:
-    once = only_card(tmp_path, as_of, CHILD, *CHILD_DOSES)
-    twice = only_card(tmp_path, as_of, CHILD, *CHILD_DOSES, *(each | {"id": f"{each['id']}-b"} for each in CHILD_DOSES))
-    assert once["detail"].splitlines() == twice["detail"].splitlines()
-
-
-def test_a_risk_names_the_condition_it_comes_from(tmp_path: Path, as_of: datetime) -> None:
-    card = only_card(tmp_path, as_of, "1985-01-01", condition("73211009", "2020-02-02", "Diabetes mellitus"))
-    line = next(line for line in card["detail"].splitlines() if "Pneumococcal" in line)
-    assert "due. Because of Diabetes mellitus (2020-02-02)." in line
-
-
 @pytest.mark.parametrize(
     ("more", "is_ordered"),
     [
@@ -93,19 +79,6 @@ def test_seasons_after_the_release_are_not_judged_and_said(tmp_path: Path, as_of
     assert "this season)" not in given["detail"]
 
 
-def test_the_country_of_birth_decides_about_varicella(tmp_path: Path, as_of: datetime) -> None:
-    def born_in(country: str) -> Json:
-        url = "http://hl7.org/fhir/StructureDefinition/patient-birthPlace"
-        return {"extension": [{"url": url, "valueAddress": {"country": country}}]}
-
-    unknown = only_card(tmp_path, as_of, "1970-01-01")["detail"]
-    american = only_card(tmp_path, as_of, "1970-01-01", **born_in("US"))["detail"]
-    other = only_card(tmp_path, as_of, "1970-01-01", **born_in("DE"))["detail"]
-    assert "Varicella: country of birth not known" in unknown
-    assert "Varicella" not in american
-    assert "Varicella" in next(line for line in other.splitlines() if "To catch up" in line)
-
-
 @pytest.mark.parametrize("born", [None, "1990", "1990-05"])
 def test_a_birth_date_that_is_not_known_to_the_day_is_said(tmp_path: Path, as_of: datetime, born: str | None) -> None:
     reason, text = silence(tmp_path, as_of, born)
@@ -119,53 +92,12 @@ def test_nobody_is_told_in_hospice_or_after_death(tmp_path: Path, as_of: datetim
     assert silence(tmp_path, as_of, "1950-01-01", deceasedBoolean=True)[0] == "deceased"
 
 
-def test_it_is_silent_when_nothing_is_due(tmp_path: Path, as_of: datetime) -> None:
-    doses = [
-        *(dose(number, "115", day) for number, day in enumerate(("2016-01-01", "2016-02-01", "2022-08-01"))),
-        *(dose(number + 10, cvx, "2017-01-01") for number, cvx in enumerate(("03", "21"))),
-        *(dose(number + 20, cvx, "2017-06-01") for number, cvx in enumerate(("03", "21"))),
-        *(dose(number + 30, "43", day) for number, day in enumerate(("2016-01-01", "2016-02-01", "2016-08-01"))),
-        *(dose(number + 40, "10", day) for number, day in enumerate(("2016-01-01", "2016-02-01", "2016-08-01"))),
-    ]
-    reason, text = silence(tmp_path, as_of, "1985-01-01", *doses, dose(50, "150", "2026-10-10"))
-    assert reason == "below-threshold"
-    assert "Its seasons are over: " in text
-    assert "No vaccine is due by CDC CDSi 4.64" in text
-
-
 def test_without_the_vaccinations_nothing_is_said(tmp_path: Path, as_of: datetime) -> None:
     body = request("1960-01-01")
     del body["prefetch"]["immunizations"]
     answered = answer(tmp_path, body, as_of)
     assert answered.json()["cards"] == []
     assert ours(answered)["silence"][0]["reason"] == "input-missing"
-
-
-def test_the_order_of_the_resources_does_not_matter(tmp_path: Path, as_of: datetime) -> None:
-    forward = only_card(tmp_path, as_of, CHILD, *CHILD_DOSES)
-    backward = only_card(tmp_path, as_of, CHILD, *reversed(copy.deepcopy(CHILD_DOSES)))
-    assert forward["detail"] == backward["detail"]
-
-
-def test_an_accepted_order_is_not_suggested_again(tmp_path: Path, as_of: datetime) -> None:
-    first = only_card(tmp_path, as_of, CHILD, *CHILD_DOSES)
-    orders = [each["actions"][0]["resource"] for each in first["suggestions"][:-1]]
-    reason, text = silence(tmp_path, as_of, CHILD, *CHILD_DOSES, *orders, dose(98, "150", "2026-10-10"))
-    assert (reason, "MMR" in text) == ("already-ordered", True)
-    second = only_card(tmp_path, as_of, CHILD, *CHILD_DOSES, *orders[:2])
-    assert "Ordered already: " in second["detail"]
-    assert len(second["suggestions"]) == len(first["suggestions"]) - 2
-
-
-def test_a_dose_that_was_given_is_not_due_again(tmp_path: Path, as_of: datetime) -> None:
-    given = only_card(tmp_path, as_of, CHILD, *CHILD_DOSES, dose(99, "03", "2026-11-19"))
-    assert "MMR" not in given["summary"]
-
-
-def test_a_sample_chart_is_answered(tmp_path: Path, as_of: datetime) -> None:
-    for sample in ("infant", "healthy-adult", "pregnant-39-weeks", "messy-record"):
-        answered = answer(tmp_path, request_for(SERVICE, "patient-view", sample, as_of), as_of)
-        assert len(answered.json()["cards"]) <= 1
 
 
 # The service `vaccines-due`: what forbids a vaccine or makes it unnecessary, and what only looks like it.
@@ -186,12 +118,6 @@ def test_chemotherapy_forbids_live_vaccines_and_an_ointment_does_not(tmp_path: P
     assert "Contraindicated" not in ointment["detail"]
 
 
-def charted(code: str, words: str, **more: Any) -> Json:
-    """A problem by its ICD-10-CM code."""
-    coding = {"coding": [{"system": "http://hl7.org/fhir/sid/icd-10-cm", "code": code}], "text": words}
-    return condition("x", "2026-02-02", words) | {"code": coding} | more
-
-
 def allergic(words: str, **more: Any) -> Json:
     return {"resourceType": "AllergyIntolerance", "id": "a", "code": {"text": words}, "patient": SUBJECT} | more
 
@@ -199,50 +125,9 @@ def allergic(words: str, **more: Any) -> Json:
 SEVERE = {"reaction": [{"severity": "severe", "manifestation": [{"text": "Anaphylaxis"}]}]}
 
 
-MILD = {"reaction": [{"severity": "mild", "manifestation": [{"text": "Rash"}]}]}
-
-
-@pytest.mark.parametrize(
-    "entry",
-    [
-        charted("C91.00", "Leukaemia", clinicalStatus={"coding": [{"code": "remission"}]}),
-        charted("Z80.6", "Family history of leukaemia"),
-        taking("prednisone 5 MG Oral Tablet") | {"dosageInstruction": [{"text": "1 tablet daily"}]},
-        taking("prednisone 40 MG Oral Tablet") | {"status": "stopped"},
-        allergic("Gelatin", **MILD),
-        allergic("Gelatin", criticality="low"),
-        allergic("No known gelatin allergy"),
-        allergic("Gelatin", clinicalStatus={"text": "Resolved"}),
-    ],
-)
-def test_what_only_looks_like_it_is_not_said(tmp_path: Path, as_of: datetime, entry: Json) -> None:
-    assert "Check first" not in only_card(tmp_path, as_of, "1990-01-01", entry)["detail"]
-
-
 def test_a_severe_allergy_in_words_forbids_the_vaccine(tmp_path: Path, as_of: datetime) -> None:
     card = only_card(tmp_path, as_of, "1990-01-01", allergic("Gelatin", **SEVERE))
     assert re.search(r"Contraindicated: [^(]*MMR[^(]* \(Gelatin\)\.", card["detail"])
-
-
-@pytest.mark.parametrize(
-    ("problem", "is_immune"),
-    [
-        (charted("B01.9", "Varicella"), True),
-        (charted("B02.9", "Zoster", clinicalStatus={"coding": [{"code": "resolved"}]}), True),
-        (condition("38907003", "2010-01-01", "Varicella"), True),
-        (
-            condition("38907003", "2010-01-01", "Varicella")
-            | {"verificationStatus": {"coding": [{"code": "provisional"}]}},
-            False,
-        ),
-        (charted("Z20.820", "Exposure to varicella"), False),
-        (charted("B01.9", "Varicella") | {"verificationStatus": {"coding": [{"code": "refuted"}]}}, False),
-    ],
-)
-def test_a_diagnosis_of_varicella_is_immunity_and_a_suspicion_is_none(
-    tmp_path: Path, as_of: datetime, problem: Json, is_immune: bool
-) -> None:
-    assert ("Varicella" not in only_card(tmp_path, as_of, "1990-01-01", problem)["detail"]) is is_immune
 
 
 def test_an_immunosuppressant_forbids_live_vaccines(tmp_path: Path, as_of: datetime) -> None:

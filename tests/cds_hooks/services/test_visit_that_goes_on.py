@@ -11,17 +11,12 @@ import pytest
 from cds_hooks.kit.simulator.fhir_search import prefetch_from
 from cds_hooks.services import find_services
 from tests.cds_hooks.calls import ORDERS, client
-from tests.cds_hooks.services import internist_charts, internist_charts_second
+from tests.cds_hooks.services import internist_charts
 from tests.cds_hooks.services.chart_cases import AS_OF, VISIT, as_call, text_of
 from tests.cds_hooks.services.internist_charts import Chart
 
 Json = dict[str, Any]
-CHARTS = [
-    chart
-    for module in (internist_charts, internist_charts_second)
-    for charts in module.CHARTS.values()
-    for chart in charts
-]
+CHARTS = [chart for charts in internist_charts.CHARTS.values() for chart in charts]
 HOOKS = ("patient-view", "encounter-discharge")
 IN_HOSPITAL = {"dm2", "dm4"}
 """Stays: what is taken at home is not reviewed in them, and at discharge it is."""

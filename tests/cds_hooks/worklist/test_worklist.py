@@ -24,7 +24,7 @@ from cds_hooks.worklist.worklist import (
     read_worklist,
 )
 from tests.cds_hooks.decision_views.followed import follow
-from tests.cds_hooks.hold_back.test_budgets import SAMPLE, _request
+from tests.cds_hooks.hold_back.test_budgets import SAMPLE, budget_call
 from tests.cds_hooks.prefetch.fetch_calls import app_client
 from tests.cds_hooks.services.equation_calls import NOW
 from tests.each import for_rows
@@ -86,7 +86,7 @@ def names(found: Rows) -> list[str]:
 
 
 async def test_a_test_that_was_not_offered_outside_a_visit_is_on_the_list_of_the_record(tmp_path: Path) -> None:
-    request = _request("liver-assessment")
+    request = budget_call("liver-assessment")
     for key in ("encounters", "visits"):
         request["prefetch"].pop(key, None)
     request["context"].pop("encounterId", None)

@@ -136,7 +136,7 @@ services = ["{PLANNING}"]
 """
 
 
-def _behind_a_trust_file(folder: Path) -> dict[str, Any]:
+def behind_a_trust_file(folder: Path) -> dict[str, Any]:
     (folder / "keys.json").write_text(json.dumps(KEY.key_set()))
     (folder / "trust.toml").write_text(TRUST)
     return {"trust_file": folder / "trust.toml", "operator_token": OPERATOR, "public_url": "http://127.0.0.1:8085"}
@@ -145,7 +145,7 @@ def _behind_a_trust_file(folder: Path) -> dict[str, Any]:
 async def test_behind_a_trust_file_the_page_is_for_the_operator_alone_also_where_decisions_are_for_everyone(
     tmp_path: Path,
 ) -> None:
-    async with client(tmp_path, **_behind_a_trust_file(tmp_path), explain_pages="everyone") as calls:
+    async with client(tmp_path, **behind_a_trust_file(tmp_path), explain_pages="everyone") as calls:
         assert (await calls.get("/try")).status_code == 403
         assert (await calls.post("/try")).status_code == 403
         assert "try" not in [link for link in (await calls.get("/")).text.split('"') if link == "try"]
@@ -156,7 +156,7 @@ async def test_behind_a_trust_file_the_page_is_for_the_operator_alone_also_where
 
 
 async def test_a_call_from_the_page_needs_the_token_of_a_client_which_is_never_written_back(tmp_path: Path) -> None:
-    async with client(tmp_path, **_behind_a_trust_file(tmp_path)) as calls:
+    async with client(tmp_path, **behind_a_trust_file(tmp_path)) as calls:
         calls.headers["authorization"] = f"Bearer {OPERATOR}"
         refused = await (await opened(calls)).press("send")
         token = sign_token(KEY, f"http://127.0.0.1:8085/cds-services/{PLANNING}")

@@ -33,7 +33,7 @@ from cds_hooks.worklist.worklist import WorklistRow
 from tests.cds_hooks.access.browsing import BROWSER, entries, form_token, visit, with_account
 from tests.cds_hooks.calls import client
 from tests.cds_hooks.pages.given import kept_values
-from tests.cds_hooks.pages.tester.test_orders import _behind_a_trust_file
+from tests.cds_hooks.pages.tester.test_orders import behind_a_trust_file
 from tests.cds_hooks.services.equation_calls import NOW
 from tests.cds_hooks.storage.samples import store
 from tests.cds_hooks.worklist.test_worklist import decision
@@ -139,7 +139,7 @@ async def test_a_form_without_the_token_or_for_nothing_on_the_list_changes_nothi
 
 
 async def test_behind_a_trust_file_without_a_login_only_the_operator_sees_the_list(tmp_path: Path) -> None:
-    settings = _behind_a_trust_file(tmp_path)
+    settings = behind_a_trust_file(tmp_path)
     async with client(tmp_path, **settings) as calls:
         for path in ("/worklist", "/worklist/list.csv"):
             assert (await calls.get(path, headers=BROWSER)).status_code == 403
