@@ -4,7 +4,7 @@ export PYTHON
 
 bin := .venv/bin
 
-.PHONY: docs pictures run serve test pytest test-slow pytest-slow fuzz test-all lint bench mutants clean wheel kit-wheel sbom audit image-check runtime-environment dev-environment slow-environment
+.PHONY: docs pictures run serve test pytest test-slow fuzz retrain test-all lint bench clean wheel kit-wheel sbom audit image-check runtime-environment dev-environment slow-environment
 
 # Server, a sample patient and a drafted order, their cards; serves until interrupted.
 run: docs
@@ -40,18 +40,19 @@ pytest: dev-environment
 # The tests that take a browser, several processes, the wheel or a training, and all examples of the properties of which
 # `make test` draws a fifth: .ci/run runs them after `make test`.
 test-slow: slow-environment
-	@$(MAKE) --no-print-directory --jobs 2 fuzz pytest-slow
-
-pytest-slow: slow-environment
 	$(bin)/pytest --numprocesses 4 --dist loadfile --no-loadscope-reorder --durations 60 -m "slow or hypothesis"
 
-# Texts for the pass in C under the address sanitizer: ten minutes, with the processor time that nothing else wants.
-# `.ci/run` begins with it, beside all that it does.
+# Texts for the pass in C under the address sanitizer: ten minutes.
 FUZZ ?= 600
 fuzz: dev-environment
-	CDS_FUZZ_SECONDS=$(FUZZ) nice -n 19 $(bin)/pytest -q -p no:cacheprovider -m slow tests/cds_hooks/protocol/test_members.py
+	CDS_FUZZ_SECONDS=$(FUZZ) $(bin)/pytest -q -p no:cacheprovider -m slow tests/cds_hooks/protocol/test_members.py
 
-test-all: test test-slow
+# Every model, trained again and compared with its artifact (gate G16); needs other people's data (CDS_DATA_DIR).
+retrain: slow-environment
+	@for model in models_onnx/artifacts/*/; do $(bin)/cds-hooks model gates $$(basename $$model) --only G16 || exit 1; done
+
+# All of it: an hour, before a release.
+test-all: test test-slow fuzz retrain
 
 lint: dev-environment
 	$(bin)/ruff check .
@@ -64,10 +65,6 @@ lint: dev-environment
 # The service against a bare handler, in one run.
 bench: dev-environment
 	@exec $(bin)/python -m benchmarks
-
-# Small seeded faults in tables, rules, templates and code: which of them no test notices (benchmarks/mutants.py).
-mutants: dev-environment
-	@$(bin)/python -m benchmarks.mutants $(FAULTS)
 
 # The wheel of the last commit, the same bytes each time (dist/).
 wheel: dev-environment

@@ -18,10 +18,9 @@ from benchmarks.servers import DidNotStart, Server, running_service
 from benchmarks.starting import loaded_lines, starting_times
 from benchmarks.subject import OUTCOMES, Subject, WrongAnswer, discover, find_subjects
 from benchmarks.ten_drafts import ten_drafts_times
-from benchmarks.touched import touched_files
 from benchmarks.visits import visit_times
 
-PARTS = ("ratios", "start", "files", "loaded", "ten", "visits")
+PARTS = ("ratios", "start", "loaded", "ten", "visits")
 _FIRST_CALL_KB = 68
 _WIDTH_WITHOUT_TERMINAL = 170
 _VISITS_OF_A_ROUND = 3
@@ -57,8 +56,6 @@ def bench(
         if parts & {"ratios", "start"}:
             sizes_kb = [int(size) for size in sizes.split(",")] if "ratios" in parts else [_FIRST_CALL_KB]
             faults = _measure_servers(plan, parts, service or [], sizes_kb, starts, console)
-        if "files" in parts:
-            console.print(touched_files())
         if "loaded" in parts:
             console.print(loaded_lines())
         if "ten" in parts:

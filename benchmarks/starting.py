@@ -14,11 +14,11 @@ from rich.table import Column, Table
 from benchmarks.charts import ROOT
 from benchmarks.load import Cores
 from benchmarks.servers import program, running_service
-from benchmarks.touched import OURS
 
 GOALS = {"to ready": 1.0, "to the first answer": 1.0, "cds-hooks --help": 0.15, "cds-hooks call": 0.6}
 WORKER_GOAL_MB = 150
 LOADED_GOAL_LINES = 45_000
+OURS = tuple(f"{ROOT / floor}/" for floor in ("cds_hooks", "cards", "models_onnx", "fhir"))
 _READY_SERVER = """
 import json, sys
 from starlette.testclient import TestClient

@@ -78,7 +78,8 @@ def test_no_command_of_the_documentation_is_of_a_kind_that_nobody_checks() -> No
         "podman ",
         "buildah ",
         ".venv/bin/python -m maintenance.",
-        ".venv/bin/python -m tests.renew ",
+        ".venv/bin/python -m tests.cards.rules.confirm ",
+        ".venv/bin/python -m tests.pinned_answers ",
     )  # each kind that a guide names is one: tests/adding/test_guides.py
     # the notebook is run cell by cell, in a folder of its own: tests/adding/test_notebook.py
     notebook = (

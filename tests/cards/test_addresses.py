@@ -15,7 +15,7 @@ from cards.rules.language.rule import RuleError
 from cards.rules.language.table import read_family, table_of
 from tests.conftest import ROOT
 from tests.each import for_rows
-from tests.tables.ledger import product_tables
+from tests.tables.product import product_tables
 
 NO_ADDRESSES = ["javascript:alert(1)", "data:text/html,x", "//evil.example", "https://a b", 'https://a"onclick="x', ""]
 

@@ -11,9 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cards.card import check_card
-from tests.cards.drawn import CONFIRM, current, reviewed
 from tests.cards.rules.cases import accepted, check
-from tests.cards.rules.outcomes import assert_reviewed
 from tests.cards.rules.patients import draft_of, drafts_of, record_of
 from tests.conftest import examples
 
@@ -137,19 +135,3 @@ def test_a_number_that_cannot_be_right_takes_no_call_down_and_makes_no_amount(wh
             for action in (action for suggestion in card.suggestions for action in suggestion.actions):
                 supply = (action.resource or {}).get("dispenseRequest", {}).get("quantity", {})
                 assert supply.get("value", 0) <= 1e6 or supply["value"] in EXTREMES
-
-
-# Drawn charts are read as reviewed: every feature, estimate, list, judgement and forecast.
-def test_every_reader_makes_of_the_drawn_charts_what_was_reviewed() -> None:
-    before, now = reviewed(), current()
-    assert before.keys() == now.keys(), CONFIRM
-    differ = {
-        reader: [10 * column for column, digest in enumerate(now[reader]) if digest != digests[column]]
-        for reader, digests in before.items()
-        if digests != now[reader]
-    }
-    assert not differ, f"otherwise read, from the first chart of each ten: {differ}; {CONFIRM}"
-
-
-def test_drawn_orders_before_drawn_charts_are_answered_as_reviewed() -> None:
-    assert_reviewed("drawn")

@@ -9,7 +9,7 @@ from typing import Final
 
 from cards.rules.engine.rule_book import rule_book
 from tests.conftest import ROOT
-from tests.tables.ledger import product_tables
+from tests.tables.product import product_tables
 
 TABLES = ROOT / "fhir" / "terminology" / "tables"
 

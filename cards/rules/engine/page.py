@@ -41,7 +41,7 @@ def family_page(table: RuleTable, family: Family) -> str:
         f"# {table.title}",
         "",
         f"Made from `cards/rules/families/{table.family}` by `cards/rules/engine/page.py`; do not edit it here.",
-        f"Reviewed {table.reviewed}. Status: {table.status}.",
+        f"Compared with its sources on {table.reviewed}. Status: {table.status}.",
         f"Source: {table.source}.",
         "",
         "Bands are evaluated from top to bottom, and the first one that is true counts. Words in braces are filled "
@@ -80,7 +80,7 @@ def _of_table(rules: list[Rule], family: Family) -> Iterator[str]:
 
 def rule_page(rule: Rule, table: RuleTable) -> str:
     """One rule of a family in Markdown."""
-    head = [f"Family {table.family}. Reviewed {table.reviewed}. Status: {table.status}.", ""]
+    head = [f"Family {table.family}. Compared with its sources on {table.reviewed}. Status: {table.status}.", ""]
     return "\n".join([*head, *_rule(rule, family_named(table.family))]).rstrip()
 
 

@@ -88,7 +88,8 @@ def _draw(console: Console, summary: dict[str, Any]) -> None:
     bands = " ".join(band["indicator"][0] for band in summary["bands"])
     console.print(f"[bold]{summary['id']}[/bold] ({bands}), version {summary['version']}: {summary['title']}")
     console.print(
-        f"  Checked: {summary['verified']} ({summary['verified_on']}). Family reviewed {summary['reviewed']}."
+        f"  Checked: {summary['verified']} ({summary['verified_on']}). "
+        f"Family compared with its sources on {summary['reviewed']}."
     )
     console.print(f"  Here: {summary['here']}.")
     console.print(f"  Sources: {'; '.join(source['label'] for source in summary['evidence'])}.")

@@ -1,6 +1,6 @@
-"""One card of each band of each rule, whole, as a text that a pharmacist can review.
+"""One card of each band of each rule, whole, as a text that can be compared with the source of the rule.
 
-Written for review by `python -m tests.cards.rules.confirm`; compared by test_pinned.py.
+Written by `python -m tests.cards.rules.confirm`; compared by test_pinned.py.
 """
 
 import json

@@ -11,7 +11,6 @@ import pytest
 from cards.rules.patient.orders import read_drafts
 from tests.cards.rules.cases import accepted, findings
 from tests.cards.rules.drafted import bundle_of_case, draft_resource, drafted_cases, fault_of, outcome_after, outcome_of
-from tests.cards.rules.outcomes import assert_reviewed
 from tests.each import for_each, for_rows
 
 FILES = sorted({name for name, _ in drafted_cases()})
@@ -29,10 +28,6 @@ def test_every_draft_is_answered_as_its_case_says(name: str, as_of: datetime) ->
     cases = [case for file, case in drafted_cases() if file == name]
     faults = {f"{case['point']}: {case['id']}": fault_of(case, as_of) for case in cases}
     assert {case: fault for case, fault in faults.items() if fault is not None} == {}
-
-
-def test_the_whole_outcome_of_every_draft_is_the_reviewed_one() -> None:
-    assert_reviewed("drafts")
 
 
 def test_the_list_is_long_enough_and_a_third_of_it_must_stay_silent() -> None:

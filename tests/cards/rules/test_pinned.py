@@ -1,23 +1,18 @@
 """What a card of each band says, whole: a change of a word, a dose, a code or a source is a change of a pinned text."""
 
 from cards.rules.engine.rule_book import whole_book
-from tests.cards.rules.outcomes import assert_reviewed
 from tests.cards.rules.pinned import FOLDER, cases_of_bands, file_of, rules_with_cases, text_of_rule
 from tests.each import for_each
 
-CONFIRM = "review the text, then: .venv/bin/python -m tests.cards.rules.confirm {rule} --write"
+WRITE = "read the difference, then: .venv/bin/python -m tests.cards.rules.confirm {rule} --write"
 
 
-def test_a_rule_says_what_was_reviewed() -> None:
+def test_the_cards_of_a_rule_are_those_of_its_text() -> None:
     def check(rule: str) -> None:
-        reviewed = file_of(rule).read_text(encoding="utf-8").splitlines() if file_of(rule).exists() else []
-        assert text_of_rule(rule).splitlines() == reviewed, CONFIRM.format(rule=rule)
+        written = file_of(rule).read_text(encoding="utf-8").splitlines() if file_of(rule).exists() else []
+        assert text_of_rule(rule).splitlines() == written, WRITE.format(rule=rule)
 
     for_each(((rule, (rule,)) for rule in rules_with_cases()), check)
-
-
-def test_the_whole_outcome_of_every_case_of_a_review_is_the_reviewed_one() -> None:
-    assert_reviewed("reviews")
 
 
 def test_every_band_that_is_shown_has_a_pinned_card() -> None:

@@ -24,7 +24,7 @@ NOT_RUN = {
     "terminology import": "needs the releases: tests/cards/vaccines/test_importing.py",
     "check": "asks a part of the kit for a minute: tests/test_docs.py types the same options",
     "serve": "serves until it is interrupted: tests/cds_hooks/commands/test_serve.py starts it",
-    "model train": "trains for minutes: .ci/run trains every model again and compares the files",
+    "model train": "trains for minutes: `make retrain` trains every model again and compares the files",
     "model evaluate": "trains each fold again for minutes: tests/models_onnx/workbench/training evaluates small tables",
     "model gates": "reads the whole training table for minutes: tests/cds_hooks/commands/test_model_artifacts.py",
     "model import": "needs a model from elsewhere: tests/cds_hooks/commands/test_model_artifacts.py brings one",

@@ -189,7 +189,7 @@ def test_a_rule_is_listed_with_its_bands_from_top_to_bottom() -> None:
     rules._draw(cast("Any", SimpleNamespace(print=printed.append)), summary)
     assert printed == [
         "[bold]r[/bold] (c w s), version cafe: A title",
-        "  Checked: source read (2026-01-02). Family reviewed 2026-03-04.",
+        "  Checked: source read (2026-01-02). Family compared with its sources on 2026-03-04.",
         "  Here: approved.",
         "  Sources: A label; A guideline.",
     ]

@@ -5,7 +5,6 @@ import re
 
 import pytest
 
-from cds_hooks.dialects import find_dialects
 from cds_hooks.package_tests.contracts import (
     test_nothing_that_is_sent_is_null_or_empty,
     test_numbers_and_dates_are_the_same,
@@ -14,7 +13,7 @@ from cds_hooks.package_tests.contracts import (
 )
 from cds_hooks.package_tests.plugin import parametrize
 from cds_hooks.package_tests.sample_calls import SAMPLE_CALLS
-from tests.cds_hooks.dialects.sent import DIALECTS, FOLDER, NAMES, every_card, sent, snapshot
+from tests.cds_hooks.dialects.sent import DIALECTS, NAMES, every_card, sent
 from tests.each import for_rows
 
 __all__ = [
@@ -68,13 +67,3 @@ def test_the_samples_hold_every_kind_of_action() -> None:
         "discharge-follow-up",
     }
     assert json.dumps(every_card("standard"))
-
-
-# The cards of five samples in every dialect, letter by letter.
-def test_every_dialect_has_a_snapshot() -> None:
-    assert set(find_dialects()) == set(DIALECTS) == {file.stem for file in FOLDER.iterdir()}
-
-
-@for_rows("dialect", DIALECTS)
-def test_the_cards_are_those_of_the_snapshot(dialect: str) -> None:
-    assert snapshot(dialect) == (FOLDER / f"{dialect}.json").read_text(encoding="utf-8")

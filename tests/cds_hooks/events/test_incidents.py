@@ -5,7 +5,6 @@ from typing import Any
 
 from cds_hooks.events.watch.history import Signal
 from cds_hooks.events.watch.incidents import Incident, Incidents, Topology
-from tests.cds_hooks.events.pinned import PINNED, text
 from tests.each import for_rows
 
 NETWORK = Topology({"a": "net", "b": "net", "c": "other"}, {"lab": "adt"})
@@ -177,8 +176,3 @@ def test_of_signals_of_one_step_the_cause_comes_first(kinds: list[str], causes: 
     incidents = Incidents(NETWORK)
     incidents.take(100, [signal("a", kind) for kind in kinds])
     assert [incident.kind for incident in incidents.all] == causes
-
-
-# HL7 v2 messages bring what was reviewed (`python -m tests.cds_hooks.events.pinned --write`).
-def test_each_message_brings_what_was_reviewed() -> None:
-    assert text() == PINNED.read_text(encoding="utf-8")

@@ -158,7 +158,7 @@ def test_a_damaged_text_is_never_cleared_where_a_decoder_finds_a_doubled_member(
 
 @pytest.mark.slow
 def test_no_text_makes_the_pass_read_beyond_it(tmp_path: Path) -> None:
-    """Ten minutes in `make fuzz`, beside the other slow tests or all of `.ci/run`; a moment among the slow tests."""
+    """Ten minutes in `make fuzz`; a moment among the slow tests."""
     compiler = shutil.which("cc") or shutil.which("gcc")
     if compiler is None:
         pytest.skip("no compiler here")

@@ -123,7 +123,7 @@ def _review_calls(folder: Path) -> list[tuple[str, Json]]:
 
 @pytest.mark.slow
 @pytest.mark.outside_data
-def test_charts_that_pharmacists_reviewed_are_the_same_from_their_facts(data_folder: Path, tmp_path: Path) -> None:
+def test_charts_of_cases_are_the_same_from_their_facts(data_folder: Path, tmp_path: Path) -> None:
     url = record_at(tmp_path)
     decisions = answered(url, _review_calls(data_folder / "cases" / "review-1"), NOW)
     assert len(decisions) > 50

@@ -10,7 +10,7 @@ from tests.conftest import ROOT
 PINNED = ROOT / "tests" / "cases" / "schema.sql"
 
 
-def test_the_columns_are_those_that_were_reviewed() -> None:
+def test_the_columns_are_those_of_the_list() -> None:
     """A change needs a migration (the record) or a column that may be empty (the accounts), and then this file."""
     statements: list[CreateTable | CreateIndex] = []
     for metadata in (tables.metadata, store.metadata):

@@ -16,8 +16,7 @@ from cds_hooks.web.charts import Tick, format_ms
 from cds_hooks.web.forms import Form, _parse_upload, read_form
 from cds_hooks.web.numbers import format_age, format_quantity, logistic, logit, people_range
 from cds_hooks.web.visitor import PatientBound, Visiting, Visitor
-from tests.cds_hooks.web.symbols import decisions_of, file_of, templates, text_of
-from tests.each import for_each, for_rows
+from tests.each import for_rows
 
 
 @for_rows("name", [module.name for module in pkgutil.iter_modules(package.__path__)])
@@ -148,25 +147,3 @@ def _posted(body: bytes, most_bytes: int) -> Form:
 
     request = Request({"type": "http", "method": "POST", "headers": head}, receive)
     return asyncio.run(read_form(request, 5, most_bytes, of_session=False))
-
-
-CONFIRM = "read what changed, then: .venv/bin/python -m tests.cds_hooks.web.symbols {template} --write"
-
-
-def test_a_template_shows_and_decides_what_was_confirmed() -> None:
-    def check(template: str) -> None:
-        confirmed = file_of(template).read_text(encoding="utf-8") if file_of(template).exists() else ""
-        assert text_of(template).splitlines() == confirmed.splitlines(), CONFIRM.format(template=template)
-
-    for_each(((template, (template,)) for template in templates()), check)
-
-
-def test_no_text_is_left_of_a_template_that_is_gone() -> None:
-    assert {path.name for path in file_of("x").parent.iterdir()} == {file_of(template).name for template in templates()}
-
-
-def test_a_condition_is_answered_both_ways() -> None:
-    """The page of a worklist names another list only where there is one, and links nowhere but to its own pages."""
-    lines = decisions_of("login/login.html")
-    assert sum(line.startswith("### ") for line in lines) > 3
-    assert any(line.startswith("-") for line in lines)

@@ -1,4 +1,4 @@
-"""The committed 5-year mortality models: what they reach and the traps of their data (.ci/run trains them again)."""
+"""The committed 5-year mortality models: what they reach and the traps of their data."""
 
 import json
 from dataclasses import replace

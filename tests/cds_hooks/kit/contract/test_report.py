@@ -1,6 +1,5 @@
 """Reports for machines."""
 
-import json
 from typing import Any
 
 import pytest
@@ -10,7 +9,6 @@ from cds_hooks.kit.contract.document import Fault, Level, Subject
 from cds_hooks.kit.contract.registry import Check, rows
 from cds_hooks.kit.contract.report import Outcome, Report, print_report, report_document
 from tests.cds_hooks.kit.contract.conftest import Run
-from tests.cds_hooks.kit.contract.verdicts import PROFILES, VERDICTS, verdicts
 from tests.each import for_rows
 
 
@@ -110,22 +108,6 @@ def test_every_row_that_was_not_judged_is_listed_with_its_reason() -> None:
     lines = [line.split("  ") for line in _printed(REPORT, every_row=True).splitlines()]
     listed = {line[0].strip() or line[1].strip() for line in lines if len(line) > 1}
     assert {"CARD-01", "CARD-12", "CARD-14"} <= listed
-
-
-# What every check that calls a server sends and finds, on servers that are wrong in one way each.
-PINNED = json.loads(VERDICTS.read_text(encoding="utf-8"))
-
-
-@pytest.mark.parametrize(
-    "name",
-    [pytest.param(name, marks=[pytest.mark.slow] if turn % 3 else []) for turn, name in enumerate(PROFILES)],
-)
-def test_what_is_found_on_a_server_that_is_wrong_in_one_way(name: str) -> None:
-    assert verdicts(name) == PINNED[name]
-
-
-def test_every_server_is_pinned() -> None:
-    assert list(PINNED) == list(PROFILES)
 
 
 def test_what_ended_early_and_what_are_documents_say_so() -> None:

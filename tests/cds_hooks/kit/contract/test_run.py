@@ -7,6 +7,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from threading import Thread
 from types import SimpleNamespace
 
+import httpx
 import pytest
 
 from cds_hooks.kit.contract.charts import PatientChart
@@ -18,8 +19,7 @@ from cds_hooks.kit.contract.run import UnknownRow, _bound_time_of_slow_server, r
 from cds_hooks.kit.contract.target import Target
 from tests.cds_hooks.kit.contract.conftest import AS_OF, Run, token
 from tests.cds_hooks.kit.contract.good_server import GoodServer
-from tests.cds_hooks.kit.contract.verdicts import takes
-from tests.cds_hooks.kit.contract.wrong_server import WrongServer
+from tests.cds_hooks.kit.contract.wrong_server import SERVICES, WrongServer
 from tests.each import for_rows
 
 STRANGE: tuple[object, ...] = (
@@ -207,11 +207,14 @@ def test_a_check_that_cannot_read_an_answer_says_so_and_the_run_goes_on() -> Non
     def holds(_: object) -> Faults:
         yield from ()
 
+    def answer_everything(request: httpx.Request, number: int) -> httpx.Response:
+        return httpx.Response(200, json={"services": list(SERVICES)})
+
     checks = [
         Check(run.__name__, ("DISC-01",), MUST, Scope.SERVER, run, "Advice.", "discovery")
         for run in (stumbles, is_not_tested, holds)
     ]
-    outcomes = run_checks(WrongServer(takes).target(), checks).outcomes
+    outcomes = run_checks(WrongServer(answer_everything).target(), checks).outcomes
     why = "the check could not read an answer of this server (KeyError: 'services')"
     assert [(one.judged, one.reasons, [fault.message for fault in one.faults]) for one in outcomes] == [
         (0, [why], ["found before"]),

@@ -1,1 +1,0 @@
-"""The answers corpus: some thousand hook calls, answered by two commits of the server and compared."""
