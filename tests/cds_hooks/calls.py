@@ -7,9 +7,9 @@ from typing import Any
 
 import httpx
 
-from cds_hooks.package_tests.contracts import open_client
-from cds_hooks.package_tests.contracts import request_for as request_for
 from cds_hooks.settings import Settings
+from tests.contracts.contracts import open_client
+from tests.contracts.contracts import request_for as request_for
 from tests.live import record_in
 
 PLANNING = "planning-conversation"

@@ -21,7 +21,6 @@ from cds_hooks.hold_back.checks import CheckedCall, Shared, choose_cards
 from cds_hooks.hold_back.sent_cards import Caller
 from cds_hooks.kit.simulator.chart import Chart
 from cds_hooks.kit.simulator.request import build_request
-from cds_hooks.package_tests.contracts import AS_OF
 from cds_hooks.packages import use_packages
 from cds_hooks.pages.doors import all_doors
 from cds_hooks.services import find_services
@@ -39,6 +38,7 @@ from tests.cds_hooks.calls import client, ours
 from tests.cds_hooks.hold_back.clicking import ANN, BEN, Desk
 from tests.cds_hooks.pages.test_decisions import trust_file_in
 from tests.conftest import ROOT
+from tests.contracts.contracts import AS_OF
 from tests.fhir.builders import medication_order
 from tests.live import record_in
 

@@ -22,11 +22,11 @@ import orjson
 from msgspec import inspect
 
 from cds_hooks.kit.simulator.chart import resources_of
-from cds_hooks.package_tests.contracts import AS_OF, requests_of
 from cds_hooks.services import find_services
 from fhir.record import resources as record_resources
 from fhir.record.datatypes import LeanResource
 from tests.cds_hooks.calls import client
+from tests.contracts.contracts import AS_OF, requests_of
 
 BAR_MILLISECONDS: Final = 200
 SIZES: Final = ((1000, 400), (1, 100_000))

@@ -214,7 +214,7 @@ def test_a_row_is_named_by_its_own_column_or_by_the_patient() -> None:
     assert (plain(patient_column="patient").key, plain(row_column="stay").key) == ("patient", "stay")
 
 
-DECLARING = "from dataclasses import replace\nfrom models_onnx.models.mortality_180d import SPEC as OTHER\n"
+DECLARING = "from dataclasses import replace\nfrom models_onnx.models.readmission_30d import TWIN as OTHER\n"
 FITTED = DECLARING + "from models_onnx.spec import Fitted\n"
 
 
@@ -230,7 +230,7 @@ def test_a_folder_declares_models_with_twins_and_knows_where_a_fitted_file_lies(
     assert get_spec("stroke_small", tmp_path) == specs["stroke_small"]
     with pytest.raises(UnknownModel) as unknown:
         get_spec("strokes", tmp_path)
-    names = "mortality_180d, mortality_5y, mortality_5y_small, readmission_30d, readmission_30d_early"
+    names = "mortality_5y, mortality_5y_small, readmission_30d, readmission_30d_early"
     assert str(unknown.value) == f"no model is called 'strokes'; there are: {names}, stroke, stroke_small"
     with pytest.raises(UnknownModel) as unknown:
         get_spec("stroke")
@@ -261,8 +261,8 @@ def test_a_twin_that_its_model_does_not_name_and_an_id_used_twice_are_refused(
 
 
 def test_a_version_is_the_declaration_renewed_where_the_folder_has_its_renewal(tmp_path: Path) -> None:
-    (tmp_path / "mortality_180d@9.renewal.json").write_text('{"version": "9", "table": "t.csv", "years": "2030"}')
-    renewed = get_spec("mortality_180d@9", tmp_path)
+    (tmp_path / "readmission_30d@9.renewal.json").write_text('{"version": "9", "table": "t.csv", "years": "2030"}')
+    renewed = get_spec("readmission_30d@9", tmp_path)
     assert (renewed.version, renewed.table, renewed.period) == ("9", "t.csv", "2030")
-    for name, folder in (("mortality_180d@9", None), ("mortality_180d@8", tmp_path), ("mortality_180d", tmp_path)):
-        assert get_spec(name, folder) is find_specs()["mortality_180d"]
+    for name, folder in (("readmission_30d@9", None), ("readmission_30d@8", tmp_path), ("readmission_30d", tmp_path)):
+        assert get_spec(name, folder) is find_specs()["readmission_30d"]

@@ -18,7 +18,6 @@ _YEAR, _THREE_YEARS, _FIVE_YEARS, _QUARTER, _THREE_DAYS = 365, 1095, 1825, 90, 3
 _HEIGHT_WINDOW_DAYS = 1825
 # Glasgow coma scale: 15 is awake and 3 the deepest coma, as 0 and 100 are of SUPPORT's coma score. How the values
 # between them correspond is not published in what is available, so they are missing rather than guessed.
-_AWAKE, _DEEPEST_COMA = 15, 3
 CKD_EPI_2021_LOINC = "98979-8"
 _CREATININE = "creatinine"
 
@@ -96,25 +95,6 @@ class MeanPressure(Feature):
             return FeatureValue(self, value, of.time.text, of.source, of.code, round(value, 1), self.unit)
         refused = _first_refused(self, systolic, diastolic)
         return refused or Missing(self, "absent", f"{self.words}: not recorded.")
-
-
-@dataclass(frozen=True, eq=False)
-class ComaLevel(Feature):
-    """SUPPORT's coma score where the newest Glasgow coma scale decides it: awake, or deepest coma."""
-
-    def read(self, record: PatientRecord) -> FeatureValue | Missing:
-        """Return the position among the choices; a scale between the two ends is refused."""
-        lookup = record.lookup(self.analyte, self.window_days)
-        if isinstance(lookup, Refused):
-            return self.refused(lookup.refused[0])
-        if not isinstance(lookup, Found):
-            return Missing(self, "absent", f"{self.words}: no Glasgow coma scale is recorded.")
-        scale = lookup.measurement
-        if scale.value not in (_AWAKE, _DEEPEST_COMA):
-            return Missing(self, "refused", f"{self.words}: a Glasgow coma scale of {scale.value:g} is between levels.")
-        level = 0 if scale.value == _AWAKE else len(self.choices) - 1
-        charted, words = scale.charted_value, self.choices[level]
-        return FeatureValue(self, float(level), scale.time.text, scale.source, scale.code, charted, words)
 
 
 @dataclass(frozen=True, eq=False)
@@ -312,15 +292,6 @@ FEATURES: tuple[Feature, ...] = (
         plausible_low=20,
         plausible_high=250,
         window_days=_THREE_DAYS,
-    ),
-    ComaLevel(
-        "stay_coma",
-        "Consciousness in this stay",
-        f"{_SUPPORT}: its coma score, of which 0 is awake and 100 the deepest coma",
-        plausible_high=10,
-        analyte="gcs_total",
-        window_days=_THREE_DAYS,
-        choices=("awake", *(f"coma score {score}" for score in (9, 26, 37, 41, 44, 55, 61, 89, 94)), "deepest coma"),
     ),
     EstimatedGFR(
         "egfr_ckd_epi_2021",

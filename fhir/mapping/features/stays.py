@@ -30,14 +30,8 @@ from fhir.mapping.stays import (
 )
 from fhir.record.record import PatientRecord, relative_reference
 from fhir.record.resources import Condition
-from fhir.terminology.conditions import CONDITION_GROUPS, code_system, condition_groups_of
+from fhir.terminology.conditions import CONDITION_GROUPS, condition_groups_of
 
-# What SUPPORT enrolled people for, read from the diagnoses of the stay: the first that fits. Condition groups, or the
-# beginning of ICD codes (ICD-10-CM and ICD-9-CM tabular lists) where no group is so narrow.
-_NARROW = {
-    "icd10": {"lung": ("C34",), "colon": ("C18", "C19", "C20"), "failure": ("J960", "J962"), "coma": ("R402",)},
-    "icd9": {"lung": ("162",), "colon": ("153", "154"), "failure": ("51881", "51884"), "coma": ("78001",)},
-}
 _NOT_A_DESTINATION = ("died", "hospice")
 
 
@@ -159,54 +153,6 @@ class DischargeDestination(Feature):
         return FeatureValue(self, choice_index, stay.start.text, stay.source, matched.key, choice_index, matched.words)
 
 
-@dataclass(frozen=True, eq=False)
-class AdmissionDisease(Feature):
-    """Which of the diseases that SUPPORT enrolled for the stay is about, as a position among the choices."""
-
-    only_in_stay: bool = True
-    elements: ClassVar[tuple[str, ...]] = ("Condition.code",)
-    reads: ClassVar[frozenset[str]] = frozenset({"Condition", "Encounter"})
-
-    def read(self, record: PatientRecord) -> FeatureValue | Missing:
-        """Return the disease; missing where the stay is about none of them."""
-        diagnosed = _diagnoses(record, self)
-        if isinstance(diagnosed, Missing):
-            return diagnosed
-        groups = {
-            group
-            for condition in diagnosed
-            for coding in (condition.code.coding if condition.code is not None else ())
-            for group in (*condition_groups_of(coding.system, coding.code), *_narrow(coding.system, coding.code))
-        }
-        name = _enrolled_for(groups)
-        if name is None:
-            return Missing(self, "absent", f"{self.words}: no diagnosis of the stay is one that was studied.")
-        choice_index = float(self.choices.index(name))
-        return FeatureValue(
-            self, choice_index, _start_of_stay(record), current_stay_source(record), "", choice_index, name
-        )
-
-
-def _enrolled_for(groups: set[str]) -> str | None:
-    critical = "sepsis" in groups or "failure" in groups
-    order = (
-        ("Multi-organ failure with malignancy", critical and "cancer_any" in groups),
-        ("Respiratory or multi-organ failure with sepsis", critical),
-        ("Coma", "coma" in groups),
-        ("Lung cancer", "lung" in groups),
-        ("Colon cancer", "colon" in groups),
-        ("Cirrhosis", bool(groups & {"cirrhosis", "liver_severe"})),
-        ("Heart failure", "heart_failure" in groups),
-        ("COPD", bool(groups & {"copd", "bronchitis_unspecified"})),
-    )
-    return next((name for name, fits in order if fits), None)
-
-
-def _narrow(system: str | None, code: str | None) -> tuple[str, ...]:
-    short, bare = code_system(system), (code or "").replace(".", "").upper()
-    return tuple(name for name, starts in _NARROW.get(short or "", {}).items() if bare.startswith(starts))
-
-
 def _diagnoses(record: PatientRecord, feature: Feature) -> list[Condition] | Missing:
     """Return the conditions that name the current stay as their encounter, and are not of a later time than `as_of`."""
     if not record.was_requested("Condition"):
@@ -255,17 +201,6 @@ def _before(
 
 
 _DESTINATIONS = tuple(destination.words for destination in DESTINATIONS if destination.key not in _NOT_A_DESTINATION)
-_DISEASES = (
-    "Respiratory or multi-organ failure with sepsis",
-    "Heart failure",
-    "COPD",
-    "Cirrhosis",
-    "Coma",
-    "Colon cancer",
-    "Lung cancer",
-    "Multi-organ failure with malignancy",
-)
-
 FEATURES: tuple[Feature, ...] = (
     _use("length_of_stay_days", "Days in hospital", _LACE, 3650, length_of_stay, "d"),
     _use("admitted_as_emergency", "Admitted as an emergency", _LACE, 1, admitted_as_emergency),
@@ -304,11 +239,4 @@ FEATURES: tuple[Feature, ...] = (
     _diagnosed("stay_artery_disease", "Peripheral artery disease in this stay", "peripheral_artery"),
     _diagnosed("stay_thromboembolism", "Venous thromboembolism in this stay", "venous_thromboembolism"),
     _diagnosed("stay_liver_disease", "Liver disease in this stay", "liver_mild", "liver_severe"),
-    AdmissionDisease(
-        "admission_disease",
-        "Disease of the stay",
-        "an input of SUPPORT (Knaus 1995), values of the third day",
-        plausible_high=len(_DISEASES) - 1,
-        choices=_DISEASES,
-    ),
 )

@@ -16,13 +16,13 @@ from cds_hooks.access.code_flow import LIFETIME_SECONDS, UnderWay, come_back, se
 from cds_hooks.access.roles import ASSIGNABLE, ROLE_WORDS, Role
 from cds_hooks.access.sessions import Lifetimes, Person, Sessions
 from cds_hooks.access.store import AccessStore, pending, sessions
-from cds_hooks.package_tests.markup import Page
 from cds_hooks.pages.doors import door_of
 from cds_hooks.settings.fields import LoginRole
 from cds_hooks.storage.decision import RecordUnavailable
 from cds_hooks.storage.entries import add_event
 from cds_hooks.web.visitor import PatientBound
 from tests.cds_hooks.access.browsing import BROWSER, store_of, visit, with_account
+from tests.contracts.markup import Page
 from tests.each import for_rows
 from tests.live import record_in
 

@@ -7,8 +7,8 @@ from functools import cache
 from typing import Any
 
 from cds_hooks.dialects import find_dialects
-from cds_hooks.package_tests.sample_calls import SAMPLE_CALLS, sample_cards
 from cds_hooks.settings import Settings
+from tests.contracts.sample_calls import SAMPLE_CALLS, sample_cards
 
 AS_OF = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
 DIALECTS = tuple(find_dialects())

@@ -10,10 +10,10 @@ from msgspec import structs
 from cards.card import Card, Coding, Link, Source
 from cds_hooks.dialects import DEVELOPMENT, UnknownDialect, find_dialects, profile_for, shape_cards
 from cds_hooks.dialects._shape import keep_links_to
-from cds_hooks.package_tests.sample_calls import SAMPLE_CALLS, request_of
 from cds_hooks.settings import Settings
 from tests.cds_hooks.calls import ORDERS, PLANNING, client, ours, request_for
 from tests.cds_hooks.dialects.sent import DIALECTS
+from tests.contracts.sample_calls import SAMPLE_CALLS, request_of
 
 CARD = Card(
     uuid="u",

@@ -5,15 +5,15 @@ import re
 
 import pytest
 
-from cds_hooks.package_tests.contracts import (
+from tests.cds_hooks.dialects.sent import DIALECTS, NAMES, every_card, sent
+from tests.contracts.contracts import (
     test_nothing_that_is_sent_is_null_or_empty,
     test_numbers_and_dates_are_the_same,
     test_summary_urgency_and_source_are_the_same,
     test_whatever_can_be_accepted_or_read_as_to_do_is_there,
 )
-from cds_hooks.package_tests.plugin import parametrize
-from cds_hooks.package_tests.sample_calls import SAMPLE_CALLS
-from tests.cds_hooks.dialects.sent import DIALECTS, NAMES, every_card, sent
+from tests.contracts.parametrize import parametrize
+from tests.contracts.sample_calls import SAMPLE_CALLS
 from tests.each import for_rows
 
 __all__ = [

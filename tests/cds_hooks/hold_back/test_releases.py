@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import structs
 from typer.testing import CliRunner
 
 from cds_hooks.commands import release
@@ -14,7 +15,10 @@ from cds_hooks.hold_back.act_desk import LoggedIn
 from cds_hooks.hold_back.acts import COMMAND, ROLLBACK_EVENT, ActState, ApprovalRefused
 from cds_hooks.hold_back.releases import Released, State, in_canary, why_not_allowed
 from cds_hooks.storage.entries import add_event
+from models_onnx.artifact.folder import Artifact
+from models_onnx.artifact.release_file import GateSummary
 from models_onnx.serving.registry import load_model
+from models_onnx.serving.runtime import Model
 from tests.cds_hooks.hold_back.clicking import ANN, BEN, ISSUER, RULE, Desk, an_act
 from tests.each import for_rows
 from tests.live import record_in
@@ -228,7 +232,11 @@ def test_the_commands_refuse_in_sentences_and_list_every_act(tmp_path: Path) -> 
 def test_a_model_that_may_show_no_cards_becomes_neither_canary_nor_active(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(release, "_served_model", lambda _: load_model("mortality_180d"))  # its gate G12 is red
+    served = load_model("mortality_5y").artifact
+    assert served.release is not None
+    red = structs.replace(served.release, gates=GateSummary(green=(), red=("G12",)))
+    model = Model(Artifact(served.manifest, served.content, red))
+    monkeypatch.setattr(release, "_served_model", lambda _: model)
     url = record_in(tmp_path)
 
     def run(state: str) -> str:
@@ -236,7 +244,7 @@ def test_a_model_that_may_show_no_cards_becomes_neither_canary_nor_active(
         return " ".join(CliRunner().invoke(release.app, words).output.split())
 
     assert "is now shadow" in run("shadow")
-    assert "cannot be released: mortality_180d" in run("canary")
+    assert "cannot be released: mortality_5y" in run("canary")
     assert "cannot become active: active comes after canary" in run("active")
     assert "is now off" in run("off"), "everything that silences goes on"
 

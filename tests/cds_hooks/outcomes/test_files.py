@@ -208,7 +208,7 @@ def test_the_models_of_the_package_and_of_the_site_have_labels(tmp_path: Path) -
         (tmp_path / name).mkdir()
         (tmp_path / name / "manifest.json").write_bytes(content)
     labels = site_labels(Settings(models_folder=tmp_path, label_lag_days=4))
-    shipped = {"mortality_180d", "mortality_5y", "mortality_5y_small", "readmission_30d", "readmission_30d_early"}
+    shipped = {"mortality_5y", "mortality_5y_small", "readmission_30d", "readmission_30d_early"}
     assert set(labels) == {*shipped, "mine"}
     assert labels["mine"] == Label("mine", "fall", 365.25, 4)
     assert set(site_labels(Settings())) == shipped

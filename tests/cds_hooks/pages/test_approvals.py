@@ -12,7 +12,6 @@ import pytest
 
 from cards.rules.engine.governance import NEEDS_NOTE, all_rule_versions
 from cds_hooks.access.accounts import disable_account
-from cds_hooks.package_tests.markup import faults
 from cds_hooks.pages.rules.views import LEAST_PREDICTIONS, MOST_BYTES, why_too_early
 from cds_hooks.storage import Decision, new_decision_id, open_decision_log
 from models_onnx.serving.registry import model_ids
@@ -20,6 +19,7 @@ from tests.cds_hooks.access.browsing import BROWSER, Person, entries, form_token
 from tests.cds_hooks.calls import client
 from tests.cds_hooks.hold_back.clicking import DIGEST, RULE, Desk
 from tests.cds_hooks.pages.test_decisions import trust_file_in
+from tests.contracts.markup import faults
 from tests.live import record_in
 
 HOSTILE = "<script>alert(1)</script>"

@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from cards.rules.engine.coverage import CHECKS
 from cards.rules.engine.rule_book import rule_book
-from cds_hooks.package_tests.markup import faults
 from cds_hooks.pages.explain.explanation import EffectChart, equation_estimate, model_effects
 from cds_hooks.pages.explain.recorded_decision import Input, RecordedBasis
 from fhir.mapping.medications.identity import identify_concept
@@ -21,6 +20,7 @@ from models_onnx.equations.declaration import find_equations
 from tests.cds_hooks.calls import client, ours, request_for
 from tests.cds_hooks.services.equation_calls import answer
 from tests.cds_hooks.web.decisions import AS_OF
+from tests.contracts.markup import faults
 
 
 def _chart(contributions: list[float], known: bool = True) -> EffectChart:

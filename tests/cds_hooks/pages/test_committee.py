@@ -20,7 +20,6 @@ from cds_hooks.hold_back.approvals import ApprovalBook
 from cds_hooks.hold_back.governance import Governance
 from cds_hooks.hold_back.releases import Releases
 from cds_hooks.monitor.book import CountBook
-from cds_hooks.package_tests.markup import faults
 from cds_hooks.pages.committee.standing import LEAST_ANSWERS, Committee, RuleCounts, RuleStanding, count_rules
 from cds_hooks.pages.explain import views as explaining
 from cds_hooks.record_views import open_follower
@@ -39,6 +38,7 @@ from tests.cds_hooks.hold_back.clicking import ANN, BEN, Desk
 from tests.cds_hooks.services.equation_calls import NOW, equation_request
 from tests.cds_hooks.storage.samples import a_decision, some_feedback, store
 from tests.cds_hooks.web.decisions import AS_OF
+from tests.contracts.markup import faults
 from tests.live import record_in
 
 RULE = "renal-metformin"

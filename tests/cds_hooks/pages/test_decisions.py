@@ -13,13 +13,13 @@ import pytest
 from cds_hooks.hold_back.checks import SUPPRESSED
 from cds_hooks.kit.simulator.signing import new_key
 from cds_hooks.metrics.page import _parent_of, workers_of
-from cds_hooks.package_tests.markup import faults
 from cds_hooks.pages.decisions.views import Asked, rows_of
 from cds_hooks.storage.queries import DecisionFilter
 from tests.cds_hooks.access.browsing import visit, with_account
 from tests.cds_hooks.calls import ORDERS, PLANNING, client, ours, request_for
 from tests.cds_hooks.storage.samples import a_decision
 from tests.cds_hooks.web.decisions import AS_OF
+from tests.contracts.markup import faults
 
 FORM = {"sec-fetch-site": "same-origin", "content-type": "application/x-www-form-urlencoded"}
 

@@ -15,7 +15,6 @@ from cds_hooks.app import create_app
 from cds_hooks.events.inbox import Inbox
 from cds_hooks.events.outbox import add_to_outbox
 from cds_hooks.events.v2.intake import read_frame
-from cds_hooks.package_tests.markup import faults
 from cds_hooks.pages import application
 from cds_hooks.pages.doors import DOORS, Door, door_of
 from cds_hooks.pages.server import PageServer
@@ -26,6 +25,7 @@ from cds_hooks.web.visitor import PageLink, Visiting
 from tests.cds_hooks.access.browsing import visit, with_account
 from tests.cds_hooks.calls import client
 from tests.cds_hooks.events.messages import NOW, feed, result, run_async
+from tests.contracts.markup import faults
 from tests.each import for_rows
 from tests.live import record_in
 

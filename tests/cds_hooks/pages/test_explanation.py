@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 
 from cards.text import escape
 from cds_hooks.kit.samples import Sample, list_samples
-from cds_hooks.package_tests.markup import faults
 from cds_hooks.storage import Decision
 from cds_hooks.web.markdown import render_markdown
 from tests.cds_hooks.access.browsing import BROWSER, entries, form_token, visit, with_account
 from tests.cds_hooks.calls import client, ours
 from tests.cds_hooks.services.equation_calls import NOW, equation_request
 from tests.cds_hooks.web.decisions import decided, explained, page_of, rewritten
+from tests.contracts.markup import faults
 from tests.each import for_rows
 
 HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)> [x](javascript:alert(3)) {{ 7 * 7 }}"

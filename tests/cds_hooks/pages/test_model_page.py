@@ -10,7 +10,6 @@ import orjson
 import pytest
 from msgspec.structs import replace
 
-from cds_hooks.package_tests.markup import Page, faults
 from cds_hooks.pages.model_files import ModelFiles, evidence_of
 from cds_hooks.pages.models.views import performance
 from cds_hooks.settings import Settings
@@ -21,6 +20,7 @@ from tests.cds_hooks.calls import client
 from tests.cds_hooks.logged import capture_logs
 from tests.cds_hooks.pages.rendered import model_page
 from tests.cds_hooks.web.decisions import SITE
+from tests.contracts.markup import Page, faults
 
 NAME = "mortality_5y"
 

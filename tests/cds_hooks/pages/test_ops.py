@@ -13,7 +13,6 @@ from cds_hooks.decision_views.file import Views
 from cds_hooks.metrics.counts import Minute, Snapshot
 from cds_hooks.monitor.book import CountBook
 from cds_hooks.monitor.judging import Window, judge, summary
-from cds_hooks.package_tests.markup import faults
 from cds_hooks.pages.operations.views import Now, state_now
 from cds_hooks.pages.server import OperatorAccess
 from cds_hooks.settings import Settings
@@ -21,6 +20,7 @@ from tests.cds_hooks.access.browsing import visit, with_account
 from tests.cds_hooks.calls import ORDERS, PLANNING, request_for
 from tests.cds_hooks.pages.test_decisions import counting_client, decided, trust_file_in
 from tests.cds_hooks.web.decisions import AS_OF
+from tests.contracts.markup import faults
 from tests.each import for_rows
 
 

@@ -18,7 +18,6 @@ from cds_hooks.hold_back.releases import Releases
 from cds_hooks.hold_back.terminology import REPLAY, REPORT
 from cds_hooks.kit.simulator.chart import read_chart
 from cds_hooks.kit.simulator.request import build_request
-from cds_hooks.package_tests.markup import Page, faults
 from cds_hooks.pages.files import SITE
 from cds_hooks.pages.terminology.views import unread_entries
 from cds_hooks.services import find_services
@@ -30,6 +29,7 @@ from tests.cds_hooks.calls import ORDERS, PLANNING, client, ours, request_for
 from tests.cds_hooks.hold_back.clicking import Desk
 from tests.cds_hooks.pages.test_decisions import trust_file_in
 from tests.cds_hooks.web.decisions import AS_OF
+from tests.contracts.markup import Page, faults
 from tests.fhir.builders import medication_order
 from tests.live import record_in
 

@@ -10,7 +10,6 @@ import pytest
 from starlette.types import ASGIApp
 
 from cds_hooks.app import create_app
-from cds_hooks.package_tests.markup import Page, faults
 from cds_hooks.pages import application
 from cds_hooks.pages.application import page_application
 from cds_hooks.pages.server import PageServer
@@ -18,6 +17,7 @@ from cds_hooks.settings import Settings
 from tests.cds_hooks.calls import ORDERS, client, request_for
 from tests.cds_hooks.pages.test_decisions import counting_client
 from tests.cds_hooks.web.decisions import AS_OF
+from tests.contracts.markup import Page, faults
 from tests.live import record_in
 
 ROLES = (

@@ -15,7 +15,6 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from cds_hooks.errors import HookError
-from cds_hooks.package_tests.contracts import AS_OF, requests_of
 from cds_hooks.protocol import visit_memory
 from cds_hooks.protocol.body import SCANS_IN_C
 from cds_hooks.protocol.hooks import LIBRARY
@@ -25,6 +24,7 @@ from cds_hooks.storage.decision import StoredChart
 from fhir.record.lean_chart import ChartsBefore
 from fhir.record.record import PatientRecord, read_record, read_resources
 from tests.cds_hooks.calls import client
+from tests.contracts.contracts import AS_OF, requests_of
 
 Json = dict[str, Any]
 

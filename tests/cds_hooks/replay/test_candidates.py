@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -78,6 +77,3 @@ def test_what_is_no_candidate_is_refused_in_a_sentence(tmp_path: Path) -> None:
             == f"{name} is no folder of a model, no rules file (.toml), no index of terminologies (.idx), no "
             "setting as CDS_NAME=value and no rule as RULE=on or RULE=off"
         )
-    shutil.copytree(ARTIFACTS / "mortality_180d", tmp_path / "mortality_180d")
-    with pytest.raises(NoCandidate, match="no service here asks a model mortality_180d"):
-        candidate_site(configured, [str(tmp_path / "mortality_180d")])

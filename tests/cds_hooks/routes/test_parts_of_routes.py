@@ -19,7 +19,6 @@ from starlette.routing import Route, WebSocketRoute
 from cds_hooks.errors import BadRequest, HookError, Untrusted
 from cds_hooks.logs import configure_logs
 from cds_hooks.metrics import Metrics
-from cds_hooks.package_tests.markup import faults
 from cds_hooks.routes.entrance import (
     ContainedApp,
     HostCheck,
@@ -34,6 +33,7 @@ from cds_hooks.routes.entrance import (
 from tests.cds_hooks.access.browsing import BROWSER
 from tests.cds_hooks.calls import PLANNING, client, request_for
 from tests.cds_hooks.logged import capture_logs
+from tests.contracts.markup import faults
 from tests.each import for_rows
 
 Message = MutableMapping[str, Any]

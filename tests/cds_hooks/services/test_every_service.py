@@ -9,24 +9,24 @@ from pathlib import Path
 
 import pytest
 
-from cds_hooks.package_tests import contracts
-from cds_hooks.package_tests.contracts import (
+from cds_hooks.services import find_services, planning_conversation
+from tests.cds_hooks.calls import client, request_for
+from tests.contracts import contracts
+from tests.contracts.contracts import (
     answers_to,
     test_a_service_says_who_it_is_for_and_asks_for_the_patient_first,
     test_every_card_keeps_the_specification_and_every_silence_has_a_reason,
-    test_no_resources_are_read_that_the_service_does_not_name_in_its_needs,
+    test_resources_that_the_service_does_not_name_in_its_needs_change_nothing,
 )
-from cds_hooks.package_tests.contracts import requests_of as requests_of
-from cds_hooks.package_tests.contracts import without_ids as without_ids
-from cds_hooks.package_tests.plugin import parametrize
-from cds_hooks.services import find_services, planning_conversation
-from tests.cds_hooks.calls import client, request_for
+from tests.contracts.contracts import requests_of as requests_of
+from tests.contracts.contracts import without_ids as without_ids
+from tests.contracts.parametrize import parametrize
 
 __all__ = [
     "answers_to",
     "test_a_service_says_who_it_is_for_and_asks_for_the_patient_first",
     "test_every_card_keeps_the_specification_and_every_silence_has_a_reason",
-    "test_no_resources_are_read_that_the_service_does_not_name_in_its_needs",
+    "test_resources_that_the_service_does_not_name_in_its_needs_change_nothing",
 ]
 SERVICES = find_services()
 CALLS = [(service.id, hook) for service in SERVICES.values() for hook in service.hooks]

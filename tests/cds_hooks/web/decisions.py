@@ -10,7 +10,6 @@ from typing import Any
 import msgspec
 
 from cds_hooks.decision_history import decision_history
-from cds_hooks.package_tests.markup import Page
 from cds_hooks.pages.explain.explanation import Explanation, explain
 from cds_hooks.pages.model_files import ModelFiles, evidence_of
 from cds_hooks.storage import Decision
@@ -18,6 +17,7 @@ from cds_hooks.storage.queries import get_decision
 from cds_hooks.web.site import Site
 from tests.cds_hooks.calls import ORDERS, PLANNING, client, ours, request_for
 from tests.cds_hooks.pages.rendered import explanation_page
+from tests.contracts.markup import Page
 
 AS_OF = datetime(2026, 11, 20, 9, 14, tzinfo=UTC)
 SITE = Site(development=True, alert_share=None)

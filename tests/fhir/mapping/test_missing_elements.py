@@ -4,9 +4,7 @@ from typing import Any
 
 from fhir.mapping.conditions import condition_time
 from fhir.mapping.declined import declined_in_chart
-from fhir.mapping.features.catalog import FEATURES
 from fhir.mapping.features.coded import CodeOrPhrase
-from fhir.mapping.features.feature import Missing
 from fhir.mapping.genomics.reports import gene_readings
 from fhir.mapping.gestation import gestation_weeks
 from fhir.mapping.implants import MrSafety, implants
@@ -39,7 +37,6 @@ def test_codes_without_a_code_and_references_without_an_address_say_nothing() ->
     assert pregnancy_signs(chart).gestation == ()
     assert undated.code is not None
     assert CodeOrPhrase(systems=frozenset({ICD10}), code="E11").matches(undated.code) is None
-    assert isinstance(FEATURES["admission_disease"].read(chart), Missing)
 
 
 NO = {"text": "patient declined"}

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from models_onnx.batch import TableDeclaration, load
-from models_onnx.models import mortality_5y, mortality_180d, readmission_30d
+from models_onnx.models import mortality_5y, readmission_30d
 from models_onnx.models.readmission_30d import DESTINATIONS, SPEC, TWIN, three_digits
 from models_onnx.serving.registry import load_model
 from models_onnx.spec import AdditiveLogistic, Floors, ModelSpec, Period
@@ -132,7 +132,7 @@ def test_every_destination_of_the_study_has_a_place_in_the_feature() -> None:
     assert sorted(set(places)) == [float(place) for place in range(11)]
 
 
-SPECS = (mortality_5y.SPEC, mortality_5y.TWIN, readmission_30d.SPEC, readmission_30d.TWIN, mortality_180d.SPEC)
+SPECS = (mortality_5y.SPEC, mortality_5y.TWIN, readmission_30d.SPEC, readmission_30d.TWIN)
 
 
 def _left_out(spec: ModelSpec, rows: pd.DataFrame) -> dict[str, list[bool]]:
@@ -150,8 +150,6 @@ def _input(spec: ModelSpec, name: str, **columns: list[Any]) -> list[float | Non
         (mortality_5y.SPEC, "age_years", {40: "40-49", 49.9: "40-49", 50: "50-59", 59: "50-59", 60: "60-69",
                                           69: "60-69", 70: "70-79", 79.9: "70-79", 80: "80 and over",
                                           90: "80 and over"}),
-        (mortality_180d.SPEC, "age", {18: "18-44", 44.9: "18-44", 45: "45-54", 54: "45-54", 55: "55-64", 64: "55-64",
-                                      65: "65-74", 74: "65-74", 75: "75-84", 84.9: "75-84", 85: "85 and over"}),
         (readmission_30d.SPEC, "age", {"[30-40)": "under 40", "[40-50)": "40-49", "[50-60)": "50-59",
                                        "[60-70)": "60-69", "[70-80)": "70-79", "[80-90)": "80 and over",
                                        "[0-10)": "under 40"}),
@@ -257,36 +255,12 @@ def test_outcome_needs_groups_and_exclusions_of_readmissions() -> None:
         assert _left_out(spec, others)[reason] == [True] * len(codes)
 
 
-def test_columns_of_the_study_of_the_seriously_ill() -> None:
-    spec = mortality_180d.SPEC
-    for feature, column in mortality_180d._MEASURED.items():
-        is_gap = column in ("meanbp", "hrt", "resp", "wblc")
-        assert _input(spec, feature, **{column: [0.0, 0.19998169, 7.0]}) == [None if is_gap else 0, 0.2, 7]
-    assert _input(spec, "age_years", age=[70.5]) == [70.5]
-    assert _input(spec, "comorbidity_count", num_co=[3]) == [3]
-    assert _input(spec, "sex_male", sex=["male", "female", "x"]) == [1, 0, None]
-    assert _input(spec, "has_cancer", ca=["no", "yes", "metastatic"]) == [0, 1, 1]
-    assert _input(spec, "has_metastatic_cancer", ca=["no", "yes", "metastatic"]) == [0, 0, 1]
-    assert (_input(spec, "has_diabetes", diabetes=[1]), _input(spec, "has_dementia", dementia=[0])) == ([1], [0])
-    diseases = ["ARF/MOSF w/Sepsis", "CHF", "COPD", "Cirrhosis", "Coma", "Colon Cancer", "Lung Cancer", "MOSF w/Malig"]
-    assert _input(spec, "admission_disease", dzgroup=diseases) == [0, 1, 2, 3, 4, 5, 6, 7]
-    scores = [0, 9, 26, 37, 41, 44, 55, 61, 89, 94, 100, 50]
-    assert _input(spec, "stay_coma", scoma=scores) == [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, None]
-    rows = pd.DataFrame({"age": [17.9, 18], "meanbp": np.nan, "hrt": np.nan, "resp": np.nan, "temp": [np.nan, 37.0],
-                         "race": ["white", None], "sex": ["male", "female"], "dzgroup": ["CHF", "COPD"]})  # fmt: skip
-    assert _left_out(spec, rows) == {"under-18": [True, False], "no-vitals": [True, False]}
-    groups = {axis: spec.subgroups[axis](rows).tolist() for axis in ("race", "sex", "disease")}
-    assert groups == {"race": ["white", "not recorded"], "sex": ["male", "female"], "disease": ["CHF", "COPD"]}
-
-
 _SHAPES: dict[str, dict[str, tuple[float | None, tuple[float, ...] | None]]] = {
     "mortality_5y": {"age_years": (80, None)}, "mortality_5y_small": {"age_years": (80, None)},
     "readmission_30d": {"age_years": (95, (25, 35, 45, 55, 65, 75, 85)),
                         "length_of_stay_days": (None, (2, 3, 4, 6, 9)), "admissions_12m": (8, (1, 2, 3, 5)),
                         "ed_visits_12m": (6, (1, 2, 4)), "outpatient_visits_12m": (8, (1, 3)),
                         "discharge_destination": (None, (0, 1, 2, 3, 4, 5, 6, 7, 8, 9))},
-    "mortality_180d": {"admission_disease": (None, (0, 1, 2, 3, 4, 5, 6)),
-                       "stay_coma": (None, (0, 1, 2, 3, 4, 5, 6, 7, 8, 9))},
 }  # fmt: skip
 _SHAPES["readmission_30d_early"] = {
     name: shape for name, shape in _SHAPES["readmission_30d"].items() if name != "discharge_destination"
@@ -314,7 +288,6 @@ def _floors(auroc: float, c_index: float | None = None) -> Floors:
         (mortality_5y.TWIN, AdditiveLogistic(knots=5, C=0.3), _floors(0.825), 1826.25, 40, 5, (40, 50, 60, 70, 80)),
         (readmission_30d.SPEC, AdditiveLogistic(knots=3, C=0.1), _floors(0.655), 30, 0, None, ()),
         (readmission_30d.TWIN, AdditiveLogistic(knots=3, C=0.1), _floors(0.635), 30, 0, None, ()),
-        (mortality_180d.SPEC, AdditiveLogistic(knots=3, C=0.3), _floors(0.725), 180, 18, 5, (18, 45, 55, 65, 75, 85)),
     ],
     ids=[spec.id for spec in SPECS],
 )  # fmt: skip
@@ -324,7 +297,7 @@ def test_the_numbers_of_each_declaration(
 ) -> None:  # fmt: skip
     assert (spec.estimator, spec.floors, spec.outcome.horizon_days) == (estimator, floors, days)
     assert (spec.population.age_low, spec.alerts_per_event, spec.age_bands) == (age_low, alerts, bands)
-    shares = (0.05, 0.1, 0.2, 0.3) if spec.id == "mortality_180d" else (0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3)
+    shares = (0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3)
     assert (spec.capacity, spec.capacities) == (0.1, shares)
     assert spec.text is spec.id.startswith("readmission")
 
@@ -342,8 +315,6 @@ def test_the_years_that_the_model_of_five_years_is_recalibrated_on() -> None:
     assert [column(table).tolist() for column in (follow_up.time, follow_up.event, follow_up.strata)] == [
         [60], [1], [2003],
     ]  # fmt: skip
-    vitals = mortality_180d.SPEC.required_groups
-    assert [(group.name, group.at_least, len(group.members)) for group in vitals] == [("vitals", 2, 4)]
 
 
 def test_the_inputs_of_mortality_in_five_years_and_which_panels_go() -> None:
@@ -368,5 +339,3 @@ def test_the_early_model_of_readmissions_is_the_other_one_without_the_destinatio
     assert set(spec.derived) - set(twin.derived) == {"discharge_destination"}
     assert set(spec.panels) - set(twin.panels) == {"without the destination (its twin takes over)"}
     assert (spec.twin, twin.twin) == ("readmission_30d_early", None)
-    vitals = ("stay_mean_pressure_mmhg", "stay_heart_rate", "stay_respiratory_rate", "stay_temperature_cel")
-    assert mortality_180d.SPEC.required_groups[0].members == vitals

@@ -10,7 +10,6 @@ import httpx
 import pytest
 
 from cds_hooks.kit.samples import load_patient
-from cds_hooks.package_tests.markup import Page, faults
 from cds_hooks.pages.tester.bench import post
 from cds_hooks.storage.queries import feedback_on, list_decisions
 from cds_hooks.web.site import HEADERS
@@ -18,6 +17,7 @@ from tests.cds_hooks.calls import PLANNING, client, request_for
 from tests.cds_hooks.decision_views.followed import follow
 from tests.cds_hooks.pages.tester.pressing import Bench, opened
 from tests.cds_hooks.web.decisions import AS_OF
+from tests.contracts.markup import Page, faults
 
 ORDER_SELECT = "order-select/order-safety-select"
 HOSTILE = "<img src=x onerror=alert(1)></textarea></select>\u202e"

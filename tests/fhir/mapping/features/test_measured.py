@@ -12,7 +12,7 @@ from fhir.mapping.features.patient import Age, Sex
 from tests.each import for_rows
 from tests.fhir.builders import lean, observation, record_of
 
-SYSTOLIC, DIASTOLIC, WEIGHT, HEIGHT, COMA = "8480-6", "8462-4", "29463-7", "8302-2", "9269-2"
+SYSTOLIC, DIASTOLIC, WEIGHT, HEIGHT = "8480-6", "8462-4", "29463-7", "8302-2"
 
 
 def read(name: str, *resources: dict[str, Any]) -> FeatureValue | Missing:
@@ -61,26 +61,6 @@ def test_the_mass_index_is_computed_else_as_charted_else_why_it_cannot_be() -> N
     narrow = replace(feature, plausible_low=27.0, plausible_high=28.0)
     assert isinstance(narrow.read(record_of(weight, height)), FeatureValue)
     assert isinstance(replace(feature, plausible_high=27.0).read(record_of(weight, height)), FeatureValue)
-
-
-@pytest.mark.parametrize(("scale", "level", "words"), [(15, 0, "awake"), (3, 10, "deepest coma")])
-def test_the_ends_of_the_coma_scale_are_levels(scale: float, level: float, words: str) -> None:
-    feature, reading = FEATURES["stay_coma"], observation(COMA, scale, "{score}", "2026-11-19T08:00:00Z")
-    source = f"Observation/{reading['id']}"
-    assert read(feature.name, reading) == FeatureValue(
-        feature, level, "2026-11-19T08:00:00Z", source, COMA, scale, words
-    )
-
-
-def test_a_coma_scale_between_its_ends_or_missing_is_stated() -> None:
-    feature = FEATURES["stay_coma"]
-    between = Missing(feature, "refused", "Consciousness in this stay: a Glasgow coma scale of 9 is between levels.")
-    assert read(feature.name, observation(COMA, 9, "{score}", "2026-11-19")) == between
-    none = Missing(feature, "absent", "Consciousness in this stay: no Glasgow coma scale is recorded.")
-    assert read(feature.name) == none
-    wrong = read(feature.name, observation(COMA, 99, "{score}", "2026-11-19"))
-    assert isinstance(wrong, Missing)
-    assert (wrong.reason, wrong.implausible) == ("refused", True)
 
 
 @for_rows(("strictly", "value", "is_yes"), [

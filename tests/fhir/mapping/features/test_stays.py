@@ -7,7 +7,7 @@ import pytest
 
 from fhir.mapping.features.catalog import FEATURES
 from fhir.mapping.features.feature import NOT_FOUND, FeatureValue, Missing, map_features
-from fhir.mapping.features.stays import AdmissionDisease, EarlierUse, HospitalUse, StayDiagnosis
+from fhir.mapping.features.stays import EarlierUse, HospitalUse, StayDiagnosis
 from fhir.mapping.stays import discharge_destination, procedure_in_stay
 from tests.each import for_rows
 from tests.fhir import builders
@@ -141,32 +141,6 @@ NUBC = "https://www.nubc.org/CodeSystem/PatDischargeStatus"
 def test_a_number_of_another_code_system_is_no_destination(disposition: dict[str, Any], key: str | None) -> None:
     told = discharge_destination(record_of(stay() | {"hospitalization": {"dischargeDisposition": disposition}}))
     assert (told[0].key if told is not None else None) == key
-
-
-@for_rows(
-    ("codes", "disease"),
-    [
-        (["A41.9"], "Respiratory or multi-organ failure with sepsis"),
-        (["A41.9", "C34.1"], "Multi-organ failure with malignancy"),
-        (["C34.1", "J44.9"], "Lung cancer"),
-        (["C18.2"], "Colon cancer"),
-        (["I50.9", "J44.9"], "Heart failure"),
-        (["J44.9"], "COPD"),
-        (["J96.01"], "Respiratory or multi-organ failure with sepsis"),
-        (["J96.01", "C50.9"], "Multi-organ failure with malignancy"),
-        (["C50.9"], None),
-        (["R40.20", "C34.1"], "Coma"),
-        (["C34.1", "C18.2"], "Lung cancer"),
-        (["C18.2", "K74.60"], "Colon cancer"),
-        (["K74.60", "I50.9"], "Cirrhosis"),
-        (["J40"], "COPD"),
-        (["R40.20"], "Coma"),
-        (["E11.9"], None),
-    ],
-)
-def test_the_disease_of_the_stay_is_the_first_that_fits(codes: list[str], disease: str | None) -> None:
-    told = found("admission_disease", stay(), *(diagnosis(code) for code in codes))
-    assert (told.charted_unit if isinstance(told, FeatureValue) else None) == disease
 
 
 def test_conditions_of_the_index_are_counted_once_each() -> None:
@@ -330,18 +304,3 @@ def test_where_the_stay_ends_is_shown_with_its_place_among_the_choices() -> None
     home = found(feature.name, both)
     assert isinstance(home, FeatureValue)
     assert home.code == "home"
-
-
-def test_the_disease_of_the_stay_is_its_place_among_the_choices() -> None:
-    feature = FEATURES["admission_disease"]
-    assert isinstance(feature, AdmissionDisease)
-    lung, colon = feature.choices.index("Lung cancer"), feature.choices.index("Colon cancer")
-    value = FeatureValue(feature, lung, START, "Encounter/now", "", lung, "Lung cancer")
-    assert found(feature.name, stay(), diagnosis("C34.1"), diagnosis("J44.9")) == value
-    icd9 = found(feature.name, stay(), diagnosis("153.9", "http://hl7.org/fhir/sid/icd-9-cm"))
-    assert isinstance(icd9, FeatureValue)
-    assert icd9.value == colon
-    none = Missing(feature, "absent", f"{feature.words}: no diagnosis of the stay is one that was studied.")
-    assert found(feature.name, stay(), diagnosis("E11.9")) == none
-    elsewhere = diagnosis("C34.1", "http://snomed.info/sct")
-    assert found(feature.name, stay(), elsewhere) == none

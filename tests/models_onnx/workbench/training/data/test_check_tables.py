@@ -79,9 +79,9 @@ def test_what_is_spoiled_is_found_where_it_is(
 
 
 def test_the_model_of_a_table_is_known_by_its_name_or_told(tmp_path: Path) -> None:
-    by_name = spec_of_table(Path("support2.csv.gz"), None)
+    by_name = spec_of_table(Path("nhanes_mortality.csv.gz"), None)
     assert by_name is not None
-    assert by_name.id == "mortality_180d"
+    assert by_name.id == "mortality_5y"
     assert spec_of_table(Path("mine.csv"), "mortality_5y") is SPEC
     with pytest.raises(UnknownModel, match="no model"):
         spec_of_table(tmp_path / "mine.csv", "mine")

@@ -1,11 +1,11 @@
-"""The tests themselves: each argument is a part, or pytest's own; `plugin.py` says which parts there are.
+"""The tests themselves: each argument is a part, or pytest's own; `parametrize.py` gives the parts.
 
 Calls in process: a server of its own, and the requests that a client would send for the sample patients.
 """
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Set
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from functools import cache
@@ -19,24 +19,23 @@ import orjson
 
 from cards.card import Card, Source, check_card
 from cards.extension import EXTENSION_KEY
-from cds_hooks import answer as stages
 from cds_hooks.app import create_app
 from cds_hooks.hold_back.checks import CheckedCall, SiteCheck
 from cds_hooks.hold_back.sent_cards import Caller
 from cds_hooks.kit.samples.loader import list_samples, load_draft, load_patient
 from cds_hooks.kit.simulator.chart import Chart, ChartError, resources_of
 from cds_hooks.kit.simulator.request import build_request, drafts_for
-from cds_hooks.package_tests.markup import faults
-from cds_hooks.package_tests.sample_calls import SAMPLE_CALLS, sample_cards
 from cds_hooks.pages.doors import Door
 from cds_hooks.services import find_services
 from cds_hooks.settings import Settings
 from fhir.mapping.features.catalog import FEATURES
 from fhir.mapping.features.feature import FeatureValue, Missing
-from fhir.record.record import PatientRecord, read_record
+from fhir.record.record import read_record
 from models_onnx.equations.calculate import calculate
 from models_onnx.equations.declaration import Equation, equation_digest, get_equation
 from models_onnx.errors import EquationRefused
+from tests.contracts.markup import faults
+from tests.contracts.sample_calls import SAMPLE_CALLS, sample_cards
 
 SAMPLE_NAMES: Final = [f"{specimen.service} {specimen.hook} {specimen.patient}" for specimen in SAMPLE_CALLS]
 READ_WHERE_SENT: Final = {
@@ -107,39 +106,39 @@ def test_the_same_call_has_the_same_answer_whatever_was_asked_before(service: st
     assert [without_ids(answer.json()) for answer in forwards] == [without_ids(answer.json()) for answer in backwards]
 
 
-def test_no_resources_are_read_that_the_service_does_not_name_in_its_needs(
-    service: str, hook: str, tmp_path: Path, monkeypatch: Any
+def test_resources_that_the_service_does_not_name_in_its_needs_change_nothing(
+    service: str, hook: str, tmp_path: Path
 ) -> None:
-    """What was not asked for is empty in every call, and would look like "none on record"."""
-    read = set[str]()
-    facts = PatientRecord._facts
+    """What was not asked for is empty in most calls, and would look like "none on record"."""
+    named = READ_WHERE_SENT | _READ_BY_SERVICE.get(service, set()) | find_services()[service].needs.resources
+    requests = requests_of(service, hook)[:6]
+    with_more = [request | {"prefetch": request["prefetch"] | _not_named(request, named)} for request in requests]
+    folders = (tmp_path / "asked", tmp_path / "more")
+    for folder in folders:
+        folder.mkdir()
+    asked, more = (
+        answers_to(calls, service, folder, AS_OF) for calls, folder in zip((requests, with_more), folders, strict=True)
+    )
+    assert [without_ids(answer.json()["cards"]) for answer in asked] == [
+        without_ids(answer.json()["cards"]) for answer in more
+    ]
 
-    checked_call, service_input = stages.checked_call, stages._service_input
-    deciding: list[bool] = []
 
-    def noted(record: PatientRecord, kind: type[Any]) -> Any:
-        if deciding:
-            read.add(kind.__name__)
-        return facts(record, kind)
+def _not_named(request: dict[str, Any], named: Set[str]) -> dict[str, Any]:
+    """Return every resource of all sample patients, as this patient's, whose type the service does not name."""
+    patient = request["context"]["patientId"]
+    entries: list[dict[str, Any]] = []
+    for sample in list_samples():
+        resources = chart_of(sample.id, AS_OF).resources
+        unnamed = [resource for resource in resources if resource["resourceType"] not in named | {"Patient"}]
+        entries.extend({"resource": _of_patient(resource, str(patient), sample.id)} for resource in unnamed)
+    return {"everything": {"resourceType": "Bundle", "type": "collection", "entry": entries}}
 
-    def before_service(*given: Any) -> Any:  # what the server itself reads of every call is not the service's
-        deciding.clear()
-        return checked_call(*given)
 
-    def with_service(*given: Any) -> Any:
-        deciding.append(True)
-        return service_input(*given)
-
-    async def no_cards(*_: Any) -> list[Any]:  # what the others would show reads what they name
-        return []
-
-    monkeypatch.setattr(stages, "_cards_of_others", no_cards)
-    monkeypatch.setattr(PatientRecord, "_facts", noted)
-    monkeypatch.setattr(stages, "checked_call", before_service)
-    monkeypatch.setattr(stages, "_service_input", with_service)
-    answers_to(requests_of(service, hook), service, tmp_path, AS_OF)
-    declared = READ_WHERE_SENT | _READ_BY_SERVICE.get(service, set()) | find_services()[service].needs.resources
-    assert read <= declared, f"needs has no {', '.join(sorted(read - declared))}"
+def _of_patient(resource: dict[str, Any], patient: str, sample: str) -> dict[str, Any]:
+    reference = {"reference": f"Patient/{patient}"}
+    changed: dict[str, Any] = {name: reference for name in ("subject", "patient", "beneficiary") if name in resource}
+    return {**resource, **changed, "id": f"{sample}-{resource.get('id')}"}
 
 
 def test_a_patient_is_shown_nothing(service: str, hook: str, tmp_path: Path) -> None:
