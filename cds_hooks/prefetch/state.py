@@ -21,6 +21,7 @@ from fhir.record.record import BrokenResource
 from fhir.record.refusals import Refusal
 from fhir.record.resources import (
     Bundle,
+    BundleEntry,
     Medication,
     MedicationAdministration,
     MedicationDispense,
@@ -412,6 +413,7 @@ _HOUR_SECONDS: Final = 3600.0
 _NOT_SENT: Final = "not sent by the EHR"
 _NOT_RECOGNISED: Final = "not found in what the EHR sent"
 _FAILED: Final = "the EHR reports that it could not get them"
+_FAILED_IN_PART: Final = "the EHR reports that it could not get all of them"
 _NO_RESOURCE: Final = "the EHR sent something that is not a FHIR resource"
 _OTHER_KIND: Final = "the EHR sent something of another kind"
 _FIRST_PAGE: Final = "the EHR sent the first page only"
@@ -450,7 +452,7 @@ def _letter(value: Any, template: Template, as_of_epoch: float) -> str:
     if type(value) is not Bundle:
         return "?"
     entries = value.entry
-    if _next_of(value) is not None:
+    if _next_of(value) is not None or _is_partly_failed(value):
         return "?"
     if template.policy.is_old(_age_hours(value, as_of_epoch)):
         return "?"
@@ -493,6 +495,8 @@ def _answered(template: Template, value: Any, state: State, as_of_epoch: float, 
     sent_as = sent_as or template.key
     if not isinstance(value, Bundle):
         return KeyState(template, state, sent_as=sent_as)
+    if _is_partly_failed(value):
+        return KeyState(template, state, "partial", "failed-entry", _FAILED_IN_PART, sent_as)
     # What the query itself cuts off is no fault of the EHR.
     is_cut_by_us = 0 < template.asked_count <= len(value.entry)
     if _next_of(value) is not None:
@@ -572,8 +576,20 @@ def _has_failed(value: Any) -> bool:
         return True
     if not isinstance(value, Bundle):
         return False
-    outcomes = [entry.resource for entry in value.entry if isinstance(entry.resource, OperationOutcome)]
-    return len(outcomes) == len(value.entry) and any(not outcome.says_none_found for outcome in outcomes)
+    return _is_partly_failed(value) and not any(_resources_of_entry(entry) for entry in value.entry)
+
+
+def _is_partly_failed(bundle: Bundle) -> bool:
+    """Whether an entry tells of an error, by itself or in a Bundle inside it (the answer to one request of a batch)."""
+    return any(
+        entry.has_failed or (type(entry.resource) is Bundle and _is_partly_failed(entry.resource))
+        for entry in bundle.entry
+        if entry.response is not None or type(entry.resource) in (OperationOutcome, Bundle)
+    )
+
+
+def _resources_of_entry(entry: BundleEntry) -> bool:
+    return any(not isinstance(resource, OperationOutcome) for resource in _resources(entry.resource))
 
 
 def _is_empty(value: Any) -> bool:

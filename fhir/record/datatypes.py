@@ -336,8 +336,29 @@ class Element(Struct, frozen=True, gc=False, omit_defaults=True):
     """Base class of the lean types; written as JSON they leave out what is not there."""
 
 
-class LeanResource(Element, frozen=True, gc=False, tag_field="resourceType"):
+NoModifiers: TypeAlias = Annotated[tuple[msgspec.Raw, ...], Meta(max_length=0)]
+"""What `modifierExtension` must be: FHIR R4 (extensibility, 2.4.0.1) forbids to process a resource that has one which
+is not understood, because it can reverse what the resource says. The decoder rejects any, so that it is said."""
+
+
+class BackboneElement(Element, frozen=True, gc=False, kw_only=True):
+    """Base class of the parts of a resource that can carry a `modifierExtension`."""
+
+    modifierExtension: NoModifiers = ()
+
+
+class Version(Element, frozen=True, gc=False):
+    """Which version of a resource it is: `meta`."""
+
+    versionId: ChartText | None = None
+    lastUpdated: ChartText | None = None
+
+
+class LeanResource(Element, frozen=True, gc=False, kw_only=True, tag_field="resourceType"):
     """Base class of the resources, which `resourceType` tells apart."""
+
+    meta: Version | None = None
+    modifierExtension: NoModifiers = ()
 
 
 class Coding(Element, frozen=True, gc=False):
@@ -383,6 +404,12 @@ class CodeableConcept(Element, frozen=True, gc=False):
             if coding.code == code:
                 return True
         return False
+
+
+class R4Concept(CodeableConcept, frozen=True, gc=False):
+    """A concept where R5 has one with a reference beside it: the decoder rejects that form (`repair.py` reads it)."""
+
+    concept: None = None
 
 
 class Subject(Element, frozen=True, gc=False):
@@ -463,7 +490,7 @@ class TimingRepeat(Element, frozen=True, gc=False):
     when: tuple[ChartText, ...] = ()
 
 
-class Timing(Element, frozen=True, gc=False):
+class Timing(BackboneElement, frozen=True, gc=False):
     """When and how often something is done."""
 
     event: tuple[ChartText, ...] = ()
@@ -482,7 +509,7 @@ class DoseAndRate(Element, frozen=True, gc=False):
     rateRatio: Ratio | None = None
 
 
-class Dosage(Element, frozen=True, gc=False):
+class Dosage(BackboneElement, frozen=True, gc=False):
     """How a medication is taken."""
 
     sequence: int | None = None

@@ -16,7 +16,6 @@ from datetime import datetime, timedelta
 from typing import Any, Final, TypeAlias, TypeVar
 
 from msgspec import Struct
-from msgspec.json import encode
 from msgspec.structs import replace as replace_fields
 
 from fhir.record.datatypes import CodeableConcept, Coding, FhirTime, parse_time
@@ -113,27 +112,12 @@ def _begun(facts: tuple[_T, ...], kind: type[_T], as_of: datetime) -> tuple[_T, 
     return facts if dates_of is None or not facts else tuple(_those_begun(facts, dates_of, as_of))
 
 
-def distinct(resources: list[Any]) -> list[Any]:
-    """Return each resource of one kind once: the same id is one fact, and without an id the same content.
-
-    The same one comes under two prefetch keys, on two pages of a search, or twice in one.
-    """
-    if len({resource.id for resource in resources}) == len(resources):
-        return resources
-    by_identity: dict[str | bytes, Any] = {}
-    for resource in resources:
-        by_identity.setdefault(encode(resource) if resource.id is None else resource.id, resource)
-    return list(by_identity.values())
-
-
 def _is_verified(resource: Any) -> bool:
     stated = resource.verificationStatus
     if stated is not None:
         for coding in stated.coding:
             if coding.code in _NEVER_VERIFICATION:
                 return False
-        if stated.text and not stated.coding:
-            return stated.text.strip().lower().replace(" ", "-") not in _NEVER_VERIFICATION
     return True
 
 

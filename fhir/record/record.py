@@ -21,6 +21,7 @@ from fhir.record.datatypes import (
     CodeableConcept,
     FhirTime,
     Subject,
+    Version,
     collapse_runs,
     map_texts,
     may_hold_runs,
@@ -33,7 +34,6 @@ from fhir.record.facts import (
     Found,
     Lookup,
     ReadResources,
-    distinct,
 )
 from fhir.record.measurement import (
     GENOMICS,
@@ -54,13 +54,13 @@ from fhir.record.resources import (
     Bundle,
     BundleEntry,
     BundleLink,
-    BundleMeta,
     CarePlan,
     Condition,
     Device,
     DiagnosticReport,
     DocumentReference,
     Encounter,
+    EntryResponse,
     FamilyMemberHistory,
     Immunization,
     Medication,
@@ -78,6 +78,8 @@ from fhir.record.resources import (
     ServiceRequest,
     decoder,
 )
+from fhir.record.statuses import read_statuses
+from fhir.record.versions import distinct
 from fhir.terminology.time_limit import check_time
 
 _T = TypeVar("_T")
@@ -535,6 +537,7 @@ class _Head(Struct, frozen=True):
 class _RawEntry(Struct, frozen=True):
     fullUrl: str | None = None
     resource: Raw = _NULL
+    response: EntryResponse | None = None
 
 
 class _RawBundle(Struct, frozen=True):
@@ -547,7 +550,7 @@ class _RawBundle(Struct, frozen=True):
 
 _head = msgspec.json.Decoder(_Head)
 _raw_bundle = msgspec.json.Decoder(_RawBundle)
-_bundle_meta = msgspec.json.Decoder(BundleMeta | None)
+_bundle_meta = msgspec.json.Decoder(Version | None)
 _raw_entry = msgspec.json.Decoder(_RawEntry)
 _entries = msgspec.json.Decoder(tuple[BundleEntry, ...])
 _DECODED_TOGETHER = 8
@@ -657,12 +660,12 @@ def _read_entry(text: str, raw: bytes | Raw) -> tuple[BundleEntry, list[Refusal]
     except msgspec.ValidationError as error:
         return BundleEntry(), [Refusal(text, "unreadable", f"{text}: {_where(error)}: not used.")]
     if bytes(entry.resource) == b"null":
-        return BundleEntry(fullUrl=entry.fullUrl), []
+        return BundleEntry(entry.fullUrl, response=entry.response), []
     try:
-        return BundleEntry(fullUrl=entry.fullUrl, resource=decoder.decode(entry.resource)), []
+        return BundleEntry(entry.fullUrl, decoder.decode(entry.resource), entry.response), []
     except msgspec.ValidationError as error:
         resource, refused = _read_shortened(entry.resource, text, _head_of(entry.resource) or _Head(), error)
-        return BundleEntry(fullUrl=entry.fullUrl, resource=resource), refused
+        return BundleEntry(entry.fullUrl, resource, entry.response), refused
 
 
 def _read_shortened(
@@ -717,6 +720,8 @@ def _refusal(broken: BrokenResource, text: str, error: msgspec.ValidationError) 
 def _where(error: msgspec.ValidationError) -> str:
     # msgspec repeats a value only for an unknown resourceType; that is no patient data, but it may be anything.
     text = str(error)
+    if text.endswith("modifierExtension`"):
+        return "it carries a modifierExtension, which can reverse what it says"
     return "its resourceType is no FHIR R4 type" if text.startswith("Invalid value") else text.replace("`", "")
 
 
@@ -890,7 +895,9 @@ class _Reading:
         if self.on_other_patient == "stop" and self.of_others:
             raise WrongPatient(self.of_others[0])  # what is mixed is nobody's chart
         by_type = self.resources.by_type
-        by_type.update({kind: distinct(resources) for kind, resources in by_type.items()})
+        refusals = self.resources.refusals
+        for kind, resources in by_type.items():
+            by_type[kind] = distinct(read_statuses(resources, kind, refusals), refusals) if resources else resources
         return self.resources
 
     def _take_patient(self, patient: Patient, full_url: str | None) -> None:

@@ -1,7 +1,8 @@
 """Repairs of known faults in resources, for every reader of a chart.
 
 Repaired are: single values where R4 has a list (Epic's `category`), null members and null lists, a status as a bare
-code and a dose beside its instruction (STU3), a resource inside `{"resource": …}` (CDS Hooks before 1.0; TRAP-05,
+code and a dose beside its instruction (STU3), the elements that DSTU2, STU3 and R5 have in place of those of R4, a
+resource inside `{"resource": …}` (CDS Hooks before 1.0; TRAP-05,
 TRAP-37, TRAP-40), the number of a result that
 came as text, and a reference that is a text or a number. No value is changed or invented.
 """
@@ -14,7 +15,7 @@ from typing import Any, Final, NamedTuple, get_args, get_origin
 import msgspec
 from msgspec import Raw, Struct, structs
 
-from fhir.record.datatypes import ChartText, CodeableConcept, Dosage, Reference, Subject
+from fhir.record.datatypes import ChartText, CodeableConcept, Dosage, R4Concept, Reference, Subject, Version
 from fhir.record.resources import AnyResource, Observation, ObservationComponent
 
 Json = dict[str, Any]
@@ -44,8 +45,91 @@ def repair_resource(value: Any) -> Any:
         return value
     if "resourceType" not in value and isinstance(value.get("resource"), dict):
         return repair_resource(value["resource"])
+    if value.get("resourceType") == _R5_STATEMENT:
+        value = {**value, "resourceType": "MedicationStatement"}
     kind = _LEAN.get(str(value.get("resourceType")))
-    return value if kind is None else _object(value, kind)
+    return value if kind is None else _object(_with_elements_of_r4(value), kind)
+
+
+_R5_STATEMENT: Final = "MedicationUsage"
+# What DSTU2 and STU3 say of what did not happen, by the resource, and the status by which R4 says it.
+_NEGATIONS: Final[dict[str, tuple[str, frozenset[str]]]] = {
+    "Immunization": ("not-done", frozenset({"wasNotGiven", "notGiven"})),
+    "MedicationAdministration": ("not-done", frozenset({"wasNotGiven", "notGiven"})),
+    "MedicationDispense": ("cancelled", frozenset({"notDone"})),
+    "MedicationStatement": ("not-taken", frozenset({"wasNotTaken"})),
+    "Procedure": ("not-done", frozenset({"notDone", "notPerformed"})),
+}
+_TAKEN: Final = {"n": "not-taken", "unk": "unknown", "na": "unknown"}
+"""STU3, medication-statement-taken; y says nothing else than the status."""
+# FHIR R5, medication-statement-adherence: of what is only recorded nothing else says whether it is taken.
+_ADHERENCE: Final = {
+    "taking": "active",
+    "taking-as-directed": "active",
+    "taking-not-as-directed": "active",
+    "not-taking": "not-taken",
+    "on-hold": "on-hold",
+    "on-hold-as-directed": "on-hold",
+    "on-hold-not-as-directed": "on-hold",
+    "stopped": "stopped",
+    "stopped-as-directed": "stopped",
+    "stopped-not-as-directed": "stopped",
+}
+_RENAMED: Final[dict[str, dict[str, str]]] = {
+    "Encounter": {"actualPeriod": "period"},
+    "Immunization": {"date": "occurrenceDateTime"},
+    "MedicationAdministration": {
+        "occurenceDateTime": "effectiveDateTime",
+        "occurencePeriod": "effectivePeriod",
+        "effectiveTimeDateTime": "effectiveDateTime",
+        "effectiveTimePeriod": "effectivePeriod",
+    },
+    "Procedure": {"occurrenceDateTime": "performedDateTime", "occurrencePeriod": "performedPeriod"},
+}
+
+
+def _with_elements_of_r4(resource: Json) -> Json:
+    """Return a resource of DSTU2, STU3 or R5 with the elements that say the same in R4."""
+    kind = str(resource.get("resourceType"))
+    names = _RENAMED.get(kind, {})
+    members = {names.get(name, name): member for name, member in resource.items()}
+    if isinstance(medication := members.get("medication"), dict):
+        del members["medication"]
+        forms = {
+            "medicationCodeableConcept": medication.get("concept"),
+            "medicationReference": medication.get("reference"),
+        }
+        members |= {name: form for name, form in forms.items() if form is not None}
+    for part in objects_in(members.get("reaction")) if kind == "AllergyIntolerance" else ():
+        part["manifestation"] = [_concept_of(item) for item in objects_in(part.get("manifestation"))]
+    if kind == "ServiceRequest" and isinstance(code := members.get("code"), dict):
+        members["code"] = _concept_of(code)
+    if kind == "Device" and "name" in members:
+        names_of_r5 = objects_in(members.pop("name"))
+        members.setdefault("deviceName", [{"name": name.get("value")} for name in names_of_r5])
+    return _with_status_of_r4(members, kind)
+
+
+def _concept_of(value: Json) -> Json:
+    """Return the concept of a CodeableReference (R5); any other object as it is."""
+    return concept if isinstance(concept := value.get("concept"), dict) else value
+
+
+def _with_status_of_r4(members: Json, kind: str) -> Json:
+    status, negations = _NEGATIONS.get(kind, ("", frozenset[str]()))
+    is_denied = any(members.get(name) is True for name in negations)
+    members = {name: member for name, member in members.items() if name not in negations}
+    if kind == "MedicationStatement":
+        taken = _TAKEN.get(str(members.pop("taken", None)))
+        adherence = members.get("adherence")
+        code = _code_of(adherence.get("code")) if isinstance(adherence, dict) else None
+        if taken is not None:
+            members["status"] = taken
+        elif members.get("status") == "recorded":
+            members["status"] = _ADHERENCE.get(str(code), "unknown")
+    if is_denied and members.get("status") != "entered-in-error":
+        members["status"] = status
+    return members
 
 
 def has_stu3_dose(resource: dict[str, Any]) -> bool:
@@ -87,6 +171,8 @@ def _number(value: Any) -> Any:
 
 def _object(value: dict[str, Any], kind: type[Struct]) -> dict[str, Any]:
     fields = _fields(kind)
+    if kind is Version:
+        value = {name: str(member) if isinstance(member, int) else member for name, member in value.items()}
     if kind is Dosage and not value.get("doseAndRate"):
         value = _with_dose_of_r4(value)
     if kind in (Observation, ObservationComponent) and isinstance(quantity := value.get("valueQuantity"), dict):
@@ -161,7 +247,7 @@ def _element(wanted: Any) -> _Element:
     is_list = get_origin(wanted) is tuple
     arg = get_args(wanted)[0] if is_list else wanted
     is_kind = isinstance(arg, type) and issubclass(arg, Struct)
-    return _Element(is_list, arg == ChartText, arg is CodeableConcept, arg if is_kind else None)
+    return _Element(is_list, arg == ChartText, arg in (CodeableConcept, R4Concept), arg if is_kind else None)
 
 
 def _wanted(annotation: Any) -> Any:

@@ -7,7 +7,7 @@ they hold no cycles. The full types are in `fhir.resources`; differential tests 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import msgspec
 from msgspec import defstruct, field
@@ -15,6 +15,7 @@ from msgspec.structs import force_setattr
 
 from fhir.record.datatypes import (
     Annotation,
+    BackboneElement,
     ChartText,
     CodeableConcept,
     Coding,
@@ -25,11 +26,16 @@ from fhir.record.datatypes import (
     LeanResource,
     Period,
     Quantity,
+    R4Concept,
     Ratio,
     Reference,
     Subject,
+    Version,
 )
 from fhir.record.opting_out import Consent, Flag
+
+OtherForm: TypeAlias = None
+"""The type of an element of DSTU2, STU3 or R5: the decoder rejects it, and `repair.py` reads it as R4 has it."""
 
 
 class Address(Element, frozen=True, gc=False):
@@ -56,8 +62,8 @@ class PatientExtension(Element, frozen=True, gc=False):
     extension: tuple[ExtensionPart, ...] = ()
 
 
-class SecurityLabels(Element, frozen=True, gc=False):
-    """The `meta` of a Patient: its security labels."""
+class SecurityLabels(Version, frozen=True, gc=False):
+    """The `meta` of a Patient: its version and its security labels."""
 
     security: tuple[Coding, ...] = ()
 
@@ -74,7 +80,7 @@ class Patient(LeanResource, frozen=True, gc=False, tag="Patient"):
     meta: SecurityLabels | None = None
 
 
-class ObservationComponent(Element, frozen=True, gc=False):
+class ObservationComponent(BackboneElement, frozen=True, gc=False):
     """One part of a panel, such as the systolic pressure."""
 
     code: CodeableConcept
@@ -132,7 +138,7 @@ class Condition(LeanResource, frozen=True, gc=False, tag="Condition"):
     recordedDate: ChartText | None = None
 
 
-class DispenseRequest(Element, frozen=True, gc=False):
+class DispenseRequest(BackboneElement, frozen=True, gc=False):
     """What a prescription asks the pharmacy to dispense."""
 
     validityPeriod: Period | None = None
@@ -141,7 +147,7 @@ class DispenseRequest(Element, frozen=True, gc=False):
     expectedSupplyDuration: Quantity | None = None
 
 
-class MedicationIngredient(Element, frozen=True, gc=False):
+class MedicationIngredient(BackboneElement, frozen=True, gc=False):
     """One ingredient of a Medication."""
 
     itemCodeableConcept: CodeableConcept | None = None
@@ -173,6 +179,7 @@ class MedicationRequest(LeanResource, frozen=True, gc=False, tag="MedicationRequ
     reportedReference: Reference | None = None
     medicationCodeableConcept: CodeableConcept | None = None
     medicationReference: Reference | None = None
+    medication: OtherForm = None
     subject: Subject | None = None
     encounter: Reference | None = None
     authoredOn: ChartText | None = None
@@ -202,10 +209,13 @@ class MedicationStatement(LeanResource, frozen=True, gc=False, tag="MedicationSt
     statusReason: tuple[CodeableConcept, ...] = ()
     medicationCodeableConcept: CodeableConcept | None = None
     medicationReference: Reference | None = None
+    medication: OtherForm = None
     subject: Subject | None = None
     effectiveDateTime: ChartText | None = None
     effectivePeriod: Period | None = None
     dateAsserted: ChartText | None = None
+    wasNotTaken: OtherForm = None
+    taken: OtherForm = None
     dosage: tuple[Dosage, ...] = ()
     contained: tuple[AnyResource, ...] = ()
 
@@ -222,17 +232,19 @@ class MedicationDispense(LeanResource, frozen=True, gc=False, tag="MedicationDis
     status: ChartText | None = None
     medicationCodeableConcept: CodeableConcept | None = None
     medicationReference: Reference | None = None
+    medication: OtherForm = None
     subject: Subject | None = None
     authorizingPrescription: tuple[Reference, ...] = ()
     quantity: Quantity | None = None
     daysSupply: Quantity | None = None
     whenPrepared: ChartText | None = None
     whenHandedOver: ChartText | None = None
+    notDone: OtherForm = None
     dosageInstruction: tuple[Dosage, ...] = ()
     contained: tuple[AnyResource, ...] = ()
 
 
-class AdministeredDosage(Element, frozen=True, gc=False):
+class AdministeredDosage(BackboneElement, frozen=True, gc=False):
     """How much of a medication was given, and by which route."""
 
     text: ChartText = ""
@@ -247,10 +259,13 @@ class MedicationAdministration(LeanResource, frozen=True, gc=False, tag="Medicat
     status: ChartText | None = None
     medicationCodeableConcept: CodeableConcept | None = None
     medicationReference: Reference | None = None
+    medication: OtherForm = None
     subject: Subject | None = None
     effectiveDateTime: ChartText | None = None
     effectivePeriod: Period | None = None
     request: Reference | None = None
+    notGiven: OtherForm = None
+    wasNotGiven: OtherForm = None
     dosage: AdministeredDosage | None = None
     contained: tuple[AnyResource, ...] = ()
 
@@ -264,11 +279,11 @@ class MedicationAdministration(LeanResource, frozen=True, gc=False, tag="Medicat
         return (Dosage(text=given.text, route=given.route, doseAndRate=rates),)
 
 
-class AllergyReaction(Element, frozen=True, gc=False):
+class AllergyReaction(BackboneElement, frozen=True, gc=False):
     """A reaction to the substance."""
 
     substance: CodeableConcept | None = None
-    manifestation: tuple[CodeableConcept, ...] = ()
+    manifestation: tuple[R4Concept, ...] = ()
     severity: ChartText | None = None
     onset: ChartText | None = None
     description: ChartText = ""
@@ -295,12 +310,12 @@ class AllergyIntolerance(LeanResource, frozen=True, gc=False, tag="AllergyIntole
     def __post_init__(self) -> None:
         if self.code is None and self.substance is not None:
             force_setattr(self, "code", self.substance)
-            is_clinical = self.status in (None, "active", "inactive", "resolved")
+            is_clinical = (self.status or "active").lower() in ("active", "inactive", "resolved")
             status = CodeableConcept(coding=(Coding(code=self.status or "active"),))
             force_setattr(self, "clinicalStatus" if is_clinical else "verificationStatus", status)
 
 
-class Hospitalization(Element, frozen=True, gc=False):
+class Hospitalization(BackboneElement, frozen=True, gc=False):
     """How the patient was admitted and discharged."""
 
     admitSource: CodeableConcept | None = None
@@ -308,7 +323,7 @@ class Hospitalization(Element, frozen=True, gc=False):
     destination: Reference | None = None
 
 
-class EncounterLocation(Element, frozen=True, gc=False):
+class EncounterLocation(BackboneElement, frozen=True, gc=False):
     """Where the visit takes place."""
 
     location: Reference | None = None
@@ -325,6 +340,7 @@ class Encounter(LeanResource, frozen=True, gc=False, tag="Encounter"):
     priority: CodeableConcept | None = None
     subject: Subject | None = None
     period: Period | None = None
+    actualPeriod: OtherForm = None
     reasonCode: tuple[CodeableConcept, ...] = ()
     hospitalization: Hospitalization | None = None
     location: tuple[EncounterLocation, ...] = ()
@@ -346,6 +362,10 @@ class Procedure(LeanResource, frozen=True, gc=False, tag="Procedure"):
     subject: Subject | None = None
     performedDateTime: ChartText | None = None
     performedPeriod: Period | None = None
+    occurrenceDateTime: OtherForm = None
+    occurrencePeriod: OtherForm = None
+    notDone: OtherForm = None
+    notPerformed: OtherForm = None
     outcome: CodeableConcept | None = None
     note: tuple[Annotation, ...] = ()
 
@@ -372,7 +392,7 @@ class ServiceRequest(LeanResource, frozen=True, gc=False, tag="ServiceRequest"):
     status: ChartText | None = None
     intent: ChartText | None = None
     doNotPerform: bool | None = None
-    code: CodeableConcept | None = None
+    code: R4Concept | None = None
     subject: Subject | None = None
     reasonCode: tuple[CodeableConcept, ...] = ()
     authoredOn: ChartText | None = None
@@ -386,7 +406,7 @@ class ServiceRequest(LeanResource, frozen=True, gc=False, tag="ServiceRequest"):
         return self.intent in ("proposal", "option")
 
 
-class AppointmentParticipant(Element, frozen=True, gc=False):
+class AppointmentParticipant(BackboneElement, frozen=True, gc=False):
     """Who takes part in an appointment: the patient among others."""
 
     actor: Subject | None = None
@@ -425,9 +445,11 @@ class Immunization(LeanResource, frozen=True, gc=False, tag="Immunization"):
     manufacturer: Reference | None = None
     expirationDate: ChartText | None = None
     isSubpotent: bool | None = None
+    notGiven: OtherForm = None
+    wasNotGiven: OtherForm = None
 
 
-class DeviceName(Element, frozen=True, gc=False):
+class DeviceName(BackboneElement, frozen=True, gc=False):
     """A name of a device."""
 
     name: ChartText = ""
@@ -440,19 +462,20 @@ class Device(LeanResource, frozen=True, gc=False, tag="Device"):
     status: ChartText | None = None
     type: CodeableConcept | None = None
     deviceName: tuple[DeviceName, ...] = ()
+    name: OtherForm = None
     modelNumber: ChartText | None = None
     patient: Subject | None = None
     safety: tuple[CodeableConcept, ...] = ()
     note: tuple[Annotation, ...] = ()
 
 
-class PlannedDetail(Element, frozen=True, gc=False):
+class PlannedDetail(BackboneElement, frozen=True, gc=False):
     """What an activity of a plan of care is."""
 
     code: CodeableConcept | None = None
 
 
-class PlannedActivity(Element, frozen=True, gc=False):
+class PlannedActivity(BackboneElement, frozen=True, gc=False):
     """An activity of a plan of care."""
 
     detail: PlannedDetail | None = None
@@ -470,7 +493,7 @@ class CarePlan(LeanResource, frozen=True, gc=False, tag="CarePlan"):
     activity: tuple[PlannedActivity, ...] = ()
 
 
-class RelativesCondition(Element, frozen=True, gc=False):
+class RelativesCondition(BackboneElement, frozen=True, gc=False):
     """What a relative has or had."""
 
     code: CodeableConcept | None = None
@@ -535,23 +558,33 @@ class BundleLink(Element, frozen=True, gc=False):
     url: str = ""
 
 
+class EntryResponse(Element, frozen=True, gc=False):
+    """How a server answered one request of a batch."""
+
+    status: ChartText = ""
+    outcome: OperationOutcome | None = None
+
+
 class BundleEntry(Element, frozen=True, gc=False):
-    """One resource with the address it was found at."""
+    """One resource with the address it was found at, or the answer to one request of a batch."""
 
     fullUrl: str | None = None
     resource: AnyResource | None = None
+    response: EntryResponse | None = None
 
-
-class BundleMeta(Element, frozen=True, gc=False):
-    """When a server put a Bundle together: for a search, when it was run."""
-
-    lastUpdated: ChartText | None = None
+    @property
+    def has_failed(self) -> bool:
+        """Whether it tells of an error in place of data, or beside it: by its resource or by its response."""
+        response = self.response
+        outcomes = (self.resource, response.outcome if response is not None else None)
+        if any(isinstance(outcome, OperationOutcome) and not outcome.says_none_found for outcome in outcomes):
+            return True
+        return response is not None and response.status.lstrip().startswith(("4", "5"))
 
 
 class Bundle(LeanResource, frozen=True, gc=False, tag="Bundle"):
     """A Bundle of resources."""
 
-    meta: BundleMeta | None = None
     type: ChartText | None = None
     total: int | None = None
     link: tuple[BundleLink, ...] = ()

@@ -223,6 +223,15 @@ CONDITION = {"resourceType": "Condition", "id": "c"}
 NEXT = {"link": [{"relation": "next", "url": "https://ehr.example/next"}]}
 FAILURE = {"resourceType": "OperationOutcome", "issue": [{"severity": "error", "code": "x"}]}
 REMARK = {"resourceType": "OperationOutcome", "issue": [{"severity": "warning", "code": "x"}]}
+NOTHING = {"resourceType": "Bundle", "type": "searchset"}
+FOUND = {**NOTHING, "entry": [{"resource": CONDITION}]}
+
+
+def batch(*entries: Any) -> Any:
+    """The answer to a batch."""
+    return decoder.decode(orjson.dumps({"resourceType": "Bundle", "type": "batch-response", "entry": entries}))
+
+
 WEIGHT = {**POTASSIUM, "id": "w", "code": {"coding": [{"system": "http://loinc.org", "code": "29463-7"}]}}
 SHARED = Templates([PROBLEMS])
 SEVERAL = [LABS, replace(LABS, key="body", analytes=frozenset({"body_weight"})), PROBLEMS]
@@ -237,7 +246,15 @@ BEFORE = {"meta": {"lastUpdated": "2026-11-19T08:59:00Z"}}
         (bundle(), ("null", "", "")),
         (bundle(REMARK), ("null", "", "")),
         (bundle(FAILURE), ("failed", "prefetch-failed", "")),
-        (bundle(FAILURE, CONDITION), ("given", "", "")),
+        (bundle(FAILURE, CONDITION), ("given", "partial", "failed-entry")),
+        (bundle(REMARK, CONDITION), ("given", "", "")),
+        (batch({"response": {"status": "403"}}), ("failed", "prefetch-failed", "")),
+        (batch({"response": {"status": "500 Internal Server Error"}}), ("failed", "prefetch-failed", "")),
+        (batch({"response": {"status": "200", "outcome": FAILURE}}), ("failed", "prefetch-failed", "")),
+        (batch({"response": {"status": "200"}, "resource": FOUND}), ("given", "", "")),
+        (batch({"response": {"status": "200"}, "resource": NOTHING}), ("null", "", "")),
+        (batch({"resource": FOUND}, {"response": {"status": "503"}}), ("given", "partial", "failed-entry")),
+        (batch({"resource": {**NOTHING, "entry": [{"resource": FAILURE}]}}), ("failed", "prefetch-failed", "")),
         (decoder.decode(orjson.dumps(REMARK)), ("failed", "prefetch-failed", "")),
         (bundle({"resourceType": "Patient", "id": "p1"}), ("unobtainable", "other-kind", "")),
         (bundle(CONDITION), ("given", "", "")),
