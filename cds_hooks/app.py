@@ -16,7 +16,6 @@ from cds_hooks.dialects import find_dialects
 from cds_hooks.edge import EdgeLimits, connections_within
 from cds_hooks.errors import HookError
 from cds_hooks.hold_back.approvals import ApprovalBook, approvals_of
-from cds_hooks.hold_back.auto_pause import AcceptanceCounts, Pausing
 from cds_hooks.hold_back.budgets import claims_between_workers
 from cds_hooks.hold_back.checks import site_checks
 from cds_hooks.lifespan import Lifespan
@@ -83,12 +82,8 @@ def create_app(configured: Settings | None = None) -> ASGIApp:
         new_id=new_decision_id,
     )
     follower = open_follower(configured)
-    acceptance = AcceptanceCounts(follower.views, lambda: components.releases.resumed)
-    pausing = Pausing(configured, acceptance, components.releases)
     events = _events(configured, components, services, trust)
-    lifespan = Lifespan(
-        components, services, approvals, trust, edge, counted, sealing, pausing, follower, claims, events
-    )
+    lifespan = Lifespan(components, services, approvals, trust, edge, counted, sealing, follower, claims, events)
     budgets, bodies = CallBudgets(), BodyReader(configured.max_body_bytes, configured.body_seconds)
     intake = ReportIntake(configured, trust, budgets, bodies)
     routes = [
@@ -182,8 +177,6 @@ def _counted(
     metrics = components.metrics
     metrics.record_failures = lambda: components.decisions.health.failures
     metrics.models_out = [absent_model.name for service in services.values() for absent_model in service.absent_models]
-    metrics.paused = lambda: list(components.releases.current.paused)
-    metrics.pauses_proposed = lambda: [pause.scope[:3] for pause in components.releases.current.proposed]
     metrics.trust_refused_at = lambda: trust.state.refused_at if trust.state is not None else 0.0
     metrics.in_force = lambda: _in_force(components, approvals)
     if sealing is not None:

@@ -17,7 +17,6 @@ from cds_hooks.configuration import InForce
 from cds_hooks.decision_views.follow import Follower
 from cds_hooks.edge import EdgeLimits
 from cds_hooks.hold_back.approvals import ApprovalBook
-from cds_hooks.hold_back.auto_pause import Pausing
 from cds_hooks.hold_back.budgets import BudgetClaims
 from cds_hooks.hold_back.governance import Governance
 from cds_hooks.hold_back.releases import Releases
@@ -56,7 +55,6 @@ class Lifespan(Struct, frozen=True):
     edge: EdgeLimits
     counted: MetricsFolder
     sealing: "Sealing | None"
-    pausing: Pausing
     follower: Follower
     claims: BudgetClaims | None
     events: "Events | None"
@@ -105,7 +103,6 @@ class Lifespan(Struct, frozen=True):
             keep_in_force, self.components.settings, self.components.releases, self.components.computing.between_calls
         )
         yield self.trust.keep_looking
-        yield self.pausing.keep_looking
         if self.events is not None:
             yield self.events.keep_running
 

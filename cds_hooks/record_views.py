@@ -4,7 +4,6 @@ from sqlalchemy import URL
 
 from cds_hooks.decision_views.file import Views, views_file
 from cds_hooks.decision_views.follow import Follower
-from cds_hooks.hold_back.auto_pause import Acceptance
 from cds_hooks.hold_back.budgets import ShownCards
 from cds_hooks.hold_back.memory import PatientMemories
 from cds_hooks.monitor.book import Counts
@@ -24,7 +23,6 @@ def open_follower(configured: Settings, url: str | URL | None = None) -> Followe
         (
             PatientMemories(now, configured.shown_rest_days),
             ShownCards(now),
-            Acceptance(now),
             Counts(),
             CardCounts(),
             PatientWork(text, now),

@@ -29,7 +29,7 @@ _CHECKOUT = str(Path(__file__).parents[1])
 
 
 def record_in(folder: Path) -> str:
-    """The URL of the record in a folder: an empty one is put there, so that the migrations run once for all tests."""
+    """The URL of the record in a folder: an empty one is put there, so that the tables are made once for all tests."""
     file = folder / "decisions.sqlite3"
     if not file.exists():
         file.write_bytes(_empty_record())

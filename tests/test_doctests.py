@@ -24,7 +24,7 @@ LEAST_EXAMPLES = 80
 def _module_names() -> Iterator[str]:
     for package in PACKAGES:
         for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
-            if ".migrations." not in module.name and not module.name.endswith("__main__"):
+            if not module.name.endswith("__main__"):
                 yield module.name
 
 

@@ -21,7 +21,7 @@ from sqlalchemy import Connection, MetaData, Table, func, insert, literal_column
 
 from cds_hooks.storage.database import DATABASE_ERRORS, database_error_reason, engine_for, parse_url
 from cds_hooks.storage.decision import Decision, RecordUnavailable
-from cds_hooks.storage.opening import refuse_newer, upgrade_schema
+from cds_hooks.storage.opening import refuse_other, upgrade_schema
 from cds_hooks.storage.queries import DecisionFilter, find_decisions, read_rows
 from cds_hooks.storage.tables import SCHEMA_VERSION, charts, decisions, events, feedback, outcomes, removals
 from cds_hooks.web.files import csv_of
@@ -44,8 +44,8 @@ def back_up(url: str, file: Path) -> int:
 
     Where it cannot be finished there is no file.
     """
-    for (version,) in read_rows(url, select(literal_column("version_num")).select_from(text("alembic_version"))):
-        refuse_newer(version)
+    for (version,) in read_rows(url, select(literal_column("version")).select_from(text("record_schema"))):
+        refuse_other(version)
     rows = 0
 
     def stored() -> Iterator[tuple[str, dict[str, Any]]]:
@@ -80,13 +80,13 @@ def read_file(file: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield table and row of each line of such a file.
 
     Raises:
-        RecordUnavailable: It is none, was cut off, or is of a newer version of this program.
+        RecordUnavailable: It is none, was cut off, or is of another version of this program.
         OSError: It cannot be read.
     """
     try:
         with lzma.open(file) as packed:
             lines = bounded_lines(packed.readline, file.name, _LONGEST_ROW)
-            refuse_newer(str(orjson.loads(next(lines, b""))["record"]))
+            refuse_other(str(orjson.loads(next(lines, b""))["record"]))
             for line in lines:
                 name, row = orjson.loads(line)
                 yield name, row_from_json(row)

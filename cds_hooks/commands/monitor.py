@@ -54,8 +54,7 @@ def monitor(
     """Compare the calls of the last days with those of the days before, and say what somebody has to look at.
 
     What came to the record since the last report is counted first. Each figure is good, to be watched, to act on, or
-    insufficient, which is said where too few were counted to know. What has one cause is one incident. Rules and
-    services that a server has paused are named first.
+    insufficient, which is said where too few were counted to know. What has one cause is one incident.
 
     Exit codes: 0 nothing to act on, 1 an incident, 2 the record, the counts or an option cannot be used.
 
@@ -75,7 +74,6 @@ def monitor(
         window = Window(last, days, before, label_days, at)
         with no_collection():
             judged = judge(book, labels, window)
-        paused = _paused(url)
     except (RecordUnavailable, ValueError) as error:
         wrong = f"--until {until}: write a date as 2026-11-20, or 2026-11-20T14:00."
         raise failure(wrong if isinstance(error, ValueError) else str(error), 2) from error
@@ -88,14 +86,11 @@ def monitor(
         document = {
             "until": last,
             "incidents": open_incidents,
-            "paused": paused,
             "rolled_back": taken_back,
             "figures": figures,
         }
         typer.echo(msgspec.json.encode(document).decode())
     else:
-        for sentence in paused:
-            typer.echo(f"Paused, {sentence}. cds-hooks release set on ends it.")
         for act in taken_back:
             typer.echo(f"Rolled back, {act.kind} {act.name}: {act.why}")
         _print(figures, open_incidents, every)
@@ -113,13 +108,6 @@ def _take_back(url: str, figures: list[Figure]) -> "list[Rollback]":
     except RecordUnavailable as error:
         raise failure(f"Nothing was rolled back: {error}", 2) from error
     return due
-
-
-def _paused(url: str) -> list[str]:
-    """Return what is paused, each in a sentence without its point; RecordUnavailable where that cannot be read."""
-    from cds_hooks.commands.release import acts_until
-
-    return [f"{pause.kind} {pause.name}: {pause.words}" for pause in acts_until(url).pauses]
 
 
 def _check_options(notify: str | None, *, narrowed: bool) -> None:

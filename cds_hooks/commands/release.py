@@ -47,7 +47,7 @@ def set_(
 ) -> None:
     """Bring something into another state; every server has it within a second.
 
-    off: calls are answered with no card and the reason. on: as before, and the end of a pause. shadow: it is computed
+    off: calls are answered with no card and the reason. on: as before. shadow: it is computed
     and recorded, and not shown, also from canary or active; of a client, unit or user this is silent mode. canary: it
     is shown to a share of the patients, after shadow. active: it is shown to everybody, after canary. retired: it is
     out of use, and can come back by way of shadow. A terminology becomes active, and off takes the one before.
@@ -63,7 +63,7 @@ def set_(
         upgrade_schema(parse_url(url))
         before = acts_until(url)
         version, gates = _version(kind, name)
-        if (fault := why_not_allowed(before.current.states, kind, name, state, before.current.paused_keys)) is not None:
+        if (fault := why_not_allowed(before.current.states, kind, name, state)) is not None:
             raise ApprovalRefused(fault)
         if settings().trust_file is not None and state not in QUIET:
             raise ApprovalRefused(
@@ -138,7 +138,7 @@ def compare(
 
 @app.command("list")
 def list_(database: Database = None, as_json: AsJson = False) -> None:
-    """List what is not simply on or paused, what waits for a second person, and every act.
+    """List what is not simply on, what waits for a second person, and every act.
 
     Exit codes: 0 all acts count, 1 one is refused.
 

@@ -1,7 +1,7 @@
 """Acts: what people approve, switch and release, and what servers record, that decides what may show cards.
 
 A person who has logged in records a `Statement`, the approval of a rule, model or waiver, or an `Act`, which switches
-or releases something; both say who did it (`Signatory`). A server records a `Pause`, a monitor a `Rollback`. Each is
+or releases something; both say who did it (`Signatory`). A monitor records a `Rollback`. Each is
 the detail of an event of the record; `ActLog` reads these events in their order, each verified, and `Signatories` says
 whose acts count.
 """
@@ -28,11 +28,8 @@ from models_onnx.artifact.release_file import Release
 
 APPROVAL_EVENT: Final = "approval"
 RELEASE_EVENT: Final = "release-act"
-PAUSE_EVENT: Final = "auto-pause"
 ROLLBACK_EVENT: Final = "automatic-rollback"
 
-MOST_NOT_APPLICABLE: Final = 0.3
-"""Over this share (0 to 1) of answers that say "not applicable" a rule or service is paused (responsible-ai.md 4.2)."""
 GATE_REPORT: Final = "gates.json"
 SALT: Final = re.compile("[0-9a-f]{32}")
 LOCAL: Final = "accounts"
@@ -131,60 +128,6 @@ class Act(Signatory, frozen=True, kw_only=True):
         """Return whether both change the same thing in the same version to the same state."""
         names = ("kind", "name", "version", "state", "share")
         return all(getattr(self, name) == getattr(other, name) for name in names)
-
-
-class Pause(Struct, frozen=True):
-    """A server paused a rule or service for a client: hardly any of its cards was accepted, or it does not fit.
-
-    It holds back information. For warnings a pause is only proposed (`is_proposed`), and a person decides. `at` is an
-    ISO time; `least_share` is the share (0 to 1) of accepted cards that would have been enough. Where `not_applicable`
-    is not 0, so many of `answered` answers said "not applicable", and that is the reason.
-    """
-
-    kind: Literal["rule", "service"]
-    name: str
-    at: str
-    cards: int
-    accepted: int
-    least_share: float
-    answered: int = 0
-    not_applicable: int = 0
-    client: str = ""
-    is_proposed: bool = False
-
-    @property
-    def key(self) -> Key:
-        """What is paused."""
-        return self.kind, self.name
-
-    @property
-    def scope(self) -> tuple[str, str, str, str]:
-        """What is paused, for which client, and of which severity."""
-        return self.kind, self.name, self.client, "warning" if self.is_proposed else "info"
-
-    @property
-    def sentence(self) -> str:
-        """What a server did or proposes, for people."""
-        if self.is_proposed:
-            return (
-                f"A pause of the warnings of the {self.kind} {self.name} for {self.client} is proposed: {self.why}. "
-                f"Nothing is held back; a person decides (cds-hooks release set shadow {self.kind} {self.name})."
-            )
-        return f"The {self.kind} {self.name} is {self.words}."
-
-    @property
-    def words(self) -> str:
-        """Since when, for whom and why, for a list and for what is in force."""
-        how = "proposed to be paused" if self.is_proposed else "paused"
-        return f"{how}{f' for {self.client}' if self.client else ''} since {self.at[:10]}: {self.why}"
-
-    @property
-    def why(self) -> str:
-        """The counts that are the reason."""
-        if self.not_applicable:
-            reason = f"{self.not_applicable} of {self.answered} answers said that it does not fit the patient"
-            return f"{reason}, over {100 * MOST_NOT_APPLICABLE:g} in 100"
-        return f"{self.accepted} of {self.cards} cards were accepted, under {100 * self.least_share:g} in 100"
 
 
 class Rollback(Struct, frozen=True):

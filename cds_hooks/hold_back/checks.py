@@ -29,7 +29,7 @@ from cards.rules.engine.governance import (
     drafts_of,
 )
 from cards.text import plain
-from cds_hooks.hold_back.acts import Key, Pause
+from cds_hooks.hold_back.acts import Key
 from cds_hooks.hold_back.budgets import NOBODY, Audience, Budgets, Turns, VisitCard, VisitRank, card_in_place
 from cds_hooks.hold_back.memory import (
     LONGEST_ID,
@@ -52,7 +52,6 @@ from models_onnx.declarations import Declaration, declarations_of_packages, orig
 from models_onnx.packages import Package, packages
 
 SILENT_MODE: Final = "silent-mode"
-PAUSED: Final = "paused"
 NOT_FOR_THIS_USER: Final = "not-for-this-user"
 SAID_ONCE: Final = "said-once"
 """The reason code of a card that was shown or answered before."""
@@ -180,7 +179,7 @@ class CheckedCall(Struct):
         return self.recalled
 
 
-# What people, a server or a monitor decided: switched off, shadow, canary, silent mode, paused.
+# What people, a server or a monitor decided: switched off, shadow, canary, silent mode.
 
 
 def refuse_user(service: str, user_id: str | None) -> WhyNot | None:
@@ -221,24 +220,6 @@ async def check_release_of_model(card: Card, call: CheckedCall) -> WhyNot | None
 async def check_silent_mode(card: Card, call: CheckedCall) -> WhyNot | None:  # noqa: ARG001 - every card is held back
     """Return why the client, care unit or user is shown nothing."""
     return WhyNot(call.caller.service, SILENT_MODE, call.silent) if call.silent is not None else None
-
-
-def check_paused_rule(finding: Finding, call: CheckedCall) -> WhyNot | None:
-    """Return why a finding of a rule that is paused for this client is not shown; only information is held back."""
-    pause = call.released.paused.get(("rule", finding.rule, call.caller.client))
-    return _why_paused(pause) if pause is not None and finding.indicator == "info" else None
-
-
-async def check_paused_service(card: Card, call: CheckedCall) -> WhyNot | None:
-    """Return why a card of a service that is paused for this client is not shown; only information is held back."""
-    pause = call.released.paused.get(("service", call.caller.service, call.caller.client))
-    if pause is None or card.indicator != "info" or card.own_extension.findings:
-        return None
-    return _why_paused(pause)
-
-
-def _why_paused(pause: Pause) -> WhyNot:
-    return WhyNot(pause.name, PAUSED, pause.sentence)
 
 
 # What the site says of findings of medication rules, and what a clinician answered to them.
@@ -607,14 +588,6 @@ def _act_of_silent_mode(subject: str, acts: ActsThen) -> Origin | None:  # noqa:
     return _last_act(acts, keys, ("shadow",)) or Origin()
 
 
-def _pause_of(subject: str, acts: ActsThen) -> Origin | None:
-    """Return the pause."""
-    scopes = ((kind, subject, acts.client) for kind in ("rule", "service"))
-    paused = (acts.releases.current.paused.get(scope) for scope in scopes)
-    pause = next((pause for pause in paused if pause is not None), None)
-    return acts.releases.changes[pause.key] if pause is not None else Origin()
-
-
 def _last_act(acts: ActsThen, keys: Iterable[Key], states: Collection[str]) -> Origin | None:
     """Return what changed the first of these that is in one of the states; None where none is."""
     for key in keys:
@@ -715,14 +688,6 @@ CHECKS: Final = (
         card=check_silent_mode,
         origin=_act_of_silent_mode,
         is_said_once=True,
-    ),
-    Check(
-        codes=(PAUSED,),
-        title="A pause: hardly any card was accepted, or the advice does not fit the patients",
-        lets_through='An act of release ends it: cds-hooks release set on rule NAME --why "…", or of the service.',
-        finding=check_paused_rule,
-        card=check_paused_service,
-        origin=_pause_of,
     ),
     Check(
         codes=(SWITCHED_OFF,),

@@ -20,7 +20,6 @@ from msgspec.structs import replace
 from cards.rules.engine.governance import SHADOW, SWITCHED_OFF
 from cds_hooks.access.recorded_acts import ACCOUNT_EVENT
 from cds_hooks.hold_back.acts import (
-    PAUSE_EVENT,
     RELEASE_EVENT,
     ROLLBACK_EVENT,
     SALT,
@@ -29,7 +28,6 @@ from cds_hooks.hold_back.acts import (
     ApprovalRefused,
     Entry,
     Key,
-    Pause,
     Rollback,
     Signatories,
 )
@@ -72,7 +70,7 @@ class State(Struct, frozen=True):
 
 
 class Origin(Struct, frozen=True):
-    """The act, pause or rollback that changed something last: when (epoch seconds), by whom and why; "" if unknown."""
+    """The act or rollback that changed something last: when (epoch seconds), by whom and why; "" if unknown."""
 
     at: float = 0.0
     by: str = ""
@@ -85,22 +83,12 @@ class Released(Struct, frozen=True):
     states: Mapping[Key, State] = field(default_factory=dict)
     versions: Mapping[Key, str] = field(default_factory=dict)
     """The versions that this server has: what was released in another version is computed and not shown."""
-    paused: Mapping[tuple[str, str, str], Pause] = field(default_factory=dict)
-    """By kind, name and client what hardly anybody accepted: its information is not shown, until a person ends it."""
-    proposed: tuple[Pause, ...] = ()
-    """Pauses of warnings that a server proposes and nobody has decided on."""
-
-    @property
-    def paused_keys(self) -> frozenset[Key]:
-        """What is paused for any client, or proposed to be."""
-        return frozenset(pause.key for pause in (*self.paused.values(), *self.proposed))
 
     @property
     def words(self) -> dict[str, str]:
-        """The state of each thing that has one, and each pause."""
-        paused = {f"pause of {' '.join(scope)}".rstrip(): pause.words for scope, pause in self.paused.items()}
+        """The state of each thing that has one."""
         states = {key: state for key, state in self.states.items() if key[0] not in (TERMINOLOGY, MAPPING)}
-        return {" ".join(key): state.words for key, state in states.items()} | paused
+        return {" ".join(key): state.words for key, state in states.items()}
 
     @property
     def terminologies(self) -> list[str]:
@@ -178,8 +166,7 @@ class Releases:
         self._versions = versions or {}
         self.current = Released(versions=self._versions)
         """What may show cards now; replaced as a whole."""
-        self._log = ActLog((RELEASE_EVENT, PAUSE_EVENT, ROLLBACK_EVENT, ACCOUNT_EVENT), self._take, self._begin)
-        self._read_to = 0
+        self._log = ActLog((RELEASE_EVENT, ROLLBACK_EVENT, ACCOUNT_EVENT), self._take, self._begin)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="acts")
         self._begin()
 
@@ -187,22 +174,10 @@ class Releases:
         self._signatories = Signatories()
         self.acts: list[Act] = []
         """The acts that count, in the order of the record."""
-        self.resumed: Mapping[Key, float] = {}
-        """When a person ended a pause (epoch seconds): what was counted before counts no more."""
         self.changes: dict[Key, Origin] = {}
-        """What changed each thing the last time: an act, a pause or a rollback that took effect."""
+        """What changed each thing the last time: an act or a rollback that took effect."""
         self._states: dict[Key, State] = {}
-        self._pauses: dict[tuple[str, str, str, str], Pause] = {}
         self._waiting: list[Act] = []
-
-    @property
-    def pauses(self) -> list[Pause]:
-        """What is paused or proposed to be."""
-        return [*self.current.paused.values(), *self.current.proposed]
-
-    @property
-    def _paused_keys(self) -> set[Key]:
-        return {pause.key for pause in self._pauses.values()}
 
     @property
     def refused(self) -> list[str]:
@@ -218,12 +193,9 @@ class Releases:
         try:
             self._log.read(url, until)
         finally:  # what was taken before a fault is in effect
-            paused = {scope[:3]: pause for scope, pause in self._pauses.items() if not pause.is_proposed}
-            proposed = tuple(pause for pause in self._pauses.values() if pause.is_proposed)
-            released = Released(dict(self._states), self._versions, paused, proposed)
+            released = Released(dict(self._states), self._versions)
             if released != self.current:
                 self.current = released
-            self._read_to = self._log.sequence
 
     def until(self, url: str, at: float) -> "Releases":
         """Return the acts of the record up to that time (epoch seconds), verified in the same way.
@@ -234,11 +206,6 @@ class Releases:
         earlier = Releases(self._versions, by_two_people=self._by_two_people)
         earlier.read(url, at)
         return earlier
-
-    @property
-    def read_to(self) -> int:
-        """The number of the last event that `current`, where it is looked at afterwards, takes into account."""
-        return self._read_to
 
     async def keep_reading(self, url: str) -> None:
         """Take what is new until cancelled, on a thread of its own: an act never waits behind uploads or messages."""
@@ -263,11 +230,7 @@ class Releases:
         return list(self._waiting)
 
     def _take(self, entry: Entry) -> None:
-        if entry.kind == PAUSE_EVENT:
-            pause = entry.read(Pause)
-            self._pauses[pause.scope] = pause
-            self.changes[pause.key] = Origin(entry.at, "the server", pause.words)
-        elif entry.kind == ROLLBACK_EVENT:
+        if entry.kind == ROLLBACK_EVENT:
             self._take_back(entry.read(Rollback), entry.at)
         elif entry.kind == ACCOUNT_EVENT:
             self._signatories.take(entry)
@@ -293,17 +256,13 @@ class Releases:
         self.changes[rollback.key] = Origin(at, "the monitor", rollback.why)
 
     def _take_act(self, act: Act, at: float) -> None:
-        if (fault := why_not_allowed(self._states, act.kind, act.name, act.state, self._paused_keys)) is not None:
+        if (fault := why_not_allowed(self._states, act.kind, act.name, act.state)) is not None:
             raise ApprovalRefused(fault)
         if not self._counts(act):
             return
         self.acts.append(act)
         self.changes[act.key] = Origin(at, act.signer, act.why)
-        if act.state == "on" and act.key in self._paused_keys:
-            self._pauses = {scope: pause for scope, pause in self._pauses.items() if pause.key != act.key}
-            self.resumed = {**self.resumed, act.key: at}
-        else:
-            self._apply(act)
+        self._apply(act)
 
     def _counts(self, act: Act) -> bool:
         """Whether the act takes effect: letting something show cards waits for a second person in another role."""
@@ -336,15 +295,8 @@ class Releases:
             self._states[act.key] = State(act.state, act.why, act.share, salt, act.version)
 
 
-def why_not_allowed(
-    states: Mapping[Key, State], kind: str, name: str, to: str, paused: Collection[Key] = ()
-) -> str | None:
-    """Return why something cannot come to this state now, in a sentence; None where it can.
-
-    To switch on what a server has paused (`paused`) ends the pause.
-    """
-    if to == "on" and (kind, name) in paused:
-        return None
+def why_not_allowed(states: Mapping[Key, State], kind: str, name: str, to: str) -> str | None:
+    """Return why something cannot come to this state now, in a sentence; None where it can."""
     if kind in (TERMINOLOGY, MAPPING):
         if to not in ("active", "off"):
             return f"a {kind} can be active or off; {to} is a state of rules, models and equations"

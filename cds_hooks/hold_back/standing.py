@@ -118,7 +118,7 @@ def model_standing(
 
 
 def _by_act(releases: Releases, key: Key) -> Standing | None:
-    """Return how an act, a pause or a rollback left it; None where there was none."""
+    """Return how an act or a rollback left it; None where there was none."""
     state, origin = releases.current.states.get(key), releases.changes.get(key, Origin())
     since = datetime.fromtimestamp(origin.at, UTC).date().isoformat() if origin.at else ""
     if state is not None:
@@ -131,10 +131,6 @@ def _by_act(releases: Releases, key: Key) -> Standing | None:
         if state.version and state.version != served:
             text = "another version is served than was released"
             return Standing("shadow", text, since, origin.by)
-    pauses = [pause for pause in releases.pauses if pause.key == key]
-    if not all(pause.is_proposed for pause in pauses):
-        text = f"{'; '.join(pause.words for pause in pauses)}; its warnings and critical cards are shown"
-        return Standing("shadow", text, since, origin.by)
     if state is None:
         return None
     share = f"shown to {state.share} in 100 patients" if state.state == CANARY else "shown to everybody"

@@ -97,8 +97,6 @@ class Snapshot(Struct):
     """Epoch seconds since which the trust file has mistakes; 0 where it is in force as it is."""
     sealed_at: float = 0.0
     """Epoch seconds until which the record is sealed; 0 where the site seals nothing."""
-    paused: list[tuple[str, str, str]] = []
-    pauses_proposed: list[tuple[str, str, str]] = []
     models_out: list[str] = []
     in_force: list[tuple[str, int]] = []
     incidents: list[tuple[str, str, str]] = []
@@ -127,10 +125,6 @@ class Metrics:
         """Epoch seconds until which the record is sealed; None where the site seals nothing."""
         self.record_cut: Callable[[], str] = str
         """What of the record is not there any more although it was sealed; "" where nothing is known."""
-        self.paused: Callable[[], Sequence[tuple[str, str, str]]] = list
-        """Kind, name and client of each pause of a rule or service."""
-        self.pauses_proposed: Callable[[], Sequence[tuple[str, str, str]]] = list
-        """Kind, name and client of each pause that is proposed."""
         self.in_force: Callable[[], Sequence[tuple[str, int]]] = list
         """How many rules are approved, rules are not, things are switched off, and approvals wait for a person."""
         self.incidents: Callable[[], Sequence[tuple[str, str, str]]] = list
@@ -153,8 +147,6 @@ class Metrics:
             self.seal_failures(),
             self.trust_refused_at(),
             self.sealed_at() or 0.0,
-            list(self.paused()),
-            list(self.pauses_proposed()),
             list(self.models_out),
             list(self.in_force()),
             list(self.incidents()),

@@ -109,12 +109,6 @@ class _Counted(Collector):
         yield _present(
             "cds_model_out", text, ("model",), ((name,) for snapshot in snapshots for name in snapshot.models_out)
         )
-        text = "1 for each rule or service whose information is paused for a client: hardly any of it is accepted."
-        names = ("kind", "name", "client")
-        yield _present("cds_paused", text, names, (key for snapshot in snapshots for key in snapshot.paused))
-        text = "1 for each rule or service for whose warnings a pause is proposed: a person decides."
-        places = (key for snapshot in snapshots for key in snapshot.pauses_proposed)
-        yield _present("cds_pause_proposed", text, names, places)
         text = "1 for each feed and kind of open incident of the interfaces (docs/operations/events.md)."
         labels = ("feed", "kind", "severity")
         yield _present(

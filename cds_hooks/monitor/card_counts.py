@@ -18,6 +18,12 @@ By = Literal["unit", "service", "rule", "client"]
 SMALLEST_SHOWN: Final = 11
 """A count from 1 to 10 is not shown: CMS Cell Size Suppression Policy (ResDAC, version of 2024-01-26)."""
 _COUNTED: Final = ("shown", "accepted", "overridden")
+OVERRIDDEN_DAYS: Final = 90
+"""So far back answers count for the list of rules that are overridden nearly always; the project's own choice."""
+_LEAST_ANSWERS: Final = 100
+"""So many answers are needed before a rule is on that list (responsible-ai.md 4.2, point 5)."""
+_LEAST_ACCEPTED: Final = 0.05
+"""A rule of whose answered cards a smaller share was accepted is on that list; the project's own choice."""
 NO_UNIT: Final = "no visit in progress"
 """In place of a care unit, where the chart names none."""
 
@@ -108,6 +114,25 @@ def count_cards(views: Views, by: By, until: date, days: int) -> list[CardCount]
     )
     first = until - timedelta(days=days - 1)
     return [_hidden(*row) for row in views.read(query, first.isoformat(), until.isoformat())]
+
+
+def nearly_always_overridden(views: Views, until: date) -> list[CardCount]:
+    """Return the rules and models with enough answers of which hardly any accepted a card, those with most cards first.
+
+    A person decides what follows: nothing is held back by the machine.
+
+    Raises:
+        RecordUnavailable: The views cannot be read.
+    """
+    return [row for row in count_cards(views, "rule", until, OVERRIDDEN_DAYS) if _is_nearly_always_overridden(row)]
+
+
+def _is_nearly_always_overridden(row: CardCount) -> bool:
+    if row.overridden is None:
+        return False
+    accepted = SMALLEST_SHOWN - 1 if row.accepted is None else row.accepted
+    answered = row.overridden + accepted
+    return answered >= _LEAST_ANSWERS and accepted < _LEAST_ACCEPTED * answered
 
 
 def _hidden(name: str, shown: int, accepted: int, overridden: int) -> CardCount:

@@ -198,7 +198,7 @@ class RecordedGovernance(Governance):
         self._remembered, self.day = remembered, day
 
     async def choose(self, cards: Sequence[Card], call: CheckedCall) -> Chosen:
-        """Return what is decided now of releases and pauses; the rest as the decision recorded it."""
+        """Return what is decided now of releases; the rest as the decision recorded it."""
         chosen = await super().choose(cards, call)
         self._remembered.repeat(chosen, call)
         return chosen

@@ -125,10 +125,9 @@ def open_site(
 
 
 def _without_rules(released: Released, rules: Collection[str]) -> Released:
-    """Return what may show cards, as if nobody had ever released, stopped or paused these rules."""
+    """Return what may show cards, as if nobody had ever released or stopped these rules."""
     other_states = {key: state for key, state in released.states.items() if key[0] != "rule" or key[1] not in rules}
-    paused = {key: pause for key, pause in released.paused.items() if key[0] != "rule" or key[1] not in rules}
-    return replace(released, states=other_states, paused=paused)
+    return replace(released, states=other_states)
 
 
 def _clients(configured: Settings) -> dict[str, TrustedClient]:

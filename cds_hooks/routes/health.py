@@ -72,7 +72,7 @@ def health_routes(services: dict[str, Service], components: ServerComponents, tr
         return JSONResponse({"status": "ok"})
 
     async def ready(request: Request) -> Response:
-        # Models are loaded and the database is migrated before the first request is taken (app.py); without a record
+        # Models are loaded and the record is opened before the first request is taken (app.py); without a record
         # every call is answered 503, and then others should take them.
         if request.scope.get("state", {}).get(DRAINING):
             return JSONResponse({"status": "this server is about to end", "services": len(services)}, 503)

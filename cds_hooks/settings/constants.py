@@ -60,11 +60,6 @@ class Constants(BaseSettings):
         description="Days after a model's horizon until every outcome is known, where the model's manifest says "
         "nothing (docs/operations/outcomes.md).",
     )
-    pause_cards: int = Field(
-        default=200,
-        description="Cards of a rule or service, of different patients or days, that must have been shown in the last "
-        "90 days before it can be paused.",
-    )
     seal_seconds: float = Field(default=60, description="Time between two seals; nothing new, no seal.")
     counts_file: Path | None = Field(
         default=None,

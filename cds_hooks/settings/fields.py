@@ -135,19 +135,6 @@ class CardSettings(BaseSettings):
         description="How long a finding at patient-view that was shown and that nobody answered is suppressed, in days "
         "from its first showing; on its first day it is shown at each opening. 0: always shown (docs/services.md).",
     )
-    pause_share: float = Field(
-        default=0.05,
-        ge=0,
-        le=0.5,
-        description="A rule or service of whose cards a smaller share is accepted is paused until a person ends it; "
-        "critical cards are shown all the same (docs/operations/restraint.md). 0: nothing is paused.",
-    )
-    notice_url: SafeAddress = Field(
-        default=None,
-        description="Address to which a notice is posted, once, when a rule or service is paused; https, or http on "
-        "loopback. It has counts of cards and nothing of a patient. Alertmanager (…/api/v2/alerts), PagerDuty "
-        "(https://events.pagerduty.com/v2/enqueue/ROUTING_KEY) and Slack (hooks.slack.com) get it in their own form.",
-    )
 
     @property
     def package_names(self) -> tuple[str, ...]:

@@ -168,7 +168,7 @@ Outcome = Literal["cards", "silent", "error"]
 
 TRIAL: Final = "trial:"
 """How the client of a trial call begins in the record: a call that somebody sent from /try, which no patient's care is
-waiting for. No name of a trust file has a colon. Such a call counts in no budget, monitor, pause or worklist."""
+waiting for. No name of a trust file has a colon. Such a call counts in no budget, monitor or worklist."""
 
 
 def is_trial(client: str) -> bool:
@@ -227,7 +227,7 @@ ANSWERED_ON_PAGE: Final = "#explanation-page"
 """The end of `override_reason_system` where an answer was given on the page of the decision, not by the client.
 
 What a client reports says that it reports answers at all, so that its other cards count as not accepted
-(hold_back/auto_pause.py); what one person types on a page does not.
+(hold_back/sent_cards.py); what one person types on a page does not.
 """
 
 

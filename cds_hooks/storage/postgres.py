@@ -41,7 +41,7 @@ class PostgresDecisionLog:
     """A `DecisionLog` over one psycopg connection, which is opened again after it was lost."""
 
     def __init__(self, url: URL) -> None:
-        """Name a database that exists and is migrated; the connection is opened by the first append."""
+        """Name a database that exists and has the tables; the connection is opened by the first append."""
         self.health = RecordHealth("the record in PostgreSQL")
         self._url = url
         self._address = url.set(drivername="postgresql").render_as_string(hide_password=False)

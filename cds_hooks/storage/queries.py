@@ -7,14 +7,14 @@ from zlib import crc32
 
 import msgspec
 from msgspec import Struct
-from sqlalchemy import URL, ColumnElement, Connection, Select, Table, TextClause, func, insert, or_, select, text
+from sqlalchemy import URL, ColumnElement, Connection, Select, Table, TextClause, func, insert, or_, select
 
 from cards.extension import EXTENSION_KEY, NOTHING_SAID, CardExtension
 from cds_hooks.storage.content import ContentUnreadable, store_text
 from cds_hooks.storage.database import DATABASE_ERRORS, database_error_reason, engine_for, parse_url, reading_engine
 from cds_hooks.storage.decision import TRIAL, Decision, FeedbackItem, RecordUnavailable, decision_of, without_nul
 from cds_hooks.storage.entries import Event, feedback_hash, newest_entry, write_event
-from cds_hooks.storage.tables import SCHEMA_VERSION, charts, decisions, feedback
+from cds_hooks.storage.tables import charts, decisions, feedback
 
 
 def store_feedback(
@@ -442,23 +442,8 @@ def read_rows(url: str, query: Select[Any] | TextClause) -> Sequence[Any]:
     except ContentUnreadable as error:
         raise RecordUnavailable(str(error)) from error
     except DATABASE_ERRORS as error:
-        reason = _older_schema(parsed) or database_error_reason(error)
+        reason = database_error_reason(error)
         raise RecordUnavailable(f"the record at {parsed.render_as_string()} cannot be read: {reason}") from error
-
-
-def _older_schema(url: URL) -> str:
-    """Return what to do where an older version of this program made the record's tables; "" for every other reason."""
-    try:
-        with reading_engine(url).connect() as connection:
-            version = str(connection.scalar(text("SELECT version_num FROM alembic_version")))
-    except DATABASE_ERRORS:
-        return ""
-    if version >= SCHEMA_VERSION:
-        return ""
-    return (
-        f"it has the schema {version}, and this version reads {SCHEMA_VERSION}: make a backup (cds-hooks record "
-        "backup), then start the server of this version once as the owner of the tables: it brings them up to date"
-    )
 
 
 def _feedback_item(row: Any) -> FeedbackItem:

@@ -109,7 +109,7 @@ class SqliteDecisionLog:
     """
 
     def __init__(self, url: URL) -> None:
-        """Name a file that exists and is migrated.
+        """Name a file that exists and has the tables.
 
         Raises:
             RecordUnavailable: it cannot be opened.

@@ -1,8 +1,8 @@
 """The tables of the record for SQLite and PostgreSQL, append-only by trigger.
 
-A new record is made from them. Every change needs a new file in `migrations/versions`, too, for the records that are
-there. A row of decisions, feedback or outcomes can be deleted only where `removals` names its chain and position, a
-chart only where no decision names it and no chart goes on from it.
+A new record is made from them; a record with other tables is refused. A row of decisions, feedback or outcomes can be
+deleted only where `removals` names its chain and position, a chart only where no decision names it and no chart goes on
+from it.
 """
 
 from sqlalchemy import (
@@ -21,8 +21,8 @@ from sqlalchemy import (
 
 from cds_hooks.storage.content import StoredContent, StoredText
 
-SCHEMA_VERSION = "0003"
-"""The newest migration; a database that is at this version is not migrated at the start."""
+SCHEMA_VERSION = "0001"
+"""Raised with every change of a table: a record of another version is refused."""
 
 metadata = MetaData()
 

@@ -47,7 +47,7 @@ def bare_postgres_url(postgres_server: str) -> str:
 
 @cache
 def _database_with_an_empty_record(server: str) -> str:
-    """The name of a database that others are copied from: the migrations run once for all tests."""
+    """The name of a database that others are copied from: the tables are made once for all tests."""
     url = make_url(_new_database(server, "template1"))
     upgrade_schema(parse_url(url.render_as_string(hide_password=False)))
     return str(url.database)

@@ -52,7 +52,7 @@ _DEFAULTS: Final = {
     "head_seconds": 10, "keep_facts": True, "kfre_region": "north_america", "label_lag_days": 3, "log_level": "info",
     "login": "none", "login_hours": 12, "login_idle_minutes": 15, "max_body_bytes": 16777216, "max_drafts": 200,
     "max_entries": 30000, "max_entries_per_key": 10000, "model_state": "validated", "opt_out_flags": "",
-    "pause_cards": 200, "packages": "", "pause_share": 0.05, "public_url": "http://127.0.0.1:8085",
+    "packages": "", "public_url": "http://127.0.0.1:8085",
     "record_user": "hashed", "referral_risk": 0.03, "seal_seconds": 60, "shown_rest_days": 14, "trusted_proxies": "",
     "visit_memory_bytes": 33554432,
 }  # fmt: skip
@@ -70,7 +70,6 @@ def test_every_default_of_the_settings_is_the_documented_one() -> None:
     [
         ("referral_risk", (0.03, 0.05), (0.0299, 0.0501)),
         ("shown_rest_days", (0, 90), (-1, 91)),
-        ("pause_share", (0, 0.5), (-0.01, 0.51)),
         ("max_body_bytes", (1024,), (1023,)),
         ("call_seconds", (0.001, 600), (0, 601)),
         ("fetch_milliseconds", (1, 60_000), (0, 60_001)),
@@ -326,15 +325,15 @@ _HOW_MUCH_AND_HOW_LONG = {
 }  # fmt: skip
 _WHERE_THINGS_ARE = {
     "content_keys", "data_dir", "database_url", "events_file", "explain_link_key", "model_signing_key",
-    "notice_url", "otlp_endpoint", "seal_command", "seal_file", "seal_key", "user_keys",
+    "otlp_endpoint", "seal_command", "seal_file", "seal_key", "user_keys",
 }  # fmt: skip
 _WHO_MAY_SEE_AND_CALL = {
     "cors_origins", "oidc_file", "operator_listen", "operator_token", "record_user", "trust_file", "trusted_proxies",
 }  # fmt: skip
 _WATCHED_AND_KEPT = {"keep_facts", "contact", "log_level"}
 _IN_FORCE_BY_WHAT_THEY_BRING = {
-    # files of models, rules, hooks and people, whose content is in force by its digests; pauses by what is paused
-    "model_keys", "models_folder", "packages", "pause_share", "rules_file", "site_rules", "text_file",
+    # files of models, rules, hooks and people, whose content is in force by its digests
+    "model_keys", "models_folder", "packages", "rules_file", "site_rules", "text_file",
     # the clock, which every decision records
     "as_of",
 }  # fmt: skip
@@ -382,10 +381,10 @@ def test_what_nobody_answered_is_said_and_what_the_answer_did_not_have_is_never_
 
 
 def test_what_was_held_back_is_told_with_its_reason_and_what_was_not_found_is_not() -> None:
-    silence = [["rule", "paused", "It is paused."], ["model", "below-threshold", "It is low."]]
+    silence = [["rule", "switched-off", "It is off."], ["model", "below-threshold", "It is low."]]
     history = decision_history(recorded(silence=silence), [])
     assert [reason.subject for reason in history.withheld] == ["rule"]
-    assert history.lines == ("Held back: It is paused.",)
+    assert history.lines == ("Held back: It is off.",)
 
 
 @pytest.mark.parametrize("choice", [0, 1])

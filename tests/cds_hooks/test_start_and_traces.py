@@ -127,7 +127,7 @@ async def test_what_is_kept_up_to_date_and_closed(has_events: bool, monkeypatch:
         components=components, services={}, approvals=None,
         trust=made(keep_looking=kept("trust"), aclose=closing("trust")),
         edge=made(keep_sweeping=kept("edge")), counted=made(keep_writing=kept("counts")),
-        sealing=made(keep_sealing=kept("seals")), pausing=made(keep_looking=kept("pausing")),
+        sealing=made(keep_sealing=kept("seals")),
         follower=made(keep_following=kept("follower"), views="views"),
         claims=made(aclose=closing("claims")) if has_events else None,
         events=made(keep_running=kept("events"), close=closed("events")) if has_events else None,
@@ -137,7 +137,7 @@ async def test_what_is_kept_up_to_date_and_closed(has_events: bool, monkeypatch:
     for work in span._beside_the_calls("url"):
         await work()
     always = [
-        "counts", "edge", "visits", "follower", "governance", "seals", "releases", "terminology", "trust", "pausing",
+        "counts", "edge", "visits", "follower", "governance", "seals", "releases", "terminology", "trust",
     ]  # fmt: skip
     assert ended == [*always, "events"] if has_events else ended == always
     ended.clear()
@@ -222,19 +222,18 @@ def test_every_kind_of_count_has_its_labels() -> None:
 def test_a_page_has_the_sum_of_counts_and_the_highest_of_states() -> None:
     first = Snapshot(
         counts=[(("cds_prefetch", "c", "s", "labs=given tests=null"), 2), (("cds_connections",), 1)],
-        record_failures=2, seal_failures=1, sealed_at=40.0, paused=[("rule", "r", "ehr")], models_out=["m"],
+        record_failures=2, seal_failures=1, sealed_at=40.0, models_out=["m"],
         in_force=[("pending", 5), ("switches", 1)], incidents=[("lab", "late", "high")], queues=[("care", 3, 60.0)],
     )  # fmt: skip
     second = Snapshot(
         counts=[(("cds_prefetch", "c", "s", "labs=given"), 3), (("cds_connections",), 4)],
-        record_failures=3, seal_failures=4, sealed_at=50.0, paused=[("rule", "r", "ehr")], in_force=[("pending", 7)],
+        record_failures=3, seal_failures=4, sealed_at=50.0, in_force=[("pending", 7)],
         queues=[("care", 2, 61.5)],
     )  # fmt: skip
     lines = set(page_of([first, second]).decode().splitlines())
     wanted = {
         "cds_connections_total 5.0", "cds_record_failures_total 5.0", "cds_seal_failures_total 5.0",
         "cds_sealed_until_timestamp_seconds 50.0", 'cds_model_out{model="m"} 1.0',
-        'cds_paused{client="ehr",kind="rule",name="r"} 1.0',
         'cds_interface_incident{feed="lab",kind="late",severity="high"} 1.0', 'cds_in_force{what="pending"} 7.0',
         'cds_events_waiting{queue="care"} 3.0', 'cds_events_oldest_seconds{queue="care"} 61.5',
         'cds_in_force{what="switches"} 1.0', 'cds_prefetch_total{client="c",key="labs",service="s",state="given"} 5.0',

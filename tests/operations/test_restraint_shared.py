@@ -1,15 +1,15 @@
-"""Budgets, answers, acceptances and pauses are the same for all workers of a server and all machines of a record."""
+"""Budgets and answers are the same for all workers of a server and all machines of a record."""
 
 import json
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
 from time import monotonic, sleep
+from typing import Any
 
 import httpx
 import pytest
 
-from cds_hooks.hold_back.releases import Releases
 from tests.cds_hooks.calls import PLANNING, request_for
 from tests.cds_hooks.conftest import postgres_server, postgres_url
 from tests.cds_hooks.hold_back.restraint_calls import (
@@ -86,47 +86,13 @@ def _check_loop(addresses: Sequence[str], as_of: datetime) -> None:
     _until_everywhere(addresses, lambda address: bool(reasons(again(address), "loop-guard")))
 
 
-def _check_pause(addresses: Sequence[str], as_of: datetime, url: str) -> None:
-    """Information that hardly anybody accepts is paused; for warnings a pause is proposed, and they are still shown."""
-    for number in range(25):
-        address, user, patient = addresses[number % len(addresses)], f"Practitioner/of-{number}", f"patient-{number}"
-        warned = _sign(address, as_of, WARNINGS[0], user=user, patient=patient)
-        assert indicators(warned) == ["warning"]
-        informed = _plan(address, as_of, user, patient)
-        assert indicators(informed) == ["info"]
-    for service, answered in ((SIGN, warned), (PLANNING, informed)):
-        (card,) = answered.json()["cards"]
-        sent = httpx.post(f"{addresses[0]}/cds-services/{service}/feedback", json=feedback(card), timeout=60)
-        assert sent.status_code == 200, sent.text
-
-    def is_paused(address: str) -> bool:
-        answered = _plan(address, as_of, f"Practitioner/{monotonic()}", f"new-{monotonic()}")
-        return bool(reasons(answered, "paused"))
-
-    _until_everywhere(addresses, is_paused)
-    for address in addresses:
-        warned = _sign(address, as_of, WARNINGS[0], user=f"Practitioner/{monotonic()}", patient="new")
-        assert indicators(warned) == ["warning"]
-    found = Releases(None)
-    found.read(url)
-    assert list(found.current.paused) == [("service", PLANNING, "anonymous")]
-    proposed = {(pause.kind, pause.name) for pause in found.pauses if pause.is_proposed}
-    assert proposed == {("rule", "renal-nsaid")}
-
-
 def _check_all(addresses: Sequence[str], as_of: datetime, url: str) -> None:
     _check_budget(addresses, as_of)
     _check_answer(addresses, as_of)
     _check_loop(addresses, as_of)
-    _check_pause(addresses, as_of, url)
 
 
-_ACCEPTANCE = "cds_hooks.hold_back.auto_pause"
-_CONSTANTS = {"pause_cards": 20, f"{_ACCEPTANCE}:LEAST_PATIENTS": 20, f"{_ACCEPTANCE}:LEAST_DAYS": 1}
-"""A test cannot wait for cards of 50 patients on three days."""
-
-
-def _settings(folder: Path, as_of: datetime) -> dict[str, str]:
+def _settings(folder: Path, as_of: datetime) -> dict[str, Any]:
     (folder / "rules.toml").write_text(_RULES)
     return {
         "CDS_RULES_FILE": str(folder / "rules.toml"),
@@ -137,7 +103,7 @@ def _settings(folder: Path, as_of: datetime) -> dict[str, str]:
 
 def test_the_workers_of_a_server_on_sqlite(tmp_path: Path, as_of: datetime) -> None:
     settings = _settings(tmp_path, as_of)
-    with serving(tmp_path, "--workers", "3", before=None, constants=_CONSTANTS, **settings) as address:
+    with serving(tmp_path, "--workers", "3", before=None, **settings) as address:
         _check_all([address], as_of, record_in(tmp_path))
 
 
@@ -146,7 +112,7 @@ def test_two_machines_on_one_postgresql(tmp_path: Path, postgres_url: str, as_of
     (tmp_path / "one").mkdir()
     (tmp_path / "other").mkdir()
     with (
-        serving(tmp_path / "one", before=None, constants=_CONSTANTS, **settings) as one,
-        serving(tmp_path / "other", before=None, constants=_CONSTANTS, **settings) as other,
+        serving(tmp_path / "one", before=None, **settings) as one,
+        serving(tmp_path / "other", before=None, **settings) as other,
     ):
         _check_all([one, other], as_of, postgres_url)

@@ -44,7 +44,7 @@ class CheckOptions:
     ] = None
     dialect: Annotated[
         str,
-        typer.Option(metavar="NAME", help="Whose way of calling: standard or epic; crd: a payer's requirements too."),
+        typer.Option(metavar="NAME", help="Whose way of calling: standard or epic."),
     ] = "standard"
     only: Annotated[
         list[str] | None,

@@ -148,7 +148,6 @@ SECTIONS = {
     "EXT": "Extension",
     "HK": "Hook context",
     "EPIC": "Epic",
-    "CRD": "Payer (CRD)",
 }
 
 

@@ -109,8 +109,6 @@ def with_absolute_references(value: Any) -> Any:
 
 DIALECTS: Final = {
     "standard": Dialect("standard", lambda request: request),
-    # What a client of a payer sends is the published form; its checks are those of checks/payer.py.
-    "crd": Dialect("crd", lambda request: request),
     "epic": Dialect("epic", _epic, {"content-type": "application/json; charset=utf-8"}),
 }
 

@@ -234,9 +234,7 @@ class Committee:
         book, current = self.approvals, self.releases.current
         missing = book.why_not_approved(kind, subject, datetime.now(UTC).date()) if book is not None else None
         possible = (
-            (words, state)
-            for words, state in ACT_WORDS
-            if why_not_allowed(current.states, *key, state, current.paused_keys) is None
+            (words, state) for words, state in ACT_WORDS if why_not_allowed(current.states, *key, state) is None
         )
         served = self.served.get(key, "")
         return {

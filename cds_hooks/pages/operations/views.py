@@ -20,9 +20,10 @@ from msgspec import Struct
 from starlette.responses import Response
 from starlette.routing import Route
 
+from cards.rules.engine.governance import all_rule_versions
 from cds_hooks.metrics.counts import Minute, Snapshot
 from cds_hooks.monitor.book import CountBook
-from cds_hooks.monitor.card_counts import By, count_cards
+from cds_hooks.monitor.card_counts import By, count_cards, nearly_always_overridden
 from cds_hooks.monitor.judging import Window, judge, summary
 from cds_hooks.outcomes.labels import site_labels
 from cds_hooks.pages.server import PageServer
@@ -79,7 +80,7 @@ class _Operations:
             version=version("cds-hooks-onnx"),
             contact=server.settings.contact,
             interfaces=self._interfaces(did) if not not_ready else None,
-            paused=[f"{kind} {name} for {client}" for kind, name, client in server.components.metrics.paused()],
+            rules=all_rule_versions(),
             signs=_SIGNS,
             services=server.services,
             cut=server.components.metrics.record_cut(),
@@ -114,6 +115,7 @@ class _Operations:
             "incidents": incidents(figures),
             "to_look_at": [figure for figure in figures if figure.state in _SIGNS][:_MOST_FIGURES],
             "summary": summary(figures),
+            "overridden": nearly_always_overridden(book.views, now.date()),
             "told": book.open_incidents(),
         }
 
@@ -138,7 +140,7 @@ class _Operations:
 
 
 def _nothing(note: str) -> Mapping[str, Any]:
-    return {"note": note, "tasks": [], "callers": [], "verified": None, "summary": "", "told": ()}
+    return {"note": note, "tasks": [], "callers": [], "verified": None, "summary": "", "told": (), "overridden": ()}
 
 
 def routes(server: PageServer) -> list[Route]:

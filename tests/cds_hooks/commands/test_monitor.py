@@ -167,9 +167,8 @@ class Site:
         self.compared: Any = [Comparison("a", "s", ("act", "good")), Comparison("b", "t", ("watch",))]  # type: ignore[arg-type]
         self.mature: list[Any] = []
         self.silent: list[Figure] = []
-        self.paused: list[str] = []
         self.rolled_back: list[Rollback] = []
-        names = ("label_windows", "rules_without_findings", "_paused", "_take_back", "_tell_others")
+        names = ("label_windows", "rules_without_findings", "_take_back", "_tell_others")
         for name in names:
             room = judging if name in ("label_windows", "rules_without_findings") else monitor
             monkeypatch.setattr(room, name, self._noted(name))
@@ -186,7 +185,7 @@ class Site:
     def _noted(self, name: str) -> Any:
         answers: dict[str, Callable[[], Any]] = {
             "label_windows": lambda: self.mature, "rules_without_findings": lambda: self.silent,
-            "_paused": lambda: self.paused, "_take_back": lambda: self.rolled_back,
+            "_take_back": lambda: self.rolled_back,
             "compared": lambda: self.compared,
         }  # fmt: skip
 
@@ -219,7 +218,7 @@ def test_the_counts_are_asked_for_the_days_that_were_typed(site: Site) -> None:
     assert site.run(*words)[0] == 1
     assert site.of("followed") == [["url"]]
     assert site.of("label_windows")[0][2:] == [LAST, 90]
-    assert (site.of("compared"), site.of("_paused")) == ([[LAST, 7, 28]], [["url"]])
+    assert site.of("compared") == [[LAST, 7, 28]]
     compared, known = site.of("rules_without_findings")[0]
     assert [(comparison.client, comparison.at) for comparison in compared] == [("a", AT), ("b", AT)]
     assert (known, site.of("_take_back")) == ({"r"}, [])
@@ -232,12 +231,10 @@ def test_the_counts_are_asked_for_the_days_that_were_typed(site: Site) -> None:
 
 
 def test_an_incident_ends_with_1_and_is_printed_before_the_figures(site: Site) -> None:
-    site.paused = ["rule r: 3 of 210 accepted"]
     code, shown, errors = site.run("--until", "2026-11-20")
     lines = shown.splitlines()
     assert (code, errors) == (1, "")
-    assert lines[0] == "Paused, rule r: 3 of 210 accepted. cds-hooks release set on ends it."
-    assert lines[1] == "Incident, errors. a: the text of act"
+    assert lines[0] == "Incident, errors. a: the text of act"
     assert lines[-1] == "3 figures: 1 to act on, 1 to watch, 1 good, 0 insufficient (too few were counted to know)."
     assert ("good  " in shown, "good  " in site.run("--until", "2026-11-20", "--all")[1]) == (False, True)
     site.compared = site.compared[1:]
@@ -245,7 +242,6 @@ def test_an_incident_ends_with_1_and_is_printed_before_the_figures(site: Site) -
 
 
 def test_a_report_is_told_to_others(site: Site) -> None:
-    site.paused = ["a pause"]
     address = "https://pager.example/x"
     words = ("--until", "2026-11-20", "--notify", address)
     assert site.run(*words)[0] == 1
@@ -292,13 +288,3 @@ def test_what_cannot_be_read_takes_nothing_back(
         monitor._take_back("url", [])
     assert (ended.value.exit_code, len(taken)) == (2, 1)
     assert capsys.readouterr() == ("", "Nothing was rolled back: the record is torn\n")
-
-
-def test_a_pause_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cds_hooks.commands.release.acts_until", _raising(RecordUnavailable("torn")))
-    with pytest.raises(RecordUnavailable, match=r"^torn$"):
-        monitor._paused("url")
-    pause = SimpleNamespace(kind="rule", name="r", words="3 of 210 accepted")
-    current = SimpleNamespace(pauses=[pause])
-    monkeypatch.setattr("cds_hooks.commands.release.acts_until", lambda _: current)
-    assert monitor._paused("url") == ["rule r: 3 of 210 accepted"]

@@ -9,8 +9,7 @@ import pytest
 from cards.card import Card, Source, Suggestion
 from cards.extension import RestingFinding, WorklistEntry
 from cds_hooks.hold_back import checks
-from cds_hooks.hold_back.acts import ApprovalRefused, Entry, Key, Pause, Statement, _fault
-from cds_hooks.hold_back.auto_pause import record_pause
+from cds_hooks.hold_back.acts import ApprovalRefused, Entry, Key, Statement, _fault
 from cds_hooks.hold_back.budgets import BudgetClaims, claims_between_workers
 from cds_hooks.hold_back.checks import (
     CHECKS,
@@ -24,7 +23,6 @@ from cds_hooks.hold_back.checks import (
 from cds_hooks.hold_back.releases import Origin, Released, Releases, State
 from cds_hooks.hold_back.sent_cards import Caller
 from cds_hooks.settings import Settings
-from cds_hooks.storage.decision import RecordUnavailable
 from cds_hooks.storage.entries import NO_ENTRY_BEFORE, event_hash
 from fhir.record.refusals import WhyNot
 from tests.each import for_rows
@@ -182,9 +180,3 @@ def test_one_process_alone_needs_no_claims(tmp_path: Path) -> None:
     assert claims_between_workers(Settings(database_url=url)) is None
     assert claims_between_workers(Settings(database_url=url, metrics_dir=tmp_path)) is not None
     assert claims_between_workers(Settings(database_url="postgresql://nobody@127.0.0.1:1/x")) is not None
-
-
-def test_a_pause_that_the_record_does_not_take_is_told(tmp_path: Path) -> None:
-    pause = Pause("rule", "r", "2026-11-21T10:00:00+00:00", 210, 3, 0.05)
-    with pytest.raises(RecordUnavailable, match=r"^the pause cannot be recorded: "):
-        record_pause(f"sqlite:///{tmp_path}/none/x.sqlite3", pause, 0)

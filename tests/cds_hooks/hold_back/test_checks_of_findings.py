@@ -30,7 +30,6 @@ from cards.rules.engine.governance import (
     all_rule_versions,
 )
 from cards.rules.engine.prepared import digest_of
-from cds_hooks.hold_back.acts import Pause
 from cds_hooks.hold_back.budgets import VisitRank
 from cds_hooks.hold_back.checks import (
     SAID_ONCE,
@@ -39,8 +38,6 @@ from cds_hooks.hold_back.checks import (
     Shared,
     check_event,
     check_findings,
-    check_paused_rule,
-    check_paused_service,
     check_shown_before,
     choose_cards,
     visit_card,
@@ -54,7 +51,6 @@ from cds_hooks.hold_back.memory import (
     resting_finding,
     words_of,
 )
-from cds_hooks.hold_back.releases import Released
 from cds_hooks.hold_back.sent_cards import Caller, PatientFinding, SentCard, SentCardAnswer, patient_finding
 from fhir.record.refusals import WhyNot
 from tests.cds_hooks.hold_back.restraint_calls import Site
@@ -184,28 +180,6 @@ def test_an_answer_does_not_count_when_a_value_has_moved_by_more_than_a_fifth(eg
     said = structs.replace(finding(), facts=(Fact("egfr", "", egfr, "mL/min"),))
     answers = {(RULE, "30to44_new"): [Override(NOW - DAY, "warning", "Will monitor", numbers={"egfr": 44.0})]}
     assert hear(said, answers=answers) == reason
-
-
-@pytest.mark.parametrize(("indicator", "reason"), [("info", "paused"), ("warning", None), ("critical", None)])
-def test_of_a_paused_rule_or_service_only_information_is_held_back(indicator: Indicator, reason: str | None) -> None:
-    pauses = [
-        Pause(kind="rule", name=RULE, at="2026-11-20T09:00:00Z", cards=30, accepted=0, least_share=0.1),
-        Pause(kind="service", name="order-safety", at="2026-11-20T09:00:00Z", cards=30, accepted=0, least_share=0.1),
-    ]
-    paused = {(*pause.key, "ehr"): pause for pause in pauses}
-    call = CheckedCall(Caller("ehr", "p1", "order-safety", "order-sign"), NOW, Released(paused=paused))
-    silence = check_paused_rule(finding(indicator), call)
-    assert (silence.reason if silence else None) == reason
-    source = Source(label="A guideline")
-    card = Card(uuid="1", summary="A sentence.", indicator=indicator, source=source)
-    held_back = asyncio.run(check_paused_service(card, call))
-    assert (held_back.reason if held_back else None) == reason
-    of_rules = structs.replace(card, extension={EXTENSION_KEY: CardExtension(findings=FOUND)})
-    assert asyncio.run(check_paused_service(of_rules, call)) is None
-    elsewhere = CheckedCall(Caller("other", "p1", "order-safety", "order-sign"), NOW, Released(paused=paused))
-    assert asyncio.run(check_paused_service(card, elsewhere)) is None
-    other = CheckedCall(Caller("ehr", "p1", "growth", "patient-view"), NOW, Released(paused=paused))
-    assert asyncio.run(check_paused_service(card, other)) is None
 
 
 @for_rows(("value", "counts"), [(1.0, True), (1.2, True), (0.8, True), (1.21, False), (0.79, False), (-1.0, False)])

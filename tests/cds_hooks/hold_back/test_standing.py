@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from cards.rules.engine.finding import Finding
 from cards.rules.engine.governance import Approval, SiteRules, Switch, all_rule_versions
-from cds_hooks.hold_back.acts import ActKind, ActState, Key, Pause, model_subject
+from cds_hooks.hold_back.acts import ActKind, ActState, Key, model_subject
 from cds_hooks.hold_back.approvals import NOBODY_APPROVES
 from cds_hooks.hold_back.checks import CHECKS, WITHHELD, CheckedCall, Shared, check_findings
 from cds_hooks.hold_back.no_card import explain_no_card, is_not_judged
@@ -77,20 +77,6 @@ def test_a_rule_without_two_approvals_waits_for_them(tmp_path: Path) -> None:
     assert (standing.state, standing.text) == ("waiting", "this version is not approved; 0 of 2 approvals")
     outdated = rule_standing(VERSION, OUTDATED, releases_after(tmp_path), needs_approval=True)
     assert outdated.text.startswith("only another version of it is approved")
-
-
-def test_a_paused_rule_is_in_shadow_but_for_warnings_and_critical_cards(tmp_path: Path) -> None:
-    releases = releases_after(tmp_path)
-    pause = Pause("rule", RULE, "2026-11-21T10:00:00+00:00", 200, 4, 0.05)
-    releases.current = replace(releases.current, paused={(*pause.key, "ehr"): pause})
-    standing = rule_standing(VERSION, SiteRules(), releases, needs_approval=False)
-    assert standing.state == "shadow"
-    assert "its warnings and critical cards are shown" in standing.text
-    assert is_shown(SiteRules(), releases, needs_approval=False), "it is a warning"
-    of_another = replace(pause, name="another")
-    for others in ({(*of_another.key, "ehr"): of_another}, {(*pause.key, "ehr"): replace(pause, is_proposed=True)}):
-        releases.current = replace(releases.current, paused=others)
-        assert rule_standing(VERSION, SiteRules(), releases, needs_approval=False).state == "on"
 
 
 @pytest.mark.parametrize("switch", [{"clients": frozenset("x")}, {"units": frozenset("x")}, {"off": False}])
@@ -197,7 +183,7 @@ def test_a_finding_that_is_held_back_is_never_called_nothing_found(reason: str) 
 
 
 def test_two_findings_that_are_held_back_are_counted_by_what_they_are_about() -> None:
-    silences = [held("budget"), held("paused"), WhyNot("ddi-warfarin-nsaid", "shadow", "Another finding.")]
+    silences = [held("budget"), held("shadow"), WhyNot("ddi-warfarin-nsaid", "shadow", "Another finding.")]
     assert explain_no_card(silences).text.startswith("2 things were found and are not shown")
 
 

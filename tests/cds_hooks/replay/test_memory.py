@@ -38,15 +38,15 @@ def response(*cards: tuple[str, str, str], **members: Any) -> bytes:
 FIRST = ("r", "acknowledged", "answered on Monday")
 SECOND = ("r", "acknowledged", "answered on Tuesday")
 OTHER = ("q", "acknowledged", "another rule")
-PAUSED = ("r", "paused", "a pause")
+OFF = ("r", "switched-off", "a switch")
 
 
 @for_rows(
     ("cards", "silences", "met", "expected"),
     [
         # Nothing was answered.
-        ([], [PAUSED], [], None),
-        ([], [PAUSED], [MetFinding.of(found(), 0)], None),
+        ([], [OFF], [], None),
+        ([], [OFF], [MetFinding.of(found(), 0)], None),
         # The very finding, though another one that is alike was met before it.
         ([], [FIRST, SECOND], [MetFinding.of(found(egfr=31.0), 0), MetFinding.of(found(), 1)], SECOND),
         # One that is alike: its values have not moved by more than a fifth.
@@ -57,7 +57,7 @@ PAUSED = ("r", "paused", "a pause")
         ([], [OTHER], [MetFinding.of(found("q"), 0)], None),
         ([], [FIRST], [MetFinding.of(found(band="c"), 0)], None),
         ([], [FIRST], [MetFinding.of(found(drug="lithium"), 0)], None),
-        ([], [PAUSED, OTHER, FIRST], [MetFinding.of(found("q"), 1), MetFinding.of(found(), 2)], FIRST),
+        ([], [OFF, OTHER, FIRST], [MetFinding.of(found("q"), 1), MetFinding.of(found(), 2)], FIRST),
         # It was shown, so only the very finding was answered.
         ([("r", "b", "metformin")], [FIRST], [MetFinding.of(found(egfr=27.0), 0)], None),
         ([("r", "b", "metformin")], [FIRST], [MetFinding.of(found(), 0)], FIRST),
@@ -67,7 +67,7 @@ PAUSED = ("r", "paused", "a pause")
         ([("r", "c", "metformin")], [FIRST], [MetFinding.of(found(egfr=27.0), 0)], FIRST),
         ([("r", "b", "lithium")], [FIRST], [MetFinding.of(found(egfr=27.0), 0)], FIRST),
         # Old decisions have no met findings: the rule alone tells, and the drug of what was shown.
-        ([], [PAUSED, OTHER, FIRST, SECOND], [], FIRST),
+        ([], [OFF, OTHER, FIRST, SECOND], [], FIRST),
         ([], [OTHER], [], None),
         ([("r", "b", "metformin")], [FIRST], [], None),
         ([("r", "b", "lithium"), ("q", "b", "metformin")], [FIRST], [], FIRST),

@@ -184,15 +184,9 @@ def test_of_models_and_rules_those_that_the_decision_mentions_are_causes() -> No
 
 def test_rules_that_are_tried_are_as_if_nobody_had_ever_said_anything_of_them() -> None:
     states: dict[tuple[str, str], Any] = {("rule", "r"): "s1", ("rule", "q"): "s2", ("model", "r"): "s3"}
-    paused: dict[tuple[str, str, str], Any] = {
-        ("rule", "r", "e"): "p1",
-        ("model", "r", "e"): "p2",
-        ("rule", "q", "e"): "p3",
-    }
-    released = Released(states=states, paused=paused)
+    released = Released(states=states)
     found: Any = _without_rules(released, {"r"})
     assert found.states == {("rule", "q"): "s2", ("model", "r"): "s3"}
-    assert found.paused == {("model", "r", "e"): "p2", ("rule", "q", "e"): "p3"}
 
 
 # What two sites are compared by: the group of the patient, and what each card is about.

@@ -3,11 +3,10 @@
 import json
 
 import pytest
-from sqlalchemy import text
 
 from cards.extension import EXTENSION_KEY
 from cds_hooks.storage import Decision, RecordUnavailable, new_decision_id, queries
-from cds_hooks.storage.database import engine_for, parse_url
+from cds_hooks.storage.database import parse_url
 from cds_hooks.storage.queries import (
     DecisionFilter,
     decisions_at,
@@ -74,18 +73,6 @@ def test_of_a_card_that_was_answered_a_later_answer_is_new_unless_only_the_first
     assert store_feedback(parse_url(url), [first], only_first=True) == [first]
     assert store_feedback(parse_url(url), [later], only_first=True) == []
     assert store_feedback(parse_url(url), [later]) == [later]
-
-
-def test_a_record_of_an_older_version_is_said_with_what_to_do(url: str, stored: list[Decision]) -> None:
-    with engine_for(parse_url(url)).begin() as connection:
-        connection.execute(text("DROP TABLE feedback"))
-    with pytest.raises(RecordUnavailable) as damaged:
-        feedback_on(url, stored[0].id)
-    assert "backup" not in str(damaged.value)
-    with engine_for(parse_url(url)).begin() as connection:
-        connection.execute(text("UPDATE alembic_version SET version_num = '0001'"))
-    with pytest.raises(RecordUnavailable, match="make a backup"):
-        feedback_on(url, stored[0].id)
 
 
 def test_an_id_finds_its_decision_and_no_other(url: str, stored: list[Decision]) -> None:

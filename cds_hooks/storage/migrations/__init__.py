@@ -1,1 +1,0 @@
-"""The record's schema, step by step; `upgrade_schema` (storage/opening.py) runs what is missing."""

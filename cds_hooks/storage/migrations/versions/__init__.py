@@ -1,1 +1,0 @@
-"""One file per step of the schema, numbered."""
