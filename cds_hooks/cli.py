@@ -27,6 +27,7 @@ COMMANDS = {
     "equation": Lazy("equation", "equation"),
     "coverage": Lazy("coverage", "coverage"),
     "rules": Lazy("rules.main", "app"),
+    "knowledge": Lazy("knowledge", "app"),
     "check": Lazy("cds_hooks.kit.commands.check", "check"),
     "accounts": Lazy("accounts", "accounts"),
     "trust": Lazy("trust", "app"),

@@ -1,0 +1,1 @@
+"""Runs published knowledge as it is: PlanDefinitions and quality measures with the ELM of their libraries."""

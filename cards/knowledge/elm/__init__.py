@@ -1,0 +1,1 @@
+"""Interprets ELM, the form in which libraries of Clinical Quality Language are published."""

@@ -1,0 +1,162 @@
+"""Evaluates definitions of a library for one patient at one instant, within limits."""
+
+import sys
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+from cards.knowledge.elm import (  # noqa: F401  (each registers the nodes that it compiles)
+    arithmetic,
+    clinical,
+    intervals,
+    lists,
+    logic,
+    queries,
+    strings,
+    temporal_nodes,
+    types,
+)
+from cards.knowledge.elm.clinical import ValueSet
+from cards.knowledge.elm.compiling import ElmNode
+from cards.knowledge.elm.errors import CqlError, LimitExceeded, UnknownData
+from cards.knowledge.elm.fhir_model import Node
+from cards.knowledge.elm.library import Body, Library
+from cards.knowledge.elm.limits import MOST_STEPS, Budget, spending
+from cards.knowledge.elm.parameters import read_parameter
+from cards.knowledge.elm.temporal import Temporal, read_date_time
+from cards.knowledge.elm.values import Value
+
+_MISSING: Final = object()
+# A definition that refers to others two hundred deep needs some ten frames of Python for each.
+sys.setrecursionlimit(max(sys.getrecursionlimit(), 10_000))
+
+
+class Chart:
+    """The resources of one patient by type; the elements that were read are kept for the next evaluation."""
+
+    def __init__(self, resources: Iterable[Mapping[str, Any]], home: int, unknown: Iterable[str] = ()) -> None:
+        self.home = home
+        self.unknown = frozenset(unknown)
+        self._nodes: dict[str, list[Node]] = {}
+        for resource in resources:
+            kind = resource.get("resourceType")
+            if isinstance(kind, str):
+                self._nodes.setdefault(kind, []).append(Node(kind, resource, home))
+
+    def of_type(self, kind: str) -> list[Node]:
+        """Return the resources of a type.
+
+        Raises:
+            UnknownData: it is not known which ones the patient has.
+        """
+        if kind in self.unknown:
+            raise UnknownData(kind)
+        return self._nodes.get(kind, [])
+
+
+class Evaluation:
+    """One evaluation: the patient's data, the instant, the parameters, and what was computed so far."""
+
+    def __init__(
+        self,
+        chart: Chart,
+        value_sets: Mapping[str, ValueSet],
+        now: Temporal,
+        parameters: Mapping[str, Any] | None = None,
+        *,
+        steps: int = MOST_STEPS,
+    ) -> None:
+        self.now = now
+        self.home = chart.home
+        self.values: dict[Body, Value] = {}
+        self.retrieved: dict[int, tuple[str, list[Node]]] = {}
+        self._chart = chart
+        self._value_sets = value_sets
+        self._given = parameters or {}
+        self._parameters: dict[tuple[str, str], Value] = {}
+        self.budget = Budget(steps)
+
+    def tick(self, count: int) -> None:
+        """Count steps.
+
+        Raises:
+            LimitExceeded: there were too many, or they took too long.
+        """
+        self.budget.spend(count)
+
+    def definition(self, body: Body) -> Value:
+        """Return the value of a definition, computed once."""
+        value = self.values.get(body, _MISSING)
+        if value is _MISSING:
+            value = self.values[body] = body.evaluate(self)
+        return value
+
+    def parameter(self, library: Library, name: str) -> Value:
+        """Return the value of a parameter: as given, else its default.
+
+        Raises:
+            CqlError: it has neither.
+        """
+        key = (library.id, name)
+        if key not in self._parameters:
+            if name in self._given:
+                self._parameters[key] = read_parameter(self._given[name], library.parameters[name], self.home)
+            elif name in library.defaults:
+                self._parameters[key] = self.definition(library.defaults[name])
+            else:
+                self._parameters[key] = None
+        return self._parameters[key]
+
+    def resources(self, kind: str) -> list[Node]:
+        """Return the patient's resources of a type."""
+        found = self._chart.of_type(kind)
+        self.tick(len(found) // 8 + 1)
+        return found
+
+    def value_set(self, url: str | None) -> ValueSet:
+        """Return the members of a value set.
+
+        Raises:
+            CqlError: it is not there.
+        """
+        members = self._value_sets.get(str(url))
+        if members is None:
+            members = self._value_sets.get(str(url).partition("|")[0])
+        if members is None:
+            raise CqlError(f"The value set {url} is missing.")
+        return members
+
+    def note(self, node: ElmNode, kind: str, resources: list[Node]) -> None:
+        """Note what a Retrieve gave."""
+        self.retrieved[id(node)] = (kind, resources)
+
+    def run(self, body: Body) -> Value:
+        """Return the value of a definition.
+
+        Raises:
+            CqlError: the evaluation ended without a value, as the language asks or at a limit.
+            NotSupported: the definition holds something that is not run.
+        """
+        try:
+            with spending(self.budget):
+                return self.definition(body)
+        except RecursionError as error:
+            raise LimitExceeded("Expressions are inside each other too deeply.") from error
+        except MemoryError as error:
+            raise LimitExceeded("The evaluation needed more memory than there is.") from error
+        except (TypeError, ValueError, AttributeError, ArithmeticError, LookupError) as error:
+            raise CqlError(
+                f"An operand does not have the type that its operator takes ({type(error).__name__})."
+            ) from error
+
+
+def read_instant(text: str) -> tuple[Temporal, int]:
+    """Return an instant as `Now()` gives it and its time zone offset in minutes.
+
+    Raises:
+        CqlError: the text is not an ISO date or date-time.
+    """
+    zone = read_date_time(text, 0)
+    if zone is None:
+        raise CqlError("`now` must be an ISO 8601 date or date-time.")
+    home = zone.offset
+    return Temporal("DateTime", zone.lowest().parts, home, home), home

@@ -1,0 +1,182 @@
+"""Reads the elements of FHIR R4 resources as the logic of a library asks for them, each parsed when it is first read.
+
+`fhir_elements.txt` is made by `python -m maintenance.fhir_elements` from the JSON Schema of FHIR R4 (4.0.1).
+"""
+
+from collections.abc import Callable, Mapping
+from decimal import Decimal
+from functools import cache
+from pathlib import Path
+from typing import Any, Final
+
+from msgspec import Struct
+
+from cards.knowledge.elm.temporal import read_date_time, read_time
+
+PRIMITIVES: Final = frozenset({
+    "base64Binary", "boolean", "canonical", "code", "date", "dateTime", "decimal", "id", "instant", "integer",
+    "markdown",
+    "oid", "positiveInt", "string", "time", "unsignedInt", "uri", "url", "uuid", "xhtml",
+})  # fmt: skip
+_QUANTITIES: Final = frozenset({"Age", "Count", "Distance", "Duration", "Money"})
+_EVERYWHERE: Final = "id:id extension:Extension* modifierExtension:Extension*"
+_OF_RESOURCES: Final = "contained:Resource* meta:Meta implicitRules:uri language:code text:Narrative"
+_UNREAD: Final = object()
+
+
+class Element(Struct, frozen=True):
+    """How an element is declared: the types that it may have by the JSON name of each, and whether it repeats."""
+
+    types: tuple[tuple[str, str], ...]
+    many: bool
+
+
+class Node:
+    """A FHIR resource, element or primitive with its type; `raw` is its JSON, `extra` what JSON keeps under `_name`."""
+
+    __slots__ = ("_read", "extra", "home", "raw", "type")
+
+    def __init__(self, kind: str, raw: Any, home: int, extra: Any = None) -> None:
+        self.type = kind
+        self.raw = raw
+        self.home = home
+        self.extra = extra
+        self._read: dict[str, Any] = {}
+
+    def property(self, name: str) -> Any:
+        """Return the element: a node, a list of them, None; of a primitive `value` is the value in the language."""
+        value = self._read.get(name, _UNREAD)
+        if value is _UNREAD:
+            value = self._read[name] = self._of_primitive(name) if self.type in PRIMITIVES else self._element(name)
+        return value
+
+    def kept(self, name: str, make: Callable[[], Any]) -> Any:
+        """Return what was made of this node before under a name, or make it."""
+        value = self._read.get(name, _UNREAD)
+        if value is _UNREAD:
+            value = self._read[name] = make()
+        return value
+
+    def _of_primitive(self, name: str) -> Any:
+        if name == "value":
+            return primitive_value(self.type, self.raw, self.home)
+        return Node("Element", self.extra, self.home).property(name) if isinstance(self.extra, dict) else None
+
+    def _element(self, name: str) -> Any:
+        raw = self.raw
+        if not isinstance(raw, dict):
+            return None
+        declared = elements(self.type).get(name)
+        if declared is None:
+            return self._undeclared(name)
+        for json_name, kind in declared.types:
+            if json_name in raw or "_" + json_name in raw:
+                return self._nodes(kind, raw.get(json_name), raw.get("_" + json_name), many=declared.many)
+        return [] if declared.many else None
+
+    def _undeclared(self, name: str) -> Any:
+        """Read `valueInteger` where `value` is declared: some libraries name the element of JSON."""
+        for declared in elements(self.type).values():
+            for json_name, kind in declared.types:
+                if json_name.lower() == name.lower() and json_name in self.raw:
+                    return self._nodes(kind, self.raw[json_name], self.raw.get("_" + json_name), many=declared.many)
+        return None
+
+    def _nodes(self, kind: str, raw: Any, extra: Any, *, many: bool) -> Any:
+        if not many:
+            return self._node(kind, raw, extra)
+        raws = raw if isinstance(raw, list) else [] if raw is None else [raw]
+        extras = extra if isinstance(extra, list) else []
+        extras = [*extras, *[None] * (len(raws) - len(extras))]
+        raws = [*raws, *[None] * (len(extras) - len(raws))]
+        return [self._node(kind, one, other) for one, other in zip(raws, extras, strict=True)]
+
+    def _node(self, kind: str, raw: Any, extra: Any) -> "Node | None":
+        if raw is None and extra is None:
+            return None
+        if kind == "Resource" and isinstance(raw, dict):
+            kind = str(raw.get("resourceType", "Resource"))
+        return Node(kind, raw, self.home, extra)
+
+    def children(self) -> list[Any]:
+        """Return the elements that the JSON has, one by one."""
+        if self.type in PRIMITIVES or not isinstance(self.raw, dict):
+            return []
+        values = [self.property(name) for name in elements(self.type)]
+        return [
+            part for value in values for part in (value if isinstance(value, list) else [value]) if part is not None
+        ]
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Node):
+            return NotImplemented
+        return self.raw is other.raw or (self.type == other.type and self.raw == other.raw)
+
+    def __hash__(self) -> int:
+        return hash((self.type, self.raw.get("id") if isinstance(self.raw, dict) else self.raw))
+
+    def __repr__(self) -> str:
+        return f"Node({self.type})"
+
+
+def primitive_value(kind: str, raw: Any, home: int) -> Any:
+    """Return a FHIR primitive as a value of the language; None where the JSON does not hold one."""
+    if raw is None:
+        return None
+    if kind in {"dateTime", "instant"}:
+        return read_date_time(raw, home) if isinstance(raw, str) else None
+    if kind == "date":
+        return read_date_time(raw, home, "Date") if isinstance(raw, str) else None
+    if kind == "decimal":
+        return Decimal(repr(raw)) if isinstance(raw, int | float) and not isinstance(raw, bool) else _decimal(raw)
+    if kind in {"integer", "positiveInt", "unsignedInt"}:
+        return raw if isinstance(raw, int) and not isinstance(raw, bool) else None
+    if kind == "boolean":
+        return raw if isinstance(raw, bool) else None
+    if kind == "time":
+        return read_time(raw) if isinstance(raw, str) else None
+    return raw if isinstance(raw, str) else None
+
+
+def _decimal(raw: Any) -> Decimal | None:
+    return raw if isinstance(raw, Decimal) and raw.is_finite() else None
+
+
+@cache
+def _lines() -> Mapping[str, str]:
+    text = (Path(__file__).parent / "fhir_elements.txt").read_text(encoding="utf-8")
+    return {line.partition(" ")[0].lstrip("!"): line for line in text.splitlines()}
+
+
+@cache  # as many as FHIR has types
+def elements(kind: str) -> Mapping[str, Element]:
+    """Return the elements of a type by name; of a type that is not known those that each type has."""
+    line = _lines().get(kind, "").partition(" ")[2]
+    written = f"{line} {_EVERYWHERE} {_OF_RESOURCES if is_resource(kind) else ''}".split()
+    declared = {}
+    for word in written:
+        name, _, types = word.partition(":")
+        many = types.endswith("*")
+        kinds = types.rstrip("*").split("|")
+        json_names = [name] if len(kinds) == 1 else [name + kind[0].upper() + kind[1:] for kind in kinds]
+        declared[name] = Element(tuple(zip(json_names, kinds, strict=True)), many)
+    return declared
+
+
+def is_resource(kind: str) -> bool:
+    """Return whether the type is one of FHIR's resources: no part of one, and not a data type."""
+    return "!" in _lines().get(kind, "")
+
+
+def is_a(kind: str, asked: str) -> bool:
+    """Return whether a FHIR type is the one asked for or one of its kinds."""
+    if kind == asked or asked in {"Element", "Resource", "DomainResource", "BackboneElement"}:
+        return kind == asked or is_resource(kind) == (asked in {"Resource", "DomainResource"})
+    if asked == "Quantity":
+        return kind in _QUANTITIES
+    if kind == "code":  # the enumerations of a model, such as ObservationStatus, are codes
+        return asked not in _lines() and asked not in PRIMITIVES
+    if asked in {"string", "uri", "integer"}:
+        bases = {"string": ("markdown", "code", "id"), "uri": ("canonical", "url", "uuid", "oid")}
+        return kind in bases.get(asked, ("positiveInt", "unsignedInt"))
+    return False

@@ -1,0 +1,196 @@
+"""Reads UCUM units of quantities: what a unit is in base units, so that quantities can be compared and multiplied.
+
+UCUM (Regenstrief Institute, https://ucum.org/ucum, version 2.1, read on 2026-11-28): units are case-sensitive, a
+term is made of atoms with metric prefixes and exponents, `.` multiplies and `/` divides, braces hold annotations. A
+spelling that is not UCUM is given to `fhir.terminology.units`, which knows how people write. What neither of them
+reads is a unit of its own: it compares with itself only.
+"""
+
+import re
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import lru_cache
+from typing import Final, TypeAlias
+
+from fhir.terminology.units import normal_unit
+
+Dimension: TypeAlias = tuple[tuple[str, int], ...]
+
+_PREFIXES: Final = {
+    "Y": 24, "Z": 21, "E": 18, "P": 15, "T": 12, "G": 9, "M": 6, "k": 3, "h": 2, "da": 1,
+    "d": -1, "c": -2, "m": -3, "u": -6, "n": -9, "p": -12, "f": -15, "a": -18, "z": -21, "y": -24,
+}  # fmt: skip
+# atom: factor, dimension, whether it takes metric prefixes
+_ATOMS: Final[dict[str, tuple[str, str, bool]]] = {
+    "1": ("1", "", False), "%": ("0.01", "", False), "[ppth]": ("0.001", "", False), "[ppm]": ("0.000001", "", False),
+    "mol": ("1", "mol", True), "m": ("1", "m", True), "g": ("1", "g", True), "s": ("1", "s", True),
+    "rad": ("1", "rad", True), "K": ("1", "K", True), "Cel": ("1", "Cel", True), "[degF]": ("1", "degF", False),
+    "C": ("1", "C", True), "cd": ("1", "cd", True), "min": ("60", "s", False), "h": ("3600", "s", False),
+    "d": ("86400", "s", False), "wk": ("604800", "s", False), "mo": ("2629800", "s", False), "a": ("31557600", "s",
+    False),
+    "L": ("0.001", "m3", True), "l": ("0.001", "m3", True), "t": ("1000000", "g", True), "eq": ("1", "mol", True),
+    "osm": ("1", "osm", True), "U": ("1", "U", True), "kat": ("1", "kat", True), "[iU]": ("1", "iU", True),
+    "[IU]": ("1", "iU", True), "N": ("1000", "g.m/s2", True), "Pa": ("1000", "g/m/s2", True), "J": ("1000",
+    "g.m2/s2", True),
+    "W": ("1000", "g.m2/s3", True), "cal": ("4184", "g.m2/s2", True), "[Cal]": ("4184000", "g.m2/s2", False),
+    "m[Hg]": ("133322000", "g/m/s2", True), "m[H2O]": ("9806650", "g/m/s2", True), "bar": ("100000000", "g/m/s2", True),
+    "Hz": ("1", "/s", True), "Gy": ("1", "m2/s2", True), "Sv": ("1", "Sv", True), "Bq": ("1", "/s", True),
+    "[in_i]": ("0.0254", "m", False), "[ft_i]": ("0.3048", "m", False), "[yd_i]": ("0.9144", "m", False),
+    "[mi_i]": ("1609.344", "m", False), "[lb_av]": ("453.59237", "g", False), "[oz_av]": ("28.349523125", "g", False),
+    "[gr]": ("0.06479891", "g", False), "[foz_us]": ("0.0000295735295625", "m3", False), "deg": ("1", "deg", False),
+    "[pH]": ("1", "pH", False), "[hnsf'U]": ("1", "HU", False), "Torr": ("133322", "g/m/s2", False),
+}  # fmt: skip
+_CALENDAR: Final = {
+    "year": "a", "month": "mo", "week": "wk", "day": "d", "hour": "h", "minute": "min", "second": "s", "millisecond":
+    "ms",
+}  # fmt: skip
+_PART: Final = re.compile(r"([./]?)(10[*^]|[^./0-9+-]*?(?:\[[^\]]*\][^./0-9+-]*)?|\d+)([+-]?\d+)?(?=[./]|$)")
+_ANNOTATION: Final = re.compile(r"\{[^{}]*\}")
+_LONGEST: Final = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """What one of a unit is in base units; the calendar's years and months are their own dimension in CQL."""
+
+    factor: Fraction
+    dimension: Dimension
+
+
+def calendar_unit(unit: str) -> str | None:
+    """Return the precision of a duration in calendar words or UCUM ("days", "d" → "day"); None for another unit."""
+    singular = unit.removesuffix("s") if len(unit) > 2 else unit
+    if singular in _CALENDAR:
+        return singular
+    return next((word for word, ucum in _CALENDAR.items() if ucum == unit), None)
+
+
+def ucum_spelling(unit: str) -> str:
+    """Return the UCUM unit of a calendar word; another unit as it is.
+
+    >>> ucum_spelling("days"), ucum_spelling("mg/dL")
+    ('d', 'mg/dL')
+    """
+    singular = unit.removesuffix("s") if len(unit) > 2 else unit
+    return _CALENDAR.get(singular, unit) or "1"
+
+
+@lru_cache(maxsize=1024)  # a chart has a few dozen units; reading one costs about 10 µs
+def read_unit(text: str) -> Unit:
+    """Return the unit in base units; of what is not known a unit of its own.
+
+    >>> read_unit("g/dL").factor == read_unit("mg/mL").factor * 10
+    True
+    """
+    spelling = ucum_spelling(text)
+    unit = _read(spelling)
+    if unit is None:
+        unit = _read(_usual_case(normal_unit(spelling)))
+    return unit or Unit(Fraction(1), ((f"'{spelling}", 1),))
+
+
+def _usual_case(unit: str) -> str:
+    known = {atom.lower(): atom for atom in ("L", "U", "Cel", "kat", "[iU]", "[lb_av]", "[in_i]")}
+    known |= {
+        "ml": "mL",
+        "dl": "dL",
+        "ul": "uL",
+        "cl": "cL",
+        "lb": "[lb_av]",
+        "mmhg": "mm[Hg]",
+        "degf": "[degF]",
+        "mu": "mU",
+    }
+    return "/".join(known.get(part, part) for part in unit.split("/"))
+
+
+def _read(text: str) -> Unit | None:
+    bare = _ANNOTATION.sub("", text) or "1"
+    if len(bare) > _LONGEST or "(" in bare:
+        return None
+    factor, powers, position = Fraction(1), dict[str, int](), 0
+    bare = bare.replace("/.", "/") if bare.startswith("/") else bare
+    while position < len(bare):
+        match = _PART.match(bare, position)
+        if match is None or match.end() == position:
+            return None
+        position = match.end()
+        atom = _atom(match[2], match[3])
+        if atom is None:
+            return None
+        sign = -1 if match[1] == "/" else 1
+        exponent = sign * int(match[3] or 1)
+        if abs(exponent) > 30:
+            return None
+        factor *= atom.factor**exponent
+        for name, power in atom.dimension:
+            powers[name] = powers.get(name, 0) + power * exponent
+    return Unit(factor, tuple(sorted((name, power) for name, power in powers.items() if power)))
+
+
+def _atom(name: str, exponent: str | None) -> Unit | None:
+    if name in {"10*", "10^"}:
+        return Unit(Fraction(10), ())
+    if name == "" and exponent is None:  # an annotation alone, as in /{specimen}
+        return Unit(Fraction(1), ())
+    if name == "" and exponent is not None and exponent.isdigit():
+        return Unit(Fraction(1), ()) if exponent == "1" else None
+    if name in _ATOMS:
+        return _known(name, 0)
+    for prefix, power in _PREFIXES.items():
+        rest = name.removeprefix(prefix)
+        if rest != name and rest in _ATOMS and _ATOMS[rest][2]:
+            return _known(rest, power)
+    return None
+
+
+def _known(name: str, power: int) -> Unit:
+    factor, dimension, _ = _ATOMS[name]
+    parts, sign = list[tuple[str, int]](), 1
+    for part in re.split(r"([./])", dimension):
+        if part in {".", "/"}:
+            sign = -1 if part == "/" else 1
+        elif part:
+            base = part.rstrip("0123456789")
+            parts.append((base, sign * int(part[len(base) :] or 1)))
+    return Unit(Fraction(factor) * Fraction(10) ** power, tuple(sorted(parts)))
+
+
+def conversion(unit: str, into: str) -> Fraction | None:
+    """Return the factor from one unit to another; None where they do not measure the same.
+
+    >>> conversion("g", "mg"), conversion("g", "cm") is None
+    (Fraction(1000, 1), True)
+    """
+    if unit == into or ucum_spelling(unit) == ucum_spelling(into):
+        return Fraction(1)
+    one, other = read_unit(unit), read_unit(into)
+    return one.factor / other.factor if one.dimension == other.dimension else None
+
+
+def product(one: str, other: str, *, divided: bool = False) -> str:
+    """Return the unit of a product or a quotient, in one spelling.
+
+    >>> product("cm", "cm"), product("g/cm3", "g/cm3", divided=True)
+    ('cm2', '1')
+    """
+    powers = dict[str, int]()
+    for unit, sign in ((one, 1), (other, -1 if divided else 1)):
+        for name, power in _written(ucum_spelling(unit)):
+            powers[name] = powers.get(name, 0) + sign * power
+    text = ""
+    for name, power in powers.items():
+        if power:
+            text += ("/" if power < 0 else "." if text else "") + name + (str(abs(power)) if abs(power) > 1 else "")
+    return text or "1"
+
+
+def _written(unit: str) -> list[tuple[str, int]]:
+    parts = list[tuple[str, int]]()
+    for match in re.finditer(r"([./]?)([^./]+)", unit):
+        name = match[2].rstrip("0123456789")
+        if match[2] != "1" and name and not name.endswith(("*", "^", "]")):
+            parts.append((name, (-1 if match[1] == "/" else 1) * int(match[2][len(name) :] or 1)))
+        elif match[2] != "1":
+            parts.append((match[2], -1 if match[1] == "/" else 1))
+    return parts

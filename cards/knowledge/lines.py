@@ -1,0 +1,95 @@
+"""Evaluates expressions that are given as JSON lines, for authors and for checks from outside."""
+
+import json
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any, Final
+
+from cards.knowledge.elm.clinical import ValueSet
+from cards.knowledge.elm.errors import CqlError, NotSupported
+from cards.knowledge.elm.evaluation import Chart, Evaluation, read_instant
+from cards.knowledge.elm.library import Library, link
+from cards.knowledge.elm.limits import MOST_STEPS, Budget
+from cards.knowledge.elm.parameters import as_json
+
+_KEYS: Final = frozenset({"library", "libraries", "valuesets", "expressions", "resources", "parameters", "now"})
+
+
+class LineRefused(Exception):
+    """A line is not one of the two forms; the sentence says what came and what is expected."""
+
+
+class Session:
+    """What is in force for the lines to come: a library, the libraries that it includes, and value sets."""
+
+    def __init__(self) -> None:
+        self._main: Library | None = None
+        self._others: list[Library] = []
+        self._value_sets: dict[str, ValueSet] = {}
+
+    def answer(self, line: str | bytes) -> dict[str, Any] | None:
+        """Return what one line of JSON asks for; None for a line that evaluates nothing.
+
+        Raises:
+            LineRefused: the line is not JSON, or not of the form that is read.
+        """
+        try:
+            given = json.loads(line, parse_float=Decimal)
+        except (ValueError, RecursionError) as error:
+            raise LineRefused(f"A line is not JSON ({type(error).__name__}).") from error
+        if not isinstance(given, dict) or not given.keys() & _KEYS:
+            raise LineRefused(f"A line must be a JSON object with some of {', '.join(sorted(_KEYS))}.")
+        try:
+            self._use(given)
+        except (NotSupported, KeyError, TypeError, ValueError, AttributeError) as error:
+            raise LineRefused(f"The library or the value sets of a line cannot be read: {error}") from error
+        return self._evaluated(given) if "expressions" in given else None
+
+    def _use(self, given: Mapping[str, Any]) -> None:
+        if "libraries" in given:
+            self._others = [Library(_wrapped(elm)) for elm in given["libraries"]]
+        if "library" in given:
+            self._main = Library(_wrapped(given["library"]))
+        if self._main is not None and given.keys() & {"library", "libraries"}:
+            link([self._main, *self._others])
+        if "valuesets" in given:
+            self._value_sets = {
+                url: ValueSet([(system, code) for system, code in value_set["codes"]])
+                for url, value_set in given["valuesets"].items()
+            }
+
+    def _evaluated(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        if self._main is None:
+            raise LineRefused("No `library` came before the first `expressions`.")
+        now, home = _now(given)
+        resources, parameters = given.get("resources") or [], given.get("parameters") or {}
+        if (
+            not isinstance(resources, list)
+            or not isinstance(parameters, dict)
+            or not isinstance(given["expressions"], list)
+        ):
+            raise LineRefused("`resources` and `expressions` must be lists, and `parameters` an object.")
+        chart = Chart([resource for resource in resources if isinstance(resource, dict)], home)
+        evaluation = Evaluation(chart, self._value_sets, now, parameters)
+        return {"values": {str(name): self._value(evaluation, str(name)) for name in given["expressions"]}}
+
+    def _value(self, evaluation: Evaluation, name: str) -> Any:
+        assert self._main is not None  # noqa: S101 - `_evaluated` has seen to it
+        evaluation.budget = Budget(MOST_STEPS)  # each expression has its own
+        try:
+            return as_json(evaluation.run(self._main.definition(name)))
+        except (CqlError, NotSupported) as error:
+            return {"error": str(error)}
+
+
+def _wrapped(elm: Any) -> Mapping[str, Any]:
+    return elm if "library" in elm else {"library": elm}
+
+
+def _now(given: Mapping[str, Any]) -> tuple[Any, int]:
+    if not isinstance(given.get("now"), str):
+        raise LineRefused("`now` must be the instant of the evaluation as an ISO 8601 text: nothing reads the clock.")
+    try:
+        return read_instant(given["now"])
+    except CqlError as error:
+        raise LineRefused(str(error)) from error
