@@ -56,7 +56,7 @@ def service_in_process(**more: Any) -> Iterator[InProcess]:
     """Yield the service with its decisions committed into a new SQLite file; `more` are other settings."""
     with TemporaryDirectory(prefix="cds-in-process-") as folder:
         database = f"sqlite:///{Path(folder) / 'decisions.sqlite3'}"
-        service = InProcess(create_app(Settings(database_url=database, log_level="error", **more)))
+        service = InProcess(create_app(Settings(database_url=database, **more)))
         try:
             yield service
         finally:

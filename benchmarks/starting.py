@@ -25,7 +25,7 @@ from starlette.testclient import TestClient
 from cds_hooks.app import create_app
 from cds_hooks.settings import Settings
 
-with TestClient(create_app(Settings(database_url=sys.argv[1], log_level="error"))):
+with TestClient(create_app(Settings(database_url=sys.argv[1]))):
     print(json.dumps([str(getattr(module, "__file__", "")) for module in list(sys.modules.values())]), flush=True)
 """
 

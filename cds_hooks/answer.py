@@ -365,7 +365,6 @@ def _service_input(call: Call, understood: Understood, checked: CheckedCall, wan
         card_uuid=lambda: numbered_uuid(decision_id, next(numbers)),
         thresholds=components.thresholds,
         kfre_region=configured.kfre_region,
-        referral_risk=configured.referral_risk,
         max_drafts=configured.max_drafts,
         public_url=configured.public_url,
         decision_id=decision_id,

@@ -35,9 +35,9 @@ from models_onnx.packages import packages
 
 EVENT: Final = "configuration"
 ANSWERING: Final = (
-    "alert_share", "kfre_region", "referral_risk", "public_url",
+    "alert_share", "kfre_region", "public_url",
     "shown_rest_days", "model_state", "explain_pages", "dialect",
-    "opt_out_flags", "ask_opt_outs", "login",
+    "opt_out_flags", "login",
     "protocol_version", "terminology",
 )  # fmt: skip
 """The settings that can change an answer; the others say where things are and how much is taken at a time."""

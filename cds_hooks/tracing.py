@@ -1,4 +1,4 @@
-"""The trace of one call, and the spans of its stages where CDS_OTLP_ENDPOINT names a collector.
+"""The trace of one call, and the spans of its stages where OTEL_EXPORTER_OTLP_ENDPOINT names a collector.
 
 Without that setting a call that brings no `traceparent` has no trace at all, and nothing of OpenTelemetry's SDK is
 imported; its API (5 ms) with the first call that brings one. With the setting every call gets a span with the
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, ClassVar, Final, ParamSpec, TypeVar
 
 from cds_hooks.logs import is_plain
 from cds_hooks.settings import Settings
+from cds_hooks.settings.checks import address_fault, plain_http_fault
 
 if TYPE_CHECKING:
     from opentelemetry.trace import Span, SpanContext, Tracer
@@ -45,7 +46,7 @@ _LONGEST_STATE: Final = 512
 class TracingUnavailable(Exception):
     """Spans cannot be sent as the settings ask; the message is one sentence for the operator."""
 
-    what_cannot_be_used: ClassVar[str] = "CDS_OTLP_ENDPOINT"
+    what_cannot_be_used: ClassVar[str] = "OTEL_EXPORTER_OTLP_ENDPOINT"
     exit_code: ClassVar[int] = 2
 
 
@@ -216,14 +217,18 @@ def open_tracing(configured: Settings) -> Tracing:
     """Return the tracing that the settings ask for.
 
     Raises:
-        TracingUnavailable: CDS_OTLP_ENDPOINT is set and the packages of the extra `otlp` are not installed.
+        TracingUnavailable: OTEL_EXPORTER_OTLP_ENDPOINT is no safe address, or the packages of the extra `otlp` are not
+            installed.
     """
-    if configured.otlp_endpoint is None:
+    address = configured.otlp_endpoint
+    if address is None:
         return Tracing()
+    if fault := address_fault(address) or plain_http_fault(address):
+        raise TracingUnavailable(f"{fault}; write it as https://host.example.org/path")
     try:
         from cds_hooks.otlp import OtlpSpans
     except ImportError as error:
         raise TracingUnavailable(
             "the packages that send traces are not installed: install the extra, pip install 'cds-hooks-onnx[otlp]'"
         ) from error
-    return Tracing(OtlpSpans(configured.otlp_endpoint))
+    return Tracing(OtlpSpans(address))

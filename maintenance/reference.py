@@ -55,14 +55,9 @@ def settings_page() -> str:
         "setting is an environment variable, read when a server or command starts. Where a description names a page of "
         "docs/, that page explains the setting.\n\n"
         + "\n".join(f"## {title}\n\n{_SETTINGS_HEAD}{''.join(rows.values())}" for title, rows in tables)
-        + _CONSTANTS_HEAD
-        + "".join(f"| {_default(field.default)} | {field.description} |\n" for field in Constants.model_fields.values())
     )
 
 
-_CONSTANTS_HEAD = (
-    "\n## Constants\n\nThese have one right value and are no settings.\n\n| value | what it is |\n|---|---|\n"
-)
 _SETTINGS_HEAD = "| variable | default | what it does |\n|---|---|---|\n"
 
 

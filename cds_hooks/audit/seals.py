@@ -337,7 +337,7 @@ class Sealing:
 def _refuse_missing(file: Path, command: Sequence[str]) -> None:
     if file.parent != Path("var") and not file.parent.is_dir():
         raise SealsUnusable(
-            f"the folder {file.parent} of CDS_SEAL_FILE is not there: mount its volume, or make it for new seals"
+            f"the folder {file.parent} of the seals is not there: mount its volume, or make it for new seals"
         )
     if command and shutil.which(command[0]) is None:
         raise SealsUnusable(f"the program {command[0]} of CDS_SEAL_COMMAND is not there, or cannot be run")

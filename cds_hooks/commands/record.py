@@ -78,7 +78,7 @@ def seal(
         typer.Option(metavar="FILE", help="Make the key that seals the record, with the public half beside it."),
     ] = None,
     key: SealKey = None,
-    to: Annotated[Path | None, typer.Option(help="File to which the seal is added; else CDS_SEAL_FILE.")] = None,
+    to: Annotated[Path | None, typer.Option(help="File to which the seal is added; else var/seals.ndjson.")] = None,
     database: Database = None,
 ) -> None:
     """Seal what is new in the record once; from a machine of its own, with nothing but the right to read.

@@ -85,7 +85,7 @@ def _run_until_stopped(server: uvicorn.Server, sockets: list[socket.socket]) -> 
 
 def _serve_with(workers: int, sockets: list[socket.socket]) -> None:
     with TemporaryDirectory(prefix="cds-hooks-metrics-") as folder:
-        if "metrics_dir" not in settings().model_fields_set:
+        if settings().metrics_dir is None:
             os.environ["CDS_METRICS_DIR"] = folder
             settings.cache_clear()
         Supervisor(server_config(workers), sockets=sockets).run()

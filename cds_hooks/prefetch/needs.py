@@ -98,7 +98,7 @@ _SEARCHES = (
     ),
     _search("answers", "QuestionnaireResponse", "completed forms", "&_sort=-authored&_count=50", policy=_UNSAID),
     _search("deviceOrders", "DeviceRequest", "ordered devices", "&_sort=-authored-on&_count=50", policy=_UNSAID),
-    # Only where the site asks for them (CDS_ASK_OPT_OUTS). R4 has no search of flags by their status.
+    # Only where the site asks for them (CDS_OPT_OUT_FLAGS). R4 has no search of flags by their status.
     _search("consents", "Consent", "what the patient denies", "&status=active&_count=50"),
     _search("flags", "Flag", "flags of the chart", "&_count=50"),
 )

@@ -75,7 +75,7 @@ def services_for(configured: Settings) -> dict[str, Service]:
     if configured.text_file is not None:
         of_notes: Service = import_module("cds_hooks.text.disagreements").SERVICE
         services[of_notes.id] = of_notes
-    if configured.ask_opt_outs:
+    if configured.asks_opt_outs:
         consent_types = {"Consent", "Flag"} if configured.opt_out_codes else {"Consent"}
         services = {
             name: service if service.warns_of_harm else service.asking_for(consent_types)

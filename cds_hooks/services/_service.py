@@ -75,8 +75,6 @@ class ServiceInput(Struct, frozen=True):
     """How high an estimate has to be for a card at this site."""
     kfre_region: str = "north_america"
     """The calibration of the kidney failure risk equation that this site uses."""
-    referral_risk: float = 0.03
-    """The 5-year risk of kidney failure from which this site discusses a referral."""
     max_drafts: int = 200
     """How many orders one call may have judged."""
     suppress: SuppressionCheck = suppress_nothing

@@ -1,7 +1,7 @@
 """Who may benefit from seeing a nephrologist: the kidney failure risk equation at patient-view.
 
 KDIGO 2024, practice point 2.2.1: a 5-year risk of 3 to 5 % as a threshold for referral, beside eGFR and albumin
-criteria; the site chooses the number (CDS_REFERRAL_RISK). Chronic means more than three months, by the eGFR, by albumin
+criteria; the lower end is taken. Chronic means more than three months, by the eGFR, by albumin
 in the urine, or by polycystic kidneys. A creatinine that has risen as in acute injury is asked about first.
 """
 
@@ -452,17 +452,21 @@ def _is_old(measurement: Measurement, record: PatientRecord) -> bool:
     return measurement.whole_days(record.as_of_epoch) > _CHRONIC_DAYS
 
 
+_REFERRAL_RISK = 0.03
+"""The 5-year risk of kidney failure from which a referral is discussed: the lower end of KDIGO's 3 to 5 %."""
+
+
 def _question(call: ServiceInput) -> EquationQuestion:
     def reaches(result: EquationResult) -> bool:
-        return result.number >= call.referral_risk
+        return result.number >= _REFERRAL_RISK
 
-    below = f"The 5-year risk of kidney failure is under {100 * call.referral_risk:g} in 100."
+    below = f"The 5-year risk of kidney failure is under {100 * _REFERRAL_RISK:g} in 100."
     return EquationQuestion(OUTPUT, reaches, below, partial(_content, call), partial(_content_for_missing, call))
 
 
 def _content(call: ServiceInput, _charted: RecordInputs, result: EquationResult) -> EquationCardContent:
     people = people_in_100(result)
-    threshold = f"{100 * call.referral_risk:g}"
+    threshold = f"{100 * _REFERRAL_RISK:g}"
     record = call.record
     return EquationCardContent(
         summary=f"Kidney failure within 5 years: about {people} in 100 (KFRE). Consider a referral to nephrology.",

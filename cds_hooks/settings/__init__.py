@@ -6,16 +6,15 @@ from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from time import time
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 # pydantic would look for plugins in every package that is installed: 6 ms
 os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
 
 from pydantic import Field, field_validator, model_validator
-from pydantic.fields import FieldInfo
-from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from cds_hooks.settings.checks import SafeAddress, is_loopback
+from cds_hooks.settings.checks import is_loopback
 from cds_hooks.settings.constants import Constants
 from cds_hooks.settings.fields import (
     CardSettings,
@@ -31,57 +30,29 @@ __all__ = ["SETTINGS", "ModelState", "Settings", "settings", "with_settings"]
 ROOT = Path(__file__).resolve().parents[2]
 
 
-class _Environment(EnvSettingsSource):
-    """The environment, of which constants are not read."""
-
-    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
-        """Return the value of a setting's variable; nothing for a constant."""
-        if field_name in Constants.model_fields:
-            return None, field_name, False
-        return super().get_field_value(field, field_name)
-
-
 class Settings(LimitSettings, CardSettings, LoginSettings, ClientSettings, RecordSettings, Constants):
     """What a site can set; `Settings()` reads the environment and refuses what makes no sense."""
 
     model_config = SettingsConfigDict(env_prefix="CDS_", extra="ignore")
 
-    log_level: Literal["debug", "info", "warning", "error"] = Field(
-        default="info", description="Least level that is logged: debug, info, warning or error."
-    )
-    otlp_endpoint: SafeAddress = Field(
-        default=None,
-        description="Address of an OpenTelemetry collector, such as http://127.0.0.1:4318, to which spans of calls and "
-        "their stages are sent (OTLP over HTTP); https, or http on loopback. Needs the extra otlp "
-        "(docs/operations/traces.md).",
-    )
-    metrics_dir: Path | None = Field(
-        default=None,
-        description="Folder in which the workers of one server share what they counted: `cds-hooks serve --workers` "
-        "makes it and hands it to them.",
-    )
     as_of: datetime | None = Field(
         default=None,
         description="An ISO instant that replaces the clock for calls, feedback and outcomes. A decision's row has "
         "the time of the machine beside it, because rows are ordered by when they were written. For tests and replays "
         "in the development profile only.",
     )
-    data_dir: Path = Field(
-        default=ROOT.parent / "shared" / "data",
-        description="Folder of other people's data (patients, training tables, published cases): training and tests.",
-    )
 
     @classmethod
     def settings_customise_sources(
         cls,
-        settings_cls: type[BaseSettings],
+        settings_cls: type[BaseSettings],  # noqa: ARG003
         init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        env_settings: PydanticBaseSettingsSource,
         dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Return what is given, then the environment. No `.env` file is read: it would be looked for in every field."""
-        return init_settings, _Environment(settings_cls)
+        return init_settings, env_settings
 
     @field_validator("as_of")
     @classmethod
@@ -104,6 +75,22 @@ class Settings(LimitSettings, CardSettings, LoginSettings, ClientSettings, Recor
         return self
 
     @property
+    def metrics_dir(self) -> Path | None:
+        """Folder in which the workers of one server share what they counted: `serve --workers` hands it to them."""
+        folder = os.environ.get("CDS_METRICS_DIR")
+        return Path(folder) if folder else None
+
+    @property
+    def data_dir(self) -> Path:
+        """Folder of other people's data (patients, training tables, published cases), for training and tests."""
+        return Path(os.environ.get("CDS_DATA_DIR") or ROOT.parent / "shared" / "data")
+
+    @property
+    def otlp_endpoint(self) -> str | None:
+        """Address of an OpenTelemetry collector: OpenTelemetry's own variable, which every such program reads."""
+        return os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT") or None
+
+    @property
     def clock(self) -> Callable[[], float]:
         """Gives epoch seconds by the clock that calls are answered by."""
         return time if self.as_of is None else self.as_of.timestamp
@@ -114,7 +101,7 @@ class Settings(LimitSettings, CardSettings, LoginSettings, ClientSettings, Recor
         return self.shows_pages or self.login != "none"
 
 
-SETTINGS: Final = tuple(name for name in Settings.model_fields if name not in {*Constants.model_fields, "metrics_dir"})
+SETTINGS: Final = tuple(Settings.model_fields)
 """The names of all settings, each the variable `CDS_` and its name in capitals."""
 
 
@@ -134,4 +121,4 @@ def with_settings(configured: Settings, changed: Mapping[str, Any]) -> Settings:
     Raises:
         pydantic.ValidationError: A value makes no sense.
     """
-    return Settings(**{**configured.model_dump(), **changed})
+    return type(configured)(**{**configured.model_dump(), **changed})

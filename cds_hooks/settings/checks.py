@@ -110,6 +110,8 @@ def read_shares(text: str) -> dict[str, float]:
     return shares
 
 
+CONSENT: Final = "consent"
+"""In the list of codes: ask for Consents, without a code of a Flag."""
 _CODE = re.compile(r"(?P<system>[^\s|,]{1,200})\|(?P<code>[^\s|,]{1,80})")
 
 
@@ -119,7 +121,7 @@ def read_codes(text: str) -> frozenset[tuple[str, str]]:
     Raises:
         ValueError: A part is no system and code.
     """
-    parts = [(part, _CODE.fullmatch(part)) for part in parts_of(text)]
+    parts = [(part, _CODE.fullmatch(part)) for part in parts_of(text) if part != CONSENT]
     for part, match in parts:
         if match is None:
             raise ValueError(f"{part[:80]} is no system with a code; write it as https://example.org/flags|no-cds")
@@ -131,7 +133,7 @@ def read_codes(text: str) -> frozenset[tuple[str, str]]:
 
 PREFIX: Final = "CDS_"
 _WITHOUT_FIELD: Final = frozenset(
-    {"CDS_METRICS_DIR", "CDS_SANDBOX_DIR", "CDS_SPEC_DIR"}
+    {"CDS_METRICS_DIR", "CDS_DATA_DIR", "CDS_SANDBOX_DIR", "CDS_SPEC_DIR"}
 )  # read by workers and by tests
 # Kubernetes sets these in every container for a Service whose name begins with "cds".
 _OF_KUBERNETES: Final = re.compile(

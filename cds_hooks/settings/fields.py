@@ -109,24 +109,13 @@ class CardSettings(BaseSettings):
         default="north_america",
         description="Calibration of the kidney failure risk equation at this site: north_america or non_north_america.",
     )
-    referral_risk: float = Field(
-        default=0.03,
-        ge=0.03,
-        le=0.05,
-        description="5-year risk of kidney failure from which a referral to nephrology is discussed: KDIGO 2024 gives "
-        "0.03 to 0.05 and lets the site choose.",
-    )
     opt_out_flags: Annotated[str, AfterValidator(_codes)] = Field(
         default="",
         description="Codes of a FHIR Flag by which a patient has opted out of estimates and reminders at this site, "
-        "each as system|code, separated by commas: HL7 has no such code. A Consent that denies decision support "
-        "(TREATDS) and the security label OPTOUT are read without a setting (docs/operations/restraint.md).",
-    )
-    ask_opt_outs: bool = Field(
-        default=False,
-        description="Whether the services that an opt-out silences ask for the patient's active Consents, and for "
-        "Flags where CDS_OPT_OUT_FLAGS names codes, in their prefetch templates. Where they cannot be had, the cards "
-        "say so.",
+        "each as system|code, separated by commas: HL7 has no such code. Where it is set, the services that an opt-out "
+        "silences ask for the patient's Flags and active Consents in their prefetch templates; the word consent alone "
+        "asks for Consents only. A Consent that denies decision support (TREATDS) and the security label OPTOUT are "
+        "read without a setting where a client sends them (docs/operations/restraint.md).",
     )
     shown_rest_days: float = Field(
         default=14,
@@ -146,6 +135,11 @@ class CardSettings(BaseSettings):
         """The file of hooks that the site declares itself, hooks.toml or hooks.json in its folder (docs/hooks.md)."""
         files = (self.models_folder / name for name in ("hooks.toml", "hooks.json")) if self.models_folder else ()
         return next((file for file in files if file.is_file()), None)
+
+    @property
+    def asks_opt_outs(self) -> bool:
+        """Whether services ask for what says that a patient has opted out."""
+        return bool(parts_of(self.opt_out_flags))
 
     @cached_property
     def opt_out_codes(self) -> frozenset[tuple[str, str]]:
@@ -220,12 +214,6 @@ class ClientSettings(BaseSettings):
         default="http://127.0.0.1:8085",
         description="The address under which clinicians' browsers reach this server; links on cards start with it.",
     )
-    contact: str = Field(
-        default="",
-        max_length=200,
-        description="Whom to call about this server, as /ops and the pages of errors name them: a name, a telephone "
-        "number, an address.",
-    )
     explain_pages: Literal["operator", "everyone"] = Field(
         default="operator",
         description="Who reads the pages of decisions, where there is a trust file: the operator alone, or everyone "
@@ -270,31 +258,12 @@ class ClientSettings(BaseSettings):
 class LimitSettings(BaseSettings):
     """Limits of calls and connections."""
 
-    max_body_bytes: int = Field(
-        default=16 * 1024 * 1024,
-        ge=1024,
-        description="Largest request body that is read, in bytes; larger ones are answered 413.",
-    )
-    visit_memory_bytes: int = Field(
-        default=32 * 1024 * 1024,
-        ge=0,
-        le=1024 * 1024 * 1024,
-        description="Memory of each server process for the prefetch of the last five minutes, in bytes: where a client "
-        "sends the same chart again for another service or order, it is not read again. 0 keeps none.",
-    )
     call_seconds: float = Field(
         default=20,
         gt=0,
         le=600,
         description="Longest time from a call's body to its answer, in seconds; then it is answered 503 with "
         "Retry-After and recorded as a failure.",
-    )
-    fetch_milliseconds: int = Field(
-        default=400,
-        ge=1,
-        le=60_000,
-        description="Longest time in which one call reads from the client's FHIR server what its prefetch lacks, in "
-        "milliseconds, where no trust file says how long.",
     )
     drain_seconds: float = Field(
         default=3,
@@ -331,9 +300,6 @@ class RecordSettings(BaseSettings):
         default=None,
         description="Ed25519 private key (PEM) with which the record is sealed while the server runs; without it "
         "nothing is sealed (docs/operations/evidence.md).",
-    )
-    seal_file: Path = Field(
-        default=Path("var/seals.ndjson"), description="File to which each seal is added, one line each."
     )
     seal_command: str | None = Field(
         default=None,

@@ -17,12 +17,12 @@ from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 from playwright.sync_api import Response as PageResponse
 
 from cds_hooks.app import create_app
-from cds_hooks.settings import Settings
 from maintenance.documentation_site import write_site
 from tests.browser.looking import wait_for_autofocus
 from tests.cds_hooks.calls import ORDERS, PLANNING, ours, request_for
 from tests.cds_hooks.web.decisions import AS_OF
 from tests.conftest import ROOT
+from tests.constants import settings_with
 
 _BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
@@ -65,7 +65,7 @@ def running(folder: Path, **settings: Any) -> Iterator[str]:
     if given.get("login", "none") != "none":
         given = {"public_url": url, **given}
     # made in the thread in which it runs, as in a process of its own: SQLite asks for it
-    make = partial(create_app, Settings(**given))
+    make = partial(create_app, settings_with(**given))
     server = uvicorn.Server(uvicorn.Config(make, factory=True, log_level="warning", ws="none"))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
     thread.start()

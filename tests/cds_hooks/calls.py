@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx
 
-from cds_hooks.settings import Settings
+from tests.constants import settings_with
 from tests.contracts.contracts import open_client
 from tests.contracts.contracts import request_for as request_for
 from tests.live import record_in
@@ -19,7 +19,7 @@ ORDERS = "order-safety"
 @asynccontextmanager
 async def client(folder: Path, **settings: Any) -> AsyncIterator[httpx.AsyncClient]:
     """A client of a fresh app whose record is in `folder`."""
-    async with open_client(Settings(database_url=record_in(folder), **settings)) as calls:
+    async with open_client(settings_with(database_url=record_in(folder), **settings)) as calls:
         yield calls
 
 

@@ -235,7 +235,7 @@ def test_what_ends_the_program_is_said_in_a_sentence(monkeypatch: pytest.MonkeyP
         DeclarationError("x"): (1, "A file that declares something cannot be used: x"),
         ArtifactRefused("x"): (1, "A model cannot be used: x"),
         RecordUnavailable("x"): (1, "The record of decisions cannot be used: x"),
-        TracingUnavailable("x"): (2, "CDS_OTLP_ENDPOINT cannot be used: x"),
+        TracingUnavailable("x"): (2, "OTEL_EXPORTER_OTLP_ENDPOINT cannot be used: x"),
         UnknownDialect("x"): (2, "CDS_DIALECT cannot be used: x"),
         FileNotFoundError(2, "No such file", "a.txt"): (1, None),
     }

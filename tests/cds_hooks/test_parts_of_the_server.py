@@ -45,16 +45,10 @@ from tests.live import record_in
 # Settings
 
 _DEFAULTS: Final = {
-    "action_selection_behavior": False, "answer_seconds": 30, "ask_opt_outs": False, "body_seconds": 10,
-    "call_seconds": 20, "calls_per_second": 10000, "concurrent_calls": 256, "connections": 10000, "contact": "",
-    "cors_origins": "loopback", "database_url": "sqlite:///var/decisions.sqlite3", "dialect": "standard",
-    "drain_seconds": 3, "explain_link_minutes": 60, "explain_pages": "operator", "fetch_milliseconds": 400,
-    "head_seconds": 10, "keep_facts": True, "kfre_region": "north_america", "label_lag_days": 3, "log_level": "info",
-    "login": "none", "login_hours": 12, "login_idle_minutes": 15, "max_body_bytes": 16777216, "max_drafts": 200,
-    "max_entries": 30000, "max_entries_per_key": 10000, "model_state": "validated", "opt_out_flags": "",
-    "packages": "", "public_url": "http://127.0.0.1:8085",
-    "record_user": "hashed", "referral_risk": 0.03, "seal_seconds": 60, "shown_rest_days": 14, "trusted_proxies": "",
-    "visit_memory_bytes": 33554432,
+    "call_seconds": 20, "cors_origins": "loopback", "database_url": "sqlite:///var/decisions.sqlite3",
+    "dialect": "standard", "drain_seconds": 3, "explain_pages": "operator", "keep_facts": True,
+    "kfre_region": "north_america", "login": "none", "model_state": "validated", "opt_out_flags": "", "packages": "",
+    "public_url": "http://127.0.0.1:8085", "record_user": "hashed", "shown_rest_days": 14, "trusted_proxies": "",
 }  # fmt: skip
 """Every default that is a number, a text or a yes or no, as docs/settings.md lists them."""
 
@@ -68,16 +62,11 @@ def test_every_default_of_the_settings_is_the_documented_one() -> None:
 @for_rows(
     ("name", "good", "bad"),
     [
-        ("referral_risk", (0.03, 0.05), (0.0299, 0.0501)),
         ("shown_rest_days", (0, 90), (-1, 91)),
-        ("max_body_bytes", (1024,), (1023,)),
         ("call_seconds", (0.001, 600), (0, 601)),
-        ("fetch_milliseconds", (1, 60_000), (0, 60_001)),
         ("drain_seconds", (0, 300), (-0.1, 301)),
-        ("visit_memory_bytes", (0, 1 << 30), (-1, (1 << 30) + 1)),
         ("operator_token", ("x" * 16,), ("x" * 15,)),
         ("explain_link_key", ("x" * 32,), ("x" * 31,)),
-        ("contact", ("x" * 200,), ("x" * 201,)),
     ],
 )
 def test_a_setting_is_read_up_to_its_bounds(name: str, good: tuple[Any, ...], bad: tuple[Any, ...]) -> None:
@@ -321,16 +310,16 @@ def test_what_people_have_signed_is_counted(rules: Any, approvals: Any, expected
 
 
 _HOW_MUCH_AND_HOW_LONG = {
-    "call_seconds", "drain_seconds", "fetch_milliseconds", "max_body_bytes", "visit_memory_bytes",
+    "call_seconds", "drain_seconds",
 }  # fmt: skip
 _WHERE_THINGS_ARE = {
-    "content_keys", "data_dir", "database_url", "events_file", "explain_link_key", "model_signing_key",
-    "otlp_endpoint", "seal_command", "seal_file", "seal_key", "user_keys",
+    "content_keys", "database_url", "events_file", "explain_link_key", "model_signing_key",
+    "seal_command", "seal_key", "user_keys",
 }  # fmt: skip
 _WHO_MAY_SEE_AND_CALL = {
     "cors_origins", "oidc_file", "operator_listen", "operator_token", "record_user", "trust_file", "trusted_proxies",
 }  # fmt: skip
-_WATCHED_AND_KEPT = {"keep_facts", "contact", "log_level"}
+_WATCHED_AND_KEPT = {"keep_facts"}
 _IN_FORCE_BY_WHAT_THEY_BRING = {
     # files of models, rules, hooks and people, whose content is in force by its digests
     "model_keys", "models_folder", "packages", "rules_file", "site_rules", "text_file",

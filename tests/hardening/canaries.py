@@ -44,7 +44,7 @@ class Found:
 def hunt(count: int, seed: int, folder: Path) -> Found:
     """The findings of `count` calls to a fresh server that works in `folder`."""
     found = Found()
-    environment = {"CDS_DATABASE_URL": f"sqlite:///{folder}/decisions.sqlite3", "CDS_LOG_LEVEL": "debug"}
+    environment = {"CDS_DATABASE_URL": f"sqlite:///{folder}/decisions.sqlite3"}
     with fhir_of_marks() as fhir, running("canaries", service_command(), folder, None, **environment) as server:
         address = f"http://127.0.0.1:{server.port}"
         planter = Planter(Random(seed), fhir)

@@ -18,7 +18,8 @@ from benchmarks.charts import Patient, load_patients
 from cds_hooks.app import create_app
 from cds_hooks.kit.simulator.chart import ChartError
 from cds_hooks.services import find_services
-from cds_hooks.settings import Settings, settings
+from cds_hooks.settings import settings
+from tests.constants import settings_with
 from tests.live import record_in
 
 Json: TypeAlias = Any
@@ -60,7 +61,7 @@ def patients() -> list[Patient]:
 @pytest.fixture(scope="module")
 def app(tmp_path_factory: pytest.TempPathFactory) -> ASGIApp:
     folder = tmp_path_factory.mktemp("extremes")
-    return create_app(Settings(database_url=record_in(folder), as_of=AS_OF, log_level="error"))
+    return create_app(settings_with(database_url=record_in(folder), as_of=AS_OF, log_level="error"))
 
 
 def _requests(service: str, hook: str, patients: Iterable[Patient]) -> Iterator[Json]:

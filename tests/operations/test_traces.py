@@ -14,15 +14,14 @@ from typing import Any
 
 import httpx
 import pytest
-from pydantic import ValidationError
 
 from cds_hooks.logs import configure_logs
-from cds_hooks.settings import Settings
 from cds_hooks.storage.queries import get_decision
-from cds_hooks.tracing import ATTRIBUTES, read_trace
+from cds_hooks.tracing import ATTRIBUTES, TracingUnavailable, open_tracing, read_trace
 from tests.cds_hooks.calls import ORDERS, PLANNING, ours, request_for
 from tests.cds_hooks.prefetch.fetch_calls import TOKEN, app_client, at_server, without
 from tests.cds_hooks.security.servers import answering
+from tests.constants import settings_with
 from tests.each import for_rows
 from tests.live import record_in, serving
 from tests.operations.collector import Collector, attributes, collecting
@@ -152,7 +151,7 @@ def test_spans_of_a_call_and_its_stages_reach_a_collector(
 ) -> None:
     request = request_for(PLANNING, "patient-view", "planning-talk", as_of)
     address = f"{collector.address}/"
-    with serving(tmp_path, CDS_OTLP_ENDPOINT=address, CDS_AS_OF=as_of.isoformat()) as server:
+    with serving(tmp_path, OTEL_EXPORTER_OTLP_ENDPOINT=address, CDS_AS_OF=as_of.isoformat()) as server:
         url = f"{server}/cds-services/{PLANNING}"
         answer = httpx.post(url, json=request, headers={"traceparent": GIVEN, "tracestate": STATE})
         refused = httpx.post(url, json={})
@@ -255,15 +254,16 @@ def test_nothing_of_the_sdk_is_imported_without_the_setting(tmp_path: Path) -> N
 
 @for_rows("value", ["http://collector.example.org:4318", "ftp://127.0.0.1", "https://a:b@c.example", "4318"])
 def test_an_address_that_would_send_unencrypted_is_refused(value: str) -> None:
-    with pytest.raises(ValidationError):
-        Settings(otlp_endpoint=value)
+    with pytest.raises(TracingUnavailable, match=r"write it as https://host\.example\.org/path"):
+        open_tracing(settings_with(otlp_endpoint=value))
 
 
 @pytest.mark.slow
 def test_without_the_extra_the_server_says_what_to_install(tmp_path: Path) -> None:
     program = "import sys; sys.modules['cds_hooks.otlp'] = None; from cds_hooks.cli import main; "
     program += "sys.argv = ['cds-hooks', 'serve', '--port', '0']; main()"
-    environment = os.environ | {"CDS_OTLP_ENDPOINT": "http://127.0.0.1:4318", "CDS_DATABASE_URL": record_in(tmp_path)}
+    collector = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:4318"}
+    environment = os.environ | collector | {"CDS_DATABASE_URL": record_in(tmp_path)}
     done = subprocess.run(
         [sys.executable, "-c", program], cwd=tmp_path, env=environment, capture_output=True, text=True
     )

@@ -78,7 +78,6 @@ class _Operations:
             now=now,
             counted=self._counted() if not not_ready else _nothing("The record cannot be used at the moment."),
             version=version("cds-hooks-onnx"),
-            contact=server.settings.contact,
             interfaces=self._interfaces(did) if not not_ready else None,
             rules=all_rule_versions(),
             signs=_SIGNS,

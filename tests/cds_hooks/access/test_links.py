@@ -24,6 +24,7 @@ from tests.cds_hooks.access.test_smart import at, decision_about, ehr, launch_fr
 from tests.cds_hooks.calls import PLANNING, client, request_for
 from tests.cds_hooks.pages.worklist.test_worklist_page import keep
 from tests.cds_hooks.web.decisions import AS_OF
+from tests.constants import settings_with
 
 __all__ = ["ehr"]
 
@@ -33,7 +34,7 @@ PAGE = "https://cds.example/explain/1"
 
 
 def _links(**more: Any) -> ExplanationLinks:
-    return ExplanationLinks(Settings(**{**LINKED, **more}))
+    return ExplanationLinks(settings_with(**{**LINKED, **more}))
 
 
 def _card() -> Card:

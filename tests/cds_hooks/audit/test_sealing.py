@@ -26,6 +26,7 @@ from cds_hooks.storage.entries import add_event
 from models_onnx.artifact.keys import Signer, local_signer
 from tests.cds_hooks.audit.test_seals import key_files, signer, tamper_all, tamper_with, write_decisions
 from tests.cds_hooks.logged import capture_logs
+from tests.constants import settings_with
 from tests.live import record_in
 
 __all__ = ["signer"]
@@ -126,14 +127,14 @@ def settings_in(folder: Path, url: str, **more: object) -> Settings:
     """Settings with a key, and seals in the folder."""
     local_signer(folder / "key.pem", "record")
     given = {"seal_key": folder / "key.pem", "seal_file": folder / "seals.ndjson", "database_url": url} | more
-    return Settings(**given)  # type: ignore[arg-type]
+    return settings_with(**given)
 
 
 def test_what_a_server_needs_to_seal_is_looked_for_when_it_starts(tmp_path: Path, sqlite_url: str) -> None:
     with pytest.raises(SealsUnusable) as refused:
         Sealing(settings_in(tmp_path, sqlite_url, seal_file=tmp_path / "none" / "seals.ndjson"))
     assert str(refused.value) == (
-        f"the folder {tmp_path / 'none'} of CDS_SEAL_FILE is not there: mount its volume, or make it for new seals"
+        f"the folder {tmp_path / 'none'} of the seals is not there: mount its volume, or make it for new seals"
     )
     with pytest.raises(SealsUnusable) as refused:
         Sealing(settings_in(tmp_path, sqlite_url, seal_command="no-such-program --now"))

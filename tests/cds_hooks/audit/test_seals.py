@@ -19,7 +19,6 @@ from cds_hooks.audit.seals import RecordCut, Sealing, SealsUnusable, add_seal, r
 from cds_hooks.audit.verification import Audit, audit
 from cds_hooks.metrics import Metrics
 from cds_hooks.metrics.page import page_of
-from cds_hooks.settings import Settings
 from cds_hooks.storage import open_decision_log
 from cds_hooks.storage.chain import row_hash, stored_rows
 from cds_hooks.storage.database import engine_for, parse_url, reading_engine
@@ -28,6 +27,7 @@ from cds_hooks.storage.entries import FEEDBACK_COLUMNS, add_event, feedback_hash
 from cds_hooks.storage.tables import feedback
 from models_onnx.artifact.keys import Keys, Signer, local_signer
 from tests.cds_hooks.storage.samples import a_decision, store
+from tests.constants import settings_with
 from tests.program import run_program
 from tests.receiver import Receiver
 
@@ -298,7 +298,7 @@ def test_each_seal_leaves_the_machine_by_command_and_by_http_and_a_failure_is_ma
     sender = tmp_path / "send.py"
     sender.write_text(_SENDER)
     sealing = Sealing(
-        Settings(
+        settings_with(
             database_url=sqlite_url,
             seal_key=tmp_path / "seal-key.pem",
             seal_file=tmp_path / "seals.ndjson",
@@ -319,7 +319,7 @@ def test_each_seal_leaves_the_machine_by_command_and_by_http_and_a_failure_is_ma
     assert [body for _, body in receiver.posts] == lines
     assert len(lines) == 2
     assert set(away.read_bytes().splitlines()) == set(lines)
-    again = Sealing(Settings(seal_key=tmp_path / "seal-key.pem", seal_file=tmp_path / "seals.ndjson"))
+    again = Sealing(settings_with(seal_key=tmp_path / "seal-key.pem", seal_file=tmp_path / "seals.ndjson"))
     assert again.sealed_at == read_seals(tmp_path / "seals.ndjson", key_files(signer))[-1].time.timestamp()
     metrics = Metrics()
     metrics.seal_failures, metrics.sealed_at = lambda: sealing.failures, lambda: again.sealed_at

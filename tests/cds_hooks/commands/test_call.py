@@ -156,7 +156,7 @@ def _run(server: str, *words: str, **environment: str) -> subprocess.CompletedPr
 def test_a_call_reads_from_the_server_and_the_record_says_what_it_cost(tmp_path: Path) -> None:
     database = f"sqlite:///{tmp_path}/decisions.sqlite3"
     with (
-        serving(tmp_path, CDS_FETCH_MILLISECONDS="60000", CDS_CALL_SECONDS="120") as server,
+        serving(tmp_path, constants={"fetch_milliseconds": 60_000}, CDS_CALL_SECONDS="120") as server,
         _fhir_server("sample:planning-talk", "--token", "t", "--page-size", "10") as fhir,
     ):
         source = ["call", "sample:planning-talk", "--service", "planning-conversation", "--fhir-server", fhir]

@@ -227,7 +227,6 @@ def test_with_the_settings_alone_the_seal_is_sent_on(record_verification_site: S
     environment = {
         "database_url": record_verification_site.url,
         "seal_key": str(record_verification_site.key),
-        "seal_file": str(record_verification_site.folder / SEALED),
     }
     assert record_verification_site.run("seal", **environment, seal_command="cp /dev/stdin sent") == (
         0,
@@ -235,12 +234,12 @@ def test_with_the_settings_alone_the_seal_is_sent_on(record_verification_site: S
         "",
     )
     assert (record_verification_site.folder / "sent").read_text() == (
-        record_verification_site.folder / SEALED
+        record_verification_site.folder / "var" / "seals.ndjson"
     ).read_text()
     store(record_verification_site.url, a_decision())
     code, shown, errors = record_verification_site.run("seal", **environment, seal_command="false")
     assert (code, shown, errors.splitlines()[-1]) == (1, "", "Not sealed or not sent: see the log.")
-    assert len((record_verification_site.folder / SEALED).read_text().splitlines()) == 2
+    assert len((record_verification_site.folder / "var" / "seals.ndjson").read_text().splitlines()) == 2
 
 
 @pytest.mark.parametrize("option", ["to", "database", "key"])
@@ -253,13 +252,12 @@ def test_with_an_option_the_seal_is_printed_and_sent_nowhere(record_verification
     environment = {
         "database_url": record_verification_site.url,
         "seal_key": str(record_verification_site.key),
-        "seal_file": str(record_verification_site.folder / SEALED),
     }
     code, line, errors = record_verification_site.run(
         "seal", f"--{option}", given[option], **environment, seal_command="cp /dev/stdin sent"
     )
     assert (code, errors) == (0, "")
-    assert line == (record_verification_site.folder / ("other" if option == "to" else SEALED)).read_text()
+    assert line == (record_verification_site.folder / ("other" if option == "to" else "var/seals.ndjson")).read_text()
     assert not (record_verification_site.folder / "sent").exists()
 
 

@@ -204,7 +204,7 @@ def test_one_process_serves_itself_and_several_have_a_supervisor_and_a_folder_fo
     serve.serve(workers=2)
     assert done[4:] == ["no collection", 0o077, "checked", (2, sockets, True)]
     assert site.cleared == 1
-    site.now = SimpleNamespace(model_fields_set={"metrics_dir"})
+    site.now = SimpleNamespace(model_fields_set=frozenset(), metrics_dir=Path("counts"))
     monkeypatch.setenv("CDS_METRICS_DIR", "counts")
     serve._serve_with(3, [])
     assert (done[-1], site.cleared, os.environ["CDS_METRICS_DIR"]) == ((3, [], False), 1, "counts")

@@ -60,7 +60,6 @@ def _started(folder: Path, declared: Path) -> subprocess.Popen[bytes]:
         "CDS_DATABASE_URL": record_in(folder),
         "CDS_EVENTS_FILE": str(declared),
         "CDS_USER_KEYS": str(folder / "keys.txt"),
-        "CDS_SEAL_FILE": str(folder / "seals.ndjson"),
     }
     command = [sys.executable, "-m", "cds_hooks", "serve", "--port", str(free_port())]
     with (folder / "log.txt").open("ab") as log:

@@ -25,6 +25,7 @@ from cds_hooks.hold_back.sent_cards import Caller
 from cds_hooks.settings import Settings
 from cds_hooks.storage.entries import NO_ENTRY_BEFORE, event_hash
 from fhir.record.refusals import WhyNot
+from tests.constants import settings_with
 from tests.each import for_rows
 from tests.live import record_in
 
@@ -178,5 +179,5 @@ def test_where_the_shared_store_is_away_a_card_is_shown_twice_rather_than_never(
 def test_one_process_alone_needs_no_claims(tmp_path: Path) -> None:
     url = record_in(tmp_path)
     assert claims_between_workers(Settings(database_url=url)) is None
-    assert claims_between_workers(Settings(database_url=url, metrics_dir=tmp_path)) is not None
+    assert claims_between_workers(settings_with(database_url=url, metrics_dir=tmp_path)) is not None
     assert claims_between_workers(Settings(database_url="postgresql://nobody@127.0.0.1:1/x")) is not None

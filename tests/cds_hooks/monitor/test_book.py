@@ -22,7 +22,6 @@ from cds_hooks.monitor.book import CountBook, Verified, add_to_day, count_decisi
 from cds_hooks.monitor.judging import FEWEST_CALLS, rules_without_findings, take_back, to_take_back
 from cds_hooks.pages.explain.recorded_decision import RecordedBasis
 from cds_hooks.services import find_services
-from cds_hooks.settings import Settings
 from cds_hooks.storage.decision import Decision, RecordUnavailable
 from cds_hooks.storage.queries import list_decisions
 from models_onnx.monitoring.day import DayCounts
@@ -32,6 +31,7 @@ from tests.cds_hooks.decision_views.followed import Book
 from tests.cds_hooks.hold_back.clicking import put_command
 from tests.cds_hooks.monitor.test_report import record, run
 from tests.cds_hooks.storage.samples import a_decision
+from tests.constants import settings_with
 from tests.each import for_rows
 from tests.fhir.builders import medication_order
 from tests.live import record_in
@@ -165,7 +165,7 @@ def decisions(tmp_path_factory: pytest.TempPathFactory) -> list[Decision]:
     """What is stored of calls to every service, with and without each part of the chart."""
     folder: Path = tmp_path_factory.mktemp("counting")
     url = f"sqlite:///{folder}/decisions.sqlite3"
-    app = create_app(Settings(database_url=url, counts_file=folder / "m.sqlite3", user_keys=folder / "keys.txt"))
+    app = create_app(settings_with(database_url=url, counts_file=folder / "m.sqlite3", user_keys=folder / "keys.txt"))
     statuses: list[str] = []
     with closing(InProcess(app)) as server:
         for path, body in _calls():

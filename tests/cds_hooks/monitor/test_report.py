@@ -14,10 +14,10 @@ from typer.testing import CliRunner, Result
 from cds_hooks.cli import app
 from cds_hooks.monitor.judging import Event, NotTold, tell
 from cds_hooks.record_views import open_follower
-from cds_hooks.settings import Settings
 from cds_hooks.storage import Decision, FeedbackItem, card_uuid, new_decision_id, open_decision_log
 from models_onnx.monitoring.figure import Family, Figure, Incident, State
 from tests.cds_hooks.decision_views.followed import Book
+from tests.constants import settings_with
 from tests.receiver import Receiver, receiving
 
 FIRST = datetime(2026, 9, 1, 8, tzinfo=UTC)
@@ -84,7 +84,7 @@ def record(tmp_path_factory: pytest.TempPathFactory) -> str:
 def counted(record: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The counts of the whole record, made once: to count seven thousand decisions takes a quarter of a second."""
     file = tmp_path_factory.mktemp("counted") / "m.sqlite3"
-    open_follower(Settings(database_url=record, counts_file=file)).catch_up()
+    open_follower(settings_with(database_url=record, counts_file=file)).catch_up()
     return file
 
 
@@ -99,7 +99,7 @@ def counts(counted: Path, tmp_path: Path) -> Path:
 def run(record: str, counts: Path, *more: str) -> Result:
     arguments = ["monitor", "--until", LAST, "--days", "2", "--database", record]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("cds_hooks.commands.monitor.settings", lambda: Settings(counts_file=counts))
+        patch.setattr("cds_hooks.commands.monitor.settings", lambda: settings_with(counts_file=counts))
         return CliRunner().invoke(app, [*arguments, *more])
 
 

@@ -23,6 +23,7 @@ from cds_hooks.outcomes.report import Report
 from cds_hooks.settings import Settings
 from models_onnx.artifact.manifest import AgeBandThreshold, ModelOutcome, Threshold, Thresholds
 from models_onnx.monitoring.performance import Deployed
+from tests.constants import settings_with
 from tests.each import for_rows
 from tests.fhir import builders
 from tests.fhir.builders import observation
@@ -196,7 +197,7 @@ def test_a_service_of_the_site_has_what_its_file_says(tmp_path: Path) -> None:
     usual = thresholds_in_force([model], Settings(models_folder=tmp_path))["falls"]
     assert usual == ThresholdsInForce(TENTH, {"a": FIFTH, "b": None, "c": TENTH, "e": TENTH})
     assert (usual.at("a"), usual.at("b"), usual.at("elsewhere")) == (FIFTH, None, TENTH)
-    assert labels_of([model], Settings(label_lag_days=5))["falls"].lag_days == 5
+    assert labels_of([model], settings_with(label_lag_days=5))["falls"].lag_days == 5
 
 
 def test_the_models_of_the_package_and_of_the_site_have_labels(tmp_path: Path) -> None:
@@ -207,7 +208,7 @@ def test_the_models_of_the_package_and_of_the_site_have_labels(tmp_path: Path) -
     ):
         (tmp_path / name).mkdir()
         (tmp_path / name / "manifest.json").write_bytes(content)
-    labels = site_labels(Settings(models_folder=tmp_path, label_lag_days=4))
+    labels = site_labels(settings_with(models_folder=tmp_path, label_lag_days=4))
     shipped = {"mortality_5y", "mortality_5y_small", "readmission_30d", "readmission_30d_early"}
     assert set(labels) == {*shipped, "mine"}
     assert labels["mine"] == Label("mine", "fall", 365.25, 4)

@@ -12,6 +12,7 @@ import httpx
 from cds_hooks.app import create_app
 from cds_hooks.settings import Settings
 from tests.cds_hooks.calls import ours
+from tests.constants import settings_with
 from tests.live import record_in
 
 TOKEN = "canary-token-5b1e90"  # noqa: S105 - a test's own
@@ -22,7 +23,7 @@ Request = dict[str, Any]
 @asynccontextmanager
 async def app_client(folder: Path, **settings: Any) -> AsyncIterator[httpx.AsyncClient]:
     """A client of a fresh app that is started and stopped as a server does it; its record is in `folder`."""
-    async with started_client(Settings(database_url=record_in(folder), **settings)) as calls:
+    async with started_client(settings_with(database_url=record_in(folder), **settings)) as calls:
         yield calls
 
 

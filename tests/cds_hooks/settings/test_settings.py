@@ -49,9 +49,6 @@ def _without_settings(monkeypatch: pytest.MonkeyPatch) -> None:
          "an address begins with http:// or https:// and a host; write it as https://cds.example.org"),
         ({"cors_origins": "loopback, *, https://a.example"}, None),
         ({"cors_origins": "https://a.example/x"}, f"an origin has no path; {ORIGINS}"),
-        ({"otlp_endpoint": "http://collector.example"},
-         "http is for this machine only, another one is reached by https; write it as https://host.example.org/path"),
-        ({"otlp_endpoint": "http://127.0.0.1:4318"}, None),
         ({"trusted_proxies": "10.0.0.0/24, ::1"}, None),
         ({"trusted_proxies": "nowhere"}, "'nowhere' does not appear to be an IPv4 or IPv6 network"),
     ],
@@ -117,9 +114,9 @@ def test_an_instant_without_a_zone_is_utc(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_other_settings_in_their_place_are_checked() -> None:
-    configured = Settings(call_seconds=5, contact="Ann")
-    changed = with_settings(configured, {"contact": "Bob"})
-    assert (changed.call_seconds, changed.contact, configured.contact) == (5, "Bob", "Ann")
+    configured = Settings(call_seconds=5, dialect="epic")
+    changed = with_settings(configured, {"dialect": "oracle"})
+    assert (changed.call_seconds, changed.dialect, configured.dialect) == (5, "oracle", "epic")
     with pytest.raises(ValidationError):
         with_settings(configured, {"call_seconds": 0})
 

@@ -24,7 +24,7 @@ from tests.live import serving
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A server that waits longer for FHIR servers than usual: the tests beside it keep the machine busy."""
-    with serving(tmp_path_factory.mktemp("server"), CDS_FETCH_MILLISECONDS="4000") as address:
+    with serving(tmp_path_factory.mktemp("server"), constants={"fetch_milliseconds": 4000}) as address:
         yield address
 
 
