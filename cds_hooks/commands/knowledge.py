@@ -1,15 +1,60 @@
 """`cds-hooks knowledge`: published knowledge artifacts, checked and evaluated."""
 
 import sys
+from pathlib import Path
+from typing import Annotated
 
+import msgspec
 import orjson
 import typer
+
+from cds_hooks.commands.options import AsJson, failure
 
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     help="Check published knowledge artifacts (PlanDefinitions and measures with ELM) and evaluate their expressions.",
 )
+
+
+@app.command()
+def check(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="A folder of FHIR resources as JSON.")],
+    as_json: AsJson = False,
+) -> None:
+    """Check the published artifacts of a folder: each with exactly what it names, or each of its faults.
+
+    An artifact is a PlanDefinition or a Measure. Exit code 1 where one is refused, or where there is none.
+
+    Example: cds-hooks knowledge check data/samples/knowledge
+    """
+    from cards.knowledge.artifact import check_folder
+
+    if not folder.is_dir():
+        raise failure(f"{folder} is not a folder.")
+    artifacts, refused, faults = check_folder(folder)
+    if as_json:
+        for artifact in artifacts:
+            row = {
+                name: getattr(artifact, name)
+                for name in ("id", "kind", "version", "sha256", "libraries", "hooks", "reads")
+            }
+            typer.echo(orjson.dumps(row).decode())
+        for one in refused:
+            typer.echo(orjson.dumps(msgspec.to_builtins(one)).decode())
+    else:
+        for artifact in artifacts:
+            typer.echo(f"{artifact.id} {artifact.version} can be used. sha256 {artifact.sha256}")
+            typer.echo(f"  Libraries: {', '.join(artifact.libraries)}; {len(artifact.value_sets)} value sets.")
+            typer.echo(f"  Hooks: {', '.join(artifact.hooks) or 'none'}. Reads: {', '.join(artifact.reads)}.")
+        for one in refused:
+            typer.echo(f"{one.id} is refused:")
+            for fault in one.faults:
+                typer.echo(f"  {fault}")
+    for fault in faults:
+        typer.echo(f"Left out: {fault}", err=True)
+    if refused or not artifacts:
+        raise typer.Exit(1)
 
 
 @app.command()

@@ -29,6 +29,7 @@ class Body:
         self.value_sets: set[str] = set()
         self.parameters: set[tuple[str, str]] = set()
         self.uses: list[Body] = []
+        self.notes: list[str] = []
         self.size = 1
         self._node = node
         self._operands = list(operands)

@@ -21,10 +21,32 @@ computes("Upper")(lambda text: plain(text).upper())
 computes("Lower")(lambda text: plain(text).lower())
 computes("StartsWith")(lambda text, start: plain(text).startswith(plain(start)))
 computes("EndsWith")(lambda text, end: plain(text).endswith(plain(end)))
-computes("Matches")(lambda text, pattern: patterns.matches(plain(text), plain(pattern)))
-computes("ReplaceMatches")(
-    lambda text, pattern, new: _limited(patterns.replace(plain(text), plain(pattern), plain(new)))
-)
+
+
+@builds("Matches", "ReplaceMatches")
+def _matches(compiler: Compiler, node: ElmNode) -> Closure:
+    operands = [compiler.build(operand) for operand in node["operand"]]
+    _check_pattern(compiler, operands[1])
+    replacing = node["type"] == "ReplaceMatches"
+
+    def compute(frame: Frame) -> Value:
+        values = [plain(operand(frame)) for operand in operands]
+        if any(value is None for value in values):
+            return None
+        return _limited(patterns.replace(*values)) if replacing else patterns.matches(*values)
+
+    return compute
+
+
+def _check_pattern(compiler: Compiler, pattern: Closure) -> None:
+    """Note what an artifact is refused for: a pattern that is no constant, or one that is not run."""
+    if pattern not in compiler.constants:
+        compiler.body.notes.append("A regular expression is not a constant; what it costs cannot be known.")
+        return
+    try:
+        patterns.check(str(compiler.constants[pattern] or ""))
+    except CqlError as error:
+        compiler.body.notes.append(str(error))
 
 
 @builds("Length")
@@ -59,6 +81,8 @@ def _combine(compiler: Compiler, node: ElmNode) -> Closure:
 def _split(compiler: Compiler, node: ElmNode) -> Closure:
     by_pattern = node["type"] == "SplitOnMatches"
     text, separator = _named(compiler, node, "stringToSplit", "separatorPattern" if by_pattern else "separator")
+    if by_pattern:
+        _check_pattern(compiler, separator)
 
     def split(frame: Frame) -> Value:
         value, between = plain(text(frame)), plain(separator(frame))
