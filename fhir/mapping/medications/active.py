@@ -9,13 +9,14 @@ be the one that is looked for, so it is never counted as its absence.
 """
 
 from collections.abc import Iterator, Mapping, Sequence, Set
+from datetime import UTC, datetime
 from typing import Literal, TypeAlias
 
 import msgspec
 from msgspec import Struct
 
 from fhir.mapping.medications.daily_dose import DailyDose, daily_dose
-from fhir.mapping.medications.dosage import quantity_days
+from fhir.mapping.medications.dosage import course_days, quantity_days
 from fhir.mapping.medications.identity import MedicationIdentity, Order, identify, identify_product
 from fhir.record.datatypes import DAY_SECONDS, CodeableConcept, FhirTime, Period, parse_time, plain
 from fhir.record.record import PatientRecord, relative_reference
@@ -54,6 +55,9 @@ _LONGEST_ORDER_YEARS = 10.0
 ORDER_TOO_OLD = "order-too-old"
 """The reason of an order that is not counted as taken because it was written so long ago."""
 
+SUPPLY_ENDED = "supply-ended"
+"""The reason of an order that is not counted as taken because what was to be dispensed was used up long ago."""
+
 _WAS_SUPPLIED: Mapping[type[Order], frozenset[str]] = {
     MedicationDispense: _GIVEN_OUT,
     MedicationAdministration: _GIVEN,
@@ -88,10 +92,12 @@ def active_medications(record: PatientRecord) -> tuple[ActiveMedication, ...]:
     """Return the medications that the patient is taking, as ordered, stated and given, whether recognised or not.
 
     Not on it: what is stopped, completed, held, not taken, only planned or not to be given, replaced by a later order,
-    and what ended before `as_of` by its own bounds or its dispense's validity. A statement that repeats an order (the
-    same drugs, no other strength) is that order: its dose must not count twice. What a pharmacy gave out counts while
-    the supply lasts, and what was given in the hospital for two days, where no order or statement tells of that drug.
-    An order of over ten years ago without an end is not on it (`forgotten_orders`) and is named among the refusals.
+    and what ended before `as_of` by its own bounds, the length of its course or its dispense's validity. A statement
+    that repeats an order (the same drugs, no other strength) is that order: its dose must not count twice. What a
+    pharmacy gave out counts while the supply lasts, and what was given in the hospital for two days, where no order or
+    statement tells of that drug.
+    An order of over ten years ago without an end is not on it (`forgotten_orders`), nor is one whose supply ended as
+    long ago as it lasts; both are named among the refusals.
     """
     return record.derive_checked(find_active).listed
 
@@ -101,29 +107,39 @@ def forgotten_orders(record: PatientRecord) -> tuple[ActiveMedication, ...]:
     return record.derive_checked(find_active).forgotten
 
 
+def _used_up(record: PatientRecord) -> tuple[ActiveMedication, ...]:
+    return record.derive_checked(find_active).used_up
+
+
 class _Active(Struct, frozen=True, gc=False):
     listed: tuple[ActiveMedication, ...]
     forgotten: tuple[ActiveMedication, ...]
+    used_up: tuple[ActiveMedication, ...]
 
 
 def find_active(record: PatientRecord) -> tuple[_Active, tuple[Refusal, ...]]:
-    """Return what is taken, and the orders that are too old to count, which are named among the refusals."""
+    """Return what is taken, and the orders that no longer count, which are named among the refusals."""
     forgotten: list[ActiveMedication] = []
-    listed = tuple(_active(record, forgotten))
+    used_up: list[ActiveMedication] = []
+    listed = tuple(_active(record, forgotten, used_up))
     for supplied in (record.medication_dispenses, record.medication_administrations):
         if supplied:
             listed = (*listed, *_supplied(supplied, record, listed))
-    return _Active(listed, tuple(forgotten)), tuple(map(_refusal_of_forgotten, forgotten))
+    refusals = [_not_listed(order, "has no end", ORDER_TOO_OLD) for order in forgotten]
+    refusals += [_not_listed(order, "its supply has ended", SUPPLY_ENDED) for order in used_up]
+    return _Active(listed, tuple(forgotten), tuple(used_up)), tuple(refusals)
 
 
-def _refusal_of_forgotten(order: ActiveMedication) -> Refusal:
+def _not_listed(order: ActiveMedication, what: str, reason: str) -> Refusal:
     day = order.authored.date if order.authored is not None else ""
-    text = f"{plain(order.name, 60)} was ordered on {day} and has no end: whether it is still taken is not known."
-    return Refusal(order.source, ORDER_TOO_OLD, text)
+    text = f"{plain(order.name, 60)} was ordered on {day} and {what}: whether it is still taken is not known."
+    return Refusal(order.source, reason, text)
 
 
-def _active(record: PatientRecord, forgotten: list[ActiveMedication]) -> Iterator[ActiveMedication]:
-    """Yield what is ordered and stated; orders of so long ago that they do not count are added to `forgotten`."""
+def _active(
+    record: PatientRecord, forgotten: list[ActiveMedication], used_up: list[ActiveMedication]
+) -> Iterator[ActiveMedication]:
+    """Yield what is ordered and stated; orders that no longer count are added to `forgotten` and `used_up`."""
     replaced, medications = _replaced(record), record.medications
     identities = record.derive(_no_identities_yet)
     ordered: list[MedicationIdentity] = []
@@ -143,7 +159,7 @@ def _active(record: PatientRecord, forgotten: list[ActiveMedication]) -> Iterato
                     continue  # the order it carries out is on the list
                 medication = ActiveMedication(identity, source, written, request)
                 if _is_forgotten(request, written, record):
-                    forgotten.append(medication)
+                    (forgotten if _supply_days(request) is None else used_up).append(medication)
                     continue
                 ordered.append(identity)
                 yield medication
@@ -189,10 +205,29 @@ def _replaced(record: PatientRecord) -> frozenset[str]:
 
 
 def _is_forgotten(request: MedicationRequest, written: FhirTime | None, record: PatientRecord) -> bool:
-    """Whether an order without an end was written so long ago that nobody can take it for one of today."""
+    """Whether an order without an end was written so long ago that nobody can take it for one of today.
+
+    What was to be dispensed may last longer than it should, and a refill may be late: such an order counts for as long
+    again as its supply lasts. That is the project's own choice; studies of persistence allow such a gap, too.
+    """
     if written is None or order_end(request) is not None:
         return False
-    return written.whole_days(record.as_of_epoch) > _LONGEST_ORDER_YEARS * _YEAR_DAYS
+    days = _supply_days(request)
+    most = _LONGEST_ORDER_YEARS * _YEAR_DAYS if days is None else 2.0 * days
+    return written.whole_days(record.as_of_epoch) > most
+
+
+def _supply_days(request: MedicationRequest) -> float | None:
+    """Return how long what is to be dispensed lasts, refills counted; None where the order does not say it."""
+    dispense = request.dispenseRequest
+    supply = dispense.expectedSupplyDuration if dispense is not None else None
+    days = quantity_days(supply) if supply is not None else None
+    return days * _fills(request) if days is not None and days > 0 else None
+
+
+def _fills(request: MedicationRequest) -> int:
+    dispense = request.dispenseRequest
+    return 1 + ((dispense.numberOfRepeatsAllowed if dispense is not None else None) or 0)
 
 
 def _supplied(
@@ -249,14 +284,21 @@ def orders_not_active(record: PatientRecord) -> tuple[ActiveMedication, ...]:
 
 def _ended(record: PatientRecord, earliest: float) -> Iterator[ActiveMedication]:
     for source, order in record.derive(_ever_taken):
-        periods = _periods(order)
-        ends = [period.end for period in periods if period.end] if periods else ()
-        if not ends:
-            continue
-        last = max((time for end in ends if (time := parse_time(end)) is not None), key=_instant, default=None)
+        last = _last_day(order)
         if last is not None and earliest <= last.instant <= record.as_of_epoch and not _is_on(order, record):
             when = _since(order)
             yield msgspec.structs.replace(_entry(order, source, when, record), ended=last)
+
+
+def _last_day(order: Order) -> FhirTime | None:
+    """Return when it ended by its own period or the length of its course; None where neither is known."""
+    ends = [period.end for period in _periods(order) if period.end]
+    if ends:
+        return max((time for end in ends if (time := parse_time(end)) is not None), key=_instant, default=None)
+    if not isinstance(order, MedicationRequest | MedicationStatement) or (end := _course_end(order)) is None:
+        return None
+    # The last second of a course belongs to its last day.
+    return parse_time(datetime.fromtimestamp(end - 1.0, UTC).date().isoformat())
 
 
 def _instant(time: FhirTime) -> float:
@@ -337,12 +379,23 @@ def order_end(order: Order) -> float | None:
         return _supply_end(order)
     if isinstance(order, MedicationAdministration):
         return _administration_end(order)
-    periods = _periods(order)
-    if not periods:
-        return None
-    ends = [_end(period) for period in periods]
+    bounds = _bounds(order)
+    if not bounds and (end := _course_end(order)) is not None:
+        return end
+    ends = [_end(period) for period in bounds or _validity(order)]
     known_ends = [end for end in ends if end is not None]
     return max(known_ends) if known_ends and len(known_ends) == len(ends) else None
+
+
+def _course_end(order: MedicationRequest | MedicationStatement) -> float | None:
+    """Return when the course that the instructions describe is over; None where one of them goes on or nobody knows."""
+    days = course_days(order.dosageInstruction)
+    start = parse_time(text) if days is not None and (text := _since(order)) else None
+    if days is None or start is None:
+        return None
+    fills = _fills(order) if isinstance(order, MedicationRequest) else 1
+    # What begins within a day may end within one.
+    return start.instant + (days * fills + _span_days(start)) * DAY_SECONDS
 
 
 def _supply_end(dispense: MedicationDispense) -> float:
@@ -364,16 +417,24 @@ def _administration_end(administration: MedicationAdministration) -> float:
 
 def _periods(order: Order) -> Sequence[Period]:
     """When it is to be taken, by each instruction, else by the dispense; asked of every order of a chart."""
+    return _bounds(order) or _validity(order)
+
+
+def _bounds(order: Order) -> Sequence[Period]:
     if isinstance(order, MedicationRequest):
         bounds = []
         for dosage_instruction in order.dosageInstruction:
             repeat = dosage_instruction.timing.repeat if dosage_instruction.timing is not None else None
             if repeat is None or repeat.boundsPeriod is None:
-                break
+                return ()
             bounds.append(repeat.boundsPeriod)
-        else:
-            if bounds:
-                return bounds
+        return bounds
+    period = order.effectivePeriod if isinstance(order, MedicationStatement) else None
+    return (period,) if period is not None and period.end else ()
+
+
+def _validity(order: Order) -> Sequence[Period]:
+    if isinstance(order, MedicationRequest):
         dispense = order.dispenseRequest
         return (dispense.validityPeriod,) if dispense is not None and dispense.validityPeriod is not None else ()
     if isinstance(order, MedicationStatement) and order.effectivePeriod is not None:
@@ -614,7 +675,7 @@ def presence_of(
     if medications:
         return Presence("present", medications)
     unreadable = unreadable_medications(record, systemic=systemic)
-    uncertain = (*uncertain_medications(record), *forgotten_orders(record))
+    uncertain = (*uncertain_medications(record), *forgotten_orders(record), *_used_up(record))
     unreadable += tuple(medication for medication in uncertain if _is_meant(medication, keys, other_than, systemic))
     if unreadable:
         return Presence("unreadable", unreadable=unreadable)

@@ -1,9 +1,9 @@
 """Reads one Dosage of an order: how much in milligrams per ingredient, how often by its Timing, and how long."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from math import isclose
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -22,6 +22,7 @@ from fhir.mapping.medications.sig import (
     said_instead,
 )
 from fhir.mapping.medications.sig_frequency import MEALS_A_DAY
+from fhir.mapping.medications.sig_steps import steps_of
 from fhir.record.datatypes import (
     DAY_SECONDS,
     CodeableConcept,
@@ -224,6 +225,46 @@ def _bounds_days(repeat: TimingRepeat) -> float | None:
         end = repeat.boundsRange.high or repeat.boundsRange.low
         return quantity_days(end) if end is not None else None
     return _period_days(repeat.boundsPeriod) if repeat.boundsPeriod is not None else None
+
+
+def course_days(dosages: Sequence[Dosage]) -> float | None:
+    """Return how long instructions last by their timings or words, the longest; None where one has no end.
+
+    "500 mg twice daily for 7 days, then 250 mg daily" has none; instructions in sequence last one after the other.
+    """
+    days = [_course_of(dosage) for dosage in dosages]
+    lengths = [length for length in days if length is not None]
+    if not lengths or len(lengths) < len(days):
+        return None
+    is_sequence = len({dosage.sequence for dosage in dosages}) == len(dosages)
+    return sum(lengths) if is_sequence else max(lengths)
+
+
+def _course_of(dosage: Dosage) -> float | None:
+    by_timing = read_timing(dosage.timing).days if dosage.timing is not None else None
+    if by_timing is not None:
+        return by_timing
+    texts = (dosage.text, dosage.patientInstruction, *(words.words for words in dosage.additionalInstruction))
+    return next((days for text in texts if text and (days := _days_in_words(text)) is not None), None)
+
+
+# "21 days of each 28-day cycle", "7 days a month", "for at least 5 days", "2 weeks before travel": no end is said.
+_COMES_AGAIN: Final = re.compile(
+    r"\b(?:days?|weeks?) (?:(?:out )?of |in )?(?:each|every|per|an?) \w|\bcycles?\b|\bat least\b"
+    r"|\b(?:days?|weeks?) (?:before|prior)\b",
+    re.IGNORECASE,
+)
+
+
+def _days_in_words(text: str) -> float | None:
+    if _COMES_AGAIN.search(text):
+        return None
+    steps = steps_of(text)
+    if not steps:
+        sig = read_sig(text)
+        return sig.days if sig.problem is None or sig.problem.reason == "not-stated" else None
+    days = [read_sig(step).days for step in steps]
+    return None if None in days else sum(filter(None, days))
 
 
 def quantity_days(duration: Quantity) -> float | None:
