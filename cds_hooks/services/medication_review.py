@@ -115,15 +115,18 @@ async def decide(call: ServiceInput) -> Advice:
     if uncertain:
         text = f"Whether it is taken is not known, so not reviewed: {uncertain}."
         advice.silences.append(WhyNot("medications", "input-missing", text))
-    if not reviewed:
+    unchecked = _criteria_of_age_unchecked(record)
+    if unchecked is not None:
+        advice.silences.append(unchecked)
+    elif not reviewed:
         advice.silences.append(_nothing_found(record, len(drafts)))
-    elif not is_moment_for_review(call):
+    if reviewed and not is_moment_for_review(call):
         names = ", ".join(dict.fromkeys(drug.name for drug in reviewed))
         advice.worklist.append(
             WorklistEntry(test=plain(f"Medication review: {names}", 160), purpose=SUBJECT, because="no-visit")
         )
         advice.silences.append(kept_for_worklist(call, SUBJECT))
-    else:
+    elif reviewed:
         identity = call.card_identity()
         advice.cards.append(review_card(reviewed, identity))
         if len(advice.scores["review"]) > 1:
@@ -163,6 +166,17 @@ def _reviewed_drugs(
             session, drafted, evaluate, originals.original, review_book(), NamingBudget(call.card_uuid), allowance
         )
         yield from (reviewed_drug(finding, context) for finding in findings)
+
+
+def _criteria_of_age_unchecked(record: PatientRecord) -> WhyNot | None:
+    """Return that criteria of an age were not checked; None where the age is known, or is under it for certain."""
+    ages = record.age_bounds()
+    if record.age_years() is not None or (ages is not None and ages[1] < FROM_YEARS):
+        return None
+    known = (
+        "The age is not known" if ages is None else f"Of the age only the year of birth is known (at least {ages[0]})"
+    )
+    return WhyNot(SUBJECT, "input-missing", f"{known}: criteria from {FROM_YEARS} years on were not checked.")
 
 
 def _nothing_found(record: PatientRecord, count: int) -> WhyNot:

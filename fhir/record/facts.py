@@ -22,6 +22,7 @@ from fhir.record.datatypes import CodeableConcept, Coding, FhirTime, parse_time
 from fhir.record.measurement import (
     ENTERED_IN_ERROR,
     OTHER,
+    USABLE_STATUS,
     CodedPart,
     Measurement,
     OneSidedResult,
@@ -479,8 +480,28 @@ class TimelessFacts:
             self._forget()
         if self._by_analyte is None:
             parts = parts_by_analyte(self._by_type[Observation])
+            for key, contained in parts_by_analyte(self._contained_results()).items():
+                if key in ANALYTES:  # genetic results within reports are read there (fhir/mapping/genomics/reports.py)
+                    parts[key] = [*parts.get(key, ()), *contained]
             self._by_analyte = parts, refusal_of_unread(parts.get(OTHER, ()))
         return self._by_analyte
+
+    def _contained_results(self) -> Iterator[Observation]:
+        """Yield the results within reports and panels, with the date and a status of these where they say more."""
+        for outer in (*self._by_type[DiagnosticReport], *self._by_type[Observation]):
+            for inner in outer.contained:
+                if not isinstance(inner, Observation) or outer.status in NEVER_STATUS:
+                    continue
+                whose = inner.subject.reference if inner.subject is not None else None
+                if whose and outer.subject is not None and whose != outer.subject.reference:
+                    continue
+                yield replace_fields(
+                    inner,
+                    id=f"{outer.id}#{inner.id}",
+                    status=inner.status if outer.status in USABLE_STATUS else outer.status or inner.status,
+                    effectiveDateTime=inner.effectiveDateTime or outer.effectiveDateTime,
+                    issued=inner.issued or outer.issued,
+                )
 
     def _forget(self) -> None:
         self._tables, self._facts, self._by_analyte = in_use(), {}, None

@@ -72,7 +72,12 @@ class Measurement(Struct, frozen=True, gc=False):
 
 
 _SIDES: dict[str, Side] = {">": ">", ">=": ">=", "≥": ">=", "<": "<", "<=": "<=", "≤": "<="}
-_WORDS = re.compile(r"\s*(?P<side>>=|<=|[<>≥≤])\s*(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>\S.*)?\s*")
+_WORDS = re.compile(
+    r"\s*(?:[A-Za-z]{2,12}:? )?(?P<side>>=|<=|[<>≥≤]|(?:over|above|under|below"
+    r"|(?:greater|more|higher|less|lower) than)\b)\s*(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>\S.*)?\s*",
+    re.IGNORECASE,
+)
+_UNDER = re.compile(r"under|below|less|lower", re.IGNORECASE)
 
 
 class OneSidedResult(Struct, frozen=True, gc=False):
@@ -116,9 +121,15 @@ PACK_YEARS = frozenset({"8664-5", "401201003", "782516008"})
 OTHER = ""
 """The key of Observations whose own code is of no analyte and no question of the tables."""
 
-_NUMBER_BY_LOINC = {code: analyte.key for code, analyte in ANALYTE_BY_CODE.items()}
-_NPU = "ND"
-"""How codes of NPU begin (NPU03230, DNK35131), whatever address the country gives the code system."""
+OTHER_EQUATIONS: Final = frozenset({"48643-1", "88293-6", "50384-7", "50210-4"})
+"""LOINC codes of a GFR by an equation whose value no rule takes: with a factor for race (MDRD, CKD-EPI 2009), that of
+Schwartz for children, and by cystatin C alone. It is refused and named, so that nobody is told that none came."""
+
+_NUMBER_BY_LOINC = dict.fromkeys(OTHER_EQUATIONS, "egfr") | {
+    code: analyte.key for code, analyte in ANALYTE_BY_CODE.items()
+}
+_OF_LOINC = "-"
+"""What each code of LOINC has and none of NPU or SNOMED CT, whose codes are read whatever address the system has."""
 KEY_BY_LOINC = _NUMBER_BY_LOINC | {"72166-2": SMOKING_STATUS}
 
 
@@ -149,7 +160,7 @@ def parts_by_analyte(observations: Iterable[Observation]) -> dict[str, list[Code
         for coding in observation.code.coding:
             code = coding.code
             key = key_of(code)
-            if key is not None and (coding.system == LOINC or coding.system is None or code[0] in _NPU):
+            if key is not None and (coding.system == LOINC or coding.system is None or _OF_LOINC not in code):
                 parts[key].append((observation, observation, code))
                 break
         else:
@@ -158,7 +169,7 @@ def parts_by_analyte(observations: Iterable[Observation]) -> dict[str, list[Code
             for coding in component.code.coding:
                 code = coding.code
                 key = key_of_number(code)
-                if key is not None and (coding.system == LOINC or coding.system is None or code[0] in _NPU):
+                if key is not None and (coding.system == LOINC or coding.system is None or _OF_LOINC not in code):
                     parts[key].append((observation, component, code))
                     break
             else:
@@ -175,7 +186,14 @@ def analyte_in_words(observation: Observation, part: Observation | ObservationCo
     """
     part = part or observation
     quantity = part.valueQuantity
-    values = (quantity, part.valueString, part.valueInteger, part.valueCodeableConcept)
+    values = (
+        quantity,
+        part.valueString,
+        part.valueInteger,
+        part.valueCodeableConcept,
+        part.valueRange,
+        part.valueRatio,
+    )
     if all(value is None for value in values):
         return None
     site = observation.bodySite.words if observation.bodySite is not None else ""
@@ -312,6 +330,8 @@ def measure(
         return _refuse(analyte, coded, "no-date", "has no readable date")
     if time.is_after(as_of_epoch):
         return _refuse(analyte, coded, "future", f"is dated in the future ({time.date})")
+    if code in OTHER_EQUATIONS:
+        return _refuse(analyte, coded, "other-equation", f"was computed by another equation (LOINC {code})")
     other_test = another_test_of(analyte.key, part.code.texts) if code is not None else None
     if other_test is not None:
         name = quoted(other_test)
@@ -374,16 +394,19 @@ _NUMBER_WITH_UNIT = re.compile(
 
 
 # "6.4 mmol/L (H)": what is said of the number behind its unit; the L of "mmol / L" is the unit's.
-_FLAG = re.compile(r"(?<![/ ])(?: [(\[]?|[(\[])(?:HH?|LL?|high|low|critical)[)\]]?\*?$", re.IGNORECASE)
+_FLAG = re.compile(
+    r"(?:(?<![/ ])(?: [(\[]?|[(\[])"
+    r"(?:HH?|LL?|(?:very |critical(?:ly)? |panic )?(?:high|low|critical|panic))[)\]]?)?"
+    r"[*!]{0,3}$",
+    re.IGNORECASE,
+)
 
 
 def _quantity_in_words(part: Observation | ObservationComponent) -> Quantity | None:
     """Return the number and unit of a result that came as text or as an integer; None where the text is no number."""
     if part.valueInteger is not None:
         return Quantity(float(part.valueInteger))
-    concept = part.valueCodeableConcept
-    words = part.valueString or (concept.text if concept is not None and not concept.coding else None) or ""
-    match = _NUMBER_WITH_UNIT.fullmatch(_FLAG.sub("", words.strip()))
+    match = _NUMBER_WITH_UNIT.fullmatch(_FLAG.sub("", _words_of(part)))
     if match is None:
         return None
     fraction = match["point"] or match["comma"]
@@ -447,7 +470,8 @@ def _withdrawn(analyte: Analyte, coded: CodedPart) -> Refusal | None:
 
 def _without_number(analyte: Analyte, coded: CodedPart) -> Refusal | None:
     part: Any = coded[1]
-    if part.valueString or part.valueInteger is not None or part.valueCodeableConcept is not None:
+    values = (part.valueInteger, part.valueCodeableConcept, part.valueRange, part.valueRatio)
+    if part.valueString or any(value is not None for value in values):
         return _refuse(analyte, coded, "no-quantity", "has a value that is no number with a unit")
     if part.dataAbsentReason is not None or part.valueQuantity is not None:
         return _refuse(analyte, coded, "data-absent", "has no value (data absent)")
@@ -519,7 +543,14 @@ def _written(part: Any) -> tuple[Side, float, str] | None:
         side = _SIDES.get(quantity.comparator.strip())
         unit = quantity.code or quantity.unit
         return (side, quantity.value, unit) if side is not None else None
-    match = _WORDS.fullmatch(part.valueString or "")
-    return (
-        (_SIDES[match["side"]], float(match["number"]), (match["unit"] or "").rstrip()) if match is not None else None
-    )
+    match = _WORDS.fullmatch(_FLAG.sub("", _words_of(part)))
+    if match is None:
+        return None
+    word: Side = "<" if _UNDER.match(match["side"]) else ">"
+    return _SIDES.get(match["side"], word), float(match["number"]), (match["unit"] or "").rstrip()
+
+
+def _words_of(part: Observation | ObservationComponent) -> str:
+    """Return the words of a result: its text, or that of a concept without a code."""
+    concept = part.valueCodeableConcept
+    return (part.valueString or (concept.text if concept is not None and not concept.coding else "")).strip()

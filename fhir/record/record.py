@@ -125,6 +125,8 @@ _TRANSITION_WORDS: Final = re.compile(
 )
 BIRTH_PLACE = "http://hl7.org/fhir/StructureDefinition/patient-birthPlace"
 
+BIRTH_DATE_NOT_READ: Final = "birth-date-not-read"
+"""The reason of a birth date in a form that FHIR does not have."""
 LONGEST_LIFE_YEARS = 122
 """The longest life that was verified: Jeanne Calment, 1875 to 1997 (confirmed by Robine, Allard and others, The
 Journals of Gerontology, 2019; reviewed 2026-11-22)."""
@@ -337,6 +339,17 @@ class PatientRecord:
         """
         months = self.age_months()
         return months // 12 if months is not None else None
+
+    def age_bounds(self) -> tuple[int, int] | None:
+        """Return the least and the greatest number of completed years; None where not even the year is known."""
+        years = self.age_years()
+        if years is not None:
+            return years, years
+        born = self.birth_date
+        if born is None:
+            return None
+        most = self.as_of.year - int(born.text[:4])
+        return max(0, most - 1), most
 
     def age_months(self) -> int | None:
         """Completed months at `as_of`, known as the years are."""
@@ -896,6 +909,10 @@ class _Reading:
             raise WrongPatient(self.of_others[0])  # what is mixed is nobody's chart
         by_type = self.resources.by_type
         refusals = self.resources.refusals
+        patient = self.resources.patient
+        if patient is not None and patient.birthDate and parse_time(patient.birthDate) is None:
+            text = "The birth date of the Patient cannot be read (YYYY, YYYY-MM or YYYY-MM-DD): the age is not known."
+            refusals.append(Refusal("Patient", BIRTH_DATE_NOT_READ, text))
         for kind, resources in by_type.items():
             by_type[kind] = distinct(read_statuses(resources, kind, refusals), refusals) if resources else resources
         return self.resources

@@ -27,6 +27,7 @@ from fhir.record.datatypes import (
     Period,
     Quantity,
     R4Concept,
+    Range,
     Ratio,
     Reference,
     Subject,
@@ -89,6 +90,8 @@ class ObservationComponent(BackboneElement, frozen=True, gc=False):
     valueString: ChartText | None = None
     valueInteger: int | None = None
     valueDateTime: ChartText | None = None
+    valueRange: Range | None = None
+    valueRatio: Ratio | None = None
     dataAbsentReason: CodeableConcept | None = None
     interpretation: tuple[CodeableConcept, ...] = ()
 
@@ -110,12 +113,15 @@ class Observation(LeanResource, frozen=True, gc=False, tag="Observation"):
     valueInteger: int | None = None
     valueBoolean: bool | None = None
     valueDateTime: ChartText | None = None
+    valueRange: Range | None = None
+    valueRatio: Ratio | None = None
     dataAbsentReason: CodeableConcept | None = None
     interpretation: tuple[CodeableConcept, ...] = ()
     note: tuple[Annotation, ...] = ()
     component: tuple[ObservationComponent, ...] = ()
     bodySite: CodeableConcept | None = None
     specimen: Reference | None = None
+    contained: tuple[AnyResource, ...] = ()
 
 
 class Condition(LeanResource, frozen=True, gc=False, tag="Condition"):

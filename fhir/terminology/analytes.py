@@ -16,6 +16,7 @@ from msgspec import Struct
 
 from fhir.terminology.caching import remembered
 from fhir.terminology.medications import table_rows
+from fhir.terminology.semantic_tags import without_any_tag
 from fhir.terminology.units import normal_unit, unit_parts
 
 LOINC = "http://loinc.org"
@@ -239,6 +240,7 @@ def is_panel(texts: Iterable[str]) -> bool:
 def _key_of_name(text: str) -> str | None:
     if len(text) > _LONGEST_NAME:
         return None
+    text = without_any_tag(text)
     name = _component_of(text) or text
     name = _IN_SERUM.sub(" ", _without_accents(name.lower()))
     words = _WORD.findall(name)

@@ -53,6 +53,12 @@ def newer_bound(record: PatientRecord, analyte: str, max_age_days: float | None)
     return None if is_older else replace(bound.limit, side=bound.side)
 
 
+def why_none(record: PatientRecord, analyte: str) -> str:
+    """Return that nothing of an analyte is on record or, where a result came, why it is not used."""
+    refused = record.lookup(analyte).refused
+    return refused[0].text.removesuffix(".") if refused else f"no {name_of(analyte)} on record"
+
+
 def measurement_fact(measurement: Measurement, text: str = "") -> Fact:
     """Return a measurement as a fact; of one that has only a side the value is a text."""
     value = f"{measurement.side}{format_number(measurement.value, decimals=2)}" if measurement.side else None

@@ -204,7 +204,16 @@ class EstimatedGFR(Feature):
         lookup = record.lookup(self.analyte)
         reports = lookup.refused if isinstance(lookup, Refused) else ()
         refused = next((report for report in reports if report.code == CKD_EPI_2021_LOINC), None)
-        return self.refused(refused) if refused is not None else self.missing_measurement(Absent())
+        if refused is not None:
+            return self.refused(refused)
+        reported = lookup.measurement if isinstance(lookup, Found) else next(iter(reports), None)
+        if reported is None:
+            return self.missing_measurement(Absent())
+        equation = f"code {reported.code}" if reported.code else "without a code"
+        text = (
+            f"{self.words}: a reported value ({equation}) came; it is not known to be of CKD-EPI 2021 and is not used."
+        )
+        return Missing(self, "refused", text)
 
 
 def measured(name: str, analyte: str, window_days: int, evidence: str, words: str = "") -> Measured:

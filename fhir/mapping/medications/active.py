@@ -218,9 +218,13 @@ def _is_forgotten(request: MedicationRequest, written: FhirTime | None, record: 
 
 
 def _supply_days(request: MedicationRequest) -> float | None:
-    """Return how long what is to be dispensed lasts, refills counted; None where the order does not say it."""
+    """Return how long what is to be dispensed lasts, refills counted; None where the order does not say it.
+
+    What says until when it may be dispensed ends by that (`order_end`), or by nothing where that cannot be read.
+    """
     dispense = request.dispenseRequest
-    supply = dispense.expectedSupplyDuration if dispense is not None else None
+    is_dated = dispense is not None and dispense.validityPeriod is not None
+    supply = dispense.expectedSupplyDuration if dispense is not None and not is_dated else None
     days = quantity_days(supply) if supply is not None else None
     return days * _fills(request) if days is not None and days > 0 else None
 

@@ -15,6 +15,7 @@ from fhir.mapping.medications.sig import (
     LONGEST_SIG,
     NO_FREQUENCY,
     NO_WEIGHT,
+    WORDS_DIFFER,
     DoseProblem,
     Sig,
     SigAmount,
@@ -724,6 +725,10 @@ def _with_words(
     from_text = True
     if instruction.amount is not None and instruction.schedule.high is not None:
         from_text = False
+        is_less = _says_less(sig, instruction.amount, instruction.schedule, identity)
+        if is_less and not instruction.as_needed:
+            words_differ = replace(instruction.schedule, low=0.0, high=None, problem=WORDS_DIFFER)
+            return replace(instruction, amount=None, schedule=words_differ, problem=WORDS_DIFFER)
         amount, schedule = _with_the_greater(
             instruction.amount, instruction.schedule, instruction.schedule.high, sig, identity
         )
@@ -769,6 +774,22 @@ def _with_the_greater(
         replace(amount, low=min(amount.low, most), high=most),
         replace(schedule, low=min(schedule.low, often), high=often),
     )
+
+
+def _says_less(sig: Sig, amount: DoseAmount, schedule: Schedule, identity: MedicationIdentity) -> bool:
+    """Whether the words say clearly less a day than the structure: "every 8 hours" beside 8 an hour.
+
+    Then nobody knows which of the two is meant, and a limit that only the structure passes is none.
+    """
+    if sig.times_high is None or sig.problem is not None or sig.parts or sig.as_needed or sig.total_per_day:
+        return False
+    if sig.single or schedule.single or sig.on_days or schedule.on_days or not amount.low:
+        return False
+    ratio: float | None = 1.0
+    if sig.amount is not None:
+        stated = _amount(sig.amount)
+        ratio = stated.high / amount.low if stated.unit == amount.unit else _ratio_of_masses(stated, amount, identity)
+    return ratio is not None and ratio * sig.times_high * _ROUNDED < schedule.low
 
 
 def _ratio_of_masses(stated: DoseAmount, amount: DoseAmount, identity: MedicationIdentity) -> float | None:

@@ -83,7 +83,7 @@ class MedicationIdentity(Struct, frozen=True, dict=True):
 
     `strengths` stand beside `ingredients` (None: not stated); `systemic` is False for local forms and routes, None
     when not recognised; `millilitres` is the volume of one unit (a syringe) where the name states it; `rxnorm` is
-    the RxNorm code that came with it; `doubt` is a sentence when code and words name different drugs.
+    the RxNorm code that came with it; `doubt` is a sentence when code and words name different drugs or strengths.
     """
 
     words: str
@@ -153,11 +153,17 @@ def identify(order: Order, medications: Medications = _NO_MEDICATIONS) -> Medica
 
 def identify_product(order: Order, medications: Medications) -> MedicationIdentity:
     """Return the same, whatever its route; a reference is looked for in `contained`, then in `medications`."""
-    if order.medicationCodeableConcept is not None:
-        return identify_concept(order.medicationCodeableConcept)
-    if order.medicationReference is not None:
-        return _identify_reference(order.medicationReference, medications, order.contained, _DEEPEST_REFERENCE)
-    return MedicationIdentity(words="")
+    concept, reference = order.medicationCodeableConcept, order.medicationReference
+    if reference is None:
+        return identify_concept(concept) if concept is not None else MedicationIdentity(words="")
+    referred = _identify_reference(reference, medications, order.contained, _DEEPEST_REFERENCE)
+    if concept is None:
+        return referred
+    named = identify_concept(concept)
+    if named.recognised and referred.recognised and set(named.ingredients).isdisjoint(referred.ingredients):
+        doubt = f"The order names {named.name} and refers to {referred.name}; no dose is computed from a strength."
+        return replace(named, strengths=(None,) * len(named.ingredients), doubt=doubt)
+    return named if named.recognised else referred
 
 
 def identify_concept(concept: CodeableConcept, name: str = "") -> MedicationIdentity:
@@ -258,10 +264,47 @@ def _identity(product: Product, words: str, rxnorm: str | None) -> MedicationIde
         rxnorm=rxnorm,
     )
     # The tables' own name of the product first: it is what the code means. Then what the order says.
-    for name in (product.name, words):
-        if name:
-            identity = _completed(identity, read_name(name))
-    return identity
+    if product.name:
+        identity = _completed(identity, read_name(product.name))
+    if not words:
+        return identity
+    reading = read_name(words)
+    return _of_one_strength(_completed(identity, reading), reading)
+
+
+# A salt and its base differ by less (metoprolol succinate 95 mg is sold as 100 mg of the tartrate).
+_ANOTHER_STRENGTH = 1.2
+
+
+def _of_one_strength(identity: MedicationIdentity, reading: NameReading) -> MedicationIdentity:
+    """Return the medication without a strength that code and words state differently; it is in doubt then."""
+    if identity.doubt is not None or set(identity.ingredients) != set(reading.ingredients):
+        return identity
+    stated = dict(zip(reading.ingredients, reading.strengths, strict=True))
+    pairs = [(ours, stated[member]) for member, ours in zip(identity.ingredients, identity.strengths, strict=True)]
+    differing = next(((ours, theirs) for ours, theirs in pairs if _differ(ours, theirs)), None)
+    if differing is None:
+        return identity
+    ours, theirs = map(_strength_text, differing)
+    doubt = f"The code means {identity.name} {ours}, the words say {theirs}; no dose is computed from a strength."
+    strengths = tuple(None if _differ(ours, theirs) else ours for ours, theirs in pairs)
+    return replace(identity, strengths=strengths, doubt=doubt)
+
+
+def _differ(strength: Strength | None, other: Strength | None) -> bool:
+    if strength is None or other is None or (strength.unit, strength.per) != (other.unit, other.per):
+        return False
+    low, high = sorted((strength.amount, other.amount))
+    return high > low * _ANOTHER_STRENGTH
+
+
+def _strength_text(strength: Strength | None) -> str:
+    if strength is None:
+        return ""
+    amount, unit = strength.amount, strength.unit
+    if unit == "mg" and amount < 1.0:
+        amount, unit = amount * 1000.0, "mcg"
+    return f"{amount:g} {unit}" + (f"/{strength.per}" if strength.per != "unit" else "")
 
 
 def _completed(medication_identity: MedicationIdentity, reading: NameReading) -> MedicationIdentity:

@@ -33,8 +33,8 @@ class DoseProblem(Struct, frozen=True, gc=False):
     """Why a daily dose is not known; `text` completes the sentence "The daily dose cannot be computed: …".
 
     `reason` is "not-stated" where the order leaves it open, so that a quantity and the days it lasts may tell it;
-    "contradiction" where code and repeat differ; "no-weight" where the dose is for each kilogram and no weight is
-    known; "unclear" for everything else.
+    "contradiction" where code and repeat, or words and structure, differ; "no-weight" where the dose is for each
+    kilogram and no weight is known; "unclear" for everything else.
     """
 
     text: str
@@ -56,6 +56,7 @@ TITRATED = DoseProblem("the dose is titrated")
 BY_PATIENT = DoseProblem("given by a pump as the patient asks for it")
 BY_PROTOCOL = DoseProblem("given by a protocol or on call")
 CONTINUOUS = DoseProblem("a continuous infusion without a rate that can be read")
+WORDS_DIFFER = DoseProblem("the words and the structured dose contradict each other", "contradiction")
 CONTRADICTION = DoseProblem("timing code and repeat contradict each other", "contradiction")
 NO_WEIGHT = DoseProblem("the dose is for each kilogram and no weight is known", "no-weight")
 

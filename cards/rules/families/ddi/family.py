@@ -22,6 +22,7 @@ from cards.rules.language.trigger import Selector
 from cards.rules.patient.context import RuleContext, meant_name
 from cards.rules.patient.measurements import dated, phrase
 from cards.text import capitalized, format_number
+from fhir.mapping.kidney import KidneyAbsence
 
 _STEROID_OR_MRA = Selector(classes=frozenset({"corticosteroid", "mra"}), systemic=True)
 _RAAS = Selector(classes=frozenset({"raas"}), systemic=True)
@@ -130,6 +131,9 @@ def _potassium_risks(context: RuleContext) -> list[str]:
 def _kidney_said(context: RuleContext) -> str:
     estimate = context.estimate("egfr_best")
     if estimate is None:
+        function = context.session.kidney("egfr_best")
+        if isinstance(function, KidneyAbsence) and function.refused:
+            return function.text
         return "No kidney function is on record."
     return f"{phrase(estimate)}."
 

@@ -35,6 +35,8 @@ def weight_gap(context: RuleContext) -> str:
         return f"the weight on record cannot be right ({format_kg(weight)} on {weight.time.text[:10]})"
     if judged.too_old is not None:
         return f"the weight on record is too old ({format_kg(judged.too_old)} on {judged.too_old.time.text[:10]})"
+    if context.session.record.lookup("body_weight").refused:
+        return "the weight that came cannot be used"
     return "no weight on record"
 
 

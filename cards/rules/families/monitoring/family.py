@@ -7,7 +7,7 @@ from cards.rules.conditions.words.numbers import needs_of_lab
 from cards.rules.engine.family import Family, Placeholder
 from cards.rules.language.rule import OrderChange, Sig
 from cards.rules.patient.context import RuleContext
-from cards.rules.patient.measurements import dated, name_of
+from cards.rules.patient.measurements import dated, name_of, why_none
 from cards.rules.patient.orders import order_text
 from cards.text import capitalized, format_number
 from fhir.record.measurement import Measurement
@@ -80,7 +80,7 @@ def _last(*analytes: str) -> Placeholder:
         record = context.session.record
         newest = {analyte: record.newest(analyte) for analyte in analytes}
         texts = [
-            dated(measurement) if measurement is not None else f"no {name_of(analyte)} on record"
+            dated(measurement) if measurement is not None else why_none(record, analyte)
             for analyte, measurement in newest.items()
         ]
         return f"Last: {', '.join(texts)}."

@@ -1,10 +1,12 @@
-"""Whether an active order of a course, or of a supply, still counts as taken."""
+"""Whether an order of a course still counts as taken, and what is made of one that contradicts itself."""
 
 import json
 from pathlib import Path
 from typing import Any
 
 from fhir.mapping.medications.active import active_medications, ended_medications, presence_of
+from fhir.mapping.medications.daily_dose import daily_dose
+from fhir.mapping.medications.identity import identify
 from fhir.record.record import record_from_resources
 from tests.each import for_rows
 from tests.fhir.builders import AS_OF, SUBJECT
@@ -41,3 +43,57 @@ def test_a_course_that_is_over_has_ended_on_its_last_day() -> None:
     (ended,) = ended_medications(record, 14.0)
     assert ended.ended is not None
     assert ended.ended.date == "2026-11-17"
+
+
+def _draft(**elements: Any) -> Any:
+    (order,) = record_from_resources([_ORDER | elements], "p1", AS_OF).medication_requests
+    return order
+
+
+_TIMES = {"doseAndRate": [{"doseQuantity": {"value": 500, "code": "mg", "unit": "mg"}}]}
+
+
+@for_rows(
+    ("text", "frequency", "period", "unit", "contradicts"),
+    [
+        ("500 mg every 8 hours", 8, 1, "h", True),
+        ("500 mg twice daily", 2, 12, "h", True),
+        ("500 mg once daily", 2, 12, "h", True),
+        ("500 mg every 8 hours", 3, 1, "d", False),
+        ("250 mg twice daily", 2, 1, "d", True),
+        ("once a week", 1, 1, "d", True),
+        ("1000 mg once daily", 2, 1, "d", False),
+        ("with food", 2, 1, "d", False),
+    ],
+)
+def test_words_that_say_less_than_the_structure_leave_no_dose(
+    text: str, frequency: int, period: int, unit: str, contradicts: bool
+) -> None:
+    repeat = {"frequency": frequency, "period": period, "periodUnit": unit}
+    order = _draft(dosageInstruction=[{**_TIMES, "text": text, "timing": {"repeat": repeat}}])
+    dose = daily_dose(order, identify(order))
+    assert (dose.problem is not None and dose.problem.reason == "contradiction") is contradicts
+    assert bool(dose.per_day) is not contradicts
+
+
+@for_rows(
+    ("code", "words", "is_in_doubt"),
+    [
+        ("855332", "warfarin sodium 5 MG Oral Tablet", False),
+        ("855332", "warfarin 1 mg tablet", True),
+        ("855332", "warfarin", False),
+        ("314076", "lisinopril 40 MG Oral Tablet", True),
+    ],
+)
+def test_a_code_and_words_of_different_strengths_are_in_doubt(code: str, words: str, is_in_doubt: bool) -> None:
+    coding = {"system": "http://www.nlm.nih.gov/research/umls/rxnorm", "code": code}
+    identity = identify(_draft(medicationCodeableConcept={"coding": [coding], "text": words}))
+    assert (identity.doubt is not None) is is_in_doubt
+    assert (identity.strengths[0] is None) is is_in_doubt
+
+
+def test_an_order_that_names_one_drug_and_refers_to_another_is_in_doubt() -> None:
+    contained = [{"resourceType": "Medication", "id": "m", "code": {"text": "warfarin 5 mg tablet"}}]
+    identity = identify(_draft(medicationReference={"reference": "#m"}, contained=contained))
+    assert identity.doubt is not None
+    assert "warfarin" in identity.doubt

