@@ -90,6 +90,7 @@ _SPELT = re.compile(
 )
 
 _MOST_DECIMALS = 6
+_ROUNDING_ERROR = 1e-9
 
 
 def format_number(value: float, limits: Iterable[float] = (), decimals: int = 1) -> str:
@@ -107,12 +108,13 @@ def format_number(value: float, limits: Iterable[float] = (), decimals: int = 1)
 
 
 def format_dose(milligrams: float, limits: Iterable[float] = ()) -> str:
-    """Return a dose: a part of a milligram with all its digits.
+    """Return a dose with all its digits; with one decimal where it has more than four, as a sum or a quotient may.
 
-    >>> format_dose(0.0625), format_dose(0.25, [0.125]), format_dose(1300.0)
-    ('0.0625', '0.25', '1,300')
+    >>> format_dose(0.0625), format_dose(1.25, [0.125]), format_dose(1300.0), format_dose(33.333333)
+    ('0.0625', '1.25', '1,300', '33.3')
     """
-    return format_number(milligrams, limits, 1 if milligrams >= 1 else 4)
+    is_exact = abs(milligrams - round(milligrams, 4)) < _ROUNDING_ERROR
+    return format_number(milligrams, limits, 4 if is_exact or milligrams < 1 else 1)
 
 
 def unit(ucum: str) -> str:

@@ -78,10 +78,17 @@ def format_kg(weight: Measurement) -> str:
 
 
 def largest_plausible_kg(record: PatientRecord) -> float | None:
-    """Return the largest plausible weight of a child of this age today; None for an adult and without an age."""
+    """Return the largest plausible weight of a child of this age today; None for an adult and without an age.
+
+    Where the last plausible weight is too old to be used, it grows as the bounds of the age have grown since then.
+    """
     age = record.age_years()
     months = _age_months(record, record.as_of_epoch)
-    return _most_kg(months) if months is not None and age is not None and age < _ADULT_YEARS else None
+    if months is None or age is None or age >= _ADULT_YEARS:
+        return None
+    most, last = _most_kg(months), judged_weight(record).too_old
+    months_then = _age_months(record, last.time.instant) if last is not None else None
+    return most if last is None or months_then is None else min(most, last.value * most / _most_kg(months_then))
 
 
 def _age_months(record: PatientRecord, instant: float) -> float | None:

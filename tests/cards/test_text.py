@@ -64,7 +64,16 @@ def test_a_number_keeps_its_side_of_every_limit(
 
 @for_rows(
     ("milligrams", "shown"),
-    [(0.0625, "0.0625"), (0.99999, "1"), (0.12345, "0.1235"), (1.0, "1"), (1.04, "1"), (1.06, "1.1"), (2500, "2,500")],
+    [
+        (0.0625, "0.0625"),
+        (0.99999, "1"),
+        (0.12345, "0.1235"),
+        (1.0, "1"),
+        (1.04, "1.04"),
+        (1.25, "1.25"),
+        (33.333333, "33.3"),
+        (2500, "2,500"),
+    ],
 )
 def test_a_part_of_a_milligram_has_four_decimals(milligrams: float, shown: str) -> None:
     assert format_dose(milligrams) == shown

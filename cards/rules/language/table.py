@@ -197,7 +197,9 @@ def _with_drugs_of_tables(value: Any, folder: Traversable) -> Any:
             columns = value.get("columns", {"rxcui": "drug"})
             rows = [row for table in value["of_tables"] for row in _rows(folder, table) if not row.get("left_out")]
             if "document" in rows[0]:
-                kept = [{name: text for name, text in row.items() if name not in ("id", "read")} for row in rows]
+                kept = [
+                    {name: text for name, text in row.items() if name not in ("id", "read", "class")} for row in rows
+                ]
                 return [source | {"grade_scheme": source["grade"]} for source in kept]
             cells = ((row[code], row[name]) for code, name in columns.items() for row in rows)
             drugs = dict(

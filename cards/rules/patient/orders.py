@@ -296,6 +296,26 @@ def is_beside(medication: CurrentMedication, drafted: DraftMedication) -> bool:
     return medication.source != drafted.renews if medication.drafted is None else medication.drafted is not drafted
 
 
+def is_other_name(first: MedicationIdentity, second: MedicationIdentity) -> bool:
+    """Whether they are ordered by two brands, or one by a brand and the other by the name of its drug.
+
+    Two such orders go on beside each other: a renewal has the name of the order that it renews.
+    """
+    says_first, says_second = _says_its_drug(first), _says_its_drug(second)
+    if says_first or says_second:
+        return says_first is not says_second
+    return _first_word(first) != _first_word(second)
+
+
+def _says_its_drug(medication: MedicationIdentity) -> bool:
+    words = medication.words.lower()
+    return any(ingredient.name.lower() in words for ingredient in medication.ingredients)
+
+
+def _first_word(medication: MedicationIdentity) -> str:
+    return next(iter(medication.words.lower().split()), "")
+
+
 def knows_medications(record: PatientRecord) -> bool:
     """Whether one of the lists of medications came with the call."""
     return record.was_requested("MedicationRequest") or record.was_requested("MedicationStatement")

@@ -132,7 +132,7 @@ def test_every_date_and_weekday_on_a_card_is_on_the_chart_or_in_the_rule() -> No
         f"{rule}: {case['id']}: {word}"
         for rule, case, text, known in _cards()
         for word in (*_DATE.findall(text), *_WEEKDAY.findall(text))
-        if word not in known and word not in _due(text)
+        if word not in known and word not in _due(text) and f"read {word}" not in text
     ]
     assert strange == []
 

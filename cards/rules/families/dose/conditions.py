@@ -12,6 +12,8 @@ from cards.rules.families.dose.sums import (
     FAR_OVER,
     FAR_OVER_PER_KG,
     FAR_OVER_TARGET,
+    ROUNDING,
+    ROUNDING_FIRST,
     TEN_FOLD,
     TEN_FOLD_NARROW,
     TIMES_RECOMMENDED,
@@ -180,6 +182,13 @@ CONDITIONS_OF_DOSES: tuple[Condition, ...] = (
         _of_excess(lambda excess: excess.is_far_over),
         f"it is {FAR_OVER:g} times the limit and more, {FAR_OVER_TARGET:g} times a target or a usual first dose,"
         f" {FAR_OVER_PER_KG:g} times a limit for each kilogram",
+        _SUM,
+    ),
+    flag(
+        "slightly_over_maximum",
+        lambda context: judged(context).slight is not None,
+        f"the limit is no firm maximum and the dose is over it by less than {ROUNDING:g} times,"
+        f" {ROUNDING_FIRST:g} times a usual first dose; or no label was read for the limit and the dose is not far over it",
         _SUM,
     ),
     flag(

@@ -2,12 +2,10 @@
 
 import math
 
-import msgspec
-
 from cards.rules.engine.family import Correction, Family
 from cards.rules.families.dose import texts
 from cards.rules.families.dose.conditions import CONDITIONS_OF_DOSES, why_unknown
-from cards.rules.families.dose.knowledge import EVIDENCE
+from cards.rules.families.dose.knowledge import evidence_of
 from cards.rules.families.dose.rows import ages_of_limits, limits_of, rows_for
 from cards.rules.families.dose.sums import (
     FAR_OVER,
@@ -30,8 +28,7 @@ def _row_evidence(context: RuleContext) -> tuple[Evidence, ...]:
     row = excess.limit if excess is not None else labelled_from(context) or next(by_weight, None)
     if row is None:
         return ()
-    evidence = EVIDENCE[row.source]
-    return (msgspec.structs.replace(evidence, section=row.page) if row.page else evidence,)
+    return (evidence_of(row),)
 
 
 # Corrections
@@ -59,7 +56,7 @@ def to_maximum(context: RuleContext) -> OrderChange | None:
     Never for a first order: the maximum is no dose to begin with.
     """
     excess, single_mg, times = worst_excess(context), _each_mg(context), context.times_per_day
-    if excess is None or excess.of_adult or excess.limit.page or single_mg is None or times not in _OFTEN:
+    if excess is None or excess.of_adult or excess.limit.is_lead or single_mg is None or times not in _OFTEN:
         return None
     limit = excess.limit
     has_no_room = limit.unit != "mg" or limit.per_kg or limit.per_dose or limit.per_week or excess.times >= FAR_OVER

@@ -4,14 +4,16 @@
 "no": the source gives a target or a usual dose, and what goes over it is information, unless it is far over.
 `labelled_from` is the age in years under which the source says that the drug is not for children.
 
-`leads.csv` has what was read on pages that are no label (`page` names the page): the same columns, and `route` (empty:
+`leads.csv` has what was read on pages that are no label (`page` names the page) and waits for a label: only a dose five
+times over one of its rows is told, as an alarm by plausibility. It has the same columns, and `route` (empty:
 every one but an injection), `population` ("first order": the drug was not taken before; "continued": more than one
 dose; "daily": on most days and not once a cycle; "one dose": given in doses, since a drip is a bag and no dose),
 weights, and amounts of a week. None of its rows is firm; "narrow" begins to be far over earlier, because the drug is
-seldom given in more; "wide" later, because some uses of the drug reach twice what the page says.
+seldom given in more; "wide" later, because some uses of the drug reach twice what the source says.
 
 `label_limits.csv` has rows of labels by route, weight and population, in milligrams, units or mEq (`unit`), and of the
 rate of an infusion (`max_hourly`) and of one dose for each square metre of body surface (`max_single_m2`);
+`set_id` is that of the label in DailyMed, `quote` its words with the number; `ten_fold_from` is ten times a usual dose.
 `without_taken` are ingredients and classes beside which a row does not hold. `plausibility.csv` and
 `plausibility_more.csv` hold FDA's recommended maximum in mg a day at 60 kg; `left_out` says why a row is not used.
 `sources.csv` holds the documents.
@@ -22,6 +24,7 @@ from math import inf
 from typing import Final
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from cards.rules.language.rule import Evidence, RuleError
 from cards.rules.language.site import site_head, site_rows
@@ -66,6 +69,13 @@ class Limit(Struct, frozen=True):
     """A rate: one dose by the hours over which it runs."""
     per_area: bool = False
     """For each square metre of body surface."""
+    is_lead: bool = False
+    """Read on a page that is neither a label nor a guideline: it waits, and only a dose far over it is told."""
+    set_id: str = ""
+    """The label in DailyMed that holds `quote`, with the number in it."""
+    quote: str = ""
+    ten_fold_from: float | None = None
+    """Ten times the usual dose of the source, which an error of unit or decimal point makes."""
 
     @property
     def is_for_adults(self) -> bool:
@@ -78,6 +88,10 @@ class PlausibleDose(Struct, frozen=True):
 
     drug: str
     recommended_mg_day: float
+
+
+LEADS: Final = frozenset(row["id"] for row in package_rows(_PACKAGE, "sources.csv") if row["class"] == "E")
+"""The documents that are no label of the country, guideline or authority: consumer pages, answers, foreign lists."""
 
 
 def _read_limits() -> Mapping[str, tuple[Limit, ...]]:
@@ -147,6 +161,10 @@ def _limit(row: Mapping[str, str]) -> Limit:
         tuple(row.get("without_taken", "").split()),
         "hourly" in column,
         column.endswith("_m2"),
+        is_lead=row["source"] in LEADS,
+        set_id=row.get("set_id", ""),
+        quote=row.get("quote", ""),
+        ten_fold_from=float(row["ten_fold_from"]) if row.get("ten_fold_from") else None,
     )
 
 
@@ -183,6 +201,24 @@ EVIDENCE: Final[Mapping[str, Evidence]] = {
     for row in _rows("sources.csv")
 } | _evidence_of_site()
 """The documents by their key in limits.csv."""
+
+
+def evidence_of(limit: Limit) -> Evidence:
+    """Return what a row rests on: its label in DailyMed where it names one, else its document."""
+    if not limit.set_id:
+        evidence = EVIDENCE[limit.source]
+        return replace(evidence, section=limit.page) if limit.page else evidence
+    return Evidence(
+        f"{limit.drug.capitalize()}, US prescribing information, DailyMed set id {limit.set_id}",
+        "FDA-approved label",
+        "2026",
+        f"2 Dosage and administration: {limit.quote}",
+        f"{limit.drug.capitalize()} label (US), section 2, set {limit.set_id[:8]}, read 2026-11-28",
+        "label",
+        "label",
+        "label",
+        f"https://dailymed.nlm.nih.gov/dailymed/drugInfo.cfm?setid={limit.set_id}",
+    )
 
 
 LIMITS: Final[Mapping[str, tuple[Limit, ...]]] = _read_limits()

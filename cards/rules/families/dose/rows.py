@@ -61,6 +61,10 @@ _NEBULISED = re.compile(
 _LOCAL_ROUTES = ("intrathecal", "flush")
 
 
+_INTRAVENOUS = re.compile(r"\b(?:iv|ivpb|ivp|intravenous\w*|i\.v\.)", re.IGNORECASE)
+_SWALLOWED = re.compile(r"\boral|by mouth|\bpo\b|\btab|\bcap|peroral", re.IGNORECASE)
+
+
 def limits_of_route(rxcui: str, medication: MedicationIdentity) -> list[Limit]:
     """Return the rows of the order's route; a drug that is only injected is, whatever its order says."""
     rows = LIMITS.get(rxcui, ())
@@ -74,6 +78,9 @@ def limits_of_route(rxcui: str, medication: MedicationIdentity) -> list[Limit]:
             "injected" if medication.is_injected or all(row.route.startswith(("in", "flush")) for row in rows) else "",
         }
     routes |= {route for route in _LOCAL_ROUTES if route in words}
+    routes |= {"intravenous"} if _INTRAVENOUS.search(written) else set()
+    if _SWALLOWED.search(f"{written} {medication.dose_form}"):
+        routes -= {"injected"}
     return [row for row in rows if row.route in routes or (row.route and written.startswith(row.route))]
 
 
@@ -92,10 +99,19 @@ def rows_for(context: RuleContext, rxcui: str) -> Iterator[tuple[Limit, bool]]:
     fitting = [row for row in rows if age is not None and age in row.ages and _fits_weight(row, context)]
     for row in _of_this_form(fitting, medication):
         yield row, False
-    if age is not None and age < ADULT_YEARS and not fitting:
-        older = [row for row in rows if row.is_for_adults or (age < row.ages.start and not row.per_kg)]
+    if age is not None and age < ADULT_YEARS:
+        of_own_age = any(not (row.per_kg or row.is_lead) for row in fitting)
+        older = [row for row in rows if row not in fitting and _is_cap(row)] if not of_own_age else []
+        if not fitting:
+            older = [row for row in rows if row.is_for_adults or (age < row.ages.start and not row.per_kg)]
         for row in _of_this_form([row for row in older if not row.condition], medication):
             yield row, True
+
+
+def _is_cap(row: Limit) -> bool:
+    """Whether an adult's maximum holds for a child whose own rows are for each kilogram: no child is given more."""
+    is_amount = not (row.per_kg or row.per_area or row.per_hour) and row.population != "first order"
+    return row.is_for_adults and is_amount and not row.setting
 
 
 _RUNS = re.compile(

@@ -12,7 +12,7 @@ from msgspec import Struct
 from cards.rules.families.dose.knowledge import ADULT_YEARS, LIMITS, PLAUSIBLE_DOSES, Limit, PlausibleDose
 from cards.rules.families.dose.rows import dosages_of, infusion_hours, limits_of_route, per_hour_of, rows_for
 from cards.rules.patient.context import RuleContext
-from cards.rules.patient.orders import CurrentMedication, is_beside
+from cards.rules.patient.orders import CurrentMedication, is_beside, is_other_name
 from fhir.mapping.medications.daily_dose import DailyDose
 from fhir.mapping.medications.identity import MedicationIdentity
 from fhir.mapping.stays import is_inpatient
@@ -32,12 +32,20 @@ FAR_OVER = 2.0
 """A dose over so many times a limit that is no firm maximum is taken for an error of writing."""
 FAR_OVER_PER_KG = 1.5
 """The same of a limit for each kilogram, which is mostly that of a child."""
+FAR_OVER_PER_AREA = 1.25
+"""The same of a cytostatic drug for each square metre."""
+FAR_OVER_LEAD = 5.0
+"""The same of a maximum that was read on no label: a ten-fold error of a usual dose makes it."""
+ROUNDING = 1.05
+"""A dose under so many times a limit that is no firm maximum is taken for a rounding to whole units or vials."""
+ROUNDING_FIRST = 2.0
+"""The same of the usual first dose, with which many begin twice as high."""
 FAR_OVER_TARGET = 3.0
 """The same of a target or the usual first dose: many are given twice as much."""
 TEN_FOLD = 10.0
 """A dose of so many times a maximum, whatever its source, can hardly be meant."""
 TEN_FOLD_NARROW = 5.0
-"""The same of a drug with a narrow range: five times of digoxin is what a ten-fold error of a usual dose makes."""
+"""The same of a drug with a narrow range, and of a label's maximum: a ten-fold error of a usual dose makes it."""
 
 TEN_FOLD_FIRST = 50.0
 """The same of a child's first dose: where the list is not complete, the order may be what it was raised to."""
@@ -65,31 +73,49 @@ class Excess(Struct, frozen=True):
 
     @property
     def is_firm(self) -> bool:
-        """Whether the source gives a maximum for this patient, and no target or adult's dose."""
-        return self.limit.is_firm and not self.of_adult
+        """Whether the source gives a maximum and no target; that of adults is firm for a child, too."""
+        return self.limit.is_firm
 
     @property
     def is_far_over(self) -> bool:
         """Whether it is so far over that it can hardly be meant, whatever the source of the limit."""
+        if self.limit.is_lead:
+            return self.times >= (TIMES_RECOMMENDED_FOR_CHILD if self.limit.per_kg else FAR_OVER_LEAD)
+        if self.of_adult and self.limit.population != "first order":
+            return self.times >= ROUNDING
+        if self.limit.per_area and not self.limit.is_wide:
+            return self.times >= FAR_OVER_PER_AREA
         if self.limit.per_kg and not self.limit.is_wide and self.limit.population != "first order":
             return self.times >= FAR_OVER_PER_KG
         is_first = self.limit.population == "first order" and not self.limit.is_narrow
-        is_usual = self.limit.is_wide or not (self.limit.page or self.limit.is_narrow) or is_first
+        is_usual = self.limit.is_wide or not self.limit.is_narrow or is_first
         is_target = is_usual and not self.limit.per_kg and not self.is_least
         return self.times >= (FAR_OVER_TARGET if is_target else FAR_OVER)
 
     @property
-    def is_ten_fold(self) -> bool:
-        """Whether it is so far over that it is mostly an error of unit, decimal point or number."""
-        is_first = self.limit.population == "first order"
-        if is_first and self.limit.per_kg:
-            return self.times >= TEN_FOLD_FIRST
-        return self.times >= (TEN_FOLD_NARROW if self.limit.is_narrow and not is_first else TEN_FOLD)
+    def is_slight(self) -> bool:
+        """Whether it is so little over a limit that is no firm maximum that nothing is to be said."""
+        if self.is_firm or self.is_far_over or self.is_ten_fold:
+            return False
+        least = ROUNDING_FIRST if self.limit.population == "first order" else ROUNDING
+        return self.limit.is_lead or self.times < least
 
     @property
-    def _rank(self) -> tuple[bool, bool, bool, float]:
+    def is_ten_fold(self) -> bool:
+        """Whether it is so far over that it is mostly an error of unit, decimal point or number."""
+        limit, is_first = self.limit, self.limit.population == "first order"
+        if limit.ten_fold_from is not None:
+            return self.amount >= limit.ten_fold_from
+        if is_first and limit.per_kg:
+            return self.times >= TEN_FOLD_FIRST
+        is_low = (limit.is_narrow and not is_first) or not (limit.is_lead or limit.is_wide or is_first)
+        return self.times >= (TEN_FOLD_NARROW if is_low else TEN_FOLD)
+
+    @property
+    def _rank(self) -> tuple[bool, bool, bool, bool, float]:
         is_maximum = self.limit.population != "first order"
-        return self.is_ten_fold and is_maximum, self.is_firm or self.is_far_over, is_maximum, self.times
+        is_ten_fold = self.is_ten_fold and is_maximum
+        return is_ten_fold, not self.limit.is_lead, self.is_firm or self.is_far_over, is_maximum, self.times
 
 
 class Implausible(Struct, frozen=True):
@@ -112,6 +138,8 @@ class Judged(Struct, frozen=True):
 
     excess: Excess | None
     is_unknown: bool
+    slight: Excess | None
+    """The worst that is so little over a limit, or over a lead, that nothing is to be said: it is not denied either."""
     under_tenth: Excess | None
     """The limit for each kilogram that a child's dose is nearest to, where it is under a tenth of each of them."""
 
@@ -138,6 +166,8 @@ def _with_daily_mg(context: RuleContext, rxcui: str) -> list[tuple[CurrentMedica
 
 
 def _is_replaced(drafted: MedicationIdentity, current: MedicationIdentity) -> bool:
+    if is_other_name(drafted, current):
+        return False
     if drafted.rxnorm is not None and drafted.rxnorm == current.rxnorm and drafted.strengths == current.strengths:
         return True
     same_drugs = drafted.rxcuis == current.rxcuis and None not in drafted.strengths
@@ -180,8 +210,9 @@ def _judge(context: RuleContext) -> Judged:
             is_unknown = is_unknown or (excess is None and not of_adult)
             if isinstance(excess, Excess):
                 excesses.append(excess)
-    worst = max(excesses, key=lambda excess: excess._rank, default=None)
-    return Judged(worst, is_unknown, _under_tenth(context))
+    told = [excess for excess in excesses if not excess.is_slight]
+    worst, slight = (max(of_kind, key=lambda excess: excess._rank, default=None) for of_kind in (told, excesses))
+    return Judged(worst, is_unknown, slight if worst is None else None, _under_tenth(context))
 
 
 _PER_AREA = re.compile(
@@ -232,7 +263,7 @@ def _excess(row: Limit, context: RuleContext, of_adult: bool) -> Excess | bool |
         return is_meant
     is_alone = row.per_dose or row.unit != "mg"
     is_least = row.unit == "mg" and context.drafted.dose.daily(row.rxcui) is None
-    excess = Excess(
+    return Excess(
         row,
         amount,
         () if is_alone or is_least else tuple(taken_beside(context, row.rxcui)),
@@ -241,9 +272,6 @@ def _excess(row: Limit, context: RuleContext, of_adult: bool) -> Excess | bool |
         largest_plausible_kg(context.session.record) if row.per_kg and not context.weight_kg else None,
         _largest_m2(context) if row.per_area and body_surface_m2(context) is None else None,
     )
-    # A page that is no label may say a little less than the label, and many drugs are begun with more than is usual.
-    is_of_interest = excess.is_far_over or row.is_firm or (not row.page and row.population != "first order")
-    return excess if is_of_interest else False
 
 
 def _amount(row: Limit, context: RuleContext) -> tuple[float | None, bool]:
@@ -366,9 +394,18 @@ def implausible(context: RuleContext) -> tuple[Implausible | None, bool]:
         amount = _high(context.drafted.dose, rxcui)
         is_unknown = is_unknown or amount is None
         recommended = row.recommended_mg_day * (weight / _FDA_WEIGHT_KG if weight is not None else 1.0)
-        if amount is not None and amount > times * recommended:
+        # Where a child is given more than that, its own row measures the dose.
+        is_measured = is_child and _most_of_child_mg(context, rxcui) > recommended
+        if amount is not None and amount > times * recommended and not is_measured:
             implausible_doses.append(Implausible(row, rxcui, amount, recommended, weight))
     return max(implausible_doses, key=lambda dose: dose.times, default=None), is_unknown
+
+
+def _most_of_child_mg(context: RuleContext, rxcui: str) -> float:
+    """Return the highest daily dose that a row gives for a child of this age and weight, and 0 where none does."""
+    rows = [row for row, of_adult in rows_for(context, rxcui) if not (of_adult or row.per_dose or row.per_week)]
+    weight = context.weight_kg or 0.0
+    return max((row.most * (weight if row.per_kg else 1.0) for row in rows if row.unit == "mg"), default=0.0)
 
 
 def _is_limited_in_mg(context: RuleContext, rxcui: str) -> bool:

@@ -5,9 +5,10 @@ from collections.abc import Iterator
 from typing import Final
 
 from cards.rules.engine.family import Placeholder, TableRow, lab_placeholder
-from cards.rules.families.dose.knowledge import ADULT_YEARS, EVIDENCE, FORMS, Limit
+from cards.rules.families.dose.knowledge import ADULT_YEARS, FORMS, Limit, evidence_of
 from cards.rules.families.dose.rows import limits_of_route
 from cards.rules.families.dose.sums import (
+    TEN_FOLD,
     Excess,
     body_surface_m2,
     implausible,
@@ -21,7 +22,7 @@ from fhir.mapping.medications.identity import MedicationIdentity
 from fhir.mapping.weights import format_kg, judged_weight
 from fhir.terminology.conditions import CONDITION_GROUPS
 
-_LEAD = "The limit is from a page that follows the label, not from the label: check it there."
+_LEAD = "An alarm by plausibility: the label's own maximum has not been read."
 _LEAST = "The order does not say of which ingredient the mass is; counted is the least that it can be."
 _OLDEST_NAMED = 150
 _UNITS = {"unit": "units", "meq": "mEq", "mmol": "mmol"}
@@ -71,7 +72,10 @@ def amount(context: RuleContext) -> str | None:
         return None
     limit, number = excess.limit, len(excess.beside)
     ordered, most = excess.amount * _micrograms_in(limit), limit.most * _micrograms_in(limit)
-    amount_text = format_number(ordered, [most], 2 if limit.per_kg else 1 if ordered >= 1 else 4)
+    is_quotient = limit.per_kg or limit.per_area
+    amount_text = (
+        format_number(ordered, [most], 2 if limit.per_kg else 1) if is_quotient else format_dose(ordered, [most])
+    )
     orders = "the other order" if number == 1 else f"{number} other orders"
     is_at_largest = excess.largest_kg is not None or excess.largest_m2 is not None
     least = "at least " if excess.is_least or is_at_largest else ""
@@ -107,13 +111,16 @@ def _note(context: RuleContext) -> str:
         surface = f"{format_number(excess.largest_m2, decimals=2)} m2, the largest plausible one"
         notes.append(f"The body surface is not known: counted with {surface}.")
     notes += [f"Body surface {format_number(area, decimals=2)} m2."] if area and excess.limit.per_area else []
-    notes += [_LEAD] if excess.limit.page else []
+    notes += [_LEAD] if excess.limit.is_lead else []
     return " ".join(filter(None, notes))
 
 
 def _times_maximum(context: RuleContext) -> str | None:
     excess = worst_excess(context)
-    return _whole(excess.times) if excess is not None else None
+    if excess is None:
+        return None
+    is_small = excess.limit.ten_fold_from is not None and excess.times < TEN_FOLD
+    return f"{math.floor(excess.times * 10) / 10:g}" if is_small else _whole(excess.times)
 
 
 def _times_recommended(context: RuleContext) -> str | None:
@@ -191,7 +198,7 @@ def rows_of(medication: MedicationIdentity) -> Iterator[TableRow]:
         says = (
             f"{'at most' if limit.is_firm else 'usually at most'} {format_number(limit.most)} {unit} {how_often}{note}"
         )
-        yield TableRow(about.replace("_", " "), says, EVIDENCE[limit.source])
+        yield TableRow(about.replace("_", " "), says, evidence_of(limit))
 
 
 PLACEHOLDERS: Final[dict[str, Placeholder]] = {

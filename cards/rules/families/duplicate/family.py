@@ -30,7 +30,7 @@ from cards.rules.families.duplicate import dose_change
 from cards.rules.language.rule import Drug, OrderChange, RuleError, Sig
 from cards.rules.language.trigger import Selector
 from cards.rules.patient.context import RuleContext
-from cards.rules.patient.orders import CurrentMedication
+from cards.rules.patient.orders import CurrentMedication, is_other_name
 from cards.text import capitalized, format_dose, format_number, plain
 from fhir.mapping.medications.daily_dose import DailyDose
 from fhir.mapping.medications.dosage import CARRIERS
@@ -88,16 +88,6 @@ def is_same_product(first: MedicationIdentity, second: MedicationIdentity) -> bo
     return all(mine_ is None or theirs_ is None or mine_ == theirs_ for mine_, theirs_ in pairs)
 
 
-def is_other_name(first: MedicationIdentity, second: MedicationIdentity) -> bool:
-    """Whether one of them is ordered by the name of its drug and the other by a brand."""
-    return _says_its_drug(first) is not _says_its_drug(second)
-
-
-def _says_its_drug(medication: MedicationIdentity) -> bool:
-    words = medication.words.lower()
-    return any(ingredient.name.lower() in words for ingredient in medication.ingredients)
-
-
 def overlap_days(context: RuleContext) -> float:
     """Days that the draft and the partner run together; without a known end as long as the other one does."""
     dose = context.drafted.dose
@@ -117,7 +107,9 @@ def counted(context: RuleContext, rxcui: str) -> list[CurrentMedication]:
     return [
         medication
         for medication in beside
-        if medication.drafted is not None or not is_same_product(context.medication, medication.medication)
+        if medication.drafted is not None
+        or is_other_name(context.medication, medication.medication)
+        or not is_same_product(context.medication, medication.medication)
     ]
 
 
@@ -463,7 +455,11 @@ FAMILY = Family(
         DAILY_TOTAL,
         *dose_change.WORDS,
         _compared_drugs("same_product", "both are of one product", is_same_product),
-        _compared_drugs("other_name", "one is ordered by a brand, the other by the name of its drug", is_other_name),
+        _compared_drugs(
+            "other_name",
+            "they are ordered by two brands, or one by a brand and the other by the name of its drug",
+            is_other_name,
+        ),
         _compared_drugs(
             "dose_change",
             "both hold the same drugs, given in the same way and released alike; no opioid and no anticoagulant",
