@@ -14,9 +14,9 @@ run: docs
 serve: docs
 	@exec $(bin)/cds-hooks serve --port $(PORT)
 
-# The documentation site, which the server shows at /docs/; a broken link in docs/ ends it with a sentence.
+# The pages of docs/ that are made from the code, where it changed since; the server shows them at /docs/.
 docs: runtime-environment
-	@$(bin)/python -m maintenance.documentation_site docs cds_hooks/web/docs
+	@[ -f docs/.made ] && [ -z "$$(find cds_hooks cards models_onnx fhir maintenance tests/conformance -type f -newer docs/.made ! -name '*.pyc' | head -1)" ] || { $(bin)/python -m maintenance.reference && touch docs/.made; }
 
 # The pictures of the documentation, light and dark, taken anew in a real browser (tests/browser/test_pictures.py).
 pictures: slow-environment
@@ -33,13 +33,13 @@ test: dev-environment
 
 # Three processes on two cores: tests wait for servers, databases and browsers for a fifth of their time.
 # After a clone one process compiles their modules for all three, while mypy has the other processor.
-pytest: dev-environment
+pytest: dev-environment docs
 	@[ -d tests/__pycache__ ] || $(bin)/pytest --collect-only -qq -m "not slow" > /dev/null || true
 	$(bin)/pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder --durations 25 -m "not slow"
 
 # The tests that take a browser, several processes, the wheel or a training, and all examples of the properties of which
 # `make test` draws a fifth: .ci/run runs them after `make test`.
-test-slow: slow-environment
+test-slow: slow-environment docs
 	$(bin)/pytest --numprocesses 4 --dist loadfile --no-loadscope-reorder --durations 60 -m "slow or hypothesis"
 
 # Texts for the pass in C under the address sanitizer: ten minutes.

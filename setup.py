@@ -1,5 +1,6 @@
-"""Packs the documentation site into the wheel and builds the pass in C; everything else is in pyproject.toml."""
+"""Packs the documentation into the wheel and builds the pass in C; everything else is in pyproject.toml."""
 
+import shutil
 import sys
 from pathlib import Path
 
@@ -10,16 +11,15 @@ ROOT = Path(__file__).parent
 
 
 class BuildWithDocumentation(build_py):
-    """Writes the pages of docs/ beside the modules that serve them, except into an editable install."""
+    """Copies docs/ beside the modules that show it, except into an editable install."""
 
     def run(self) -> None:
-        """Build as usual, then write the site."""
+        """Build as usual, then copy the pages; requirements/wheel.sh has written those that are made from the code."""
         super().run()
-        if not self.editable_mode:
-            sys.path.insert(0, str(ROOT))
-            from maintenance.documentation_site import write_site
-
-            write_site(ROOT / "docs", Path(self.build_lib) / "cds_hooks" / "web" / "docs")
+        if not self.editable_mode and (ROOT / "docs").is_dir():
+            target = Path(self.build_lib) / "cds_hooks" / "web" / "docs"
+            shutil.rmtree(target, ignore_errors=True)
+            shutil.copytree(ROOT / "docs", target, ignore=shutil.ignore_patterns(".*"))
 
 
 # Optional: without a compiler the server reads bodies in Python (cds_hooks/protocol/body.py). No debug data and no

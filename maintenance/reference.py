@@ -1,47 +1,54 @@
-"""`python -m maintenance.reference [PAGE]`: writes the pages of the documentation that are made from the code.
+"""`python -m maintenance.reference [PAGE]`: writes the pages of docs/ that are made from the code.
 
-The README's number of rules is written, too.
-
-With PAGE (features, settings, cli, hooks, extension) this page is printed and nothing is written.
+With PAGE (settings, reference/cli, rules/renal, …) this page is printed and nothing is written.
 """
 
-import re
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import typer
 
-from cards.rules.engine.governance import all_rule_versions
+from cards.rules.engine.page import rule_pages
 from cds_hooks.cli import app
 from cds_hooks.settings import SETTINGS, Settings
 from cds_hooks.settings.constants import Constants
 from fhir.mapping.features.catalog import FEATURES, data_dictionary
+from maintenance.conformance import conformance_page
 from maintenance.reference_pages import cli_page, extension_page, hooks_page
+from models_onnx.serving.registry import load_model, model_ids
+from models_onnx.workbench.release.documentation import model_page
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 
 
 def main(page: str | None) -> None:
-    """Write every page, or prints one."""
-    for name, text in made_pages(typer.main.get_command(app)).items():
-        if page is None:
-            (DOCS / name).write_text(text, encoding="utf-8")
-        elif page == Path(name).stem:
-            print(text, end="")
+    """Write every page, or print one."""
+    pages = made_pages()
     if page is None:
-        readme = DOCS.parent / "README.md"
-        count = f"[{len(all_rule_versions())} rules]"
-        readme.write_text(re.sub(r"\[\d+ rules\]", count, readme.read_text("utf-8")), encoding="utf-8")
+        write_pages(DOCS, pages)
+    elif f"{page}.md" in pages:
+        print(pages[f"{page}.md"], end="")
+    else:
+        sys.exit(f"No page is called {page}; there are {', '.join(name.removesuffix('.md') for name in pages)}.")
+
+
+def write_pages(folder: Path, pages: Mapping[str, str]) -> None:
+    """Write the pages into a folder of documentation."""
+    for name, text in pages.items():
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text(text, encoding="utf-8")
 
 
 def features_page() -> str:
     """Return the data dictionary of all features, as Markdown."""
-    return (
-        "# Features\n\nMade by `python -m maintenance.reference` from `fhir/mapping/features/catalog.py`; a test "
-        "compares. A declaration gives the training column, the value in a hook call, and the prefetch template. The "
-        "newest usable value within the window counts.\n\n" + data_dictionary(FEATURES.values())
+    head = (
+        "# Features\n\nMade by `make docs` from `fhir/mapping/features/catalog.py`. A declaration gives the training "
+        "column, the value in a hook call, and the prefetch template. The newest usable value within the window "
+        "counts.\n\n"
     )
+    return head + data_dictionary(FEATURES.values())
 
 
 def settings_page() -> str:
@@ -51,7 +58,7 @@ def settings_page() -> str:
     rest = {name: row for name, row in _fields(Settings).items() if name in SETTINGS and name not in inherited}
     tables = [(title.rstrip("."), _fields(part)) for title, part in parts] + [("The process", rest)]
     return (
-        "# Settings\n\nMade by `python -m maintenance.reference` from `cds_hooks/settings/`; a test compares. Every "
+        "# Settings\n\nMade by `make docs` from `cds_hooks/settings/`. Every "
         "setting is an environment variable, read when a server or command starts. Where a description names a page of "
         "docs/, that page explains the setting.\n\n"
         + "\n".join(f"## {title}\n\n{_SETTINGS_HEAD}{''.join(rows.values())}" for title, rows in tables)
@@ -75,15 +82,18 @@ def _default(value: object) -> str:
     return "not set" if value is None else f"`{value}`"
 
 
-def made_pages(program: Any) -> dict[str, str]:
-    """Every page of docs/ that is made from the code, by its name; `program` is the whole command line."""
-    return {
+def made_pages() -> dict[str, str]:
+    """Return every page of docs/ that is made from the code, by its name."""
+    pages = {
         "features.md": features_page(),
         "settings.md": settings_page(),
-        "reference/cli.md": cli_page(program),
+        "conformance.md": conformance_page(),
+        "reference/cli.md": cli_page(typer.main.get_command(app)),
         "reference/hooks.md": hooks_page(),
         "reference/extension.md": extension_page(),
     }
+    pages |= {f"rules/{name}": text for name, text in rule_pages().items()}
+    return pages | {f"models/{name}.md": model_page(load_model(name).manifest) for name in model_ids()}
 
 
 if __name__ == "__main__":

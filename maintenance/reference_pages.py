@@ -12,7 +12,7 @@ import cards.extension as extension
 from cds_hooks.protocol.hooks import LIBRARY
 from cds_hooks.services import find_services
 
-_MADE = "Made by `python -m maintenance.reference` from {source}; a test compares.\n"
+_MADE = "Made by `make docs` from {source}.\n"
 
 
 def cli_page(program: Any) -> str:

@@ -12,6 +12,8 @@ sources=$(mktemp -d)
 trap 'rm -rf "$sources"' EXIT
 umask 022
 git -c tar.umask=022 archive --prefix=sources/ "$commit" | tar -x -C "$sources"
+# The pages of the documentation that are made from the code; the kit has none.
+[ "$project" != . ] || PYTHONPATH="$sources/sources" .venv/bin/python -m maintenance.reference
 SOURCE_DATE_EPOCH=$(git log -1 --format=%ct "$commit")
 export SOURCE_DATE_EPOCH
 .venv/bin/python -m build --wheel --no-isolation --outdir "$folder" "$sources/sources/$project" > "$sources/log" 2>&1 || { cat "$sources/log"; exit 1; }

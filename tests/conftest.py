@@ -5,6 +5,7 @@ import inspect
 import os
 import re
 import ssl
+import subprocess
 import sys
 import time
 from collections import Counter
@@ -236,6 +237,14 @@ def data_folder() -> Path:
 def spec_folder() -> Path:
     """The folder of official examples and the R4 schema; the test is skipped where it is absent."""
     return _folder("CDS_SPEC_DIR", ROOT.parent / "shared" / "spec")
+
+
+@pytest.fixture(scope="session")
+def documentation() -> Path:
+    """The folder docs/ with the pages that are made from the code, as `make docs` writes them."""
+    if not (ROOT / "docs" / "settings.md").exists():
+        subprocess.run([sys.executable, "-m", "maintenance.reference"], cwd=ROOT, check=True)
+    return ROOT / "docs"
 
 
 @pytest.fixture

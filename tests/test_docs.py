@@ -1,24 +1,30 @@
-"""What the documentation says is true: its commands run, its made pages are current, nothing is left out."""
+"""What the documentation says is true: its commands run, its links lead somewhere, nothing is left out."""
 
+import os
 import re
 import shlex
-from pathlib import Path
+import subprocess
+from pathlib import Path, PurePosixPath
 
 import pytest
-import typer
 
-from cds_hooks.cli import app
 from cds_hooks.services import find_services
 from cds_hooks.settings import SETTINGS
-from maintenance.reference import made_pages
+from cds_hooks.web.documentation import chapters, read_page
 from models_onnx.serving.registry import model_ids
 from tests.conftest import ROOT
 from tests.each import for_rows
 from tests.program import run_program
 
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+# The pages that are committed; `documentation` has those, too, that are made from the code.
+PAGES = [ROOT / "README.md"] + [
+    ROOT / name
+    for name in subprocess.run(
+        ["git", "ls-files", "docs/*.md"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout.split()
+]
 _BLOCK = re.compile(r"```sh\n(.*?)```", re.DOTALL)
-_LINK = re.compile(r"\]\((?!https?:|#)([^)#]+)")
+_LINK = re.compile(r"\]\((?!https?:|mailto:)([^)#]*)(#[^)]*)?\)")
 
 
 def _commands() -> list[str]:
@@ -28,8 +34,8 @@ def _commands() -> list[str]:
     return sorted({line for line in lines if line and not line.startswith("#")})
 
 
-def _text() -> str:
-    return "\n".join(page.read_text() for page in PAGES)
+def _text(documentation: Path) -> str:
+    return "\n".join(page.read_text() for page in documentation.rglob("*.md"))
 
 
 PROGRAM = ".venv/bin/cds-hooks"
@@ -91,23 +97,32 @@ def test_no_command_of_the_documentation_is_of_a_kind_that_nobody_checks() -> No
     assert [command for command in unchecked if command not in notebook] == []
 
 
-def test_every_made_page_is_what_the_code_says() -> None:
-    made = made_pages(typer.main.get_command(app))
-    stale = [name for name, page in made.items() if (ROOT / "docs" / name).read_text() != page]
-    assert stale == [], "run: .venv/bin/python -m maintenance.reference"
+def test_every_link_leads_to_a_page_and_its_heading(documentation: Path) -> None:
+    wrong = []
+    for source in (page for pages in chapters(documentation).values() for page in pages):
+        for link, heading in _LINK.findall((documentation / source).read_text()):
+            target = PurePosixPath(os.path.normpath(source.parent / link)) if link else source
+            file = documentation / target if target.parts[0] != ".." else ROOT / str(target).removeprefix("../")
+            file = file / "README.md" if heading and file.is_dir() else file
+            if not file.exists() or (heading and f'id="{heading[1:]}"' not in _html(documentation, file)):
+                wrong.append(f"docs/{source}: {link}{heading} leads nowhere")
+    assert wrong == []
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_every_link_leads_somewhere(page: Path) -> None:
-    missing = [link for link in _LINK.findall(page.read_text()) if not (page.parent / link).exists()]
-    assert missing == []
+def _html(documentation: Path, file: Path) -> str:
+    if not file.is_relative_to(documentation):
+        return "".join(f'id="{heading}"' for heading in re.findall("#[^)]*", file.read_text()))
+    return read_page(documentation, PurePosixPath(file.relative_to(documentation).as_posix())).html
 
 
-@for_rows("name", [f"CDS_{name.upper()}" for name in SETTINGS])
-def test_every_setting_is_documented(name: str) -> None:
-    assert f"`{name}`" in _text()
+def test_every_page_is_in_the_contents_once_and_has_a_title(documentation: Path) -> None:
+    listed = [page for pages in chapters(documentation).values() for page in pages.items()]
+    pages = [PurePosixPath(path.relative_to(documentation).as_posix()) for path in documentation.rglob("*.md")]
+    assert sorted(page for page, _ in listed) == sorted(pages)
+    assert [page for page, title in listed if not title] == []
 
 
-@for_rows("name", [*find_services(), *model_ids()])
-def test_every_service_and_model_is_documented(name: str) -> None:
-    assert f"`{name}`" in _text()
+def test_every_setting_service_and_model_is_documented(documentation: Path) -> None:
+    text = _text(documentation)
+    names = [*(f"CDS_{name.upper()}" for name in SETTINGS), *find_services(), *model_ids()]
+    assert [name for name in names if f"`{name}`" not in text] == []

@@ -1,4 +1,4 @@
-"""The README's sample card, services and number of rules are those of the server."""
+"""The README's sample card and services are those of the server."""
 
 import asyncio
 import re
@@ -10,7 +10,6 @@ from typing import Any
 
 from rich.console import Console
 
-from cards.rules.engine.governance import all_rule_versions
 from cds_hooks.kit.simulator.terminal import print_answer
 from cds_hooks.services import find_services
 from tests.cds_hooks.calls import PLANNING, client, request_for
@@ -18,10 +17,6 @@ from tests.conftest import ROOT
 
 PROJECTS = ("pyproject.toml", "kit/pyproject.toml")
 _README = (ROOT / "README.md").read_text(encoding="utf-8")
-
-
-def test_the_number_of_rules_in_the_readme_is_that_of_the_rule_book() -> None:
-    assert re.findall(r"\[(\d+) rules\]", _README) == [str(len(all_rule_versions()))]
 
 
 def test_the_version_is_that_of_the_newest_release_of_the_changelog() -> None:

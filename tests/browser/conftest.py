@@ -17,24 +17,18 @@ from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 from playwright.sync_api import Response as PageResponse
 
 from cds_hooks.app import create_app
-from maintenance.documentation_site import write_site
 from tests.browser.looking import wait_for_autofocus
 from tests.cds_hooks.calls import ORDERS, PLANNING, ours, request_for
 from tests.cds_hooks.web.decisions import AS_OF
-from tests.conftest import ROOT
 from tests.constants import settings_with
 
 _BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """The documentation site of this checkout, where the server that these tests start finds it."""
-    folder = tmp_path_factory.mktemp("documentation") / "site"
-    write_site(ROOT / "docs", folder)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("cds_hooks.pages.files.SITE", folder)
-        yield folder
+def site(documentation: Path) -> Path:
+    """The documentation of this checkout with the pages that are made from the code."""
+    return documentation
 
 
 @pytest.fixture(scope="module")

@@ -1,12 +1,8 @@
-"""Writes what is made from the rules: a page of each family for pharmacists, and the list of words.
-
-Run from the project's root: python -m cards.rules.engine.page
-"""
+"""Makes pages from the rules: one of each family for pharmacists, the words of conditions, and what is to be read."""
 
 import csv
 from collections.abc import Iterable, Iterator
 from importlib.resources import files
-from pathlib import Path
 from typing import Final
 
 from msgspec import to_builtins
@@ -28,7 +24,6 @@ from cards.rules.language.rule import (
 )
 from cards.rules.language.table import read_table
 
-_WORDS_BEGIN, _WORDS_END = "<!-- words: made by cards/rules/engine/page.py -->", "<!-- /words -->"
 _READ: Final = frozenset({"label", "guideline", "regulator", "study", "payer", "policy", "package"})
 """What a rule can rest on without being listed as one whose label is to be read."""
 _BY_RISK: Final = ("critical", "warning", "info")
@@ -40,7 +35,7 @@ def family_page(table: RuleTable, family: Family) -> str:
     lines = [
         f"# {table.title}",
         "",
-        f"Made from `cards/rules/families/{table.family}` by `cards/rules/engine/page.py`; do not edit it here.",
+        f"Made from `cards/rules/families/{table.family}` by `make docs`.",
         f"Compared with its sources on {table.reviewed}. Status: {table.status}.",
         f"Source: {table.source}.",
         "",
@@ -197,20 +192,14 @@ def _sig(sig: Sig) -> str:
 # The words of conditions
 
 
-def words_table() -> str:
-    """Every word of conditions with its meaning, in Markdown: the common ones, then those of each family."""
-    lines = [*_table_of_words(common_vocabulary())]
+def words_page() -> str:
+    """Return the page of every word of conditions with its meaning: the common ones, then those of each family."""
+    lines = ["# Words of conditions", "", "Made from `cards/rules/conditions` by `make docs`.", ""]
+    lines += _table_of_words(common_vocabulary())
     for family in rule_families():
         if family.conditions:
             lines += ["", f"Only in `{family.name}`:", "", *_table_of_words(family.conditions)]
-    return "\n".join(lines)
-
-
-def guide_with_words(guide: str) -> str:
-    """Return the guide with the list of words between its two marks made new."""
-    before, _, rest = guide.partition(_WORDS_BEGIN)
-    _, _, after = rest.partition(_WORDS_END)
-    return f"{before}{_WORDS_BEGIN}\n\n{words_table()}\n\n{_WORDS_END}{after}"
+    return "\n".join(lines) + "\n"
 
 
 def _table_of_words(words: Iterable[Condition]) -> Iterator[str]:
@@ -240,7 +229,7 @@ def page_of_sources_to_read() -> str:
     lines = [
         "# Rules of which no label was read",
         "",
-        "Made from the rules by `cards/rules/engine/page.py`; do not edit it here.",
+        "Made from the rules by `make docs`.",
         "",
         "Each of these rests on pages that follow or quote a label (drug information, a formulary, a consensus list), "
         "and on no label, guideline, study or notice of an authority that was read itself. A pharmacist should compare "
@@ -259,18 +248,7 @@ def _worst(rule: Rule) -> str:
     return next((indicator for indicator in _BY_RISK if indicator in shown), _BY_RISK[-1])
 
 
-# Files
-
-
-def write_pages(root: Path) -> None:
-    """Write everything that is made from the rules: the families' pages, what is to be read, the list of words."""
-    folder = root / "docs" / "rules"
-    (folder / "sources-to-read.md").write_text(page_of_sources_to_read(), encoding="utf-8")
-    for family in rule_families():
-        (folder / f"{family.name}.md").write_text(family_page(read_table(family.name), family), encoding="utf-8")
-    guide = folder / "README.md"
-    guide.write_text(guide_with_words(guide.read_text(encoding="utf-8")), encoding="utf-8")
-
-
-if __name__ == "__main__":
-    write_pages(Path.cwd())
+def rule_pages() -> dict[str, str]:
+    """Return every page that is made from the rules, by its name in docs/rules."""
+    pages = {f"{family.name}.md": family_page(read_table(family.name), family) for family in rule_families()}
+    return pages | {"sources-to-read.md": page_of_sources_to_read(), "words.md": words_page()}

@@ -76,17 +76,6 @@ async def _opened(folder: Path, path: str) -> httpx.Response:
         return await calls.get(path, headers=BROWSER)
 
 
-async def test_documentation_that_was_not_written_is_missed_in_the_style_of_the_site(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("cds_hooks.pages.files.SITE", tmp_path / "nowhere")
-    for path in ("/docs", "/docs/nope", "/docs/rules/"):
-        page = await _opened(tmp_path, path)
-        assert page.status_code == 404
-        for part in ("make docs", "<nav", "look.css"):
-            assert part in page.text
-
-
 @pytest.mark.slow
 def test_making_a_server_imports_neither_pages_nor_clients_nor_the_library_of_metrics(tmp_path: Path) -> None:
     script = (

@@ -10,7 +10,6 @@ from typing import Any, cast
 
 import pytest
 
-from maintenance.model_pages import DOCS
 from models_onnx.artifact.folder import load_artifact
 from models_onnx.artifact.keys import maintainers
 from models_onnx.artifact.manifest import Manifest
@@ -18,10 +17,9 @@ from models_onnx.artifact.release_file import RELEASE_FORMAT, GateSummary, Relea
 from models_onnx.errors import ArtifactRefused, CardIncomplete, TrainingRefused
 from models_onnx.model_card.embed import embed_card, without_card
 from models_onnx.models.mortality_5y import SPEC, TWIN
-from models_onnx.serving.registry import ARTIFACTS, load_model, model_ids
+from models_onnx.serving.registry import ARTIFACTS, model_ids
 from models_onnx.workbench.release import card, publishing
 from models_onnx.workbench.release.card import card_words
-from models_onnx.workbench.release.documentation import model_page
 from models_onnx.workbench.release.publishing import (
     ListedModel,
     encode_card,
@@ -32,6 +30,7 @@ from models_onnx.workbench.release.publishing import (
     verify_release,
     write_artifact,
 )
+from tests.conftest import ROOT
 from tests.each import for_rows
 from tests.models_onnx.workbench.training.template import write_template
 from tests.models_onnx.workshop import KEYS, NAME, SIGNER, build, good_manifest
@@ -275,12 +274,5 @@ def test_a_damaged_artifact_is_listed_with_what_is_wrong(name: str, content: str
 
 
 @for_rows("name", model_ids())
-def test_the_page_in_the_docs_is_written_from_the_manifest(name: str) -> None:
-    written = (DOCS / f"{name}.md").read_text(encoding="utf-8")
-    manifest = load_model(name).manifest
-    assert written == model_page(manifest), "run: python -m maintenance.model_pages"
-
-
-@for_rows("name", model_ids())
 def test_the_page_is_linked_from_the_list_of_models(name: str) -> None:
-    assert f"({name}.md)" in (DOCS / "README.md").read_text(encoding="utf-8")
+    assert f"({name}.md)" in (ROOT / "docs" / "models" / "README.md").read_text(encoding="utf-8")

@@ -49,7 +49,7 @@ SPEC = ModelSpec(
     exclusions=(
         CohortExclusion("under-18", "younger than 18", lambda table: table["age_years"] < 18, "outside-population"),
     ),
-    # Names of features: python -m maintenance.reference. A new one is an entry in fhir/mapping/features/catalog.py.
+    # Names of features: docs/features.md. A new one is an entry in fhir/mapping/features/catalog.py.
     inputs=(InputSpec("age_years"), InputSpec("sex_male"), *(InputSpec(name) for name in LABS)),
     # How an input is read from the table, where it is not a column of that name.
     derived={"sex_male": lambda table: table["sex"].map({"male": 1.0, "female": 0.0})},
