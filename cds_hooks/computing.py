@@ -47,9 +47,9 @@ _NO_ANSWER: Final = "No answer within {:g} seconds: no advice is given."
 _THREADS: Final = 4
 _LOOK_SECONDS: Final = 0.005
 """How often is looked whether the last call has ended, where something waits to be changed."""
-PATIENCE_SECONDS: Final = 5.0
-"""After so long in a queue a small call is answered 503 at once: clients give up after 5 to 10 s, and an answer that
-nobody waits for makes the next ones late, too."""
+PATIENCE_SECONDS: Final = 2.0
+"""After so long in a queue, the kernel's included, a small call is answered 503 at once: a clinician does not wait
+longer, and an answer that nobody waits for makes the next ones late, too."""
 _SWITCH_SECONDS: Final = 0.0005
 """How long the loop waits for the interpreter while a thread computes; Python's default is 0.005."""
 
@@ -135,8 +135,12 @@ class Computing:
         return times >= _SLOW_TIMES and self._clock() - last < _SLOW_CLIENT_SECONDS
 
     async def wait_for_turn(self, client: str) -> None:
-        """Return when a small call of this client may go on: at once where no other client has one under way."""
-        if len(self._under_way) > 1:
+        """Return when a small call of this client may go on: at once where no other call is under way.
+
+        One call goes on in each turn of the loop, so that between two of them the loop answers probes and reads what
+        came in, however many calls a client sends at once.
+        """
+        if len(self._under_way) > 1 or self._under_way.get(client, 0) > 1:
             await self._turns.wait(client)
 
     async def compute_beside_the_loop(self, client: str, work: Callable[[], _Result]) -> _Result:

@@ -21,6 +21,8 @@ connections   -     as many as the constant `connections`, or as there are descr
 import asyncio
 import resource
 import select
+import socket
+import sys
 from collections import Counter
 from collections.abc import Callable
 from time import monotonic
@@ -41,7 +43,10 @@ MOST_SMALL_PARTS: Final = 10_000
 _SMALL_BYTES: Final = 64
 _CODINGS: Final = frozenset({b"", b"chunked"})
 ARRIVED: Final = "cds_hooks.arrived"
-"""Member of the ASGI scope: by the clock of the limits, when the head of the request was complete."""
+"""Member of the ASGI scope: by the clock of the limits, when the head of the request had arrived in the kernel."""
+_TCP_INFO: Final = getattr(socket, "TCP_INFO", 0)
+_TCP_INFO_BYTES: Final = 56
+"""The beginning of Linux's `tcp_info` up to `tcpi_last_data_recv`, the milliseconds since data arrived."""
 _MOST_DESCRIPTORS: Final = 65_536
 _SWEEP_SECONDS: Final = 0.5
 _LOG_SECONDS: Final = 60.0
@@ -64,6 +69,15 @@ def _has_unread(transport: asyncio.Transport) -> bool:
     waiting = select.poll()
     waiting.register(transport.get_extra_info("socket").fileno(), select.POLLIN)
     return bool(waiting.poll(0))
+
+
+def _waited_in_kernel(transport: asyncio.Transport) -> float:
+    """Return for how many seconds what was read last has waited in the kernel; 0 where the system does not say it."""
+    try:
+        info = transport.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, _TCP_INFO, _TCP_INFO_BYTES)
+    except (AttributeError, OSError):  # no TCP socket, or another system than Linux
+        return 0.0
+    return int.from_bytes(info[-4:], sys.byteorder) / 1000 if len(info) == _TCP_INFO_BYTES else 0.0
 
 
 def raise_descriptor_limit() -> None:
@@ -237,7 +251,7 @@ class BoundedHttp(HttpToolsProtocol):
             self._stop("pipelined")
         self._quiet_bytes = 0
         super().on_headers_complete()
-        cast("dict[str, Any]", self.scope)[ARRIVED] = self.edge.clock()
+        cast("dict[str, Any]", self.scope)[ARRIVED] = self.edge.clock() - _waited_in_kernel(self.transport)
         if self.scope["method"] != "HEAD":  # whose answer has no part after the head
             self.cycle.transport = HeadWithBody(self.transport)
 

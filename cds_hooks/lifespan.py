@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 _SECONDS_BEFORE_THE_REST = 1.0
 _RECORDING_SECONDS = 2.0
 _THREADS = 32
+_LAG_SECONDS = 0.1
 _AGAIN_SECONDS = 1.0
 _READING_SECONDS = 5.0
 """So long the first call waits for what was shown before; of a larger record the rest is read beside the calls."""
@@ -91,6 +92,7 @@ class Lifespan(Struct, frozen=True):
         return asyncio.create_task(keep_at(work, self.components.metrics))
 
     def _beside_the_calls(self, url: str) -> Iterator["_Work"]:
+        yield partial(_measure_lag, self.components.metrics)
         yield self.counted.keep_writing
         yield self.edge.keep_sweeping
         yield self.components.visits.keep_sweeping
@@ -132,6 +134,15 @@ async def keep_at(work: _Work, metrics: Metrics) -> None:
             log().error("work beside the calls failed and begins again", error_type=type(error).__name__)
             metrics.counts["cds_work_failures",] += 1
         await asyncio.sleep(_AGAIN_SECONDS)
+
+
+async def _measure_lag(metrics: Metrics) -> None:
+    """Count how late the event loop is, until cancelled: what stops it makes every call and every probe wait."""
+    loop = asyncio.get_running_loop()
+    while True:
+        due = loop.time() + _LAG_SECONDS
+        await asyncio.sleep(_LAG_SECONDS)
+        metrics.took("cds_loop_lag_seconds", "", max(0.0, loop.time() - due))
 
 
 async def _keep_recording(in_force: InForce, url: str) -> None:

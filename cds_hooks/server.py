@@ -20,6 +20,7 @@ from cds_hooks.settings import settings
 
 _CLOSE: Final = (b"connection", b"close")
 _TURN_SECONDS: Final = 0.05
+_ACCEPTED_IN_A_TURN: Final = 32
 
 
 class DrainingServer(uvicorn.Server):
@@ -31,7 +32,10 @@ class DrainingServer(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Open the sockets, say so in the log, and end with its supervisor where it is a worker."""
-        await super().startup(sockets)
+        # uvloop takes one connection of each socket in a turn of the loop: through copies it takes several, so that
+        # new connections, also those of probes, do not wait in the kernel for as many turns as stand before them
+        self._copies = [sock.dup() for sock in sockets or () for _ in range(_ACCEPTED_IN_A_TURN - 1)]
+        await super().startup([*sockets, *self._copies] if sockets else None)
         self._follow_supervisor()
         configured = settings()
         log().info(
@@ -49,7 +53,7 @@ class DrainingServer(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Drains and closes."""
         await self._drain(settings().drain_seconds if signal.SIGTERM in self._captured_signals else 0.0)
-        await super().shutdown(sockets)
+        await super().shutdown([*(sockets or ()), *self._copies])
         log().info("stopped", pid=os.getpid())
 
     async def _drain(self, seconds: float) -> None:

@@ -91,6 +91,7 @@ class Snapshot(Struct):
     counts: list[tuple[tuple[str, ...], int]] = []
     stages: list[tuple[tuple[str, str], Distribution]] = []
     fetches: list[tuple[tuple[str, str], Distribution]] = []
+    waits: list[tuple[tuple[str, str], Distribution]] = []
     record_failures: int = 0
     seal_failures: int = 0
     trust_refused_at: float = 0.0
@@ -115,6 +116,8 @@ class Metrics:
         self.counts: Counter[tuple[str, ...]] = Counter()
         self.stages: Distributions = {}
         self.fetches: Distributions = {}
+        self.waits: Distributions = {}
+        """How long whole calls take, by service, and how late the event loop is."""
         self.record_failures: Callable[[], int] = lambda: 0
         """Decisions that could not be committed so far; the record counts them itself."""
         self.seal_failures: Callable[[], int] = lambda: 0
@@ -143,6 +146,7 @@ class Metrics:
             list(self.counts.items()),
             list(self.stages.items()),
             list(self.fetches.items()),
+            list(self.waits.items()),
             self.record_failures(),
             self.seal_failures(),
             self.trust_refused_at(),
@@ -177,6 +181,10 @@ class Metrics:
             counts["cds_silences", service, silence.reason] += 1
         for stage, seconds in stages.items():
             _observe(self.stages, (service, stage), seconds)
+
+    def took(self, name: str, label: str, seconds: float) -> None:
+        """Count a duration of the histogram `name`: `cds_call_seconds` by service, or `cds_loop_lag_seconds`."""
+        _observe(self.waits, (name, label), seconds)
 
     def not_understood(self, client: str, refusals: Iterable[Refusal], medications: Iterable[str] = ()) -> None:
         """Count what of the problems, allergies, results and drugs of one call could not be read, by public codes.

@@ -66,6 +66,10 @@ _HELP: Final = {
 }
 
 
+_WAITS: Final = (
+    ("cds_call_seconds", "Time of a whole answered call, from its arrival in the kernel to its answer.", "service"),
+    ("cds_loop_lag_seconds", "How late the event loop is, asked ten times a second.", "loop"),
+)
 IN_FORCE: Final = (
     "Behind a trust file how many rules are approved (rules-approved) and are not (rules-not-approved), and how many "
     "acts wait for a second person (pending); everywhere what is switched off or held in shadow by an act (switches)."
@@ -121,10 +125,14 @@ class _Counted(Collector):
         yield family
         yield self._prefetch()
         stages = _sum(pair for snapshot in snapshots for pair in snapshot.stages)
-        yield _histogram("cds_stage_seconds", "Time of one stage of a call.", ("service", "stage"), stages)
+        yield _histogram("cds_stage_seconds", "Time of one stage of a call.", ("service", "stage"), stages.items())
+        waits = _sum(pair for snapshot in snapshots for pair in snapshot.waits)
+        for name, text, label in _WAITS:
+            of_name = (([key[1]], value) for key, value in waits.items() if key[0] == name)
+            yield _histogram(name, text, (label,), of_name)
         text = "Time of reading from the client's FHIR server in one call, of calls that did."
         fetches = _sum(pair for snapshot in snapshots for pair in snapshot.fetches)
-        yield _histogram("cds_fetch_seconds", text, ("client", "service"), fetches)
+        yield _histogram("cds_fetch_seconds", text, ("client", "service"), fetches.items())
 
     def _prefetch(self) -> CounterMetricFamily:
         """Return the counts by prefetch key, of calls that are counted together where they brought the same keys."""
@@ -173,9 +181,11 @@ def _sum(pairs: Iterable[tuple[tuple[str, str], Distribution]]) -> Distributions
     return distributions
 
 
-def _histogram(name: str, text: str, labels: tuple[str, str], distributions: Distributions) -> HistogramMetricFamily:
+def _histogram(
+    name: str, text: str, labels: Sequence[str], distributions: Iterable[tuple[Sequence[str], Distribution]]
+) -> HistogramMetricFamily:
     family = HistogramMetricFamily(name, text, labels=labels)
-    for values, distribution in distributions.items():
+    for values, distribution in distributions:
         family.add_metric(values, distribution.buckets(), distribution.total)
     return family
 

@@ -4,7 +4,7 @@ import asyncio
 import re
 from collections.abc import Mapping
 from math import inf
-from time import time_ns
+from time import monotonic, time_ns
 from typing import Final
 
 import msgspec
@@ -68,7 +68,9 @@ class HookRoute:
         decision_id = new_decision_id(sent.fingerprint if sent is not None else None)
         trace = self.components.tracing.begin(scope["headers"])
         attempt = _Attempt(is_trial=scope.get(SENT_AS_TRIAL) is True)
+        arrived = scope.get(ARRIVED, inf)
         try:
+            refuse_late(arrived)  # before the token is checked, which costs as much as a small call
             client = await self.trust.client_of(scope["headers"], scope["path"], sent)  # before services are named
             attempt.client, attempt.is_repeated = client.name, sent is not None and sent.is_repeated
             if trace is not None:
@@ -94,6 +96,8 @@ class HookRoute:
             _end(trace, service_id, 500, type(error).__name__)
         else:
             await send_json(send, 200, response)
+            if arrived != inf:
+                self.components.metrics.took("cds_call_seconds", service_id, monotonic() - arrived)
             if trace is not None:
                 _end(trace, service_id, 200)
 
@@ -114,7 +118,6 @@ class HookRoute:
         trace: CallTrace | None,
         attempt: "_Attempt",
     ) -> bytes:
-        refuse_late(scope.get(ARRIVED, inf))
         with self.budgets.call(client, self.components.settings):
             content = await self.bodies.read(scope["headers"], receive)
             attempt.hook = _hook_of(content, service)
