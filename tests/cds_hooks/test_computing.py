@@ -175,10 +175,10 @@ def test_a_small_call_that_has_waited_too_long_for_its_turn_is_refused_and_none_
 
 
 def test_a_request_that_arrived_too_long_ago_is_refused() -> None:
-    refuse_late(monotonic() - 4)
+    refuse_late(monotonic() - 1)
     refuse_late(inf)  # a caller without a server
     with pytest.raises(Overloaded, match="again in a second"):
-        refuse_late(monotonic() - 6)
+        refuse_late(monotonic() - 3)
 
 
 Json = dict[str, Any]
