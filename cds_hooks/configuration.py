@@ -49,6 +49,7 @@ _KNOWLEDGE: Final = {
     "setting": "setting",
     "model": "model",
     "rule": "rule",
+    "published": "published knowledge",
     "site": "rules file",
     "release": "release of",
     "terminology": "terminology:",
@@ -79,6 +80,7 @@ def content_in_force(
                   for service in services.values() for model in service.models}
                  | {version.name: _model(version.model) for version in beside.all},
         "rule": {rule: rule_version.digest for rule, rule_version in all_rule_versions().items()},
+        "published": {service.id: service.knowledge for service in services.values() if service.knowledge},
         "site": site_in_force(site),
         "package": {package.name: f"{package.version} sha256 {package.digest}" for package in packages()},
         **_of_package(),
@@ -95,6 +97,8 @@ def served_versions(services: Mapping[str, Service], beside: ModelVersions) -> d
         for model in service.models:
             if not isinstance(model, AbsentModel):
                 served["model", model.manifest.id] = model.manifest.file.sha256
+        if service.knowledge:
+            served["knowledge", service.id] = service.knowledge
     return served
 
 

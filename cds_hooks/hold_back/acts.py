@@ -38,7 +38,9 @@ COMMAND: Final = "command"
 Kind = Literal["rule", "model", "waiver"]
 Subject = Mapping[str, Any]
 """What is approved: members that name it and digests that change with every byte of it."""
-ActKind = Literal["service", "client", "unit", "user", "rule", "model", "equation", "prompt", "terminology", "mapping"]
+ActKind = Literal[
+    "service", "client", "unit", "user", "rule", "model", "equation", "knowledge", "prompt", "terminology", "mapping"
+]
 ActState = Literal["off", "on", "shadow", "canary", "active", "retired"]
 Key = tuple[str, str]
 """Kind (one of `ActKind`) and name: of a terminology the name of its index, of a mapping its code system and code."""

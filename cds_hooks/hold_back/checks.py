@@ -44,7 +44,7 @@ from cds_hooks.hold_back.memory import (
     turn_kind,
     words_of,
 )
-from cds_hooks.hold_back.releases import CANARY, Origin, Released, Releases
+from cds_hooks.hold_back.releases import CANARY, KNOWLEDGE, Origin, Released, Releases
 from cds_hooks.hold_back.sent_cards import ACCEPTED, Caller, PatientFinding, patient_finding
 from cds_hooks.packages import finding_of_package
 from fhir.record.refusals import WhyNot
@@ -205,12 +205,12 @@ def check_release_of_rule(finding: Finding, call: CheckedCall) -> WhyNot | None:
 
 async def check_release_of_model(card: Card, call: CheckedCall) -> WhyNot | None:
     """Return why the model, the equation or a package shows nothing to this patient."""
-    if not call.released.states:
+    if not call.released.states and not call.released.versions:
         return None
     if (silence := _about_packages(check_release_of_rule, call, card)) is not None:
         return silence
     name, caller = (card.own_extension.model or {}).get("id", ""), call.caller
-    for kind in ("model", "equation"):
+    for kind in ("model", "equation", KNOWLEDGE):
         silence = call.released.why_withheld(kind, name, caller.client, caller.patient)
         if silence is not None:
             return silence
@@ -577,7 +577,7 @@ def _act_of_switch(subject: str, acts: ActsThen) -> Origin | None:
 
 def _act_of_release(subject: str, acts: ActsThen) -> Origin | None:
     """Return the act or rollback that brought it into this state."""
-    keys = ((kind, subject) for kind in ("rule", "model", "equation"))
+    keys = ((kind, subject) for kind in ("rule", "model", "equation", KNOWLEDGE))
     return _last_act(acts, keys, ("off", "retired", "shadow", CANARY))
 
 

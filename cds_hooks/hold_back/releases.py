@@ -47,6 +47,7 @@ _SPEAKING: Final = frozenset({CANARY, "active"})
 _AFTER: Final = {CANARY: (SHADOW, CANARY), "active": (CANARY,), "on": ("off",)}
 """From which state alone something comes to another one; the other states can follow any."""
 _NOT_TRIED: Final = "not tried yet"
+KNOWLEDGE: Final = "knowledge"
 TERMINOLOGY: Final = "terminology"
 MAPPING: Final = "mapping"
 
@@ -128,6 +129,9 @@ class Released(Struct, frozen=True):
         """Return why this rule, model or equation shows nothing to this patient; None where it does."""
         state = self.states.get((kind, name))
         if state is None:
+            if kind == KNOWLEDGE and (kind, name) in self.versions:
+                text = f"The published artifact {name} is computed and not shown: two people have not released it."
+                return WhyNot(name, SHADOW, text)
             return None
         served = self.versions.get((kind, name), state.version)
         if state.state in _SPEAKING and state.version and state.version != served:
@@ -317,4 +321,4 @@ def why_not_allowed(states: Mapping[Key, State], kind: str, name: str, to: str) 
 
 def _is_beside(kind: str, name: str) -> bool:
     """Return whether without an act it does nothing: a version of a model beside the one in use, or a prompt."""
-    return kind == "prompt" or (kind == "model" and VERSION_SIGN in name)
+    return kind in {"prompt", KNOWLEDGE} or (kind == "model" and VERSION_SIGN in name)

@@ -98,10 +98,18 @@ _SEARCHES = (
     ),
     _search("answers", "QuestionnaireResponse", "completed forms", "&_sort=-authored&_count=50", policy=_UNSAID),
     _search("deviceOrders", "DeviceRequest", "ordered devices", "&_sort=-authored-on&_count=50", policy=_UNSAID),
+    # What published knowledge may read (cds_hooks/services/_knowledge.py); no service of this package asks for them.
+    _search("careTeams", "CareTeam", "care teams", "&_count=50"),
+    _search("goals", "Goal", "goals", "&_count=50"),
+    _search("communications", "Communication", "communications", "&_sort=-sent&_count=50"),
+    _search("tasks", "Task", "tasks", "&_sort=-authored-on&_count=50"),
+    _search("risks", "RiskAssessment", "risk assessments", "&_sort=-date&_count=50"),
     # Only where the site asks for them (CDS_OPT_OUT_FLAGS). R4 has no search of flags by their status.
     _search("consents", "Consent", "what the patient denies", "&status=active&_count=50"),
     _search("flags", "Flag", "flags of the chart", "&_count=50"),
 )
+SEARCHED = frozenset(search.resource for search in _SEARCHES)
+"""The resource types that a service can ask for by the patient alone, beside Observation."""
 # What the user works as decides which orders are offered (cds_hooks/hold_back/checks.py). A client has a value for one
 # of the two: the user of a call is a Practitioner or a PractitionerRole.
 USER_ROLES = (

@@ -75,6 +75,14 @@ def services_for(configured: Settings) -> dict[str, Service]:
     if configured.text_file is not None:
         of_notes: Service = import_module("cds_hooks.text.disagreements").SERVICE
         services[of_notes.id] = of_notes
+    if configured.knowledge is not None:
+        # Nothing of published knowledge is imported where there is no folder of it.
+        knowledge_services = import_module("cds_hooks.services._knowledge").knowledge_services
+        for service in knowledge_services(configured.knowledge):
+            if service.id in services:
+                text = f"the published artifact {service.id} has the id of another service"
+                raise DeclarationError(text, service.id)
+            services[service.id] = service
     if configured.asks_opt_outs:
         consent_types = {"Consent", "Flag"} if configured.opt_out_codes else {"Consent"}
         services = {

@@ -292,6 +292,8 @@ class Service:
     """How the context of each of its hooks is read."""
     extension: Mapping[str, Any] = field(default_factory=dict)
     """What discovery says of it beyond the protocol, such as CRD's configuration options."""
+    knowledge: str = ""
+    """The hash of the published knowledge that it evaluates: two people release exactly this."""
     listed_ids: Mapping[str, str] = field(default_factory=dict)
     """The id under which discovery lists a hook, where it is not `id`; see `listed_id`."""
 

@@ -10,6 +10,7 @@ from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
+    DirectoryPath,
     Field,
     SecretStr,
     ValidationError,
@@ -74,6 +75,11 @@ class CardSettings(BaseSettings):
         default=None,
         description="TOML file that names the language models that may be asked for summaries of charts; without it "
         "none is asked (docs/text.md).",
+    )
+    knowledge: DirectoryPath | None = Field(
+        default=None,
+        description="A folder of published knowledge as FHIR resources: each PlanDefinition in it is a service, which "
+        "shows cards once two people have released it (docs/knowledge.md).",
     )
     models_folder: Path | None = Field(
         default=None,

@@ -19,6 +19,7 @@ from cds_hooks.pages.explain.recorded_decision import (
     EvidenceOf,
     Input,
     ModelFile,
+    PublishedKnowledge,
     ReadableCard,
     RecordedBasis,
     Scores,
@@ -231,6 +232,8 @@ class Explanation(Struct, frozen=True):
     """The published equation that was asked, where this server still computes it in the same way."""
     computed: EquationEstimate | None
     """What that equation computed."""
+    knowledge: PublishedKnowledge | None
+    """The published artifact that was evaluated, with the value of each of its conditions."""
 
     @property
     def heading(self) -> str:
@@ -313,6 +316,7 @@ def explain(
         estimate=_estimate(scores, inputs, manifest, age) if scores is not None else None,
         equation=equation,
         computed=equation_estimate(basis, equation) if equation is not None else None,
+        knowledge=basis.knowledge,
     )
 
 

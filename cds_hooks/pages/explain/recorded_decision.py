@@ -52,6 +52,38 @@ class PrefetchKey(Struct, frozen=True):
     state: str
 
 
+class ConditionValue(Struct, frozen=True):
+    """A definition of published knowledge as it was evaluated: its value and the resources that made it."""
+
+    name: str
+    value: Any
+    resources: tuple[str, ...] = ()
+
+    @property
+    def words(self) -> str:
+        """Return the value as a clinician reads it."""
+        if isinstance(self.value, bool):
+            return "true" if self.value else "false"
+        return "no value" if self.value is None else str(self.value)
+
+
+class KnowledgeOutcome(Struct, frozen=True):
+    """What came of one action of a plan, and of its conditions."""
+
+    action: str
+    state: str
+    reason: str = ""
+    conditions: tuple[ConditionValue, ...] = ()
+    withheld: tuple[str, ...] = ()
+
+
+class PublishedKnowledge(Struct, frozen=True):
+    """A published artifact as it was evaluated: its id, version and hash, and the outcome of each action."""
+
+    knowledge: dict[str, str]
+    outcomes: tuple[KnowledgeOutcome, ...]
+
+
 class RecordedBasis(Struct, frozen=True):
     """What a decision was based on, as `encode_basis` writes it."""
 
@@ -65,6 +97,13 @@ class RecordedBasis(Struct, frozen=True):
     prefetch: dict[str, str | PrefetchKey] = {}
     config: str = ""
     trace: dict[str, str] = {}
+
+    @property
+    def knowledge(self) -> PublishedKnowledge | None:
+        """The published artifact that was evaluated; None where the service is not one."""
+        if self.scores is None or "knowledge" not in self.scores:
+            return None
+        return msgspec.convert(self.scores, PublishedKnowledge)
 
     @property
     def model_scores(self) -> Scores | None:
