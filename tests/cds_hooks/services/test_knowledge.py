@@ -1,0 +1,148 @@
+"""A published artifact as a service: in shadow until it is released, a card afterwards, replayed, explained."""
+
+import asyncio
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import pytest
+from starlette.testclient import TestClient
+
+from cds_hooks.app import create_app
+from tests.cds_hooks.calls import client, ours
+from tests.conftest import ROOT
+from tests.constants import settings_with
+from tests.live import record_in
+from tests.program import run_program
+
+pytestmark = pytest.mark.anyio
+
+SAMPLE = ROOT / "data" / "samples" / "knowledge"
+SERVICE = "sample-test-due"
+_CODES = "https://example.org/knowledge/CodeSystem/sample-codes"
+_CONDITION = {
+    "resourceType": "Condition",
+    "id": "c1",
+    "code": {"coding": [{"system": _CODES, "code": "sample-condition"}], "text": "Sample condition"},
+    "subject": {"reference": "Patient/p1"},
+}
+_FAILED = {"resourceType": "OperationOutcome", "issue": [{"severity": "error", "code": "exception"}]}
+
+
+def _bundle(*resources: dict[str, Any]) -> dict[str, Any]:
+    return {"resourceType": "Bundle", "type": "searchset", "entry": [{"resource": one} for one in resources]}
+
+
+PREFETCH = {
+    "patient": {"resourceType": "Patient", "id": "p1", "birthDate": "1970-05-01"},
+    "conditions": _bundle(_CONDITION),
+    "newestResults": _bundle(),
+}
+
+
+def _request(prefetch: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "hook": "patient-view",
+        "hookInstance": str(uuid4()),
+        "context": {"userId": "Practitioner/1", "patientId": "p1"},
+        "prefetch": prefetch,
+    }
+
+
+async def _ask(calls: httpx.AsyncClient, prefetch: dict[str, Any]) -> httpx.Response:
+    answer = await calls.post(f"/cds-services/{SERVICE}", json=_request(prefetch))
+    assert answer.status_code == 200, answer.text
+    return answer
+
+
+def _silences(answer: httpx.Response) -> list[tuple[str, str]]:
+    return [(silence["reason"], silence["text"]) for silence in ours(answer)["silence"]]
+
+
+def _release(folder: Path, *states: str) -> None:
+    environment = {"CDS_DATABASE_URL": record_in(folder), "CDS_KNOWLEDGE": str(SAMPLE)}
+    for state in states:
+        done = run_program("release", "set", state, "knowledge", SERVICE, "--why", "tried", environment=environment)
+        assert done.returncode == 0, done.stderr
+
+
+async def test_an_artifact_that_nobody_has_released_is_evaluated_recorded_and_not_shown(tmp_path: Path) -> None:
+    async with client(tmp_path, knowledge=SAMPLE) as calls:
+        answer = await _ask(calls, PREFETCH)
+        assert answer.json()["cards"] == []
+        assert [reason for reason, _ in _silences(answer)] == ["shadow"]
+        page = (await calls.get(f"/explain/{ours(answer)['decision']}")).text
+    assert "SampleTestDue.Has Condition" in page
+    assert "Condition/c1" in page
+
+
+def _answer_once_released(folder: Path, knowledge: Path) -> Any:
+    """Ask a server that has read the acts of release: it reads them twice a second."""
+    app = create_app(settings_with(database_url=record_in(folder), knowledge=knowledge))
+    with TestClient(app, base_url="http://localhost") as calls:
+        until = time.monotonic() + 10
+        while True:
+            answer = calls.post(f"/cds-services/{SERVICE}", json=_request(PREFETCH))
+            if "two people have not released" not in answer.text or time.monotonic() > until:
+                return answer
+            time.sleep(0.1)
+
+
+async def test_a_released_artifact_shows_its_card_and_the_decision_replays_to_the_byte(tmp_path: Path) -> None:
+    async with client(tmp_path, knowledge=SAMPLE):
+        pass  # makes the record
+    _release(tmp_path, "shadow", "canary", "active")
+    answer = await asyncio.to_thread(_answer_once_released, tmp_path, SAMPLE)
+    (card,) = answer.json()["cards"]
+    assert card["summary"] == "The sample test is due"
+    assert card["source"] == {"label": "Example guideline", "url": "https://example.org/guideline"}
+    assert card["suggestions"][0]["actions"][0]["resource"]["resourceType"] == "ServiceRequest"
+    assert card["overrideReasons"][0]["display"] == "Done elsewhere"
+    environment = {"CDS_DATABASE_URL": record_in(tmp_path), "CDS_KNOWLEDGE": str(SAMPLE)}
+    replayed = run_program("decisions", "replay", ours(answer)["decision"], environment=environment)
+    assert "same" in replayed.stdout, replayed.stdout
+
+
+async def test_a_changed_artifact_goes_back_into_shadow(tmp_path: Path) -> None:
+    async with client(tmp_path, knowledge=SAMPLE):
+        pass
+    _release(tmp_path, "shadow", "canary", "active")
+    folder = Path(shutil.copytree(SAMPLE, tmp_path / "knowledge"))
+    file = next(folder.glob("PlanDefinition-*.json"))
+    file.write_text(file.read_text(encoding="utf-8").replace("The sample test is due.", "It is due."), encoding="utf-8")
+    answer = await asyncio.to_thread(_answer_once_released, tmp_path, folder)
+    assert answer.json()["cards"] == []
+    assert "another version is served than was released" in answer.text
+
+
+@pytest.mark.parametrize("key", ["conditions", "newestResults"])
+@pytest.mark.parametrize("failed", [True, False])
+async def test_a_prefetch_key_that_is_not_known_is_a_silence_with_its_reason(
+    key: str, failed: bool, tmp_path: Path
+) -> None:
+    prefetch = {name: value for name, value in PREFETCH.items() if name != key} | ({key: _FAILED} if failed else {})
+    async with client(tmp_path, knowledge=SAMPLE) as calls:
+        answer = await _ask(calls, prefetch)
+    assert answer.json()["cards"] == []
+    silences = [text for reason, text in _silences(answer) if reason == "input-missing"]
+    assert any("which are not known" in text for text in silences)
+
+
+async def test_a_broken_artifact_is_not_started_and_the_others_are(tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(SAMPLE, tmp_path / "knowledge"))
+    next(folder.glob("ValueSet-*.json")).unlink()
+    async with client(tmp_path, knowledge=folder) as calls:
+        services = (await calls.get("/cds-services")).json()["services"]
+    assert services
+    assert SERVICE not in {service["id"] for service in services}
+
+
+def test_without_a_folder_nothing_of_it_is_loaded() -> None:
+    program = "import sys; import cds_hooks.app; print([name for name in sys.modules if 'cards.knowledge' in name])"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert done.stdout.strip() == "[]"
