@@ -695,7 +695,7 @@ class Recording:
 def _refusal(call: Call, received: Received | None, error: HookError) -> Decision:
     """Return what is recorded of a call that is answered with an error: as much as is known of it.
 
-    `cds-hooks services --prefetch-rates` counts it.
+    `cds-hooks settings --prefetch-rates` counts it.
     """
     if isinstance(error, CallTimedOut):
         reason = WhyNot("call", "timed-out", error.text)

@@ -85,7 +85,7 @@ def hooks_page() -> str:
         _MADE.format(source="`cds_hooks/protocol/hooks` and the services"),
         "How calls are read, and what differs between versions of CDS Hooks, is in [hooks](../hooks.md); what the "
         "prefetch keys mean is in [prefetch](../prefetch.md). Lists of codes are left out here: "
-        "`cds-hooks services --json` prints each query as discovery gives it.\n",
+        "`cds-hooks settings --services --json` prints each query as discovery gives it.\n",
         "## Contexts\n\n| hook | version | required | optional |\n|---|---|---|---|\n" + "\n".join(contexts) + "\n",
     ]
     parts += [_service(entry) for service in find_services().values() for entry in service.discovery()]

@@ -116,7 +116,7 @@ def test_a_pilot_is_silenced_by_a_command(tmp_path: Path) -> None:
     )
     (silence,) = _commands("pilot.md", "text")
     run(silence)
-    assert "client Example hospital: shadow" in run("release list")
+    assert "client Example hospital: shadow" in run("release")
 
 
 def test_the_contributor_is_told_of_every_guide() -> None:

@@ -11,6 +11,7 @@ import lzma
 import os
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 from types import ModuleType
 from typing import Any, BinaryIO, Final, Literal
@@ -163,8 +164,10 @@ def row_from_json(row: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def export(url: str, wanted: DecisionFilter, form: ExportForm, out: BinaryIO) -> int:
-    """Write the decisions that fit, the newest first; how many. RecordUnavailable where they cannot be read.
+def export(url: str, wanted: DecisionFilter, form: ExportForm, out: BinaryIO, limit: int | None = None) -> int:
+    """Write the decisions that fit, the newest first, at most `limit`; how many.
+
+    RecordUnavailable where they cannot be read.
 
     With `crd` only the answers to payers' calls are written.
     """
@@ -173,7 +176,7 @@ def export(url: str, wanted: DecisionFilter, form: ExportForm, out: BinaryIO) ->
         out.write(csv_of([_CSV]))
     if form == "crd":
         wanted = structs.replace(wanted, service=_crd_metrics().SERVICE, has_trials=False)
-    for decision in find_decisions(url, wanted):
+    for decision in islice(find_decisions(url, wanted), limit):
         out.write(_exported(decision, form))
         count += 1
     return count

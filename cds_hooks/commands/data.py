@@ -1,17 +1,28 @@
-"""`cds-hooks data`: what is wrong with a table; which features a site declares, and their table from charts."""
+"""`cds-hooks data`: what is wrong with a table; a site's features and their table; what followed on estimates."""
 
+import csv
 from pathlib import Path
+from time import time_ns
 from typing import Annotated, Any
 
 import typer
 from rich.table import Table
 
 from cds_hooks.commands.model.console import problems, wide_console
-from cds_hooks.commands.options import print_json
+from cds_hooks.commands.options import Database, failure, print_json, said_in_a_sentence
+from cds_hooks.commands.record_options import record_url
+from cds_hooks.settings import settings
+from cds_hooks.storage.decision import RecordUnavailable
+from cds_hooks.trusted_models import folder_of
+from models_onnx.artifact.files import whole_file
+from models_onnx.errors import ModelError
 
 
 def data(
-    where: Annotated[Path, typer.Argument(metavar="TABLE|FOLDER", help="A table, or a folder with features.toml.")],
+    where: Annotated[
+        Path,
+        typer.Argument(metavar="TABLE|FOLDER|MODEL", help="A table, a folder with features.toml, or a model's id."),
+    ],
     model: Annotated[str | None, typer.Option(help="Whose table it is, where its name does not say it.")] = None,
     specs: Annotated[Path | None, typer.Option(help="Folder with declarations of models of your own.")] = None,
     chart: Annotated[
@@ -21,7 +32,11 @@ def data(
     charts: Annotated[
         Path | None, typer.Option(help="Charts (Bundles or NDJSON) of which --out gets the table of declared features.")
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="With --charts: the file of the table, CSV.")] = None,
+    followed: Annotated[
+        bool, typer.Option("--followed", help="Make --out of the model's mature estimates with what happened.")
+    ] = False,
+    out: Annotated[Path | None, typer.Option(help="With --charts or --followed: the file of the table, CSV.")] = None,
+    database: Database = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
     """Check a table against the declaration of its model: columns, keys, folds, values, units, look-ahead.
@@ -33,10 +48,20 @@ def data(
     and --out the table of a site's own, before there is a model: table.toml beside it says from which instant one
     predicts, which event is meant and within how many days; the report counts the events and what is missing.
 
+    With --followed, for training and recalibration, one row for each decision of the model: its hashed patient, a fold
+    by patient, the inputs as they were then, race and ethnicity where recorded, the outcome under the model's own
+    column, and the estimate. A decision is left out until its horizon and label lag have passed, and where nobody
+    reported whether the event came.
+
     Exit codes: 0 no error (there may be warnings), 1 an error, 2 it cannot be read or a declaration does not hold.
 
     Example: cds-hooks data rows.csv.gz --model mortality_5y
     """
+    if followed:
+        if out is None:
+            raise failure("--followed needs --out, the file of the table.", 2)
+        _write_followed(str(where), out, database)
+        return
     if where.is_dir() and charts is None:
         _describe_features(where, chart, as_of)
         return
@@ -48,6 +73,33 @@ def data(
     else:
         _show(report)
     raise typer.Exit(0 if report.passed else 1)
+
+
+def _write_followed(name: str, out: Path, database: str | None) -> None:
+    from cds_hooks.outcomes.followed import followed, table_rows
+    from cds_hooks.outcomes.labels import site_labels
+    from models_onnx.artifact.folder import read_manifest
+
+    url = record_url(database)
+    with said_in_a_sentence(RecordUnavailable, ModelError, OSError):
+        configured = settings()
+        labels = site_labels(configured)
+        if name.partition("@")[0] not in labels:
+            raise failure(
+                f"No model {name} has outcomes here; there are {', '.join(labels)} (CDS_MODELS_FOLDER names a site's "
+                "own)."
+            )
+        manifest = read_manifest(folder_of(name, configured) / name)
+        rows = list(followed(url, labels[manifest.id], time_ns() // 1000))
+        if not rows:
+            raise failure(f"No decision of {name} is mature with a known outcome: nothing was written.")
+        lines = list(table_rows(rows, [item.name for item in manifest.features], manifest.outcome.column))
+        with whole_file(out) as draft, draft.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.DictWriter(file, list(lines[0]))
+            writer.writeheader()
+            writer.writerows(lines)
+    patients, events = len({row.patient for row in rows}), sum(row.event for row in rows)
+    typer.echo(f"{out}: {len(rows):,} rows of {patients:,} patients, {events:,} with the event.")
 
 
 def _describe_features(folder: Path, chart: Path | None, as_of: str | None) -> None:

@@ -214,6 +214,7 @@ def export(
     ] = "ndjson",
     client: Client = None,
     patient: Annotated[str | None, typer.Option(help="About this patient only.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, max=10_000_000, help="How many, at most; else all.")] = None,
     since: Since = None,
     until: Before = None,
     remove_older_than: Annotated[
@@ -238,7 +239,7 @@ def export(
     out, while the server runs. The cut is signed, so the chain is verified across it; what a hold is about stays. The
     file is read again with record backup --restore, in a record of its own.
 
-    Example: cds-hooks record export --format fhir --since 2026-11-01
+    Example: cds-hooks record export --format csv --limit 5 --since 2026-11-01
     """
     if remove_older_than is not None:
         if client is None or to is None:
@@ -249,7 +250,7 @@ def export(
     with _said_in_a_sentence():
         url = record_url(database)
         note_export(url, f"record export --format {form}")
-        export_decisions(url, wanted, form, sys.stdout.buffer)
+        export_decisions(url, wanted, form, sys.stdout.buffer, limit)
 
 
 def _remove_old(client: str, days: int, file: Path, key: Path | None, by: str | None, database: str | None) -> None:

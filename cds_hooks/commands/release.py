@@ -1,4 +1,4 @@
-"""`cds-hooks release`: switches what shows cards off and on, and releases rules, models and equations step by step."""
+"""`cds-hooks release`: switches what shows cards off and on at the server itself, where nobody can log in."""
 
 from datetime import UTC, datetime
 from functools import partial
@@ -9,7 +9,7 @@ from typing import Annotated, Any, get_args
 import typer
 from msgspec import to_builtins
 
-from cds_hooks.commands.options import AsJson, Database, as_sentence, print_json, said_in_a_sentence
+from cds_hooks.commands.options import AsJson, Database, as_sentence, failure, print_json, said_in_a_sentence
 from cds_hooks.commands.record_options import record_url
 from cds_hooks.hold_back.acts import COMMAND, RELEASE_EVENT, Act, ActKind, ActState, ApprovalRefused, Key
 from cds_hooks.hold_back.approvals import NOBODY_APPROVES
@@ -22,41 +22,57 @@ from cds_hooks.storage.opening import upgrade_schema
 from cds_hooks.trusted_models import AbsentModel, why_withheld
 from models_onnx.serving.runtime import Model
 
-app = typer.Typer(
-    no_args_is_help=True, help="Switch services, clients, rules and models off; release them step by step."
-)
-
 Kind = Annotated[
-    str,
+    str | None,
     typer.Argument(metavar="KIND", help="service, client, unit, user, rule, model, equation, prompt or terminology."),
 ]
-Name = Annotated[str, typer.Argument(metavar="NAME", help="Its id; of a client the name in the trust file.")]
-Why = Annotated[str, typer.Option(help="Why, for the record.")]
+Name = Annotated[str | None, typer.Argument(metavar="NAME", help="Its id; of a client the name in the trust file.")]
 
 
-@app.command("set")
-def set_(
-    state: Annotated[ActState, typer.Argument(metavar="STATE", help="off, on, shadow, canary, active or retired.")],
-    kind: Kind,
-    name: Name,
-    why: Why,
+def release(
+    state: Annotated[
+        ActState | None, typer.Argument(metavar="STATE", help="off, on, shadow, canary, active or retired.")
+    ] = None,
+    kind: Kind = None,
+    name: Name = None,
+    why: Annotated[str | None, typer.Option(help="Why, for the record.")] = None,
     share: Annotated[
         int, typer.Option(min=1, max=99, help="Of a canary: to so many in 100 patients, always the same ones.")
     ] = 5,
+    compare: Annotated[
+        str | None, typer.Option(metavar="NAME@VERSION", help="Compare a version of a model with the one in use.")
+    ] = None,
     database: Database = None,
+    as_json: AsJson = False,
 ) -> None:
-    """Bring something into another state; every server has it within a second.
+    """Bring something into another state, where nobody can log in; without STATE list states and acts.
 
-    off: calls are answered with no card and the reason. on: as before. shadow: it is computed
-    and recorded, and not shown, also from canary or active; of a client, unit or user this is silent mode. canary: it
-    is shown to a share of the patients, after shadow. active: it is shown to everybody, after canary. retired: it is
-    out of use, and can come back by way of shadow. A terminology becomes active, and off takes the one before.
+    Every server has it within a second. off: calls are answered with no card and the reason. on: as before. shadow: it
+    is computed and recorded, and not shown, also from canary or active; of a client, unit or user this is silent mode.
+    canary: it is shown to a share of the patients, after shadow. active: it is shown to everybody, after canary.
+    retired: it is out of use, and can come back by way of shadow. A terminology becomes active, and off takes the one
+    before. People who have logged in act at /rules and at the page of the rule or model. Behind a trust file this
+    command can silence only: on, canary and active take two people in two roles (docs/operations/approvals.md).
 
-    Behind a trust file a command can silence only: on, canary and active take two people in two roles, who log in and
-    do it on the pages (docs/operations/approvals.md).
+    With --compare what happened decides: of the decisions in which both versions computed, those that are mature and
+    whose outcome is known; the same people, with 95 % intervals of the differences of AUROC and net benefit. Nothing is
+    said with fewer than 100 events.
 
-    Example: cds-hooks release set off service order-safety --why "wrong doses reported"
+    Exit codes of the list: 0 all acts count, 1 one is refused.
+
+    Example: cds-hooks release off service order-safety --why "wrong doses reported"
     """
+    if compare is not None:
+        _compare(compare, database, as_json=as_json)
+    elif state is None:
+        _list(database, as_json=as_json)
+    elif kind is None or name is None or why is None:
+        raise failure("Give STATE, KIND and NAME, and the reason with --why.", 2)
+    else:
+        _set(state, kind, name, why, share, database)
+
+
+def _set(state: ActState, kind: str, name: str, why: str, share: int, database: str | None) -> None:
     with _said_in_a_sentence():
         url, by = record_url(database), getuser()
         _check_record(url)
@@ -95,20 +111,7 @@ def set_(
     typer.echo(f"{words}. Every server has it within a second.")
 
 
-@app.command()
-def compare(
-    name: Annotated[str, typer.Argument(metavar="VERSION", help="A version beside the one in use, as NAME@VERSION.")],
-    database: Database = None,
-    as_json: AsJson = False,
-) -> None:
-    """Compare a version of a model with the one in use by what happened: AUROC, O/E, net benefit, and a verdict.
-
-    Of the decisions in which both computed, those that are mature and whose outcome is known count: the same people,
-    with 95 % intervals of the differences. Nothing is said with fewer than 100 events. Before there are outcomes,
-    cds-hooks decisions replay --against FOLDER says which cards would be more and fewer.
-
-    Example: cds-hooks release compare mortality_5y@3.0.0
-    """
+def _compare(name: str, database: str | None, *, as_json: bool) -> None:
     from cds_hooks.outcomes.followed import compare_with_outcomes, followed
     from cds_hooks.outcomes.labels import site_labels
     from models_onnx.model_card.calibration import BAR
@@ -136,14 +139,7 @@ def compare(
     typer.echo(f"{compared.people} people, {compared.events} events. {compared.verdict}")
 
 
-@app.command("list")
-def list_(database: Database = None, as_json: AsJson = False) -> None:
-    """List what is not simply on, what waits for a second person, and every act.
-
-    Exit codes: 0 all acts count, 1 one is refused.
-
-    Example: cds-hooks release list --json
-    """
+def _list(database: str | None, *, as_json: bool) -> None:
     with _said_in_a_sentence():
         releases = acts_until(record_url(database))
     states = releases.current.words

@@ -1,4 +1,4 @@
-"""`cds-hooks decisions replay`: computes decisions of the record again and says what differs and why."""
+"""`cds-hooks replay`: computes decisions of the record again and says what differs and why."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -66,7 +66,7 @@ def replay(
 ) -> None:
     """Compute decisions again; say what differs and why. Exit code 1: something differs, 3: none could be replayed.
 
-    Example: cds-hooks decisions replay --sample 1% --since 2026-11-20
+    Example: cds-hooks replay --sample 1% --since 2026-11-20
     """
     if decision is None and sample is None and since is None and until is None:
         raise failure("Name a decision, or say which ones: --sample 1%, --since 2026-11-20.", _UNUSABLE)
@@ -100,7 +100,7 @@ def _decision_named(url: str, text: str) -> Iterator[Decision]:
     decision = get_decision(url, decision_of(text) or text)
     if decision is None:
         raise failure(
-            f"There is no decision {text} in the record; cds-hooks decisions list shows those there are.", _UNUSABLE
+            f"There is no decision {text} in the record; the page /decisions finds those there are.", _UNUSABLE
         )
     yield decision
 
@@ -195,7 +195,7 @@ def _draw_report(console: Console, report: Any) -> None:
     for what, ids in report.examples.items():
         console.print(Text(f"{what}: {' '.join(ids)}"), soft_wrap=True)
     last = f"{report.decisions} decisions computed twice, {report.not_replayed} not replayed."
-    console.print(f"{last} Open one with cds-hooks decisions show ID.", soft_wrap=True)
+    console.print(f"{last} The page /explain/ID shows one.", soft_wrap=True)
 
 
 def _exit_code(counts: Counter[tuple[str, str]]) -> int:

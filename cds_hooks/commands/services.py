@@ -1,15 +1,13 @@
-"""`cds-hooks services`: what this installation offers, and what clients send for it."""
+"""`cds-hooks settings --services`: what this installation offers, and what clients send for it."""
 
 from datetime import UTC, datetime
-from typing import Annotated
 
-import typer
 from msgspec import to_builtins
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from cds_hooks.commands.options import Client, Database, Service, print_json, said_in_a_sentence
+from cds_hooks.commands.options import print_json, said_in_a_sentence
 from cds_hooks.commands.record_options import record_url
 from cds_hooks.dialects import UnknownDialect, profile_for
 from cds_hooks.protocol.hooks import WrongDeclaration
@@ -18,22 +16,10 @@ from cds_hooks.settings import settings
 from cds_hooks.storage.decision import RecordUnavailable
 
 
-def services(
-    prefetch_rates: Annotated[
-        bool, typer.Option("--prefetch-rates", help="How often each key was sent, fetched or missing, from the record.")
-    ] = False,
-    days: Annotated[int, typer.Option(min=1, max=3650, help="With --prefetch-rates: of so many days.")] = 30,
-    client: Client = None,
-    service: Service = None,
-    database: Database = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print discovery, or the rates, as JSON.")] = False,
+def print_services(
+    *, prefetch_rates: bool, days: int, client: str | None, service: str | None, database: str | None, as_json: bool
 ) -> None:
-    """List the services, their hooks and what they prefetch, as a client of CDS_DIALECT gets them.
-
-    With --prefetch-rates: what clients really send of each key.
-
-    Example: cds-hooks services --prefetch-rates --client ward
-    """
+    """Print the services as a client of CDS_DIALECT gets them, or what clients really send of each prefetch key."""
     if prefetch_rates:
         _print_rates(record_url(database), days, client, service, as_json)
         return

@@ -11,20 +11,39 @@ from rich.text import Text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
-from cds_hooks.commands.options import AsJson, print_json
+from cds_hooks.commands.options import AsJson, Client, Database, Service, print_json
 from cds_hooks.settings import SETTINGS, Settings, settings
 
 
 def show_settings(
     as_json: AsJson = False,
     changed: Annotated[bool, typer.Option("--changed", help="Only those that the environment sets.")] = False,
+    services: Annotated[
+        bool, typer.Option("--services", help="The services, their hooks and what they prefetch, in place of settings.")
+    ] = False,
+    prefetch_rates: Annotated[
+        bool, typer.Option("--prefetch-rates", help="How often each key was sent, fetched or missing, from the record.")
+    ] = False,
+    days: Annotated[int, typer.Option(min=1, max=3650, help="With --prefetch-rates: of so many days.")] = 30,
+    client: Client = None,
+    service: Service = None,
+    database: Database = None,
 ) -> None:
-    """Print every setting that is in force, and where it comes from; secrets and passwords are hidden.
+    """Print what is in force here: every setting and where it comes from, or with --services what is offered.
 
-    A CDS_ variable that is no setting is named in a warning. Exit code 2 where a value makes no sense.
+    Secrets and passwords are hidden. A CDS_ variable that is no setting is named in a warning. Exit code 2 where a
+    value makes no sense. The services are those that a client of CDS_DIALECT gets; with --prefetch-rates: what clients
+    really send of each prefetch key.
 
     Example: cds-hooks settings --changed
     """
+    if services or prefetch_rates:
+        from cds_hooks.commands.services import print_services  # the rules and models take a second to load
+
+        print_services(
+            prefetch_rates=prefetch_rates, days=days, client=client, service=service, database=database, as_json=as_json
+        )
+        return
     rows = [row for row in settings_in_force(settings()) if row["from"] == "environment" or not changed]
     if as_json:
         print_json(rows)

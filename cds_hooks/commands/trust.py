@@ -219,7 +219,7 @@ def _say_rules_in_shadow() -> None:
     if waiting := site.not_approved(versions):
         typer.echo(
             f"{len(waiting)} of {len(versions)} medication rules are not approved at this site: behind a trust file "
-            "they are evaluated and counted, and show nothing. cds-hooks rules show --to-review lists them, and two "
+            "they are evaluated and counted, and show nothing. cds-hooks rules check --to-review lists them, and two "
             "people who have logged in approve them at /rules (docs/operations/approvals.md)."
         )
 

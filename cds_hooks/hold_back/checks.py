@@ -642,7 +642,7 @@ CHECKS: Final = (
         codes=(SWITCHED_OFF,),
         level="call",  # `Released.why_off`, before anything is read
         title="The service or the client is switched off",
-        lets_through='An act of release: cds-hooks release set on service NAME --why "…", or of the client.',
+        lets_through='An act of release: cds-hooks release on service NAME --why "…", or of the client.',
         origin=_act_of_switch,
     ),
     Check(
@@ -675,7 +675,7 @@ CHECKS: Final = (
     Check(
         codes=(SWITCHED_OFF, SHADOW, CANARY),
         title="The release state of the rule, model or equation",
-        lets_through="An act of release about NAME: cds-hooks release set on, canary or activate "
+        lets_through="An act of release about NAME: cds-hooks release on, canary or activate "
         "(docs/operations/release.md).",
         finding=check_release_of_rule,
         card=check_release_of_model,
@@ -684,7 +684,7 @@ CHECKS: Final = (
     Check(
         codes=(SILENT_MODE,),
         title="Silent mode of the client, care unit or user",
-        lets_through='An act of release: cds-hooks release set on client CLIENT --why "…", or of the unit or user.',
+        lets_through='An act of release: cds-hooks release on client CLIENT --why "…", or of the unit or user.',
         card=check_silent_mode,
         origin=_act_of_silent_mode,
         is_said_once=True,

@@ -104,7 +104,7 @@ def refuse_unfit(reviewed: Iterable[ReviewedRule]) -> None:
 
 
 def read_review(text: str) -> list[ReviewedRule]:
-    """Return the rules of a list that `cds-hooks rules show --to-review` printed; RulesFileError where it is none."""
+    """Return the rules of a list that `cds-hooks rules check --to-review` printed; RulesFileError where it is none."""
     reviewed, faults = [], []
     for number, line in enumerate(text.splitlines(), 1):
         if not line.strip() or line.lstrip().startswith("#"):
@@ -188,7 +188,7 @@ def _no_family(name: str, rule_versions: Mapping[str, RuleVersion]) -> str:
 
 
 def _no_rule(name: str) -> str:
-    return f"there is no rule {name}; cds-hooks rules show lists those there are"
+    return f"there is no rule {name}; the page /rules lists those there are"
 
 
 def _budget(row: Mapping[str, Any]) -> Budget:

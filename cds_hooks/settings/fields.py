@@ -106,8 +106,8 @@ class CardSettings(BaseSettings):
         default=None,
         description="Share of the reference cohort whose estimates are high enough for a card (0.10: top 10 %), the "
         "same for every model, and for single models MODEL=SHARE, separated by commas, such as 0.1,mortality_5y=0.05; "
-        "a model that takes over for a named one follows, and `cds-hooks model capacity` finds the share for so many "
-        "cards a day. With the word age-band, models that have thresholds by age and are not named show cards for the "
+        "a model that takes over for a named one follows, and the page of the model shows how many cards each tested "
+        "share gives. With the word age-band, models that have thresholds by age and are not named show cards for the "
         "highest of the people of the same age. Not set: each model has its own, which is on its page. A service of "
         "the site's own may say otherwise in its file (docs/operations/restraint.md).",
     )

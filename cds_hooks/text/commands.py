@@ -31,48 +31,38 @@ EndpointName = Annotated[
 ]
 
 
-@app.command()
-def note(
-    file: Annotated[Path, typer.Argument(metavar="FILE", exists=True, dir_okay=False, help="A note as plain text.")],
-    on: Annotated[datetime | None, typer.Option("--date", help="The day it was written; else today.")] = None,
-    month_first: Annotated[bool, typer.Option("--month-first", help='"10/9/26" is the ninth of October.')] = False,
-    as_json: AsJson = False,
-) -> None:
-    """Show what a note says: findings, drugs and results, each with its words and with what is said of it.
-
-    Example: cds-hooks text note letter.txt --date 2026-09-17
-    """
-    text = file.read_text(encoding="utf-8", errors="replace")
-    if not text.strip():
-        typer.echo(f"{file} is empty: there is no note to read.", err=True)
-        raise typer.Exit(2)
-    reading = read_note(text, on=_day(on), month_first=month_first)
-    if as_json:
-        print_json(msgspec.to_builtins(reading))
-        return
-    for finding in reading.findings:
-        typer.echo(
-            f"{finding.text}: {finding.concept}, {finding.assertion}, {finding.temporality}, {finding.experiencer}"
-        )
-    for drug in reading.drugs:
-        typer.echo(f"{drug.text}: {drug.drug}, {drug.status}")
-    for result in reading.results:
-        typer.echo(f"{result.text}: {result.name} {result.value} {result.unit or '(no unit)'}, {result.date}")
-
-
-Chart = Annotated[Path, typer.Argument(metavar="CHART", exists=True, dir_okay=False, help="A bundle of one patient.")]
+Chart = Annotated[
+    Path,
+    typer.Argument(
+        metavar="CHART|NOTE", exists=True, dir_okay=False, help="A bundle of one patient, or a note (.txt)."
+    ),
+]
 AsOf = Annotated[datetime | None, typer.Option("--date", help="The day that is asked about; else today.")]
 
 
 @app.command()
-def summary(chart: Chart, on: AsOf = None, endpoint: EndpointName = None, as_json: AsJson = False) -> None:
+def summary(
+    chart: Chart,
+    on: AsOf = None,
+    month_first: Annotated[
+        bool, typer.Option("--month-first", help='Of a note: "10/9/26" is the ninth of October.')
+    ] = False,
+    endpoint: EndpointName = None,
+    as_json: AsJson = False,
+) -> None:
     """Summarise a chart: each sentence with the resources that it rests on, contradictions first.
+
+    Of a note as plain text (.txt) what it says is shown: findings, drugs and results, each with its words and with what
+    is said of it.
 
     Without --endpoint no language model is asked, and nothing leaves this computer. With it, its sentences are shown as
     far as the chart confirms them; the call is recorded.
 
     Example: cds-hooks text summary chart.json
     """
+    if chart.suffix == ".txt":
+        _show_note(chart, _day(on), as_json, month_first=month_first)
+        return
     with said_in_a_sentence(ChartsRefused, EndpointRefused, RecordUnavailable):
         resources = [resource for resource, _ in read_bundle(chart)]
         if endpoint is None:
@@ -127,6 +117,24 @@ def ask(
             typer.echo(answer.text, err=True)
     if answer.status != "answered":
         raise typer.Exit(3)
+
+
+def _show_note(file: Path, on: date, as_json: bool, *, month_first: bool) -> None:
+    text = file.read_text(encoding="utf-8", errors="replace")
+    if not text.strip():
+        raise failure(f"{file} is empty: there is no note to read.", 2)
+    reading = read_note(text, on=on, month_first=month_first)
+    if as_json:
+        print_json(msgspec.to_builtins(reading))
+        return
+    for finding in reading.findings:
+        typer.echo(
+            f"{finding.text}: {finding.concept}, {finding.assertion}, {finding.temporality}, {finding.experiencer}"
+        )
+    for drug in reading.drugs:
+        typer.echo(f"{drug.text}: {drug.drug}, {drug.status}")
+    for result in reading.results:
+        typer.echo(f"{result.text}: {result.name} {result.value} {result.unit or '(no unit)'}, {result.date}")
 
 
 def _ask_pages(question: str, as_json: bool) -> None:

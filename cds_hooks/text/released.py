@@ -98,7 +98,7 @@ def why_not_shown(configured: Settings, prompt: Prompt, named_endpoint: tuple[st
         raise EndpointRefused(
             f"The prompt {key[1]} is not released here: run python -m tests.text evaluate FOLDER "
             f"--endpoint {name} in the source, then "
-            f"cds-hooks release set shadow prompt {key[1]} --why …"
+            f"cds-hooks release shadow prompt {key[1]} --why …"
         )
     withheld = releases.current.why_withheld(*key, "", patient)
     if withheld is not None:

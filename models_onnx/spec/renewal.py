@@ -1,4 +1,4 @@
-"""A new version of a declared model, from the table of `cds-hooks model dataset`: NAME@VERSION.renewal.json.
+"""A new version of a declared model, from the table of `cds-hooks data --followed`: NAME@VERSION.renewal.json.
 
 The declared estimator is trained on the table; of a model that was fitted elsewhere intercept and slope are.
 

@@ -26,7 +26,7 @@ def test_a_rule_is_found_with_the_keyboard_alone(opened: Open, pages: dict[str, 
     first.focus()
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", name="How often does it show a card?")).to_be_visible()
-    expect(page.get_by_text("cds-hooks release set off rule").first).to_be_visible()
+    expect(page.get_by_text("cds-hooks release off rule").first).to_be_visible()
     page.get_by_role("link", name="the decisions in which it found something").click()
     page.locator('a[href^="explain/"]').first.click()
     expect(page.get_by_text("Worked out").first).to_be_visible()

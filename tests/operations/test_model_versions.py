@@ -115,7 +115,7 @@ def test_a_version_is_computed_in_shadow_then_answers_some_then_all_and_is_taken
     switch(url, "shadow", "model", _NEW, version=sha256)
     until(lambda: _version(answer()) == in_use)
 
-    compared = run_program("release", "compare", _NEW, environment=site | {"CDS_DATABASE_URL": url})
+    compared = run_program("release", "--compare", _NEW, environment=site | {"CDS_DATABASE_URL": url})
     assert compared.returncode == 0, compared.stderr
     assert "Nothing can be said of which is better: 0 events" in compared.stdout
 
@@ -175,6 +175,6 @@ def test_a_version_of_a_stranger_or_for_other_people_is_left_out(tmp_path: Path)
 
 def test_a_version_that_no_act_tried_cannot_answer_at_once(site: dict[str, Any], tmp_path: Path) -> None:
     record = {"CDS_DATABASE_URL": record_in(tmp_path)}
-    told = run_program("release", "set", "active", "model", _NEW, "--why", "at once", environment=site | record)
+    told = run_program("release", "active", "model", _NEW, "--why", "at once", environment=site | record)
     assert told.returncode == 1
     assert "not tried yet and cannot become active: active comes after canary" in told.stderr

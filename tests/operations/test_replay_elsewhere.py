@@ -121,7 +121,7 @@ def _elsewhere(folder: Path, afternoon: _Afternoon) -> Path:
 @pytest.mark.outside_data
 def test_an_afternoon_is_replayed_bit_for_bit_on_another_machine(afternoon: _Afternoon, tmp_path: Path) -> None:
     there = _elsewhere(tmp_path, afternoon)
-    done = _program(there, "decisions", "replay", "--sample", "100%", "--json")
+    done = _program(there, "replay", "--sample", "100%", "--json")
     found = json.loads(done.stdout)
     assert done.returncode == 0, found["differing"][:3]
     by_facts = sum(row["count"] for row in found["decisions"] if row["outcome"] == "same")

@@ -84,21 +84,21 @@ def test_a_broken_index_does_not_start_and_a_replay_says_what_another_one_change
     url, folder = record_in(tmp_path), tmp_path / "terms"
     name, other = _index(folder, "metformin"), _index(folder, "loratadine")
     environment = {"CDS_DATABASE_URL": url, "CDS_TERMINOLOGY": str(folder)}
-    done = run_program("release", "set", "active", "terminology", name, "--why", "tried", environment=environment)
+    done = run_program("release", "active", "terminology", name, "--why", "tried", environment=environment)
     assert done.returncode == 0, done.stderr
     with serving(tmp_path, CDS_TERMINOLOGY=str(folder)) as address:
         for _ in range(3):
             httpx.post(f"{address}/cds-services/{ORDERS}", json=_request(), timeout=60).raise_for_status()
     index = str(folder / f"{other}.idx")
     tried = run_program(
-        "decisions", "replay", "--sample", "100%", "--against", index, "--json", environment=environment
+        "replay", "--sample", "100%", "--against", index, "--json", environment=environment
     )
     report = json.loads(tried.stdout)
     assert report["decisions"] == 3
     assert [counts["fewer"] for rule, counts in report["by_card"].items() if rule.startswith(_RULE)] == [3]
-    done = run_program("release", "set", "active", "terminology", other, "--why", "tried", environment=environment)
+    done = run_program("release", "active", "terminology", other, "--why", "tried", environment=environment)
     assert done.returncode == 0, done.stderr
-    again = run_program("decisions", "replay", "--sample", "100%", "--json", environment=environment)
+    again = run_program("replay", "--sample", "100%", "--json", environment=environment)
     assert "terminology changed: index" in again.stdout
     Path(index).chmod(0o600)
     Path(index).write_bytes(b"broken")

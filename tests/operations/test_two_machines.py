@@ -45,7 +45,7 @@ def test_a_kill_switch_and_a_clinicians_answer_hold_on_both_machines(postgres_ur
             return found
 
         def act(*words: str) -> None:
-            told = run_program("release", "set", *words, "--why", "a trial", environment=record)
+            told = run_program("release", *words, "--why", "a trial", environment=record)
             assert told.returncode == 0, told.stderr
 
         assert call(first, ORDERS, order)["cards"]

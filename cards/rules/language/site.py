@@ -38,7 +38,7 @@ def use_site_rules(folder: Path | None) -> None:
         return
     tables = () if folder is None else (path for path in folder.glob("*") if path.suffix in (".json", ".csv"))
     if folder is not None and not (folder / _HEAD).is_file() and (any(tables) or not (folder / "coverage").is_dir()):
-        raise RuleError(f"{folder}: a folder of rules has a {_HEAD}; `cds-hooks rules new {folder}` makes one")
+        raise RuleError(f"{folder}: a folder of rules has a {_HEAD}; docs/adding/site-rules.md shows one")
     if _read_folders:
         raise RuleError(f"{folder}: the rules were read already; the folder is named before the server starts")
     if folder is not None and (folder / _CONDITIONS).is_file():

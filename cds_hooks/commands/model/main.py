@@ -10,10 +10,6 @@ COMMANDS = {
     "import": Lazy("model.train", "import_"),
     "sign": Lazy("model.train", "sign"),
     "gates": Lazy("model.gates", "gates"),
-    "card": Lazy("model.describe", "card"),
-    "list": Lazy("model.describe", "list_"),
-    "dataset": Lazy("model.describe", "dataset"),
-    "capacity": Lazy("model.describe", "capacity"),
 }
 
 app = typer.Typer(cls=lazy_group(COMMANDS), no_args_is_help=True, rich_markup_mode=None)
@@ -21,4 +17,4 @@ app = typer.Typer(cls=lazy_group(COMMANDS), no_args_is_help=True, rich_markup_mo
 
 @app.callback()
 def _group() -> None:
-    """Train, import, evaluate, list and describe the models."""
+    """Train, import, evaluate, sign and gate the models."""

@@ -33,7 +33,7 @@ def train(
     seed: Seed = SEED,
     replicates: Replicates = REPLICATES,
     table: Annotated[
-        Path | None, typer.Option(help="Train the next version on this table of model dataset, in --out.")
+        Path | None, typer.Option(help="Train the next version on this table of data --followed, in --out.")
     ] = None,
     version: Annotated[str | None, typer.Option(help="With --table: its number; else the next minor one.")] = None,
     specs: Specs = None,
@@ -144,7 +144,7 @@ def publish_version(folder: Path, specs: Path | None = None, data: Path | None =
     if folder.name != release.id:
         typer.echo(
             f"Other versions stay as they are. This one can be tried and released as {folder.name} "
-            "(cds-hooks release set shadow|canary|active model); a server loads it when it starts again.",
+            "(cds-hooks release shadow|canary|active model); a server loads it when it starts again.",
             err=True,
         )
     typer.echo(f"Published: {release.id} {release.version}, digest {release.digest[:16]}, state draft.", err=True)

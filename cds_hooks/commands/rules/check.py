@@ -30,16 +30,18 @@ from cards.casebook.cases import faults_of_case, missing_cases
 from cards.casebook.rule_files import file_faults
 from cards.extension import EXTENSION_KEY
 from cards.rules.engine.family import rule_families
-from cards.rules.engine.governance import SiteRules, all_rule_versions
+from cards.rules.engine.governance import NEEDS_NOTE, SiteRules, all_rule_versions
 from cards.rules.engine.lint import lint_family
 from cards.rules.engine.rule_book import rule_book
 from cards.rules.language.site import site_folders
-from cds_hooks.commands.options import AsJson, as_sentence, failure, print_json
+from cds_hooks.commands.options import AsJson, as_sentence, failure, print_json, said_in_a_sentence
+from cds_hooks.commands.record import site_rules
 from cds_hooks.hold_back.checks import CheckedCall, check_findings
 from cds_hooks.hold_back.governance import RulesFileError, read_rules_file
 from cds_hooks.hold_back.sent_cards import Caller
 from cds_hooks.replay.simulated_orders import SimulatedOrders, simulate
 from cds_hooks.settings import Settings, settings, with_settings
+from cds_hooks.storage.decision import RecordUnavailable
 from fhir.record.charts import ChartsRefused, read_charts
 
 _MOST_NAMED = 5
@@ -47,8 +49,13 @@ _MOST_NAMED = 5
 
 def check(
     cases: Annotated[
-        list[Path] | None, typer.Argument(exists=True, metavar="CASES…", help="Case files, or folders of them.")
+        list[Path] | None,
+        typer.Argument(exists=True, metavar="CASES…", help="Case files, folders of them, or a payer's own folder."),
     ] = None,
+    to_review: Annotated[
+        bool, typer.Option("--to-review", help="Print the rules that are not approved here, each with its version.")
+    ] = False,
+    family: Annotated[str | None, typer.Option(help="With --to-review: of this family only.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Check the files of all rules (form, words, codes, what is unsafe to offer), or run cases of rules.
@@ -57,12 +64,22 @@ def check(
 
     A file is a list of short cases of the rule it is named after (docs/rules/README.md), or one complete request with
     `expected` beside it. Of a rule whose short cases are given, every band needs a firing, a silent and a missing case.
-    Files of a folder that hold neither are left out and named.
+    Files of a folder that hold neither are left out and named. Of a payer's own folder (with payers.csv) the policies
+    are checked and counted, and its cases are run.
+
+    The list of --to-review has one line for each rule: id, version, and behind `|` the note, which a rule that still
+    needs a label check must have. Take out what you do not approve, and choose the file at /rules.
 
     Example: cds-hooks rules check tests/cases/rules
     """
+    if to_review:
+        _print_review(family)
+        return
     if not cases:
         _lint(as_json)
+        return
+    if len(cases) == 1 and (cases[0] / "payers.csv").is_file():
+        _check_payer(cases[0])
         return
     console = Console(stderr=True)
     checked: list[Checked] = []
@@ -89,6 +106,42 @@ def check(
             typer.echo(f"No cases, left out: {', '.join(left_out[:_MOST_NAMED])}{more}.")
         typer.echo(f"{len(checked)} cases, {len(wrong)} wrong.")
     if wrong or not checked:
+        raise typer.Exit(1)
+
+
+def _print_review(family: str | None) -> None:
+    with said_in_a_sentence(RulesFileError, RecordUnavailable):
+        site = site_rules(None)
+    of_family = {
+        rule: version for rule, version in all_rule_versions().items() if family in (None, version.table.family)
+    }
+    for version in site.not_approved(of_family):
+        needs_note = " |" if version.rule.audit.verified == NEEDS_NOTE else ""
+        typer.echo(f"# {version.rule.title}\n{version.rule.id} {version.digest}{needs_note}")
+
+
+def _check_payer(folder: Path) -> None:
+    """Check the policies of the package and of a payer's own folder, and run the cases of the folder."""
+    from cards.coverage.approval import policy_tables
+    from cards.coverage.policy import PolicyFault, load_policies
+    from cards.coverage.proposals import load_proposals
+    from cards.coverage.simulation import wrong_cases
+
+    with said_in_a_sentence(PolicyFault):
+        policies = load_policies(folder)
+        load_proposals(folder, policies.payers)
+        list(policy_tables(policies))
+        rows = list(policies.every())
+        for payer in policies.payers.values():
+            of_payer = [row for row in rows if row.payer == payer.id]
+            ended = sum(row.effective_to is not None for row in of_payer)
+            typer.echo(f"{payer.id}: {len(of_payer)} rows, {ended} with an end. {payer.name}")
+        typer.echo(f"{len(policies.criteria)} sets of criteria. Version {policies.version}.")
+        count, wrong = wrong_cases(folder, policies)
+    for sentence in wrong:
+        typer.echo(sentence, err=True)
+    typer.echo(f"{count} cases, {len(wrong)} wrong.")
+    if wrong:
         raise typer.Exit(1)
 
 

@@ -155,7 +155,7 @@ class _Caller:
             entries = wanted
         if not entries:
             known_as = f"{service} for {hook}" if service else f"for {hook}"
-            raise ChartError(f"the server has no service {known_as}; see: cds-hooks services")
+            raise ChartError(f"the server has no service {known_as}; see: cds-hooks settings --services")
         return entries
 
     def call(self, entry: dict[str, Any], request: dict[str, Any]) -> bool:

@@ -27,7 +27,7 @@ _SHOWN: Final = 50
 
 
 class IndexReplay(Struct, frozen=True):
-    """What `cds-hooks decisions replay --against` wrote of an index: decisions, and cards by rule that would change."""
+    """What `cds-hooks replay --against` wrote of an index: decisions, and cards by rule that would change."""
 
     decisions: int = 0
     not_replayed: int = 0

@@ -1,4 +1,4 @@
-"""New versions of models: renewed from the table of `model dataset`, or taken in as somebody else fitted them."""
+"""New versions of models: renewed from the table of `data --followed`, or taken in as somebody else fitted them."""
 
 import re
 from pathlib import Path
@@ -86,7 +86,7 @@ def _renewal(manifest: Manifest, table: Path, number: str) -> Renewal:
     wanted = {"row", "patient", "fold", "year", manifest.outcome.column}
     if is_of_outcomes and (absent := sorted(wanted - rows[0].keys())):
         raise TrainingRefused(
-            f"{table.name} lacks {', '.join(absent)}; cds-hooks model dataset {manifest.id} --out FILE writes it"
+            f"{table.name} lacks {', '.join(absent)}; cds-hooks data {manifest.id} --followed --out FILE writes it"
         )
     years = sorted({row["year"] for row in rows}) if is_of_outcomes else [f"{table.name}, years not recorded"]
     return Renewal(

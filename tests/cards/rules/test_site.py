@@ -16,7 +16,7 @@ from cards.rules.engine.lint import lint_table
 from cards.rules.engine.rule_book import rule_book
 from cards.rules.language.rule import RuleError
 from cards.rules.language.site import use_site_rules
-from cds_hooks.commands.rules.main import new
+from tests.cards.rules.site_folder import write_site_rules
 
 Json = dict[str, Any]
 ASK = """
@@ -43,9 +43,9 @@ SERTRALINE = {"drug": "sertraline 50 MG Oral Tablet", "dose": "4 tablet", "times
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder as `rules new` makes it, with a maximum dose, two drugs that are absent, and a rule of ours replaced."""
+    """A folder of a hospital, with a maximum dose, two drugs that are absent, and a rule of ours replaced."""
     folder = tmp_path_factory.mktemp("site") / "rules"
-    new(folder, "St. Mary's")
+    write_site_rules(folder, "St. Mary's")
     (folder / "limits.csv").write_text("drug,age_from,max_daily_mg,note\nsertraline,18,150,our psychiatrists agreed\n")
     (folder / "absent.csv").write_text("drug,note\ndomperidone,Consider metoclopramide.\n")
     head = json.loads((folder / "family.json").read_text())
@@ -97,7 +97,7 @@ def test_without_a_folder_nothing_is_of_a_hospital() -> None:
 
 
 def test_a_folder_is_named_before_rules_are_read(tmp_path: Path) -> None:
-    with pytest.raises(RuleError, match=r"rules new"):
+    with pytest.raises(RuleError, match=r"docs/adding/site-rules\.md shows one"):
         use_site_rules(tmp_path)
     (tmp_path / "family.json").write_text("{}")
     rule_book()

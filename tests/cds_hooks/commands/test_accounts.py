@@ -19,6 +19,7 @@ from cds_hooks.access.accounts import check_login, list_accounts
 from cds_hooks.access.roles import ASSIGNABLE, ROLE_WORDS
 from cds_hooks.commands import services
 from cds_hooks.commands import settings as command
+from cds_hooks.commands import settings as settings_command
 from cds_hooks.protocol.hooks import WrongDeclaration
 from cds_hooks.settings import SETTINGS, Settings
 from tests.cds_hooks.access.browsing import PASSWORD, entries, store_of
@@ -224,19 +225,19 @@ def test_services_are_listed_by_hook_with_the_keys_of_their_prefetch(monkeypatch
     ]
     service = SimpleNamespace(discovery=lambda _: entries)
     monkeypatch.setattr(services, "services_for", lambda _: {"a": service})
-    code, shown, errors = _run(services.services)
+    code, shown, errors = _run(settings_command.show_settings, "--services")
     cells = [[cell.strip() for cell in line.split("│")[1:-1]] for line in shown.splitlines() if line.startswith("│")]
     assert (code, cells, errors) == (
         0, [["planning", "patient-view", "A talk", "patient, labs"], ["orders", "order-sign", "Orders", ""]], "",
     )  # fmt: skip
-    code, shown, errors = _run(services.services, "--json")
+    code, shown, errors = _run(settings_command.show_settings, "--services", "--json")
     assert (code, json.loads(shown), errors) == (0, {"services": entries}, "")
 
     def wrong(_: Any) -> None:
         raise WrongDeclaration("hooks.toml: no name")
 
     monkeypatch.setattr(services, "services_for", wrong)
-    assert _run(services.services) == (1, "", "hooks.toml: no name.\n")
+    assert _run(settings_command.show_settings, "--services") == (1, "", "hooks.toml: no name.\n")
 
 
 _CHART: dict[str, Any] = bundle(

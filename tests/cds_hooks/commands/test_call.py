@@ -171,19 +171,19 @@ def test_a_call_reads_from_the_server_and_the_record_says_what_it_cost(tmp_path:
     assert "failed with HTTP 412" in refused.stdout
     assert asked
     assert all(each["token"] for each in asked)
-    stats = _run("", "services", "--prefetch-rates", "--json", CDS_DATABASE_URL=database)
+    stats = _run("", "settings", "--prefetch-rates", "--json", CDS_DATABASE_URL=database)
     (rates,) = json.loads(stats.stdout)
     labs = rates["keys"]["labs"]
     # the call that was refused is on record too: its key could not be had
     assert (rates["calls"], labs) == (3, {"fetched": 2, "unobtainable": 1})
     assert rates["says"] == "anonymous sends 0 of 12 keys of planning-conversation."
-    table = _run("", "services", "--prefetch-rates", CDS_DATABASE_URL=database, COLUMNS="80").stdout
+    table = _run("", "settings", "--prefetch-rates", CDS_DATABASE_URL=database, COLUMNS="80").stdout
     assert re.search(r"labs +67%", table)
     assert rates["says"] in table
 
 
 def test_stats_without_a_record_are_a_sentence(tmp_path: Path) -> None:
-    done = _run("", "services", "--prefetch-rates", "--database", f"sqlite:///{tmp_path}/none.sqlite3")
+    done = _run("", "settings", "--prefetch-rates", "--database", f"sqlite:///{tmp_path}/none.sqlite3")
     assert done.returncode == 1
     assert "there is no record" in done.stderr.lower()
 

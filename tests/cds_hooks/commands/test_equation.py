@@ -117,16 +117,16 @@ def own_folder(folder: Path, row: str) -> str:
 
 def test_a_check_counts_the_rows_of_each_payer_and_names_what_is_wrong(tmp_path: Path) -> None:
     good = own_folder(tmp_path / "good", "a,own,HCPCS,B4150,Formula,listed,auth-needed,2026-01-01,policy 1")
-    done = run_program("coverage", good)
+    done = run_program("rules", "check", good)
     assert done.returncode == 0, done.stderr
     assert "own: 1 rows" in done.stdout
     assert "medicare: " in done.stdout
     bad = own_folder(tmp_path / "bad", "a,own,HCPCS,B4150,Formula,listed,auth-needed,soon,policy 1")
-    done = run_program("coverage", bad)
+    done = run_program("rules", "check", bad)
     assert done.returncode == 1
     assert "policies.csv, line 2: 'soon' is no day" in done.stderr
     (Path(good) / "proposals.csv").write_text("payer,kind\nown,gift\n")
-    done = run_program("coverage", good)  # a server reads this file, too
+    done = run_program("rules", "check", good)  # a server reads this file, too
     assert done.returncode == 1
     assert "proposals.csv, line 1" in done.stderr
 
@@ -140,10 +140,10 @@ def test_a_check_runs_the_cases_of_the_folder_and_names_those_that_are_answered_
     (tmp_path / "own" / "cases").mkdir()
     file = tmp_path / "own" / "cases" / "knees.json"
     file.write_text(json.dumps([right]))
-    done = run_program("coverage", folder)
+    done = run_program("rules", "check", folder)
     assert (done.returncode, done.stdout.splitlines()[-1]) == (0, "1 cases, 0 wrong.")
     file.write_text(json.dumps([right, wrong]))
-    done = run_program("coverage", folder)
+    done = run_program("rules", "check", folder)
     assert (done.returncode, done.stdout.splitlines()[-1]) == (1, "2 cases, 1 wrong.")
     assert "knees.json, nobody: expected" in done.stderr
 

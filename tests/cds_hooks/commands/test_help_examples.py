@@ -20,7 +20,6 @@ from tests.program import run_program
 pytestmark = pytest.mark.slow
 
 NOT_RUN = {
-    "text note": "needs a letter: tests/fhir/notes/test_reading.py",
     "terminology import": "needs the releases: tests/cards/vaccines/test_importing.py",
     "check": "asks a part of the kit for a minute: tests/test_docs.py types the same options",
     "serve": "serves until it is interrupted: tests/cds_hooks/commands/test_serve.py starts it",
@@ -28,10 +27,8 @@ NOT_RUN = {
     "model evaluate": "trains each fold again for minutes: tests/models_onnx/workbench/training evaluates small tables",
     "model gates": "reads the whole training table for minutes: tests/cds_hooks/commands/test_model_artifacts.py",
     "model import": "needs a model from elsewhere: tests/cds_hooks/commands/test_model_artifacts.py brings one",
-    "model dataset": "needs mature outcomes: tests/cds_hooks/outcomes/test_followed.py records some",
     "rules check": "runs all 2,000 cases: tests/cards/rules/test_cases.py does, and test_rules.py runs the command",
     "rules simulate": "needs charts with dated orders: tests/cds_hooks/replay/test_simulated_orders.py writes them",
-    "release compare": "needs a second version of a model: tests/operations/test_model_versions.py has one",
     "accounts": "reads a password from a pipe: tests/cds_hooks/commands/test_accounts.py",
     "events": "needs feeds: tests/cds_hooks/commands/test_events.py declares one",
     "trust check": "asks the key set's address on the network: tests/cds_hooks/security serves one on this machine",
@@ -55,7 +52,7 @@ EXAMPLES = {" ".join(words): example_of(command).partition(" > ")[0] for words, 
 
 def _run(folder: Path, server: str, line: str, *settings: str) -> str:
     # Other examples switch a service off and shadow a model, and a replay says of both, rightly, that they are new.
-    record = "as-served.sqlite3" if "decisions replay" in line else "decisions.sqlite3"
+    record = "as-served.sqlite3" if line.startswith("cds-hooks replay") else "decisions.sqlite3"
     environment = {
         "CDS_PUBLIC_URL": server,
         "CDS_DATABASE_URL": f"sqlite:///{folder}/{record}",
@@ -82,7 +79,7 @@ def site(server: str, server_folder: Path, tmp_path_factory: pytest.TempPathFact
     for command in ("record seal", "record backup", "record hold", "trust token", "trust add"):
         _run(folder, server, EXAMPLES[command])
     (folder / "reviewed.txt").write_text(f"renal-metformin {all_rule_versions()['renal-metformin'].digest}\n")
-    (folder / "discovery.json").write_text(_run(folder, server, "cds-hooks services --json"))
+    (folder / "discovery.json").write_text(_run(folder, server, "cds-hooks settings --services --json"))
     (folder / "response.json").write_text('{"cards": []}')
     (folder / "chart.json").write_text('{"resourceType": "Condition", "id": "1", "code": {"text": "Gout"}}')
     (folder / "people.csv").write_text(

@@ -41,22 +41,6 @@ def run(*arguments: str) -> Result:
     return CliRunner().invoke(app, list(arguments))
 
 
-@pytest.mark.parametrize(("form", "begins"), [("json", "{"), ("html", "<!doctype html>"), ("chai", "<?xml")])
-def test_card_is_written_in_the_form_asked_for(shelf: Path, tmp_path: Path, form: str, begins: str) -> None:
-    out = tmp_path / "card"
-    told = run("card", "mortality_5y", "--folder", str(shelf), "--format", form, "--out", str(out))
-    assert told.exit_code == 0, told.stderr
-    assert out.read_text(encoding="utf-8").startswith(begins)
-
-
-def test_card_check_counts_and_equations_have_a_card_too(shelf: Path) -> None:
-    told = run("card", "mortality_5y", "--folder", str(shelf), "--check")
-    assert (told.exit_code, told.stdout) == (0, "The card is complete.\n")
-    equation = run("card", "kfre_4", "--folder", str(shelf))
-    assert json.loads(equation.stdout)["kind"] == "evidence-based"
-    assert run("card", "no_such", "--folder", str(shelf)).exit_code == 2
-
-
 def test_gates_without_the_table_are_red_and_say_why(shelf: Path, tmp_path: Path) -> None:
     told = run(
         "gates",
@@ -86,20 +70,6 @@ def test_of_one_gate_alone_it_says_that_the_others_were_not_run(shelf: Path, tmp
     assert "Not green" not in told.stdout
     told = run("gates", "mortality_5y", "--folder", str(shelf), "--data", str(tmp_path), "--only", "G16")
     assert (told.exit_code, "Not green: G16." in told.stdout) == (1, True)
-
-
-def test_the_list_holds_for_what_was_signed_and_names_what_was_changed(shelf: Path) -> None:
-    (good,) = json.loads(run("list", "--folder", str(shelf), "--json").stdout)
-    assert (good["name"], good["state"], good["release"]) == ("mortality_5y", "ready", "draft")
-    assert good["signed_by"] == "the tests"
-    content = bytearray((shelf / "mortality_5y" / "model.onnx").read_bytes())
-    content[100] ^= 1
-    (shelf / "mortality_5y" / "model.onnx").write_bytes(content)
-    bad = run("list", "--folder", str(shelf), "--json")
-    assert bad.exit_code == 1
-    assert "changed after training" in json.loads(bad.stdout)[0]["state"]
-    nowhere = run("list", "--folder", str(shelf / "none"))
-    assert (nowhere.exit_code, nowhere.stderr) == (2, f"--folder {shelf}/none: there is no such folder\n")
 
 
 def test_sign_makes_a_key_once_and_says_what_follows_from_an_own_key(shelf: Path, tmp_path: Path) -> None:
@@ -134,7 +104,11 @@ def test_what_cannot_be_trusted_is_said_in_a_sentence_before_anything_is_served(
     (tmp_path / "keys.json").write_text("{")
     environment = {**os.environ, "CDS_MODEL_KEYS": str(tmp_path / "keys.json")}
     done = subprocess.run(
-        [sys.executable, "-m", "cds_hooks", "services"], cwd=ROOT, env=environment, capture_output=True, text=True
+        [sys.executable, "-m", "cds_hooks", "settings", "--services"],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
     )
     assert done.returncode == 1
     assert done.stderr.startswith("A signature or key file cannot be used: keys.json is no file of")

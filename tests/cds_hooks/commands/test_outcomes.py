@@ -148,13 +148,13 @@ def test_outcomes_are_drawn_as_a_table(tmp_path: Path, monkeypatch: pytest.Monke
 
 def test_a_model_without_outcomes_is_refused(tmp_path: Path) -> None:
     url, _ = record(tmp_path)
-    done = run_command("model", "dataset", "nothing", "--out", str(tmp_path / "t.csv"), "--database", url)
+    done = run_command("data", "nothing", "--followed", "--out", str(tmp_path / "t.csv"), "--database", url)
     assert done.exit_code == 1
     start, _, names = done.stderr.partition("; there are ")
     assert start == "No model nothing has outcomes here"
     assert names.endswith(" (CDS_MODELS_FOLDER names a site's own).\n")
     assert "mortality_5y" in names
-    done = run_command("model", "dataset", "mortality_5y", "--out", str(tmp_path / "t.csv"), "--database", url)
+    done = run_command("data", "mortality_5y", "--followed", "--out", str(tmp_path / "t.csv"), "--database", url)
     assert done.exit_code == 1
     assert done.stderr == "No decision of mortality_5y is mature with a known outcome: nothing was written.\n"
     assert not (tmp_path / "t.csv").exists()

@@ -1,4 +1,4 @@
-"""`cds-hooks services --prefetch-rates`: what clients send and what is fetched."""
+"""`cds-hooks settings --prefetch-rates`: what clients send and what is fetched."""
 
 import json
 from collections import Counter
@@ -40,7 +40,7 @@ def url(tmp_path: Path) -> str:
 
 
 def _run(url: str, *words: str, columns: str = "100") -> tuple[int, str, str]:
-    done = run_program("services", "--prefetch-rates", "--database", url, *words, environment={"COLUMNS": columns})
+    done = run_program("settings", "--prefetch-rates", "--database", url, *words, environment={"COLUMNS": columns})
     return done.returncode, done.stdout, done.stderr
 
 

@@ -41,7 +41,7 @@ def _with_outcomes(monkeypatch: pytest.MonkeyPatch, compared: WithOutcomes, bar:
     monkeypatch.setattr(followed, "compare_with_outcomes", compare)
     monkeypatch.setattr(release, "_version", lambda *_: ("cafe", ""))
     monkeypatch.setattr(release, "record_url", lambda _: "url")
-    done = CliRunner().invoke(app, ["release", "compare", "m@2", *more])
+    done = CliRunner().invoke(app, ["release", "--compare", "m@2", *more])
     return done, odds
 
 
@@ -129,15 +129,15 @@ class Site:
 
     @staticmethod
     def run(*words: object) -> tuple[int, str, str]:
-        done = CliRunner().invoke(release.app, list(map(str, words)))
+        done = CliRunner().invoke(app, ["release", *map(str, words)])
         return done.exit_code, done.stdout, done.stderr
 
     def set(self, *words: object) -> tuple[int, str, str]:
-        return self.run("set", *words, *WHY)
+        return self.run(*words, *WHY)
 
     def acts(self) -> list[dict[str, Any]]:
         """The acts of the record, each without its instant, which is now."""
-        rows: list[dict[str, Any]] = json.loads(self.run("list", "--json")[1])["acts"]
+        rows: list[dict[str, Any]] = json.loads(self.run("--json")[1])["acts"]
         for row in rows:
             assert abs((datetime.now(UTC) - datetime.fromisoformat(row.pop("at"))).total_seconds()) < 600
         return rows
@@ -153,13 +153,13 @@ def _now(what: str, state: str) -> tuple[int, str, str]:
 
 
 def test_in_the_development_profile_the_user_of_the_shell_acts(site: Site) -> None:
-    assert site.run("list") == (0, NOTHING_ELSE, "")
-    assert site.run("set", "off", "service", "planning", *WHY) == _now("service planning", "off")
-    assert site.run("set", "shadow", "rule", "r", *WHY) == _now("rule r", "shadow")
-    assert site.run("set", "canary", "rule", "r", *WHY) == _now("rule r", "canary 5 %")
-    assert site.run("set", "canary", "rule", "r", "--share", 20, *WHY) == _now("rule r", "canary 20 %")
-    assert site.run("set", "on", "service", "planning", *WHY) == _now("service planning", "on")
-    code, shown, errors = site.run("list")
+    assert site.run() == (0, NOTHING_ELSE, "")
+    assert site.run("off", "service", "planning", *WHY) == _now("service planning", "off")
+    assert site.run("shadow", "rule", "r", *WHY) == _now("rule r", "shadow")
+    assert site.run("canary", "rule", "r", *WHY) == _now("rule r", "canary 5 %")
+    assert site.run("canary", "rule", "r", "--share", 20, *WHY) == _now("rule r", "canary 20 %")
+    assert site.run("on", "service", "planning", *WHY) == _now("service planning", "on")
+    code, shown, errors = site.run()
     lines = shown.splitlines()
     assert (code, errors, lines[:2]) == (0, "", ["rule r: canary 20 %", EVERYTHING_ELSE.strip()])
     act = {"by": "ops (operator)", "why": "a trial", "version": "", "gates": ""}
@@ -167,13 +167,13 @@ def test_in_the_development_profile_the_user_of_the_shell_acts(site: Site) -> No
     assert site.acts() == [act | {"what": what} for what in whats]
     assert [line[:5] for line in lines[2:]] == ["Act: "] * 5
     assert lines[2].endswith(" service planning off by ops (operator): a trial")
-    assert json.loads(site.run("list", "--json")[1])["states"] == {"rule r": "canary 20 %"}
+    assert json.loads(site.run("--json")[1])["states"] == {"rule r": "canary 20 %"}
 
 
 def test_what_cannot_become_so_is_refused_and_leaves_no_act(site: Site) -> None:
     refused = "The rule r is active and cannot become canary: canary comes after shadow or canary.\n"
-    assert site.run("set", "canary", "rule", "r", *WHY) == (1, "", refused)
-    code, _, errors = site.run("set", "off", "rule", "r", *WHY, "--database", f"sqlite:///{site.folder}/none.sqlite3")
+    assert site.run("canary", "rule", "r", *WHY) == (1, "", refused)
+    code, _, errors = site.run("off", "rule", "r", *WHY, "--database", f"sqlite:///{site.folder}/none.sqlite3")
     assert (code, errors.startswith("There is no record at ")) == (1, True)
     assert not (site.folder / "none.sqlite3").exists()
     assert site.acts() == []
@@ -190,7 +190,7 @@ def test_behind_a_trust_file_a_command_silences_and_lets_nothing_speak(site: Sit
     assert site.set("off", "client", "A hospital") == _now("client A hospital", "off")
     assert [row["what"] for row in site.acts()] == ["rule r shadow", "client A hospital off"]
     put_command(site.url, "on", "client", "A hospital")
-    code, _, errors = site.run("list")
+    code, _, errors = site.run()
     assert (code, "it was typed as a command; a person who has logged in does it" in errors) == (1, True)
 
 
@@ -198,9 +198,9 @@ def test_behind_a_trust_file_the_list_has_what_waits_for_a_second_person(site: S
     site.settings.trust_file = Path("trust.toml")
     site.set("off", "rule", RULE)
     Desk(site.url).click(ANN, "on")
-    (waits,) = [line for line in site.run("list")[1].splitlines() if line.startswith("Waits for a second person: ")]
+    (waits,) = [line for line in site.run()[1].splitlines() if line.startswith("Waits for a second person: ")]
     assert waits.endswith(f" rule {RULE} on by Ann Lee (pharmacist): a reason")
-    assert [row["what"] for row in json.loads(site.run("list", "--json")[1])["waiting"]] == [f"rule {RULE} on"]
+    assert [row["what"] for row in json.loads(site.run("--json")[1])["waiting"]] == [f"rule {RULE} on"]
 
 
 def test_a_model_is_released_with_green_gates(site: Site) -> None:
@@ -228,12 +228,12 @@ def test_a_model_that_nobody_can_approve_here_is_not_released(site: Site) -> Non
 
 
 def test_an_act_that_was_changed_is_refused_and_the_list_ends_with_1(site: Site) -> None:
-    site.run("set", "off", "service", "planning", *WHY)
+    site.run("off", "service", "planning", *WHY)
     with engine_for(parse_url(site.url)).begin() as connection:
         connection.execute(text("DROP TRIGGER events_refuse_update"))
         connection.execute(text("UPDATE events SET detail = replace(detail, 'trial', 'fault')"))
-    code, shown, errors = site.run("list")
+    code, shown, errors = site.run()
     assert (code, shown, errors.count("\n"), errors[:1].isupper(), errors[-2:]) == (1, NOTHING_ELSE, 1, True, ".\n")
-    code, shown, _ = site.run("list", "--json")
+    code, shown, _ = site.run("--json")
     assert (code, json.loads(shown)["acts"], len(json.loads(shown)["refused"])) == (1, [], 1)
     assert release.acts_until(site.url, 0.0).refused == []

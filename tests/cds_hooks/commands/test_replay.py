@@ -1,4 +1,4 @@
-"""`cds-hooks decisions replay`: the share that is read, what is drawn of verdicts and candidates, the exit codes."""
+"""`cds-hooks replay`: the share that is read, what is drawn of verdicts and candidates, the exit codes."""
 
 import json
 from collections import Counter
@@ -13,8 +13,8 @@ import typer
 from rich.console import Console
 from typer.testing import CliRunner, Result
 
+from cds_hooks.cli import app
 from cds_hooks.commands import replay
-from cds_hooks.commands.decisions import app
 from cds_hooks.replay.candidates import Change, ChangeReport, NoCandidate, NotReplayed
 from cds_hooks.replay.replaying import Verdict
 from cds_hooks.storage import Decision
@@ -45,7 +45,7 @@ def test_what_a_candidate_changes_is_drawn_by_service_card_and_group() -> None:
     report.examples = {"s: fewer": ["d1", "d2"]}
     assert [" ".join(line.split()) for line in _drawn(replay._draw_report, report)] == [
         "service decisions cards more cards fewer other words or scores", "s 2 3 4", "t 5 1", "s: fewer: d1 d2",
-        "7 decisions computed twice, 2 not replayed. Open one with cds-hooks decisions show ID.",
+        "7 decisions computed twice, 2 not replayed. The page /explain/ID shows one.",
     ]  # fmt: skip
 
 
@@ -73,7 +73,7 @@ def test_a_replay_of_nothing_in_particular_or_of_no_record_is_refused(tmp_path: 
     done = CliRunner().invoke(app, ["replay", "nothing", "--database", url])
     assert (done.exit_code, done.stderr) == (
         2,
-        "There is no decision nothing in the record; cds-hooks decisions list shows those there are.\n",
+        "There is no decision nothing in the record; the page /decisions finds those there are.\n",
     )
     done = CliRunner().invoke(app, ["replay", "--sample", "1%", "--database", f"sqlite:///{tmp_path}/none.sqlite3"])
     assert done.exit_code == 2
@@ -133,7 +133,7 @@ def test_what_a_candidate_changes_decides_the_exit_code(
 
     assert (tried(), tried(same), tried(same, more), tried(NotReplayed("no inputs"))) == (0, 0, 1, 3)
     assert tried(same, NotReplayed("no inputs"), as_json=False) == 0
-    last = "1 decisions computed twice, 1 not replayed. Open one with cds-hooks decisions show ID."
+    last = "1 decisions computed twice, 1 not replayed. The page /explain/ID shows one."
     assert capsys.readouterr().out.splitlines()[-1] == last
 
 
@@ -180,7 +180,7 @@ def test_as_many_decisions_are_expected_as_the_share_has(monkeypatch: pytest.Mon
     assert asked[4][1:] == (3, None, False)
 
 
-# `cds-hooks decisions replay --as-of`: a recorded call as of another time, which is UTC; what is printed, whole.
+# `cds-hooks replay --as-of`: a recorded call as of another time, which is UTC; what is printed, whole.
 NOW = datetime(2026, 11, 20, 9, tzinfo=UTC)
 NO_CONFIGURATION = "the decision names no configuration that is on record, so nothing more can be compared"
 

@@ -1,7 +1,7 @@
 """`cds-hooks rules`: read, check, try, approve, count."""
 
 import json
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -24,19 +24,6 @@ def run(*words: str) -> Result:
     return CliRunner().invoke(app, list(words))
 
 
-def test_each_rule_is_listed_with_its_sources_its_check_and_its_review() -> None:
-    listed = json.loads(run("show", "--json").stdout)
-    assert [each["id"] for each in listed] == list(all_rule_versions())
-    for each in listed:
-        assert each["evidence"]
-        assert each["verified"] in ("source read", "search", "knowledge", "needs label check")
-        assert each["reviewed"]
-        assert "not approved" in each["here"]
-    said = run("show", "--family", "renal").stdout
-    assert f"{RULE} (c w" in said
-    assert "Metformin label" in said
-
-
 def test_a_program_reads_what_the_files_of_the_rules_lack(monkeypatch: pytest.MonkeyPatch) -> None:
     """That our own families have no fault is tested for each of them, in tests/cards/rules/engine/test_lint.py."""
     asked: list[str] = []
@@ -54,27 +41,6 @@ def test_a_program_reads_what_the_files_of_the_rules_lack(monkeypatch: pytest.Mo
     faults.clear()
     checked = run("check", "--json")
     assert (checked.exit_code, json.loads(checked.stdout)["faults"]) == (0, [])
-
-
-def test_a_rule_is_shown_with_its_bands_and_version() -> None:
-    shown = run("show", RULE).stdout
-    assert "| `lt30` | critical |" in shown
-    assert VERSION in shown
-    assert json.loads(run("show", RULE, "--json").stdout)["declared"]["id"] == RULE
-
-
-@pytest.mark.parametrize(
-    ("words", "said"),
-    [
-        (("show", "nothing"), "There is no rule nothing"),
-        (("show", "--family", "nothing"), "There is no family nothing"),
-        (("show", "--file", "nothing.toml"), "cannot be read"),
-    ],
-)
-def test_what_is_not_there_is_said_in_a_sentence(words: tuple[str, ...], said: str) -> None:
-    done = run(*words)
-    assert done.exit_code == 1
-    assert said in done.output
 
 
 def test_cases_are_checked_and_a_wrong_one_is_named(tmp_path: Path) -> None:
@@ -167,59 +133,3 @@ HOSPITAL = "Krankenhaus St. Änne"
 
 def _new(folder: Path) -> Result:
     return CliRunner().invoke(app, ["new", str(folder), "--hospital", HOSPITAL])
-
-
-def _files(folder: Path) -> dict[str, str]:
-    paths = [path for path in sorted(folder.rglob("*")) if path.is_file()]
-    return {path.relative_to(folder).as_posix(): path.read_text("utf-8") for path in paths}
-
-
-def test_a_folder_is_written_with_its_head_an_example_cases_and_empty_tables(tmp_path: Path) -> None:
-    folder = tmp_path / "of" / "ours"
-    days = {datetime.now(UTC).date().isoformat()}
-    done = _new(folder)
-    days.add(datetime.now(UTC).date().isoformat())
-    assert (done.exit_code, done.stderr) == (0, "")
-    assert done.stdout == (
-        f"{folder}: family.json, site-example.json with its cases, limits.csv, absent.csv and conditions.csv.\n"
-        f"Set CDS_SITE_RULES={folder}, then: cds-hooks rules check; cds-hooks rules check {folder}/cases\n"
-    )
-    files = _files(folder)
-    tables = {name: files.pop(name) for name in ("limits.csv", "absent.csv", "conditions.csv")}
-    assert tables == {
-        "limits.csv": "drug,form,age_from,age_to,max_single_mg,max_daily_mg,max_single_mg_kg,max_daily_mg_kg,note\n",
-        "absent.csv": "drug,note\n",
-        "conditions.csv": "group,name,history,implies,system,code,phrase\n",
-    }
-    assert list(files) == ["cases/site-example.json", "family.json", "site-example.json"]
-    for text in files.values():
-        assert text == json.dumps(json.loads(text), indent=1, ensure_ascii=False) + "\n"
-    head: dict[str, Any] = json.loads(files["family.json"])
-    assert head.pop("reviewed") in days
-    assert head == {
-        "family": "site", "hospital": HOSPITAL, "title": f"Rules of {HOSPITAL}",
-        "status": "written by the hospital; shown after approval", "source": "each rule names its document",
-        "replaces": [], "override_reasons": [{"code": "benefit", "display": "Benefit outweighs risk for this patient"}],
-        "shared": {"suggestions": {"cancel": {"label": "Cancel this order", "cancel": True}}},
-    }  # fmt: skip
-    rule: dict[str, Any] = json.loads(files["site-example.json"])
-    assert [entry["organisation"] for entry in rule["evidence"]] == [HOSPITAL]
-    assert (rule["id"], rule["priority"]) == ("site-example", 50)
-    assert rule["bands"][0]["when"] == {"age_years": {"ge": 90}}
-    cases: list[dict[str, Any]] = json.loads(files["cases/site-example.json"])
-    assert [(case["id"], case["kind"], case["patient"]["age"]) for case in cases] == [
-        ("at 90", "fires", 90),
-        ("at 89", "silent", 89),
-        ("no birth date", "missing", None),
-    ]
-    draft = {"drug": "nitrofurantoin 100 MG Oral Capsule", "dose": "1 capsule", "times": 2}
-    assert [case["draft"] for case in cases] == [draft] * 3
-
-
-def test_an_empty_folder_is_filled_and_one_with_a_file_stays_as_it_is(tmp_path: Path) -> None:
-    assert _new(tmp_path).exit_code == 0
-    (tmp_path / "family.json").write_text("changed")
-    before = _files(tmp_path)
-    done = _new(tmp_path)
-    assert (done.exit_code, done.stdout, done.stderr) == (1, "", f"{tmp_path} is not empty; nothing was changed.\n")
-    assert _files(tmp_path) == before

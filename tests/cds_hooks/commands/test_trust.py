@@ -170,8 +170,8 @@ def test_rules_that_show_nothing_behind_a_trust_file_are_counted(site: Any, caps
     trust._say_rules_in_shadow()
     assert capsys.readouterr() == (
         f"{NOBODY}2 of {len(all_rule_versions())} medication rules are not approved at this site: behind a trust file "
-        "they are evaluated and counted, and show nothing. cds-hooks rules show --to-review lists them, and two people "
-        "who have logged in approve them at /rules (docs/operations/approvals.md).\n",
+        "they are evaluated and counted, and show nothing. cds-hooks rules check --to-review lists them, and two "
+        "people who have logged in approve them at /rules (docs/operations/approvals.md).\n",
         "",
     )
     assert (site.asked[0].__class__.__name__, site.asked[1]) == ("SiteRules", "rules of rules.toml")

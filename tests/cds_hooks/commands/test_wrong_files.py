@@ -24,14 +24,11 @@ ADDRESSES = {"missing": "sqlite:///nowhere/x.sqlite3", "junk": "sqlite:///junk.j
 # They make or replace what is named, or list what is in it, so that what lies there is no mistake.
 MADE = {
     "record seal --new-key": {"missing"}, "record hold --database": {"missing"},
-    "model card --out": {"empty", "junk", "other JSON", "nested", "digits"}, "services --out": {"missing", "folder"},
-    "rules new folder": {"missing", "folder"}, "text note file": {"junk", "other JSON", "nested", "digits"},
-    "model list --folder": {"folder"}, "model list --specs": {"folder"},
     "model gates --data": {"folder"}, "model gates --specs": {"folder"},
 }  # fmt: skip
 
 READ_WITH = {
-    "services --database": "services --prefetch-rates",
+    "settings --database": "settings --prefetch-rates",
 }
 """What is typed where the example of the command does not read what the option names."""
 
@@ -106,7 +103,7 @@ def test_whatever_is_named_ends_in_a_sentence(
 
 
 @pytest.mark.parametrize(
-    "line", ["decisions list", "record backup b.xz", "record hold", "record hold --client a --why x"]
+    "line", ["record export", "record backup b.xz", "record hold", "record hold --client a --why x"]
 )
 def test_a_record_of_a_newer_version_is_refused_in_a_sentence(line: str, tmp_path: Path) -> None:
     url = record_in(tmp_path)

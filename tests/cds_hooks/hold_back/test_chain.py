@@ -104,7 +104,7 @@ def test_a_reason_without_a_known_act_is_that_of_the_last_check_that_can_give_it
     (held,) = explain_held_back([WhyNot("r", "canary", "t")], "s", "ehr", lambda: Releases(None))
     assert (held.check, held.since, held.by) == ("The release state of the rule, model or equation", "", "")
     assert held.lets_through == (
-        "An act of release about r: cds-hooks release set on, canary or activate (docs/operations/release.md)."
+        "An act of release about r: cds-hooks release on, canary or activate (docs/operations/release.md)."
     )
 
 

@@ -10,6 +10,7 @@ import pytest
 from msgspec import structs
 from typer.testing import CliRunner
 
+from cds_hooks.cli import app
 from cds_hooks.commands import release
 from cds_hooks.hold_back.act_desk import LoggedIn
 from cds_hooks.hold_back.acts import COMMAND, ROLLBACK_EVENT, ActState, ApprovalRefused
@@ -214,14 +215,14 @@ def test_the_commands_refuse_in_sentences_and_list_every_act(tmp_path: Path) -> 
         done = run_program("release", *words, environment=env)
         return done.returncode, done.stdout + done.stderr
 
-    assert run("set", "off", "service", "nothing", "--why", "x")[0] == 1
-    assert "There is no rule nothing here." in run("set", "shadow", "rule", "nothing", "--why", "x")[1]
-    assert "cannot become canary" in run("set", "canary", "rule", RULE, "--why", "x")[1]
-    refused = run("set", "shadow", "service", "order-safety", "--why", "x")[1]
+    assert run("off", "service", "nothing", "--why", "x")[0] == 1
+    assert "There is no rule nothing here." in run("shadow", "rule", "nothing", "--why", "x")[1]
+    assert "cannot become canary" in run("canary", "rule", RULE, "--why", "x")[1]
+    refused = run("shadow", "service", "order-safety", "--why", "x")[1]
     assert "shadow is a state of rules, models and equations" in refused
-    assert "now off" in run("set", "off", "client", "A hospital", "--why", "a trial")[1]
-    assert run("set", "shadow", "model", "mortality_5y", "--why", "first weeks")[0] == 0
-    code, printed = run("list", "--json")
+    assert "now off" in run("off", "client", "A hospital", "--why", "a trial")[1]
+    assert run("shadow", "model", "mortality_5y", "--why", "first weeks")[0] == 0
+    code, printed = run("--json")
     found = json.loads(printed)
     assert code == 0
     assert found["states"]["client A hospital"] == "off"
@@ -240,8 +241,8 @@ def test_a_model_that_may_show_no_cards_becomes_neither_canary_nor_active(
     url = record_in(tmp_path)
 
     def run(state: str) -> str:
-        words = ["set", state, "model", "mortality_5y", "--why", "a trial", "--database", url]
-        return " ".join(CliRunner().invoke(release.app, words).output.split())
+        words = ["release", state, "model", "mortality_5y", "--why", "a trial", "--database", url]
+        return " ".join(CliRunner().invoke(app, words).output.split())
 
     assert "is now shadow" in run("shadow")
     assert "cannot be released: mortality_5y" in run("canary")

@@ -18,7 +18,7 @@ CRITICAL = next(band.id for band in all_rule_versions()[RULE].rule.bands if band
 def test_another_version_than_the_one_that_is_there_cannot_be_approved() -> None:
     with pytest.raises(RulesFileError, match="read it again"):
         refuse_unfit([ReviewedRule(RULE, DIGEST), ReviewedRule(RULE, ZEROS)])
-    with pytest.raises(RulesFileError, match="there is no rule nothing; cds-hooks rules show lists those there are"):
+    with pytest.raises(RulesFileError, match="there is no rule nothing; the page /rules lists those there are"):
         refuse_unfit([ReviewedRule("nothing", DIGEST)])
     refuse_unfit([ReviewedRule(RULE, DIGEST)])
 

@@ -8,13 +8,12 @@ from typing import Any
 
 import httpx
 import pytest
-from typer.testing import CliRunner
 
 from cards.card import Card, Indicator, Source
 from cards.extension import EXTENSION_KEY, CardExtension, Factor, ObservedRate
-from cds_hooks.cli import app
 from cds_hooks.hold_back.checks import SAID_ONCE
 from cds_hooks.hold_back.sent_cards import Caller, PatientFinding, patient_finding
+from cds_hooks.storage.queries import list_decisions
 from tests.cds_hooks.calls import client, ours, request_for
 from tests.cds_hooks.hold_back.restraint_calls import Site
 from tests.cds_hooks.prefetch.fetch_calls import app_client, silences
@@ -173,15 +172,12 @@ async def test_a_consent_under_a_key_of_the_client_silences_the_estimate_and_is_
         answered = await _call(calls, denied)
         assert answered.json()["cards"] == []
         assert silences(answered)["mortality_5y"] == "opted-out"
-    command = ["decisions", "list", "--silent", "--json", "--database", record_in(tmp_path)]
-    listed = CliRunner().invoke(app, command)
-    assert listed.exit_code == 0, listed.output
-    (decision,) = json.loads(listed.stdout)
-    assert decision["silence"][0] == {
-        "subject": "mortality_5y",
-        "reason": "opted-out",
-        "text": "The patient has opted out of estimates and reminders (Consent/no-cds denies decision support).",
-    }
+    decision, _ = list_decisions(record_in(tmp_path))
+    assert json.loads(decision.basis)["silence"][0] == [
+        "mortality_5y",
+        "opted-out",
+        "The patient has opted out of estimates and reminders (Consent/no-cds denies decision support).",
+    ]
 
 
 async def test_a_flag_that_the_site_names_silences_and_the_same_flag_elsewhere_does_not(tmp_path: Path) -> None:

@@ -128,7 +128,7 @@ async def test_the_command_writes_the_table_of_a_model_from_the_record(tmp_path:
     await write(url, known)
     if events:
         store_outcomes(parse_url(url), [outcome(known, "yes")])
-    words = ["model", "dataset", "readmission_30d", "--out", str(out), "--database", url]
+    words = ["data", "readmission_30d", "--followed", "--out", str(out), "--database", url]
     told = CliRunner().invoke(cli.app, words)
     assert told.exit_code == code, told.output
     if events:

@@ -87,7 +87,7 @@ async def test_the_page_of_a_rule_has_its_use_examples_and_commands(calls: httpx
     assert f"decisions?rule={RULE}" in page
     version = all_rule_versions()[RULE].digest
     assert version in page
-    assert f"cds-hooks release set off rule {RULE}" in page
+    assert f"cds-hooks release off rule {RULE}" in page
     assert "cds-hooks rules simulate" in page
 
 

@@ -41,7 +41,7 @@ def site(tmp_path: Path) -> dict[str, str]:
 def test_a_setting_a_rules_file_and_a_model_are_tried(site: dict[str, str], tmp_path: Path) -> None:
     rules = tmp_path / "rules.toml"
     rules.write_text('version = 1\n[[switch]]\nrule = "renal-metformin"\noff = true\nnote = "a trial"\n')
-    every = ("decisions", "replay", "--sample", "100%", "--json", "--against")
+    every = ("replay", "--sample", "100%", "--json", "--against")
     done = run_program(*every, "CDS_ALERT_SHARE=0.001", "--against", str(rules), environment=site)
     assert done.returncode == 1, done.stderr
     found = json.loads(done.stdout)
@@ -60,9 +60,7 @@ def test_a_setting_a_rules_file_and_a_model_are_tried(site: dict[str, str], tmp_
 
 
 def test_the_report_names_examples_to_open(site: dict[str, str]) -> None:
-    done = run_program(
-        "decisions", "replay", "--sample", "100%", "--against", "CDS_ALERT_SHARE=0.001", environment=site
-    )
+    done = run_program("replay", "--sample", "100%", "--against", "CDS_ALERT_SHARE=0.001", environment=site)
     assert "fewer mortality_5y: 0" in done.stdout
     assert "decisions computed twice" in done.stdout
 

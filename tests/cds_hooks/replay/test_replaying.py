@@ -143,14 +143,12 @@ def test_a_score_that_nothing_explains_is_said_to_be_a_fault(recorded: _Recorded
 def test_the_command_says_what_differs_and_ends_with_its_code(recorded: _Recorded) -> None:
     env = {"CDS_DATABASE_URL": recorded.url, "CDS_CONTENT_KEYS": str(recorded.folder / "keys")}
     env |= {"CDS_PUBLIC_URL": _ADDRESS}
-    same = run_program("decisions", "replay", "--sample", "100%", "--json", environment=env)
+    same = run_program("replay", "--sample", "100%", "--json", environment=env)
     assert same.returncode == 0, same.stderr
     assert {row["outcome"] for row in json.loads(same.stdout)["decisions"]} == {"same"}
     card = next(each for each in recorded.decisions if each.outcome == "cards" and each.service == ORDERS)
-    differs = run_program(
-        "decisions", "replay", card.id, environment=env | {"CDS_PUBLIC_URL": "https://other.example.org"}
-    )
+    differs = run_program("replay", card.id, environment=env | {"CDS_PUBLIC_URL": "https://other.example.org"})
     assert differs.returncode == 1
     assert "cause: setting CDS_PUBLIC_URL: was http://cds.example.org, is https://other.example.org" in differs.stdout
-    assert run_program("decisions", "replay", environment=env).returncode == 2
-    assert run_program("decisions", "replay", "--sample", "0", environment=env).returncode == 2
+    assert run_program("replay", environment=env).returncode == 2
+    assert run_program("replay", "--sample", "0", environment=env).returncode == 2

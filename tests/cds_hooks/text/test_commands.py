@@ -18,12 +18,12 @@ def _run(*arguments: str) -> str:
 def test_a_note_is_shown_with_what_it_says(tmp_path: Path) -> None:
     file = tmp_path / "letter.txt"
     file.write_text("No wheeze. Ramipril 5 mg stopped. K 5.1 mmol/L. INR 2.5.")
-    shown = _run("note", str(file), "--date", "2026-09-17")
+    shown = _run("summary", str(file), "--date", "2026-09-17")
     assert "wheeze: wheeze, negated, current, patient" in shown
     assert "Ramipril 5 mg: ramipril, stopped" in shown
     assert "potassium 5.1 mmol/L, " in shown
     assert "2.5 (no unit), " in shown
-    assert orjson.loads(_run("note", str(file), "--date", "2026-09-17", "--json"))["drugs"][0]["status"] == "stopped"
+    assert orjson.loads(_run("summary", str(file), "--date", "2026-09-17", "--json"))["drugs"][0]["status"] == "stopped"
 
 
 def test_a_chart_is_summarised_and_searched(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from msgspec import to_builtins
 from sqlalchemy import select
 from typer.testing import CliRunner, Result
 
+from cds_hooks import cli
 from cds_hooks.commands import record_options, release
 from cds_hooks.configuration import prompt_versions
 from cds_hooks.hold_back.acts import COMMAND, RELEASE_EVENT, Act
@@ -171,7 +172,7 @@ def test_where_the_confirmed_share_falls_the_text_is_not_shown_any_more(site: Si
 def test_gates_are_evaluated_and_only_green_ones_can_be_released(site: Site) -> None:
     assert prompt_versions(site.settings) == {}
     released.ensure_record(site.settings.database_url)
-    refused = CliRunner().invoke(release.app, ["set", "shadow", "prompt", "summary-ward", "--why", "x"])
+    refused = CliRunner().invoke(cli.app, ["release", "shadow", "prompt", "summary-ward", "--why", "x"])
     assert "no prompt summary-ward with green gates" in refused.output
     answer = site.evaluate()
     assert answer.exit_code == 0, answer.output
@@ -185,7 +186,7 @@ def test_gates_are_evaluated_and_only_green_ones_can_be_released(site: Site) -> 
     file.write_text(written.replace(DIGEST, "0" * 64))  # of another model or prompt
     assert prompt_versions(site.settings) == {}
     file.write_text(written)
-    CliRunner().invoke(release.app, ["set", "shadow", "prompt", "summary-ward", "--why", "x"])
+    CliRunner().invoke(cli.app, ["release", "shadow", "prompt", "summary-ward", "--why", "x"])
     assert "computed and not shown" in site.summary().output
 
 

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from cds_hooks.commands.rules.main import new
 from fhir.mapping.understanding import understand
 from fhir.terminology import phrases
 from fhir.terminology.caching import CACHES
@@ -22,6 +21,7 @@ from fhir.terminology.conditions import (
 )
 from fhir.terminology.phrases import SITE_PHRASES, groups_in_words
 from fhir.terminology.site_conditions import WrongConditions, use_site_conditions
+from tests.cards.rules.site_folder import write_site_rules
 
 LOCAL = "https://st-marys.example/problems"
 ROWS = f"""group,name,history,implies,system,code,phrase
@@ -55,7 +55,7 @@ def _condition(text: str = "", code: str = "") -> str:
 
 def test_codes_and_words_of_a_site_are_read(tmp_path: Path) -> None:
     folder = tmp_path / "rules"
-    new(folder, "St. Mary's")
+    write_site_rules(folder, "St. Mary's")
     (folder / "conditions.csv").write_text(ROWS)
     asked = [
         _condition(code="C-17"), _condition("weak pump since 2019"), _condition("no weak pump"),

@@ -102,7 +102,6 @@ def adopted(run: Callable[..., Any], folder: Path) -> Any:
     out = folder / "trained"
     told = run("import", folder / "toy_30d.py", "--data", folder, "--out", out, "--replicates", 0)
     assert told.exit_code == 0, told.output
-    assert run("list", "--folder", out, "--specs", folder).exit_code == 0
     return load_model("toy_30d", out)
 
 
