@@ -36,14 +36,6 @@ from models_onnx.equations.calculate import EquationResult, RecordInputs
 from models_onnx.equations.declaration import equation_reference
 from models_onnx.errors import EquationRefused
 
-# SNOMED CT as in tables/condition_groups.csv: palliative care, hospice care, admission to a hospice.
-_SNOMED = "http://snomed.info/sct"
-PALLIATIVE_WORDS = (
-    "hospice",
-    "palliati",
-    "paliativ",
-    *(f"{_SNOMED}|{code} " for code in ("103735009", "385763009", "305336008")),
-)
 SEEN_BY_NEIGHBOURS = frozenset(
     {
         *("hba1c", "glucose", "glucose_fasting", "egfr", "uacr", "upcr"),
@@ -190,10 +182,8 @@ def reason_not_to_advise(
         return no_card(subject, "deceased", "The patient has died.")
     if can_opt_out and record.opted_out:
         return no_card(subject, OPTED_OUT, opted_out_words(record))
-    if find_condition(record, "palliative_or_hospice") or find_condition(record, "palliative_or_dnr"):
-        return no_card(subject, "palliative", "Palliative care is on record: nothing is said.")
-    if (cared := find_named_in_chart(record, PALLIATIVE_WORDS, _A_YEAR_DAYS)) is not None:
-        return no_card(subject, "palliative", f"Palliative care is on the chart ({cared}): nothing is said.")
+    if (cared := find_condition(record, "palliative_or_hospice")) is not None:
+        return no_card(subject, "palliative", f"Palliative care is on the chart ({cared.source}): nothing is said.")
     if at_home and is_inpatient(record):
         return no_card(subject, "outside-population", "The patient is in hospital now; this is for people at home.")
     return None

@@ -18,7 +18,6 @@ from cds_hooks.hold_back.budgets import VisitRank
 from cds_hooks.prefetch.needs import Needs
 from cds_hooks.protocol.hooks import PATIENT_VIEW
 from cds_hooks.services._equation import (
-    PALLIATIVE_WORDS,
     SEEN_BY_NEIGHBOURS,
     SHORT_OUTLOOK,
     advise_by_guideline,
@@ -81,7 +80,6 @@ TALKED_ABOUT = (
     # HL7 consentcategorycodes, as in the PACIO guide on portable medical orders.
     "consentcategorycodes|dnr ",
     "consentcategorycodes|polst ",
-    *PALLIATIVE_WORDS,
     "advance care plan",
     "advance directive",
     "goals of care",

@@ -1,8 +1,9 @@
 """Which conditions of the tables a patient has, each with its evidence: one pass over the record.
 
-A coded concept means the groups of its codes. Words are read where no code of the concept is understood: a proprietary
-code with a text, SNOMED CT that is in no table, a text alone; and where the code says that there is a heart valve
-prosthesis without its kind. What the text denies, suspects, plans or says of somebody else means no group. What it says
+A coded concept means the groups of its codes, and those of its words that are narrower ("HFrEF" beside a code of heart
+failure). Other words are read where no code of the concept is understood: a proprietary code with a text, SNOMED CT
+that is in no table, a text alone; and where the code says that there is a heart valve prosthesis without its kind.
+What the text denies, suspects, plans or says of somebody else means no group. What it says
 of the past means the groups for which the past counts.
 
 Beside the problem list operations, devices, flags, plans and reasons tell of a condition, where its group counts them
@@ -11,11 +12,11 @@ inactive, a flag, a plan of care and a consent while they are active, a document
 relatives have had for a group of family history, and a reason where the order of a medication is active or the visit
 was in the last year: what it is for, the patient has, unless the words deny, doubt or only prevent it. Why a test is
 ordered does not count: it is often what is suspected. What is asked for in an active order counts for treatments that
-last, such as oxygen at home.
+last, such as oxygen at home; what kind of visit it is, for palliative care.
 """
 
 import re
-from collections.abc import Collection, Iterable, Mapping, Set
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence, Set
 from datetime import timedelta
 from typing import Literal, TypeAlias
 
@@ -86,7 +87,8 @@ def _reading(concept: CodeableConcept) -> ConceptReading:
         is_whole = is_whole or (is_own and _says_all(coding))
         is_known = is_known or is_known_condition(coding.system, coding.code)
     if (meant or is_whole) and _KIND_NOT_STATED not in meant and not _is_only_of_words(concept):
-        return ConceptReading(_not_taken_back(concept, meant), (), True, tuple(meant))
+        kept = _not_taken_back(concept, meant)
+        return ConceptReading((*kept, *_refined(concept, kept)), (), True, tuple(meant))
     coded = tuple(meant)
     mentions = _mentions(concept)
     is_coded_valve = _KIND_NOT_STATED in meant
@@ -105,6 +107,57 @@ def _reading(concept: CodeableConcept) -> ConceptReading:
         meant |= _of_imported_name(concept)
     is_known = is_known or _states_allergy(concept)
     return ConceptReading(tuple(meant.values()), mentions, bool(meant or is_clear or is_known), coded)
+
+
+# ICD-10-CM titles that say something else than what the words refine: diastolic heart failure, open-angle glaucoma,
+# paroxysmal and persistent atrial fibrillation, mild and moderate asthma, type 1 diabetes.
+_SPEAKS_AGAINST = {
+    "hfref": ("I503",),
+    "narrow_angle_glaucoma": ("H401",),
+    "afib_permanent": ("I480", "I481"),
+    "asthma_severe": ("J452", "J453", "J454"),
+}
+# Groups of which one excludes the others: types, stages and degrees.
+_EXCLUSIVE = (
+    ({"dm1", "diabetes_type1"}, {"dm2"}),
+    ({"ckd3", "ckd_stage3"}, {"ckd4", "ckd_stage4"}, {"ckd5_or_dialysis", "ckd_stage5_esrd", "dialysis"}),
+    ({"av_block_1"}, {"av_block_2"}, {"av_block_3"}),
+    ({"hepatitis_b"}, {"hepatitis_c"}),
+    ({"stroke_ischaemic"}, {"intracranial_hemorrhage", "intracranial_bleeding"}),
+)
+
+
+# What titles of classifications say of what is in them, which is not said of the patient.
+_IS_TITLE = re.compile(
+    r"\bunspecified\b|\bnot (?:otherwise |elsewhere )?(?:specified|classified)\b|\bstage 1 through\b"
+    r"|\bdue to underlying condition\b",
+    re.IGNORECASE,
+)
+
+
+def _refined(concept: CodeableConcept, coded: Iterable[MeantGroup]) -> Iterator[MeantGroup]:
+    """Yield the groups of the words that are narrower than a group of the code: "HFrEF" beside heart failure."""
+    by_group = {meant.group: meant.code for meant in coded}
+    if not by_group:
+        return
+    is_history = any(_tells_of_the_past(coding) for coding in concept.coding)
+    texts = [text for text in concept.texts if not _IS_TITLE.search(text)]
+    for mention in (mention for text in texts for mention in groups_in_words(text)):
+        group = mention.group
+        wider = by_group.keys() & with_implied((group,))
+        if group in by_group or not wider or _speaks_against(group, by_group):
+            continue
+        if _counts_as_group(mention, concept, is_history=is_history):
+            by_group[group] = ""
+            yield MeantGroup(group, "")
+
+
+def _speaks_against(group: str, coded: Mapping[str, str]) -> bool:
+    codes = [code.replace(".", "").upper() for code in coded.values() if code]
+    if any(code.startswith(_SPEAKS_AGAINST.get(group, ())) for code in codes):
+        return True
+    families = (kinds for kinds in _EXCLUSIVE if any(group in kind for kind in kinds))
+    return any(group not in kind and not kind.isdisjoint(coded) for kinds in families for kind in kinds)
 
 
 def _of_imported_name(concept: CodeableConcept) -> dict[str, MeantGroup]:
@@ -300,8 +353,9 @@ def _means_group(concept: CodeableConcept | None) -> bool:
 
 
 # Groups that a procedure means only while it goes on and for so many days afterwards. Who is on dialysis has several
-# sessions a week; that one of the last two weeks counts is the project's own choice.
-_PASSING_DAYS = {"neuraxial_procedure": 1, "dialysis": 14}
+# sessions a week; that one of the last two weeks counts, and palliative care of the last year, is the project's own
+# choice.
+_PASSING_DAYS = {"neuraxial_procedure": 1, "dialysis": 14, "palliative_or_hospice": 365}
 
 
 def _operations(record: PatientRecord) -> _Signs:
@@ -450,16 +504,25 @@ def _requests(record: PatientRecord) -> _Signs:
 
 
 def _visits(record: PatientRecord) -> _Signs:
+    return _visits_by(record, lambda visit: visit.reasonCode)
+
+
+def _kinds_of_visits(record: PatientRecord) -> _Signs:
+    return _visits_by(record, lambda visit: (*visit.type, *filter(None, (visit.serviceType,))))
+
+
+def _visits_by(record: PatientRecord, concepts: Callable[[Encounter], Sequence[CodeableConcept]]) -> _Signs:
     signs: _Signs = {}
     earliest = (record.as_of - timedelta(days=_VISIT_DAYS + 2)).date().isoformat()  # in every time zone
     for visit in record.encounters if record.was_requested("Encounter") else ():
         start = visit.period.start if visit.period is not None else None
         if visit.status not in _VISITS or start is None or start < earliest:
             continue
-        if any(map(_means_group, visit.reasonCode)):
+        stated = concepts(visit)
+        if any(map(_means_group, stated)):
             time = parse_time(start)
             if time is not None and time.whole_days(record.as_of_epoch) <= _VISIT_DAYS:
-                _add_reasons(signs, visit.reasonCode, _name("Encounter", visit.id), start, record)
+                _add_reasons(signs, stated, _name("Encounter", visit.id), start, record)
     return signs
 
 
@@ -484,6 +547,7 @@ _READERS = {
     "order": _orders,
     "request": _requests,
     "visit": _visits,
+    "kind of visit": _kinds_of_visits,
 }
 KINDS = frozenset(_READERS)
 """What the column `counts_from` may name."""

@@ -31,6 +31,7 @@ from fhir.mapping.allergies import Allergy, allergies, allergies_to_class, aller
 from fhir.mapping.medications.active import last_order_after
 from fhir.record.datatypes import FhirTime
 from fhir.terminology.allergens import ALLERGEN_CLASSES, allergen_classes_of
+from fhir.terminology.assertions import AssertedText
 from fhir.terminology.package_tables import package_rows
 
 _LONGEST_REACTION, _LONGEST_NAME = 40, 30
@@ -212,6 +213,13 @@ def reaction_pattern(words: Iterable[str]) -> re.Pattern[str]:
     return re.compile("|".join(parts), re.IGNORECASE)
 
 
+def _is_affirmed(pattern: re.Pattern[str], text: str) -> bool:
+    """Whether the words are there and not denied: "cough, no tongue swelling" names none."""
+    return pattern.search(text) is not None and (
+        pattern.search(AssertedText(text, of="reaction").without_denied(text)) is not None
+    )
+
+
 def _reacts(spec: Spec) -> Predicate:
     wanted = spec["reacts"]
     entries = _entries(wanted)
@@ -233,7 +241,7 @@ def _reacts(spec: Spec) -> Predicate:
                 allergy
                 for allergy in candidates_with_reaction
                 # "Heparin (HIT)" names the reaction with the allergen.
-                if any(pattern.search(text) for text in (*allergy.reactions, allergy.words))
+                if any(_is_affirmed(pattern, text) for text in (*allergy.reactions, allergy.words))
             ]
         if "worst" in wanted:
             first = worst_allergy(candidates_with_reaction)
