@@ -154,26 +154,6 @@ async def test_what_is_computed_beside_the_loop_ends_with_the_time_of_its_call()
     assert await asyncio.to_thread(ended.wait, 30)
 
 
-def test_a_small_call_that_has_waited_too_long_for_its_turn_is_refused_and_none_that_has_begun(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    async def two_clients() -> list[object]:
-        computing = Computing(20)
-
-        async def call(client: str) -> str:
-            async with CallUnderWay(computing, client) as under_way:
-                await asyncio.sleep(0)  # both are under way
-                await under_way.compute(str, client)
-                under_way.has_waited()
-                return await under_way.compute(str, client)
-
-        return list(await asyncio.gather(call("a"), call("b"), return_exceptions=True))
-
-    assert asyncio.run(two_clients()) == ["a", "b"]
-    monkeypatch.setattr("cds_hooks.computing.PATIENCE_SECONDS", 0.0)
-    assert [type(answer) for answer in asyncio.run(two_clients())] == [Overloaded, Overloaded]
-
-
 def test_a_request_that_arrived_too_long_ago_is_refused() -> None:
     refuse_late(monotonic() - 1)
     refuse_late(inf)  # a caller without a server

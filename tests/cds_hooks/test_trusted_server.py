@@ -1,7 +1,6 @@
 """A server with a trust file, over real HTTP: who is registered is answered, everyone else hears the same refusal."""
 
 import ast
-import asyncio
 import json
 import os
 import re
@@ -13,24 +12,18 @@ from typing import Any
 
 import httpx
 import msgspec
-import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from cds_hooks.kit.simulator.signing import new_key, sign_token, write_key
-from cds_hooks.services._model import NOT_RELEASED, Predictor, estimate
-from cds_hooks.settings import ModelState, Settings
+from cds_hooks.settings import Settings
 from cds_hooks.trusted_models import own_keys, trust_site_keys, why_withheld
-from fhir.mapping.features.catalog import features_named
-from fhir.mapping.features.feature import FeatureVector
 from models_onnx.artifact.folder import Artifact
 from models_onnx.artifact.keys import default_keys, key_file
 from models_onnx.artifact.release_file import GateSummary
 from models_onnx.errors import SignatureRefused
-from models_onnx.serving.eligibility import INPUT_MISSING
 from models_onnx.serving.registry import load_model
-from models_onnx.serving.runtime import Model, Prediction
-from tests.cds_hooks.calls import ORDERS, PLANNING, client, ours, request_for
+from models_onnx.serving.runtime import Model
+from tests.cds_hooks.calls import ORDERS, PLANNING, request_for
 from tests.conftest import ROOT
 from tests.live import free_port, serving
 from tests.models_onnx.workshop import SIGNER, STRANGER
@@ -170,31 +163,6 @@ def test_a_model_nobody_signed_shows_nothing() -> None:
     assert "a draft that nobody signed" in str(why_withheld(draft))
 
 
-def test_a_score_of_a_model_with_a_red_gate_is_neither_shown_nor_recorded() -> None:
-    model = released("validated", GateSummary(green=(), red=("G9",)))
-    values = np.array([feature.reference_value for feature in model.manifest.features])
-    vector = FeatureVector(features_named(model.features), values, [None] * len(values), [])
-    found = asyncio.run(estimate(Predictor().predict, vector, model, model, why_withheld))
-    assert found.refused is not None
-    assert found.refused.reason == NOT_RELEASED
-    assert not found.is_recorded
-
-
-def test_a_model_does_not_run_for_who_lacks_what_it_needs() -> None:
-    async def never(model: Model, values: NDArray[np.float64]) -> Prediction:
-        raise AssertionError(f"{model.manifest.id} was run for {values}")
-
-    model = load_model("mortality_5y")
-    features = features_named(model.features)
-    nothing = FeatureVector(features, np.full(len(features), np.nan), [None] * len(features), [])
-    found = asyncio.run(estimate(never, nothing, model, load_model("mortality_5y_small"), lambda _: None))
-    assert found.refused is not None
-    assert found.refused.reason == INPUT_MISSING
-    assert not found.is_recorded
-    with pytest.raises(ValueError, match="did not run"):
-        _ = found.prediction
-
-
 def test_a_site_trusts_the_keys_of_its_settings_and_who_trains_their_own(tmp_path: Path) -> None:
     (tmp_path / "keys.json").write_text(key_file(SIGNER.public))
     (tmp_path / "own.pub.json").write_text(key_file(STRANGER.public))
@@ -204,24 +172,6 @@ def test_a_site_trusts_the_keys_of_its_settings_and_who_trains_their_own(tmp_pat
     assert SIGNER.public.id in default_keys()
     with pytest.raises(SignatureRefused, match="cannot be read"):
         trust_site_keys(tmp_path / "absent.json")
-
-
-@pytest.mark.parametrize("service", ["planning-conversation"])
-def test_a_card_is_withheld_by_the_settings_that_the_app_was_given(
-    service: str, tmp_path: Path, as_of: datetime
-) -> None:
-    """The state is a setting of the app and not of the process: one app shows what the other withholds."""
-
-    async def cards(state: ModelState) -> tuple[int, set[str]]:
-        async with client(tmp_path, as_of=as_of, model_state=state) as calls:
-            body = request_for(service, "patient-view", "planning-talk", as_of)
-            answer = await calls.post(f"/cds-services/{service}", json=body)
-        return len(answer.json()["cards"]), {each["reason"] for each in ours(answer).get("silence", [])}
-
-    assert asyncio.run(cards("validated")) == (1, set())
-    withheld, reasons = asyncio.run(cards("approved"))
-    assert withheld == 0
-    assert NOT_RELEASED in reasons
 
 
 _SETTINGS = re.compile(r"\b[sS]ettings\s*\(|\benviron\b|\bgetenv\b")

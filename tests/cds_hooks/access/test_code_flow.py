@@ -15,7 +15,6 @@ from jwt.algorithms import ECAlgorithm, OKPAlgorithm
 from cds_hooks.access.code_flow import (
     FlowFailed,
     Provider,
-    _signing_key,
     authorization_address,
     code_of,
     fetch_json,
@@ -24,7 +23,6 @@ from cds_hooks.access.code_flow import (
     redeem,
     verified_claims,
 )
-from cds_hooks.kit.simulator.signing import new_key
 from tests.cds_hooks.security.servers import answering
 from tests.each import for_rows
 
@@ -177,17 +175,6 @@ def test_an_id_token_is_of_this_login_this_client_and_this_access_token(
         return
     with pytest.raises(FlowFailed, match="The ID token cannot be accepted"):
         verified_claims(answer, keys, PROVIDER, "n")
-
-
-def test_a_key_that_is_not_the_one_that_signed_is_refused() -> None:
-    for header in ({"crit": [], "alg": "ES256"}, {"alg": "ES256"}, {"alg": "HS256"}):
-        with pytest.raises(ValueError, match=r"no extension|no key"):
-            _signing_key(header, {"keys": []})
-    keys = new_key("https://ehr.example.org", "ES256", "k").key_set()
-    assert _signing_key({"alg": "ES256"}, keys) is not None
-    for header in ({"alg": "RS256"}, {"alg": "ES384", "kid": "k"}, {"alg": "none"}):
-        with pytest.raises(ValueError, match="no key"):
-            _signing_key(header, keys)
 
 
 @for_rows(

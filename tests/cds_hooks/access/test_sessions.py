@@ -3,7 +3,6 @@
 import re
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any, get_args
 
 import msgspec
@@ -20,10 +19,8 @@ from cds_hooks.pages.doors import door_of
 from cds_hooks.settings.fields import LoginRole
 from cds_hooks.storage.decision import RecordUnavailable
 from cds_hooks.storage.entries import add_event
-from cds_hooks.web.visitor import PatientBound
 from tests.cds_hooks.access.browsing import BROWSER, store_of, visit, with_account
 from tests.contracts.markup import Page
-from tests.each import for_rows
 from tests.live import record_in
 
 ANN = Person("account ann", "Ann", frozenset({"viewer"}), "ann")
@@ -39,18 +36,6 @@ class Clock:
         return self.now
 
 
-@for_rows(
-    ("account", "moment", "has_ended"),
-    [("", 19.0, False), ("", 20.0, True), ("ann", 19.0, True), ("", 9.0, False), ("ann", 9.0, True)],
-)
-def test_a_session_ends_at_its_time_and_with_its_account(account: str, moment: float, *, has_ended: bool) -> None:
-    row = SimpleNamespace(account=account, state="disabled", ends_at=20.0, seen_at=5.0)
-    alive: Any = SimpleNamespace(_lifetimes=Lifetimes(1_000.0, 1_000.0))
-    assert Sessions._has_ended(alive, row, moment) is has_ended
-    idle: Any = SimpleNamespace(_lifetimes=Lifetimes(moment - 5.0, 1_000.0))
-    assert Sessions._has_ended(idle, row, moment)
-
-
 @pytest.fixture
 def clock() -> Clock:
     return Clock()
@@ -60,15 +45,6 @@ def clock() -> Clock:
 def opened(tmp_path: Path, clock: Clock) -> Sessions:
     with_account(tmp_path, "ann", "viewer")
     return Sessions(store_of(tmp_path), Lifetimes(idle=900, longest=3600), secure=True, now=clock)
-
-
-def test_a_session_that_an_earlier_version_bound_to_a_patient_is_bound_to_no_decision(opened: Sessions) -> None:
-    token = opened.begin(structs.replace(ANN, account="", bound=PatientBound("ehr", "p", "d")))
-    with opened._store.transaction() as connection:
-        connection.execute(sessions.update().values(bound_decision=None))
-    visitor = opened.visitor(token)
-    assert visitor is not None
-    assert visitor.bound == PatientBound("ehr", "p")
 
 
 def test_a_session_that_is_used_goes_on_until_its_longest_time(opened: Sessions, clock: Clock) -> None:

@@ -10,15 +10,12 @@ from cds_hooks.access.accounts import TRIES_FOR_A_NAME
 from cds_hooks.access.code_flow import UnderWay, come_back, send_away
 from cds_hooks.access.roles import Role
 from cds_hooks.pages.doors import DOORS
-from cds_hooks.pages.gate import _not_yours
 from cds_hooks.pages.login.views import local_page
-from cds_hooks.web.site import Failure
-from cds_hooks.web.visitor import Visitor
 from tests.cds_hooks.access.browsing import BROWSER, PASSWORD, entries, form_token, store_of, visit, with_account
 from tests.cds_hooks.access.provider import Provider
 from tests.cds_hooks.access.test_login import at as at_provider
 from tests.cds_hooks.access.test_login import public
-from tests.cds_hooks.access.test_smart import at, ehr
+from tests.cds_hooks.access.test_smart import ehr
 from tests.cds_hooks.calls import client
 from tests.cds_hooks.logged import capture_logs
 from tests.cds_hooks.pages.given import kept_values
@@ -149,47 +146,6 @@ async def test_a_launch_of_an_ehr_that_is_not_registered_or_was_not_begun_here_i
             back = await calls.get("/launch/back?state=x&code=y", headers=BROWSER)
         assert (back.status_code, "This login was not begun here" in back.text) == (403, True)
         assert _reasons(lines, "launch refused") == [(403, "state")]
-
-
-@pytest.mark.parametrize("member", ["issuer", "jwks_uri"])
-async def test_an_ehr_that_does_not_say_who_signs_launches_nothing(
-    tmp_path: Path, ehr: Provider, member: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    document = {name: value for name, value in ehr.discovery().items() if name != member}
-    monkeypatch.setattr(Provider, "discovery", lambda _: document)
-    async with at(tmp_path, ehr) as person:
-        answer = await person.open(f"/launch?iss={ehr.address}/fhir&launch=of-ann")
-    words = "has no issuer and jwks_uri, so nobody can be recognised"
-    assert (answer.status_code, words in answer.text) == (403, True)
-
-
-# The gate
-
-
-async def test_who_has_another_role_is_told_which_one_is_needed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with_account(tmp_path, "cleo", "clinician")
-    with kept_values(monkeypatch) as values:
-        async with visit(tmp_path) as person:
-            await person.log_in("cleo")
-            assert (await person.open("/decisions")).status_code == 403
-            assert values["failure"] == Failure(
-                "Not for your role",
-                "This page is for the role auditor or operator or pharmacist, and yours is clinician. Nothing of it "
-                "was shown.",
-                "Ask the operator of this server for the role, or log in with another account.",
-            )
-            assert (await person.open("/nothing-here")).status_code == 403
-            assert values["failure"].what == (
-                "This page is for nobody, and yours is clinician. Nothing of it was shown."
-            )
-            assert (await person.open("/worklist")).status_code == 200
-            assert (await person.send("/terminology", form_token="x")).status_code == 403  # noqa: S106
-            program = await person.calls.get("/decisions", headers={"accept": "application/json", "cookie": ""})
-            assert program.json()["issue"][0]["code"] == "forbidden"
-    nobody = Visitor("A", "account a", frozenset(), "t")
-    assert _not_yours((), nobody).what == "This page is for nobody, and yours is none. Nothing of it was shown."
 
 
 async def test_a_program_without_a_login_is_told_so_and_a_browser_is_sent_to_the_form(tmp_path: Path) -> None:

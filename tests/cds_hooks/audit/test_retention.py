@@ -1,7 +1,6 @@
 """Retention: old decisions are exported and taken out, the chain holds across the cut, and what is held stays."""
 
 import hashlib
-import lzma
 from pathlib import Path
 
 import pytest
@@ -9,7 +8,7 @@ from msgspec import structs
 from sqlalchemy import insert, text
 
 from cds_hooks.audit.holds import Hold, hold, holds, release
-from cds_hooks.audit.retention import Span, _checked, digest_of_spans, remove_old, retention_runs
+from cds_hooks.audit.retention import Span, digest_of_spans, remove_old, retention_runs
 from cds_hooks.audit.seals import add_seal, read_seals
 from cds_hooks.audit.transfer import back_up, restore
 from cds_hooks.audit.verification import Audit, audit
@@ -164,24 +163,6 @@ def test_retention_runs_over_a_record_that_was_restored_from_a_backup(
     _write(restored, ("a", NEW))  # the record goes on
     report = audit(restored)
     assert (report.findings, report.decisions, report.removed) == ([], 3, 2)
-
-
-def test_the_file_is_read_again_before_anything_is_taken_out(
-    sqlite_url: str, tmp_path: Path, signer: Signer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    _write(sqlite_url, ("a", OLD), ("a", NEW))
-    file = tmp_path / "a.xz"
-    assert remove_old(sqlite_url, "a", NEW, file, "Ann", signer) is not None
-    head, *lines = lzma.decompress(file.read_bytes()).splitlines()
-    file.write_bytes(lzma.compress(b"\n".join([head, *(line.replace(b'"a"', b'"b"') for line in lines)])))
-    with pytest.raises(RecordUnavailable, match="is not as it was written"):
-        list(_checked(file))
-    _write(sqlite_url, ("a", OLD), ("a", NEW))
-    before = list_decisions(sqlite_url)
-    monkeypatch.setattr("cds_hooks.audit.retention._checked", lambda _: [])
-    with pytest.raises(RecordUnavailable, match="could not be read again as it was written"):
-        remove_old(sqlite_url, "a", NEW, tmp_path / "b.xz", "Ann", signer)
-    assert list_decisions(sqlite_url) == before
 
 
 def test_the_digest_of_spans_does_not_depend_on_their_order() -> None:

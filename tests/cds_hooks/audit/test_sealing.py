@@ -7,14 +7,12 @@ import msgspec
 import orjson
 import pytest
 
-from cds_hooks.audit import seals as module
 from cds_hooks.audit.seals import (
     RETENTION_EVENT,
     RecordCut,
     Seal,
     Sealing,
     SealsUnusable,
-    _Line,
     add_seal,
     newest_seal,
     read_seals,
@@ -25,7 +23,6 @@ from cds_hooks.settings import Settings
 from cds_hooks.storage.entries import add_event
 from models_onnx.artifact.keys import Signer, local_signer
 from tests.cds_hooks.audit.test_seals import key_files, signer, tamper_all, tamper_with, write_decisions
-from tests.cds_hooks.logged import capture_logs
 from tests.constants import settings_with
 from tests.live import record_in
 
@@ -37,14 +34,6 @@ def sealed(url: str, file: Path, signer: Signer) -> bytes:
     line = add_seal(url, file, signer)
     assert line is not None
     return line
-
-
-def test_an_empty_record_is_sealed_once(tmp_path: Path, signer: Signer) -> None:
-    file = tmp_path / "seals.ndjson"
-    line = sealed(record_in(tmp_path), file, signer)
-    seal = msgspec.json.decode(line, type=_Line).seal
-    assert seal == Seal(1, seal.at, "", 0, {}, (0, ""), (0, ""), (0, ""))
-    assert add_seal(record_in(tmp_path), file, signer) is None
 
 
 def test_what_is_no_file_of_seals_is_refused_in_a_sentence(sqlite_url: str, tmp_path: Path, signer: Signer) -> None:
@@ -148,29 +137,6 @@ def test_the_folder_of_the_server_itself_is_made_with_the_first_seal(
     sealing = Sealing(settings_in(tmp_path, record_in(tmp_path), seal_file=Path("var/seals.ndjson")))
     assert sealing.seal()
     assert (tmp_path / "var" / "seals.ndjson").is_file()
-
-
-def test_everything_is_sealed_until_the_newest_seal_and_then_until_the_last_time_it_worked(
-    tmp_path: Path, signer: Signer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(module, "time", lambda: 5_000.0)
-    file = tmp_path / "seals.ndjson"
-    configured = settings_in(tmp_path, record_in(tmp_path))
-    assert Sealing(configured).sealed_at == 5_000.0
-    line = sign_seal(Seal(1, "1970-01-01T01:00:00+00:00", "", 0, {}, (0, ""), (0, ""), (0, "")), signer)
-    file.write_bytes(line)
-    sealing = Sealing(configured)
-    assert sealing.sealed_at == 3_600.0
-    file.write_bytes(b"no seal")
-    assert Sealing(configured).sealed_at == 5_000.0
-    with capture_logs() as lines:
-        assert not sealing.seal()
-    assert (sealing.failures, sealing.sealed_at, sealing.cut) == (1, 3_600.0, "")
-    (logged,) = [line for line in lines if "seal" in line["event"]]
-    assert (logged["event"], logged["error_type"]) == ("record not sealed or seal not sent", "SealsUnusable")
-    file.unlink()
-    assert sealing.seal()
-    assert (sealing.failures, sealing.sealed_at) == (1, 5_000.0)
 
 
 def test_a_cut_is_said_until_it_is_mended(tmp_path: Path, sqlite_url: str) -> None:

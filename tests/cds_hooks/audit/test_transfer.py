@@ -15,7 +15,6 @@ from msgspec.structs import replace
 
 from cds_hooks.audit.seals import add_seal, read_seals
 from cds_hooks.audit.transfer import (
-    _everything,
     audit_event,
     back_up,
     export,
@@ -143,14 +142,6 @@ def test_a_decision_as_an_event_says_who_was_told_something_and_not_what() -> No
         "entity": [{"what": {"identifier": {"value": "unknown"}}, "type": {"code": "1"}},
                    {"what": {"identifier": {"value": "unknown"}}, "name": "hook patient-view"}],
     }  # fmt: skip
-
-
-def test_an_export_has_everything_but_the_facts() -> None:
-    every = _everything(DECIDED)
-    assert "facts" not in every
-    assert (every["models"], every["response"], every["basis"]) == ([{"id": "m"}], {"cards": []}, {"as_of": "x"})
-    assert (every["id"], every["decided_at"], every["user_id"]) == ("d1", 1_795_182_000_500_400, "Practitioner/1")
-    json.dumps(every)
 
 
 def test_a_spreadsheet_is_given_no_formulas() -> None:

@@ -6,7 +6,6 @@ import json
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,23 +13,17 @@ from fhir.resources.R4B.riskassessment import RiskAssessment
 from typer.testing import CliRunner
 
 from cds_hooks import cli
-from cds_hooks.batch import run, scoring
 from cds_hooks.batch.charts import FolderTally, RawChart, Wanted, charts_of
 from cds_hooks.batch.run import FhirJob, score_folder
 from cds_hooks.batch.scoring import questions_about, read_chart
 from cds_hooks.kit.samples import list_samples, load_patient
 from cds_hooks.kit.simulator.chart import resources_of
-from cds_hooks.services import _model
 from cds_hooks.settings import Settings, settings
-from cds_hooks.trusted_models import AbsentModel
 from fhir.record.record import read_record, read_value
-from fhir.record.refusals import WhyNot
 from models_onnx.equations.calculate import RecordInputs, inputs_from_record
 from models_onnx.equations.declaration import find_equations
 from models_onnx.errors import BatchRefused, EquationRefused
-from models_onnx.serving.registry import load_model
 from tests.cds_hooks.kit.samples.reading import AS_OF
-from tests.cds_hooks.kit.samples.test_planning import advice_for
 
 pytestmark = pytest.mark.slow  # They score whole panels.
 
@@ -89,26 +82,6 @@ def test_an_export_by_type_gives_what_bundles_give(by_type: Path, bundles: Path,
     assert all(bool(row["value"]) != bool(row["reason"]) for row in found)
 
 
-def test_the_model_says_of_each_chart_what_its_service_says(by_type: Path, tmp_path: Path) -> None:
-    rows = {row["id"]: row for row in scored(by_type, tmp_path / "a.csv", names=("mortality_5y",))}
-    speaking = 0
-    for sample in SAMPLES:
-        advice, row = advice_for(sample), rows[sample.id]
-        if advice.scores is not None and "guideline" in advice.scores:
-            assert row["reason"], "the talk is offered without a number, so there is none here"
-        elif advice.scores is None:
-            (silence,) = advice.silences
-            assert (row["reason"], row["reason_text"]) == (silence.reason, silence.text)
-        else:
-            speaking += 1
-            assert (float(row["value"]), float(row["percentile"])) == (
-                advice.scores["probability"],
-                advice.scores["percentile"],
-            )
-            assert row["by"] == advice.scores["id"]
-    assert speaking >= 3
-
-
 def test_an_equation_says_of_each_chart_what_it_says_of_the_whole_record(by_type: Path, tmp_path: Path) -> None:
     """What was left out on the way, because nothing asks for it, changes no value and no reason."""
     found = {(row["id"], row["name"], row["output"]): row for row in scored(by_type, tmp_path / "a.csv")}
@@ -149,14 +122,6 @@ def test_who_has_opted_out_gets_no_number_at_all(tmp_path: Path, by: str) -> Non
     found = scored(folder, tmp_path / "a.csv")
     assert {row["value"] for row in found} == {""}
     assert {row["reason"] for row in found} <= {"opted-out", "deceased"}
-
-
-def test_several_processes_give_the_same_file(by_type: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run, "PATIENTS_AT_ONCE", 4)
-    alone, together = tmp_path / "a.csv", tmp_path / "b.csv"
-    scored(by_type, alone)
-    scored(by_type, together, workers=2)
-    assert alone.read_bytes() == together.read_bytes()
 
 
 def test_risk_assessments_of_charts_are_valid(by_type: Path, tmp_path: Path) -> None:
@@ -250,77 +215,3 @@ def test_a_name_that_is_neither_a_model_nor_an_equation_is_refused_with_those_th
     assert str(refused.value).startswith("'unheard-of' is neither a model nor an equation; there are: ")
     for name in (MODEL, "fib4"):
         assert name in str(refused.value)
-
-
-def test_without_names_every_equation_and_the_models_of_which_cards_are_shown_are_asked(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    of_services: dict[str, Any] = {
-        name: SimpleNamespace(model=SimpleNamespace(id=name, features=())) for name in ("shown", "withheld")
-    }
-    monkeypatch.setattr(scoring, "_of_services", lambda _: of_services)
-    monkeypatch.setattr(scoring, "why_withheld", lambda model: None if model.id == "shown" else "a draft")
-    asked = questions_about((), Settings())
-    assert list(asked.models) == [of_services["shown"]]
-    assert [item.id for item in asked.equations] == list(find_equations())
-    assert list(questions_about(("withheld",), Settings()).models) == [of_services["withheld"]]
-
-
-def test_a_model_that_is_not_there_is_of_no_service_and_named_it_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    absent = AbsentModel(MODEL, ValueError("its signature does not fit"), ())
-    services = {
-        "a": SimpleNamespace(of_chart=None),
-        "b": SimpleNamespace(of_chart=SimpleNamespace(model=absent)),
-        "c": SimpleNamespace(of_chart=SimpleNamespace(model=SimpleNamespace(manifest=SimpleNamespace(id="m")))),
-    }
-    monkeypatch.setattr(scoring, "find_services", lambda **_: services)
-    assert scoring._of_services(Settings()) == {"m": services["c"].of_chart}
-    monkeypatch.setattr(scoring, "site_model", lambda *_: absent)
-    with pytest.raises(BatchRefused, match="mortality_5y cannot be used: its signature does not fit"):
-        questions_about((MODEL,), Settings())
-
-
-def test_what_is_read_says_also_who_objects_and_whom_a_model_is_not_for() -> None:
-    of_models = {"Condition", "Encounter", "Procedure", "ServiceRequest"}
-    flags = frozenset({("urn:x", "no")})
-    models: Any = [SimpleNamespace(model=SimpleNamespace(features=()))]
-    for some, opting_out, resources in (
-        ([], frozenset(), {"Consent"}),
-        ([], flags, {"Consent", "Flag"}),
-        (models, frozenset(), {"Consent", *of_models}),
-    ):
-        assert set(scoring._needs(some, (), opting_out).resources) == resources
-
-
-@pytest.mark.parametrize(
-    ("deceased", "age", "reason"),
-    [(True, 70.0, "deceased"), (False, 5.0, "outside-population"), (False, 70.0, None)],
-)
-def test_a_model_is_silent_of_the_dead_and_those_it_is_not_for(
-    deceased: bool, age: float, reason: str | None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(_model, "find_condition", lambda *_: None)
-    record: Any = SimpleNamespace(deceased=deceased, age_years=lambda: age)
-    silence = scoring._outside(load_model(MODEL), record)
-    assert (silence and (silence.subject, silence.reason)) == (reason and (MODEL, reason))
-
-
-def test_a_condition_that_a_population_leaves_out_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    population = SimpleNamespace(words="adults without dialysis", exclude_conditions=("stroke", "dialysis"))
-    model: Any = SimpleNamespace(manifest=SimpleNamespace(id="m", population=population))
-    record: Any = SimpleNamespace(deceased=False, age_years=lambda: 70.0)
-    monkeypatch.setattr(_model, "not_in_population", lambda *_: None)
-    monkeypatch.setattr(_model, "find_condition", lambda _, key: key == "dialysis" or None)
-    silence = scoring._outside(model, record)
-    assert silence is not None
-    assert silence.text == "The model is for adults without dialysis; dialysis is on record."
-
-
-def test_a_model_without_a_service_reads_the_chart_and_brings_its_twin(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scoring, "_of_services", lambda _: {})
-    (alone,) = questions_about((MODEL,), Settings()).models
-    assert alone.model.manifest.id == MODEL
-    twin = alone.model.manifest.twin
-    assert alone.twin.manifest.id == (twin.id if twin is not None else MODEL)
-    record: Any = SimpleNamespace(deceased=True)
-    assert alone.outside(record) == WhyNot(MODEL, "deceased", "The patient has died.")

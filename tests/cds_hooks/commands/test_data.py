@@ -2,13 +2,11 @@
 
 import json
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 from typer.testing import CliRunner
 
 from cds_hooks.cli import app
-from cds_hooks.commands import data
 from tests.models_onnx.invented import invented_table
 
 
@@ -45,20 +43,6 @@ def test_a_table_that_is_not_there_is_a_usage_error(tmp_path: Path) -> None:
     told = CliRunner().invoke(app, ["data", str(tmp_path / "mine.csv"), "--model", "mortality_5y"])
     assert told.exit_code == 2
     assert "mine.csv is not there" in told.stderr
-
-
-def test_findings_without_an_error_pass(capsys: pytest.CaptureFixture[str]) -> None:
-    finding = SimpleNamespace(
-        severity="warning", kind="odd-unit", text="A unit.", where="labs", count=1234, examples=["a", "b"]
-    )
-    report = SimpleNamespace(name="rows", kind="table", counts={"rows": 5000}, findings=[finding], passed=True)
-    data._show(report)
-    lines = capsys.readouterr().out.splitlines()
-    assert lines[0].strip() == "rows (table): 5,000 rows"
-    (row,) = [line for line in lines if line.startswith("│")]
-    cells = [cell.strip() for cell in row.split("│")[1:-1]]
-    assert cells == ["warning", "odd-unit: A unit.", "labs", "1,234", "a; b"]
-    assert lines[-1] == "No error."
 
 
 def test_a_folder_without_features_is_a_usage_error(tmp_path: Path) -> None:

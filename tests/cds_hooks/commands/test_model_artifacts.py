@@ -11,17 +11,13 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from cds_hooks.commands.model.gates import _site_evidence
 from cds_hooks.commands.model.main import app
 from cds_hooks.settings import settings
 from models_onnx.artifact.keys import key_file
 from models_onnx.artifact.release_file import parse_release
-from models_onnx.workbench.gates.checks.wording import check_wording
-from models_onnx.workbench.gates.evidence import gather
-from models_onnx.workbench.gates.subject import read_subject
 from models_onnx.workbench.release.card import card_words
 from tests.conftest import ROOT
-from tests.models_onnx.workshop import KEYS, SIGNER, build
+from tests.models_onnx.workshop import SIGNER, build
 
 
 @pytest.fixture
@@ -118,29 +114,3 @@ def test_what_cannot_be_trusted_is_said_in_a_sentence_before_anything_is_served(
 def test_a_gate_that_does_not_exist_is_not_green(shelf: Path) -> None:
     told = run("gates", "mortality_5y", "--folder", str(shelf), "--only", "G99")
     assert (told.exit_code, "no gate is called G99; the gates are G1 to G18" in told.output) == (2, True)
-
-
-SERVICE = """id = "our-talk"
-hook = "patient-view"
-model = "mortality_5y"
-title = "Who may want to talk about the time ahead"
-description = "Estimates the chance of death within 5 years and suggests a talk."
-usage_requirements = "For clinicians at an outpatient visit; never shown to patients."
-summary = "Death within 5 years: {estimate} (higher than {higher} in 100 of adults). Consider a talk in our words."
-seen = "died"
-
-[[orders]]
-label = "Plan a talk"
-text = "Talk about the time ahead"
-"""
-
-
-def test_the_gate_of_wording_reads_the_service_file_beside_the_model(tmp_path: Path) -> None:
-    home = build(tmp_path / "own")
-    (tmp_path / "own" / "talk.service.toml").write_text(SERVICE)
-    subject = read_subject(home, KEYS)
-    evidence = gather(subject, KEYS, _site_evidence(subject), tmp_path, lambda *_: None)
-    verdict = check_wording(subject, evidence)
-    assert (verdict.figures["cards"], verdict.faults) == (200, ())
-    assert verdict.figures["example"].endswith("Consider a talk in our words.")
-    assert ("talk.service.toml, line 4", "Who may want to talk about the time ahead") in (evidence.sentences or ())

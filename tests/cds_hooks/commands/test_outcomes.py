@@ -3,16 +3,11 @@
 import asyncio
 import json
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import pytest
 from typer.testing import CliRunner, Result
 
 from cds_hooks.cli import app
-from cds_hooks.commands import outcomes
-from cds_hooks.outcomes.files import WrongFile
-from cds_hooks.outcomes.joining import REFUSALS, Intake, NotJoined
 from cds_hooks.storage import open_decision_log
 from tests.cds_hooks.storage.samples import a_decision
 
@@ -84,47 +79,6 @@ def test_what_cannot_be_used_is_said_in_a_sentence(tmp_path: Path) -> None:
     assert run("--database", f"sqlite:///{tmp_path}/none.sqlite3").exit_code == 1
 
 
-def test_a_report_of_what_was_taken_in_counts_the_reasons(capsys: pytest.CaptureFixture[str]) -> None:
-    refused = [NotJoined(0, "no-score"), NotJoined(1, "unknown-card"), NotJoined(2, "unknown-card")]
-    lines: Any = SimpleNamespace(reports=[1, 2, 3, 4], skipped=7)
-    for dry_run, would in ((True, "would be joined"), (False, "joined")):
-        outcomes._say(Intake(5, 4, refused), lines, dry_run)
-        assert capsys.readouterr().out.splitlines() == [
-            f"4 reports: 5 outcomes {would} to decisions, 4 of them new, 3 reports not joined; 7 other resources left "
-            "out.",
-            f"2 x unknown-card: {REFUSALS['unknown-card']}",
-            f"1 x no-score: {REFUSALS['no-score']}",
-        ]
-
-
-def test_an_option_names_system_code_and_event() -> None:
-    assert outcomes._observation("http://loinc.org|1-6=fall") == ("http://loinc.org|1-6", "fall")
-    assert outcomes._observation("http://a?b=c|1=fall") == ("http://a?b=c|1", "fall")
-    for wrong in ("1-6=fall", "http://loinc.org|1-6=", "http://loinc.org|1-6", "fall"):
-        with pytest.raises(WrongFile) as refused:
-            outcomes._observation(wrong)
-        assert str(refused.value) == (
-            f"--observation {wrong}: write system|code=event, such as http://loinc.org|12345-6=fall"
-        )
-
-
-def test_reports_are_joined_in_parts_and_refusals_keep_their_line(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    url, decision = record(tmp_path)
-    monkeypatch.setattr("cds_hooks.outcomes.joining._REPORTS_AT_ONCE", 2)
-    rows = "".join(f"{patient},death,2026-11-21\n" for patient in ("a", "b", "p1", "c", "d"))
-    (tmp_path / "o.csv").write_text(f"patient,event,at\n{rows}")
-    done = run(str(tmp_path / "o.csv"), "--client", "a hospital", "--database", url, "--json")
-    assert json.loads(done.stdout) == {
-        "joined": 1,
-        "stored": 1,
-        "refused": [{"index": index, "reason": "no-prediction"} for index in (0, 1, 3, 4)],
-    }
-    (listed,) = json.loads(run("--json", "--database", url).stdout)
-    assert listed["decision"] == decision
-
-
 def test_outcomes_are_drawn_as_a_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     url, decision = record(tmp_path)
     assert run("--database", url).stdout == "No outcome is in the record.\n"
@@ -158,36 +112,3 @@ def test_a_model_without_outcomes_is_refused(tmp_path: Path) -> None:
     assert done.exit_code == 1
     assert done.stderr == "No decision of mortality_5y is mature with a known outcome: nothing was written.\n"
     assert not (tmp_path / "t.csv").exists()
-
-
-def test_outcomes_are_counted_with_how_far_they_are_complete(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    label = SimpleNamespace(model="m", event="death", horizon_days=30.0, lag_days=7.5)
-    other = SimpleNamespace(model="n", event=None, horizon_days=365.0, lag_days=0.0)
-    counts: list[Any] = [("ehr", "event", "death", "1", 1200, 3)]
-    monkeypatch.setattr(outcomes, "count_outcomes", lambda _: counts)
-    monkeypatch.setattr(outcomes, "completed", lambda _: {("ehr", "death"): "2026-10-31", ("a", "fall"): "2026-10-01"})
-    monkeypatch.setattr(outcomes, "site_labels", lambda _: {"m": label, "n": other})
-    monkeypatch.setattr("msgspec.to_builtins", lambda label: label.model)
-    outcomes._summarise("url", as_json=False)
-    lines = capsys.readouterr().out.splitlines()
-    assert lines[-4:] == [
-        "a has sent every fall up to 2026-10-01.",
-        "ehr has sent every death up to 2026-10-31.",
-        "m: death within 30 days; mature 7.5 days after that.",
-        "n: what it predicts (by prediction only) within 365 days; mature 0 days after that.",
-    ]
-    assert any("1,200" in line for line in lines)
-    assert "No outcome is in the record." not in lines
-    outcomes._summarise("url", as_json=True)
-    assert json.loads(capsys.readouterr().out) == {
-        "outcomes": [{"client": "ehr", "kind": "event", "subject": "death", "value": "1", "outcomes": 1200,
-                      "corrected": 3}],
-        "complete": [{"client": "a", "event": "fall", "through": "2026-10-01"},
-                     {"client": "ehr", "event": "death", "through": "2026-10-31"}],
-        "models": ["m", "n"],
-    }  # fmt: skip
-    counts.clear()
-    outcomes._summarise("url", as_json=False)
-    assert capsys.readouterr().out.splitlines()[0] == "No outcome is in the record."

@@ -4,48 +4,19 @@ import json
 import re
 from datetime import UTC, datetime
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import pytest
 from typer.testing import CliRunner, Result
 
 from cds_hooks.audit.holds import holds
 from cds_hooks.audit.retention import retention_runs
-from cds_hooks.audit.seals import SealsUnusable
-from cds_hooks.commands import record, record_options
 from cds_hooks.commands.record import app
 from cds_hooks.monitor.book import CountBook
-from cds_hooks.storage.content import UserNames, open_user_names, read_user_keys
 from cds_hooks.storage.queries import list_decisions
 from models_onnx.artifact.keys import local_signer, public_file
 from tests.cds_hooks.decision_views.followed import follow
 from tests.cds_hooks.storage.samples import a_decision, store
 from tests.program import run_program
-
-
-@pytest.fixture
-def site(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
-    configured = SimpleNamespace(database_url="of the settings", user_keys=tmp_path / "keys.txt", used=[])
-    monkeypatch.setattr(record_options, "settings", lambda: configured)
-    monkeypatch.setattr(record_options, "use_site_keys", configured.used.append)
-    return configured
-
-
-def test_the_record_is_that_of_the_option_or_of_the_settings_and_read_with_the_keys_of_the_site(site: Any) -> None:
-    assert record_options.record_url("of the option") == "of the option"
-    assert record_options.record_url(None) == "of the settings"
-    assert site.used == [site, site]
-
-
-def test_a_user_is_found_under_every_key_and_in_the_clear(site: Any) -> None:
-    clear = record_options.possible_users("ehr", "Practitioner/1")
-    assert "Practitioner/1" in clear
-    open_user_names("hashed", site.user_keys)
-    hashed = record_options.possible_users("ehr", "Practitioner/1")
-    assert hashed == UserNames("hashed", read_user_keys(site.user_keys)).possible("ehr", "Practitioner/1")
-    assert len(hashed) > len(clear)
-
 
 # What `cds-hooks record` prints of holds, retention, backups and exports, whole.
 DAY = 86_400_000_000
@@ -306,13 +277,6 @@ def test_seals_are_read_with_the_key_that_is_named_or_with_that_of_the_settings(
         seal_key=str(record_verification_site.key),
     )
     assert (code, "which is not trusted here" in errors) == (1, True)
-
-
-def test_a_key_is_needed_only_for_seals() -> None:
-    none: Any = SimpleNamespace(seal_key=None)
-    assert record._public_keys(None, none, needs_key=False) is None
-    with pytest.raises(SealsUnusable, match="give the public key with --key"):
-        record._public_keys(None, none, needs_key=True)
 
 
 def test_the_book_of_counts_notes_when_the_record_was_verified(record_verification_site: Site) -> None:

@@ -2,31 +2,21 @@
 
 import json
 import sqlite3
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
 from pathlib import Path
 from random import randrange
-from threading import Timer
 from typing import ClassVar
 
-import psycopg
 import pytest
 
-from cds_hooks.decision_views import follow as following
-from cds_hooks.decision_views.file import Mark, Views, views_file
-from cds_hooks.decision_views.follow import Batch, Follower, Projection, settled
+from cds_hooks.decision_views.file import Views, views_file
+from cds_hooks.decision_views.follow import Batch, Follower, Projection
 from cds_hooks.protocol.request import LONGEST_ID
 from cds_hooks.record_views import open_follower
 from cds_hooks.settings import Settings
-from cds_hooks.storage import card_uuid, database, new_decision_id
-from cds_hooks.storage.chain import Chain
-from cds_hooks.storage.database import END_IDLE_TRANSACTIONS, engine_for, parse_url
+from cds_hooks.storage import card_uuid, new_decision_id
 from cds_hooks.storage.decision import Decision, RecordUnavailable
-from cds_hooks.storage.entries import add_event, newest_entry
-from cds_hooks.storage.opening import upgrade_schema
-from cds_hooks.storage.postgres import _INSERT
+from cds_hooks.storage.entries import add_event
 from cds_hooks.storage.queries import newest_number
-from cds_hooks.storage.tables import events
 from tests.cds_hooks.hold_back.test_act_log import standby_that_takes_over
 from tests.cds_hooks.logged import capture_logs
 from tests.cds_hooks.storage.samples import a_decision, store
@@ -88,18 +78,6 @@ def test_each_row_is_taken_once_and_a_deleted_file_is_made_again(tmp_path: Path)
     assert taken(follower_of(url, tmp_path))[-1] == "ben", "after a restart, too"
     follower.views.file.unlink()
     assert [name for name in taken(follower_of(url, tmp_path)) if "n" in name[:5]][:2] == ["ann", "ben"]
-
-
-def test_it_rests_so_many_times_as_long_as_it_worked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    url = record_in(tmp_path)
-    store(url, a_decision(patient="ann"))
-    rests: list[float] = []
-    monkeypatch.setattr(following, "perf_counter", iter(range(0, 300, 3)).__next__)
-    monkeypatch.setattr(following, "sleep", rests.append)
-    follower = follower_of(url, tmp_path)
-    assert follower.follow(rest=4) > 0
-    follower.close()
-    assert set(rests) == {12}
 
 
 def test_a_fault_in_one_projection_stops_no_other_and_costs_it_one_row(tmp_path: Path) -> None:
@@ -171,55 +149,6 @@ def test_a_folder_that_cannot_be_written_is_said_and_stops_nobody(tmp_path: Path
     follower = Follower(url, Views(tmp_path / "none" / "views.sqlite3"), (Patients(),))
     with pytest.raises(RecordUnavailable, match="the views of the record cannot be made"):
         follower.follow()
-
-
-@contextmanager
-def _written_late(url: str, decision: Decision) -> Iterator[psycopg.Connection]:
-    """Another worker has inserted this decision, and commits it only at the end."""
-    with closing(psycopg.connect(url)) as connection:
-        connection.cursor().executemany(_INSERT, Chain(None).link([decision]))
-        yield connection
-        connection.commit()
-
-
-@pytest.mark.slow
-def test_a_decision_that_is_committed_after_many_later_ones_is_passed_over_by_nobody(
-    postgres_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(following, "_WAIT_SECONDS", 0.1)
-    store(postgres_url, a_decision(patient="first"))
-    follower = follower_of(postgres_url, tmp_path)
-    assert taken(follower)[0] == "first"
-    with _written_late(postgres_url, a_decision(patient="late")):
-        store(postgres_url, *(a_decision(patient="later") for _ in range(70)))
-        assert settled(postgres_url, Mark(1, b"read")) == Mark(1, b"read")
-        follower.follow()
-        assert "later" not in [name for (name,) in follower.views.read("SELECT name FROM taken")]
-        with pytest.raises(RecordUnavailable, match="for longer than usual"):
-            settled(postgres_url, Mark())
-    assert [name for name in taken(follower) if name.startswith("late")] == ["late"] + ["later"] * 70
-
-
-def test_a_writer_that_commits_soon_is_waited_for(postgres_url: str) -> None:
-    store(postgres_url, a_decision())
-    with closing(psycopg.connect(postgres_url)) as connection:
-        connection.cursor().executemany(_INSERT, Chain(None).link([a_decision()]))
-        store(postgres_url, a_decision())
-        commit = Timer(0.1, connection.commit)
-        commit.start()
-        assert settled(postgres_url, Mark()).sequence == newest_number(postgres_url) == 3
-        commit.join()
-
-
-def test_a_writer_that_dies_in_a_transaction_holds_up_nobody_for_long(
-    postgres_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(database, "END_IDLE_TRANSACTIONS", END_IDLE_TRANSACTIONS.replace("15s", "200ms"))
-    upgrade_schema(parse_url(postgres_url))
-    hanging = engine_for(parse_url(postgres_url)).connect()
-    newest_entry(hanging, events)
-    add_event(postgres_url, "hold", "somebody", {"hold": "1"})
-    hanging.invalidate()
 
 
 def test_the_longest_ids_that_a_call_may_have_fit_into_the_indexes(postgres_url: str) -> None:

@@ -5,11 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from msgspec import structs
 
 from cards.card import Card, Coding, Link, Source
 from cds_hooks.dialects import DEVELOPMENT, UnknownDialect, find_dialects, profile_for, shape_cards
-from cds_hooks.dialects._shape import keep_links_to
 from cds_hooks.settings import Settings
 from tests.cds_hooks.calls import ORDERS, PLANNING, client, ours, request_for
 from tests.cds_hooks.dialects.sent import DIALECTS
@@ -46,17 +44,6 @@ def test_links_are_kept_to_the_hosts_of_the_list() -> None:
     assert [link.label for link in card.links] == ["Why"]
     assert card.detail == "[Why](https://cds.example/explain/1) Elsewhere"
     assert card.source == Source(label="FDA")
-
-
-def test_a_host_of_the_list_is_allowed_at_every_port_and_a_source_of_it_keeps_its_address() -> None:
-    link = Link(label="Why", url="https://cds.example:8443/explain/1", type="absolute")
-    source = Source(label="Us", url="https://cds.example:8443/rules")
-    card = structs.replace(CARD, links=(link,), source=source)
-    kept = keep_links_to(frozenset({"cds.example"}), card)
-    assert (kept.links, kept.source) == ((link,), source)
-    other_port = keep_links_to(frozenset({"cds.example:9"}), card)
-    assert (other_port.links, other_port.source) == ((), Source(label="Us"))
-    assert keep_links_to(frozenset({"x"}), structs.replace(card, source=Source(label="Us"))).source.url is None
 
 
 def test_a_site_may_have_reasons_of_its_own() -> None:

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from cds_hooks.events.brokers import BrokerListener, Publisher, open_broker, waiting_at
-from cds_hooks.events.declaration import BrokerFeed, DeclarationFault, Webhook, read_declaration
+from cds_hooks.events.declaration import BrokerFeed, Webhook
 from cds_hooks.events.inbox import Groups, Inbox
 from cds_hooks.events.outbox import BrokerDelivery, add_to_outbox
 from tests.cds_hooks.events.messages import NOW, result, run_async
@@ -191,42 +191,6 @@ async def test_a_group_that_redis_has_lost_is_made_again(tmp_path: Path) -> None
         await writer.stop()
 
 
-class _Swallowing:
-    """A broker whose first start takes a cancellation for its own time limit, as anyio does on a busy machine."""
-
-    def __init__(self, begun: asyncio.Event) -> None:
-        self._begun, self.subscribers = begun, ()
-
-    async def start(self) -> None:
-        if self._begun.is_set():
-            await asyncio.Event().wait()
-        self._begun.set()
-        with suppress(asyncio.CancelledError):
-            await asyncio.Event().wait()
-        raise TimeoutError
-
-    async def stop(self) -> None:
-        pass
-
-
-@run_async
-async def test_a_listener_ends_though_its_library_swallowed_the_cancellation(monkeypatch: pytest.MonkeyPatch) -> None:
-    begun = asyncio.Event()
-    monkeypatch.setattr("cds_hooks.events.brokers.open_broker", lambda _: _Swallowing(begun))
-    monkeypatch.setattr("cds_hooks.events.brokers._subscribe", lambda *_: None)
-    monkeypatch.setattr("cds_hooks.events.brokers._AGAIN_SECONDS", 0)
-
-    async def take(_: object) -> Any:
-        raise AssertionError("nothing comes")
-
-    feed = BrokerFeed(name="lab", url="nats://127.0.0.1:1", subject="feeds.lab", stream="EVENTS", authority="SOUTH")
-    listener = BrokerListener(feed, take, lambda: NOW)
-    await listener.start()
-    await begun.wait()
-    stopping = asyncio.ensure_future(listener.stop())
-    assert (await asyncio.wait({stopping}, timeout=10))[0] == {stopping}
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["nats", "redis", "amqp"])
 @run_async
@@ -361,18 +325,3 @@ async def test_events_are_published_again_until_the_broker_has_them(tmp_path: Pa
         await _until(is_sent)
         await publisher.close()
         assert await _events_at(broker.url, scheme) == 1
-
-
-def test_a_declaration_of_a_broker_says_what_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "events.toml"
-
-    def fault(url: str, more: str = "") -> str:
-        path.write_text(f'[feed.lab]\nkind = "broker"\nurl = "{url}"\nsubject = "feeds.lab"\n{more}', encoding="utf-8")
-        with pytest.raises(DeclarationFault) as raised:
-            read_declaration(path, {})
-        return str(raised.value)
-
-    assert "url begins with none of nats://" in fault("http://127.0.0.1:4222")
-    assert "stream is missing" in fault("nats://127.0.0.1:4222")
-    monkeypatch.setattr("cds_hooks.events.declaration.find_spec", lambda _: None)
-    assert "pip install 'cds-hooks-onnx[brokers]'" in fault("nats://127.0.0.1:4222", 'stream = "EVENTS"')

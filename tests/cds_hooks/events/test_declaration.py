@@ -94,17 +94,6 @@ def test_what_cannot_be_used_is_refused_with_its_place(text: str, sentence: str,
     assert str(fault.value) == f"{tmp_path / 'events.toml'}{sentence.format(folder=tmp_path)}"
 
 
-def test_a_broker_without_its_library_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    text = f'{BROKER}url = "nats://b"\nstream = "st"\n{HOOK}url = "kafka://b"\nsubject = "out"'
-    monkeypatch.setattr("cds_hooks.events.declaration.find_spec", lambda name: None if name == "faststream" else name)
-    with pytest.raises(
-        DeclarationFault, match=r"feed\.b: a broker needs the extra: pip install 'cds-hooks-onnx\[brokers\]'"
-    ):
-        read(tmp_path, text)
-    monkeypatch.setattr("cds_hooks.events.declaration.find_spec", lambda _: object())
-    assert read(tmp_path, text).webhook == {"h": Webhook(url="kafka://b", subject="out")}
-
-
 def test_what_is_declared_is_completed_by_the_files_that_it_names(tmp_path: Path) -> None:
     tls = 'tls = { certificate = "cert", key = "key" }\ncodes = "codes.csv"\ntimezone = "Europe/Berlin"\n'
     effect = '[effect.some]\nservices = ["s2"]\nfeeds = ["lab"]\npatients = "people"\n[effect.all]\nservices = ["s1"]\n'

@@ -9,18 +9,14 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
-from typing import Any, cast
 
 import pytest
 
-from cds_hooks.events import folders, mllp
 from cds_hooks.events.declaration import FolderFeed, MllpFeed, Tls
 from cds_hooks.events.folders import FolderListener
 from cds_hooks.events.inbox import Groups, Inbox
 from cds_hooks.events.mllp import FrameTooLong, Framing, Listener, framed
-from tests.cds_hooks.events.messages import NOW, feed, incoming, message, result, run_async
-from tests.cds_hooks.events.test_outbox import stopped_when
-from tests.cds_hooks.logged import capture_logs
+from tests.cds_hooks.events.messages import NOW, feed, message, result, run_async
 from tests.operations.test_proxies import Authority
 
 ROOT = Path(__file__).parents[3]
@@ -161,28 +157,6 @@ def _disk_is_full(_messages: object) -> None:
     raise sqlite3.OperationalError("database or disk is full")
 
 
-class _NotRead:
-    """The writer of a connection whose sender takes nothing."""
-
-    def write(self, _data: bytes) -> None:
-        pass
-
-    async def drain(self) -> None:
-        await asyncio.Event().wait()
-
-
-@run_async
-async def test_a_sender_that_reads_no_acknowledgment_is_cut(tmp_path: Path) -> None:
-    inbox = Inbox(tmp_path / "events.sqlite3")
-    listener = Listener(feed(frame_seconds=0.1), Groups(inbox, 100).take, lambda *_: None)
-    reader = asyncio.StreamReader()
-    reader.feed_data(framed(result("1", "4.4")))
-    with closing(inbox):
-        task = cast("Any", asyncio.current_task())
-        with pytest.raises(TimeoutError):
-            await listener._serve(task, reader, cast("Any", _NotRead()))
-
-
 def test_starts_without_end_are_noise_and_no_messages() -> None:
     framing = Framing(100)
     assert list(framing.feed(b"\x0b" * 65_536 + b"one\x1c\r")) == [(b"one", True)]
@@ -270,45 +244,6 @@ async def test_kill_9_loses_and_doubles_nothing(tmp_path: Path) -> None:
     assert len(acknowledged) <= rows[0] <= len(acknowledged) + 1
 
 
-@run_async
-async def test_senders_of_large_frames_wait_for_each_other_and_hold_up_no_other(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(mllp, "_LARGE_BYTES", 1_000)
-    monkeypatch.setattr(mllp, "_MOST_LARGE", 1)
-    monkeypatch.setattr(mllp, "_READ_BYTES", 500)  # a frame comes in several reads
-    large = framed(result("1", "4.4", filler="F1") + b"NTE|1||" + b"x" * 4_000)
-    async with listening(tmp_path) as running:
-        connections = [await asyncio.open_connection("127.0.0.1", running.port) for _ in range(3)]
-        (_, first_writer), (second, second_writer), (small, small_writer) = connections
-        first_writer.write(large[:2_000])
-        while not running.listener._large.locked():
-            await asyncio.sleep(0.01)
-        second_writer.write(large)
-        small_writer.write(framed(result("3", "4.6", filler="F3")))
-        assert await _acknowledgments(small, 1) == ["AA|3"]
-        with pytest.raises(TimeoutError):
-            await asyncio.wait_for(second.read(1), 0.3)
-        first_writer.close()  # it never ends its frame
-        assert await _acknowledgments(second, 1) == ["AA|1"]
-        for writer in (second_writer, small_writer):
-            writer.close()
-
-
-@run_async
-async def test_messages_that_come_together_wait_in_as_many_places(tmp_path: Path) -> None:
-    inbox = Inbox(tmp_path / "events.sqlite3")
-    groups = Groups(inbox, 3)
-    with inbox._lock:  # nothing can be stored
-        first = asyncio.create_task(groups.take([incoming(str(number), b"x") for number in range(3)]))
-        second = asyncio.create_task(groups.take([incoming("3", b"x")]))
-        for _ in range(5):
-            await asyncio.sleep(0)
-        assert groups.depth == 0
-    assert [taken.state for taken in [*await first, *await second]] == ["done"] * 4
-    inbox.close()
-
-
 def _names(folder: Path) -> list[str]:
     return sorted(str(file.relative_to(folder)) for file in folder.rglob("*") if file.is_file())
 
@@ -343,20 +278,4 @@ async def test_whole_files_are_taken_oldest_first_and_put_away(tmp_path: Path) -
     assert await listener.take_files() == 1  # and not the link
     assert {"done/b.hl7", "done/b.hl7.1"} <= {*_names(folder)}
     assert inbox.query("SELECT count(*) FROM inbox") == [(5,)]
-    inbox.close()
-
-
-@run_async
-async def test_a_fault_is_said_and_files_are_taken_again_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder, inbox, listener = _listener(tmp_path)
-    monkeypatch.setattr(folders, "_POLL_SECONDS", 0.0)
-    (folder / "done").symlink_to(tmp_path / "nowhere")
-    (folder / "a.hl7").write_bytes(result("1", "4.4"))
-    with capture_logs() as lines:
-        await listener.start()
-        await stopped_when(listener._keep_taking(), lambda: any("not taken" in str(line) for line in lines))
-    (folder / "done").unlink()
-    await stopped_when(listener._keep_taking(), lambda: (folder / "done" / "a.hl7").exists())
-    await listener.stop()
-    assert inbox.query("SELECT copies > 0, state FROM inbox") == [(1, "done")]
     inbox.close()

@@ -1,22 +1,16 @@
 """CloudEvents over a webhook: signed, in order, sent again until they are taken, and nothing of a person in them."""
 
 import asyncio
-import base64
-import hashlib
-import hmac
-import json
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import httpx
-import pytest
 
 from cds_hooks.events.declaration import Declaration, Webhook
 from cds_hooks.events.inbox import Inbox
 from cds_hooks.events.outbox import (
-    BrokerDelivery,
     Delivery,
     Queue,
     ReceiverState,
@@ -76,49 +70,6 @@ def _answering(*statuses: int) -> tuple[httpx.AsyncClient, list[httpx.Request]]:
         return httpx.Response(status)
 
     return httpx.AsyncClient(transport=httpx.MockTransport(answer)), requests
-
-
-@run_async
-async def test_the_wait_after_a_failure_doubles_from_a_second_to_five_minutes(tmp_path: Path) -> None:
-    inbox, clock = _filled(tmp_path, 2), [NOW]
-    delivery, waits = _delivery(inbox, clock), []
-    http, requests = _answering(*[500, 0, 404] * 4, 200, 200, 503)
-    for number in range(12):
-        assert await delivery.send(http) == 0
-        assert delivery._state()[:2] == (0, number + 1)
-        waits.append(delivery._state()[2] - clock[0])
-        clock[0] += waits[-1] - 0.001
-        assert await delivery.send(http) == 0
-        assert len(requests) == number + 1
-        clock[0] = delivery._state()[2]
-    assert waits == [1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300, 300]
-    with inbox.transaction() as connection:
-        add_to_outbox(connection, "last", "decision-made", "p1", NOW, {})
-    assert await delivery.send(http) == 2
-    assert delivery._state() == (2, 1, clock[0] + 1)  # what was sent between them ends the row of failures
-    inbox.close()
-
-
-@run_async
-async def test_a_request_holds_the_event_its_time_and_its_signature(tmp_path: Path) -> None:
-    inbox = _filled(tmp_path, 1)
-    http, requests = _answering(200)
-    assert _delivery(inbox, [NOW])._state() == (0, 0, 0.0)
-    assert await _delivery(inbox, [NOW + 60.9]).send(http) == 1
-    inbox.close()
-    (request,) = requests
-    assert json.loads(request.content) == {
-        "specversion": "1.0", "id": "d0", "source": "https://cds.example", "type": "org.cds-hooks-onnx.decision-made",
-        "subject": "p1", "time": "2026-11-20T13:40:00+00:00", "datacontenttype": "application/json",
-        "data": {"decision": "d0", "service": "vaccines-due", "patient": "p1"},
-    }  # fmt: skip
-    digest = hmac.new(SECRET, f"d0.{int(NOW) + 60}.".encode() + request.content, hashlib.sha256).digest()
-    assert (request.method, str(request.url)) == ("POST", "http://127.0.0.1:1/in")
-    names = [name for name in request.headers if name.startswith(("webhook", "content-type"))]
-    assert {name: request.headers[name] for name in names} == {
-        "content-type": "application/cloudevents+json", "webhook-id": "d0", "webhook-timestamp": str(int(NOW) + 60),
-        "webhook-signature": "v1," + base64.b64encode(digest).decode(),
-    }  # fmt: skip
 
 
 @run_async
@@ -201,76 +152,6 @@ def test_what_waits_is_told_by_queue(tmp_path: Path) -> None:
         Queue("ehr, events that did not come", 2, NOW - 5), Queue("other, events that did not come", 0, 0.0),
         Queue("lab, at its broker", 7, 0.0),
     ]  # fmt: skip
-    inbox.close()
-
-
-@run_async
-async def test_what_was_set_aside_waits_while_the_receiver_is_away(tmp_path: Path) -> None:
-    inbox, clock = _filled(tmp_path, 2), [NOW]
-    delivery = _delivery(inbox, clock)
-    http, requests = _answering(422, 503, 200)
-    assert await delivery.send(http) == 2
-    clock[0] += 1
-    assert await delivery.send(http) == 0
-    assert delivery._state() == (2, 1, clock[0] + 1)
-    clock[0] += 1
-    assert await delivery.send(http) == 0
-    assert [request.headers["webhook-id"] for request in requests] == ["d0", "d0", "d0", "d1"]
-    inbox.close()
-
-
-class Broker:
-    """A publisher that keeps what it is given, or fails."""
-
-    made: ClassVar[list["Broker"]] = []
-
-    def __init__(self, url: str, subject: str, stream: str) -> None:
-        self.about, self.fails, self.closed = (url, subject, stream), False, 0
-        self.published: list[tuple[bytes, str, str]] = []
-        Broker.made.append(self)
-
-    async def publish(self, body: bytes, event_id: str, subject: str) -> None:
-        if self.fails:
-            raise ConnectionError
-        self.published.append((body, event_id, subject))
-
-    async def close(self) -> None:
-        self.closed += 1
-
-
-@run_async
-async def test_a_broker_gets_the_events_until_the_server_stops(tmp_path: Path) -> None:
-    inbox = _filled(tmp_path, 2)
-    hook = Webhook(url="redis://b", subject="out", stream="st")
-    delivery = BrokerDelivery(inbox, "care", hook, "https://cds.example", lambda: NOW)
-    failing = Broker("", "", "")
-    failing.fails = True
-    assert await delivery.send(failing) == 0
-    assert (failing.closed, delivery._state()) == (1, (0, 1, NOW + 1))
-    delivery = BrokerDelivery(inbox, "care", hook, "https://cds.example", lambda: NOW + 1)
-    Broker.made.clear()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("cds_hooks.events.brokers.Publisher", Broker)
-        await stopped_when(delivery.keep_sending(), lambda: delivery._state()[0] == 2)
-    (broker,) = Broker.made
-    assert (broker.about, broker.closed) == (("redis://b", "out", "st"), 1)
-    events = [(json.loads(body)["id"], event_id, subject) for body, event_id, subject in broker.published]
-    assert events == [("d0", "d0", "p1"), ("d1", "d1", "p1")]
-    inbox.close()
-
-
-@run_async
-async def test_a_webhook_gets_the_events_until_the_server_stops(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    inbox = _filled(tmp_path, 2)
-    http, requests = _answering(200)
-    given: dict[str, Any] = {}
-    monkeypatch.setattr(httpx, "AsyncClient", lambda **options: given.update(options) or http)
-    delivery = _delivery(inbox, [NOW])
-    await stopped_when(delivery.keep_sending(), lambda: delivery._state()[0] == 2)
-    assert len(requests) == 2
-    assert given == {"timeout": 10.0, "follow_redirects": False}
     inbox.close()
 
 

@@ -24,9 +24,9 @@ from cds_hooks.security.trust import development_client
 from cds_hooks.services import Service, services_for, versions_for
 from cds_hooks.settings import Settings
 from cds_hooks.storage.queries import read_rows
-from cds_hooks.storage.tables import decisions, events
+from cds_hooks.storage.tables import decisions
 from tests.cds_hooks.calls import client
-from tests.cds_hooks.events.messages import NOW, Sender, incoming, result, run_async
+from tests.cds_hooks.events.messages import NOW, incoming, run_async
 from tests.fhir.builders import observation
 from tests.live import record_in
 
@@ -181,40 +181,3 @@ async def test_only_services_that_read_a_fact_are_computed(tmp_path: Path) -> No
         here.take("2", [fact | {"id": "o2", "code": {"coding": [{"system": "urn:v2:L", "code": "XYZ"}]}}], "p8")
         by_name = {row[0] for row in here.inbox.query("SELECT service FROM due WHERE patient = 'p8'")}
         assert by_name == {"preventive-services", "vaccines-due"}
-
-
-@run_async
-async def test_decisions_that_used_a_withdrawn_fact_are_marked(tmp_path: Path) -> None:
-    resources, patient = _resources("ckd-uacr")
-    async with site(tmp_path) as here:
-        here.take("1", resources, patient)
-        await here.compute()
-        used = next(
-            one
-            for one in resources
-            if one["resourceType"] == "Observation"
-            and f'"Observation/{one["id"]}"' in str([bytes(row.basis) for row in here.decided()])
-        )
-        here.take("2", [used | {"status": "entered-in-error"}], patient)
-        using = {row.id for row in here.decided() if f'"Observation/{used["id"]}"'.encode() in bytes(row.basis)}
-        others = {row.id for row in here.decided()} - using
-        here.rescoring._mark_withdrawn()
-        marked = [
-            orjson.loads(row.detail) for row in read_rows(here.url, select(events)) if row.kind == "fact-withdrawn"
-        ]
-        left = here.inbox.query("SELECT count(*) FROM withdrawn")
-    assert using
-    assert others
-    assert [one["fact"] for one in marked] == [f"Observation/{used['id']}"] * len(using)
-    assert {one["decision"] for one in marked} == using
-    assert left == [(0,)]
-
-
-def test_a_result_that_comes_years_late_makes_nobody_be_scored(tmp_path: Path) -> None:
-    sender = Sender(tmp_path)
-    sender.inbox._rules = (EffectRule(services=("vaccines-due",)),)
-    sender.inbox._reads = lambda _fact: ("vaccines-due",)
-    sender.send(result("1", "4.4", collected="202405200900+0000"))
-    due = sender.inbox.query("SELECT count(*) FROM due")
-    sender.send(result("2", "4.4", filler="F2"))
-    assert (due, sender.inbox.query("SELECT count(*) FROM due")) == ([(1,)], [(1,)])

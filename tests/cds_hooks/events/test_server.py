@@ -1,35 +1,28 @@
 """A real server with a feed: messages to decisions, through kill -9, and what a wrong declaration says."""
 
 import asyncio
-import fcntl
 import os
 import signal
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
 from contextlib import closing, suppress
 from pathlib import Path
 from time import monotonic, sleep
-from typing import Any, cast
+from typing import Any
 
-import orjson
 import pytest
 
-from cds_hooks.events import runner
-from cds_hooks.events.declaration import BrokerFeed, Declaration, DeclarationFault, MllpFeed
-from cds_hooks.events.inbox import Groups, Inbox
+from cds_hooks.events.declaration import Declaration, DeclarationFault
+from cds_hooks.events.inbox import Inbox
 from cds_hooks.events.mllp import framed
-from cds_hooks.events.outbox import add_to_outbox
 from cds_hooks.events.rescoring import Due, Rescoring, prefetch_of
-from cds_hooks.events.runner import Events, check_declaration
-from cds_hooks.metrics.counts import Metrics
+from cds_hooks.events.runner import check_declaration
 from cds_hooks.prefetch.template import Template
 from cds_hooks.services import services_for
 from cds_hooks.settings import Settings
 from tests.cds_hooks.calls import client
-from tests.cds_hooks.events.messages import NOW, incoming, message, run_async
-from tests.cds_hooks.events.test_outbox import stopped_when
+from tests.cds_hooks.events.messages import NOW, message, run_async
 from tests.cds_hooks.events.test_subscription_states import TOPIC, FhirServer, observation
 from tests.live import free_port, record_in
 
@@ -180,99 +173,6 @@ topic = "{TOPIC}"
         assert connection.execute("SELECT patient FROM facts").fetchall() == [("p1",)]
 
 
-class Bare(Events):
-    """Events of a declaration without feeds, of which a test says what runs."""
-
-    def __init__(self, folder: Path) -> None:
-        self.declaration = Declaration(database=str(folder / "events.sqlite3"))
-        self.inbox, self._metrics, self._now = Inbox(self.declaration.file), Metrics(), lambda: NOW
-        self.groups = Groups(self.inbox, 10)
-        self.runs = 0
-
-    async def _run(self) -> None:
-        self.runs += 1
-        raise ExceptionGroup("feeds", [OSError("a port is taken")])
-
-
-@pytest.fixture
-def bare(tmp_path: Path) -> Iterator[Bare]:
-    made = Bare(tmp_path)
-    yield made
-    made.close()
-
-
-@run_async
-async def test_feeds_that_stop_are_started_again_and_only_one_worker_runs_them(
-    bare: Bare, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(runner, "_AGAIN_SECONDS", 0.0)
-    monkeypatch.setattr(runner, "_LOCK_SECONDS", 0.0)
-    held = os.open(tmp_path / "events.lock", os.O_RDWR | os.O_CREAT, 0o600)
-    fcntl.flock(held, fcntl.LOCK_EX)
-    waited = asyncio.create_task(bare.keep_running())
-    for _ in range(5):
-        await asyncio.sleep(0)
-    assert bare.runs == 0
-    os.close(held)
-    await stopped_when(_until(waited), lambda: bare.runs >= 3)
-    assert (tmp_path / "events.lock").stat().st_mode & 0o777 == 0o600
-    lock = os.open(tmp_path / "events.lock", os.O_RDWR)
-    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # whoever stops gives it back
-    os.close(lock)
-
-
-async def _until(task: "asyncio.Task[None]") -> None:
-    await task
-
-
-@run_async
-async def test_what_became_of_messages_and_connections_is_counted(bare: Bare) -> None:
-    outcomes = await bare._take([incoming("1"), incoming("1"), incoming("2")])
-    assert [outcome.state for outcome in outcomes] == ["done", "duplicate", "done"]
-    bare._count("lab", "refused")
-    assert {key: count for key, count in bare._metrics.counts.items() if key[0].startswith("cds_feed")} == {
-        ("cds_feed_messages", "lab", "done"): 2, ("cds_feed_messages", "lab", "duplicate"): 1,
-        ("cds_feed_connections", "lab", "refused"): 1,
-    }  # fmt: skip
-
-
-@run_async
-async def test_what_is_older_than_ninety_days_is_forgotten(bare: Bare) -> None:
-    ninety = 90 * 86_400
-    for number, at in enumerate((NOW - ninety - 1, NOW - ninety)):
-        message = incoming(str(number))
-        message.received_at = at
-        bare.inbox.take([message])
-        with bare.inbox.transaction() as connection:
-            add_to_outbox(connection, str(number), "decision-made", "p", at, {})
-    await stopped_when(bare._keep_forgetting(), lambda: not bare.inbox.query("SELECT 1 FROM outbox WHERE id = '0'"))
-    assert bare.inbox.query("SELECT message_id FROM inbox") == [("1",)]
-    assert bare.inbox.query("SELECT id FROM outbox") == [("1",)]
-
-
-def test_a_feed_has_the_listener_of_its_kind(bare: Bare) -> None:
-    assert type(bare._listener(MllpFeed(name="lab", listen="127.0.0.1:0"))).__name__ == "Listener"
-    broker = BrokerFeed(name="b", url="redis://127.0.0.1:1", subject="labs")
-    assert type(bare._listener(broker)).__name__ == "BrokerListener"
-
-
-class Trusted:
-    """A trust file with these clients."""
-
-    def __init__(self, *names: str, development: bool = False) -> None:
-        self.clients, self.development = [type("Client", (), {"name": name}) for name in names], development
-
-
-def test_patients_are_computed_in_the_name_of_a_client_of_the_trust_file() -> None:
-    def name(wanted: str, trust: Trusted) -> str:
-        return runner._client(Path("events.toml"), wanted, cast("Any", trust)).name
-
-    assert name("b", Trusted("a", "b")) == "b"
-    assert name("", Trusted("a", development=True)) == "a"
-    with pytest.raises(DeclarationFault, match=r"^events\.toml: client is 'c'; it must be a client of the trust file$"):
-        name("c", Trusted("a", "b"))
-
-
 def _rescoring(inbox: Inbox) -> Rescoring:
     nothing: Any = None
     return Rescoring(inbox, nothing, {}, nothing, lambda: NOW, Declaration())
@@ -281,33 +181,6 @@ def _rescoring(inbox: Inbox) -> Rescoring:
 def _due(inbox: Inbox, *rows: tuple[str, str, float, float, float, int]) -> None:
     with inbox.transaction() as connection:
         connection.executemany("INSERT INTO due VALUES (?, ?, ?, ?, ?, ?)", rows)
-
-
-def test_what_was_computed_is_settled_and_what_came_meanwhile_is_due_at_once(tmp_path: Path) -> None:
-    with closing(Inbox(tmp_path / "events.sqlite3")) as inbox:
-        rescoring, due = _rescoring(inbox), Due("p", "s", NOW - 60, 4)
-        _due(inbox, ("p", "s", 1.0, 2.0, 3.0, 4), ("q", "s", 1.0, 2.0, 3.0, 4), ("p", "t", 1.0, 2.0, 3.0, 4))
-        rescoring._settle(due, None)
-        assert inbox.query("SELECT * FROM due ORDER BY patient, service") == [
-            ("p", "t", 1.0, 2.0, 3.0, 4), ("q", "s", 1.0, 2.0, 3.0, 4)
-        ]  # fmt: skip
-        assert inbox.query("SELECT * FROM outbox") == []
-        _due(inbox, ("p", "s", 1.0, 2.0, 3.0, 5))
-        rescoring._settle(due, 0)
-        assert inbox.query("SELECT * FROM due WHERE patient = 'p' AND service = 's'") == [("p", "s", NOW, NOW, NOW, 5)]
-        rescoring._settle(Due("p", "s", NOW, 5), 2)
-        data = [{"decision": made.decision_id, "service": "s", "patient": "p"} for made in (due, Due("p", "s", NOW, 5))]
-        rows = inbox.query("SELECT id, type, subject, at, data FROM outbox ORDER BY sequence")
-        assert [(*row[:4], orjson.loads(row[4])) for row in rows] == [
-            (data[0]["decision"], "decision-made", "p", NOW, data[0]),
-            (data[1]["decision"], "decision-made", "p", NOW, data[1]),
-            (f"{data[1]['decision']}-w", "worklist-changed", "p", NOW, data[1]),
-        ]
-        _due(inbox, ("p", "s", 1.0, 2.0, 3.0, 6))
-        rescoring._postpone(due)
-        assert inbox.query("SELECT patient, service, ready FROM due ORDER BY patient, service") == [
-            ("p", "s", NOW + 30), ("p", "t", 2.0), ("q", "s", 2.0)
-        ]  # fmt: skip
 
 
 def test_the_id_of_a_decision_begins_with_the_time_in_milliseconds_and_follows_from_what_is_due() -> None:

@@ -6,30 +6,20 @@ import os
 import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import orjson
 import pytest
-from msgspec.structs import replace
 
 from cds_hooks.errors import BadRequest, HookError
-from cds_hooks.events import subscriptions
 from cds_hooks.events.declaration import SubscriptionFeed
 from cds_hooks.events.facts import chart_of
 from cds_hooks.events.inbox import Groups, Inbox
 from cds_hooks.events.subscriptions import (
     Notification,
     Subscriber,
-    SubscriptionState,
-    _entries,
-    _key,
-    _next_page,
-    _next_state,
-    _NotRead,
-    _with_gaps,
     fact_of,
     read_notification,
 )
@@ -42,90 +32,6 @@ from tests.each import for_rows
 
 Json = dict[str, Any]
 SERVER = "https://ehr.example/fhir"
-
-
-def _notification(kind: str, count: int, *numbers: int, status: str = "active") -> Notification:
-    events = tuple((number, f"Observation/k{number}") for number in numbers)
-    return Notification("s", "t", kind, status, count, events, (), b"")
-
-
-def _after(state: SubscriptionState, notification: Notification, *, is_late: bool = False) -> SubscriptionState:
-    return _next_state(state, notification, [number for number, _ in notification.events], 50.0, is_late=is_late)
-
-
-def _state(epoch: int, highest: int, *gaps: int, status: str = "active", seen_at: float = 50.0) -> SubscriptionState:
-    return SubscriptionState(epoch, highest, frozenset(gaps), status, seen_at)
-
-
-BEFORE = _state(2, 5, 3, seen_at=10.0)
-
-
-@for_rows(
-    ("notification", "after"),
-    [
-        (_notification("event-notification", 6, 6), _state(2, 6, 3)),
-        (_notification("event-notification", 8, 8), _state(2, 8, 3, 6, 7)),
-        (_notification("event-notification", 8, 7, 8), _state(2, 8, 3, 6)),
-        (_notification("event-notification", 3, 3), _state(2, 5)),  # closes a gap: not a restart
-        (_notification("event-notification", 4, 3, 4), _state(3, 4, 1, 2)),  # 4 was no gap: counted again
-        (_notification("event-notification", 5, 5), _state(2, 5, 3)),
-        (_notification("event-notification", 2, 2), _state(3, 2, 1)),
-        (_notification("event-notification", 0), _state(3, 0)),
-        (_notification("heartbeat", 5), _state(2, 5, 3)),
-        (_notification("heartbeat", 7), _state(2, 7, 3, 6, 7)),
-        (_notification("heartbeat", 4), _state(3, 4, 1, 2, 3, 4)),
-        (_notification("handshake", 5), _state(3, 5, 1, 2, 3, 4, 5)),
-        (_notification("handshake", 0), _state(3, 0)),
-        (_notification("handshake", 0, status="requested"), _state(3, 0)),
-        (_notification("event-notification", 6, 6, status=""), _state(2, 6, 3)),
-        (_notification("event-notification", 6, 6, status="off"), _state(2, 6, 3, status="off")),
-        (_notification("event-notification", 9, 9, status="error"), _state(2, 5, 3, status="error")),
-        (_notification("handshake", 0, status="error"), _state(2, 5, 3, status="error")),
-    ],
-)
-def test_a_notification_changes_what_is_known(notification: Notification, after: SubscriptionState) -> None:
-    assert _after(BEFORE, notification) == after
-
-
-def test_a_late_notification_is_no_restart() -> None:
-    assert _after(BEFORE, _notification("event-notification", 2, 2), is_late=True) == _state(2, 5, 3)
-
-
-def test_a_gap_is_at_most_a_thousand_numbers() -> None:
-    assert _after(_state(0, 0), _notification("event-notification", 2000, 2000)).gaps == frozenset(range(1001, 2000))
-    assert _after(_state(0, 0), _notification("event-notification", 1000, 1000)).gaps == frozenset(range(1, 1000))
-    assert _after(_state(0, 0), _notification("heartbeat", 2000)).gaps == frozenset(range(1, 1001))
-    assert _after(_state(0, 0), _notification("heartbeat", 1000)).gaps == frozenset(range(1, 1001))
-
-
-def test_while_there_are_gaps_it_is_complete_until_when_it_was_before() -> None:
-    state, before = _state(1, 9, seen_at=50.0), _state(1, 8, seen_at=20.0)
-    assert _with_gaps(state, frozenset({4}), before, 60.0) == _state(1, 9, 4, seen_at=20.0)
-    assert _with_gaps(state, frozenset(), before, 60.0) == _state(1, 9, seen_at=60.0)
-
-
-def test_the_key_of_a_notification_has_its_numbers_and_references() -> None:
-    several = _notification("event-notification", 3, 2, 3)
-    assert _key(4, several).startswith("4:2,3:")
-    assert len(_key(4, several)) == len("4:2,3:") + 12
-    other = replace(several, events=((2, "Observation/k2"), (3, "Observation/other")))
-    assert _key(4, several) != _key(4, other)
-    assert _key(4, _notification("heartbeat", 3)) == ""
-
-
-@for_rows("url", [f"{SERVER}x/Observation", "https://other.example/fhir/Observation", SERVER, 7, None])
-def test_a_next_page_at_another_server_is_not_read(url: Any) -> None:
-    with pytest.raises(_NotRead):
-        _next_page({"link": [{"relation": "next", "url": url}]}, SERVER)
-
-
-def test_the_resources_of_a_page_are_those_of_its_entries() -> None:
-    page = {"resourceType": "Bundle", "entry": [{"resource": {"id": "a"}}, "x", {"resource": "y"}, {"fullUrl": "z"}]}
-    assert _entries(page) == [{"id": "a"}]
-    assert _entries({"resourceType": "Bundle"}) == []
-    for wrong in ({}, {"resourceType": "Observation"}, {"resourceType": "Bundle", "entry": {}}):
-        with pytest.raises(_NotRead):
-            _entries(wrong)
 
 
 # Facts
@@ -210,34 +116,6 @@ DEEP = b"[" * 300 + b"]" * 300
 def test_anything_else_is_refused(body: bytes) -> None:
     with pytest.raises(BadRequest, match="no notification of a FHIR topic subscription"):
         read_notification(body)
-
-
-# What is counted and kept
-
-
-@run_async
-async def test_the_time_from_the_result_to_its_arrival_is_kept(tmp_path: Path) -> None:
-    without_time, nobodys = observation("k2"), observation("k3")
-    del without_time["effectiveDateTime"], nobodys["subject"]
-    with fhir_server(k1=observation("k1"), k2=without_time, k3=nobodys) as server:
-        async with subscribed(tmp_path, server.base) as here:
-            taken_in: list[Any] = []
-            groups = here._subscriber._groups
-
-            class Kept:
-                async def take(self, incoming: list[Any]) -> None:
-                    taken_in.extend(incoming)
-                    await groups.take(incoming)
-
-            here._subscriber._groups = Kept()  # type: ignore[assignment]
-            events = [(number, f"Observation/k{number}") for number in (1, 2, 3)]
-            await here.post(server.notification("event-notification", 3, *events))
-    (incoming,) = taken_in
-    happened = datetime(2026, 11, 20, 9, 30, tzinfo=UTC).timestamp()
-    assert incoming.effects.latencies == [NOW - happened]
-    assert [fact.id for fact in incoming.effects.facts] == ["k1", "k2"]
-    assert incoming.effects.counted["without-patient"] == 1
-    assert incoming.effects.counted["duplicate"] == 0
 
 
 @run_async
@@ -414,25 +292,6 @@ async def test_what_cannot_be_read_while_the_server_is_down_is_a_gap_until_it_ca
             assert (here.values(), here.state.gaps, here.counted("not-found")) == ({}, frozenset({1, 2}), 2)
             server.is_down = False
             for _ in events:  # the server of the test gives one event at a time
-                await here.fill()
-            assert (set(here.values()), here.state.gaps) == ({"k1", "k2"}, frozenset())
-
-
-@run_async
-async def test_resources_that_are_not_read_in_time_are_gaps_and_hold_up_nobody(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with fhir_server(k1=observation("k1"), k2=observation("k2")) as server:
-        async with subscribed(tmp_path, server.base) as here:
-            monkeypatch.setattr(subscriptions, "_READ_SECONDS", -1.0)
-            server.has_events = False
-            events = ((1, "Observation/k1"), (2, "Observation/k2"))
-            assert await here.post(server.notification("event-notification", 2, *events, with_content=False)) == 200
-            assert (here.values(), here.state.gaps) == ({}, frozenset({1, 2}))
-            assert not any(path.endswith(("k1", "k2")) for path in server.asked)
-            monkeypatch.undo()
-            server.has_events = True
-            for _ in events:
                 await here.fill()
             assert (set(here.values()), here.state.gaps) == ({"k1", "k2"}, frozenset())
 

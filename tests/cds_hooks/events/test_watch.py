@@ -153,21 +153,6 @@ def events_of(inbox: Inbox) -> list[tuple[str, Any]]:
     return [(kind, json.loads(data)) for kind, data in inbox.query("SELECT type, data FROM outbox ORDER BY sequence")]
 
 
-def test_an_incident_is_closed_when_messages_come_again_and_is_not_learned(
-    silent_feed: tuple[InterfaceWatch, Inbox, Metrics, list[float]],
-) -> None:
-    watch, inbox, metrics, now = silent_feed
-    first = int(now[0] // STEP)
-    count_of(inbox, range(first, first + 20), 20)
-    now[0] += 20 * STEP
-    watch.catch_up()
-    assert [kind for kind, _ in events_of(inbox)] == ["incident-opened", "incident-closed"]
-    assert metrics.incidents() == []
-    feed = watch._watch.feeds["lab"] if watch._watch is not None else None
-    assert feed is not None
-    assert [step in feed.left_out for step in (first - 3, first - 300)] == [True, False]
-
-
 def test_after_a_restart_an_open_incident_goes_on_and_the_downtime_of_the_server_is_no_silence(
     silent_feed: tuple[InterfaceWatch, Inbox, Metrics, list[float]], tmp_path: Path
 ) -> None:

@@ -1,28 +1,18 @@
 """Two people who have logged in approve; whatever else is tried does not count, and is refused in a sentence."""
 
-from collections.abc import Callable, Mapping
-from copy import copy
+from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
-from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import msgspec
 import pytest
-from sqlalchemy import text
 
-from cards.rules.engine.governance import NEEDS_NOTE, SiteRules, all_rule_versions
-from cds_hooks.audit.seals import add_seal, read_seals
-from cds_hooks.audit.verification import audit
+from cards.rules.engine.governance import NEEDS_NOTE, all_rule_versions
 from cds_hooks.hold_back.act_desk import APPROVED, LoggedIn, WantedAct, waiver_version
-from cds_hooks.hold_back.acts import COMMAND, LOCAL, ApprovalRefused, Signatory, model_subject, waiver_subject
+from cds_hooks.hold_back.acts import COMMAND, LOCAL, ApprovalRefused, Signatory, waiver_subject
 from cds_hooks.hold_back.approvals import NOBODY_APPROVES, ApprovalBook, ModelApprovals
 from cds_hooks.hold_back.governance import Governance
-from cds_hooks.storage.database import engine_for, parse_url
-from cds_hooks.storage.entries import EVENT_COLUMNS, event_hash
-from cds_hooks.storage.queries import read_rows
-from cds_hooks.storage.tables import events
-from models_onnx.artifact.keys import Keys, local_signer, maintainers
+from models_onnx.artifact.keys import maintainers
 from models_onnx.serving.registry import ARTIFACTS, load_model
 from models_onnx.workbench.gates.run import run_gates
 from models_onnx.workbench.gates.subject import Evidence, read_subject
@@ -217,103 +207,6 @@ def test_two_workers_that_take_the_same_click_at_one_moment_count_it_once(here: 
     assert [given.person for given in here.book().approvals("rule", SUBJECT)] == ["account ann"]
 
 
-def _change(url: str, entry: int, values: Mapping[str, Any], rehash: bool) -> None:
-    """As whoever owns the database can: the trigger goes, the row is changed, and its hash too if wanted."""
-    row = {**read_rows(url, events.select().where(events.c.position == entry))[0]._mapping, **values}
-    digest = event_hash(bytes(row["previous"]), entry, row) if rehash else bytes(row["hash"])
-    parsed = parse_url(url)
-    with engine_for(parsed).begin() as connection:
-        for each in ("update", "delete") if parsed.get_backend_name() == "sqlite" else ("",):
-            name = f"events_refuse_{each}" if each else "events_refuse ON events"
-            connection.execute(text(f"DROP TRIGGER IF EXISTS {name}"))
-        changed = {name: row[name] for name in EVENT_COLUMNS} | {"hash": digest}
-        connection.execute(events.update().where(events.c.position == entry).values(**changed))
-
-
-def _other_rule(row: str) -> str:
-    return row.replace(RULE, "renal-metformim")
-
-
-def _other_person(row: str) -> str:
-    return row.replace("Ben Ray", "Eve Fox")
-
-
-@pytest.mark.parametrize("change", [_other_rule, _other_person, lambda _row: "{}"])
-def test_a_changed_byte_in_the_record_does_not_count(desk: Desk, change: Callable[[str], str]) -> None:
-    desk.click(ANN)
-    desk.click(BEN)
-    detail = read_rows(desk.url, events.select().where(events.c.position == 3))[0].detail
-    _change(desk.url, 3, {"detail": change(detail)}, rehash=False)
-    book = desk.book()
-    assert "by Ann Lee (pharmacist) alone" in str(book.why_not_approved("rule", SUBJECT, TODAY))
-    assert book.refused == ["entry 3 of the record does not count: it was changed after it was written"]
-    assert book.in_force(SiteRules()).approvals == {}
-
-
-def test_a_changed_entry_with_a_new_hash_is_found_by_the_seals(here: Desk, tmp_path: Path) -> None:
-    """Whoever holds the database can write what nobody clicked; the seals, which are kept elsewhere, show it."""
-    signer, _ = local_signer(tmp_path / "seal.pem", "record")
-    keys: Keys = {signer.public.id: signer.public}
-    here.click(BEN)
-    add_seal(here.url, tmp_path / "seals", signer)
-    detail = read_rows(here.url, events.select().where(events.c.position == 2))[0].detail
-    _change(here.url, 2, {"detail": _other_person(detail)}, rehash=True)
-    assert "Eve Fox" in str(here.book().why_not_approved("rule", SUBJECT, TODAY)), "the chain alone does not show it"
-    report = audit(here.url, read_seals(tmp_path / "seals", keys), lambda _: None, keys)
-    assert report.findings
-
-
-# Models
-
-
-def test_behind_a_trust_file_a_model_shows_cards_only_with_what_two_people_approved(here: Desk) -> None:
-    model = load_model("mortality_5y")
-    release = model.artifact.release
-    assert release is not None
-    assert release.gates is not None
-    assert release.gates.waived == ("G9",)
-    card = read_subject(ARTIFACTS / "mortality_5y", {}).product
-    waiver = waiver_subject(release.id, release.version, card["waivers"][0])
-    granted, ends = (date.fromisoformat(waiver[name]) for name in ("granted", "expires"))
-
-    def withheld(book: ApprovalBook | None, on: date = granted) -> str | None:
-        return ModelApprovals("validated", book, lambda: on).why_withheld(model)
-
-    nobody_logs_in = here.book(people_log_in=False)
-    assert withheld(None) is None
-    assert withheld(None, ends) is None, "the development profile is as it was"
-    assert withheld(nobody_logs_in) is None, "the publisher's signature stands for the waiver"
-    assert "is not in force on" in str(withheld(nobody_logs_in, ends))
-    assert "is approved by nobody; two people in two roles" in str(withheld(here.book()))
-    of_another_gate = ModelApprovals("validated", nobody_logs_in, lambda: granted)
-    of_another_gate._waivers[model] = [dict(waiver) | {"gate": "G4"}]
-    assert "its card has no waiver of G9" in str(of_another_gate.why_withheld(model))
-    for person in (ANN, BEN):
-        here.put_approval(person, waiver, kind="waiver")
-    assert withheld(here.book()) is None
-    assert "is not in force on" in str(withheld(here.book(), ends))
-    here.releases_by_model[release.id] = release
-    about = {"kind": "model", "name": release.id}
-    with pytest.raises(ApprovalRefused, match="in another version than was shown"):
-        here.click(BEN, **about, version="0" * 64)
-    here.click(BEN, **about, version=release.digest)
-    subject = model_subject(release)
-    here.put_approval(CARA, subject, kind="model")
-    assert "by Ben Ray (approver) alone" in str(here.book().why_not_approved("model", subject, TODAY)), "one role"
-    here.click(ANN, **about, version=release.digest)
-    assert here.book().why_not_approved("model", subject, TODAY) is None
-    changed = dict(subject) | {"gates": "0" * 64}
-    assert "by nobody" in str(here.book().why_not_approved("model", changed, TODAY))
-    red = msgspec.structs.replace(release.gates, red=("G1",))
-    for gates, shown in ((None, "no gate report"), (red, "G1")):
-        here.releases_by_model[release.id] = msgspec.structs.replace(release, gates=gates)
-        with pytest.raises(ApprovalRefused, match=f"shows no cards: {shown} not green"):
-            here.click(ANN, **about, version=release.digest)
-    of_red = copy(model)
-    of_red.artifact = msgspec.structs.replace(model.artifact, release=here.releases_by_model[release.id])
-    assert "G1 not green" in str(ModelApprovals("validated", None, lambda: granted).why_withheld(of_red))
-
-
 def _no_fault(_waiver: Mapping[str, Any]) -> None:
     return None
 
@@ -337,22 +230,3 @@ def test_approval_is_asked_for_in_vain_where_nobody_can_approve() -> None:
     model = load_model("mortality_5y")
     assert ModelApprovals("validated", None, lambda: TODAY).why_withheld(model) is None
     assert ModelApprovals("approved", None, lambda: TODAY).why_withheld(model) == NOBODY_APPROVES
-
-
-@pytest.mark.parametrize(
-    ("missing", "withheld"),
-    [(None, None), ("the model is approved by nobody", "The model is approved by nobody.")],
-)
-def test_an_approved_model_is_shown_where_two_people_approved_it(missing: str | None, withheld: str | None) -> None:
-    subjects: list[Any] = []
-
-    def why_not_approved(*about: Any) -> str | None:
-        subjects.append(about)
-        return missing
-
-    book: Any = SimpleNamespace(why_not_approved=why_not_approved, people_log_in=True)
-    model = load_model("mortality_5y")
-    assert model.artifact.release is not None
-    assert ModelApprovals("approved", book, lambda: TODAY).why_withheld(model) == withheld
-    assert subjects[0] == ("model", model_subject(model.artifact.release), TODAY)
-    assert [kind for kind, *_ in subjects[1:]] == (["waiver"] if missing is None else [])

@@ -139,18 +139,6 @@ def test_a_wrong_budget_is_refused_in_a_sentence(tmp_path: Path, text: str, said
         read_rules_file(rules_file(tmp_path, f"[[budget]]\n{text}\n"))
 
 
-async def test_a_budget_of_a_day_is_whole_again_the_next_day_and_the_day_before_is_forgotten() -> None:
-    now = [1_800_000_000.0]
-    budgets = Budgets(now=lambda: now[0])
-    daily = Budget(of="user", names=frozenset(), cards_per_call=None, cards_per_day=1, note="n")
-    for day in range(3):
-        now[0] += 86_400
-        for user in ("a", "b"):
-            taken = [await budgets.exhausted([daily], "ehr", Audience(user, ()), 0) for _ in range(2)]
-            assert taken == [None, daily], (day, user)
-        assert len(budgets._shown) == 2
-
-
 @pytest.mark.parametrize(
     ("of", "names", "user", "units", "holds"),
     [
@@ -292,23 +280,6 @@ async def test_advice_on_a_danger_is_shown_beside_a_reminder(tmp_path: Path) -> 
         request = json.loads(json.dumps(request).replace("ckd4-metformin", SAMPLE))
         answered = await calls.post("/cds-services/nephrology-referral", json=request)
         assert _asked([answered]) == [1]
-
-
-async def test_a_call_that_failed_keeps_the_turn_for_half_a_minute_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The half minute is of the machine's own clock, which nobody sets; nothing was shown, so no day is counted."""
-    elapsed = [5_000.0]
-    monkeypatch.setattr("cds_hooks.hold_back.budgets.monotonic", lambda: elapsed[0])
-    turns = Turns(lambda: 1_800_000_000.0)
-    first = Caller("ehr", "p1", "nephrology-referral", "patient-view")
-    assert await turns.turn_of_another(first, PatientMemory(), ASKS) is None
-    other = Caller("ehr", "p1", "statin-discussion", "patient-view")
-    for elapsed[0] in (5_000.0, 5_029.9):
-        assert await turns.turn_of_another(other, PatientMemory(), ASKS) == Turn(first.service, 1_800_000_000.0)
-    elapsed[0] = 5_030.0
-    assert await turns.turn_of_another(other, PatientMemory(), ASKS) is None
-    elapsed[0] += 29.9
-    assert await turns.turn_of_another(first, PatientMemory(), ASKS) == Turn(other.service, 1_800_000_000.0)
-    assert await turns.turn_of_another(other, PatientMemory(), ASKS) is None
 
 
 @pytest.mark.parametrize(("seconds", "is_kept"), [(29.9, True), (30, False), (-29.9, True), (-30, False)])

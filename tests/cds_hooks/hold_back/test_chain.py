@@ -9,7 +9,7 @@ import pytest
 from cards.card import Card, Source, Suggestion
 from cards.extension import RestingFinding, WorklistEntry
 from cds_hooks.hold_back import checks
-from cds_hooks.hold_back.acts import ApprovalRefused, Entry, Key, Statement, _fault
+from cds_hooks.hold_back.acts import ApprovalRefused, Entry, Key, Statement
 from cds_hooks.hold_back.budgets import BudgetClaims, claims_between_workers
 from cds_hooks.hold_back.checks import (
     CHECKS,
@@ -23,7 +23,6 @@ from cds_hooks.hold_back.checks import (
 from cds_hooks.hold_back.releases import Origin, Released, Releases, State
 from cds_hooks.hold_back.sent_cards import Caller
 from cds_hooks.settings import Settings
-from cds_hooks.storage.entries import NO_ENTRY_BEFORE, event_hash
 from fhir.record.refusals import WhyNot
 from tests.constants import settings_with
 from tests.each import for_rows
@@ -132,18 +131,6 @@ def test_a_card_of_no_model_is_shown_where_the_site_has_switched_another_thing_o
     off = Released(states={("model", "mortality_5y"): State("off")})
     kept = asyncio.run(choose_cards((card("a"),), CheckedCall(CALLER, 0.0, released=off), CHECKS))
     assert [each.uuid for each in kept.cards] == ["a"]
-
-
-# Entries of the record
-
-
-def test_an_entry_that_does_not_follow_or_was_changed_does_not_count() -> None:
-    row = {"position": 1, "previous": NO_ENTRY_BEFORE, "kind": "k", "at": 1, "actor": "a", "detail": "{}"}
-    good = {**row, "hash": event_hash(NO_ENTRY_BEFORE, 1, row)}
-    assert _fault(good, NO_ENTRY_BEFORE, 0) is None
-    for changed, position in (({"position": 2}, 0), ({"previous": b"x" * 32}, 0), ({}, 1)):
-        assert _fault({**good, **changed}, NO_ENTRY_BEFORE, position) == "it does not follow the entry before it"
-    assert _fault({**good, "detail": "{ }"}, NO_ENTRY_BEFORE, 0) == "it was changed after it was written"
 
 
 @pytest.mark.parametrize(

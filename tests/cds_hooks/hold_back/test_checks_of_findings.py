@@ -45,7 +45,6 @@ from cds_hooks.hold_back.checks import (
 from cds_hooks.hold_back.memory import (
     PatientMemory,
     ShownFinding,
-    _is_replaced,
     override_key,
     rest_period,
     resting_finding,
@@ -455,22 +454,6 @@ def test_one_reason_of_two_cards_is_said_once_where_the_check_says_so(is_said_on
     cards = [structs.replace(_card_of(REFERRAL), uuid=uuid, suggestions=(offer,)) for uuid in "ab"]
     for check in (of_cards, of_offers):
         assert len(asyncio.run(choose_cards(cards, _call(), [check])).silences) == silences
-
-
-EARLIER = Override(10.0, "warning", "r", frozenset("a"), by="ann", drafts=frozenset("d"))
-
-
-@for_rows(
-    ("newer", "is_replaced"),
-    [
-        ({}, True), ({"at": 11.0}, True), ({"at": 9.9}, False),
-        ({"indicator": "critical"}, True), ({"indicator": "info"}, False),
-        ({"about": frozenset("ab")}, True), ({"about": frozenset()}, False),
-        ({"by": ""}, False), ({"drafts": frozenset("de")}, True), ({"drafts": frozenset()}, False),
-    ],
-)  # fmt: skip
-def test_an_override_replaces_what_it_counts_for(newer: dict[str, Any], *, is_replaced: bool) -> None:
-    assert _is_replaced(EARLIER, structs.replace(EARLIER, **newer)) is is_replaced
 
 
 def test_only_a_resource_has_words() -> None:

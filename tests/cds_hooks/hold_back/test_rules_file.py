@@ -3,10 +3,9 @@
 from pathlib import Path
 
 import pytest
-from msgspec import structs
 
 from cards.rules.engine.family import rule_families
-from cards.rules.engine.governance import RuleVersion, all_rule_versions
+from cards.rules.engine.governance import all_rule_versions
 from cds_hooks.hold_back.governance import ReviewedRule, RulesFileError, read_rules_file, refuse_unfit
 
 RULE = "renal-metformin"
@@ -21,16 +20,6 @@ def test_another_version_than_the_one_that_is_there_cannot_be_approved() -> None
     with pytest.raises(RulesFileError, match="there is no rule nothing; the page /rules lists those there are"):
         refuse_unfit([ReviewedRule("nothing", DIGEST)])
     refuse_unfit([ReviewedRule(RULE, DIGEST)])
-
-
-def test_a_rule_that_needs_a_label_check_is_approved_only_with_a_note(monkeypatch: pytest.MonkeyPatch) -> None:
-    version = all_rule_versions()[RULE]
-    unchecked = structs.replace(version.rule, audit=structs.replace(version.rule.audit, verified="needs label check"))
-    versions = {**all_rule_versions(), RULE: RuleVersion(unchecked, version.table, version.digest)}
-    monkeypatch.setattr("cds_hooks.hold_back.governance.all_rule_versions", lambda: versions)
-    with pytest.raises(RulesFileError, match="label"):
-        refuse_unfit([ReviewedRule(RULE, DIGEST)])
-    refuse_unfit([ReviewedRule(RULE, DIGEST, "label of 2025 read, section 2.2")])
 
 
 @pytest.mark.parametrize(

@@ -1,29 +1,20 @@
 """A book of counts: days and windows of them, books of another version, and what it remembers of verifications."""
 
-import asyncio
 import json
 import shutil
 import sqlite3
-from collections.abc import Iterator
 from contextlib import closing
 from datetime import date
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import pytest
 
-from benchmarks.in_process import InProcess
-from benchmarks.subject import WrongAnswer
-from cds_hooks.app import create_app
 from cds_hooks.hold_back.acts import ActState
 from cds_hooks.hold_back.releases import Released, Releases, State
-from cds_hooks.monitor.book import CountBook, Verified, add_to_day, count_decision, read_to
+from cds_hooks.monitor.book import CountBook, add_to_day, count_decision, read_to
 from cds_hooks.monitor.judging import FEWEST_CALLS, rules_without_findings, take_back, to_take_back
-from cds_hooks.pages.explain.recorded_decision import RecordedBasis
-from cds_hooks.services import find_services
-from cds_hooks.storage.decision import Decision, RecordUnavailable
-from cds_hooks.storage.queries import list_decisions
+from cds_hooks.storage.decision import RecordUnavailable
 from models_onnx.monitoring.day import DayCounts
 from models_onnx.monitoring.figure import Figure, incidents
 from models_onnx.monitoring.judging import Compared
@@ -31,19 +22,8 @@ from tests.cds_hooks.decision_views.followed import Book
 from tests.cds_hooks.hold_back.clicking import put_command
 from tests.cds_hooks.monitor.test_report import record, run
 from tests.cds_hooks.storage.samples import a_decision
-from tests.constants import settings_with
 from tests.each import for_rows
-from tests.fhir.builders import medication_order
 from tests.live import record_in
-
-
-def test_the_newest_verification_is_the_last_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    book = Book(tmp_path / "book.sqlite3")
-    assert book.last_verification() is None
-    for at, read, fault in ((100.9, 5, ""), (200.0, 6, "row 3"), (200.0, 7, ""), (150.0, 8, "x")):
-        monkeypatch.setattr("cds_hooks.monitor.book.time", lambda at=at: at)
-        book.note_verification(read, fault)
-    assert book.last_verification() == Verified(200, 7, "")
 
 
 @pytest.fixture
@@ -130,63 +110,6 @@ def test_each_client_has_a_figure_of_its_own_and_good_is_said_where_all_spoke() 
         ("north", "good"),
         ("south", "watch"),
     ]
-
-
-PATIENT = {"resourceType": "Patient", "id": "p", "birthDate": "1950-01-01", "gender": "female"}
-ORDER = medication_order("warfarin 5 mg", patient="p", id="o1")
-OTHER = {**ORDER, "id": "o2", "medicationCodeableConcept": {"text": "ibuprofen 400 mg"}}
-CHART = {"resourceType": "Bundle", "type": "searchset", "entry": [{"resource": OTHER}]}
-PREFETCHES: tuple[dict[str, Any], ...] = (
-    {},
-    {"patient": PATIENT},
-    {"patient": PATIENT, "medications": CHART},
-    {"patient": PATIENT, "medications": {**CHART, "total": 9}},
-    {"patient": PATIENT, "medications": None, "conditions": {"resourceType": "OperationOutcome", "issue": []}},
-    {"patient": PATIENT, "medications": "x", "unknown": CHART},
-)
-
-
-def _calls() -> Iterator[tuple[str, bytes]]:
-    for service in find_services().values():
-        for hook in service.hooks:
-            for number, prefetch in enumerate(PREFETCHES):
-                context: dict[str, Any] = {"userId": "Practitioner/1", "patientId": "p", "encounterId": "e"}
-                draft = {**ORDER, "status": "draft"}
-                context["draftOrders"] = {"resourceType": "Bundle", "entry": [{"resource": draft}]}
-                context |= {"selections": ["MedicationRequest/o1"], "performer": "Organization/1"}
-                context |= {"dispatchedOrders": ["MedicationRequest/o1"]}
-                instance = f"120c21ba-69b4-5fc0-ac7e-{number:012}"
-                call = {"hook": str(hook), "hookInstance": instance, "context": context, "prefetch": prefetch}
-                yield f"/cds-services/{service.id}", json.dumps(call).encode()
-
-
-@pytest.fixture(scope="module")
-def decisions(tmp_path_factory: pytest.TempPathFactory) -> list[Decision]:
-    """What is stored of calls to every service, with and without each part of the chart."""
-    folder: Path = tmp_path_factory.mktemp("counting")
-    url = f"sqlite:///{folder}/decisions.sqlite3"
-    app = create_app(settings_with(database_url=url, counts_file=folder / "m.sqlite3", user_keys=folder / "keys.txt"))
-    statuses: list[str] = []
-    with closing(InProcess(app)) as server:
-        for path, body in _calls():
-            try:
-                server.call("POST", path, body)
-            except WrongAnswer as refused:  # it is stored as well, or not at all
-                statuses.append(str(refused).partition(" was answered ")[2][:3])
-        server._loop.run_until_complete(asyncio.sleep(0.1))
-    assert set(statuses) <= {"400", "412"}
-    return list(list_decisions(url, limit=1000))
-
-
-def test_every_stored_decision_goes_through_every_reader(decisions: list[Decision]) -> None:
-    assert len(decisions) > 50
-    day = DayCounts()
-    for decision in decisions:
-        count_decision(day, decision)
-        msgspec.json.decode(decision.basis, type=RecordedBasis)
-    assert (day.calls, day.uncounted) == (len(decisions), 0)
-    assert day.cards
-    assert {key.partition(" ")[2] for key in day.keys} >= {"given", "unobtainable"}
 
 
 def test_a_call_that_cannot_be_counted_is_an_incident() -> None:

@@ -14,7 +14,6 @@ from cards.extension import EXTENSION_KEY
 from cds_hooks.decision_views.file import Views
 from cds_hooks.decision_views.follow import Follower
 from cds_hooks.hold_back.checks import SUPPRESSED
-from cds_hooks.monitor import finder
 from cds_hooks.monitor.book import Counts
 from cds_hooks.monitor.finder import book_for, find
 from cds_hooks.monitor.postings import Budget
@@ -83,11 +82,6 @@ def record(tmp_path_factory: pytest.TempPathFactory) -> str:
     url = f"sqlite:///{tmp_path_factory.mktemp('record')}/d.sqlite3"
     write(url, invented(300, 7))
     return url
-
-
-@pytest.fixture(autouse=True)
-def _records_are_large(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(finder, "SMALL", 0)
 
 
 def follower_at(url: str, folder: Path) -> Follower:

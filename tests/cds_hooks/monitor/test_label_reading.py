@@ -12,15 +12,13 @@ from typer.testing import CliRunner
 
 from cds_hooks.cli import app
 from cds_hooks.monitor.book import CountBook
-from cds_hooks.monitor.label_reading import LabelReader, _is_complete, label_windows
+from cds_hooks.monitor.label_reading import LabelReader, label_windows
 from cds_hooks.outcomes.labels import Label
 from cds_hooks.storage import Decision, FeedbackItem, card_uuid, new_decision_id, open_decision_log
 from cds_hooks.storage.database import parse_url
-from cds_hooks.storage.decision import RecordUnavailable
 from cds_hooks.storage.outcomes import Outcome, store_outcomes
 from models_onnx.monitoring.label_judging import LabelWindow
 from tests.cds_hooks.decision_views.followed import Book
-from tests.each import for_rows
 from tests.live import record_in
 
 FIRST = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -137,23 +135,6 @@ def test_each_model_waits_for_its_own_horizon(sqlite_url: str, tmp_path: Path) -
         assert len(models) == expected
 
 
-def test_two_that_count_at_once_count_nothing_twice(
-    sqlite_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    write(sqlite_url, predicted(0))
-    first = LabelReader(Book(tmp_path / "m.sqlite3"), sqlite_url, LABELS, microseconds(MATURE))
-    counted = first._count_matured
-
-    def beside(*given: Any) -> None:
-        read(sqlite_url, tmp_path)
-        counted(*given)
-
-    monkeypatch.setattr(first, "_count_matured", beside)
-    with pytest.raises(RecordUnavailable, match="another process is counting"):
-        first.read()
-    assert counts(read(sqlite_url, tmp_path))["unlabelled"] == 1
-
-
 def test_orders_and_answers_are_counted_for_the_rules_of_their_card(sqlite_url: str, tmp_path: Path) -> None:
     plain = predicted(0)
     card = card_uuid(plain.id, 1)
@@ -234,20 +215,6 @@ def test_before_the_predictions_are_mature_nothing_is_said_of_them(misjudged: st
 
 
 LABEL = Label("readmission_30d", "admission", 30, 3, 0.7)
-
-
-@for_rows(
-    ("through", "horizon_days", "complete"),
-    [
-        # The last prediction of 1 March has its 30 days on 31 March: all of 1 April has to be there.
-        ("2026-04-01", 30, True), ("2026-03-31", 30, False), ("2026-04-02", 30.5, True), ("2026-04-01", 30.5, False),
-        ("2026-04-02", 30, True), ("", 30, False),
-    ],
-)  # fmt: skip
-def test_a_day_is_complete_when_every_event_of_its_horizon_was_sent(
-    through: str, horizon_days: float, *, complete: bool
-) -> None:
-    assert _is_complete(through, date(2026, 3, 1), Label("m", "death", horizon_days, 3)) is complete
 
 
 def reader(book: CountBook, url: str, now: datetime) -> LabelReader:

@@ -103,42 +103,6 @@ def run(record: str, counts: Path, *more: str) -> Result:
         return CliRunner().invoke(app, [*arguments, *more])
 
 
-def test_each_fault_is_one_incident_with_its_client(record: str, tmp_path: Path) -> None:
-    done = run(record, tmp_path / "m.sqlite3", "--json")
-    assert done.exit_code == 1, done.output
-    found = {(each["client"], each["family"]): each for each in json.loads(done.stdout)["incidents"]}
-    assert set(found) == {("north", "units"), ("south", "feed")}
-    (unit,) = found["north", "units"]["causes"]
-    assert unit["subject"] == "creatinine_mg_dl"
-    assert unit["value"] / unit["before"] == pytest.approx(88.42, rel=0.1)
-    assert {each["family"] for each in found["north", "units"]["follows"]} <= {"input drift", "score drift"}
-
-
-@pytest.mark.slow
-def test_the_terminal_says_it_in_sentences(record: str, counts: Path) -> None:
-    done = run(record, counts)
-    words = " ".join(done.stdout.split())
-    assert "Incident, units. north: planning-conversation: the median of creatinine_mg_dl is" in words
-    assert "Incident, feed. south: planning-conversation: 0 calls came where 240 were expected." in words
-
-
-def test_days_without_a_fault_end_with_0(record: str, counts: Path) -> None:
-    done = run(record, counts, "--until", "2026-09-28")
-    assert done.exit_code == 0, done.output
-    assert "Incident" not in done.stdout
-
-
-def test_a_morning_is_held_against_the_hours_that_are_over(record: str, counts: Path) -> None:
-    """Calls come from 8 to 16; at 11 `north` has sent as many as on other days up to then, `south` none."""
-    done = run(record, counts, "--days", "1", "--until", f"{LAST}T11:00", "--json")
-    feeds = [each for each in json.loads(done.stdout)["figures"] if each["family"] == "feed"]
-    found = {(each["client"], each["subject"]): each for each in feeds}
-    assert {found["north", name]["state"] for name in ("calls", "today")} == {"good"}
-    assert {found["south", name]["state"] for name in ("calls", "today")} == {"act"}
-    assert "0 calls came since 00:00" in found["south", "today"]["text"]
-    assert sum(each["client"] == "south" for each in json.loads(done.stdout)["incidents"]) == 1
-
-
 @pytest.mark.slow
 def test_each_decision_is_counted_once(record: str, tmp_path: Path) -> None:
     book = Book(tmp_path / "m.sqlite3")
@@ -154,65 +118,6 @@ def test_each_decision_is_counted_once(record: str, tmp_path: Path) -> None:
 def webhook() -> Iterator[Receiver]:
     with receiving() as receiver:
         yield receiver
-
-
-@pytest.mark.slow
-def test_a_webhook_is_told_once_when_an_incident_begins_and_once_when_it_ends(
-    record: str, counts: Path, webhook: Receiver
-) -> None:
-    for _ in range(2):
-        assert run(record, counts, "--notify", webhook.url).exit_code == 1
-    assert [(each["event"], each["client"], each["family"]) for each in webhook.taken] == [
-        ("opened", "north", "units"),
-        ("opened", "south", "feed"),
-    ]
-    assert "another unit may be sent" in webhook.taken[0]["text"]
-    webhook.posts.clear()
-    assert run(record, counts, "--notify", webhook.url, "--until", "2026-09-28").exit_code == 0
-    assert {(each["event"], each["client"]) for each in webhook.taken} == {("closed", "north"), ("closed", "south")}
-
-
-@pytest.mark.slow
-def test_an_alertmanager_is_told_when_an_incident_starts_and_when_it_ends(
-    record: str, counts: Path, webhook: Receiver
-) -> None:
-    address = f"{webhook.url}/api/v2/alerts"
-    assert run(record, counts, "--notify", address).exit_code == 1
-    # Without an end Alertmanager ends an alert by itself after five minutes.
-    spans = [
-        datetime.fromisoformat(alert["endsAt"]) - datetime.fromisoformat(alert["startsAt"])
-        for (alert,) in webhook.taken
-    ]
-    assert spans == [timedelta(days=7)] * 2
-    webhook.posts.clear()
-    assert run(record, counts, "--notify", address, "--until", "2026-09-28").exit_code == 0
-    assert [("startsAt" in alert, "endsAt" in alert) for (alert,) in webhook.taken] == [(False, True)] * 2
-
-
-@pytest.mark.slow
-def test_what_the_webhook_did_not_take_is_told_again(record: str, counts: Path, webhook: Receiver) -> None:
-    webhook.status = 500
-    done = run(record, counts, "--notify", webhook.url)
-    assert done.exit_code == 2
-    assert "the webhook answered 500" in " ".join(done.output.split())
-    webhook.status = 204
-    run(record, counts, "--notify", webhook.url)
-    assert len(webhook.taken) == 2
-
-
-@pytest.mark.parametrize(
-    ("more", "words"),
-    [
-        (["--until", "yesterday"], "--until yesterday: write a date as 2026-11-20, or 2026-11-20T14:00."),
-        (["--database", "sqlite:///nowhere/d.sqlite3"], "there is no record at"),
-        (["--notify", "http://alerts.example/x"], "http is for this machine only"),
-        (["--notify", "https://alerts.example/x", "--client", "north"], "leave out --client"),
-    ],
-)
-def test_what_cannot_be_used_is_said_in_a_sentence(record: str, counts: Path, more: list[str], words: str) -> None:
-    done = run(record, counts, *more)
-    assert done.exit_code == 2
-    assert words in " ".join(done.output.split())
 
 
 @pytest.fixture

@@ -12,12 +12,11 @@ import pytest
 from typer.testing import CliRunner
 
 from cds_hooks import cli
-from cds_hooks.outcomes.followed import Estimated, Followed, _auroc, compare_with_outcomes, followed, table_rows
+from cds_hooks.outcomes.followed import Estimated, Followed, compare_with_outcomes, followed, table_rows
 from cds_hooks.outcomes.labels import Label
 from cds_hooks.storage import Decision, new_decision_id, open_decision_log
 from cds_hooks.storage.database import parse_url
 from cds_hooks.storage.outcomes import Outcome, store_outcomes
-from models_onnx.workbench.metrics import Ranked, auroc
 from tests.live import record_in
 
 FIRST = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -97,14 +96,6 @@ def people(count: int, noise_of_old: float, shift_of_old: float = 0.0) -> list[F
         )
         for n in range(count)
     ]
-
-
-def test_the_area_is_that_of_the_workbench_in_every_sample() -> None:
-    draw = np.random.default_rng(3)
-    score, y = draw.integers(0, 20, 400) / 20, draw.integers(0, 2, 400)
-    weights = draw.integers(0, 3, (5, 400)).astype(float)
-    ranked = Ranked.of(score, y)
-    assert _auroc(score, y, weights) == pytest.approx(auroc(ranked, weights[:, ranked.order]))
 
 
 def test_a_better_a_worse_and_an_equal_version_are_told_in_words_with_intervals() -> None:

@@ -1,12 +1,10 @@
 """The lists of models and rules for a committee: state, gates, approvals, how often a rule speaks, what can be done."""
 
-import asyncio
 import json
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from threading import Barrier
 from time import time_ns
 from typing import Any
 
@@ -21,10 +19,8 @@ from cds_hooks.hold_back.governance import Governance
 from cds_hooks.hold_back.releases import Releases
 from cds_hooks.monitor.book import CountBook
 from cds_hooks.pages.committee.standing import LEAST_ANSWERS, Committee, RuleCounts, RuleStanding, count_rules
-from cds_hooks.pages.explain import views as explaining
 from cds_hooks.record_views import open_follower
 from cds_hooks.settings import Settings
-from cds_hooks.storage import FeedbackItem
 from cds_hooks.storage.content import ContentKeys, use_content_keys
 from cds_hooks.storage.database import parse_url
 from cds_hooks.storage.decision import card_uuid
@@ -196,28 +192,6 @@ async def test_an_answer_is_kept_once_as_feedback_and_the_card_rests(tmp_path: P
     assert (kept.outcome, kept.override_reason_code) == ("overridden", reason["code"])
     assert kept.override_reason_system == f"{reason['system']}#explanation-page"
     assert [detail["answer"] for _, detail in entries(tmp_path, "card-answer")] == [reason["code"]]
-
-
-async def test_of_two_answers_at_the_same_time_one_is_kept_and_one_person_is_said_to_have_answered(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    both_have_looked = Barrier(2, timeout=60)
-
-    def looked(url: str, decision: str) -> list[FeedbackItem]:
-        found = feedback_on(url, decision)
-        both_have_looked.wait()
-        return found
-
-    async with client(tmp_path, as_of=NOW) as calls:
-        decision, (card,) = await _called(calls)
-        monkeypatch.setattr(explaining, "feedback_on", looked)
-        sent = await asyncio.gather(
-            *(_answer(calls, decision, card=card["uuid"], answer=answer) for answer in ("r0", "r1"))
-        )
-        assert [each.status_code for each in sent] == [303, 303]
-    (kept,) = feedback_on(record_in(tmp_path), decision)
-    said = [detail["answer"] for _, detail in entries(tmp_path, "card-answer")]
-    assert said == [kept.override_reason_code]
 
 
 async def test_a_suggestion_that_was_followed_is_an_acceptance_of_it(tmp_path: Path) -> None:

@@ -12,7 +12,6 @@ import pytest
 
 from cds_hooks.hold_back.checks import SUPPRESSED
 from cds_hooks.kit.simulator.signing import new_key
-from cds_hooks.metrics.page import _parent_of, workers_of
 from cds_hooks.pages.decisions.views import Asked, rows_of
 from cds_hooks.storage.queries import DecisionFilter
 from tests.cds_hooks.access.browsing import visit, with_account
@@ -267,11 +266,3 @@ def test_a_row_without_a_card_says_why() -> None:
     assert (set(held[0]), held[1]) == ({"Held.", "Low."}, 2)
     assert held[2][1].startswith("No card: ")
     assert held[2][1] == f"No card: {held[2][1][9:].lower()}"
-
-
-def test_the_workers_of_a_process_are_its_children_alone() -> None:
-    import os
-
-    assert _parent_of(os.getpid()) == os.getppid()
-    assert _parent_of(2**30) is None
-    assert workers_of(os.getppid(), [os.getpid(), 2**30, 1]) == [os.getpid()]

@@ -1,58 +1,27 @@
 """What holds for every page that is found: its door is enforced, its routes are behind it, it renders, it is whole."""
 
 import re
-from importlib import import_module
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import pytest
-from jinja2 import Environment
-from starlette.routing import BaseRoute
 
 from cds_hooks.access.roles import ASSIGNABLE
-from cds_hooks.app import create_app
 from cds_hooks.events.inbox import Inbox
 from cds_hooks.events.outbox import add_to_outbox
 from cds_hooks.events.v2.intake import read_frame
 from cds_hooks.pages import application
-from cds_hooks.pages.doors import DOORS, Door, door_of
-from cds_hooks.pages.server import PageServer
-from cds_hooks.settings import Settings
-from cds_hooks.web import site
+from cds_hooks.pages.doors import DOORS, Door
 from cds_hooks.web.site import HEADERS
 from cds_hooks.web.visitor import PageLink, Visiting
 from tests.cds_hooks.access.browsing import visit, with_account
 from tests.cds_hooks.calls import client
 from tests.cds_hooks.events.messages import NOW, feed, result, run_async
 from tests.contracts.markup import faults
-from tests.each import for_rows
-from tests.live import record_in
 
 VIEWS = sorted({door.views for door in DOORS})
 PAGES = Path(application.__file__).parent
 HTML = {"accept": "text/html"}
-
-
-def _server(folder: Path, monkeypatch: pytest.MonkeyPatch) -> PageServer:
-    """What the views of a server that asks for a login work with."""
-    servers: list[PageServer] = []
-    monkeypatch.setattr(application, "page_application", servers.append)
-    made: list[Any] = []
-    monkeypatch.setattr("cds_hooks.app.LatePages", made.append)
-    create_app(Settings(database_url=record_in(folder), login="accounts"))
-    made[0]()
-    return servers[0]
-
-
-@pytest.mark.parametrize("views", VIEWS)
-def test_every_route_of_a_page_is_behind_a_door_of_its_own(
-    views: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    routes: list[BaseRoute] = import_module(f"cds_hooks.pages.{views}").routes(_server(tmp_path, monkeypatch))
-    assert routes
-    doors = [door_of(route.path) for route in routes]  # type: ignore[attr-defined]  # routes and mounts have a path
-    assert {door.views if door is not None else None for door in doors} == {views}
 
 
 def test_every_folder_with_views_has_a_door() -> None:
@@ -74,15 +43,6 @@ async def test_the_navigation_has_at_most_seven_entries_and_each_opens(tmp_path:
 def test_the_operator_without_a_login_has_seven_entries_at_most_also_with_a_page_from_outside() -> None:
     links = (*(PageLink(door.path, door.title) for door in DOORS if door.title), PageLink("/ours", "Ours"))
     assert len(links) > len(Visiting(links=links).navigation) == 7
-
-
-@for_rows("folder", sorted({path.parent.name for path in PAGES.glob("*/*.html")}))
-def test_the_templates_of_a_page_can_be_read_and_load_nothing_from_elsewhere(folder: str) -> None:
-    environment: Environment = site._environment()
-    for path in (PAGES / folder).glob("*.html"):
-        environment.get_template(f"{folder}/{path.name}")
-        text = path.read_text(encoding="utf-8")
-        assert not any(f'{name}="{start}' in text for name in ("src", "action") for start in ("http", "//"))
 
 
 def _opens(door: Door) -> bool:

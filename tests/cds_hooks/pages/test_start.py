@@ -1,20 +1,12 @@
 """The start page: what each role does most, the state of the server, and a card that the server really answers."""
 
-import asyncio
 import subprocess
 import sys
 from pathlib import Path
 
-import httpx
 import pytest
-from starlette.types import ASGIApp
 
-from cds_hooks.app import create_app
-from cds_hooks.pages import application
-from cds_hooks.pages.application import page_application
-from cds_hooks.pages.server import PageServer
-from cds_hooks.settings import Settings
-from tests.cds_hooks.calls import ORDERS, client, request_for
+from tests.cds_hooks.calls import ORDERS, request_for
 from tests.cds_hooks.pages.test_decisions import counting_client
 from tests.cds_hooks.web.decisions import AS_OF
 from tests.contracts.markup import Page, faults
@@ -68,14 +60,6 @@ async def test_the_card_of_the_page_is_the_one_that_the_server_answers(tmp_path:
         assert f"card {card['indicator']}" in [each.attributes.get("class") for each in page.all("article")]
 
 
-BROWSER = {"accept": "text/html"}
-
-
-async def _opened(folder: Path, path: str) -> httpx.Response:
-    async with client(folder) as calls:
-        return await calls.get(path, headers=BROWSER)
-
-
 @pytest.mark.slow
 def test_making_a_server_imports_neither_pages_nor_clients_nor_the_library_of_metrics(tmp_path: Path) -> None:
     script = (
@@ -88,22 +72,3 @@ def test_making_a_server_imports_neither_pages_nor_clients_nor_the_library_of_me
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout.splitlines()[-1] == "[]"
-
-
-async def test_the_first_page_is_there_for_all_who_ask_for_it_at_once(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    made: list[PageServer] = []
-
-    def make(server: PageServer) -> ASGIApp:
-        made.append(server)
-        return page_application(server)
-
-    monkeypatch.setattr(application, "page_application", make)
-    app = create_app(Settings(database_url=record_in(tmp_path)))
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost") as client:
-        answers = await asyncio.gather(*(client.get("/rules", headers={"accept": "text/html"}) for _ in range(3)))
-        nowhere = await client.get("/nowhere", headers={"accept": "application/json"})
-    assert [answer.status_code for answer in answers] == [200, 200, 200]
-    assert (nowhere.status_code, nowhere.json()["resourceType"]) == (404, "OperationOutcome")
-    assert len(made) == 1

@@ -8,11 +8,9 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from msgspec import Raw, Struct
 
 from cds_hooks.kit.simulator.templates import values_of
 from cds_hooks.prefetch import paths
-from cds_hooks.protocol.hooks import PatientViewContext
 from fhir.client.query import Query, Read, Search
 from fhir.record.resources import MedicationRequest, Patient, decoder
 from tests.each import for_rows
@@ -171,30 +169,6 @@ def found(path: str, context: Any = None, **answers: Any) -> list[str]:
     return list(paths.PathEvaluator(context or {}, answers).values(token.paths[0]))
 
 
-@for_rows(
-    ("node", "target"),
-    [
-        ("Patient/1", paths.Target("Patient", "1")),
-        ({"reference": "Patient/1"}, paths.Target("Patient", "1")),
-        ("https://ehr.example/fhir/Patient/1/_history/2", paths.Target("Patient", "1")),
-        ("https://ehr.example/_history/Patient/1", None),
-        ("Patient/1/_history/2/_history/3", paths.Target("Patient", "1")),
-        ("patient/1", None),
-        ("Pa-tient/1", None),
-        ("Patient/ ", None),
-        ("Patient", None),
-        ("#inside", None),
-        ("urn:uuid:1", None),
-        ("", None),
-        (7, None),
-        ({"reference": 7}, None),
-        ({}, None),
-    ],
-)
-def test_a_reference_names_a_type_and_an_id(node: Any, target: paths.Target | None) -> None:
-    assert paths._target(node) == target
-
-
 def test_the_context_field_of_a_path_is_there_only_where_it_is_nothing_but_a_field() -> None:
     fields = {}
     for text in ("context.patientId", "context.a.b", "%key.id", "context.resolve()", "context.ofType(Patient)"):
@@ -240,21 +214,6 @@ def test_a_path_goes_through_resources_of_either_reader_and_past_entries_without
     assert found(born, context, chart={"resourceType": "Bundle", "entry": [{"resource": raw}, {}]}) == ["1951-01-02"]
     assert found(born, context, chart={"id": "b", "birthDate": "1951-01-02"}) == []
     assert found(born, context) == []
-
-
-def test_what_is_no_json_is_nothing() -> None:
-    assert paths._decoded(Raw(b'{"a": 1}')) == {"a": 1}
-    assert paths._decoded(Raw(b"{]")) is None
-
-
-class _Renamed(Struct):
-    ours: int = 0
-
-
-def test_the_elements_of_a_type_are_known_by_their_names_in_json() -> None:
-    assert paths._attributes(_Renamed) == {"ours": "ours"}
-    assert paths._attributes(PatientViewContext)["patientId"] == "patient_id"
-    assert paths._attributes(dict) == {}
 
 
 def test_a_path_can_go_only_through_elements_that_the_readers_keep() -> None:

@@ -154,7 +154,6 @@ TEMPLATES = templates_for(
 ).for_protocol("2.0")  # fmt: skip
 AS_OF = 1795165200.0  # 2026-11-20T09:00:00Z
 CONDITION = {"resourceType": "Condition", "id": "c1", "subject": {"reference": "Patient/p1"}}
-FAILED = {"severity": "error", "code": "exception"}
 
 
 def _bundle(*resources: dict[str, Any], **members: Any) -> dict[str, Any]:

@@ -13,13 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cds_hooks.errors import BadRequest, PayloadTooLarge
-from cds_hooks.protocol import body
-from cds_hooks.protocol import body as bodies
-from cds_hooks.protocol import body as body_module
+from cds_hooks.errors import BadRequest
 from cds_hooks.protocol.body import (
     SCANS_IN_C,
-    check_density,
     check_depth,
     check_head,
     has_unique_members,
@@ -81,19 +77,6 @@ def test_a_text_is_cleared_only_where_no_member_stands_twice(value: Any, space: 
         assert not has_unique_members(text.encode())
     elif "\\" not in text:
         assert has_unique_members(text.encode())
-
-
-@given(value=VALUES, space=SPACES, escape=st.booleans())
-def test_with_the_pass_and_without_it_the_same_texts_are_refused(value: Any, space: str, *, escape: bool) -> None:
-    text = write(value, space, escape=escape)
-    for scan in (has_unique_members, lambda _: False):
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(bodies, "has_unique_members", scan)
-            if stands_twice(text):
-                with pytest.raises(BadRequest, match="A member stands twice in prefetch"):
-                    check_depth(text.encode(), "prefetch")
-            else:
-                check_depth(text.encode(), "prefetch")
 
 
 @needs_the_pass
@@ -172,21 +155,6 @@ def test_no_text_makes_the_pass_read_beyond_it(tmp_path: Path) -> None:
     assert "texts" in result.stdout
 
 
-# Density and parts of a body at their limits, byte by byte.
-
-
-def test_a_body_is_as_dense_as_a_chart_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(body_module, "_DENSE_BYTES", 10)
-    monkeypatch.setattr(body_module, "_MOST_OBJECTS", 6)
-    monkeypatch.setattr(body_module, "_MOST_COMMAS", 4)
-    for fitting in (b"{{{[[[    ", b"{{{{{{    ", b",,,,      ", b"{{{[[[[[[", b",,,,,,,,,"):
-        check_density(fitting)
-    for dense in (b"{{{{[[[   ", b"[[[[[[[   ", b"{{{{{{{   ", b",,,,,     "):
-        with pytest.raises(PayloadTooLarge) as refused:
-            check_density(dense)
-        assert str(refused.value) == "The body has more elements than any chart of its size; nothing was read."
-
-
 @for_rows("body", [b"", b"{}", b'{"a":1}', b'{"a":1,"prefetch":[1]', b'{"a":1 "prefetch":{}}'])
 def test_a_body_without_a_prefetch_at_its_end_is_not_split(body: bytes) -> None:
     assert split_off_prefetch(body) is None
@@ -230,24 +198,6 @@ def test_depth_is_counted_in_levels() -> None:
 def test_a_member_that_stands_twice_is_refused(text: str) -> None:
     with pytest.raises(BadRequest, match="prefetch"):
         check_depth(text.encode(), "prefetch")
-
-
-@pytest.mark.parametrize(("opened", "closed"), [('{"a":', "}"), ("[", "]")])
-def test_a_long_text_that_is_nested_deep_is_not_decoded_once_for_each_level(
-    opened: str, closed: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    lengths: list[int] = []
-    check = body.check_depth
-
-    def noted(text: bytes, location: str | None, *levels: int) -> None:
-        lengths.append(len(text))
-        check(text, location, *levels)
-
-    monkeypatch.setattr(body, "check_depth", noted)
-    monkeypatch.setattr(body, "has_unique_members", lambda _: False)
-    body.check_depth(f'{{"p":{opened * 300}"{"x" * 1_200_000}"{closed * 300}}}'.encode(), "prefetch")
-    assert 1 < len(lengths) <= 5
-    body.check_depth(b"null".ljust(1_200_000), "prefetch")
 
 
 def test_a_draft_with_a_member_twice_is_refused() -> None:

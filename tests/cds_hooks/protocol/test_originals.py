@@ -174,12 +174,3 @@ def test_a_draft_of_the_same_id_is_not_the_original_order() -> None:
         assert OriginalOrders((msgspec.json.encode(call),)).by_id("7") is None, call
     body = {"prefetch": {"one": _order("7")}, "context": {"patientId": "p", "draftOrders": drafts}}
     assert OriginalOrders((msgspec.json.encode(body),)).by_id("7") == _order("7")
-
-
-def test_of_two_orders_without_blanks_the_later_one_counts() -> None:
-    sent = _as_clients_write(_order("7"), _order("7", status="stopped"))
-    assert sent.by_id("7") == _order("7", status="stopped")
-    later = {"resourceType": "Bundle", "entry": [{"resource": _order("7", status="on-hold")}]}
-    assert _as_clients_write(_order("7"), b=later).by_id("7") == _order("7", status="on-hold")
-    page = msgspec.json.encode(later)
-    assert OriginalOrders((*_as_clients_write(_order("7"))._sent, page)).by_id("7") == _order("7", status="on-hold")

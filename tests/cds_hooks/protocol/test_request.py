@@ -1,9 +1,7 @@
 """What a hook call must hold, and what is said where it does not."""
 
-from types import SimpleNamespace
 from typing import Any
 
-import msgspec
 import orjson
 import pytest
 
@@ -165,19 +163,3 @@ def test_a_hook_by_another_name_is_read_where_the_client_says_what_it_is() -> No
     for actual_hook in (None, lambda *_: "order-sign"):
         with pytest.raises(BadRequest):
             read_request(call, HOOKS, actual_hook=actual_hook)
-
-
-@for_rows(
-    ("context", "size"),
-    [
-        ({"draft_orders": msgspec.Raw(b"{}")}, 2),
-        ({"medications": msgspec.Raw(b"[{}]")}, 4),
-        ({"draft_orders": None, "medications": msgspec.Raw(b"[{}]")}, 4),
-        ({"draft_orders": msgspec.Raw(b"{}"), "medications": msgspec.Raw(b"[{}]")}, 2),
-        ({"medications": "[{}]"}, 0),
-        ({}, 0),
-    ],
-)
-def test_the_orders_of_a_context_have_the_size_of_their_json(context: dict[str, Any], size: int) -> None:
-    request: Any = SimpleNamespace(context=SimpleNamespace(**context))
-    assert vars(CDSRequest)["order_bytes"].fget(request) == size

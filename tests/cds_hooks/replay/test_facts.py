@@ -12,14 +12,12 @@ import orjson
 import pytest
 from hypothesis import HealthCheck, given, settings
 from msgspec import structs
-from sqlalchemy import delete, func, select, text
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import func, select, text
 
 from cds_hooks.audit.transfer import back_up, restore
 from cds_hooks.audit.verification import audit
 from cds_hooks.kit.samples import load_draft
 from cds_hooks.kit.simulator.chart import Chart, last_event, move_dates, read_chart, resources_of
-from cds_hooks.replay import replaying
 from cds_hooks.replay.basis import read_basis
 from cds_hooks.services import find_services
 from cds_hooks.storage.chain import row_hash
@@ -202,18 +200,6 @@ def test_a_decimal_with_a_final_zero_in_an_active_order_is_kept_as_it_came(servi
     assert len(decisions) == 1
     assert b"5.50" in decisions[0].basis
     assert not_the_same(verdicts(url, decisions)) == []
-
-
-def test_a_decision_without_its_chart_is_not_replayed_and_the_audit_names_it(tmp_path: Path) -> None:
-    url, decision = _one(tmp_path)
-    with engine_for(parse_url(url)).begin() as connection:
-        with pytest.raises(IntegrityError, match="charts is append-only"):
-            connection.execute(delete(charts))
-        connection.execute(text("DROP TRIGGER charts_refuse_delete"))
-        connection.execute(delete(charts))
-    (found,) = verdicts(url, [decision])
-    assert (found.outcome, found.because) == ("not-replayed", replaying._NO_CHART)
-    assert audit(url).findings == [f"the chart of decision {decision.id} is missing"]
 
 
 def test_a_chart_that_was_changed_is_found(tmp_path: Path) -> None:

@@ -16,7 +16,6 @@ from cds_hooks.replay.memory import RecordedGovernance, Remembered
 from fhir.record.refusals import WhyNot
 from tests.each import for_rows
 
-Json = dict[str, Any]
 NAME = "org.cds-hooks-onnx"
 
 

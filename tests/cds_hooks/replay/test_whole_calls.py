@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import pytest
 from msgspec import structs
 
-from cds_hooks.replay import Replayer, ReplaySite, Verdict, open_site, replaying
+from cds_hooks.replay import Replayer, ReplaySite, Verdict, open_site
 from cds_hooks.replay.candidates import Change, NotReplayed, candidate_site, changes
 from cds_hooks.settings import Settings
 from cds_hooks.storage import Decision
@@ -82,22 +82,6 @@ def test_without_facts_nothing_is_replayed(recorded: Recorded) -> None:
     )
     refused = structs.replace(order, outcome="error")
     assert not_replayed(recorded.verdict(refused)) == "the call was refused, so nothing was computed"
-
-
-def test_facts_that_cannot_be_read_or_belong_to_no_chart_are_not_replayed(
-    recorded: Recorded, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    order = recorded.decisions[ORDERS]
-    for facts, because in (
-        (b'{"context": 1}', "the facts that were kept cannot be read"),
-        (
-            b'{"context": {"userId": "Practitioner/-", "draftOrders": {}}}',
-            "no chart was recorded with it: the service was off then, or an older version made the decision",
-        ),
-    ):
-        monkeypatch.setattr(replaying, "charts_of", lambda _url, _ids: {})
-        monkeypatch.setattr(replaying, "facts_of", lambda _url, ids, facts=facts: dict.fromkeys(ids, facts))
-        assert not_replayed(recorded.verdict(order)) == because
 
 
 def test_a_call_that_is_refused_now_differs_by_its_refusal(recorded: Recorded) -> None:

@@ -5,27 +5,15 @@ import json
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import httpx
 
 from cds_hooks.protocol.feedback import MOST_BYTES
-from cds_hooks.routes.feedback import remember_answers
 from cds_hooks.storage.queries import feedback_on
 from tests.cds_hooks.calls import ORDERS, PLANNING, client, ours, request_for
-from tests.cds_hooks.storage.samples import a_decision, some_feedback, store
 
 Make = Callable[[dict[str, Any]], Any]
-
-
-def test_an_answer_is_remembered_with_its_own_decision(sqlite_url: str) -> None:
-    first, second = store(sqlite_url, a_decision(), a_decision())
-    items = [some_feedback(first.id), some_feedback(second.id)]
-    remembered: dict[str, Any] = {}
-    governance: Any = SimpleNamespace(remember=lambda decision, about: remembered.update({decision.id: about}))
-    remember_answers(sqlite_url, items, governance)
-    assert remembered == {first.id: items[:1], second.id: items[1:]}
 
 
 def _item(card: dict[str, Any], **changes: Any) -> dict[str, Any]:

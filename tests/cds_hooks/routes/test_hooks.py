@@ -264,12 +264,3 @@ def test_in_no_second_wherever_it_begins_do_more_calls_pass_than_a_client_may_be
     for begin, _ in passed:
         assert sum(count for when, count in passed if begin <= when < begin + 0.999) <= 10
     assert sum(count for _, count in passed) == 60
-
-
-def test_what_is_kept_of_a_client_is_no_more_than_the_calls_of_one_second() -> None:
-    clock = _Clock()
-    budgets = CallBudgets(clock)
-    for _ in range(50):
-        _passed(budgets, "a", 40, 20)
-        clock.now += 0.3
-    assert sum(len(begun) for begun in budgets._begun.values()) <= 20

@@ -11,16 +11,10 @@ import pytest
 from fastapi.openapi.models import OpenAPI
 from jsonschema import Draft202012Validator
 
-from benchmarks.in_process import service_in_process
-from cards.coverage.annotation import URL
-from cds_hooks.errors import BadRequest, ReplayStoreFailed
 from cds_hooks.kit.contract.definitions import fields_of
-from cds_hooks.routes.coverage import _decoded, _names
-from cds_hooks.security.trust import DevelopmentTrust
 from cds_hooks.security.trust_setup import BEGINNING
 from cds_hooks.services import find_services
 from tests.cds_hooks.calls import PLANNING, client, request_for
-from tests.each import for_rows
 
 SERVICE = "/cds-services/{service_id}"
 
@@ -121,45 +115,6 @@ async def test_with_a_trust_file_the_document_is_for_whoever_may_open_the_pages(
 
 
 FORMS = "/cds-services/coverage-requirements/Questionnaire"
-ONE, TWO = "https://payer.example/Questionnaire/one|1", "https://payer.example/Questionnaire/two"
-
-
-def _order(*parts: Any) -> dict[str, Any]:
-    order = {"resourceType": "ServiceRequest", "extension": [{"url": URL, "extension": list(parts)}]}
-    return {"name": "order", "resource": order}
-
-
-@for_rows(
-    ("parameters", "names"),
-    [
-        ([], []),
-        ([{"name": "questionnaire", "valueCanonical": ONE}], ["one"]),
-        ([{"name": "questionnaire", "valueCanonical": 7}, {"name": "questionnaire", "valueCanonical": TWO}], ["two"]),
-        ([{"name": "other", "valueCanonical": ONE}], []),
-        ([_order({"url": "questionnaire", "valueCanonical": TWO}, {"url": "questionnaire", "valueCanonical": ONE})],
-         ["two", "one"]),
-        ([_order({"url": "questionnaire", "valueCanonical": ONE}) | {"name": "coverage"}], []),
-        ([{"name": "order", "resource": "none"}, {"name": "order", "resource": {"extension": "none"}}], []),
-        ([{"name": "order", "resource": {"extension": ["none"]}}, "none", None, 7], []),
-        (["none", {"name": "questionnaire", "valueCanonical": ONE}], ["one"]),
-    ],
-)  # fmt: skip
-def test_forms_are_named_by_their_address_or_in_the_notes_on_an_order(parameters: list[Any], names: list[str]) -> None:
-    assert list(_names({"parameter": parameters})) == names
-
-
-@for_rows("body", [[], "x", None, {}, {"parameter": {}}])
-def test_a_body_without_a_list_of_parameters_is_refused(body: Any) -> None:
-    with pytest.raises(BadRequest, match=r"no FHIR Parameters with a list of parameters\."):
-        list(_names(body))
-
-
-def test_a_body_is_json() -> None:
-    assert _decoded(b'{"parameter": []}') == {"parameter": []}
-    for body in (b"", b"{", b"[" * 100_000):
-        with pytest.raises(BadRequest) as refused:
-            _decoded(body)
-        assert refused.value.text == "The body is no JSON of FHIR Parameters."
 
 
 async def test_a_form_that_is_not_here_is_not_found(tmp_path: Path) -> None:
@@ -187,16 +142,6 @@ async def test_a_server_whose_record_is_away_lives_and_is_not_ready(tmp_path: Pa
         assert "recorded" in after[0].text
         answered = [answer.status_code for answer in (before, *after)]
     assert answered == [200, 503, 200]
-
-
-def test_a_store_of_used_tokens_that_cannot_be_written_is_not_ready(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def fails(_self: object) -> None:
-        raise ReplayStoreFailed("The server cannot check the call's token.")
-
-    monkeypatch.setattr(DevelopmentTrust, "check", fails)
-    with service_in_process() as server:
-        answer = server.call("GET", "/readyz", status=503)
-    assert b"the tokens of calls cannot be checked" in answer
 
 
 # Discovery and feedback.

@@ -4,17 +4,13 @@ import asyncio
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import httpx
 import pytest
 
 from cds_hooks.outcomes.report import MOST_BYTES
-from cds_hooks.routes.feedback import outcome_routes
-from cds_hooks.settings import Settings
 from cds_hooks.storage.outcomes import Outcome, outcomes_of
-from cds_hooks.trusted_models import AbsentModel
 from tests.cds_hooks.calls import PLANNING, client, ours, request_for
 
 Make = Callable[[dict[str, Any], str], list[Any]]
@@ -57,12 +53,6 @@ def test_an_outcome_is_joined_to_its_prediction_and_corrected_by_a_new_version(t
         ("mortality_5y", "yes", 1), ("mortality_5y", "unknown", 2),
     ]  # fmt: skip
     assert 'cds_outcomes_total{kind="event",value="yes"} 1.0' in metrics
-
-
-def test_a_model_that_is_not_served_has_no_outcome_to_report() -> None:
-    services: Any = {"x": SimpleNamespace(models=(AbsentModel("m", OSError("gone"), ()),))}
-    (route,) = outcome_routes(services, cast("Any", SimpleNamespace(settings=Settings())), cast("Any", None))
-    assert cast("Any", route.endpoint).__self__._labels == {}
 
 
 def test_what_was_done_with_the_order_is_stored_for_its_suggestion(tmp_path: Path, as_of: datetime) -> None:

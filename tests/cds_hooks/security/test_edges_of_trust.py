@@ -3,36 +3,24 @@
 import asyncio
 import json
 from base64 import urlsafe_b64encode
-from collections import Counter
-from collections.abc import Sequence
-from contextlib import nullcontext
-from ipaddress import ip_network
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import certifi
-import httpcore
-import httpx
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ed448, x25519
 
-from cds_hooks.errors import ReplayStoreFailed
 from cds_hooks.kit.simulator.signing import SigningKey, new_key
-from cds_hooks.security.addresses import AddressRule, KeySetUrl, PoolKey, Reach, parse_url
+from cds_hooks.security.addresses import KeySetUrl, Reach, parse_url
 from cds_hooks.security.keys import UnusableKey, read_key, read_key_set
-from cds_hooks.security.outbound import ConnectionPools, TransportRefused, _require_plain
 from cds_hooks.security.register import KeySetLifetimes, RemoteKeys
-from cds_hooks.security.replay import PostgresReplayStore, SqliteReplayStore, open_replay_store
 from cds_hooks.security.trust import is_proxy, proxied_call
 from cds_hooks.security.trust_file import TrustFileError, read_trust_file
-from cds_hooks.security.trust_setup import AddressTrial, _base, _key_set, _why
 from cds_hooks.settings.checks import networks_of
 from tests.cds_hooks.security.trusting import CLIENT, Clock, Site
 from tests.each import for_rows
 
-NOW = 1_795_000_000.0
 SOURCE = KeySetUrl(parse_url("https://ehr.example.org/jwks"), Reach())
 
 
@@ -100,106 +88,6 @@ async def test_a_key_set_is_used_to_the_end_of_its_times(key: SigningKey) -> Non
     clock.now += 0.5
     assert not keys.usable
     keys.cancel()
-
-
-async def test_a_key_of_an_algorithm_that_the_client_does_not_use_is_not_counted(key: SigningKey) -> None:
-    server = KeyServer(key)
-    server.open.set()
-    for algorithm, text in (("ES256", "1 usable key"), ("RS384", "0 usable keys")):
-        client: Any = SimpleNamespace(name="A", algorithms=frozenset({algorithm}))
-        trial = await _key_set(cast("Any", SimpleNamespace(fetch=server)), client, SOURCE)
-        assert trial.said == text
-
-
-@for_rows(("length", "is_read"), [(b"9", True), (b"10", True), (b"11", False), (b"x", True)])
-def test_an_answer_may_be_as_long_as_its_limit(length: bytes, *, is_read: bool) -> None:
-    answer = httpcore.Response(200, headers=[(b"Content-Length", length)])
-    with nullcontext() if is_read else pytest.raises(TransportRefused, match="larger than the 10 bytes"):
-        _require_plain(answer, 10)
-
-
-# Connections
-
-
-async def _nobody(host: str, port: int) -> Sequence[str]:
-    del host, port
-    await asyncio.sleep(60)
-    return ()
-
-
-def _pool_key(name: str) -> PoolKey:
-    return PoolKey(name, "fhir", "http://fhir.example.org", Reach(AddressRule((ip_network("127.0.0.0/8"),))))
-
-
-async def test_eight_timeouts_in_a_row_replace_a_pool_and_are_counted() -> None:
-    pools, counted = ConnectionPools(_nobody), Counter[tuple[str, str, str]]()
-    pools.count = lambda *event: counted.update([event])
-    pool = pools.pool(_pool_key("ehr"))
-    timeout = {"timeout": {"connect": 0.001, "pool": 1.0, "read": 1.0, "write": 1.0}}
-    before = pool._connections
-    for number in range(1, 9):
-        assert pool._connections is before
-        with pytest.raises(httpcore.ConnectTimeout):
-            await pool.send(httpcore.Request("GET", "http://fhir.example.org/", extensions=timeout), 1000)
-        assert counted["ehr", "fhir", "timeout"] == number
-    assert pool._connections is not before
-    assert counted["ehr", "fhir", "pool-replaced"] == 1
-    assert (pool._is_stalled, pool._timeouts, before.under_way, before.retired) == (True, 0, 0, True)
-    await pools.aclose()
-
-
-async def test_of_more_than_512_pools_the_one_that_was_used_longest_ago_is_retired() -> None:
-    pools = ConnectionPools(_nobody)
-    first, second = pools.pool(_pool_key("0")), pools.pool(_pool_key("1"))
-    before = second._connections
-    for number in range(2, 512):
-        pools.pool(_pool_key(f"{number}"))
-    assert pools.pool(_pool_key("0")) is first
-    assert not before.retired
-    pools.pool(_pool_key("one more"))
-    assert before.retired
-    assert pools.pool(_pool_key("0")) is first
-    assert pools.pool(_pool_key("1")) is not second
-    await pools.aclose()
-
-
-# Used tokens
-
-
-async def test_a_store_of_used_tokens_that_is_away_says_so(tmp_path: Path) -> None:
-    store, away = (
-        SqliteReplayStore(tmp_path / "used.sqlite3"),
-        open_replay_store("postgresql://nobody@127.0.0.1:1/x"),
-    )
-    store._connection.execute("DROP TABLE used")
-    texts = []
-    for one in (store, away):
-        with pytest.raises(ReplayStoreFailed) as failed:
-            await one.was_used_by("https://ehr", "x", "call")
-        texts.append(failed.value.text)
-    await store.aclose()
-    waiting = asyncio.ensure_future(away.first_use("https://ehr", "x", NOW, NOW))
-    await asyncio.sleep(0)
-    await away.aclose()
-    assert waiting.done()
-    with pytest.raises(ReplayStoreFailed):
-        await waiting
-    assert isinstance(away, PostgresReplayStore)
-    assert texts == ["The server cannot check the call's token. Try again later."] * 2
-
-
-async def test_a_server_is_ready_where_a_token_of_its_own_can_be_noted(tmp_path: Path) -> None:
-    site = Site(tmp_path, Clock())
-    (tmp_path / "jwks.json").write_text('{"keys": []}')
-    site.write(CLIENT)
-    trust = site.open()
-    await trust.check()
-    await trust.check()
-    assert trust._replays._connection.execute("SELECT count(*) FROM used").fetchone() == (2,)  # type: ignore[attr-defined]
-    trust._replays._connection.execute("DROP TABLE used")  # type: ignore[attr-defined]
-    with pytest.raises(ReplayStoreFailed):
-        await trust.check()
-    await trust.aclose()
 
 
 # Calls that a proxy sends
@@ -294,26 +182,3 @@ def test_origins_and_certificates_of_a_client_are_read(site: Site) -> None:
     assert client.smart_origins == {"https://a.example", "http://127.0.0.1:9"}
     assert client.fhir[0].reach.authorities == pem
     assert set(file.files) == {site.file, site.folder / "jwks.json", site.folder / "ca.pem"}
-
-
-def test_what_came_of_an_address_is_told_in_a_line() -> None:
-    reached = AddressTrial("ehr", "https://a.example", True, "1 usable key")
-    assert str(reached) == "ok     ehr: https://a.example: 1 usable key"
-    assert str(AddressTrial("ehr", "https://a.example", False, "away")) == "FAILED ehr: https://a.example: away"
-    assert reached.facts() == {"client": "ehr", "address": "https://a.example", "reached": True, "said": "1 usable key"}
-    request = httpx.Request("GET", "https://a.example")
-    refused = httpx.HTTPStatusError("x", request=request, response=httpx.Response(503, request=request))
-    assert [
-        _why(error) for error in (TransportRefused("address", "Not there."), refused, OSError("gone"), OSError())
-    ] == ["Not there.", "answers 503", "gone", "OSError"]
-
-
-@pytest.mark.parametrize(("status", "is_reached"), [(200, True), (401, True), (499, True), (500, False), (503, False)])
-async def test_a_fhir_server_is_reached_unless_it_fails_itself(status: int, *, is_reached: bool) -> None:
-    transport = httpx.MockTransport(lambda _: httpx.Response(status))
-    outbound = SimpleNamespace(
-        open=lambda _: httpx.AsyncClient(transport=transport, base_url="https://a.example/fhir/")
-    )
-    base = SimpleNamespace(url="https://a.example/fhir", reach="public")
-    trial = await _base(cast(Any, outbound), cast(Any, SimpleNamespace(name="ehr")), cast(Any, base))
-    assert trial == AddressTrial("ehr", "https://a.example/fhir", is_reached, f"GET metadata answers {status}")

@@ -10,9 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from time import monotonic, sleep
 from typing import Any
-from urllib.parse import quote
 
 import httpx
 import pytest
@@ -20,7 +18,6 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from cds_hooks.kit.simulator.signing import SigningKey
 from cds_hooks.security.addresses import (
     AddressRule,
     BadUrl,
@@ -28,18 +25,15 @@ from cds_hooks.security.addresses import (
     FhirBase,
     OutboundRefused,
     Reach,
-    is_loopback,
     parse_url,
     reach_of,
 )
 from cds_hooks.security.outbound import OutboundClient
-from cds_hooks.security.register import FileTrust
-from cds_hooks.security.trust import ANONYMOUS, DevelopmentTrust, RegisteredBase
+from cds_hooks.security.trust import RegisteredBase
 from cds_hooks.security.trust_file import TrustFileError
-from tests.cds_hooks.security.conftest import DATA, make_site
+from tests.cds_hooks.security.conftest import DATA
 from tests.cds_hooks.security.servers import Canary, Seen, answering
-from tests.cds_hooks.security.trusting import CLIENT, Clock, Site, nowhere, run
-from tests.each import for_each
+from tests.cds_hooks.security.trusting import CLIENT, Site, run
 
 
 def _base(seen: Seen, **budgets: int) -> FhirBase:
@@ -291,8 +285,6 @@ def test_a_certificate_of_another_name_or_of_nobody_ends_the_connection(
 # No connection leaves the list: 300 addresses, each as fhirServer, as `next` link, as redirect and as key set.
 ROWS: list[dict[str, Any]] = [json.loads(line) for line in (DATA / "ssrf.jsonl").read_text().splitlines()]
 
-FAILURES = (httpx.HTTPError, httpx.InvalidURL, ValueError)
-
 _connected: list[Any] | None = None
 
 
@@ -315,119 +307,8 @@ def connections() -> Iterator[list[Any]]:
         _connected = None
 
 
-def _url(row: dict[str, Any], canary: Canary, server: Seen) -> str:
-    return str(row["url"]).replace("{port}", str(canary.port)).replace("{fhir}", str(server.port))
-
-
-def _loopback_base(server: Seen) -> FhirBase:
-    url = parse_url(f"{server.base}/r4")
-    return FhirBase(url, url, reach_of(url, Reach()), Budgets(fetch_milliseconds=2000))
-
-
-def _public_base() -> FhirBase:
-    url = parse_url("https://fhir.example.org/r4")
-    return FhirBase(url, url, Reach())
-
-
 def test_the_corpus_is_as_large_as_it_should_be() -> None:
     assert len({row["url"] for row in ROWS}) >= 300
-
-
-@pytest.fixture(scope="module")
-def trust(
-    tmp_path_factory: pytest.TempPathFactory, signing_keys: dict[str, SigningKey], running_fhir_server: Seen
-) -> Iterator[FileTrust]:
-    """A trust file whose client has one FHIR server with a name and one on loopback."""
-    site = make_site(tmp_path_factory.mktemp("ssrf"), signing_keys, Clock())
-    site.write(CLIENT.replace('fhir = ["', f'fhir = ["{running_fhir_server.base}/r4", "'))
-    opened = site.open()
-    yield opened
-    run(opened.aclose())
-
-
-@pytest.mark.parametrize("kind", sorted({row["kind"] for row in ROWS}))
-def test_an_address_outside_the_list_is_not_connected_to(
-    kind: str, trust: FileTrust, canary: Canary, fhir_server: Seen
-) -> None:
-    for_each(
-        [(row["url"], (row, trust, canary, fhir_server)) for row in ROWS if row["kind"] == kind], _is_not_connected_to
-    )
-
-
-def _is_not_connected_to(row: dict[str, Any], trust: FileTrust, canary: Canary, fhir_server: Seen) -> None:
-    url = _url(row, canary, fhir_server)
-    fhir_server.requests.clear()
-    before = canary.connections
-    with connections() as made:
-        _as_fhir_server(trust, url)
-        _without_trust_file(url, allowed=row.get("dev", False))
-        run(_as_link_and_redirect(fhir_server, url))
-    assert {address[:2] for address in made} <= {("127.0.0.1", fhir_server.port)}
-    assert all(path == "/r4" or path.startswith(("/r4/", "/r4?")) for path in fhir_server.paths)
-    assert canary.connections == before
-
-
-def _as_fhir_server(trust: FileTrust, url: str) -> None:
-    client = trust._live.register().clients[0]
-    with pytest.raises(OutboundRefused) as refused:
-        trust.may_fetch(client, url)
-    assert refused.value.reason in ("malformed", "not-registered")
-    assert len(url) < 2 or url not in str(refused.value)
-
-
-def _without_trust_file(url: str, *, allowed: bool) -> None:
-    """On loopback every server may be read; that the others are not is what is shown here."""
-    trust = DevelopmentTrust()
-    if allowed:
-        assert is_loopback(trust.may_fetch(ANONYMOUS, url).url)
-    else:
-        with pytest.raises(OutboundRefused):
-            trust.may_fetch(ANONYMOUS, url)
-
-
-async def _as_link_and_redirect(server: Seen, url: str) -> None:
-    """As the address of a next page or an absolute reference, and as what such a page answers with."""
-    outbound = OutboundClient(nowhere)
-    try:
-        for base in (_loopback_base(server), _public_base()):
-            with pytest.raises(OutboundRefused):
-                base.check(url)
-            async with outbound.open(base, "canary-token") as http:
-                with suppress(*FAILURES):
-                    # a relative one stays below the base, whatever it says; that is seen at the server
-                    await http.get(url, follow_redirects=True)
-                with suppress(*FAILURES):
-                    await http.get("redirect", params={"to": url}, follow_redirects=True)
-    finally:
-        await outbound.aclose()
-
-
-def test_what_is_on_the_list_is_connected_to_in_the_same_ways(
-    trust: FileTrust, canary: Canary, fhir_server: Seen
-) -> None:
-    """The same measurement where there is something to see: without it the tests above would prove nothing."""
-    client = trust._live.register().clients[0]
-    trust.may_fetch(client, f"{fhir_server.base}/r4/")
-    before = canary.connections
-    with connections() as made:
-        run(_as_link_and_redirect_allowed(fhir_server))
-        socket.create_connection(("127.0.0.1", canary.port)).close()
-    assert ("127.0.0.1", fhir_server.port) in made
-    assert ("127.0.0.1", canary.port) in made
-    redirect = f"/r4/redirect?to={quote(fhir_server.base + '/r4/Patient/2', safe='')}"
-    assert fhir_server.paths == ["/r4/Patient/1", redirect, "/r4/Patient/2"]
-    end = monotonic() + 5
-    while canary.connections == before and monotonic() < end:
-        sleep(0.01)
-    assert canary.connections == before + 1
-
-
-async def _as_link_and_redirect_allowed(server: Seen) -> None:
-    outbound = OutboundClient(nowhere)
-    async with outbound.open(_loopback_base(server)) as http:
-        await http.get(f"{server.base}/r4/Patient/1")
-        await http.get("redirect", params={"to": f"{server.base}/r4/Patient/2"}, follow_redirects=True)
-    await outbound.aclose()
 
 
 def test_what_is_refused_as_an_address_is_not_repaired_by_reading_it_once_more() -> None:

@@ -7,10 +7,7 @@ from pathlib import Path
 from time import monotonic
 from typing import Any
 
-import httpx
 import pytest
-from starlette.applications import Starlette
-from starlette.middleware.cors import CORSMiddleware
 
 from cds_hooks.errors import NotAllowed, Untrusted
 from cds_hooks.kit.simulator.signing import SigningKey
@@ -185,55 +182,6 @@ def test_a_client_is_registered_for_services_and_hooks() -> None:
             client.require(service, hook)
         assert refused.value.status == 403
     assert ANONYMOUS.may_call("anything", "any-hook")
-
-
-@pytest.mark.parametrize(
-    ("server", "is_registered"),
-    [
-        ("https://fhir.example.org/r4", True),
-        ("https://fhir.example.org/r4/", True),
-        ("HTTPS://FHIR.example.org:443/r4", True),
-        ("https://fhir.example.org/r4/tenant-1", True),
-        ("https://fhir.example.org/R4", False),
-        ("https://fhir.example.org/", False),
-        ("https://fhir.example.org/r4?x", False),
-    ],
-)
-def test_a_fhir_server_is_the_registered_one_or_below_it(site: Site, server: str, is_registered: bool) -> None:
-    trust = site.open()
-    client = trust._live.register().clients[0]
-    if is_registered:
-        base = trust.may_fetch(client, server)
-        assert (base.url.origin, str(base.registered)) == (
-            ("https", "fhir.example.org", 443),
-            "https://fhir.example.org/r4",
-        )
-        assert base.check("https://fhir.example.org/r4/Patient?_page=2&code=http://loinc.org|1").query
-    else:
-        with pytest.raises(OutboundRefused):
-            trust.may_fetch(client, server)
-    with pytest.raises(OutboundRefused):
-        trust.may_fetch(TrustedClient("without any"), server)
-    run(trust.aclose())
-
-
-async def test_origins_follow_the_file_under_a_middleware_that_was_made_once(site: Site) -> None:
-    allowed = "access-control-allow-origin"
-    trust = site.open()
-    app = CORSMiddleware(Starlette(), allow_origins=trust.origins, allow_methods=("GET", "POST"))
-    asking = {"origin": "https://ehr.example.org", "access-control-request-method": "POST"}
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=PUBLIC_URL) as browser:
-        assert allowed not in (await browser.options("/", headers=asking)).headers
-        site.write(CLIENT + 'cors_origins = ["https://ehr.example.org"]\n')
-        for _ in range(2):  # a file that was just written is taken at the second look
-            trust._live._looked_at -= 1
-            answer = await browser.options("/", headers=asking)
-        assert answer.headers[allowed] == "https://ehr.example.org"
-        other = {**asking, "origin": "https://evil.example"}
-        assert allowed not in (await browser.options("/", headers=other)).headers
-        assert allowed not in (await browser.get("/", headers={"origin": "null"})).headers
-    assert (list(trust.origins), len(trust.origins)) == (["https://ehr.example.org"], 1)
-    await trust.aclose()
 
 
 def test_without_a_file_everyone_on_this_machine_is_anonymous(tmp_path: Path) -> None:

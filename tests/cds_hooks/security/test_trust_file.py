@@ -224,13 +224,6 @@ def test_the_corpora_are_as_large_as_is_said() -> None:
         assert len((DATA / name).read_text().splitlines()) == int(count), name
 
 
-ENTRY = {"name": "A", "issuers": ["https://a"]}
-REFRESH = "a whole number from 60 to 86400: after how long a key set is fetched again, so that a withdrawn key ends"
-MARK = "the last line of the file, a comment; a file that ends otherwise was cut off and is refused"
-KNOWN = "client, clients, discovery_needs_token, end_mark, jwks, services, version"
-ISSUER = "a text: the token's iss exactly as it is sent"
-
-
 @for_rows(
     ("path", "place"),
     [

@@ -36,8 +36,6 @@ from tests.live import record_in
 
 TABLE = ROOT / "docs" / "crd-requirements.md"
 _ROW = re.compile(r"\| (\d+) \| ([^|]+) \| ([^|]+) \|(.*)\|")
-REFUSALS = ("denied", "denial", "deny", "medically necessary", "medical necessity", "not necessary", "rejected")
-HCPCS = "https://www.cms.gov/Medicare/Coding/HCPCSReleaseCodeSets"
 
 
 def rows() -> list[tuple[str, str, str, str]]:

@@ -14,7 +14,6 @@ from cds_hooks.kit.simulator.chart import Chart, resources_of
 from cds_hooks.kit.simulator.request import build_request
 from cds_hooks.prefetch.needs import Needs
 from cds_hooks.services import Advice, ServiceInput, find_services
-from cds_hooks.services._model import SiteThresholds
 from models_onnx.errors import DeclarationError
 from tests.cds_hooks.calls import client, ours
 from tests.each import for_rows
@@ -230,36 +229,6 @@ summary = "Death within 5 years: {estimate} (higher than {higher} in 100 of adul
 label = "Plan a talk"
 text = "Talk about the time ahead"
 """
-
-
-def test_thresholds_within_ages_are_those_of_the_model_at_that_age(tmp_path: Path) -> None:
-    asked = find_services(site_folder=folder_with(tmp_path, WITHIN_AGES))["time-ahead"].of_chart
-    assert asked is not None
-    bands = asked.model.manifest.thresholds.age_bands
-    for band in bands:
-        at = {"margin": band.margin, "percentile": 0.0}
-        below = {"margin": band.margin - 1e-6, "percentile": 100.0}
-        assert asked.is_due(asked.model, at, band.age_low, SiteThresholds(0.01))
-        assert not asked.is_due(asked.model, below, band.age_low, SiteThresholds(0.5))
-    plain = find_services()["planning-conversation"].of_chart
-    assert plain is not None
-    assert plain.is_due(plain.model, {"margin": -9.0, "percentile": 95.0}, 45)
-    assert asked.is_due(asked.model, {"margin": -9.0, "percentile": 95.0}, None)
-
-
-def test_a_site_puts_thresholds_within_ages_in_force_for_every_model_that_has_them(tmp_path: Path) -> None:
-    within = SiteThresholds(share=0.01, within_age_band=True)
-    services = find_services()
-    planning, readmission = services["planning-conversation"].of_chart, services["readmission-follow-up"].of_chart
-    assert planning is not None
-    assert readmission is not None
-    band = planning.model.manifest.thresholds.age_bands[0]
-    at = {"margin": band.margin, "percentile": 0.0}
-    assert planning.is_due(planning.model, at, band.age_low, within)
-    assert not planning.is_due(planning.model, at, band.age_low), "without the setting one threshold serves all ages"
-    assert not readmission.compares_within_ages(readmission.model.manifest, within), "this model has no bands"
-    assert readmission.is_due(readmission.model, {"margin": 9.0, "percentile": 99.0}, 50, within)
-    assert not readmission.is_due(readmission.model, {"margin": 9.0, "percentile": 98.0}, 50, within)
 
 
 async def test_a_call_below_the_threshold_of_its_age_says_among_whom(tmp_path: Path, as_of: datetime) -> None:

@@ -1,7 +1,5 @@
 """How a database is opened, named and blamed, how entries are chained, and how outcomes are read: on SQLite alone."""
 
-import hashlib
-import json
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -32,18 +30,14 @@ from cds_hooks.decision_views.file import Mark
 from cds_hooks.decision_views.follow import is_there, settled
 from cds_hooks.storage import opening
 from cds_hooks.storage.database import (
-    _KEPT,
-    _readable,
     database_error_reason,
     engine_for,
-    kept_connections,
     make_file,
     parse_url,
     reading_engine,
     sqlite_file,
 )
 from cds_hooks.storage.decision import RecordUnavailable
-from cds_hooks.storage.entries import add_event, add_events, event_hash, newest_entry
 from cds_hooks.storage.opening import open_decision_log, upgrade_schema
 from cds_hooks.storage.outcomes import (
     Outcome,
@@ -54,7 +48,7 @@ from cds_hooks.storage.outcomes import (
     store_outcomes,
 )
 from cds_hooks.storage.queries import get_decision, list_decisions, read_rows
-from cds_hooks.storage.tables import SCHEMA_VERSION, decisions, events, outcomes
+from cds_hooks.storage.tables import SCHEMA_VERSION, decisions
 from tests.cds_hooks.access.browsing import PASSWORD
 from tests.cds_hooks.storage.samples import a_decision, store
 from tests.conftest import ROOT
@@ -137,68 +131,6 @@ def test_one_engine_writes_with_the_lock_and_the_other_cannot_write(sqlite_url: 
     with pytest.raises(RecordUnavailable) as refused:
         reading_engine(nowhere)
     assert str(refused.value) == "there is no record at nowhere/r.sqlite3 yet; a server makes it when it starts"
-
-
-def test_connections_are_kept_for_postgresql_while_somebody_wants_them(sqlite_url: str) -> None:
-    with kept_connections(sqlite_url):
-        assert _KEPT.engine_for(parse_url(sqlite_url)) is None
-    address = "postgresql://u:p@127.0.0.1:1/d"
-    url = parse_url(address)
-    with kept_connections(address):
-        first = _KEPT.engine_for(url)
-        with kept_connections(address):
-            assert _KEPT.engine_for(url) is first is not None
-        assert _KEPT.engine_for(url) is first
-        assert _KEPT.engine_for(parse_url("postgresql://u:q@127.0.0.1:1/d")) is None
-        assert first is not None
-        assert first.url.query["keepalives_count"] == "3"
-    assert _KEPT.engine_for(url) is None
-
-
-def test_a_file_that_cannot_have_others_beside_it_is_read_as_one_that_does_not_change(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    url = parse_url(f"sqlite:///{tmp_path}/a b.sqlite3")
-    assert _readable(url) == url
-    monkeypatch.setattr("os.access", lambda *_: False)
-    read = _readable(url)
-    assert (read.database, dict(read.query)) == (
-        f"file:{tmp_path}/a%20b.sqlite3", {"immutable": "1", "uri": "true"},
-    )  # fmt: skip
-    (tmp_path / "a b.sqlite3-wal").write_text("")
-    assert _readable(url) == url
-    other = parse_url("postgresql://h/d")
-    assert _readable(other) == other
-
-
-# Entries
-
-
-def test_events_are_linked_by_their_hashes_and_all_or_none(sqlite_url: str) -> None:
-    upgrade_schema(parse_url(sqlite_url))
-    add_event(sqlite_url, "hold", "Ann", {"b": 1, "a": "é"})
-    add_events(sqlite_url, [("release", "Ben", {}), ("hold", "Cid", {"c": None})])
-    rows = read_rows(sqlite_url, select(events).order_by(events.c.sequence))
-    assert [(row.kind, row.actor, row.detail, row.position) for row in rows] == [
-        ("hold", "Ann", '{"b":1,"a":"é"}', 1), ("release", "Ben", "{}", 2), ("hold", "Cid", '{"c":null}', 3),
-    ]  # fmt: skip
-    previous = bytes(32)
-    assert bytes(rows[0].previous) == previous
-    for row in rows:
-        assert bytes(row.previous) == previous
-        values = json.dumps(
-            ["events", row.position, row.at, row.kind, row.actor, row.detail], ensure_ascii=False, separators=(",", ":")
-        )
-        previous = hashlib.sha256(previous + values.encode()).digest()
-        assert bytes(row.hash) == previous == event_hash(bytes(row.previous), row.position, row._mapping)
-    with pytest.raises(TypeError):
-        add_events(sqlite_url, [("hold", "Dan", {}), ("hold", "Eve", {"x": object()})])
-    assert len(read_rows(sqlite_url, select(events))) == 3
-    with engine_for(parse_url(sqlite_url)).begin() as connection:
-        assert newest_entry(connection, events) == (3, previous)
-        assert newest_entry(connection, outcomes) == (0, bytes(32))
-    with pytest.raises(RecordUnavailable, match=r"^the event cannot be recorded: "):
-        add_event("sqlite:////nowhere/r.sqlite3", "hold", "Ann", {})
 
 
 def test_a_row_is_there_until_it_was_lost(sqlite_url: str) -> None:

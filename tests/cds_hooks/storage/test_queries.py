@@ -5,7 +5,7 @@ import json
 import pytest
 
 from cards.extension import EXTENSION_KEY
-from cds_hooks.storage import Decision, RecordUnavailable, new_decision_id, queries
+from cds_hooks.storage import Decision, RecordUnavailable, new_decision_id
 from cds_hooks.storage.database import parse_url
 from cds_hooks.storage.queries import (
     DecisionFilter,
@@ -13,7 +13,6 @@ from cds_hooks.storage.queries import (
     feedback_on,
     find_decisions,
     find_ids,
-    find_sample,
     get_decision,
     list_decisions,
     newer_than,
@@ -46,14 +45,6 @@ def test_ids_are_found_in_the_order_of_the_decisions(url: str, stored: list[Deci
     assert list(find_ids(url, every, at_once)) == [each.id for each in find_decisions(url, every)]
     planning = DecisionFilter(service="planning", since=stored[2].decided_at)
     assert list(find_ids(url, planning, at_once)) == [stored[4].id, stored[2].id]
-
-
-def test_of_a_share_what_was_removed_meanwhile_is_left_out(
-    url: str, stored: list[Decision], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    there = {item.id: item for item in stored[1:]}
-    monkeypatch.setattr(queries, "get_decisions", lambda _, ids: {name: there[name] for name in ids if name in there})
-    assert list(find_sample(url, DecisionFilter(), 0.999999)) == stored[:0:-1]
 
 
 def test_decisions_are_found_by_their_numbers_and_what_is_in_them(url: str, stored: list[Decision]) -> None:

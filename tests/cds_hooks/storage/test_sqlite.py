@@ -1,22 +1,16 @@
 """The SQLite log: groups, other writers, failing disks, the write-ahead log."""
 
 import asyncio
-import os
 import resource
-import sqlite3
 import subprocess
 import sys
-from contextlib import closing
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, cast
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import select
 
 from cds_hooks.audit.verification import audit
 from cds_hooks.storage import DecisionLog, RecordUnavailable, open_decision_log, sqlite
-from cds_hooks.storage.database import LOCK_WAIT_SECONDS
 from cds_hooks.storage.queries import read_rows
 from cds_hooks.storage.tables import decisions
 from tests.cds_hooks.storage.samples import a_decision, append_together
@@ -35,73 +29,11 @@ def _file(url: str) -> Path:
     return Path(url.removeprefix("sqlite:///"))
 
 
-def _statements(log: sqlite.SqliteDecisionLog) -> list[str]:
-    """Filled from now on with the first word of everything the log executes."""
-    seen: list[str] = []
-    log._connection.set_trace_callback(lambda statement: seen.append(statement.split()[0]))
-    return seen
-
-
 async def _fails(log: DecisionLog, match: str) -> None:
     with pytest.raises(RecordUnavailable, match=match) as raised:
         await append_together(log, 3, patient="a-patients-name")
     assert "a-patients-name" not in str(raised.value)
     assert "\n" not in str(raised.value)
-
-
-async def test_a_group_takes_in_what_comes_while_it_gathers(sqlite_url: str) -> None:
-    log = _open(sqlite_url)
-    seen = _statements(log)
-    appended = []
-    for _ in range(4):
-        appended.append(asyncio.create_task(log.append(a_decision())))
-        await asyncio.sleep(0)
-    await asyncio.gather(*appended)
-    assert (seen.count("COMMIT"), seen.count("INSERT")) == (1, 4)
-    assert seen[-2:] == ["COMMIT", "INSERT"], "it waits for two more turns and not for a third"
-    await log.close()
-
-
-async def test_a_lone_decision_is_one_statement(sqlite_url: str) -> None:
-    log = _open(sqlite_url)
-    await log.append(a_decision())
-    seen = _statements(log)
-    await log.append(a_decision())
-    assert seen == ["INSERT"]
-    await log.close()
-
-
-async def test_a_lock_that_is_never_given_back_is_said(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sqlite, "LOCK_WAIT_SECONDS", 0.02)
-    log = _open(sqlite_url)
-    with closing(sqlite3.connect(_file(sqlite_url), isolation_level=None)) as other:
-        other.execute("BEGIN IMMEDIATE")
-        await _fails(log, "database is locked")
-    await append_together(log, 3)
-    await log.close()
-    assert audit(sqlite_url).decisions == 3
-
-
-def test_a_lock_is_waited_for_so_long_and_no_longer(sqlite_url: str) -> None:
-    log, clock = _open(sqlite_url), cast(Any, SimpleNamespace())
-    for seconds, waits in ((0, True), (LOCK_WAIT_SECONDS / 2, True), (LOCK_WAIT_SECONDS, False)):
-        clock.time = lambda seconds=seconds: 100.0 + seconds
-        assert log._may_wait(clock) == waits, seconds
-    asyncio.run(log.close())
-
-
-async def test_a_full_database_is_said_and_the_record_goes_on_when_there_is_room(sqlite_url: str) -> None:
-    log = _open(sqlite_url)
-    await append_together(log, 5)
-    pages = log._connection.execute("PRAGMA page_count").fetchone()[0]
-    log._connection.execute(f"PRAGMA max_page_count={pages}")
-    with pytest.raises(RecordUnavailable, match="database or disk is full"):
-        await append_together(log, 3, basis=os.urandom(100_000))
-    log._connection.execute("PRAGMA max_page_count=1000000")
-    await append_together(log, 5)
-    await log.close()
-    found = audit(sqlite_url)
-    assert (found.decisions, found.findings) == (10, [])
 
 
 def test_what_was_acknowledged_before_the_disk_was_full_is_there(sqlite_url: str) -> None:
@@ -120,13 +52,6 @@ def test_what_was_acknowledged_before_the_disk_was_full_is_there(sqlite_url: str
     assert len(acknowledged) > 16
     assert set(acknowledged) <= {row.id for row in read_rows(sqlite_url, select(decisions.c.id))}
     assert audit(sqlite_url).findings == []
-
-
-async def test_a_record_that_may_only_be_read_is_said(sqlite_url: str) -> None:
-    log = _open(sqlite_url)
-    log._connection.execute("PRAGMA query_only=ON")
-    await _fails(log, "readonly")
-    await log.close()
 
 
 async def test_a_file_that_was_moved_away_under_the_server_is_said(sqlite_url: str) -> None:
@@ -154,24 +79,6 @@ async def test_a_decision_that_cannot_be_stored_leaves_nobody_waiting(sqlite_url
     await log.close()
     found = audit(sqlite_url)
     assert (found.decisions, found.findings) == (2, [])
-
-
-async def test_the_write_ahead_log_starts_over_under_a_load_without_a_pause(
-    sqlite_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(sqlite, "_EVERY_ROWS", 100)
-    log = _open(sqlite_url)
-    ahead = _file(sqlite_url).with_name("decisions.sqlite3-wal")
-    written = size = turns = 0
-    # The file of the log never shrinks: where it starts over, what is added fits into what is there. A checkpoint
-    # waits for its turn, on a busy machine for thousands of rows, so the load goes on until it had one.
-    while turns < 50 and written < 100_000:
-        written += len(await append_together(log, 20))
-        await asyncio.sleep(0)
-        turns, size = (turns + 1, size) if ahead.stat().st_size == size else (0, ahead.stat().st_size)
-    await log.close()
-    assert read_rows(sqlite_url, select(func.count()).select_from(decisions))[0][0] == written
-    assert turns == 50
 
 
 @for_rows(

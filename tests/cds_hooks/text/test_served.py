@@ -13,17 +13,14 @@ import pytest
 from cds_hooks.access.roles import Role
 from cds_hooks.access.sessions import Lifetimes, Person, Sessions
 from cds_hooks.storage.queries import list_decisions
-from cds_hooks.text import chart, served
 from cds_hooks.text.chart import note_text, shown
 from cds_hooks.text.pages import Pages, ask_pages, pages_folder
 from cds_hooks.text.served import recorded_chart
 from cds_hooks.text.summary import Summary, summarise
 from cds_hooks.web.visitor import PatientBound
-from fhir.notes.reading import NoteReading, read_note
 from tests.cds_hooks.access.browsing import entries, store_of
 from tests.cds_hooks.calls import client, request_for
 from tests.cds_hooks.kit.samples.reading import AS_OF
-from tests.cds_hooks.storage.samples import a_decision, store
 from tests.cds_hooks.text.charts import CHART, Resource, allergy, condition, drug, note, result
 from tests.cds_hooks.text.stub import MODEL, Stub, playing
 from tests.each import for_rows
@@ -70,24 +67,6 @@ async def test_a_client_gets_the_summary_of_the_chart_that_it_sends(tmp_path: Pa
     assert "fibrillation" not in json.dumps(detail)
 
 
-async def test_where_notes_and_lists_disagree_the_client_gets_a_card(
-    tmp_path: Path, file: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    entry = [*BUNDLE["entry"], {"resource": note("d2", "Apixaban stopped.")}]
-    read: list[str] = []
-
-    def reading(text: str, on: date) -> NoteReading:
-        read.append(text)
-        return read_note(text, on=on)
-
-    monkeypatch.setattr(chart, "read_note", reading)
-    async with client(tmp_path, text_file=file) as calls:
-        (card,) = (await calls.post("/summaries", json=BUNDLE | {"entry": entry})).json()["cards"]
-    assert card["summary"] == "The notes and the list disagree: apixaban"
-    assert "“Apixaban 5 mg tablet (5 mg twice daily)”" in card["detail"]
-    assert len(read) == len(set(read)), "the card is of the notes as they were read for the summary"
-
-
 async def test_without_the_file_of_the_site_there_is_neither_route_nor_page(tmp_path: Path) -> None:
     async with client(tmp_path) as calls:
         assert (await calls.post("/summaries", json=BUNDLE)).status_code in (404, 405)
@@ -117,16 +96,6 @@ async def test_the_page_of_a_patient_has_the_summary_of_the_chart_as_it_was_sent
     assert "Problems:" in page.text
     assert [actor for actor, _ in entries(tmp_path, "text-summary")] == ["smart ehr Practitioner/7"]
     assert entries(tmp_path, "page-view") == [("smart ehr Practitioner/7", {"page": "/summary"})]
-
-
-@pytest.mark.parametrize("kept", ["facts_of", "charts_of"])
-def test_a_decision_of_which_facts_or_chart_were_taken_out_is_left_out(
-    sqlite_url: str, monkeypatch: pytest.MonkeyPatch, kept: str
-) -> None:
-    store(sqlite_url, a_decision(client="ehr", patient="p"))
-    for name in ("facts_of", "charts_of"):
-        monkeypatch.setattr(served, name, lambda _, ids, name=name: dict.fromkeys(ids, b"{}") if name == kept else {})
-    assert recorded_chart(sqlite_url, "ehr", "p") == ([], None)
 
 
 # The server, its services and its pages load nothing of the text part.

@@ -4,7 +4,6 @@ import asyncio
 import doctest
 import importlib
 import pkgutil
-import time
 from datetime import UTC, datetime
 
 import pytest
@@ -13,7 +12,7 @@ from starlette.requests import Request
 import cds_hooks.web as package
 from cds_hooks.errors import BadRequest, BodyTooLarge
 from cds_hooks.web.charts import Tick, format_ms
-from cds_hooks.web.forms import Form, _parse_upload, read_form
+from cds_hooks.web.forms import Form, read_form
 from cds_hooks.web.numbers import format_age, format_quantity, logistic, logit, people_range
 from cds_hooks.web.visitor import PatientBound, Visiting, Visitor
 from tests.each import for_rows
@@ -78,54 +77,6 @@ def test_the_way_back_to_the_start_has_a_step_for_each_folder_of_the_path() -> N
     assert [Visiting(path).root for path in ("/", "/ops", "/explain/1", "/rules/a/changes")] == [
         "", "", "../", "../../",
     ]  # fmt: skip
-
-
-TYPE = "multipart/form-data; boundary=----WebKitFormBoundaryAb1"
-
-
-def _body(*parts: tuple[str, bytes]) -> bytes:
-    lines = b"".join(
-        b"------WebKitFormBoundaryAb1\r\nContent-Disposition: " + head.encode() + b"\r\n\r\n" + content + b"\r\n"
-        for head, content in parts
-    )
-    return lines + b"------WebKitFormBoundaryAb1--\r\n"
-
-
-def test_the_fields_and_the_file_of_a_browser_are_read() -> None:
-    file = 'form-data; name="chart"; filename="chart.json"\r\nContent-Type: application/json'
-    body = _body(('form-data; name="action"', b"send"), (file, '{"a": "é"}\r\n'.encode()), ('form-data; name="e"', b""))
-    assert _parse_upload(TYPE, body) == {"action": "send", "chart": '{"a": "é"}\r\n', "e": ""}
-
-
-@for_rows("name", ["(" * 2000, '"' * 2000, "\\" * 2000, "a" * 2000, "", "=?utf-8?q?" * 300, "*0*=" * 99])
-def test_a_part_with_an_odd_name_is_no_failure_and_takes_no_time(name: str) -> None:
-    start = time.process_time()
-    for written in (f'form-data; name="{name}"', f"form-data; name={name}", name, f"form-data; {name}"):
-        fields = _parse_upload(TYPE, _body((written, b"x"), ('form-data; name="action"', b"send")))
-        assert fields["action"] == "send"
-    assert time.process_time() - start < 0.5
-
-
-@pytest.mark.parametrize(("fields", "is_read"), [(1, True), (98, True), (99, False)])
-def test_a_form_has_fewer_than_a_hundred_parts(fields: int, *, is_read: bool) -> None:
-    body = _body(*((f'form-data; name="f{number}"', b"x") for number in range(fields)))
-    if is_read:
-        assert len(_parse_upload(TYPE, body)) == fields
-    else:
-        with pytest.raises(BadRequest, match="whole"):
-            _parse_upload(TYPE, body)
-
-
-@pytest.mark.parametrize("content_type", ["multipart/form-data", "multipart/form-data; boundary=", TYPE + "x"])
-def test_a_form_that_is_not_whole_is_refused(content_type: str) -> None:
-    with pytest.raises(BadRequest, match="whole"):
-        _parse_upload(content_type, _body(('form-data; name="action"', b"send")))
-
-
-def test_a_compressed_file_and_one_that_is_not_utf_8_are_refused() -> None:
-    for content in (b"\x1f\x8b\x08", b"\xff\xfe"):
-        with pytest.raises(BadRequest):
-            _parse_upload(TYPE, _body(('form-data; name="chart"', content)))
 
 
 def test_a_nul_which_a_database_does_not_take_is_refused() -> None:

@@ -9,9 +9,8 @@ import pytest
 from cds_hooks.events.declaration import V2Feed
 from cds_hooks.events.facts import Effects, Fact, resource_id
 from cds_hooks.events.inbox import Taken
-from cds_hooks.events.v2 import message as message_module
 from cds_hooks.events.v2.intake import acknowledge, read_frame
-from cds_hooks.events.v2.message import Segment, Unreadable, parse_message, split_batch
+from cds_hooks.events.v2.message import Segment, parse_message, split_batch
 from cds_hooks.events.v2.visits import (
     demographics,
     patient_number,
@@ -219,16 +218,6 @@ def test_signs_of_windows_are_read_where_a_latin_set_is_meant() -> None:
 def test_the_header_says_kind_training_and_mode(header: str, event: str, is_training: bool, wants_commit: bool) -> None:
     message = parse_message(f"{header}\r")
     assert (message.event, message.is_training, message.wants_commit) == (event, is_training, wants_commit)
-
-
-def test_a_message_has_at_most_so_many_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    text = f"{MSH}\r{PID}\r"
-    parts = sum(text.count(sign) for sign in "|^~\\&\r")
-    monkeypatch.setattr(message_module, "_MOST_PARTS", parts)
-    assert len(parse_message(text).segments) == 2
-    monkeypatch.setattr(message_module, "_MOST_PARTS", parts - 1)
-    with pytest.raises(Unreadable, match=rf"^The message has more than {parts - 1} fields, repetitions, components"):
-        parse_message(text)
 
 
 NOW = datetime(2026, 11, 20, 13, 40, tzinfo=UTC).timestamp()

@@ -11,8 +11,6 @@ from cds_hooks.events.watch.history import Feed
 from tests.cds_hooks.events.watch.made import MONDAY, feed_of, flat
 from tests.each import for_rows
 
-DAY = MONDAY // 288
-
 
 @for_rows(
     ("count", "mean", "spread", "bound"),

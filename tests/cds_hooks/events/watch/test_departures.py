@@ -1,34 +1,16 @@
 """What departs from what is usual: few and many messages, gaps, and what messages bring."""
 
 from collections import Counter
-from typing import Any
 
 import pytest
 
 from cds_hooks.events.watch.baseline import Baseline
-from cds_hooks.events.watch.departures import volume
 from cds_hooks.events.watch.history import Signal
 from tests.cds_hooks.events.watch.made import MONDAY, RARE, flat, judge_of
 from tests.each import for_rows
 
-Row = tuple[str, float, int, str]
-"""Kind, ratio, first step counted back from the end, and severity."""
 HIGH, MEDIUM, INFORMATION = "high", "medium", "information"
 END = MONDAY + 3 * 288
-
-
-def rows_of(signals: Any, end: int) -> list[Row]:
-    return [(signal.kind, round(signal.ratio, 4), end - signal.since, signal.severity) for signal in signals]
-
-
-def volumes(
-    baseline: Baseline, newest: list[float], starts: dict[str, int] | None = None, before: int = 864
-) -> list[Row]:
-    """What is told of messages; `starts` counts back from the end."""
-    feed = judge_of(baseline, [{"messages": count} for count in newest], before)._feed
-    for group, back in (starts or {}).items():
-        feed.judge_from(feed.end - back, group)
-    return rows_of(volume(feed, baseline), feed.end)
 
 
 def gaps(count: float, *lengths: int) -> list[float]:
@@ -37,86 +19,6 @@ def gaps(count: float, *lengths: int) -> list[float]:
     for length in lengths:
         steps += [0.0] * length + [count]
     return [count] * (13 - len(steps)) + steps
-
-
-@for_rows(
-    ("baseline", "newest", "rows"),
-    [
-        (flat(10.0), [], []),
-        (flat(10.0), [0], []),  # exp(-10) is more than 1e-5
-        (flat(10.0), [0, 0], [("silent", 0.0, 2, HIGH)]),
-        (flat(11.5), [0], []),
-        (flat(11.6), [0], [("silent", 0.0, 1, HIGH)]),
-        (flat(1000.0), [110], [("silent", 0.11, 1, HIGH)]),
-        (flat(1000.0), [690], [("low", 0.69, 1, HIGH)]),
-        (flat(1000.0), [710], [("low", 0.71, 1, MEDIUM)]),
-        (flat(1000.0), [855, 855, 855], [("low", 0.855, 2, MEDIUM)]),
-        (flat(1000.0), [865, 865, 865], []),
-        # Of 72 fifteen came, and nothing since 54 were due, which are 11 at that share; or since 18, which are four.
-        (flat(18.0), [15, 0, 0, 0], [("silent", 0.0, 1, HIGH)]),
-        (flat(10.0), [2, 4, 4, 2, 2, 4, 0], [("low", 0.2, 3, HIGH)]),
-        (flat(1.7), [0] * 9, [("silent", 0.0, 9, MEDIUM)]),  # fewer than 1.8 in a step are not urgent
-        # Where days vary by a fifth, the chance of n empty steps is (1 + 0.9 n) ** -11.
-        (flat(10.0, variance=0.09), [0, 0], []),
-        (flat(10.0, variance=0.09), [0, 0, 0], [("silent", 0.0, 3, HIGH)]),
-        # Where counts vary three times as much as by chance, it is 3 ** (-10 n / 2).
-        (flat(10.0, spread=3.0), [0, 0], []),
-        (flat(10.0, spread=3.0), [0, 0, 0], [("silent", 0.0, 3, HIGH)]),
-        # Of so many messages the bound must be less than 1e-7.
-        (flat(10.0), [30], []),
-        (flat(10.0), [40], [("flood", 4.0, 1, HIGH)]),
-        (flat(0.5), [20], [("flood", 40.0, 1, HIGH)]),
-        (flat(100.0), [245], []),
-        (flat(100.0), [255], [("flood", 2.55, 1, HIGH)]),
-        (flat(0.3), [1.5] * 18, []),  # after an hour it is no flood any more
-        (flat(10.0, spread=3.0), [40], []),
-        (flat(5.0), gaps(5.0, 2, 2), [("flapping", 0.6923, 13, HIGH)]),
-        (flat(5.0), gaps(5.0, 2), []),
-        (flat(5.0), gaps(5.0, 1, 1), []),
-        (flat(3.5), gaps(3.5, 2, 2), [("flapping", 0.6923, 13, HIGH)]),  # exp(-7) for each gap
-        (flat(3.4), gaps(3.4, 2, 2), []),
-        (flat(5.0, variance=0.5), gaps(2.1, 2, 2), []),  # exp(-20 * 0.29) is more than 0.1 %: fewer all the time
-        (flat(5.0, variance=0.5), gaps(2.7, 2, 2), [("flapping", 0.3738, 13, HIGH)]),
-        (flat(5.0, spread=2.1), gaps(5.0, 2, 2), []),  # 2.1 ** -9.1 is 1.2e-3
-    ],
-)
-def test_what_is_told_of_few_and_of_many_messages_and_of_gaps_that_come_again(
-    baseline: Baseline, newest: list[float], rows: list[Row]
-) -> None:
-    assert volumes(baseline, newest) == rows
-
-
-def test_only_steps_since_the_last_signal_are_judged() -> None:
-    assert volumes(flat(10.0), [0] * 6, {"volume": 2}) == [("silent", 0.0, 2, HIGH)]
-    assert volumes(flat(10.0), [0] * 6, {"volume": 1}) == []
-    assert volumes(flat(10.0), [40], {"flood": 0}) == []
-    assert volumes(flat(5.0), gaps(5.0, 2, 2), {"volume": 8}) == [("flapping", 0.5, 8, HIGH)]
-    assert volumes(flat(5.0), gaps(5.0, 2, 2), {"volume": 5}) == []
-
-
-def nightly(**more: Any) -> Baseline:
-    baseline = flat(0.0, is_batch=True, **more)
-    baseline.hours[:, 2] = 60.0
-    return baseline
-
-
-@for_rows(
-    ("steps", "wait", "rows"),
-    [
-        ([60.0] * 12, 288, []),
-        ([0.0] * 12, 2, []),  # it may come an hour and ten minutes later
-        ([0.0] * 12, 3, [("silent", 0.0, 18, HIGH)]),
-        ([0.0] * 14 + [60.0] * 12, 0, []),
-        ([0.0] * 14 + [60.0] * 12, 200, []),
-        ([30.0] * 12, 10, [("low", 0.6, 24, MEDIUM)]),
-        ([60.0] * 9, 30, [("low", 0.75, 36, MEDIUM)]),
-    ],
-)
-def test_a_batch_is_missed_an_hour_and_a_quarter_after_it_was_due(
-    steps: list[float], wait: int, rows: list[Row]
-) -> None:
-    told = volumes(nightly(), [*steps, *[0.0] * wait], before=864 + 24)
-    assert [(kind, severity) for kind, _, _, severity in told] == [(row[0], row[3]) for row in rows]
 
 
 USUAL = {"messages": 10.0, "results": 10.0}

@@ -54,19 +54,6 @@ def test_after_a_downtime_what_waited_may_flood_for_an_hour_and_a_half_but_must_
     assert kinds(0.0, 8) == {"silent"}
 
 
-def test_an_incident_is_one_is_not_learned_and_is_over_when_four_times_as_many_were_due() -> None:
-    watch = Watch({"a": UTC}, MONDAY)
-    for _ in range(14 * 288):
-        watch.step({"a": {"messages": 10.0}})
-    changes = [watch.step({"a": {"messages": count}}) for count in [0.0] * 6 + [10.0] * 12]
-    opened = [(at, incident.cause) for at, (begun, _) in enumerate(changes) for incident in begun]
-    closed = [(at, incident.cause) for at, (_, over) in enumerate(changes) for incident in over]
-    assert (opened, closed) == ([(1, "a: silent")], [(17, "a: silent")])
-    assert watch.feeds["a"].left_out == set(range(END, END + 18))
-    assert watch._due("a", END, END + 3) == 30.0
-    assert watch._due("gone", END, END + 3) == 0.0
-
-
 def test_what_an_incident_was_about_is_not_learned_and_a_new_usual_begins_with_it() -> None:
     def incident(feed: str, closed: int | None, is_accepted: bool) -> Incident:
         return Incident("low", [feed, "gone"], "", "high", MONDAY + 100, MONDAY + 110, "volume", closed=closed,

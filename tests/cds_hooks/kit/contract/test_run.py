@@ -5,22 +5,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from threading import Thread
-from types import SimpleNamespace
 
-import httpx
 import pytest
 
 from cds_hooks.kit.contract.charts import PatientChart
-from cds_hooks.kit.contract.connection import Connection, Purpose
-from cds_hooks.kit.contract.document import MUST, Fault, observe
-from cds_hooks.kit.contract.registry import Check, Faults, Scope
+from cds_hooks.kit.contract.connection import Connection
 from cds_hooks.kit.contract.report import Report, Result
-from cds_hooks.kit.contract.run import UnknownRow, _bound_time_of_slow_server, run_checks, select_checks
+from cds_hooks.kit.contract.run import UnknownRow, run_checks, select_checks
 from cds_hooks.kit.contract.target import Target
 from tests.cds_hooks.kit.contract.conftest import AS_OF, Run, token
 from tests.cds_hooks.kit.contract.good_server import GoodServer
-from tests.cds_hooks.kit.contract.wrong_server import SERVICES, WrongServer
-from tests.each import for_rows
 
 STRANGE: tuple[object, ...] = (
     [],
@@ -180,44 +174,3 @@ def test_a_token_program_is_asked_for_each_request(good: GoodServer, few_charts:
     report = run_checks(Target(connection, few_charts[:1], AS_OF), select_checks(["SEC-01"], "standard"))
     connection.close()
     assert [(each.row.id, each.result) for each in report.rows if not each.row.unseen] == [("SEC-01", Result.HELD)]
-
-
-@for_rows(
-    ("seconds", "deadline", "is_bounded"),
-    [([0.9, 1.0, 5.0], None, False), ([0.9, 1.1, 1.2], None, True), ([], None, False), ([2.0, 2.0], 5.0, False)],
-)
-def test_a_server_most_of_whose_calls_take_over_a_second_gets_a_time_limit(
-    seconds: list[float], deadline: float | None, is_bounded: bool
-) -> None:
-    log = [SimpleNamespace(seconds=second, purpose=Purpose.CALL) for second in seconds]
-    connection = SimpleNamespace(log=log, deadline=deadline)
-    _bound_time_of_slow_server(SimpleNamespace(connection=connection))  # type: ignore[arg-type]  # what it reads
-    assert (connection.deadline != deadline) is is_bounded
-
-
-def test_a_check_that_cannot_read_an_answer_says_so_and_the_run_goes_on() -> None:
-    def stumbles(_: object) -> Faults:
-        yield Fault("found before")
-        raise KeyError("services")
-
-    def is_not_tested(_: object) -> Faults:
-        observe(False, "nothing was seen")
-        yield from ()
-
-    def holds(_: object) -> Faults:
-        yield from ()
-
-    def answer_everything(request: httpx.Request, number: int) -> httpx.Response:
-        return httpx.Response(200, json={"services": list(SERVICES)})
-
-    checks = [
-        Check(run.__name__, ("DISC-01",), MUST, Scope.SERVER, run, "Advice.", "discovery")
-        for run in (stumbles, is_not_tested, holds)
-    ]
-    outcomes = run_checks(WrongServer(answer_everything).target(), checks).outcomes
-    why = "the check could not read an answer of this server (KeyError: 'services')"
-    assert [(one.judged, one.reasons, [fault.message for fault in one.faults]) for one in outcomes] == [
-        (0, [why], ["found before"]),
-        (0, ["nothing was seen"], []),
-        (1, [], []),
-    ]

@@ -15,11 +15,9 @@ import pytest
 from fhir.resources.R4B import get_fhir_model_class
 from pydantic import ValidationError
 
-from cards.rules.engine.rule_book import MISSING
 from cds_hooks.kit.samples import (
     SHOWCASE_DRAFT,
     SHOWCASE_PATIENT,
-    DraftedOrder,
     Sample,
     list_samples,
     load_draft,
@@ -186,20 +184,6 @@ def test_the_stay_ends_inside_the_trained_range() -> None:
     assert all(newest[code][1] <= limit for code, limit in highest.items())
     labs = {"1751-7", "6768-6", "3094-0", "2160-0", "2345-7", "1975-2", "6690-2", "789-8", "787-2", "788-0", "736-9"}
     assert labs <= set(newest)
-
-
-# Each drafted order of the samples gets from the rules what the index says: this rule, this band, or silence.
-ORDERS = [(sample.id, order) for sample in list_samples() for order in sample.orders]
-
-
-def entries(draft: dict[str, Any]) -> list[Any]:
-    return draft["entry"] if draft["resourceType"] == "Bundle" else [{"resource": draft}]
-
-
-def expected(order: DraftedOrder) -> list[tuple[str | None, str | None]]:
-    if order.expect == "silent":
-        return []
-    return [(order.rule, MISSING if order.expect == "missing" else order.band)]
 
 
 UMOL_PER_MG_DL = 88.4

@@ -4,7 +4,6 @@ from datetime import datetime
 from typing import Any
 
 import httpx
-import pytest
 from fhir.resources.R4B.capabilitystatement import CapabilityStatement
 from fhir.resources.R4B.operationoutcome import OperationOutcome
 
@@ -105,14 +104,6 @@ def test_pages_of_any_origin_may_read_it_where_that_is_wanted() -> None:
     assert asked.headers["access-control-allow-origin"] == answer.headers["access-control-allow-origin"] == "*"
     with serving_fhir([CHART]) as running:
         assert "access-control-allow-origin" not in httpx.get(f"{running.base}/Patient/p1", headers=page).headers
-
-
-def test_of_many_searches_the_oldest_pages_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fhir_server, "_MOST_PAGED", 2)
-    with serving_fhir([CHART], page_size=3) as running:
-        pages = [httpx.get(f"{running.base}/Observation?patient=p1").json() for _ in range(3)]
-        further = [next(link["url"] for link in page["link"] if link["relation"] == "next") for page in pages]
-        assert [_codes(url) for url in further] == [410, 200, 200]
 
 
 @for_rows(("results", "on_first_page"), [(1, 1), (2, 1), (7, 4), (8, 4)])

@@ -3,7 +3,6 @@
 from datetime import UTC, datetime
 from typing import Any
 
-import httpx
 import pytest
 
 from cds_hooks.kit.simulator import request
@@ -87,11 +86,3 @@ def test_feedback_on_the_cards_of_an_answer() -> None:
                      {"card": "2", "outcomeTimestamp": "2026-11-20T09:00:00+00:00", "outcome": "overridden"}],
     }  # fmt: skip
     assert request.build_feedback({}, request.CardOutcome.accepted, when) == {"feedback": []}
-
-
-def test_a_request_is_signed_for_its_own_address(monkeypatch: pytest.MonkeyPatch) -> None:
-    from cds_hooks.kit.simulator import signing
-
-    monkeypatch.setattr(signing, "sign_token", lambda key, url: f"{key}|{url}")
-    flow = request.RequestSigning("key").auth_flow(httpx.Request("GET", "https://x/cds-services"))  # type: ignore[arg-type]
-    assert next(flow).headers["authorization"] == "Bearer key|https://x/cds-services"

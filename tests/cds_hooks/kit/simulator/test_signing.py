@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives import serialization
 
-from cds_hooks.kit.simulator import signing
 from cds_hooks.kit.simulator.signing import (
     SigningKeyError,
     new_key,
@@ -16,13 +15,7 @@ from cds_hooks.kit.simulator.signing import (
     write_key,
 )
 
-NOW = 1_800_000_000
 KEY = new_key("https://ehr.example", "ES256", "kit")
-
-
-@pytest.fixture(autouse=True)
-def _clock(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(signing, "time", lambda: NOW + 0.9)
 
 
 def test_the_public_key_is_given_in_the_forms_in_which_servers_keep_it() -> None:

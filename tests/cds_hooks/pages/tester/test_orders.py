@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from cds_hooks.kit.simulator.signing import new_key, sign_token
-from cds_hooks.pages.tester import orders
 from cds_hooks.pages.tester.bench import Fields, UnusableForm, object_in, patient_of
 from cds_hooks.pages.tester.orders import Orderable, compose, follow, search_orderables
 from tests.cds_hooks.calls import PLANNING, client
@@ -44,16 +43,6 @@ def test_a_dose_stands_in_the_order_in_words_and_an_order_without_one_has_none()
     assert {name: value for name, value in test.items() if name != "id"} == service_request(
         "Chest X-ray", status="draft", patient=None, authoredOn="2026-11-20"
     )
-
-
-def _named(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
-    orderables = {name.lower(): Orderable("ServiceRequest", name) for name in names}
-    monkeypatch.setattr(orders, "_orderables", lambda: orderables)
-
-
-def test_at_most_forty_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    _named(monkeypatch, *(f"drug {number}" for number in range(41)))
-    assert len(search_orderables("drug")) == 40
 
 
 def test_what_can_be_ordered_is_found_by_its_whole_name_alone() -> None:

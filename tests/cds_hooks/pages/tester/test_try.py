@@ -1,20 +1,16 @@
 """The tester's page over HTTP: what its buttons do, who may open it, and that nothing of an answer becomes markup."""
 
 import json
-import re
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
-import httpx
 import pytest
 
 from cds_hooks.kit.samples import load_patient
-from cds_hooks.pages.tester.bench import post
 from cds_hooks.storage.queries import feedback_on, list_decisions
 from cds_hooks.web.site import HEADERS
-from tests.cds_hooks.calls import PLANNING, client, request_for
-from tests.cds_hooks.decision_views.followed import follow
+from tests.cds_hooks.calls import client
 from tests.cds_hooks.pages.tester.pressing import Bench, opened
 from tests.cds_hooks.web.decisions import AS_OF
 from tests.contracts.markup import Page, faults
@@ -207,46 +203,6 @@ async def test_a_medication_beside_an_order_is_no_draft_of_its_own(tmp_path: Pat
     assert (await _tried(tmp_path, beside)).buttons("remove:") == ["remove:0"]
 
 
-async def test_a_trial_is_marked_in_the_record_counts_nowhere_and_holds_nothing_back(tmp_path: Path) -> None:
-    """A trial of every kind, on a real server: nothing but the record and the places for a search has it."""
-    shown: list[list[str]] = []
-
-    async def try_and_call(bench: Bench) -> Bench:
-        sent = await bench.press("send")
-        overridden = await sent.press("override:0:0")
-        assert "Overridden" in overridden.text
-        again = await overridden.press("resend")
-        shown.extend([_headlines(sent), _headlines(again)])
-        app = cast("httpx.ASGITransport", bench._client._transport).app
-        assert (await post(app, f"/cds-services/{PLANNING}", b"{}"))[0] == 400
-        metrics = (await bench._client.get("/metrics")).text
-        assert "cds_requests_total{" not in metrics
-        assert "cds_refused_total{" not in metrics
-        assert "cds_feedback_total{" not in metrics
-        request = request_for(PLANNING, "patient-view", "planning-talk", AS_OF)
-        real = await bench._client.post(f"/cds-services/{PLANNING}", json=request)
-        shown.append([card["summary"] for card in real.json()["cards"]])
-        return again
-
-    await _tried(tmp_path, try_and_call)
-    assert shown[0]
-    assert shown[0] == shown[1] == shown[2]
-    url = f"sqlite:///{tmp_path}/decisions.sqlite3"
-    real, *trials = list_decisions(url)
-    assert [each.client for each in (real, *trials)] == ["anonymous", "trial:anonymous", "trial:anonymous"]
-    assert [item.client for item in feedback_on(url, trials[-1].id)] == ["trial:anonymous"]
-    views = follow(url, as_of=AS_OF)
-    for table in ("days", "memory", "shown_cards", "acceptance", "work", "work_answers"):
-        assert views.read(f"SELECT count(*) FROM {table} WHERE client LIKE 'trial:%'") == [(0,)]  # noqa: S608
-    ((counts,),) = views.read("SELECT counts FROM days")
-    assert json.loads(counts)["calls"] == 1
-    assert views.read("SELECT count(*) FROM names WHERE name = 'client trial:anonymous'") == [(1,)]
-
-
-def _headlines(bench: Bench) -> list[str]:
-    return re.findall(r'<h3 id="says-[^"]*">([^<]*)</h3>', bench.html)
-
-
 async def test_an_accepted_suggestion_changes_the_drafts_of_the_next_call_and_sends_feedback(
     tmp_path: Path,
 ) -> None:
@@ -331,43 +287,6 @@ async def test_a_file_that_is_something_else_is_named(tmp_path: Path, text: str,
     bench = await _tried(tmp_path, lambda page: page.press("open", paste=text))
     assert bench.answer.status_code == 200
     assert said in bench.text
-
-
-async def test_a_form_of_another_site_is_refused_and_nothing_is_sent(tmp_path: Path) -> None:
-    async def attack(bench: Bench) -> Bench:
-        for headers in (
-            {"sec-fetch-site": "cross-site"},
-            {"sec-fetch-site": "same-site", "origin": "http://localhost"},
-            {"origin": "https://evil.example"},
-            {"origin": "null"},
-        ):
-            refused = await bench.press_from(headers, "send")
-            assert refused.answer.status_code == 403, headers
-            assert "Sent by another site" in refused.text
-        own = await bench.press_from({"origin": "http://localhost", "sec-fetch-site": "same-origin"}, "build")
-        assert own.answer.status_code == 200
-        rebound = await bench._client.get("/try", headers={"host": "evil.example"})
-        assert rebound.status_code == 421
-        return bench
-
-    await _tried(tmp_path, attack)
-    assert list_decisions(f"sqlite:///{tmp_path}/decisions.sqlite3") == []
-
-
-async def test_a_form_that_this_page_did_not_write_is_refused_in_words(tmp_path: Path) -> None:
-    async def send(bench: Bench) -> Bench:
-        calls: httpx.AsyncClient = bench._client
-        assert (await calls.post("/try", data={"do": "send"})).status_code == 400
-        assert (
-            await calls.post("/try", content=b"--x", headers={"content-type": "multipart/form-data"})
-        ).status_code == 400
-        huge = await bench.press("send", paste="x" * 40_000)
-        assert huge.answer.status_code == 413
-        return await bench.press("send", carried='{"exchange": 7}')
-
-    bench = await _tried(tmp_path, send, max_body_bytes=10_000)
-    assert bench.answer.status_code == 400
-    assert "Traceback" not in bench.html
 
 
 @pytest.mark.parametrize("do", ["accept:0:0", "override:9:9", "override:x", "remove:x", "unknown", ""])

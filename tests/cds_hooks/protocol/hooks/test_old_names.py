@@ -6,11 +6,10 @@ import msgspec
 import pytest
 from msgspec import Raw
 
-from cds_hooks.errors import BadRequest, PayloadTooLarge, TooDeep
+from cds_hooks.errors import BadRequest, TooDeep
 from cds_hooks.protocol import body as bodies
 from cds_hooks.protocol.body import (
     MemberName,
-    check_density,
     check_head,
     check_text,
     check_whole,
@@ -151,18 +150,6 @@ def test_a_decoders_sentence_repeats_nothing_of_the_body(error: Exception, text:
     assert describe_decoder_error(error) == text
     assert error_path(error) == path
     assert error_path(error, "feedback") == (f"feedback.{path}" if path else "feedback")
-
-
-def test_a_dense_body_is_refused_by_its_objects_lists_or_commas(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bodies, "_DENSE_BYTES", 10)
-    monkeypatch.setattr(bodies, "_MOST_OBJECTS", 3)
-    monkeypatch.setattr(bodies, "_MOST_COMMAS", 5)
-    for body in (b"[{[" + b" " * 9, b",,,,," + b" " * 9, b"[{[{,,,,,"):
-        check_density(body)
-    for body in (b"[{[{" + b" " * 9, b",,,,,," + b" " * 9):
-        with pytest.raises(PayloadTooLarge) as refused:
-            check_density(body)
-        assert refused.value.text == "The body has more elements than any chart of its size; nothing was read."
 
 
 @for_rows(

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Awaitable, Iterable, MutableMapping
+from collections.abc import Awaitable, MutableMapping
 from contextlib import asynccontextmanager
 from datetime import datetime
 from pathlib import Path
@@ -24,7 +24,6 @@ from cds_hooks.routes.entrance import (
     HostCheck,
     KnownHosts,
     ProtocolCors,
-    _read_on,
     answer_hook_error,
     answer_http_error,
     failure_place,
@@ -34,7 +33,6 @@ from tests.cds_hooks.access.browsing import BROWSER
 from tests.cds_hooks.calls import PLANNING, client, request_for
 from tests.cds_hooks.logged import capture_logs
 from tests.contracts.markup import faults
-from tests.each import for_rows
 
 Message = MutableMapping[str, Any]
 
@@ -170,37 +168,6 @@ async def test_a_program_is_told_that_there_is_no_such_address_or_method(status:
     assert answer.headers["x-call-id"] == lines[0]["decision"]
 
 
-# Refusals of bodies that are on their way
-
-
-class Coming:
-    """A body that comes in these parts, and how many of them were taken."""
-
-    def __init__(self, parts: Iterable[tuple[int, bool]]) -> None:
-        self._parts = iter(parts)
-        self.taken = 0
-
-    async def __call__(self) -> Message:
-        length, more = next(self._parts)
-        self.taken += 1
-        return {"type": "http.request", "body": bytes(length), "more_body": more}
-
-
-@for_rows(
-    ("parts", "taken"),
-    [
-        ([(10, False)], 1),
-        ([(10, True), (10, True), (0, False)], 3),
-        ([(2**24, True)] * 3, 2),
-        ([(2**24, True), (2**24 - 1, True), (1, True), (1, True)], 3),
-    ],
-)
-def test_what_is_on_its_way_is_read_to_its_end_or_to_32_mib(parts: list[tuple[int, bool]], taken: int) -> None:
-    coming = Coming(parts)
-    asyncio.run(_read_on(coming))
-    assert coming.taken == taken
-
-
 # Reports
 
 
@@ -272,25 +239,6 @@ async def test_the_words_of_a_failure_go_nowhere(capfd: pytest.CaptureFixture[st
     (line,) = _lines(printed.err, "request failed")
     assert line["error_type"] == "RuntimeError"
     assert line["decision"] in answer.json()["issue"][0]["diagnostics"]
-
-
-async def test_the_log_names_module_function_and_line_of_our_innermost_frame(
-    tmp_path: Path, as_of: datetime, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
-    def fail(*_: object) -> None:
-        raise RuntimeError("secret-canary")
-
-    monkeypatch.setattr("cds_hooks.services.planning_conversation.outlook_inputs", fail)
-    async with client(tmp_path, as_of=as_of) as calls:
-        body = request_for(PLANNING, "patient-view", "planning-talk", as_of)
-        answer = await calls.post(f"/cds-services/{PLANNING}", json=body)
-    (line,) = _lines(capfd.readouterr().err, "call failed")
-    assert (line["module"], line["function"]) == ("cds_hooks.services.planning_conversation", "decide")
-    assert line["line"] > 0
-    assert line["service"] == PLANNING
-    said = answer.json()["issue"][0]["diagnostics"]
-    assert line["decision"] in said
-    assert "secret-canary" not in said
 
 
 def test_an_error_without_a_frame_of_ours_has_no_place() -> None:

@@ -13,7 +13,6 @@ from cds_hooks.security.addresses import (
     NEVER,
     AddressRule,
     BadUrl,
-    Budgets,
     Reach,
     Url,
     address_of,
@@ -26,8 +25,6 @@ from cds_hooks.security.addresses import (
 from cds_hooks.security.token import (
     Claims,
     ClientRegister,
-    Header,
-    _check_header,
     bearer,
     endpoints_of,
     read_token,
@@ -74,22 +71,6 @@ def test_what_is_no_compact_token_is_malformed(text: bytes) -> None:
 def claims(**changed: Any) -> Claims:
     members: Json = {"iss": "i", "aud": ("https://cds.example/x",), "exp": 2000.0, "iat": 1000.0, "jti": "j"}
     return Claims(**{**members, "nbf": None, "sub": None, "tenant": None, **changed})
-
-
-CLIENT = TrustedClient("ehr", issuers=frozenset({"i"}), budgets=Budgets(max_lifetime_seconds=3600, skew_seconds=30))
-
-
-@for_rows(
-    ("header", "reason"),
-    [
-        (Header("ES384", "k", None), ""),
-        (Header("RS384", "k", None), ""),
-        (Header("HS256", "k", None), "algorithm"),
-        (Header("ES384", "k", "https://ehr.example/keys"), "jku"),
-    ],
-)
-def test_the_algorithm_and_the_address_of_the_keys_are_the_registered_ones(header: Header, reason: str) -> None:
-    assert refusal(_check_header, header, CLIENT) == reason
 
 
 def test_the_client_is_found_by_issuer_subject_and_tenant() -> None:
