@@ -4,26 +4,17 @@ import io
 import json
 import sys
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
 from subprocess import CompletedProcess
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
-import typer
-from pydantic import SecretStr
-from typer.testing import CliRunner
 
 from cds_hooks.access.accounts import check_login, list_accounts
 from cds_hooks.access.roles import ASSIGNABLE, ROLE_WORDS
-from cds_hooks.commands import services
 from cds_hooks.commands import settings as command
-from cds_hooks.commands import settings as settings_command
-from cds_hooks.protocol.hooks import WrongDeclaration
 from cds_hooks.settings import SETTINGS, Settings
 from tests.cds_hooks.access.browsing import PASSWORD, entries, store_of
-from tests.each import for_rows
 from tests.fhir.builders import bundle, problem
 from tests.live import record_in
 from tests.program import run_program
@@ -162,82 +153,12 @@ def test_a_password_is_asked_for_twice_and_is_text(run: Run, monkeypatch: pytest
     assert check_login(store_of(tmp_path), "ann", OTHER) is not None
 
 
-@for_rows(
-    ("name", "value", "shown"),
-    [
-        ("operator_token", SecretStr("hush"), "(hidden)"),
-        ("operator_token", None, None),
-        ("keep_facts", True, True),
-        ("call_seconds", 2.5, 2.5),
-        ("user_keys", Path("var/user-keys.txt"), "var/user-keys.txt"),
-        ("dialect", "epic", "epic"),
-        ("database_url", "sqlite:///x.sqlite3", "sqlite:///x.sqlite3"),
-        ("database_url", "postgresql://cds:hush@db/cds", "postgresql://cds:***@db/cds"),
-        ("database_url", "postgresql://db/cds?password=hush&sslkey=hush&application_name=cds",
-         "postgresql://db/cds?application_name=cds&password=%2A%2A%2A&sslkey=%2A%2A%2A"),
-        ("database_url", "no url with hush", "(hidden: this is no SQLAlchemy URL)"),
-        ("database_url", "postgresql://cds:hush@db:port/cds", "(hidden: this is no SQLAlchemy URL)"),
-    ],
-)  # fmt: skip
-def test_a_value_is_shown_without_secrets(name: str, value: object, shown: object) -> None:
-    assert command._shown(name, value) == shown
-
-
 def test_each_setting_has_its_name_and_where_it_comes_from() -> None:
     rows = command.settings_in_force(Settings(dialect="epic"))
     assert [row["name"] for row in rows] == [f"CDS_{name.upper()}" for name in SETTINGS]
     by_name = {row["name"]: (row["value"], row["from"]) for row in rows}
     assert by_name["CDS_DIALECT"] == ("epic", "environment")
     assert by_name["CDS_CALL_SECONDS"] == (20, "default")
-
-
-def test_those_that_the_environment_sets_are_shown_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    configured = Settings.model_construct(_fields_set={"dialect"}, dialect="epic")
-    monkeypatch.setattr(command, "settings", lambda: configured)
-    done = run_program("settings", "--changed", environment={"COLUMNS": "100"})
-    lines = [line.split() for line in done.stdout.splitlines() if line.strip(" ─")]
-    assert lines == [["setting", "value", "from"], ["CDS_DIALECT", "epic", "environment"]]
-    done = run_program("settings", "--changed", "--json")
-    assert json.loads(done.stdout) == [{"name": "CDS_DIALECT", "value": "epic", "from": "environment"}]
-    everything = run_program("settings", environment={"COLUMNS": "200"}).stdout
-    assert ["CDS_OPERATOR_TOKEN", "not", "set", "default"] in [line.split() for line in everything.splitlines()]
-    monkeypatch.setattr(command, "settings", Settings.model_construct)
-    done = run_program("settings", "--changed", environment={"COLUMNS": "100"})
-    assert done.stdout == "The environment sets nothing; every setting has its default.\n"
-
-
-NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
-DAY = 86_400_000_000
-
-
-def _run(command: Any, *words: object) -> tuple[int, str, str]:
-    app = typer.Typer()
-    app.command()(command)
-    done = CliRunner().invoke(app, list(map(str, words)), env={"COLUMNS": "120"})
-    assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
-    return done.exit_code, done.stdout, done.stderr
-
-
-def test_services_are_listed_by_hook_with_the_keys_of_their_prefetch(monkeypatch: pytest.MonkeyPatch) -> None:
-    entries = [
-        {"id": "planning", "hook": "patient-view", "title": "A talk", "prefetch": {"patient": "q", "labs": "q"}},
-        {"id": "orders", "hook": "order-sign", "title": "Orders", "prefetch": {}},
-    ]
-    service = SimpleNamespace(discovery=lambda _: entries)
-    monkeypatch.setattr(services, "services_for", lambda _: {"a": service})
-    code, shown, errors = _run(settings_command.show_settings, "--services")
-    cells = [[cell.strip() for cell in line.split("│")[1:-1]] for line in shown.splitlines() if line.startswith("│")]
-    assert (code, cells, errors) == (
-        0, [["planning", "patient-view", "A talk", "patient, labs"], ["orders", "order-sign", "Orders", ""]], "",
-    )  # fmt: skip
-    code, shown, errors = _run(settings_command.show_settings, "--services", "--json")
-    assert (code, json.loads(shown), errors) == (0, {"services": entries}, "")
-
-    def wrong(_: Any) -> None:
-        raise WrongDeclaration("hooks.toml: no name")
-
-    monkeypatch.setattr(services, "services_for", wrong)
-    assert _run(settings_command.show_settings, "--services") == (1, "", "hooks.toml: no name.\n")
 
 
 _CHART: dict[str, Any] = bundle(

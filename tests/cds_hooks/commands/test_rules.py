@@ -8,39 +8,17 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
-from cards.rules.engine.family import Family, rule_families
-from cards.rules.engine.governance import all_rule_versions
 from cds_hooks.commands.rules.main import app
 from tests.cds_hooks.calls import ORDERS, request_for
 from tests.conftest import ROOT
 from tests.fhir.builders import medication_order
 
 RULE = "renal-metformin"
-VERSION = all_rule_versions()[RULE].digest
 CASES = ROOT / "tests" / "cases" / "rules"
 
 
 def run(*words: str) -> Result:
     return CliRunner().invoke(app, list(words))
-
-
-def test_a_program_reads_what_the_files_of_the_rules_lack(monkeypatch: pytest.MonkeyPatch) -> None:
-    """That our own families have no fault is tested for each of them, in tests/cards/rules/engine/test_lint.py."""
-    asked: list[str] = []
-    faults: dict[str, list[str]] = {"renal": ["renal-metformin: no source"]}
-
-    def lint(family: Family) -> list[str]:
-        asked.append(family.name)
-        return faults.get(family.name, [])
-
-    monkeypatch.setattr("cds_hooks.commands.rules.check.lint_family", lint)
-    checked = run("check", "--json")
-    assert (checked.exit_code, json.loads(checked.stdout)["faults"]) == (1, ["renal-metformin: no source"])
-    assert json.loads(checked.stdout)["rules"] == len(all_rule_versions())
-    assert asked == [family.name for family in rule_families()]
-    faults.clear()
-    checked = run("check", "--json")
-    assert (checked.exit_code, json.loads(checked.stdout)["faults"]) == (0, [])
 
 
 def test_cases_are_checked_and_a_wrong_one_is_named(tmp_path: Path) -> None:
@@ -123,13 +101,3 @@ def test_an_export_with_a_file_for_each_type_is_one_set_of_charts(tmp_path: Path
     assert done.exit_code == 0
     assert "1 orders of 1 patients" in done.output
     assert "Left out: broken.json is not valid JSON" in done.output
-
-
-# `cds-hooks rules new`: the files of a new folder, whole, and that nothing is written into one that is not empty.
-
-
-HOSPITAL = "Krankenhaus St. Änne"
-
-
-def _new(folder: Path) -> Result:
-    return CliRunner().invoke(app, ["new", str(folder), "--hospital", HOSPITAL])

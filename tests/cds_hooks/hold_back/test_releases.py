@@ -7,19 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from msgspec import structs
-from typer.testing import CliRunner
 
-from cds_hooks.cli import app
-from cds_hooks.commands import release
 from cds_hooks.hold_back.act_desk import LoggedIn
 from cds_hooks.hold_back.acts import COMMAND, ROLLBACK_EVENT, ActState, ApprovalRefused
 from cds_hooks.hold_back.releases import Released, State, in_canary, why_not_allowed
 from cds_hooks.storage.entries import add_event
-from models_onnx.artifact.folder import Artifact
-from models_onnx.artifact.release_file import GateSummary
 from models_onnx.serving.registry import load_model
-from models_onnx.serving.runtime import Model
 from tests.cds_hooks.hold_back.clicking import ANN, BEN, ISSUER, RULE, Desk, an_act
 from tests.each import for_rows
 from tests.live import record_in
@@ -228,26 +221,6 @@ def test_the_commands_refuse_in_sentences_and_list_every_act(tmp_path: Path) -> 
     assert found["states"]["client A hospital"] == "off"
     model = next(each for each in found["acts"] if each["what"] == "model mortality_5y shadow")
     assert len(model["gates"]) == 64, "the act names the gate report by its digest"
-
-
-def test_a_model_that_may_show_no_cards_becomes_neither_canary_nor_active(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    served = load_model("mortality_5y").artifact
-    assert served.release is not None
-    red = structs.replace(served.release, gates=GateSummary(green=(), red=("G12",)))
-    model = Model(Artifact(served.manifest, served.content, red))
-    monkeypatch.setattr(release, "_served_model", lambda _: model)
-    url = record_in(tmp_path)
-
-    def run(state: str) -> str:
-        words = ["release", state, "model", "mortality_5y", "--why", "a trial", "--database", url]
-        return " ".join(CliRunner().invoke(app, words).output.split())
-
-    assert "is now shadow" in run("shadow")
-    assert "cannot be released: mortality_5y" in run("canary")
-    assert "cannot become active: active comes after canary" in run("active")
-    assert "is now off" in run("off"), "everything that silences goes on"
 
 
 def test_a_unit_is_looked_for_only_where_an_act_is_about_one(desk: Desk) -> None:
