@@ -19,21 +19,22 @@ class InProcess:
 
     def __init__(self, app: Any) -> None:
         self._app = app
-        self._loop = asyncio.new_event_loop()
+        self.loop = asyncio.new_event_loop()
 
     def call(self, method: str, path: str, body: bytes | None = None, status: int = 200) -> bytes:
         """Return the body of the answer; WrongAnswer when it has another status."""
-        return self._loop.run_until_complete(self._request(method, path, body or b"", status))
+        return self.loop.run_until_complete(self.request(method, path, body or b"", status))
 
     def close(self) -> None:
         """No calls after this."""
-        self._loop.close()
+        self.loop.close()
 
     def call_json(self, method: str, path: str, body: bytes | None = None) -> Any:
         """Return the JSON of the answer; each call is about another patient, whom no other service has shown a card."""
         return json.loads(self.call(method, path, body and ChangingRequest(body).next()))
 
-    async def _request(self, method: str, path: str, body: bytes, status: int = 200) -> bytes:
+    async def request(self, method: str, path: str, body: bytes, status: int = 200) -> bytes:
+        """Return the body of the answer, in a loop of the caller's; WrongAnswer when it has another status."""
         sent: list[Any] = []
         headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
         scope = {"type": "http", "method": method, "path": path, "headers": headers, "query_string": b""}

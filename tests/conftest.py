@@ -55,7 +55,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if config.option.markexpr == "not slow":
         settings.load_profile("few examples")
         # Constants of all modules that are loaded: a second in each process, for the few examples that would use one.
-        providers._get_local_constants = Constants
+        pytest.MonkeyPatch().setattr(providers, "_get_local_constants", Constants)
         libraries.LEFT_OUT.append("only the slow tests need it")
     for plugin in config.pluginmanager.get_plugins() if hasattr(config, "workerinput") else ():
         if type(plugin).__name__ == "WorkerInteractor":

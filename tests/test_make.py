@@ -32,19 +32,9 @@ def _free_port() -> int:
     return port
 
 
-def test_run_and_serve_take_port_8085_unless_told_otherwise() -> None:
-    assert "cds-hooks serve --show --port 8085" in _recipe("run")
-    assert "cds-hooks serve --port 8085" in _recipe("serve")
-    assert "cds-hooks serve --show --port 9001" in _recipe("run", "PORT=9001")
-
-
 def test_run_needs_the_runtime_lock_only_and_test_the_development_lock() -> None:
     assert "environment.sh runtime" in _recipe("run")
     assert "environment.sh dev" in _recipe("test")
-
-
-def test_clean_never_touches_the_folder_of_decisions() -> None:
-    assert "var" not in _recipe("clean").split()
 
 
 def test_without_a_python_that_is_new_enough_a_sentence_says_what_to_do(tmp_path: Path) -> None:
@@ -62,29 +52,6 @@ def test_without_a_python_that_is_new_enough_a_sentence_says_what_to_do(tmp_path
     assert answer.returncode == 1
     assert answer.stderr.startswith("This needs Python 3.11 or newer")
     assert not (tmp_path / ".venv").exists()
-
-
-def test_the_quickest_python_on_the_path_makes_the_environment(tmp_path: Path) -> None:
-    for name in (*(f"requirements/{file}" for file in ("environment.sh", "runtime.txt")), "pyproject.toml"):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        shutil.copy(ROOT / name, tmp_path / name)
-    for folder, microseconds in (("slow", 900), ("quick", 500), ("alike", 490)):
-        python = tmp_path / folder / "python3"
-        python.parent.mkdir()
-        python.write_text(f'#!/bin/sh\ncase $1 in -m) echo "{folder}: $*"; exit 7;; esac\necho {microseconds}\n')
-        python.chmod(0o755)
-    path = os.pathsep.join([*(str(tmp_path / folder) for folder in ("slow", "quick", "alike")), "/usr/bin", "/bin"])
-    environment = {name: value for name, value in OUTSIDE_MAKE.items() if name != "PYTHON"} | {"PATH": path}
-    answer = subprocess.run(
-        ["sh", "requirements/environment.sh", "runtime"],
-        cwd=tmp_path,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert answer.returncode == 7
-    assert answer.stdout.splitlines()[-1] == "quick: -m venv --clear .venv"
 
 
 @pytest.fixture

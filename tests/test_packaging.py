@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
-from packaging.version import Version
 
 from tests.conftest import ROOT
 from tests.each import for_rows
@@ -126,36 +125,6 @@ def test_the_runtime_lock_is_made_from_what_pyproject_depends_on() -> None:
     assert {str(item) for item in _wanted("runtime.in") if item.name not in INSTALLS_THE_PROJECT_ITSELF} == declared
 
 
-def test_the_extras_of_pyproject_are_in_the_development_lock() -> None:
-    extras = {
-        canonicalize_name(Requirement(text).name)
-        for kind in ("train", "batch", "postgres", "otlp", "text")
-        for text in _project()[kind]
-    }
-    assert extras <= _locked("dev.txt").keys()
-
-
-def test_each_package_of_the_training_extra_is_imported_by_a_module_of_ours() -> None:
-    """What only tests import belongs to the development lock alone (docs/decisions/0002-dependencies.md)."""
-    modules = {"scikit-learn": "sklearn"}
-    source = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "models_onnx").rglob("*.py"))
-    wanted = [Requirement(text).name for text in _project()["train"]]
-    imported = [name for name in wanted if re.search(rf"^\s*(import|from) {modules.get(name, name)}\b", source, re.M)]
-    assert imported == wanted
-
-
-@for_rows(
-    ("source", "lock"),
-    [("runtime.in", "runtime.txt"), ("kit.in", "kit.txt"), ("dev.in", "dev.txt"), ("slow.in", "slow.txt")],
-)
-def test_each_requirement_is_locked_at_a_version_that_it_allows(source: str, lock: str) -> None:
-    locked = _locked(lock)
-    for item in _wanted(source):
-        versions = locked.get(canonicalize_name(item.name), set())
-        assert versions, f"{item.name} is in {source} but not in {lock}: run bash requirements/lock.sh"
-        assert all(item.specifier.contains(Version(version)) for version in versions), item
-
-
 def test_no_file_names_a_package_registry() -> None:
     hosts = REGISTRY_HOSTS | _configured_hosts()
     lines = [f"{name}: {host}" for name, text in _texts() for host in hosts if host in text]
@@ -202,27 +171,3 @@ def test_no_file_of_a_licensed_release_is_in_a_package() -> None:
     licensed = {str(path.relative_to(ROOT)): licensed_in(path.name, path.read_bytes()) for path in floors}
     assert len(licensed) > 1000
     assert {name: forms for name, forms in licensed.items() if forms} == {}
-
-
-@for_rows(
-    ("name", "content", "form"),
-    [
-        ("a.txt", b"id\teffectiveTime\tactive\tmoduleId\tdefinitionStatusId\r\n", "SNOMED CT in RF2"),
-        ("a.csv", b"84114007,Heart failure (disorder)\n", "names of SNOMED CT with their tags"),
-        ("Loinc.csv", b'"LOINC_NUM","COMPONENT","PROPERTY"\n', "LOINC"),
-        ("RXNCONSO.RRF", b"1|ENG||||||1|||x|RXNORM|SCD|1|name||N|4096|\n", "RRF"),
-        ("a.xml", b'<ClaML version="2.0.0">', "ClaML"),
-        ("f_vmp2.xml", b"<VIRTUAL_MED_PRODUCTS xmlns='x'>", "NHS dm+d"),
-        ("atc.csv", b"atc_code,atc_name\n", "the ATC with its names"),
-        ("terms.idx", b"SQLite format 3\0...", "a compiled index"),
-        ("note.py", b"id\teffectiveTime\tactive\tmoduleId\t", ""),
-        ("conditions.csv", b"group,snomed,source\nhf,84114007,GPS\n", ""),
-    ],
-)
-def test_a_file_of_a_licensed_release_is_known_by_its_form(name: str, content: bytes, form: str) -> None:
-    assert licensed_in(name, content) == ([form] if form else [])
-
-
-def test_every_folder_of_tests_is_a_package() -> None:
-    folders = {path.parent for path in (ROOT / "tests").rglob("*.py")}
-    assert [str(folder) for folder in folders if not (folder / "__init__.py").is_file()] == []

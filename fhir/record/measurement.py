@@ -125,12 +125,12 @@ OTHER_EQUATIONS: Final = frozenset({"48643-1", "88293-6", "50384-7", "50210-4"})
 """LOINC codes of a GFR by an equation whose value no rule takes: with a factor for race (MDRD, CKD-EPI 2009), that of
 Schwartz for children, and by cystatin C alone. It is refused and named, so that nobody is told that none came."""
 
-_NUMBER_BY_LOINC = dict.fromkeys(OTHER_EQUATIONS, "egfr") | {
+NUMBER_BY_LOINC = dict.fromkeys(OTHER_EQUATIONS, "egfr") | {
     code: analyte.key for code, analyte in ANALYTE_BY_CODE.items()
 }
 _OF_LOINC = "-"
 """What each code of LOINC has and none of NPU or SNOMED CT, whose codes are read whatever address the system has."""
-KEY_BY_LOINC = _NUMBER_BY_LOINC | {"72166-2": SMOKING_STATUS}
+KEY_BY_LOINC = NUMBER_BY_LOINC | {"72166-2": SMOKING_STATUS}
 
 
 _IMPORTED: Final[set[str]] = set()
@@ -140,12 +140,12 @@ def read_imported_codes() -> None:
     """Add the LOINC codes of the imported releases to those that are read, instead of those of the index before."""
     imported = analytes_by_code()
     for code in _IMPORTED - imported.keys():
-        for table in (ANALYTE_BY_CODE, _NUMBER_BY_LOINC, KEY_BY_LOINC):
+        for table in (ANALYTE_BY_CODE, NUMBER_BY_LOINC, KEY_BY_LOINC):
             table.pop(code, None)
     _IMPORTED.clear()
     _IMPORTED.update(imported)
     ANALYTE_BY_CODE.update({code: ANALYTES[key] for code, key in imported.items()})
-    _NUMBER_BY_LOINC.update(imported)
+    NUMBER_BY_LOINC.update(imported)
     KEY_BY_LOINC.update(imported)
 
 
@@ -155,7 +155,7 @@ def parts_by_analyte(observations: Iterable[Observation]) -> dict[str, list[Code
     The hot path of a large chart: one pass, and nothing is parsed or compared before somebody asks.
     """
     parts: defaultdict[str, list[CodedPart]] = defaultdict(list)
-    key_of, key_of_number = KEY_BY_LOINC.get, _NUMBER_BY_LOINC.get
+    key_of, key_of_number = KEY_BY_LOINC.get, NUMBER_BY_LOINC.get
     for observation in observations:
         for coding in observation.code.coding:
             code = coding.code

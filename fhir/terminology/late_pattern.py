@@ -4,7 +4,7 @@ import re
 from typing import Any, cast
 
 
-class _LatePattern:
+class LatePattern:
     """Becomes the compiled pattern, method by method, with the first use of each."""
 
     def __init__(self, pattern: str, flags: int) -> None:
@@ -24,4 +24,4 @@ def late_pattern(pattern: str, flags: int = 0) -> re.Pattern[str]:
     The server knows some 300 patterns for what people write, and compiling them takes 0.07 s of its start. A pattern
     that is wrong is found when it is first used: every one of them is used by a test.
     """
-    return cast("re.Pattern[str]", _LatePattern(pattern, flags))
+    return cast("re.Pattern[str]", LatePattern(pattern, flags))

@@ -6,9 +6,6 @@ import msgspec
 import pytest
 
 from cards.card import (
-    OVERRIDE_REASONS,
-    PATIENT_DECLINES,
-    TOPICS,
     Action,
     Card,
     CardError,
@@ -16,7 +13,6 @@ from cards.card import (
     Link,
     Source,
     Suggestion,
-    check_action,
     check_card,
 )
 from tests.each import for_rows
@@ -32,12 +28,6 @@ def card(**changes: Any) -> Card:
 def suggestion(**changes: Any) -> Suggestion:
     whole: dict[str, Any] = {"label": "Do it", "uuid": "s1", "actions": (DELETE,)}
     return Suggestion(**(whole | changes))
-
-
-def test_what_is_none_or_empty_is_left_out_of_the_bytes() -> None:
-    assert msgspec.json.decode(msgspec.json.encode(check_card(card()))) == {
-        "uuid": "u", "summary": "s", "indicator": "info", "source": {"label": "Label"},
-    }  # fmt: skip
 
 
 def test_the_wire_is_camel_case() -> None:
@@ -112,68 +102,3 @@ def test_a_suggestion_that_the_specification_forbids_is_refused(
 ) -> None:
     with pytest.raises(CardError, match=fault):
         check_card(card(suggestions=suggestions, selection_behavior="at-most-one"))
-
-
-def _faults(changed: Card) -> list[str]:
-    try:
-        check_card(changed)
-    except CardError as error:
-        return str(error).split("; ")
-    return []
-
-
-def test_every_sentence_that_a_card_breaks_is_given_in_order() -> None:
-    coding = Coding(system=" ", code="")
-    wrong = Action(type="remove", description=" ", resource_id="A/1")  # type: ignore[arg-type]
-    deleted = Action(type="delete", description="d", resource=RESOURCE, resource_id="a/1")
-    broken = Card(
-        uuid="",
-        summary=" " * 140,
-        indicator="success",  # type: ignore[arg-type]
-        detail="\n",
-        source=Source(label=" ", url="ftp://x.test", icon="x", topic=coding),
-        suggestions=(
-            suggestion(is_recommended=True, label=" ", uuid=" ", actions=(wrong,)),
-            suggestion(is_recommended=True, uuid=" ", actions=(deleted,)),
-        ),
-        selection_behavior="all",  # type: ignore[arg-type]
-        override_reasons=(coding,),
-        links=(Link(label="", url="x", type="page", app_context="c"),),  # type: ignore[arg-type]
-    )
-    assert _faults(broken) == [
-        "CARD-01: no uuid, so no feedback can come", "CARD-03: summary is blank",
-        "CARD-03: summary has 140 characters, 139 are allowed", "CARD-04: detail is blank", "leave it out",
-        "CARD-08: indicator 'success'", "CARD-14: selectionBehavior 'all'",
-        "SUG-04: 2 suggestions are recommended where at most one can be taken", "SUG-02: two suggestions share a uuid",
-        "COD: override reason without system", "COD: override reason without code",
-        "CARD-17: an override reason without display", "SRC-01: source without label",
-        "SRC: source.url is not an absolute http(s) address", "SRC: source.icon is not an absolute http(s) address",
-        "COD: source.topic without system", "COD: source.topic without code", "LINK-01: link without label",
-        "LINK-02: link.url is not an absolute http(s) address", "LINK-03: link.type 'page'",
-        "LINK-06: appContext on a link that is not smart", "SUG-01: suggestion without label",
-        "SUG-02: suggestion without uuid, so no feedback can come", "ACT-01: action type 'remove'",
-        "ACT-02: action without description", "ACT-03: remove needs a resource with resourceType",
-        "ACT-08: remove carries a resourceId", "SUG-02: suggestion without uuid, so no feedback can come",
-        "ACT-08: a delete carries a resource", "ACT-05: a delete needs resourceId in the shape Type/id",
-    ]  # fmt: skip
-
-
-@for_rows("reference", ["Task/1", "/1", "task/1", "Task/", "Task", "Task/1/2", "T1/2", "", None])
-def test_what_is_deleted_is_named_by_type_and_id(reference: str | None) -> None:
-    action = Action(type="delete", description="d", resource_id=reference)
-    if reference == "Task/1":
-        assert check_action(action) is action
-    else:
-        with pytest.raises(CardError, match=r"^ACT-05: a delete needs resourceId in the shape Type/id$"):
-            check_action(action)
-
-
-def test_the_reasons_and_topics_are_told_apart_by_their_codes() -> None:
-    reasons = [*OVERRIDE_REASONS, PATIENT_DECLINES]
-    assert [reason.code for reason in reasons] == [
-        "patient-ineligible", "action-completed", "action-not-priority", "wrong-time-workflow",
-        "inappropriate-recipient", "need-more-info", "recipient-does-not-trust", "patient-declines",
-    ]  # fmt: skip
-    assert {reason.system for reason in reasons} == {"https://cds-hooks-onnx.org/override-reasons"}
-    assert {topic.system for topic in TOPICS.values()} == {"https://cds-hooks-onnx.org/topics"}
-    assert len({topic.code for topic in TOPICS.values()}) == len(TOPICS) == 14

@@ -9,8 +9,6 @@ from typing import Any
 
 import orjson
 
-from fhir.mapping.medications.identity import MedicationIdentity, identify
-from fhir.record.datatypes import CodeableConcept, Coding
 from fhir.record.record import PatientRecord, read_record
 from fhir.record.resources import MedicationRequest, decoder
 
@@ -256,12 +254,6 @@ def order(medication: Json | str, *dosages: Json, **more: Any) -> MedicationRequ
     """A drafted order as the lean reader gives it."""
     decoded: MedicationRequest = lean(request(medication, **({"dosageInstruction": list(dosages)} | more)))
     return decoded
-
-
-def identity_of(words: str = "", code: str | None = None) -> MedicationIdentity:
-    """What an order by these words and this RxNorm code is identified as."""
-    coding = (Coding(RXNORM, code),) if code else ()
-    return identify(MedicationRequest(medicationCodeableConcept=CodeableConcept(coding, words)))
 
 
 def dispense(medication: Json | str, identifier: str = "d1", **more: Any) -> Json:

@@ -5,13 +5,10 @@ Nobody would write them: half of what a chart can get wrong is in them. tests/ca
 
 import json
 import random
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from fhir.record.record import PatientRecord, read_record
 from tests.conftest import ROOT
-from tests.fhir.builders import lean
 
 Json = dict[str, Any]
 AS_OF: Final = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
@@ -251,30 +248,3 @@ class Draw:
 
 _CORE: Final = ("creatinine", "egfr", "body_weight", "body_height", "sbp", "dbp", "hba1c", "glucose", "potassium",
                 "cholesterol_total", "hdl_cholesterol", "ldl_cholesterol", "alt", "ast", "platelets")  # fmt: skip
-
-
-def drawn_chart(number: int) -> tuple[Json, list[Json]]:
-    """Return the patient and the resources of a chart; each number has a subject of which there is more."""
-    draw = Draw(number)
-    usual = [draw.observation, draw.condition, draw.medication, draw.other, draw.answer, draw.visit]
-    subjects: list[list[Callable[[], Json]]] = [
-        [draw.core] * 12, [draw.visit] * 12, [draw.pregnancy] * 12, [draw.medication] * 8, [draw.condition] * 8,
-        [draw.other] * 12, [draw.gene, draw.allergy] * 5, [draw.observation] * 9, [draw.core, draw.condition] * 5,
-        [draw.answer, draw.smoking, draw.medication] * 4,
-    ]  # fmt: skip
-    makers: list[Callable[[], Json]] = [*usual, *usual, draw.allergy, draw.gene, draw.core, *subjects[number % 10]]
-    patient = draw.patient() | ({"gender": "female", "birthDate": "1992-03-01"} if number % 10 == 2 else {})
-    return patient, [draw.one(makers)() for _ in range(draw.one((3, 20, 40, 60)))]
-
-
-def drawn_drafts(number: int) -> list[Json]:
-    """Return the drafts of a session, as entries."""
-    return Draw(100_000 + number).drafts()
-
-
-def drawn_record(number: int) -> PatientRecord:
-    """Return the record of a chart; of one in three not everything was sent."""
-    patient, resources = drawn_chart(number)
-    entries = [{"resource": resource} for resource in resources]
-    bundle = {"resourceType": "Bundle", "type": "searchset", "entry": entries}
-    return read_record({"patient": lean(patient), "rest": lean(bundle)}, "p1", AS_OF, on_other_patient="refuse")

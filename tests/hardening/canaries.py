@@ -18,7 +18,6 @@ from benchmarks.servers import running, service_command
 from tests.hardening.planting import MARK, Planter, Shot, fhir_of_marks
 
 _SECONDS = 30
-_SHOWN = 20
 
 
 @dataclass

@@ -64,15 +64,6 @@ def places_in(tree: Json, path: tuple[str | int, ...] = ()) -> list[tuple[str | 
     return [place for name, value in members for place in ((*path, name), *places_in(value, (*path, name)))]
 
 
-def with_value(tree: Json, place: tuple[str | int, ...], value: Json) -> Json:
-    """A copy of the tree with the value at the place."""
-    changed = holder = copy.deepcopy(tree)
-    for step in place[:-1]:
-        holder = holder[step]
-    holder[place[-1]] = copy.deepcopy(value)
-    return changed
-
-
 @st.composite
 def mutated(draw: DrawFn, bases: list[Json], at_most: int = 4) -> Json:
     """One of the bases with up to `at_most` members deleted, replaced, wrapped, doubled or renamed."""

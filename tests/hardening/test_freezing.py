@@ -103,7 +103,7 @@ async def _longest_piece(service: InProcess, path: str, body: bytes) -> float:
 
     ticking = asyncio.ensure_future(tick())
     try:
-        await service._request("POST", path, body)
+        await service.request("POST", path, body)
     except WrongAnswer as refused:
         assert "was answered 4" in str(refused) or "was answered 503" in str(refused)  # noqa: PT017
     await asyncio.sleep(0)
@@ -118,7 +118,7 @@ def test_the_loop_goes_on_whatever_the_texts_of_a_call_hold(service: InProcess, 
     for atom in ATOMS:
         for name, hook in SERVICES:
             work = _longest_piece(service, f"/cds-services/{name}", _body(hook, _resources(kind, atom)))
-            longest[atom, name] = service._loop.run_until_complete(work)
+            longest[atom, name] = service.loop.run_until_complete(work)
     assert not {case: seconds for case, seconds in longest.items() if seconds > LONGEST_SECONDS}
 
 

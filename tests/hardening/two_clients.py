@@ -17,9 +17,6 @@ from tests.fhir.builders import bundle, medication_order
 PATH = "/cds-services/order-safety"
 _PATIENT = {"resourceType": "Patient", "id": "p", "gender": "male", "birthDate": "1950-03-04"}
 _DRUGS = ("197806", "197517", "198334", "861007", "1364445", "314229", "198051", "1049221", "312938", "309112")
-_A_CONNECTIONS = 4
-_B_PER_SECOND = 20.0
-_STALLED_HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/fhir+json\r\nContent-Length: 100000\r\n\r\n"
 
 Json = dict[str, Any]
 

@@ -1,13 +1,12 @@
 """Models are found by themselves, and a specification that contradicts itself is refused."""
 
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
 from sklearn.naive_bayes import GaussianNB
 
-from models_onnx.errors import DeclarationError, UnknownModel
+from models_onnx.errors import DeclarationError
 from models_onnx.models.mortality_5y import SPEC
 from models_onnx.spec import (
     AdditiveCox,
@@ -18,18 +17,8 @@ from models_onnx.spec import (
     ModelSpec,
     RequiredGroup,
     find_specs,
-    get_spec,
 )
 from tests.each import for_rows
-
-
-def test_a_model_is_found_by_its_file() -> None:
-    assert find_specs()["mortality_5y"] is SPEC
-
-
-def test_an_unknown_model_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(UnknownModel, match=r"there are: .*mortality_5y"):
-        get_spec("mortality_50y")
 
 
 def test_no_input_tells_race_income_or_education() -> None:
@@ -208,61 +197,3 @@ def test_a_contradiction_is_refused_with_its_sentence_and_the_word_that_is_wrong
     with pytest.raises(DeclarationError) as refused:
         plain(**changes)
     assert (str(refused.value).removeprefix("mortality_5y: "), refused.value.about) == (sentence, word)
-
-
-def test_a_row_is_named_by_its_own_column_or_by_the_patient() -> None:
-    assert (plain(patient_column="patient").key, plain(row_column="stay").key) == ("patient", "stay")
-
-
-DECLARING = "from dataclasses import replace\nfrom models_onnx.models.readmission_30d import TWIN as OTHER\n"
-FITTED = DECLARING + "from models_onnx.spec import Fitted\n"
-
-
-def test_a_folder_declares_models_with_twins_and_knows_where_a_fitted_file_lies(tmp_path: Path) -> None:
-    (tmp_path / "stroke.py").write_text(
-        f"{FITTED}TWIN = replace(OTHER, id='stroke_small')\n"
-        "inputs = tuple(replace(item, clip_high=None, knots=None) for item in OTHER.inputs)\n"
-        "SPEC = replace(OTHER, id='stroke', twin='stroke_small', inputs=inputs, estimator=Fitted('model.txt', ''))\n"
-    )
-    specs = find_specs(tmp_path)
-    assert list(specs) == [*find_specs(), "stroke", "stroke_small"]
-    assert (specs["stroke"].estimator.folder, specs["stroke_small"].twin) == (tmp_path, None)
-    assert get_spec("stroke_small", tmp_path) == specs["stroke_small"]
-    with pytest.raises(UnknownModel) as unknown:
-        get_spec("strokes", tmp_path)
-    names = "mortality_5y, mortality_5y_small, readmission_30d, readmission_30d_early"
-    assert str(unknown.value) == f"no model is called 'strokes'; there are: {names}, stroke, stroke_small"
-    with pytest.raises(UnknownModel) as unknown:
-        get_spec("stroke")
-    hint = "--specs FOLDER names the folder of your own declarations"
-    assert str(unknown.value) == f"no model is called 'stroke'; there are: {names}; {hint}"
-
-
-@pytest.mark.parametrize(
-    ("text", "sentence"),
-    [
-        ("TWIN = replace(OTHER, id='b')\nSPEC = replace(OTHER, id='a', twin='c')\n",
-         "line 3: the TWIN of this file is not the model 'c' that its SPEC names"),
-        ("TWIN = replace(OTHER, id='b')\nSPEC = replace(OTHER, id='a')\n",
-         "line 3: the TWIN of this file is not the model None that its SPEC names"),
-        ("SPEC = replace(OTHER, id='a', twin='b')\n", "the TWIN of this file is not the model 'b' that its SPEC names"),
-        ("TWIN = replace(OTHER, id='mortality_5y')\nSPEC = replace(OTHER, id='a', twin='mortality_5y')\n",
-         "two models are called mortality_5y"),
-        ("SPEC = replace(OTHER, id='b')\n", "SPEC has the id 'b', but the file is called a"),
-    ],
-)  # fmt: skip
-def test_a_twin_that_its_model_does_not_name_and_an_id_used_twice_are_refused(
-    text: str, sentence: str, tmp_path: Path
-) -> None:
-    (tmp_path / "a.py").write_text(DECLARING + text)
-    with pytest.raises(DeclarationError) as refused:
-        find_specs(tmp_path)
-    assert sentence in str(refused.value)
-
-
-def test_a_version_is_the_declaration_renewed_where_the_folder_has_its_renewal(tmp_path: Path) -> None:
-    (tmp_path / "readmission_30d@9.renewal.json").write_text('{"version": "9", "table": "t.csv", "years": "2030"}')
-    renewed = get_spec("readmission_30d@9", tmp_path)
-    assert (renewed.version, renewed.table, renewed.period) == ("9", "t.csv", "2030")
-    for name, folder in (("readmission_30d@9", None), ("readmission_30d@8", tmp_path), ("readmission_30d", tmp_path)):
-        assert get_spec(name, folder) is find_specs()["readmission_30d"]

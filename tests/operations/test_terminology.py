@@ -90,9 +90,7 @@ def test_a_broken_index_does_not_start_and_a_replay_says_what_another_one_change
         for _ in range(3):
             httpx.post(f"{address}/cds-services/{ORDERS}", json=_request(), timeout=60).raise_for_status()
     index = str(folder / f"{other}.idx")
-    tried = run_program(
-        "replay", "--sample", "100%", "--against", index, "--json", environment=environment
-    )
+    tried = run_program("replay", "--sample", "100%", "--against", index, "--json", environment=environment)
     report = json.loads(tried.stdout)
     assert report["decisions"] == 3
     assert [counts["fewer"] for rule, counts in report["by_card"].items() if rule.startswith(_RULE)] == [3]

@@ -110,7 +110,7 @@ _KINDS: Final = (
         "needed",
     ),
 )
-_DECLARED: Final[dict[str, DeclaredFeature]] = {}
+DECLARED: Final[dict[str, DeclaredFeature]] = {}
 """What was declared, by name: the same entry in two folders is one feature."""
 _VISITS: Final = {
     "inpatient": (stays_before, 100.0),
@@ -151,7 +151,7 @@ def add_declared_features(folder: Path) -> tuple[str, ...]:
         for feature in _all_made(declaration):
             if faults := feature.lint():
                 raise FeatureFault(f"{FILE}: {'; '.join(faults)}")
-            FEATURES[feature.name], _DECLARED[feature.name] = feature, declaration
+            FEATURES[feature.name], DECLARED[feature.name] = feature, declaration
     return tuple(name for declaration in declared for name in _names(declaration))
 
 
@@ -163,7 +163,7 @@ def _names(declaration: DeclaredFeature) -> tuple[str, ...]:
 
 
 def _is_another(name: str, declaration: DeclaredFeature) -> bool:
-    return name in FEATURES and _DECLARED.get(name) != declaration
+    return name in FEATURES and DECLARED.get(name) != declaration
 
 
 def _all_made(declaration: DeclaredFeature) -> Iterator[Feature]:

@@ -14,10 +14,6 @@ CASE: dict[str, Any] = {
 }  # fmt: skip
 
 
-def test_a_case_that_is_right_has_no_fault() -> None:
-    assert faults_of_case(RULE, CASE) == []
-
-
 _NO_SILENCE = "no silence for the reason urgent; the reasons are: within-limits, scope"
 
 
@@ -53,13 +49,6 @@ def test_a_drug_that_is_not_recognised_is_named_where_the_answer_is_another() ->
     assert second == f"no drug is recognised in {drug!r}"
 
 
-def test_a_test_beside_the_draft_is_no_drug_that_must_be_recognised() -> None:
-    beside = [{"drug": "a test of nobody", "test": ""}]
-    assert faults_of_case(RULE, {**CASE, "beside": beside, "indicator": "info"}) == [
-        "expected age-meperidine/any/info, found age-meperidine/any/warning"
-    ]
-
-
 @for_rows(
     ("members", "fault"),
     [
@@ -89,15 +78,3 @@ def test_a_rule_needs_a_case_of_each_kind_of_each_band_and_of_each_silence() -> 
     assert missing_cases(RULE, [*fires, quiet]) == [entry for entry in kinds if "no fires" not in entry] + silences[1:]
     template = next(compiled.id for compiled in whole_book().rules if compiled.declared.template is not None)
     assert missing_cases(template, []) == []
-
-
-def test_a_band_that_is_silence_on_purpose_needs_a_silent_case_only() -> None:
-    rule, band = next(
-        (compiled.id, band.id)
-        for compiled in whole_book().rules
-        for band in compiled.declared.bands
-        if band.indicator == "silent" and compiled.declared.template is None
-    )
-    assert [entry for entry in missing_cases(rule, []) if entry.endswith(f"case of {band}")] == [
-        f"no silent case of {band}"
-    ]

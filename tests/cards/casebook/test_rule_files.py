@@ -38,33 +38,9 @@ def test_a_fault_is_named_with_its_line(text: str, said: str, tmp_path: Path) ->
     assert _files(tmp_path, family="{}", one=text) == [f"cards/rules/families/age/one.json, {said}"]
 
 
-@pytest.mark.parametrize("form", ["oral capsule", "Extended Release", "patch", "ring"])
-def test_a_form_that_names_of_drugs_have_is_taken(form: str, tmp_path: Path) -> None:
-    assert _files(tmp_path, family="{}", one=f'{{"id": "one", "dose_form_any": ["{form}"]}}') == []
-
-
-@pytest.mark.parametrize("text", ["{", "[]", "5", '{"for_each": [], "id": "x"}', '{"id": "one", "dose_form_any": []}'])
-def test_what_other_checks_judge_has_no_fault_here(text: str, tmp_path: Path) -> None:
-    assert _files(tmp_path, family='{"id": "age"}', one=text) == []
-
-
 def test_a_folder_without_rules_and_a_file_beside_the_folders_have_no_fault(tmp_path: Path) -> None:
     (tmp_path / "README.md").write_text("x")
     (tmp_path / "empty").mkdir()
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "table.csv").write_text("x")
     assert file_faults(tmp_path) == []
-
-
-def test_files_and_folders_are_told_in_the_order_of_their_names(tmp_path: Path) -> None:
-    for folder in ("b", "a"):
-        (tmp_path / folder).mkdir()
-        (tmp_path / folder / "family.json").write_text('{"x": 1,\n"x": 2}')
-        (tmp_path / folder / "z.json").write_text("{}")
-    twice = "line 2: the member 'x' stands twice in one object"
-    lacking = "line 1: the id is None, but the file is called z.json; give both the same name"
-    assert file_faults(tmp_path) == [
-        f"cards/rules/families/{folder}/{fault}"
-        for folder in "ab"
-        for fault in (f"family.json, {twice}", f"z.json, {lacking}")
-    ]

@@ -4,20 +4,14 @@ from typing import Any
 
 import msgspec
 import numpy as np
-import pytest
 
 from cards.card import Card, CardIdentity, OrderSuggestion
 from cards.compose.model import (
     ModelCardContent,
     estimate_words,
-    factor_lines,
     in_100,
-    is_calibrated,
     model_card,
     not_known,
-    people_shown,
-    strength,
-    strongest,
 )
 from fhir.mapping.features.catalog import features_named
 from fhir.mapping.features.feature import FeatureValue, FeatureVector, Missing
@@ -98,22 +92,6 @@ def test_what_is_missing_has_no_line_and_its_part_is_said_where_the_model_learne
     )
 
 
-def test_remarks_and_newer_values_that_were_not_used_stand_before_the_purpose() -> None:
-    remark = msgspec.structs.replace(CONTENT, remark="A smaller model is used.", first_line="Read this.", lead="5 y: ")
-    refused = [Refusal(f"Observation/{number}", "unit", f"Albumin *{number}*") for number in range(3)]
-    read = vector(*THREE)
-    found = lines(prediction(0.6, 0.1, -0.3), read, remark, *refused)
-    assert found[:2] == ["Read this.", f"5 y: {OPENING}{COMPARED}."]
-    assert found[-2:] == [r"A smaller model is used. **Newer but not used:** Albumin \*0\* And 2 more.", METHOD]
-    one = lines(prediction(0.6, 0.1, -0.3), read, CONTENT, refused[0])
-    assert one[-2:] == [r"**Newer but not used:** Albumin \*0\*", METHOD]
-    gap = vector(*THREE, missing=(Missing(ALBUMIN, "refused", "x"),))
-    both = lines(prediction(0.6, 0.1, -0.3), gap, remark)
-    assert both[-2] == (
-        "A smaller model is used. **Not known or old:** Albumin (not usable); each counts as the group's average."
-    )
-
-
 def test_an_estimate_above_what_was_seen_gives_what_was_seen() -> None:
     high = prediction(0.6, 0.1, -0.3, probability=0.70, observed_rate=0.57, observed_low=0.5, observed_high=0.64)
     shown = card(high, vector(*THREE))
@@ -123,17 +101,6 @@ def test_an_estimate_above_what_was_seen_gives_what_was_seen() -> None:
         f"to 64); 43 did not. The model's own figure is not given here: it is too high in this range. {COMPARED}."
     )
     assert estimate_words(high, "died") == "57 in 100 died (range 50–64)"
-
-
-@pytest.mark.parametrize(
-    ("probability", "high", "calibrated"), [(0.35, 0.35, True), (0.354, 0.35, True), (0.36, 0.35, False)]
-)
-def test_an_estimate_is_calibrated_up_to_the_upper_end_of_what_was_seen(
-    probability: float, high: float, calibrated: bool
-) -> None:
-    found = prediction(probability=probability, observed_high=high)
-    assert is_calibrated(found) is calibrated
-    assert people_shown(found) == (35 if calibrated else 29)
 
 
 @for_rows(("probability", "people"), [(0.0, 1), (0.014, 1), (0.016, 2), (0.5, 50), (0.994, 99), (1.0, 99)])
@@ -169,63 +136,7 @@ def test_an_estimate_is_compared_with_people_of_the_same_age(
     assert without_age[0] == f"{OPENING}{COMPARED}."
 
 
-@pytest.mark.parametrize(("age", "said"), [(79, "79"), (80, "80 or over"), (81, "80 or over")])
-def test_an_age_at_the_top_of_the_study_is_said_as_such(age: float, said: str) -> None:
-    assert f"Age **{said}**" in lines(prediction(0.6), vector(value(AGE, age)))[2]
-
-
-@for_rows(
-    ("creatinine", "contribution", "is_odd"),
-    [(0.92, 0.5, True), (0.9254, 0.5, False), (0.92, -0.5, False), (0.93, 0.5, False)],
-)
-def test_a_low_creatinine_that_raises_the_estimate_is_explained(
-    creatinine: float, contribution: float, is_odd: bool
-) -> None:
-    (line,) = [one for one in lines(prediction(contribution), vector(value(CREATININE, creatinine))) if "Creat" in one]
-    odd = ", lower than the average of 0.93: in the study low values were associated with it, too"
-    assert line.endswith(odd if is_odd else "(2026-11-01)")
-
-
-def test_a_low_albumin_needs_no_explanation() -> None:
-    (line,) = [one for one in lines(prediction(0.5), vector(value(ALBUMIN, 3))) if "Albumin" in one]
-    assert line == "  - ▲▲▲ raises a lot: Albumin **3 g/dL** (2026-11-01)"
-
-
 # Lines of factors
-
-
-@for_rows(
-    ("contribution", "sign"),
-    [
-        (0.30, ("▲▲▲", "raises a lot")), (0.29, ("▲▲", "raises clearly")), (0.15, ("▲▲", "raises clearly")),
-        (0.14, ("▲", "raises somewhat")), (0.05, ("▲", "raises somewhat")), (0.04, ("▵", "raises a little")),
-        (-0.30, ("▼▼▼", "lowers a lot")), (-0.04, ("▿", "lowers a little")), (0.0, ("▿", "lowers a little")),
-    ],
-)  # fmt: skip
-def test_the_marks_of_a_share_of_the_whole(contribution: float, sign: tuple[str, str]) -> None:
-    assert strength(contribution, 1.0) == sign
-
-
-def test_five_factors_have_lines_and_the_others_one_together() -> None:
-    contributions = [0.1, -0.5, 0.3, 0.05, -0.2, 0.02, -0.15]
-    assert strongest(contributions) == [1, 2, 4, 6, 0]
-    # 1.32 in all: 0.5 is 38 %, 0.3 23 %, 0.2 15.2 %, 0.15 11 %, 0.1 7.6 %; 0.05 and 0.02 together 5.3 %.
-    assert factor_lines(contributions, "input {}".format) == [
-        "- **Raises the estimate**", "  - ▲▲ raises clearly: input 2", "  - ▲ raises somewhat: input 0",
-        "- **Lowers it**", "  - ▼▼▼ lowers a lot: input 1", "  - ▼▼ lowers clearly: input 4",
-        "  - ▼ lowers somewhat: input 6", "- 2 other inputs, together: ▲ raises somewhat",
-    ]  # fmt: skip
-    assert factor_lines([*contributions[:5], -0.15], "input {}".format)[-1] == "- 1 other input: ▵ raises a little"
-    assert factor_lines([0.5] * 5, str)[-1] == "  - ▲▲ raises clearly: 4"
-    assert factor_lines([], str) == []
-
-
-def test_the_other_members_of_a_group_that_is_explained_together_are_no_further_inputs() -> None:
-    features = features_named(load_model("mortality_5y").features)[:8]
-    members = {"Blood": (features[6].name, features[7].name)}
-    read = vector(*(value(feature, 1.0) for feature in features))
-    said = lines(prediction(0.5, 0.4, 0.3, 0.2, 0.1, 0.0, -0.4, 0.0), read, groups=members)
-    assert [line.partition(":")[0] for line in said if " other " in line] == ["- 2 other groups, together"]
 
 
 def test_what_is_not_known_is_named_with_its_reason() -> None:

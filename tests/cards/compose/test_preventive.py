@@ -5,8 +5,8 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from cards.card import OVERRIDE_REASONS, PATIENT_DECLINES, TOPICS, Card, CardIdentity, Link, Source
-from cards.compose.preventive import USPSTF_URL, preventive_card, preventive_states
+from cards.card import Card, CardIdentity
+from cards.compose.preventive import preventive_card, preventive_states
 from cards.extension import Fact, PreventiveState, PreventiveStates
 from cards.preventive.chart import Done
 from cards.preventive.judgement import Judgement
@@ -39,10 +39,6 @@ COLONOSCOPY = judged(
     "colon", because="interval-over", text="FIT too long ago", last=STOOL, order=Order("Colonoscopy"),
     facts=(Fact("fit", "FIT", effective="2026-01-02", source="Observation/fit"),),
 )  # fmt: skip
-
-
-def test_a_headline_is_as_long_as_a_card_allows() -> None:
-    assert len(card_of(*(judged(name * 60) for name in "abc")).summary) == 139
 
 
 def test_six_services_have_a_line_and_the_others_share_one() -> None:
@@ -78,13 +74,3 @@ def test_the_extension_keeps_every_answer_and_the_facts_of_what_is_due() -> None
                             source="Observation/fit", **state),
         ),
     )  # fmt: skip
-
-
-def test_the_rest_of_a_card_says_from_whom_it_is_and_how_it_is_declined() -> None:
-    card = card_of(judged("a"))
-    label = "USPSTF recommendations, grades A and B, as of 2026-11-01"
-    assert (card.uuid, card.indicator) == ("card", "info")
-    assert card.source == Source(label=label, url=USPSTF_URL, topic=TOPICS["preventive"])
-    assert card.links == (Link(label="Why this card", url="https://example.org/why", type="absolute"),)
-    codes = [reason.code for reason in OVERRIDE_REASONS if reason.code != "recipient-does-not-trust"]
-    assert [reason.code for reason in card.override_reasons] == [PATIENT_DECLINES.code, *codes]

@@ -8,10 +8,7 @@ from msgspec.structs import replace
 from cards.coverage.annotation import (
     URL,
     coverage_information,
-    of_coverage,
     says_the_same,
-    values_of,
-    with_extension,
 )
 from cards.coverage.determination import Determination
 from cards.coverage.policy import Payer, Policy
@@ -65,75 +62,6 @@ def test_every_part_of_an_answer_is_written_in_its_order() -> None:
         {"url": "contact", "valueContactPoint": {"system": "phone", "value": "555-0100"}},
         {"url": "contact", "valueContactPoint": {"system": "url", "value": "https://example.org"}},
     ]
-
-
-LEAST = ["coverage", "covered", "date", "coverage-assertion-id"]
-
-
-def test_what_is_not_there_is_not_written() -> None:
-    silent = replace(ANSWER, payer=replace(PAYER, phone="", url=""))
-    assert [part["url"] for part in written(silent)] == LEAST
-    without_form = replace(silent, doc_needed="clinical", response="QuestionnaireResponse/q")
-    assert [part["url"] for part in written(without_form)] == [*LEAST[:2], "doc-needed", *LEAST[2:]]
-    without_response = replace(silent, doc_needed="clinical")
-    assert [part["url"] for part in written(without_response, "form")] == [
-        *LEAST[:2], "doc-needed", "questionnaire", *LEAST[2:],
-    ]  # fmt: skip
-    nothing_needed = replace(silent, response="QuestionnaireResponse/q")
-    assert [part["url"] for part in written(nothing_needed, "form")] == LEAST
-
-
-def detail_of(answer: Determination) -> list[list[Json]]:
-    return [part["extension"] for part in written(answer) if part["url"] == "detail"]
-
-
-def test_the_limits_of_what_is_covered_are_details() -> None:
-    covered = replace(ANSWER, covered="covered", pa_needed="no-auth")
-    sessions = replace(covered, policy=replace(POLICY, detail="allowed-quantity 36 sessions in all"))
-    code = {"coding": [{"system": CRD, "code": "allowed-quantity"}]}
-    assert detail_of(sessions) == [
-        [
-            {"url": "code", "valueCodeableConcept": code},
-            {"url": "value", "valueQuantity": {"value": 36, "unit": "sessions in all"}},
-            {"url": "qualification", "valueString": "36 sessions in all"},
-        ]
-    ]
-    weeks = replace(covered, policy=replace(POLICY, detail="allowed-period 2 weeks"))
-    assert detail_of(weeks)[0][1] == {"url": "value", "valuePeriod": {"start": "2026-12-01", "end": "2026-12-14"}}
-    months = replace(covered, policy=replace(POLICY, detail="allowed-period 2 months"))
-    assert detail_of(months)[0][1] == {"url": "value", "valueQuantity": {"value": 2, "unit": "months"}}
-    quantity = replace(covered, policy=replace(POLICY, detail="allowed-quantity 2 weeks"))
-    assert detail_of(quantity)[0][1] == {"url": "value", "valueQuantity": {"value": 2, "unit": "weeks"}}
-    assert detail_of(replace(sessions, covered="conditional")) == []
-    assert detail_of(replace(sessions, pa_needed="auth-needed")) == []
-    assert detail_of(replace(covered, policy=POLICY)) == []
-    assert detail_of(covered) == []
-
-
-def test_an_exclusion_names_its_source() -> None:
-    assert detail_of(replace(ANSWER, covered="not-covered", policy=POLICY)) == [
-        [{"url": "code", "valueCodeableConcept": {"text": "Source of the exclusion"}},
-         {"url": "value", "valueString": "Policy 1"}, {"url": "qualification", "valueString": "Enteral formula"}],
-    ]  # fmt: skip
-
-
-def test_the_extensions_about_a_coverage_are_those_of_this_address_and_reference() -> None:
-    own = coverage_information(ANSWER, "1", TODAY, TODAY, None)
-    other = coverage_information(replace(ANSWER, coverage="Coverage/x"), "2", TODAY, TODAY, None)
-    foreign = {**own, "url": "http://example.org/other"}
-    order: Json = {
-        "id": "d",
-        "extension": ["text", foreign, other, own, {"url": URL}, {"url": URL, "extension": ["x"]}],
-    }
-    assert of_coverage(order, "Coverage/c") == [own]
-    assert of_coverage({"extension": own}, "Coverage/c") == []
-    new = coverage_information(ANSWER, "3", TODAY, TODAY, None)
-    replaced = with_extension(order, new, [own])
-    assert replaced == {"id": "d", "extension": [*order["extension"][:3], *order["extension"][4:], new]}
-    assert with_extension({"id": "d"}, new, []) == {"id": "d", "extension": [new]}
-    assert values_of({"extension": [{"url": "date", "valueDate": "d"}, {"url": "date"}, {"valueCode": "x"}]}) == {
-        "date": ["d", None], "None": ["x"],
-    }  # fmt: skip
 
 
 def test_another_day_id_or_order_of_codes_is_nothing_new() -> None:

@@ -3,8 +3,6 @@
 from datetime import date
 from typing import Any
 
-from msgspec.structs import replace
-
 from cards.coverage.authorization import affirmed_number
 from tests.cards.coverage.test_annotation import POLICY
 from tests.each import for_rows
@@ -61,25 +59,3 @@ RESPONSE: Json = {
 )
 def test_a_response_counts_that_certifies_the_code_for_the_day(change: Json, is_given: bool) -> None:
     assert affirmed_number(POLICY, [RESPONSE | change], DAY) == ("A-1" if is_given else None)
-
-
-def test_the_first_number_that_counts_is_given() -> None:
-    responses = [RESPONSE | {"status": "draft"}, RESPONSE | {"preAuthRef": "A-2"}, RESPONSE]
-    assert affirmed_number(POLICY, responses, DAY) == "A-2"
-    assert affirmed_number(POLICY, [], DAY) is None
-
-
-@for_rows(
-    ("days", "places", "begin", "is_valid"),
-    [
-        (10, (), "2026-11-10", True), (10, (), "2026-11-09", False), (10, ("22",), "2026-11-11", True),
-        (10, ("22",), "2026-11-10", False), (None, (), "2026-11-20", False), (1, (), "2026-11-20", True),
-        (10, (), "2026-11-21", False),
-    ],
-)  # fmt: skip
-def test_without_an_end_the_days_of_the_policy_count_and_in_a_hospital_the_first_is_the_day_itself(
-    days: int | None, places: tuple[str, ...], begin: str, is_valid: bool
-) -> None:
-    policy = replace(POLICY, pa_valid_days=days, places=frozenset(places))
-    for dated in ({"preAuthPeriod": {"start": begin}}, {"preAuthPeriod": None, "created": begin}):
-        assert (affirmed_number(policy, [RESPONSE | dated], DAY) is not None) is is_valid

@@ -3,21 +3,17 @@
 from datetime import date
 from typing import Any
 
-import pytest
 from msgspec.structs import replace
 
-from cards.card import Action, Card, CardIdentity, Link, Source, Suggestion
+from cards.card import Action, Card, CardIdentity, Source, Suggestion
 from cards.coverage.approval import finding_of, policy_tables
 from cards.coverage.cards import ANSWER as ANSWER_TOPIC
 from cards.coverage.cards import (
     ASSOCIATED,
-    DOCUMENT,
     INSURANCE,
     STEPS,
     Annotated,
     answer_card,
-    describe,
-    document_card,
     proposal_card,
     steps_card,
 )
@@ -71,18 +67,6 @@ def test_an_answer_is_one_line_and_one_click() -> None:
     assert plain.source == Source(label="Own Health Plan", topic=ANSWER_TOPIC)
 
 
-@pytest.mark.parametrize(
-    ("covered", "pa_needed", "words"),
-    [
-        ("covered", None, "Covered"),
-        ("not-covered", None, "No benefit of this plan"),
-        ("conditional", "auth-needed", "Coverage depends on what is missing; prior authorization needed"),
-    ],
-)
-def test_an_answer_in_one_line(covered: Any, pa_needed: str | None, words: str) -> None:
-    assert describe(replace(ANSWER, covered=covered, pa_needed=pa_needed)) == words
-
-
 def test_what_is_needed_is_counted_and_listed_once() -> None:
     assert steps_card(annotated(ANSWER), IDENTITY) is None
     assert steps_card(annotated(replace(asking(criterion("a")), doc_needed=None)), IDENTITY) is None
@@ -111,43 +95,6 @@ def test_what_is_needed_is_counted_and_listed_once() -> None:
     assert coarse.detail == (
         f"{HEADING}\n\n- Order with a billing code (HCPCS or CPT): what is ordered now is too coarse to decide."
     )
-
-
-def test_of_a_group_of_which_any_holds_nothing_is_missing() -> None:
-    first, second = criterion("a"), criterion("b")
-    answer = asking(first, second, rule="any")
-    assert answer.missing == (first, second)
-    held = replace(answer, judged=(Judged(first, Seen(True)), Judged(second, Seen(False))))
-    assert held.missing == ()
-    assert replace(held, criteria=CriteriaSet("set", {"A": "all"}, (first, second))).missing == (second,)
-    assert ANSWER.missing == ()
-    of_two = CriteriaSet("set", {"A": "all", "B": "all"}, (first, second))
-    assert replace(answer, criteria=of_two).missing == (first, second)
-
-
-def test_the_document_behind_an_answer_has_a_link_for_each_page() -> None:
-    assert document_card(annotated(ANSWER), IDENTITY) is None
-    assert document_card(annotated(replace(ANSWER, policy=POLICY)), IDENTITY) is None
-    source = "Policy 1 ; https://example.org/1 page 2 ; https://example.org/2"
-    policy = replace(POLICY, source=source, effective_to=date(2026, 12, 31))
-    card = document_card(annotated(replace(ANSWER, policy=policy)), IDENTITY)
-    links = (
-        Link(label="Rule of the payer", url="https://example.org/1", type="absolute"),
-        Link(label="Rule of the payer, page 2", url="https://example.org/2", type="absolute"),
-    )
-    expected = Card(
-        uuid="card",
-        summary="Enteral *formula*: rule of Own Health Plan for Enteral formula",
-        indicator="info",
-        source=replace(SOURCE, topic=DOCUMENT),
-        detail=f"{HEADING}\n\nCoverage depends on what is missing. In force from 2026-01-01 to 2026-12-31.",
-        links=links,
-        extension={ASSOCIATED: ["DeviceRequest/d"]},
-    )
-    assert card == expected
-    open_end = document_card(annotated(replace(ANSWER, policy=replace(policy, effective_to=None))), IDENTITY)
-    assert open_end is not None
-    assert open_end.detail == f"{HEADING}\n\nCoverage depends on what is missing. In force from 2026-01-01."
 
 
 def test_a_proposal_is_one_click_and_nothing_depends_on_it() -> None:

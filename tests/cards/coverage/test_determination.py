@@ -3,7 +3,6 @@
 from datetime import date
 from typing import Any
 
-import pytest
 from msgspec.structs import replace
 
 from cards.coverage.determination import Circumstances, Determination, determine, find_payer, is_in_force
@@ -11,7 +10,6 @@ from cards.coverage.order import read_order
 from cards.coverage.policy import CriteriaSet, Criterion, Payer, Policies, Policy
 from cards.coverage.seen import Seen, Subject
 from tests.cards.coverage.test_annotation import PAYER, POLICY
-from tests.cards.coverage.test_authorization import RESPONSE
 from tests.each import for_rows
 from tests.fhir.builders import record_of
 
@@ -20,7 +18,6 @@ DAY = date(2026, 11, 20)
 NOTHING = frozenset[str]()
 HCPCS = "https://www.cms.gov/Medicare/Coding/HCPCSReleaseCodeSets"
 COVERAGE: Json = {"id": "c", "status": "active"}
-PLACE = "https://www.cms.gov/Medicare/Coding/place-of-service-codes/Place_of_Service_Code_Set"
 
 
 def order_of(code: str = "B4150", **more: Any) -> Json:
@@ -56,17 +53,6 @@ OPEN = replace(POLICY, basis="open", pa_needed="no-auth")
 # By the list
 
 
-def test_a_listed_code_needs_authorization_and_an_open_one_does_not() -> None:
-    assert answer_to(order_of(), POLICY) == Determination(
-        PAYER, "Coverage/c", "DeviceRequest/d", "conditional", ("HCPCS", "B4150"), "auth-needed", "clinical", "withpa",
-        policy=POLICY,
-    )  # fmt: skip
-    assert said(answer_to(order_of(), OPEN)) == FREE
-    assert answer_to(order_of("B9999"), POLICY) is None
-    excluded = replace(POLICY, basis="not-covered", pa_needed="")
-    assert said(answer_to(order_of(), POLICY, excluded)) == ("not-covered", None, None, None, (), None)
-
-
 def test_the_last_row_in_force_on_the_day_decides() -> None:
     later = replace(OPEN, effective_from=date(2026, 11, 20))
     assert said(answer_to(order_of(), POLICY, later)) == FREE
@@ -75,14 +61,6 @@ def test_the_last_row_in_force_on_the_day_decides() -> None:
     renewed = replace(POLICY, id="renewed", effective_from=date(2026, 12, 1))
     over_both = order_of(occurrencePeriod={"start": "2026-11-25", "end": "2026-12-05"})
     assert said(answer_to(over_both, POLICY, renewed)) == NEEDED
-
-
-def test_before_and_after_its_list_a_code_needs_nothing_and_one_with_criteria_has_no_rule() -> None:
-    over = replace(POLICY, effective_to=date(2026, 11, 19))
-    assert said(answer_to(order_of(), over)) == FREE
-    by_criteria = replace(over, basis="by-criteria")
-    assert answer_to(order_of(), by_criteria) is None
-    assert said(answer_to(order_of(), replace(over, basis="not-covered", pa_needed=""))) is None
 
 
 @for_rows(
@@ -103,14 +81,6 @@ def test_a_span_of_days_with_two_answers_asks_for_the_day(days: Json, expected: 
     assert said(answer_to(order_of(occurrencePeriod=days), row)) == expected
 
 
-def test_what_is_too_coarse_asks_for_a_code() -> None:
-    words = {"resourceType": "DeviceRequest", "id": "d", "codeCodeableConcept": {"text": "Formula"}}
-    coarse = answer_to(words, POLICY)
-    assert said(coarse) == ("conditional", "conditional", "clinical", "withpa", ("OTH",), "detail-code")
-    assert coarse is not None
-    assert coarse.code is None
-
-
 @for_rows(
     ("coverage", "in_force"),
     [
@@ -128,58 +98,6 @@ def test_a_coverage_holds_on_the_days_of_its_period(coverage: Json, in_force: bo
 
 # Authorization
 
-WHERE = ("conditional", "conditional", "clinical", "withpa", ("location",), None)
-EXEMPT = ("conditional", "no-auth", "clinical", "retain-doc", (), "gold-card")
-AT_22: Json = {"locationCode": [{"coding": [{"system": PLACE, "code": "22"}]}]}
-AT_11: Json = {"locationCode": [{"coding": [{"system": PLACE, "code": "11"}]}]}
-
-
-@for_rows(
-    ("change", "order", "here", "expected"),
-    [
-        ({"places": {"22"}}, AT_22, {}, NEEDED),
-        ({"places": {"22"}}, AT_11, {}, FREE),
-        ({"places": {"22"}}, {}, {}, WHERE),
-        ({"places": {"22"}}, AT_22, {"exempt": {"all"}}, EXEMPT),
-        ({}, AT_22, {"exempt": {"all"}}, NEEDED),
-        ({"states": {"NY", "OH"}}, {}, {}, NEEDED),
-        ({"states": {"OH"}}, {}, {}, FREE),
-        ({"states": {"OH"}}, {}, {"state": None}, WHERE),
-        ({"paired_with": {"E1"}}, {}, {}, FREE),
-        ({"paired_with": {"E1"}}, {}, {"together": {"DeviceRequest/e": {"E1"}}}, NEEDED),
-        ({"paired_with": {"E1"}}, {}, {"together": {"DeviceRequest/d": {"E1"}}}, FREE),
-        ({"paired_with": {"E1", "B4150"}}, {}, {}, NEEDED),
-        ({"pa_needed": "performpa"}, {}, {}, ("conditional", "performpa", "clinical", "withpa", (), None)),
-    ],
-)  # fmt: skip
-def test_authorization_depends_on_place_state_and_what_is_ordered_together(
-    change: Json, order: Json, here: Json, expected: tuple[object, ...]
-) -> None:
-    row = replace(
-        POLICY, **{name: frozenset(value) if isinstance(value, set) else value for name, value in change.items()}
-    )
-    assert said(answer_to(order_of(**order), row, **here)) == expected
-
-
-def test_the_orders_that_go_together_are_named() -> None:
-    row = replace(POLICY, paired_with=frozenset({"E1"}))
-    together = {"DeviceRequest/e": {"E1"}, "DeviceRequest/f": {"E2"}}
-    answer = answer_to(order_of(), row, together=together)
-    assert answer is not None
-    assert answer.dependencies == ("DeviceRequest/e",)
-    affirmed = answer_to(order_of(), row, together=together, authorizations=[RESPONSE])
-    assert affirmed is not None
-    assert (affirmed.dependencies, affirmed.satisfied_id) == (("DeviceRequest/e",), "A-1")
-
-
-def test_an_affirmed_authorization_settles_it() -> None:
-    criteria = CriteriaSet("set", {"A": "all"}, (criterion("a", {"sex": "male"}),))
-    row = replace(POLICY, criteria="set")
-    answer = answer_to(order_of(), row, criteria=criteria, authorizations=[RESPONSE])
-    assert answer is not None
-    assert (answer.covered, answer.pa_needed, answer.satisfied_id) == ("covered", "satisfied", "A-1")
-    assert (answer.criteria, answer.judged, answer.doc_needed) == (None, (), None)
-
 
 # Criteria
 
@@ -189,35 +107,6 @@ def criterion(name: str, test: Json, group: str = "A", **more: Any) -> Criterion
 
 
 WOMAN, MAN, UNKNOWN = {"sex": "female"}, {"sex": "male"}, {"bmi": {"ge": 30}}
-
-
-@for_rows(
-    ("groups", "tests", "is_shown"),
-    [
-        ({"A": "all"}, [("A", WOMAN), ("A", WOMAN)], True),
-        ({"A": "all"}, [("A", WOMAN), ("A", MAN)], False),
-        ({"A": "all"}, [("A", WOMAN), ("A", UNKNOWN)], False),
-        ({"A": "any"}, [("A", MAN), ("A", WOMAN)], True),
-        ({"A": "any"}, [("A", MAN), ("A", UNKNOWN)], False),
-        ({"A": "any", "B": "all"}, [("A", WOMAN), ("B", MAN)], False),
-        ({"A": "any", "B": "all"}, [("A", WOMAN)], True),
-        ({"A": "all", "B": "any"}, [("A", WOMAN)], True),
-        ({"A": "all", "B": "any"}, [("A", WOMAN), ("B", MAN), ("B", WOMAN)], True),
-    ],
-)
-def test_in_each_group_all_or_any_criteria_hold(groups: Any, tests: list[tuple[str, Json]], is_shown: bool) -> None:
-    members = tuple(criterion(f"c{number}", test, group) for number, (group, test) in enumerate(tests))
-    criteria = CriteriaSet("set", groups, members)
-    free = replace(OPEN, basis="by-criteria", criteria="set")
-    expected = FREE if is_shown else ("conditional", "no-auth", "clinical", "retain-doc", (), None)
-    assert said(answer_to(order_of(), free, criteria=criteria)) == expected
-    waived = replace(POLICY, criteria="set", is_waived=True)
-    assert said(answer_to(order_of(), waived, criteria=criteria)) == (FREE if is_shown else NEEDED)
-    asked = replace(POLICY, criteria="set")
-    covered = "covered" if is_shown else "conditional"
-    assert said(answer_to(order_of(), asked, criteria=criteria)) == (covered, *NEEDED[1:])
-    elsewhere = replace(asked, places=frozenset({"22"}))
-    assert said(answer_to(order_of(), elsewhere, criteria=criteria)) == WHERE
 
 
 def test_what_a_clinician_affirmed_counts_where_the_chart_does_not_contradict() -> None:
@@ -237,17 +126,6 @@ def test_what_a_clinician_affirmed_counts_where_the_chart_does_not_contradict() 
     of_other = answer_to(order_of(), row, criteria=criteria, answers={"own": {"other": answers["own"]["set"]}})
     assert of_other is not None
     assert (of_other.judged[0].seen, of_other.response) == (Seen(None), None)
-
-
-def test_a_criterion_of_another_code_or_of_a_later_day_is_not_asked() -> None:
-    later = criterion("later", MAN, effective_from=date(2026, 11, 21))
-    other = criterion("other", MAN, only_codes=frozenset({"B9"}))
-    criteria = CriteriaSet("set", {"A": "all"}, (later, other, criterion("w", WOMAN)))
-    row = replace(OPEN, basis="by-criteria", criteria="set")
-    answer = answer_to(order_of(), row, criteria=criteria)
-    assert answer is not None
-    assert [entry.criterion.id for entry in answer.judged] == ["w"]
-    assert said(answer) == FREE
 
 
 # The payer
@@ -325,28 +203,3 @@ def test_a_gap_between_two_lists_within_a_span_asks_for_the_day(days: Json, expe
     first = replace(POLICY, effective_from=date(2026, 1, 1), effective_to=date(2026, 12, 10))
     again = replace(POLICY, id="again", effective_from=date(2026, 12, 20))
     assert said(answer_to(order_of(occurrencePeriod=days), first, again)) == expected
-
-
-@pytest.mark.parametrize(
-    ("last", "expected"), [("2026-12-10", ("not-covered", *[None] * 3, (), None)), ("2026-12-11", OPEN_DAY)]
-)
-def test_a_span_in_which_a_list_ends_and_nothing_follows_asks_for_the_day(
-    last: str, expected: tuple[object, ...]
-) -> None:
-    excluded = replace(POLICY, basis="not-covered", pa_needed="", effective_to=date(2026, 12, 10))
-    assert said(answer_to(order_of(occurrencePeriod={"start": "2026-12-05", "end": last}), excluded)) == expected
-    after = order_of(occurrencePeriod={"start": "2026-12-11", "end": "2026-12-20"})
-    assert answer_to(after, excluded) is None
-    begins = replace(excluded, effective_from=date(2026, 12, 11), effective_to=None)
-    over_both = order_of(occurrencePeriod={"start": "2026-12-05", "end": "2026-12-20"})
-    assert said(answer_to(over_both, begins)) == OPEN_DAY, "nothing before the list begins"
-
-
-@pytest.mark.parametrize(
-    ("last", "expected"), [("2026-12-14", NEEDED), ("2026-12-15", OPEN_DAY), ("2026-12-20", OPEN_DAY)]
-)
-def test_a_list_of_one_day_within_a_span_asks_for_the_day(last: str, expected: tuple[object, ...]) -> None:
-    always = replace(POLICY, effective_from=date(2026, 1, 1))
-    one_day = replace(OPEN, id="day", effective_from=date(2026, 12, 15), effective_to=date(2026, 12, 15))
-    days = {"start": "2026-12-10", "end": last}
-    assert said(answer_to(order_of(occurrencePeriod=days), always, one_day)) == expected

@@ -9,9 +9,7 @@ from typing import Any
 
 import pytest
 
-from cards.coverage.determination import find_payer
-from cards.coverage.policy import CriteriaSet, Criterion, Payer, Policies, Policy, PolicyFault, load_policies, read_rows
-from tests.each import for_rows
+from cards.coverage.policy import Criterion, Policy, PolicyFault, load_policies
 
 PAYER = {
     "payer": "own", "name": "Own  Health Plan", "names": "OHP| Own   Plan |", "plans": "Gold",
@@ -58,41 +56,6 @@ ENTERAL = Policy(
 )  # fmt: skip
 
 
-def test_every_cell_of_a_folder_is_read(tmp_path: Path) -> None:
-    later = POLICY | {"id": "own-later", "pa_valid_days": "-1", "waived": "no", "effective_from": "2027-01-01"}
-    later |= {"effective_to": "", "covered": "not-covered", "pa_needed": "", "criteria": ""}
-    other = PAYER | {"payer": "other", "name": "Other", "names": "", "identifiers": ""}
-    files = {
-        "payers.csv": table(PAYER, other),
-        "policies.csv": table(later, POLICY),
-        "exempt_hospitals.csv": "hospital\n Location/H1 \n",
-    }
-    policies = load_policies(folder_of(tmp_path / "own", **files))
-    names = frozenset({"ohp", "own plan", "own health plan"})
-    identifiers = frozenset({"12345", "X-9"})
-    assert policies.payers["own"] == Payer(
-        "own", "Own  Health Plan", names, frozenset({"gold"}), frozenset({"dental gold"}), identifiers, "555-0100",
-        "https://example.org",
-    )  # fmt: skip
-    first, second = policies.of_code("own", "B4150")
-    assert first == ENTERAL
-    assert (second.id, second.pa_valid_days, second.is_waived, second.effective_to) == ("own-later", None, False, None)
-    assert [policy.id for policy in policies.every() if policy.payer == "own"] == ["own-b", "own-later"]
-    criterion = Criterion(
-        "a", "A", "A tube is in place", {"order": True}, "Which tube?", "Policy 1, section 2", date(2026, 2, 1),
-        frozenset({"B4150"}),
-    )  # fmt: skip
-    assert policies.criteria_of(first) == CriteriaSet("tube", {"A": "all"}, (criterion,))
-    assert policies.criteria_of(second) is None
-    assert policies.exempt_hospitals == {"location/h1"}
-    assert (set(policies.own_payers), policies.of_code("other", "B4150")) == ({"own", "other"}, ())
-
-
-def test_a_row_has_the_cells_of_the_columns(tmp_path: Path) -> None:
-    (tmp_path / "t.csv").write_text("a,b\n1\n1,2,3\n")
-    assert list(read_rows(tmp_path / "t.csv", ("a",))) == [(2, {"a": "1", "b": ""}), (3, {"a": "1", "b": "2"})]
-
-
 def test_a_policy_and_a_criterion_hold_from_their_first_to_their_last_day() -> None:
     days = [date(2025, 12, 31), date(2026, 1, 1), date(2026, 12, 31), date(2027, 1, 1)]
     assert [ENTERAL.is_in_force(day) for day in days] == [False, True, True, False]
@@ -121,37 +84,6 @@ def test_a_policy_and_a_criterion_hold_from_their_first_to_their_last_day() -> N
 )
 def test_a_policy_with_a_fault_is_refused_with_its_line(tmp_path: Path, change: dict[str, str], fault: str) -> None:
     assert fault_of(tmp_path, **{"policies.csv": table(POLICY | change)}) == f"policies.csv, {fault}"
-
-
-def test_an_id_stands_once_and_a_column_is_there(tmp_path: Path) -> None:
-    twice = table(POLICY, POLICY | {"code": "B4151"})
-    assert fault_of(tmp_path, **{"policies.csv": twice}) == "policies.csv, line 3: the id own-b stands twice"
-    (tmp_path / "b").mkdir()
-    without = table({name: cell for name, cell in POLICY.items() if name not in ("code", "source")})
-    assert fault_of(tmp_path / "b", **{"policies.csv": without}) == "policies.csv, line 1: the column code is missing"
-    (tmp_path / "c").mkdir()
-    assert fault_of(tmp_path / "c", **{"policies.csv": ""}) == "policies.csv, line 1: the column id is missing"
-
-
-@pytest.mark.parametrize("missing", ["payer", "name"])
-def test_a_payer_has_an_id_and_a_name(tmp_path: Path, missing: str) -> None:
-    payers = table(PAYER, PAYER | {missing: ""})
-    assert fault_of(tmp_path, **{"payers.csv": payers}) == "payers.csv, line 3: payer and name are required"
-
-
-def test_a_folder_begins_with_who_pays_and_its_tables_are_text(tmp_path: Path) -> None:
-    with pytest.raises(PolicyFault) as refusal:
-        load_policies(tmp_path)
-    assert str(refusal.value) == f"{tmp_path} has no payers.csv: a payer's folder begins with who pays (docs/payers.md)"
-    folder = folder_of(tmp_path / "own")
-    (folder / "policies.csv").write_bytes(table(POLICY, POLICY).encode() + b"\xff\n")
-    with pytest.raises(PolicyFault) as refusal:
-        load_policies(folder)
-    assert str(refusal.value) == "policies.csv, line 4: this cannot be read as CSV in UTF-8"
-    (folder / "policies.csv").write_text(table(POLICY, POLICY | {"id": "c", "detail": "x" * 200_000}))
-    with pytest.raises(PolicyFault) as refusal:
-        load_policies(folder)
-    assert str(refusal.value) == "policies.csv, line 3: this cannot be read as CSV in UTF-8"
 
 
 @pytest.mark.parametrize(
@@ -208,27 +140,6 @@ def test_a_file_of_criteria_with_a_fault_is_refused(tmp_path: Path, document: An
     assert fault_of(tmp_path, **{"criteria.json": json.dumps(document)}) == f"criteria.json{fault}"
 
 
-def test_criteria_that_are_no_json_are_refused_and_a_folder_without_criteria_is_read(tmp_path: Path) -> None:
-    fault = fault_of(tmp_path, **{"criteria.json": "{"})
-    assert fault.startswith("criteria.json: not valid JSON (Input data was truncated)")
-    folder = folder_of(tmp_path / "b", **{"policies.csv": table(POLICY | {"covered": "listed", "criteria": ""})})
-    (folder / "criteria.json").unlink()
-    policies = load_policies(folder)
-    assert isinstance(policies, Policies)
-    assert policies.criteria.keys() == load_policies().criteria.keys()
-
-
-@pytest.mark.parametrize(("content", "line"), [(b"\xff", 1), (b"\n\xff", 2), (b"id\n\n\xff\n", 3)])
-def test_a_table_that_is_no_text_is_refused_with_the_line_of_the_first_such_byte(
-    content: bytes, line: int, tmp_path: Path
-) -> None:
-    folder = folder_of(tmp_path / "own")
-    (folder / "policies.csv").write_bytes(content)
-    with pytest.raises(PolicyFault) as refusal:
-        load_policies(folder)
-    assert str(refusal.value) == f"policies.csv, line {line}: this cannot be read as CSV in UTF-8"
-
-
 _OFFICIAL = re.compile(
     r"\b(?:cms\.gov|ecfr\.gov|federalregister\.gov|law\.cornell\.edu|cgsmedicare\.com|gpo\.gov|noridianmedicare\.com|ngsmedicare\.com"
     r"|medicare\.fcso\.com)/|\b\d\d FR \d{4,}|\b42 CFR \d"
@@ -239,28 +150,3 @@ def test_every_rule_of_medicare_rests_on_cms_a_contractor_or_the_law() -> None:
     rows = [policy for policy in load_policies().every() if policy.payer == "medicare"]
     assert len(rows) > 200
     assert [policy.id for policy in rows if not _OFFICIAL.search(policy.source)] == []
-
-
-@for_rows(
-    ("kind", "plan", "payer"),
-    [
-        ("121", "Part B", "medicare"),
-        (None, "Part A", "medicare"),
-        (None, "Part C", None),
-        (None, "Part D", None),
-        ("112", "Part B", None),
-        ("122", "Part B", None),
-    ],
-)
-def test_a_coverage_of_blue_button_is_original_medicare_by_its_type_and_part(
-    kind: str | None, plan: str, payer: str | None
-) -> None:
-    coverage: dict[str, Any] = {
-        "class": [{"value": "Medicare"}, {"value": plan}],
-        "payor": [{"identifier": {"value": "Centers for Medicare and Medicaid Services"}}],
-    }
-    for system in ("https://nahdo.org/sopt", "urn:oid:2.16.840.1.113883.3.221.5"):
-        if kind is not None:
-            coverage["type"] = {"coding": [{"system": system, "code": kind}]}
-        read = find_payer(coverage, load_policies(), {})
-        assert (read.id if read is not None else None) == payer

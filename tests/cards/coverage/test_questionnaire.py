@@ -8,9 +8,6 @@ from cards.coverage.policy import CriteriaSet, Criterion, Policies
 from cards.coverage.questionnaire import (
     answers_of,
     canonical,
-    find_criteria,
-    names_in,
-    package,
     questionnaire,
     version_of,
 )
@@ -96,22 +93,6 @@ def test_a_question_shows_what_the_chart_has_about_it(test: Json, variables: lis
     assert detail.get("extension") == ([{"url": url, "valueExpression": joined}] if expressions else None)
 
 
-def test_forms_are_found_by_their_address_and_sent_together() -> None:
-    assert find_criteria(RULES, "own.tube") == (PAYER, FORM)
-    assert (find_criteria(RULES, "own.other"), find_criteria(RULES, "other.tube")) == (None, None)
-    own = replace(FORM, groups={"A": "any"})
-    assert find_criteria(replace(RULES, criteria={"tube": FORM, "own/tube": own}), "own.tube") == (PAYER, own)
-    addresses = [f"{BASE}/Questionnaire/own.tube|1", 1, "https://example.org/other", f"{BASE}/Questionnaire/own.x"]
-    assert list(names_in(addresses)) == ["own.tube", "own.x"]
-    form = questionnaire(BASE, PAYER, FORM)
-    entry = {"fullUrl": f"{form['url']}|{form['version']}", "resource": form}
-    bundle = {"resourceType": "Bundle", "type": "collection", "entry": [entry]}
-    assert package(BASE, RULES, ["own.tube", "own.tube", "own.x"]) == {
-        "resourceType": "Parameters", "parameter": [{"name": "PackageBundle", "resource": bundle}],
-    }  # fmt: skip
-    assert package(BASE, RULES, ["own.x"]) is None
-
-
 def response(*affirmed: str, identity: str = "q", **more: Any) -> Json:
     items = [{"linkId": f"{name}.met", "answer": [{"valueBoolean": True}]} for name in affirmed]
     return {
@@ -138,18 +119,3 @@ A = {"own": {"tube": (frozenset({"a"}), "QuestionnaireResponse/q")}}
 )
 def test_a_completed_answer_of_the_patient_to_the_form_as_it_is_counts(more: Json, answers: Json) -> None:
     assert answers_of([response("a") | more], RULES, "p") == answers
-
-
-def test_the_newest_answer_counts_and_only_a_plain_yes() -> None:
-    newer = response("b", identity="r", authored="2026-11-02")
-    expected = {"own": {"tube": (frozenset({"b"}), "QuestionnaireResponse/r")}}
-    assert answers_of([newer, response("a")], RULES, "p") == expected
-    items: list[Any] = [
-        {"linkId": "a.met", "answer": [{"valueBoolean": False}]},
-        {"linkId": "b.met", "answer": [{"valueBoolean": True}, {"valueBoolean": True}]},
-        {"linkId": "c.detail", "answer": [{"valueBoolean": True}]},
-        {"linkId": "d.met", "answer": "yes"},
-        {"linkId": "e.met", "answer": ["x", {"valueBoolean": True}]},
-        "text",
-    ]
-    assert answers_of([response() | {"item": items}], RULES, "p")["own"]["tube"][0] == {"e"}

@@ -100,7 +100,6 @@ def state(service: str, *resources: Json, **more: Any) -> tuple[str, str]:
 
 
 SMOKER = (smoking(DAILY), pack_years(30))
-BLOOD_PRESSURE = (number("8480-6", 120, "mm[Hg]"), number("8462-4", 75, "mm[Hg]"))
 OVERWEIGHT = number("39156-5", 27, "kg/m2")
 RISK = (
     number("2093-3", 240, "mg/dL"),

@@ -23,7 +23,7 @@ from tests.cards.preventive.charts import (
     taking,
 )
 from tests.each import for_rows
-from tests.fhir.builders import AS_OF, ICD10, LOINC, bundle, concept, lean, service_request
+from tests.fhir.builders import AS_OF, bundle, concept, lean, service_request
 
 FIT, PAP, HPV = "57905-2", "10524-7", "82675-0"
 HCV_ANTIBODY, HIV = "16128-1", "56888-1"
@@ -31,7 +31,6 @@ IRON_DEFICIENCY = number("2276-4", 6, "ng/mL", "2026-11-01"), number("718-7", 9.
 BACTERIA = result("630-4", "Escherichia coli >100,000 CFU/mL", "2026-11-10")
 MARKED = number(FIT, 0, "{ratio}") | {"valueQuantity": None, "interpretation": [concept(code="POS")]}
 MARKED["code"] |= {"text": "Hemoglobin, fecal, immunologic"}
-HIV_LOAD = {"coding": [{"system": LOINC, "code": HIV}], "text": "HIV viral load"}
 DECLINED, AAA = {"text": "Colonoscopy declined"}, {"text": "Infrarenal aneurysm of 5.6 cm"}
 ANEURYSM = report("Ultrasound of abdominal aorta", "2024-05-01", conclusion="Infrarenal aneurysm of 5.6 cm")
 
@@ -159,74 +158,6 @@ def test_a_result_is_told_up_to_the_age_of_its_row_and_no_day_longer(
 
 
 @for_rows(
-    ("entries", "patient"),
-    [
-        ((result(FIT, "Negative"),), None),
-        ((result(PAP, "Negative for intraepithelial lesion or malignancy"),), None),
-        ((result(PAP, "NILM; no HSIL"),), None),
-        ((report("Mammographie", conclusion="BI-RADS II ACR IV"),), None),
-        ((result(PAP, "NILM. HPV 16 not detected, HPV 18 negative"),), None),
-        ((result(HPV, "HPV 16 not detected"),), None),
-        ((result(HIV, "not HIV positive"),), None),
-        ((result(HIV, "Positive", code=HIV_LOAD),), None),
-        ((result(HIV, "Not reactive"),), None),
-        ((result(HCV_ANTIBODY, "Non reactive"),), None),
-        *(((result(code, "Was positive in 2010, now negative"),), None) for code in (FIT, HIV, HCV_ANTIBODY, "5195-3")),
-        ((result(HIV, "negative today, was reactive in 2019"), result(PAP, "HSIL in 2015, now NILM")), None),
-        *(((result(code, "No antibodies detected"), result(code, "None detected")), None) for code in (HIV, "5195-3")),
-        ((result("11011-4", "None detected"), result("5195-3", "Not present")), None),
-        ((report("Biopsy of cervix", conclusion="No CIN 2 or CIN 3"),), None),
-        ((result(HPV, "Detected"), result(PAP, "NILM")), None),
-        ((result("5195-3", "Non-reactive"),), None),
-        ((result("5195-3", "Reactive"), problem("B18.1")), None),
-        ((report("Colonoscopy", "2022-11-26", conclusion="Two tubular adenomas of 4 mm"),), None),
-        ((report("Colonoscopy", "2022-11-26", conclusion="No adenoma. Lipoma 12 mm"),), None),
-        ((report("Colonoscopy", "2024-11-26", conclusion="15 mm tubular adenoma"),), None),
-        (
-            (
-                report("Colonoscopy", "2022-11-26", conclusion="15 mm adenoma"),
-                report("Colonoscopy", "2025-11-26") | {"id": "later"},
-            ),
-            None,
-        ),
-        ((report("Mammogram", conclusion="BI-RADS 2, benign; prior BI-RADS 4 resolved"),), None),
-        ((report("PAP-Abstrich", conclusion="Kein Nachweis einer HSIL"),), None),
-        ((report("Frottis", conclusion="Absence de HSIL"),), None),
-        ((report("Mammografi", conclusion="Ingen BI-RADS 4-förändring"),), None),
-        ((report("CT chest low dose", conclusion="Lung-RADS 2"),), None),
-        ((report("US aorta", conclusion="Abdominal aorta 2.1 cm, no aneurysm"),), MAN),
-        ((report("Echocardiogram", conclusion="Ascending aorta 5.6 cm"),), MAN),
-        ((report("CT abdomen", status="preliminary", conclusion="Incidental 5.7 cm infrarenal AAA"),), MAN),
-        ((report("Follow-up of infrarenal aneurysm of 5.6 cm"),), MAN),  # the name is no result
-        ((result(HCV_ANTIBODY, "Non-reactive"),), None),
-        ((number("4548-4", 6.4, "%"),), None),
-        (pressure(158, 98), None),
-        ((report("DXA bone density", conclusion="T-score of the hip -2.1"),), None),
-        ((result(FIT, "Positive", status="preliminary"),), None),
-        ((number("3016-3", 9.2, "m[IU]/L", "2026-11-01"), number("2132-9", 190, "pg/mL", "2026-11-01")), None),
-        ((number("718-7", 7.2, "g/dL", "2026-11-18"), number("777-3", 34, "10*3/uL", "2026-11-18")), None),
-        ((number("718-7", 6.4, "g/dL", "2026-10-01"), number("777-3", 22, "10*3/uL", "2026-10-01")), None),
-        ((number("2857-1", 3.4, "ng/mL", "2026-11-01"),), MAN),
-        ((number("2857-1", 14.2, "ng/mL", "2026-11-01"),), None),
-        ((number("2276-4", 6, "ng/mL", "2026-11-01"), number("718-7", 13.4, "g/dL", "2026-11-01")), MAN),
-        ((result("20507-0", "Nonreactive"), result("22587-0", "Non-reactive")), None),
-        ((BACTERIA,), None),
-        ((report("Ultraschall Bauchaorta", conclusion="Bauchaorta 2,8 cm"), result(FIT, "Negativ")), MAN),
-        ((result(HIV, "nicht positiv"), result(FIT, "no es positivo")), None),
-        ((procedure("LEEP of cervix", "2026-10-01"),), None),
-        ((procedure("LEEP of cervix", "2026-02-01"), result(HPV, "Not detected", "2026-08-01")), None),
-        ((result(FIT, "Positive"), result(PAP, "LSIL")), person("1970")),  # without an age
-        ((problem("K63.5", status="resolved", onsetDateTime="2024-05-01") | {"code": AAA},), MAN),
-        ((result("630-4", "Mixed flora, <100,000 CFU/mL", "2026-11-10"), problem("Z34.90")), None),
-    ],
-)
-def test_what_is_normal_denied_or_about_something_else_is_not_told(
-    entries: tuple[Json, ...], patient: Json | None
-) -> None:
-    assert rows(*entries, patient=patient) == []
-
-
-@for_rows(
     ("entries", "settling"),
     [
         ((result(FIT, "Positive"),), procedure("Colonoscopy", "2026-01-10")),
@@ -279,94 +210,11 @@ def test_what_came_before_or_is_another_test_settles_no_positive_stool_test(entr
     assert rows(result(FIT, "Positive"), entry) == ["stool-positive"]
 
 
-@for_rows(
-    ("entry", "words"),
-    [
-        (number("3016-3", 0.02, "m[IU]/L", "2026-11-01"), "TSH 0.02 mIU/L (under 0.1)"),
-        (report("Mammogram", conclusion="BI-RADS 4B: suspicious"), "Mammogram BI-RADS 4B"),
-        (result(PAP, "hsil"), "High-grade cytology of the cervix (hsil)"),  # in the letters of the report
-        (result(PAP, "İ hsil"), "High-grade cytology of the cervix (HSIL)"),  # "İ" is two letters in lower case
-        (result("61373-7", "Detected"), "HPV 18 positive"),  # the type is in the name
-    ],
-)
-def test_a_result_is_told_in_the_letters_of_the_chart_and_a_small_value_keeps_two_decimals(
-    entry: Json, words: str
-) -> None:
-    assert [item.title for item in opened(entry)] == [words]
-
-
-def glucose(value: float) -> Json:
-    return number("2339-0", value, "mg/dL", "2026-01-10")
-
-
-def hba1c(value: float, when: str) -> Json:
-    return number("4548-4", value, "%", when)
-
-
 def later(words: str, when: str, conclusion: str) -> Json:
     return report(words, when, conclusion=conclusion) | {"id": "later"}
 
 
 LSIL, STOOL = result(PAP, "LSIL"), problem("R19.5", onsetDateTime="2026-02-01")
-
-
-@for_rows(
-    ("entries", "expected"),
-    [
-        # A normal HbA1c of the day or later settles a glucose, 6.5 % is no normal one.
-        ((glucose(320), hba1c(6.5, "2026-02-01")), ["diabetes-severe"]),
-        ((glucose(320), hba1c(6.4, "2026-02-01")), []),
-        ((glucose(230), hba1c(5.4, "2026-01-10")), []),
-        ((glucose(230), hba1c(5.4, "2026-01-09")), ["diabetes-range"]),
-        # A later result without a finding settles from the days of the row on, whatever other screenings mean by it.
-        ((LSIL, result(PAP, "NILM", "2026-04-09")), ["cytology-low-grade"]),
-        ((LSIL, result(PAP, "NILM", "2026-04-10")), []),
-        ((result(PAP, "HSIL", "2024-01-09"), result(PAP, "NILM", "2026-04-10")), ["cytology-high-grade"]),
-        ((LSIL, result(PAP, "", "2026-08-10")), ["cytology-low-grade"]),
-        ((LSIL, result(PAP, "Dysplasia; endocervical cells seen", "2026-08-10")), ["cytology-low-grade"]),
-        ((report("Mammogram", conclusion="BI-RADS 4"), later("Mammogram", "2026-08-10", "BI-RADS 3")),
-         ["birads-suspicious"]),
-        # What the laboratory marks as abnormal is no normal result.
-        ((LSIL, result(PAP, "Dysplasia; see comment", "2026-08-10", interpretation=[concept(code="POS")])),
-         ["cytology-low-grade"]),
-        (
-            (
-                report("Mammogram", conclusion="BI-RADS 4"),
-                later("Mammogram", "2026-08-10", "BI-RADS 2. Calcifications present"),
-            ),
-            [],
-        ),
-        # A report of something else says nothing of it.
-        (
-            (report("Mammogram", conclusion="BI-RADS 4"), later("Chest radiograph", "2026-08-10", "Clear lungs")),
-            ["birads-suspicious"],
-        ),
-        ((result(HCV_ANTIBODY, "Reactive"), result(HCV_ANTIBODY, "Non-reactive", "2026-06-01")), ["hcv-antibody"]),
-        # A size settles one of an earlier day of the same part.
-        ((ANEURYSM, later("CT abdomen", "2024-05-01", "Infrarenal aorta 3.1 cm")), ["aaa-repair"]),
-        ((ANEURYSM, later("CT abdomen", "2023-05-01", "Infrarenal aorta 3.1 cm")), ["aaa-repair"]),
-        ((ANEURYSM, later("CT abdomen", "2025-05-01", "Aortic root 3.9 cm")), ["aaa-repair"]),
-        # A problem by its code, from its day on.
-        ((STOOL,), ["stool-positive"]),
-        ((STOOL, procedure("Colonoscopy", "2026-03-01")), []),
-        ((problem("R19.5"),), []),
-        ((STOOL | {"code": {"coding": [{"system": ICD10}, {"system": "urn:x", "code": "R19.5"}]}},), []),
-        ((STOOL | {"code": STOOL["code"] | {"text": "Positive stool test ruled out"}},), []),
-        # The code of a result counts where its words say nothing.
-        ((result(HIV, "No comment", interpretation=[concept(code="POS")]),), ["hiv-reactive"]),
-        ((result(FIT, "Positive") | {"effectiveDateTime": None},), []),
-        # A pressure is settled by a newer one.
-        ((*pressure(190, 120, "2026-09-01"), *pressure(136, 84)), []),
-        # Beside ASC-US: only what is said of HPV, and no HPV test of an earlier day.
-        ((result(PAP, "ASC-US. Candida detected"),), ["cytology-asc-us"]),
-        ((result(PAP, "ASC-US, HPV awaited"),), ["cytology-asc-us"]),
-        ((result(PAP, "ASC-US"), result(HPV, "Detected", "2023-01-10")), ["cytology-asc-us"]),
-    ],
-)  # fmt: skip
-def test_what_is_beside_before_or_after_a_result_decides_whether_it_is_told(
-    entries: tuple[Json, ...], expected: list[str]
-) -> None:
-    assert rows(*entries, patient=MAN if ANEURYSM in entries else None) == expected
 
 
 @for_rows(
@@ -384,11 +232,6 @@ def test_what_is_beside_before_or_after_a_result_decides_whether_it_is_told(
 def test_the_size_of_an_aneurysm_decides_what_follows(centimetres: str, man: str, woman: str) -> None:
     aneurysm = report("US aorta", "2021-05-01", conclusion=f"Infrarenal aortic aneurysm {centimetres} cm")
     assert (rows(aneurysm, patient=MAN), rows(aneurysm)) == ([man], [woman])
-
-
-def test_of_one_screening_the_gravest_row_is_told_and_of_several_one_each() -> None:
-    assert rows(result(PAP, "HSIL"), result(HPV, "Detected")) == ["cytology-high-grade"]
-    assert rows(result(PAP, "HSIL"), result(FIT, "Positive")) == ["stool-positive", "cytology-high-grade"]
 
 
 def card_of(*results: OpenResult) -> Any:
@@ -412,13 +255,6 @@ def test_the_card_says_the_day_what_follows_by_when_and_by_which_source() -> Non
     today = (AS_OF - timedelta(days=180)).date().isoformat()
     (stool,) = opened(result(FIT, "Positive", today))
     assert "; due by 2026-11-20 (" in (card_of(stool).detail or "")
-
-
-def test_a_card_of_several_results_names_warnings_first_and_counts_what_it_does_not_name() -> None:
-    results = opened(result(PAP, "ASC-US"), result(FIT, "Positive"), result(HCV_ANTIBODY, "Reactive"))
-    card = card_of(*results)
-    assert card.summary.startswith("3 abnormal results, no follow-up on record: Positive stool")
-    assert [line[4:12] for line in card.detail.split("\n")] == ["Positive", "Hepatiti", "ASC-US c"]
 
 
 def test_every_row_names_tests_conditions_and_screenings_that_exist_and_a_source() -> None:

@@ -23,20 +23,6 @@ def context_of(draft: Json, *others: Json, **patient: Any) -> RuleContext:
     return RuleContext(session, drafted, drafted.medication.ingredients[0], partners=tuple(partners))
 
 
-def beside_of(draft: Json, *taken: Json, **patient: Any) -> RuleContext:
-    """The context of the draft, as if a rule stood before each of the orders that are taken, in their order."""
-    session = session_of(draft, active=list(taken), **patient)
-    drafted = session.drafted[0]
-    partners = sorted(session.active, key=lambda medication: medication.source)
-    return RuleContext(session, drafted, drafted.medication.ingredients[0], partners=tuple(partners))
-
-
-def study_context_of(draft: Json, *others: Json, **patient: Any) -> RuleContext:
-    """The context of the first draft that is a study or a test."""
-    session = session_of(draft, *others, **patient)
-    return RuleContext(session, session.studies[0], session.studies[0].medication.ingredients[0])
-
-
 def session_of(*drafts: Json, **patient: Any) -> PatientSession:
     """The session of these drafts, which are called draft-0, draft-1 and so on."""
     resources = [draft_of(entry, f"draft-{number}") for number, entry in enumerate(drafts)]

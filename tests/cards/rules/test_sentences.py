@@ -6,10 +6,8 @@ in tests/cds_hooks/services/test_sentences.py.
 
 import json
 import re
-from collections.abc import Iterator
 from datetime import date, datetime, timedelta
 from functools import cache
-from itertools import permutations
 from typing import Any
 
 import pytest
@@ -19,12 +17,10 @@ from cards.rules.engine.rule_book import rule_book, whole_book
 from cards.rules.language.table import read_family
 from cards.rules.patient.orders import read_draft
 from cards.rules.patient.session import PatientSession
-from fhir.terminology.medications import CLASS_MEMBERS
-from tests.cards.rules.cases import Case, all_cases, check, check_case, every_case, resources_of_case
+from tests.cards.rules.cases import Case, check, check_case, every_case, resources_of_case
 from tests.cards.rules.patients import bundle_of, draft_of, drafts_of, record_of
 from tests.cards.rules.pinned import AS_OF, book_of, named_cases
 from tests.cards.sentences import faults
-from tests.each import for_rows
 
 
 @every_case()
@@ -44,48 +40,6 @@ def _repeated(detail: str) -> list[str]:
     """Lines that stand twice on one card."""
     lines = [line for line in detail.split("\n") if line.strip()]
     return [line for line in lines if lines.count(line) > 1]
-
-
-def _declared() -> Iterator[tuple[str, str]]:
-    for rule in rule_book().rules:
-        for band in rule.bands:
-            whole = (band.declared.summary, band.declared.detail, band.declared.unsure_summary)
-            yield from ((rule.id, text) for text in whole if text and band.declared.indicator != "silent")
-        yield from ((rule.id, text) for one in rule.missing for text in (one.declared.summary, one.declared.detail))
-        yield from ((rule.id, question.text) for question in rule.declared.questions)
-
-
-def test_no_text_of_a_rule_names_a_rule() -> None:
-    """What a clinician reads does not send him to the tables."""
-    names = {one.id for one in rule_book().rules}
-    assert [text for _, text in _declared() for name in names if name in text] == []
-
-
-@for_rows(
-    ("text", "fault"),
-    [
-        ("Creatinine 1.23457 mg/dL.", "1.23457"),
-        ("eGFR 28 on 2026-11-20.", "eGFR 28"),
-        ("systolic pressure 165 mm\\[Hg\\]", "[Hg"),
-        ("Potassium 5.6 on 2026-11-20.", "Potassium 5.6"),
-        ("After 1 days.", "1 days"),
-        ("At exactly 5.0 stay silent.", "stay silent"),
-        ("The digoxin_level is not known.", "digoxin_level"),
-        ("This is is wrong.", "is is"),
-        (" ".join(["word"] * 45) + ".", "45 words"),
-    ],
-)
-def test_a_faulty_sentence_is_found(text: str, fault: str) -> None:
-    assert [one for one in faults(text) if fault in one]
-
-
-def test_ordinary_sentences_pass() -> None:
-    said: list[Any] = [
-        "Metformin is contraindicated: eGFR 20 mL/min on 2026-10-10 (under 30).",
-        "Potassium 5.6 mmol/L on 2026-11-20; 1 dose a day; 0.0625 mg daily.",
-        "No usable potassium in the last 30 days.",
-    ]
-    assert [fault for text in said for fault in faults(text)] == []
 
 
 # What a card's sentences name comes from the chart or from the rule's own text: dates, weekdays, values.
@@ -113,17 +67,6 @@ def _cards() -> list[tuple[str, Case, str, str]]:
                 known = chart + _written(families[rule])
                 found += [(rule, case, f"{card.summary}\n{card.detail or ''}", known) for card in cards]
     return found
-
-
-@pytest.mark.slow
-def test_no_text_of_a_card_falls_back_to_the_title_of_its_rule() -> None:
-    titles = {rule.id: rule.declared.title for rule in whole_book().rules}
-    fallen = [
-        f"{rule}: {case['id']}"
-        for rule, case, text, _ in _cards()
-        if "please check this order." in text or f"\n- {titles[rule]}" in text or f"\n{titles[rule]}\n" in text
-    ]
-    assert fallen == []
 
 
 @pytest.mark.slow
@@ -171,35 +114,6 @@ def test_what_is_advised_on_a_warning_takes_the_headline_away(rule: str, case: C
     _advice_takes_the_headline_away(case["patient"], case["draft"], as_of, signing=signing)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("signing", [True, False], ids=["order-sign", "order-select"])
-def test_the_same_where_two_bands_of_any_families_meet_on_one_card(signing: bool, as_of: datetime) -> None:
-    """Every two bands that speak about the same drug, on one patient who has what both of them ask for."""
-    told = sum(
-        _advice_takes_the_headline_away(_both(one["patient"], other["patient"]), one["draft"], as_of, signing=signing)
-        for one, other in _pairs_of_bands(as_of)
-    )
-    assert told > 500
-
-
-def _pairs_of_bands(as_of: datetime) -> Iterator[tuple[Case, Case]]:
-    """For each ingredient one firing case of each band, and every two of these in both orders."""
-    by_drug: dict[str, dict[tuple[str, str], Case]] = {}
-    for rule, case in all_cases():
-        drafted = PatientSession(record_of({}, as_of), drafts_of(draft_of(case["draft"]))).drafted
-        if case["kind"] == "fires" and drafted and drafted[0].medication.ingredients:
-            drug = drafted[0].medication.ingredients[0].name
-            by_drug.setdefault(drug, {}).setdefault((rule, case["band"]), case)
-    return (pair for cases in by_drug.values() for pair in permutations(cases.values(), 2))
-
-
-def _both(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
-    """A patient with the facts of two; where they contradict each other those of the first."""
-    lists = ("labs", "conditions", "active", "allergies", "more", "ordered", "not_sent")
-    merged = {key: [*one.get(key, ()), *other.get(key, ())] for key in lists if key in one or key in other}
-    return {**other, **one, **merged}
-
-
 def _advice_takes_the_headline_away(
     patient: dict[str, Any], draft: dict[str, Any], as_of: datetime, *, signing: bool
 ) -> int:
@@ -224,32 +138,3 @@ def _advice_takes_the_headline_away(
             found = {pair for each in later.drafted for pair in rule_book().evaluate(later, each).finding_keys}
             assert (headline.rule, headline.band) not in found, one.label
     return told
-
-
-def _codes(selectors: object) -> set[str]:
-    members: set[str] = set()
-    for one in selectors:  # type: ignore[attr-defined]
-        members |= set(one.ingredients)
-        for name in one.classes:
-            members |= set(CLASS_MEMBERS[name])
-    return members
-
-
-@for_rows("rule", [one.id for one in rule_book().rules if one.trigger.sides])
-def test_a_pair_wakes_its_rule_whichever_drug_is_drafted(rule: str, as_of: datetime) -> None:
-    """Every ingredient of either side, drafted: the rule is among those that the draft meets."""
-    compiled = next(one for one in rule_book().rules if one.id == rule)
-    met: dict[str, bool] = {}
-    for side in compiled.trigger.sides:
-        for code in _codes(side):
-            resource = draft_of({"drug": "x", "more": {}})
-            if any(selector.route == "injected" for selector in side):
-                resource["dosageInstruction"] = [{"route": {"text": "intravenous"}}]
-            resource["medicationCodeableConcept"] = {
-                "coding": [{"system": "http://www.nlm.nih.gov/research/umls/rxnorm", "code": code}]
-            }
-            drafted = PatientSession(record_of({}, as_of), drafts_of(resource)).drafted
-            if drafted and drafted[0].medication.recognised:
-                met[code] = any(one.rule is compiled for one in rule_book().rules_for(drafted[0].medication))
-    assert met
-    assert not [code for code, wakes in met.items() if not wakes]

@@ -7,7 +7,6 @@ from cards.compose.vaccines import immunization_recommendation, vaccines_card
 from cards.vaccines.due import VaccinesDue, vaccines_due
 from cards.vaccines.knowledge import load_knowledge
 from cards.vaccines.patient import ChartedPerson, read_person
-from cards.vaccines.uncoded import may_be_given
 from fhir.record.record import read_record
 from fhir.terminology.medications import CVX
 from tests.cards.compose.test_vaccines import IDENTITY
@@ -53,40 +52,6 @@ def test_a_dose_in_words_holds_its_group_back_and_is_named(words: str, when: str
     assert line in (card.detail or "")
     saved = immunization_recommendation(due, "p", load_knowledge())["recommendation"]
     assert group not in {item["vaccineCode"][0]["text"] for item in saved}
-
-
-@for_rows(
-    ("words", "when"),
-    [
-        ("Zostavax", "2014-10-22"),  # the live vaccine does not complete the group
-        ("herpes zoster vaccine", "2015-03-03"),
-        ("zoster vaccine", "2017-10-19"),
-        ("Pneumovax 23", "2018-10-22"),
-        ("Tdap", "2014-02-01"),  # a booster is due again after ten years
-        ("Grippeimpfung", "2025-10-20"),  # of the season before
-        ("influenza vaccine", None),
-        ("allergy shot", "2026-03-03"),
-    ],
-)
-def test_a_dose_that_is_not_the_one_due_holds_nothing_back(words: str, when: str | None) -> None:
-    _, due = _due(words, when)
-    assert due.uncoded == ()
-    assert {"Zoster", "Pneumococcal", "Influenza"} <= {item.forecast.group for item in due.due} | {
-        name for name, _ in due.of_season
-    }
-
-
-def test_a_dose_of_an_earlier_pregnancy_holds_none_of_this_one_back() -> None:
-    # Of a pregnancy without a beginning it may be the whole time that it can last: 280 days before 20 November.
-    for day, holds in (("2026-02-13", False), ("2026-02-14", True)):
-        charted, due = _due("Tdap", day, born="1996-05-05")
-        forecast = next(item for item in due.forecasts if item.group == "DTaP/Tdap/Td")
-        held = may_be_given(forecast, (), charted, AS_OF.date(), load_knowledge(), for_pregnancy=True)
-        assert bool(held) is holds
-
-
-def test_of_a_child_a_dose_against_tetanus_is_not_too_old_after_ten_years() -> None:
-    assert [item.group for item in _due("DTaP", "2014-02-01", born="2010-05-05")[1].uncoded] == ["DTaP/Tdap/Td"]
 
 
 def test_a_refused_entry_and_one_of_the_future_hold_nothing_back() -> None:

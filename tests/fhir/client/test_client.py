@@ -5,29 +5,24 @@ import itertools
 import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
-from urllib.parse import parse_qsl, unquote
 
 import httpx
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from fhir.client.client import FetchResult, FhirClient, next_page, seconds_to_wait
+from fhir.client.client import FetchResult, FhirClient, next_page
 from fhir.client.errors import (
     Busy,
     DeadlineExceeded,
     FetchError,
     Forbidden,
     ForeignAddress,
-    InvalidQuery,
     ServerFailed,
     TooLarge,
     Unauthorized,
-    Unreachable,
     Unreadable,
 )
-from fhir.client.query import FetchLimits, Read, Search, escaped
-from fhir.record.resources import Bundle, BundleLink, Observation, Patient
+from fhir.client.query import FetchLimits, Read, Search
+from fhir.record.resources import Observation, Patient
 from tests.each import for_rows
 from tests.fhir_charts import Running, chart_of, lab, serving_fhir
 
@@ -92,27 +87,6 @@ async def test_bytes_have_a_bound_over_all_pages() -> None:
             await _search(running, bounds=FetchLimits(bytes=100))
 
 
-async def test_a_bundle_that_was_given_is_continued() -> None:
-    with serving_fhir([CHART], page_size=3) as running:
-        (next_url,) = (
-            link["url"]
-            for link in httpx.get(f"{running.base}/{LABS.path}").json()["link"]
-            if link["relation"] == "next"
-        )
-        given = Bundle(link=(BundleLink("next", next_url),))
-        found = await _ask(running.base, lambda fhir: fhir.fetch_remaining_pages(given, "labs"))
-    assert _ids(found) == ["o4", "o3", "o2", "o1"]
-
-
-async def test_a_long_query_is_posted() -> None:
-    codes = ",".join(f"http://loinc.org|{number}-0" for number in range(2100, 2200))
-    with serving_fhir([CHART]) as running:
-        found = await _search(running, Search("Observation", (("patient", "p1"), ("code", codes))))
-    (asked,) = running.log.requests
-    assert (asked.method, asked.path, asked.query) == ("POST", "/fhir/Observation/_search", "")
-    assert len(_ids(found)) == 7
-
-
 @pytest.mark.parametrize(
     ("mode", "error"),
     [("401", Unauthorized), ("403", Forbidden), ("garbage", Unreadable), ("redirect", ForeignAddress)],
@@ -124,12 +98,6 @@ async def test_what_cannot_be_had_has_its_reason_and_is_not_asked_for_again(mode
         with pytest.raises(error):
             await _ask(running.base, lambda fhir: fhir.fetch(Read("Patient", "p1"), "patient"))
     assert len(running.log.requests) == 2
-
-
-async def test_another_status_is_a_failure_and_not_tried_again() -> None:
-    with serving_fhir([CHART]) as running, pytest.raises(ServerFailed):
-        await _search(running, Search("Observation", (("value-quantity", "5"),)))
-    assert [asked.status for asked in running.log.requests] == [400]
 
 
 @pytest.mark.parametrize("mode", ["429", "503"])
@@ -158,23 +126,12 @@ async def test_the_deadline_ends_a_slow_answer() -> None:
         await _ask(running.base, lambda fhir: fhir.fetch(LABS, "labs"), seconds=lambda: 0.1)
 
 
-async def test_after_the_deadline_nothing_is_asked() -> None:
-    with serving_fhir([CHART]) as running, pytest.raises(DeadlineExceeded):
-        await _ask(running.base, lambda fhir: fhir.fetch(LABS, "labs"), seconds=lambda: 0.0)
-    assert running.log.requests == []
-
-
 async def test_pages_that_came_before_the_deadline_stay() -> None:
     left = itertools.chain([5.0, 5.0], itertools.repeat(0.0))
     with serving_fhir([CHART], page_size=3) as running:
         found = await _ask(running.base, lambda fhir: fhir.fetch(LABS, "labs"), seconds=lambda: next(left))
     assert len(_ids(found)) == 6
     assert isinstance(found.ended, DeadlineExceeded)
-
-
-async def test_nobody_listening_is_said() -> None:
-    with pytest.raises(Unreachable):
-        await _ask("http://127.0.0.1:9/fhir", lambda fhir: fhir.fetch(LABS, "labs"))
 
 
 Answer = tuple[int, dict[str, str], bytes]
@@ -228,14 +185,6 @@ async def test_an_answer_that_makes_no_sense_is_no_data(answer: Answer, error: t
         await _ask_answering(answer)
 
 
-async def test_a_remark_that_nothing_was_found_is_no_failure() -> None:
-    body = (
-        b'{"resourceType":"Bundle","total":0,"entry":[{"resource":{"resourceType":"OperationOutcome",'
-        b'"issue":[{"severity":"warning","code":"processing"}]}}]}'
-    )
-    assert (await _ask_answering((200, {}, body))).ended is None
-
-
 async def test_a_resource_that_cannot_be_read_is_there_and_refused() -> None:
     body = b'{"resourceType":"Patient","id":"p1","extension":5}'
     found = await _ask_answering((200, {}, body), Read("Patient", "p1"))
@@ -264,57 +213,7 @@ async def test_no_error_shows_token_address_or_answer(caplog: pytest.LogCaptureF
     assert CANARY not in caplog.text
 
 
-def test_an_error_says_its_own_sentence_or_the_one_of_its_kind() -> None:
-    assert str(FetchError()) == FetchError().text == "it could not be fetched"
-    assert str(FetchError("the server said no")) == "the server said no"
-
-
 # A query is made of parts, and no part can become another.
-
-
-def test_a_read_is_type_and_id() -> None:
-    assert Read("Patient", "p1").path == "Patient/p1"
-
-
-@for_rows("identity", ["ez067.1-A", "x" * 194, "draft‑rx‑1", "a b", "ä"])
-def test_an_id_is_taken_as_real_servers_give_it(identity: str) -> None:
-    assert unquote(Read("Patient", identity).path) == f"Patient/{identity}"
-
-
-@for_rows("identity", ["", " ", ".", "..", "a/b", "../metadata", "a?b=c", "a#b", "a%2fb", "a\\b", "a\nb"])
-def test_an_id_that_would_leave_its_place_is_no_query(identity: str) -> None:
-    with pytest.raises(InvalidQuery):
-        Read("Patient", identity)
-
-
-@for_rows("kind", ["", "patient", "Patient/..", "$everything", "http://elsewhere/Patient"])
-def test_a_type_is_a_type(kind: str) -> None:
-    with pytest.raises(InvalidQuery):
-        Search(kind, ())
-    with pytest.raises(InvalidQuery):
-        Read(kind, "p1")
-
-
-def test_a_parameters_name_is_a_name() -> None:
-    with pytest.raises(InvalidQuery):
-        Search("Patient", (("a&b", "c"),))
-
-
-@given(st.text(), st.text())
-def test_whatever_a_value_holds_it_stays_one_parameter(first: str, second: str) -> None:
-    search = Search("Observation", (("patient", first), ("code", second)))
-    assert parse_qsl(search.form, keep_blank_values=True) == [("patient", first), ("code", second)]
-
-
-@given(st.text())
-def test_an_escaped_value_has_no_separator_of_its_own(value: str) -> None:
-    plain = escaped(value).replace("\\\\", "").replace("\\,", "").replace("\\|", "").replace("\\$", "")
-    assert not set(plain) & set(",|$\\")
-
-
-def test_a_query_beyond_1800_characters_is_long() -> None:
-    assert not Search("Observation", (("code", "x" * 1780),)).is_long
-    assert Search("Observation", (("code", "x" * 1800),)).is_long
 
 
 # A next page is below the base address, or it is not fetched.
@@ -356,21 +255,3 @@ def test_anywhere_else_it_is_not(link: str) -> None:
 
 
 # How long to wait is said by the server, in seconds or as a date, and grows where it says nothing.
-
-
-def test_seconds_are_taken_as_they_are_said() -> None:
-    assert seconds_to_wait({"retry-after": "3"}, 0) == 3
-
-
-def test_a_date_is_counted_from_the_servers_own_clock() -> None:
-    headers = {"retry-after": "Fri, 20 Nov 2026 09:00:07 GMT", "date": "Fri, 20 Nov 2026 09:00:02 GMT"}
-    assert seconds_to_wait(headers, 0) == 5
-
-
-@for_rows("text", ["", "soon", "-5", "1.5", "Fri, 20 Nov 2026 09:00:07 GMT", "٣"])
-def test_without_a_usable_word_of_the_server_the_wait_doubles(text: str) -> None:
-    assert [seconds_to_wait({"retry-after": text}, attempt) for attempt in range(4)] == [0.05, 0.1, 0.2, 0.4]
-
-
-def test_zero_seconds_do_not_make_a_hammer() -> None:
-    assert seconds_to_wait({"retry-after": "0"}, 2) == 0.2

@@ -239,32 +239,6 @@ def test_the_answers_of_the_examples_of_the_standard_are_read() -> None:
     assert requests == ["/fhir/CodeSystem/$lookup", "/fhir/ValueSet/$expand"]
 
 
-def test_a_dialogue_with_a_terminology_server_that_others_wrote_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    """FHIRsmith of Health Intersections (BSD-3), 2026-11-27 on loopback, on a release in RF2 of 294 concepts.
-
-    Its answers stand as they came: to $lookup, to $expand in pages of three, and to an expression with an unknown code.
-    """
-    dialogue = [json.loads(line) for line in Path(__file__).with_name("fhirsmith.jsonl").read_text().splitlines()]
-
-    def answer(request: httpx.Request) -> httpx.Response:
-        part = dialogue.pop(0)
-        asked = request.method, str(request.url).partition("/r4/")[2], json.loads(request.content or "null")
-        assert asked == (part["method"], part["path"], part["body"])
-        return httpx.Response(part["status"], json=part["answer"])
-
-    monkeypatch.setattr(terminology_server, "_PAGE", 3)
-    with httpx.Client(transport=httpx.MockTransport(answer)) as http:
-        server = TerminologyServer("http://127.0.0.1:8977/r4", http)
-        assert server.edition() == _EDITION
-        assert sorted(server.expand("<< 195967001 MINUS << 8312004")) == [
-            "195967001", "195968006", "36979006", "409663006",
-        ]  # fmt: skip
-        allergy = {"900000001003": ["Allergy to invented ibuprofen", "Allergy to invented ibuprofen (finding)"]}
-        assert server.expand("* : 246075003 = (<< 387207008)") == allergy
-        assert sorted(server.below(["84114007", "1234567"])) == ["84114007", "900000003000", "900000004006"]
-    assert dialogue == []
-
-
 def test_a_code_that_the_server_does_not_know_is_told_in_its_words() -> None:
     issue = {"severity": "error", "code": "not-found", "details": {"text": 'Code "84114007" not found'}}
     unknown: Answer = (400, {"resourceType": "OperationOutcome", "id": "exception", "issue": [issue]})

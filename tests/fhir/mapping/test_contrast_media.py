@@ -3,7 +3,7 @@
 from typing import Any
 
 from fhir.mapping.contrast_media import ContrastReaction, contrast_reactions
-from fhir.terminology.contrast_media import GADOLINIUM, IODINATED
+from fhir.terminology.contrast_media import IODINATED
 from tests.each import for_rows
 from tests.fhir import builders
 from tests.fhir.builders import ICD10, condition, record_of
@@ -38,31 +38,6 @@ def test_how_bad_a_reaction_was(resource: dict[str, Any], reaction: str | None, 
     words = resource["code"]["text"]
     expected = [] if reaction is None else [ContrastReaction(words, reaction, how, True, None, "AllergyIntolerance/a")]
     assert read(resource) == expected
-
-
-@for_rows(
-    ("more", "counts"),
-    [
-        ({}, True),
-        ({"clinicalStatus": {"coding": [{"code": "resolved"}]}}, False),
-        ({"code": {"coding": [{"system": ICD10, "code": "Z91.040"}]}}, False),
-        ({"code": {"coding": [{"system": "urn:x", "code": "Z91.041"}]}}, False),
-        ({"code": None}, False),
-    ],
-)
-def test_the_status_code_of_a_dye_allergy_on_the_problem_list_counts(more: dict[str, Any], counts: bool) -> None:
-    problem = {name: part for name, part in (condition("Z91.041", ICD10) | more).items() if part is not None}
-    found = ContrastReaction("condition Z91.041", "", "not recorded", True, None, "Condition/c-Z91.041")
-    assert read(problem) == ([found] if counts else [])
-    assert read(problem, name=GADOLINIUM) == []
-
-
-def test_a_dye_allergy_has_its_day_and_its_source() -> None:
-    problem = condition("Z91041", ICD10, recordedDate="2020-02-03T10:00:00Z")
-    del problem["id"]
-    assert read(problem) == [
-        ContrastReaction("condition Z91041", "", "not recorded", True, "2020-02-03", "Condition without id")
-    ]
 
 
 @for_rows(

@@ -2,11 +2,9 @@
 
 from typing import Any
 
-import pytest
-
 from fhir.mapping.declined import declined_in_chart
 from tests.each import for_rows
-from tests.fhir.builders import concept, observation, procedure, record_of
+from tests.fhir.builders import procedure, record_of
 
 
 @for_rows(
@@ -25,9 +23,3 @@ from tests.fhir.builders import concept, observation, procedure, record_of
 def test_a_procedure_that_was_not_done_is_declined_where_its_reason_says_so(more: dict[str, Any], counts: bool) -> None:
     not_done = procedure("Colonoscopy", status="not-done", when="2026-11-01", id="p") | more
     assert [entry.source for entry in declined_in_chart(record_of(not_done))] == ["Procedure/p"] * counts
-
-
-@pytest.mark.parametrize(("words", "counts"), [("Colonoscopy declined by patient", True), ("Colonoscopy", False)])
-def test_a_yes_is_a_refusal_where_a_refusal_was_asked_for(words: str, counts: bool) -> None:
-    answer = observation(concept(words), id="o", valueString="Yes")
-    assert [entry.source for entry in declined_in_chart(record_of(answer))] == ["Observation/o"] * counts

@@ -3,8 +3,6 @@
 from datetime import datetime
 from typing import Any
 
-import pytest
-
 from fhir.mapping.implants import MrSafety, implants
 from tests.cards.rules.patients import record_of
 from tests.each import for_rows
@@ -66,56 +64,6 @@ def test_what_is_said_beside_an_implant_does_not_take_it_out(words: str, kind: s
 
 
 @for_rows(
-    ("code", "status", "kinds"),
-    [
-        ({"text": "Pacemaker"}, "active", ["pacemaker"]),
-        ({"text": "Pacemaker"}, "resolved", []),
-        ({"text": "Temporary pacemaker"}, "active", []),
-        ({"coding": [{"system": "http://hl7.org/fhir/sid/icd-10-cm", "code": "Z95.0"}]}, "active", ["pacemaker"]),
-        ({"coding": [{"system": "http://hl7.org/fhir/sid/icd-10-cm", "code": "Z95.1"}]}, "active", []),
-        ({"coding": [{"system": "urn:oid:2.999", "code": "Z95.0"}]}, "active", []),
-    ],
-)
-def test_what_a_problem_says_of_an_implant(code: Json, status: str, kinds: list[str], as_of: datetime) -> None:
-    problem = {
-        "resourceType": "Condition", "id": "c", "code": code, "subject": {"reference": "Patient/case"},
-        "clinicalStatus": {"coding": [{"code": status}]},
-    }  # fmt: skip
-    assert [kind for kind, _ in _found(as_of, problem)] == kinds
-
-
-@for_rows(
-    ("words", "status", "kinds"),
-    [
-        ("Implantation of permanent pacemaker", "completed", ["pacemaker"]),
-        ("Insertion of implantable cardioverter-defibrillator", "completed", ["defibrillator"]),
-        ("Implantation of permanent pacemaker", "preparation", []),
-        ("Pacemaker interrogation", "completed", []),
-        ("Explantation Herzschrittmacher", "completed", []),
-        ("Removal of temporary pacemaker", "completed", []),
-        ("Insertion of temporary pacemaker", "completed", []),
-    ],
-)
-def test_what_an_operation_put_in_is_an_implant(words: str, status: str, kinds: list[str], as_of: datetime) -> None:
-    operation = {
-        "resourceType": "Procedure", "id": "p", "status": status, "code": {"text": words},
-        "subject": {"reference": "Patient/case"}, "performedDateTime": "2025-03-01",
-    }  # fmt: skip
-    assert [kind for kind, _ in _found(as_of, operation)] == kinds
-
-
-def test_what_has_no_words_is_read_over(as_of: datetime) -> None:
-    unnamed = _device("Cardiac pacemaker", deviceName=[{"type": "other"}, {"name": "Azure", "type": "other"}])
-    no_problem = {"resourceType": "Condition", "id": "c", "subject": {"reference": "Patient/case"}}
-    assert _found(as_of, unnamed, no_problem) == [("pacemaker", MrSafety.UNDOCUMENTED)]
-
-
-@pytest.mark.parametrize("status", ["inactive", "entered-in-error"])
-def test_a_device_that_is_out_of_use_is_none(status: str, as_of: datetime) -> None:
-    assert _found(as_of, _device("Cardiac pacemaker", status=status)) == []
-
-
-@for_rows(
     ("written", "safety"),
     [
         ({"safety": [{"text": "MR Conditional 1.5 T"}]}, MrSafety.CONDITIONAL),
@@ -130,9 +78,3 @@ def test_a_device_that_is_out_of_use_is_none(status: str, as_of: datetime) -> No
 )
 def test_what_is_written_of_its_safety(written: Json, safety: MrSafety, as_of: datetime) -> None:
     assert _found(as_of, _device("Cardiac pacemaker", **written)) == [("pacemaker", safety)]
-
-
-def test_the_problem_list_counts_where_no_device_of_the_kind_came(as_of: datetime) -> None:
-    assert _found(as_of, conditions=["pacemaker"]) == [("pacemaker", MrSafety.UNDOCUMENTED)]
-    conditional = _device("Cardiac pacemaker", safety=[{"text": "MR Conditional"}])
-    assert _found(as_of, conditional, conditions=["pacemaker"]) == [("pacemaker", MrSafety.CONDITIONAL)]

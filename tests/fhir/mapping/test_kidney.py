@@ -7,12 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import settings
 
 from fhir.mapping.equations import ckd_epi_2021, cockcroft_gault, is_creatinine_unstable
 from fhir.mapping.kidney import KidneyAbsence, KidneyEstimate, KidneyFunction, crcl_cockcroft_gault, egfr_best
 from fhir.record.datatypes import parse_time
-from fhir.record.record import BIRTH_SEX, PatientRecord, read_record
+from fhir.record.record import PatientRecord, read_record
 from tests.each import for_rows
 from tests.fhir.builders import (
     ICD10,
@@ -28,9 +27,6 @@ from tests.fhir.builders import (
     record_of,
     weight,
 )
-
-# No time limit: the first example loads the tables, and the machine may be busy.
-CALM = settings(deadline=None)
 
 PER_AREA = "mL/min/{1.73_m2}"
 NOVEMBER = "2026-11-10T08:00:00Z"
@@ -166,22 +162,6 @@ def test_a_limit_grows_old_and_stands_in_for_a_clearance() -> None:
     assert (found.side, found.instead_of_clearance) == (">", "creatinine")
 
 
-def test_two_reported_values_of_one_day_can_dispute_each_other() -> None:
-    best = _estimate(egfr_best(record_of(egfr(37.2), egfr(82.3))))
-    assert (best.value, best.disputed) == (37.2, True)
-    assert [rival.value for rival in best.conflicting_values] == [37.2, 82.3]
-    computed = _estimate(egfr_best(record_of(creatinine(1.0), creatinine(2.0))))
-    assert (computed.disputed, computed.conflicting_values) == (False, ())
-    assert len(best.sources) == 2
-
-
-def test_what_is_noted_of_an_unclear_unit_and_of_dialysis() -> None:
-    unclear = _estimate(egfr_best(record_of(egfr(40.0, unit="mL/min"))))
-    assert unclear.method == "reported, unit unclear"
-    assert "1.73" in unclear.notes[0]
-    assert "no dose" in _estimate(egfr_best(record_of(condition("Z99.2", ICD10)))).notes[0]
-
-
 @pytest.mark.parametrize("gender", ["other", "unknown"])
 def test_without_male_or_female_the_lower_of_both_is_used_and_the_range_said(gender: str) -> None:
     found, woman, man = (
@@ -192,13 +172,6 @@ def test_without_male_or_female_the_lower_of_both_is_used_and_the_range_said(gen
     assert found.notes == (
         f"The sex is not known: {woman.value:.0f} (female) to {man.value:.0f} (male); the lower is used.",
     )
-
-
-def test_the_charted_sex_is_named_where_the_gender_is_another() -> None:
-    birth = {"url": BIRTH_SEX[0], "valueCode": "M"}
-    found = _estimate(egfr_best(record_of(creatinine(1.0), patient=WOMAN | {"extension": [birth]})))
-    man = _estimate(egfr_best(record_of(creatinine(1.0), patient=WOMAN | {"gender": "male"})))
-    assert (found.value, found.notes, man.notes) == (man.value, ("Worked out with the charted sex: male.",), ())
 
 
 class TestUnstable:
@@ -336,27 +309,3 @@ def test_a_clearance_by_cockcroft_and_gault(
 ) -> None:
     found = crcl_cockcroft_gault(record_of(*entries, patient=patient), asked)
     assert _facts(found, expected) == expected
-
-
-def test_what_a_clearance_says_of_its_weight_its_inputs_and_its_age() -> None:
-    found = _estimate(crcl_cockcroft_gault(record_of(creatinine(1.5), weight(60.0)), "actual"))
-    assert [one.analyte for one in found.inputs] == ["creatinine", "body_weight"]
-    without_height = _estimate(crcl_cockcroft_gault(record_of(creatinine(1.5), weight(120.0)), "adjusted"))
-    assert without_height.weight_used == "actual"
-    assert "Height is missing" in without_height.notes[0]
-    without_weight = _estimate(crcl_cockcroft_gault(record_of(creatinine(1.5)), "actual"))
-    assert "eGFR is used" in without_weight.notes[-1]
-    old = _absence(crcl_cockcroft_gault(record_of(creatinine(1.5, "2020-01-01"), weight(70.0)), "actual")).old
-    assert old is not None
-    assert (old.method, old.stale) == ("Cockcroft-Gault", True)
-
-
-def test_the_oldest_age_of_the_equation_is_estimated_and_a_higher_one_is_not() -> None:
-    def found(born: str) -> KidneyFunction:
-        return crcl_cockcroft_gault(
-            record_of(creatinine(1.5), weight(60.0), patient=WOMAN | {"birthDate": born}), "actual"
-        )
-
-    assert _estimate(found("1906-11-20")).value == cockcroft_gault(120, "female", 60.0, 1.5)
-    older = found("1905-11-20")
-    assert not isinstance(older, KidneyEstimate) or older.method != "Cockcroft-Gault"

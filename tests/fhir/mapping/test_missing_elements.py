@@ -1,16 +1,12 @@
 """Whatever reads a chart reads elements that came without what FHIR R4 (4.0.1) lets them come without."""
 
-from typing import Any
-
 from fhir.mapping.conditions import condition_time
-from fhir.mapping.declined import declined_in_chart
 from fhir.mapping.features.coded import CodeOrPhrase
 from fhir.mapping.genomics.reports import gene_readings
 from fhir.mapping.gestation import gestation_weeks
 from fhir.mapping.implants import MrSafety, implants
 from fhir.mapping.pregnancy import pregnancy_signs
 from fhir.mapping.tobacco import smoking_history
-from tests.each import for_rows
 from tests.fhir import builders
 from tests.fhir.builders import ICD10, SNOMED, encounter, observation, problem, record_of
 
@@ -37,41 +33,3 @@ def test_codes_without_a_code_and_references_without_an_address_say_nothing() ->
     assert pregnancy_signs(chart).gestation == ()
     assert undated.code is not None
     assert CodeOrPhrase(systems=frozenset({ICD10}), code="E11").matches(undated.code) is None
-
-
-NO = {"text": "patient declined"}
-REFUSED = builders.concept(code="105480006", system=SNOMED)
-
-
-@for_rows(
-    ("resource", "words", "when"),
-    [
-        (
-            builders.made("Procedure", id="1", status="not-done", subject=builders.SUBJECT, statusReason=NO,
-                          performedDateTime="2026-11-01"),
-            "", "2026-11-01",
-        ),
-        (
-            builders.made("ServiceRequest", id="1", status="revoked", intent="order", subject=builders.SUBJECT,
-                          reasonCode=[NO]),
-            "", None,
-        ),
-        (builders.medication_order(None, status="stopped", id="1", statusReason=REFUSED), "", None),
-        (
-            builders.made("MedicationStatement", id="1", status="not-taken", subject=builders.SUBJECT,
-                          statusReason=[NO], dateAsserted="2026-11-02"),
-            "", "2026-11-02",
-        ),
-        (builders.statement("Statin", "1", status="stopped", statusReason=[NO]), "Statin", None),
-        (
-            builders.made("Immunization", id="1", status="not-done", patient=builders.SUBJECT, statusReason=NO,
-                          occurrenceDateTime="2026-11-03"),
-            "", "2026-11-03",
-        ),
-        (observation(builders.concept("Mammography"), when=None, id="1", valueString="declined"), "Mammography", None),
-    ],
-)  # fmt: skip
-def test_a_refusal_counts_without_a_name_or_a_date(resource: dict[str, Any], words: str, when: str | None) -> None:
-    (entry,) = declined_in_chart(record_of(resource))
-    assert (entry.source, entry.concept.words) == (f"{resource['resourceType']}/1", words)
-    assert (entry.time.text if entry.time is not None else None) == when

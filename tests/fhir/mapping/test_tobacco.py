@@ -36,17 +36,6 @@ def read(*resources: dict[str, Any]) -> SmokingHistory:
     return smoking_history(record)
 
 
-def test_without_an_answer_nothing_is_said() -> None:
-    assert read() == NOTHING
-    for resource in (
-        answer("a", "2026-01-01", UNKNOWN),
-        answer("a", "2026-12-01", CURRENT),
-        answer("a", "2026-01-01", CURRENT, status="cancelled"),
-        answer("a", "2026-01-01", text="perhaps"),
-    ):
-        assert read(resource) == NOTHING
-
-
 def test_the_newest_answer_counts_and_the_newest_that_is_not_never_stands_beside_it() -> None:
     smoked, never = answer("a", "2020-01-01", CURRENT), answer("b", "2026-01-01", NEVER)
     undated = answer("c", None, FORMER)
@@ -78,36 +67,6 @@ def test_a_non_smoker_has_stopped_only_where_smoking_is_charted_before() -> None
 
 
 @for_rows(
-    ("smoked", "stopped", "between"),
-    [
-        (["2024-01-01"], ["2020-01-01", "2025-01-01"], (date(2024, 1, 1), date(2025, 1, 1))),
-        (["2024-01-01"], ["2024-01-01"], (date(2024, 1, 1), None)),
-        ([None], ["2025-01-01", None], (None, date(2025, 1, 1))),
-        (["2025-03"], [], (date(2025, 3, 1), None)),
-    ],
-)
-def test_smoking_ended_between_the_last_yes_and_the_first_no_after_it(
-    smoked: list[str | None], stopped: list[str | None], between: tuple[date | None, date | None]
-) -> None:
-    answers = [(day, code) for days, code in ((smoked, CURRENT), (stopped, FORMER)) for day in days]
-    history = read(*(answer(f"a{number}", day, code) for number, (day, code) in enumerate(answers)))
-    assert (history.stopped_from, history.stopped_by) == between
-
-
-def test_a_charted_day_of_stopping_goes_before_the_answers() -> None:
-    def stopped(identifier: str, day: str, when: str = "2026-06-01") -> dict[str, Any]:
-        return part(identifier, "74010-0", when, valueDateTime=day)
-
-    yes = answer("a", "2024-01-01", CURRENT)
-    history = read(yes, stopped("q", "2019-05"), stopped("r", "2016"))
-    assert (history.stopped_from, history.stopped_by) == (date(2019, 5, 1), date(2019, 5, 31))
-    for other in (stopped("q", "2027-01-01"), stopped("q", "soon"), stopped("q", "2019", when="2026-12-01"),
-                  stopped("q", "2019") | {"status": "entered-in-error"}):  # fmt: skip
-        ignored = read(yes, other)
-        assert (ignored.stopped_from, ignored.stopped_by) == (date(2024, 1, 1), None)
-
-
-@for_rows(
     ("resource", "value"),
     [
         (years(20), 20.0),
@@ -130,11 +89,3 @@ def test_pack_years_count_in_their_unit_and_up_to_what_is_possible(resource: dic
     found = read(resource).pack_years
     expected = PackYears(value, parse_time("2026-06-01"), "Observation/y") if value is not None else None
     assert found == expected
-
-
-def test_the_newest_pack_years_count_and_undated_ones_last() -> None:
-    old, new = years(20, identifier="o", when="2020-01-01"), years(25, identifier="n", when="2025-01-01")
-    undated = years(30, identifier="u", when=None)
-    for resources in ((old, new, undated), (undated, new, old)):
-        assert read(*resources).pack_years == PackYears(25.0, parse_time("2025-01-01"), "Observation/n")
-    assert read(undated).pack_years == PackYears(30.0, None, "Observation/u")

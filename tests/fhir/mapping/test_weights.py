@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from fhir.mapping.weights import BOUNDS, judged_weight, largest_plausible_kg
+from fhir.mapping.weights import judged_weight
 from tests.cards.rules.patients import record_of
 from tests.each import for_rows
 
@@ -54,16 +54,3 @@ def test_a_weight_that_is_not_used_is_told() -> None:
     judged_weight(record)
     (refusal,) = [refusal for refusal in record.refusals if refusal.reason == "implausible-weight"]
     assert refusal.text == "weight 140 kg of 2026-11-17 cannot be right at this age or beside the others: not used."
-
-
-def test_the_bounds_rise_with_age_and_hold_the_charts_median() -> None:
-    # Medians of boys and girls: WHO 2006 at 0 and 12 months, CDC 2000 at 2, 10 and 17 years.
-    for months, kilograms in ((0, 3.3), (0, 3.2), (12, 9.6), (24, 12.7), (120, 32.1), (204, 64.4), (204, 55.0)):
-        bounds = max((row for row in BOUNDS if row.age_months <= months), key=lambda row: row.age_months)
-        assert bounds.least_kg < kilograms < bounds.most_kg
-    assert [row.most_kg for row in BOUNDS] == sorted(row.most_kg for row in BOUNDS)
-
-
-@for_rows(("age", "most"), [(2, 30.9), (17, 198.2), (18, None), (60, None)])
-def test_the_largest_weight_of_a_child_is_that_of_the_next_age_in_the_table(age: int, most: float | None) -> None:
-    assert largest_plausible_kg(record_of({"age": age}, AS_OF)) == most

@@ -1,27 +1,20 @@
 """Values and times of FHIR are what they say; one that cannot be used is refused in one whole sentence."""
 
-import re
-from datetime import UTC, date, datetime
-from pathlib import Path
+from datetime import UTC, datetime
 
 import pytest
 
 from fhir.record.datatypes import (
-    CodeableConcept,
-    Coding,
-    FhirTime,
     Period,
     Quantity,
     as_json_value,
     decode_exactly,
     parse_time,
-    two_days_before,
     with_plain_numbers,
     write_decimal,
     write_exactly,
 )
 from tests.each import for_rows
-from tests.fhir.builders import AS_OF
 
 
 @for_rows(
@@ -80,22 +73,6 @@ def test_age_counts_from_the_start_of_a_year_only_date() -> None:
     assert year.whole_days(now) == 323
 
 
-@pytest.mark.parametrize(("hour", "days"), [("08:00:01", 6), ("08:00:00", 7), ("00:00:00", 7)])
-def test_a_window_counts_whole_days(hour: str, days: int) -> None:
-    now = datetime(2026, 11, 20, 8, 0, tzinfo=UTC).timestamp()
-    written, tomorrow = parse_time(f"2026-11-13T{hour}Z"), parse_time("2026-11-22")
-    assert written is not None
-    assert tomorrow is not None
-    assert (written.whole_days(now), tomorrow.whole_days(now)) == (days, 0)
-
-
-def test_no_window_of_the_product_counts_parts_of_days() -> None:
-    modules = [path for floor in ("fhir", "cards", "models_onnx", "cds_hooks") for path in Path(floor).rglob("*.py")]
-    assert len(modules) > 500
-    compared = re.compile(r"age_days\([\w.]*\) *[<>]|[<>]=? *[\w.]+\.age_days\(")
-    assert [str(path) for path in modules if compared.search(path.read_text(encoding="utf-8"))] == []
-
-
 def test_a_number_is_written_as_it_came_and_calculated_with_as_a_number() -> None:
     text = b'{"value":1.10,"unit":"mg","low":[2.5,1e2]}'
     value = decode_exactly(text)
@@ -108,43 +85,3 @@ def test_a_number_is_written_as_it_came_and_calculated_with_as_a_number() -> Non
     assert write_exactly(exact) == b'{"value":1.10,"unit":"mg"}'
     with pytest.raises(NotImplementedError, match=r"^object is not written as JSON$"):
         write_decimal(object())
-
-
-def test_the_texts_of_a_concept_are_its_text_and_every_display_once() -> None:
-    codings = (Coding(display="Asthma"), Coding(code="J45.9"), Coding(display="Asthma, unspecified"))
-    assert CodeableConcept(codings, "Asthma").texts == ("Asthma", "Asthma, unspecified")
-
-
-@for_rows("text", ["", "20", "202a", "2026-13", "2026/11", "2026-11-31", "2026/11/20", "2026-1120", "26-11-20T"])
-def test_what_is_no_date_is_none(text: str) -> None:
-    assert parse_time(text) is None
-    assert two_days_before(text) is None
-
-
-def test_the_future_begins_after_the_slack_of_clocks_and_zones() -> None:
-    now = AS_OF.timestamp()
-    for precision, slack in (("instant", 300.0), ("day", 50_400.0)):
-        at = [FhirTime(now + slack + more, "", precision).is_after(now) for more in (0.0, 1.0)]  # type: ignore[arg-type]
-        assert at == [False, True]
-
-
-@for_rows(
-    ("text", "today", "months"),
-    [
-        ("2020-05-10", date(2026, 5, 9), 71),
-        ("2020-05-10", date(2026, 5, 10), 72),
-        ("2020-05", date(2026, 5, 1), 72),
-        ("2020-12-31", date(2021, 1, 1), 0),
-        ("2020", date(2026, 5, 1), None),
-    ],
-)
-def test_months_are_completed(text: str, today: date, months: int | None) -> None:
-    time = parse_time(text)
-    assert time is not None
-    assert time.completed_months(today) == months
-
-
-def test_days_are_counted_from_the_beginning_and_never_below_none() -> None:
-    time = FhirTime(1_000_000.0, "", "instant")
-    assert (time.age_days(1_000_000.0 + 129_600), time.whole_days(1_000_000.0 + 129_600)) == (1.5, 1)
-    assert (time.age_days(0.0), time.whole_days(0.0)) == (0.0, 0)

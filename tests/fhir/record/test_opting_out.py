@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from fhir.record.lean_chart import decode_chart, encode_chart, record_of_chart
 from fhir.record.record import OnOtherPatient, PatientRecord, read_record, read_value
 from fhir.record.refusals import WrongPatient
 from tests.each import for_rows
@@ -139,25 +138,3 @@ def test_a_consent_that_cannot_be_read_is_named_and_not_taken_for_anything() -> 
     found = record_with(consent(denied()) | {"provision": "deny"})
     assert found.opted_out == ""
     assert [(refusal.subject, refusal.reason) for refusal in found.refusals] == [("Consent/c", "unreadable")]
-
-
-def test_what_said_so_is_in_the_recorded_chart_and_says_it_again() -> None:
-    chart = decode_chart(encode_chart(record_with(consent(denied()), flag()).resources, "p"))
-    assert [type(resource).__name__ for resource in chart.resources] == ["Consent", "Flag"]
-    assert record_of_chart(chart, "p", AS_OF, ()).opted_out == "Consent/c denies decision support"
-
-
-def test_a_label_of_the_patient_is_an_opt_out() -> None:
-    system = "http://terminology.hl7.org/CodeSystem/v3-ActCode"
-    for labels, sentence in (
-        ([{"system": system, "code": "OPTOUT"}], "security label OPTOUT of the Patient"),
-        (
-            [{"system": system, "code": "R"}, {"system": system, "code": "OPTOUT"}],
-            "security label OPTOUT of the Patient",
-        ),
-        ([{"system": system, "code": "R"}], ""),
-        ([{"system": "urn:x", "code": "OPTOUT"}], ""),
-        ([], ""),
-    ):
-        raw = json.dumps({"resourceType": "Patient", "id": "p", "meta": {"security": labels}}).encode()
-        assert read_record({"own": read_value("own", raw)[0]}, "p", AS_OF).opted_out == sentence

@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 
-from fhir.record.repair import has_stu3_dose, repair_bytes, repair_resource, with_numeric_doses
+from fhir.record.repair import repair_bytes, repair_resource, with_numeric_doses
 from tests.each import for_rows
 
 Json = dict[str, Any]
@@ -130,34 +130,3 @@ def test_the_numbers_of_doses_and_of_timings_are_read_and_no_other_text() -> Non
     assert result is untouched
     assert is_changed is False
     assert with_numeric_doses({"id": "7"}) == ({"id": "7"}, False)
-
-
-@for_rows(
-    ("instructions", "has_it"),
-    [
-        ([{"doseQuantity": {"value": 1}}], True),
-        ([{"text": "t"}, {"rateRange": {}}], True),
-        ([{"doseAndRate": [], "doseRange": {}}], True),
-        ([{"doseAndRate": [{}], "doseRange": {}}], False),
-        ([{"text": "t"}], False),
-        (["text", None], False),
-        ({"doseQuantity": {"value": 1}}, False),
-        (None, False),
-        ([], False),
-    ],
-)
-def test_a_dose_where_stu3_had_it(instructions: Any, has_it: bool) -> None:
-    assert has_stu3_dose({"dosageInstruction": instructions}) is has_it
-
-
-def test_a_concept_in_a_list_of_codes_becomes_its_code() -> None:
-    categories = [
-        {"coding": [{"code": "food"}]},
-        {"coding": {"code": "biologic"}},
-        {"text": "medication"},
-        "environment",
-    ]
-    allergy: Json = {"resourceType": "AllergyIntolerance", "category": categories}
-    assert repair_resource(allergy) == allergy | {"category": ["food", "biologic", "medication", "environment"]}
-    unreadable: Json = allergy | {"category": [{"coding": [{"display": "x"}]}]}
-    assert repair_resource(unreadable) == unreadable

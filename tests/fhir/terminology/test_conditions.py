@@ -11,7 +11,6 @@ from fhir.terminology.conditions import (
     CONDITION_GROUPS,
     SNOMED,
     condition_groups_of,
-    is_known_condition,
 )
 from tests.each import for_rows
 
@@ -107,31 +106,6 @@ def test_a_code_counts_only_within_its_own_system(system: str | None, code: str 
     assert condition_groups_of(system, code) == ()
 
 
-@for_rows(("code", "groups"), [("38341003", True), ("038341003", False), ("٣٨٣٤١٠٠٣", False), ("3" * 5000, False)])
-def test_a_concept_of_snomed_ct_has_plain_digits_without_a_zero_before_them(code: str, groups: bool) -> None:
-    assert bool(condition_groups_of(SNOMED, code)) is groups
-
-
-def test_a_stroke_of_the_past_counts_and_a_delirium_of_the_past_does_not() -> None:
-    histories = {key: CONDITION_GROUPS[key].history for key in ("stroke_tia", "delirium", "falls_or_fracture")}
-    assert histories == {"stroke_tia": "any", "delirium": "", "falls_or_fracture": "5 years"}
-
-
-def test_what_a_group_implies_comes_with_it() -> None:
-    assert condition_groups_of(ICD10, "I50.22") == ("hf", "hfref", "heart_failure")
-
-
-def test_every_group_has_a_name_and_implies_groups_that_exist() -> None:
-    for name, group in CONDITION_GROUPS.items():
-        assert group.meaning, name
-        assert set(group.implies) <= set(CONDITION_GROUPS), name
-
-
-@for_rows("alias", ["atrial_fibrillation", "acute_kidney_injury", "diabetes_type1", "ckd_stage3"])
-def test_a_group_can_be_named_by_the_other_id_that_it_had(alias: str) -> None:
-    assert CONDITION_GROUPS[alias].key != alias
-
-
 # Where a group leaves out on purpose what the given prefixes hold: docs/medications.md.
 EXCEPTIONS = {
     *("dm1", "dm2", "substance_use_disorder", "sickle_cell", "cancer_pain_or_active_cancer", "overdose"),
@@ -180,41 +154,3 @@ def _codes_of_charts(data_folder: Path) -> set[tuple[str, str]]:
             if isinstance(entry.resource, Condition) and entry.resource.code is not None:
                 found |= {(one.system or "", one.code or "") for one in entry.resource.code.coding}
     return found
-
-
-@for_rows(
-    ("code", "group", "belongs"),
-    [
-        ("E14.9", "diabetes", True),
-        ("E14.2", "diabetes_complicated", True),
-        ("K76.82", "liver_severe", True),
-        ("F17.210", "tobacco_use", True),
-        ("F17.211", "tobacco_use", False),
-        ("F17.291", "tobacco_use", False),
-        ("F17.211", "tobacco_history", True),
-        ("F17.210", "tobacco_history", False),
-        ("K75.81", "liver_fibrosis_risk", True),
-        ("B19.20", "liver_fibrosis_risk", True),
-        ("B19.9", "liver_fibrosis_risk", False),
-    ],
-)
-def test_a_group_has_the_codes_of_its_meaning(code: str, group: str, belongs: bool) -> None:
-    assert (group in condition_groups_of("http://hl7.org/fhir/sid/icd-10", code)) is belongs
-
-
-def test_a_code_of_icpc_2_means_what_its_references_to_icd_10_mean() -> None:
-    """The references of the Finnish code server; a code for several diseases or for a fear means none."""
-    icpc = "http://hl7.org/fhir/sid/icpc-2"
-    for code, icd in {
-        "T90": "E11.9",
-        "T89": "E10.9",
-        "K77": "I50.9",
-        "K78": "I48.9",
-        "R95": "J44.9",
-        "X76": "C50.9",
-    }.items():
-        assert set(condition_groups_of(icpc, code)) <= set(condition_groups_of("http://hl7.org/fhir/sid/icd-10", icd))
-        assert condition_groups_of("urn:oid:2.16.840.1.113883.6.139", code.lower()) == condition_groups_of(icpc, code)
-    assert condition_groups_of(icpc, "A26") == ()  # fear of cancer
-    assert is_known_condition(icpc, "A26")
-    assert not is_known_condition(icpc, "T99")  # other endocrine disease

@@ -8,14 +8,10 @@ from fhir.terminology.definitions import (
     Definition,
     WrongDefinition,
     concepts_of,
-    definition_of_row,
     holds,
-    own_definitions,
     roots_of,
 )
-from fhir.terminology.importing import snomed_roots
-from fhir.terminology.medications import table_rows
-from fhir.terminology.rf2 import Release, Roots, expand
+from fhir.terminology.rf2 import Release
 from tests.each import for_rows
 
 # 1 above 2 and 3; 3 and 5 above 4; 9 is not active.
@@ -62,11 +58,6 @@ def test_an_expression_holds_these_concepts(expression: str, held: str) -> None:
     assert _held(expression) == held
 
 
-def test_what_is_excluded_takes_what_is_below_it_along_but_not_what_is_reached_otherwise() -> None:
-    assert _held("<< 1", ["4"]) == "123"
-    assert _held("<< 4", ["4"]) == "46"  # a root that is named is meant
-
-
 @for_rows(
     "expression",
     ["", "<<", "<< 84114007 OR", "(<< 84114007", "(<< 84114007 =", "<< 84114007)", "heart failure",
@@ -76,21 +67,6 @@ def test_what_is_excluded_takes_what_is_below_it_along_but_not_what_is_reached_o
 def test_what_is_no_expression_is_refused(expression: str) -> None:
     with pytest.raises(WrongDefinition):
         roots_of(expression)
-
-
-@for_rows(
-    "row",
-    [
-        {"kind": "disease", "system": "snomed"},
-        {"kind": "group", "system": "read"},
-        {"kind": "group", "system": "icd10", "definition": "I50 to I52"},
-        {"kind": "analyte", "system": "loinc", "definition": "Potassium:SCnc"},
-        {"kind": "group", "system": "snomed", "mode": "never", "definition": "<< 84114007"},
-    ],
-)
-def test_a_row_that_is_no_definition_is_refused(row: dict[str, str]) -> None:
-    with pytest.raises(WrongDefinition):
-        definition_of_row({"key": "hf", "definition": "<< 84114007"} | row)
 
 
 @pytest.mark.parametrize(
@@ -107,39 +83,3 @@ def test_codes_of_other_systems_are_held_by_range_subtree_and_parts(
     is_held = holds(Definition("group", "hf", system, text))
     assert [code for code in held if not is_held(code)] == []
     assert [code for code in not_held if is_held(code)] == []
-
-
-def test_each_root_of_our_definitions_is_a_code_of_its_own_list() -> None:
-    """The identifiers were chosen by their names among codes that were read for the group: none is from memory."""
-    groups, definitions = snomed_roots().by_kind["group"], own_definitions()
-    of_groups = [definition for definition in definitions if definition.kind == "group"]
-    assert len({definition.key for definition in of_groups}) == len(of_groups) > 310
-    for definition in of_groups:
-        roots, _, excluded = definition.text.partition("MINUS")
-        assert roots_of(roots.strip("( )")) <= groups[definition.key], definition.key
-        assert not excluded or roots_of(excluded) <= set().union(*groups.values()), definition.key
-
-
-def test_each_group_has_a_definition_or_the_reason_why_it_has_none() -> None:
-    defined = {definition.key for definition in own_definitions() if definition.kind == "group"}
-    reasons = {row["key"]: row["source"] for row in table_rows("definitions.csv") if row["system"] == "none"}
-    assert defined | reasons.keys() == {row["group"] for row in table_rows("condition_groups.csv")}
-    assert not defined & reasons.keys()
-    assert len(reasons) <= 56
-    assert all(reason.startswith("no root: ") for reason in reasons.values())
-
-
-def test_each_allergen_is_defined_by_subtrees_of_the_atc_ingredients_or_substances_but_four_by_words() -> None:
-    rows = table_rows("allergen_classes.csv")
-    defined = {definition.key for definition in own_definitions() if definition.kind == "allergen"}
-    assert defined == {row["allergen_class"] for row in rows if row["atc"]}
-    assert len(defined) > 40
-    of_words = {row["allergen_class"] for row in rows if not row["atc"] + row["members"] + row["snomed"]}
-    assert of_words == {"alpha_gal", "benzyl_alcohol", "gelatin", "polyoxyl_castor_oil"}
-
-
-def test_a_definition_of_mode_instead_takes_the_place_of_our_list() -> None:
-    definition = Definition("group", "hf", "snomed", f"<< {_code('3')}", instead=True)
-    kinds: dict[str, dict[str, frozenset[str]]] = {"drug": {}, "allergen": {}, "vaccine": {}}
-    roots = Roots({"group": {"hf": frozenset([_code("2")])}, **kinds}, frozenset(), [definition])
-    assert sorted(code[-1] for code in expand(_release(), roots).meanings) == ["3", "4", "6"]

@@ -1,11 +1,9 @@
 """Drugs by the codes and names of other countries: RxNorm codes without words, ATC groups, INN, brands, insulins."""
 
-import pytest
-
 from fhir.mapping.medications.identity import identify_concept
 from fhir.record.datatypes import CodeableConcept, Coding
 from fhir.terminology.medication_names import medication_of_code, read_name
-from fhir.terminology.medications import ATC, INGREDIENTS, RXNORM, classes_of_atc, drug_system, rxnorm_entry, table_rows
+from fhir.terminology.medications import RXNORM, drug_system, rxnorm_entry, table_rows
 from tests.each import for_rows
 
 
@@ -53,33 +51,6 @@ def test_every_line_of_the_rxnorm_table_is_reached_and_recognised() -> None:
     assert rxnorm_entry("0") is None
     assert rxnorm_entry("99999999") is None
     assert [code for code in ("²", "", "6809a", "metformin", "-1", "1.5") if rxnorm_entry(code) is not None] == []
-
-
-@pytest.mark.parametrize("system", [ATC, "http://fhir.de/CodeSystem/bfarm/atc", "urn:oid:2.16.840.1.113883.6.73"])
-def test_an_atc_code_says_the_class_of_its_group_even_without_the_ingredient(system: str) -> None:
-    names, classes = _of_code(system, "J01CA99")
-    assert names == ["penicillin (ATC J01CA99)"]
-    assert "penicillin" in classes
-    assert _of_code(system, "B01AA99", "Xyzamar")[1] >= {"vka", "anticoagulant"}
-    assert _of_code(system, "B01AF03")[0] == ["edoxaban"]
-    assert _of_code(system, "J01CA99", "Amoxicillin 500 mg")[0] == ["amoxicillin"]
-
-
-@for_rows("code", ["", "J", "J01", "xyz", "Z99ZZ99", "J01CA9999"])
-def test_what_is_no_group_of_a_class_stays_unknown(code: str) -> None:
-    assert identify_concept(CodeableConcept((Coding(ATC, code),))).recognised is False
-
-
-def test_a_combination_of_the_atc_has_all_its_ingredients() -> None:
-    assert _of_code(ATC, "A10BD03")[0] == ["metformin", "rosiglitazone"]
-
-
-def test_the_table_of_groups_names_what_is_known() -> None:
-    for row in table_rows("atc_groups.csv"):
-        assert bool(row["ingredients"]) is not bool(row["classes"]), row
-        assert set(filter(None, row["ingredients"].split(";"))) <= set(INGREDIENTS), row
-        if row["classes"]:
-            assert classes_of_atc(row["code"]) == set(row["classes"].split(";"))
 
 
 @for_rows(

@@ -2,34 +2,24 @@
 
 import csv
 import hashlib
-import sqlite3
 import zipfile
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
 import pytest
-from msgspec.structs import replace
 
 from fhir.mapping.understanding import Understanding, understand
 from fhir.record import measurement
 from fhir.terminology.analytes import ANALYTE_BY_CODE
-from fhir.terminology.conditions import imported_meaning
 from fhir.terminology.definitions import own_definitions, roots_of
 from fhir.terminology.imported import (
-    FORMAT,
     LONGEST_NAME,
-    Meaning,
-    WrongIndex,
     in_use,
-    meaning_of_name,
     sources,
     use_index,
 )
 from fhir.terminology.importing import growth_of_groups, import_releases, snomed_roots
-from fhir.terminology.medications import RXNORM, product_of_substance
-from fhir.terminology.release_files import Imported, files_of
 from fhir.terminology.rf2 import NotARelease
 
 SNOMED, LOINC = "http://snomed.info/sct", "http://loinc.org"
@@ -91,7 +81,7 @@ def rf2(
 
 @pytest.fixture
 def index(tmp_path: Path) -> Iterator[Path]:
-    tables: list[dict[str, Any]] = [ANALYTE_BY_CODE, measurement._NUMBER_BY_LOINC, measurement.KEY_BY_LOINC]
+    tables: list[dict[str, Any]] = [ANALYTE_BY_CODE, measurement.NUMBER_BY_LOINC, measurement.KEY_BY_LOINC]
     before = [dict(table) for table in tables]
     loinc = tmp_path / "Loinc.csv"
     loinc.write_text(
@@ -149,25 +139,6 @@ def test_a_finding_is_an_allergy_to_its_agent_and_a_product_has_its_ingredient(i
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("words", ["Blekinges hjärtsvikt", "blekinge heart  failing"])
-def test_the_names_of_a_release_are_read_in_its_languages(index: Path, words: str) -> None:
-    assert "hf" in understand({"resourceType": "Condition", "code": {"text": words}}).groups
-
-
-def test_a_name_of_the_site_is_read_as_long_as_names_may_be_and_no_name_with_a_bracket_of_its_own(index: Path) -> None:
-    for name, is_read in (
-        ("Blekinge sickness", True),
-        ("Blekinge sickness (disorder)", True),
-        ("Blekinge sickness(disorder)", False),
-        ("Blekinge sickness (left) arm", False),
-        ("x" * LONGEST_NAME, True),
-        ("x" * (LONGEST_NAME + 1), False),
-    ):
-        assert (meaning_of_name(name) is not None) is is_read, name
-    assert (imported_meaning(SNOMED, None), imported_meaning(None, "900001")) == (None, None)
-    assert product_of_substance(None, "1") is None
-
-
 def test_definitions_hold_what_a_real_hierarchy_has_below_their_roots(tmp_path: Path) -> None:
     """A small release as a free set is: 267 concepts, their hierarchy and names, by the Disease Ontology.
 
@@ -211,26 +182,6 @@ def test_a_name_that_a_concept_of_no_group_has_as_well_means_none(index: Path) -
     assert understand({"resourceType": "Condition", "code": {"text": "Twofold sickness"}}).groups == ()
 
 
-def test_a_new_member_whose_name_means_other_groups_is_told(tmp_path: Path) -> None:
-    imported = import_releases([rf2(tmp_path)], tmp_path / "terms.idx", lambda *_: None)
-    told = {(row.key, row.code) for row in imported.differences if row.how == "its name means others"}
-    assert ("hf", "900001") in told
-    assert not [code for _, code in told if code in ("900002", "900008")]
-    assert imported.several == ["twofold sickness"]
-
-
-def test_a_result_is_read_by_the_parts_of_its_loinc_code(index: Path) -> None:
-    value = {"valueQuantity": {"value": 6.1, "unit": "mmol/L"}}
-    assert _read("Observation", "code", LOINC, "88888-8", **value).analyte == "potassium"
-    assert _read("Observation", "code", LOINC, "88887-0", **value).analyte == "potassium"  # by the definition alone
-    assert _read("Observation", "code", LOINC, "88889-6", **value).analyte is None
-
-
-def test_a_name_of_rxnorm_has_its_strength(index: Path) -> None:
-    read = _read("MedicationRequest", "medicationCodeableConcept", RXNORM, "9999999")
-    assert read.drugs == ("metformin",)
-
-
 def test_codes_of_the_site_mean_what_its_table_says(index: Path) -> None:
     value = {"valueQuantity": {"value": 6.1, "unit": "mmol/L"}}
     assert "hf" in _read("Condition", "code", "urn:ours", "HI").groups
@@ -242,17 +193,6 @@ def test_codes_of_the_site_mean_what_its_table_says(index: Path) -> None:
     brand = {"text": "Ourofen forte"}
     assert understand({"resourceType": "AllergyIntolerance", "code": brand}).drugs == ("ibuprofen",)
     assert understand({"resourceType": "MedicationRequest", "medicationCodeableConcept": brand}).drugs == ("ibuprofen",)
-
-
-def test_what_a_site_says_is_not_to_be_read_is_no_allergen_by_code_or_by_its_whole_name(index: Path) -> None:
-    def read(**concept: Any) -> tuple[str, ...]:
-        return understand({"resourceType": "AllergyIntolerance", "code": concept}).allergen_classes
-
-    kit, penicillin = {"system": "urn:ours", "code": "KIT"}, {"system": "urn:ours", "code": "PEN"}
-    assert "penicillin" in read(coding=[penicillin], text="Penicillin")
-    assert read(coding=[kit, penicillin], text="Penicillin") == ()
-    assert read(coding=[penicillin], text="Penicillin test kit") == ()
-    assert "penicillin" in read(coding=[penicillin], text="Penicillin test kit of 2020")
 
 
 def test_the_index_names_its_sources_and_is_the_same_each_time(index: Path, tmp_path: Path) -> None:
@@ -323,89 +263,3 @@ def test_an_index_in_use_is_read_on_when_its_file_is_shortened_in_place(index: P
         assert "hf" in _read("Condition", "code", SNOMED, "900002").groups
     finally:
         index.write_bytes(content)
-
-
-def test_a_file_that_is_no_index_is_not_used(tmp_path: Path) -> None:
-    with pytest.raises(WrongIndex, match="is no file"):
-        use_index(tmp_path / "none.idx")
-    (tmp_path / "cut.idx").write_text("x" * 100)
-    with pytest.raises(WrongIndex, match="is no index of terminologies"):
-        use_index(tmp_path / "cut.idx")
-    for version, text in ((FORMAT - 1, "[]"), (FORMAT, None)):
-        other = tmp_path / f"{version}.idx"
-        with closing(sqlite3.connect(other)) as connection, connection:
-            connection.execute(f"PRAGMA user_version = {version}")
-            connection.execute("CREATE TABLE about (text)")
-            connection.executemany("INSERT INTO about VALUES (?)", [(text,)] if text is not None else [])
-        with pytest.raises(WrongIndex, match=f"has format {version}, not {FORMAT}: import again"):
-            use_index(other)
-
-
-def test_a_name_of_two_meanings_means_neither_unless_the_site_says_which() -> None:
-    gout, asthma, imported = Meaning(groups=("gout",), by="a"), Meaning(groups=("asthma",), by="a"), Imported()
-    for name, meaning in (("Twofold", gout), ("Single", gout), ("Single", replace(gout, by="b")), ("Twofold", asthma)):
-        imported.add_name(name, meaning)
-    assert (imported.names, imported.several) == ({"single": gout}, ["twofold"])
-    imported.add_name("Single", asthma, of_site=True)
-    assert imported.names == {"single": asthma}
-    use_index(None, {("name", "single"): gout})
-    mapped = meaning_of_name("Single")
-    use_index(None)
-    assert mapped == gout
-
-
-@pytest.mark.parametrize("change", ["PRAGMA user_version = 1", "DELETE FROM about"])
-def test_an_index_of_another_format_is_to_be_imported_again(index: Path, tmp_path: Path, change: str) -> None:
-    copy = tmp_path / "copy.idx"
-    copy.write_bytes(index.read_bytes())
-    with closing(sqlite3.connect(copy)) as connection, connection:
-        connection.execute(change)
-    with pytest.raises(WrongIndex, match="import again"):
-        use_index(copy)
-
-
-def test_definitions_of_a_site_name_drugs_values_of_attributes_and_members_of_reference_sets(tmp_path: Path) -> None:
-    """Part of 900009 is 900001; the relationships of a release say so, and of what is not active nothing is held."""
-    site = tmp_path / "definitions.csv"
-    site.write_text(
-        f"kind,key,system,definition\ndrug,ibuprofen,snomed,<< {_HEART_FAILURE} MINUS 900002\n"
-        "group,gout,snomed,<< 900001 : 900009 = 900005\ngroup,hf,snomed,<< 900001 MINUS 900002\n"
-    )
-    relations = [*_RELATIONS, ("900002", "900005", "900009"), ("900001", "900006", "900009")]
-    imported = import_releases([rf2(tmp_path, relations=relations), site], tmp_path / "terms.idx", lambda *_: None)
-    assert "gout" in imported.codes["snomed", "900002"].groups
-    assert "gout" not in imported.codes["snomed", "900001"].groups
-    assert imported.codes["snomed", "900001"].ingredients == ("5640",)
-    assert "5640" not in imported.codes["snomed", "900002"].ingredients
-
-
-def test_a_package_is_of_the_ingredients_of_its_rxnorm_code(tmp_path: Path) -> None:
-    packages = tmp_path / "RXNSAT.RRF"
-    row = "{}||||||||{}|{}|{}||||\n"
-    packages.write_text(
-        row.format("310965", "NDC", "RXNORM", "99999-0001-01")
-        + row.format("310965", "NDC", "MTHSPL", "99999-0002-01")
-        + row.format("310965", "DDF", "RXNORM", "99999-0003-01")
-        + row.format("999999999", "NDC", "RXNORM", "99999-0004-01")
-    )
-    imported = import_releases([packages], tmp_path / "terms.idx", lambda *_: None)
-    assert {key: meaning.ingredients for key, meaning in imported.codes.items()} == {("ndc", "99999000101"): ("5640",)}
-
-
-@pytest.mark.parametrize("name", ["release.zip", "RELEASE.ZIP", "release.bin", "release"])
-def test_an_archive_is_known_by_its_name_or_its_bytes(tmp_path: Path, name: str) -> None:
-    inner = tmp_path / "inner.ZIP"
-    with zipfile.ZipFile(inner, "w") as content:
-        content.writestr("folder/deep.txt", "deep")
-        content.writestr("deeper.zip", "an archive in an archive in an archive is not opened")
-    with zipfile.ZipFile(tmp_path / name, "w") as content:
-        content.writestr("folder/first.txt", "first")
-        content.write(inner, "inner.ZIP")
-    inner.unlink()
-    (tmp_path / "plain.txt").write_text("plain", encoding="utf-8")
-    not_read: list[str] = []
-    with ExitStack() as stack:
-        assert {file.name for file in files_of(tmp_path, stack, not_read)} == {
-            "first.txt", "deep.txt", "deeper.zip", "plain.txt",
-        }  # fmt: skip
-    assert not_read == []

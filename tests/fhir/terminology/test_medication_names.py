@@ -9,15 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fhir.terminology.medication_names import (
-    is_name_of_drug,
-    medication_of_code,
-    names_in_text,
-    no_drug_kind,
     read_name,
-    read_order_name,
 )
-from fhir.terminology.medication_strength import Strength, find_strengths, read_strengths
-from fhir.terminology.medications import RXNORM, rxnorm_names, table_rows
+from fhir.terminology.medication_strength import Strength, read_strengths
+from fhir.terminology.medications import rxnorm_names, table_rows
 from tests.each import for_rows
 
 # No time limit: the first example loads the tables, and the machine may be busy.
@@ -63,68 +58,6 @@ def test_a_local_form_is_not_systemic(words: str) -> None:
 )
 def test_a_strength_belongs_to_its_ingredient_or_to_none(words: str, milligrams: list[float | None]) -> None:
     assert [one.milligrams if one else None for one in read_name(words).strengths] == milligrams
-
-
-@for_rows(
-    ("word", "names"),
-    [
-        ("warfarinnatrium", ["warfarin"]), ("amlodipinbesilat", ["amlodipine"]), ("enalaprilmaleat", ["enalapril"]),
-        ("metoprololdihydrogencitrat", ["metoprolol"]),
-        # A salt is stuck to the name of an ingredient and to no brand, and alone it is no drug.
-        ("abboticinhydrochlorid", []), ("hydrochlorid", []),
-    ],
-)  # fmt: skip
-def test_a_salt_is_stuck_to_the_name_of_an_ingredient(word: str, names: list[str]) -> None:
-    assert _names(f"{word} 5 mg") == names
-    assert is_name_of_drug(word) is bool(names)
-
-
-@pytest.mark.parametrize(("text", "start"), [("takes metformin", 6), ("\u0130lac: metformin", 6)])
-def test_a_letter_whose_lower_case_is_longer_moves_no_name(text: str, start: int) -> None:
-    assert [(begin, end) for begin, end, _ in names_in_text(text)] == [(start, start + 9)]
-
-
-def test_the_volume_of_a_syringe_is_read() -> None:
-    assert read_name("0.4 ML enoxaparin sodium 100 MG/ML Prefilled Syringe").millilitres == 0.4
-    assert read_name("enoxaparin sodium 100 MG/ML").millilitres is None
-
-
-def test_a_product_code_without_words_is_known_by_its_rxnorm_name() -> None:
-    product = medication_of_code(RXNORM, "861004")
-    assert product is not None
-    assert [ingredient.name for ingredient in product.ingredients] == ["metformin"]
-    assert product.strengths[0] is not None
-    assert product.strengths[0].milligrams == 1000.0
-
-
-def test_the_ingredient_code_of_dabigatran_etexilate_means_dabigatran() -> None:
-    product = medication_of_code(RXNORM, "1037042")
-    assert product is not None
-    assert [ingredient.rxcui for ingredient in product.ingredients] == ["1546356"]
-
-
-@for_rows(
-    ("words", "kind"),
-    [
-        ("lancets", "supply"),
-        ("pen needle, diabetic [Pen Needle]", "supply"),
-        ("Lactated Ringers", "fluid"),
-        ("Prismasate (B32 K2); Bag", "fluid"),
-        ("metformin", None),
-        ("herbal drops", None),
-        ("x" * 2000, None),
-    ],
-)
-def test_what_is_no_drug_has_a_kind(words: str, kind: str | None) -> None:
-    assert no_drug_kind(words) == kind
-
-
-def test_a_part_of_an_rxnorm_name_is_one_ingredient() -> None:
-    """A salt that is an ingredient too (tromethamine, arginine) would make two of one."""
-    names = {re.sub(r"\[[^\]]*\]", "", name) for _, name in rxnorm_names()}
-    parts = {part for name in names for part in name.split(" / ") if re.search(r"\d (?:MG|UNT)", part)}
-    assert len(parts) > 3_000
-    assert {part for part in parts if len(read_name(part).ingredients) > 1} == set()
 
 
 def test_a_brand_means_what_its_table_says() -> None:
@@ -201,20 +134,6 @@ def test_names_as_they_are_written_in_life(written: str, names: list[str]) -> No
     assert [one.name for one in read_name(written).ingredients] == names
 
 
-def test_a_strength_that_is_stuck_to_the_name_is_read() -> None:
-    (strength,) = read_name("colchicine0.6mg").strengths
-    assert strength is not None
-    assert (strength.amount, strength.unit) == (0.6, "mg")
-
-
-def test_a_name_of_a_thousand_signs_is_read_and_a_longer_one_is_not() -> None:
-    for length, is_read in ((1000, True), (1001, False)):
-        words = "aspirin".ljust(length)
-        assert bool(read_name(words).ingredients) is is_read
-        assert bool(read_order_name(words).ingredients) is is_read
-        assert no_drug_kind("lancets".ljust(length)) == ("supply" if is_read else None)
-
-
 # Strengths are read as written, and never converted into what they are not.
 
 
@@ -248,43 +167,3 @@ def test_a_strength_is_read(words: str, expected: Strength) -> None:
 @for_rows("words", ["24 HR", "10 ML", "70-30", "3350", "no. 3", "q6h", "B12", "10 mL Vial", "0 MG"])
 def test_what_is_no_strength_is_not_read_as_one(words: str) -> None:
     assert read_strengths(words) == []
-
-
-def test_several_numbers_with_one_unit_are_several_strengths_and_are_marked() -> None:
-    found = list(find_strengths("Lisinopril-HCTZ 20-12.5 mg"))
-    assert [one.strength.amount for one in found] == [20.0, 12.5]
-    assert all(one.is_listed for one in found)
-    assert [one.amount for one in read_strengths("norethindrone 1-20-35 mg-mcg")] == [1.0, 20.0, 35.0]
-
-
-def test_two_masses_with_a_stroke_between_are_two_strengths() -> None:
-    assert [one.amount for one in read_strengths("5mg/325mg Tablet")] == [5.0, 325.0]
-
-
-def test_only_masses_have_milligrams() -> None:
-    assert Strength(5.0, "mg").milligrams == 5.0
-    assert Strength(5.0, "unit").milligrams is None
-
-
-@for_rows(
-    ("words", "expected"),
-    [
-        ("1-20 mg-mcg", [("1-20 mg-mcg", Strength(1.0, "mg"), True), ("1-20 mg-mcg", Strength(0.02, "mg"), True)]),
-        ("Drug 20-12.5 mg tablet",
-         [("20-12.5 mg", Strength(20.0, "mg"), True), ("20-12.5 mg", Strength(12.5, "mg"), True)]),
-        ("0.5 mg, 1-20 mg-mcg or 3 mg",
-         [("1-20 mg-mcg", Strength(1.0, "mg"), True), ("1-20 mg-mcg", Strength(0.02, "mg"), True),
-          ("0.5 mg", Strength(0.5, "mg"), False), ("3 mg", Strength(3.0, "mg"), False)]),
-        ("Drug 5 mg and 1 g/l",
-         [("5 mg", Strength(5.0, "mg"), False), ("1 g/l", Strength(1.0, "mg", "mL"), False)]),
-        ("10 mg/g", [("10 mg/g", Strength(0.01, "mg", "mg"), False)]),
-        ("5 mg/0 mL", []),
-        ("0,5 mg", [("0,5 mg", Strength(0.5, "mg"), False)]),
-        ("1,250 mg", [("1,250 mg", Strength(1250.0, "mg"), False)]),
-    ],
-)  # fmt: skip
-def test_where_a_strength_stands_and_whether_it_is_one_of_several(
-    words: str, expected: list[tuple[str, Strength, bool]]
-) -> None:
-    found = [(words[item.start : item.end], item.strength, item.is_listed) for item in find_strengths(words)]
-    assert found == expected

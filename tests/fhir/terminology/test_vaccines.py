@@ -1,8 +1,6 @@
 """The families of vaccines by name, brand and code."""
 
-from fhir.mapping.immunizations import vaccine_families
-from fhir.record.datatypes import CodeableConcept, Coding
-from fhir.terminology.vaccines import VACCINE_FAMILIES, families_of_code, families_of_words
+from fhir.terminology.vaccines import families_of_words
 from tests.each import for_rows
 
 DTP = {"Tetanus", "Diphtheria", "Pertussis"}
@@ -31,17 +29,3 @@ DTP = {"Tetanus", "Diphtheria", "Pertussis"}
 )
 def test_a_name_means_its_families_and_a_disease_alone_none(words: str, families: set[str]) -> None:
     assert families_of_words(words) == families
-
-
-def test_the_name_of_a_disease_is_a_vaccine_in_an_immunization() -> None:
-    assert families_of_words("Influenza, seasonal", is_vaccine=True) == {"Influenza"}
-    assert families_of_words("chronic cough", is_vaccine=True) == set()
-
-
-def test_codes_go_before_words() -> None:
-    cvx = Coding("http://hl7.org/fhir/sid/cvx", "3", "MMR")
-    assert vaccine_families(CodeableConcept((cvx,), "flu shot")) == {"Measles", "Mumps", "Rubella"}
-    assert vaccine_families(CodeableConcept((), "flu shot")) == {"Influenza"}
-    assert families_of_code("http://snomed.info/sct", "420113004") == {"Influenza"}
-    assert families_of_code("http://loinc.org", "3") == set()
-    assert len(VACCINE_FAMILIES) >= 30

@@ -11,23 +11,18 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from models_onnx.artifact.keys import Signer
 from models_onnx.artifact.release_file import (
-    ADDRESSED,
     RELEASE_FORMAT,
-    FileDigest,
     GateSummary,
     Release,
     ReleaseStep,
     encode_release,
     file_digest,
-    parse_release,
     read_release,
-    reason_cards_withheld,
     refuse_other_file,
     release_digest,
     sign_release,
 )
 from models_onnx.errors import HashMismatch, SignatureRefused
-from tests.each import for_rows
 
 SIGNER = Signer(Ed25519PrivateKey.from_private_bytes(bytes(range(32))), "the tests")
 KEYS = {SIGNER.public.id: SIGNER.public}
@@ -53,20 +48,6 @@ def _folder(place: Path, release: Release | bytes) -> Path:
     folder.mkdir(exist_ok=True)
     (folder / "release.json").write_bytes(release if isinstance(release, bytes) else encode_release(release))
     return folder
-
-
-def test_the_digest_is_of_three_files_in_the_order_of_their_names() -> None:
-    def lines(*names: str) -> str:
-        return "".join(f"{hashlib.sha256(name.encode()).hexdigest()}  {name}.{end}\n" for name, end in (
-            (name, {"card": "json", "manifest": "json", "model": "onnx"}[name]) for name in names
-        ))  # fmt: skip
-
-    assert ADDRESSED == ("card.json", "manifest.json", "model.onnx")
-    assert release_digest(FILES) == hashlib.sha256(lines("card", "manifest", "model").encode()).hexdigest()
-    without_card = {name: digest for name, digest in FILES.items() if name != "card.json"}
-    assert release_digest(without_card) == hashlib.sha256(lines("manifest", "model").encode()).hexdigest()
-    assert release_digest({**FILES, "gates.json": file_digest(b"other")}) == release_digest(FILES)
-    assert file_digest(b"abc") == FileDigest("ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad", 3)
 
 
 def test_a_signed_release_is_read_back_whole(tmp_path: Path) -> None:
@@ -102,35 +83,6 @@ def test_a_release_that_was_changed_is_refused(changes: dict[str, Any], sentence
     assert str(refused.value) == sentence
 
 
-def test_a_signature_with_signs_that_are_no_base64_is_none(tmp_path: Path) -> None:
-    release = _release()
-    loose = msgspec.structs.replace(release, signature=f"{release.signature[:10]}\n{release.signature[10:]}")
-    with pytest.raises(SignatureRefused, match="was changed after it was signed"):
-        read_release(_folder(tmp_path, loose), KEYS)
-
-
-def test_a_release_that_is_none(tmp_path: Path) -> None:
-    (tmp_path / "m").mkdir()
-    cases: list[tuple[bytes | None, str]] = [
-        (None, "m has no release.json: it was never published; cds-hooks model sign m"),
-        (b"{", "m/release.json is not a release: Input data was truncated"),
-        (encode_release(_release(format="other/2")),
-         "m/release.json has the format 'other/2'; this version reads cds-hooks-onnx/release/1"),
-    ]  # fmt: skip
-    for content, sentence in cases:
-        if content is not None:
-            _folder(tmp_path, content)
-        with pytest.raises(SignatureRefused) as refused:
-            parse_release(tmp_path / "m")
-        assert str(refused.value) == sentence
-    folder = _folder(tmp_path, _release(digest="0" * 64))
-    with pytest.raises(SignatureRefused) as refused:
-        read_release(folder, KEYS)
-    assert str(refused.value) == "m/release.json: its digest is not that of its files"
-    with pytest.raises(SignatureRefused, match="trusted are none"):
-        read_release(_folder(tmp_path, _release()), {})
-
-
 def test_a_file_that_is_not_the_one_that_was_signed() -> None:
     release = _release()
     refuse_other_file(release, "m", "card.json", b"card")
@@ -144,16 +96,3 @@ def test_a_file_that_is_not_the_one_that_was_signed() -> None:
     with pytest.raises(HashMismatch) as refused:
         refuse_other_file(release, "m", "notes.txt", b"")
     assert str(refused.value) == "m/notes.txt is not part of the signed release"
-
-
-@for_rows(
-    ("gates", "reason"),
-    [
-        (GateSummary(("G1",), ()), None),
-        (GateSummary((), (), ("G9",)), None),
-        (GateSummary((), ("G2", "G9")), "m 1.0.0 is held at draft: G2, G9 not green"),
-        (None, "m 1.0.0: no gate report is part of the release"),
-    ],
-)
-def test_why_cards_are_withheld(gates: Any, reason: str | None) -> None:
-    assert reason_cards_withheld(_release(state="draft", gates=gates)) == reason

@@ -3,22 +3,16 @@
 import csv
 import gzip
 import json
-import math
-import sys
-from collections import Counter
 from collections.abc import Callable
-from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import pyarrow.parquet
 import pytest
 from fhir.resources.R4B.riskassessment import RiskAssessment
 
 from models_onnx.batch import BatchModel, load
-from models_onnx.batch import run as running
-from models_onnx.batch.run import ScoringJob, ScoringResult, each_scored, score_table
+from models_onnx.batch.run import ScoringJob, ScoringResult, score_table
 from models_onnx.errors import BatchRefused
 from tests.models_onnx.batch.frames import typical
 
@@ -106,47 +100,6 @@ def test_what_cannot_be_read_is_said_with_what_to_do(
     assert [path.name for path in tmp_path.iterdir()] == [name], "nothing half written is left"
 
 
-def test_a_table_without_a_header_shows_nobodys_values(panel: BatchModel, tmp_path: Path) -> None:
-    with pytest.raises(BatchRefused, match="its first line names its columns") as refused:
-        scored(panel, tmp_path, "a.csv", as_csv(people()).partition(b"\n")[2])
-    assert "p0" not in str(refused.value)
-
-
-def test_a_name_that_is_true_of_few_may_come_late_in_ndjson(panel: BatchModel, tmp_path: Path) -> None:
-    rows = people(30)
-    rows[-1]["deceased"] = True
-    result, _ = scored(panel, tmp_path, "a.ndjson", as_ndjson(rows))
-    assert result.not_scored == {"deceased": 1}
-
-
-@pytest.mark.parametrize("end", ["csv", "ndjson", "parquet"])
-def test_a_table_is_read_from_the_file_of_that_very_name(panel: BatchModel, tmp_path: Path, end: str) -> None:
-    """Not from those that its signs stand for, and without columns that the names of its folders say."""
-    folder = tmp_path / "sex=other"
-    folder.mkdir()
-    (folder / f"ab.{end}").write_bytes(b"another one")
-    rows = folder / f"[ab]*?.{end}"
-    if end == "parquet":
-        (tmp_path / "rows.csv").write_bytes(as_csv(people()))
-        duckdb.sql(f"COPY (FROM '{tmp_path}/rows.csv') TO '{tmp_path}/plain.parquet' (FORMAT parquet)")
-        (tmp_path / "plain.parquet").rename(rows)
-    else:
-        rows.write_bytes(as_csv(people()) if end == "csv" else as_ndjson(people()))
-    assert score_table(ScoringJob(panel, rows, tmp_path / "s.csv")).scored == {"mortality_5y": 3}
-
-
-@pytest.mark.parametrize(("sql", "said"), [("true", "no numbers"), ("'1.0'::BLOB", "bytes"), ("[1.0]", "lists")])
-def test_yes_bytes_and_lists_of_parquet_are_no_laboratory_values(
-    panel: BatchModel, tmp_path: Path, sql: str, said: str
-) -> None:
-    (tmp_path / "a.csv").write_bytes(as_csv(people()))
-    # A path of the test and our own words.
-    query = f"SELECT * REPLACE ({sql} AS creatinine_mg_dl) FROM '{tmp_path}/a.csv'"  # noqa: S608
-    duckdb.sql(f"COPY ({query}) TO '{tmp_path}/a.parquet' (FORMAT parquet)")
-    with pytest.raises(BatchRefused, match=said):
-        score_table(ScoringJob(panel, tmp_path / "a.parquet", tmp_path / "s.csv"))
-
-
 def mixed() -> list[dict[str, Any]]:
     """Seven rows: three of the model, one of the twin, three without a score, one with a value that is no number."""
     rows = people(7, pregnant="0")
@@ -156,30 +109,6 @@ def mixed() -> list[dict[str, Any]]:
     rows[4] |= {"age_years": None}
     rows[5] |= {"rdw_pct": "<12", "id": "p0"}
     return rows
-
-
-def test_a_run_counts_its_rows_by_what_became_of_them(panel: BatchModel, tmp_path: Path) -> None:
-    result, text = scored(panel, tmp_path, "rows.csv", as_csv(mixed()))
-    assert result == ScoringResult(
-        rows=7,
-        scored=Counter({"mortality_5y": 3, "mortality_5y_small": 1}),
-        not_scored=Counter({"age-unknown": 1, "outside-population": 2}),
-        not_used=1,
-        unsaid=("deceased",),
-    )
-    lines = list(csv.DictReader(text.splitlines()))
-    assert list(lines[0]) == ["id", "probability", "percentile", "model", "reason", "reason_text", "not_used"]
-    assert [line["id"] for line in lines] == ["p0", "p1", "p0", "", "p4", "p0", "p6"]
-    assert [line["not_used"] for line in lines] == ["", "", "", "", "", "rdw_pct", ""]
-    assert [bool(line["probability"]) for line in lines] == [True, True, False, False, False, True, True]
-
-
-def test_what_explains_a_score_stands_behind_it_where_it_is_asked_for(panel: BatchModel, tmp_path: Path) -> None:
-    _, text = scored(panel, tmp_path, "rows.csv", as_csv(people(1)), explain=True)
-    (line,) = csv.DictReader(text.splitlines())
-    assert list(line)[7:] == ["base", *(f"contribution_{name}" for name in panel.features)]
-    parts = sum(float(line[name]) for name in list(line)[7:])
-    assert 1 / (1 + math.exp(-parts)) == pytest.approx(float(line["probability"]), abs=1e-6)
 
 
 def test_parquet_has_the_scores_of_csv_bit_by_bit(panel: BatchModel, tmp_path: Path) -> None:
@@ -232,52 +161,9 @@ def test_a_table_without_the_column_of_ids_is_refused(
         scored(panel, tmp_path, "a.csv", content, id_column=named)
 
 
-def test_the_table_itself_and_a_name_of_another_form_are_no_output(panel: BatchModel, tmp_path: Path) -> None:
-    table = tmp_path / "a.csv"
-    table.write_bytes(as_csv(people(1)))
-    (tmp_path / "link.csv").symlink_to(table)
-    for out in (table, tmp_path / "link.csv"):
-        with pytest.raises(BatchRefused, match="is the table itself"):
-            score_table(ScoringJob(panel, table, out))
-    with pytest.raises(BatchRefused, match="write to a name that ends in"):
-        score_table(ScoringJob(panel, table, tmp_path / "s.txt"))
-    with pytest.raises(BatchRefused, match="make it first"):
-        score_table(ScoringJob(panel, table, tmp_path / "nowhere" / "s.csv"))
-
-
 @pytest.mark.slow
 def test_several_processes_give_the_same_file(
     panel: BatchModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _, alone = scored(panel, tmp_path, "rows.csv", as_csv(mixed()))
     assert scored(panel, tmp_path, "rows.csv", as_csv(mixed()), workers=2)[1] == alone
-
-
-def test_a_process_that_ends_is_said_with_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Pool:
-        """A pool whose processes end."""
-
-        def __init__(self, *_: Any) -> None:
-            """Nothing is started."""
-
-        def __enter__(self) -> "Pool":
-            return self
-
-        def __exit__(self, *_: object) -> None:
-            """Nothing is open."""
-
-        def submit(self, *_: Any) -> Any:
-            raise BrokenProcessPool
-
-    monkeypatch.setattr(running, "ProcessPoolExecutor", Pool)
-    with pytest.raises(BatchRefused, match="take fewer --workers"):
-        list(each_scored(str, iter([1]), 2))
-
-
-def test_without_the_extra_its_name_is_said(panel: BatchModel, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    (tmp_path / "a.csv").write_bytes(as_csv(people(1)))
-    for library in ("duckdb", "pyarrow"):
-        with monkeypatch.context() as without:
-            without.setitem(sys.modules, library, None)
-            with pytest.raises(BatchRefused, match=r"pip install cds-hooks-onnx\[batch\]"):
-                score_table(ScoringJob(panel, tmp_path / "a.csv", tmp_path / "s.csv"))

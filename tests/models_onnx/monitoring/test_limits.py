@@ -6,17 +6,12 @@ The limits are those of docs/operations/monitoring.md, "Figures and limits"; the
 from collections.abc import Callable, Iterable
 from datetime import date, datetime, timedelta
 
-import pytest
-
 from models_onnx.monitoring.day import DayCounts
 from models_onnx.monitoring.figure import Figure
 from models_onnx.monitoring.judging import Compared
-from models_onnx.monitoring.label_judging import LabelWindow
-from models_onnx.monitoring.labelled import LabelCounts
 from models_onnx.monitoring.sketch import bucket_of
 
 MONDAY = date(2026, 9, 28)
-MODEL = "readmission@1"
 Change = tuple[float, str]
 
 
@@ -89,18 +84,6 @@ def test_answers_that_become_slower() -> None:
     assert latency(20).text.endswith("nine of ten answers took up to 19.9 ms, 10.1 ms before.")
 
 
-def test_cards_in_more_or_fewer_calls() -> None:
-    def rate(cards: float) -> Figure:
-        return _figure("alert rate", "cards", _day(100, with_cards=int(cards)), _day(100, with_cards=20))
-
-    assert _changes(range(0, 60), rate) == [(0, "watch"), (8, "good"), (33, "watch")]
-    assert rate(20).text == "follow-up: 20.0 in 100 calls had a card, 20.0 before."
-    assert _changes((99, 100), lambda calls: _figure("alert rate", "cards", _day(int(calls)), _day())) == [
-        (99, "insufficient"),
-        (100, "good"),
-    ]
-
-
 # Inputs
 
 
@@ -137,129 +120,7 @@ def test_values_that_are_missing_or_older() -> None:
 # Clocks
 
 
-def test_clocks_that_disagree() -> None:
-    def machines(behind: float) -> Figure:
-        return _figure("clock", "machines", _day(1000, behind=int(behind)), _day())
-
-    def values(dated: float) -> Figure:
-        return _figure("clock", "values", _day(1000, missing={"sbp future": int(dated)}), _day())
-
-    def ahead(answers: float) -> Figure:
-        seconds = {bucket_of(-400.0): int(answers), bucket_of(30.0): 1000 - int(answers)}
-        return _figure("clock", "answers", _day(1000, answer_seconds=seconds), _day())
-
-    def late(seconds: float) -> Figure:
-        before = _day(answer_seconds=_sketch(30.0, 100))
-        return _figure("clock", "answers", _day(1000, answer_seconds=_sketch(seconds, 100)), before)
-
-    assert (
-        _changes(range(0, 100), machines) == _changes(range(0, 100), values) == [(0, "good"), (5, "watch"), (20, "act")]
-    )
-    assert _changes(range(0, 200), ahead) == [(0, "good"), (20, "watch"), (100, "act")]
-    assert _changes(range(30, 600, 5), late) == [(30, "good"), (335, "act")]
-    assert ahead(40).text == (
-        "follow-up: 4 in 100 answers are dated over 5 minutes after they arrived: its clock is ahead."
-    )
-    assert machines(0).text == (
-        "follow-up: 0.0 in 100 calls are dated over 5 minutes before a call that was recorded earlier; "
-        "do the machines' clocks agree?"
-    )
-
-
 # What clinicians answer
 
 
-def test_cards_that_nobody_accepts() -> None:
-    def acceptance(accepted: float, answered: int = 200) -> Figure:
-        window = _day(1000, accepted=int(accepted), overridden=answered - int(accepted))
-        return _figure("acceptance", "cards", window, _day())
-
-    assert _changes(range(0, 50), acceptance) == [(0, "act"), (10, "good")]
-    assert _changes((49, 50, 199, 200), lambda n: acceptance(0, int(n))) == [
-        (49, "insufficient"),
-        (50, "good"),
-        (200, "act"),
-    ]
-    assert acceptance(10).text == "follow-up: 5.0 in 100 of 200 answered cards were accepted."
-
-
-def test_a_rule_whose_cards_are_not_for_the_patient() -> None:
-    def rule(ineligible: float, answered: int = 100) -> Figure:
-        answers = {"ddi accepted": 20, "ddi overridden": answered - 20}
-        reasons = {"ddi patient-ineligible": int(ineligible), "ddi benefit": 7, "ddi other": 3, "ddi rare": 1}
-        window = _day(1000, answers=answers, answer_reasons=reasons, orders={"ddi changed": 12, "ddi kept": 0})
-        return _figure("acceptance", "ddi", window, _day())
-
-    def accepted(times: float) -> Figure:
-        answers = {"ddi accepted": int(times), "ddi overridden": 200 - int(times)}
-        return _figure("acceptance", "ddi", _day(1000, answers=answers), _day())
-
-    assert _changes(range(0, 60), rule) == [(0, "good"), (31, "act")]
-    assert rule(40, 99).state == "good"
-    assert rule(40, 49).state == "insufficient"
-    assert rule(40, 50).state == "good"
-    assert _changes(range(0, 50), accepted) == [(0, "act"), (10, "good")]
-    assert rule(31).text == (
-        "follow-up: 20.0 in 100 of 100 answered cards of ddi were accepted; overridden because: "
-        "patient-ineligible (31), benefit (7), other (3); orders afterwards: changed (12)."
-    )
-
-
-def test_rules_that_fell_silent_or_speak_in_most_calls() -> None:
-    def silent(times: float) -> Figure:
-        return _figure("rules", "ddi", _day(1000), _day(100, rules={"ddi": int(times)}))
-
-    def often(times: float) -> Figure:
-        return _figure("rules", "ddi", _day(1000, rules={"ddi": int(times)}), _day(100, rules={"ddi": 50}))
-
-    assert _changes(range(2, 6), silent) == [(2, "act")]
-    assert silent(3).text == "follow-up: the rule ddi showed no card; 30 were expected."
-    with pytest.raises(StopIteration):
-        silent(1)
-    with pytest.raises(StopIteration):
-        often(500)
-    assert (often(501).state, often(501).text) == ("watch", "follow-up: the rule ddi shows cards in 50 of 100 calls.")
-
-
 # Mature predictions
-
-
-def _labels(**groups: tuple[int, int, int, int]) -> LabelCounts:
-    """By group how many with a card had the event or not, and how many without a card."""
-    counts = LabelCounts()
-    for group, (card_yes, card_no, yes, no) in groups.items():
-        for times, event, shown in (
-            (card_yes, "yes", True),
-            (card_no, "no", True),
-            (yes, "yes", False),
-            (no, "no", False),
-        ):
-            counts.count(f"{MODEL} {group}", 0.5, event, with_card=shown, times=times)  # type: ignore[arg-type]
-    return counts
-
-
-def _label_figure(subject: str, now: LabelCounts, before: LabelCounts | None = None, area: float = 0.73) -> Figure:
-    window = LabelWindow("ehr", "follow-up", "predictions of May", now, before or now, {"readmission": area})
-    return next(figure for figure in window.figures() if figure.subject == f"{MODEL}{subject}")
-
-
-def test_cards_among_those_with_the_event() -> None:
-    def found(cards: float) -> Figure:
-        now, then = (_labels(all=(cards_yes, 100, 1000 - cards_yes, 900)) for cards_yes in (int(cards), 800))
-        return _label_figure(", cards among those with the event", now, then)
-
-    assert _changes(range(800, 400, -5), found) == [(800, "good"), (640, "watch"), (515, "act")]
-    few = _label_figure(", events among those with a card", _labels(all=(20, 29, 500, 500)))
-    assert (few.state, few.n, few.minimum) == ("insufficient", 49, 50)
-
-
-def test_gaps_between_the_sexes() -> None:
-    def gap(cards: float) -> Figure:
-        women, men = (int(cards), 200, 1000 - int(cards), 800), (500, 200, 500, 800)
-        now = _labels(all=(1, 1, 1, 1), women=women, men=men)
-        return _label_figure(", sex, cards among those with the event", now)
-
-    assert _changes(range(500, 300, -5), gap) == [(500, "good"), (440, "watch"), (395, "act")]
-    small = _labels(all=(1, 1, 1, 1), women=(50, 10, 49, 100), men=(500, 200, 500, 800))
-    few = _label_figure(", sex, cards among those with the event", small)
-    assert (few.state, few.n, few.minimum) == ("insufficient", 99, 100)

@@ -7,13 +7,11 @@ from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 from statsmodels.stats.proportion import proportion_confint
 
-from models_onnx.monitoring.alerting import alerting_at, alerting_of
+from models_onnx.monitoring.alerting import alerting_of
 from models_onnx.monitoring.labelled import LabelCounts, Labelled, labelled
 from models_onnx.monitoring.performance import (
     area_under_curve,
     calibration_slope,
-    observed_to_expected,
-    ratio_at_equal_estimate,
 )
 from models_onnx.monitoring.sketch import WIDTH, log_odds_bucket
 from models_onnx.serving.registry import load_model, model_ids
@@ -75,44 +73,6 @@ def test_the_calibration_slope_and_its_interval_are_those_of_statsmodels(slope: 
     assert (found.value, found.low, found.high) == pytest.approx((fit.params[1], low, high), abs=2e-3)
 
 
-def test_observed_to_expected_is_that_of_the_rows_and_its_interval_covers_the_truth() -> None:
-    estimates, happened = rows(6)
-    found = observed_to_expected(counted(estimates, happened))
-    assert found is not None
-    assert found.value == pytest.approx(happened.sum() / estimates.sum(), rel=2e-3)
-    covered = 0
-    for seed in range(200):
-        one = observed_to_expected(counted(*rows(seed, 400)))
-        covered += one is not None and one.low <= 1 <= one.high
-    assert covered >= 180, "190 are expected of 200"
-
-
-def test_where_nothing_can_be_computed_there_is_no_value() -> None:
-    empty = labelled(LabelCounts(), "m all")
-    only_yes = counted(np.array([0.2, 0.3]), np.array([1, 1]))
-    apart = counted(np.array([0.2, 0.2, 0.3, 0.3]), np.array([0, 0, 1, 1]))
-    assert observed_to_expected(empty) is calibration_slope(empty) is area_under_curve(empty) is None
-    assert calibration_slope(only_yes) is area_under_curve(only_yes) is None
-    assert calibration_slope(apart) is None, "estimates that separate perfectly have no slope of finite size"
-
-
-def test_need_at_equal_estimate_is_the_ratio_of_the_strata() -> None:
-    random = np.random.default_rng(8)
-    group = {stratum: random.poisson(1.5 * (stratum + 1), 300) for stratum in range(4)}
-    others = {stratum: random.poisson(stratum + 1, 500) for stratum in range(4)}
-
-    def sums(of: dict[int, np.ndarray]) -> dict[int, list[float]]:
-        return {key: [len(each), float(each.sum()), float((each**2).sum())] for key, each in of.items()}
-
-    found = ratio_at_equal_estimate(sums(group), sums(others))
-    assert found is not None
-    assert found.low < 1.5 < found.high
-    assert found.value == pytest.approx(
-        sum(each.mean() for each in group.values()) / sum(each.mean() for each in others.values()), rel=1e-9
-    )
-    assert ratio_at_equal_estimate(sums(group), {}) is None
-
-
 @pytest.mark.parametrize("name", model_ids())
 def test_the_interval_of_the_ppv_is_that_of_statsmodels(name: str) -> None:
     manifest = load_model(name).manifest
@@ -124,24 +84,3 @@ def test_the_interval_of_the_ppv_is_that_of_statsmodels(name: str) -> None:
         assert found.needed.value == pytest.approx(row.number_needed_to_alert, abs=0.01)
         assert found.needed.low == pytest.approx(1 / high)
         assert found.needed.high == pytest.approx(1 / low)
-
-
-@pytest.mark.parametrize("name", model_ids())
-def test_the_people_above_a_threshold_are_those_of_the_bins_of_the_cohort(name: str) -> None:
-    manifest = load_model(name).manifest
-    for row in manifest.thresholds.table:
-        alerted = alerting_of(manifest, row).people
-        assert 0 < alerted <= manifest.reference.n
-        # Some of the cohort are not followed to the end, so their outcome is not known.
-        assert alerted <= row.alert_rate * manifest.reference.n * 1.02
-
-
-def test_a_share_between_two_tested_ones_has_both_neighbours_and_no_figure_of_its_own() -> None:
-    manifest = load_model("mortality_5y").manifest
-    between = alerting_at(manifest, 0.07)
-    assert [each.share for each in between.tested] == [0.05, 0.1]
-    assert not between.is_tested
-    assert alerting_at(manifest, 0.05).is_tested
-    assert [each.share for each in alerting_at(manifest, 0.001).tested] == [0.01]
-    assert not alerting_at(manifest, 0.001).is_tested
-    assert [each.share for each in alerting_at(manifest, 0.5).tested] == [0.3]

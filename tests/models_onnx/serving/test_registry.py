@@ -18,7 +18,7 @@ from models_onnx.artifact.release_file import (
     reason_cards_withheld,
 )
 from models_onnx.errors import ManifestRefused, UnknownModel
-from models_onnx.serving.registry import Version, find_version, load_model, model_ids, version_ids, versions
+from models_onnx.serving.registry import find_version, load_model
 from models_onnx.workbench.release.publishing import write_release
 from tests.models_onnx.workshop import KEYS, SIGNER, build
 
@@ -51,10 +51,6 @@ def test_loading_and_predicting_needs_nothing_that_trains() -> None:
     assert done.stdout.strip() == ""
 
 
-def test_an_empty_folder_holds_no_model(tmp_path: Path) -> None:
-    assert model_ids(tmp_path) == model_ids(tmp_path / "absent") == ()
-
-
 def test_the_content_address_follows_the_content(tmp_path: Path) -> None:
     one = parse_release(build(tmp_path / "a"))
     same = parse_release(build(tmp_path / "b"))
@@ -84,12 +80,6 @@ def test_for_cards_a_loaded_model_needs_its_gates(shelf: Path) -> None:
     green = GateSummary(green=("G1", "G9"), red=())
     write_release(home, msgspec.structs.replace(parse_release(home), gates=green), SIGNER)
     assert why_withheld(shelf) is None
-
-
-@pytest.mark.parametrize("name", ["absent", "../mortality_5y", "", "mortality_5y/", "@"])
-def test_an_id_that_is_not_there_is_refused(shelf: Path, name: str) -> None:
-    with pytest.raises(UnknownModel, match="mortality_5y"):
-        load_model(name, shelf, KEYS)
 
 
 A, B = "a" * 64, "ab" + "b" * 62
@@ -124,20 +114,6 @@ def shelves(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_the_models_and_the_versions_that_are_there(shelves: Path) -> None:
-    assert (model_ids(shelves), version_ids(shelves)) == (("m", "n"), ("m@1.0.0",))
-    assert versions("m", shelves) == (
-        Version("m", "1.1.0", shelves / "m", A, "active"), Version("m", "1.0.0", shelves / "m@1.0.0", B, "validated"),
-    )  # fmt: skip
-    assert versions("n", shelves) == (Version("n", "draft", shelves / "n", "", "draft"),)
-    assert versions("empty", shelves) == versions("other", shelves) == ()
-    (shelves / "m" / "release.json").write_text("{")
-    assert versions("m", shelves)[0] == Version("m", "?", shelves / "m", "", "unreadable")
-    _put(shelves, "n@2.0.0")
-    _put(shelves, "n@1.5.0")
-    assert [version.version for version in versions("n", shelves)] == ["draft", "2.0.0", "1.5.0"]
-
-
 def test_what_no_reference_means_is_refused_with_what_there_is(shelves: Path, tmp_path: Path) -> None:
     there = f"there are: 1.1.0 ({A[:12]}), 1.0.0 ({B[:12]})"
     assert _refusal("m@1.2.0", shelves) == f"m has no version '1.2.0'; {there}"
@@ -148,16 +124,3 @@ def test_what_no_reference_means_is_refused_with_what_there_is(shelves: Path, tm
     assert _refusal("empty", shelves) == "no artifact is called 'empty'; there are: m, n"
     assert _refusal("n@1.0.0", shelves) == "n has no version '1.0.0'; there are: draft (draft)"
     assert _refusal("m", tmp_path / "none") == "no artifact is called 'm'; there are: none"
-
-
-def test_a_version_that_is_there_with_several_digests_is_named_by_its_digest(shelves: Path) -> None:
-    _put(shelves, "m@1.0.0+x", "1.0.0", "c" * 64)
-    assert _refusal("m@1.0.0", shelves) == (
-        f"m has several versions '1.0.0', name its digest; there are: 1.1.0 ({A[:12]}), 1.0.0 ({'c' * 12}), "
-        f"1.0.0 ({B[:12]})"
-    )
-    assert find_version("m@1.0.0+x", shelves).digest == "c" * 64
-    assert find_version(f"m@{'c' * 8}", shelves).folder.name == "m@1.0.0+x"
-    (shelves / "m" / MANIFEST).unlink()
-    assert find_version(f"m@{B[:8]}", shelves).version == "1.0.0", "a version may lie there without one in use"
-    assert _refusal("m", shelves) == "no artifact is called 'm'; there are: n"

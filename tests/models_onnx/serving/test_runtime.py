@@ -1,8 +1,6 @@
 """One call: probability, contributions that add up, missing, out of range, comparison; and what is refused."""
 
-import json
 import math
-from pathlib import Path
 
 import msgspec
 import numpy as np
@@ -15,13 +13,8 @@ from models_onnx.artifact.folder import Artifact
 from models_onnx.artifact.manifest import Manifest
 from models_onnx.errors import ExplanationMismatch, ManifestRefused, WrongShape
 from models_onnx.serving.runtime import Model
-from models_onnx.workbench.compiler.explaining_graph import Groups, write_file
-from models_onnx.workbench.compiler.link import Survival
-from models_onnx.workbench.compiler.reference import Reference
 from models_onnx.workbench.training.data.cohort import Cohort
 from models_onnx.workbench.training.pipeline import Trained
-from tests.models_onnx.workbench.compiler.people import BrokenLine, piecewise
-from tests.models_onnx.workbench.compiler.test_compile import REFERENCE
 
 TYPICAL = {
     "age_years": 67, "sex_male": 1, "albumin_g_dl": 4.1, "alp_u_l": 80, "bun_mg_dl": 16, "creatinine_mg_dl": 1.0,
@@ -47,13 +40,6 @@ def test_a_missing_input_is_named_and_contributes_exactly_nothing(mortality: Mod
         told = mortality.predict(person(mortality, **{name: math.nan}))
         assert told.missing.tolist() == [each == name for each in mortality.features]
         assert told.contributions[number] == 0.0
-
-
-def test_the_top_tenth_of_the_reference_cohort_reaches_the_90th_percentile(
-    invented_model: Model, cohort: Cohort
-) -> None:
-    percentile = invented_model.predict_rows(cohort.X[cohort.recent]).percentile
-    assert (percentile >= 90).mean() == pytest.approx(0.10, abs=0.005)
 
 
 @pytest.mark.parametrize("shape", [(15,), (17,), (1, 16), ()])
@@ -111,67 +97,3 @@ def test_a_plain_model_without_an_explanation_is_refused(trained: Trained) -> No
     proto.graph.output.extend(outputs)
     with pytest.raises(ManifestRefused, match="contributions"):
         Model(Artifact(trained.manifest, proto.SerializeToString()))
-
-
-def test_the_file_alone_tells_what_it_is(trained: Trained, tmp_path: Path) -> None:
-    props = {each.key: each.value for each in load_from_string(trained.content).metadata_props}
-    card = json.loads(props["model_card"])
-    assert card["intended_use"] == trained.manifest.intended_use
-    assert card["cohort"]["n"] == trained.manifest.cohort.n
-    assert [each["name"] for each in json.loads(props["feature_dictionary"])] == json.loads(props["features"])
-    assert float(props["base"]) == trained.manifest.base
-
-
-def test_rows_in_parts_give_the_same_as_all_at_once(invented_model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
-    rows = np.random.default_rng(3).normal(50, 20, (100, len(invented_model.features)))
-    whole = invented_model.predict_rows(rows)
-    monkeypatch.setattr("models_onnx.serving.runtime._MOST_BYTES", 1)
-    monkeypatch.setattr("models_onnx.serving.runtime._LEAST_AT_ONCE", 7)
-    parts = invented_model.predict_rows(rows)
-    for name in ("probability", "margin", "contributions"):
-        np.testing.assert_array_equal(getattr(parts, name), getattr(whole, name))
-
-
-# What a file may say beyond the first ten outputs: familiarity, risks by horizon, groups; and what is not served.
-def model_of(trained: Trained, reference: Reference, groups: dict[str, list[str]] | None = None) -> Model:
-    """A Cox model with the trained one's manifest, so that the two agree about everything but the terms."""
-    manifest = trained.manifest
-    names = [item.name for item in manifest.features]
-    lines = tuple(BrokenLine(item.name, (item.trained_low,), (0.01,), 0.1, 1e6, 1e6) for item in manifest.features)
-    link = Survival.at({1.0: 0.02, 5.0: 0.2}, 5.0)
-    said = {each.key: each.value for each in load_from_string(trained.content).metadata_props}
-    given = {name: said[name] for name in ("model_id", "model_version", "feature_dictionary")}
-    content = write_file("m", piecewise(lines, manifest.base, link), reference, given, Groups.of(names, groups or {}))
-    return Model(Artifact(manifest, content))
-
-
-def people(model: Model) -> np.ndarray:
-    """Ordinary people, and one who is not."""
-    rows = np.tile([item.reference_value for item in model.manifest.features], (5, 1))
-    rows[:3] *= np.array([[0.98], [1.0], [1.02]])
-    rows[4] *= 1.5
-    return rows
-
-
-def test_a_file_that_does_not_tell_leaves_it_open(trained: Trained) -> None:
-    model = model_of(trained, REFERENCE)
-    told = model.predict(people(model)[0])
-    assert told.distance is None
-    assert told.out_of_distribution is None
-    assert model.groups == ()
-
-
-def test_the_share_of_a_group_stands_at_its_last_input_that_is_recorded(trained: Trained) -> None:
-    model = model_of(trained, REFERENCE, {"pressure": ["sbp_mmhg", "dbp_mmhg"]})
-    assert ("pressure", ("sbp_mmhg", "dbp_mmhg")) in [(group.name, group.members) for group in model.groups]
-    first, last = model.features.index("sbp_mmhg"), model.features.index("dbp_mmhg")
-    assert first < last
-    rows = np.tile(people(model)[1], (3, 1))
-    rows[1, last] = rows[2, first] = rows[2, last] = np.nan
-    told = model.predict_rows(rows)
-    assert told.contributions.shape == rows.shape
-    np.testing.assert_allclose(told.margin, told.contributions.sum(axis=1) + model.predict(rows[0]).base, atol=1e-9)
-    assert told.contributions[0, [first, last]].tolist() == [0.0, pytest.approx(told.contributions[0, last])]
-    assert told.contributions[0, last] != 0.0
-    assert told.contributions[1, first] != 0.0
-    assert told.contributions[1, last] == 0.0

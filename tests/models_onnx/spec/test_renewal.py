@@ -1,7 +1,6 @@
 """The declaration of a new version: what stays, what the table of outcomes changes, and what cannot be trained."""
 
 from dataclasses import fields, replace
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -11,9 +10,8 @@ import pytest
 
 from models_onnx.errors import DeclarationError
 from models_onnx.models.mortality_5y import SPEC
-from models_onnx.spec import AdditiveCox, Fitted, InputSpec, ModelSpec
-from models_onnx.spec.estimators import AdditiveLogistic, CauseSpecificCox, OwnEstimator
-from models_onnx.spec.renewal import Renewal, read_renewal, renewed_spec
+from models_onnx.spec import AdditiveCox, InputSpec, ModelSpec
+from models_onnx.spec.renewal import Renewal, renewed_spec
 
 AGAIN = Renewal(version="2", table="t.csv", years="2030", groups=("race",))
 TWO = (InputSpec("age_years"), InputSpec("sex_male"))
@@ -61,16 +59,6 @@ def test_a_version_of_outcomes_has_the_table_of_outcomes_and_what_was_declared_o
     assert list(renewed_spec(SPEC, msgspec.structs.replace(AGAIN, groups=())).subgroups) == ["sex", "age band"]
 
 
-def test_another_site_s_table_of_the_same_form_changes_only_what_it_is() -> None:
-    elsewhere = msgspec.structs.replace(AGAIN, is_of_outcomes=False)
-    expected = {"version": "2", "table": "t.csv", "period": "2030", "recalibration": None}
-    expected |= {"cohort_words": "people", "reference_words": "the people of t.csv"}
-    assert changes(renewed_spec(SPEC, elsewhere)) == {
-        **expected,
-        **({"newest": None} if SPEC.newest is not None else {}),
-    }
-
-
 @pytest.mark.parametrize(
     ("estimator", "sentence"),
     [
@@ -86,55 +74,3 @@ def test_what_a_table_of_outcomes_cannot_train_is_refused(estimator: Any, senten
     with pytest.raises(DeclarationError) as refused:
         renewed_spec(spec, AGAIN)
     assert str(refused.value) == sentence
-
-
-def test_of_a_model_that_was_fitted_elsewhere_intercept_and_slope_are_of_the_table() -> None:
-    spec = replace(SPEC, estimator=Fitted("model.txt", ""), inputs=TWO, panels={}, required_groups=())
-    renewed = renewed_spec(spec, AGAIN)
-    assert renewed.estimator == spec.estimator
-    assert renewed.recalibration is not None
-    rows = pd.DataFrame({SPEC.outcome.column: [0, 1]})
-    assert (renewed.recalibration.rows(rows).tolist(), renewed.recalibration.words) == ([True, True], "2030")
-
-
-def test_a_renewal_is_read_from_beside_the_declaration(tmp_path: Path) -> None:
-    assert read_renewal("a@2", tmp_path) is None
-    (tmp_path / "a@2.renewal.json").write_bytes(msgspec.json.encode(AGAIN))
-    assert read_renewal("a@2", tmp_path) == AGAIN
-    (tmp_path / "a@2.renewal.json").write_text('{"version": "2", "colour": 1}')
-    with pytest.raises(DeclarationError, match=r"^a@2\.renewal\.json cannot be read: Object .*`colour`"):
-        read_renewal("a@2", tmp_path)
-
-
-class Step:
-    """A step of an estimator."""
-
-
-class Chain:
-    """An estimator of steps."""
-
-    steps = (("a", Step()), ("b", Step()))
-
-
-def test_every_family_says_what_it_is() -> None:
-    lines = " (piecewise-linear in every input)"
-    assert [
-        family.words
-        for family in (
-            AdditiveLogistic(3, 0.1),
-            AdditiveCox(3, 0.1, (5.0,)),
-            CauseSpecificCox(3, 0.1, (5.0,)),
-            OwnEstimator(Step()),
-            OwnEstimator(Chain()),
-            Fitted("m", "adults"),
-            Fitted("m", " "),
-        )
-    ] == [
-        f"additive logistic regression{lines}",
-        f"Cox regression{lines}",
-        f"cumulative incidence from Cox regressions of two causes{lines}",
-        "an estimator of its own (Step)",
-        "an estimator of its own (Chain of Step, Step)",
-        "a model that was fitted elsewhere (on adults)",
-        "a model that was fitted elsewhere (on whom is not known)",
-    ]

@@ -50,7 +50,7 @@ def check_fairness(subject: Subject, evidence: Evidence) -> Verdict:
     faults = _axis_faults(declared, {str(group["axis"]) for group in groups}, evidence)
     rows: list[dict[str, Any]] = []
     rules = {**declared, **_least_asked(declared)}
-    widening = simultaneous(_comparisons(groups, rules))
+    widening = simultaneous(comparisons(groups, rules))
     for axis, rule in rules.items():
         members = [group for group in groups if group["axis"] == axis]
         if rule == "none":
@@ -59,7 +59,7 @@ def check_fairness(subject: Subject, evidence: Evidence) -> Verdict:
         faults += _too_small(axis, known_groups)
         faults += _calibration_faults(axis, known_groups, rule)
         if rule == "all":
-            faults += _gap_faults(axis, known_groups, widening)
+            faults += gap_faults(axis, known_groups, widening)
         rows += [_row(axis, group) for group in members]
     judged = {axis for axis in declared for group in groups if group["axis"] == axis and _enough(group)}
     if not judged:
@@ -110,7 +110,7 @@ def _axis_faults(declared: Mapping[str, str], there: set[str], evidence: Evidenc
     return faults
 
 
-def _comparisons(groups: Sequence[Group], rules: Mapping[str, str]) -> int:
+def comparisons(groups: Sequence[Group], rules: Mapping[str, str]) -> int:
     """Return how many differences of error rates the gate looks at: what one of them may claim depends on it."""
     axes = [
         [group for group in groups if group["axis"] == axis and group["group"] not in NO_GROUP]
@@ -184,7 +184,7 @@ def _calibration_faults(axis: str, groups: Sequence[Group], rule: str) -> list[s
     return faults
 
 
-def _gap_faults(axis: str, groups: Sequence[Group], widening: float) -> list[str]:
+def gap_faults(axis: str, groups: Sequence[Group], widening: float) -> list[str]:
     """Pairs of groups whose error rates differ by 0.10 or more, with a simultaneous interval without 0."""
     faults = []
     for name, words in _ERRORS.items():

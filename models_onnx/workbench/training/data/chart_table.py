@@ -109,7 +109,7 @@ def feature_table(table: SiteTable, names: Sequence[str], folder: Path) -> pd.Da
         TrainingRefused: No chart has such an index.
     """
     names = list(dict.fromkeys((*table.features, *names)))
-    rows = [row for chart in read_charts(folder) for row in _rows(table, names, chart)]
+    rows = [row for chart in read_charts(folder) for row in rows_of_chart(table, names, chart)]
     if not rows:
         raise TrainingRefused(f"no chart of {folder} has the index of {FILE}")
     return pd.DataFrame(rows)
@@ -131,7 +131,8 @@ def write_feature_table(folder: Path, features: Sequence[str], charts: Path, out
     return report
 
 
-def _rows(table: SiteTable, names: Sequence[str], chart: PatientChart) -> Iterator[Json]:
+def rows_of_chart(table: SiteTable, names: Sequence[str], chart: PatientChart) -> Iterator[Json]:
+    """Return a row of the named features for each index of the patient."""
     codes, last = _codes(table), last_seen(chart)
     death = time_of(chart.patient, "deceasedDateTime")
     hashed = hashlib.sha256(chart.id.encode()).hexdigest()

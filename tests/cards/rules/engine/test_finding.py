@@ -6,7 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from cards.extension import Fact
-from cards.rules.engine.finding import Finding, Match, NoMatch, merge_repeated_findings
+from cards.rules.engine.finding import Finding, Match, merge_repeated_findings
 from cards.rules.engine.governance import SUPPRESSION_DAYS, Override, SiteRules, Switch, drafts_of
 from cards.rules.patient.context import RuleContext
 from fhir.record.refusals import WhyNot
@@ -58,20 +58,6 @@ def test_a_reason_to_be_silent_is_said_with_its_rule(quiet: Json, is_silent: boo
         assert found(rule, context_of(DRAFT)).band == "a"
 
 
-def test_a_band_that_would_be_silent_is_not_unknown() -> None:
-    silenced = rule_of(band("a", UNKNOWN), silent_when=[_quiet(TRUE)])
-    assert silent(silenced, context_of(DRAFT)) == WhyNot("made-rule", "not-now", "Made rule: it is not now.")
-    one_of_two = rule_of(band("a", UNKNOWN), band("b", UNKNOWN), silent_when=[_quiet(TRUE, except_bands=["b"])])
-    evaluation = evaluated(one_of_two, context_of(DRAFT))
-    assert isinstance(evaluation, NoMatch)
-    assert [one.declared.id for one in evaluation.unknown] == ["b"]
-
-
-def test_a_silent_band_says_its_detail() -> None:
-    rule = rule_of(band("well_known", TRUE, "silent", detail="it is known."), band("b", TRUE))
-    assert silent(rule, context_of(DRAFT)) == WhyNot("made-rule", "well-known", "Made rule: it is known.")
-
-
 def _missing(when: Json, bands: list[str], **more: Any) -> Json:
     return {"id": "ask", "when": when, "bands": bands, "summary": "Weigh first.", "detail": "No weight.", **more}
 
@@ -96,14 +82,6 @@ def test_missing_data_is_asked_for_where_a_band_hangs_on_it(missing: Json, is_as
         assert (finding.summary, finding.detail) == ("Weigh first.", "No weight.")
 
 
-def test_missing_data_of_critical_bands_is_not_asked_for_where_another_band_hangs_on_it() -> None:
-    bands = band("a", UNKNOWN, asks="change"), band("b", FALSE, "critical")
-    assert isinstance(
-        evaluated(rule_of(*bands, missing_data=[_missing(TRUE, ["critical"])]), context_of(DRAFT)), NoMatch
-    )
-    assert found(rule_of(band("a", TRUE, asks="change")), context_of(DRAFT)).asks == "change"
-
-
 def test_of_two_partners_the_worse_one_is_said_and_the_milder_one_is_named() -> None:
     rule = rule_of(band("bad", OF_WARFARIN, "critical"), band("mild", OF_ASPIRIN, "info"), band("none", FALSE))
     for order in ([WARFARIN, ASPIRIN], [ASPIRIN, WARFARIN]):
@@ -112,121 +90,6 @@ def test_of_two_partners_the_worse_one_is_said_and_the_milder_one_is_named() -> 
         assert [one.medication.name for one in finding.partners] == ["warfarin"]
         assert finding.notes == ("The same rule, milder: aspirin.",)
         assert {fact.value for fact in finding.facts} == {"metformin", "warfarin", "aspirin"}
-
-
-def test_of_two_bands_of_one_severity_the_first_is_worse() -> None:
-    rule = rule_of(band("first", OF_WARFARIN), band("second", OF_ASPIRIN))
-    assert found(rule, context_of(DRAFT, ASPIRIN, WARFARIN)).band == "first"
-
-
-def test_a_partner_of_a_silent_band_is_not_named_as_milder() -> None:
-    rule = rule_of(band("bad", OF_WARFARIN), band("known", OF_ASPIRIN, "silent"))
-    finding = found(rule, context_of(DRAFT, WARFARIN, ASPIRIN))
-    assert ([one.medication.name for one in finding.partners], finding.notes) == (["warfarin"], ())
-
-
-POTASSIUM: Json = {"loinc": "2823-3", "name": "Potassium"}
-INR: Json = {"loinc": "6301-6", "name": "INR", "only_if": FALSE}
-
-
-def _ask(answers: str = "any", **more: Any) -> Json:
-    return {"label": "Order", "orders": [POTASSIUM, INR], "answers": answers, **more}
-
-
-@for_rows(
-    ("suggestion", "ordered", "drafted", "is_answered"),
-    [
-        (_ask(), ["2823-3"], [], True),
-        # Another code of the same analyte.
-        (_ask(), ["6298-4"], [], True),
-        (_ask(), ["6301-6"], [], False),
-        (_ask(), [], [], False),
-        (_ask("draft"), ["2823-3"], [], False),
-        (_ask("draft"), [], ["2823-3"], True),
-        (_ask(""), ["2823-3"], [], False),
-        # Of no test that applies nothing is ordered.
-        (_ask(orders=[INR]), ["6301-6"], [], False),
-    ],
-)
-def test_a_finding_is_answered_by_the_test_that_it_asks_for(
-    suggestion: Json, ordered: list[str], drafted: list[str], is_answered: bool
-) -> None:
-    rule = rule_of(band("a", TRUE, suggestions=[suggestion]))
-    tests = [{"drug": "test", "test": code} for code in drafted]
-    evaluation = evaluated(rule, context_of(DRAFT, *tests, ordered=ordered))
-    answered = WhyNot("made-rule", "already-ordered", "Made rule: the test it asks for is already ordered.")
-    assert (evaluation == answered) is is_answered
-    assert isinstance(evaluation, Match) is not is_answered
-
-
-def _add(rxcui: str, name: str) -> Json:
-    return {"product": {"rxcui": rxcui, "name": name}, "sig": {"text": "once daily"}}
-
-
-@for_rows(
-    ("answers", "patient", "drafts", "is_answered"),
-    [
-        ("any", {"active": [ASPIRIN]}, [], True),
-        ("any", {"active": [WARFARIN]}, [], True),
-        ("draft", {"active": [ASPIRIN]}, [], False),
-        ("draft", {}, [ASPIRIN], True),
-        ("any", {}, [], False),
-    ],
-)
-def test_a_finding_is_answered_by_one_of_the_drugs_that_it_would_add(
-    answers: str, patient: Json, drafts: list[Json], is_answered: bool
-) -> None:
-    create = [_add("1191", "aspirin"), _add("11289", "warfarin")]
-    rule = rule_of(band("a", {"always": True}, suggestions=[{"label": "Add", "create": create, "answers": answers}]))
-    context = context_of(DRAFT, *drafts, **patient)
-    alone = type(context)(context.session, context.drafted, context.ingredient)
-    assert isinstance(evaluated(rule, alone), WhyNot) is is_answered
-
-
-@for_rows(
-    ("suggestion", "offered"),
-    [
-        ({"cancel": True, "recommended": True}, [True]),
-        ({"cancel": True}, [False]),
-        ({"cancel": True, "recommended": UNKNOWN}, [False]),
-        ({"cancel": True, "only_if": TRUE}, [False]),
-        ({"cancel": True, "only_if": FALSE}, []),
-        ({"cancel": True, "only_if": UNKNOWN}, []),
-    ],
-)
-def test_a_suggestion_is_offered_where_its_conditions_hold(suggestion: Json, offered: list[bool]) -> None:
-    rule = rule_of(band("a", TRUE, suggestions=[{"label": "Cancel this order", **suggestion}]))
-    finding = found(rule, context_of(DRAFT))
-    assert [one.is_recommended for one in finding.suggestions] == offered
-
-
-def test_tests_that_do_not_apply_or_are_ordered_are_left_out() -> None:
-    tests = [POTASSIUM, INR, {"loinc": "2160-0", "name": "Creatinine", "only_if": TRUE}]
-    rule = rule_of(band("a", TRUE, suggestions=[{"label": "Order", "orders": tests}]))
-    assert [one.orders for one in found(rule, context_of(DRAFT)).suggestions] == [(0, 2)]
-    assert [one.orders for one in found(rule, context_of(DRAFT, ordered=["2823-3"])).suggestions] == [(2,)]
-
-
-OLD_EGFR: Json = {"labs": [["egfr", 25, 400]]}
-KIDNEY_BAND = band("low", {"derived": "egfr_best", "lt": 30}, suggestions=[{"label": "Cancel", "cancel": True,
-                                                                             "recommended": True}])  # fmt: skip
-UNSURE: Json = {"when_unsure": {"label": "Repeat", "orders": [{"loinc": "2160-0", "name": "Creatinine"}]}}
-
-
-def test_on_old_values_nothing_but_asking_again_is_preselected() -> None:
-    rule = rule_of(KIDNEY_BAND, table=UNSURE)
-
-    def offers(*others: Json, **patient: Any) -> list[tuple[str, bool]]:
-        finding = found(rule, context_of(DRAFT, *others, **patient))
-        return [(one.suggestion.declared.label, one.is_recommended) for one in finding.suggestions]
-
-    assert offers(labs=[["egfr", 25, 3]]) == [("Cancel", True)]
-    assert offers(**OLD_EGFR) == [("Repeat", True), ("Cancel", False)]
-    # On a renewal not even that, since something that is taken goes on.
-    assert offers(**OLD_EGFR, active=[DRAFT]) == [("Repeat", False), ("Cancel", False)]
-    assert offers(**OLD_EGFR, ordered=["2160-0"]) == [("Cancel", False)]
-    without = found(rule_of(KIDNEY_BAND), context_of(DRAFT, **OLD_EGFR))
-    assert [one.suggestion.declared.label for one in without.suggestions] == ["Cancel"]
 
 
 def _finding(rule: str, indicator: str = "warning", **more: Any) -> Finding:
@@ -252,22 +115,6 @@ def test_a_finding_is_said_by_one_that_is_no_milder(
         _finding("other", severities[1]),
     )
     assert own.is_said_by(other) is is_said
-
-
-def test_a_finding_from_the_same_results_alone_is_said_by_the_one_that_goes_before_it() -> None:
-    potassium = Fact("potassium", value=6.3, source="Observation/k")
-    older = replace(_finding("own"), facts=(potassium,), priority=90)
-    table = replace(older, rule="table", priority=60)
-    assert table.is_said_by(older)
-    assert not older.is_said_by(table)
-    for other in (
-        {"facts": (potassium, Fact("age", value=80, source="Patient/p"))},
-        {"facts": (Fact("age", value=80, source="Patient/p"),)},
-        {"facts": (Fact("potassium", value=5.1, source="Observation/j"),)},
-        {"facts": (Fact("potassium", value=6.3),)},
-        {"asks": "change"},
-    ):
-        assert not replace(table, **other).is_said_by(older)
 
 
 @for_rows(
@@ -345,21 +192,3 @@ def test_a_pair_is_said_on_the_card_of_one_of_its_drafts(views: list[Finding], k
         assert findings == [[view] if number == kept else [] for number, view in enumerate(views)]
         text = f"{NAMES[1 - kept]}: said on the card of {NAMES[kept]}."
         assert silences == [WhyNot("pair", "said-once", text)]
-
-
-def test_findings_of_two_rules_are_both_shown() -> None:
-    one, other = _view(0, 1), replace(_view(1, 0), rule="other")
-    assert merge_repeated_findings([(NAMES[0], [one]), (NAMES[1], [other])]) == ([[one], [other]], [])
-    # A result on one of the two cards makes no other pair, and orders of one id are one order.
-    known = replace(_view(1, 0), facts=(*_view(1, 0).facts, Fact("inr", value=4.0, source="Observation/inr")))
-    assert merge_repeated_findings([(NAMES[0], [one]), (NAMES[1], [known])])[0] == [[one], []]
-    assert merge_repeated_findings([(NAMES[1], [one]), (NAMES[1], [one])])[0] == [[one], []]
-
-
-def test_what_goes_with_a_finding_that_is_shown_elsewhere_goes_too() -> None:
-    moved, worse = _view(0, 1), _view(1, 0, indicator="critical")
-    older, apart = _finding("older", yields_to=["pair"]), _finding("apart")
-    kept, silences = merge_repeated_findings([(NAMES[0], [moved, older, apart]), (NAMES[1], [worse])])
-    assert kept == [[apart], [worse]]
-    text = f"{NAMES[0]}: said on the card of {NAMES[1]}."
-    assert silences == [WhyNot("pair", "said-once", text), WhyNot("older", "said-once", text)]

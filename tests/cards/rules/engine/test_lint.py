@@ -1,6 +1,5 @@
 """The lint refuses what a stranger gets wrong, each fault alone; our own tables have no fault."""
 
-import copy
 import json
 import re
 from collections.abc import Callable
@@ -12,9 +11,9 @@ import pytest
 
 from cards.rules.engine.compile import compile_table
 from cards.rules.engine.family import Family, rule_families
-from cards.rules.engine.lint import Fault, _product_faults, lint_family, lint_table
+from cards.rules.engine.lint import Fault, lint_family, lint_table
 from cards.rules.families.renal.family import FAMILY
-from cards.rules.language.rule import Path, Product, RuleError
+from cards.rules.language.rule import Path, RuleError
 from cards.rules.language.table import FamilyFiles, RuleFile, read_family, table_of
 from tests.each import for_rows
 
@@ -54,67 +53,6 @@ def _metformin(raw: Json) -> Json:
 def _band(raw: Json) -> Json:
     found: Json = _metformin(raw)["bands"][0]
     return found
-
-
-def _halve(raw: Json) -> Json:
-    found: Json = _metformin(raw)["bands"][2]["suggestions"][0]
-    return found
-
-
-_CLASSES = "medication_classes.csv has no 'biguanides'; did you mean biguanide"
-_GROUPS = "condition_groups.csv has no 'diabetis'; did you mean diabetes"
-FAULTS: list[tuple[str, Callable[[Json], Any]]] = [
-    ("evidence", lambda raw: _metformin(raw).update(evidence=[])),
-    ("evidence", lambda raw: _metformin(raw).pop("evidence")),
-    ("silent_when", lambda raw: _metformin(raw).update(silent_when=[])),
-    ("missing required field `trigger`", lambda raw: _metformin(raw).pop("trigger")),
-    ("no word of conditions is called 'sometimes'", lambda raw: _band(raw).update(when={"sometimes": True})),
-    ("did you mean 'age_years'", lambda raw: _band(raw).update(when={"age_year": {"ge": 65}})),
-    ("compares with nothing", lambda raw: _band(raw).update(when={"derived": "egfr_best"})),
-    ("(male|female)", lambda raw: _band(raw).update(when={"sex": "woman"})),
-    ("sex and signing cannot stand", lambda raw: _band(raw).update(when={"sex": "male", "signing": True})),
-    ("but the order stays", lambda raw: _halve(raw).update(label="Cancel this order or halve the dose")),
-    ("`active_label` is missing", lambda raw: raw["shared"]["suggestions"]["cancel"].update(label="Cancel it")),
-    ("has an `active_label`", lambda raw: _halve(raw).update(active_label="Halve the dose")),
-    ("is stopped, not cancelled", lambda raw: raw["shared"]["suggestions"]["cancel"].update(active_label="Cancel it")),
-    ("no change called 'half'", lambda raw: _halve(raw).update(change={"computed": "half"})),
-    ("Invalid enum value 'fatal'", lambda raw: _band(raw).update(indicator="fatal")),
-    ("`str` of length <= 139", lambda raw: _band(raw).update(summary="x" * 140)),
-    ("unknown field `colour`", lambda raw: _band(raw).update(colour="red")),
-    ("no fact fills {sodium}", lambda raw: _band(raw).update(summary="Sodium {sodium}.")),
-    ("no such fact", lambda raw: _band(raw).update(summary="Clearance {crcl}.")),
-    ("no such fact", lambda raw: _band(raw).update(detail="With {other}.")),
-    ("can have", lambda raw: _band(raw).update(summary=f"{{egfr}} {'x' * 110}")),
-    ("needs an unsure_summary", lambda raw: _band(raw).pop("unsure_summary")),
-    ("from_estimate must say so", lambda raw: _halve(raw).pop("from_estimate")),
-    ("does nothing", lambda raw: _halve(raw).pop("change")),
-    ("strength 250 mg", lambda raw: _halve(raw)["change"]["products_if_split"][0].update(strength_mg=250)),
-    ("is called", lambda raw: _halve(raw)["change"]["products_if_split"][0].update(name="metformin 500 MG Tablet")),
-    ("names no source", lambda raw: _halve(raw)["change"]["products_if_split"][0].update(rxcui="1")),
-    ("our table says", lambda raw: _metformin(raw)["trigger"]["draft"][0]["ingredients"][0].update(rxcui="6810")),
-    (_CLASSES, lambda raw: _metformin(raw)["trigger"]["draft"][0].update(classes=["biguanides"])),
-    (_GROUPS, lambda raw: _band(raw).update(when={"condition_any": ["diabetis"]})),
-    ("analytes.csv has no 'sugar'", lambda raw: _band(raw).update(when={"lab": "sugar", "lt": 3})),
-    ("stands 2 times", lambda raw: raw["rules"].append(copy.deepcopy(_metformin(raw)))),
-    (
-        "('rules', 1) rule",
-        lambda raw: raw["rules"].extend(
-            _metformin(raw) | {"id": name} for name in (_metformin(raw)["id"], "renal-other")
-        ),
-    ),
-    ("stands 2 times", lambda raw: _metformin(raw)["bands"].append(copy.deepcopy(_band(raw)))),
-    ("used by nobody", lambda raw: raw["shared"]["predicates"].update(idle={"always": True})),
-    ("always recommended", lambda raw: _band(raw)["suggestions"].extend([{"use": "cancel", "recommended": True}] * 2)),
-    ("does not exist", lambda raw: _metformin(raw)["silent_when"][0].update(when={"always": True}, except_bands=["x"])),
-]
-
-
-@for_rows(("said", "spoil"), FAULTS)
-def test_a_spoilt_table_is_refused(said: str, spoil: Callable[[Json], Any]) -> None:
-    raw = _table()
-    spoil(raw)
-    faults = lint_table(FAMILY, raw)
-    assert any(said in f"{fault.path} {fault.text}" for fault in faults), faults
 
 
 @pytest.mark.parametrize(
@@ -186,14 +124,6 @@ def test_a_file_that_is_no_json_is_named_with_its_line() -> None:
         _ = RuleFile("renal-metformin.json", '{"id": "renal-metformin",\n "title" "Metformin"}', FOLDER).raw
 
 
-@pytest.mark.parametrize(
-    ("rxcui", "name", "is_fault"), [("6809", "metformin", False), ("6809", "glipizide", True), ("1", "metformin", True)]
-)
-def test_a_product_without_a_strength_is_an_ingredient_of_ours(rxcui: str, name: str, *, is_fault: bool) -> None:
-    faults = list(_product_faults(Product(rxcui=rxcui, name=name)))
-    assert any("is no ingredient of our table" in fault for fault in faults) is is_fault
-
-
 METFORMIN: Json = {"rxcui": "6809", "name": "metformin"}
 EVIDENCE: Json = {"document": "D", "organisation": "O", "year": "2026", "section": "1", "label": "L", "grade": "g",
                   "grade_scheme": "s", "basis": "guideline"}  # fmt: skip
@@ -224,11 +154,6 @@ def _of_suggestion(*suggestions: Json, **more: Any) -> list[tuple[tuple[Any, ...
     faults = _faults(_rule(_band_with(suggestions=list(suggestions), **more)))
     assert all(fault.path[:4] == ("rules", 0, "bands", 0) for fault in faults)
     return [(fault.path[4:], fault.text) for fault in faults]
-
-
-def test_a_plain_rule_has_no_fault() -> None:
-    assert _faults(_rule()) == []
-    assert _of_suggestion(CANCEL, TESTS) == []
 
 
 FIRST = ("suggestions", 0)
@@ -277,27 +202,6 @@ def test_what_is_wrong_with_a_suggestion(suggestion: Json, texts: list[str]) -> 
     faults = _of_suggestion(suggestion)
     assert sorted(text for _, text in faults) == sorted(texts)
     assert {path for path, _ in faults} <= {FIRST, ()}
-
-
-def test_a_test_may_be_advised_for_information_and_in_a_family_that_asks_for_tests() -> None:
-    advised = {**TESTS, "recommended": True}
-    assert _of_suggestion(advised, indicator="info") == []
-    critical = _of_suggestion(advised, indicator="critical")
-    assert critical == [((), "Order a potassium is advised, but a test alone leaves the hazard of this critical")]
-    assert _faults(_rule(_band_with(suggestions=[advised])), family="monitoring") == []
-
-
-@for_rows(
-    ("suggestions", "is_fault"),
-    [
-        ([{**CANCEL, "recommended": True}], False),
-        ([{**CANCEL, "recommended": True}, {**CANCEL, "recommended": True}], True),
-        ([{**CANCEL, "recommended": True}, {**CANCEL, "recommended": True, "only_if": EGFR}], False),
-        ([{**CANCEL, "recommended": True}, {**CANCEL, "recommended": {"always": True}}], False),
-    ],
-)
-def test_one_suggestion_is_always_recommended_at_the_most(suggestions: list[Json], is_fault: bool) -> None:
-    assert _of_suggestion(*suggestions) == ([((), "two suggestions are always recommended")] if is_fault else [])
 
 
 TABLET: Json = {"rxcui": "861007", "name": "metformin hydrochloride 500 MG Oral Tablet", "strength_mg": 500}
@@ -358,34 +262,6 @@ def test_what_is_wrong_with_a_band(band: Json, texts: list[str]) -> None:
     assert {fault.path for fault in faults} <= {("rules", 0, "bands", 0)}
 
 
-def test_a_band_stands_once_for_each_indicator() -> None:
-    assert _faults(_rule(_band_with(), _band_with(indicator="info"))) == []
-    twice = _faults(_rule(_band_with(), _band_with("b"), _band_with()))
-    assert twice == [Fault(("rules", 0, "bands", place), "band a stands 2 times") for place in (0, 2)]
-
-
-def test_reasons_to_be_silent_name_bands_that_exist() -> None:
-    quiet = {**SILENT, "when": {"always": True}}
-    assert _faults(_rule(silent_when=[{**quiet, "except_bands": ["a"]}])) == []
-    wrong = _faults(_rule(silent_when=[SILENT, {**quiet, "except_bands": ["a", "z"]}]))
-    text = "silent_when quiet: except_bands names a band that does not exist"
-    assert wrong == [Fault(("rules", 0, "silent_when", 1), text)]
-
-
-def test_a_rule_stands_once_and_a_shared_entry_is_used() -> None:
-    assert _faults(_rule(), _rule(id="other-rule")) == []
-    again = _faults(_rule(), _rule(id="other-rule"), _rule())
-    assert again == [Fault(("rules", 2), "rule made-rule stands 2 times")]
-    idle: Json = {"predicates": {"idle": {"always": True}}}
-    nobody = Fault(("shared", "predicates", "idle"), "shared entry idle is used by nobody")
-    assert _faults(_rule(), shared=idle) == [nobody]
-    assert _faults(_rule(_band_with(when={"named": "idle"})), shared=idle) == []
-    both: Json = {"predicates": {"twin": {"always": True}}, "silent_when": {"twin": {"text": "t."}}}
-    text = "shared entry twin stands 2 times"
-    assert _faults(_rule(_band_with(when={"named": "twin"})), shared=both) == [
-        Fault(("shared", kind, "twin"), text) for kind in both]  # fmt: skip
-
-
 def _not_in(member: str, table: str) -> str:
     return f"{member}: fhir/terminology/tables/{table}.csv has no 'zzz'; the first column has those there are"
 
@@ -408,25 +284,3 @@ def _not_in(member: str, table: str) -> str:
 )  # fmt: skip
 def test_names_that_no_table_has(when: Json, text: str | None) -> None:
     assert [fault.text for fault in _faults(_rule(_band_with(when=when)))] == ([text] if text is not None else [])
-
-
-def test_missing_data_is_read_like_a_band() -> None:
-    def missing(**more: Any) -> list[Fault]:
-        entry = {"id": "m", "when": {"always": True}, "bands": ["a"], "summary": "Ask.", "detail": "Ask.",
-                 "suggestions": [TESTS], **more}  # fmt: skip
-        return _faults(_rule(missing_data=[entry]))
-
-    path = ("rules", 0, "missing_data", 0)
-    assert missing() == []
-    assert missing(detail="{sodium}.") == [Fault(path, "no fact fills {sodium}")]
-    assert missing(suggestions=[{"label": "Nothing"}]) == [Fault((*path, "suggestions", 0), "Nothing does nothing")]
-
-
-def test_the_longest_names_of_both_sides_of_a_pair_fill_a_summary() -> None:
-    warfarin: Json = {"rxcui": "11289", "name": "warfarin"}
-    sides: Json = {"pair": [[{"ingredients": [METFORMIN]}], [{"ingredients": [warfarin]}]]}
-    # "metformin and 1 more" and "warfarin and 1 more" have 20 and 19 characters.
-    fits, long = ("{first}{second}" + "x" * number for number in (100, 101))
-    assert _faults(_rule(_band_with(summary=fits, detail="{other}."), trigger=sides)) == []
-    (fault,) = _faults(_rule(_band_with(summary=long), trigger=sides))
-    assert fault.text == f"the summary can have 140 characters: Metformin and 1 morewarfarin and 1 more{'x' * 101}"

@@ -7,11 +7,8 @@ from pathlib import Path
 import pytest
 
 from cards.rules.engine import prepared
-from cards.rules.engine.compile import RuleOutline, compile_family
 from cards.rules.engine.family import family_named
-from cards.rules.engine.prepared import PreparedFamily, prepare, prepared_families, read_prepared, write_prepared
-from cards.rules.language.table import read_table
-from tests.each import for_rows
+from cards.rules.engine.prepared import PreparedFamily, prepare, read_prepared, write_prepared
 
 SOURCES = b"s" * 32
 
@@ -19,15 +16,6 @@ SOURCES = b"s" * 32
 @pytest.fixture(scope="module")
 def families() -> dict[str, PreparedFamily]:
     return {name: prepare(family_named(name)) for name in ("renal", "ddi", "review")}
-
-
-@for_rows("name", prepared_families())
-def test_what_is_kept_of_a_rule_is_what_its_files_say(name: str) -> None:
-    kept, declared = prepared_families()[name], read_table(name).rules
-    assert [rule.rule for rule in kept.rules] == list(declared)
-    assert [rule.outline for rule in kept.rules] == [
-        RuleOutline.of(rule) for rule in compile_family(family_named(name))
-    ]
 
 
 def test_the_file_brings_back_what_was_written(tmp_path: Path, families: dict[str, PreparedFamily]) -> None:
@@ -62,25 +50,6 @@ def test_a_file_that_ends_too_early_is_not_used(
     path.write_bytes(path.read_bytes()[:length])
     assert read_prepared(path, SOURCES) is None
     assert read_prepared(tmp_path / "absent", SOURCES) is None
-
-
-def test_a_folder_that_cannot_be_written_is_no_fault(tmp_path: Path, families: dict[str, PreparedFamily]) -> None:
-    (tmp_path / "file").write_text("")
-    write_prepared(tmp_path / "file" / "rules", SOURCES, families)
-
-
-def test_any_change_of_a_source_changes_the_digest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    file, other = tmp_path / "a" / "rule.json", tmp_path / "a" / "words.py"
-    file.parent.mkdir()
-    monkeypatch.setattr(prepared, "_SOURCES", (tmp_path,))
-    digests = []
-    for text, more in (("{}", "x"), ("{ }", "x"), ("{}x", ""), ("{}", None)):
-        file.write_text(text)
-        other.unlink(missing_ok=True)
-        if more is not None:
-            other.write_text(more)
-        digests.append(prepared.digest_of_sources())
-    assert len(set(digests)) == len(digests)
 
 
 _START = """

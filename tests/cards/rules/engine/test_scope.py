@@ -13,34 +13,6 @@ from tests.cards.rules.patients import draft_of, drafts_of, record_of
 from tests.each import for_each
 
 
-def _scope(drug: str, as_of: datetime, **more: object) -> str:
-    drafts = drafts_of(draft_of({"drug": drug, "dose": "1 tablet", "times": 1, **more}))
-    outcome = check(record_of({"age": 50}, as_of), drafts)
-    return next(one.text for one in outcome.silences if one.reason == "scope")
-
-
-@pytest.mark.parametrize("drug", ["hydroxocobalamin 1 mg/mL injection", "cyanocobalamin 1000 mcg/mL injection"])
-def test_no_dose_is_looked_for_where_no_row_is_about_the_drug_by_its_route(drug: str, as_of: datetime) -> None:
-    assert "dose" not in _scope(drug, as_of, dose="1 mg").partition("Not known")[0]
-
-
-def _scope_at(age: int, drug: str, as_of: datetime) -> str:
-    drafts = drafts_of(draft_of({"drug": drug, "dose": "1 tablet", "times": 1}))
-    outcome = check(record_of({"age": age}, as_of), drafts)
-    return next(one.text for one in outcome.silences if one.reason == "scope")
-
-
-def test_the_dose_of_a_child_without_limits_is_said_to_be_measured_by_the_adults_maximum(as_of: datetime) -> None:
-    assert "dose (by the adult's maximum)" in _scope_at(10, "ezetimibe 10 MG Oral Tablet", as_of)
-    assert "(by the adult's maximum)" not in _scope_at(40, "ezetimibe 10 MG Oral Tablet", as_of)
-
-
-def test_from_the_eighteenth_birthday_on_the_adults_limits_are_the_patients_own(as_of: datetime) -> None:
-    assert "(by the adult's maximum)" in _scope_at(17, "ezetimibe 10 MG Oral Tablet", as_of)
-    assert ", dose" in _scope_at(18, "ezetimibe 10 MG Oral Tablet", as_of)
-    assert "(by the adult's maximum)" not in _scope_at(18, "ezetimibe 10 MG Oral Tablet", as_of)
-
-
 def test_what_did_not_come_is_named_and_nothing_else(as_of: datetime) -> None:
     drafts = drafts_of(draft_of({"drug": "ezetimibe 10 MG Oral Tablet", "dose": "1 tablet", "times": 1}))
     record = record_of({"age": 50}, as_of)

@@ -3,10 +3,8 @@
 from dataclasses import replace
 from typing import Any
 
-import pytest
-
-from fhir.mapping.features.coded import SYSTEMS, CodedCondition, CodedProcedure, CodeOrPhrase, read_code
-from fhir.mapping.features.feature import NOT_FOUND, FeatureValue, Missing
+from fhir.mapping.features.coded import CodedCondition, CodedProcedure, CodeOrPhrase, read_code
+from fhir.mapping.features.feature import NOT_FOUND, FeatureValue
 from tests.each import for_rows
 from tests.fhir import builders
 from tests.fhir.builders import problem, record_of
@@ -24,19 +22,6 @@ def condition(identifier: str | None = "c", code: str = "E11.9", text: str = "Ty
 def procedure(identifier: str | None = "p", **more: Any) -> dict[str, Any]:
     resource = builders.procedure("Bypass", "232717009", when="2026-10-21", id=identifier) | more
     return {name: part for name, part in resource.items() if part is not None}
-
-
-def test_a_code_is_read_with_its_system_and_whether_more_follows() -> None:
-    assert CodeOrPhrase(SYSTEMS["icd10"], "E11", begins=True) == ANY_DIABETES
-    assert read_code("icd10|E11.9") == CodeOrPhrase(SYSTEMS["icd10"], "E119")
-    long_code = "A" + "1" * 30
-    assert read_code(f"cpt|{long_code}").code == long_code
-    systems = "snomed, icd10, icd9, icd10pcs, cpt, hcpcs, loinc"
-    for text in ("E11", "icd11|E11", "icd10|", "icd10|E1 1", "ICD10|E11", "icd10|.E11", f"cpt|{long_code}1"):
-        with pytest.raises(ValueError, match="is no code") as caught:
-            read_code(text)
-        form = "write SYSTEM|CODE, with * for all that begin so"
-        assert str(caught.value) == f"{text!r} is no code; {form}; systems: {systems}"
 
 
 def test_the_newest_entry_that_counts_is_the_evidence() -> None:
@@ -80,22 +65,6 @@ def test_which_conditions_count(days: int | None, resource: Any, counts: bool) -
     assert found != not_found if counts else found == not_found
 
 
-def test_an_entry_without_a_code_is_read_over_and_an_undated_one_is_of_its_encounter() -> None:
-    undated = condition(recordedDate=None, encounter={"reference": "Encounter/e"})
-    for start, counts in (("2026-11-01", True), ("2026-12-01", False)):
-        visit = builders.encounter("AMB", "planned", id="e", period={"start": start})
-        found = DIABETES.read(record_of({**condition("x"), "code": None}, undated, visit))
-        assert isinstance(found, FeatureValue)
-        assert found.is_found is counts
-
-
-def test_of_two_entries_of_one_day_the_first_is_the_evidence() -> None:
-    for names in (("a", "b"), ("b", "a")):
-        found = DIABETES.read(record_of(*map(condition, names)))
-        assert isinstance(found, FeatureValue)
-        assert found.source == f"Condition/{names[0]}"
-
-
 @for_rows(
     ("days", "more", "when"),
     [
@@ -119,14 +88,3 @@ def test_which_procedures_count(days: int | None, more: Any, when: str | None) -
     found = feature.read(record_of(procedure(**more)))
     assert isinstance(found, FeatureValue)
     assert (found.effective if found.is_found else None) == when
-
-
-def test_a_procedure_without_an_id_is_named_so_and_one_not_asked_for_is_unknown() -> None:
-    found = SURGERY.read(record_of(procedure(None)))
-    assert found == FeatureValue(SURGERY, 1.0, "2026-10-21", "Procedure without id", "232717009", 1.0, "Bypass")
-    assert found != SURGERY.read(record_of(procedure()))
-    text = "Surgery: the part of the chart that says so is not available."
-    not_asked = SURGERY.read(record_of(procedure()).with_requested(frozenset({"Condition"})))
-    assert not_asked == Missing(SURGERY, "unknown", text)
-    asked = DIABETES.read(record_of(condition()).with_requested(frozenset({"Condition"})))
-    assert isinstance(asked, FeatureValue)

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from math import isnan
 from pathlib import Path
 from typing import Any, cast
 
@@ -22,7 +21,7 @@ from fhir.record.record import PatientRecord, read_record
 from fhir.record.resources import decoder
 from fhir.terminology.analytes import ANALYTE_BY_LOINC, ANALYTES
 from tests.fhir import builders
-from tests.fhir.builders import encounter, medication_order, observation, problem, procedure, record_of
+from tests.fhir.builders import encounter, observation, problem, record_of
 
 PROCALCITONIN = """
 [[feature]]
@@ -89,20 +88,6 @@ def test_a_quantity_of_its_own_is_read_converted_and_asked_for(tmp_path: Path, a
     assert "33959-8" in labs.query
 
 
-def test_a_known_quantity_has_another_window(tmp_path: Path) -> None:
-    declared(tmp_path, POTASSIUM)
-    assert FEATURES["potassium_2d"].analyte == "potassium"
-    assert FEATURES["potassium_2d"].window_days == 2
-
-
-def test_the_same_file_may_be_read_again(tmp_path: Path) -> None:
-    assert declared(tmp_path, PROCALCITONIN + POTASSIUM) == declared(tmp_path, PROCALCITONIN + POTASSIUM)
-
-
-def test_without_the_file_nothing_is_declared(tmp_path: Path) -> None:
-    assert add_declared_features(tmp_path) == ()
-
-
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
@@ -139,13 +124,6 @@ def test_a_mistake_is_one_sentence(old: str, new: str, said: str, tmp_path: Path
     assert str(refused.value).startswith("features.toml")
 
 
-def test_a_feature_is_declared_once(tmp_path: Path) -> None:
-    with pytest.raises(FeatureFault, match="procalcitonin_ng_ml: it is declared twice"):
-        declared(tmp_path, PROCALCITONIN + PROCALCITONIN)
-    with pytest.raises(FeatureFault, match=r"^features.toml: Expected str \| null, got int"):
-        declared(tmp_path, PROCALCITONIN.replace('"ng/mL"', "3"))
-
-
 BAND = """
 [[feature]]
 name = "age_band"
@@ -155,33 +133,6 @@ band_of = "age_years"
 limits = [65.0, 80.0]
 """
 STEPS = POTASSIUM.replace("window_days = 2", "steps = 2\nstep_hours = 6.0")
-
-
-@pytest.mark.parametrize(
-    ("text", "fault"),
-    [
-        (POTASSIUM.replace('analyte = "potassium"\nwindow_days = 2\n', ""),
-         "potassium_2d: it says nothing of the chart: docs/adding/hospital-model.md lists what a feature can be"),
-        (STEPS.replace("steps = 2\n", ""),
-         "potassium_2d: a series has steps and step_hours, and no statistic, last or where"),
-        (STEPS.replace("step_hours = 6.0", ""),
-         "potassium_2d: a series has steps and step_hours, and no statistic, last or where"),
-        (STEPS + 'statistic = "minimum"\n',
-         "potassium_2d: a series has steps and step_hours, and no statistic, last or where"),
-        (STEPS + "window_days = 2\n", "potassium_2d: window_days is not for such a feature"),
-        (BAND.replace("[65.0, 80.0]", "[80.0, 65.0]"), "age_band: a band needs band_of and limits, which rise"),
-        (BAND.replace("[65.0, 80.0]", "[65.0, 65.0]"), "age_band: a band needs band_of and limits, which rise"),
-        (BAND.replace('band_of = "age_years"\n', ""), "age_band: a band needs band_of and limits, which rise"),
-        (BAND.replace("[65.0, 80.0]", "[]"), "age_band: a band needs band_of and limits, which rise"),
-        (BAND.replace('"age_years"', '"shoe_size"'), "age_band: there is no feature 'shoe_size'; it must be one of"
-         " docs/features.md or declared before this one"),
-        (BAND + POTASSIUM + BAND, "age_band: it is declared twice"),
-    ],
-)  # fmt: skip
-def test_a_kind_of_feature_has_what_it_needs_and_nothing_else(text: str, fault: str, tmp_path: Path) -> None:
-    with pytest.raises(FeatureFault) as refused:
-        declared(tmp_path, text)
-    assert str(refused.value) == f"features.toml: {fault}"
 
 
 def test_a_series_is_a_feature_for_each_step_the_oldest_first(tmp_path: Path) -> None:
@@ -199,9 +150,9 @@ HEAD = 'words = "A feature"\nevidence = "a test"\n'
 
 @pytest.fixture(autouse=True)
 def _as_before() -> Iterator[None]:
-    features, entries = dict(FEATURES), dict(declared_module._DECLARED)
+    features, entries = dict(FEATURES), dict(declared_module.DECLARED)
     yield
-    for now, before in ((FEATURES, features), (declared_module._DECLARED, entries)):
+    for now, before in ((FEATURES, features), (declared_module.DECLARED, entries)):
         now.clear()
         now.update(before)  # type: ignore[arg-type]  # the two have other values
 
@@ -257,33 +208,6 @@ def test_a_statistic_of_the_values_of_a_window_with_the_dates_that_made_it(
     assert words in found.feature.show(found)
 
 
-@pytest.mark.parametrize(("where", "value"), [("in_stays", 2.6), ("outside_stays", 1.0), ("anywhere", 1.8)])
-def test_values_of_stays_and_others_are_told_apart(tmp_path: Path, where: str, value: float) -> None:
-    chart = [stay(10, 5), creatinine(7, 2.6), creatinine(20, 1.0)]
-    entry = f'analyte = "creatinine"\nwindow_days = 60\nwhere = "{where}"\n'
-    newest = read(tmp_path, record_of(*chart, as_of=NOW), entry + 'statistic = "mean"', entry)
-    mean = FEATURES["f0"].read(record_of(*chart, as_of=NOW))
-    assert isinstance(newest, FeatureValue)
-    assert isinstance(mean, FeatureValue)
-    assert mean.value == pytest.approx(value)
-    assert newest.value == (1.0 if where == "outside_stays" else 2.6)
-
-
-def test_of_the_last_values_and_of_too_few(tmp_path: Path) -> None:
-    record = record_of(*CREATININES, as_of=NOW)
-    last_two = read(tmp_path, record, 'analyte = "creatinine"\nwindow_days = 90\nstatistic = "mean"\nlast = 2')
-    assert isinstance(last_two, FeatureValue)
-    assert last_two.value == pytest.approx(1.6)
-    trend = map_features(record_of(creatinine(3, 1.0), as_of=NOW), (_slope(tmp_path),)).missing[0]
-    assert "is the only value" in trend.text
-    assert map_features(record_of(as_of=NOW), (_slope(tmp_path),)).missing[0].reason == "absent"
-
-
-def _slope(folder: Path) -> Feature:
-    FEATURES.pop("f0", None)
-    return declare(folder, 'analyte = "creatinine"\nwindow_days = 90\nstatistic = "slope"')[0]
-
-
 def condition(code: str, words: str = "", **more: Any) -> dict[str, Any]:
     coding = [{"system": "http://hl7.org/fhir/sid/icd-10-cm", "code": code}] if code else []
     return problem({"coding": coding, "text": words}, id="x", recordedDate="2026-10-01") | more
@@ -316,77 +240,6 @@ def test_conditions_by_code_phrase_and_group(tmp_path: Path, entry: str, resourc
     assert isinstance(found, FeatureValue)
     assert (found.value == 1.0) is is_yes
     assert found.is_found is is_yes
-
-
-def test_procedures_medicines_and_visits(tmp_path: Path) -> None:
-    bypass = procedure("Bypass", "232717009", when="2026-06-01", id="b")
-    statin = medication_order("atorvastatin 20 mg", id="m", authoredOn="2026-10-01")
-    entries = (
-        'procedure_codes = ["snomed|232717009"]\nwindow_days = 365',
-        'procedure_codes = ["snomed|232717009"]\nwindow_days = 30',
-        'medication_classes = ["statin"]',
-        'visits = "inpatient"\nwindow_days = 90',
-        'visits = "emergency"\nwindow_days = 90',
-        'visits = "outpatient"\nwindow_days = 29',
-        'visits = "outpatient"\nwindow_days = 30',
-    )
-    visits = [stay(10, 8), stay(80, 79), stay(100, 99), stay(3, 3, "EMER"), stay(30.9, 30.8, "AMB")]
-    features = tuple(declare(tmp_path, *entries))
-    assert map_features(record_of(bypass, statin, *visits, as_of=NOW), features).values.tolist() == [
-        1, 0, 1, 2, 1, 0, 1,
-    ]  # fmt: skip
-
-
-def test_what_is_computed_from_other_features_says_its_values(tmp_path: Path) -> None:
-    entries = (
-        'analyte = "creatinine"\nwindow_days = 30', 'band_of = "f0"\nlimits = [1.0, 1.5]', 'missing_of = "f0"',
-        'formula = "max(f0, 1) * 2 - log(f0) / 4"\nunit = "1"\nlow = 0\nhigh = 100', 'condition_groups = ["diabetes"]',
-        'condition_groups = ["hypertension"]', 'first_of = ["f4", "f5"]',
-    )  # fmt: skip
-    features = tuple(declare(tmp_path, *entries))
-    vector = map_features(record_of(creatinine(1, 1.9), condition("I10"), as_of=NOW), features)
-    assert vector.values.tolist() == pytest.approx([1.9, 2, 0, 3.8 - 0.16046, 0, 1, 2], abs=1e-4)
-    assert [feature.show(value) for feature, value in zip(features, vector.evidence, strict=True) if value][1:4] == [
-        "1.5 and over (1.9 mg/dL)",
-        "no",
-        "3.64 (A feature 1.9 mg/dL)",
-    ]
-    without = map_features(record_of(as_of=NOW), features)
-    assert without.values[2] == 1
-    assert isnan(without.values[1])
-    assert isnan(without.values[3])
-
-
-@pytest.mark.parametrize(
-    ("entry", "fault"),
-    [
-        ("", "it says nothing of the chart"),
-        ('analyte = "creatinine"', "window_days is missing"),
-        ('analyte = "creatinine"\nwindow_days = 5\nstatistic = "mode"', "Invalid enum value 'mode'"),
-        ('analyte = "creatinine"\nwindow_days = 5\nvisits = "inpatient"', "is not for a feature with"),
-        ('visits = "inpatient"\nwindow_days = 5\nlast = 3', "last is not for a feature with visits"),
-        ('visits = "inpatient"', "window_days is missing"),
-        ('medication_classes = ["statin"]\nwindow_days = 5', "window_days is not for such a feature"),
-        ('medication_classes = ["statine"]', "class 'statine' is not in tables/medication_classes.csv"),
-        ('condition_groups = ["diabets"]', "condition group 'diabets' is not in tables/condition_groups.csv"),
-        ('condition_codes = ["E11"]', "'E11' is no code; write SYSTEM|CODE"),
-        ('condition_codes = ["icd11|E11"]', "is no code"),
-        ('band_of = "age_years"', "a band needs band_of and limits, which rise"),
-        ('band_of = "age_years"\nlimits = [50, 40]', "which rise"),
-        ('missing_of = "nothing"', "there is no feature 'nothing'"),
-        ('first_of = ["age_years"]', "first_of names features that are yes or no"),
-        ('formula = "age_years"', "a formula needs unit, low and high"),
-        ('formula = "age_years ** 9"\nunit = "1"\nlow = 0\nhigh = 1', "it has Pow"),
-        ('formula = "open(1)"\nunit = "1"\nlow = 0\nhigh = 1', "it has open() with 1 values"),
-        ('formula = "age_years.real"\nunit = "1"\nlow = 0\nhigh = 1', "it has Attribute"),
-        ('formula = "1 +"\nunit = "1"\nlow = 0\nhigh = 1', "is no formula"),
-        ('formula = "other / 2"\nunit = "1"\nlow = 0\nhigh = 1', "there is no feature 'other'"),
-    ],
-)
-def test_a_wrong_declaration_is_one_sentence(tmp_path: Path, entry: str, fault: str) -> None:
-    with pytest.raises(FeatureFault, match=FILE) as raised:
-        declare(tmp_path, entry)
-    assert fault in str(raised.value)
 
 
 EVERY_KIND = (

@@ -1,23 +1,19 @@
 """One mapping: values with their evidence, the steps of a series, and a reason for what is missing or refused."""
 
 import math
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import orjson
-import pytest
 
 from fhir.mapping.features.catalog import FEATURES, features_named
-from fhir.mapping.features.feature import FeatureFault, FeatureValue, Missing, map_features, words_of_period
-from fhir.mapping.features.measured import Measured
-from fhir.record.measurement import measure, parts_by_analyte
+from fhir.mapping.features.feature import Missing, map_features
 from fhir.record.record import read_record
 from fhir.record.resources import decoder
 from fhir.terminology.analytes import ANALYTES
 from tests.each import for_rows
-from tests.fhir.builders import AS_OF, WOMAN, lean, observation, problem, record_of
-from tests.fhir.mapping.features.test_declared import _forget, declared
+from tests.fhir.builders import AS_OF, WOMAN, lean, observation, record_of
+from tests.fhir.mapping.features.test_declared import declared
 
 CREATININE = features_named(("creatinine_mg_dl",))
 
@@ -57,11 +53,6 @@ def test_diagnoses_that_were_not_asked_for_are_not_counted_as_none() -> None:
     assert (gap.reason, gap.text.endswith("the diagnoses are not available.")) == ("unknown", True)
 
 
-def test_age_and_sex_come_from_the_patient() -> None:
-    vector = map_features(record_of(), features_named(("age_years", "sex_male")))
-    assert vector.values.tolist() == [70.0, 0.0]
-
-
 def test_unknown_sex_and_birth_date_are_missing_not_guessed() -> None:
     nobody = {"resourceType": "Patient", "id": "p1", "gender": "other", "birthDate": "1950"}
     record = read_record({"patient": lean(nobody | {})}, "p1", AS_OF)
@@ -69,28 +60,6 @@ def test_unknown_sex_and_birth_date_are_missing_not_guessed() -> None:
     assert [gap.reason for gap in vector.missing] == ["absent", "unknown"]
 
 
-@for_rows(
-    ("days", "words"), [(730, "2 years"), (1825, "5 years"), (365, "365 days"), (400, "400 days"), (90, "90 days")]
-)
-def test_a_period_is_told_in_years_from_two_whole_ones_on(days: int, words: str) -> None:
-    assert words_of_period(days) == words
-
-
-def test_a_feature_that_another_one_takes_the_name_of_is_read_anew() -> None:
-    (creatinine,) = features_named(("creatinine_mg_dl",))
-    record = record_of(observation("2160-0", 1.2, "mg/dL", "2026-11-01"))
-    assert map_features(record, (creatinine,)).missing == []
-    (missing,) = map_features(record, (replace(creatinine, window_days=5),)).missing
-    assert missing.reason == "stale"
-
-
-def test_patient_is_named_as_the_source_of_age() -> None:
-    (found,) = map_features(record_of(), features_named(("age_years",))).evidence
-    assert found is not None
-    assert found.source == f"Patient/{WOMAN['id']}"
-
-
-__all__ = ["_forget"]
 SERIES = """
 [[feature]]
 name = "potassium_series"
@@ -123,19 +92,6 @@ def test_each_step_has_its_newest_value_and_nothing_of_later(tmp_path: Path) -> 
     assert isinstance(gap, Missing)
     assert gap.text == "Potassium, 12 to 6 hours before: not recorded."
     assert FEATURES["potassium_series_1"].window_days == 1
-
-
-@pytest.mark.parametrize(
-    ("line", "sentence"),
-    [
-        ("step_hours = 6", "a series has steps and step_hours"),
-        ("steps = 4\nstep_hours = 6\nstatistic = 'mean'", "no statistic"),
-        ("steps = 4\nstep_hours = 6\nwindow_days = 3", "window_days is not for such a feature"),
-    ],
-)
-def test_a_series_that_is_declared_wrongly_is_refused(line: str, sentence: str, tmp_path: Path) -> None:
-    with pytest.raises(FeatureFault, match=sentence):
-        declared(tmp_path, SERIES.replace("steps = 4\nstep_hours = 6", line))
 
 
 # A feature and an analyte that it is read from.
@@ -172,35 +128,3 @@ def test_an_unknown_unit_is_refused_and_is_not_called_implausible() -> None:
     found = FEATURES["creatinine_mg_dl"].read(record_of(observation("2160-0", 1.0, "stone")))
     assert isinstance(found, Missing)
     assert (found.reason, found.implausible) == ("refused", False)
-
-
-def test_an_egfr_that_the_laboratory_reported_by_the_same_equation_is_refused_too() -> None:
-    feature = FEATURES["egfr_ckd_epi_2021"]
-    ours = feature.read(record_of(observation("98979-8", 5000.0, "mL/min/{1.73_m2}")))
-    by_mdrd = feature.read(record_of(observation("33914-3", 5000.0, "mL/min/{1.73_m2}")))
-    assert isinstance(ours, Missing)
-    assert isinstance(by_mdrd, Missing)
-    assert (ours.reason, by_mdrd.reason) == ("refused", "absent")
-
-
-def test_a_condition_on_record_is_a_yes_whatever_the_value_says() -> None:
-    dialysis = problem("dialysis", "Z99.2", id="c1")
-    found = FEATURES["has_abnormal_kidneys"].read(record_of(_impossible("creatinine"), dialysis))
-    assert isinstance(found, FeatureValue)
-    assert (found.value, found.charted_unit, found.is_measured) == (1.0, "dialysis", False)
-
-
-def test_an_egfr_of_a_child_is_not_called_too_old() -> None:
-    child = {"resourceType": "Patient", "id": "p1", "birthDate": "2016-01-01", "gender": "male"}
-    record = record_of(observation("2160-0", 0.5, "mg/dL"), prefetch={"patient": lean(child)})
-    found = FEATURES["egfr_ckd_epi_2021"].read(record)
-    assert isinstance(found, Missing)
-    assert (found.reason, found.text) == ("unknown", "eGFR is estimated for ages 18 to 120 only.")
-
-
-def test_every_measured_feature_has_an_impossible_value_to_be_tested_with() -> None:
-    measured = [feature for feature in FEATURES.values() if isinstance(feature, Measured)]
-    assert len(measured) > 30
-    for feature in measured:
-        (part,) = parts_by_analyte([lean(_impossible(feature.analyte))])[feature.analyte]
-        assert getattr(measure(ANALYTES[feature.analyte], part, 2e9), "reason", "") == "implausible"

@@ -5,9 +5,8 @@ from typing import Any
 
 import pytest
 
-from fhir.mapping.features.catalog import FEATURES
 from fhir.mapping.features.feature import FeatureValue, Missing
-from fhir.mapping.features.history import History, Statistic, Where, range_of, unit_of
+from fhir.mapping.features.history import History, Statistic, Where
 from tests.each import for_rows
 from tests.fhir.builders import observation, record_of
 
@@ -61,38 +60,6 @@ def test_every_statistic_with_its_sentence_and_its_source(
     assert feature.show(found) == words
 
 
-@for_rows(
-    ("values", "words"),
-    [
-        ([(24, 5.0), (0, 4.0)], "fell from 5 to 4 mmol/L in 1 day (2026-11-19 to 2026-11-20)"),
-        ([(23, 4.0), (0, 4.0)], "stayed from 4 to 4 mmol/L in 23 hours (2026-11-19 to 2026-11-20)"),
-        ([(35, 4.0), (0, 4.1)], "rose from 4 to 4.1 mmol/L in 1 day (2026-11-18 to 2026-11-20)"),
-        ([(37, 4.0), (0, 4.1)], "rose from 4 to 4.1 mmol/L in 2 days (2026-11-18 to 2026-11-20)"),
-    ],
-)
-def test_a_trend_is_told_with_its_direction_and_its_time(values: list[tuple[float, float]], words: str) -> None:
-    found = read(statistic("slope"), *(potassium(hours, value) for hours, value in values))
-    assert isinstance(found, FeatureValue)
-    assert found.charted_unit == words
-    first, last = values
-    assert found.value == pytest.approx((last[1] - first[1]) / (first[0] / 24))
-
-
-def test_one_value_is_a_mean_and_no_trend() -> None:
-    alone = potassium(24, 5.0)
-    mean = read(statistic("mean"), alone)
-    assert isinstance(mean, FeatureValue)
-    assert mean.charted_unit == "5 mmol/L, mean of 1 value of 5 to 5 mmol/L (2026-11-19 to 2026-11-19)"
-    number = read(statistic("number"), alone)
-    assert isinstance(number, FeatureValue)
-    assert number.charted_unit == "1 value in 7 days"
-    text = "Potassium trend: 5 mmol/L on 2026-11-19 is the only value in 7 days."
-    for name in ("slope", "variability"):
-        assert read(feature := statistic(name), alone) == Missing(feature, "absent", text)
-    twice = (alone, potassium(24, 5.4) | {"id": "other"})
-    assert isinstance(read(statistic("slope"), *twice), Missing)
-
-
 def test_the_window_ends_at_the_moment_and_has_the_edge_of_the_newest_value_of_so_many_completed_days() -> None:
     values = (potassium(-1, 3.0), potassium(0, 4.0), potassium(191, 5.0), potassium(192, 6.0))
     for name in ("newest", "mean", "days_since"):
@@ -129,53 +96,3 @@ def test_without_a_value_the_reason_is_given() -> None:
     for feature, requested in ((mean, {"Encounter"}), (in_stays, {"potassium"})):
         assert feature.read(record.with_requested(frozenset(requested))) == Missing(feature, "unknown", text)
     assert isinstance(mean.read(record.with_requested(frozenset({"potassium"}))), FeatureValue)
-
-
-def test_a_value_at_the_begin_and_the_end_of_a_stay_is_of_the_stay() -> None:
-    stay = {
-        "resourceType": "Encounter", "id": "e", "status": "finished", "class": {"code": "IMP"},
-        "subject": {"reference": "Patient/p1"},
-        "period": {"start": (NOW - timedelta(hours=72)).isoformat(), "end": (NOW - timedelta(hours=24)).isoformat()},
-    }  # fmt: skip
-    values = (potassium(73, 3.0), potassium(72, 4.0), potassium(24, 5.0), potassium(23, 6.0))
-    of_stay = read(statistic("mean", where="in_stays"), stay, *values)
-    others = read(statistic("mean", where="outside_stays"), stay, *values)
-    assert isinstance(of_stay, FeatureValue)
-    assert isinstance(others, FeatureValue)
-    assert (of_stay.charted_unit, others.charted_unit) == (
-        "4.5 mmol/L, mean of 2 values of 4 to 5 mmol/L (2026-11-17 to 2026-11-19)",
-        "4.5 mmol/L, mean of 2 values of 3 to 6 mmol/L (2026-11-17 to 2026-11-19)",
-    )
-
-
-def test_what_a_statistic_is_read_from_its_unit_and_its_range() -> None:
-    plain, of_stays = statistic("days_since"), statistic("mean", last=3, where="in_stays")
-    codes = ", ".join(plain.codes)
-    assert POTASSIUM in plain.codes
-    assert (plain.source_words, plain.resources, plain.analytes) == (
-        f"{codes}; days since", frozenset(), ("potassium",),
-    )  # fmt: skip
-    assert (of_stays.source_words, of_stays.resources) == (
-        f"{codes}; mean of the last 3 values in a stay in hospital", frozenset({"Encounter"}),
-    )  # fmt: skip
-    analyte = FEATURES["sodium_mmol_l"].measured
-    assert analyte is not None
-    low, high = analyte.plausible_low, analyte.plausible_high
-    names: list[Statistic] = ["slope", "variability", "days_since", "number", "mean"]
-    assert [(unit_of(name, "sodium"), range_of(name, "sodium", 30)) for name in names] == [
-        ("mmol/L/d", (-(high - low) * 86_400, (high - low) * 86_400)),
-        ("mmol/L", (0.0, high - low)),
-        ("d", (0.0, 31.0)),
-        ("1", (0.0, 500.0)),
-        ("mmol/L", (low, high)),
-    ]
-
-
-def test_a_statistic_that_is_declared_wrongly_is_refused() -> None:
-    assert statistic("mean").lint() == []
-    assert statistic("mean", days=None).lint() == ["f: has no window in days"]
-    wrong = History("f", "Trend", "a test", window_days=3, quantity="potasium", statistic="mode")  # type: ignore[arg-type]
-    assert wrong.lint() == [
-        "f: analyte 'potasium' is not in tables/analytes.csv, so it has no code",
-        "f: there is no statistic 'mode'",
-    ]

@@ -4,7 +4,6 @@ from datetime import UTC, datetime, timedelta
 from math import inf
 from typing import Any
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -36,23 +35,6 @@ def _value(name: str, *resources: Any) -> float:
     found = _found(name, *resources)
     assert isinstance(found, FeatureValue), found
     return found.value
-
-
-def test_without_a_stay_there_is_nothing_to_tell() -> None:
-    for resources in ([], [_visit("a", "AMB", "2026-11-20", None)], [_visit("b", "IMP", "2026-10-01", "2026-10-05")]):
-        assert isinstance(_found("length_of_stay_days", *resources), Missing)
-
-
-def test_a_stay_that_ended_this_morning_is_still_the_one_that_is_judged() -> None:
-    assert _value("length_of_stay_days", _visit("a", "ACUTE", "2026-11-18T23:00:00Z", "2026-11-20T07:00:00Z")) == 2
-    assert _value("length_of_stay_days", _visit("a", "IMP", "2026-11-18", "2026-11-20")) == 2
-
-
-@pytest.mark.parametrize("start", ["0001-01-01", "0001-01-01T00:00:00+14:00"])
-def test_a_stay_since_the_first_day_of_the_calendar_was_left_open_and_is_not_going_on(start: str) -> None:
-    found = _found("length_of_stay_days", _visit("a", "IMP", start, None))
-    assert isinstance(found, Missing)
-    assert "no stay in hospital is going on" in found.text
 
 
 def test_emergency_visits_of_the_half_year_before_count_without_the_one_that_led_to_the_stay() -> None:

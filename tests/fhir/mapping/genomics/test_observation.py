@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 
-from fhir.mapping.genomics.observation import GeneReading, is_haplotype, may_tell, readings_of
+from fhir.mapping.genomics.observation import GeneReading, readings_of
 from fhir.record.datatypes import parse_time
 from fhir.record.resources import Observation
 from tests.each import for_rows
@@ -42,54 +42,6 @@ def reading(gene: str, kind: Any, keys: tuple[str, ...], wording: str, **more: A
 GENE = coded("48018-6")
 GENOTYPE, PHENOTYPE, PANEL = words("CYP2C19 genotype"), words("CYP2C19 phenotype"), words("Pharmacogenomic panel")
 STUDIED = component(GENE, coded("HGNC:2621", HGNC))
-
-
-@for_rows(
-    ("given", "expected"),
-    [
-        ({"status": "amended"}, {}),
-        ({"status": "corrected"}, {}),
-        ({"status": "preliminary"}, {"is_final": False}),
-        ({"status": "registered"}, {"is_final": False}),
-        ({"id": None}, {"source": "Observation without id"}),
-        ({"issued": "2024-05-09T10:00:00Z"}, {"entered": LATER}),
-    ],
-)
-def test_a_statement_carries_source_dates_and_whether_it_is_final(given: Json, expected: Json) -> None:
-    readings = list(readings_of(observation(PHENOTYPE, "PM", **given), TIME))
-    assert readings == [reading("CYP2C19", "phenotype", (POOR,), "PM", **expected)]
-
-
-@for_rows(
-    ("given", "tells"),
-    [
-        (observation(words("Gene symbol [ID]")), True),
-        (observation(words("gene studied ")), True),
-        (observation(words("Gene therapy")), False),
-        (observation(words("CYP2C19")), True),
-        (observation(coded("x", display="CYP2C19")), False),
-        (observation({"coding": [{"code": "x", "display": "CYP2C19"}]}), True),
-        (observation(coded("84413-4")), True),
-        (observation(coded("32546-4")), True),
-        (observation(coded("51963-7")), True),
-        (observation(coded("48018-6")), True),
-        (observation(coded("69548-6")), False),
-        (observation(words("Blood pressure"), None, component(words("Systolic")), component(words("TPMT"))), True),
-        (observation(words("Blood pressure"), None, component(words("Systolic"), "TPMT normal")), False),
-        (observation(words("Note"), "TPMT normal"), True),
-        (observation(words("Note"), words("TPMT normal")), True),
-        (observation(words("Note"), words("normal")), False),
-        (observation(words("Note"), "normal"), False),
-        (observation(words("Note")), False),
-    ],
-)
-def test_most_observations_tell_of_no_gene(given: Observation, tells: bool) -> None:
-    assert may_tell(given) is tells
-
-
-def test_only_the_code_of_one_allele_makes_a_haplotype() -> None:
-    assert is_haplotype(observation(coded("84414-2"), "*2"))
-    assert not is_haplotype(observation(coded("84413-4"), "*2/*2"))
 
 
 _PRESENT, _ABSENT = {"valueCodeableConcept": coded("LA9633-4")}, {"valueCodeableConcept": coded("LA9634-2")}

@@ -9,7 +9,7 @@ from fhir.mapping.genomics.results import GeneResult, implied_readings, result_o
 from fhir.record.datatypes import parse_time
 from fhir.record.record import PatientRecord, read_record
 from tests.each import for_rows
-from tests.fhir.builders import LOINC, bundle, lean, problem
+from tests.fhir.builders import LOINC, bundle, lean
 
 Json = dict[str, Any]
 AS_OF = datetime(2026, 3, 2, 10, 0, tzinfo=UTC)
@@ -69,26 +69,6 @@ def test_a_poor_metabolizer_is_read_from_every_form(observation: Json) -> None:
     assert _keys("CYP2C19", observation) == ("Poor Metabolizer",)
 
 
-@for_rows(
-    ("value", "sign"),
-    [
-        ({"valueCodeableConcept": _concept("LA6576-8")}, "positive"),
-        ({"valueCodeableConcept": _concept("LA9634-2")}, "negative"),
-        ({"valueString": "Not detected"}, "negative"),
-        ({"valueCodeableConcept": _concept("LA19541-4")}, "positive"),
-    ],
-)
-def test_an_hla_allele_is_there_or_not(value: Json, sign: str) -> None:
-    assert _keys("HLA-B*57:01", _observation(code=_concept("50956-2"), **value)) == (sign,)
-    assert _keys("HLA-B*57:01", _observation(code={"text": "HLA-B*5701"}, **value)) == (sign,)
-
-
-def test_an_activity_score_may_be_a_number() -> None:
-    observation = _observation(code={"text": "DPYD activity score"}, valueQuantity={"value": 0.5})
-    assert _keys("DPYD", observation) == ("0.5",)
-    assert _keys("DPYD", _observation(code={"text": "DPYD reads"}, valueQuantity={"value": 0.5})) == ()
-
-
 def test_what_was_entered_in_error_and_what_lies_in_the_future_is_no_result() -> None:
     wrong = _observation("a", "entered-in-error", code={"text": "CYP2C19 phenotype"}, valueString="PM")
     future = _observation("b", date="2026-05-01", code={"text": "CYP2C19 phenotype"}, valueString="PM")
@@ -100,13 +80,6 @@ def test_the_same_observation_under_two_keys_counts_once() -> None:
     found = _result("CYP2C19", one, one)
     assert found is not None
     assert found.keys == ()
-
-
-def test_the_diagnosis_of_g6pd_deficiency_is_a_deficient_result() -> None:
-    condition = problem(_concept("D75.A", system="http://hl7.org/fhir/sid/icd-10-cm"), status=None, patient="p", id="c")
-    found = _result("G6PD", condition)
-    assert found is not None
-    assert (found.keys, found.newest.source) == (("Deficient",), "Condition/c")
 
 
 @for_rows(
@@ -144,17 +117,6 @@ def reading(*keys: str, when: str | None = NEW, source: str = "Observation/a", w
             **more: Any) -> GeneReading:  # fmt: skip
     time = parse_time(when) if when is not None else None
     return GeneReading("DPYD", "phenotype", keys, wording, source, time, None, **more)
-
-
-def test_without_a_statement_there_is_no_result() -> None:
-    assert result_of("DPYD", []) is None
-
-
-def test_statements_that_can_mean_the_same_are_narrowed_to_it() -> None:
-    phenotype, score = reading("1.0", "1.5", when=OLD), reading("1.5")
-    assert result_of("DPYD", [phenotype, score]) == GeneResult("DPYD", ("1.5",), (score, phenotype), ())
-    other = reading("2.0", source="Observation/b")
-    assert result_of("DPYD", [other, score]) == GeneResult("DPYD", ("1.5", "2.0"), (score, other), (), conflicts=True)
 
 
 def test_what_is_final_goes_before_what_is_preliminary() -> None:

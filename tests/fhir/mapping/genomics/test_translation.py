@@ -1,21 +1,12 @@
 """Texts of genetic reports: what each means for its gene, and that nothing is guessed."""
 
-from typing import Any
-
 from fhir.mapping.genomics.tables import (
     GENES,
-    HLA_ALLELES,
     allele_of,
-    bases_of,
-    key_of_pair,
-    keys_of_functions,
-    phenotype_of,
     table_rows,
 )
-from fhir.mapping.genomics.translation import phenotype_named, translate
-from fhir.mapping.genomics.words import genes_named, hla_named
+from fhir.mapping.genomics.translation import translate
 from tests.each import for_rows
-from tests.fhir.mapping.genomics.test_results import _concept, _keys, _observation
 
 
 @for_rows(
@@ -139,85 +130,9 @@ def test_a_text_has_the_key_of_the_tables(gene: str, text: str, key: str) -> Non
     assert {one.keys for one in translate(gene, text)} == {(key,)}
 
 
-def test_copies_that_are_not_counted_keep_the_keys_of_two_and_of_more() -> None:
-    (one,) = translate("CYP2D6", "*1/*2xN")
-    assert one.keys == ("3.0", "≥4.0")
-
-
-def test_a_score_above_a_number_stands_for_every_greater_one() -> None:
-    keys = {key for one in translate("CYP2D6", "Ultrarapid Metabolizer (activity score >2.25)") for key in one.keys}
-    assert {phenotype_of("CYP2D6", key) for key in keys} == {"Ultrarapid Metabolizer"}
-
-
-@for_rows(
-    ("text", "sign"),
-    [
-        ("*57:01 positive", "positive"),
-        ("HLA-B*57:01 heterozygous", "positive"),
-        ("B*57:01+", "positive"),
-        ("HLA-B*57:01 Positive (A)", "positive"),
-        ("HLA-B*57:01 - negative", "negative"),
-        ("*57:01 -ve", "negative"),
-        ("HLA-B*57:01 positive: do not use abacavir", "positive"),
-        ("HLA-B*57:01 negative; standard dosing", "negative"),
-    ],
-)
-def test_one_hla_allele_is_positive_or_negative_in_the_words_of_laboratories(text: str, sign: str) -> None:
-    assert [(one.gene, one.keys) for one in translate("HLA-B", text)] == [("HLA-B*57:01", (sign,))]
-
-
-def test_a_dash_after_an_hla_allele_is_no_result() -> None:
-    assert translate("HLA-B", "HLA-B*57:01 -") == ()
-
-
 def test_two_possible_genotypes_keep_both_keys() -> None:
     (found,) = translate("CYP2D6", "*1/*4 or *4/*9")
     assert found.keys == ("1.0", "0.25")
-
-
-def test_a_phenotype_of_an_activity_score_gene_stands_for_every_score_of_it() -> None:
-    (found,) = translate("CYP2D6", "IM")
-    assert found.keys == ("0.25", "0.5", "0.75", "1.0")
-    (expresser,) = translate("CYP3A5", "expressor")
-    assert expresser.keys == ("Intermediate Metabolizer", "Normal Metabolizer")
-
-
-def test_a_typed_pair_of_hla_alleles_tells_of_every_allele_that_is_asked_about() -> None:
-    found = {one.gene: one.keys for one in translate("HLA-B", "HLA-B*1502/*4601")}
-    assert found == {"HLA-B*15:02": ("positive",), "HLA-B*57:01": ("negative",), "HLA-B*58:01": ("negative",)}
-    assert {one.keys for one in translate("HLA-B", "B*15:01:01/B*46:01")} == {("negative",)}
-    assert [(one.gene, one.keys) for one in translate("HLA-A", "HLA-A*31:01 not detected")] == [
-        ("HLA-A*31:01", ("negative",))
-    ]
-
-
-@for_rows(
-    ("text", "sign"),
-    [
-        ("HLA-B*57:01 result: positive", "positive"),
-        ("HLA-B*57:01 heterozygous, positive", "positive"),
-        ("HLA-B*57:01 (homozygous carrier), detected", "positive"),
-        ("HLA-B*57:01 status: absent, -ve", "negative"),
-        ("*57:01 positive", "positive"),
-        ("57:01 negative", "negative"),
-        ("HLA-B*57:01 positive, negative", None),
-        ("HLA-B*57:01 positive, odd", None),
-        ("HLA-B*57:01, HLA-B*58:01 positive", None),
-        ("HLA-A*31:01 positive", None),
-        ("A*57:01/A*15:02", None),
-        ("HLA-B*57:01", "positive"),
-    ],
-)
-def test_every_word_beside_an_allele_says_the_same(text: str, sign: str | None) -> None:
-    assert [one.keys for one in translate("HLA-B", text)] == ([(sign,)] if sign else [])
-
-
-def test_one_bracket_belongs_to_the_name_of_an_allele_and_another_to_its_phenotype() -> None:
-    text = "Reference/c.1905+1G>A (*2A); (intermediate metabolizer)"
-    assert [(one.kind, one.keys) for one in translate("DPYD", text)] == [
-        ("genotype", ("1.0",)),
-        ("phenotype", ("1.0", "1.5")),
-    ]
 
 
 def test_the_order_and_the_spaces_of_a_genotype_do_not_matter() -> None:
@@ -234,35 +149,6 @@ def test_every_pair_of_the_tables_has_a_key_that_the_recommendations_use() -> No
         known = GENES[row["gene"]]
         if known.keys and row["gene"] not in ("CFTR",):
             assert row["key"] in known.keys, row
-
-
-def test_the_tables_have_what_they_name_and_nothing_for_what_they_do_not() -> None:
-    assert set(HLA_ALLELES) == {"HLA-A", "HLA-B"}
-    assert [allele_of("DPYD", name) is not None for name in ("*2A", "HapB3", "c.1905+1G>A", "*2B")] == [
-        True, True, True, False,
-    ]  # fmt: skip
-    assert bases_of("DPYD", "*1") is None
-    assert keys_of_functions("CYP4F2", *["warfarin dose 5 to 10 % higher per carrier"] * 2) == ()
-
-
-def test_star_41_counts_a_quarter_as_since_november_2022() -> None:
-    first, other = allele_of("CYP2D6", "*1"), allele_of("CYP2D6", "*41")
-    assert first is not None
-    key = key_of_pair("CYP2D6", first, other)
-    assert key is not None
-    assert (key, phenotype_of("CYP2D6", key)) == ("1.25", "Normal Metabolizer")
-
-
-def test_a_gene_that_loinc_writes_out_is_found() -> None:
-    assert genes_named(["Glucose-6-Phosphate dehydrogenase [Presence] in Red Blood Cells"]) == ("G6PD",)
-
-
-def test_genes_and_hla_alleles_are_found_in_words() -> None:
-    assert genes_named(["cyp2d6 phenotype", "HLA-B*57:01"]) == ("CYP2D6", "HLA-B")
-    assert genes_named(["CYP2D60", "a text without a gene"]) == ()
-    assert hla_named("HLA-B*1502 [Presence]") == ("HLA-B*15:02",)
-    assert hla_named("HLA-B*15:01, HLA-B*58:02") == ()
-    assert phenotype_named("Poor Metaboliser") == "poor metabolizer"
 
 
 @for_rows(
@@ -331,52 +217,3 @@ def test_what_is_not_understood_in_every_part_is_not_translated(gene: str, text:
 
 
 # Activity scores that come as numbers, and words beside a genotype that say nothing more or are not understood.
-
-
-_ABOVE = ("2.5", "2.75", "3.0", "4.0", "≥3.0", "≥3.25", "≥3.5", "≥3.75", "≥4.0", "≥5.0", "≥6.0")
-
-
-@for_rows(
-    ("value", "keys"),
-    [
-        ({"valueInteger": 2}, ("2.0",)),
-        ({"valueQuantity": {"value": 1.25}}, ("1.25",)),
-        ({"valueQuantity": {"value": 3, "comparator": ">="}}, ("≥3.0",)),
-        ({"valueQuantity": {"value": 2.25, "comparator": ">"}}, _ABOVE),
-        ({"valueQuantity": {"value": 1, "comparator": "<"}}, ()),
-        ({"valueQuantity": {"value": 1, "comparator": "<="}}, ()),
-        ({"valueQuantity": {"value": 9}}, ()),
-        ({"valueQuantity": {"unit": "score"}}, ()),
-    ],
-)
-def test_a_number_is_a_score_where_its_code_says_so(value: dict[str, Any], keys: tuple[str, ...]) -> None:
-    assert _keys("CYP2D6", _observation(code=_concept(text="CYP2D6 activity score"), **value)) == keys
-    assert _keys("CYP2D6", _observation(code=_concept(text="CYP2D6 copies"), **value)) == ()
-
-
-_RISK = "increased risk of aminoglycoside-induced hearing loss"
-
-
-@for_rows(
-    ("gene", "text", "keys"),
-    [
-        ("CYP2C19", "*1/*2; positive", ()),
-        ("CYP2C19", "*1/*2; status", ("Intermediate Metabolizer",)),
-        ("MT-RNR1", "m.1555A>G; positive", (_RISK,)),
-        ("MT-RNR1", "m.1555A>G; detected", (_RISK,)),
-        ("MT-RNR1", "m.1555A>G; present", (_RISK,)),
-        ("MT-RNR1", "m.1555A>G; increased risk", (_RISK, _RISK)),
-        ("MT-RNR1", "m.1555A>G; blue", ()),
-        # Repeats of UGT1A1 are not the numbers of its alleles.
-        ("UGT1A1", "6/7", ("Intermediate Metabolizer",)),
-        ("UGT1A1", "1/28", ("Intermediate Metabolizer",)),
-        # No change at one position says nothing of the others, no change at all does.
-        ("DPYD", "c.[=];[=]", ("2.0",)),
-        ("DPYD", "c.[1905+1=];[1905+1=]", ()),
-        ("CYP2C9", "no function/no function", ("0.0",)),
-        ("CYP2C9", "two loss-of-function alleles", ()),
-        ("CYP2C9", "no function/odd function", ()),
-    ],
-)
-def test_words_beside_a_genotype(gene: str, text: str, keys: tuple[str, ...]) -> None:
-    assert tuple(key for translation in translate(gene, text) for key in translation.keys) == keys

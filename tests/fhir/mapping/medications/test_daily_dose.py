@@ -8,17 +8,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from fhir.mapping.medications.daily_dose import DailyDose, daily_dose, order_of, plain_order, supply_of
-from fhir.mapping.medications.dosage import Activity, Milligrams
+from fhir.mapping.medications.daily_dose import DailyDose, daily_dose
+from fhir.mapping.medications.dosage import Milligrams
 from fhir.mapping.medications.identity import MedicationIdentity, identify
 from fhir.mapping.medications.sig import (
-    AS_NEEDED_WITHOUT_FREQUENCY,
-    CONTRADICTION,
-    NO_DOSAGE,
-    NO_DOSE,
-    NO_FREQUENCY,
-    NO_WEIGHT,
-    WORDS_DIFFER,
     DoseProblem,
 )
 from fhir.record.datatypes import (
@@ -26,14 +19,12 @@ from fhir.record.datatypes import (
     Coding,
     Dosage,
     DoseAndRate,
-    Period,
     Quantity,
-    Range,
     Ratio,
     Timing,
     TimingRepeat,
 )
-from fhir.record.resources import DispenseRequest, MedicationDispense, MedicationRequest, MedicationStatement, decoder
+from fhir.record.resources import DispenseRequest, MedicationRequest, decoder
 from fhir.terminology.medication_strength import Strength
 from fhir.terminology.medications import INGREDIENT_BY_NAME
 from tests.conftest import examples
@@ -155,14 +146,6 @@ def test_a_dose_by_weight_is_that_of_the_patient(dosage: dict[str, Any]) -> None
     assert str(daily_dose(draft, identity).problem) == "the dose is for each kilogram and no weight is known"
 
 
-def test_a_text_only_order_may_carry_its_sig_and_a_product_name_is_none() -> None:
-    dose = dose_of("Metformin 500 mg PO BID x 10 days")
-    assert (per_day(dose), dose.duration_days) == ([(1000.0, 1000.0)], 10.0)
-    assert dose_of("Potassium chloride 40 mEq IV push").activity == Activity("meq", 40.0, None)
-    assert str(dose_of("Vancomycin 15 mg/kg IV q12h").problem) == str(NO_WEIGHT)
-    assert dose_of("24 HR metformin 500 MG Extended Release Oral Tablet").certainty == "unknown"
-
-
 @pytest.mark.outside_data
 def test_the_doses_of_the_given_cases_are_as_they_say(data_folder: Path) -> None:
     stated = {
@@ -278,14 +261,6 @@ def test_any_order_has_a_dose_or_a_reason(resource: dict[str, Any]) -> None:
         assert all(one.low <= one.high for one in dose.per_day)
 
 
-def test_nothing_is_told_of_a_combination_whose_products_are_not_known_or_whose_strength_is_stated() -> None:
-    assert dose_of("metformin and warfarin capsule", {"text": "500 mg daily"}).least_per_day == ()
-    dose = dose_of("buprenorphine 8 MG / naloxone 2 MG Sublingual Film", {"text": "1 film daily"})
-    assert (dose.least_per_day, {round(one.high, 1) for one in dose.per_day}) == ((), {8.0, 2.0})
-    shared = dose_of("piperacillin and tazobactam", amount(3.375, "g"))
-    assert ([one.high for one in shared.per_dose], shared.least_per_dose) == ([3000.0, 375.0], ())
-
-
 W, M = INGREDIENT_BY_NAME["warfarin"], INGREDIENT_BY_NAME["metformin"]
 TEN = MedicationIdentity("warfarin", (W,), (Strength(10.0, "mg"),))
 
@@ -328,58 +303,6 @@ def test_what_is_not_recognised_has_no_dose() -> None:
     )
 
 
-@for_rows(
-    ("dosage", "expected"),
-    [
-        (_dosage(5, timing=TWICE_A_DAY), DailyDose("exact", per_day=_mg(10), per_dose=_mg(5), times_per_day=2.0)),
-        (_dosage(5, timing=_every(2, boundsDuration=_q(10, "d"))),
-         DailyDose("exact", per_day=_mg(10), per_dose=_mg(5), times_per_day=2.0, duration_days=10.0)),
-        (_dosage(5, timing=_every(1, dayOfWeek=("mon", "thu"))),
-         DailyDose("exact", per_day=_mg(10 / 7), per_dose=_mg(5), times_per_day=_near(2 / 7),
-                   on_days=frozenset({"mon", "thu"}))),
-        (_dosage(5, timing=Timing(event=("2026-11-20",))),
-         DailyDose("exact", per_day=_mg(5), per_dose=_mg(5), times_per_day=1.0, duration_days=1.0, single=True)),
-        (_dosage(5, timing=TWICE_A_DAY, asNeededBoolean=True),
-         DailyDose("maximum_prn", per_day=_mg(0, 10), per_dose=_mg(5), times_per_day=2.0, as_needed=True)),
-        (_dosage(5, timing=_every(1, frequencyMax=2)),
-         DailyDose("range", per_day=_mg(5, 10), per_dose=_mg(5), times_per_day=2.0)),
-        (Dosage(text="5 mg twice daily"),
-         DailyDose("exact", per_day=_mg(10), per_dose=_mg(5), times_per_day=2.0, from_text=True)),
-        (Dosage(timing=TWICE_A_DAY, doseAndRate=(DoseAndRate(doseRange=Range(_q(5, "mg"), _q(10, "mg"))),)),
-         DailyDose("range", per_day=_mg(10, 20), per_dose=_mg(5, 10), times_per_day=2.0)),
-        (_dosage(5), DailyDose(per_dose=_mg(5), problem=NO_FREQUENCY)),
-        (Dosage(), DailyDose(problem=NO_DOSE)),
-        (Dosage(text="use as before"), DailyDose(problem=NO_DOSE, from_text=True)),
-        (_dosage(timing=TWICE_A_DAY), DailyDose(times_per_day=2.0, problem=NO_DOSE)),
-        (_dosage(5, asNeededBoolean=True),
-         DailyDose(per_dose=_mg(5), as_needed=True, problem=AS_NEEDED_WITHOUT_FREQUENCY)),
-        (_dosage(2, "fnord", TWICE_A_DAY),
-         DailyDose(times_per_day=2.0, problem=DoseProblem("the dose's unit 'fnord' is not known"))),
-        (_dosage(2, "mL", TWICE_A_DAY),
-         DailyDose(times_per_day=2.0, problem=DoseProblem("the strength of the product is not stated"))),
-        (_dosage(5, timing=Timing(code=CodeableConcept((Coding(code="QD"),)), repeat=TWICE_A_DAY.repeat)),
-         DailyDose(per_dose=_mg(5), problem=CONTRADICTION)),
-        (_dosage(24, "mg/day", TWICE_A_DAY), DailyDose("exact", per_day=_mg(24), per_dose=_mg(12), times_per_day=2.0)),
-        (_dosage(2, "mg/h"), DailyDose("exact", per_day=_mg(48))),
-        (Dosage(text="60 mg/day divided three times daily"),
-         DailyDose("exact", per_day=_mg(60), per_dose=_mg(20), times_per_day=3.0, from_text=True)),
-        (Dosage(doseAndRate=(DoseAndRate(rateQuantity=_q(2, "mg/h")),)), DailyDose("exact", per_day=_mg(48))),
-        (Dosage(doseAndRate=(DoseAndRate(rateQuantity=_q(2, "mg/h")),), asNeededBoolean=True),
-         DailyDose("exact", per_day=_mg(48), as_needed=True)),
-        (Dosage(text="10 mg in the morning and 5 mg in the evening"),
-         DailyDose("exact", per_day=_mg(15), per_dose=_mg(5, 10), times_per_day=2.0, from_text=True)),
-        # What the words say above the structure is the upper end; beside less nobody knows which of the two is meant.
-        (_dosage(5, timing=ONCE_A_DAY, text="50 mg twice daily"),
-         DailyDose("range", per_day=_mg(5, 100), per_dose=_mg(5, 50), times_per_day=2.0)),
-        (_dosage(50, timing=TWICE_A_DAY, text="5 mg once daily"), DailyDose(problem=WORDS_DIFFER)),
-        (Dosage(additionalInstruction=(CodeableConcept(text="5 mg twice daily"),)),
-         DailyDose("exact", per_day=_mg(10), per_dose=_mg(5), times_per_day=2.0, from_text=True)),
-    ],
-)  # fmt: skip
-def test_the_whole_dose_of_one_instruction(dosage: Dosage, expected: DailyDose) -> None:
-    assert _dose(dosage) == expected
-
-
 LIMIT = Ratio(_q(12, "mg"), _q(1, "d"))
 
 
@@ -410,134 +333,10 @@ def test_the_most_of_a_day_bounds_what_is_open(dosage: Dosage, certainty: str, a
 # Amounts for each kilogram.
 
 
-def test_a_dose_for_each_kilogram_needs_the_weight() -> None:
-    dosage = _dosage(0.1, "mg/kg", TWICE_A_DAY)
-    assert _dose(dosage) == DailyDose(times_per_day=2.0, problem=NO_WEIGHT)
-    assert _dose(dosage, weight=50.0) == DailyDose("exact", per_day=_mg(10), per_dose=_mg(5), times_per_day=2.0)
-
-
 # Doses without mass.
 
 
-@for_rows(
-    ("dosage", "expected"),
-    [
-        (_dosage(5, "units", TWICE_A_DAY), Activity("unit", 5.0, 10.0)),
-        (_dosage(5, "units"), Activity("unit", 5.0, None)),
-        (_dosage(2, "units/h"), Activity("unit", None, _near(48.0))),
-        (_dosage(24, "units/day", TWICE_A_DAY), Activity("unit", 12.0, 24.0)),
-        (Dosage(text="60 units/day divided three times daily"), Activity("unit", 20.0, 60.0)),
-        (Dosage(text="20 units in the morning and 10 units in the evening"), Activity("unit", 20.0, 30.0)),
-        (Dosage(text="20 units in the morning and 5 mg in the evening"), None),
-        (Dosage(text="20 units in the morning and 10 mEq in the evening"), None),
-        (_dosage(timing=TWICE_A_DAY), None),
-        (_dosage(5, timing=TWICE_A_DAY), None),
-        (_dosage(2, "mL", TWICE_A_DAY), None),
-    ],
-)
-def test_units_of_a_dose_and_of_a_day(dosage: Dosage, expected: Activity | None) -> None:
-    assert _dose(dosage).activity == expected
-
-
-def test_a_pen_holds_the_units_of_its_volume() -> None:
-    pens = dose_of("3 ML insulin glargine 100 UNT/ML Pen Injector", amount(1, "pen") | {"timing": TWICE})
-    assert pens.activity == Activity("unit", 300.0, 600.0)
-
-
-COTRIMOXAZOLE = MedicationIdentity(
-    "co-trimoxazole", (INGREDIENT_BY_NAME["trimethoprim"], INGREDIENT_BY_NAME["sulfamethoxazole"]), (None, None)
-)
-
-
-@for_rows(
-    ("dosage", "a_dose", "a_day"),
-    [
-        (_dosage(600, timing=TWICE_A_DAY), (100.0, 500.0), (200.0, 1000.0)),
-        (_dosage(600), (100.0, 500.0), ()),
-        (Dosage(text="600 mg/day divided twice daily"), (50.0, 250.0), (100.0, 500.0)),
-        (Dosage(text="600 mg/day"), (100.0, 500.0), (100.0, 500.0)),
-    ],
-)
-def test_what_a_mass_of_a_combination_is_at_least(
-    dosage: Dosage, a_dose: tuple[float, ...], a_day: tuple[float, ...]
-) -> None:
-    dose = _dose(dosage, identity=COTRIMOXAZOLE)
-    assert dose.certainty == "unknown"
-    assert [amount.high for amount in dose.least_per_dose] == _near(a_dose)
-    assert [amount.low for amount in dose.least_per_dose] == _near(a_dose)
-    assert [amount.high for amount in dose.least_per_day] == _near(a_day)
-
-
 # Several instructions.
-
-
-def test_the_days_of_the_week_of_several_instructions() -> None:
-    monday, friday = _dosage(7, timing=_every(1, dayOfWeek=("mon",))), _dosage(14, timing=_every(1, dayOfWeek=("fri",)))
-    assert _dose(monday, friday) == DailyDose(
-        "exact", per_day=_mg(3), times_per_day=_near(2 / 7), on_days=frozenset({"mon", "fri"})
-    )
-    assert _dose(monday, _dosage(1, timing=ONCE_A_DAY)).on_days == frozenset()
-
-
-def test_steps_in_words_are_one_after_the_other() -> None:
-    assert _dose(Dosage(text="10 mg twice daily for 7 days, then 5 mg twice daily for 3 days")) == DailyDose(
-        "range", per_day=_mg(10, 20), times_per_day=2.0, duration_days=10.0, from_text=True
-    )
-
-
-def test_numbered_moments_of_one_day_are_added() -> None:
-    def at(number: int, when: str, **more: Any) -> Dosage:
-        return _dosage(5, timing=Timing(repeat=TimingRepeat(when=(when,), **more)), sequence=number)
-
-    assert _dose(at(1, "MORN"), at(2, "EVE")).per_day == _mg(10)
-    assert _dose(at(1, "MORN"), at(2, "MORN")).per_day == _mg(5)
-    assert _dose(at(1, "MORN", boundsDuration=_q(7, "d")), at(2, "EVE")).per_day == _mg(5)
-    # The same number means at the same time.
-    assert _dose(at(1, "MORN"), at(1, "MORN")).per_day == _mg(10)
-    words = (Dosage(sequence=1, text="5 mg in the morning"), Dosage(sequence=2, text="10 mg at bedtime"))
-    assert _dose(*words).per_day == _mg(15)
-    week = (Dosage(sequence=1, text="5 mg in the morning for 7 days"), words[1])
-    assert _dose(*week).per_day == _mg(5, 10)
-    # What names no moment is not of the same day.
-    assert _dose(Dosage(sequence=1, text="5 mg twice daily"), words[1]).per_day == _mg(10)
-
-
-def test_infusions_together_and_in_turn_have_no_number_of_doses_and_the_days_that_all_state() -> None:
-    def runs(**more: Any) -> Dosage:
-        return Dosage(doseAndRate=(DoseAndRate(rateQuantity=_q(2, "mg/h")),), **more)
-
-    week = Timing(repeat=TimingRepeat(boundsDuration=_q(7, "d")))
-    for first, second, total, days in (
-        (runs(), runs(), 96, None),
-        (runs(timing=week), runs(), 96, None),
-        (runs(timing=week), runs(timing=week), 96, 7.0),
-        (runs(sequence=1, timing=week), runs(sequence=2, timing=week), 48, 14.0),
-        (runs(sequence=1, timing=week), runs(sequence=2), 48, None),
-    ):
-        dose = _dose(first, second)
-        assert (dose.per_day, dose.times_per_day, dose.duration_days) == (_mg(total), None, days)
-
-
-def test_a_code_that_leaves_it_open_does_not_make_a_stated_dose_a_range() -> None:
-    timing = Timing(code=CodeableConcept((Coding(code="ASDIR"),)), repeat=TWICE_A_DAY.repeat)
-    dose = _dose(_dosage(5, timing=timing))
-    assert (dose.certainty, dose.per_day, dose.problem) == ("exact", _mg(10), None)
-
-
-def test_one_instruction_that_is_open_leaves_all_open() -> None:
-    closed, no_dose = _dosage(5, timing=ONCE_A_DAY), _dosage(timing=TWICE_A_DAY)
-    assert _dose(closed, no_dose) == DailyDose(problem=NO_DOSE)
-    units, more = _dosage(5, "units", ONCE_A_DAY), _dosage(4, "units", TWICE_A_DAY)
-    of_activity = DoseProblem("the dose is in units of activity, not in milligrams")
-    assert _dose(units, more) == DailyDose(problem=of_activity, activity=Activity("unit", 5.0, 13.0))
-    in_turn = (_dosage(5, "units", ONCE_A_DAY, sequence=1), _dosage(4, "units", TWICE_A_DAY, sequence=2))
-    assert _dose(*in_turn) == DailyDose(problem=of_activity, activity=Activity("unit", 5.0, 8.0))
-    assert _dose(units, _dosage(4, "units")).activity == Activity("unit", 5.0, None)
-    assert _dose(units, _dosage(2, "units/h")).activity == Activity("unit", None, _near(53.0))
-    assert _dose(units, closed).activity is None
-    single = _dosage(10, "units", Timing(event=("2026-11-20",)))
-    assert _dose(single, units, _dosage(3, "units")).activity == Activity("unit", 10.0, None)
-    assert _dose(units, _dosage(4, "mEq", TWICE_A_DAY)).activity is None
 
 
 SINGLE = Timing(event=("2026-11-20",))
@@ -560,54 +359,7 @@ def test_a_loading_dose_is_left_out_and_one_that_is_too_large_is_not(
         assert _dose(*dosages).per_day == expected
 
 
-def test_a_dose_with_a_loading_dose_has_no_amount_of_one_dose() -> None:
-    assert _dose(_dosage(20, timing=SINGLE), _dosage(5, timing=TWICE_A_DAY)) == DailyDose(
-        "exact", per_day=_mg(10), times_per_day=2.0
-    )
-    # Of units likewise; another unit has nothing to be compared with.
-    units = _dose(_dosage(50, "units", SINGLE), _dosage(5, "units", ONCE_A_DAY))
-    assert units.activity == Activity("unit", 5.0, 5.0)
-    too_many = _dose(_dosage(51, "units", SINGLE), _dosage(5, "units", ONCE_A_DAY))
-    assert too_many.activity == Activity("unit", 51.0, 56.0)
-    assert _dose(_dosage(5, "mEq", SINGLE), _dosage(5, "units", ONCE_A_DAY)).activity is None
-    # Two single doses, or one that is open: all count.
-    assert _dose(_dosage(5, timing=SINGLE), _dosage(6, timing=SINGLE)).per_day == _mg(11)
-    assert _dose(_dosage(0, timing=SINGLE), _dosage(0, timing=SINGLE)).per_day == _mg(0)
-    assert _dose(_dosage(timing=SINGLE), _dosage(6, timing=ONCE_A_DAY)).problem == NO_DOSE
-    three = _dose(_dosage(20, timing=SINGLE), _dosage(5, timing=ONCE_A_DAY), _dosage(2, timing=ONCE_A_DAY))
-    assert three == DailyDose("exact", per_day=_mg(7), times_per_day=2.0)
-
-
 # How long.
-
-
-@for_rows(
-    ("dispense", "text", "days"),
-    [
-        ({"expectedSupplyDuration": _q(30, "d")}, None, 30.0),
-        ({"expectedSupplyDuration": _q(30, "d"), "numberOfRepeatsAllowed": 2}, None, 90.0),
-        ({"expectedSupplyDuration": _q(30, "d"), "numberOfRepeatsAllowed": 0}, None, 30.0),
-        ({"expectedSupplyDuration": _q(30, "d")}, "for 7 days", 30.0),
-        ({"quantity": _q(60, "mg")}, "for 7 days", 7.0),
-        ({"quantity": _q(60, "mg")}, None, 6.0),
-        ({"quantity": Quantity(60, code="mg")}, None, 6.0),
-        ({"quantity": _q(60, "mg"), "numberOfRepeatsAllowed": 1}, None, 12.0),
-        ({"quantity": _q(60, "tablet")}, None, None),
-        ({"quantity": _q(None, "mg")}, None, None),
-        ({"numberOfRepeatsAllowed": 1}, None, None),
-        ({"numberOfRepeatsAllowed": 1}, "for 7 days", 14.0),
-    ],
-)
-def test_how_long_an_order_lasts(dispense: dict[str, Any], text: str | None, days: float | None) -> None:
-    dosage = _dosage(5, timing=TWICE_A_DAY, text=text or "")
-    assert _dose(dosage, dispenseRequest=DispenseRequest(**dispense)).duration_days == days
-
-
-def test_the_bounds_of_an_order_go_before_its_supply_and_a_quantity_is_of_one_instruction() -> None:
-    bounded = _dosage(5, timing=_every(2, boundsDuration=_q(10, "d")))
-    assert _dose(bounded, dispenseRequest=_supply()).duration_days == 10.0
-    quantity = DispenseRequest(quantity=_q(60, "mg"))
-    assert _dose(*(_dosage(5, timing=TWICE_A_DAY),) * 2, dispenseRequest=quantity).duration_days is None
 
 
 # A quantity over the days it is to last.
@@ -655,40 +407,7 @@ def test_a_quantity_over_the_days_it_lasts(
         assert (dose.duration_days, dose.as_needed) == (30.0, as_needed)
 
 
-def test_what_is_stated_goes_before_the_supply() -> None:
-    dose = _dose(_dosage(5, timing=TWICE_A_DAY), dispenseRequest=_supply())
-    assert (dose.per_day, dose.from_supply) == (_mg(10), False)
-
-
-def test_millilitres_and_patches_over_the_days_they_last() -> None:
-    liquid = MedicationIdentity("warfarin", (W,), (Strength(2.0, "mg", "mL"),))
-    assert _dose(_dosage(), identity=liquid, dispenseRequest=_supply(unit="mL")).per_day == _mg(4)
-    in_code = DispenseRequest(quantity=Quantity(60, code="mL"), expectedSupplyDuration=_q(30, "d"))
-    assert _dose(_dosage(), identity=liquid, dispenseRequest=in_code).per_day == _mg(4)
-    assert _dose(_dosage(), identity=liquid, dispenseRequest=_supply(unit="mL/h")).per_day == ()
-    patch = MedicationIdentity("warfarin", (W,), (Strength(2.0, "mg", "h"),))
-    assert _dose(_dosage(), identity=patch, dispenseRequest=_supply()).per_day == ()
-
-
 # An order without an instruction, a statement, a dispensing.
-
-
-def test_an_order_without_an_instruction_is_read_by_its_words() -> None:
-    words = MedicationIdentity("warfarin 5 mg twice daily", (W,), (Strength(5.0, "mg"),))
-    assert _dose(identity=words) == DailyDose(
-        "exact", per_day=_mg(10), per_dose=_mg(5), times_per_day=2.0, from_text=True
-    )
-    assert _dose() == DailyDose(problem=NO_DOSAGE)
-    statement = MedicationStatement(dosage=(_dosage(5, timing=TWICE_A_DAY),))
-    assert daily_dose(statement, TEN) == DailyDose("exact", per_day=_mg(10), per_dose=_mg(5), times_per_day=2.0)
-    given = MedicationDispense(
-        dosageInstruction=(_dosage(5, timing=TWICE_A_DAY),), daysSupply=_q(14, "d"), quantity=_q(3, "mg")
-    )
-    assert daily_dose(given, TEN).duration_days == 14.0
-    assert supply_of(given) == DispenseRequest(quantity=_q(3, "mg"), expectedSupplyDuration=_q(14, "d"))
-    assert supply_of(statement) is None
-    supply = _supply()
-    assert supply_of(_order(dispenseRequest=supply)) is supply
 
 
 def test_the_amounts_of_one_ingredient_and_the_doses_of_a_week() -> None:
@@ -703,60 +422,3 @@ def test_the_amounts_of_one_ingredient_and_the_doses_of_a_week() -> None:
 
 
 # Plain orders.
-
-PLAIN = _dosage(5, timing=_every(2, boundsDuration=_q(10, "d")), text="t", asNeededBoolean=True)
-SUPPLY = DispenseRequest(
-    quantity=_q(60, "mg"),
-    expectedSupplyDuration=_q(30, "d"),
-    numberOfRepeatsAllowed=1,
-    validityPeriod=Period("2026-01-01"),
-)
-
-
-def test_a_plain_order_and_back() -> None:
-    plain = plain_order(_order(PLAIN, dispenseRequest=SUPPLY))
-    assert plain == (
-        "t",
-        True,
-        (5, "", "mg", ""),
-        (2, 1.0, "d"),
-        (10, "", "d", ""),
-        ((60, "", "mg", ""), (30, "", "d", ""), 1),
-    )
-    assert plain is not None
-    again = order_of(plain)
-    assert again == _order(
-        PLAIN,
-        dispenseRequest=DispenseRequest(
-            quantity=_q(60, "mg"), expectedSupplyDuration=_q(30, "d"), numberOfRepeatsAllowed=1
-        ),
-    )
-    assert plain_order(again) == plain
-    bare = plain_order(_order(_dosage(5, timing=TWICE_A_DAY)))
-    assert bare == ("", None, (5, "", "mg", ""), (2, 1.0, "d"), None, (None, None, None))
-    assert bare is not None
-    assert order_of(bare) == _order(_dosage(5, timing=TWICE_A_DAY), dispenseRequest=DispenseRequest())
-    assert plain_order(MedicationStatement(dosage=(_dosage(5, timing=TWICE_A_DAY),))) == bare
-
-
-@for_rows(
-    "dosages",
-    [
-        (),
-        (PLAIN, PLAIN),
-        (_dosage(5),),
-        (_dosage(5, timing=Timing()),),
-        (Dosage(timing=TWICE_A_DAY, doseAndRate=(DoseAndRate(),)),),
-        (_dosage(timing=TWICE_A_DAY),),
-        (Dosage(timing=TWICE_A_DAY, doseAndRate=(DoseAndRate(), DoseAndRate())),),
-        (Dosage(timing=TWICE_A_DAY, doseAndRate=(DoseAndRate(doseQuantity=_q(5, "mg")),) * 2),),
-        (Dosage(timing=TWICE_A_DAY, doseAndRate=(DoseAndRate(doseRange=Range(_q(5, "mg"), _q(6, "mg"))),)),),
-        (Dosage(timing=TWICE_A_DAY, doseAndRate=(DoseAndRate(doseQuantity=_q(5), rateQuantity=_q(1)),)),),
-        (_dosage(5, timing=TWICE_A_DAY, maxDosePerPeriod=LIMIT),),
-        (_dosage(5, timing=TWICE_A_DAY, patientInstruction="t"),),
-        (_dosage(5, timing=Timing(repeat=TWICE_A_DAY.repeat, event=("2026-11-20",))),),
-        (_dosage(5, timing=_every(2, frequencyMax=3)),),
-    ],
-)
-def test_an_order_that_says_more_or_less_is_no_plain_one(dosages: tuple[Dosage, ...]) -> None:
-    assert plain_order(_order(*dosages)) is None

@@ -15,9 +15,8 @@ from fhir.mapping.medications.identity import (
     identify,
     identify_concept,
     identify_medication,
-    resolve_medication,
 )
-from fhir.record.datatypes import CodeableConcept, Coding, Identifier, Quantity, Ratio, Reference
+from fhir.record.datatypes import CodeableConcept, Coding, Identifier, Quantity, Ratio
 from fhir.record.resources import (
     Bundle,
     Medication,
@@ -30,7 +29,7 @@ from fhir.terminology.medication_names import no_drug_kind, read_order_name
 from fhir.terminology.medication_strength import Strength
 from tests.conftest import examples
 from tests.each import for_rows
-from tests.fhir.builders import RXNORM, coded, identity_of, lean, order, record_of, request, statement
+from tests.fhir.builders import RXNORM, coded, lean, order, record_of, request, statement
 from tests.medication_strategies import medication_requests, medications
 
 # No time limit: the first example loads the tables, and the machine may be busy.
@@ -75,23 +74,6 @@ def test_metformin_is_recognised_in_every_dress(medication: dict[str, Any]) -> N
     assert identity.systemic is True
 
 
-def test_an_order_without_a_medication_is_not_recognised() -> None:
-    assert not identify(MedicationRequest()).recognised
-    assert not identify(MedicationStatement()).recognised
-
-
-def test_a_bare_code_is_shown_by_its_name() -> None:
-    assert identity_of(code="861007").words == "metformin hydrochloride 500 MG Oral Tablet"
-    assert identity_of(code="861004").words == "metformin hydrochloride 1000 MG Oral Tablet"
-    assert identity_of(code="861004").rxnorm == "861004"
-
-
-def test_a_component_code_without_a_form_has_its_strength() -> None:
-    strength = identity_of("Simvistatin 10 MG", "316672").strengths[0]
-    assert strength is not None
-    assert strength.milligrams == 10.0
-
-
 def test_a_medication_in_a_resource_of_its_own_is_found_in_the_record() -> None:
     metformin = {"resourceType": "Medication", "id": "med1", "code": coded("861007")}
     assert (
@@ -132,10 +114,6 @@ class TestMedicationResource:
     def test_the_ingredients_complete_a_code(self) -> None:
         parts = [{"itemCodeableConcept": coded("6809")}, {"itemCodeableConcept": coded("593411")}]
         assert self._of(code=coded("6809"), ingredient=parts).rxcuis == ("6809", "593411")
-
-
-def test_an_intravenous_flush_stays_a_flush() -> None:
-    assert identify(order("Heparin Flush (10 units/ml)", {"route": {"text": "intravenous"}})).systemic is False
 
 
 @CALM
@@ -198,12 +176,6 @@ def test_the_name_of_a_group_of_drugs_is_not_the_name_of_a_drug() -> None:
     assert identify_medication(Medication(identifier=identifiers)).name == "metformin"
 
 
-def test_words_that_say_that_it_releases_slowly() -> None:
-    slow = ["bupropion XL 150 mg", "12 hr guaifenesin 600 mg", "24 hour loratadine", "Extended Release tablet"]
-    others = ["metoprolol 25 mg tablet", "xlomycin", "metoprolol 24 mg"]
-    assert [words for words in [*slow, *others] if identity_of(words).is_slow_release] == slow
-
-
 # How many medications of real charts are recognised, and whether their words and codes agree.
 Order = MedicationRequest | MedicationStatement
 
@@ -253,56 +225,12 @@ WARFARIN = CodeableConcept(text="warfarin")
 METFORMIN = CodeableConcept(text="metformin")
 
 
-def _near(value: float) -> Any:
-    return pytest.approx(value)
-
-
 def _part(item: CodeableConcept = WARFARIN, **more: Any) -> MedicationIngredient:
     return MedicationIngredient(itemCodeableConcept=item, **more)
 
 
 def _ratio(top: Quantity | None, bottom: Quantity | None = None) -> Ratio:
     return Ratio(top, bottom)
-
-
-@for_rows(
-    ("ratio", "strength"),
-    [
-        (_ratio(Quantity(5, unit="mg"), Quantity(1, unit="tablet")), Strength(5.0, "mg")),
-        (_ratio(Quantity(5, code="mg")), Strength(5.0, "mg")),
-        (_ratio(Quantity(5, unit="MG"), Quantity(1)), Strength(5.0, "mg")),
-        (_ratio(Quantity(10, unit="mg"), Quantity(2, unit="tablet")), Strength(5.0, "mg")),
-        (_ratio(Quantity(5, unit="mg"), Quantity(0, unit="tablet")), Strength(5.0, "mg")),
-        (_ratio(Quantity(5, unit="mg"), Quantity(unit="tablet")), Strength(5.0, "mg")),
-        (_ratio(Quantity(5, unit="mg"), Quantity(1, code="{vial}")), Strength(5.0, "mg")),
-        (_ratio(Quantity(5, unit="mg"), Quantity(1, code="fnord")), Strength(5.0, "mg")),
-        (_ratio(Quantity(5, unit="mg"), Quantity(1, unit="patch")), Strength(5.0, "mg")),
-        (_ratio(Quantity(2, unit="g"), Quantity(1, unit="tablet")), Strength(2000.0, "mg")),
-        (_ratio(Quantity(250, unit="mg"), Quantity(5, unit="mL")), Strength(50.0, "mg", "mL")),
-        (_ratio(Quantity(250, unit="mg"), Quantity(5, code="ML")), Strength(50.0, "mg", "mL")),
-        (_ratio(Quantity(250, unit="mg"), Quantity(0.5, code="L")), Strength(_near(0.5), "mg", "mL")),
-        (_ratio(Quantity(25, unit="mcg"), Quantity(1, code="h")), Strength(_near(0.025), "mg", "h")),
-        (_ratio(Quantity(21, unit="mg"), Quantity(24, unit="hours")), Strength(_near(0.875), "mg", "h")),
-        (_ratio(Quantity(24, unit="mg"), Quantity(1, code="d")), Strength(_near(1.0), "mg", "h")),
-        (_ratio(Quantity(100, unit="ug"), Quantity(1, unit="puff")), Strength(_near(0.1), "mg", "actuation")),
-        (_ratio(Quantity(10, unit="mg"), Quantity(1, code="g")), Strength(_near(0.01), "mg", "mg")),
-        (_ratio(Quantity(5, unit="units"), Quantity(1, unit="mL")), None),
-        (_ratio(Quantity(5)), None),
-        (_ratio(Quantity(unit="mg")), None),
-        (_ratio(None, Quantity(1, unit="mL")), None),
-    ],
-)
-def test_the_strength_of_a_ratio(ratio: Ratio, strength: Strength | None) -> None:
-    identity = identify_medication(Medication(ingredient=(_part(strength=ratio),)))
-    assert (identity.name, identity.strengths) == ("warfarin", (strength,))
-
-
-def test_a_strength_beside_a_part_of_two_drugs_is_of_neither() -> None:
-    both = CodeableConcept(text="acetaminophen and oxycodone")
-    ratio = _ratio(Quantity(5, unit="mg"), Quantity(1, unit="tablet"))
-    identity = identify_medication(Medication(ingredient=(_part(both, strength=ratio),)))
-    assert len(identity.ingredients) == 2
-    assert identity.strengths == (None, None)
 
 
 def test_the_parts_of_a_mixture() -> None:
@@ -331,68 +259,7 @@ def test_the_parts_of_a_mixture() -> None:
     assert identify_medication(unknown) == MedicationIdentity(words="green drops; dew")
 
 
-def test_a_mixture_acts_on_the_whole_body_where_a_part_of_it_does() -> None:
-    drops = CodeableConcept(text="timolol ophthalmic drops")
-    assert identify_medication(Medication(ingredient=(_part(drops),))).systemic is False
-    assert identify_medication(Medication(ingredient=(_part(drops), _part(WARFARIN)))).systemic is True
-
-
-def test_the_form_of_a_medication() -> None:
-    cream = CodeableConcept(text="Cream")
-    hydrocortisone = CodeableConcept(text="hydrocortisone")
-    identity = identify_medication(Medication(code=hydrocortisone, form=cream))
-    assert (identity.dose_form, identity.systemic) == ("Cream", False)
-    tablet = identify_medication(Medication(code=hydrocortisone, form=CodeableConcept(text="Tablet")))
-    assert (tablet.dose_form, tablet.systemic) == ("Tablet", True)
-    worded = CodeableConcept(text="hydrocortisone 10 mg oral tablet")
-    assert identify_medication(Medication(code=worded, form=CodeableConcept(text="Tabl."))).dose_form == "oral tablet"
-    assert identify_medication(Medication(code=CodeableConcept(text="dew"), form=cream)).dose_form == ""
-    # A tube does not say that it acts on the whole body.
-    topical = CodeableConcept(text="hydrocortisone 1 % topical cream")
-    assert identify_medication(Medication(code=topical, form=CodeableConcept(text="Tube"))).systemic is False
-
-
 # References.
-
-INSIDE = Medication(id="in", code=METFORMIN)
-HASHED = Medication(id="#out", code=WARFARIN)
-
-
-@for_rows(
-    ("reference", "expected"),
-    [
-        ("#in", INSIDE),
-        ("#out", HASHED),
-        ("#other", None),
-        ("Medication/7", INSIDE),
-        ("https://h.example/fhir/Medication/7", INSIDE),
-        ("https://h.example/fhir/Medication/7/_history/2", INSIDE),
-        ("urn:uuid:9", HASHED),
-        ("https://other.example/fhir/Medication/7", HASHED),
-        ("Medication/8", None),
-        ("7", None),
-        ("", None),
-    ],
-)
-def test_what_a_reference_points_to(reference: str, expected: Medication | None) -> None:
-    medications = {"Medication/7": INSIDE, "urn:uuid:9": HASHED, "https://other.example/fhir/Medication/7": HASHED}
-    assert resolve_medication(reference, medications, ("text", INSIDE, HASHED)) is expected
-
-
-def _order_of(reference: str, display: str = "", *contained: Medication) -> MedicationIdentity:
-    request = MedicationRequest(medicationReference=Reference(reference, display), contained=contained)
-    return identify(request)
-
-
-def test_the_words_of_a_reference_count_where_it_leads_to_nothing_that_is_recognised() -> None:
-    assert _order_of("#in", "warfarin", INSIDE).name == "metformin"
-    dew = Medication(id="in", code=CodeableConcept(text="dew"))
-    assert _order_of("#in", "warfarin 5 mg tablet", dew).strengths == (Strength(5.0, "mg"),)
-    assert _order_of("#in", "", dew) == MedicationIdentity(words="dew")
-    assert _order_of("#no", "dew") == MedicationIdentity(words="dew")
-    assert _order_of("#no") == MedicationIdentity(words="#no")
-    assert _order_of("", "warfarin").name == "warfarin"
-    assert _order_of("") == MedicationIdentity(words="")
 
 
 # Codes that differ.
@@ -400,22 +267,6 @@ def test_the_words_of_a_reference_count_where_it_leads_to_nothing_that_is_recogn
 
 def _coded(*codes: str, text: str = "") -> MedicationIdentity:
     return identify_concept(CodeableConcept(tuple(Coding(RXNORM, code) for code in codes), text))
-
-
-def test_a_doubt_is_said_in_a_sentence() -> None:
-    assert _coded("6809").doubt is None
-    assert _coded("6809", "861007").doubt is None
-    assert _coded("6809", "11289").doubt == "One code means metformin, another warfarin."
-    assert _coded("6809", "11289", text="aspirin").doubt == "The code means metformin, the words say aspirin."
-    assert (
-        _coded("6809", text="aspirin and warfarin").doubt
-        == "The code means metformin, the words say aspirin and warfarin."
-    )
-    assert _coded("6809", text="dew").doubt is None
-    assert _coded("0", "6809").name == "metformin"
-    assert (_coded("0", "6809").rxnorm, _coded("6809", "0").rxnorm) == ("0", "6809")
-    local = Coding("urn:local", "1")
-    assert identify_concept(CodeableConcept((local, Coding(RXNORM, "6809")))).rxnorm == "6809"
 
 
 def test_the_words_complete_a_code_and_do_not_replace_what_it_says() -> None:
@@ -431,79 +282,4 @@ def test_the_words_complete_a_code_and_do_not_replace_what_it_says() -> None:
     assert _coded("854235", text="enoxaparin 60 mg/0.6 mL syringe").millilitres == 0.4
 
 
-def test_the_parts_of_an_identity() -> None:
-    identity = _coded("6809", text="metformin <b>500 mg</b>")
-    assert identity.plain_words == "metformin ‹b›500 mg‹/b›"
-    assert (identity.has("6809"), identity.has("11289")) == (True, False)
-    assert identity.keys[0] == "6809"
-    assert set(identity.keys[1:]) == set(identity.classes)
-    assert list(identity.keys[1:]) == sorted(identity.classes)
-    assert MedicationIdentity(words="dew").name == "dew"
-    assert MedicationIdentity(words="").recognised is False
-
-
 # Routes.
-
-
-@for_rows(
-    ("dosages", "route", "systemic"),
-    [
-        ([{"text": "2 mg IV"}], "intravenous", True),
-        ([{"text": "2 mg IV push"}], "intravenous push", True),
-        ([{"text": "1 drop in each eye"}], "ophthalmic", False),
-        ([{"text": "2 mg"}], "", True),
-        ([{"text": "2 mg IV"}, {"text": "4 mg IV"}], "intravenous", True),
-        ([{"text": "2 mg IV"}, {"text": "4 mg PO"}], "", True),
-        ([{"text": "2 mg IV"}, {"text": "4 mg"}], "", True),
-        ([{"route": {"text": "intravenous"}, "text": "2 mg IV push"}], "intravenous, intravenous push", True),
-        ([{"route": {"text": "intravenous"}, "text": "2 mg"}], "intravenous", True),
-        ([{"route": {"text": "intravenous"}}, {"text": "2 mg IV push"}], "intravenous, intravenous push", True),
-        ([{"route": {"text": "ophthalmic"}}], "ophthalmic", False),
-        ([{"route": {"text": "ophthalmic"}}, {"route": {"text": "oral"}}], "ophthalmic", True),
-        ([{"route": {"text": "ophthalmic"}}, {"text": "2 mg"}], "ophthalmic", True),
-        ([{"route": {"text": "ophthalmic"}}, {"route": {"text": "otic"}}], "ophthalmic", False),
-        ([{"route": {"coding": [{"system": "urn:x", "code": "TP"}]}}], "TP", False),
-    ],
-)
-def test_the_route_of_the_instructions(dosages: list[dict[str, Any]], route: str, systemic: bool) -> None:
-    for _ in range(2):  # the second time it is remembered
-        identity = identify(order("dexamethasone", *dosages))
-        assert (identity.name, identity.route, identity.systemic) == ("dexamethasone", route, systemic)
-
-
-@for_rows(
-    ("words", "dosages", "route"),
-    [
-        ("potassium chloride 40 mEq IV push", [], "intravenous push"),
-        ("lidocaine drip 2 mg/min", [], "intravenous"),
-        ("methylprednisolone 80 mg IV", [{"text": "80 mg once"}], "intravenous"),
-        ("methylprednisolone 80 mg IV", [{"text": "80 mg PO once"}], "by mouth"),
-        ("methylprednisolone 80 mg IV", [{"text": "80 mg PO"}, {"text": "40 mg"}], ""),
-        ("methylprednisolone 80 mg IM", [{"route": {"text": "intravenous"}}], "intravenous"),
-        ("furosemide 10 mg/hr", [{"text": "continuous"}], "intravenous"),
-        ("furosemide 10 mg/hr", [{"text": "daily"}], ""),
-        ("morphine 2 mg/hr subcutaneous", [{"text": "continuous"}], "subcutaneous"),
-        ("furosemide", [{"text": "continuous"}], ""),
-        ("cough syrup for post nasal drip with codeine", [], ""),
-        ("clotrimazole vaginal cream", [], ""),
-    ],
-)
-def test_a_route_may_stand_beside_the_name(words: str, dosages: list[dict[str, Any]], route: str) -> None:
-    assert identify(order(words, *dosages)).route == route
-
-
-@for_rows(
-    ("identity", "is_injected"),
-    [
-        (MedicationIdentity("warfarin injection", route="oral"), False),
-        (MedicationIdentity("warfarin", route="intravenous"), True),
-        (MedicationIdentity("warfarin injection", dose_form="tablet"), False),
-        (MedicationIdentity("warfarin", dose_form="Injectable Solution"), True),
-        (MedicationIdentity("warfarin inj 5 mg IV"), True),
-        (MedicationIdentity("penicillin pen v"), False),
-        (MedicationIdentity("insulin kwikpen"), True),
-        (MedicationIdentity("warfarin"), False),
-    ],
-)
-def test_whether_it_is_injected(identity: MedicationIdentity, is_injected: bool) -> None:
-    assert identity.is_injected is is_injected

@@ -9,18 +9,12 @@ from hypothesis import strategies as st
 from fhir.mapping.medications.sig import (
     BY_PATIENT,
     LEFT_OPEN,
-    LONGEST_SIG,
     SLIDING_SCALE,
     TITRATED,
-    DoseProblem,
-    Sig,
     SigAmount,
     read_sig,
-    said_instead,
 )
-from fhir.mapping.medications.sig_frequency import named_days, normalise_sig
 from fhir.mapping.medications.sig_languages import in_english
-from fhir.mapping.medications.sig_steps import steps_of
 from fhir.terminology.dosing import DoseUnit
 from tests.each import for_rows
 
@@ -97,25 +91,6 @@ def test_a_sig_is_understood(words: str, amount: float, kind: str, low: float, h
     assert sig.times_high == pytest.approx(high)
 
 
-@for_rows(
-    ("words", "needed"),
-    [("1 tab q6h prn", True), ("1 tab q6h as needed", True), ("1 tab q6h if needed for pain", True),
-     ("1 tab q6h", False), ("up to 3 times a day", True), ("1 tab p.r.n. q6h", True)],
-)  # fmt: skip
-def test_as_needed_is_read(words: str, needed: bool) -> None:
-    assert read_sig(words).as_needed is needed
-
-
-@for_rows("words", ["1 tab po x 1", "ONCE", "1X", "2 tabs once", "1 g single dose", "500 mg stat"])
-def test_a_single_dose_is_read(words: str) -> None:
-    assert read_sig(words).single
-
-
-@for_rows("words", ["once daily", "once a day", "once weekly", "one time a day", "1 tab once every day"])
-def test_once_a_day_is_no_single_dose(words: str) -> None:
-    assert not read_sig(words).single
-
-
 @for_rows("words", ["5 daily", "10 bid", "2 times daily", "1 time a day"])
 def test_a_number_that_may_be_of_milligrams_or_of_times_is_no_amount(words: str) -> None:
     assert read_sig(words).amount is None
@@ -133,32 +108,6 @@ def test_a_number_that_may_be_of_milligrams_or_of_times_is_no_amount(words: str)
 )  # fmt: skip
 def test_what_changes_or_contradicts_itself_is_a_problem(words: str) -> None:
     assert read_sig(words).problem is not None
-
-
-@for_rows(
-    ("words", "a_week", "days"),
-    [
-        ("15 mg weekly on Monday", 1, {"mon"}),
-        ("15 mg once a week on Mondays", 1, {"mon"}),
-        ("take 6 tablets every Sunday", 1, {"sun"}),
-        ("6 tablets on Sundays", 1, {"sun"}),
-        ("1 tab daily Mon-Fri", 5, {"mon", "tue", "wed", "thu", "fri"}),
-        ("1 tab daily on weekdays", 5, {"mon", "tue", "wed", "thu", "fri"}),
-        ("1 tab Mon, Wed and Fri", 3, {"mon", "wed", "fri"}),
-        ("1 tab three times a week, Mon Wed Fri", 3, {"mon", "wed", "fri"}),
-        ("1 tab bid on Sat/Sun", 4, {"sat", "sun"}),
-        ("1 tab bid on weekends", 4, {"sat", "sun"}),
-        ("1 tab daily Sat to Mon", 3, {"sat", "sun", "mon"}),
-        ("1 patch every 72 hours", 7 / 3, set()),
-        ("1 patch q3days", 7 / 3, set()),
-        ("1 tab 3x weekly", 3, set()),
-    ],
-)
-def test_days_of_the_week_say_how_often(words: str, a_week: float, days: set[str]) -> None:
-    sig = read_sig(words)
-    assert sig.problem is None
-    assert sig.on_days == days
-    assert sig.times_high == pytest.approx(a_week / 7)
 
 
 # Sigs as prescribing systems write them: the amount of one time (milligrams where they are said), and times a day.
@@ -234,35 +183,9 @@ WRITTEN = [
 ]
 
 
-@for_rows(("words", "amount", "times"), WRITTEN)
-def test_a_sig_as_it_is_written(words: str, amount: float | None, times: float) -> None:
-    sig = read_sig(words)
-    assert sig.problem is None
-    assert sig.times_high == pytest.approx(times)
-    assert (sig.amount.high * sig.amount.unit.factor if sig.amount is not None else None) == amount
-
-
 def test_english_words_are_taken_for_no_other_language() -> None:
     for words, _, _ in WRITTEN:
         assert in_english(words.lower()) == words.lower()
-
-
-@for_rows(
-    ("words", "english"),
-    [
-        ("1-0-1 tbl", "1 each in the morning and 1 each in the evening"),
-        ("0-0-0", "0-0-0"),  # says nothing, and is left
-        ("take 1 tablet daily. nimm 1 tablette täglich", "take 1 tablet daily"),
-        ("take 1 tablet every 8 hours. take 1 tablette alle 8 stunden", "take 1 tablet every 8 hours"),
-    ],
-)
-def test_what_is_said_twice_or_in_a_scheme_is_english(words: str, english: str) -> None:
-    assert in_english(words) == english
-
-
-def test_numbers_are_normalised() -> None:
-    assert normalise_sig("Take  TWO (2)  tablets B.I.D.") == "take 2 tablets bid"
-    assert normalise_sig("1/4 tab") == "0.25 tab"
 
 
 @CALM
@@ -270,19 +193,6 @@ def test_numbers_are_normalised() -> None:
 def test_any_text_can_be_read(words: str) -> None:
     sig = read_sig(words)
     assert sig.amount is None or sig.amount.low <= sig.amount.high
-
-
-@for_rows(
-    ("words", "a_day"),
-    [
-        ("Take 1 capsule in the morning, 1 at noon and 2 at bedtime", 4),
-        ("1 tablet bid and 2 qhs", 4),
-        ("5 mL every morning and 10 every evening", 15),
-        ("1 tab with breakfast; 0.5 with dinner", 1.5),
-    ],
-)
-def test_a_count_goes_on_from_what_was_named_before(words: str, a_day: float) -> None:
-    assert sum(part.high * high for part, _, high in read_sig(words).parts) == pytest.approx(a_day)
 
 
 @for_rows(
@@ -299,84 +209,6 @@ def test_what_may_be_more_than_it_seems_is_not_guessed(words: str) -> None:
     sig = read_sig(words)
     assert sig.problem is not None
     assert sig.times_high is None
-
-
-@for_rows(
-    ("words", "a_day"),
-    [
-        ("1 tablet with meals", 3.0),
-        ("4 units before each meal", 3.0),
-        ("1 tab AC & HS", 4.0),
-        ("1 tablet before meals and at bedtime", 4.0),
-        ("500 mg twice daily with meals", 2.0),
-        ("1 tab po tid ac", 3.0),
-        ("1 capsule with the evening meal", 1.0),
-        ("take with meals", None),
-        ("1 capsule with meals and snacks", None),
-        ("1 tablet between meals", None),
-    ],
-)
-def test_meals_are_three_a_day_unless_another_frequency_is_named(words: str, a_day: float | None) -> None:
-    assert read_sig(words).times_high == a_day
-
-
-def test_words_that_say_nothing_are_an_empty_sig() -> None:
-    assert read_sig("") == Sig()  # an order whose words say no more is amended freely (cards/amend.py)
-
-
-@for_rows(
-    ("text", "amount", "times", "per_day"),
-    [
-        ("every 12 hours x 3 doses once a week", None, 1 / 7, False),
-        ("take 2.5 mg every 12 hours x 3 doses once a week", 7.5, 1 / 7, False),
-        ("take 2.5 mg once daily x 3 doses once a week", 7.5, 1 / 7, False),
-        ("take 2.5 mg every 12 hours once a week", None, None, None),
-        ("take 2.5 mg once a week x 3 doses", 2.5, 1 / 7, False),
-        ("1000 mg/day over 2 hours", 1000.0, None, True),
-        ("15 mg daily divided", 15.0, 1.0, True),
-        ("15 mg daily divided TID", 15.0, 3.0, True),
-    ],
-)
-def test_doses_of_one_day_a_week_and_an_amount_of_a_day(
-    text: str, amount: float | None, times: float | None, per_day: bool | None
-) -> None:
-    sig = read_sig(text)
-    if per_day is None:
-        assert sig.problem is not None
-        return
-    assert sig.problem is None
-    assert (sig.amount.low if sig.amount else None) == amount
-    assert (sig.amount.high if sig.amount else None) == amount
-    assert (sig.times_low or None, sig.times_high, sig.total_per_day) == (times, times, per_day)
-
-
-@pytest.mark.parametrize(
-    ("text", "amounts", "days", "is_clear"),
-    [
-        ("5 mg in the morning and 10 mg at night for 7 days", [5.0, 10.0], 7.0, True),
-        ("take 5 mg daily for 7 days, x 7 days", [5.0], 7.0, True),
-        ("5 mg daily for 3 days, 10 mg daily for 7 days", [], 3.0, False),
-    ],
-)
-def test_two_durations_with_two_amounts_change_the_dose(
-    text: str, amounts: list[float], days: float, is_clear: bool
-) -> None:
-    sig = read_sig(text)
-    assert (sig.problem is None) is is_clear
-    assert sig.days == days
-    assert [part[0].high for part in sig.parts] or ([sig.amount.high] if sig.amount else []) == amounts
-
-
-@for_rows(
-    ("text", "days"),
-    [
-        ("mon-wed", {"mon", "tue", "wed"}), ("fri to mon", {"fri", "sat", "sun", "mon"}), ("mon-mon", {"mon"}),
-        ("weekdays", {"mon", "tue", "wed", "thu", "fri"}), ("weekend", {"sat", "sun"}), ("daily", set()),
-        ("daily except sun", None), ("m/w/f", {"mon", "wed", "fri"}), ("1 tab w/f", set()), ("mon/w", {"mon", "wed"}),
-    ],
-)  # fmt: skip
-def test_days_of_the_week_are_named_alone_or_as_a_range(text: str, days: set[str] | None) -> None:
-    assert named_days(normalise_sig(text)) == days
 
 
 # Everything that a sig says, worked out by hand: amounts, times, days, limits, and why it is not understood.
@@ -591,73 +423,3 @@ def test_all_that_a_sig_says(words: str, expected: dict[str, Any]) -> None:
     assert _said(words) == {
         name: pytest.approx(value) if isinstance(value, float) else value for name, value in expected.items()
     }
-
-
-def test_a_sig_of_over_a_thousand_signs_is_not_read() -> None:
-    assert LONGEST_SIG == 1000
-    words = "1 tablet daily"
-    assert read_sig(words.ljust(1000)).problem is None
-    assert read_sig(words.ljust(1001)).problem == DoseProblem("the words are too long to be read")
-    assert said_instead("as directed".ljust(1000)) is LEFT_OPEN
-    assert said_instead("as directed".ljust(1001)) is None
-
-
-@for_rows(
-    ("words", "steps"),
-    [
-        ("40 mg daily x 3 days, then 20 mg daily", ("40 mg daily x 3 days", "20 mg daily")),
-        ("40 mg x 3 days, then 20 mg daily", ("40 mg x 3 days daily", "20 mg daily")),
-        ("40 mg daily for 3 days then 20 mg", ("40 mg daily for 3 days", "20 mg daily")),
-        ("50 mg twice daily for 7 days, then 100 mg", ("50 mg twice daily for 7 days", "100 mg twice daily")),
-        ("300 mg once then 75 mg daily", ("300 mg once", "75 mg daily")),
-        ("300 mg once then 75 mg", ()),
-        ("75 mg daily then 300 mg once", ()),
-        ("20 mg on days 1-5, then 10 mg daily", ("20 mg daily for 5 days", "10 mg daily")),
-        ("20 mg on weeks 1-2, then 10 mg daily", ("20 mg daily for 14 days", "10 mg daily")),
-        ("20 mg week 3, 10 mg week 4", ("20 mg daily for 7 days", "10 mg daily for 7 days")),
-        ("20 mg today, then 10 mg daily", ("20 mg daily for 1 days", "10 mg daily")),
-        ("160 mg on day 1, then 40 mg every 2 weeks", ("160 mg once", "40 mg every 2 weeks")),
-        ("160 mg twice daily on day 1, then 40 mg every 2 weeks",
-         ("160 mg twice daily for 1 days", "40 mg every 2 weeks")),
-        ("20 mg in the morning on day 1, 10 mg in the morning on day 2",
-         ("20 mg in the morning for 1 days", "10 mg in the morning for 1 days")),
-        ("20 mg twice daily on day 1, then 10 mg daily", ("20 mg twice daily for 1 days", "10 mg daily")),
-        ("start 20 mg daily for 7 days, then increase to 40 mg daily", ("20 mg daily for 7 days", "40 mg daily")),
-        ("40 mg daily for 7 days, 20 mg daily for 7 days, then stop",
-         ("40 mg daily for 7 days", "20 mg daily for 7 days")),
-        ("5 mg daily except 7.5 mg on Mondays", ("5 mg daily", "7.5 mg daily")),
-        ("5 mg alternating with 7.5 mg", ("5 mg daily", "7.5 mg daily")),
-        ("5 mg on even days and 7.5 mg on odd days", ("5 mg daily", "7.5 mg daily")),
-        ("5 mg on even days and 7.5 mg on Monday", ()),
-        ("5 mg mon wed fri, 2.5 mg all other days", ("5 mg daily", "2.5 mg daily")),
-        ("; 5 mg mon, in the morning, 2.5 mg all other days", ("5 mg in the morning", "2.5 mg daily")),
-        ("5 mg mon, tue, wed, 2.5 mg thu, fri, sat, sun", ("5 mg daily", "2.5 mg daily")),
-        ("5 mg mon, tue, wed, 2.5 mg thu, fri, sat", ()),
-        ("5 mg mon, tue, wed, thu, 2.5 mg thu, fri, sat, sun", ()),
-        # An amount without days, days without an amount, and two exceptions leave it open.
-        ("5 mg mon wed fri, 7.5 mg tue thu sat sun, 1 mg", ()),
-        ("mon, 5 mg tue, wed, thu, 2.5 mg fri, sat, sun, mon", ()),
-        ("5 mg daily except 2.5 mg on mon except 7.5 mg on fri", ()),
-        ("5 mg on mon except 2.5 mg on tue", ()),
-        ("5 mg daily", ()),
-        ("taper as directed", ()),
-        ("10 mg daily for 1 week in the morning, 5 mg for 1 week in the evening", ()),
-        ("10 mg daily for 3 days, then as directed", ()),
-    ],
-)  # fmt: skip
-def test_the_steps_of_a_sig(words: str, steps: tuple[str, ...]) -> None:
-    assert steps_of(words) == steps
-
-
-def test_at_most_twelve_steps_and_a_thousand_signs() -> None:
-    twelve = ", then ".join(f"{number} mg daily for 2 days" for number in range(12, 0, -1))
-    assert len(steps_of(twelve)) == 12
-    assert steps_of(f"13 mg daily for 2 days, then {twelve}") == ()
-    words = "40 mg daily x 3 days, then 20 mg daily"
-    assert len(steps_of(words.ljust(1000))) == 2
-    assert steps_of(words.ljust(1001)) == ()
-
-
-def test_a_value_of_the_laboratory_is_no_amount() -> None:
-    for words in ("daily, hold if glucose < 70 mg/dL", "daily, hold if Hgb < 8 g/dL", "daily, hold for K > 5.5 mEq/L"):
-        assert (read_sig(words).amount, read_sig(words).times_high) == (None, 1.0)

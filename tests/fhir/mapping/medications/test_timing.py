@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from fhir.mapping.medications.dosage import Schedule, occurrence_days, read_timing
+from fhir.mapping.medications.dosage import Schedule, read_timing
 from fhir.mapping.medications.sig import AS_NEEDED_WITHOUT_FREQUENCY, CONTRADICTION, DoseProblem
 from fhir.record.resources import MedicationRequest
 from tests.each import for_rows
@@ -38,44 +38,6 @@ def test_a_timing_code_is_understood(code: str, times: float) -> None:
 @for_rows("code", ["ASDIR", "INFUSION", "TITRATE TO", "ON CALL", "XYZ", "ONCE MR1"])
 def test_an_unknown_code_is_not_guessed(code: str) -> None:
     assert not _schedule(code=_code(code)).is_known
-
-
-@for_rows(
-    ("code", "problem"),
-    [
-        ("ONCE MR1", "one dose that may be repeated, and not when"),
-        ("INFUSION", "a continuous infusion without a rate that can be read"),
-        ("TITRATE TO RASS", "the dose is titrated"),
-        ("Q2H PER SLIDING SCALE", "a sliding scale: the dose depends on what is measured"),
-        ("HD PROTOCOL", "given by a protocol or on call"),
-        ("ON CALL", "given by a protocol or on call"),
-        ("ASDIR", "the words leave the dose open"),
-        ("PRN", "as needed without a frequency"),
-    ],
-)
-def test_a_code_that_is_no_frequency_says_what_it_is(code: str, problem: str) -> None:
-    # FHIR's duration says how long each one takes, and so nothing about how often.
-    schedule = _schedule(code=_code(code), repeat={"duration": 5, "durationUnit": "h"})
-    assert (schedule.is_known, str(schedule.problem)) == (False, problem)
-    assert schedule.as_needed is (code == "PRN")
-
-
-def test_a_local_code_can_say_as_needed() -> None:
-    schedule = _schedule(code=_code("Q6H:PRN"))
-    assert (schedule.high, schedule.as_needed) == (4.0, True)
-
-
-def test_the_text_of_a_code_is_read() -> None:
-    assert _schedule(code={"text": "twice daily"}).high == 2.0
-    assert _schedule(code={"coding": [{"display": "twice daily"}]}).high == 2.0
-
-
-@for_rows(("period", "unit"), [(1e308, "d"), (1e308, "a"), (5e-324, "h"), (5e-324, "a"), (1e-9, "d"), (101, "a")])
-def test_a_period_of_less_than_a_second_or_more_than_a_century_is_not_read(period: float, unit: str) -> None:
-    schedule = _schedule(repeat={"frequency": 2, "period": period, "periodUnit": unit, "count": 3})
-    assert (schedule.is_known, str(schedule.problem)) == (False, "the period cannot be right")
-    longest = _schedule(repeat={"frequency": 2, "period": 1, "periodMax": 1e308, "periodUnit": "d"})
-    assert str(longest.problem) == "the period cannot be right"
 
 
 @for_rows(
@@ -195,19 +157,3 @@ def test_a_repeat_is_read_whole(repeat: dict[str, Any], schedule: Schedule) -> N
 )  # fmt: skip
 def test_a_code_and_a_repeat_are_one_schedule_or_a_contradiction(timing: dict[str, Any], schedule: Schedule) -> None:
     assert _schedule(**timing) == schedule
-
-
-@for_rows(
-    ("repeat", "days"),
-    [
-        ({"duration": 12, "durationUnit": "h"}, 0.5),
-        ({"duration": 12, "durationMax": 24, "durationUnit": "h"}, None),
-        ({"duration": 0, "durationUnit": "h"}, None),
-        ({"duration": 12}, None),
-        ({}, None),
-    ],
-)
-def test_an_occurrence_lasts_as_long_as_it_says(repeat: dict[str, Any], days: float | None) -> None:
-    draft = order("x", {"timing": {"repeat": repeat}})
-    assert occurrence_days(draft.dosageInstruction[0].timing) == days
-    assert occurrence_days(None) is None

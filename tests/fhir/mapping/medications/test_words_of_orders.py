@@ -4,14 +4,11 @@ from typing import Any
 
 import pytest
 
-from fhir.mapping.medications import daily_dose as computing
-from fhir.mapping.medications.daily_dose import DailyDose, daily_dose, plain_order
+from fhir.mapping.medications.daily_dose import DailyDose, daily_dose
 from fhir.mapping.medications.identity import identify
-from fhir.mapping.medications.sig_steps import steps_of
-from fhir.terminology.caching import CACHES
 from tests.each import for_rows
 from tests.fhir.builders import order
-from tests.fhir.mapping.medications.doses import METFORMIN, SIX_HOURLY, TWICE, amount, dose_of, per_day
+from tests.fhir.mapping.medications.doses import amount, dose_of, per_day
 
 _WEIGHT_KG = 70.0
 
@@ -244,56 +241,6 @@ def test_a_loading_dose_is_no_dose_of_every_day_and_is_not_rewritten() -> None:
     assert (per_day(dose), dose.per_dose) == ([(75.0, 75.0)], ())
 
 
-def test_loading_doses_before_a_drug_of_every_two_weeks_are_no_doses_of_every_day() -> None:
-    for words in (
-        "80 mg SC once then 40 mg every 2 weeks",
-        "160 mg on day 1, 80 mg on day 15, then 40 mg every other week",
-        "80 mg SC on day 1, then 40 mg every other week starting day 8",
-    ):
-        dose = _dose("adalimumab pen", words)
-        assert (dose.times_per_day, dose.per_dose) == (1 / 14, ()), words
-    assert per_day(_dose("adalimumab pen", "400 mg once, then 40 mg every 2 weeks"))[0][1] == 400.0
-
-
-def test_two_orders_of_units_in_one_are_added() -> None:
-    morning = amount(20, "units") | {"timing": {"repeat": {"when": ["MORN"]}}}
-    evening = amount(10, "units") | {"timing": {"repeat": {"when": ["EVE"]}}}
-    activity = dose_of("insulin NPH", morning, evening).activity
-    assert activity is not None
-    assert (activity.per_dose, activity.per_day) == (20.0, 30.0)
-
-
-def test_the_steps_of_a_taper_last_as_long_as_all_of_them() -> None:
-    dose = _dose("prednisone 10 mg tablet", "4 tabs daily for 3 days, then 2 tabs daily for 4 days")
-    assert (dose.duration_days, dose.certainty, per_day(dose)) == (7.0, "range", [(20.0, 40.0)])
-
-
-def test_one_sig_has_no_steps() -> None:
-    assert steps_of("1 tab in the morning for 5 days and 2 tabs at bedtime") == ()
-    assert steps_of("then " * 150) == ()
-
-
-@for_rows(
-    ("drug", "words", "a_day"),
-    [
-        ("Zocor 40 mg", "nightly", 40),
-        ("Acetaminophen 1000 mg/100 mL IV", "IV over 15 minutes q6h", 4000),
-        ("Acetaminophen 1000 mg/100 mL IV", "over 15 minutes q6h", 4000),
-        ("Zoloft 50 mg", "daily", 50),
-        ("Morphine ER 15 mg", "q12h", 30),
-        ("Zofran 4 mg", "every 8 hours as needed", 12),
-        ("Augmentin 875-125 mg", "PO BID", 1750),
-        ("enoxaparin 40 mg", "SC daily", 40),
-        ("Oxycodone 5 mg", "q4h PRN severe pain (7-10)", 30),
-        ("Metoprolol 25 mg", "BID hold for HR<60", 50),
-        ("Lenalidomide 25 mg", "daily days 1-21", 25),
-        ("Testosterone gel 1%", "5 g daily", 50),
-    ],
-)
-def test_how_often_alone_is_one_of_the_strength_that_the_order_names(drug: str, words: str, a_day: float) -> None:
-    assert max(amount.high for amount in _dose(drug, words).per_day) == a_day
-
-
 @for_rows(
     ("drug", "words"),
     [
@@ -309,96 +256,3 @@ def test_how_often_alone_is_one_of_the_strength_that_the_order_names(drug: str, 
 )
 def test_how_often_alone_is_no_dose_where_one_of_the_product_is_not_known(drug: str, words: str) -> None:
     assert _dose(drug, words).per_day == ()
-
-
-def test_a_bag_that_runs_over_some_minutes_is_one_dose() -> None:
-    assert [part.high for part in _dose("Acetaminophen 1000 mg/100 mL IV", "over 15 minutes").per_dose] == [1000.0]
-
-
-def test_the_steps_of_several_instructions_are_read_behind_then() -> None:
-    steps: list[dict[str, Any]] = [
-        {"text": "600 mg PO daily for 5 days", "sequence": 1},
-        {"text": "then 40 mg PO daily for 5 days", "sequence": 2},
-    ]
-    assert max(amount.high for amount in dose_of("prednisolone tablet", *steps).per_day) == 600
-
-
-@for_rows(
-    ("drug", "sig", "milligrams"),
-    [
-        ("lidocaine 1% injection", "20 mL (200 mg) infiltration once", [200]),
-        ("lidocaine 1% injection", "30 mL infiltration once", [300]),
-        ("lidocaine 2 % with epinephrine 1:100,000", "20 mL infiltration once", [400]),
-        ("vancomycin in dextrose 5 %", "200 mL IV once", []),
-    ],
-)
-def test_a_volume_of_a_solution_holds_what_its_name_says(drug: str, sig: str, milligrams: list[float]) -> None:
-    """Two per cent are 2 g in 100 mL, a mass behind a volume is what is in all of it, a carrier has no part in it."""
-    assert [amount.high for amount in _dose(drug, sig).per_dose] == milligrams
-
-
-@for_rows(
-    "unit",
-    [
-        {"unit": "Tablette"},
-        {"unit": "Stück"},
-        {"unit": "comprimés"},
-        {"unit": "compresse"},
-        {"unit": "{Tablette}"},
-        {"unit": "Tablet (unit of presentation)"},
-        {"system": "http://standardterms.edqm.eu", "code": "15054000"},
-        {"system": "http://snomed.info/sct", "code": "732936001"},
-        {"unit": "Tablette", "system": "http://snomed.info/sct", "code": "732936001"},
-    ],
-)
-def test_a_dose_is_counted_in_the_units_that_europe_writes(unit: dict[str, str]) -> None:
-    dosage = amount(2) | {"timing": {"repeat": {"frequency": 2, "period": 1, "periodUnit": "d"}}}
-    dosage["doseAndRate"] = [{"doseQuantity": {"value": 2, **unit}}]
-    assert per_day(_dose("metformin 500 mg tablet", dosage)) == [(2000.0, 2000.0)]
-
-
-@for_rows("words", ["2 compresse x 2/die", "1 suppo x 4/j", "1 supposta x 4/die", "2 Tabletten x 2/Tag"])
-def test_so_many_a_day_behind_a_slash_is_read(words: str) -> None:
-    assert per_day(_dose("metformin 500 mg", words)) == [(2000.0, 2000.0)]
-
-
-# Orders that say so much so often: what they mean is remembered, and is the same as when it is worked out anew.
-PLAIN: dict[str, Any] = amount(1, "tablet") | {"timing": TWICE}
-TEN_DAYS = {"value": 10, "unit": "days", "code": "d"}
-
-
-def _twice(**more: Any) -> dict[str, Any]:
-    return {"timing": {"repeat": TWICE["repeat"] | more}}
-
-
-@for_rows(
-    ("dosage", "more"),
-    [
-        (PLAIN, {}),
-        (amount(500, "mg", "mg") | {"timing": SIX_HOURLY}, {}),
-        (PLAIN | {"text": "1 tablet twice a day for 7 days"}, {}),
-        (PLAIN | {"asNeededBoolean": True, "text": "for pain"}, {}),
-        (amount(2, "spoons") | {"timing": TWICE}, {}),
-        (amount(5, "mg/kg") | {"timing": TWICE}, {}),
-        (PLAIN | _twice(boundsDuration=TEN_DAYS), {}),
-        (PLAIN | _twice(periodUnit="fortnight"), {}),
-        (PLAIN, {"dispenseRequest": {"expectedSupplyDuration": TEN_DAYS, "numberOfRepeatsAllowed": 2}}),
-        (PLAIN, {"dispenseRequest": {"quantity": {"value": 60, "unit": "tablet"}}}),
-        (amount(1, "tablet") | {"timing": {"repeat": {}}}, {"dispenseRequest": {"quantity": {"value": 60}}}),
-    ],
-)
-def test_what_a_plain_order_means_is_the_same_as_worked_out_anew(dosage: dict[str, Any], more: dict[str, Any]) -> None:
-    read = order(METFORMIN, dosage, **more)
-    assert plain_order(read) is not None
-    identity = identify(read)
-    anew = computing._computed(read, identity, None)
-    assert [daily_dose(read, identity), daily_dose(read, identity)] == [anew, anew]
-    assert anew != DailyDose()
-
-
-def test_a_long_text_is_not_kept() -> None:
-    kept = CACHES["plain doses"]
-    before = len(kept)
-    read = order(METFORMIN, PLAIN | {"text": "1 tablet twice a day " + "as she knows " * 30})
-    assert daily_dose(read, identify(read)).per_day
-    assert len(kept) == before

@@ -1,29 +1,20 @@
 """A model that its file does not repeat exactly is refused; one that it does comes out small, plain and the same."""
 
-import doctest
 from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from onnx import load_from_string
 
-from models_onnx.errors import AdditivityRefused, CompileRefused, ParityRefused
+from models_onnx.errors import AdditivityRefused, ParityRefused
 from models_onnx.workbench.compiler import compile_fitted
-from models_onnx.workbench.compiler import explaining_graph as groups
 from models_onnx.workbench.compiler.explaining_graph import write_file
-from models_onnx.workbench.compiler.families import additive_curves as curve
-from models_onnx.workbench.compiler.families import trees
 from models_onnx.workbench.compiler.families.additive_curves import AdditiveCurves, Curve
-from models_onnx.workbench.compiler.graph import FLOAT, Graph
+from models_onnx.workbench.compiler.graph import Graph
 from models_onnx.workbench.compiler.parity import Oracle, boundary_rows, verify
-from models_onnx.workbench.compiler.readers.preparation import _STEPS
-from models_onnx.workbench.compiler.readers.source import FORESTS
 from models_onnx.workbench.compiler.reference import CalibrationBin, Reference
-from tests.conftest import ROOT
-from tests.each import for_rows
 from tests.models_onnx.workbench.compiler.people import BrokenLine, piecewise
 
 Array = NDArray[np.float64]
@@ -79,11 +70,6 @@ def test_a_weight_that_is_slightly_wrong_is_refused() -> None:
         refused_by(piecewise((wrong, LINES[1]), MODEL.base))
 
 
-def test_a_wrong_base_is_refused() -> None:
-    with pytest.raises(ParityRefused):
-        refused_by(replace(MODEL, base=-2.001))
-
-
 def test_contributions_shared_out_wrongly_are_refused_though_the_probability_is_right() -> None:
     a, b = MODEL.curves
     with pytest.raises(ParityRefused):
@@ -122,41 +108,6 @@ def test_contributions_that_do_not_add_up_are_refused() -> None:
         verify(proto.SerializeToString(), MODEL.base, oracle, rows())
 
 
-def test_a_base_that_is_not_the_files_own_is_refused() -> None:
-    content = write_file("faithful", MODEL, REFERENCE, {})
-    with pytest.raises(AdditivityRefused, match=r"2\.0"):
-        verify(content, MODEL.base + 2e-3, oracle, rows())
-
-
-def test_a_probability_that_is_not_a_number_is_refused() -> None:
-    with pytest.raises(ParityRefused, match="nan"):
-        refused_by(replace(MODEL, base=float("nan")))
-
-
-def test_too_few_rows_or_none_with_missing_values_prove_nothing() -> None:
-    content = write_file("faithful", MODEL, REFERENCE, {})
-    with pytest.raises(CompileRefused, match="1000 rows"):
-        verify(content, MODEL.base, oracle, rows()[:999])
-    complete = rows()[~np.isnan(rows()).any(axis=1)]
-    with pytest.raises(CompileRefused, match="missing values"):
-        verify(content, MODEL.base, oracle, np.vstack([complete, complete]))
-
-
-# The page of the compiler: its tables name what the code knows.
-PAGE = (ROOT / "docs" / "models" / "compiler.md").read_text(encoding="utf-8")
-
-
-@for_rows("name", [*_STEPS, *FORESTS])
-def test_every_step_and_model_that_is_read_stands_on_the_page(name: str) -> None:
-    assert f"`{name}" in PAGE
-
-
-def test_each_input_is_missing_once_alone_and_all_are_missing_together() -> None:
-    missing = np.isnan(boundary_rows(np.array([1.0, 2.0, 3.0]), [(0.0,), (0.0,), (0.0,)]))
-    assert sorted(missing.sum(axis=1)[missing.any(axis=1)].tolist()) == [1, 1, 1, 3]
-    assert missing.sum(axis=0).tolist() == [2, 2, 2]
-
-
 KNOTS = st.lists(st.integers(-5, 5), min_size=0, max_size=4, unique=True).map(sorted)
 VALUES = st.integers(-3, 3)
 
@@ -170,36 +121,3 @@ def curves(draw: st.DrawFn) -> Curve:
 
 
 X = np.array([*np.linspace(-7, 7, 57), np.nan])
-
-
-@given(curves(), curves())
-def test_a_sum_is_the_sum_of_its_values(first: Curve, second: Curve) -> None:
-    assert np.allclose((first + second).values(X), first.values(X) + second.values(X), atol=1e-9)
-
-
-@pytest.mark.parametrize("module", [curve, groups, trees])
-def test_the_examples_of_the_docstrings_run(module: object) -> None:
-    assert doctest.testmod(module).failed == 0  # type: ignore[arg-type]  # modules, all three
-
-
-HAT = Curve(np.array([0.0, 2.0]), np.array([1.0, 1.0, 8.0]), np.array([0.0, 0.5, -3.0]), 9.0)
-
-
-def test_edges_are_where_the_pieces_of_each_curve_begin() -> None:
-    model = AdditiveCurves(("a", "b"), (HAT, Curve.identity()), 0.0, (0.0,) * 2, (9.0,) * 2)
-    assert model.edges == ((0.0, 2.0), ())
-
-
-def _graph() -> tuple[Graph, str]:
-    graph = Graph()
-    return graph, graph.input("features", FLOAT, ["N", 2])
-
-
-def test_a_constant_is_written_once_and_never_with_two_values() -> None:
-    graph, _ = _graph()
-    assert graph.constant("two", 2.0, np.float32) == graph.constant("two", 2, np.float32) == "two"
-    names = [constant.name for constant in graph.model("m", {}).graph.initializer]
-    assert names == ["second_axis", "two"]
-    for value, kind in ((3.0, np.float32), (2.0, np.float64)):
-        with pytest.raises(ValueError, match=r"^two constants of the name 'two'$"):
-            graph.constant("two", value, kind)

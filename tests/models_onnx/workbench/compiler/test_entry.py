@@ -1,6 +1,5 @@
 """From a fitted model to its file: what goes in, what the file says, what is refused and how it is put."""
 
-import json
 import warnings
 from functools import cache
 from typing import Any
@@ -50,29 +49,6 @@ def table() -> pd.DataFrame:
     return pd.DataFrame(invented()[0], columns=list(NAMES))
 
 
-def test_the_same_model_gives_the_same_file() -> None:
-    first, again = (compiled(fitted(), table()) for _ in range(2))
-    assert first.content == again.content
-
-
-def test_a_group_contributes_the_sum_of_its_inputs_and_keeps_its_place() -> None:
-    X, _ = invented()
-    alone = says(compiled(fitted(), table()).content, X)["contributions"]
-    grouped = compiled(fitted(), table(), groups={"body": ["weight", "age"]})
-    assert grouped.groups == ("body", "lab", "pressure", "count")
-    told = says(grouped.content, X)["contributions"]
-    assert np.abs(told[:, 0] - alone[:, 0] - alone[:, 3]).max() < 1e-12
-    props = {each.key: each.value for each in onnx.load_from_string(grouped.content).metadata_props}
-    assert json.loads(props["groups"])[0] == {"name": "body", "members": ["age", "weight"]}
-    for groups, word in (
-        ({"a": ["age"], "b": ["age"]}, "two groups"),
-        ({"a": ["height"]}, "height"),
-        ({"lab": ["age"]}, "called like the input"),
-    ):
-        with pytest.raises(CompileRefused, match=word):
-            compiled(fitted(), table(), groups=groups)
-
-
 @pytest.mark.parametrize(
     "model",
     [
@@ -99,15 +75,6 @@ def test_trees_say_what_scikit_learn_says_on_every_edge(model: Any) -> None:
     assert np.abs(says(file.content, X)["probability"] - model.predict_proba(X)[:, 1]).max() < 1e-9
 
 
-def test_where_a_library_takes_nothing_missing_the_cohorts_middle_value_stands_in() -> None:
-    X, y = invented(gaps=0.0)
-    model = boosting().fit(X, y)
-    gone, middle = X.copy(), X.copy()
-    gone[:, 0], middle[:, 0] = np.nan, np.float32(np.median(X[:, 0]))
-    told = says(compiled(model, X).content, gone)["probability"]
-    assert np.abs(told - model.predict_proba(middle)[:, 1]).max() < 1e-12
-
-
 def test_a_calibration_that_is_a_line_is_folded_in_and_one_that_bends_is_refused() -> None:
     X, y = invented()
     whole = CalibratedClassifierCV(FrozenEstimator(fitted()), method="sigmoid", ensemble=False).fit(table(), y)
@@ -118,22 +85,6 @@ def test_a_calibration_that_is_a_line_is_folded_in_and_one_that_bends_is_refused
     bent = CalibratedClassifierCV(FrozenEstimator(fitted()), method="isotonic", ensemble=False).fit(table(), y)
     with pytest.raises(CompileRefused, match="use method='sigmoid', or write the model as an ONNX file"):
         compiled(bent, table())
-
-
-def test_a_calibrated_forest_is_explained_on_log_odds() -> None:
-    X, y = invented()
-    forest = RandomForestClassifier(8, max_depth=4, random_state=0).fit(X, y)
-    assert compiled(forest, X).fitted.link.name == "identity"
-    whole = CalibratedClassifierCV(FrozenEstimator(forest), method="sigmoid", ensemble=False).fit(X, y)
-    file = compiled(whole, X)
-    assert file.fitted.link.name == "logit"
-    assert np.abs(says(file.content, X)["probability"] - whole.predict_proba(X)[:, 1]).max() < 1e-12
-    first_three = ColumnTransformer([("first", SimpleImputer(), [0, 1, 2])])
-    behind = make_pipeline(first_three, RandomForestClassifier(8, max_depth=4, random_state=0)).fit(X, y)
-    whole = CalibratedClassifierCV(FrozenEstimator(behind), method="sigmoid", ensemble=False).fit(X, y)
-    told = says(compiled(whole, X).content, X)
-    assert np.abs(told["probability"] - whole.predict_proba(X)[:, 1]).max() < 1e-12
-    assert not told["contributions"][:, 3:].any()
 
 
 def test_what_has_no_exact_explanation_is_refused_with_what_explains_it() -> None:
@@ -170,27 +121,6 @@ def test_reference_rows_that_do_not_fit_are_refused_with_a_sentence() -> None:
     turned = pd.DataFrame(X, columns=list(NAMES[::-1]))
     with pytest.raises(CompileRefused, match="named in another order than the model's: age, lab"):
         compiled(fitted(), turned)
-
-
-def test_a_model_that_is_not_fitted_is_refused() -> None:
-    for model in (LogisticRegression(), HistGradientBoostingClassifier(), RandomForestClassifier()):
-        with pytest.raises(CompileRefused, match=r"not.*fitted"):
-            compiled(model, invented()[0])
-
-
-def test_trees_behind_a_step_that_changes_values_are_refused_with_what_works() -> None:
-    X, y = invented(gaps=0.05)
-    for trees in (boosting(), HistGradientBoostingClassifier(max_iter=3, max_depth=2)):
-        for steps in (make_pipeline(SimpleImputer(), StandardScaler()), SimpleImputer(add_indicator=True)):
-            with pytest.raises(CompileRefused, match=r"a step that changes values .* leave a scaler out and fit it"):
-                compiled(make_pipeline(steps, trees).fit(X, y), X)
-
-
-def test_categorical_splits_are_refused_by_the_inputs_name() -> None:
-    X, y = invented(gaps=0.0)
-    model = HistGradientBoostingClassifier(max_iter=5, max_depth=3, categorical_features=[4])
-    with pytest.raises(CompileRefused, match="categorical splits on count"):
-        compiled(model.fit(pd.DataFrame(X, columns=list(NAMES)), y), table())
 
 
 def test_a_model_of_three_classes_is_refused() -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from models_onnx.workbench.gates.checks.fairness import _comparisons, _gap_faults, simultaneous
+from models_onnx.workbench.gates.checks.fairness import comparisons, gap_faults, simultaneous
 
 SENSITIVITY, FALSE_POSITIVE = 0.45, 0.08
 RATE = 0.1
@@ -46,8 +46,8 @@ def share_failed(design: Design, times: int, seed: int = 20261122, *, widened: b
     failed = 0
     for _ in range(times):
         groups = design.draw(draw)
-        comparisons = _comparisons([{**group, "axis": "race"} for group in groups], {"race": "all"})
-        failed += bool(_gap_faults("race", groups, simultaneous(comparisons) if widened else 1.0))
+        counted = comparisons([{**group, "axis": "race"} for group in groups], {"race": "all"})
+        failed += bool(gap_faults("race", groups, simultaneous(counted) if widened else 1.0))
     return failed / times
 
 

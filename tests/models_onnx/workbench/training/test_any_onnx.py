@@ -13,11 +13,9 @@ import pandas as pd
 import pytest
 from sklearn.linear_model import LogisticRegression
 from sklearn.neural_network import MLPClassifier
-from typer.testing import CliRunner
 
-from cards.compose.model import ModelCardContent, _detail
-from cds_hooks.cli import app as cli
-from cds_hooks.commands.model.main import app
+from cards.card import CardIdentity, OrderSuggestion
+from cards.compose.model import ModelCardContent, model_card
 from fhir.mapping.features.catalog import FEATURES, features_named
 from fhir.mapping.features.declared import add_declared_features
 from fhir.mapping.features.feature import FeatureValue, FeatureVector, map_features
@@ -32,24 +30,19 @@ from models_onnx.workbench.training.data.cohort import Table, build_cohort
 from models_onnx.workbench.training.data.follow_up import c_index
 from models_onnx.workbench.training.pipeline import train
 from tests.fhir.builders import observation
-from tests.fhir.mapping.features.test_declared import _forget
 from tests.models_onnx.workbench.networks import HIDDEN, gru, mlp
-from tests.models_onnx.workbench.training.template import write_template
 from tests.models_onnx.workbench.training.toy import (
     NAMES,
     adopted,
     adults,
-    complete,
     declare,
     elsewhere,
     inputs,
-    run,
     toy_table,
 )
 
 pytestmark = pytest.mark.slow  # They adopt and judge whole models.
 
-__all__ = ["_forget", "run"]
 GROUPS = "groups={'person': ('age_years', 'sex_male'), 'laboratory': ('creatinine_mg_dl', 'albumin_g_dl')}"
 
 
@@ -111,10 +104,11 @@ def card_words(model: Model) -> str:
         for feature, value in zip(features, values.tolist(), strict=True)
     ]
     prediction = model.predict(values)
-    known = [*zip(evidence, prediction.contributions.tolist(), strict=True)]
     vector = FeatureVector(features, values, [*evidence], [])
-    planned = ModelCardContent(summary="", offer=None)  # type: ignore[arg-type]  # the words alone are asked for
-    return _detail(model.manifest, prediction, known, vector, planned, "http://how", ())
+    offer = OrderSuggestion("Talk", "Talk about it", {"resourceType": "ServiceRequest"}, is_recommended=True)
+    identity = CardIdentity("card", lambda number: f"suggestion-{number}", "http://why", "http://how")
+    planned = ModelCardContent(summary="A risk", offer=offer)
+    return model_card(model.manifest, prediction, vector, planned, identity).detail or ""
 
 
 LABS = {"bili": ("bilirubin_total", "1975-2", "mg/dL"), "albumin": ("albumin", "1751-7", "g/dL")}
@@ -234,25 +228,3 @@ def test_a_recurrent_network_is_adopted_and_judged_on_people_it_never_saw(
     assert (told.contributions != 0).sum(axis=1).max() == len(LABS)
     assert np.abs(told.margin - trained.manifest.base - told.contributions.sum(axis=1)).max() < 1e-9
     assert states.shape[1] == HIDDEN
-
-
-def test_a_model_of_ones_own_is_written_trained_and_scored_by_the_guide(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("CDS_MODEL_SIGNING_KEY", str(tmp_path / "key.pem"))
-    run = CliRunner()
-    write_template("toy_30d", tmp_path / "mine")
-    complete(tmp_path / "mine" / "toy_30d.card.json")
-    toy_table().to_csv("toy_30d.csv", index=False)
-    options = ["--specs", "mine", "--data", ".", "--out", "trained", "--replicates", "0"]
-    told = run.invoke(app, ["train", "toy_30d", *options])
-    assert told.exit_code == 0, told.output
-    assert (tmp_path / "trained" / "toy_30d" / "release.json").is_file()
-    rows = str(tmp_path / "mine" / "toy_30d.cases.csv")
-    told = run.invoke(cli, ["score", "toy_30d", rows, "--out", "s.csv", "--id", "patient", "--folder", "trained"])
-    assert told.exit_code == 0, told.output
-    scores = pd.read_csv("s.csv", dtype=str, keep_default_na=False)
-    expected = pd.read_csv(rows, dtype=str, keep_default_na=False)["expect"]
-    found = ["score" if p else r for p, r in zip(scores.probability, scores.reason, strict=True)]
-    assert found == expected.tolist()

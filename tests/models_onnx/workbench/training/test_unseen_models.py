@@ -26,11 +26,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import RobustScaler, StandardScaler
 
 from models_onnx.serving.runtime import Model
-from models_onnx.workbench.compiler import CoxModel
 from tests.models_onnx.workbench.compiler.people import by_coalitions
-from tests.models_onnx.workbench.training.toy import NAMES, adopted, adults, declare, elsewhere, inputs, run, toy_table
-
-__all__ = ["run"]  # the fixture
+from tests.models_onnx.workbench.training.toy import NAMES, adopted, adults, declare, elsewhere, inputs, toy_table
 
 pytestmark = pytest.mark.slow
 LABS = ["creatinine_mg_dl", "albumin_g_dl"]
@@ -122,26 +119,6 @@ def test_an_ebm_is_adopted_and_explained_as_by_the_definition(
     source = source_of(fitted, "ebm", monkeypatch)
     declare(tmp_path, f"Fitted({source!r}, trained_on='people of another year')")
     agrees(adopted_whatever(run, tmp_path), lambda X: np.asarray(fitted.predict_proba(X)[:, 1]), "logit")
-
-
-def test_a_cox_model_is_adopted_and_its_contributions_are_of_the_log_hazard(
-    tmp_path: Path,
-    run: Callable[..., Any],
-    monkeypatch: pytest.MonkeyPatch,  # the fixture
-) -> None:
-    horizon = 30 / 365.25
-    cox = CoxModel((0.03, 0.1, 0.6, -0.4), {horizon: 0.012}, horizon, names=tuple(NAMES))
-    source = source_of(cox, "cox", monkeypatch)
-    declare(tmp_path, f"Fitted({source!r}, trained_on='people of another year')")
-    table = adults(toy_table(700))
-    model = adopted_whatever(run, tmp_path)
-    X = inputs(table).dropna().to_numpy()
-    hazard = 0.012 * np.exp(X @ np.array(cox.coefficients))
-    answers = model.predict_rows(X)
-    assert np.abs(answers.probability - -np.expm1(-hazard)).max() < 1e-6
-    whole = inputs(table).to_numpy()
-    expected = (X - np.nanmean(whole, axis=0)) * np.array(cox.coefficients)
-    assert np.abs(answers.contributions - expected).max() < 1e-4
 
 
 def adopted_whatever(run: Callable[..., Any], folder: Path) -> Model:  # the fixture's value

@@ -7,31 +7,20 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from sklearn.ensemble import GradientBoostingClassifier, HistGradientBoostingClassifier
+from sklearn.ensemble import HistGradientBoostingClassifier
 
 from models_onnx.errors import CompileRefused
 from models_onnx.workbench.compiler.explaining_graph import write_file
 from models_onnx.workbench.compiler.families.shapley_trees import ShapleyTrees
-from models_onnx.workbench.compiler.families.trees import LEAF, Ensemble, Tree, at_most, limits
+from models_onnx.workbench.compiler.families.trees import LEAF, Tree
 from models_onnx.workbench.compiler.readers.trees import (
-    from_gradient_boosting,
     from_hist_gradient_boosting,
 )
 from models_onnx.workbench.compiler.reference import Reference
-from tests.each import for_rows
 from tests.libraries import xgboost
 from tests.models_onnx.workbench.compiler.oracles import BACKGROUND, tree_shap
 from tests.models_onnx.workbench.compiler.people import NAMES, Array, beside, by_coalitions, compiled, invented, says
 from tests.models_onnx.workbench.compiler.test_compile import REFERENCE
-
-FLOAT32 = st.floats(width=32, allow_nan=False)
-
-
-@given(FLOAT32, st.floats(allow_nan=False))
-def test_at_most_decides_as_the_double_threshold_does(x: float, threshold: float) -> None:
-    assert (np.float32(x) <= at_most(threshold)) == (x <= threshold)
 
 
 def spoil(name: str, node: int, value: float) -> Callable[[dict[str, Any]], None]:
@@ -82,30 +71,6 @@ def tree(**changes: Any) -> Tree:
     return Tree(**{k: np.array(v, dtype=kinds.get(k, np.int64)) for k, v in (columns | changes).items()})
 
 
-@for_rows(
-    ("changes", "sentence"),
-    [
-        ({"feature": [0, LEAF, 2, LEAF, LEAF]}, "asks about an input beyond its 2"),
-        ({"feature": [-2, LEAF, 1, LEAF, LEAF]}, "asks about an input beyond its 2"),
-        ({"value": [0, np.inf, 0, 1, 1]}, "a value that is no number"),
-        ({"threshold": [np.nan, 0, 2, 0, 0]}, "a value that is no number"),
-        ({"left": [1, 0, 0, 0, 0]}, "are no tree"),
-        ({"left": [1, 0, 2, 0, 0]}, "are no tree"),
-        ({"left": [-1, 0, 3, 0, 0]}, "are no tree"),
-        ({"right": [2, 0, 5, 0, 0]}, "are no tree"),
-    ],
-)
-def test_nodes_that_are_no_tree_are_refused(changes: dict[str, Any], sentence: str) -> None:
-    with pytest.raises(CompileRefused, match=sentence):
-        tree(**changes).refuse_malformed(2)
-    tree(threshold=[np.inf, np.nan, 2, 0, 0], value=[np.nan, 1, 0, 2, 4]).refuse_malformed(2)
-
-
-def test_the_range_of_each_input_is_of_its_finite_values() -> None:
-    rows = np.array([[1.0, np.nan, 2.0], [np.inf, np.nan, -3.0]])
-    assert limits(rows) == ((1.0, float("inf"), -3.0), (1.0, float("-inf"), 2.0))
-
-
 def boosted(X: Array, y: object, depth: int = 3, rounds: int = 20) -> HistGradientBoostingClassifier:
     """Trees that learned where gaps go."""
     return HistGradientBoostingClassifier(max_iter=rounds, max_depth=depth, learning_rate=0.3, max_bins=64).fit(X, y)
@@ -135,42 +100,3 @@ def test_values_agree_with_shap_on_boosted_trees_that_learned_gaps(grid: int | N
     expected, base = tree_shap(fitted, X[:BACKGROUND], X[100:400])
     assert np.abs(says(file_of(model), X[100:400])["contributions"] - expected).max() < 1e-6
     assert model.base == pytest.approx(base, abs=1e-6)
-
-
-def test_on_thresholds_the_definition_decides() -> None:
-    X, y = invented(people=300, gaps=0.0, grid=1)
-    fitted = GradientBoostingClassifier(n_estimators=10, max_depth=3, random_state=1).fit(X, y)
-    model = ShapleyTrees.of(from_gradient_boosting(fitted, NAMES), X[:50])
-    rows = beside(X, model.edges, infinite=False, missing=False)[::30]
-    told = says(file_of(model), rows)["contributions"]
-    for row, own in zip(rows, told, strict=True):
-        assert np.abs(own - by_coalitions(fitted.decision_function, row, X[:50])).max() < 1e-12
-
-
-def test_the_whole_cohort_counts_and_leaves_no_row_in_the_file() -> None:
-    X, y = invented(people=2000)
-    read = from_hist_gradient_boosting(boosted(X[:600], y[:600]), NAMES)
-    small, large = (ShapleyTrees.of(read, X[:count]) for count in (100, 2000))
-    assert len(file_of(large)) == pytest.approx(len(file_of(small)), abs=64)
-    told = says(file_of(large), X)["contributions"]
-    assert np.abs(told.mean(axis=0)).max() < 1e-12  # the mean over the cohort itself is nothing
-    assert np.abs(told - large.contributions(X)).max() < 1e-12
-
-
-def test_deep_trees_and_few_people_are_refused() -> None:
-    X, y = invented()
-    with pytest.raises(CompileRefused, match="up to 6 are explained exactly"):
-        ShapleyTrees.of(from_hist_gradient_boosting(boosted(X, y, 7, 3), NAMES), X)
-    assert ShapleyTrees.of(from_hist_gradient_boosting(boosted(X, y, 6, 3), NAMES), X).base
-    with pytest.raises(CompileRefused, match="20 rows or more"):
-        ShapleyTrees.of(from_hist_gradient_boosting(boosted(X, y), NAMES), X[:19])
-
-
-def test_a_model_without_a_single_question_contributes_nothing() -> None:
-    X, y = invented()
-    fitted = boosted(X, y, 3, 1)
-    stump = from_hist_gradient_boosting(fitted, NAMES)
-    empty = Ensemble(stump.features, (), stump.start, stump.link)
-    told = says(file_of(ShapleyTrees.of(empty, X)), X[:30])
-    assert (told["contributions"] == 0).all()
-    assert np.allclose(told["margin"], stump.start)

@@ -3,11 +3,8 @@
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
 from sklearn.compose import ColumnTransformer
-from sklearn.decomposition import PCA
-from sklearn.feature_selection import SelectKBest
 from sklearn.impute import MissingIndicator, SimpleImputer
 from sklearn.pipeline import FeatureUnion, Pipeline, make_pipeline
 from sklearn.preprocessing import (
@@ -20,7 +17,6 @@ from sklearn.preprocessing import (
 )
 
 from models_onnx.errors import CompileRefused
-from models_onnx.workbench.compiler.readers import preparation
 from models_onnx.workbench.compiler.readers.preparation import columns_behind, inputs_as_columns
 from tests.each import for_rows
 
@@ -28,7 +24,6 @@ NAN = float("nan")
 NAMES = ("age", "lab", "count")
 ROWS = np.array([[1.0, 10.0, 0.0], [2.0, NAN, 0.0], [4.0, 30.0, 1.0], [8.0, 70.0, NAN]])
 WHOLE = np.array([[1.0, 10.0, 0.0], [2.0, 20.0, 0.0], [4.0, 30.0, 1.0], [8.0, 70.0, 5.0]])
-Y = np.array([0, 0, 1, 1])
 
 
 def behind(step: Any, names: tuple[str, ...] = NAMES) -> Any:
@@ -72,85 +67,13 @@ def test_the_columns_are_those_of_the_library(step: Any, fitted_to: Any) -> None
     agrees(step, ROWS, step.transform(ROWS))
 
 
-def test_a_selection_keeps_its_columns() -> None:
-    step = SelectKBest(k=2).fit(WHOLE, Y)
-    agrees(step, WHOLE, step.transform(WHOLE))
-    assert [column.input for column in behind(step)] == np.flatnonzero(step.get_support()).tolist()
-
-
-@pytest.mark.filterwarnings("ignore:Skipping features")
-def test_a_column_without_any_value_leaves_or_is_zero() -> None:
-    empty = ROWS.copy()
-    empty[:, 1] = NAN
-    for keeps, inputs in ((False, [0, 2]), (True, [0, 1, 2])):
-        step = SimpleImputer(keep_empty_features=keeps).fit(empty)
-        assert [column.input for column in behind(step)] == inputs
-        agrees(step, empty, step.transform(empty))
-
-
-WEIGHTED = (
-    "a {} with transformer_weights is not compiled: leave the weights out and fit it again; a regression with a "
-    "penalty sees the same columns after a scaler behind it"
-)
-
-
-@for_rows(
-    ("step", "sentence"),
-    [
-        (FeatureUnion([("a", SimpleImputer())], transformer_weights={"a": 2.0}), WEIGHTED.format("FeatureUnion")),
-        (
-            ColumnTransformer([("a", SimpleImputer(), [0])], transformer_weights={"a": 2.0}),
-            WEIGHTED.format("ColumnTransformer"),
-        ),
-        (
-            SimpleImputer(missing_values=-9.0),
-            "SimpleImputer(missing_values=-9.0) is not compiled, because at the bedside a missing value is NaN: write "
-            "NaN for -9.0 in the rows and fit it again with missing_values=nan",
-        ),
-        (
-            PCA(),
-            f"PCA is not compiled input by input; read are {', '.join(sorted(preparation._STEPS))}. Declare groups of "
-            "the inputs, at most ten, which are then explained",
-        ),
-    ],
-)
-def test_a_step_that_is_not_read_is_refused_in_whole(step: Any, sentence: str) -> None:
-    with pytest.raises(CompileRefused) as refused:
-        behind(step.fit(WHOLE))
-    assert str(refused.value) == sentence
-
-
-def test_a_class_of_another_module_is_not_read_as_that_of_the_library() -> None:
-    mine = type("StandardScaler", (), {})
-    with pytest.raises(CompileRefused, match=r"^StandardScaler is not compiled input by input; read are"):
-        behind(mine())
-    assert [len(behind(step)) for step in (None, "passthrough", "drop")] == [3, 3, 0]
-
-
 NUMBERS = np.array([[1.0], [3.0], [3.0], [7.0]])
-AFTER = float(np.nextafter(np.float32(3), np.float32(4)))
-BETWEEN = [0.0, 1.0, 2.0, float(np.nextafter(np.float32(3), np.float32(0))), 3.0, AFTER, 7.0, 9.0]
 
 
 def codes(step: Any, rows: Any, values: list[float]) -> Any:
     """The columns behind a step that is fitted to these rows, at these values of its input, one row for each."""
     columns = behind(step.fit(rows), ("count",))
     return np.column_stack([column.curve.values(np.array(values)) for column in columns])
-
-
-@pytest.mark.filterwarnings("ignore:Found unknown categories")
-@pytest.mark.parametrize("drop", [None, "first", [3.0]])
-@pytest.mark.parametrize("handle", ["error", "ignore"])
-def test_codes_of_numbers_are_those_of_the_encoder(drop: Any, handle: str) -> None:
-    step = OneHotEncoder(drop=drop, handle_unknown=handle, sparse_output=False)
-    values = BETWEEN if handle == "ignore" else [1.0, 3.0, 7.0]
-    assert (codes(step, NUMBERS, values) == step.fit(NUMBERS).transform(np.array(values)[:, None])).all()
-    of_missing = 0.0 if handle == "ignore" else NAN
-    assert np.array_equal(codes(step, NUMBERS, [NAN])[0], [of_missing] * (2 if drop else 3), equal_nan=True)
-    gaps = np.array([1.0, 3.0, NAN])[:, None]
-    assert (codes(step, gaps, [1.0, 3.0, NAN]) == step.fit(gaps).transform(gaps)).all()
-    imputed = make_pipeline(SimpleImputer(strategy="constant", fill_value=3.0), OneHotEncoder())
-    assert codes(imputed, NUMBERS, [NAN]).tolist() == [[0.0, 1.0, 0.0]]
 
 
 @for_rows(
@@ -170,10 +93,3 @@ def test_what_no_curve_can_follow_is_refused_with_its_reason(step: Any, rows: An
     with pytest.raises(CompileRefused, match=sentence):
         codes(step, rows, [1.0])
     assert codes(OneHotEncoder(min_frequency=1), NUMBERS, [1.0, 7.0]).tolist() == [[1.0, 0.0, 0.0], [0.0, 0.0, 1.0]]
-
-
-def test_columns_are_chosen_by_name() -> None:
-    frame = pd.DataFrame(WHOLE, columns=list(NAMES))
-    step = ColumnTransformer([("a", StandardScaler(), ["count", "age"])], remainder="passthrough").fit(frame)
-    agrees(step, WHOLE, step.transform(frame))
-    assert [column.input for column in behind(step)] == [2, 0, 1]

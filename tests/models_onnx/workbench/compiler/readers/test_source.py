@@ -7,23 +7,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from sklearn.calibration import CalibratedClassifierCV
-from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
-from sklearn.impute import SimpleImputer
-from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import GridSearchCV
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 
 from models_onnx.errors import CompileRefused
 from models_onnx.workbench.compiler.explaining_graph import write_file
-from models_onnx.workbench.compiler.families.additive_curves import AdditiveCurves
 from models_onnx.workbench.compiler.families.shapley_trees import ShapleyTrees
 from models_onnx.workbench.compiler.readers.source import read_file
-from tests.each import for_rows
 from tests.libraries import lightgbm, xgboost
 from tests.models_onnx.workbench.compiler.oracles import BACKGROUND, tree_shap
-from tests.models_onnx.workbench.compiler.people import beside, by_coalitions, compiled, invented, says
+from tests.models_onnx.workbench.compiler.people import beside, invented, says
 from tests.models_onnx.workbench.compiler.test_compile import REFERENCE
 
 LIGHT = {
@@ -110,28 +101,6 @@ def test_contributions_of_both_agree_with_shap(tmp_path: Path) -> None:
         assert model.base == pytest.approx(base, abs=1e-5)
 
 
-def test_where_shap_does_not_know_lightgbms_rules_the_definition_decides(tmp_path: Path) -> None:
-    X, _ = with_zeros()
-    booster, path = light(tmp_path, use_missing=False)
-    told = says(write_file("m", ShapleyTrees.of(read_file(path), X[:50]), REFERENCE, {}), X[50:60])["contributions"]
-    for row, own in zip(X[50:60], told, strict=True):
-        expected = by_coalitions(lambda mixed: booster.predict(mixed, raw_score=True), row, X[:50])
-        assert np.abs(own - expected).max() < 1e-12
-
-
-def test_stumps_contribute_what_the_libraries_own_contributions_say(tmp_path: Path) -> None:
-    # With one input per tree, path-dependent values of the training data are interventional ones up to a constant.
-    X, _ = with_zeros()
-    booster, path = light(tmp_path, max_depth=1)
-    own = np.asarray(booster.predict(X, pred_contrib=True))[:, :-1]
-    told = says(write_file("m", ShapleyTrees.of(read_file(path), X), REFERENCE, {}), X)["contributions"]
-    assert np.abs((told - own) - (told - own)[0]).max() < 1e-12
-    machine, path = extreme(tmp_path, max_depth=1)
-    own = machine.predict(xgboost.DMatrix(X), pred_contribs=True)[:, :-1]
-    told = says(write_file("m", ShapleyTrees.of(read_file(path), X), REFERENCE, {}), X)["contributions"]
-    assert np.abs((told - own) - (told - own)[0]).max() < 1e-5
-
-
 def test_categorical_splits_of_xgboost_are_refused_by_the_inputs_name(tmp_path: Path) -> None:
     X, y = invented(gaps=0.0)
     data = xgboost.DMatrix(
@@ -140,34 +109,6 @@ def test_categorical_splits_of_xgboost_are_refused_by_the_inputs_name(tmp_path: 
     xgboost.train({**EXTREME, "max_cat_to_onehot": 1}, data, 10).save_model(tmp_path / "model.json")
     with pytest.raises(CompileRefused, match="categorical splits on ward"):
         read_file(tmp_path / "model.json")
-
-
-BOOSTERS = [(lightgbm, "LGBMClassifier"), (xgboost, "XGBClassifier")]
-
-
-@pytest.mark.parametrize(("library", "name"), BOOSTERS, ids=["lightgbm", "xgboost"])
-def test_a_booster_in_a_pipeline_or_a_search_is_read_like_its_file(library: Any, name: str) -> None:
-    kind = getattr(library, name)
-    X, y = with_zeros()
-    settings = {"n_estimators": 8, "max_depth": 3, "n_jobs": 1} | ({"verbose": -1} if "LGBM" in kind.__name__ else {})
-    imputed = make_pipeline(SimpleImputer(), kind(**settings))
-    search = GridSearchCV(kind(**settings), {"max_depth": [3]}, cv=2)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        for model in (imputed.fit(X, y), search.fit(X, y)):
-            file = compiled(model, X)
-            told = says(file.content, X)["probability"]
-            assert np.abs(told - model.predict_proba(X)[:, 1]).max() < 1e-6
-        with pytest.raises(CompileRefused, match="behind a step that changes values"):
-            compiled(make_pipeline(StandardScaler(), kind(**settings)).fit(X, y), X)
-
-
-def test_rounds_after_the_best_leave_open_which_model_is_meant(tmp_path: Path) -> None:
-    booster, path = extreme(tmp_path)
-    booster.set_attr(best_iteration="4")
-    booster.save_model(path)
-    with pytest.raises(CompileRefused, match="15 rounds, and round 5 was its best"):
-        read_file(path)
 
 
 def test_a_pickle_is_refused_unread_whatever_it_is_called(tmp_path: Path) -> None:
@@ -199,22 +140,3 @@ def test_other_and_broken_files_are_refused_with_a_sentence(tmp_path: Path) -> N
             read_file(path)
     with pytest.raises(CompileRefused, match="not there"):
         read_file(tmp_path / "nothing.txt")
-
-
-# What is around a model is taken off: searches, a calibration at the end of a pipeline.
-@for_rows(
-    "unfitted",
-    [
-        make_pipeline(StandardScaler(), CalibratedClassifierCV(LogisticRegression(), ensemble=False)),
-        make_pipeline(StandardScaler(), make_pipeline(StandardScaler(), LogisticRegression())),
-        make_pipeline(StandardScaler(), GridSearchCV(LogisticRegression(), {"C": [0.1, 1.0]}, cv=2)),
-        make_pipeline(StandardScaler(), LinearDiscriminantAnalysis()),
-    ],
-    ids=["sigmoid", "pipeline", "search", "discriminant"],
-)
-def test_what_changes_no_probability_is_taken_off(unfitted: Any) -> None:
-    X, y = invented(gaps=0.0)
-    fitted = unfitted.fit(X, y)
-    file = compiled(fitted, X)
-    assert np.abs(says(file.content, X)["probability"] - fitted.predict_proba(X)[:, 1]).max() < 1e-6
-    assert isinstance(file.fitted, AdditiveCurves)

@@ -3,15 +3,9 @@
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
-import pytest
-
-from models_onnx.workbench.gates.checks import wording
-from models_onnx.workbench.gates.checks.wording import check_wording, lint, lint_sentence, reading_grade
-from models_onnx.workbench.gates.gate import NotRun
+from models_onnx.workbench.gates.checks.wording import lint
 from models_onnx.workbench.gates.subject import ComposedCard
 from tests.each import for_rows
-from tests.models_onnx.workbench.gates.formula import NOTHING, subject
 from tests.models_onnx.workbench.gates.test_file_gates import card
 
 
@@ -30,78 +24,6 @@ from tests.models_onnx.workbench.gates.test_file_gates import card
 def test_a_broken_rule_is_named(changes: dict[str, Any], said: str) -> None:
     found = lint(card(**changes))
     assert any(said in fault for fault in found), found
-
-
-@for_rows(
-    ("text", "said"),
-    [
-        ("STOP all medication now", "it directs instead of offering: 'STOP'"),
-        ("We advise to stop all medication now.", "stop all medication now"),
-        ("Draft order: discontinue every drug", "discontinue"),
-        ("Order a visit. Stop metformin.", None),
-        ("Hold metformin until the kidney recovers.", "directs instead of offering: 'Hold'"),
-        ("Consider a talk. Switch to insulin.", "Switch"),
-        ("Metformin should be stopped in these people.", "should be stopped"),
-        ("The dose is to be reduced by half.", "is to be reduced"),
-        ("Warfarin ought to promptly be withheld.", "withheld"),
-        ("Admission is strongly recommended.", "is strongly recommended"),
-        ("It is time to begin dialysis.", "It is time to"),
-        ("The model recommends hospice.", "The model recommends"),
-        ("Make sure a bed is free.", "Make sure"),
-        ("Transfer to intensive care; call the family.", "Transfer"),
-        ("This prevents readmission.", "it claims an effect"),
-        ("Urgent: read this at once", "it sounds an alarm"),
-        ("See <b>this</b> note", "it holds HTML"),
-    ],
-)
-def test_a_text_of_a_service_that_directs_claims_or_alarms_is_named(text: str, said: str | None) -> None:
-    found = list(lint_sentence(text))
-    assert found
-    assert said is None or any(said in each for each in found)
-
-
-def test_the_verdict_on_the_cards_and_the_sentences_of_a_service() -> None:
-    counts: list[int] = []
-    missing: list[bool] = []
-
-    def compose(rows: np.ndarray) -> list[ComposedCard]:
-        counts.append(len(rows))
-        missing.append(bool(np.isnan(rows).any()))
-        wrong = card(
-            summary="Within 5 years 61 in 100, higher than 98 in 100. Plan.", detail=card().detail + "\n\nMore."
-        )
-        return [wrong, *([card()] * (len(rows) - 1))]
-
-    whole = replace(NOTHING, cards=compose, sentences=[("a.py, line 1", "Order a visit"), ("b.py", "Stop it now")])
-    verdict = check_wording(subject(), whole)
-    assert (counts, missing) == ([200], [True])
-    assert verdict.faults == (
-        "the summary does not say 'consider' (on 1 of 200 cards)",
-        "b.py: it directs instead of offering: 'Stop'",
-        "b.py: it directs instead of offering: 'Stop it now'",
-    )
-    assert verdict.sentence == (
-        "200 cards and 2 sentences of the service; longest summary 100 characters, at most 5 lines."
-    )
-    assert verdict.figures == {
-        "cards": 200,
-        "sentences": 2,
-        "longest_summary": 100,
-        "most_lines": 5,
-        "example": "Within 5 years 61 in 100, higher than 98 in 100. Plan.",
-    }
-    quiet = check_wording(subject(), replace(NOTHING, cards=lambda rows: [card() for _ in rows]))
-    assert (
-        quiet.sentence == "200 cards and 0 sentences of the service; longest summary 100 characters, at most 4 lines."
-    )
-    with pytest.raises(NotRun, match=r"^None of the invented patients gets a card.$"):
-        check_wording(subject(), replace(NOTHING, cards=lambda _rows: []))
-
-
-def test_the_grade_is_nine_or_less(monkeypatch: pytest.MonkeyPatch) -> None:
-    for grade, faults in ((9.0, []), (9.1, ["the fixed text reads at grade 9.1; 9 is the limit"])):
-        monkeypatch.setattr(wording, "reading_grade", lambda _text, grade=grade: grade)
-        assert lint(card()) == faults
 
 
 # The rules at their limits.
@@ -181,46 +103,3 @@ CARD = ComposedCard(
 )
 def test_a_card_that_breaks_a_rule(changes: dict[str, Any], rules: list[str]) -> None:
     assert lint(replace(CARD, **changes)) == rules
-
-
-def test_a_single_option_needs_a_reason() -> None:
-    single = replace(CARD, options=("a",))
-    assert lint(single, "x" * 20) == []
-    assert lint(single, "x" * 19) == [
-        ("it offers a single option and the card of the model does not say why (product.one_option_rationale)")
-    ]
-
-
-@for_rows(
-    ("text", "grade"),
-    [
-        ("", 0.0),
-        ("- a list", 0.0),
-        ("Go.", -3.4),
-        ("People die.", 2.89),
-        ("The estimate is an average of many people: it says nothing certain of you.", 5.683),
-        ("**Not known or old:** haemoglobin, creatinine; the rest is there.", -2.62),
-        ("[A link](https://x) reads as its words.", -1.45),
-        ("20 in 100 people", 2.89),
-    ],
-)
-def test_the_grade_of_a_text(text: str, grade: float) -> None:
-    assert round(reading_grade(text), 3) == grade
-
-
-@for_rows(
-    ("text", "count"),
-    [
-        ("Order a visit", 0),
-        ("Order a visit now. Stop it.", 1),
-        ("Please consider a visit", 0),
-        ("A nurse may stop the drug now", 1),
-        ("A nurse may stop the drug", 0),
-        ("Increase of all values; give some", 2),
-        ("<b>bold</b>", 1),
-        ("![x](y)", 1),
-        ("data:image/png", 1),
-    ],
-)
-def test_a_sentence_that_directs_or_holds_html(text: str, count: int) -> None:
-    assert len(list(lint_sentence(text))) == count

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fhir.record.charts import ChartsRefused, PatientChart, by_patient, known_at, read_bundle, read_charts
+from fhir.record.charts import PatientChart, by_patient, known_at, read_bundle
 from models_onnx.models.readmission_30d import SPEC
-from models_onnx.workbench.training.data.chart_table import OwnEvent, SiteTable, _rows, counts_of, feature_table
+from models_onnx.workbench.training.data.chart_table import OwnEvent, SiteTable, rows_of_chart
 from tests.fhir import builders
 from tests.fhir.builders import problem
 
@@ -33,7 +33,7 @@ def stay(name: str, start: str, end: str, code: str = "IMP", disposition: str = 
 
 def rows_of(chart: PatientChart) -> list[Json]:
     """The rows of the chart, one for each discharge."""
-    return list(_rows(TABLE, TABLE.features, chart))
+    return list(rows_of_chart(TABLE, TABLE.features, chart))
 
 
 def chart() -> PatientChart:
@@ -85,13 +85,6 @@ def test_nothing_after_the_index_can_change_a_feature() -> None:
     assert not any(name.startswith("deceased") for each in told for name in each)
 
 
-def test_a_stay_that_goes_on_has_no_end_and_no_destination_yet() -> None:
-    (_, open_stay) = known_at({"resourceType": "Patient", "id": "p"}, [chart().resources[0]], 1577966400.0)
-    assert open_stay["status"] == "in-progress"
-    assert "end" not in open_stay["period"]
-    assert "hospitalization" not in open_stay
-
-
 def test_a_result_counts_from_when_it_was_issued_and_a_day_when_it_is_over() -> None:
     base = {"resourceType": "Observation", "id": "o", "subject": {"reference": "Patient/p"}}
     drawn = {**base, "effectiveDateTime": "2020-01-02T08:00:00Z", "issued": "2020-01-02T14:00:00Z"}
@@ -111,28 +104,6 @@ def write_bundle(folder: Path) -> None:
         resource["subject"] = {"reference": "urn:uuid:77"}
     entries = [{"fullUrl": "urn:uuid:77", "resource": told.patient}, *({"resource": r} for r in told.resources)]
     (folder / "one.json").write_text(json.dumps({"resourceType": "Bundle", "type": "collection", "entry": entries}))
-
-
-def write_ndjson(folder: Path) -> None:
-    """The same as a bulk export: a file for each type."""
-    told = chart()
-    for kind in ("Patient", "Encounter", "Condition"):
-        lines = [json.dumps(each) for each in [told.patient, *told.resources] if each["resourceType"] == kind]
-        (folder / f"{kind}.ndjson").write_text("\n".join(lines) + "\n")
-
-
-def test_bundles_and_ndjson_give_the_same_rows(tmp_path: Path) -> None:
-    for name, write in (("bundles", write_bundle), ("bulk", write_ndjson)):
-        (tmp_path / name).mkdir()
-        write(tmp_path / name)
-    one, other = (feature_table(TABLE, (), tmp_path / name) for name in ("bundles", "bulk"))
-    assert one.equals(other)
-    assert counts_of(one) == {"patients": 1, "with the event": 1, "without": 0, "not followed": 1}
-
-
-def test_an_empty_folder_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ChartsRefused, match="bundle"):
-        list(read_charts(tmp_path))
 
 
 @pytest.mark.outside_data

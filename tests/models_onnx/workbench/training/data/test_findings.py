@@ -10,16 +10,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from models_onnx.errors import TrainingRefused, UnknownModel
-from models_onnx.models.mortality_5y import SPEC as MORTALITY
-from models_onnx.spec import CohortExclusion, InputSpec, OutcomeSpec
+from models_onnx.spec import InputSpec, OutcomeSpec
 from models_onnx.workbench.training.data import chart_table
 from models_onnx.workbench.training.data.check_tables import (
     DataProblem,
-    DataReport,
-    _report_missing_codes,
     check_table,
-    spec_of_table,
 )
 from tests.fhir.builders import problem
 from tests.models_onnx.workbench.training.data.test_chart_table import stay
@@ -202,51 +197,6 @@ def test_what_is_spoiled_is_the_only_finding_in_these_words(name: str, tmp_path:
     assert findings(spoil(made_up()), tmp_path) == expected
 
 
-def test_those_whom_the_model_is_not_for_are_outside_its_ranges_by_right(tmp_path: Path) -> None:
-    rows = made_up().assign(age_years=[200, *made_up()["age_years"][1:]], left=[1, *[0] * (COUNT - 1)])
-    left = CohortExclusion("left", "left", lambda table: table["left"] == 1, "outside-population")
-    absent = CohortExclusion("absent", "absent", lambda table: table["absent"] == 1, "outside-population")
-    assert findings(rows, tmp_path, exclusions=(left,)) == []
-    (finding,) = findings(rows, tmp_path, exclusions=(absent, left))
-    assert finding == DataProblem(
-        *("not-trainable", "error", "table"),
-        "made_up: the exclusion 'absent' reads the column 'absent', which made_up.csv does not have",
-        1,
-    )
-    in_training = [replace(left, at_score=None)]
-    kinds = [finding.kind for finding in findings(rows, tmp_path, exclusions=tuple(in_training))]
-    assert kinds == ["implausible-value"]
-
-
-def codes(*values: float) -> list[tuple[str, int]]:
-    """The codes that a column of these numbers holds."""
-    report = DataReport("x", "x", {})
-    _report_missing_codes(pd.DataFrame({"x": values, "name": "a"}), report)
-    assert all((item.kind, item.severity, item.where) == ("missing-code", "warning", "x") for item in report.findings)
-    return [(item.text.partition(" ")[0], item.count) for item in report.findings]
-
-
-def test_a_code_for_missing_is_a_number_of_its_kind_far_from_the_others_in_five_rows() -> None:
-    others = [float(value) for value in range(100)]
-    assert codes(*others, *[999.0] * 5) == [("999", 5)]
-    assert codes(*others, *[999.0] * 4) == []
-    assert codes(*others, *[-1.0] * 5) == [("-1", 5)]
-    assert codes(*others, *[1000.0] * 5) == []
-    assert codes(*others, -0.5, *[-1.0] * 5) == [], "where other values are below zero, so may this be"
-    assert codes(*[0.0, 2.0] * 50, *[9.0] * 5) == [("9", 5)]
-    assert codes(*[0.0, 7.5] * 50, *[9.0] * 5) == [], "not half the spread away"
-    assert codes(*[8.5] * 50, *[9.0] * 5) == [], "nor half of one"
-    assert codes(*[8.4] * 50, *[9.0] * 5) == [("9", 5)]
-    assert codes(*[9.0] * 50) == []
-    assert codes(*[float("nan")] * 50) == []
-
-
-def test_a_model_is_chosen_by_its_name_else_by_the_name_of_its_table() -> None:
-    assert spec_of_table(Path("nhanes_mortality.parquet"), None) is MORTALITY
-    with pytest.raises(UnknownModel, match=r"^no model is called 'mine'; there are: .*mortality_5y"):
-        spec_of_table(Path("nhanes_mortality.csv"), "mine")
-
-
 Json = dict[str, Any]
 KIDNEY = {"coding": [{"system": "http://hl7.org/fhir/sid/icd-10-cm", "code": "N17.9"}]}
 VISIT = stay("er", "2026-01-01T10:00:00Z", "2026-01-01T14:00:00Z", "EMER")
@@ -272,41 +222,6 @@ def rows(folder: Path, table: chart_table.SiteTable, *resources: Json, **patient
 OWN = chart_table.SiteTable(
     horizon_days=30, index=chart_table.OwnIndex(("EMER",), "end"), event=chart_table.OwnEvent(codes=("icd10|N17*",))
 )
-
-
-@pytest.mark.parametrize(
-    ("resources", "event"),
-    [
-        ([injury("2026-01-20")], 1),
-        ([injury("2026-03-20")], 0),
-        ([injury("2025-12-20")], None),  # before the index, and nobody knows what came later
-        ([injury("2025-12-20"), stay("later", "2026-02-20T10:00:00Z", "2026-02-20T11:00:00Z", "AMB")], 0),
-        ([injury("2026-01-20", verificationStatus={"coding": [{"code": "refuted"}]})], None),
-        ([injury("2026-01-20", code={"text": "kidneys"})], None),
-    ],
-)
-def test_an_event_counts_within_the_horizon_and_nothing_where_nobody_was_followed(
-    tmp_path: Path, resources: list[Json], event: int | None
-) -> None:
-    (row,) = rows(tmp_path, OWN, VISIT, *resources)
-    assert (row["year"], row["age_years"]) == (2026, 75)
-    assert row["event"] == event if event is not None else pd.isna(row["event"])
-
-
-def test_the_index_is_begin_or_end_of_the_declared_encounters_and_so_many_hours_later(tmp_path: Path) -> None:
-    again = stay("again", "2026-01-11T10:00:00Z", "2026-01-11T12:00:00Z", "EMER")
-    event = chart_table.OwnEvent(classes=("EMER",))
-    start = chart_table.SiteTable(horizon_days=30, index=chart_table.OwnIndex(("EMER",)), event=event)
-    assert [row["followed_days"] for row in rows(tmp_path / "a", start, VISIT, again)] == [10, pytest.approx(2 / 24)]
-    later = chart_table.SiteTable(
-        horizon_days=5, index=chart_table.OwnIndex(("EMER",), hours=24, first=True), event=event
-    )
-    assert [(row["followed_days"], row["event"]) for row in rows(tmp_path / "b", later, VISIT, again)] == [(9, 0)]
-    named = chart_table.SiteTable(horizon_days=30, index="discharge", event="death")
-    ward = stay("ward", "2026-01-01T10:00:00Z", "2026-01-04T10:00:00Z")
-    assert rows(tmp_path / "c", named, ward, deceasedDateTime="2026-01-09T10:00:00Z")[0]["event"] == 1
-    with pytest.raises(TrainingRefused, match=f"no chart of .* has the index of {chart_table.FILE}"):
-        rows(tmp_path / "d", OWN, ward)
 
 
 def test_a_value_after_the_index_changes_no_feature(tmp_path: Path) -> None:
@@ -343,41 +258,3 @@ def test_an_input_that_a_call_would_have_read_otherwise_is_named_in_its_row_and_
     assert [sentence.endswith("decided: has_diabetes 100.0.") for sentence in chart_table.undated_in_words(shares)] == (
         [True] if is_counted else []
     )
-
-
-@pytest.mark.parametrize(
-    ("text", "fault"),
-    [
-        (None, f"has no {chart_table.FILE}"),
-        ("horizon_days = 0", "horizon_days is more than 0"),
-        ('horizon_days = 30\nindex = "birth"', "index"),
-        ('horizon_days = 30\nfeatures = ["shoe_size"]', "there is no feature shoe_size"),
-        ("horizon_days = 30\nevent = {}", "event has codes or classes"),
-        ('horizon_days = 30\nevent = { codes = ["N17"] }', "event: 'N17' is no code"),
-        ("horizon = 30", "horizon"),
-    ],
-)
-def test_what_does_not_hold_is_said(tmp_path: Path, text: str | None, fault: str) -> None:
-    if text is not None:
-        (tmp_path / chart_table.FILE).write_text(text)
-    with pytest.raises(TrainingRefused, match=fault):
-        chart_table.read_table(tmp_path)
-
-
-def test_a_declaration_is_read(tmp_path: Path) -> None:
-    (tmp_path / chart_table.FILE).write_text(
-        'horizon_days = 30\nfeatures = ["age_years"]\nindex = { classes = ["EMER"], at = "end" }\n'
-        'event = { codes = ["icd10|N17*"] }\n'
-    )
-    assert chart_table.read_table(tmp_path) == chart_table.SiteTable(30, OWN.index, OWN.event, ("age_years",))
-
-
-def test_the_report_counts_who_was_followed_and_what_is_missing() -> None:
-    table = pd.DataFrame(
-        {"patient": ["a", "a", "b", "c"], "event": [1, 0, None, 0], "x": [1, None, 3, 2], "y": [None] * 4}
-    )
-    assert chart_table.counts_of(table) == {"patients": 3, "with the event": 1, "without": 2, "not followed": 1}
-    assert dict(chart_table.features_in_words(table, ["x", "y", "x"])) == {
-        "x": "missing in 25.0% of the rows; median 2, 90 % of the values from 1.1 to 2.9",
-        "y": "missing in 100.0% of the rows",
-    }

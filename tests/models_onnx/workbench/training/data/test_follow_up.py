@@ -2,8 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -12,10 +10,9 @@ import pytest
 
 from models_onnx.errors import TrainingRefused
 from models_onnx.spec import DAYS_PER_YEAR, FollowUp, OutcomeSpec
-from models_onnx.workbench.training.data.check_tables import check_table
 from models_onnx.workbench.training.data.cohort import build_cohort
 from models_onnx.workbench.training.data.follow_up import Observed, observe
-from models_onnx.workbench.training.data.leaks import leaks_of, losses_without, too_good, uneven_fold
+from models_onnx.workbench.training.data.leaks import leaks_of, uneven_fold
 from tests.models_onnx.invented import INVENTED, invented_table
 
 pytestmark = pytest.mark.slow  # They judge whole tables of training.
@@ -31,12 +28,6 @@ OUTCOME = OutcomeSpec(
 def observed(months: Any, died: Any) -> Observed:
     """What is seen of these people."""
     return observe(OUTCOME, pd.DataFrame({"months": months, "died": died}), np.ones(len(months), dtype=bool))
-
-
-def test_without_anyone_leaving_early_everybody_counts_once() -> None:
-    seen = observed([10, 60, 100, 61], [1, 1, 0, 1])
-    assert seen.weight.tolist() == [1, 1, 1, 1]
-    assert seen.y.tolist() == [1, 1, 0, 0]
 
 
 def test_who_left_early_is_spoken_for_by_those_who_stayed() -> None:
@@ -58,38 +49,10 @@ def test_the_weighted_share_is_the_kaplan_meier_risk() -> None:
     assert (seen.weight * seen.y).sum() / seen.weight.sum() == pytest.approx(1 - surviving, abs=0.002)
 
 
-def test_periods_with_other_follow_up_are_weighted_apart() -> None:
-    table = pd.DataFrame({"months": [100, 100, 20, 60], "died": [0, 0, 0, 0]})
-    seen = observe(OUTCOME, table, np.array([False, False, True, True]))
-    assert seen.weight.tolist() == [1, 1, 0, 2]
-
-
 @pytest.mark.parametrize(("months", "died"), [([-1, 60], [0, 1]), ([np.nan, 60], [0, 1]), ([50, 60], [0, 2])])
 def test_an_impossible_follow_up_is_refused(months: list[float], died: list[float]) -> None:
     with pytest.raises(TrainingRefused, match="follow-up"):
         observed(months, died)
-
-
-def test_an_outcome_that_is_neither_0_nor_1_is_refused() -> None:
-    outcome = OutcomeSpec(column="died", words="died", horizon_days=30)
-    with pytest.raises(TrainingRefused, match="0 or 1"):
-        observe(outcome, pd.DataFrame({"died": [0.0, np.nan]}), np.ones(2, dtype=bool))
-
-
-def test_a_stratum_of_whom_hardly_anybody_was_followed_counts_nowhere() -> None:
-    """Pooled, the deaths of such a cycle would count and its survivors not: O/E 2.6 was published so."""
-    strata = replace(OUTCOME, follow_up=replace(OUTCOME.follow_up, strata=lambda table: table["cycle"]))  # type: ignore[type-var]  # it has one
-    table = pd.DataFrame({"months": [100] * 20 + [30] * 20, "died": [0] * 30 + [1] * 10, "cycle": [1] * 20 + [2] * 20})
-    seen = observe(strata, table, np.ones(40, dtype=bool))
-    assert seen.weight.tolist() == [1.0] * 20 + [0.0] * 20
-    assert seen.unfollowed.tolist() == [False] * 20 + [True] * 20
-    pooled = observe(OUTCOME, table, np.ones(40, dtype=bool))
-    assert (pooled.weight * pooled.y)[20:].sum() == 10
-
-
-def test_a_study_in_which_nobody_was_followed_to_the_horizon_is_refused() -> None:
-    with pytest.raises(TrainingRefused, match="fewer than a tenth"):
-        observed([20, 30], [0, 0])
 
 
 PEOPLE = 4000
@@ -175,22 +138,6 @@ def test_a_leak_is_named_with_its_input(extract: pd.DataFrame, leak: str) -> Non
     assert not any("age_years" in sentence for sentence in sentences)
 
 
-@pytest.mark.parametrize(("apart", "is_copy"), [(0.35, False), (0.01, True)])
-def test_what_another_input_says_as_well_is_no_leak_and_a_copy_is_left_out_with_its_input(
-    apart: float, is_copy: bool
-) -> None:
-    """A model rests on the newest of a value; without it the highest says as much, unless it is the same again."""
-    draw = np.random.default_rng(11)
-    y = np.repeat([0, 1], [3000, 1000])
-    newest = draw.normal(0.8 * y, 1.0)
-    X = np.column_stack([newest, newest + draw.normal(0.0, apart, len(y))])
-    cohort: Any = SimpleNamespace(features=("newest", "highest"), X=X, y=y, weight=np.ones(len(y)))
-    losses = losses_without(lambda rows: rows[:, 0], cohort)
-    assert losses["newest"].copies == (("highest",) if is_copy else ())
-    assert losses["newest"].fitted_again == pytest.approx(0.21 if is_copy else 0.01, abs=0.03)
-    assert list(too_good({"newest": 0.71, "highest": 0.71}, {}, losses)) == []
-
-
 @pytest.mark.parametrize(
     ("how", "is_found"),
     [("drawn", False), ("by outcome", True), ("of hospitals", False), ("of stays", False)],
@@ -212,33 +159,3 @@ def test_folds_by_the_outcome_are_found_and_those_of_hospitals_and_patients_are_
         rows = extract.assign(participant_id=patient, stay=stays, fold=patient % 5, came_back=np.isin(patient, ill) * 1)
         spec = replace(SPEC, row_column="stay")
     assert (uneven_fold(spec, build_cohort(spec, rows)) is not None) is is_found
-
-
-def test_a_column_that_numbers_the_rows_is_named(extract: pd.DataFrame) -> None:
-    number = 1000 + 2 * np.random.default_rng(9).permutation(len(extract))
-    spec = replace(SPEC, derived={**SPEC.derived, "mcv_fl": lambda table: 50 + table["accession"] / 200})
-    sentences = leaks_of(spec, build_cohort(spec, extract.assign(accession=number)))
-    assert any("accession, which has a whole number of its own" in sentence for sentence in sentences)
-
-
-def test_the_check_of_a_table_names_the_leak_the_constant_and_the_fold(extract: pd.DataFrame, tmp_path: Path) -> None:
-    fold = extract["fold"].where(extract["came_back"] == 0, 0)
-    table = extract.assign(told=85.0 + extract["came_back"], glucose_mg_dl=100.0, fold=fold)
-    table.to_csv(tmp_path / "extract.csv", index=False)
-    findings = {finding.kind: finding for finding in check_table(SPEC, tmp_path / "extract.csv").findings}
-    assert findings["leak"].severity == "error"
-    assert findings["constant-input"].where == "glucose_mg_dl"
-    assert "100 rows of fold 0 have the outcome" in findings["uneven-fold"].text
-
-
-@pytest.mark.parametrize("decimals", [1, 9])
-def test_a_strong_honest_marker_is_no_leak_and_one_written_after_some_events_is(
-    extract: pd.DataFrame, decimals: int
-) -> None:
-    draw = np.random.default_rng(12)
-    happened = extract["came_back"]
-    marker = (85.0 + 1.1 * happened + draw.normal(0.0, 1.0, len(extract))).round(decimals)
-    assert leaks_of(SPEC, build_cohort(SPEC, extract.assign(told=marker))) == []
-    after = 85.0 + 3.6 * (happened * draw.random(len(extract)) > 0.4) + draw.normal(0.0, 1.0, len(extract))
-    (leak,) = leaks_of(SPEC, build_cohort(SPEC, extract.assign(told=after.round(decimals))))
-    assert leak.startswith("without mcv_fl the model loses")

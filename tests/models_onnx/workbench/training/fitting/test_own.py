@@ -1,10 +1,8 @@
 """Estimators of one's own, and models that were fitted elsewhere: what is fitted on whom, and why one is refused."""
 
-import os
 import sys
 import types
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,24 +10,18 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.calibration import CalibratedClassifierCV
-from sklearn.compose import ColumnTransformer
-from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.ensemble import RandomForestClassifier
-from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from models_onnx.errors import CompileRefused, TrainingRefused
-from models_onnx.spec import AdditiveLogistic, Fitted, InputSpec, OwnEstimator
-from models_onnx.workbench.compiler.readers.source import read_file
+from models_onnx.errors import TrainingRefused
+from models_onnx.spec import Fitted, InputSpec, OwnEstimator
 from models_onnx.workbench.training.data.follow_up import FittingRows, Observed
-from models_onnx.workbench.training.fitting.additive import fit_logistic
 from models_onnx.workbench.training.fitting.fit import Fit
-from models_onnx.workbench.training.fitting.own import SIMPLE, fit_own, load, load_own
+from models_onnx.workbench.training.fitting.own import fit_own, load, load_own
 
 NAMES = ("age_years", "creatinine_mg_dl")
-HOLES = make_pipeline(SimpleImputer(), LogisticRegression())
 
 
 def people(missing: float = 0.0, weights: float | None = None, names: tuple[str, ...] = NAMES) -> FittingRows:
@@ -72,51 +64,6 @@ def test_an_estimator_is_fitted_on_everybody_whose_outcome_counts_with_their_wei
         np.testing.assert_allclose(model.margin(seen.X), expected, atol=1e-8)
 
 
-def test_an_estimator_that_takes_no_weights_is_fitted_where_all_count_once_and_refused_otherwise() -> None:
-    seen = people()
-    expected = LinearDiscriminantAnalysis().fit(float32(seen.X), seen.observed.y).decision_function(float32(seen.X))
-    np.testing.assert_allclose(own(LinearDiscriminantAnalysis()).margin(seen.X), expected, atol=1e-8)
-    with pytest.raises(TrainingRefused, match=r"^LinearDiscriminantAnalysis cannot be fitted on the table: .*weight"):
-        own(LinearDiscriminantAnalysis(), people(weights=2.0))
-    with pytest.raises(TrainingRefused) as refused:
-        own(LogisticRegression(), people(missing=0.1))
-    assert str(refused.value) == "LogisticRegression cannot be fitted on the table: Input X contains NaN."
-
-
-def test_few_inputs_beside_a_model_that_names_others_are_fitted_as_broken_lines() -> None:
-    seen = people()
-    assert AdditiveLogistic(knots=3, C=0.3) == SIMPLE
-    simple = fit_logistic(SIMPLE, seen)
-    choices: list[tuple[Any, bool]] = [
-        (("age_years", "sbp_mmhg"), True),
-        ("sbp_mmhg", True),
-        (["creatinine_mg_dl", "age_years"], False),
-        ([0, 1], False),
-    ]
-    for columns, others in choices:
-        columns_of = ColumnTransformer([("some", StandardScaler(), columns)])
-        if columns == "sbp_mmhg":
-            columns_of = ColumnTransformer([("some", "passthrough", columns)])
-        model = fit_own(OwnEstimator(make_pipeline(columns_of, LogisticRegression())), seen)
-        assert (model.estimator is None) == others
-        if model.estimator is None:
-            np.testing.assert_array_equal(model.margin(seen.X), simple.margin(seen.X))
-    declared = Fitted("model.txt", trained_on="others", inputs=("age_years", "sbp_mmhg"))
-    assert load_own(declared, seen, 5.0).estimator is None, "the file is not read for them"
-
-
-def test_a_recalibration_follows_upon_another_in_the_margin_the_form_and_the_proof() -> None:
-    seen = people(missing=0.1)
-    plain = own(HOLES, seen)
-    moved = plain.recalibrated(0.3, 0.9).recalibrated(0.1, 2.0)
-    assert (moved.intercept, moved.slope) == pytest.approx((0.7, 1.8))
-    np.testing.assert_allclose(moved.margin(seen.X), 0.7 + 1.8 * plain.margin(seen.X))
-    form = moved.model
-    probability, contributions = moved.oracle(seen.X)
-    np.testing.assert_allclose(probability, 1 / (1 + np.exp(-moved.margin(seen.X))), atol=1e-6)
-    np.testing.assert_allclose(form.base + contributions.sum(axis=1), form.margin(seen.X), atol=1e-8)
-
-
 def seen_frame(seen: FittingRows) -> Any:
     """The inputs with their names."""
     return pd.DataFrame(float32(seen.X), columns=list(NAMES))
@@ -144,15 +91,6 @@ def elsewhere(fitted: Any, monkeypatch: pytest.MonkeyPatch, **changed: Any) -> F
     return Fitted("of_own:model", trained_on="others", inputs=NAMES, folder=folder, **changed)
 
 
-def test_a_model_that_was_fitted_elsewhere_is_read_against_the_reference_rows(monkeypatch: pytest.MonkeyPatch) -> None:
-    seen = people()
-    fitted = LogisticRegression().fit(seen_frame(seen), seen.observed.y)
-    model = load_own(elsewhere(fitted, monkeypatch), seen, 5.0)
-    assert model.estimator is fitted
-    assert model.model.features == NAMES
-    np.testing.assert_allclose(model.margin(seen.X), fitted.decision_function(seen_frame(seen)), atol=1e-8)
-
-
 def test_inputs_of_other_names_or_in_another_order_are_refused_with_what_to_declare(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -178,55 +116,6 @@ def refusal(call: Callable[[], object]) -> str:
     with pytest.raises(TrainingRefused) as refused:
         call()
     return str(refused.value)
-
-
-def test_a_source_is_a_file_beside_the_declaration_or_a_function(tmp_path: Path) -> None:
-    (tmp_path / "model.txt").write_text("trees")
-    (tmp_path / "sub").mkdir()
-    declared = Fitted("model.txt", trained_on="others", folder=tmp_path)
-    assert load(declared) == tmp_path / "model.txt"
-    assert load(replace(declared, source=str(tmp_path / "model.txt"), folder=None)) == tmp_path / "model.txt"
-    for source in ("other.txt", "./other:txt", "sub/other:txt", "/nowhere/other:txt"):
-        with pytest.raises(CompileRefused, match="is not there; `source` of a declaration is a file beside it"):
-            read_file(load(replace(declared, source=source)))
-    for name in ("a.pkl", "a.PICKLE", "a.joblib", "a.sav", "a.dill"):
-        (tmp_path / name).write_bytes(b"")
-        with pytest.raises(CompileRefused, match=r"so it never is\. Where it was fitted, write"):
-            read_file(load(replace(declared, source=name)))
-
-
-def test_a_named_pipe_in_the_place_of_a_model_is_not_waited_for(tmp_path: Path) -> None:
-    os.mkfifo(tmp_path / "m.onnx")
-    assert "a named pipe" in refusal(lambda: load(Fitted("m.onnx", trained_on="others", folder=tmp_path)))
-
-
-def test_a_function_is_called_in_its_folder_once_and_the_path_is_as_before(tmp_path: Path) -> None:
-    count = tmp_path / "count.txt"
-    (tmp_path / "_fit_once.py").write_text(
-        f"import pathlib\n\n\ndef model():\n    with pathlib.Path({str(count)!r}).open('a') as file:\n"
-        "        file.write('x')\n    return 5\n"
-    )
-    declared, before = Fitted("_fit_once:model", trained_on="others", folder=tmp_path), list(sys.path)
-    assert (load(declared), load(declared)) == (5, 5)
-    assert count.read_text() == "x"
-    assert sys.path == before
-    expected = "_fit_once:other cannot be called: module '_fit_once' has no attribute 'other'"
-    assert refusal(lambda: load(replace(declared, source="_fit_once:other"))) == expected
-    assert sys.path == before
-
-
-def test_a_module_of_a_library_stays_the_one_that_is_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Only a file of the folder with a name of its own kind is read anew."""
-    for name, expected in (("fit_loaded", "loaded"), ("_fit_loaded", "file")):
-        module = types.ModuleType(name)
-        module.model = lambda: "loaded"  # type: ignore[attr-defined]  # a module of the test
-        monkeypatch.setitem(sys.modules, name, module)
-        (tmp_path / f"{name}.py").write_text("def model():\n    return 'file'\n")
-        assert load(Fitted(f"{name}:model", trained_on="others", folder=tmp_path)) == expected
-    absent = types.ModuleType("_fit_absent")
-    absent.model = lambda: "loaded"  # type: ignore[attr-defined]  # a module of the test
-    monkeypatch.setitem(sys.modules, "_fit_absent", absent)
-    assert load(Fitted("_fit_absent:model", trained_on="others", folder=tmp_path)) == "loaded"
 
 
 @pytest.mark.parametrize(
