@@ -71,7 +71,7 @@ from fhir.mapping.medications.active import unreadable_codes
 from fhir.mapping.people import race_and_ethnicity, roles_of_user
 from fhir.mapping.stays import care_units, named_units
 from fhir.record.datatypes import plain
-from fhir.record.lean_chart import after_part, continue_chart, encode_chart, first_chart
+from fhir.record.lean_chart import encode_chart
 from fhir.record.record import PatientRecord, read_record, read_resources, record_of_resources
 from fhir.record.refusals import Refusal, WhyNot, WrongPatient, shorten_refusals
 from fhir.record.resources import Bundle
@@ -602,14 +602,20 @@ class ReceivedBody:
         chart: SentChart | None = sent_before.chart(filled.values) if sent_before is not None else None
         if chart is None:
             chart = self._read(request, filled, keeps=settings.keep_facts)
-            if sent_before is not None and not sent_before.keep_chart(filled.values, chart):
-                chart = replace(chart, kept=replace(chart.kept, when_committed=None))
+            if sent_before is not None:
+                sent_before.keep_chart(filled.values, chart)
         resources = chart.resources.for_another_call()
         resources.refusals += (*request.refusals, *filled.refusals, *chart.refusals, *filled.state.refusals)
         requested, encounter = filled.state.looked_up, request.context.encounter_id
-        if sent_before is not None:
-            of_service = "" if request.hook == PATIENT_VIEW else call.service.id
-            read_with = of_service, requested, encounter, tuple(resources.refusals), call.as_of.date(), tables_in_use()
+        if sent_before is not None and request.hook != PATIENT_VIEW:
+            read_with = (
+                call.service.id,
+                requested,
+                encounter,
+                tuple(resources.refusals),
+                call.as_of.date(),
+                tables_in_use(),
+            )
             record = sent_before.take_record(chart, read_with)
             if record is not None:
                 return record, chart.kept
@@ -617,15 +623,13 @@ class ReceivedBody:
         record = record_of_resources(resources, patient_id, call.as_of, requested, encounter, settings.opt_out_codes)
         return record, chart.kept
 
-    def _read(self, request: CDSRequest, filled: FilledPrefetch, *, keeps: bool) -> SentChart:
-        patient_id, refusals, sent_before = request.context.patient_id, list[Refusal](), self._sent_before
-        before = sent_before.charts if keeps and sent_before is not None else None
+    @staticmethod
+    def _read(request: CDSRequest, filled: FilledPrefetch, *, keeps: bool) -> SentChart:
+        patient_id, refusals = request.context.patient_id, list[Refusal]()
         try:
             resources = read_resources(filled.values, patient_id)
-            part = continue_chart(resources, patient_id, before) if before is not None else None
-            chart = encode_chart(resources, patient_id) if part is None else b""
-            exceeds = len(chart) > CHARACTERS_OF_A_CALL and long_characters(chart) > CHARACTERS_OF_A_CALL
-            if exceeds:
+            chart = encode_chart(resources, patient_id)
+            if len(chart) > CHARACTERS_OF_A_CALL and long_characters(chart) > CHARACTERS_OF_A_CALL:
                 values, refusals = within_text_budget(filled.values)
                 resources = read_resources(values, patient_id)
                 chart = encode_chart(resources, patient_id)
@@ -633,16 +637,8 @@ class ReceivedBody:
             raise BadRequest(str(error), "prefetch") from error
         if not keeps:
             return SentChart(resources, refusals, KeptChart(sha256(chart).digest(), None))
-        if part is not None and before is not None:
-            row = keep_chart(part.text, before.hash)
-            following = partial(after_part, part, before, resources, row.hash)
-        else:
-            row = keep_chart(chart)
-            following = partial(first_chart, resources, patient_id, row.hash, chart)
-        sent = SentChart(resources, refusals, KeptChart(row.hash, row))
-        if sent_before is None or exceeds:
-            return sent
-        return replace(sent, kept=KeptChart(row.hash, row, partial(sent_before.go_on_from, sent.count, following)))
+        row = keep_chart(chart)
+        return SentChart(resources, refusals, KeptChart(row.hash, row))
 
     def roles_of_user(self, call: Call, request: CDSRequest, filled: FilledPrefetch) -> tuple[str, ...]:
         """Return what the PractitionerRoles of the prefetch say; every key is read of a client with own names."""
@@ -670,10 +666,8 @@ class Recording:
         """Commit the decision; RecordFailed where that cannot be done, because without a record there is no advice."""
         chart = answer.selected.advised.understood.chart
         await _commit(call, answer.decision, chart.row if chart is not None and not chart.is_committed else None)
-        if chart is not None and not chart.is_committed:
+        if chart is not None:
             chart.is_committed = True
-            if chart.when_committed is not None:
-                chart.when_committed()
         components, selected, trace = call.components, answer.selected, call.trace
         if not call.is_trial:
             components.governance.note_shown(selected.cards, selected.advised.checked)

@@ -19,7 +19,7 @@ from typing import Any, Final
 import msgspec
 import orjson
 from msgspec import Struct
-from sqlalchemy import Connection, Table, delete, func, insert, or_, select, text
+from sqlalchemy import Connection, Table, delete, func, insert, select, text
 
 from cds_hooks.audit.holds import not_held
 from cds_hooks.audit.seals import RETENTION_EVENT
@@ -122,15 +122,8 @@ def _take_out(connection: Connection, name: str, sequences: list[int]) -> None:
     names = select(d.chart).where(d.sequence.in_(sequences), d.chart.is_not(None)).distinct()
     hashes = list(connection.execute(names).scalars())
     connection.execute(delete(_PLAIN[name]).where(is_chosen))
-    c, others = charts.c, charts.alias()
-    is_named = or_(
-        select(d.sequence).where(d.chart == c.hash).exists(),
-        select(others.c.sequence).where(others.c.base == c.hash).exists(),
-    )
-    while hashes:  # what went on from a chart goes before it
-        rows = connection.execute(select(c.hash, c.base).where(c.hash.in_(hashes), ~is_named)).all()
-        connection.execute(delete(charts).where(c.hash.in_([row.hash for row in rows])))
-        hashes = [row.base for row in rows if row.base is not None]
+    is_named = select(d.sequence).where(d.chart == charts.c.hash).exists()
+    connection.execute(delete(charts).where(charts.c.hash.in_(hashes), ~is_named))
 
 
 @contextmanager
@@ -240,16 +233,15 @@ def _rows_of(url: str, sequences: dict[str, list[int]]) -> Iterator[tuple[str, d
 
 
 def _charts_of(url: str, sequences: list[int]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Table and row of each chart with which these decisions were made, and of those they go on from, each once."""
+    """Table and row of each chart with which these decisions were made, each once."""
     table, written = plain_table(charts), set[bytes]()
     for batch in _batches(sequences):
-        names: Any = select(decisions.c.chart).where(decisions.c.sequence.in_(batch))
-        while rows := read_rows(url, select(table).where(table.c.hash.in_(names))):
-            new = [row for row in rows if bytes(row.hash) not in written]
-            written.update(bytes(row.hash) for row in new)
-            for row in new:
-                yield "charts", dict(row._mapping)
-            names = [row.base for row in new if row.base is not None]
+        names = select(decisions.c.chart).where(decisions.c.sequence.in_(batch))
+        rows = read_rows(url, select(table).where(table.c.hash.in_(names)))
+        new = [row for row in rows if bytes(row.hash) not in written]
+        written.update(bytes(row.hash) for row in new)
+        for row in new:
+            yield "charts", dict(row._mapping)
 
 
 def _checked(file: Path) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -262,7 +254,7 @@ def _checked(file: Path) -> Iterator[tuple[str, dict[str, Any]]]:
 
 def _hash_of(name: str, row: dict[str, Any]) -> bytes:
     if name == "charts":
-        return chart_hash(row["content"], row.get("base"))
+        return chart_hash(row["content"])
     if name != "decisions":
         digest = feedback_hash if name == "feedback" else outcome_hash
         return digest(row["previous"], row["position"], row)

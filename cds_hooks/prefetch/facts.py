@@ -82,10 +82,10 @@ _head: Final = msgspec.json.Decoder(_Head)
 _encode: Final = msgspec.json.Encoder(enc_hook=write_decimal).encode
 
 
-def keep_chart(text: bytes, base: bytes | None = None) -> StoredChart:
-    """Return the row of a lean chart, or of what it adds to the chart with the name `base`."""
+def keep_chart(text: bytes) -> StoredChart:
+    """Return the row of a lean chart."""
     content = store_content(text)
-    return StoredChart(chart_hash(content, base), content, base)
+    return StoredChart(chart_hash(content), content)
 
 
 def write_facts(

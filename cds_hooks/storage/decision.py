@@ -336,13 +336,11 @@ class StoredChart(msgspec.Struct, frozen=True):
     hash: bytes
     content: bytes
     """As it is stored."""
-    base: bytes | None = None
-    """The hash of the chart from which this one goes on (fhir/record/lean_chart.py), committed before."""
 
 
-def chart_hash(content: bytes, base: bytes | None) -> bytes:
-    """Return the name of a chart: SHA-256 over the name of the chart from which it goes on, if any, and its content."""
-    return hashlib.sha256((base or b"") + content).digest()
+def chart_hash(content: bytes) -> bytes:
+    """Return the name of a chart: SHA-256 of its content."""
+    return hashlib.sha256(content).digest()
 
 
 class DecisionLog(Protocol):

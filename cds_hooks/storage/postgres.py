@@ -30,7 +30,7 @@ from cds_hooks.storage.tables import COLUMNS, NEWEST_HASH, decisions
 
 _DIALECT = psycopg_dialect.dialect(paramstyle="format")  # type: ignore[no-untyped-call] # SQLAlchemy types no dialect
 _INSERT = str(insert(decisions).inline().compile(dialect=_DIALECT, column_keys=COLUMNS))
-_INSERT_CHART = "INSERT INTO charts (hash, content, base) VALUES (%s, %s, %s) ON CONFLICT DO NOTHING"
+_INSERT_CHART = "INSERT INTO charts (hash, content) VALUES (%s, %s) ON CONFLICT DO NOTHING"
 _WAIT_SECONDS = 5
 _CHECK_SECONDS = 1.5
 # A committed message in the write-ahead log: it fails on a standby or a full disk, and it adds no row.

@@ -1,6 +1,6 @@
 """Reads decisions and feedback from the record, and stores feedback."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from itertools import islice
 from typing import Any, Final, NamedTuple
 from zlib import crc32
@@ -397,30 +397,13 @@ def charts_of(url: str, ids: Collection[str]) -> dict[str, bytes]:
     Raises:
         RecordUnavailable: there is no record, or they cannot be read.
     """
-    from fhir.record.lean_chart import join_charts  # which loads the types of all resources
-
     if not ids:
         return {}
     naming = select(decisions.c.id, decisions.c.chart).where(decisions.c.id.in_(ids), decisions.c.chart.is_not(None))
     hash_by_id = {row.id: bytes(row.chart) for row in read_rows(url, naming)}
-    stored, wanted = dict[bytes, Any](), set(hash_by_id.values())
-    while wanted:
-        rows = read_rows(url, select(charts.c.hash, charts.c.content, charts.c.base).where(charts.c.hash.in_(wanted)))
-        stored.update({bytes(row.hash): row for row in rows})
-        wanted = {bytes(row.base) for row in rows if row.base is not None} - stored.keys()
-    whole = {name: join_charts(parts) for name in set(hash_by_id.values()) if (parts := _parts_of(name, stored))}
-    return {identity: whole[digest] for identity, digest in hash_by_id.items() if digest in whole}
-
-
-def _parts_of(name: bytes, stored: Mapping[bytes, Any]) -> list[bytes]:
-    """Return the contents of a chart and of those from which it goes on, the first one first; nothing if one lacks."""
-    parts, base = list[bytes](), name
-    while base is not None:
-        if (row := stored.get(bytes(base))) is None:
-            return []
-        parts.append(row.content)
-        base = row.base
-    return parts[::-1]
+    wanted = select(charts.c.hash, charts.c.content).where(charts.c.hash.in_(set(hash_by_id.values())))
+    content_by_hash = {bytes(row.hash): row.content for row in read_rows(url, wanted)}
+    return {identity: content_by_hash[name] for identity, name in hash_by_id.items() if name in content_by_hash}
 
 
 def feedback_on(url: str, decision_id: str) -> list[FeedbackItem]:

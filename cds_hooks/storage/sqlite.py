@@ -86,7 +86,7 @@ def _checkpoint(connection: sqlite3.Connection) -> None:
 _INSERT = str(insert(decisions).compile(dialect=sqlite.dialect(paramstyle="qmark"), column_keys=COLUMNS))
 
 # a visit before this one may have written it
-_INSERT_CHART = "INSERT OR IGNORE INTO charts (hash, content, base) VALUES (?, ?, ?)"
+_INSERT_CHART = "INSERT OR IGNORE INTO charts (hash, content) VALUES (?, ?)"
 
 # another process is writing; the low byte of SQLite's extended codes
 _LOCKED = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}

@@ -67,9 +67,6 @@ charts = Table(
     Column("sequence", _row_number, primary_key=True, autoincrement=True),
     Column("hash", LargeBinary, nullable=False, unique=True),
     Column("content", StoredContent, nullable=False),
-    # the hash of the chart from which it goes on; NULL where it is whole
-    Column("base", LargeBinary),
-    Index("charts_by_base", "base"),
 )
 """The lean charts with which decisions were made, each once, by their names (`storage/decision.py`)."""
 
@@ -151,10 +148,7 @@ _REMOVABLE = {"decisions": "OLD.chain", "feedback": "'feedback'", "outcomes": "'
 """The tables of which rows can be removed, with the SQL of the chain that a row is in."""
 
 _IS_BETWEEN = "OLD.position BETWEEN first_position AND last_position"
-_NAMED_BY_NONE = (
-    "(NOT EXISTS (SELECT 1 FROM decisions WHERE decisions.chart = OLD.hash)"
-    " AND NOT EXISTS (SELECT 1 FROM charts AS others WHERE others.base = OLD.hash))"
-)
+_NAMED_BY_NONE = "(NOT EXISTS (SELECT 1 FROM decisions WHERE decisions.chart = OLD.hash))"
 
 
 def _triggers_of_sqlite(table: str, removed: str | None) -> list[str]:

@@ -3,7 +3,6 @@
 import asyncio
 import lzma
 from collections.abc import Iterator
-from hashlib import sha256
 from io import BytesIO
 from pathlib import Path
 
@@ -165,55 +164,9 @@ async def test_a_chart_goes_with_the_last_decision_that_names_it(url: str, tmp_p
     assert stored_charts(url) == {shared}, "what no decision names can be deleted"
 
 
-async def test_a_chart_goes_after_those_that_go_on_from_it(url: str, tmp_path: Path) -> None:
-    signer, file = local_signer(tmp_path / "key.pem", "record")[0], tmp_path / "a.xz"
-    texts = [b'{"resources":[1,2]}', b'{"resources":[3],"steps":[2,-1]}', b'{"resources":[],"steps":[0,2]}']
-    names, rows = _rows_of_charts(*texts, go_on=True)
-    made_at = (LONG_AGO, LONG_AGO, LONG_AGO, LATER, LATER)
-    wholes = (b'{"resources":[1,2]}', b'{"resources":[3,2]}', b'{"resources":[1,3]}', b'{"resources":[3,2]}')
-    log, given = open_decision_log(url), list[Decision]()
-    for at, number in zip(made_at, (0, 1, 2, 1, 0), strict=True):
-        given.append(a_decision(client="a", decided_at=at, chart=names[number]))
-        await log.append(given[-1], rows[number])
-    await log.close()
-    assert list(charts_of(url, [decision.id for decision in given]).values()) == [*wholes, wholes[0]]
-    with pytest.raises(Exception, match="charts is append-only"), engine_for(parse_url(url)).begin() as connection:
-        connection.execute(delete(charts).where(charts.c.hash == names[0]))
-    assert remove_old(url, "a", LATER, file, "Ann", signer) is not None
-    assert stored_charts(url) == {names[0], names[1]}, "the second goes on from the first"
-    assert audit(url).findings == []
-    other = f"sqlite:///{tmp_path}/other.sqlite3"
-    restore(file, other)
-    assert stored_charts(other) == set(names)
-    assert charts_of(other, [given[2].id]) == {given[2].id: wholes[2]}
-    log = open_decision_log(url)
-    await log.append(a_decision(client="a", decided_at=LATER + 1))
-    await log.close()
-    assert remove_old(url, "a", LATER + 1, tmp_path / "b.xz", "Ann", signer) is not None
-    assert stored_charts(url) == set()
-
-
-async def test_a_chart_without_the_one_from_which_it_goes_on_is_reported_and_not_read(url: str) -> None:
-    names, rows = _rows_of_charts(b'{"resources":[1,2]}', b'{"resources":[],"steps":[1]}', go_on=True)
-    decision = a_decision(chart=names[1])
-    log = open_decision_log(url)
-    await log.append(decision, rows[1])
-    await log.close()
-    assert charts_of(url, [decision.id]) == {}
-    assert any("goes on is missing" in finding for finding in audit(url).findings)
-
-
-def _rows_of_charts(*contents: bytes, go_on: bool = False) -> tuple[list[bytes], list[StoredChart]]:
-    rows = list[StoredChart]()
-    for content in contents:
-        base = rows[-1].hash if rows and go_on else None
-        rows.append(StoredChart(chart_hash(content, base), content, base))
+def _rows_of_charts(*contents: bytes) -> tuple[list[bytes], list[StoredChart]]:
+    rows = [StoredChart(chart_hash(content), content) for content in contents]
     return [row.hash for row in rows], rows
-
-
-def test_a_chart_is_named_by_what_it_goes_on_from_and_its_content() -> None:
-    assert chart_hash(b"content", b"base") == sha256(b"basecontent").digest()
-    assert chart_hash(b"content", None) == sha256(b"content").digest()
 
 
 def stored_charts(url: str) -> set[bytes]:
