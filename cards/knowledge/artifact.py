@@ -78,6 +78,7 @@ def check_folder(path: Path) -> tuple[list[Artifact], list[Refused], list[Fault]
         for published in folder.of_kind(kind):
             result = _Check(folder, published).result()
             (artifacts if isinstance(result, Artifact) else refused).append(result)  # type: ignore[arg-type]
+    folder.release()
     return artifacts, refused, folder.faults
 
 
@@ -145,11 +146,16 @@ class _Check:
         )
 
     def _digest(self, libraries: Iterable[tuple[Published, Library]], value_sets: Iterable[str]) -> str:
-        parts: list[Any] = [self.published.resource, self.folder.choices.parameters, self.folder.choices.drafts]
-        parts += [library.content for _, library in sorted(libraries, key=_library_name)]
+        parts: list[Any] = [self.published.sha256, self.folder.choices.parameters, self.folder.choices.drafts]
+        parts += [published.sha256 for published, _ in sorted(libraries, key=_library_name)]
+        parts += [self._activity_digest(action) for action in every_action(self.published.resource)]
         text = json.dumps(parts, sort_keys=True, default=str)
         sets = "".join(f"{url} {self.folder.value_set_digest(url)}\n" for url in sorted(value_sets))
         return hashlib.sha256((text + sets).encode()).hexdigest()
+
+    def _activity_digest(self, action: Mapping[str, Any]) -> str:
+        found = self.folder.resolve("ActivityDefinition", str(action.get("definitionCanonical")))
+        return "" if isinstance(found, str) else found.sha256
 
     # What the artifact reaches
 

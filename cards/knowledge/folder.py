@@ -17,7 +17,10 @@ from cards.knowledge.elm.errors import NotSupported
 from cards.knowledge.elm.library import Library
 
 _KINDS: Final = frozenset({"PlanDefinition", "Measure", "Library", "ValueSet", "ActivityDefinition"})
+_NOTES: Final = frozenset({"annotation", "locator", "localId", "resultTypeName", "resultTypeSpecifier"})
+_CODES: Final = "codes of the expansion"
 _ELM: Final = "application/elm+json"
+_NOT_KEPT: Final = frozenset({"text", "contained"})
 _LARGEST_FILE: Final = 50_000_000
 
 
@@ -32,10 +35,11 @@ class Fault(Struct, frozen=True, order=True):
 
 
 class Published(Struct, frozen=True):
-    """A resource of the folder and the file that it stands in."""
+    """A resource of the folder, without its narrative, the file that it stands in, and the hash of all of it."""
 
     file: str
     resource: Mapping[str, Any]
+    sha256: str
 
     @property
     def url(self) -> str:
@@ -99,12 +103,23 @@ class KnowledgeFolder:
             self.faults.append(Fault(name, f"The file is not JSON ({type(error).__name__})."))
             return
         for entry in _entries(resource):
-            if entry.get("resourceType") in _KINDS:
-                self._published[entry["resourceType"]].append(Published(name, entry))
+            kind = entry.get("resourceType")
+            if kind in _KINDS:
+                digest = hashlib.sha256(json.dumps(entry, sort_keys=True, default=str).encode()).hexdigest()
+                kept = {member: value for member, value in entry.items() if member not in _NOT_KEPT}
+                self._published[str(kind)].append(
+                    Published(name, _with_codes(kept) if kind == "ValueSet" else kept, digest)
+                )
 
     def of_kind(self, kind: str) -> list[Published]:
         """Return the resources of a kind."""
         return self._published[kind]
+
+    def release(self) -> None:
+        """Give the memory of what is only read while artifacts are checked back."""
+        for library in self._libraries.values():
+            if isinstance(library, Library):
+                library.release()
 
     def resolve(self, kind: str, canonical: str) -> Published | str:
         """Return the resource that a canonical address names, with exactly its version; else why there is none."""
@@ -181,9 +196,8 @@ class KnowledgeFolder:
 
     def _codes(self, value_set: Mapping[str, Any], depth: int) -> list[tuple[str | None, str]] | None:
         """Return the codes of the expansion, else of a definition that lists all of them."""
-        expansion = value_set.get("expansion")
-        if isinstance(expansion, dict) and "contains" in expansion:
-            return list(_contained(expansion["contains"]))
+        if _CODES in value_set:
+            return [(system, code) for system, codes in value_set[_CODES].items() for code in codes.split("\n")]
         compose = value_set.get("compose")
         if depth > 5 or not isinstance(compose, dict) or compose.get("exclude") or not compose.get("include"):
             return None
@@ -204,6 +218,18 @@ class KnowledgeFolder:
             return None
         published = self.resolve("ValueSet", str(include["valueSet"][0]))
         return None if isinstance(published, str) else self._codes(published.resource, depth + 1)
+
+
+def _with_codes(value_set: dict[str, Any]) -> dict[str, Any]:
+    """Keep of an expansion its codes alone, one text a code system: as JSON they take ten times the memory."""
+    expansion = value_set.pop("expansion", None)
+    if isinstance(expansion, dict) and "contains" in expansion:
+        by_system: dict[str | None, list[str]] = {}
+        for system, code in _contained(expansion["contains"]):
+            by_system.setdefault(system, []).append(code)
+        value_set.pop("compose", None)
+        value_set[_CODES] = {system: "\n".join(codes) for system, codes in by_system.items()}
+    return value_set
 
 
 def _contained(contains: Any) -> Iterator[tuple[str | None, str]]:
@@ -228,6 +254,15 @@ def _tail(url: str) -> str:
     return url.rpartition("/")[2]
 
 
+def _without_notes(node: dict[str, Any]) -> dict[str, Any]:
+    """Drop what translators note for editors of CQL: two thirds of a library. Errors of the translator stay."""
+    for name in _NOTES & node.keys():
+        notes = node[name]
+        if name != "annotation" or not any("errorSeverity" in note for note in notes if isinstance(note, dict)):
+            del node[name]
+    return node
+
+
 def _elm_of(published: Published) -> Library | Fault:
     contents = [content for content in published.resource.get("content") or () if content.get("contentType") == _ELM]
     if not contents or not contents[0].get("data"):
@@ -236,6 +271,7 @@ def _elm_of(published: Published) -> Library | Fault:
             f"The library {published.url} has no ELM as JSON ({_ELM}); translate its CQL.",
         )
     try:
-        return Library(json.loads(base64.b64decode(contents[0]["data"]), parse_float=Decimal))
+        elm = base64.b64decode(contents[0]["data"])
+        return Library(json.loads(elm, parse_float=Decimal, object_hook=_without_notes))
     except (ValueError, binascii.Error, RecursionError, NotSupported, TypeError, KeyError, AttributeError) as error:
         return Fault(published.file, f"The ELM of the library {published.url} cannot be read: {error}")

@@ -1,6 +1,6 @@
 """Compiles codes, value sets and the retrieval of resources (CQL Appendix B, section "Clinical operators")."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 from cards.knowledge.elm.compiling import Closure, Compiler, ElmNode, Frame, builds
@@ -206,11 +206,16 @@ def _is_within(value: Value, interval: Interval) -> bool:
 class ValueSet:
     """The members of a value set: a frozen set of 64-bit hashes, since the codes are never asked back."""
 
-    __slots__ = ("_bare", "_keys")
+    __slots__ = ("_keys", "_only_system")
 
-    def __init__(self, codes: list[tuple[str | None, str]]) -> None:
-        self._keys = frozenset(hash(code) for code in codes)
-        self._bare = len({system for system, _ in codes}) == 1 and frozenset(hash(code) for _, code in codes)
+    def __init__(self, codes: Iterable[CodeKey]) -> None:
+        systems: set[str | None] = set()
+        keys: set[int] = set()
+        for code in codes:
+            systems.add(code[0])
+            keys.add(hash(code))
+        self._keys = frozenset(keys)
+        self._only_system = systems.pop() if len(systems) == 1 else None
 
     def __len__(self) -> int:
         return len(self._keys)
@@ -218,5 +223,5 @@ class ValueSet:
     def has(self, key: CodeKey) -> bool:
         """Return whether the value set has the code; one without a system where all codes are of one system."""
         if key[0] is None:
-            return bool(self._bare) and hash(key[1]) in self._bare  # type: ignore[operator]
+            return hash((self._only_system, key[1])) in self._keys
         return hash(key) in self._keys

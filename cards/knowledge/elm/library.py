@@ -106,6 +106,12 @@ class Body:
         with evaluation.budget.inside():
             return closure([evaluation, *values, *[None] * (self.size - 1 - len(values))])
 
+    def release(self) -> None:
+        """Forget the ELM of the body."""
+        self._node = None
+        if self._closure is None and self._fault is None:
+            self._fault = NotSupported(f"In {self.title}: nothing that was checked refers to it.")
+
     def reachable(self) -> list["Body"]:
         """Return this body and each one that it refers to, compiled."""
         self.compile()
@@ -180,6 +186,12 @@ class Library:
             kind: {str(node["name"]): node for node in _defs(content, kind)}
             for kind in ("codeSystems", "valueSets", "codes", "concepts")
         }
+
+    def release(self) -> None:
+        """Give the memory of the ELM back: what was compiled stays, and nothing more can be."""
+        for body in (*self.definitions.values(), *(one for functions in self.functions.values() for one in functions)):
+            body.release()
+        self.content = {}
 
     def included(self) -> list[tuple[str, str, str | None]]:
         """Return of each include the local name, the id and the version."""
