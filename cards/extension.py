@@ -183,8 +183,9 @@ class WorklistEntry(Struct, frozen=True, gc=False, omit_defaults=True, kw_only=T
 
     Of vaccines that are due it names the vaccines, and has no code.
 
-    `because` is "no-visit", "offered-before" (the patient was offered a test in the last 90 days, or reminded of
-    something else on this day) or "from-event": an event made the server compute it.
+    `because` is "measure" (a quality measure counts it as not done), "no-visit", "offered-before" (the patient was
+    offered a test in the last 90 days, or reminded of something else on this day) or "from-event": an event made the
+    server compute it.
     """
 
     test: str

@@ -371,6 +371,9 @@ def _service_input(call: Call, understood: Understood, checked: CheckedCall, wan
         predict=call.predict,
         why_withheld=components.models.why_withheld,
         choose=choose_versions(call, record.patient_id),
+        why_not_released=lambda kind, name: checked.released.why_withheld(
+            kind, name, checked.caller.client, checked.caller.patient
+        ),
         suppress=components.governance.check_findings(checked),
         prefetch=understood.prefetch,
         takes_system_actions=call.client.profile.takes_system_actions,

@@ -14,10 +14,10 @@ from msgspec import Struct
 from cards.card import SUMMARY_LIMIT, Indicator
 from cards.fhir_validity import new_faults
 from cards.knowledge.artifact import DRAFT_PARAMETERS, Artifact
+from cards.knowledge.elm.compiling import Body
 from cards.knowledge.elm.errors import CqlError, LimitExceeded, NotSupported, UnknownData
 from cards.knowledge.elm.evaluation import Chart, Evaluation, read_instant
 from cards.knowledge.elm.fhir_model import Node
-from cards.knowledge.elm.library import Body
 from cards.knowledge.elm.parameters import as_json
 from cards.knowledge.elm.values import Interval, Tuple, Value, plain
 from cards.text import escape
@@ -106,7 +106,7 @@ def apply(
     `now` is the instant of the evaluation.
     """
     instant, home = read_instant(now)
-    chart = Chart([one for one in resources if not _in_error(one)], home, unknown)
+    chart = Chart([item for item in resources if not _in_error(item)], home, unknown)
     return apply_to_chart(artifact, chart, instant, hook=hook, drafts=drafts)
 
 
@@ -211,24 +211,24 @@ class _Plan:
         held = _references(self.evaluation.values[body])
         if held:
             return held
-        found = [
+        collected = [
             self.evaluation.retrieved[id(node)][1]
             for _, node in body.retrieves
             if id(node) in self.evaluation.retrieved
         ]
-        return _references(found)
+        return _references(collected)
 
     # What a card says
 
     def _advice(self, action: Mapping[str, Any]) -> tuple[Advice, tuple[str, ...]]:
-        said = {**action, **self._dynamic_values(action)}
+        stated = {**action, **self._dynamic_values(action)}
         label, url = self._source(action)
         offers, reasons, withheld = self._nested(action)
-        summary = _one_line(str(said.get("title") or self.artifact.title))
+        summary = _one_line(str(stated.get("title") or self.artifact.title))
         return Advice(
             summary=summary,
-            detail=_detail(str(said.get("description") or self.artifact.resource.get("description") or "")),
-            indicator=self._indicator(str(said.get("priority") or "routine")),
+            detail=_detail(str(stated.get("description") or self.artifact.resource.get("description") or "")),
+            indicator=self._indicator(str(stated.get("priority") or "routine")),
             source_label=label,
             source_url=url,
             offers=offers,
@@ -331,12 +331,12 @@ def _failure(error: Exception, name: str) -> str:
 
 
 def _override_reasons(concept: Mapping[str, Any]) -> list[tuple[str, str, str]]:
-    found = []
+    collected = []
     for coding in concept.get("coding") or ():
         display = str(concept.get("text") or coding.get("display") or "").strip()
         if coding.get("system") and coding.get("code") and display:
-            found.append((str(coding["system"]), str(coding["code"]), display))
-    return found
+            collected.append((str(coding["system"]), str(coding["code"]), display))
+    return collected
 
 
 def _graded(action: Mapping[str, Any], url: str) -> str | None:
@@ -381,14 +381,14 @@ def _shown(value: Value) -> Any:
 
 def _references(value: Value) -> tuple[str, ...]:
     """Return the resources that a value consists of."""
-    found: dict[str, None] = {}
+    collected: dict[str, None] = {}
     waiting = [value]
-    while waiting and len(found) < _MOST_RESOURCES:
+    while waiting and len(collected) < _MOST_RESOURCES:
         part = waiting.pop(0)
         if isinstance(part, list):
             waiting += part[:_MOST_RESOURCES]
         elif isinstance(part, Tuple):
             waiting += part.values()
         elif isinstance(part, Node) and isinstance(part.raw, dict) and "resourceType" in part.raw:
-            found[f"{part.type}/{part.raw.get('id')}"] = None
-    return tuple(found)
+            collected[f"{part.type}/{part.raw.get('id')}"] = None
+    return tuple(collected)

@@ -10,9 +10,8 @@ from msgspec import Struct
 
 from cards.knowledge.elm import evaluation  # noqa: F401  (registers the nodes that are compiled)
 from cards.knowledge.elm.clinical import ValueSet
-from cards.knowledge.elm.compiling import ElmNode
+from cards.knowledge.elm.compiling import Body, ElmNode, Library, link
 from cards.knowledge.elm.errors import NotSupported
-from cards.knowledge.elm.library import Body, Library, link
 from cards.knowledge.folder import Fault, KnowledgeFolder, Published
 
 _LANGUAGES: Final = frozenset({"text/cql-identifier", "text/cql.identifier", "text/cql"})
@@ -154,18 +153,18 @@ class _Check:
         return hashlib.sha256((text + sets).encode()).hexdigest()
 
     def _activity_digest(self, action: Mapping[str, Any]) -> str:
-        found = self.folder.resolve("ActivityDefinition", str(action.get("definitionCanonical")))
-        return "" if isinstance(found, str) else found.sha256
+        collected = self.folder.resolve("ActivityDefinition", str(action.get("definitionCanonical")))
+        return "" if isinstance(collected, str) else collected.sha256
 
     # What the artifact reaches
 
     def _libraries(self) -> list[tuple[Published, Library]]:
-        said = self.published.resource.get("library") or []
-        named = [said] if isinstance(said, str) else list(said)
-        if len(named) != 1:
-            self.fault(f"The artifact must name one library; it names {len(named)}.")
+        stated = self.published.resource.get("library") or []
+        identified = [stated] if isinstance(stated, str) else list(stated)
+        if len(identified) != 1:
+            self.fault(f"The artifact must name one library; it names {len(identified)}.")
             return []
-        published = self.folder.resolve("Library", str(named[0]))
+        published = self.folder.resolve("Library", str(identified[0]))
         if isinstance(published, str):
             self.fault(published)
             return []
@@ -203,8 +202,8 @@ class _Check:
 
     def _file_of(self, library: Library, reason: str) -> str:
         """Return the file of the library in which the fault is."""
-        named = reason.removeprefix("In ").partition(".")[0] if reason.startswith("In ") else library.id
-        files = [one.file for one in self.folder.of_kind("Library") if one.resource.get("name") == named]
+        identified = reason.removeprefix("In ").partition(".")[0] if reason.startswith("In ") else library.id
+        files = [item.file for item in self.folder.of_kind("Library") if item.resource.get("name") == identified]
         return files[0] if files else self.published.file
 
     def _names(self) -> Iterator[tuple[str, Mapping[str, Any]]]:

@@ -13,12 +13,12 @@ from typing import Any, Final
 from msgspec import Struct
 
 from cards.knowledge.elm.clinical import ValueSet
+from cards.knowledge.elm.compiling import Library
 from cards.knowledge.elm.errors import NotSupported
-from cards.knowledge.elm.library import Library
 
 _KINDS: Final = frozenset({"PlanDefinition", "Measure", "Library", "ValueSet", "ActivityDefinition"})
 _NOTES: Final = frozenset({"annotation", "locator", "localId", "resultTypeName", "resultTypeSpecifier"})
-_CODES: Final = "codes of the expansion"
+_CODES: Final = "expansionCodes"
 _ELM: Final = "application/elm+json"
 _NOT_KEPT: Final = frozenset({"text", "contained"})
 _LARGEST_FILE: Final = 50_000_000
@@ -82,12 +82,12 @@ class KnowledgeFolder:
         if not file.is_file():
             return
         try:
-            said = tomllib.loads(file.read_text(encoding="utf-8"))
+            stated = tomllib.loads(file.read_text(encoding="utf-8"))
             self.choices = SiteChoices(
-                said.get("parameters", {}),
-                said.get("drafts", {}),
-                tuple(said.get("accept_status", ())),
-                tuple(said.get("critical", ())),
+                stated.get("parameters", {}),
+                stated.get("drafts", {}),
+                tuple(stated.get("accept_status", ())),
+                tuple(stated.get("critical", ())),
             )
         except (tomllib.TOMLDecodeError, UnicodeDecodeError, TypeError) as error:
             self.faults.append(Fault(file.name, f"This file cannot be read: {error}."))
@@ -142,15 +142,15 @@ class KnowledgeFolder:
 
     def including(self, library: Library) -> tuple[list[tuple[Published, Library]], list[Fault]]:
         """Return the libraries that one includes, and those that they include; and what is missing."""
-        found: dict[str, tuple[Published, Library]] = {}
+        collected: dict[str, tuple[Published, Library]] = {}
         faults: list[Fault] = []
         waiting = [library]
         while waiting:
             current = waiting.pop()
             for _, name, version in current.included():
-                if f"{name}|{version}" in found:
+                if f"{name}|{version}" in collected:
                     continue
-                included = self._named(name, version)
+                included = self._library_named(name, version)
                 if isinstance(included, str):
                     faults.append(Fault(self._file_of(current), f"{current.id} includes {included}"))
                     continue
@@ -158,22 +158,24 @@ class KnowledgeFolder:
                 if isinstance(elm, Fault):
                     faults.append(elm)
                     continue
-                found[f"{name}|{version}"] = (included, elm)
+                collected[f"{name}|{version}"] = (included, elm)
                 waiting.append(elm)
-        return list(found.values()), faults
+        return list(collected.values()), faults
 
-    def _named(self, name: str, version: str | None) -> Published | str:
-        same = [one for one in self._published["Library"] if one.resource.get("name") == name or _tail(one.url) == name]
+    def _library_named(self, name: str, version: str | None) -> Published | str:
+        same = [
+            item for item in self._published["Library"] if item.resource.get("name") == name or _tail(item.url) == name
+        ]
         exact = [published for published in same if version is None or published.version == version]
         if exact:
             return exact[0]
-        asked = f"{name} version {version}" if version else name
+        requested = f"{name} version {version}" if version else name
         if not same:
-            return f"{asked}; it is missing."
-        return f"{asked}; the folder has version {', '.join(str(published.version) for published in same)}."
+            return f"{requested}; it is missing."
+        return f"{requested}; the folder has version {', '.join(str(published.version) for published in same)}."
 
     def _file_of(self, library: Library) -> str:
-        return next((one.file for one in self._published["Library"] if self.library(one) is library), library.id)
+        return next((item.file for item in self._published["Library"] if self.library(item) is library), library.id)
 
     def value_set(self, url: str) -> ValueSet | str:
         """Return the members of a value set, or why they are not known."""

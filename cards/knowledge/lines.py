@@ -6,9 +6,9 @@ from decimal import Decimal
 from typing import Any, Final
 
 from cards.knowledge.elm.clinical import ValueSet
+from cards.knowledge.elm.compiling import Library, link
 from cards.knowledge.elm.errors import CqlError, NotSupported
 from cards.knowledge.elm.evaluation import Chart, Evaluation, read_instant
-from cards.knowledge.elm.library import Library, link
 from cards.knowledge.elm.limits import MOST_STEPS, Budget
 from cards.knowledge.elm.parameters import as_json
 

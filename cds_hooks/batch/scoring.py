@@ -155,7 +155,12 @@ def score_records(questions: Questions, records: Iterable[PatientRecord]) -> lis
 
 def scores_table(questions: Questions, records: Iterable[PatientRecord]) -> Any:
     """Return an Arrow table with one row for each score of these patients, with the columns `SCORE_COLUMNS`."""
-    scores, pyarrow = score_records(questions, records), arrow()
+    return table_of(score_records(questions, records))
+
+
+def table_of(scores: Sequence[Score]) -> Any:
+    """Return an Arrow table with one row for each score, with the columns `SCORE_COLUMNS`."""
+    pyarrow = arrow()
     columns: dict[str, Any] = {"id": pyarrow.array([score.patient_id for score in scores], pyarrow.string())}
     for name in SCORE_COLUMNS[1:]:
         values = [getattr(score, name) for score in scores]

@@ -40,16 +40,16 @@ def check(
                 for name in ("id", "kind", "version", "sha256", "libraries", "hooks", "reads")
             }
             typer.echo(orjson.dumps(row).decode())
-        for one in refused:
-            typer.echo(orjson.dumps(msgspec.to_builtins(one)).decode())
+        for item in refused:
+            typer.echo(orjson.dumps(msgspec.to_builtins(item)).decode())
     else:
         for artifact in artifacts:
             typer.echo(f"{artifact.id} {artifact.version} can be used. sha256 {artifact.sha256}")
             typer.echo(f"  Libraries: {', '.join(artifact.libraries)}; {len(artifact.value_sets)} value sets.")
             typer.echo(f"  Hooks: {', '.join(artifact.hooks) or 'none'}. Reads: {', '.join(artifact.reads)}.")
-        for one in refused:
-            typer.echo(f"{one.id} is refused:")
-            for fault in one.faults:
+        for item in refused:
+            typer.echo(f"{item.id} is refused:")
+            for fault in item.faults:
                 typer.echo(f"  {fault}")
     for fault in faults:
         typer.echo(f"Left out: {fault}", err=True)

@@ -80,6 +80,9 @@ def score(options: ScoreOptions) -> None:
     With --fhir every patient of a folder gets one line for each model in use and each output of each published
     equation, by the services' own rules, as the chart stood at the end of --as-of.
 
+    A published measure of the folder in CDS_KNOWLEDGE, named with --fhir, gives one line for each patient and group:
+    open, closed, excluded or not eligible, for the calendar year of --as-of.
+
     Exit codes: 0 every row has its line, 2 the model, the table or the declaration cannot be used.
 
     Example: cds-hooks score mortality_5y rows.csv.gz --out scores.csv --id participant_id
@@ -178,12 +181,27 @@ def score_charts(
     """Scores the folder and says how many lines there are of what."""
     moment, is_past = moment_of(as_of)
     job = FhirJob(folder, moment, out, settings(), names, workers, as_it_stood if is_past else None)
+    measures = _measures(names)
     with progress_bars(as_json) as step:
-        result = score_folder(job, lambda done: step("patients", done, done))
+        if measures:
+            from cds_hooks.batch.measures import score_measures
+
+            result = score_measures(job, measures, lambda done: step("patients", done, done))
+        else:
+            result = score_folder(job, lambda done: step("patients", done, done))
     if as_json:
         print_json(result)
     else:
         _show_charts(result, out)
+
+
+def _measures(names: tuple[str, ...]) -> list[Any]:
+    """Return the published measures that are named; where no folder is named nothing of them is loaded."""
+    if settings().knowledge is None or not names:
+        return []
+    from cds_hooks.batch.measures import measures_named
+
+    return measures_named(names, settings())
 
 
 def moment_of(day: str | None) -> tuple[datetime, bool]:

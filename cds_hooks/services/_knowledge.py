@@ -4,24 +4,27 @@ Nothing of this is imported in a server that names no folder. What a plan says o
 here it is given the resources of the call as the client sent them, and its outcomes become cards and silences.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 from msgspec import Raw
+from msgspec.structs import replace
 
 from cards.card import Action, Card, Coding, Link, Source, Suggestion, check_card
-from cards.extension import EXTENSION_KEY, CardExtension, Fact
+from cards.extension import EXTENSION_KEY, CardExtension, Fact, WorklistEntry
 from cards.knowledge.apply import SILENCES, OfferedAction, Outcome, apply
 from cards.knowledge.apply import Advice as Said
 from cards.knowledge.artifact import Artifact, Refused, check_folder
 from cards.knowledge.folder import Fault
+from cards.knowledge.measure import Gap, gaps_in_care
 from cards.text import escape
+from cds_hooks.hold_back.releases import KNOWLEDGE
 from cds_hooks.logs import log
 from cds_hooks.prefetch.needs import SEARCHED, Needs
-from cds_hooks.protocol.hooks import LIBRARY
+from cds_hooks.protocol.hooks import LIBRARY, PATIENT_VIEW
 from cds_hooks.protocol.originals import OriginalOrders
 from cds_hooks.services._service import Advice, Service, ServiceInput
 from fhir.record.datatypes import decode_exactly
@@ -35,20 +38,22 @@ _MOST_REFERENCES: Final = 12
 def knowledge_services(folder: Path) -> Iterator[Service]:
     """Yield a service for each PlanDefinition of the folder that can be used; log each artifact that is refused."""
     artifacts, refused, faults = check_folder(folder)
-    for one in refused:
-        log().warning("knowledge-refused", service=one.id, count=len(one.faults), reason=_reason(one))
+    for item in refused:
+        log().warning("knowledge-refused", service=item.id, count=len(item.faults), reason=_reason(item))
     for fault in faults:
         log().warning("knowledge-file-left-out", reason=_plain(str(fault)))
     for artifact in artifacts:
+        if artifact.kind == "Measure":
+            yield _service(artifact, (PATIENT_VIEW,), _count_gaps)
         hooks = tuple(hook for hook in artifact.hooks if hook in LIBRARY)
         if artifact.kind == "PlanDefinition" and hooks:
-            yield _service(artifact, hooks)
+            yield _service(artifact, hooks, _decide)
 
 
 def refused_sentences(folder: Path) -> list[str]:
     """Return a sentence for each fault of an artifact that is not started."""
     _, refused, faults = check_folder(folder)
-    return [f"{one.id}: {fault}" for one in refused for fault in one.faults] + [str(fault) for fault in faults]
+    return [f"{item.id}: {fault}" for item in refused for fault in item.faults] + [str(fault) for fault in faults]
 
 
 def _reason(refused: Refused) -> str:
@@ -60,8 +65,10 @@ def _plain(text: str) -> str:
     return "".join(sign if sign.isalnum() or sign in " _.,:;/()*+-" else "-" for sign in text)[:120]
 
 
-def _service(artifact: Artifact, hooks: tuple[str, ...]) -> Service:
-    asked = frozenset(artifact.reads) - _NOT_ASKED_FOR
+def _service(
+    artifact: Artifact, hooks: tuple[str, ...], decide: Callable[[Artifact, ServiceInput], Awaitable[Advice]]
+) -> Service:
+    requested = frozenset(artifact.reads) - _NOT_ASKED_FOR
     return Service(
         id=artifact.id,
         hooks=hooks,
@@ -69,11 +76,11 @@ def _service(artifact: Artifact, hooks: tuple[str, ...]) -> Service:
         description=_description(artifact),
         usage_requirements="Needs read access to the resources of its prefetch templates.",
         needs=Needs.of(
-            resources=(asked & SEARCHED) - {"Observation"},
-            whole_history=asked & SEARCHED,
-            newest_results="Observation" in asked,
+            resources=(requested & SEARCHED) - {"Observation"},
+            whole_history=requested & SEARCHED,
+            newest_results="Observation" in requested,
         ),
-        decide=partial(_decide, artifact),
+        decide=partial(decide, artifact),
         returns_resources=frozenset(artifact.reads),
         warns_of_harm=False,
         knowledge=artifact.sha256,
@@ -110,6 +117,37 @@ async def _decide(artifact: Artifact, call: ServiceInput) -> Advice:
     return advice
 
 
+async def _count_gaps(artifact: Artifact, call: ServiceInput) -> Advice:
+    """Put what a quality measure counts as not done on the worklist; a measure is no card."""
+    as_of = call.record.as_of
+    gaps = gaps_in_care(
+        artifact,
+        _resources(artifact, call),
+        {"start": f"{as_of.year:04d}-01-01", "end": f"{as_of.year:04d}-12-31"},
+        as_of.isoformat(timespec="milliseconds"),
+        _unknown(artifact, call),
+    )
+    advice = Advice(scores={"knowledge": _reference(artifact), "outcomes": [_of_gap(gap) for gap in gaps]})
+    withheld = call.why_not_released(KNOWLEDGE, artifact.id)
+    for gap in gaps:
+        advice.silences.append(WhyNot(artifact.id, _GAP_REASONS[gap.state], gap.text))
+        if gap.state == "open" and withheld is None:
+            purpose = f"Quality measure {artifact.title}"
+            advice.worklist.append(WorklistEntry(test=artifact.title, purpose=purpose, because="measure"))
+    return replace(advice, silences=[*advice.silences, withheld]) if withheld is not None else advice
+
+
+_GAP_REASONS: Final = {
+    "open": "worklist", "closed": "already-done", "excluded": "excluded", "not eligible": "outside-population",
+    "unknown": "input-missing", "failed": "failed",
+}  # fmt: skip
+
+
+def _of_gap(gap: Gap) -> dict[str, Any]:
+    conditions = [{"name": name, "value": count} for name, count in gap.counts.items()]
+    return {"action": f"Group {gap.group}", "state": gap.state, "reason": gap.text, "conditions": conditions}
+
+
 def _reference(artifact: Artifact) -> dict[str, str]:
     return {"id": artifact.id, "version": artifact.version, "sha256": artifact.sha256}
 
@@ -136,10 +174,10 @@ def _drafts(call: ServiceInput) -> list[dict[str, Any]]:
     return [resource for resource in resources if isinstance(resource, dict)]
 
 
-def _card(artifact: Artifact, call: ServiceInput, outcome: Outcome, said: Said, index: int) -> Card:
+def _card(artifact: Artifact, call: ServiceInput, outcome: Outcome, stated: Said, index: int) -> Card:
     identity = call.card_identity()
     suggestions = tuple(
-        _suggestion(offer, identity.suggestion_uuid(number)) for number, offer in enumerate(said.offers, 1)
+        _suggestion(offer, identity.suggestion_uuid(number)) for number, offer in enumerate(stated.offers, 1)
     )
     extension = CardExtension(
         model=_reference(artifact), output=f"action-{index + 1}", facts=tuple(_facts(outcome.conditions))
@@ -147,16 +185,16 @@ def _card(artifact: Artifact, call: ServiceInput, outcome: Outcome, said: Said, 
     return check_card(
         Card(
             uuid=identity.uuid,
-            summary=said.summary,
-            indicator=said.indicator,
-            source=Source(label=said.source_label, url=said.source_url),
-            detail=_detail(said) or None,
+            summary=stated.summary,
+            indicator=stated.indicator,
+            source=Source(label=stated.source_label, url=stated.source_url),
+            detail=_detail(stated) or None,
             suggestions=suggestions,
-            selection_behavior=("at-most-one" if said.at_most_one else "any") if suggestions else None,
+            selection_behavior=("at-most-one" if stated.at_most_one else "any") if suggestions else None,
             override_reasons=tuple(
-                Coding(system=system, code=code, display=display) for system, code, display in said.override_reasons
+                Coding(system=system, code=code, display=display) for system, code, display in stated.override_reasons
             ),
-            links=(*(Link(label=label, url=url, type="absolute") for label, url in said.links), *identity.links),
+            links=(*(Link(label=label, url=url, type="absolute") for label, url in stated.links), *identity.links),
             extension={EXTENSION_KEY: extension},
         )
     )
@@ -167,16 +205,16 @@ def _suggestion(offer: OfferedAction, uuid: str) -> Suggestion:
     return Suggestion(label=offer.label, uuid=uuid, actions=actions)
 
 
-def _detail(said: Said) -> str:
+def _detail(stated: Said) -> str:
     grades = [
         f"{words}: {escape(grade)}"
         for words, grade in (
-            ("Strength of the recommendation", said.strength),
-            ("Quality of the evidence", said.quality),
+            ("Strength of the recommendation", stated.strength),
+            ("Quality of the evidence", stated.quality),
         )
         if grade
     ]
-    return "\n\n".join(part for part in (said.detail, f"{'. '.join(grades)}." if grades else "") if part)
+    return "\n\n".join(part for part in (stated.detail, f"{'. '.join(grades)}." if grades else "") if part)
 
 
 def _facts(conditions: Sequence[Any]) -> Iterator[Fact]:

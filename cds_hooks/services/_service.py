@@ -77,6 +77,8 @@ class ServiceInput(Struct, frozen=True):
     """The calibration of the kidney failure risk equation that this site uses."""
     max_drafts: int = 200
     """How many orders one call may have judged."""
+    why_not_released: Callable[[str, str], WhyNot | None] = lambda _kind, _name: None
+    """Says why nothing is shown of something of this kind and name; None where it may be."""
     suppress: SuppressionCheck = suppress_nothing
     """Says why a finding of the medication rules is not shown to this client; None where it is shown."""
     prefetch: PrefetchState = NO_PREFETCH

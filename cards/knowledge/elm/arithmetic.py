@@ -132,11 +132,11 @@ def multiply(left: Value, right: Value) -> Value:
     left, right = plain(left), plain(right)
     if isinstance(left, Quantity) and isinstance(right, Quantity):
         return _quantity(_times(left.value, right.value), product(left.unit, right.unit))
-    for one, other in ((left, right), (right, left)):
-        if isinstance(one, Quantity):
-            return _quantity(_times(one.value, Decimal(other)), one.unit)
-        if isinstance(one, Uncertain):
-            products = [a * b for a in _range(one) for b in _range(other)]
+    for item, other in ((left, right), (right, left)):
+        if isinstance(item, Quantity):
+            return _quantity(_times(item.value, Decimal(other)), item.unit)
+        if isinstance(item, Uncertain):
+            products = [a * b for a in _range(item) for b in _range(other)]
             return Uncertain(min(products), max(products))
     return _times(left, right)
 
@@ -326,8 +326,8 @@ def _boundary(value: Value, digits: Value, *, high: bool) -> Value:
     places = 8 if digits is None else int(digits)
     if not 0 <= places <= 8:
         return None
-    own = max(0, -int(number.as_tuple().exponent))
-    gap = Decimal(1).scaleb(-own) - Decimal(1).scaleb(-places) if high and places > own else Decimal(0)
+    amount = max(0, -int(number.as_tuple().exponent))
+    gap = Decimal(1).scaleb(-amount) - Decimal(1).scaleb(-places) if high and places > amount else Decimal(0)
     result = (number + (gap if number >= 0 else -gap)).quantize(Decimal(1).scaleb(-places), context=EXACT)
     return Quantity(result, value.unit) if isinstance(value, Quantity) else result
 

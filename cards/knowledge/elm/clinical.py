@@ -184,10 +184,10 @@ def _date_tests(compiler: Compiler, node: ElmNode) -> list[Callable[[Frame], _Te
         return []
     if not node.get("dateProperty"):
         raise NotSupported("A Retrieve with a date range names no element of the resource.")
-    name, asked = str(node["dateProperty"]), compiler.build(node["dateRange"])
+    name, requested = str(node["dateProperty"]), compiler.build(node["dateRange"])
 
     def make(frame: Frame) -> _Test:
-        interval = asked(frame)
+        interval = requested(frame)
         return lambda resource: interval is not None and _is_within(resource.property(name), interval)
 
     return [make]

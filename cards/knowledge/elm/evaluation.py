@@ -11,15 +11,15 @@ from cards.knowledge.elm import (  # noqa: F401  (each registers the nodes that 
     lists,
     logic,
     queries,
+    references,
     strings,
     temporal_nodes,
     types,
 )
 from cards.knowledge.elm.clinical import ValueSet
-from cards.knowledge.elm.compiling import ElmNode
+from cards.knowledge.elm.compiling import Body, ElmNode, Library
 from cards.knowledge.elm.errors import CqlError, LimitExceeded, UnknownData
 from cards.knowledge.elm.fhir_model import Node
-from cards.knowledge.elm.library import Body, Library
 from cards.knowledge.elm.limits import MOST_STEPS, Budget, spending
 from cards.knowledge.elm.parameters import read_parameter
 from cards.knowledge.elm.temporal import Temporal, read_date_time
@@ -108,9 +108,9 @@ class Evaluation:
 
     def resources(self, kind: str) -> list[Node]:
         """Return the patient's resources of a type."""
-        found = self._chart.of_type(kind)
-        self.tick(len(found) // 8 + 1)
-        return found
+        collected = self._chart.of_type(kind)
+        self.tick(len(collected) // 8 + 1)
+        return collected
 
     def value_set(self, url: str | None) -> ValueSet:
         """Return the members of a value set.

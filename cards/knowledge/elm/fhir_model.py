@@ -12,6 +12,7 @@ from typing import Any, Final
 from msgspec import Struct
 
 from cards.knowledge.elm.temporal import read_date_time, read_time
+from fhir.terminology.caching import remembered
 
 PRIMITIVES: Final = frozenset({
     "base64Binary", "boolean", "canonical", "code", "date", "dateTime", "decimal", "id", "instant", "integer",
@@ -89,7 +90,7 @@ class Node:
         extras = extra if isinstance(extra, list) else []
         extras = [*extras, *[None] * (len(raws) - len(extras))]
         raws = [*raws, *[None] * (len(extras) - len(raws))]
-        return [self._node(kind, one, other) for one, other in zip(raws, extras, strict=True)]
+        return [self._node(kind, item, other) for item, other in zip(raws, extras, strict=True)]
 
     def _node(self, kind: str, raw: Any, extra: Any) -> "Node | None":
         if raw is None and extra is None:
@@ -148,7 +149,7 @@ def _lines() -> Mapping[str, str]:
     return {line.partition(" ")[0].lstrip("!"): line for line in text.splitlines()}
 
 
-@cache  # as many as FHIR has types
+@remembered("elements of FHIR types", entries=1024, longest=100)
 def elements(kind: str) -> Mapping[str, Element]:
     """Return the elements of a type by name; of a type that is not known those that each type has."""
     line = _lines().get(kind, "").partition(" ")[2]
@@ -168,15 +169,15 @@ def is_resource(kind: str) -> bool:
     return "!" in _lines().get(kind, "")
 
 
-def is_a(kind: str, asked: str) -> bool:
+def is_a(kind: str, requested: str) -> bool:
     """Return whether a FHIR type is the one asked for or one of its kinds."""
-    if kind == asked or asked in {"Element", "Resource", "DomainResource", "BackboneElement"}:
-        return kind == asked or is_resource(kind) == (asked in {"Resource", "DomainResource"})
-    if asked == "Quantity":
+    if kind == requested or requested in {"Element", "Resource", "DomainResource", "BackboneElement"}:
+        return kind == requested or is_resource(kind) == (requested in {"Resource", "DomainResource"})
+    if requested == "Quantity":
         return kind in _QUANTITIES
     if kind == "code":  # the enumerations of a model, such as ObservationStatus, are codes
-        return asked not in _lines() and asked not in PRIMITIVES
-    if asked in {"string", "uri", "integer"}:
+        return requested not in _lines() and requested not in PRIMITIVES
+    if requested in {"string", "uri", "integer"}:
         bases = {"string": ("markdown", "code", "id"), "uri": ("canonical", "url", "uuid", "oid")}
-        return kind in bases.get(asked, ("positiveInt", "unsignedInt"))
+        return kind in bases.get(requested, ("positiveInt", "unsignedInt"))
     return False

@@ -252,8 +252,8 @@ computes("MeetsAfter", precision=True)(_meets_after)
 
 @computes("Meets", precision=True)
 def _meets(left: Interval, right: Interval, precision: str | None) -> Value:
-    one, other = _meets_before(left, right, precision), _meets_after(left, right, precision)
-    return True if one is True or other is True else None if one is None or other is None else False
+    item, other = _meets_before(left, right, precision), _meets_after(left, right, precision)
+    return True if item is True or other is True else None if item is None or other is None else False
 
 
 @computes("Starts", precision=True)
@@ -356,19 +356,19 @@ def _collapse(compiler: Compiler, node: ElmNode) -> Closure:
     return collapse
 
 
-def _order_of_starts(one: Interval, other: Interval) -> int:
-    return compare(start(one), start(other)) or 0
+def _order_of_starts(item: Interval, other: Interval) -> int:
+    return compare(start(item), start(other)) or 0
 
 
 def collapsed(intervals: list[Value], per: Value = None) -> list[Interval]:
     """Return the fewest intervals that cover the same points; gaps smaller than `per` are closed."""
-    known = [
+    recognized = [
         interval for interval in intervals if interval is not None and None not in (start(interval), end(interval))
     ]
-    spend(15 * len(known))
-    known.sort(key=cmp_to_key(_order_of_starts))
+    spend(15 * len(recognized))
+    recognized.sort(key=cmp_to_key(_order_of_starts))
     result: list[Interval] = []
-    for interval in known:
+    for interval in recognized:
         if result and _touches(result[-1], interval, per):
             if _is_less(end(result[-1]), end(interval)):
                 result[-1] = Interval(start(result[-1]), end(interval))
@@ -432,8 +432,8 @@ def expanded(interval: Interval, per: Value) -> list[Interval]:
 def _step_width(low: Value, per: Value, unit: str | None) -> Decimal | None:
     per = plain(per)
     if per is None:
-        own = low.value if isinstance(low, Quantity) else low
-        return Decimal(1).scaleb(int(own.as_tuple().exponent)) if isinstance(own, Decimal) else Decimal(1)
+        amount = low.value if isinstance(low, Quantity) else low
+        return Decimal(1).scaleb(int(amount.as_tuple().exponent)) if isinstance(amount, Decimal) else Decimal(1)
     number = per.value if isinstance(per, Quantity) else Decimal(per)
     if unit is not None and isinstance(per, Quantity) and per.unit != unit:
         factor = conversion(per.unit, unit)

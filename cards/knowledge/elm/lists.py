@@ -75,11 +75,11 @@ def _times(compiler: Compiler, node: ElmNode) -> Closure:
     left, right = map(compiler.build, node["operand"])
 
     def multiply(frame: Frame) -> Value:
-        ones, others = left(frame), right(frame)
-        if ones is None or others is None:
+        items, others = left(frame), right(frame)
+        if items is None or others is None:
             return None
-        spend(len(ones) * len(others))
-        return [Tuple({**one, **other}) for one in ones for other in others]
+        spend(len(items) * len(others))
+        return [Tuple({**item, **other}) for item in items for other in others]
 
     return multiply
 
@@ -89,8 +89,8 @@ def _times(compiler: Compiler, node: ElmNode) -> Closure:
 
 def contains(values: list[Value], element: Value) -> bool | None:
     """Return whether the list has the element; whether it has one that is null is known only where it has."""
-    found = is_member(plain(element), values)
-    return None if element is None and not found and values else found
+    collected = is_member(plain(element), values)
+    return None if element is None and not collected and values else collected
 
 
 def properly_contains(values: list[Value], element: Value) -> bool | None:
@@ -157,8 +157,8 @@ def _has(values: list[Value], value: Value) -> bool:
 def sorted_by(values: list[Value], keys: list[list[Value]], descending: list[bool]) -> list[Value]:
     """Return the values in the order of their keys, of which null is the smallest."""
 
-    def order(one: int, other: int) -> int:
-        for left, right, down in zip(keys[one], keys[other], descending, strict=True):
+    def order(item: int, other: int) -> int:
+        for left, right, down in zip(keys[item], keys[other], descending, strict=True):
             result = _order(plain(left), plain(right))
             if result:
                 return -result if down else result
@@ -189,15 +189,15 @@ def _children(value: Value) -> list[Value]:
 @computes("Descendents", "Descendants")
 def descendants(value: Value) -> list[Value]:
     """Return the parts of a value, their parts and so on."""
-    found: list[Value] = []
+    collected: list[Value] = []
     waiting = [value]
     while waiting:
         parts = _parts(waiting.pop(0))
-        found += parts
+        collected += parts
         waiting += parts
-        if len(found) > MOST_ELEMENTS:
+        if len(collected) > MOST_ELEMENTS:
             raise LimitExceeded(f"A list has more than {MOST_ELEMENTS} elements.")
-    return found
+    return collected
 
 
 def _parts(value: Value) -> list[Value]:

@@ -13,19 +13,19 @@ def _deciding(left: Closure, right: Closure, decider: bool) -> Closure:
 
     def decide(frame: Frame) -> Value:
         unknown: UnknownData | None = None
-        one = None
+        item = None
         try:
-            one = plain(left(frame))
+            item = plain(left(frame))
         except UnknownData as error:
             unknown = error
-        if one is decider:
+        if item is decider:
             return decider
         other = plain(right(frame))
         if other is decider:
             return decider
         if unknown is not None:
             raise unknown
-        return None if one is None or other is None else not decider
+        return None if item is None or other is None else not decider
 
     return decide
 
@@ -80,8 +80,8 @@ def _case(compiler: Compiler, node: ElmNode) -> Closure:
     def choose(frame: Frame) -> Value:
         value = True if comparand is None else comparand(frame)
         for when, then in items:
-            asked = when(frame)
-            if (equal(asked, value) if comparand is not None else plain(asked)) is True:
+            requested = when(frame)
+            if (equal(requested, value) if comparand is not None else plain(requested)) is True:
                 return then(frame)
         return otherwise(frame)
 

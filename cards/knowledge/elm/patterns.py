@@ -7,18 +7,18 @@ left costs at most (length of the text) ** (number of repetitions) steps.
 
 import re
 import warnings
-from functools import lru_cache
 
 from cards.knowledge.elm.errors import CqlError, LimitExceeded
+from fhir.terminology.caching import remembered
 
-_LONGEST_PATTERN = 500
+_LONGEST_PATTERN = 200
 _MOST_STEPS = 1_000_000
 _COUNTS = re.compile(r"\{(\d*)(,?)(\d*)\}")
 _ESCAPE = re.compile(r"\\(?:x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|.)", re.DOTALL)
 _CLASS = re.compile(r"\[\^?\]?(?:\\.|[^\]\\])*\]", re.DOTALL)
 
 
-@lru_cache(maxsize=256)  # a library has a few patterns, each used for every row of a query
+@remembered("regular expressions of libraries", entries=256, longest=_LONGEST_PATTERN)
 def _admitted(pattern: str) -> tuple[re.Pattern[str], int]:
     """Return the compiled pattern and how many repetitions without a fixed count it has.
 

@@ -58,9 +58,9 @@ def profile_test(kind: str, profile: str) -> Callable[[Node], bool] | None:
         return None
 
     def follows(resource: Node) -> bool:
-        said = [name for name in _profiles(resource.raw) if name.startswith((_QI_CORE, _US_CORE))]
-        if any(name.startswith(_QI_CORE) for name in said) or profile in said:
-            return profile in said
+        stated = [name for name in _profiles(resource.raw) if name.startswith((_QI_CORE, _US_CORE))]
+        if any(name.startswith(_QI_CORE) for name in stated) or profile in stated:
+            return profile in stated
         return fixed is None or fixed(resource.raw)
 
     return follows

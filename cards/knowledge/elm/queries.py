@@ -52,7 +52,7 @@ def _query(compiler: Compiler, node: ElmNode) -> Closure:
             sources.append((source["alias"], slot))
             values = compiler.new_slot()
             given.append((closure, values))
-            steps.append(_each(values, slot, many))
+            steps.append(_rows_of(values, slot, many))
         for let in node.get("let") or ():
             closure = compiler.build(let["expression"])
             (slot,) = scope.enter_context(compiler.names(("let", let["identifier"])))
@@ -76,7 +76,7 @@ def _reading(given: list[tuple[Closure, int]], query: Closure) -> Closure:
     return evaluate
 
 
-def _each(values_slot: int, slot: int, many: int) -> Step:
+def _rows_of(values_slot: int, slot: int, many: int) -> Step:
     """Go through the elements of a source; a source that is one value is one row, and the query gives one value."""
 
     def step(following: Row) -> Row:
@@ -132,14 +132,14 @@ def _related(compiler: Compiler, relationship: ElmNode) -> Step:
         def run(frame: Frame) -> None:
             values = source(frame)
             rows = values if isinstance(values, list) else [] if values is None else [values]
-            found = False
+            collected = False
             for value in rows:
                 frame[0].tick(1)
                 frame[slot] = value
                 if plain(condition(frame)) is True:
-                    found = True
+                    collected = True
                     break
-            if found is wanted:
+            if collected is wanted:
                 following(frame)
 
         return run

@@ -61,13 +61,13 @@ def _length(compiler: Compiler, node: ElmNode) -> Closure:
     return length
 
 
-def _named(compiler: Compiler, node: ElmNode, *names: str) -> list[Closure]:
+def _parts_of(compiler: Compiler, node: ElmNode, *names: str) -> list[Closure]:
     return [compiler.build(node.get(name)) for name in names]
 
 
 @builds("Combine")
 def _combine(compiler: Compiler, node: ElmNode) -> Closure:
-    source, separator = _named(compiler, node, "source", "separator")
+    source, separator = _parts_of(compiler, node, "source", "separator")
 
     def combine(frame: Frame) -> Value:
         values, between = source(frame), plain(separator(frame)) or ""
@@ -80,7 +80,7 @@ def _combine(compiler: Compiler, node: ElmNode) -> Closure:
 @builds("Split", "SplitOnMatches")
 def _split(compiler: Compiler, node: ElmNode) -> Closure:
     by_pattern = node["type"] == "SplitOnMatches"
-    text, separator = _named(compiler, node, "stringToSplit", "separatorPattern" if by_pattern else "separator")
+    text, separator = _parts_of(compiler, node, "stringToSplit", "separatorPattern" if by_pattern else "separator")
     if by_pattern:
         _check_pattern(compiler, separator)
 
@@ -97,7 +97,7 @@ def _split(compiler: Compiler, node: ElmNode) -> Closure:
 
 @builds("PositionOf", "LastPositionOf")
 def _position(compiler: Compiler, node: ElmNode) -> Closure:
-    pattern, text = _named(compiler, node, "pattern", "string")
+    pattern, text = _parts_of(compiler, node, "pattern", "string")
     last = node["type"] == "LastPositionOf"
 
     def position(frame: Frame) -> Value:
@@ -111,7 +111,7 @@ def _position(compiler: Compiler, node: ElmNode) -> Closure:
 
 @builds("Substring")
 def _substring(compiler: Compiler, node: ElmNode) -> Closure:
-    text, start, length = _named(compiler, node, "stringToSub", "startIndex", "length")
+    text, start, length = _parts_of(compiler, node, "stringToSub", "startIndex", "length")
 
     def substring(frame: Frame) -> Value:
         value, first, count = plain(text(frame)), start(frame), length(frame)

@@ -211,8 +211,8 @@ def element_of(value: Value, name: str | int) -> Value:
             return value[name] if name < len(value) else None
         return [part for part in (element_of(part, name) for part in value) if part is not None]
     if isinstance(value, Interval | Quantity | Ratio | Code | Concept | Vocabulary):
-        found = getattr(value, _OTHERWISE_NAMED.get(str(name), str(name)), None)
-        return list(found) if isinstance(found, tuple) else found
+        collected = getattr(value, _OTHERWISE_NAMED.get(str(name), str(name)), None)
+        return list(collected) if isinstance(collected, tuple) else collected
     return value if name == "value" else None
 
 

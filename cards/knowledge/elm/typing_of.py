@@ -101,5 +101,5 @@ def specifier_key(specifier: Mapping[str, Any]) -> object:
 
 
 def _element_type(part: Mapping[str, Any]) -> Mapping[str, Any]:
-    found: Mapping[str, Any] = part.get("elementType") or part.get("type") or {"name": "Any"}
-    return found
+    collected: Mapping[str, Any] = part.get("elementType") or part.get("type") or {"name": "Any"}
+    return collected

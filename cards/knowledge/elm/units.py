@@ -9,9 +9,9 @@ reads is a unit of its own: it compares with itself only.
 import re
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import lru_cache
 from typing import Final, TypeAlias
 
+from fhir.terminology.caching import remembered
 from fhir.terminology.units import normal_unit
 
 Dimension: TypeAlias = tuple[tuple[str, int], ...]
@@ -75,7 +75,7 @@ def ucum_spelling(unit: str) -> str:
     return _CALENDAR.get(singular, unit) or "1"
 
 
-@lru_cache(maxsize=1024)  # a chart has a few dozen units; reading one costs about 10 µs
+@remembered("units of quantities", entries=1024, longest=_LONGEST)
 def read_unit(text: str) -> Unit:
     """Return the unit in base units; of what is not known a unit of its own.
 
@@ -90,8 +90,8 @@ def read_unit(text: str) -> Unit:
 
 
 def _usual_case(unit: str) -> str:
-    known = {atom.lower(): atom for atom in ("L", "U", "Cel", "kat", "[iU]", "[lb_av]", "[in_i]")}
-    known |= {
+    recognized = {atom.lower(): atom for atom in ("L", "U", "Cel", "kat", "[iU]", "[lb_av]", "[in_i]")}
+    recognized |= {
         "ml": "mL",
         "dl": "dL",
         "ul": "uL",
@@ -101,7 +101,7 @@ def _usual_case(unit: str) -> str:
         "degf": "[degF]",
         "mu": "mU",
     }
-    return "/".join(known.get(part, part) for part in unit.split("/"))
+    return "/".join(recognized.get(part, part) for part in unit.split("/"))
 
 
 def _read(text: str) -> Unit | None:
@@ -136,15 +136,15 @@ def _atom(name: str, exponent: str | None) -> Unit | None:
     if name == "" and exponent is not None and exponent.isdigit():
         return Unit(Fraction(1), ()) if exponent == "1" else None
     if name in _ATOMS:
-        return _known(name, 0)
+        return _prefixed(name, 0)
     for prefix, power in _PREFIXES.items():
         rest = name.removeprefix(prefix)
         if rest != name and rest in _ATOMS and _ATOMS[rest][2]:
-            return _known(rest, power)
+            return _prefixed(rest, power)
     return None
 
 
-def _known(name: str, power: int) -> Unit:
+def _prefixed(name: str, power: int) -> Unit:
     factor, dimension, _ = _ATOMS[name]
     parts, sign = list[tuple[str, int]](), 1
     for part in re.split(r"([./])", dimension):
@@ -164,18 +164,18 @@ def conversion(unit: str, into: str) -> Fraction | None:
     """
     if unit == into or ucum_spelling(unit) == ucum_spelling(into):
         return Fraction(1)
-    one, other = read_unit(unit), read_unit(into)
-    return one.factor / other.factor if one.dimension == other.dimension else None
+    item, other = read_unit(unit), read_unit(into)
+    return item.factor / other.factor if item.dimension == other.dimension else None
 
 
-def product(one: str, other: str, *, divided: bool = False) -> str:
+def product(item: str, other: str, *, divided: bool = False) -> str:
     """Return the unit of a product or a quotient, in one spelling.
 
     >>> product("cm", "cm"), product("g/cm3", "g/cm3", divided=True)
     ('cm2', '1')
     """
     powers = dict[str, int]()
-    for unit, sign in ((one, 1), (other, -1 if divided else 1)):
+    for unit, sign in ((item, 1), (other, -1 if divided else 1)):
         for name, power in _written(ucum_spelling(unit)):
             powers[name] = powers.get(name, 0) + sign * power
     text = ""

@@ -268,15 +268,15 @@ def _compare_quantities(left: Quantity, right: Quantity) -> int | None:
         return (left.value > right.value) - (left.value < right.value)
     if _calendar_edge(left.unit, right.unit) or conversion(left.unit, right.unit) is None:
         return None
-    one = read_unit(left.unit).factor * Fraction(left.value)
+    item = read_unit(left.unit).factor * Fraction(left.value)
     other = read_unit(right.unit).factor * Fraction(right.value)
-    return (one > other) - (one < other)
+    return (item > other) - (item < other)
 
 
-def _calendar_edge(one: str, other: str) -> bool:
+def _calendar_edge(item: str, other: str) -> bool:
     """Return whether a calendar year or month meets one of UCUM: they are equivalent, not equal."""
-    words = [unit.removesuffix("s") in {"year", "month"} for unit in (one, other)]
-    kinds = [calendar_unit(unit) in {"year", "month"} for unit in (one, other)]
+    words = [unit.removesuffix("s") in {"year", "month"} for unit in (item, other)]
+    kinds = [calendar_unit(unit) in {"year", "month"} for unit in (item, other)]
     return words[0] != words[1] and any(kinds)
 
 
@@ -320,8 +320,8 @@ def _equal_lists(left: list[Value], right: list[Value]) -> bool | None:
         return False
     spend(len(left))
     result: bool | None = True
-    for one, other in zip(left, right, strict=True):
-        same = True if one is None and other is None else equal(one, other)
+    for item, other in zip(left, right, strict=True):
+        same = True if item is None and other is None else equal(item, other)
         if same is False:
             return False
         if same is None:
@@ -332,9 +332,9 @@ def _equal_lists(left: list[Value], right: list[Value]) -> bool | None:
 def _equal_tuples(left: Tuple, right: Tuple) -> bool | None:
     if left.keys() != right.keys():
         return False
-    for name, one in left.items():
+    for name, item in left.items():
         other = right[name]
-        same = True if one is None and other is None else equal(one, other)
+        same = True if item is None and other is None else equal(item, other)
         if same is not True:  # the first element that is not equal decides, as the official tests have it
             return same
     return True
@@ -374,13 +374,13 @@ def equivalent(left: Value, right: Value) -> bool:
 
 
 def _equivalent_codes(left: Code | Concept, right: Code | Concept) -> bool:
-    ones = left.codes if isinstance(left, Concept) else (left,)
+    items = left.codes if isinstance(left, Concept) else (left,)
     others = right.codes if isinstance(right, Concept) else (right,)
-    return any(one.code == other.code and one.system == other.system for one in ones for other in others)
+    return any(item.code == other.code and item.system == other.system for item in items for other in others)
 
 
 def _equivalent_quantities(left: Quantity, right: Quantity) -> bool:
-    """A year is equivalent to 12 months and to 365 days, a month to 30 days."""
+    """Compare two quantities; a year is equivalent to 12 months and to 365 days, a month to 30 days."""
     sizes = [{"year": 365, "month": 30}.get(calendar_unit(part.unit) or "") for part in (left, right)]
     if (sizes[0] is None) != (sizes[1] is None):
         left, right = (
@@ -399,8 +399,8 @@ def _equivalent_ratios(left: Ratio, right: Ratio) -> bool:
         for parts in ((left.numerator, right.numerator), (left.denominator, right.denominator))
     )
     same = all(
-        conversion(one.unit, other.unit) is not None
-        for one, other in ((left.numerator, right.numerator), (left.denominator, right.denominator))
+        conversion(item.unit, other.unit) is not None
+        for item, other in ((left.numerator, right.numerator), (left.denominator, right.denominator))
     )
     return same and numerators[0] * denominators[1] == numerators[1] * denominators[0]
 
@@ -429,21 +429,21 @@ def key(value: Value) -> Hashable | None:
 
 def distinct(values: Iterable[Value]) -> list[Value]:
     """Return each value once, at its first place; nulls are one value."""
-    found: list[Value] = []
+    collected: list[Value] = []
     by_key: dict[Hashable, list[Value]] = {}
     null = False
     for value in values:
         if value is None:
             if not null:
-                found.append(None)
+                collected.append(None)
             null = True
             continue
         same = by_key.setdefault(key(value), [])
         spend(8 * len(same))  # comparing two tuples takes as long as eight steps
         if not any(value is other or equal(value, other) is True for other in same):
             same.append(value)
-            found.append(value)
-    return found
+            collected.append(value)
+    return collected
 
 
 def is_member(value: Value, values: Sequence[Value]) -> bool:

@@ -117,6 +117,7 @@ class WorklistKeeper:
 ROWS_ON_A_PAGE: Final = 50
 _BECAUSE: Final = {
     "no-visit": "found outside a visit",
+    "measure": "not done in the period of the measure",
     "offered-before": "another reminder was shown first",
     "from-event": "found when a new result or visit arrived",
 }

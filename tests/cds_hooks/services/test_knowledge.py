@@ -1,6 +1,8 @@
 """A published artifact as a service: in shadow until it is released, a card afterwards, replayed, explained."""
 
 import asyncio
+import csv
+import json
 import shutil
 import subprocess
 import sys
@@ -24,6 +26,7 @@ pytestmark = pytest.mark.anyio
 
 SAMPLE = ROOT / "data" / "samples" / "knowledge"
 SERVICE = "sample-test-due"
+MEASURE = "sample-test-done"
 _CODES = "https://example.org/knowledge/CodeSystem/sample-codes"
 _CONDITION = {
     "resourceType": "Condition",
@@ -54,8 +57,8 @@ def _request(prefetch: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-async def _ask(calls: httpx.AsyncClient, prefetch: dict[str, Any]) -> httpx.Response:
-    answer = await calls.post(f"/cds-services/{SERVICE}", json=_request(prefetch))
+async def _ask(calls: httpx.AsyncClient, prefetch: dict[str, Any], service: str = SERVICE) -> httpx.Response:
+    answer = await calls.post(f"/cds-services/{service}", json=_request(prefetch))
     assert answer.status_code == 200, answer.text
     return answer
 
@@ -64,10 +67,10 @@ def _silences(answer: httpx.Response) -> list[tuple[str, str]]:
     return [(silence["reason"], silence["text"]) for silence in ours(answer)["silence"]]
 
 
-def _release(folder: Path, *states: str) -> None:
+def _release(folder: Path, *states: str, name: str = SERVICE) -> None:
     environment = {"CDS_DATABASE_URL": record_in(folder), "CDS_KNOWLEDGE": str(SAMPLE)}
     for state in states:
-        done = run_program("release", "set", state, "knowledge", SERVICE, "--why", "tried", environment=environment)
+        done = run_program("release", "set", state, "knowledge", name, "--why", "tried", environment=environment)
         assert done.returncode == 0, done.stderr
 
 
@@ -81,13 +84,13 @@ async def test_an_artifact_that_nobody_has_released_is_evaluated_recorded_and_no
     assert "Condition/c1" in page
 
 
-def _answer_once_released(folder: Path, knowledge: Path) -> Any:
+def _answer_once_released(folder: Path, knowledge: Path, service: str = SERVICE) -> Any:
     """Ask a server that has read the acts of release: it reads them twice a second."""
     app = create_app(settings_with(database_url=record_in(folder), knowledge=knowledge))
     with TestClient(app, base_url="http://localhost") as calls:
         until = time.monotonic() + 10
         while True:
-            answer = calls.post(f"/cds-services/{SERVICE}", json=_request(PREFETCH))
+            answer = calls.post(f"/cds-services/{service}", json=_request(PREFETCH))
             if "two people have not released" not in answer.text or time.monotonic() > until:
                 return answer
             time.sleep(0.1)
@@ -131,6 +134,31 @@ async def test_a_prefetch_key_that_is_not_known_is_a_silence_with_its_reason(
     assert answer.json()["cards"] == []
     silences = [text for reason, text in _silences(answer) if reason == "input-missing"]
     assert any("which are not known" in text for text in silences)
+
+
+async def test_a_measure_is_no_card_and_on_the_worklist_once_it_is_released(tmp_path: Path) -> None:
+    async with client(tmp_path, knowledge=SAMPLE) as calls:
+        answer = await _ask(calls, PREFETCH, MEASURE)
+    assert answer.json()["cards"] == []
+    assert "worklist" not in ours(answer)
+    assert {reason for reason, _ in _silences(answer)} == {"worklist", "shadow"}
+    _release(tmp_path, "shadow", "canary", "active", name=MEASURE)
+    answer = await asyncio.to_thread(_answer_once_released, tmp_path, SAMPLE, MEASURE)
+    assert answer.json()["cards"] == []
+    assert [entry["test"] for entry in ours(answer)["worklist"]] == ["Sample test once a year"]
+
+
+def test_a_measure_is_scored_for_a_folder_of_charts(tmp_path: Path) -> None:
+    charts = tmp_path / "charts"
+    charts.mkdir()
+    for resource in (PREFETCH["patient"], _CONDITION):
+        (charts / f"{resource['id']}.json").write_text(json.dumps(resource), encoding="utf-8")
+    words = ("score", MEASURE, "--fhir", str(charts), "--out", str(tmp_path / "out.csv"))
+    done = run_program(*words, environment={"CDS_KNOWLEDGE": str(SAMPLE)})
+    assert done.returncode == 0, done.stderr
+    with (tmp_path / "out.csv").open(encoding="utf-8", newline="") as file:
+        (row,) = csv.DictReader(file)
+    assert (row["id"], row["name"], row["output"], row["value"]) == ("p1", "sample-test-done", "group-1", "open")
 
 
 async def test_a_broken_artifact_is_not_started_and_the_others_are(tmp_path: Path) -> None:
