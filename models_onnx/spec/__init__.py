@@ -34,10 +34,7 @@ from models_onnx.spec.cohort import (
     RequiredGroup,
 )
 from models_onnx.spec.estimators import (
-    SURVIVAL,
-    AdditiveCox,
     AdditiveLogistic,
-    CauseSpecificCox,
     Estimator,
     Fitted,
     OwnEstimator,
@@ -136,16 +133,6 @@ class ModelSpec:
         if not hasattr(self.estimator, "words"):
             text = f"the estimator is {self.estimator!r}; it must be one of models_onnx.spec, or a classifier with fit "
             yield text + "and predict_proba, like make_pipeline(...)", "estimator"
-        follow_up = self.outcome.follow_up
-        if isinstance(self.estimator, SURVIVAL) and follow_up is None:
-            yield "a model of times needs a follow_up of its outcome (FollowUp: time and event)", "estimator"
-        is_competing, both = follow_up is not None and follow_up.competing is not None, CauseSpecificCox
-        if isinstance(self.estimator, SURVIVAL) and is_competing and not isinstance(self.estimator, both):
-            text = "hazards of one cause, with competing events taken for losses, give too high a risk: declare "
-            yield f"{text}CauseSpecificCox, AdditiveLogistic or trees, which give the cumulative incidence", "estimator"
-        if isinstance(self.estimator, both) and not is_competing:
-            text = "CauseSpecificCox needs FollowUp(competing=...), which says whose time a competing event ended"
-            yield f"{text}; without such events declare AdditiveCox", "estimator"
         is_own = isinstance(self.estimator, OwnEstimator | Fitted)
         if is_own and (clipped := [item.name for item in self.inputs if item.clip_high is not None]):
             text = f"clip_high of {', '.join(clipped)} is for the declared families"
@@ -275,9 +262,7 @@ __all__ = [
     "DAYS_PER_YEAR",
     "REPLICATES",
     "SEED",
-    "AdditiveCox",
     "AdditiveLogistic",
-    "CauseSpecificCox",
     "CohortExclusion",
     "ColumnOf",
     "Estimator",

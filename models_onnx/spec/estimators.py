@@ -1,8 +1,6 @@
 """The families of models that can be declared, simplest first (`training/crossvalidate.py` fits them).
 
 AdditiveLogistic   broken lines, logistic                  logit      exact contributions
-AdditiveCox        broken lines, proportional hazards      cloglog    exact contributions, several horizons
-CauseSpecificCox   broken lines, hazards of two causes     cloglog    exact shares of both, several horizons
 OwnEstimator       any estimator that the compiler takes   its own    as the compiler says (docs/models/compiler.md)
 Fitted             a model that was fitted elsewhere       its own    the same; nothing is fitted
 """
@@ -24,34 +22,6 @@ class AdditiveLogistic:
     def words(self) -> str:
         """What it is, for a reader."""
         return "additive logistic regression (piecewise-linear in every input)"
-
-
-@dataclass(frozen=True, slots=True)
-class AdditiveCox:
-    """Cox regression on the same basis, Breslow's ties, followed to the horizon; L2 penalty on scaled coefficients."""
-
-    knots: int
-    penalty: float
-    horizons_years: tuple[float, ...]
-
-    @property
-    def words(self) -> str:
-        """What it is, for a reader."""
-        return "Cox regression (piecewise-linear in every input)"
-
-
-@dataclass(frozen=True, slots=True)
-class CauseSpecificCox:
-    """Cox regressions of the event and of the competing event, and the cumulative incidence that follows from both."""
-
-    knots: int
-    penalty: float
-    horizons_years: tuple[float, ...]
-
-    @property
-    def words(self) -> str:
-        """What it is, for a reader."""
-        return "cumulative incidence from Cox regressions of two causes (piecewise-linear in every input)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +77,4 @@ def _classes(estimator: Any) -> str:
     return f"{class_name} of {', '.join(_classes(step) for _, step in steps)}" if steps else class_name
 
 
-Estimator: TypeAlias = AdditiveLogistic | AdditiveCox | CauseSpecificCox | OwnEstimator | Fitted
-SURVIVAL = (AdditiveCox, CauseSpecificCox)
-"""Families that are fitted to times."""
+Estimator: TypeAlias = AdditiveLogistic | OwnEstimator | Fitted

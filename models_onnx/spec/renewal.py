@@ -17,7 +17,7 @@ from msgspec import Struct
 
 from models_onnx.errors import DeclarationError
 from models_onnx.spec.cohort import ColumnOf, Recalibration
-from models_onnx.spec.estimators import SURVIVAL, Fitted
+from models_onnx.spec.estimators import Fitted
 
 RENEWAL = "{name}.renewal.json"
 """Beside the declarations, for a version `id@version`."""
@@ -82,7 +82,7 @@ def renewed_spec(spec: Declared, renewal: Renewal) -> Declared:
         "row_column": "row",
         "fold_column": "fold",
         "standardise_by": None,
-        "estimator": _estimator(declared),
+        "estimator": declared.estimator,
     }
     if not renewal.is_of_outcomes:
         same_form = ("version", "table", "period", "recalibration", "newest", "estimator")
@@ -91,15 +91,6 @@ def renewed_spec(spec: Declared, renewal: Renewal) -> Declared:
         changes["reference_words"] = f"the people of {renewal.table}"
     renewed: Declared = replace(declared, **changes)
     return renewed
-
-
-def _estimator(spec: Any) -> Any:
-    if isinstance(spec.estimator, SURVIVAL):
-        raise DeclarationError(
-            f"{spec.id} is fitted to the time until each event; the table of outcomes has only what happened up to the "
-            "horizon: declare another estimator"
-        )
-    return spec.estimator
 
 
 def _recalibration(spec: Any, renewal: Renewal) -> Recalibration | None:

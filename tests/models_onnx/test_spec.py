@@ -9,8 +9,6 @@ from sklearn.naive_bayes import GaussianNB
 from models_onnx.errors import DeclarationError
 from models_onnx.models.mortality_5y import SPEC
 from models_onnx.spec import (
-    AdditiveCox,
-    CauseSpecificCox,
     Fitted,
     FollowUp,
     InputSpec,
@@ -29,8 +27,6 @@ def test_no_input_tells_race_income_or_education() -> None:
             assert not any(word in told for word in forbidden), told
 
 
-TIMES = AdditiveCox(knots=3, penalty=0.1, horizons_years=(5.0,))
-BOTH = CauseSpecificCox(knots=3, penalty=0.1, horizons_years=(5.0,))
 ELSEWHERE = Fitted("model.txt", "")
 FOLLOWED = FollowUp(lambda rows: rows.time, lambda rows: rows.event, 12)
 COMPETING = replace(FOLLOWED, competing=lambda rows: rows.other)
@@ -70,23 +66,6 @@ def outcome(**changes: Any) -> dict[str, Any]:
             {"estimator": GaussianNB},
             f"the estimator is {GaussianNB!r}; it must be one of models_onnx.spec, or a classifier with fit and "
             "predict_proba, like make_pipeline(...)",
-            "estimator",
-        ),
-        (
-            {"estimator": TIMES} | outcome(follow_up=None),
-            "a model of times needs a follow_up of its outcome (FollowUp: time and event)",
-            "estimator",
-        ),
-        (
-            {"estimator": TIMES} | outcome(follow_up=COMPETING),
-            "hazards of one cause, with competing events taken for losses, give too high a risk: declare "
-            "CauseSpecificCox, AdditiveLogistic or trees, which give the cumulative incidence",
-            "estimator",
-        ),
-        (
-            {"estimator": BOTH} | outcome(follow_up=FOLLOWED),
-            "CauseSpecificCox needs FollowUp(competing=...), which says whose time a competing event ended; without "
-            "such events declare AdditiveCox",
             "estimator",
         ),
         (

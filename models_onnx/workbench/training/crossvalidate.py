@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models_onnx.errors import TrainingRefused
-from models_onnx.spec import AdditiveCox, AdditiveLogistic, CauseSpecificCox, Estimator, ModelSpec, OwnEstimator
+from models_onnx.spec import AdditiveLogistic, Estimator, ModelSpec, OwnEstimator
 from models_onnx.workbench.compiler.link import Link
 from models_onnx.workbench.metrics import logit, recalibration
 from models_onnx.workbench.training.data.cohort import Cohort
 from models_onnx.workbench.training.data.follow_up import FittingRows
-from models_onnx.workbench.training.fitting.additive import Array, fit_causes, fit_cox_model, fit_logistic
+from models_onnx.workbench.training.fitting.additive import Array, fit_logistic
 from models_onnx.workbench.training.fitting.fit import Fit
 from models_onnx.workbench.training.fitting.own import fit_own, load_own
 
@@ -123,10 +123,6 @@ def fit(estimator: Estimator, people: FittingRows, horizon_years: float) -> Fit:
     """Fits the model of this family on these people."""
     if isinstance(estimator, AdditiveLogistic):
         return fit_logistic(estimator, people)
-    if isinstance(estimator, CauseSpecificCox):
-        return fit_causes(estimator, people, horizon_years)
-    if isinstance(estimator, AdditiveCox):
-        return fit_cox_model(estimator, people, horizon_years)
     if isinstance(estimator, OwnEstimator):
         return fit_own(estimator, people)
     return load_own(estimator, people, horizon_years)

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from models_onnx.artifact.manifest import DAYS_PER_YEAR
 from models_onnx.spec import Floors, ModelSpec
 from models_onnx.workbench import metrics
-from models_onnx.workbench.compiler.families.incidence import IncidenceModel
 from models_onnx.workbench.compiler.link import Survival
 from models_onnx.workbench.metrics import Estimate, Metric, PatientRows, estimate, gain, logit
 from models_onnx.workbench.training.crossvalidate import OutOfFold, Progress
@@ -214,10 +213,7 @@ def at_horizons(
     for number, model in predicted.models.items():
         rows = cohort.fold == number
         assert isinstance(model.link, Survival)  # noqa: S101 - all folds are of one family
-        if isinstance(model.model, IncidenceModel):
-            risk[rows] = model.link.probability(model.model.margins(cohort.X[rows]))
-        else:
-            risk[rows] = model.link.risk(predicted.margin[rows])
+        risk[rows] = model.link.risk(predicted.margin[rows])
     blocks, scores = [], []
     for column, years in enumerate(horizons):
         outcome = replace(spec.outcome, horizon_days=years * DAYS_PER_YEAR)

@@ -6,11 +6,9 @@ from typing import Any
 import msgspec
 import numpy as np
 import pandas as pd
-import pytest
 
-from models_onnx.errors import DeclarationError
 from models_onnx.models.mortality_5y import SPEC
-from models_onnx.spec import AdditiveCox, InputSpec, ModelSpec
+from models_onnx.spec import InputSpec, ModelSpec
 from models_onnx.spec.renewal import Renewal, renewed_spec
 
 AGAIN = Renewal(version="2", table="t.csv", years="2030", groups=("race",))
@@ -57,20 +55,3 @@ def test_a_version_of_outcomes_has_the_table_of_outcomes_and_what_was_declared_o
         "race": ["a", "not recorded", "not recorded", "b", "b"],
     }
     assert list(renewed_spec(SPEC, msgspec.structs.replace(AGAIN, groups=())).subgroups) == ["sex", "age band"]
-
-
-@pytest.mark.parametrize(
-    ("estimator", "sentence"),
-    [
-        (
-            AdditiveCox(3, 0.1, (5.0,)),
-            "mortality_5y is fitted to the time until each event; the table of outcomes has only what happened up to "
-            "the horizon: declare another estimator",
-        )
-    ],
-)
-def test_what_a_table_of_outcomes_cannot_train_is_refused(estimator: Any, sentence: str) -> None:
-    spec = replace(SPEC, estimator=estimator, inputs=TWO, panels={}, required_groups=())
-    with pytest.raises(DeclarationError) as refused:
-        renewed_spec(spec, AGAIN)
-    assert str(refused.value) == sentence

@@ -1,9 +1,4 @@
-"""Fits the additive linear models: hinges, scaled on the reference cohort, into a logistic or a Cox regression.
-
-Cox regression is by Newton's method: Breslow's ties, an L2 penalty, the cumulative baseline hazard at any time.
-
-Cox regression is written here because it must be deterministic to the last step, and quick on tens of thousands of rows
-with few distinct times. The tests compare it with PHReg of statsmodels.
+"""Fits the additive linear models: hinges, scaled on the reference cohort, into a logistic regression.
 
 The piecewise-linear basis: knots at quantiles of each input, hinges max(min(x, top) - knot, 0).
 
@@ -21,11 +16,9 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # comes with scikit-learn, has no types
 
-from models_onnx.errors import TrainingRefused
-from models_onnx.spec import AdditiveCox, AdditiveLogistic, CauseSpecificCox, InputSpec
+from models_onnx.spec import AdditiveLogistic, InputSpec
 from models_onnx.workbench.compiler.families.additive_curves import AdditiveCurves, Curve
-from models_onnx.workbench.compiler.families.incidence import CauseHazards, IncidenceModel
-from models_onnx.workbench.compiler.link import LOGIT, Link, Survival
+from models_onnx.workbench.compiler.link import LOGIT, Link
 from models_onnx.workbench.training.data.follow_up import FittingRows
 from models_onnx.workbench.training.fitting.fit import Fit
 
@@ -106,88 +99,6 @@ def _quantiles(column: Array, count: int) -> Sequence[float]:
     return knots
 
 
-_STEPS = 50
-_SMALL = 1e-10
-
-
-@dataclass(frozen=True, slots=True)
-class Hazards:
-    """Coefficients, and the cumulative baseline hazard: `cumulative[k]` from `times[k]` on."""
-
-    coefficients: Array
-    times: Array
-    cumulative: Array
-
-    def until(self, time: float) -> float:
-        """Return the cumulative baseline hazard of a linear predictor of 0 at this time."""
-        position = int(np.searchsorted(self.times, time + 1e-9, side="right"))
-        return float(self.cumulative[position - 1]) if position else 0.0
-
-
-def fit_cox(Z: Array, time: Array, event: NDArray[np.bool_], penalty: float) -> Hazards:
-    """Maximises the penalised partial likelihood; TrainingRefused where nothing happened or it does not settle."""
-    if not event.any():
-        raise TrainingRefused("nobody had the event: there is nothing to fit")
-    risk = _RiskSets(Z, time, event)
-    beta = np.zeros(Z.shape[1])
-    value = risk.likelihood(beta)  # there is no penalty yet
-    for _ in range(_STEPS):
-        gradient, curvature = risk.derivatives(beta)
-        step = np.linalg.solve(
-            curvature + penalty * np.eye(len(beta)) + 1e-9 * np.eye(len(beta)), gradient - penalty * beta
-        )
-        while True:
-            after = beta + step
-            reached = risk.likelihood(after) - 0.5 * penalty * float(after @ after)
-            if reached >= value - 1e-9 * abs(value) or np.abs(step).max() < _SMALL:
-                break
-            step = step / 2.0
-        beta, value = after, reached
-        if np.abs(step).max() < _SMALL:
-            times, cumulative = risk.baseline(beta)
-            return Hazards(beta, times, cumulative)
-    raise TrainingRefused("the Cox regression does not settle: raise the penalty or leave out inputs that repeat")
-
-
-class _RiskSets:
-    """Rows by falling time, so that everybody at risk at a time stands before it."""
-
-    def __init__(self, Z: Array, time: Array, event: NDArray[np.bool_]) -> None:
-        order = np.argsort(-time, kind="stable")
-        self._Z, self._event = Z[order], event[order].astype(np.float64)
-        self._falling, self._first = np.unique(-time[order], return_index=True)
-        self._group = np.searchsorted(self._falling, -time[order])
-        self._deaths = np.bincount(self._group, weights=self._event, minlength=len(self._falling))
-
-    def likelihood(self, beta: Array) -> float:
-        eta = self._Z @ beta
-        dead = self._deaths > 0
-        at_risk = self._at_risk(np.exp(eta))
-        return float((self._event * eta).sum() - (self._deaths[dead] * np.log(at_risk[dead])).sum())
-
-    def derivatives(self, beta: Array) -> tuple[Array, Array]:
-        """Gradient and minus the second derivative."""
-        weight = np.exp(self._Z @ beta)
-        at_risk = self._at_risk(weight)
-        first = np.cumsum(np.add.reduceat(self._Z * weight[:, None], self._first, axis=0), axis=0)
-        hazard = self._deaths / at_risk
-        exposed = np.cumsum(hazard[::-1])[::-1]
-        expected = weight * exposed[self._group]
-        mean = first / at_risk[:, None]
-        gradient = self._Z.T @ (self._event - expected)
-        curvature = (self._Z * expected[:, None]).T @ self._Z - (mean * self._deaths[:, None]).T @ mean
-        return gradient, curvature
-
-    def baseline(self, beta: Array) -> tuple[Array, Array]:
-        """Rising times of events and the cumulative hazard from each on (Breslow)."""
-        hazard = (self._deaths / self._at_risk(np.exp(self._Z @ beta)))[::-1]
-        times, dead = -self._falling[::-1], self._deaths[::-1] > 0
-        return times[dead], np.cumsum(hazard)[dead]
-
-    def _at_risk(self, weight: Array) -> Array:
-        return np.asarray(np.cumsum(np.bincount(self._group, weights=weight, minlength=len(self._falling))))
-
-
 # Newton's method to the end: where lbfgs stops depends on the machine, and the file's hash with it.
 SOLVER = {"solver": "newton-cholesky", "tol": 1e-10, "max_iter": 200}
 
@@ -248,50 +159,8 @@ def fit_logistic(estimator: AdditiveLogistic, people: FittingRows) -> Fit:
     return basis.fit(regression.coef_[0], float(regression.intercept_[0]))
 
 
-def fit_cox_model(estimator: AdditiveCox, people: FittingRows, horizon_years: float) -> Fit:
-    """Fits the same basis in a Cox regression over the follow-up to the horizon."""
-    basis = Basis.of(estimator.knots, people)
-    with threadpool_limits(limits=1):
-        hazards = fit_cox(basis.scaled(people.X), people.observed.years, people.observed.event, estimator.penalty)
-    horizons = {*(h for h in estimator.horizons_years if h < horizon_years), horizon_years}
-    # Rounded like everything in the file.
-    at_horizons = {h: significant(hazards.until(h), 8) for h in sorted(horizons)}
-    link = Survival.at(at_horizons, horizon_years)
-    return basis.fit(hazards.coefficients, link.log_hazard, link)
-
-
 # Within one the hazards are constant: so many follow the curves of mgus2 and of the waiting list to 0.001.
 _INTERVALS = 24
-
-
-def fit_causes(estimator: CauseSpecificCox, people: FittingRows, horizon_years: float) -> Fit:
-    """Fit both hazards over the follow-up to the horizon.
-
-    Raises:
-        TrainingRefused: Nobody had one of the events, or a regression does not settle.
-    """
-    basis = Basis.of(estimator.knots, people)
-    Z = basis.scaled(people.X)
-    observed = people.observed
-    is_other = np.isfinite(observed.competing)
-    years = np.minimum(observed.years, observed.competing)
-    if not observed.event.any() or not is_other.any():
-        missing = "the event" if not observed.event.any() else "the competing event"
-        raise TrainingRefused(f"nobody had {missing} within the horizon: there are no two hazards to fit")
-    horizons = sorted({*(h for h in estimator.horizons_years if h < horizon_years), horizon_years})
-    ends = _ends(years[observed.event | is_other], horizons)
-    predictors, baselines = [], []
-    for happened in (observed.event, is_other):
-        with threadpool_limits(limits=1):
-            cox = fit_cox(Z, years, happened, estimator.penalty)
-        predictors.append(basis.lines(cox.coefficients, 0.0))  # a predictor has no link
-        rises = np.diff([0.0, *(cox.until(end) for end in ends)])
-        baselines.append(tuple(significant(float(rise), 8) for rise in rises))
-    if not any(baselines[0][: ends.index(horizons[0]) + 1]):
-        raise TrainingRefused(f"nobody had the event within {horizons[0]:g} years: leave out this horizon")
-    hazards = CauseHazards(baselines[0], baselines[1], tuple(ends.index(horizon) + 1 for horizon in horizons))
-    model = IncidenceModel(predictors[0], predictors[1], hazards, hazards.link(horizons))
-    return Fit(model, lambda X: (model.margin(X), model.contributions(X)))
 
 
 def _ends(happened: Array, horizons: list[float]) -> list[float]:

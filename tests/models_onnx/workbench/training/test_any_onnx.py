@@ -23,7 +23,16 @@ from fhir.record.record import read_record
 from fhir.record.resources import decoder
 from models_onnx.artifact.folder import Artifact
 from models_onnx.serving.runtime import Model
-from models_onnx.spec import AdditiveCox, Fitted, Floors, FollowUp, InputSpec, ModelSpec, OutcomeSpec, PopulationSpec
+from models_onnx.spec import (
+    AdditiveLogistic,
+    Fitted,
+    Floors,
+    FollowUp,
+    InputSpec,
+    ModelSpec,
+    OutcomeSpec,
+    PopulationSpec,
+)
 from models_onnx.workbench.training.commands import no_progress
 from models_onnx.workbench.training.crossvalidate import Folds
 from models_onnx.workbench.training.data.cohort import Table, build_cohort
@@ -174,7 +183,7 @@ def spec_of(inputs: tuple[str, ...], **changes: Any) -> ModelSpec:
         "inputs": tuple(map(InputSpec, inputs)),
         "outcome": OutcomeSpec(column="death", words="died", horizon_days=365.25 * YEARS, follow_up=follow_up),
         "population": PopulationSpec(words="adults", age_low=18),
-        "estimator": AdditiveCox(knots=0, penalty=1.0, horizons_years=(2.0, 5.0)),
+        "estimator": AdditiveLogistic(knots=0, C=1.0),
         "simple_inputs": inputs[:1],
         "floors": Floors(auroc=0.5, slope=(0.1, 5.0), observed_expected=(0.1, 5.0)),
         "patient_column": "patient",

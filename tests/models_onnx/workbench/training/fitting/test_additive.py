@@ -3,18 +3,15 @@
 import numpy as np
 import pytest
 
-from models_onnx.spec import AdditiveCox, AdditiveLogistic
+from models_onnx.spec import AdditiveLogistic
 from models_onnx.workbench.training.data.cohort import Cohort
 from models_onnx.workbench.training.data.follow_up import FittingRows
 from models_onnx.workbench.training.fitting.additive import (
-    fit_cox_model,
     fit_logistic,
     place_knots,
 )
 from models_onnx.workbench.training.fitting.fit import Fit
 from tests.models_onnx.invented import INVENTED
-
-COX = AdditiveCox(knots=2, penalty=5.0, horizons_years=(1, 2))
 
 
 def people(cohort: Cohort) -> FittingRows:
@@ -22,11 +19,9 @@ def people(cohort: Cohort) -> FittingRows:
     return FittingRows(INVENTED.inputs, cohort.X, cohort.observed, cohort.recent)
 
 
-@pytest.fixture(scope="module", params=["logistic", "cox"])
-def fitted(request: pytest.FixtureRequest, cohort: Cohort) -> Fit:
-    """Either model on the invented cohort."""
-    if request.param == "cox":
-        return fit_cox_model(COX, people(cohort), 5.0)
+@pytest.fixture(scope="module")
+def fitted(cohort: Cohort) -> Fit:
+    """The model of the invented cohort."""
     assert isinstance(INVENTED.estimator, AdditiveLogistic)
     return fit_logistic(INVENTED.estimator, people(cohort))
 

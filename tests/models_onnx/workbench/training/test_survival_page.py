@@ -1,0 +1,39 @@
+"""The page on survival models runs as it stands: the imported file shows the risks of lifelines."""
+
+import re
+import runpy
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from models_onnx.artifact.folder import Artifact
+from models_onnx.serving.runtime import Model
+from models_onnx.workbench.training.commands import no_progress
+from models_onnx.workbench.training.renewing import adopt
+from tests.conftest import ROOT
+from tests.models_onnx.workbench.training.template import write_template
+from tests.models_onnx.workbench.training.toy import complete
+
+PAGE = (ROOT / "docs/models/survival.md").read_text(encoding="utf-8")
+pytestmark = pytest.mark.slow  # it fits and adopts a whole model
+
+
+@pytest.mark.filterwarnings("ignore")  # of lifelines and what it imports
+def test_the_imported_file_shows_the_risks_of_lifelines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("lifelines")
+    monkeypatch.chdir(tmp_path)
+    blocks = dict(re.findall(r"^```python (\S+)\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL))
+    write_template("death_5y", Path("mine"))
+    complete(Path("mine/death_5y.card.json"))
+    for name, text in blocks.items():
+        Path(name).write_text(text, encoding="utf-8")
+    runpy.run_path("fit.py")
+    trained = adopt(Path("mine/death_5y.py"), Path("tables"), Path("own"), 1, 0, no_progress)
+    table = pd.read_csv("tables/death_5y.csv")
+    rows = table[["age_years", "sex_male", "creatinine_mg_dl"]].to_numpy(dtype=np.float64)
+    said = Model(Artifact(trained.manifest, trained.content)).predict_rows(rows).probability
+    theirs = pd.read_csv("lifelines.csv").iloc[:, 0].to_numpy()
+    assert np.abs(said - theirs).max() < 1e-5
+    assert trained.manifest.evaluation["all"]["observed_expected"]["value"] == pytest.approx(1.0, abs=0.1)
