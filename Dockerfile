@@ -7,10 +7,8 @@ RUN python3 -m venv /opt/cds-hooks
 # The same packages compile to the same files: sets in a fixed order, and by the content of a source, not by its time.
 ENV PATH=/opt/cds-hooks/bin:$PATH \
     PYTHONHASHSEED=0
-COPY requirements/runtime.txt requirements/postgres.txt requirements/otlp.txt requirements/
-RUN pip install --no-compile --no-cache-dir --only-binary :all: --require-hashes --requirement requirements/runtime.txt \
-    && pip install --no-compile --no-cache-dir --only-binary :all: --no-deps --require-hashes --requirement requirements/postgres.txt \
-    && pip install --no-compile --no-cache-dir --only-binary :all: --require-hashes --requirement requirements/otlp.txt
+COPY requirements/runtime.txt requirements/
+RUN pip install --no-compile --no-cache-dir --only-binary :all: --require-hashes --requirement requirements/runtime.txt
 COPY . .
 # What only installs and builds goes again: nothing in the image can bring a package into the environment.
 RUN pip wheel --no-cache-dir --no-index --no-deps --no-build-isolation --wheel-dir /dist . \

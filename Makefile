@@ -4,7 +4,7 @@ export PYTHON
 
 bin := .venv/bin
 
-.PHONY: docs pictures run serve test pytest test-slow fuzz retrain test-all lint bench clean wheel kit-wheel sbom audit image-check runtime-environment dev-environment slow-environment
+.PHONY: docs pictures run serve test pytest test-slow fuzz retrain test-all lint bench clean wheel kit-wheel sbom audit image-check runtime-environment dev-environment
 
 # Server, a sample patient and a drafted order, their cards; serves until interrupted.
 run: docs
@@ -19,7 +19,7 @@ docs: runtime-environment
 	@[ -f docs/.made ] && [ -z "$$(find cds_hooks cards models_onnx fhir maintenance tests/conformance -type f -newer docs/.made ! -name '*.pyc' | head -1)" ] || { $(bin)/python -m maintenance.reference && touch docs/.made; }
 
 # The pictures of the documentation, light and dark, taken anew in a real browser (tests/browser/test_pictures.py).
-pictures: slow-environment
+pictures: dev-environment
 	CDS_WRITE_PICTURES=1 $(bin)/pytest -q -m slow tests/browser/test_pictures.py
 
 # Python may keep what it compiled: pytest then reads the test modules in a third of the time the next time.
@@ -39,7 +39,7 @@ pytest: dev-environment docs
 
 # The tests that take a browser, several processes, the wheel or a training, and all examples of the properties of which
 # `make test` draws a fifth: .ci/run runs them after `make test`.
-test-slow: slow-environment docs
+test-slow: dev-environment docs
 	$(bin)/pytest --numprocesses 4 --dist loadfile --no-loadscope-reorder --durations 60 -m "slow or hypothesis"
 
 # Texts for the pass in C under the address sanitizer: ten minutes.
@@ -48,7 +48,7 @@ fuzz: dev-environment
 	CDS_FUZZ_SECONDS=$(FUZZ) $(bin)/pytest -q -p no:cacheprovider -m slow tests/cds_hooks/protocol/test_members.py
 
 # Every model, trained again and compared with its artifact (gate G16); needs other people's data (CDS_DATA_DIR).
-retrain: slow-environment
+retrain: dev-environment
 	@for model in models_onnx/artifacts/*/; do $(bin)/cds-hooks model gates $$(basename $$model) --only G16 || exit 1; done
 
 # All of it: an hour, before a release.
@@ -75,11 +75,11 @@ kit-wheel: dev-environment
 	@sh requirements/wheel.sh dist/kit HEAD kit
 
 # The lists of parts of the wheel and of the image (CycloneDX, dist/).
-sbom: slow-environment
+sbom: dev-environment
 	@exec $(bin)/python .ci/sbom.py
 
 # Known vulnerabilities in the packages of the locks; says so where the data cannot be had.
-audit: slow-environment
+audit: dev-environment
 	@exec $(bin)/python .ci/audit.py
 
 # Build the container image, compare it with its list of parts, and answer one call from inside it; needs root, buildah
@@ -97,7 +97,3 @@ runtime-environment:
 
 dev-environment:
 	@sh requirements/environment.sh dev
-
-# What only the slow tests need beside that: a browser's driver, other libraries' models and explainers.
-slow-environment:
-	@sh requirements/environment.sh slow

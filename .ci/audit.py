@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-LOCKS = ("runtime", "postgres", "otlp", "dev", "engines")
+LOCKS = ("runtime", "kit", "dev")
 
 
 def main() -> None:

@@ -18,7 +18,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parent.parent
-LOCKS = {"wheel": ("runtime",), "image": ("runtime", "postgres", "otlp")}
+LOCKS = {"wheel": ("runtime",), "image": ("runtime",)}
 ONLY_INSTALLS = ("setuptools", "wheel")
 LINUX = {"sys_platform": "linux", "platform_system": "Linux", "os_name": "posix", "platform_machine": "x86_64"}
 LINUX |= {"python_version": "3.11", "python_full_version": "3.11.0", "implementation_name": "cpython"}

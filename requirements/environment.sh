@@ -1,5 +1,5 @@
 #!/bin/sh
-# Makes .venv from a hash-pinned lock and installs the project into it: sh requirements/environment.sh runtime|dev|slow
+# Makes .venv from a hash-pinned lock and installs the project into it: sh requirements/environment.sh runtime|dev
 # Does nothing where that is already so. PYTHON=/path/to/python is what a new one is made with.
 set -eu
 cd "$(dirname "$0")/.."
@@ -21,36 +21,20 @@ is_of_this_folder() {
     grep -qsF " $(pwd -P)/.venv" .venv/pyvenv.cfg && .venv/bin/python -m pip --version > /dev/null 2>&1
 }
 
-# The lock of the slow tests holds that of development, and that the one of the server, at the same versions: the
-# environment of a larger one serves for a smaller one.
+# The lock of development holds that of the server at the same versions: its environment serves for both.
 is_ready() {
-    case $kind in runtime) larger="dev slow" ;; dev) larger=slow ;; *) larger="" ;; esac
-    { for made in "$kind" $larger; do is_made "$made" && break; done; } &&
+    { is_made "$kind" || is_made dev; } &&
         .venv/bin/python -c '' 2> /dev/null && grep -qsF "$(pwd -P)/.venv/" .venv/bin/cds-hooks
 }
 
-# The places where a Python may be: the names on the PATH, and each python3 that another of the same name hides.
-candidates() {
-    echo "${PYTHON:-python3 python3.14 python3.13 python3.12 python3.11 python}" | tr ' ' '\n'
-    [ -n "${PYTHON:-}" ] || echo "$PATH" | tr ':' '\n' | while read -r folder; do
-        for name in python3 python3.14 python3.13 python3.12 python3.11; do
-            [ ! -x "$folder/$name" ] || echo "$folder/$name"
-        done
-    done
-}
-
-# The quickest Python that is new enough: one that was built without profiles takes half as long again for all that the
-# project does. A name may be a shim that does not run, so each is tried; how it was built is nowhere written dependably,
-# so each does a little work, and a later one is taken only if that took a tenth less processor time.
+# The first Python that is new enough and can make an environment. A name may be a shim that does not run, so each is tried;
+# Debian has ensurepip and venv in a package of their own.
 find_python() {
-    best="" least=0
-    for candidate in $(candidates); do
-        taken=$("$candidate" requirements/speed_of_python.py 2> /dev/null) || continue
-        if [ -z "$best" ] || [ "$((taken * 10))" -lt "$((least * 9))" ]; then
-            best=$candidate least=$taken
-        fi
+    for candidate in ${PYTHON:-python3 python3.14 python3.13 python3.12 python3.11 python}; do
+        "$candidate" -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' 2> /dev/null || continue
+        echo "$candidate"
+        return
     done
-    [ -z "$best" ] || { echo "$best"; return; }
     echo "This needs Python 3.11 or newer with its venv module, and found none as: ${PYTHON:-python3, python3.11 to python3.14}." >&2
     echo "Install one (on Debian: python3 and python3-venv) or name it: make PYTHON=/path/to/python3.12 run" >&2
     return 1

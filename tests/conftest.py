@@ -125,7 +125,7 @@ _ONLY_SLOW = re.compile(
     r"|cyclonedx|fhirpathpy|tests\.browser)\b",
     re.MULTILINE,
 )
-"""An import of what only requirements/slow.in installs."""
+"""An import of a browser's driver, or of a library that takes seconds to import."""
 
 
 @cache
@@ -134,7 +134,7 @@ def _needs_slow_libraries(path: Path) -> bool:
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """Leaves out the files that import what only the slow tests need, where these are left out."""
+    """Leaves out the files of slow tests alone, where these are left out: their imports take seconds."""
     left_out = config.option.markexpr.startswith("not slow") and (
         collection_path == ROOT / "tests" / "browser" or _needs_slow_libraries(collection_path)
     )
@@ -176,7 +176,7 @@ _LONGEST = (
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Marks the tests of files that import what only requirements/slow.in installs as slow.
+    """Marks the tests of files that import a browser's driver or a library that takes seconds as slow.
 
     Of several processes each takes one file after the other: the longest first, then those with the most tests. Else
     the last minutes belong to one process that has begun a long file when the others are done.

@@ -1,4 +1,4 @@
-"""Libraries that only requirements/slow.in installs: a quick test that asks for one is skipped."""
+"""Libraries that take seconds to import: a quick test that asks for one is skipped."""
 
 import importlib
 import warnings

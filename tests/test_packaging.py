@@ -59,11 +59,8 @@ def _project() -> dict[str, list[str]]:
 
 @for_rows(
     "lock",
-    [
-        "runtime.txt", "kit.txt", "dev.txt", "slow.txt", "otlp.txt", "engines.txt", "brokers.txt", "mcp.txt",
-        "text.txt",
-    ],
-)  # fmt: skip
+    ["runtime.txt", "kit.txt", "dev.txt"],
+)
 def test_every_package_in_a_lock_is_pinned_with_its_hashes_and_without_an_address(lock: str) -> None:
     text = (ROOT / "requirements" / lock).read_text()
     assert "://" not in text, "a lock records no address"
@@ -74,54 +71,26 @@ def test_every_package_in_a_lock_is_pinned_with_its_hashes_and_without_an_addres
     assert unpinned == []
 
 
-@pytest.mark.parametrize("lock", ["runtime.txt", "dev.txt", "slow.txt"])
+@pytest.mark.parametrize("lock", ["runtime.txt", "dev.txt"])
 def test_a_package_has_one_version_for_every_python(lock: str) -> None:
     assert {name: versions for name, versions in _locked(lock).items() if len(versions) > 1} == {}
 
 
-def test_the_development_lock_holds_the_runtime_lock_at_the_same_versions() -> None:
-    development = _locked("dev.txt")
-    assert {name: development.get(name) for name in _locked("runtime.txt")} == _locked("runtime.txt")
-
-
-def test_the_lock_of_the_slow_tests_holds_the_development_lock_at_the_same_versions() -> None:
-    slow = _locked("slow.txt")
-    assert {name: slow.get(name) for name in _locked("dev.txt")} == _locked("dev.txt")
-
-
-@for_rows("lock", ["otlp.txt", "postgres.txt", "kit.txt", "text.txt"])
-def test_the_development_lock_holds_the_locks_of_the_extras_at_the_same_versions(lock: str) -> None:
+@for_rows("lock", ["runtime.txt", "kit.txt"])
+def test_the_development_lock_holds_the_others_at_the_same_versions(lock: str) -> None:
     development = _locked("dev.txt")
     assert {name: development.get(name) for name in _locked(lock)} == _locked(lock)
-
-
-def test_spark_and_ray_are_in_a_lock_of_their_own_at_the_versions_of_the_development_lock() -> None:
-    engines, development = _locked("engines.txt"), _locked("slow.txt")
-    assert {canonicalize_name(item.name) for item in _wanted("engines.in")} == {"pyspark", "ray"}
-    assert {"pyspark", "ray"} <= engines.keys() - development.keys()
-    both = engines.keys() & development.keys()
-    assert "pyarrow" in both
-    assert {name: engines[name] for name in both} == {name: development[name] for name in both}
-
-
-def test_the_packages_of_a_broker_are_in_a_lock_of_their_own_beside_those_of_the_project() -> None:
-    brokers, slow = _locked("brokers.txt"), _locked("slow.txt")
-    assert [str(item) for item in _wanted("brokers.in")] == ["faststream[confluent,nats,rabbit,redis]"]
-    assert {name: brokers[name] for name in brokers.keys() & slow.keys()} == {
-        name: slow[name] for name in brokers.keys() & slow.keys()
-    }
 
 
 def test_every_lock_that_the_image_installs_goes_into_its_build() -> None:
     """What the .dockerignore leaves out cannot be copied: the build ends there."""
     ignored = (ROOT / ".dockerignore").read_text().split()
     (copied,) = re.findall(r"^COPY (requirements/.*) requirements/$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
-    assert {"requirements/postgres.txt", "requirements/otlp.txt"} <= set(copied.split())
     assert [name for name in copied.split() if f"!{name}" not in ignored] == []
 
 
 def test_the_runtime_lock_is_made_from_what_pyproject_depends_on() -> None:
-    declared = {str(Requirement(text)) for text in _project()["runtime"]}
+    declared = {str(Requirement(text)) for kind in ("runtime", "postgres", "otlp") for text in _project()[kind]}
     assert {str(item) for item in _wanted("runtime.in") if item.name not in INSTALLS_THE_PROJECT_ITSELF} == declared
 
 

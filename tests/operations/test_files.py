@@ -176,9 +176,3 @@ def test_systemd_takes_its_unit(tmp_path: Path) -> None:
         done = subprocess.run(command, capture_output=True, text=True)
         about_it = [line for line in (done.stdout + done.stderr).splitlines() if "cds-hooks" in line]
         assert bool(about_it) == complains, about_it
-
-
-def test_the_lock_of_the_postgres_extra_has_the_versions_of_the_tests() -> None:
-    pins = re.compile(r"^(psycopg[a-z-]*)(?:\[.*\])?==(\S+)", re.MULTILINE)
-    locked, tested = ((ROOT / f"requirements/{name}.txt").read_text() for name in ("postgres", "dev"))
-    assert pins.findall(locked) == pins.findall(tested) != []

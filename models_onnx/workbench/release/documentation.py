@@ -16,13 +16,10 @@ from models_onnx.serving.registry import ARTIFACTS
 from models_onnx.spec import get_spec
 from models_onnx.workbench.release.card import interval
 from models_onnx.workbench.release.publishing import COMPARISON
-from models_onnx.workbench.training.commands import evaluate_rows
-from models_onnx.workbench.training.crossvalidate import Progress
-from models_onnx.workbench.training.data.cohort import read_table
-from models_onnx.workbench.training.pipeline import train
 
 if TYPE_CHECKING:
     from models_onnx.workbench.training.commands import ExternalEvaluation
+    from models_onnx.workbench.training.crossvalidate import Progress
 
 METRICS: Final = {
     "auroc": "AUROC",
@@ -166,9 +163,13 @@ class ShownEvaluation:
 
 
 def evaluate_artifact(
-    name: str, data: Path, seed: int, replicates: int, progress: Progress, specs: Path | None
+    name: str, data: Path, seed: int, replicates: int, progress: "Progress", specs: Path | None
 ) -> ShownEvaluation:
     """Return the figures out of fold, on people that the model was not trained on."""
+    # imported here: the pages are also made where the extra `train` is not installed
+    from models_onnx.workbench.training.data.cohort import read_table
+    from models_onnx.workbench.training.pipeline import train
+
     spec = get_spec(name, specs)
     trained = train(spec, read_table(spec, data), seed, replicates, progress)
     return ShownEvaluation(model_page(trained.manifest, folder=None), trained.manifest, trained.passed)
@@ -181,10 +182,12 @@ def evaluate_on_rows(
     folder: Path,
     seed: int,
     replicates: int,
-    progress: Progress,
+    progress: "Progress",
     specs: Path | None,
 ) -> ShownEvaluation:
     """Return the figures of the artifact on the people of another table."""
+    from models_onnx.workbench.training.commands import evaluate_rows
+
     evaluated = evaluate_rows(name, rows, folder, seed, replicates, progress, specs, data)
     manifest = evaluated.manifest
     document = {

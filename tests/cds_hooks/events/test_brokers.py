@@ -77,7 +77,7 @@ class Broker:
 
 @contextmanager
 def running(folder: Path, scheme: str) -> Iterator[Broker]:
-    pytest.importorskip("faststream", reason="needs faststream (requirements/brokers.txt)")
+    pytest.importorskip("faststream", reason="needs faststream (requirements/dev.txt)")
     program = {"nats": "nats-server", "redis": "redis-server", "amqp": "rabbitmq-server"}[scheme]
     if shutil.which(program, path=f"{os.environ.get('PATH', '')}:/usr/sbin") is None:
         pytest.skip(f"{program} is not installed")
@@ -246,7 +246,7 @@ async def test_what_was_not_stored_is_delivered_again_to_the_next_server(tmp_pat
 @run_async
 async def test_messages_of_kafka_are_stored_once(tmp_path: Path) -> None:
     """The mock cluster of librdkafka keeps nothing on a disk, so nothing is shown of a broker that is killed."""
-    confluent = pytest.importorskip("confluent_kafka", reason="needs confluent-kafka (requirements/brokers.txt)")
+    confluent = pytest.importorskip("confluent_kafka", reason="needs confluent-kafka (requirements/dev.txt)")
     cluster = confluent.Producer({"test.mock.num.brokers": 1})
     (node,) = cluster.list_topics(timeout=30).brokers.values()
     for number in [0, *range(5)]:

@@ -85,7 +85,7 @@ def test_a_month_with_a_holiday_and_one_with_a_clock_change_are_quiet(name: str)
 @pytest.mark.parametrize("name", ["lab-core", "clinic-a", "vitals-icu"])
 def test_what_is_learned_of_a_feed_is_what_a_regression_of_statsmodels_finds(name: str) -> None:
     """An offline judge: a Poisson regression on hours of weekdays and of weekends, and on days of the week."""
-    api = pytest.importorskip("statsmodels.api", reason="needs statsmodels (requirements/slow.txt)")
+    api = pytest.importorskip("statsmodels.api", reason="needs statsmodels (requirements/dev.txt)")
     month = next(clean_months(FEEDS, 21000))
     feed = WatchedFeed(name, ZONE, month.first, frozenset())
     for counts in month.feed(name)[: 14 * 288]:
