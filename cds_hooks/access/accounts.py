@@ -200,7 +200,7 @@ def _common() -> frozenset[str]:
 
 def hash_password(password: str) -> str:
     """Return the Argon2id hash with its parameters and salt, as text."""
-    return _hasher().hash(password)
+    return password_hasher().hash(password)
 
 
 def verifies(password: str, password_hash: str | None) -> bool:
@@ -208,14 +208,16 @@ def verifies(password: str, password_hash: str | None) -> bool:
     from argon2.exceptions import InvalidHashError, VerificationError
 
     try:
-        _hasher().verify(password_hash or _of_nobody(), password[: LONGEST + 1])
+        password_hasher().verify(password_hash or _of_nobody(), password[: LONGEST + 1])
     except (VerificationError, InvalidHashError):
         return False
     return password_hash is not None
 
 
 @cache
-def _hasher() -> "PasswordHasher":
+def password_hasher() -> "PasswordHasher":
+    """Return what hashes and verifies passwords."""
+
     from argon2 import PasswordHasher  # imported here: only a login needs it
 
     return PasswordHasher(parallelism=1)  # a login never takes more than one processor from the calls
@@ -224,7 +226,7 @@ def _hasher() -> "PasswordHasher":
 @cache
 def _of_nobody() -> str:
     """Return a hash to compare with where there is no account: the answer takes as long as for a wrong password."""
-    return _hasher().hash("of nobody, compared for its time")
+    return password_hasher().hash("of nobody, compared for its time")
 
 
 WINDOW_SECONDS: Final = 900.0

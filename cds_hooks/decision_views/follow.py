@@ -107,7 +107,7 @@ class Follower:
         self._projections = tuple(projections)
         tables = [projection.tables for projection in self._projections]
         self._tables = "".join(tables)
-        self._version = zlib.crc32("\n".join(tables).encode()) & 0x7FFF_FFFF
+        self.version = zlib.crc32("\n".join(tables).encode()) & 0x7FFF_FFFF
         self._lock: IO[bytes] | None = None
         self._forgot_at: float | None = None
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="follower")
@@ -212,14 +212,14 @@ class Follower:
         if is_of_record and self._has_kept_answers():
             return
         with self.views.open() as connection:
-            if connection.execute("PRAGMA user_version").fetchone()[0] == self._version and self._version:
+            if connection.execute("PRAGMA user_version").fetchone()[0] == self.version and self.version:
                 log().error("the record is another one, or lost rows that were read: its views are made anew")
             make_tables(connection, self._tables)
             note_record(connection, self._url)
-            connection.execute(f"PRAGMA user_version = {self._version}")
+            connection.execute(f"PRAGMA user_version = {self.version}")
 
     def _has_tables(self) -> bool:
-        return bool(self.views.read("PRAGMA user_version")[0][0] == self._version)
+        return bool(self.views.read("PRAGMA user_version")[0][0] == self.version)
 
     def _has_kept_answers(self) -> bool:
         return all(

@@ -26,7 +26,7 @@ class Book(CountBook):
         if not file.is_file():
             with self.views.open() as connection:
                 make_tables(connection, Counts.tables)
-                version = Follower("", self.views, (Counts(),))._version
+                version = Follower("", self.views, (Counts(),)).version
                 connection.execute(f"PRAGMA user_version = {version}")
 
     def read(self, url: str, at_once: int = 500, most: int | None = None) -> int:

@@ -17,7 +17,6 @@ from cds_hooks.storage import card_uuid, new_decision_id
 from cds_hooks.storage.decision import Decision, RecordUnavailable
 from cds_hooks.storage.entries import add_event
 from cds_hooks.storage.queries import newest_number
-from tests.cds_hooks.hold_back.test_act_log import standby_that_takes_over
 from tests.cds_hooks.logged import capture_logs
 from tests.cds_hooks.storage.samples import a_decision, store
 from tests.live import record_in
@@ -116,18 +115,6 @@ def test_another_record_or_a_change_of_the_tables_makes_the_views_anew(tmp_path:
     assert ("ann" in names, "ben" in names) == (False, True)
     names = taken(follower_of(other, tmp_path, Faulty()))
     assert names.count("ben") == 1
-
-
-def test_rows_that_took_the_numbers_of_lost_ones_are_taken(tmp_path: Path) -> None:
-    url = record_in(tmp_path)
-    follower = follower_of(url, tmp_path)
-    store(url, _shown_to("kept"), answered=True)
-    with standby_that_takes_over(tmp_path):
-        store(url, *map(_shown_to, ("lost", "lost too")), answered=True)
-        assert {"kept", "lost", "lost too", "answer lost"} <= set(taken(follower))
-    store(url, *map(_shown_to, ("new", "new too", "newer", "newest")), answered=True)
-    people = [name for name in taken(follower) if name.removeprefix("answer ") in ("kept", "new", "newest", "lost")]
-    assert sorted(people) == ["answer kept", "answer new", "answer newest", "kept", "new", "newest"]
 
 
 def test_the_file_is_beside_an_sqlite_record_and_only_its_owner_reads_it(tmp_path: Path) -> None:

@@ -65,18 +65,18 @@ class Month:
     def __init__(self, folder: Path, seed: int, first_day: date, days_before: int, event: Event) -> None:
         self.spec = json.loads((folder / "generator.json").read_text(encoding="utf-8"))
         self.feeds = {feed["id"]: feed for feed in self.spec["feeds"]}
-        self.event, self.first_day, self._seed = event, first_day, seed
+        self.event, self.first_day, self.seed = event, first_day, seed
         self.before = days_before * STEPS_A_DAY
         self.steps = self.before + MONTH_DAYS * STEPS_A_DAY
         start = datetime(first_day.year, first_day.month, first_day.day, tzinfo=ZONE)
         self.first = int(start.timestamp()) // 300 - self.before
         shares = np.arange(1, 301) ** -1.1
-        self._code_shares = shares / shares.sum()
-        self._codes = [*(code["loinc"] for code in self.spec["codes"]), *(f"C{rank}" for rank in range(11, 301))]
+        self.code_shares = shares / shares.sum()
+        self.codes = [*(code["loinc"] for code in self.spec["codes"]), *(f"C{rank}" for rank in range(11, 301))]
         moments = [datetime.fromtimestamp((self.first + step) * 300, ZONE) for step in range(self.steps)]
         self._hours = np.array([moment.hour for moment in moments])
-        self._weekdays = np.array([moment.weekday() for moment in moments])
-        self._days = np.array([(moment.date() - first_day).days for moment in moments])
+        self.weekdays = np.array([moment.weekday() for moment in moments])
+        self.days = np.array([(moment.date() - first_day).days for moment in moments])
 
     def holidays(self) -> frozenset[date]:
         """Return the holidays that the site declares."""
@@ -92,41 +92,41 @@ class Month:
         """Return what is counted of a feed in each step."""
         return _FeedMonth(self, name).counts()
 
-    def _during(self, name: str, *kinds: str) -> NDArray[np.bool_]:
+    def during(self, name: str, *kinds: str) -> NDArray[np.bool_]:
         steps = np.arange(self.steps) - self.before
         happens = self.event.kind in kinds and name in self.event.feeds
         return (steps >= self.event.start) & (steps < self.event.end) & happens
 
-    def _means(self, name: str) -> Numbers:
+    def means(self, name: str) -> Numbers:
         feed = self.feeds[name]
         hours = np.array(self.spec["hour_shapes"][feed["shape"]], dtype=float)
         days = np.array(self.spec["day_shapes"][feed["shape"]], dtype=float)
         scale = feed["rate_per_hour"] / 12 / np.outer(days, hours).mean()
-        means = scale * days[self._weekdays] * hours[self._hours]
+        means = scale * days[self.weekdays] * hours[self._hours]
         benign, is_clinic = self.event.benign, feed["shape"] == "clinic"
         if self.event.holiday >= 0:
-            factor = days[6] / days[self._weekdays] if is_clinic else 0.85
-            means = np.where(self._days == self.event.holiday, means * factor, means)
+            factor = days[6] / days[self.weekdays] if is_clinic else 0.85
+            means = np.where(self.days == self.event.holiday, means * factor, means)
         if "growth" in benign and name == "clinic-a":
-            means = means * 1.006 ** np.maximum(self._days, 0)
+            means = means * 1.006 ** np.maximum(self.days, 0)
         if "respiratory" in benign and name == "lab-core":
-            means = means * (1 + 0.35 * np.clip((self._days - 10) / 14, 0, 1))
+            means = means * (1 + 0.35 * np.clip((self.days - 10) / 14, 0, 1))
         if "storm" in benign:
-            means = np.where(self._days == 16, means * (0.35 if is_clinic else 1.05), means)
+            means = np.where(self.days == 16, means * (0.35 if is_clinic else 1.05), means)
         if "weekend clinic" in benign and name == "clinic-b":
-            means = np.where((self._weekdays == 5) & (self._days >= 7), means * 4, means)
+            means = np.where((self.weekdays == 5) & (self.days >= 7), means * 4, means)
         if "silence" in benign and name == "pathology":
-            silent = (self._weekdays == 5) & (self._hours >= 8) | (self._weekdays == 6) & (self._hours < 10)
-            means = np.where(silent & (self._days >= 14), 0.0, means)
+            silent = (self.weekdays == 5) & (self._hours >= 8) | (self.weekdays == 6) & (self._hours < 10)
+            means = np.where(silent & (self.days >= 14), 0.0, means)
         return np.asarray(means) * self._levels(name)
 
     def _levels(self, name: str) -> Numbers:
         """Return by what each day changes the messages of a feed."""
         event, levels = self.event, np.ones(self.steps)
         if event.day_variation:
-            random = np.random.default_rng([self._seed, 1000 + list(self.feeds).index(name)])
+            random = np.random.default_rng([self.seed, 1000 + list(self.feeds).index(name)])
             by_day = np.exp(random.normal(0.0, event.day_variation, self.steps // STEPS_A_DAY + 2))
-            levels = by_day[self._days - self._days[0]]
+            levels = by_day[self.days - self.days[0]]
         return np.asarray(levels)
 
 
@@ -135,11 +135,11 @@ class _FeedMonth:
 
     def __init__(self, month: Month, name: str) -> None:
         self.month, self.name, self.feed, self.event = month, name, month.feeds[name], month.event
-        self.random = np.random.default_rng([month._seed, list(month.feeds).index(name)])
-        self.means = month._means(name)
+        self.random = np.random.default_rng([month.seed, list(month.feeds).index(name)])
+        self.means = month.means(name)
 
     def during(self, *kinds: str) -> NDArray[np.bool_]:
-        return self.month._during(self.name, *kinds)
+        return self.month.during(self.name, *kinds)
 
     def counts(self) -> list[Counts]:
         messages, fresh, duplicates, extra_minutes = self._volumes()
@@ -247,17 +247,17 @@ class _FeedMonth:
 
     def _contents(self, table: list[Counts], fresh: NDArray[np.int64]) -> None:
         steps = np.repeat(np.arange(self.month.steps), fresh)
-        codes = self.random.choice(300, len(steps), p=self.month._code_shares)
+        codes = self.random.choice(300, len(steps), p=self.month.code_shares)
         unmapped = self.random.random(len(steps)) < self.feed["unmapped_rate"]
         replaced = (codes == 0) & self.during("unmapped codes")[steps]
-        replaced &= self.random.random(len(steps)) < 0.08 / self.month._code_shares[0]
+        replaced &= self.random.random(len(steps)) < 0.08 / self.month.code_shares[0]
         codes[replaced] = 300
         rare = self.during("unmapped codes rare")[steps] & (self.random.random(len(steps)) < 0.02)
         codes[rare] = 150 + self.random.integers(6, size=int(rare.sum()))
         unmapped |= replaced | self.during("unmapped codes rare")[steps] & (codes >= 150) & (codes < 156)
         stuck = self.during("value stuck")[steps] & (self.random.random(len(steps)) < 1 / _GROUPS)
         codes[stuck] = 3
-        names = [*self.month._codes, "KAL2"]
+        names = [*self.month.codes, "KAL2"]
         _add(table, "results", fresh)
         _tally(table, "result:", steps, codes, names)
         _tally(table, "unmapped:", steps[unmapped], codes[unmapped], names)
@@ -268,7 +268,7 @@ class _FeedMonth:
     def _values(self, table: list[Counts], index: int, steps: NDArray[np.int64], stuck: NDArray[np.bool_]) -> None:
         spec, event, during = self.month.spec["codes"][index], self.event, self.during
         mean, code = np.full(self.month.steps, float(spec["mean"])), spec["loinc"]
-        days = self.month._days
+        days = self.month.days
         if "respiratory" in event.benign and self.name == "lab-core" and code == "6690-2":
             mean += 0.8 * np.clip((days - 10) / 14, 0, 1)
         if "analyser" in event.benign and code == "2823-3":

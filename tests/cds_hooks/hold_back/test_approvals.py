@@ -1,7 +1,7 @@
 """Two people who have logged in approve; whatever else is tried does not count, and is refused in a sentence."""
 
 from collections.abc import Mapping
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -9,13 +9,10 @@ import pytest
 
 from cards.rules.engine.governance import NEEDS_NOTE, all_rule_versions
 from cds_hooks.hold_back.act_desk import APPROVED, LoggedIn, WantedAct, waiver_version
-from cds_hooks.hold_back.acts import COMMAND, LOCAL, ApprovalRefused, Signatory, waiver_subject
-from cds_hooks.hold_back.approvals import NOBODY_APPROVES, ApprovalBook, ModelApprovals
+from cds_hooks.hold_back.acts import COMMAND, ApprovalRefused, waiver_subject
+from cds_hooks.hold_back.approvals import ApprovalBook
 from cds_hooks.hold_back.governance import Governance
-from models_onnx.artifact.keys import maintainers
-from models_onnx.serving.registry import ARTIFACTS, load_model
-from models_onnx.workbench.gates.run import run_gates
-from models_onnx.workbench.gates.subject import Evidence, read_subject
+from models_onnx.serving.registry import load_model
 from tests.cds_hooks.hold_back.clicking import ANN, BEN, CARA, DIGEST, ISSUER, RULE, SUBJECT, Desk
 
 TODAY = datetime.now(UTC).date()
@@ -74,13 +71,6 @@ def test_the_same_person_under_two_logins_one_role_and_a_viewer_are_refused(
     with pytest.raises(ApprovalRefused, match=said):
         here.click(person)
     assert len(here.book().approvals("rule", SUBJECT)) == 1
-
-
-def test_one_person_has_one_id_or_one_name() -> None:
-    ann = Signatory(by="Ann Lee", role="owner", person="account ann", issuer=LOCAL)
-    assert ann.is_same_person(msgspec.structs.replace(ann, by="Ann Smith"))
-    assert ann.is_same_person(msgspec.structs.replace(ann, by="ANN LEE", person="account ann2"))
-    assert not ann.is_same_person(msgspec.structs.replace(ann, by="Ann Smith", issuer="https://login.example.org"))
 
 
 def test_who_has_several_roles_approves_in_one_that_the_first_has_not(here: Desk) -> None:
@@ -205,28 +195,3 @@ def test_two_workers_that_take_the_same_click_at_one_moment_count_it_once(here: 
     here.put_approval(ANN)
     here.put_approval(LoggedIn("Ann Lee", "oidc 3", ISSUER, frozenset({"approver"})))
     assert [given.person for given in here.book().approvals("rule", SUBJECT)] == ["account ann"]
-
-
-def _no_fault(_waiver: Mapping[str, Any]) -> None:
-    return None
-
-
-def _is_fault(_waiver: Mapping[str, Any]) -> str:
-    return "it is signed by nobody"
-
-
-def test_a_gate_is_waived_only_where_the_waiver_counts() -> None:
-    subject = read_subject(ARTIFACTS / "mortality_5y", maintainers())
-    granted = date.fromisoformat(subject.product["waivers"][0]["granted"])
-    for fault, status in ((_no_fault, "waived"), (_is_fault, "failed")):
-        evidence = Evidence(as_of=granted, timer=lambda: 0.0, figures=subject.manifest.evaluation, waiver_fault=fault)
-        report = run_gates(subject, evidence, only=frozenset({"G9"}))
-        result = next(each for each in report.results if each.gate == "G9")
-        assert result.status == status
-        assert ("its waiver does not count: it is signed by nobody" in result.why) is (status == "failed")
-
-
-def test_approval_is_asked_for_in_vain_where_nobody_can_approve() -> None:
-    model = load_model("mortality_5y")
-    assert ModelApprovals("validated", None, lambda: TODAY).why_withheld(model) is None
-    assert ModelApprovals("approved", None, lambda: TODAY).why_withheld(model) == NOBODY_APPROVES

@@ -3,11 +3,8 @@
 import asyncio
 import copy
 import json
-import sqlite3
-import tracemalloc
 from collections.abc import Iterable
-from contextlib import closing
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from itertools import permutations
 from pathlib import Path
 from typing import Any
@@ -15,14 +12,8 @@ from typing import Any
 import httpx
 import pytest
 
-from cards.extension import EXTENSION_KEY
-from cards.rules.engine.governance import Budget
-from cds_hooks.decision_views.follow import Batch, DecisionRow
-from cds_hooks.hold_back.budgets import Audience, BudgetClaims, Budgets, ShownCards, Turns
 from cds_hooks.hold_back.checks import SUPPRESSED
 from cds_hooks.hold_back.governance import RulesFileError, read_rules_file
-from cds_hooks.hold_back.memory import PatientMemory, Turn, turn_kind
-from cds_hooks.hold_back.sent_cards import Caller, PatientFinding
 from cds_hooks.storage.queries import DecisionFilter, find_decisions
 from tests.cds_hooks.calls import ours, request_for
 from tests.cds_hooks.hold_back.restraint_calls import (
@@ -38,7 +29,6 @@ from tests.cds_hooks.hold_back.restraint_calls import (
 from tests.cds_hooks.prefetch.fetch_calls import app_client
 from tests.cds_hooks.services.equation_calls import NOW, ago, condition, without
 from tests.cds_hooks.services.test_equation_services import visit
-from tests.cds_hooks.storage.samples import a_decision
 from tests.fhir.builders import encounter, observation
 from tests.live import record_in
 
@@ -139,56 +129,8 @@ def test_a_wrong_budget_is_refused_in_a_sentence(tmp_path: Path, text: str, said
         read_rules_file(rules_file(tmp_path, f"[[budget]]\n{text}\n"))
 
 
-@pytest.mark.parametrize(
-    ("of", "names", "user", "units", "holds"),
-    [
-        ("client", (), "", (), True), ("client", ("ehr",), "", (), True), ("client", ("other",), "", (), False),
-        ("user", (), "ann", (), True), ("user", (), "", ("icu",), False),
-        ("unit", ("icu",), "", ("icu",), True), ("unit", ("icu",), "", (), False),
-        ("client", ("icu",), "", ("icu",), False),
-    ],
-)  # fmt: skip
-async def test_a_budget_holds_for_whom_it_names(
-    of: Any, names: tuple[str, ...], user: str, units: tuple[str, ...], *, holds: bool
-) -> None:
-    budget = Budget(of=of, names=frozenset(names), cards_per_call=0, cards_per_day=None, note="n")
-    exhausted = await Budgets(now=lambda: 0.0).exhausted([budget], "ehr", Audience(user, units), 0)
-    assert (exhausted is budget) is holds
-
-
-async def test_two_budgets_of_one_user_count_a_card_once() -> None:
-    budgets = Budgets(now=lambda: 0.0)
-    of_user = [
-        Budget(of="user", names=frozenset(), cards_per_call=None, cards_per_day=most, note="n") for most in (2, 3)
-    ]
-    taken = [await budgets.exhausted(of_user, "ehr", Audience("ann", ()), 0) for _ in range(3)]
-    assert taken == [None, None, of_user[0]]
-
-
-def test_the_cards_of_today_and_yesterday_are_counted_without_critical_ones() -> None:
-    today, day = 20_000, 86_400
-    cards: list[dict[str, Any]] = [
-        {"uuid": name, "indicator": name, "extension": {EXTENSION_KEY: {}}} for name in ("info", "critical")
-    ]
-
-    def shown(number: int) -> DecisionRow:
-        as_of = datetime.fromtimestamp(number * day, UTC).isoformat()
-        response, basis = json.dumps({"cards": cards}).encode(), json.dumps({"as_of": as_of}).encode()
-        decision = a_decision(outcome="cards", response=response, basis=basis, decided_at=number * day * 10**6)
-        return DecisionRow(1, decision)
-
-    with closing(sqlite3.connect(":memory:")) as connection:
-        connection.executescript(ShownCards.tables)
-        rows = [shown(number) for number in (today - 2, today - 1, today)]
-        ShownCards(lambda: today * day + 3600.0).take(connection, Batch(decisions=rows))
-        for now, expected in ((today, [(today - 1, 1), (today, 1)]), (today + 1, [(today, 1)])):
-            ShownCards(lambda now=now: float(now * day)).forget(connection, 0)  # type: ignore[misc]
-            assert connection.execute("SELECT day, cards FROM shown_cards ORDER BY day").fetchall() == expected
-
-
 SAMPLE = "ckd-uacr"
 SERVICES = ("nephrology-referral", "liver-assessment")
-ASKS = PatientFinding("missing uacr", "kfre_4", asks=True)
 
 
 def budget_call(service: str) -> dict[str, Any]:
@@ -265,14 +207,6 @@ async def test_somebody_else_who_opens_the_chart_is_shown_the_same_cards(
             assert _asked([await _remind(calls, each) for each in order]) == [EXPECTED[each] for each in order]
 
 
-async def test_calls_of_one_moment_show_the_same_cards_of_one_worker_and_of_two(tmp_path: Path) -> None:
-    shared = {"as_of": NOW, "metrics_dir": tmp_path / "metrics"}
-    (tmp_path / "metrics").mkdir()
-    async with app_client(tmp_path, **shared) as one, app_client(tmp_path, **shared) as other:
-        calls = [_remind(worker, each) for worker, each in zip((one, other, one), REMINDERS, strict=True)]
-        assert _asked(await asyncio.gather(*calls)) == [EXPECTED[each] for each in REMINDERS]
-
-
 async def test_advice_on_a_danger_is_shown_beside_a_reminder(tmp_path: Path) -> None:
     async with app_client(tmp_path, as_of=NOW) as calls:
         assert _asked([await _remind(calls, "vaccines-due")]) == [1]
@@ -280,65 +214,3 @@ async def test_advice_on_a_danger_is_shown_beside_a_reminder(tmp_path: Path) -> 
         request = json.loads(json.dumps(request).replace("ckd4-metformin", SAMPLE))
         answered = await calls.post("/cds-services/nephrology-referral", json=request)
         assert _asked([answered]) == [1]
-
-
-@pytest.mark.parametrize(("seconds", "is_kept"), [(29.9, True), (30, False), (-29.9, True), (-30, False)])
-async def test_a_turn_is_kept_for_half_a_minute_of_the_clock_of_the_calls(seconds: float, *, is_kept: bool) -> None:
-    now = [1_800_000_000.0]
-    turns, (first, other) = Turns(lambda: now[0]), (Caller("ehr", "p1", name, "patient-view") for name in "ab")
-    assert await turns.turn_of_another(first, PatientMemory(), ASKS) is None
-    now[0] += seconds
-    assert (await turns.turn_of_another(other, PatientMemory(), ASKS) is not None) is is_kept
-
-
-@pytest.mark.parametrize(("seconds", "is_held"), [(90 * 86_400.0, True), (90 * 86_400.0 + 1, False)])
-async def test_a_test_that_was_offered_is_of_its_service_for_ninety_days(seconds: float, *, is_held: bool) -> None:
-    turn = Turn("another", 1_800_000_000.0)
-    memory, turns = PatientMemory(turns={turn_kind(ASKS): turn}), Turns(lambda: turn.at + seconds)
-    of_another = await turns.turn_of_another(Caller("ehr", "p1", "a", "patient-view"), memory, ASKS)
-    assert of_another == (turn if is_held else None)
-
-
-def test_turns_of_new_patients_take_five_megabytes_at_most() -> None:
-    """A turn counts for half a minute; what is kept of patients who came before must not grow with their number."""
-
-    async def kept_bytes(patients: range) -> int:
-        for number in patients:
-            caller = Caller("ehr", f"{number:064}", "nephrology-referral", "patient-view")
-            assert await turns.turn_of_another(caller, PatientMemory(), ASKS) is None
-        return tracemalloc.get_traced_memory()[0]
-
-    turns = Turns(lambda: 1_800_000_000.0)
-    tracemalloc.start()
-    try:
-        first = asyncio.run(kept_bytes(range(12_000)))
-        assert first < 5_000_000
-        assert asyncio.run(kept_bytes(range(12_000, 30_000))) < 1.2 * first
-    finally:
-        tracemalloc.stop()
-
-
-def test_a_turn_that_a_clock_far_ahead_has_dated_is_over_once_the_clock_is_right() -> None:
-    now, memory = 1_800_000_000.0, PatientMemory()
-    memory.take_shown("nephrology-referral", [ASKS], now + 300 * 86_400, now, 14)
-    memory.take_shown("statin-discussion", [ASKS], now, now, 14)
-    assert set(memory.turns.values()) == {Turn("statin-discussion", now)}
-
-
-async def test_a_name_is_claimed_once_until_two_minutes_later_by_any_worker(tmp_path: Path) -> None:
-    one, other = BudgetClaims(record_in(tmp_path)), BudgetClaims(record_in(tmp_path))
-    now = 1_800_000_059.0
-    assert await one.is_first("a", now)
-    assert not await other.is_first("a", now + 2)
-    assert await other.is_first("b", now + 2)
-    assert await one.is_first("c", now + 60)
-    assert not await other.is_first("c", now)  # a clock that is a minute behind
-    assert await other.is_first("a", now + 180)
-    await one.aclose()
-    await other.aclose()
-
-
-async def test_where_nobody_can_tell_the_card_is_shown(tmp_path: Path) -> None:
-    claims = BudgetClaims(f"sqlite:///{tmp_path}/a-file/decisions.sqlite3")
-    (tmp_path / "a-file").write_text("no folder")
-    assert await claims.is_first("a", 1_800_000_000.0)

@@ -9,12 +9,10 @@ from typing import Any
 import pytest
 
 from cds_hooks.hold_back.act_desk import LoggedIn
-from cds_hooks.hold_back.acts import COMMAND, ROLLBACK_EVENT, ActState, ApprovalRefused
-from cds_hooks.hold_back.releases import Released, State, in_canary, why_not_allowed
-from cds_hooks.storage.entries import add_event
+from cds_hooks.hold_back.acts import COMMAND, ActState, ApprovalRefused
+from cds_hooks.hold_back.releases import Released, State, in_canary
 from models_onnx.serving.registry import load_model
-from tests.cds_hooks.hold_back.clicking import ANN, BEN, ISSUER, RULE, Desk, an_act
-from tests.each import for_rows
+from tests.cds_hooks.hold_back.clicking import ANN, BEN, ISSUER, RULE, Desk
 from tests.live import record_in
 from tests.program import run_program
 
@@ -108,23 +106,6 @@ def test_behind_a_trust_file_a_command_silences_and_lets_nothing_speak(desk: Des
     assert "it was typed as a command; a person who has logged in does it" in desk.releases().refused[0]
 
 
-def test_what_a_monitor_took_back_is_in_shadow_since_the_act_that_put_it_there(desk: Desk) -> None:
-    key = ("rule", RULE)
-    desk.put_act(ANN, "shadow")
-    assert desk.releases().in_shadow_since(key) == "2026-11-21T10:00:00+00:00"
-    for person in (ANN, BEN):
-        desk.click(person, "canary", share=5)
-    assert desk.releases().in_shadow_since(key) is None
-    for kind, name in (key, ("model", "without an act")):
-        add_event(desk.url, ROLLBACK_EVENT, "monitor", {"kind": kind, "name": name, "at": "", "why": "errors"})
-    desk.click(ANN, "shadow", kind="equation", name="e", version="e1")
-    releases = desk.releases()
-    assert desk.state().startswith("shadow")
-    assert releases.in_shadow_since(key) == "2026-11-21T10:00:00+00:00"
-    assert releases.in_shadow_since(("model", "without an act")) is None
-    assert releases.changes["model", "without an act"].why == "errors"
-
-
 def test_the_later_acts_of_somebody_who_was_removed_do_not_count(desk: Desk) -> None:
     desk.put_act(ANN, "shadow")
     desk.account("ann", "disable")
@@ -148,18 +129,6 @@ def test_an_act_that_no_page_can_have_taken_does_not_count(desk: Desk, changes: 
     releases = desk.releases()
     assert (releases.current.words, len(releases.refused)) == ({}, 1)
     assert said in releases.refused[0]
-
-
-def test_no_state_is_skipped(desk: Desk) -> None:
-    _by_two(desk, "canary", share=5)
-    assert desk.state() == "on"
-    desk.put_act(ANN, "shadow")
-    _by_two(desk, "active")
-    assert desk.state().startswith("shadow")
-    _by_two(desk, "canary", share=5)
-    _by_two(desk, "active")
-    assert desk.state() == "active"
-    assert "cannot become active: active comes after canary" in " ".join(desk.releases().refused)
 
 
 def test_an_act_that_was_changed_in_the_record_does_not_count(desk: Desk, tmp_path: Path) -> None:
@@ -221,56 +190,6 @@ def test_the_commands_refuse_in_sentences_and_list_every_act(tmp_path: Path) -> 
     assert found["states"]["client A hospital"] == "off"
     model = next(each for each in found["acts"] if each["what"] == "model mortality_5y shadow")
     assert len(model["gates"]) == 64, "the act names the gate report by its digest"
-
-
-def test_a_unit_is_looked_for_only_where_an_act_is_about_one(desk: Desk) -> None:
-    def units() -> list[str]:
-        asked.append(True)
-        return ["icu"]
-
-    asked: list[bool] = []
-    desk.put_act(ANN, "shadow", kind="client", name="training")
-    current = desk.releases().current
-    assert (current.silent_mode("training", units, None) is None, asked) == (False, [])
-    assert (current.silent_mode("ehr", units, None), asked) == (None, [])
-    desk.put_act(ANN, "shadow", kind="unit", name="icu")
-    current = desk.releases().current
-    assert (current.silent_mode("ehr", units, None) is None, asked) == (False, [True])
-    assert current.silent_mode("ehr", lambda: ["ward"], None) is None
-
-
-@for_rows(
-    ("kind", "name", "is_allowed"),
-    [
-        ("model", "mortality_5y@2", True),
-        ("model", "mortality_5y", False),
-        ("rule", f"{RULE}@2", False),
-        ("prompt", "p", True),
-    ],
-)
-def test_only_a_version_beside_the_one_in_use_begins_without_a_state(kind: str, name: str, *, is_allowed: bool) -> None:
-    assert (why_not_allowed({}, kind, name, "shadow") is None) is True
-    assert (why_not_allowed({}, kind, name, "active") is None) is False
-    words = why_not_allowed({}, kind, name, "canary") or ""
-    assert ("is active and cannot" in words) is not is_allowed
-
-
-@for_rows(
-    ("kind", "now", "is_allowed"),
-    [
-        ("client", "shadow", True), ("unit", "shadow", True), ("user", "shadow", True), ("client", "off", True),
-        ("rule", "off", True), ("rule", "shadow", False), ("model", "shadow", False), ("service", "shadow", False),
-    ],
-)  # fmt: skip
-def test_who_is_silent_is_switched_on_again_and_what_is_tried_is_not(kind: str, now: Any, *, is_allowed: bool) -> None:
-    assert (why_not_allowed({(kind, "x"): State(now)}, kind, "x", "on") is None) is is_allowed
-
-
-def test_what_is_tried_in_silence_is_not_off_and_terminologies_are_no_states() -> None:
-    assert Released(states={("service", "s"): State("shadow", "w")}).why_off("s", "c") is None
-    states = {("terminology", "t"): State("active", "w"), ("mapping", "m"): State("active", "w")}
-    assert Released(states=states).words == {}
-    assert an_act("off", "mapping", "urn:x").words == "mapping of urn:x to off"
 
 
 def test_a_canary_is_shown_to_its_share_of_the_patients_and_always_to_the_same() -> None:

@@ -1,7 +1,6 @@
 """Terminologies in force: whose act counts, what is taken back, what is never used, and that no call sees a change."""
 
 import asyncio
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from time import monotonic
@@ -22,7 +21,7 @@ from cds_hooks.hold_back.terminology import (
 )
 from cds_hooks.settings import Settings
 from fhir.terminology.conditions import condition_groups_of
-from fhir.terminology.imported import WrongIndex, in_use, use_index
+from fhir.terminology.imported import WrongIndex, in_use
 from fhir.terminology.importing import import_releases
 from tests.cds_hooks.hold_back.clicking import ANN, BEN, Desk, put_command
 from tests.live import record_in
@@ -133,36 +132,6 @@ async def test_a_server_changes_between_two_calls_within_a_second_and_stays_wher
     keeping.cancel()
 
 
-async def test_a_call_that_comes_while_something_is_changed_waits_for_it() -> None:
-    computing, log = Computing(60), list[str]()
-
-    async def call(name: str) -> None:
-        async with CallUnderWay(computing, "a") as turn:
-            await asyncio.sleep(0.05)
-            await turn.compute(lambda: log.append(name))
-
-    first = asyncio.create_task(call("first"))
-    await asyncio.sleep(0.01)
-    change = asyncio.create_task(computing.between_calls(lambda: log.append("change")))
-    await asyncio.sleep(0)
-    await asyncio.gather(first, change, call("second"))
-    assert log == ["first", "change", "second"]
-
-
-async def test_what_is_still_computed_for_a_call_that_is_over_ends_before_a_change() -> None:
-    computing, log = Computing(60), list[str]()
-
-    def compute() -> None:
-        time.sleep(0.1)
-        log.append("computed")
-
-    late = asyncio.create_task(computing.compute_beside_the_loop("a", compute))
-    await asyncio.sleep(0.02)
-    late.cancel()
-    await computing.between_calls(lambda: log.append("change"))
-    assert log == ["computed", "change"]
-
-
 def test_two_people_map_a_code_and_the_mapping_goes_before_the_index(tmp_path: Path) -> None:
     desk, configured = Desk(record_in(tmp_path)), Settings(database_url=record_in(tmp_path))
     name = mapping_name("urn:ours", "1")
@@ -199,10 +168,3 @@ def test_what_is_no_mapping_is_refused(name: str, meaning: str, said: str) -> No
     with pytest.raises(ApprovalRefused, match=said):
         check_mapping(name, meaning, is_new=True)
     check_mapping("name " + "x" * 195, "group hf", is_new=True)
-
-
-def test_a_mapping_names_a_code_as_lookups_do() -> None:
-    assert mapping_name("http://hl7.org/fhir/sid/icd-10-cm", "i50.0") == "icd10 I500"
-    assert mapping_name("https://urn.example/codes/", "A b") == "http://urn.example/codes A b"
-    assert mapping_name(None, " Heart  Failing ") == "name heart failing"
-    use_index(None)

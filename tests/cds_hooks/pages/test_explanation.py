@@ -72,10 +72,6 @@ def test_what_is_missing_or_old_is_named_and_counts_as_the_average(talk: Decisio
     assert "Nothing is missing" not in page.text
 
 
-def test_nothing_missing_is_said_too(talk: Decision) -> None:
-    assert "Nothing is missing and nothing was too old." in page_of(talk).text
-
-
 def test_a_model_file_that_was_replaced_lends_no_words_to_an_older_estimate(talk: Decision) -> None:
     other = rewritten(talk, models=lambda models: [{**models[0], "sha256": "0" * 64}])
     page, explanation = page_of(other), explained(other)
@@ -145,14 +141,6 @@ class _Reader(HTMLParser):
 
     def handle_data(self, data: str) -> None:
         self.text += data
-
-
-def test_bold_lists_and_links_are_rendered() -> None:
-    html = render_markdown("**Raises**\n- one **two**\n- three\n\n[How **this** works](https://example.org/a?b=1&c=2)")
-    assert html == (
-        "<p><strong>Raises</strong></p>\n<ul>\n<li>one <strong>two</strong></li>\n<li>three</li>\n</ul>\n"
-        '<p><a href="https://example.org/a?b=1&amp;c=2" rel="noreferrer">How <strong>this</strong> works</a></p>'
-    )
 
 
 @for_rows(
@@ -237,19 +225,3 @@ async def test_who_may_not_see_the_page_gets_no_answer_to_its_form(tmp_path: Pat
         refused = await person.send(page, **FORM)
         assert refused.status_code == 403
         assert "mmHg" not in refused.text
-
-
-async def test_a_form_without_a_card_and_one_about_nobody_are_refused(tmp_path: Path) -> None:
-    from tests.cds_hooks.calls import PLANNING, request_for
-
-    async with client(tmp_path, as_of=NOW) as calls:
-        sent: dict[str, Any] = request_for(PLANNING, "patient-view", "planning-talk", NOW)
-        decision = ours(await calls.post(f"/cds-services/{PLANNING}", json=sent))["decision"]
-        refused = await calls.post(f"/explain/{decision}", data={"to-sbp": "125"}, headers=BROWSER)
-        assert refused.status_code == 400
-        assert "The form cannot be used" in refused.text
-        for nobody in ("/explain/nobody", "/explain/00000000-0000-7000-8000-000000000000"):
-            assert (await calls.post(nobody, data=FORM, headers=BROWSER)).status_code == 404
-        other = await calls.post(f"/explain/{decision}", json={"to-sbp": 1}, headers=BROWSER)
-        assert other.status_code == 400
-        assert (await calls.put(f"/explain/{decision}", headers=BROWSER)).status_code == 405

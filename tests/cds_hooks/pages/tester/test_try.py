@@ -13,7 +13,7 @@ from cds_hooks.web.site import HEADERS
 from tests.cds_hooks.calls import client
 from tests.cds_hooks.pages.tester.pressing import Bench, opened
 from tests.cds_hooks.web.decisions import AS_OF
-from tests.contracts.markup import Page, faults
+from tests.contracts.markup import faults
 
 ORDER_SELECT = "order-select/order-safety-select"
 HOSTILE = "<img src=x onerror=alert(1)></textarea></select>\u202e"
@@ -62,43 +62,6 @@ async def test_an_answer_to_an_edited_request_stands_under_the_patient_of_that_r
     assert "Brandt" not in bench.text.partition("2 Request")[0]
 
 
-async def test_what_the_server_reads_in_the_request_stands_below_it_and_what_it_does_not_first(tmp_path: Path) -> None:
-    async def build(bench: Bench) -> Bench:
-        built = await bench.press("build", patient="sample:ckd4-metformin", call="patient-view/nephrology-referral")
-        request = json.loads(built.fields["request"])
-        condition = {"resourceType": "Condition", "id": "odd", "code": {"text": "Snorgling"}}
-        request["prefetch"]["conditions"]["entry"].append({"resource": condition})
-        return await built.press("resend", request=json.dumps(request))
-
-    text = (await _tried(tmp_path, build)).text
-    assert "What the server reads in it" in text
-    first = text.index("Condition/odd (Snorgling): not understood: no code of the tables and no phrase")
-    assert first < text.index(": ckd_any") if ": ckd_any" in text else first
-
-
-async def test_another_patient_is_shown_at_once_and_the_answers_about_the_one_before_go(tmp_path: Path) -> None:
-    async def choose(bench: Bench) -> Bench:
-        answered = await bench.press("send")
-        assert "Brandt" in answered.text
-        return await answered.press("choose", patient="sample:infant")
-
-    bench = await _tried(tmp_path, choose)
-    _is_sound(bench)
-    assert "Brandt" not in bench.text
-    assert "Nothing sent yet" in bench.text
-    assert len(list_decisions(f"sqlite:///{tmp_path}/decisions.sqlite3")) == 1
-
-
-async def test_a_candidate_for_a_name_is_added_at_a_press(tmp_path: Path) -> None:
-    async def choose(bench: Bench) -> Bench:
-        bench = await bench.press("add", order="naproxen 500")
-        return await bench.press(bench.buttons("add:")[0])
-
-    bench = await _tried(tmp_path, choose)
-    (draft,) = json.loads(bench.fields["carried"])["drafts"]
-    assert "naproxen" in draft["medicationCodeableConcept"]["text"].lower()
-
-
 async def test_an_edited_request_is_sent_as_it_stands(tmp_path: Path) -> None:
     async def edit(bench: Bench) -> Bench:
         built = await bench.press("build")
@@ -130,27 +93,6 @@ async def test_a_200_without_a_list_of_cards_is_a_failure_and_no_silence(tmp_pat
     assert "nothing to recommend" not in bench.text
 
 
-async def test_a_form_that_was_changed_sends_to_no_other_path(tmp_path: Path) -> None:
-    async def change(bench: Bench) -> Bench:
-        sent = await bench.press("send")
-        text = sent.fields["carried"]
-        carried = json.loads(text)
-        carried["exchange"]["service"] = "../explain"
-        return await sent.press("override:0", carried=json.dumps(carried))
-
-    bench = await _tried(tmp_path, change)
-    assert "Not sent: this is not the path of a service" in bench.text
-
-
-@pytest.mark.parametrize("context", ["7", '{"draftOrders": "x"}', '{"draftOrders": {"entry": [7, {"resource": 7}]}}'])
-async def test_a_request_that_was_edited_into_another_form_does_not_stop_the_page(tmp_path: Path, context: str) -> None:
-    async def edit(bench: Bench) -> Bench:
-        sent = await (await _ordered(bench)).press("send")
-        return await sent.press(sent.buttons("accept:")[0], request=f'{{"hook": "order-select", "context": {context}}}')
-
-    assert (await _tried(tmp_path, edit)).answer.status_code == 200
-
-
 async def _ordered(bench: Bench) -> Bench:
     dosed = {"order": "Naproxen 500 MG Oral Tablet", "dose": "1 tablet twice a day"}
     return await bench.press("add", patient="sample:nsaid-egfr-25", **dosed)
@@ -169,38 +111,6 @@ async def test_a_name_that_fits_several_is_asked_about_and_an_unknown_one_is_add
     bench = await _tried(tmp_path, order)
     (draft,) = json.loads(bench.fields["carried"])["drafts"]
     assert draft["medicationCodeableConcept"] == {"text": "qwertymycin"}
-
-
-async def test_a_test_is_ordered_by_its_name(tmp_path: Path) -> None:
-    bench = await _tried(tmp_path, lambda page: page.press("add", order="creatinine (laboratory)"))
-    (draft,) = json.loads(bench.fields["carried"])["drafts"]
-    assert draft["resourceType"] == "ServiceRequest"
-    assert draft["code"]["coding"][0]["system"] == "http://loinc.org"
-
-
-async def test_an_order_hook_without_a_draft_says_where_the_answer_would_be_what_to_add(tmp_path: Path) -> None:
-    bench = await _tried(tmp_path, lambda page: page.press("send", call="order-sign/order-safety-sign"))
-    assert "order-sign is about orders, and there is none yet." in bench.text
-    assert bench.html.index('id="answer"') < bench.html.index('id="problem"') < bench.html.index("Nothing sent yet")
-    (wrong,) = [each for each in Page(bench.html).elements if each.attributes.get("aria-invalid")]
-    assert wrong.attributes["id"] == "order"
-
-
-async def test_a_draft_is_removed(tmp_path: Path) -> None:
-    async def order(bench: Bench) -> Bench:
-        return await (await _ordered(bench)).press("remove:0")
-
-    assert json.loads((await _tried(tmp_path, order)).fields["carried"])["drafts"] == []
-
-
-async def test_a_medication_beside_an_order_is_no_draft_of_its_own(tmp_path: Path) -> None:
-    async def beside(bench: Bench) -> Bench:
-        ordered = await _ordered(bench)
-        carried = json.loads(ordered.fields["carried"])
-        carried["drafts"].append({"resourceType": "Medication", "id": "product"})
-        return await ordered.press("choose", carried=json.dumps(carried))
-
-    assert (await _tried(tmp_path, beside)).buttons("remove:") == ["remove:0"]
 
 
 async def test_an_accepted_suggestion_changes_the_drafts_of_the_next_call_and_sends_feedback(
@@ -287,10 +197,3 @@ async def test_a_file_that_is_something_else_is_named(tmp_path: Path, text: str,
     bench = await _tried(tmp_path, lambda page: page.press("open", paste=text))
     assert bench.answer.status_code == 200
     assert said in bench.text
-
-
-@pytest.mark.parametrize("do", ["accept:0:0", "override:9:9", "override:x", "remove:x", "unknown", ""])
-async def test_a_button_that_is_not_there_does_nothing(tmp_path: Path, do: str) -> None:
-    bench = await _tried(tmp_path, lambda page: page.press(do))
-    assert bench.answer.status_code == 200
-    assert list_decisions(f"sqlite:///{tmp_path}/decisions.sqlite3") == []
