@@ -109,7 +109,7 @@ def extension_of(
         probability=result.number if result.output.kind == "probability" else None,
         value=result.value if result.output.kind != "probability" else None,
         link=working.link,
-        base=working.base + sum([part.contribution for part in of_site]),
+        base=working.base + sum(part.contribution for part in of_site),
         contributions=tuple([_contribution(charted, part) for part in _known_parts(charted, result)]),
         reference=result.equation.reference,
         band=band,

@@ -166,7 +166,7 @@ def _earliest(
     if rule.season_start is not None:
         days.append(course.in_season_of(rule.season_start))
     if course.evaluations:
-        days.append(max([item.dose.given for item in course.evaluations]))
+        days.append(max(item.dose.given for item in course.evaluations))
     return _latest_of(*days)
 
 

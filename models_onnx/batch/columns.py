@@ -35,7 +35,7 @@ def arrow() -> Any:
     """Return the library pyarrow; BatchRefused names the extra where it is not installed."""
     try:
         import pyarrow
-        import pyarrow.compute
+        import pyarrow.compute  # noqa: F401 - it is used as pyarrow.compute
     except ModuleNotFoundError as error:
         raise BatchRefused("This needs pyarrow, which is not installed: pip install cds-hooks-onnx[batch].") from error
     return pyarrow

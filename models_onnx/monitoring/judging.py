@@ -381,7 +381,7 @@ class Compared:
 
     def _rules(self, now: DayCounts, before: DayCounts) -> Iterator[Figure]:
         """Rules with a card in most calls, and rules that had cards before and have none now."""
-        silent = [rule for rule, times in before.rules.items() if rule not in now.rules and before.calls]
+        silent = [rule for rule in before.rules if rule not in now.rules and before.calls]
         for rule in sorted(silent):
             expected = before.rules[rule] / before.calls * now.calls
             if expected < _FEWEST_EXPECTED:
