@@ -203,7 +203,7 @@ class _Plan:
         return tuple(
             ConditionValue(body.title, _shown(self.evaluation.values[body]), self._resources(body))
             for body in bodies
-            if body in self.evaluation.values and body.name != "Patient"
+            if not body.is_fixed and body in self.evaluation.values and body.name != "Patient"
         )
 
     def _resources(self, body: Body) -> tuple[str, ...]:

@@ -205,6 +205,7 @@ class Body:
         self._compiling = False
         self._value: Value = _NOT_YET
         self._fault: NotSupported | None = None
+        self._reachable: list[Body] | None = None
 
     def reads_context(self) -> None:
         """Note that the value depends on the evaluation: its instant, its parameters or its data."""
@@ -261,8 +262,12 @@ class Body:
         if self._value is not _NOT_YET:
             return self._value
         closure = self._closure or self.compile()
-        with evaluation.budget.inside():
+        budget = evaluation.budget
+        try:
+            budget.enter()
             value = closure([evaluation, *[None] * (self.size - 1)])
+        finally:
+            budget.leave()
         if self._fixed:
             self._value = value
         return value
@@ -270,8 +275,12 @@ class Body:
     def call(self, evaluation: Running, values: list[Value]) -> Value:
         """Return the value of the function for these operands."""
         closure = self._closure or self.compile()
-        with evaluation.budget.inside():
+        budget = evaluation.budget
+        try:
+            budget.enter()
             return closure([evaluation, *values, *[None] * (self.size - 1 - len(values))])
+        finally:
+            budget.leave()
 
     def release(self) -> None:
         """Forget the ELM of the body."""
@@ -279,16 +288,23 @@ class Body:
         if self._closure is None and self._fault is None:
             self._fault = NotSupported(f"In {self.title}: nothing that was checked refers to it.")
 
+    @property
+    def is_fixed(self) -> bool:
+        """Return whether the value is the same for every patient, instant and parameter."""
+        return self._fixed
+
     def reachable(self) -> list["Body"]:
         """Return this body and each one that it refers to, compiled."""
-        self.compile()
-        collected, waiting = dict[Body, None](), [self]
-        while waiting:
-            body = waiting.pop()
-            if body not in collected:
-                collected[body] = None
-                waiting += body.uses
-        return list(collected)
+        if self._reachable is None:
+            self.compile()
+            collected, waiting = dict[Body, None](), [self]
+            while waiting:
+                body = waiting.pop()
+                if body not in collected:
+                    collected[body] = None
+                    waiting += body.uses
+            self._reachable = list(collected)
+        return self._reachable
 
 
 class Function(Body):

@@ -35,17 +35,20 @@ class Budget:
         if not self.steps & 63 and time.monotonic() > self._until:
             raise LimitExceeded(f"The evaluation took longer than {MOST_SECONDS} s.")
 
-    @contextmanager
-    def inside(self) -> Iterator[None]:
-        """Count how deep definitions and functions are inside each other, and each as a step."""
+    def enter(self) -> None:
+        """Count one more definition or function inside the others, and a step; `leave` follows in any case.
+
+        Raises:
+            LimitExceeded: too many are inside each other, or there were too many steps.
+        """
         self._depth += 1
-        try:
-            if self._depth > _DEEPEST:
-                raise LimitExceeded(f"More than {_DEEPEST} definitions and functions are inside each other.")
-            self.spend(1)
-            yield
-        finally:
-            self._depth -= 1
+        if self._depth > _DEEPEST:
+            raise LimitExceeded(f"More than {_DEEPEST} definitions and functions are inside each other.")
+        self.spend(1)
+
+    def leave(self) -> None:
+        """Count one definition or function less."""
+        self._depth -= 1
 
 
 _CURRENT: Final[ContextVar[Budget | None]] = ContextVar("budget of the evaluation", default=None)
