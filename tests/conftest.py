@@ -169,7 +169,6 @@ _LONGEST = (
     "cds_hooks/services/test_visit_that_goes_on.py",
     "cards/rules/families/test_label_rows.py",
     "cds_hooks/services/test_whole_charts.py",
-    "cds_hooks/protocol/test_visit_memory.py",
     "cds_hooks/events/test_watched.py",
 )
 """The files that take longest with few tests, those of the slow tier first: what waits among what computes."""
