@@ -284,6 +284,15 @@ def problem_allergen(concept: CodeableConcept) -> Allergen:
     return allergen_of_problem(concept.words, tuple([(coding.system, coding.code) for coding in concept.coding]))
 
 
+# SNOMED CT, as the International Patient Summary (HL7 IPS, absent or unknown allergies) and US Core have them: no known
+# allergy, drug, food, environmental, insect and latex allergy; or no information about any.
+_NONE_KNOWN = frozenset(
+    {"716186003", "160244002", "409137002", "429625007", "428607008", "428197003", "716184000"}
+    | {"no-known-allergies", "no-known-medication-allergies", "no-known-food-allergies", "no-allergy-info"}
+    | {"no-known-environmental-allergies"}
+)
+
+
 def could_be_a_drug(resource: AllergyIntolerance, allergen: Allergen) -> bool:
     """Whether no table knows what an entry names, or of whom, and nothing says that it is food, pollen or nothing."""
     concept = resource.code
@@ -296,7 +305,9 @@ def could_be_a_drug(resource: AllergyIntolerance, allergen: Allergen) -> bool:
         _NO_DRUG.search(words)
         or denies_allergies(words)
         or vaccine_families(concept)
-        or any(is_known_condition(coding.system, coding.code) for coding in concept.coding)
+        or any(
+            coding.code in _NONE_KNOWN or is_known_condition(coding.system, coding.code) for coding in concept.coding
+        )
     )
 
 

@@ -481,7 +481,9 @@ class TimelessFacts:
         if self._by_analyte is None:
             parts = parts_by_analyte(self._by_type[Observation])
             for key, contained in parts_by_analyte(self._contained_results()).items():
-                if key in ANALYTES:  # genetic results within reports are read there (fhir/mapping/genomics/reports.py)
+                if (
+                    key in ANALYTES and ANALYTES[key].kind != "code"
+                ):  # genetic results within reports are read there (fhir/mapping/genomics/reports.py)
                     parts[key] = [*parts.get(key, ()), *contained]
             self._by_analyte = parts, refusal_of_unread(parts.get(OTHER, ()))
         return self._by_analyte

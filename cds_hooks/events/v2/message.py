@@ -31,6 +31,7 @@ _ESCAPED: Final = r"([FSTREHN]|X(?:[0-9A-Fa-f]{2})+|\.[a-z]{2}[+-]?\d{0,4}|[CM][
 _BREAKS: Final = {".br": "\n", ".sp": "\n", ".ce": "\n", ".sk": " ", ".in": " ", ".ti": " "}
 _ENVELOPE: Final = ("FHS", "BHS", "BTS", "FTS")
 _LINE_END: Final = re.compile(r"\r\n|\r|\n")
+_RETURN: Final = re.compile(r"\r\n|\r")
 _SEGMENT: Final = re.compile(r"[A-Z][A-Z0-9]{2}")
 _READ: Final = frozenset(
     {"MSH", "EVN", "PID", "PV1", "MRG", "ORC", "OBR", "OBX", "AL1", "DG1", "RXE", "RXO", "RXR", "TQ1", "RXA"}
@@ -169,7 +170,9 @@ def split_batch(content: bytes, charset: str) -> tuple[list[str], list[str]]:
         leniencies.append("line-feeds")
     if not text.endswith(("\r", "\n")):
         leniencies.append("no-last-return")
-    lines = [line for line in _LINE_END.split(text) if line.strip()]
+    # Where segments end with a carriage return, as HL7 asks for, a line feed alone stands inside a field.
+    ends_with_return = (first_end := _LINE_END.search(text)) is not None and first_end[0] == "\r"
+    lines = [line for line in (_RETURN if ends_with_return else _LINE_END).split(text) if line.strip()]
     if not lines[0].startswith(("MSH", "FHS", "BHS")):
         raise Unreadable("The frame does not begin with MSH, FHS or BHS.", "100", rejects=True)
     if "no-last-return" in leniencies:

@@ -9,9 +9,9 @@ Results (ORU, OUL) become Observations by HL7's map of OBX.
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from datetime import tzinfo
+from datetime import date, timedelta, tzinfo
 from itertools import pairwise
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from cds_hooks.events.declaration import V2Feed
 from cds_hooks.events.facts import Effects, Fact, resource_id
@@ -126,9 +126,13 @@ def _dose(order: Segment, group: list[Segment], feed: V2Feed, effects: Effects) 
         effects.counted["dosage-not-read"] += 1
         return dose
     if patterns:
-        dose |= _how_often(patterns[0].text(3), patterns[0].text(7), patterns[0].text(8), feed)
+        pattern = patterns[0]
+        length, unit_of_length = pattern.text(6), pattern.text(6, 2)
+        course = _Course(pattern.text(7), pattern.text(8), f"{length}{unit_of_length}", pattern.text(14))
+        dose |= _how_often(pattern.text(3), course, feed)
     elif order.name == "RXE":
-        dose |= _how_often(order.text(1, 2), order.text(1, 4), order.text(1, 5), feed)
+        course = _Course(order.text(1, 4), order.text(1, 5), order.text(1, 3), order.text(1, 12))
+        dose |= _how_often(order.text(1, 2), course, feed)
     if routes and (route := concept(routes[0], 1)) is not None:
         code = routes[0].text(1)
         for coding in route.get("coding", ()):
@@ -138,8 +142,30 @@ def _dose(order: Segment, group: list[Segment], feed: V2Feed, effects: Effects) 
     return dose
 
 
-def _how_often(pattern: str, start: str, end: str, feed: V2Feed) -> dict[str, Any]:
-    """Return the timing of a repeat pattern (HL7 table 0335), from and until when; as needed where it says PRN."""
+class _Course(NamedTuple):
+    """From and until when, how long ("5d", in TQ "D5") and how often in all, as they were sent."""
+
+    start: str
+    end: str
+    length: str
+    count: str
+
+
+_LENGTH: Final = re.compile(r"(\d{1,4})(?:\.0*)?\s*([A-Z]*)|([A-Z])(\d{1,4})", re.IGNORECASE)
+_DAYS_OF: Final = {"d": 1, "day": 1, "days": 1, "w": 7, "wk": 7, "week": 7, "weeks": 7}
+
+
+def _days_of(length: str) -> int | None:
+    """Return a length in days or weeks; None for any other, whose end is not worked out."""
+    match = _LENGTH.fullmatch(length.strip())
+    if match is None:
+        return None
+    days = _DAYS_OF.get((match[2] or match[3] or "").lower())
+    return int(match[1] or match[4]) * days if days is not None else None
+
+
+def _how_often(pattern: str, course: _Course, feed: V2Feed) -> dict[str, Any]:
+    """Return the timing of a repeat pattern (HL7 table 0335) and of its course; as needed where it says PRN."""
     pattern = pattern.upper()
     dosage: dict[str, Any] = {"asNeededBoolean": True} if pattern.startswith("PRN") else {}
     pattern = pattern.removeprefix("PRN")
@@ -153,10 +179,18 @@ def _how_often(pattern: str, start: str, end: str, feed: V2Feed) -> dict[str, An
         repeat = {"frequency": 1, "period": int(every[1]), "periodUnit": _PERIOD_UNITS[every[2]]}
     elif (times := _TIMES_A_DAY.fullmatch(pattern)) is not None:
         repeat = {"frequency": int(times[1]), "period": 1, "periodUnit": "d"}
-    moments = (("start", read_time(start, feed.zone)), ("end", read_time(end, feed.zone)))
+    moments = (("start", read_time(course.start, feed.zone)), ("end", read_time(course.end, feed.zone)))
     bounds = {name: moment.text for name, moment in moments if moment is not None}
+    days = _days_of(course.length) if "end" not in bounds else None
+    if days is not None and "start" in bounds:
+        first_day = date.fromisoformat(f"{bounds['start']}-01-01"[:10])
+        bounds["end"] = (first_day + timedelta(days=days)).isoformat() + bounds["start"][10:]
     if bounds:
         repeat["boundsPeriod"] = bounds
+    elif days is not None:
+        repeat["boundsDuration"] = {"value": days, "unit": "d", "system": "http://unitsofmeasure.org", "code": "d"}
+    if course.count.isdigit() and int(course.count):
+        repeat["count"] = int(course.count)
     if repeat:
         timing["repeat"] = repeat
     return dosage | ({"timing": timing} if timing else {})
@@ -179,16 +213,28 @@ def take_vaccinations(segments: list[Segment], feed: V2Feed, patient: str, at: f
             effects.counted["vaccination-not-read"] += 1
             continue
         number = (orc.text(3) or orc.text(2)) if orc is not None else ""
-        status = code_table("immunization-status").get(segment.text(20), "completed")
+        completion, refusal = segment.text(20).upper(), concept(segment, 18)
+        status = code_table("immunization-status").get(completion or "CP")
+        if status is None:
+            effects.counted["vaccination-not-read"] += 1
+            continue
         key = (feed.namespace, "vaccination", patient, number or f"{segment.text(5)} {time.text}")
         resource = {
             "resourceType": "Immunization",
             "id": resource_id(*key),
-            "status": "entered-in-error" if segment.text(21) == "D" else status,
+            "status": "entered-in-error"
+            if segment.text(21).upper() == "D"
+            else status
+            if refusal is None
+            else "not-done",
             "vaccineCode": code,
             "patient": {"reference": f"Patient/{patient}"},
             "occurrenceDateTime": time.text,
         }
+        if refusal is not None:
+            resource["statusReason"] = refusal
+        if completion == "PA":
+            resource["isSubpotent"] = True
         effects.facts.append(Fact(patient, resource, at, happened=time.epoch, key=key))
     if not any(segment.name == "RXA" for segment in segments):
         raise Unreadable("A vaccination message has no RXA segment.", "101")

@@ -153,6 +153,8 @@ def chart_of(document: dict[str, Any], name: str) -> Chart:
     patients = {resource.get("id") for resource in chart.resources if resource.get("resourceType") == "Patient"}
     if len(patients) != 1:
         raise ChartError(f"{name} holds {len(patients)} patients; give a Bundle with the chart of exactly one")
+    if patients == {None}:
+        raise ChartError(f"the Patient in {name} has no id, and no fullUrl names it: no call can say whom it is about")
     return chart
 
 
@@ -193,9 +195,22 @@ def resources_of(document: Any) -> list[Resource]:
         return [document] if _is_resource(document) else []
     listed = document.get("entry")
     entries = [entry for entry in listed if isinstance(entry, dict)] if isinstance(listed, list) else []
-    resources = [(entry.get("fullUrl"), entry["resource"]) for entry in entries if _is_resource(entry.get("resource"))]
+    resources = [
+        (entry.get("fullUrl"), _with_id(entry["resource"], entry.get("fullUrl")))
+        for entry in entries
+        if _is_resource(entry.get("resource"))
+    ]
     names = {url: f"{r['resourceType']}/{r['id']}" for url, r in resources if isinstance(url, str) and r.get("id")}
     return [rename_references(resource, names) for _, resource in resources]
+
+
+def _with_id(resource: Resource, full_url: Any) -> Resource:
+    """Return a resource of a Bundle with the id that its fullUrl gives it, where it has none of its own."""
+    match = _ID_OF_URL.search(full_url) if isinstance(full_url, str) and not resource.get("id") else None
+    return resource if match is None else {**resource, "id": match[1]}
+
+
+_ID_OF_URL = re.compile(r"[/:]([A-Za-z0-9.-]{1,64})$")
 
 
 def _is_resource(value: Any) -> bool:

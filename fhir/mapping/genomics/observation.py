@@ -170,7 +170,9 @@ class _Maker:
         if number is not None:
             yield self.reading(gene, "score", number.keys, f"activity score {number.keys[0]}")
         elif value_texts and not meanings and not is_no_result(value_texts[0]):
-            yield self.reading(target or gene, "genotype", (), value_texts[0])
+            # What cannot be read of an HLA gene leaves each of its alleles open.
+            unread = [target] if target else [f"{gene}*{allele}" for allele in HLA_ALLELES.get(gene, ())] or [gene]
+            yield from (self.reading(name, "genotype", (), value_texts[0]) for name in unread)
 
     def several(self) -> Iterator[GeneReading]:
         """Yield what a text about several genes says of each: "CYP2C19 *2/*2; CYP2D6 poor metabolizer"."""

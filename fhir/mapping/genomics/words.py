@@ -180,6 +180,9 @@ def hla_named(text: str) -> tuple[str, ...]:
 
 def translate_hla(gene: str, text: str) -> Iterator[Translation]:
     """Translate alleles: a pair tells of every allele; one, or one with "positive" or "negative", tells of itself."""
+    if _GL_STRING.fullmatch(text.strip()):
+        yield from _translate_gl_string(text.strip())
+        return
     parts = (_HLA_TWO if "/" not in text else _PAIR).split(text)
     pair = [match for part in parts if (match := _HLA.fullmatch(part.strip())) is not None]
     if len(pair) == len(parts) <= 2:
@@ -198,6 +201,44 @@ def translate_hla(gene: str, text: str) -> Iterator[Translation]:
     hla_sign = _hla_sign(_HLA_NAMED.sub(" ", text))
     if len(alleles) == 1 and hla_sign is not None and alleles[0].startswith(gene):
         yield Translation(alleles[0], "presence", (hla_sign,))
+
+
+# Genotype List String (Milius and others, Tissue Antigens 2013; glstring.org), with the release of its names before it:
+# "hla#3.25#HLA-A*02:01+HLA-A*03:01^HLA-B*57:01:01G+HLA-B*08:01/HLA-B*08:02".
+_GL_ALLELE: Final = r"HLA-[A-Z]{1,3}\d{0,2}\*\d{2,3}(?::\d{2,3}){1,3}[A-Z]?"
+_GL_STRING = late_pattern(
+    rf"(?:hla#[^#]{{1,20}}#)?{_GL_ALLELE}(?:[/+~^|]{_GL_ALLELE})+|hla#[^#]{{1,20}}#{_GL_ALLELE}", re.IGNORECASE
+)
+_GL_GENE_AND_GROUPS = late_pattern(r"(HLA-[A-Z]{1,3}\d{0,2})\*(\d{2,3}:\d{2,3})", re.IGNORECASE)
+
+
+def _translate_gl_string(text: str) -> Iterator[Translation]:
+    """Translate every locus of it: "|" parts genotypes that may be meant, "^" loci, "+" and "~" copies, "/" alleles."""
+    genotypes = [_copies_by_gene(genotype) for genotype in text.rpartition("#")[2].split("|")]
+    for gene, alleles in HLA_ALLELES.items():
+        copies = [by_gene.get(gene, []) for by_gene in genotypes]
+        for allele in alleles if any(copies) else ():
+            signs = {sign for of_genotype in copies for sign in _signs_of(allele, of_genotype)}
+            yield Translation(f"{gene}*{allele}", "genotype", tuple(sorted(signs)))
+
+
+def _copies_by_gene(genotype: str) -> dict[str, list[set[str]]]:
+    """Return what each copy of a gene may be, to two groups of digits."""
+    copies: dict[str, list[set[str]]] = {}
+    for copy in re.split(r"[\^+~]", genotype):
+        alleles = [match.groups() for match in _GL_GENE_AND_GROUPS.finditer(copy)]
+        copies.setdefault(alleles[0][0].upper(), []).append({groups for _, groups in alleles})
+    return copies
+
+
+def _signs_of(allele: str, copies: list[set[str]]) -> Iterator[str]:
+    """Yield what the copies of a gene leave open about an allele; of one copy alone its absence says nothing."""
+    if {allele} in copies:
+        yield POSITIVE
+    elif any(allele in copy for copy in copies):
+        yield from (POSITIVE, NEGATIVE)
+    elif len(copies) > 1:
+        yield NEGATIVE
 
 
 def _hla_sign(rest: str) -> str | None:
