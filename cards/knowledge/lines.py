@@ -80,6 +80,8 @@ class Session:
             return as_json(evaluation.run(self._main.definition(name)))
         except (CqlError, NotSupported) as error:
             return {"error": str(error)}
+        except (RecursionError, OverflowError, ValueError) as error:
+            return {"error": f"The value cannot be written as JSON ({type(error).__name__})."}
 
 
 def _wrapped(elm: Any) -> Mapping[str, Any]:

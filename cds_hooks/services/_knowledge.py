@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Raw
 from msgspec.structs import replace
 
-from cards.card import Action, Card, Coding, Link, Source, Suggestion, check_card
+from cards.card import Action, Card, CardError, Coding, Link, Source, Suggestion, check_card
 from cards.extension import EXTENSION_KEY, CardExtension, Fact, WorklistEntry
 from cards.knowledge.apply import SILENCES, OfferedAction, Outcome, apply
 from cards.knowledge.apply import Advice as Said
@@ -109,8 +109,12 @@ async def _decide(artifact: Artifact, call: ServiceInput) -> Advice:
     for index, outcome in enumerate(outcomes):
         if outcome.advice is None:
             advice.silences.append(WhyNot(artifact.id, SILENCES[outcome.state], f"{outcome.action}: {outcome.reason}"))
-        else:
+            continue
+        try:
             advice.cards.append(_card(artifact, call, outcome, outcome.advice, index))
+        except CardError as error:
+            text = f"{outcome.action}: the card would break CDS Hooks and is not shown ({error})."
+            advice.silences.append(WhyNot(artifact.id, "failed", text))
         advice.silences += [WhyNot(artifact.id, "not-offered", sentence) for sentence in outcome.withheld]
     if not outcomes:
         advice.silences.append(WhyNot(artifact.id, "nothing-to-judge", "No action of the plan answers this hook."))
