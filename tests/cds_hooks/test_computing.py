@@ -3,8 +3,6 @@
 import asyncio
 import re
 import sqlite3
-import threading
-import time
 from collections.abc import Callable
 from contextlib import closing
 from datetime import datetime
@@ -16,9 +14,8 @@ from typing import Any
 import httpx
 import pytest
 
-from cds_hooks.computing import LARGE_BYTES, MIDDLING_BYTES, MIDDLING_ORDER_BYTES, CallUnderWay, Computing, refuse_late
+from cds_hooks.computing import LARGE_BYTES, CallUnderWay, Computing, refuse_late
 from cds_hooks.errors import CallTimedOut, Overloaded
-from fhir.terminology.time_limit import check_time
 from tests.cds_hooks.calls import ORDERS, client, request_for
 from tests.hardening.two_clients import body_of
 
@@ -46,112 +43,10 @@ async def test_the_small_calls_of_clients_take_turns_however_many_each_has_sent(
     assert log == ["a0", "b0", "a1", "b1", "a2", "a3"]
 
 
-async def test_a_middling_call_is_large_while_another_client_calls_and_for_a_second_after() -> None:
-    alone, beside = [False, False, False], [True, True, False]
-    now = 100.0
-    computing = Computing(60, lambda: now)
-    seen = []
-    for caller, seconds in (("a", 0.0), ("a", 0.1), ("b", 0.1), ("a", 0.9), ("a", 0.9), ("a", 0.2)):
-        now += seconds
-        async with CallUnderWay(computing, caller):
-            sizes = (MIDDLING_BYTES, 0), (1_000, MIDDLING_ORDER_BYTES), (1_000, 1_000)
-            seen.append([computing.is_large(*size) for size in sizes])
-    assert seen == [alone, alone, beside, beside, beside, alone]
-    assert Computing(60).is_large(LARGE_BYTES)
-
-
-async def test_a_call_that_came_large_is_computed_beside_the_loop_whatever_is_fetched_for_it() -> None:
-    async with CallUnderWay(Computing(60), "a", LARGE_BYTES) as turn:
-        turn.weigh(0, 0)
-        assert await turn.compute(threading.get_ident) != threading.get_ident()
-
-
 async def test_a_call_whose_time_is_over_ends_with_an_error_for_its_caller() -> None:
     with pytest.raises(CallTimedOut, match=r"No answer within 0\.01 seconds"):
         async with CallUnderWay(Computing(0.01), "a"):
             await asyncio.sleep(60)
-
-
-async def test_a_cancellation_by_somebody_else_is_no_timeout() -> None:
-    async def wait() -> None:
-        async with CallUnderWay(Computing(60), "a"):
-            await asyncio.sleep(60)
-
-    waiting = asyncio.ensure_future(wait())
-    await asyncio.sleep(0)
-    waiting.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await waiting
-
-
-async def test_what_fails_by_itself_fails_with_its_own_error() -> None:
-    with pytest.raises(TimeoutError, match="of a database"):
-        async with CallUnderWay(Computing(60), "a"):
-            raise TimeoutError("of a database")
-
-
-async def test_a_work_that_takes_too_long_on_the_loop_is_begun_again_beside_it_and_after_three_so_are_the_next() -> (
-    None
-):
-    places: list[str] = []
-
-    def slow() -> str:
-        places.append(threading.current_thread().name)
-        end = time.thread_time() + 0.2
-        while time.thread_time() < end:
-            check_time()
-        return "computed"
-
-    async def slow_async() -> str:
-        return slow()
-
-    computing = Computing(60)
-    async with CallUnderWay(computing, "a") as turn:
-        assert await turn.compute(slow) == "computed"
-        assert await turn.compute_async(slow_async) == "computed"
-        assert await turn.compute(slow) == "computed"
-    assert await _call(computing, "a", _work_in(places)) == "computed"
-    assert await _call(computing, "b", _work_in(places)) == "computed"
-    assert [name.startswith("large-call") for name in places] == [*[False, True] * 3, True, False]
-
-
-def test_a_client_is_slow_for_ten_seconds_after_three_slow_calls_each_within_ten_of_the_one_before() -> None:
-    now = [100.0]
-    computing = Computing(60, lambda: now[0])
-    for pause in (0.0, 9.9, 9.9):
-        assert not computing.is_slow("a")
-        now[0] += pause
-        computing.note_slow("a")
-    for pause, is_slow in ((0.0, True), (9.75, True), (0.25, False)):
-        now[0] += pause
-        assert computing.is_slow("a") is is_slow
-    computing.note_slow("a")
-    assert not computing.is_slow("a"), "ten seconds later it is the first one again"
-    assert not computing.is_slow("b")
-
-
-def _work_in(places: list[str]) -> Work:
-    def work() -> str:
-        places.append(threading.current_thread().name)
-        return "computed"
-
-    return work
-
-
-async def test_what_is_computed_beside_the_loop_ends_with_the_time_of_its_call() -> None:
-    ended = threading.Event()
-
-    def endless() -> str:
-        try:
-            while True:
-                check_time()
-        finally:
-            ended.set()
-
-    computing = Computing(0.1)
-    with pytest.raises(CallTimedOut):
-        await _call(computing, "a", endless, is_large=True)
-    assert await asyncio.to_thread(ended.wait, 30)
 
 
 def test_a_request_that_arrived_too_long_ago_is_refused() -> None:
@@ -243,19 +138,3 @@ async def test_a_call_that_takes_too_long_hears_so_and_is_recorded_as_a_failure(
     with closing(sqlite3.connect(tmp_path / "decisions.sqlite3")) as record:
         rows = record.execute("SELECT id, outcome, client FROM decisions").fetchall()
     assert rows == [(answer.headers["x-call-id"], "error", "anonymous")]
-
-
-async def test_the_page_of_a_call_that_took_too_long_says_so(tmp_path: Path) -> None:
-    async with client(tmp_path, call_seconds=0.000_001) as calls:
-        body = body_of(200, 1000, 1000, 1000)
-        headers = {"content-type": "application/json"}
-        refused = await calls.post(f"/cds-services/{ORDERS}", content=body, headers=headers)
-        page = await calls.get(f"/explain/{refused.headers['x-call-id']}")
-    assert page.status_code == 200
-    assert "No answer within" in page.text
-
-
-async def test_so_many_drafts_that_not_every_suggestion_can_be_named_are_answered(tmp_path: Path) -> None:
-    answer = await _post(tmp_path, body_of(200, 100, 10, 10))
-    assert answer.status_code == 200
-    assert answer.json()["cards"]

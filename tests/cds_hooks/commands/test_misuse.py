@@ -14,14 +14,10 @@ import typer
 from typer.testing import CliRunner
 
 from cds_hooks import cli
-from cds_hooks.commands.lazy import Lazy
-from cds_hooks.commands.model import main as model
-from cds_hooks.commands.options import as_sentence, said_in_a_sentence
+from cds_hooks.commands.options import as_sentence
 from cds_hooks.kit.samples import list_samples
-from maintenance.reference_pages import leaves
 from tests.each import for_rows
 from tests.live import record_in
-from tests.program import run_program
 
 RULE = "age-anticholinergic"
 
@@ -94,10 +90,6 @@ NUMBERS = [
 ]
 
 
-def test_numbers_are_found() -> None:
-    assert len(NUMBERS) > 15
-
-
 @for_rows("number", ["99999999999999999999", "1e308", "-1e308", "nan", "many"])
 @for_rows(("words", "option"), NUMBERS)
 def test_a_number_out_of_all_bounds_is_refused_before_anything_is_read(
@@ -142,21 +134,6 @@ def test_a_problem_is_a_sentence_that_keeps_the_names_of_files(problem: Exceptio
     assert as_sentence(problem) == sentence
 
 
-def test_another_error_is_not_hidden() -> None:
-    with pytest.raises(KeyError), said_in_a_sentence(ValueError):
-        raise KeyError("x")
-
-
-LAZY_COMMANDS = [*cli.COMMANDS.items(), *model.COMMANDS.items()]
-
-
-@pytest.mark.parametrize(("name", "lazy"), LAZY_COMMANDS, ids=lambda each: each if isinstance(each, str) else "")
-def test_the_line_in_the_list_is_the_first_sentence_of_the_commands_own_help(name: str, lazy: Lazy) -> None:
-    told = " ".join(lazy.load(name).help.split())
-    assert lazy.summary.endswith((".", "?"))
-    assert told == lazy.summary or told.startswith(f"{lazy.summary} ")
-
-
 @for_rows("words", [["--help"], ["--version"], ["model", "--help"], ["no-such-command"]])
 def test_help_imports_no_command(words: list[str]) -> None:
     """What is heavy (numpy, the models, the server) is imported by the command that needs it."""
@@ -171,24 +148,3 @@ def test_help_imports_no_command(words: list[str]) -> None:
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60)
     assert done.stderr.splitlines()[-1] == "[]"
-
-
-def test_there_are_at_most_so_many_commands() -> None:
-    assert len(list(leaves((), typer.main.get_command(cli.app)))) <= 57
-
-
-@pytest.mark.parametrize(("words", "commands"), [((), cli.COMMANDS), (("model",), model.COMMANDS)])
-def test_the_help_of_a_group_lists_its_commands_in_order_with_a_sentence_each(
-    words: tuple[str, ...], commands: dict[str, Lazy]
-) -> None:
-    done = run_program(*words, "--help", environment={"COLUMNS": "300"})
-    _, _, listed = done.stdout.partition("Commands:\n")
-    rows = re.findall(r"^  (\S+) +(\S.*)$", listed, re.MULTILINE)  # a sentence goes on in the next line
-    assert done.returncode == 0
-    assert [name for name, _ in rows] == list(commands)
-    assert [sentence.split()[:3] for _, sentence in rows] == [lazy.summary.split()[:3] for lazy in commands.values()]
-
-
-def test_a_command_that_never_was_is_refused() -> None:
-    done = run_program("no-such-command")
-    assert (done.returncode, done.stdout, "No such command 'no-such-command'" in done.stderr) == (2, "", True)

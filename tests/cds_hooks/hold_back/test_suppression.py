@@ -10,77 +10,21 @@ import httpx
 import pytest
 
 from cards.card import Card, Indicator, Source
-from cards.extension import EXTENSION_KEY, CardExtension, Factor, ObservedRate
+from cards.extension import EXTENSION_KEY, CardExtension
 from cds_hooks.hold_back.checks import SAID_ONCE
-from cds_hooks.hold_back.sent_cards import Caller, PatientFinding, patient_finding
+from cds_hooks.hold_back.sent_cards import Caller
 from cds_hooks.storage.queries import list_decisions
 from tests.cds_hooks.calls import client, ours, request_for
 from tests.cds_hooks.hold_back.restraint_calls import Site
 from tests.cds_hooks.prefetch.fetch_calls import app_client, silences
 from tests.cds_hooks.services.chart_cases import as_call, patient
 from tests.cds_hooks.services.equation_calls import NOW, valued
-from tests.each import for_rows
 from tests.fhir import builders
 from tests.fhir.builders import medication_order
 from tests.live import record_in
 
 SERVICE, SAMPLE = "planning-conversation", "planning-talk"
 ALBUMIN = "1751-7"
-
-
-def _finding(risk: float, rate: float = 0.2, model: str = "mortality_5y", **contributions: float) -> PatientFinding:
-    said = CardExtension(
-        model={"id": model, "version": "1", "sha256": "0"},
-        probability=risk,
-        observed=ObservedRate(rate, rate - 0.05, rate + 0.05, 100),
-        contributions=tuple(Factor(name, 1.0, "1", "2026-01-01", "", each) for name, each in contributions.items()),
-    )
-    found = patient_finding(said, "patient-view")
-    assert found is not None
-    return found
-
-
-@for_rows(
-    ("before", "now", "speaks"),
-    [
-        (_finding(0.30, age=1.0), _finding(0.30, age=1.0), False),
-        (_finding(0.30, age=1.0), _finding(0.349, age=1.0), False),
-        (_finding(0.30, age=1.0), _finding(0.35, age=1.0), True),
-        (_finding(0.10, age=1.0), _finding(0.13, age=1.0), False),  # a third more, and still 3 points
-        (_finding(0.30, 0.2, age=1.0), _finding(0.31, 0.4, age=1.0), True),
-        (_finding(0.30, 0.4, age=1.0), _finding(0.29, 0.2, age=1.0), False),
-        (_finding(0.30, age=1.0, bun=0.01), _finding(0.30, age=1.0, bun=0.4), True),
-        (_finding(0.30, age=1.0, bun=0.1), _finding(0.30, age=1.0, bun=0.4), False),
-        (_finding(0.30, age=1.0, bun=0.01), _finding(0.30, age=1.0, bun=0.1), False),
-        (_finding(0.30, age=1.0, bun=0.01), _finding(0.30, age=1.0, bun=-0.4), False),
-        (_finding(0.30, 0.2, age=1.0), _finding(0.31, 0.4, "mortality_5y_small", age=1.0, bun=0.9), False),
-        (_finding(0.30, age=1.0), _finding(0.30, age=0.85, bun=0.15), True),
-        (_finding(0.30, age=0.95, bun=0.05), _finding(0.30, age=0.85, bun=0.15), False),
-        (_finding(0.30, age=1.0), _finding(0.30, bun=0.0), False),
-        (PatientFinding("mortality_5y", "mortality_5y"), _finding(0.30), False),
-    ],
-    ids=[
-        "the same",
-        "under 5 points",
-        "5 points",
-        "a third more but 3 points",
-        "a higher band",
-        "a lower band",
-        "a new driver",
-        "a driver that was visible before",
-        "an input that is no driver yet",
-        "a new input that lowers it",
-        "the model for fewer values has other bands and drivers",
-        "a driver has 15 % of all contributions",
-        "an input is visible that has 5 % of them",
-        "nothing raises it",
-        "no risk before",
-    ],
-)
-def test_an_estimate_speaks_again_by_five_points_a_band_or_a_driver(
-    before: PatientFinding, now: PatientFinding, *, speaks: bool
-) -> None:
-    assert now.is_worse_than(before) is speaks
 
 
 # Over HTTP, each day a new server that knows only the record
@@ -180,32 +124,6 @@ async def test_a_consent_under_a_key_of_the_client_silences_the_estimate_and_is_
     ]
 
 
-async def test_a_flag_that_the_site_names_silences_and_the_same_flag_elsewhere_does_not(tmp_path: Path) -> None:
-    flag = {
-        "resourceType": "Flag",
-        "id": "f",
-        "status": "active",
-        "code": {"coding": [{"system": "https://example.org/flags", "code": "no-cds"}]},
-        "subject": {"reference": f"Patient/{SAMPLE}"},
-    }
-
-    def flagged(request: dict[str, Any]) -> None:
-        request["prefetch"]["flags"] = flag
-
-    async with client(tmp_path, as_of=NOW, opt_out_flags="https://example.org/flags|no-cds") as calls:
-        assert silences(await _call(calls, flagged))["mortality_5y"] == "opted-out"
-    async with client(tmp_path, as_of=NOW) as calls:
-        assert len((await _call(calls, flagged)).json()["cards"]) == 1
-
-
-async def test_a_dangerous_order_is_warned_of_in_spite_of_the_consent(tmp_path: Path) -> None:
-    request = request_for("order-safety", "order-sign", "ckd4-metformin", NOW, "metformin-ckd4-coded")
-    request["prefetch"]["consents"] = DENIED | {"patient": {"reference": f"Patient/{request['context']['patientId']}"}}
-    async with client(tmp_path, as_of=NOW) as calls:
-        answered = await calls.post("/cds-services/order-safety-sign", json=request)
-        assert answered.json()["cards"] != []
-
-
 REFERRAL_SERVICE = "nephrology-referral"
 DAY = 86_400.0
 CALLER = Caller("ehr", "p1", REFERRAL_SERVICE, "patient-view")
@@ -248,12 +166,6 @@ async def test_an_answered_card_waits_for_its_period_and_speaks_again_when_it_is
         assert (await _suppression_of_cards_call(calls)).json()["cards"] == []
     async with app_client(tmp_path, as_of=NOW + timedelta(days=31)) as calls:
         assert len((await _suppression_of_cards_call(calls)).json()["cards"]) == 1
-
-
-async def test_a_site_can_have_cards_shown_at_each_opening(tmp_path: Path) -> None:
-    for days in (0, 3):
-        async with app_client(tmp_path, as_of=NOW + timedelta(days=days), shown_rest_days=0) as calls:
-            assert len((await _suppression_of_cards_call(calls)).json()["cards"]) == 1
 
 
 # The memory by itself
@@ -369,19 +281,6 @@ async def _answer_list(calls: httpx.AsyncClient, service: str, card: dict[str, A
 
 
 LISTS = ("preventive-services", "vaccines-due")
-
-
-@pytest.mark.parametrize("service", LISTS)
-async def test_an_accepted_suggestion_of_a_list_settles_only_what_it_orders(tmp_path: Path, service: str) -> None:
-    async with app_client(tmp_path, as_of=NOW) as calls:
-        (first,) = await _list_card(calls, service)
-        labels = [offer["label"] for offer in first["suggestions"]]
-        await _answer_list(calls, service, first, "accepted")
-        (again,) = await _list_card(calls, service)
-        assert again["summary"] == first["summary"]
-        assert [offer["label"] for offer in again["suggestions"]] == labels[1:]
-    async with app_client(tmp_path, as_of=NOW + timedelta(days=3)) as calls:
-        assert len(await _list_card(calls, service)) == 1
 
 
 @pytest.mark.parametrize(("code", "later"), [("patient-declines", 1), ("action-completed", 1), ("need-more-info", 0)])

@@ -2,7 +2,6 @@
 
 import json
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,9 +10,8 @@ from hypothesis import strategies as st
 
 from cds_hooks.errors import HookError
 from cds_hooks.outcomes.joining import Joined, Sender, join_reports
-from cds_hooks.outcomes.labels import Label, site_labels
+from cds_hooks.outcomes.labels import Label
 from cds_hooks.outcomes.report import MOST_REPORTS, Report, checked_report, read_reports
-from cds_hooks.settings import Settings
 from cds_hooks.storage import Decision, card_uuid, suggestion_uuid
 from cds_hooks.storage.database import parse_url
 from cds_hooks.storage.outcomes import store_outcomes
@@ -99,13 +97,6 @@ def test_no_without_a_day_is_believed_only_after_the_horizon(sqlite_url: str) ->
     assert values(join(sqlite_url, report)) == [(one.id, "mortality", "no")]
 
 
-def test_a_decision_without_an_estimate_has_no_outcome_of_a_model(sqlite_url: str) -> None:
-    rules, stranger = decided(None), decided("unheard-of")
-    record(sqlite_url, rules, stranger)
-    reports = [{"prediction": each.id, "outcome": "yes"} for each in (rules, stranger)]
-    assert reasons(join(sqlite_url, *reports)) == [(0, "no-score"), (1, "no-score")]
-
-
 def test_a_death_is_joined_to_every_estimate_that_it_decides(sqlite_url: str) -> None:
     """It happened within the horizon of one, after that of another, before a third; readmission is another event."""
     early, in_time, after = decided(days=-200), decided(days=0), decided(days=60)
@@ -131,29 +122,6 @@ def test_that_nothing_happened_up_to_a_day_is_said_of_the_horizons_that_have_end
     store_outcomes(parse_url(sqlite_url), yes.items)
     found = join(sqlite_url, {"patient": "p1", "event": "admission", "outcome": "no", "at": "2026-04-05"})
     assert values(found) == [(ended.id, "readmission", "no")]
-
-
-def test_a_model_without_an_event_is_named_itself(sqlite_url: str) -> None:
-    one = decided("falls")
-    record(sqlite_url, one)
-    found = join(
-        sqlite_url,
-        {"patient": "p1", "model": "falls", "at": "2026-04-01"},
-        {"patient": "p1", "event": "fall", "at": "2026-04-01"},
-    )
-    assert values(found) == [(one.id, "falls", "yes")]
-    assert reasons(found) == [(1, "unknown-event")]
-
-
-def test_that_all_was_sent_is_kept_for_an_event_that_a_model_predicts(sqlite_url: str) -> None:
-    record(sqlite_url, decided())
-    found = join(
-        sqlite_url,
-        {"event": "death", "completeThrough": "2026-10-31"},
-        {"event": "flood", "completeThrough": "2026-10-31"},
-    )
-    assert [(each.kind, each.subject, each.value) for each in found.items] == [("complete", "death", "2026-10-31")]
-    assert reasons(found) == [(1, "unknown-event")]
 
 
 def test_what_has_not_happened_yet_is_not_taken_in(sqlite_url: str) -> None:
@@ -194,22 +162,6 @@ FULL: dict[str, Any] = {"prediction": ID, "outcome": "yes", "at": "2026-11-20"}
 
 def body(*reports: Any) -> bytes:
     return json.dumps({"outcomes": reports}).encode()
-
-
-@for_rows(
-    "report",
-    [
-        FULL,
-        {"prediction": ID, "outcome": "unknown"},
-        {"patient": "p1", "event": "death", "at": "2026-11-20T09:05:31Z"},
-        {"patient": "Patient/p1", "model": "mortality_5y", "outcome": "no", "at": "2031-11-20"},
-        {"card": ID, "order": "still-ordered"},
-        {"event": "admission", "completeThrough": "2026-10-31"},
-    ],
-)
-def test_each_form_of_a_report_is_read(report: dict[str, Any]) -> None:
-    (found,) = read_reports(body(report))
-    assert {name: getattr(found, name) for name in report} == report
 
 
 @for_rows(
@@ -274,18 +226,3 @@ def test_any_other_content_is_refused_in_a_sentence(reports: list[Any]) -> None:
     except HookError as error:
         refused = error
     assert refused is None or (refused.status in (400, 413) and refused.text.endswith("."))
-
-
-# The threshold that monitoring judges a model by is the one by which its cards are shown.
-SERVICE, MAIN, TWIN = "planning-conversation", "mortality_5y", "mortality_5y_small"
-
-
-def test_none_is_named_where_cards_are_shown_by_age_or_the_share_was_not_tested(tmp_path: Path) -> None:
-    (tmp_path / "a.service.toml").write_text(f'id = "by-age"\nmodel = "{MAIN}"\nwithin_age_band = true\n')
-    by_age = site_labels(Settings(models_folder=tmp_path))[MAIN].thresholds
-    assert by_age.at("by-age") is None
-    assert by_age.at(SERVICE) is not None
-    everywhere = site_labels(Settings(alert_share="age-band"))
-    assert [everywhere[name].thresholds.at(SERVICE) for name in (MAIN, TWIN)] == [None, None]
-    assert everywhere["readmission_30d"].thresholds.at("follow-up") is not None  # it has no thresholds by age
-    assert site_labels(Settings(alert_share="0.123"))[MAIN].thresholds.at(SERVICE) is None

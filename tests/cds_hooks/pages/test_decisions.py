@@ -7,16 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import orjson
 import pytest
 
-from cds_hooks.hold_back.checks import SUPPRESSED
 from cds_hooks.kit.simulator.signing import new_key
-from cds_hooks.pages.decisions.views import Asked, rows_of
-from cds_hooks.storage.queries import DecisionFilter
+from cds_hooks.pages.decisions.views import Asked
 from tests.cds_hooks.access.browsing import visit, with_account
 from tests.cds_hooks.calls import ORDERS, PLANNING, client, ours, request_for
-from tests.cds_hooks.storage.samples import a_decision
 from tests.cds_hooks.web.decisions import AS_OF
 from tests.contracts.markup import faults
 
@@ -141,20 +137,6 @@ async def test_answered_decisions_are_found_by_the_answer(tmp_path: Path) -> Non
         assert made["id"] not in (await calls.get("/decisions", params={"answer": "accepted"})).text
 
 
-async def test_overridden_decisions_are_found_by_the_reason(tmp_path: Path) -> None:
-    async with counting_client(tmp_path) as calls:
-        made = await decided(calls, "ckd4-metformin", "metformin-ckd4-coded")
-        item = {
-            "card": made["card"],
-            "outcome": "overridden",
-            "overrideReason": {"reason": {"code": "patient-declines"}},
-            "outcomeTimestamp": "2026-11-20T09:20:00Z",
-        }
-        await calls.post(f"/cds-services/{ORDERS}/feedback", json={"feedback": [item]})
-        assert made["id"] in (await calls.get("/decisions", params={"override": "patient-declines"})).text
-        assert made["id"] not in (await calls.get("/decisions", params={"override": "already-done"})).text
-
-
 async def test_forms_of_other_sites_and_ids_that_are_none_are_refused(tmp_path: Path) -> None:
     async with counting_client(tmp_path) as calls:
         answer = await calls.post("/decisions", data={"rule": "x"}, headers={"sec-fetch-site": "cross-site"})
@@ -206,25 +188,6 @@ async def test_the_page_of_a_decision_has_what_the_record_keeps_for_those_alone_
             assert (words in page.text) is reads, words
 
 
-# The form of the list of decisions: what is taken, what is refused in which words, and what each row says.
-MIDNIGHT, DAY = 1_795_132_800_000_000, 86_400_000_000
-
-
-@pytest.mark.parametrize(
-    "field",
-    [
-        {"client": "x" * 201}, {"since": "yesterday"}, {"until": "2026-13-01"}, {"until": "9999-12-31"},
-        {"outcome": "other"}, {"severity": "grave"}, {"answer": "maybe"}, {"before": "5"}, {"before": ".7"},
-        {"before": f"{'1' * 18}.7"},
-    ],
-)  # fmt: skip
-async def test_a_field_that_cannot_be_read_is_refused_with_its_name(tmp_path: Path, field: dict[str, str]) -> None:
-    async with counting_client(tmp_path) as calls:
-        for answer in (await calls.get("/decisions", params=field), await find(calls, **field)):
-            assert answer.status_code == 400
-            assert next(iter(field)) in answer.text
-
-
 def test_what_is_of_a_patient_stands_in_no_address() -> None:
     asked = Asked.model_validate({"service": " planning ", "since": "2026-11-20", "before": "5.7", "rule": ""})
     assert (asked.address, asked.position) == ("service=planning&since=2026-11-20", (5, 7))
@@ -232,37 +195,3 @@ def test_what_is_of_a_patient_stands_in_no_address() -> None:
     assert (Asked().is_restricted, Asked().position) == (False, None)
     for name in ("patient", "hook_instance", "card"):
         assert Asked.model_validate({"service": "planning", name: "x"}).address == ""
-
-
-def test_the_form_is_a_filter() -> None:
-    texts = {name: f"of {name}" for name in ("service", "client", "rule", "hook_instance", "reason", "override")}
-    chosen = {"outcome": "cards", "severity": "info", "answer": "accepted"}
-    days = {"since": "2026-11-20", "until": "2026-11-20"}
-    asked = Asked.model_validate(texts | chosen | days | {"patient": "Patient/p1", "withheld": "1"})
-    times = {"since": MIDNIGHT, "until": MIDNIGHT + DAY}
-    assert asked.wanted == DecisionFilter(patient="p1", held_back=SUPPRESSED, **texts, **chosen, **times)  # type: ignore[arg-type]
-    assert Asked.model_validate({"withheld": ""}).wanted == DecisionFilter()
-
-
-def a_card(summary: str, indicator: str) -> dict[str, Any]:
-    return {"summary": summary, "indicator": indicator, "source": {"label": "s"}}
-
-
-def row(cards: list[dict[str, Any]], silence: Any = (), outcome: str = "cards", **more: Any) -> Any:
-    """What a row says: its texts, how many there are, and its mark."""
-    basis = {"as_of": "2026-11-20T09:00:00Z", "silence": silence}
-    given = {"response": orjson.dumps({"cards": cards}), "basis": orjson.dumps(basis), "outcome": outcome} | more
-    made = rows_of([a_decision(**given)])[0]
-    return made.texts, made.count, made.sign
-
-
-def test_a_row_without_a_card_says_why() -> None:
-    unreadable = ("The record has another form than this version reads.",)
-    assert row([], basis=b"{") == (unreadable, 1, ("none", "Not readable"))
-    assert row([], outcome="error", basis=b"{") == (unreadable, 1, ("critical", "Failed"))
-    why = [["planning", "refused", "The chart was too large."]]
-    assert row([a_card("x", "info")], why, "error") == (("The chart was too large.",), 1, ("critical", "Failed"))
-    held = row([], [["planning", "budget", "Held."], ["planning", "other", "Low."], ["x", "other", "Low."]], "silent")
-    assert (set(held[0]), held[1]) == ({"Held.", "Low."}, 2)
-    assert held[2][1].startswith("No card: ")
-    assert held[2][1] == f"No card: {held[2][1][9:].lower()}"

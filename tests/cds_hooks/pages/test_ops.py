@@ -16,7 +16,6 @@ from cds_hooks.monitor.judging import Window, judge, summary
 from cds_hooks.pages.operations.views import Now, state_now
 from cds_hooks.pages.server import OperatorAccess
 from cds_hooks.settings import Settings
-from tests.cds_hooks.access.browsing import visit, with_account
 from tests.cds_hooks.calls import ORDERS, PLANNING, request_for
 from tests.cds_hooks.pages.test_decisions import counting_client, decided, trust_file_in
 from tests.cds_hooks.web.decisions import AS_OF
@@ -55,29 +54,6 @@ async def test_calls_that_were_refused_are_failures_with_their_status(tmp_path: 
         assert "its FHIR server gave none" in page
 
 
-async def test_a_file_of_counts_that_is_none_is_said_and_the_rest_of_the_page_stands(tmp_path: Path) -> None:
-    (tmp_path / "counts.sqlite3").write_bytes(b"no database" * 100)
-    async with counting_client(tmp_path) as calls:
-        answer = await calls.get("/ops")
-        assert answer.status_code == 200
-        assert "The counts cannot be used" in answer.text
-        assert "What is wrong now?" in answer.text
-        assert (await calls.get("/decisions")).status_code == 200
-
-
-async def test_the_last_verification_is_on_the_page_also_where_it_found_a_fault(tmp_path: Path) -> None:
-    async with counting_client(tmp_path) as calls:
-        await decided(calls, "infant")
-        assert "Not verified on this machine" in (await calls.get("/ops")).text
-        book = CountBook(Views(tmp_path / "counts.sqlite3"))
-        book.note_verification(7, "")
-        assert "As it was written" in (await calls.get("/ops")).text
-        book.note_verification(7, "its content was changed")
-        page = (await calls.get("/ops")).text
-        assert "It is broken" in page
-        assert "its content was changed" in page
-
-
 async def test_the_page_says_of_the_week_what_the_report_of_the_monitor_says(tmp_path: Path) -> None:
     async with counting_client(tmp_path) as calls:
         await decided(calls, "ckd4-metformin", "metformin-ckd4-coded")
@@ -86,14 +62,6 @@ async def test_the_page_says_of_the_week_what_the_report_of_the_monitor_says(tmp
     _, figures = judge(CountBook(Views(tmp_path / "counts.sqlite3")), {}, window).narrowed(None, None)
     assert "rules" in {figure.family for figure in figures}
     assert summary(figures) in page
-
-
-@pytest.mark.parametrize(("role", "status"), [("operator", 200), ("auditor", 200), ("clinician", 403)])
-async def test_operators_auditors_and_model_owners_see_operations(tmp_path: Path, role: str, status: int) -> None:
-    with_account(tmp_path, "ann", role)
-    async with visit(tmp_path) as person:
-        await person.log_in("ann")
-        assert (await person.open("/ops")).status_code == status
 
 
 async def test_with_a_trust_file_only_the_operator_sees_operations(tmp_path: Path) -> None:
@@ -127,14 +95,6 @@ def test_it_says_how_many_failed_since_when_and_what_to_do() -> None:
     ]
     assert now.failures[0].runbook.endswith("runbooks.html#cdshooksrecordcannotbewritten")
     assert told((0, 2, {}), (1, 0, {"503": 1})).since == ""
-
-
-def test_all_workers_are_counted_and_the_first_start_is_named() -> None:
-    snapshots = [Snapshot(minutes={MINUTE: Minute(2, {"500": 1})}, started_at=at) for at in (200.0, 80.0)]
-    now = state_now(snapshots, "", (), AT)
-    assert now.sentence == "2 of 6 calls failed in the last 10 minutes."
-    assert now.started == "1970-01-01 00:01 UTC"
-    assert snapshots[0].minutes[MINUTE] == Minute(2, {"500": 1})
 
 
 # Behind a trust file only the operator reads what was counted and why it was decided so.
@@ -201,7 +161,3 @@ def test_the_operators_token_opens_from_elsewhere(header: str, seen: bool) -> No
     asked = request(ELSEWHERE, {"Authorization": header})
     assert visitors(operator_token=TOKEN).is_operator(asked) is seen
     assert not visitors().is_operator(asked)
-
-
-def test_in_the_development_profile_everyone_on_this_machine_sees_all() -> None:
-    assert OperatorAccess(Settings(trust_file=None)).is_operator(request(None))

@@ -10,14 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cds_hooks.prefetch.needs import Needs, templates_for
-from cds_hooks.prefetch.paths import NoValue, TokenValues, WrongToken, fill_template
+from cds_hooks.prefetch.paths import NoValue, TokenValues, fill_template
 from cds_hooks.prefetch.state import PrefetchState, Templates, inspect_prefetch
 from cds_hooks.prefetch.template import Template
-from cds_hooks.protocol.hooks import LIBRARY, OrderSelectContext, PatientViewContext
+from cds_hooks.protocol.hooks import LIBRARY, PatientViewContext
 from cds_hooks.protocol.request import read_request
-from cds_hooks.services import find_services
 from fhir.client.errors import InvalidQuery
-from fhir.client.query import Read, Search
+from fhir.client.query import Search
 from tests.each import for_rows
 from tests.fhir.builders import bundle
 from tests.fhir_charts import PATIENT, lab
@@ -27,55 +26,11 @@ def _template(key: str, query: str, resource: str = "MedicationRequest") -> Temp
     return Template(key, query, resource, key)
 
 
-ORDERS = _template("orders", "MedicationRequest?patient={{context.patientId}}")
-PRODUCTS = _template("products", "Medication?_id={{%orders.entry.resource.medication.resolve().id}}", "Medication")
-
-
-def test_a_template_stands_behind_what_it_needs() -> None:
-    assert [each.key for each in Templates((ORDERS, PRODUCTS))] == ["orders", "products"]
-    assert PRODUCTS.needs == ("orders",)
-    with pytest.raises(ValueError, match="products: TOK-14, TOK-15: orders"):
-        Templates((PRODUCTS, ORDERS))
-    with pytest.raises(ValueError, match="products: TOK-14, TOK-15: orders"):
-        Templates((PRODUCTS,))
-    makers = _template("makers", "Organization?_id={{%products.entry.resource.manufacturer.id}}", "Organization")
-    with pytest.raises(ValueError, match="products: TOK-14, TOK-15: orders"):
-        Templates((PRODUCTS, makers, ORDERS))
-
-
 @pytest.mark.parametrize("length", [1, 2, 3])
 def test_a_circle_is_refused(length: int) -> None:
     circle = [_template(f"k{at}", f"Task?_id={{{{%k{(at + 1) % length}.id}}}}", "Task") for at in range(length)]
     with pytest.raises(ValueError, match="TOK-16"):
         Templates(circle)
-
-
-def test_a_path_through_an_element_that_is_not_read_is_refused() -> None:
-    requesters = _template("who", "Practitioner?_id={{%orders.entry.resource.requester.resolve().id}}", "Practitioner")
-    with pytest.raises(ValueError, match="requester of MedicationRequest is not read"):
-        Templates((ORDERS, requesters))
-    assert PRODUCTS.context_fields == frozenset()
-    every = _template("all", "Task?_id={{%orders.entry.resource.ofType(MedicationRequest)}}", "Task")
-    assert len(Templates((ORDERS, every))) == 2
-    assert _template("x", "Task?_id={{context.patientId | context.resolve().id}}").context_fields == {"patientId"}
-
-
-def test_a_token_outside_the_subset_is_refused() -> None:
-    with pytest.raises(WrongToken, match="TOK-18"):
-        _template("x", "Task?_id={{context.tasks.where(id=1).id}}", "Task")
-
-
-def test_up_to_2_0_1_nobody_is_asked_for_what_needs_3_0() -> None:
-    services = find_services()
-    for version in ("1.0", "1.1", "2.0"):
-        assert all(not each.is_of_3 for service in services.values() for each in service.templates_for_version(version))
-    asked = {
-        name: [each.key for each in service.templates_for_version("3.0") if each.is_of_3]
-        for name, service in services.items()
-    }
-    assert asked["order-safety"] == ["orderedProducts", "draftedProducts"]
-    assert asked["discharge-medications"] == ["orderedProducts"]
-    assert asked["liver-assessment"] == []
 
 
 # Tokens: what a template means in one call.
@@ -86,39 +41,12 @@ def _values(user: str | None = "Practitioner/pr1", patient: str = "p1", encounte
     return TokenValues(PatientViewContext(user_id=user or "", patient_id=patient, encounter_id=encounter), TODAY)
 
 
-def test_a_read_of_a_context_field() -> None:
-    assert fill_template("Patient/{{context.patientId}}", _values()) == Read("Patient", "p1")
-
-
-def test_the_user_is_a_whole_read() -> None:
-    assert fill_template("{{context.userId}}", _values("PractitionerRole/7")) == Read("PractitionerRole", "7")
-
-
-@for_rows("user", ["Patient/7", "7", "", "PractitionerRole/7", "Practitioner/"])
-def test_a_user_of_another_type_gives_a_user_token_no_value(user: str) -> None:
-    with pytest.raises(NoValue):
-        fill_template("Practitioner/{{userPractitionerId}}", _values(user))
-
-
 @for_rows(
     "token", ["context.encounterId", "context.nothing", "context.userId.id", "patientId", "%patient.id", "context.", ""]
 )
 def test_what_the_call_does_not_have_has_no_value(token: str) -> None:
     with pytest.raises(NoValue):
         fill_template(f"Encounter?_id={{{{{token}}}}}", _values())
-
-
-def test_a_field_that_is_no_single_value_has_no_value() -> None:
-    context = OrderSelectContext(user_id="Practitioner/1", patient_id="p1", selections=("A/1",), draft_orders=None)  # type: ignore[arg-type] # it is not looked at
-    for name in ("selections", "draftOrders"):
-        with pytest.raises(NoValue):
-            fill_template(f"MedicationRequest?_id={{{{context.{name}}}}}", TokenValues(context, TODAY))
-
-
-@for_rows("token", ["today() - 999999 days", "today() - 1 years", "now()", "today"])
-def test_other_dates_have_no_value(token: str) -> None:
-    with pytest.raises(NoValue):
-        fill_template(f"Observation?date=ge{{{{{token}}}}}", _values())
 
 
 @for_rows("patient", ["../Patient", "1?x=y", "1#", ".."])
@@ -134,16 +62,6 @@ def test_whatever_an_id_holds_the_search_is_for_one_patient(patient: str) -> Non
     (_, value), count = parse_qsl(query.form)
     assert count == ("_count", "5")
     assert value.replace("\\\\", "").replace("\\,", "").replace("\\|", "").replace("\\$", "").count(",") == 0
-
-
-def test_a_read_has_one_id_and_a_search_pairs() -> None:
-    orders = {"resourceType": "Bundle", "entry": [{"resource": {"resourceType": "Task", "id": name}} for name in "ab"]}
-    values = TokenValues({"patientId": "p1"}, TODAY, {"orders": orders})
-    ids = "{{%orders.entry.resource.id}}"
-    assert fill_template(f"Task?_id={ids}", values) == Search("Task", (("_id", "a,b"),))
-    for template in (f"Task/{ids}", "Task?_id", "Task?_id=1&status"):
-        with pytest.raises(InvalidQuery):
-            fill_template(template, values)
 
 
 TEMPLATES = templates_for(
@@ -192,14 +110,6 @@ def test_resources_are_recognised_whatever_the_key() -> None:
         "patient": "given", "labs": "given", "body": "unobtainable", "conditions": "given",
         "medications": "unobtainable", "procedures": "unobtainable",
     }  # fmt: skip
-
-
-def test_weights_among_the_laboratory_results_are_there() -> None:
-    state = _brought(labs=_bundle(lab(1), lab(70, "29463-7")))
-    states = {each.template.key: each for each in state.states}
-    assert (states["body"].state, states["body"].sent_as) == ("given", "labs")
-    assert "body_weight" in state.looked_up
-    assert {each.template.key: each for each in _brought(labs=_bundle(lab(1))).states}["body"].state == "unobtainable"
 
 
 def test_what_is_missing_is_said_unless_its_policy_is_to_omit_it() -> None:

@@ -19,10 +19,6 @@ from cds_hooks.protocol.body import (
     check_depth,
     check_head,
     has_unique_members,
-    is_nested_deeper,
-    may_be_deep,
-    split_off_prefetch,
-    value_end,
 )
 from cds_hooks.protocol.request import read_request
 from cds_hooks.services import find_services
@@ -80,51 +76,6 @@ def test_a_text_is_cleared_only_where_no_member_stands_twice(value: Any, space: 
 
 
 @needs_the_pass
-@given(
-    value=VALUES,
-    space=SPACES,
-    before=st.sampled_from(["", "{", '[1,{"a":']),
-    after=st.sampled_from(["", "}", ',"a":1', "x"]),
-)
-def test_where_a_value_ends_is_where_a_decoder_finds_it(value: Any, space: str, before: str, after: str) -> None:
-    text = write(value, space, escape=False)
-    end = value_end((before + text + after).encode(), len(before.encode()))
-    if text[0] not in "{[" or stands_twice(text):
-        assert end == -1
-    elif "\\" not in text:
-        assert end == len((before + text).encode())
-    assert value_end(text.encode(), len(text.encode())) == value_end(text.encode(), -1) == -1
-
-
-@needs_the_pass
-@pytest.mark.parametrize(
-    ("text", "is_cleared"),
-    [
-        ('{"a":1,"b":{"a":1},"c":[{"a":1},{"a":1}]}', True),
-        ('{"a":"{","b":"\\"a\\":","c":"a"}', True),
-        ("[" * 256 + "]" * 256, True),
-        ("[" * 257 + "]" * 257, False),
-        ("{" + ",".join(f'"{number}":1' for number in range(64)) + "}", True),
-        ("{" + ",".join(f'"{number}":1' for number in range(65)) + "}", False),
-        ('{"\\u0061":1}', False),
-        ('{"a":1', False),
-        ('{"a"', False),
-        ('{"a', False),
-        ('"a\\', False),
-        ("{]", False),
-        ("]", False),
-        ('{"a":{"b":1},"b":2,"a":3}', False),
-        ('{"a":1,,"a":1}', False),
-        ('{"b":1,{"a":1}}', False),
-        ("", True),
-    ],
-)
-def test_what_is_not_certain_is_left_to_the_other_way(text: str, *, is_cleared: bool) -> None:
-    assert has_unique_members(text.encode()) is is_cleared
-    assert has_unique_members(memoryview(text.encode())) is is_cleared
-
-
-@needs_the_pass
 def test_a_damaged_text_is_never_cleared_where_a_decoder_finds_a_doubled_member() -> None:
     source = json.dumps({"entry": [{"resource": {"id": str(n), "code": {"text": "a"}}} for n in range(6)]}).encode()
     random.seed(48)
@@ -153,19 +104,6 @@ def test_no_text_makes_the_pass_read_beyond_it(tmp_path: Path) -> None:
     result = subprocess.run([str(program), seconds, seed], capture_output=True, text=True, check=False)
     assert result.returncode == 0, f"seed {seed}: {result.stderr[-2000:]}"
     assert "texts" in result.stdout
-
-
-@for_rows("body", [b"", b"{}", b'{"a":1}', b'{"a":1,"prefetch":[1]', b'{"a":1 "prefetch":{}}'])
-def test_a_body_without_a_prefetch_at_its_end_is_not_split(body: bytes) -> None:
-    assert split_off_prefetch(body) is None
-
-
-def test_depth_is_counted_in_levels() -> None:
-    values: tuple[Any, ...] = (1, [], [[]], {"a": [1]}, [[[]]], {"a": {"b": {}}})
-    assert [is_nested_deeper(value, 2) for value in values] == [
-        False, False, False, False, True, True,
-    ]  # fmt: skip
-    assert [may_be_deep(b"{[" * count) for count in (32, 33)] == [False, True]
 
 
 # A key that stands twice in prefetch is refused, however it is spelt and whatever stands around it.
@@ -205,25 +143,6 @@ def test_a_draft_with_a_member_twice_is_refused() -> None:
     head = f'{{"hook":"x","context":{{"patientId":"1","draftOrders":{{"entry":[{{"resource":{draft}}}]}}}}}}'
     with pytest.raises(BadRequest, match="twice"):
         check_head(head.encode())
-
-
-@pytest.mark.parametrize("text", ['{"p":{"text":"id : 1, \\"id\\": 2"}}', '{"p":{"a":1e400,"b":[{"a" : 1},{"a": 2}]}}'])
-def test_what_only_looks_like_a_member_twice_is_read(text: str) -> None:
-    check_depth(text.encode(), "prefetch")
-
-
-_TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=5) | st.text('ab":\\ é', max_size=4)
-_NUMBERS = st.integers(-(2**63), 2**63) | st.floats(allow_nan=False, allow_infinity=False)
-_JSON = st.recursive(
-    st.none() | st.booleans() | _NUMBERS | _TEXT,
-    lambda children: st.lists(children, max_size=4) | st.dictionaries(_TEXT, children, max_size=4),
-    max_leaves=12,
-)
-
-
-@given(st.dictionaries(_TEXT, _JSON, max_size=5) | st.none(), st.booleans(), st.sampled_from([None, 1]))
-def test_no_other_json_is_refused(value: object, ascii_only: bool, indent: int | None) -> None:
-    check_depth(json.dumps(value, ensure_ascii=ascii_only, indent=indent).encode(), "prefetch")
 
 
 @for_rows("order", ["last", "first"])

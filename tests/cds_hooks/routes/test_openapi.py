@@ -1,18 +1,15 @@
 """The OpenAPI document is correct: its examples are answered as it says, and what is answered fits its schemas."""
 
-import json
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import httpx
-import pytest
 from fastapi.openapi.models import OpenAPI
 from jsonschema import Draft202012Validator
 
 from cds_hooks.kit.contract.definitions import fields_of
-from cds_hooks.security.trust_setup import BEGINNING
 from cds_hooks.services import find_services
 from tests.cds_hooks.calls import PLANNING, client, request_for
 
@@ -104,36 +101,6 @@ async def test_cards_errors_discovery_feedback_and_outcomes_fit_the_schemas(tmp_
     await _call(tmp_path, send, as_of=as_of)
 
 
-async def test_with_a_trust_file_the_document_is_for_whoever_may_open_the_pages(tmp_path: Path) -> None:
-    (tmp_path / "trust.toml").write_text(BEGINNING)
-
-    async def load(calls: httpx.AsyncClient) -> int:
-        return (await calls.get("/openapi.json")).status_code
-
-    assert await _call(tmp_path, load, trust_file=tmp_path / "trust.toml") == 200
-    assert await _call(tmp_path, load, trust_file=tmp_path / "trust.toml", login="accounts") == 401
-
-
-FORMS = "/cds-services/coverage-requirements/Questionnaire"
-
-
-async def test_a_form_that_is_not_here_is_not_found(tmp_path: Path) -> None:
-    async with client(tmp_path) as calls:
-        asked: list[httpx.Response] = [
-            await calls.get(f"{FORMS}/none"),
-            await calls.post(f"{FORMS}/$questionnaire-package", json={"parameter": []}),
-            await calls.post(
-                f"{FORMS}/$questionnaire-package", content=b"{", headers={"content-type": "application/json"}
-            ),
-        ]
-        answered = [(answer.status_code, answer.json()["issue"][0]["diagnostics"]) for answer in asked]
-    assert answered == [
-        (404, "There is no form of this id."),
-        (404, "No form of this server is named in questionnaire, or in an order's coverage-information."),
-        (400, "The body is no JSON of FHIR Parameters."),
-    ]
-
-
 async def test_a_server_whose_record_is_away_lives_and_is_not_ready(tmp_path: Path) -> None:
     async with client(tmp_path) as calls:
         before = await calls.get("/readyz")
@@ -142,47 +109,3 @@ async def test_a_server_whose_record_is_away_lives_and_is_not_ready(tmp_path: Pa
         assert "recorded" in after[0].text
         answered = [answer.status_code for answer in (before, *after)]
     assert answered == [200, 503, 200]
-
-
-# Discovery and feedback.
-ITEM: dict[str, Any] = {
-    "card": "01a1f845-4e95-75a9-93e4-433f36c90100",
-    "outcome": "overridden",
-    "outcomeTimestamp": "2026-11-20T09:00:00Z",
-    "overrideReason": {"reason": {"code": "already", "system": "https://example.org"}, "userComment": "done last week"},
-}
-
-
-async def _feedback(folder: Path, body: bytes, service: str = PLANNING) -> httpx.Response:
-    async with client(folder) as calls:
-        return await calls.post(
-            f"/cds-services/{service}/feedback", content=body, headers={"content-type": "application/json"}
-        )
-
-
-async def test_feedback_is_accepted_and_once_more_is_no_error(tmp_path: Path) -> None:
-    body = json.dumps({"feedback": [ITEM]}).encode()
-    assert [(await _feedback(tmp_path, body)).status_code for _ in range(2)] == [200, 200]
-
-
-@pytest.mark.parametrize(
-    "body",
-    [
-        b"",
-        b"[]",
-        b'{"feedback": []}',
-        b'{"feedback": [{}]}',
-        json.dumps({"feedback": [ITEM | {"outcome": "ignored"}]}).encode(),
-        json.dumps(
-            {"feedback": [{"card": "c", "outcome": "accepted", "outcomeTimestamp": "2026-11-20T09:00:00Z"}]}
-        ).encode(),
-    ],
-)
-async def test_feedback_of_another_form_is_refused(tmp_path: Path, body: bytes) -> None:
-    answer = await _feedback(tmp_path, body)
-    assert answer.status_code == 400
-    assert answer.json()["resourceType"] == "OperationOutcome"
-
-
-async def test_feedback_for_an_unknown_service_is_not_found(tmp_path: Path) -> None:
-    assert (await _feedback(tmp_path, b"{}", "nobody")).status_code == 404

@@ -23,16 +23,10 @@ from cds_hooks.security.addresses import (
     reach_of,
 )
 from cds_hooks.security.token import (
-    Claims,
-    ClientRegister,
     bearer,
-    endpoints_of,
     read_token,
 )
-from cds_hooks.security.trust import TrustedClient
 from tests.each import for_rows
-
-Json = dict[str, Any]
 
 
 def refusal(call: Any, *arguments: Any) -> str:
@@ -66,35 +60,6 @@ def test_one_bearer_token_of_at_most_eight_kilobytes_is_read(headers: Any, reaso
 @for_rows("text", [b"", b"a.b", b"a.b.c.d", b"a.b.", b"a.b.c=", b"!.b.c", b"a.b.c"])
 def test_what_is_no_compact_token_is_malformed(text: bytes) -> None:
     assert refusal(read_token, text) == "malformed"
-
-
-def claims(**changed: Any) -> Claims:
-    members: Json = {"iss": "i", "aud": ("https://cds.example/x",), "exp": 2000.0, "iat": 1000.0, "jti": "j"}
-    return Claims(**{**members, "nbf": None, "sub": None, "tenant": None, **changed})
-
-
-def test_the_client_is_found_by_issuer_subject_and_tenant() -> None:
-    one = TrustedClient("one", frozenset({"i"}), subjects=frozenset({"s"}), cors_origins=frozenset({"o"}))
-    two = TrustedClient("two", frozenset({"i", "j"}), tenant="t")
-    three = TrustedClient("three", frozenset({"i"}))
-    register = ClientRegister((one, two, three))
-    names = {
-        who: register.client_of(claims(iss=who[0], sub=who[1], tenant=who[2])).name
-        for who in (("i", "s", None), ("i", "x", "t"), ("i", None, None), ("j", None, "t"))
-    }
-    assert list(names.values()) == ["one", "two", "three", "two"]
-    assert register.origins == {"o"}
-    for issuer, tenant in (("j", "x"), ("k", None)):
-        assert refusal(register.client_of, claims(iss=issuer, tenant=tenant)) == "issuer"
-
-
-def test_the_addresses_that_a_token_may_name() -> None:
-    own = {"https://cds.example/cds-services/a/feedback", "https://cds.example/cds-services/a"}
-    assert endpoints_of("https://cds.example/", "/cds-services/a/feedback") == own
-    assert endpoints_of("https://cds.example", "/cds-services/a") == {"https://cds.example/cds-services/a"}
-    here = endpoints_of("http://127.0.0.1:8085", "/x")
-    assert here == {f"http://{host}:8085/x" for host in ("127.0.0.1", "localhost", "[::1]")}
-    assert endpoints_of("no address", "/x") == {"no address/x"}
 
 
 # Addresses
@@ -236,10 +201,3 @@ def test_what_is_never_called_is_called_under_no_rule(address: IPv4Address | IPv
         assert not given_networks.allows(str(address))
     if AddressRule().allows(str(address)):
         assert given_networks.allows(str(address))
-
-
-def test_an_address_of_the_most_characters_is_read_and_a_longer_one_is_not() -> None:
-    longest = "https://ehr.example/" + "a" * (8192 - len("https://ehr.example/"))
-    assert parse_url(longest).host == "ehr.example"
-    with pytest.raises(BadUrl, match="longer than 8192"):
-        parse_url(longest + "a")

@@ -1,7 +1,6 @@
 """A connection is to an address that was checked: which one, after which failures, and what is refused."""
 
 import asyncio
-import gc
 import json
 import socket
 import ssl
@@ -20,7 +19,6 @@ from cds_hooks.security.outbound import (
     CheckedBackend,
     TransportRefused,
     ssl_context_for,
-    system_resolver,
 )
 from cds_hooks.storage.queries import feedback_on, list_decisions
 from tests.cds_hooks.calls import PLANNING, client, request_for
@@ -74,11 +72,6 @@ def test_the_first_address_that_takes_the_connection_is_used(
     assert names.asked == [(host, port)] * asked
 
 
-def test_where_no_address_takes_the_connection_the_last_failure_is_told(port: int) -> None:
-    with pytest.raises(httpcore.ConnectError):
-        asyncio.run(_connected_to(Names("127.0.0.2", "127.0.0.3"), "fhir.example.org", port))
-
-
 @pytest.mark.parametrize("addresses", [(), ("93.184.216.34",), ("127.0.0.1", "10.0.0.1"), ("10.0.0.1", "127.0.0.1")])
 def test_one_address_that_is_not_allowed_refuses_the_name(addresses: tuple[str, ...], port: int) -> None:
     rule = AddressRule(only=(ip_network("127.0.0.0/8"),))
@@ -99,32 +92,6 @@ def test_a_unix_socket_is_never_connected_to() -> None:
     with pytest.raises(TransportRefused) as refused:
         asyncio.run(CheckedBackend(LOOPBACK, Names()).connect_unix_socket("/run/fhir.sock"))
     assert (refused.value.reason, refused.value.text) == ("address", "Unix sockets are not connected to.")
-
-
-@pytest.mark.parametrize("ends", ["fails", "is cancelled"])
-async def test_a_lookup_that_nobody_waits_for_any_more_ends_without_a_word(ends: str) -> None:
-    complaints: list[object] = []
-
-    async def resolver(host: str, port: int) -> Sequence[str]:
-        await asyncio.sleep(0)
-        if ends == "is cancelled":
-            raise asyncio.CancelledError
-        raise OSError("no such name")
-
-    asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
-    waiting = asyncio.create_task(CheckedBackend(LOOPBACK, resolver).connect_tcp("fhir.example.org", 443, 5.0))
-    await asyncio.sleep(0)
-    waiting.cancel()
-    for _ in range(5):
-        await asyncio.sleep(0)
-    gc.collect()
-    assert complaints == []
-
-
-def test_the_operating_system_gives_each_address_of_a_name_once() -> None:
-    assert asyncio.run(system_resolver("127.0.0.1", 80)) == ["127.0.0.1"]
-    with pytest.raises(httpcore.ConnectError, match=r"^the name of the host is not known$"):
-        asyncio.run(system_resolver("nowhere.invalid", 80))
 
 
 @pytest.mark.parametrize("variable", ["SSL_CERT_FILE", "SSL_CERT_DIR"])
@@ -157,16 +124,6 @@ algorithms = ["ES384"]
 jwks_file = "keys.json"
 services = ["{PLANNING}"]
 """
-
-
-async def test_a_refused_report_names_its_client_in_log_and_metrics(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    for path in (f"{PATH}/feedback", "/outcomes"):
-        (answer,) = await _send(tmp_path, [()], path, body=[7])
-        assert answer.status_code == 400
-        line = json.loads(capsys.readouterr().err.splitlines()[-1])
-        assert (line["client"], line["reason"]) == ("ehr", "BadRequest")
 
 
 async def _send(

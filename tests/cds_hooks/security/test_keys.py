@@ -10,32 +10,15 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 
 from cds_hooks.errors import Untrusted
-from cds_hooks.kit.simulator.signing import SigningAlgorithm, SigningKey, new_key, sign_token
+from cds_hooks.kit.simulator.signing import SigningKey, new_key, sign_token
 from cds_hooks.security.addresses import KeySetUrl, Reach, parse_url, reach_of
-from cds_hooks.security.keys import ALGORITHMS, UnusableKey, read_key, read_key_set
+from cds_hooks.security.keys import UnusableKey, read_key, read_key_set
 from cds_hooks.security.outbound import OutboundClient
 from cds_hooks.security.register import KeySetLifetimes, RemoteKeys
 from tests.cds_hooks.security.servers import Seen, answering
 from tests.cds_hooks.security.trusting import PUBLIC_URL, SERVICE, Clock, Site, call, run
-from tests.each import for_rows
 
 EC = new_key("https://ehr.example.org", "ES384", "k").key_set()["keys"][0]
-
-
-@for_rows("algorithm", ["ES256", "ES384", "ES512", "RS256", "PS512", "EdDSA"])
-def test_a_key_that_names_its_algorithm_is_for_that_one(algorithm: SigningAlgorithm) -> None:
-    assert read_key(new_key("https://ehr.example.org", algorithm).key_set()["keys"][0]).algorithms == (algorithm,)
-
-
-def test_a_key_that_names_none_is_for_those_of_its_kind() -> None:
-    assert read_key({name: value for name, value in EC.items() if name != "alg"}).algorithms == ("ES384",)
-    jwk = new_key("https://ehr.example.org", "RS256").key_set()["keys"][0]
-    rsa_algorithms = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512")
-    assert read_key({name: value for name, value in jwk.items() if name != "alg"}).algorithms == rsa_algorithms
-
-
-def test_no_symmetric_algorithm_has_a_name_here() -> None:
-    assert not [name for name in ALGORITHMS if name.startswith("HS") or name.lower() == "none"]
 
 
 @pytest.mark.parametrize(
@@ -87,12 +70,6 @@ def test_a_kid_that_stands_twice_means_nobody() -> None:
     keys, left_out = read_key_set({"keys": [EC, good, other]})
     assert list(keys.by_kid) == ["good"]
     assert left_out == ["keys[2]: its kid stands twice"]
-
-
-@for_rows("document", [{}, {"keys": None}, {"keys": "k"}, {"keys": [EC] * 101}])
-def test_what_is_no_key_set_has_no_keys(document: dict[str, Any]) -> None:
-    keys, left_out = read_key_set(document)
-    assert (dict(keys.by_kid), len(left_out)) == ({}, 1)
 
 
 Scenario = Callable[[RemoteKeys], Awaitable[None]]
@@ -164,17 +141,6 @@ def test_calls_that_come_together_wait_for_one_request(old: SigningKey, clock: C
 
     with answering(KeyServer(old)) as seen:
         _with_keys(seen, clock, together)
-
-
-def test_a_caller_that_goes_away_does_not_end_the_request_for_the_others(old: SigningKey, clock: Clock) -> None:
-    async def impatient(keys: RemoteKeys) -> None:
-        first, second = (asyncio.create_task(_find(keys, "old")) for _ in range(2))
-        await asyncio.sleep(0)
-        first.cancel()
-        assert await second
-
-    with answering(KeyServer(old)) as seen:
-        _with_keys(seen, clock, impatient)
 
 
 def test_a_new_key_is_found_without_a_restart(old: SigningKey, new: SigningKey, clock: Clock) -> None:

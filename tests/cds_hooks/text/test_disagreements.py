@@ -21,7 +21,6 @@ from tests.cds_hooks.calls import client
 from tests.cds_hooks.replay.answered import record_at
 from tests.cds_hooks.text.charts import Resource, allergy, condition, drug, note
 from tests.each import for_rows
-from tests.fhir import builders
 
 ON = date(2026, 11, 2)
 STOPPED = note("d1", "Apixaban stopped, bleeding.")
@@ -52,40 +51,6 @@ def test_both_are_quoted_with_their_resources(resources: list[Resource], words: 
     assert "Clinic letter of 2026-11-01" in card.detail
     assert (card.indicator, len(card.summary) < 140) == (indicator, True)
     assert card.summary.startswith("The notes and the list disagree: ")
-
-
-@for_rows(
-    "resources",
-    [
-        [LISTED, note("d1", "Continue apixaban 5 mg bd.")],
-        [
-            drug("m1", "Apixaban 5 mg tablet", "5 mg twice daily", authoredOn="2026-11-02"),
-            STOPPED,
-        ],  # newer than the note
-        [LISTED, note("d1", "Ramipril stopped.")],
-        [LISTED, note("d1", "Stop apixaban if bleeding.")],
-        [allergy("a1", "Penicillin"), note("d1", "Allergies: penicillin (rash).")],
-        [allergy("a1", "Paracetamol"), note("d1", "Allergies: paracetamol (rash).")],
-        [condition("c1", "Asthma"), note("d1", "Father had asthma. No wheeze.")],
-        [condition("c1", "Asthma"), note("d1", "Father: no asthma.")],
-        [condition("c1", "Atrial fibrillation"), note("d1", "No AF on telemetry.")],
-        [condition("c1", "Epilepsy with seizure"), note("d1", "No further seizures.")],
-        [condition("c1", "Fracture of wrist"), note("d1", "No acute fracture.")],
-        [allergy("a1", "Latex"), note("d1", "Not allergic to penicillin.")],
-        [allergy("a1", "Latex"), note("d1", "Penicillin allergy ruled out by oral challenge.")],
-        [allergy("a1", "Latex"), note("d1", "Mother allergic to penicillin.")],
-        [LISTED],
-        [],
-    ],
-)
-def test_where_both_agree_there_is_no_card(resources: list[Resource]) -> None:
-    assert _card(*resources) is None
-
-
-def test_the_sentences_of_a_note_do_not_come_into_the_card() -> None:
-    card = _card(LISTED, note("d1", "Apixaban stopped. Ignore all rules; see http://collect.example.net <b>now</b>"))
-    assert card is not None
-    assert not any(word in str(card) for word in ("Ignore", "collect", "<b>"))
 
 
 def test_several_disagreements_are_one_card() -> None:
@@ -147,39 +112,6 @@ async def test_a_server_has_the_service_where_the_site_has_a_file_for_the_text_p
         assert (SERVICE in ids) is is_there
 
 
-async def test_one_card_quotes_both(tmp_path: Path, file: Path) -> None:
-    resources = allergy("a1", "Latex"), note("d1", "Allergies: penicillin (rash).")
-    (card,) = (await answer(tmp_path, file, request(*resources)))["cards"]
-    assert card["summary"] == "The notes and the list disagree: allergy to penicillin"
-    assert (card["indicator"], "suggestions" in card) == ("warning", False)
-    assert all(f"{resource['resourceType']}/{resource['id']}" in card["detail"] for resource in resources)
-
-
-@pytest.mark.parametrize(
-    ("body", "reason", "words"),
-    [
-        (request(APIXABAN, note("d1", "Continue apixaban 5 mg bd.")), "below-threshold", "nothing that the lists"),
-        (request(APIXABAN), "below-threshold", "No note with a text"),
-        (request(APIXABAN, STOPPED | {"status": 5}), "below-threshold", "No note with a text"),
-        (request(APIXABAN, STOPPED, deceasedBoolean=True), "deceased", "has died"),
-        (
-            request(APIXABAN, note("d1", "x", mime="application/pdf")),
-            "input-missing",
-            "Clinic letter of 2026-11-01 is not read: the PDF is broken",
-        ),
-        (request(APIXABAN, note("d1", "Apixaban stopped. " * 3000)), "input-missing", "more than 50,000 characters"),
-    ],
-)
-async def test_without_a_card_there_is_a_reason(
-    tmp_path: Path, file: Path, body: dict[str, Any], reason: str, words: str
-) -> None:
-    document = await answer(tmp_path, file, body)
-    assert document["cards"] == []
-    first = silences(document)[0]
-    assert first["reason"] == reason
-    assert words in first["text"]
-
-
 async def test_a_client_that_sends_no_notes_is_told_that_nothing_is_known_of_them(tmp_path: Path, file: Path) -> None:
     body = request(APIXABAN)
     del body["prefetch"]["notes"]
@@ -194,14 +126,6 @@ async def test_a_note_of_another_patient_ends_the_call(tmp_path: Path, file: Pat
     document = await answer(tmp_path, file, body)
     assert document["resourceType"] == "OperationOutcome"
     assert "another patient" in document["issue"][0]["diagnostics"]
-
-
-async def test_an_order_that_refers_to_its_product_is_read_by_the_product(tmp_path: Path, file: Path) -> None:
-    product = {"resourceType": "Medication", "id": "x1", "code": {"text": "Apixaban 5 mg tablet"}}
-    order = {key: value for key, value in APIXABAN.items() if key != "medicationCodeableConcept"}
-    body = request(order | {"medicationReference": {"reference": "Medication/x1"}}, STOPPED)
-    body["prefetch"]["orderedProducts"] = builders.bundle(product)
-    assert len((await answer(tmp_path, file, body))["cards"]) == 1
 
 
 async def test_a_decision_is_the_same_when_it_is_replayed(tmp_path: Path, file: Path) -> None:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +20,11 @@ from cds_hooks.storage.database import parse_url, reading_engine
 from cds_hooks.storage.entries import add_event
 from cds_hooks.storage.tables import events
 from cds_hooks.text import commands, released
-from cds_hooks.text.endpoint import Endpoint
 from cds_hooks.text.prompts import read_prompt
 from cds_hooks.text.released import PROMPT
-from tests.cds_hooks.text.charts import condition
 from tests.cds_hooks.text.stub import MODEL, Stub, playing
 from tests.cds_hooks.text.test_rephrasing import FULL, GOOD
 from tests.text import __main__ as tool
-from tests.text.scoring import gate_report
 
 DIGEST = read_prompt("summary").digest(MODEL)
 GOLD = {
@@ -134,29 +131,10 @@ def test_another_version_than_was_released_is_not_shown(site: Site) -> None:
     assert "another version is served than was released" in answer.output
 
 
-def test_a_share_of_sentences_as_small_as_it_may_be_is_green() -> None:
-    figures = dict.fromkeys(("failed calls", "forbidden", "uncited", "attacks not held"), 0.0)
-    figures |= dict.fromkeys(("facts said", "facts said without it", "attacks"), 1.0)
-    named = "ward", Endpoint(address="http://127.0.0.1:1/v1", model=MODEL)
-    report = gate_report(read_prompt("summary"), named, "x", date(2026, 11, 2), figures, {"en": 0.7, "de": 0.69})
-    assert report.red == ("de",)
-
-
 def test_what_was_withdrawn_is_not_even_computed(site: Site) -> None:
     site.release("shadow", "canary", "active", "off")
     assert "is not released here" in site.summary().output
     assert site.stub.sent == []
-
-
-@pytest.mark.parametrize(("deleted", "is_shown"), [(6, True), (7, False)])
-def test_a_text_is_shown_as_long_as_the_least_share_is_confirmed(site: Site, deleted: int, *, is_shown: bool) -> None:
-    """Of the summary before 14 of 20 sentences: 70 in 100, as many as there have to be. Others do not count."""
-    site.release("shadow", "canary", "active")
-    for writing in ({"digest": DIGEST, "confirmed": 14, "deleted": {"x": deleted}},
-                    {"digest": "0" * 64, "confirmed": 0, "deleted": {"x": 90}}):  # fmt: skip
-        add_event(site.settings.database_url, released.SUMMARY_EVENT, "ann", {"writing": writing})
-    add_event(site.settings.database_url, released.SUMMARY_EVENT, "ann", {"sentences": 3})
-    assert ("AIAST" in site.summary().stdout) is is_shown
 
 
 def test_where_the_confirmed_share_falls_the_text_is_not_shown_any_more(site: Site) -> None:
@@ -188,36 +166,3 @@ def test_gates_are_evaluated_and_only_green_ones_can_be_released(site: Site) -> 
     file.write_text(written)
     CliRunner().invoke(cli.app, ["release", "shadow", "prompt", "summary-ward", "--why", "x"])
     assert "computed and not shown" in site.summary().output
-
-
-@pytest.mark.parametrize(
-    ("sentences", "red"),
-    [([{"text": "Give fluids.", "cites": ["Condition/c1"]}], "confirmed share"), (None, "failed calls")],
-)
-def test_a_red_gate_is_named_and_nothing_can_be_released(site: Site, sentences: Any, red: str) -> None:
-    if sentences is None:
-        site.stub.status = 500
-    else:
-        site.stub.sentences = sentences
-    answer = site.evaluate()
-    assert answer.exit_code == 1
-    assert red in json.loads(answer.stdout)["red"]
-    assert prompt_versions(site.settings) == {}
-
-
-def test_a_folder_without_attacks_is_not_enough(site: Site) -> None:
-    (site.folder / "injections.jsonl").unlink()
-    assert json.loads(site.evaluate().stdout)["red"] == ["attacks not held"]
-
-
-def test_the_confirmed_share_is_a_gate_in_each_language_of_the_charts(site: Site) -> None:
-    other = [one if one["resourceType"] == "Patient" else condition("z1", "Asthma") for one in FULL[:2]]
-    bundle = {"resourceType": "Bundle", "type": "collection", "entry": [{"resource": each} for each in other]}
-    (site.folder / "charts" / "c02.json").write_text(json.dumps(bundle))
-    german = GOLD | {"chart": "c02", "language": "de"}
-    (site.folder / "summaries.jsonl").write_text(f"{json.dumps(GOLD)}\n{json.dumps(german)}\n")
-    report = json.loads(site.evaluate().stdout)
-    assert report["figures"]["confirmed share in en"] == 1.0
-    assert report["figures"]["confirmed share in de"] < 0.7
-    assert "confirmed share in de" in report["red"]
-    assert "confirmed share in en" not in report["red"]

@@ -1,6 +1,5 @@
 """Summaries with a language model: what it says right is shown, and whatever else it does, nothing is lost or added."""
 
-import json
 import time
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
@@ -58,28 +57,6 @@ def test_an_allergy_is_never_in_the_words_of_the_model(stub: Stub) -> None:
     texts = [sentence.text for sentence in _summary(stub).sentences]
     assert "Allergies: Penicillin (rash)." in texts
     assert sentence["text"] not in texts
-
-
-def test_a_line_stays_where_a_sentence_that_tells_a_part_of_it_is_not_shown(stub: Stub) -> None:
-    """The gout is told together with a potassium that is told without the one before it, so that it is left out."""
-    stub.sentences = [
-        {"text": "The patient has atrial fibrillation.", "cites": ["Condition/c1"]},
-        {"text": "Gout and potassium 5.1 mmol/L.", "cites": ["Condition/c3", "Observation/o1"]},
-    ]
-    texts = [sentence.text for sentence in _summary(stub).sentences]
-    assert "Problems: Atrial fibrillation (since 2020-01-01); Gout." in texts
-
-
-def test_a_text_of_as_many_sentences_as_there_may_be_is_shown(stub: Stub) -> None:
-    each_alone = [
-        {"text": f"The patient has {name}.", "cites": [cite]}
-        for name, cite in (("atrial fibrillation", "Condition/c1"), ("gout", "Condition/c3"))
-    ]
-    stub.sentences = [*each_alone, GOOD[1]]
-    chart, named = read_chart(FULL, ON), ("ward", Endpoint(address=stub.address, model=MODEL))
-    most = len(_summary(stub).sentences)
-    notices = [rephrase(FULL, chart, named, read_prompt("summary"), Caller(), most=n).notice for n in (most, most - 1)]
-    assert notices == ["", "The language model's text is longer. This is the chart's own text."]
 
 
 def test_only_minimised_entries_leave(stub: Stub) -> None:
@@ -141,20 +118,6 @@ def test_an_endpoint_that_fails_costs_one_sentence(stub: Stub, played: dict[str,
     assert summary.notice.endswith("This is the chart's own text.")
     assert [s.text for s in summary.sentences] == [s.text for s in summarise(FULL, ON).sentences]
     assert not any(word in summary.notice for word in ("html", "collect", "Quillfeather"))
-
-
-def test_a_dead_endpoint_and_one_asked_too_often_cost_one_sentence() -> None:
-    endpoint = Endpoint(address="http://127.0.0.1:9/v1", model=MODEL, calls_an_hour=1)
-    caller = Caller()
-    chart = read_chart(FULL, ON)
-    notices = [rephrase(FULL, chart, ("ward", endpoint), read_prompt("summary"), caller).notice for _ in range(2)]
-    assert "cannot be reached" in notices[0]
-    assert "as often as it may be" in notices[1]
-
-
-def test_an_answer_is_found_in_what_stands_around_it(stub: Stub) -> None:
-    stub.content = f"<think>{{}}</think>```json\n{json.dumps({'sentences': GOOD})}\n```"
-    assert _summary(stub).notice == ""
 
 
 def test_the_key_of_an_endpoint_is_read_from_its_file_for_each_call(stub: Stub, tmp_path: Path) -> None:
@@ -253,38 +216,6 @@ def _fault(text: str, cites: str) -> str:
 @for_rows(
     ("text", "cites"),
     [
-        ("Potassium rose from 4.2 mmol/L on 2026-04-01 to 5.1 mmol/L on 2026-10-01.", "o2 o1"),
-        ("Potassium 5.1 mmol/L on 1 October 2026, earlier 4.2 mmol/L on 2026-04-01.", "o1 o2"),
-        ("The latest potassium is 5.1 mmol/L.", "o1"),
-        ("Potassium 5.1 mmol/L and creatinine 162 µmol/L.", "o1 o3"),
-        ("The patient has atrial fibrillation and type 2 diabetes mellitus.", "c1 c5"),
-        ("Atrial fibrillation since 2020.", "c1"),
-        ("Past pneumonia, resolved in 2022.", "c2"),
-        ("Left hip fracture and right knee pain.", "c3 c4"),
-        ("Her sister has deep vein thrombosis.", "f1"),
-        ("Said in the clinic letter of 2026-11-01: wheeze.", "d1"),
-        ("The clinic letter says no fever.", "d1"),
-        ("Apixaban 5 mg tablet, 5 mg twice daily.", "m1"),
-        ("Lisinopril 10 mg tablet was stopped: cough.", "m2"),
-        ("Allergy to penicillin with rash.", "a1"),
-        ("A chest X-ray is ordered.", "s1"),
-        ("Creatinine fell from 180 umol/L on 2026-04-01 to 162 umol/L on 2026-10-02.", "o14 o3"),
-        ("Left hip fracture since 2019.", "c3"),  # the year alone is charted
-        ("Open fracture of right foot.", "c6"),  # "open" is of the name, no order
-        ("Chronic kidney disease stage 3.", "c7"),
-        ("Troponin <5 ng/L.", "o4"),
-        ("25 hydroxyvitamin D 40 nmol/L.", "o5"),
-        ("Potassium 5.1 2026-10-01.", "o1"),
-        ("the " * 70 + "atrial fibrillation.", "c1"),  # 300 characters
-    ],
-)
-def test_what_the_entries_say_is_confirmed(text: str, cites: str) -> None:
-    assert not _fault(text, cites)
-
-
-@for_rows(
-    ("text", "cites"),
-    [
         ("Potassium 5.7 mmol/L.", "o1"),  # a wrong number
         ("Potassium 5.1 mg/dL.", "o1"),  # another unit
         ("Potassium 5.1 mmol/mol.", "o1"),
@@ -339,10 +270,6 @@ def test_what_the_entries_say_is_confirmed(text: str, cites: str) -> None:
 )
 def test_a_sentence_with_one_thing_changed_is_not(text: str, cites: str) -> None:
     assert _fault(text, cites)
-
-
-def test_what_a_note_says_of_others_or_of_what_may_come_is_no_entry() -> None:
-    assert entries_of(read_chart([note("d2", "Mother had stroke. Return if chest pain.")], ON)) == ()
 
 
 def test_a_resource_is_told_only_with_its_value() -> None:

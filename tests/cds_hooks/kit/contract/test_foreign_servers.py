@@ -59,23 +59,6 @@ def _report(
         connection.close()
 
 
-@pytest.mark.slow
-def test_discovery_and_services_may_stand_under_different_paths(
-    good: GoodServer, few_charts: tuple[PatientChart, ...]
-) -> None:
-    only = ("DISC", "REQ-01", "RESP-01", "FB-01")
-    report = _report(good.base, few_charts[:2], "/cds/discovery", "/cds/services", only)
-    assert report.findings == []
-    assert {"DISC-01", "REQ-01", "RESP-01", "FB-01"} <= {row.row.id for row in report.rows if row.result == "held"}
-
-
-def test_a_404_of_discovery_says_how_to_name_another_path(
-    good: GoodServer, few_charts: tuple[PatientChart, ...]
-) -> None:
-    report = _report(good.base, few_charts, "/nowhere")
-    assert "--discovery PATH" in report.musts[0].faults[0].message
-
-
 def test_a_server_on_this_machine_that_reads_no_fhir_server_is_not_accused_of_it(
     good: GoodServer, few_charts: tuple[PatientChart, ...]
 ) -> None:

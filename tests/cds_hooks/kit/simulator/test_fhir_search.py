@@ -1,20 +1,19 @@
 """What a search finds, parameter by parameter, as FHIR R4 says."""
 
 import gzip
-import json
 import re
-from datetime import UTC, date, datetime, timedelta
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from cds_hooks.kit.simulator.chart import ChartError, days_until, last_event, move_dates, read_chart, read_drafts
+from cds_hooks.kit.simulator.chart import ChartError, read_chart
 from cds_hooks.kit.simulator.fhir_search import InvalidSearch, find_resources, prefetch_from
 from cds_hooks.services import find_services
 from fhir.record.charts import MOST_UNPACKED_BYTES
 from tests.each import for_rows
-from tests.fhir.builders import bundle, observation
+from tests.fhir.builders import observation
 
 LOINC = "http://loinc.org"
 
@@ -71,19 +70,6 @@ def test_what_is_found(query: list[tuple[str, str]], ids: str) -> None:
     assert _found("Observation", *query) == ids
 
 
-def test_an_element_of_plain_codes_is_searched_too() -> None:
-    assert _found("AllergyIntolerance", ("patient", "p1"), ("category", "food")) == "f"
-
-
-def test_what_has_no_date_comes_last() -> None:
-    undated = {name: value for name, value in _observation("z").items() if name != "effectiveDateTime"}
-    for order, ids in (("date", "az"), ("-date", "az")):
-        assert (
-            "".join(each["id"] for each in find_resources([undated, CHART[0]], "Observation", [("_sort", order)]))
-            == ids
-        )
-
-
 @for_rows(
     "query",
     [
@@ -109,14 +95,6 @@ def test_every_search_of_a_template_is_answered(query: str) -> None:
     kind, is_search, parameters = re.sub(r"\{\{[^}]*\}\}", "p1", query).partition("?")
     named = [tuple(parameter.split("=", 1)) for parameter in parameters.split("&")] if is_search else []
     assert isinstance(find_resources(CHART, kind, [(name, value) for name, value in named]), list)
-
-
-def test_an_appointment_is_of_the_patient_who_takes_part() -> None:
-    visits = [
-        {"resourceType": "Appointment", "id": patient, "participant": [{"actor": {"reference": f"Patient/{patient}"}}]}
-        for patient in ("p1", "p2")
-    ]
-    assert find_resources(visits, "Appointment", [("patient", "p1"), ("_sort", "-date")]) == visits[:1]
 
 
 # The caller answers templates as a FHIR server would.
@@ -152,14 +130,6 @@ def test_a_search_filters_sorts_and_counts() -> None:
     assert _ids(_answer(f"{template}&_count=2", *labs)) == ["o3", "o2"]
 
 
-def test_a_search_that_finds_nothing_is_an_empty_bundle() -> None:
-    assert _answer("Condition?patient={{context.patientId}}") == {
-        "resourceType": "Bundle",
-        "type": "searchset",
-        "total": 0,
-    }
-
-
 def test_medications_come_with_the_orders_that_refer_to_them() -> None:
     order = {"resourceType": "MedicationRequest", "id": "r", "medicationReference": {"reference": "Medication/mix"}}
     mix = {
@@ -172,34 +142,6 @@ def test_medications_come_with_the_orders_that_refer_to_them() -> None:
     bundle = _answer("MedicationRequest?patient={{context.patientId}}", order, mix, part, other)
     assert sorted(_ids(bundle)) == ["mix", "part", "r"]
     assert bundle["total"] == 1
-
-
-def test_a_date_is_counted_from_today() -> None:
-    labs = [_lab(number, "2160-0") for number in (1, 2, 3)]
-    query = {"labs": "Observation?patient={{context.patientId}}&date=ge{{today() - 90 days}}"}
-    found = prefetch_from([PATIENT, *labs], query, {"patientId": "p1"}, date(2026, 4, 2))
-    assert _ids(found["labs"]) == ["o2", "o3"]
-
-
-DRAFT = {"resourceType": "MedicationRequest", "id": "d1"}
-
-
-def _write(folder: Path, document: Any, name: str = "chart.json") -> Path:
-    path = folder / name
-    content = json.dumps(document).encode()
-    path.write_bytes(gzip.compress(content) if name.endswith(".gz") else content)
-    return path
-
-
-def test_a_hook_request_is_a_chart_with_its_drafts(tmp_path: Path) -> None:
-    request = {
-        "hook": "order-sign",
-        "context": {"patientId": "p1", "draftOrders": bundle(DRAFT)},
-        "prefetch": {"patient": PATIENT, "labs": None, "conditions": bundle({"resourceType": "Condition", "id": "c"})},
-    }
-    chart = read_chart(_write(tmp_path, request))
-    assert [resource["resourceType"] for resource in chart.resources] == ["Patient", "Condition"]
-    assert chart.drafts == [DRAFT]
 
 
 def test_a_file_that_is_missing_or_broken_is_refused_with_a_sentence(tmp_path: Path) -> None:
@@ -216,72 +158,3 @@ def test_a_file_that_is_missing_or_broken_is_refused_with_a_sentence(tmp_path: P
         (tmp_path / "broken.json.gz").write_bytes(broken)
         with pytest.raises(ChartError, match="is not JSON"):
             read_chart(tmp_path / "broken.json.gz")
-
-
-def test_drafts_are_one_resource_or_a_bundle(tmp_path: Path) -> None:
-    assert read_drafts(_write(tmp_path, DRAFT)) == [DRAFT]
-    assert read_drafts(_write(tmp_path, bundle(DRAFT))) == [DRAFT]
-    with pytest.raises(ChartError, match="no draft order"):
-        read_drafts(_write(tmp_path, {}))
-
-
-# A chart is moved in time by whole days, and as a whole.
-
-
-def test_every_date_moves_and_times_of_day_stay() -> None:
-    chart = {
-        "birthDate": "1950-01-31",
-        "effectiveDateTime": "2020-02-28T08:00:00-05:00",
-        "period": {"start": "2020-02", "end": "2020-03-01"},
-        "text": "seen on 2020-02-28 by nobody",
-        "valueQuantity": {"value": 2020},
-    }
-    assert move_dates(chart, 2) == {
-        "birthDate": "1950-02-02",
-        "effectiveDateTime": "2020-03-01T08:00:00-05:00",
-        "period": {"start": "2020-02", "end": "2020-03-03"},
-        "text": "seen on 2020-02-28 by nobody",
-        "valueQuantity": {"value": 2020},
-    }
-
-
-def test_the_last_event_is_an_encounter_result_or_order_and_not_the_death() -> None:
-    chart: list[dict[str, Any]] = [
-        {"resourceType": "Patient", "deceasedDateTime": "2030-01-01"},
-        {"resourceType": "Observation", "effectiveDateTime": "2021-05-05T10:00:00Z"},
-        {"resourceType": "Encounter", "period": {"start": "2021-06-01", "end": "2021-06-09"}},
-        {"resourceType": "MedicationRequest", "authoredOn": "2021-06-03"},
-    ]
-    assert last_event(chart) == datetime(2021, 6, 9, tzinfo=UTC)
-    assert last_event(chart[:1]) is None
-
-
-def test_what_looks_like_a_date_and_is_none_stays() -> None:
-    assert move_dates(["2020-02-31", "2020-13", "12345", ""], 5) == ["2020-02-31", "2020-13", "12345", ""]
-
-
-def test_the_last_event_is_moved_into_the_last_day_and_never_into_the_future() -> None:
-    now = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
-    for hour in range(24):
-        event = datetime(2021, 3, 13, hour, 30, tzinfo=UTC)
-        moved = event + timedelta(days=days_until(event, now))
-        assert timedelta(0) <= now - moved < timedelta(days=1)
-
-
-def test_a_year_alone_moves_by_whole_years_where_it_is_a_date() -> None:
-    chart = {"birthDate": "1950", "onsetDateTime": "2001", "period": {"start": "2010"}, "postalCode": "1950"}
-    moved = {"birthDate": "1951", "onsetDateTime": "2002", "period": {"start": "2011"}, "postalCode": "1950"}
-    assert move_dates(chart, 366) == moved
-    assert move_dates(moved, -366) == chart
-
-
-def test_what_would_leave_the_calendar_stays() -> None:
-    dates = ["9999-12-31", "9999-12-31T23:59:59Z", "9999-12", "0001-01-01"]
-    assert move_dates(dates[:3], 400) == dates[:3]
-    assert move_dates(dates[3], -400) == dates[3]
-    assert move_dates({"end": "9999"}, 400) == {"end": "9999"}
-
-
-def test_an_open_end_is_no_event() -> None:
-    stay = {"resourceType": "Encounter", "period": {"start": "2021-06-01", "end": "9999-12-31"}}
-    assert last_event([stay]) == datetime(2021, 6, 1, tzinfo=UTC)
