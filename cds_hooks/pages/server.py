@@ -26,9 +26,9 @@ from cds_hooks.hold_back.acts import Key
 from cds_hooks.hold_back.approvals import ApprovalBook
 from cds_hooks.logs import log
 from cds_hooks.metrics import MetricsFolder
-from cds_hooks.pages.committee.standing import Committee
 from cds_hooks.pages.model_files import ModelFiles
 from cds_hooks.pages.record_counts import CountKeeper
+from cds_hooks.pages.rules.standing import Committee
 from cds_hooks.record_views import open_follower
 from cds_hooks.routes.entrance import HostCheck
 from cds_hooks.security import Trust

@@ -11,8 +11,8 @@ from msgspec import Struct
 from starlette.responses import Response
 from starlette.routing import Route
 
-from cds_hooks.pages.committee.standing import ModelStanding
 from cds_hooks.pages.explain.recorded_decision import SEX, average_of
+from cds_hooks.pages.rules.standing import ModelStanding
 from cds_hooks.pages.server import PageServer
 from cds_hooks.web.numbers import LEAST_EVENTS, format_unit, format_value, words_of
 from cds_hooks.web.site import HEADERS, Failure, PageRefusal

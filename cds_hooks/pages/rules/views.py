@@ -32,8 +32,8 @@ from cds_hooks.hold_back.releases import Releases
 from cds_hooks.hold_back.standing import SIGNS
 from cds_hooks.hold_back.terminology import whole_indexes
 from cds_hooks.logs import log
-from cds_hooks.pages.committee.standing import COUNTED_DAYS, RuleRow
 from cds_hooks.pages.model_files import ModelFiles
+from cds_hooks.pages.rules.standing import COUNTED_DAYS, RuleRow
 from cds_hooks.pages.server import PageServer
 from cds_hooks.storage.queries import DecisionFilter, find_decisions
 from cds_hooks.web.site import Failure, PageRefusal

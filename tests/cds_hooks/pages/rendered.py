@@ -3,9 +3,9 @@
 from typing import Any
 
 from cds_hooks.hold_back.standing import Standing
-from cds_hooks.pages.committee.standing import ActForm, ModelStanding
 from cds_hooks.pages.explain.explanation import Explanation
 from cds_hooks.pages.models.views import model_values
+from cds_hooks.pages.rules.standing import ActForm, ModelStanding
 from cds_hooks.web.site import Site, render
 from models_onnx.artifact.manifest import Manifest
 from models_onnx.artifact.release_file import Release

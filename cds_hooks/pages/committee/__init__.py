@@ -1,1 +1,0 @@
-"""What the pages of models and rules show to a committee: standing, approvals, changes between versions."""
