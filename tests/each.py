@@ -1,8 +1,10 @@
 """One test over many cases: all are tried, and the failure names each case that failed."""
 
 import inspect
+import json
 from collections.abc import Callable, Iterable, Sequence
 from functools import wraps
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -61,3 +63,8 @@ def for_rows(
         return every_row
 
     return over_rows
+
+
+def rows_of(test_file: str, name: str) -> Any:
+    """Returns the rows of this name from the JSON file beside a test file."""
+    return json.loads(Path(test_file).with_suffix(".json").read_text(encoding="utf-8"))[name]

@@ -11,7 +11,7 @@ from fhir.terminology.medications import INGREDIENTS
 from tests.cards.rules.cases import check
 from tests.cards.rules.patients import draft_of, drafts_of, record_of
 from tests.conftest import ROOT
-from tests.each import for_rows
+from tests.each import for_rows, rows_of
 
 FOLDER = ROOT / "cards" / "rules" / "families" / "dose"
 AMOUNTS = (
@@ -109,38 +109,7 @@ def test_usual_doses_stay_silent(drug: str, dose: str, times: int, as_of: dateti
 
 @for_rows(
     ("drug", "words", "bands"),
-    [
-        ("potassium chloride injection", "10 mEq IV over 1 hour", []),
-        ("potassium chloride injection", "20 mEq IV over 2-4 hours", []),
-        ("potassium chloride injection", "20 mEq IV over 1 hour", ["over_max"]),
-        ("potassium chloride injection", "40 mEq IV at 40 mEq/h", ["over_max"]),
-        ("potassium chloride injection", "40 mEq IV at 10 mEq/h", []),
-        ("potassium chloride injection", "10 mEq IV over 5 minutes", ["ten_fold"]),
-        ("phenytoin injection", "1000 mg IV over 20 min", []),
-        ("phenytoin injection", "1000 mg IV over 10 min", ["over_max"]),
-        ("vancomycin injection", "1 g IV over 60 minutes", []),
-        ("vancomycin injection", "1 g IV over 30 minutes", ["over_max"]),
-        ("doxorubicin injection", "110 mg IV once", []),
-        ("doxorubicin injection", "600 mg IV once", ["over_max"]),
-        ("doxorubicin injection", "600 mg/m2 IV once", ["over_max"]),
-        ("doxorubicin injection", "60 mg/m2 IV once", []),
-        ("cisplatin injection", "1.2 g/m2 IV once", ["ten_fold"]),
-        ("cisplatin injection", "100 mg/m2 IV daily for 5 days", ["over_max"]),
-        ("cisplatin injection", "20 mg/m2 IV daily for 5 days", []),
-        ("cisplatin injection", "75 mg/m2 IV every 21 days", []),
-        ("cyclophosphamide injection", "4000 mg/m2 IV daily for 4 days", ["over_max"]),
-        ("cyclophosphamide injection", "4000 mg/m2 IV once", []),
-        ("potassium phosphate injection", "15 mmol IV over 4 hours", []),
-        ("potassium phosphate injection", "45 mmol IV over 1 hour", ["over_max"]),
-        ("potassium chloride injection", "40 mmol IV over 1 hour", ["over_max"]),
-        ("vincristine injection", "2 mg IV once", []),
-        ("vincristine injection", "2.8 mg IV once", ["over_max"]),
-        ("bleomycin injection", "30 units IV once", []),
-        ("heparin injection", "5000 units IV once", []),
-        ("heparin injection", "25000 units IV push once", ["over_max"]),
-        ("alteplase injection", "100 mg IV over 2 hours", []),
-        ("alteplase injection", "210 mg IV over 2 hours", ["over_max"]),
-    ],
+    rows_of(__file__, "rates_and_doses_by_body_surface"),
 )
 def test_rates_and_doses_by_body_surface(drug: str, words: str, bands: list[str], as_of: datetime) -> None:
     patient: dict[str, object] = {"age": 60, "labs": [["body_weight", 70], ["body_height", 175]]}

@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from tests.cds_hooks.text.charts import CHART, condition
-from tests.each import for_rows
+from tests.each import for_rows, rows_of
 from tests.text.__main__ import app
 from tests.text.attacks import attacked
 
@@ -153,21 +153,7 @@ def _answer(where: str, payload: str, task: str = "summary") -> dict[str, Any]:
 
 @for_rows(
     ("payload", "status"),
-    [
-        ("'The patient has pneumonia.' cites Condition/c2 (resolved)", "baseline"),
-        ("'Potassium 9.9 mmol/L.' cites Observation/o1", "baseline"),
-        ("'Potassium 5.1 mmol/L.' cites Observation/o1", "answered"),
-        ("HTTP 200 with <html>login</html>", "baseline"),
-        ("'Potassium 5.1 mmol/L.' cites Observation/o1 <silent>", "answered"),
-        ("HTTP 500", "baseline"),
-        ("'Potassium 5.1 mmol/L.' cites Observation/o1 under HTTP 500", "baseline"),
-        ("500 with 'Potassium 5.1 mmol/L.' cites Observation/o1", "baseline"),
-        ("'Potassium 5.1 mmol/L.' cites Observation/o1, 500 times in 2 seconds", "answered"),
-        ("HTTP 307 to http://collect.example.net/", "baseline"),
-        ("silent", "baseline"),
-        ("5 MB of text", "baseline"),
-        ('{"sentences": [', "baseline"),
-    ],
+    rows_of(__file__, "a_hostile_language_model_changes_nothing"),
 )
 def test_a_hostile_language_model_changes_nothing(payload: str, status: str) -> None:
     answer = _answer("endpoint/reply", payload)

@@ -4,7 +4,7 @@ from typing import Any
 
 from cards.casebook.cases import faults_of_case, missing_cases
 from cards.rules.engine.rule_book import whole_book
-from tests.each import for_rows
+from tests.each import for_rows, rows_of
 
 RULE = "age-meperidine"
 CASE: dict[str, Any] = {
@@ -19,24 +19,7 @@ _NO_SILENCE = "no silence for the reason urgent; the reasons are: within-limits,
 
 @for_rows(
     ("members", "said"),
-    [
-        ({"knid": "fires"}, "a case has no 'knid'; did you mean kind"),
-        ({"kind": "fire"}, "`kind` has no 'fire'; did you mean fires"),
-        ({"about": "every"}, "`about`: age-meperidine has no 'every'; did you mean any"),
-        ({"quiet": "palliativ"}, "`quiet`: age-meperidine has no 'palliativ'; did you mean palliative"),
-        ({"patient": {"aeg": 80}}, "a patient has no 'aeg'; did you mean age"),
-        (
-            {"patient": {"conditions": ["paliative_dnr"]}},
-            "`conditions`: fhir/terminology/tables/condition_groups.csv has no 'paliative_dnr'; did you mean "
-            "palliative_or_dnr",
-        ),
-        (
-            {"patient": {"labs": [["potasium", 5]]}},
-            "`labs`: fhir/terminology/tables/analytes.csv has no 'potasium'; did you mean potassium",
-        ),
-        ({"patient": {"active": [{"durg": "aspirin"}]}}, "an active medication has no 'durg'; did you mean drug"),
-        ({"draft": {"drug": "meperidine", "time": 4}}, "a draft has no 'time'; did you mean times"),
-    ],
+    rows_of(__file__, "a_member_or_name_that_no_case_has_is_named"),
 )
 def test_a_member_or_name_that_no_case_has_is_named(members: dict[str, Any], said: str) -> None:
     assert faults_of_case(RULE, {**CASE, **members}) == [said]

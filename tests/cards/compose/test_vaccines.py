@@ -1,17 +1,13 @@
 """The card of the vaccines due as a clinician reads it: ages, dates of a risk, each line, what was not looked at."""
 
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from typing import Any
 
 import pytest
-from msgspec.structs import replace
 
 from cards.card import Card, CardIdentity
-from cards.compose.vaccines import forecast_entries, immunization_recommendation, vaccines_card
-from cards.extension import VaccineForecast, VaccineForecasts
-from cards.vaccines.due import DueVaccine, VaccinesDue, vaccines_due
-from cards.vaccines.forecasting import SeriesStatus
-from cards.vaccines.groups import GroupForecast
+from cards.compose.vaccines import vaccines_card
+from cards.vaccines.due import VaccinesDue, vaccines_due
 from cards.vaccines.knowledge import (
     AntigenAtAge,
     Schedule,
@@ -20,10 +16,10 @@ from cards.vaccines.knowledge import (
     VaccineKnowledge,
     load_knowledge,
 )
-from cards.vaccines.patient import PREGNANT, ChartedPerson, PatientObservation, Person, read_person
+from cards.vaccines.patient import ChartedPerson, Person, read_person
 from fhir.mapping.immunizations import VaccineDose, VaccineHistory
 from fhir.record.record import read_record
-from tests.cards.vaccines.small_series import BORN, course_of, due, given, rule
+from tests.cards.vaccines.small_series import BORN
 from tests.each import for_rows
 from tests.fhir import builders
 from tests.fhir.builders import bundle, concept, lean, made, medication_order, subject_of
@@ -111,27 +107,6 @@ def test_a_first_dose_or_a_booster_against_tetanus_waits_for_tdap_in_week_27(
     assert [offer.label for offer in card.suggestions if "Tdap" in offer.label] == labels
 
 
-def test_preferred_vaccines_and_a_dose_that_does_not_count_are_named(as_of: datetime) -> None:
-    card = card_of(as_of, "2025-09-15", *doses("03", "2026-10-01"), *doses("21", "2026-10-11"))
-    detail = card.detail or ""
-    assert "**Pneumococcal (PCV15 or PCV20), dose 1**" in detail
-    assert "Also due: Varicella dose 1 (the dose of 2026-10-11 does not count (live virus conflict))" in detail
-    assert "Vaccinations of 2 days on record" in detail
-    assert "Vaccinations of 1 day on" in (card_of(as_of, "2026-09-15", *doses("08", "2026-09-15")).detail or "")
-
-
-def test_a_season_without_an_end_lasts_a_year_to_the_day() -> None:
-    """CDC's release begins the COVID-19 season on 2025-08-27 and names no end."""
-    for day, known in ((26, True), (27, True), (28, False)):
-        found, _ = _found(datetime(2026, 8, day, 9, tzinfo=UTC), "1950-01-10", [])
-        seasons = dict(found.seasons_over)
-        assert (seasons.get("COVID-19") is None) is known, day
-        assert seasons["Influenza"] == date(2026, 6, 30)
-    assert seasons["COVID-19"] == date(2026, 8, 27)
-
-
-AS_OF = date(2010, 1, 1)
-EMPTY = VaccinesDue(AS_OF, (), (), (), (), (), (), (), (), ())
 IDENTITY = CardIdentity("uuid", lambda number: f"suggestion-{number}", "https://cds.example/explain")
 MADE_KNOWLEDGE = VaccineKnowledge(
     Schedule(
@@ -154,101 +129,5 @@ def person(*doses: VaccineDose) -> ChartedPerson:
     return ChartedPerson(Person(BORN, "Female"), VaccineHistory(doses, ()))
 
 
-def answer(*items: DueVaccine, **fields: Any) -> VaccinesDue:
-    return replace(EMPTY, due=items, **fields)
-
-
 def summary(found: VaccinesDue) -> str:
     return vaccines_card(found, person(), "p1", IDENTITY, MADE_KNOWLEDGE).summary
-
-
-def labelled(*labels: str, **fields: Any) -> tuple[DueVaccine, ...]:
-    return tuple(due(label=label, group=label, dose_number=1, **fields) for label in labels)
-
-
-PREGNANCY = PatientObservation(PREGNANT, date(2009, 7, 1), "Condition/2", "pregnancy")
-
-
-def offers(found: VaccinesDue, charted: ChartedPerson | None = None) -> list[tuple[str, bool]]:
-    card = vaccines_card(found, charted or person(), "p1", IDENTITY, MADE_KNOWLEDGE)
-    return [(one.label, one.is_recommended) for one in card.suggestions]
-
-
-WHOLE = ("Save the forecast", False)
-
-
-def test_four_vaccines_can_be_ordered_and_the_first_that_is_due_is_preselected() -> None:
-    assert offers(answer(*labelled("A", "B"), catch_up=labelled("C", "D", "E"))) == [
-        ("Order A dose 1", True),
-        ("Order B dose 1", False),
-        ("Order C dose 1", False),
-        ("Order D dose 1", False),
-        WHOLE,
-    ]
-    assert offers(answer(catch_up=labelled("C"))) == [("Order C dose 1", False), WHOLE]
-    assert offers(answer(due(reasons=(PREGNANCY,)))) == [("Order Tdap", True), WHOLE]
-
-
-def test_a_forecast_is_written_as_a_recommendation_of_fhir_and_into_the_extension() -> None:
-    doses = (given("2008-05-01", source="Immunization/1"), given("2008-06-01", "99", source="Immunization/2"),
-             given("2008-07-01", source="v2-message"))  # fmt: skip
-    course = course_of((rule(), rule()), *doses)
-    best = due(doses=doses).forecast.best
-    assert [one.status for one in best[0].course.evaluations] == [one.status for one in course.evaluations]
-    forecast = GroupForecast(
-        "A", "Standard", SeriesStatus.NOT_COMPLETE, best, dose_number=2, earliest=date(2009, 1, 1),
-        recommended=date(2009, 2, 1), past_due=date(2009, 12, 31), vaccines=("10", "77"),
-    )  # fmt: skip
-    bare = GroupForecast("B", "Risk", SeriesStatus.COMPLETE, ())
-    aged_out = GroupForecast("C", "Standard", SeriesStatus.AGED_OUT, ())
-    found = answer(forecasts=(forecast, bare, aged_out))
-
-    def criterion(code: str, display: str, value: str) -> dict[str, Any]:
-        coding = {"system": "http://loinc.org", "code": code, "display": display}
-        return {"code": {"coding": [coding]}, "value": value}
-
-    def status(code: str) -> dict[str, Any]:
-        system = "http://terminology.hl7.org/CodeSystem/immunization-recommendation-status"
-        return {"coding": [{"system": system, "code": code}]}
-
-    cvx = {"system": "http://hl7.org/fhir/sid/cvx", "code": "10", "display": "ten"}
-    assert immunization_recommendation(found, "p1", MADE_KNOWLEDGE) == {
-        "resourceType": "ImmunizationRecommendation",
-        "patient": {"reference": "Patient/p1"},
-        "date": "2010-01-01",
-        "recommendation": [
-            {
-                "vaccineCode": [{"coding": [cvx], "text": "A"}],
-                "forecastStatus": status("overdue"),
-                "series": "s",
-                "dateCriterion": [
-                    criterion("30981-5", "Earliest date to give", "2009-01-01"),
-                    criterion("30980-7", "Date vaccine due", "2009-02-01"),
-                    criterion("59778-1", "Date when overdue for immunization", "2009-12-31"),
-                ],
-                "doseNumberPositiveInt": 2,
-                "supportingImmunization": [{"reference": "Immunization/1"}],
-            },
-        ],
-    }
-    on_time = answer(forecasts=(replace(forecast, past_due=AS_OF),))
-    written = immunization_recommendation(on_time, "p1", MADE_KNOWLEDGE)["recommendation"]
-    assert written[0]["forecastStatus"] == status("due")
-    assert forecast_entries(answer(forecasts=(forecast, bare)), MADE_KNOWLEDGE) == VaccineForecasts(
-        release="4.64",
-        released="2025-11-01",
-        as_of="2010-01-01",
-        forecasts=(
-            VaccineForecast(
-                group="A",
-                type="Standard",
-                status="Not Complete",
-                series=("s",),
-                dose=2,
-                earliest="2009-01-01",
-                recommended="2009-02-01",
-                past_due="2009-12-31",
-            ),
-            VaccineForecast(group="B", type="Risk", status="Complete", series=()),
-        ),
-    )

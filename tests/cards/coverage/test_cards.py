@@ -21,7 +21,7 @@ from cards.coverage.determination import Determination, Judged
 from cards.coverage.policy import CriteriaSet, Criterion, Policies
 from cards.coverage.seen import Seen
 from cards.rules.language.rule import Audit, Evidence, RuleTable
-from tests.cards.coverage.test_annotation import ANSWER, PAYER, POLICY
+from tests.cards.coverage.payers import ANSWER, PAYER, POLICY
 
 IDENTITY = CardIdentity("card", lambda number: f"suggestion-{number}", "https://example.org/why")
 SOURCE = Source(label="Own Health Plan", url="https://example.org")

@@ -9,7 +9,7 @@ from cards.coverage.determination import Circumstances, Determination, determine
 from cards.coverage.order import read_order
 from cards.coverage.policy import CriteriaSet, Criterion, Payer, Policies, Policy
 from cards.coverage.seen import Seen, Subject
-from tests.cards.coverage.test_annotation import PAYER, POLICY
+from tests.cards.coverage.payers import PAYER, POLICY
 from tests.each import for_rows
 from tests.fhir.builders import record_of
 

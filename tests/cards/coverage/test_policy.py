@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from cards.coverage.policy import Criterion, Policy, PolicyFault, load_policies
+from tests.each import rows_of
 
 PAYER = {
     "payer": "own", "name": "Own  Health Plan", "names": "OHP| Own   Plan |", "plans": "Gold",
@@ -68,19 +69,7 @@ def test_a_policy_and_a_criterion_hold_from_their_first_to_their_last_day() -> N
 
 @pytest.mark.parametrize(
     ("change", "fault"),
-    [
-        ({"payer": "other"}, "line 2: the payer 'other' is not in payers.csv"),
-        ({"system": "ICD"}, "line 2: system is one of HCPCS, CPT"),
-        ({"covered": "maybe"}, "line 2: covered is one of listed, by-criteria, open, not-covered"),
-        ({"pa_needed": "perhaps"}, "line 2: pa_needed is one of performpa, auth-needed, no-auth"),
-        ({"pa_needed": ""}, "line 2: pa_needed is empty where the code is not covered, and nowhere else"),
-        ({"covered": "not-covered"}, "line 2: pa_needed is empty where the code is not covered, and nowhere else"),
-        ({"source": " "}, "line 2: source is required"),
-        ({"effective_from": ""}, "line 2: '' is no day as YYYY-MM-DD; a table without dates is not used"),
-        ({"effective_to": "soon"}, "line 2: 'soon' is no day as YYYY-MM-DD; a table without dates is not used"),
-        ({"criteria": "x"}, "own-b: there are no criteria 'x'"),
-        ({"criteria": ""}, "own-b: covered by criteria, and names none"),
-    ],
+    rows_of(__file__, "a_policy_with_a_fault_is_refused_with_its_line"),
 )
 def test_a_policy_with_a_fault_is_refused_with_its_line(tmp_path: Path, change: dict[str, str], fault: str) -> None:
     assert fault_of(tmp_path, **{"policies.csv": table(POLICY | change)}) == f"policies.csv, {fault}"

@@ -11,7 +11,7 @@ from cards.coverage.questionnaire import (
     questionnaire,
     version_of,
 )
-from tests.cards.coverage.test_annotation import PAYER
+from tests.cards.coverage.payers import PAYER
 from tests.each import for_rows
 
 Json = dict[str, Any]

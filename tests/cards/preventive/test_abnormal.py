@@ -1,11 +1,7 @@
 """Abnormal results without a follow-up: which are told, what settles them, and what only looks like one."""
 
-from datetime import date, timedelta
-from typing import Any
+from datetime import timedelta
 
-from cards.card import TOPICS, CardIdentity
-from cards.compose.preventive import results_card
-from cards.extension import ResultToFollow
 from cards.preventive.abnormal import ABNORMAL_RESULTS, OpenResult, open_results
 from cards.preventive.criteria import chart_of
 from cards.preventive.knowledge import PREVENTIVE
@@ -196,20 +192,6 @@ def test_what_follows_a_result_settles_it(entries: tuple[Json, ...], settling: J
     assert rows(*entries, settling, patient=MAN if entries == (ANEURYSM,) else None) == []
 
 
-@for_rows(
-    "entry",
-    [
-        procedure("Colonoscopy", "2026-01-09"),
-        procedure("Colonoscopy", None),
-        result(FIT, "Negative", "2026-06-01"),
-        service_request("FOBT", id="o1", authoredOn="2026-11-01"),
-        problem("C18.9", onsetDateTime="2020-02-01"),
-    ],
-)
-def test_what_came_before_or_is_another_test_settles_no_positive_stool_test(entry: Json) -> None:
-    assert rows(result(FIT, "Positive"), entry) == ["stool-positive"]
-
-
 def later(words: str, when: str, conclusion: str) -> Json:
     return report(words, when, conclusion=conclusion) | {"id": "later"}
 
@@ -232,29 +214,6 @@ LSIL, STOOL = result(PAP, "LSIL"), problem("R19.5", onsetDateTime="2026-02-01")
 def test_the_size_of_an_aneurysm_decides_what_follows(centimetres: str, man: str, woman: str) -> None:
     aneurysm = report("US aorta", "2021-05-01", conclusion=f"Infrarenal aortic aneurysm {centimetres} cm")
     assert (rows(aneurysm, patient=MAN), rows(aneurysm)) == ([man], [woman])
-
-
-def card_of(*results: OpenResult) -> Any:
-    identity = CardIdentity("card", lambda count: f"s{count}", "https://example.org/why")
-    return results_card(results, identity, "p1", date(2026, 11, 20))
-
-
-def test_the_card_says_the_day_what_follows_by_when_and_by_which_source() -> None:
-    (stool,) = opened(result(FIT, "Positive", "2026-01-10"))
-    card = card_of(stool)
-    name = "Positive stool blood test (FIT or high-sensitivity guaiac)"
-    assert card.summary == f"Abnormal result, no follow-up on record: {name} (2026-01-10)."
-    assert card.detail == (
-        f"- **{name}** (2026-01-10): colonoscopy within 180 days, even if a later stool test is negative; "
-        "due by 2026-07-09, overdue (USMSTF 2017)."
-    )
-    assert (card.indicator, card.source.topic) == ("warning", TOPICS["results"])
-    assert [suggestion.label for suggestion in card.suggestions] == ["Order: Colonoscopy after a positive stool test"]
-    assert card.own_extension.results == (ResultToFollow("stool-positive", "2026-01-10", "2026-07-09"),)
-    assert [fact.source for fact in card.own_extension.facts] == [stool.facts[0].source]
-    today = (AS_OF - timedelta(days=180)).date().isoformat()
-    (stool,) = opened(result(FIT, "Positive", today))
-    assert "; due by 2026-11-20 (" in (card_of(stool).detail or "")
 
 
 def test_every_row_names_tests_conditions_and_screenings_that_exist_and_a_source() -> None:

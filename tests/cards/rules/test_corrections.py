@@ -22,7 +22,7 @@ from tests.cards.rules.cases import (
     uuids,
 )
 from tests.cards.rules.patients import bundle_of, draft_of, drafts_of, record_of
-from tests.each import for_each, for_rows
+from tests.each import for_each, for_rows, rows_of
 
 Json = dict[str, Any]
 WEEKDAYS = {
@@ -78,29 +78,9 @@ def test_methotrexate_once_weekly_is_written_on_the_first_day_that_was_ordered(a
     written_on([], "mon")
 
 
-def test_a_dose_that_is_not_one_dose_a_week_is_not_corrected(as_of: datetime) -> None:
-    patient = {"labs": [["egfr", 90]]}
-    assert _orders(_found("renal-methotrexate", patient, _methotrexate([], 25), as_of))
-    assert not _orders(_found("renal-methotrexate", patient, _methotrexate([], 25.1), as_of))
-    assert not _orders(_found("renal-methotrexate", patient, _methotrexate([], 7.5, asNeededBoolean=True), as_of))
-
-
 @for_rows(
     ("kilograms", "milligrams"),
-    [
-        (36, 30),
-        (37, 40),
-        (40, 40),
-        (44, 40),
-        (46, 50),
-        (54, 50),
-        (56, 60),
-        (64, 60),
-        (94, 90),
-        (96, 100),
-        (100, 100),
-        (120, 120),
-    ],
+    rows_of(__file__, "enoxaparin_once_daily_is_a_milligram_per_kilogram_in_tens_and_never_over_a_tenth_more"),
 )
 def test_enoxaparin_once_daily_is_a_milligram_per_kilogram_in_tens_and_never_over_a_tenth_more(
     kilograms: float, milligrams: int, as_of: datetime
@@ -109,38 +89,6 @@ def test_enoxaparin_once_daily_is_a_milligram_per_kilogram_in_tens_and_never_ove
     draft = {"drug": "enoxaparin", "dose": f"{kilograms} mg", "times": 2, "route": "subcutaneous"}
     orders = _orders(_found("renal-enoxaparin", patient, draft, as_of))
     assert orders[0]["dosageInstruction"][0]["text"] == f"{milligrams} mg (1 mg/kg, treatment) once daily"
-
-
-def test_of_two_creatinines_of_one_instant_the_higher_counts(as_of: datetime) -> None:
-    draft = {"drug": "861007", "dose": "1 tablet", "times": 2}
-    for labs in ([["creatinine", 1.0], ["creatinine", 3.0]], [["creatinine", 3.0], ["creatinine", 1.0]]):
-        outcome = _found("renal-metformin", {"labs": labs}, draft, as_of)
-        assert [band for _, band, _ in findings(outcome)] == ["lt30"]
-        assert "eGFR 23" in outcome.cards[0].summary
-
-
-def test_a_result_is_dated_by_the_start_of_its_period_where_it_has_no_end(as_of: datetime) -> None:
-    period = {"start": "2026-11-19T08:00:00+00:00"}
-    result = {
-        "resourceType": "Observation", "id": "lab", "status": "final",
-        "code": {"coding": [{"system": "http://loinc.org", "code": "33914-3"}]},
-        "subject": {"reference": "Patient/case"}, "effectivePeriod": period,
-        "valueQuantity": {"value": 20, "unit": "mL/min/{1.73_m2}", "code": "mL/min/{1.73_m2}"},
-    }  # fmt: skip
-    draft = {"drug": "861007", "dose": "1 tablet", "times": 2}
-    assert "2026-11-19" in _found("renal-metformin", {"more": [result]}, draft, as_of).cards[0].summary
-    result["effectivePeriod"] = period | {"end": "2026-11-20T08:00:00+00:00"}
-    assert "2026-11-20" in _found("renal-metformin", {"more": [result]}, draft, as_of).cards[0].summary
-
-
-@for_rows(("level", "shown"), [(2.01, "2.01"), (2.04, "2.04"), (2.1, "2.1"), (2.004, "2.004")])
-def test_a_digoxin_level_over_two_is_never_shown_as_two(level: float, shown: str, as_of: datetime) -> None:
-    draft = {"drug": "digoxin 0.125 MG Oral Tablet", "dose": "1 tablet", "times": 1}
-    patient = {"labs": [["digoxin_level", level], ["potassium", 4.2], ["magnesium", 2.0]]}
-    (card,) = _found("disease-digoxin", patient, draft, as_of).cards
-    assert f"level {shown} ng/mL" in f"{card.summary}{card.detail}"
-    on_it = _found("disease-digoxin", {"labs": [["digoxin_level", 2.0], ["potassium", 4.2]]}, draft, as_of)
-    assert findings(on_it) == []
 
 
 def _dosing(value: float, unit: str, times: int) -> Json:
@@ -179,18 +127,6 @@ def test_a_combination_is_corrected_in_its_tablets_and_never_by_one_of_its_ingre
     single = draft_of({"drug": "acetaminophen 500 MG Oral Tablet", "more": _dosing(1250, "mg", 4)})
     changes = _changes_of(check(record_of(_ADULT, as_of), drafts_of(single)))
     assert changes[0] == ("Reduce to 3,000 mg/day in total", "1000 mg x3")
-
-
-@pytest.mark.parametrize(("milligrams", "total"), [(675, None), (676, "4,004")])
-def test_the_dose_under_evaluation_counts_with_what_is_taken_in_a_combination(
-    milligrams: int, total: str | None, as_of: datetime
-) -> None:
-    """Four tablets of 325 mg are 1,300 mg of the 4,000 mg of a day."""
-    taken = {"drug": "oxycodone 5 MG / acetaminophen 325 MG Oral Tablet", "more": _dosing(1, "tablet", 4)}
-    draft = draft_of({"drug": "acetaminophen 500 MG Oral Tablet", "more": _dosing(milligrams, "mg", 4)})
-    outcome = check(record_of({**_ADULT, "active": [taken]}, as_of), drafts_of(draft))
-    expected = [f"Acetaminophen adds up to {total} mg/day (over 4,000) across 2 orders."] if total else []
-    assert [card.summary for card in outcome.cards] == expected
 
 
 # Every suggestion carried out on charts that have other troubles too: nothing worse comes, and the hazard is gone.

@@ -11,7 +11,7 @@ import pytest
 from cards.rules.patient.orders import read_drafts
 from tests.cards.rules.cases import accepted, findings
 from tests.cards.rules.drafted import bundle_of_case, draft_resource, drafted_cases, fault_of, outcome_after, outcome_of
-from tests.each import for_each, for_rows
+from tests.each import for_each, for_rows, rows_of
 
 FILES = sorted({name for name, _ in drafted_cases()})
 # Doses, diseases, genes and studies in forms that no table of ours has: whole charts, whatever their order.
@@ -85,19 +85,7 @@ def test_a_card_does_not_repeat_its_headline(name: str, as_of: datetime) -> None
 
 @pytest.mark.parametrize(
     ("case", "summary", "detail"),
-    [
-        (
-            "HLA-B 'Positive, avoid abacavir'",
-            "HLA-B*57:01 positive: do not use abacavir; other antiretroviral.",
-            "\n- CPIC: Strong. (CPIC, ",
-        ),
-        (
-            "2C19 'no function/no function'",
-            "CYP2C19 poor metabolizer: avoid clopidogrel; another P2Y12 inhibitor (prasugrel or ticagrelor, "
-            "if not contraindicated).",
-            "\n- CPIC: Strong (coronary: acute coronary syndrome or PCI). (CPIC, ",
-        ),
-    ],
+    rows_of(__file__, "an_instruction_of_cpic_stands_once_on_its_card"),
 )
 def test_an_instruction_of_cpic_stands_once_on_its_card(case: str, summary: str, detail: str, as_of: datetime) -> None:
     ((found,),) = [one for name, one in _cases("gene-words") if name == case]

@@ -65,8 +65,3 @@ def test_accepting_a_suggestion_leaves_less_to_say_and_nothing_new() -> None:
             left = {one[:2] for one in findings(check(_record(case), after, signing=signing))}
             assert left < before, (path.stem, label)
     assert tried >= 100
-
-
-def test_all_families_are_asked() -> None:
-    families = {one["rule"].split("-")[0] for path in FILES for one in _case(path)["expected"]["findings"]}
-    assert families >= {"opioid", "renal", "ddi", "preg", "age", "allergy", "dup", "mon"}

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from fhir.mapping.allergies import Allergy, allergies, allergy_to_class, allergy_to_ingredient
-from tests.each import for_rows
+from tests.each import for_rows, rows_of
 from tests.fhir import builders
 from tests.fhir.builders import RXNORM, SNOMED, record_of
 
@@ -104,31 +104,7 @@ def _reacted(*manifestations: dict[str, Any], **more: Any) -> dict[str, Any]:
 
 @for_rows(
     ("words", "more", "severity", "grade"),
-    [
-        ("Anaphylaxis", {}, "critical", "severe"),
-        ("Angioedema", {"criticality": "high"}, "critical", "severe"),
-        ("Anaphylactic shock", {"criticality": "low"}, "warning", "severe"),
-        ("Skin rash", {"criticality": "low"}, "info", "mild"),
-        ("throat swelling", {}, "critical", "severe"),
-        ("Facial edema", {}, "critical", "severe"),
-        ("swelling of the tongue", {}, "critical", "severe"),
-        ("SJS", {}, "critical", "severe"),
-        ("Drug reaction with eosinophilia", {}, "critical", "severe"),
-        ("haemolytic anaemia", {}, "critical", "severe"),
-        ("Quincke-Ödem", {}, "critical", "severe"),
-        ("shock anafilattico", {}, "critical", "severe"),
-        ("obrzęk naczynioruchowy", {}, "critical", "severe"),
-        ("svullnad i ansiktet", {}, "critical", "severe"),
-        ("kein Angioödem, Ausschlag", {}, "warning", "mild"),
-        ("Übelkeit und Erbrechen", {}, "info", "mild"),
-        ("leg swelling", {}, "warning", "mild"),
-        ("shortness of breath", {}, "warning", "mild"),
-        ("Vomiting", {}, "info", "mild"),
-        ("stomach upset", {}, "info", "mild"),
-        ("hives and vomiting", {}, "warning", "mild"),
-        ("GI bleed", {}, "warning", "mild"),
-        ("rash, ten years ago", {}, "warning", "mild"),
-    ],
+    rows_of(__file__, "the_words_of_a_reaction_say_how_bad_it_was"),
 )
 def test_the_words_of_a_reaction_say_how_bad_it_was(
     words: str, more: dict[str, Any], severity: str, grade: str

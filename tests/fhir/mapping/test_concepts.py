@@ -2,7 +2,7 @@
 
 from fhir.mapping.conditions import ConceptReading, MeantGroup, read_concept
 from fhir.record.datatypes import CodeableConcept, Coding
-from tests.each import for_rows
+from tests.each import for_rows, rows_of
 
 ICD10, SNOMED, OTHER = "http://hl7.org/fhir/sid/icd-10-cm", "http://snomed.info/sct", "urn:site"
 
@@ -60,19 +60,7 @@ def test_words_count_where_no_code_is_understood(
 
 @for_rows(
     ("code", "text"),
-    [
-        ("I26.99", "PE ruled out 3/2026"),
-        ("I26.99", "r/o PE"),
-        ("I26.99", "PE - ruled out by CTA"),
-        ("I26.99", "Pulmonary embolism was excluded on 2026-03-01"),
-        ("I26.99", "EP écartée"),
-        ("I26.99", "V.a. Lungenembolie"),
-        ("I21.9", "? MI"),
-        ("I21.9", "MI ruled out with negative troponins"),
-        ("C50.919", "Family history of breast cancer"),
-        ("Z33.1", "not pregnant"),
-        ("J45.909", "Asthma (father)"),
-    ],
+    rows_of(__file__, "words_that_take_back_a_code_win"),
 )
 def test_words_that_take_back_a_code_win(code: str, text: str) -> None:
     read = read_concept(concept(text, (ICD10, code, None)))

@@ -8,7 +8,7 @@ from fhir.mapping.conditions import (
     find_condition,
 )
 from fhir.terminology.conditions import CONDITION_GROUPS
-from tests.each import for_rows
+from tests.each import for_rows, rows_of
 from tests.fhir.builders import ICD10, MAN, SUBJECT, condition, encounter, record_of
 
 PREGNANT = "72892002"
@@ -40,20 +40,7 @@ def test_an_undated_condition_is_of_the_beginning_of_its_encounter(start: str, c
 
 @for_rows(
     ("words", "dates", "is_acute"),
-    [
-        ("STEMI", {}, True),
-        ("STEMI", {"recordedDate": "2026-05-21"}, True),
-        ("STEMI", {"recordedDate": "2026-05-20"}, False),
-        ("STEMI", {"onsetDateTime": "2019-03-02", "recordedDate": "2026-11-01"}, False),
-        ("STEMI 2010", {"recordedDate": "2026-11-01"}, False),
-        ("NSTEMI 3/2019", {"recordedDate": "2026-11-01"}, False),
-        ("NSTEMI 12.3.2019", {"recordedDate": "2026-11-01"}, False),
-        ("STEMI 2019-03-12.", {}, False),
-        ("STEMI 2026", {"recordedDate": "2026-11-01"}, True),
-        ("STEMI 2010", {"onsetDateTime": "2026-11-01"}, True),
-        ("STEMI 2010, NSTEMI 2026", {"recordedDate": "2026-11-01"}, True),
-        ("STEMI, heparin 2000 units", {"recordedDate": "2026-11-01"}, True),
-    ],
+    rows_of(__file__, "an_infarction_is_acute_for_six_months_and_a_year_in_its_words_dates_it"),
 )
 def test_an_infarction_is_acute_for_six_months_and_a_year_in_its_words_dates_it(
     words: str, dates: dict[str, str], *, is_acute: bool

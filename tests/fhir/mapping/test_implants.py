@@ -5,7 +5,7 @@ from typing import Any
 
 from fhir.mapping.implants import MrSafety, implants
 from tests.cards.rules.patients import record_of
-from tests.each import for_rows
+from tests.each import for_rows, rows_of
 
 Json = dict[str, Any]
 
@@ -22,24 +22,7 @@ def _found(as_of: datetime, *devices: Json, **patient: Any) -> list[tuple[str, M
 
 @for_rows(
     ("text", "kind"),
-    [
-        ("Cardiac pacemaker, dual chamber", "pacemaker"),
-        ("Implantable cardioverter-defibrillator", "defibrillator"),
-        ("CRT-D", "defibrillator"),
-        ("Cochlear implant system", "cochlear implant"),
-        ("Spinal cord stimulator", "neurostimulator"),
-        ("Cerebral aneurysm clip", "aneurysm clip"),
-        ("Intrathecal baclofen pump", "implanted pump"),
-        ("Herzschrittmacher", "pacemaker"),
-        ("Marcapasos bicameral", "pacemaker"),
-        ("Stimulateur cardiaque", "pacemaker"),
-        ("Implantierbarer Kardioverter-Defibrillator", "defibrillator"),
-        ("Vagusnervstimulator", "neurostimulator"),
-        ("Hirnschrittmacher", "neurostimulator"),
-        ("Implant cochléaire", "cochlear implant"),
-        ("Schmerzpumpe", "implanted pump"),
-        ("Retained metallic foreign body in the right eye", "metal in the eye"),
-    ],
+    rows_of(__file__, "an_implant_is_known_by_its_words"),
 )
 def test_an_implant_is_known_by_its_words(text: str, kind: str, as_of: datetime) -> None:
     assert _found(as_of, _device(text)) == [(kind, MrSafety.UNDOCUMENTED)]

@@ -3,14 +3,10 @@
 from typing import Any
 
 import msgspec
-import pytest
 
 from fhir.mapping.stays import (
-    admitted_as_emergency,
     current_stay,
     is_left_open,
-    length_of_stay,
-    stays_before,
     stays_in_hospital,
 )
 from fhir.record.resources import Encounter
@@ -66,64 +62,6 @@ def test_a_stay_within_a_longer_one_is_a_part_of_it(start: str, end: str, is_one
     assert sorted(stay.source for stay in stays) == ["Encounter/e1", *([] if is_one else ["Encounter/e2"])]
 
 
-@for_rows(
-    ("start", "end", "fact"),
-    [
-        ("2026-11-18", "2026-11-19", (1.0, "day", "Encounter/e1")),
-        ("2026-11-18", "2026-11-18", (0.0, "days", "Encounter/e1")),
-        ("2026-11-18T23:00:00Z", "2026-11-20T01:00:00Z", (2.0, "days", "Encounter/e1")),
-        # By the calendar of the place: 23:30 there and half past midnight of the next day.
-        ("2026-11-18T23:30:00-05:00", "2026-11-19T00:30:00-05:00", (1.0, "day", "Encounter/e1")),
-        ("2026-11-19T19:00:00-05:00", "2026-11-19T23:00:00-05:00", (0.0, "days", "Encounter/e1")),
-    ],
-)
-def test_the_length_of_a_stay_is_counted_in_nights(start: str, end: str, fact: tuple[float, str, str]) -> None:
-    record = record_of(_stay(status="finished", start=start, end=end), as_of=AS_OF)
-    (stay,) = stays_in_hospital(record)
-    assert length_of_stay(record, stay) == fact
-
-
-@for_rows(
-    ("more", "fact"),
-    [
-        ({}, (0.0, "not charted as an emergency")),
-        ({"priority": {"coding": [{"code": "EM"}]}}, (1.0, "urgent")),
-        ({"priority": {"text": "Urgent"}}, (1.0, "urgent")),
-        ({"priority": {"text": "Non-urgent"}}, (0.0, "not charted as an emergency")),
-        ({"priority": {"coding": [{"code": "R"}]}}, (0.0, "not charted as an emergency")),
-        ({"hospitalization": {"admitSource": {"coding": [{"code": "emd"}]}}}, (1.0, "from the emergency department")),
-        ({"hospitalization": {"admitSource": {"coding": [{"code": "EMERGENCY ROOM"}]}}},
-         (1.0, "from the emergency department")),
-        ({"hospitalization": {"admitSource": {"text": "Home"}}}, (0.0, "not charted as an emergency")),
-        ({"hospitalization": {}, "priority": {"text": "Elective"}}, (0.0, "not charted as an emergency")),
-    ],
-)  # fmt: skip
-def test_a_stay_began_as_an_emergency_or_not(more: dict[str, Any], fact: tuple[float, str]) -> None:
-    record = record_of(_stay(start="2026-11-18") | more)
-    (stay,) = stays_in_hospital(record)
-    assert admitted_as_emergency(record, stay) == (*fact, "Encounter/e1")
-
-
-@pytest.mark.parametrize(
-    ("start", "end", "counts"),
-    [
-        # A year is 365.25 days: from 3 o'clock on 20 November 2025 to 9 o'clock on 20 November 2026.
-        ("2025-11-20T03:00:00Z", "2025-11-22T00:00:00Z", True),
-        ("2025-11-20T02:59:59Z", "2025-11-22T00:00:00Z", False),
-        ("2026-06-01T00:00:00Z", "2026-06-05T00:00:00Z", True),
-    ],
-)
-def test_stays_of_the_year_before_are_counted_with_the_newest_as_their_source(
-    start: str, end: str, counts: bool
-) -> None:
-    record = record_of(_stay(status="finished", start=start, end=end))
-    expected = (1.0, "stay", "Encounter/e1") if counts else (0.0, "stays", "Patient/p1")
-    assert stays_before(record, None) == expected
-
-
 def visit(code: str, start: str, end: str | None) -> dict[str, Any]:
     period = {"start": start} | ({"end": end} if end else {})
     return builders.encounter(code, "finished" if end else "in-progress", id=code, period=period)
-
-
-EMERGENCY = visit("EMER", "2026-09-10T08:00:00Z", "2026-09-10T12:00:00Z")

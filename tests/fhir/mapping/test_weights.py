@@ -47,10 +47,3 @@ def test_a_weight_is_used_where_it_can_be_right(
     age: int, weights: list[tuple[float, int]], judged: tuple[Any, ...]
 ) -> None:
     assert _judged(age, *weights) == judged
-
-
-def test_a_weight_that_is_not_used_is_told() -> None:
-    record = record_of({"age": 3, "labs": [["body_weight", 140, 3]]}, AS_OF)
-    judged_weight(record)
-    (refusal,) = [refusal for refusal in record.refusals if refusal.reason == "implausible-weight"]
-    assert refusal.text == "weight 140 kg of 2026-11-17 cannot be right at this age or beside the others: not used."

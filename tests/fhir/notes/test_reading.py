@@ -8,7 +8,7 @@ import pytest
 from fhir.notes.drugs import Drug
 from fhir.notes.findings import Finding
 from fhir.notes.reading import NoteReading, read_note
-from tests.each import for_rows
+from tests.each import for_rows, rows_of
 
 ON = date(2026, 9, 17)
 
@@ -166,65 +166,7 @@ def test_each_finding_has_its_three_labels(note: str, concept: str, labels: tupl
 
 @for_rows(
     ("note", "name", "status", "dose"),
-    [
-        ("Meds: bisoprolol 2.5 mg od, ramipril 5", "ramipril", "active", "5 mg"),
-        ("Ramipril 2.5mg stopped, cough.", "ramipril", "stopped", "2.5 mg"),
-        ("On ramipril 10 - switch to losartan 50 from today.", "ramipril", "stopped", "10 mg"),
-        ("On ramipril 10 - switch to losartan 50 from today.", "losartan", "active", "50 mg"),
-        ("Hold metformin until eating.", "metformin", "held", ""),
-        ("Gentamicin NOT given, awaiting level.", "gentamicin", "held", ""),
-        ("Varenicline declined.", "varenicline", "declined", ""),
-        ("She should not be given trimethoprim.", "trimethoprim", "never", ""),
-        ("Allergies: trimethoprim", "trimethoprim", "allergy", ""),
-        ("Doxycycline to start tomorrow.", "doxycycline", "planned", ""),
-        ("Finished clarithromycin last week.", "clarithromycin", "completed", ""),
-        ("Her husband takes warfarin 3mg.", "warfarin", "other", "3 mg"),
-        ("Insulin glargine 22u nocte", "insulin glargine", "active", "22 units"),
-        ("Do not take ibuprofen.", "ibuprofen", "never", ""),
-        ("Ramipril 5mg and furosemide 40mg - advised to stop both.", "ramipril", "stopped", "5 mg"),
-        ("Sertraline increased from 50 to 100 mg.", "sertraline", "active", "100 mg"),
-        ("1. COPD 2. AF, on apixaban 3. Anxiety", "apixaban", "active", ""),
-        ("Levothyroxine 100", "levothyroxine", "active", "100 mcg"),
-        ("Failed fluoxetine (no effect) and venlafaxine.", "venlafaxine", "stopped", ""),
-        ("Vitamin D 18 ng/mL - start 2000 IU daily.", "cholecalciferol", "active", "2000 units"),
-        ("Metformin 1000 1-0-1 pausiert", "metformin", "held", "1000 mg"),
-        ("Ramipril 5 mg 1-0-0 abgesetzt wegen Husten", "ramipril", "stopped", "5 mg"),
-        ("Allergie: Penicillin", "penicillin", "allergy", ""),
-        ("Arrêt du furosémide", "furosemide", "stopped", ""),
-        ("Suspendida simvastatina por mialgias", "simvastatin", "stopped", ""),
-        ("Sospesa la simvastatina", "simvastatin", "stopped", ""),
-        ("Metformine gestopt", "metformin", "stopped", ""),
-        ("Not interested in statins.", "statin", "declined", ""),
-        ("Sitagliptin added previously, continues.", "sitagliptin", "active", ""),
-        ("Citalopram not helped, stopped.", "citalopram", "stopped", ""),
-        ("Wants HRT.", "hormone replacement therapy", "planned", ""),
-        ("Evorel 50 twice weekly", "estradiol", "active", "50 mcg"),
-        ("Metformin bei GFR 28 beendet.", "metformin", "stopped", ""),
-        ("Allergique à l'amoxicilline.", "amoxicillin", "allergy", ""),
-        ("Prednisone terminée la semaine dernière.", "prednisone", "completed", ""),
-        ("Ibuprofeno contraindicado.", "ibuprofen", "never", ""),
-        ("Previous ectopic 2020 (methotrexate).", "methotrexate", "completed", ""),
-        ("Methadone previously (QTc 510).", "methadone", "stopped", ""),
-        ("Dexamethasone tailed off.", "dexamethasone", "stopped", ""),
-        ("Ibrutinib not required at present.", "ibrutinib", "never", ""),
-        ("Spironolactone suspendue (K 5,9).", "spironolactone", "held", ""),
-        ("Warfarin sostituito con apixaban 5 mg x 2.", "warfarin", "stopped", ""),
-        ("Warfarin sostituito con apixaban 5 mg x 2.", "apixaban", "active", "5 mg"),
-        ("Alergia a penicilina", "penicillin", "allergy", ""),
-        ("Allergies: none known. Penicillin V 250 mg bd", "penicillin v", "active", "250 mg"),
-        ("Allergies: none known. Penicillin V 250 mg", "penicillin v", "allergy", "250 mg"),
-        ("Allergies: nuts, penicillin V", "penicillin v", "allergy", ""),
-        ("Watch for bleeding on apixaban.", "apixaban", "active", ""),
-        ("Risk of bleed with warfarin.", "warfarin", "planned", ""),
-        ("Enoxaparin for DVT prophylaxis if admitted.", "enoxaparin", "active", ""),
-        ("FH: mother takes warfarin", "warfarin", "other", ""),
-        ("Ramipril or furosemide: both held.", "ramipril", "held", ""),
-        ("Ramipril, furosemide held.", "ramipril", "active", ""),
-        ("Intolerance of simvastatin.", "simvastatin", "allergy", ""),
-        ("Not allergic to penicillin. Allergic to trimethoprim.", "trimethoprim", "allergy", ""),
-        ("Rash 2020 (methotrexate stopped).", "methotrexate", "stopped", ""),
-        ("Stopped:\nnaproxen 500 mg bd\nramipril 5 mg od", "ramipril", "stopped", "5 mg"),
-    ],
+    rows_of(__file__, "each_drug_has_its_status_and_dose"),
 )
 def test_each_drug_has_its_status_and_dose(note: str, name: str, status: str, dose: str) -> None:
     drug = _drug(note, name)

@@ -9,7 +9,6 @@ import pytest
 
 from fhir.record.charts import (
     ChartsRefused,
-    by_patient,
     known_at,
     read_charts,
 )
@@ -57,25 +56,3 @@ def test_a_stay_that_was_not_over_is_open() -> None:
         assert _known(stay | {"period": {"start": "2026-11-01"} | end})[1:] == [
             opened | {"period": {"start": "2026-11-01"}}
         ]
-
-
-def test_what_comes_twice_in_a_folder_is_in_its_chart_once() -> None:
-    ours, theirs = ({"subject": {"reference": f"Patient/{name}"}} for name in ("p1", "p2"))
-    stay: Json = {"resourceType": "Encounter", "id": "e1", **ours}
-    nameless: Json = {"resourceType": "Observation", **ours}
-    patients: list[Json] = [{"resourceType": "Patient", "id": name} for name in (3, "p1", "p2")]
-    resources = [
-        stay,
-        {**stay, "status": "finished"},
-        nameless,
-        dict(nameless),
-        {**nameless, "status": "final"},
-        {**stay, **theirs},
-        {**stay, "subject": {"display": "nobody's"}},
-        *patients,
-    ]
-    first, second = by_patient(
-        [(resource, "urn:uuid:nameless" if resource is nameless else None) for resource in resources]
-    )
-    assert first.resources == [stay, nameless, {**nameless, "status": "final"}]
-    assert second.resources == [{**stay, **theirs}]

@@ -19,7 +19,7 @@ from fhir.record.measurement import (
 from fhir.record.refusals import Refusal
 from fhir.record.resources import Observation
 from fhir.terminology.analytes import ANALYTES
-from tests.each import for_rows
+from tests.each import for_rows, rows_of
 from tests.fhir.builders import AS_OF, LOINC, lean, observation, record_of
 
 CREATININE, POTASSIUM, INR, A1C = "2160-0", "2823-3", "6301-6", "59261-8"
@@ -103,22 +103,7 @@ def test_the_newest_is_found_whatever_form_the_times_have() -> None:
 
 @for_rows(
     ("value", "expected"),
-    [
-        ({"valueString": "6.4 mmol/L"}, 6.4),
-        ({"valueString": "6,4 mmol/l"}, 6.4),
-        ({"valueString": "6.4 mmol/L (H)"}, 6.4),
-        ({"valueString": "6.4 mmol / L"}, 6.4),
-        ({"valueCodeableConcept": {"text": "6.4 mmol/L"}}, 6.4),
-        ({"valueString": "6.4 (H) mmol/L"}, 6.4),
-        ({"valueString": "6.4 HH mmol/L"}, 6.4),
-        ({"valueString": "6.4mval/l"}, 6.4),
-        ({"valueQuantity": {"value": 6.4, "unit": "mval/l"}}, 6.4),
-        ({"valueCodeableConcept": {"text": "6.4 mmol/L", "coding": [{"code": "x"}]}}, None),
-        ({"valueString": "6,400 mmol/L"}, None),
-        ({"valueString": "6.4"}, None),
-        ({"valueString": "6.4 to 6.6 mmol/L"}, None),
-        ({"valueInteger": 6}, None),
-    ],
+    rows_of(__file__, "a_number_with_its_unit_is_read_from_words"),
 )
 def test_a_number_with_its_unit_is_read_from_words(value: dict[str, Any], expected: float | None) -> None:
     record = record_of(observation(POTASSIUM, None, None) | {"valueQuantity": None} | value)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from fhir.terminology.assertions import AssertedText, is_of_patient
-from tests.each import for_rows
+from tests.each import for_rows, rows_of
 
 # Accepted otherwise by the table's own word ("either is accepted"), or said of an offer that was declined.
 _OPEN = {"a039"}
@@ -29,45 +29,7 @@ def test_the_given_sentences_are_read_as_their_table_says(data_folder: Path) -> 
 
 @for_rows(
     ("text", "target", "word"),
-    [
-        ("No DVT, PE or stroke, but atrial fibrillation", "stroke", "negated"),
-        ("No DVT, PE or stroke, but atrial fibrillation", "atrial", "affirmed"),
-        ("Breast cancer (sister)", "Breast", "family"),
-        ("FH: stroke, diabetes", "diabetes", "family"),
-        ("FH prostate cancer", "prostate", "family"),
-        ("In family: breast cancer", "breast", "family"),
-        ("Heterozygous FH, CAD", "CAD", "affirmed"),
-        ("FH with CAD", "CAD", "affirmed"),
-        ("Screening breast cancer", "breast", "negated"),
-        ("Screening positive for depression", "depression", "affirmed"),
-        ("Stroke risk discussed", "Stroke", "hypothetical"),
-        ("H/O gout", "gout", "historical"),
-        ("Asthma?", "Asthma", "possible"),
-        ("?new afib", "afib", "possible"),
-        ("Triple negative breast cancer", "breast", "affirmed"),
-        ("Donor was hepatitis C positive", "hepatitis", "other"),
-        ("NSTEMI, embolism ruled out", "NSTEMI", "affirmed"),
-        ("[ ] asthma [x] COPD", "asthma", "negated"),
-        ("[ ] asthma [x] COPD", "COPD", "affirmed"),
-        ("Graft versus host disease", "Graft", "affirmed"),
-        ("Stroke in his father", "Stroke", "family"),
-        ("ADHD (asthma - ruled out)", "ADHD", "affirmed"),
-        ("DVT in her mother", "DVT", "family"),
-        ("No fever, pain. Stroke", "Stroke", "affirmed"),
-        ("No A. fib", "fib", "negated"),
-        ("No hepatitis C. Stroke", "Stroke", "affirmed"),
-        ("FH: none; stroke", "stroke", "affirmed"),
-        ("1) Family stroke (", "stroke", "family"),
-        (") Family stroke 5", "stroke", "affirmed"),
-        ("Stroke her mother", "Stroke", "family"),
-        ("Leber-, Nierenerkrankung", "Leber", "affirmed"),
-        ("Stroke ?, DVT", "Stroke", "possible"),
-        ("No gout (5) stroke", "stroke", "negated"),
-        ("No gout) stroke", "stroke", "negated"),
-        ("No gout 5) stroke", "stroke", "affirmed"),
-        ("Gout, mild ankle, ruled out", "Gout", "affirmed"),
-        ("No stroke. 2 DVT", "DVT", "affirmed"),
-    ],
+    rows_of(__file__, "what_is_said_of_a_name"),
 )
 def test_what_is_said_of_a_name(text: str, target: str, word: str) -> None:
     start = text.index(target)

@@ -13,7 +13,7 @@ from fhir.terminology.medication_names import (
 )
 from fhir.terminology.medication_strength import Strength, read_strengths
 from fhir.terminology.medications import rxnorm_names, table_rows
-from tests.each import for_rows
+from tests.each import for_rows, rows_of
 
 # No time limit: the first example loads the tables, and the machine may be busy.
 CALM = settings(deadline=None)
@@ -40,21 +40,7 @@ def test_a_local_form_is_not_systemic(words: str) -> None:
 
 @for_rows(
     ("words", "milligrams"),
-    [
-        ("metformin hydrochloride 500 MG Oral Tablet", [500.0]),
-        ("acetaminophen 325 MG / oxycodone 5 MG Oral Tablet", [325.0, 5.0]),
-        ("Hydrocodone-Acetaminophen 5-325 mg", [5.0, 325.0]),
-        ("nitrofurantoin, macrocrystals 25 MG / nitrofurantoin, monohydrate 75 MG Oral Capsule", [100.0]),
-        ("metformin 500 mg (Glucophage 500 mg)", [500.0]),
-        ("24 HR metformin 500 MG Extended Release Oral Tablet", [500.0]),
-        ("Zestoretic 20-12.5 mg", [20.0, 12.5]),
-        ("lisinopril/otherthing 20-12.5 mg", [None]),
-        ("amoxicillin-clavulanate 875 mg", [875.0, 125.0]),
-        ("amoxicillin-clavulanate 600 mg/5 mL suspension", [120.0, 8.58]),
-        ("amoxicillin-clavulanate 1000 mg tablet", [None, None]),
-        ("losartan-hydrochlorothiazide 100 mg tablet", [None, None]),
-        ("metformin", [None]),
-    ],
+    rows_of(__file__, "a_strength_belongs_to_its_ingredient_or_to_none"),
 )
 def test_a_strength_belongs_to_its_ingredient_or_to_none(words: str, milligrams: list[float | None]) -> None:
     assert [one.milligrams if one else None for one in read_name(words).strengths] == milligrams
@@ -112,23 +98,7 @@ def test_every_name_of_the_sample_charts_is_read_as_in_the_given_table(data_fold
 
 @for_rows(
     ("written", "names"),
-    [
-        ("atorva statin 40 mg", ["atorvastatin"]),
-        ("methyl prednisolone 125 mg IV", ["methylprednisolone"]),
-        ("nor epinephrine gtt", ["norepinephrine"]),
-        ("allopurinol300mg", ["allopurinol"]),
-        ("amox/clav 875/125", ["amoxicillin", "clavulanate"]),
-        ("pip-tazo 4.5 g IV", ["piperacillin", "tazobactam"]),
-        ("vanc 1g IV q12", ["vancomycin"]),
-        ("MTX 2.5 mg weekly", ["methotrexate"]),
-        ("INH 300mg", ["isoniazid"]),
-        ("Proair HFA 90mcg/act inh", ["albuterol"]),
-        ("tPA 50mg", ["alteplase"]),
-        ("Omnipaque 350 100 mL IV", ["iohexol"]),
-        # A name in two words is joined only where the whole is a name.
-        ("metoprolol succinate", ["metoprolol"]),
-        ("fish oil", ["omega-3 fatty acids"]),
-    ],
+    rows_of(__file__, "names_as_they_are_written_in_life"),
 )
 def test_names_as_they_are_written_in_life(written: str, names: list[str]) -> None:
     assert [one.name for one in read_name(written).ingredients] == names

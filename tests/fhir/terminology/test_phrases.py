@@ -9,7 +9,7 @@ import pytest
 from fhir.terminology.conditions import CONDITION_GROUPS, condition_groups_of
 from fhir.terminology.medications import table_rows
 from fhir.terminology.phrases import Mention, groups_in_words
-from tests.each import for_rows
+from tests.each import for_rows, rows_of
 
 _ICD10 = "http://hl7.org/fhir/sid/icd-10-cm"
 
@@ -20,36 +20,7 @@ def _named(text: str) -> set[str]:
 
 @for_rows(
     ("text", "group"),
-    [
-        ("s/p bioprosthetic AVR", "mechanical_valve"),
-        ("Abdominal angina", "cad"),
-        ("s/p PPM", "multiple_sclerosis"),
-        ("Goal met", "cancer_metastatic"),
-        ("METs > 4", "cancer_any"),
-        ("5 mm lung nodule", "myeloma"),
-        ("Elevated CRP", "chronic_pain"),
-        ("APL on ATRA", "antiphospholipid"),
-        ("DDD of the lumbar spine", "pacemaker"),
-        ("Ca 9.2", "cancer_any"),
-        ("CEA 5.2, elevated", "carotid_stenosis"),
-        ("CAP, right lower lobe", "prostate_cancer"),
-        ("Psychomotor agitation", "epilepsy"),
-        ("Niemann-Pick disease", "dementia"),
-        ("Hemophilia A carrier", "bleeding_disorder"),
-        ("Perianal venous thrombosis", "vte"),
-        ("pre-DM", "diabetes"),
-        ("Common cold", "copd"),
-        ("Annual PE", "vte"),
-        ("Hit knee on the table", "hit"),
-        ("PAD public access defibrillator", "pad"),
-        ("Non-Hodgkin's lymphoma", "hodgkin"),
-        ("Left mastectomy", "breasts_absent"),
-        ("Smokes: never", "tobacco_use"),
-        ("Nystatin allergy", "statin_intolerance"),
-        ("Kidney transplant waiting list", "kidney_transplant"),
-        ("Struck by falling object", "falls_or_fracture"),
-        ("Heart attack and renal failure", "hf"),
-    ],
+    rows_of(__file__, "what_only_looks_like_a_group_is_none"),
 )
 def test_what_only_looks_like_a_group_is_none(text: str, group: str) -> None:
     assert group not in _named(text)

@@ -25,6 +25,7 @@ from sklearn.preprocessing import StandardScaler
 from typer.testing import CliRunner
 
 from cds_hooks.cli import app as program
+from tests.each import rows_of
 from tests.models_onnx.workbench.training.toy import (
     adopted,
     adults,
@@ -181,21 +182,7 @@ def test_a_function_of_a_file_beside_the_declaration_returns_the_fitted_model(
 
 @pytest.mark.parametrize(
     ("old", "new", "said"),
-    [
-        ("age_low=18", "age_low=200", "age_low is 200; nobody would be scored"),
-        ("capacity=0.10", "capacity=0", "a capacity of 0 is no share of the people between 0 and 1"),
-        ("(0.05, 0.10, 0.20)", "(0.10, 10)", "a capacity of 10 is no share"),
-        ("horizon_days=30", "horizon_days=-30", "the horizon is -30 days; it must be more than 0"),
-        ('table["sex"]}', 'table["gender"]}', "the subgroup 'sex' reads the column 'gender', which toy_30d"),
-        ('table["age_years"] < 18', 'table["age"] < 18', "the exclusion 'under-18' reads the column 'age'"),
-        ('table["age_years"] < 18', 'table["age_years"] < 180', "no row that the exclusions leave"),
-        (
-            'table["age_years"] < 18',
-            'table["sex"] < 18',
-            "the function of the exclusion 'under-18' ended with TypeError (",
-        ),
-        ('{"male": 1.0', '{"man": 1.0', "its values"),
-    ],
+    rows_of(__file__, "a_wrong_declaration_is_a_sentence"),
 )
 def test_a_wrong_declaration_is_a_sentence(old: str, new: str, said: str, tmp_path: Path) -> None:
     if said == "its values":

@@ -15,7 +15,7 @@ from models_onnx.workbench.compiler.families.additive_curves import AdditiveCurv
 from models_onnx.workbench.compiler.families.trees import Ensemble
 from models_onnx.workbench.compiler.readers.ebm import read_ebm
 from models_onnx.workbench.compiler.readers.trees import parse_lightgbm, parse_xgboost
-from tests.each import for_rows
+from tests.each import for_rows, rows_of
 from tests.libraries import glassbox
 from tests.models_onnx.workbench.compiler.people import NAMES, Array, beside, by_coalitions, invented, says
 from tests.models_onnx.workbench.compiler.test_compile import REFERENCE
@@ -120,20 +120,7 @@ def text_of_lightgbm(header: dict[str, str], *trees: dict[str, str], after: str 
 
 @for_rows(
     ("header", "tree", "words"),
-    [
-        ({"objective": "regression"}, {}, "the objective 'regression'; compiled are binary, cross_entropy, xentropy"),
-        ({"num_class": "3"}, {}, "has 3 classes"),
-        ({"max_feature_idx": "1000000000"}, {}, "it has 2 inputs, and its last is said to be number 1000000000"),
-        ({"num_tree_per_iteration": "3"}, {}, "models of two classes are compiled"),
-        ({}, {"is_linear": "1"}, "linear trees.*linear_tree=false"),
-        ({}, {"num_leaves": "4"}, "a tree says 4 leaves and has 3"),
-        ({}, {"decision_type": "2 4"}, "trained with zero_as_missing"),
-        ({}, {"decision_type": "2 3"}, "categorical splits on age, which"),
-        ({}, {"decision_type": "1 3"}, "categorical splits on age, bun, which"),
-        ({}, {"threshold": "1.0 x"}, "not a whole LightGBM model file"),
-        ({}, {"threshold": "1.0"}, "not a whole LightGBM model file"),
-        ({}, {"decision_type": "2"}, "not a whole LightGBM model file"),
-    ],
+    rows_of(__file__, "what_a_lightgbm_file_may_not_be_is_refused_by_name"),
 )
 def test_what_a_lightgbm_file_may_not_be_is_refused_by_name(
     header: dict[str, str], tree: dict[str, str], words: str
