@@ -148,7 +148,7 @@ class _Course(NamedTuple):
     start: str
     end: str
     length: str
-    count: str
+    occurrences: str
 
 
 _LENGTH: Final = re.compile(r"(\d{1,4})(?:\.0*)?\s*([A-Z]*)|([A-Z])(\d{1,4})", re.IGNORECASE)
@@ -189,8 +189,8 @@ def _how_often(pattern: str, course: _Course, feed: V2Feed) -> dict[str, Any]:
         repeat["boundsPeriod"] = bounds
     elif days is not None:
         repeat["boundsDuration"] = {"value": days, "unit": "d", "system": "http://unitsofmeasure.org", "code": "d"}
-    if course.count.isdigit() and int(course.count):
-        repeat["count"] = int(course.count)
+    if course.occurrences.isdigit() and int(course.occurrences):
+        repeat["count"] = int(course.occurrences)
     if repeat:
         timing["repeat"] = repeat
     return dosage | ({"timing": timing} if timing else {})
@@ -219,7 +219,7 @@ def take_vaccinations(segments: list[Segment], feed: V2Feed, patient: str, at: f
             effects.counted["vaccination-not-read"] += 1
             continue
         key = (feed.namespace, "vaccination", patient, number or f"{segment.text(5)} {time.text}")
-        resource = {
+        resource: dict[str, Any] = {
             "resourceType": "Immunization",
             "id": resource_id(*key),
             "status": "entered-in-error"
