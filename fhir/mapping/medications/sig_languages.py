@@ -129,10 +129,21 @@ _SHORT: Spellings = (
     (("/",), late_pattern(rf"^([1-6]) ?/ ?(?:{_DAY}|j(?:our)?)$"), r"\1 each a day divided"),
     (("each",), late_pattern(rf"(?<=each) ?/ ?(?:{_DAY}|j(?:our)?)\b"), " a day divided"),
     (("/",), late_pattern(r" ?/ ?j(?:our)?\b"), " par jour"),
+    # "1 cp die"; the Latin "om", every morning, and "nocte".
+    (("die",), late_pattern(r"(?<=each) die\b"), " a day"),
+    (("om",), late_pattern(r"(?:^|(?<=each )|(?<=mg )|(?<=tab )|(?<=caps )|(?<=ml ))om\.?$"), "every morning"),
+    (("nocte",), late_pattern(r"\bnocte\b"), "at bedtime"),
+    (("vez por semana",), late_pattern(r"\b(?:una|uma|1) vez por semana\b"), "weekly"),
+    (
+        ("manhã e ", "mañana y "),
+        late_pattern(r"\b(?:manhã e (?:à |a )?noite|mañana y (?:por la )?noche)\b"),
+        "bid",
+    ),
     (("/",), late_pattern(rf"(?:\bx ?)?(\d) ?(?:[vx]|ggr)? ?/ ?{_DAY}\b"), r"\1 times a day"),
     (("g/", "g /", "l/", "l /"), late_pattern(rf"(?<=[gl]) ?/ ?{_DAY}\b"), " a day"),
     ((" a ", " à ", " bis ", " tot ", " til"), late_pattern(r"(?<=\d) (?:a|à|bis|tot|til|till) (?=\d)"), " to "),
 )
+_THOUSANDS = late_pattern(r"(?<![\d.,])([1-9]\d{0,2})\.(\d{3})(?= ?(?:mg|m?cg|µg|ie|ui|units?|e)\b)")
 _ENGLISH_SENTENCE = late_pattern(r"\b(?:take|give|inject|apply|inhale|place|dissolve) ")
 _PART = r"(?:\d{1,3}(?:[.,]\d{1,2})?|1/2|1/4|½|¼)"
 # "1 Tbl. 1-0-1" says what is counted; "2 Tbl. 1-0-1" could be of the whole day.
@@ -181,6 +192,8 @@ def in_english(words: str) -> str:
     sentences = [part for part in text.split(". ") if _ENGLISH_SENTENCE.search(part) and not _ANY_SIGN.search(part)]
     if sentences:
         return ". ".join(sentences)
+    # A point before three digits parts thousands where the words are not English: "1.000 mg 2 veces al día".
+    text = _THOUSANDS.sub(r"\1\2", text)
     language = max(_SIGNS, key=lambda name: [len(set(of[name].findall(text))) for of in (_SIGNS, _WORDS)])
     english = _ENGLISH[language]
     return " ".join(_WORDS[language].sub(lambda match: english[match.group().rstrip(".")], text).split())

@@ -7,6 +7,7 @@ from typing import Any
 from fhir.mapping.medications.active import active_medications, ended_medications, presence_of
 from fhir.mapping.medications.daily_dose import daily_dose
 from fhir.mapping.medications.identity import identify
+from fhir.mapping.medications.sig import read_sig
 from fhir.record.record import record_from_resources
 from tests.each import for_rows
 from tests.fhir.builders import AS_OF, SUBJECT
@@ -97,3 +98,24 @@ def test_an_order_that_names_one_drug_and_refers_to_another_is_in_doubt() -> Non
     identity = identify(_draft(medicationReference={"reference": "#m"}, contained=contained))
     assert identity.doubt is not None
     assert "warfarin" in identity.doubt
+
+
+@for_rows(
+    ("words", "times", "amount"),
+    [
+        ("una vez por semana", 1 / 7, None),
+        ("1 comprimido 1 vez por semana", 1 / 7, 1.0),
+        ("1 comprimido una vez por semana", 1 / 7, 1.0),
+        ("1 cp die", 1.0, 1.0),
+        ("1 tab om", 1.0, 1.0),
+        ("10 mg nocte", 1.0, 10.0),
+        ("1 comprimido manhã e noite", 2.0, 1.0),
+        ("1.000 mg 2 veces al día", 2.0, 1000.0),
+        ("1.5 mg once daily", 1.0, 1.5),
+        ("0.125 mg una vez al día", 1.0, 0.125),
+    ],
+)
+def test_directions_of_other_languages(words: str, times: float, amount: float | None) -> None:
+    sig = read_sig(words)
+    assert sig.times_high == times
+    assert (sig.amount.low if sig.amount is not None else None) == amount
