@@ -111,7 +111,8 @@ def _assign(closure: Closure, slot: int) -> Step:
 def _where(condition: Closure) -> Step:
     def step(following: Row) -> Row:
         def run(frame: Frame) -> None:
-            if plain(condition(frame)) is True:
+            value = condition(frame)
+            if value is True or plain(value) is True:
                 following(frame)
 
         return run

@@ -200,12 +200,15 @@ _OTHERWISE_NAMED: Final = {"lowClosed": "low_closed", "highClosed": "high_closed
 
 def element_of(value: Value, name: str | int) -> Value:
     """Return an element of a value: null where it has none of that name."""
-    if isinstance(value, Node):
+    kind = type(value)
+    if kind is Tuple:
+        return value.get(name)
+    if kind is Node:
         return value.property(str(name))
     if value is None:
         return None
-    if isinstance(value, Tuple):
-        return value.get(str(name))
+    if kind is Code:
+        return getattr(value, str(name), None)
     if isinstance(value, list):
         if isinstance(name, int):
             return value[name] if name < len(value) else None
@@ -266,6 +269,8 @@ def to_decimal(value: Value) -> Decimal | None:
 
 def _to_integer(value: Value, kind: str) -> Value:
     value = plain(value)
+    if isinstance(value, str) and value.isdecimal() and value.isascii() and len(value) < 10 and kind == "Integer":
+        return int(value)  # tables of drugs have their codes as texts
     if isinstance(value, bool):
         value = int(value)
     if isinstance(value, str | int):

@@ -121,7 +121,7 @@ _NAMES: Final[tuple[tuple[type, str], ...]] = (
 
 def plain(value: Value) -> Value:
     """Return what a FHIR primitive holds; another value as it is."""
-    return value.property("value") if isinstance(value, Node) and value.type in PRIMITIVES else value
+    return value.property("value") if type(value) is Node and value.type in PRIMITIVES else value
 
 
 # Smallest and largest values, the next and the previous one
@@ -282,9 +282,14 @@ def _calendar_edge(item: str, other: str) -> bool:
 
 # Equality
 
+_SIMPLE: Final = frozenset({str, int, bool, Decimal})
+
 
 def equal(left: Value, right: Value) -> bool | None:
     """Return whether two values are equal; None where that is not known."""
+    kind = type(left)
+    if kind is type(right) and kind in _SIMPLE:
+        return bool(left == right)
     left, right = plain(left), plain(right)
     if left is None or right is None:
         return None
