@@ -36,7 +36,7 @@ from models_onnx.packages import packages
 EVENT: Final = "configuration"
 ANSWERING: Final = (
     "alert_share", "kfre_region", "public_url",
-    "shown_rest_days", "model_state", "explain_pages", "dialect",
+    "model_state", "explain_pages", "dialect",
     "opt_out_flags", "login",
     "protocol_version", "terminology",
 )  # fmt: skip

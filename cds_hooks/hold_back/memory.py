@@ -61,7 +61,7 @@ ONCE_DAYS: Final = 90
 SHOWN_AGAIN_DAYS: Final = 1
 """So long a card that nobody answered is shown at each opening; the project's own choice."""
 REST_DAYS: Final = 14
-"""The default of CDS_SHOWN_REST_DAYS; the project's own choice."""
+"""The value of `Constants.shown_rest_days`; the project's own choice."""
 LOOP_SECONDS: Final = 3_600.0
 """So long after an acceptance the loop guard holds; the project's own choice: a session of ordering is over by then."""
 _TEST = "a test: "

@@ -123,13 +123,6 @@ class CardSettings(BaseSettings):
         "asks for Consents only. A Consent that denies decision support (TREATDS) and the security label OPTOUT are "
         "read without a setting where a client sends them (docs/operations/restraint.md).",
     )
-    shown_rest_days: float = Field(
-        default=14,
-        ge=0,
-        le=90,
-        description="How long a finding at patient-view that was shown and that nobody answered is suppressed, in days "
-        "from its first showing; on its first day it is shown at each opening. 0: always shown (docs/services.md).",
-    )
 
     @property
     def package_names(self) -> tuple[str, ...]:
