@@ -224,6 +224,11 @@ class _Check:
         for published, library in libraries:
             if library not in used:
                 continue
+            if library.converts_lists():
+                reason = (
+                    "was translated without DisableListDemotion and DisableListPromotion: a list may count as a value."
+                )
+                self.fault(f"{library.id} {reason}", published.file)
             for message in library.translator_errors():
                 self.fault(
                     f"The translator could not translate a part of {library.id} and put null in its place: {message}",

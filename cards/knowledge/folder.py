@@ -18,6 +18,7 @@ from cards.knowledge.elm.errors import NotSupported
 
 _KINDS: Final = frozenset({"PlanDefinition", "Measure", "Library", "ValueSet", "ActivityDefinition"})
 _NOTES: Final = frozenset({"annotation", "locator", "localId", "resultTypeName", "resultTypeSpecifier"})
+_KEPT_NOTES: Final = frozenset({"errorSeverity", "translatorOptions"})
 _CODES: Final = "expansionCodes"
 _ELM: Final = "application/elm+json"
 _NOT_KEPT: Final = frozenset({"text", "contained"})
@@ -260,7 +261,7 @@ def _without_notes(node: dict[str, Any]) -> dict[str, Any]:
     """Drop what translators note for editors of CQL: two thirds of a library. Errors of the translator stay."""
     for name in _NOTES & node.keys():
         notes = node[name]
-        if name != "annotation" or not any("errorSeverity" in note for note in notes if isinstance(note, dict)):
+        if name != "annotation" or not any(_KEPT_NOTES & note.keys() for note in notes if isinstance(note, dict)):
             del node[name]
     return node
 

@@ -394,6 +394,15 @@ class Library:
             if note.get("type") == "CqlToElmError" and str(note.get("errorSeverity", "error")).lower() == "error"
         ]
 
+    def converts_lists(self) -> bool:
+        """Return whether the translator turned lists into values, or values into lists, without being told to."""
+        options = [
+            str(note["translatorOptions"]).split(",")
+            for note in self.content.get("annotation") or ()
+            if "translatorOptions" in note
+        ]
+        return any({"DisableListDemotion", "DisableListPromotion"} - set(given) for given in options)
+
     def find(self, node: ElmNode) -> "Library":
         """Return the library that a reference names: an included one or this one."""
         name = node.get("libraryName")
