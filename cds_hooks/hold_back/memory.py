@@ -334,7 +334,7 @@ CREATE INDEX memory_by_time ON memory (at);
 """
 
     def __init__(self, now: Callable[[], float] = time, rest_days: float = REST_DAYS) -> None:
-        """`now` gives epoch seconds by the clock of the calls; `rest_days`: CDS_SHOWN_REST_DAYS."""
+        """`now` gives epoch seconds by the clock of the calls; `rest_days` as `Constants.shown_rest_days` has it."""
         self._now = now
         self._rest_days = rest_days
 
