@@ -2,12 +2,13 @@
 
 import re
 from collections.abc import Callable, Iterable
+from typing import Final
 
 from cards.extension import Fact
 from cards.rules.conditions.condition import SAME_DRUG, Condition, Truth, flag, medications_beside, needs
 from cards.rules.conditions.words.numbers import WEIGHT
 from cards.rules.conditions.words.patient import CONDITIONS
-from cards.rules.families.dose.rows import rows_for
+from cards.rules.families.dose.rows import dosages_of, rows_for
 from cards.rules.families.dose.sums import (
     FAR_OVER,
     FAR_OVER_PER_KG,
@@ -28,7 +29,7 @@ from cards.rules.families.dose.sums import (
 )
 from cards.rules.families.dose.texts import amount, weight_gap
 from cards.rules.patient.context import RuleContext
-from cards.rules.patient.orders import CurrentMedication
+from cards.rules.patient.orders import CurrentMedication, order_text
 from cards.text import format_dose
 from fhir.mapping.weights import judged_weight
 
@@ -129,6 +130,37 @@ _names_sodium = _says(r"sodium|nacl|saline|ringer|natri")
 
 def _is_alone(context: RuleContext) -> bool:
     return len(context.medication.rxcuis) == 1
+
+
+_CRUSHED: Final = re.compile(
+    r"(?<!not )(?<!n't )(?<!never )\bcrush|(?<!nicht )zerm[oö]rser|(?<!nicht )gem[oö]rser|[eé]cras[eé]|triturar|machacar"
+    r"|\b(?:peg|ng|og|nj|gj|g|j|n\.g\.)[- ]?tube|gastrostomy|gastrostomie|nasogastric|magensonde|via sonde|sonda nasog"
+    r"|\b(?:via|per|through|über) (?:the )?(?:peg|ng|ngt|og|nj)\b",
+    re.IGNORECASE,
+)
+_BENZYL_ALCOHOL: Final = re.compile(r"bacteriostatic|benzyl alcohol|benzylalkohol", re.IGNORECASE)
+_names_benzyl_alcohol = _says(_BENZYL_ALCOHOL.pattern)
+_RATE: Final = re.compile(r"(?P<count>\d{1,4}(?:[.,]\d)?) ?ml ?(?:/|per|an) ?h", re.IGNORECASE)
+_FAST_ML_PER_HOUR: Final = 100.0
+
+
+def _sigs(context: RuleContext) -> str:
+    dosages = dosages_of(context)
+    routes = (dosage.route.words for dosage in dosages if dosage.route is not None)
+    return " ".join([order_text(context.drafted.order), context.medication.route, *routes])[:2000]
+
+
+def _is_crushed(context: RuleContext) -> Truth:
+    return _CRUSHED.search(f"{_words(context)} {_sigs(context)}") is not None
+
+
+def _is_fast(context: RuleContext) -> Truth:
+    """Whether a rate in millilitres an hour is over that of the boluses that the expert panel gives."""
+    rates = [float(match["count"].replace(",", ".")) for match in _RATE.finditer(_sigs(context))]
+    quantities = (given.rateQuantity for dosage in dosages_of(context) for given in dosage.doseAndRate)
+    stated = " ".join(f"{rate.value} {rate.code or rate.unit}" for rate in quantities if rate is not None)
+    rates += [float(match["count"].replace(",", ".")) for match in _RATE.finditer(stated)]
+    return max(rates, default=0.0) > _FAST_ML_PER_HOUR
 
 
 # Weight
@@ -270,6 +302,14 @@ CONDITIONS_OF_DOSES: tuple[Condition, ...] = (
         lambda context: _is_alone(context) and not _names_sodium(context) and _names_water(context),
         "it is glucose of 5 % without salt, which is as good as water",
     ),
+    flag("releases_slowly", lambda context: context.medication.is_slow_release, "a slow-release form"),
+    flag("crushed", _is_crushed, "the order says to crush it or to give it through a tube"),
+    flag(
+        "benzyl_alcohol",
+        lambda context: _names_benzyl_alcohol(context) or _BENZYL_ALCOHOL.search(_sigs(context)) is not None,
+        "the words of the order say that it is bacteriostatic or preserved with benzyl alcohol",
+    ),
+    flag("fast_infusion", _is_fast, f"the order says a rate of over {_FAST_ML_PER_HOUR:g} mL an hour"),
     flag("depot", _is_depot, "the words or the form of the drug say that it is a depot injection"),
     flag("day_named", lambda context: bool(context.drafted.dose.on_days), "the order names a day of the week"),
 )
