@@ -133,7 +133,8 @@ def _is_alone(context: RuleContext) -> bool:
 
 
 _CRUSHED: Final = re.compile(
-    r"(?<!not )(?<!n't )(?<!never )\bcrush|(?<!nicht )zerm[oö]rser|(?<!nicht )gem[oö]rser|[eé]cras[eé]|triturar|machacar"
+    r"(?<!not )(?<!n't )(?<!never )\bcrush|(?<!nicht )zerm[oö]rser|(?<!nicht )gem[oö]rser"
+    r"|[eé]cras[eé]|triturar|machacar"
     r"|\b(?:peg|ng|og|nj|gj|g|j|n\.g\.)[- ]?tube|gastrostomy|gastrostomie|nasogastric|magensonde|via sonde|sonda nasog"
     r"|\b(?:via|per|through|über) (?:the )?(?:peg|ng|ngt|og|nj)\b",
     re.IGNORECASE,

@@ -1,0 +1,145 @@
+"""Definitions: what an expression holds of a hierarchy, what is refused, and our own against our lists."""
+
+from collections.abc import Iterable
+
+import pytest
+
+from fhir.terminology.definitions import (
+    Definition,
+    WrongDefinition,
+    concepts_of,
+    definition_of_row,
+    holds,
+    own_definitions,
+    roots_of,
+)
+from fhir.terminology.importing import snomed_roots
+from fhir.terminology.medications import table_rows
+from fhir.terminology.rf2 import Release, Roots, expand
+from tests.each import for_rows
+
+# 1 above 2 and 3; 3 and 5 above 4; 9 is not active.
+_RELATIONS = [("2", "1"), ("3", "1"), ("4", "3"), ("4", "5"), ("6", "4"), ("9", "1")]
+
+
+def _code(digits: str) -> str:
+    return f"90000{digits}"
+
+
+def _release() -> Release:
+    release = Release(active={_code(digits) for digits in "1234567"}, wanted=frozenset([_code("8")]))
+    for child, parent in _RELATIONS:
+        release.children[_code(parent)].append(_code(child))
+    release.attributes[_code("8")] = [(_code("4"), _code("7")), (_code("2"), _code("1"))]
+    release.reference_sets[_code("8")] = {_code("2"), _code("9")}
+    return release
+
+
+def _held(expression: str, excluded: Iterable[str] = ()) -> str:
+    written = "".join(_code(sign) if sign.isdigit() else sign for sign in expression)
+    return "".join(sorted(code[-1] for code in concepts_of(written, _release(), frozenset(map(_code, excluded)))))
+
+
+@for_rows(
+    ("expression", "held"),
+    [
+        ("<< 1", "12346"),
+        ("< 1", "2346"),
+        ("1", "1"),
+        ("1 |Name: of (it)|", "1"),
+        ("<< 2 OR << 5", "2456"),
+        ("<< 1 MINUS << 3", "12"),
+        ("<< 1 MINUS (<< 2 OR << 4)", "13"),
+        ("<< 1 AND << 5", "46"),
+        ("<< 1 MINUS << 3 OR 4", "124"),
+        ("^ 8", "2"),
+        ("<< 1 : 8 = 7", "4"),
+        ("<< 1 : 8 = << 1", "2"),
+        ("<< 9", ""),
+    ],
+)
+def test_an_expression_holds_these_concepts(expression: str, held: str) -> None:
+    assert _held(expression) == held
+
+
+def test_what_is_excluded_takes_what_is_below_it_along_but_not_what_is_reached_otherwise() -> None:
+    assert _held("<< 1", ["4"]) == "123"
+    assert _held("<< 4", ["4"]) == "46"  # a root that is named is meant
+
+
+@for_rows(
+    "expression",
+    ["", "<<", "<< 84114007 OR", "(<< 84114007", "(<< 84114007 =", "<< 84114007)", "heart failure",
+     "<< 84114007 : 5 = 6", "(<< 84114007 = 84114007", "<< = 84114007", "OR 84114007", "* : << 363698007 = 84114007",
+     "* : 363698007 : 84114007", "* : 363698007 84114007", "* : * = 84114007", "^ *"],
+)  # fmt: skip
+def test_what_is_no_expression_is_refused(expression: str) -> None:
+    with pytest.raises(WrongDefinition):
+        roots_of(expression)
+
+
+@for_rows(
+    "row",
+    [
+        {"kind": "disease", "system": "snomed"},
+        {"kind": "group", "system": "read"},
+        {"kind": "group", "system": "icd10", "definition": "I50 to I52"},
+        {"kind": "analyte", "system": "loinc", "definition": "Potassium:SCnc"},
+        {"kind": "group", "system": "snomed", "mode": "never", "definition": "<< 84114007"},
+    ],
+)
+def test_a_row_that_is_no_definition_is_refused(row: dict[str, str]) -> None:
+    with pytest.raises(WrongDefinition):
+        definition_of_row({"key": "hf", "definition": "<< 84114007"} | row)
+
+
+@pytest.mark.parametrize(
+    ("system", "text", "held", "not_held"),
+    [
+        ("icd10", "I50;N17-N19;C18.0-C18.4", ["I50", "I501", "N17", "N189", "C184"], ["I5", "N20", "C189", "I11"]),
+        ("atc", "J01CA;J01CF05", ["J01CA04", "J01CF05"], ["J01CE02", "J01CF"]),
+        ("loinc", "Potassium:*:Pt:Ser/Plas:Qn", ["Potassium:SCnc:Pt:Ser/Plas:Qn"], ["Potassium:SCnc:Pt:Urine:Qn"]),
+    ],
+)
+def test_codes_of_other_systems_are_held_by_range_subtree_and_parts(
+    system: str, text: str, held: list[str], not_held: list[str]
+) -> None:
+    is_held = holds(Definition("group", "hf", system, text))
+    assert [code for code in held if not is_held(code)] == []
+    assert [code for code in not_held if is_held(code)] == []
+
+
+def test_each_root_of_our_definitions_is_a_code_of_its_own_list() -> None:
+    """The identifiers were chosen by their names among codes that were read for the group: none is from memory."""
+    groups, definitions = snomed_roots().by_kind["group"], own_definitions()
+    of_groups = [definition for definition in definitions if definition.kind == "group"]
+    assert len({definition.key for definition in of_groups}) == len(of_groups) > 310
+    for definition in of_groups:
+        roots, _, excluded = definition.text.partition("MINUS")
+        assert roots_of(roots.strip("( )")) <= groups[definition.key], definition.key
+        assert not excluded or roots_of(excluded) <= set().union(*groups.values()), definition.key
+
+
+def test_each_group_has_a_definition_or_the_reason_why_it_has_none() -> None:
+    defined = {definition.key for definition in own_definitions() if definition.kind == "group"}
+    reasons = {row["key"]: row["source"] for row in table_rows("definitions.csv") if row["system"] == "none"}
+    assert defined | reasons.keys() == {row["group"] for row in table_rows("condition_groups.csv")}
+    assert not defined & reasons.keys()
+    assert len(reasons) <= 58
+    assert all(reason.startswith("no root: ") for reason in reasons.values())
+
+
+def test_each_allergen_is_defined_by_subtrees_of_the_atc_ingredients_or_substances_but_four_by_words() -> None:
+    rows = table_rows("allergen_classes.csv")
+    defined = {definition.key for definition in own_definitions() if definition.kind == "allergen"}
+    assert defined == {row["allergen_class"] for row in rows if row["atc"]}
+    assert len(defined) > 40
+    of_words = {row["allergen_class"] for row in rows if not row["atc"] + row["members"] + row["snomed"]}
+    assert of_words == {"alpha_gal", "benzyl_alcohol", "gelatin", "polyoxyl_castor_oil"}
+
+
+def test_a_definition_of_mode_instead_takes_the_place_of_our_list() -> None:
+    definition = Definition("group", "hf", "snomed", f"<< {_code('3')}", instead=True)
+    kinds: dict[str, dict[str, frozenset[str]]] = {"drug": {}, "allergen": {}, "vaccine": {}}
+    roots = Roots({"group": {"hf": frozenset([_code("2")])}, **kinds}, frozenset(), [definition])
+    assert sorted(code[-1] for code in expand(_release(), roots).meanings) == ["3", "4", "6"]
