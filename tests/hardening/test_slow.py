@@ -69,7 +69,7 @@ def test_a_connection_that_ends_within_the_body_hurts_nobody(bounded: str, body:
     for _ in range(20):
         with Connection(bounded) as connection:
             connection.post(PATH, body[:100], f"Content-Length: {len(body)}")
-    statuses = []
+    statuses: list[int] = []
     while 200 not in statuses and len(statuses) < 50:  # until the server has seen that the connections have ended
         statuses.append(
             httpx.post(f"{bounded}{PATH}", content=body, headers={"content-type": "application/json"}).status_code
