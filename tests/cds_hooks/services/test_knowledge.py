@@ -70,7 +70,7 @@ def _silences(answer: httpx.Response) -> list[tuple[str, str]]:
 def _release(folder: Path, *states: str, name: str = SERVICE) -> None:
     environment = {"CDS_DATABASE_URL": record_in(folder), "CDS_KNOWLEDGE": str(SAMPLE)}
     for state in states:
-        done = run_program("release", "set", state, "knowledge", name, "--why", "tried", environment=environment)
+        done = run_program("release", state, "knowledge", name, "--why", "tried", environment=environment)
         assert done.returncode == 0, done.stderr
 
 
@@ -107,7 +107,7 @@ async def test_a_released_artifact_shows_its_card_and_the_decision_replays_to_th
     assert card["suggestions"][0]["actions"][0]["resource"]["resourceType"] == "ServiceRequest"
     assert card["overrideReasons"][0]["display"] == "Done elsewhere"
     environment = {"CDS_DATABASE_URL": record_in(tmp_path), "CDS_KNOWLEDGE": str(SAMPLE)}
-    replayed = run_program("decisions", "replay", ours(answer)["decision"], environment=environment)
+    replayed = run_program("replay", ours(answer)["decision"], environment=environment)
     assert "same" in replayed.stdout, replayed.stdout
 
 
