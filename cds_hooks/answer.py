@@ -24,20 +24,11 @@ from cds_hooks.access.links import link_cards
 from cds_hooks.call import Call
 from cds_hooks.dialects import shape_cards
 from cds_hooks.errors import BadRequest, CallTimedOut, HookError, PreconditionFailed, RecordFailed, operation_outcome
-from cds_hooks.hold_back.budgets import VisitCard, audience_of
-from cds_hooks.hold_back.checks import (
-    BEFORE_REMINDERS,
-    SILENT_MODE,
-    SUPPRESSED,
-    CheckedCall,
-    choose_cards,
-    refuse_user,
-    visit_card,
-    why_package_withheld,
-)
+from cds_hooks.hold_back.budgets import audience_of
+from cds_hooks.hold_back.checks import SILENT_MODE, CheckedCall, refuse_user, why_package_withheld
 from cds_hooks.hold_back.memory import PatientMemory
 from cds_hooks.hold_back.sent_cards import Caller
-from cds_hooks.logs import log
+from cds_hooks.logs import log_failure
 from cds_hooks.model_versions import Choose, in_use
 from cds_hooks.prefetch.facts import keep_chart, write_facts
 from cds_hooks.prefetch.fetch import FilledPrefetch
@@ -53,8 +44,8 @@ from cds_hooks.protocol.hooks import PATIENT_VIEW
 from cds_hooks.protocol.originals import NOTHING_SENT, Sent, kinds_in
 from cds_hooks.protocol.request import CDSRequest, EntryLimits, read_request
 from cds_hooks.protocol.visit_memory import KeptChart, PatientValues, SentChart
-from cds_hooks.services import Advice, ServiceInput
-from cds_hooks.services._service import Wanted, no_card
+from cds_hooks.services import Advice, Advisor, ServiceInput
+from cds_hooks.services._service import no_card
 from cds_hooks.storage.decision import (
     TRIAL,
     Basis,
@@ -81,6 +72,8 @@ from fhir.terminology.imported import in_use as tables_in_use
 # A refusal names keys and ids as they came; 64 characters are the most that an id of FHIR has.
 _LONGEST_REFUSAL = 400
 _KEYS_OF_ROLES = ("userRoles", "userRole")
+FAILED = "failed"
+"""The reason code of an advisor that could not judge because of a fault, beside others that could."""
 
 
 class Source(Protocol):
@@ -230,13 +223,10 @@ def read(call: Call, source: Source) -> Received:
     Raises:
         BadRequest, PayloadTooLarge: The body is not what the hook prescribes.
         NotAllowed: The client is not registered for the service or the hook.
-        ModelNotServed: The files of the service's model cannot be served.
     """
     request = source.read_request(call)
-    call.client.require(call.service.id, request.hook)
+    call.client.require(call.service.names, request.hook)
     no_advice = _why_no_advice(call, request)
-    if no_advice is None:
-        call.service.require_model()
     call.stages.end("decode")
     filled = source.prefetch(call, request)
     templates = call.service.templates_read_for(call.client.profile.version)
@@ -305,17 +295,48 @@ def understand(call: Call, received: Received) -> Understood:
 
 
 async def advise(call: Call, understood: Understood) -> Advised:
-    """Return the advice of the service; where it is not asked the reason only.
+    """Return what the advisors of the service find; where none is asked the reason only.
 
     Raises:
-        HookError: The service cannot judge what it was sent.
+        HookError: The only advisor of the service cannot judge what it was sent.
     """
     config = call.components.in_force.digest_with(call.released)
-    checked = checked_call(call, understood)  # asked before the service, which may release the record
+    checked = checked_call(call, understood)
     if understood.no_advice is not None:
         silence = understood.no_advice
         return Advised(understood, no_card(silence.subject, silence.reason, silence.text), checked, config)
-    return Advised(understood, await call.service.decide(_service_input(call, understood, checked)), checked, config)
+    given, advice = _service_input(call, understood, checked), Advice()
+    advisors = call.advisors(understood.request.hook)
+    for advisor in advisors:
+        found = await _find(call, advisor, given, is_alone=len(advisors) == 1)
+        checked.add_cards(advisor, found, advisor.packages_with(call.client.profile.dialect.id, found.features))
+        advice.add(advisor.id, found)
+    return Advised(understood, advice, checked, config)
+
+
+async def _find(call: Call, advisor: Advisor, given: ServiceInput, *, is_alone: bool) -> Advice:
+    """Return what one advisor finds. What it cannot judge beside others is a silence with its name.
+
+    Raises:
+        HookError: It is the only advisor of the service, so that there is no answer without it.
+    """
+    why_off = call.released.why_off(advisor.id, call.client.name)
+    if why_off is not None:
+        return no_card(advisor.id, SWITCHED_OFF, why_off)
+    try:
+        advisor.require_model()
+        return await advisor.decide(given)
+    except HookError as error:
+        if is_alone:
+            raise
+        reason = "required-data-missing" if isinstance(error, PreconditionFailed) else FAILED
+        return no_card(advisor.id, reason, error.text)
+    except Exception as error:
+        if is_alone:
+            raise
+        log_failure("advisor failed", error, call.decision_id, advisor.id)
+        text = f"{advisor.title}: this was not judged, because the server failed; its log has the place."
+        return no_card(advisor.id, FAILED, text)
 
 
 def checked_call(call: Call, understood: Understood) -> CheckedCall:
@@ -355,7 +376,7 @@ def choose_versions(call: Call, patient_id: str) -> Choose:
     return components.versions.chooser(call.released, call.client.name, patient_id, components.models.why_withheld)
 
 
-def _service_input(call: Call, understood: Understood, checked: CheckedCall, wanted: Wanted = "answer") -> ServiceInput:
+def _service_input(call: Call, understood: Understood, checked: CheckedCall) -> ServiceInput:
     numbers = count(1)
     request, record, components = understood.request, understood.record, call.components
     configured, decision_id = components.settings, call.decision_id
@@ -377,7 +398,6 @@ def _service_input(call: Call, understood: Understood, checked: CheckedCall, wan
         suppress=components.governance.check_findings(checked),
         prefetch=understood.prefetch,
         takes_system_actions=call.client.profile.takes_system_actions,
-        wanted=wanted,
         sent=understood.originals,
     )
 
@@ -385,14 +405,8 @@ def _service_input(call: Call, understood: Understood, checked: CheckedCall, wan
 async def hold_back(call: Call, advised: Advised) -> Selected:
     """Return the cards that are shown now, with a reason for each that is not."""
     advice, checked = advised.advice, advised.checked
-    checked.reminders, checked.shorter = advice.reminders, advice.shorter
-    checked.visit_rank = advice.visit_rank or call.service.visit_rank
-    checked.packages = call.service.packages_with(call.client.profile.dialect.id, advice.features)
-    if checked.caller.hook == PATIENT_VIEW and call.components.services and not (call.from_event or call.is_trial):
-        checked.others = partial(call.turn.compute_async, _cards_of_others, call, advised)
-    unread = advised.understood.unread  # before the other services ask the chart for what this one does not read
+    unread = advised.understood.unread
     chosen = await call.components.governance.choose(advice.cards, checked)
-    checked.others = None  # it holds this call, which would live until Python looks for rings
     call.stages.end("decide")
     silences = advice.silences + chosen.silences + unread
     actions = advice.system_actions
@@ -412,59 +426,6 @@ async def hold_back(call: Call, advised: Advised) -> Selected:
         units=tuple(sorted({*checked.audience.units, *checked.named_units})) if advice.cards else (),
         system_actions=actions,
     )
-
-
-async def _cards_of_others(call: Call, advised: Advised) -> list[VisitCard]:
-    """Return the cards that the other services which this client calls would show about the same chart.
-
-    A service that it may call and never does takes no card its place: nobody would see the other one. On cards that
-    stand after it a card depends by its shorter form alone.
-    """
-    cards: list[VisitCard] = []
-    memory, advice = call.components.governance.memory, advised.advice
-    last = max(visit_card(card, advised.checked) for card in advice.cards) if not advice.shorter else None
-    for service in call.components.services.values():
-        is_opening = PATIENT_VIEW in service.hooks and service.id != call.service.id
-        is_after = last is not None and (service.first_rank, service.id) > (last.rank, last.service)
-        is_called = is_opening and not is_after and not memory.does_not_call(advised.checked.caller, service.id)
-        if is_called and call.client.may_call(service.id, PATIENT_VIEW) and not service.absent_models:
-            other = replace(call, service=service, predict=call.components.predict)  # whose time is that of "decide"
-            try:
-                cards += await _cards_of(other, advised, "cards" if call.service.sees_visit else "first cards")
-            except Exception as error:  # a fault of another service costs this one nothing
-                log().warning("another service cannot be asked", service=service.id, error_type=type(error).__name__)
-    return cards
-
-
-async def _cards_of(call: Call, advised: Advised, wanted: Wanted) -> list[VisitCard]:
-    """Return a service's cards that pass the checks, as far as the chart of another service's call lets it see them.
-
-    Cards of the last ranks take those of the ranks before them no place, so that these want the first cards only.
-    """
-    understood = advised.understood
-    if call.released.why_off(call.service.id, call.client.name) is not None:
-        return []
-    checked = checked_call(call, understood)
-    checked.shared, checked.recalled = advised.checked.shared, advised.checked.memory
-    # The next service of the visit that sees the others takes the record over, and what they advise with it.
-    kept = understood.record.derive(_advice_of_others)
-    kept_as = call.service.id, advised.config, understood.request.context.user_id, wanted
-    advice = kept.get(kept_as)
-    if advice is None:
-        given = _service_input(call, replace(understood, prefetch=NO_PREFETCH), checked, wanted)
-        advice = await call.service.decide(given)
-        suppressed = not SUPPRESSED.isdisjoint([silence.reason for silence in advice.silences])
-        if not suppressed and not any(card.own_extension.findings for card in advice.cards):
-            kept[kept_as] = advice  # no finding of a rule, which rests or not by what was answered since
-    checked.reminders, checked.shorter = advice.reminders, advice.shorter
-    checked.visit_rank = advice.visit_rank or call.service.visit_rank
-    checked.packages = call.service.packages_with(call.client.profile.dialect.id, advice.features)
-    chosen = await choose_cards(advice.cards, checked, BEFORE_REMINDERS)
-    return [visit_card(card, checked) for card in chosen.cards]
-
-
-def _advice_of_others(_record: PatientRecord) -> dict[tuple[str, str, str | None, Wanted], Advice]:
-    return {}
 
 
 def _met(answered: Sequence[tuple[Finding, WhyNot]], silences: Sequence[WhyNot]) -> list[MetFinding]:
@@ -677,7 +638,8 @@ class Recording:
         call.stages.end("record")
         hook, cards, silences = answer.decision.hook, selected.cards, selected.silences
         if not call.is_trial:
-            components.metrics.answered(call.service.id, hook, cards, silences, call.stages.seconds)
+            found_by = selected.advised.advice.found_by
+            components.metrics.answered(call.service.id, hook, cards, silences, call.stages.seconds, found_by)
             record = selected.advised.understood.record
             components.metrics.not_understood(call.client.name, record.refusals, unreadable_codes(record))
         if trace is not None:

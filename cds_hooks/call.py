@@ -12,7 +12,7 @@ from cds_hooks.components import ServerComponents
 from cds_hooks.computing import CallUnderWay
 from cds_hooks.hold_back.releases import Released
 from cds_hooks.security import TrustedClient
-from cds_hooks.services import Service
+from cds_hooks.services import Advisor, Service
 from cds_hooks.services._model import Predict
 from cds_hooks.tracing import CallTrace
 
@@ -91,6 +91,10 @@ class Call(Struct, frozen=True, kw_only=True):
     """Whether the call was sent from /try: it is recorded as a trial, and nothing else is counted or remembered."""
     silent_user: str | None = None
     """Why the user of this call is shown nothing, where that is known without a name."""
+
+    def advisors(self, hook: str) -> tuple[Advisor, ...]:
+        """Return the advisors that are asked for this client: all of the service, or those it is registered for."""
+        return self.client.permitted(self.service.id, self.service.advisors_at(hook))
 
 
 def open_call(

@@ -10,6 +10,7 @@ import re
 import sys
 from contextlib import suppress
 from datetime import UTC, datetime
+from traceback import walk_tb
 from typing import TextIO
 
 FIELDS = frozenset(
@@ -86,3 +87,28 @@ def configure_logs(level: str, stream: TextIO | None = None) -> None:
 def log() -> OperationalLog:
     """Return the operational log."""
     return _log
+
+
+_FLOORS = frozenset({"cds_hooks", "cards", "models_onnx", "fhir"})
+_NOT_PLAIN = re.compile(r"[^A-Za-z0-9_.]")
+
+
+def failure_place(error: BaseException) -> dict[str, str | int]:
+    """Return module, function and line of the innermost frame of our own code; empty where the error has none.
+
+    Nothing of a patient is in it: all three are names and numbers of the source code.
+    """
+    location: dict[str, str | int] = {}
+    for frame, line in walk_tb(error.__traceback__):
+        module = str(frame.f_globals.get("__name__", ""))
+        if module.partition(".")[0] in _FLOORS:
+            # the log takes plain words only, and a name may be "Service.decide.<locals>.<lambda>"
+            location = {"module": module, "function": _NOT_PLAIN.sub("", frame.f_code.co_qualname), "line": line}
+    return location
+
+
+def log_failure(event: str, error: BaseException, decision: str, service: str = "", **more: str) -> None:
+    """One line of the operational log about an exception that nobody foresaw; `more` are other fields of the log."""
+    location = failure_place(error)
+    kind = type(error).__name__
+    log().error(event, service=service, status=500, decision=decision, error_type=kind, **location, **more)

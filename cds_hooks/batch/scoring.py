@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from cds_hooks.batch.charts import RawChart
 from cds_hooks.prefetch.needs import Needs
-from cds_hooks.services import find_services
+from cds_hooks.services import find_advisors
 from cds_hooks.services._model import ChartModel, estimate, outside_population
 from cds_hooks.services._service import OPTED_OUT, opted_out_words
 from cds_hooks.settings import Settings
@@ -287,8 +287,8 @@ def questions_about(names: tuple[str, ...], configured: Settings) -> Questions:
 
 def _of_services(configured: Settings) -> dict[str, ChartModel]:
     of_charts = [
-        service.of_chart
-        for service in find_services(model_keys=configured.model_keys, site_folder=configured.models_folder).values()
+        advisor.of_chart
+        for advisor in find_advisors(model_keys=configured.model_keys, site_folder=configured.models_folder).values()
     ]
     return {
         of_chart.model.manifest.id: of_chart

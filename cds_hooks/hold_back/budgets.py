@@ -1,4 +1,4 @@
-"""What calls share: budgets of cards, turns of services at one patient, and claims of both between workers.
+"""What calls share: budgets of cards, with claims between workers; and what is shown at one opening of a chart.
 
 A budget is of each client, of a care unit or of each user, in a day or in one call.
 
@@ -10,22 +10,21 @@ together they never show more.
 
 import sqlite3
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from enum import IntEnum
 from functools import partial
-from time import monotonic, time
+from time import time
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from msgspec import Struct
-from msgspec.structs import replace
 
 from cards.rules.engine.governance import Budget
 from cds_hooks.decision_views.file import Views
 from cds_hooks.decision_views.follow import Batch, Projection
 from cds_hooks.errors import ReplayStoreFailed
-from cds_hooks.hold_back.memory import MOST_CARDS, Bounded, PatientMemory, Turn, is_this_opening, turn_days, turn_kind
-from cds_hooks.hold_back.sent_cards import Caller, PatientFinding, shown_decision
+from cds_hooks.hold_back.memory import MOST_CARDS
+from cds_hooks.hold_back.sent_cards import shown_decision
 from cds_hooks.settings import Settings
 from cds_hooks.storage.database import parse_url
 from cds_hooks.storage.decision import RecordUnavailable
@@ -33,12 +32,10 @@ from cds_hooks.storage.decision import RecordUnavailable
 if TYPE_CHECKING:
     from cds_hooks.security.replay import ReplayStore
 
-# Lets workers and machines that share a record take names of which each has one: a turn, a place of a budget
+# Lets workers and machines that share a record take names of which each has one: a place of a budget
 
 
-_PURPOSE: Final = "one card for a patient"
 _PLACES: Final = "places of a budget"
-_SECONDS: Final = 60
 
 
 class BudgetClaims:
@@ -52,20 +49,6 @@ class BudgetClaims:
         self._open = partial(open_replay_store, database_url)
         self._store: ReplayStore | None = None
 
-    async def is_first(self, name: str, now: float) -> bool:
-        """Return whether nobody took this name a moment ago; `now` in epoch seconds.
-
-        True too where that cannot be said: a card twice does less harm than none.
-        """
-        minute = int(now // _SECONDS)
-        try:
-            self._store = self._store or self._open()
-            # The minute before as well, else two calls around the full minute would both be the first.
-            before = await self._take(self._store, name, minute - 1, now)
-            return await self._take(self._store, name, minute, now) and before
-        except (ReplayStoreFailed, RecordUnavailable):
-            return True
-
     async def take(self, name: str, until: float, now: float) -> bool:
         """Return whether nobody has taken this name, which is taken now until that time (epoch seconds).
 
@@ -76,9 +59,6 @@ class BudgetClaims:
             return await self._store.first_use(_PLACES, name, until, now)
         except (ReplayStoreFailed, RecordUnavailable):
             return True
-
-    async def _take(self, store: "ReplayStore", name: str, minute: int, now: float) -> bool:
-        return await store.first_use(_PURPOSE, f"{minute}\n{name}", now + 3 * _SECONDS, now)
 
     async def aclose(self) -> None:
         """Close the store."""
@@ -246,183 +226,64 @@ CREATE TABLE shown_cards (
         connection.execute("DELETE FROM shown_cards WHERE day < ?", (first_day,))
 
 
-# Shows a patient at most three cards at an opening of the chart, one follow-up at discharge, the same test once
+# What is shown at one opening of a chart
 
 
-_MOST_WORDS: Final = 250
-"""The words of all cards at an opening together, unless a critical card or a warning needs more; our own choice."""
-_KEPT_WORDS: Final = 45
-"""What reminders, talks and findings leave of them for a warning or an abnormal result that they may not know of."""
-_MORE_WORDS: Final = 20
-"""By so many words a warning may be longer than the others see it: its own call has the dates and orders."""
+MOST_WORDS: Final = 250
+"""The words of all cards at an opening together, unless critical cards need more; our own choice."""
 
 
 class VisitRank(IntEnum):
     """What is lost if a card is missed at this visit, the most first; the order is the project's own choice."""
 
     DANGER = 0
-    """A critical card, a warning, abnormal results: shown beside whatever else is shown."""
+    """A critical card, a warning, abnormal results that nobody followed."""
     TIME_BOUND = 1
     """What can be done in these weeks only, such as a vaccine in a pregnancy."""
     FINDING = 2
-    """What a disease or a medication asks for."""
+    """What a disease or a medication asks for: an untreated atrial fibrillation, kidneys that fail."""
     TALK = 3
     """A talk about a benefit of later years."""
     TESTS = 4
-    """A test for an estimate, once in 90 days: before the two services that know what all others have."""
+    """A test for an estimate, once in 90 days."""
     VACCINES = 5
     PREVENTION = 6
     QUESTIONS = 7
     """What only asks for an entry of the chart."""
 
 
-class VisitCard(Struct, frozen=True, order=True):
-    """A card that a service has for this opening, ordered as the cards are shown; `kind` is that of `turn_kind`.
+class VisitCard(Struct, frozen=True):
+    """A card that waits for its place at an opening.
 
-    `least` are the words of its shorter form, 0 where it has none.
+    `kind` names what a patient gets once (`once_kind`), `words` are those of the card, `least` those of its shorter
+    form, 0 where it has none. `newest` is the date of its newest fact, as ISO text.
     """
 
+    uuid: str
     rank: VisitRank
-    service: str
+    is_critical: bool = False
     kind: str = ""
     words: int = 0
     least: int = 0
+    newest: str = ""
 
 
-def card_in_place(card: VisitCard, others: Iterable[VisitCard]) -> VisitCard | int:
-    """Return with how many words the card is shown, or the last of those before it where they leave it no place.
+def choose_for_visit(cards: Sequence[VisitCard], most: int = MOST_CARDS, kinds: Collection[str] = ()) -> dict[str, int]:
+    """Return the cards that are shown at this opening, by uuid, with how many words each may have.
 
-    Cards that have a shorter form leave place for the others by it; what is over goes to the first of them.
-    Vaccines and prevention know what all others have, and no other card is shorter for theirs. The others may not know
-    of each other, so that a card of theirs counts as shown although by this rule it has no place.
+    The one whose miss does the most harm comes first, then that with the newest fact. A critical card is always shown.
+    At most `most` cards and 250 words are shown, and of what a patient gets once (`kinds`: shown before) one.
     """
-    first = [other for other in others if other.rank < VisitRank.VACCINES]
-    if card.rank < VisitRank.VACCINES:
-        return _shown_words(card, sorted([*first, card]), [])
-    last = [other for other in others if other.rank >= VisitRank.VACCINES]
-    return _shown_words(card, sorted([*last, card]), _with_their_words(sorted(first)))
-
-
-def _shown_words(card: VisitCard, cards: Iterable[VisitCard], shown: list[VisitCard]) -> VisitCard | int:
-    """Return the same as `card_in_place`, of cards in their order beside those that are shown."""
-    for other in cards:
-        if _has_place(other, shown):
-            shown.append(other)
-        elif other is card:
-            return shown[-1]
-    placed = zip(shown, _with_their_words(shown), strict=True)
-    return next(other.words for shown_card, other in placed if shown_card is card)
-
-
-def _with_their_words(cards: Sequence[VisitCard]) -> list[VisitCard]:
-    """Return the cards with the words that they have beside each other."""
-    settled: list[VisitCard] = []
-    for number, card in enumerate(cards, start=1):
-        is_whole = card.words <= _words_left(card, [*settled, *cards[number:]])
-        settled.append(replace(card, words=card.words if is_whole else _least_words(card), least=0))
-    return settled
-
-
-def _least_words(card: VisitCard) -> int:
-    return card.least or card.words
-
-
-def _has_place(card: VisitCard, shown: Sequence[VisitCard]) -> bool:
-    if card.kind and any(other.kind == card.kind for other in shown):
-        return False
-    may_stand_beside = card.rank is not VisitRank.TESTS and len(shown) < MOST_CARDS
-    is_first = card.rank is VisitRank.DANGER or not shown
-    return is_first or (may_stand_beside and _least_words(card) <= _words_left(card, shown))
-
-
-def _words_left(card: VisitCard, shown: Collection[VisitCard], more_words: int = _MORE_WORDS) -> int:
-    """Return how many words the others leave; of what is no danger some are kept for one that is not known.
-
-    `more_words` is by how many a danger among them may be longer: none where it was placed with the words it has.
-    """
-    first = [other for other in shown if other.rank < VisitRank.VACCINES]
-    dangers = sum(_least_words(other) for other in first if other.rank is VisitRank.DANGER)
-    knows_dangers = not first or card.rank is VisitRank.DANGER or card.rank >= VisitRank.VACCINES
-    kept = 0 if knows_dangers else max(_KEPT_WORDS - dangers, more_words)
-    return _MOST_WORDS - max(kept + sum(map(_least_words, first)), sum(map(_least_words, shown)))
-
-
-_RESERVED_SECONDS: Final = 30.0
-_OPENING_SECONDS: Final = 60.0
-"""Calls about a patient within a minute are those of one opening, whose words are counted together."""
-_MOST: Final = 10_000
-"""So many turns are kept for calls that are under way; beyond it the oldest are given up."""
-
-_TurnKey = tuple[str, str, str]
-"""Client, patient and kind of card."""
-
-
-class _Reserved(Struct, frozen=True):
-    """The turn of a call that may still be under way, and when it was taken (seconds of the monotonic clock)."""
-
-    turn: Turn
-    taken_at: float
-
-    def is_kept(self, now: float) -> bool:
-        """Return whether that was within the half minute, by the clock of the calls as well."""
-        return monotonic() - self.taken_at < _RESERVED_SECONDS and abs(now - self.turn.at) < _RESERVED_SECONDS
-
-
-class _Opening(Struct, frozen=True):
-    """When the first card of an opening was placed (epoch seconds), and its cards by service and number of its call."""
-
-    at: float
-    cards: dict[tuple[str, int], VisitCard] = {}
-
-
-class Turns:
-    """Whose turn it is, which calls of a visit are under way, and how many words its cards have."""
-
-    def __init__(self, now: Callable[[], float] = time, claims: BudgetClaims | None = None) -> None:
-        """`now` gives epoch seconds by the clock of the calls; `claims` is needed where there are several workers."""
-        self._now = now
-        self._claims = claims
-        self._reserved = Bounded[_TurnKey, _Reserved](_MOST)
-        self._openings = Bounded[tuple[str, str], _Opening](_MOST)
-
-    def take_words(self, caller: Caller, card: VisitCard, number: int, *, is_critical: bool = False) -> int:
-        """Return how many words are left for this card of the opening, which takes them: its own, its least, or 0.
-
-        `number` is its place among the cards of its call; cards that the service had from there on a moment ago count
-        no more. The rule of `card_in_place` leaves every card its words where the services know of each other.
-        """
-        key, now = (caller.client, caller.patient), self._now()
-        with self._openings.writing:
-            opening = self._openings.get(key)
-            if opening is None or not 0 <= now - opening.at <= _OPENING_SECONDS:
-                opening = _Opening(now)
-            kept = {at: other for at, other in opening.cards.items() if at[0] != card.service or at[1] < number}
-            left = _words_left(card, kept.values(), more_words=0)
-            least = _least_words(card)
-            # An abnormal result or a warning is never left out, be the opening a few words longer for it.
-            may_be_short = least <= left or card.rank is VisitRank.DANGER
-            words = card.words if is_critical or card.words <= left else least if may_be_short else 0
-            placed = replace(card, words=words, least=0)
-            self._openings.put(key, _Opening(opening.at, {**kept, (card.service, number): placed}))
-        return words
-
-    async def turn_of_another(self, caller: Caller, memory: PatientMemory, finding: PatientFinding) -> Turn | None:
-        """Whose turn it is where this card is not shown; None where it is shown.
-
-        The turn is kept for this caller for half a minute: by then its answer is on record.
-        """
-        kind = turn_kind(finding)
-        if not kind:
-            return None
-        key, owner, now = (caller.client, caller.patient, kind), caller.service, self._now()
-        turn = memory.turns.get(kind)
-        if turn is not None and 0 <= now - turn.at <= turn_days(kind) * _DAY_SECONDS:
-            return None if turn.owner == owner and is_this_opening(turn, now) else turn
-        reserved = self._reserved.get(key)
-        if reserved is not None and reserved.is_kept(now):
-            return None if reserved.turn.owner == owner else reserved.turn
-        self._reserved.put(key, _Reserved(Turn(owner, now), monotonic()))  # before anything is waited for
-        if self._claims is None or await self._claims.is_first("\n".join(key), now):
-            return None
-        self._reserved.remove(key)
-        return Turn("", now)
+    by_date = sorted(cards, key=lambda card: card.newest, reverse=True)
+    shown: dict[str, int] = {}
+    taken = set(kinds)
+    words = MOST_WORDS
+    for card in sorted(by_date, key=lambda card: (not card.is_critical, card.rank)):
+        fits = card.words if card.words <= words else card.least if 0 < card.least <= words else 0
+        has_room = len(shown) < most and (fits or card.rank is VisitRank.DANGER)
+        if not card.is_critical and (not has_room or (card.kind and card.kind in taken)):
+            continue
+        shown[card.uuid] = fits or card.least or card.words
+        words -= shown[card.uuid]
+        taken.add(card.kind)
+    return shown

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator,
 from datetime import UTC, datetime
 from functools import cache
 from time import time
-from typing import Final, Literal
+from typing import Final, Literal, Protocol
 
 from msgspec import Struct, field
 from msgspec.structs import replace
@@ -30,23 +30,26 @@ from cards.rules.engine.governance import (
 )
 from cards.text import plain
 from cds_hooks.hold_back.acts import Key
-from cds_hooks.hold_back.budgets import NOBODY, Audience, Budgets, Turns, VisitCard, VisitRank, card_in_place
+from cds_hooks.hold_back.budgets import NOBODY, Audience, Budgets, VisitCard, VisitRank, choose_for_visit
 from cds_hooks.hold_back.memory import (
     LONGEST_ID,
     LOOP_SECONDS,
+    MOST_CARDS,
     REST_DAYS,
     TEST_DAYS,
     Accepted,
     PatientMemory,
+    is_offered_before,
+    once_kind,
     override_key,
     plain_words,
     resting_finding,
-    turn_kind,
     words_of,
 )
 from cds_hooks.hold_back.releases import CANARY, KNOWLEDGE, Origin, Released, Releases
 from cds_hooks.hold_back.sent_cards import ACCEPTED, Caller, PatientFinding, patient_finding
 from cds_hooks.packages import finding_of_package
+from cds_hooks.protocol.hooks import PATIENT_VIEW
 from fhir.record.refusals import WhyNot
 from models_onnx.declarations import Declaration, declarations_of_packages, origin_of
 from models_onnx.packages import Package, packages
@@ -87,8 +90,28 @@ class Shared(Struct):
     """For so many days a card that nobody answered is suppressed; with 0 it is shown at each opening."""
     horizons: Mapping[str, float] = field(default_factory=dict)
     """Over how many days each model looks ahead, by its id."""
-    turns: Turns = field(default_factory=Turns)
     budgets: Budgets = field(default_factory=Budgets)
+
+
+class Advisor(Protocol):
+    """What the checks are told of an advisor."""
+
+    @property
+    def id(self) -> str:
+        """Its id."""
+
+    @property
+    def rank(self) -> VisitRank:
+        """Where its reminders stand in the list of one visit."""
+
+
+class Found(Protocol):
+    """What an advisor found, as far as the checks are told."""
+
+    cards: list[Card]
+    reminders: dict[str, WorklistEntry]
+    shorter: dict[str, Card]
+    visit_rank: VisitRank | None
 
 
 class CheckedCall(Struct):
@@ -96,7 +119,7 @@ class CheckedCall(Struct):
 
     `as_of` is in epoch seconds. `units` gives the patient's care units. `silent` says why this caller is shown nothing.
     `answered` takes in the findings that were answered before, `reminders` has the worklist entries of cards by uuid,
-    and `visit_rank` is their place in the list of a visit. `others` gives the cards of the other services.
+    and `ranks` their places in the list of a visit.
     """
 
     caller: Caller
@@ -106,16 +129,13 @@ class CheckedCall(Struct):
     units: Callable[[], Collection[str]] = tuple
     silent: str | None = None
     audience: Audience = NOBODY
-    reminders: Mapping[str, WorklistEntry] = field(default_factory=dict)
-    visit_rank: VisitRank = VisitRank.FINDING
-    shorter: Mapping[str, Card] = field(default_factory=dict)
+    reminders: dict[str, WorklistEntry] = field(default_factory=dict)
+    ranks: dict[str, VisitRank] = field(default_factory=dict)
+    advisors: dict[str, str] = field(default_factory=dict)
+    """The id of the advisor that found it, by the uuid of a card."""
+    shorter: dict[str, Card] = field(default_factory=dict)
     """By uuid, what is shown in place of a card where others leave it fewer words."""
     shortened: dict[str, Card] = field(default_factory=dict)
-    others: Callable[[], Awaitable[Sequence[VisitCard]]] | None = None
-    placed: list[VisitCard] = []
-    """The cards of this call that have a place at the opening."""
-    visit_cards: Sequence[VisitCard] | None = None
-    """What `others` gave."""
     answered: list[tuple[Finding, WhyNot]] = field(default_factory=list)
     resting: list[RestingFinding] = field(default_factory=list)
     """The cards that are held back and stay true, each with its end."""
@@ -128,7 +148,9 @@ class CheckedCall(Struct):
     colleague_answers: dict[str, str] = field(default_factory=dict)
     """What a card says of a colleague's answer: by the rule of a critical finding, or by the uuid of a card."""
     packages: tuple[str, ...] = ()
-    """The packages from outside with a part in the call: that of its service, of a feature, of the dialect."""
+    """The packages from outside with a part in the call: those of its advisors, of a feature, of the dialect."""
+    packages_of: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """Those with a part in a card, by its uuid."""
     from_event: bool = False
     """Whether an event made the call and nobody is shown its cards."""
     named_units: tuple[str, ...] = ()
@@ -136,13 +158,23 @@ class CheckedCall(Struct):
     roles: tuple[str, ...] = ()
     """What the user works as; empty where that is not known."""
     is_trial: bool = False
-    """Whether the call was sent from /try: it takes no place of a budget and no turn of another call."""
+    """Whether the call was sent from /try: it takes no place of a budget."""
     shared: Shared = field(default_factory=Shared)
     recall: Callable[[], PatientMemory] = PatientMemory
     """Reads what is remembered of the patient; asked once, where a check wants to know."""
     recalled: PatientMemory | None = None
     passed: int = 0
     """How many cards of this call have passed the check that is asked now."""
+
+    def add_cards(self, advisor: Advisor, found: Found, packages: tuple[str, ...]) -> None:
+        """Take what the checks are told of an advisor's cards."""
+        self.reminders |= found.reminders
+        self.shorter |= found.shorter
+        self.packages = tuple(dict.fromkeys((*self.packages, *packages)))
+        rank = found.visit_rank if found.visit_rank is not None else advisor.rank
+        for card in found.cards:
+            self.ranks[card.uuid], self.advisors[card.uuid] = rank, advisor.id
+            self.packages_of[card.uuid] = packages
 
     def patient_finding(self, card: Card) -> PatientFinding | None:
         """Return what the card says about the patient as a whole; None for a card of orders."""
@@ -169,7 +201,8 @@ class CheckedCall(Struct):
         if rules := card.own_extension.findings:
             return rules[0].rule
         finding = patient_finding(card.own_extension, self.caller.hook)
-        return finding.subject if finding is not None and finding.subject else self.caller.service
+        of_advisor = self.advisors.get(card.uuid, self.caller.service)
+        return finding.subject if finding is not None and finding.subject else of_advisor
 
     @property
     def memory(self) -> PatientMemory:
@@ -267,7 +300,7 @@ def _about_packages(
     check: Callable[[Finding, CheckedCall], WhyNot | None], call: CheckedCall, card: Card | None = None
 ) -> WhyNot | None:
     """Return the first reason against a package that has a part in the call or computed the card."""
-    names = call.packages
+    names = call.packages_of.get(card.uuid, ()) if card is not None else call.packages
     model = card.own_extension.model if card is not None and packages() else None
     if model and (origin := origin_of("models_onnx.equations.published", model.get("id", ""))) and origin.package:
         names = (*names, origin.package.name)
@@ -381,54 +414,49 @@ async def check_event(card: Card, call: CheckedCall) -> WhyNot | None:
     )
 
 
-async def check_reminder(card: Card, call: CheckedCall) -> WhyNot | None:
-    """Return why the card waits: three others go before it, the test was offered, another follow-up is shown."""
-    finding = call.patient_finding(card)
-    if finding is None:
-        return None
-    if call.others is not None and (because := await _why_no_place(card, call)) is not None:
-        return _waits(card, finding, call, because)
-    turn = await call.shared.turns.turn_of_another(call.caller, call.memory, finding)
-    if turn is None:
-        return None
-    if not finding.asks:
-        text = f"One card for each discharge: {turn.owner or 'another service'} shows it."
-        return WhyNot(finding.subject, SAID_ONCE, text)
-    on = datetime.fromtimestamp(turn.at, UTC).date().isoformat()
-    return _waits(card, finding, call, f"it was offered on {on} (once in {TEST_DAYS} days)")
+def choose_at_visit(cards: Sequence[Card], call: CheckedCall) -> dict[str, WhyNot]:
+    """Return, by uuid, why cards about the patient as a whole wait: more important ones are shown at this opening.
 
-
-async def _why_no_place(card: Card, call: CheckedCall) -> str | None:
-    """Return why the card has no place at this opening; None where it has one, with all its words or the fewer."""
-    visible, is_critical = visit_card(card, call), card.indicator == "critical"
-    if not is_critical and (visible.rank is not VisitRank.DANGER or visible.least):
-        assert call.others is not None  # noqa: S101 - asked only then
-        call.visit_cards = call.visit_cards if call.visit_cards is not None else await call.others()
-        allowed = card_in_place(visible, (*call.visit_cards, *call.placed))
-        if isinstance(allowed, VisitCard):
-            return f"other cards go before it at this opening, such as {allowed.service}"
-        if allowed < visible.words:
-            visible = replace(visible, words=allowed)
-    words = call.shared.turns.take_words(call.caller, visible, len(call.placed), is_critical=is_critical)
-    if not words:
-        return "the other cards of this opening leave it no words"
-    if card.uuid in call.shorter and words < words_to_read(card):
-        call.shortened[card.uuid] = call.shorter[card.uuid]
-    call.placed.append(replace(visible, words=words))
-    return None
+    A service that is called beside others shows what they have left of three cards in this visit, as the history of the
+    last minutes says. At other hooks than patient-view only what a patient gets once is shown once.
+    """
+    findings = {card.uuid: finding for card in cards if (finding := call.patient_finding(card)) is not None}
+    chosen_from = [card for card in cards if card.uuid in findings]
+    if not chosen_from:
+        return {}
+    now, memory = call.shared.now(), call.memory
+    before = {kind: at for kind, at in memory.offered.items() if is_offered_before(kind, at, now)}
+    most, is_opening = len(cards), call.caller.hook == PATIENT_VIEW
+    if is_opening:
+        abouts = {finding.about for finding in findings.values()}
+        most = max(0, MOST_CARDS - memory.others_recently(call.caller.service, abouts, now))
+    visible = [visit_card(card, call) for card in chosen_from]
+    if not is_opening:
+        visible = [replace(card, words=0, least=0, rank=VisitRank.DANGER) for card in visible]
+    shown = choose_for_visit(visible, most, before)
+    reasons: dict[str, WhyNot] = {}
+    for card in chosen_from:
+        if card.uuid not in shown:
+            reasons[card.uuid] = _waits(card, findings[card.uuid], call, before)
+        elif card.uuid in call.shorter and is_opening and shown[card.uuid] < words_to_read(card):
+            call.shortened[card.uuid] = call.shorter[card.uuid]
+    return reasons
 
 
 def visit_card(card: Card, call: CheckedCall) -> VisitCard:
     """Return where the card stands among those of this opening."""
-    finding, service = call.patient_finding(card), call.caller.service
+    finding = call.patient_finding(card)
     if card.indicator != "info" or card.own_extension.results:
         rank = VisitRank.DANGER
     elif finding is not None and finding.asks:
         rank = VisitRank.TESTS
     else:
-        rank = call.visit_rank if card.uuid in call.reminders else VisitRank.FINDING
+        rank = call.ranks.get(card.uuid, VisitRank.FINDING) if card.uuid in call.reminders else VisitRank.FINDING
     least = words_to_read(call.shorter[card.uuid]) if card.uuid in call.shorter else 0
-    return VisitCard(rank, service, turn_kind(finding) if finding is not None else "", words_to_read(card), least)
+    extension = card.own_extension
+    newest = max((fact.effective for fact in extension.facts if fact.effective), default="")
+    kind = once_kind(finding) if finding is not None else ""
+    return VisitCard(card.uuid, rank, card.indicator == "critical", kind, words_to_read(card), least, newest)
 
 
 def words_to_read(card: Card) -> int:
@@ -439,10 +467,17 @@ def words_to_read(card: Card) -> int:
     return len(" ".join(words).split())
 
 
-def _waits(card: Card, finding: PatientFinding, call: CheckedCall, because: str) -> WhyNot:
+def _waits(card: Card, finding: PatientFinding, call: CheckedCall, before: Mapping[str, float]) -> WhyNot:
     """Keep what the card says for the worklist, and return why."""
+    kind = once_kind(finding)
+    if kind and not finding.asks:
+        return WhyNot(finding.subject, SAID_ONCE, "One card for each discharge: another one is shown.")
     entry = _entry(card, call, "offered-before")
     call.worklist.append(entry)
+    because = "more important cards are shown at this opening"
+    if kind in before:
+        on = datetime.fromtimestamp(before[kind], UTC).date().isoformat()
+        because = f"it was offered on {on} (once in {TEST_DAYS} days)"
     return WhyNot(finding.subject, WORKLIST, f"{entry.test}: kept for the worklist, because {because}.")
 
 
@@ -619,6 +654,8 @@ class Check(Struct, frozen=True, kw_only=True):
     level: Level = "card"
     finding: Callable[[Finding, CheckedCall], WhyNot | None] | None = None
     card: CardCheck | None = None
+    choose: Callable[[Sequence[Card], CheckedCall], Mapping[str, WhyNot]] | None = None
+    """Chooses among all cards that are left: the reasons against the others, by uuid."""
     suggestion: Callable[[Suggestion, Card, CheckedCall], WhyNot | None] | None = None
     """Takes single suggestions off a card that is shown."""
     is_said_on_card: bool = False
@@ -743,7 +780,7 @@ CHECKS: Final = (
         title="Three cards at an opening, the same test once in 90 days, one follow-up at discharge",
         lets_through="Time: the next day, or 90 days after the test that was offered; a reminder stands in the "
         "worklist.",
-        card=check_reminder,
+        choose=choose_at_visit,
         remembers=True,
     ),
     Check(
@@ -777,8 +814,6 @@ SUPPRESSED: Final = frozenset(code for check in CHECKS for code in check.codes)
 """The reasons for which a card is held back; all other reasons say that there was nothing to show."""
 WITHOUT_MEMORY: Final = tuple(check for check in CHECKS if not check.remembers)
 """The checks that decide the same again whatever was shown or answered since: those that a replay asks."""
-BEFORE_REMINDERS: Final = CHECKS[: next(number for number, check in enumerate(CHECKS) if check.card is check_reminder)]
-"""The checks that decide whether a card counts among those of an opening."""
 WITHHELD: Final = frozenset(code for check in CHECKS if check.hides_findings for code in check.codes)
 """Those of them for which something was found and is not shown."""
 
@@ -826,9 +861,10 @@ async def _ask(check: Check, chosen: Chosen, call: CheckedCall) -> None:
     cards = chosen.cards
     if check.most_severe_first and len(cards) > 1:
         cards = sorted(cards, key=lambda card: -SEVERITY[card.indicator])
+    reasons = check.choose(cards, call) if check.choose is not None and cards else {}
     for card in cards:
         call.passed = len(passed_cards)
-        silence = await check.card(card, call) if check.card is not None else None
+        silence = await check.card(card, call) if check.card is not None else reasons.get(card.uuid)
         card = call.shortened.pop(card.uuid, card)
         if silence is None:
             passed_cards[card.uuid] = _offered(check, card, call, chosen) if check.suggestion is not None else card

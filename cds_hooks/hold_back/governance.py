@@ -33,7 +33,7 @@ from cards.rules.engine.governance import (
 from cds_hooks.decision_views.file import Views
 from cds_hooks.decision_views.follow import newest_numbers
 from cds_hooks.hold_back.approvals import ApprovalBook
-from cds_hooks.hold_back.budgets import BudgetClaims, Budgets, Turns
+from cds_hooks.hold_back.budgets import BudgetClaims, Budgets
 from cds_hooks.hold_back.checks import (
     CHECKS,
     Check,
@@ -47,7 +47,6 @@ from cds_hooks.hold_back.checks import (
 from cds_hooks.hold_back.memory import REST_DAYS, Memory
 from cds_hooks.hold_back.sent_cards import answers_to
 from cds_hooks.logs import log
-from cds_hooks.protocol.hooks import PATIENT_VIEW
 from cds_hooks.storage.decision import Decision, FeedbackItem, RecordUnavailable, is_trial
 from fhir.terminology.toml_file import TomlFault, read_toml
 
@@ -243,7 +242,7 @@ class Governance:
         """The budgets of clients, care units and users."""
         self.checks: Sequence[Check] = CHECKS
         """Every check that can hold a card back."""
-        self.shared = Shared(now, needs_approval, rest_days, horizons or {}, Turns(now, claims), self.budgets)
+        self.shared = Shared(now, needs_approval, rest_days, horizons or {}, self.budgets)
         self.memory = Memory(now, rest_days)
         """What was shown and answered about each patient."""
         self._newest: dict[str, int] = {}
@@ -269,10 +268,10 @@ class Governance:
         return chosen
 
     def _shared_with(self, call: CheckedCall) -> Shared:
-        """Return what checks share between calls; a trial call has its own budgets and turns, with nothing in."""
+        """Return what checks share between calls; a trial call has its own budgets, with nothing in."""
         if not call.is_trial:
             return self.shared
-        return replace(self.shared, turns=Turns(self._now), budgets=Budgets(lambda: self.site.budgets, self._now))
+        return replace(self.shared, budgets=Budgets(lambda: self.site.budgets, self._now))
 
     def approval_counts(self) -> dict[str, int] | None:
         """How many rules show their findings here and how many run in shadow; None where no approval is needed."""
@@ -290,9 +289,7 @@ class Governance:
             self.memory.note_answer(answer)
 
     def note_shown(self, cards: Sequence[Card], call: CheckedCall) -> None:
-        """Take what was shown just now and is on record, and that the service was called."""
-        if call.caller.hook == PATIENT_VIEW and not call.from_event:
-            self.memory.note_call(call.caller)
+        """Take what was shown just now and is on record."""
         findings = [finding for card in cards if (finding := call.patient_finding(card)) is not None]
         self.memory.note_shown(call.caller, findings, call.as_of)
 

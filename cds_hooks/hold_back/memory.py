@@ -1,4 +1,4 @@
-"""What hold-back remembers of a patient: cards shown, answers, overrides, accepted orders and turns.
+"""What hold-back remembers of a patient: cards shown, answers, overrides and accepted orders.
 
 It holds for the patient, because the fact is the patient's, and for one client: another one knows other people by the
 same id. It is one row for each patient in the views of the record (`cds_hooks/decision_views`). What this process
@@ -46,7 +46,6 @@ from cds_hooks.hold_back.sent_cards import (
     shown_decision,
 )
 from cds_hooks.logs import log
-from cds_hooks.protocol.hooks import PATIENT_VIEW
 from cds_hooks.storage.content import ContentUnreadable, load_content, store_content
 from cds_hooks.storage.decision import RecordUnavailable
 
@@ -62,15 +61,14 @@ SHOWN_AGAIN_DAYS: Final = 1
 """So long a card that nobody answered is shown at each opening; the project's own choice."""
 REST_DAYS: Final = 14
 """The value of `Constants.shown_rest_days`; the project's own choice."""
+VISIT_SECONDS: Final = 600.0
+"""Cards that were shown to a patient within so long are those of one visit; the project's own choice."""
+_MOST_RECENT: Final = 20
 LOOP_SECONDS: Final = 3_600.0
 """So long after an acceptance the loop guard holds; the project's own choice: a session of ordering is over by then."""
 _TEST = "a test: "
 """How the kinds of turns begin of a test that is offered, and of any card about the patient as a whole."""
 
-KNOWN_AFTER: Final = 5
-"""After so many patients it is known which services a client calls; the project's own choice."""
-_CALLED_DAYS: Final = 14
-"""A service that was not called for so long is not called any more; the project's own choice."""
 _DAY_SECONDS: Final = 86_400.0
 _ACCEPTED_OF_ONE: Final = 50
 """So many acceptances of one patient are remembered, the newest."""
@@ -134,11 +132,12 @@ class ShownFinding(Struct, frozen=True):
     """The reason of an override, in words."""
 
 
-class Turn(Struct, frozen=True):
-    """Who shows the card, and since when (epoch seconds); `owner` is empty where another worker has it."""
+class RecentCard(Struct, frozen=True):
+    """A card that a service showed a moment ago (epoch seconds), and what it is about."""
 
-    owner: str
     at: float
+    service: str
+    about: str
 
 
 class Accepted(Struct, frozen=True):
@@ -165,23 +164,34 @@ class PatientMemory(Struct):
     overrides: dict[str, tuple[Override, ...]] = field(default_factory=dict)
     """The overrides of findings of the medication rules, by rule and band (`override_key`)."""
     accepted: tuple[Accepted, ...] = ()
-    turns: dict[str, Turn] = field(default_factory=dict)
-    """Which service showed each kind of card of which a patient gets one."""
+    offered: dict[str, float] = field(default_factory=dict)
+    """When each kind of card of which a patient gets one was shown (epoch seconds)."""
+    recent: tuple[RecentCard, ...] = ()
+    """The cards of this visit."""
 
     def take_shown(
         self, service: str, findings: Iterable[PatientFinding], at: float, now: float, rest_days: float
     ) -> None:
         """Take what a service showed at `at`; all times in epoch seconds."""
         for finding in findings:
-            self._take_turns(service, finding, at, now)
+            self._take_offered(finding, at, now)
+            earlier = (card for card in self.recent if card.about != finding.about and at - card.at < VISIT_SECONDS)
+            self.recent = (*earlier, RecentCard(at, service, finding.about))[-_MOST_RECENT:]
             if not finding.asks and finding.about != FOLLOW_UP:
                 self._take_finding(finding, at, now, rest_days)
 
-    def _take_turns(self, service: str, finding: PatientFinding, at: float, now: float) -> None:
-        kind = turn_kind(finding)
-        turn = self.turns.get(kind)
-        if kind and (turn is None or at - turn.at > turn_days(kind) * _DAY_SECONDS or turn.at > now):
-            self.turns[kind] = Turn(service, at)
+    def _take_offered(self, finding: PatientFinding, at: float, now: float) -> None:
+        kind = once_kind(finding)
+        before = self.offered.get(kind)
+        if kind and (before is None or at - before > once_days(kind) * _DAY_SECONDS or before > now):
+            self.offered[kind] = at
+
+    def others_recently(self, service: str, about: Collection[str], now: float) -> int:
+        """Return how many cards other services showed in this visit, beside those about the same."""
+        return sum(
+            card.service != service and card.about not in about and 0 <= now - card.at < VISIT_SECONDS
+            for card in self.recent
+        )
 
     def _take_finding(self, finding: PatientFinding, at: float, now: float, rest_days: float) -> None:
         shown = self.shown.get(finding.about)
@@ -249,11 +259,8 @@ class PatientMemory(Struct):
             {about: shown for about, shown in self.shown.items() if shown.at >= shown_since},
             {key: kept for key, kept in overrides.items() if kept},
             tuple(accepted for accepted in self.accepted if accepted.at >= now - LOOP_SECONDS),
-            {
-                kind: turn
-                for kind, turn in self.turns.items()
-                if turn.at >= max(oldest, now - turn_days(kind) * _DAY_SECONDS)
-            },
+            {kind: at for kind, at in self.offered.items() if at >= max(oldest, now - once_days(kind) * _DAY_SECONDS)},
+            tuple(card for card in self.recent if now - card.at < VISIT_SECONDS),
         )
 
 
@@ -262,21 +269,21 @@ def override_key(rule: str, band: str) -> str:
     return f"{rule} {band}"
 
 
-def turn_kind(finding: PatientFinding) -> str:
+def once_kind(finding: PatientFinding) -> str:
     """Return the kind of cards of which a patient gets one that this card is of; "" for most cards."""
     if finding.asks:
         return f"{_TEST}{finding.subject}"
     return FOLLOW_UP if finding.about == FOLLOW_UP else ""
 
 
-def turn_days(kind: str) -> int:
-    """Return for how many days a turn of this kind is held."""
+def once_days(kind: str) -> int:
+    """Return for how many days a card of this kind is not shown again after the day on which it was."""
     return TEST_DAYS if kind.startswith(_TEST) else SHOWN_AGAIN_DAYS
 
 
-def is_this_opening(turn: Turn, now: float) -> bool:
-    """Return whether a turn was taken within the day before `now`: several people open a chart at one visit."""
-    return 0 <= now - turn.at <= SHOWN_AGAIN_DAYS * _DAY_SECONDS
+def is_offered_before(kind: str, at: float, now: float) -> bool:
+    """Return whether a card of this kind was shown before this day: several people open a chart at one visit."""
+    return SHOWN_AGAIN_DAYS * _DAY_SECONDS < now - at <= once_days(kind) * _DAY_SECONDS
 
 
 def rest_period(finding: PatientFinding, rest_days: float) -> tuple[float, float]:
@@ -328,7 +335,6 @@ class PatientMemories(Projection):
     """The memory of every patient, one row for each."""
 
     tables: ClassVar[str] = """
-CREATE TABLE called (client TEXT, service TEXT, at REAL, patients TEXT, PRIMARY KEY (client, service)) WITHOUT ROWID;
 CREATE TABLE memory (client TEXT, patient TEXT, at REAL, body BLOB, PRIMARY KEY (client, patient)) WITHOUT ROWID;
 CREATE INDEX memory_by_time ON memory (at);
 """
@@ -341,12 +347,6 @@ CREATE INDEX memory_by_time ON memory (at);
     def take(self, connection: sqlite3.Connection, batch: Batch) -> None:
         """Take what was shown and answered, of each patient with one reading and one writing."""
         now, changed = self._now(), dict[_Patient, PatientMemory]()
-        called = _called_in(connection)
-        for row in batch.decisions:
-            if row.decision.hook == PATIENT_VIEW and row.decision.patient:
-                _take_call(called, row.decision.client, row.decision.service, row.decision.patient, now)
-        lines = [(*key, entry.at, msgspec.json.encode(entry.patients).decode()) for key, entry in called.items()]
-        connection.executemany("REPLACE INTO called VALUES (?, ?, ?, ?)", lines)
         oldest = now - LONGEST_DAYS * _DAY_SECONDS
         for row in batch.decisions:
             shown = shown_decision(row.decision)
@@ -371,31 +371,6 @@ CREATE INDEX memory_by_time ON memory (at);
             else:
                 values = (now, store_content(_encode(kept)), client, patient)
                 connection.execute("UPDATE memory SET at = ?, body = ? WHERE client = ? AND patient = ?", values)
-
-
-class _Called(Struct, frozen=True):
-    """When a client last called a service at the opening of a chart (epoch seconds), and about some of whom."""
-
-    at: float
-    patients: tuple[str, ...]
-
-
-_CalledServices = dict[tuple[str, str], _Called]
-"""By client and service."""
-
-
-def _called_in(reader: sqlite3.Connection | Views) -> _CalledServices:
-    query = "SELECT client, service, at, patients FROM called"
-    rows = reader.read(query) if isinstance(reader, Views) else reader.execute(query).fetchall()
-    return {(client, service): _Called(at, tuple(msgspec.json.decode(names))) for client, service, at, names in rows}
-
-
-def _take_call(called: _CalledServices, client: str, service: str, patient: str, at: float) -> None:
-    before = called.get((client, service))
-    patients = before.patients if before is not None else ()
-    if patient not in patients and len(patients) <= KNOWN_AFTER:
-        patients = (*patients, patient)
-    called[client, service] = _Called(max(at, before.at if before is not None else at), patients)
 
 
 def _changing(
@@ -428,7 +403,6 @@ class Memory:
         self._rest_days = rest_days
         self._views: Views | None = None
         self._noted = Bounded[_Patient, tuple[_Noted, ...]](_NOT_FOLLOWED)
-        self._called = _CalledServices()
         self._was_read = False
 
     def read_from(self, views: Views) -> None:
@@ -450,22 +424,6 @@ class Memory:
         if findings:
             self._note(caller.client, caller.patient, _Noted(time(), None, caller.service, tuple(findings), at))
 
-    def note_call(self, caller: Caller) -> None:
-        """Take that a client called a service at the opening of a chart."""
-        _take_call(self._called, caller.client, caller.service, caller.patient, self._now())
-
-    def does_not_call(self, caller: Caller, service: str) -> bool:
-        """Return whether the client of this call does not call that service when a chart is opened.
-
-        That is known once it has called its own service about five other patients and the other one about nobody in two
-        weeks. What is called in this visit counts as called.
-        """
-        caller_service = self._called.get((caller.client, caller.service))
-        if caller_service is None or len(set(caller_service.patients) - {caller.patient}) < KNOWN_AFTER:
-            return False
-        other_service = self._called.get((caller.client, service))
-        return other_service is None or self._now() - other_service.at > _CALLED_DAYS * _DAY_SECONDS
-
     def note_answer(self, answer: SentCardAnswer) -> None:
         """Take an answer that came just now and is on record."""
         self._note(answer.client, answer.patient, _Noted(time(), answer))
@@ -478,9 +436,6 @@ class Memory:
         """
         if self._views is None:
             return
-        for (client, service), entry in _called_in(self._views).items():
-            for patient in entry.patients:
-                _take_call(self._called, client, service, patient, entry.at)
         until = self._views.whole_until() - _LATE_SECONDS
         self._noted.forget(lambda noted: all(entry.noted_at < until for entry in noted))
 

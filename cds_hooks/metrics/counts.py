@@ -3,7 +3,7 @@
 import re
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from time import time
 
 from msgspec import Struct
@@ -169,14 +169,20 @@ class Metrics:
         return minute
 
     def answered(
-        self, service: str, hook: str, cards: Sequence[Card], silences: Sequence[WhyNot], stages: dict[str, float]
+        self,
+        service: str,
+        hook: str,
+        cards: Sequence[Card],
+        silences: Sequence[WhyNot],
+        stages: dict[str, float],
+        found_by: Mapping[str, str],
     ) -> None:
-        """Count one answered call; `stages` are seconds by stage."""
+        """Count one answered call; `stages` are seconds by stage, `found_by` has the advisor of each card by uuid."""
         counts = self.counts
         counts["cds_requests", service, hook, "200"] += 1
         self._minute().answered += 1
         for card in cards:
-            counts["cds_cards", service, card.indicator] += 1
+            counts["cds_cards", found_by.get(card.uuid, service), card.indicator] += 1
         for silence in silences:
             counts["cds_silences", service, silence.reason] += 1
         for stage, seconds in stages.items():

@@ -20,7 +20,7 @@ _LEAST: Final = frozenset({"process_start_time_seconds", "process_max_fds"})
 
 _HELP: Final = {
     "cds_requests": ("Calls by service, hook and HTTP status.", ("service", "hook", "status")),
-    "cds_cards": ("Cards by service and indicator.", ("service", "indicator")),
+    "cds_cards": ("Cards by advisor and indicator.", ("advisor", "indicator")),
     "cds_silences": ("Reasons for saying nothing, by service and reason code.", ("service", "reason")),
     "cds_not_understood": (
         "Problems, results and medications that could not be read, by client, kind and code "

@@ -221,11 +221,12 @@ def site_of(settings: Settings, services: Iterable[Service]) -> Site:
     thresholds = site_thresholds(settings)
     shares: dict[str, float] = {}
     by_age: set[str] = set()
-    for chart_service in (service.of_chart for service in services if service.of_chart is not None):
-        for model in chart_service.loaded:
-            share = chart_service.share_for(model.manifest, thresholds)
+    advisors = (advisor for service in services for advisor in service.advisors)
+    for chart_model in (advisor.of_chart for advisor in advisors if advisor.of_chart is not None):
+        for model in chart_model.loaded:
+            share = chart_model.share_for(model.manifest, thresholds)
             shares[model.manifest.id] = max(share, shares.get(model.manifest.id, 0.0))
-            if chart_service.compares_within_ages(model.manifest, thresholds):
+            if chart_model.compares_within_ages(model.manifest, thresholds):
                 by_age.add(model.manifest.id)
     clock = format_time(settings.as_of) if settings.as_of else ""
     return Site(settings.trust_file is None, settings.share_of_all_models, shares, clock, frozenset(by_age))

@@ -187,8 +187,6 @@ class Needs(Struct, frozen=True):
     """How many of the newest laboratory results of any code are read: one may have a name and no code of LOINC."""
     notes: bool = False
     """Whether the newest clinical notes are read with their texts."""
-    for_others: frozenset[str] = frozenset()
-    """Prefetch keys that only the cards of other services are made of: without them nothing of its own is lacking."""
 
     @staticmethod
     def of(
@@ -235,6 +233,23 @@ class Needs(Struct, frozen=True):
             named_results,
             notes,
         )
+
+
+def union_of(all_needs: Iterable[Needs]) -> Needs:
+    """Return what several advisors read together; required is only what each of them requires."""
+    first, *others = all_needs
+    for needs in others:
+        first = Needs(
+            first.analytes | needs.analytes,
+            first.resources | needs.resources,
+            first.required & needs.required,
+            first.whole_history | needs.whole_history,
+            first.lab_codes | needs.lab_codes,
+            first.newest_results or needs.newest_results,
+            max(first.named_results, needs.named_results),
+            first.notes or needs.notes,
+        )
+    return first
 
 
 def templates_for(needs: Needs, *, has_drafts: bool = False, has_dispatched: bool = False) -> Templates:
@@ -291,10 +306,8 @@ def templates_for(needs: Needs, *, has_drafts: bool = False, has_dispatched: boo
     if not_there:
         text = ", ".join(template.key for template in templates)
         raise ValueError(f"required={sorted(not_there)}: the service has no such prefetch keys; it has {text}")
-    policies = dict.fromkeys(needs.for_others, _UNSAID) | dict.fromkeys(needs.required, _REQUIRED)
     return Templates(
-        replace(template, policy=policies[template.key]) if template.key in policies else template
-        for template in templates
+        replace(template, policy=_REQUIRED) if template.key in needs.required else template for template in templates
     )
 
 

@@ -160,17 +160,14 @@ class PrefetchState(Struct, frozen=True, dict=True):
 
         Raises:
             PreconditionFailed: It is not known; answered 412 with what is missing, why, and what to send.
-            LookupError: The service does not declare it as required (`Needs.of(required=…)`), where its name is checked
-                against the service's prefetch keys.
+            LookupError: The service has no such key.
         """
         if not self.states:
             return  # called without prefetch
-        required_state = next(
-            (state for state in self.states if state.template.key == key and state.template.policy.required), None
-        )
+        required_state = next((state for state in self.states if state.template.key == key), None)
         if required_state is None:
-            declared = ", ".join(state.template.key for state in self.states if state.template.policy.required)
-            raise LookupError(f"prefetch key {key!r} is not declared as required by the service; declared: {declared}")
+            declared = ", ".join(state.template.key for state in self.states)
+            raise LookupError(f"there is no prefetch key {key!r}; the service has {declared}")
         if not required_state.is_known and not _is_there(required_state):
             raise PreconditionFailed(
                 f"prefetch.{key} ({required_state.template.words}) is required and missing: {required_state.text}. "

@@ -26,7 +26,7 @@ def coverage_routes(components: ServerComponents, intake: ReportIntake) -> list[
 
     async def package(request: Request) -> Response:
         client = await intake.client_of(request)
-        client.require(SERVICE)
+        client.require({SERVICE})
         async with intake.body(request, client, _MOST_BYTES) as body:
             from cards.coverage import questionnaire as forms  # by the first request for one
             from cards.coverage.store import policies
@@ -39,7 +39,7 @@ def coverage_routes(components: ServerComponents, intake: ReportIntake) -> list[
 
     async def read(request: Request) -> Response:
         client = await intake.client_of(request)
-        client.require(SERVICE)
+        client.require({SERVICE})
         from cards.coverage import questionnaire as forms
         from cards.coverage.store import policies
 

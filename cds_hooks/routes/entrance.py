@@ -13,13 +13,11 @@ them.
 """
 
 import asyncio
-import re
 from collections import Counter, defaultdict, deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from ipaddress import ip_address
 from time import monotonic, time_ns
-from traceback import walk_tb
 from typing import Final
 from urllib.parse import quote, urlsplit
 
@@ -46,7 +44,7 @@ from cds_hooks.errors import (
     Untrusted,
     operation_outcome,
 )
-from cds_hooks.logs import log
+from cds_hooks.logs import log, log_failure
 from cds_hooks.metrics import Metrics
 from cds_hooks.security import Trust, TrustedClient
 from cds_hooks.security.trust import ProxiedCall
@@ -213,31 +211,6 @@ class ReportIntake:
             body = await self._bodies.read(request.scope["headers"], request.receive, most_bytes)
             async with self._turns[client.name, request.scope["endpoint"]]:
                 yield body
-
-
-_FLOORS: Final = frozenset({"cds_hooks", "cards", "models_onnx", "fhir"})
-_NOT_PLAIN: Final = re.compile(r"[^A-Za-z0-9_.]")
-
-
-def failure_place(error: BaseException) -> dict[str, str | int]:
-    """Return module, function and line of the innermost frame of our own code; empty where the error has none.
-
-    Nothing of a patient is in it: all three are names and numbers of the source code.
-    """
-    location: dict[str, str | int] = {}
-    for frame, line in walk_tb(error.__traceback__):
-        module = str(frame.f_globals.get("__name__", ""))
-        if module.partition(".")[0] in _FLOORS:
-            # the log takes plain words only, and a name may be "Service.decide.<locals>.<lambda>"
-            location = {"module": module, "function": _NOT_PLAIN.sub("", frame.f_code.co_qualname), "line": line}
-    return location
-
-
-def log_failure(event: str, error: BaseException, decision: str, service: str = "", **more: str) -> None:
-    """One line of the operational log about an exception that nobody foresaw; `more` are other fields of the log."""
-    location = failure_place(error)
-    kind = type(error).__name__
-    log().error(event, service=service, status=500, decision=decision, error_type=kind, **location, **more)
 
 
 def failure_outcome(decision: str) -> bytes:

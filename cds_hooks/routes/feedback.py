@@ -62,7 +62,7 @@ def protocol_routes(
 
     async def discovery(request: Request) -> Response:
         client = await intake.client_of(request)
-        listed = [service for service in services.values() if client.may_call(service.id)]
+        listed = [service for service in services.values() if client.may_call(service.names)]
         entries = [entry for service in listed for entry in service.discovery(client.profile)]
         return JSONResponse({"services": entries})
 

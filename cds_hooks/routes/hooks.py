@@ -17,12 +17,11 @@ from cds_hooks.components import ServerComponents
 from cds_hooks.computing import refuse_late
 from cds_hooks.edge import ARRIVED
 from cds_hooks.errors import CALL_ID, BodyTooLarge, HookError, MethodNotAllowed, NotFound, RecordFailed
-from cds_hooks.logs import log
+from cds_hooks.logs import log, log_failure
 from cds_hooks.routes.entrance import (
     BodyReader,
     CallBudgets,
     failure_outcome,
-    log_failure,
     log_refusal,
     send_json,
     send_refusal,

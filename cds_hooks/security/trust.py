@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Mapping
 from datetime import UTC, datetime
 from hashlib import blake2b
 from ipaddress import IPv6Address, ip_address
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 from msgspec import Struct, field
 from msgspec.structs import replace
@@ -64,6 +64,17 @@ PAYER_SERVICES: Final = frozenset({"coverage-requirements"})
 """Services of payers: a client of the trust file has them where it names them."""
 
 
+class HasId(Protocol):
+    """What the trust file names by its id."""
+
+    @property
+    def id(self) -> str:
+        """The id."""
+
+
+_Named = TypeVar("_Named", bound=HasId)
+
+
 class TrustedClient(Struct, frozen=True):
     """One `[[client]]` of the trust file. A set that is empty does not restrict."""
 
@@ -91,24 +102,31 @@ class TrustedClient(Struct, frozen=True):
     """What the client supports: dialect, version of CDS Hooks, hosts of links, override reasons."""
     budgets: Budgets = field(default_factory=Budgets)
 
-    def may_call(self, service: str, hook: str | None = None) -> bool:
+    def may_call(self, names: Collection[str], hook: str | None = None) -> bool:
         """Return whether the client is registered for a service, and for a hook where one is given.
 
-        A payer's service is no part of "all services": the trust file names it.
+        `names` are the id of the service and those of its advisors: the trust file may name either. A payer's service
+        is no part of "all services": the trust file names it.
         """
-        if service in PAYER_SERVICES and self.issuers and service not in self.services:
+        if self.issuers and PAYER_SERVICES.intersection(names) and self.services.isdisjoint(names):
             return False
-        return (not self.services or service in self.services) and (
+        return (not self.services or not self.services.isdisjoint(names)) and (
             hook is None or not self.hooks or hook in self.hooks
         )
 
-    def require(self, service: str, hook: str | None = None) -> None:
+    def permitted(self, service: str, advisors: "tuple[_Named, ...]") -> "tuple[_Named, ...]":
+        """Return those of the advisors of a service that the client is registered for."""
+        if not self.services or service in self.services:
+            return advisors
+        return tuple(advisor for advisor in advisors if advisor.id in self.services)
+
+    def require(self, names: Collection[str], hook: str | None = None) -> None:
         """Check that the client is registered for a service and, where one is given, for a hook.
 
         Raises:
             NotAllowed: it is not (403).
         """
-        if not self.may_call(service, hook):
+        if not self.may_call(names, hook):
             raise NotAllowed("This client is not registered for this service or hook.")
 
 

@@ -27,7 +27,7 @@ from cds_hooks.services._equation import (
     today,
 )
 from cds_hooks.services._model import ChartModel, ModelEstimate, outside_population, refused_results
-from cds_hooks.services._service import Advice, Service, ServiceInput, advise_by_model, no_card
+from cds_hooks.services._service import Advice, Advisor, ServiceInput, advise_by_model, no_card
 from cds_hooks.services._service_file import OfferedOrder, ServiceFile, service_files
 from cds_hooks.trusted_models import AbsentModel, site_model
 from fhir.mapping.conditions import find_condition
@@ -45,7 +45,7 @@ from models_onnx.serving.runtime import Model
 _READ = ("Condition", "Encounter", "Procedure", "ServiceRequest")
 
 
-def declared_services(folder: Path) -> Iterator[tuple[Service, DeclaringFile]]:
+def declared_services(folder: Path) -> Iterator[tuple[Advisor, DeclaringFile]]:
     """Yield the services that the folder declares, each with its file.
 
     Raises:
@@ -57,9 +57,9 @@ def declared_services(folder: Path) -> Iterator[tuple[Service, DeclaringFile]]:
         yield (_of_model(declared, file, folder) if declared.model is not None else _of_equation(declared, file)), file
 
 
-def _service(declared: ServiceFile, features: tuple[Feature, ...], **more: Any) -> Service:
+def _service(declared: ServiceFile, features: tuple[Feature, ...], **more: Any) -> Advisor:
     required = ("encounters",) if declared.is_at_discharge else ()
-    return Service(
+    return Advisor(
         id=declared.id,
         hooks=(declared.hook,),
         title=declared.title,
@@ -73,7 +73,7 @@ def _service(declared: ServiceFile, features: tuple[Feature, ...], **more: Any) 
 # A model
 
 
-def _of_model(declared: ServiceFile, file: DeclaringFile, folder: Path) -> Service:
+def _of_model(declared: ServiceFile, file: DeclaringFile, folder: Path) -> Advisor:
     assert declared.model is not None  # noqa: S101 - checked where the file was read
     try:
         model = site_model(declared.model, folder)
@@ -184,7 +184,7 @@ def card_words(declared: ServiceFile, order: dict[str, Any]) -> ModelCardContent
 # An equation
 
 
-def _of_equation(declared: ServiceFile, file: DeclaringFile) -> Service:
+def _of_equation(declared: ServiceFile, file: DeclaringFile) -> Advisor:
     name, known_equations = declared.equation or "", find_equations()
     if name not in known_equations:
         raise file.fault(f"there is no equation {name!r}; there are {', '.join(sorted(known_equations))}", "equation")

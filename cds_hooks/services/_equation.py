@@ -36,16 +36,6 @@ from models_onnx.equations.calculate import EquationResult, RecordInputs
 from models_onnx.equations.declaration import equation_reference
 from models_onnx.errors import EquationRefused
 
-SEEN_BY_NEIGHBOURS = frozenset(
-    {
-        *("hba1c", "glucose", "glucose_fasting", "egfr", "uacr", "upcr"),
-        *("cholesterol_total", "hdl_cholesterol", "ldl_cholesterol", "triglycerides"),
-        *("tsh", "psa", "ferritin", "vitamin_b12"),
-        # Not platelets: with them alone FIB-4 would seem to lack a panel that the call did not ask for.
-        *("potassium", "sodium", "calcium", "hemoglobin"),
-    }
-)
-"""The few results of which the cards before vaccines and prevention are made: who asks for them knows the others."""
 LIMITED_OUTLOOK = ("cancer_metastatic", "cancer_of_blood", "dementia_severe")
 """Condition groups that decide the outlook more than any result: metastatic cancer, cancer of the blood, severe
 dementia."""

@@ -1,4 +1,4 @@
-"""The services of published knowledge: each PlanDefinition of the folder that `CDS_KNOWLEDGE` names is one.
+"""The advisors of published knowledge: each PlanDefinition of the folder that `CDS_KNOWLEDGE` names is one.
 
 Nothing of this is imported in a server that names no folder. What a plan says of a patient is in `cards/knowledge`;
 here it is given the resources of the call as the client sent them, and its outcomes become cards and silences.
@@ -26,7 +26,7 @@ from cds_hooks.logs import log
 from cds_hooks.prefetch.needs import SEARCHED, Needs
 from cds_hooks.protocol.hooks import LIBRARY, PATIENT_VIEW
 from cds_hooks.protocol.originals import OriginalOrders
-from cds_hooks.services._service import Advice, Service, ServiceInput
+from cds_hooks.services._service import Advice, Advisor, ServiceInput
 from fhir.record.datatypes import decode_exactly
 from fhir.record.refusals import WhyNot
 
@@ -35,8 +35,8 @@ _NOT_ASKED_FOR: Final = frozenset({"Patient", "Medication"})
 _MOST_REFERENCES: Final = 12
 
 
-def knowledge_services(folder: Path) -> Iterator[Service]:
-    """Yield a service for each PlanDefinition of the folder that can be used; log each artifact that is refused."""
+def knowledge_advisors(folder: Path) -> Iterator[Advisor]:
+    """Yield an advisor for each PlanDefinition of the folder that can be used; log each artifact that is refused."""
     artifacts, refused, faults = check_folder(folder)
     for item in refused:
         log().warning("knowledge-refused", service=item.id, count=len(item.faults), reason=_reason(item))
@@ -44,10 +44,10 @@ def knowledge_services(folder: Path) -> Iterator[Service]:
         log().warning("knowledge-file-left-out", reason=_plain(str(fault)))
     for artifact in artifacts:
         if artifact.kind == "Measure":
-            yield _service(artifact, (PATIENT_VIEW,), _count_gaps)
+            yield _advisor(artifact, (PATIENT_VIEW,), _count_gaps)
         hooks = tuple(hook for hook in artifact.hooks if hook in LIBRARY)
         if artifact.kind == "PlanDefinition" and hooks:
-            yield _service(artifact, hooks, _decide)
+            yield _advisor(artifact, hooks, _decide)
 
 
 def refused_sentences(folder: Path) -> list[str]:
@@ -65,11 +65,11 @@ def _plain(text: str) -> str:
     return "".join(sign if sign.isalnum() or sign in " _.,:;/()*+-" else "-" for sign in text)[:120]
 
 
-def _service(
+def _advisor(
     artifact: Artifact, hooks: tuple[str, ...], decide: Callable[[Artifact, ServiceInput], Awaitable[Advice]]
-) -> Service:
+) -> Advisor:
     requested = frozenset(artifact.reads) - _NOT_ASKED_FOR
-    return Service(
+    return Advisor(
         id=artifact.id,
         hooks=hooks,
         title=artifact.title,

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, 
 from dataclasses import dataclass, field, replace
 from functools import partial
 from inspect import iscoroutinefunction
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Final
 
 from msgspec import Struct, structs
 
@@ -19,10 +19,10 @@ from cards.rules.patient.orders import DraftOrder
 from cds_hooks.dialects import DEVELOPMENT, ClientProfile, is_offered, published_entry
 from cds_hooks.hold_back.budgets import VisitRank
 from cds_hooks.model_versions import Choose, in_use
-from cds_hooks.prefetch.needs import USER_ROLES, Needs, templates_for
+from cds_hooks.prefetch.needs import USER_ROLES, Needs, templates_for, union_of
 from cds_hooks.prefetch.state import NO_PREFETCH, PrefetchState, Templates
 from cds_hooks.prefetch.template import TOKENS_OF_3
-from cds_hooks.protocol.hooks import LIBRARY, PATIENT_VIEW, DeclaredHook, Hook, WrongDeclaration
+from cds_hooks.protocol.hooks import LIBRARY, DeclaredHook, Hook, WrongDeclaration
 from cds_hooks.protocol.originals import OriginalOrders
 from cds_hooks.protocol.request import CDSRequest
 from cds_hooks.services._model import (
@@ -50,9 +50,6 @@ from models_onnx.serving.runtime import Model
 
 OPTED_OUT: Final = "opted-out"
 _ID: Final = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
-Wanted: TypeAlias = Literal["answer", "cards", "first cards"]
-"""What a call wants of a service: its answer; for another service that shows a card at the same opening only its cards,
-or those of them that go before vaccines and preventive services."""
 
 
 class ServiceInput(Struct, frozen=True):
@@ -85,8 +82,6 @@ class ServiceInput(Struct, frozen=True):
     """Which prefetch keys are known. `require(key)` answers the call with 412 where a needed key is not known."""
     takes_system_actions: bool = True
     """Whether the client can be sent changes that it makes without asking (CDS Hooks 2.0, systemActions)."""
-    wanted: Wanted = "answer"
-    """What is asked for; of anything else than the whole answer only the cards are read."""
     sent: tuple[bytes, ...] = ()
     """The body of the call, then the pages that the FHIR server sent, for services that return changed resources."""
 
@@ -176,6 +171,40 @@ class Advice(Struct):
     vaccinations: dict[str, Any] | None = None
     models: tuple[dict[str, str], ...] = ()
     scores: dict[str, Any] | None = None
+    found_by: dict[str, str] = {}
+    """The id of the advisor that found it, by the uuid of a card; of a whole answer."""
+    by_advisor: dict[str, dict[str, Any]] = {}
+    """The scores of each advisor, of a whole answer."""
+
+    def add(self, advisor: str, found: "Advice") -> None:
+        """Take what one advisor found into the whole answer.
+
+        The scores of a model stand for the whole; those of each advisor are beside them under its id.
+        """
+        self.cards += found.cards
+        self.system_actions += found.system_actions
+        self.silences += found.silences
+        self.worklist += found.worklist
+        self.reads |= found.reads
+        self.found_by |= {card.uuid: advisor for card in found.cards}
+        self.models += tuple(model for model in found.models if model not in self.models)
+        self.vaccinations = found.vaccinations if found.vaccinations is not None else self.vaccinations
+        if found.orders is not None:
+            self.orders = {**(self.orders or {}), **found.orders}
+        if found.features is not None:
+            self.features = found.features if self.features is None else self.features.joined_with(found.features)
+        if found.scores is not None:
+            self._add_scores(advisor, found.scores)
+
+    def _add_scores(self, advisor: str, scores: dict[str, Any]) -> None:
+        if self.scores is None:
+            self.scores = scores
+            self.by_advisor = {advisor: scores}
+            return
+        self.by_advisor[advisor] = scores
+        first = next((one for one in self.by_advisor.values() if "probability" in one), None)
+        first = first or next(iter(self.by_advisor.values()))
+        self.scores = {**first, "advisors": dict(self.by_advisor)}
 
     def add_estimate(self, card: Card, compared: str = "") -> None:
         """Add the card of an estimate, whose shorter form has no reasons, nor the sentence that compares it."""
@@ -255,8 +284,11 @@ def _is_due(
 
 
 @dataclass(frozen=True, slots=True)
-class Service:
-    """One CDS service: its entry in discovery, the hooks it answers, the data it needs, and how it decides.
+class Advisor:
+    """Finds what is to be said of a patient: what it reads, at which moments it is asked, its rank, and how it finds.
+
+    An advisor says nothing to an EHR by itself: a `Service` asks one or several of them and answers. `title`,
+    `description`, `usage_requirements` and `extension` are those of a service that has this advisor alone.
 
     Raises:
         DeclarationError: the id is no part of an address, a hook is not known, or `decide` is no coroutine function.
@@ -264,11 +296,14 @@ class Service:
 
     id: str
     hooks: tuple[str, ...]
+    """The moments at which it is asked."""
     title: str
     description: str
     usage_requirements: str
     needs: Needs
+    """What it reads."""
     decide: Callable[[ServiceInput], Awaitable[Advice]]
+    """Finds: returns cards, or the reason for none. What it raises costs no other advisor."""
     models: tuple[Model, ...] = ()
     """The model that it asks, and the one that takes over where too much is missing."""
     of_chart: ChartModel | None = None
@@ -277,43 +312,18 @@ class Service:
     """Resource types whose JSON it needs as the client sent it: to return them changed, or to read all of them."""
     needs_patient: Callable[[CDSRequest], bool] = lambda _request: True
     """Whether this call can be answered only when the Patient is known."""
-    templates: Templates = field(default_factory=Templates)
-    """What a client up to CDS Hooks 2.0.1 is asked for; one of 3.0 for `templates_of_3`."""
-    templates_of_3: Templates = field(default_factory=Templates)
-    read_templates: Templates = field(default_factory=Templates)
-    """`templates`, and what is read from the FHIR server although such a client cannot be asked for it."""
     warns_of_harm: bool = False
     """Whether it goes on where a patient has opted out of decision support."""
-    visit_rank: VisitRank = VisitRank.FINDING
+    rank: VisitRank = VisitRank.FINDING
     """Where its reminders stand in the list of one visit."""
-    first_rank: VisitRank = VisitRank.DANGER
-    """The rank before which none of its cards stands; it is not asked for cards beside one that stands before it."""
-    sees_visit: bool = False
-    """Whether its cards may have to wait for those of other services, which therefore must be known to it."""
-    answers: Mapping[str, Hook] = field(default_factory=dict)
-    """How the context of each of its hooks is read."""
     extension: Mapping[str, Any] = field(default_factory=dict)
     """What discovery says of it beyond the protocol, such as CRD's configuration options."""
     knowledge: str = ""
     """The hash of the published knowledge that it evaluates: two people release exactly this."""
     listed_ids: Mapping[str, str] = field(default_factory=dict)
-    """The id under which discovery lists a hook, where it is not `id`; see `listed_id`."""
+    """The id under which discovery lists a hook, where it is not `id`; see `Service.listed_id`."""
 
     def __post_init__(self) -> None:
-        self._refuse_what_cannot_be_served()
-        answers = {name: self.answers.get(name) or LIBRARY[name] for name in self.hooks}
-        of_chart = templates_for(
-            self.needs,
-            has_drafts=all(_has(hook, "draft_orders") for hook in answers.values()),
-            has_dispatched=all(_has(hook, "dispatched_orders") for hook in answers.values()),
-        )
-        of_3 = Templates((*of_chart, *USER_ROLES))
-        object.__setattr__(self, "answers", answers)
-        object.__setattr__(self, "templates_of_3", of_3)
-        object.__setattr__(self, "templates", of_3.for_protocol("2.0"))
-        object.__setattr__(self, "read_templates", of_3.read_for_protocol("2.0"))
-
-    def _refuse_what_cannot_be_served(self) -> None:
         if isinstance(self.hooks, str):
             text = f"hooks is {self.hooks!r}; a tuple of one entry is written with a comma, ({self.hooks!r},)"
             raise DeclarationError(text, "hooks")
@@ -323,38 +333,26 @@ class Service:
         if not self.hooks:
             raise DeclarationError(f"{self.id} answers no hook; name one at least", "hooks")
         for name in self.hooks:
-            if name not in self.answers and name not in LIBRARY:
+            if name not in LIBRARY:
                 text = f"{self.id}: there is no hook {name!r}; there are {', '.join(LIBRARY)}"
                 raise DeclarationError(text, name)
         if not iscoroutinefunction(self.decide):
             raise DeclarationError(f"{self.id}: decide must be declared with `async def`", "decide")
+        templates_for(self.needs)  # what no template brings is said at once
+
+    def asking_for(self, resources: Collection[str]) -> "Advisor":
+        """Return the same advisor, whose clients are asked for these resource types too."""
+        needs = structs.replace(self.needs, resources=self.needs.resources | frozenset(resources))
+        return replace(self, needs=needs)
 
     def packages_with(self, dialect: str, vector: FeatureVector | None) -> tuple[str, ...]:
-        """Return the packages from outside of this service, of the features that a call read, and of its dialect."""
+        """Return the packages from outside of this advisor, of the features that a call read, and of its dialect."""
         if not packages():
             return ()
         keys = [("cds_hooks.services", self.id), ("cds_hooks.dialects", dialect)]
         keys += [("fhir.mapping.features", feature.name) for feature in vector.features] if vector is not None else []
         origins = (origin_of(*key) for key in keys)
         return tuple(dict.fromkeys(origin.package.name for origin in origins if origin and origin.package))
-
-    def asking_for(self, resources: Collection[str]) -> "Service":
-        """Return the same service, whose clients are asked for these resource types too."""
-        needs = structs.replace(self.needs, resources=self.needs.resources | frozenset(resources))
-        return replace(self, needs=needs)
-
-    def seeing_visit(self, others: Iterable["Service"]) -> "Service":
-        """Return the same service; where it sees the visit, it asks for what the others' cards are made of."""
-        if not self.sees_visit:
-            return self
-        visit = [other for other in others if PATIENT_VIEW in other.hooks]
-        analytes = self.needs.analytes.union(*(other.needs.analytes for other in visit))
-        resources = self.needs.resources.union(*(other.needs.resources for other in visit))
-        returned = self.returns_resources.union(*(other.returns_resources for other in visit))
-        needs = structs.replace(self.needs, analytes=analytes, resources=resources)
-        own_keys = {template.key for template in self.templates_of_3}
-        for_others = frozenset(template.key for template in templates_for(needs)) - own_keys
-        return replace(self, needs=structs.replace(needs, for_others=for_others), returns_resources=returned)
 
     @property
     def absent_models(self) -> tuple[AbsentModel, ...]:
@@ -365,6 +363,98 @@ class Service:
         """ModelNotServed where the model that it asks cannot be served; without its second model it goes on."""
         if self.models and isinstance(self.models[0], AbsentModel):
             self.models[0].refuse()
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """An endpoint of CDS Hooks: its entry in discovery, the hooks it answers, and the advisors that it asks."""
+
+    id: str
+    title: str
+    description: str
+    usage_requirements: str
+    advisors: tuple[Advisor, ...]
+    hooks: tuple[str, ...] = ()
+    """All moments of its advisors where none is given."""
+    needs: Needs = field(init=False)
+    returns_resources: frozenset[str] = field(init=False)
+    templates: Templates = field(default_factory=Templates, init=False)
+    """What a client up to CDS Hooks 2.0.1 is asked for; one of 3.0 for `templates_of_3`."""
+    templates_of_3: Templates = field(default_factory=Templates, init=False)
+    read_templates: Templates = field(default_factory=Templates, init=False)
+    """`templates`, and what is read from the FHIR server although such a client cannot be asked for it."""
+    answers: Mapping[str, Hook] = field(default_factory=dict)
+    """How the context of each of its hooks is read."""
+    extension: Mapping[str, Any] = field(default_factory=dict)
+    """What discovery says of it beyond the protocol, such as CRD's configuration options."""
+    listed_ids: Mapping[str, str] = field(default_factory=dict)
+    """The id under which discovery lists a hook, where it is not `id`; see `listed_id`."""
+    like: Mapping[str, str] = field(default_factory=dict)
+    """The hook of the library that each hook of the site's own extends."""
+
+    def __post_init__(self) -> None:
+        hooks = self.hooks or tuple(dict.fromkeys(hook for advisor in self.advisors for hook in advisor.hooks))
+        answers = {name: self.answers.get(name) or LIBRARY[name] for name in hooks}
+        needs = union_of(advisor.needs for advisor in self.advisors)
+        of_3 = Templates(
+            (
+                *templates_for(
+                    needs,
+                    has_drafts=all(_has(hook, "draft_orders") for hook in answers.values()),
+                    has_dispatched=all(_has(hook, "dispatched_orders") for hook in answers.values()),
+                ),
+                *USER_ROLES,
+            )
+        )
+        returned = frozenset().union(*(advisor.returns_resources for advisor in self.advisors))
+        for name, value in (
+            ("hooks", hooks),
+            ("answers", answers),
+            ("needs", needs),
+            ("returns_resources", returned),
+            ("templates_of_3", of_3),
+            ("templates", of_3.for_protocol("2.0")),
+            ("read_templates", of_3.read_for_protocol("2.0")),
+        ):
+            object.__setattr__(self, name, value)
+
+    @staticmethod
+    def of(advisor: Advisor) -> "Service":
+        """Return the service that has this advisor alone, under the advisor's id."""
+        return Service(
+            advisor.id,
+            advisor.title,
+            advisor.description,
+            advisor.usage_requirements,
+            (advisor,),
+            advisor.hooks,
+            extension=advisor.extension,
+            listed_ids=advisor.listed_ids,
+        )
+
+    @property
+    def names(self) -> frozenset[str]:
+        """Its id and those of its advisors: a client is registered for one of them, a switch may name one."""
+        return frozenset((self.id, *(advisor.id for advisor in self.advisors)))
+
+    @property
+    def models(self) -> tuple[Model, ...]:
+        """The models of its advisors."""
+        return tuple(model for advisor in self.advisors for model in advisor.models)
+
+    @property
+    def absent_models(self) -> tuple[AbsentModel, ...]:
+        """Those of its models whose files cannot be served."""
+        return tuple(model for advisor in self.advisors for model in advisor.absent_models)
+
+    def needs_patient(self, request: CDSRequest) -> bool:
+        """Return whether this call can be answered only when the Patient is known."""
+        return any(advisor.needs_patient(request) for advisor in self.advisors)
+
+    def advisors_at(self, hook: str) -> tuple[Advisor, ...]:
+        """Return the advisors that are asked at this hook, which may be one that a site declares like another."""
+        moment = self.like.get(hook, hook)
+        return tuple(advisor for advisor in self.advisors if moment in advisor.hooks)
 
     def templates_for_version(self, version: str) -> Templates:
         """Return what a client of this version of CDS Hooks is asked for."""
@@ -418,7 +508,8 @@ class Service:
         if declared.like not in self.hooks:
             raise WrongDeclaration(f"{declared.hook.name}: {self.id} does not answer {declared.like}.")
         name = declared.hook.name
-        return replace(self, hooks=(*self.hooks, name), answers={**self.answers, name: declared.hook})
+        like = {**self.like, name: declared.like}
+        return replace(self, hooks=(*self.hooks, name), answers={**self.answers, name: declared.hook}, like=like)
 
 
 def _has(hook: Hook, name: str) -> bool:

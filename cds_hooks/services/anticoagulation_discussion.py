@@ -16,7 +16,6 @@ from cards.compose.equation import EquationCardContent, GuidelineCardContent, ex
 from cards.extension import CardExtension
 from cards.new_orders import service_order
 from cards.text import capitalized, decapitalized, escape, plain
-from cds_hooks.hold_back.budgets import VisitRank
 from cds_hooks.prefetch.needs import Needs
 from cds_hooks.protocol.hooks import PATIENT_VIEW
 from cds_hooks.services._anticoagulation import (
@@ -32,7 +31,6 @@ from cds_hooks.services._anticoagulation import (
     stopped_anticoagulant,
 )
 from cds_hooks.services._equation import (
-    SEEN_BY_NEIGHBOURS,
     EquationQuestion,
     advise_by_equation,
     advise_by_guideline,
@@ -42,7 +40,7 @@ from cds_hooks.services._equation import (
     reason_not_to_advise,
     today,
 )
-from cds_hooks.services._service import Advice, Service, ServiceInput, no_card
+from cds_hooks.services._service import Advice, Advisor, ServiceInput, no_card
 from fhir.mapping.conditions import (
     ConditionHit,
     find_condition,
@@ -291,7 +289,7 @@ def _bleeding(bleeding: RecordInputs) -> tuple[str, tuple[CardExtension, ...]]:
     return line, (extension_of(bleeding, result),)
 
 
-SERVICE = Service(
+ADVISOR = Advisor(
     id="anticoagulation-discussion",
     hooks=(PATIENT_VIEW,),
     title="Who with atrial fibrillation may benefit from talking about an anticoagulant",
@@ -302,10 +300,8 @@ SERVICE = Service(
     usage_requirements="For physicians, nurses and pharmacists at an outpatient visit; never shown to patients.",
     needs=Needs.of(
         features=FEATURES,
-        analytes=SEEN_BY_NEIGHBOURS,
         resources=("Condition", "Encounter", "MedicationRequest", "Procedure", "ServiceRequest"),
         whole_history=("Procedure",),
     ),
     decide=decide,
-    first_rank=VisitRank.FINDING,
 )

@@ -14,7 +14,7 @@ from cds_hooks.protocol.hooks import (
     ORDER_SELECT,
     ORDER_SIGN,
 )
-from cds_hooks.services._service import Advice, Service, ServiceInput
+from cds_hooks.services._service import Advice, Advisor, ServiceInput
 
 _OPTIONS: Final = "davinci-crd.configuration-options"
 # LOINC codes that criteria read beside our analytes: a test compares them with cards/coverage/criteria.json.
@@ -36,7 +36,7 @@ def _option(code: str, name: str, description: str) -> dict[str, object]:
     return {"code": code, "type": "boolean", "name": name, "description": description, "default": True}
 
 
-SERVICE = Service(
+ADVISOR = Advisor(
     id="coverage-requirements",
     hooks=(ORDER_SIGN, ORDER_SELECT, ORDER_DISPATCH, APPOINTMENT_BOOK, ENCOUNTER_START, ENCOUNTER_DISCHARGE),
     listed_ids={

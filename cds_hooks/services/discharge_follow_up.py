@@ -3,7 +3,7 @@
 from cds_hooks.prefetch.needs import Needs
 from cds_hooks.protocol.hooks import ENCOUNTER_DISCHARGE
 from cds_hooks.services._follow_up import FEATURES, HOSPITAL, advise_by_scores, reason_for_no_follow_up
-from cds_hooks.services._service import Advice, Service, ServiceInput
+from cds_hooks.services._service import Advice, Advisor, ServiceInput
 
 
 async def decide(call: ServiceInput) -> Advice:
@@ -11,7 +11,7 @@ async def decide(call: ServiceInput) -> Advice:
     return reason_for_no_follow_up(call.record, HOSPITAL.id) or advise_by_scores(call)
 
 
-SERVICE = Service(
+ADVISOR = Advisor(
     id="discharge-follow-up",
     hooks=(ENCOUNTER_DISCHARGE,),
     title="Whom to see soon after discharge",

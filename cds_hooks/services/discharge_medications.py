@@ -21,7 +21,7 @@ from cds_hooks.prefetch.needs import Needs
 from cds_hooks.protocol.hooks import ENCOUNTER_DISCHARGE, EncounterDischargeContext
 from cds_hooks.protocol.originals import OriginalOrders
 from cds_hooks.services._equation import reason_not_to_advise
-from cds_hooks.services._service import Advice, Service, ServiceInput
+from cds_hooks.services._service import Advice, Advisor, ServiceInput
 from fhir.mapping.allergies import allergy_to_class
 from fhir.mapping.conditions import find_condition
 from fhir.mapping.declined import declined_medicine
@@ -232,7 +232,7 @@ def _ordered_now(action: Action, call: ServiceInput) -> Action:
     return structs.replace(action, resource=resource)
 
 
-SERVICE = Service(
+ADVISOR = Advisor(
     id="discharge-medications",
     hooks=(ENCOUNTER_DISCHARGE,),
     title="Medications at discharge checked against this patient",

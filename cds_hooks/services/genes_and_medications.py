@@ -24,7 +24,7 @@ from cds_hooks.prefetch.needs import Needs
 from cds_hooks.protocol.hooks import PATIENT_VIEW
 from cds_hooks.protocol.originals import OriginalOrders
 from cds_hooks.services._current_medications import reviewed_drug, taken_medications
-from cds_hooks.services._service import Advice, Service, ServiceInput, no_card
+from cds_hooks.services._service import Advice, Advisor, ServiceInput, no_card
 from fhir.mapping.genomics.observation import GeneReading
 from fhir.mapping.genomics.reports import gene_readings
 from fhir.mapping.medications.active import ActiveMedication, unreadable_medications, words_of_unreadable
@@ -125,7 +125,7 @@ def _rests_on(finding: Finding, sources: Set[str]) -> bool:
     return any(fact.name == "gene" and fact.source in sources for fact in finding.facts)
 
 
-SERVICE = Service(
+ADVISOR = Advisor(
     id=SUBJECT,
     hooks=(PATIENT_VIEW,),
     title="Genetic results and the drugs taken already",

@@ -13,7 +13,6 @@ from cards.card import TOPICS, OrderSuggestion
 from cards.compose.equation import EquationCardContent
 from cards.new_orders import OrderableTest, service_order
 from cards.text import escape
-from cds_hooks.hold_back.budgets import VisitRank
 from cds_hooks.prefetch.needs import Needs
 from cds_hooks.protocol.hooks import PATIENT_VIEW
 from cds_hooks.services._equation import (
@@ -26,7 +25,7 @@ from cds_hooks.services._equation import (
     suggestion_of_test,
     today,
 )
-from cds_hooks.services._service import Advice, Service, ServiceInput, no_card
+from cds_hooks.services._service import Advice, Advisor, ServiceInput, no_card
 from fhir.mapping.conditions import ConditionHit, find_condition
 from fhir.mapping.features.catalog import features_named
 from fhir.mapping.features.feature import map_features
@@ -232,7 +231,7 @@ def _risk_words(risk: ConditionHit) -> str:
     return f"{words} ({risk.time.date})" if not risk.code and risk.time is not None else words
 
 
-SERVICE = Service(
+ADVISOR = Advisor(
     id="liver-assessment",
     hooks=(PATIENT_VIEW,),
     title="Who may benefit from a second test of the liver",
@@ -246,5 +245,4 @@ SERVICE = Service(
         resources=("Condition", "Encounter", "Procedure", "ServiceRequest"),
     ),
     decide=decide,
-    first_rank=VisitRank.FINDING,
 )

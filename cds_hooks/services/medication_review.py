@@ -31,12 +31,11 @@ from cds_hooks.protocol.hooks import PATIENT_VIEW
 from cds_hooks.protocol.originals import OriginalOrders
 from cds_hooks.services._current_medications import reviewed_drug, taken_medications
 from cds_hooks.services._equation import (
-    SEEN_BY_NEIGHBOURS,
     is_moment_for_review,
     kept_for_worklist,
     reason_not_to_advise,
 )
-from cds_hooks.services._service import Advice, Service, ServiceInput, no_card
+from cds_hooks.services._service import Advice, Advisor, ServiceInput, no_card
 from fhir.mapping.medications.active import uncertain_medications, unreadable_medications, words_of_unreadable
 from fhir.record.record import PatientRecord
 from fhir.record.refusals import WhyNot
@@ -93,16 +92,11 @@ async def decide(call: ServiceInput) -> Advice:
         return past
     if not (record.was_requested("MedicationRequest") or record.was_requested("MedicationStatement")):
         return no_card(SUBJECT, "input-missing", "The medication list is not known: nothing is reviewed.")
-    if call.wanted != "answer" and not is_moment_for_review(call):
-        return Advice()
     medications = taken_medications(record, OriginalOrders(call.sent))
     drafts = [draft for _, draft in islice(medications, call.max_drafts)]
     session = open_session(record, drafts, signing=True, active_orders=True)
     age = record.age_years()
     is_older = age is not None and age >= FROM_YEARS
-    reports = _reports_from_65 if is_older else _reports_under_65
-    if call.wanted != "answer" and not any(review_book().can_find(session, drug, reports) for drug in session.drafted):
-        return Advice()
     advice = Advice()
     reviewed = list(_reviewed_drugs(session, advice.silences, call, is_older=is_older))
     advice.orders = {"drafts": [draft.resource for draft in drafts], "judged": [draft.name for draft in drafts]}
@@ -220,7 +214,7 @@ def _is_meant(finding: Finding, drafted: DraftMedication, *, is_older: bool) -> 
     return is_older and (finding.group in _OWN or f"{finding.rule}/{finding.band}" in _criteria())
 
 
-SERVICE = Service(
+ADVISOR = Advisor(
     id=SUBJECT,
     hooks=(PATIENT_VIEW,),
     title="A review of the medications that are taken",
@@ -232,7 +226,7 @@ SERVICE = Service(
     usage_requirements="For prescribers and pharmacists at an outpatient visit; not signed off by a human pharmacist.",
     warns_of_harm=True,
     needs=Needs.of(
-        analytes=review_book().needs.analytes | SEEN_BY_NEIGHBOURS,
+        analytes=review_book().needs.analytes,
         resources=review_book().needs.resources - {"Device"},
         whole_history=("Procedure",),
     ),

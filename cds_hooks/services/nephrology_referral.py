@@ -16,11 +16,9 @@ from cards.compose.equation import EquationCardContent, GuidelineCardContent, pe
 from cards.extension import Fact
 from cards.new_orders import OrderableTest, is_ordered, orderable_test_for, service_order
 from cards.text import escape, format_number, plain
-from cds_hooks.hold_back.budgets import VisitRank
 from cds_hooks.prefetch.needs import Needs
 from cds_hooks.protocol.hooks import PATIENT_VIEW
 from cds_hooks.services._equation import (
-    SEEN_BY_NEIGHBOURS,
     EquationQuestion,
     advise_by_equation,
     advise_by_guideline,
@@ -32,7 +30,7 @@ from cds_hooks.services._equation import (
     suggestion_of_test,
     today,
 )
-from cds_hooks.services._service import Advice, Service, ServiceInput, no_card
+from cds_hooks.services._service import Advice, Advisor, ServiceInput, no_card
 from fhir.mapping.conditions import ConditionHit, find_condition
 from fhir.mapping.equations import AGE_YEARS, ckd_epi_2021
 from fhir.mapping.features.measured import CKD_EPI_2021_LOINC
@@ -506,7 +504,7 @@ def _content_for_missing(call: ServiceInput, charted: RecordInputs, test: Ordera
     )
 
 
-SERVICE = Service(
+ADVISOR = Advisor(
     id="nephrology-referral",
     hooks=(PATIENT_VIEW,),
     title="Who may benefit from seeing a nephrologist",
@@ -517,9 +515,7 @@ SERVICE = Service(
     usage_requirements="For physicians, nurses and pharmacists at an outpatient visit; never shown to patients.",
     needs=Needs.of(
         features=FEATURES,
-        analytes=SEEN_BY_NEIGHBOURS,
         resources=("Condition", "Encounter", "MedicationRequest", "Procedure", "ServiceRequest"),
     ),
     decide=decide,
-    first_rank=VisitRank.FINDING,
 )

@@ -13,7 +13,7 @@ from cds_hooks.prefetch.needs import Needs
 from cds_hooks.protocol.body import is_nested_deeper, may_be_deep
 from cds_hooks.protocol.hooks import ORDER_SELECT, ORDER_SIGN, OrderSelectContext, OrderSignContext
 from cds_hooks.protocol.request import CDSRequest
-from cds_hooks.services._service import Advice, Service, ServiceInput
+from cds_hooks.services._service import Advice, Advisor, ServiceInput
 from fhir.mapping.studies import RESULT_CODES
 from fhir.record.datatypes import decode_exactly, may_hold_runs
 from fhir.record.refusals import WhyNot
@@ -142,7 +142,7 @@ def _unknown_selections(context: OrderSelectContext | OrderSignContext, drafts: 
     ]
 
 
-SERVICE = Service(
+ADVISOR = Advisor(
     id="order-safety",
     hooks=(ORDER_SELECT, ORDER_SIGN),
     listed_ids={ORDER_SELECT: "order-safety-select", ORDER_SIGN: "order-safety-sign"},

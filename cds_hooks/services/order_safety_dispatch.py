@@ -19,7 +19,7 @@ from cds_hooks.prefetch.needs import Needs
 from cds_hooks.protocol.hooks import ORDER_DISPATCH, OrderDispatchContext
 from cds_hooks.protocol.originals import OriginalOrders
 from cds_hooks.protocol.request import CDSRequest
-from cds_hooks.services._service import Advice, Service, ServiceInput
+from cds_hooks.services._service import Advice, Advisor, ServiceInput
 from fhir.mapping.studies import RESULT_CODES
 from fhir.record.record import relative_reference
 from fhir.record.refusals import WhyNot
@@ -116,7 +116,7 @@ def _names_studies(request: CDSRequest) -> bool:
     )
 
 
-SERVICE = Service(
+ADVISOR = Advisor(
     id="order-safety-dispatch",
     hooks=(ORDER_DISPATCH,),
     title="Dispatched imaging and laboratory orders checked against this patient",

@@ -14,11 +14,9 @@ from cards.compose.equation import GuidelineCardContent
 from cards.compose.model import ModelCardContent, model_card
 from cards.new_orders import service_order
 from cards.text import escape, plain
-from cds_hooks.hold_back.budgets import VisitRank
 from cds_hooks.prefetch.needs import Needs
 from cds_hooks.protocol.hooks import PATIENT_VIEW
 from cds_hooks.services._equation import (
-    SEEN_BY_NEIGHBOURS,
     SHORT_OUTLOOK,
     advise_by_guideline,
     declined_by_patient,
@@ -35,7 +33,7 @@ from cds_hooks.services._outlook import OUTLOOK, OUTLOOK_FEATURES, outlook_input
 from cds_hooks.services._service import (
     OPTED_OUT,
     Advice,
-    Service,
+    Advisor,
     ServiceInput,
     advise_by_model,
     opted_out_words,
@@ -282,7 +280,7 @@ def planning_order(patient_id: str, date: str) -> dict[str, Any]:
 
 OF_CHART = ChartModel(MODEL, TWIN, _outside_population, outlook_inputs)
 
-SERVICE = Service(
+ADVISOR = Advisor(
     id="planning-conversation",
     hooks=(PATIENT_VIEW,),
     title="Who may benefit from a planning conversation",
@@ -293,7 +291,6 @@ SERVICE = Service(
     usage_requirements="For physicians, nurses and care managers at an outpatient visit; never shown to patients.",
     needs=Needs.of(
         features=OUTLOOK_FEATURES,
-        analytes=SEEN_BY_NEIGHBOURS,
         resources=(
             "CarePlan",
             "Condition",
@@ -307,7 +304,6 @@ SERVICE = Service(
         lab_codes=WISHES,
     ),
     decide=decide,
-    first_rank=VisitRank.FINDING,
     models=(MODEL, TWIN),
     of_chart=OF_CHART,
 )

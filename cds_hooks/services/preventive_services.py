@@ -29,7 +29,7 @@ from cds_hooks.services._equation import (
     today,
 )
 from cds_hooks.services._outlook import OUTLOOK_FEATURES, is_short, likely_deaths
-from cds_hooks.services._service import Advice, Service, ServiceInput, no_card
+from cds_hooks.services._service import Advice, Advisor, ServiceInput, no_card
 from fhir.record.record import PatientRecord
 from fhir.record.refusals import WhyNot
 from models_onnx.equations.calculate import features_of
@@ -74,10 +74,6 @@ async def decide(call: ServiceInput) -> Advice:
         results = tuple(result for result in results if result.row.in_limited_outlook)
         _add_results(limited, results, call)
         return limited
-    if call.wanted == "first cards" or (call.wanted == "cards" and not is_moment_for_reminder(call)):
-        first = Advice()
-        _add_results(first, results, call)
-        return first
     judged = _in_context(record.derive(_judged), await likely_deaths(call), is_check_up(call))
     states = preventive_states(judged, PREVENTIVE, today(call))
     advice = Advice(
@@ -187,7 +183,7 @@ def _basis(judged: tuple[Judgement, ...]) -> dict[str, Any]:
     return {"drafts": [], "judged": [], "tests": tests}
 
 
-SERVICE = Service(
+ADVISOR = Advisor(
     id=SUBJECT,
     hooks=(PATIENT_VIEW,),
     title="Which preventive services are due",
@@ -217,6 +213,5 @@ SERVICE = Service(
         whole_history=("Procedure",),
     ),
     decide=decide,
-    sees_visit=True,
-    visit_rank=VisitRank.PREVENTION,
+    rank=VisitRank.PREVENTION,
 )

@@ -22,7 +22,7 @@ from cds_hooks.services._equation import today
 from cds_hooks.services._follow_up import FEATURES as SCORE_FEATURES
 from cds_hooks.services._follow_up import FOLLOW_UP_DAYS, advise_by_scores, facility_of, reason_for_no_follow_up
 from cds_hooks.services._model import ChartModel, ModelEstimate
-from cds_hooks.services._service import Advice, Service, ServiceInput, advise_by_model
+from cds_hooks.services._service import Advice, Advisor, ServiceInput, advise_by_model
 from cds_hooks.trusted_models import served_model
 from fhir.mapping.conditions import find_condition
 from fhir.mapping.features.catalog import features_named
@@ -119,7 +119,7 @@ def _card(call: ServiceInput, estimate: ModelEstimate) -> Card:
 
 OF_CHART = ChartModel(MODEL, TWIN, _outside_population, lambda record: map_features(record, FEATURES))
 
-SERVICE = Service(
+ADVISOR = Advisor(
     id="readmission-follow-up",
     hooks=(ENCOUNTER_DISCHARGE,),
     title="Whom to follow up early after a stay with diabetes",

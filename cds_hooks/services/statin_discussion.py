@@ -18,7 +18,6 @@ from cds_hooks.hold_back.budgets import VisitRank
 from cds_hooks.prefetch.needs import Needs
 from cds_hooks.protocol.hooks import PATIENT_VIEW
 from cds_hooks.services._equation import (
-    SEEN_BY_NEIGHBOURS,
     SHORT_OUTLOOK,
     EquationQuestion,
     advise_by_equation,
@@ -36,7 +35,7 @@ from cds_hooks.services._equation import (
     today,
 )
 from cds_hooks.services._outlook import OUTLOOK_FEATURES, is_short, likely_deaths
-from cds_hooks.services._service import Advice, Service, ServiceInput, no_card
+from cds_hooks.services._service import Advice, Advisor, ServiceInput, no_card
 from fhir.mapping.allergies import allergy_to_class
 from fhir.mapping.conditions import ConditionHit, find_condition
 from fhir.mapping.declined import declined_medicine
@@ -326,7 +325,7 @@ def _content_for_missing(call: ServiceInput, charted: RecordInputs, test: Ordera
     )
 
 
-SERVICE = Service(
+ADVISOR = Advisor(
     id="statin-discussion",
     hooks=(PATIENT_VIEW,),
     title="Who may benefit from talking about a statin",
@@ -337,7 +336,6 @@ SERVICE = Service(
     usage_requirements="For physicians, nurses and pharmacists at an outpatient visit; never shown to patients.",
     needs=Needs.of(
         features=(*FEATURES, *OUTLOOK_FEATURES),
-        analytes=SEEN_BY_NEIGHBOURS,
         resources=(
             "Condition",
             "Encounter",
@@ -349,6 +347,5 @@ SERVICE = Service(
         whole_history=("Procedure",),
     ),
     decide=decide,
-    first_rank=VisitRank.FINDING,
-    visit_rank=VisitRank.TALK,
+    rank=VisitRank.TALK,
 )

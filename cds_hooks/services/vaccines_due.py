@@ -20,7 +20,7 @@ from cds_hooks.hold_back.budgets import VisitRank
 from cds_hooks.prefetch.needs import Needs
 from cds_hooks.protocol.hooks import PATIENT_VIEW
 from cds_hooks.services._equation import is_moment_for_reminder, kept_for_worklist, reason_not_to_advise
-from cds_hooks.services._service import Advice, Service, ServiceInput, no_card
+from cds_hooks.services._service import Advice, Advisor, ServiceInput, no_card
 from fhir.mapping.allergies import unread_allergies
 from fhir.mapping.medications.active import unreadable_medications, words_of_unreadable
 from fhir.record.record import PatientRecord
@@ -40,8 +40,6 @@ async def decide(call: ServiceInput) -> Advice:
         return past
     if not record.was_requested("Immunization"):
         return no_card(SUBJECT, "input-missing", "The vaccinations given are not known: nothing is said.")
-    if call.wanted != "answer" and not is_moment_for_reminder(call):
-        return Advice()
     forecast = record.derive(_forecast)
     if forecast is None:
         return no_card(SUBJECT, "input-missing", "The birth date is not known to the day: nothing can be forecast.")
@@ -146,7 +144,7 @@ def _unread_beside(record: PatientRecord, charted: ChartedPerson) -> list[str]:
     return [*unread, *([f"medications that could not be read ({medications})"] if medications else [])]
 
 
-SERVICE = Service(
+ADVISOR = Advisor(
     id=SUBJECT,
     hooks=(PATIENT_VIEW,),
     title="Which vaccines are due",
@@ -170,6 +168,5 @@ SERVICE = Service(
         ),
     ),
     decide=decide,
-    sees_visit=True,
-    visit_rank=VisitRank.VACCINES,
+    rank=VisitRank.VACCINES,
 )

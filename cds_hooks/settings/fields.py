@@ -87,6 +87,11 @@ class CardSettings(BaseSettings):
         "equation as files NAME.service.toml (docs/adding/hospital-model.md), and hooks that the site defines itself "
         "as hooks.toml or hooks.json (docs/hooks.md).",
     )
+    services: str | None = Field(
+        default=None,
+        description="A file that says which advisors answer at which service, in place of the one that is shipped; the "
+        "word separate makes every advisor a service of its own (docs/services.md).",
+    )
     model_keys: Path | None = Field(
         default=None,
         description="File of public keys whose signed models are trusted beside the maintainers' "

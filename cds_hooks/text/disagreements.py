@@ -20,7 +20,7 @@ from cards.card import Card, Source
 from cds_hooks.prefetch.needs import Needs
 from cds_hooks.protocol.hooks import PATIENT_VIEW
 from cds_hooks.protocol.originals import OriginalOrders
-from cds_hooks.services._service import Advice, Service, ServiceInput, no_card
+from cds_hooks.services._service import Advice, Advisor, ServiceInput, no_card
 from cds_hooks.text.chart import (
     ChartNote,
     ReadableChart,
@@ -220,7 +220,7 @@ def _unread(chart: ReadableChart) -> list[WhyNot]:
     return [WhyNot(note.source, "input-missing", f"{note.title} is not read: {note.why}.") for note in chart.unread]
 
 
-SERVICE = Service(
+ADVISOR = Advisor(
     id=_ID,
     hooks=(PATIENT_VIEW,),
     title="Where notes and lists disagree",

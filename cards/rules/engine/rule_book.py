@@ -10,8 +10,6 @@ from itertools import islice
 from operator import or_
 from typing import NamedTuple, TypeAlias
 
-from msgspec.structs import replace
-
 from cards.rules.conditions.condition import NO_NEEDS, SAME_DRUG, DataNeeds, needs
 from cards.rules.engine.compile import CompiledBand, CompiledRule, LateRule, RuleIndex, RuleOutline
 from cards.rules.engine.family import family_named
@@ -165,7 +163,6 @@ class RuleBook:
         self.needs: DataNeeds = reduce(or_, (rule.outline.needs for rule in self._rules), _ALWAYS)
         self._index = RuleIndex(self._rules)
         self._remembered: dict[tuple[object, ...], _RulesOfDrug] = {}
-        self._meant_bands: dict[tuple[str, IsMeant], tuple[CompiledBand, ...]] = {}
 
     @property
     def rules(self) -> tuple[CompiledRule, ...]:
@@ -231,22 +228,6 @@ class RuleBook:
         if kept is not None:
             evaluations = kept.evaluations(drafted, rules, lambda rule: _evaluate(rule, session, drafted, contexts))
         return DraftEvaluation(session, drafted, evaluations, len(of_drug.activated))
-
-    def can_find(self, session: PatientSession, drafted: DraftMedication, is_meant: IsMeant) -> bool:
-        """Whether a band that is meant is true of this draft: no other one is asked, and nothing is put in words.
-
-        A rule may still find another band before it. `is_meant` is a module's function, remembered for each rule.
-        """
-        check_time()
-        for activated in self._rules_of(drafted.medication).beside(session.keys):
-            rule = activated.rule
-            bands = self._meant_bands.get((rule.id, is_meant))
-            if bands is None:
-                bands = tuple(band for band in rule.bands if is_meant(rule, band))
-                self._meant_bands[rule.id, is_meant] = bands
-            if bands and activated.local is None and _is_any_true(bands, activated, session, drafted):
-                return True
-        return False
 
     def rules_to_evaluate(self, session: PatientSession, drafted: DraftMedication) -> list[ActivatedRule]:
         """Return the rules of this draft that can find something else than in the session that this one was made of."""
@@ -317,21 +298,6 @@ def _evaluate(
         return evaluate_rule(rule, context)
     evaluation = evaluate_partners(rule, context, partners)
     return None if isinstance(evaluation, Match) and _is_only_information(evaluation) else evaluation
-
-
-def _is_any_true(
-    bands: Iterable[CompiledBand], activated: ActivatedRule, session: PatientSession, drafted: DraftMedication
-) -> bool:
-    partners = _partners(activated, session, drafted)
-    if not partners and not activated.activation.alone:
-        return False
-    alone = RuleContext(session, drafted, activated.activation.ingredient)
-    contexts = [replace(alone, partners=(partner,), trigger=activated.rule.trigger) for partner in partners] or [alone]
-    for context in contexts:
-        for band in bands:
-            if band.when.test(context) is True:
-                return True
-    return False
 
 
 def _is_only_information(match: Match) -> bool:

@@ -246,6 +246,17 @@ class FeatureVector(Struct):
             [gap for gap in self.missing if gap.feature.name in names],
         )
 
+    def joined_with(self, other: "FeatureVector") -> "FeatureVector":
+        """Return the features of both, each once."""
+        names = {feature.name for feature in self.features}
+        more = other.only([feature.name for feature in other.features if feature.name not in names])
+        return FeatureVector(
+            (*self.features, *more.features),
+            np.concatenate((self.values, more.values)),
+            [*self.evidence, *more.evidence],
+            [*self.missing, *more.missing],
+        )
+
 
 def not_in_table(name: str, what: str, wanted: Iterable[str], choices: Iterable[str], table: str) -> list[str]:
     """Return a fault for each wanted key that a table does not have."""
