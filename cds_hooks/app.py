@@ -42,7 +42,7 @@ from cds_hooks.routes.hooks import HookRoute
 from cds_hooks.routes.summaries import summary_routes
 from cds_hooks.security import RegistrableNames, Trust, open_trust
 from cds_hooks.security.trust import development_client
-from cds_hooks.services import Service, by_address, services_for, versions_for
+from cds_hooks.services import Service, by_address, every_service, services_for, versions_for
 from cds_hooks.settings import Settings, settings
 from cds_hooks.storage.content import use_site_keys
 from cds_hooks.storage.decision import new_decision_id
@@ -88,7 +88,7 @@ def create_app(configured: Settings | None = None) -> ASGIApp:
     intake = ReportIntake(configured, trust, budgets, bodies)
     routes = [
         Route("/cds-services/{service_id}", HookRoute(addresses, components, trust, budgets, bodies)),
-        *protocol_routes(services, addresses, components, intake),
+        *protocol_routes(services, by_address(every_service(services)), components, intake),
         *coverage_routes(components, intake),
         *outcome_routes(services, components, intake),
         *(summary_routes(configured, intake) if configured.text_file is not None else ()),
@@ -132,7 +132,7 @@ def _open_trust(configured: Settings, services: Mapping[str, Service]) -> Trust:
         configured.trust_file,
         configured.public_url,
         configured.database_url,
-        registrable=RegistrableNames(services, hook_names),
+        registrable=RegistrableNames(every_service(services), hook_names),
         development=development_client(configured),
     )
 
@@ -145,7 +145,7 @@ def _events(
         return None
     from cds_hooks.events.runner import Events
 
-    return Events(configured, components, services, trust)
+    return Events(configured, components, every_service(services), trust)
 
 
 def _sealing(configured: Settings) -> "Sealing | None":

@@ -80,7 +80,10 @@ def content_in_force(
                   for service in services.values() for model in service.models}
                  | {version.name: _model(version.model) for version in beside.all},
         "rule": {rule: rule_version.digest for rule, rule_version in all_rule_versions().items()},
-        "published": {service.id: service.knowledge for service in services.values() if service.knowledge},
+        "published": {
+            advisor.id: advisor.knowledge
+            for service in services.values() for advisor in service.advisors if advisor.knowledge
+        },
         "site": site_in_force(site),
         "package": {package.name: f"{package.version} sha256 {package.digest}" for package in packages()},
         **_of_package(),
@@ -97,8 +100,9 @@ def served_versions(services: Mapping[str, Service], beside: ModelVersions) -> d
         for model in service.models:
             if not isinstance(model, AbsentModel):
                 served["model", model.manifest.id] = model.manifest.file.sha256
-        if service.knowledge:
-            served["knowledge", service.id] = service.knowledge
+        for advisor in service.advisors:
+            if advisor.knowledge:
+                served["knowledge", advisor.id] = advisor.knowledge
     return served
 
 

@@ -27,6 +27,8 @@ from tests.live import AS_INSTALLED, ONLY_IN_DEVELOPMENT, serving, serving_here
 
 # It is then not imported, as where we are installed: neither here nor in the programs that tests start.
 sys.modules[ONLY_IN_DEVELOPMENT] = None  # type: ignore[assignment]
+# Most tests call one advisor at a time; those of the default services (`chart-opening`) set this to nothing.
+os.environ.setdefault("CDS_SERVICES", "separate")
 os.environ["PYTHONPATH"] = os.pathsep.join([AS_INSTALLED, *filter(None, [os.environ.get("PYTHONPATH")])])
 
 # How long an example takes depends on who else uses the machine; no test is about time.

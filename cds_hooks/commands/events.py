@@ -12,7 +12,7 @@ from cds_hooks.commands.options import AsJson, said_in_a_sentence
 from cds_hooks.events.declaration import Declaration, DeclarationFault, read_declaration
 from cds_hooks.events.inbox import Inbox, feed_states
 from cds_hooks.events.outbox import receiver_states
-from cds_hooks.services import services_for
+from cds_hooks.services import every_service, services_for
 from cds_hooks.settings import settings
 
 
@@ -20,7 +20,7 @@ def _declaration() -> Declaration:
     configured = settings()
     if configured.events_file is None:
         raise DeclarationFault("CDS_EVENTS_FILE is not set, so there are no feeds")
-    return read_declaration(configured.events_file, services_for(configured))
+    return read_declaration(configured.events_file, every_service(services_for(configured)))
 
 
 def _inbox(declaration: Declaration) -> Inbox:

@@ -20,7 +20,7 @@ from cds_hooks.edge import raise_descriptor_limit
 from cds_hooks.hold_back.governance import read_rules_file
 from cds_hooks.security import open_trust
 from cds_hooks.server import DrainingServer, Supervisor, server_config, tcp_socket, unix_socket
-from cds_hooks.services import services_for
+from cds_hooks.services import every_service, services_for
 from cds_hooks.settings import settings
 from cds_hooks.settings.checks import plain_http_fault
 from cds_hooks.storage.content import open_user_names, use_site_keys
@@ -151,7 +151,7 @@ def _check_events() -> None:
     except ModuleNotFoundError as error:
         text = "CDS_EVENTS_FILE declares feeds, which need the extra: pip install 'cds-hooks-onnx[events]'."
         raise failure(text, 2) from error
-    check_declaration(settings(), services_for(settings()))
+    check_declaration(settings(), every_service(services_for(settings())))
 
 
 async def _open_all() -> None:

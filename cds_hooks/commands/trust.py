@@ -30,7 +30,7 @@ from cds_hooks.security.addresses import KeySetUrl
 from cds_hooks.security.trust import NO_SERVICE, RegistrableNames, TrustedClient
 from cds_hooks.security.trust_file import EVERY_SERVICE, TrustFile, TrustFileError, read_trust_file
 from cds_hooks.security.trust_setup import add_client, try_addresses
-from cds_hooks.services import services_for
+from cds_hooks.services import every_service, services_for
 from cds_hooks.settings import settings
 
 app = typer.Typer(no_args_is_help=True, help="Say who may call, and which FHIR servers are read for them.")
@@ -225,7 +225,7 @@ def _say_rules_in_shadow() -> None:
 
 
 def _registrable_names() -> RegistrableNames:
-    return RegistrableNames(services=services_for(settings()))
+    return RegistrableNames(services=every_service(services_for(settings())))
 
 
 def _facts(client: TrustedClient) -> dict[str, Any]:

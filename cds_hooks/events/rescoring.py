@@ -32,7 +32,7 @@ from cds_hooks.logs import log
 from cds_hooks.prefetch.template import Template
 from cds_hooks.protocol.hooks import ENCOUNTER_DISCHARGE, PATIENT_VIEW
 from cds_hooks.security import TrustedClient
-from cds_hooks.services import Service, services_for
+from cds_hooks.services import Service, every_service, services_for
 from cds_hooks.settings import Settings
 from cds_hooks.storage.decision import RecordUnavailable
 from cds_hooks.storage.entries import add_event
@@ -273,7 +273,9 @@ def replay_letter(
         return "Only messages of HL7 v2 feeds can be taken in again."
     rules = tuple(declaration.effect.values())
     names = {service for rule in rules for service in rule.services}
-    inbox = Inbox(declaration.file, rules, ReadFacts(services_for(configured), names, DEVELOPMENT.version))
+    inbox = Inbox(
+        declaration.file, rules, ReadFacts(every_service(services_for(configured)), names, DEVELOPMENT.version)
+    )
     readings = read_frame(content, feed, now)
     fault = next((reading.incoming.fault for reading in readings if reading.incoming.fault), "")
     if fault:

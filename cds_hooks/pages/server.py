@@ -32,7 +32,7 @@ from cds_hooks.pages.rules.standing import Committee
 from cds_hooks.record_views import open_follower
 from cds_hooks.routes.entrance import HostCheck
 from cds_hooks.security import Trust
-from cds_hooks.services import Service
+from cds_hooks.services import Service, every_service
 from cds_hooks.services._model import site_thresholds
 from cds_hooks.settings import Settings
 from cds_hooks.storage.decision import RecordUnavailable, new_decision_id, plain
@@ -84,7 +84,7 @@ class PageServer:
     @property
     def service_titles(self) -> dict[str, str]:
         """The title of each service by its id."""
-        return {name: service.title for name, service in self.services.items()}
+        return {name: service.title for name, service in every_service(self.services).items()}
 
     @cached_property
     def counts(self) -> CountKeeper:

@@ -19,7 +19,7 @@ from cds_hooks.replay.memory import RecordedGovernance
 from cds_hooks.security import TrustedClient
 from cds_hooks.security.trust import DevelopmentTrust, development_client
 from cds_hooks.security.trust_file import read_trust_file
-from cds_hooks.services import Service, services_for, versions_for
+from cds_hooks.services import Service, every_service, services_for, versions_for
 from cds_hooks.services._model import Predictor
 from cds_hooks.settings import Settings
 from cds_hooks.storage.content import UserNames
@@ -91,7 +91,7 @@ def open_site(
         TrustFileError, RulesFileError, DeclarationError: One of its files cannot be used.
         RecordUnavailable: The approvals on record cannot be read.
     """
-    services = services_for(configured)
+    services = every_service(services_for(configured))
     versions = versions_for(configured, services)
     has_trust_file = configured.trust_file is not None
     approvals = approvals_of(configured) if has_trust_file else None

@@ -28,6 +28,7 @@ __all__ = [
     "Service",
     "ServiceInput",
     "by_address",
+    "every_service",
     "find_advisors",
     "find_services",
     "services_for",
@@ -178,6 +179,12 @@ def services_for(configured: Settings) -> dict[str, Service]:
             text = f"CDS_ALERT_SHARE: no service shows a model {name}; there are {', '.join(sorted(known_models))}"
             raise DeclarationError(text)
     return _answering(services_of(advisors, configured.services), declared)
+
+
+def every_service(services: Mapping[str, Service]) -> dict[str, Service]:
+    """Return these services with those under the names of their advisors, which a site or a decision may still have."""
+    alone = {advisor.id: advisor for service in services.values() for advisor in service.advisors}
+    return {**services_of(alone), **services_of(alone, SEPARATE), **services}
 
 
 def versions_for(configured: Settings, services: Mapping[str, Service]) -> ModelVersions:

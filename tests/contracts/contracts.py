@@ -72,7 +72,7 @@ def answers_to(requests: list[dict[str, Any]], service: str, folder: Path, as_of
 
 
 def test_a_service_says_who_it_is_for_and_asks_for_the_patient_first(service: str) -> None:
-    declared = find_services()[service]
+    declared = find_services(file="separate")[service]
     assert declared.title
     assert declared.description.endswith(".")
     assert declared.usage_requirements
@@ -89,7 +89,9 @@ def test_every_card_keeps_the_specification_and_every_silence_has_a_reason(
     for response in answered:
         for card in response["cards"]:
             check_card(msgspec.convert(card, Card))
-            assert card["indicator"] == "info" or not find_services()[service].first_rank, "first_rank: no warnings"
+            assert card["indicator"] == "info" or not find_services(file="separate")[service].first_rank, (
+                "first_rank: no warnings"
+            )
         if not response["cards"] and not response.get("systemActions"):
             silences = response["extension"][EXTENSION_KEY]["silence"]
             assert silences
@@ -110,7 +112,9 @@ def test_resources_that_the_service_does_not_name_in_its_needs_change_nothing(
     service: str, hook: str, tmp_path: Path
 ) -> None:
     """What was not asked for is empty in most calls, and would look like "none on record"."""
-    named = READ_WHERE_SENT | _READ_BY_SERVICE.get(service, set()) | find_services()[service].needs.resources
+    named = (
+        READ_WHERE_SENT | _READ_BY_SERVICE.get(service, set()) | find_services(file="separate")[service].needs.resources
+    )
     requests = requests_of(service, hook)[:6]
     with_more = [request | {"prefetch": request["prefetch"] | _not_named(request, named)} for request in requests]
     folders = (tmp_path / "asked", tmp_path / "more")
@@ -335,7 +339,7 @@ def requests_of(service: str, hook: str, as_of: datetime = AS_OF) -> list[dict[s
 @cache
 def _written_request(service: str, hook: str, sample: str, as_of: datetime, draft: str | None) -> bytes:
     """Built once: some ten thousand tests' calls are of the same thousand requests, of 9 ms each."""
-    entry = next(entry for entry in find_services()[service].discovery() if entry["hook"] == hook)
+    entry = next(entry for entry in find_services(file="separate")[service].discovery() if entry["hook"] == hook)
     chart = chart_of(sample, as_of)
     drafts = drafts_for(chart, resources_of(load_draft(draft, as_of))) if draft else []
     return orjson.dumps(build_request(entry, chart, drafts))

@@ -220,7 +220,7 @@ def _good_calls(now: datetime) -> Iterator[tuple[str, Json]]:
     for sample in list_samples():
         chart = Chart(resources_of(load_patient(sample.id, now)))
         drafts = [drafts_for(chart, resources_of(load_draft(order.draft, now))) for order in sample.orders] or [[]]
-        for service in find_services().values():
+        for service in find_services(file="separate").values():
             for entry in service.discovery():
                 for draft in drafts if entry["hook"].startswith("order") else drafts[:1]:
                     with suppress(ChartError):  # a hook that this chart has nothing for

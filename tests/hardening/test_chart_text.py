@@ -99,7 +99,7 @@ def test_twice_as_many_different_texts_are_at_most_twice_the_work_of_a_call(
     entries = [entry["resource"] for value in values for entry in value.get("entry", [])]
     samples = {resource["resourceType"]: resource for resource in reversed([*entries, *values])}
     patient = {"reference": f"Patient/{request['context']['patientId']}"}
-    templates = find_services()[service].discovery()[0]["prefetch"]
+    templates = find_services(file="separate")[service].discovery()[0]["prefetch"]
     kinds = {template.split("?")[0].split("/")[0]: key for key, template in templates.items()}
     # One place for each member of each kind of holder: a text of an identifier is read alike wherever it stands.
     places = {(kind, path[-3:]): (key, kind, path) for kind, key in kinds.items() for path in prose_paths(kind)}

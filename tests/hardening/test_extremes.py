@@ -45,7 +45,7 @@ AGES: Final = (0, 1, 17, 18, 39, 40, 65, 80, 119, 120, 121, 122, 123, 126, 273)
 
 _TIME: Final = re.compile(r"\d{4}(-\d\d)?(-\d\d)?(T|$)")
 _IMPOSSIBLE: Final = re.compile(r"\bnan\b|\binf(inity)?\b|\b(age|at) \d{4}\b|-\d+ (years|days)|\d{16}", re.I)
-SERVICES = [(each.id, hook) for each in find_services().values() for hook in each.answers]
+SERVICES = [(each.id, hook) for each in find_services(file="separate").values() for hook in each.answers]
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +66,7 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> ASGIApp:
 
 def _requests(service: str, hook: str, patients: Iterable[Patient]) -> Iterator[Json]:
     """The requests about the samples, those with the most kinds of members first."""
-    entry = next(each for each in find_services()[service].discovery() if each["hook"] == hook)
+    entry = next(each for each in find_services(file="separate")[service].discovery() if each["hook"] == hook)
     found = []
     for patient in patients:
         try:

@@ -17,7 +17,7 @@ IN_CONTEXT = (
     "userId", "patientId", "encounterId", "selections", "draftOrders", "dispatchedOrders", "performer", "order", "task",
     "dispatched-orders", "fulfillment-tasks", "fulfillmentTasks", "dischargeDate",
 )  # fmt: skip
-CALLS = [(service.id, hook) for service in find_services().values() for hook in service.hooks]
+CALLS = [(service.id, hook) for service in find_services(file="separate").values() for hook in service.hooks]
 
 
 @pytest.fixture(scope="module")

@@ -36,7 +36,7 @@ READERS: dict[str, Callable[[Path], object]] = {
     "d.toml": lambda file: read_declaration(file, ()),
     "e.toml": read_provider,
     "hooks.json": read_declarations,
-    "a.service.toml": lambda file: find_services(site_folder=file.parent),
+    "a.service.toml": lambda file: find_services(file="separate", site_folder=file.parent),
     "rule.json": read_text,
     "seals.ndjson": lambda file: read_seals(file, {}),
     "newest.ndjson": newest_seal,

@@ -78,7 +78,9 @@ def put(resource: Any, way: Path_, text: str) -> None:
 async def measure(services: list[str]) -> dict[str, float]:
     """Print the dearest field of each service and size; return the milliseconds by service and size."""
     worst: dict[str, float] = {}
-    entries = [(service.id, entry) for service in find_services().values() for entry in service.discovery()]
+    entries = [
+        (service.id, entry) for service in find_services(file="separate").values() for entry in service.discovery()
+    ]
     with TemporaryDirectory() as folder:
         async with client(Path(folder), as_of=AS_OF, log_level="error") as server:
             for service, entry in entries:

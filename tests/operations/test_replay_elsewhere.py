@@ -61,7 +61,7 @@ def _charts(data: Path, now: datetime) -> Iterator[Chart]:
 
 def _requests(chart: Chart, now: datetime) -> Iterator[tuple[str, Json]]:
     drafts = drafts_for(chart, [each for name in DRAFTS for each in resources_of(load_draft(name, now))])
-    for service in find_services().values():
+    for service in find_services(file="separate").values():
         for entry in service.discovery():
             try:
                 yield entry["id"], build_request(entry, chart, drafts)

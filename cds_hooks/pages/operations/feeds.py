@@ -20,6 +20,7 @@ from cds_hooks.events.watch.running import (
     stored_incidents,
 )
 from cds_hooks.pages.server import PageServer, posted
+from cds_hooks.services import every_service
 from cds_hooks.storage.entries import add_event
 from cds_hooks.web.numbers import format_epoch
 from cds_hooks.web.site import HEADERS, Failure, PageRefusal
@@ -78,7 +79,7 @@ class Feeds:
         path = self._server.settings.events_file
         if path is None:
             raise _not_there("dead letter", "The site declares no feeds.")
-        return read_declaration(path, self._server.services)
+        return read_declaration(path, every_service(self._server.services))
 
     def show(self, letter: Annotated[Number, Query()] = 0) -> Response:
         """Show a dead letter whole, to be mended."""

@@ -35,6 +35,7 @@ from cds_hooks.logs import log
 from cds_hooks.pages.model_files import ModelFiles
 from cds_hooks.pages.rules.standing import COUNTED_DAYS, RuleRow
 from cds_hooks.pages.server import PageServer
+from cds_hooks.services import every_service
 from cds_hooks.storage.queries import DecisionFilter, find_decisions
 from cds_hooks.web.site import Failure, PageRefusal
 from cds_hooks.web.visitor import visiting
@@ -93,7 +94,9 @@ class _Rules:
         self._book = server.approvals
         self._releases = server.components.releases
         indexes = partial(whole_indexes, server.settings)
-        served = ServedHere(server.served, server.services, *_models(server.files), why_too_early, indexes)
+        served = ServedHere(
+            server.served, every_service(server.services), *_models(server.files), why_too_early, indexes
+        )
         self._desk = ActDesk(server.settings.database_url, served)
 
     def show_all(self, request: Request, wanted: Annotated[WantedRules, Query()]) -> Response:

@@ -51,7 +51,7 @@ def test_actions_are_chosen_one_by_one_only_where_the_client_said_it_can(version
 
 def _entries(version: str) -> list[dict[str, Any]]:
     client = profile_for("x", version=version)
-    return [entry for service in find_services().values() for entry in service.discovery(client)]
+    return [entry for service in find_services(file="separate").values() for entry in service.discovery(client)]
 
 
 @pytest.mark.parametrize("version", ["1.0", "1.1"])

@@ -168,7 +168,7 @@ async def test_a_record_that_is_away_or_of_another_form_is_said(
 async def test_every_page_knows_the_shares_the_clock_and_whether_calls_are_trusted(
     share: str | None, mortality: float, readmission: float
 ) -> None:
-    services = find_services().values()
+    services = find_services(file="separate").values()
     site = site_of(Settings(alert_share=share, as_of=AS_OF), services)
     assert (site.development, site.clock) == (True, "2026-11-20 09:00 UTC")
     assert site.alert_share == (0.05 if share == "0.05" else None)

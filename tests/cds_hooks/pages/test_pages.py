@@ -156,7 +156,7 @@ def test_no_page_names_the_patient_in_its_title_or_address(tmp_path: Path) -> No
 @pytest.mark.slow
 @pytest.mark.outside_data
 def test_real_patients_have_pages_without_fault(tmp_path: Path, data_folder: Path) -> None:
-    entry = find_services()[PLANNING].discovery()[0]
+    entry = find_services(file="separate")[PLANNING].discovery()[0]
     files = sorted((data_folder / "fhir").glob("*/*.json*"))[::12]
     assert len(files) > 5
 

@@ -154,4 +154,4 @@ def test_a_call_whose_prefetch_has_a_key_twice_is_refused(twice: str, order: str
     head = json.dumps(request)
     text = f'{head[:-1]},"prefetch":{prefetch}}}' if order == "last" else f'{{"prefetch":{prefetch},{head[1:]}'
     with pytest.raises(BadRequest, match="twice in prefetch"):
-        read_request(text.encode(), find_services()[PLANNING].answers)
+        read_request(text.encode(), find_services(file="separate")[PLANNING].answers)

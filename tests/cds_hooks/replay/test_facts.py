@@ -42,7 +42,7 @@ NOW = datetime(2026, 11, 20, 9, tzinfo=UTC)
 
 
 @pytest.mark.parametrize("every", [6, pytest.param(1, marks=pytest.mark.slow)])
-@pytest.mark.parametrize("service", find_services())
+@pytest.mark.parametrize("service", find_services(file="separate"))
 def test_every_call_about_the_samples_is_the_same_from_its_facts(service: str, every: int, tmp_path: Path) -> None:
     url = record_at(tmp_path)
     decisions = answered(url, sample_calls(service, NOW, every), NOW)
@@ -275,7 +275,7 @@ def test_every_planted_difference_of_a_word_in_an_answer_is_found(tmp_path: Path
 
 
 def test_site_has_every_service_that_discovery_lists() -> None:
-    assert set(site().services) == set(find_services())
+    assert set(site().services) == set(find_services(file="separate"))
 
 
 def test_calls_of_a_visit_that_share_what_was_read_are_the_same_from_their_facts(tmp_path: Path) -> None:

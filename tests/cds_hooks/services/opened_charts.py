@@ -53,7 +53,7 @@ async def cards_of(
 
     entries = [
         (service.id, entry)
-        for service in find_services().values()
+        for service in find_services(file="separate").values()
         for entry in service.discovery()
         if entry["hook"] == "patient-view"
     ]

@@ -121,7 +121,12 @@ async def test_what_a_service_says_of_a_sample_is_true(
 @pytest.mark.outside_data
 async def test_what_the_services_say_of_real_charts_is_true(data_folder: Path, tmp_path: Path) -> None:
     now = datetime.now(UTC)
-    entries = [each for one in find_services().values() for each in one.discovery() if each["hook"] == "patient-view"]
+    entries = [
+        each
+        for one in find_services(file="separate").values()
+        for each in one.discovery()
+        if each["hook"] == "patient-view"
+    ]
     requests = []
     for path in sorted((data_folder / "fhir" / "synthea").glob("*.json.gz"))[::6]:
         resources = [entry["resource"] for entry in json.loads(gzip.decompress(path.read_bytes()))["entry"]]

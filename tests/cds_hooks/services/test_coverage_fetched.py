@@ -5,7 +5,7 @@ from pathlib import Path
 
 from cds_hooks.dialects import ClientProfile
 from cds_hooks.kit.simulator.chart import Chart
-from cds_hooks.services.coverage_requirements import SERVICE as DECLARED
+from cds_hooks.services.coverage_requirements import ADVISOR as DECLARED
 from tests.cds_hooks.prefetch.fetch_calls import TOKEN, at_server, post, without
 from tests.cds_hooks.services.coverage_calls import (
     COPD,

@@ -75,8 +75,8 @@ def folder_with(folder: Path, text: str, name: str = "own") -> Path:
 async def answer(folder: Path, text: str, sample: str, as_of: datetime, change: Any = None) -> Any:
     """What the declared service answers about a sample patient, over the protocol."""
     models = folder_with(folder, text)
-    found = find_services(site_folder=models)
-    (service,) = [found[name] for name in set(found) - set(find_services())]
+    found = find_services(file="separate", site_folder=models)
+    (service,) = [found[name] for name in set(found) - set(find_services(file="separate"))]
     (entry,) = service.discovery()
     request = build_request(entry, Chart(resources_of(load_patient(sample, as_of))), [])
     if change is not None:
@@ -90,7 +90,7 @@ async def answer(folder: Path, text: str, sample: str, as_of: datetime, change: 
 def fault(folder: Path, text: str) -> str:
     """The error that the declaration ends with."""
     with pytest.raises(DeclarationError) as refused:
-        find_services(site_folder=folder_with(folder, text))
+        find_services(file="separate", site_folder=folder_with(folder, text))
     return str(refused.value)
 
 
@@ -198,7 +198,7 @@ def test_a_mistake_about_an_equation_is_named(old: str, new: str, said: str, tmp
 
 def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(DeclarationError, match="CDS_MODELS_FOLDER names nowhere, which is not a folder"):
-        find_services(site_folder=tmp_path / "nowhere")
+        find_services(file="separate", site_folder=tmp_path / "nowhere")
 
 
 async def test_a_model_of_the_folder_whose_files_were_changed_is_out_and_the_others_go_on(
@@ -255,7 +255,7 @@ def test_a_mistake_about_thresholds_within_ages_is_named(old: str, new: str, sai
 
 
 # A service that is declared wrongly is refused where it is declared, with the name of what is wrong.
-SERVICE = find_services()["vaccines-due"]
+SERVICE = find_services(file="separate")["vaccines-due"]
 
 
 def _decide(call: ServiceInput) -> Advice:

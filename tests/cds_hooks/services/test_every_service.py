@@ -28,7 +28,7 @@ __all__ = [
     "test_every_card_keeps_the_specification_and_every_silence_has_a_reason",
     "test_resources_that_the_service_does_not_name_in_its_needs_change_nothing",
 ]
-SERVICES = find_services()
+SERVICES = find_services(file="separate")
 CALLS = [(service.id, hook) for service in SERVICES.values() for hook in service.hooks]
 test_a_patient_is_shown_nothing = pytest.mark.slow(contracts.test_a_patient_is_shown_nothing)
 test_the_same_call_again = pytest.mark.slow(contracts.test_the_same_call_has_the_same_answer_whatever_was_asked_before)

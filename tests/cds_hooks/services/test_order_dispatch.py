@@ -46,12 +46,12 @@ def _reasons(answer: httpx.Response) -> dict[str, str]:
 
 
 def test_each_hook_for_orders_has_its_own_address(as_of: datetime) -> None:
-    (entry,) = find_services()[DISPATCH].discovery()
+    (entry,) = find_services(file="separate")[DISPATCH].discovery()
     assert (entry["hook"], entry["id"]) == ("order-dispatch", DISPATCH)
     assert "dispatched" not in entry["prefetch"]
-    (of_3,) = find_services()[DISPATCH].discovery(ClientProfile("any", version="3.0"))
+    (of_3,) = find_services(file="separate")[DISPATCH].discovery(ClientProfile("any", version="3.0"))
     assert of_3["prefetch"]["dispatched"].startswith("ServiceRequest?_id={{context.dispatchedOrders")
-    assert find_services()[DISPATCH].discovery(ClientProfile("any", version="1.0")) == []
+    assert find_services(file="separate")[DISPATCH].discovery(ClientProfile("any", version="1.0")) == []
 
 
 @pytest.mark.parametrize(

@@ -10,14 +10,14 @@ import httpx
 
 from cards.coverage.policy import load_policies
 from cds_hooks.security.trust import TrustedClient
-from cds_hooks.services.coverage_requirements import SERVICE as DECLARED
+from cds_hooks.services.coverage_requirements import ADVISOR as DECLARED
 from fhir.terminology.analytes import ANALYTES
 from tests.cds_hooks.calls import client
 from tests.cds_hooks.services.coverage_calls import (
+    ADVISOR,
     COPD,
     LISTED,
     OPEN,
-    SERVICE,
     Json,
     answer_of,
     ask,
@@ -205,7 +205,7 @@ def test_nothing_is_answered_about_another_patient_or_without_a_coverage(tmp_pat
 
 
 def test_a_client_of_the_trust_file_has_the_service_only_where_it_is_named() -> None:
-    assert TrustedClient("development").may_call(SERVICE)
-    assert not TrustedClient("ehr", issuers=frozenset({"x"})).may_call(SERVICE)
+    assert TrustedClient("development").may_call(ADVISOR)
+    assert not TrustedClient("ehr", issuers=frozenset({"x"})).may_call(ADVISOR)
     assert TrustedClient("ehr", issuers=frozenset({"x"})).may_call("order-safety")
-    assert TrustedClient("payer", issuers=frozenset({"x"}), services=frozenset({SERVICE})).may_call(SERVICE)
+    assert TrustedClient("payer", issuers=frozenset({"x"}), services=frozenset({ADVISOR})).may_call(ADVISOR)

@@ -29,7 +29,12 @@ async def _faults_of(folder: Path, charts: list[Chart]) -> list[str]:
 
 async def _visit(calls: httpx.AsyncClient, number: int, chart: Chart) -> list[str]:
     """Opens and discharges in all services, signs every order that they offer, and drafts again what is taken."""
-    asked = [(service.id, hook) for service in find_services().values() for hook in HOOKS if hook in service.hooks]
+    asked = [
+        (service.id, hook)
+        for service in find_services(file="separate").values()
+        for hook in HOOKS
+        if hook in service.hooks
+    ]
     bodies = [as_call(service, hook, number, chart.resources) for service, hook in asked]
     services = [service for service, _ in asked]
     answers = await asyncio.gather(*(_cards(calls, *call) for call in zip(services, bodies, strict=True)))
@@ -82,7 +87,7 @@ def _offered(cards: list[Json]) -> list[Json]:
 
 
 def _ordering(hook: str, pool: list[Json], draft: Json) -> Json:
-    entry = next(entry for entry in find_services()[ORDERS].discovery() if entry["hook"] == hook)
+    entry = next(entry for entry in find_services(file="separate")[ORDERS].discovery() if entry["hook"] == hook)
     patient = next(resource["id"] for resource in pool if resource["resourceType"] == "Patient")
     draft = {**draft, "subject": {"reference": f"Patient/{patient}"}}
     drafts = {"resourceType": "Bundle", "type": "collection", "entry": [{"resource": draft}]}
