@@ -210,7 +210,7 @@ def acts_until(url: str, at: float = float("inf")) -> Releases:
 def _version(kind: str, name: str) -> tuple[str, str]:
     """Return the digest of the version served here, and that of its gate report; ApprovalRefused for no such thing."""
     from cds_hooks.configuration import served_versions  # rules and models take a second to load
-    from cds_hooks.services import services_for, versions_for
+    from cds_hooks.services import every_service, services_for, versions_for
 
     if kind not in get_args(ActKind):
         raise ApprovalRefused(f"{kind} is no kind; there are {', '.join(get_args(ActKind))}")
@@ -222,8 +222,8 @@ def _version(kind: str, name: str) -> tuple[str, str]:
         return _version_of_prompt(name)
     services = services_for(settings())
     if kind == "service":
-        if name not in services:
-            raise ApprovalRefused(f"there is no service {name}; there are {', '.join(services)}")
+        if name not in (there := every_service(services)):
+            raise ApprovalRefused(f"there is no service {name}; there are {', '.join(there)}")
         return "", ""
     beside = versions_for(settings(), services)
     served: dict[Key, str] = served_versions(services, beside)

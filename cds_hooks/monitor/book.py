@@ -7,7 +7,7 @@ Counts a decision and a piece of feedback: what monitoring keeps of them.
 
 import sqlite3
 from collections import OrderedDict, defaultdict
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from time import time
@@ -335,14 +335,20 @@ def _count_inputs(day: DayCounts, basis: _Basis) -> None:
                 sketch_value(day.by_sex, f"{name} {'men' if sex else 'women'}", values[name])
     for name, reason in basis.missing.items():
         count(day.missing, f"{name} {reason}")
-    score = basis.scores.get("probability", basis.scores.get("value"))
-    if isinstance(score, int | float):
-        model = f"{basis.scores.get('id', 'score')}@{basis.scores.get('version', '')}"
-        conditions = _conditions_of(values) if "probability" in basis.scores else []
-        for group in groups_of(values, basis.groups):
-            sketch_value(day.scores, f"{model} {group}", float(score))
-            if conditions:
-                count_need(day.needs, f"{model} {group}", log_odds_bucket(float(score)) // _STRATUM, sum(conditions))
+    for scores in basis.scores.get("advisors", {"": basis.scores}).values():
+        _count_score(day, scores, values, groups_of(values, basis.groups))
+
+
+def _count_score(day: DayCounts, scores: dict[str, Any], values: dict[str, float], groups: Iterable[str]) -> None:
+    score = scores.get("probability", scores.get("value"))
+    if not isinstance(score, int | float):
+        return
+    model = f"{scores.get('id', 'score')}@{scores.get('version', '')}"
+    conditions = _conditions_of(values) if "probability" in scores else []
+    for group in groups:
+        sketch_value(day.scores, f"{model} {group}", float(score))
+        if conditions:
+            count_need(day.needs, f"{model} {group}", log_odds_bucket(float(score)) // _STRATUM, sum(conditions))
 
 
 def _conditions_of(values: dict[str, float]) -> list[float]:

@@ -100,7 +100,9 @@ def services_of(advisors: Mapping[str, Advisor], file: str | Path | None = None)
         if unknown or not entry.advisors:
             what = f"there is no advisor {unknown[0]!r}" if unknown else "a service needs advisors"
             raise DeclarationError(f"{path}: {what}; there are {', '.join(advisors)}")
-        if twice := [name for name in entry.advisors if name not in remaining]:
+        if twice := [
+            name for at, name in enumerate(entry.advisors) if name not in remaining or name in entry.advisors[:at]
+        ]:
             raise DeclarationError(f"{path}: the advisor {twice[0]!r} stands in two services")
         service = _service(entry, tuple(remaining.pop(name) for name in entry.advisors))
         services[service.id] = service

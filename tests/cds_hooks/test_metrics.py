@@ -20,7 +20,7 @@ async def test_a_page_adds_up_what_others_wrote(tmp_path: Path) -> None:
     other, mine = Metrics(), Metrics()
     for metrics, calls in ((other, 3), (mine, 2)):
         for _ in range(calls):
-            metrics.answered("some-service", "patient-view", [], [], {"decode": 0.001})
+            metrics.answered("some-service", "patient-view", [], [], {"decode": 0.001}, {})
             metrics.prefetched("ehr", "some-service", "patient=given", 0.2)
     writing = asyncio.create_task(MetricsFolder(other, tmp_path).keep_writing())
     await asyncio.sleep(0)

@@ -26,7 +26,7 @@ from cds_hooks.kit.samples.loader import list_samples, load_draft, load_patient
 from cds_hooks.kit.simulator.chart import Chart, ChartError, resources_of
 from cds_hooks.kit.simulator.request import build_request, drafts_for
 from cds_hooks.pages.doors import Door
-from cds_hooks.services import find_services
+from cds_hooks.services import every_service, find_services
 from cds_hooks.settings import Settings
 from fhir.mapping.features.catalog import FEATURES
 from fhir.mapping.features.feature import FeatureValue, Missing
@@ -72,7 +72,7 @@ def answers_to(requests: list[dict[str, Any]], service: str, folder: Path, as_of
 
 
 def test_a_service_says_who_it_is_for_and_asks_for_the_patient_first(service: str) -> None:
-    declared = find_services(file="separate")[service]
+    declared = every_service(find_services())[service]
     assert declared.title
     assert declared.description.endswith(".")
     assert declared.usage_requirements
@@ -89,9 +89,6 @@ def test_every_card_keeps_the_specification_and_every_silence_has_a_reason(
     for response in answered:
         for card in response["cards"]:
             check_card(msgspec.convert(card, Card))
-            assert card["indicator"] == "info" or not find_services(file="separate")[service].first_rank, (
-                "first_rank: no warnings"
-            )
         if not response["cards"] and not response.get("systemActions"):
             silences = response["extension"][EXTENSION_KEY]["silence"]
             assert silences
@@ -113,7 +110,7 @@ def test_resources_that_the_service_does_not_name_in_its_needs_change_nothing(
 ) -> None:
     """What was not asked for is empty in most calls, and would look like "none on record"."""
     named = (
-        READ_WHERE_SENT | _READ_BY_SERVICE.get(service, set()) | find_services(file="separate")[service].needs.resources
+        READ_WHERE_SENT | _READ_BY_SERVICE.get(service, set()) | every_service(find_services())[service].needs.resources
     )
     requests = requests_of(service, hook)[:6]
     with_more = [request | {"prefetch": request["prefetch"] | _not_named(request, named)} for request in requests]
@@ -339,7 +336,7 @@ def requests_of(service: str, hook: str, as_of: datetime = AS_OF) -> list[dict[s
 @cache
 def _written_request(service: str, hook: str, sample: str, as_of: datetime, draft: str | None) -> bytes:
     """Built once: some ten thousand tests' calls are of the same thousand requests, of 9 ms each."""
-    entry = next(entry for entry in find_services(file="separate")[service].discovery() if entry["hook"] == hook)
+    entry = next(entry for entry in every_service(find_services())[service].discovery() if entry["hook"] == hook)
     chart = chart_of(sample, as_of)
     drafts = drafts_for(chart, resources_of(load_draft(draft, as_of))) if draft else []
     return orjson.dumps(build_request(entry, chart, drafts))

@@ -5,7 +5,8 @@ from pathlib import Path
 
 from cds_hooks.dialects import ClientProfile
 from cds_hooks.kit.simulator.chart import Chart
-from cds_hooks.services.coverage_requirements import ADVISOR as DECLARED
+from cds_hooks.services import Service
+from cds_hooks.services.coverage_requirements import ADVISOR
 from tests.cds_hooks.prefetch.fetch_calls import TOKEN, at_server, post, without
 from tests.cds_hooks.services.coverage_calls import (
     COPD,
@@ -26,6 +27,7 @@ from tests.cds_hooks.services.coverage_calls import (
 )
 from tests.fhir_charts import serving_fhir
 
+DECLARED = Service.of(ADVISOR)
 (SIGN,) = [entry for entry in DECLARED.discovery() if entry["hook"] == "order-sign"]
 
 

@@ -41,10 +41,10 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.mark.parametrize("user", ["Practitioner/1", "PractitionerRole/2", "https://ehr.example/fhir/Practitioner/1"])
 def test_a_clinician_is_answered(user: str, tmp_path: Path, as_of: datetime) -> None:
-    requests = requests_of(planning_conversation.SERVICE.id, "patient-view", as_of)
+    requests = requests_of(planning_conversation.ADVISOR.id, "patient-view", as_of)
     for request in requests:
         request["context"]["userId"] = user
-    answers = answers_to(requests, planning_conversation.SERVICE.id, tmp_path, as_of)
+    answers = answers_to(requests, planning_conversation.ADVISOR.id, tmp_path, as_of)
     assert any(answer.json()["cards"] for answer in answers)
     assert not any("not-for-this-user" in answer.text for answer in answers)
 

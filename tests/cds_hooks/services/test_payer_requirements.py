@@ -10,14 +10,15 @@ import httpx
 
 from cards.coverage.policy import load_policies
 from cds_hooks.security.trust import TrustedClient
-from cds_hooks.services.coverage_requirements import ADVISOR as DECLARED
+from cds_hooks.services import Service
+from cds_hooks.services.coverage_requirements import ADVISOR
 from fhir.terminology.analytes import ANALYTES
 from tests.cds_hooks.calls import client
 from tests.cds_hooks.services.coverage_calls import (
-    ADVISOR,
     COPD,
     LISTED,
     OPEN,
+    SERVICE,
     Json,
     answer_of,
     ask,
@@ -35,6 +36,8 @@ from tests.cds_hooks.services.coverage_calls import (
     saturation,
     visit,
 )
+
+DECLARED = Service.of(ADVISOR)
 
 
 def test_every_hook_has_its_address_and_its_configuration_options(tmp_path: Path) -> None:
@@ -205,7 +208,7 @@ def test_nothing_is_answered_about_another_patient_or_without_a_coverage(tmp_pat
 
 
 def test_a_client_of_the_trust_file_has_the_service_only_where_it_is_named() -> None:
-    assert TrustedClient("development").may_call(ADVISOR)
-    assert not TrustedClient("ehr", issuers=frozenset({"x"})).may_call(ADVISOR)
+    assert TrustedClient("development").may_call({SERVICE})
+    assert not TrustedClient("ehr", issuers=frozenset({"x"})).may_call({SERVICE})
     assert TrustedClient("ehr", issuers=frozenset({"x"})).may_call("order-safety")
-    assert TrustedClient("payer", issuers=frozenset({"x"}), services=frozenset({ADVISOR})).may_call(ADVISOR)
+    assert TrustedClient("payer", issuers=frozenset({"x"}), services=frozenset({SERVICE})).may_call({SERVICE})
