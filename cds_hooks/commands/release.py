@@ -222,8 +222,8 @@ def _version(kind: str, name: str) -> tuple[str, str]:
         return _version_of_prompt(name)
     services = services_for(settings())
     if kind == "service":
-        if name not in (there := every_service(services)):
-            raise ApprovalRefused(f"there is no service {name}; there are {', '.join(there)}")
+        if name not in (known := every_service(services)):
+            raise ApprovalRefused(f"there is no service {name}; there are {', '.join(known)}")
         return "", ""
     beside = versions_for(settings(), services)
     served: dict[Key, str] = served_versions(services, beside)

@@ -5,7 +5,7 @@ Calls in process: a server of its own, and the requests that a client would send
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Iterator, Set
+from collections.abc import AsyncIterator, Iterator, Mapping, Set
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from functools import cache
@@ -26,7 +26,7 @@ from cds_hooks.kit.samples.loader import list_samples, load_draft, load_patient
 from cds_hooks.kit.simulator.chart import Chart, ChartError, resources_of
 from cds_hooks.kit.simulator.request import build_request, drafts_for
 from cds_hooks.pages.doors import Door
-from cds_hooks.services import every_service, find_services
+from cds_hooks.services import Service, every_service, find_services
 from cds_hooks.settings import Settings
 from fhir.mapping.features.catalog import FEATURES
 from fhir.mapping.features.feature import FeatureValue, Missing
@@ -72,7 +72,7 @@ def answers_to(requests: list[dict[str, Any]], service: str, folder: Path, as_of
 
 
 def test_a_service_says_who_it_is_for_and_asks_for_the_patient_first(service: str) -> None:
-    declared = every_service(find_services())[service]
+    declared = _every()[service]
     assert declared.title
     assert declared.description.endswith(".")
     assert declared.usage_requirements
@@ -109,9 +109,7 @@ def test_resources_that_the_service_does_not_name_in_its_needs_change_nothing(
     service: str, hook: str, tmp_path: Path
 ) -> None:
     """What was not asked for is empty in most calls, and would look like "none on record"."""
-    named = (
-        READ_WHERE_SENT | _READ_BY_SERVICE.get(service, set()) | every_service(find_services())[service].needs.resources
-    )
+    named = READ_WHERE_SENT | _READ_BY_SERVICE.get(service, set()) | _every()[service].needs.resources
     requests = requests_of(service, hook)[:6]
     with_more = [request | {"prefetch": request["prefetch"] | _not_named(request, named)} for request in requests]
     folders = (tmp_path / "asked", tmp_path / "more")
@@ -334,9 +332,14 @@ def requests_of(service: str, hook: str, as_of: datetime = AS_OF) -> list[dict[s
 
 
 @cache
+def _every() -> Mapping[str, Service]:
+    return every_service(find_services())
+
+
+@cache
 def _written_request(service: str, hook: str, sample: str, as_of: datetime, draft: str | None) -> bytes:
     """Built once: some ten thousand tests' calls are of the same thousand requests, of 9 ms each."""
-    entry = next(entry for entry in every_service(find_services())[service].discovery() if entry["hook"] == hook)
+    entry = next(entry for entry in _every()[service].discovery() if entry["hook"] == hook)
     chart = chart_of(sample, as_of)
     drafts = drafts_for(chart, resources_of(load_draft(draft, as_of))) if draft else []
     return orjson.dumps(build_request(entry, chart, drafts))
