@@ -50,12 +50,9 @@ def test_every_call_about_the_samples_is_the_same_from_its_facts(service: str, e
     assert not_the_same(verdicts(url, decisions)) == []
 
 
-@pytest.mark.parametrize("service", [ORDERS, "preventive-services", "vaccines-due", "statin-discussion"])
-def test_a_call_that_judged_as_of_an_earlier_one_of_its_visit_names_that_instant_and_is_the_same(
-    service: str, tmp_path: Path
-) -> None:
+def test_a_call_that_judged_orders_as_of_an_earlier_one_names_that_instant_and_is_the_same(tmp_path: Path) -> None:
     url, now = record_at(tmp_path), datetime.now(UTC)
-    calls = [call for call in list(sample_calls(service, now, 6))[:6] for _ in range(4)]
+    calls = [call for call in list(sample_calls(ORDERS, now, 6))[:6] for _ in range(4)]
     decisions = answered(url, calls, None)
     assert not_the_same(verdicts(url, decisions)) == []
     instants = [read_basis(decision.basis).as_of for decision in decisions]
