@@ -2,12 +2,9 @@ CREATE TABLE charts (
 	sequence INTEGER NOT NULL, 
 	hash BLOB NOT NULL, 
 	content BLOB NOT NULL, 
-	base BLOB, 
 	PRIMARY KEY (sequence), 
 	UNIQUE (hash)
 );
-
-CREATE INDEX charts_by_base ON charts (base);
 
 CREATE TABLE decisions (
 	sequence INTEGER NOT NULL, 
