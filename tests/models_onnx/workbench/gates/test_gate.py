@@ -18,7 +18,7 @@ from tests.models_onnx.workshop import KEYS, build, figured, good_card, good_man
 
 
 @pytest.fixture(scope="session")
-def report(good: Subject, panel: object) -> GateReport:
+def report(good: Subject) -> GateReport:
     """All gates on the committed model, with what a clone without data has, and an audit."""
     assert isinstance(panel, Panel)
     return run_gates(good, figured(audit=audit(panel, panel.cost).audit))
