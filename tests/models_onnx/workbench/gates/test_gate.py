@@ -9,19 +9,9 @@ import msgspec
 import pytest
 
 from models_onnx.errors import ManifestRefused
-from models_onnx.workbench.gates.run import GateReport, run_gates
 from models_onnx.workbench.gates.subject import Subject, read_subject
 from tests.models_onnx.workbench.gates.formula import INPUTS
-from tests.models_onnx.workbench.gates.obermeyer import Panel
-from tests.models_onnx.workbench.gates.test_file_gates import audit
-from tests.models_onnx.workshop import KEYS, build, figured, good_card, good_manifest
-
-
-@pytest.fixture(scope="session")
-def report(good: Subject) -> GateReport:
-    """All gates on the committed model, with what a clone without data has, and an audit."""
-    assert isinstance(panel, Panel)
-    return run_gates(good, figured(audit=audit(panel, panel.cost).audit))
+from tests.models_onnx.workshop import KEYS, build, good_card, good_manifest
 
 
 def _subject(content: bytes, features: Any = INPUTS, **card: Any) -> Subject:
