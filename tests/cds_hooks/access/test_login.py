@@ -4,17 +4,18 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import parse_qsl, urlsplit
 
 import httpx
 import pytest
+from argon2 import PasswordHasher
 from hypothesis import given
 from hypothesis import strategies as st
 from joserfc.jwk import RSAKey
 from sqlalchemy import select
 
-from cds_hooks.access.accounts import TRIES_FOR_A_NAME, disable_account
+from cds_hooks.access.accounts import TRIES_FOR_A_NAME, check_login, disable_account, hash_password
 from cds_hooks.access.store import sessions, tries
 from cds_hooks.pages.login.views import local_page
 from tests.cds_hooks.access.browsing import BROWSER, PASSWORD, Person, entries, form_token, visit, with_account
@@ -143,6 +144,39 @@ async def test_a_wrong_name_a_wrong_password_and_a_disabled_account_get_the_same
             told = answer.text.replace(form_token(answer), "").replace(name, "")
             texts.add(told)
     assert len(texts) == 1
+
+
+async def test_another_site_cannot_log_a_browser_in_under_the_attackers_name(tmp_path: Path) -> None:
+    with_account(tmp_path, "eve", "viewer")
+    async with visit(tmp_path) as person:
+        page = await person.open("/login")
+        forged = {"name": "eve", "password": PASSWORD, "form_token": form_token(page)}
+        answer = await person.calls.post("/login", data=forged, headers=BROWSER | {"sec-fetch-site": "cross-site"})
+        assert answer.status_code == 403
+        person.calls.cookies.clear()  # the attacker's form has the attacker's token, the browser another cookie
+        answer = await person.send("/login", **forged)
+        assert answer.status_code == 403
+        assert "cds-session=" not in str(answer.headers)
+
+
+def test_a_hash_is_computed_also_for_a_name_that_does_not_exist(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What decides how long an answer takes is counted, because a clock on a busy machine proves nothing."""
+    store = with_account(tmp_path, "ann", "viewer", password_hash=hash_password(PASSWORD))
+    with_account(tmp_path, "old", "viewer", state="disabled", password_hash=hash_password(PASSWORD))
+    compared: list[str] = []
+    real = PasswordHasher.verify
+
+    def count(self: PasswordHasher, hashed: str | bytes, password: str | bytes) -> Literal[True]:
+        compared.append(str(hashed).partition(",p=")[0])
+        return real(self, hashed, password)
+
+    monkeypatch.setattr(PasswordHasher, "verify", count)
+    for name in ("ann", "old", "nobody"):
+        check_login(store, name, "wrong")
+    assert len(compared) == 3
+    assert len(set(compared)) == 1
 
 
 async def test_guessing_ends_after_five_tries_for_a_name_whether_it_exists_or_not(tmp_path: Path) -> None:

@@ -1,0 +1,95 @@
+"""Legal holds and retention as people type them: what is held, who said why, and what leaves the record."""
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from cds_hooks.audit.holds import holds
+from cds_hooks.audit.retention import retention_runs
+from cds_hooks.commands.record import app
+from cds_hooks.storage.queries import list_decisions
+from models_onnx.artifact.keys import local_signer
+from tests.cds_hooks.storage.samples import a_decision, store
+
+DAY = 86_400_000_000
+FIRST = 1_700_000_000_000_000
+"""2023-11-14, 22:13:20 UTC."""
+
+
+def _id(number: int) -> str:
+    return f"01a20df3-8b61-7403-8cec-{number:08}0000"
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    """A record of four decisions, a day between them, about two patients; each was answered."""
+    address = f"sqlite:///{tmp_path / 'record.sqlite3'}"
+    rows = [
+        a_decision(
+            id=_id(number), decided_at=FIRST + number * DAY, patient=f"p{number % 2}", hook_instance=f"h{number}"
+        )
+        for number in range(4)
+    ]
+    store(address, *rows, answered=True)
+    return address
+
+
+def _output(*arguments: str) -> tuple[int, str, str]:
+    done = CliRunner().invoke(app, list(arguments))
+    return done.exit_code, done.stdout, done.stderr
+
+
+def test_a_hold_is_made_listed_and_ended(url: str) -> None:
+    database = ("--database", url)
+    assert _output("hold", *database)[:2] == (0, "No hold is in force.\n")
+    made = _output("hold", "--patient", "p1", "--why", "a request", "--by", "Ann", *database)
+    (item,) = holds(url)
+    assert (made[0], item.id in made[1]) == (0, True)
+    listed = _output("hold", *database)[1]
+    assert all(words in listed for words in (item.id, "patient p1", "by Ann", "a request"))
+    (shown,) = json.loads(_output("hold", "--json", *database)[1])
+    assert datetime.fromisoformat(shown.pop("at")) == item.at
+    assert shown == {"id": item.id, "by": "patient", "value": "p1", "why": "a request", "actor": "Ann"}
+    assert _output("hold", "--end", item.id, "--why", "over", *database)[0] == 0
+    assert holds(url) == []
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--why", "x"],
+        ["--patient", "p1"],
+        ["--patient", "p1", "--why", ""],
+        ["--patient", "p1", "--client", "a hospital", "--why", "x"],
+        ["--end", "1", "--decision", "2", "--why", "x"],
+    ],
+)
+def test_a_hold_is_on_one_subject_and_says_why(url: str, options: list[str]) -> None:
+    code, shown, fault = _output("hold", *options, "--database", url)
+    assert (code, shown, "--why" in fault) == (2, "", True)
+    assert holds(url) == []
+
+
+def test_what_is_held_stays_and_of_the_rest_only_what_is_old_enough_goes_into_a_file(url: str, tmp_path: Path) -> None:
+    local_signer(tmp_path / "seal.pem", "record")
+    days = (datetime.now(UTC) - datetime.fromtimestamp(FIRST / 1e6, UTC)).days
+    file = tmp_path / "a.xz"
+    _output("hold", "--patient", "p0", "--why", "a request", "--database", url)
+
+    def remove(client: str, older_than: int, *key: str) -> int:
+        asked = ("--client", client, "--remove-older-than", str(older_than), "--to", str(file), "--by", "Ann")
+        return _output("export", *asked, *key, "--database", url)[0]
+
+    key = ("--key", str(tmp_path / "seal.pem"))
+    assert remove("a hospital", days - 1) != 0, "without the key of the seals nothing is taken out"
+    assert remove("nobody", 1, *key) == 0
+    assert remove("a hospital", days + 1, *key) == 0
+    assert not file.exists()
+    assert len(list_decisions(url)) == 4
+    assert remove("a hospital", days - 1, *key) == 0
+    (run,) = retention_runs(url).values()
+    assert run.sha256
+    assert [decision.id for decision in list_decisions(url)] == [_id(3), _id(2), _id(0)]
