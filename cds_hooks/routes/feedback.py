@@ -85,8 +85,9 @@ class _Feedback:
         client = await self._intake.client_of(request, call)
         if service_id not in self._addresses:
             raise NotFound("There is no service of this id; GET /cds-services lists those there are.")
-        service_id = self._addresses[service_id].id
-        client.require(service_id)
+        service = self._addresses[service_id]
+        service_id = service.id
+        client.require(service.names)
         name = f"{TRIAL}{client.name}" if request.scope.get(SENT_AS_TRIAL) is True else client.name
         async with self._intake.body(request, client, MOST_BYTES) as body:
             await self._take(body, service_id, client, name)

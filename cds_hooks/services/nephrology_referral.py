@@ -515,6 +515,7 @@ ADVISOR = Advisor(
     usage_requirements="For physicians, nurses and pharmacists at an outpatient visit; never shown to patients.",
     needs=Needs.of(
         features=FEATURES,
+        analytes=("creatinine", "egfr", "uacr", "upcr"),
         resources=("Condition", "Encounter", "MedicationRequest", "Procedure", "ServiceRequest"),
     ),
     decide=decide,

@@ -336,6 +336,7 @@ ADVISOR = Advisor(
     usage_requirements="For physicians, nurses and pharmacists at an outpatient visit; never shown to patients.",
     needs=Needs.of(
         features=(*FEATURES, *OUTLOOK_FEATURES),
+        analytes=("ldl_cholesterol", "cholesterol_total"),
         resources=(
             "Condition",
             "Encounter",

@@ -33,13 +33,6 @@ def test_discovery_is_an_object_with_services(server: Outside) -> None:
     assert isinstance(document["services"], list)
 
 
-@row("DISC-03")
-def test_a_server_without_services_says_so(opened: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cds_hooks.services.find_services", lambda *_: {})
-    answer = opened().request("GET", SERVICES)
-    assert (answer.status_code, answer.json()) == (200, {"services": []})
-
-
 @row("DISC-04", "DISC-05", "DISC-06")
 @pytest.mark.parametrize("member", ["hook", "title", "description"])
 def test_every_entry_has_its_words(discovery: list[Json], member: str) -> None:

@@ -75,7 +75,7 @@ def sample_cards(
 
 def request_of(specimen: SampleCall, as_of: datetime, model_keys: Path | None = None) -> dict[str, Any]:
     """Return the hook request of one specimen, built from the service's own templates."""
-    entries = find_services(model_keys=model_keys)[specimen.service].discovery()
+    entries = find_services(model_keys=model_keys, file="separate")[specimen.service].discovery()
     entry = next(entry for entry in entries if entry["hook"] == specimen.hook)
     resources = resources_of(load_patient(specimen.patient, as_of))
     chart = Chart([*resources, _visit(specimen.patient, as_of)] if specimen.visit else resources)

@@ -18,7 +18,7 @@ from cds_hooks.hold_back.governance import read_rules_file
 from cds_hooks.outcomes.files import read_file as read_outcomes
 from cds_hooks.protocol.hooks.declared import read_declarations
 from cds_hooks.security.trust_file import read_trust_file
-from cds_hooks.services import Service, find_services
+from cds_hooks.services import Advisor, find_services
 from cds_hooks.settings.fields import read_provider
 from cds_hooks.storage.content import key_text, read_user_keys
 from fhir.record.charts import read_ndjson
@@ -46,7 +46,7 @@ READERS: dict[str, Callable[[Path], object]] = {
     "key.pem": lambda file: read_signer(file, "a test"),
     "manifest.json": lambda file: read_manifest(file.parent),
     "release.json": lambda file: parse_release(file.parent),
-    "feature.py": lambda file: list(declarations("cds_hooks.services", "SERVICE", Service, folder=file.parent)),
+    "feature.py": lambda file: list(declarations("cds_hooks.services", "ADVISOR", Advisor, folder=file.parent)),
 }
 
 

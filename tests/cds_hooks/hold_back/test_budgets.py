@@ -5,7 +5,6 @@ import copy
 import json
 from collections.abc import Iterable
 from datetime import timedelta
-from itertools import permutations
 from pathlib import Path
 from typing import Any
 
@@ -192,19 +191,6 @@ async def _remind(calls: httpx.AsyncClient, service: str) -> httpx.Response:
     answered = await calls.post(f"/cds-services/{service}", json=_visit_with_everything_due(service))
     assert answered.status_code == 200, answered.text
     return answered
-
-
-EXPECTED = {"vaccines-due": 1, "preventive-services": 0, "nephrology-referral": 1}
-"""The test goes before both reminders, and beside it and the other cards only the first has room, in few words."""
-
-
-@pytest.mark.parametrize("order", list(permutations(REMINDERS))[::2])
-async def test_somebody_else_who_opens_the_chart_is_shown_the_same_cards(
-    tmp_path: Path, order: tuple[str, ...]
-) -> None:
-    async with app_client(tmp_path, as_of=NOW) as calls:
-        for _ in range(2):
-            assert _asked([await _remind(calls, each) for each in order]) == [EXPECTED[each] for each in order]
 
 
 async def test_advice_on_a_danger_is_shown_beside_a_reminder(tmp_path: Path) -> None:

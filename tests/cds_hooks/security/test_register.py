@@ -128,11 +128,11 @@ def test_where_a_client_lists_its_services_one_without_a_list_may_call_none(site
     site.write(f'{CLIENT}services = ["*"]\n\n{_SECOND}')
     with capture_logs() as logs:
         live = WatchedTrustFile(site.file, ANY_NAME, _no_fetch, clock)
-    assert [client.may_call("order-safety") for client in live.register().clients] == [True, False]
+    assert [client.may_call({"order-safety"}) for client in live.register().clients] == [True, False]
     assert [line["client"] for line in logs if line["event"] == "client without services may call none"] == ["Second"]
     site.write(f"{CLIENT}\n{_SECOND}")
     _pass(live, clock)
-    assert [client.may_call("order-safety") for client in live.register().clients] == [True, True]
+    assert [client.may_call({"order-safety"}) for client in live.register().clients] == [True, True]
 
 
 NOW = 1_795_000_000.0

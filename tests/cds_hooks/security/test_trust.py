@@ -175,13 +175,13 @@ def test_a_token_that_is_refused_is_not_used_up(site: Site, token: Token) -> Non
 
 def test_a_client_is_registered_for_services_and_hooks() -> None:
     client = TrustedClient("A", services=frozenset({"order-safety"}), hooks=frozenset({"order-sign"}))
-    client.require("order-safety")
-    client.require("order-safety", "order-sign")
+    client.require({"order-safety"})
+    client.require({"order-safety"}, "order-sign")
     for service, hook in (("planning", None), ("order-safety", "order-select"), ("planning", "order-sign")):
         with pytest.raises(NotAllowed) as refused:
-            client.require(service, hook)
+            client.require({service}, hook)
         assert refused.value.status == 403
-    assert ANONYMOUS.may_call("anything", "any-hook")
+    assert ANONYMOUS.may_call({"anything"}, "any-hook")
 
 
 def test_without_a_file_everyone_on_this_machine_is_anonymous(tmp_path: Path) -> None:

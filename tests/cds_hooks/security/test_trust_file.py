@@ -115,7 +115,7 @@ def test_what_a_process_serves_bounds_what_its_clients_may_call(
     site.write(text + (f"services = {of_client}\n" if of_client else ""))
     file = read_trust_file(site.file, RegistrableNames(services=["order-safety", "coverage-requirements"]))
     (client,) = file.clients
-    assert {name for name in ("order-safety", "coverage-requirements") if client.may_call(name)} == may_call
+    assert {name for name in ("order-safety", "coverage-requirements") if client.may_call({name})} == may_call
 
 
 def test_what_is_left_out_has_the_default_that_the_schema_names(site: Site) -> None:

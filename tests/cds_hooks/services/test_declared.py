@@ -13,7 +13,7 @@ from cds_hooks.kit.samples import load_patient
 from cds_hooks.kit.simulator.chart import Chart, resources_of
 from cds_hooks.kit.simulator.request import build_request
 from cds_hooks.prefetch.needs import Needs
-from cds_hooks.services import Advice, ServiceInput, find_services
+from cds_hooks.services import Advice, ServiceInput, find_advisors, find_services
 from models_onnx.errors import DeclarationError
 from tests.cds_hooks.calls import client, ours
 from tests.each import for_rows
@@ -255,7 +255,7 @@ def test_a_mistake_about_thresholds_within_ages_is_named(old: str, new: str, sai
 
 
 # A service that is declared wrongly is refused where it is declared, with the name of what is wrong.
-SERVICE = find_services(file="separate")["vaccines-due"]
+ADVISOR = find_advisors()["vaccines-due"]
 
 
 def _decide(call: ServiceInput) -> Advice:
@@ -273,9 +273,9 @@ def _decide(call: ServiceInput) -> Advice:
         ({"decide": _decide}, "decide must be declared with `async def`"),
     ],
 )
-def test_a_service_that_cannot_be_served_is_refused(members: dict[str, Any], said: str) -> None:
+def test_an_advisor_that_cannot_be_served_is_refused(members: dict[str, Any], said: str) -> None:
     with pytest.raises(DeclarationError, match=said):
-        replace(SERVICE, **members)
+        replace(ADVISOR, **members)
 
 
 @for_rows(

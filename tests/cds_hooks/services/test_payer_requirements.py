@@ -210,5 +210,5 @@ def test_nothing_is_answered_about_another_patient_or_without_a_coverage(tmp_pat
 def test_a_client_of_the_trust_file_has_the_service_only_where_it_is_named() -> None:
     assert TrustedClient("development").may_call({SERVICE})
     assert not TrustedClient("ehr", issuers=frozenset({"x"})).may_call({SERVICE})
-    assert TrustedClient("ehr", issuers=frozenset({"x"})).may_call("order-safety")
+    assert TrustedClient("ehr", issuers=frozenset({"x"})).may_call({"order-safety"})
     assert TrustedClient("payer", issuers=frozenset({"x"}), services=frozenset({SERVICE})).may_call({SERVICE})

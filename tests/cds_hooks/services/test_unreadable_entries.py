@@ -31,7 +31,6 @@ NOT_BY_NAME = {
     ("order-safety-dispatch", "AllergyIntolerance"),
     ("nephrology-referral", "MedicationRequest"),  # read to see what is shown beside it
     ("planning-conversation", "MedicationRequest"),  # likewise
-    ("preventive-services", "Immunization"),  # read to see what vaccines would show at the opening
 }
 
 
