@@ -1,0 +1,102 @@
+"""The package of the guide behind a trust file: two people approve exactly its version before it says anything."""
+
+import asyncio
+import re
+from collections.abc import Callable
+from multiprocessing import get_context
+from pathlib import Path
+
+import pytest
+
+from cards.card import Card, Indicator, Source
+from cards.rules.engine.governance import SiteRules, Switch, all_rule_versions
+from cds_hooks.hold_back.approvals import ApprovalBook
+from cds_hooks.hold_back.checks import CheckedCall, Shared, choose_cards
+from cds_hooks.hold_back.sent_cards import Caller
+from cds_hooks.packages import use_packages
+from models_onnx.packages import PackageFault, name_packages
+from tests.adding.guide import steps_of
+from tests.cds_hooks.hold_back.clicking import ANN, BEN, Desk
+from tests.conftest import ROOT
+from tests.live import record_in
+
+NAME = "st-marys-cds"
+RULE = f"package-{NAME}"
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The package of the guide as it lies after an installation."""
+    folder = tmp_path / "installed"
+    for step in steps_of(ROOT / "docs" / "adding" / "package.md"):
+        path = folder / (step.path or "").removeprefix(f"{NAME}/")
+        if step.path and not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(step.body)
+    project = (folder / "pyproject.toml").read_text()
+    entries = re.findall(r'^\[project\.entry-points\."(.+)"\]\n(.+) = "(.+)"$', project, re.MULTILINE)
+    information = folder / f"{NAME.replace('-', '_')}-1.0.dist-info"
+    information.mkdir()
+    (information / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {NAME}\nVersion: 1.0\n")
+    text = "".join(f"[{group}]\n{name} = {module}\n" for group, name, module in entries)
+    (information / "entry_points.txt").write_text(text)
+    monkeypatch.syspath_prepend(str(folder))
+    return folder
+
+
+def _in_a_process_of_its_own(asked: Callable[..., None], *arguments: Path) -> None:
+    """A package that was named once stays for the life of its process."""
+    process = get_context("spawn").Process(target=asked, args=arguments)
+    process.start()
+    process.join()
+    assert process.exitcode == 0, "the traceback is in the captured errors"
+
+
+def _held(site: SiteRules, *names: str, patient: str = "p1", indicator: Indicator = "info") -> list[str]:
+    """The reasons against a card behind a trust file."""
+    caller = Caller("ehr", patient, "fall-risk", "patient-view")
+    shared = Shared(needs_approval=True)
+    call = CheckedCall(caller, 1_795_000_000.0, site=site, packages_of={"c1": names}, shared=shared)
+    card = Card(uuid="c1", summary="A sentence.", indicator=indicator, source=Source(label="x"))
+    return [silence.reason for silence in asyncio.run(choose_cards([card], call)).silences]
+
+
+def _two_people_approve(folder: Path, record: Path) -> None:
+    use_packages([NAME])
+    desk = Desk(record_in(record))
+    book = ApprovalBook(desk.url, people_log_in=True)
+    version = all_rule_versions()[RULE].digest
+    for person, reasons in ((None, ["shadow"]), (ANN, ["shadow"]), (BEN, [])):
+        if person is not None:
+            desk.click(person, name=RULE, version=version)
+        book.read()
+        site = book.in_force(SiteRules())
+        assert _held(site, NAME) == reasons
+        assert _held(site) == [], "a card of no package waits for nobody"
+        # its check holds back nothing before, and never a critical card
+        assert _held(site, patient="drill-1") == ([] if reasons else ["site-check"])
+        assert _held(site, patient="drill-1", indicator="critical") == []
+    (folder / "st_marys_cds" / "sleep.py").write_text('"""Changed."""\n')
+    use_packages([NAME])
+    assert _held(book.in_force(SiteRules()), NAME) == ["shadow"]
+
+
+def test_two_people_approve_exactly_this_version_before_a_card_is_shown(folder: Path, tmp_path: Path) -> None:
+    _in_a_process_of_its_own(_two_people_approve, folder, tmp_path)
+
+
+def _the_rules_file_switches_it_off() -> None:
+    use_packages([NAME])
+    site = SiteRules(switches={RULE: (Switch(RULE, "not on our wards", off=True),)})
+    assert "switched-off" in _held(site, NAME)
+
+
+@pytest.mark.usefixtures("folder")
+def test_the_rules_file_switches_it_off() -> None:
+    _in_a_process_of_its_own(_the_rules_file_switches_it_off)
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_package_that_is_not_installed_is_refused_with_those_that_are() -> None:
+    with pytest.raises(PackageFault, match=r"no package 'st-mary' is installed; .*: st-marys-cds"):
+        name_packages(["st-mary"])
