@@ -141,8 +141,6 @@ _CRUSHED: Final = re.compile(
 )
 _BENZYL_ALCOHOL: Final = re.compile(r"bacteriostatic|benzyl alcohol|benzylalkohol", re.IGNORECASE)
 _names_benzyl_alcohol = _says(_BENZYL_ALCOHOL.pattern)
-_RATE: Final = re.compile(r"(?P<count>\d{1,4}(?:[.,]\d)?) ?ml ?(?:/|per|an) ?h", re.IGNORECASE)
-_FAST_ML_PER_HOUR: Final = 100.0
 
 
 def _sigs(context: RuleContext) -> str:
@@ -153,15 +151,6 @@ def _sigs(context: RuleContext) -> str:
 
 def _is_crushed(context: RuleContext) -> Truth:
     return _CRUSHED.search(f"{_words(context)} {_sigs(context)}") is not None
-
-
-def _is_fast(context: RuleContext) -> Truth:
-    """Whether a rate in millilitres an hour is over that of the boluses that the expert panel gives."""
-    rates = [float(match["count"].replace(",", ".")) for match in _RATE.finditer(_sigs(context))]
-    quantities = (given.rateQuantity for dosage in dosages_of(context) for given in dosage.doseAndRate)
-    stated = " ".join(f"{rate.value} {rate.code or rate.unit}" for rate in quantities if rate is not None)
-    rates += [float(match["count"].replace(",", ".")) for match in _RATE.finditer(stated)]
-    return max(rates, default=0.0) > _FAST_ML_PER_HOUR
 
 
 # Weight
@@ -310,7 +299,6 @@ CONDITIONS_OF_DOSES: tuple[Condition, ...] = (
         lambda context: _names_benzyl_alcohol(context) or _BENZYL_ALCOHOL.search(_sigs(context)) is not None,
         "the words of the order say that it is bacteriostatic or preserved with benzyl alcohol",
     ),
-    flag("fast_infusion", _is_fast, f"the order says a rate of over {_FAST_ML_PER_HOUR:g} mL an hour"),
     flag("depot", _is_depot, "the words or the form of the drug say that it is a depot injection"),
     flag("day_named", lambda context: bool(context.drafted.dose.on_days), "the order names a day of the week"),
 )
