@@ -76,7 +76,7 @@ def requests_for(call: Json) -> Iterator[tuple[str, Json]]:
 
 @cache
 def _services(hook: str) -> list[Json]:
-    entries = (entry for service in find_services(file="separate").values() for entry in service.discovery())
+    entries = (entry for service in find_services().values() for entry in service.discovery())
     return [entry for entry in entries if entry["hook"] == hook]
 
 

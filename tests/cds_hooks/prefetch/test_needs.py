@@ -16,8 +16,8 @@ def test_only_what_is_needed_is_asked_for() -> None:
 
 
 def test_what_no_template_brings_is_refused() -> None:
-    with pytest.raises(ValueError, match="Goal"):
-        templates_for(Needs.of(resources=("Goal",)))
+    with pytest.raises(ValueError, match="AuditEvent"):
+        templates_for(Needs.of(resources=("AuditEvent",)))
 
 
 def test_a_service_asks_for_what_its_advisors_read_together_and_requires_what_all_require() -> None:
