@@ -67,6 +67,8 @@ def evaluate() -> None:
     evaluation; for it one line is printed: {"values": {NAME: VALUE}}, where VALUE is {"error": TEXT} for an
     expression that has no
     value. Exit code 1 where a line has another form.
+
+    Example: cds-hooks knowledge evaluate < lines.jsonl
     """
     from cards.knowledge.lines import LineRefused, Session
 

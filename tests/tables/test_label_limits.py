@@ -6,6 +6,7 @@ from datetime import datetime
 
 import pytest
 
+from cards.rules.families.dose.knowledge import LEADS
 from fhir.terminology.conditions import CONDITION_GROUPS
 from fhir.terminology.medications import INGREDIENTS
 from tests.cards.rules.cases import check
@@ -79,8 +80,12 @@ def test_each_row_has_one_amount_of_a_known_drug_and_a_document() -> None:
         assert not row["condition"] or row["condition"] in CONDITION_GROUPS
 
 
+# A row that rests on a page only is a lead: it is an alarm at ten times a usual dose and says nothing below it.
+FIRM = [row for row in ROWS if row["source"] not in LEADS]
+
+
 @pytest.mark.parametrize(
-    "row", ROWS, ids=lambda row: f"{row['drug']}-{next(row[name] for name in AMOUNTS if row[name])}"
+    "row", FIRM, ids=lambda row: f"{row['drug']}-{next(row[name] for name in AMOUNTS if row[name])}"
 )
 def test_a_dose_far_over_the_limit_is_found(row: dict[str, str], as_of: datetime) -> None:
     assert _found(row, 3.1, as_of)

@@ -26,8 +26,8 @@ from cards.knowledge.elm.temporal import Temporal, read_date_time
 from cards.knowledge.elm.values import Value
 
 _MISSING: Final = object()
-# A definition that refers to others two hundred deep needs some ten frames of Python for each.
-sys.setrecursionlimit(max(sys.getrecursionlimit(), 10_000))
+_MOST_FRAMES: Final = 10_000
+"""A definition that refers to others two hundred deep needs some ten frames of Python for each."""
 
 
 class Chart:
@@ -136,6 +136,8 @@ class Evaluation:
             CqlError: the evaluation ended without a value, as the language asks or at a limit.
             NotSupported: the definition holds something that is not run.
         """
+        frames = sys.getrecursionlimit()  # put back afterwards: readers of JSON refuse by it what is nested too deeply
+        sys.setrecursionlimit(max(frames, _MOST_FRAMES))
         try:
             with spending(self.budget):
                 return self.definition(body)
@@ -147,6 +149,8 @@ class Evaluation:
             raise CqlError(
                 f"An operand does not have the type that its operator takes ({type(error).__name__})."
             ) from error
+        finally:
+            sys.setrecursionlimit(frames)
 
 
 def read_instant(text: str) -> tuple[Temporal, int]:

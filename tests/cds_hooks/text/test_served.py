@@ -47,7 +47,7 @@ def file(tmp_path: Path, stub: Stub) -> Path:
 async def test_a_client_gets_the_summary_of_the_chart_that_it_sends(tmp_path: Path, file: Path, stub: Stub) -> None:
     async with client(tmp_path, text_file=file) as calls:
         nameless = bundle({name: value for name, value in PATIENT.items() if name != "id"}, type="collection")
-        assert (await calls.post("/summaries", json=nameless)).status_code == 200
+        assert (await calls.post("/summaries", json=nameless)).status_code == 400
         answer = await calls.post("/summaries", json=BUNDLE)
         as_json = {"content-type": "application/json"}
         refused = [
