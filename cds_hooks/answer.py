@@ -23,7 +23,15 @@ from cards.rules.engine.kept import KeptJudgements, hand_back
 from cds_hooks.access.links import link_cards
 from cds_hooks.call import Call
 from cds_hooks.dialects import shape_cards
-from cds_hooks.errors import BadRequest, CallTimedOut, HookError, PreconditionFailed, RecordFailed, operation_outcome
+from cds_hooks.errors import (
+    BadRequest,
+    CallTimedOut,
+    HookError,
+    NotAllowed,
+    PreconditionFailed,
+    RecordFailed,
+    operation_outcome,
+)
 from cds_hooks.hold_back.budgets import audience_of
 from cds_hooks.hold_back.checks import SILENT_MODE, CheckedCall, refuse_user, why_package_withheld
 from cds_hooks.hold_back.memory import PatientMemory
@@ -226,6 +234,8 @@ def read(call: Call, source: Source) -> Received:
     """
     request = source.read_request(call)
     call.client.require(call.service.names, request.hook)
+    if not call.advisors(request.hook):
+        raise NotAllowed("This client is not registered for an advisor that answers this hook.")
     no_advice = _why_no_advice(call, request)
     call.stages.end("decode")
     filled = source.prefetch(call, request)
@@ -298,45 +308,47 @@ async def advise(call: Call, understood: Understood) -> Advised:
     """Return what the advisors of the service find; where none is asked the reason only.
 
     Raises:
-        HookError: The only advisor of the service cannot judge what it was sent.
+        HookError: No advisor of the service can judge what it was sent.
     """
     config = call.components.in_force.digest_with(call.released)
     checked = checked_call(call, understood)
     if understood.no_advice is not None:
         silence = understood.no_advice
         return Advised(understood, no_card(silence.subject, silence.reason, silence.text), checked, config)
-    given, advice = _service_input(call, understood, checked), Advice()
-    advisors = call.advisors(understood.request.hook)
-    for advisor in advisors:
-        found = await _find(call, advisor, given, is_alone=len(advisors) == 1)
-        checked.add_cards(advisor, found, advisor.packages_with(call.client.profile.dialect.id, found.features))
-        advice.add(advisor.id, found)
-    return Advised(understood, advice, checked, config)
+    given, found = _service_input(call, understood, checked), dict[str, Advice]()
+    failures: dict[str, Exception] = {}
+    for advisor in call.advisors(understood.request.hook):
+        try:
+            found[advisor.id] = await _find(call, advisor, given)
+        except Exception as error:
+            failures[advisor.id] = error
+            found[advisor.id] = _not_judged(advisor, error)
+        advice = found[advisor.id]
+        checked.add_cards(advisor, advice, advisor.packages_with(call.client.profile.dialect.id, advice.features))
+    if len(failures) == len(found):  # nothing was judged, which is no answer
+        raise next(iter(failures.values()))
+    for name, failure in failures.items():
+        if not isinstance(failure, HookError):
+            log_failure("advisor failed", failure, call.decision_id, name)
+    return Advised(understood, Advice.joined(found), checked, config)
 
 
-async def _find(call: Call, advisor: Advisor, given: ServiceInput, *, is_alone: bool) -> Advice:
-    """Return what one advisor finds. What it cannot judge beside others is a silence with its name.
-
-    Raises:
-        HookError: It is the only advisor of the service, so that there is no answer without it.
-    """
+async def _find(call: Call, advisor: Advisor, given: ServiceInput) -> Advice:
     why_off = call.released.why_off(advisor.id, call.client.name)
     if why_off is not None:
         return no_card(advisor.id, SWITCHED_OFF, why_off)
-    try:
-        advisor.require_model()
-        return await advisor.decide(given)
-    except HookError as error:
-        if is_alone:
-            raise
-        reason = "required-data-missing" if isinstance(error, PreconditionFailed) else FAILED
-        return no_card(advisor.id, reason, error.text)
-    except Exception as error:
-        if is_alone:
-            raise
-        log_failure("advisor failed", error, call.decision_id, advisor.id)
-        text = f"{advisor.title}: this was not judged, because the server failed; its log has the place."
-        return no_card(advisor.id, FAILED, text)
+    advisor.require_model()
+    return await advisor.decide(given)
+
+
+def _not_judged(advisor: Advisor, error: Exception) -> Advice:
+    """Return the silence of an advisor that could not judge: it costs the others nothing."""
+    if isinstance(error, PreconditionFailed):
+        return no_card(advisor.id, "required-data-missing", error.text)
+    if isinstance(error, HookError):
+        return no_card(advisor.id, FAILED, error.text)
+    text = f"{advisor.title}: this was not judged, because the server failed; its log has the place."
+    return no_card(advisor.id, FAILED, text)
 
 
 def checked_call(call: Call, understood: Understood) -> CheckedCall:

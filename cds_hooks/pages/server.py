@@ -81,7 +81,7 @@ class PageServer:
         self.sessions = Sessions(self.store, lifetimes, secure=secure)
         self._limiter = CapacityLimiter(_PAGES_AT_ONCE)
 
-    @property
+    @cached_property
     def service_titles(self) -> dict[str, str]:
         """The title of each service by its id."""
         return {name: service.title for name, service in every_service(self.services).items()}

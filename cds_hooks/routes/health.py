@@ -14,8 +14,9 @@ from cds_hooks.components import ServerComponents
 from cds_hooks.errors import ReplayStoreFailed
 from cds_hooks.logs import log
 from cds_hooks.security import Trust
-from cds_hooks.services import Service
+from cds_hooks.services import Advisor, Service
 from cds_hooks.storage.decision import RecordUnavailable, plain
+from cds_hooks.trusted_models import AbsentModel
 
 DRAINING: Final = "draining"
 """Member of the ASGI state: whether this process is about to end; `server.py` sets it."""
@@ -28,11 +29,18 @@ def models_out(services: Mapping[str, Service]) -> list[dict[str, object]]:
             "model": model.name,
             "service": service.id,
             "reason": model.reason,
-            "answers": "503" if model is service.models[0] else "without this model",
+            "answers": _answers_without(model, advisor, service),
         }
         for service in services.values()
-        for model in service.absent_models
+        for advisor in service.advisors
+        for model in advisor.absent_models
     ]
+
+
+def _answers_without(model: AbsentModel, advisor: Advisor, service: Service) -> str:
+    if model is not advisor.models[0]:
+        return "without this model"
+    return "503" if len(service.advisors) == 1 else f"without {advisor.id}"
 
 
 def _one_at_a_time(check: Callable[[], Awaitable[None]]) -> Callable[[], Awaitable[None]]:

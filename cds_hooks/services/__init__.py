@@ -105,8 +105,12 @@ def services_of(advisors: Mapping[str, Advisor], file: str | Path | None = None)
         ]:
             raise DeclarationError(f"{path}: the advisor {twice[0]!r} stands in two services")
         service = _service(entry, tuple(remaining.pop(name) for name in entry.advisors))
+        if service.id in services:
+            raise DeclarationError(f"{path}: the id {service.id!r} is that of two services")
         services[service.id] = service
-    return services | {name: Service.of(advisor) for name, advisor in remaining.items() if name not in services}
+    if taken := [name for name in remaining if name in services]:
+        raise DeclarationError(f"{path}: {taken[0]!r} is the id of a service and of an advisor that is not in it")
+    return services | {name: Service.of(advisor) for name, advisor in remaining.items()}
 
 
 def _service(entry: _ServiceEntry, advisors: tuple[Advisor, ...]) -> Service:
@@ -185,8 +189,8 @@ def services_for(configured: Settings) -> dict[str, Service]:
 
 def every_service(services: Mapping[str, Service]) -> dict[str, Service]:
     """Return these services with those under the names of their advisors, which a site or a decision may still have."""
-    alone = {advisor.id: advisor for service in services.values() for advisor in service.advisors}
-    return {**services_of(alone), **services_of(alone, SEPARATE), **services}
+    advisors = {advisor.id: advisor for service in services.values() for advisor in service.advisors}
+    return {**services_of(advisors), **services_of(advisors, SEPARATE), **services}
 
 
 def versions_for(configured: Settings, services: Mapping[str, Service]) -> ModelVersions:

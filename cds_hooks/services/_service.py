@@ -3,7 +3,7 @@
 import re
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import partial, reduce
 from inspect import iscoroutinefunction
 from typing import Any, Final
 
@@ -173,43 +173,60 @@ class Advice(Struct):
     scores: dict[str, Any] | None = None
     found_by: dict[str, str] = {}
     """The id of the advisor that found it, by the uuid of a card; of a whole answer."""
-    by_advisor: dict[str, dict[str, Any]] = {}
-    """The scores of each advisor, of a whole answer."""
 
-    def add(self, advisor: str, found: "Advice") -> None:
-        """Take what one advisor found into the whole answer.
-
-        The scores of a model stand for the whole; those of each advisor are beside them under its id.
-        """
-        self.cards += found.cards
-        self.system_actions += found.system_actions
-        self.silences += found.silences
-        self.worklist += found.worklist
-        self.reads |= found.reads
-        self.found_by |= {card.uuid: advisor for card in found.cards}
-        self.models += tuple(model for model in found.models if model not in self.models)
-        self.vaccinations = found.vaccinations if found.vaccinations is not None else self.vaccinations
-        if found.orders is not None:
-            self.orders = {**(self.orders or {}), **found.orders}
-        if found.features is not None:
-            self.features = found.features if self.features is None else self.features.joined_with(found.features)
-        if found.scores is not None:
-            self._add_scores(advisor, found.scores)
-
-    def _add_scores(self, advisor: str, scores: dict[str, Any]) -> None:
-        if self.scores is None:
-            self.scores = scores
-            self.by_advisor = {advisor: scores}
-            return
-        self.by_advisor[advisor] = scores
-        first = next((one for one in self.by_advisor.values() if "probability" in one), None)
-        first = first or next(iter(self.by_advisor.values()))
-        self.scores = {**first, "advisors": dict(self.by_advisor)}
+    @staticmethod
+    def joined(found: Mapping[str, "Advice"]) -> "Advice":
+        """Return what several advisors found, by their ids, as one advice; of one advisor that itself."""
+        if len(found) == 1:
+            ((name, alone),) = found.items()
+            alone.found_by = {card.uuid: name for card in alone.cards}
+            return alone
+        several = list(found.values())
+        features = [advice.features for advice in several if advice.features is not None]
+        orders = [advice.orders for advice in several if advice.orders is not None]
+        return Advice(
+            cards=[card for advice in several for card in advice.cards],
+            system_actions=[action for advice in several for action in advice.system_actions],
+            silences=[silence for advice in several for silence in advice.silences],
+            worklist=[entry for advice in several for entry in advice.worklist],
+            reads={uuid: keys for advice in several for uuid, keys in advice.reads.items()},
+            features=reduce(FeatureVector.joined_with, features) if features else None,
+            orders=_joined_orders(orders) if orders else None,
+            vaccinations=next((advice.vaccinations for advice in several if advice.vaccinations is not None), None),
+            models=_each_once(model for advice in several for model in advice.models),
+            scores=_joined_scores({name: advice.scores for name, advice in found.items() if advice.scores is not None}),
+            found_by={card.uuid: name for name, advice in found.items() for card in advice.cards},
+        )
 
     def add_estimate(self, card: Card, compared: str = "") -> None:
         """Add the card of an estimate, whose shorter form has no reasons, nor the sentence that compares it."""
         self.cards.append(card)
         self.shorter[card.uuid] = without_reasons(card, compared)
+
+
+def _each_once(models: Iterable[dict[str, str]]) -> tuple[dict[str, str], ...]:
+    return tuple({model["sha256"]: model for model in models}.values())
+
+
+def _joined_orders(several: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Return the orders that the advisors judged, each once."""
+    joined = dict(several[0])
+    for orders in several[1:]:
+        for name, value in orders.items():
+            before = joined.get(name)
+            if isinstance(before, list) and isinstance(value, list):
+                joined[name] = [*before, *(item for item in value if item not in before)]
+            elif not before:
+                joined[name] = value
+    return joined
+
+
+def _joined_scores(scores: Mapping[str, dict[str, Any]]) -> dict[str, Any] | None:
+    """Return the scores of the whole: those of a model first, as of a service with one advisor; beside them each's."""
+    if len(scores) < 2:
+        return next(iter(scores.values()), None)
+    first = next((of_one for of_one in scores.values() if "probability" in of_one), next(iter(scores.values())))
+    return {**first, "advisors": dict(scores)}
 
 
 def opted_out_words(record: PatientRecord) -> str:

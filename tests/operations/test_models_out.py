@@ -18,14 +18,19 @@ AS_OF = datetime(2026, 11, 20, 12, tzinfo=UTC)
 _READMISSION = "readmission-follow-up"
 
 
+def _copy_of_the_package(folder: Path) -> Path:
+    """Put the package there and return the folder of its models, which are a copy."""
+    for name in ("cds_hooks", "cards", "fhir"):
+        (folder / name).symlink_to(ROOT / name)
+    shutil.copytree(ROOT / "models_onnx", folder / "models_onnx", ignore=shutil.ignore_patterns("__pycache__"))
+    return folder / "models_onnx/artifacts"
+
+
 @pytest.fixture(scope="module")
 def damaged(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
     """A server of a copy of the package: one model has a changed byte, the second model of planning lacks a file."""
     folder = tmp_path_factory.mktemp("damaged")
-    for name in ("cds_hooks", "cards", "fhir"):
-        (folder / name).symlink_to(ROOT / name)
-    shutil.copytree(ROOT / "models_onnx", folder / "models_onnx", ignore=shutil.ignore_patterns("__pycache__"))
-    artifacts = folder / "models_onnx/artifacts"
+    artifacts = _copy_of_the_package(folder)
     _change_byte(artifacts / "readmission_30d/model.onnx", -100)
     (artifacts / "mortality_5y_small/manifest.json").unlink()
     with serving(folder, CDS_AS_OF=AS_OF.isoformat()) as address:
@@ -89,3 +94,19 @@ def test_the_page_of_a_model_that_is_out_says_so(damaged: tuple[str, Path], mode
     page = httpx.get(f"{address}/models/{model}")
     assert page.status_code == (200 if model == "mortality_5y" else 503)
     assert ("cannot be served" in page.text) is (model != "mortality_5y")
+
+
+def test_an_opening_goes_on_without_the_advisor_whose_model_is_changed_and_says_so(tmp_path: Path) -> None:
+    _change_byte(_copy_of_the_package(tmp_path) / "mortality_5y/model.onnx", -100)
+    shipped = str(ROOT / "cds_hooks/services/services.toml")
+    with serving(tmp_path, CDS_AS_OF=AS_OF.isoformat(), CDS_SERVICES=shipped) as address:
+        request = request_for("chart-opening", "patient-view", "af-no-anticoagulant", AS_OF)
+        answer = _post(address, "chart-opening", request)
+        ready = httpx.get(f"{address}/readyz").json()
+        metrics = httpx.get(f"{address}/metrics").text
+    silences = answer.json()["extension"]["org.cds-hooks-onnx"]["silence"]
+    assert answer.status_code == 200
+    assert any("trial fibrillation" in card["summary"] for card in answer.json()["cards"])
+    assert [silence["subject"] for silence in silences if silence["reason"] == "failed"] == ["planning-conversation"]
+    assert {each["answers"] for each in ready["models_out"]} == {"without planning-conversation"}
+    assert 'cds_silences_total{reason="failed",service="chart-opening"} 1.0' in metrics

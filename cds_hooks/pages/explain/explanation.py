@@ -1,6 +1,6 @@
 """From a recorded decision to everything its page says; the template only lays it out."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import msgspec
@@ -287,14 +287,19 @@ def explain(
     """Return the page of one decision; msgspec.DecodeError or ValidationError for a record of another form."""
     basis = read_basis(decision)
     silences = tuple(WhyNot(*silence) for silence in basis.silence)
+    cards = sorted(
+        (readable_card(card, evidence_of) for card in read_cards(decision)),
+        key=lambda card: SEVERITY[card.indicator],
+        reverse=True,
+    )
+    model = _explained_model(decision, basis, cards)
+    basis = basis.of_estimate(model.id) if model is not None else basis
     scores = basis.model_scores
-    model = next(iter(msgspec.json.decode(decision.models, type=list[ModelFile])), None)
     manifest = _same_file(model, manifest_of)
     tested = performance(manifest) if manifest is not None else None
     inputs = read_inputs(basis, scores, manifest)
     figures = {item.name: item.figure for item in inputs}
     age, _, _ = basis.features.get(AGE, (None, "", ""))
-    cards = (readable_card(card, evidence_of) for card in read_cards(decision))
     equation = _same_equation(model)
     return Explanation(
         decision=decision,
@@ -305,7 +310,7 @@ def explain(
         age=figures.get(AGE, ""),
         sex=figures.get(SEX, ""),
         refused=is_refused(decision),
-        cards=tuple(sorted(cards, key=lambda card: SEVERITY[card.indicator], reverse=True)),
+        cards=tuple(cards),
         silences=silences,
         history=history,
         model=model,
@@ -318,6 +323,13 @@ def explain(
         computed=equation_estimate(basis, equation) if equation is not None else None,
         knowledge=basis.knowledge,
     )
+
+
+def _explained_model(decision: Decision, basis: RecordedBasis, cards: Sequence[ReadableCard]) -> ModelFile | None:
+    """Return the model or equation that the page explains: that of the gravest card that has one, else the main one."""
+    models = {model.id: model for model in msgspec.json.decode(decision.models, type=list[ModelFile])}
+    names = [*(card.model for card in cards), (basis.scores or {}).get("id", ""), *models]
+    return next((models[name] for name in names if name in models), None)
 
 
 def _same_equation(model: ModelFile | None) -> Equation | None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from cards.extension import EXTENSION_KEY, CardExtension, Fact, FindingReference
 from cards.rules.language.rule import Evidence
@@ -98,12 +99,18 @@ class RecordedBasis(Struct, frozen=True):
     config: str = ""
     trace: dict[str, str] = {}
 
+    def of_estimate(self, name: str) -> "RecordedBasis":
+        """Return the same with the scores of the model or equation of this id, where several advisors computed."""
+        each = (self.scores or {}).get("advisors", {}).values()
+        found = next((scores for scores in each if scores.get("id") == name), None)
+        return self if found is None else replace(self, scores=found)
+
     @property
     def knowledge(self) -> PublishedKnowledge | None:
         """The published artifact that was evaluated; None where the service is not one."""
-        if self.scores is None or "knowledge" not in self.scores:
-            return None
-        return msgspec.convert(self.scores, PublishedKnowledge)
+        each = (self.scores or {}).get("advisors", {"": self.scores or {}}).values()
+        found = next((scores for scores in each if "knowledge" in scores), None)
+        return msgspec.convert(found, PublishedKnowledge) if found is not None else None
 
     @property
     def model_scores(self) -> Scores | None:
@@ -136,13 +143,13 @@ class FactRow(Struct, frozen=True):
 class ReadableCard(Card, frozen=True):
     """One card to read, with what it rests on.
 
-    `detail` is markup; `by_model` where it is a model's and the rest of the page explains the estimate behind it.
+    `detail` is markup; `model` is the id of the model or equation behind it, "" where there is none.
     """
 
     findings: tuple[FindingReference, ...] = ()
     facts: tuple[FactRow, ...] = ()
     evidence: tuple[Evidence, ...] = ()
-    by_model: bool = False
+    model: str = ""
 
 
 def readable_card(card: Card, evidence_of: EvidenceOf) -> ReadableCard:
@@ -161,7 +168,7 @@ def readable_card(card: Card, evidence_of: EvidenceOf) -> ReadableCard:
         findings=ours.findings,
         facts=tuple(_fact_row(fact) for fact in ours.facts),
         evidence=tuple(dict.fromkeys(documents)),
-        by_model=ours.model is not None,
+        model=(ours.model or {}).get("id", ""),
     )
 
 

@@ -4,6 +4,7 @@ from itertools import permutations
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,9 +12,11 @@ from hypothesis import strategies as st
 from cds_hooks.hold_back.budgets import MOST_WORDS, VisitCard, VisitRank, choose_for_visit
 from cds_hooks.kit.samples import list_samples
 from cds_hooks.services import find_advisors, find_services, services_of
+from cds_hooks.storage.queries import list_decisions
 from models_onnx.errors import DeclarationError
 from tests.cds_hooks.calls import client, ours, request_for
 from tests.cds_hooks.services.chart_cases import AS_OF
+from tests.live import record_in
 
 OPENING = "chart-opening"
 HOOK = "patient-view"
@@ -74,6 +77,38 @@ async def test_without_the_patient_an_opening_is_not_answered(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize(
+    ("sample", "explained"),
+    [
+        ("planning-talk", "About 63 in 100 people with results like these"),
+        ("diabetes-no-statin", "PREVENT"),
+        ("ckd-uacr", "Kidney failure"),
+    ],
+)
+async def test_the_page_of_an_opening_explains_the_estimate_of_its_card(
+    tmp_path: Path, sample: str, explained: str
+) -> None:
+    request = request_for(OPENING, HOOK, sample, AS_OF, None)
+    async with client(tmp_path, services=None, as_of=AS_OF) as calls:
+        answer = await calls.post(f"/cds-services/{OPENING}", json=request)
+        page = await calls.get(f"/explain/{ours(answer)['decision']}", headers={"accept": "text/html"})
+    assert page.status_code == 200
+    assert explained in page.text
+    assert "The model file has changed" not in page.text
+    assert "Estimate</h2>" in page.text
+
+
+async def test_the_record_of_an_opening_has_every_medication_that_was_reviewed(tmp_path: Path) -> None:
+    request = request_for(OPENING, HOOK, "planning-talk", AS_OF, None)
+    async with client(tmp_path, services=None, as_of=AS_OF) as calls:
+        await calls.post(f"/cds-services/{OPENING}", json=request)
+    (decision,) = list_decisions(record_in(tmp_path))
+    judged = msgspec.json.decode(decision.basis)["orders"]["judged"]
+    taken = [entry for key in request["prefetch"].values() for entry in (key or {}).get("entry", ())]
+    drugs = [entry for entry in taken if entry["resource"]["resourceType"] == "MedicationRequest"]
+    assert len(judged) == len(set(judged)) >= len(drugs) > 0
+
+
+@pytest.mark.parametrize(
     ("text", "fault"),
     [
         ('[[service]]\nid = "a"\nadvisors = ["nobody"]', "there is no advisor 'nobody'"),
@@ -81,6 +116,11 @@ async def test_without_the_patient_an_opening_is_not_answered(tmp_path: Path) ->
         ('[[service]]\nid = "a"\nadvisors = ["vaccines-due", "vaccines-due"]', "stands in two services"),
         ('[[service]]\nname = "a"\nadvisors = ["vaccines-due"]', "unknown field"),
         ("[[service", "the file"),
+        (
+            '[[service]]\nid = "a"\nadvisors = ["vaccines-due"]\n[[service]]\nid = "a"\nadvisors = ["order-safety"]',
+            "the id 'a' is that of two services",
+        ),
+        ('[[service]]\nid = "order-safety"\nadvisors = ["vaccines-due"]', "an advisor that is not in it"),
     ],
 )
 def test_a_services_file_with_a_mistake_is_refused_in_a_sentence(tmp_path: Path, text: str, fault: str) -> None:
