@@ -81,13 +81,7 @@ def _card(card: Card) -> Iterator[str]:
             yield f"    {action.type}: {action.description} {action.resource_id or ''}".rstrip()
             if action.type != "delete" and action.resource:
                 yield from (f"      {line}" for line in _changes(action.resource))
-    if card.override_reasons:
-        yield f"Override reasons: {', '.join(reason.code for reason in card.override_reasons)}"
-    for finding in card.own_extension.findings:
-        yield f"Finding: {finding.rule}/{finding.band}"
-    for fact in card.own_extension.facts:
-        unit = f" {fact.unit}" if fact.unit else ""
-        yield f"Fact: {fact.name} = {fact.value}{unit}, {fact.effective or 'no date'}, {fact.source}"
+    yield f"Facts: {', '.join(dict.fromkeys(fact.name for fact in card.own_extension.facts))}"
     yield ""
 
 

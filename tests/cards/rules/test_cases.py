@@ -73,11 +73,10 @@ def test_the_rule_says_what_the_case_says(rule: str, case: Case, as_of: datetime
         assert case["silent"] in [reason for _, reason in reasons(outcome)]
         return
     assert found == [(rule, case["band"], case["indicator"])]
-    _says(texts(outcome), case["says"])
-    _says(texts(outcome), case.get("notes", ()))
-    assert [f"{'* ' if one.is_recommended else ''}{one.label}" for one in outcome.cards[0].suggestions] == case[
-        "offers"
-    ]
+    _says(texts(outcome), (*case.get("says", ()), *case.get("notes", ())))
+    if "offers" in case:  # else the whole card of the case stands in tests/cases/cards
+        labels = [f"{'* ' if one.is_recommended else ''}{one.label}" for one in outcome.cards[0].suggestions]
+        assert labels == case["offers"]
     withheld = [one.text for one in outcome.silences if one.reason == "suggestion-withheld"]
     for label in case.get("withheld", ()):
         assert any(text.startswith(label) for text in withheld), withheld
