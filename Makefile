@@ -40,7 +40,7 @@ pytest: dev-environment docs
 # The tests that take a browser, several processes, the wheel or a training, and all examples of the properties of which
 # `make test` draws a fifth: .ci/run runs them after `make test`.
 test-slow: dev-environment docs
-	$(bin)/pytest --numprocesses 4 --dist loadfile --no-loadscope-reorder --durations 60 -m "slow or hypothesis"
+	$(bin)/pytest --numprocesses 4 --dist loadfile --no-loadscope-reorder --durations 60 -m "slow or hypothesis or sampled"
 
 # Texts for the pass in C under the address sanitizer: ten minutes.
 FUZZ ?= 600

@@ -5,9 +5,12 @@ import json
 from collections.abc import Callable, Iterable, Sequence
 from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
+from hypothesis import settings
+
+_Case = TypeVar("_Case")
 
 
 def for_each(cases: Iterable[tuple[str, tuple[Any, ...]]], test: Callable[..., None]) -> None:
@@ -63,6 +66,15 @@ def for_rows(
         return every_row
 
     return over_rows
+
+
+def some_of(cases: Iterable[_Case], every: int) -> list[_Case]:
+    """Returns one case of so many in `make test`, and all of them in `make test-slow`.
+
+    The test carries the mark `sampled`, by which `make test-slow` finds it.
+    """
+    is_quick = settings().max_examples < 100  # the profile `few examples` of conftest.py
+    return list(cases)[:: every if is_quick else 1]
 
 
 def rows_of(test_file: str, name: str) -> Any:

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial, reduce
+from functools import cached_property, partial, reduce
 from inspect import iscoroutinefunction
 from typing import Any, Final
 
@@ -382,7 +382,7 @@ class Advisor:
             self.models[0].refuse()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Service:
     """An endpoint of CDS Hooks: its entry in discovery, the hooks it answers, and the advisors that it asks."""
 
@@ -393,13 +393,6 @@ class Service:
     advisors: tuple[Advisor, ...]
     hooks: tuple[str, ...] = ()
     """All moments of its advisors where none is given."""
-    needs: Needs = field(init=False)
-    returns_resources: frozenset[str] = field(init=False)
-    templates: Templates = field(default_factory=Templates, init=False)
-    """What a client up to CDS Hooks 2.0.1 is asked for; one of 3.0 for `templates_of_3`."""
-    templates_of_3: Templates = field(default_factory=Templates, init=False)
-    read_templates: Templates = field(default_factory=Templates, init=False)
-    """`templates`, and what is read from the FHIR server although such a client cannot be asked for it."""
     answers: Mapping[str, Hook] = field(default_factory=dict)
     """How the context of each of its hooks is read."""
     extension: Mapping[str, Any] = field(default_factory=dict)
@@ -412,28 +405,38 @@ class Service:
     def __post_init__(self) -> None:
         hooks = self.hooks or tuple(dict.fromkeys(hook for advisor in self.advisors for hook in advisor.hooks))
         answers = {name: self.answers.get(name) or LIBRARY[name] for name in hooks}
-        needs = union_of(advisor.needs for advisor in self.advisors)
-        of_3 = Templates(
-            (
-                *templates_for(
-                    needs,
-                    has_drafts=all(_has(hook, "draft_orders") for hook in answers.values()),
-                    has_dispatched=all(_has(hook, "dispatched_orders") for hook in answers.values()),
-                ),
-                *USER_ROLES,
-            )
+        object.__setattr__(self, "hooks", hooks)
+        object.__setattr__(self, "answers", answers)
+
+    @cached_property
+    def needs(self) -> Needs:
+        """What its advisors need."""
+        return union_of(advisor.needs for advisor in self.advisors)
+
+    @cached_property
+    def returns_resources(self) -> frozenset[str]:
+        """The types of resources that its suggestions create or change."""
+        return frozenset().union(*(advisor.returns_resources for advisor in self.advisors))
+
+    @cached_property
+    def templates_of_3(self) -> Templates:
+        """What a client of CDS Hooks 3.0 is asked for."""
+        of_needs = templates_for(
+            self.needs,
+            has_drafts=all(_has(hook, "draft_orders") for hook in self.answers.values()),
+            has_dispatched=all(_has(hook, "dispatched_orders") for hook in self.answers.values()),
         )
-        returned = frozenset().union(*(advisor.returns_resources for advisor in self.advisors))
-        for name, value in (
-            ("hooks", hooks),
-            ("answers", answers),
-            ("needs", needs),
-            ("returns_resources", returned),
-            ("templates_of_3", of_3),
-            ("templates", of_3.for_protocol("2.0")),
-            ("read_templates", of_3.read_for_protocol("2.0")),
-        ):
-            object.__setattr__(self, name, value)
+        return Templates((*of_needs, *USER_ROLES))
+
+    @cached_property
+    def templates(self) -> Templates:
+        """What a client up to CDS Hooks 2.0.1 is asked for."""
+        return self.templates_of_3.for_protocol("2.0")
+
+    @cached_property
+    def read_templates(self) -> Templates:
+        """`templates`, and what is read from the FHIR server although such a client cannot be asked for it."""
+        return self.templates_of_3.read_for_protocol("2.0")
 
     @staticmethod
     def of(advisor: Advisor) -> "Service":

@@ -17,7 +17,7 @@ from fhir.record.record import PatientRecord
 from fhir.record.refusals import WhyNot
 from tests.cards.rules.patients import bundle_of, draft_of, drafts_of, record_of
 from tests.conftest import ROOT
-from tests.each import for_each
+from tests.each import for_each, some_of
 
 FOLDER = ROOT / "tests" / "cases" / "rules"
 Case = dict[str, Any]
@@ -34,10 +34,10 @@ def all_cases() -> list[tuple[str, Case]]:
 CaseTest = Callable[[str, Case, datetime], None]
 
 
-def every_case(*kinds: str) -> Callable[[CaseTest], Callable[[str, datetime], None]]:
+def every_case(*kinds: str, every: int = 1) -> Callable[[CaseTest], Callable[[str, datetime], None]]:
     """Runs a test over the cases of these kinds ("fires", "silent", "missing"; none: all), one test for each family.
 
-    What fails names each case that failed.
+    `make test` asks one of so many of each family (`every`). What fails names each case that failed.
     """
     families = {one.id: one.family.name for one in rule_book().rules}
     chosen: dict[str, list[tuple[str, tuple[str, Case]]]] = {}
@@ -49,10 +49,10 @@ def every_case(*kinds: str) -> Callable[[CaseTest], Callable[[str, datetime], No
     def decorate(test: CaseTest) -> Callable[[str, datetime], None]:
         @pytest.mark.parametrize("family", sorted(chosen))
         def of_family(family: str, as_of: datetime) -> None:
-            for_each(chosen[family], lambda rule, case: test(rule, case, as_of))
+            for_each(some_of(chosen[family], every), lambda rule, case: test(rule, case, as_of))
 
         of_family.__doc__ = test.__doc__
-        return of_family
+        return pytest.mark.sampled(of_family) if every > 1 else of_family
 
     return decorate
 

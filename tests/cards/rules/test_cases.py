@@ -97,7 +97,7 @@ def test_a_card_is_short_cited_and_within_the_specification(rule: str, case: Cas
         assert "None" not in f"{card.summary}{card.detail}"
 
 
-@every_case("fires", "missing")
+@every_case("fires", "missing", every=3)
 def test_an_accepted_suggestion_makes_the_next_call_silent(rule: str, case: Case, as_of: datetime) -> None:
     record = record_of(case["patient"], as_of)
     before = check_case(case, as_of)

@@ -1,7 +1,7 @@
 """Relations between answers: what a change of a call that means nothing may change in its answer is nothing.
 
-Each relation is tried with every service at every hook, with more samples in the slow tests than in `make test`. What
-may differ is declared beside the relation, with the reason.
+Each relation is tried with every service at every hook: with one call in `make test`, with three in the slow
+tests. What may differ is declared beside the relation, with the reason.
 """
 
 import asyncio
@@ -24,16 +24,14 @@ from tests.cds_hooks.calls import ORDERS, client
 from tests.cds_hooks.services.chart_cases import AS_OF, drug, patient
 from tests.cds_hooks.services.test_every_service import CALLS, requests_of, without_ids
 from tests.conftest import ROOT
-from tests.each import for_each
+from tests.each import for_each, some_of
 from tests.fhir.builders import concept, medication_order, observation
 
 Json = dict[str, Any]
 _NEW_ID: Final = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _ORDER_HOOKS: Final = ("order-select", "order-sign")
-_QUICK: Final = 2
-"""So many calls of a service at a hook are tried in `make test`."""
-_SLOW: Final = 3
-"""So many in the slow tests."""
+_CALLS: Final = 3
+"""So many calls of a service at a hook are tried; in `make test` one."""
 _URGENCY: Final = ("info", "warning", "critical")
 _YEAR: Final = 364
 """Whole weeks, so that no day of the week changes, and nearly a year, so that seasons stay."""
@@ -329,42 +327,48 @@ async def _answers(
     return answers
 
 
-def _compare(name: str, folder: Path, as_of: datetime, share: int) -> None:
-    relation, chance = RELATIONS[name], Random(f"{name} {share}")
-    calls = []
+@pytest.fixture(scope="module")
+def calls() -> list[tuple[str, Json]]:
+    """The calls that all relations change."""
+    chance, chosen = Random("relations"), []
     for service, hook in CALLS:
-        if service not in relation.without and (not relation.hooks or hook in relation.hooks):
-            requests = requests_of(service, hook, as_of)
-            calls += [(service, request) for request in chance.sample(requests, min(share, len(requests)))]
-    asked = [(service, _with_entries(request, list)) for service, request in calls]
-    changed = [(service, relation.change(deepcopy(request))) for service, request in asked]
-    (folder / "before").mkdir()
-    (folder / "after").mkdir()
-    before = asyncio.run(_answers(asked, folder / "before", as_of, str))
-    later = as_of + timedelta(days=relation.days)
-    after = asyncio.run(_answers(changed, folder / "after", later, relation.back))
-    assert any(answer["cards"] for answer in before)
+        requests = requests_of(service, hook)
+        of_hook = some_of(chance.sample(requests, min(_CALLS, len(requests))), _CALLS)
+        chosen += [(service, _with_entries(request, list)) for request in of_hook]
+    return chosen
+
+
+@pytest.fixture(scope="module")
+def answered(calls: list[tuple[str, Json]], tmp_path_factory: pytest.TempPathFactory) -> list[Json]:
+    """The answers to the calls as they are."""
+    answers = asyncio.run(_answers(calls, tmp_path_factory.mktemp("before"), AS_OF, str))
+    assert any(answer["cards"] for answer in answers)
+    return answers
+
+
+@pytest.mark.sampled
+@pytest.mark.parametrize("name", RELATIONS)
+def test_what_means_nothing_changes_nothing(
+    name: str, calls: list[tuple[str, Json]], answered: list[Json], tmp_path: Path
+) -> None:
+    relation = RELATIONS[name]
+    concerned = [
+        (call, before)
+        for call, before in zip(calls, answered, strict=True)
+        if call[0] not in relation.without and (not relation.hooks or call[1]["hook"] in relation.hooks)
+    ]
+    changed = [(service, relation.change(deepcopy(request))) for (service, request), _ in concerned]
+    after = asyncio.run(_answers(changed, tmp_path, AS_OF + timedelta(days=relation.days), relation.back))
 
     def compare(one: Json, other: Json) -> None:
         assert relation.shown(other) == relation.shown(one)
 
-    cases = zip(asked, before, after, strict=True)
-    for_each(((f"{service} {_sample(request)}", (one, other)) for (service, request), one, other in cases), compare)
+    cases = zip(concerned, after, strict=True)
+    for_each(((f"{service} {_sample(request)}", (one, other)) for ((service, request), one), other in cases), compare)
 
 
 def _sample(request: Json) -> str:
     return f"{request['hook']} {request['context']['patientId']}"
-
-
-@pytest.mark.parametrize("name", RELATIONS)
-def test_what_means_nothing_changes_nothing(name: str, tmp_path: Path, as_of: datetime) -> None:
-    _compare(name, tmp_path, as_of, _QUICK)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", RELATIONS)
-def test_what_means_nothing_changes_nothing_of_more_samples(name: str, tmp_path: Path, as_of: datetime) -> None:
-    _compare(name, tmp_path, as_of, _SLOW)
 
 
 def _pairs() -> list[Json]:
@@ -418,10 +422,6 @@ def _compare_pairs(rows: list[Json], folder: Path) -> None:
     for_each(((f"{row['a']} {row['b']}", (row, one, other)) for row, one, other in cases), compare)
 
 
+@pytest.mark.sampled
 def test_whichever_of_two_is_ordered_the_card_is_as_urgent(tmp_path: Path) -> None:
-    _compare_pairs(Random("pairs").sample(_pairs(), 40), tmp_path)
-
-
-@pytest.mark.slow
-def test_whichever_of_any_two_is_ordered_the_card_is_as_urgent(tmp_path: Path) -> None:
-    _compare_pairs(_pairs(), tmp_path)
+    _compare_pairs(some_of(_pairs(), 40), tmp_path)
