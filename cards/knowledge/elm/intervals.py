@@ -152,10 +152,20 @@ def _same_as(left: Value, right: Value, precision: str | None) -> Value:
 
 
 def _holds(interval: Interval, point: Value, precision: str | None) -> bool | None:
+    """Return whether the point lies within; what an open border excludes, it excludes at the given precision, too."""
     point = plain(point)
     if point is None:
         return None
-    return both(_is_at_most(start(interval), point, precision), _is_at_most(point, end(interval), precision))
+    if precision is None:
+        return both(_is_at_most(start(interval), point), _is_at_most(point, end(interval)))
+    return both(
+        _is_at_most(start(interval), point, precision)
+        if interval.low_closed or interval.low is None
+        else _is_less(interval.low, point, precision),
+        _is_at_most(point, end(interval), precision)
+        if interval.high_closed or interval.high is None
+        else _is_less(point, interval.high, precision),
+    )
 
 
 def _contains(whole: Value, part: Value, precision: str | None) -> Value:
