@@ -37,6 +37,8 @@ class Artifact(Struct, frozen=True):
     libraries: tuple[str, ...]
     """Each library with its version."""
     value_sets: Mapping[str, ValueSet]
+    differences: tuple[str, ...]
+    """How value sets of the site differ from those that were published with the artifact."""
     retrieves: tuple[tuple[str, ElmNode], ...]
     """The Retrieve nodes that the definitions reach: what has to be asked of the record."""
     draft_parameters: tuple[str, ...]
@@ -137,6 +139,7 @@ class _Check:
             expressions=self.expressions,
             libraries=tuple(sorted(f"{library.id} {library.version}" for _, library in libraries)),
             value_sets=value_sets,
+            differences=tuple(filter(None, map(self.folder.differences, value_sets))),
             retrieves=tuple(retrieves.values()),
             draft_parameters=tuple(name for _, name in self._parameters() if name in self._draft_names()),
             parameters=self.folder.choices.parameters,

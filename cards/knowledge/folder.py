@@ -61,12 +61,13 @@ class SiteChoices(Struct, frozen=True):
     drafts: Mapping[str, str] = {}
     accept_status: tuple[str, ...] = ()
     critical: tuple[str, ...] = ()
+    value_sets: str = ""
 
 
 class KnowledgeFolder:
     """The resources of a folder by kind; libraries and value sets are read once for all artifacts."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, with_choices: bool = True) -> None:
         self.path = path
         self.faults: list[Fault] = []
         self.choices = SiteChoices()
@@ -74,9 +75,41 @@ class KnowledgeFolder:
         self._libraries: dict[str, Library | Fault] = {}
         self._value_sets: dict[str, ValueSet | None] = {}
         self._digests: dict[str, str] = {}
-        self._read_choices()
+        self._of_site: Mapping[str, Published] = {}
+        if with_choices:
+            self._read_choices()
         for file in sorted(path.rglob("*.json")):
             self._read_file(file)
+        self._read_value_sets_of_the_site()
+
+    def _read_value_sets_of_the_site(self) -> None:
+        """Let the ValueSets of the folder that `knowledge.toml` names count before those that came with the artifact.
+
+        A site's expansion is of the editions that its charts are coded in; what differs is told with the artifact.
+        """
+        if not self.choices.value_sets:
+            return
+        place = self.path / self.choices.value_sets
+        if not place.is_dir():
+            self.faults.append(Fault("knowledge.toml", f"value_sets names {place.name}, which is no folder here."))
+            return
+        site = KnowledgeFolder(place, with_choices=False)
+        self.faults += site.faults
+        self._of_site = {published.url: published for published in site.of_kind("ValueSet")}
+
+    def _value_set_named(self, canonical: str) -> Published | str:
+        return self._of_site.get(canonical.partition("|")[0]) or self.resolve("ValueSet", canonical)
+
+    def differences(self, url: str) -> str:
+        """Return how the members of a value set of the site differ from the published ones; "" where they do not."""
+        ours, published = self.value_set(url), self.resolve("ValueSet", url)
+        if url.partition("|")[0] not in self._of_site or isinstance(ours, str) or isinstance(published, str):
+            return ""
+        theirs = set(self._codes(published.resource, 0) or ())
+        common = sum(ours.has(code) for code in theirs)
+        if len(ours) == common == len(theirs):
+            return ""
+        return f"{url}: the site's value set has {len(ours) - common} codes more and {len(theirs) - common} fewer."
 
     def _read_choices(self) -> None:
         file = self.path / "knowledge.toml"
@@ -89,6 +122,7 @@ class KnowledgeFolder:
                 stated.get("drafts", {}),
                 tuple(stated.get("accept_status", ())),
                 tuple(stated.get("critical", ())),
+                str(stated.get("value_sets", "")),
             )
         except (tomllib.TOMLDecodeError, UnicodeDecodeError, TypeError) as error:
             self.faults.append(Fault(file.name, f"This file cannot be read: {error}."))
@@ -180,7 +214,7 @@ class KnowledgeFolder:
 
     def value_set(self, url: str) -> ValueSet | str:
         """Return the members of a value set, or why they are not known."""
-        published = self.resolve("ValueSet", url)
+        published = self._value_set_named(url)
         if isinstance(published, str):
             return published
         key = f"{published.url}|{published.version}"
@@ -194,7 +228,7 @@ class KnowledgeFolder:
 
     def value_set_digest(self, url: str) -> str:
         """Return the hash of the members of a value set that was read."""
-        published = self.resolve("ValueSet", url)
+        published = self._value_set_named(url)
         return "" if isinstance(published, str) else self._digests.get(f"{published.url}|{published.version}", "")
 
     def _codes(self, value_set: Mapping[str, Any], depth: int) -> list[tuple[str | None, str]] | None:
@@ -219,7 +253,7 @@ class KnowledgeFolder:
             return [(include.get("system"), str(concept["code"])) for concept in include["concept"]]
         if len(include.get("valueSet") or ()) != 1 or include.get("system"):
             return None
-        published = self.resolve("ValueSet", str(include["valueSet"][0]))
+        published = self._value_set_named(str(include["valueSet"][0]))
         return None if isinstance(published, str) else self._codes(published.resource, depth + 1)
 
 

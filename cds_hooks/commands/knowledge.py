@@ -37,7 +37,7 @@ def check(
         for artifact in artifacts:
             row = {
                 name: getattr(artifact, name)
-                for name in ("id", "kind", "version", "sha256", "libraries", "hooks", "reads")
+                for name in ("id", "kind", "version", "sha256", "libraries", "hooks", "reads", "differences")
             }
             typer.echo(orjson.dumps(row).decode())
         for item in refused:
@@ -47,6 +47,8 @@ def check(
             typer.echo(f"{artifact.id} {artifact.version} can be used. sha256 {artifact.sha256}")
             typer.echo(f"  Libraries: {', '.join(artifact.libraries)}; {len(artifact.value_sets)} value sets.")
             typer.echo(f"  Hooks: {', '.join(artifact.hooks) or 'none'}. Reads: {', '.join(artifact.reads)}.")
+            for difference in artifact.differences:
+                typer.echo(f"  {difference}")
         for item in refused:
             typer.echo(f"{item.id} is refused:")
             for fault in item.faults:

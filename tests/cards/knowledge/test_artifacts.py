@@ -153,3 +153,28 @@ def test_a_change_of_anything_that_decides_is_another_version(
     artifacts, _, _ = check_folder(folder)
     (plan,) = [artifact for artifact in artifacts if artifact.kind == "PlanDefinition"]
     assert plan.sha256 != _sample("PlanDefinition").sha256
+
+
+def test_a_value_set_of_the_site_counts_before_the_published_one_and_says_how_it_differs(tmp_path: Path) -> None:
+    shutil.copytree(SAMPLE, tmp_path / "plan")
+    value_set = json.loads((SAMPLE / "ValueSet-sample-condition.json").read_text(encoding="utf-8"))
+    value_set["expansion"]["contains"] = [{"system": _CODES, "code": "code-of-the-site"}]
+    value_set["version"] = "9"
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "set.json").write_text(json.dumps(value_set), encoding="utf-8")
+    (tmp_path / "plan" / "knowledge.toml").write_text('value_sets = "../site"\n', encoding="utf-8")
+
+    artifacts, refused, faults = check_folder(tmp_path / "plan")
+    assert (refused, faults) == ([], [])
+    plan = next(artifact for artifact in artifacts if artifact.kind == "PlanDefinition")
+    assert [difference.partition(": ")[2] for difference in plan.differences] == [
+        "the site's value set has 1 codes more and 1 fewer."
+    ]
+    assert plan.sha256 != _sample("PlanDefinition").sha256
+    of_site = {**CONDITION, "code": {"coding": [{"system": _CODES, "code": "code-of-the-site"}]}}
+    states = [apply(plan, [PATIENT, each], NOW, hook="patient-view")[0].advice for each in (of_site, CONDITION)]
+    assert [advice is not None for advice in states] == [True, False]
+
+    (tmp_path / "plan" / "knowledge.toml").write_text('value_sets = "../nowhere"\n', encoding="utf-8")
+    _, _, faults = check_folder(tmp_path / "plan")
+    assert ["nowhere" in str(fault) for fault in faults] == [True]
