@@ -93,16 +93,19 @@ def test_an_analyte_that_is_not_in_the_table_is_named(copy: Path) -> None:
     assert _fault(copy, "measured") == MESSAGES["an analyte that the table does not have"]
 
 
+@pytest.mark.slow
 def test_a_name_that_is_taken_is_said_with_both_places(copy: Path) -> None:
     _declare(copy, "measured", ENTRY.replace("potassium_mmol_l", "creatinine_mg_dl"))
     assert _fault(copy, "measured").startswith(MESSAGES["a name that is taken"])
 
 
+@pytest.mark.slow
 def test_a_name_that_no_column_should_have_is_refused(copy: Path) -> None:
     _declare(copy, "measured", ENTRY.replace("potassium_mmol_l", "Potassium"))
     assert _fault(copy, "measured") == MESSAGES["a name that no column should have"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("module", "entry", "mistake"),
     [
@@ -123,6 +126,7 @@ def test_a_key_that_is_not_in_its_table_is_named(copy: Path, module: str, entry:
     assert _fault(copy, module) == MESSAGES[mistake]
 
 
+@pytest.mark.slow
 def test_a_feature_without_evidence_is_named(copy: Path) -> None:
     _declare_kind(copy, MODULE.replace('"an input of ... (first author, year)"', '""'))
     assert _fault(copy, "allergies") == MESSAGES["no evidence"]

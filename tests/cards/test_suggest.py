@@ -110,7 +110,7 @@ def test_every_order_that_is_sent_passes_the_r4_schema_and_r4b(r4_schema: Any, a
     assert sent > 50
 
 
-@every_case("fires")
+@every_case("fires", every=3)
 def test_a_correction_names_the_product_that_the_case_names(rule: str, case: Case, as_of: datetime) -> None:
     if "product" not in case:
         return

@@ -79,21 +79,14 @@ def _two_people_approve(folder: Path, record: Path) -> None:
     (folder / "st_marys_cds" / "sleep.py").write_text('"""Changed."""\n')
     use_packages([NAME])
     assert _held(book.in_force(SiteRules()), NAME) == ["shadow"]
-
-
-def test_two_people_approve_exactly_this_version_before_a_card_is_shown(folder: Path, tmp_path: Path) -> None:
-    _in_a_process_of_its_own(_two_people_approve, folder, tmp_path)
-
-
-def _the_rules_file_switches_it_off() -> None:
-    use_packages([NAME])
     site = SiteRules(switches={RULE: (Switch(RULE, "not on our wards", off=True),)})
     assert "switched-off" in _held(site, NAME)
 
 
-@pytest.mark.usefixtures("folder")
-def test_the_rules_file_switches_it_off() -> None:
-    _in_a_process_of_its_own(_the_rules_file_switches_it_off)
+def test_two_people_approve_exactly_this_version_before_a_card_is_shown_and_the_rules_file_switches_it_off(
+    folder: Path, tmp_path: Path
+) -> None:
+    _in_a_process_of_its_own(_two_people_approve, folder, tmp_path)
 
 
 @pytest.mark.usefixtures("folder")

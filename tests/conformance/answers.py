@@ -102,10 +102,10 @@ def _built(entries: list[Json]) -> Iterator[tuple[str, Json, Json]]:
 
 
 def answers_of(server: Outside, *hooks: str) -> Answers:
-    """What the server says to all of them, or to those of these hooks."""
+    """What the server says to all of them, or to a third of those of these hooks."""
     found = []
     entries = [entry for entry in server.discovery() if not hooks or entry["hook"] in hooks]
-    for about, entry, request in requests_of(entries):
+    for about, entry, request in requests_of(entries)[:: 3 if hooks else 1]:
         response = server.call(entry["id"], request)
         assert response.status_code == 200, f"{about}: {response.text}"
         found.append(Answered(about, entry, request, response))

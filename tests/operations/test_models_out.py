@@ -96,6 +96,7 @@ def test_the_page_of_a_model_that_is_out_says_so(damaged: tuple[str, Path], mode
     assert ("cannot be served" in page.text) is (model != "mortality_5y")
 
 
+@pytest.mark.slow
 def test_an_opening_goes_on_without_the_advisor_whose_model_is_changed_and_says_so(tmp_path: Path) -> None:
     _change_byte(_copy_of_the_package(tmp_path) / "mortality_5y/model.onnx", -100)
     shipped = str(ROOT / "cds_hooks/services/services.toml")

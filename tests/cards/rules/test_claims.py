@@ -32,7 +32,7 @@ from fhir.terminology.conditions import CONDITION_GROUPS
 from tests.cards.rules.cases import Case, all_cases, check, drafts_of_case, every_case, uuids
 from tests.cards.rules.patients import draft_of, drafts_of, record_of
 from tests.conftest import examples
-from tests.each import for_rows
+from tests.each import for_rows, some_of
 
 Json = dict[str, Any]
 AS_OF = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
@@ -186,17 +186,15 @@ def test_what_a_case_says_of_the_chart_is_true(rule: str, case: Case, as_of: dat
     assert _of_case(case, as_of) == []
 
 
+@pytest.mark.sampled
 @for_rows(
     "not_sent",
     [("Condition",), ("AllergyIntolerance",), ("MedicationRequest", "MedicationStatement"), ("Observation", *ANALYTES)],
     ids=["problems", "allergies", "medications", "results"],
 )
 def test_what_was_not_sent_is_not_said_to_be_absent(not_sent: tuple[str, ...], as_of: datetime) -> None:
-    seen: set[str] = set()
-    for rule, case in all_cases():
-        if case["kind"] != "silent" or rule in seen:
-            continue
-        seen.add(rule)
+    first = {rule: case for rule, case in reversed(all_cases()) if case["kind"] == "silent"}
+    for rule, case in some_of(first.items(), 3):
         assert _of_case(case, as_of, not_sent) == [], f"{rule}: {case['id']}"
 
 

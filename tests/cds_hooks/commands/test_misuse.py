@@ -111,7 +111,7 @@ def test_a_window_in_which_there_is_no_record_is_refused(until: str, tmp_path: P
 
 
 def test_a_program_without_standard_output_ends_without_a_traceback(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "cds_hooks", "rules", "check"]
+    command = [sys.executable, "-m", "cds_hooks", "settings"]
     done = subprocess.run(
         ["/bin/sh", "-c", 'exec "$@" >&-', "sh", *command], stderr=subprocess.PIPE, text=True, check=False
     )

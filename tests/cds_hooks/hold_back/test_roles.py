@@ -70,39 +70,46 @@ def _labels(answer: Any) -> list[str]:
     return [offer["label"] for card in answer.json()["cards"] for offer in card.get("suggestions", ())]
 
 
-@pytest.mark.parametrize(
-    ("roles", "named"),
-    [
-        ([_role(NURSE)], "nurse"),
-        ([_role({}, code=[], specialty=[NURSE])], "nurse"),
-        ([_role(PHARMACIST)], "pharmacist"),
-        ([_role({"text": "Medical student"})], "trainee"),
-        ([_role({"text": "Clinical dietitian"})], "allied-health"),
-        ([_role(NURSE), _role(PHARMACIST, id="r2")], "nurse and pharmacist"),
-        ([_role(NURSE), _role({"text": "Nurse practitioner"}, id="r2")], ""),
-        ([_role({"text": "Consulting provider"})], ""),
-        ([_role(NURSE, practitioner={"reference": "Practitioner/2"})], ""),
-        ([_role(NURSE, active=False)], ""),
-        ([_role(NURSE, period={"end": "2020-01-01"})], ""),
-        ([], ""),
-    ],
-)
-def test_who_may_not_order_reads_the_same_card_without_its_orders(
-    tmp_path: Path, roles: list[Json], named: str
-) -> None:
-    (before,) = _answer(tmp_path, _request()).json()["cards"]
-    request = _request(*roles)
-    answer = _answer(tmp_path, request)
-    request["context"]["userId"] = None
-    assert TELL[:20] not in _answer(tmp_path, request).text
-    (card,) = answer.json()["cards"]
-    assert before["indicator"] == card["indicator"] == "critical"
-    assert (before["summary"], len(before["suggestions"]) > 0) == (card["summary"], True)
-    sentence = TELL.format(named, "medications")
-    assert card["detail"] == before["detail"] + (f"\n\n{sentence}" if named else "")
-    labels = [offer["label"] for offer in before["suggestions"]]
-    assert _labels(answer) == ([] if named else labels)
-    assert reasons(answer, NOT_FOR_THIS_ROLE) == ([(SIGN.removesuffix("-sign"), sentence)] if named else [])
+ROLES: list[tuple[list[Json], str]] = [
+    ([_role(NURSE)], "nurse"),
+    ([_role({}, code=[], specialty=[NURSE])], "nurse"),
+    ([_role(PHARMACIST)], "pharmacist"),
+    ([_role({"text": "Medical student"})], "trainee"),
+    ([_role({"text": "Clinical dietitian"})], "allied-health"),
+    ([_role(NURSE), _role(PHARMACIST, id="r2")], "nurse and pharmacist"),
+    ([_role(NURSE), _role({"text": "Nurse practitioner"}, id="r2")], ""),
+    ([_role({"text": "Consulting provider"})], ""),
+    ([_role(NURSE, practitioner={"reference": "Practitioner/2"})], ""),
+    ([_role(NURSE, active=False)], ""),
+    ([_role(NURSE, period={"end": "2020-01-01"})], ""),
+    ([], ""),
+]
+
+
+async def test_who_may_not_order_reads_the_same_card_without_its_orders(tmp_path: Path) -> None:
+    async with app_client(tmp_path, as_of=NOW) as calls:
+
+        async def asked(request: Json) -> httpx.Response:
+            answer = await calls.post(f"/cds-services/{SIGN}", json=request)
+            assert answer.status_code == 200, answer.text
+            return answer
+
+        (before,) = (await asked(_request())).json()["cards"]
+        assert before["suggestions"]
+        for roles, named in ROLES:
+            answer = await asked(_request(*roles))
+            (card,) = answer.json()["cards"]
+            assert before["indicator"] == card["indicator"] == "critical"
+            assert before["summary"] == card["summary"]
+            sentence = TELL.format(named, "medications")
+            assert card["detail"] == before["detail"] + (f"\n\n{sentence}" if named else ""), roles
+            labels = [offer["label"] for offer in before["suggestions"]]
+            assert _labels(answer) == ([] if named else labels), roles
+            held = [(SIGN.removesuffix("-sign"), sentence)] if named else []
+            assert reasons(answer, NOT_FOR_THIS_ROLE) == held
+        of_nobody = _request(*ROLES[0][0])
+        of_nobody["context"]["userId"] = None
+        assert TELL[:20] not in (await asked(of_nobody)).text
 
 
 def test_the_role_is_read_from_the_fhir_server_and_a_replay_knows_it(tmp_path: Path) -> None:

@@ -111,7 +111,7 @@ def _forms(page: str) -> list[dict[str, str]]:
 
 
 async def test_a_reviewed_list_is_approved_by_two_people(tmp_path: Path, behind: dict[str, Any]) -> None:
-    rules = [version for version in all_rule_versions().values() if version.rule.audit.verified != NEEDS_NOTE]
+    rules = [version for version in all_rule_versions().values() if version.rule.audit.verified != NEEDS_NOTE][:40]
     lines = "\n".join(f"{version.rule.id} {version.digest}" for version in rules)
     async with visit(tmp_path, **behind) as person:
         await person.log_in("ann")

@@ -18,6 +18,7 @@ from tests.cds_hooks.access.browsing import visit, with_account
 from tests.cds_hooks.calls import client
 from tests.cds_hooks.events.messages import NOW, feed, result, run_async
 from tests.contracts.markup import faults
+from tests.each import some_of
 
 VIEWS = sorted({door.views for door in DOORS})
 PAGES = Path(application.__file__).parent
@@ -30,7 +31,8 @@ def test_every_folder_with_views_has_a_door() -> None:
     assert {f"{folder}.views" for folder in folders} <= set(VIEWS)
 
 
-@pytest.mark.parametrize("role", ASSIGNABLE)
+@pytest.mark.sampled
+@pytest.mark.parametrize("role", some_of(ASSIGNABLE, 3))
 async def test_the_navigation_has_at_most_seven_entries_and_each_opens(tmp_path: Path, role: str) -> None:
     with_account(tmp_path, "ann", role)
     async with visit(tmp_path) as person:

@@ -16,6 +16,7 @@ from cds_hooks.storage.queries import list_decisions
 from models_onnx.errors import DeclarationError
 from tests.cds_hooks.calls import client, ours, request_for
 from tests.cds_hooks.services.chart_cases import AS_OF
+from tests.each import some_of
 from tests.live import record_in
 
 OPENING = "chart-opening"
@@ -38,17 +39,19 @@ async def test_discovery_lists_one_service_for_each_moment(tmp_path: Path) -> No
     }
 
 
+@pytest.mark.sampled
 async def test_an_opening_shows_the_most_important_of_what_its_advisors_show_one_by_one(tmp_path: Path) -> None:
     alone = [service.id for service in find_services(file="separate").values() if HOOK in service.hooks]
+    samples = some_of(list_samples(), 3)
     async with client(tmp_path, services="separate", as_of=AS_OF) as calls:
         single: dict[str, list[str]] = {}
-        for sample in list_samples():
+        for sample in samples:
             for name in alone:
                 answer = await calls.post(f"/cds-services/{name}", json=request_for(name, HOOK, sample.id, AS_OF, None))
                 single.setdefault(sample.id, []).extend(card["summary"] for card in answer.json().get("cards", ()))
     (tmp_path / "opening").mkdir()
     async with client(tmp_path / "opening", services=None, as_of=AS_OF) as calls:
-        for sample in list_samples():
+        for sample in samples:
             answer = await calls.post(
                 f"/cds-services/{OPENING}", json=request_for(OPENING, HOOK, sample.id, AS_OF, None)
             )

@@ -170,6 +170,7 @@ async def test_a_broken_artifact_is_not_started_and_the_others_are(tmp_path: Pat
     assert SERVICE not in {service["id"] for service in services}
 
 
+@pytest.mark.slow
 def test_without_a_folder_nothing_of_it_is_loaded() -> None:
     program = "import sys; import cds_hooks.app; print([name for name in sys.modules if 'cards.knowledge' in name])"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT)

@@ -20,8 +20,8 @@ CODED = {row["group"] for row in table_rows("condition_groups.csv") if row["icd1
 RULES = {rule.id: rule.declared for rule in rule_book().rules}
 
 
-# What is asked follows from the row itself: a fifth of the rows is enough to judge the family.
-EVERY = pytest.mark.parametrize("every", [5, pytest.param(1, marks=pytest.mark.slow)])
+# What is asked follows from the row itself: a tenth of the rows is enough to judge the family.
+EVERY = pytest.mark.parametrize("every", [10, pytest.param(1, marks=pytest.mark.slow)])
 
 
 def _of_template(template: str, every: int = 1) -> list[tuple[str, tuple[Rule]]]:
