@@ -25,10 +25,10 @@ from cards.rules.engine.family import TableRow, family_named
 from cards.rules.engine.governance import RuleVersion, all_rule_versions
 from cards.rules.engine.rule_book import rule_book
 from cds_hooks.hold_back.act_desk import APPROVED, ActDesk, LoggedIn, Recorded, ServedHere, WantedAct, waiver_version
-from cds_hooks.hold_back.acts import Act, ApprovalRefused, Statement, Subject, waiver_subject, words_of
+from cds_hooks.hold_back.acts import Act, ApprovalRefused, Key, Statement, Subject, waiver_subject, words_of
 from cds_hooks.hold_back.approvals import ApprovalBook
 from cds_hooks.hold_back.governance import RulesFileError, read_review
-from cds_hooks.hold_back.releases import Releases
+from cds_hooks.hold_back.releases import KNOWLEDGE, Releases
 from cds_hooks.hold_back.standing import SIGNS
 from cds_hooks.hold_back.terminology import whole_indexes
 from cds_hooks.logs import log
@@ -140,6 +140,7 @@ class _Rules:
         book, releases = self._desk.on_record() if recorded else (self._book, self._releases)
         return {
             "waiting": _waiting(book, releases, self._server.files),
+            "published": _published(self._server.served, releases),
             "refused": [*(book.refused if book is not None else ()), *releases.refused],
             "taken": recorded or [],
             "problem": problem,
@@ -267,6 +268,24 @@ def _wanted(form: Mapping[str, str]) -> list[WantedAct]:
     if "reviewed" in form:
         return [WantedAct("rule", rule, APPROVED, digest, note) for rule, digest, note in read_review(form["reviewed"])]
     return [_WANTED.validate_python(form)]
+
+
+class PublishedRow(Struct, frozen=True):
+    """An artifact of published knowledge at this server, and whether its cards are shown."""
+
+    kind: str
+    name: str
+    version: str
+    state: str
+
+
+def _published(served: Mapping[Key, str], releases: Releases) -> list[PublishedRow]:
+    words = releases.current.words
+    return [
+        PublishedRow(kind, name, version, words.get(f"{kind} {name}", "computed and not shown"))
+        for (kind, name), version in served.items()
+        if kind == KNOWLEDGE
+    ]
 
 
 class WaitingRow(Struct, frozen=True):

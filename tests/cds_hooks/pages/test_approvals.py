@@ -19,6 +19,7 @@ from tests.cds_hooks.access.browsing import BROWSER, Person, entries, form_token
 from tests.cds_hooks.calls import client
 from tests.cds_hooks.hold_back.clicking import DIGEST, RULE, Desk
 from tests.cds_hooks.pages.test_decisions import trust_file_in
+from tests.conftest import ROOT
 from tests.contracts.markup import faults
 from tests.live import record_in
 
@@ -101,6 +102,25 @@ async def test_the_forms_of_the_page_of_a_model_approve_it_and_its_waiver_and_re
             assert "It counts now" in (await _send(person, **form, why="read")).text
     states = [detail["state"] for _, detail in entries(tmp_path, "release-act")]
     assert (states, len(entries(tmp_path, "approval"))) == (["shadow"], 4)
+
+
+async def test_two_people_release_a_published_artifact_in_the_version_that_the_page_shows(
+    tmp_path: Path, behind: dict[str, Any]
+) -> None:
+    async with visit(tmp_path, **behind, knowledge=ROOT / "data" / "samples" / "knowledge") as person:
+        await person.log_in("ann")
+        page = (await person.open("/rules")).text
+        assert faults(page) == []
+        form = next(form for form in _forms(page) if form.get("name") == "sample-test-due")
+        other = await _send(person, **form | {"version": "0" * 64, "state": "shadow", "why": "tried"})
+        assert (other.status_code, "another version than was shown" in other.text) == (400, True)
+        for name, words in (("ann", "Not in effect yet"), ("vera", "It counts now")):
+            await person.log_in(name)
+            shadow = await _send(person, **form, state="shadow", why="first evaluation") if name == "ann" else None
+            assert shadow is None or "It counts now" in shadow.text
+            assert words in (await _send(person, **form, state="canary", share="5", why="evaluated")).text
+    states = [detail["state"] for _, detail in entries(tmp_path, "release-act")]
+    assert states == ["shadow", "canary", "canary"]
 
 
 def _forms(page: str) -> list[dict[str, str]]:
