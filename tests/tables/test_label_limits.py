@@ -1,8 +1,12 @@
 """Limits by route, weight and unit (label_limits.csv): each is found just over it and not on it."""
 
 import csv
+import json
+import lzma
 import math
+import re
 from datetime import datetime
+from pathlib import Path
 
 import pytest
 
@@ -51,10 +55,11 @@ def _found(row: dict[str, str], times: float, as_of: datetime) -> list[str]:
         draft["dose"] = f"{amount:.6f} mg"
     if column == "max_hourly":
         draft["more"] = {"dosageInstruction": [{"text": f"{amount:.6f} {UNITS[row['unit']]} IV over 60 minutes"}]}
-    ways = {"intrathecal": "intrathecally", "intravenous push": "IV push"}
+    ways = {"intrathecal": "intrathecally", "intravenous push": "IV push", "intramuscular": "into the muscle"}
     if row["population"] == "one dose" or row["route"] in ways:
         way = ways.get(row["route"], "IV")
-        draft["more"] = {"dosageInstruction": [{"text": f"{amount:g} {UNITS[row['unit']]} {way} once"}]}
+        routed = {"route": {"text": row["route"]}} if row["route"] == "intramuscular" else {}
+        draft["more"] = {"dosageInstruction": [{"text": f"{amount:g} {UNITS[row['unit']]} {way} once", **routed}]}
     patient: dict[str, object] = {"age": age, "labs": labs}
     if row["condition"]:
         patient["conditions"] = [row["condition"]]
@@ -122,8 +127,55 @@ def test_rates_and_doses_by_body_surface(drug: str, words: str, bands: list[str]
     assert _bands(patient, draft, as_of) == bands
 
 
-def test_a_first_basal_insulin_beside_another_insulin_is_no_first_insulin(as_of: datetime) -> None:
-    patient: dict[str, object] = {"age": 60, "labs": [["body_weight", 80]]}
-    draft: dict[str, object] = {"drug": "insulin glargine 100 UNT/ML pen", "dose": "60 units", "times": 1}
-    assert _bands(patient, draft, as_of)
-    assert _bands(patient | {"active": [{"drug": "insulin detemir 100 UNT/ML pen"}]}, draft, as_of) == []
+MOST_WORDS = 25
+TIMES_A_DAY = (1, 2, 3, 4, 6)
+UNITS_OF_LABELS = (1, 1000, 0.001)
+"""A label writes grams, milligrams or micrograms; the most of a day may stand as one dose and its times."""
+
+
+def _holds(quote: str, amount: float) -> bool:
+    """Whether the quote has the amount, or one dose of it with so many times a day."""
+    written = [float(number.replace(",", "")) for number in re.findall(r"\d[\d,]*(?:\.\d+)?", quote)]
+    return any(
+        math.isclose(number * times * unit, amount)
+        for number in written
+        for times in (*TIMES_A_DAY, 7)
+        for unit in UNITS_OF_LABELS
+    )
+
+
+def _quoted_rows() -> list[dict[str, str]]:
+    return [row for name in ("label_limits.csv", "limits.csv") for row in _rows(name) if row["quote"]]
+
+
+def test_every_quote_is_short_and_holds_the_number_and_says_where_it_was_read() -> None:
+    faults = []
+    for row in _quoted_rows():
+        amount = float(next(value for name, value in row.items() if name.startswith("max_") and value))
+        if len(row["quote"].replace("…", "").split()) > MOST_WORDS:
+            faults.append(f"{row['drug']}: the quote has more than {MOST_WORDS} words: {row['quote']}")
+        if not _holds(row["quote"], amount):
+            faults.append(f"{row['drug']}: the quote does not hold {amount:g}: {row['quote']}")
+        if not (row["set_id"] or row["page"]):
+            faults.append(f"{row['drug']}: neither a set id nor the page of a copy: {row['quote']}")
+    assert faults == []
+
+
+def test_every_quote_stands_in_the_label_of_its_drug(data_folder: Path) -> None:
+    labels: dict[str, tuple[str, str]] = {}
+    with lzma.open(data_folder / "labels" / "openfda" / "labels.jsonl.xz", "rt") as lines:
+        for label in map(json.loads, lines):
+            names = json.dumps([label["drug"], label["meta"]]).lower()
+            text = " ".join(" ".join(map(str, label["sections"].values())).lower().split())
+            for set_id in label["meta"].get("spl_set_id", ()):
+                labels[set_id] = (names, f"{labels.get(set_id, ('', ''))[1]} {text}")
+    faults = []
+    for row in (row for row in _quoted_rows() if row["set_id"] in labels):
+        names, text = labels[row["set_id"]]
+        drug = (row.get("label_of") or row["drug"]).split()[0]
+        if drug not in names:
+            faults.append(f"{row['drug']}: set id {row['set_id']} is a label of {names[:60]}")
+        faults += [
+            f"{row['drug']}: not in its label: {part}" for part in row["quote"].lower().split(" … ") if part not in text
+        ]
+    assert faults == []

@@ -13,7 +13,8 @@ seldom given in more; "wide" later, because some uses of the drug reach twice wh
 
 `label_limits.csv` has rows of labels by route, weight and population, in milligrams, units or mEq (`unit`), and of the
 rate of an infusion (`max_hourly`) and of one dose for each square metre of body surface (`max_single_m2`);
-`set_id` is that of the label in DailyMed, `quote` its words with the number; `ten_fold_from` is ten times a usual dose.
+`set_id` is that of the label in DailyMed, `section` where it says so (empty: section 2), `quote` its words with the
+number; `page` names a copy of a label that was read. `ten_fold_from` is ten times a usual dose.
 `without_taken` are ingredients and classes beside which a row does not hold. `plausibility.csv` and
 `plausibility_more.csv` hold FDA's recommended maximum in mg a day at 60 kg; `left_out` says why a row is not used.
 `sources.csv` holds the documents.
@@ -28,6 +29,7 @@ from msgspec.structs import replace
 
 from cards.rules.language.rule import Evidence, RuleError
 from cards.rules.language.site import site_head, site_rows
+from cards.text import capitalized
 from fhir.terminology.package_tables import package_rows
 
 _PACKAGE = "cards.rules.families.dose"
@@ -72,7 +74,11 @@ class Limit(Struct, frozen=True):
     is_lead: bool = False
     """Read on a page that is neither a label nor a guideline: it waits, and only a dose far over it is told."""
     set_id: str = ""
-    """The label in DailyMed that holds `quote`, with the number in it."""
+    """The label in DailyMed that holds `quote`, with the number in it; empty: `page` names the copy that was read."""
+    section: str = ""
+    """Where in the label `quote` stands; empty: section 2, dosage and administration."""
+    label_of: str = ""
+    """The drug whose label was read, where it is another one of the class."""
     quote: str = ""
     ten_fold_from: float | None = None
     """Ten times the usual dose of the source, which an error of unit or decimal point makes."""
@@ -90,8 +96,8 @@ class PlausibleDose(Struct, frozen=True):
     recommended_mg_day: float
 
 
-LEADS: Final = frozenset(row["id"] for row in package_rows(_PACKAGE, "sources.csv") if row["class"] == "E")
-"""The documents that are no label of the country, guideline or authority: consumer pages, answers, foreign lists."""
+LEADS: Final = frozenset(row["id"] for row in package_rows(_PACKAGE, "sources.csv") if row["class"] in ("D", "E"))
+"""Documents that raise no card of their own: labels known by quotation only, consumer pages, answers, foreign lists."""
 
 
 def _read_limits() -> Mapping[str, tuple[Limit, ...]]:
@@ -150,7 +156,7 @@ def _limit(row: Mapping[str, str]) -> Limit:
         "single" in column or "hourly" in column,
         column.endswith("_kg"),
         "weekly" in column,
-        row["is_firm"] == "yes",
+        row["is_firm"] == "yes" and row["source"] not in LEADS,
         row["is_firm"] == "narrow",
         row["is_firm"] == "wide",
         int(row["labelled_from"]) if row["labelled_from"] else None,
@@ -163,6 +169,8 @@ def _limit(row: Mapping[str, str]) -> Limit:
         column.endswith("_m2"),
         is_lead=row["source"] in LEADS,
         set_id=row.get("set_id", ""),
+        section=row.get("section", ""),
+        label_of=row.get("label_of", ""),
         quote=row.get("quote", ""),
         ten_fold_from=float(row["ten_fold_from"]) if row.get("ten_fold_from") else None,
     )
@@ -204,20 +212,25 @@ EVIDENCE: Final[Mapping[str, Evidence]] = {
 
 
 def evidence_of(limit: Limit) -> Evidence:
-    """Return what a row rests on: its label in DailyMed where it names one, else its document."""
-    if not limit.set_id:
+    """Return what a row rests on: the label that it quotes, by set id or the copy that was read; or its document."""
+    if not limit.quote:
         evidence = EVIDENCE[limit.source]
         return replace(evidence, section=limit.page) if limit.page else evidence
+    drug = capitalized(limit.label_of or limit.drug)
+    identity = f"set {limit.set_id[:8]}" if limit.set_id else "copy"
+    section = limit.section.lower() if limit.section[:1].isalpha() else f"section {limit.section or '2'}"
     return Evidence(
-        f"{limit.drug.capitalize()}, US prescribing information, DailyMed set id {limit.set_id}",
+        f"{drug}, US prescribing information, {f'DailyMed set id {limit.set_id}' if limit.set_id else limit.page}",
         "FDA-approved label",
         "2026",
-        f"2 Dosage and administration: {limit.quote}",
-        f"{limit.drug.capitalize()} label (US), section 2, set {limit.set_id[:8]}, read 2026-11-28",
+        f"{limit.section or '2 Dosage and administration'}: {limit.quote}",
+        f"{drug} label (US), {section}, {identity}, read 2026-11-28",
         "label",
         "label",
         "label",
-        f"https://dailymed.nlm.nih.gov/dailymed/drugInfo.cfm?setid={limit.set_id}",
+        f"https://dailymed.nlm.nih.gov/dailymed/drugInfo.cfm?setid={limit.set_id}"
+        if limit.set_id
+        else f"https://{limit.page}",
     )
 
 

@@ -225,18 +225,23 @@ def _per_area(context: RuleContext, amount: float | None) -> tuple[float | None,
 
     The second value is whether that is all of it.
     """
-    texts = [dosage.text[:500] for dosage in dosages_of(context)]
-    quantities = [part.doseQuantity for dosage in dosages_of(context) for part in dosage.doseAndRate]
-    texts += [f"{quantity.value} {quantity.code or quantity.unit}" for quantity in quantities if quantity is not None]
-    stated = [
-        float(match["count"].replace(",", ".")) * (1000.0 if match["unit"].lower() == "g" else 1.0)
-        for match in _PER_AREA.finditer(" ".join(texts))
-    ]
+    stated = _stated_per_area(context)
     area = body_surface_m2(context) or _largest_m2(context)
     is_whole = bool(stated) or body_surface_m2(context) is not None
     if amount is not None and area is not None:
         stated.append(amount / area)
     return max(stated, default=None), is_whole
+
+
+def _stated_per_area(context: RuleContext) -> list[float]:
+    """Return the milligrams for each square metre that the order names."""
+    texts = [dosage.text[:500] for dosage in dosages_of(context)]
+    quantities = [part.doseQuantity for dosage in dosages_of(context) for part in dosage.doseAndRate]
+    texts += [f"{quantity.value} {quantity.code or quantity.unit}" for quantity in quantities if quantity is not None]
+    return [
+        float(match["count"].replace(",", ".")) * (1000.0 if match["unit"].lower() == "g" else 1.0)
+        for match in _PER_AREA.finditer(" ".join(texts))
+    ]
 
 
 def body_surface_m2(context: RuleContext) -> float | None:
@@ -292,6 +297,9 @@ def _amount(row: Limit, context: RuleContext) -> tuple[float | None, bool]:
         amount, is_whole = next((mass.high for mass in least if mass.rxcui == row.rxcui), None), False
     if row.per_area:
         return _per_area(context, amount)
+    if amount is None and row.unit == "mg" and row.per_dose:
+        surface, for_each_m2 = body_surface_m2(context), _stated_per_area(context)
+        amount, is_whole = (max(for_each_m2) * surface, True) if surface and for_each_m2 else (None, False)
     if amount is not None and row.per_week and not dose.single:
         amount *= 7.0
     if row.per_hour:
