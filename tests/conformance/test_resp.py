@@ -2,8 +2,6 @@
 
 import pytest
 
-from cds_hooks.storage.decision import RecordUnavailable
-from cds_hooks.storage.opening import open_decision_log
 from tests.cds_hooks.calls import ORDERS, PLANNING, request_for
 from tests.conformance.answers import AS_OF, Answers
 from tests.conformance.conftest import Opened
@@ -67,17 +65,10 @@ def test_a_body_that_is_too_large_is_413(opened: Opened) -> None:
 
 
 @row("RESP-04", "RESP-06")
-def test_without_a_record_there_is_no_advice_but_503(opened: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def fail(*_: object) -> None:
-        raise RecordUnavailable("away")
-
-    def open_away(url: str) -> object:
-        log = open_decision_log(url)
-        monkeypatch.setattr(type(log), "append", fail)
-        return log
-
-    monkeypatch.setattr("cds_hooks.components.open_decision_log", open_away)
-    answer = opened().call(PLANNING, VIEW)
+def test_without_a_record_there_is_no_advice_but_503(opened: Opened) -> None:
+    server = opened()
+    (server.folder / "decisions.sqlite3").unlink()
+    answer = server.call(PLANNING, VIEW)
     assert answer.status_code == 503
     assert outcome_of(answer)
 

@@ -2,6 +2,13 @@
 
 import io
 import json
+import os
+import resource
+import sqlite3
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +17,69 @@ import pytest
 from cds_hooks.logs import configure_logs
 from cds_hooks.storage.decision import RecordHealth, RecordUnavailable
 from cds_hooks.storage.opening import open_decision_log
+from tests.cds_hooks.calls import PLANNING, client, request_for
 from tests.cds_hooks.storage.samples import a_decision
 from tests.live import record_in
 
 
 def lines(stream: io.StringIO) -> list[dict[str, Any]]:
     return [json.loads(line) for line in stream.getvalue().splitlines()]
+
+
+@contextmanager
+def _full(folder: Path) -> Iterator[None]:
+    """The operating system lets no file grow beyond the write-ahead log as it is."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    longest = (folder / "decisions.sqlite3-wal").stat().st_size
+    resource.setrlimit(resource.RLIMIT_FSIZE, (longest, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    with closing(sqlite3.connect(folder / "decisions.sqlite3", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        yield
+        other.execute("ROLLBACK")
+
+
+@pytest.mark.parametrize(("fault", "reason"), [(_full, "disk I/O error"), (_locked, "database is locked")])
+async def test_a_call_that_cannot_be_recorded_is_refused_counted_and_said_at_readyz_until_it_can(
+    fault: Callable[[Path], Any], reason: str, tmp_path: Path, as_of: datetime, capfd: pytest.CaptureFixture[str]
+) -> None:
+    request = request_for(PLANNING, "patient-view", "infant", as_of)
+    async with client(tmp_path, as_of=as_of) as calls:
+
+        async def status() -> tuple[int, int]:
+            answer = await calls.post(f"/cds-services/{PLANNING}", json=request)
+            assert ("cards" in answer.json()) is (answer.status_code == 200)
+            return answer.status_code, (await calls.get("/readyz")).status_code
+
+        assert await status() == (200, 200)
+        with fault(tmp_path):
+            assert await status() == (503, 503)
+        assert await status() == (200, 200)
+        metrics = (await calls.get("/metrics")).text
+    assert 'cds_store_failures_total{store="record"} 1.0' in metrics
+    assert f'"reason": "{reason}"' in capfd.readouterr().err
+
+
+def test_a_record_that_may_only_be_read_ends_the_start_with_a_sentence() -> None:
+    user = os.geteuid()
+    with tempfile.TemporaryDirectory() as name:  # not below pytest's folder, which no other user may enter
+        folder = Path(name)
+        url = record_in(folder)
+        folder.chmod(0o755)
+        (folder / "decisions.sqlite3").chmod(0o444)
+        os.seteuid(65534 if user == 0 else user)  # root may write whatever the mode says
+        try:
+            with pytest.raises(RecordUnavailable, match="cannot be made: Permission denied"):
+                open_decision_log(url)
+        finally:
+            os.seteuid(user)
 
 
 async def test_a_decision_that_failed_keeps_the_server_unready_even_where_the_probe_succeeds(tmp_path: Path) -> None:

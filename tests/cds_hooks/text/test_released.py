@@ -12,10 +12,9 @@ from sqlalchemy import select
 from typer.testing import CliRunner, Result
 
 from cds_hooks import cli
-from cds_hooks.commands import record_options, release
 from cds_hooks.configuration import prompt_versions
 from cds_hooks.hold_back.acts import COMMAND, RELEASE_EVENT, Act
-from cds_hooks.settings import Settings
+from cds_hooks.settings import Settings, settings
 from cds_hooks.storage.database import parse_url, reading_engine
 from cds_hooks.storage.entries import add_event
 from cds_hooks.storage.tables import events
@@ -89,10 +88,12 @@ class Site:
 def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
     with playing() as stub:
         site = Site(tmp_path, stub)
-        for module in (commands, tool, released, release, record_options):
-            monkeypatch.setattr(module, "settings", lambda: site.settings)
+        monkeypatch.setenv("CDS_TEXT_FILE", str(site.settings.text_file))
+        monkeypatch.setenv("CDS_DATABASE_URL", site.settings.database_url)
+        settings.cache_clear()
         stub.sentences = GOOD
         yield site
+    settings.cache_clear()
 
 
 def test_without_acts_of_release_nothing_leaves(site: Site) -> None:

@@ -1,14 +1,12 @@
 """No score outside the population, with too few inputs or outside the trained range; the reason names what it is."""
 
 import math
-from types import SimpleNamespace
-from typing import cast
 
 import msgspec
 import pytest
 
 from fhir.record.refusals import WhyNot
-from models_onnx.artifact.manifest import Manifest, ModelInput, RequiredInputGroup, RequiredInputs, Twin
+from models_onnx.artifact.manifest import Twin
 from models_onnx.models.mortality_5y import LABS
 from models_onnx.serving.eligibility import (
     not_in_population,
@@ -53,7 +51,7 @@ def test_a_value_outside_the_trained_range_is_refused_and_named(
 
 @pytest.mark.parametrize("reason", ["input-missing", "too-few-inputs", "age-unknown", "outside-population"])
 def test_a_twin_takes_over_only_what_is_refused_for_missing_inputs(mortality: Model, reason: str) -> None:
-    refused = WhyNot(MANIFEST.id, reason, "a sentence")
+    refused = WhyNot(mortality.manifest.id, reason, "a sentence")
     with_twin = msgspec.structs.replace(mortality.manifest, twin=Twin("mortality_5y_small", "needs less"))
     without = msgspec.structs.replace(mortality.manifest, twin=None)
     assert twin_may_take_over(with_twin, refused) is (reason in ("input-missing", "too-few-inputs"))
@@ -61,29 +59,9 @@ def test_a_twin_takes_over_only_what_is_refused_for_missing_inputs(mortality: Mo
     assert not twin_may_take_over(with_twin, None)
 
 
-# Each reason against a score as its whole sentence, on and beside every limit.
-
-
-NAN = float("nan")
-
-
-def _input(name: str, low: float, high: float, clip: float | None = None, unit: str = "mg/dL") -> ModelInput:
-    return ModelInput(name, name.title(), unit, (), "", low, high, clip, low, None)
-
-
-INPUTS = (_input("age", 18, 90, 80, "a"), _input("urea", 2.5, 100), _input("sodium", 120, 160, unit="mmol/L"))
-MANIFEST = cast(Manifest, SimpleNamespace(
-    id="falls", title="Falls", features=INPUTS, population=SimpleNamespace(age_low=18, words="adults"),
-    required=RequiredInputs(("age",), (RequiredInputGroup("labs", "laboratory values", ("urea", "sodium"), 1),)),
-    feature=lambda name: next(item for item in INPUTS if item.name == name),
-))  # fmt: skip
-
-
-@pytest.mark.parametrize("age", [None, NAN])
-def test_without_an_age_there_is_no_score(age: float | None) -> None:
-    assert not_in_population(MANIFEST, age) == WhyNot(
-        MANIFEST.id,
-        "age-unknown",
-        "Falls: no score, because no usable date of birth is on record (year and month at least).",
-        (),
-    )
+@pytest.mark.parametrize("age", [None, math.nan])
+def test_without_an_age_there_is_no_score(mortality: Model, age: float | None) -> None:
+    why = not_in_population(mortality.manifest, age)
+    assert why is not None
+    assert why.reason == "age-unknown"
+    assert why.text.endswith("no score, because no usable date of birth is on record (year and month at least).")

@@ -2,22 +2,12 @@
 
 import json
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
-import msgspec
 import pytest
 
 from models_onnx.errors import ManifestRefused
-from models_onnx.workbench.gates.subject import Subject, read_subject
-from tests.models_onnx.workbench.gates.formula import INPUTS
+from models_onnx.workbench.gates.subject import read_subject
 from tests.models_onnx.workshop import KEYS, build, good_card, good_manifest
-
-
-def _subject(content: bytes, features: Any = INPUTS, **card: Any) -> Subject:
-    manifest: Any = SimpleNamespace(features=features, groups=msgspec.UNSET)
-    return Subject(folder=Path("nowhere"), keys={}, content=content, manifest=manifest, card=card)
-
 
 # The folder
 
@@ -47,7 +37,6 @@ def test_a_candidate_is_what_lies_in_its_folder(tmp_path: Path) -> None:
 
 
 def test_a_folder_without_a_manifest_of_ours_is_no_candidate(tmp_path: Path) -> None:
-    assert _subject(b"", product=["x"]).product == {}
     (tmp_path / "manifest.json").write_text(json.dumps({"format": "other"}))
     with pytest.raises(ManifestRefused, match=f"^{tmp_path.name} contains no model"):
         read_subject(tmp_path, KEYS)

@@ -2,7 +2,6 @@
 
 import math
 from dataclasses import replace
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -12,6 +11,7 @@ from models_onnx.spec import Floors, FollowUp, ModelSpec
 from models_onnx.workbench.compiler.link import Link
 from models_onnx.workbench.training.crossvalidate import OutOfFold
 from models_onnx.workbench.training.evaluate import Evaluator, at_horizons, judge
+from models_onnx.workbench.training.fitting.fit import Fit
 from tests.each import for_rows
 from tests.models_onnx.workbench.training.ten_people import MARGINS, MODEL, SPEC, WEIGHTS, predicted, ten_people
 
@@ -118,7 +118,7 @@ def figures(links: tuple[Link, ...], spec: ModelSpec | None = None, replicates: 
     cohort = ten_people()
     deaths = [float(row in DEATHS[5.0]) for row in range(10)]
     cohort = replace(cohort, rows=pd.DataFrame({"months": MONTHS, "death": deaths}), recent=np.ones(10, dtype=bool))
-    models: Any = {number: SimpleNamespace(model=MODEL, link=link) for number, link in enumerate(links)}
+    models = {number: Fit(replace(MODEL, link=link), lambda rows: (rows, rows)) for number, link in enumerate(links)}
     margins = np.array(MARGINS)
     return at_horizons(spec or followed(), cohort, OutOfFold(margins, margins, models), replicates, 1)
 
