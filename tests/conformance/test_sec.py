@@ -281,6 +281,8 @@ def test_a_client_does_what_it_is_registered_for(tmp_path: Path) -> None:
         assert site.call(PLANNING, VIEW).status_code == 200
         order = request_for(ORDERS, "order-select", "ckd4-metformin", AS_OF, "metformin-ckd4-coded")
         assert site.call(ORDERS, order).status_code == 403
+        listed = site.server.request("GET", SERVICES, headers=site.signed(SERVICES)).json()["services"]
+        assert {entry["id"] for entry in listed} == {PLANNING}
 
 
 def test_the_keys_of_these_tests_are_made_for_them() -> None:

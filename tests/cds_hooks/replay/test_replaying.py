@@ -51,6 +51,9 @@ def _override(calls: httpx.Client, service: str, card: dict[str, Any], now: date
     assert calls.post(f"/cds-services/{service}/feedback", json={"feedback": [answer]}).is_success
 
 
+pytestmark = pytest.mark.slow  # test_facts and test_whole_calls ask replays of calls in process
+
+
 @pytest.fixture(scope="module")
 def recorded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[_Recorded]:
     """Decisions of a server: models, equations, vaccines, orders, and what rests by answers."""
@@ -83,14 +86,12 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[_Recorded]:
     use_content_keys(read_content_keys(""))
 
 
-@pytest.mark.slow
 def test_every_whole_call_gives_the_same_card_bit_for_bit(recorded: _Recorded) -> None:
     found = _verdicts(recorded)
     assert len(found) == 9
     assert [each.outcome for each in found] == ["same"] * 9, found
 
 
-@pytest.mark.slow
 def test_an_answer_given_before_the_call_is_remembered_as_it_was(recorded: _Recorded) -> None:
     reasons = [reason for each in recorded.decisions for _, reason, _ in orjson.loads(each.basis).get("silence", [])]
     assert "acknowledged" in reasons, reasons

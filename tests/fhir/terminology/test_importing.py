@@ -79,19 +79,19 @@ def rf2(
     return archive
 
 
-@pytest.fixture
-def index(tmp_path: Path) -> Iterator[Path]:
-    tables: list[dict[str, Any]] = [ANALYTE_BY_CODE, measurement.NUMBER_BY_LOINC, measurement.KEY_BY_LOINC]
-    before = [dict(table) for table in tables]
-    loinc = tmp_path / "Loinc.csv"
+@pytest.fixture(scope="module")
+def releases(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the releases, with the index that is made of them."""
+    folder = tmp_path_factory.mktemp("releases")
+    loinc = folder / "Loinc.csv"
     loinc.write_text(
         "LOINC_NUM,COMPONENT,PROPERTY,TIME_ASPCT,SYSTEM,SCALE_TYP,METHOD_TYP\n"
         "2823-3,Potassium,SCnc,Pt,Ser/Plas,Qn,\n88888-8,Potassium,SCnc,Pt,Ser/Plas,Qn,Electrode\n"
         "88889-6,Potassium,SCnc,Pt,Urine,Qn,\n88887-0,Potassium,SCnc,Pt,BldV,Qn,\n"
     )
-    names = tmp_path / "RXNCONSO.RRF"
+    names = folder / "RXNCONSO.RRF"
     names.write_text("9999999|ENG||||||1|||x|RXNORM|SCD|9999999|metformin 750 MG Oral Tablet||N|4096|\n")
-    table = tmp_path / "ours.csv"
+    table = folder / "ours.csv"
     table.write_text(
         "system,code,name,group,drug,allergen,analyte,not_read\nurn:ours,HI,,hf,,,,\nurn:ours,K1,,,,,potassium,\n"
         f"{SNOMED},900006,,,metformin,,,\n,,Blekinge sickness,gout,,,,\n,,{'x' * LONGEST_NAME},gout,,,,\n"
@@ -99,18 +99,26 @@ def index(tmp_path: Path) -> Iterator[Path]:
         "urn:ours,IB,Ourofen forte,,ibuprofen,,,\nurn:ours,PEN,,,,penicillin,,\n"
         "urn:ours,KIT,Penicillin test kit,,,,,yes\n"
     )
-    path = tmp_path / "terms.idx"
-    titles = tmp_path / "icd10cm_codes_2026.txt"
+    path = folder / "terms.idx"
+    titles = folder / "icd10cm_codes_2026.txt"
     titles.write_text("M109   Blekinge heart failing\n")
-    products = tmp_path / "f_vtm2_3010725.xml"
+    products = folder / "f_vtm2_3010725.xml"
     products.write_text(
         "<VIRTUAL_THERAPEUTIC_MOIETIES><VTM><VTMID>900003</VTMID><NM>Metoprolol</NM></VTM>"
         "</VIRTUAL_THERAPEUTIC_MOIETIES>"
     )
-    import_releases([rf2(tmp_path), loinc, names, table, titles, products], path, print)
-    use_index(path)
+    import_releases([rf2(folder), loinc, names, table, titles, products], path, print)
+    return path
+
+
+@pytest.fixture
+def index(releases: Path) -> Iterator[Path]:
+    """The index in use."""
+    tables: list[dict[str, Any]] = [ANALYTE_BY_CODE, measurement.NUMBER_BY_LOINC, measurement.KEY_BY_LOINC]
+    before = [dict(table) for table in tables]
+    use_index(releases)
     measurement.read_imported_codes()
-    yield path
+    yield releases
     use_index(None)
     for codes, rows in zip(tables, before, strict=True):
         codes.clear()
@@ -199,8 +207,8 @@ def test_the_index_names_its_sources_and_is_the_same_each_time(index: Path, tmp_
     assert {source.publisher for source in sources(index)} >= {"SNOMED International", "this site"}
     words = in_use().words
     assert words["SNOMED International sct2_Concept_Snapshot_INT_20260701.txt"] == "20260701"
-    assert words["this site ours.csv"] == hashlib.sha256((tmp_path / "ours.csv").read_bytes()).hexdigest()[:16]
-    files = [rf2(tmp_path), tmp_path / "Loinc.csv", tmp_path / "RXNCONSO.RRF", tmp_path / "ours.csv"]
+    assert words["this site ours.csv"] == hashlib.sha256((index.parent / "ours.csv").read_bytes()).hexdigest()[:16]
+    files = [rf2(tmp_path), *(index.parent / name for name in ("Loinc.csv", "RXNCONSO.RRF", "ours.csv"))]
     again = tmp_path / "again.idx"
     imported = import_releases(files, again, print)
     assert growth_of_groups(imported)["hf"] == 4
