@@ -24,6 +24,7 @@ from cds_hooks.hold_back.terminology import index_in_force, keep_in_force, use_t
 from cds_hooks.logs import log
 from cds_hooks.memory import settle_memory
 from cds_hooks.metrics import Metrics, MetricsFolder
+from cds_hooks.monitor.verifying import keep_verifying
 from cds_hooks.security import Trust
 from cds_hooks.services import Service
 from cds_hooks.settings.checks import Networks
@@ -97,6 +98,7 @@ class Lifespan(Struct, frozen=True):
         yield self.edge.keep_sweeping
         yield self.components.visits.keep_sweeping
         yield self.follower.keep_following
+        yield partial(keep_verifying, self.components.settings, self.follower.views)
         yield partial(self.components.governance.keep_reading, url, self.follower.views)
         if self.sealing is not None:
             yield self.sealing.keep_sealing

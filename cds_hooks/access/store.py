@@ -22,6 +22,7 @@ from cds_hooks.storage.database import (
     make_file,
     parse_url,
     reading_engine,
+    shown_url,
     sqlite_file,
 )
 from cds_hooks.storage.decision import RecordUnavailable
@@ -121,7 +122,7 @@ class AccessStore:
         except DATABASE_ERRORS as error:
             reason = database_error_reason(error)
             raise AccountsUnavailable(
-                f"accounts and sessions at {self._url.render_as_string()} cannot be used: {reason}"
+                f"accounts and sessions at {shown_url(self._url)} cannot be used: {reason}"
             ) from error
 
     def _make(self) -> None:
@@ -139,16 +140,17 @@ class AccessStore:
 
 
 def wrong_accounts(record_url: str) -> list[str]:
-    """Return a sentence for each account that is not as the recorded acts made it; none where accounts are not read.
+    """Return a sentence for each account that is not as the recorded acts made it; none where there are no accounts.
 
-    It only reads; a role without the right to read accounts finds none.
+    Beside a record that was restored there are none: backups have the acts and no accounts. It only reads; a role
+    without the right to read accounts finds none.
     """
     made = _recorded(record_url).made
     url = parse_url(record_url)
     if url.get_backend_name() == "sqlite":
         file = sqlite_file(url).with_name(FILE)
         if not file.exists():
-            return list(map(_missing, made))
+            return []  # of a restored record: accounts are in no backup
         url = url.set(database=str(file))
     try:
         with reading_engine(url).connect() as connection:
@@ -161,13 +163,11 @@ def wrong_accounts(record_url: str) -> list[str]:
             }
     except DATABASE_ERRORS:
         return []
+    if not rows:
+        return []
     sentences = [_compare(name, row, made.get(name)) for name, row in rows.items()]
-    missing = [_missing(name) for name in made if name not in rows]
+    missing = [f"the account {name}, which was made, is missing" for name in made if name not in rows]
     return [sentence for sentence in (*sentences, *missing) if sentence]
-
-
-def _missing(name: str) -> str:
-    return f"the account {name}, which was made, is missing"
 
 
 def _recorded(record_url: str) -> RecordedAccounts:

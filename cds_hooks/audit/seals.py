@@ -285,13 +285,20 @@ class Sealing:
         self.cut = ""
         """What the record does not hold any more of what was sealed, a sentence; "" where nothing is known."""
         self.sealed_at = self._last_seal()
-        """Epoch seconds until which everything recorded is sealed and sent."""
+        """Epoch seconds until which everything recorded is sealed and, where a command sends seals, sent."""
 
     def _last_seal(self) -> float:
-        """When the newest seal of the file was made; now where there is none, so that the first gets its time."""
+        """When the newest seal that was sent was made; now where there is none, so that the first gets its time.
+
+        Where seals are there and none was sent, it is the time of the first: nothing before it needed sending.
+        """
         try:
             last = newest_seal(self._file)
-        except (SealsUnusable, OSError):
+            if last is not None and self._command:
+                sent_file = sent_count_file(self._file)
+                sent = int(sent_file.read_text(encoding="ascii") or 0) if sent_file.exists() else 0
+                last = _last(plain_file(self._file).read_bytes().splitlines()[: max(1, sent)])
+        except (SealsUnusable, OSError, ValueError):
             return time()
         return time() if last is None else last.time.timestamp()
 
@@ -340,7 +347,7 @@ def _refuse_missing(file: Path, command: Sequence[str]) -> None:
             f"the folder {file.parent} of the seals is not there: mount its volume, or make it for new seals"
         )
     if command and shutil.which(command[0]) is None:
-        raise SealsUnusable(f"the program {command[0]} of CDS_SEAL_COMMAND is not there, or cannot be run")
+        raise SealsUnusable("the program that CDS_SEAL_COMMAND begins with is not there, or cannot be run")
 
 
 def sent_count_file(seals: Path) -> Path:

@@ -14,6 +14,7 @@ from cds_hooks.commands.record_options import record_url
 from cds_hooks.settings import settings
 from cds_hooks.storage.decision import RecordUnavailable
 from cds_hooks.trusted_models import folder_of
+from cds_hooks.web.files import plain_cell
 from models_onnx.artifact.files import whole_file
 from models_onnx.errors import ModelError
 
@@ -95,9 +96,9 @@ def _write_followed(name: str, out: Path, database: str | None) -> None:
             raise failure(f"No decision of {name} is mature with a known outcome: nothing was written.")
         lines = list(table_rows(rows, [item.name for item in manifest.features], manifest.outcome.column))
         with whole_file(out) as draft, draft.open("w", encoding="utf-8", newline="") as file:
-            writer = csv.DictWriter(file, list(lines[0]))
-            writer.writeheader()
-            writer.writerows(lines)
+            writer = csv.writer(file)
+            writer.writerow(map(plain_cell, lines[0]))
+            writer.writerows([plain_cell(value) for value in line.values()] for line in lines)
     patients, events = len({row.patient for row in rows}), sum(row.event for row in rows)
     typer.echo(f"{out}: {len(rows):,} rows of {patients:,} patients, {events:,} with the event.")
 

@@ -137,10 +137,14 @@ def verify(
         url = record_url(database)
         seals = read_seals(against, keys) if against is not None and keys is not None else []
         task = progress.add_task("Decisions", total=None)
-        report = audit(url, seals, lambda done: progress.update(task, completed=done), keys)
-        report.findings += wrong_accounts(url)
-    views = Views(views_file(configured, url))
-    note_verification(url, views, report.decisions, report.findings[0] if report.findings else "")
+        note = partial(note_verification, url, Views(views_file(configured, url)))
+        try:
+            report = audit(url, seals, lambda done: progress.update(task, completed=done), keys)
+            report.findings += wrong_accounts(url)
+        except RecordUnavailable as error:
+            note(0, str(error))
+            raise
+    note(report.decisions, report.findings[0] if report.findings else "")
     if as_json:
         ends = report.ends.items()
         chains = [{"chain": chain, "decisions": rows, "hash": digest} for chain, (rows, digest) in ends]

@@ -13,6 +13,7 @@ from sqlalchemy.exc import ArgumentError
 
 from cds_hooks.commands.options import AsJson, Client, Database, Service, print_json
 from cds_hooks.settings import SETTINGS, Settings, settings
+from cds_hooks.storage.database import shown_url
 
 
 def show_settings(
@@ -72,6 +73,8 @@ def _shown(name: str, value: object) -> object:
         return "(hidden)"
     if name == "database_url":
         return _without_password(str(value))
+    if name == "seal_command" and value is not None:
+        return "(hidden: it may name a secret)"
     return value if value is None or isinstance(value, bool | int | float) else str(value)
 
 
@@ -80,6 +83,4 @@ def _without_password(url: str) -> str:
         parsed = make_url(url)
     except (ArgumentError, ValueError):
         return "(hidden: this is no SQLAlchemy URL)"
-    # a password may stand in the query, too
-    hidden = {key: "***" if "password" in key or "key" in key else given for key, given in parsed.query.items()}
-    return parsed.set(query=hidden).render_as_string(hide_password=True)
+    return shown_url(parsed)

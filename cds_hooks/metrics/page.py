@@ -1,6 +1,6 @@
 """The page /metrics: what the workers counted, written by prometheus-client.
 
-The process_* metrics of the server: memory, processor time, open files; of several workers the sum.
+The process_* metrics of the server: memory, processor time; of several workers the sum, and the most open files.
 """
 
 from collections import Counter
@@ -16,7 +16,9 @@ from prometheus_client.registry import Collector
 from cds_hooks.metrics.counts import SECONDS, Distribution, Distributions, Snapshot
 
 _LEAST: Final = frozenset({"process_start_time_seconds", "process_max_fds"})
-"""Of these the lowest value of a worker is reported; of all others the sum over the workers."""
+"""Of these the lowest value of a worker is reported; of all others but the next the sum over the workers."""
+_MOST: Final = frozenset({"process_open_fds"})
+"""Of this the value of the fullest worker: each has a limit of its own, and their sum would reach it with none full."""
 
 _HELP: Final = {
     "cds_requests": ("Calls by service, hook and HTTP status.", ("service", "hook", "status")),
@@ -206,7 +208,7 @@ class ProcessMetrics(Collector):
                 kinds[metric.name] = metric
                 values.setdefault(metric.name, []).extend(sample.value for sample in metric.samples)
         for name, metric in kinds.items():
-            value = min(values[name]) if name in _LEAST else sum(values[name])
+            value = (min if name in _LEAST else max if name in _MOST else sum)(values[name])
             family = CounterMetricFamily if metric.type == "counter" else GaugeMetricFamily
             yield family(name, metric.documentation, value=value)
 

@@ -104,7 +104,10 @@ def _counted(
 
 
 def note_verification(url: str, views: Views, decisions_read: int, fault: str) -> None:
-    """Note in the views, where there are any of this record, that its chain was verified; /ops shows the last time."""
+    """Note in the views, where there are any of this record, that its chain was verified; /ops shows the last time.
+
+    A fault is noted whatever the record holds: one that was cut, or cannot be read, no longer looks like its own.
+    """
     with suppress(RecordUnavailable):
-        if views.is_of(url):
+        if views.file.exists() and (fault or views.is_of(url)):
             CountBook(views).note_verification(decisions_read, fault)

@@ -53,7 +53,17 @@ def parse_url(text: str) -> URL:
         return url.set(drivername="postgresql+psycopg")
     if name == "sqlite" and url.database not in (None, "", ":memory:"):
         return url
-    raise RecordUnavailable(f"the record is kept in an SQLite file or in PostgreSQL, not in {url.render_as_string()}")
+    raise RecordUnavailable(f"the record is kept in an SQLite file or in PostgreSQL, not in {shown_url(url)}")
+
+
+def shown_url(url: URL) -> str:
+    """Return a URL for people: without the password, and without the query, where one may stand, too."""
+    database = url.database or ""
+    if (
+        "@" in database and url.get_backend_name() != "sqlite"
+    ):  # of "//user:12/34@host/name": a password that is not quoted
+        url = url.set(database="***", host="***", port=None)
+    return url.set(query={}).render_as_string(hide_password=True)
 
 
 def sqlite_file(url: URL) -> Path:

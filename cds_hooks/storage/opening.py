@@ -9,6 +9,7 @@ from cds_hooks.storage.database import (
     make_file,
     parse_url,
     reading_engine,
+    shown_url,
     sqlite_file,
 )
 from cds_hooks.storage.decision import DecisionLog, RecordUnavailable
@@ -39,7 +40,7 @@ def upgrade_schema(url: URL) -> None:
                 _make_tables(connection)
     except DATABASE_ERRORS as error:
         raise RecordUnavailable(
-            f"the record at {url.render_as_string()} cannot be opened: {database_error_reason(error)}"
+            f"the record at {shown_url(url)} cannot be opened: {database_error_reason(error)}"
         ) from error
 
 

@@ -11,7 +11,14 @@ from sqlalchemy import URL, ColumnElement, Connection, Select, Table, TextClause
 
 from cards.extension import EXTENSION_KEY, NOTHING_SAID, CardExtension
 from cds_hooks.storage.content import ContentUnreadable, store_text
-from cds_hooks.storage.database import DATABASE_ERRORS, database_error_reason, engine_for, parse_url, reading_engine
+from cds_hooks.storage.database import (
+    DATABASE_ERRORS,
+    database_error_reason,
+    engine_for,
+    parse_url,
+    reading_engine,
+    shown_url,
+)
 from cds_hooks.storage.decision import TRIAL, Decision, FeedbackItem, RecordUnavailable, decision_of, without_nul
 from cds_hooks.storage.entries import Event, feedback_hash, newest_entry, write_event
 from cds_hooks.storage.tables import charts, decisions, feedback
@@ -426,7 +433,7 @@ def read_rows(url: str, query: Select[Any] | TextClause) -> Sequence[Any]:
         raise RecordUnavailable(str(error)) from error
     except DATABASE_ERRORS as error:
         reason = database_error_reason(error)
-        raise RecordUnavailable(f"the record at {parsed.render_as_string()} cannot be read: {reason}") from error
+        raise RecordUnavailable(f"the record at {shown_url(parsed)} cannot be read: {reason}") from error
 
 
 def _feedback_item(row: Any) -> FeedbackItem:

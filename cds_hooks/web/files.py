@@ -33,9 +33,10 @@ class Files(StaticFiles):
 def csv_of(rows: Iterable[Sequence[Any]]) -> bytes:
     """Lines of CSV; nothing where there is no value, and what a spreadsheet would take for a formula is text."""
     out = io.StringIO()
-    csv.writer(out).writerows(map(_plain, row) for row in rows)
+    csv.writer(out).writerows(map(plain_cell, row) for row in rows)
     return out.getvalue().encode()
 
 
-def _plain(value: Any) -> Any:
+def plain_cell(value: Any) -> Any:
+    """Return a value for a cell of CSV: a text that a spreadsheet would take for a formula gets an apostrophe."""
     return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r") else value

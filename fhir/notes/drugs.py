@@ -18,8 +18,9 @@ from fhir.terminology.medication_names import names_in_text
 class Drug(Struct, frozen=True):
     """A drug in a note with its place; `dose` and `frequency` are "" where the note has none.
 
-    `status` is active, completed, stopped, held, planned, declined, never, conditional, allergy, or other for another
-    person's drug. `unit_assumed`: the note gives a number alone.
+    `status` is active, completed, stopped, held, planned, declined, never, conditional, allergy, unconfirmed for what
+    only a letter or list of others names, or other for another person's drug. `unit_assumed`: the note gives a number
+    alone.
     """
 
     start: int
@@ -85,7 +86,7 @@ def _read_cues(side: str, pattern: str) -> Sequence[tuple[str, re.Pattern[str]]]
 
 
 # Between a cue and the drug up to three words may stand: "stop taking his ramipril".
-_BEFORE: Final = _read_cues("before", r"(?P<cue>\b(?:WORDS))(?:[\s:]+(?:[\w'()/-]+\s+){0,3}|[\s:]*)$")
+_BEFORE: Final = _read_cues("before", r"(?P<cue>\b(?:WORDS))(?:[\s:]+(?:[\w'()/-]+:?\s+){0,3}|[\s:]*)$")
 _AFTER: Final = _read_cues("after", r"^(?:WORDS)")
 _OF_SECTION: Final = {"stopped": "stopped", "held": "held", "allergies": "allergy", "never": "never"}
 _SENTENCE_END: Final = re.compile(r"\.(?=\s|$)|[;\n]")
@@ -132,8 +133,12 @@ def read_drugs(note: str, layout: Layout, asserted: AssertedText) -> tuple[Drug,
         elif assertion.polarity == "hypothetical" and status in _MAY_BE_IF and not _PREVENTS.search(behind):
             status = "conditional" if _IF.search(before) else status or "planned"
         is_of_both = joined and status in _CORRECTS and _shares(text, previous, start, behind)
-        if is_of_both and drugs and drugs[-1].status == "active":
-            drugs[-1] = replace(drugs[-1], status=status)
+        if is_of_both:
+            _say_of_list(drugs, text, start, status)
+        elif status in ("", "active") and _is_replaced(before, text[last:following]):
+            status = "stopped"
+        if status in ("", "active", "completed") and not is_still_taken and _is_of_others(text, start):
+            status = "unconfirmed"
         if status in ("", "active") and _OF_THE_PAST.search(text[max(0, start - 8) : start]):
             status = "completed"  # "ectopic 2020 (methotrexate)"
         if not status:  # "Allergies: none known. Penicillin V 250 mg bd": what has a frequency is taken
@@ -165,6 +170,25 @@ def _shares(text: str, previous: int, start: int, behind: str) -> bool:
     )
 
 
+def _say_of_list(drugs: list[Drug], text: str, start: int, status: str) -> None:
+    """Give a status to the drugs of the list that ends before a place, back to the first that is not joined."""
+    for index in range(len(drugs) - 1, -1, -1):
+        if drugs[index].status != "active" or not _JOINS.fullmatch(
+            _IN_BRACKETS.sub("", text[drugs[index].end : start])
+        ):
+            return
+        drugs[index], start = replace(drugs[index], status=status), drugs[index].start
+
+
+def _is_replaced(before: str, behind: str) -> bool:
+    """Whether the next drug takes the place of this one: "changed: amlodipine to felodipine"."""
+    return _CHANGES.search(before) is not None and _TO_NEXT.fullmatch(behind) is not None
+
+
+_CHANGES: Final = re.compile(
+    r"\b(?:chang|switch|swap|convert|rotat|substitut)\w*[: ]+(?:from |her |his |the )?$", re.IGNORECASE
+)
+_TO_NEXT: Final = re.compile(r" ?(?:->|>|(?:over )?to|for|with|by) ", re.IGNORECASE)
 _IN_BRACKETS: Final = re.compile(r"\([^()]*\) ?")
 _STILL: Final = re.compile(r"\bstill (?:taking|takes|on|using)(?: [\w']+){0,2} $", re.IGNORECASE)
 _PREVENTS: Final = re.compile(r"^[^.;]{0,40}\b(?:ppx|proph(?:ylaxis)?|prevention)\b", re.IGNORECASE)
@@ -189,6 +213,36 @@ _NO_ALLERGY: Final = re.compile(
     re.IGNORECASE,
 )
 _IF: Final = re.compile(r"\b(?:if|should|unless|when)\b", re.IGNORECASE)
+
+
+# "Per the outside hospital's letter", "nursing home list:", "Records from Mercy Hospital show"; not "our letter" and
+# "letter to the GP", which are of the note's own writer.
+_OF_OTHERS: Final = re.compile(
+    r"\b(?<!our )(?<!my )(?<!this )(?<!today's )(?:letters?(?! (?:sent|written|will|to be)\b)"
+    r"(?! to (?:the |her |his )?gp\b)"
+    r"|correspondence|e-?mail from|fax(?:ed)?(?: from| copy)|handover from"
+    r"|referral (?:states|says|lists|mentions|names|form)"
+    r"|according to (?:its|their|an?|the) (?:report|letter|list|records|printout)"
+    r"|outside (?:\w+ ){0,2}(?:hospital|clinic|facility|provider|physician|doctor|\w+ologist)"
+    r"|(?:(?:outside|external|old|transferring|transfer|referral|referring|another|other|previous|private|prison"
+    r"|ambulance|paramedics?'?|service|trust|pharmacy|(?:nursing|care|rest) home|hospital|clinic|facility|rehab"
+    r"|snf)(?:'s)? (?:[\w']+ ){0,2}(?:records?|notes?|summary|lists?|sheet|printout|documents?|paperwork|mar)"
+    r"|(?:records?|notes?|summary|lists?|printout|documents?|paperwork) (?:[a-z]+ )?(?:from|of) (?:the |an? |another )?"
+    r"(?:outside|external|other|previous|nursing|care|prison|(?-i:[A-Z])))"
+    r"|(?:[\w]+ologist|psychiatrist|physician|surgeon|doctor|dr [\w]+) (?:had )?(?:wrote|written) (?:in|on|that))\b",
+    re.IGNORECASE,
+)
+_LETTER_END: Final = re.compile(r"\.(?=\s)|\n")
+
+
+def _is_of_others(text: str, start: int) -> bool:
+    """Whether a drug stands where the note quotes a letter or list of others: in its sentence or under its heading."""
+    before = text[max(0, start - 240) : start]
+    ends = [match.end() for match in _LETTER_END.finditer(before)]
+    if _OF_OTHERS.search(before, ends[-1] if ends else 0):
+        return True
+    heading, colon, _ = before.rpartition("\n\n")[2].partition(":\n")
+    return bool(colon) and _OF_OTHERS.search(heading.rpartition("\n")[2]) is not None
 
 
 def _behind_last_end(before: str) -> str:

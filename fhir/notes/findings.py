@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from fhir.notes.layout import Layout
 from fhir.terminology.assertions import AssertedText, Assertion, tokens_of
@@ -178,7 +179,10 @@ _POSSIBLE_AFTER: Final = re.compile(
 )
 _NEGATED_AFTER: Final = re.compile(
     r"^ ?(?:[:=-]{1,2} ?)?(?:\((?:-|neg|no|nil)\)|(?:is |are |was |were |has been |have been )?(?:ruled out|excluded"
-    r"|absent|not (?:seen|found|present|identified|detected|demonstrated|visualised|evident|noted|confirmed|felt)"
+    r"|(?:both|all)(?: \w+)? (?:excluded|denied|absent|negative|normal)"
+    r"|(?:have |has )?never (?:been )?(?:diagnosed|found)"
+    r"|absent|not (?:seen|found|present|identified|detected|demonstrated|visualised|evident"
+    r"|noted|confirmed|felt)"
     r"|(?:felt|thought|very) unlikely|negative(?! for)|denied|none\b|nil\b|no\b(?! (?:longer|change|further|better))"
     r"|neg\b|discounted|refuted|intact\b|unremarkable\b|unlikely|very unlikely|thought unlikely|never\b(?! settled)"
     r"|removed from|entered in error|wrong\b|in error|miscoded|does not|did not|retained))",
@@ -202,7 +206,24 @@ _NOT_LIKE: Final = re.compile(
 # "Asks whether she has diabetes", "fear of cancer"
 _ASKED: Final = re.compile(
     r"\b(?:asks?|asked|asking|wants? to know|unsure|wonder(?:s|ed|ing)?) (?:whether|if|about)\b[^.;,]{0,30}$|\b(?:fear"
-    r"|fears|fearful|worry|afraid|scared) (?:of|about|that)? ?(?:[a-z]+ ){0,2}$",
+    r"|fears|fearful|worry|worried|afraid|scared) (?:of|about|that)? ?(?:[a-z]+ ){0,2}$",
+    re.IGNORECASE,
+)
+# What doubts all that stands behind it in its clause, and what is said to be doubtful of what stands before.
+_IN_DOUBT: Final = re.compile(
+    r"\b(?:perhaps|maybe|potential(?:ly)?|suspect\w*|possib\w*|probab\w*|presumab\w*|doubtful|unclear|uncertain"
+    r"|not (?:yet |entirely )?(?:clear|sure|certain|known)|whether|(?:to|please|must|should) (?:exclude|rule out)"
+    r"|(?:investigat|evaluat)\w+ for|seems? to have|cannot (?:say|tell|be sure|be certain)|might have"
+    r"|(?:thinks?|believes?|feels?) (?:that )?(?:he|she|they|it))\b[^.;:,\n]{0,40}$",
+    re.IGNORECASE,
+)
+_UNSURE: Final = re.compile(
+    r"\b(?:not|cannot|can't|un)(?: \w+)? ?(?:clear|sure|certain)\b[^.;,\n]{0,40}$", re.IGNORECASE
+)
+_IS_IN_DOUBT: Final = re.compile(
+    r"^ (?:is|are|was|were|remains?|seems?|looks?|has been|have been)(?: (?!with\b|and\b|but\b|for\b)[a-z]+){0,4}? "
+    r"(?:possib\w+|probab\w+|likely|entertained|considered|doubt\w*|uncertain|unclear|suspected"
+    r"|not (?:certain|clear|proven|established|confirmed))\b",
     re.IGNORECASE,
 )
 _FOR_WHICH: Final = re.compile(r"\bs/p [a-z ]+ (?:for|due to|because of) (?:[a-z]+ ){0,2}$", re.IGNORECASE)
@@ -227,7 +248,8 @@ _DOUBTED_AFTER: Final = re.compile(
 _NIL: Final = re.compile(
     r"(?:\bnil|\b(?:not|n't|never)(?: (?:yet|currently|been|a|an|had|any|feeling|really|known|in|have|had|got))*"
     r"|\bno (?:further|more|indication for|need for|obvious|overt|focal|gross|discrete|large|significant|known|clear"
-    r"|convincing|definite|other))[ ](?:[a-z]+ ){0,1}$|\b(?:no|neg|denies|denied|without|w/o)[ ](?:any )?$|\bnon[- ]$",
+    r"|convincing|definite|other))[ ](?:[a-z]+ ){0,1}$|\bneither\b[^.;\n]{0,60}\bnor\b[^.;,\n]{0,40}[ ]$"
+    r"|\b(?:no|neg|denies|denied|without|w/o)[ ](?:any )?$|\bnon[- ]$",
     re.IGNORECASE,
 )
 _LONGEST_PART: Final = 200
@@ -266,7 +288,51 @@ def read_findings(note: str, layout: Layout, asserted: AssertedText, on: date) -
                 labels[mention] = _labels(mention, on)
             section, text = layout.section_at(start), note[start:end]
             findings.append(Finding(start, end, text, span.concept, span.codes, *labels[mention], section))
-    return tuple(findings)
+    return _with_labels_of_lists(findings, layout.text)
+
+
+# Between the members of a list: "cough, wheeze, or stridor", "heart failure / COPD"
+_NEXT_OF_LIST: Final = re.compile(r"[ ]?(?:,|/|\+|,? ?\b(?:and|or|nor)\b)[ ]?(?:any |the |an? )?", re.IGNORECASE)
+_LAST_OF_LIST: Final = re.compile(r"[ ]?,? ?\b(?:and|or|nor)\b", re.IGNORECASE)
+_OR_ELSE: Final = re.compile(r"(?: related)?,? ?(?:/|\bor\b) ?(?:[a-z]+ )?", re.IGNORECASE)
+
+
+def _with_labels_of_lists(findings: Sequence[Finding], text: str) -> tuple[Finding, ...]:
+    """Give the members of a list the denial of its first, and of its last where that is said behind all of them.
+
+    "Lacks cough, wheeze, or stridor" denies each, and so does "fever, chills and cough are absent"; a doubt is of
+    both where "or" stands between.
+    """
+    shared = list(findings)
+    for index in range(1, len(shared)):
+        first, second = shared[index - 1], shared[index]
+        between = text[first.end : second.start]
+        is_doubted = first.assertion == "possible" and _OR_ELSE.fullmatch(between) is not None
+        is_denied = first.assertion == "negated" and not _says_behind(text, second)
+        if second.assertion == "affirmed" and (is_doubted or (is_denied and _NEXT_OF_LIST.fullmatch(between))):
+            shared[index] = replace(second, assertion=first.assertion, temporality="current")
+    is_last = False
+    for index in range(len(shared) - 1, 0, -1):
+        first, second = shared[index - 1], shared[index]
+        between = text[first.end : second.start]
+        is_last = is_last or (_LAST_OF_LIST.match(between) is not None and _says_behind(text, second))
+        is_last = is_last and second.assertion in ("negated", "possible") and bool(_NEXT_OF_LIST.fullmatch(between))
+        if is_last and first.assertion == "affirmed":
+            shared[index - 1] = replace(first, assertion=second.assertion, temporality="current")
+    return tuple(shared)
+
+
+def _says_behind(text: str, finding: Finding) -> bool:
+    """Whether words behind a finding deny or doubt it, or affirm it against the list: "no cough, fever present"."""
+    after = text[finding.end : finding.end + _NEAR]
+    return any(cue.search(after) for cue in (_NEGATED_AFTER, _POSSIBLE_AFTER, _AFFIRMED_AFTER))
+
+
+_AFFIRMED_AFTER: Final = re.compile(
+    r"^[ ]?(?:[:=(+-]{1,2} ?)?(?:(?:is|are|was|were) )?(?:present|yes|positive|noted|seen|found|confirmed|persists?"
+    r"|for \d|x ?\d|\+)",
+    re.IGNORECASE,
+)
 
 
 def _pieces(parts: Iterable[Sequence[tuple[str, int]]]) -> Iterator[Sequence[tuple[str, int]]]:
@@ -467,13 +533,16 @@ def _person(mention: _Mention) -> str:
 def _assertion(assertion: str, section: str, before: str, after: str, *, is_warned: bool) -> str:
     if assertion == "negated" and (_AFFIRMED_AGAIN.search(before[-_NEAR:]) or _NOT_ONLY.search(before)):
         assertion = "affirmed"
-    if assertion == "negated" and _BEFORE_THAT.match(after):
+    is_affirmed_behind = before.endswith(", ") and _AFFIRMED_AFTER.match(after)
+    if assertion == "negated" and (is_affirmed_behind or _BEFORE_THAT.match(after)):
         return "affirmed"
     if assertion == "negated" and (room := _ROOM.match(after)) and not _DENIED.search(before):
         return "possible" if room[0] == "-like" else "hypothetical"
     if assertion == "negated" and _OTHER_NORMAL.match(after) and not _DENIED.search(before):
         return "affirmed"
-    if assertion == "negated" and _DOUBTED_AFTER.match(after):
+    if assertion == "negated" and (
+        _DOUBTED_AFTER.match(after) or any(cue.search(before[-_NEAR:]) for cue in (_ASKED, _UNSURE))
+    ):
         return "possible"
     if _PROPHYLAXIS.search(after) and assertion in ("affirmed", "possible", "hypothetical"):
         if re.match(r" ?(?:bundle|pathway|screen|protocol)", after):
@@ -496,7 +565,9 @@ def _assertion(assertion: str, section: str, before: str, after: str, *, is_warn
     if assertion == "affirmed":
         if section == "indication" and re.search(r"\?(?:[^.;\n]){0,30}$", before):
             return "possible"
-        if any(cue.search(before[-_NEAR:]) for cue in (_POSSIBLE, _ASKED)) or _POSSIBLE_AFTER.search(after):
+        if any(cue.search(before[-_NEAR:]) for cue in (_POSSIBLE, _ASKED, _IN_DOUBT)) or any(
+            cue.search(after) for cue in (_POSSIBLE_AFTER, _IS_IN_DOUBT)
+        ):
             return "possible"
     return assertion
 

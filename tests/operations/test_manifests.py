@@ -37,7 +37,7 @@ def _objects() -> dict[str, dict[str, Any]]:
 
 
 def _container() -> dict[str, Any]:
-    (container,) = _objects()["Deployment"]["spec"]["template"]["spec"]["containers"]
+    (container,) = _objects()["StatefulSet"]["spec"]["template"]["spec"]["containers"]
     return dict(container)
 
 
@@ -71,28 +71,32 @@ def test_the_proxy_and_prometheus_reach_the_server_where_their_files_say() -> No
 
 
 def test_the_image_runs_as_its_own_user_and_writes_to_its_volume_only() -> None:
-    user = _objects()["Deployment"]["spec"]["template"]["spec"]["securityContext"]["runAsUser"]
+    user = _objects()["StatefulSet"]["spec"]["template"]["spec"]["securityContext"]["runAsUser"]
     assert f"USER {user}:{user}" in DOCKERFILE
     assert _container()["securityContext"]["readOnlyRootFilesystem"]
     assert _compose()["services"]["server"]["read_only"]
     mounts = {mount["mountPath"] for mount in _container()["volumeMounts"]}
-    volumes = {volume["name"] for volume in _objects()["Deployment"]["spec"]["template"]["spec"]["volumes"]}
+    servers = _objects()["StatefulSet"]["spec"]
+    (stays,) = [claim["metadata"]["name"] for claim in servers["volumeClaimTemplates"]]
+    volumes = {stays, *(volume["name"] for volume in servers["template"]["spec"]["volumes"])}
     assert {"/var/lib/cds-hooks", "/tmp"} <= mounts  # noqa: S108 - a folder of the container
     assert {mount["name"] for mount in _container()["volumeMounts"]} == volumes
+    assert {"name": stays, "mountPath": "/var/lib/cds-hooks"} in _container()["volumeMounts"]
 
 
 def test_probes_selectors_and_times_fit_together() -> None:
-    deployment = _objects()["Deployment"]["spec"]
+    servers = _objects()["StatefulSet"]["spec"]
     container = _container()
     assert container["readinessProbe"]["httpGet"]["path"] == "/readyz"
     assert {container[probe]["httpGet"]["path"] for probe in ("livenessProbe", "startupProbe")} == {"/livez"}
-    labels = deployment["template"]["metadata"]["labels"]
-    assert deployment["selector"]["matchLabels"] == _objects()["Service"]["spec"]["selector"] == labels
+    labels = servers["template"]["metadata"]["labels"]
+    assert servers["selector"]["matchLabels"] == _objects()["Service"]["spec"]["selector"] == labels
     assert _objects()["PodDisruptionBudget"]["spec"]["selector"]["matchLabels"] == labels
     assert _objects()["NetworkPolicy"]["spec"]["podSelector"]["matchLabels"] == labels
     (drain,) = [each["value"] for each in container["env"] if each["name"] == "CDS_DRAIN_SECONDS"]
-    assert float(drain) + 10 < deployment["template"]["spec"]["terminationGracePeriodSeconds"]
-    assert deployment["strategy"]["rollingUpdate"] == {"maxUnavailable": 0, "maxSurge": 1}
+    assert float(drain) + 10 < servers["template"]["spec"]["terminationGracePeriodSeconds"]
+    (apart,) = servers["template"]["spec"]["affinity"]["podAntiAffinity"].popitem()[1]
+    assert apart["labelSelector"]["matchLabels"] == labels
     (port,) = container["ports"]
     assert str(port["containerPort"]) == container["args"][-1]
 
@@ -100,8 +104,14 @@ def test_probes_selectors_and_times_fit_together() -> None:
 def test_all_pods_hash_users_with_the_key_of_one_secret() -> None:
     (file,) = [variable["value"] for variable in _container()["env"] if variable["name"] == "CDS_USER_KEYS"]
     (mount,) = [mount for mount in _container()["volumeMounts"] if file.startswith(mount["mountPath"] + "/")]
-    volumes = {volume["name"]: volume for volume in _objects()["Deployment"]["spec"]["template"]["spec"]["volumes"]}
+    volumes = {volume["name"]: volume for volume in _objects()["StatefulSet"]["spec"]["template"]["spec"]["volumes"]}
     assert "secret" in volumes[mount["name"]]
+
+
+def test_the_servers_reach_names_the_record_and_https_alone() -> None:
+    policy = _objects()["NetworkPolicy"]["spec"]
+    assert "Egress" in policy["policyTypes"]
+    assert {port["port"] for rule in policy["egress"] for port in rule["ports"]} == {53, 5432, 443}
 
 
 def test_the_network_policy_lets_the_ingress_and_prometheus_in_and_nobody_else() -> None:

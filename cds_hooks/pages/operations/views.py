@@ -84,6 +84,8 @@ class _Operations:
             services=server.services,
             cut=server.components.metrics.record_cut(),
             sealed=server.components.metrics.sealed_at(),
+            seals_fail=server.components.metrics.seal_failures() > 0,
+            sends_seals=server.settings.seal_command is not None,
         )
 
     def _interfaces(self, did: str) -> Mapping[str, Any] | None:
@@ -171,6 +173,12 @@ _WHAT_TO_DO: Final = {
     "429": ("A client sends more calls than it may.", "CdsHooksThrottled"),
     "500": ("The server met a fault of its own; its log has the line.", "CdsHooksFailures"),
 }  # fmt: skip
+_OF_STORES: Final = frozenset({"503 RecordFailed", "503 ReplayStoreFailed"})
+_BEHIND_A_STORE: Final = frozenset({"429", "503 Overloaded", "503 CallTimedOut"})
+_HELD_UP: Final = (
+    "Calls stand behind others that wait for a store which cannot be used; no client sends too much.",
+    "CdsHooksStoreCannotBeUsed",
+)
 _OTHER: Final = ("Calls are not of the published form, or cannot be answered.", "CdsHooksFailures")
 
 
@@ -213,6 +221,7 @@ def state_now(snapshots: Iterable[Snapshot], not_ready: str, out: Iterable[str],
     calls = sum(minute.answered for minute in shown.values()) + failed.total()
     is_failing = bool(not_ready) or any(name.startswith("5") for name in failed) or 2 * failed.total() > calls > 0
     sign = _FAILING if is_failing else _DEGRADED if out or failed else _HEALTHY if calls else _UNKNOWN
+    is_held_up = bool(not_ready) or not _OF_STORES.isdisjoint(failed)
     failed_calls = f"{failed.total():,} of {calls:,} calls failed in the last {MINUTES} minutes." if calls else ""
     sentences = [f"{not_ready[:1].upper()}{not_ready[1:]}." if not_ready else "", failed_calls, *out]
     started = min((snapshot.started_at for snapshot in snapshots), default=at.timestamp())
@@ -220,7 +229,7 @@ def state_now(snapshots: Iterable[Snapshot], not_ready: str, out: Iterable[str],
         sign,
         " ".join(filter(None, sentences)),
         _since(minutes) if failed else "",
-        tuple(_failure(name, count) for name, count in failed.most_common()),
+        tuple(_failure(name, count, is_held_up) for name, count in failed.most_common()),
         format_time(datetime.fromtimestamp(started, UTC)),
     )
 
@@ -235,6 +244,10 @@ def _since(minutes: Mapping[int, Minute]) -> str:
     return format_time(datetime.fromtimestamp(60 * first, UTC)) if first is not None else ""
 
 
-def _failure(name: str, count: int) -> FailureRow:
-    meaning, runbook = _WHAT_TO_DO.get(name) or _WHAT_TO_DO.get(name.partition(" ")[0], _OTHER)
+def _failure(name: str, count: int, is_held_up: bool) -> FailureRow:
+    status = name.partition(" ")[0]
+    if is_held_up and not _BEHIND_A_STORE.isdisjoint((name, status)):
+        meaning, runbook = _HELD_UP
+    else:
+        meaning, runbook = _WHAT_TO_DO.get(name) or _WHAT_TO_DO.get(status, _OTHER)
     return FailureRow(f"HTTP {name}", count, meaning, f"docs/operations/runbooks.html#{runbook.lower()}")

@@ -129,6 +129,8 @@ def test_what_commands_made_is_right_and_what_was_changed_in_the_database_is_fou
     with store.transaction() as connection:
         connection.execute(delete(accounts).where(accounts.c.name != "bob"))
     assert wrong_accounts(url)[1:] == ["the account ann, which was made, is missing"]
+    (tmp_path / "access.sqlite3").unlink()
+    assert wrong_accounts(url) == [], "a record that was restored has no accounts beside it"
 
 
 __all__ = ["clock"]

@@ -127,7 +127,7 @@ def test_what_a_server_needs_to_seal_is_looked_for_when_it_starts(tmp_path: Path
     )
     with pytest.raises(SealsUnusable) as refused:
         Sealing(settings_in(tmp_path, sqlite_url, seal_command="no-such-program --now"))
-    assert str(refused.value) == ("the program no-such-program of CDS_SEAL_COMMAND is not there, or cannot be run")
+    assert str(refused.value) == "the program that CDS_SEAL_COMMAND begins with is not there, or cannot be run"
 
 
 def test_the_folder_of_the_server_itself_is_made_with_the_first_seal(

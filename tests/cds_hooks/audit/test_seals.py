@@ -19,6 +19,8 @@ from cds_hooks.audit.seals import RecordCut, Sealing, SealsUnusable, add_seal, r
 from cds_hooks.audit.verification import Audit, audit
 from cds_hooks.metrics import Metrics
 from cds_hooks.metrics.page import page_of
+from cds_hooks.monitor.book import CountBook
+from cds_hooks.monitor.verifying import verify
 from cds_hooks.storage import open_decision_log
 from cds_hooks.storage.chain import row_hash, stored_rows
 from cds_hooks.storage.database import engine_for, parse_url, reading_engine
@@ -26,6 +28,7 @@ from cds_hooks.storage.decision import Decision
 from cds_hooks.storage.entries import FEEDBACK_COLUMNS, add_event, feedback_hash
 from cds_hooks.storage.tables import feedback
 from models_onnx.artifact.keys import Keys, Signer, local_signer
+from tests.cds_hooks.decision_views.followed import follow
 from tests.cds_hooks.storage.samples import a_decision, store
 from tests.constants import settings_with
 from tests.program import run_program
@@ -227,6 +230,26 @@ def test_a_copied_file_that_lost_its_tail_is_found_by_the_command(
     cut = run_program(*words, "--database", f"sqlite:///{copy}", "--json")
     assert cut.returncode == 1
     assert "is missing" in json.loads(cut.stdout)["findings"][0]
+
+
+def test_the_daily_verification_notes_a_fault_also_of_a_record_that_cannot_be_read(sqlite_url: str) -> None:
+    write_decisions(sqlite_url, 5)
+    book, configured = CountBook(follow(sqlite_url)), settings_with(database_url=sqlite_url)
+    file = Path(make_url(sqlite_url).database or "")
+
+    def noted(exit_code: int) -> str:
+        assert asyncio.run(verify(configured)) == exit_code
+        last = book.last_verification()
+        assert last is not None
+        return last.fault
+
+    assert noted(0) == ""
+    tamper_with(sqlite_url, "DELETE FROM decisions WHERE sequence = 3")
+    assert "is missing before decision" in noted(1)
+    for beside in file.parent.glob(f"{file.name}*"):
+        beside.unlink()
+    file.write_bytes(b"no database at all" * 1000)
+    assert "cannot be read" in noted(1)
 
 
 def test_the_right_to_insert_and_read_is_enough_in_postgres(postgres_url: str, tmp_path: Path, signer: Signer) -> None:

@@ -97,6 +97,13 @@ def test_it_says_how_many_failed_since_when_and_what_to_do() -> None:
     assert told((0, 2, {}), (1, 0, {"503": 1})).since == ""
 
 
+def test_a_client_is_not_blamed_for_calls_that_wait_for_a_locked_store() -> None:
+    of_client = "runbooks.html#cdshooksthrottled"
+    assert told((0, 2, {"429": 1})).failures[0].runbook.endswith(of_client)
+    for now in (told((0, 2, {"429": 1}), not_ready="the record"), told((0, 2, {"429": 2, "503 RecordFailed": 1}))):
+        assert now.failures[0].runbook.endswith("runbooks.html#cdshooksstorecannotbeused")
+
+
 # Behind a trust file only the operator reads what was counted and why it was decided so.
 TOKEN = "a token for operators"  # noqa: S105 - of this test only
 HERE, ELSEWHERE = "127.0.0.1", "192.0.2.7"

@@ -156,6 +156,16 @@ def _drug(note: str, name: str) -> Drug:
         ("Partner reports wheeze.", "wheeze", ("affirmed", "current", "patient")),
         ("Had ca breast 2019.", "breast cancer", ("affirmed", "historical", "patient")),
         ("Allergies - rash", "drug allergy", ("affirmed", "current", "patient")),
+        ("Lacks wheeze, fever, or rash.", "rash", ("negated", "current", "patient")),
+        ("Fever, cough and rash are absent.", "fever", ("negated", "current", "patient")),
+        ("Neither he nor his doctor noticed confusion or tremor.", "tremor", ("negated", "current", "patient")),
+        ("History is negative for gout and asthma.", "asthma", ("negated", "current", "patient")),
+        ("Perhaps she has gout.", "gout", ("possible", "current", "patient")),
+        ("Asthma remains a possibility.", "asthma", ("possible", "current", "patient")),
+        ("Favor gout / chronic cellulitis.", "cellulitis", ("possible", "current", "patient")),
+        ("Not clear whether this is asthma.", "asthma", ("possible", "current", "patient")),
+        ("No cough, fever present.", "fever", ("affirmed", "current", "patient")),
+        ("Constipation, nausea and rash: all denied.", "constipation", ("negated", "current", "patient")),
     ],
 )
 def test_each_finding_has_its_three_labels(note: str, concept: str, labels: tuple[str, str, str]) -> None:
