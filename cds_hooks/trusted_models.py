@@ -12,12 +12,7 @@ from models_onnx.serving.registry import ARTIFACTS, load_model, model_ids
 from models_onnx.serving.runtime import Model
 
 SIGNING_KEY = Path("var") / "model-signing-key.pem"
-"""Where whoever trains models has the key that signs them, unless CDS_MODEL_SIGNING_KEY names another file."""
-
-
-def signing_key(configured: Settings) -> Path:
-    """Return the file of the private key that signs what is trained here."""
-    return configured.model_signing_key or SIGNING_KEY
+"""Where whoever trains models has the private key that signs them, in the folder in which the commands run."""
 
 
 def own_keys(configured: Settings) -> Keys:
@@ -25,7 +20,7 @@ def own_keys(configured: Settings) -> Keys:
 
     The own key is enough to look at a model and to test it. A server asks `trust_site_keys` instead.
     """
-    file = public_file(signing_key(configured))
+    file = public_file(SIGNING_KEY)
     return trusted_keys(*_key_files(configured.model_keys), *([file] if file.is_file() else []))
 
 

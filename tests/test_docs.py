@@ -4,6 +4,7 @@ import os
 import re
 import shlex
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 import pytest
@@ -14,6 +15,7 @@ from cds_hooks.web.documentation import chapters, read_page
 from models_onnx.serving.registry import model_ids
 from tests.conftest import ROOT
 from tests.each import for_rows
+from tests.live import serving
 from tests.program import run_program
 
 # The pages that are committed; `documentation` has those, too, that are made from the code.
@@ -40,6 +42,8 @@ def _text(documentation: Path) -> str:
 
 PROGRAM = ".venv/bin/cds-hooks"
 _OTHER_PEOPLES_DATA = "../shared/data/"
+SHIPPED = str(ROOT / "cds_hooks" / "services" / "services.toml")
+"""The services that a server has by default; other tests call each advisor as a service of its own."""
 ELSEWHERE = {
     f"{PROGRAM} check": "the whole kit: tests/cds_hooks/kit/contract/test_own_server.py",
     f"{PROGRAM} check --quick": "as a tester types it: tests/test_reader_pages.py",
@@ -47,6 +51,13 @@ ELSEWHERE = {
     f"{PROGRAM} check --only FHIR-03,PRE-13 --fhir-host 127.0.0.1": "part of the whole kit",
     f"{PROGRAM} check --dialect epic --only EPIC": "as another caller: test_own_server.py, too",
 }
+
+
+@pytest.fixture(scope="module")
+def server(server_folder: Path) -> Iterator[str]:
+    """The address of a server with the settings that a reader has who follows a page."""
+    with serving(server_folder, CDS_SERVICES=SHIPPED) as address:
+        yield address
 
 
 @pytest.mark.slow
@@ -61,7 +72,8 @@ def test_every_command_of_the_documentation_runs(
     # "> docs/page.md" writes a made page again; what is printed is compared with the page by another test.
     _, *words = shlex.split(command.partition(" > ")[0].replace(" var/", f" {tmp_path}/"))
     database = f"sqlite:///{server_folder}/decisions.sqlite3"
-    done = run_program(*words, folder=ROOT, environment={"CDS_PUBLIC_URL": server, "CDS_DATABASE_URL": database})
+    environment = {"CDS_PUBLIC_URL": server, "CDS_DATABASE_URL": database, "CDS_SERVICES": SHIPPED}
+    done = run_program(*words, folder=ROOT, environment=environment)
     # with --against 1 says that a card is more, fewer or another: that of the README's metformin call, if made
     assert done.returncode == 0 or ("--against" in words and "decisions computed twice" in done.stdout), done.stderr
 

@@ -2,7 +2,7 @@
 
 The lists: Institute for Safe Medication Practices, List of High-Alert Medications in Acute Care Settings (2018), and in
 Community/Ambulatory Care Settings (2021); what the pages that were read leave out stands in ISMP's survey of 2003 and
-list of 2004. Reviewed 2026-11-21; the update of 2024 was read only in part. The classes are found by ATC codes and by
+list of 2004. Read on 2026-11-21; the update of 2024 was read only in part. The classes are found by ATC codes and by
 our own classes (fhir/terminology/tables/high_alert.csv).
 """
 

@@ -23,7 +23,7 @@ def show(address: str) -> None:
         typer.echo(f"The samples were not answered: {error or type(error).__name__}", err=True)
     else:
         typer.echo(f"No card from {len(quiet)} other services ({', '.join(quiet)}); cds-hooks call says why.")
-    typer.echo(f"Try it yourself: {address}/try. More patients: cds-hooks samples. Stop with Ctrl-C.")
+    typer.echo(f"Try it yourself: {address}/try. More patients: cds-hooks call. Stop with Ctrl-C.")
 
 
 def _wait_until_ready(address: str, seconds: float = 60) -> None:

@@ -1,4 +1,4 @@
-"""`cds-hooks trust`: makes, fills, shows and checks the trust file; keys and tokens for trying it out."""
+"""`cds-hooks trust`: makes, fills, shows and checks the trust file."""
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
@@ -14,18 +14,10 @@ from rich.table import Table
 from rich.text import Text
 
 from cards.rules.engine.governance import SiteRules, all_rule_versions
-from cds_hooks.commands.options import AsJson, failure, print_json, said_in_a_sentence
+from cds_hooks.commands.options import AsJson, failure, print_json
 from cds_hooks.commands.record import site_approvals
 from cds_hooks.hold_back.governance import RulesFileError, read_rules_file
 from cds_hooks.kit.commands.options import given_as
-from cds_hooks.kit.simulator.signing import (
-    SigningAlgorithm,
-    SigningKeyError,
-    new_key,
-    read_key_file,
-    sign_token,
-    write_key,
-)
 from cds_hooks.security.addresses import KeySetUrl
 from cds_hooks.security.trust import NO_SERVICE, RegistrableNames, TrustedClient
 from cds_hooks.security.trust_file import EVERY_SERVICE, TrustFile, TrustFileError, read_trust_file
@@ -148,43 +140,6 @@ def _say_what_is_in_force(*, as_json: bool = False) -> None:
     except (httpx.HTTPError, ValueError, AttributeError):
         sentence = f"No server answers at {url}, so which version is in force was not asked."
     typer.echo(sentence, err=as_json)
-
-
-@app.command()
-def token(
-    url: Annotated[
-        str | None,
-        typer.Argument(help="The URL that will be called: it becomes aud; else the key set is printed."),
-    ] = None,
-    key: Annotated[
-        Path, typer.Option(help="File of the private key; made where it is not there. Only you can read it.")
-    ] = Path("dev-key.json"),
-    issuer: Annotated[str, typer.Option(help="Of a new key: iss of its tokens.")] = "https://dev.invalid/cds-client",
-    algorithm: Annotated[SigningAlgorithm, typer.Option(help="Of a new key: its signature algorithm.")] = "ES384",
-    subject: Annotated[str | None, typer.Option(help="sub.")] = None,
-    tenant: Annotated[str | None, typer.Option(help="tenant.")] = None,
-    lifetime: Annotated[int, typer.Option(min=1, max=3600, help="Seconds until it expires.")] = 300,
-) -> None:
-    """Print a token for one call, for trying out; without URL the public key set of the key that signs it.
-
-    The key is made at the first time. Exit code 1 where it cannot be used.
-
-    Example: cds-hooks trust token > dev-jwks.json
-    """
-    with said_in_a_sentence(SigningKeyError, OSError):
-        if not key.exists():
-            write_key(new_key(issuer, algorithm), key)
-            typer.echo(
-                f"The private key is in {key}; keep it to yourself. With the key set of cds-hooks trust token as "
-                f"dev-jwks.json:\ncds-hooks trust add dev --issuer {issuer} --jwks-file dev-jwks.json "
-                f"--algorithm {algorithm}",
-                err=True,
-            )
-        signing = read_key_file(key)
-    if url is None:
-        print_json(signing.key_set())
-    else:
-        typer.echo(sign_token(signing, url, subject=subject, tenant=tenant, lifetime_seconds=lifetime))
 
 
 @contextmanager

@@ -7,6 +7,7 @@ import typer
 
 from cds_hooks.kit.commands.call import call
 from cds_hooks.kit.commands.check import check
+from cds_hooks.kit.commands.client_token import token
 from cds_hooks.kit.commands.fhir_server import samples, serve_fhir
 
 app = typer.Typer(
@@ -16,6 +17,7 @@ app.command("check")(check)
 app.command("call")(call)
 app.command("fhir-server")(serve_fhir)
 app.command("samples")(samples)
+app.command("token")(token)
 
 
 def _print_version(wanted: bool) -> None:

@@ -97,11 +97,6 @@ class CardSettings(BaseSettings):
         description="File of public keys whose signed models are trusted beside the maintainers' "
         "(docs/models/registry.md); whoever trains models names the .pub.json file of the own key here.",
     )
-    model_signing_key: Path | None = Field(
-        default=None,
-        description="The private key that signs models trained here; default var/model-signing-key.pem, made at the "
-        "first training.",
-    )
     model_state: ModelState = Field(
         default="validated",
         description="What a model needs to show cards: validated (every gate green or waived), or approved (behind a "

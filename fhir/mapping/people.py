@@ -2,7 +2,7 @@
 
 Race and ethnicity are as US Core records them, for comparing groups in monitoring, never as an input. Source: US Core
 Implementation Guide 6.1.0 (HL7, 2023), extensions us-core-race and us-core-ethnicity, whose parts `ombCategory` are of
-the value sets OMB Race Categories and OMB Ethnicity Categories; reviewed 2026-11-22. What the user works as is read
+the value sets OMB Race Categories and OMB Ethnicity Categories; read on 2026-11-22. What the user works as is read
 from their PractitionerRoles: the codes and words that EHRs send.
 """
 

@@ -1,7 +1,7 @@
 """Whether a patient has opted out of decision support: by a security label, a Consent, or a flag of the site's own.
 
 A Consent says it with a provision of type deny for the purpose TREATDS, "decision support assisted treatment decision"
-(HL7 Terminology 7.3.0, CodeSystem v3-ActReason; reviewed 2026-11-21). For a flag HL7 has no such code, so the site
+(HL7 Terminology 7.3.0, CodeSystem v3-ActReason; read on 2026-11-21). For a flag HL7 has no such code, so the site
 names its own. What narrows a denial (actor, class, data) is not read: it counts as a whole. Checks that warn of harm
 serve another purpose of the same code system, PATSFTY, "processes related to ensuring the safety of health care", which
 a denial of TREATDS does not name; so who asks decides what an opt-out silences (services/_equation.py).

@@ -129,7 +129,7 @@ BIRTH_DATE_NOT_READ: Final = "birth-date-not-read"
 """The reason of a birth date in a form that FHIR does not have."""
 LONGEST_LIFE_YEARS = 122
 """The longest life that was verified: Jeanne Calment, 1875 to 1997 (confirmed by Robine, Allard and others, The
-Journals of Gerontology, 2019; reviewed 2026-11-22)."""
+Journals of Gerontology, 2019; read on 2026-11-22)."""
 _LONGEST_LIFE_DAYS = (LONGEST_LIFE_YEARS + 1) * 365.2425
 
 

@@ -2,7 +2,7 @@
 
 A status that none of them has is said. Where R4 has the code `unknown`, it is read as that; a clinical status is then
 not stated. Value sets: FHIR R4 (4.0.1), the required bindings of `status`, condition-clinical, condition-ver-status,
-allergyintolerance-clinical and allergyintolerance-verification; further codes of STU3 and R5 (reviewed 2026-11-28).
+allergyintolerance-clinical and allergyintolerance-verification; further codes of STU3 and R5 (read on 2026-11-28).
 """
 
 import re

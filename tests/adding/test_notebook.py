@@ -130,7 +130,7 @@ def test_a_folder_of_charts_is_scored_by_the_model_in_use(folder: Path, facts: d
     entries = [{"resource": each} for each in resources]
     (charts / "anna.json").write_text(json.dumps({"resourceType": "Bundle", "type": "collection", "entry": entries}))
     command = [sys.executable, "-m", "cds_hooks", "score", "--fhir", "charts", "--only", "stay_1y", "--out", "anna.csv"]
-    own = {"CDS_MODELS_FOLDER": "own", "CDS_MODEL_KEYS": "publisher.pub.json"}
+    own = {"CDS_MODELS_FOLDER": "own", "CDS_MODEL_KEYS": "var/model-signing-key.pub.json"}
     command += ["--as-of", "2026-11-20"]
     done = subprocess.run(command, cwd=folder, env=_environment(folder) | own, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -120,10 +120,14 @@ def test_a_model_nobody_signed_shows_nothing() -> None:
     assert "a draft that nobody signed" in str(why_withheld(draft))
 
 
-def test_a_site_trusts_the_keys_of_its_settings_and_who_trains_their_own(tmp_path: Path) -> None:
+def test_a_site_trusts_the_keys_of_its_settings_and_who_trains_their_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     (tmp_path / "keys.json").write_text(key_file(SIGNER.public))
-    (tmp_path / "own.pub.json").write_text(key_file(STRANGER.public))
-    configured = Settings(model_keys=tmp_path / "keys.json", model_signing_key=tmp_path / "own.pem")
+    (tmp_path / "var").mkdir()
+    (tmp_path / "var" / "model-signing-key.pub.json").write_text(key_file(STRANGER.public))
+    configured = Settings(model_keys=tmp_path / "keys.json")
     assert {SIGNER.public.id, STRANGER.public.id} <= set(own_keys(configured))
     trust_site_keys(configured.model_keys)
     assert SIGNER.public.id in default_keys()

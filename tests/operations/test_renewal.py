@@ -43,7 +43,6 @@ class Site:
         self.environment = {
             "CDS_DATABASE_URL": self.url,
             "CDS_DATA_DIR": str(folder / "nowhere"),
-            "CDS_MODEL_SIGNING_KEY": "publisher.pem",
             "PYTHONPATH": os.pathsep.join([AS_INSTALLED, str(ROOT)]),
             "COLUMNS": "200",
             "CDS_AS_OF": "2026-11-20T09:00:00Z",
@@ -62,7 +61,7 @@ class Site:
         return done.stdout + done.stderr
 
     def model(self, name: str) -> Model:
-        keys = trusted_keys(self.folder / "publisher.pub.json")
+        keys = trusted_keys(self.folder / "var" / "model-signing-key.pub.json")
         return Model(load_artifact(self.folder / "own" / name, keys))
 
     def serve(self, first_day: int, weeks: int, count: int, sicker: float = SICKER) -> list[dict[str, Any]]:
@@ -115,7 +114,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
         program += [body] if kind == "python" else [f"shell({line!r}, '')" for line in body.strip().splitlines()]
     (place.folder / "cells.py").write_text("\n".join(program))
     place("cells")
-    place.environment |= {"CDS_MODELS_FOLDER": "own", "CDS_MODEL_KEYS": "publisher.pub.json"}
+    place.environment |= {"CDS_MODELS_FOLDER": "own", "CDS_MODEL_KEYS": "var/model-signing-key.pub.json"}
     return place
 
 

@@ -37,7 +37,7 @@ def test_a_variable_of_another_program_is_not_taken_for_a_setting_that_it_does_n
 
 
 def test_there_are_few_settings() -> None:
-    assert len(SETTINGS) == len(Settings.model_fields) <= 37  # 36, and CDS_SERVICES
+    assert len(SETTINGS) == len(Settings.model_fields) <= 36
 
 
 def test_a_constant_is_not_read_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,7 +20,7 @@ from cds_hooks.commands.model.console import (
 )
 from cds_hooks.commands.options import AsJson, print_json
 from cds_hooks.settings import settings
-from cds_hooks.trusted_models import signing_key
+from cds_hooks.trusted_models import SIGNING_KEY
 from models_onnx.artifact.keys import Signer, local_signer, maintainers, public_file
 from models_onnx.serving.registry import ARTIFACTS, find_version
 from models_onnx.spec import REPLICATES, SEED, get_spec
@@ -151,7 +151,7 @@ def publish_version(folder: Path, specs: Path | None = None, data: Path | None =
     if signing.public.id not in maintainers():
         typer.echo(
             f"Signed by your own key {signing.public.id}. A server takes it where CDS_MODEL_KEYS names "
-            f"{public_file(signing_key(settings()))}.",
+            f"{public_file(SIGNING_KEY)}.",
             err=True,
         )
     paths = {"--folder": None if folder.parent == ARTIFACTS else folder.parent, "--specs": specs, "--data": data}
@@ -161,10 +161,9 @@ def publish_version(folder: Path, specs: Path | None = None, data: Path | None =
 
 def signer() -> Signer:
     """Return the key that signs releases made here. It is created at the first use, and a line says so."""
-    path = signing_key(settings())
-    site_key, is_new = local_signer(path, "trained here")
+    site_key, is_new = local_signer(SIGNING_KEY, "trained here")
     if is_new:
-        typer.echo(f"Made a signing key: {path}. Keep it; it belongs into no repository.", err=True)
+        typer.echo(f"Made a signing key: {SIGNING_KEY}. Keep it; it belongs into no repository.", err=True)
     return site_key
 
 

@@ -12,6 +12,7 @@ import typer
 from msgspec import json as msgspec_json
 from rich.console import Console
 
+from cds_hooks.kit.commands.fhir_server import samples
 from cds_hooks.kit.commands.options import clock, given_as, server_url, stop
 from cds_hooks.kit.simulator.chart import Chart, ChartError, days_until, last_event, move_dates, open_chart, open_drafts
 from cds_hooks.kit.simulator.request import (
@@ -33,12 +34,12 @@ class CallOptions:
     """Options of `call`."""
 
     chart_file: Annotated[
-        Path,
+        Path | None,
         typer.Argument(
             metavar="CHART",
-            help="A patient's Bundle or a CDS Hooks request, JSON or JSON.gz; or sample:ID.",
+            help="A patient's Bundle or CDS Hooks request, JSON or JSON.gz, or sample:ID; else the samples are listed.",
         ),
-    ]
+    ] = None
     draft: Annotated[
         list[Path] | None, typer.Option(help="A draft order, or a Bundle with it; may be given again.")
     ] = None
@@ -61,7 +62,9 @@ class CallOptions:
     omit: Annotated[
         list[str] | None, typer.Option(metavar="KEY", help="Leave out this prefetch key only; may be given again.")
     ] = None
-    key: Annotated[Path | None, typer.Option(help="Sign each call with this key of cds-hooks trust token.")] = None
+    key: Annotated[Path | None, typer.Option(help="Sign each call with this key of python -m cds_hooks.kit token.")] = (
+        None
+    )
     feedback: Annotated[
         CardOutcome | None, typer.Option(help="Tell the server that every card was accepted or overridden.")
     ] = None
@@ -74,12 +77,16 @@ class CallOptions:
 def call(options: CallOptions) -> None:
     """Send a patient, and perhaps draft orders, through the server's services and draw the cards.
 
-    Without --hook: order-select where there are drafts, else patient-view.
+    Without CHART the invented sample patients are listed with their drafted orders, and nothing is sent. Without
+    --hook: order-select where there are drafts, else patient-view.
 
     Exit codes: 0 every call was answered, 1 a call failed, 2 the files or options cannot be used.
 
     Example: cds-hooks call sample:planning-talk --hook patient-view
     """
+    if options.chart_file is None:
+        samples(as_json=options.as_json)
+        return
     console = Console(stderr=options.as_json or options.curl)
     url = server_url(options.url)
     try:

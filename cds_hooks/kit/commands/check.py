@@ -66,7 +66,7 @@ class CheckOptions:
     ] = ""
     key: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Sign every request with this key of cds-hooks trust token."),
+        typer.Option(metavar="FILE", help="Sign every request with this key of python -m cds_hooks.kit token."),
     ] = None
     subject: Annotated[str, typer.Option(help="sub of the tokens that are signed.")] = ""
     tenant: Annotated[str, typer.Option(help="tenant of the tokens that are signed.")] = ""

@@ -87,12 +87,12 @@ def samples(
 ) -> None:
     """List the invented sample patients with their drafted orders, or print one: always as old as their story says.
 
-    Example: cds-hooks samples healthy-adult
+    Example: python -m cds_hooks.kit samples healthy-adult
     """
     patients = list_samples()
     if sample_id is not None:
         if sample_id not in {sample.id for sample in patients}:
-            stop(f"there is no sample {sample_id}; see: cds-hooks samples")
+            stop(f"there is no sample {sample_id}; cds-hooks call lists them")
         _print_json(load_patient(sample_id, clock()))
     elif as_json:
         _print_json([asdict(sample) for sample in patients])

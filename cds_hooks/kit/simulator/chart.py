@@ -238,7 +238,7 @@ def open_chart(path: Path, now: datetime) -> Chart:
     if sample is None:
         return read_chart(path)
     if sample not in {sample.id for sample in list_samples()}:
-        raise ChartError(f"there is no sample {sample}; see: cds-hooks samples")
+        raise ChartError(f"there is no sample {sample}; cds-hooks call lists them")
     return Chart(resources_of(load_patient(sample, now)))
 
 
@@ -248,7 +248,7 @@ def open_drafts(path: Path, now: datetime) -> list[Resource]:
     if sample is None:
         return read_drafts(path)
     if sample not in {order.draft for sample in list_samples() for order in sample.orders}:
-        raise ChartError(f"there is no sample draft {sample}; see: cds-hooks samples --json")
+        raise ChartError(f"there is no sample draft {sample}; cds-hooks call lists them")
     return resources_of(load_draft(sample, now))
 
 

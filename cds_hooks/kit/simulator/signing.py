@@ -161,7 +161,7 @@ def read_key_file(path: Path) -> SigningKey:
         raise SigningKeyError(f"The key file {path} is not JSON.") from error
     jwk, issuer = (document.get("key"), document.get("issuer")) if isinstance(document, dict) else (None, None)
     if not isinstance(jwk, dict) or not isinstance(issuer, str) or not _is_private_key(jwk):
-        raise SigningKeyError(f"The key file {path} is not one that cds-hooks trust token made.")
+        raise SigningKeyError(f"The key file {path} is not one that python -m cds_hooks.kit token made.")
     return SigningKey(jwk, issuer)
 
 

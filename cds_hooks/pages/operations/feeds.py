@@ -36,19 +36,21 @@ DONE: Final = {
     "accept": "The incident is taken as usual from now on. Its feeds are learned anew, which takes two weeks.",
     "resend": "The events that were given up are sent again.",
     "replay-all": "The dead letters that can be read now were taken in.",
+    "unmerge": "The merge was undone. What came under the number belongs to it again.",
 }
 """What /ops says after an act, by its word in the address."""
 Number = Annotated[int, Field(ge=0, lt=10**11)]
 
 
 class FeedAct(BaseModel):
-    """What a person decided about a dead letter, an incident or a feed."""
+    """What a person decided about a dead letter, an incident, a feed or a merged patient number."""
 
-    act: Literal["accept", "resend", "replay-all", "replay", "drop"]
+    act: Literal["accept", "resend", "replay-all", "replay", "drop", "unmerge"]
     letter: Number = 0
     incident: int = 0
     feed: str = ""
     content: str = ""
+    patient: str = ""
 
 
 class Feeds:
@@ -93,7 +95,7 @@ class Feeds:
         return self._server.page("operations/letter.html", status=status, it=letter, content=content, problem=problem)
 
     def act(self, form: Annotated[FeedAct, Depends(posted(FeedAct))]) -> Response:
-        """Do what a person decided about a dead letter, an incident or a feed."""
+        """Do what a person decided about a dead letter, an incident, a feed or a merged patient number."""
         declaration = self._declaration()
         match form.act:
             case "replay":
@@ -109,6 +111,10 @@ class Feeds:
                     raise _not_there("receiver", "The site does not declare it.")
                 with closing(Inbox(declaration.file)) as inbox:
                     resend_given_up(inbox, form.feed)
+            case "unmerge":
+                with closing(Inbox(declaration.file, tuple(declaration.effect.values()))) as inbox:
+                    if not inbox.unmerge(form.patient.strip(), self._server.now().timestamp()):
+                        raise _not_there("merge", "The number is not merged into another one.")
             case "accept":
                 with closing(Inbox(declaration.file)) as inbox:
                     incidents = {incident.number: incident for incident in stored_incidents(inbox)}

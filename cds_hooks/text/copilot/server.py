@@ -95,7 +95,9 @@ def open_copilot(configured: Settings, key: Path | None) -> Copilot:
 def main() -> None:
     """Serve until the client closes stdin, or with --http until the process is ended."""
     parser = argparse.ArgumentParser(prog="python -m cds_hooks.text.copilot.server", description=main.__doc__)
-    parser.add_argument("--key", type=Path, help="private key of the copilot's client, of cds-hooks trust token")
+    parser.add_argument(
+        "--key", type=Path, help="private key of the copilot's client, of python -m cds_hooks.kit token"
+    )
     parser.add_argument("--http", type=int, metavar="PORT", help="serve streamable HTTP on this port of loopback")
     parser.add_argument("--token-file", type=Path, help="with --http: file of the bearer token, 16 characters or more")
     options = parser.parse_args()

@@ -1,6 +1,6 @@
 """What the patient is taking at the instant of the record, what may be taken, and whether a drug of some kind is.
 
-FHIR R4, medication-statement-status and medicationrequest-status (reviewed 2026-11-22): unknown is "not currently known
+FHIR R4, medication-statement-status and medicationrequest-status (read on 2026-11-22): unknown is "not currently known
 whether it is being taken", so it is neither counted as taken nor as absent; on-hold is "temporarily suspended", so it
 is not taken now and may be again.
 

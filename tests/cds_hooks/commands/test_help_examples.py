@@ -7,8 +7,10 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from cards.rules.engine.governance import all_rule_versions
+from cds_hooks.kit.main import app as kit_app
 from cds_hooks.storage import card_uuid
 from models_onnx.serving.registry import ARTIFACTS
 from tests.cds_hooks.commands.test_misuse import COMMANDS, example_of
@@ -29,8 +31,7 @@ NOT_RUN = {
     "model import": "needs a model from elsewhere: tests/cds_hooks/commands/test_model_artifacts.py brings one",
     "rules check": "runs all 2,000 cases: tests/cards/rules/test_cases.py does, and test_rules.py runs the command",
     "rules simulate": "needs charts with dated orders: tests/cds_hooks/replay/test_simulated_orders.py writes them",
-    "accounts": "reads a password from a pipe: tests/cds_hooks/commands/test_accounts.py",
-    "events": "needs feeds: tests/cds_hooks/commands/test_events.py declares one",
+    "accounts": "reads a password from a pipe: tests/cds_hooks/access",
     "trust check": "asks the key set's address on the network: tests/cds_hooks/security serves one on this machine",
 }
 """Commands whose example is only parsed (test_misuse.py), and where the command is run instead."""
@@ -39,11 +40,10 @@ ENVIRONMENT = {
     "CDS_RULES_FILE": "rules.toml",
     "CDS_SEAL_KEY": "seal-key.pem",
     "CDS_TRUST_FILE": "trust.toml",
-    "CDS_MODEL_SIGNING_KEY": "own/key.pem",
 }
 """The settings that a site has where such commands are typed; each test sets those that its command reads."""
 
-NEEDED = {"trust add": ("CDS_TRUST_FILE",), "model sign": ("CDS_MODEL_SIGNING_KEY",)}
+NEEDED = {"trust add": ("CDS_TRUST_FILE",)}
 WRITTEN_ANEW = {"record backup": ("record-2026-11-20.ndjson.xz",), "trust add": ("trust.toml",)}
 """What a command makes: it is not there before, although the examples of other commands read it."""
 
@@ -76,7 +76,10 @@ def site(server: str, server_folder: Path, tmp_path_factory: pytest.TempPathFact
         served.backup(copied)
     shutil.copy(folder / "decisions.sqlite3", folder / "as-served.sqlite3")
     _run(folder, server, "cds-hooks record seal --new-key seal-key.pem")
-    for command in ("record seal", "record backup", "record hold", "trust token", "trust add"):
+    with pytest.MonkeyPatch.context() as there:
+        there.chdir(folder)
+        (folder / "dev-jwks.json").write_text(CliRunner().invoke(kit_app, ["token"]).stdout)
+    for command in ("record seal", "record backup", "record hold", "trust add"):
         _run(folder, server, EXAMPLES[command])
     (folder / "reviewed.txt").write_text(f"renal-metformin {all_rule_versions()['renal-metformin'].digest}\n")
     (folder / "discovery.json").write_text(_run(folder, server, "cds-hooks settings --services --json"))

@@ -25,7 +25,7 @@ def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A folder with one model signed by the tests' key, which this site trusts; a signing key of one's own."""
     (tmp_path / "keys.json").write_text(key_file(SIGNER.public))
     monkeypatch.setenv("CDS_MODEL_KEYS", str(tmp_path / "keys.json"))
-    monkeypatch.setenv("CDS_MODEL_SIGNING_KEY", str(tmp_path / "own" / "key.pem"))
+    monkeypatch.chdir(tmp_path)
     settings.cache_clear()
     build(tmp_path / "shelf")
     yield tmp_path / "shelf"

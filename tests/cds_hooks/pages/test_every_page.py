@@ -169,6 +169,20 @@ async def test_a_dead_letter_is_dropped_once(tmp_path: Path) -> None:
 
 
 @run_async
+async def test_a_merge_of_two_numbers_is_undone_once(tmp_path: Path) -> None:
+    path = declared_feed(tmp_path)
+    inbox = Inbox(tmp_path / "events.sqlite3")
+    with inbox.transaction() as connection:
+        connection.execute("INSERT INTO links (merged, survivor, inbox, at) VALUES ('501', '500', 1, ?)", (NOW,))
+    inbox.close()
+    async with client(tmp_path, events_file=path) as calls:
+        assert "Undo the merge" in (await calls.get("/ops", headers=PAGE)).text
+        form = {"act": "unmerge", "patient": " 501 "}
+        answers = [(await calls.post("/ops/interfaces", data=form, headers=PAGE)).status_code for _ in range(2)]
+        assert answers == [303, 404]
+
+
+@run_async
 async def test_a_site_without_feeds_has_nothing_of_them(tmp_path: Path) -> None:
     async with client(tmp_path) as calls:
         assert "interface" not in (await calls.get("/ops", headers=PAGE)).text

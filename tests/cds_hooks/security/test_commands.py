@@ -8,6 +8,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from cds_hooks.commands.trust import app
+from cds_hooks.kit.main import app as kit_app
 from cds_hooks.security.register import FileTrust
 from cds_hooks.security.replay import SqliteReplayStore
 from cds_hooks.security.trust_file import read_trust_file
@@ -26,8 +27,12 @@ def _do(*words: str) -> Result:
     return CliRunner().invoke(app, words)
 
 
+def _token(*words: str) -> Result:
+    return CliRunner().invoke(kit_app, ("token", *words))
+
+
 def _set_up(*more: str) -> None:
-    made = _do("token", "--algorithm", "ES256")
+    made = _token("--algorithm", "ES256")
     Path("dev-jwks.json").write_text(made.stdout)
     added = _do(
         "add",
@@ -46,7 +51,7 @@ def _set_up(*more: str) -> None:
 async def test_three_commands_from_nothing_to_a_call_that_is_trusted(folder: Path) -> None:
     _set_up()
     url = "http://127.0.0.1:8085/cds-services/order-safety"
-    token = _do("token", url, "--lifetime", "60").stdout.strip()
+    token = _token(url, "--lifetime", "60").stdout.strip()
     replays = SqliteReplayStore(folder / "used.sqlite3")
     trust = FileTrust(folder / "trust.toml", "http://127.0.0.1:8085", replays)
     headers = [(b"authorization", b"Bearer " + token.encode())]
@@ -68,21 +73,21 @@ def test_a_new_file_is_for_its_owner_and_is_not_made_for_a_wrong_client() -> Non
 
 
 def test_the_private_key_is_for_its_owner_and_is_printed_nowhere() -> None:
-    made = _do("token", "--key", "key.json")
+    made = _token("--key", "key.json")
     file = Path("key.json")
     private = json.loads(file.read_text())["key"]["d"]
     assert file.stat().st_mode & 0o777 == 0o600
     assert private not in made.output
     assert json.loads(made.stdout)["keys"][0].keys() == {"kty", "crv", "x", "y", "kid", "alg", "use"}
-    assert _do("token", "--key", "key.json").stdout == made.stdout
+    assert _token("--key", "key.json").stdout == made.stdout
     assert json.loads(file.read_text())["key"]["d"] == private
-    assert private not in _do("token", "https://x", "--key", "key.json").output
+    assert private not in _token("https://x", "--key", "key.json").output
 
 
 @pytest.mark.parametrize("content", ["{}", "[]", "nonsense", '{"issuer": "x", "key": {"alg": "ES384"}}'])
 def test_what_is_no_key_signs_nothing(content: str) -> None:
     Path("dev-key.json").write_text(content)
-    done = _do("token", "https://x")
+    done = _token("https://x")
     assert (done.exit_code, done.stdout) == (1, "")
     assert "dev-key.json" in done.stderr
 
@@ -126,7 +131,7 @@ def test_what_is_typed_stands_in_the_file_and_in_the_list() -> None:
 
 
 def test_check_online_tries_key_sets_and_fhir_servers_under_the_rules_of_the_file() -> None:
-    key_set = _do("token").stdout.encode()
+    key_set = _token().stdout.encode()
     with answering(lambda path: (200, {}, key_set) if path == "/jwks" else fhir(path)) as seen:
         words = ("a", "--issuer", "https://a", "--jwks-url", f"{seen.base}/jwks", "--fhir", f"{seen.base}/r4")
         assert _do("add", *words).exit_code == 0
@@ -140,6 +145,6 @@ def test_check_online_tries_key_sets_and_fhir_servers_under_the_rules_of_the_fil
     assert [each["reached"] for each in json.loads(done.stdout)["reached"]] == [False, False]
 
 
-@pytest.mark.parametrize("command", ["add", "check", "token"])
+@pytest.mark.parametrize("command", ["add", "check"])
 def test_every_command_shows_an_example(command: str) -> None:
     assert "Example" in _do(command, "--help").stdout

@@ -45,7 +45,7 @@ def trained_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
     toy_table().to_csv(folder / "toy_30d.csv", index=False)
     options = ["--specs", folder / "mine", "--data", folder, "--out", folder / "own", "--replicates", 0]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("CDS_MODEL_SIGNING_KEY", str(folder / "key.pem"))
+        patch.chdir(folder)
         told = _invoke("train", "toy_30d", *options)
         assert told.exit_code == 0, told.output
     return folder
@@ -55,7 +55,7 @@ def trained_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def run(trained_once: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     """The commands; the folder of the trained model and its signing key are copied for this test."""
     shutil.copytree(trained_once, tmp_path, dirs_exist_ok=True)
-    monkeypatch.setenv("CDS_MODEL_SIGNING_KEY", str(tmp_path / "key.pem"))
+    monkeypatch.chdir(tmp_path)
     return _invoke
 
 

@@ -83,7 +83,7 @@ from sklearn.preprocessing import StandardScaler
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
     """The commands, with a signing key of the test."""
-    monkeypatch.setenv("CDS_MODEL_SIGNING_KEY", str(tmp_path / "key.pem"))
+    monkeypatch.chdir(tmp_path)
 
     def invoke(*words: object) -> Any:
         return CliRunner().invoke(app, list(map(str, words)))
