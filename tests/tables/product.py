@@ -9,7 +9,7 @@ _PACKAGES: Final = ("fhir", "cards", "models_onnx", "cds_hooks")
 _NO_TABLES: Final = re.compile(
     r"cards/rules/families/[a-z]+/[\w.-]+\.json|.*\.schema\.json|models_onnx/artifacts/.*|"
     r"models_onnx/equations/published/.*|models_onnx/(models|model_card)/.*card\.json|cds_hooks/kit/samples/.*|"
-    r"cds_hooks/pages/start/example\.json|cds_hooks/web/docs/.*|"
+    r"cds_hooks/web/docs/.*|"
     r"models_onnx/artifact/maintainers\.json"
 )
 """Rules, schemas, artifacts, prose and samples."""

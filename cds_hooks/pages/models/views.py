@@ -14,6 +14,7 @@ from starlette.routing import Route
 from cds_hooks.pages.explain.recorded_decision import SEX, average_of
 from cds_hooks.pages.rules.standing import ModelStanding
 from cds_hooks.pages.server import PageServer
+from cds_hooks.web.charts import round_scale
 from cds_hooks.web.numbers import LEAST_EVENTS, format_unit, format_value, words_of
 from cds_hooks.web.site import HEADERS, Failure, PageRefusal
 from models_onnx.artifact.manifest import Manifest, ModelInput
@@ -171,12 +172,14 @@ def _range(feature: ModelInput) -> str:
 
 def model_values(manifest: Manifest, card: dict[str, Any] | None = None) -> dict[str, Any]:
     """Return what the template of a model shows: what it is for, for whom it was tested, and how well it does."""
+    observed = calibration(manifest)
     return {
         "manifest": manifest,
         "alerting": [alerting_of(manifest, row) for row in manifest.thresholds.table],
         "tested": performance(manifest),
         "provenance": provenance_rows(manifest),
-        "calibration": calibration(manifest),
+        "calibration": observed,
+        "calibration_scale": round_scale(100 * observed.highest),
         "features": [_input_row(feature) for feature in manifest.features],
         "attributes": card_sections(card) if card else [],
         "lineage": lineage_rows(manifest),

@@ -1,25 +1,21 @@
-"""The start page: for each role what it does most, the state of the server, and one card as an EHR shows it.
+"""The start page: for each role what it does most, the services of this server, and its published equations.
 
 What waits for a person: approvals, acts, models without cards, a record that nobody verified, old tables.
 """
 
 from datetime import UTC, datetime
-from importlib.resources import files
 from typing import Final
 
-import msgspec
 from msgspec import Struct
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from cards.dated import ending
 from cds_hooks.access.roles import COMMITTEE, Role
-from cds_hooks.decision_history import Card
 from cds_hooks.monitor.book import CountBook
 from cds_hooks.pages.models.views import standing_of
 from cds_hooks.pages.server import PageServer
 from cds_hooks.trusted_models import AbsentModel
-from cds_hooks.web.markdown import render_markdown
 from cds_hooks.web.site import HEADERS, Failure, PageRefusal
 from cds_hooks.web.visitor import PageLink, visiting
 from models_onnx.declarations import origin_of
@@ -124,9 +120,6 @@ _WORK: Final = (
 def routes(server: PageServer) -> list[Route]:
     """Return its address."""
 
-    # the server answers the same: tests/cds_hooks/pages/test_start.py
-    card = msgspec.json.decode((files("cds_hooks.pages.start") / "example.json").read_bytes(), type=Card)
-
     def start() -> Response:
         visitor = visiting().visitor
         roles = visitor.roles if visitor is not None and visitor.bound is None else frozenset[str]()
@@ -137,9 +130,6 @@ def routes(server: PageServer) -> list[Route]:
             other_work=other,
             tasks=_tasks(server),
             sees_metrics=visiting().may_open("metrics"),
-            example=card,
-            detail=render_markdown(card.detail),
-            can_try=visiting().may_open("try"),
             services=list(server.services.values()),
             origin_of=origin_of,
             equations=find_equations().values(),
