@@ -75,7 +75,7 @@ def test_sign_makes_a_key_once_and_says_what_follows_from_an_own_key(shelf: Path
     assert "CDS_MODEL_KEYS" in first.stderr
     again = run("sign", "mortality_5y", "--folder", str(shelf))
     assert "Made a signing key" not in again.stderr
-    assert (tmp_path / "own" / "key.pub.json").is_file()
+    assert (tmp_path / "var" / "model-signing-key.pub.json").is_file()
     assert "Next: cds-hooks model gates mortality_5y --folder" in again.stderr
 
 
