@@ -70,24 +70,50 @@ def has_lines(path: Path) -> bool:
 
 
 def read_charts(folder: Path, unreadable: Callable[[ChartsRefused], None] | None = None) -> Iterator[PatientChart]:
-    """Every patient's chart; bundles one by one, NDJSON files together, because there each type has its own file.
+    """Every patient's chart: bundles that name the same person are one chart, as pages of a search; so is all NDJSON.
 
     A file that cannot be read is refused, or told to `unreadable` and left out. What comes twice is there once.
     """
     lines: list[tuple[Json, str | None]] = []
+    files_by_person: dict[str, _Files] = {}
     for path in files_of(folder):
         try:
             if has_lines(path):
                 lines += [(resource, None) for resource in read_ndjson(path)]
-                continue
-            bundle = list(read_bundle(path))
+            else:
+                _join(files_by_person, path, _people_of(read_bundle(path)))
         except ChartsRefused as problem:
             if unreadable is None:
                 raise
             unreadable(problem)
-            continue
-        yield from by_patient(bundle)
+    for files in {id(files): files for files in files_by_person.values()}.values():
+        yield from by_patient([pair for path in files.paths for pair in read_bundle(path)])
     yield from by_patient(lines)
+
+
+@dataclass(frozen=True, slots=True)
+class _Files:
+    """Files that tell of the same people, and the ids and addresses of these."""
+
+    paths: list[Path]
+    people: frozenset[str]
+
+
+def _people_of(bundle: Iterable[tuple[Json, str | None]]) -> frozenset[str]:
+    people = set[str]()
+    for resource, url in bundle:
+        if resource.get("resourceType") == "Patient":
+            people |= {str(resource.get("id") or ""), (url or "").rpartition("/")[2].rpartition(":")[2]}
+        else:
+            people.add(patient_named_by(resource) or "")
+    return frozenset(people - {""})
+
+
+def _join(files_by_person: dict[str, _Files], path: Path, people: frozenset[str]) -> None:
+    same = {id(files): files for each in people if (files := files_by_person.get(each)) is not None}.values()
+    paths = [path for files in same for path in files.paths]
+    joined = _Files([*paths, path], people.union(*(files.people for files in same)))
+    files_by_person.update(dict.fromkeys(sorted(joined.people), joined))
 
 
 def read_bundle(path: Path) -> Iterator[tuple[Json, str | None]]:

@@ -56,3 +56,17 @@ def test_a_stay_that_was_not_over_is_open() -> None:
         assert _known(stay | {"period": {"start": "2026-11-01"} | end})[1:] == [
             opened | {"period": {"start": "2026-11-01"}}
         ]
+
+
+def test_the_pages_of_a_search_about_one_patient_are_one_chart(tmp_path: Path) -> None:
+    patient: Json = {"resourceType": "Patient", "id": "p1"}
+    pages: list[list[Json]] = [
+        [patient],
+        [{"resourceType": "Observation", "id": "o1", "subject": {"reference": "Patient/p1"}}],
+    ]
+    pages.append([{**patient}, {"resourceType": "Encounter", "id": "e1", "subject": {"reference": "Patient/p1"}}])
+    for number, resources in enumerate(pages):
+        bundle = {"resourceType": "Bundle", "type": "searchset", "entry": [{"resource": each} for each in resources]}
+        (tmp_path / f"{number}.json").write_text(json.dumps(bundle))
+    (chart,) = read_charts(tmp_path)
+    assert sorted(resource["id"] for resource in chart.resources) == ["e1", "o1"]

@@ -1,14 +1,19 @@
 """From charts to a table: the mapping of the bedside as of an instant, and what happened after it, declared as data.
 
 `table.toml` beside `features.toml` says from which instant of a chart one predicts (`index`), what may happen after it
-(`event`) and within how many days. One row per index; ids are hashed, and the only date that is kept is the year.
+(`event`), within how many days, and until which day the source saw everybody (`observed_until`). One row per index; ids
+are hashed with a key that stays beside `table.toml`.
+
+Who never comes back is followed to `observed_until`: where follow-up ends with the last entry of a chart, those who had
+the event are followed longer than those who had not, and its share comes out too high.
 """
 
 import hashlib
+import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from operator import attrgetter
+from datetime import UTC, date, datetime, timedelta
+from operator import attrgetter, itemgetter
 from pathlib import Path
 from typing import Final, Literal
 
@@ -20,6 +25,7 @@ from msgspec import Struct
 from fhir.mapping.features.catalog import FEATURES, features_named
 from fhir.mapping.features.coded import CodeOrPhrase, read_code
 from fhir.mapping.features.feature import map_features
+from fhir.mapping.stays import destination_named
 from fhir.record.charts import Json, PatientChart, known_at, read_charts, time_of
 from fhir.record.datatypes import DAY_SECONDS, CodeableConcept
 from fhir.record.record import PatientRecord, record_from_resources
@@ -28,6 +34,9 @@ from models_onnx.errors import TrainingRefused
 from models_onnx.workbench.training.data.check_tables import DataReport
 
 FILE: Final = "table.toml"
+KEY: Final = "table.key"
+"""The key of the hashed ids: 64 hexadecimal digits, made once and read by its owner only."""
+LAST_ENTRY: Final = "last entry"
 FOLDS: Final = 5
 UNDATED: Final = "undated_inputs"
 """Column of a table from charts: the features of a row that a call would have read otherwise (`fhir.record.charts`)."""
@@ -40,6 +49,9 @@ _TIMES: Final = {
     "MedicationRequest": ("authoredOn",),
 }
 _WITHDRAWN: Final = frozenset({"entered-in-error", "cancelled", "not-done", "refuted"})
+_NOT_BEGUN: Final = frozenset({"planned", "arrived", "triaged"})
+_ELECTIVE: Final = ("EL",)
+"""HL7 v3 ActPriority, elective."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +77,8 @@ class OwnEvent(Struct, frozen=True, forbid_unknown_fields=True):
 
     codes: tuple[str, ...] = ()
     classes: tuple[str, ...] = ()
+    planned: tuple[str, ...] = _ELECTIVE
+    """Codes of the encounter's priority that mean planned: such an admission is no event."""
 
 
 class SiteTable(Struct, frozen=True, forbid_unknown_fields=True):
@@ -74,6 +88,8 @@ class SiteTable(Struct, frozen=True, forbid_unknown_fields=True):
     index: Literal["discharge"] | OwnIndex = "discharge"
     event: Literal["death"] | OwnEvent = "death"
     features: tuple[str, ...] = ("age_years", "sex_male")
+    observed_until: date | Mapping[str, date] | Literal["last entry"] | None = None
+    """The last day of which the source tells everything; by subfolder where the charts are of several sources."""
 
 
 def read_table(folder: Path) -> SiteTable:
@@ -95,24 +111,71 @@ def read_table(folder: Path) -> SiteTable:
         raise TrainingRefused(f"{FILE}: horizon_days is more than 0")
     if isinstance(table.event, OwnEvent) and bool(table.event.codes) == bool(table.event.classes):
         raise TrainingRefused(f"{FILE}: event has codes or classes")
+    if table.observed_until is None:
+        raise TrainingRefused(
+            f"{FILE}: observed_until names the last day of which the source tells everything, as observed_until = "
+            f'2026-06-30; "{LAST_ENTRY}" is for charts whose dates were shifted, and its table is biased'
+        )
     _codes(table)
     return table
 
 
-def feature_table(table: SiteTable, names: Sequence[str], folder: Path) -> pd.DataFrame:
+def feature_table(table: SiteTable, names: Sequence[str], folder: Path, key: bytes) -> pd.DataFrame:
     """Return a row for each index of each patient in a folder of charts.
 
-    `event` is 1 where it came within the horizon, 0 where the patient was followed so long without it, and empty where
-    neither is known; `followed_days` is until the event or the last entry of the chart. Ids are hashed.
+    `event` is 1 where it came within the horizon, 0 where it did not or the patient died before it, and empty where
+    observation ended earlier; `followed_days` is until the event, death or the end of observation. `patient`, `row` and
+    `encounter` are hashed with the key; `index_date` (ISO day, UTC) and `site` (the encounter's service provider) are
+    there to split by.
 
     Raises:
-        TrainingRefused: No chart has such an index.
+        TrainingRefused: No chart has such an index, or a source has no `observed_until`.
     """
     names = list(dict.fromkeys((*table.features, *names)))
-    rows = [row for chart in read_charts(folder) for row in rows_of_chart(table, names, chart)]
+    rows = [
+        row
+        for place, until in _sources(table, folder)
+        for chart in read_charts(place)
+        for row in rows_of_chart(table, names, chart, until, key)
+    ]
     if not rows:
         raise TrainingRefused(f"no chart of {folder} has the index of {FILE}")
     return pd.DataFrame(rows)
+
+
+def _sources(table: SiteTable, folder: Path) -> list[tuple[Path, float | None]]:
+    """Return each folder of charts with the instant (epoch) at which its observation ends; None for the last entry."""
+    declared = table.observed_until
+    if not isinstance(declared, Mapping):
+        return [(folder, _end_of(declared) if isinstance(declared, date) else None)]
+    there = {path.name for path in folder.iterdir() if path.is_dir()} if folder.is_dir() else set()
+    if there != set(declared):
+        odd = ", ".join(sorted(there ^ set(declared)))
+        raise TrainingRefused(f"{FILE}: observed_until and the subfolders of {folder} do not agree on {odd}")
+    return [(folder / name, _end_of(day)) for name, day in sorted(declared.items())]
+
+
+def _end_of(day: date) -> float:
+    return datetime.combine(day + timedelta(days=1), datetime.min.time(), UTC).timestamp()
+
+
+def read_key(folder: Path) -> bytes:
+    """Return the key of the hashed ids of a folder; it is made where there is none.
+
+    Raises:
+        TrainingRefused: The file does not hold 64 hexadecimal digits.
+    """
+    path = folder / KEY
+    if not path.exists():
+        path.touch(mode=0o600)
+        path.write_text(secrets.token_hex(32), encoding="ascii")
+    try:
+        key = bytes.fromhex(path.read_text(encoding="ascii"))
+    except ValueError as error:
+        raise TrainingRefused(f"{KEY} does not hold a key of 64 hexadecimal digits") from error
+    if len(key) != 32:
+        raise TrainingRefused(f"{KEY} does not hold a key of 64 hexadecimal digits")
+    return key
 
 
 def write_feature_table(folder: Path, features: Sequence[str], charts: Path, out: Path) -> DataReport:
@@ -122,40 +185,67 @@ def write_feature_table(folder: Path, features: Sequence[str], charts: Path, out
         TrainingRefused: `table.toml` of the folder does not hold, or no chart has such an index.
     """
     table = read_table(folder)
-    rows = feature_table(table, features, charts)
+    rows = feature_table(table, features, charts, read_key(folder))
     with whole_file(out) as draft:
-        rows.to_csv(draft, index=False)
+        if out.suffix == ".parquet":
+            rows.to_parquet(draft, index=False)
+        else:
+            rows.to_csv(draft, index=False)
     report = DataReport(out.name, "table of declared features", {"rows": len(rows), **counts_of(rows)})
+    if table.observed_until == LAST_ENTRY:
+        words = "follow-up ends with the last entry of each chart, so the share with the event is too high"
+        report.add("follow-up", "warning", FILE, words, len(rows))
     for name, words in features_in_words(rows, [*table.features, *features]):
         report.add("feature", "note", name, words, len(rows))
     return report
 
 
-def rows_of_chart(table: SiteTable, names: Sequence[str], chart: PatientChart) -> Iterator[Json]:
-    """Return a row of the named features for each index of the patient."""
-    codes, last = _codes(table), last_seen(chart)
-    death = time_of(chart.patient, "deceasedDateTime")
-    hashed = hashlib.sha256(chart.id.encode()).hexdigest()
+def rows_of_chart(
+    table: SiteTable, names: Sequence[str], chart: PatientChart, observed_until: float | None, key: bytes
+) -> Iterator[Json]:
+    """Return a row of the named features for each index of the patient that is observed."""
+    codes, death = _codes(table), time_of(chart.patient, "deceasedDateTime")
+    dead = death.instant if death is not None else np.inf
+    hashed = _hashed(chart.id, key)
     for number, index in enumerate(_indices(table, chart)):
-        if death is not None and death.instant <= index.epoch:
+        if dead <= index.epoch or (observed_until is not None and observed_until < index.epoch):
             continue
         vector = map_features(record_at(chart, index), features_named(tuple(names)))
         written = map_features(record_at(chart, index, as_written=True), features_named(tuple(names)))
         differs = ~np.isclose(vector.values, written.values, equal_nan=True)
+        provider = index.encounter.get("serviceProvider")
         event = _first_event(table, codes, chart, index)
-        until = event if event is not None else max(last, index.epoch)
-        days = (until - index.epoch) / DAY_SECONDS
-        has_event = event is not None and days <= table.horizon_days
+        last = max(last_seen(chart), event or -np.inf, index.epoch) if observed_until is None else observed_until
         yield {
-            "patient": hashed[:16],
-            "row": f"{hashed[:16]}-{number}",
+            "patient": hashed,
+            "row": f"{hashed}-{number}",
             "fold": int(hashed[:8], 16) % FOLDS,
             "year": datetime.fromtimestamp(index.epoch, UTC).year,
+            "index_date": datetime.fromtimestamp(index.epoch, UTC).date().isoformat(),
+            "site": provider.get("reference") or provider.get("display") if isinstance(provider, dict) else None,
+            "encounter": _hashed(str(index.encounter.get("id")), key),
             **dict(zip(names, vector.values.tolist(), strict=True)),
             UNDATED: " ".join(name for name, is_one in zip(names, differs, strict=True) if is_one),
-            "followed_days": days,
-            "event": 1.0 if has_event else 0.0 if days >= table.horizon_days else None,
+            **_followed(table, index, event, dead, last),
         }
+
+
+def _followed(table: SiteTable, index: Index, event: float | None, dead: float, last: float) -> Json:
+    """Return how long the patient was followed, and whether the event came; who died before it does not have it."""
+    ends = min(dead, last)
+    happened = event if event is not None and event <= ends else np.inf
+    days = (max(min(happened, ends), index.epoch) - index.epoch) / DAY_SECONDS
+    if days > table.horizon_days or (days == table.horizon_days and happened == np.inf):
+        came: float | None = 0.0
+    elif happened < np.inf:
+        came = 1.0
+    else:
+        came = 0.0 if dead <= last else None
+    return {"followed_days": days, "event": came}
+
+
+def _hashed(text: str, key: bytes) -> str:
+    return hashlib.blake2b(text.encode(), key=key, digest_size=8).hexdigest()
 
 
 def record_at(chart: PatientChart, index: Index, *, as_written: bool = False) -> PatientRecord:
@@ -168,9 +258,7 @@ def record_at(chart: PatientChart, index: Index, *, as_written: bool = False) ->
 def _indices(table: SiteTable, chart: PatientChart) -> list[Index]:
     """Return the instants of a chart from which one predicts, in time; `discharge` is the end of each hospital stay."""
     declared = OwnIndex((), "end") if table.index == "discharge" else table.index
-    encounters = (
-        filter(_is_stay, chart.resources) if table.index == "discharge" else _encounters(chart, declared.classes)
-    )
+    encounters = _whole_stays(chart) if table.index == "discharge" else _encounters(chart, declared.classes)
     indices = [
         Index(time.instant + declared.hours * _HOUR_SECONDS, encounter)
         for encounter in encounters
@@ -180,9 +268,38 @@ def _indices(table: SiteTable, chart: PatientChart) -> list[Index]:
     return indices[:1] if declared.first else indices
 
 
+def _whole_stays(chart: PatientChart) -> Iterator[Json]:
+    """Yield the last encounter of each stay: those that touch or overlap, and transfers of a day, are one stay."""
+    begun = []
+    for stay in filter(_is_stay, chart.resources):
+        start, end = time_of(stay, "period.start"), time_of(stay, "period.end")
+        if start is not None:
+            begun.append((start.instant, end.instant if end is not None else np.inf, stay))
+    ends, last = -np.inf, None
+    for begin, until, stay in sorted(begun, key=itemgetter(0, 1)):
+        gap = DAY_SECONDS if last is not None and _goes_to_hospital(last) else 0.0
+        if last is not None and begin > ends + gap:
+            yield last
+            ends, last = -np.inf, None
+        if until >= ends:
+            ends, last = until, stay
+    if last is not None:
+        yield last
+
+
+def _goes_to_hospital(stay: Json) -> bool:
+    hospitalization = stay.get("hospitalization")
+    disposition = hospitalization.get("dischargeDisposition") if isinstance(hospitalization, dict) else None
+    try:
+        destination = destination_named(msgspec.convert(disposition, CodeableConcept)) if disposition else None
+    except msgspec.ValidationError:
+        return False
+    return destination is not None and destination.key == "hospital"
+
+
 def _is_stay(resource: Json) -> bool:
     """As `fhir.mapping.stays` counts stays, without those that are part of another."""
-    if resource.get("resourceType") != "Encounter" or "partOf" in resource:
+    if resource.get("resourceType") != "Encounter" or "partOf" in resource or not _took_place(resource):
         return False
     coding, hospitalization = resource.get("class"), resource.get("hospitalization")
     if isinstance(coding, dict) and coding.get("code") in _IN_HOSPITAL:
@@ -190,6 +307,16 @@ def _is_stay(resource: Json) -> bool:
     begin, end = (time_of(resource, f"period.{at}") for at in ("start", "end"))
     has_destination = isinstance(hospitalization, dict) and "dischargeDisposition" in hospitalization
     return has_destination and begin is not None and end is not None and end.instant - begin.instant >= DAY_SECONDS
+
+
+def _took_place(encounter: Json) -> bool:
+    return encounter.get("status") not in _WITHDRAWN | _NOT_BEGUN
+
+
+def _is_planned(encounter: Json, codes: Sequence[str]) -> bool:
+    priority = encounter.get("priority")
+    codings = priority.get("coding", ()) if isinstance(priority, dict) else ()
+    return any(isinstance(coding, dict) and coding.get("code") in codes for coding in codings)
 
 
 def last_seen(chart: PatientChart) -> float:
@@ -206,7 +333,11 @@ def _first_event(table: SiteTable, codes: Sequence[CodeOrPhrase], chart: Patient
     if not isinstance(table.event, OwnEvent):
         death = time_of(chart.patient, "deceasedDateTime")
         return death.instant if death is not None else None
-    times = [time_of(encounter, "period.start") for encounter in _encounters(chart, table.event.classes)]
+    times = [
+        time_of(encounter, "period.start")
+        for encounter in _encounters(chart, table.event.classes)
+        if not _is_planned(encounter, table.event.planned)
+    ]
     for resource in chart.resources if codes else ():
         paths = _TIMES.get(str(resource.get("resourceType")), ())
         if paths and _is_meant(resource, codes):
@@ -217,7 +348,7 @@ def _first_event(table: SiteTable, codes: Sequence[CodeOrPhrase], chart: Patient
 def _encounters(chart: PatientChart, classes: Sequence[str]) -> Iterator[Json]:
     for resource in chart.resources:
         coding = resource.get("class")
-        is_there = resource.get("resourceType") == "Encounter" and resource.get("status") not in _WITHDRAWN
+        is_there = resource.get("resourceType") == "Encounter" and _took_place(resource)
         if is_there and isinstance(coding, dict) and coding.get("code") in classes:
             yield resource
 

@@ -2,19 +2,24 @@
 
 import copy
 import json
+from datetime import UTC, date, datetime, timedelta
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
 from fhir.record.charts import PatientChart, known_at
 from models_onnx.models.readmission_30d import SPEC
-from models_onnx.workbench.training.data.chart_table import OwnEvent, SiteTable, rows_of_chart
+from models_onnx.workbench.training.data.chart_table import OwnEvent, SiteTable, feature_table, rows_of_chart
 from tests.fhir import builders
 from tests.fhir.builders import problem
 
 ACT = "http://terminology.hl7.org/CodeSystem/v3-ActCode"
 Json = dict[str, Any]
+KEY = bytes(32)
+UNTIL = 1593561600.0  # 2020-07-01
 TABLE = SiteTable(horizon_days=30, event=OwnEvent(classes=("IMP",)), features=SPEC.feature_names)
 
 
@@ -32,7 +37,7 @@ def stay(name: str, start: str, end: str, code: str = "IMP", disposition: str = 
 
 def rows_of(chart: PatientChart) -> list[Json]:
     """The rows of the chart, one for each discharge."""
-    return list(rows_of_chart(TABLE, TABLE.features, chart))
+    return list(rows_of_chart(TABLE, TABLE.features, chart, UNTIL, KEY))
 
 
 def chart() -> PatientChart:
@@ -49,10 +54,80 @@ def chart() -> PatientChart:
     )
 
 
-def test_no_id_and_no_date_is_in_a_row() -> None:
-    told = json.dumps(rows_of(chart()))
-    assert '"p"' not in told
-    assert "2020-01" not in told
+def test_ids_are_hashed_with_the_key_and_the_day_of_the_index_is_there_to_split_by() -> None:
+    rows = rows_of(chart())
+    assert '"p"' not in json.dumps(rows)
+    assert '"one"' not in json.dumps(rows)
+    assert [row["index_date"] for row in rows] == ["2020-01-05", "2020-02-03"]
+    others = rows_of_chart(TABLE, TABLE.features, chart(), UNTIL, bytes([1] * 32))
+    assert not {row["patient"] for row in rows} & {row["patient"] for row in others}
+
+
+def outcomes(*stays: Json, died: str | None = None, until: float | None = UNTIL) -> list[tuple[str, float | None]]:
+    """The day of each index and what is known of a stay within 30 days after it."""
+    patient = {"resourceType": "Patient", "id": "p", "gender": "female", "birthDate": "1950-03-01"}
+    if died:
+        patient["deceasedDateTime"] = died
+    rows = rows_of_chart(TABLE, TABLE.features, PatientChart(patient, list(stays)), until, KEY)
+    return [(row["index_date"], row["event"]) for row in rows]
+
+
+FIRST = stay("one", "2020-01-01T10:00:00Z", "2020-01-05T12:00:00Z")
+JUNE = stay("june", "2020-06-01T10:00:00Z", "2020-06-20T12:00:00Z")
+BACK = stay("two", "2020-01-25T10:00:00Z", "2020-02-03T12:00:00Z")
+SAME_DAY = stay("two", "2020-01-05T12:00:00Z", "2020-01-09T12:00:00Z")
+TRANSFER = stay("two", "2020-01-05T18:00:00Z", "2020-01-09T12:00:00Z")
+TO_HOSPITAL = stay("one", "2020-01-01T10:00:00Z", "2020-01-05T12:00:00Z", disposition="2")
+ELECTIVE = {**BACK, "priority": {"coding": [{"code": "EL"}]}}
+
+
+@pytest.mark.parametrize(
+    ("stays", "died", "until", "expected"),
+    [
+        ([FIRST], None, UNTIL, [("2020-01-05", 0.0)]),
+        ([FIRST], None, None, [("2020-01-05", None)]),
+        ([FIRST, BACK], None, UNTIL, [("2020-01-05", 1.0), ("2020-02-03", 0.0)]),
+        ([JUNE], None, UNTIL, [("2020-06-20", None)]),
+        ([FIRST], "2020-01-10T00:00:00Z", UNTIL, [("2020-01-05", 0.0)]),
+        ([FIRST], "2020-01-04T00:00:00Z", UNTIL, []),
+        ([FIRST, {**BACK, "status": "cancelled"}], None, UNTIL, [("2020-01-05", 0.0)]),
+        ([FIRST, {**BACK, "status": "entered-in-error"}], None, UNTIL, [("2020-01-05", 0.0)]),
+        ([FIRST, {**BACK, "status": "planned"}], None, UNTIL, [("2020-01-05", 0.0)]),
+        ([FIRST, ELECTIVE], None, UNTIL, [("2020-01-05", 0.0), ("2020-02-03", 0.0)]),
+        ([FIRST, SAME_DAY], None, UNTIL, [("2020-01-09", 0.0)]),
+        ([FIRST, TRANSFER], None, UNTIL, [("2020-01-05", 1.0), ("2020-01-09", 0.0)]),
+        ([TO_HOSPITAL, TRANSFER], None, UNTIL, [("2020-01-09", 0.0)]),
+    ],
+)
+def test_who_never_comes_back_is_followed_death_competes_and_only_unplanned_stays_that_took_place_count(
+    stays: list[Json], died: str | None, until: float | None, expected: list[tuple[str, float | None]]
+) -> None:
+    assert outcomes(*stays, died=died, until=until) == expected
+
+
+@pytest.mark.slow
+def test_a_table_of_a_cohort_of_known_risk_has_its_prevalence(tmp_path: Path) -> None:
+    draw = np.random.default_rng(81)
+    (tmp_path / "charts").mkdir()
+    begin = datetime(2020, 1, 1, 12, tzinfo=UTC)
+    for number in range(1500):
+        at, resources = begin + timedelta(days=float(draw.uniform(0, 300))), []
+        for each in count():
+            resources.append(stay(f"{number}-{each}", f"{at:%Y-%m-%dT%XZ}", f"{at + timedelta(days=3):%Y-%m-%dT%XZ}"))
+            if draw.random() >= 0.25:
+                break
+            at += timedelta(days=3 + float(draw.uniform(1, 29)))
+        person = {"resourceType": "Patient", "id": f"p{number}", "gender": "female", "birthDate": "1950-03-01"}
+        for resource in resources:
+            resource["subject"] = {"reference": f"Patient/p{number}"}
+        entries = [{"resource": resource} for resource in (person, *resources)]
+        bundle = {"resourceType": "Bundle", "type": "collection", "entry": entries}
+        (tmp_path / "charts" / f"{number}.json").write_text(json.dumps(bundle))
+    table = SiteTable(horizon_days=30, event=OwnEvent(classes=("IMP",)), observed_until=date(2021, 6, 30))
+    rows = feature_table(table, (), tmp_path / "charts", KEY)
+    known = rows["event"].dropna()
+    assert len(known) == len(rows)
+    assert abs(known.mean() - 0.25) < 3 * (0.25 * 0.75 / len(known)) ** 0.5
 
 
 def spoiled(resource: Json) -> Json:
