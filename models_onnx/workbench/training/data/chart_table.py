@@ -36,7 +36,6 @@ from models_onnx.workbench.training.data.check_tables import DataReport
 FILE: Final = "table.toml"
 KEY: Final = "table.key"
 """The key of the hashed ids: 64 hexadecimal digits, made once and read by its owner only."""
-LAST_ENTRY: Final = "last entry"
 FOLDS: Final = 5
 UNDATED: Final = "undated_inputs"
 """Column of a table from charts: the features of a row that a call would have read otherwise (`fhir.record.charts`)."""
@@ -88,8 +87,10 @@ class SiteTable(Struct, frozen=True, forbid_unknown_fields=True):
     index: Literal["discharge"] | OwnIndex = "discharge"
     event: Literal["death"] | OwnEvent = "death"
     features: tuple[str, ...] = ("age_years", "sex_male")
-    observed_until: date | Mapping[str, date] | Literal["last entry"] | None = None
+    observed_until: date | Mapping[str, date] | None = None
     """The last day of which the source tells everything; by subfolder where the charts are of several sources."""
+    shifted_dates: bool = False
+    """Each patient's dates were shifted, so that there is no such day: follow-up ends with the last entry."""
 
 
 def read_table(folder: Path) -> SiteTable:
@@ -111,10 +112,10 @@ def read_table(folder: Path) -> SiteTable:
         raise TrainingRefused(f"{FILE}: horizon_days is more than 0")
     if isinstance(table.event, OwnEvent) and bool(table.event.codes) == bool(table.event.classes):
         raise TrainingRefused(f"{FILE}: event has codes or classes")
-    if table.observed_until is None:
+    if (table.observed_until is None) != table.shifted_dates:
         raise TrainingRefused(
             f"{FILE}: observed_until names the last day of which the source tells everything, as observed_until = "
-            f'2026-06-30; "{LAST_ENTRY}" is for charts whose dates were shifted, and its table is biased'
+            "2026-06-30; shifted_dates = true in its place is for charts that have no such day"
         )
     _codes(table)
     return table
@@ -192,7 +193,7 @@ def write_feature_table(folder: Path, features: Sequence[str], charts: Path, out
         else:
             rows.to_csv(draft, index=False)
     report = DataReport(out.name, "table of declared features", {"rows": len(rows), **counts_of(rows)})
-    if table.observed_until == LAST_ENTRY:
+    if table.shifted_dates:
         words = "follow-up ends with the last entry of each chart, so the share with the event is too high"
         report.add("follow-up", "warning", FILE, words, len(rows))
     for name, words in features_in_words(rows, [*table.features, *features]):

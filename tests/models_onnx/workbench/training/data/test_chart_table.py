@@ -11,8 +11,15 @@ import numpy as np
 import pytest
 
 from fhir.record.charts import PatientChart, known_at
+from models_onnx.errors import TrainingRefused
 from models_onnx.models.readmission_30d import SPEC
-from models_onnx.workbench.training.data.chart_table import OwnEvent, SiteTable, feature_table, rows_of_chart
+from models_onnx.workbench.training.data.chart_table import (
+    OwnEvent,
+    SiteTable,
+    feature_table,
+    rows_of_chart,
+    write_feature_table,
+)
 from tests.fhir import builders
 from tests.fhir.builders import problem
 
@@ -178,3 +185,29 @@ def write_bundle(folder: Path) -> None:
         resource["subject"] = {"reference": "urn:uuid:77"}
     entries = [{"fullUrl": "urn:uuid:77", "resource": told.patient}, *({"resource": r} for r in told.resources)]
     (folder / "one.json").write_text(json.dumps({"resourceType": "Bundle", "type": "collection", "entry": entries}))
+
+
+@pytest.mark.parametrize(
+    ("told", "refused"),
+    [
+        ("", "observed_until names the last day"),
+        ("observed_until = 2020-07-01\nshifted_dates = true\n", "observed_until names the last day"),
+        ("observed_until = { north = 2020-07-01 }\n", "do not agree on south"),
+        ("observed_until = { north = 2020-07-01, south = 2020-02-10 }\n", None),
+        ("shifted_dates = true\n", None),
+    ],
+)
+def test_the_table_says_until_when_each_source_was_observed(tmp_path: Path, told: str, refused: str | None) -> None:
+    for place in ("north", "south"):
+        (tmp_path / "charts" / place).mkdir(parents=True)
+    write_bundle(tmp_path / "charts" / "south")
+    (tmp_path / "table.toml").write_text(f'horizon_days = 30\nevent = {{ classes = ["IMP"] }}\n{told}')
+    (tmp_path / "charts" / "north" / "two.json").write_text('{"resourceType": "Patient", "id": "other"}')
+    if refused is not None:
+        with pytest.raises(TrainingRefused, match=refused):
+            write_feature_table(tmp_path, [], tmp_path / "charts", tmp_path / "rows.csv")
+        return
+    report = write_feature_table(tmp_path, [], tmp_path / "charts", tmp_path / "rows.csv")
+    assert (tmp_path / "table.key").stat().st_mode & 0o077 == 0
+    assert report.counts | {"rows": 2, "with the event": 1, "not followed": 1} == report.counts
+    assert any(finding.kind == "follow-up" for finding in report.findings) is ("shifted" in told)
