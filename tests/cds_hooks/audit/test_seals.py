@@ -252,6 +252,7 @@ def test_the_daily_verification_notes_a_fault_also_of_a_record_that_cannot_be_re
     assert "cannot be read" in noted(1)
 
 
+@pytest.mark.slow
 def test_the_right_to_insert_and_read_is_enough_in_postgres(postgres_url: str, tmp_path: Path, signer: Signer) -> None:
     """The role of docs/operations/evidence.md: it serves, takes feedback, and is audited by one that can only read."""
     asyncio.run(open_decision_log(postgres_url).close())

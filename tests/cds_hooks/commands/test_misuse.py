@@ -134,6 +134,7 @@ def test_a_problem_is_a_sentence_that_keeps_the_names_of_files(problem: Exceptio
     assert as_sentence(problem) == sentence
 
 
+@pytest.mark.slow
 @for_rows("words", [["--help"], ["--version"], ["model", "--help"], ["no-such-command"]])
 def test_help_imports_no_command(words: list[str]) -> None:
     """What is heavy (numpy, the models, the server) is imported by the command that needs it."""

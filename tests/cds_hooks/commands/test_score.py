@@ -127,6 +127,7 @@ def test_a_column_in_two_units_is_refused(people: pd.DataFrame, tmp_path: Path) 
     assert all(line["reason"] for line in lines(tmp_path / "few.csv")[:3])
 
 
+@pytest.mark.slow
 def test_several_processes_write_the_same_bytes_as_this_one(table: Path, tmp_path: Path) -> None:
     model = load("mortality_5y")
     files = [tmp_path / name for name in ("alone.csv", "together.csv")]

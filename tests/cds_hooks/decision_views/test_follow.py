@@ -138,6 +138,7 @@ def test_a_folder_that_cannot_be_written_is_said_and_stops_nobody(tmp_path: Path
         follower.follow()
 
 
+@pytest.mark.slow
 def test_the_longest_ids_that_a_call_may_have_fit_into_the_indexes(postgres_url: str) -> None:
     """Of random signs of four bytes, which the database cannot compress."""
     ids = ["".join(chr(randrange(0x10000, 0x110000)) for _ in range(LONGEST_ID)) for _ in range(2)]

@@ -226,6 +226,7 @@ def test_the_store_lies_beside_the_record(tmp_path: Path, name: str) -> None:
     assert (tmp_path / "var" / "used-tokens.sqlite3").is_file()
 
 
+@pytest.mark.slow
 async def test_machines_that_share_a_postgresql_take_each_token_once(postgres_url: str) -> None:
     machines = [open_replay_store(postgres_url) for _ in range(3)]
     asked = [each.first_use("https://ehr", f"jti-{at}", NOW + 60, NOW) for at in range(100) for each in machines]
@@ -254,6 +255,7 @@ async def test_the_call_of_a_tokens_first_use_is_there_for_a_machine_that_has_as
     assert (uses, by) == ([True, False, False], [True, False, False])
 
 
+@pytest.mark.slow
 async def test_what_has_expired_is_forgotten_in_postgresql_too(postgres_url: str) -> None:
     store = open_replay_store(postgres_url)
     await store.first_use("https://ehr", "old", NOW + 10, NOW)

@@ -81,13 +81,14 @@ def _results(request: Json) -> list[Json]:
 
 
 def _irrelevant(request: Json) -> Json:
-    """A result that no rule, model or screening reads, and an entry without any optional member, in every Bundle."""
+    """A result that nobody reads, one that was retracted, and an entry without any optional member, in every Bundle."""
     code, patient = concept("Colour of the eyes", "eye-colour", "urn:oid:2.999.1"), request["context"]["patientId"]
     result = observation(code, when="2025-11-02", patient=patient, id="irrelevant", valueString="brown")
+    retracted = observation("2160-0", 9.9, "mg/dL", patient=patient, id="retracted", status="entered-in-error")
     for bundle in _bundles(request):
         kinds = sorted({entry["resource"]["resourceType"] for entry in bundle.get("entry", [])})
         bare = [_BARE[kind] | {"id": f"bare-{kind}"} for kind in kinds if kind in _BARE]
-        for resource in (*([result] if "Observation" in kinds else []), *bare):
+        for resource in (*([result, retracted] if "Observation" in kinds else []), *bare):
             bundle["entry"].append({"resource": resource | {"subject": {"reference": f"Patient/{patient}"}}})
             bundle.pop("total", None)
     return request

@@ -56,6 +56,7 @@ def test_accounts_sessions_and_logins_under_way_are_kept_in_both_databases(url: 
     assert other.visitor(token) is None
 
 
+@pytest.mark.slow
 def test_the_role_that_only_inserts_decisions_lets_people_in_and_cannot_change_accounts(postgres_url: str) -> None:
     upgrade_schema(parse_url(postgres_url))
     grants = (ROOT / "docs/operations/insert-only-role.sql").read_text(encoding="utf-8")

@@ -103,6 +103,7 @@ async def test_facts_that_were_changed_taken_out_or_put_in_break_the_chain_and_t
         assert audit(url).findings == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", ["to postgres", "to sqlite"])
 async def test_they_move_encrypted_to_the_other_database(
     sqlite_url: str, postgres_url: str, tmp_path: Path, way: str

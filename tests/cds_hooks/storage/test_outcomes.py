@@ -144,6 +144,7 @@ def test_outcomes_are_taken_out_with_their_decision(url: str, tmp_path: Path, si
     assert audited(url, tmp_path, signer).findings == []
 
 
+@pytest.mark.slow
 def test_a_backup_carries_outcomes_from_one_database_to_the_other(
     sqlite_url: str, postgres_url: str, tmp_path: Path, signer: Signer
 ) -> None:

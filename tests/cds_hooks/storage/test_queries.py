@@ -79,6 +79,7 @@ def test_a_record_that_is_not_there_is_said_and_not_made(sqlite_url: str) -> Non
         get_decision(sqlite_url, new_decision_id())
 
 
+@pytest.mark.slow
 def test_a_database_without_the_tables_is_said(bare_postgres_url: str) -> None:
     with pytest.raises(RecordUnavailable, match="cannot be read"):
         list_decisions(bare_postgres_url)

@@ -41,6 +41,7 @@ def shelf(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 def test_loading_and_predicting_needs_nothing_that_trains() -> None:
     program = (
         "import sys, numpy; from models_onnx.serving.registry import load_model; model = load_model('mortality_5y'); "

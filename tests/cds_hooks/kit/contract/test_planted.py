@@ -37,7 +37,7 @@ ROWS = sorted({planted.row for planted in ALL})
 @pytest.mark.parametrize(
     "row",
     [
-        row if number % 5 == 0 and row != "FHIR-20" else pytest.param(row, marks=pytest.mark.slow)
+        row if number % 10 == 0 and row != "FHIR-20" else pytest.param(row, marks=pytest.mark.slow)
         for number, row in enumerate(ROWS)
     ],
 )
