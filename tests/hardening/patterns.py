@@ -89,9 +89,6 @@ def _witness(parsed: Any) -> str:
     return text
 
 
-_OF_CATEGORY: Final = {"DIGIT": "0", "SPACE": " ", "WORD": "a", "NOT_DIGIT": "a", "NOT_SPACE": "a", "NOT_WORD": "-"}
-
-
 def _member(members: Any) -> str:
     """A sign of a set, the blank before others: two repetitions that share a sign mostly share that one."""
     is_negated = str(members[0][0]) == "NEGATE"

@@ -3,7 +3,6 @@
 from typing import Any
 
 import pytest
-from msgspec.structs import replace
 
 from cards.card import SEVERITY, Action, Card, CardIdentity, Coding, Suggestion
 from cards.compose.medications import ReviewedDrug, review_card
@@ -20,7 +19,6 @@ IDENTITY = CardIdentity("card", lambda number: f"suggestion-{number}", "https://
 GUIDE = Evidence(
     "The guide", "The society", "2026", "1", "Guide 2026", "A", "society", "guideline", "https://example.org/g"
 )
-LABEL = replace(GUIDE, label="Label 2025", url=None)
 REASON = Coding(system="s", code="c", display="d")
 
 

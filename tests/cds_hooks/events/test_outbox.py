@@ -1,8 +1,5 @@
 """CloudEvents over a webhook: signed, in order, sent again until they are taken, and nothing of a person in them."""
 
-import asyncio
-from collections.abc import Callable, Coroutine
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -153,13 +150,3 @@ def test_what_waits_is_told_by_queue(tmp_path: Path) -> None:
         Queue("lab, at its broker", 7, 0.0),
     ]  # fmt: skip
     inbox.close()
-
-
-async def stopped_when(work: Coroutine[Any, Any, None], is_done: Callable[[], bool]) -> None:
-    """Run what runs until it is cancelled, up to a moment."""
-    task = asyncio.create_task(work)
-    while not is_done() and not task.done():
-        await asyncio.sleep(0.001)
-    task.cancel()
-    with suppress(asyncio.CancelledError):
-        await task

@@ -1,9 +1,7 @@
 """The watch over the interfaces: incidents with their cause, quiet months, and what a person is shown."""
 
-import json
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -147,10 +145,6 @@ def silent_feed(tmp_path: Path) -> tuple[InterfaceWatch, Inbox, Metrics, list[fl
     now[0] += 6 * STEP
     watch.catch_up()
     return watch, inbox, metrics, now
-
-
-def events_of(inbox: Inbox) -> list[tuple[str, Any]]:
-    return [(kind, json.loads(data)) for kind, data in inbox.query("SELECT type, data FROM outbox ORDER BY sequence")]
 
 
 def test_after_a_restart_an_open_incident_goes_on_and_the_downtime_of_the_server_is_no_silence(

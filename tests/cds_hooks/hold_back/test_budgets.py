@@ -176,9 +176,6 @@ async def test_each_service_offers_its_test_once_in_90_days(tmp_path: Path) -> N
         assert silence["text"].endswith(f"it was offered on {(NOW + timedelta(days=91)).date()} (once in 90 days).")
 
 
-REMINDERS = ("vaccines-due", "preventive-services", "nephrology-referral")
-
-
 def _visit_with_everything_due(service: str) -> dict[str, Any]:
     """A visit of somebody of 62 with kidney disease who has no vaccination, no screening and no urine albumin."""
     request = copy.deepcopy(request_for(service, "patient-view", SAMPLE, NOW))

@@ -263,12 +263,7 @@ COVERED = {"covered": "covered", "pa-needed": "no-auth"}
 OPEN = {"covered": "conditional", "pa-needed": "no-auth", "doc-needed": "clinical"}
 LISTED = {"covered": "conditional", "pa-needed": "performpa", "doc-needed": "clinical"}
 HOSPITAL = {"covered": "conditional", "pa-needed": "auth-needed", "doc-needed": "clinical"}
-SATISFIED = {"covered": "covered", "pa-needed": "satisfied", "satisfied-pa-id": "N1"}
-ENDED = {"covered": "conditional", "info-needed": ["contract-window"]}
 COPD = condition("J44.9")
-HYPERTENSION = condition("I10")
-DIABETES = condition("E11.9")
-INSULIN = medication("274783", "insulin glargine 100 units/mL")
 
 
 def chart(*more: Json, who: Json | None = None, payer: Json | None = None) -> list[Json]:
@@ -281,15 +276,12 @@ def ahi(value: float, text: str = "Apnea hypopnea index") -> Json:
     return result(None, value, "/h", "2026-10-01", text=text)
 
 
-SLEEP = (condition("G47.33"), procedure("95810", "2026-10-01"))
 SMOKER = (
     {"resourceType": "Observation", "id": "smoking", "status": "final", "subject": {"reference": "Patient/p"},
      "code": concept("http://loinc.org", "72166-2"), "effectiveDateTime": "2026-11-01",
      "valueCodeableConcept": concept("http://snomed.info/sct", "77176002")},
     procedure("G0296", "2026-11-05"),
 )  # fmt: skip
-SIXTY = patient("1966-03-01")
-PACKS = result("8664-5", 30, "{PackYears}", "2026-11-01")
 
 
 def former(day: str) -> tuple[Json, Json, Json]:

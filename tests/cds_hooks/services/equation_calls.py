@@ -158,12 +158,6 @@ def born(years: int) -> Change:
     return change
 
 
-def worded(sample: str, words: str, **more: Any) -> dict[str, Any]:
-    """A condition that is charted in words alone."""
-    made = condition(sample, "X")
-    return {**made, "id": "in-words", "code": {"text": words}, **more}
-
-
 def visit_of(sample: str, words: str, status: str, days_ago: int, **more: Any) -> dict[str, Any]:
     """A visit whose type has these words."""
     kind, period = [{"text": words}], {"start": ago(days_ago)}

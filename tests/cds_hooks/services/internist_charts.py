@@ -27,7 +27,6 @@ from tests.cds_hooks.services.entries import resources_of
 from tests.fhir.builders import SNOMED, medication_statement
 
 Json = dict[str, Any]
-_CPT = "http://www.ama-assn.org/go/cpt"
 
 
 class Chart(Struct, frozen=True):
