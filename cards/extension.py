@@ -194,14 +194,22 @@ class WorklistEntry(Struct, frozen=True, gc=False, omit_defaults=True, kw_only=T
     because: str
 
 
-class ResponseExtension(Struct, frozen=True, omit_defaults=True, kw_only=True):
-    """The extension of a response: the id of the decision on record, and the reason for every card that is not there.
+VERSION: Final = 2
+"""The version of the extension of a response that a client is sent; version 1 is sent to one that asks for it."""
 
-    `resting` are findings that were shown before, `worklist` tests for another moment. `timings` are milliseconds by
-    stage, where the request asked for them.
+
+class ResponseExtension(Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """The extension of a response: the id of the decision on record, what was looked at, and what was not judged.
+
+    In version 2 `looked` says what was looked at, and `silence` lists what could not be judged or is held back; the
+    rules that looked and found nothing are on the page of the decision. Version 1 has neither `version` nor `looked`:
+    its `silence` lists them all. `resting` are findings that were shown before, `worklist` tests for another moment.
+    `timings` are milliseconds by stage, where the request asked for them.
     """
 
     decision: str
+    version: int = 1
+    looked: str = ""
     silence: tuple[Any, ...] = ()
     resting: tuple[RestingFinding, ...] = ()
     worklist: tuple[WorklistEntry, ...] = ()

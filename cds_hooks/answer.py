@@ -10,7 +10,7 @@ from functools import partial
 from hashlib import sha256
 from itertools import count
 from time import time_ns
-from typing import Any, Literal, Protocol
+from typing import Any, Final, Literal, Protocol
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -35,6 +35,7 @@ from cds_hooks.errors import (
 from cds_hooks.hold_back.budgets import audience_of
 from cds_hooks.hold_back.checks import SILENT_MODE, CheckedCall, refuse_user, why_package_withheld
 from cds_hooks.hold_back.memory import PatientMemory
+from cds_hooks.hold_back.no_card import has_looked, in_words, looked_at
 from cds_hooks.hold_back.sent_cards import Caller
 from cds_hooks.logs import log_failure
 from cds_hooks.model_versions import Choose, in_use
@@ -82,6 +83,8 @@ _LONGEST_REFUSAL = 400
 _KEYS_OF_ROLES = ("userRoles", "userRole")
 FAILED = "failed"
 """The reason code of an advisor that could not judge because of a fault, beside others that could."""
+_NOT_ASKED: Final = frozenset((FAILED, SWITCHED_OFF, "required-data-missing"))
+"""The reasons for which an advisor of a call judged nothing."""
 
 
 class Source(Protocol):
@@ -455,18 +458,32 @@ def write(call: Call, selected: Selected) -> Answered:
     request = selected.advised.understood.request
     timings = call.stages.milliseconds if request.wants_timings else None
     cards = _shaped_cards(call, selected)
+    is_first_version = request.extension_version == 1
     response = encode_response(
         cards,
         call.decision_id,
-        selected.silences,
+        in_words(selected.silences)
+        if is_first_version
+        else [silence for silence in selected.silences if not has_looked(silence)],
         timings,
         selected.resting,
         selected.worklist,
         selected.system_actions,
+        None if is_first_version else _looked(call, selected),
     )
     answer = Answered(_decision(call, selected, response), selected)
     call.stages.end("encode")
     return answer
+
+
+def _looked(call: Call, selected: Selected) -> str:
+    """Return what this call looked at; "" where nothing was."""
+    understood = selected.advised.understood
+    if understood.no_advice is not None:
+        return ""
+    not_asked = {silence.subject for silence in selected.silences if silence.reason in _NOT_ASKED}
+    advisors = (advisor.id for advisor in call.advisors(understood.request.hook) if advisor.id not in not_asked)
+    return looked_at(selected.silences, advisors)
 
 
 def _shaped_cards(call: Call, selected: Selected) -> Sequence[Card | dict[str, Any]]:

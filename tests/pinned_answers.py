@@ -55,7 +55,7 @@ def _of_own_patient(request: Json, number: int) -> Json:
     """Give each call a patient of its own: what one call was told is not held back from the next."""
     patient = re.escape(request["context"]["patientId"])
     renamed: Json = json.loads(re.sub(rf'"((?:Patient/)?{patient})"', rf'"\1-call-{number}"', json.dumps(request)))
-    return renamed
+    return renamed | {"extension": {_OURS: {"version": 1}}}  # which lists every reason
 
 
 def _told(status: int, answer: Json) -> Iterator[str]:

@@ -8,9 +8,17 @@ from collections.abc import Iterable, Sequence
 from typing import Final, Literal
 
 from msgspec import Struct
+from msgspec.structs import replace
 
+from cards.rules.engine.governance import all_rule_versions
+from cards.rules.engine.render import WITHIN_LIMITS, found_nothing
 from cds_hooks.hold_back.checks import WITHHELD
+from fhir.mapping.conditions import PROBLEMS_UNREADABLE
 from fhir.record.refusals import WhyNot
+
+SCOPE: Final = "scope"
+"""The reason code of the sentence that says what was looked for about an order."""
+_LOOKED: Final = frozenset((WITHIN_LIMITS, "no-pair", "no-partner", SCOPE))
 
 Kind = Literal["held-back", "not-judged", "looked", "not-for-this-user"]
 
@@ -61,6 +69,31 @@ class NoCard(Struct, frozen=True):
     title: str
     text: str
     reasons: tuple[WhyNot, ...]
+
+
+def in_words(silences: Iterable[WhyNot]) -> tuple[WhyNot, ...]:
+    """Return the reasons with a text for each; a rule that found nothing is recorded by its id and code alone."""
+    return tuple(silence if silence.text else replace(silence, text=_words_of(silence.subject)) for silence in silences)
+
+
+def _words_of(rule_id: str) -> str:
+    version = all_rule_versions().get(rule_id)
+    return found_nothing(version.rule.title if version is not None else rule_id)
+
+
+def has_looked(silence: WhyNot) -> bool:
+    """Return whether something was looked at and nothing was found in what could be read.
+
+    That a problem could not be read is listed once for the chart; a rule that looked at the others is not listed.
+    """
+    is_of_rule = silence.reason == PROBLEMS_UNREADABLE and silence.subject in all_rule_versions()
+    return is_of_rule or silence.reason in _LOOKED
+
+
+def looked_at(silences: Iterable[WhyNot], advisors: Iterable[str]) -> str:
+    """Return what an answer looked at: what was looked for about its orders, else the advisors that were asked."""
+    scopes = " ".join(silence.text for silence in silences if silence.reason == SCOPE)
+    return scopes or f"Advisors asked: {', '.join(advisors)}."
 
 
 def is_not_judged(reason: str) -> bool:

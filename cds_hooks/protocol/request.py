@@ -3,11 +3,12 @@
 import re
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import Annotated, Any, Final, NamedTuple, TypeAlias
+from typing import Annotated, Any, Final, Literal, NamedTuple, TypeAlias
 
 import msgspec
 from msgspec import Meta, Raw, Struct, field, structs
 
+from cards.extension import EXTENSION_KEY, VERSION
 from cds_hooks.errors import BadRequest, HookError, PayloadTooLarge, TooDeep
 from cds_hooks.protocol.body import (
     check_density,
@@ -145,6 +146,8 @@ class CDSRequest(Struct, frozen=True, gc=False):
     prefetch: dict[str, Any]
     refusals: list[Refusal]
     wants_timings: bool
+    extension_version: int = VERSION
+    """The version of the answer's extension that the client asks for."""
     fhir_server: str | None = None
     fhir_authorization: FhirAuthorization | None = None
     extension: bytes = b"null"
@@ -243,20 +246,50 @@ def _read(
         prefetch=prefetch,
         refusals=refusals,
         wants_timings=b'"timings"' in extension,
+        extension_version=_extension_version(extension),
         fhir_server=fhir_server,
         fhir_authorization=authorization,
         extension=extension,
     )
 
 
+class _OfServer(Struct, frozen=True):
+    """What a client asks of this server's extension of the answer."""
+
+    version: Literal[1, 2] = VERSION
+
+
+class _Extension(Struct, rename={"ours": EXTENSION_KEY}):
+    ours: _OfServer = _OfServer()
+
+
+_extension: Final = msgspec.json.Decoder(_Extension)
+
+
+def _extension_version(extension: bytes) -> int:
+    if b'"version"' not in extension or EXTENSION_KEY.encode() not in extension:
+        return VERSION
+    try:
+        return _extension.decode(extension).ours.version
+    except msgspec.MsgspecError as error:
+        text = f"extension.{EXTENSION_KEY}.version must be 1 or {VERSION}, the versions of the answer's extension."
+        raise BadRequest(text, f"extension.{EXTENSION_KEY}.version") from error
+
+
 def request_of_context(
-    name: str, hook_instance: str, context: Raw, hooks: Mapping[str, Hook], *, wants_timings: bool
+    name: str,
+    hook_instance: str,
+    context: Raw,
+    hooks: Mapping[str, Hook],
+    *,
+    wants_timings: bool,
+    extension_version: int = VERSION,
 ) -> CDSRequest:
     """Return the request of a call answered before, without its prefetch; BadRequest if it would not be taken."""
     hook = hooks.get(name)
     if hook is None:
         raise _other_hook(name, hooks)
-    return CDSRequest(hook.name, hook_instance, read_context(hook, context), {}, [], wants_timings)
+    return CDSRequest(hook.name, hook_instance, read_context(hook, context), {}, [], wants_timings, extension_version)
 
 
 def read_context(hook: Hook, members: Raw) -> Context:

@@ -5,8 +5,9 @@ from functools import cached_property
 from typing import Any, Final
 
 import msgspec
-from msgspec import Raw
+from msgspec import Raw, Struct
 
+from cards.extension import EXTENSION_KEY
 from cards.rules.engine.governance import MetFinding
 from cds_hooks.prefetch.facts import OfBasis
 
@@ -48,4 +49,26 @@ class Basis(OfBasis, frozen=True, dict=True, kw_only=True):
 
 _features: Final = msgspec.json.Decoder(dict[str, tuple[float, str, str]])
 _scores: Final = msgspec.json.Decoder(dict[str, Any] | None)
+
+
+class _Ours(Struct):
+    version: int = 1
+
+
+class _Extension(Struct, rename={"ours": EXTENSION_KEY}):
+    ours: _Ours = msgspec.field(default_factory=_Ours)
+
+
+class _Response(Struct):
+    extension: _Extension = msgspec.field(default_factory=_Extension)
+
+
+_response: Final = msgspec.json.Decoder(_Response)
+
+
+def extension_version(response: bytes) -> int:
+    """Return the version of the extension in which a response was recorded."""
+    return _response.decode(response).extension.ours.version
+
+
 read_basis: Final = msgspec.json.Decoder(Basis).decode

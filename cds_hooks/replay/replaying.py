@@ -13,6 +13,7 @@ from cards.extension import EXTENSION_KEY
 from cds_hooks.access.links import without_token
 from cds_hooks.configuration import Content, differences, read_content
 from cds_hooks.errors import HookError
+from cds_hooks.hold_back.no_card import has_looked
 from cds_hooks.prefetch.facts import ChartNotRecorded, FactsOfCall
 from cds_hooks.replay.basis import Basis, read_basis
 from cds_hooks.replay.memory import Remembered
@@ -20,6 +21,7 @@ from cds_hooks.replay.site import ReplaySite
 from cds_hooks.replay.stages import answer_again
 from cds_hooks.storage.decision import Decision, encode_scores
 from cds_hooks.storage.queries import charts_of, facts_of
+from fhir.record.refusals import WhyNot
 from fhir.record.resources import Patient
 
 # Compares what a decision recorded with what was computed again, and names the cause of a difference
@@ -111,15 +113,13 @@ def _short(value: Any) -> str:
 
 
 def mentioned(*parts: Mapping[str, Any]) -> set[str]:
-    """Return the ids of models and rules that answers mention: of findings, models and reasons for silence."""
+    """Return the ids of models and rules that answers mention: of findings and models."""
     texts: set[str] = set()
     for response in parts:
         for card in response.get("cards") or []:
             extension = card.get("extension", {}).get(EXTENSION_KEY, {})
             texts |= {finding["rule"] for finding in extension.get("findings", [])}
             texts |= {extension["model"]["id"]} if extension.get("model") else set()
-        silence = response.get("extension", {}).get(EXTENSION_KEY, {}).get("silence", [])
-        texts |= {reason["subject"] if isinstance(reason, dict) else reason[0] for reason in silence}
     return texts
 
 
@@ -149,6 +149,8 @@ class Replayed(Struct, frozen=True):
     answer: bytes | None = None
     """The body of the answer, or an object with the `error` for which there is none; None where it was not replayed."""
     scores: Mapping[str, Any] | None = None
+    looked: list[list[str]] | None = None
+    """Subject and code of what looked and found nothing, which an answer does not list; None without an answer."""
     because: str = ""
     as_of: datetime | None = None
     patient: Patient | None = None
@@ -211,7 +213,9 @@ class Replayer:
         except msgspec.MsgspecError:
             return _not(row, "the facts that were kept cannot be read")
         response, scores = answer.decision.response, answer.selected.advised.advice.scores
-        return Replayed(decision, basis, response, scores, as_of=as_of, patient=call_facts.patient)
+        silences = answer.selected.silences
+        looked = [[silence.subject, silence.reason] for silence in silences if has_looked(silence)]
+        return Replayed(decision, basis, response, scores, looked, as_of=as_of, patient=call_facts.patient)
 
     def _verdict(self, row: Replayed) -> Verdict:
         decision = row.decision
@@ -223,6 +227,7 @@ class Replayer:
         then, now = self._content(row.basis.config), self._site.in_force
         about = {row.basis.score_id, *(load["id"] for load in orjson.loads(decision.models))}
         about |= mentioned(orjson.loads(decision.response), row.response or {})
+        about |= {subject for subject, *_ in (*row.basis.silence, *(row.looked or ()))}
         reasons = causes(then, now, about, row.basis.as_of, row.as_of or row.basis.as_of)
         return Verdict(
             decision=decision.id,
@@ -240,6 +245,9 @@ class Replayer:
             recorded, replayed = response_for_comparison(row.decision.response), row.response
             if recorded != replayed:  # comparing them as wholes is many times as fast as place by place
                 yield from differences_in("", recorded, replayed)
+        looked = [list(silence[:2]) for silence in row.basis.silence if has_looked(WhyNot(*silence))]
+        if row.looked is not None and row.looked != looked:
+            yield from differences_in("looked", looked, row.looked)
 
     def _content(self, digest: str) -> Content | None:
         if digest not in self._contents:

@@ -13,7 +13,7 @@ from cds_hooks.prefetch.facts import FactsOfCall
 from cds_hooks.prefetch.fetch import FilledPrefetch
 from cds_hooks.protocol.originals import Sent
 from cds_hooks.protocol.request import CDSRequest, request_of_context
-from cds_hooks.replay.basis import Basis
+from cds_hooks.replay.basis import Basis, extension_version
 from cds_hooks.replay.site import ReplaySite
 from cds_hooks.security import TrustedClient
 from cds_hooks.services import Service
@@ -66,9 +66,14 @@ class _KeptFacts:
 
     def read_request(self, call: Call) -> CDSRequest:
         """Return the request, without its prefetch."""
-        hook, instance, facts = self._decision.hook, self._decision.hook_instance, self._facts
+        decision, facts = self._decision, self._facts
         return request_of_context(
-            hook, instance, facts.context, call.service.answers, wants_timings=facts.wants_timings
+            decision.hook,
+            decision.hook_instance,
+            facts.context,
+            call.service.answers,
+            wants_timings=facts.wants_timings,
+            extension_version=extension_version(decision.response),
         )
 
     def prefetch(self, call: Call, request: CDSRequest) -> FilledPrefetch:  # noqa: ARG002 - of a `Source`

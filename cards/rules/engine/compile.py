@@ -117,8 +117,6 @@ class CompiledRule(Struct, frozen=True):
     answers: frozenset[str]
     """The tests and drugs beside the draft that answer what one of its findings asks for."""
     estimates: tuple[str, ...]
-    found_nothing: str
-    """What is said where it looked and no limit is reached, without the values that it looked at."""
     at_selection: str
     """What is said before the order is signed, where some of its bands wait for that; else empty."""
     group: str
@@ -242,7 +240,6 @@ def _compiled(
             frozenset().union(*(_answers(suggestion) for suggestion in suggestions if suggestion.declared.answers))
         ),
         estimates=tuple(name for name in ESTIMATES if any(name in band.when.uses for band in bands)),
-        found_nothing=f"{rule.title}: looked, no limit is reached.",
         at_selection=_at_selection(rule, bands),
         group=rule.merge_group or family.name,
     )

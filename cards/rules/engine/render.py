@@ -196,7 +196,7 @@ MISSING = "missing"
 """The band of a finding that asks for missing data."""
 
 WITHIN_LIMITS = "within-limits"
-"""The reason of a rule that looked and found nothing."""
+"""The reason of a rule that looked and found nothing. Its text is only written where a reader asks for it."""
 
 _ONE_STEP_LOWER: dict[Indicator, Indicator] = {"critical": "warning", "warning": "info", "info": "info"}
 
@@ -250,8 +250,13 @@ def _ask(match: Match, entry: CompiledMissingData) -> Finding:
     return _finding(match.rule, text, offers, context)
 
 
+def found_nothing(title: str, seen: str = "") -> str:
+    """Return the sentence of a rule that looked and found nothing; `seen` are the values that it read."""
+    return f"{title}: looked, no limit is reached{f' ({seen})' if seen else ''}."
+
+
 def render_silence(no_match: NoMatch) -> WhyNot:
-    """Why a rule that was asked has nothing to say."""
+    """Return why a rule that was asked has nothing to say; a rule that read no value says it by its code alone."""
     rule, context = no_match.rule, no_match.context
     if rule.at_selection and not no_match.unknown and not context.session.signing:
         return WhyNot(rule.id, "at-selection", rule.at_selection)
@@ -264,8 +269,7 @@ def render_silence(no_match: NoMatch) -> WhyNot:
             reason, text = rule.family.nothing_found(rule.id, context)
             return WhyNot(rule.id, reason, f"{rule.declared.title}: {text}")
         seen = ", ".join(context.estimate_phrases(rule.band_uses)) if rule.estimates else ""
-        text = f"{rule.found_nothing[:-1]} ({seen})." if seen else rule.found_nothing
-        return WhyNot(rule.id, WITHIN_LIMITS, text)
+        return WhyNot(rule.id, WITHIN_LIMITS, found_nothing(rule.declared.title, seen) if seen else "")
     uses = frozenset().union(*(band.when.uses for band in no_match.unknown))
     reason, text = _own_gap(rule, uses, context) or context.why_unknown(uses)
     return WhyNot(rule.id, reason, f"{rule.declared.title}: {text}")

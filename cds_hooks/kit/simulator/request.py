@@ -41,7 +41,7 @@ def build_request(
         "prefetch": prefetch_from(chart.resources, entry.get("prefetch") or {}, context, today),
     }
     if timings:
-        request["extension"] = {EXTENSION_KEY: {"timings": True}}
+        request["extension"] = {EXTENSION_KEY: {"timings": True, "version": 1}}
     return request
 
 

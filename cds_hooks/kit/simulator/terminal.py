@@ -39,6 +39,8 @@ def print_answer(console: Console, title: str, answer: dict[str, Any]) -> None:
         for link in long_links:  # an address that the frame would break cannot be followed
             console.print(Text(f"{link['label']}: {link['url']}", style="dim"), soft_wrap=True)
     ours = (answer.get("extension") or {}).get(EXTENSION_KEY) or {}
+    if ours.get("looked"):
+        console.print(Text(f"  {ours['looked']}", style="dim"))
     for silence in ours.get("silence") or []:
         console.print(Text(f"  ○ {silence['subject']} · {silence['reason']}: {silence['text']}", style="dim"))
     if ours.get("decision"):

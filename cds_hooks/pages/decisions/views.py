@@ -23,7 +23,7 @@ from starlette.routing import Route
 from cards.card import SEVERITY
 from cds_hooks.decision_history import is_refused, read_cards
 from cds_hooks.hold_back.checks import SUPPRESSED
-from cds_hooks.hold_back.no_card import explain_no_card
+from cds_hooks.hold_back.no_card import explain_no_card, in_words
 from cds_hooks.monitor.finder import find
 from cds_hooks.monitor.postings import Budget
 from cds_hooks.pages.explain.recorded_decision import read_basis
@@ -190,7 +190,7 @@ def _texts_and_sign(decision: Decision) -> tuple[tuple[str, ...], tuple[str, str
             cards.sort(key=lambda card: SEVERITY.get(card.indicator, 0), reverse=True)
             worst = cards[0].indicator if cards[0].indicator in SEVERITY else "info"
             return tuple(card.summary for card in cards), (worst, _WORDS[worst])
-        reasons = [WhyNot(*silence) for silence in read_basis(decision).silence]
+        reasons = in_words(WhyNot(*silence) for silence in read_basis(decision).silence)
     except msgspec.MsgspecError:
         failed = ("critical", "Failed") if is_refused(decision) else ("none", "Not readable")
         return ("The record has another form than this version reads.",), failed

@@ -12,7 +12,7 @@ from cards.compose.model import in_100, is_calibrated, people_shown, strength
 from cards.rules.engine.governance import all_rule_versions
 from cds_hooks.decision_history import DecisionHistory, is_refused, read_cards
 from cds_hooks.hold_back.checks import WITHHELD
-from cds_hooks.hold_back.no_card import NoCard, explain_no_card
+from cds_hooks.hold_back.no_card import NoCard, explain_no_card, in_words
 from cds_hooks.pages.explain.recorded_decision import (
     AGE,
     SEX,
@@ -286,7 +286,7 @@ def explain(
 ) -> Explanation:
     """Return the page of one decision; msgspec.DecodeError or ValidationError for a record of another form."""
     basis = read_basis(decision)
-    silences = tuple(WhyNot(*silence) for silence in basis.silence)
+    silences = in_words(WhyNot(*silence) for silence in basis.silence)
     cards = sorted(
         (readable_card(card, evidence_of) for card in read_cards(decision)),
         key=lambda card: SEVERITY[card.indicator],

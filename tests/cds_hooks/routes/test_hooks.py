@@ -14,7 +14,7 @@ import pytest
 from cds_hooks.errors import BadRequest, HookError, PayloadTooLarge, RequestTimeout, TooManyCalls, UnsupportedMediaType
 from cds_hooks.routes.entrance import BodyReader, CallBudgets
 from cds_hooks.storage.queries import list_decisions
-from tests.cds_hooks.calls import PLANNING, client, ours, request_for
+from tests.cds_hooks.calls import ORDERS, PLANNING, client, ours, request_for
 from tests.each import for_rows
 
 JSON = {"content-type": "application/json"}
@@ -139,6 +139,27 @@ async def test_timings_come_when_asked_for(tmp_path: Path, as_of: datetime) -> N
     request["extension"] = {"org.cds-hooks-onnx": {"timings": True}}
     answer = await _post(tmp_path, f"/cds-services/{PLANNING}", json.dumps(request).encode(), as_of=as_of)
     assert {"decode", "facts", "decide"} <= set(ours(answer)["timings"])
+
+
+async def test_an_answer_lists_what_was_not_judged_and_in_version_1_every_rule_that_was_asked(
+    tmp_path: Path, as_of: datetime
+) -> None:
+    """What an answer leaves out is on record, in words on the page of the decision, and a replay compares it."""
+    request = request_for(ORDERS, "order-sign", "af-no-anticoagulant", as_of, "rivaroxaban-20-af")
+    wanted: list[object] = [1, 2, None, "1", 3]
+    asked = [{"extension": {"org.cds-hooks-onnx": {"version": version}}} if version else {} for version in wanted]
+    async with client(tmp_path, as_of=as_of) as calls:
+        answers = [await calls.post(f"/cds-services/{ORDERS}", json=request | more) for more in asked]
+    first, second, unasked, *refused = answers
+    assert [(answer.status_code, "version must be 1 or 2" in answer.text) for answer in refused] == [(400, True)] * 2
+    every, listed = ours(first)["silence"], ours(second)["silence"]
+    assert {"version", "looked"}.isdisjoint(ours(first))
+    assert ours(second)["version"] == ours(unasked)["version"] == 2
+    assert ours(second)["looked"] == next(silence["text"] for silence in every if silence["reason"] == "scope")
+    assert [silence for silence in every if silence in listed] == listed
+    assert {"within-limits", "scope"} <= {silence["reason"] for silence in every if silence not in listed}
+    assert all(silence["text"] for silence in every)
+    assert len(json.dumps(ours(second))) <= 1024 < len(json.dumps(ours(first)))
 
 
 async def test_a_page_of_this_machine_may_call_in_the_development_profile(tmp_path: Path) -> None:
