@@ -357,7 +357,7 @@ def _not_judged(advisor: Advisor, error: Exception) -> Advice:
 def checked_call(call: Call, understood: Understood) -> CheckedCall:
     """Return what the checks are told of this call, as far as it follows from the chart."""
     record, user, components = understood.record, understood.request.context.user_id or "", call.components
-    site, units = components.governance.site, partial(care_units, record)
+    site, units = components.restraint.site, partial(care_units, record)
     silent = call.released.silent_mode(call.client.name, units, user)
 
     def recorded_user() -> str:
@@ -376,10 +376,10 @@ def checked_call(call: Call, understood: Understood) -> CheckedCall:
         named_units=named_units(record),
         is_trial=call.is_trial,
         roles=understood.roles,
-        shared=components.governance.shared,
+        shared=components.restraint.shared,
         recall=PatientMemory
         if call.is_trial
-        else partial(components.governance.memory.of_patient, call.client.name, record.patient_id),
+        else partial(components.restraint.memory.of_patient, call.client.name, record.patient_id),
     )
 
 
@@ -410,7 +410,7 @@ def _service_input(call: Call, understood: Understood, checked: CheckedCall) -> 
         why_not_released=lambda kind, name: checked.released.why_withheld(
             kind, name, checked.caller.client, checked.caller.patient
         ),
-        suppress=components.governance.check_findings(checked),
+        suppress=components.restraint.check_findings(checked),
         prefetch=understood.prefetch,
         takes_system_actions=call.client.profile.takes_system_actions,
         sent=understood.originals,
@@ -421,7 +421,7 @@ async def hold_back(call: Call, advised: Advised) -> Selected:
     """Return the cards that are shown now, with a reason for each that is not."""
     advice, checked = advised.advice, advised.checked
     unread = advised.understood.unread
-    chosen = await call.components.governance.choose(advice.cards, checked)
+    chosen = await call.components.restraint.choose(advice.cards, checked)
     call.stages.end("decide")
     silences = advice.silences + chosen.silences + unread
     actions = advice.system_actions
@@ -663,7 +663,7 @@ class Recording:
             chart.is_committed = True
         components, selected, trace = call.components, answer.selected, call.trace
         if not call.is_trial:
-            components.governance.note_shown(selected.cards, selected.advised.checked)
+            components.restraint.note_shown(selected.cards, selected.advised.checked)
         call.stages.end("record")
         hook, cards, silences = answer.decision.hook, selected.cards, selected.silences
         if not call.is_trial:

@@ -15,7 +15,7 @@ from cds_hooks.configuration import prompt_versions, served_versions
 from cds_hooks.dialects import find_dialects
 from cds_hooks.edge import EdgeLimits, connections_within
 from cds_hooks.errors import HookError
-from cds_hooks.hold_back.approvals import ApprovalBook, approvals_of
+from cds_hooks.governance.approvals import ApprovalBook, approvals_of
 from cds_hooks.hold_back.budgets import claims_between_workers
 from cds_hooks.hold_back.checks import site_checks
 from cds_hooks.lifespan import Lifespan
@@ -159,7 +159,7 @@ def _sealing(configured: Settings) -> "Sealing | None":
 
 def _in_force(components: ServerComponents, approvals: ApprovalBook | None) -> list[tuple[str, int]]:
     """Return what people have signed, as the gauge `cds_in_force` has it."""
-    rules = components.governance.approval_counts()
+    rules = components.restraint.approval_counts()
     counts = [(f"rules-{name.replace('_', '-')}", count) for name, count in rules.items()] if rules is not None else []
     switches = sum(state.state in ("off", "shadow") for state in components.releases.current.states.values())
     pending = len(components.releases.waiting_for_second()) if approvals is not None else 0

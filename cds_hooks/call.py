@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from cds_hooks.components import ServerComponents
 from cds_hooks.computing import CallUnderWay
-from cds_hooks.hold_back.releases import Released
+from cds_hooks.hold_back.released import Released
 from cds_hooks.security import TrustedClient
 from cds_hooks.services import Advisor, Service
 from cds_hooks.services._model import Predict

@@ -138,7 +138,7 @@ def _use_terminology() -> None:
     """Names the index of imported terminologies that is in force for every command, before a chart is read."""
     if "CDS_TERMINOLOGY" not in os.environ:
         return
-    from cds_hooks.hold_back.terminology import use_by_acts
+    from cds_hooks.governance.terminology import use_by_acts
     from cds_hooks.settings import settings
 
     use_by_acts(settings())

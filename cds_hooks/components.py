@@ -1,4 +1,4 @@
-"""Opens the parts of the server that every call uses: governance, the record, models, what reads FHIR servers."""
+"""Opens the parts of the server that every call uses: restraint, the record, models, what reads FHIR servers."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -6,11 +6,11 @@ from datetime import UTC, datetime
 
 from cds_hooks.computing import Computing
 from cds_hooks.configuration import InForce, content_in_force
-from cds_hooks.hold_back.acts import Key
-from cds_hooks.hold_back.approvals import ApprovalBook, ModelApprovals
+from cds_hooks.governance.approvals import ApprovalBook, ModelApprovals
+from cds_hooks.governance.releases import Releases
 from cds_hooks.hold_back.budgets import BudgetClaims
-from cds_hooks.hold_back.governance import Governance
-from cds_hooks.hold_back.releases import Releases
+from cds_hooks.hold_back.released import Key
+from cds_hooks.hold_back.restraint import Restraint
 from cds_hooks.metrics import Metrics
 from cds_hooks.model_versions import ModelVersions
 from cds_hooks.prefetch.fetch import PrefetchFetcher
@@ -39,7 +39,7 @@ class ServerComponents:
     predict: Predict
     """Runs a model for the calls of one event loop."""
     fetching: PrefetchFetcher
-    governance: Governance
+    restraint: Restraint
     models: ModelApprovals
     in_force: InForce
     releases: Releases
@@ -75,7 +75,7 @@ def open_components(
         TracingUnavailable: Spans are to be sent, and the packages for it are not installed.
     """
     releases = Releases(served, by_two_people=not trust.development)
-    governance = Governance(
+    restraint = Restraint(
         configured.rules_file,
         needs_approval=not trust.development,
         approvals=approvals,
@@ -91,9 +91,9 @@ def open_components(
         Computing(configured.call_seconds),
         Predictor().predict,
         PrefetchFetcher(trust, configured.fetch_milliseconds),
-        governance,
+        restraint,
         ModelApprovals(configured.model_state, approvals, lambda: (configured.as_of or datetime.now(UTC)).date()),
-        InForce(lambda: content_in_force(configured, services, versions, governance.site), governance),
+        InForce(lambda: content_in_force(configured, services, versions, restraint.site), restraint),
         releases,
         versions,
         open_user_names(configured.record_user, configured.user_keys),

@@ -18,9 +18,8 @@ import msgspec
 from sqlalchemy import select
 
 from cards.rules.engine.governance import SiteRules, all_rule_versions
-from cds_hooks.hold_back.acts import Key
-from cds_hooks.hold_back.governance import Governance
-from cds_hooks.hold_back.releases import Released
+from cds_hooks.hold_back.released import Key, Released
+from cds_hooks.hold_back.restraint import Restraint
 from cds_hooks.model_versions import ModelVersions
 from cds_hooks.services import Service
 from cds_hooks.settings import Settings
@@ -212,10 +211,10 @@ def _files_below(name: str, folder: str) -> Iterator[tuple[str, str]]:
 class InForce:
     """What is in force in one server process. Every call asks for its digest, which only compares two objects."""
 
-    def __init__(self, content: Callable[[], Content], governance: Governance) -> None:
-        """`content` makes the whole once, off the event loop; `governance` says what the rules file says now."""
+    def __init__(self, content: Callable[[], Content], restraint: Restraint) -> None:
+        """`content` makes the whole once, off the event loop; `restraint` says what the rules file says now."""
         self._make = content
-        self._governance = governance
+        self._restraint = restraint
         self._said: SiteRules | None = None
         self._released = Released()
         self._terminology = InUse()
@@ -225,7 +224,7 @@ class InForce:
 
     def digest_with(self, released: Released) -> str:
         """Return the digest of what is in force now with this state of releases; empty until `start` has read it."""
-        site = self._governance.site
+        site = self._restraint.site
         is_other = site is not self._said or released is not self._released or self._terminology is not in_use()
         if is_other and self._content:
             self._take(site, released)
@@ -238,7 +237,7 @@ class InForce:
 
     def start(self) -> None:
         """Read everything; called once, on a thread."""
-        site = self._governance.site
+        site = self._restraint.site
         self._content = self._make()
         self._take(site, self._released)
 

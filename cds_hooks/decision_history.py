@@ -10,8 +10,9 @@ from typing import Any
 import msgspec
 from msgspec import Struct, field
 
-from cds_hooks.hold_back.checks import WITHHELD, HeldBack, explain_held_back
-from cds_hooks.hold_back.releases import Releases
+from cds_hooks.governance.origins import HeldBack, explain_held_back
+from cds_hooks.governance.releases import Releases
+from cds_hooks.hold_back.checks import WITHHELD
 from cds_hooks.storage.decision import TRIAL, Decision, FeedbackItem
 from fhir.record.refusals import WhyNot
 

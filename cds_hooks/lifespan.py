@@ -16,11 +16,11 @@ from cds_hooks.components import ServerComponents
 from cds_hooks.configuration import InForce
 from cds_hooks.decision_views.follow import Follower
 from cds_hooks.edge import EdgeLimits
-from cds_hooks.hold_back.approvals import ApprovalBook
+from cds_hooks.governance.approvals import ApprovalBook
+from cds_hooks.governance.releases import Releases
+from cds_hooks.governance.terminology import index_in_force, keep_in_force, use_terminology
 from cds_hooks.hold_back.budgets import BudgetClaims
-from cds_hooks.hold_back.governance import Governance
-from cds_hooks.hold_back.releases import Releases
-from cds_hooks.hold_back.terminology import index_in_force, keep_in_force, use_terminology
+from cds_hooks.hold_back.restraint import Restraint
 from cds_hooks.logs import log
 from cds_hooks.memory import settle_memory
 from cds_hooks.metrics import Metrics, MetricsFolder
@@ -72,17 +72,17 @@ class Lifespan(Struct, frozen=True):
             _say_models_out(self.services)
             _say_wide_proxies(self.components.settings.proxy_networks)
             with suppress(RecordUnavailable):  # the record says so itself, to every call
-                await asyncio.to_thread(self.components.governance.read_approvals)
+                await asyncio.to_thread(self.components.restraint.read_approvals)
                 await asyncio.to_thread(self.components.releases.read, url)
             wanted = index_in_force(self.components.settings, self.components.releases.current)
             if any(wanted):
                 use_terminology(wanted)
-            _say_not_approved(self.components.governance, self.approvals, self.components.releases)
+            _say_not_approved(self.components.restraint, self.approvals, self.components.releases)
             beside = [self._keep_at(work) for work in self._beside_the_calls(url)]
             await asyncio.to_thread(self.components.in_force.start)
             beside.append(self._keep_at(partial(_keep_recording, self.components.in_force, url)))
             beside.append(asyncio.create_task(_load_the_rest()))
-            await self.components.governance.wait_until_read(_READING_SECONDS)
+            await self.components.restraint.wait_until_read(_READING_SECONDS)
             yield {"services": len(self.services)}
             for task in beside:
                 task.cancel()
@@ -99,7 +99,7 @@ class Lifespan(Struct, frozen=True):
         yield self.components.visits.keep_sweeping
         yield self.follower.keep_following
         yield partial(keep_verifying, self.components.settings, self.follower.views)
-        yield partial(self.components.governance.keep_reading, url, self.follower.views)
+        yield partial(self.components.restraint.keep_reading, url, self.follower.views)
         if self.sealing is not None:
             yield self.sealing.keep_sealing
         yield partial(self.components.releases.keep_reading, url)
@@ -185,8 +185,8 @@ def _say_wide_proxies(networks: Networks) -> None:
             log().warning("anybody can be a trusted proxy", reason=str(network))
 
 
-def _say_not_approved(governance: Governance, approvals: ApprovalBook | None, releases: Releases) -> None:
-    rules = governance.approval_counts()
+def _say_not_approved(restraint: Restraint, approvals: ApprovalBook | None, releases: Releases) -> None:
+    rules = restraint.approval_counts()
     if rules is not None and rules["not_approved"]:
         log().warning("rules are not approved and run in shadow", count=rules["not_approved"], reason="not-approved")
     if approvals is None:

@@ -13,8 +13,7 @@ from typing import NamedTuple, TypeAlias
 
 from msgspec import Struct
 
-from cds_hooks.hold_back.acts import Key
-from cds_hooks.hold_back.releases import CANARY, Released, State, in_canary
+from cds_hooks.hold_back.released import CANARY, Key, Released, State, in_canary
 from cds_hooks.logs import log
 from cds_hooks.trusted_models import AbsentModel
 from models_onnx.artifact.folder import VERSION_SIGN, load_artifact

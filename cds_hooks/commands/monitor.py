@@ -24,7 +24,7 @@ from cds_hooks.storage.decision import RecordUnavailable
 from models_onnx.monitoring.figure import Figure, Incident, incidents
 
 if TYPE_CHECKING:
-    from cds_hooks.hold_back.acts import Rollback
+    from cds_hooks.governance.acts import Rollback
 
 _STYLES = {"act": "bold red", "watch": "yellow", "insufficient": "dim", "good": "green"}
 

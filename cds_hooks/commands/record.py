@@ -35,8 +35,8 @@ from cds_hooks.commands.options import (
 )
 from cds_hooks.commands.record_options import microseconds, note_export, record_url
 from cds_hooks.decision_views.file import Views, views_file
-from cds_hooks.hold_back.approvals import ApprovalBook, approvals_of
-from cds_hooks.hold_back.governance import read_rules_file
+from cds_hooks.governance.approvals import ApprovalBook, approvals_of
+from cds_hooks.hold_back.site_file import read_rules_file
 from cds_hooks.monitor.finder import note_verification
 from cds_hooks.settings import Settings, settings
 from cds_hooks.storage.decision import RecordUnavailable

@@ -11,9 +11,10 @@ from msgspec import to_builtins
 
 from cds_hooks.commands.options import AsJson, Database, as_sentence, failure, print_json, said_in_a_sentence
 from cds_hooks.commands.record_options import record_url
-from cds_hooks.hold_back.acts import COMMAND, RELEASE_EVENT, Act, ActKind, ActState, ApprovalRefused, Key
-from cds_hooks.hold_back.approvals import NOBODY_APPROVES
-from cds_hooks.hold_back.releases import CANARY, MAPPING, QUIET, TERMINOLOGY, Releases, why_not_allowed
+from cds_hooks.governance.acts import COMMAND, RELEASE_EVENT, Act, ActKind, ActState, ApprovalRefused
+from cds_hooks.governance.approvals import NOBODY_APPROVES
+from cds_hooks.governance.releases import QUIET, Releases, why_not_allowed
+from cds_hooks.hold_back.released import CANARY, MAPPING, TERMINOLOGY, Key
 from cds_hooks.settings import settings
 from cds_hooks.storage.database import parse_url, reading_engine
 from cds_hooks.storage.decision import RecordUnavailable
@@ -243,7 +244,7 @@ def _version(kind: str, name: str) -> tuple[str, str]:
 
 def _version_of_terminology(kind: str, name: str) -> str:
     """Return the digest of an index of the folder; ApprovalRefused where it is not there or was changed."""
-    from cds_hooks.hold_back.terminology import whole_indexes
+    from cds_hooks.governance.terminology import whole_indexes
 
     if kind == MAPPING:
         raise ApprovalRefused("a code is mapped by two people at /terminology, and taken back there")

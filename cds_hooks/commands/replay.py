@@ -114,7 +114,7 @@ def _progress(total: int, *, as_json: bool) -> Iterator[Callable[[], None]]:
 
 
 def _replay(url: str, chosen: Iterator[Decision], total: int, as_of: datetime | None, *, as_json: bool) -> int:
-    from cds_hooks.hold_back.terminology import use_by_acts
+    from cds_hooks.governance.terminology import use_by_acts
     from cds_hooks.replay import Replayer, open_site  # models and rules take a second to load
 
     counts: Counter[tuple[str, str]] = Counter()
@@ -139,7 +139,7 @@ def _replay(url: str, chosen: Iterator[Decision], total: int, as_of: datetime | 
 
 def _try_candidate(url: str, chosen: Iterator[Decision], total: int, against: list[str], *, as_json: bool) -> int:
     """Print what the candidate changes; 1 where a card is more, fewer or another."""
-    from cds_hooks.hold_back.terminology import REPLAY, SUFFIX, use_by_acts
+    from cds_hooks.governance.terminology import REPLAY, SUFFIX, use_by_acts
     from cds_hooks.replay import open_site
     from cds_hooks.replay.candidates import ChangeReport, NoCandidate, candidate_site, changes
 

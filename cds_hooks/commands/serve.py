@@ -17,7 +17,7 @@ from cds_hooks.audit.seals import Sealing
 from cds_hooks.commands.options import failure
 from cds_hooks.dialects import profile_for
 from cds_hooks.edge import raise_descriptor_limit
-from cds_hooks.hold_back.governance import read_rules_file
+from cds_hooks.hold_back.site_file import read_rules_file
 from cds_hooks.security import open_trust
 from cds_hooks.server import DrainingServer, Supervisor, server_config, tcp_socket, unix_socket
 from cds_hooks.services import every_service, services_for

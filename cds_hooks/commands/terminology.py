@@ -54,7 +54,7 @@ def import_files(
 
     Example: cds-hooks terminology import SnomedCT_InternationalRF2.zip our-codes.csv --out terms.idx
     """
-    from cds_hooks.hold_back.terminology import REPORT
+    from cds_hooks.governance.terminology import REPORT
     from fhir.terminology.importing import faults_of, growth_of_groups, import_releases, write_report
     from fhir.terminology.rf2 import NotARelease  # imported here: the tables take 0.2 s
 

@@ -16,7 +16,7 @@ from rich.text import Text
 from cards.rules.engine.governance import SiteRules, all_rule_versions
 from cds_hooks.commands.options import AsJson, failure, print_json
 from cds_hooks.commands.record import site_approvals
-from cds_hooks.hold_back.governance import RulesFileError, read_rules_file
+from cds_hooks.hold_back.site_file import RulesFileError, read_rules_file
 from cds_hooks.kit.commands.options import given_as
 from cds_hooks.security.addresses import KeySetUrl
 from cds_hooks.security.trust import NO_SERVICE, RegistrableNames, TrustedClient

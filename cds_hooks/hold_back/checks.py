@@ -3,10 +3,10 @@
 A check is a function that is given a finding, a card or a suggestion and the call, and returns why it is not shown, or
 None. Checks of findings are asked while a service decides, before a card is composed; checks of cards afterwards, one
 check after the other about all cards that are left. The first reason counts. What the checks remember is in
-`memory.py`, the acts that they go by in `releases.py`. A guide to a check of your own: docs/adding/hold-back-check.md.
+`memory.py`, the acts that they go by in `released.py`. A guide to a check of your own: docs/adding/hold-back-check.md.
 """
 
-from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cache
 from time import time
@@ -29,7 +29,6 @@ from cards.rules.engine.governance import (
     drafts_of,
 )
 from cards.text import plain
-from cds_hooks.hold_back.acts import Key
 from cds_hooks.hold_back.budgets import NOBODY, Audience, Budgets, VisitCard, VisitRank, choose_for_visit
 from cds_hooks.hold_back.memory import (
     LONGEST_ID,
@@ -46,7 +45,7 @@ from cds_hooks.hold_back.memory import (
     resting_finding,
     words_of,
 )
-from cds_hooks.hold_back.releases import CANARY, KNOWLEDGE, Origin, Released, Releases
+from cds_hooks.hold_back.released import CANARY, KNOWLEDGE, Released
 from cds_hooks.hold_back.sent_cards import ACCEPTED, Caller, PatientFinding, patient_finding
 from cds_hooks.packages import finding_of_package
 from cds_hooks.protocol.hooks import PATIENT_VIEW
@@ -588,50 +587,6 @@ def _ordered_kind(action: Action) -> str:
     return _ORDERS.get(action.resource.get("resourceType", ""), "")
 
 
-# Which act a recorded reason comes from.
-
-
-class ActsThen(Struct, frozen=True):
-    """The acts up to a decision that is on record, and whose call it was."""
-
-    service: str
-    client: str
-    releases: Releases
-
-
-def _no_act(subject: str, acts: ActsThen) -> Origin | None:  # noqa: ARG001 - most checks go by no act
-    return Origin()
-
-
-def _act_of_switch(subject: str, acts: ActsThen) -> Origin | None:
-    """Return the act that switched the service or the client off."""
-    if subject != acts.service:
-        return None
-    return _last_act(acts, (("service", acts.service), ("client", acts.client)), ("off",))
-
-
-def _act_of_release(subject: str, acts: ActsThen) -> Origin | None:
-    """Return the act or rollback that brought it into this state."""
-    keys = ((kind, subject) for kind in ("rule", "model", "equation", KNOWLEDGE))
-    return _last_act(acts, keys, ("off", "retired", "shadow", CANARY))
-
-
-def _act_of_silent_mode(subject: str, acts: ActsThen) -> Origin | None:  # noqa: ARG001 - it is about the caller
-    """Return the act that began it; not known where it may be one of several users or units."""
-    other_keys = [key for key in acts.releases.current.states if key[0] in ("unit", "user")]
-    keys = [("client", acts.client), *(other_keys if len(other_keys) == 1 else ())]
-    return _last_act(acts, keys, ("shadow",)) or Origin()
-
-
-def _last_act(acts: ActsThen, keys: Iterable[Key], states: Collection[str]) -> Origin | None:
-    """Return what changed the first of these that is in one of the states; None where none is."""
-    for key in keys:
-        state = acts.releases.current.states.get(key)
-        if state is not None and state.state in states:
-            return acts.releases.changes.get(key, Origin())
-    return None
-
-
 Level = Literal["call", "patient", "model", "finding", "card"]
 """Where a check is asked: before anything is computed, about the patient, about a model, a finding, or a card."""
 
@@ -660,8 +615,8 @@ class Check(Struct, frozen=True, kw_only=True):
     """Takes single suggestions off a card that is shown."""
     is_said_on_card: bool = False
     """Whether a card tells why a suggestion was taken off it."""
-    origin: Callable[[str, ActsThen], Origin | None] = _no_act
-    """Which act a recorded reason about a subject comes from; None where it is another check's reason."""
+    act: Literal["switch", "release", "silent-mode"] | None = None
+    """Which kind of act it goes by, if any: `governance/origins.py` finds the act behind a recorded reason."""
     remembers: bool = False
     """Whether it goes by what was shown or answered before: a replay takes that from the record of the decision."""
     is_replayed_by_card: bool = False
@@ -680,7 +635,7 @@ CHECKS: Final = (
         level="call",  # `Released.why_off`, before anything is read
         title="The service or the client is switched off",
         lets_through='An act of release: cds-hooks release on service NAME --why "…", or of the client.',
-        origin=_act_of_switch,
+        act="switch",
     ),
     Check(
         codes=(NOT_FOR_THIS_USER,),
@@ -716,14 +671,14 @@ CHECKS: Final = (
         "(docs/operations/release.md).",
         finding=check_release_of_rule,
         card=check_release_of_model,
-        origin=_act_of_release,
+        act="release",
     ),
     Check(
         codes=(SILENT_MODE,),
         title="Silent mode of the client, care unit or user",
         lets_through='An act of release: cds-hooks release on client CLIENT --why "…", or of the unit or user.',
         card=check_silent_mode,
-        origin=_act_of_silent_mode,
+        act="silent-mode",
         is_said_once=True,
     ),
     Check(
@@ -902,50 +857,3 @@ def with_suggestions(card: Card, suggestions: Sequence[Suggestion]) -> Card:
     """Return the card with these of its suggestions; without any it has no selection behaviour either (CARD-13)."""
     behavior = card.selection_behavior if suggestions else None
     return replace(card, suggestions=tuple(suggestions), selection_behavior=behavior)
-
-
-class HeldBack(Struct, frozen=True):
-    """One reason of a decision in words: what was held back, by which check and act, and what would let it through."""
-
-    subject: str
-    reason: str
-    text: str
-    check: str
-    since: str
-    """When the act behind it was given, as ISO time; "" where it goes by no act that is known."""
-    by: str
-    lets_through: str
-
-
-def explain_held_back(
-    silences: Iterable[WhyNot], service: str, client: str, acts_then: Callable[[], Releases]
-) -> list[HeldBack]:
-    """Return the reasons of a decision for which something was held back, each with its check and the act behind it.
-
-    `acts_then` gives the acts up to that decision; it is asked only where something was held back.
-
-    Raises:
-        RecordUnavailable: The acts cannot be read.
-    """
-    reasons = [silence for silence in silences if silence.reason in SUPPRESSED]
-    if not reasons:
-        return []
-    acts = ActsThen(service, client, acts_then())
-    return [_explained(silence, acts) for silence in reasons]
-
-
-def _explained(silence: WhyNot, acts: ActsThen) -> HeldBack:
-    check, origin = next(_origins(silence, acts))
-    since = datetime.fromtimestamp(origin.at, UTC).isoformat(timespec="seconds") if origin.at else ""
-    lets_through = check.lets_through.replace("NAME", silence.subject)
-    return HeldBack(silence.subject, silence.reason, silence.text, check.title, since, origin.by, lets_through)
-
-
-def _origins(silence: WhyNot, acts: ActsThen) -> Iterator[tuple[Check, Origin]]:
-    """Yield each check that may have given the reason, with the act behind it; the first that is asked is the one."""
-    checks = [check for check in CHECKS if silence.reason in check.codes]
-    for check in checks:
-        origin = check.origin(silence.subject, acts)
-        if origin is not None:
-            yield check, origin
-    yield checks[-1], Origin()

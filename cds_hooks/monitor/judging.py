@@ -11,9 +11,9 @@ from typing import Final, Literal
 from msgspec import Struct, to_builtins
 
 from cards.rules.engine.governance import all_rule_versions
-from cds_hooks.hold_back.acts import ROLLBACK_EVENT, Rollback
+from cds_hooks.governance.acts import ROLLBACK_EVENT, Rollback
 from cds_hooks.hold_back.checks import WITHHELD
-from cds_hooks.hold_back.releases import CANARY, Released
+from cds_hooks.hold_back.released import CANARY, Released
 from cds_hooks.monitor.book import CountBook
 from cds_hooks.monitor.label_reading import label_windows
 from cds_hooks.notice_formats import post_notice

@@ -22,8 +22,8 @@ from cds_hooks.access.store import AccessStore
 from cds_hooks.components import ServerComponents
 from cds_hooks.decision_views.follow import Follower
 from cds_hooks.errors import CALL_ID, HookError
-from cds_hooks.hold_back.acts import Key
-from cds_hooks.hold_back.approvals import ApprovalBook
+from cds_hooks.governance.approvals import ApprovalBook
+from cds_hooks.hold_back.released import Key
 from cds_hooks.logs import log
 from cds_hooks.metrics import MetricsFolder
 from cds_hooks.pages.model_files import ModelFiles
@@ -72,9 +72,9 @@ class PageServer:
         self.site = site_of(settings, self.services.values())
         self.operator = OperatorAccess(settings)
         self.files = ModelFiles(settings.models_folder)
-        governance, releases = components.governance, components.releases
+        restraint, releases = components.restraint, components.releases
         book = lambda: self.counts.counted().book  # noqa: E731 - the follower is opened with the first page that counts
-        self.committee = Committee(book, governance, self.approvals, releases, settings.model_state, self.served)
+        self.committee = Committee(book, restraint, self.approvals, releases, settings.model_state, self.served)
         self.store = AccessStore(settings.database_url)
         lifetimes = Lifetimes(60 * settings.login_idle_minutes, 3600 * settings.login_hours)
         secure = settings.public_url.startswith("https:")

@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from cards.extension import EXTENSION_KEY
 from cards.rules.engine.governance import all_rule_versions
-from cds_hooks.hold_back.terminology import SUFFIX, index_in_force, use_terminology
+from cds_hooks.governance.terminology import SUFFIX, index_in_force, use_terminology
 from cds_hooks.replay.replaying import AT_ONCE, Replayed, Replayer
 from cds_hooks.replay.simulated_orders import NOT_KNOWN, group_of, group_words
 from cds_hooks.replay.site import ReplaySite, open_site

@@ -33,7 +33,7 @@ from cds_hooks.hold_back.checks import (
     with_sentences,
     with_suggestions,
 )
-from cds_hooks.hold_back.governance import Governance
+from cds_hooks.hold_back.restraint import Restraint
 from cds_hooks.hold_back.sent_cards import sent_cards
 from fhir.record.refusals import WhyNot
 
@@ -180,11 +180,11 @@ def _without(card: Card, withheld: Mapping[str, WhyNot]) -> Card:
     return card if len(suggestions) == len(card.suggestions) else with_suggestions(card, suggestions)
 
 
-class RecordedGovernance(Governance):
+class RecordedRestraint(Restraint):
     """The rules of a site as they are now, with the memory of the decision that is replayed."""
 
     def __init__(self, *arguments: Any, **keywords: Any) -> None:
-        """As `Governance`; `recall` says whose memory it is."""
+        """As `Restraint`; `recall` says whose memory it is."""
         super().__init__(*arguments, **keywords)
         self.checks = WITHOUT_MEMORY
         self._remembered = _NOTHING

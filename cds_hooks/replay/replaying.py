@@ -201,7 +201,7 @@ class Replayer:
             return _not(row, f"there is no {missing} here any more")
         as_of = self._as_of or basis.as_of
         remembered = Remembered(decision.response, basis.silence, basis.withheld, basis.answered)
-        site.governance.recall(remembered, as_of.date())
+        site.restraint.recall(remembered, as_of.date())
         try:
             call_facts = FactsOfCall(facts, chart, basis, decision.patient)
             answer = answer_again(site, service, client, decision, basis, call_facts, as_of)

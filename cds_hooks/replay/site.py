@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 from cds_hooks.components import ServerComponents
 from cds_hooks.computing import Computing
 from cds_hooks.configuration import Content, InForce, content_in_force, served_versions
-from cds_hooks.hold_back.approvals import ModelApprovals, approvals_of
-from cds_hooks.hold_back.releases import Released, Releases
+from cds_hooks.governance.approvals import ModelApprovals, approvals_of
+from cds_hooks.governance.releases import Releases
+from cds_hooks.hold_back.released import Released
 from cds_hooks.metrics import Metrics
 from cds_hooks.prefetch.fetch import PrefetchFetcher
-from cds_hooks.replay.memory import RecordedGovernance
+from cds_hooks.replay.memory import RecordedRestraint
 from cds_hooks.security import TrustedClient
 from cds_hooks.security.trust import DevelopmentTrust, development_client
 from cds_hooks.security.trust_file import read_trust_file
@@ -54,7 +55,7 @@ class ReplaySite:
     components: ServerComponents
     services: Mapping[str, Service]
     clients: Mapping[str, TrustedClient]
-    governance: RecordedGovernance
+    restraint: RecordedRestraint
     candidates: Mapping[str, Model]
 
     @property
@@ -97,15 +98,15 @@ def open_site(
     approvals = approvals_of(configured) if has_trust_file else None
     if approvals is not None:
         approvals.read()
-    governance = RecordedGovernance(configured.rules_file, needs_approval=has_trust_file, approvals=approvals)
-    in_force = InForce(lambda: content_in_force(configured, services, versions, governance.site), governance)
+    restraint = RecordedRestraint(configured.rules_file, needs_approval=has_trust_file, approvals=approvals)
+    in_force = InForce(lambda: content_in_force(configured, services, versions, restraint.site), restraint)
     in_force.start()
     releases = Releases(served_versions(services, versions), by_two_people=has_trust_file)
     with suppress(RecordUnavailable):
         releases.read(configured.database_url)
     in_force.digest_with(releases.current)
     if tried:
-        governance.tried = tried
+        restraint.tried = tried
         releases.current = _without_rules(releases.current, tried)
     components = ServerComponents(
         configured,
@@ -114,14 +115,14 @@ def open_site(
         Computing(configured.call_seconds),
         Predictor().predict,
         PrefetchFetcher(DevelopmentTrust(), configured.fetch_milliseconds),
-        governance,
-        ModelApprovals(configured.model_state, approvals, lambda: governance.day),
+        restraint,
+        ModelApprovals(configured.model_state, approvals, lambda: restraint.day),
         in_force,
         releases,
         versions,
         UserNames("none"),
     )
-    return ReplaySite(components, services, _clients(configured), governance, candidates or {})
+    return ReplaySite(components, services, _clients(configured), restraint, candidates or {})
 
 
 def _without_rules(released: Released, rules: Collection[str]) -> Released:

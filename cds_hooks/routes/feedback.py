@@ -24,7 +24,7 @@ from starlette.routing import Route
 from cds_hooks.call import SENT_AS_TRIAL
 from cds_hooks.components import ServerComponents
 from cds_hooks.errors import NotFound, RecordFailed
-from cds_hooks.hold_back.governance import Governance
+from cds_hooks.hold_back.restraint import Restraint
 from cds_hooks.protocol.feedback import MOST_BYTES, MatchedFeedback, match_feedback, read_feedback
 from cds_hooks.routes.entrance import ReportIntake
 from cds_hooks.security import TrustedClient
@@ -101,7 +101,7 @@ class _Feedback:
         try:
             matched = await asyncio.to_thread(_match, url, items)
             new = await components.decisions.append_feedback(matched.items)
-            await asyncio.to_thread(remember_answers, url, new, components.governance)
+            await asyncio.to_thread(remember_answers, url, new, components.restraint)
         except RecordUnavailable as error:
             raise RecordFailed("The feedback could not be stored. Send it again later.") from error
         if is_trial(name):
@@ -121,11 +121,11 @@ def _match(url: str, items: Sequence[FeedbackItem]) -> MatchedFeedback:
     return matched
 
 
-def remember_answers(url: str, items: Sequence[FeedbackItem], governance: Governance) -> None:
+def remember_answers(url: str, items: Sequence[FeedbackItem], restraint: Restraint) -> None:
     """Lets the next calls of this process know answers that were stored; the other workers read them."""
     for decisions, about in _by_decision(url, items):
         for key, decision in decisions.items():
-            governance.remember(decision, [item for item in about if decision_of(item.card) == key])
+            restraint.remember(decision, [item for item in about if decision_of(item.card) == key])
 
 
 def _by_decision(url: str, items: Sequence[FeedbackItem]) -> Iterator[tuple[dict[str, Decision], list[FeedbackItem]]]:

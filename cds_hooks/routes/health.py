@@ -86,7 +86,7 @@ def health_routes(services: dict[str, Service], components: ServerComponents, tr
             return JSONResponse({"status": "this server is about to end", "services": len(services)}, 503)
         if why := await why_not_ready(check, check_tokens):
             return JSONResponse({"status": why, "services": len(services)}, 503, {"retry-after": "5"})
-        rules = components.governance.approval_counts()
+        rules = components.restraint.approval_counts()
         answer: dict[str, object] = {"status": "ok", "services": len(services)}
         if absent:
             answer |= {"status": "a model cannot be served", "models_out": absent}

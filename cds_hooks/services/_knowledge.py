@@ -21,7 +21,7 @@ from cards.knowledge.artifact import Artifact, Refused, check_folder
 from cards.knowledge.folder import Fault
 from cards.knowledge.measure import Gap, gaps_in_care
 from cards.text import escape
-from cds_hooks.hold_back.releases import KNOWLEDGE
+from cds_hooks.hold_back.released import KNOWLEDGE
 from cds_hooks.logs import log
 from cds_hooks.prefetch.needs import SEARCHED, Needs
 from cds_hooks.protocol.hooks import LIBRARY, PATIENT_VIEW

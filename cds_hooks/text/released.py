@@ -20,8 +20,8 @@ from msgspec import Struct
 from msgspec.structs import replace
 from sqlalchemy import select
 
-from cds_hooks.hold_back.acts import Key
-from cds_hooks.hold_back.releases import Releases
+from cds_hooks.governance.releases import Releases
+from cds_hooks.hold_back.released import Key
 from cds_hooks.settings import Settings, settings
 from cds_hooks.storage.database import parse_url, reading_engine
 from cds_hooks.storage.entries import add_event

@@ -10,13 +10,13 @@ import pytest
 
 from cards.card import Card, Indicator, Source
 from cards.rules.engine.governance import SiteRules, Switch, all_rule_versions
-from cds_hooks.hold_back.approvals import ApprovalBook
+from cds_hooks.governance.approvals import ApprovalBook
 from cds_hooks.hold_back.checks import CheckedCall, Shared, choose_cards
 from cds_hooks.hold_back.sent_cards import Caller
 from cds_hooks.packages import use_packages
 from models_onnx.packages import PackageFault, name_packages
 from tests.adding.guide import steps_of
-from tests.cds_hooks.hold_back.clicking import ANN, BEN, Desk
+from tests.cds_hooks.governance.clicking import ANN, BEN, Desk
 from tests.conftest import ROOT
 from tests.live import record_in
 

@@ -14,7 +14,7 @@ import pytest
 from cards.rules.language.site import read_text
 from cds_hooks.audit.seals import newest_seal, read_seals
 from cds_hooks.events.declaration import read_declaration
-from cds_hooks.hold_back.governance import read_rules_file
+from cds_hooks.hold_back.site_file import read_rules_file
 from cds_hooks.outcomes.files import read_file as read_outcomes
 from cds_hooks.protocol.hooks.declared import read_declarations
 from cds_hooks.security.trust_file import read_trust_file

@@ -11,7 +11,7 @@ import httpx
 import pytest
 from onnx import ModelProto
 
-from cds_hooks.hold_back.releases import State, in_canary
+from cds_hooks.hold_back.released import State, in_canary
 from cds_hooks.model_versions import find_model_versions, why_not_comparable
 from cds_hooks.storage.queries import list_decisions
 from models_onnx.artifact.folder import load_artifact

@@ -15,7 +15,7 @@ import httpx
 import numpy as np
 import pytest
 
-from cds_hooks.hold_back.acts import ActState
+from cds_hooks.governance.acts import ActState
 from cds_hooks.storage.queries import list_decisions
 from models_onnx.artifact.folder import load_artifact, read_manifest
 from models_onnx.artifact.keys import trusted_keys
@@ -23,7 +23,7 @@ from models_onnx.serving.runtime import Model
 from models_onnx.workbench.metrics import logit, sigmoid
 from tests.adding.notebook import CELL, RUNNING
 from tests.adding.notebook import PAGE as GUIDE
-from tests.cds_hooks.hold_back.clicking import ANN, BEN, Desk
+from tests.cds_hooks.governance.clicking import ANN, BEN, Desk
 from tests.conftest import ROOT
 from tests.live import AS_INSTALLED, record_in, serving
 

@@ -15,7 +15,7 @@ import pytest
 from cds_hooks.configuration import read_content
 from cds_hooks.storage.queries import list_decisions
 from tests.cds_hooks.calls import ORDERS, PLANNING, request_for
-from tests.cds_hooks.hold_back.clicking import put_command
+from tests.cds_hooks.governance.clicking import put_command
 from tests.live import record_in, serving, serving_here
 
 _SWITCHES = 12

@@ -15,7 +15,7 @@ from cds_hooks.storage.queries import list_decisions
 from fhir.terminology.importing import import_releases
 from tests.cds_hooks.access.browsing import BROWSER, PASSWORD, form_token, with_account
 from tests.cds_hooks.calls import ORDERS, request_for
-from tests.cds_hooks.hold_back.clicking import Desk
+from tests.cds_hooks.governance.clicking import Desk
 from tests.cds_hooks.pages.test_decisions import trust_file_in
 from tests.live import record_in, serving
 from tests.operations.test_switches import calling, switch

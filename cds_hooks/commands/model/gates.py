@@ -18,7 +18,7 @@ from cds_hooks.commands.model.console import Data, Folder, Specs, moment, own_sp
 from cds_hooks.commands.model.train import signer
 from cds_hooks.commands.options import AsJson, failure, print_json
 from cds_hooks.commands.record import site_approvals
-from cds_hooks.hold_back.acts import waiver_subject
+from cds_hooks.governance.acts import waiver_subject
 from cds_hooks.services._declared import card_words
 from cds_hooks.services._service_file import ServiceFile, service_files
 from cds_hooks.settings import settings

@@ -37,8 +37,8 @@ from cards.rules.language.site import site_folders
 from cds_hooks.commands.options import AsJson, as_sentence, failure, print_json, said_in_a_sentence
 from cds_hooks.commands.record import site_rules
 from cds_hooks.hold_back.checks import CheckedCall, check_findings
-from cds_hooks.hold_back.governance import RulesFileError, read_rules_file
 from cds_hooks.hold_back.sent_cards import Caller
+from cds_hooks.hold_back.site_file import RulesFileError, read_rules_file
 from cds_hooks.replay.simulated_orders import SimulatedOrders, simulate
 from cds_hooks.settings import Settings, settings, with_settings
 from cds_hooks.storage.decision import RecordUnavailable

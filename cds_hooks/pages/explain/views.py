@@ -140,7 +140,7 @@ class _Explaining:
         detail = {"decision": decision.id, "card": item.card, "answer": item.override_reason_code or item.outcome}
         event = (ANSWER_EVENT, visitor.actor if visitor is not None else "anyone", detail)
         new = store_feedback(parse_url(self._url), [item], only_first=True, event=event)
-        remember_answers(self._url, new, components.governance)
+        remember_answers(self._url, new, components.restraint)
         for feedback in new if not is_trial(decision.client) else ():
             components.metrics.feedback(decision.service, feedback.outcome)
 

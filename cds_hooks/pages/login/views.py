@@ -22,7 +22,7 @@ from cds_hooks.access.code_flow import FlowFailed, OpenIdLogin, SmartLaunch, Und
 from cds_hooks.access.links import PATH, ExplanationLinks
 from cds_hooks.access.roles import Role
 from cds_hooks.access.sessions import Person
-from cds_hooks.hold_back.acts import LOCAL
+from cds_hooks.governance.acts import LOCAL
 from cds_hooks.logs import log
 from cds_hooks.pages.server import PageServer, posted
 from cds_hooks.storage import Decision, decision_of

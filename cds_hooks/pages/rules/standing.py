@@ -12,12 +12,13 @@ from msgspec import Struct, field
 from cards.compose.model import in_100
 from cards.rules.engine.governance import SHADOW, RuleVersion, all_rule_versions
 from cds_hooks.access.roles import COMMITTEE
-from cds_hooks.hold_back.act_desk import waiver_version
-from cds_hooks.hold_back.acts import Act, Key, Kind, Statement, Subject, model_subject, rule_subject, waiver_subject
-from cds_hooks.hold_back.approvals import ApprovalBook, why_waiver_is_none
-from cds_hooks.hold_back.governance import Governance
-from cds_hooks.hold_back.releases import Releases, why_not_allowed
-from cds_hooks.hold_back.standing import Standing, model_standing, rule_standing
+from cds_hooks.governance.act_desk import waiver_version
+from cds_hooks.governance.acts import Act, Kind, Statement, Subject, model_subject, rule_subject, waiver_subject
+from cds_hooks.governance.approvals import ApprovalBook, why_waiver_is_none
+from cds_hooks.governance.releases import Releases, why_not_allowed
+from cds_hooks.governance.standing import Standing, model_standing, rule_standing
+from cds_hooks.hold_back.released import Key
+from cds_hooks.hold_back.restraint import Restraint
 from cds_hooks.monitor.book import CountBook
 from cds_hooks.pages.model_files import GateRow
 from cds_hooks.settings import ModelState
@@ -172,7 +173,7 @@ class Committee:
     """
 
     book: Callable[[], CountBook | None]
-    governance: Governance
+    restraint: Restraint
     approvals: ApprovalBook | None
     releases: Releases
     lowest_state: ModelState
@@ -224,7 +225,7 @@ class Committee:
         return self._now(all_rule_versions()[rule]).state == "on"
 
     def _now(self, version: RuleVersion) -> Standing:
-        book, site = self.approvals, self.governance.site
+        book, site = self.approvals, self.restraint.site
         return rule_standing(version, site, self.releases, book, needs_approval=book is not None)
 
     def _signed(

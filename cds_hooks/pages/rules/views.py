@@ -24,13 +24,23 @@ from cards.rules.engine.coverage import CHECKS, checks_by_name, checks_of_study
 from cards.rules.engine.family import TableRow, family_named
 from cards.rules.engine.governance import RuleVersion, all_rule_versions
 from cards.rules.engine.rule_book import rule_book
-from cds_hooks.hold_back.act_desk import APPROVED, ActDesk, LoggedIn, Recorded, ServedHere, WantedAct, waiver_version
-from cds_hooks.hold_back.acts import Act, ApprovalRefused, Key, Statement, Subject, waiver_subject, words_of
-from cds_hooks.hold_back.approvals import ApprovalBook
-from cds_hooks.hold_back.governance import RulesFileError, read_review
-from cds_hooks.hold_back.releases import KNOWLEDGE, Releases
-from cds_hooks.hold_back.standing import SIGNS
-from cds_hooks.hold_back.terminology import whole_indexes
+from cds_hooks.governance.act_desk import (
+    APPROVED,
+    ActDesk,
+    LoggedIn,
+    Recorded,
+    ServedHere,
+    WantedAct,
+    read_review,
+    waiver_version,
+)
+from cds_hooks.governance.acts import Act, ApprovalRefused, Statement, Subject, waiver_subject, words_of
+from cds_hooks.governance.approvals import ApprovalBook
+from cds_hooks.governance.releases import Releases
+from cds_hooks.governance.standing import SIGNS
+from cds_hooks.governance.terminology import whole_indexes
+from cds_hooks.hold_back.released import KNOWLEDGE, Key
+from cds_hooks.hold_back.site_file import RulesFileError
 from cds_hooks.logs import log
 from cds_hooks.pages.model_files import ModelFiles
 from cds_hooks.pages.rules.standing import COUNTED_DAYS, RuleRow

@@ -48,7 +48,7 @@ def tasks_of(server: PageServer, book: CountBook, now: datetime) -> list[Task]:
         RecordUnavailable: the book cannot be read.
     """
     components, tasks = server.components, []
-    counts = components.governance.approval_counts()
+    counts = components.restraint.approval_counts()
     if counts is not None:
         tasks.append(_task(counts["not_approved"], "rules?kind=waiting", "warning", _NOT_APPROVED))
     acts = len(components.releases.waiting_for_second())

@@ -14,7 +14,7 @@ from msgspec import Struct
 from starlette.responses import Response
 from starlette.routing import Route
 
-from cds_hooks.hold_back.terminology import REPLAY, REPORT, SUFFIX, mapping_name, whole_indexes
+from cds_hooks.governance.terminology import REPLAY, REPORT, SUFFIX, mapping_name, whole_indexes
 from cds_hooks.pages.server import PageServer
 from cds_hooks.storage import Decision
 from cds_hooks.storage.queries import charts_of, list_decisions

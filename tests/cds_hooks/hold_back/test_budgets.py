@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from cds_hooks.hold_back.checks import SUPPRESSED
-from cds_hooks.hold_back.governance import RulesFileError, read_rules_file
+from cds_hooks.hold_back.site_file import RulesFileError, read_rules_file
 from cds_hooks.storage.queries import DecisionFilter, find_decisions
 from tests.cds_hooks.calls import ours, request_for
 from tests.cds_hooks.hold_back.restraint_calls import (

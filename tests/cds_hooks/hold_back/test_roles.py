@@ -13,7 +13,7 @@ from cds_hooks.hold_back.checks import (
     NOT_FOR_THIS_ROLE,
     OVERRIDDEN_BEFORE,
 )
-from cds_hooks.hold_back.governance import Governance
+from cds_hooks.hold_back.restraint import Restraint
 from cds_hooks.replay.replaying import Replayer
 from cds_hooks.replay.site import open_site
 from cds_hooks.settings import Settings
@@ -180,15 +180,15 @@ def test_a_changed_file_counts_without_a_restart_and_a_broken_one_changes_nothin
     now = 0.0
     rules = tmp_path / "rules.toml"
     rules.write_text("version = 1\n")
-    assert not Governance(None, needs_approval=False, clock=lambda: 9.0).site.quiet_days
-    governance = Governance(rules, needs_approval=False, clock=lambda: now)
+    assert not Restraint(None, needs_approval=False, clock=lambda: 9.0).site.quiet_days
+    restraint = Restraint(rules, needs_approval=False, clock=lambda: now)
     rules.write_text("version = 1\n[quiet_days]\ninfo = 7\n")
-    assert not governance.site.quiet_days
+    assert not restraint.site.quiet_days
     now = 1.0
-    assert governance.site.quiet_days == {"info": 7}
+    assert restraint.site.quiet_days == {"info": 7}
     rules.write_text("version = 3\n")
     now = 4.0
-    assert governance.site.quiet_days == {"info": 7}
+    assert restraint.site.quiet_days == {"info": 7}
 
 
 # From development to trust without a surprise: what is not approved is listed.
@@ -196,7 +196,7 @@ def test_a_changed_file_counts_without_a_restart_and_a_broken_one_changes_nothin
 
 def test_behind_a_trust_file_no_rule_is_approved_at_first(tmp_path: Path) -> None:
     here = {"CDS_TRUST_FILE": str(tmp_path / "trust.toml")}
-    assert Governance(None, needs_approval=True).approval_counts() == {
+    assert Restraint(None, needs_approval=True).approval_counts() == {
         "approved": 0,
         "not_approved": len(all_rule_versions()),
     }

@@ -6,7 +6,8 @@ import pytest
 
 from cards.rules.engine.family import rule_families
 from cards.rules.engine.governance import all_rule_versions
-from cds_hooks.hold_back.governance import ReviewedRule, RulesFileError, read_rules_file, refuse_unfit
+from cds_hooks.governance.act_desk import ReviewedRule, refuse_unfit
+from cds_hooks.hold_back.site_file import RulesFileError, read_rules_file
 
 RULE = "renal-metformin"
 DIGEST = all_rule_versions()[RULE].digest

@@ -10,8 +10,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from cds_hooks.hold_back.acts import ActState
-from cds_hooks.hold_back.releases import Released, Releases, State
+from cds_hooks.governance.acts import ActState
+from cds_hooks.governance.releases import Releases
+from cds_hooks.hold_back.released import Released, State
 from cds_hooks.monitor.book import CountBook, add_to_day, count_decision, read_to
 from cds_hooks.monitor.judging import FEWEST_CALLS, rules_without_findings, take_back, to_take_back
 from cds_hooks.storage.decision import RecordUnavailable
@@ -19,7 +20,7 @@ from models_onnx.monitoring.day import DayCounts
 from models_onnx.monitoring.figure import Figure, incidents
 from models_onnx.monitoring.judging import Compared
 from tests.cds_hooks.decision_views.followed import Book
-from tests.cds_hooks.hold_back.clicking import put_command
+from tests.cds_hooks.governance.clicking import put_command
 from tests.cds_hooks.monitor.test_report import record, run
 from tests.cds_hooks.storage.samples import a_decision
 from tests.each import for_rows

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from cds_hooks.hold_back.standing import Standing
+from cds_hooks.governance.standing import Standing
 from cds_hooks.pages.explain.explanation import Explanation
 from cds_hooks.pages.models.views import model_values
 from cds_hooks.pages.rules.standing import ActForm, ModelStanding

@@ -17,7 +17,7 @@ from cds_hooks.storage import Decision, new_decision_id, open_decision_log
 from models_onnx.serving.registry import model_ids
 from tests.cds_hooks.access.browsing import BROWSER, Person, entries, form_token, visit, with_account
 from tests.cds_hooks.calls import client
-from tests.cds_hooks.hold_back.clicking import DIGEST, RULE, Desk
+from tests.cds_hooks.governance.clicking import DIGEST, RULE, Desk
 from tests.cds_hooks.pages.test_decisions import trust_file_in
 from tests.conftest import ROOT
 from tests.contracts.markup import faults

@@ -13,8 +13,8 @@ from typing import Any
 import httpx
 import pytest
 
-from cds_hooks.hold_back.releases import Releases
-from cds_hooks.hold_back.terminology import REPLAY, REPORT
+from cds_hooks.governance.releases import Releases
+from cds_hooks.governance.terminology import REPLAY, REPORT
 from cds_hooks.kit.simulator.chart import read_chart
 from cds_hooks.kit.simulator.request import build_request
 from cds_hooks.pages.terminology.views import unread_entries
@@ -24,7 +24,7 @@ from cds_hooks.web.site import HEADERS, static_file
 from fhir.terminology.importing import import_releases
 from tests.cds_hooks.access.browsing import Person, form_token, visit, with_account
 from tests.cds_hooks.calls import ORDERS, PLANNING, client, ours, request_for
-from tests.cds_hooks.hold_back.clicking import Desk
+from tests.cds_hooks.governance.clicking import Desk
 from tests.cds_hooks.pages.test_decisions import trust_file_in
 from tests.cds_hooks.web.decisions import AS_OF
 from tests.contracts.markup import Page, faults

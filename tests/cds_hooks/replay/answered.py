@@ -12,7 +12,7 @@ from typing import Any, Final
 from cds_hooks.answer import ReceivedBody, Recording, invoke
 from cds_hooks.call import open_call
 from cds_hooks.errors import HookError
-from cds_hooks.hold_back.governance import Governance
+from cds_hooks.hold_back.restraint import Restraint
 from cds_hooks.kit.samples import list_samples, load_draft, load_patient
 from cds_hooks.kit.simulator.chart import Chart, ChartError, resources_of
 from cds_hooks.kit.simulator.request import build_request, drafts_for
@@ -61,9 +61,9 @@ async def _answered(
     url: str, calls: list[tuple[str, Json | bytes]], as_of: datetime | None, settings: Json
 ) -> list[Decision]:
     log = open_decision_log(url)
-    governance = Governance(None, needs_approval=False)
+    restraint = Restraint(None, needs_approval=False)
     configured = Settings(as_of=as_of, **settings)
-    parts = replace(site().components, settings=configured, decisions=log, governance=governance)
+    parts = replace(site().components, settings=configured, decisions=log, restraint=restraint)
     (client,) = site().clients.values()
     answers: list[str] = []
     for service, request in calls:

@@ -10,7 +10,7 @@ import pytest
 
 from cds_hooks.answer import ReceivedBody, Recording, invoke
 from cds_hooks.call import open_call
-from cds_hooks.hold_back.governance import Governance
+from cds_hooks.hold_back.restraint import Restraint
 from cds_hooks.replay import Replayer, open_site
 from cds_hooks.settings import Settings
 from cds_hooks.storage import new_decision_id, open_decision_log
@@ -153,4 +153,4 @@ async def test_a_decision_is_the_same_when_it_is_replayed(tmp_path: Path, file: 
 
 def _recording(parts: Any, log: Any) -> Any:
     configured = parts.settings.model_copy(update={"as_of": NOW})
-    return replace(parts, settings=configured, decisions=log, governance=Governance(None, needs_approval=False))
+    return replace(parts, settings=configured, decisions=log, restraint=Restraint(None, needs_approval=False))

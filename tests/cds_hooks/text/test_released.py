@@ -13,7 +13,7 @@ from typer.testing import CliRunner, Result
 
 from cds_hooks import cli
 from cds_hooks.configuration import prompt_versions
-from cds_hooks.hold_back.acts import COMMAND, RELEASE_EVENT, Act
+from cds_hooks.governance.acts import COMMAND, RELEASE_EVENT, Act
 from cds_hooks.settings import Settings, settings
 from cds_hooks.storage.database import parse_url, reading_engine
 from cds_hooks.storage.entries import add_event

@@ -8,9 +8,9 @@ from time import monotonic
 import pytest
 
 from cds_hooks.computing import CallUnderWay, Computing
-from cds_hooks.hold_back.acts import ApprovalRefused
-from cds_hooks.hold_back.releases import Released, Releases
-from cds_hooks.hold_back.terminology import (
+from cds_hooks.governance.acts import ApprovalRefused
+from cds_hooks.governance.releases import Releases
+from cds_hooks.governance.terminology import (
     check_mapping,
     index_in_force,
     keep_in_force,
@@ -19,11 +19,12 @@ from cds_hooks.hold_back.terminology import (
     use_terminology,
     whole_indexes,
 )
+from cds_hooks.hold_back.released import Released
 from cds_hooks.settings import Settings
 from fhir.terminology.conditions import condition_groups_of
 from fhir.terminology.imported import WrongIndex, in_use
 from fhir.terminology.importing import import_releases
-from tests.cds_hooks.hold_back.clicking import ANN, BEN, Desk, put_command
+from tests.cds_hooks.governance.clicking import ANN, BEN, Desk, put_command
 from tests.live import record_in
 
 HEART, GOUT = "system,code,group\nurn:ours,1,hf\n", "system,code,group\nurn:ours,1,gout\n"

@@ -5,24 +5,24 @@ sentence. Several acts are taken as a whole or not at all.
 """
 
 import hashlib
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from pathlib import Path
 from threading import Lock
-from typing import Final, get_args
+from typing import Final, NamedTuple, get_args
 
 from msgspec import Struct, to_builtins
 
-from cards.rules.engine.governance import all_rule_versions
+from cards.rules.engine.governance import NEEDS_NOTE, all_rule_versions
 from cds_hooks.access.roles import COMMITTEE, Role
-from cds_hooks.hold_back.acts import (
+from cds_hooks.governance.acts import (
     APPROVAL_EVENT,
     RELEASE_EVENT,
     Act,
     ActKind,
     ActState,
     ApprovalRefused,
-    Key,
     Kind,
     Signatory,
     Statement,
@@ -32,10 +32,11 @@ from cds_hooks.hold_back.acts import (
     rule_subject,
     words_of,
 )
-from cds_hooks.hold_back.approvals import ApprovalBook
-from cds_hooks.hold_back.governance import ReviewedRule, RulesFileError, refuse_unfit
-from cds_hooks.hold_back.releases import CANARY, MAPPING, TERMINOLOGY, Releases, why_not_allowed
-from cds_hooks.hold_back.terminology import check_mapping
+from cds_hooks.governance.approvals import ApprovalBook
+from cds_hooks.governance.releases import Releases, why_not_allowed
+from cds_hooks.governance.terminology import check_mapping
+from cds_hooks.hold_back.released import CANARY, MAPPING, TERMINOLOGY, Key
+from cds_hooks.hold_back.site_file import RulesFileError, no_rule
 from cds_hooks.storage.entries import add_events
 from models_onnx.artifact.release_file import Release
 
@@ -62,6 +63,53 @@ class WantedAct:
     share: int = 100
     early: bool = False
     """Whether a model may become canary before its least time in shadow."""
+
+
+class ReviewedRule(NamedTuple):
+    """A version of a rule that somebody has read, and what was checked."""
+
+    rule: str
+    digest: str
+    note: str = ""
+
+
+def refuse_unfit(reviewed: Iterable[ReviewedRule]) -> None:
+    """Nothing where all of them can be approved.
+
+    Raises:
+        RulesFileError: A rule is not there or in another version, or needs a note.
+    """
+    if faults := [fault for reviewed_rule in reviewed if (fault := _fault(reviewed_rule))]:
+        raise RulesFileError(Path("approval"), *faults)
+
+
+def read_review(text: str) -> list[ReviewedRule]:
+    """Return the rules of a list that `cds-hooks rules check --to-review` printed; RulesFileError where it is none."""
+    reviewed, faults = [], []
+    for number, line in enumerate(text.splitlines(), 1):
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        words, _, note = line.partition("|")
+        match words.split():
+            case [rule, digest]:
+                reviewed.append(ReviewedRule(rule, digest, note.strip()))
+            case _:
+                faults.append(f"line {number} is not: RULE VERSION, or RULE VERSION | note")
+    if faults or not reviewed:
+        raise RulesFileError(Path("list"), *(faults or ["the list names no rule"]))
+    return reviewed
+
+
+def _fault(reviewed: ReviewedRule) -> str | None:
+    rule, digest, note = reviewed
+    version = all_rule_versions().get(rule)
+    if version is None:
+        return no_rule(rule)
+    if digest != version.digest:
+        return f"{rule} is in version {version.digest}, not {digest}: read it again, then approve it"
+    if version.rule.audit.verified == NEEDS_NOTE and not note.strip():
+        return f"{rule} still needs a label check: say in the note how and by whom the label was checked"
+    return None
 
 
 class Recorded(Struct, frozen=True):

@@ -8,8 +8,8 @@ from pathlib import Path
 from threading import Event
 from typing import Any
 
-from cds_hooks.hold_back.releases import Releases
-from tests.cds_hooks.hold_back.clicking import put_command
+from cds_hooks.governance.releases import Releases
+from tests.cds_hooks.governance.clicking import put_command
 from tests.live import record_in
 
 

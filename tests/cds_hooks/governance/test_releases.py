@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from cds_hooks.hold_back.act_desk import LoggedIn
-from cds_hooks.hold_back.acts import COMMAND, ActState, ApprovalRefused
-from cds_hooks.hold_back.releases import Released, State, in_canary
+from cds_hooks.governance.act_desk import LoggedIn
+from cds_hooks.governance.acts import COMMAND, ActState, ApprovalRefused
+from cds_hooks.hold_back.released import Released, State, in_canary
 from models_onnx.serving.registry import load_model
-from tests.cds_hooks.hold_back.clicking import ANN, BEN, ISSUER, RULE, Desk
+from tests.cds_hooks.governance.clicking import ANN, BEN, ISSUER, RULE, Desk
 from tests.live import record_in
 from tests.program import run_program
 

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from cards.rules.engine.governance import Approval, SiteRules, all_rule_versions
 from cds_hooks.access.recorded_acts import ACCOUNT_EVENT
-from cds_hooks.hold_back.acts import (
+from cds_hooks.governance.acts import (
     APPROVAL_EVENT,
     ActLog,
     ApprovalRefused,

@@ -20,6 +20,7 @@ from sqlalchemy import Select, select
 
 from cds_hooks.access.recorded_acts import AccountAct, RecordedAccounts
 from cds_hooks.access.roles import COMMITTEE
+from cds_hooks.hold_back.released import Key
 from cds_hooks.logs import log
 from cds_hooks.storage.entries import NO_ENTRY_BEFORE, event_hash
 from cds_hooks.storage.queries import read_rows
@@ -42,8 +43,6 @@ ActKind = Literal[
     "service", "client", "unit", "user", "rule", "model", "equation", "knowledge", "prompt", "terminology", "mapping"
 ]
 ActState = Literal["off", "on", "shadow", "canary", "active", "retired"]
-Key = tuple[str, str]
-"""Kind (one of `ActKind`) and name: of a terminology the name of its index, of a mapping its code system and code."""
 
 
 class ApprovalRefused(Exception):

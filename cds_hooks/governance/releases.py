@@ -3,23 +3,20 @@
 Each change is an act: an event of the record, in its hash chain, read by every worker of every machine twice a second.
 Behind a trust file one person, or a command on the machine of the record, is enough to silence (off, shadow, retired);
 two people who have logged in, in two roles, are needed to let something show cards (on, canary, active).
-
-A call takes `current` once and uses it to its end, so that no answer mixes two states.
 """
 
 import asyncio
-import hmac
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from typing import Final, Literal
+from typing import Final
 
-from msgspec import Struct, field
+from msgspec import Struct
 from msgspec.structs import replace
 
-from cards.rules.engine.governance import SHADOW, SWITCHED_OFF
+from cards.rules.engine.governance import SHADOW
 from cds_hooks.access.recorded_acts import ACCOUNT_EVENT
-from cds_hooks.hold_back.acts import (
+from cds_hooks.governance.acts import (
     RELEASE_EVENT,
     ROLLBACK_EVENT,
     SALT,
@@ -27,47 +24,22 @@ from cds_hooks.hold_back.acts import (
     ActLog,
     ApprovalRefused,
     Entry,
-    Key,
     Rollback,
     Signatories,
 )
+from cds_hooks.hold_back.released import CANARY, KNOWLEDGE, MAPPING, SPEAKING, TERMINOLOGY, Key, Released, State
 from cds_hooks.storage.decision import RecordUnavailable
-from fhir.record.refusals import WhyNot
 from models_onnx.artifact.folder import VERSION_SIGN
 
-CANARY: Final = "canary"
 READ_SECONDS: Final = 0.4
 """Time between two readings: an act is in effect within a second everywhere."""
-_PARTS: Final = 100
 _WHO: Final = ("client", "unit", "user")
 """Who can be in silent mode: for them everything is computed and recorded, and nothing is shown."""
 QUIET: Final = frozenset({"off", "shadow", "retired"})
 """What one person alone can do: nobody is shown anything more by it."""
-_SPEAKING: Final = frozenset({CANARY, "active"})
 _AFTER: Final = {CANARY: (SHADOW, CANARY), "active": (CANARY,), "on": ("off",)}
 """From which state alone something comes to another one; the other states can follow any."""
 _NOT_TRIED: Final = "not tried yet"
-KNOWLEDGE: Final = "knowledge"
-TERMINOLOGY: Final = "terminology"
-MAPPING: Final = "mapping"
-
-
-class State(Struct, frozen=True):
-    """The state of one thing since its last act; `share` is the per cent of the patients of a canary."""
-
-    state: Literal["off", "shadow", "canary", "active", "retired"]
-    why: str = ""
-    share: int = 100
-    salt: str = ""
-    version: str = ""
-    before: "State | None" = None
-    """The state to which something that is switched on again comes back."""
-
-    @property
-    def words(self) -> str:
-        """State, share and version, for what is in force."""
-        share = f" {self.share} %" if self.state == CANARY else ""
-        return f"{self.state}{share}{f' {self.version}' if self.version else ''}"
 
 
 class Origin(Struct, frozen=True):
@@ -76,86 +48,6 @@ class Origin(Struct, frozen=True):
     at: float = 0.0
     by: str = ""
     why: str = ""
-
-
-class Released(Struct, frozen=True):
-    """What may show cards, at one moment; never changed afterwards."""
-
-    states: Mapping[Key, State] = field(default_factory=dict)
-    versions: Mapping[Key, str] = field(default_factory=dict)
-    """The versions that this server has: what was released in another version is computed and not shown."""
-
-    @property
-    def words(self) -> dict[str, str]:
-        """The state of each thing that has one."""
-        states = {key: state for key, state in self.states.items() if key[0] not in (TERMINOLOGY, MAPPING)}
-        return {" ".join(key): state.words for key, state in states.items()}
-
-    @property
-    def terminologies(self) -> list[str]:
-        """The indexes that were put in force and not taken back, the one in force last."""
-        return [name for kind, name in self.states if kind == TERMINOLOGY]
-
-    @property
-    def mappings(self) -> dict[str, str]:
-        """What single codes and names mean, by code system and code."""
-        return {name: state.version for (kind, name), state in self.states.items() if kind == MAPPING}
-
-    def why_off(self, service: str, client: str) -> str | None:
-        """Return why nothing is computed for this call; None where it is answered."""
-        if not self.states:
-            return None
-        for key in (("service", service), ("client", client)):
-            state = self.states.get(key)
-            if state is not None and state.state == "off":
-                return f"The {key[0]} {key[1]} is switched off: {state.why}."
-        return None
-
-    def silent_mode(self, client: str, units: Callable[[], Collection[str]], user: str | None) -> str | None:
-        """Why this caller is shown nothing; None where cards are shown. `units` gives the patient's care units."""
-        if not self.states:
-            return None
-        names = {"client": [client], "user": [user] if user else []}
-        if any(kind == "unit" for kind, _ in self.states):
-            names["unit"] = list(units())
-        for kind, kind_names in names.items():
-            for name in kind_names:
-                state = self.states.get((kind, name))
-                if state is not None and state.state == "shadow":
-                    return f"Silent mode for the {kind}: {state.why}."
-        return None
-
-    def why_withheld(self, kind: str, name: str, client: str, patient: str) -> WhyNot | None:
-        """Return why this rule, model or equation shows nothing to this patient; None where it does."""
-        state = self.states.get((kind, name))
-        if state is None:
-            if kind == KNOWLEDGE and (kind, name) in self.versions:
-                text = f"The published artifact {name} is computed and not shown: two people have not released it."
-                return WhyNot(name, SHADOW, text)
-            return None
-        served = self.versions.get((kind, name), state.version)
-        if state.state in _SPEAKING and state.version and state.version != served:
-            text = f"The {kind} {name} is computed and not shown: another version is served than was released."
-            return WhyNot(name, SHADOW, text)
-        if state.state == "active":
-            return None
-        if state.state == CANARY:
-            if in_canary(state, client, patient):
-                return None
-            text = f"The {kind} {name} is tried with {state.share} in 100 patients, and this one is not among them."
-            return WhyNot(name, CANARY, text)
-        reason = SHADOW if state.state == "shadow" else SWITCHED_OFF
-        words = {"off": "switched off", "shadow": "computed and not shown", "retired": "retired"}[state.state]
-        return WhyNot(name, reason, f"The {kind} {name} is {words} here: {state.why}.")
-
-
-def in_canary(state: State, client: str, patient: str) -> bool:
-    """Return whether a canary shows cards for this patient: always for the same ones, for more with a larger share.
-
-    The key is the salt of the act, so that all workers and machines choose the same patients.
-    """
-    digest = hmac.digest(bytes.fromhex(state.salt), f"{client}\0{patient}".encode(errors="surrogatepass"), "sha256")
-    return int.from_bytes(digest[:8], "big") % _PARTS < state.share
 
 
 class Releases:
@@ -255,7 +147,7 @@ class Releases:
     def _take_back(self, rollback: Rollback, at: float) -> None:
         """To shadow, where it shows cards by an act; what a person switched off meanwhile stays as it is."""
         state = self._states.get(rollback.key)
-        if state is not None and state.state in _SPEAKING:
+        if state is not None and state.state in SPEAKING:
             self._states[rollback.key] = replace(state, state=SHADOW, why=rollback.why)
         self.changes[rollback.key] = Origin(at, "the monitor", rollback.why)
 

@@ -8,8 +8,8 @@ from msgspec import to_builtins
 
 from cards.rules.engine.governance import all_rule_versions
 from cds_hooks.access.recorded_acts import ACCOUNT_EVENT
-from cds_hooks.hold_back.act_desk import APPROVED, ActDesk, LoggedIn, Recorded, ServedHere, WantedAct
-from cds_hooks.hold_back.acts import (
+from cds_hooks.governance.act_desk import APPROVED, ActDesk, LoggedIn, Recorded, ServedHere, WantedAct
+from cds_hooks.governance.acts import (
     APPROVAL_EVENT,
     COMMAND,
     LOCAL,
@@ -17,15 +17,15 @@ from cds_hooks.hold_back.acts import (
     Act,
     ActKind,
     ActState,
-    Key,
     Kind,
     Signatory,
     Statement,
     Subject,
     rule_subject,
 )
-from cds_hooks.hold_back.approvals import ApprovalBook
-from cds_hooks.hold_back.releases import Releases
+from cds_hooks.governance.approvals import ApprovalBook
+from cds_hooks.governance.releases import Releases
+from cds_hooks.hold_back.released import Key
 from cds_hooks.storage.database import parse_url
 from cds_hooks.storage.entries import add_event
 from cds_hooks.storage.opening import upgrade_schema

@@ -10,9 +10,10 @@ from typing import Final, Literal
 from msgspec import Struct
 
 from cards.rules.engine.governance import RuleVersion, SiteRules
-from cds_hooks.hold_back.acts import Key, model_subject, rule_subject
-from cds_hooks.hold_back.approvals import NEEDED, NOBODY_APPROVES, ApprovalBook
-from cds_hooks.hold_back.releases import CANARY, Origin, Releases
+from cds_hooks.governance.acts import model_subject, rule_subject
+from cds_hooks.governance.approvals import NEEDED, NOBODY_APPROVES, ApprovalBook
+from cds_hooks.governance.releases import Origin, Releases
+from cds_hooks.hold_back.released import CANARY, Key
 from models_onnx.artifact.release_file import Release, reason_cards_withheld
 
 StateNow = Literal["on", "shadow", "off", "waiting", "refused"]

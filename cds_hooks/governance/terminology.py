@@ -12,8 +12,9 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from cds_hooks.hold_back.acts import ApprovalRefused
-from cds_hooks.hold_back.releases import READ_SECONDS, Released, Releases
+from cds_hooks.governance.acts import ApprovalRefused
+from cds_hooks.governance.releases import READ_SECONDS, Releases
+from cds_hooks.hold_back.released import Released
 from cds_hooks.logs import log
 from cds_hooks.settings import Settings
 from cds_hooks.storage.decision import RecordUnavailable

@@ -8,12 +8,12 @@ import msgspec
 import pytest
 
 from cards.rules.engine.governance import NEEDS_NOTE, all_rule_versions
-from cds_hooks.hold_back.act_desk import APPROVED, LoggedIn, WantedAct, waiver_version
-from cds_hooks.hold_back.acts import COMMAND, ApprovalRefused, waiver_subject
-from cds_hooks.hold_back.approvals import ApprovalBook
-from cds_hooks.hold_back.governance import Governance
+from cds_hooks.governance.act_desk import APPROVED, LoggedIn, WantedAct, waiver_version
+from cds_hooks.governance.acts import COMMAND, ApprovalRefused, waiver_subject
+from cds_hooks.governance.approvals import ApprovalBook
+from cds_hooks.hold_back.restraint import Restraint
 from models_onnx.serving.registry import load_model
-from tests.cds_hooks.hold_back.clicking import ANN, BEN, CARA, DIGEST, ISSUER, RULE, SUBJECT, Desk
+from tests.cds_hooks.governance.clicking import ANN, BEN, CARA, DIGEST, ISSUER, RULE, SUBJECT, Desk
 
 TODAY = datetime.now(UTC).date()
 
@@ -36,20 +36,20 @@ def here(sqlite_url: str) -> Desk:
 
 
 def test_two_people_in_two_roles_approve_and_a_running_server_has_it(desk: Desk) -> None:
-    governance = Governance(None, needs_approval=True, approvals=ApprovalBook(desk.url, people_log_in=True))
+    restraint = Restraint(None, needs_approval=True, approvals=ApprovalBook(desk.url, people_log_in=True))
     first = desk.click(ANN, why="label read")
     assert "is approved by Ann Lee (pharmacist) alone; two people in two roles approve it" in first.missing
-    governance.read_approvals()
-    assert not governance.site.is_approved(RULE, DIGEST)
+    restraint.read_approvals()
+    assert not restraint.site.is_approved(RULE, DIGEST)
     assert desk.click(BEN, why="").missing == ""
-    governance.read_approvals()
-    approval = governance.site.approvals[RULE]
+    restraint.read_approvals()
+    approval = restraint.site.approvals[RULE]
     assert (approval.by, approval.role, approval.note) == (
         "Ann Lee and Ben Ray",
         "pharmacist and approver",
         "label read",
     )
-    assert governance.approval_counts() == {"approved": 1, "not_approved": len(all_rule_versions()) - 1}
+    assert restraint.approval_counts() == {"approved": 1, "not_approved": len(all_rule_versions()) - 1}
     other = dict(SUBJECT) | {"digest": "0" * 16}
     assert "by nobody" in str(desk.book().why_not_approved("rule", other, TODAY))
 

@@ -1,0 +1,1 @@
+"""Who may decide what shows cards: acts, approvals, releases, where each stands, the terminology in force."""
