@@ -236,11 +236,44 @@ def page_of_sources_to_read() -> str:
         "those first that speak loudest. Every card says what it cites, and a site can switch a rule off "
         "([governance](governance.md)).",
     ]
+    lines += [
+        "",
+        "A dose known by a quotation of a label (D) or by a page, a foreign formulary or memory (E) raises no card of ",
+    ]
+    lines[-1] += "its own; five times over it is told as an alarm by plausibility."
     for indicator in _BY_RISK:
         of_this = sorted(entry[1:] for entry in listed if entry[0] == indicator)
         lines += ["", f"## {indicator.capitalize()}: {len(of_this)}", "", "| Family | Rule | Cites |", "|---|---|---|"]
         lines += [f"| {family} | {title} | {label} |" for family, title, label in of_this]
+    for evidence_class, leads in _dose_leads().items():
+        lines += [
+            "",
+            f"## Dose leads of class {evidence_class}: {len(leads)}",
+            "",
+            "| Drug | Limit | Cites |",
+            "|---|---|---|",
+        ]
+        lines += [f"| {drug} | {limit} | {label} |" for drug, limit, label in sorted(leads)]
     return "\n".join(lines) + "\n"
+
+
+_DOSE_TABLES: Final = ("limits.csv", "label_limits.csv", "leads.csv")
+
+
+def _dose_leads() -> dict[str, list[tuple[str, str, str]]]:
+    """Return the drug, the limit and the source of each dose that waits for its label, by the class of its evidence."""
+    folder = files("cards.rules.families.dose")
+    with (folder / "sources.csv").open(encoding="utf-8") as file:
+        sources = {row["id"]: row for row in csv.DictReader(file) if row["class"] in ("D", "E")}
+    leads: dict[str, list[tuple[str, str, str]]] = {"D": [], "E": []}
+    for table in _DOSE_TABLES:
+        with (folder / table).open(encoding="utf-8") as file:
+            for row in csv.DictReader(file):
+                if (source := sources.get(row["source"])) is not None:
+                    column = next(name for name in row if name.startswith("max_") and row[name])
+                    limit = f"{column.removesuffix('_mg').replace('_', ' ')} {row[column]} {row.get('unit', 'mg')}"
+                    leads[source["class"]].append((row["drug"], limit, row.get("page") or source["label"]))
+    return leads
 
 
 def _worst(rule: Rule) -> str:

@@ -50,6 +50,8 @@ _OVER_DAILY_MG: Final = {
     "low_daily_ppi": {"7646": 20.0, "283742": 20.0, "40790": 40.0, "17128": 30.0, "114979": 20.0, "816346": 30.0},
 }
 """Over which dose a day a row is meant; a loading dose is none."""
+_OVER_OR_UNKNOWN_MG: Final = {"low_rosuvastatin": {"301542": 5.0}}
+"""Over which dose a day, or where the dose is not known, a row is meant."""
 _SAYS: Final = {
     "contraindicated": "the label contraindicates it",
     "avoid": "to be avoided",
@@ -113,6 +115,10 @@ class Pair(Struct, frozen=True):
             limits = _UNDER_DAILY_MG[self.unless].items()
             days = [(dose.daily(rxcui), least) for rxcui, least in limits for drug, dose in orders if drug.has(rxcui)]
             return any(day is None or day.low < least for day, least in days)
+        if self.unless in _OVER_OR_UNKNOWN_MG:
+            limits = _OVER_OR_UNKNOWN_MG[self.unless].items()
+            days = [(dose.daily(rxcui), most) for rxcui, most in limits for drug, dose in orders if drug.has(rxcui)]
+            return any(day is None or day.high > most for day, most in days)
         if self.unless in _OVER_DAILY_MG:
             limits = _OVER_DAILY_MG[self.unless].items()
             regular = [(drug, dose) for drug, dose in orders if not dose.single]
