@@ -92,10 +92,7 @@ def read_page(folder: Path, source: PurePosixPath) -> Page:
 def _show(token: Token) -> None:
     """Let a wide table and a block of code scroll by themselves, reached by the keyboard."""
     if token.type == "table_open":
-        token.type, token.content = (
-            "html_block",
-            '<div class="scroll" role="group" aria-label="Table" tabindex="0"><table>',
-        )
+        token.type, token.content = "html_block", _TABLE
     elif token.type == "table_close":
         token.type, token.content = "html_block", "</table></div>\n"
     elif token.type in ("fence", "code_block"):
