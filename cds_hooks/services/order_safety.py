@@ -14,6 +14,7 @@ from cds_hooks.protocol.body import is_nested_deeper, may_be_deep
 from cds_hooks.protocol.hooks import ORDER_SELECT, ORDER_SIGN, OrderSelectContext, OrderSignContext
 from cds_hooks.protocol.request import CDSRequest
 from cds_hooks.services._service import Advice, Advisor, ServiceInput
+from fhir.mapping.medications.active import active_medications
 from fhir.mapping.studies import RESULT_CODES
 from fhir.record.datatypes import decode_exactly, may_hold_runs
 from fhir.record.refusals import WhyNot
@@ -21,6 +22,8 @@ from fhir.record.repair import has_stu3_dose, repair_resource, with_numeric_dose
 
 NEEDS = rule_book().needs
 _SINGLE = ("MedicationRequest", "ServiceRequest")  # no set: what is looked for in it may be of any JSON type
+_MOST_PAIRS = 200_000
+"""Each draft is judged beside each active medication, 6 µs a pair, and a clinician waits no longer than two seconds."""
 _TOO_DEEP = "The drafts are nested deeper than any order; nothing was checked."
 
 
@@ -29,6 +32,7 @@ async def decide(call: ServiceInput) -> Advice:
     context: Any = call.request.context
     _check_selections(context, call.max_drafts)
     drafts, from_text = _drafts(context, call.record.patient_id, call.max_drafts)
+    _check_pairs(len(drafts), len(active_medications(call.record)))
     judged = _selected(context, drafts)
     # At order-select a dose may still come; at signing what is not there was left out.
     outcome = call.check_orders(drafts, judged, signing=isinstance(context, OrderSignContext))
@@ -84,6 +88,15 @@ def _check_selections(context: OrderSelectContext | OrderSignContext, most: int)
             f"selections names {len(context.selections)} drafts, and at most {most} are checked in one call; "
             "nothing was checked.",
             "context.selections",
+        )
+
+
+def _check_pairs(drafts: int, medications: int) -> None:
+    if drafts * medications > _MOST_PAIRS:
+        raise PayloadTooLarge(
+            f"{drafts} drafts beside {medications} active medications are more than is checked in one call (at most "
+            f"{_MOST_PAIRS:,} pairs); nothing was checked. Send the orders in parts.",
+            "context.draftOrders",
         )
 
 

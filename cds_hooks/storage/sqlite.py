@@ -28,11 +28,13 @@ from cds_hooks.storage.queries import store_feedback
 from cds_hooks.storage.tables import COLUMNS, NEWEST_HASH, decisions
 
 _EVERY_ROWS = 2000
+_BYTES_OF_A_ROW = 16 * 1024
+"""So many bytes of charts count as a row more: of large charts alone the log would be beyond 100 MB after 2,000."""
 _RESTART_WAIT_MS = 50
 
 
 class Checkpointer:
-    """Counts the rows that are written and starts a checkpoint after every 2,000 of them."""
+    """Counts what is written and starts a checkpoint after every 2,000 rows, or 32 MB of charts."""
 
     def __init__(self, file: Path) -> None:
         """Name the file; it is opened and the thread started when the first checkpoint is due."""
@@ -42,9 +44,9 @@ class Checkpointer:
         self._closing = False
         self._thread: threading.Thread | None = None
 
-    def written(self, rows: int) -> None:
-        """To be called after each commit; returns at once."""
-        self._rows += rows
+    def written(self, rows: int, of_charts: int = 0) -> None:
+        """To be called after each commit with the rows, and the bytes of charts beside them; returns at once."""
+        self._rows += rows + of_charts // _BYTES_OF_A_ROW
         if self._rows < _EVERY_ROWS:
             return
         self._rows = 0
@@ -242,7 +244,7 @@ class SqliteDecisionLog:
                 connection.executemany(_INSERT, rows)
         chain.moved_to(rows)
         self._chain = chain
-        self._checkpointer.written(len(rows))
+        self._checkpointer.written(len(rows), sum(len(content) for _, content in self._charts.values()))
 
     def _check_file(self) -> None:
         # SQLite would continue to write into a file that was deleted

@@ -160,6 +160,19 @@ def test_more_drafts_than_any_session_has_are_refused(tmp_path: Path, as_of: dat
     assert _answer(tmp_path, as_of, many, "order-sign").status_code == 413
 
 
+async def test_more_drafts_beside_more_medications_than_are_judged_in_time_are_refused(
+    tmp_path: Path, as_of: datetime
+) -> None:
+    request = request_for(ORDERS, "order-sign", "ckd4-metformin", as_of, "metformin-ckd4-coded")
+    order = _first(request["context"])
+    request["context"]["draftOrders"]["entry"] = [{"resource": order | {"id": f"d{n}"}} for n in range(200)]
+    charted = [{"resource": order | {"id": f"m{n}", "status": "active"}} for n in range(1100)]
+    request["prefetch"]["medications"] = {"resourceType": "Bundle", "type": "searchset", "entry": charted}
+    async with client(tmp_path, as_of=as_of) as calls:
+        answer = await calls.post(f"/cds-services/{ORDERS}", json=request)
+    assert (answer.status_code, "Send the orders in parts" in answer.text) == (413, True)
+
+
 def _reasons(answer: httpx.Response) -> set[str]:
     return {each["reason"] for each in ours(answer).get("silence", [])}
 
