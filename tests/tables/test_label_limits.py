@@ -8,8 +8,6 @@ import re
 from datetime import datetime
 from pathlib import Path
 
-import pytest
-
 from cards.rules.families.dose.knowledge import LEADS
 from fhir.terminology.conditions import CONDITION_GROUPS
 from fhir.terminology.medications import INGREDIENTS
@@ -89,9 +87,7 @@ def test_each_row_has_one_amount_of_a_known_drug_and_a_document() -> None:
 FIRM = [row for row in ROWS if row["source"] not in LEADS]
 
 
-@pytest.mark.parametrize(
-    "row", FIRM, ids=lambda row: f"{row['drug']}-{next(row[name] for name in AMOUNTS if row[name])}"
-)
+@for_rows("row", FIRM)
 def test_a_dose_far_over_the_limit_is_found(row: dict[str, str], as_of: datetime) -> None:
     assert _found(row, 3.1, as_of)
 

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import orjson
-import pytest
 
 from cards.compose.orders import OrderOutcome
 from cards.rules.patient.orders import read_drafts
@@ -19,10 +18,11 @@ from fhir.record.record import PatientRecord, read_record
 from fhir.record.resources import decoder
 from tests.cards.rules.cases import accepted, check, findings
 from tests.conftest import ROOT
+from tests.each import for_rows
 
 Json = dict[str, Any]
 FILES = sorted((ROOT / "tests" / "cases" / "requests").glob("*.json"))
-every_request = pytest.mark.parametrize("path", FILES, ids=[path.stem for path in FILES])
+every_request = for_rows("path", FILES, ids=[path.stem for path in FILES])
 
 
 @cache

@@ -3,15 +3,14 @@
 import csv
 from importlib.resources import files
 
-import pytest
-
 from cards.vaccines.knowledge import Antigen, load_knowledge
 from fhir.terminology.conditions import CONDITION_GROUPS
+from tests.each import for_rows
 
 KNOWLEDGE = load_knowledge()
 
 
-@pytest.mark.parametrize("antigen", KNOWLEDGE.antigens.values(), ids=lambda antigen: antigen.antigen)
+@for_rows("antigen", KNOWLEDGE.antigens.values(), ids=KNOWLEDGE.antigens)
 def test_every_antigen_names_source_version_and_date(antigen: Antigen) -> None:
     assert antigen.source.startswith("CDC CDSi")
     assert (antigen.version, antigen.date) == (KNOWLEDGE.schedule.version, KNOWLEDGE.schedule.date)
@@ -24,7 +23,7 @@ def test_every_antigen_of_a_group_and_of_a_vaccine_is_known() -> None:
     assert given <= set(KNOWLEDGE.antigens)
 
 
-@pytest.mark.parametrize("antigen", KNOWLEDGE.antigens.values(), ids=lambda antigen: antigen.antigen)
+@for_rows("antigen", KNOWLEDGE.antigens.values(), ids=KNOWLEDGE.antigens)
 def test_every_observation_of_a_rule_has_a_title(antigen: Antigen) -> None:
     used = {item.observation for series in antigen.series for item in series.indications}
     used |= {item.observation for item in (*antigen.contraindications, *antigen.vaccine_contraindications)}
@@ -32,7 +31,7 @@ def test_every_observation_of_a_rule_has_a_title(antigen: Antigen) -> None:
     assert used <= set(KNOWLEDGE.schedule.observations)
 
 
-@pytest.mark.parametrize("antigen", KNOWLEDGE.antigens.values(), ids=lambda antigen: antigen.antigen)
+@for_rows("antigen", KNOWLEDGE.antigens.values(), ids=KNOWLEDGE.antigens)
 def test_every_interval_says_what_it_is_counted_from(antigen: Antigen) -> None:
     for series in antigen.series:
         for dose in series.doses:
@@ -46,7 +45,7 @@ def test_every_interval_says_what_it_is_counted_from(antigen: Antigen) -> None:
                 assert sum(starts) == 1
 
 
-@pytest.mark.parametrize("antigen", KNOWLEDGE.antigens.values(), ids=lambda antigen: antigen.antigen)
+@for_rows("antigen", KNOWLEDGE.antigens.values(), ids=KNOWLEDGE.antigens)
 def test_every_skip_condition_is_of_a_kind_that_is_evaluated(antigen: Antigen) -> None:
     kinds = {
         condition.kind

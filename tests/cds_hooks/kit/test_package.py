@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import ROOT
+from tests.each import for_rows
 
 PROJECT = tomllib.loads((ROOT / "kit" / "pyproject.toml").read_text())["project"]
 
@@ -33,7 +34,7 @@ def _imported(path: Path) -> set[str]:
     return names
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(KIT)))
+@for_rows("path", MODULES)
 def test_a_module_of_the_kit_imports_nothing_of_the_rest(path: Path) -> None:
     for name in _imported(path):
         floor = name.partition(".")[0]

@@ -11,7 +11,7 @@ from models_onnx.equations.arithmetic import (
 from models_onnx.equations.calculate import Quantity, calculate
 from models_onnx.equations.declaration import Equation, find_equations
 from models_onnx.errors import EquationRefused
-from tests.each import for_each
+from tests.each import for_each, for_rows
 from tests.models_onnx.equations.vectors import all_vectors, vectors_of
 
 EQUATIONS = find_equations()
@@ -29,7 +29,7 @@ def _sound(equation: Equation) -> tuple[dict[str, Any], str | None]:
     return dict(vector["inputs"]), vector.get("output")
 
 
-@pytest.mark.parametrize("name", VECTORS)
+@for_rows("name", list(VECTORS))
 def test_every_vector_is_reproduced(name: str) -> None:
     for_each(VECTORS[name], _is_reproduced)
 
@@ -45,7 +45,7 @@ def _is_reproduced(name: str, vector: dict[str, Any]) -> None:
         assert abs(float(value) - vector["published"]) <= tolerance
 
 
-@pytest.mark.parametrize("name", VECTORS)
+@for_rows("name", list(VECTORS))
 def test_base_and_contributions_add_up_to_the_link_of_the_value(name: str) -> None:
     for_each(VECTORS[name], _adds_up)
 
@@ -61,7 +61,7 @@ def _adds_up(name: str, vector: dict[str, Any]) -> None:
     assert {part.input for part in working.contributions} <= {item.name for item in EQUATIONS[name].inputs}
 
 
-@pytest.mark.parametrize("equation", EQUATIONS.values(), ids=EQUATIONS)
+@for_rows("equation", list(EQUATIONS.values()), ids=list(EQUATIONS))
 def test_a_missing_input_is_refused_by_name(equation: Equation) -> None:
     inputs, output = _sound(equation)
     wanted = equation.output(output).id
@@ -75,7 +75,7 @@ def test_a_missing_input_is_refused_by_name(equation: Equation) -> None:
 UNUSABLE = ("nonsense", float("nan"), float("inf"), [1], Quantity(1, "furlong"), None)
 
 
-@pytest.mark.parametrize("equation", EQUATIONS.values(), ids=EQUATIONS)
+@for_rows("equation", list(EQUATIONS.values()), ids=list(EQUATIONS))
 def test_what_is_no_value_is_refused_and_never_guessed(equation: Equation) -> None:
     inputs, output = _sound(equation)
     needed = (each for each in equation.inputs if each.is_needed_for(equation.output(output).id))
@@ -85,7 +85,7 @@ def test_what_is_no_value_is_refused_and_never_guessed(equation: Equation) -> No
         assert refused.value.inputs == (item.name,)
 
 
-@pytest.mark.parametrize("equation", EQUATIONS.values(), ids=EQUATIONS)
+@for_rows("equation", list(EQUATIONS.values()), ids=list(EQUATIONS))
 def test_every_equation_has_vectors_and_refuses_those_that_expect_a_refusal(equation: Equation) -> None:
     vectors = vectors_of(equation.id)
     assert vectors, f"write tests/models_onnx/equations/published/{equation.id}.json"
