@@ -170,8 +170,15 @@ _LONGEST = (
     "test_pinned_answers.py",
     "cds_hooks/services/test_visit_that_goes_on.py",
     "cards/rules/families/test_label_rows.py",
-    "cds_hooks/services/test_whole_charts.py",
-    "cds_hooks/events/test_watched.py",
+    "test_docs.py",
+    "cards/rules/test_sentences.py",
+    "cards/rules/test_claims.py",
+    "cards/rules/test_drafted.py",
+    "cds_hooks/services/test_coverage_cases.py",
+    "hardening/test_fuzz.py",
+    "operations/test_models_out.py",
+    "cards/rules/test_site.py",
+    "cds_hooks/test_packages.py",
 )
 """The files that take longest with few tests, those of the slow tier first: what waits among what computes."""
 

@@ -11,6 +11,7 @@ from pydantic import SecretStr, ValidationError
 from cds_hooks.settings import Settings, with_settings
 from cds_hooks.settings.checks import ignored_settings
 from cds_hooks.settings.fields import read_provider
+from tests.each import for_rows
 
 ORIGINS = "write an origin as https://ehr.example.org, without a path"
 LISTEN = "write it as 127.0.0.1:9085, [::1]:9085 or unix:/run/cds-hooks/operator.sock"
@@ -29,7 +30,7 @@ def _without_settings(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name)
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("given", "fault"),
     [
         ({"login": "accounts"}, None),
@@ -121,7 +122,7 @@ def test_other_settings_in_their_place_are_checked() -> None:
         with_settings(configured, {"call_seconds": 0})
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("name", "value", "sentence"),
     [
         ("CDS_CALL_SECONDS", "1", None),

@@ -20,6 +20,7 @@ from models_onnx.workbench.training.data.chart_table import (
     rows_of_chart,
     write_feature_table,
 )
+from tests.each import for_rows
 from tests.fhir import builders
 from tests.fhir.builders import problem
 
@@ -88,7 +89,7 @@ TO_HOSPITAL = stay("one", "2020-01-01T10:00:00Z", "2020-01-05T12:00:00Z", dispos
 ELECTIVE = {**BACK, "priority": {"coding": [{"code": "EL"}]}}
 
 
-@pytest.mark.parametrize(
+@for_rows(
     ("stays", "died", "until", "expected"),
     [
         ([FIRST], None, UNTIL, [("2020-01-05", 0.0)]),
