@@ -247,31 +247,30 @@ AFTER_INFARCTION = "after-infarction"
 """The output of the card that tells which medication is missing after an infarction; no estimate of a return."""
 
 
-class GuidelineCardContent(Struct, frozen=True, kw_only=True):
-    """What one card of a guideline says: summary, opening, facts, offers; `guideline` has its year in it."""
+def guideline_card(
+    identity: CardIdentity,
+    *,
+    output: str,
+    summary: str,
+    opening: str,
+    source: Source,
+    facts: tuple[Fact, ...],
+    offers: tuple[OrderSuggestion, ...] = (),
+    closing: str = "For planning, not for emergencies.",
+) -> Card:
+    """Return the card of an indication by a guideline, which `source` names with its year.
 
-    id: str
-    summary: str
-    opening: str
-    guideline: str
-    url: str | None
-    topic: Coding
-    facts: tuple[Fact, ...]
-    offers: tuple[OrderSuggestion, ...]
-    closing: str = "For planning, not for emergencies."
-
-
-def guideline_card(content: GuidelineCardContent, identity: CardIdentity) -> Card:
-    """Return the card of an indication; its extension holds the facts that the sentences name."""
+    Its extension holds the facts that the sentences name, and `output`, the id of the indication.
+    """
     return Card(
         uuid=identity.uuid,
-        summary=content.summary,
+        summary=summary,
         indicator="info",
-        detail=f"{content.opening}\n\n{content.closing}",
-        source=Source(label=content.guideline, url=content.url, topic=content.topic),
-        suggestions=order_suggestions(_first_recommended(content.offers), identity),
-        selection_behavior="any" if content.offers else None,
+        detail=f"{opening}\n\n{closing}",
+        source=source,
+        suggestions=order_suggestions(_first_recommended(offers), identity),
+        selection_behavior="any" if offers else None,
         override_reasons=REASONS_OF_A_TALK,
         links=identity.links,
-        extension={EXTENSION_KEY: CardExtension(output=content.id, facts=content.facts)},
+        extension={EXTENSION_KEY: CardExtension(output=output, facts=facts)},
     )

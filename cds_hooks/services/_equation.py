@@ -7,13 +7,11 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
-from cards.card import OrderSuggestion
+from cards.card import Card, OrderSuggestion
 from cards.compose.equation import (
     EquationCardContent,
-    GuidelineCardContent,
     equation_card,
     for_each_sex,
-    guideline_card,
     missing_card,
 )
 from cards.extension import Fact, WorklistEntry
@@ -302,11 +300,11 @@ def names_one_of(line_and_words: tuple[str, tuple[str, ...]]) -> bool:
     )
 
 
-def advise_by_guideline(call: ServiceInput, content: GuidelineCardContent) -> Advice:
+def advise_by_guideline(card: Card) -> Advice:
     """Return the one card of an indication that needs no score."""
-    card = guideline_card(content, call.card_identity())
-    facts = {fact.name: fact.value for fact in content.facts}
-    return Advice(cards=[card], scores={"guideline": content.guideline, "indication": content.id, "facts": facts})
+    extension = card.own_extension
+    facts = {fact.name: fact.value for fact in extension.facts}
+    return Advice(cards=[card], scores={"guideline": card.source.label, "indication": extension.output, "facts": facts})
 
 
 def fact_of_condition(name: str, hit: ConditionHit) -> Fact:

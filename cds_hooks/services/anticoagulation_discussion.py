@@ -11,8 +11,8 @@ from functools import partial
 
 from msgspec.structs import replace
 
-from cards.card import TOPICS, OrderSuggestion
-from cards.compose.equation import EquationCardContent, GuidelineCardContent, extension_of
+from cards.card import TOPICS, Card, OrderSuggestion, Source
+from cards.compose.equation import EquationCardContent, extension_of, guideline_card
 from cards.extension import CardExtension
 from cards.new_orders import service_order
 from cards.text import capitalized, decapitalized, escape, plain
@@ -107,10 +107,10 @@ async def decide(call: ServiceInput) -> Advice:
             return Advice(silences=[against], features=vector)
         valve = find_condition(record, *_VALVES)
         if valve is not None:
-            return advise_by_guideline(call, _valve_content(call, valve, rhythm, stopped_anticoagulant(record)))
+            return advise_by_guideline(_valve_card(call, valve, rhythm, stopped_anticoagulant(record)))
         thick_heart = find_confirmed(record, _THICK_HEART)
         if thick_heart is not None:
-            return advise_by_guideline(call, _thick_heart_content(call, thick_heart, rhythm))
+            return advise_by_guideline(_thick_heart_card(call, thick_heart, rhythm))
     bleeding = _for_any_rhythm(inputs_from_record(BESIDE, record, vector=vector), rhythm)
     return advise_by_equation(call, charted, _question(call, rhythm, bleeding, is_past=active_rhythm is None))
 
@@ -127,9 +127,7 @@ def _rhythm_in_words(rhythm: ConditionHit | None) -> str:
     return "Atrial flutter" if "flutter" in words and "fibrillation" not in words else "Atrial fibrillation"
 
 
-def _valve_content(
-    call: ServiceInput, valve: ConditionHit, rhythm: ConditionHit, stopped: str | None
-) -> GuidelineCardContent:
+def _valve_card(call: ServiceInput, valve: ConditionHit, rhythm: ConditionHit, stopped: str | None) -> Card:
     """With such a valve no score is asked: the guideline names warfarin, whatever the points."""
     record = call.record
     finding = stopped or "no anticoagulant found"
@@ -141,8 +139,9 @@ def _valve_content(
     else:
         short = "a prosthetic heart valve"
         degree = " The code is also given for valves of tissue, to which this does not apply: see which one it is."
-    return GuidelineCardContent(
-        id="valvular_af",
+    return guideline_card(
+        call.card_identity(),
+        output="valvular_af",
         summary=f"{_rhythm_in_words(rhythm)} with {short}: {finding}. Consider warfarin.",
         opening=(
             f"**{escape(valve.words)}**{_since(valve)} and **{escape(rhythm.words)}**"
@@ -150,9 +149,11 @@ def _valve_content(
             "stenosis warfarin is recommended whatever CHA2DS2-VASc says; a direct oral anticoagulant (DOAC) is not."
             f"{degree}"
         ),
-        guideline="2023 ACC/AHA/ACCP/HRS guideline on atrial fibrillation",
-        url="https://doi.org/10.1161/CIR.0000000000001193",
-        topic=TOPICS["anticoagulation"],
+        source=Source(
+            label="2023 ACC/AHA/ACCP/HRS guideline on atrial fibrillation",
+            url="https://doi.org/10.1161/CIR.0000000000001193",
+            topic=TOPICS["anticoagulation"],
+        ),
         facts=(fact_of_condition("valve", valve), fact_of_condition("rhythm", rhythm)),
         offers=(
             OrderSuggestion(
@@ -164,11 +165,12 @@ def _valve_content(
     )
 
 
-def _thick_heart_content(call: ServiceInput, disease: ConditionHit, rhythm: ConditionHit) -> GuidelineCardContent:
+def _thick_heart_card(call: ServiceInput, disease: ConditionHit, rhythm: ConditionHit) -> Card:
     """With a hypertrophic cardiomyopathy no score is asked: anticoagulation is recommended whatever the points."""
     finding = stopped_anticoagulant(call.record) or "no anticoagulant found"
-    return GuidelineCardContent(
-        id="hypertrophic_af",
+    return guideline_card(
+        call.card_identity(),
+        output="hypertrophic_af",
         summary=f"{_rhythm_in_words(rhythm)} with hypertrophic cardiomyopathy: {finding}. Consider a talk.",
         opening=(
             f"**{escape(disease.words)}**{_since(disease)} and "
@@ -176,9 +178,11 @@ def _thick_heart_content(call: ServiceInput, disease: ConditionHit, rhythm: Cond
             "an anticoagulant is recommended whatever CHA2DS2-VASc says (class 1)."
         ),
         # As compared in Table 2 of PMC5522714: of six guidelines all name every patient with both.
-        guideline="2014 AHA/ACC/HRS guideline on atrial fibrillation",
-        url="https://pmc.ncbi.nlm.nih.gov/articles/PMC5522714/table/tbl2",
-        topic=TOPICS["anticoagulation"],
+        source=Source(
+            label="2014 AHA/ACC/HRS guideline on atrial fibrillation",
+            url="https://pmc.ncbi.nlm.nih.gov/articles/PMC5522714/table/tbl2",
+            topic=TOPICS["anticoagulation"],
+        ),
         facts=(fact_of_condition("cardiomyopathy", disease), fact_of_condition("rhythm", rhythm)),
         offers=(_talk_offer(call),),
     )

@@ -10,8 +10,8 @@ from typing import Any, Final
 
 from msgspec import Struct, structs
 
-from cards.card import TOPICS, Action, Card
-from cards.compose.equation import AFTER_INFARCTION, GuidelineCardContent, guideline_card
+from cards.card import TOPICS, Action, Card, Source
+from cards.compose.equation import AFTER_INFARCTION, guideline_card
 from cards.extension import Fact
 from cards.rules.engine.rule_book import rule_book
 from cards.rules.patient.orders import DraftOrder, read_draft
@@ -167,22 +167,19 @@ def _after_infarction(call: ServiceInput, active: Iterable[_Active]) -> Card | N
         return None
     words, day = plain(infarction.words, 60), infarction.time.date
     names = " and no ".join(missing)
-    content = GuidelineCardContent(
-        id=AFTER_INFARCTION,
+    return guideline_card(
+        call.card_identity(),
+        output=AFTER_INFARCTION,
         summary=plain(f"After {words} no {names} is among the medications that go home.", 139),
         opening=(
             f"**{words}** ({day}): no **{names}** is ordered or stated. The guideline recommends a high-intensity "
             "statin and, for 12 months, aspirin with a P2Y12 inhibitor; with an anticoagulant fewer. Bleeding and "
             "intolerance that the chart does not say are reasons against it."
         ),
-        guideline=_GUIDELINE,
-        url="https://doi.org/10.1161/CIR.0000000000001309",
-        topic=TOPICS["discharge"],
+        source=Source(label=_GUIDELINE, url="https://doi.org/10.1161/CIR.0000000000001309", topic=TOPICS["discharge"]),
         facts=(Fact("infarction", text=words, effective=infarction.time.text, source=infarction.source),),
-        offers=(),
         closing="Told once before the discharge.",
     )
-    return guideline_card(content, call.card_identity())
 
 
 def _missing_antiplatelet(record: PatientRecord, classes: frozenset[str]) -> str:

@@ -11,8 +11,8 @@ from itertools import islice
 
 from msgspec.structs import replace
 
-from cards.card import TOPICS, OrderSuggestion
-from cards.compose.equation import EquationCardContent, GuidelineCardContent, people_in_100
+from cards.card import TOPICS, Card, OrderSuggestion, Source
+from cards.compose.equation import EquationCardContent, guideline_card, people_in_100
 from cards.extension import Fact
 from cards.new_orders import OrderableTest, is_ordered, orderable_test_for, service_order
 from cards.text import escape, format_number, plain
@@ -63,6 +63,11 @@ _ALBUMIN_DAYS, _ALBUMIN_BEFORE_DAYS = 365, 3 * 365
 # KDIGO 2012 (acute kidney injury, 2.1.1): 1.5 times the baseline, known or presumed to have occurred within 7 days.
 _ACUTE_SHARE, _ACUTE_DAYS, _BASELINE_DAYS = 1.5, 30.0, 365.0
 _WEEK = 7 * DAY_SECONDS
+_KDIGO_2024 = Source(
+    label="KDIGO 2024 guideline on chronic kidney disease",
+    url="https://doi.org/10.1016/j.kint.2023.10.018",
+    topic=TOPICS["nephrology"],
+)
 _TREND_VALUES = 4
 # KDIGO 2024, circumstances for referral: a sustained fall of the GFR by over 20 %, or over 30 % where a drug was begun
 # that lowers it; the larger holds for both. KDIGO 2012, 2.1.3: rapid progression is a sustained decline of over 5
@@ -94,14 +99,14 @@ async def decide(call: ServiceInput) -> Advice:
     acute = acute_rise(record)
     if not is_chronic(record):
         if acute is not None and _is_low(record, acute[0]):
-            return advise_by_guideline(call, _acute_content(call, *acute))
+            return advise_by_guideline(_acute_card(call, *acute))
         if find_condition(record, "kidney_transplant") is not None:
             return no_card(EQUATION.id, "excluded", "A kidney transplant is on record: its team follows the kidney.")
         low = _low_kidney_function(record) if _active_injury(record) is None else None
         if low is not None and not low.disputed:
-            return advise_by_guideline(call, _low_content(call, low, is_chronic=False))
+            return advise_by_guideline(_low_card(call, low, is_chronic=False))
         if albumin:
-            return advise_by_guideline(call, _albumin_content(call, albumin))
+            return advise_by_guideline(_albumin_card(call, albumin))
         return no_card(
             EQUATION.id,
             "outside-population",
@@ -109,7 +114,7 @@ async def decide(call: ServiceInput) -> Advice:
             "months ago was under 60, and no albumin in the urine was raised.",
         )
     if acute is not None:
-        return advise_by_guideline(call, _acute_content(call, *acute))
+        return advise_by_guideline(_acute_card(call, *acute))
     injury = _active_injury(record)
     if injury is not None:
         words = plain(injury.words, 60)
@@ -122,17 +127,18 @@ async def decide(call: ServiceInput) -> Advice:
             EQUATION.id, "excluded", "End-stage kidney disease is on the problem list: nephrology is at work."
         )
     if low is not None:
-        return advise_by_guideline(call, _low_content(call, low))
+        return advise_by_guideline(_low_card(call, low))
     fall = sustained_fall(record)
     if (albumin or fall) and charted.excluded is None:
         advice = advise_by_equation(call, charted, replace(_question(call), content_for_missing=None))
-        content = _albumin_content(call, albumin) if albumin else _fall_content(call, fall)
-        return advice if advice.cards else advise_by_guideline(call, content)
+        if advice.cards:
+            return advice
+        return advise_by_guideline(_albumin_card(call, albumin) if albumin else _fall_card(call, fall))
     advice = advise_by_equation(call, charted, _question(call))
     inherited = find_confirmed(record, "polycystic_kidney")
     if inherited is None or advice.cards or charted.excluded is not None:
         return advice
-    return advise_by_guideline(call, _inherited_content(call, inherited))
+    return advise_by_guideline(_inherited_card(call, inherited))
 
 
 def acute_rise(record: PatientRecord) -> tuple[Measurement, Measurement] | None:
@@ -201,7 +207,7 @@ def _days_between(later: Measurement, before: Measurement) -> float:
     return (later.time.instant - before.time.instant) / DAY_SECONDS
 
 
-def _fall_content(call: ServiceInput, fall: tuple[tuple[Measurement, float], ...]) -> GuidelineCardContent:
+def _fall_card(call: ServiceInput, fall: tuple[tuple[Measurement, float], ...]) -> Card:
     """Build the card of a fall that stays, with the ratio of albumin where there is none of this year."""
     (_, before), *_, (newest, now) = fall
     trend = ", ".join(f"{egfr:.0f} ({value.time.date})" for value, egfr in fall)
@@ -210,7 +216,7 @@ def _fall_content(call: ServiceInput, fall: tuple[tuple[Measurement, float], ...
     is_measured = ratios and ratios[0].whole_days(call.record.as_of_epoch) <= _ALBUMIN_DAYS
     offers = () if is_measured else _repeat(call, "uacr")
     fact = Fact(name="creatinine", value=newest.value, unit="mg/dL", effective=newest.time.text, source=newest.source)
-    return _referral_content(
+    return _referral_card(
         call,
         summary=f"{change} since {fall[0][0].time.date}, a fall that stays: consider a referral to nephrology.",
         opening=(
@@ -225,33 +231,36 @@ def _fall_content(call: ServiceInput, fall: tuple[tuple[Measurement, float], ...
     )
 
 
-def _acute_content(call: ServiceInput, newest: Measurement, baseline: Measurement) -> GuidelineCardContent:
+def _acute_card(call: ServiceInput, newest: Measurement, baseline: Measurement) -> Card:
     """Build the card of the rise, which comes before any referral: when it happened and why."""
     values = call.record.measurements("creatinine")[:_TREND_VALUES]
     trend = ", ".join(f"{format_number(value.value)} ({value.time.date})" for value in reversed(values))
     rise = f"{format_number(newest.value)} mg/dL ({newest.time.date}), {format_number(baseline.value)} before"
     fact = Fact(name="creatinine", value=newest.value, unit="mg/dL", effective=newest.time.text, source=newest.source)
-    return GuidelineCardContent(
-        id="acute_rise",
+    return guideline_card(
+        call.card_identity(),
+        output="acute_rise",
         summary=f"Creatinine {rise}: possible acute kidney injury. Consider a repeat now and a look for the cause.",
         opening=(
             f"**Creatinine in mg/dL: {trend}.** A rise to 1.5 times the baseline or more is acute kidney injury where "
             "it is known or presumed to have occurred within 7 days (KDIGO 2012). It is not a matter of a routine "
             "referral, and no risk of kidney failure is worked out from it."
         ),
-        guideline="KDIGO 2012 guideline on acute kidney injury",
-        url="https://kdigo.org/guidelines/acute-kidney-injury/",
-        topic=TOPICS["nephrology"],
+        source=Source(
+            label="KDIGO 2012 guideline on acute kidney injury",
+            url="https://kdigo.org/guidelines/acute-kidney-injury/",
+            topic=TOPICS["nephrology"],
+        ),
         facts=(fact,),
         offers=_repeat(call, "creatinine"),
         closing="Symptoms, high potassium or little urine: see the patient now.",
     )
 
 
-def _inherited_content(call: ServiceInput, inherited: ConditionHit) -> GuidelineCardContent:
+def _inherited_card(call: ServiceInput, inherited: ConditionHit) -> Card:
     """Build the card of an inherited kidney disease, which is a reason to refer, whatever the eGFR."""
     words = plain(inherited.words, 60)
-    return _referral_content(
+    return _referral_card(
         call,
         summary=f"{words}, no nephrologist found: consider a referral to nephrology.",
         opening=(
@@ -264,7 +273,7 @@ def _inherited_content(call: ServiceInput, inherited: ConditionHit) -> Guideline
     )
 
 
-def _albumin_content(call: ServiceInput, albumin: tuple[Measurement, ...]) -> GuidelineCardContent:
+def _albumin_card(call: ServiceInput, albumin: tuple[Measurement, ...]) -> Card:
     """Albumin from 300 mg/g: a referral where it is consistent, a repeat first where it was measured once."""
     newest = albumin[0]
     measured, limit = ("albumin", 300) if newest.analyte == "uacr" else ("protein", 500)
@@ -275,7 +284,7 @@ def _albumin_content(call: ServiceInput, albumin: tuple[Measurement, ...]) -> Gu
     offers = () if is_consistent else _repeat(call, "uacr")
     advice = "consider a referral to nephrology" if is_consistent else "consider a repeat, then a referral"
     once = "" if is_consistent else " One value is not a consistent finding yet: infection, fever or exercise raise it."
-    return _referral_content(
+    return _referral_card(
         call,
         summary=f"Urine {measured}/creatinine {values}: {advice}.",
         opening=(
@@ -311,7 +320,7 @@ def _is_end_stage(record: PatientRecord) -> bool:
     return hit is not None and hit.code.replace(".", "") in _END_STAGE
 
 
-def _low_content(call: ServiceInput, kidney: KidneyEstimate, *, is_chronic: bool = True) -> GuidelineCardContent:
+def _low_card(call: ServiceInput, kidney: KidneyEstimate, *, is_chronic: bool = True) -> Card:
     """Return the referral under an eGFR of 30; where nothing shows that it is chronic, a repeat comes first."""
     day = kidney.time.date if kidney.time is not None else ""
     dated = f" ({day})" if day else ""
@@ -323,14 +332,14 @@ def _low_content(call: ServiceInput, kidney: KidneyEstimate, *, is_chronic: bool
         source=kidney.sources[0] if kidney.sources else None,
     )
     if kidney.is_diagnosis:
-        return _stage_content(call, kidney, dated, fact)
+        return _stage_card(call, kidney, dated, fact)
     if kidney.disputed:
-        return _disputed_content(call, kidney, dated, fact)
+        return _disputed_card(call, kidney, dated, fact)
     number = format_number(kidney.value, [_REFER_EGFR] if kidney.side is None else [], 0)
     value = f"eGFR {number}" if kidney.side is None else f"eGFR under {number}"
     advice = "consider a referral to nephrology" if is_chronic else "repeat it soon, then consider nephrology"
     once = "" if is_chronic else "Nothing shows yet that it is chronic: it may be acute. "
-    return _referral_content(
+    return _referral_card(
         call,
         summary=f"Kidney disease with {value} mL/min/1.73 m²{dated}: {advice}.",
         opening=(
@@ -344,30 +353,29 @@ def _low_content(call: ServiceInput, kidney: KidneyEstimate, *, is_chronic: bool
     )
 
 
-def _disputed_content(call: ServiceInput, kidney: KidneyEstimate, dated: str, fact: Fact) -> GuidelineCardContent:
+def _disputed_card(call: ServiceInput, kidney: KidneyEstimate, dated: str, fact: Fact) -> Card:
     """Return the values of one day contradict each other: a repeat, before a referral is thought of."""
     values = sorted(round(value.value) for value in kidney.conflicting_values)
     value = f"eGFR {values[0]} to {values[-1]} mL/min/1.73 m²{dated}, disputed"
-    return GuidelineCardContent(
-        id="egfr_disputed",
+    return guideline_card(
+        call.card_identity(),
+        output="egfr_disputed",
         summary=f"Kidney disease with {value}: repeat before deciding on a referral.",
         opening=(
             f"**{value}**: the values of that day contradict each other. KDIGO 2024 refers to nephrology under 30; "
             "which of them is right, a repeat shows."
         ),
-        guideline="KDIGO 2024 guideline on chronic kidney disease",
-        url="https://doi.org/10.1016/j.kint.2023.10.018",
-        topic=TOPICS["nephrology"],
+        source=_KDIGO_2024,
         facts=(fact,),
         offers=_repeat(call, "creatinine"),
     )
 
 
-def _stage_content(call: ServiceInput, kidney: KidneyEstimate, dated: str, fact: Fact) -> GuidelineCardContent:
+def _stage_card(call: ServiceInput, kidney: KidneyEstimate, dated: str, fact: Fact) -> Card:
     """Stages 4 and 5 are an eGFR under 30: KDIGO 2012, 5.1.1, refers "GFR categories G4-G5"."""
     number = kidney.method[-1]
     stage, listed = f"stage {number}", f"on the problem list{dated}"
-    return _referral_content(
+    return _referral_card(
         call,
         summary=f"Kidney disease {stage} {listed}, no recent eGFR: consider a referral to nephrology.",
         opening=(
@@ -381,7 +389,7 @@ def _stage_content(call: ServiceInput, kidney: KidneyEstimate, dated: str, fact:
     )
 
 
-def _referral_content(
+def _referral_card(
     call: ServiceInput,
     *,
     summary: str,
@@ -391,16 +399,15 @@ def _referral_content(
     also: tuple[OrderSuggestion, ...] = (),
     name: str = "egfr_under_30",
     is_test_first: bool = False,
-) -> GuidelineCardContent:
+) -> Card:
     order = service_order("Referral to nephrology", call.record.patient_id, today(call), reasonCode=[{"text": reason}])
     referral = OrderSuggestion("Refer to nephrology", "Draft referral to nephrology with the reason.", order)
-    return GuidelineCardContent(
-        id=name,
+    return guideline_card(
+        call.card_identity(),
+        output=name,
         summary=summary,
         opening=opening,
-        guideline="KDIGO 2024 guideline on chronic kidney disease",
-        url="https://doi.org/10.1016/j.kint.2023.10.018",
-        topic=TOPICS["nephrology"],
+        source=_KDIGO_2024,
         facts=(fact,),
         offers=(*also, referral) if is_test_first else (referral, *also),
     )

@@ -9,8 +9,8 @@ from typing import Any, Final
 from msgspec import Struct
 from msgspec.structs import replace
 
-from cards.card import TOPICS, Card, OrderSuggestion
-from cards.compose.equation import GuidelineCardContent
+from cards.card import TOPICS, Card, OrderSuggestion, Source
+from cards.compose.equation import guideline_card
 from cards.compose.model import ModelCardContent, model_card
 from cards.new_orders import service_order
 from cards.text import escape, plain
@@ -167,18 +167,17 @@ def _without_number(call: ServiceInput, illness: _SeriousIllness, hit: Condition
     record = call.record
     words = plain(hit.words, 60)
     since = f" ({hit.time.date})" if hit.time is not None else ""
-    content = GuidelineCardContent(
-        id="planning_conversation",
+    card = guideline_card(
+        call.card_identity(),
+        output="planning_conversation",
         summary=plain(f"Planning ahead: {words} on record. Consider a talk about goals of care.", 139),
         opening=f"**{escape(words, 60)}**{since}. No talk about goals of care is on record within a year. "
         f"No estimate is shown: with {illness.wording} the illness decides the outlook more than ordinary results do.",
-        guideline=illness.guideline,
-        url=illness.url,
-        topic=TOPICS["planning"],
+        source=Source(label=illness.guideline, url=illness.url, topic=TOPICS["planning"]),
         facts=(fact_of_condition(illness.group, hit),),
         offers=(replace(CARD.offer, order=planning_order(record.patient_id, today(call))),),
     )
-    advice = advise_by_guideline(call, content)
+    advice = advise_by_guideline(card)
     text = f"{words} is on record: an estimate from ordinary results would mislead, so none is given."
     advice.silences = [_silence("outside-population", text)]
     return advice

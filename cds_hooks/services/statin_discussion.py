@@ -9,8 +9,8 @@ from functools import partial
 
 from msgspec import Struct
 
-from cards.card import TOPICS, OrderSuggestion
-from cards.compose.equation import EquationCardContent, GuidelineCardContent, people_in_100
+from cards.card import TOPICS, Card, OrderSuggestion, Source
+from cards.compose.equation import EquationCardContent, guideline_card, people_in_100
 from cards.extension import Fact, WorklistEntry
 from cards.new_orders import LIPIDS, OrderableTest, order_of_test, orderable_test_for, service_order
 from cards.text import capitalized, escape, format_number
@@ -163,12 +163,12 @@ def _judge(call: ServiceInput) -> Advice:
         return no_card(EQUATION.id, "input-missing", f"Whether a statin is active is not known{why}: nothing is said.")
     indication = statin_indication(record)
     if indication is not None and indication.id != "diabetes":
-        return advise_by_guideline(call, _indication_content(call, indication))
+        return advise_by_guideline(_indication_card(call, indication))
     advice = advise_by_equation(call, charted, _question(call, charted))
     if indication is not None and advice.scores is None:
-        return advise_by_guideline(call, _indication_content(call, indication))  # diabetes, and no score to go with it
+        return advise_by_guideline(_indication_card(call, indication))  # diabetes, and no score to go with it
     if indication is not None and not advice.cards:
-        return advise_by_guideline(call, _indication_content(call, indication))
+        return advise_by_guideline(_indication_card(call, indication))
     return advice
 
 
@@ -225,21 +225,20 @@ def _takes_pcsk9(record: PatientRecord) -> bool:
     )
 
 
-def _indication_content(call: ServiceInput, why: Indication) -> GuidelineCardContent:
+def _indication_card(call: ServiceInput, why: Indication) -> Card:
     charted = f" (**{escape(str(why.fact.value))}**" if isinstance(why.fact.value, str) else ""
     if charted:
         charted += f", {why.fact.effective[:10]})" if why.fact.effective else ")"
     talk = TALK_OF_DISEASE if why.id == "atherosclerosis" else TALK
-    return GuidelineCardContent(
-        id=f"statin_{why.id}",
+    return guideline_card(
+        call.card_identity(),
+        output=f"statin_{why.id}",
         summary=f"{capitalized(why.words)}, no statin found. Consider talking about one.",
         opening=(
             f"On record: {why.words}{charted}; no active statin. The guideline names a statin here without a risk "
             f"score. Ask first whether one was tried and not tolerated.{_over_75(call)}"
         ),
-        guideline=why.guideline,
-        url=why.url,
-        topic=TOPICS["statin"],
+        source=Source(label=why.guideline, url=why.url, topic=TOPICS["statin"]),
         facts=(why.fact,),
         offers=(
             OrderSuggestion(
