@@ -587,10 +587,6 @@ def _ordered_kind(action: Action) -> str:
     return _ORDERS.get(action.resource.get("resourceType", ""), "")
 
 
-Level = Literal["call", "patient", "model", "finding", "card"]
-"""Where a check is asked: before anything is computed, about the patient, about a model, a finding, or a card."""
-
-
 CardCheck = Callable[[Card, CheckedCall], Awaitable[WhyNot | None]]
 
 
@@ -606,7 +602,6 @@ class Check(Struct, frozen=True, kw_only=True):
     """What holds the card back, in a few words."""
     lets_through: str
     """What would let the card through, in a sentence."""
-    level: Level = "card"
     finding: Callable[[Finding, CheckedCall], WhyNot | None] | None = None
     card: CardCheck | None = None
     choose: Callable[[Sequence[Card], CheckedCall], Mapping[str, WhyNot]] | None = None
@@ -632,35 +627,33 @@ class Check(Struct, frozen=True, kw_only=True):
 CHECKS: Final = (
     Check(
         codes=(SWITCHED_OFF,),
-        level="call",  # `Released.why_off`, before anything is read
+        # asked by `Released.why_off`, before anything is read
         title="The service or the client is switched off",
         lets_through='An act of release: cds-hooks release on service NAME --why "…", or of the client.',
         act="switch",
     ),
     Check(
         codes=(NOT_FOR_THIS_USER,),
-        level="call",  # `refuse_user`
+        # asked by `refuse_user`
         title="The user is no clinician",
         lets_through="A call by a clinician: context.userId names a Practitioner or PractitionerRole.",
         hides_findings=False,
     ),
     Check(
         codes=("deceased", "palliative", "opted-out"),
-        level="patient",
         title="No estimate for this patient: death, palliative care, or an opt-out",
         lets_through="A change of the chart (docs/operations/restraint.md, who gets no estimate).",
         hides_findings=False,
     ),
     Check(
         codes=("already-done", "already-ordered"),
-        level="patient",
         title="What it would suggest is done or ordered already",
         lets_through="A change of the chart: the order, procedure or visit that the reason names.",
         hides_findings=False,
     ),
     Check(
         codes=("model-not-released",),
-        level="model",  # `ModelApprovals`, asked by services/_model.py
+        # asked by `ModelApprovals`, for services/_model.py
         title="The model's release state, gates or approvals",
         lets_through="The state that CDS_MODEL_STATE asks for, and two approvals at /models/NAME.",
     ),
@@ -683,7 +676,6 @@ CHECKS: Final = (
     ),
     Check(
         codes=(SWITCHED_OFF,),
-        level="finding",
         title="A switch of the rules file",
         lets_through="A change of [[switch]] in the rules file (CDS_RULES_FILE, docs/rules/governance.md).",
         finding=check_rule_switch,
@@ -691,7 +683,6 @@ CHECKS: Final = (
     ),
     Check(
         codes=(SHADOW,),
-        level="finding",
         title="Two people have not approved this version of the rule or package",
         lets_through="The approvals of two people in two roles, at the page /rules/NAME.",
         finding=check_approval,
@@ -699,7 +690,6 @@ CHECKS: Final = (
     ),
     Check(
         codes=(ACKNOWLEDGED,),
-        level="finding",
         title="A clinician's answer to the same finding",
         lets_through="Time (90, 30 or 1 days by severity, or as the rules file says), other drugs, or a worse finding.",
         finding=check_acknowledged,
