@@ -78,7 +78,8 @@ def check_orders(
     session = open_session(record, drafts, signing=signing, active_orders=active_orders)
     check = _Check(session, book if book is not None else rule_book(), new_uuid, original)
     silences: list[WhyNot] = []
-    by_draft = {id(drafted.draft): drafted for drafted in (*check.session.drafted, *check.session.studies)}
+    judgeable = (*check.session.drafted, *check.session.studies, *check.judged_stops())
+    by_draft = {id(drafted.draft): drafted for drafted in judgeable}
     to_evaluate = []
     unnamed: list[UncoveredDrug] = []
     judged_names = frozenset(judged or ())
@@ -87,7 +88,7 @@ def check_orders(
             continue
         drafted = by_draft.get(id(draft))
         if drafted is None or not drafted.medication.recognised:
-            silences.extend(_passed_over(draft, drafted))
+            silences.extend(_passed_over(draft, drafted, knows_medications=session.knows_medications))
             unnamed.extend(_uncovered(drafted) if drafted is not None else ())
         else:
             to_evaluate.append(drafted)
@@ -132,7 +133,7 @@ def shown_findings(
     return tuple(shown_list)
 
 
-def _passed_over(draft: DraftOrder, drafted: DraftMedication | None) -> Iterator[WhyNot]:
+def _passed_over(draft: DraftOrder, drafted: DraftMedication | None, *, knows_medications: bool) -> Iterator[WhyNot]:
     name = plain(draft.name)
     if drafted is not None:
         words = drafted.medication.plain_words or "the drafted medication"
@@ -141,9 +142,12 @@ def _passed_over(draft: DraftOrder, drafted: DraftMedication | None) -> Iterator
         fault = plain(draft.fault.replace("`", "").replace("$.", ""), 120)
         yield WhyNot(draft.name, "draft-unreadable", f"{name} cannot be read ({fault}): not checked.")
     elif draft.order is not None:
-        yield WhyNot(
-            draft.name, "not-to-be-given", f"{name} is not to be given (its status or doNotPerform): not checked."
-        )
+        text = f"{name} is not to be given (its status or doNotPerform)"
+        if knows_medications:
+            yield WhyNot(draft.name, "not-to-be-given", f"{text}: not checked.")
+        else:
+            text = f"{text}; the medication list is not known: whether it ends a treatment was not judged."
+            yield WhyNot(draft.name, "medications-unknown", text)
     elif isinstance(draft.read, ServiceRequest):
         if is_wanted_study(draft):
             words = plain(draft.read.code.words, 80) if draft.read.code is not None else ""
@@ -209,10 +213,16 @@ class _Check:
             evaluation = self._judged[id(drafted)] = self.book.evaluate(self.session, drafted)
         return evaluation
 
+    def judged_stops(self) -> Iterator[DraftMedication]:
+        """Yield the drafts that end a drug whose end a rule is about."""
+        for drafted in self.session.stopped:
+            if self.book.rules_for(drafted.medication, stops=True):
+                yield drafted
+
     def without_rule(self, drafts: Iterable[DraftMedication], names: Collection[str]) -> Iterator[UncoveredDrug]:
         """Yield the high-alert drugs that no rule is about, but for those with a card (`names` are those of drafts)."""
         for drafted in drafts:
-            if is_test(drafted.medication) or drafted.draft.name in names:
+            if drafted.stops or is_test(drafted.medication) or drafted.draft.name in names:
                 continue
             rules = [activated.rule for activated in self.book.rules_for(drafted.medication)]
             specific = [rule for rule in rules if not rule.trigger.is_for_any]

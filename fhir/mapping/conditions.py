@@ -355,7 +355,7 @@ def _means_group(concept: CodeableConcept | None) -> bool:
 # Groups that a procedure means only while it goes on and for so many days afterwards. Who is on dialysis has several
 # sessions a week; that one of the last two weeks counts, and palliative care of the last year, is the project's own
 # choice.
-_PASSING_DAYS = {"neuraxial_procedure": 1, "dialysis": 14, "palliative_or_hospice": 365}
+_PASSING_DAYS = {"neuraxial_procedure": 1, "dialysis": 14, "palliative_or_hospice": 365, "ventilator": 0}
 
 
 def _operations(record: PatientRecord) -> _Signs:

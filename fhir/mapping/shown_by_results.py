@@ -11,6 +11,8 @@ from typing import Final
 
 from msgspec import Struct
 
+from fhir.mapping.conditions import find_condition
+from fhir.mapping.medications.active import orders_ever_taken
 from fhir.record.measurement import Measurement
 from fhir.record.record import PatientRecord
 from fhir.terminology.analytes import ANALYTES
@@ -26,18 +28,30 @@ _SIDES: Final[dict[str, Callable[[float, float], bool]]] = {
 
 
 class ResultLimit(Struct, frozen=True):
-    """A limit beyond which a result shows a condition; `limit` is in the canonical unit of the analyte."""
+    """A limit beyond which a result shows a condition; `limit` is in the canonical unit of the analyte.
+
+    The result shows nothing beside a condition of the group `over_with`, nor where one of the drugs `over_after` was
+    ever taken: a release assay stays positive after the treatment.
+    """
 
     group: str
     analyte: str
     side: str
     limit: float
     max_age_days: float
+    over_with: str
+    over_after: tuple[str, ...]
     source: str
 
     def is_shown_by(self, value: float) -> bool:
         """Return whether this value lies beyond the limit."""
         return _SIDES[self.side](value, self.limit)
+
+    def is_over(self, record: PatientRecord) -> bool:
+        """Return whether what the result shows was treated or is being treated."""
+        if self.over_with and find_condition(record, self.over_with) is not None:
+            return True
+        return any(orders_ever_taken(record, rxcui) for rxcui in self.over_after)
 
 
 @cache
@@ -50,7 +64,14 @@ def result_limits() -> dict[str, tuple[ResultLimit, ...]]:
     limits: dict[str, list[ResultLimit]] = {}
     for line, row in enumerate(table_rows("condition_results.csv"), start=2):
         limit = ResultLimit(
-            row["group"], row["analyte"], row["side"], float(row["limit"]), float(row["max_age_days"]), row["source"]
+            row["group"],
+            row["analyte"],
+            row["side"],
+            float(row["limit"]),
+            float(row["max_age_days"]),
+            row["over_with"],
+            tuple(row["over_after"].split(";")) if row["over_after"] else (),
+            row["source"],
         )
         if limit.group not in CONDITION_GROUPS or limit.analyte not in ANALYTES or limit.side not in _SIDES:
             raise ValueError(f"condition_results.csv, line {line}: an unknown group, analyte or side (lt, le, gt, ge)")
@@ -75,6 +96,6 @@ def shown_by_result(record: PatientRecord, group: str) -> Measurement | None:
         measurement
         for limit in result_limits().get(CONDITION_GROUPS[group].key, ())
         for measurement in record.newest_together(limit.analyte, limit.max_age_days)
-        if limit.is_shown_by(measurement.value)
+        if limit.is_shown_by(measurement.value) and not limit.is_over(record)
     ]
     return max(shown, key=lambda measurement: measurement.time.instant, default=None)

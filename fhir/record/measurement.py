@@ -121,7 +121,7 @@ PACK_YEARS = frozenset({"8664-5", "401201003", "782516008"})
 OTHER = ""
 """The key of Observations whose own code is of no analyte and no question of the tables."""
 
-OTHER_EQUATIONS: Final = frozenset({"48643-1", "88293-6", "50384-7", "50210-4"})
+OTHER_EQUATIONS: Final = frozenset({"48643-1", "88293-6", "50384-7", "50210-4", "76633-7"})
 """LOINC codes of a GFR by an equation whose value no rule takes: with a factor for race (MDRD, CKD-EPI 2009), that of
 Schwartz for children, and by cystatin C alone. It is refused and named, so that nobody is told that none came."""
 

@@ -62,8 +62,9 @@ _OF_OTHER_RELEASES: Final[Mapping[str, Mapping[str, str]]] = {
 _ILLNESS: Final = "active recurrence relapse inactive remission resolved"
 _ALLERGY: Final = "active inactive resolved"
 _CERTAINTY: Final = "unconfirmed provisional differential confirmed refuted entered-in-error presumed unknown"
-# What a chart calls a problem that is taken back; FHIR has one word for it.
+# What a chart calls a problem that is taken back or ruled out; FHIR has one word for each.
 _TAKEN_BACK: Final = {"cancelled": "entered-in-error", "entered-in-error": "entered-in-error"}
+_RULED_OUT: Final = {"ruled out": "refuted", "excluded": "refuted", "disproved": "refuted", "disproven": "refuted"}
 
 
 def _key(text: str) -> str:
@@ -77,7 +78,7 @@ def _spellings(codes: str, others: Mapping[str, str] | None = None) -> dict[str,
 _CODES: Final = {kind: frozenset(codes.split()) for kind, codes in _STATUSES.items()}
 _SPELLINGS: Final = {kind: _spellings(codes, _OF_OTHER_RELEASES.get(kind)) for kind, codes in _STATUSES.items()}
 _CLINICAL: Final = {"Condition": _spellings(_ILLNESS), "AllergyIntolerance": _spellings(_ALLERGY)}
-_VERIFICATION: Final = _spellings(_CERTAINTY, _TAKEN_BACK)
+_VERIFICATION: Final = _spellings(_CERTAINTY, _TAKEN_BACK | _RULED_OUT)
 _KNOWN: Final = frozenset(_ILLNESS.split()) | frozenset(_CERTAINTY.split())
 
 

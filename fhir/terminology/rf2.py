@@ -142,22 +142,17 @@ class Roots:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """A code of which the tables and the release say another thing; `how` is one of `HOW`."""
+    """A code of which the tables and the release say another thing; `how` says what.
+
+    "new" (below the codes of our table or in the definition, and not in our table), "outside the definition" (in our
+    table alone), "not active" (in our table), "no such root" (named by the definition, not active in the release), "its
+    name means others" (new, and its name in our words means other groups alone).
+    """
 
     kind: str
     key: str
     code: str
     how: str
-
-
-HOW: Final[Mapping[str, str]] = {
-    "new": "below the codes of our table or in the definition, and not in our table",
-    "outside the definition": "in our table, and not in the definition",
-    "not active": "in our table, and not active in the release",
-    "no such root": "named by the definition, and not active in the release",
-    "its name means others": "new, and its name in our words means other groups alone",
-}
-"""What a difference can be: a person decides, and writes a definition or a row of a site's table."""
 
 
 @dataclass(slots=True)

@@ -179,21 +179,22 @@ class RuleBook:
         about_tests = (rule.outline for rule in self._rules if rule.outline.is_for_tests)
         return reduce(or_, (outline.needs for outline in about_tests), needs("ServiceRequest"))
 
-    def rules_for(self, medication: MedicationIdentity) -> tuple[ActivatedRule, ...]:
-        """Return the rules that a medication activates."""
-        return self._rules_of(medication).activated
+    def rules_for(self, medication: MedicationIdentity, *, stops: bool = False) -> tuple[ActivatedRule, ...]:
+        """Return the rules that a medication activates when it is ordered or, with `stops`, ended."""
+        return self._rules_of(medication, stops=stops).activated
 
     def scope_of(self, drafted: DraftMedication, record: PatientRecord, *, signing: bool) -> WhyNot:
         """Return what the rules of this drug looked for, and what of it is not known."""
-        return self._rules_of(drafted.medication).scope(signing=signing).silence(drafted, record)
+        return self._rules_of(drafted.medication, stops=drafted.stops).scope(signing=signing).silence(drafted, record)
 
-    def _rules_of(self, medication: MedicationIdentity) -> "_RulesOfDrug":
+    def _rules_of(self, medication: MedicationIdentity, *, stops: bool) -> "_RulesOfDrug":
         # Without form and route the words decide: "insulin glargine KwikPen" is injected.
         texts = (medication.rxcuis, medication.dose_form, medication.route, medication.words)
-        key = (*texts, medication.systemic)
+        key = (*texts, medication.systemic, stops)
         rules_of_drug = self._remembered.get(key)
         if rules_of_drug is None:
-            of_drug = ((rule, rule.trigger.activation(medication)) for rule in self._index.of(medication))
+            meant = (rule for rule in self._index.of(medication) if rule.trigger.stops is stops)
+            of_drug = ((rule, rule.trigger.activation(medication)) for rule in meant)
             activated = tuple(
                 ActivatedRule.by(medication, rule, activation) for rule, activation in of_drug if activation is not None
             )
@@ -221,7 +222,7 @@ class RuleBook:
         # The rules of one ingredient share a context: what one has worked out the next one has.
         contexts: dict[Ingredient, RuleContext] = {}
         check_time()
-        of_drug = self._rules_of(drafted.medication)
+        of_drug = self._rules_of(drafted.medication, stops=drafted.stops)
         rules = of_drug.beside(session.keys)
         kept = judgements_of(session)
         evaluations: Iterable[Evaluation | None] = (_evaluate(rule, session, drafted, contexts) for rule in rules)
@@ -232,7 +233,7 @@ class RuleBook:
     def rules_to_evaluate(self, session: PatientSession, drafted: DraftMedication) -> list[ActivatedRule]:
         """Return the rules of this draft that can find something else than in the session that this one was made of."""
         changed = session.changes_beside(drafted)
-        rules = self.rules_for(drafted.medication)
+        rules = self.rules_for(drafted.medication, stops=drafted.stops)
         return [rule for rule in rules if changed is None or not rule.looks_for.isdisjoint(changed)]
 
     def first_new(

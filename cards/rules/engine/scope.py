@@ -112,10 +112,12 @@ def _looked_for(
 ) -> Iterator[_LookedFor]:
     """Yield what rules about the drug (`specific`) and rules that need no partner (`alone`) look for."""
     uses: frozenset[str] = frozenset().union(*(_uses_now(rule, signing) for rule in alone))
-    of_test = is_test(medication)
-    if not of_test or "allergies" in uses:
+    of_test, of_end = is_test(medication), any(rule.trigger.stops for rule in specific)
+    if of_end:
+        yield _LookedFor("harm by an abrupt end", "medication list", _LISTS)
+    elif not of_test or "allergies" in uses:
         yield _LookedFor("allergy", "allergy list", ("AllergyIntolerance",))
-    if not of_test:
+    if not of_test and not of_end:
         yield _LookedFor("duplicates", "medication list", _LISTS)
     elif any("active" in rule.band_uses for rule in alone):
         yield _LookedFor("medications", "medication list", _LISTS)

@@ -149,6 +149,8 @@ class Trigger(Declared, frozen=True):
     Local forms never do unless the selector says `"systemic": false`, or the trigger `local_forms`. With
     `same_ingredient` the partners of a draft are what else holds an ingredient of it, with `same_class` what else is of
     a class that the selectors name; of the latter there is nothing to say without a partner.
+
+    With `stops` the rule is asked about drafts that end or withhold such a drug, and never about those that order it.
     """
 
     draft: Some[DeclaredSelector] = ()
@@ -157,6 +159,7 @@ class Trigger(Declared, frozen=True):
     local_forms: bool = False
     same_ingredient: bool = False
     same_class: bool = False
+    stops: bool = False
 
 
 class Sig(Declared, frozen=True):

@@ -201,6 +201,8 @@ class CompiledTrigger(Struct, frozen=True):
     same_class: bool = False
     is_for_any: bool = False
     """Whether every drug activates it."""
+    stops: bool = False
+    """Whether it is about drafts that end what is taken."""
 
     @classmethod
     def read(cls, trigger: Trigger) -> "CompiledTrigger":
@@ -217,7 +219,7 @@ class CompiledTrigger(Struct, frozen=True):
         if any(single.washout_days for single in singles):
             raise RuleError("washout_days is for the sides of a pair")
         is_for_any = any(single.any_drug for single in singles)
-        return cls(singles, sides, trigger.same_ingredient, trigger.same_class, is_for_any)
+        return cls(singles, sides, trigger.same_ingredient, trigger.same_class, is_for_any, trigger.stops)
 
     @property
     def _named_classes(self) -> frozenset[str]:

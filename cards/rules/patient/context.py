@@ -377,8 +377,11 @@ class RuleContext(Struct, frozen=True, eq=False):
         return list(dict.fromkeys(sentences))
 
     def running_note(self) -> str | None:
-        """Return that the drug is on the active list already: whatever is done with the draft, that order goes on."""
-        for medication in self.session.with_key(self.ingredient.rxcui):
+        """Return that the drug is on the active list already: whatever is done with the draft, that order goes on.
+
+        None for a draft that ends the drug.
+        """
+        for medication in self.session.with_key(self.ingredient.rxcui) if not self.drafted.stops else ():
             if medication.draft is None and is_beside(medication, self.drafted):
                 since = f" (ordered {medication.since[:10]})" if medication.since else ""
                 name = capitalized(self.ingredient.name)

@@ -154,6 +154,11 @@ class DraftMedication:
         prior = order.priorPrescription
         self.renews = relative_reference(prior.reference) if prior is not None else None
 
+    @property
+    def stops(self) -> bool:
+        """Whether it ends or withholds the drug."""
+        return not is_to_be_given(self.order)
+
     @cached_property
     def dose(self) -> DailyDose:
         """The daily dose with its certainty."""
@@ -334,6 +339,11 @@ def needs_cover(medication: MedicationIdentity) -> bool:
 def is_to_be_given(order: MedicationRequest) -> bool:
     """Whether a draft asks for the drug to be given."""
     return order.doNotPerform is not True and order.status not in _NEVER_GIVEN
+
+
+def is_to_be_ended(order: MedicationRequest) -> bool:
+    """Whether a draft asks for an end of the drug; a course that is completed ends as it was planned."""
+    return not is_to_be_given(order) and order.status not in ("entered-in-error", "completed")
 
 
 def open_tests(resources: Iterable[object]) -> frozenset[str]:

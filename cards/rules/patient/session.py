@@ -13,6 +13,7 @@ from cards.rules.patient.orders import (
     DraftOrder,
     DraftStudy,
     is_beside,
+    is_to_be_ended,
     is_wanted_study,
     knows_medications,
     open_tests,
@@ -154,6 +155,26 @@ class PatientSession:
         # Weighed by the record and not by this session, which holds it: the collector would have to take the circle.
         weigh = partial(newest_weight, self.record)
         return DraftMedication(draft, order, self.medications, weigh) if order is not None else None
+
+    @cached_property
+    def stopped(self) -> tuple[DraftMedication, ...]:
+        """The drafts that end a drug which the patient takes and no other order goes on with."""
+        orders = ((draft, draft.order) for draft in self.drafts)
+        ending = (
+            DraftMedication(draft, order, self.medications)
+            for draft, order in orders
+            if order is not None and is_to_be_ended(order)
+        )
+        return tuple([drafted for drafted in ending if self._ends_drug(drafted)])
+
+    def _ends_drug(self, drafted: DraftMedication) -> bool:
+        codes = frozenset(drafted.medication.rxcuis)
+        taken = [medication for medication in self._active_on_record if codes & {*medication.medication.rxcuis}]
+        named = {drafted.draft.reference, drafted.renews} & {medication.source for medication in taken}
+        others = [medication for medication in taken if medication in self.active and medication.source not in named]
+        goes_on = bool(named) and any(medication.source.startswith("MedicationRequest/") for medication in others)
+        drafted_on = any(codes & {*other.medication.rxcuis} for other in self.drafted)
+        return bool(taken) and not goes_on and not drafted_on
 
     @cached_property
     def studies(self) -> tuple[DraftStudy, ...]:

@@ -64,8 +64,8 @@ class DailyDose(Struct, frozen=True, gc=False):
     is missing from them. As needed, `low` is 0 and `high` the most that may be taken ("maximum_prn").
     `times_per_day` is the average (1/7 for weekly), its upper end where it is a range. `duration_days` is that of the
     bounds, else of the supply, the words or the quantity, refills counted. `single` is one dose in all; `from_text`:
-    words were needed for how much or how often; `from_supply`: the average of a quantity over the days it is to last,
-    because nothing else says how much. `on_days` are the days of the week that the order names.
+    words were needed for how much or how often. Where nothing says how much, it is the average of a quantity over the
+    days that it is to last. `on_days` are the days of the week that the order names.
 
     What cannot be told in milligrams: `activity` is a dose in units or mEq, and `least_per_day` and `least_per_dose`
     are what a mass of a combination is at least of each ingredient.
@@ -79,7 +79,6 @@ class DailyDose(Struct, frozen=True, gc=False):
     single: bool = False
     as_needed: bool = False
     from_text: bool = False
-    from_supply: bool = False
     on_days: frozenset[str] = frozenset()
     problem: DoseProblem | None = None
     activity: Activity | None = None
@@ -191,7 +190,7 @@ def _of_supply(dose: DailyDose, dispense: DispenseRequest, identity: MedicationI
     if dose.as_needed:
         per_day = tuple(replace(amount, low=0.0) for amount in per_day)
     certainty: Certainty = "maximum_prn" if dose.as_needed else "exact"
-    return replace(dose, certainty=certainty, per_day=per_day, from_supply=True, problem=None)
+    return replace(dose, certainty=certainty, per_day=per_day, problem=None)
 
 
 def _dose(instruction: Instruction, identity: MedicationIdentity) -> DailyDose:

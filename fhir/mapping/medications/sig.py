@@ -82,9 +82,10 @@ _DURATION = late_pattern(
     rf"(?P<count>{NUMBER}) ?-?"
     r"(?P<unit>d|days?|wks?|weeks?|mo|months?)\b(?! ?(?:/|per|a|each|every|in a) ?w(?:ee)?k)"
     r"|\b(?P<course>\d+)[- ]day course"
+    rf"|\b(?P<lasting>{NUMBER}) (?P<lasting_unit>days?|weeks?|months?) (?:lang|long)\b"  # "5 Tage lang", "5 dagen lang"
 )
 _MAXIMUM_SIGNS = ("max", "exceed", "more than", "nte", "mdd", "limit")
-_DURATION_SIGNS = ("for", "x", "during", "after", "×", "course")
+_DURATION_SIGNS = ("for", "x", "during", "after", "×", "course", "lang", "long")
 _SINGLE = late_pattern(
     r"\b(?:once(?! (?:a|per|every|each|daily|weekly|monthly|nightly|in the))|one time(?! (?:a|per|daily))|single dose"
     r"|x ?1(?: dose)?(?![\d./-])|1 ?x(?! ?\d| ?(?:/|per|a|daily))|stat|1 dose)\b"
@@ -351,8 +352,8 @@ def _days(text: str) -> float | None:
         return None
     if match["course"]:
         return float(match["course"])
-    unit = days_per_unit(match["unit"])
-    return float(match["count"]) * unit if unit is not None else None
+    unit = days_per_unit(match["unit"] or match["lasting_unit"])
+    return float(match["count"] or match["lasting"]) * unit if unit is not None else None
 
 
 def _maximum(match: re.Match[str] | None) -> SigAmount | None:

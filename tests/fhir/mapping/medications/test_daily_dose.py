@@ -400,7 +400,6 @@ def test_a_quantity_over_the_days_it_lasts(
 ) -> None:
     dose = _dose(*dosages, dispenseRequest=supply)
     assert dose.per_day == expected
-    assert dose.from_supply is bool(expected)
     if expected:
         as_needed = bool(dosages[0].asNeededBoolean)
         assert (dose.certainty, dose.problem) == ("maximum_prn" if as_needed else "exact", None)

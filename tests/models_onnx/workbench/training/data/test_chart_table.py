@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fhir.record.charts import PatientChart, known_at
+from fhir.record.charts import PatientChart, by_patient, known_at, read_bundle
 from models_onnx.errors import TrainingRefused
 from models_onnx.models.readmission_30d import SPEC
 from models_onnx.workbench.training.data.chart_table import (
@@ -212,3 +212,20 @@ def test_the_table_says_until_when_each_source_was_observed(tmp_path: Path, told
     assert (tmp_path / "table.key").stat().st_mode & 0o077 == 0
     assert report.counts | {"rows": 2, "with the event": 1, "not followed": 1} == report.counts
     assert any(finding.kind == "follow-up" for finding in report.findings) is ("shifted" in told)
+
+
+@pytest.mark.outside_data
+def test_nothing_after_the_index_changes_a_feature_of_real_patients(data_folder: Path) -> None:
+    path = data_folder / "fhir" / "mimic-iv-demo" / "10000032.json.gz"
+    (real,) = by_patient(list(read_bundle(path)))
+    before, *later = rows_of(real)
+    assert later
+    # The index is the first discharge: parts of stays and an observation for a day end before it.
+    stays = [e for e in real.resources if e["resourceType"] == "Encounter" and "partOf" not in e]
+    index = min(e["period"]["end"] for e in stays if e["class"]["code"] != "AMB")
+    # A second content under the id of a later stay: both contents begin after the index.
+    future = [spoiled(e) for e in real.resources if str(e.get("period", {}).get("start", "")) > index]
+    assert future
+    changed = next(iter(rows_of(PatientChart(real.patient, [*real.resources, *future]))))
+    for name in SPEC.feature_names:
+        assert np.array_equal(before[name], changed[name], equal_nan=True), name
