@@ -218,7 +218,7 @@ def test_the_table_says_until_when_each_source_was_observed(tmp_path: Path, told
 def test_nothing_after_the_index_changes_a_feature_of_real_patients(data_folder: Path) -> None:
     path = data_folder / "fhir" / "mimic-iv-demo" / "10000032.json.gz"
     (real,) = by_patient(list(read_bundle(path)))
-    before, *later = rows_of(real)
+    before, *later = rows_of_chart(TABLE, TABLE.features, real, None, KEY)
     assert later
     # The index is the first discharge: parts of stays and an observation for a day end before it.
     stays = [e for e in real.resources if e["resourceType"] == "Encounter" and "partOf" not in e]
@@ -226,6 +226,7 @@ def test_nothing_after_the_index_changes_a_feature_of_real_patients(data_folder:
     # A second content under the id of a later stay: both contents begin after the index.
     future = [spoiled(e) for e in real.resources if str(e.get("period", {}).get("start", "")) > index]
     assert future
-    changed = next(iter(rows_of(PatientChart(real.patient, [*real.resources, *future]))))
+    told_again = PatientChart(real.patient, [*real.resources, *future])
+    changed = next(rows_of_chart(TABLE, TABLE.features, told_again, None, KEY))
     for name in SPEC.feature_names:
         assert np.array_equal(before[name], changed[name], equal_nan=True), name
