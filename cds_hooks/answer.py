@@ -67,6 +67,7 @@ from cds_hooks.storage.decision import (
     input_digest_of,
     numbered_uuid,
 )
+from fhir.mapping.gaps import gaps
 from fhir.mapping.medications.active import unreadable_codes
 from fhir.mapping.people import race_and_ethnicity, roles_of_user
 from fhir.mapping.stays import care_units, named_units
@@ -99,7 +100,7 @@ class Source(Protocol):
     def read_chart(
         self, call: Call, request: CDSRequest, filled: FilledPrefetch
     ) -> tuple[PatientRecord, KeptChart | None]:
-        """Return the patient's facts, of which nothing was asked yet, and what is recorded of the chart."""
+        """Return the patient's facts, and what is recorded of the chart."""
 
     def roles_of_user(self, call: Call, request: CDSRequest, filled: FilledPrefetch) -> tuple[str, ...]:
         """Return what the user works as; nothing where that is not known."""
@@ -151,12 +152,10 @@ class Understood(Struct, frozen=True):
 
     @property
     def unread(self) -> list[WhyNot]:
-        """The resources that could not be read, as reasons why something is not said about them."""
-        if not self.record.refusals:
-            return []
+        """The gaps of what the advisors read, as reasons why something is not said about them."""
         return [
             WhyNot(refusal.subject, refusal.reason, plain(refusal.text, _LONGEST_REFUSAL))
-            for refusal in shorten_refusals(self.record.refusals)
+            for refusal in shorten_refusals(gaps(self.record))
         ]
 
 
@@ -296,7 +295,7 @@ def understand(call: Call, received: Received) -> Understood:
     if call.service.needs_patient(request):
         filled.state.require("patient")
     record, chart = source.read_chart(call, request, filled)
-    refusals = record.refusals
+    refusals = tuple(record.resources.refusals)
     groups = race_and_ethnicity(record)
     roles = source.roles_of_user(call, request, filled)
     call.stages.end("facts")
@@ -597,8 +596,9 @@ class ReceivedBody:
             chart = self._read(request, filled, keeps=settings.keep_facts)
             if sent_before is not None:
                 sent_before.keep_chart(filled.values, chart)
-        resources = chart.resources.for_another_call()
-        resources.refusals += (*request.refusals, *filled.refusals, *chart.refusals, *filled.state.refusals)
+        resources = chart.resources.with_refusals(
+            (*request.refusals, *filled.refusals, *chart.refusals, *filled.state.refusals)
+        )
         requested, encounter = filled.state.looked_up, request.context.encounter_id
         if sent_before is not None and request.hook != PATIENT_VIEW:
             read_with = (
@@ -670,7 +670,7 @@ class Recording:
             found_by = selected.advised.advice.found_by
             components.metrics.answered(call.service.id, hook, cards, silences, call.stages.seconds, found_by)
             record = selected.advised.understood.record
-            components.metrics.not_understood(call.client.name, record.refusals, unreadable_codes(record))
+            components.metrics.not_understood(call.client.name, gaps(record), unreadable_codes(record))
         if trace is not None:
             trace.say(hook=hook, cards=len(cards), silences=len(silences), bytes=len(answer.decision.response))
             trace.count_prefetch(state.state for state in selected.advised.understood.prefetch.states)

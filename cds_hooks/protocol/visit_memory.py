@@ -26,7 +26,6 @@ from msgspec import Raw, Struct
 
 from cds_hooks.protocol.body import MemberName, check_depth, count_sign, member_name, members_once, value_end
 from cds_hooks.storage.decision import StoredChart
-from fhir.mapping.medications.active import find_active
 from fhir.record.facts import ReadResources
 from fhir.record.record import PatientRecord, is_of_place, read_repaired, without_runs
 from fhir.record.refusals import Refusal
@@ -70,7 +69,7 @@ class SentChart(Struct, frozen=True):
     """The resources of one call, whatever is asked of them and when."""
 
     resources: ReadResources
-    """Of which nothing is asked: each call asks its own (`for_another_call`)."""
+    """Of which each call derives its own."""
     refusals: Sequence[Refusal]
     """Long texts that were not read."""
     kept: KeptChart
@@ -159,22 +158,15 @@ class PatientValues:
         """Return the record of an earlier call, for this call alone."""
         record = chart.records.pop(read_with, None)
         if record is not None:
-            record.resources.by_analyte, record.resources.unread = None, []  # met again where somebody asks
             self._add(self, -_size_of(record))
         return record
 
     def keep_record(self, chart: SentChart, read_with: tuple[Any, ...], record: PatientRecord) -> None:
-        """Keep the record of a call that judged drafts for the next one, where nothing else that it asked was refused.
-
-        The refusals of a call are those that its own questions met, so it must not find those of another one.
-        """
+        """Keep the record of a call that judged drafts for the next one."""
         # What only this call has would not be forgotten with the patient.
         is_found = any(kept is chart for kept in self._charts.values())
-        resources = record.resources
-        # Each call that has a draft to judge asks for what is taken, so it meets the orders that are too old to count.
-        resources.unasked = find_active
-        is_whole = resources.judgements.session is not None and next(resources.refused_values(), None) is None
-        if is_found and is_whole and read_with not in chart.records and self._add(self, _size_of(record)):
+        has_judged = record.resources.judgements.session is not None
+        if is_found and has_judged and read_with not in chart.records and self._add(self, _size_of(record)):
             chart.records[read_with] = record
         else:
             record.resources.judgements = None  # which hold the record: both would stay until the collector comes

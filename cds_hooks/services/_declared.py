@@ -164,7 +164,7 @@ class _ModelAdvisor(Struct, frozen=True):
                 remark="" if estimated.model is self.model else "**The model for fewer values is used.**",
             ),
             call.card_identity(call.model_url(estimated.manifest.id)),
-            refused_results(call.record),
+            refused_results(call.record, estimated.vector),
         )
 
 

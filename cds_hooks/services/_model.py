@@ -17,7 +17,6 @@ from cds_hooks.settings import Settings
 from cds_hooks.trusted_models import AbsentModel
 from fhir.mapping.conditions import find_condition
 from fhir.mapping.features.feature import FeatureVector
-from fhir.record.measurement import ENTERED_IN_ERROR
 from fhir.record.record import PatientRecord
 from fhir.record.refusals import Refusal, WhyNot
 from models_onnx.artifact.manifest import AgeBandThreshold, Manifest
@@ -314,6 +313,7 @@ async def _by(predict: Predict, vector: FeatureVector, model: Model, why_withhel
     return ModelEstimate(model, prediction, vector, refused)
 
 
-def refused_results(record: PatientRecord) -> list[Refusal]:
-    """Return the results that could not be used, of which a card tells; not those that were entered in error."""
-    return [refusal for refusal in record.refusals if refusal.analyte and refusal.reason != ENTERED_IN_ERROR]
+def refused_results(record: PatientRecord, vector: FeatureVector) -> list[Refusal]:
+    """Return the results for these inputs that could not be used, of which a card tells."""
+    analytes = dict.fromkeys(analyte for feature in vector.features for analyte in feature.analytes)
+    return [refusal for analyte in analytes for refusal in record.lookup(analyte).refused]

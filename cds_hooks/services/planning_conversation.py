@@ -268,7 +268,7 @@ def _card(call: ServiceInput, estimated: ModelEstimate, diagnoses: str) -> Card:
             remark=SMALL_PANEL if estimated.model is TWIN else "",
         ),
         call.card_identity(call.model_url(estimated.manifest.id)),
-        refused_results(record),
+        refused_results(record, estimated.vector),
     )
 
 

@@ -156,14 +156,20 @@ def allergies(record: PatientRecord) -> tuple[Allergy, ...]:
     """Return the drug allergies and intolerances of the record, computed once per record.
 
     Neither resolved or inactive ones, nor food and pollen; refuted ones are not facts of the record. An entry that
-    could name any drug, and that no table knows, is refused with its words: whether it is the drug is not known.
+    could name any drug, and that no table knows, is a gap (`fhir/mapping/gaps.py`): it may be the drug.
     """
-    return record.derive_checked(_drug_allergies).read
+    return record.derive(_drug_allergies).read
 
 
 def unread_allergies(record: PatientRecord) -> tuple[str, ...]:
     """Return the words of the entries that could name any drug and that no table knows, each once."""
-    return record.derive_checked(_drug_allergies).unread
+    return tuple(record.derive(_drug_allergies).unread)
+
+
+def refused_allergies(record: PatientRecord) -> tuple[Refusal, ...]:
+    """Return the gap that these entries are; nothing where there is none."""
+    unread = record.derive(_drug_allergies).unread
+    return (_refusal_of_unread(unread),) if unread else ()
 
 
 def allergy_to_ingredient(record: PatientRecord, rxcui: str) -> Allergy | None:
@@ -234,10 +240,11 @@ class _DrugAllergies(Struct, frozen=True):
     """The drug allergies of a record, and the words of the entries that could not be read."""
 
     read: tuple[Allergy, ...]
-    unread: tuple[str, ...]
+    unread: Mapping[str, str]
+    """With the first code of each."""
 
 
-def _drug_allergies(record: PatientRecord) -> tuple[_DrugAllergies, tuple[Refusal, ...]]:
+def _drug_allergies(record: PatientRecord) -> _DrugAllergies:
     read: list[Allergy] = []
     unread: dict[str, str] = {}
     for resource in record.allergies:
@@ -255,7 +262,7 @@ def _drug_allergies(record: PatientRecord) -> tuple[_DrugAllergies, tuple[Refusa
         allergy = _allergy_of_problem(condition)
         if allergy is not None and all(allergy.allergen | other.allergen != other.allergen for other in read):
             read.append(allergy)
-    return _DrugAllergies(tuple(read), tuple(unread)), (_refusal_of_unread(unread),) if unread else ()
+    return _DrugAllergies(tuple(read), unread)
 
 
 def _allergy_of_problem(condition: Condition) -> Allergy | None:

@@ -656,7 +656,7 @@ def find_condition(record: PatientRecord, *groups: str) -> ConditionHit | None:
 
     Raises KeyError for a group that the table does not have: a misspelt rule must not be a silent one.
     """
-    by_group = record.derive_checked(_entries_by_group)
+    by_group = record.derive(_entries_by_group)
     for group in groups:
         key = CONDITION_GROUPS[group].key
         hit = _group_hit(record, by_group, key) if key in by_group.entries else None
@@ -677,7 +677,7 @@ _SHOWN_OTHERWISE = frozenset({"pregnancy", "breastfeeding", MECHANICAL_VALVE})
 
 def charted_groups(record: PatientRecord) -> Set[str]:
     """List the groups that `find_condition` can find at all: most of those a table asks for are not among them."""
-    by_group = record.derive_checked(_entries_by_group)
+    by_group = record.derive(_entries_by_group)
     return _SHOWN_OTHERWISE.union(by_group.entries, signs_by_group(record))
 
 
@@ -686,7 +686,7 @@ def problems_of(record: PatientRecord, groups: Iterable[str]) -> list[ConditionH
 
     "History of stroke" is no stroke that began when it was written down.
     """
-    entries = record.derive_checked(_entries_by_group).entries
+    entries = record.derive(_entries_by_group).entries
     hits = [
         condition_hit(key, condition, code, record)
         for key in (CONDITION_GROUPS[group].key for group in groups)
@@ -751,8 +751,9 @@ class _EntriesByGroup:
 
     __slots__ = ("entries", "hits", "signs", "unread")
 
-    def __init__(self, unread: tuple[str, ...] = ()) -> None:
-        self.unread = unread
+    def __init__(self) -> None:
+        self.unread: dict[str, str] = {}
+        """The words of the entries that mean nothing known, with the first code of each."""
         self.entries: dict[str, list[tuple[Condition, str]]] = {}
         # What has been found of them so far: most groups are never asked for.
         self.hits: dict[str, ConditionHit | None] = {}
@@ -760,17 +761,15 @@ class _EntriesByGroup:
         """What stands beside the problem list, once somebody has asked for it."""
 
 
-def _entries_by_group(record: PatientRecord) -> tuple[_EntriesByGroup, tuple[Refusal, ...]]:
+def _entries_by_group(record: PatientRecord) -> _EntriesByGroup:
     by_group = _EntriesByGroup()
-    unread: dict[str, str] = {}
     for condition in record.conditions:
         reading = read_concept(condition.code)
         for meant in reading.meant:
             by_group.entries.setdefault(meant.group, []).append((condition, meant.code))
         if not reading.is_understood:
-            unread.setdefault(*words_and_code(condition.code))
-    by_group.unread = tuple(unread)
-    return by_group, (_refusal_of_unread(unread),) if unread else ()
+            by_group.unread.setdefault(*words_and_code(condition.code))
+    return by_group
 
 
 def words_and_code(concept: CodeableConcept | None) -> tuple[str, str]:
@@ -801,12 +800,10 @@ def unread_problems(record: PatientRecord) -> tuple[str, ...]:
 
     Who asks for a group, and finds none, does not know whether one of these is in it.
     """
-    return record.derive_checked(_entries_by_group).unread
+    return tuple(record.derive(_entries_by_group).unread)
 
 
 def _group_hit(record: PatientRecord, by_group: _EntriesByGroup, group: str) -> ConditionHit | None:
-    if group == "pregnancy":
-        record.derive_checked(_impossible_pregnancies)
     if group not in by_group.hits:
         best: ConditionHit | None = None
         for condition, code in by_group.entries[group]:
@@ -838,16 +835,18 @@ def _observed_feeding(record: PatientRecord) -> ConditionHit | None:
     return ConditionHit("breastfeeding", newest.words, newest.code, newest.source, newest.time, "active")
 
 
-def _impossible_pregnancies(record: PatientRecord) -> tuple[None, tuple[Refusal, ...]]:
-    if may_be_pregnant(record):
-        return None, ()
-    sources = dict.fromkeys(hit.source for hit in _impossible_hits(record))
+def refused_problems(record: PatientRecord) -> Iterator[Refusal]:
+    """Yield what of the problem list cannot be used: the entries that mean nothing known, a pregnancy of a man."""
+    unread = record.derive(_entries_by_group).unread
+    if unread:
+        yield _refusal_of_unread(unread)
     text = "{}: a pregnancy code on a man's record: not used."
-    return None, tuple([Refusal(source, "impossible", text.format(source)) for source in sources])
+    for source in dict.fromkeys(hit.source for hit in _impossible_hits(record)):
+        yield Refusal(source, "impossible", text.format(source))
 
 
 def _impossible_hits(record: PatientRecord) -> list[ConditionHit]:
-    entries = record.derive_checked(_entries_by_group).entries.get("pregnancy", ())
+    entries = record.derive(_entries_by_group).entries.get("pregnancy", ())
     hits = (condition_hit("pregnancy", condition, code, record) for condition, code in entries)
     return [hit for hit in hits if _is_impossible(hit, record)]
 
@@ -974,5 +973,5 @@ def condition_hits(record: PatientRecord) -> Mapping[str, ConditionHit]:
 
 
 def _all_hits(record: PatientRecord) -> dict[str, ConditionHit]:
-    by_group = record.derive_checked(_entries_by_group)
+    by_group = record.derive(_entries_by_group)
     return {group: hit for group in by_group.entries if (hit := _group_hit(record, by_group, group)) is not None}

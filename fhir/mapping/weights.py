@@ -47,10 +47,10 @@ class JudgedWeight(Struct, frozen=True):
 
 def judged_weight(record: PatientRecord) -> JudgedWeight:
     """Return the newest weight that can be right: of an adult however old, of a child of the last 90 days."""
-    return record.derive_checked(_judge)
+    return record.derive(_judge)
 
 
-def _judge(record: PatientRecord) -> tuple[JudgedWeight, tuple[Refusal, ...]]:
+def _judge(record: PatientRecord) -> JudgedWeight:
     age = record.age_years()
     weights = record.measurements("body_weight")
     possible = [weight for weight in weights if _is_plausible(weight, record)]
@@ -63,13 +63,16 @@ def _judge(record: PatientRecord) -> tuple[JudgedWeight, tuple[Refusal, ...]]:
     too_old = (
         used if used is not None and is_child and used.whole_days(record.as_of_epoch) > _CHILD_WEIGHT_DAYS else None
     )
-    judged = JudgedWeight(used if too_old is None else None, implausible, too_old)
-    return judged, (_refusal(implausible),) if implausible is not None else ()
+    return JudgedWeight(used if too_old is None else None, implausible, too_old)
 
 
-def _refusal(weight: Measurement) -> Refusal:
+def refused_weights(record: PatientRecord) -> tuple[Refusal, ...]:
+    """Return the newest weight where it cannot be right."""
+    weight = judged_weight(record).implausible
+    if weight is None:
+        return ()
     text = f"weight {format_kg(weight)} of {weight.time.text[:10]} cannot be right at this age or beside the others"
-    return Refusal(weight.source, "implausible-weight", f"{text}: not used.", "body_weight")
+    return (Refusal(weight.source, "implausible-weight", f"{text}: not used.", "body_weight"),)
 
 
 def format_kg(weight: Measurement) -> str:

@@ -312,23 +312,18 @@ _NOTHING = Absent()
 
 
 class AnalyteResults:
-    """The results of one analyte; each is converted once, when a question first needs it.
-
-    What a question needs depends on the question alone, so neither an answer nor the refusals that all questions
-    together have met depend on the order in which they were asked.
-    """
+    """The results of one analyte; each is converted once, when a question first needs it."""
 
     __slots__ = (
         "_analyte",
         "_as_of_epoch",
         "_at_once",
-        "_is_refusing_later",
         "_newest",
         "_ordered",
         "_outcomes",
         "_parts",
         "_recencies",
-        "_refuses",
+        "_refused",
         "_times",
         "_usable",
     )
@@ -344,8 +339,7 @@ class AnalyteResults:
         self._newest: Lookup | None = None
         self._at_once: list[CodedPart] = []
         self._usable: tuple[Measurement, ...] | None = None
-        self._refuses = False
-        self._is_refusing_later = False
+        self._refused: Sequence[Refusal] = ()
 
     def lookup(self, max_age_days: float | None = None) -> Lookup:
         """Return the newest usable value that is at most so many whole days old, or why there is none.
@@ -370,8 +364,7 @@ class AnalyteResults:
         return self._usable
 
     def usable_with_code(self, code: str) -> list[Measurement]:
-        """Those of them with this code; of the others only `refusals` asks whether they can be used."""
-        self._is_refusing_later = True
+        """Those of them with this code."""
         ordered, _, times = newest_first([part for part in self._parts if part[2] == code])
         return self._measured(zip(ordered, times, strict=True))
 
@@ -396,36 +389,31 @@ class AnalyteResults:
         results = (one_sided_result(self._analyte, part, self._as_of_epoch) for part in self._newest_first())
         return list(dict.fromkeys(result for result in results if result is not None))
 
-    def refusals(self) -> list[Refusal]:
-        """Return the values that the questions so far have met and that cannot be used, newest first.
+    def refusals(self) -> Sequence[Refusal]:
+        """Return the values that are newer than the newest usable one, or all where there is none, newest first.
 
         What was entered in error is among them, though it makes no look-up a refused one: it was never a value.
         """
-        if self._is_refusing_later:
-            self._is_refusing_later = False
-            for part in self._parts:
-                self._outcome(part)
-        if not self._refuses:
-            return []
-        outcomes = (self._outcomes.get(id(part)) for part in self._newest_first())
-        return [outcome for outcome in outcomes if isinstance(outcome, Refusal)]
+        self.lookup()
+        return self._refused
 
     def _find_newest(self) -> Lookup:
         newest, self._at_once = newest_parts(self._parts)
         outcome = self._outcome(newest)
         if type(outcome) is Measurement:
             return Found(outcome)
-        refused: list[Refusal] = []
+        self._refused = refused = list[Refusal]()
         for part in self._newest_first():
             outcome = self._outcome(part)
             if isinstance(outcome, Measurement):
                 at = outcome.time.instant
                 ordered = zip(self._newest_first(), self._recencies, strict=True)
                 self._at_once = [part for part, recency in ordered if recency == at]
-                return Found(outcome, tuple(dict.fromkeys(refused)))
-            if outcome is not None and outcome.reason != ENTERED_IN_ERROR:
+                return Found(outcome, _values(refused))
+            if outcome is not None:
                 refused.append(outcome)
-        return Refused(tuple(dict.fromkeys(refused))) if refused else _NOTHING
+        values = _values(refused)
+        return Refused(values) if values else _NOTHING
 
     def _newest_first(self) -> list[CodedPart]:
         if self._ordered is None:
@@ -441,10 +429,13 @@ class AnalyteResults:
         outcomes, key = self._outcomes, id(part)
         if key in outcomes:
             return outcomes[key]
-        outcome = outcomes[key] = measure(self._analyte, part, self._as_of_epoch, time)
-        if type(outcome) is Refusal:
-            self._refuses = True
-        return outcome
+        outcomes[key] = measure(self._analyte, part, self._as_of_epoch, time)
+        return outcomes[key]
+
+
+def _values(refused: Iterable[Refusal]) -> tuple[Refusal, ...]:
+    """Return those that were values, each once."""
+    return tuple(dict.fromkeys(refusal for refusal in refused if refusal.reason != ENTERED_IN_ERROR))
 
 
 NO_RESULTS = AnalyteResults(next(iter(ANALYTES.values())), (), 0.0)
@@ -528,7 +519,6 @@ class ReadResources:
         "refusals",
         "results",
         "timeless",
-        "unasked",
         "unread",
     )
 
@@ -541,20 +531,18 @@ class ReadResources:
         self.facts: dict[type[Any], tuple[Any, ...]] = {}
         self.by_analyte: dict[str, list[CodedPart]] | None = None
         self.results: dict[str, AnalyteResults] = {}
-        self.derived: dict[Callable[..., Any], tuple[Any, tuple[Refusal, ...]]] = {}
+        self.derived: dict[Callable[..., Any], Any] = {}
         self.unread: list[Refusal] = []
-        self.unasked: Callable[..., Any] | None = None
-        """What an earlier call of the visit derived, with refusals, and nobody has asked for in this one."""
         self.judgements: Any = None
         """What the next call of a visit finds of what was judged; None where no other call can have this."""
         self.opt_out_flags: frozenset[SystemAndCode] = frozenset()
         """The codes that say on a Flag at this site that the patient has opted out."""
 
-    def for_another_call(self) -> "ReadResources":
-        """Return the same resources, of which nothing was asked yet; nobody may have asked anything of these."""
+    def with_refusals(self, refusals: Iterable[Refusal]) -> "ReadResources":
+        """Return the same resources for a call in which these could not be read either; it derives its own."""
         resources = ReadResources()
         resources.patient, resources.medications, resources.by_type = self.patient, self.medications, self.by_type
-        resources.refusals, resources.timeless = list(self.refusals), self.timeless
+        resources.refusals, resources.timeless = [*self.refusals, *refusals], self.timeless
         return resources
 
     def facts_of(self, kind: type[_T], as_of: datetime) -> tuple[_T, ...]:
@@ -576,21 +564,18 @@ class ReadResources:
             self.by_analyte, self.unread = self.timeless.by_analyte()
         return self.by_analyte.get(key, ())
 
-    def all_refusals(self) -> Iterator[Refusal]:
-        """Yield what was refused: while reading, then by analyte in the table's order, then by what was derived."""
-        yield from self.refusals
+    def refused_results(self, requested: frozenset[str] | None, as_of_epoch: float) -> Iterator[Refusal]:
+        """Yield the Observations that cannot be used: those with no code that is read, then values by analyte.
+
+        `requested` are the analytes that were asked for (None: all). An answer in codes is no number and no gap.
+        """
+        if not self.by_type[Observation] and not self.by_type[DiagnosticReport]:
+            return
+        self.parts_of(OTHER)
         yield from self.unread
-        yield from self.refused_values()
-
-    def refused_values(self) -> Iterator[Refusal]:
-        """Yield those of the refusals that depend on what was asked."""
-        for analyte in sorted(self.results, key=ANALYTE_POSITION.__getitem__):
-            if self.results[analyte] is not NO_RESULTS:
-                yield from self.results[analyte].refusals()
-        refusing = [make for make, (_, refused) in self.derived.items() if refused and make is not self.unasked]
-        for make in sorted(refusing, key=_name_of_function):
-            yield from self.derived[make][1]
-
-
-def _name_of_function(make: Callable[..., Any]) -> str:
-    return f"{make.__module__}.{make.__qualname__}"
+        measured = [key for key in self.by_analyte or () if key in ANALYTES and ANALYTES[key].kind != "code"]
+        for key in sorted(measured, key=ANALYTE_POSITION.__getitem__):
+            if requested is not None and key not in requested:
+                continue
+            results = self.results.get(key)
+            yield from (results if results is not None else self.results_of(key, as_of_epoch)).refusals()

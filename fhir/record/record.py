@@ -131,6 +131,7 @@ LONGEST_LIFE_YEARS = 122
 """The longest life that was verified: Jeanne Calment, 1875 to 1997 (confirmed by Robine, Allard and others, The
 Journals of Gerontology, 2019; read on 2026-11-22)."""
 _LONGEST_LIFE_DAYS = (LONGEST_LIFE_YEARS + 1) * 365.2425
+_NOT_DERIVED: Final[Any] = object()
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -157,12 +158,12 @@ class PatientRecord:
 
     @property
     def refusals(self) -> tuple[Refusal, ...]:
-        """What arrived and was not used, each once: resources that were refused while reading, then refused values.
+        """What arrived and cannot be used, each once: what was refused while reading, then values.
 
-        Of the values, those that a question has met: a question for the newest value meets what is newer than it.
-        The order is that of the table of analytes, whatever was asked first.
+        Of the values, those of the analytes that were asked for that are newer than the newest usable one, in the order
+        of the table of analytes. `fhir/mapping/gaps.py` adds what is known only when problems and drugs are understood.
         """
-        return tuple(dict.fromkeys(self.resources.all_refusals()))
+        return self.derive(_refusals)
 
     def was_requested(self, what: str) -> bool:
         """Whether this resource type or analyte was asked for: if not, its absence means nothing."""
@@ -171,23 +172,10 @@ class PatientRecord:
     def derive(self, make: Callable[["PatientRecord"], _T]) -> _T:
         """Return what `make`, a module's function, computes from this record, once; it is kept with the record."""
         derived = self.resources.derived
-        pair = derived.get(make)
-        if pair is None:
+        value: _T = derived.get(make, _NOT_DERIVED)
+        if value is _NOT_DERIVED:
             check_time()
-            pair = derived[make] = (make(self), ())
-        value: _T = pair[0]
-        return value
-
-    def derive_checked(self, make: Callable[["PatientRecord"], tuple[_T, tuple[Refusal, ...]]]) -> _T:
-        """Return the same for a function that also gives what it refused, which then stands in `refusals`."""
-        derived = self.resources.derived
-        if make is self.resources.unasked:
-            self.resources.unasked = None
-        pair = derived.get(make)
-        if pair is None:
-            check_time()
-            pair = derived[make] = make(self)
-        value: _T = pair[0]
+            value = derived[make] = make(self)
         return value
 
     # Resources
@@ -964,6 +952,12 @@ class _Reading:
         self.of_others.append(name)
         text = f"{name} is about another patient: not used."
         self.resources.refusals.append(Refusal(name, "other-patient", text))
+
+
+def _refusals(record: PatientRecord) -> tuple[Refusal, ...]:
+    resources = record.resources
+    refused = resources.refused_results(record.requested, record.as_of_epoch)
+    return tuple(dict.fromkeys((*resources.refusals, *refused)))
 
 
 def _name_of(resource: Any) -> str:

@@ -16,7 +16,6 @@ from cards.rules.engine.finding import Evaluation, Match, NoMatch
 from cards.rules.patient.orders import DraftMedication, DraftOrder
 from cards.rules.patient.session import PatientSession
 from fhir.record.datatypes import write_exactly
-from fhir.record.measurement import OTHER
 from fhir.record.record import PatientRecord
 
 _MOST_SESSIONS: Final = 24
@@ -68,7 +67,6 @@ def open_session(
     record: PatientRecord, drafts: Iterable[DraftOrder], *, signing: bool, active_orders: bool
 ) -> PatientSession:
     """Return the session of a call, made of what is kept with the record where something is."""
-    record.resources.parts_of(OTHER)  # asked for here, so that every call meets the same refusals of them
     kept = record.resources.judgements
     begin = kept.open if isinstance(kept, KeptJudgements) else PatientSession
     return begin(record, drafts, signing=signing, active_orders=active_orders)

@@ -196,7 +196,6 @@ class PatientSession:
         An order counts here however old it is: beside a draft it is better asked about than left out.
         """
         if self._base is not None:
-            active_medications(self.record)  # asked for in this call: it meets the refusal of an order that is too old
             return self._base._active_on_record
         listed = (*active_medications(self.record), *forgotten_orders(self.record))
         return tuple([CurrentMedication.of_record(active_medication) for active_medication in listed])
@@ -409,12 +408,8 @@ class PatientSession:
         return self._conditions[key]
 
     def has_any(self, keys: Iterable[str]) -> bool:
-        """Whether the patient has one of these conditions; all are asked for, whose results may be refused."""
-        hits, is_on_chart = self._conditions, False
-        for key in keys:
-            hit = hits[key] if key in hits else self.condition(key)
-            is_on_chart = is_on_chart or hit is not None
-        return is_on_chart
+        """Whether the patient has one of these conditions."""
+        return any(self.condition(key) is not None for key in keys)
 
     def _shown_by_result(self, key: str) -> ConditionHit | None:
         if key == "tobacco_use":

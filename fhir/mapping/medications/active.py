@@ -97,18 +97,18 @@ def active_medications(record: PatientRecord) -> tuple[ActiveMedication, ...]:
     pharmacy gave out counts while the supply lasts, and what was given in the hospital for two days, where no order or
     statement tells of that drug.
     An order of over ten years ago without an end is not on it (`forgotten_orders`), nor is one whose supply ended as
-    long ago as it lasts; both are named among the refusals.
+    long ago as it lasts; both are gaps (`fhir/mapping/gaps.py`).
     """
-    return record.derive_checked(find_active).listed
+    return record.derive(_find_active).listed
 
 
 def forgotten_orders(record: PatientRecord) -> tuple[ActiveMedication, ...]:
     """Active orders without an end that were written over ten years ago: whether they are carried out is not known."""
-    return record.derive_checked(find_active).forgotten
+    return record.derive(_find_active).forgotten
 
 
 def _used_up(record: PatientRecord) -> tuple[ActiveMedication, ...]:
-    return record.derive_checked(find_active).used_up
+    return record.derive(_find_active).used_up
 
 
 class _Active(Struct, frozen=True, gc=False):
@@ -117,17 +117,22 @@ class _Active(Struct, frozen=True, gc=False):
     used_up: tuple[ActiveMedication, ...]
 
 
-def find_active(record: PatientRecord) -> tuple[_Active, tuple[Refusal, ...]]:
-    """Return what is taken, and the orders that no longer count, which are named among the refusals."""
+def _find_active(record: PatientRecord) -> _Active:
     forgotten: list[ActiveMedication] = []
     used_up: list[ActiveMedication] = []
     listed = tuple(_active(record, forgotten, used_up))
     for supplied in (record.medication_dispenses, record.medication_administrations):
         if supplied:
             listed = (*listed, *_supplied(supplied, record, listed))
-    refusals = [_not_listed(order, "has no end", ORDER_TOO_OLD) for order in forgotten]
-    refusals += [_not_listed(order, "its supply has ended", SUPPLY_ENDED) for order in used_up]
-    return _Active(listed, tuple(forgotten), tuple(used_up)), tuple(refusals)
+    return _Active(listed, tuple(forgotten), tuple(used_up))
+
+
+def refused_orders(record: PatientRecord) -> Iterator[Refusal]:
+    """Yield the orders that no longer count: whether they are carried out is not known."""
+    for order in forgotten_orders(record):
+        yield _not_listed(order, "has no end", ORDER_TOO_OLD)
+    for order in _used_up(record):
+        yield _not_listed(order, "its supply has ended", SUPPLY_ENDED)
 
 
 def _not_listed(order: ActiveMedication, what: str, reason: str) -> Refusal:
@@ -698,9 +703,7 @@ def unreadable_medications(record: PatientRecord, *, systemic: bool = True) -> t
 
 
 def unreadable_codes(record: PatientRecord) -> tuple[str, ...]:
-    """Give the first code of each medication that no table knows: "system|code", or "text"; () where nobody looked."""
-    if find_active not in record.resources.derived:
-        return ()
+    """Give the first code of each medication that no table knows: "system|code", or "text"."""
     return tuple(
         _first_code(medication.order.medicationCodeableConcept) for medication in unreadable_medications(record)
     )

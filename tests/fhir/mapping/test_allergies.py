@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from fhir.mapping.allergies import Allergy, allergies, allergy_to_class, allergy_to_ingredient
+from fhir.mapping.gaps import gaps
 from tests.each import for_rows, rows_of
 from tests.fhir import builders
 from tests.fhir.builders import RXNORM, SNOMED, record_of
@@ -170,12 +171,12 @@ def test_words_that_are_not_clear_are_an_allergy_in_doubt_and_named(words: str) 
     record = record_of(_allergy(words, category=["food"]))
     in_doubt = allergy_to_class(record, PENICILLINS)
     assert in_doubt is None if "Peanuts" in words else in_doubt is not None and in_doubt.is_unsure
-    assert [refusal.text for refusal in record.refusals] == [f"1 allergy could not be read: {words}."]
+    assert [gap.text for gap in gaps(record)] == [f"1 allergy could not be read: {words}."]
 
 
 def test_words_that_are_not_clear_do_not_take_back_a_code() -> None:
     record = record_of(_allergy("penicillin: see the form of the visit", code="91936005", system=SNOMED))
-    assert (allergy_to_class(record, PENICILLINS) is not None, record.refusals) == (True, ())
+    assert (allergy_to_class(record, PENICILLINS) is not None, gaps(record)) == (True, ())
 
 
 @for_rows(

@@ -7,6 +7,7 @@ from fhir.mapping.conditions import (
     doubtful_problems,
     find_condition,
 )
+from fhir.mapping.gaps import gaps
 from fhir.terminology.conditions import CONDITION_GROUPS
 from tests.each import for_rows, rows_of
 from tests.fhir.builders import ICD10, MAN, SUBJECT, condition, encounter, record_of
@@ -58,9 +59,7 @@ def test_a_condition_without_a_code_is_read_over() -> None:
 def test_on_a_mans_record_a_pregnancy_is_refused_and_named() -> None:
     record = record_of(condition(PREGNANT, onsetDateTime="2026-05-01"), patient=MAN)
     assert find_condition(record, "pregnancy") is None
-    assert [(refusal.subject, refusal.reason) for refusal in record.refusals] == [
-        (f"Condition/c-{PREGNANT}", "impossible")
-    ]
+    assert [(gap.subject, gap.reason) for gap in gaps(record)] == [(f"Condition/c-{PREGNANT}", "impossible")]
 
 
 def test_doubt_is_told_where_nothing_is_confirmed() -> None:

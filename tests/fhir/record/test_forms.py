@@ -26,7 +26,7 @@ def test_the_facts_of_resources_as_they_are_sent(row: Json) -> None:
     assert facts.keys() == row["facts"].keys()
     for name, elements in row["facts"].items():
         assert {element: facts[name].get(element) for element in elements} == elements
-    assert [refusal.reason for refusal in record.refusals] == row["said"]
+    assert [refusal.reason for refusal in record.refusals if not refusal.analyte] == row["said"]
 
 
 @for_rows(

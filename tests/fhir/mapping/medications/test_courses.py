@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from fhir.mapping.gaps import gaps
 from fhir.mapping.medications.active import active_medications, ended_medications, presence_of
 from fhir.mapping.medications.daily_dose import daily_dose
 from fhir.mapping.medications.identity import identify
@@ -35,7 +36,7 @@ def test_a_supply_that_ended_long_ago_is_said_and_is_no_absence() -> None:
     supply = {"dispenseRequest": {"expectedSupplyDuration": {"value": 7, "code": "d"}}, "authoredOn": "2025-10-24"}
     record = record_from_resources([_ORDER | supply], "p1", AS_OF)
     assert presence_of(record, frozenset({"21212"})).state == "unreadable"
-    assert [refusal.reason for refusal in record.refusals] == ["supply-ended"]
+    assert [gap.reason for gap in gaps(record)] == ["supply-ended"]
 
 
 def test_a_course_that_is_over_has_ended_on_its_last_day() -> None:
