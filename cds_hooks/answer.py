@@ -52,7 +52,7 @@ from cds_hooks.protocol.body import encode_response
 from cds_hooks.protocol.hooks import PATIENT_VIEW
 from cds_hooks.protocol.originals import NOTHING_SENT, Sent, kinds_in
 from cds_hooks.protocol.request import CDSRequest, EntryLimits, read_request
-from cds_hooks.protocol.visit_memory import KeptChart, PatientValues, SentChart
+from cds_hooks.protocol.visit_memory import KeptChart, SentChart, SentPrefetches
 from cds_hooks.services import Advice, Advisor, ServiceInput
 from cds_hooks.services._service import no_card
 from cds_hooks.storage.decision import (
@@ -564,13 +564,13 @@ class ReceivedBody:
     def __init__(self, body: bytes) -> None:
         self.size = len(body)
         self._body = body
-        self._sent_before: PatientValues | None = None
+        self._sent_before: SentPrefetches | None = None
 
     def read_request(self, call: Call) -> CDSRequest:
         """Return the request that the body is; see `protocol/request.py` for what it raises."""
         limits = call.components.settings
 
-        def recall(patient_id: str) -> PatientValues | None:
+        def recall(patient_id: str) -> SentPrefetches | None:
             self._sent_before = call.components.visits.of_patient(call.client.name, patient_id)
             return self._sent_before
 
@@ -591,11 +591,12 @@ class ReceivedBody:
     def read_chart(self, call: Call, request: CDSRequest, filled: FilledPrefetch) -> tuple[PatientRecord, KeptChart]:
         """Return the facts of the resources; BadRequest where one of them is about another patient."""
         settings, patient_id, sent_before = call.components.settings, request.context.patient_id, self._sent_before
-        chart: SentChart | None = sent_before.chart(filled.values) if sent_before is not None else None
+        known = sent_before.of_values(filled.values) if sent_before is not None else None
+        chart = known.chart if known is not None else None
         if chart is None:
             chart = self._read(request, filled, keeps=settings.keep_facts)
-            if sent_before is not None:
-                sent_before.keep_chart(filled.values, chart)
+            if sent_before is not None and known is not None:
+                sent_before.keep_chart(known, chart)
         resources = chart.resources.with_refusals(
             (*request.refusals, *filled.refusals, *chart.refusals, *filled.state.refusals)
         )

@@ -45,10 +45,8 @@ static const unsigned char *string_end(const unsigned char *at, const unsigned c
     return NULL;
 }
 
-/* 1 where no member of any object stands twice, 0 where that is not certain. With `value_end`, of the object or array
- * that begins at `at`, behind which it then points; what follows is not looked at.
- */
-static int scan(const unsigned char *at, const unsigned char *end, const unsigned char **value_end) {
+/* 1 where no member of any object stands twice, 0 where that is not certain. */
+static int has_unique_members(const unsigned char *at, const unsigned char *end) {
     Name names[MOST_OPEN];
     int first_name[MOST_LEVELS];         /* of an object: where its names begin; -1 for an array */
     int level = -1, open_names = 0, name_is_next = 0;
@@ -95,10 +93,6 @@ static int scan(const unsigned char *at, const unsigned char *end, const unsigne
                 open_names = first_name[level];
             level--;
             name_is_next = 0;
-            if (level < 0 && value_end != NULL) {
-                *value_end = at + 1;
-                return 1;
-            }
             break;
         case ',':
             if (name_is_next)
@@ -109,19 +103,7 @@ static int scan(const unsigned char *at, const unsigned char *end, const unsigne
             break;
         }
     }
-    return level == -1 && value_end == NULL;
-}
-
-static int has_unique_members(const unsigned char *at, const unsigned char *end) {
-    return scan(at, end, NULL);
-}
-
-/* Behind the object or array that begins at `at`, where no member of any object in it stands twice; NULL otherwise. */
-static const unsigned char *end_of_value(const unsigned char *at, const unsigned char *end) {
-    const unsigned char *value_end = NULL;
-    if (at >= end || (*at != '{' && *at != '['))
-        return NULL;
-    return scan(at, end, &value_end) ? value_end : NULL;
+    return level == -1;
 }
 
 #ifndef WITHOUT_PYTHON /* tests/cds_hooks/protocol/fuzz_members.c includes this file for its scan alone */
@@ -147,24 +129,9 @@ static PyObject *unique_members(PyObject *module, PyObject *text) {
     return PyBool_FromLong(is_certain);
 }
 
-static PyObject *value_end(PyObject *module, PyObject *arguments) {
-    (void)module;
-    Py_buffer view;
-    Py_ssize_t position;
-    if (!PyArg_ParseTuple(arguments, "y*n", &view, &position))
-        return NULL;
-    const unsigned char *start = view.buf, *after = NULL;
-    if (position >= 0 && position < view.len)
-        after = end_of_value(start + position, start + view.len);
-    PyBuffer_Release(&view);
-    return PyLong_FromSsize_t(after == NULL ? -1 : after - start);
-}
-
 static PyMethodDef methods[] = {
     {"has_unique_members", unique_members, METH_O,
      "Returns True where no member of any object in this JSON text stands twice, False where that is not certain."},
-    {"value_end", value_end, METH_VARARGS,
-     "Returns where the object or array ends that begins there, -1 where a member may stand twice in it."},
     {NULL, NULL, 0, NULL},
 };
 

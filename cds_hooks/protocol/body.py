@@ -27,16 +27,11 @@ from fhir.record.refusals import WhyNot
 
 try:
     from cds_hooks.protocol._members import has_unique_members as has_unique_members
-    from cds_hooks.protocol._members import value_end as value_end
 except ImportError:  # an install without a compiler
 
     def has_unique_members(_text: bytes | memoryview, /) -> bool:
         """Return False, "not certain": every text is looked through in Python then."""
         return False
-
-    def value_end(_text: bytes, _position: int, /) -> int:
-        """Return -1, "not certain"."""
-        return -1
 
 
 _T = TypeVar("_T")

@@ -2,14 +2,13 @@
 
 import re
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from typing import Annotated, Any, Final, Literal, NamedTuple, TypeAlias
 
 import msgspec
 from msgspec import Meta, Raw, Struct, field, structs
 
 from cards.extension import EXTENSION_KEY, VERSION
-from cds_hooks.errors import BadRequest, HookError, PayloadTooLarge, TooDeep
+from cds_hooks.errors import BadRequest, PayloadTooLarge, TooDeep
 from cds_hooks.protocol.body import (
     check_density,
     check_depth,
@@ -21,7 +20,7 @@ from cds_hooks.protocol.body import (
     split_off_prefetch,
 )
 from cds_hooks.protocol.hooks import LIBRARY, REPLACED, Context, Hook
-from cds_hooks.protocol.visit_memory import PatientValues
+from cds_hooks.protocol.visit_memory import SentPrefetches
 from fhir.record.datatypes import may_hold_runs
 from fhir.record.record import read_repaired, without_runs
 from fhir.record.refusals import Refusal
@@ -164,7 +163,7 @@ class CDSRequest(Struct, frozen=True, gc=False):
 ActualHook: TypeAlias = Callable[[str, Raw], str]
 """What a vendor means by a hook and the request's `extension`: the name of a hook, the same one mostly."""
 
-Recall: TypeAlias = Callable[[str], PatientValues | None]
+Recall: TypeAlias = Callable[[str], SentPrefetches | None]
 """What the client sent before about the patient of this id; None where nothing is kept (`visit_memory.py`)."""
 
 _NULL: Final = b"null"
@@ -197,8 +196,7 @@ def read_request(
     PayloadTooLarge where its prefetch has more entries than `limits` allow.
 
     Resources in prefetch that cannot be read are not an error: they are in `refusals`. `actual_hook` is the client's
-    dialect, asked only about a hook that is not among `hooks`. Values of prefetch that
-    `recall` knows are not read again.
+    dialect, asked only about a hook that is not among `hooks`. A prefetch that `recall` knows is not read again.
     """
     try:
         return _read(body, hooks, actual_hook, limits, recall)
@@ -398,16 +396,15 @@ def _decode_in_two(body: bytes, recall: Recall | None) -> tuple[_Wire, dict[str,
     parts = split_off_prefetch(body)
     if parts is None:
         return None
-    head, prefetch = parts
+    head, prefetch = parts[0], bytes(parts[1])
     try:
         check_head(head)
         wire = _quick.decode(head)
         patient_id = _whose.decode(wire.context).patientId if recall is not None else ""
         sent_before = recall(patient_id) if recall is not None and patient_id else None
-        if sent_before is not None:
-            with suppress(HookError):
-                return wire, *sent_before.read(bytes(prefetch))
-            return None
+        known = sent_before.get(prefetch) if sent_before is not None else None
+        if known is not None:
+            return wire, dict(known.values), list(known.refusals)
         try:
             values, refusals = _quick_prefetch.decode(prefetch) or {}, list[Refusal]()
         except msgspec.ValidationError:
@@ -415,7 +412,10 @@ def _decode_in_two(body: bytes, recall: Recall | None) -> tuple[_Wire, dict[str,
         check_depth(prefetch, "prefetch")
     except (msgspec.DecodeError, RecursionError):
         return None  # the whole body shows where it is wrong
-    return wire, _without_runs(body, values), refusals
+    values = _without_runs(prefetch, values)
+    if sent_before is not None:
+        sent_before.keep(prefetch, values, refusals)
+    return wire, values, refusals
 
 
 def _decode_whole(body: bytes) -> tuple[_Wire | HookRequest, dict[str, Any], list[Refusal]]:

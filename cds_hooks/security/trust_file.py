@@ -264,8 +264,8 @@ def read_usable_clients(path: Path, registrable: RegistrableNames = ANY_NAME) ->
         raise TrustFileError(path, "form", *(problem for problems in malformed.values() for problem in problems))
     places = [at for at in range(len(document.get("client", []))) if at not in malformed]
     entries = {at: ClientEntry(document["client"][at], path.parent) for at in places}
-    # One list of services in the file means that a client without a list may call none.
-    listed = any("services" in entry.document for entry in entries.values())
+    # One list of services in the file, in an entry with mistakes too, means that a client without a list may call none.
+    listed = any("services" in entry for entry in document.get("client", []) if isinstance(entry, dict))
     served = frozenset(document.get("services", ()))
     clients = {at: _client(entry, served, listed=listed) for at, entry in entries.items()}
     outside = [f"{place_in_trust_file(document, where)}: {text}" for where, text in _unknown(document, registrable)]

@@ -51,6 +51,15 @@ def test_a_client_that_is_taken_out_is_out_although_another_entry_has_a_mistake(
 
 
 @pytest.mark.parametrize("mistake", [MISTAKE, MALFORMED])
+def test_the_only_list_of_services_counts_although_its_entry_has_a_mistake(
+    live: WatchedTrustFile, site: Site, clock: Clock, mistake: str
+) -> None:
+    _write(live, site, clock, _whole(ENTRY, SECOND + mistake))
+    (without_list,) = [client for client in live.register().clients if client.name != "Second"]
+    assert not any(without_list.may_call({name}) for name in ("order-safety", "statins", "chart-opening"))
+
+
+@pytest.mark.parametrize("mistake", [MISTAKE, MALFORMED])
 @pytest.mark.parametrize(
     ("written", "remains", "left"),
     [
