@@ -228,8 +228,9 @@ _OF_OTHERS: Final = re.compile(
     r"|ambulance|paramedics?'?|service|trust|pharmacy|(?:nursing|care|rest) home|hospital|clinic|facility|rehab"
     r"|snf)(?:'s)? (?:[\w']+ ){0,2}(?:records?|notes?|summary|lists?|sheet|printout|documents?|paperwork|mar)"
     r"|(?:records?|notes?|summary|lists?|printout|documents?|paperwork) (?:[a-z]+ )?(?:from|of) (?:the |an? |another )?"
-    r"(?:outside|external|other|previous|nursing|care|prison|(?-i:[A-Z])))"
-    r"|(?:[\w]+ologist|psychiatrist|physician|surgeon|doctor|dr [\w]+) (?:had )?(?:wrote|written) (?:in|on|that))\b",
+    r"(?:outside|external|other|previous|nursing|care|prison|(?-i:[A-Z])\w*))"
+    r"|(?:[\w]+ologist|psychiatrist|physician|surgeon|doctor|dr [\w]+) (?:had )?(?:writes|wrote|written)"
+    r" (?:in|on|that))\b",
     re.IGNORECASE,
 )
 _LETTER_END: Final = re.compile(r"\.(?=\s)|\n")

@@ -182,7 +182,7 @@ _NEGATED_AFTER: Final = re.compile(
     r"|(?:both|all)(?: \w+)? (?:excluded|denied|absent|negative|normal)"
     r"|(?:have |has )?never (?:been )?(?:diagnosed|found)"
     r"|absent|not (?:seen|found|present|identified|detected|demonstrated|visualised|evident"
-    r"|noted|confirmed|felt)"
+    r"|reported|noted|confirmed|felt)"
     r"|(?:felt|thought|very) unlikely|negative(?! for)|denied|none\b|nil\b|no\b(?! (?:longer|change|further|better))"
     r"|neg\b|discounted|refuted|intact\b|unremarkable\b|unlikely|very unlikely|thought unlikely|never\b(?! settled)"
     r"|removed from|entered in error|wrong\b|in error|miscoded|does not|did not|retained))",
