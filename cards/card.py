@@ -311,12 +311,16 @@ class CardIdentity(Struct, frozen=True):
 
 
 class OrderSuggestion(Struct, frozen=True):
-    """One option: its words and the order behind it; `is_recommended` says whether it is preselected."""
+    """One option: its words and the order behind it; `is_recommended` says whether it is preselected.
+
+    `also` are further orders that are made together with the first.
+    """
 
     label: str
     description: str
     order: dict[str, Any]
     is_recommended: bool = False
+    also: tuple[dict[str, Any], ...] = ()
 
 
 def order_suggestions(offers: Iterable[OrderSuggestion], identity: CardIdentity) -> tuple[Suggestion, ...]:
@@ -329,6 +333,14 @@ def order_suggestions(offers: Iterable[OrderSuggestion], identity: CardIdentity)
 def create_suggestion(offer: OrderSuggestion, uuid: str, resource_id: str | None = None) -> Suggestion:
     """Return the option as a suggestion with this uuid; its order has the same id unless `resource_id` is given."""
     # With an id, without which the FHIR validator takes no resource in an action (ACT-03, TRAP-20).
-    resource = {"resourceType": offer.order["resourceType"], "id": resource_id or uuid, **offer.order}
-    action = Action(type="create", description=offer.description, resource=resource)
-    return Suggestion(label=offer.label, uuid=uuid, is_recommended=offer.is_recommended, actions=(action,))
+    identity = resource_id or uuid
+    identities = [identity, *(f"{identity[:-2]}-{number}" for number in range(1, len(offer.also) + 1))]
+    actions = tuple(
+        Action(
+            type="create",
+            description=offer.description,
+            resource={"resourceType": order["resourceType"], "id": identity_of_order, **order},
+        )
+        for order, identity_of_order in zip((offer.order, *offer.also), identities, strict=True)
+    )
+    return Suggestion(label=offer.label, uuid=uuid, is_recommended=offer.is_recommended, actions=actions)

@@ -1,4 +1,4 @@
-"""Says for whom a drug must not be offered in place of another, or beside it, though no rule about orders speaks.
+"""Says for whom a drug must not be offered in place of another, or beside it, and which one no button ends.
 
 `replacements.csv` has for each drug that any rule offers what excludes it: conditions by their key, words of the
 draft's own reason or of the problem list, drugs that are taken, and the route of the draft. Every row only withholds.
@@ -16,6 +16,7 @@ from fhir.mapping.conditions import condition_status
 from fhir.mapping.medications.identity import MedicationIdentity
 from fhir.terminology.conditions import CONDITION_GROUPS
 from fhir.terminology.late_pattern import late_pattern
+from fhir.terminology.medications import atc_codes
 from fhir.terminology.package_tables import package_rows
 
 Kind = Literal["condition", "reason", "draft_reason", "taken", "route"]
@@ -84,6 +85,24 @@ def _read() -> Mapping[str, tuple[Exclusion, ...]]:
 
 EXCLUSIONS: Final = _read()
 """The rows by the RxNorm code of the ingredient that is offered."""
+
+
+# Who treats the disease ends its treatment, whatever a label says of the drug without it. This can only withhold.
+_TEAMS: Final = (
+    (("L01", "L02"), ("cancer_pain_or_active_cancer", "cancer_any", "cancer_of_blood"), "cancer"),
+    (("L04", "H02"), ("transplant", "transplant_other"), "transplant"),
+    (("J05AE", "J05AF", "J05AG", "J05AJ", "J05AR"), ("hiv",), "HIV infection"),
+)
+"""ATC groups of drugs, the conditions that they treat, and whose treatment it is."""
+
+
+def why_not_ended(medication: MedicationIdentity, session: PatientSession) -> str | None:
+    """Why no suggestion ends or holds what is taken of the drug: it treats a disease of a team of its own."""
+    codes = [code for ingredient in medication.ingredients for code in atc_codes(ingredient)]
+    for groups, conditions, disease in _TEAMS:
+        if any(code.startswith(groups) for code in codes) and session.has_any(conditions):
+            return f"it can be the treatment of the {disease}, which the team that treats it ends"
+    return None
 
 
 def why_unfit(offered: MedicationIdentity, session: PatientSession, drafted: DraftMedication) -> str | None:

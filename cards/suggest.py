@@ -15,7 +15,7 @@ from cards.amend import NotChangeable, amend
 from cards.card import Action, Suggestion
 from cards.fhir_validity import new_faults
 from cards.new_orders import lab_order, medication_order
-from cards.replacements import why_unfit
+from cards.replacements import why_not_ended, why_unfit
 from cards.rules.engine.finding import Finding, OfferedSuggestion
 from cards.rules.engine.rule_book import DraftEvaluation, RuleBook
 from cards.rules.language.rule import NewOrder, OrderChange, SuggestionTemplate
@@ -23,6 +23,8 @@ from cards.rules.language.site import absent_among
 from cards.rules.patient.orders import CurrentMedication, DraftMedication, DraftOrder, needs_cover, read_draft
 from cards.rules.patient.session import PatientSession
 from cards.text import plain
+from fhir.mapping.medications.identity import MedicationIdentity
+from fhir.record.datatypes import DAY_SECONDS, parse_time
 from fhir.record.refusals import WhyNot
 from fhir.terminology.analytes import LOINC
 
@@ -123,6 +125,9 @@ def _what_it_takes_away(action: Action) -> int:
 def _label(offer: OfferedSuggestion, context: SuggestionContext) -> str:
     if offer.change is not None and offer.change.label is not None:
         return offer.change.label
+    declared = offer.suggestion.declared
+    if " and " in declared.label and 0 < len(offer.orders) < len(declared.orders) and not declared.takes_draft_away:
+        return f"Order {' and '.join(declared.orders[position].name for position in offer.orders)}"
     return offer.suggestion.declared.label_of(is_active=context.session.active_orders)
 
 
@@ -141,6 +146,8 @@ def _actions(offer: OfferedSuggestion, finding: Finding, context: SuggestionCont
         is_taken = context.session.active_orders and context.drafted.draft.kind == "MedicationRequest"
         if is_milder and is_taken and finding.asks == "change":
             raise SuggestionWithheld("the finding asks for a change and not for an end")
+        if is_taken:
+            _check_may_end(context.drafted.medication, context)
         yield _removal(context)
     if declared.hold:
         yield from _on_hold(context)
@@ -193,6 +200,12 @@ def _ended(draft: DraftOrder, words: str, context: SuggestionContext) -> Action:
     return Action(type="delete", description=f"Remove the drafted {words}", resource_id=draft.reference)
 
 
+def _check_may_end(medication: MedicationIdentity, context: SuggestionContext) -> None:
+    why = why_not_ended(medication, context.session)
+    if why is not None:
+        raise SuggestionWithheld(why)
+
+
 def _own_json(draft: DraftOrder, context: SuggestionContext) -> Json:
     """Return the client's JSON of the order; withheld where an active order came without it."""
     if context.session.active_orders and not draft.resource:
@@ -216,6 +229,8 @@ def _on_hold(context: SuggestionContext) -> Iterator[Action]:
 def _correction(change: OrderChange, label: str, plan: _Plan) -> Iterator[Action]:
     """Yield an update of a draft that has its own id, else its removal and the corrected order in its place."""
     context = plan.context
+    if change.duration_days is not None and _is_taken_longer(context, change.duration_days):
+        raise SuggestionWithheld(f"it has been taken for more than {change.duration_days} days already")
     original = _own_json(context.drafted.draft, context)
     corrected = _amended(context.drafted, change, context)
     _check_valid(corrected, original)
@@ -226,6 +241,16 @@ def _correction(change: OrderChange, label: str, plan: _Plan) -> Iterator[Action
     else:
         yield _removal(context)
         yield Action(type="create", description=description, resource={**corrected, "id": context.new_uuid()})
+
+
+def _is_taken_longer(context: SuggestionContext, days: int) -> bool:
+    """Whether the drug was ordered longer ago than a limit of its course: a course that is over cannot be limited."""
+    session, drafted = context.session, context.drafted
+    written = parse_time(drafted.order.authoredOn) if session.active_orders and drafted.order.authoredOn else None
+    if written is not None and session.record.as_of_epoch - written.instant > days * DAY_SECONDS:
+        return True
+    is_taken = not any(session.is_new_start(part, drafted) for part in drafted.medication.ingredients)
+    return is_taken and session.is_recent_start(drafted.medication, days) is False
 
 
 _WHEN: Final = ("occurrenceDateTime", "occurrencePeriod", "occurrenceTiming")
@@ -313,6 +338,8 @@ def _partner_action(partner: CurrentMedication, declared: SuggestionTemplate, pl
         return action
     if partner.ended is not None:  # it may still act, but there is nothing left to stop or to change
         raise SuggestionWithheld(f"the other drug ended on {partner.ended.date}")
+    if change is None and partner.draft is None:
+        _check_may_end(partner.medication, plan.context)
     own_json = _own_json(partner.draft, plan.context) if partner.draft is not None else None
     original = own_json if own_json is not None else plan.context.original(partner.source)
     if original is None or original.get("resourceType") != "MedicationRequest":

@@ -233,14 +233,20 @@ def _reference_person(equation: Equation) -> str:
     return equation.reference if len(values.split()) <= _FEW_WORDS else f"{person} (values on the page of the method)"
 
 
-def people_in_100(result: EquationResult) -> int:
-    """Give a probability as people in 100, whole, never 0 or 100, and never in a band it does not reach (9.8 of 10)."""
+def people_in_100(result: EquationResult) -> float:
+    """Give a probability as people in 100: never 0 or 100, whole unless that would be in a band it does not reach.
+
+    9.9 in 100 stays 9.9 where a band begins at 10; nearer to the limit it has as many decimals as keep it under it.
+    """
     people = in_100(result.number)
     bands = () if result.table is None else result.table.bands
     crossed = any(
         band.low is not None and not band.is_reached(result.number) and people >= 100 * band.low for band in bands
     )
-    return people - 1 if crossed else people
+    if not crossed:
+        return people
+    places = next(places for places in range(1, 12) if round(100 * result.number, places) < people)
+    return round(100 * result.number, places)
 
 
 AFTER_INFARCTION = "after-infarction"

@@ -1,6 +1,6 @@
 """Composes the card of the vaccines due: what is due, from which dated doses, what was not judged, and the orders.
 
-A suggestion is a draft order for a dose; the whole forecast goes with it as a FHIR resource.
+A suggestion is a draft order for a dose; what is due goes with them as a FHIR resource.
 """
 
 import re
@@ -51,12 +51,12 @@ def vaccine_order(item: DueVaccine, patient_id: str, as_of: date) -> Json:
 
 
 def immunization_recommendation(due: VaccinesDue, patient_id: str, knowledge: VaccineKnowledge) -> Json:
-    """Return a FHIR R4 ImmunizationRecommendation of every group of which a dose may be given, now or later.
+    """Return a FHIR R4 ImmunizationRecommendation of the doses that are due now.
 
-    What is contraindicated, complete or not needed is no recommendation: of a vaccine that would harm nothing is saved,
-    nor of one of which a dose without a code or a day has to be checked first.
+    A later dose is no recommendation of today, nor is one of which an earlier dose has to be checked first.
     """
     to_check = {item.group for item in due.uncoded}
+    due_now = {item.forecast.group for item in (*due.due, *due.catch_up)}
     return {
         "resourceType": "ImmunizationRecommendation",
         "patient": {"reference": f"Patient/{patient_id}"},
@@ -64,7 +64,7 @@ def immunization_recommendation(due: VaccinesDue, patient_id: str, knowledge: Va
         "recommendation": [
             _recommendation(item, due.as_of, knowledge)
             for item in due.forecasts
-            if item.status is SeriesStatus.NOT_COMPLETE and item.group not in to_check
+            if item.status is SeriesStatus.NOT_COMPLETE and item.group in due_now - to_check
         ],
     }
 
@@ -113,8 +113,9 @@ _SENTENCE_END = re.compile(r"(?<=\.) (?=[A-Z])")
 # An older date is that of an age alone, before there was a vaccine perhaps; without a dose it always is.
 _DATED_DAYS, _DATED_DAYS_OF_AGE = 5 * 365, 365
 _LINES = 6
-_ORDERS = 4
 _SUMMARY_NAMES = 4
+_OFFERED_ONE_BY_ONE = 4
+"""More vaccines than these are offered together: all of a visit can be ordered, or none."""
 _SHOWN_DOSES = 4
 
 
@@ -301,8 +302,8 @@ def _catch_up_lines(items: tuple[DueVaccine, ...]) -> Iterable[str]:
         if item.counted_days:
             days = _days(item.evaluations)
             yield (
-                f"- To catch up, {item.label}: only doses of an adult are on record ({days}). Ask the registry for the "
-                f"childhood series; without one, dose {item.forecast.dose_number} is due."
+                f"- To catch up, {item.label}: only doses of an adult are on record ({days}). Ask the registry for "
+                f"earlier doses; without them, dose {item.forecast.dose_number} is due."
             )
 
 
@@ -415,12 +416,20 @@ def _offers(
     to_check = {group for check in due.to_check for group in check.whole_groups}
     # The registry is asked first about the others.
     without_dose = () if is_brief and due.due else (item for item in due.catch_up if not item.counted_days)
-    items = [item for item in (*due.due, *without_dose) if item.forecast.group not in to_check]
-    for position, item in enumerate(items[:_ORDERS]):
+    items = [
+        item
+        for item in (*due.due, *without_dose)
+        if item.forecast.group not in to_check and item.label not in unspecified
+    ]
+    if len(items) > _OFFERED_ONE_BY_ONE:
+        first, *also = (vaccine_order(item, patient_id, due.as_of) for item in items)
+        yield OrderSuggestion(f"Order these {len(items)} vaccines", "Draft order.", first, also=tuple(also))
+        items = []
+    for position, item in enumerate(items):
         label = f"Order {item.label} dose {item.forecast.dose_number}" if not item.for_pregnancy else "Order Tdap"
         # What may be on record elsewhere is not preselected.
         is_recommended = position == 0 and bool(due.due) and item.label not in unspecified
         order = vaccine_order(item, patient_id, due.as_of)
         yield OrderSuggestion(plain(label, 80), "Draft order.", order, is_recommended)
     forecast = immunization_recommendation(due, patient_id, knowledge)
-    yield OrderSuggestion("Save the forecast", "The whole forecast.", forecast)
+    yield OrderSuggestion("Save due doses", "The due doses.", forecast)

@@ -390,7 +390,8 @@ def chart_of(record: PatientRecord, knowledge: PreventiveKnowledge) -> JudgedCha
 def judge_services(chart: JudgedChart, results: Sequence[OpenResult]) -> tuple[Judgement, ...]:
     """Return the answer for each recommendation, in the knowledge's order; `results` are those without a follow-up."""
     by_screening = {result.row.screening: result for result in results}
-    return tuple(_judge(service, chart, by_screening.get(service.id)) for service in chart.knowledge.services)
+    services = (service.at_age(chart.age) for service in chart.knowledge.services)
+    return tuple(_judge(service, chart, by_screening.get(service.id)) for service in services)
 
 
 def _judge(service: PreventiveService, chart: JudgedChart, result: OpenResult | None) -> Judgement:

@@ -120,6 +120,8 @@ class PreventiveService(Struct, frozen=True, kw_only=True):
     uspstf_ids: tuple[str, ...]
     grade: Literal["A", "B"]
     grade_words: str = ""
+    grade_b_to_age: int | None = None
+    """The last age at which a recommendation of grade A has grade B."""
     year: int
     published: str
     url: WebAddress
@@ -132,6 +134,11 @@ class PreventiveService(Struct, frozen=True, kw_only=True):
     needs: tuple[str, ...]
     order: Order | None = None
     note: str = ""
+
+    def at_age(self, years: int | None) -> "PreventiveService":
+        """Return the recommendation with its grade at this age."""
+        is_b = years is not None and self.grade_b_to_age is not None and years <= self.grade_b_to_age
+        return replace(self, grade="B") if is_b else self
 
     @property
     def citation(self) -> str:

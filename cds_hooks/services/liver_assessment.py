@@ -64,6 +64,7 @@ _LABS = ("ast", "alt", "platelets")
 _ENZYME_LIMIT = 200.0
 _DISTURBING = (
     "acute_hepatitis",
+    "pregnancy",
     "infarction_acute",
     "rhabdomyolysis",
     "sepsis",
@@ -74,8 +75,8 @@ _DISTURBING = (
     "myelodysplastic",
     "marrow_failure",
 )
-_FOR_GOOD = frozenset({"itp", "cancer_of_blood", "myelodysplastic", "marrow_failure"})
-"""What lowers platelets as long as it is on the problem list."""
+_FOR_GOOD = frozenset({"itp", "cancer_of_blood", "myelodysplastic", "marrow_failure", "pregnancy"})
+"""What changes platelets or enzymes as long as it is on the problem list."""
 # WHO: obesity is a body mass index of 30 kg/m2 or more.
 _OBESE_BMI = 30.0
 _BMI = features_named(("bmi_kg_m2",))

@@ -474,10 +474,10 @@ def _content(call: ServiceInput, _charted: RecordInputs, result: EquationResult)
     threshold = f"{100 * _REFERRAL_RISK:g}"
     record = call.record
     return EquationCardContent(
-        summary=f"Kidney failure within 5 years: about {people} in 100 (KFRE). Consider a referral to nephrology.",
-        figure=f"{people} in 100",
+        summary=f"Kidney failure within 5 years: about {people:g} in 100 (KFRE). Consider a referral to nephrology.",
+        figure=f"{people:g} in 100",
         opening=(
-            f"**About {people} in 100** people like this {result.output.words}; {100 - people} do not. KDIGO 2024 "
+            f"**About {people:g} in 100** people like this {result.output.words}; {100 - people:g} do not. KDIGO 2024 "
             f"gives 3 to 5 in 100 as the point from which to refer; this site uses {threshold}. No referral was found."
         ),
         topic=TOPICS["nephrology"],

@@ -281,12 +281,12 @@ def _content(call: ServiceInput, _charted: RecordInputs, result: EquationResult)
     band = result.band_id
     return EquationCardContent(
         summary=(
-            f"Heart attack or stroke within 10 years: about {people} in 100 ({band} risk); no statin found. "
+            f"Heart attack or stroke within 10 years: about {people:g} in 100 ({band} risk); no statin found. "
             "Consider talking about one."
         ),
-        figure=f"{people} in 100",
+        figure=f"{people:g} in 100",
         opening=(
-            f"**About {people} in 100** people like this {result.output.words}; {100 - people} do not (PREVENT). "
+            f"**About {people:g} in 100** people like this {result.output.words}; {100 - people:g} do not (PREVENT). "
             f"**{capitalized(band)}** risk: {_FROM[band]} ({result.table.source.partition(',')[0]}).{_over_75(call)}"
         ),
         topic=TOPICS["statin"],

@@ -129,6 +129,8 @@ class Allergy(Struct, frozen=True, gc=False):
     is_unsure: bool = False
     recorded: FhirTime | None = None
     is_harm: bool = False
+    reacted: FhirTime | None = None
+    """When the reaction was, as far as the chart says it; `recorded` is when somebody wrote it down, else this."""
 
     @property
     def is_intolerance(self) -> bool:
@@ -396,7 +398,9 @@ def _allergy(resource: AllergyIntolerance, allergen: Allergen) -> Allergy:
     grade = _grade(resource, reactions)
     words = _words_of(resource.code, allergen)
     unsure = _UNSURE.search(words) is not None
-    recorded = resource.recordedDate or resource.onsetDateTime
+    onsets = [reaction.onset for reaction in resource.reaction if reaction.onset]
+    reacted = resource.lastOccurrence or max(onsets, default=None) or resource.onsetDateTime
+    recorded = resource.recordedDate or reacted
     return Allergy(
         allergen,
         words,
@@ -408,6 +412,7 @@ def _allergy(resource: AllergyIntolerance, allergen: Allergen) -> Allergy:
         resource.criticality,
         unsure,
         parse_time(recorded) if recorded else None,
+        reacted=parse_time(reacted) if reacted else None,
     )
 
 

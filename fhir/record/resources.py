@@ -308,6 +308,7 @@ class AllergyIntolerance(LeanResource, frozen=True, gc=False, tag="AllergyIntole
     patient: Subject | None = None
     onsetDateTime: ChartText | None = None
     recordedDate: ChartText | None = None
+    lastOccurrence: ChartText | None = None
     note: tuple[Annotation, ...] = ()
     reaction: tuple[AllergyReaction, ...] = ()
     substance: CodeableConcept | None = None

@@ -11,7 +11,7 @@ from msgspec import Struct
 from cards.card import Indicator
 from cards.rules.conditions.condition import Condition, Vocabulary, common_vocabulary
 from cards.rules.language.rule import Evidence, OrderChange
-from cards.rules.language.site import site_folders
+from cards.rules.language.site import SITE, site_folders
 from cards.rules.patient.context import RuleContext
 from cards.rules.patient.measurements import dated
 from fhir.mapping.medications.identity import MedicationIdentity
@@ -98,7 +98,8 @@ def rule_families() -> tuple[Family, ...]:
     """
     declared = find_declared(_FAMILIES, "FAMILY", Family, id_of=attrgetter("name"), inner="family")
     folders = {folder.name for folder in files(_FAMILIES).iterdir() if folder.joinpath("family.json").is_file()}
-    return tuple(declared.get(name) or Family(name) for name in sorted(folders | set(declared) | set(site_folders())))
+    names = folders | set(declared) - {SITE} | set(site_folders())
+    return tuple(declared.get(name) or Family(name) for name in sorted(names))
 
 
 def family_named(name: str) -> Family:

@@ -20,7 +20,7 @@ import msgspec
 from msgspec import Struct
 
 from cards.rules.engine.compile import CompiledRule, LateRule, RuleCompiler, RuleOutline, compile_family
-from cards.rules.engine.family import Family, rule_families
+from cards.rules.engine.family import Family, family_named, rule_families
 from cards.rules.language.rule import Rule, RuleTable
 from cards.rules.language.site import site_folders
 from cards.rules.language.table import read_table
@@ -89,7 +89,7 @@ def prepared_families() -> Mapping[str, PreparedFamily]:
         prepared = {family.name: prepare(family) for family in rule_families()}
         if not of_site:
             write_prepared(PREPARED, sources, prepared)
-    return prepared | {name: prepare(Family(name)) for name in of_site}
+    return prepared | {name: prepare(family_named(name)) for name in of_site}
 
 
 def prepare(family: Family) -> PreparedFamily:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Set
 from functools import cache, cached_property, reduce
 from itertools import islice
 from operator import or_
-from typing import NamedTuple, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 from cards.rules.conditions.condition import NO_NEEDS, SAME_DRUG, DataNeeds, needs
 from cards.rules.engine.compile import CompiledBand, CompiledRule, LateRule, RuleIndex, RuleOutline
@@ -18,6 +18,7 @@ from cards.rules.engine.kept import judgements_of
 from cards.rules.engine.prepared import prepared_families
 from cards.rules.engine.render import MISSING, WITHIN_LIMITS, matched_band, render_finding, render_silence
 from cards.rules.engine.scope import Scope
+from cards.rules.language.knowledge_base import DISEASES, DUPLICATES, PAIRS, knowledge_base
 from cards.rules.language.site import replaced_rules
 from cards.rules.language.trigger import Activation, is_test
 from cards.rules.patient.context import RuleContext
@@ -193,7 +194,11 @@ class RuleBook:
         key = (*texts, medication.systemic, stops)
         rules_of_drug = self._remembered.get(key)
         if rules_of_drug is None:
-            meant = (rule for rule in self._index.of(medication) if rule.trigger.stops is stops)
+            meant = (
+                rule
+                for rule in self._index.of(medication)
+                if rule.trigger.stops is stops and not _is_replaced(rule, medication)
+            )
             of_drug = ((rule, rule.trigger.activation(medication)) for rule in meant)
             activated = tuple(
                 ActivatedRule.by(medication, rule, activation) for rule, activation in of_drug if activation is not None
@@ -306,13 +311,35 @@ def _is_only_information(match: Match) -> bool:
     return match.says.declared.indicator == "info" and all(partner.is_uncertain for partner in match.context.partners)
 
 
+_OWN_TABLE_OF: Final = {"disease": DISEASES, "dup-class": DUPLICATES}
+"""The table of a hospital's knowledge base that can stand in place of the rules of a family, or of one rule."""
+_OF_PAIRS: Final = frozenset({"ddi", "pairs"})
+
+
+def _is_replaced(rule: CompiledRule, medication: MedicationIdentity) -> bool:
+    """Whether a hospital's own knowledge base speaks of this drug in place of the rule."""
+    known, table = knowledge_base(), _OWN_TABLE_OF.get(rule.id) or _OWN_TABLE_OF.get(rule.family.name)
+    return known is not None and table is not None and known.takes_over(table, medication)
+
+
+def _without_replaced(
+    rule: CompiledRule, drafted: DraftMedication, partners: list[CurrentMedication]
+) -> list[CurrentMedication]:
+    """Return the partners of whom a hospital's own pairs do not speak in place of the rule."""
+    known = knowledge_base()
+    if known is None or rule.family.name not in _OF_PAIRS or not known.takes_over(PAIRS, drafted.medication):
+        return partners
+    return [partner for partner in partners if not known.takes_over(PAIRS, partner.medication)]
+
+
 def _partners(activated: ActivatedRule, session: PatientSession, drafted: DraftMedication) -> list[CurrentMedication]:
     activation = activated.activation
     if activation.partners:
         keys = activated.partner_keys if activated.row_keys is None else activated.row_keys
         if not session.may_meet(keys, also_ended=activated.has_washout):
             return []
-        return list(islice(session.partners_of(drafted, activation.partners, activated.row_keys), _MOST_PARTNERS))
+        partners = list(islice(session.partners_of(drafted, activation.partners, activated.row_keys), _MOST_PARTNERS))
+        return _without_replaced(activated.rule, drafted, partners)
     if activation.same_ingredient:
         return session.medications_beside(drafted, drafted.medication.rxcuis, _MOST_PARTNERS)
     if activation.same_class:

@@ -32,8 +32,10 @@ from typing import Any, TypeAlias, TypeVar
 
 import msgspec
 
+from cards.rules.language.knowledge_base import ALLERGIES, DISEASES, DUPLICATES, PAIRS, KnowledgeBase, knowledge_base
 from cards.rules.language.rule import Path, Rule, RuleError, RuleTable, typed, within
 from cards.rules.language.site import SITE, read_text, site_folders, site_head, site_rows, with_owner
+from fhir.terminology.medications import INGREDIENTS
 
 Raw: TypeAlias = Mapping[str, Any]
 T = TypeVar("T")
@@ -129,7 +131,7 @@ def read_family(family: str) -> FamilyFiles:
     }
     head = by_name.pop("family.json")
     rules = [rule_file for file in by_name.values() for rule_file in _for_each_row(file)]
-    return FamilyFiles(head, (*rules, *(_absent_drugs(folder) if family == SITE else ())))
+    return FamilyFiles(head, (*rules, *((*_absent_drugs(folder), *_own_knowledge(folder)) if family == SITE else ())))
 
 
 def _absent_drugs(folder: Traversable) -> Iterator[RuleFile]:
@@ -138,6 +140,40 @@ def _absent_drugs(folder: Traversable) -> Iterator[RuleFile]:
     for row in site_rows("absent.csv"):
         of_row = {"note": "", **row, "hospital": head["hospital"], "reviewed": head["reviewed"]}
         yield RuleFile(f"{folder}/absent.csv", text, folder, of_row, is_of_site=True)
+
+
+_OWN_TABLES = {
+    PAIRS: ("pairs", "Interactions", "own_pair"),
+    DUPLICATES: ("duplicates", "Duplicates", "own_duplicate"),
+    DISEASES: ("diseases", "Diseases", "own_disease"),
+    ALLERGIES: ("allergies", "Allergy classes", "own_allergy"),
+}
+"""Kind, title and word of the rule about each table of a hospital's knowledge base."""
+
+
+def _own_knowledge(folder: Traversable) -> Iterator[RuleFile]:
+    """Yield a rule for each table of the hospital's own knowledge base; its version is that of the table."""
+    known = knowledge_base()
+    text = files("cards.rules.language").joinpath("site-knowledge.json").read_text("utf-8")
+    for table, version in known.versions.items() if known is not None else ():
+        assert known is not None  # noqa: S101 - there is no table without it
+        kind, title, word = _OWN_TABLES[table]
+        row = {
+            "kind": kind, "title": title, "word": word, "table": table, "version": version, "vendor": known.vendor,
+            "edition": known.edition, "scope": "instead" if known.instead else "beside",
+            "label": f"{known.vendor} {known.edition}, {title.lower()}"[:80], "reviewed": site_head()["reviewed"],
+        }  # fmt: skip
+        drugs = _selector_of(known, table)
+        trigger = {"pair": [[drugs], [drugs]]} if table == PAIRS else {"draft": [drugs]}
+        written = json.loads(text) | {"trigger": trigger}
+        yield RuleFile(f"{folder}/{table}", json.dumps(written), folder, row, is_of_site=True)
+
+
+def _selector_of(known: KnowledgeBase, table: str) -> dict[str, Any]:
+    keys = sorted(known.drugs[table])
+    classes = [key for key in keys if key not in INGREDIENTS]
+    drugs = [{"rxcui": key, "name": INGREDIENTS[key].name} for key in keys if key in INGREDIENTS]
+    return {"ingredients": drugs} | ({"classes": classes} if classes else {})
 
 
 def _for_each_row(file: RuleFile) -> Iterator[RuleFile]:
@@ -170,7 +206,11 @@ def _filled_from_row(value: Any, row: Mapping[str, str]) -> Any:
         return float(number) if number else _LEFT_OUT
     given = {name: item for name, item in value.items() if not _is_column(item) or row[item[1:]]}
     filled_members = {name: _filled_from_row(item, row) for name, item in given.items()}
-    members = {name: item for name, item in filled_members.items() if item is not _LEFT_OUT}
+    members = {
+        Template(name).substitute(row) if "$" in name else name: item
+        for name, item in filled_members.items()
+        if item is not _LEFT_OUT
+    }
     return members if members or not value else _LEFT_OUT
 
 

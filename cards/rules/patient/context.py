@@ -1,6 +1,8 @@
 """One drafted drug of one patient: what the conditions of a rule may ask."""
 
+import re
 from collections.abc import Iterable
+from typing import Final
 
 from msgspec import Struct
 
@@ -45,6 +47,10 @@ _UNKNOWN = {
 
 RECENT_START_DAYS = 30.0
 """What began within so many days is new to the patient (README of the rule tables, partner_new)."""
+
+_MICROGRAMS: Final = re.compile(r"\d ?(?:mcg|ug|µg|μg|micrograms?)\b", re.IGNORECASE)
+_MILLIGRAMS: Final = re.compile(r"\d ?m(?:illi)?g(?:rams?)?\b", re.IGNORECASE)
+_MASS: Final = re.compile(rf"{_MICROGRAMS.pattern}|{_MILLIGRAMS.pattern}", re.IGNORECASE)
 
 
 class RuleContext(Struct, frozen=True, eq=False):
@@ -273,6 +279,19 @@ class RuleContext(Struct, frozen=True, eq=False):
 
     # Numbers as facts
 
+    @property
+    def is_in_micrograms(self) -> bool:
+        """Whether the order gives its dose, or its product its strength, in micrograms and not in milligrams."""
+        stated = [*(dosage.text for dosage in self.drafted.order.dosageInstruction), self.medication.words]
+        units = [text for text in stated if text and _MASS.search(text)]
+        return bool(units) and all(_MICROGRAMS.search(text) and not _MILLIGRAMS.search(text) for text in units)
+
+    def mass_words(self, milligrams: float, limits: Iterable[float] = ()) -> str:
+        """Return a dose in the unit of the order: "1,000 mcg" where it is written so, else "1 mg"."""
+        if self.is_in_micrograms:
+            return f"{format_dose(milligrams * 1000.0, [limit * 1000.0 for limit in limits])} mcg"
+        return f"{format_dose(milligrams, limits)} mg"
+
     def number_facts(self, word: str, limits: Iterable[float] = ()) -> list[Fact]:
         """Return the number that a condition compared, as a fact."""
         if word == "weight_kg" and self.session.weight is not None:
@@ -280,7 +299,7 @@ class RuleContext(Struct, frozen=True, eq=False):
         if word in ("age_years", "age_months") and self.age_years is not None:
             return [Fact("age", "", self.age_years, "a", source=self.session.patient_reference)]
         if word == "daily_dose_mg" and self.daily_dose_mg is not None:
-            text = f"{format_dose(self.daily_dose_mg, limits)} mg/day"
+            text = f"{self.mass_words(self.daily_dose_mg, limits)}/day"
             return [Fact("daily_dose", text, self.daily_dose_mg, "mg/d", source=self.drafted.draft.name)]
         if word == "duration_days" and self.duration_days is not None:
             text = f"{format_number(self.duration_days, limits)} day{'' if self.duration_days == 1 else 's'}"
@@ -300,7 +319,7 @@ class RuleContext(Struct, frozen=True, eq=False):
             )
             return [Fact(word, dose_text, often, unit, source=self.drafted.draft.name)] if dose_text else []
         if word == "weekly_dose_mg" and self.weekly_dose_mg is not None:
-            text = f"{format_number(self.weekly_dose_mg, limits)} mg/week"
+            text = f"{self.mass_words(self.weekly_dose_mg, limits)}/week"
             return [Fact("weekly_dose", text, self.weekly_dose_mg, "mg/wk", source=self.drafted.draft.name)]
         if word == "gestation_weeks" and self.gestation_weeks is not None:
             source = self.session.gestation.source if self.session.gestation is not None else None
@@ -524,7 +543,7 @@ class RuleContext(Struct, frozen=True, eq=False):
         facts = []
         for medication in self.session.medications_beside(self.drafted, (rxcui,)):
             dose = self._daily_of(medication, rxcui)
-            dose_text = f", {format_number(dose)} mg/day" if dose is not None else ""
+            dose_text = f", {format_dose(dose)} mg/day" if dose is not None else ""
             facts.append(medication_fact(medication, medication.medication.name, dose_text))
         return facts
 

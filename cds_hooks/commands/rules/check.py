@@ -33,6 +33,7 @@ from cards.rules.engine.family import rule_families
 from cards.rules.engine.governance import NEEDS_NOTE, SiteRules, all_rule_versions
 from cards.rules.engine.lint import lint_family
 from cards.rules.engine.rule_book import rule_book
+from cards.rules.language.knowledge_base import told_faults
 from cards.rules.language.site import site_folders
 from cds_hooks.commands.options import AsJson, as_sentence, failure, print_json, said_in_a_sentence
 from cds_hooks.commands.record import site_rules
@@ -154,9 +155,12 @@ def _lint(as_json: bool) -> None:
             "rules": len(all_rule_versions()),
             "families": len(families),
             "faults": [str(fault) for fault in faults],
+            "left_out": list(told_faults()),
         }
         typer.echo(msgspec.json.format(msgspec.json.encode(report)))
         raise typer.Exit(1 if faults else 0)
+    for sentence in told_faults():
+        typer.echo(sentence)
     for fault in faults:
         typer.echo(fault)
     if faults:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
-from fhir.mapping.conditions import ConditionHit, condition_hits, find_condition
+from fhir.mapping.conditions import ConditionHit, condition_hits, find_condition, problems_of
 from fhir.mapping.features.feature import Feature, FeatureValue, Missing, YesNoFeature, not_in_table, words_of_period
 from fhir.mapping.features.measured import limit_words, read_past_limit
 from fhir.mapping.tobacco import read_smoking_answer
@@ -12,7 +12,7 @@ from fhir.record.datatypes import FhirTime
 from fhir.record.measurement import USABLE_STATUS, effective_time
 from fhir.record.record import PatientRecord
 from fhir.record.resources import Observation
-from fhir.terminology.conditions import CHARLSON_ITEMS, CONDITION_GROUPS
+from fhir.terminology.conditions import CHARLSON_ITEMS, CONDITION_GROUPS, CharlsonItem
 
 _YEAR, _TWO_YEARS, _QUARTER = 365, 730, 90
 _TABLE = "condition_groups.csv"
@@ -117,6 +117,30 @@ class Smokes(HasCondition):
                 yield time, observation
 
 
+_DIABETES_WITH_DAMAGE = "diabetes_complicated"
+
+
+def _charlson_items(record: PatientRecord) -> list[CharlsonItem]:
+    """Return the items on record; the organ that an entry of diabetes names is no item beside it.
+
+    E11.21 is diabetes with end organ damage: the kidney counts again only where another entry tells of it.
+    """
+    hits = condition_hits(record)
+    damage = _sources(record, (_DIABETES_WITH_DAMAGE,)) if _DIABETES_WITH_DAMAGE in hits else frozenset()
+    return [
+        item
+        for item in CHARLSON_ITEMS
+        if any(group in hits for group in item.groups)
+        and (item.family == "diabetes" or _sources(record, item.groups) - damage)
+    ]
+
+
+def _sources(record: PatientRecord, groups: tuple[str, ...]) -> frozenset[str]:
+    hits = condition_hits(record)
+    found = (hits[group].source for group in groups if group in hits)
+    return frozenset([*found, *(hit.source for hit in problems_of(record, groups))])
+
+
 @dataclass(frozen=True, eq=False)
 class CharlsonPoints(Feature):
     """Charlson points as LACE weighs them (tables/charlson_lace.csv); of a family of items the highest counts once."""
@@ -130,7 +154,7 @@ class CharlsonPoints(Feature):
         if not record.was_requested("Condition"):
             return Missing(self, "unknown", f"{self.words}: the part of the chart that says so is not available.")
         hits = condition_hits(record)
-        there = [item for item in CHARLSON_ITEMS if any(group in hits for group in item.groups)]
+        there = _charlson_items(record)
         families: dict[str, int] = {}
         for item in there:
             name = item.family or item.words
@@ -151,9 +175,7 @@ class CharlsonCount(Feature):
         """Return the number of items."""
         if not record.was_requested("Condition"):
             return Missing(self, "unknown", f"{self.words}: the diagnoses are not available.")
-        hits = condition_hits(record)
-        count = sum(any(group in hits for group in item.groups) for item in CHARLSON_ITEMS)
-        return self.of_chart(record, float(count), "conditions")
+        return self.of_chart(record, float(len(_charlson_items(record))), "conditions")
 
 
 def _of_condition(feature: Feature, record: PatientRecord, hit: ConditionHit) -> FeatureValue:

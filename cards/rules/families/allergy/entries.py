@@ -271,11 +271,17 @@ def _reacts(spec: Spec) -> Predicate:
     return Predicate(test, facts, frozenset({"allergies"}))
 
 
+def recorded_words(allergy: Allergy) -> str:
+    """Return when the entry was written down: no date of the reaction, which may be years older."""
+    recorded = allergy.recorded
+    return f", entry of {recorded.date}" if recorded is not None and recorded != allergy.reacted else ""
+
+
 def _fact(allergy: Allergy) -> Fact:
-    date = allergy.recorded.text if allergy.recorded is not None else None
+    date = allergy.reacted.text if allergy.reacted is not None else None
     return Fact(
         "allergy",
-        plain(f"{allergy.words}: {reaction_of(allergy)}", 80),
+        f"{plain(f'{allergy.words}: {reaction_of(allergy)}', 80)}{recorded_words(allergy) if date is None else ''}",
         name_of(allergy),
         effective=date,
         source=allergy.source,

@@ -13,6 +13,7 @@ from cards.rules.families.allergy.entries import (
     name_of,
     reaction_of,
     reaction_pattern,
+    recorded_words,
     to_draft,
     to_its_class,
     to_what_it_holds,
@@ -57,15 +58,14 @@ def _draft_reaction(context: RuleContext) -> str:
 
 def _when(context: RuleContext) -> str:
     first = worst_allergy(to_draft(context))
-    return f", {first.recorded.date[:4]}" if first is not None and first.recorded is not None else ""
+    return f", {first.reacted.date[:4]}" if first is not None and first.reacted is not None else ""
 
 
 def _entry(context: RuleContext) -> str:
     first = worst_allergy(to_draft(context))
     if first is None:
         return ""
-    recorded = f", recorded {first.recorded.date}" if first.recorded is not None else ""
-    return f"Entry: {plain(first.words, 60)}{recorded}."
+    return f"{plain(first.words, 60)}{recorded_words(first)}."
 
 
 def _since(context: RuleContext) -> str:

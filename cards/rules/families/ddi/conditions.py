@@ -25,7 +25,7 @@ from cards.rules.conditions.words.numbers import WEIGHT
 from cards.rules.language.trigger import Selector
 from cards.rules.patient.context import RuleContext
 from cards.rules.patient.orders import CurrentMedication, DraftMedication
-from cards.text import format_number
+from cards.text import format_dose, format_number
 from fhir.mapping.medications.daily_dose import DailyDose, instructions_of
 from fhir.mapping.medications.identity import MedicationIdentity, Order
 from fhir.terminology.medications import CLASS_MEMBERS
@@ -224,7 +224,7 @@ def _thiopurine_facts(context: RuleContext) -> list[Fact]:
     weight = context.weight_kg
     if daily is None or not weight:
         return []
-    text = f"{format_number(daily)} mg/day, {format_number(daily / weight, [_REDUCED_MG_PER_KG[rxcui]], 2)} mg/kg"
+    text = f"{format_dose(daily)} mg/day, {format_number(daily / weight, [_REDUCED_MG_PER_KG[rxcui]], 2)} mg/kg"
     return [
         Fact("thiopurine_dose", text, daily, "mg/d", source=context.drafted.draft.name),
         *context.number_facts("weight_kg"),

@@ -21,7 +21,7 @@ from cards.rules.families.ddi.qt_points import NOT_LOOKED_FOR, TISDALE_POINTS, p
 from cards.rules.language.trigger import Selector
 from cards.rules.patient.context import RuleContext, meant_name
 from cards.rules.patient.measurements import dated, phrase
-from cards.text import capitalized, format_number
+from cards.text import capitalized, format_dose
 from fhir.mapping.kidney import KidneyAbsence
 
 _STEROID_OR_MRA = Selector(classes=frozenset({"corticosteroid", "mra"}), systemic=True)
@@ -93,7 +93,7 @@ def _bleeding_risks(context: RuleContext) -> list[str]:
     if len(names) > 1:
         risks += also_taken[:1] or ["two NSAIDs"]
     over = high_dose(context)
-    return [*risks, *([f"{over[0]} {format_number(over[1])} mg/day"] if over is not None else [])]
+    return [*risks, *([f"{over[0]} {format_dose(over[1])} mg/day"] if over is not None else [])]
 
 
 def _gastroprotection(context: RuleContext) -> str:
@@ -149,7 +149,7 @@ def _egfr_or_list(context: RuleContext) -> str | None:
 def _dose_of(rxcui: str) -> Placeholder:
     def word(context: RuleContext) -> str | None:
         dose = context.drug_daily_mg(rxcui)
-        return format_number(dose) if dose is not None else None
+        return format_dose(dose) if dose is not None else None
 
     return word
 

@@ -17,7 +17,7 @@ from cards.rules.families.dose.sums import (
 from cards.rules.families.dose.texts import worst_excess
 from cards.rules.language.rule import Evidence, OrderChange, Sig
 from cards.rules.patient.context import RuleContext
-from cards.text import format_dose, format_number
+from cards.text import format_dose
 
 _METHOTREXATE = "6851"
 
@@ -104,7 +104,7 @@ def micrograms(context: RuleContext) -> OrderChange | None:
     milligrams = excess.amount / 1000.0
     if not excess.recommended_mg_day / 20.0 <= milligrams <= excess.recommended_mg_day:
         return None
-    text = f"{format_number(single_mg)} micrograms {_OFTEN[int(times)]} daily"
+    text = f"{format_dose(single_mg)} micrograms {_OFTEN[int(times)]} daily"
     return OrderChange(sig=Sig(text, single_mg / 1000.0, times_per_day=int(times)))
 
 

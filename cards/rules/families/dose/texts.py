@@ -52,13 +52,13 @@ def _over_drug(context: RuleContext) -> str | None:
     return excess.limit.drug if excess is not None else None
 
 
-def _micrograms_in(limit: Limit) -> float:
-    """Return by what a limit and the amount over it are multiplied: a small part of a milligram is in micrograms."""
-    return 1000.0 if limit.unit == "mg" and limit.most < 0.1 else 1.0
+def _micrograms_in(limit: Limit, context: RuleContext) -> float:
+    """Return by what a limit and the amount over it are multiplied: what is small, or ordered so, is in micrograms."""
+    return 1000.0 if limit.unit == "mg" and (limit.most < 0.1 or context.is_in_micrograms) else 1.0
 
 
-def _unit(limit: Limit) -> str:
-    name = "mcg" if _micrograms_in(limit) > 1 else _UNITS.get(limit.unit, limit.unit)
+def _unit(limit: Limit, context: RuleContext) -> str:
+    name = "mcg" if _micrograms_in(limit, context) > 1 else _UNITS.get(limit.unit, limit.unit)
     mass = f"{name}/kg" if limit.per_kg else f"{name}/m2" if limit.per_area else name
     if limit.per_hour:
         return f"{mass} an hour"
@@ -71,7 +71,8 @@ def amount(context: RuleContext) -> str | None:
     if excess is None:
         return None
     limit, number = excess.limit, len(excess.beside)
-    ordered, most = excess.amount * _micrograms_in(limit), limit.most * _micrograms_in(limit)
+    times = _micrograms_in(limit, context)
+    ordered, most = excess.amount * times, limit.most * times
     is_quotient = limit.per_kg or limit.per_area
     amount_text = (
         format_number(ordered, [most], 2 if limit.per_kg else 1) if is_quotient else format_dose(ordered, [most])
@@ -79,7 +80,7 @@ def amount(context: RuleContext) -> str | None:
     orders = "the other order" if number == 1 else f"{number} other orders"
     is_at_largest = excess.largest_kg is not None or excess.largest_m2 is not None
     least = "at least " if excess.is_least or is_at_largest else ""
-    return f"{least}{amount_text} {_unit(limit)}{f' with {orders}' if number else ''}"
+    return f"{least}{amount_text} {_unit(limit, context)}{f' with {orders}' if number else ''}"
 
 
 def _most(context: RuleContext) -> str | None:
@@ -94,7 +95,8 @@ def _most(context: RuleContext) -> str | None:
         phrase = "the adult maximum of" if limit.is_for_adults else f"the maximum from {limit.ages.start} years on of"
     elif limit.population == "first order":
         phrase = "the usual maximum first dose of"
-    return f"{phrase} {format_number(limit.most * _micrograms_in(limit), decimals=2)} {_unit(limit)}{form}{where}"
+    most = format_number(limit.most * _micrograms_in(limit, context), decimals=2)
+    return f"{phrase} {most} {_unit(limit, context)}{form}{where}"
 
 
 def _note(context: RuleContext) -> str:

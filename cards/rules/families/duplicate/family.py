@@ -142,7 +142,7 @@ def _daily_total_mg(spec: Spec) -> Predicate:
 
 def _dose_fact(medication: CurrentMedication, rxcui: str) -> Fact:
     high = _high(medication.dose, rxcui)
-    dose_text = f", {format_number(high)} mg/day" if high is not None else ""
+    dose_text = f", {format_dose(high)} mg/day" if high is not None else ""
     return Fact(
         "medication",
         f"{medication.medication.plain_words}{dose_text}",
@@ -419,7 +419,7 @@ def _mg_per_kg(context: RuleContext) -> str | None:
 FAMILY = Family(
     "duplicate",
     placeholders={
-        "total": lambda context: format_number(total_mg(context, ACETAMINOPHEN)[0], [MOST_MG]),
+        "total": lambda context: format_dose(total_mg(context, ACETAMINOPHEN)[0], [MOST_MG]),
         "orders": _count,
         "shared": _shared,
         "order": _other_order,

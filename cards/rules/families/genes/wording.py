@@ -138,14 +138,33 @@ def _sentences(advice: Advice, context: RuleContext) -> Iterator[str]:
         yield f"{_capital(row.action.instruction)}{for_whom}." if is_fda else f"{_capital(row.action.instruction)}."
         if not is_fda:
             yield f"{row.source}{for_whom}."
-        if row.action.alternatives and not _names_alternatives(row.action):
-            yield f"Instead: {' or '.join(row.action.alternatives.split(';'))}."
+        names = [] if _names_alternatives(row.action) else _fitting_alternatives(row.action, context)
+        if names:
+            yield f"Instead: {' or '.join(names)}."
         if row.action.levels:
             yield "Drug levels guide the dose."
         if not is_fda:
             yield from _fda(advice, context)
     yield from advice.doubts
     yield from _phenoconversion(advice, context)
+
+
+# Contraindications of their labels (section 4), and strong CYP3A inhibitors beside ticagrelor (section 7, avoid).
+_NOT_BESIDE: Mapping[str, tuple[frozenset[str], frozenset[str]]] = {
+    "febuxostat": (frozenset({"1256", "103"}), frozenset()),  # azathioprine, mercaptopurine
+    "ticagrelor": (frozenset({"cyp3a4_inhibitor_strong"}), frozenset({"intracranial_hemorrhage"})),
+    "prasugrel": (frozenset(), frozenset({"stroke_tia", "intracranial_hemorrhage"})),
+}
+"""What excludes a drug that a recommendation names in place of the draft: what is taken, and what is on record."""
+
+
+def _fitting_alternatives(action: Action, context: RuleContext) -> list[str]:
+    session, fitting = context.session, []
+    for name in filter(None, action.alternatives.split(";")):
+        taken, conditions = _NOT_BESIDE.get(name, (frozenset(), frozenset()))
+        if not session.medications_beside(context.drafted, sorted(taken)) and not session.has_any(conditions):
+            fitting.append(name)
+    return fitting
 
 
 def _names_alternatives(action: Action) -> bool:

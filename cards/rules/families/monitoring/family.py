@@ -131,6 +131,7 @@ FAMILY = Family(
         "last_raas": _last("potassium", "creatinine"),
         "lacking_raas": _lacking(365, "potassium", "creatinine"),
         "lacking_amiodarone": _lacking(180, "tsh", "alt"),
+        "lacking_methotrexate": _lacking(90, "hemoglobin", "alt", "creatinine"),
         "last_count": _last("neutrophils_abs"),
     },
     longest={
@@ -140,6 +141,7 @@ FAMILY = Family(
         "mg_per_kg": "15.55",
         "lacking_raas": "potassium or creatinine",
         "lacking_amiodarone": "TSH or ALT",
+        "lacking_methotrexate": "hemoglobin or ALT or creatinine",
         "weight": "100.5 kg on 2026-11-20",
     },
     conditions=(

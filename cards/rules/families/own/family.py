@@ -1,0 +1,238 @@
+"""The words of a hospital's own knowledge base: pairs, duplicates, diseases and allergy classes of its vendor.
+
+The four rules are made from the tables of the site's folder (`cards/rules/language/knowledge_base.py`); without such a
+folder there is no rule of this family.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Final, TypeAlias
+
+from msgspec.structs import replace
+
+from cards.extension import Fact
+from cards.rules.conditions.condition import (
+    MEDICATION_LISTS,
+    Condition,
+    DataNeeds,
+    Predicate,
+    Spec,
+    Truth,
+    medications_beside,
+    needs,
+    one_of,
+)
+from cards.rules.engine.family import Family
+from cards.rules.language.knowledge_base import (
+    DUPLICATES,
+    LEVELS,
+    ClassMembers,
+    DiseaseRow,
+    KnowledgeBase,
+    Row,
+    knowledge_base,
+)
+from cards.rules.patient.context import RuleContext, medication_fact
+from cards.rules.patient.orders import CurrentMedication
+from cards.text import first_few, plain
+from fhir.mapping.conditions import condition_status
+from fhir.mapping.medications.identity import MedicationIdentity
+from fhir.terminology.medications import INGREDIENTS
+
+_SHOWN: Final = 60
+_NO_KEYS: Final[frozenset[str]] = frozenset()
+_ICD10: Final = "icd-10"
+
+
+_Judged: TypeAlias = tuple[Row, str, tuple[Fact, ...]] | None
+"""The gravest row about a draft, what it names beside the drug, and the facts of the chart; None without one."""
+
+
+def _gravest(found: Sequence[tuple[Row, str, tuple[Fact, ...]]]) -> _Judged:
+    return min(found, key=lambda judged: LEVELS.index(judged[0].level), default=None)
+
+
+def _pair(context: RuleContext, known: KnowledgeBase) -> _Judged:
+    if not context.partners:
+        return None
+    row = known.pair(context.medication, context.partners[0].medication)
+    return (row, ", ".join(context.partner_names()), ()) if row is not None else None
+
+
+def _duplicate(context: RuleContext, known: KnowledgeBase) -> _Judged:
+    found = []
+    for members in _classes_of(known.duplicates, context.medication):
+        others = _other_members(context, members)
+        if len(others) >= members.most:
+            names = first_few([other.medication.name for other in others], 3)
+            facts = tuple(medication_fact(other, other.medication.name) for other in others[:3])
+            row = members.row if members.row.words else replace(members.row, words="usually not together")
+            found.append((row, f"{names} ({plain(members.name, 40)})", facts))
+    return _gravest(found)
+
+
+def _classes_of(classes: tuple[ClassMembers, ...], medication: MedicationIdentity) -> list[ClassMembers]:
+    return [members for members in classes if not members.keys.isdisjoint(medication.keys)]
+
+
+def _other_members(context: RuleContext, members: ClassMembers) -> list[CurrentMedication]:
+    """Return the other drugs of the class that are taken or drafted, each drug once."""
+    others: dict[tuple[str, ...], CurrentMedication] = {}
+    for other in context.session.medications_beside(context.drafted, sorted(members.keys)):
+        if other.medication.rxcuis != context.medication.rxcuis and other.medication.systemic is not False:
+            others.setdefault(other.medication.rxcuis, other)
+    return list(others.values())
+
+
+def _disease(context: RuleContext, known: KnowledgeBase) -> _Judged:
+    rows = dict.fromkeys(row for key in context.medication.keys for row in known.diseases.get(key, ()))
+    found = []
+    for row in rows:
+        fact = _problem(context, row)
+        if fact is not None:
+            found.append((row.row, plain(fact.text, 50), (fact,)))
+    return _gravest(found)
+
+
+def _problem(context: RuleContext, row: DiseaseRow) -> Fact | None:
+    """Return the entry of the chart that is the disease of the row, and is not over."""
+    for group in row.groups:
+        hit = context.session.condition(group)
+        if hit is not None:
+            when = hit.time.text if hit.time is not None else None
+            return Fact("problem", plain(hit.words, _SHOWN), effective=when, source=hit.source)
+    record = context.session.record
+    for problem in record.conditions:
+        concept = problem.code
+        if concept is None or condition_status(problem, record.as_of_epoch) == "past":
+            continue
+        if any(_is_meant(coding.system, coding.code, row) for coding in concept.coding):
+            when = problem.onsetDateTime or problem.recordedDate
+            source = f"Condition/{problem.id}" if problem.id else None
+            return Fact("problem", plain(concept.words, _SHOWN), effective=when, source=source)
+    return None
+
+
+def _is_meant(system: str | None, code: str | None, row: DiseaseRow) -> bool:
+    if not code:
+        return False
+    if code in row.snomed:
+        return "snomed" in (system or "").lower()
+    return _ICD10 in (system or "").lower() and bool(row.icd10) and code.replace(".", "").startswith(row.icd10)
+
+
+def _allergy(context: RuleContext, known: KnowledgeBase) -> _Judged:
+    found = []
+    by_ingredient = context.session.allergies_by_ingredient
+    for members in _classes_of(known.allergies, context.medication):
+        for rxcui in sorted(members.keys & by_ingredient.keys()):
+            if rxcui not in context.medication.rxcuis:
+                words = f"allergy to {INGREDIENTS[rxcui].name} ({plain(members.name, 40)})"
+                found.append((members.row, words, (_allergy_fact(context, rxcui),)))
+                break
+    return _gravest(found)
+
+
+def _allergy_fact(context: RuleContext, rxcui: str) -> Fact:
+    allergy = context.session.allergies_by_ingredient[rxcui][0]
+    return Fact("allergy", plain(allergy.words, _SHOWN), INGREDIENTS[rxcui].name, source=allergy.source)
+
+
+_JUDGES: Final = {
+    "own_pair": _pair, "own_duplicate": _duplicate, "own_disease": _disease, "own_allergy": _allergy,
+}  # fmt: skip
+
+
+def _judged(word: str, context: RuleContext) -> _Judged:
+    known = knowledge_base()
+    if known is None:
+        return None
+    partner = context.partners[0].source if context.partners else ""
+    key = (word, context.drafted.draft.name, context.drafted.medication.rxcuis, partner)
+    return context.session.derive(key, lambda: _JUDGES[word](context, known))
+
+
+def _condition(word: str, meaning: str, uses: str, data: DataNeeds | Callable[[Spec], DataNeeds]) -> Condition:
+    def read(spec: Spec) -> Predicate:
+        level = str(spec[word])
+
+        def test(context: RuleContext) -> Truth:
+            judged = _judged(word, context)
+            return judged is not None and judged[0].level == level
+
+        def facts(context: RuleContext) -> list[Fact]:
+            judged = _judged(word, context)
+            return list(judged[2]) if judged is not None else []
+
+        return Predicate(test, facts, frozenset({uses}))
+
+    return Condition(word, f"{meaning}, of this level", read, one_of(*LEVELS), _wording(word), data)
+
+
+def _wording(word: str) -> Callable[[Spec], str]:
+    return lambda spec: f"a row of the hospital's knowledge base ({spec[word]})"
+
+
+def _members_beside(_spec: Spec) -> DataNeeds:
+    known = knowledge_base()
+    return medications_beside(known.drugs[DUPLICATES] if known is not None else ())
+
+
+def _text(word: str, part: Callable[[RuleContext, Row, str], str]) -> Callable[[RuleContext], str | None]:
+    def fill(context: RuleContext) -> str | None:
+        judged = _judged(word, context)
+        return part(context, judged[0], judged[1]) if judged is not None else None
+
+    return fill
+
+
+def _summary(context: RuleContext, row: Row, beside: str) -> str:
+    words = f": {row.words}" if row.words else ""
+    return f"{plain(f'{context.ingredient.name} with {beside}{words}', 128).rstrip('.')}."
+
+
+def _detail(_context: RuleContext, row: Row, _beside: str) -> str:
+    known = knowledge_base()
+    source = f"{known.vendor}, {known.edition}" if known is not None else ""
+    return f"{plain(row.advice, 300).rstrip('.')}. ({source})" if row.advice else f"({source})"
+
+
+def _beside(medication: MedicationIdentity) -> frozenset[str]:
+    known = knowledge_base()
+    return known.beside(medication) if known is not None else _NO_KEYS
+
+
+FAMILY = Family(
+    "site",
+    placeholders={
+        **{f"{word}_summary": _text(word, _summary) for word in _JUDGES},
+        **{f"{word}_detail": _text(word, _detail) for word in _JUDGES},
+    },
+    longest={
+        **{f"{word}_summary": "x" * 129 for word in _JUDGES},
+        **{f"{word}_detail": "x" * 300 for word in _JUDGES},
+    },
+    conditions=(
+        _condition(
+            "own_pair", "a row of the hospital's pairs.csv names the draft and the partner", "active", MEDICATION_LISTS
+        ),
+        _condition(
+            "own_duplicate",
+            "beside the draft is more of a class of duplicates.csv than is usual",
+            "active",
+            _members_beside,
+        ),
+        _condition(
+            "own_disease",
+            "a row of the hospital's diseases.csv names the draft and a problem",
+            "conditions",
+            needs("Condition"),
+        ),
+        _condition(
+            "own_allergy",
+            "a class of allergy_classes.csv has the draft and a drug of the allergy list",
+            "allergies",
+            needs("AllergyIntolerance"),
+        ),
+    ),
+    partners={"site-knowledge-pairs": _beside},
+)
