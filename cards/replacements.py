@@ -97,7 +97,7 @@ _TEAMS: Final = (
 
 
 def why_not_ended(medication: MedicationIdentity, session: PatientSession) -> str | None:
-    """Why no suggestion ends or holds what is taken of the drug: it treats a disease of a team of its own."""
+    """Why no suggestion ends what is taken of the drug: it treats a disease of a team of its own."""
     codes = [code for ingredient in medication.ingredients for code in atc_codes(ingredient)]
     for groups, conditions, disease in _TEAMS:
         if any(code.startswith(groups) for code in codes) and session.has_any(conditions):

@@ -163,6 +163,9 @@ def _actions(offer: OfferedSuggestion, finding: Finding, context: SuggestionCont
     if offer.change is not None and offer.change.is_of_study:
         yield from _other_study(offer.change, _label(offer, context), plan)
     elif offer.change is not None:
+        days = None if declared.in_steps else offer.change.duration_days
+        if days is not None and _is_taken_longer(context, days):
+            raise SuggestionWithheld(f"it has been taken for more than {days} days already")
         yield from _correction(offer.change, declared.label, plan)
     if declared.create:
         yield _new_order(declared.create, plan)
@@ -229,8 +232,6 @@ def _on_hold(context: SuggestionContext) -> Iterator[Action]:
 def _correction(change: OrderChange, label: str, plan: _Plan) -> Iterator[Action]:
     """Yield an update of a draft that has its own id, else its removal and the corrected order in its place."""
     context = plan.context
-    if change.duration_days is not None and _is_taken_longer(context, change.duration_days):
-        raise SuggestionWithheld(f"it has been taken for more than {change.duration_days} days already")
     original = _own_json(context.drafted.draft, context)
     corrected = _amended(context.drafted, change, context)
     _check_valid(corrected, original)
@@ -338,7 +339,7 @@ def _partner_action(partner: CurrentMedication, declared: SuggestionTemplate, pl
         return action
     if partner.ended is not None:  # it may still act, but there is nothing left to stop or to change
         raise SuggestionWithheld(f"the other drug ended on {partner.ended.date}")
-    if change is None and partner.draft is None:
+    if declared.stop_partner == "stopped" and partner.draft is None:
         _check_may_end(partner.medication, plan.context)
     own_json = _own_json(partner.draft, plan.context) if partner.draft is not None else None
     original = own_json if own_json is not None else plan.context.original(partner.source)
