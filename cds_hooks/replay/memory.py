@@ -136,18 +136,19 @@ class Remembered:
     def _keep_back(self, chosen: Chosen, call: CheckedCall) -> None:
         """Take out the cards that were kept back because they were shown before or stand in the worklist."""
         remaining = Counter(silence.subject for silence in self._kept_back)
-        shown_cards = []
-        for card in chosen.cards:
+        kept_back = set[str]()
+        # of two cards about the same, the one that was sent is shown again
+        for card in sorted(chosen.cards, key=lambda card: card.uuid in self._details):
             finding = call.patient_finding(card)
             if finding is None or not remaining[finding.subject]:
-                shown_cards.append(card)
                 continue
+            kept_back.add(card.uuid)
             remaining[finding.subject] -= 1
             silence = next(silence for silence in self._kept_back if silence.subject == finding.subject)
             chosen.silences.append(silence)
             if silence.reason == WORKLIST:
                 chosen.worklist += [entry for entry in self.worklist if entry.because == "offered-before"]
-        chosen.cards = shown_cards
+        chosen.cards = [card for card in chosen.cards if card.uuid not in kept_back]
 
     def _withhold(self, chosen: Chosen) -> None:
         """Take out what a budget or the loop guard withheld then, with the reasons of then."""
