@@ -456,9 +456,13 @@ def _with_english(words: str) -> str:
     return words
 
 
+_NOT_TOLD: Final = re.compile(r"\W*(?:reaction )?(?:unknown|not known|unspecified|not (?:specified|recorded|stated))\W*", re.I)
+
+
 def _manifestation(concept: CodeableConcept) -> str:
+    """Return what happened, in words; "" where it says that nobody knows: then the note may tell."""
     if concept.texts:
-        return concept.words
+        return "" if _NOT_TOLD.fullmatch(concept.words) else concept.words
     reaction_texts = (reaction_words(coding.code) for coding in concept.coding)
     return next((words for words in reaction_texts if words), "")
 
