@@ -5,7 +5,7 @@ request comes from (`Source`) and in what happens to the answer (`Sink`). docs/a
 files behind them.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from hashlib import sha256
 from itertools import count
@@ -150,12 +150,15 @@ class Understood(Struct, frozen=True):
     roles: tuple[str, ...] = ()
     """What the user of the call works as, which decides which orders are offered."""
 
-    @property
-    def unread(self) -> list[WhyNot]:
-        """The gaps of what the advisors read, as reasons why something is not said about them."""
+    def unread(self, advisors: Iterable[Advisor]) -> list[WhyNot]:
+        """Return the gaps of what the advisors read, as reasons why something is not said about them.
+
+        A published artifact reads codes by its own value sets: what our tables do not know is no gap for it.
+        """
+        mapped = any(not advisor.knowledge for advisor in advisors)
         return [
             WhyNot(refusal.subject, refusal.reason, plain(refusal.text, _LONGEST_REFUSAL))
-            for refusal in shorten_refusals(gaps(self.record))
+            for refusal in shorten_refusals(gaps(self.record) if mapped else self.record.refusals)
         ]
 
 
@@ -419,7 +422,7 @@ def _service_input(call: Call, understood: Understood, checked: CheckedCall) -> 
 async def hold_back(call: Call, advised: Advised) -> Selected:
     """Return the cards that are shown now, with a reason for each that is not."""
     advice, checked = advised.advice, advised.checked
-    unread = advised.understood.unread
+    unread = advised.understood.unread(call.service.advisors)
     chosen = await call.components.restraint.choose(advice.cards, checked)
     call.stages.end("decide")
     silences = advice.silences + chosen.silences + unread

@@ -456,7 +456,9 @@ def _with_english(words: str) -> str:
     return words
 
 
-_NOT_TOLD: Final = re.compile(r"\W*(?:reaction )?(?:unknown|not known|unspecified|not (?:specified|recorded|stated))\W*", re.I)
+_NOT_TOLD: Final = re.compile(
+    r"\W*(?:reaction )?(?:unknown|not known|unspecified|not (?:specified|recorded|stated))\W*", re.I
+)
 
 
 def _manifestation(concept: CodeableConcept) -> str:

@@ -93,9 +93,9 @@ def test_every_card_keeps_the_specification_and_every_silence_has_a_reason(
         for card in response["cards"]:
             check_card(msgspec.convert(card, Card))
         if not response["cards"] and not response.get("systemActions"):
-            silences = response["extension"][EXTENSION_KEY]["silence"]
-            assert silences
-            assert all(silence["reason"] and silence["text"] for silence in silences)
+            ours = response["extension"][EXTENSION_KEY]
+            assert ours.get("silence") or ours["looked"]
+            assert all(silence["reason"] and silence["text"] for silence in ours.get("silence", ()))
 
 
 def test_the_same_call_has_the_same_answer_whatever_was_asked_before(service: str, hook: str, tmp_path: Path) -> None:

@@ -24,11 +24,7 @@ SAMPLES = ("going-home", "af-no-anticoagulant", "diabetes-no-statin", "ckd4-metf
 NOT_BY_NAME = {
     ("readmission-follow-up", "MedicationRequest"),
     ("genes-and-medications", "MedicationRequest"),
-    ("genes-and-medications", "Condition"),
     ("coverage-requirements", "MedicationRequest"),
-    ("coverage-requirements", "Condition"),
-    ("order-safety-dispatch", "Condition"),
-    ("order-safety-dispatch", "AllergyIntolerance"),
     ("nephrology-referral", "MedicationRequest"),  # read to see what is shown beside it
     ("planning-conversation", "MedicationRequest"),  # likewise
 }
