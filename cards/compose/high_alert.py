@@ -1,4 +1,6 @@
-"""The card of drafted high-alert drugs that no rule is about: one line on one card instead of a silence.
+"""The card of drafts that were not checked: of a name that is not recognised, or high-alert and in no rule.
+
+One card names all of them, one line each, instead of a silence.
 
 The lists: Institute for Safe Medication Practices, List of High-Alert Medications in Acute Care Settings (2018), and in
 Community/Ambulatory Care Settings (2021); what the pages that were read leave out stands in ISMP's survey of 2003 and
@@ -33,6 +35,9 @@ _ISMP: Final = Source(
 )
 NOT_COVERED: Final = "not-covered"
 """What the card of a high-alert drug that no rule is about has as its output."""
+_NAMES: Final = Source(
+    label="Names of drugs that this server knows (RxNorm, ATC and the site's own)", topic=TOPICS["orders"]
+)
 _MOST_NAMED = 3
 
 
@@ -113,7 +118,7 @@ def _is_in(ingredient: Ingredient, high_alert: _HighAlert) -> bool:
 
 
 class UncoveredDrug(Struct, frozen=True):
-    """A drafted high-alert drug that no rule is about: its draft's name, its words, and its class in ISMP's lists.
+    """A drafted drug that was not checked: its draft's name, its words, and its class in ISMP's lists ("" in none).
 
     `in_pairs`: single warnings of it are checked, as of interactions: no check of its dose or of who it is for.
     """
@@ -145,16 +150,18 @@ def uncovered_finding(drugs: Sequence[UncoveredDrug]) -> Finding:
 
 
 def uncovered_card(drugs: Sequence[UncoveredDrug], uuid: str) -> Card:
-    """Return the one card that names the drafted high-alert drugs that no rule is about."""
-    drug_names = list(dict.fromkeys(plain(drug.medication.words, 40) for drug in drugs))
+    """Return the one card that names the drafts that were not checked."""
+    drug_names = list(dict.fromkeys(plain(drug.medication.words, 40) or "a drug without a name" for drug in drugs))
     names = first_few(drug_names, _MOST_NAMED)
     verb = "is" if len(drug_names) == 1 else "are"
+    is_of_list = any(drug.high_alert for drug in drugs)
+    what = "covered by these checks" if is_of_list else "recognised: not checked"
     return Card(
         uuid=uuid,
-        summary=f"{capitalized(names)} {verb} not covered by these checks.",
+        summary=f"{capitalized(names)} {verb} not {what}.",
         indicator="info",
         detail=" ".join(dict.fromkeys(_uncovered_words(drug) for drug in drugs[:_MOST_NAMED])),
-        source=_ISMP,
+        source=_ISMP if is_of_list else _NAMES,
         override_reasons=_OVERRIDE_REASONS,
         extension={
             EXTENSION_KEY: CardExtension(
@@ -172,7 +179,9 @@ def _key(drug: UncoveredDrug) -> str:
 
 
 def _uncovered_words(drug: UncoveredDrug) -> str:
-    name = escape(drug.medication.words, 60)
+    name = escape(drug.medication.words, 60) or "A drug without a name"
+    if not drug.high_alert:
+        return f"{name}: its name is not recognised, so nothing was checked."
     single = "single warnings (such as of interactions or pregnancy)"
     checked = f"allergies, duplicates and {single}" if drug.in_pairs else "allergies and duplicates"
     looked = f"only {checked} were checked" if drug.medication.recognised else "nothing was checked"

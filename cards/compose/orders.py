@@ -162,10 +162,10 @@ def _passed_over(draft: DraftOrder, drafted: DraftMedication | None, *, knows_me
 
 
 def _uncovered(drafted: DraftMedication, *, in_pairs: bool = False) -> Iterator[UncoveredDrug]:
-    """Yield the drug where it is one of ISMP's high-alert medications."""
+    """Yield the drug where its name is not recognised, or where it is one of ISMP's high-alert medications."""
     high_alert = high_alert_class(drafted.medication)
-    if high_alert is not None:
-        yield UncoveredDrug(drafted.draft.name, drafted.medication, high_alert, in_pairs)
+    if high_alert is not None or not drafted.medication.recognised:
+        yield UncoveredDrug(drafted.draft.name, drafted.medication, high_alert or "", in_pairs)
 
 
 def _unknown_on_list(session: PatientSession) -> Iterator[WhyNot]:

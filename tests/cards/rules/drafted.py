@@ -95,7 +95,9 @@ def fault_of(case: Json, as_of: datetime) -> str | None:
 
 
 def _not_covered(case: Json, outcome: OrderOutcome) -> bool:
-    return "not-covered" in case["rules"] and any("not covered" in card.summary for card in outcome.cards)
+    return "not-covered" in case["rules"] and any(
+        "not covered" in card.summary or "not recognised: not checked" in card.summary for card in outcome.cards
+    )
 
 
 def _scope_names_unknown(outcome: OrderOutcome) -> bool:

@@ -232,6 +232,7 @@ def test_a_copied_file_that_lost_its_tail_is_found_by_the_command(
     assert "is missing" in json.loads(cut.stdout)["findings"][0]
 
 
+@pytest.mark.slow
 def test_the_daily_verification_notes_a_fault_also_of_a_record_that_cannot_be_read(sqlite_url: str) -> None:
     write_decisions(sqlite_url, 5)
     book, configured = CountBook(follow(sqlite_url)), settings_with(database_url=sqlite_url)
