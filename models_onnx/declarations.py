@@ -214,11 +214,6 @@ def _origins(listed: tuple[Package, ...]) -> dict[tuple[str, str], DeclaringFile
     return files
 
 
-def ids_of_packages(group: str) -> list[str]:
-    """Return by which ids packages from outside declare something for this group."""
-    return [declared_id for declared_group, declared_id in _origins(packages()) if declared_group == group]
-
-
 def declarations_of_packages(group: str, kind: type[T]) -> Iterator[Declaration[T]]:
     """Yield what packages from outside declare for this group.
 

@@ -1,12 +1,10 @@
 """What every command about the record reads of its options; it imports little, so that these commands start quickly."""
 
-from contextlib import suppress
 from datetime import UTC, datetime
 from getpass import getuser
 
 from cds_hooks.settings import settings
-from cds_hooks.storage.content import UserNames, read_user_keys, use_site_keys
-from cds_hooks.storage.decision import RecordUnavailable
+from cds_hooks.storage.content import use_site_keys
 
 
 def record_url(database: str | None) -> str:
@@ -26,14 +24,6 @@ def note_export(url: str, command: str) -> None:
 
     newest_number(url)  # else an empty record would be made at a wrong address
     add_event(url, EXPORT_EVENT, getuser(), {"command": command})
-
-
-def possible_users(client: str, user: str) -> list[str]:
-    """Under what a decision shown to this user can be recorded."""
-    keys: tuple[bytes, ...] = ()
-    with suppress(RecordUnavailable):  # without keys the record can still name the user in the clear
-        keys = read_user_keys(settings().user_keys)
-    return UserNames("hashed", keys).possible(client, user)
 
 
 def microseconds(time: datetime | None) -> int | None:

@@ -4,7 +4,7 @@ What the book names is read from the record and judged again, and what it has no
 a book that lags behind never hides a decision.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from heapq import merge
 from itertools import islice
@@ -13,7 +13,6 @@ from typing import Final
 from msgspec.structs import replace
 
 from cds_hooks.decision_views.file import Views
-from cds_hooks.decision_views.follow import Follower
 from cds_hooks.monitor.book import CountBook
 from cds_hooks.monitor.postings import Budget, groups_of, places
 from cds_hooks.storage.decision import RecordUnavailable
@@ -24,7 +23,6 @@ from cds_hooks.storage.queries import (
     decisions_at,
     find_places,
     newer_than,
-    newest_number,
 )
 
 SMALL: Final = 5_000
@@ -39,25 +37,6 @@ def needs_book(wanted: DecisionFilter) -> bool:
         return False
     names = ("held_back", "service", "client", "outcome", "rule", "reason", "severity", "answer", "override")
     return any(getattr(wanted, name) for name in names)
-
-
-def book_for(
-    url: str, follower: Follower, wanted: DecisionFilter, progress: Callable[[int], None] = lambda _: None
-) -> CountBook | None:
-    """Return the book, brought up to date, where these decisions are found by it; else None.
-
-    That is so where the record is small, and where its views cannot be written.
-
-    Raises:
-        RecordUnavailable: the record cannot be read.
-    """
-    if not needs_book(wanted) or newest_number(url) < SMALL:
-        return None
-    try:
-        follower.catch_up(progress)
-    except RecordUnavailable:
-        return None
-    return CountBook(follower.views)
 
 
 def find(

@@ -50,12 +50,6 @@ def knowledge_advisors(folder: Path) -> Iterator[Advisor]:
             yield _advisor(artifact, hooks, _decide)
 
 
-def refused_sentences(folder: Path) -> list[str]:
-    """Return a sentence for each fault of an artifact that is not started."""
-    _, refused, faults = check_folder(folder)
-    return [f"{item.id}: {fault}" for item in refused for fault in item.faults] + [str(fault) for fault in faults]
-
-
 def _reason(refused: Refused) -> str:
     return _plain(str(min(refused.faults, default=Fault("", ""))))
 

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from models_onnx.equations.calculate import EquationResult
-from models_onnx.equations.declaration import Equation, EquationInput, find_equations, get_equation
+from models_onnx.equations.declaration import Equation, EquationInput, get_equation
 from models_onnx.errors import EquationRefused
 from models_onnx.model_card.attributes import CARD_FORMAT, EVIDENCE, USED_VARIABLES, project_words, set_attribute
 
@@ -52,11 +52,6 @@ def _use(equation: Equation, key: str, words: str) -> str:
     if not names:
         return f"not used: no input is {words}"
     return f"used: {', '.join(equation.input(name).words for name in names)} ({', '.join(names)})"
-
-
-def has_equation(name: str) -> bool:
-    """Return whether there is an equation of that id."""
-    return name in find_equations()
 
 
 def equation_card(name: str) -> dict[str, Any]:

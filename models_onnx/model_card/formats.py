@@ -1,8 +1,4 @@
-"""The model card in other formats: a page for people, and the XML of the Coalition for Health AI.
-
-The card as one HTML file for people: every attribute by its number, no script, nothing loaded from elsewhere.
-
-The card as the Coalition for Health AI's Applied Model Card, version 0.2, in XML.
+"""The model card section by section for a page, and as the Coalition for Health AI's Applied Model Card 0.2, in XML.
 
 Structure from the public schema coalition-for-health-ai/mc-schema, v0.2/schema.xsd (commit 1c77360, 2025-10-28): order
 and names of the elements are facts of it; none of its text is here.
@@ -10,13 +6,9 @@ and names of the elements are facts of it; none of its text is here.
 
 import json
 from collections.abc import Iterator
-from datetime import date
-from functools import cache
 from itertools import groupby
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
-
-import msgspec
 
 from models_onnx.errors import CardIncomplete
 from models_onnx.model_card.attributes import ATTRIBUTES, PREDICTIVE, Card, attribute_of
@@ -43,33 +35,6 @@ VALIDITY = {
     "ppv": "PPV at the default threshold",
     "sensitivity": "sensitivity at the default threshold",
 }
-_FACTS = {
-    "statement": "Please note",
-    "device_status": "Device status",
-    "horizon_hours": "Predicts this many hours ahead",
-    "reference_cohort": "Compared with",
-    "section_1557": "Section 1557",
-    "discontinue_if": "Stop using it if",
-    "security": "Security",
-    "stakeholders": "Consulted",
-    "regulatory": "Regulation",
-    "bibliography": "Literature",
-}
-
-
-if TYPE_CHECKING:
-    from jinja2 import Environment
-
-
-@cache
-def templates() -> "Environment":
-    """Load the templates of the pages that are made of a model's files; all that is put into them is escaped."""
-    # imported with the first page: a server that starts needs none
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    return Environment(
-        loader=PackageLoader("models_onnx", "templates"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
-    )
 
 
 def card_sections(card: Card) -> list[dict[str, Any]]:
@@ -78,34 +43,6 @@ def card_sections(card: Card) -> list[dict[str, Any]]:
     return [
         {"title": SECTIONS[name], "rows": [(row, attribute_of(card, row)) for row in rows]} for name, rows in by_section
     ]
-
-
-def card_html(card: Card) -> str:
-    """Return the whole page; a card that is not whole is shown with its gaps."""
-    product = card.get("product", {})
-    return (
-        templates()
-        .get_template("card.html")
-        .render(
-            model=card["model"],
-            count=len(ATTRIBUTES[card["kind"]]),
-            sections=card_sections(card),
-            facts=[(label, str(product[name])) for name, label in _FACTS.items() if product.get(name)],
-            waivers=product.get("waivers", []),
-        )
-    )
-
-
-def encode_card_as(card: Card, form: str, state: str, day: date) -> bytes:
-    """Return the card as `json`, `html` or `chai`; `state` is that of the release.
-
-    CardIncomplete where CHAI's form is asked for a card that is not whole or not of a predictive model.
-    """
-    if form == "chai":
-        return chai_xml(card, state, day.isoformat())
-    if form == "html":
-        return card_html(card).encode()
-    return msgspec.json.format(msgspec.json.encode(card), indent=2) + b"\n"
 
 
 NAMESPACE = "https://mc.chai.org/v0.2/schema.xsd"

@@ -281,10 +281,6 @@ def _add_to_last(value: Temporal, amount: int, ms: int) -> Temporal:
     return add(value, whole, value.precision)
 
 
-def _months(start: Temporal, end: Temporal) -> int:
-    return (end.parts[0] - start.parts[0]) * 12 + end.parts[1] - start.parts[1]
-
-
 def duration(start: Temporal, end: Temporal, unit: str) -> int:
     """Return the whole units that pass from one whole value to another; negative where `end` is earlier."""
     if unit in {"year", "month"}:

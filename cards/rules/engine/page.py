@@ -8,7 +8,7 @@ from typing import Final
 from msgspec import to_builtins
 
 from cards.rules.conditions.condition import Condition, common_vocabulary, selected
-from cards.rules.engine.family import Family, family_named, rule_families
+from cards.rules.engine.family import Family, rule_families
 from cards.rules.language.rule import (
     Band,
     DeclaredSelector,
@@ -71,12 +71,6 @@ def _of_table(rules: list[Rule], family: Family) -> Iterator[str]:
         sources = "; ".join(_evidence(evidence) for evidence in rule.evidence)
         yield f"| `{rule.id}` | {rule.title} | {_trigger(rule.trigger)} | {bands} | {sources} |"
     yield ""
-
-
-def rule_page(rule: Rule, table: RuleTable) -> str:
-    """One rule of a family in Markdown."""
-    head = [f"Family {table.family}. Compared with its sources on {table.reviewed}. Status: {table.status}.", ""]
-    return "\n".join([*head, *_rule(rule, family_named(table.family))]).rstrip()
 
 
 def _rule(rule: Rule, family: Family) -> Iterator[str]:

@@ -16,12 +16,9 @@ from typing import Any
 
 import msgspec
 
-from models_onnx.artifact.folder import MODEL, VERSION_SIGN, read_manifest, refuse_other_files
-from models_onnx.artifact.keys import Keys
+from models_onnx.artifact.folder import VERSION_SIGN, read_manifest
 from models_onnx.artifact.manifest import Manifest, Provenance
-from models_onnx.artifact.release_file import read_release
-from models_onnx.equations.card import equation_card, has_equation
-from models_onnx.errors import CardIncomplete, UnknownModel
+from models_onnx.errors import CardIncomplete
 from models_onnx.model_card.attributes import (
     CARD_FORMAT,
     PREDICTIVE,
@@ -31,11 +28,10 @@ from models_onnx.model_card.attributes import (
     variables_used,
     variables_used_in_words,
 )
-from models_onnx.model_card.embed import read_card
 from models_onnx.model_card.formats import VALIDITY
 from models_onnx.model_card.origin import provenance_rows
 from models_onnx.model_card.schema import PRODUCT_NAMES, refuse_incomplete_card
-from models_onnx.serving.registry import ARTIFACTS, find_version
+from models_onnx.serving.registry import ARTIFACTS
 
 _FAIRNESS = ("auroc", "observed_expected", "sensitivity", "false_positive_rate", "ppv", "alert_rate")
 _PERIODS = {"all": "all years", "latest": "latest years", "newest": "newest years followed to the horizon"}
@@ -209,24 +205,6 @@ def refuse_incomplete_words(name: str, folder: Path | None = None, axes: Iterabl
     refuse_incomplete_card(card)
     if axes is not None:
         refuse_unknown_axes(name, card, set(axes))
-
-
-def released_card(name: str, folder: Path, keys: Keys) -> tuple[Card, str]:
-    """Return the card inside a model file and the state of its release, or the card of a published equation.
-
-    Raises:
-        UnknownModel: there is neither a model nor an equation of that name.
-        ArtifactRefused: the files are not those that were signed.
-    """
-    try:
-        version = find_version(name, folder)
-    except UnknownModel:
-        if not has_equation(name):
-            raise
-        return equation_card(name), "active"
-    release = read_release(version.folder, keys)
-    refuse_other_files(version.folder, release)
-    return read_card((version.folder / MODEL).read_bytes()), release.state
 
 
 def write_words(path: Path, words: Words) -> None:
