@@ -84,8 +84,8 @@ def test_every_order_of_a_chart_is_counted_with_what_is_found_about_it() -> None
     )
     simulate(simulation, chart, 10, only_some)
     counts = (simulation.orders, simulation.charts, simulation.not_recognised, simulation.with_card)
-    assert counts == (6, 1, 1, 3)
-    assert (simulation.not_covered, simulation.indicators) == (2, {"critical": 1, "info": 2})
+    assert counts == (6, 1, 1, 4)
+    assert (simulation.not_covered, simulation.indicators) == (3, {"critical": 1, "info": 3})
     found = SimulatedFinding(
         "renal-metformin", "lt30", "critical", "metformin",
         "Metformin is contraindicated: eGFR 9.4 mL/min on 2020-01-20 (under 30).",
@@ -100,7 +100,7 @@ def test_every_order_of_a_chart_is_counted_with_what_is_found_about_it() -> None
     # A drug that no rule is about counts once for a patient, and once more for the next one.
     simulate(simulation, chart, 10, only_some)
     counts = (simulation.orders, simulation.charts, simulation.not_recognised, simulation.with_card)
-    assert (counts, simulation.not_covered) == ((12, 2, 2, 6), 4)
+    assert (counts, simulation.not_covered) == ((12, 2, 2, 8), 6)
 
 
 def test_of_many_orders_the_chosen_ones_are_evenly_apart() -> None:
