@@ -320,30 +320,30 @@ async def advise(call: Call, understood: Understood) -> Advised:
     if understood.no_advice is not None:
         silence = understood.no_advice
         return Advised(understood, no_card(silence.subject, silence.reason, silence.text), checked, config)
-    given, found = _service_input(call, understood, checked), dict[str, Advice]()
+    service_input, advice_by_advisor = _service_input(call, understood, checked), dict[str, Advice]()
     failures: dict[str, Exception] = {}
     for advisor in call.advisors(understood.request.hook):
         try:
-            found[advisor.id] = await _find(call, advisor, given)
+            advice_by_advisor[advisor.id] = await _find(call, advisor, service_input)
         except Exception as error:
             failures[advisor.id] = error
-            found[advisor.id] = _not_judged(advisor, error)
-        advice = found[advisor.id]
+            advice_by_advisor[advisor.id] = _not_judged(advisor, error)
+        advice = advice_by_advisor[advisor.id]
         checked.add_cards(advisor, advice, advisor.packages_with(call.client.profile.dialect.id, advice.features))
-    if len(failures) == len(found):  # nothing was judged, which is no answer
+    if len(failures) == len(advice_by_advisor):  # nothing was judged, which is no answer
         raise next(iter(failures.values()))
     for name, failure in failures.items():
         if not isinstance(failure, HookError):
             log_failure("advisor failed", failure, call.decision_id, name)
-    return Advised(understood, Advice.joined(found), checked, config)
+    return Advised(understood, Advice.joined(advice_by_advisor), checked, config)
 
 
-async def _find(call: Call, advisor: Advisor, given: ServiceInput) -> Advice:
+async def _find(call: Call, advisor: Advisor, service_input: ServiceInput) -> Advice:
     why_off = call.released.why_off(advisor.id, call.client.name)
     if why_off is not None:
         return no_card(advisor.id, SWITCHED_OFF, why_off)
     advisor.require_model()
-    return await advisor.decide(given)
+    return await advisor.decide(service_input)
 
 
 def _not_judged(advisor: Advisor, error: Exception) -> Advice:
@@ -594,12 +594,12 @@ class ReceivedBody:
     def read_chart(self, call: Call, request: CDSRequest, filled: FilledPrefetch) -> tuple[PatientRecord, KeptChart]:
         """Return the facts of the resources; BadRequest where one of them is about another patient."""
         settings, patient_id, sent_before = call.components.settings, request.context.patient_id, self._sent_before
-        known = sent_before.of_values(filled.values) if sent_before is not None else None
-        chart = known.chart if known is not None else None
+        prefetch = sent_before.of_values(filled.values) if sent_before is not None else None
+        chart = prefetch.chart if prefetch is not None else None
         if chart is None:
             chart = self._read(request, filled, keeps=settings.keep_facts)
-            if sent_before is not None and known is not None:
-                sent_before.keep_chart(known, chart)
+            if sent_before is not None and prefetch is not None:
+                sent_before.keep_chart(prefetch, chart)
         resources = chart.resources.with_refusals(
             (*request.refusals, *filled.refusals, *chart.refusals, *filled.state.refusals)
         )

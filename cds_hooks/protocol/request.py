@@ -402,9 +402,9 @@ def _decode_in_two(body: bytes, recall: Recall | None) -> tuple[_Wire, dict[str,
         wire = _quick.decode(head)
         patient_id = _whose.decode(wire.context).patientId if recall is not None else ""
         sent_before = recall(patient_id) if recall is not None and patient_id else None
-        known = sent_before.get(prefetch) if sent_before is not None else None
-        if known is not None:
-            return wire, dict(known.values), list(known.refusals)
+        kept = sent_before.get(prefetch) if sent_before is not None else None
+        if kept is not None:
+            return wire, dict(kept.values), list(kept.refusals)
         try:
             values, refusals = _quick_prefetch.decode(prefetch) or {}, list[Refusal]()
         except msgspec.ValidationError:

@@ -175,13 +175,13 @@ class Advice(Struct):
     """The id of the advisor that found it, by the uuid of a card; of a whole answer."""
 
     @staticmethod
-    def joined(found: Mapping[str, "Advice"]) -> "Advice":
-        """Return what several advisors found, by their ids, as one advice; of one advisor that itself."""
-        if len(found) == 1:
-            ((name, alone),) = found.items()
+    def joined(by_advisor: Mapping[str, "Advice"]) -> "Advice":
+        """Return the advice of several advisors, by their ids, as one; of one advisor that itself."""
+        if len(by_advisor) == 1:
+            ((name, alone),) = by_advisor.items()
             alone.found_by = {card.uuid: name for card in alone.cards}
             return alone
-        several = list(found.values())
+        several = list(by_advisor.values())
         features = [advice.features for advice in several if advice.features is not None]
         orders = [advice.orders for advice in several if advice.orders is not None]
         return Advice(
@@ -194,8 +194,10 @@ class Advice(Struct):
             orders=_joined_orders(orders) if orders else None,
             vaccinations=next((advice.vaccinations for advice in several if advice.vaccinations is not None), None),
             models=_each_once(model for advice in several for model in advice.models),
-            scores=_joined_scores({name: advice.scores for name, advice in found.items() if advice.scores is not None}),
-            found_by={card.uuid: name for name, advice in found.items() for card in advice.cards},
+            scores=_joined_scores(
+                {name: advice.scores for name, advice in by_advisor.items() if advice.scores is not None}
+            ),
+            found_by={card.uuid: name for name, advice in by_advisor.items() for card in advice.cards},
         )
 
     def add_estimate(self, card: Card, compared: str = "") -> None:

@@ -110,9 +110,9 @@ def _people_of(bundle: Iterable[tuple[Json, str | None]]) -> frozenset[str]:
 
 
 def _join(files_by_person: dict[str, _Files], path: Path, people: frozenset[str]) -> None:
-    same = {id(files): files for each in people if (files := files_by_person.get(each)) is not None}.values()
-    paths = [path for files in same for path in files.paths]
-    joined = _Files([*paths, path], people.union(*(files.people for files in same)))
+    overlapping = {id(files): files for person in people if (files := files_by_person.get(person))}.values()
+    earlier = [of_them for files in overlapping for of_them in files.paths]
+    joined = _Files([*earlier, path], people.union(*(files.people for files in overlapping)))
     files_by_person.update(dict.fromkeys(sorted(joined.people), joined))
 
 

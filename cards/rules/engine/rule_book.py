@@ -318,18 +318,18 @@ _OF_PAIRS: Final = frozenset({"ddi", "pairs"})
 
 def _is_replaced(rule: CompiledRule, medication: MedicationIdentity) -> bool:
     """Whether a hospital's own knowledge base speaks of this drug in place of the rule."""
-    known, table = knowledge_base(), _OWN_TABLE_OF.get(rule.id) or _OWN_TABLE_OF.get(rule.family.name)
-    return known is not None and table is not None and known.takes_over(table, medication)
+    base, table = knowledge_base(), _OWN_TABLE_OF.get(rule.id) or _OWN_TABLE_OF.get(rule.family.name)
+    return base is not None and table is not None and base.takes_over(table, medication)
 
 
 def _without_replaced(
     rule: CompiledRule, drafted: DraftMedication, partners: list[CurrentMedication]
 ) -> list[CurrentMedication]:
     """Return the partners of whom a hospital's own pairs do not speak in place of the rule."""
-    known = knowledge_base()
-    if known is None or rule.family.name not in _OF_PAIRS or not known.takes_over(PAIRS, drafted.medication):
+    base = knowledge_base()
+    if base is None or rule.family.name not in _OF_PAIRS or not base.takes_over(PAIRS, drafted.medication):
         return partners
-    return [partner for partner in partners if not known.takes_over(PAIRS, partner.medication)]
+    return [partner for partner in partners if not base.takes_over(PAIRS, partner.medication)]
 
 
 def _partners(activated: ActivatedRule, session: PatientSession, drafted: DraftMedication) -> list[CurrentMedication]:

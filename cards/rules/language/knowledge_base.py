@@ -159,7 +159,7 @@ class _Reading:
         self._faults: list[str] = []
         self._levels: dict[str, Level] = {}
         self._own_codes: dict[str, str] = {}
-        self._known: dict[str, frozenset[str] | str] = {}
+        self._keys_by_code: dict[str, frozenset[str] | str] = {}
 
     def knowledge_base(self) -> KnowledgeBase:
         head = self._head()
@@ -238,7 +238,7 @@ class _Reading:
         words = cells.get("mechanism") or cells.get("hazard") or ""
         return Row(level, words[:300], cells.get("advice", "")[:400])
 
-    def _each(self, table: str, read: Callable[[Mapping[str, str]], None]) -> None:
+    def _read_rows(self, table: str, read: Callable[[Mapping[str, str]], None]) -> None:
         for line, cells in self._rows(table):
             try:
                 read(cells)
@@ -256,7 +256,7 @@ class _Reading:
                     side.setdefault(key, set()).add(len(rows))
             rows.append(row)
 
-        self._each(PAIRS, read)
+        self._read_rows(PAIRS, read)
         first, second = ({key: frozenset(numbers) for key, numbers in side.items()} for side in sides)
         return first, second, tuple(rows)
 
@@ -271,7 +271,7 @@ class _Reading:
             members.setdefault(cells["class"], set()).update(keys)
             heads.setdefault(cells["class"], (row, int(most)))
 
-        self._each(table, read)
+        self._read_rows(table, read)
         return tuple(ClassMembers(name, *heads[name], frozenset(keys)) for name, keys in members.items())
 
     def _diseases(self) -> dict[str, tuple[DiseaseRow, ...]]:
@@ -293,18 +293,18 @@ class _Reading:
             for key in keys:
                 by_drug.setdefault(key, []).append(disease)
 
-        self._each(DISEASES, read)
+        self._read_rows(DISEASES, read)
         return {key: tuple(rows) for key, rows in by_drug.items()}
 
     def _drugs(self, cell: str) -> frozenset[str]:
         keys: frozenset[str] = frozenset()
         for part in _parts(cell):
-            known = self._known.get(part)
-            if known is None:
-                known = self._known[part] = keys_of_drug(self._own_codes.get(part, part))
-            if isinstance(known, str):
-                raise _Unknown(known)
-            keys |= known
+            keys_or_fault = self._keys_by_code.get(part)
+            if keys_or_fault is None:
+                keys_or_fault = self._keys_by_code[part] = keys_of_drug(self._own_codes.get(part, part))
+            if isinstance(keys_or_fault, str):
+                raise _Unknown(keys_or_fault)
+            keys |= keys_or_fault
         return keys
 
 
@@ -357,7 +357,7 @@ def _of_atc() -> Mapping[str, frozenset[str]]:
 
 def told_faults() -> Iterable[str]:
     """Return a sentence for each row that was left out, and how many more there are beyond the first 200."""
-    known = knowledge_base()
-    faults = known.faults if known is not None else ()
+    base = knowledge_base()
+    faults = base.faults if base is not None else ()
     more = [f"{len(faults) - _MOST_TOLD:,} more rows are left out"] if len(faults) > _MOST_TOLD else []
     return [*faults[:_MOST_TOLD], *more]

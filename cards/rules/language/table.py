@@ -153,24 +153,25 @@ _OWN_TABLES = {
 
 def _own_knowledge(folder: Traversable) -> Iterator[RuleFile]:
     """Yield a rule for each table of the hospital's own knowledge base; its version is that of the table."""
-    known = knowledge_base()
+    base = knowledge_base()
+    if base is None:
+        return
     text = files("cards.rules.language").joinpath("site-knowledge.json").read_text("utf-8")
-    for table, version in known.versions.items() if known is not None else ():
-        assert known is not None  # noqa: S101 - there is no table without it
+    for table, version in base.versions.items():
         kind, title, word = _OWN_TABLES[table]
         row = {
-            "kind": kind, "title": title, "word": word, "table": table, "version": version, "vendor": known.vendor,
-            "edition": known.edition, "scope": "instead" if known.instead else "beside",
-            "label": f"{known.vendor} {known.edition}, {title.lower()}"[:80], "reviewed": site_head()["reviewed"],
+            "kind": kind, "title": title, "word": word, "table": table, "version": version, "vendor": base.vendor,
+            "edition": base.edition, "scope": "instead" if base.instead else "beside",
+            "label": f"{base.vendor} {base.edition}, {title.lower()}"[:80], "reviewed": site_head()["reviewed"],
         }  # fmt: skip
-        drugs = _selector_of(known, table)
+        drugs = _selector_of(base, table)
         trigger = {"pair": [[drugs], [drugs]]} if table == PAIRS else {"draft": [drugs]}
         written = json.loads(text) | {"trigger": trigger}
         yield RuleFile(f"{folder}/{table}", json.dumps(written), folder, row, is_of_site=True)
 
 
-def _selector_of(known: KnowledgeBase, table: str) -> dict[str, Any]:
-    keys = sorted(known.drugs[table])
+def _selector_of(base: KnowledgeBase, table: str) -> dict[str, Any]:
+    keys = sorted(base.drugs[table])
     classes = [key for key in keys if key not in INGREDIENTS]
     drugs = [{"rxcui": key, "name": INGREDIENTS[key].name} for key in keys if key in INGREDIENTS]
     return {"ingredients": drugs} | ({"classes": classes} if classes else {})

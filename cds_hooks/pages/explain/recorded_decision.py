@@ -101,16 +101,16 @@ class RecordedBasis(Struct, frozen=True):
 
     def of_estimate(self, name: str) -> "RecordedBasis":
         """Return the same with the scores of the model or equation of this id, where several advisors computed."""
-        each = (self.scores or {}).get("advisors", {}).values()
-        found = next((scores for scores in each if scores.get("id") == name), None)
-        return self if found is None else replace(self, scores=found)
+        of_advisors = (self.scores or {}).get("advisors", {}).values()
+        own = next((scores for scores in of_advisors if scores.get("id") == name), None)
+        return self if own is None else replace(self, scores=own)
 
     @property
     def knowledge(self) -> PublishedKnowledge | None:
         """The published artifact that was evaluated; None where the service is not one."""
-        each = (self.scores or {}).get("advisors", {"": self.scores or {}}).values()
-        found = next((scores for scores in each if "knowledge" in scores), None)
-        return msgspec.convert(found, PublishedKnowledge) if found is not None else None
+        of_advisors = (self.scores or {}).get("advisors", {"": self.scores or {}}).values()
+        evaluated = next((scores for scores in of_advisors if "knowledge" in scores), None)
+        return msgspec.convert(evaluated, PublishedKnowledge) if evaluated is not None else None
 
     @property
     def model_scores(self) -> Scores | None:

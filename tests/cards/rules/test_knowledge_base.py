@@ -116,6 +116,10 @@ TABLES = {
 }  # fmt: skip
 OSTEOPOROSIS = {"coding": [{"system": "http://hl7.org/fhir/sid/icd-10-cm", "code": "M81.0"}], "text": "Osteoporosis"}
 PROBLEM = {"resourceType": "Condition", "id": "p", "code": OSTEOPOROSIS, "subject": {"reference": "Patient/case"}}
+BY_OID = {"coding": [{"system": "urn:oid:2.16.840.1.113883.6.90", "code": "M81.0"}]}
+GERMAN = {"coding": [{"system": "http://fhir.de/CodeSystem/bfarm/icd-10-gm", "code": "M81.0"}]}
+OF_ANOTHER_SYSTEM = {"coding": [{"system": "urn:oid:1.2.3.4", "code": "M81.0"}]}
+REFUTED = {"verificationStatus": {"coding": [{"code": "refuted"}]}}
 ROWS: list[tuple[Json, Json, str, list[str]]] = [
     ({"drug": "lisinopril 10 MG Oral Tablet"}, {"active": ["sertraline 50 MG Oral Tablet"]}, "pairs", ["warning"]),
     ({"drug": "lisinopril 10 MG Oral Tablet"}, {"active": ["citalopram 20 MG Oral Tablet"]}, "pairs", []),
@@ -128,6 +132,9 @@ ROWS: list[tuple[Json, Json, str, list[str]]] = [
     ({"drug": "omeprazole 20 MG Delayed Release Oral Capsule"}, {"more": [PROBLEM]}, "diseases", ["warning"]),
     ({"drug": "omeprazole 20 MG Delayed Release Oral Capsule"},
      {"more": [{**PROBLEM, "abatementDateTime": "2026-01-01"}]}, "diseases", []),
+    *(({"drug": "omeprazole 20 MG Delayed Release Oral Capsule"}, {"more": [{**PROBLEM, **changed}]}, "diseases", bands)
+      for changed, bands in (({"code": BY_OID}, ["warning"]), ({"code": GERMAN}, ["warning"]),
+                             ({"code": OF_ANOTHER_SYSTEM}, []), (REFUTED, []))),
     ({"drug": "celecoxib 200 MG Oral Capsule"}, {"allergies": ["sulfamethoxazole"]}, "allergies", ["warning"]),
     ({"drug": "celecoxib 200 MG Oral Capsule"}, {"allergies": ["amoxicillin"]}, "allergies", []),
 ]  # fmt: skip

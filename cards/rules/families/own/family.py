@@ -34,40 +34,41 @@ from cards.rules.language.knowledge_base import (
 from cards.rules.patient.context import RuleContext, medication_fact
 from cards.rules.patient.orders import CurrentMedication
 from cards.text import first_few, plain
-from fhir.mapping.conditions import condition_status
+from fhir.mapping.conditions import ConditionHit, condition_hit
 from fhir.mapping.medications.identity import MedicationIdentity
+from fhir.record.datatypes import Coding
+from fhir.terminology.conditions import code_system
 from fhir.terminology.medications import INGREDIENTS
 
 _SHOWN: Final = 60
 _NO_KEYS: Final[frozenset[str]] = frozenset()
-_ICD10: Final = "icd-10"
 
 
 _Judged: TypeAlias = tuple[Row, str, tuple[Fact, ...]] | None
 """The gravest row about a draft, what it names beside the drug, and the facts of the chart; None without one."""
 
 
-def _gravest(found: Sequence[tuple[Row, str, tuple[Fact, ...]]]) -> _Judged:
-    return min(found, key=lambda judged: LEVELS.index(judged[0].level), default=None)
+def _gravest(judgements: Sequence[tuple[Row, str, tuple[Fact, ...]]]) -> _Judged:
+    return min(judgements, key=lambda judged: LEVELS.index(judged[0].level), default=None)
 
 
-def _pair(context: RuleContext, known: KnowledgeBase) -> _Judged:
+def _pair(context: RuleContext, base: KnowledgeBase) -> _Judged:
     if not context.partners:
         return None
-    row = known.pair(context.medication, context.partners[0].medication)
+    row = base.pair(context.medication, context.partners[0].medication)
     return (row, ", ".join(context.partner_names()), ()) if row is not None else None
 
 
-def _duplicate(context: RuleContext, known: KnowledgeBase) -> _Judged:
-    found = []
-    for members in _classes_of(known.duplicates, context.medication):
+def _duplicate(context: RuleContext, base: KnowledgeBase) -> _Judged:
+    judgements = []
+    for members in _classes_of(base.duplicates, context.medication):
         others = _other_members(context, members)
         if len(others) >= members.most:
             names = first_few([other.medication.name for other in others], 3)
             facts = tuple(medication_fact(other, other.medication.name) for other in others[:3])
             row = members.row if members.row.words else replace(members.row, words="usually not together")
-            found.append((row, f"{names} ({plain(members.name, 40)})", facts))
-    return _gravest(found)
+            judgements.append((row, f"{names} ({plain(members.name, 40)})", facts))
+    return _gravest(judgements)
 
 
 def _classes_of(classes: tuple[ClassMembers, ...], medication: MedicationIdentity) -> list[ClassMembers]:
@@ -83,14 +84,14 @@ def _other_members(context: RuleContext, members: ClassMembers) -> list[CurrentM
     return list(others.values())
 
 
-def _disease(context: RuleContext, known: KnowledgeBase) -> _Judged:
-    rows = dict.fromkeys(row for key in context.medication.keys for row in known.diseases.get(key, ()))
-    found = []
+def _disease(context: RuleContext, base: KnowledgeBase) -> _Judged:
+    rows = dict.fromkeys(row for key in context.medication.keys for row in base.diseases.get(key, ()))
+    judgements = []
     for row in rows:
         fact = _problem(context, row)
         if fact is not None:
-            found.append((row.row, plain(fact.text, 50), (fact,)))
-    return _gravest(found)
+            judgements.append((row.row, plain(fact.text, 50), (fact,)))
+    return _gravest(judgements)
 
 
 def _problem(context: RuleContext, row: DiseaseRow) -> Fact | None:
@@ -98,38 +99,42 @@ def _problem(context: RuleContext, row: DiseaseRow) -> Fact | None:
     for group in row.groups:
         hit = context.session.condition(group)
         if hit is not None:
-            when = hit.time.text if hit.time is not None else None
-            return Fact("problem", plain(hit.words, _SHOWN), effective=when, source=hit.source)
+            return _fact_of(hit)
     record = context.session.record
     for problem in record.conditions:
-        concept = problem.code
-        if concept is None or condition_status(problem, record.as_of_epoch) == "past":
+        coding = (
+            next((coding for coding in problem.code.coding if _is_meant(coding, row)), None) if problem.code else None
+        )
+        if coding is None:
             continue
-        if any(_is_meant(coding.system, coding.code, row) for coding in concept.coding):
-            when = problem.onsetDateTime or problem.recordedDate
-            source = f"Condition/{problem.id}" if problem.id else None
-            return Fact("problem", plain(concept.words, _SHOWN), effective=when, source=source)
+        hit = condition_hit("", problem, coding.code, record)
+        if hit.status != "past":
+            return _fact_of(hit)
     return None
 
 
-def _is_meant(system: str | None, code: str | None, row: DiseaseRow) -> bool:
-    if not code:
-        return False
-    if code in row.snomed:
-        return "snomed" in (system or "").lower()
-    return _ICD10 in (system or "").lower() and bool(row.icd10) and code.replace(".", "").startswith(row.icd10)
+def _fact_of(hit: ConditionHit) -> Fact:
+    when = hit.time.text if hit.time is not None else None
+    return Fact("problem", plain(hit.words, _SHOWN), effective=when, source=hit.source)
 
 
-def _allergy(context: RuleContext, known: KnowledgeBase) -> _Judged:
-    found = []
+def _is_meant(coding: Coding, row: DiseaseRow) -> bool:
+    system = code_system(coding.system)
+    if system == "snomed":
+        return coding.code in row.snomed
+    return system == "icd10" and bool(row.icd10) and coding.code.replace(".", "").startswith(row.icd10)
+
+
+def _allergy(context: RuleContext, base: KnowledgeBase) -> _Judged:
+    judgements = []
     by_ingredient = context.session.allergies_by_ingredient
-    for members in _classes_of(known.allergies, context.medication):
+    for members in _classes_of(base.allergies, context.medication):
         for rxcui in sorted(members.keys & by_ingredient.keys()):
             if rxcui not in context.medication.rxcuis:
                 words = f"allergy to {INGREDIENTS[rxcui].name} ({plain(members.name, 40)})"
-                found.append((members.row, words, (_allergy_fact(context, rxcui),)))
+                judgements.append((members.row, words, (_allergy_fact(context, rxcui),)))
                 break
-    return _gravest(found)
+    return _gravest(judgements)
 
 
 def _allergy_fact(context: RuleContext, rxcui: str) -> Fact:
@@ -143,12 +148,12 @@ _JUDGES: Final = {
 
 
 def _judged(word: str, context: RuleContext) -> _Judged:
-    known = knowledge_base()
-    if known is None:
+    base = knowledge_base()
+    if base is None:
         return None
     partner = context.partners[0].source if context.partners else ""
     key = (word, context.drafted.draft.name, context.drafted.medication.rxcuis, partner)
-    return context.session.derive(key, lambda: _JUDGES[word](context, known))
+    return context.session.derive(key, lambda: _JUDGES[word](context, base))
 
 
 def _condition(word: str, meaning: str, uses: str, data: DataNeeds | Callable[[Spec], DataNeeds]) -> Condition:
@@ -173,8 +178,8 @@ def _wording(word: str) -> Callable[[Spec], str]:
 
 
 def _members_beside(_spec: Spec) -> DataNeeds:
-    known = knowledge_base()
-    return medications_beside(known.drugs[DUPLICATES] if known is not None else ())
+    base = knowledge_base()
+    return medications_beside(base.drugs[DUPLICATES] if base is not None else ())
 
 
 def _text(word: str, part: Callable[[RuleContext, Row, str], str]) -> Callable[[RuleContext], str | None]:
@@ -191,14 +196,14 @@ def _summary(context: RuleContext, row: Row, beside: str) -> str:
 
 
 def _detail(_context: RuleContext, row: Row, _beside: str) -> str:
-    known = knowledge_base()
-    source = f"{known.vendor}, {known.edition}" if known is not None else ""
+    base = knowledge_base()
+    source = f"{base.vendor}, {base.edition}" if base is not None else ""
     return f"{plain(row.advice, 300).rstrip('.')}. ({source})" if row.advice else f"({source})"
 
 
 def _beside(medication: MedicationIdentity) -> frozenset[str]:
-    known = knowledge_base()
-    return known.beside(medication) if known is not None else _NO_KEYS
+    base = knowledge_base()
+    return base.beside(medication) if base is not None else _NO_KEYS
 
 
 FAMILY = Family(
