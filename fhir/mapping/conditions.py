@@ -227,8 +227,11 @@ def _is_taken_back(text: str, coded: Collection[str]) -> bool:
     """
     if not _NEVER_DENIED.isdisjoint(coded):
         return False
-    assertions = [mention.assertion for mention in groups_in_words(text) if mention.group in coded]
-    if any(assertion.is_of_patient or assertion.polarity == "unclear" for assertion in assertions):
+    mentions = [mention for mention in groups_in_words(text) if mention.group in coded]
+    assertions = [mention.assertion for mention in mentions]
+    if any(map(_is_stated_plan, mentions)) or any(
+        assertion.is_of_patient or assertion.polarity == "unclear" for assertion in assertions
+    ):
         return False
     return bool(assertions) or _is_denied(text)
 
@@ -280,9 +283,19 @@ _SAYS_WHEN = re.compile(r"\W*(?:\d|$|(?:in|at|after|since|with|by|on|only|comple
 _CLAUSE_ENDS = re.compile(r"[,;\n]|\.\s|\bbut\b", re.IGNORECASE)
 
 
+_PLANS = frozenset({"operation_planned", "cataract_operation_planned"})
+"""Groups that are a plan: "scheduled for surgery" is no doubt about them."""
+
+
+def _is_stated_plan(mention: Mention) -> bool:
+    assertion = mention.assertion
+    is_plan = mention.group in _PLANS and assertion.polarity in ("hypothetical", "possible")
+    return is_plan and assertion.person == "patient"
+
+
 def _counts_as_group(mention: Mention, concept: CodeableConcept, *, is_history: bool) -> bool:
     group = CONDITION_GROUPS[mention.group]
-    if not mention.assertion.is_of_patient:
+    if not (mention.assertion.is_of_patient or _is_stated_plan(mention)):
         return False
     if not (is_history or mention.assertion.temporality == "historical") or group.history:
         return True

@@ -77,7 +77,7 @@ def test_a_value_fires_for_each_drug_beyond_its_limit_and_is_silent_at_it(every:
         route = rule.trigger.draft[0].route
         for drug in _names(rule.trigger.draft):
             for value, bands in ((beyond, [band.id]), (limit, [])):
-                patient = {"labs": [[lab["lab"], round(value, 3)]]}
+                patient = {"labs": [[lab["lab"], round(value, 3), 0]]}
                 draft = {"drug": drug, "route": route} if route else {"drug": drug}
                 assert _found(rule, patient, draft, as_of) == bands, (drug, value)
 
