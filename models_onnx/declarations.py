@@ -7,6 +7,7 @@ error, DeclarationError, whose message names the file, the line and what is wron
 
 import importlib
 import pkgutil
+import sys
 import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, is_dataclass
@@ -242,12 +243,22 @@ def _refuse_to_run(file: DeclaringFile, name: str, kind: type) -> None:
 
 
 def _load_outside(name: str, path: Path) -> ModuleType:
-    """Return the module of a file outside the package: code of who runs the command, which nobody else may write."""
+    """Return the module of a file outside the package: code of who runs the command, which nobody else may write.
+
+    It may import what declarations of its folder share, in files whose names begin with _.
+    """
     spec = spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
         raise ImportError(f"{path.name} is no Python module")
-    module = module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module, before = module_from_spec(spec), list(sys.path)
+    for shared in path.parent.glob("_*.py"):
+        sys.modules.pop(shared.stem, None)  # that of another folder, which has the same name
+    sys.path.insert(0, str(path.parent))
+    try:
+        importlib.invalidate_caches()
+        spec.loader.exec_module(module)
+    finally:
+        sys.path[:] = before
     return module
 
 

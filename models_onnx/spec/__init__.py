@@ -2,7 +2,8 @@
 
 One module in `models_onnx/models/` with one `SPEC` is one model; nothing else has to be told about it. A module may
 also declare its `TWIN`: the model that takes over where too much is missing for the first. Declarations outside the
-package are found in the folder that the commands are given with `--specs`.
+package are found in the folder that the commands are given with `--specs`; one of a model that was fitted elsewhere may
+be data (`spec/model_file.py`).
 
 `spec/estimators.py` holds the families of models that can be declared, `spec/cohort.py` what outcome, cohort and inputs
 are declared with.
@@ -39,6 +40,7 @@ from models_onnx.spec.estimators import (
     Fitted,
     OwnEstimator,
 )
+from models_onnx.spec.model_file import SUFFIX, model_files, read_model_file
 from models_onnx.spec.renewal import read_renewal, renewed_spec
 
 Fault = tuple[str, str]
@@ -228,7 +230,19 @@ def find_specs(folder: Path | None = None) -> dict[str, ModelSpec]:
                 if spec_in_place.id in specs:
                     raise declaration.file.fault(f"two models are called {spec_in_place.id}", spec_in_place.id)
                 specs[spec_in_place.id] = spec_in_place
+    for file in model_files(folder) if folder is not None else ():
+        if file.name in specs:
+            raise file.fault(f"two models are called {file.name}")
+        try:
+            specs[file.name] = ModelSpec(**read_model_file(file))
+        except DeclarationError as fault:
+            raise fault if fault.file else file.fault(fault.text, fault.about) from fault
     return specs
+
+
+def declaring_file(name: str, folder: Path) -> Path | None:
+    """Return the file of a folder that declares the model of this id, in Python or as data; None where none does."""
+    return next((path for ending in (".py", SUFFIX) if (path := folder / f"{name}{ending}").is_file()), None)
 
 
 def _placed(spec: ModelSpec, folder: Path) -> ModelSpec:
@@ -277,6 +291,7 @@ __all__ = [
     "PopulationSpec",
     "Recalibration",
     "RequiredGroup",
+    "declaring_file",
     "find_specs",
     "get_spec",
 ]

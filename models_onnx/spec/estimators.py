@@ -48,8 +48,10 @@ class Fitted:
     trained on, and is empty where nobody knows. `columns`: the model's own names of the inputs, in their order, where
     they are others. `groups`: inputs that are explained together, by a name for readers; at most ten for what is read
     from an ONNX file. `steps`: an ONNX file takes series of so many steps; the inputs are the steps of each quantity
-    in turn, oldest first. `answer`: what an ONNX file gives. `per_year`: for a Cox model, how many units of its time a
-    year has.
+    in turn, oldest first. `answer`: what an ONNX file gives. `texts`: of inputs that an ONNX file takes as text, the
+    number of each text, such as {"sex_male": {"M": 1, "F": 0}}. `factors`: of inputs that it takes in another unit, by
+    what its number is multiplied to be in the feature's, such as {"creatinine_mg_dl": 0.01131}. `per_year`: for a Cox
+    model, how many units of its time a year has.
     """
 
     source: str
@@ -59,6 +61,8 @@ class Fitted:
     steps: int | None = None
     answer: Literal["probability", "log odds"] = "probability"
     per_year: float | None = None
+    texts: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    factors: Mapping[str, float] = field(default_factory=dict)
     inputs: tuple[str, ...] = ()
     """The names of the inputs; the ModelSpec puts them in."""
     folder: Path | None = None

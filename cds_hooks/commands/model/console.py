@@ -19,6 +19,7 @@ from fhir.record.charts import ChartsRefused
 from models_onnx.artifact.keys import add_trusted_keys
 from models_onnx.errors import ModelError
 from models_onnx.serving.registry import ARTIFACTS
+from models_onnx.spec import declaring_file
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The model's id, for example mortality_5y.")]
 Folder = Annotated[Path, typer.Option("--folder", help="Folder of artifacts; each model has its own in it.")]
@@ -44,7 +45,7 @@ def own_specs(specs: Path | None, folder: Path, name: str) -> Path | None:
 
     if folder != ARTIFACTS and folder.is_dir():
         add_features(folder)
-    if specs is None and folder != ARTIFACTS and (folder / f"{name.partition('@')[0]}.py").is_file():
+    if specs is None and folder != ARTIFACTS and declaring_file(name.partition("@")[0], folder) is not None:
         return folder
     return specs
 

@@ -19,10 +19,11 @@ from numpy.typing import NDArray
 from models_onnx.errors import CompileRefused
 from models_onnx.workbench.compiler.families.grouped import GroupedModel
 from models_onnx.workbench.compiler.families.shapley_trees import LEAST_COHORT, ShapleyTrees
-from models_onnx.workbench.compiler.families.trees import LEAF, Ensemble
+from models_onnx.workbench.compiler.families.trees import LEAF, Ensemble, limits
 from models_onnx.workbench.compiler.graph import DOUBLE, FLOAT, ML_DOMAIN, ML_OPSET, OPSET, Graph
 from models_onnx.workbench.compiler.link import IDENTITY, LOGIT, FittedModel
-from models_onnx.workbench.compiler.readers.network import OnnxSource, Scale
+from models_onnx.workbench.compiler.readers.network import Network, OnnxSource, Scale, answering_graph
+from models_onnx.workbench.compiler.readers.onnx_terms import FileTerms, agrees, read_terms
 from models_onnx.workbench.compiler.readers.source import read_by_input, read_file, reader_of, refuse_unfitted
 
 Array = NDArray[np.float64]
@@ -44,7 +45,7 @@ def read_model(
         CompileRefused: it cannot be explained exactly; the message says why and what to do.
     """
     if isinstance(model, OnnxSource):
-        return GroupedModel.read(model, names, groups or {}, _checked(X))
+        return _of_file(model, _checked(X), names, groups or {})
     refuse_unfitted(model)
     try:
         return _by_input(model, X, names)
@@ -53,6 +54,32 @@ def read_model(
         if source is None:
             raise
         return GroupedModel.read(source, names, groups or {}, _checked(X))
+
+
+def _of_file(source: OnnxSource, X: Array, names: tuple[str, ...], groups: Mapping[str, Sequence[str]]) -> FittedModel:
+    """Return the terms of an ONNX file, input by input where it is a linear model or trees, else by groups."""
+    if source.steps is not None:
+        return GroupedModel.read(source, names, groups, X)
+    low, high = limits(X)
+    network = Network.read(source, names, np.array(low), np.array(high))
+    proto, answer = answering_graph(source)
+    too_deep: CompileRefused | None = None
+    try:
+        model = read_terms(proto, answer, names, source.texts_of(names), source.scale, X)
+    except CompileRefused as refused:
+        model, too_deep = None, refused
+    if model is not None and agrees(model, network.probabilities, X):
+        return model
+    try:
+        return GroupedModel.read(source, names, groups, X)
+    except CompileRefused as refused:
+        raise too_deep or refused from refused
+
+
+def imputed_in_file(source: OnnxSource, names: tuple[str, ...]) -> dict[str, float]:
+    """Return the value that an ONNX file puts in the place of each input that is missing, where it has an imputer."""
+    proto, _ = answering_graph(source)
+    return {names[j]: value for j, value in FileTerms(proto, names, source.texts_of(names)).imputed.items()}
 
 
 def _by_input(model: Any, X: Array, names: tuple[str, ...]) -> FittedModel:

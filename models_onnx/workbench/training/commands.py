@@ -21,7 +21,7 @@ from models_onnx.artifact.manifest import Lineage, Manifest
 from models_onnx.errors import TrainingRefused
 from models_onnx.serving.registry import ARTIFACTS, load_model
 from models_onnx.serving.runtime import Model
-from models_onnx.spec import REPLICATES, SEED, Fitted, ModelSpec, OwnEstimator, find_specs, get_spec
+from models_onnx.spec import REPLICATES, SEED, Fitted, ModelSpec, OwnEstimator, declaring_file, find_specs, get_spec
 from models_onnx.workbench.metrics import logit
 from models_onnx.workbench.release.publishing import write_artifact
 from models_onnx.workbench.training.crossvalidate import OutOfFold, Progress
@@ -99,8 +99,8 @@ def _declaration(spec: ModelSpec, specs: Path | None) -> Path | None:
     """Return the file that declares the model, or the one whose twin it is."""
     names = [spec.id, *(model.id for model in find_specs(specs).values() if model.twin == spec.id)]
     folders = [*([specs] if specs is not None else []), _PACKAGE / "models"]
-    paths = (folder / f"{name}.py" for folder in folders for name in names)
-    return next((path for path in paths if path.is_file()), None)
+    paths = (declaring_file(name, folder) for folder in folders for name in names)
+    return next((path for path in paths if path is not None), None)
 
 
 def _fitted_digest(spec: ModelSpec) -> str:

@@ -14,11 +14,13 @@ from models_onnx.errors import TrainingRefused
 from models_onnx.spec import Fitted as FittedElsewhere
 from models_onnx.spec import ModelSpec, Period
 from models_onnx.workbench.compiler import compile_fitted
-from models_onnx.workbench.compiler.entry import unwrap
+from models_onnx.workbench.compiler.entry import imputed_in_file, unwrap
 from models_onnx.workbench.compiler.explaining_graph import Groups
+from models_onnx.workbench.compiler.families.additive_curves import AdditiveCurves
 from models_onnx.workbench.compiler.families.grouped import GroupedModel, facts_of
 from models_onnx.workbench.compiler.link import FittedModel
 from models_onnx.workbench.compiler.parity import proof_rows
+from models_onnx.workbench.compiler.readers.network import OnnxSource
 from models_onnx.workbench.compiler.readers.source import columns_of, split
 from models_onnx.workbench.compiler.reference import Familiarity, Reference, build_reference
 from models_onnx.workbench.metrics import Metric
@@ -223,11 +225,8 @@ def missing_inputs_of(spec: ModelSpec, fitted: Fit) -> MissingInputs | None:
         return MissingInputs(
             kind="imputed", values=dict(zip(grouped.features, grouped.background.tolist(), strict=True))
         )
-    if isinstance(grouped, GroupedModel) and spec.missing_inputs is None:
-        raise TrainingRefused(
-            f"{spec.id}: the file takes missing values itself, so declare what they count as: missing_inputs='learned'"
-            ", or 'imputed' where a SimpleImputer is in it"
-        )
+    if isinstance(fitted.estimator, OnnxSource) and spec.missing_inputs is None:
+        return _missing_in_file(spec, fitted.estimator, fitted.model)
     if spec.missing_inputs == "learned":
         return MissingInputs(kind="learned")
     if spec.missing_inputs != "imputed":
@@ -239,6 +238,16 @@ def missing_inputs_of(spec: ModelSpec, fitted: Fit) -> MissingInputs | None:
             f"value {', '.join(absent)} is replaced; declare missing_inputs='learned', or impute it in the pipeline"
         )
     return MissingInputs(kind="imputed", values=values)
+
+
+def _missing_in_file(spec: ModelSpec, source: OnnxSource, model: FittedModel) -> MissingInputs | None:
+    """Return what the file itself makes of missing inputs: its imputer says it, or its trees have learned it."""
+    values = imputed_in_file(source, model.features)
+    if set(spec.feature_names) - set(spec.always_required) <= set(values):
+        return MissingInputs(kind="imputed", values={name: float(f"{value:.12g}") for name, value in values.items()})
+    if isinstance(model, AdditiveCurves) and not values:
+        return None
+    return MissingInputs(kind="learned")
 
 
 def imputed_values(model: Any, features: tuple[str, ...]) -> dict[str, float]:

@@ -11,6 +11,7 @@ from models_onnx.artifact.manifest import Manifest
 from models_onnx.errors import TrainingRefused, UnknownModel
 from models_onnx.serving.registry import ARTIFACTS, Version, find_version, versions
 from models_onnx.spec import Fitted, ModelSpec, get_spec
+from models_onnx.spec.model_file import SUFFIX
 from models_onnx.spec.renewal import RENEWAL, Renewal, renewed_spec
 from models_onnx.workbench.release.card import declared_words, merge_words, refuse_incomplete_words, write_words
 from models_onnx.workbench.training.commands import train_model
@@ -125,7 +126,7 @@ def adopt(declaration: Path, data: Path, out: Path, seed: int, replicates: int, 
     """
     if not declaration.is_file():
         raise TrainingRefused(f"{declaration} is not there; docs/adding/hospital-model.md shows a declaration")
-    spec = get_spec(declaration.stem, declaration.parent)
+    spec = get_spec(declaration.name.removesuffix(SUFFIX).removesuffix(".py"), declaration.parent)
     if not isinstance(spec.estimator, Fitted):
         raise TrainingRefused(
             f"{declaration.name} declares an estimator that is fitted here. To import, take Fitted from "

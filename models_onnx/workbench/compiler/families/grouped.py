@@ -71,6 +71,9 @@ class GroupedModel:
         low, high = limits(X)
         # four digits, as the manifest's reference values: what a reader is told is what is computed with
         background = np.array([float(f"{np.nanmean(column):.3e}") for column in X.T])
+        for j in source.texts_of(features):  # there is no text between two texts: the most frequent one
+            values, counts = np.unique(X[~np.isnan(X[:, j]), j], return_counts=True)
+            background[j] = values[counts.argmax()]
         network = Network.read(source, features, np.array(low), np.array(high))
         fills = not network.has_mask and not network.takes_missing(background)
         return cls(network, features, groups, background, low, high, fills)

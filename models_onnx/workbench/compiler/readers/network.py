@@ -5,25 +5,37 @@ same shape, 1 where recorded). It answers with a probability of each row, or wit
 end is left off, because log odds are then exact where a float32 probability near 1 is not.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Self
 
 import numpy as np
 import onnxruntime
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from numpy.typing import NDArray
-from onnx import ModelProto, NodeProto, TensorProto, helper, inliner, load_from_string, version_converter
+from onnx import (
+    ModelProto,
+    NodeProto,
+    TensorProto,
+    helper,
+    inliner,
+    load_from_string,
+    numpy_helper,
+    version_converter,
+)
 
 from models_onnx.artifact.onnx_file import refuse_unsafe
 from models_onnx.errors import CompileRefused
 from models_onnx.serving.runtime import session_of
 from models_onnx.workbench.compiler.graph import DOUBLE, FLOAT, INT64, ML_DOMAIN, ML_OPSET, OPSET, Graph
+from models_onnx.workbench.compiler.link import LOGIT
 
 Array = NDArray[np.float64]
 Scale = Literal["probability", "log odds"]
 
-_TYPES = {
+_TEXT = "tensor(string)"
+_TYPES: dict[str, tuple[int, Any]] = {
+    _TEXT: (TensorProto.STRING, np.object_),
     "tensor(float)": (FLOAT, np.float32),
     "tensor(double)": (DOUBLE, np.float64),
     "tensor(int64)": (INT64, np.int64),
@@ -38,6 +50,8 @@ class OnnxSource:
 
     `columns`: the names of the inputs as the declaration has them, where they are others than the features'.
     `steps`: of a series, how many steps each quantity has. `scale`: what the answer is, unless it is a probability.
+    `texts`: of inputs that the file takes as text, the number by which each text is known here, by the feature's name.
+    `factors`: for each input, by what a number of the file is multiplied to be in the feature's unit; all 1 if empty.
     """
 
     name: str
@@ -45,6 +59,12 @@ class OnnxSource:
     columns: tuple[str, ...] = ()
     steps: int | None = None
     scale: Scale = "probability"
+    texts: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    factors: tuple[float, ...] = ()
+
+    def texts_of(self, features: Sequence[str]) -> dict[int, Mapping[str, float]]:
+        """Return the numbers of the texts of each input that is a text, by its position."""
+        return {j: self.texts[name] for j, name in enumerate(features) if name in self.texts}
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +77,7 @@ class Network:
     steps: int | None
     scale: Scale
     columns: int = 1
+    texts: Mapping[int, Mapping[str, float]] = field(default_factory=dict)
 
     @classmethod
     def read(cls, source: OnnxSource, features: tuple[str, ...], low: Array, high: Array) -> Self:
@@ -68,7 +89,8 @@ class Network:
         refuse_unsafe(source.content)
         try:
             proto, scale = _only_answer(_decoded(source), source.scale)
-            network = cls(source.name, proto, session_of(proto.SerializeToString()), source.steps, scale)
+            session, texts = session_of(proto.SerializeToString()), source.texts_of(features)
+            network = cls(source.name, proto, session, source.steps, scale, texts=texts)
             network._refuse_other_inputs(source.columns or features)
             rows = np.vstack([low, high])
             answer = network._run(rows, np.ones_like(rows))
@@ -109,6 +131,11 @@ class Network:
             return np.asarray(table[:, 1] - table[:, 0])
         return np.asarray(table[:, -1])
 
+    def probabilities(self, values: Array) -> Array:
+        """Return the probability of each row [N, F], as the file itself computes it; NaN of what it does not take."""
+        answers = self.answers(values, np.ones_like(values))
+        return answers if self.scale == "probability" else LOGIT.probability(answers)
+
     def write(self, graph: Graph, values: str, recorded: str, count: int) -> str:
         """Write the network on float32 tensors [N, F] and return its answers, float64 [N, 1]."""
         answer = graph.include(self.proto, self._written_inputs(graph, values, recorded, count), "network/")
@@ -128,8 +155,27 @@ class Network:
             parts = [values]
         else:
             parts = [values[:, column : column + 1] for column in range(len(items))]
-        feed = {item.name: part.astype(_TYPES[item.type][1]) for item, part in zip(items, parts, strict=False)}
+        feed = {
+            item.name: self._texts(j, part) if item.type == _TEXT else part.astype(_TYPES[item.type][1])
+            for j, (item, part) in enumerate(zip(items, parts, strict=False))
+        }
         return np.asarray(self.session.run(None, feed)[0])
+
+    def _texts(self, column: int, numbers: Array) -> NDArray[np.object_]:
+        by_number = {number: text for text, number in self.texts[column].items()}
+        return np.array([by_number.get(number, "") for number in numbers.ravel()], dtype=object).reshape(numbers.shape)
+
+    def _written_texts(self, graph: Graph, column: int, tensor: str) -> str:
+        numbers = self.texts[column]
+        return graph.node(
+            "LabelEncoder",
+            [tensor],
+            f"{tensor}_text",
+            domain=ML_DOMAIN,
+            keys_floats=list(map(float, numbers.values())),
+            values_strings=list(numbers),
+            default_string="",
+        )
 
     def _written_inputs(self, graph: Graph, values: str, recorded: str, count: int) -> dict[str, str]:
         items = self.session.get_inputs()
@@ -150,15 +196,25 @@ class Network:
             places = [graph.constant(f"column{number}", [number], np.int64) for number in range(len(items))]
             parts = [graph.node("Gather", [values, at], f"{at}_values", axis=1) for at in places]
         return {
-            item.name: graph.node("Cast", [part], f"{part}_given", to=_TYPES[item.type][0])
-            for item, part in zip(items, parts, strict=True)
+            item.name: self._written_texts(graph, j, part)
+            if item.type == _TEXT
+            else graph.node("Cast", [part], f"{part}_given", to=_TYPES[item.type][0])
+            for j, (item, part) in enumerate(zip(items, parts, strict=True))
         }
 
     def _refuse_other_inputs(self, features: tuple[str, ...]) -> None:
         items = self.session.get_inputs()
         shapes = ", ".join(f"{item.name} {item.type} {item.shape}" for item in items)
         if any(item.type not in _TYPES for item in items):
-            raise CompileRefused(f"{self.name} takes {shapes}; inputs are float, double or int64")
+            raise CompileRefused(
+                f"{self.name} takes {shapes}; inputs are float, double, int64 or string: export it with these types"
+            )
+        strange = [item.name for j, item in enumerate(items) if item.type == _TEXT and j not in self.texts]
+        if strange:
+            raise CompileRefused(
+                f"{self.name} takes {', '.join(strange)} as text: declare the number of each text, such as "
+                f"texts={{'sex_male': {{'M': 1, 'F': 0}}}} of Fitted, or values of the input in NAME.model.toml"
+            )
         if any(item.shape and isinstance(item.shape[0], int) for item in items):
             raise CompileRefused(
                 f"{self.name} takes {shapes}: it was exported for a fixed number of rows; export it with a dynamic "
@@ -201,14 +257,54 @@ def _decoded(source: OnnxSource) -> ModelProto:
         raise CompileRefused(f"{source.name} has loops or branches (subgraphs), which are not compiled")
     opsets = {item.domain or "ai.onnx": item.version for item in proto.opset_import}
     if opsets.get(ML_DOMAIN, 1) > ML_OPSET:
-        raise CompileRefused(f"{source.name} is of opset {opsets[ML_DOMAIN]} of {ML_DOMAIN}: export it with {ML_OPSET}")
+        raise CompileRefused(
+            f"{source.name} is of opset {opsets[ML_DOMAIN]} of {ML_DOMAIN}: export it with {ML_OPSET}, as in "
+            f"to_onnx(model, X[:1], target_opset={{'': {OPSET}, '{ML_DOMAIN}': {ML_OPSET}}})"
+        )
+    if any(factor != 1.0 for factor in source.factors):
+        _convert_units(proto, source.factors)
     return proto
+
+
+def _convert_units(proto: ModelProto, factors: Sequence[float]) -> None:
+    """Writes before the file's operators what makes the feature's unit the file's."""
+    constants = {item.name for item in proto.graph.initializer}
+    inputs = [item for item in proto.graph.input if item.name not in constants]
+    converting: list[NodeProto] = []
+    for j, item in enumerate(inputs):
+        by_input = factors if len(inputs) == 1 else factors[j : j + 1]
+        kind = item.type.tensor_type.elem_type
+        if all(factor == 1.0 for factor in by_input) or kind == TensorProto.STRING:
+            continue
+        for node in proto.graph.node:
+            for place, name in enumerate(node.input):
+                if name == item.name:
+                    node.input[place] = f"{item.name}/converted"
+        value = numpy_helper.from_array(1.0 / np.array(by_input, dtype=np.float64), f"{item.name}/factor")
+        proto.graph.initializer.append(value)
+        steps = [("Cast", [item.name], {"to": DOUBLE}), ("Mul", ["{}", value.name], {}), ("Cast", ["{}"], {"to": kind})]
+        if kind == INT64:
+            steps.insert(2, ("Round", ["{}"], {}))
+        last = item.name
+        for number, (operator, names, how) in enumerate(steps):
+            output = f"{item.name}/converted" if number == len(steps) - 1 else f"{item.name}/step{number}"
+            converting.append(helper.make_node(operator, [name.format(last) for name in names], [output], **how))
+            last = output
+    nodes = [*converting, *proto.graph.node]
+    del proto.graph.node[:]
+    proto.graph.node.extend(nodes)
+
+
+def answering_graph(source: OnnxSource) -> tuple[ModelProto, str]:
+    """Return the whole graph of a file, and the tensor in it that is its answer."""
+    proto = _decoded(source)
+    return proto, _answer_of(proto, {output: node for node in proto.graph.node for output in node.output})
 
 
 def _only_answer(proto: ModelProto, scale: Scale) -> tuple[ModelProto, Scale]:
     """Return the nodes that lead to the answer, in opset 18 or later, and the scale of what is left of them."""
     producers = {output: node for node in proto.graph.node for output in node.output}
-    answer = _answer_of(proto, producers)
+    answer = _event_of_both(_answer_of(proto, producers), producers)
     if scale == "probability" and _without_sigmoid(answer, producers):
         scale = "log odds"
     nodes, wanted = [], {answer}
@@ -239,6 +335,16 @@ def _answer_of(proto: ModelProto, producers: dict[str, NodeProto]) -> str:
     if not names:
         raise CompileRefused("the file has no output of real numbers, which could be a probability")
     return next((name for name in names if "prob" in name.lower()), names[0])
+
+
+def _event_of_both(answer: str, producers: dict[str, NodeProto]) -> str:
+    """Return p where the answer is 1 - p beside p, as scikit-learn's networks are written; else the answer."""
+    both = producers.get(answer)
+    if both is None or both.op_type != "Concat" or len(both.input) != 2:
+        return answer
+    other = producers.get(both.input[0])
+    is_rest = other is not None and other.op_type == "Sub" and other.input[1] == both.input[1]
+    return str(both.input[1]) if is_rest else answer
 
 
 def _without_sigmoid(answer: str, producers: dict[str, NodeProto]) -> bool:

@@ -114,6 +114,11 @@ def load(declared: FittedElsewhere) -> Any:
     path = (declared.folder or Path()) / declared.source
     if path.suffix.lower() == ".onnx":
         return _onnx(path, declared)
+    if declared.factors or declared.texts:
+        raise TrainingRefused(
+            f"{declared.source}: factors and texts are for an ONNX file; write the model as one, or fit it on the "
+            "features' own units and numbers"
+        )
     return path
 
 
@@ -122,7 +127,10 @@ def _onnx(path: Path, declared: FittedElsewhere) -> OnnxSource:
         content = plain_file(path).read_bytes()
     except OSError as problem:
         raise TrainingRefused(f"the fitted model {declared.source} cannot be read: {problem}") from problem
-    return OnnxSource(path.name, content, declared.columns, declared.steps, declared.answer)
+    factors = tuple(declared.factors.get(name, 1.0) for name in declared.inputs)
+    return OnnxSource(
+        path.name, content, declared.columns, declared.steps, declared.answer, declared.texts, factors=factors
+    )
 
 
 @cache
