@@ -100,13 +100,7 @@ def test_a_tenfold_dose_of_units_or_milliequivalents_is_critical(as_of: datetime
 
 @for_rows(
     ("drug", "dose", "times"),
-    [
-        ("potassium chloride ER tablet", "20 mEq", 2),
-        ("potassium chloride oral solution", "40 mEq", 3),
-        ("heparin 5000 UNT/ML injection", "5000 units", 3),
-        ("epinephrine 1 MG/ML injection", "0.5 mg", 1),
-        ("insulin glargine 100 UNT/ML pen", "10 units", 1),
-    ],
+    rows_of(__file__, "usual_doses_stay_silent"),
 )
 def test_usual_doses_stay_silent(drug: str, dose: str, times: int, as_of: datetime) -> None:
     patient: dict[str, object] = {"age": 60, "labs": [["body_weight", 80]]}

@@ -34,16 +34,7 @@ def test_a_drug_that_is_not_recognised_is_named_where_the_answer_is_another() ->
 
 @for_rows(
     ("members", "fault"),
-    [
-        ({"indicator": "info"}, "expected age-meperidine/any/info, found age-meperidine/any/warning"),
-        ({"also": ["age-meperidine/any"]}, "expected age-meperidine/any/warning, found nothing"),
-        ({"silent": "scope"}, "found age-meperidine/any, which the case does not expect"),
-        ({"silent": "urgent", "also": ["age-meperidine/any"]}, _NO_SILENCE),
-        ({"says": ["MEPERIDINE", "aspirin"]}, "the card does not say 'aspirin'"),
-        ({"notes": ["not certain"]}, "the card does not say 'not certain'"),
-        ({"offers": ["Halve it"]}, "offers ['Replace by another opioid at low dose'], not ['Halve it']"),
-        ({"offers": ["Replace by another opioid at low dose"], "withheld": ["Halve it"]}, "'Halve it' is not withheld"),
-    ],
+    rows_of(__file__, "an_answer_that_is_not_as_the_case_says_is_told"),
 )
 def test_an_answer_that_is_not_as_the_case_says_is_told(members: dict[str, Any], fault: str) -> None:
     faults = faults_of_case(RULE, {**CASE, **members})

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from cards.casebook.rule_files import file_faults
+from tests.each import rows_of
 
 
 def _files(folder: Path, **texts: str) -> list[str]:
@@ -25,14 +26,7 @@ def test_a_folder_whose_family_is_not_declared_is_not_passed_over(tmp_path: Path
 
 @pytest.mark.parametrize(
     ("text", "said"),
-    [
-        ('{\n"id": "two"\n}', "line 2: the id is 'two', but the file is called one.json; give both the same name"),
-        ('{"id": "one",\n"priority": 1,\n"priority": 2}', "line 3: the member 'priority' stands twice in one object"),
-        (
-            '{"id": "one",\n"trigger": [{"dose_form_any": ["oral capsull"]}]}',
-            "line 2: the dose form 'oral capsull' is never read from a name of a drug",
-        ),
-    ],
+    rows_of(__file__, "a_fault_is_named_with_its_line"),
 )
 def test_a_fault_is_named_with_its_line(text: str, said: str, tmp_path: Path) -> None:
     assert _files(tmp_path, family="{}", one=text) == [f"cards/rules/families/age/one.json, {said}"]

@@ -9,7 +9,7 @@ from fhir.mapping.medications.identity import MedicationIdentity, identify_conce
 from fhir.record.datatypes import CodeableConcept
 from tests.cards.rules.cases import check, findings, reasons
 from tests.cards.rules.patients import PATIENT_ID, draft_of, drafts_of, record_of
-from tests.each import for_rows
+from tests.each import for_rows, rows_of
 
 
 def _of(words: str) -> MedicationIdentity:
@@ -24,17 +24,7 @@ def _uncovered(as_of: datetime, *drugs: str, patient: dict[str, Any] | None = No
 
 @for_rows(
     ("words", "name"),
-    [
-        ("Pomalyst", "immunosuppressant agents"),
-        ("argatroban", "anticoagulants"),
-        ("Ibrance 125 mg", "chemotherapeutic agents"),
-        ("insulin lispro", "insulins"),
-        ("eptifibatide", "glycoprotein IIb/IIIa inhibitors"),
-        ("norepinephrine IV", "adrenergic agonists, IV"),
-        ("magnesium sulfate 2 g / 50 mL bag", "magnesium sulfate injection"),
-        ("Brand-new-one (Chemo)", "chemotherapeutic agents"),
-        ("TPN", "parenteral nutrition"),
-    ],
+    rows_of(__file__, "a_drug_of_ismps_lists_has_its_class"),
 )
 def test_a_drug_of_ismps_lists_has_its_class(words: str, name: str) -> None:
     assert high_alert_class(_of(words)) == name

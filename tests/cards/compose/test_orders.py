@@ -20,7 +20,7 @@ from tests.cards.rules.patients import draft_of, drafts_of, record_of
 from tests.cds_hooks.calls import client
 from tests.cds_hooks.services.chart_cases import AS_OF, as_call, patient, result
 from tests.conftest import ROOT
-from tests.each import for_rows
+from tests.each import for_rows, rows_of
 from tests.fhir.builders import allergy, bundle, medication_order
 
 Json = dict[str, Any]
@@ -129,12 +129,7 @@ async def _signed(folder: Path, drafts: list[Json], *chart: Json) -> list[Json]:
 
 @pytest.mark.parametrize(
     ("words", "mg", "times", "a_day"),
-    [
-        ("metformin hydrochloride 1000 MG Oral Tablet", 1000, 27, "270,000 mg/day"),
-        ("acetaminophen 500 MG Oral Tablet", 1000, 12, "120,000 mg/day"),
-        ("lisinopril 40 MG Oral Tablet", 40, 10, "4,000 mg/day"),
-        ("ibuprofen 800 MG Oral Tablet", 800, 12, "96,000 mg/day"),
-    ],
+    rows_of(__file__, "the_headline_of_ten_drafts_is_what_they_give_together"),
 )
 def test_the_headline_of_ten_drafts_is_what_they_give_together(
     tmp_path: Path, words: str, mg: float, times: int, a_day: str

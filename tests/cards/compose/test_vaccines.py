@@ -20,7 +20,7 @@ from cards.vaccines.patient import ChartedPerson, Person, read_person
 from fhir.mapping.immunizations import VaccineDose, VaccineHistory
 from fhir.record.record import read_record
 from tests.cards.vaccines.small_series import BORN
-from tests.each import for_rows
+from tests.each import for_rows, rows_of
 from tests.fhir import builders
 from tests.fhir.builders import bundle, concept, lean, made, medication_order, subject_of
 
@@ -86,15 +86,7 @@ def test_tdap_in_pregnancy_is_one_dose_whatever_was_given_before(as_of: datetime
 
 @for_rows(
     ("week", "given", "waits", "labels"),
-    [
-        (14, (), True, []),
-        (14, ("2012-04-01",), True, []),  # a booster after ten years
-        (26, ("2022-05-01",), True, []),
-        (26, (), True, []),
-        (27, (), False, ["Order Tdap"]),
-        (14, ("2026-09-01",), False, []),  # a series that has begun: the registry is asked first
-        (14, ("2022-09-01", "2022-10-15", "2023-06-01"), True, []),  # Td only: Tdap is due
-    ],
+    rows_of(__file__, "a_first_dose_or_a_booster_against_tetanus_waits_for_tdap_in_week_27"),
 )
 def test_a_first_dose_or_a_booster_against_tetanus_waits_for_tdap_in_week_27(
     as_of: datetime, week: int, given: tuple[str, ...], *, waits: bool, labels: list[str]

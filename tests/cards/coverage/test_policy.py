@@ -77,18 +77,7 @@ def test_a_policy_with_a_fault_is_refused_with_its_line(tmp_path: Path, change: 
 
 @pytest.mark.parametrize(
     ("change", "fault"),
-    [
-        ({"group": ["A"]}, ", group: Expected `str`, got `array`"),
-        ({"colour": "red"}, ": Object contains unknown field `colour`"),
-        ({"group": "B"}, ", group: there is no group 'B'"),
-        ({"text": 1}, ", text: Expected `str`, got `int`, not 1"),
-        ({"effective_from": 1}, ", effective_from: Expected `date | null`, got `int`, not 1"),
-        ({"effective_from": "soon"}, ", effective_from: Invalid RFC3339 encoded date, not 'soon'"),
-        ({"only_codes": "B4150"}, ", only_codes: Expected `array`, got `str`, not 'B4150'"),
-        ({"only_codes": ["B4150", 1]}, ", only_codes, 2: Expected `str`, got `int`, not 1"),
-        ({"test": {}}, ", test: Expected `object` of length >= 1"),
-        ({"source": ""}, ", source: Expected `str` of length >= 1, not ''"),
-    ],
+    rows_of(__file__, "a_criterion_with_a_fault_is_refused_with_its_set"),
 )
 def test_a_criterion_with_a_fault_is_refused_with_its_set(tmp_path: Path, change: dict[str, Any], fault: str) -> None:
     criteria = {"tube": {"groups": {"A": "all"}, "criteria": [CRITERION | change]}}
@@ -100,30 +89,7 @@ def test_a_criterion_with_a_fault_is_refused_with_its_set(tmp_path: Path, change
 
 @pytest.mark.parametrize(
     ("document", "fault"),
-    [
-        ([], ", line 1: this is not a JSON object"),
-        ({"tube": []}, ", tube: Expected `object`, got `array`"),
-        ({"tube": {"groups": {}}}, ", tube: Object missing required field `criteria`"),
-        ({"tube": {"groups": [], "criteria": []}}, ", tube, groups: Expected `object`, got `array`"),
-        ({"tube": {"groups": {}, "criteria": {}}}, ", tube, criteria: Expected `array`, got `object`"),
-        ({"tube": {"groups": {"A": "any", "B": "some"}, "criteria": []}}, ", tube, groups: Invalid enum value 'some'"),
-        (
-            {"tube": {"groups": {"A": "any"}, "criteria": [CRITERION, CRITERION]}},
-            ", tube, criteria, a, id: the id a stands twice",
-        ),
-        (
-            {"tube": {"groups": {"A": "any"}, "criteria": ["x"]}},
-            ", tube, criteria, 1: Expected `object`, got `str`, not 'x'",
-        ),
-        (
-            {"tube": {"groups": {"A": "any"}, "criteria": [CRITERION | {"id": 3}]}},
-            ", tube, criteria, 1, id: Expected `str`, got `int`, not 3",
-        ),
-        (
-            {"tube": {"groups": {"A": "any"}, "criteria": [{"id": "a", "group": "A"}]}},
-            ", tube, criteria, a: Object missing required field `text`",
-        ),
-    ],
+    rows_of(__file__, "a_file_of_criteria_with_a_fault_is_refused"),
 )
 def test_a_file_of_criteria_with_a_fault_is_refused(tmp_path: Path, document: Any, fault: str) -> None:
     assert fault_of(tmp_path, **{"criteria.json": json.dumps(document)}) == f"criteria.json{fault}"

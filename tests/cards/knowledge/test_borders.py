@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from cards.knowledge.lines import Session
+from tests.each import rows_of
 
 _INTEGER = "{urn:hl7-org:elm-types:r1}Integer"
 
@@ -19,14 +20,7 @@ def _date_time(day: int, hour: int) -> dict[str, Any]:
 
 @pytest.mark.parametrize(
     ("day", "hour", "low_closed", "high_closed", "expected"),
-    [
-        (10, 9, False, True, False),
-        (10, 9, True, True, True),
-        (11, 0, False, True, True),
-        (20, 7, True, False, False),
-        (20, 9, True, True, True),
-        (19, 23, True, False, True),
-    ],
+    rows_of(__file__, "a_point_on_the_day_of_an_open_border_is_not_within"),
 )
 def test_a_point_on_the_day_of_an_open_border_is_not_within(
     day: int, hour: int, low_closed: bool, high_closed: bool, expected: bool

@@ -18,7 +18,7 @@ from tests.cards.preventive.charts import (
     result,
     taking,
 )
-from tests.each import for_rows
+from tests.each import for_rows, rows_of
 from tests.fhir.builders import AS_OF, bundle, concept, lean, service_request
 
 FIT, PAP, HPV = "57905-2", "10524-7", "82675-0"
@@ -201,15 +201,7 @@ LSIL, STOOL = result(PAP, "LSIL"), problem("R19.5", onsetDateTime="2026-02-01")
 
 @for_rows(
     ("centimetres", "man", "woman"),
-    [
-        ("5.5", "aaa-repair", "aaa-repair-women"),
-        ("5.4", "aaa-6-months", "aaa-repair-women"),
-        ("5.0", "aaa-6-months", "aaa-repair-women"),
-        ("4.9", "aaa-12-months", "aaa-12-months"),
-        ("4.0", "aaa-12-months", "aaa-12-months"),
-        ("3.9", "aaa-3-years", "aaa-3-years"),
-        ("3.0", "aaa-3-years", "aaa-3-years"),
-    ],
+    rows_of(__file__, "the_size_of_an_aneurysm_decides_what_follows"),
 )
 def test_the_size_of_an_aneurysm_decides_what_follows(centimetres: str, man: str, woman: str) -> None:
     aneurysm = report("US aorta", "2021-05-01", conclusion=f"Infrarenal aortic aneurysm {centimetres} cm")

@@ -13,6 +13,7 @@ from fhir.record.record import read_record
 from fhir.record.resources import decoder
 from tests.cards.rules.cases import findings, originals, texts, uuids
 from tests.cards.rules.drafted import bundle_of_case, draft_resource, outcome_of
+from tests.each import rows_of
 from tests.fhir.builders import medication_order, observation, problem
 
 _LISTS = ["MedicationRequest", "MedicationStatement"]
@@ -71,15 +72,7 @@ def test_a_provisional_diagnosis_warns_one_step_lower_and_says_so(as_of: datetim
 
 @pytest.mark.parametrize(
     ("draft", "code", "words"),
-    [
-        ("estradiol 1 mg tablet | 1 tablet daily", "C50.911", "Breast cancer"),
-        (
-            "heparin 5000 units/mL | 5000 units subcutaneously every 12 hours",
-            "D75.82",
-            "Heparin-induced thrombocytopenia",
-        ),
-        ("flecainide 100 mg tablet | 1 tablet twice daily", "I25.2", "Old myocardial infarction"),
-    ],
+    rows_of(__file__, "a_provisional_diagnosis_that_only_one_rule_asks_for_is_no_less_uncertain"),
 )
 def test_a_provisional_diagnosis_that_only_one_rule_asks_for_is_no_less_uncertain(
     as_of: datetime, draft: str, code: str, words: str

@@ -23,7 +23,7 @@ from fhir.client.errors import (
 )
 from fhir.client.query import FetchLimits, Read, Search
 from fhir.record.resources import Observation, Patient
-from tests.each import for_rows
+from tests.each import for_rows, rows_of
 from tests.fhir_charts import Running, chart_of, lab, serving_fhir
 
 CANARY = "canary-token-7f3a"
@@ -224,14 +224,7 @@ BASE = httpx.URL("https://ehr.example/api/fhir/")
 
 @for_rows(
     "link",
-    [
-        "https://ehr.example/api/fhir/Observation?_page=2",
-        "https://ehr.example/api/fhir?_getpages=1",
-        "https://ehr.example:443/api/fhir/Observation?_page=2",
-        "HTTPS://EHR.example/api/fhir/x",
-        "Observation?_page=2",
-        "?_getpages=1",
-    ],
+    rows_of(__file__, "below_the_base_it_is_followed"),
 )
 def test_below_the_base_it_is_followed(link: str) -> None:
     assert next_page(link, BASE).host == "ehr.example"
@@ -239,15 +232,7 @@ def test_below_the_base_it_is_followed(link: str) -> None:
 
 @for_rows(
     "link",
-    [
-        "https://elsewhere.example/api/fhir/Observation?_page=2", "http://ehr.example/api/fhir/Observation",
-        "https://ehr.example:8443/api/fhir/Observation", "https://ehr.example/api/fhirs/Observation",
-        "https://ehr.example/api/other", "https://ehr.example/api/fhir/../admin",
-        "https://ehr.example/api/fhir/%2e%2e/admin", "https://ehr.example/api/fhir/..\\admin",
-        "https://user@ehr.example/api/fhir/Observation", "https://ehr.example@elsewhere.example/api/fhir/x",
-        "//elsewhere.example/api/fhir/x", "../admin", "https://ehr.example/api/fhir/x#y", "file:///etc/passwd",
-        "https://[",
-    ],
+    rows_of(__file__, "anywhere_else_it_is_not"),
 )  # fmt: skip
 def test_anywhere_else_it_is_not(link: str) -> None:
     with pytest.raises(ForeignAddress):

@@ -125,14 +125,7 @@ def test_an_allergy_that_stands_on_both_lists_is_one() -> None:
 
 @for_rows(
     ("note", "severity"),
-    [
-        ("rash, no anaphylaxis", "warning"),
-        ("hives without angioedema or swelling of the tongue", "warning"),
-        ("denies anaphylaxis", "warning"),
-        ("not sure whether anaphylaxis", "critical"),
-        ("no hives, anaphylaxis", "critical"),
-        ("possible anaphylaxis", "critical"),
-    ],
+    rows_of(__file__, "a_reaction_that_the_note_denies_is_none_but_a_possible_one_counts"),
 )
 def test_a_reaction_that_the_note_denies_is_none_but_a_possible_one_counts(note: str, severity: str) -> None:
     assert _penicillin(note=[{"text": note}]).severity == severity
@@ -181,32 +174,7 @@ def test_words_that_are_not_clear_do_not_take_back_a_code() -> None:
 
 @for_rows(
     ("condition", "severity"),
-    [
-        ({"code": {"text": "Penicillin allergy (anaphylaxis)"}}, "critical"),
-        ({"code": {"text": "Allergy to penicillin"}}, "warning"),
-        ({"code": {"text": "Alergia à penicilina"}}, "warning"),
-        ({"code": {"text": "Allergia alle penicilline"}}, "warning"),
-        ({"code": {"text": "Allergique à la pénicilline"}}, "warning"),
-        ({"code": {"text": "Allergia stagionale"}}, None),
-        ({"code": {"coding": [{"system": "http://hl7.org/fhir/sid/icd-10-cm", "code": "Z88.0"}]}}, "warning"),
-        ({"code": {"coding": [{"code": "Z88.0"}]}}, None),
-        ({"code": {"coding": [{"system": SNOMED, "code": "91936005"}]}}, "warning"),
-        ({"code": {"text": "Penicillin allergy ruled out"}}, None),
-        ({"code": {"text": "Allergy to penicillin"}, "abatementDateTime": "2020-01-01"}, None),
-        ({"code": {"text": "Allergy to penicillin"}, "clinicalStatus": {"coding": [{"code": "inactive"}]}}, None),
-        ({"code": {"text": "Allergy to penicillin"}, "abatementString": "in childhood"}, None),
-        ({"code": {"text": "No penicillin allergy"}}, None),
-        ({"code": {"text": "Mother is allergic to penicillin"}}, None),
-        ({"code": {"text": "Penicillin allergy"}, "abatementDateTime": "2020"}, None),
-        ({"code": {"text": "Anaphylaxis due to penicillin"}, "abatementDateTime": "2020"}, "critical"),
-        (
-            {
-                "code": {"text": "Anaphylaxis due to penicillin"},
-                "verificationStatus": {"coding": [{"code": "provisional"}]},
-            },
-            "warning",
-        ),
-    ],
+    rows_of(__file__, "an_allergy_on_the_problem_list_counts_as_one"),
 )
 def test_an_allergy_on_the_problem_list_counts_as_one(condition: dict[str, Any], severity: str | None) -> None:
     problem = {"resourceType": "Condition", "id": "p", **condition}

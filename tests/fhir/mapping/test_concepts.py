@@ -71,17 +71,7 @@ def test_words_that_take_back_a_code_win(code: str, text: str) -> None:
 
 @for_rows(
     ("code", "text", "group"),
-    [
-        ("I26.99", "History of PE", "vte"),
-        ("I26.99", "Chest pain, PE", "vte"),
-        ("E11.9", "Type 2 diabetes mellitus without complications", "dm2"),
-        ("C85.90", "Non-Hodgkin lymphoma", "lymphoma"),
-        ("I21.4", "Non-ST elevation MI", "myocardial_infarction"),
-        ("I21.9", "MI; PE ruled out", "myocardial_infarction"),
-        ("Z80.0", "Family history of malignant neoplasm of digestive organs", "family_history_colorectal"),
-        ("O35.0", "Maternal care for (suspected) malformation in fetus", "pregnancy"),
-        ("G40.909", "Epilepsy, not intractable, without status epilepticus", "epilepsy"),
-    ],
+    rows_of(__file__, "words_that_deny_something_else_take_back_no_code"),
 )
 def test_words_that_deny_something_else_take_back_no_code(code: str, text: str, group: str) -> None:
     assert group in groups(read_concept(concept(text, (ICD10, code, None))))

@@ -6,7 +6,7 @@ from typing import Any
 from fhir.mapping.immunizations import VaccineHistory, vaccine_history
 from fhir.record.record import read_record
 from fhir.terminology.medications import CVX
-from tests.each import for_rows
+from tests.each import for_rows, rows_of
 from tests.fhir.builders import bundle, concept, lean, made, subject_of
 
 AS_OF = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
@@ -24,12 +24,7 @@ def history(*entries: dict[str, Any]) -> VaccineHistory:
 
 @for_rows(
     "entry",
-    [
-        {"status": "not-done"},
-        {"status": "entered-in-error"},
-        {"status": "in-progress"},
-        {"vaccineCode": {"coding": [{"system": CVX, "code": "998"}]}},
-    ],
+    rows_of(__file__, "what_was_not_given_is_no_dose_and_no_fault"),
 )
 def test_what_was_not_given_is_no_dose_and_no_fault(entry: dict[str, Any]) -> None:
     found = history(entry)
@@ -38,14 +33,7 @@ def test_what_was_not_given_is_no_dose_and_no_fault(entry: dict[str, Any]) -> No
 
 @for_rows(
     ("more", "is_substandard"),
-    [
-        ({}, False),
-        ({"isSubpotent": True}, True),
-        ({"isSubpotent": False}, False),
-        ({"expirationDate": "2021-02-02"}, True),
-        ({"expirationDate": "2021-02-03"}, False),
-        ({"expirationDate": "2021-01"}, False),
-    ],
+    rows_of(__file__, "a_weak_or_expired_dose_is_substandard"),
 )
 def test_a_weak_or_expired_dose_is_substandard(more: dict[str, Any], is_substandard: bool) -> None:
     assert [dose.substandard for dose in history(more).doses] == [is_substandard]

@@ -30,13 +30,7 @@ def test_an_implant_is_known_by_its_words(text: str, kind: str, as_of: datetime)
 
 @for_rows(
     ("words", "kind"),
-    [
-        ("Pacemaker in situ, last check 2025", "pacemaker"),
-        ("Vagus nerve stimulator for temporal lobe epilepsy", "neurostimulator"),
-        ("Pacemaker after AV node ablation done 2019", "pacemaker"),
-        ("Herzschrittmacher, ambulante Kontrolle", "pacemaker"),
-        ("Spinal cord stimulator with patient control", "neurostimulator"),
-    ],
+    rows_of(__file__, "what_is_said_beside_an_implant_does_not_take_it_out"),
 )
 def test_what_is_said_beside_an_implant_does_not_take_it_out(words: str, kind: str, as_of: datetime) -> None:
     problem = {

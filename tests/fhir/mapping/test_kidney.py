@@ -12,7 +12,7 @@ from fhir.mapping.equations import ckd_epi_2021, cockcroft_gault, is_creatinine_
 from fhir.mapping.kidney import KidneyAbsence, KidneyEstimate, KidneyFunction, crcl_cockcroft_gault, egfr_best
 from fhir.record.datatypes import parse_time
 from fhir.record.record import PatientRecord, read_record
-from tests.each import for_rows
+from tests.each import for_rows, rows_of
 from tests.fhir.builders import (
     ICD10,
     MAN,
@@ -179,19 +179,7 @@ class TestUnstable:
 
     @pytest.mark.parametrize(
         ("earlier", "hours", "newest", "unstable"),
-        [
-            (1.2, 24, 1.5, True),
-            (2.1, 24, 2.4, True),
-            (2.4, 48, 2.1, True),
-            (1.2, 24, 1.49, False),
-            (1.2, 49, 1.5, False),
-            (1.0, 160, 1.5, True),
-            (1.0, 168, 1.5, True),
-            (1.0, 169, 1.5, False),
-            (3.0, 160, 1.5, True),
-            (3.0, 160, 1.6, False),
-            (1.0, 160, 1.49, False),
-        ],
+        rows_of(__file__, "a_change_is_judged"),
     )
     def test_a_change_is_judged(self, earlier: float, hours: float, newest: float, unstable: bool) -> None:
         before = datetime(2026, 11, 19, 8, 0, tzinfo=UTC) - timedelta(hours=hours)
@@ -260,11 +248,7 @@ def test_the_given_cases_without_kidney_function_have_none(data_folder: Path) ->
 
 @pytest.mark.parametrize(
     ("codes", "value", "method", "source"),
-    [
-        (["N18.4"], 30.0, "CKD stage 4", "Condition/c-N18.4"),
-        (["N18.5"], 15.0, "CKD stage 5", "Condition/c-N18.5"),
-        (["N18.4", "N18.5"], 15.0, "CKD stage 5", "Condition/c-N18.5"),
-    ],
+    rows_of(__file__, "a_stage_on_the_problem_list_is_an_upper_limit"),
 )
 def test_a_stage_on_the_problem_list_is_an_upper_limit(
     codes: list[str], value: float, method: Any, source: str

@@ -10,7 +10,7 @@ from fhir.mapping.stays import (
     stays_in_hospital,
 )
 from fhir.record.resources import Encounter
-from tests.each import for_rows
+from tests.each import for_rows, rows_of
 from tests.fhir import builders
 from tests.fhir.builders import AS_OF, encounter, record_of
 
@@ -47,13 +47,7 @@ def test_a_visit_that_nobody_closed_is_over_after_a_week_and_a_stay_after_a_year
 
 @for_rows(
     ("start", "end", "is_one"),
-    [
-        ("2026-11-03", "2026-11-05", True),
-        ("2026-11-09T00:00:00Z", "2026-11-11T00:00:00Z", True),  # closed a day after the whole
-        ("2026-11-09T00:00:00Z", "2026-11-11T00:00:01Z", False),
-        ("2026-11-10T00:00:00Z", "2026-11-10T12:00:00Z", False),  # begun when the whole ended
-        ("2026-10-31T00:00:00Z", "2026-11-02T00:00:00Z", False),
-    ],
+    rows_of(__file__, "a_stay_within_a_longer_one_is_a_part_of_it"),
 )
 def test_a_stay_within_a_longer_one_is_a_part_of_it(start: str, end: str, is_one: bool) -> None:
     whole = _stay(status="finished", start="2026-11-01T00:00:00Z", end="2026-11-10T00:00:00Z")

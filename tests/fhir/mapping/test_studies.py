@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fhir.mapping.studies import RetestInterval, read_study, screening_groups_of
-from tests.each import for_rows
+from tests.each import for_rows, rows_of
 
 
 def _order(text: str, loinc: str | None = None, **more: Any) -> dict[str, Any]:
@@ -62,13 +62,7 @@ def test_a_screening_is_known_by_its_codes_else_by_its_words() -> None:
 
 @for_rows(
     ("apart", "ordered", "other", "is_same", "spares", "repeats"),
-    [
-        ("", "a", "a", True, True, True), ("", "a", "b", True, True, True), ("", "a", "c", False, True, True),
-        ("", "c", "p", True, True, True), ("", "a", "x", False, False, False),
-        ("always", "a", "b", True, True, True), ("always", "a", "c", False, False, False),
-        ("always", "p", "c", True, True, True),
-        ("twice", "a", "b", True, True, True), ("twice", "a", "c", False, True, False),
-    ],
+    rows_of(__file__, "a_test_of_the_same_row_spares_or_repeats_another"),
 )  # fmt: skip
 def test_a_test_of_the_same_row_spares_or_repeats_another(
     apart: str, ordered: str, other: str, is_same: bool, spares: bool, repeats: bool

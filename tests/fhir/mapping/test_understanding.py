@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from fhir.mapping.understanding import understand
-from tests.each import for_rows
+from tests.each import for_rows, rows_of
 
 _SNOMED, _ICD10 = "http://snomed.info/sct", "http://hl7.org/fhir/sid/icd-10-cm"
 
@@ -28,42 +28,7 @@ def _of(kind: str, **elements: Any) -> Any:
 
 @for_rows(
     ("kind", "elements", "group"),
-    [
-        ("Condition", {"code": {"coding": [{"system": _SNOMED, "code": "84114007"}]}}, "hf"),
-        ("Condition", {"code": {"coding": [{"system": "https://snomed.info/sct|2024", "code": "84114007"}]}}, "hf"),
-        ("Condition", {"code": {"coding": [{"system": _SNOMED, "code": "84114007:246112005=24484000"}]}}, "hf"),
-        ("Condition", {"code": {"coding": [{"system": "urn:site", "code": "X1"}], "text": "CHF"}}, "hf"),
-        ("Condition", {"code": {"coding": [{"system": "http://hl7.org/fhir/sid/icd-10-am", "code": "I50.9"}]}}, "hf"),
-        ("Condition", {"code": {"coding": [{"system": _SNOMED, "code": "1", "display": "Gout of toe"}]}}, "gout"),
-        ("Condition", {"code": {"text": "h/o MI"}}, "myocardial_infarction"),
-        ("Procedure", {"status": "completed", "code": {"text": "CABG x3"}}, "cabg"),
-        (
-            "Procedure",
-            {"status": "completed", "code": {"text": "Mastectomy"}, "bodySite": [{"text": "Left breast"}]},
-            "breast_absent_left",
-        ),
-        ("Device", {"type": {"text": "Dual chamber pacemaker"}}, "pacemaker"),
-        ("Device", {"deviceName": [{"name": "Dual chamber pacemaker"}]}, "pacemaker"),
-        ("Flag", {"status": "active", "code": {"text": "DNR"}}, "do_not_resuscitate"),
-        ("CarePlan", {"status": "active", "title": "Hospice care plan"}, "hospice"),
-        (
-            "CarePlan",
-            {"status": "active", "activity": [{}, {"detail": {"code": {"text": "Hospice care"}}}]},
-            "hospice",
-        ),
-        (
-            "Consent",
-            {"status": "active", "provision": {"code": [{"text": "Do not resuscitate"}]}},
-            "do_not_resuscitate",
-        ),
-        ("Consent", {"status": "active", "category": [{"text": "Do not resuscitate"}]}, "do_not_resuscitate"),
-        ("Coverage", {"status": "active", "type": {"text": "Medicare Hospice"}}, "hospice"),
-        ("Goal", {"description": {"text": "Control of type 2 diabetes"}}, "dm2"),
-        ("DocumentReference", {"type": {"text": "Advance directive"}}, "advance_care_planning"),
-        ("Coverage", {"status": "active", "class": [{"name": "Medicare Hospice"}]}, "hospice"),
-        ("Encounter", {"status": "finished", "reasonCode": [{}, {"text": "Atrial fibrillation"}]}, "afib"),
-        ("ServiceRequest", {"status": "active", "reasonCode": [{"text": "Stroke 2015"}]}, "stroke"),
-    ],
+    rows_of(__file__, "a_group_is_read_where_the_fact_stands"),
 )
 def test_a_group_is_read_where_the_fact_stands(kind: str, elements: dict[str, Any], group: str) -> None:
     reading = _of(kind, **elements)
@@ -75,19 +40,7 @@ def test_a_group_is_read_where_the_fact_stands(kind: str, elements: dict[str, An
 
 @for_rows(
     ("kind", "elements", "assertion"),
-    [
-        ("Condition", {"code": {"text": "No evidence of stroke"}}, "negated"),
-        ("Condition", {"code": {"text": "Family history of stroke"}}, "family"),
-        ("Condition", {"code": {"text": "?stroke"}}, "possible"),
-        ("Condition", {"code": {"text": "Stroke"}, "verificationStatus": {"coding": [{"code": "refuted"}]}}, "negated"),
-        ("Procedure", {"status": "not-done", "code": {"text": "CABG"}}, "negated"),
-        ("Procedure", {"status": "preparation", "code": {"text": "CABG"}}, "hypothetical"),
-        ("FamilyMemberHistory", {"condition": [{"code": {"text": "Stroke"}}]}, "family"),
-        ("Observation", {"status": "final", "code": {"text": "Stroke"}, "valueBoolean": False}, "negated"),
-        ("Observation", {"status": "final", **_answer("86645-9", "Pregnant")}, "hypothetical"),
-        ("Observation", {"status": "final", **_answer("72166-2", "Unknown")}, "affirmed"),
-        ("Condition", {"code": _coded("http://hl7.org/fhir/sid/icd-9-cm", "45.82")}, "affirmed"),  # of procedures
-    ],
+    rows_of(__file__, "what_is_not_of_the_patient_now_means_no_group"),
 )
 def test_what_is_not_of_the_patient_now_means_no_group(kind: str, elements: dict[str, Any], assertion: str) -> None:
     reading = _of(kind, **elements)

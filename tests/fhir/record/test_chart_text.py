@@ -7,7 +7,7 @@ from fhir.record.datatypes import (
     plain,
     without_hidden,
 )
-from tests.each import for_rows
+from tests.each import for_rows, rows_of
 
 
 def test_a_text_has_at_most_two_thousand_signs_and_a_shown_one_eighty() -> None:
@@ -16,18 +16,7 @@ def test_a_text_has_at_most_two_thousand_signs_and_a_shown_one_eighty() -> None:
 
 @for_rows(
     ("text", "expected"),
-    [
-        ("one two", "one two"),
-        ("one  two", "one two"),
-        ("one\ttwo", "one\ttwo"),
-        ("one\t two", "one two"),
-        ("one \n\n two", "one\ntwo"),
-        ("one \r two", "one\ntwo"),
-        ("one\r\ntwo", "one\ntwo"),
-        ("one\ntwo", "one\ntwo"),
-        ("one\u00a0\u2003two", "one two"),
-        ("  one  ", " one "),
-    ],
+    rows_of(__file__, "a_run_of_white_space_becomes_a_blank_or_a_line_break"),
 )
 def test_a_run_of_white_space_becomes_a_blank_or_a_line_break(text: str, expected: str) -> None:
     assert collapse_runs(text) == expected
@@ -60,14 +49,7 @@ def test_a_text_is_shown_on_one_line(text: str, expected: str) -> None:
 
 @for_rows(
     ("text", "expected"),
-    [
-        ("a  <b>", "a  <b>"),
-        ("a\u202eb\nc\td", "ab\nc\td"),
-        ("a\u2028b\u2029c", "abc"),
-        ("a\rb\x07c", "abc"),
-        ("a\u00a0b", "a\u00a0b"),
-        ("a\u200b\u00adb", "ab"),
-    ],
+    rows_of(__file__, "signs_that_nobody_sees_are_taken_out_and_line_breaks_stay"),
 )
 def test_signs_that_nobody_sees_are_taken_out_and_line_breaks_stay(text: str, expected: str) -> None:
     assert without_hidden(text) == expected

@@ -14,25 +14,18 @@ from fhir.record.datatypes import (
     write_decimal,
     write_exactly,
 )
-from tests.each import for_rows
+from tests.each import for_rows, rows_of
 
 
 @for_rows(
     ("text", "precision", "day"),
-    [
-        ("2020", "year", (2020, 1, 1)),
-        ("2020-03", "month", (2020, 3, 1)),
-        ("2020-03-04", "day", (2020, 3, 4)),
-        ("2020-03-04T10:00:00Z", "instant", (2020, 3, 4)),
-        ("2020-03-04T23:30:00-05:00", "instant", (2020, 3, 5)),
-        ("2020-03-04T00:30:00.123+14:00", "instant", (2020, 3, 3)),
-    ],
+    rows_of(__file__, "a_date_is_read_with_its_precision"),
 )
-def test_a_date_is_read_with_its_precision(text: str, precision: str, day: tuple[int, int, int]) -> None:
+def test_a_date_is_read_with_its_precision(text: str, precision: str, day: list[int]) -> None:
     time = parse_time(text)
     assert time is not None
     assert (time.precision, time.text) == (precision, text)
-    assert datetime.fromtimestamp(time.instant, UTC).timetuple()[:3] == day
+    assert datetime.fromtimestamp(time.instant, UTC).timetuple()[:3] == tuple(day)
 
 
 def test_a_time_of_day_without_offset_counts_as_a_day() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from fhir.record.record import record_from_resources
-from tests.each import for_rows
+from tests.each import for_rows, rows_of
 from tests.fhir.builders import AS_OF
 
 Json = dict[str, Any]
@@ -31,14 +31,7 @@ def test_the_facts_of_resources_as_they_are_sent(row: Json) -> None:
 
 @for_rows(
     "kinds",
-    [
-        [{"code": {"text": "asthma"}}, {"code": {"text": "pregnancy"}}],
-        [{"code": {"text": "asthma"}, "meta": {"versionId": "1"}}, {"code": {"text": "pregnancy"}}],
-        [
-            {"code": {"text": "asthma"}, "recordedDate": "2026-01-01"},
-            {"code": {"text": "asthma"}, "recordedDate": "2020"},
-        ],
-    ],
+    rows_of(__file__, "two_contents_under_one_id_are_two_facts_and_that_is_said"),
 )
 def test_two_contents_under_one_id_are_two_facts_and_that_is_said(kinds: list[Json]) -> None:
     sent = [{"resourceType": "Condition", "id": "1", **_WHOSE, **elements} for elements in kinds]

@@ -39,23 +39,7 @@ def _shown(code: str, display: str) -> dict[str, Any]:
 
 @for_rows(
     ("code", "analyte", "value", "unit", "expected"),
-    [
-        (CREATININE, "creatinine", 1.2, "mg/dL", 1.2),
-        (CREATININE, "creatinine", 106.0, "umol/L", 1.199),
-        (CREATININE, "creatinine", 106.0, "µmol/L", 1.199),
-        (POTASSIUM, "potassium", 4.5, "meq/l", 4.5),
-        (A1C, "hba1c", 53.0, "mmol/mol", 7.0),
-        ("8310-5", "temperature", 98.6, "[degF]", 37.0),
-        (INR, "inr", 2.3, None, 2.3),
-        ("6690-2", "wbc", 7.1, "K/uL", 7.1),
-        ("6690-2", "wbc", 7.1, "10*9/L", 7.1),
-        ("29463-7", "body_weight", 150.0, "lb", 68.04),
-        (CREATININE, "creatinine", 12.0, "mg/L", 1.2),
-        ("2345-7", "glucose", 1.1, "g/L", 110.0),
-        ("8480-6", "sbp", 16.0, "kPa", 120.01),
-        ("787-2", "mcv", 90.0, "um3", 90.0),
-        ("6690-2", "wbc", 7.1, "thou/mm3", 7.1),
-    ],
+    rows_of(__file__, "a_known_unit_is_converted"),
 )
 def test_a_known_unit_is_converted(code: str, analyte: str, value: float, unit: str | None, expected: float) -> None:
     found = record_of(observation(code, value, unit)).newest(analyte)
@@ -201,16 +185,7 @@ def test_an_observation_is_of_the_analyte_of_its_code_or_of_its_name(
 
 @for_rows(
     ("first", "second"),
-    [
-        ("2026-11-03T23:30:00-12:00", "2026-11-04T23:00:00+14:00"),
-        ("2026-11-03T09:00:01Z", "2026-11-03T09:00:00Z"),
-        ("2026-11-03T09:00:00Z", "2026-11-03T09:00:00+00:01"),
-        ("2026-11-03T09:00:00-01:00", "2026-11-03T09:30:00+00:00"),
-        ("2026-11-03T09:00:00.5Z", "2026-11-03T09:00:00Z"),
-        ("2026-11-03", "2026-11-02"),
-        (None, "2026-11-19"),
-        ("not a date", "2026-11-19"),
-    ],
+    rows_of(__file__, "the_newer_of_two_is_the_newest_in_both_orders"),
 )
 def test_the_newer_of_two_is_the_newest_in_both_orders(first: str | None, second: str) -> None:
     new, old = _at(first, "new"), _at(second, "old")

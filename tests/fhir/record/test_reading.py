@@ -8,7 +8,7 @@ import pytest
 
 from fhir.record.record import read_record, read_value
 from fhir.record.refusals import WrongPatient
-from tests.each import for_rows
+from tests.each import for_rows, rows_of
 from tests.fhir.builders import AS_OF, WOMAN, bundle, lean, observation
 
 GOOD = observation("2160-0", 1.2, "mg/dL")
@@ -54,14 +54,7 @@ def test_bytes_that_are_no_json_are_an_error() -> None:
 
 @for_rows(
     "odd",
-    [
-        {"resourceType": "Condition", "id": "x", "clinicalStatus": "active", "code": {"text": "Asthma"}},
-        {"resourceType": "Condition", "id": "x", "code": {"coding": {"code": "J45"}, "text": "Asthma"}},
-        {"resourceType": "Observation", "id": "x", "status": "final", "code": {"text": "K"},
-         "valueQuantity": {"value": "6.4", "unit": "mmol/L"}},
-        {"resourceType": "MedicationRequest", "id": "x", "status": "active", "intent": "order",
-         "medicationCodeableConcept": {"text": "metformin"}, "dosageInstruction": {"text": "daily"}},
-    ],
+    rows_of(__file__, "older_and_odd_forms_are_read_by_every_reader"),
 )  # fmt: skip
 def test_older_and_odd_forms_are_read_by_every_reader(odd: dict[str, Any]) -> None:
     """Not by the reader of calls alone: charts in files and pages of a FHIR server are read here."""

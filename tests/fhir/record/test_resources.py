@@ -25,7 +25,7 @@ from hypothesis.strategies import SearchStrategy
 from fhir.record.resources import READ_TYPES, Observation, decoder
 from tests import medication_strategies, strategies
 from tests.conftest import examples
-from tests.each import for_rows
+from tests.each import for_rows, rows_of
 
 AS_OF = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
 READ = {struct.__name__ for struct in READ_TYPES} - {"Bundle", "OperationOutcome"}
@@ -88,12 +88,7 @@ def assert_readers_agree(resource: Json) -> None:
 
 @for_rows(
     "read",
-    [
-        {"valueQuantity": {"value": 1.4}},
-        {"valueQuantity": {"value": 1.5, "unit": "mg/dL"}},
-        {"effectiveDateTime": "2026-10-06", "valueQuantity": {"value": 1.4, "unit": "mg/dL"}},
-        {"note": [{"text": "twice"}], "valueQuantity": {"value": 1.4, "unit": "mg/dL"}},
-    ],
+    rows_of(__file__, "a_reader_that_loses_or_changes_something_is_caught"),
     ids=["unit lost", "number changed", "day instead of instant", "one note of two lost"],
 )
 def test_a_reader_that_loses_or_changes_something_is_caught(read: Json) -> None:

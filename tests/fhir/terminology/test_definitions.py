@@ -16,7 +16,7 @@ from fhir.terminology.definitions import (
 from fhir.terminology.importing import snomed_roots
 from fhir.terminology.medications import table_rows
 from fhir.terminology.rf2 import Release, Roots, expand
-from tests.each import for_rows
+from tests.each import for_rows, rows_of
 
 # 1 above 2 and 3; 3 and 5 above 4; 9 is not active.
 _RELATIONS = [("2", "1"), ("3", "1"), ("4", "3"), ("4", "5"), ("6", "4"), ("9", "1")]
@@ -42,21 +42,7 @@ def _held(expression: str, excluded: Iterable[str] = ()) -> str:
 
 @for_rows(
     ("expression", "held"),
-    [
-        ("<< 1", "12346"),
-        ("< 1", "2346"),
-        ("1", "1"),
-        ("1 |Name: of (it)|", "1"),
-        ("<< 2 OR << 5", "2456"),
-        ("<< 1 MINUS << 3", "12"),
-        ("<< 1 MINUS (<< 2 OR << 4)", "13"),
-        ("<< 1 AND << 5", "46"),
-        ("<< 1 MINUS << 3 OR 4", "124"),
-        ("^ 8", "2"),
-        ("<< 1 : 8 = 7", "4"),
-        ("<< 1 : 8 = << 1", "2"),
-        ("<< 9", ""),
-    ],
+    rows_of(__file__, "an_expression_holds_these_concepts"),
 )
 def test_an_expression_holds_these_concepts(expression: str, held: str) -> None:
     assert _held(expression) == held
@@ -80,13 +66,7 @@ def test_what_is_no_expression_is_refused(expression: str) -> None:
 
 @for_rows(
     "row",
-    [
-        {"kind": "disease", "system": "snomed"},
-        {"kind": "group", "system": "read"},
-        {"kind": "group", "system": "icd10", "definition": "I50 to I52"},
-        {"kind": "analyte", "system": "loinc", "definition": "Potassium:SCnc"},
-        {"kind": "group", "system": "snomed", "mode": "never", "definition": "<< 84114007"},
-    ],
+    rows_of(__file__, "a_row_that_is_no_definition_is_refused"),
 )
 def test_a_row_that_is_no_definition_is_refused(row: dict[str, str]) -> None:
     with pytest.raises(WrongDefinition):
@@ -95,11 +75,7 @@ def test_a_row_that_is_no_definition_is_refused(row: dict[str, str]) -> None:
 
 @pytest.mark.parametrize(
     ("system", "text", "held", "not_held"),
-    [
-        ("icd10", "I50;N17-N19;C18.0-C18.4", ["I50", "I501", "N17", "N189", "C184"], ["I5", "N20", "C189", "I11"]),
-        ("atc", "J01CA;J01CF05", ["J01CA04", "J01CF05"], ["J01CE02", "J01CF"]),
-        ("loinc", "Potassium:*:Pt:Ser/Plas:Qn", ["Potassium:SCnc:Pt:Ser/Plas:Qn"], ["Potassium:SCnc:Pt:Urine:Qn"]),
-    ],
+    rows_of(__file__, "codes_of_other_systems_are_held_by_range_subtree_and_parts"),
 )
 def test_codes_of_other_systems_are_held_by_range_subtree_and_parts(
     system: str, text: str, held: list[str], not_held: list[str]

@@ -25,12 +25,7 @@ def _names(words: str) -> list[str]:
 
 @for_rows(
     "words",
-    [
-        "Heparin Flush (10 units/ml)", "Erythromycin 0.5% Ophth Oint", "ketorolac ophthalmic solution", "Acular",
-        "diclofenac sodium 0.01 MG/MG Topical Gel", "Voltaren", "diclofenac epolamine 1.3 % Patch",
-        "Albuterol 0.083% Neb Soln", "Lidocaine 5% Patch", "Sodium Chloride 0.9% Flush",
-        "Alteplase (Catheter Clearance)", "Nystatin Cream",
-    ],
+    rows_of(__file__, "a_local_form_is_not_systemic"),
 )  # fmt: skip
 def test_a_local_form_is_not_systemic(words: str) -> None:
     reading = read_name(words)

@@ -9,22 +9,14 @@ from fhir.terminology.conditions import (
     SITE_CODES,
 )
 from fhir.terminology.site_conditions import WrongConditions, use_site_conditions
+from tests.each import rows_of
 
 LOCAL = "https://st-marys.example/problems"
 
 
 @pytest.mark.parametrize(
     ("row", "fault"),
-    [
-        ("hf,,,,,C-17,", "a code stands beside the address of its code system"),
-        ("site_new,New,,hf;nosuch,,,", "'site_new' implies 'nosuch', which is no group"),
-        ("site_new,New,ever,,,,", "history is empty, any or 5 years, not 'ever'"),
-        (" nosuch ,New,,,,,", "there is no group 'nosuch'; the id of a new one begins with site_"),
-        ("site_new, ,,,,,", "the new group 'site_new' needs a name"),
-        (f",,,,{LOCAL},C-17,weak pump", "a phrase needs the group that it means"),
-        ("hf,,,,,,---", "the phrase '---' has no word"),
-        (",,,,,,", "the row has neither a group nor a code"),
-    ],
+    rows_of(__file__, "a_row_that_cannot_be_used_is_refused_with_its_whole_fault"),
 )
 def test_a_row_that_cannot_be_used_is_refused_with_its_whole_fault(row: str, fault: str, tmp_path: Path) -> None:
     path = tmp_path / "conditions.csv"

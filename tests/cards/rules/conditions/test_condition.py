@@ -9,7 +9,7 @@ from cards.rules.conditions.condition import (
 from cards.rules.patient.context import RuleContext
 from cards.rules.patient.session import PatientSession
 from tests.cards.rules.patients import draft_of, drafts_of, record_of
-from tests.each import for_rows
+from tests.each import for_rows, rows_of
 from tests.fhir.builders import observation
 
 Json = dict[str, Any]
@@ -37,17 +37,7 @@ def _holds(condition: dict[str, Any], resource: dict[str, Any], call: str = CALL
 
 @for_rows(
     ("call", "when", "is_within"),
-    [
-        ("2026-11-20T00:30:00+00:00", "2026-11-18T00:30:01Z", True),
-        ("2026-11-20T00:30:00+00:00", "2026-11-18T00:30:00Z", False),
-        ("2026-11-20T00:30:00+00:00", "2026-11-19", True),
-        ("2026-11-20T00:00:00+00:00", "2026-11-18", False),
-        ("2026-11-19T23:59:59+00:00", "2026-11-18", True),
-        ("2026-11-19T19:30:00-05:00", "2026-11-18T00:30:01Z", True),
-        ("2026-11-19T19:30:01-05:00", "2026-11-18T00:30:01Z", False),
-        ("2026-10-25T12:00:00+01:00", "2026-10-23T13:00:01+02:00", True),
-        ("2026-10-25T12:00:01+01:00", "2026-10-23T13:00:01+02:00", False),
-    ],
+    rows_of(__file__, "a_day_has_24_hours_also_over_midnight_and_a_change_of_the_clocks"),
 )
 def test_a_day_has_24_hours_also_over_midnight_and_a_change_of_the_clocks(
     call: str, when: str, is_within: bool

@@ -7,11 +7,10 @@ from msgspec.structs import replace
 
 from cards.rules.engine.compile import CompiledRule, compile_table
 from cards.rules.engine.family import Family
-from cards.rules.engine.finding import Evaluation, Finding, Match, NoMatch, evaluate_partners, evaluate_rule
-from cards.rules.engine.render import render_finding, render_silence
+from cards.rules.engine.finding import Evaluation, Finding, Match, evaluate_partners, evaluate_rule
+from cards.rules.engine.render import render_finding
 from cards.rules.language.rule import RuleTable
 from cards.rules.patient.context import RuleContext
-from fhir.record.refusals import WhyNot
 
 Json = dict[str, Any]
 MADE = Family("made")
@@ -71,13 +70,6 @@ def found(rule: CompiledRule, context: RuleContext) -> Finding:
     evaluation = evaluated(rule, context)
     assert isinstance(evaluation, Match), evaluation
     return render_finding(evaluation)
-
-
-def silent(rule: CompiledRule, context: RuleContext) -> WhyNot:
-    """Why the rule has nothing to say in this context."""
-    evaluation = evaluated(rule, context)
-    assert not isinstance(evaluation, Match), evaluation
-    return render_silence(evaluation) if isinstance(evaluation, NoMatch) else evaluation
 
 
 def evaluated(rule: CompiledRule, context: RuleContext) -> Evaluation:

@@ -15,7 +15,7 @@ from cards.rules.engine.lint import Fault, lint_family, lint_table
 from cards.rules.families.renal.family import FAMILY
 from cards.rules.language.rule import Path, RuleError
 from cards.rules.language.table import FamilyFiles, RuleFile, read_family, table_of
-from tests.each import for_rows
+from tests.each import for_rows, rows_of
 
 Json = dict[str, Any]
 FOLDER = files("cards.rules.families")
@@ -98,19 +98,7 @@ RULE_FILE = """{
 
 @for_rows(
     ("path", "said"),
-    [
-        (
-            ("rules", 0, "bands", 1, "when", "all", 1),
-            "renal-metformin.json, line 11 (rule renal-metformin, band lt45): ",
-        ),
-        (("rules", 0, "bands", 0), "renal-metformin.json, line 5 (rule renal-metformin, band lt30): "),
-        (
-            ("rules", 0, "bands", 1, "suggestions", 4),
-            "renal-metformin.json, line 6 (rule renal-metformin, band lt45): ",
-        ),
-        (("rules", 0), "renal-metformin.json, line 1 (rule renal-metformin): "),
-        (("shared",), "family.json, line 3: "),
-    ],
+    rows_of(__file__, "a_fault_is_named_by_file_line_rule_and_part"),
 )
 def test_a_fault_is_named_by_file_line_rule_and_part(path: Path, said: str) -> None:
     family_files = FamilyFiles(
@@ -162,41 +150,7 @@ HALVE: Json = {"change": {"sig": {"text": "half", "dose_mg": 250}}}
 
 @for_rows(
     ("suggestion", "texts"),
-    [
-        ({"label": "Nothing"}, ["Nothing does nothing"]),
-        ({"label": "Cancel it", **HALVE}, ["Cancel it: the label says to cancel, but the order stays"]),
-        ({"label": "Cancel it", "cancel": True}, [
-            "Cancel it: `active_label` is missing, its label where the order is active already (at discharge)"]),
-        ({"label": "Cancel it", "cancel": True, "active_label": "Stop it"}, []),
-        ({"label": "Cancel it", "cancel": True, "active_label": "Please Cancel it"}, [
-            "Cancel it: an order that is active already is stopped, not cancelled (`active_label`)"]),
-        ({"label": "Halve it", "active_label": "Halve that", **HALVE}, [
-            "Halve it: only a suggestion with `cancel` has an `active_label`"]),
-        ({"label": "Hold this order", **HALVE}, [
-            "Hold this order: the label says to hold, but nothing is put on hold"]),
-        ({"label": "Hold this order", "hold": True}, []),
-        ({"label": "Hold the other order", "stop_partner": "on-hold"}, []),
-        ({"label": "Hold the other order", "stop_partner": "stopped"}, [
-            "Hold the other order: the label says to hold, but nothing is put on hold"]),
-        ({"label": "Hold for a day", "change": {"start_in_hours": 24}}, []),
-        ({"label": "Pause this order", "hold": True}, [
-            'Pause this order: the label of a suggestion with `hold` begins with "Hold"']),
-        ({"label": "Hold this order", "hold": True, "cancel": True}, [
-            "Hold this order both holds the draft and removes or changes it",
-            "Hold this order: `active_label` is missing, its label where the order is active already (at discharge)"]),
-        ({"label": "Hold this order", "hold": True, **HALVE}, [
-            "Hold this order both holds the draft and removes or changes it"]),
-        ({"label": "Stop the other order", "stop_partner": "stopped", "recommended": True}, [
-            "Stop the other order is about another order: it is never recommended"]),
-        ({"label": "Halve the other order", "change_partner": HALVE["change"], "recommended": {"always": True}}, [
-            "Halve the other order is about another order: it is never recommended"]),
-        ({"label": "Stop the other order", "stop_partner": "stopped"}, []),
-        ({**TESTS, "recommended": True}, [
-            "Order a potassium is advised, but a test alone leaves the hazard of this warning"]),
-        ({**TESTS, "recommended": {"always": True}}, [
-            "Order a potassium is advised, but a test alone leaves the hazard of this warning"]),
-        ({**CANCEL, "recommended": True}, []),
-    ],
+    rows_of(__file__, "what_is_wrong_with_a_suggestion"),
 )  # fmt: skip
 def test_what_is_wrong_with_a_suggestion(suggestion: Json, texts: list[str]) -> None:
     faults = _of_suggestion(suggestion)
@@ -231,30 +185,7 @@ def test_what_is_wrong_with_a_product(product: Json, text: str | None, place: st
 
 @for_rows(
     ("band", "texts"),
-    [
-        ({"summary": "{egfr}.", "when": EGFR}, []),
-        ({"summary": "{egfr}."}, ["{egfr} is said, but the condition rests on no such fact"]),
-        ({"detail": "{other}."}, ["{other} is said, but the condition rests on no such fact"]),
-        ({"detail": "{other}.", "when": {"active": {"classes": ["nsaid"]}}}, []),
-        ({"summary": "{sodium}."}, ["no fact fills {sodium}", "the longest of sodium is not known"]),
-        ({"detail": "{sodium}."}, ["no fact fills {sodium}"]),
-        ({"unsure_summary": "{egfr}."}, ["{egfr} is said, but the condition rests on no such fact"]),
-        # Metformin has nine letters, and a summary 139 at the most.
-        ({"summary": "{drug}" + "x" * 131}, [f"the summary can have 140 characters: Metformin{'x' * 131}"]),
-        ({"summary": "{drug}" + "x" * 130}, []),
-        ({"cites": [0]}, []),
-        ({"cites": [1]}, ["cites a position that the evidence does not have"]),
-        ({"indicator": "critical", "when": EGFR}, ["a critical band on an estimate needs an unsure_summary"]),
-        ({"indicator": "critical", "when": EGFR, "unsure_summary": "Perhaps."}, []),
-        ({"indicator": "critical"}, []),
-        ({"when": EGFR, "suggestions": [{"label": "Halve", **HALVE}]}, [
-            "Halve changes a dose by an estimate: from_estimate must say so"]),
-        ({"when": EGFR, "suggestions": [{"label": "Halve", **HALVE, "from_estimate": True}]}, []),
-        ({"when": EGFR, "suggestions": [{"label": "Halve", "change": {"sig": {"text": "h", "dose_share": 0.5}}}]}, [
-            "Halve changes a dose by an estimate: from_estimate must say so"]),
-        ({"when": EGFR, "suggestions": [{"label": "Say", "change": {"sig": {"text": "h"}}}]}, []),
-        ({"suggestions": [{"label": "Halve", **HALVE}]}, []),
-    ],
+    rows_of(__file__, "what_is_wrong_with_a_band"),
 )  # fmt: skip
 def test_what_is_wrong_with_a_band(band: Json, texts: list[str]) -> None:
     faults = _faults(_rule(_band_with(**band)))
@@ -268,19 +199,7 @@ def _not_in(member: str, table: str) -> str:
 
 @for_rows(
     ("when", "text"),
-    [
-        ({"active": {"classes": ["nsaid", "zzz"]}}, _not_in("classes", "medication_classes")),
-        ({"active": {"classes": ["nsaid"], "exclude_classes": ["zzz"]}},
-         _not_in("exclude_classes", "medication_classes")),
-        ({"lab": "zzz", "gt": 1}, _not_in("lab", "analytes")),
-        ({"lab_missing": "zzz"}, _not_in("lab_missing", "analytes")),
-        ({"allergy": {"match": "class", "class": "zzz"}}, _not_in("class", "medication_classes")),
-        ({"active": {"ingredients": [{"rxcui": "6809", "name": "metformine"}]}},
-         "ingredient 6809 metformine: our table says metformin"),
-        ({"active": {"ingredients": [{"rxcui": "0", "name": "metformin"}]}},
-         "ingredient 0 metformin: our table says nothing"),
-        ({"all": [{"active": {"classes": ["nsaid"]}}, {"lab": "potassium", "gt": 1}]}, None),
-    ],
+    rows_of(__file__, "names_that_no_table_has"),
 )  # fmt: skip
 def test_names_that_no_table_has(when: Json, text: str | None) -> None:
     assert [fault.text for fault in _faults(_rule(_band_with(when=when)))] == ([text] if text is not None else [])

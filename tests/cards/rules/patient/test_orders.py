@@ -10,7 +10,7 @@ from cards.rules.patient.orders import (
     read_drafts,
 )
 from tests.cards.rules.patients import draft_of
-from tests.each import for_rows
+from tests.each import for_rows, rows_of
 
 Json = dict[str, Any]
 WARFARIN: Json = draft_of({"drug": "warfarin 5 MG Oral Tablet"}, "7")
@@ -32,14 +32,7 @@ def test_entries_of_a_bundle_that_are_no_drafts_are_passed_over() -> None:
 
 @for_rows(
     ("more", "given"),
-    [
-        ({}, True),
-        ({"status": "active"}, True),
-        ({"status": None}, True),
-        ({"doNotPerform": True}, False),
-        ({"doNotPerform": False}, True),
-        *(({"status": one}, False) for one in ("cancelled", "entered-in-error", "stopped", "on-hold", "completed")),
-    ],
+    rows_of(__file__, "whether_an_order_is_to_be_given"),
 )
 def test_whether_an_order_is_to_be_given(more: Json, given: bool) -> None:
     draft = read_draft({**WARFARIN, **more})
@@ -51,16 +44,7 @@ def test_whether_an_order_is_to_be_given(more: Json, given: bool) -> None:
 
 @for_rows(
     ("more", "is_other"),
-    [
-        ({}, False),
-        ({"subject": {"reference": "Patient/other"}}, True),
-        ({"subject": {"reference": "http://server/Patient/case"}}, False),
-        ({"subject": {"reference": "Group/other"}}, False),
-        ({"subject": {"display": "x"}}, False),
-        ({"patient": {"reference": "Patient/other"}}, True),
-        ({"for": {"reference": "Patient/other"}}, True),
-        ({"subject": "Patient/other"}, False),
-    ],
+    rows_of(__file__, "a_draft_for_another_patient"),
 )
 def test_a_draft_for_another_patient(more: Json, is_other: bool) -> None:
     assert is_for_other_patient(read_draft({**WARFARIN, **more}), "case") is is_other

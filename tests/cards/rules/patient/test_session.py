@@ -6,7 +6,7 @@ from typing import Any
 from cards.rules.patient.orders import DraftOrder
 from cards.rules.patient.session import PatientSession
 from tests.cards.rules.patients import draft_of, drafts_of, record_of
-from tests.each import for_rows
+from tests.each import for_rows, rows_of
 
 Json = dict[str, Any]
 
@@ -61,15 +61,7 @@ def test_the_order_that_a_draft_renews_is_not_beside_it(as_of: datetime) -> None
 
 @for_rows(
     ("draft", "left"),
-    [
-        ({**WARFARIN_5, "id": "active-0"}, []),
-        ({"drug": "Zaubertrank", "id": "active-0"}, []),
-        ({**METFORMIN_500, "id": "active-0"}, ["MedicationRequest/active-0"]),
-        ({**WARFARIN_5, "id": "draft-9"}, ["MedicationRequest/active-0"]),
-        # A stopped order is a draft too: it is not taken any more.
-        ({**WARFARIN_5, "id": "active-0", "more": {"status": "stopped"}}, []),
-        ({"drug": "Potassium", "test": "2823-3", "id": "active-0"}, ["MedicationRequest/active-0"]),
-    ],
+    rows_of(__file__, "a_draft_with_the_name_and_the_drug_of_an_order_is_that_order"),
 )
 def test_a_draft_with_the_name_and_the_drug_of_an_order_is_that_order(
     draft: Json, left: list[str], as_of: datetime

@@ -20,6 +20,7 @@ from fhir.record.measurement import KEY_BY_LOINC
 from fhir.record.record import PatientRecord, read_record
 from fhir.record.resources import decoder
 from fhir.terminology.analytes import ANALYTE_BY_LOINC, ANALYTES
+from tests.each import rows_of
 from tests.fhir import builders
 from tests.fhir.builders import encounter, observation, problem, record_of
 
@@ -185,18 +186,7 @@ CREATININES = [creatinine(4, 1.1), creatinine(2, 1.3), creatinine(0.01, 1.9), cr
 
 @pytest.mark.parametrize(
     ("statistic", "value", "words"),
-    [
-        ("newest", 1.9, "1.9 mg/dL on 2026-11-20"),
-        ("first", 1.1, "1.1 mg/dL on 2026-11-16"),
-        ("minimum", 1.1, "1.1 mg/dL on 2026-11-16"),
-        ("maximum", 1.9, "1.9 mg/dL on 2026-11-20"),
-        ("mean", 4.3 / 3, "1.43 mg/dL, mean of 3 values of 1.1 to 1.9 mg/dL (2026-11-16 to 2026-11-20)"),
-        ("median", 1.3, "1.3 mg/dL, median of 3 values"),
-        ("slope", 0.2003, "rose from 1.1 to 1.9 mg/dL in 4 days (2026-11-16 to 2026-11-20)"),
-        ("variability", 0.41633, "standard deviation of 3 values"),
-        ("days_since", 0.01, "0 days (since 2026-11-20)"),
-        ("number", 3, "3 values in 7 days"),
-    ],
+    rows_of(__file__, "a_statistic_of_the_values_of_a_window_with_the_dates_that_made_it"),
 )
 def test_a_statistic_of_the_values_of_a_window_with_the_dates_that_made_it(
     tmp_path: Path, statistic: str, value: float, words: str

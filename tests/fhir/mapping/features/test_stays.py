@@ -5,7 +5,7 @@ from typing import Any
 
 from fhir.mapping.features.catalog import FEATURES
 from fhir.mapping.features.feature import FeatureValue, Missing, map_features
-from tests.each import for_rows
+from tests.each import for_rows, rows_of
 from tests.fhir import builders
 from tests.fhir.builders import encounter, problem, record_of
 
@@ -121,16 +121,7 @@ def test_a_procedure_is_of_the_stay_from_its_first_day_to_now(resource: Any, val
 
 @for_rows(
     ("name", "code", "start", "counts"),
-    [
-        ("ed_visits_6m", "EMER", "2026-05-21T21:00:00Z", True),  # 182.5 days before the call
-        ("ed_visits_6m", "EMER", "2026-05-21T15:00:00Z", False),  # 182.75
-        ("ed_visits_12m", "EMER", "2025-11-20T06:00:00Z", True),  # 365.125
-        ("ed_visits_12m", "EMER", "2025-11-20T02:00:00Z", False),  # 365.29
-        ("admissions_12m", "IMP", "2025-11-20T06:00:00Z", True),
-        ("admissions_12m", "IMP", "2025-11-20T02:00:00Z", False),
-        ("outpatient_visits_12m", "AMB", "2025-11-20T06:00:00Z", True),
-        ("outpatient_visits_12m", "AMB", "2025-11-20T02:00:00Z", False),
-    ],
+    rows_of(__file__, "visits_count_for_half_a_year_or_a_year"),
 )
 def test_visits_count_for_half_a_year_or_a_year(name: str, code: str, start: str, counts: bool) -> None:
     visit = stay("v", code, start=start, end=start.replace(":00:00Z", ":30:00Z"))

@@ -14,7 +14,7 @@ from fhir.mapping.medications.active import (
     uncertain_medications,
 )
 from fhir.record.record import read_record
-from tests.each import for_rows
+from tests.each import for_rows, rows_of
 from tests.fhir.builders import administration, coded, dispense, lean, record_of, request, statement
 
 Json = dict[str, Any]
@@ -77,15 +77,7 @@ def test_an_order_without_a_status_counts_for_a_year(when: str | None, active: b
 
 @for_rows(
     ("stated", "repeats"),
-    [
-        ("metformin", True),
-        ("metformin 500 mg tablet", True),
-        ("metformin 850 mg tablet", False),
-        ("Janumet", False),
-        ("warfarin", False),
-        ("metformin ophthalmic ointment", False),
-        ("herbal drops", False),
-    ],
+    rows_of(__file__, "a_statement_that_repeats_an_order_is_that_order"),
 )
 def test_a_statement_that_repeats_an_order_is_that_order(stated: str, repeats: bool) -> None:
     expected = ["MedicationRequest/m1"] if repeats else ["MedicationRequest/m1", "MedicationStatement/s1"]
@@ -96,14 +88,7 @@ def test_a_statement_that_repeats_an_order_is_that_order(stated: str, repeats: b
 
 @for_rows(
     ("more", "sources"),
-    [
-        ({"status": "active"}, ["MedicationRequest/m2"]),
-        ({"status": "completed"}, []),
-        ({"status": "stopped"}, []),
-        # A draft or a plan replaces nothing yet.
-        ({"status": "draft"}, ["MedicationRequest/m1"]),
-        ({"intent": "plan"}, ["MedicationRequest/m1"]),
-    ],
+    rows_of(__file__, "an_order_that_a_later_one_replaces_is_not_on_the_list"),
 )
 def test_an_order_that_a_later_one_replaces_is_not_on_the_list(more: Json, sources: list[str]) -> None:
     later = request(METFORMIN, "m2", priorPrescription={"reference": "MedicationRequest/m1"}, **more)

@@ -10,7 +10,7 @@ from fhir.mapping.medications.daily_dose import daily_dose
 from fhir.mapping.medications.identity import identify
 from fhir.mapping.medications.sig import read_sig
 from fhir.record.record import record_from_resources
-from tests.each import for_rows
+from tests.each import for_rows, rows_of
 from tests.fhir.builders import AS_OF, SUBJECT
 
 Json = dict[str, Any]
@@ -57,16 +57,7 @@ _TIMES = {"doseAndRate": [{"doseQuantity": {"value": 500, "code": "mg", "unit": 
 
 @for_rows(
     ("text", "frequency", "period", "unit", "contradicts"),
-    [
-        ("500 mg every 8 hours", 8, 1, "h", True),
-        ("500 mg twice daily", 2, 12, "h", True),
-        ("500 mg once daily", 2, 12, "h", True),
-        ("500 mg every 8 hours", 3, 1, "d", False),
-        ("250 mg twice daily", 2, 1, "d", True),
-        ("once a week", 1, 1, "d", True),
-        ("1000 mg once daily", 2, 1, "d", False),
-        ("with food", 2, 1, "d", False),
-    ],
+    rows_of(__file__, "words_that_say_less_than_the_structure_leave_no_dose"),
 )
 def test_words_that_say_less_than_the_structure_leave_no_dose(
     text: str, frequency: int, period: int, unit: str, contradicts: bool
@@ -80,12 +71,7 @@ def test_words_that_say_less_than_the_structure_leave_no_dose(
 
 @for_rows(
     ("code", "words", "is_in_doubt"),
-    [
-        ("855332", "warfarin sodium 5 MG Oral Tablet", False),
-        ("855332", "warfarin 1 mg tablet", True),
-        ("855332", "warfarin", False),
-        ("314076", "lisinopril 40 MG Oral Tablet", True),
-    ],
+    rows_of(__file__, "a_code_and_words_of_different_strengths_are_in_doubt"),
 )
 def test_a_code_and_words_of_different_strengths_are_in_doubt(code: str, words: str, is_in_doubt: bool) -> None:
     coding = {"system": "http://www.nlm.nih.gov/research/umls/rxnorm", "code": code}
@@ -103,18 +89,7 @@ def test_an_order_that_names_one_drug_and_refers_to_another_is_in_doubt() -> Non
 
 @for_rows(
     ("words", "times", "amount"),
-    [
-        ("una vez por semana", 1 / 7, None),
-        ("1 comprimido 1 vez por semana", 1 / 7, 1.0),
-        ("1 comprimido una vez por semana", 1 / 7, 1.0),
-        ("1 cp die", 1.0, 1.0),
-        ("1 tab om", 1.0, 1.0),
-        ("10 mg nocte", 1.0, 10.0),
-        ("1 comprimido manhã e noite", 2.0, 1.0),
-        ("1.000 mg 2 veces al día", 2.0, 1000.0),
-        ("1.5 mg once daily", 1.0, 1.5),
-        ("0.125 mg una vez al día", 1.0, 0.125),
-    ],
+    rows_of(__file__, "directions_of_other_languages"),
 )
 def test_directions_of_other_languages(words: str, times: float, amount: float | None) -> None:
     sig = read_sig(words)

@@ -28,13 +28,10 @@ from fhir.record.resources import DispenseRequest, MedicationRequest, decoder
 from fhir.terminology.medication_strength import Strength
 from fhir.terminology.medications import INGREDIENT_BY_NAME
 from tests.conftest import examples
-from tests.each import for_rows
+from tests.each import for_rows, rows_of
 from tests.fhir.builders import coded, order
 from tests.fhir.mapping.medications.doses import (
-    ENOXAPARIN,
     METFORMIN,
-    OXYCODONE_ACETAMINOPHEN,
-    SIX_HOURLY,
     TWICE,
     amount,
     dose_of,
@@ -74,48 +71,7 @@ PATCH = coded("245134", "72 HR fentanyl 0.025 MG/HR Transdermal System")
 
 @for_rows(
     ("drug", "dosage", "a_day"),
-    [
-        (OXYCODONE_ACETAMINOPHEN, amount(2, "tablet") | {"timing": SIX_HOURLY}, {"161": 2600.0, "7804": 40.0}),
-        # "875/125 mg" of a combination is the mass of each part.
-        ("Augmentin", {"text": "875/125 mg PO BID x 7 days"}, {"723": 1750.0, "48203": 250.0}),
-        ("Percocet", {"text": "5/325 mg, 2 tabs every 6 hours"}, {"7804": 40.0, "161": 2600.0}),
-        ("Augmentin", {"text": "875/125/5 mg PO BID"}, {}),
-        # What only says that it runs has the rate of its name.
-        ("furosemide 10 mg/hr", {"text": "continuous"}, {"4603": 240.0}),
-        ("furosemide 10 mg/hr", {"text": "daily"}, {}),
-        ("furosemide", {"text": "continuous"}, {}),
-        # The strength of an inhaler without a unit is that of one puff.
-        ("Flovent HFA 220 mcg", amount(2, "puff") | {"timing": TWICE}, {"41126": 0.88}),
-        ("salbutamol 100 microgram evohaler", {"text": "2 puffs twice daily"}, {"435": 0.4}),
-        ("salbutamol 100 microgram tablet", {"text": "2 puffs twice daily"}, {}),
-        ("Flovent HFA 220 mcg", amount(2, "mL") | {"timing": TWICE}, {}),
-        # In no time nothing is given.
-        *((METFORMIN, {"text": f"1 tablet every {hours} hours"}, {}) for hours in ("0", "0-6", "6-0")),
-        ("amoxicillin 250 mg/5 mL", {"text": "10 mg/kg in the morning and 5 mg/kg in the evening"}, {}),
-        ("Paxlovid", {"text": "300 mg/100 mg PO BID x5 days"}, {"2587892": 600.0, "85762": 200.0}),
-        ("Bactrim IV", {"text": "350 mg TMP IV q8h"}, {"10180": 5250.0, "10829": 1050.0}),
-        # The mass of an infusion is that of the drug in it.
-        ("vancomycin; 0.9% sodium chloride", amount(1, "g") | {"timing": TWICE}, {"11124": 2000.0}),
-        ("amoxicillin 250 mg/5 mL suspension", amount(5, "mL") | {"timing": TWICE}, {"723": 500.0}),
-        ("amoxicillin 250 mg/5 mL suspension", amount(1, "tsp") | {"timing": TWICE}, {"723": 500.0}),
-        # A syringe holds its volume.
-        (ENOXAPARIN, amount(1, "syringe") | {"timing": TWICE}, {"67108": 80.0}),
-        (ENOXAPARIN, amount(40, "mg") | {"timing": TWICE}, {"67108": 80.0}),
-        # A puff is an actuation.
-        ("200 ACTUAT albuterol 0.09 MG/ACTUAT Metered Dose Inhaler", amount(2, "puff") | {"timing": TWICE},
-         {"435": 0.36}),
-        # A patch gives so much an hour whatever its change, and may be ordered by what it gives off.
-        (PATCH, amount(1, "patch") | THIRD_DAY, {"4337": 0.6}),
-        *(("fentanyl patch", amount(25, unit), {"4337": 0.6}) for unit in ("mcg/h", "ug/hr")),
-        *(("fentanyl patch", amount(0.6, unit), {"4337": 0.6}) for unit in ("mg/day", "mg/24h")),
-        # Grams of a gel are grams of the product.
-        ("diclofenac sodium 0.01 MG/MG Topical Gel", amount(2, "g") | {"timing": TWICE}, {"3355": 40.0}),
-        # The words of the product that stand in the sig give its strength.
-        ("Oxycodone", amount(2, "TAB", "TAB") | {"timing": TWICE, "text": "5mg Tablet"}, {"7804": 20.0}),
-        ("Oxycodone", amount(2, "TAB", "TAB") | {"timing": TWICE, "text": "5 mg Half Tablet"}, {}),
-        ("Oxycodone", amount(2, "TAB", "TAB") | {"timing": TWICE, "text": "Syringe"}, {}),
-        ("furosemide 10 MG/ML Injection", {"doseAndRate": [{"rateRatio": TEN_ML_AN_HOUR}]}, {"4603": 2400.0}),
-    ],
+    rows_of(__file__, "an_amount_is_multiplied_with_the_strength_of_each_ingredient"),
 )  # fmt: skip
 def test_an_amount_is_multiplied_with_the_strength_of_each_ingredient(
     drug: dict[str, Any] | str, dosage: dict[str, Any], a_day: dict[str, float]
@@ -127,17 +83,7 @@ def test_an_amount_is_multiplied_with_the_strength_of_each_ingredient(
 
 @for_rows(
     "dosage",
-    [
-        amount(15, "mg/kg", "mg/kg") | {"timing": SIX_HOURLY},
-        amount(15, "mg/kg/dose") | {"timing": SIX_HOURLY},
-        amount(60, "mg/kg/day", "mg/kg/d") | {"timing": SIX_HOURLY},
-        amount(60, "mg/kg/24h"),
-        amount(15000, "mcg/kg") | {"timing": SIX_HOURLY},
-        {"text": "15 mg/kg every 6 hours"},
-        {"text": "give 15 mg per kg q6h"},
-        {"text": "60 mg/kg/day divided every 6 hours"},
-        {"text": "60 mg/kg per day in 4 divided doses"},
-    ],
+    rows_of(__file__, "a_dose_by_weight_is_that_of_the_patient"),
 )
 def test_a_dose_by_weight_is_that_of_the_patient(dosage: dict[str, Any]) -> None:
     draft = order("acetaminophen 160 mg/5 mL suspension", dosage)
@@ -171,21 +117,7 @@ class TestWeek:
 
     @pytest.mark.parametrize(
         "dosage",
-        [
-            amount(6, "tablet") | {"timing": {"repeat": {"frequency": 1, "period": 1, "periodUnit": "wk"}}},
-            amount(6, "tablet") | {"timing": {"repeat": {"frequency": 1, "period": 7, "periodUnit": "d"}}},
-            amount(6, "tablet") | {"timing": {"repeat": {"dayOfWeek": ["mon"]}}},
-            amount(6, "tablet")
-            | {"timing": {"repeat": {"frequency": 1, "period": 1, "periodUnit": "d", "dayOfWeek": ["mon"]}}},
-            amount(6, "tablet") | {"timing": {"code": {"coding": [{"code": "WK"}]}}},
-            amount(15, "mg") | {"text": "once weekly"},
-            amount(2, "tablet")
-            | {"timing": {"repeat": {"frequency": 3, "period": 1, "periodUnit": "wk", "dayOfWeek": ["sat"]}}},
-            {"text": "6 tablets every week"},
-            {"text": "15 mg weekly on Sunday"},
-            {"text": "six tabs on Mondays"},
-            {"text": "15 mg q7days"},
-        ],
+        rows_of(__file__, "a_weekly_dose"),
     )
     def test_a_weekly_dose(self, dosage: dict[str, Any]) -> None:
         dose = dose_of(coded("105585", "methotrexate 2.5 MG Oral Tablet"), dosage)

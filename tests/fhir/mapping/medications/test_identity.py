@@ -28,7 +28,7 @@ from fhir.record.resources import (
 from fhir.terminology.medication_names import no_drug_kind, read_order_name
 from fhir.terminology.medication_strength import Strength
 from tests.conftest import examples
-from tests.each import for_rows
+from tests.each import for_rows, rows_of
 from tests.fhir.builders import RXNORM, coded, lean, order, record_of, request, statement
 from tests.medication_strategies import medication_requests, medications
 
@@ -52,19 +52,7 @@ def _referring(reference: dict[str, Any], **more: Any) -> dict[str, Any]:
 
 @for_rows(
     "medication",
-    [
-        coded("861007"),
-        coded("861007", "metformin hydrochloride 500 MG Oral Tablet"),
-        coded("6809"),
-        coded("860975", "nonsense"),
-        coded("235743"),
-        {"text": "metFORMIN 500 mg tab"},
-        {"coding": [{"display": "Metformin hydrochloride 500 MG"}]},
-        {"coding": [{"system": "urn:local", "code": "MET500", "display": "Metformin 500mg Tab"}]},
-        {"coding": [{"system": "urn:local", "code": "1"}, {"system": RXNORM, "code": "6809"}]},
-        {"coding": [{"system": f"{MIMIC}-name", "code": "MetFORMIN (Glucophage)"}]},
-        {"coding": [{"system": "http://hl7.org/fhir/sid/ndc", "code": "00904584961"}], "text": "Metformin"},
-    ],
+    rows_of(__file__, "metformin_is_recognised_in_every_dress"),
 )
 def test_metformin_is_recognised_in_every_dress(medication: dict[str, Any]) -> None:
     identity = _identified(request(medication))
@@ -134,30 +122,7 @@ def test_any_medication_can_be_identified(resource: dict[str, Any]) -> None:
 
 @for_rows(
     ("drug", "route", "systemic"),
-    [
-        ("diclofenac", {"coding": [{"system": "http://snomed.info/sct", "code": "54485002"}]}, False),
-        ("diclofenac", {"coding": [{"system": "http://snomed.info/sct", "code": "26643006"}]}, True),
-        ("diclofenac", {"text": "both eyes"}, False),
-        ("diclofenac", {"text": "by mouth"}, True),
-        ("diclofenac", {"text": "topical"}, False),
-        ("diclofenac", {"coding": [{"system": f"{MIMIC}-route", "code": "RIGHT EAR"}]}, False),
-        ("diclofenac", {"coding": [{"system": f"{MIMIC}-route", "code": "PR"}]}, True),
-        ("budesonide", {"text": "Inhalation"}, False),
-        ("fluticasone", {"text": "intranasal"}, False),
-        ("estradiol vaginal cream", {"text": "Vaginal route"}, False),
-        ("fentanyl", {"text": "epidural"}, False),
-        # A route that looks local does not make a drug local that acts on the whole body.
-        ("sevoflurane", {"text": "Inhalation"}, True),
-        ("sevoflurane", {"coding": [{"system": "http://snomed.info/sct", "code": "447694001"}]}, True),
-        ("Ultane inhalation liquid", {"text": "Respiratory tract route"}, True),
-        ("fentanyl", {"text": "intranasal"}, True),
-        ("testosterone 1 % gel", {"text": "Topical"}, True),
-        # A bare name that mostly means a local form acts on the whole body in a vein; a named form stays local.
-        ("lidocaine 100 mg", {"text": "intravenous"}, True),
-        ("lidocaine 5 % ointment", {"text": "intravenous"}, False),
-        ("lidocaine 100 mg", {"text": "by mouth"}, False),
-        ("etonogestrel / ethinyl estradiol vaginal ring", {"text": "Vaginal route"}, True),
-    ],
+    rows_of(__file__, "the_route_and_the_drug_decide_where_it_acts"),
 )
 def test_the_route_and_the_drug_decide_where_it_acts(drug: str, route: dict[str, Any], systemic: bool) -> None:
     assert identify(order(drug, {"route": route})).systemic is systemic

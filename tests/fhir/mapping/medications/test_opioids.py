@@ -13,7 +13,7 @@ from fhir.mapping.medications.opioids import (
     opioid_doses,
 )
 from tests.conftest import examples
-from tests.each import for_rows
+from tests.each import for_rows, rows_of
 from tests.fhir.builders import coded, order
 
 FOUR_TIMES = {"timing": {"repeat": {"frequency": 4, "period": 1, "periodUnit": "d"}}}
@@ -32,13 +32,7 @@ def _of(value: float, unit: str) -> dict[str, Any]:
 
 @for_rows(
     "dosage",
-    [
-        _of(1, "patch") | {"timing": {"repeat": {"frequency": 1, "period": 72, "periodUnit": "h"}}},
-        _of(1, "patch") | {"timing": {"repeat": {"frequency": 1, "period": 2, "periodUnit": "d"}}},
-        _of(25, "mcg/h") | {"timing": {"repeat": {"frequency": 1, "period": 3, "periodUnit": "d"}}},
-        {"text": "apply 1 patch every 72 hours"},
-        {"text": "1 patch to skin q3days"},
-    ],
+    rows_of(__file__, "a_patch_counts_what_it_gives_off_whatever_its_change"),
 )
 def test_a_patch_counts_what_it_gives_off_whatever_its_change(dosage: dict[str, Any]) -> None:
     (dose,) = _doses(PATCH, dosage)
@@ -59,15 +53,7 @@ def test_a_range_counts_at_its_upper_end_and_as_needed_from_nothing() -> None:
 
 @for_rows(
     ("drug", "words"),
-    [
-        ("meperidine 50 MG Oral Tablet", "meperidine has no factor"),
-        ("levorphanol 2 MG Oral Tablet", "levorphanol has no factor"),
-        ("butorphanol 10 MG/ML Nasal Spray", "butorphanol has no factor"),
-        ("pentazocine 50 MG / naloxone 0.5 MG Oral Tablet", "pentazocine has no factor"),
-        ("fentanyl 0.2 MG Oral Lozenge", "fentanyl that is no patch"),
-        ("morphine sulfate 10 MG Rectal Suppository", "by this route"),
-        ("morphine patch", "by this route"),
-    ],
+    rows_of(__file__, "what_has_no_factor_is_named"),
 )
 def test_what_has_no_factor_is_named(drug: str, words: str) -> None:
     (dose,) = _doses(drug, _of(1, "tablet") | FOUR_TIMES)

@@ -16,7 +16,7 @@ from fhir.mapping.medications.sig import (
 )
 from fhir.mapping.medications.sig_languages import in_english
 from fhir.terminology.dosing import DoseUnit
-from tests.each import for_rows
+from tests.each import for_rows, rows_of
 
 # No time limit: the first example loads the tables, and the machine may be busy.
 CALM = settings(deadline=None)
@@ -24,63 +24,7 @@ CALM = settings(deadline=None)
 
 @for_rows(
     ("words", "amount", "kind", "low", "high"),
-    [
-        ("2 tabs po q6h prn", 2, "unit", 4, 4),
-        ("500 mg twice daily", 500, "mg", 2, 2),
-        ("1 tablet by mouth BID", 1, "unit", 2, 2),
-        ("take 1 tablet daily", 1, "unit", 1, 1),
-        ("150mg BID", 150, "mg", 2, 2),
-        ("5 mg po daily x 14 days", 5, "mg", 1, 1),
-        ("Take ONE (1) tablet b.i.d.", 1, "unit", 2, 2),
-        ("take 1 tablet (5 mg total) by mouth 2 (two) times daily.", 5, "mg", 2, 2),
-        ("1 tab po t.i.d. with meals", 1, "unit", 3, 3),
-        ("1 cap qid", 1, "unit", 4, 4),
-        ("1 tablet every 12 hours", 1, "unit", 2, 2),
-        ("1 tab every 4-6 hours as needed", 1, "unit", 4, 6),
-        ("1 tab q4-6h", 1, "unit", 4, 6),
-        ("1 tablet every other day", 1, "unit", 0.5, 0.5),
-        ("1 tab qod", 1, "unit", 0.5, 0.5),
-        ("1 tablet every 3 days", 1, "unit", 1 / 3, 1 / 3),
-        ("15 mg once weekly", 15, "mg", 1 / 7, 1 / 7),
-        ("15 mg weekly split in 2 doses", 15, "mg", 1 / 7, 1 / 7),
-        ("6 tablets once a week", 6, "unit", 1 / 7, 1 / 7),
-        ("1 tablet 3 times per week", 1, "unit", 3 / 7, 3 / 7),
-        ("20 mg in the morning and at bedtime", 20, "mg", 2, 2),
-        ("1 tablet at bedtime", 1, "unit", 1, 1),
-        ("1 tab qhs", 1, "unit", 1, 1),
-        ("1 tablet once daily with evening meal", 1, "unit", 1, 1),
-        ("Once daily 15 mg", 15, "mg", 1, 1),
-        ("half a tablet every night at bedtime", 0.5, "unit", 1, 1),
-        ("1½ tabs daily", 1.5, "unit", 1, 1),
-        ("one and a half tablets daily", 1.5, "unit", 1, 1),
-        ("1 and a half tabs qd", 1.5, "unit", 1, 1),
-        ("4 tablets once a week on Fridays. Do NOT take daily.", 4, "unit", 1 / 7, 1 / 7),
-        ("1 1/2 tablets twice a day", 1.5, "unit", 2, 2),
-        ("Take two 500 mg tablets three times a day", 1000, "mg", 3, 3),
-        ("1 x 500 mg bid", 500, "mg", 2, 2),
-        ("1,000 mg twice a day", 1000, "mg", 2, 2),
-        ("0.5 g bid", 0.5, "mg", 2, 2),
-        ("5 mL bid x 10 days", 5, "mL", 2, 2),
-        ("10 mg/5 ml: give 5 ml q8h", 5, "mL", 3, 3),
-        ("2 puffs q4h prn wheeze", 2, "actuation", 6, 6),
-        ("Apply 2 g to knee four times daily", 2, "mg", 4, 4),
-        ("1 patch q72h", 1, "patch", 1 / 3, 1 / 3),
-        ("Metformin 500 mg PO BID", 500, "mg", 2, 2),
-        ("400 mg 3 x daily", 400, "mg", 3, 3),
-        ("one tablet thrice daily", 1, "unit", 3, 3),
-        ("1 po bid", 1, "unit", 2, 2),
-        ("i tab po bid", 1, "unit", 2, 2),
-        ("take 1 by mouth twice a day", 1, "unit", 2, 2),
-        ("take 1 tablet po q day", 1, "unit", 1, 1),
-        ("Take 2 tablets (1,000 mg total) by mouth 2 (two) times daily.", 1000, "mg", 2, 2),
-        ("Ibuprofen 600mg #30 1 tab TID", 600, "mg", 3, 3),
-        ("metformin 500 mg 2 tabs bid", 2, "unit", 2, 2),
-        ("3 tablets once a week on Sunday", 3, "unit", 1 / 7, 1 / 7),
-        ("15 mg/kg (1,050 mg) IV q12h", 1050, "mg", 2, 2),
-        ("1 g IV q12h, infuse at 10 mg/min", 1, "mg", 2, 2),
-        ("25 mg PO daily days 1-21 of 28-day cycle", 25, "mg", 1, 1),
-        ("1500 mg BID on days 1 to 14 every 21 days", 1500, "mg", 2, 2),
-    ],
+    rows_of(__file__, "a_sig_is_understood"),
 )
 def test_a_sig_is_understood(words: str, amount: float, kind: str, low: float, high: float) -> None:
     sig = read_sig(words)
@@ -98,13 +42,7 @@ def test_a_number_that_may_be_of_milligrams_or_of_times_is_no_amount(words: str)
 
 @for_rows(
     "words",
-    [
-        "take 2 tablets on day 1 then 1 tablet daily", "taper as directed", "titrate to effect",
-        "1 tablet twice daily three times daily", "sliding scale", "1 tab daily except Sunday",
-        "10 mg daily days 1-7, 20 mg daily days 8-14",
-        "5 mg weekly on Mon and Thu", "5 mg once on Monday", "5 mg on Mon/Wed/Fri and 2.5 mg other days", "ONCE MR1",
-        "1 tab daily, increase to 2 tabs daily after one week",
-    ],
+    rows_of(__file__, "what_changes_or_contradicts_itself_is_a_problem"),
 )  # fmt: skip
 def test_what_changes_or_contradicts_itself_is_a_problem(words: str) -> None:
     assert read_sig(words).problem is not None
@@ -197,13 +135,7 @@ def test_any_text_can_be_read(words: str) -> None:
 
 @for_rows(
     "words",
-    [
-        "2 in the morning and 1 tablet at bedtime", "500 mg in the morning and 2 at bedtime",
-        "take 1 tablet (500 mg) in the morning and 2 at bedtime", "1 tablet at 8 in the morning and 10 at night",
-        "1 tablet three times daily and at bedtime", "1 tablet daily and an additional tablet at bedtime",
-        "6 tablets weekly in the morning and evening", "1 tab bid ac and hs", "1 tablet daily for 5 days a week",
-        "1 tablet daily 3 weeks a month", "1 tablet daily, 21 days on, 7 days off",
-    ],
+    rows_of(__file__, "what_may_be_more_than_it_seems_is_not_guessed"),
 )  # fmt: skip
 def test_what_may_be_more_than_it_seems_is_not_guessed(words: str) -> None:
     sig = read_sig(words)
