@@ -49,6 +49,25 @@ def conformance_page() -> str:
     return "\n".join(lines) + "\n"
 
 
+def crd_page() -> str:
+    """Return the page of CRD's requirements in Markdown."""
+    lines = [
+        "# CRD's requirements of a server, one by one",
+        "",
+        "Made by `make docs` from `tests/conformance/crd.csv`: every SHALL and SHALL NOT of Da Vinci CRD 2.0.1 that "
+        "binds a server, by its number, with the test that shows that `coverage-requirements` holds it, or why there "
+        "is none.",
+        "",
+        "| no. | what it asks | shown by | remark |",
+        "|---|---|---|---|",
+    ]
+    with (_TESTS / "crd.csv").open(encoding="utf-8", newline="") as file:
+        for row in csv.DictReader(file):
+            shown = f"`{row['test']}`" if row["test"] else "no test"
+            lines.append(f"| {row['id']} | {_cell(row['asks'])} | {shown} | {_cell(row['remark'])} |")
+    return "\n".join(lines) + "\n"
+
+
 def tests_of_rows() -> dict[str, list[str]]:
     """Return the tests of each row, by the mark `@row(...)` on them or on one of their cases."""
     tests: dict[str, list[str]] = {}

@@ -9,6 +9,8 @@ from typing import Any, Union, get_args, get_origin
 import msgspec
 
 import cards.extension as extension
+from cds_hooks.metrics import Metrics
+from cds_hooks.metrics.page import page_of
 from cds_hooks.protocol.hooks import LIBRARY
 from cds_hooks.services import find_services
 
@@ -145,3 +147,20 @@ def _type(declared: Any) -> str:
     if inspect.isclass(declared) and issubclass(declared, msgspec.Struct):
         return f"[{declared.__name__}](#{re.sub(r'[^a-z]', '', declared.__name__.lower())})"
     return {str: "string", float: "number", int: "integer", bool: "boolean"}.get(declared, "any")
+
+
+def metrics_page() -> str:
+    """Return what `/metrics` counts, as Markdown."""
+    written = page_of([Metrics().snapshot()]).decode()
+    kinds = dict(re.findall(r"^# TYPE (cds_\w+) (\w+)$", written, re.MULTILINE))
+    rows = [
+        f"| `{name}` | {kinds[name]} | {_escaped(text)} |"
+        for name, text in re.findall(r"^# HELP (cds_\w+) (.+)$", written, re.MULTILINE)
+    ]
+    head = (
+        f"# Metrics\n\n{_MADE.format(source='`cds_hooks/metrics`')}\n"
+        "What `/metrics` gives in the text format of Prometheus. No label holds anything of a patient. `process_*` are "
+        "those of the Prometheus client library, summed over the workers. What to do about each alert is in "
+        "[runbooks](../operations/runbooks.md).\n\n| metric | kind | meaning |\n|---|---|---|\n"
+    )
+    return head + "\n".join(rows) + "\n"

@@ -47,17 +47,6 @@ def test_alerts_and_dashboard_ask_for_metrics_that_exist() -> None:
     assert {name for text in (*alerts, *panels) for name in _NAME.findall(text)} - metric_names() == set()
 
 
-def test_the_page_of_the_metrics_lists_every_metric_and_no_other() -> None:
-    page = (FOLDER / "metrics.md").read_text()
-    listed = re.findall(r"^\| `(cds_\w+)` \| (\w+) \|", page, re.MULTILINE)
-    types = [
-        line.split()[2:]
-        for line in page_of([Metrics().snapshot()]).decode().splitlines()
-        if line.startswith("# TYPE cds_")
-    ]
-    assert sorted(listed) == sorted((name, kind) for name, kind in types)
-
-
 def test_every_alert_has_its_runbook_and_every_runbook_its_alert() -> None:
     text = (FOLDER / "files/alerts.yml").read_text()
     alerts = re.findall(r"alert: (\w+)", text)

@@ -152,17 +152,17 @@ def test_what_may_forbid_a_vaccine_that_is_due_is_to_be_checked_first() -> None:
 
 
 # CDC's own test cases, by antigen. The share is a floor: a change that loses a case is seen here.
-# Cases that CDC expects differently from its own release 4.64, each explained in docs/vaccines.md.
+# Cases that CDC expects differently from its own release 4.64, each with what the release says.
 KNOWN_DIFFERENCES = {
-    "2016-UC-0057",
-    "2016-UC-0060",
-    "2016-UC-0110",
-    "2016-UC-0129",
-    "2016-UC-0153",
-    "2016-UC-0178",
-    "2022-UC-0005",
-    "2022-UC-0017",
-    "2022-UC-0031",
+    "2016-UC-0057",  # Hib at 5 months: the indication of the risk series begins at 12 months
+    "2016-UC-0060",  # Hib after a stem cell transplant: the minimum interval is 4 weeks, not 8
+    "2016-UC-0110",  # meningococcal: the dose that closes the series for infants is from 12 months on
+    "2016-UC-0129",  # meningococcal at 60 in an outbreak: for observation 070 the longer series has priority A
+    "2016-UC-0153",  # pneumococcal at 3 years: the risk series counts from 2 years on
+    "2016-UC-0178",  # pneumococcal: the interval of 5 years is from the dose before
+    "2022-UC-0005",  # dengue at 8 years: the indication begins at 9 years
+    "2022-UC-0017",  # pneumococcal after PCV15: the minimum interval is one year, not 8 weeks
+    "2022-UC-0031",  # orthopoxvirus: no indication names observation 235
 }
 
 
