@@ -27,7 +27,6 @@ test test-slow fuzz: export PYTHONDONTWRITEBYTECODE =
 
 # The checks of every change. After a clone mypy keeps one processor busy for most of a minute, in which the tests begin.
 test: dev-environment
-	$(bin)/ruff check .
 	@$(MAKE) --no-print-directory --jobs 2 lint pytest
 	@echo "make test: everything passed (ruff, mypy, import contracts, tests)"
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import ROOT
+from tests.each import rows_of
 
 PAGE = (ROOT / "docs" / "adding" / "feature.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^( *)```python\n(.*?)^ *```", PAGE, re.MULTILINE | re.DOTALL)
@@ -108,18 +109,7 @@ def test_a_name_that_no_column_should_have_is_refused(copy: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("module", "entry", "mistake"),
-    [
-        (
-            "conditions",
-            '_has("has_diabets", "Diabetes", _PREVENT, "diabets"),',
-            "a condition group that the table does not have",
-        ),
-        (
-            "patient",
-            '_takes("takes_statins", "Statin", _PREVENT, "statins"),',
-            "a class of medicines that the table does not have",
-        ),
-    ],
+    rows_of(__file__, "a_key_that_is_not_in_its_table_is_named"),
 )
 def test_a_key_that_is_not_in_its_table_is_named(copy: Path, module: str, entry: str, mistake: str) -> None:
     _declare(copy, module, entry)

@@ -15,6 +15,7 @@ from tests.conformance.answers import AS_OF
 from tests.conformance.outside import Json, Outside, outcome_of
 from tests.conformance.rows import row
 from tests.conformance.trusted import OTHER_KEY, Site
+from tests.each import rows_of
 
 OPERATOR = "a token for operators"
 UNKNOWN = "01a1f845-4e95-75a9-93e4-433f36c90100"
@@ -88,13 +89,7 @@ def test_what_was_accepted_is_named_by_objects(server: Outside, suggestions: Jso
 @row("FB-09", "FB-10", "FB-11", "CARD-18")
 @pytest.mark.parametrize(
     "reason",
-    [
-        None,
-        REASON,
-        {"reason": {"code": "never-sent", "system": "http://elsewhere.example"}},
-        {"reason": {"code": "c", "system": "s", "display": "d"}},
-        {"userComment": "no"},
-    ],
+    rows_of(__file__, "a_reason_is_stored_as_it_was_given"),
 )
 def test_a_reason_is_stored_as_it_was_given(server: Outside, reason: Json) -> None:
     decision, card = _card(server)
@@ -110,15 +105,7 @@ def test_a_reason_is_stored_as_it_was_given(server: Outside, reason: Json) -> No
 @row("FB-12")
 @pytest.mark.parametrize(
     ("moment", "status"),
-    [
-        ("2021-12-11T10:05:31Z", 200),
-        ("2021-12-11T10:05:31.123Z", 200),
-        ("2021-12-11T11:05:31+01:00", 200),
-        ("2021-12-11", 400),
-        ("10:05:31Z", 400),
-        ("2021-13-11T10:05:31Z", 400),
-        ("yesterday", 400),
-    ],
+    rows_of(__file__, "a_moment_is_an_instant"),
 )
 def test_a_moment_is_an_instant(server: Outside, moment: str, status: int) -> None:
     assert server.feedback(PLANNING, OVERRIDDEN | {"outcomeTimestamp": moment}).status_code == status

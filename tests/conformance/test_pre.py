@@ -6,13 +6,14 @@ from typing import Any
 
 import pytest
 
-from tests.cds_hooks.calls import ORDERS, PLANNING, ours, request_for
+from tests.cds_hooks.calls import PLANNING, ours, request_for
 from tests.cds_hooks.prefetch.fetch_calls import at_server, facts_of, silences, without
 from tests.conformance.answers import AS_OF
 from tests.conformance.conftest import Opened
 from tests.conformance.outside import Json, Outside, outcome_of
 from tests.conformance.rows import row
 from tests.conformance.templates import templates
+from tests.each import rows_of
 from tests.fhir_charts import sample_chart, serving_fhir
 
 PATIENT = "planning-talk"
@@ -129,12 +130,7 @@ def test_a_page_without_the_rest_is_known_to_be_a_part(server: Outside) -> None:
 @row("PRE-15")
 @pytest.mark.parametrize(
     ("service", "hook", "sample", "draft"),
-    [
-        (PLANNING, "patient-view", PATIENT, None),
-        (PLANNING, "patient-view", "messy-record", None),
-        (ORDERS, "order-select", "ckd4-metformin", "metformin-ckd4-contained"),
-        (ORDERS, "order-sign", "nsaid-egfr-25", "naproxen-egfr-25"),
-    ],
+    rows_of(__file__, "either_way_of_the_data_gives_the_same_advice"),
 )
 def test_either_way_of_the_data_gives_the_same_advice(
     server: Outside, service: str, hook: str, sample: str, draft: str | None

@@ -17,7 +17,7 @@ import httpx
 import pytest
 
 from cds_hooks.routes.entrance import InParts
-from tests.each import for_rows
+from tests.each import for_rows, rows_of
 from tests.hardening.attacks import observe
 from tests.hardening.raw import Connection
 from tests.live import serving
@@ -129,15 +129,7 @@ def test_a_body_that_could_be_two_is_answered_400_and_nothing_after_it(edge: tup
 
 @pytest.mark.parametrize(
     ("method", "path", "headers", "status"),
-    [
-        ("GET", "/nothing", {}, 404),
-        ("POST", "/cds-services/nothing", {}, 404),
-        ("GET", "/cds-services/order-safety/", {}, 404),
-        ("PUT", "/cds-services", {}, 405),
-        ("GET", "/cds-services/order-safety", {}, 405),
-        ("POST", "/cds-services/order-safety", {"content-type": "text/plain"}, 415),
-        ("GET", "/cds-services", {"host": "rebound.example"}, 421),
-    ],
+    rows_of(__file__, "every_refusal_has_a_call_id_in_the_answer_and_in_the_log"),
 )
 def test_every_refusal_has_a_call_id_in_the_answer_and_in_the_log(
     edge: tuple[str, Path], method: str, path: str, headers: dict[str, str], status: int

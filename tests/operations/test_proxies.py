@@ -25,6 +25,7 @@ from cryptography.x509.oid import NameOID
 from cds_hooks.kit.simulator.signing import new_key, sign_token
 from tests.cds_hooks.calls import PLANNING, request_for
 from tests.conftest import ROOT
+from tests.each import rows_of
 from tests.live import free_port, serving
 
 pytestmark = pytest.mark.slow
@@ -249,12 +250,7 @@ def test_without_a_certificate_of_the_site_nothing_is_reached(proxy: Proxy, whos
 
 @pytest.mark.parametrize(
     "path",
-    [
-        "/metrics", "/explain/x", "/", "/docs", "/openapi.json", "/equations/kfre_4", "//metrics",
-        "/cds-services/../metrics",
-        "/cds-services/..%2fmetrics", "/cds-services/%2e%2e/metrics", "/cds-services/./../metrics",
-        "/readyz/../metrics", "/cds-services%2f..%2fmetrics", "/METRICS", "/readyz;/metrics",
-    ],
+    rows_of(__file__, "metrics_and_pages_are_not_reached_from_the_network"),
 )  # fmt: skip
 def test_metrics_and_pages_are_not_reached_from_the_network(proxy: Proxy, path: str) -> None:
     forwarded = "X-Forwarded-For: 127.0.0.1\r\nForwarded: for=127.0.0.1\r\nX-Forwarded-Host: localhost\r\n"

@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from cds_hooks.settings import SETTINGS, Settings
 from cds_hooks.settings.checks import ignored_settings
-from tests.each import for_rows
+from tests.each import for_rows, rows_of
 from tests.program import run_program
 
 
@@ -47,16 +47,7 @@ def test_a_constant_is_not_read_from_the_environment(monkeypatch: pytest.MonkeyP
 
 @for_rows(
     ("name", "value"),
-    [
-        ("public_url", "cds.example.org"),
-        ("public_url", "ftp://cds.example.org"),
-        ("public_url", "https://user:pw@cds.example.org"),
-        ("public_url", "https://cds.example.org/?a=1"),
-        ("public_url", "https://cds.example.org:99999"),
-        ("public_url", "https://"),
-        ("cors_origins", "https://ehr.example.org/path"),
-        ("cors_origins", "https://a.example, ehr.example.org"),
-    ],
+    rows_of(__file__, "an_address_that_is_none_is_refused"),
 )
 def test_an_address_that_is_none_is_refused(name: str, value: str) -> None:
     with pytest.raises(ValidationError):

@@ -165,15 +165,7 @@ def test_a_hostile_language_model_changes_nothing(payload: str, status: str) -> 
 
 @for_rows(
     ("where", "payload"),
-    [
-        ("mcp/arguments", '{"service":"../../etc/passwd","chart":{}}'),
-        ("mcp/arguments", '{"service":"medication-review","chart":"[[[["}'),
-        ("mcp/arguments", '{"chart":{"resourceType":"Bundle"},"fhirServer":"http://collect.example.net"}'),
-        ("mcp/arguments", "no JSON"),
-        ("mcp/arguments", '{"decision":"01a212dd-f122-7014-ae68-ea70c5800000"}'),
-        ("mcp/tool_list", "(client names a tool 'release_model')"),
-        ("mcp/token", "(no token)"),
-    ],
+    rows_of(__file__, "a_hostile_client_of_the_copilot_is_refused_and_recorded"),
 )
 def test_a_hostile_client_of_the_copilot_is_refused_and_recorded(where: str, payload: str) -> None:
     answer = _answer(where, payload, "mcp_call")

@@ -26,7 +26,7 @@ from cds_hooks.access.store import AccessStore, accounts, tries, wrong_accounts
 from cds_hooks.settings.checks import networks_of
 from tests.cds_hooks.access.browsing import PASSWORD, store_of, with_account
 from tests.cds_hooks.access.test_sessions import Clock, clock
-from tests.each import for_rows
+from tests.each import for_rows, rows_of
 from tests.live import record_in
 from tests.program import run_program
 
@@ -79,15 +79,7 @@ def test_a_login_is_that_of_an_active_account_whose_failures_are_forgotten_when_
 
 @for_rows(
     ("password", "fault"),
-    [
-        ("x" * 14, "The password has 14 characters; it needs at least 15. Several words are good."),
-        ("ab cde" * 34, "The password has 204 characters; at most 200 are read."),
-        ("abcd" * 5, "The password repeats a few characters or contains the name of the account; choose another one."),
-        (
-            "passwordpassword",
-            "The password is made of one or two that are used most often; choose another one. Several words are good.",
-        ),
-    ],
+    rows_of(__file__, "what_is_wrong_with_a_password_is_a_sentence"),
 )
 def test_what_is_wrong_with_a_password_is_a_sentence(password: str, fault: str) -> None:
     assert password_fault(password, "ann") == fault
@@ -158,17 +150,7 @@ def test_failures_slow_down_before_they_refuse_and_a_proxy_that_is_not_declared_
 
 @for_rows(
     ("peer", "forwarded_for", "proxies", "address"),
-    [
-        ("10.0.0.9", "203.0.113.7", "", "10.0.0.9"),
-        ("10.0.0.9", "203.0.113.7", "10.0.0.0/24", "203.0.113.7"),
-        ("10.0.0.9", "1.2.3.4, 203.0.113.7, 10.0.0.8", "10.0.0.0/24", "203.0.113.7"),
-        ("198.51.100.1", "203.0.113.7", "10.0.0.0/24", "198.51.100.1"),
-        ("", "203.0.113.7", "127.0.0.1/32", "203.0.113.7"),
-        ("", "203.0.113.7", "", ""),
-        ("10.0.0.9", "", "10.0.0.0/24", "10.0.0.9"),
-        ("::ffff:10.0.0.9", "203.0.113.7", "10.0.0.0/24", "203.0.113.7"),
-        ("10.0.0.9", "<script>", "10.0.0.0/24", "<script>"),
-    ],
+    rows_of(__file__, "the_address_of_a_login_is_the_nearest_hop_that_is_no_declared_proxy"),
 )
 def test_the_address_of_a_login_is_the_nearest_hop_that_is_no_declared_proxy(
     peer: str, forwarded_for: str, proxies: str, address: str

@@ -20,7 +20,7 @@ from cds_hooks.access.code_flow import (
     verified_claims,
 )
 from tests.cds_hooks.security.servers import answering
-from tests.each import for_rows
+from tests.each import for_rows, rows_of
 
 
 def _base64_url(data: bytes) -> str:
@@ -42,14 +42,7 @@ PROVIDER = Provider(
 
 @for_rows(
     "changed",
-    [
-        {"token_endpoint": None},
-        {"token_endpoint": 7},
-        {"authorization_endpoint": "http://id.example/authorize"},
-        {"jwks_uri": "ftp://id.example"},
-        {"userinfo_endpoint": ""},
-        {"code_challenge_methods_supported": ["plain"]},
-    ],
+    rows_of(__file__, "a_document_that_cannot_be_used_is_refused"),
 )
 def test_a_document_that_cannot_be_used_is_refused(changed: dict[str, Any]) -> None:
     with pytest.raises(FlowFailed):
@@ -71,23 +64,7 @@ def _id_token(claims: dict[str, Any], algorithm: str) -> tuple[str, dict[str, An
 
 @for_rows(
     ("claims", "algorithm", "is_good"),
-    [
-        ({"nonce": "n", "aud": "us"}, "ES256", True),
-        ({"nonce": "n", "aud": "us"}, "EdDSA", True),
-        ({"nonce": "n", "aud": "us", "iat": None}, "ES256", False),
-        ({"nonce": "n", "aud": "us", "exp": -70}, "ES256", False),
-        ({"nonce": "n", "aud": "us", "exp": -30}, "ES256", True),
-        ({"nonce": "n", "aud": "us", "iat": 600}, "ES256", False),
-        ({"nonce": "n", "aud": "us", "nbf": 600}, "ES256", False),
-        ({"nonce": "n", "aud": None}, "ES256", False),
-        ({"nonce": "n", "aud": []}, "ES256", False),
-        ({"nonce": "n", "aud": ["us"]}, "ES256", True),
-        ({"nonce": "n", "aud": ["us", "other"], "azp": "us"}, "ES256", True),
-        ({"nonce": "n", "aud": "us", "azp": "other"}, "ES256", False),
-        ({"nonce": "n", "aud": "us", "at_hash": _base64_url(HALF["ES256"])}, "ES256", True),
-        ({"nonce": "n", "aud": "us", "at_hash": _base64_url(HALF["EdDSA"])}, "EdDSA", True),
-        ({"nonce": "n", "aud": "us", "at_hash": _base64_url(HALF["EdDSA"])}, "ES256", False),
-    ],
+    rows_of(__file__, "an_id_token_is_of_this_login_this_client_and_this_access_token"),
 )
 def test_an_id_token_is_of_this_login_this_client_and_this_access_token(
     claims: dict[str, Any], algorithm: str, *, is_good: bool

@@ -1,28 +1,22 @@
 """What a seal says in whole, what of its file is refused in which words, and when a server seals and sends."""
 
-import asyncio
 from pathlib import Path
 
-import msgspec
-import orjson
 import pytest
 
 from cds_hooks.audit.seals import (
     RETENTION_EVENT,
     RecordCut,
-    Seal,
     Sealing,
     SealsUnusable,
     add_seal,
     newest_seal,
-    read_seals,
     sent_count_file,
-    sign_seal,
 )
 from cds_hooks.settings import Settings
 from cds_hooks.storage.entries import add_event
 from models_onnx.artifact.keys import Signer, local_signer
-from tests.cds_hooks.audit.test_seals import key_files, signer, tamper_all, tamper_with, write_decisions
+from tests.cds_hooks.audit.test_seals import signer, tamper_all, tamper_with, write_decisions
 from tests.constants import settings_with
 from tests.live import record_in
 
@@ -34,44 +28,6 @@ def sealed(url: str, file: Path, signer: Signer) -> bytes:
     line = add_seal(url, file, signer)
     assert line is not None
     return line
-
-
-def test_what_is_no_file_of_seals_is_refused_in_a_sentence(sqlite_url: str, tmp_path: Path, signer: Signer) -> None:
-    file = tmp_path / "seals.ndjson"
-    for _ in range(2):
-        write_decisions(sqlite_url, 1)
-        sealed(sqlite_url, file, signer)
-    first, second = file.read_bytes().splitlines()
-    forged = orjson.loads(second)
-    forged["seal"]["before"] = ""
-    unchained = sign_seal(msgspec.convert(forged["seal"], Seal), signer)
-    missing = f"seal 2 is missing from {file}, or the one before it was changed"
-    for lines, problem in (
-        ([], f"there is no seal in {file}"),
-        ([first, b"no seal"], "line 2 of the seals is not a seal"),
-        ([first.replace(b'"signature":"', b'"signature":"?')], "line 1 of the seals is not a seal"),
-        ([first.replace(b'"number":1', b'"number":3')], "the signature of seal 1 is not of this seal"),
-        ([first, unchained], missing),
-        ([first, first], missing),
-        ([second], f"seal 1 is missing from {file}, or the one before it was changed"),
-    ):
-        file.write_bytes(b"\n".join(lines))
-        with pytest.raises(SealsUnusable) as refused:
-            read_seals(file, key_files(signer))
-        assert str(refused.value) == problem
-    with pytest.raises(SealsUnusable, match="cannot be read: No such file or directory"):
-        read_seals(tmp_path / "none", key_files(signer))
-    other = local_signer(tmp_path / "other.pem", "record")[0]
-    file.write_bytes(first)
-    with pytest.raises(SealsUnusable) as refused:
-        read_seals(file, key_files(other))
-    assert str(refused.value) == f"seal 1 is signed by the key {signer.public.id}, which is not trusted here"
-    file.write_bytes(b"no seal")
-    for read in (lambda: newest_seal(file), lambda: add_seal(sqlite_url, file, signer)):
-        with pytest.raises(SealsUnusable, match="the last line of the file is not a seal; keep the file and begin a"):
-            read()
-    file.write_bytes(b"")
-    assert newest_seal(file) is None
 
 
 def test_a_chain_that_a_retention_run_took_is_no_cut_and_everything_else_is(
@@ -176,20 +132,3 @@ def test_seals_that_were_not_sent_are_sent_next_time_in_their_order_and_once(tmp
     assert sealing.seal()
     assert (tmp_path / "received").read_bytes() == file.read_bytes()
     assert (sent_count_file(file).read_text(), sealing.failures) == ("3", 2)
-
-
-def test_a_server_seals_at_each_interval(tmp_path: Path, sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    sealing = Sealing(settings_in(tmp_path, sqlite_url))
-    waited: list[float] = []
-
-    async def wait(seconds: float) -> None:
-        waited.append(seconds)
-        if len(waited) == 3:
-            raise asyncio.CancelledError
-        write_decisions(sqlite_url, 1)
-
-    monkeypatch.setattr(asyncio, "sleep", wait)
-    with pytest.raises(asyncio.CancelledError):
-        asyncio.run(sealing.keep_sealing())
-    assert waited == [60.0, 60.0, 60.0]
-    assert len((tmp_path / "seals.ndjson").read_bytes().splitlines()) == 2

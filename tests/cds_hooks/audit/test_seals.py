@@ -31,6 +31,7 @@ from models_onnx.artifact.keys import Keys, Signer, local_signer
 from tests.cds_hooks.decision_views.followed import follow
 from tests.cds_hooks.storage.samples import a_decision, store
 from tests.constants import settings_with
+from tests.each import rows_of
 from tests.program import run_program
 from tests.receiver import Receiver
 
@@ -113,12 +114,7 @@ def _forge_feedback(url: str) -> None:
 
 @pytest.mark.parametrize(
     "statement",
-    [
-        "DELETE FROM decisions WHERE sequence > 4",
-        "DELETE FROM decisions",
-        "DELETE FROM events",
-        "UPDATE decisions SET hash = previous WHERE sequence = 6",
-    ],
+    rows_of(__file__, "a_record_that_was_cut_is_not_sealed_on"),
 )
 def test_a_record_that_was_cut_is_not_sealed_on(url: str, seals: Path, signer: Signer, statement: str) -> None:
     tamper_all(url, statement)

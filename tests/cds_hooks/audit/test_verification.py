@@ -11,6 +11,7 @@ from cds_hooks.audit.verification import audit
 from cds_hooks.storage import Decision, open_decision_log
 from cds_hooks.storage.database import engine_for, parse_url
 from tests.cds_hooks.storage.samples import a_decision, append_together, store
+from tests.each import rows_of
 
 
 @pytest.fixture
@@ -50,17 +51,7 @@ def test_an_untouched_record_is_as_it_was_written(url: str, stored: list[Decisio
 
 @pytest.mark.parametrize(
     ("change", "row", "fault"),
-    [
-        ("UPDATE decisions SET service = 'other' WHERE sequence = 2", 2, "is not as it was written"),
-        ("UPDATE decisions SET response = basis WHERE sequence = 6", 3, "is not as it was written"),
-        ("UPDATE decisions SET decided_at = decided_at + 1 WHERE sequence = 1", 1, "is not as it was written"),
-        ("UPDATE decisions SET hash = previous WHERE sequence = 2", 2, "is not as it was written"),
-        ("DELETE FROM decisions WHERE sequence = 2", 3, "row 2 of chain"),
-        ("DELETE FROM decisions WHERE sequence = 1", 2, "row 1 of chain"),
-        ("DELETE FROM decisions WHERE sequence <= 3", 1, "begins its chain after a row that is missing"),
-        ("DELETE FROM decisions WHERE sequence = 3", 1, "begins its chain after a row that is missing"),
-        ("UPDATE decisions SET previous = hash WHERE sequence = 3", 3, "does not follow the row before it"),
-    ],
+    rows_of(__file__, "the_first_row_that_is_not_as_its_chain_says_is_named"),
 )
 def test_the_first_row_that_is_not_as_its_chain_says_is_named(
     url: str, stored: list[Decision], change: str, row: int, fault: str

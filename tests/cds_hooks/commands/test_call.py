@@ -15,6 +15,7 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.each import rows_of
 from tests.live import serving
 from tests.program import run_program
 
@@ -62,13 +63,7 @@ def test_a_chart_can_be_seen_as_it_was(server_here: str) -> None:
 
 @pytest.mark.parametrize(
     ("options", "code", "complaint"),
-    [
-        (["sample:nobody"], 2, "there is no sample"),
-        (["/nowhere.json"], 2, "cannot be read"),
-        (["sample:planning-talk", "--hook", "order-select"], 2, "needs a draft order"),
-        (["sample:planning-talk", "--service", "nobody"], 2, "has no service nobody"),
-        (["sample:planning-talk", "--url", "http://127.0.0.1:9"], 1, "Is the server running?"),
-    ],
+    rows_of(__file__, "a_mistake_is_answered_with_a_sentence"),
 )
 def test_a_mistake_is_answered_with_a_sentence(server_here: str, options: list[str], code: int, complaint: str) -> None:
     done = _call(server_here, *options)

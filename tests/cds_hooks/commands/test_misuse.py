@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from cds_hooks import cli
 from cds_hooks.commands.options import as_sentence
 from cds_hooks.kit.samples import list_samples
-from tests.each import for_rows
+from tests.each import for_rows, rows_of
 from tests.live import record_in
 
 RULE = "age-anticholinergic"
@@ -58,12 +58,7 @@ def test_the_help_of_a_command_has_an_example_of_it_with_options_that_it_has(
 
 @pytest.mark.parametrize(
     ("name", "content", "said"),
-    [
-        (RULE, [{"kind": "x"}], f"{RULE}.json: case 1 lacks about, each a string"),
-        (RULE, [{"kind": "positive", "about": "x"}, {"about": 3, "kind": 1}], "case 2 lacks kind and about"),
-        ("request", {"request": {}, "expected": 3, "as_of": "yesterday"}, "the case cannot be read"),
-        ("request", [1], "holds neither a list of short cases nor a request"),
-    ],
+    rows_of(__file__, "a_wrong_case_file_is_named_with_what_it_lacks"),
 )
 def test_a_wrong_case_file_is_named_with_what_it_lacks(name: str, content: Any, said: str, tmp_path: Path) -> None:
     file = tmp_path / f"{name}.json"

@@ -13,6 +13,7 @@ from cds_hooks.commands.record import app
 from cds_hooks.storage.queries import list_decisions
 from models_onnx.artifact.keys import local_signer
 from tests.cds_hooks.storage.samples import a_decision, store
+from tests.each import rows_of
 
 DAY = 86_400_000_000
 FIRST = 1_700_000_000_000_000
@@ -59,13 +60,7 @@ def test_a_hold_is_made_listed_and_ended(url: str) -> None:
 
 @pytest.mark.parametrize(
     "options",
-    [
-        ["--why", "x"],
-        ["--patient", "p1"],
-        ["--patient", "p1", "--why", ""],
-        ["--patient", "p1", "--client", "a hospital", "--why", "x"],
-        ["--end", "1", "--decision", "2", "--why", "x"],
-    ],
+    rows_of(__file__, "a_hold_is_on_one_subject_and_says_why"),
 )
 def test_a_hold_is_on_one_subject_and_says_why(url: str, options: list[str]) -> None:
     code, shown, fault = _output("hold", *options, "--database", url)

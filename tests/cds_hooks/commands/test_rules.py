@@ -11,6 +11,7 @@ from typer.testing import CliRunner, Result
 from cds_hooks.commands.rules.main import app
 from tests.cds_hooks.calls import ORDERS, request_for
 from tests.conftest import ROOT
+from tests.each import rows_of
 from tests.fhir.builders import medication_order
 
 RULE = "renal-metformin"
@@ -35,12 +36,7 @@ def test_cases_are_checked_and_a_wrong_one_is_named(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "text", "said"),
-    [
-        ("x.json", "{}", "holds neither"),
-        ("x.json", "{", "is not valid JSON"),
-        ("x.json", '[{"kind": "fires"}]', "there is none called x"),
-        (f"{RULE}.json", '[{"kind": "fires", "about": "lt30"}]', "cannot be read"),
-    ],
+    rows_of(__file__, "a_file_that_holds_no_case_is_said"),
 )
 def test_a_file_that_holds_no_case_is_said(tmp_path: Path, name: str, text: str, said: str) -> None:
     (tmp_path / name).write_text(text)

@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 from cds_hooks import cli
 from models_onnx.batch import load
 from models_onnx.batch.run import ScoringJob, score_table
+from tests.each import rows_of
 from tests.models_onnx.invented import invented_table
 
 PEOPLE = 300
@@ -142,17 +143,7 @@ OF_A_TABLE = "ROWS and what is said about its columns is of a table: leave it ou
 
 @pytest.mark.parametrize(
     "options",
-    [
-        ["mortality_5y", "rows.csv"],
-        ["--id", "mrn"],
-        ["--column", "a=b"],
-        ["--unit", "a=b"],
-        ["--values", "a=b:c"],
-        ["--without", "a"],
-        ["--none-has", "a"],
-        ["--exclude", "a"],
-        ["--from", "csv"],
-    ],
+    rows_of(__file__, "each_option_of_a_table_is_refused_with_a_folder_of_charts"),
 )
 def test_each_option_of_a_table_is_refused_with_a_folder_of_charts(options: list[str], tmp_path: Path) -> None:
     words = ["score", *options, "--fhir", str(tmp_path), "--out", str(tmp_path / "x.csv")]

@@ -12,6 +12,7 @@ from cds_hooks.settings import Settings
 from tests.cds_hooks.calls import ORDERS, PLANNING, client, ours, request_for
 from tests.cds_hooks.dialects.sent import DIALECTS
 from tests.contracts.sample_calls import SAMPLE_CALLS, request_of
+from tests.each import rows_of
 
 CARD = Card(
     uuid="u",
@@ -54,11 +55,7 @@ def test_a_site_may_have_reasons_of_its_own() -> None:
 
 @pytest.mark.parametrize(
     ("words", "said"),
-    [
-        ({"dialect": "cerner"}, "there are epic, oracle, sandbox, standard"),
-        ({"version": "4.0"}, "there are 1.0, 1.1, 2.0"),
-        ({"markdown": "html"}, "full, basic, plain"),
-    ],
+    rows_of(__file__, "what_is_not_there_is_refused_with_what_is"),
 )
 def test_what_is_not_there_is_refused_with_what_is(words: dict[str, str], said: str) -> None:
     with pytest.raises(UnknownDialect, match=said):

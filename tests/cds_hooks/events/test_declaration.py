@@ -17,6 +17,7 @@ from cds_hooks.events.declaration import (
     Webhook,
     read_declaration,
 )
+from tests.each import rows_of
 
 LAB = '[feed.lab]\nkind = "mllp"\nlisten = "127.0.0.1:2575"\n'
 BROKER = '[feed.b]\nkind = "broker"\nsubject = "labs"\n'
@@ -36,57 +37,7 @@ def read(folder: Path, text: str) -> Declaration:
 
 @pytest.mark.parametrize(
     ("text", "sentence"),
-    [
-        ('timezone = "Mars/North"', ": 'Mars/North' is no time zone, as Europe/Berlin"),
-        ('timezone = "../x"', ": '../x' is no time zone, as Europe/Berlin"),
-        ("[[downtime]]\nstart = 2026-12-01T01:00:00\nend = 2026-12-01T02:00:00Z",
-         ": a downtime has no offset; write it as 2026-12-01T01:00:00-05:00"),
-        ("[[downtime]]\nstart = 2026-12-01T01:00:00Z\nend = 2026-12-01T02:00:00",
-         ": a downtime has no offset; write it as 2026-12-01T01:00:00-05:00"),
-        (f'{LAB}[[downtime]]\nstart = 2026-12-01T01:00:00Z\nend = 2026-12-01T02:00:00Z\nfeeds = ["lab", "x"]',
-         ": 'x' is named, and there is no such feed"),
-        (f'{LAB}patients_from = "adt"', ": 'adt' is named, and there is no such feed"),
-        ('notify = "http://elsewhere.example/"', ": notify is an address with https, or with http on this machine"),
-        (f'{SUBSCRIPTION}subscription = "https://ehr.example/Subscriptions/1"',
-         ": the subscription of feed.s is not the address of a Subscription"),
-        ('[feed.lab]\nkind = "mllp"\nlisten = "2575"', ": feed.lab: listen is '2575'; write it as 127.0.0.1:2575"),
-        (f'{LAB}timezone = "Nowhere"', ": feed.lab: 'Nowhere' is no time zone, as Europe/Berlin"),
-        (f'{LAB}charset = "klingon"', ": feed.lab: 'klingon' is no character set"),
-        (f'{LAB}tls = {{ certificate = "cert", key = "gone" }}', ": feed.lab: {folder}/gone is not there"),
-        (f'{LAB}tls = {{ certificate = "cert", key = "key", client_ca = "no" }}',
-         ": feed.lab: {folder}/no is not there"),
-        (f'{LAB}codes = "gone.csv"', ": feed.lab: {folder}/gone.csv is no CSV file with the columns code and loinc"),
-        (f'{LAB}codes = "empty.csv"', ": feed.lab: {folder}/empty.csv is no CSV file with the columns code and loinc"),
-        (f'{LAB}codes = "other.csv"', ": feed.lab: {folder}/other.csv is no CSV file with the columns code and loinc"),
-        (f'{BROKER}url = "http://b"',
-         ": feed.b: url begins with none of nats://, tls://, amqp://, amqps://, redis://, rediss://, kafka://"),
-        ('[feed.b]\nkind = "broker"\nsubject = ""\nurl = "redis://b"', ": feed.b: subject is missing"),
-        (f'{BROKER}url = "nats://b"', ": feed.b: stream is missing, the JetStream stream of the subject"),
-        (f'{BROKER}url = "tls://b"', ": feed.b: stream is missing, the JetStream stream of the subject"),
-        ('[feed.f]\nkind = "folder"\nfolder = "gone"', ": feed.f: the folder {folder}/gone is not there"),
-        ('[effect.e]\nservices = ["s1", "x"]', ": effect.e names 'x', which is neither a service nor a feed here"),
-        (f'{LAB}[effect.e]\nservices = ["s1"]\nfeeds = ["lab", "y"]',
-         ": effect.e names 'y', which is neither a service nor a feed here"),
-        ('[effect.e]\nservices = ["s1"]\npatients = "gone"', ": the patients of effect.e cannot be read"),
-        (f'{HOOK}url = "https://x.example"\nsecret_file = "gone"',
-         ": the secret of webhook.h cannot be read: No such file or directory"),
-        (f'{HOOK}url = "https://x.example"\nsecret_file = "short"',
-         ": the secret of webhook.h has fewer than 32 bytes"),
-        (f'{HOOK}url = "http://x.example"\nsecret_file = "secret"',
-         ": webhook.h is called over https, or over http on this machine only"),
-        (f'{HOOK}url = "redis://b"', ": webhook.h: subject is missing"),
-        ("x = 1", ": Object contains unknown field `x`"),
-        (f"{LAB}x = 1", ": Object contains unknown field `x` - at `$.feed[...]`"),
-        (f'{BROKER}url = "redis://b"\nx = 1', ": Object contains unknown field `x` - at `$.feed[...]`"),
-        (f'{SUBSCRIPTION}subscription = "https://x"\nx = 1', ": Object contains unknown field `x` - at `$.feed[...]`"),
-        (f'{LAB}tls = {{ certificate = "c", key = "k", x = 1 }}',
-         ": Object contains unknown field `x` - at `$.feed[...].tls`"),
-        ('[effect.e]\nservices = []\nx = 1', ": Object contains unknown field `x` - at `$.effect[...]`"),
-        (f'{HOOK}url = "https://x"\nx = 1', ": Object contains unknown field `x` - at `$.webhook[...]`"),
-        ("[[downtime]]\nstart = 2026-12-01T01:00:00Z\nend = 2026-12-01T02:00:00Z\nx = 1",
-         ": Object contains unknown field `x` - at `$.downtime[0]`"),
-        ("no toml", " is not valid TOML: Expected '=' after a key in a key/value pair (at line 1, column 4)"),
-    ],
+    rows_of(__file__, "what_cannot_be_used_is_refused_with_its_place"),
 )  # fmt: skip
 def test_what_cannot_be_used_is_refused_with_its_place(text: str, sentence: str, tmp_path: Path) -> None:
     with pytest.raises(DeclarationFault) as fault:

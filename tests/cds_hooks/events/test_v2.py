@@ -18,7 +18,7 @@ from fhir.mapping.medications.identity import identify
 from fhir.record.resources import MedicationRequest
 from tests.cds_hooks.events.messages import MSH, Sender, feed, message, result, versions_of, visit
 from tests.cds_hooks.events.v2.segments import SOUTH, made
-from tests.each import for_rows
+from tests.each import for_rows, rows_of
 
 
 @pytest.fixture
@@ -162,23 +162,14 @@ def test_a_pharmacy_order_says_how_much_a_day(sender: Sender) -> None:
 
 @for_rows(
     ("text", "written", "notes"),
-    [
-        ("20261120", "2026-11-20", ()),
-        ("2026", "2026", ()),
-        ("2026112009", "2026-11-20", ("hour-only",)),
-        ("202611200930+0215", "2026-11-20T09:30:00+02:15", ()),
-        ("202611010130", "2026-11-01T01:30:00-04:00", ("ambiguous-time",)),
-        ("202603080230", "2026-03-08T02:30:00-05:00", ("time-left-out",)),
-    ],
+    rows_of(__file__, "times_keep_their_precision_and_get_the_zone_of_the_feed"),
 )
-def test_times_keep_their_precision_and_get_the_zone_of_the_feed(
-    text: str, written: str, notes: tuple[str, ...]
-) -> None:
+def test_times_keep_their_precision_and_get_the_zone_of_the_feed(text: str, written: str, notes: list[str]) -> None:
     from zoneinfo import ZoneInfo
 
     time = read_time(text, ZoneInfo("America/New_York"))
     assert time is not None
-    assert (time.text, time.notes) == (written, notes)
+    assert (time.text, list(time.notes)) == (written, notes)
 
 
 @for_rows("text", ["", "tomorrow", "20261399", "2026112", "20261120093"])

@@ -23,6 +23,7 @@ from tests.cds_hooks.calls import client
 from tests.cds_hooks.events.feeds import ZONE, Month, clean_months, incident_months
 from tests.cds_hooks.events.messages import run_async
 from tests.cds_hooks.events.watching import judge_incident, watched
+from tests.each import rows_of
 
 FEEDS = Settings().data_dir / "events" / "feeds"
 STEP = 300
@@ -44,11 +45,7 @@ def _month(number: str) -> Month:
 @pytest.mark.outside_data
 @pytest.mark.parametrize(
     ("number", "cause"),
-    [
-        ("inc-04", "clinic-b: silent"),
-        ("inc-35", "clinic network: silent"),
-        ("inc-08", "claims-nightly: silent"),
-    ],
+    rows_of(__file__, "a_planted_incident_is_found_in_time_with_its_cause_and_is_one"),
 )
 def test_a_planted_incident_is_found_in_time_with_its_cause_and_is_one(number: str, cause: str) -> None:
     judged = judge_incident(_month(number))

@@ -9,11 +9,12 @@ import pytest
 
 from cards.rules.engine.governance import NEEDS_NOTE, all_rule_versions
 from cds_hooks.governance.act_desk import APPROVED, LoggedIn, WantedAct, waiver_version
-from cds_hooks.governance.acts import COMMAND, ApprovalRefused, waiver_subject
+from cds_hooks.governance.acts import ApprovalRefused, waiver_subject
 from cds_hooks.governance.approvals import ApprovalBook
 from cds_hooks.hold_back.restraint import Restraint
 from models_onnx.serving.registry import load_model
 from tests.cds_hooks.governance.clicking import ANN, BEN, CARA, DIGEST, ISSUER, RULE, SUBJECT, Desk
+from tests.each import rows_of
 
 TODAY = datetime.now(UTC).date()
 
@@ -83,14 +84,7 @@ def test_who_has_several_roles_approves_in_one_that_the_first_has_not(here: Desk
 
 @pytest.mark.parametrize(
     ("changes", "said"),
-    [
-        ({"version": "0" * 16}, "read it again"),
-        ({"version": ""}, "read it again"),
-        ({"name": "nothing"}, "there is no rule nothing at this server"),
-        ({"kind": "service", "name": "order-safety"}, "a service is not approved"),
-        ({"kind": "model"}, "there is no model renal-metformin at this server"),
-        ({"kind": "waiver"}, "there is no model renal-metformin at this server"),
-    ],
+    rows_of(__file__, "what_is_not_here_or_was_shown_in_another_version_is_not_approved"),
 )
 def test_what_is_not_here_or_was_shown_in_another_version_is_not_approved(
     here: Desk, changes: dict[str, Any], said: str
@@ -168,17 +162,7 @@ def test_what_somebody_approved_stays_after_they_left_and_later_acts_do_not_coun
 
 @pytest.mark.parametrize(
     ("changes", "said"),
-    [
-        ({"actor": "account eve"}, "it is of account ann and was recorded by account eve"),
-        ({"issuer": COMMAND}, "it was typed as a command; a person who has logged in does it"),
-        ({"role": "king"}, "the role king approves and releases nothing"),
-        ({"role": "auditor"}, "the role auditor approves and releases nothing"),
-        ({"role": "operator"}, "no active account ann had the role operator"),
-        ({"person": "account eve", "actor": "account eve"}, "no active account eve had the role pharmacist"),
-        ({"format": "cds-hooks-onnx/approval/9"}, "which this version does not read"),
-        ({"subject": "x"}, "it is no act that this version knows"),
-        ({"kind": "king"}, "it is no act that this version knows"),
-    ],
+    rows_of(__file__, "an_entry_that_nobody_of_the_site_can_have_made_does_not_count"),
 )
 def test_an_entry_that_nobody_of_the_site_can_have_made_does_not_count(
     here: Desk, changes: dict[str, Any], said: str

@@ -13,6 +13,7 @@ from cds_hooks.governance.acts import COMMAND, ActState, ApprovalRefused
 from cds_hooks.hold_back.released import Released, State, in_canary
 from models_onnx.serving.registry import load_model
 from tests.cds_hooks.governance.clicking import ANN, BEN, ISSUER, RULE, Desk
+from tests.each import rows_of
 from tests.live import record_in
 from tests.program import run_program
 
@@ -53,17 +54,7 @@ def test_one_person_silences_and_two_people_in_two_roles_let_speak(desk: Desk) -
 
 @pytest.mark.parametrize(
     ("state", "changes", "said"),
-    [
-        ("off", {"why": "  "}, "say why, for the record"),
-        ("off", {"version": "other"}, "is here in another version than was shown; read it again"),
-        ("off", {"name": "nothing"}, "there is no rule nothing at this server"),
-        ("off", {"kind": "service", "name": "nothing"}, "there is no service nothing at this server"),
-        ("off", {"kind": "king"}, "nothing of the kind king can become off"),
-        ("crowned", {}, "nothing of the kind rule can become crowned"),
-        ("canary", {}, "is active and cannot become canary"),
-        ("shadow", {"kind": "service", "name": "order-safety"}, "shadow is a state of rules"),
-        ("shadow", {"share": 0}, "the share of a canary is 1 to 99"),
-    ],
+    rows_of(__file__, "what_cannot_become_so_is_refused_and_leaves_no_act"),
 )
 def test_what_cannot_become_so_is_refused_and_leaves_no_act(
     desk: Desk, state: str, changes: dict[str, Any], said: str
@@ -116,13 +107,7 @@ def test_the_later_acts_of_somebody_who_was_removed_do_not_count(desk: Desk) -> 
 
 @pytest.mark.parametrize(
     ("changes", "said"),
-    [
-        ({"actor": "account eve"}, "was recorded by account eve"),
-        ({"role": "clinician"}, "approves and releases nothing"),
-        ({"salt": "no"}, "its salt is not 32 hexadecimal digits"),
-        ({"share": 101}, "its share is not 1 to 100"),
-        ({"format": "other"}, "which this version does not read"),
-    ],
+    rows_of(__file__, "an_act_that_no_page_can_have_taken_does_not_count"),
 )
 def test_an_act_that_no_page_can_have_taken_does_not_count(desk: Desk, changes: dict[str, Any], said: str) -> None:
     desk.put_act(ANN, "off", **changes)

@@ -25,6 +25,7 @@ from fhir.terminology.conditions import condition_groups_of
 from fhir.terminology.imported import WrongIndex, in_use
 from fhir.terminology.importing import import_releases
 from tests.cds_hooks.governance.clicking import ANN, BEN, Desk, put_command
+from tests.each import rows_of
 from tests.live import record_in
 
 HEART, GOUT = "system,code,group\nurn:ours,1,hf\n", "system,code,group\nurn:ours,1,gout\n"
@@ -157,13 +158,7 @@ def _used(configured: Settings, released: Released) -> tuple[str, ...]:
 
 @pytest.mark.parametrize(
     ("name", "meaning", "said"),
-    [
-        ("urn:ours 1", "group none", "there is no group 'none'"),
-        ("urn:ours 1", "disease hf", "is not one of group, drug"),
-        ("urn:ours", "group hf", "names a code system and a code"),
-        (" 1", "group hf", "names a code system and a code"),
-        ("name " + "x" * 196, "group hf", "at most 200 characters"),
-    ],
+    rows_of(__file__, "what_is_no_mapping_is_refused"),
 )
 def test_what_is_no_mapping_is_refused(name: str, meaning: str, said: str) -> None:
     with pytest.raises(ApprovalRefused, match=said):

@@ -28,6 +28,7 @@ from tests.cds_hooks.hold_back.restraint_calls import (
 from tests.cds_hooks.prefetch.fetch_calls import app_client
 from tests.cds_hooks.services.equation_calls import NOW, ago, condition, without
 from tests.cds_hooks.services.test_equation_services import visit
+from tests.each import rows_of
 from tests.fhir.builders import encounter, observation
 from tests.live import record_in
 
@@ -114,14 +115,7 @@ async def test_workers_together_never_show_more_than_the_budget(tmp_path: Path, 
 
 @pytest.mark.parametrize(
     ("text", "said"),
-    [
-        ('of = "unit"\ncards_per_day = 1\nnote = "x"', "a budget of a unit says in names which unit"),
-        ('of = "user"\nnames = ["Practitioner/1"]\ncards_per_day = 1\nnote = "x"', "leave out names"),
-        ('of = "client"\nnote = "x"', "is not valid under any of the given schemas"),
-        ('of = "client"\ncards_per_day = 1', "'note' is a required property"),
-        ('of = "patient"\ncards_per_day = 1\nnote = "x"', "'patient' is not one of"),
-        ('of = "client"\ncards_per_day = -1\nnote = "x"', "-1 is less than the minimum"),
-    ],
+    rows_of(__file__, "a_wrong_budget_is_refused_in_a_sentence"),
 )
 def test_a_wrong_budget_is_refused_in_a_sentence(tmp_path: Path, text: str, said: str) -> None:
     with pytest.raises(RulesFileError, match=said):

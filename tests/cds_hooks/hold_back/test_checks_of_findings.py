@@ -27,7 +27,7 @@ from cds_hooks.hold_back.memory import (
     override_key,
 )
 from cds_hooks.hold_back.sent_cards import Caller
-from tests.each import for_rows
+from tests.each import for_rows, rows_of
 
 RULE = "renal-metformin"
 VERSION = all_rule_versions()[RULE]
@@ -110,16 +110,7 @@ def test_a_switch_takes_away_what_it_names_and_no_critical_band_alone(
 
 @for_rows(
     ("days", "before", "now", "reason"),
-    [
-        (1, "warning", "warning", "acknowledged"),
-        (30, "warning", "warning", "acknowledged"),
-        (31, "warning", "warning", None),
-        (1, "info", "warning", None),  # it is worse now
-        (1, "critical", "warning", "acknowledged"),
-        (2, "critical", "critical", None),
-        (89, "info", "info", "acknowledged"),
-        (-1, "info", "info", None),  # given after the instant that is judged
-    ],
+    rows_of(__file__, "an_answer_counts_for_its_time_and_not_for_anything_worse"),
 )
 def test_an_answer_counts_for_its_time_and_not_for_anything_worse(
     days: float, before: Indicator, now: Indicator, reason: str | None

@@ -19,6 +19,7 @@ from tests.cds_hooks.hold_back.restraint_calls import Site
 from tests.cds_hooks.prefetch.fetch_calls import app_client, silences
 from tests.cds_hooks.services.chart_cases import as_call, patient
 from tests.cds_hooks.services.equation_calls import NOW, valued
+from tests.each import rows_of
 from tests.fhir import builders
 from tests.fhir.builders import medication_order
 from tests.live import record_in
@@ -72,11 +73,7 @@ async def test_who_wants_to_know_more_sees_the_card_when_the_missing_result_arri
 
 @pytest.mark.parametrize(
     ("label", "is_silent"),
-    [
-        ({"system": "http://terminology.hl7.org/CodeSystem/v3-ActCode", "code": "OPTOUT"}, True),
-        ({"system": "http://terminology.hl7.org/CodeSystem/v3-ActCode", "code": "OPTIN"}, False),
-        ({"code": "OPTOUT"}, False),
-    ],
+    rows_of(__file__, "who_opted_out_gets_no_estimate"),
 )
 async def test_who_opted_out_gets_no_estimate(tmp_path: Path, label: dict[str, str], *, is_silent: bool) -> None:
     def labelled(request: dict[str, Any]) -> None:

@@ -7,74 +7,21 @@ from contextlib import closing
 from datetime import date
 from pathlib import Path
 
-import msgspec
 import pytest
 
 from cds_hooks.governance.acts import ActState
 from cds_hooks.governance.releases import Releases
 from cds_hooks.hold_back.released import Released, State
-from cds_hooks.monitor.book import CountBook, add_to_day, count_decision, read_to
+from cds_hooks.monitor.book import count_decision
 from cds_hooks.monitor.judging import FEWEST_CALLS, rules_without_findings, take_back, to_take_back
-from cds_hooks.storage.decision import RecordUnavailable
 from models_onnx.monitoring.day import DayCounts
 from models_onnx.monitoring.figure import Figure, incidents
 from models_onnx.monitoring.judging import Compared
-from tests.cds_hooks.decision_views.followed import Book
 from tests.cds_hooks.governance.clicking import put_command
 from tests.cds_hooks.monitor.test_report import record, run
 from tests.cds_hooks.storage.samples import a_decision
 from tests.each import for_rows
 from tests.live import record_in
-
-
-@pytest.fixture
-def book(tmp_path: Path) -> CountBook:
-    """Calls of two clients from 1 to 6 November: as many as the day, twice counted on the third."""
-    made = Book(tmp_path / "book.sqlite3")
-    with made.open() as connection:
-        for day in (1, 2, 3, 3, 5, 6):
-            add_to_day(connection, (f"2026-11-0{day}", "ehr", "planning"), DayCounts(calls=day))
-        add_to_day(connection, ("2026-11-04", "app", "review"), DayCounts(calls=40))
-        add_to_day(connection, ("2026-11-03", "app", "planning"), DayCounts(calls=30))
-    return made
-
-
-def on(day: int) -> date:
-    """A day of November."""
-    return date(2026, 11, day)
-
-
-def test_the_counts_of_days_are_added_up_and_given_in_their_order(book: CountBook) -> None:
-    decode = msgspec.json.Decoder(DayCounts).decode
-    found = [(day, client, service, counts.calls) for day, client, service, counts in book.days(on(2), on(4), decode)]
-    assert found == [
-        (on(2), "ehr", "planning", 2), (on(3), "app", "planning", 30), (on(3), "ehr", "planning", 6),
-        (on(4), "app", "review", 40),
-    ]  # fmt: skip
-    some = [(day, client, counts.calls) for day, client, _, counts in book.days_of([on(6), on(1), on(9)], decode)]
-    assert some == [(on(1), "ehr", 1), (on(6), "ehr", 6)]
-    assert list(book.days_of([], decode)) == []
-
-
-def test_a_day_has_another_stamp_when_something_is_counted_into_it(book: CountBook) -> None:
-    before = book.stamps(on(2), on(5))
-    assert set(before) == {on(2), on(3), on(4), on(5)}
-    with book.open() as connection:
-        add_to_day(connection, ("2026-11-03", "ehr", "planning"), DayCounts(calls=1))
-    after = book.stamps(on(1), on(9))
-    assert {day for day in before if after[day] != before[day]} == {on(3)}
-    assert set(after) == {on(day) for day in range(1, 7)}
-
-
-def test_what_was_read_is_said_with_what_was_counted_and_only_once(book: CountBook) -> None:
-    with book.advance({"outcomes": 0, "matured m": 0}, 7) as connection:
-        add_to_day(connection, ("2026-11-09", "ehr", "planning"), DayCounts(calls=1))
-    with pytest.raises(RecordUnavailable) as refused, book.advance({"outcomes": 7, "matured m": 6}, 9):
-        pass
-    assert str(refused.value) == "another process is counting into book.sqlite3; let it finish."
-    with book.open(is_writing=False) as connection:
-        assert [read_to(connection, kind) for kind in ("outcomes", "matured m", "other")] == [7, 7, 0]
-
 
 # Rules of the catalogue that found nothing are named, where enough calls were counted to say so.
 DAY = date(2026, 9, 1)

@@ -16,7 +16,7 @@ from cds_hooks.storage import Decision, card_uuid, suggestion_uuid
 from cds_hooks.storage.database import parse_url
 from cds_hooks.storage.outcomes import store_outcomes
 from tests.cds_hooks.storage.samples import a_decision, store
-from tests.each import for_rows
+from tests.each import for_rows, rows_of
 
 AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
 LABELS = {
@@ -75,12 +75,7 @@ def test_of_another_clients_decision_nobody_learns_that_it_is_there(sqlite_url: 
 
 @pytest.mark.parametrize(
     ("report", "reason"),
-    [
-        ({"outcome": "yes", "at": "2026-02-28"}, "outside-horizon"),
-        ({"outcome": "yes", "at": "2026-08-29"}, "outside-horizon"),
-        ({"outcome": "no", "at": "2026-08-27"}, "not-followed"),
-        ({"outcome": "yes", "model": "falls"}, "other-model"),
-    ],
+    rows_of(__file__, "what_cannot_be_of_this_prediction_is_refused"),
 )
 def test_what_cannot_be_of_this_prediction_is_refused(sqlite_url: str, report: dict[str, Any], reason: str) -> None:
     one = decided()
@@ -166,24 +161,7 @@ def body(*reports: Any) -> bytes:
 
 @for_rows(
     ("report", "place", "words"),
-    [
-        ({}, "outcomes[0].prediction", "names one of prediction, patient, card and completeThrough"),
-        (FULL | {"patient": "p"}, "outcomes[0].patient", "and only one"),
-        ({"prediction": ID}, "outcomes[0].outcome", "needs outcome"),
-        (FULL | {"order": "changed"}, "outcomes[0].order", "has no order"),
-        (FULL | {"at": "yesterday"}, "outcomes[0].at", "neither a day"),
-        (FULL | {"at": "2026-02-30"}, "outcomes[0].at", "neither a day"),
-        (FULL | {"at": "2026-11-20T09:05:31"}, "outcomes[0].at", "with its zone"),
-        ({"patient": "p", "at": "2026-11-20"}, "outcomes[0].event", "either the event or the model"),
-        ({"patient": "p", "event": "d", "model": "m", "at": "2026-11-20"}, "outcomes[0].event", "either the event"),
-        ({"patient": "p", "event": "d", "outcome": "unknown", "at": "2026-11-20"}, "outcomes[0].outcome", "taken back"),
-        ({"patient": " ", "event": "death", "at": "2026-11-20"}, "outcomes[0].patient", "blank"),
-        ({"patient": "p\u0007", "event": "death", "at": "2026-11-20"}, "outcomes[0].patient", "not printable"),
-        ({"event": "death", "completeThrough": "2026-11-20T00:00:00Z"}, "outcomes[0].completeThrough", "is a day"),
-        (FULL | {"outcom": "yes"}, None, "no list of outcomes"),
-        (FULL | {"outcome": "maybe"}, None, "no list of outcomes"),
-        (7, None, "no list of outcomes"),
-    ],
+    rows_of(__file__, "a_wrong_report_is_refused_with_its_place_and_without_its_value"),
 )
 def test_a_wrong_report_is_refused_with_its_place_and_without_its_value(
     report: Any, place: str | None, words: str

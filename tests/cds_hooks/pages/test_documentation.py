@@ -10,7 +10,7 @@ import pytest
 
 from cds_hooks.web.documentation import address_of, chapters, documentation_folder, read_page, search
 from tests.cds_hooks.calls import client
-from tests.each import for_rows
+from tests.each import for_rows, rows_of
 
 
 def _get(folder: Path, paths: Sequence[str]) -> list[httpx.Response]:
@@ -58,15 +58,7 @@ def test_an_address_without_a_page_is_answered_with_a_page_that_says_so(tmp_path
 
 @for_rows(
     ("text", "page"),
-    [
-        ("register a client", "operations/trust.html"),
-        ("own model", "adding/hospital-model.html"),
-        ("api reference", "readers/integrator.html"),
-        ("add a rule", "adding/rule.html"),
-        ("how do I install the server", "operations/install.html"),
-        ("legal hold", "operations/evidence.html"),
-        ("CDS_ALERT_SHARE", "operations/restraint.html"),
-    ],
+    rows_of(__file__, "the_search_finds_the_page_that_explains_it"),
 )
 def test_the_search_finds_the_page_that_explains_it(text: str, page: str) -> None:
     folder = documentation_folder()

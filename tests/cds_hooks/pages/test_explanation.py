@@ -18,7 +18,7 @@ from tests.cds_hooks.calls import client, ours
 from tests.cds_hooks.services.equation_calls import NOW, equation_request
 from tests.cds_hooks.web.decisions import decided, explained, page_of, rewritten
 from tests.contracts.markup import faults
-from tests.each import for_rows
+from tests.each import for_rows, rows_of
 
 HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)> [x](javascript:alert(3)) {{ 7 * 7 }}"
 TALK = "planning-talk"
@@ -145,16 +145,7 @@ class _Reader(HTMLParser):
 
 @for_rows(
     "text",
-    [
-        "<script>alert(1)</script>",
-        "<img src=x onerror=alert(1)>",
-        "[x](javascript:alert(1))",
-        "[x](data:text/html,<script>)",
-        '[x](https://a.test/"onclick="alert(1))',
-        "[<b onclick=1>](https://a.test/)",
-        "**<svg/onload=alert(1)>**",
-        "![x](https://a.test/x.png)",
-    ],
+    rows_of(__file__, "nothing_in_the_text_can_run"),
 )
 def test_nothing_in_the_text_can_run(text: str) -> None:
     for tag, attributes in _Reader(render_markdown(text)).tags:
@@ -188,12 +179,7 @@ async def _called(calls: httpx.AsyncClient) -> str:
 
 @pytest.mark.parametrize(
     "headers",
-    [
-        {"accept": "text/html", "sec-fetch-site": "cross-site"},
-        {"accept": "text/html", "sec-fetch-site": "same-site"},
-        {"accept": "text/html", "origin": "https://evil.example"},
-        {"accept": "text/html", "origin": "null"},
-    ],
+    rows_of(__file__, "a_form_of_another_site_is_refused_with_and_without_a_session"),
     ids=lambda headers: str(headers),
 )
 async def test_a_form_of_another_site_is_refused_with_and_without_a_session(

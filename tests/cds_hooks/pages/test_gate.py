@@ -20,6 +20,7 @@ from tests.cds_hooks.calls import client
 from tests.cds_hooks.logged import capture_logs
 from tests.cds_hooks.pages.given import kept_values
 from tests.cds_hooks.storage.samples import a_decision, store
+from tests.each import rows_of
 from tests.live import record_in
 
 
@@ -90,14 +91,7 @@ JSON = {"accept": "application/json"}
 
 @pytest.mark.parametrize(
     ("path", "accept", "is_page"),
-    [
-        ("/explain/nothing", "text/html", True),
-        ("/explain/nothing", "*/*", True),
-        ("/explain/nothing", "application/json", False),
-        ("/explain/nothing", "application/json, text/html", True),
-        ("/models/nothing/card.json", "*/*", False),
-        ("/models/nothing/card.json", "text/html", True),
-    ],
+    rows_of(__file__, "a_refusal_is_a_page_unless_json_alone_is_asked_for"),
 )
 async def test_a_refusal_is_a_page_unless_json_alone_is_asked_for(
     tmp_path: Path, path: str, accept: str, *, is_page: bool

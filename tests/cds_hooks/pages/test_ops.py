@@ -20,7 +20,7 @@ from tests.cds_hooks.calls import ORDERS, PLANNING, request_for
 from tests.cds_hooks.pages.test_decisions import counting_client, decided, trust_file_in
 from tests.cds_hooks.web.decisions import AS_OF
 from tests.contracts.markup import faults
-from tests.each import for_rows
+from tests.each import for_rows, rows_of
 
 
 async def test_while_the_record_is_locked_the_page_says_that_calls_fail_and_why(tmp_path: Path) -> None:
@@ -155,14 +155,7 @@ def test_an_address_that_other_machines_reach_opens_nothing_without_the_token(pu
 
 @for_rows(
     ("header", "seen"),
-    [
-        (f"Bearer {TOKEN}", True),
-        (f"bearer {TOKEN}", True),
-        (f"Bearer {TOKEN}x", False),
-        (f"Basic {TOKEN}", False),
-        ("Bearer ", False),
-        ("Bearer café", False),
-    ],
+    rows_of(__file__, "the_operators_token_opens_from_elsewhere"),
 )
 def test_the_operators_token_opens_from_elsewhere(header: str, seen: bool) -> None:
     asked = request(ELSEWHERE, {"Authorization": header})

@@ -12,6 +12,7 @@ import pytest
 from cds_hooks.kit.simulator.signing import new_key, sign_token
 from tests.cds_hooks.calls import ORDERS, PLANNING, request_for
 from tests.cds_hooks.prefetch.fetch_calls import TOKEN, at_server, facts_of, post, silences, with_app, without
+from tests.each import rows_of
 from tests.fhir_charts import sample_chart, serving_fhir
 
 
@@ -29,17 +30,7 @@ def test_a_whole_prefetch_asks_for_nothing(tmp_path: Path, as_of: datetime, plan
 
 @pytest.mark.parametrize(
     ("server", "token", "reason"),
-    [
-        (None, None, "no-server"),
-        ("https://ehr.example/fhir", None, "not-allowed"),
-        ("http://127.0.0.1:9/fhir", None, "unreachable"),
-        ("https://ehr.example/fhir", TOKEN, "not-allowed"),
-        ("http://169.254.169.254/latest", TOKEN, "not-allowed"),
-        ("http://[::ffff:10.0.0.1]/fhir", TOKEN, "not-allowed"),
-        ("http://127.0.0.1@ehr.example/fhir", TOKEN, "not-allowed"),
-        ("http://127.0.0.1:9/fhir", "two words", "token"),
-        ("http://127.0.0.1:9/fhir", TOKEN, "unreachable"),
-    ],
+    rows_of(__file__, "every_reason_for_not_asking_is_a_reason_of_its_own"),
 )
 def test_every_reason_for_not_asking_is_a_reason_of_its_own(
     tmp_path: Path, as_of: datetime, planning: dict[str, Any], server: str | None, token: str | None, reason: str

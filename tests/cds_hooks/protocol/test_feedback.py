@@ -9,7 +9,7 @@ import pytest
 from cds_hooks.errors import BadRequest, PayloadTooLarge, TooDeep
 from cds_hooks.protocol.feedback import MOST_ITEMS, read_feedback
 from cds_hooks.storage.decision import FeedbackItem
-from tests.each import for_rows
+from tests.each import for_rows, rows_of
 
 CARD = "01a1f845-4e95-75a9-93e4-433f36c90100"
 SUGGESTION = "01a1f845-4e95-75a9-93e4-433f36c90101"
@@ -65,13 +65,7 @@ def test_an_override_reason_is_read_in_every_form(reason: dict[str, Any]) -> Non
 
 @for_rows(
     ("extension", "code", "display"),
-    [
-        ({"reasonCategory": "45", "reasonDisplay": "Not met", "reasonTitle": "Title"}, "45", "Not met"),
-        ({"reasonCategory": "45", "reasonTitle": "Title"}, "45", "Title"),
-        ({"reasonTitle": "Title"}, "Title", "Title"),
-        ({"reasonCategory": "45", "reasonDisplay": 7}, "45", None),
-        ({}, None, None),
-    ],
+    rows_of(__file__, "a_reason_that_epic_keeps_itself_is_read_from_its_extension"),
 )
 def test_a_reason_that_epic_keeps_itself_is_read_from_its_extension(
     extension: dict[str, Any], code: str | None, display: str | None

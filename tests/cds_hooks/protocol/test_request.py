@@ -8,7 +8,7 @@ import pytest
 from cds_hooks.errors import BadRequest, TooDeep
 from cds_hooks.protocol.hooks import LIBRARY
 from cds_hooks.protocol.request import LONGEST_ID, CDSRequest, read_request
-from tests.each import for_rows
+from tests.each import for_rows, rows_of
 
 HOOKS = {"patient-view": LIBRARY["patient-view"]}
 CALL: dict[str, Any] = {
@@ -38,15 +38,7 @@ def test_an_id_that_no_index_of_the_record_holds_is_refused(member: str, wanted:
 
 @for_rows(
     "change",
-    [
-        {"hook": 5},
-        {"hook": "order-sign"},
-        {"hookInstance": " "},
-        {"context": []},
-        {"context": {"userId": "Practitioner/1", "patientId": 7}},
-        {"context": {"userId": "Practitioner/1", "patientId": ""}},
-        {"prefetch": []},
-    ],
+    rows_of(__file__, "a_field_of_the_wrong_kind_is_refused"),
 )
 def test_a_field_of_the_wrong_kind_is_refused(change: dict[str, Any]) -> None:
     with pytest.raises(BadRequest):
@@ -105,25 +97,15 @@ def test_a_token_is_used_only_for_this_patient_and_with_a_server() -> None:
 
 @for_rows(
     ("context", "ids"),
-    [
-        ({"patientId": "p1", "encounterId": "e1"}, ("p1", "e1")),
-        ({"patientId": "Patient/p1", "encounterId": "e1"}, ("p1", "e1")),
-        ({"patientId": "p1", "encounterId": "https://ehr.example/fhir/Encounter/e1/_history/2"}, ("p1", "e1")),
-        ({"patientId": "Patient/p1"}, ("p1", None)),
-        ({"patientId": "p1", "encounterId": None}, ("p1", None)),
-        ({"patientId": "Practitioner/p1"}, "context.patientId"),
-        ({"patientId": "Patient/"}, "context.patientId"),
-        ({"patientId": "p1", "encounterId": "Patient/e1"}, "context.encounterId"),
-        ({"patientId": "p1", "encounterId": "Encounter/"}, "context.encounterId"),
-    ],
+    rows_of(__file__, "an_id_with_its_type_is_the_bare_id_and_that_of_another_type_is_refused"),
 )
 def test_an_id_with_its_type_is_the_bare_id_and_that_of_another_type_is_refused(
-    context: dict[str, Any], ids: tuple[str, str | None] | str
+    context: dict[str, Any], ids: list[str | None] | str
 ) -> None:
     call = CALL | {"context": {"userId": "Practitioner/1"} | context}
     if not isinstance(ids, str):
         read = _read(call).context
-        assert (read.patient_id, read.encounter_id) == ids
+        assert [read.patient_id, read.encounter_id] == ids
         return
     with pytest.raises(BadRequest) as refused:
         _read(call)

@@ -26,7 +26,7 @@ from cds_hooks.security.token import (
     bearer,
     read_token,
 )
-from tests.each import for_rows
+from tests.each import for_rows, rows_of
 
 
 def refusal(call: Any, *arguments: Any) -> str:
@@ -174,18 +174,7 @@ def test_what_goes_on_from_a_base_is_below_it_or_refused(rest: str) -> None:
 
 @for_rows(
     ("base", "address", "below"),
-    [
-        ("https://h/r4", "https://h/r4", True),
-        ("https://h/r4", "https://h/r4/", True),
-        ("https://h/r4", "https://h/r4/Patient", True),
-        ("https://h/r4", "https://h/r4?x=1", True),
-        ("https://h", "https://h/anything", True),
-        ("https://h/r4", "https://h/r44", False),
-        ("https://h/r4", "https://h/r", False),
-        ("https://h/r4", "http://h/r4", False),
-        ("https://h/r4", "https://h:444/r4", False),
-        ("https://h/r4", "https://i/r4", False),
-    ],
+    rows_of(__file__, "below_is_by_whole_segments"),
 )
 def test_below_is_by_whole_segments(base: str, address: str, below: bool) -> None:
     assert is_below(parse_url(address), parse_url(base)) is below

@@ -22,6 +22,7 @@ from cds_hooks.security.outbound import (
 )
 from cds_hooks.storage.queries import feedback_on, list_decisions
 from tests.cds_hooks.calls import PLANNING, client, request_for
+from tests.each import rows_of
 from tests.live import record_in
 
 LOOPBACK = AddressRule((ip_network("127.0.0.0/8"),))
@@ -56,13 +57,7 @@ async def _connected_to(names: Names, host: str, port: int, timeout: float | Non
 
 @pytest.mark.parametrize(
     ("addresses", "host", "asked"),
-    [
-        (("127.0.0.1",), "fhir.example.org", 1),
-        (("127.0.0.2", "127.0.0.1"), "fhir.example.org", 1),
-        (("127.0.0.3", "127.0.0.2", "127.0.0.1"), "fhir.example.org", 1),
-        (("127.0.0.1", "127.0.0.2"), "fhir.example.org", 1),
-        ((), "127.0.0.1", 0),
-    ],
+    rows_of(__file__, "the_first_address_that_takes_the_connection_is_used"),
 )
 def test_the_first_address_that_takes_the_connection_is_used(
     addresses: tuple[str, ...], host: str, asked: int, port: int
@@ -171,14 +166,7 @@ async def test_an_earlier_call_of_the_same_hook_instance_is_no_answer(tmp_path: 
 
 @pytest.mark.parametrize(
     "attempts",
-    [
-        [("a1",), ("a2",)],  # a copy of the call, to which the proxy gave an id of its own
-        [("a1",), ()],
-        [("a1",), ("",)],
-        [("a1",), ("a1", "a1")],  # two ids are none
-        [("a1",), ("x" * 300,)],
-        [(), ("a1",)],
-    ],
+    rows_of(__file__, "any_other_copy_of_a_call_is_refused_however_often_it_comes"),
 )
 async def test_any_other_copy_of_a_call_is_refused_however_often_it_comes(
     tmp_path: Path, attempts: list[tuple[str, ...]]

@@ -34,6 +34,7 @@ from cds_hooks.security.trust_file import TrustFileError
 from tests.cds_hooks.security.conftest import DATA
 from tests.cds_hooks.security.servers import Canary, Seen, answering
 from tests.cds_hooks.security.trusting import CLIENT, Site, run
+from tests.each import rows_of
 
 
 def _base(seen: Seen, **budgets: int) -> FhirBase:
@@ -88,13 +89,7 @@ def test_a_token_that_could_be_more_than_a_token_is_not_sent(token: str, fhir_se
 
 @pytest.mark.parametrize(
     ("method", "path"),
-    [
-        ("PUT", "Patient/1"),
-        ("DELETE", "Patient/1"),
-        ("POST", "Patient"),
-        ("PATCH", "Patient/1"),
-        ("PUT", "Patient/_search"),
-    ],
+    rows_of(__file__, "nothing_is_written_to_a_fhir_server"),
 )
 async def test_nothing_is_written_to_a_fhir_server(method: str, path: str, fhir_server: Seen) -> None:
     outbound = OutboundClient()
@@ -346,24 +341,7 @@ async def _answer_of(base: RegisteredBase, addresses: list[str]) -> str:
 
 @pytest.mark.parametrize(
     "addresses",
-    [
-        ["127.0.0.1"],
-        ["::1"],
-        ["::ffff:127.0.0.1"],
-        ["10.0.0.1"],
-        ["169.254.169.254"],
-        ["::ffff:169.254.169.254"],
-        ["64:ff9b::a9fe:a9fe"],
-        ["2002:7f00:1::"],
-        ["fe80::1%eth0"],
-        ["fd00:ec2::254"],
-        ["0.0.0.0"],  # noqa: S104 - nothing is bound to it
-        ["192.0.2.1", "127.0.0.1"],
-        ["8.8.8.8", "10.0.0.1"],
-        ["127.0.0.1", "8.8.8.8"],
-        ["not an address"],
-        [],
-    ],
+    rows_of(__file__, "a_registered_name_that_means_an_inner_address_is_not_connected_to"),
     ids=str,
 )
 def test_a_registered_name_that_means_an_inner_address_is_not_connected_to(addresses: list[str]) -> None:

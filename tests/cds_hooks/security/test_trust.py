@@ -27,7 +27,7 @@ from cds_hooks.security.trust import ANONYMOUS, DevelopmentTrust, TrustedClient,
 from tests.cds_hooks.logged import capture_logs
 from tests.cds_hooks.security.forging import Forger
 from tests.cds_hooks.security.trusting import CLIENT, PUBLIC_URL, SERVICE, Clock, Site, call, run
-from tests.each import for_rows
+from tests.each import for_rows, rows_of
 
 Token = Callable[..., str]
 
@@ -60,13 +60,7 @@ SECOND = CLIENT.replace("version = 1\n", "").replace("Example", "Second")
 
 @pytest.mark.parametrize(
     ("claims", "client"),
-    [
-        ({}, "issuer"),
-        ({"sub": "north"}, "Example"),
-        ({"sub": "south"}, "Second"),
-        ({"sub": "North"}, "issuer"),
-        ({"sub": "north", "tenant": "whatever"}, "Example"),
-    ],
+    rows_of(__file__, "clients_of_one_issuer_are_told_apart_by_subject"),
 )
 def test_clients_of_one_issuer_are_told_apart_by_subject(
     site: Site, token: Token, claims: dict[str, str], client: str
@@ -88,12 +82,7 @@ def test_clients_of_one_issuer_are_told_apart_by_tenant(
 
 @pytest.mark.parametrize(
     "aud",
-    [
-        PUBLIC_URL + SERVICE,
-        [PUBLIC_URL + SERVICE],
-        ["https://other.example", PUBLIC_URL + SERVICE],
-        "https://old.example.org/cds-services/order-safety",
-    ],
+    rows_of(__file__, "the_audience_is_the_called_url_or_a_registered_one"),
     ids=str,
 )
 def test_the_audience_is_the_called_url_or_a_registered_one(site: Site, token: Token, aud: str | list[str]) -> None:
@@ -103,14 +92,7 @@ def test_the_audience_is_the_called_url_or_a_registered_one(site: Site, token: T
 
 @pytest.mark.parametrize(
     ("path", "aud", "said"),
-    [
-        ("/cds-services", "/cds-services", "Example"),
-        ("/cds-services", SERVICE, "audience"),
-        (f"{SERVICE}/feedback", f"{SERVICE}/feedback", "Example"),
-        (f"{SERVICE}/feedback", SERVICE, "Example"),
-        (SERVICE, f"{SERVICE}/feedback", "audience"),
-        (f"{SERVICE}/feedback", "/cds-services/other", "audience"),
-    ],
+    rows_of(__file__, "discovery_service_and_feedback_have_audiences_of_their_own"),
 )
 def test_discovery_service_and_feedback_have_audiences_of_their_own(
     site: Site, token: Token, path: str, aud: str, said: str
@@ -120,19 +102,7 @@ def test_discovery_service_and_feedback_have_audiences_of_their_own(
 
 @pytest.mark.parametrize(
     ("claims", "said"),
-    [
-        ({"exp": "@-29", "iat": "@-300"}, "Example"),
-        ({"exp": "@-30", "iat": "@-300"}, "expired"),
-        ({"iat": "@+30", "exp": "@+300"}, "Example"),
-        ({"nbf": "@+30"}, "Example"),
-        ({"nbf": "@-300"}, "Example"),
-        ({"nbf": "@+31"}, "not-yet"),
-        ({"exp": "@+3600"}, "Example"),
-        ({"exp": 1795000100.5, "iat": 1794999999.25}, "Example"),
-        ({"unknown": {"claims": ["are", None]}, "sub": "x"}, "Example"),
-        ({"jti": "0123456789abcdef" * 4}, "Example"),
-        ({"jti": "ü/+= \n"}, "Example"),
-    ],
+    rows_of(__file__, "times_have_a_small_skew_and_other_claims_are_tolerated"),
     ids=str,
 )
 def test_times_have_a_small_skew_and_other_claims_are_tolerated(
@@ -205,14 +175,7 @@ def test_without_a_file_everyone_on_this_machine_is_anonymous(tmp_path: Path) ->
 
 @pytest.mark.parametrize(
     ("url", "is_said"),
-    [
-        ("http://cds.example.org", True),
-        (PUBLIC_URL, False),
-        ("http://127.0.0.1:8085", False),
-        ("http://[::1]", False),
-        ("http://localhost:8085", False),
-        ("no address", False),
-    ],
+    rows_of(__file__, "a_public_address_without_tls_is_said"),
 )
 def test_a_public_address_without_tls_is_said(site: Site, tmp_path: Path, url: str, is_said: bool) -> None:
     with capture_logs() as lines:
@@ -253,12 +216,7 @@ def test_a_file_that_is_taken_away_is_logged_though_nobody_calls(site: Site) -> 
 
 @for_rows(
     ("server", "text"),
-    [
-        ("https://fhir.example.org/r4?x=1", "The call's fhirServer is not called: it has a query."),
-        ("https://fhir.example.org/r4?", "The call's fhirServer is not called: it has a query."),
-        ("https://fhir.example.org/r4//", "The call's fhirServer is not called: its path has an empty segment."),
-        ("fhir", None),
-    ],
+    rows_of(__file__, "a_base_that_is_no_address_is_refused"),
 )
 def test_a_base_that_is_no_address_is_refused(server: str, text: str | None) -> None:
     with pytest.raises(OutboundRefused) as refused:

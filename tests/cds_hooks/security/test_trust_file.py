@@ -21,7 +21,7 @@ from cds_hooks.security.trust_file import (
 from tests.cds_hooks.security.conftest import DATA
 from tests.cds_hooks.security.trusting import CLIENT, Site
 from tests.conftest import ROOT
-from tests.each import for_rows
+from tests.each import for_rows, rows_of
 
 FULL = """\
 version = 1
@@ -219,17 +219,19 @@ def test_the_corpora_are_as_large_as_is_said() -> None:
 
 @for_rows(
     ("path", "place"),
-    [
-        ([], "the file"),
-        (["client"], "client"),
-        (["client", 0], 'client 1 "A"'),
-        (["client", 1], "client 2"),
-        (["client", 2], "client 3"),
-        (["client", 0, "algorithms", 0], 'client 1 "A", algorithms[0]'),
-        (["client", 0, "fhir", 1, "url"], 'client 1 "A", fhir[1].url'),
-        (["jwks", "refresh_seconds"], "jwks.refresh_seconds"),
-        (["client", "end", "url"], "client.end.url"),
-    ],
+    rows_of(__file__, "a_place_is_named_as_its_author_looks_for_it"),
 )
 def test_a_place_is_named_as_its_author_looks_for_it(path: list[str | int], place: str) -> None:
     assert place_in_trust_file({"client": [{"name": "A"}, {"name": 3}, "none"]}, path) == place
+
+
+@pytest.mark.parametrize(
+    ("line", "fault"),
+    rows_of(__file__, "an_entry_of_a_client_that_cannot_be_used_is_named"),
+)
+def test_an_entry_of_a_client_that_cannot_be_used_is_named(site: Site, line: str, fault: str) -> None:
+    site.write(f"{CLIENT}{line}\n")
+    with pytest.raises(TrustFileError) as refused:
+        read_trust_file(site.file)
+    assert refused.value.kind == "content"
+    assert any(fault in problem for problem in refused.value.problems), refused.value.problems

@@ -16,7 +16,7 @@ from cds_hooks.storage.queries import list_decisions
 from models_onnx.errors import DeclarationError
 from tests.cds_hooks.calls import client, ours, request_for
 from tests.cds_hooks.services.chart_cases import AS_OF
-from tests.each import some_of
+from tests.each import rows_of, some_of
 from tests.live import record_in
 
 OPENING = "chart-opening"
@@ -81,11 +81,7 @@ async def test_without_the_patient_an_opening_is_not_answered(tmp_path: Path) ->
 
 @pytest.mark.parametrize(
     ("sample", "explained"),
-    [
-        ("planning-talk", "About 63 in 100 people with results like these"),
-        ("diabetes-no-statin", "PREVENT"),
-        ("ckd-uacr", "Kidney failure"),
-    ],
+    rows_of(__file__, "the_page_of_an_opening_explains_the_estimate_of_its_card"),
 )
 async def test_the_page_of_an_opening_explains_the_estimate_of_its_card(
     tmp_path: Path, sample: str, explained: str
@@ -113,18 +109,7 @@ async def test_the_record_of_an_opening_has_every_medication_that_was_reviewed(t
 
 @pytest.mark.parametrize(
     ("text", "fault"),
-    [
-        ('[[service]]\nid = "a"\nadvisors = ["nobody"]', "there is no advisor 'nobody'"),
-        ('[[service]]\nid = "a"\nadvisors = []', "a service needs advisors"),
-        ('[[service]]\nid = "a"\nadvisors = ["vaccines-due", "vaccines-due"]', "stands in two services"),
-        ('[[service]]\nname = "a"\nadvisors = ["vaccines-due"]', "unknown field"),
-        ("[[service", "the file"),
-        (
-            '[[service]]\nid = "a"\nadvisors = ["vaccines-due"]\n[[service]]\nid = "a"\nadvisors = ["order-safety"]',
-            "the id 'a' is that of two services",
-        ),
-        ('[[service]]\nid = "order-safety"\nadvisors = ["vaccines-due"]', "an advisor that is not in it"),
-    ],
+    rows_of(__file__, "a_services_file_with_a_mistake_is_refused_in_a_sentence"),
 )
 def test_a_services_file_with_a_mistake_is_refused_in_a_sentence(tmp_path: Path, text: str, fault: str) -> None:
     file = tmp_path / "services.toml"

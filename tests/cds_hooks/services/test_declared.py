@@ -16,7 +16,7 @@ from cds_hooks.prefetch.needs import Needs
 from cds_hooks.services import Advice, ServiceInput, find_advisors, find_services
 from models_onnx.errors import DeclarationError
 from tests.cds_hooks.calls import client, ours
-from tests.each import for_rows
+from tests.each import for_rows, rows_of
 
 OF_MODEL = """
 id = "home-visit"
@@ -182,14 +182,7 @@ def test_a_mistake_is_named_with_file_and_line(old: str, new: str, said: str, tm
 
 @pytest.mark.parametrize(
     ("old", "new", "said"),
-    [
-        ('equation = "prevent_base"', 'equation = "prevent"', "there is no equation 'prevent'; there are cha2ds2"),
-        ('output = "ascvd|10y"', 'output = "ascvd"', "prevent_base has no output 'ascvd'; it has total_cvd|10y"),
-        ("least = 0.10", "", "least is not given"),
-        ("least = 0.10", "least = 0.10\nshare = 0.1", "share is for a model"),
-        ("least = 0.10", 'least = 0.10\nmodel = "readmission_30d"', "either a model or an equation"),
-        ('"prevent_base"\noutput = "ascvd|10y"', '"pooled_cohort"', "pooled_cohort is never shown on a card"),
-    ],
+    rows_of(__file__, "a_mistake_about_an_equation_is_named"),
 )
 def test_a_mistake_about_an_equation_is_named(old: str, new: str, said: str, tmp_path: Path) -> None:
     assert old in OF_EQUATION
@@ -240,15 +233,7 @@ async def test_a_call_below_the_threshold_of_its_age_says_among_whom(tmp_path: P
 
 @pytest.mark.parametrize(
     ("old", "new", "said"),
-    [
-        (
-            "within_age_band = true",
-            "within_age_band = true\nshare = 0.1",
-            "share and within_age_band exclude each other",
-        ),
-        ('"mortality_5y"', '"readmission_30d"', "the model readmission_30d has no thresholds by age"),
-        ('model = "mortality_5y"', 'equation = "prevent_base"\nleast = 0.1', "within_age_band is for a model"),
-    ],
+    rows_of(__file__, "a_mistake_about_thresholds_within_ages_is_named"),
 )
 def test_a_mistake_about_thresholds_within_ages_is_named(old: str, new: str, said: str, tmp_path: Path) -> None:
     assert said in fault(tmp_path, WITHIN_AGES.replace(old, new, 1))
@@ -280,12 +265,7 @@ def test_an_advisor_that_cannot_be_served_is_refused(members: dict[str, Any], sa
 
 @for_rows(
     ("members", "said"),
-    [
-        ({"resources": "Condition"}, r"resources is 'Condition'; .*, \('Condition',\)$"),
-        ({"required": "labs"}, r"required is 'labs'; .*, \('labs',\)$"),
-        ({"analytes": ("potasium",)}, "analyte 'potasium' is not in .*; did you mean potassium"),
-        ({"features": ("inr",)}, r"features are objects, not 'inr': write features_named\(\('inr',\)\)"),
-    ],
+    rows_of(__file__, "needs_that_no_template_can_bring_are_refused"),
 )
 def test_needs_that_no_template_can_bring_are_refused(members: dict[str, Any], said: str) -> None:
     with pytest.raises(DeclarationError, match=said):

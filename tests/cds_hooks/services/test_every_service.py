@@ -21,6 +21,7 @@ from tests.contracts.contracts import (
 from tests.contracts.contracts import requests_of as requests_of
 from tests.contracts.contracts import without_ids as without_ids
 from tests.contracts.parametrize import parametrize
+from tests.each import rows_of
 
 __all__ = [
     "answers_to",
@@ -55,14 +56,7 @@ SELECT, SIGN = "order-safety-select", "order-safety-sign"
 
 @pytest.mark.parametrize(
     ("hook", "name", "status"),
-    [
-        ("order-select", SELECT, 200),
-        ("order-sign", SIGN, 200),
-        ("order-select", "order-safety", 200),
-        ("order-sign", "order-safety", 200),
-        ("order-sign", SELECT, 400),
-        ("order-select", SIGN, 400),
-    ],
+    rows_of(__file__, "a_listed_id_answers_its_hook_alone"),
 )
 async def test_a_listed_id_answers_its_hook_alone(
     hook: str, name: str, status: int, tmp_path: Path, as_of: datetime

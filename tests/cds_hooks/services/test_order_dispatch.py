@@ -12,6 +12,7 @@ from cds_hooks.kit.simulator.chart import Chart
 from cds_hooks.services import find_services
 from tests.cds_hooks.calls import ours, request_for
 from tests.cds_hooks.prefetch.fetch_calls import at_server, post, without
+from tests.each import rows_of
 from tests.fhir_charts import sample_chart, serving_fhir
 
 DISPATCH = "order-safety-dispatch"
@@ -56,13 +57,7 @@ def test_each_hook_for_orders_has_its_own_address(as_of: datetime) -> None:
 
 @pytest.mark.parametrize(
     "context",
-    [
-        {"dispatchedOrders": [f"https://ehr.example/fhir/{ORDER}"]},
-        {"dispatchedOrders": [f"{ORDER}/_history/3"]},
-        {"dispatchedOrders": [ORDER, ORDER]},
-        {"order": ORDER, "task": {"resourceType": "Task", "focus": {"reference": ORDER}}},
-        {"dispatched-orders": [ORDER]},
-    ],
+    rows_of(__file__, "the_order_is_found_by_every_form_of_its_reference"),
     ids=["absolute", "version", "twice", "hook 1.0", "hyphens"],
 )
 def test_the_order_is_found_by_every_form_of_its_reference(

@@ -25,6 +25,7 @@ from tests.cds_hooks.services.coverage_calls import (
     reasons_of,
     request_of,
 )
+from tests.each import rows_of
 from tests.live import serving
 
 HCPCS = SYSTEMS["HCPCS"]
@@ -168,12 +169,7 @@ def test_a_coverage_that_the_payer_knows_otherwise_is_offered_as_one_change(serv
 
 @pytest.mark.parametrize(
     ("old", "new", "fault"),
-    [
-        ("Full face mask", "Not necessary: mask", "a proposal only offers"),
-        ("companion", "advice", "kind is one of"),
-        ("own,", "other,", "not in payers.csv"),
-        ("Own policy 7", "", "text and source are required"),
-    ],
+    rows_of(__file__, "a_proposal_that_steers_away_from_care_or_names_nothing_is_refused"),
 )
 def test_a_proposal_that_steers_away_from_care_or_names_nothing_is_refused(
     tmp_path: Path, old: str, new: str, fault: str
@@ -195,13 +191,7 @@ def test_each_policy_has_a_version_that_any_change_of_its_row_replaces(tmp_path:
 
 @pytest.mark.parametrize(
     ("row", "fault"),
-    [
-        ("a,own,HCPCS,X1,c,listed,auth-needed,,,,,s", "no day"),
-        ("a,own,HCPCS,X1,c,listed,auth-needed,,,2026-01-01,,", "source is required"),
-        ("a,other,HCPCS,X1,c,listed,auth-needed,,,2026-01-01,,s", "not in payers.csv"),
-        ("a,own,HCPCS,X1,c,by-criteria,no-auth,,nothing,2026-01-01,,s", "no criteria"),
-        ("a,own,ICD,X1,c,open,no-auth,,,2026-01-01,,s", "system is one of"),
-    ],
+    rows_of(__file__, "a_wrong_row_is_refused_with_its_line"),
 )
 def test_a_wrong_row_is_refused_with_its_line(tmp_path: Path, row: str, fault: str) -> None:
     with pytest.raises(PolicyFault, match=fault):
@@ -210,13 +200,7 @@ def test_a_wrong_row_is_refused_with_its_line(tmp_path: Path, row: str, fault: s
 
 @pytest.mark.parametrize(
     ("member", "value", "fault"),
-    [
-        ("id", [], "id: Expected `str`, got `array`"),
-        ("only_codes", "E0601", "only_codes: Expected `array`"),
-        ("test", {"age": {"ge": "18"}}, "test, age, ge: Expected `float`"),
-        ("test", {"condition": {"icd10": ["E11"], "within_days": 10**9}}, "within_days: Expected `int` <= 36525"),
-        ("test", {"medication": {"classes": ["insulins"]}}, "no class of medicines"),
-    ],
+    rows_of(__file__, "a_criterion_of_other_types_is_refused_before_a_call_meets_it"),
 )
 def test_a_criterion_of_other_types_is_refused_before_a_call_meets_it(
     tmp_path: Path, member: str, value: Any, fault: str

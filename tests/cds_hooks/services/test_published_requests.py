@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from tests.cds_hooks.calls import ORDERS, client
+from tests.each import rows_of
 
 Json = dict[str, Any]
 Finding = tuple[str, str]
@@ -116,11 +117,7 @@ def test_every_r4_file_of_the_opioid_guide_is_answered(answers: dict[str, Answer
 
 @pytest.mark.parametrize(
     ("prefix", "rule"),
-    [
-        ("digoxin-cyclosporine-order", "ddi-digoxin-cyclosporine"),
-        ("multi-update-draft-orders", "ddi-warfarin-nsaid"),
-        ("warfarin-nsaids-order", "ddi-warfarin-nsaid"),
-    ],
+    rows_of(__file__, "the_interaction_trees_find_their_pair"),
 )
 def test_the_interaction_trees_find_their_pair(answers: dict[str, Answer], prefix: str, rule: str) -> None:
     named = {name: one for name, one in _of(answers, "pddi-cds").items() if name.startswith(prefix)}

@@ -11,7 +11,7 @@ from pydantic import SecretStr, ValidationError
 from cds_hooks.settings import Settings, with_settings
 from cds_hooks.settings.checks import ignored_settings
 from cds_hooks.settings.fields import read_provider
-from tests.each import for_rows
+from tests.each import for_rows, rows_of
 
 ORIGINS = "write an origin as https://ehr.example.org, without a path"
 LISTEN = "write it as 127.0.0.1:9085, [::1]:9085 or unix:/run/cds-hooks/operator.sock"
@@ -124,21 +124,7 @@ def test_other_settings_in_their_place_are_checked() -> None:
 
 @for_rows(
     ("name", "value", "sentence"),
-    [
-        ("CDS_CALL_SECONDS", "1", None),
-        ("cds_call_seconds", "1", None),
-        ("CDS_CALL_SECOND", "1", "CDS_CALL_SECOND is no setting; did you mean CDS_CALL_SECONDS?"),
-        ("cds_call_second", "1", "cds_call_second is no setting; did you mean CDS_CALL_SECONDS?"),
-        ("CDS_WHATEVER_ELSE", "1", "CDS_WHATEVER_ELSE is no setting; cds-hooks settings lists all settings."),
-        ("OTHER_CALL_SECOND", "1", None),
-        ("CDS_DB_SERVICE_HOST", "10.0.0.1", None),
-        ("CDS_DB_PORT_5432_TCP_PROTO", "tcp", None),
-        ("CDS_DB_PORT", "tcp://10.0.0.1:5432", None),
-        ("CDS_DB_PORT", "udp://10.0.0.1:5432", None),
-        ("CDS_DB_PORT", "sctp://10.0.0.1:5432", None),
-        ("CDS_DB_PORT_5432_TCP_PROT", "tcp", "CDS_DB_PORT_5432_TCP_PROT is no setting; cds-hooks settings lists all "
-                                             "settings."),
-    ],
+    rows_of(__file__, "a_variable_that_is_no_setting_is_named"),
 )  # fmt: skip
 def test_a_variable_that_is_no_setting_is_named(name: str, value: str, sentence: str | None) -> None:
     said = list(ignored_settings({name: value}, ("call_seconds", "database_url")))

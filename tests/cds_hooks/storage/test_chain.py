@@ -8,9 +8,8 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cds_hooks.storage.chain import NO_ROW_BEFORE, Chain, row_hash
+from cds_hooks.storage.chain import NO_ROW_BEFORE, row_hash
 from cds_hooks.storage.decision import Decision
-from cds_hooks.storage.tables import COLUMNS
 from tests.cds_hooks.storage.samples import a_decision
 from tests.each import for_rows
 
@@ -44,21 +43,3 @@ def test_every_member_counts(member: str) -> None:
     other = value + (1 if isinstance(value, int) else b"." if isinstance(value, bytes) else ".")
     changed = msgspec.structs.replace(decision, **{member: other})
     assert row_hash(NO_ROW_BEFORE, "c", 1, changed) != row_hash(NO_ROW_BEFORE, "c", 1, decision)
-
-
-def test_bytes_cannot_be_moved_from_one_member_to_the_next() -> None:
-    one = a_decision(response=b"ab", basis=b"c")
-    other = msgspec.structs.replace(one, response=b"a", basis=b"bc")
-    assert row_hash(NO_ROW_BEFORE, "c", 1, one) != row_hash(NO_ROW_BEFORE, "c", 1, other)
-
-
-def test_rows_that_were_not_committed_are_not_followed() -> None:
-    chain = Chain(None)
-    lost = chain.link([a_decision(), a_decision()])
-    kept = chain.link([a_decision()])
-    assert kept[0][COLUMNS.index("previous")] == NO_ROW_BEFORE
-    chain.moved_to(kept)
-    following = chain.link([a_decision()])[0]
-    assert following[COLUMNS.index("previous")] == kept[0][COLUMNS.index("hash")]
-    assert following[COLUMNS.index("position")] == 2
-    assert len(lost) == 2

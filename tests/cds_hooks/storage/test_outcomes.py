@@ -27,6 +27,7 @@ from cds_hooks.storage.outcomes import (
 )
 from models_onnx.artifact.keys import Signer, local_signer
 from tests.cds_hooks.storage.samples import a_decision, store
+from tests.each import rows_of
 
 OLD, NEW = 1_000_000, 2_000_000_000_000_000
 
@@ -110,11 +111,7 @@ CHANGED = "row 1 of outcomes is not as it was written: its content was changed"
 
 @pytest.mark.parametrize(
     ("statement", "finding"),
-    [
-        ("UPDATE outcomes SET value = 'no' WHERE position = 1", CHANGED),
-        ("DELETE FROM outcomes WHERE position = 2", "row 2 of outcomes is missing before row 3 of outcomes"),
-        ("DELETE FROM outcomes WHERE position = 3", "row 3 of outcomes is missing before row 4 of outcomes"),
-    ],
+    rows_of(__file__, "the_seals_show_what_the_owner_of_the_database_did"),
 )
 def test_the_seals_show_what_the_owner_of_the_database_did(
     url: str, tmp_path: Path, signer: Signer, statement: str, finding: str

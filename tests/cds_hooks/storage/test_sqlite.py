@@ -14,7 +14,7 @@ from cds_hooks.storage import DecisionLog, RecordUnavailable, open_decision_log,
 from cds_hooks.storage.queries import read_rows
 from cds_hooks.storage.tables import decisions
 from tests.cds_hooks.storage.samples import a_decision, append_together
-from tests.each import for_rows
+from tests.each import for_rows, rows_of
 
 _ROOT = Path(__file__).resolve().parents[3]
 
@@ -83,14 +83,7 @@ async def test_a_decision_that_cannot_be_stored_leaves_nobody_waiting(sqlite_url
 
 @for_rows(
     ("url", "sentence"),
-    [
-        ("sqlite:////proc/no/decisions.sqlite3", "the folder /proc/no of the record is not there, and none is made"),
-        ("sqlite:////proc/decisions.sqlite3", "the record /proc/decisions.sqlite3 cannot be made: "),
-        ("sqlite:////dev/null/decisions.sqlite3", "the folder /dev/null of the record is not there"),
-        ("sqlite://", "the record is kept in an SQLite file or in PostgreSQL, not in sqlite://"),
-        ("mysql://root:secret@here/db", "not in mysql://root:***@here/db"),
-        ("decisions.sqlite3", "is not an SQLAlchemy URL such as sqlite:///var/decisions.sqlite3"),
-    ],
+    rows_of(__file__, "a_record_that_cannot_be_opened_is_said_in_one_sentence"),
 )
 def test_a_record_that_cannot_be_opened_is_said_in_one_sentence(url: str, sentence: str) -> None:
     with pytest.raises(RecordUnavailable) as raised:

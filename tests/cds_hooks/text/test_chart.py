@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from cds_hooks.text.chart import note_text, read_attachment, read_chart
-from tests.cds_hooks.text.charts import Resource, condition, note, result
-from tests.each import for_rows
+from tests.cds_hooks.text.charts import Resource, condition, note
+from tests.each import for_rows, rows_of
 
 ON = date(2026, 11, 2)
 PENICILLIN: Resource = {"resourceType": "AllergyIntolerance", "id": "a1", "code": {"text": "Penicillin"}}
@@ -49,14 +49,7 @@ def test_a_resource_is_one_fact_with_its_status(resource: Resource, kind: str, t
 
 @for_rows(
     "resource",
-    [
-        {name: value for name, value in condition("", "Gout").items() if name != "id"},
-        condition("c1", ""),
-        {name: value for name, value in ORDER.items() if name != "medicationCodeableConcept"},
-        result("o1", "Potassium", "", "", "2026-10-01"),
-        note("d1", "")
-        | {"content": [{"attachment": {}}, {"attachment": {"contentType": "image/png", "data": "AAAA"}}]},
-    ],
+    rows_of(__file__, "what_says_nothing_is_neither_a_fact_nor_a_note"),
     ids=["without an id", "without a name", "without a drug", "without a value", "pictures alone"],
 )
 def test_what_says_nothing_is_neither_a_fact_nor_a_note(resource: Resource) -> None:

@@ -15,7 +15,7 @@ from cds_hooks.text.rephrasing import check_sentence, entries_of, provenance, re
 from cds_hooks.text.summary import Summary, summarise
 from tests.cds_hooks.text.charts import CHART, condition, note, result
 from tests.cds_hooks.text.stub import MODEL, Stub, playing
-from tests.each import for_rows
+from tests.each import for_rows, rows_of
 
 ON = date(2026, 11, 2)
 PATIENT: dict[str, Any] = {
@@ -146,16 +146,7 @@ def test_what_a_model_wrote_has_the_tag_and_a_provenance(stub: Stub) -> None:
 
 @pytest.mark.parametrize(
     ("content", "said"),
-    [
-        ("endpoints.a.model = 'm'", "address"),
-        ("endpoints.a = {address = 'http://model.example.org/v1', model = 'm'}", "https"),
-        ("endpoints.a = {address = 'ftp://127.0.0.1', model = 'm'}", "address"),
-        ("endpoints.a = {address = 'http://127.0.0.1:1/v1', model = 'm', seconds = 900}", "seconds"),
-        ("endpoints.a = {address = 'http://127.0.0.1:1/v1', model = 'm', least_share = 0.1}", "least_share"),
-        ("endpoints.a = {address = 'http://127.0.0.1:1/v1', model = 'm', keys = 'x'}", "keys"),
-        ("endpoints = 7", "endpoints"),
-        ("[", "text.toml"),
-    ],
+    rows_of(__file__, "a_file_of_endpoints_that_makes_no_sense_is_refused"),
 )
 def test_a_file_of_endpoints_that_makes_no_sense_is_refused(tmp_path: Path, content: str, said: str) -> None:
     path = tmp_path / "text.toml"
@@ -215,58 +206,7 @@ def _fault(text: str, cites: str) -> str:
 
 @for_rows(
     ("text", "cites"),
-    [
-        ("Potassium 5.7 mmol/L.", "o1"),  # a wrong number
-        ("Potassium 5.1 mg/dL.", "o1"),  # another unit
-        ("Potassium 5.1 mmol/mol.", "o1"),
-        ("Potassium in 5.1 umol/L and creatinine in 162 umol/L.", "o1 o3"),
-        ("Potassium <5.1 mmol/L.", "o1"),
-        ("Potassium 162 and creatinine 5.1.", "o1 o3"),  # each with the other's number
-        ("Potassium 162 umol/L.", "o1 o3"),
-        ("Potassium 5.1 mmol/L on 2026-10-02.", "o1"),  # another day
-        ("Potassium 4.2 mmol/L on 2026-10-01, earlier 5.1 mmol/L on 2026-04-01.", "o1 o2"),
-        ("Potassium fell from 4.2 mmol/L on 2026-04-01 to 5.1 mmol/L on 2026-10-01.", "o2 o1"),
-        ("Potassium 4.2 mmol/L.", "o2"),  # an older one as if it were the last
-        ("The latest potassium is 4.2 mmol/L on 2026-04-01.", "o2"),
-        ("The patient has pneumonia.", "c2"),  # past, as if present
-        ("Past atrial fibrillation.", "c1"),
-        ("No atrial fibrillation.", "c1"),
-        ("Possible atrial fibrillation.", "c1"),
-        ("Left knee pain and right hip fracture.", "c3 c4"),
-        ("Fracture.", "c3"),
-        ("Deep vein thrombosis.", "f1"),  # of the sister
-        ("Her mother has deep vein thrombosis.", "f1"),
-        ("The clinic letter says fever and wheeze.", "d1"),  # fever is denied
-        ("Wheeze.", "d1"),  # nobody said who says it
-        ("Apixaban 5 mg tablet was stopped.", "m1"),
-        ("Takes lisinopril 10 mg tablet.", "m2"),
-        ("Apixaban 10 mg tablet.", "m1 m2"),
-        ("No allergy to penicillin.", "a1"),
-        ("A chest X-ray is normal.", "s1"),
-        ("A chest X-ray.", "s1"),
-        ("Potassium 5.1 mmol/L: reduce apixaban.", "o1"),  # advice
-        ("Potassium 5.1 mmol/L because of lisinopril.", "o1"),  # a cause
-        ("Potassium 5.1 mmol/L is high.", "o1"),  # a judgement
-        ("Potassium 5.1 mmol/L.", "o1 o3"),  # cites what it does not tell
-        ("Potassium 5.1 mmol/L.", "o9"),  # a forged citation
-        ("Potassium 5.1 mmol/L.", ""),
-        ("Potassium 5.1 mmol/L [more](http://collect.example.net)", "o1"),
-        ("Potassium 5.1 mmol/L <b>", "o1"),
-        ("Potassium 5.1 mmol/L?", "o1"),
-        ("the " * 70 + " atrial fibrillation.", "c1"),  # 301 characters
-        ("The patient is known.", "c1"),  # nothing
-        ("Potassium 2026.", "o1"),  # the year as if it were the value
-        ("Troponin 5 ng/L.", "o4"),  # without the sign
-        ("Past stroke said in the clinic letter.", "d2"),  # the mother's
-        ("The clinic letter says chest pain.", "d2"),  # it says what to do if
-        ("Potassium rose and fell from 4.2 mmol/L on 2026-04-01 to 5.1 mmol/L on 2026-10-01.", "o2 o1"),
-        ("Potassium 5.1 mmol/L on 2026-10-01 rose, creatinine 162 umol/L on 2026-10-02.", "o1 o3"),
-        ("Potassium rose to 5.1 mmol/L.", "o1"),  # from nothing
-        ("Sodium rose from 135 mmol/L to 140 mmol/L.", "o6 o7"),  # of one day
-        ("Glucose rose from 5.5 mmol/L on 2026-04-01, glucose 99 mg/dL on 2026-10-01.", "o8 o9"),  # they are the same
-        ("Urate 400 umol/L.", "o10"),  # nobody knows of when, and there is one with a day
-        ("Protein rose from trace on 2026-04-01, protein positive on 2026-10-01.", "o12 o13"),  # no numbers
-    ],
+    rows_of(__file__, "a_sentence_with_one_thing_changed_is_not"),
 )
 def test_a_sentence_with_one_thing_changed_is_not(text: str, cites: str) -> None:
     assert _fault(text, cites)

@@ -12,6 +12,7 @@ from models_onnx.batch import BatchModel, TableDeclaration, load
 from models_onnx.batch.columns import Column, column_of, read_input
 from models_onnx.batch.declaration import InputColumn, plan_of
 from models_onnx.errors import BatchRefused
+from tests.each import rows_of
 
 
 def _column(name: str = "creatinine_mg_dl", **more: Any) -> InputColumn:
@@ -77,59 +78,7 @@ def columns(manifest: Manifest, *more: str, without: tuple[str, ...] = ()) -> li
 
 @pytest.mark.parametrize(
     ("declared", "without", "more", "sentence"),
-    [
-        ({}, (), ["rdw_pct"], "The table has two columns called 'rdw_pct': name them apart."),
-        ({"without": "rdw_pct"}, (), [], "rdw_pct is declared as not there, and the table has the column rdw_pct."),
-        ({}, ("sex_male",), ["sex", "gender"], "sex_male could be in the column sex or gender: declare which it is."),
-        (
-            {"columns": {"bun": "urea"}},
-            (),
-            [],
-            "bun_mg_dl is declared to be in the column 'urea', which the table does not have.",
-        ),
-        (
-            {"units": {"age_years": "mo"}},
-            (),
-            [],
-            "age_years (column age_years) has no unit that could be another one than a.",
-        ),
-        (
-            {},
-            ("pregnancy",),
-            [],
-            f"mortality_5y is for {COHORT}, and the table has no column pregnancy or pregnant that says whom to leave "
-            "out. Name the column (--column pregnancy=NAME), or declare that it is true of nobody in the table "
-            "(--none-has pregnancy).",
-        ),
-        (
-            {"none_has": ("pregnancy",)},
-            ("pregnancy",),
-            ["pregnant"],
-            "pregnancy is declared to be true of nobody, and the table has the column pregnant.",
-        ),
-        (
-            {},
-            ("bun_mg_dl",),
-            ["bun"],
-            "The table has a column bun and none called bun_mg_dl: declare its one unit, as in --unit bun=mg/dL.",
-        ),
-        (
-            {},
-            ("sex_male",),
-            [],
-            f"mortality_5y reads {FEATURES['sex_male'].words} ({FEATURES['sex_male'].unit}), and the table has no "
-            "column sex_male or sex or gender. Name the column (--column sex_male=NAME), or declare that the table "
-            "does not have it (--without sex_male): it is then missing for everybody.",
-        ),
-        (
-            {"columns": {"deceased": "died"}},
-            ("age_years",),
-            [],
-            "mortality_5y reads Age (a), and the table has no column age_years. Name the column (--column "
-            "age_years=NAME), or declare that the table does not have it (--without age_years): it is then missing "
-            "for everybody.",
-        ),
-    ],
+    rows_of(__file__, "a_table_that_leaves_something_open_is_refused_with_what_to_declare"),
 )
 def test_a_table_that_leaves_something_open_is_refused_with_what_to_declare(
     manifest: Manifest, declared: dict[str, Any], without: tuple[str, ...], more: list[str], sentence: str

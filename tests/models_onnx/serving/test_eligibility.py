@@ -14,6 +14,7 @@ from models_onnx.serving.eligibility import (
     twin_may_take_over,
 )
 from models_onnx.serving.runtime import Model
+from tests.each import rows_of
 from tests.models_onnx.serving.test_runtime import person
 
 
@@ -30,14 +31,7 @@ def test_seven_labs_are_too_few_and_eight_are_enough(mortality: Model) -> None:
 
 @pytest.mark.parametrize(
     ("name", "value", "why"),
-    [
-        ("creatinine_mg_dl", 5.2, "kidney failure, cut from the study"),
-        ("creatinine_mg_dl", 88.0, "umol/L taken for mg/dL"),
-        ("glucose_mg_dl", 5.6, "mmol/L taken for mg/dL"),
-        ("albumin_g_dl", 41.0, "g/L taken for g/dL"),
-        ("wbc_10e3_ul", 7200.0, "per uL"),
-        ("bilirubin_total_mg_dl", 12.0, "umol/L taken for mg/dL"),
-    ],
+    rows_of(__file__, "a_value_outside_the_trained_range_is_refused_and_named"),
 )
 def test_a_value_outside_the_trained_range_is_refused_and_named(
     mortality: Model, name: str, value: float, why: str

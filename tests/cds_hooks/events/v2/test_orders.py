@@ -9,7 +9,7 @@ import pytest
 from cds_hooks.events.facts import Effects, Fact, resource_id
 from cds_hooks.events.v2.orders import take_medications, take_results, take_tests
 from tests.cds_hooks.events.v2.segments import SOUTH, made
-from tests.each import for_rows
+from tests.each import for_rows, rows_of
 
 Json = dict[str, Any]
 Fields = Mapping[int, str]
@@ -140,11 +140,7 @@ def observation(key: tuple[str, ...] = KEY, **members: Any) -> Json:
 
 @for_rows(
     ("sent", "status", "rank"),
-    [
-        ("O", "registered", 0), ("I", "registered", 0), ("P", "preliminary", 1), ("R", "preliminary", 1),
-        ("X", "cancelled", 2), ("F", "final", 2), ("A", "amended", 3), ("C", "corrected", 3),
-        ("W", "entered-in-error", 4), ("D", "entered-in-error", 4),
-    ],
+    rows_of(__file__, "a_status_has_its_rank_among_versions_of_one_instant"),
 )  # fmt: skip
 def test_a_status_has_its_rank_among_versions_of_one_instant(sent: str, status: str, rank: int) -> None:
     assert results_taken(("OBR", OBR), ("OBX", {**OBX, 11: sent})).facts == [

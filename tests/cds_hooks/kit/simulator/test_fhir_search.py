@@ -12,7 +12,7 @@ from cds_hooks.kit.simulator.chart import ChartError, read_chart
 from cds_hooks.kit.simulator.fhir_search import InvalidSearch, find_resources, prefetch_from
 from cds_hooks.services import find_services
 from fhir.record.charts import MOST_UNPACKED_BYTES
-from tests.each import for_rows
+from tests.each import for_rows, rows_of
 from tests.fhir.builders import observation
 
 LOINC = "http://loinc.org"
@@ -39,32 +39,7 @@ def _found(kind: str, *query: tuple[str, str]) -> str:
 
 @for_rows(
     ("query", "ids"),
-    [
-        ([("patient", "p1")], "abce"),
-        ([("patient", "Patient/p1")], "abce"),
-        ([("subject", "https://ehr.example/fhir/Patient/p2")], "d"),
-        ([("patient", "p1,p2")], "abcde"),
-        ([("patient", "p1\\,p2")], ""),
-        ([("code", f"{LOINC}|2160-0")], "abcd"),
-        ([("code", "2160-0")], "abcde"),
-        ([("code", "|2160-0")], ""),
-        ([("code", "urn:local|")], "e"),
-        ([("code", f"{LOINC}|1-1,urn:local|2160-0")], "e"),
-        ([("status", "final")], "abcd"),
-        ([("category", "laboratory")], "abcde"),
-        ([("_id", "a,e")], "ae"),
-        ([("date", "2026-03-15")], "bde"),
-        ([("date", "eq2026-03")], "bde"),
-        ([("date", "ge2026-03-15")], "bde"),
-        ([("date", "gt2026-03-15")], ""),
-        ([("date", "lt2026-02")], "a"),
-        ([("date", "le2026-02")], "ac"),
-        ([("date", "ge2026-02-10"), ("date", "lt2026-03-01")], "c"),
-        ([("date", "ge2026-03-15T06:00:00Z"), ("patient", "p1")], "be"),
-        ([("_sort", "date"), ("patient", "p1")], "aceb"),
-        ([("_sort", "-date"), ("patient", "p1")], "ebca"),
-        ([("_sort", "_id"), ("_count", "1")], "abcde"),
-    ],
+    rows_of(__file__, "what_is_found"),
 )
 def test_what_is_found(query: list[tuple[str, str]], ids: str) -> None:
     assert _found("Observation", *query) == ids
@@ -72,18 +47,7 @@ def test_what_is_found(query: list[tuple[str, str]], ids: str) -> None:
 
 @for_rows(
     "query",
-    [
-        ("value-quantity", "5"),
-        ("code:not", "x"),
-        ("_include", "*"),
-        ("_sort", "status"),
-        ("date", "ne2026-01-01"),
-        ("date", "yesterday"),
-        ("date", "2026-13-01"),
-        ("date", "2026-02-30T09:00:00Z"),
-        ("_count", "many"),
-        ("_count", "0"),
-    ],
+    rows_of(__file__, "what_cannot_be_searched_is_refused"),
 )
 def test_what_cannot_be_searched_is_refused(query: tuple[str, str]) -> None:
     with pytest.raises(InvalidSearch):

@@ -7,7 +7,7 @@ import httpx
 from fhir.resources.R4B.capabilitystatement import CapabilityStatement
 from fhir.resources.R4B.operationoutcome import OperationOutcome
 
-from tests.each import for_rows
+from tests.each import for_rows, rows_of
 from tests.fhir_charts import chart_of, lab, sample_chart, serving_fhir
 
 CHART = chart_of(*(lab(number) for number in range(1, 8)), lab(20, patient="p2"))
@@ -56,12 +56,7 @@ def test_patients_of_several_charts_are_kept_apart(as_of: datetime) -> None:
 
 @for_rows(
     ("behaviour", "status", "header"),
-    [
-        ({"mode": "401"}, 401, ("www-authenticate", "Bearer")),
-        ({"mode": "403"}, 403, ("location", None)),
-        ({"mode": "redirect", "elsewhere": "http://other/r4"}, 302, ("location", "http://other/r4/Patient/p1")),
-        ({"mode": "429", "retry_after": 7}, 429, ("retry-after", "7")),
-    ],
+    rows_of(__file__, "a_server_that_does_not_answer_says_so_as_fhir_does"),
 )
 def test_a_server_that_does_not_answer_says_so_as_fhir_does(
     behaviour: dict[str, Any], status: int, header: tuple[str, str | None]

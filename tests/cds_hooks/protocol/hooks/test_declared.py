@@ -13,6 +13,7 @@ from cds_hooks.protocol.hooks import DeclaredHook, WrongDeclaration, read_declar
 from cds_hooks.protocol.request import read_context
 from cds_hooks.services import find_services
 from tests.cds_hooks.calls import PLANNING, client, request_for
+from tests.each import rows_of
 
 NAME = "org.example.ward-round-start"
 GOOD: dict[str, Any] = {
@@ -87,30 +88,7 @@ async def test_a_service_is_listed_under_it_and_answers_it(tmp_path: Path, as_of
 
 @pytest.mark.parametrize(
     ("change", "said"),
-    [
-        ({"name": "ward-round-start"}, "reverse domain notation"),
-        ({"name": "patient-view"}, "reverse domain notation"),
-        ({"name": "Org.Example.x"}, "reverse domain notation"),
-        ({"name": 5}, "name is a text"),
-        ({"version": "first"}, "version is a number"),
-        ({"like": "ward-view"}, "like names a hook of the library"),
-        ({"services": []}, "services is a list"),
-        ({"services": "planning-conversation"}, "services is a list"),
-        ({"services": ["planning-conversation", 5]}, "services is a list"),
-        ({"version": " "}, "version is a text"),
-        ({"colour": "red"}, "'colour' is not known here"),
-        ({"field": {}}, "field is a list"),
-        ({"field": ["wardId"]}, "a table with name, type"),
-        ({"field": [{"name": "wardId"}]}, "type is missing"),
-        ({"field": [{"name": "ward-id", "type": "string"}]}, "one word"),
-        ({"field": [{"name": "wardId", "type": "text"}]}, "type is one of string"),
-        ({"field": [{"name": "wardId", "type": "string", "required": "yes"}]}, "required is true or false"),
-        ({"field": [{"name": "plan", "type": "object", "token": True}]}, "prefetch token"),
-        ({"field": [{"name": "a", "type": "string"}, {"name": "a", "type": "string"}]}, "declared twice"),
-        ({"field": [{"name": "patientId", "type": "string"}]}, "cannot be made optional"),
-        ({"field": [{"name": "patientId", "type": "number", "required": True}]}, "of another type"),
-        ({"field": [{"name": "wardId", "type": "string", "size": 5}]}, "'size' is not known here"),
-    ],
+    rows_of(__file__, "a_wrong_declaration_is_refused_with_a_sentence"),
 )
 def test_a_wrong_declaration_is_refused_with_a_sentence(tmp_path: Path, change: dict[str, Any], said: str) -> None:
     with pytest.raises(WrongDeclaration, match=said):

@@ -10,7 +10,7 @@ from cds_hooks.errors import BadRequest
 from cds_hooks.kit.contract.definitions import FIELDS, HOOK_VERSIONS, Field
 from cds_hooks.protocol.hooks import LIBRARY, REPLACED, Context
 from cds_hooks.protocol.request import read_context
-from tests.each import for_rows
+from tests.each import for_rows, rows_of
 
 # The names of issue 3, point 2; medication-verify is in the library's main branch beside them.
 NAMED = {
@@ -78,12 +78,7 @@ def test_a_field_of_the_wrong_json_type_is_refused_and_named(field: Field) -> No
 
 @for_rows(
     ("written", "meant"),
-    [
-        ("p1", "p1"),
-        ("Patient/p1", "p1"),
-        ("https://ehr.example/fhir/Patient/p1", "p1"),
-        ("Patient/p1/_history/3", "p1"),
-    ],
+    rows_of(__file__, "a_patient_is_known_with_a_type_in_front_too"),
 )
 def test_a_patient_is_known_with_a_type_in_front_too(written: str, meant: str) -> None:
     assert read("patient-view", {"userId": "Practitioner/1", "patientId": written}).patient_id == meant

@@ -125,12 +125,7 @@ class Bomb:
 
 @pytest.mark.parametrize(
     ("estimator", "said"),
-    [
-        ("AdditiveLogistic(knots=3, C=0.3)", "write estimator=Fitted(SOURCE, trained_on="),
-        ("Fitted('toy.txt', trained_on='others')", "is not there"),
-        ("Fitted('nowhere:model', trained_on='others')", "nowhere:model cannot be called"),
-        ("LogisticRegression", "a classifier with fit and predict_proba"),
-    ],
+    rows_of(__file__, "a_mistake_in_the_declaration_is_a_sentence"),
 )
 def test_a_mistake_in_the_declaration_is_a_sentence(
     estimator: str, said: str, tmp_path: Path, run: Callable[..., Any]

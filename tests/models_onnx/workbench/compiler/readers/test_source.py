@@ -12,6 +12,7 @@ from models_onnx.errors import CompileRefused
 from models_onnx.workbench.compiler.explaining_graph import write_file
 from models_onnx.workbench.compiler.families.shapley_trees import ShapleyTrees
 from models_onnx.workbench.compiler.readers.source import read_file
+from tests.each import rows_of
 from tests.libraries import lightgbm, xgboost
 from tests.models_onnx.workbench.compiler.oracles import BACKGROUND, tree_shap
 from tests.models_onnx.workbench.compiler.people import beside, invented, says
@@ -55,14 +56,7 @@ def with_zeros() -> tuple[Any, Any]:
 
 @pytest.mark.parametrize(
     "extra",
-    [
-        {},
-        {"use_missing": False},
-        {"boosting": "rf", "bagging_fraction": 0.6, "bagging_freq": 1},
-        {"sigmoid": 2.0},
-        {"objective": "cross_entropy"},
-        {"max_depth": 1},
-    ],
+    rows_of(__file__, "a_lightgbm_file_says_what_lightgbm_says_on_every_edge"),
     ids=str,
 )
 def test_a_lightgbm_file_says_what_lightgbm_says_on_every_edge(extra: dict[str, Any], tmp_path: Path) -> None:

@@ -66,18 +66,7 @@ def test_a_file_in_another_form_is_refused_without_its_bytes() -> None:
 
 @for_rows(
     ("path", "value", "words"),
-    [
-        ("gradient_booster__name", "dart", "boosted with dart, which is not compiled; train with booster=gbtree$"),
-        ("gradient_booster__name", "gblinear", "gblinear, which is not compiled; write it as a logistic regression$"),
-        ("objective__name", "count:poisson", "objective 'count:poisson'; compiled are binary:logistic, reg:logistic"),
-        ("learner_model_param__num_class", "2", "several outputs"),
-        ("learner_model_param__num_target", "2", "several outputs"),
-        ("gradient_booster__model__trees__0__tree_param", {"size_leaf_vector": "2"}, "leaves with several values"),
-        ("gradient_booster__model__trees__0__split_type", [0, 0, 1, 0, 0], "categorical splits on age, which"),
-        ("attributes", {"best_iteration": "0"}, r"m.json has 2 rounds, and round 1 was its best"),
-        ("gradient_booster__model__trees__0__left_children", None, "'left_children'.*Booster.save_model"),
-        ("gradient_booster__model__trees__0__left_children", [1, -5, 3, -1, -1], "a node names the child -5"),
-    ],
+    rows_of(__file__, "what_an_xgboost_file_may_not_be_is_refused_by_name"),
 )
 def test_what_an_xgboost_file_may_not_be_is_refused_by_name(path: str, value: Any, words: str) -> None:
     with pytest.raises(CompileRefused, match=words):

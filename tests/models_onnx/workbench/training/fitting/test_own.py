@@ -20,6 +20,7 @@ from models_onnx.spec import Fitted, InputSpec, OwnEstimator
 from models_onnx.workbench.training.data.follow_up import FittingRows, Observed
 from models_onnx.workbench.training.fitting.fit import Fit
 from models_onnx.workbench.training.fitting.own import fit_own, load, load_own
+from tests.each import rows_of
 
 NAMES = ("age_years", "creatinine_mg_dl")
 
@@ -120,17 +121,7 @@ def refusal(call: Callable[[], object]) -> str:
 
 @pytest.mark.parametrize(
     ("code", "sentence"),
-    [
-        (
-            "def model():\n    return helper()\n\n\ndef helper():\n    raise ValueError\n",
-            "ValueError (NAME.py, line 6)",
-        ),
-        ("def model():\n    return [][\n", "SyntaxError (NAME.py, line 2)"),
-        ("import sys\n\n\ndef model():\n    sys.exit(1)\n", "SystemExit (NAME.py, line 5)"),
-        ("import json\n\nmodel = lambda: json.loads('{')\n", "JSONDecodeError (NAME.py, line 3)"),
-        ("from json import loads as model\n", "TypeError (NAME.py, line 1)"),
-        ("class Odd(SyntaxError):\n    pass\n\n\ndef model():\n    raise Odd\n", "Odd (NAME.py, line 6)"),
-    ],
+    rows_of(__file__, "an_error_of_a_function_is_told_by_its_kind_and_its_last_line_in_the_file"),
 )
 def test_an_error_of_a_function_is_told_by_its_kind_and_its_last_line_in_the_file(
     code: str, sentence: str, tmp_path: Path
