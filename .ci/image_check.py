@@ -37,7 +37,7 @@ CHANGING = ("var/cache/apt", "var/lib/apt/lists/*", "var/log/*", "var/cache/ldco
 MIRROR = "IMAGE_CHECK_MIRROR"
 """Names another mirror: one of a snapshot gives the same packages each time."""
 SAMPLE = "planning-talk"
-PARTS = ROOT / "dist" / "sbom-image.cdx.json"
+PARTS = ROOT / "dist" / "sbom.cdx.json"
 SIOCSIFFLAGS, IFF_UP = 0x8914, 1
 
 

@@ -1,9 +1,9 @@
-"""Writes the lists of parts (CycloneDX 1.6, JSON): what the wheel installs, and what the image holds of Python.
+"""Writes the list of parts (CycloneDX 1.6, JSON): the Python packages of the image, and of the tests of the wheel.
 
-    make sbom        (dist/sbom-wheel.cdx.json, dist/sbom-image.cdx.json)
+    make sbom        (dist/sbom.cdx.json)
 
-Made from the locks by cyclonedx-py, with every hash that pip accepts. `make image-check` compares the image's list with
-what is really installed in it and adds the packages of its base.
+Made from the lock of the runtime by cyclonedx-py, with every hash that pip accepts. `make image-check` compares the
+list with what is really installed in the image and adds the packages of its base.
 """
 
 import json
@@ -18,7 +18,6 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parent.parent
-LOCKS = {"wheel": ("runtime",), "image": ("runtime",)}
 ONLY_INSTALLS = ("setuptools", "wheel")
 LINUX = {"sys_platform": "linux", "platform_system": "Linux", "os_name": "posix", "platform_machine": "x86_64"}
 LINUX |= {"python_version": "3.11", "python_full_version": "3.11.0", "implementation_name": "cpython"}
@@ -26,29 +25,26 @@ LINUX |= {"platform_python_implementation": "CPython"}
 
 
 def main() -> None:
-    """Write both lists and say how many parts each has."""
+    """Write the list and say how many parts it has."""
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "dist"
     folder.mkdir(parents=True, exist_ok=True)
-    for name, locks in LOCKS.items():
-        parts = locked(*locks)
-        bom = described(parts)
-        file = folder / f"sbom-{name}.cdx.json"
-        file.write_text(json.dumps(bom, indent=1) + "\n")
-        print(f"{file}: {len(bom['components'])} parts")
+    bom = described(locked())
+    file = folder / "sbom.cdx.json"
+    file.write_text(json.dumps(bom, indent=1) + "\n")
+    print(f"{file}: {len(bom['components'])} parts")
 
 
-def locked(*locks: str) -> dict[str, str]:
-    """Return what the locks install on Linux: by name the requirement with its hashes."""
+def locked() -> dict[str, str]:
+    """Return what the lock installs on Linux: by name the requirement with its hashes."""
     found: dict[str, str] = {}
-    for lock in locks:
-        text = (ROOT / "requirements" / f"{lock}.txt").read_text().replace("\\\n", " ")
-        for line in text.splitlines():
-            if not line.strip() or line.lstrip().startswith("#"):
-                continue
-            requirement, _, hashes = line.partition(" --hash=")
-            parsed = Requirement(requirement)
-            if parsed.name not in ONLY_INSTALLS and applies(parsed.marker):
-                found[canonicalize_name(parsed.name)] = f"{parsed.name}{parsed.specifier} --hash={hashes.strip()}"
+    text = (ROOT / "requirements" / "runtime.txt").read_text().replace("\\\n", " ")
+    for line in text.splitlines():
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        requirement, _, hashes = line.partition(" --hash=")
+        parsed = Requirement(requirement)
+        if parsed.name not in ONLY_INSTALLS and applies(parsed.marker):
+            found[canonicalize_name(parsed.name)] = f"{parsed.name}{parsed.specifier} --hash={hashes.strip()}"
     return found
 
 

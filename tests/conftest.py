@@ -230,6 +230,22 @@ def _folder(variable: str, default: Path) -> Path:
 
 
 @pytest.fixture
+def declared_features_are_forgotten() -> Iterator[None]:
+    """What a test declares in features.toml is known to its process from then on: forgotten at its end."""
+    from fhir.mapping.features.catalog import FEATURES
+    from fhir.record.facts import ANALYTE_POSITION
+    from fhir.record.measurement import KEY_BY_LOINC
+    from fhir.terminology.analytes import ANALYTE_BY_LOINC, ANALYTES
+
+    tables: list[Any] = [FEATURES, ANALYTES, ANALYTE_BY_LOINC, KEY_BY_LOINC, ANALYTE_POSITION]
+    before = [dict(table) for table in tables]
+    yield
+    for table, were in zip(tables, before, strict=True):
+        table.clear()
+        table.update(were)
+
+
+@pytest.fixture
 def anyio_backend() -> str:
     """The event loop on which tests that are coroutines run."""
     return "asyncio"

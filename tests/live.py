@@ -26,6 +26,8 @@ ONLY_IN_DEVELOPMENT = "rfc3987_syntax"
 it finds it, for a format that no schema of ours has; it is not in the runtime lock, and tests run without it, too."""
 AS_INSTALLED = str(Path(__file__).parent / "as_installed")
 _CHECKOUT = str(Path(__file__).parents[1])
+SHIPPED = str(Path(_CHECKOUT) / "cds_hooks" / "services" / "services.toml")
+"""The services that a server has by default; most tests call each advisor as a service of its own."""
 
 
 def record_in(folder: Path) -> str:

@@ -15,7 +15,7 @@ from cds_hooks.web.documentation import chapters, read_page
 from models_onnx.serving.registry import model_ids
 from tests.conftest import ROOT
 from tests.each import for_rows
-from tests.live import serving
+from tests.live import SHIPPED, serving
 from tests.program import run_program
 
 # The pages that are committed; `documentation` has those, too, that are made from the code.
@@ -42,8 +42,6 @@ def _text(documentation: Path) -> str:
 
 PROGRAM = ".venv/bin/cds-hooks"
 _OTHER_PEOPLES_DATA = "../shared/data/"
-SHIPPED = str(ROOT / "cds_hooks" / "services" / "services.toml")
-"""The services that a server has by default; other tests call each advisor as a service of its own."""
 ELSEWHERE = {
     f"{PROGRAM} check": "the whole kit: tests/cds_hooks/kit/contract/test_own_server.py",
     f"{PROGRAM} check --quick": "as a tester types it: tests/test_reader_pages.py",

@@ -55,7 +55,9 @@ def check(
                 typer.echo(f"  {fault}")
     for fault in faults:
         typer.echo(f"Left out: {fault}", err=True)
-    if refused or not artifacts:
+    if not artifacts and not refused:
+        raise failure(f"{folder} holds no PlanDefinition and no Measure as a JSON file.")
+    if refused:
         raise typer.Exit(1)
 
 

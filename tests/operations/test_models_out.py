@@ -12,7 +12,7 @@ import pytest
 
 from tests.cds_hooks.calls import ORDERS, PLANNING, request_for
 from tests.conftest import ROOT
-from tests.live import serving
+from tests.live import SHIPPED, serving
 
 AS_OF = datetime(2026, 11, 20, 12, tzinfo=UTC)
 _READMISSION = "readmission-follow-up"
@@ -99,8 +99,7 @@ def test_the_page_of_a_model_that_is_out_says_so(damaged: tuple[str, Path], mode
 @pytest.mark.slow
 def test_an_opening_goes_on_without_the_advisor_whose_model_is_changed_and_says_so(tmp_path: Path) -> None:
     _change_byte(_copy_of_the_package(tmp_path) / "mortality_5y/model.onnx", -100)
-    shipped = str(ROOT / "cds_hooks/services/services.toml")
-    with serving(tmp_path, CDS_AS_OF=AS_OF.isoformat(), CDS_SERVICES=shipped) as address:
+    with serving(tmp_path, CDS_AS_OF=AS_OF.isoformat(), CDS_SERVICES=SHIPPED) as address:
         request = request_for("chart-opening", "patient-view", "af-no-anticoagulant", AS_OF)
         answer = _post(address, "chart-opening", request)
         ready = httpx.get(f"{address}/readyz").json()

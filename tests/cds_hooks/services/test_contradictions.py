@@ -49,8 +49,7 @@ def contradictions(answer: dict[str, list[Json]]) -> list[str]:
     faults += [f"the statin is offered by {talks}"] if len(talks) > 1 else []
     if CANCERS.search(texts["preventive-services"]) and MANY_DEATHS.search(texts["planning-conversation"]):
         faults.append("screening for cancer beside a short life")
-    can_wait = sum(card["indicator"] == "info" for cards in answer.values() for card in cards)
-    return [*faults, *(["more than three cards that can wait"] if can_wait > 3 else [])]
+    return faults
 
 
 def _faults(folder: Path, files: list[Path], way: str) -> Counter[str]:

@@ -1,4 +1,4 @@
-"""Our own server, judged by the kit from outside like any other: as it is on one machine, and with a trust file."""
+"""Our own server with its default services, judged by the kit from outside: without and with a trust file."""
 
 import json
 from collections.abc import Iterator
@@ -18,13 +18,14 @@ from cds_hooks.kit.contract.requests import DIALECTS
 from cds_hooks.kit.contract.run import run_checks, select_checks
 from cds_hooks.kit.contract.target import Target
 from cds_hooks.kit.simulator.signing import new_key, write_key
-from tests.live import serving
+from tests.live import SHIPPED, serving
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A server that waits longer for FHIR servers than usual: the tests beside it keep the machine busy."""
-    with serving(tmp_path_factory.mktemp("server"), constants={"fetch_milliseconds": 4000}) as address:
+    constants = {"fetch_milliseconds": 4000}
+    with serving(tmp_path_factory.mktemp("server"), constants=constants, CDS_SERVICES=SHIPPED) as address:
         yield address
 
 
@@ -35,7 +36,7 @@ STALLED = "a_stalled_fhir_server_does_not_stall_the_service"
 @pytest.mark.slow
 def test_no_service_waits_for_a_fhir_server_that_does_not_answer(tmp_path: Path) -> None:
     as_of = datetime.now(UTC)
-    with serving(tmp_path) as address, closing(Connection(address)) as connection:
+    with serving(tmp_path, CDS_SERVICES=SHIPPED) as address, closing(Connection(address)) as connection:
         target = Target(connection, sample_charts(as_of), as_of, DIALECTS["standard"], fhir_host="127.0.0.1")
         checks = [check for check in select_checks(["FHIR-20"], "standard") if check.name == STALLED]
         (outcome,) = run_checks(target, checks).outcomes
@@ -83,7 +84,7 @@ def trusted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Pat
         'version = 1\n[[client]]\nname = "kit"\nissuers = ["https://kit.example.org"]\njwks_file = "jwks.json"\n'
         'algorithms = ["RS384"]\ncors_origins = ["https://kit.example.org"]\n'
     )
-    with serving(folder, CDS_TRUST_FILE=str(folder / "trust.toml")) as address:
+    with serving(folder, CDS_TRUST_FILE=str(folder / "trust.toml"), CDS_SERVICES=SHIPPED) as address:
         yield address, folder / "key.json"
 
 
@@ -97,7 +98,7 @@ def test_every_row_on_tokens_holds_with_a_key_that_the_server_knows(trusted: tup
     rows = {each["row"]: each["result"] for each in json.loads(answer.stdout)["rows"]}
     assert {row for row in SEEN_WITH_A_KEY if rows[row] != "held"} == set()
 
-    asked = ("sample:planning-talk", "--service", "planning-conversation")
+    asked = ("sample:planning-talk", "--service", "chart-opening")
     called = _command("call", *asked, "--url", address, "--key", str(key), "--json")
     assert called.exit_code == 0, called.output
     assert json.loads(called.stdout)["status"] == 200

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import orjson
 import pytest
@@ -15,11 +15,8 @@ from fhir.mapping.features import declared as declared_module
 from fhir.mapping.features.catalog import FEATURES, data_dictionary
 from fhir.mapping.features.declared import FILE, add_declared_features
 from fhir.mapping.features.feature import Feature, FeatureFault, FeatureValue, Missing, map_features
-from fhir.record.facts import ANALYTE_POSITION
-from fhir.record.measurement import KEY_BY_LOINC
 from fhir.record.record import PatientRecord, read_record
 from fhir.record.resources import decoder
-from fhir.terminology.analytes import ANALYTE_BY_LOINC, ANALYTES
 from tests.each import rows_of
 from tests.fhir import builders
 from tests.fhir.builders import encounter, observation, problem, record_of
@@ -46,17 +43,7 @@ window_days = 2
 """
 
 
-@pytest.fixture(autouse=True)
-def _forget() -> Iterator[None]:
-    """What a test declares is known to its process from then on: forgotten at its end."""
-    tables: list[dict[str, Any]] = [
-        cast(dict[str, Any], table) for table in (FEATURES, ANALYTES, ANALYTE_BY_LOINC, KEY_BY_LOINC, ANALYTE_POSITION)
-    ]
-    before = [dict(table) for table in tables]
-    yield
-    for table, were in zip(tables, before, strict=True):
-        table.clear()
-        table.update(were)
+pytestmark = pytest.mark.usefixtures("declared_features_are_forgotten")
 
 
 def declared(folder: Path, text: str) -> tuple[str, ...]:

@@ -159,7 +159,7 @@ def chart(visits: pd.DataFrame) -> bytes:
 
 
 @pytest.fixture
-def series_table(data_folder: Path, tmp_path: Path, _forget: None) -> pd.DataFrame:
+def series_table(data_folder: Path, tmp_path: Path, declared_features_are_forgotten: None) -> pd.DataFrame:
     """One row per person who was alive and not transplanted a year after enrolment, as their charts have it."""
     (tmp_path / "features.toml").write_text(declaration())
     names = add_declared_features(tmp_path)

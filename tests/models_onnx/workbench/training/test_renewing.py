@@ -13,6 +13,8 @@ import pytest
 from typer.testing import CliRunner
 
 from cds_hooks.commands.model.main import app
+from cds_hooks.settings import Settings
+from cds_hooks.trusted_models import own_keys
 from models_onnx.serving.registry import load_model
 from models_onnx.serving.runtime import Model
 from models_onnx.spec import CohortExclusion, ModelSpec
@@ -84,13 +86,13 @@ def outcomes_of(model: Model, path: Path, shift: float, slope: float = 1.0) -> p
 def renewed(run: Run, folder: Path, *words: object) -> Model:
     told = run(*words, "--folder", folder / "own", "--specs", folder / "mine", "--replicates", 0)
     assert told.exit_code == 0, told.output
-    return load_model("toy_30d@0.2.0", folder / "own")
+    return load_model("toy_30d@0.2.0", folder / "own", own_keys(Settings()))
 
 
 def test_the_declared_estimator_is_trained_on_the_table_and_the_groups_are_those_recorded(
     run: Run, tmp_path: Path
 ) -> None:
-    before = load_model("toy_30d", tmp_path / "own")
+    before = load_model("toy_30d", tmp_path / "own", own_keys(Settings()))
     outcomes_of(before, tmp_path / "outcomes.csv", 1.0)
     after = renewed(run, tmp_path, "train", "toy_30d", "--table", tmp_path / "outcomes.csv")
     assert after.manifest.cohort.n > 2500
@@ -107,7 +109,7 @@ def test_the_declared_estimator_is_trained_on_the_table_and_the_groups_are_those
 
 
 def test_another_site_gets_a_report_and_a_proposal_that_mends_its_calibration(run: Run, tmp_path: Path) -> None:
-    before = load_model("toy_30d", tmp_path / "own")
+    before = load_model("toy_30d", tmp_path / "own", own_keys(Settings()))
     options = ["--folder", tmp_path / "own", "--specs", tmp_path / "mine", "--replicates", 50]
     site = outcomes_of(before, tmp_path / "unused.csv", 1.1)
     site["sex"] = site["sex_male"].map({1.0: "male", 0.0: "female"})
@@ -134,7 +136,7 @@ def test_another_site_gets_a_report_and_a_proposal_that_mends_its_calibration(ru
 
 
 def test_what_cannot_be_renewed_is_said_and_leaves_no_file(run: Run, tmp_path: Path) -> None:
-    before = load_model("toy_30d", tmp_path / "own")
+    before = load_model("toy_30d", tmp_path / "own", own_keys(Settings()))
     table = outcomes_of(before, tmp_path / "outcomes.csv", 0.0)
     options = ["--folder", tmp_path / "own", "--specs", tmp_path / "mine"]
     table.drop(columns=["event"]).to_csv(tmp_path / "none.csv", index=False)

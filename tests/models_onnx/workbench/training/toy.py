@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import pytest
 from typer.testing import CliRunner
 
 from cds_hooks.commands.model.main import app
+from cds_hooks.settings import Settings
+from cds_hooks.trusted_models import own_keys
 from models_onnx.serving.registry import load_model
 from tests.models_onnx.workbench.training.template import write_template
 
@@ -80,17 +81,6 @@ from sklearn.preprocessing import StandardScaler
 """
 
 
-@pytest.fixture
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
-    """The commands, with a signing key of the test."""
-    monkeypatch.chdir(tmp_path)
-
-    def invoke(*words: object) -> Any:
-        return CliRunner().invoke(app, list(map(str, words)))
-
-    return invoke
-
-
 def elsewhere() -> tuple[pd.DataFrame, Any]:
     """The people whom a model was trained on elsewhere."""
     table = adults(toy_table(3000)).iloc[700:]
@@ -102,7 +92,7 @@ def adopted(run: Callable[..., Any], folder: Path) -> Any:
     out = folder / "trained"
     told = run("import", folder / "toy_30d.py", "--data", folder, "--out", out, "--replicates", 0)
     assert told.exit_code == 0, told.output
-    return load_model("toy_30d", out)
+    return load_model("toy_30d", out, own_keys(Settings()))
 
 
 def train(folder: Path, table: pd.DataFrame, changed: dict[str, str] | None = None) -> Any:
