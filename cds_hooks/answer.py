@@ -37,6 +37,7 @@ from cds_hooks.hold_back.checks import SILENT_MODE, CheckedCall, refuse_user, wh
 from cds_hooks.hold_back.memory import PatientMemory
 from cds_hooks.hold_back.no_card import has_looked, in_words, looked_at
 from cds_hooks.hold_back.sent_cards import Caller
+from cds_hooks.kit.samples import sample_ids
 from cds_hooks.logs import log_failure
 from cds_hooks.model_versions import Choose, in_use
 from cds_hooks.prefetch.facts import keep_chart, write_facts
@@ -217,6 +218,7 @@ async def invoke(call: Call, source: Source, sink: Sink) -> Answered:
     try:
         async with call.turn as turn:
             received = await turn.compute(read, call, source)
+            call = as_trial(call, received)
             received = await complete(call, received)
             understood = await turn.compute(understand, call, received)
             advised = await turn.compute_async(advise, call, understood)
@@ -247,6 +249,15 @@ def read(call: Call, source: Source) -> Received:
     templates = call.service.templates_read_for(call.client.profile.version)
     is_complete = no_advice is not None or not (filled.state.gaps or has_missing_medications(request, templates))
     return Received(source, request, filled, is_complete, no_advice)
+
+
+def as_trial(call: Call, received: Received) -> Call:
+    """Return the call as a trial where it is about a sample patient, which comes here from anywhere.
+
+    With a trust file the patients are a hospital's, whatever their ids are: there only /try sends trials.
+    """
+    is_sample = call.components.settings.trust_file is None and received.request.context.patient_id in sample_ids()
+    return replace(call, is_trial=True) if is_sample and not call.is_trial else call
 
 
 def _why_no_advice(call: Call, request: CDSRequest) -> WhyNot | None:

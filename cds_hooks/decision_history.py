@@ -13,7 +13,7 @@ from msgspec import Struct, field
 from cds_hooks.governance.origins import HeldBack, explain_held_back
 from cds_hooks.governance.releases import Releases
 from cds_hooks.hold_back.checks import WITHHELD
-from cds_hooks.storage.decision import TRIAL, Decision, FeedbackItem
+from cds_hooks.storage.decision import Decision, FeedbackItem
 from fhir.record.refusals import WhyNot
 
 
@@ -143,7 +143,7 @@ def decision_history(
     unknown = [Card(f"Card {uuid}, which this answer did not have", "info", CardSource(""), uuid) for uuid in others]
     return DecisionHistory(
         tuple(_advised(card, items) for card in (*cards, *unknown)),
-        tuple(explain_held_back(silences, decision.service, decision.client.removeprefix(TRIAL), acts_then)),
+        tuple(explain_held_back(silences, decision.service, decision.caller, acts_then)),
     )
 
 

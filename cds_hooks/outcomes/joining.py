@@ -23,7 +23,7 @@ _AT_ONCE: Final = 200
 _CARDS_AT_ONCE: Final = 20
 
 REFUSALS: Final = {
-    "unknown-prediction": "No decision of this client has this id.",
+    "unknown-prediction": "No decision of this client has this id. Trials and sample patients have no outcome.",
     "unknown-card": "No decision of this client has this card or suggestion.",
     "no-score": "No model estimated a risk in this decision.",
     "other-model": "Another model estimated the risk in this decision.",

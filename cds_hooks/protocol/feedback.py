@@ -16,7 +16,7 @@ from msgspec import Meta, Raw, Struct, field, structs
 
 from cds_hooks.errors import BadRequest, PayloadTooLarge, TooDeep
 from cds_hooks.protocol.body import check_text, check_whole, describe_decoder_error
-from cds_hooks.storage.decision import Decision, FeedbackItem, decision_of
+from cds_hooks.storage.decision import TRIAL, Decision, FeedbackItem, decision_of
 
 MOST_ITEMS: Final = 1000
 """The most that one report may hold; a batch of a day is sent in parts."""
@@ -228,13 +228,18 @@ class MatchedFeedback(Struct):
 
 
 def match_feedback(items: Iterable[FeedbackItem], decisions: Mapping[str, Decision]) -> MatchedFeedback:
-    """Separates the items: one about a card that this client did not get must not fail the batch (FB-17, FB-18)."""
+    """Separates the items: one about a card that this client did not get must not fail the batch (FB-17, FB-18).
+
+    An answer to the card of a trial is an answer of the trial: it counts nowhere.
+    """
     matched = MatchedFeedback()
     # a report may have a thousand items about one long answer, which is decoded once
     sent = {key: {card.uuid: card for card in cards_sent(decision.response)} for key, decision in decisions.items()}
     for item in items:
         key = decision_of(item.card) or ""
         decision, card = decisions.get(key), sent.get(key, {}).get(item.card)
+        if decision is not None and decision.client == f"{TRIAL}{item.client}":
+            item = structs.replace(item, client=decision.client)
         if decision is None or card is None:
             matched.unmatched.append(UNKNOWN_CARD)
         elif decision.client != item.client:

@@ -12,7 +12,7 @@ What reads and joins reports (`cds_hooks.outcomes`, 1,000 lines with monitoring)
 import asyncio
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
@@ -21,7 +21,6 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from cds_hooks.call import SENT_AS_TRIAL
 from cds_hooks.components import ServerComponents
 from cds_hooks.errors import NotFound, RecordFailed
 from cds_hooks.hold_back.restraint import Restraint
@@ -32,7 +31,6 @@ from cds_hooks.security.trust import proxied_call
 from cds_hooks.services import Service
 from cds_hooks.storage.database import parse_url
 from cds_hooks.storage.decision import (
-    TRIAL,
     Decision,
     FeedbackItem,
     RecordUnavailable,
@@ -88,26 +86,25 @@ class _Feedback:
         service = self._addresses[service_id]
         service_id = service.id
         client.require(service.names)
-        name = f"{TRIAL}{client.name}" if request.scope.get(SENT_AS_TRIAL) is True else client.name
         async with self._intake.body(request, client, MOST_BYTES) as body:
-            await self._take(body, service_id, client, name)
+            await self._take(body, service_id, client)
         return Response(b"{}", media_type="application/json")
 
-    async def _take(self, body: bytes, service_id: str, client: TrustedClient, name: str) -> None:
-        """Store what a report says of cards of this client, as the record names it, and remember it."""
+    async def _take(self, body: bytes, service_id: str, client: TrustedClient) -> None:
+        """Store what a report says of cards of this client, and remember it."""
         components, url = self._components, self._components.settings.database_url
         old_forms = client.profile.version in ("1.0", "1.1")
-        items = await asyncio.to_thread(read_feedback, body, service_id, name, self._intake.now(), old_forms=old_forms)
+        reader = partial(read_feedback, body, service_id, client.name, self._intake.now(), old_forms=old_forms)
+        items = await asyncio.to_thread(reader)
         try:
             matched = await asyncio.to_thread(_match, url, items)
             new = await components.decisions.append_feedback(matched.items)
             await asyncio.to_thread(remember_answers, url, new, components.restraint)
         except RecordUnavailable as error:
             raise RecordFailed("The feedback could not be stored. Send it again later.") from error
-        if is_trial(name):
-            return
         for item in new:
-            components.metrics.feedback(service_id, item.outcome)
+            if not is_trial(item.client):
+                components.metrics.feedback(service_id, item.outcome)
         for reason in matched.unmatched:
             components.metrics.unmatched_feedback(service_id, reason)
 

@@ -204,6 +204,11 @@ class Decision(msgspec.Struct, frozen=True, gc=False):
     chart: bytes | None = None
     """The hash of the chart in the table `charts` with which it was made; None where none was recorded."""
 
+    @property
+    def caller(self) -> str:
+        """The client that called, whether its call was a trial or not."""
+        return self.client.removeprefix(TRIAL)
+
 
 class FeedbackItem(msgspec.Struct, frozen=True, gc=False):
     """A clinician's feedback on one card (CDS Hooks 2.0, feedback)."""

@@ -134,6 +134,7 @@ class DecisionFilter(Struct, frozen=True):
     service: str | None = None
     outcome: str | None = None
     client: str | None = None
+    """The client, whose trials are among them."""
     patient: str | None = None
     users: Collection[str] | None = None
     """The forms under which the user can be recorded (`content.UserNames.possible`)."""
@@ -160,9 +161,11 @@ class DecisionFilter(Struct, frozen=True):
 
     def narrow(self, query: Select[Any]) -> Select[Any]:
         """Return the query with all conditions that the database can evaluate: all but the rule."""
-        for name in ("service", "outcome", "client", "patient", "hook_instance"):
+        for name in ("service", "outcome", "patient", "hook_instance"):
             if (value := getattr(self, name)) is not None:
                 query = query.where(decisions.c[name] == value)
+        if self.client is not None:
+            query = query.where(decisions.c.client.in_((self.client, f"{TRIAL}{self.client}")))
         if not self.has_trials:
             query = query.where(without_trials(decisions))
         if self.users is not None:

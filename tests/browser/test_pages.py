@@ -28,7 +28,7 @@ def test_dark_follows_the_system_and_paper_is_always_light(opened: Open, pages: 
 
 # Of the buttons of one question the Tab key reaches the first, and the arrow keys the others.
 _USABLE = """() => [...document.querySelectorAll('a[href], summary, button, select, textarea, input')]
-    .filter(e => e.type !== 'hidden')
+    .filter(e => e.type !== 'hidden' && e.checkVisibility())
     .filter(e => e.type !== 'radio' || e === e.form.querySelector(`input[type=radio][name="${e.name}"]`))
     .map(e => e.tagName + e.textContent)"""
 

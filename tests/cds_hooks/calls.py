@@ -8,6 +8,8 @@ from typing import Any
 import httpx
 
 from tests.constants import settings_with
+from tests.contracts.contracts import counted as counted
+from tests.contracts.contracts import counted_request_for as counted_request_for
 from tests.contracts.contracts import open_client
 from tests.contracts.contracts import request_for as request_for
 from tests.live import record_in

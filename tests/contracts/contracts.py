@@ -325,6 +325,22 @@ def request_for(service: str, hook: str, sample: str, as_of: datetime, draft: st
     return request | {"hookInstance": str(uuid4())}
 
 
+def counted(request: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the request about a patient of the client who has this chart: calls about samples are trials."""
+    sample = request["context"]["patientId"]
+    changed: dict[str, Any] = orjson.loads(
+        orjson.dumps(request).replace(b'%s"' % sample.encode(), b'%s-own"' % sample.encode())
+    )
+    return changed
+
+
+def counted_request_for(
+    service: str, hook: str, sample: str, as_of: datetime, draft: str | None = None
+) -> dict[str, Any]:
+    """Return what `request_for` does, about a patient of the client."""
+    return counted(request_for(service, hook, sample, as_of, draft))
+
+
 def requests_of(service: str, hook: str, as_of: datetime = AS_OF) -> list[dict[str, Any]]:
     """Return a call for each sample patient; at the order hooks one for each draft of the sample."""
     requests = []

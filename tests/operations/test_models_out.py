@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.cds_hooks.calls import ORDERS, PLANNING, request_for
+from tests.cds_hooks.calls import ORDERS, PLANNING, counted_request_for
 from tests.conftest import ROOT
 from tests.live import SHIPPED, serving
 
@@ -66,7 +66,7 @@ def test_the_service_of_a_changed_model_answers_503_and_never_an_empty_list(dama
     address, _ = damaged
     listed = {each["id"]: each for each in httpx.get(f"{address}/cds-services").json()["services"]}
     assert listed[_READMISSION]["prefetch"], "a client goes on sending what the model needs"
-    body = request_for(_READMISSION, "encounter-discharge", "planning-talk", AS_OF)
+    body = counted_request_for(_READMISSION, "encounter-discharge", "planning-talk", AS_OF)
     refused = _post(address, _READMISSION, body)
     said = refused.json()["issue"][0]["details"]["text"]
     assert refused.status_code == 503
@@ -76,15 +76,15 @@ def test_the_service_of_a_changed_model_answers_503_and_never_an_empty_list(dama
 
 def test_other_services_answer_and_a_model_without_its_second_one_goes_on(damaged: tuple[str, Path]) -> None:
     address, _ = damaged
-    card = _post(address, PLANNING, request_for(PLANNING, "patient-view", "planning-talk", AS_OF))
+    card = _post(address, PLANNING, counted_request_for(PLANNING, "patient-view", "planning-talk", AS_OF))
     assert card.json()["cards"], "the model itself is whole"
-    few = request_for(PLANNING, "patient-view", "planning-talk", AS_OF)
+    few = counted_request_for(PLANNING, "patient-view", "planning-talk", AS_OF)
     few["prefetch"]["labs"]["entry"] = few["prefetch"]["labs"]["entry"][:3]
     silence = _post(address, PLANNING, few).json()
     assert silence["cards"] == []
     reasons = [each["text"] for each in silence["extension"]["org.cds-hooks-onnx"]["silence"]]
     assert any("The model for fewer values cannot be served here." in text for text in reasons)
-    orders = request_for(ORDERS, "order-select", "ckd4-metformin", AS_OF, "metformin-ckd4-coded")
+    orders = counted_request_for(ORDERS, "order-select", "ckd4-metformin", AS_OF, "metformin-ckd4-coded")
     assert _post(address, "order-safety-select", orders).status_code == 200
 
 
@@ -100,7 +100,7 @@ def test_the_page_of_a_model_that_is_out_says_so(damaged: tuple[str, Path], mode
 def test_an_opening_goes_on_without_the_advisor_whose_model_is_changed_and_says_so(tmp_path: Path) -> None:
     _change_byte(_copy_of_the_package(tmp_path) / "mortality_5y/model.onnx", -100)
     with serving(tmp_path, CDS_AS_OF=AS_OF.isoformat(), CDS_SERVICES=SHIPPED) as address:
-        request = request_for("chart-opening", "patient-view", "af-no-anticoagulant", AS_OF)
+        request = counted_request_for("chart-opening", "patient-view", "af-no-anticoagulant", AS_OF)
         answer = _post(address, "chart-opening", request)
         ready = httpx.get(f"{address}/readyz").json()
         metrics = httpx.get(f"{address}/metrics").text

@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.cds_hooks.calls import PLANNING, request_for
+from tests.cds_hooks.calls import PLANNING, counted_request_for
 from tests.cds_hooks.conftest import postgres_server, postgres_url
 from tests.cds_hooks.hold_back.restraint_calls import (
     CRITICAL,
@@ -57,7 +57,7 @@ def _check_budget(addresses: Sequence[str], as_of: datetime) -> None:
 
 
 def _plan(address: str, as_of: datetime, user: str, patient: str = "planning-talk") -> httpx.Response:
-    request = request_for(PLANNING, "patient-view", "planning-talk", as_of)
+    request = counted_request_for(PLANNING, "patient-view", "planning-talk", as_of)
     request["context"]["userId"] = user
     request = json.loads(json.dumps(request).replace('planning-talk"', f'{patient}"'))
     answered = httpx.post(f"{address}/cds-services/{PLANNING}", json=request, timeout=60)

@@ -14,7 +14,7 @@ from cds_hooks.configuration import read_content
 from cds_hooks.storage.queries import list_decisions
 from fhir.terminology.importing import import_releases
 from tests.cds_hooks.access.browsing import BROWSER, PASSWORD, form_token, with_account
-from tests.cds_hooks.calls import ORDERS, request_for
+from tests.cds_hooks.calls import ORDERS, counted_request_for
 from tests.cds_hooks.governance.clicking import Desk
 from tests.cds_hooks.pages.test_decisions import trust_file_in
 from tests.live import record_in, serving
@@ -26,7 +26,7 @@ _RULE = "renal-metformin"
 
 def _request() -> dict[str, Any]:
     """An order of metformin by a code of the site alone."""
-    request = request_for(ORDERS, "order-sign", "ckd4-metformin", datetime.now(UTC), "metformin-ckd4-coded")
+    request = counted_request_for(ORDERS, "order-sign", "ckd4-metformin", datetime.now(UTC), "metformin-ckd4-coded")
     for entry in request["context"]["draftOrders"]["entry"]:
         entry["resource"]["medicationCodeableConcept"] = {"coding": [{"system": "urn:ours", "code": "4711"}]}
     return request

@@ -9,6 +9,7 @@ from cds_hooks.kit.samples.loader import (
     list_samples,
     load_draft,
     load_patient,
+    sample_ids,
 )
 
 __all__ = [
@@ -20,4 +21,5 @@ __all__ = [
     "list_samples",
     "load_draft",
     "load_patient",
+    "sample_ids",
 ]

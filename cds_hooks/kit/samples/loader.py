@@ -29,6 +29,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from functools import cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from typing import Any, Literal, NamedTuple
@@ -261,6 +262,12 @@ class _Index:
 def list_samples() -> tuple[Sample, ...]:
     """Return every sample, in the order of the index."""
     return msgspec_json.decode(_FOLDER.joinpath("samples.json").read_bytes(), type=_Index).samples
+
+
+@cache
+def sample_ids() -> frozenset[str]:
+    """Return the ids of the sample patients."""
+    return frozenset(sample.id for sample in list_samples())
 
 
 def load_patient(sample_id: str, as_of: datetime) -> dict[str, Any]:

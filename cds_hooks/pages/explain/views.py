@@ -34,7 +34,7 @@ from cds_hooks.pages.server import PageServer, posted
 from cds_hooks.routes.feedback import remember_answers
 from cds_hooks.storage import Decision, decision_of
 from cds_hooks.storage.database import parse_url
-from cds_hooks.storage.decision import ANSWERED_ON_PAGE, TRIAL, FeedbackItem, is_trial
+from cds_hooks.storage.decision import ANSWERED_ON_PAGE, FeedbackItem, is_trial
 from cds_hooks.storage.outcomes import Outcome, outcomes_of
 from cds_hooks.storage.queries import (
     DecisionFilter,
@@ -111,7 +111,7 @@ class _Explaining:
         if decision is None:
             raise PageRefusal(_NO_DECISION)
         visitor = visiting().visitor
-        if visitor is not None and not visitor.may_see(decision.client, decision.patient, decision.id):
+        if visitor is not None and not visitor.may_see(decision.caller, decision.patient, decision.id):
             raise PageRefusal(_OTHER_PATIENT, 403)
         return decision
 
@@ -243,7 +243,7 @@ def _call(decision: Decision) -> str:
     hook = decision.hook or "a hook that was not read"
     who = f"{decision.client} called {hook}"
     if is_trial(decision.client):
-        who = f"Somebody tried {hook} at /try, as {decision.client.removeprefix(TRIAL)}; a trial counts nowhere"
+        who = f"{decision.caller} tried {hook}, from /try or with a sample patient; a trial counts nowhere"
     user = "not recorded by the version that wrote this" if decision.user_id is None else decision.user_id
     shown_to = user or "no user named, or users are not recorded here"
     return (

@@ -306,7 +306,7 @@ def card_link_routes(server: PageServer) -> list[Route]:
         decision = get_decision(server.settings.database_url, decision_id) if is_written_so else None
         if decision is None:
             raise PageRefusal(_WRONG_LINK)
-        state = links.state(token, decision.id, decision.client, decision.decided_at / 1e6, time())
+        state = links.state(token, decision.id, decision.caller, decision.decided_at / 1e6, time())
         if state == "expired":
             raise PageRefusal(_EXPIRED, 410)
         if state != "good":
@@ -322,10 +322,10 @@ def card_link_routes(server: PageServer) -> list[Route]:
 def _holder(decision: Decision, seconds: float) -> Person:
     """Return whoever has the link; nobody knows who that is, so the record names the link."""
     return Person(
-        f"link {decision.client} {decision.id}",
+        f"link {decision.caller} {decision.id}",
         "Link of a card",
         frozenset({Role.CLINICIAN_LINK}),
-        bound=PatientBound(decision.client, decision.patient, decision.id),
+        bound=PatientBound(decision.caller, decision.patient, decision.id),
         longest=seconds,
     )
 
@@ -335,4 +335,4 @@ def _may_see(decision: Decision, page: str) -> bool:
     visitor = visiting().visitor
     if visitor is None or not visiting().may_open(page[1:]):
         return False
-    return visitor.may_see(decision.client, decision.patient, decision.id)
+    return visitor.may_see(decision.caller, decision.patient, decision.id)

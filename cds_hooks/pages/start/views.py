@@ -1,12 +1,14 @@
-"""The start page: for each role what it does most, the services of this server, and its published equations.
+"""The start page: cards of sample patients, what each role does most, the services and the published equations.
 
-What waits for a person: approvals, acts, models without cards, a record that nobody verified, old tables.
+For who has logged in, what waits for them: approvals, acts, models without cards, a record that nobody verified, old
+tables.
 """
 
 from datetime import UTC, datetime
 from typing import Final
 
 from msgspec import Struct
+from msgspec.json import encode
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
@@ -15,6 +17,8 @@ from cds_hooks.access.roles import COMMITTEE, Role
 from cds_hooks.monitor.book import CountBook
 from cds_hooks.pages.models.views import standing_of
 from cds_hooks.pages.server import PageServer
+from cds_hooks.pages.start.demonstration import CASES, Frame, demonstrate
+from cds_hooks.pages.tester.views import who
 from cds_hooks.trusted_models import AbsentModel
 from cds_hooks.web.site import HEADERS, Failure, PageRefusal
 from cds_hooks.web.visitor import PageLink, visiting
@@ -120,12 +124,21 @@ _WORK: Final = (
 def routes(server: PageServer) -> list[Route]:
     """Return its address."""
 
-    def start() -> Response:
+    async def start(case: str = "") -> Response:
+        shows_calls = server.site.development and visiting().may_open("try")
+        frame = await demonstrate(server, case) if shows_calls else None
+        return await server.in_thread(lambda: page(frame))
+
+    def page(frame: Frame | None) -> Response:
         visitor = visiting().visitor
         roles = visitor.roles if visitor is not None and visitor.bound is None else frozenset[str]()
         of_role, other = _work(roles)
         return server.page(
             "start/start.html",
+            frame=frame,
+            cases=CASES,
+            who=who(frame.bench) if frame is not None else [],
+            carried=encode(frame.bench.carried).decode() if frame is not None else "",
             work=of_role,
             other_work=other,
             tasks=_tasks(server),
@@ -157,7 +170,10 @@ def _work(roles: frozenset[str]) -> tuple[Work, Work]:
 
 
 def _tasks(server: PageServer) -> list[Task]:
-    """Return what waits for a person and can be done by who looks; nothing where the counts cannot be used."""
-    book, visitor = server.counts.counted().book, visiting().visitor
-    tasks = tasks_of(server, book, datetime.now(UTC)) if book is not None else []
-    return [task for task in tasks if visitor is None or not task.roles.isdisjoint(visitor.roles)]
+    """Return what waits for who has logged in and can do it; nothing where the counts cannot be used."""
+    visitor = visiting().visitor
+    book = server.counts.counted().book if visitor is not None else None
+    if visitor is None or book is None:
+        return []
+    tasks = tasks_of(server, book, datetime.now(UTC))
+    return [task for task in tasks if not task.roles.isdisjoint(visitor.roles)]

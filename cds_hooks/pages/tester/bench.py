@@ -82,6 +82,11 @@ class Exchanged(Struct):
         return None
 
     @property
+    def text(self) -> str:
+        """The whole answer for reading."""
+        return indented(self.document) if self.document else self.body
+
+    @property
     def _answered(self) -> _Answered | None:
         with suppress(msgspec.MsgspecError):
             return msgspec.json.decode(self.body, type=_Answered) if self.status == 200 else None
@@ -286,6 +291,13 @@ class Bench:
             "An order for an invented patient is prepared; nothing was sent. Choose another patient, hook or order, "
             "and send."
         )
+
+    async def demonstrate(self) -> None:
+        """Send the call of the start page's gallery, with its draft where it has one."""
+        if self.fields.ready:
+            await self._add_ready()
+        self._keep_to_patient()
+        await self._build_and_send()
 
     def _keep_to_patient(self) -> None:
         """Drop the drafts, the request and the answer of another patient than the one who is chosen now."""

@@ -11,7 +11,7 @@ from starlette.routing import Route
 from cds_hooks.kit.samples import list_samples
 from cds_hooks.kit.simulator.chart import ChartError, resources_of
 from cds_hooks.pages.server import PageServer, posted
-from cds_hooks.pages.tester.bench import Bench, Entry, Fields, UnusableForm, indented, object_in
+from cds_hooks.pages.tester.bench import Bench, Entry, Fields, UnusableForm, object_in
 from cds_hooks.pages.tester.orders import dose_of
 from fhir.mapping.understanding import READ_KINDS, understand, understand_chart
 
@@ -53,19 +53,19 @@ def _values(bench: Bench) -> dict[str, Any]:
         "carried": msgspec.json.encode(bench.carried).decode(),
         "samples": list_samples(),
         "hooks": hooks,
-        "who": _who(bench),
+        "who": who(bench),
         "drafts": [
             (number, (reading := understand(draft)).words or reading.resource, dose_of(draft))
             for number, draft in enumerate(bench.carried.drafts)
             if draft.get("resourceType") != "Medication"
         ],
         "answer": exchange,
-        "raw": "" if exchange is None else indented(exchange.document) if exchange.document else exchange.body,
+        "raw": exchange.text if exchange is not None else "",
         "readings": _readings(bench.fields.request),
     }
 
 
-def _who(bench: Bench) -> list[tuple[str, str]]:
+def who(bench: Bench) -> list[tuple[str, str]]:
     """Return the patient banner: what stands on a chart's first line; empty where the patient is not known here."""
     try:
         patient = bench.chart().patient

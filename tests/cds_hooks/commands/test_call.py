@@ -145,7 +145,7 @@ def test_a_call_reads_from_the_server_and_the_record_says_what_it_cost(tmp_path:
     labs = rates["keys"]["labs"]
     # the call that was refused is on record too: its key could not be had
     assert (rates["calls"], labs) == (3, {"fetched": 2, "unobtainable": 1})
-    assert rates["says"] == "anonymous sends 0 of 12 keys of planning-conversation."
+    assert rates["says"] == "trial:anonymous sends 0 of 12 keys of planning-conversation."
     table = _run("", "settings", "--prefetch-rates", CDS_DATABASE_URL=database, COLUMNS="80").stdout
     assert re.search(r"labs +67%", table)
     assert rates["says"] in table

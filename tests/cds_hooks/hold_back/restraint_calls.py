@@ -14,7 +14,7 @@ from cards.card import Card
 from cds_hooks.hold_back.checks import CHECKS, CheckedCall, Chosen, Shared, choose_cards
 from cds_hooks.hold_back.memory import REST_DAYS, Memory
 from cds_hooks.hold_back.sent_cards import Caller
-from tests.cds_hooks.calls import ours, request_for
+from tests.cds_hooks.calls import counted_request_for, ours
 from tests.cds_hooks.services.equation_calls import NOW
 
 PATIENT = "ckd4-metformin"
@@ -25,7 +25,7 @@ SIGN = "order-safety-sign"
 
 def order_sign(*drafts: str, user: str = "Practitioner/1", as_of: datetime = NOW) -> dict[str, Any]:
     """A call at order-sign with these drafts of the samples."""
-    first, *others = (request_for("order-safety", "order-sign", PATIENT, as_of, draft) for draft in drafts)
+    first, *others = (counted_request_for("order-safety", "order-sign", PATIENT, as_of, draft) for draft in drafts)
     request = copy.deepcopy(first)
     for other in others:
         request["context"]["draftOrders"]["entry"] += other["context"]["draftOrders"]["entry"]

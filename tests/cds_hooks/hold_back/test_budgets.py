@@ -14,7 +14,7 @@ import pytest
 from cds_hooks.hold_back.checks import SUPPRESSED
 from cds_hooks.hold_back.site_file import RulesFileError, read_rules_file
 from cds_hooks.storage.queries import DecisionFilter, find_decisions
-from tests.cds_hooks.calls import ours, request_for
+from tests.cds_hooks.calls import counted, ours, request_for
 from tests.cds_hooks.hold_back.restraint_calls import (
     CRITICAL,
     SIGN,
@@ -139,7 +139,7 @@ def budget_call(service: str) -> dict[str, Any]:
         )
     for entry in request["prefetch"]["encounters"]["entry"]:
         entry["resource"].pop("period", None)  # a visit that goes on, whenever the chart is opened
-    return request
+    return counted(request)
 
 
 def _enzyme(code: str) -> dict[str, Any]:
@@ -175,7 +175,7 @@ def _visit_with_everything_due(service: str) -> dict[str, Any]:
     request = copy.deepcopy(request_for(service, "patient-view", SAMPLE, NOW))
     visit(SAMPLE)(request)
     without("9318-7", "777-3")(request)
-    return request
+    return counted(request)
 
 
 async def _remind(calls: httpx.AsyncClient, service: str) -> httpx.Response:
@@ -188,6 +188,6 @@ async def test_advice_on_a_danger_is_shown_beside_a_reminder(tmp_path: Path) -> 
     async with app_client(tmp_path, as_of=NOW) as calls:
         assert _asked([await _remind(calls, "vaccines-due")]) == [1]
         request = request_for("nephrology-referral", "patient-view", "ckd4-metformin", NOW)
-        request = json.loads(json.dumps(request).replace("ckd4-metformin", SAMPLE))
+        request = counted(json.loads(json.dumps(request).replace("ckd4-metformin", SAMPLE)))
         answered = await calls.post("/cds-services/nephrology-referral", json=request)
         assert _asked([answered]) == [1]

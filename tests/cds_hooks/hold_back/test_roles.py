@@ -22,7 +22,7 @@ from cds_hooks.storage.content import read_content_keys, use_content_keys
 from cds_hooks.storage.database import parse_url
 from cds_hooks.storage.opening import upgrade_schema
 from cds_hooks.storage.queries import list_decisions
-from tests.cds_hooks.calls import ORDERS, request_for
+from tests.cds_hooks.calls import ORDERS, counted_request_for
 from tests.cds_hooks.hold_back.restraint_calls import (
     CRITICAL,
     SIGN,
@@ -175,7 +175,7 @@ RULE = "renal-metformin"
 
 
 def order(as_of: datetime, hook: str = "order-sign") -> dict[str, Any]:
-    return request_for(ORDERS, hook, "ckd4-metformin", as_of, "metformin-ckd4-coded")
+    return counted_request_for(ORDERS, hook, "ckd4-metformin", as_of, "metformin-ckd4-coded")
 
 
 def test_a_changed_file_counts_without_a_restart_and_a_broken_one_changes_nothing(tmp_path: Path) -> None:

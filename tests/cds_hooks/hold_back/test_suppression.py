@@ -14,7 +14,7 @@ from cards.extension import EXTENSION_KEY, CardExtension
 from cds_hooks.hold_back.checks import SAID_ONCE
 from cds_hooks.hold_back.sent_cards import Caller
 from cds_hooks.storage.queries import list_decisions
-from tests.cds_hooks.calls import client, ours, request_for
+from tests.cds_hooks.calls import client, counted, counted_request_for, ours, request_for
 from tests.cds_hooks.hold_back.restraint_calls import Site
 from tests.cds_hooks.prefetch.fetch_calls import app_client, silences
 from tests.cds_hooks.services.chart_cases import as_call, patient
@@ -35,7 +35,7 @@ async def _call(calls: httpx.AsyncClient, change: Any = None, days: float = 0) -
     request = copy.deepcopy(request_for(SERVICE, "patient-view", SAMPLE, NOW + timedelta(days=days)))
     if change is not None:
         change(request)
-    answered = await calls.post(f"/cds-services/{SERVICE}", json=request)
+    answered = await calls.post(f"/cds-services/{SERVICE}", json=counted(request))
     assert answered.status_code == 200, answered.text
     return answered
 
@@ -86,7 +86,7 @@ async def test_who_opted_out_gets_no_estimate(tmp_path: Path, label: dict[str, s
 
 
 async def test_who_opted_out_is_warned_of_dangerous_orders_all_the_same(tmp_path: Path) -> None:
-    request = request_for("order-safety", "order-sign", "ckd4-metformin", NOW, "metformin-ckd4-coded")
+    request = counted_request_for("order-safety", "order-sign", "ckd4-metformin", NOW, "metformin-ckd4-coded")
     optout = {"system": "http://terminology.hl7.org/CodeSystem/v3-ActCode", "code": "OPTOUT"}
     request["prefetch"]["patient"]["meta"] = {"security": [optout]}
     async with client(tmp_path, as_of=NOW) as calls:
@@ -129,7 +129,7 @@ CALLER = Caller("ehr", "p1", REFERRAL_SERVICE, "patient-view")
 async def _suppression_of_cards_call(
     calls: httpx.AsyncClient, change: Any = None, user: str | None = None
 ) -> httpx.Response:
-    request = copy.deepcopy(request_for(REFERRAL_SERVICE, "patient-view", "ckd4-metformin", NOW))
+    request = copy.deepcopy(counted_request_for(REFERRAL_SERVICE, "patient-view", "ckd4-metformin", NOW))
     if change is not None:
         change(request)
     if user is not None:
@@ -226,7 +226,7 @@ def _draft(drug: str) -> dict[str, Any]:
 
 
 async def _sign(calls: httpx.AsyncClient, hook: str, *drugs: str) -> httpx.Response:
-    request = request_for("order-safety", hook, "ckd4-metformin", NOW, "metformin-ckd4-coded")
+    request = counted_request_for("order-safety", hook, "ckd4-metformin", NOW, "metformin-ckd4-coded")
     subject = request["context"]["draftOrders"]["entry"][0]["resource"]["subject"]
     drafts = [_draft(drug) | {"subject": subject} for drug in drugs]
     request["context"]["draftOrders"]["entry"] = [{"resource": each} for each in drafts]

@@ -16,8 +16,8 @@ from cds_hooks.monitor.judging import Window, judge, summary
 from cds_hooks.pages.operations.views import Now, state_now
 from cds_hooks.pages.server import OperatorAccess
 from cds_hooks.settings import Settings
-from tests.cds_hooks.calls import ORDERS, PLANNING, request_for
-from tests.cds_hooks.pages.test_decisions import counting_client, decided, trust_file_in
+from tests.cds_hooks.calls import ORDERS, PLANNING, counted_request_for
+from tests.cds_hooks.pages.test_decisions import counting_client, trust_file_in
 from tests.cds_hooks.web.decisions import AS_OF
 from tests.contracts.markup import faults
 from tests.each import for_rows, rows_of
@@ -25,11 +25,12 @@ from tests.each import for_rows, rows_of
 
 async def test_while_the_record_is_locked_the_page_says_that_calls_fail_and_why(tmp_path: Path) -> None:
     async with counting_client(tmp_path) as calls:
-        await decided(calls, "infant")
+        infant = counted_request_for(PLANNING, "patient-view", "infant", AS_OF)
+        await calls.post(f"/cds-services/{PLANNING}", json=infant)
         lock = sqlite3.connect(tmp_path / "decisions.sqlite3", isolation_level=None)
         lock.execute("BEGIN EXCLUSIVE")
         try:
-            request = request_for(ORDERS, "order-sign", "ckd4-metformin", AS_OF, "metformin-ckd4-coded")
+            request = counted_request_for(ORDERS, "order-sign", "ckd4-metformin", AS_OF, "metformin-ckd4-coded")
             assert (await calls.post(f"/cds-services/{ORDERS}", json=request)).status_code == 503
             page = await calls.get("/ops")
         finally:
@@ -45,7 +46,7 @@ async def test_while_the_record_is_locked_the_page_says_that_calls_fail_and_why(
 
 async def test_calls_that_were_refused_are_failures_with_their_status(tmp_path: Path) -> None:
     async with counting_client(tmp_path) as calls:
-        request = request_for(PLANNING, "patient-view", "planning-talk", AS_OF) | {"prefetch": {}}
+        request = counted_request_for(PLANNING, "patient-view", "planning-talk", AS_OF) | {"prefetch": {}}
         for _ in range(3):
             assert (await calls.post(f"/cds-services/{PLANNING}", json=request)).status_code == 412
         page = (await calls.get("/ops")).text
@@ -56,7 +57,8 @@ async def test_calls_that_were_refused_are_failures_with_their_status(tmp_path: 
 
 async def test_the_page_says_of_the_week_what_the_report_of_the_monitor_says(tmp_path: Path) -> None:
     async with counting_client(tmp_path) as calls:
-        await decided(calls, "ckd4-metformin", "metformin-ckd4-coded")
+        request = counted_request_for(ORDERS, "order-select", "ckd4-metformin", AS_OF, "metformin-ckd4-coded")
+        await calls.post(f"/cds-services/{ORDERS}", json=request)
         page = (await calls.get("/ops")).text
     window = Window(datetime.now(UTC).date(), 7, 28, 90)
     _, figures = judge(CountBook(Views(tmp_path / "counts.sqlite3")), {}, window).narrowed(None, None)

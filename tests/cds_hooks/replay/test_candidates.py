@@ -11,7 +11,7 @@ from cds_hooks.replay.candidates import NoCandidate, candidate_site
 from cds_hooks.settings import Settings
 from cds_hooks.storage.content import read_content_keys, use_content_keys
 from models_onnx.serving.registry import ARTIFACTS
-from tests.cds_hooks.calls import ORDERS, PLANNING, request_for
+from tests.cds_hooks.calls import ORDERS, PLANNING, counted_request_for
 from tests.cds_hooks.prefetch.fetch_calls import app_client
 from tests.live import record_in
 from tests.program import run_program
@@ -24,8 +24,8 @@ def site(tmp_path: Path) -> dict[str, str]:
     """The environment of a site with six decisions: three calls, each answered twice."""
     (tmp_path / "keys").write_text(_KEY)
     now = datetime.now(UTC)
-    views = [request_for(PLANNING, "patient-view", each, now) for each in ("planning-talk", "healthy-adult")]
-    order = request_for(ORDERS, "order-sign", "ckd4-metformin", now, "metformin-ckd4-coded")
+    views = [counted_request_for(PLANNING, "patient-view", each, now) for each in ("planning-talk", "healthy-adult")]
+    order = counted_request_for(ORDERS, "order-sign", "ckd4-metformin", now, "metformin-ckd4-coded")
 
     async def call() -> None:
         async with app_client(tmp_path, content_keys=tmp_path / "keys") as calls:

@@ -16,7 +16,7 @@ from cds_hooks.settings import Settings
 from cds_hooks.storage import Decision
 from cds_hooks.storage.content import read_content_keys, use_content_keys
 from cds_hooks.storage.queries import list_decisions
-from tests.cds_hooks.calls import ORDERS, PLANNING, request_for
+from tests.cds_hooks.calls import ORDERS, PLANNING, counted_request_for
 from tests.live import record_in, serving
 from tests.program import run_program
 
@@ -70,16 +70,18 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[_Recorded]:
             ("statin-discussion", "diabetes-no-statin"), ("medication-review", "planning-talk"),
         ]  # fmt: skip
         for service, sample in views:
-            calls.post(f"/cds-services/{service}", json=request_for(service, "patient-view", sample, now))
-        order = request_for(ORDERS, *_METFORMIN[:2], now, _METFORMIN[2])
+            calls.post(f"/cds-services/{service}", json=counted_request_for(service, "patient-view", sample, now))
+        order = counted_request_for(ORDERS, *_METFORMIN[:2], now, _METFORMIN[2])
         card = calls.post(f"/cds-services/{ORDERS}", json=order).json()["cards"][0]
         _override(calls, ORDERS, card, now)
         calls.post(f"/cds-services/{ORDERS}", json=order)
         planning = calls.post(
-            f"/cds-services/{PLANNING}", json=request_for(PLANNING, "patient-view", "planning-talk", now)
+            f"/cds-services/{PLANNING}", json=counted_request_for(PLANNING, "patient-view", "planning-talk", now)
         )
         _override(calls, PLANNING, planning.json()["cards"][0], now)
-        calls.post(f"/cds-services/{PLANNING}", json=request_for(PLANNING, "patient-view", "planning-talk", now))
+        calls.post(
+            f"/cds-services/{PLANNING}", json=counted_request_for(PLANNING, "patient-view", "planning-talk", now)
+        )
     use_content_keys(read_content_keys(_KEY))
     url = record_in(folder)
     yield _Recorded(folder, url, list_decisions(url))

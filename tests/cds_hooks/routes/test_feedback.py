@@ -11,7 +11,7 @@ import httpx
 
 from cds_hooks.protocol.feedback import MOST_BYTES
 from cds_hooks.storage.queries import feedback_on
-from tests.cds_hooks.calls import ORDERS, PLANNING, client, ours, request_for
+from tests.cds_hooks.calls import ORDERS, PLANNING, client, counted_request_for, ours
 
 Make = Callable[[dict[str, Any]], Any]
 
@@ -32,7 +32,7 @@ def _report(
 
     async def run() -> tuple[list[httpx.Response], str, str]:
         async with client(folder, as_of=as_of, **settings) as calls:
-            request = request_for(PLANNING, "patient-view", "planning-talk", as_of)
+            request = counted_request_for(PLANNING, "patient-view", "planning-talk", as_of)
             answer = await calls.post(f"/cds-services/{PLANNING}", json=request)
             card = answer.json()["cards"][0]
             reports = make(card)

@@ -97,7 +97,7 @@ async def test_a_test_that_was_not_offered_outside_a_visit_is_on_the_list_of_the
     url, now = record_in(tmp_path), datetime.now(UTC) + timedelta(days=3)
     found = read_worklist(follow(url), now)
     (row,) = found
-    assert row.patient == SAMPLE
+    assert row.patient == f"{SAMPLE}-own"
     assert [(each.test, each.code, each.because) for each in row.entries] == [
         ("Complete blood count", "58410-2", "no-visit")
     ]
