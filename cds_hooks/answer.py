@@ -419,6 +419,7 @@ def _service_input(call: Call, understood: Understood, checked: CheckedCall) -> 
         decision_id=decision_id,
         predict=call.predict,
         why_withheld=components.models.why_withheld,
+        is_preview=configured.trust_file is None,
         choose=choose_versions(call, record.patient_id),
         why_not_released=lambda kind, name: checked.released.why_withheld(
             kind, name, checked.caller.client, checked.caller.patient

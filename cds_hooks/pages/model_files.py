@@ -14,10 +14,11 @@ from cds_hooks.logs import log
 from cds_hooks.settings import Settings
 from models_onnx.artifact.folder import MODEL, VERSION_SIGN, read_manifest
 from models_onnx.artifact.manifest import Manifest
-from models_onnx.artifact.release_file import Release, parse_release
+from models_onnx.artifact.release_file import RELEASE, Release, parse_release
 from models_onnx.errors import ModelError
 from models_onnx.model_card.embed import read_card
 from models_onnx.model_card.formats import chai_xml
+from models_onnx.model_card.preview import PREVIEW, Preview, read_preview
 from models_onnx.serving.registry import ARTIFACTS, model_ids, version_ids
 
 _T = TypeVar("_T")
@@ -30,6 +31,7 @@ class GateRow(msgspec.Struct, frozen=True):
     title: str
     status: str
     why: str
+    clears: str = ""
 
 
 class _GateReport(msgspec.Struct):
@@ -75,11 +77,17 @@ class ModelFiles:
 
     def release(self, model_id: str) -> Release | None:
         """Return the release of that model; None where it was never published."""
-        return self._once("release", model_id, parse_release)
+        folder = self._folders.get(model_id)
+        return self._once("release", model_id, parse_release) if folder and (folder / RELEASE).is_file() else None
 
     def gates(self, model_id: str) -> list[GateRow]:
         """Return the gate report of that model; empty where there is none."""
         return self._once("gates", model_id, _read_gates) or []
+
+    def preview(self, model_id: str) -> Preview | None:
+        """Return the card of a draft, as `model preview` kept it; None of any other model."""
+        folder = self._folders.get(model_id)
+        return self._once("preview", model_id, read_preview) if folder and (folder / PREVIEW).is_file() else None
 
     def card_as(self, model_id: str, form: str, configured: Settings) -> tuple[bytes, str] | None:
         """Return the card as `json` or `chai.xml`, with its media type; None for another model or form."""

@@ -29,7 +29,7 @@ from cds_hooks.services._equation import (
 from cds_hooks.services._model import ChartModel, ModelEstimate, outside_population, refused_results
 from cds_hooks.services._service import Advice, Advisor, ServiceInput, advise_by_model, no_card
 from cds_hooks.services._service_file import OfferedOrder, ServiceFile, service_files
-from cds_hooks.trusted_models import AbsentModel, site_model
+from cds_hooks.trusted_models import AbsentModel, site_model, why_withheld
 from fhir.mapping.conditions import find_condition
 from fhir.mapping.features.catalog import features_named
 from fhir.mapping.features.feature import Feature, map_features
@@ -40,6 +40,7 @@ from models_onnx.declarations import DeclaringFile, add_features
 from models_onnx.equations.calculate import EquationResult, features_of, inputs_from_record
 from models_onnx.equations.declaration import Equation, EquationOutput, find_equations
 from models_onnx.errors import UnknownModel
+from models_onnx.model_card.preview import NOT_FOR_CARE
 from models_onnx.serving.runtime import Model
 
 _READ = ("Condition", "Encounter", "Procedure", "ServiceRequest")
@@ -140,6 +141,8 @@ class _ModelAdvisor(Struct, frozen=True):
         if outside is not None:
             return Advice(silences=[outside])
         vector = chart_model.inputs(call.record)
+        if call.is_preview and why_withheld(self.model) is not None:
+            call = replace(call, why_withheld=lambda _model: None)
         return await advise_by_model(call, chart_model, vector, lambda estimated: self._card(call, estimated))
 
     @property
@@ -155,12 +158,15 @@ class _ModelAdvisor(Struct, frozen=True):
 
     def _card(self, call: ServiceInput, estimated: ModelEstimate) -> Card:
         declared, (offered,) = self.declared, self.declared.orders
+        words = card_words(declared, _order(declared, offered, call))
+        if (why := why_withheld(estimated.model)) is not None:  # only in the development profile
+            words = watermarked(words, why)
         return model_card(
             estimated.manifest,
             estimated.prediction,
             estimated.vector,
             replace(
-                card_words(declared, _order(declared, offered, call)),
+                words,
                 remark="" if estimated.model is self.model else "**The model for fewer values is used.**",
             ),
             call.card_identity(call.model_url(estimated.manifest.id)),
@@ -178,6 +184,15 @@ def card_words(declared: ServiceFile, order: dict[str, Any]) -> ModelCardContent
         topic=_topic(declared),
         alike=declared.alike,
         purpose=declared.closing,
+    )
+
+
+def watermarked(words: ModelCardContent, why: str) -> ModelCardContent:
+    """Return the words of a card that is shown before the gates of its model are green, and says so first."""
+    return replace(
+        words,
+        summary=f"{NOT_FOR_CARE}: {{estimate}} (higher than {{higher}} in 100).",
+        first_line=f"**{NOT_FOR_CARE}.** {plain(why, 200)}.\n\n",
     )
 
 

@@ -66,6 +66,8 @@ class ServiceInput(Struct, frozen=True):
     predict: Predict
     why_withheld: Callable[[Model], str | None]
     """Says why a model shows no cards at this site; None where it does."""
+    is_preview: bool = False
+    """Whether a model of the site's own shows its cards, watermarked, before its gates: in the development profile."""
     choose: Choose = in_use
     """Which version of a model answers this call, and which are computed beside it."""
     thresholds: SiteThresholds = OF_MODEL

@@ -1,7 +1,7 @@
 """Reads the services that a site declares as data: the files `NAME.service.toml` of the folder `CDS_MODELS_FOLDER`.
 
 A file names a hook, a model of the folder or a published equation, for whom it is, its words and the order it offers
-(docs/adding/hospital-model.md). What is wrong with a file is one error that names the file, the line and the fault;
+(docs/adding/model.md). What is wrong with a file is one error that names the file, the line and the fault;
 its sentences are held to the wording rules of gate G13, because nobody else reads them before a clinician does.
 """
 
@@ -123,7 +123,7 @@ def _read(file: DeclaringFile) -> ServiceFile:
         declared = msgspec.convert(document, ServiceFile)
     except msgspec.ValidationError as error:
         text = str(error).replace("Object contains unknown field", "there is no member").replace("`", "'")
-        raise file.fault(f"{text}; docs/adding/hospital-model.md lists the members", _member_of(text)) from error
+        raise file.fault(f"{text}; docs/adding/model.md lists the members", _member_of(text)) from error
     for text, about in _faults(declared):
         raise file.fault(text, about)
     return declared

@@ -19,6 +19,8 @@ _NOTHING = re.compile(
     r"lorem ipsum.*|placeholder.*|fill (?:me )?in.*|<[^>]*>)?\W*",
     re.IGNORECASE | re.DOTALL,
 )
+NOT_RECORDED = "not recorded"
+"""What a card says of an axis, such as race, that its hospital does not record; who signs the card answers for it."""
 # A funding of "None." or a population of "none" is such an answer; these may say it in a sentence.
 _SHORTEST = 3
 
@@ -179,7 +181,7 @@ class Product(BaseModel):
     setting: Literal["outpatient", "discharge", "inpatient", "population"] = _ABSENT
     data_last_year: Annotated[int, Field(ge=1900)] = _ABSENT
     label: Label = _ABSENT
-    fairness_axes: dict[str, Literal["all", "calibration", "none"]] = _ABSENT
+    fairness_axes: dict[str, Literal["all", "calibration", "none", "not recorded"]] = _ABSENT
     auroc_floor: Annotated[float, Field(ge=0.5, le=1)] = _ABSENT
     one_option_rationale: str = _ABSENT
     input_evidence: dict[str, Sentence] = _ABSENT

@@ -3,6 +3,7 @@
 import ast
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from pathlib import Path
 from time import thread_time
 from typing import Annotated, Any
 
@@ -63,7 +64,14 @@ def gates(
         keys, specs = own_keys(settings()), own_specs(specs, folder, name)
         subject = read_subject(find_version(name, folder).folder, keys)
         with progress_bars(as_json) as progress:
-            evidence = gather(subject, keys, _site_evidence(subject), data or settings().data_dir, progress, specs)
+            evidence = gather(
+                subject,
+                keys,
+                site_evidence(subject, subject.folder.parent),
+                data or settings().data_dir,
+                progress,
+                specs,
+            )
             report = run_gates(subject, evidence, progress, wanted or None)
         if record:
             release = record_gates(subject.folder, encode(report), report.summary, moment(), signer())
@@ -76,9 +84,12 @@ def gates(
     raise typer.Exit(0 if all(result.green for result in asked_for) else 1)
 
 
-def _site_evidence(subject: Subject) -> Evidence:
-    """Return what only the site knows: the day, the words of the service that shows the model, and its approvals."""
-    service = own_service(subject)
+def site_evidence(subject: Subject, folder: Path) -> Evidence:
+    """Return what only the site knows: the day, the words of the service that shows the model, and its approvals.
+
+    `folder` may have that service, as a file.
+    """
+    service = own_service(subject.id, folder)
     return Evidence(
         as_of=today(),
         timer=thread_time,
@@ -115,12 +126,12 @@ def _show(report: Any, only: frozenset[str]) -> None:
 Array = NDArray[np.float64]
 
 
-def own_service(subject: Subject) -> tuple[ServiceFile, DeclaringFile] | None:
-    """Return the site's own service that shows this model: beside the model, or in CDS_MODELS_FOLDER; else None."""
+def own_service(model_id: str, folder: Path) -> tuple[ServiceFile, DeclaringFile] | None:
+    """Return the site's own service that shows this model: in this folder, or in CDS_MODELS_FOLDER; else None."""
     site_folder = settings().models_folder
-    folders = [subject.folder.parent, *([site_folder] if site_folder is not None else [])]
+    folders = [folder, *([site_folder] if site_folder is not None else [])]
     services = (service_file for folder in folders if folder.is_dir() for service_file in service_files(folder))
-    return next((service for service in services if service[0].model == subject.id), None)
+    return next((service for service in services if service[0].model == model_id), None)
 
 
 def composer(
@@ -135,13 +146,13 @@ def composer(
         planned = vars(file.load())["CARD"]
     else:
         return None
-    manifest, features = subject.manifest, features_named(tuple(item.name for item in subject.features))
+    manifest = subject.manifest
 
     def compose(rows: Array) -> list[ComposedCard]:
         from models_onnx.artifact.folder import Artifact
 
         model = Model(Artifact(manifest, subject.content))
-        return [_compose(model, features, row, planned) for row in rows]
+        return [composed_card(model, row, planned) for row in rows]
 
     return compose
 
@@ -186,9 +197,10 @@ def _texts(node: ast.AST) -> Iterator[str]:
         yield node.value
 
 
-def _compose(model: Model, features: tuple[Feature, ...], row: Array, planned: ModelCardContent) -> ComposedCard:
+def composed_card(model: Model, row: Array, planned: ModelCardContent) -> ComposedCard:
+    """Return the card of a row of a table, as if it had been read from a chart."""
     prediction: Prediction = model.predict(row)
-    vector = _vector(features, row)
+    vector = _vector(features_named(model.features), row)
     card = model_card(
         model.manifest,
         prediction,

@@ -5,6 +5,8 @@ import typer
 from cds_hooks.commands.lazy import Lazy, lazy_group
 
 COMMANDS = {
+    "preview": Lazy("model.preview", "preview"),
+    "list": Lazy("model.preview", "list_"),
     "train": Lazy("model.train", "train"),
     "evaluate": Lazy("model.train", "evaluate"),
     "import": Lazy("model.train", "import_"),
@@ -17,4 +19,4 @@ app = typer.Typer(cls=lazy_group(COMMANDS), no_args_is_help=True, rich_markup_mo
 
 @app.callback()
 def _group() -> None:
-    """Train, import, evaluate, sign and gate the models."""
+    """Preview, train, import, evaluate, sign, gate and list the models."""

@@ -15,6 +15,7 @@ from cds_hooks.pages.explain.recorded_decision import SEX, average_of
 from cds_hooks.pages.rules.standing import ModelStanding
 from cds_hooks.pages.server import PageServer
 from cds_hooks.web.charts import round_scale
+from cds_hooks.web.markdown import render_markdown
 from cds_hooks.web.numbers import LEAST_EVENTS, format_unit, format_value, words_of
 from cds_hooks.web.site import HEADERS, Failure, PageRefusal
 from models_onnx.artifact.manifest import Manifest, ModelInput
@@ -40,7 +41,14 @@ def routes(server: PageServer) -> list[Route]:
     def models() -> Response:
         standings = [standing_of(server, name, manifest) for name, manifest in files.manifests().items()]
         present = [standing for standing in standings if standing is not None]
-        return server.page("models/models.html", models=present, needs_approval=server.approvals is not None)
+        drafts = [
+            (name, manifest.title, sum(gate.status not in GREEN for gate in files.gates(name)))
+            for name, manifest in files.manifests().items()
+            if files.preview(name) is not None
+        ]
+        return server.page(
+            "models/models.html", models=present, drafts=drafts, needs_approval=server.approvals is not None
+        )
 
     def model(model_id: str) -> Response:
         if model_id in absent:
@@ -48,7 +56,13 @@ def routes(server: PageServer) -> list[Route]:
         manifest = files.manifest(model_id)
         if manifest is None:
             raise PageRefusal(_NO_MODEL)
-        values = model_values(manifest, files.card(model_id))
+        shown = files.preview(model_id)
+        values = {
+            **model_values(manifest, None if shown else files.card(model_id)),
+            "preview": shown and {"summary": shown.summary, "detail": render_markdown(shown.detail)},
+            "options": shown.options if shown else (),
+            "preview_gates": [gate for gate in files.gates(model_id) if gate.status not in GREEN] if shown else [],
+        }
         return server.page("models/model.html", standing_here=standing_of(server, model_id, manifest), **values)
 
     def card(model_id: str, form: str) -> Response:
@@ -73,6 +87,7 @@ def standing_of(server: PageServer, model_id: str, manifest: Manifest) -> ModelS
     return server.committee.model(model_id, release, manifest.title, server.files.gates(model_id), waivers)
 
 
+GREEN = ("passed", "waived")
 _AGES = re.compile(r"(?P<low>\d\d)(?:-(?P<high>\d\d)| and over)")
 
 

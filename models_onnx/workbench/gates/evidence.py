@@ -58,6 +58,8 @@ def gather(
     except (ModelError, ModuleNotFoundError) as problem:
         names = ("retrained", "audit", "people", "figures")
         absent = dict.fromkeys(names, f"Not without the training table: {problem}.")
+    if why := table.pop("why_no_audit", ""):
+        absent["audit"] = why
     if table and table["figures"] is None:
         absent["figures"] = "The file is not the model that its specification and table give, so no figure is of it."
     if site.cards is None:
@@ -100,8 +102,10 @@ def _from_table(
         differences=tuple(differences(manifest, trained.manifest)),
     )
     some = np.linspace(0, len(cohort.X) - 1, min(_PEOPLE, len(cohort.X))).astype(int)
-    audits = tuple(_audits(subject, spec, cohort))
+    why_no_audit = _why_no_audit(subject.product.get("label", {}).get("audit"), spec, cohort)
+    audits = () if why_no_audit else tuple(_audits(subject, spec, cohort))
     return {
+        "why_no_audit": why_no_audit,
         "people": cohort.X[some],
         "retrained": retrained,
         "audit": audits[0] if audits else None,
@@ -157,19 +161,37 @@ def _is_twin_of(card: Path, model: str) -> bool:
     return False
 
 
-def _audits(subject: Subject, spec: Any, cohort: Any) -> Iterator[Audit]:
-    """Yield the audit by the axis that the card names, then those by every axis of race and ethnicity."""
-    declared = subject.product.get("label", {}).get("audit")
+def _why_no_audit(declared: Mapping[str, Any] | None, spec: ModelSpec, cohort: Cohort) -> str:
+    """Return why the label cannot be audited by what the card names, in a sentence; '' where it can."""
     if declared is None:
-        return
+        return "Not judged: the card names no audit of the label (product.label.audit)."
+    need, axis = declared["need"], declared["axis"]
+    if need not in spec.needs and need not in cohort.rows:
+        return (
+            f"Not judged: the audit's need is {need!r} (product.label.audit.need), which is no column of the table and "
+            "none of the declaration's needs: name a column of what people need, such as their number of conditions"
+        )
+    if need == spec.outcome.column or np.array_equal(_need(need, spec, cohort), cohort.y):
+        return (
+            f"Not judged: the need {need} is the label itself, and a label compared with itself is always fair: name "
+            "a column of need that the model does not predict (product.label.audit.need)"
+        )
+    if not any(name.startswith(axis) for name in spec.subgroups):
+        axes = ", ".join(spec.subgroups)
+        return f"Not judged: the audit's axis {axis!r} is none of the declaration's subgroups ({axes})"
+    return ""
+
+
+def _need(need: str, spec: ModelSpec, cohort: Cohort) -> Array:
+    column = spec.needs[need](cohort.rows) if need in spec.needs else cohort.rows[need]
+    return np.asarray(pd.to_numeric(column, errors="coerce"), dtype=np.float64)
+
+
+def _audits(subject: Subject, spec: ModelSpec, cohort: Cohort) -> Iterator[Audit]:
+    """Yield the audit by the axis that the card names, then those by every axis of race and ethnicity."""
+    declared = subject.product["label"]["audit"]
     axis_of_card = [name for name in spec.subgroups if name.startswith(declared["axis"])][:1]
-    need = declared["need"]
-    if not axis_of_card:
-        return
-    if need == spec.outcome.column:
-        column = cohort.y
-    else:
-        column = (spec.needs[need](cohort.rows) if need in spec.needs else cohort.rows[need]).to_numpy(dtype=np.float64)
+    column = _need(declared["need"], spec, cohort)
     score = subject.answers(cohort.X).probability
     races = [name for name in spec.subgroups if name.lower().startswith(("race", "ethnic"))]
     for axis in dict.fromkeys([*axis_of_card, *races]):
@@ -179,7 +201,7 @@ def _audits(subject: Subject, spec: Any, cohort: Any) -> Iterator[Audit]:
             group=np.array(
                 list(map(str, pd.Series(spec.subgroups[axis](cohort.rows)).astype(object).fillna("not recorded")))
             ),
-            need=np.asarray(column, dtype=np.float64),
+            need=column,
             words=declared["words"],
             weight=np.asarray(cohort.weight, dtype=np.float64),
             axis=axis,

@@ -30,7 +30,7 @@ from models_onnx.model_card.attributes import (
 )
 from models_onnx.model_card.formats import VALIDITY
 from models_onnx.model_card.origin import provenance_rows
-from models_onnx.model_card.schema import PRODUCT_NAMES, refuse_incomplete_card
+from models_onnx.model_card.schema import NOT_RECORDED, PRODUCT_NAMES, refuse_incomplete_card
 from models_onnx.serving.registry import ARTIFACTS
 
 _FAIRNESS = ("auroc", "observed_expected", "sensitivity", "false_positive_rate", "ppv", "alert_rate")
@@ -261,7 +261,7 @@ def refuse_unknown_axes(name: str, card: Card, there: set[str]) -> None:
     product = card.get("product", {})
     audit = product.get("label", {}).get("audit")
     axes = {
-        *product.get("fairness_axes", {}),
+        *(axis for axis, rule in product.get("fairness_axes", {}).items() if rule != NOT_RECORDED),
         *(axis for waiver in product.get("waivers", ()) for axis in waiver["covers"]),
     }
     strange = sorted(axes - there)

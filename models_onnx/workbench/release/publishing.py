@@ -35,6 +35,7 @@ from models_onnx.artifact.release_file import (
 from models_onnx.errors import CardIncomplete, HashMismatch, SignatureRefused, TrainingRefused
 from models_onnx.model_card.attributes import Card
 from models_onnx.model_card.embed import core_digest, embed_card, read_card
+from models_onnx.model_card.preview import PREVIEW
 from models_onnx.model_card.schema import refuse_incomplete_card
 from models_onnx.workbench.release.card import build_card, card_words, refuse_unknown_axes
 
@@ -51,12 +52,24 @@ def publish(folder: Path, signer: Signer, words: dict[str, Any] | None = None) -
     is not whole, UnsafeModel or ManifestRefused where the draft must not be published.
     """
     manifest = read_manifest(folder)
-    content = (folder / MODEL).read_bytes()
-    refuse_unsafe(content)
-    card = build_card(manifest, words or card_words(manifest.id), core_digest(content))
+    words = words or card_words(manifest.id)
+    card = build_card(manifest, words, core_digest((folder / MODEL).read_bytes()))
     axes = {str(group["axis"]) for group in manifest.evaluation.get("subgroups", ())}
     refuse_unknown_axes(manifest.id, card, axes)
     refuse_incomplete_card(card)
+    (folder / PREVIEW).unlink(missing_ok=True)
+    return sign_with_card(folder, signer, words)
+
+
+def sign_with_card(folder: Path, signer: Signer, words: dict[str, Any]) -> Release:
+    """Write card, manifest and release of a trained draft, whatever its card still lacks.
+
+    Only `publish` makes a release that is kept: what this writes is for the gates of a preview.
+    """
+    manifest = read_manifest(folder)
+    content = (folder / MODEL).read_bytes()
+    refuse_unsafe(content)
+    card = build_card(manifest, words, core_digest(content))
     complete = embed_card(content, card)
     fact = file_digest(complete)
     file = msgspec.structs.replace(manifest.file, sha256=fact.sha256, bytes=fact.bytes)

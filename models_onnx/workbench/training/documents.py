@@ -16,6 +16,7 @@ from fhir.mapping.features.catalog import FEATURES
 from models_onnx.artifact.folder import MODEL
 from models_onnx.artifact.manifest import Manifest
 from models_onnx.spec import Fitted, ModelSpec, OutcomeSpec
+from models_onnx.workbench.compiler.families.grouped import GroupedModel
 from models_onnx.workbench.compiler.link import FittedModel, Survival
 from models_onnx.workbench.compiler.parity import Agreement
 from models_onnx.workbench.compiler.reference import Reference
@@ -172,7 +173,8 @@ def _reference(spec: ModelSpec, cohort: Cohort, reference: Reference, model: Fit
 
 def _features(spec: ModelSpec, cohort: Cohort, model: FittedModel) -> list[Document]:
     groups = {member: group.name for group in spec.required_groups for member in group.members}
-    means = np.nanmean(cohort.X[cohort.recent], axis=0)
+    # of groups the values against which the file explains, which of a text is the most frequent one
+    means = model.background if isinstance(model, GroupedModel) else np.nanmean(cohort.X[cohort.recent], axis=0)
     highest = np.nanmax(cohort.X, axis=0)
     return [
         {

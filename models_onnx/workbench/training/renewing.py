@@ -125,8 +125,11 @@ def adopt(declaration: Path, data: Path, out: Path, seed: int, replicates: int, 
         ModelError: the fitted model, the declaration or the table cannot be used.
     """
     if not declaration.is_file():
-        raise TrainingRefused(f"{declaration} is not there; docs/adding/hospital-model.md shows a declaration")
+        raise TrainingRefused(f"{declaration} is not there; docs/adding/model.md shows a declaration")
     spec = get_spec(declaration.name.removesuffix(SUFFIX).removesuffix(".py"), declaration.parent)
+    to_do = [line.partition("=")[0].strip() for line in declaration.read_text("utf-8").splitlines() if '"TODO' in line]
+    if to_do:
+        raise TrainingRefused(f"{declaration.name}: these are still to be written: {', '.join(to_do)}")
     if not isinstance(spec.estimator, Fitted):
         raise TrainingRefused(
             f"{declaration.name} declares an estimator that is fitted here. To import, take Fitted from "

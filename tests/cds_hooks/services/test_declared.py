@@ -147,7 +147,7 @@ async def test_a_card_is_for_people_with_one_of_the_named_conditions(tmp_path: P
     ("old", "new", "said"),
     [
         ('id = "home-visit"', 'id = "order-safety"', "the id 'order-safety' is already that of another service"),
-        ('id = "home-visit"', 'id = "Home Visit"', "docs/adding/hospital-model.md lists the members"),
+        ('id = "home-visit"', 'id = "Home Visit"', "docs/adding/model.md lists the members"),
         ('model = "readmission_30d"', 'model = "sepsis"', "line 4: there is no model 'sepsis'; there are mortality"),
         ('"encounter-discharge"', '"order-sign"', "line 3: Invalid enum value 'order-sign'"),
         ("share = 0.2", "share = 2", "share"),

@@ -25,7 +25,8 @@ Array = NDArray[np.float64]
 MOST_GROUPS = 10
 EXPLANATION = (
     "Groups of inputs are explained, not single inputs: the Shapley values of {groups}, exact over all their "
-    "coalitions, against the mean of the reference cohort. A group's share stands at its last input that is recorded."
+    "coalitions, against the mean of the reference cohort, rounded to four digits. A group's share stands at its last "
+    "input that is recorded."
 )
 # The runtime computes up to sixteen numbers at a time and the remainder in another way: with a multiple of sixteen rows
 # for each person, a person alone gets the same bits as in a batch.

@@ -6,6 +6,7 @@ from statistics import NormalDist
 from typing import Any
 
 from models_onnx.artifact.manifest import NORMAL_95
+from models_onnx.model_card.schema import NOT_RECORDED
 from models_onnx.workbench.gates.gate import Insufficient, NotRun, Verdict, figures_of, is_outside
 from models_onnx.workbench.gates.subject import Evidence, Subject
 
@@ -42,9 +43,10 @@ def check_fairness(subject: Subject, evidence: Evidence) -> Verdict:
     groups = figures_of(evidence).get("subgroups")
     if not groups:
         raise NotRun("There are no figures by group.")
-    declared: dict[str, str] = subject.product.get("fairness_axes") or {}
+    asked: dict[str, str] = subject.product.get("fairness_axes") or {}
+    declared = {axis: rule for axis, rule in asked.items() if rule != NOT_RECORDED}
     if not declared:
-        raise NotRun("The card names no axes to judge (product.fairness_axes).")
+        raise NotRun("Not judged: the card names no axes (product.fairness_axes).")
     if absent := sorted(set(declared) - {group["axis"] for group in groups}):
         raise NotRun(f"There are no figures by {', '.join(absent)}, which the card names.")
     faults = _axis_faults(declared, {str(group["axis"]) for group in groups}, evidence)
@@ -65,9 +67,15 @@ def check_fairness(subject: Subject, evidence: Evidence) -> Verdict:
     if not judged:
         raise Insufficient(f"No group has {ENOUGH_FOR_RATIO} events; nothing can be said about {', '.join(declared)}.")
     few = [row for row in rows if row["state"] == "insufficient"]
-    sentence = f"{len(rows)} groups on {len(judged)} axes; {len(few)} insufficient, which says neither fair nor unfair."
+    sentence = f"{len(rows)} groups on {len(judged)} axes; {len(few)} insufficient, which says neither fair nor unfair"
+    sentence += f": {'; '.join(map(_few_words, few))}." if few else "."
     if not any(str(group["axis"]).lower().startswith(("race", "ethnic")) for group in groups):
-        sentence += " By race and ethnicity nothing was judged: no axis is of them."
+        if "race" not in asked and not faults:
+            raise NotRun(
+                "Not judged by race or ethnicity: no axis is of them. Declare one in subgroups, or, where they are not "
+                f"recorded, say so on the card: fairness_axes {{'race': '{NOT_RECORDED}'}}"
+            )
+        sentence += " By race and ethnicity nothing was judged: the card says that they are not recorded."
     return Verdict(sentence, tuple(faults), {"axes": declared, "insufficient": len(few)}, rows)
 
 
@@ -94,7 +102,7 @@ def _axis_faults(declared: Mapping[str, str], there: set[str], evidence: Evidenc
         if any(axis.startswith(beginning) for beginning in LEAST_ASKED)
     ]
     faults += [
-        f"{beginning}: there are no figures by {beginning}"
+        f"{beginning}: not judged, there are no figures by {beginning}"
         for beginning in ("sex", "age")
         if not any(axis.startswith(beginning) for axis in there)
     ]
@@ -211,6 +219,17 @@ def _row(axis: str, group: Group) -> dict[str, Any]:
         "observed_expected": latest["observed_expected"],
         **{name: group[name] for name in _SHOWN if name in group},
     }
+
+
+def _few_words(row: Mapping[str, Any]) -> str:
+    """Return a group that is too small for a verdict, with what is known of it."""
+    ratio = row["observed_expected"]
+    known = (
+        f", observed/expected {ratio['value']:.2f} ({ratio['low']:.2f} to {ratio['high']:.2f})"
+        if None not in (ratio.get("value"), ratio.get("low"), ratio.get("high"))
+        else ""
+    )
+    return f"{row['axis']} {row['group']} {row['people']:,} people, {row['events']:,} events{known}"
 
 
 def _latest(group: Group) -> Group:
