@@ -98,9 +98,7 @@ def test_no_command_of_the_documentation_is_of_a_kind_that_nobody_checks() -> No
         ".venv/bin/python -m tests.pinned_answers ",
     )  # each kind that a guide names is one: tests/adding/test_guides.py
     # the notebook is run cell by cell, in a folder of its own: tests/adding/test_notebook.py
-    notebook = (
-        (ROOT / "docs" / "adding" / "hospital-model.md").read_text().partition("## 1. The service")[0].splitlines()
-    )
+    notebook = (ROOT / "docs" / "adding" / "model.md").read_text().partition("## 4. The service")[0].splitlines()
     # tests/operations/test_renewal.py runs this page
     notebook += (ROOT / "docs" / "operations" / "renewal.md").read_text().splitlines()
     unchecked = [command for command in _commands() if not command.startswith(checked)]

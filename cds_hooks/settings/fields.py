@@ -84,7 +84,7 @@ class CardSettings(BaseSettings):
     models_folder: Path | None = Field(
         default=None,
         description="A folder of the hospital's own: its models, the services that show them or a published "
-        "equation as files NAME.service.toml (docs/adding/hospital-model.md), and hooks that the site defines itself "
+        "equation as files NAME.service.toml (docs/adding/model.md), and hooks that the site defines itself "
         "as hooks.toml or hooks.json (docs/hooks.md).",
     )
     services: str | None = Field(

@@ -4,7 +4,7 @@ import re
 
 from tests.conftest import ROOT
 
-PAGE = ROOT / "docs" / "adding" / "hospital-model.md"
+PAGE = ROOT / "docs" / "adding" / "model.md"
 CELL = re.compile(r"^```(python|sh)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 RUNNING = """
 import atexit, os, shlex, subprocess, sys, time, urllib.request

@@ -14,7 +14,7 @@ from tests.each import rows_of
 from tests.live import AS_INSTALLED
 
 # What these guides make lies outside the repository.
-_OUTSIDE_THE_REPOSITORY = ("hospital-model", "package", "site-rules")
+_OUTSIDE_THE_REPOSITORY = ("model", "package", "site-rules")
 
 
 @pytest.mark.slow  # each runs checks and tests in a copy of the project

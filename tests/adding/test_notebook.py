@@ -63,7 +63,7 @@ Path("facts.json").write_text(json.dumps(facts))
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of the notebook after its last cell."""
     place = tmp_path_factory.mktemp("hospital")
-    text = PAGE.read_text(encoding="utf-8").partition("## 1. The service")[0]
+    text = PAGE.read_text(encoding="utf-8").partition("## 3. A model that was fitted elsewhere")[0]
     port = free_port()
     address = f"http://127.0.0.1:{port}"
     program = [RUNNING, f"ADDRESS = {address!r}"]

@@ -179,7 +179,7 @@ def import_(
 ) -> None:
     """Take in a model that was fitted elsewhere; nothing is fitted, and a pickle is never read.
 
-    Its declaration (docs/adding/hospital-model.md) names it: an ONNX file, a LightGBM text or XGBoost JSON file, or a
+    Its declaration (docs/adding/model.md) names it: an ONNX file, a LightGBM text or XGBoost JSON file, or a
     function that returns it. It is compiled exactly and evaluated on the table's rows, people whom it was not trained
     on.
 

@@ -1,4 +1,4 @@
-"""Features that a site declares as data: `features.toml` in the folder of its models (docs/adding/hospital-model.md).
+"""Features that a site declares as data: `features.toml` in the folder of its models (docs/adding/model.md).
 
 An entry says one thing of the chart: a statistic of a measured quantity (of the tables, or one that the site describes
 by its LOINC codes, unit and plausible range), a condition or a procedure by group, code or phrase, medicines by class,
@@ -198,7 +198,7 @@ def _faults(declaration: DeclaredFeature) -> Iterator[str]:
     of_members = (kind for kind in _KINDS if kind.by & declaration.given)
     kind = next(of_members, _KINDS[-1] if declaration.given else None)
     if kind is None:
-        yield "it says nothing of the chart: docs/adding/hospital-model.md lists what a feature can be"
+        yield "it says nothing of the chart: docs/adding/model.md lists what a feature can be"
         return
     strange = sorted(declaration.given - kind.by - kind.more)
     if strange:
