@@ -144,6 +144,7 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 
 
 _LONGEST = (
+    "cards/rules/test_cases.py",
     "adding/test_guides.py",
     "cds_hooks/events/test_brokers.py",
     "cds_hooks/kit/contract/test_own_server.py",
@@ -198,11 +199,15 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items.sort(key=lambda item: (turns.get(item.path, len(turns)), -tests[item.path], item.path))
 
 
+_TOGETHER = ("tests/conformance/", "tests/cards/rules/test_")
+"""The checklist asks every service about every sample; the tests of rules check every case of every rule."""
+
+
 class _ByFile(LoadFileScheduling):  # type: ignore[misc]
-    """Each process takes one file after the other; those of the checklist together, because they share all answers."""
+    """Each process takes one file after the other; those that share answers, which are computed once, together."""
 
     def _split_scope(self, nodeid: str) -> str:
-        return "tests/conformance" if nodeid.startswith("tests/conformance/") else nodeid.split("::", 1)[0]
+        return next((shared for shared in _TOGETHER if nodeid.startswith(shared)), nodeid.split("::", 1)[0])
 
     def _assign_work_unit(self, node: Any) -> None:
         """The library looks for each test in the list of all, and for all tests of a process after each: 10 seconds."""

@@ -83,6 +83,7 @@ def _two_people_approve(folder: Path, record: Path) -> None:
     assert "switched-off" in _held(site, NAME)
 
 
+@pytest.mark.slow
 def test_two_people_approve_exactly_this_version_before_a_card_is_shown_and_the_rules_file_switches_it_off(
     folder: Path, tmp_path: Path
 ) -> None:

@@ -69,6 +69,7 @@ def _signed(address: str, path: str) -> dict[str, str]:
 
 
 @pytest.mark.slow
+@pytest.mark.slow
 def test_a_signed_call_is_answered_once(trusted: tuple[str, Path]) -> None:
     address, _ = trusted
     headers = _signed(address, f"/cds-services/{PLANNING}")
@@ -76,6 +77,7 @@ def test_a_signed_call_is_answered_once(trusted: tuple[str, Path]) -> None:
     assert _post(address, PLANNING, headers).status_code == 401
 
 
+@pytest.mark.slow
 def test_the_command_line_signs_its_calls_and_sends_feedback(trusted: tuple[str, Path]) -> None:
     address, folder = trusted
     command = [str(ROOT / ".venv/bin/cds-hooks"), "call", "sample:planning-talk"]
@@ -91,6 +93,7 @@ def test_the_command_line_signs_its_calls_and_sends_feedback(trusted: tuple[str,
     assert "feedback (accepted) on 1 cards: HTTP 200" in done.stdout
 
 
+@pytest.mark.slow
 def test_why_a_call_was_refused_is_for_the_operator(trusted: tuple[str, Path]) -> None:
     address, folder = trusted
     _post(address, PLANNING, {})

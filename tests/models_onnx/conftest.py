@@ -5,7 +5,6 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from models_onnx.artifact.folder import Artifact
 from models_onnx.serving.registry import load_model
 from models_onnx.serving.runtime import Model
 from models_onnx.workbench.release.publishing import write_artifact
@@ -38,12 +37,6 @@ def folder(trained: Trained, tmp_path: Path) -> Path:
     """A folder of artifacts that holds that model."""
     write_artifact(tmp_path / trained.manifest.id, trained.manifest, trained.content)
     return tmp_path
-
-
-@pytest.fixture(scope="session")
-def invented_model(trained: Trained) -> Model:
-    """That model, loaded."""
-    return Model(Artifact(trained.manifest, trained.content))
 
 
 @pytest.fixture(scope="session")

@@ -68,9 +68,6 @@ def test_the_series_of_vaccines_are_cdcs(data_folder: Path) -> None:
     assert not _differences(pairs())
 
 
-# The USPSTF's services
-
-
 # Names of drugs
 
 
@@ -133,6 +130,3 @@ def test_every_code_that_a_file_has_of_a_condition_group_means_that_group(data_f
     lost = [code for code in lost if code.partition(" of ")[0] not in narrower]
     assert not lost, f"{len(lost)} codes mean another group or none: {lost[:20]}"
     assert compared > 900
-
-
-# The specification

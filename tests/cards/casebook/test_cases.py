@@ -14,9 +14,6 @@ CASE: dict[str, Any] = {
 }  # fmt: skip
 
 
-_NO_SILENCE = "no silence for the reason urgent; the reasons are: within-limits, scope"
-
-
 @for_rows(
     ("members", "said"),
     rows_of(__file__, "a_member_or_name_that_no_case_has_is_named"),

@@ -142,6 +142,7 @@ def _severities(card: Card) -> list[int]:
     return [SEVERITY[_DECLARED.get((finding.rule, finding.band), "info")] for finding in findings]
 
 
+@pytest.mark.slow
 def test_the_headline_of_every_card_is_the_worst_that_was_found() -> None:
     cards = 0
     wrong = set()

@@ -82,9 +82,6 @@ def test_a_coverage_holds_on_the_days_of_its_period(coverage: Json, in_force: bo
     assert said(answer_to(order_of(), POLICY, coverage=COVERAGE | coverage)) == (NEEDED if in_force else outside)
 
 
-# Authorization
-
-
 # Criteria
 
 
@@ -117,10 +114,6 @@ def test_what_a_clinician_affirmed_counts_where_the_chart_does_not_contradict() 
 # The payer
 
 
-def _typed(code: str, system: str = "https://nahdo.org/sopt") -> Json:
-    return {"coding": [{"system": system, "code": code}]}
-
-
 PAYERS = {
     "own": replace(
         PAYER, names=frozenset({"own health plan"}), plans=frozenset({"gold"}), identifiers=frozenset({"123"}),
@@ -141,9 +134,6 @@ def test_a_payer_is_known_by_its_own_name_or_number_and_only_then(coverage: Json
     policies = Policies(PAYERS, {}, {}, NOTHING, NOTHING, "v")
     read = find_payer(coverage, policies, organizations)
     assert (read.id if read is not None else None) == payer
-
-
-OPEN_DAY = ("conditional", "conditional", None, None, ("timeframe",), None)
 
 
 @for_rows(

@@ -167,16 +167,6 @@ def test_a_condition_for_which_it_is_not_meant_keeps_it_silent(service: str, ent
 CERVIX, AORTA, COLON = "cervical-cancer", "abdominal-aortic-aneurysm", "colorectal-cancer"
 
 
-# Order and duplicates
-
-
-# Services that are due by smoking, weight, pressure, glucose and risk: near each threshold.
-# Smoking
-
-
-# Numbers
-
-
 # Entries that name a screening test which was not done, not to its end, or elsewhere at another time.
 
 

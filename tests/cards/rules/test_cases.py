@@ -88,7 +88,7 @@ def _says(said: str, wanted: Iterable[str]) -> None:
         assert words.lower() in said.lower()
 
 
-@every_case("fires", "missing")
+@every_case("fires", "missing", every=4)
 def test_a_card_is_short_cited_and_within_the_specification(rule: str, case: Case, as_of: datetime) -> None:
     for card in check_case(case, as_of).cards:
         check_card(card)

@@ -194,7 +194,7 @@ def test_what_a_case_says_of_the_chart_is_true(rule: str, case: Case, as_of: dat
 )
 def test_what_was_not_sent_is_not_said_to_be_absent(not_sent: tuple[str, ...], as_of: datetime) -> None:
     first = {rule: case for rule, case in reversed(all_cases()) if case["kind"] == "silent"}
-    for rule, case in some_of(first.items(), 3):
+    for rule, case in some_of(first.items(), 6):
         assert _of_case(case, as_of, not_sent) == [], f"{rule}: {case['id']}"
 
 
@@ -215,9 +215,6 @@ def _results(draw: st.DrawFn) -> list[Any]:
     known = ANALYTES[analyte]
     value = draw(st.floats(known.plausible_low, known.plausible_high, allow_nan=False).map(lambda one: round(one, 2)))
     return [analyte, value, draw(st.sampled_from([0, 1, 7, 29, 31, 89, 91, 364, 366, 800]))]
-
-
-_GROUPS = sorted({group.key for group in CONDITION_GROUPS.values()})
 
 
 @st.composite
@@ -261,12 +258,13 @@ def _real(folder: Path) -> Iterator[PatientRecord]:
 
 
 @pytest.mark.outside_data
+@pytest.mark.sampled
 def test_what_is_said_of_a_real_chart_is_true(data_folder: Path) -> None:
     said = 0
     for record in _real(data_folder):
-        for draft in DRAFTS[::4]:
+        for draft in some_of(DRAFTS[::4], 3):
             drafts = drafts_of({**draft, "subject": {"reference": f"Patient/{record.patient_id}"}})
             outcome = check_orders(record, drafts, None, uuids())
             said += len(outcome.cards)
             assert _faults(outcome, record, drafts, signing=True) == [], draft
-    assert said > 20
+    assert said > 6

@@ -90,15 +90,3 @@ def test_another_drug_under_the_id_of_an_order_does_not_take_the_place_of_that_o
     session = PatientSession(record_of(patient, as_of), [again])
     assert session.active == ()
     assert [one.medication.name for one in session.with_drafts([other]).active] == ["metformin"]
-
-
-def test_a_rule_that_reads_nothing_of_a_change_is_not_evaluated_again() -> None:
-    call = build_call()
-    drafts = read_drafts(orjson.loads(call.drafts)["entry"])
-    session = PatientSession(read_record({"all": decoder.decode(call.prefetch)}, "case", AS_OF), drafts, signing=True)
-    ibuprofen = next(one for one in session.drafted if one.medication.has("5640"))
-    without_heparin = session.with_drafts([one for one in drafts if one is not drafts[-1]])
-    asked = {one.rule.id for one in rule_book().rules_to_evaluate(without_heparin, ibuprofen)}
-    every = {one.rule.id for one in rule_book().rules_for(ibuprofen.medication)}
-    assert "disease-nsaid-heart" in every - asked
-    assert len(asked) < len(every) / 2

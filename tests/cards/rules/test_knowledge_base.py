@@ -148,6 +148,7 @@ def test_every_table_speaks_by_its_codes_and_a_row_with_an_unknown_one_is_told(t
     assert {source for _, _, source, _ in answer["said"][0]} == {"Invented 2026-11, interactions"}
 
 
+@pytest.mark.slow
 def test_the_vendor_speaks_in_place_of_our_rows_and_another_edition_is_another_version(tmp_path: Path) -> None:
     statin = ({"drug": "clarithromycin 500 MG Oral Tablet"}, {"active": ["simvastatin 40 MG Oral Tablet"]})
     lines = ["a_key,b_key,severity", "21212,6851,2", "36567,6851,2"]

@@ -15,6 +15,7 @@ from fhir.record.record import PatientRecord, read_record
 from fhir.record.resources import decoder
 from tests.cards.rules.cases import accepted, all_cases, findings, originals, uuids
 from tests.cards.rules.patients import draft_of, drafts_of
+from tests.each import some_of
 
 Json = dict[str, Any]
 
@@ -48,11 +49,12 @@ def _session(path: Path) -> tuple[Json, PatientRecord]:
 
 @pytest.mark.outside_data
 @pytest.mark.parametrize("pattern", CHARTS)
+@pytest.mark.sampled
 def test_an_accepted_suggestion_answers_its_finding_and_brings_no_other(pattern: str, data_folder: Path) -> None:
     bundle, record = _session(sorted((data_folder / "fhir").glob(pattern))[0])
     whole = originals(bundle)
     tried = 0
-    for draft in _drafts():
+    for draft in some_of(_drafts(), 3):
         resource = draft_of(draft) | {"subject": {"reference": f"Patient/{record.patient_id}"}}
         outcome = check_orders(record, drafts_of(resource), None, uuids(), original=whole, signing=True)
         before = {one[:2] for one in findings(outcome)}
@@ -60,7 +62,7 @@ def test_an_accepted_suggestion_answers_its_finding_and_brings_no_other(pattern:
             tried += 1
             again = findings(check_orders(record, after, None, uuids(), original=whole, signing=True))
             assert {one[:2] for one in again} < before, label
-    assert tried > 3
+    assert tried > 0
 
 
 def _fault(record: PatientRecord, whole: Callable[[str], Json | None], draft: Json) -> list[str]:
@@ -84,9 +86,12 @@ def _every_draft() -> list[Json]:
 
 @pytest.mark.outside_data
 @pytest.mark.parametrize("pattern", CHARTS[:2])
+@pytest.mark.sampled
 def test_no_suggestion_of_any_rule_is_dangerous_for_a_real_patient(pattern: str, data_folder: Path) -> None:
     bundle, record = _session(sorted((data_folder / "fhir").glob(pattern))[0])
-    assert [fault for draft in _every_draft()[::15] for fault in _fault(record, originals(bundle), draft)] == []
+    assert [
+        fault for draft in some_of(_every_draft()[::15], 2) for fault in _fault(record, originals(bundle), draft)
+    ] == []
 
 
 @pytest.mark.slow

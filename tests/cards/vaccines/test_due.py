@@ -102,15 +102,6 @@ def test_what_is_ordered_or_declined_is_named_and_not_due() -> None:
     assert found(OF_ALL_AGES, "2002-12-31", declined={"B": declined}).declined == ()
 
 
-# One vaccine that is due
-
-
-# Shared decisions
-
-
-# What is not judged
-
-
 # Seasons
 
 SEASONAL = dose(1, season_start=date(2005, 7, 1), season_end=date(2006, 6, 30))

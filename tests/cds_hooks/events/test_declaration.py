@@ -20,7 +20,6 @@ from cds_hooks.events.declaration import (
 from tests.each import rows_of
 
 LAB = '[feed.lab]\nkind = "mllp"\nlisten = "127.0.0.1:2575"\n'
-BROKER = '[feed.b]\nkind = "broker"\nsubject = "labs"\n'
 SUBSCRIPTION = '[feed.s]\nkind = "subscription"\ntopic = "t"\n'
 HOOK = "[webhook.h]\n"
 

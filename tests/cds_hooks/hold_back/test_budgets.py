@@ -99,6 +99,7 @@ def test_a_care_unit_has_a_budget_under_all_of_its_names(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("calls_at_once", [1, 4])
+@pytest.mark.slow
 async def test_workers_together_never_show_more_than_the_budget(tmp_path: Path, calls_at_once: int) -> None:
     rules = rules_file(tmp_path, _USERS)
     (tmp_path / "metrics").mkdir()

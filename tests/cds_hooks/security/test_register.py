@@ -209,6 +209,7 @@ def test_two_pairs_never_have_one_id() -> None:
 
 
 @pytest.mark.parametrize("ahead", [60, 1800, 3600])
+@pytest.mark.slow
 async def test_a_clock_that_was_ahead_lets_no_used_token_in_again(tmp_path: Path, ahead: int) -> None:
     store = SqliteReplayStore(tmp_path / "used.sqlite3")
     assert await store.first_use("https://ehr", "used", NOW + 30, NOW)
@@ -242,6 +243,7 @@ async def test_machines_that_share_a_postgresql_take_each_token_once(postgres_ur
     assert answered == (101, False, True)
 
 
+@pytest.mark.slow
 async def test_the_call_of_a_tokens_first_use_is_there_for_a_machine_that_has_asked_nothing_yet(
     postgres_url: str,
 ) -> None:

@@ -425,4 +425,4 @@ def _compare_pairs(rows: list[Json], folder: Path) -> None:
 
 @pytest.mark.sampled
 def test_whichever_of_two_is_ordered_the_card_is_as_urgent(tmp_path: Path) -> None:
-    _compare_pairs(some_of(_pairs(), 40), tmp_path)
+    _compare_pairs(some_of(_pairs(), 80), tmp_path)

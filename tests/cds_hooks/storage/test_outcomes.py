@@ -106,9 +106,6 @@ def test_no_row_can_be_changed_or_deleted(url: str, statement: str) -> None:
         connection.execute(text(statement))
 
 
-CHANGED = "row 1 of outcomes is not as it was written: its content was changed"
-
-
 @pytest.mark.parametrize(
     ("statement", "finding"),
     rows_of(__file__, "the_seals_show_what_the_owner_of_the_database_did"),

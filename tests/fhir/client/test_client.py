@@ -213,9 +213,6 @@ async def test_no_error_shows_token_address_or_answer(caplog: pytest.LogCaptureF
     assert CANARY not in caplog.text
 
 
-# A query is made of parts, and no part can become another.
-
-
 # A next page is below the base address, or it is not fetched.
 
 
@@ -237,6 +234,3 @@ def test_below_the_base_it_is_followed(link: str) -> None:
 def test_anywhere_else_it_is_not(link: str) -> None:
     with pytest.raises(ForeignAddress):
         next_page(link, BASE)
-
-
-# How long to wait is said by the server, in seconds or as a date, and grows where it says nothing.

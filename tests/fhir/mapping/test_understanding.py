@@ -14,14 +14,6 @@ from tests.each import for_rows, rows_of
 _SNOMED, _ICD10 = "http://snomed.info/sct", "http://hl7.org/fhir/sid/icd-10-cm"
 
 
-def _coded(system: str, code: str) -> dict[str, Any]:
-    return {"coding": [{"system": system, "code": code}]}
-
-
-def _answer(loinc: str, answer: str) -> dict[str, Any]:
-    return {"code": _coded("http://loinc.org", loinc), "valueString": answer}
-
-
 def _of(kind: str, **elements: Any) -> Any:
     return understand({"resourceType": kind, "id": "1", **elements})
 

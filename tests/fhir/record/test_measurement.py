@@ -6,17 +6,11 @@ import pytest
 
 from fhir.record.datatypes import FhirTime, parse_time
 from fhir.record.measurement import (
-    OTHER,
-    SCREENING,
     CodedPart,
     Measurement,
     OneSidedResult,
-    measure,
-    newest_parts,
     one_sided_result,
-    parts_by_analyte,
 )
-from fhir.record.refusals import Refusal
 from fhir.record.resources import Observation
 from fhir.terminology.analytes import ANALYTES
 from tests.each import for_rows, rows_of
@@ -111,10 +105,6 @@ NOW = AS_OF.timestamp()
 POTASSIUM_CODE, CREATININE_CODE, PLATELETS = ANALYTES["potassium"], ANALYTES["creatinine"], ANALYTES["platelets"]
 
 
-def _near(value: Any) -> Any:
-    return pytest.approx(value)
-
-
 def _time(text: str) -> FhirTime:
     time = parse_time(text)
     assert time is not None
@@ -126,71 +116,11 @@ def _part(loinc: str = "2823-3", value: float | None = 4.5, unit: str | None = "
     return resource, resource, loinc
 
 
-def _at(when: str | None, name: str = "") -> CodedPart:
-    return _part(when=when, id=name or when)
-
-
 # Which part is of which analyte.
-
-
-def _coded(*codings: dict[str, str], text: str | None = None, **more: Any) -> Observation:
-    code = {"coding": list(codings), **({"text": text} if text else {})}
-    resource: Observation = lean(observation("x", 4.5, "mmol/L", code=code, **more))
-    return resource
 
 
 K = {"system": LOINC, "code": "2823-3"}
 LOCAL = {"system": "https://hospital.example", "code": "2823-3"}
-
-
-@for_rows(
-    ("observed", "key", "code"),
-    [
-        (_coded(K), "potassium", "2823-3"),
-        (_coded({"code": "2823-3"}), "potassium", "2823-3"),
-        (_coded(LOCAL), OTHER, None),
-        (_coded(LOCAL, K), "potassium", "2823-3"),
-        (_coded(K, {"system": LOINC, "code": "2160-0"}), "potassium", "2823-3"),
-        (_coded({"system": LOINC}, text="Potassium"), OTHER, None),
-        (_coded({"system": "https://hospital.example"}, text="Potassium"), "potassium", None),
-        (_coded(text="Potassium"), "potassium", None),
-        (_coded({"system": "https://hospital.example", "display": "Potassium"}), "potassium", None),
-        (_coded({"system": "https://h.example", "display": "Potassium"}, text="Fnord"), "potassium", None),
-        (_coded(text="Potassium", valueQuantity=None), OTHER, None),
-        (_coded(text="Potassium", valueQuantity=None, valueString="4.5"), "potassium", None),
-        (_coded(text="Potassium", valueQuantity=None, valueInteger=4), "potassium", None),
-        (_coded({"system": LOINC, "code": "72166-2"}), "smoking_status", "72166-2"),
-        (_coded({"system": LOINC, "code": "77142-8"}), "potassium", "77142-8"),
-        (_coded({"system": "http://npu-terminology.org", "code": "NPU03230"}), "potassium", "NPU03230"),
-        (_coded({"system": "urn:oid:1.2.208.176.2.1", "code": "DNK35131"}), "egfr", "DNK35131"),
-        (_coded({"system": LOCAL["system"], "code": "77142-8"}), OTHER, None),
-        (_coded(text="P-Kalium"), "potassium", None),
-        (_coded(text="Urea", valueQuantity={"value": 8, "unit": "mmol/L"}), "bun", None),
-        (_coded(text="Urea", valueQuantity={"value": 8, "unit": "mg/dL"}), OTHER, None),
-    ],
-)
-def test_an_observation_is_of_the_analyte_of_its_code_or_of_its_name(
-    observed: Observation, key: str, code: str | None
-) -> None:
-    parts = parts_by_analyte([observed])
-    assert dict(parts) == {key: [(observed, observed, code)]}
-    assert SCREENING not in parts
-
-
-# Results that no code and no name tells apart.
-
-
-# Which part is the newest.
-
-
-@for_rows(
-    ("first", "second"),
-    rows_of(__file__, "the_newer_of_two_is_the_newest_in_both_orders"),
-)
-def test_the_newer_of_two_is_the_newest_in_both_orders(first: str | None, second: str) -> None:
-    new, old = _at(first, "new"), _at(second, "old")
-    assert newest_parts([new, old]) == (new, [new])
-    assert newest_parts([old, new]) == (new, [new])
 
 
 # What a part says.
@@ -198,23 +128,6 @@ def test_the_newer_of_two_is_the_newest_in_both_orders(first: str | None, second
 
 def _q(value: float, **more: str) -> dict[str, Any]:
     return {"valueQuantity": {"value": value, **more}}
-
-
-def test_two_units_that_differ_are_a_conflict_and_two_that_are_alike_are_none() -> None:
-    refused = measure(CREATININE_CODE, _part("2160-0", **_q(1.2, unit="umol/L", code="mg/dL")), NOW)
-    assert isinstance(refused, Refusal)
-    assert refused.statement == "Creatinine 1.2: unit says umol/L, code says mg/dL"
-    agreed = measure(CREATININE_CODE, _part("2160-0", **_q(12.0, unit="mg / L", code="mg/L")), NOW)
-    assert isinstance(agreed, Measurement)
-    assert (agreed.value, agreed.charted_unit) == (_near(1.2), "mg / L")
-    empty = measure(ANALYTES["inr"], _part("6301-6", **_q(2.3, unit="", code="1")), NOW)
-    assert isinstance(empty, Measurement)
-    assert (empty.value, empty.charted_unit) == (2.3, "1")  # the unit of a number is empty, or 1
-
-
-@pytest.mark.parametrize("status", ["final", "amended", "corrected"])
-def test_three_statuses_are_usable(status: str) -> None:
-    assert isinstance(measure(POTASSIUM_CODE, _part(status=status), NOW), Measurement)
 
 
 # On which side of a number a value lies.

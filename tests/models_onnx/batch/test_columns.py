@@ -2,61 +2,14 @@
 
 from typing import Any
 
-import numpy as np
-import pyarrow
 import pytest
 
 from fhir.mapping.features.catalog import FEATURES
 from models_onnx.artifact.manifest import Manifest
 from models_onnx.batch import BatchModel, TableDeclaration, load
-from models_onnx.batch.columns import Column, column_of, read_input
-from models_onnx.batch.declaration import InputColumn, plan_of
+from models_onnx.batch.declaration import plan_of
 from models_onnx.errors import BatchRefused
 from tests.each import rows_of
-
-
-def _column(name: str = "creatinine_mg_dl", **more: Any) -> InputColumn:
-    return InputColumn(FEATURES[name], more.pop("column", name), **more)
-
-
-def _arrow(*values: Any) -> Column:
-    """The values as Arrow has them: all numbers, or all texts."""
-    are_numbers = all(type(value) in (int, float, type(None)) for value in values)
-    texts = [None if value is None else str(value) for value in values]
-    array = pyarrow.array(values, pyarrow.float64()) if are_numbers else pyarrow.array(texts, pyarrow.string())
-    return column_of(array, "a")
-
-
-def _read(source: InputColumn, *values: Any) -> Any:
-    """The values (None where missing), the places of the unreadable ones and of the implausible ones."""
-    try:
-        numbers, unreadable, implausible = read_input(source, _arrow(*values))
-    except BatchRefused as refused:
-        return str(refused)
-    rounded = [None if np.isnan(number) else round(float(number), 4) for number in numbers]
-    return rounded, np.flatnonzero(unreadable).tolist(), np.flatnonzero(implausible).tolist()
-
-
-def _strange(*values: float) -> Any:
-    """Return how many values cannot be; the sentence where the column is refused."""
-    read = _read(_column(), *values)
-    return read if isinstance(read, str) else len(read[2])
-
-
-def test_a_column_of_which_a_twentieth_cannot_be_is_in_another_unit_or_in_two() -> None:
-    usual, other = [1.0] * 95, [88.0, 90.0, 92.0, 94.0]
-    assert _strange(*usual, *other) == 4
-    assert _strange(*[1.0] * 96, *other, 96.0) == 5
-    assert _strange(*usual, *other, 96.0) == (
-        "5 of 100 values of the column creatinine_mg_dl are outside 0.1 to 20 mg/dL, which nobody's creatinine is. A "
-        "column is in one unit: say which (--unit creatinine_mg_dl=UNIT), convert the rows that are in another one, "
-        "and leave blank what is no value."
-    )
-    assert "20 of 20 values" in _strange(*[88.0] * 20)
-    assert _strange(*[88.0] * 19) == 19
-
-
-COHORT = "adults of 40 and over, not pregnant, living at home, with at least 8 of the 11 laboratory values"
 
 
 @pytest.fixture(scope="module")

@@ -55,6 +55,3 @@ def test_eleven_may_with_a_reason_and_a_date(card: dict[str, Any], attribute: At
 @given(st.dictionaries(st.text(max_size=10), st.text(max_size=300), max_size=4))
 def test_any_card_comes_back(said: dict[str, str]) -> None:
     assert read_card(embed_card(core(), said)) == said
-
-
-# Places, ends of axes and shares of the drawings of a card, worked out by hand, where few people or none are.

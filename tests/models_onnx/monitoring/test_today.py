@@ -143,6 +143,3 @@ def test_a_service_whose_cards_nobody_accepts_is_named(reference: dict[date, Day
 
 def figure(family: Family, subject: str, state: State) -> Figure:
     return Figure("north", "planning", family, subject, state, 100, 50, 1.0, 1.0, f"{subject}: told.")
-
-
-# Sketches and verdicts of monitoring on counts that are worked out by hand.

@@ -117,7 +117,6 @@ EVIDENCE: Json = {"document": "D", "organisation": "O", "year": "2026", "section
                   "grade_scheme": "s", "basis": "guideline"}  # fmt: skip
 EGFR: Json = {"derived": "egfr_best", "lt": 30}
 SILENT: Json = {"code": "quiet", "text": "It is quiet."}
-CANCEL: Json = {"label": "Cancel this order", "cancel": True}
 TESTS: Json = {"label": "Order a potassium", "orders": [{"loinc": "2823-3", "name": "Potassium"}]}
 
 
@@ -145,7 +144,6 @@ def _of_suggestion(*suggestions: Json, **more: Any) -> list[tuple[tuple[Any, ...
 
 
 FIRST = ("suggestions", 0)
-HALVE: Json = {"change": {"sig": {"text": "half", "dose_mg": 250}}}
 
 
 @for_rows(
@@ -191,10 +189,6 @@ def test_what_is_wrong_with_a_band(band: Json, texts: list[str]) -> None:
     faults = _faults(_rule(_band_with(**band)))
     assert [fault.text for fault in faults] == texts
     assert {fault.path for fault in faults} <= {("rules", 0, "bands", 0)}
-
-
-def _not_in(member: str, table: str) -> str:
-    return f"{member}: fhir/terminology/tables/{table}.csv has no 'zzz'; the first column has those there are"
 
 
 @for_rows(

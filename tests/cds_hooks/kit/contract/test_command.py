@@ -68,6 +68,7 @@ def test_no_server_ends_with_2() -> None:
     assert "no answer from" in answer.output
 
 
+@pytest.mark.slow
 def test_a_patient_of_ones_own_is_sent_instead_of_the_samples(good: GoodServer, tmp_path: Path) -> None:
     path = tmp_path / "patient.json"
     path.write_text(json.dumps(load_patient("healthy-adult", AS_OF)))
@@ -78,6 +79,7 @@ def test_a_patient_of_ones_own_is_sent_instead_of_the_samples(good: GoodServer, 
     assert few < json.loads(every.stdout)["requests"] / 3
 
 
+@pytest.mark.slow
 def test_a_token_is_sent_with_every_request(good: GoodServer) -> None:
     good.token = token()
     assert _command("check", good.base, "--only", "DISC").exit_code == 2
@@ -99,6 +101,7 @@ def test_files_are_judged_together_and_the_worst_decides(tmp_path: Path) -> None
     assert [each["mustsFailed"] for each in json.loads(answer.stdout)] == [0, 0, 1]
 
 
+@pytest.mark.slow
 def test_the_address_is_that_of_the_setting_where_none_is_given(good: GoodServer) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "cds_hooks", "check", "--only", "DISC-01", "--json"],

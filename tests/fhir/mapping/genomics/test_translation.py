@@ -44,6 +44,3 @@ def test_every_pair_of_the_tables_has_a_key_that_the_recommendations_use() -> No
 )
 def test_what_is_not_understood_in_every_part_is_not_translated(gene: str, text: str) -> None:
     assert translate(gene, text) == ()
-
-
-# Activity scores that come as numbers, and words beside a genotype that say nothing more or are not understood.

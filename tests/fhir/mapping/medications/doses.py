@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from fhir.mapping.medications.daily_dose import DailyDose, daily_dose
@@ -9,10 +10,7 @@ from fhir.mapping.medications.identity import identify
 from tests.fhir.builders import coded, order
 
 METFORMIN = coded("861007", "metformin hydrochloride 500 MG Oral Tablet")
-OXYCODONE_ACETAMINOPHEN = coded("1049221", "acetaminophen 325 MG / oxycodone 5 MG Oral Tablet")
-ENOXAPARIN = {"text": "0.4 ML enoxaparin sodium 100 MG/ML Prefilled Syringe"}
 TWICE = {"repeat": {"frequency": 2, "period": 1, "periodUnit": "d"}}
-SIX_HOURLY = {"repeat": {"frequency": 1, "period": 6, "periodUnit": "h"}}
 
 
 def dose_of(medication: dict[str, Any] | str, *dosages: dict[str, Any], **more: Any) -> DailyDose:
@@ -30,3 +28,17 @@ def amount(value: float, unit: str | None = None, code: str | None = None) -> di
 def per_day(dose: DailyDose) -> list[Any]:
     """The least and the greatest amount of each ingredient a day, to be compared."""
     return [(pytest.approx(one.low), pytest.approx(one.high)) for one in dose.per_day]
+
+
+def plain(value: Any) -> Any:
+    """What a struct says beside its defaults, as JSON has it; numbers are rounded to a millionth."""
+    if isinstance(value, float):
+        return round(value, 6)
+    if isinstance(value, frozenset):
+        return sorted(value)
+    if isinstance(value, list | tuple):
+        return [plain(part) for part in value]
+    if not isinstance(value, msgspec.Struct):
+        return value
+    empty = {field.name: field.default for field in msgspec.structs.fields(value)}
+    return {name: plain(said) for name in empty if (said := getattr(value, name)) != empty[name]}

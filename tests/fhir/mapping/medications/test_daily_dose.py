@@ -64,8 +64,6 @@ def test_a_dose_of_metformin_500(quantity: dict[str, Any], milligrams: float) ->
     assert (dose.certainty, dose.times_per_day, dose.from_text) == ("exact", 2.0, False)
 
 
-THIRD_DAY = {"timing": {"repeat": {"frequency": 1, "period": 3, "periodUnit": "d"}}}
-TEN_ML_AN_HOUR = {"numerator": {"value": 10, "unit": "mL"}, "denominator": {"value": 1, "unit": "h"}}
 PATCH = coded("245134", "72 HR fentanyl 0.025 MG/HR Transdermal System")
 
 
@@ -262,12 +260,6 @@ def test_the_most_of_a_day_bounds_what_is_open(dosage: Dosage, certainty: str, a
     assert (dose.problem is None) is (certainty != "unknown")
 
 
-# Amounts for each kilogram.
-
-
-# Doses without mass.
-
-
 # Several instructions.
 
 
@@ -289,9 +281,6 @@ def test_a_loading_dose_is_left_out_and_one_that_is_too_large_is_not(
 ) -> None:
     for dosages in ((loading, daily), (daily, loading)):
         assert _dose(*dosages).per_day == expected
-
-
-# How long.
 
 
 # A quantity over the days it is to last.
@@ -336,20 +325,3 @@ def test_a_quantity_over_the_days_it_lasts(
         as_needed = bool(dosages[0].asNeededBoolean)
         assert (dose.certainty, dose.problem) == ("maximum_prn" if as_needed else "exact", None)
         assert (dose.duration_days, dose.as_needed) == (30.0, as_needed)
-
-
-# An order without an instruction, a statement, a dispensing.
-
-
-def test_the_amounts_of_one_ingredient_and_the_doses_of_a_week() -> None:
-    two = DailyDose(
-        per_day=(*_mg(1), *_mg(2, rxcui=M.rxcui)), per_dose=(*_mg(3), *_mg(4, rxcui=M.rxcui)), times_per_day=2.0
-    )
-    assert (two.daily(M.rxcui), two.per_dose_of(M.rxcui)) == (two.per_day[1], two.per_dose[1])
-    assert (two.daily("0"), two.per_dose_of("0")) == (None, None)
-    assert two.times_per_week == 14.0
-    assert DailyDose(times_per_day=3 / 7, on_days=frozenset({"mon"})).times_per_week == 1.0
-    assert DailyDose().times_per_week is None
-
-
-# Plain orders.

@@ -224,9 +224,6 @@ def test_the_parts_of_a_mixture() -> None:
     assert identify_medication(unknown) == MedicationIdentity(words="green drops; dew")
 
 
-# References.
-
-
 # Codes that differ.
 
 
@@ -245,6 +242,3 @@ def test_the_words_complete_a_code_and_do_not_replace_what_it_says() -> None:
     assert _coded("11289", text="0.4 mL warfarin syringe").millilitres == 0.4
     assert _coded("861007", text="metformin 500 mg capsule").dose_form == "Oral Tablet"
     assert _coded("854235", text="enoxaparin 60 mg/0.6 mL syringe").millilitres == 0.4
-
-
-# Routes.

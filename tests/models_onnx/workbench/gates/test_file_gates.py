@@ -247,9 +247,3 @@ def test_g14_a_card_that_says_other_figures_than_the_manifest_fails(tmp_path: Pa
     result = judge(subject(tmp_path, card=boast), "G14")
     assert result.status == "failed"
     assert "does not say what the manifest gives: performance.internal_validity" in result.why
-
-
-# G11: what is missing where it is used
-
-
-# G10: every axis of race and ethnicity

@@ -40,6 +40,3 @@ def test_a_folder_without_a_manifest_of_ours_is_no_candidate(tmp_path: Path) -> 
     (tmp_path / "manifest.json").write_text(json.dumps({"format": "other"}))
     with pytest.raises(ManifestRefused, match=f"^{tmp_path.name} contains no model"):
         read_subject(tmp_path, KEYS)
-
-
-# G2: inputs in the file and in the manifest
