@@ -8,7 +8,10 @@ import re
 from datetime import datetime
 from pathlib import Path
 
+from cards.rules.engine.rule_book import whole_book
 from cards.rules.families.dose.knowledge import LEADS
+from cards.rules.families.pairs.family import PAIRS
+from cards.rules.language.sources import is_lead
 from fhir.terminology.conditions import CONDITION_GROUPS
 from fhir.terminology.medications import INGREDIENTS
 from tests.cards.rules.cases import check
@@ -29,6 +32,10 @@ def _rows(name: str) -> list[dict[str, str]]:
 
 
 ROWS = _rows("label_limits.csv")
+LABEL_QUOTES = list(
+    csv.DictReader((ROOT / "cards" / "rules" / "language" / "label_quotes.csv").read_text("utf-8").splitlines())
+)
+"""The labels that were read for rules whose own sources are leads."""
 
 
 def _found(row: dict[str, str], times: float, as_of: datetime) -> list[str]:
@@ -160,12 +167,38 @@ def test_every_quote_stands_in_the_label_of_its_drug(data_folder: Path) -> None:
             for set_id in label["meta"].get("spl_set_id", ()):
                 labels[set_id] = (names, f"{labels.get(set_id, ('', ''))[1]} {text}")
     faults = []
-    for row in (row for row in _quoted_rows() if row["set_id"] in labels):
+    for row in (row for row in (*_quoted_rows(), *LABEL_QUOTES) if row["set_id"] in labels):
         names, text = labels[row["set_id"]]
-        drug = (row.get("label_of") or row["drug"]).split()[0]
+        drug = (row.get("label_of") or row["drug"]).split()[0].strip(",").lower()
         if drug not in names:
             faults.append(f"{row['drug']}: set id {row['set_id']} is a label of {names[:60]}")
         faults += [
             f"{row['drug']}: not in its label: {part}" for part in row["quote"].lower().split(" … ") if part not in text
         ]
     assert faults == []
+
+
+def test_every_label_that_was_read_for_a_rule_is_quoted_in_short_and_is_of_a_drug_of_the_rule() -> None:
+    in_use = {rule.id: rule.declared for rule in whole_book().rules}
+    faults = []
+    for row in LABEL_QUOTES:
+        if len(row["quote"].replace("…", "").split()) > MOST_WORDS:
+            faults.append(f"{row['rule']}, {row['drug']}: more than {MOST_WORDS} words")
+        if not (row["set_id"] or row["page"]):
+            faults.append(f"{row['rule']}, {row['drug']}: neither a set id nor the page of a copy")
+        if row["rule"] not in in_use:
+            faults.append(f"{row['rule']}: no rule of this name is in force")
+    assert faults == []
+
+
+def test_no_finding_that_warns_rests_on_a_quotation_a_page_a_compendium_or_memory_alone() -> None:
+    """What would (classes D and E) waits on the page of what is to be read."""
+    rows = [
+        (f"{rule.id}/{band.id}", [rule.evidence[position] for position in band.cites] or rule.evidence)
+        for rule in (one.declared for one in whole_book().rules)
+        for band in rule.bands
+        if band.indicator in ("warning", "critical")
+    ]
+    rows += [(f"pairs {sorted(keys)}", (pair.evidence,)) for keys, pairs in PAIRS.items() for pair in pairs]
+    assert len(rows) > 2000
+    assert [name for name, sources in rows if is_lead(sources)] == []

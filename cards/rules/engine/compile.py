@@ -29,6 +29,8 @@ from cards.rules.language.rule import (
     SuggestionTemplate,
     within,
 )
+from cards.rules.language.site import site_folders
+from cards.rules.language.sources import in_force
 from cards.rules.language.table import read_family, read_table
 from cards.rules.language.trigger import CompiledTrigger, Template, is_test
 from cards.rules.patient.measurements import ESTIMATES
@@ -160,26 +162,33 @@ class LateRule:
 
 
 def compile_family(family: Family) -> list[CompiledRule]:
-    """Every rule of the family, compiled.
+    """Every rule of the family that is in force, compiled: what rests on leads alone waits.
 
     Raises:
         RuleError: a rule cannot be used; the message names file, line, rule and what is wrong.
     """
     table = read_table(family.name)
+    rules = table.rules if family.name in site_folders() else map(in_force, table.rules)
     try:
-        return compile_table(family, table)
+        return _compiled_each(family, table, rules)
     except RuleError as error:
         raise RuleError(read_family(family.name).describe(error.path, error.text)) from error
 
 
 def compile_table(family: Family, table: RuleTable) -> list[CompiledRule]:
-    """Every rule of a table, compiled. RuleError with the path of the part that cannot be used."""
+    """Every rule of a table, compiled, those too that wait. RuleError with the path of the part that is wrong."""
+    return _compiled_each(family, table, table.rules)
+
+
+def _compiled_each(family: Family, table: RuleTable, rules: Iterable[Rule | None]) -> list[CompiledRule]:
+    """Compile those that are there, each under its position in the table."""
     compiler = RuleCompiler(family, table)
-    rules = []
-    for position, rule in enumerate(table.rules):
-        with within("rules", position):
-            rules.append(compiler.compile(rule))
-    return rules
+    compiled = []
+    for position, rule in enumerate(rules):
+        if rule is not None:
+            with within("rules", position):
+                compiled.append(compiler.compile(rule))
+    return compiled
 
 
 class RuleCompiler:

@@ -3,6 +3,7 @@
 import csv
 from collections.abc import Iterable, Iterator
 from importlib.resources import files
+from itertools import product
 from typing import Final
 
 from msgspec import to_builtins
@@ -22,10 +23,9 @@ from cards.rules.language.rule import (
     SuggestionTemplate,
     Trigger,
 )
+from cards.rules.language.sources import CLASSES, LEADS, class_of, class_of_document, pair_quotes, waiting_drugs
 from cards.rules.language.table import read_table
 
-_READ: Final = frozenset({"label", "guideline", "regulator", "study", "payer", "policy", "package"})
-"""What a rule can rest on without being listed as one whose label is to be read."""
 _BY_RISK: Final = ("critical", "warning", "info")
 _INSTEAD = {"silence": "No card", "info": "Only info", "warning": "Only a warning"}
 
@@ -202,43 +202,31 @@ def _table_of_words(words: Iterable[Condition]) -> Iterator[str]:
     yield from (f"| `{word.word}` | {word.meaning} |" for word in sorted(words, key=lambda word: word.word))
 
 
-# Rules of which no label was read
+# What waits for its label
 
 
 def page_of_sources_to_read() -> str:
-    """Return the page of what rests on pages beside the label, what is worst if it is wrong first."""
-    listed = [
-        (_worst(rule), family.name, rule.title, "; ".join(dict.fromkeys(e.label for e in rule.evidence)))
-        for family in rule_families()
-        for rule in read_table(family.name).rules
-        if not {evidence.basis for evidence in rule.evidence} & _READ
-    ]
-    with (files("cards.rules.families.pairs") / "sources.csv").open(encoding="utf-8") as file:
-        sources = {row["id"]: row for row in csv.DictReader(file)}
-    with (files("cards.rules.families.pairs") / "pairs.csv").open(encoding="utf-8") as file:
-        for row in csv.DictReader(file):
-            if (source := sources[row["source"]])["basis"] not in _READ:
-                indicator = "warning" if row["severity"] == "start" else row["severity"]
-                listed.append((indicator, "pairs", f"{row['a']} with {row['b']}".replace(";", ", "), source["label"]))
+    """Return the page of what waits because only leads speak for it, what would speak loudest first."""
+    listed = [*_waiting_rules(), *_waiting_pairs()]
     lines = [
-        "# Rules of which no label was read",
+        "# What waits for its label",
         "",
         "Made from the rules by `make docs`.",
         "",
-        "Each of these rests on pages that follow or quote a label (drug information, a formulary, a consensus list), "
-        "and on no label, guideline, study or notice of an authority that was read itself. A pharmacist should compare "
-        "those first that speak loudest. Every card says what it cites, and a site can switch a rule off "
-        "([governance](governance.md)).",
-    ]
-    lines += [
+        "Each source has a class (`cards/rules/language/source_classes.csv`):",
         "",
-        "A dose known by a quotation of a label (D) or by a page, a foreign formulary or memory (E) raises no card of ",
+        *(f"- {source_class}: {meaning}." for source_class, meaning in CLASSES.items()),
+        "",
+        "What rests on sources of class D or E alone shows no card. It waits here until a label or a guideline was "
+        "read: one line in `cards/rules/language/label_quotes.csv` with drug, set id, section and a quote of at most "
+        "25 words puts it in force for that drug. The level is the one that it would have. A dose of these classes is "
+        "told as an alarm by plausibility from five times on.",
     ]
-    lines[-1] += "its own; five times over it is told as an alarm by plausibility."
     for indicator in _BY_RISK:
         of_this = sorted(entry[1:] for entry in listed if entry[0] == indicator)
-        lines += ["", f"## {indicator.capitalize()}: {len(of_this)}", "", "| Family | Rule | Cites |", "|---|---|---|"]
-        lines += [f"| {family} | {title} | {label} |" for family, title, label in of_this]
+        lines += ["", f"## {indicator.capitalize()}: {len(of_this)}", ""]
+        lines += ["| Class | Family | Rule | Waits for the labels of | Cites |", "|---|---|---|---|---|"]
+        lines += [f"| {' | '.join(entry)} |" for entry in of_this]
     for evidence_class, leads in _dose_leads().items():
         lines += [
             "",
@@ -249,6 +237,35 @@ def page_of_sources_to_read() -> str:
         ]
         lines += [f"| {drug} | {limit} | {label} |" for drug, limit, label in sorted(leads)]
     return "\n".join(lines) + "\n"
+
+
+_Waiting = tuple[str, str, str, str, str, str]
+"""Level, class, family, title, drugs whose labels are missing, what it cites."""
+
+
+def _waiting_rules() -> Iterator[_Waiting]:
+    for family in rule_families():
+        for rule in read_table(family.name).rules:
+            own = [evidence for evidence in rule.evidence if evidence.rxcui is None]
+            if drugs := waiting_drugs(rule):
+                cites = "; ".join(dict.fromkeys(evidence.label for evidence in own))
+                yield _worst(rule), min(map(class_of, own)), family.name, rule.title, ", ".join(drugs), cites
+
+
+def _waiting_pairs() -> Iterator[_Waiting]:
+    quotes = pair_quotes()
+    with (files("cards.rules.families.pairs") / "sources.csv").open(encoding="utf-8") as file:
+        sources = {row["id"]: row for row in csv.DictReader(file)}
+    with (files("cards.rules.families.pairs") / "pairs.csv").open(encoding="utf-8") as file:
+        for row in csv.DictReader(file):
+            source = sources[row["source"]]
+            evidence_class = class_of_document(source["document"], source["organisation"], source["basis"])
+            sides = (zip(row[side].split(";"), row[f"{side}_key"].split(";"), strict=True) for side in "ab")
+            unread = [(a, b) for (a, a_key), (b, b_key) in product(*sides) if frozenset((a_key, b_key)) not in quotes]
+            if evidence_class in LEADS and unread:
+                firsts, seconds = (", ".join(dict.fromkeys(names)) for names in zip(*unread, strict=True))
+                indicator = "warning" if row["severity"] == "start" else row["severity"]
+                yield indicator, evidence_class, "pairs", f"{firsts} with {seconds}", firsts, source["label"]
 
 
 _DOSE_TABLES: Final = ("limits.csv", "label_limits.csv", "leads.csv")

@@ -88,7 +88,10 @@ class Declared(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=Tr
 
 
 class Evidence(Declared, frozen=True):
-    """A document that a rule rests on; `label` is what a card cites, `url` stands only where it is really known."""
+    """A document that a rule rests on; `label` is what a card cites, `url` stands only where it is really known.
+
+    `rxcui`: the drug whose label it is, where it was read for the rule (label_quotes.csv).
+    """
 
     document: Text
     organisation: Text
@@ -99,6 +102,7 @@ class Evidence(Declared, frozen=True):
     grade_scheme: Text
     basis: Basis
     url: WebAddress | None = None
+    rxcui: Code | None = None
 
 
 class Drug(Declared, frozen=True):

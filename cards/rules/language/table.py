@@ -35,6 +35,7 @@ import msgspec
 from cards.rules.language.knowledge_base import ALLERGIES, DISEASES, DUPLICATES, PAIRS, KnowledgeBase, knowledge_base
 from cards.rules.language.rule import Path, Rule, RuleError, RuleTable, typed, within
 from cards.rules.language.site import SITE, read_text, site_folders, site_head, site_rows, with_owner
+from cards.rules.language.sources import with_quotes
 from fhir.terminology.medications import INGREDIENTS
 
 Raw: TypeAlias = Mapping[str, Any]
@@ -261,9 +262,10 @@ def read_table(family: str) -> RuleTable:
     written = read_family(family)
     raw = written.raw
     try:
-        return table_of(raw)
+        table = table_of(raw)
     except RuleError as error:
         raise RuleError(written.describe(error.path, error.text)) from error
+    return msgspec.structs.replace(table, rules=tuple(map(with_quotes, table.rules)))
 
 
 def table_of(raw: Raw) -> RuleTable:

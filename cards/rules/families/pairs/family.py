@@ -25,6 +25,7 @@ from cards.rules.conditions.condition import (
 )
 from cards.rules.engine.family import Family, TableRow
 from cards.rules.language.rule import Evidence
+from cards.rules.language.sources import is_lead, pair_quotes
 from cards.rules.patient.context import RuleContext
 from cards.rules.patient.orders import CurrentMedication
 from cards.text import capitalized
@@ -176,6 +177,7 @@ def _age_days(context: RuleContext) -> int | None:
 def _read_pairs() -> Mapping[frozenset[str], tuple[Pair, ...]]:
     documents = {row.pop("id"): row for row in package_rows(_PACKAGE, "sources.csv")}
     pairs: dict[frozenset[str], tuple[Pair, ...]] = {}
+    quotes = pair_quotes()
     for row in package_rows(_PACKAGE, "pairs.csv"):
         document = documents[row["source"]]
         section = row["section"] or document["section"]
@@ -187,6 +189,10 @@ def _read_pairs() -> Mapping[frozenset[str], tuple[Pair, ...]]:
                 {**document, "section": section, "label": label, "url": row["url"] or document["url"] or None}, Evidence
             )
             keys = frozenset((a_key, b_key))
+            if is_lead([evidence]):
+                if keys not in quotes:
+                    continue  # it waits on the page of what is to be read
+                evidence, words = quotes[keys], row["words"]
             pair = Pair(keys, row["severity"], words, row["mechanism"], row["advice"], row["unless"], evidence)
             pairs[keys] = (*pairs.get(keys, ()), pair)
     return pairs

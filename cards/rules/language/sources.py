@@ -1,0 +1,187 @@
+"""Gives each source of a rule its class, and puts in force only what a source of that class may show.
+
+The classes are those of a pharmacy committee. `source_classes.csv` tells them by the words of a document, the first row
+that fits; a document that no row names has the class of its kind, in the last rows. `label_quotes.csv` has the
+sentences of labels that were read for a rule whose own sources are leads: drug, set id of DailyMed, route, section and
+at most 25 words. Such a rule is in force for the drugs whose label was read, and cites it; the others wait.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
+from typing import Final, Literal
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from cards.rules.language.rule import Band, DeclaredSelector, Drug, Evidence, Rule
+from cards.text import capitalized
+from fhir.terminology.medications import CLASS_MEMBERS, INGREDIENTS
+from fhir.terminology.package_tables import package_rows
+
+SourceClass = Literal["A", "B", "C", "D", "E", "P"]
+CLASSES: Final[Mapping[SourceClass, str]] = {
+    "A": "a label that was read, or a copy of it",
+    "B": "a guideline, a notice of an authority, or the label of another country",
+    "C": "explicit criteria, or a study",
+    "D": "a label known by a quotation only",
+    "E": "a consumer page, an answer page, a compendium, or the formulary of one hospital",
+    "P": "no document: the dose or the list of drugs itself cannot be meant",
+}
+LEADS: Final = frozenset({"D", "E"})
+"""The classes that show no card: what rests on them alone waits until a label or a guideline was read."""
+_PACKAGE: Final = "cards.rules.language"
+
+
+class _Named(Struct, frozen=True):
+    words: re.Pattern[str]
+    source_class: SourceClass
+
+
+def label_evidence(
+    *, drug: str, set_id: str, section: str, quote: str, read: str, route: str = "", page: str = "", rxcui: str = ""
+) -> Evidence:
+    """Return the US label of a drug as a source: what a card cites, and the sentence that was read."""
+    name = capitalized(drug)
+    identity = f"set {set_id[:8]}" if set_id else "copy"
+    part = section.lower() if section[:1].isalpha() else f"section {section}"
+    form = f" ({route})" if route else ""
+    return Evidence(
+        f"{name}{form}, US prescribing information, {f'DailyMed set id {set_id}' if set_id else page}",
+        "FDA-approved label",
+        read[:4],
+        f"{section}: {quote}",
+        f"{name} label (US), {part}, {identity}, read {read}",
+        "label",
+        "label",
+        "label",
+        f"https://dailymed.nlm.nih.gov/dailymed/drugInfo.cfm?setid={set_id}" if set_id else f"https://{page}",
+        rxcui or None,
+    )
+
+
+def class_of(evidence: Evidence) -> SourceClass:
+    """Return the class of a document by its words, or else by its kind."""
+    return class_of_document(evidence.document, f"{evidence.organisation} | {evidence.label}", evidence.basis)
+
+
+@cache
+def class_of_document(document: str, organisation: str, basis: str) -> SourceClass:
+    """Return the same for a row of a table of documents."""
+    named, by_basis = _classes()
+    words = f"{document} | {organisation}"
+    return next((row.source_class for row in named if row.words.search(words)), by_basis[basis])
+
+
+@cache
+def _classes() -> tuple[tuple[_Named, ...], Mapping[str, SourceClass]]:
+    rows = package_rows(_PACKAGE, "source_classes.csv")
+    named = tuple(
+        _Named(re.compile(rf"(?<!\w){re.escape(row['words'])}", re.IGNORECASE), _checked(row["class"]))
+        for row in rows
+        if row["words"]
+    )
+    return named, {row["basis"]: _checked(row["class"]) for row in rows if not row["words"]}
+
+
+def _checked(text: str) -> SourceClass:
+    return next(source_class for source_class in CLASSES if source_class == text)
+
+
+def is_lead(sources: Iterable[Evidence]) -> bool:
+    """Return whether all of these are leads: quotations of labels, pages, answers, compendia, foreign formularies."""
+    return LEADS.issuperset(map(class_of, sources))
+
+
+# A rule
+
+
+def with_quotes(rule: Rule) -> Rule:
+    """Return the rule with the labels that were read for it behind its own sources, whose positions its bands cite."""
+    quotes = _quotes().get(rule.id, ())
+    return replace(rule, evidence=(*rule.evidence, *quotes)) if quotes else rule
+
+
+@cache
+def _quotes() -> Mapping[str, tuple[Evidence, ...]]:
+    quotes: dict[str, tuple[Evidence, ...]] = {}
+    for row in _quote_rows():
+        if not row["partner"]:
+            quotes[row["rule"]] = (*quotes.get(row["rule"], ()), _quoted(row))
+    return quotes
+
+
+def pair_quotes() -> Mapping[frozenset[str], Evidence]:
+    """Return the label that was read for each pair of drugs or classes whose own source is a lead."""
+    return {frozenset((row["rxcui"], row["partner"])): _quoted(row) for row in _quote_rows() if row["partner"]}
+
+
+def _quote_rows() -> list[dict[str, str]]:
+    return package_rows(_PACKAGE, "label_quotes.csv")
+
+
+def _quoted(row: Mapping[str, str]) -> Evidence:
+    names = ("drug", "set_id", "section", "quote", "read", "route", "page", "rxcui")
+    return label_evidence(**{name: row[name] for name in names})
+
+
+def in_force(rule: Rule) -> Rule | None:
+    """Return what of a rule may be shown, without the bands that rest on leads; None where nothing is left.
+
+    Where labels were read for a rule whose own sources are leads, only the drugs of these labels activate it.
+    """
+    quoted = [evidence for evidence in rule.evidence if evidence.rxcui is not None]
+    if not quoted:
+        bands = tuple(band for band in rule.bands if not is_lead(_cited(band, rule)))
+        return rule if len(bands) == len(rule.bands) else _with_bands(rule, bands)
+    own = [evidence for evidence in rule.evidence if evidence.rxcui is None]
+    if not is_lead(own) or not rule.trigger.draft:
+        return rule
+    read = {evidence.rxcui for evidence in quoted}
+    draft = tuple(narrowed for selector in rule.trigger.draft for narrowed in _only(selector, read))
+    bands = tuple(replace(band, cites=()) for band in rule.bands)
+    trigger = replace(rule.trigger, draft=draft)
+    return replace(rule, trigger=trigger, evidence=tuple(quoted), bands=bands) if draft else None
+
+
+def waiting_drugs(rule: Rule) -> tuple[str, ...]:
+    """Return the drugs for which a rule is not in force, or some of its bands, until their labels were read."""
+    own = [evidence for evidence in rule.evidence if evidence.rxcui is None]
+    armed = in_force(rule)
+    if armed is None or len(armed.bands) < len(rule.bands):
+        return _names(rule.trigger.draft) or ("the drugs of the pair",)
+    in_use = set(_names(armed.trigger.draft))
+    return tuple(name for name in _names(rule.trigger.draft) if name not in in_use) if is_lead(own) else ()
+
+
+def _names(selectors: Iterable[DeclaredSelector]) -> tuple[str, ...]:
+    names = [
+        name for selector in selectors for name in (*(drug.name for drug in selector.ingredients), *selector.classes)
+    ]
+    return tuple(dict.fromkeys(names))
+
+
+def _cited(band: Band, rule: Rule) -> Iterable[Evidence]:
+    return [rule.evidence[position] for position in band.cites] or rule.evidence
+
+
+def _with_bands(rule: Rule, bands: tuple[Band, ...]) -> Rule | None:
+    """Return the rule with these of its bands, and with what asks for data that they need."""
+    names = {band.id for band in bands}
+    missing = tuple(
+        replace(entry, bands=kept) for entry in rule.missing_data if (kept := _names_in(entry.bands, names))
+    )
+    is_left = any(band.indicator != "silent" for band in bands)
+    return replace(rule, bands=bands, missing_data=missing) if is_left else None
+
+
+def _names_in(bands: tuple[str, ...], names: set[str]) -> tuple[str, ...]:
+    return bands if bands == ("critical",) else tuple(name for name in bands if name in names)
+
+
+def _only(selector: DeclaredSelector, read: set[str | None]) -> Iterator[DeclaredSelector]:
+    members = frozenset().union(*(CLASS_MEMBERS[name] for name in selector.classes))
+    of_classes = (Drug(rxcui, INGREDIENTS[rxcui].name) for rxcui in sorted(members) if rxcui in INGREDIENTS)
+    drugs = {drug.rxcui: drug for drug in (*selector.ingredients, *of_classes) if drug.rxcui in read}
+    if drugs:
+        yield replace(selector, ingredients=tuple(drugs.values()), classes=())
