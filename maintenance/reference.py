@@ -16,7 +16,15 @@ from cds_hooks.settings import SETTINGS, Settings
 from cds_hooks.settings.constants import Constants
 from fhir.mapping.features.catalog import FEATURES, data_dictionary
 from maintenance.conformance import conformance_page, crd_page
-from maintenance.reference_pages import cli_page, extension_page, hooks_page, metrics_page
+from maintenance.reference_pages import (
+    cli_page,
+    extension_page,
+    hooks_page,
+    incidents_page,
+    metrics_page,
+    reasons_page,
+    trust_page,
+)
 from models_onnx.serving.registry import load_model, model_ids
 from models_onnx.workbench.release.documentation import model_page
 
@@ -92,7 +100,10 @@ def made_pages() -> dict[str, str]:
         "reference/cli.md": cli_page(typer.main.get_command(app)),
         "reference/hooks.md": hooks_page(),
         "reference/extension.md": extension_page(),
+        "reference/incidents.md": incidents_page(),
         "reference/metrics.md": metrics_page(),
+        "reference/reasons.md": reasons_page(),
+        "reference/trust-file.md": trust_page(),
     }
     pages |= {f"rules/{name}": text for name, text in rule_pages().items()}
     return pages | {f"models/{name}.md": model_page(load_model(name).manifest) for name in model_ids()}

@@ -9,9 +9,12 @@ from typing import Any, Union, get_args, get_origin
 import msgspec
 
 import cards.extension as extension
+from cds_hooks.events.watch.running import FIRST_CHECKS
+from cds_hooks.hold_back.checks import CHECKS
 from cds_hooks.metrics import Metrics
 from cds_hooks.metrics.page import page_of
 from cds_hooks.protocol.hooks import LIBRARY
+from cds_hooks.security.trust_file import schema
 from cds_hooks.services import find_services
 
 _MADE = "Made by `make docs` from {source}.\n"
@@ -162,5 +165,51 @@ def metrics_page() -> str:
         "What `/metrics` gives in the text format of Prometheus. No label holds anything of a patient. `process_*` are "
         "those of the Prometheus client library, summed over the workers. What to do about each alert is in "
         "[runbooks](../operations/runbooks.md).\n\n| metric | kind | meaning |\n|---|---|---|\n"
+    )
+    return head + "\n".join(rows) + "\n"
+
+
+def trust_page() -> str:
+    """Return every setting of the trust file, as Markdown."""
+    whole = schema()
+    rows = [*_trust_rows("", whole), *_trust_rows("client.", whole["$defs"]["client"])]
+    head = (
+        f"# The trust file\n\n{_MADE.format(source='`cds_hooks/security/trust.schema.json`')}\n"
+        "[Trust](../operations/trust.md) says how a client is registered. A setting of a client is below `[[client]]`, "
+        "its budgets below `[client.budgets]`, those of key sets below `[jwks]`.\n\n"
+        "| setting | what it is | unless given |\n|---|---|---|\n"
+    )
+    return head + "\n".join(rows) + "\n"
+
+
+def _trust_rows(path: str, node: dict[str, Any]) -> Iterator[str]:
+    for name, setting in node.get("properties", {}).items():
+        default = setting.get("default", "must be given" if name in node.get("required", ()) else "")
+        yield f"| `{path}{name}` | {_escaped(setting['description'])} | {default} |"
+        yield from _trust_rows(f"{path}{name}.", setting)
+
+
+def reasons_page() -> str:
+    """Return the reasons for which a finding is held back, as Markdown."""
+    rows = [
+        f"| `{'`, `'.join(check.codes)}` | {_escaped(check.title)} | {_escaped(check.lets_through)} |"
+        for check in CHECKS
+    ]
+    head = (
+        f"# Reasons for holding a finding back\n\n{_MADE.format(source='`cds_hooks/hold_back/checks.py`')}\n"
+        "They are asked in this order, and the first that holds is recorded "
+        "([restraint](../operations/restraint.md)).\n\n"
+        "| reason | what holds it back | what lets it through |\n|---|---|---|\n"
+    )
+    return head + "\n".join(rows) + "\n"
+
+
+def incidents_page() -> str:
+    """Return what to check first about an incident of an interface, by its kind, as Markdown."""
+    rows = [f"| `{kind}` | {_escaped(text)} |" for kind, text in FIRST_CHECKS.items()]
+    head = (
+        f"# Incidents of interfaces\n\n{_MADE.format(source='`cds_hooks/events/watch`')}\n"
+        "[Events](../operations/events.md) says how the interfaces are watched.\n\n"
+        "| kind | check first |\n|---|---|\n"
     )
     return head + "\n".join(rows) + "\n"

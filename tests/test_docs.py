@@ -134,3 +134,34 @@ def test_every_setting_service_and_model_is_documented(documentation: Path) -> N
     text = _text(documentation)
     names = [*(f"CDS_{name.upper()}" for name in SETTINGS), *find_services(), *model_ids()]
     assert [name for name in names if f"`{name}`" not in text] == []
+
+
+MOST_WORDS = 56_000
+"""Of all pages that are written by hand, code and tables included."""
+_FENCED = re.compile(r"^( *)```.*?^\1```", re.MULTILINE | re.DOTALL)
+_ITEM = re.compile(r"\s*(?:[-*]|\d+\.)\s+")
+_SENTENCE_END = re.compile(r"(?<=[.!?:])[\"”)*]*\s+(?=[A-Z`\"“*\[(])")
+
+
+def _paragraphs(text: str) -> Iterator[str]:
+    """Yield each paragraph and each item of a list, without code, tables, headings and addresses of links."""
+    for block in re.split(r"\n\s*\n", _FENCED.sub("\n\n", text)):
+        lines = [line for line in block.splitlines() if line.strip() and not re.match(r"\s*(\||#|!\[)|    ", line)]
+        parts: list[str] = []
+        for line in lines:
+            if parts and not _ITEM.match(line):
+                parts[-1] += f" {line.strip()}"
+            else:
+                parts.append(_ITEM.sub("", line, count=1))
+        yield from (re.sub(r"\]\([^)]*\)", "]", part) for part in parts)
+
+
+def test_the_pages_are_short_and_their_sentences_too() -> None:
+    texts = {page.relative_to(ROOT).as_posix(): page.read_text() for page in PAGES}
+    assert sum(len(text.split()) for text in texts.values()) <= MOST_WORDS
+    assert len(texts["README.md"].split()) < 900
+    assert [name for name, text in texts.items() if "/decisions/" in name and len(text.split()) > 600] == []
+    paragraphs = [(name, part) for name, text in texts.items() for part in _paragraphs(text)]
+    assert [(name, part[:60]) for name, part in paragraphs if len(part.split()) > 120] == []
+    lengths = [len(sentence.split()) for _, part in paragraphs for sentence in _SENTENCE_END.split(part)]
+    assert sum(length > 35 for length in lengths) <= 0.02 * len(lengths)

@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import shutil
 from collections.abc import Callable
 from multiprocessing import get_context
 from pathlib import Path
@@ -15,7 +16,6 @@ from cds_hooks.hold_back.checks import CheckedCall, Shared, choose_cards
 from cds_hooks.hold_back.sent_cards import Caller
 from cds_hooks.packages import use_packages
 from models_onnx.packages import PackageFault, name_packages
-from tests.adding.guide import steps_of
 from tests.cds_hooks.governance.clicking import ANN, BEN, Desk
 from tests.conftest import ROOT
 from tests.live import record_in
@@ -28,11 +28,7 @@ RULE = f"package-{NAME}"
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The package of the guide as it lies after an installation."""
     folder = tmp_path / "installed"
-    for step in steps_of(ROOT / "docs" / "adding" / "package.md"):
-        path = folder / (step.path or "").removeprefix(f"{NAME}/")
-        if step.path and not path.exists():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(step.body)
+    shutil.copytree(ROOT / "docs" / "adding" / NAME, folder)
     project = (folder / "pyproject.toml").read_text()
     entries = re.findall(r'^\[project\.entry-points\."(.+)"\]\n(.+) = "(.+)"$', project, re.MULTILINE)
     information = folder / f"{NAME.replace('-', '_')}-1.0.dist-info"

@@ -10,7 +10,6 @@ import pytest
 
 from cards.rules.engine.governance import all_rule_versions
 from cds_hooks.hold_back.checks import (
-    CHECKS,
     NOT_FOR_THIS_ROLE,
     OVERRIDDEN_BEFORE,
 )
@@ -34,7 +33,6 @@ from tests.cds_hooks.hold_back.restraint_calls import (
 )
 from tests.cds_hooks.prefetch.fetch_calls import app_client, at_server, without
 from tests.cds_hooks.services.equation_calls import NOW
-from tests.conftest import ROOT
 from tests.fhir_charts import chart_of, serving_fhir
 from tests.live import record_in
 from tests.program import run_program
@@ -210,9 +208,3 @@ def url(tmp_path: Path) -> str:
     url = record_in(tmp_path)
     upgrade_schema(parse_url(url))
     return url
-
-
-def test_every_reason_for_which_a_card_is_held_back_has_a_row_on_its_page() -> None:
-    page = (ROOT / "docs" / "operations" / "restraint.md").read_text(encoding="utf-8")
-    for code in (code for check in CHECKS for code in check.codes):
-        assert f"`{code}`" in page, code

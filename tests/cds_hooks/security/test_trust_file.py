@@ -194,19 +194,6 @@ def test_each_of_the_seventeen_risks_has_its_control() -> None:
     assert rows == [f"R{number}" for number in range(1, 18)]
 
 
-def _settings(node: dict[str, Any]) -> set[str]:
-    found = set(node.get("properties", {}))
-    for name in ("jwks", "budgets"):
-        found |= set(node.get("properties", {}).get(name, {}).get("properties", {}))
-    return found
-
-
-def test_every_setting_of_the_trust_file_is_explained() -> None:
-    settings = _settings(schema()) | _settings(schema()["$defs"]["client"])
-    words = set(re.findall(r"[a-z_]+", " ".join(re.findall(r"`([^`]+)`", TRUST))))
-    assert settings - words == set()
-
-
 def test_every_reason_is_explained() -> None:
     table = TRUST.partition("## Reasons of a 401")[2]
     assert {reason for reason in get_args(UntrustedReason) if f"`{reason}`" not in table} == set()

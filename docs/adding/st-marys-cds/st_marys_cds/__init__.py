@@ -1,0 +1,1 @@
+"""Decision support of St. Mary's."""
