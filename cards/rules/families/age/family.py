@@ -95,7 +95,7 @@ _BLEEDING = Selector(classes=frozenset({"anticoagulant", "corticosteroid", "anti
 def _risk(context: RuleContext) -> str:
     """Return what makes an NSAID riskier, the strongest reason alone; without another it is the age."""
     if context.has_condition("gi_bleed_or_ulcer"):
-        return " with an ulcer or GI bleeding on the list"
+        return " after an ulcer or GI bleed"
     medications = context.current_medications(_BLEEDING)
     if medications:
         return f" with {plain('/'.join(part.name for part in _BLEEDING.members(medications[0].medication)), 30)}"
@@ -113,7 +113,7 @@ FAMILY = Family(
     placeholders={"n": _number, "list": _list, "risk": _risk, "indication": _indication},
     longest={
         "n": "12",
-        "risk": " with an ulcer or GI bleeding on the list",
+        "risk": " after an ulcer or GI bleed",
         "indication": "atrial fibrillation",
     },
     conditions=(
