@@ -101,7 +101,7 @@ def test_several_drugs_of_one_finding_are_one_line_and_none_is_stopped_at_once(t
     assert len(falls) == 1
     assert "diazepam" in falls[0].lower()
     assert "zolpidem" in falls[0].lower()
-    assert "taper" in falls[0]
+    assert "taper" in falls[0].lower()
     assert "suggestions" not in card
 
 

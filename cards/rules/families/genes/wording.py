@@ -11,7 +11,7 @@ from cards.text import capitalized, plain
 from fhir.mapping.genomics.results import GeneResult
 from fhir.mapping.genomics.tables import phenotype_of
 
-_MOST_SUMMARY = 136
+_MOST_SUMMARY, _READ_AT_ONCE = 136, 100
 _LONGEST_SAID = 60
 # FDA, table of CYP enzymes: strong inhibitors of CYP2D6. CPIC: they can turn a normal into a poor metabolizer.
 _CYP2D6_INHIBITORS = Selector(
@@ -22,16 +22,16 @@ _DIAGNOSED: Mapping[str, str] = {"RYR1": "Malignant hyperthermia on record"}
 _MEANS: Mapping[str, str] = {
     "avoid": "avoid {drug}",
     "avoid_unless": "avoid {drug} if possible",
-    "reduce": "lower dose of {drug}",
-    "reduce_strongly": "far lower dose of {drug}",
-    "limit": "limited dose of {drug}",
+    "reduce": "lower the dose of {drug}",
+    "reduce_strongly": "give a far lower dose of {drug}",
+    "limit": "limit the dose of {drug}",
     "alternative": "consider another drug than {drug}",
-    "alternative_or_reduce": "another drug or a lower dose of {drug}",
+    "alternative_or_reduce": "consider another drug or less {drug}",
     "increase": "{drug} may need a higher dose",
-    "caution": "{drug} with caution",
+    "caution": "use {drug} with caution",
     "test": "measure before {drug}",
-    "risk": "{drug}: higher risk",
-    "monitor": "{drug}: higher exposure, monitor",
+    "risk": "higher risk with {drug}",
+    "monitor": "higher {drug} exposure, monitor",
 }
 
 
@@ -77,20 +77,20 @@ def summary(context: RuleContext) -> str | None:
     genes = " and ".join(result_words(result) for result in _telling_results(advice))
     if advice.band == "unknown_allele":
         unknown = next(result for result in advice.results if not result.keys)
-        return _cut(f"{result_words(unknown)} cannot be translated: no advice about {drug} from it.")
+        return _cut(f"{result_words(unknown)} is not a known result: no advice about {drug}.")
     if advice.band == "preliminary":
-        return _cut(f"{genes}: the result is preliminary; it would matter to {drug}.")
+        return _cut(f"{genes} is preliminary: confirm it, it matters for {drug}.")
     if advice.band == "transplant":
-        return _cut(f"{genes} is from before a transplant and does not hold for {drug}: ask the laboratory.")
+        return _cut(f"{genes} is from before a transplant: ask the laboratory about {drug}.")
     if advice.band == "indication_unknown":
-        return _cut(f"{genes}: advice about {drug} depends on the indication, which is not coded.")
+        return _cut(f"{genes}: check the indication; the advice about {drug} depends on it.")
     means = _MEANS.get(advice.band, "{drug}").format(drug=drug)
     head = f"{genes}: {means}"
     instruction = advice.row.action.instruction if advice.row is not None else ""
     sentence = (
         f"{genes}: {_with_drug(instruction, drug)}." if _with_drug(instruction, drug) else f"{head}; {instruction}."
     )
-    return sentence if len(sentence) <= _MOST_SUMMARY and not instruction.startswith("FDA") else _cut(f"{head}.")
+    return sentence if len(sentence) <= _READ_AT_ONCE and not instruction.startswith("FDA") else _cut(f"{head}.")
 
 
 def _with_drug(instruction: str, drug: str) -> str:
@@ -120,7 +120,7 @@ def _cut(text: str) -> str:
     return text if len(text) <= _MOST_SUMMARY else f"{text[: _MOST_SUMMARY - 1]}…"
 
 
-_NO_ADVICE = "No phenotype follows from such a result here; the report of the laboratory may state one."
+_NO_ADVICE = "Check the laboratory's report: it may state a phenotype, which cannot be derived from this result here."
 
 
 def detail(context: RuleContext) -> str | None:
@@ -140,7 +140,7 @@ def _sentences(advice: Advice, context: RuleContext) -> Iterator[str]:
             yield f"{row.source}{for_whom}."
         names = [] if _names_alternatives(row.action) else _fitting_alternatives(row.action, context)
         if names:
-            yield f"Instead: {' or '.join(names)}."
+            yield f"Consider {' or '.join(names)} instead."
         if row.action.levels:
             yield "Drug levels guide the dose."
         if not is_fda:

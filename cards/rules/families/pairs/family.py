@@ -54,12 +54,12 @@ _OVER_DAILY_MG: Final = {
 _OVER_OR_UNKNOWN_MG: Final = {"low_rosuvastatin": {"301542": 5.0}}
 """Over which dose a day, or where the dose is not known, a row is meant."""
 _SAYS: Final = {
-    "contraindicated": "the label contraindicates it",
-    "avoid": "to be avoided",
-    "adjust": "a change or a closer watch is needed",
-    "apart": "to be taken some hours apart",
+    "contraindicated": "contraindicated by the label",
+    "avoid": "avoid the pair",
+    "adjust": "change the dose or monitor closely",
+    "apart": "take them some hours apart",
     "serious": "the label warns of it",
-    "lead": "a drug information page advises against it",
+    "lead": "a secondary source advises against it",
 }
 _CHANGES: Final = frozenset({"adjust", "apart", "serious"})
 """The words of rows that ask for a change or for watching, and for an end of neither drug."""
