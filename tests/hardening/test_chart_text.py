@@ -83,13 +83,11 @@ def test_no_reader_of_chart_text_is_worse_than_linear(name: str) -> None:
     assert not {atom: seconds for atom, seconds in taken.items() if seconds > SECONDS}
 
 
-# Of the places of prose every service has another twentieth in the slow tier, every fourteenth a sixtieth in the quick.
-@pytest.mark.parametrize(
-    ("service", "hook", "every"),
-    [*((*call, 60) for call in CALLS[::14]), *(pytest.param(*call, 20, marks=pytest.mark.slow) for call in CALLS)],
-)
+# Of the places of prose every service has another twentieth.
+@pytest.mark.slow
+@pytest.mark.parametrize(("service", "hook"), CALLS)
 def test_twice_as_many_different_texts_are_at_most_twice_the_work_of_a_call(
-    service: str, hook: str, every: int, tmp_path: Path, as_of: datetime, monkeypatch: pytest.MonkeyPatch
+    service: str, hook: str, tmp_path: Path, as_of: datetime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The function calls of Python are counted, beyond those for as many resources with the same text at this place."""
     monkeypatch.setattr(computing, "_LOOP_SECONDS", 60.0)  # what is computed again would be counted twice
@@ -123,7 +121,7 @@ def test_twice_as_many_different_texts_are_at_most_twice_the_work_of_a_call(
     async def more_than_twice() -> list[object]:
         async with client(tmp_path, as_of=as_of) as calls:
             found: list[object] = []
-            for place in list(places.values())[CALLS.index((service, hook)) % 20 :: every]:
+            for place in list(places.values())[CALLS.index((service, hook)) % 20 :: 20]:
                 work = [
                     await steps(calls, *place, [f"{number} {_DIRECTIONS}" for number in numbers])
                     for numbers in ([180, 181], [0] * 60, range(60), [60] * 120, range(60, 180))

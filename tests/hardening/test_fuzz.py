@@ -16,6 +16,8 @@ from tests.hardening.mutations import Json, mutated, spoiled
 from tests.medication_strategies import medication_requests
 from tests.strategies import bundles
 
+pytestmark = pytest.mark.slow
+
 AS_OF = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
 FUZZ = settings(
     max_examples=examples(60),

@@ -13,6 +13,8 @@ from tests.cds_hooks.calls import PLANNING, request_for
 from tests.hardening.raw import Connection
 from tests.live import serving
 
+pytestmark = pytest.mark.slow
+
 PATH = f"/cds-services/{PLANNING}"
 SECONDS, CALLS = 1.0, 3
 AS_OF = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
@@ -33,7 +35,6 @@ def body() -> bytes:
     return json.dumps(request_for(PLANNING, "patient-view", "planning-talk", AS_OF)).encode()
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("path", [PATH, f"{PATH}/feedback"])
 def test_a_body_that_does_not_come_is_answered_408_and_the_connection_closed(bounded: str, path: str) -> None:
     with Connection(bounded) as connection:
@@ -44,7 +45,6 @@ def test_a_body_that_does_not_come_is_answered_408_and_the_connection_closed(bou
         assert connection.is_closed()
 
 
-@pytest.mark.slow
 def test_a_body_that_trickles_is_not_waited_for_longer(bounded: str) -> None:
     with Connection(bounded) as connection:
         connection.post(PATH, b"", "Transfer-Encoding: chunked")

@@ -86,6 +86,7 @@ LINE_READERS: dict[str, tuple[Callable[[Path], object], int]] = {
 
 
 @pytest.mark.parametrize("name", LINE_READERS)
+@pytest.mark.slow
 def test_a_line_without_end_is_refused_with_file_line_and_limit_before_it_fills_the_memory(
     tmp_path: Path, name: str
 ) -> None:

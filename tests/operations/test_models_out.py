@@ -14,6 +14,8 @@ from tests.cds_hooks.calls import ORDERS, PLANNING, counted_request_for
 from tests.conftest import ROOT
 from tests.live import SHIPPED, serving
 
+pytestmark = pytest.mark.slow
+
 AS_OF = datetime(2026, 11, 20, 12, tzinfo=UTC)
 _READMISSION = "readmission-follow-up"
 
@@ -96,7 +98,6 @@ def test_the_page_of_a_model_that_is_out_says_so(damaged: tuple[str, Path], mode
     assert ("cannot be served" in page.text) is (model != "mortality_5y")
 
 
-@pytest.mark.slow
 def test_an_opening_goes_on_without_the_advisor_whose_model_is_changed_and_says_so(tmp_path: Path) -> None:
     _change_byte(_copy_of_the_package(tmp_path) / "mortality_5y/model.onnx", -100)
     with serving(tmp_path, CDS_AS_OF=AS_OF.isoformat(), CDS_SERVICES=SHIPPED) as address:

@@ -105,7 +105,7 @@ def _is_found(rule: str, patient: Json, drug: str, as_of: datetime) -> bool:
     return "MedicationRequest/active-0" in set(_partners(outcome))
 
 
-@pytest.mark.parametrize("every", [24, pytest.param(2, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("every", [60, pytest.param(2, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("rule", [one.id for one in _pairs()])
 def test_every_drug_of_a_pair_speaks_in_both_directions(rule: str, every: int, as_of: datetime) -> None:
     """The patient of a firing case, each drug of one side with the other drug of the case, and turned round."""

@@ -4,7 +4,7 @@ from io import StringIO
 from pathlib import Path
 
 import pytest
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import delete, insert, update
 
 from cds_hooks.access.accounts import (
     TRIES_FOR_A_NAME,
@@ -14,17 +14,15 @@ from cds_hooks.access.accounts import (
     add_account,
     address_of_client,
     change_password,
-    check_login,
     count_try,
     disable_account,
-    enable_account,
     list_accounts,
     password_fault,
 )
 from cds_hooks.access.roles import Role
-from cds_hooks.access.store import AccessStore, accounts, tries, wrong_accounts
+from cds_hooks.access.store import AccessStore, accounts, wrong_accounts
 from cds_hooks.settings.checks import networks_of
-from tests.cds_hooks.access.browsing import PASSWORD, store_of, with_account
+from tests.cds_hooks.access.browsing import store_of
 from tests.cds_hooks.access.test_sessions import Clock, clock
 from tests.each import for_rows, rows_of
 from tests.live import record_in
@@ -55,23 +53,6 @@ def test_an_account_is_kept_in_small_letters_with_its_roles_and_made_once(tmp_pa
     with pytest.raises(AccountRefused) as refused:
         disable_account(store, "n" * 70)
     assert str(refused.value) == (f"There is no account {'n' * 64}; `cds-hooks accounts` has those there are.")
-
-
-def test_a_login_is_that_of_an_active_account_whose_failures_are_forgotten_when_it_is_changed(tmp_path: Path) -> None:
-    store = with_account(tmp_path, "ann", "viewer")
-    assert check_login(store, "ANN", PASSWORD) == Account("ann", "Ann Example", frozenset({"viewer"}), "active")
-    assert check_login(store, "ann", "wrong") is None
-    assert check_login(store, "nobody", PASSWORD) is None
-    count_try(store, "ann", "127.0.0.1")
-    with store.transaction() as connection:
-        before = connection.execute(select(accounts.c.changed_at)).scalar_one()
-    disable_account(store, "Ann")
-    assert check_login(store, "ann", PASSWORD) is None
-    with store.transaction() as connection:
-        assert connection.execute(select(accounts.c.changed_at)).scalar_one() > before
-        assert len(connection.execute(select(tries)).all()) == 1, "the try of the address stays"
-    enable_account(store, "ann")
-    assert check_login(store, "ann", PASSWORD) is not None
 
 
 # Passwords

@@ -74,6 +74,7 @@ def test_a_complete_request_goes_through_the_server(tmp_path: Path, as_of: datet
     assert "which must not be found" in run("check", str(file)).stdout
 
 
+@pytest.mark.slow
 def test_a_folder_of_charts_is_simulated(tmp_path: Path, data_folder: Path) -> None:
     folder = str(data_folder / "fhir" / "synthea")
     said = json.loads(run("simulate", folder, "--orders", "1", "--json").stdout)

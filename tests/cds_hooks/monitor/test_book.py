@@ -120,6 +120,7 @@ def test_after_a_rollback_people_bring_it_back_step_by_step(tried: str, tmp_path
     assert _state(tried).state == "canary"
 
 
+@pytest.mark.slow
 def test_a_forged_rollback_does_not_count(tried: str, tmp_path: Path) -> None:
     run(tried, tmp_path / "m.sqlite3", "--rollback")
     with closing(sqlite3.connect(tried.removeprefix("sqlite:///"))) as connection, connection:

@@ -104,6 +104,7 @@ async def test_the_forms_of_the_page_of_a_model_approve_it_and_its_waiver_and_re
     assert (states, len(entries(tmp_path, "approval"))) == (["shadow"], 4)
 
 
+@pytest.mark.slow
 async def test_two_people_release_a_published_artifact_in_the_version_that_the_page_shows(
     tmp_path: Path, behind: dict[str, Any]
 ) -> None:
@@ -130,6 +131,7 @@ def _forms(page: str) -> list[dict[str, str]]:
     return [{name: value for name, value in form.items() if name != "form_token"} for form in fields if "kind" in form]
 
 
+@pytest.mark.slow
 async def test_a_reviewed_list_is_approved_by_two_people(tmp_path: Path, behind: dict[str, Any]) -> None:
     rules = [version for version in all_rule_versions().values() if version.rule.audit.verified != NEEDS_NOTE][:40]
     lines = "\n".join(f"{version.rule.id} {version.digest}" for version in rules)

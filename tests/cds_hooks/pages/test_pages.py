@@ -260,6 +260,7 @@ async def test_a_drafted_order_that_is_not_understood_is_listed(tmp_path: Path) 
     assert "urn:ours 4711" in [entry.name for entry in unread_entries(url, list_decisions(url, 9))]
 
 
+@pytest.mark.slow
 async def test_one_person_proposes_a_mapping_at_the_page_and_another_approves_it(tmp_path: Path) -> None:
     await _call(tmp_path, "77", HOSTILE)
     folder = tmp_path / "terms"

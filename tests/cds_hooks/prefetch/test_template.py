@@ -19,7 +19,7 @@ from fhir.client.errors import InvalidQuery
 from fhir.client.query import Search
 from tests.each import for_rows
 from tests.fhir.builders import bundle
-from tests.fhir_charts import PATIENT, lab
+from tests.fhir_charts import PATIENT
 
 
 def _template(key: str, query: str, resource: str = "MedicationRequest") -> Template:
@@ -94,22 +94,9 @@ def _state(value: Any, key: str = "conditions") -> tuple[str, str, str]:
     return found.state, found.reason, found.cause
 
 
-def test_a_key_that_did_not_come_is_missing() -> None:
-    assert {each.state for each in _brought().states} == {"unobtainable"}
-    assert {each.reason for each in _brought().states} == {"not-sent"}
-
-
 def test_fewer_entries_than_the_total_are_a_part() -> None:
     assert _state(_bundle(CONDITION, total=7)) == ("given", "partial", "cut")
     assert _state(_bundle(total=7)) == ("null", "partial", "cut")
-
-
-def test_resources_are_recognised_whatever_the_key() -> None:
-    state = _brought(a=PATIENT, b=_bundle(CONDITION), c=_bundle(lab(1)))
-    assert {each.template.key: each.state for each in state.states} == {
-        "patient": "given", "labs": "given", "body": "unobtainable", "conditions": "given",
-        "medications": "unobtainable", "procedures": "unobtainable",
-    }  # fmt: skip
 
 
 def test_what_is_missing_is_said_unless_its_policy_is_to_omit_it() -> None:
