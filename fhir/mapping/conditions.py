@@ -233,12 +233,12 @@ def _is_taken_back(text: str, coded: Collection[str]) -> bool:
         assertion.is_of_patient or assertion.polarity == "unclear" for assertion in assertions
     ):
         return False
-    return bool(assertions) or _is_denied(text)
+    return bool(assertions) or _is_denied(text, not _PLANS.isdisjoint(coded))
 
 
 @remembered("denied texts", entries=4096, longest=200)
-def _is_denied(text: str) -> bool:
-    return AssertedText(text).is_all_denied()
+def _is_denied(text: str, as_plan: bool) -> bool:
+    return AssertedText(text).is_all_denied(as_plan=as_plan)
 
 
 def _is_of_words(concept: CodeableConcept, coding: Coding) -> bool:

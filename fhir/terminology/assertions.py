@@ -187,11 +187,15 @@ class AssertedText:
                 kept[token.start : token.end] = " " * (token.end - token.start)
         return "".join(kept)
 
-    def is_all_denied(self) -> bool:
-        """Whether all words but the cues are denied, doubted or said of somebody else: "PE ruled out 3/2026"."""
+    def is_all_denied(self, *, as_plan: bool = False) -> bool:
+        """Whether all words but the cues are denied, doubted or said of somebody else: "PE ruled out 3/2026".
+
+        Where a plan is coded (`as_plan`), "planned" and "possible" do not doubt it.
+        """
+        stated = ("affirmed", "hypothetical", "possible") if as_plan else ("affirmed",)
         asserted = zip(self.tokens, self._polarities, self._people, strict=True)
         is_of_patient = [
-            polarity == "affirmed" and person == "patient"
+            polarity in stated and person == "patient"
             for position, (token, polarity, person) in enumerate(asserted)
             if token.word[0].isalpha() and position not in self.cue_tokens
         ]

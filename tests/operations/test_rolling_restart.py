@@ -38,6 +38,9 @@ DRAINING = MappingProxyType(
     {"CDS_PUBLIC_URL": f"https://{HOST}", "CDS_DRAIN_SECONDS": "4", "CDS_TRUSTED_PROXIES": "127.0.0.1/32"}
 )
 
+PATIENT = MappingProxyType({"cds_hooks.computing:PATIENCE_SECONDS": 60})
+"""A busy machine makes no server refuse what has waited for 2 s: what is asked is whether a restart loses a call."""
+
 
 @contextmanager
 def _calling(proxy: Proxy) -> Iterator[Counter[str]]:
@@ -91,7 +94,7 @@ class Site:
         if self._operators:
             settings["CDS_OPERATOR_LISTEN"] = self._operators[number]
         settings |= {"CDS_DATABASE_URL": self._record, "CDS_TRUST_FILE": str(self._folder / "trust.toml")}
-        stack.enter_context(serving(folder, "--port", str(self._ports[number]), **settings))
+        stack.enter_context(serving(folder, "--port", str(self._ports[number]), constants=PATIENT, **settings))
         return stack
 
     def kill(self, number: int) -> None:

@@ -37,7 +37,7 @@ def _enormous(rxcui: str, weight: float) -> str:
     most = [row.most * (weight if row.per_kg else 1.0) for row in rows]
     if rxcui in PLAUSIBLE_DOSES:
         most.append(PLAUSIBLE_DOSES[rxcui].recommended_mg_day)
-    unit = {"unit": "units", "meq": "mEq"}.get(rows[0].unit if rows else "mg", "mg")
+    unit = {"unit": "units", "meq": "mEq", "mmol": "mmol"}.get(rows[0].unit if rows else "mg", "mg")
     return f"{max(most) * _TIMES:.3f} {unit}"
 
 
