@@ -130,6 +130,11 @@ class ApprovalBook:
                 )
         return replace(site, approvals=approvals)
 
+    def rules_approved(self) -> frozenset[str]:
+        """Return the rules that two people approved in some version."""
+        kept = (self.approvals(row.kind, row.subject) for row in self.everything() if row.kind == "rule")
+        return frozenset(str(rows[0].subject["rule"]) for rows in kept if len(rows) >= NEEDED)
+
     def everything(self) -> list[Statement]:
         """Return the first approval of each subject, the oldest subject first."""
         return [approvals[0] for approvals in self._approvals.values()]

@@ -40,7 +40,7 @@ from models_onnx.monitoring.rates import wilson
 # What each input adds to a result, as one chart: of a model on the scale of log-odds, of an equation on its own
 
 
-ROWS = 10
+ROWS = 7
 _SMALLEST: Final = 5e-4
 
 
@@ -78,7 +78,7 @@ def _with_bar(row: Effect, scale: Scale) -> Effect:
 
 
 def model_effects(inputs: list[Input]) -> EffectChart:
-    """Return the ten inputs that move an estimate most, and all others as one; together they are the whole."""
+    """Return the inputs that move an estimate most, and all others as one; together they are the whole."""
     ranked = sorted(inputs, key=lambda item: -abs(item.contribution))
     sizes = sum(abs(item.contribution) for item in inputs)
     rows = [_row(item.words, item.contribution, sizes, item) for item in ranked[:ROWS]]

@@ -138,6 +138,7 @@ class FactRow(Struct, frozen=True):
     words: str
     date: str
     source: str | None
+    name: str = ""
 
 
 class ReadableCard(Card, frozen=True):
@@ -176,7 +177,7 @@ def _fact_row(fact: Fact) -> FactRow:
     """Return the row of a fact; one that another fact repeats has only its name and value."""
     quantity = format_quantity(fact.value, fact.unit or "") if isinstance(fact.value, float) else fact.value or ""
     words = fact.text or f"{fact.name.replace('_', ' ')} {quantity}".rstrip()
-    return FactRow(words, date_of(fact.effective or ""), fact.source)
+    return FactRow(words, date_of(fact.effective or ""), fact.source, fact.name)
 
 
 AGE, SEX = "age_years", "sex_male"

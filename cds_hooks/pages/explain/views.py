@@ -29,6 +29,7 @@ from cds_hooks.decision_history import DecisionHistory, decision_history
 from cds_hooks.pages.decisions.views import Row, rows_of
 from cds_hooks.pages.explain.explanation import Explanation, explain
 from cds_hooks.pages.explain.recorded_decision import ReadableCard, read_basis
+from cds_hooks.pages.explain.timeline import read_timeline
 from cds_hooks.pages.model_files import evidence_of
 from cds_hooks.pages.server import PageServer, posted
 from cds_hooks.routes.feedback import remember_answers
@@ -185,6 +186,7 @@ class _Explaining:
         return self._server.page(
             "explain/explanation.html",
             it=explained,
+            timeline=read_timeline(self._url, decision, explained.cards, explained.inputs),
             record=self._recorded(decision, explained.history) if reads_record else None,
             answers=answer_forms(explained.cards, explained.history),
             may_write=self._may_write,

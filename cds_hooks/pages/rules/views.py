@@ -3,8 +3,10 @@
 What waits for a second person, and the forms of /rules by which people approve, switch and release.
 """
 
+import hashlib
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from itertools import islice
@@ -34,8 +36,8 @@ from cds_hooks.governance.act_desk import (
     read_review,
     waiver_version,
 )
-from cds_hooks.governance.acts import Act, ApprovalRefused, Statement, Subject, waiver_subject, words_of
-from cds_hooks.governance.approvals import ApprovalBook
+from cds_hooks.governance.acts import Act, ApprovalRefused, Statement, Subject, rule_subject, waiver_subject, words_of
+from cds_hooks.governance.approvals import NEEDED, ApprovalBook
 from cds_hooks.governance.releases import Releases
 from cds_hooks.governance.standing import SIGNS
 from cds_hooks.governance.terminology import whole_indexes
@@ -52,6 +54,7 @@ from cds_hooks.web.visitor import visiting
 from fhir.mapping.medications.identity import MedicationIdentity, identify_concept
 from fhir.record.datatypes import CodeableConcept
 from fhir.terminology.allergens import ALLERGEN_CLASSES, allergen_of_words
+from fhir.terminology.analytes import analyte_of_name
 from fhir.terminology.medication_names import read_order_name
 from fhir.terminology.medications import CLASS_MEMBERS, INGREDIENTS
 from models_onnx.artifact.folder import VERSION_SIGN
@@ -150,6 +153,7 @@ class _Rules:
         book, releases = self._desk.on_record() if recorded else (self._book, self._releases)
         return {
             "waiting": _waiting(book, releases, self._server.files),
+            "batches": rule_batches(book),
             "published": _published(self._server.served, releases),
             "refused": [*(book.refused if book is not None else ()), *releases.refused],
             "taken": recorded or [],
@@ -174,7 +178,7 @@ class _Rules:
         if visitor is None:
             raise ApprovalRefused(_NOBODY)
         person = LoggedIn(visitor.name, visitor.actor, visitor.issuer, visitor.roles)
-        recorded = self._desk.take(_wanted(form), person, datetime.now(UTC))
+        recorded = self._desk.take(_wanted(form, self._book), person, datetime.now(UTC))
         log().info("acts recorded", count=len(recorded))
         return recorded
 
@@ -227,13 +231,31 @@ def describe_drug(query: str) -> DrugChecks | None:
         rules = _rules_of(query)
         rows = _rows_about(identify_concept(CodeableConcept(text=query)), rules)
         return DrugChecks("/".join(names), names, rules, rows)
-    if (checks := checks_of_study(query, rule_book().rules)) is not None:
-        return DrugChecks("an order of imaging or of a test", (), set().union(*checks.values()), ())
+    checks, asking = checks_of_study(query, rule_book().rules), rules_on_result(query)
+    if checks is not None or asking:
+        found = asking.union(*(checks or {}).values())
+        read_as = "a test: its orders, and the rules that ask its result" if checks else "a result that rules ask"
+        return DrugChecks(read_as, (), found, ())
     class_name, codes = _class_of(query)
     if not codes:
         return None
     members = tuple(sorted(INGREDIENTS[code].name for code in codes if code in INGREDIENTS))
     return DrugChecks(f"the class {class_name}", members, set().union(*map(_rules_of, members)), ())
+
+
+_MADE_FROM: Final = {"creatinine": ("egfr", "egfr_best", "crcl_cockcroft_gault")}
+"""What rules ask that is computed from a result."""
+
+
+def rules_on_result(query: str) -> set[str]:
+    """Return the rules of which a condition asks a result of this name, its last order, or what is computed from it."""
+    analyte = analyte_of_name(query) or analyte_of_name(query.lower())
+    if analyte is None:
+        return set()
+    names = "|".join((f"{analyte}(?:_now|_high|_low|_stable|_ordered)?", *_MADE_FROM.get(analyte, ())))
+    asked = re.compile(f"'(?:order_)?(?:{names})'")
+    rules = (version.rule for version in all_rule_versions().values())
+    return {rule.id for rule in rules if asked.search(repr((rule.bands, rule.silent_when, rule.missing_data)))}
 
 
 def _class_of(query: str) -> tuple[str, frozenset[str]]:
@@ -273,8 +295,13 @@ _NOT_NEEDED: Final = "in the development profile no approval counts and none is 
 _NOBODY: Final = "people who have logged in approve and release, so set CDS_LOGIN: nothing was recorded"
 
 
-def _wanted(form: Mapping[str, str]) -> list[WantedAct]:
-    """Return what a form asks for: one act, or the approval of every rule of a reviewed list."""
+def _wanted(form: Mapping[str, str], book: ApprovalBook) -> list[WantedAct]:
+    """Return what a form asks for: one act, the approval of a batch, or of every rule of a reviewed list."""
+    if form.get("kind") == BATCH:
+        batch = next((batch for batch in rule_batches(book) if batch.version == form.get("version")), None)
+        if batch is None:
+            raise ApprovalRefused("these rules, or their approvals, have changed since the page was opened; look again")
+        return [WantedAct("rule", rule, APPROVED, digest, form.get("why", "")) for rule, digest in batch.rules]
     if "reviewed" in form:
         return [WantedAct("rule", rule, APPROVED, digest, note) for rule, digest, note in read_review(form["reviewed"])]
     return [_WANTED.validate_python(form)]
@@ -298,6 +325,55 @@ def _published(served: Mapping[Key, str], releases: Releases) -> list[PublishedR
     ]
 
 
+BATCH: Final = "rules"
+LEAST_OF_A_BATCH: Final = 5
+"""So many rules that wait in the same way are one row."""
+
+
+class RuleBatch(Struct, frozen=True):
+    """The rules that wait in the same way: for a first person, or for another one after `by`; `version` is of them all.
+
+    `changed` are those that two people approved in an earlier version.
+    """
+
+    rules: tuple[tuple[str, str], ...]
+    """Id and digest of each."""
+    families: tuple[tuple[str, int], ...]
+    changed: tuple[str, ...]
+    by: str = ""
+    since: str = ""
+
+    @property
+    def version(self) -> str:
+        """The digest of all of them in these versions."""
+        return hashlib.sha256(repr(self.rules).encode()).hexdigest()[:12]
+
+
+def rule_batches(book: ApprovalBook | None) -> list[RuleBatch]:
+    """Return the rules that are not approved here, by who approved them first; a few of them are no batch."""
+    if book is None:
+        return []
+    waiting: dict[str, list[tuple[RuleVersion, Statement | None]]] = {}
+    for rule, version in all_rule_versions().items():
+        approvals = book.approvals("rule", rule_subject(rule, version.digest))
+        if len(approvals) < NEEDED:
+            first = approvals[0] if approvals else None
+            waiting.setdefault(first.person if first is not None else "", []).append((version, first))
+    before = book.rules_approved()
+    return [_batch(rows, before) for _, rows in sorted(waiting.items()) if len(rows) >= LEAST_OF_A_BATCH]
+
+
+def _batch(rows: Sequence[tuple[RuleVersion, Statement | None]], before: Collection[str]) -> RuleBatch:
+    first = rows[0][1]
+    return RuleBatch(
+        tuple(sorted((version.rule.id, version.digest) for version, _ in rows)),
+        tuple(Counter(version.table.title for version, _ in rows).most_common()),
+        tuple(version.rule.title for version, _ in rows if version.rule.id in before),
+        first.signer if first is not None else "",
+        first.at[:10] if first is not None else "",
+    )
+
+
 class WaitingRow(Struct, frozen=True):
     """Something that one person did and that does not count yet: by whom, and what is missing; `wanted` repeats it."""
 
@@ -314,8 +390,11 @@ def _waiting(book: ApprovalBook | None, releases: Releases, files: ModelFiles) -
         return []
     rows = []
     today = datetime.now(UTC).date()
+    batched = {rule for batch in rule_batches(book) for rule, _ in batch.rules}
     for statement in book.everything():
         kind, subject = statement.kind, statement.subject
+        if kind == "rule" and (subject["rule"] in batched or not _is_served(subject)):
+            continue
         missing = book.why_not_approved(kind, subject, today)
         if missing is not None:
             wanted = {"kind": kind, "state": APPROVED, **_version_of(statement, files)}
@@ -324,6 +403,12 @@ def _waiting(book: ApprovalBook | None, releases: Releases, files: ModelFiles) -
         wanted = {name: f"{getattr(act, name)}" for name in ("kind", "state", "name", "version", "share")}
         rows.append(WaitingRow(act.words, act, act.why, "another person in another role does the same", wanted))
     return rows
+
+
+def _is_served(rule: Subject) -> bool:
+    """Return whether the rule of an approval is here in that version; no other one waits for anybody."""
+    version = all_rule_versions().get(str(rule["rule"]))
+    return version is not None and version.digest == rule["digest"]
 
 
 def _version_of(statement: Statement, files: ModelFiles) -> dict[str, str]:

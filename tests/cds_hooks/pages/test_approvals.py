@@ -150,6 +150,29 @@ async def test_a_reviewed_list_is_approved_by_two_people(tmp_path: Path, behind:
     assert len(entries(tmp_path, "approval")) == 2 * len(rules)
 
 
+async def test_all_rules_are_one_row_that_two_people_approve(tmp_path: Path, behind: dict[str, Any]) -> None:
+    async with visit(tmp_path, **behind) as person:
+        await person.log_in("ann")
+        (form,) = [form for form in _forms((await person.open("/rules")).text) if form["kind"] == "rules"]
+        other = await _send(person, **form | {"version": "0" * 12, "why": "read"})
+        assert (other.status_code, "have changed since the page was opened" in other.text) == (400, True)
+        for name, words in (("ann", "Not in effect yet"), ("vera", "It counts now")):
+            await person.log_in(name)
+            answer = await _send(person, **form, why="read with their labels")
+            assert words in answer.text
+            assert len(answer.content) < 300_000
+            assert faults(answer.text) == []
+    assert len(entries(tmp_path, "approval")) == 2 * len(all_rule_versions())
+
+
+async def test_the_rules_that_ask_a_result_are_found_by_its_name(tmp_path: Path, behind: dict[str, Any]) -> None:
+    async with visit(tmp_path, **behind) as person:
+        await person.log_in("ann")
+        for result, rule in (("INR", "mon-warfarin-inr"), ("creatinine", "renal-metformin")):
+            page = await person.open(f"/rules?drug={result}&what={rule}")
+            assert (page.status_code, f"rules/{rule}" in page.text) == (200, True)
+
+
 async def test_a_form_of_another_session_of_another_site_and_another_role_approve_nothing(
     tmp_path: Path, behind: dict[str, Any]
 ) -> None:
