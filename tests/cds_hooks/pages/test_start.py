@@ -64,6 +64,16 @@ async def test_a_sample_that_any_client_sends_is_a_trial_and_each_answer_to_it_t
     assert all(feedback_on(record_in(tmp_path), decision.id) for decision in decided)
 
 
+async def test_the_page_of_the_first_card_shows_its_value_over_time_with_the_limit(tmp_path: Path) -> None:
+    async with client(tmp_path, as_of=AS_OF, services=None) as calls:
+        page = Page((await calls.get("/")).text)
+        links = [link.attributes["href"] for link in page.all("a")]
+        explained = (await calls.get(f"/{next(link for link in links if link.startswith('explain/'))}")).text
+    assert faults(explained) == []
+    assert "25 → 22 → 20 mL/min/1.73 m²" in explained
+    assert "finding under 30" in explained
+
+
 async def test_each_role_has_what_it_does_most_and_every_link_of_a_page_is_open(tmp_path: Path) -> None:
     async with counting_client(tmp_path) as calls:
         page = (await calls.get("/")).text
