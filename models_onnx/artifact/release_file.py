@@ -16,6 +16,8 @@ from models_onnx.errors import HashMismatch, SignatureRefused
 
 RELEASE = "release.json"
 RELEASE_FORMAT = "cds-hooks-onnx/release/1"
+DRAFT = "draft"
+"""The state of a release whose gates were not recorded, or are not all green."""
 # The content address is of what decides a score and how it is described; reports about it come and go.
 ADDRESSED = ("card.json", "manifest.json", "model.onnx")
 

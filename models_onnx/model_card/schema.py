@@ -147,6 +147,13 @@ class Label(_Part):
     audit: LabelAudit = _ABSENT
 
 
+class InputAnswer(_Part):
+    """Why an input that tells much of the outcome is known before it, and who says so."""
+
+    why: Sentence
+    by: Text
+
+
 class RiskReview(_Part):
     """Intervention risk management: the eight characteristics and when they were last reviewed."""
 
@@ -185,6 +192,7 @@ class Product(BaseModel):
     auroc_floor: Annotated[float, Field(ge=0.5, le=1)] = _ABSENT
     one_option_rationale: str = _ABSENT
     input_evidence: dict[str, Sentence] = _ABSENT
+    answers: dict[str, InputAnswer] = _ABSENT
     stress_move_at_most: Share = _ABSENT
     waivers: list[Waiver] = _ABSENT
     explanation: dict[str, Any] = _ABSENT

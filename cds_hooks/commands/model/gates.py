@@ -27,7 +27,10 @@ from cds_hooks.trusted_models import AbsentModel, own_keys
 from fhir.mapping.features.catalog import features_named
 from fhir.mapping.features.feature import Feature, FeatureValue, FeatureVector, Missing
 from fhir.mapping.features.patient import Sex
+from models_onnx.artifact.keys import Keys
+from models_onnx.artifact.release_file import DRAFT, read_release
 from models_onnx.declarations import DeclaringFile, declaring_files
+from models_onnx.errors import SignatureRefused
 from models_onnx.serving.registry import ARTIFACTS, find_version
 from models_onnx.serving.runtime import Model, Prediction
 from models_onnx.workbench.gates.subject import ComposedCard, Evidence, Subject
@@ -57,6 +60,7 @@ def gates(
         from models_onnx.workbench.gates.run import GATES, encode, run_gates
         from models_onnx.workbench.gates.subject import read_subject
         from models_onnx.workbench.release.publishing import record_gates
+        from models_onnx.workbench.training.commands import changed_declaration
 
         wanted = frozenset(gate.upper() for gate in only or ())
         if unknown := sorted(wanted - {gate.id for gate in GATES}):
@@ -73,7 +77,14 @@ def gates(
                 specs,
             )
             report = run_gates(subject, evidence, progress, wanted or None)
-        if record:
+        if record and _is_in_use(subject, keys) and (changed := changed_declaration(subject.manifest, specs)):
+            typer.echo(
+                f"Not recorded: {changed} was changed after {subject.id} {subject.manifest.version} was made, so this "
+                "report is of something else, and that version stays as it is. Give the declaration another version, "
+                "train or import it, and run the gates of that one.",
+                err=True,
+            )
+        elif record:
             release = record_gates(subject.folder, encode(report), report.summary, moment(), signer())
             typer.echo(f"Recorded: {release.id} {release.version} is {release.state}.", err=True)
     if as_json:
@@ -82,6 +93,14 @@ def gates(
         _show(report, wanted)
     asked_for = [result for result in report.results if not wanted or result.gate in wanted]
     raise typer.Exit(0 if all(result.green for result in asked_for) else 1)
+
+
+def _is_in_use(subject: Subject, keys: Keys) -> bool:
+    """Return whether this version has passed its gates, so that it may be showing cards."""
+    try:
+        return read_release(subject.folder, keys).state != DRAFT
+    except SignatureRefused:
+        return False
 
 
 def site_evidence(subject: Subject, folder: Path) -> Evidence:

@@ -114,7 +114,7 @@ def sign(name: Name, folder: Folder = ARTIFACTS, specs: Specs = None) -> None:
 def publish_trained(trained: Any, specs: Path | None, data: Path | None, as_json: bool) -> None:
     """Show the figures of what was trained, and sign it; where a floor failed, say which, and end with code 1."""
     from models_onnx.workbench.release.documentation import failed_floors, model_page
-    from models_onnx.workbench.training.data.leaks import CLEARED
+    from models_onnx.workbench.training.data.leaks import CLEARED, Suspicion
 
     if as_json:
         print_json(trained.manifest)
@@ -124,7 +124,8 @@ def publish_trained(trained: Any, specs: Path | None, data: Path | None, as_json
         floors = failed_floors(trained.manifest)
         typer.echo(f"Nothing was written, because a floor of the declaration does not hold: {floors}.", err=True)
         for sentence in trained.leaks:
-            typer.echo(f"This is a leak: {sentence}; {CLEARED}.", err=True)
+            what = "This may be a leak" if isinstance(sentence, Suspicion) else "This is a leak"
+            typer.echo(f"{what}: {sentence}; {CLEARED}.", err=True)
         raise typer.Exit(1)
     typer.echo(f"Written: {trained.folder}", err=True)
     publish_version(trained.folder, specs, data)

@@ -17,10 +17,12 @@ from fhir.mapping.features.catalog import FEATURES
 from fhir.mapping.features.patient import Age, Sex
 from models_onnx.artifact.folder import CARD, MANIFEST
 from models_onnx.artifact.keys import Keys
+from models_onnx.artifact.release_file import parse_release
 from models_onnx.errors import ModelError
 from models_onnx.model_card.embed import core_digest
 from models_onnx.serving.registry import ARTIFACTS, versions
 from models_onnx.spec import ModelSpec, get_spec
+from models_onnx.spec.renewal import read_renewal
 from models_onnx.workbench.gates.subject import (
     Audit,
     Evidence,
@@ -65,7 +67,22 @@ def gather(
     if site.cards is None:
         absent["cards"] = f"No service of this server shows {subject.id} on a card, so there is no card to read."
     others = _other_cards(subject)
-    return replace(site, **table, other_cards=others, active=active, installed=_installed, absent=absent)
+    before = _audited_before(subject, active, specs)
+    return replace(
+        site, **table, other_cards=others, active=active, installed=_installed, absent=absent, audited_before=before
+    )
+
+
+def _audited_before(subject: Subject, active: Subject | None, specs: Path | None) -> str:
+    """Return the version whose audit of the label is that of this one too: of a renewal the version in use."""
+    if active is None or specs is None:
+        return ""
+    renewal = read_renewal(f"{subject.id}@{subject.manifest.version}", specs)
+    with suppress(ModelError):
+        gates = parse_release(active.folder).gates
+        if renewal is not None and renewal.is_of_outcomes and gates is not None and "G10" in gates.green:
+            return active.manifest.version
+    return ""
 
 
 def _in_use(subject: Subject, keys: Keys) -> Subject | None:

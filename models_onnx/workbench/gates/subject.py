@@ -224,6 +224,8 @@ class Evidence:
     audit: Audit | None = None
     further_audits: tuple[Audit, ...] = ()
     """The same by every other axis of race and ethnicity that is declared: the choice is not the author's."""
+    audited_before: str = ""
+    """Of a renewal, whose table has no column of need: the version in use, which predicts the same label."""
     figures: dict[str, Any] | None = None
     """The evaluation, computed now from rows and file."""
     inputs: "InputEvidence | None" = None

@@ -19,6 +19,7 @@ from models_onnx.artifact.manifest import Manifest, encode_manifest
 from models_onnx.artifact.onnx_file import refuse_unsafe
 from models_onnx.artifact.release_file import (
     ADDRESSED,
+    DRAFT,
     RELEASE,
     RELEASE_FORMAT,
     FileDigest,
@@ -42,7 +43,7 @@ from models_onnx.workbench.release.card import build_card, card_words, refuse_un
 GATES = "gates.json"
 # The champion report of a model that was chosen among several families.
 COMPARISON = "comparison.json"
-DRAFT, VALIDATED = "draft", "validated"
+VALIDATED = "validated"
 
 
 def publish(folder: Path, signer: Signer, words: dict[str, Any] | None = None) -> Release:

@@ -57,6 +57,16 @@ def lineage_of(spec: ModelSpec, specs: Path | None = None) -> Lineage:
     )
 
 
+def changed_declaration(manifest: Manifest, specs: Path | None) -> str:
+    """Return the name of the declaration of a model if it is another one than when the model was made; else ''."""
+    lineage = manifest.lineage
+    if not isinstance(lineage, Lineage) or not lineage.declaration_sha256:
+        return ""
+    declaration = _declaration(get_spec(manifest.id, specs), specs)
+    is_same = declaration is None or _digest(declaration) == lineage.declaration_sha256
+    return "" if is_same or declaration is None else declaration.name
+
+
 def fitted_with(spec: ModelSpec) -> dict[str, str]:
     """List the libraries, by version, that may have fitted a model of one's own; none for this project's families."""
     if not isinstance(spec.estimator, OwnEstimator | Fitted):

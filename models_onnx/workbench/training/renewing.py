@@ -9,6 +9,7 @@ import msgspec
 from models_onnx.artifact.folder import VERSION_SIGN, read_manifest
 from models_onnx.artifact.manifest import Manifest
 from models_onnx.errors import TrainingRefused, UnknownModel
+from models_onnx.model_card.schema import NOT_RECORDED
 from models_onnx.serving.registry import ARTIFACTS, Version, find_version, versions
 from models_onnx.spec import Fitted, ModelSpec, get_spec
 from models_onnx.spec.model_file import SUFFIX
@@ -105,7 +106,8 @@ def _words(spec: ModelSpec, renewed: ModelSpec, renewal: Renewal, specs: Path) -
     if base := words.get("extends"):
         words = merge_words(declared_words(base, specs)[1], words)
     product = dict(words.get("product", {}))
-    axes = {axis: kind for axis, kind in product.get("fairness_axes", {}).items() if axis in renewed.subgroups}
+    asked = product.get("fairness_axes", {})
+    axes = {axis: kind for axis, kind in asked.items() if axis in renewed.subgroups or kind == NOT_RECORDED}
     product["fairness_axes"] = axes | dict.fromkeys(renewal.groups, "all")
     product["waivers"] = []
     if renewal.is_of_outcomes:

@@ -10,7 +10,7 @@ from models_onnx.workbench.gates.checks.fairness import ENOUGH_FOR_ERRORS, ENOUG
 from models_onnx.workbench.gates.gate import Insufficient, NotRun, Verdict, figures_of, is_outside
 from models_onnx.workbench.gates.subject import Evidence, InputEvidence, Paired, Subject
 from models_onnx.workbench.metrics import gain
-from models_onnx.workbench.training.data.leaks import CLEARED, too_good
+from models_onnx.workbench.training.data.leaks import CLEARED, Suspicion, too_good
 
 CALIBRATION = (0.9, 1.1)
 NON_INFERIOR = 0.01
@@ -47,20 +47,37 @@ def check_discrimination(subject: Subject, evidence: Evidence) -> Verdict:
             f"it is not better than {' and '.join(simple['inputs'])} alone (gain {simple['gain']['value']:.3f})"
         )
     faults += _alert_faults(block)
+    answered: list[str] = []
     if evidence.inputs is not None:
-        faults += _leaks(evidence.inputs)
+        leaks, answered = _leaks(evidence.inputs, subject.product.get("answers") or {})
+        faults += leaks
     gained = f"; {simple['gain']['value']:+.3f} over {' and '.join(simple['inputs'])} alone" if simple else ""
     sentence = f"AUROC {auroc['value']:.3f} ({low:.3f} to {_end(auroc, 'high'):.3f}), floor {floor:g}{gained}."
+    sentence += "".join(f" {text[:1].upper()}{text[1:]}." for text in answered)
     return Verdict(sentence, tuple(faults), {"period": period, "floor": floor, "auroc": auroc, "simple": simple or {}})
 
 
-def _leaks(inputs: InputEvidence) -> list[str]:
-    """Name inputs that know the outcome: read from its columns, too good alone, in the model or until the horizon."""
-    sentences = (*inputs.leaks, *too_good(inputs.alone, inputs.after, inputs.losses))
-    leaks = [f"{sentence} (a leak: {CLEARED})" for sentence in sentences]
+def _leaks(inputs: InputEvidence, answers: Mapping[str, Any]) -> tuple[list[str], list[str]]:
+    """Return what is shown of inputs that know the outcome, or suspected and not answered; and what is answered.
+
+    A leak that is shown has no answer; a suspicion has one of a named person, on the card.
+    """
+    faults, answered = [], []
+    for sentence in (*inputs.leaks, *too_good(inputs.alone, inputs.after, inputs.losses)):
+        if not isinstance(sentence, Suspicion):
+            faults.append(f"{sentence} (a leak: {CLEARED})")
+        elif all(name in answers for name in sentence.inputs):
+            by = ", ".join(sorted({str(answers[name]["by"]) for name in sentence.inputs}))
+            answered.append(f"{sentence}; answered by {by}")
+        else:
+            name = next(name for name in sentence.inputs if name not in answers)
+            faults.append(
+                f"{sentence} (a suspicion: {CLEARED}; or somebody who knows says on the card why it is known before: "
+                f'product.answers {{"{name}": {{"why": …, "by": …}}}})'
+            )
     if inputs.uneven is not None:
-        leaks.append(f"{inputs.uneven}: {REDRAWN}")
-    return leaks
+        faults.append(f"{inputs.uneven}: {REDRAWN}")
+    return faults, answered
 
 
 def _alert_faults(block: Mapping[str, Any]) -> list[str]:

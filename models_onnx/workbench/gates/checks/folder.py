@@ -181,16 +181,13 @@ def _mixed_people(subject: Subject) -> list[str]:
         return []
     if not isinstance(manifest.provenance, Provenance):
         return ["on whom it was fitted, evaluated and recalibrated is not told apart (provenance): adopt it again"]
-    facts, is_recalibrated = manifest.provenance, manifest.period.recalibration != manifest.period.training
+    facts = manifest.provenance
     faults = []
     if facts.fitted_on and _plain(facts.fitted_on) in (_plain(facts.evaluated_on), _plain(manifest.cohort.words)):
         faults.append(
             f"it was fitted elsewhere, and fitted on and evaluated on name the same people ({facts.fitted_on}): say "
             "whom it was fitted on, or leave trained_on empty where nobody knows"
         )
-    if bool(facts.recalibrated_on) != is_recalibrated:
-        was = "was" if is_recalibrated else "was not"
-        faults.append(f"it {was} recalibrated here, and recalibrated on says {facts.recalibrated_on or 'nobody'}")
     return faults
 
 

@@ -172,6 +172,11 @@ def check_label(subject: Subject, evidence: Evidence) -> Verdict:
         return Verdict("", ("the card does not say what the label is and what it stands for (product.label)",))
     if label.get("kind") == "cost" and evidence.audit is None:
         return Verdict("", ("the label is cost: it stands in for need and was not audited against it",))
+    if evidence.audit is None and evidence.audited_before:
+        return Verdict(
+            f"The label is that of version {evidence.audited_before}, which is in use and whose audit is green; what "
+            "people need is not in the record of outcomes."
+        )
     if evidence.audit is None:
         raise NotRun(evidence.why_absent("audit", "The label was not audited: there are no people to audit it on."))
     rows: list[dict[str, Any]] = []

@@ -26,7 +26,7 @@ from models_onnx.workbench.training.data.cohort import (
     texts_among_numbers,
     without_texts,
 )
-from models_onnx.workbench.training.data.leaks import LEAST_EVENTS, leaks_of, uneven_fold
+from models_onnx.workbench.training.data.leaks import LEAST_EVENTS, Suspicion, leaks_of, uneven_fold
 
 Severity = Literal["error", "warning", "note"]
 SHOWN = 8
@@ -176,7 +176,11 @@ def _training(spec: ModelSpec, path: Path, report: DataReport) -> None:
         text = f"{counts}: only from {LEAST_EVENTS} of each on it is told what knows the outcome"
         report.add("few-events", severity, spec.outcome.column, text, max(1, min(rest, events)))
     for sentence in leaks_of(spec, cohort):
-        report.add("leak", "error", "inputs", sentence, 1)
+        if isinstance(sentence, Suspicion):
+            text = f"{sentence}. Where it is known before, somebody says so on the card (product.answers)"
+            report.add("suspicion", "warning", "inputs", text, 1)
+        else:
+            report.add("leak", "error", "inputs", sentence, 1)
     for name, x in zip(cohort.features, cohort.X.T, strict=True):
         text = "the same in all rows: nothing can be learned from it"
         report.add("constant-input", "warning", name, text, len(x) if len(np.unique(x)) == 1 else 0)

@@ -1,19 +1,21 @@
 """Finds what knows the outcome before a model is trained: inputs, exclusions, copied people.
 
-What an input reads is found by shuffling each column of the table in turn, whatever the declaration calls it. A column
-that is written after the outcome is seldom called so. What gives it away is that it tells too much: alone, by one
-value, by whether it is there, by what a model loses without it. What costs much is confirmed by a refit before it is
-accused. The limits are ours; beside each stands what the inputs of our models reach on their tables.
+Shown is what an input reads, found by shuffling each column of the table in turn, whatever the declaration calls it:
+the outcome's own columns, what is written after the index, the name or the place of a row, or the outcomes of its own
+group. Everything else is a `Suspicion`: a column tells too much alone, by one value, by whether it is there, or by what
+a model loses without it. So do planned treatments and strong markers, so a named person answers it on the card. The
+limits are ours; beside each stands what the inputs of our models reach on their tables.
 """
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from sklearn.impute import SimpleImputer
+from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -42,6 +44,12 @@ LEAK_FITTED_AGAIN = 0.05
 _TAIL, _DECIMALS = 0.05, 3
 # Inputs whose ranks agree so well are copies of each other; the newest and the highest of a value reach 0.9.
 _COPY = 0.98
+INDEX_DATE = "index_date"
+"""The column of a table from charts with the day from which one predicts."""
+AFTER_INDEX = frozenset({"followed_days", "event"})
+"""What `cds-hooks data --charts` writes of what came after it."""
+# Groups of one value that tell whether it is their own rate; so much of what chance would make is none.
+_GROUP, _LEAST_GROUPS, _UNCERTAIN, _OF_CHANCE = 4, 30, 12, 0.3
 CLEARED = "leave it out, or read it as it stood at the moment of the prediction"
 """What clears an input of the charge that it knows the outcome."""
 # Whether a value is there: a cause of death reaches 0.85, what was not asked of the very ill 0.62 (SUPPORT2).
@@ -60,8 +68,20 @@ LEAST_EVENTS = 20
 """The fewest rows with the outcome, and without it, from which it is told whether an input knows it."""
 
 
+class Suspicion(str):
+    """A sentence on inputs that tell so much that somebody has to say why; it accuses nobody."""
+
+    inputs: tuple[str, ...]
+
+    def __new__(cls, sentence: str, inputs: tuple[str, ...]) -> Self:
+        """Return the sentence with the inputs that it is about."""
+        suspicion = super().__new__(cls, sentence)
+        suspicion.inputs = inputs
+        return suspicion
+
+
 def leaks_of(spec: ModelSpec, cohort: Cohort) -> list[str]:
-    """Return every sentence on an input that knows the outcome, before a model is trained.
+    """Return every sentence on an input that knows the outcome, or may know it, before a model is trained.
 
     A logistic regression stands for the model, to see whether it would rest on one input. Of fewer than 20 rows with or
     without the outcome nothing is said: by chance an input separates these.
@@ -81,6 +101,7 @@ def leaks_in_table(spec: ModelSpec, cohort: Cohort, reads: Reads) -> tuple[str, 
         for column, read in reads.inputs.items()
         if column in reads.outcome
     ]
+    leaks += _read_after_index(cohort, reads)
     leaks += _read_by_name_or_order(spec, reads)
     leaks += _telling_columns(reads, cohort)
     leaks += _chosen_by_outcome(spec, reads)
@@ -102,23 +123,77 @@ def _telling_columns(reads: Reads, cohort: Cohort) -> Iterator[str]:
     for column, names in inputs.items():
         if column not in outcome and column in cohort.rows:
             values = cohort.rows[column][is_followed]
-            sentence = _telling(_as_numbers(values, y), y)
-            if sentence is None and pd.api.types.is_numeric_dtype(values):
-                sentence = _made_of_outcome(_as_numbers(values, y), y)
+            sentence = _told_by(_as_numbers(values, y), y, pd.api.types.is_numeric_dtype(values))
             if sentence is not None:
                 explained.update(names)
-                yield f"{', '.join(names)} is read from {column}, which {sentence}"
+                yield _of_inputs(f"{', '.join(names)} is read from {column}, which ", sentence, tuple(names))
     for position, name in enumerate(cohort.features):
         x = cohort.X[is_followed, position]
-        if name not in explained and (sentence := _telling(x, y) or _made_of_outcome(x, y)) is not None:
-            yield f"{name} {sentence}"
+        if name not in explained and (sentence := _told_by(x, y, True)) is not None:
+            yield _of_inputs(f"{name} ", sentence, (name,))
+
+
+def _told_by(x: Array, y: Events, is_number: bool) -> str | None:
+    """Return how a column tells the outcome; a Suspicion where it may do so by right."""
+    if is_number and _encodes_outcome(x, y):
+        return "is the rate of the outcome in groups of these same rows (a target encoding in sample)"
+    sentence = _telling(x, y) or (_made_of_outcome(x, y) if is_number else None)
+    return None if sentence is None else Suspicion(sentence, ())
+
+
+def _of_inputs(beginning: str, sentence: str, inputs: tuple[str, ...]) -> str:
+    whole = f"{beginning}{sentence}"
+    return Suspicion(whole, inputs) if isinstance(sentence, Suspicion) else whole
+
+
+def _encodes_outcome(x: Array, y: Events) -> bool:
+    """Return whether a column is the rate of the outcome in its own groups: as no measurement, it has none of chance.
+
+    Among rows of one value, the share with the outcome differs by chance from a rate that was known before; from a rate
+    that was computed from these rows it does not.
+    """
+    x, y = x[~np.isnan(x)], y[~np.isnan(x)]
+    values, codes, count = np.unique(x, return_inverse=True, return_counts=True)
+    if not len(values) or len(values[count >= _GROUP]) < _LEAST_GROUPS:
+        return False
+    rates = np.bincount(codes, weights=y) / count
+    chosen = count >= _GROUP
+    if chosen.sum() < len(values) / 2:
+        return False
+    # whatever the rate was made into, it rises or falls with it; chance does not
+    weight, rates, values = count[chosen], rates[chosen], values[chosen]
+    rises = bool(np.cov(values, rates, aweights=weight)[0, 1] >= 0)
+    told = IsotonicRegression(increasing=rises).fit_transform(values, rates, sample_weight=weight)
+    by_chance = np.maximum(told * (1 - told), 1e-9) / weight
+    certain = (told <= 0) | (told >= 1)
+    return (
+        float(((rates - told) ** 2 / by_chance)[~certain].mean()) < _OF_CHANCE
+        if (~certain).sum() >= _UNCERTAIN
+        else False
+    )
+
+
+def _read_after_index(cohort: Cohort, reads: Reads) -> Iterator[str]:
+    """Inputs that are read from what `cds-hooks data` writes after the index, or from dates after it."""
+    index = None
+    if INDEX_DATE in cohort.rows:
+        index = pd.to_datetime(cohort.rows[INDEX_DATE], errors="coerce", format="ISO8601", utc=True)
+    for column, names in reads.inputs.items():
+        if column in reads.outcome or column == INDEX_DATE:
+            continue
+        if column in AFTER_INDEX:
+            yield f"{', '.join(names)} is read from {column}, which is written after the index"
+        elif index is not None and not pd.api.types.is_numeric_dtype(cohort.rows[column]):
+            day = pd.to_datetime(cohort.rows[column], errors="coerce", format="ISO8601", utc=True)
+            if late := int((day.dt.floor("D") > index).sum()):
+                yield f"{', '.join(names)} is read from {column}, which in {late:,} rows is a day after the index"
 
 
 def _telling(x: Array, y: Events) -> str | None:
     """Return how a column tells the outcome by itself; None where it does not."""
     separation = separates(x, y)
     if separation >= TWIN:
-        return f"tells the outcome by itself (AUROC {separation:.2f}): it is the outcome, or is written after it"
+        return f"tells the outcome by itself (AUROC {separation:.2f}): it may be the outcome, or be written after it"
     is_missing = np.isnan(x)
     gaps = separates(is_missing.astype(np.float64), y)
     if gaps >= _TOLD_BY_GAPS:
@@ -298,25 +373,27 @@ def losses_without(predict: Callable[[Array], Array], cohort: Cohort) -> dict[st
 
 
 def too_good(alone: Mapping[str, float], after: Mapping[str, float], losses: Mapping[str, Loss]) -> Iterator[str]:
-    """Yield the inputs that are too good alone, only until the horizon, or among the others, with what clears them."""
+    """Yield a Suspicion of each input that is too good alone, only until the horizon, or among the others."""
     for name, value in alone.items():
         later, loss = after.get(name), losses.get(name, Loss(0.0))
         much = loss.shuffled >= LEAK_SHUFFLED and loss.fitted_again >= LEAK_FITTED_AGAIN
         # the time speaks for a leak, or where the table says nothing of it the values
         is_told = not loss.is_like_measured if later is None else value - later >= LEAK_AFTER / 2
         if value >= LEAK:
-            yield f"{name} alone reaches an AUROC of {value:.2f}: it knows the outcome"
+            yield Suspicion(f"{name} alone reaches an AUROC of {value:.2f}: it may know the outcome", (name,))
         elif later is not None and value - later >= LEAK_AFTER:
-            yield (
+            yield Suspicion(
                 f"{name} alone reaches an AUROC of {value:.2f} for events within the horizon and {later:.2f} for those "
-                "after it: it knows the label, not the illness"
+                "after it: it may know the label, not the illness",
+                (name,),
             )
         elif much and is_told and not isinstance(FEATURES.get(name), Age):
             kind = "copy" if len(loss.copies) == 1 else "copies"
             copies = f" and its {kind} {', '.join(loss.copies)}" if loss.copies else ""
-            yield (
+            yield Suspicion(
                 f"without {name}{copies} the model loses {loss.shuffled:.2f} of its AUROC, {loss.fitted_again:.2f} "
-                "when it is fitted again: it knows the outcome"
+                "when it is fitted again: it may know the outcome",
+                (name, *loss.copies),
             )
 
 

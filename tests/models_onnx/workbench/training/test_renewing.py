@@ -141,7 +141,7 @@ def test_what_cannot_be_renewed_is_said_and_leaves_no_file(run: Run, tmp_path: P
     options = ["--folder", tmp_path / "own", "--specs", tmp_path / "mine"]
     table.drop(columns=["event"]).to_csv(tmp_path / "none.csv", index=False)
     told = run("train", "toy_30d", "--table", tmp_path / "none.csv", *options)
-    assert (told.exit_code, "none.csv lacks event; cds-hooks data --followed toy_30d" in told.output) == (2, True)
+    assert (told.exit_code, "none.csv lacks event; cds-hooks data toy_30d --followed" in told.output) == (2, True)
     draw = np.random.default_rng(1)
     table.assign(event=draw.integers(0, 2, len(table))).to_csv(tmp_path / "noise.csv", index=False)
     told = run("train", "toy_30d", "--table", tmp_path / "noise.csv", *options, "--replicates", 0)
