@@ -69,7 +69,6 @@ def _signed(address: str, path: str) -> dict[str, str]:
 
 
 @pytest.mark.slow
-@pytest.mark.slow
 def test_a_signed_call_is_answered_once(trusted: tuple[str, Path]) -> None:
     address, _ = trusted
     headers = _signed(address, f"/cds-services/{PLANNING}")
@@ -152,6 +151,7 @@ def test_only_the_entry_points_read_the_settings_of_the_process() -> None:
         "cds_hooks/__main__.py",
         "cds_hooks/server.py",
         "cds_hooks/batch/engines.py",  # a worker of Spark or Ray starts there
+        "cds_hooks/monitor/verifying.py",  # hands it on to the process that verifies
     }
     # programs of their own: the copilot's server, the commands of the text part, and the tests of packages from outside
     programs = ("cds_hooks/text/", "cds_hooks/commands/", "cds_hooks/kit/commands/")
