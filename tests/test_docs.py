@@ -136,7 +136,7 @@ def test_every_setting_service_and_model_is_documented(documentation: Path) -> N
     assert [name for name in names if f"`{name}`" not in text] == []
 
 
-MOST_WORDS = 55_800
+MOST_WORDS = 56_400
 """Of all pages that are written by hand, code and tables included."""
 _FENCED = re.compile(r"^( *)```.*?^\1```", re.MULTILINE | re.DOTALL)
 _ITEM = re.compile(r"\s*(?:[-*]|\d+\.)\s+")
