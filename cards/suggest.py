@@ -19,7 +19,7 @@ from cards.replacements import why_not_ended, why_unfit
 from cards.rules.engine.finding import Finding, OfferedSuggestion
 from cards.rules.engine.rule_book import DraftEvaluation, RuleBook
 from cards.rules.language.rule import NewOrder, OrderChange, SuggestionTemplate
-from cards.rules.language.site import absent_among
+from cards.rules.language.site import why_not_to_be_had
 from cards.rules.patient.orders import CurrentMedication, DraftMedication, DraftOrder, needs_cover, read_draft
 from cards.rules.patient.session import PatientSession
 from cards.text import plain
@@ -229,12 +229,23 @@ def _on_hold(context: SuggestionContext) -> Iterator[Action]:
         yield Action(type="create", description=description, resource={**on_hold, "id": context.new_uuid()})
 
 
+_DRUG: Final = "medicationCodeableConcept"
+
+
+def _check_to_be_had(product: str) -> None:
+    why = why_not_to_be_had(product)
+    if why is not None:
+        raise SuggestionWithheld(why)
+
+
 def _correction(change: OrderChange, label: str, plan: _Plan) -> Iterator[Action]:
     """Yield an update of a draft that has its own id, else its removal and the corrected order in its place."""
     context = plan.context
     original = _own_json(context.drafted.draft, context)
     corrected = _amended(context.drafted, change, context)
     _check_valid(corrected, original)
+    if change.product is not None and corrected.get(_DRUG) != original.get(_DRUG):
+        _check_to_be_had(change.product.rxcui)
     product = _check_accepted(corrected, plan, change)
     description = f"{label}: {product.medication.plain_words}"
     if context.drafted.draft.reference == f"MedicationRequest/{original.get('id')}":
@@ -364,7 +375,7 @@ def _new_order(alternatives: tuple[NewOrder, ...], plan: _Plan) -> Action:
     context = plan.context
     reasons = []
     for alternative in alternatives:
-        if (absent := absent_among(alternative.product.rxcui)) is not None:
+        if (absent := why_not_to_be_had(alternative.product.rxcui)) is not None:
             reasons.append(absent)
             continue
         resource = medication_order(

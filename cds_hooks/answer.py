@@ -16,6 +16,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from cards.card import Action, Card
+from cards.country_words import card_of_country, silence_of_country, text_of_country
 from cards.extension import RestingFinding, WorklistEntry
 from cards.rules.engine.finding import Finding
 from cards.rules.engine.governance import SWITCHED_OFF, MetFinding
@@ -335,7 +336,7 @@ async def advise(call: Call, understood: Understood) -> Advised:
     failures: dict[str, Exception] = {}
     for advisor in call.advisors(understood.request.hook):
         try:
-            advice_by_advisor[advisor.id] = await _find(call, advisor, service_input)
+            advice_by_advisor[advisor.id] = _in_words_of_country(await _find(call, advisor, service_input))
         except Exception as error:
             failures[advisor.id] = error
             advice_by_advisor[advisor.id] = _not_judged(advisor, error)
@@ -355,6 +356,12 @@ async def _find(call: Call, advisor: Advisor, service_input: ServiceInput) -> Ad
         return no_card(advisor.id, SWITCHED_OFF, why_off)
     advisor.require_model()
     return await advisor.decide(service_input)
+
+
+def _in_words_of_country(advice: Advice) -> Advice:
+    cards = [card_of_country(card) for card in advice.cards]
+    shorter = {uuid: card_of_country(card) for uuid, card in advice.shorter.items()}
+    return replace(advice, cards=cards, shorter=shorter)
 
 
 def _not_judged(advisor: Advisor, error: Exception) -> Advice:
@@ -472,13 +479,12 @@ def write(call: Call, selected: Selected) -> Answered:
     request = selected.advised.understood.request
     timings = call.stages.milliseconds if request.wants_timings else None
     cards = _shaped_cards(call, selected)
+    silences = [silence_of_country(silence) for silence in selected.silences]
     is_first_version = request.extension_version == 1
     response = encode_response(
         cards,
         call.decision_id,
-        in_words(selected.silences)
-        if is_first_version
-        else [silence for silence in selected.silences if not has_looked(silence)],
+        in_words(silences) if is_first_version else [silence for silence in silences if not has_looked(silence)],
         timings,
         selected.resting,
         selected.worklist,
@@ -497,7 +503,7 @@ def _looked(call: Call, selected: Selected) -> str:
         return ""
     not_asked = {silence.subject for silence in selected.silences if silence.reason in _NOT_ASKED}
     advisors = (advisor.id for advisor in call.advisors(understood.request.hook) if advisor.id not in not_asked)
-    return looked_at(selected.silences, advisors)
+    return text_of_country(looked_at(selected.silences, advisors))
 
 
 def _shaped_cards(call: Call, selected: Selected) -> Sequence[Card | dict[str, Any]]:

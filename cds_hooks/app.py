@@ -46,6 +46,7 @@ from cds_hooks.services import Service, by_address, every_service, services_for,
 from cds_hooks.settings import Settings, settings
 from cds_hooks.storage.content import use_site_keys
 from cds_hooks.storage.decision import new_decision_id
+from fhir.terminology.country import use_country
 from models_onnx.equations.declaration import find_equations
 from models_onnx.packages import packages
 
@@ -59,6 +60,7 @@ def create_app(configured: Settings | None = None) -> ASGIApp:
     configured = configured or settings()
     configure_logs(configured.log_level)
     use_site_keys(configured)
+    use_country(configured.country)
     use_rules_of_site(configured.site_rules)
     use_packages(configured.package_names)
     _refuse_wrong_parts()

@@ -81,6 +81,7 @@ def main() -> None:
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 - open as long as the program
     _warn_of_settings()
     try:
+        _use_country()
         _use_site_rules()
         _use_packages()
         _use_terminology()
@@ -112,6 +113,16 @@ def _warn_of_settings() -> None:
 
     for sentence in ignored_settings(os.environ, SETTINGS):
         typer.echo(f"Warning: {sentence}", err=True)
+
+
+def _use_country() -> None:
+    """Names the country for every command, before a table is read."""
+    if "CDS_COUNTRY" not in os.environ:
+        return
+    from cds_hooks.settings import settings
+    from fhir.terminology.country import use_country
+
+    use_country(settings().country)
 
 
 def _use_site_rules() -> None:

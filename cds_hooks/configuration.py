@@ -34,7 +34,7 @@ from models_onnx.packages import packages
 
 EVENT: Final = "configuration"
 ANSWERING: Final = (
-    "alert_share", "kfre_region", "public_url",
+    "alert_share", "country", "public_url",
     "model_state", "explain_pages", "dialect",
     "opt_out_flags", "login",
     "protocol_version", "terminology",

@@ -30,6 +30,7 @@ from cds_hooks.settings.checks import (
     read_codes,
     read_shares,
 )
+from fhir.terminology.country import DEFAULT, country_of
 
 ModelState = Literal["validated", "approved"]
 """The release states from which a model may show cards, from the lowest to the highest."""
@@ -46,9 +47,18 @@ def _codes(value: str) -> str:
     return value
 
 
+def _country(value: str) -> str:
+    return country_of(value).code
+
+
 class CardSettings(BaseSettings):
     """Rules, models and which cards are shown."""
 
+    country: Annotated[str, AfterValidator(_country)] = Field(
+        default=DEFAULT,
+        description="The ISO code of the site's country: where labels differ, that of the country counts, and cards "
+        "have its names of drugs and its units (docs/country.md).",
+    )
     rules_file: Path | None = Field(
         default=None,
         description="TOML file of what this site says of the medication rules: which are switched off, for whom, and "
@@ -111,10 +121,6 @@ class CardSettings(BaseSettings):
         "highest of the people of the same age. Not set: each model has its own, which is on its page. A service of "
         "the site's own may say otherwise in its file (docs/operations/restraint.md).",
     )
-    kfre_region: Literal["north_america", "non_north_america"] = Field(
-        default="north_america",
-        description="Calibration of the kidney failure risk equation at this site: north_america or non_north_america.",
-    )
     opt_out_flags: Annotated[str, AfterValidator(_codes)] = Field(
         default="",
         description="Codes of a FHIR Flag by which a patient has opted out of estimates and reminders at this site, "
@@ -123,6 +129,11 @@ class CardSettings(BaseSettings):
         "asks for Consents only. A Consent that denies decision support (TREATDS) and the security label OPTOUT are "
         "read without a setting where a client sends them (docs/operations/restraint.md).",
     )
+
+    @property
+    def kfre_region(self) -> str:
+        """The calibration of the kidney failure risk equation in the site's country."""
+        return country_of(self.country).kfre_region
 
     @property
     def package_names(self) -> tuple[str, ...]:

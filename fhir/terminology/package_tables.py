@@ -5,6 +5,8 @@ import sys
 from importlib.resources import files
 from typing import Any, Final, TypeVar
 
+from fhir.terminology.country import rows_in_force
+
 _Member = TypeVar("_Member")
 _SHARED: Final[dict[frozenset[Any], frozenset[Any]]] = {}
 
@@ -15,11 +17,13 @@ def shared(members: frozenset[_Member]) -> frozenset[_Member]:
 
 
 def package_rows(package: str, path: str) -> list[dict[str, str]]:
-    """Return the rows of a table in a package; equal cells are one text, of which most tables have many (2 MB less).
+    """Return the rows of a table in a package that hold in the country.
+
+    Equal cells are one text, of which most tables have many (2 MB less).
 
     Raises:
         ValueError: A row is shorter or longer than the first one.
     """
     text = files(package).joinpath(path).read_text(encoding="utf-8")
     header, *rows = csv.reader(text.splitlines())
-    return [dict(zip(header, map(sys.intern, row), strict=True)) for row in rows]
+    return rows_in_force(dict(zip(header, map(sys.intern, row), strict=True)) for row in rows)

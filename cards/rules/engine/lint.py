@@ -22,6 +22,7 @@ from cards.rules.language.trigger import TEST, Selector, Template
 from cards.rules.patient.measurements import ESTIMATES
 from fhir.terminology.analytes import ANALYTES
 from fhir.terminology.conditions import CONDITION_GROUPS
+from fhir.terminology.country import DEFAULT, own_country
 from fhir.terminology.medication_strength import read_strengths
 from fhir.terminology.medications import CLASS_MEMBERS, INGREDIENTS, ORDERABLES
 
@@ -89,7 +90,7 @@ def _unused(raw: Mapping[str, Any]) -> Iterator[Fault]:
         for name in entries:
             if names[name] > 1:
                 yield Fault(("shared", kind, name), f"shared entry {name} stands {names[name]} times")
-            elif not used[name]:
+            elif not used[name] and own_country().code == DEFAULT:  # elsewhere what uses it may not hold
                 yield Fault(("shared", kind, name), f"shared entry {name} is used by nobody")
 
 

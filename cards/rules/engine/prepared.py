@@ -4,7 +4,7 @@ Compiling all rules for that takes a third of a second and 30 MB. Whoever reads 
 which checks them, and writes what a start needs into a file beside this module, where Python keeps what it compiled.
 The file begins with the digest of every source of `cards` and `fhir` and with that of its own content: one that is
 stale or damaged is not used and is written again. Where the folder cannot be written, each start compiles all rules.
-The rules of a hospital are compiled at every start and never written.
+The rules of a hospital are compiled at every start and never written. Each country has a file of its own.
 """
 
 import hashlib
@@ -25,6 +25,7 @@ from cards.rules.language.rule import Rule, RuleTable
 from cards.rules.language.site import site_folders
 from cards.rules.language.table import read_table
 from fhir.terminology import caching
+from fhir.terminology.country import DEFAULT, own_country
 
 PREPARED: Final = Path(__file__).with_name("__pycache__") / "rules.prepared"
 _SOURCES: Final = (Path(__file__).parents[2], Path(caching.__file__).parents[1])
@@ -33,9 +34,13 @@ _SIZE: Final = hashlib.sha256().digest_size
 
 
 def digest_of(rule: Rule, table: RuleTable) -> str:
-    """Return the version of a rule: 16 hexadecimal digits of SHA-256 over what it declares, and its family adds."""
+    """Return the version of a rule: 16 hexadecimal digits of SHA-256 over what it declares, and its family adds.
+
+    Another country is another version: rows of its tables, names and units differ, which a rule does not declare.
+    """
     declared = (rule, table.override_reasons, table.when_unsure, table.unstable_summary)
-    text = msgspec.json.encode(declared, order="deterministic")
+    country = () if own_country().code == DEFAULT else (own_country().code,)
+    text = msgspec.json.encode((*declared, *country), order="deterministic")
     return hashlib.sha256(text).hexdigest()[:_DIGITS]
 
 
@@ -84,11 +89,12 @@ def prepared_families() -> Mapping[str, PreparedFamily]:
     """
     of_site = site_folders()
     sources = digest_of_sources()
-    prepared = read_prepared(PREPARED, sources)
+    path = PREPARED if own_country().code == DEFAULT else PREPARED.with_suffix(f".{own_country().code}.prepared")
+    prepared = read_prepared(path, sources)
     if prepared is None:
         prepared = {family.name: prepare(family) for family in rule_families()}
         if not of_site:
-            write_prepared(PREPARED, sources, prepared)
+            write_prepared(path, sources, prepared)
     return prepared | {name: prepare(family_named(name)) for name in of_site}
 
 

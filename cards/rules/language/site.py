@@ -2,6 +2,7 @@
 
 The folder has `family.json` (whose rules they are, and which of ours they replace), rule files in the same language as
 ours, and tables: `limits.csv` with the hospital's own maximum doses, `absent.csv` with the drugs that it does not have,
+`formulary.csv` with drugs that it has although they are not known to be marketed in its country,
 `conditions.csv` with its own codes and words of conditions.
 A folder `review` in it holds rules that only the medication review asks. It is named once, before any rule is read.
 """
@@ -15,8 +16,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from cards.rules.language.rule import RuleError
+from fhir.terminology.country import DEFAULT, own_country
 from fhir.terminology.medication_names import medication_of_code
-from fhir.terminology.medications import INGREDIENTS, RXNORM
+from fhir.terminology.medications import INGREDIENTS, RXNORM, table_rows
 from fhir.terminology.plain_file import plain_file
 
 SITE: Final = "site"
@@ -124,6 +126,7 @@ def site_rows(name: str) -> list[dict[str, str]]:
 
 def _with_codes(path: Path) -> Iterator[dict[str, str]]:
     by_name = {ingredient.name: code for code, ingredient in INGREDIENTS.items()}
+    by_name |= {row["name"]: by_name[row["usan"]] for row in table_rows("country_names.csv")}
     for line, row in enumerate(csv.DictReader(read_text(path).splitlines()), 2):
         code = by_name.get(row.get("drug", ""))
         if code is None:
@@ -138,12 +141,31 @@ def absent_drugs() -> Mapping[str, str]:
     return {row["rxcui"]: row.get("note", "") for row in site_rows("absent.csv")}
 
 
-def absent_among(product: str) -> str | None:
-    """Why a product, by its RxNorm code, is not offered: the hospital does not have it. None where it may be."""
-    absent = absent_drugs()
-    drug = medication_of_code(RXNORM, product) if absent else None
-    name = next((part.name for part in drug.ingredients if part.rxcui in absent), None) if drug is not None else None
-    return f"{name} is not in use here" if name is not None else None
+@cache
+def _listed_drugs() -> frozenset[str]:
+    """The ingredients that the hospital says it has, by RxNorm code."""
+    return frozenset(row["rxcui"] for row in site_rows("formulary.csv"))
+
+
+@cache
+def _marketed_products() -> frozenset[str]:
+    return frozenset(row["rxcui"] for row in table_rows("marketed.csv"))
+
+
+def why_not_to_be_had(product: str) -> str | None:
+    """Why a product, by its RxNorm code, is not offered here; None where it may be.
+
+    The hospital does not have it; or it is not known to be marketed in the country, and the hospital does not list it.
+    """
+    absent, is_marketed = absent_drugs(), own_country().code == DEFAULT or product in _marketed_products()
+    if is_marketed and not absent:
+        return None
+    drug = medication_of_code(RXNORM, product)
+    parts = drug.ingredients if drug is not None else ()
+    if (name := next((part.name for part in parts if part.rxcui in absent), None)) is not None:
+        return f"{name} is not in use here"
+    is_listed = bool(parts) and all(part.rxcui in _listed_drugs() for part in parts)
+    return None if is_marketed or is_listed else f"the product is not known to be marketed in {own_country().name}"
 
 
 def with_owner(written: dict[str, Any]) -> dict[str, Any]:

@@ -14,6 +14,8 @@ leaves empty is left out, a column with `;` between its values gives a list:
 `"columns": {"a_key": "a"}` beside it those of other columns, without the classes that stand there among the codes.
 Where `;` separates several codes, the names stand in the same order.
 `"evidence": {"of_tables": ["sources.csv"]}` are the documents of that table.
+A row of a table with a column `country`, and an object in a list with a member `country`, is left out where it does
+not hold in the site's country (fhir/terminology/country.py).
 
 Every fault is named by the file and the line that it stands in.
 """
@@ -36,6 +38,7 @@ from cards.rules.language.knowledge_base import ALLERGIES, DISEASES, DUPLICATES,
 from cards.rules.language.rule import Path, Rule, RuleError, RuleTable, typed, within
 from cards.rules.language.site import SITE, read_text, site_folders, site_head, site_rows, with_owner
 from cards.rules.language.sources import with_quotes
+from fhir.terminology.country import parts_in_force, rows_in_force
 from fhir.terminology.medications import INGREDIENTS
 
 Raw: TypeAlias = Mapping[str, Any]
@@ -76,13 +79,22 @@ class RuleFile:
             document.pop("for_each", None)
         return document
 
-    def _decoded(self) -> dict[str, Any]:
+    @property
+    def holds_here(self) -> bool:
+        """Whether the rule is in force in the site's country."""
+        return bool(parts_in_force([self._document()]))
+
+    def _document(self) -> dict[str, Any]:
         try:
             document = json.loads(self.text)
         except json.JSONDecodeError as error:
             raise RuleError(f"{self.name}, line {error.lineno}: this is not valid JSON ({error.msg})") from error
         if not isinstance(document, dict):
             raise RuleError(f"{self.name}, line 1: this is not a JSON object")
+        return document
+
+    def _decoded(self) -> dict[str, Any]:
+        document = parts_in_force(self._document())
         with_drugs: dict[str, Any] = _with_drugs_of_tables(document, self.folder)
         return with_drugs
 
@@ -179,7 +191,9 @@ def _selector_of(base: KnowledgeBase, table: str) -> dict[str, Any]:
 
 
 def _for_each_row(file: RuleFile) -> Iterator[RuleFile]:
-    """Yield the file itself, or it with each row of the table that it names."""
+    """Yield the file itself, or it with each row of the table that it names; nothing of a rule of another country."""
+    if not file.holds_here:
+        return
     table = file.raw.get("for_each")
     if table is None:
         yield file
@@ -188,7 +202,7 @@ def _for_each_row(file: RuleFile) -> Iterator[RuleFile]:
 
 
 def _rows(folder: Traversable, table: str) -> Iterator[dict[str, str]]:
-    return csv.DictReader(read_text(folder.joinpath(table)).splitlines())
+    return iter(rows_in_force(csv.DictReader(read_text(folder.joinpath(table)).splitlines())))
 
 
 _LEFT_OUT: Any = object()

@@ -92,7 +92,7 @@ EQUATION = Equation(
             words="Region of the calibration",
             kind="choice",
             choices=REGIONS,
-            note="of the site, not of the patient: the setting CDS_KFRE_REGION",
+            note="of the site, not of the patient: that of its country (CDS_COUNTRY)",
         ),
     ),
     outputs=(

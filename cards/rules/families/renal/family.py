@@ -181,6 +181,7 @@ FAMILY = Family(
     ),
     changes={
         "enoxaparin_once_daily": _enoxaparin_once_daily,
+        "enoxaparin_20": lambda _: OrderChange(sig=Sig("20 mg once daily", 20.0, times_per_day=1)),
         "enoxaparin_30": lambda _: OrderChange(sig=Sig("30 mg once daily", 30.0, times_per_day=1)),
         "once_weekly": _once_weekly,
         "half_weekly": _half_weekly,
