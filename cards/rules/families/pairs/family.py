@@ -54,18 +54,11 @@ _OVER_DAILY_MG: Final = {
 _OVER_OR_UNKNOWN_MG: Final = {"low_rosuvastatin": {"301542": 5.0}}
 """Over which dose a day, or where the dose is not known, a row is meant."""
 _SAYS: Final = {
-<<<<<<< HEAD
     "contraindicated": "contraindicated by the label",
     "avoid": "avoid the pair",
+    "not recommended": "not recommended by the label",
     "adjust": "change the dose or monitor closely",
     "apart": "take them some hours apart",
-=======
-    "contraindicated": "the label contraindicates it",
-    "avoid": "to be avoided",
-    "not recommended": "the label does not recommend it",
-    "adjust": "a change or a closer watch is needed",
-    "apart": "to be taken some hours apart",
->>>>>>> 67a050c19 (CDS_COUNTRY: the label, the names, the units and the buttons of the site's country (US, GB, DE, FR, ES, PT); CDS_KFRE_REGION follows from it, so that there are 36 settings)
     "serious": "the label warns of it",
     "lead": "a secondary source advises against it",
 }
