@@ -880,7 +880,7 @@ def condition_hit(key: str, condition: Condition, code: str, record: PatientReco
     """One condition as a hit of `key`, whether it counts or not."""
     words = condition.code.words if condition.code is not None else ""
     source = f"Condition/{condition.id}" if condition.id else "Condition without id"
-    is_onset = bool(condition.onsetDateTime or condition.onsetPeriod)
+    is_onset = bool(_onset(condition) or condition.onsetPeriod)
     status = condition_status(condition, record.as_of_epoch)
     time, doubt = condition_time(condition, record), doubt_of(condition)
     return ConditionHit(key, words, code, source, time, status, is_onset, doubt)
@@ -898,12 +898,19 @@ def doubt_of(condition: Condition) -> str:
 
 def condition_time(condition: Condition, record: PatientRecord) -> FhirTime | None:
     """When it began: onset, else the date it was recorded, else the start of its encounter."""
-    period = condition.onsetPeriod
-    text = condition.onsetDateTime or (period.start if period is not None else None) or condition.recordedDate
+    text = _onset(condition) or condition.recordedDate
     if text is None and condition.encounter is not None:
         encounter = record.derive(_encounters_by_reference).get(relative_reference(condition.encounter.reference))
         text = encounter.period.start if encounter is not None and encounter.period is not None else None
     return parse_time(text) if text else None
+
+
+def _onset(condition: Condition) -> str | None:
+    """Return the date of the onset; words that are a date ("2019-03") are one."""
+    if condition.onsetDateTime is not None or condition.onsetPeriod is not None:
+        return condition.onsetDateTime or (condition.onsetPeriod.start if condition.onsetPeriod is not None else None)
+    words = condition.onsetString
+    return words if words and parse_time(words) is not None else None
 
 
 def _encounters_by_reference(record: PatientRecord) -> dict[str, Encounter]:

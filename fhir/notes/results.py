@@ -11,8 +11,8 @@ from typing import Final
 
 from msgspec import Struct
 
-from fhir.notes.dates import FoundDate, find_dates
 from fhir.notes.layout import Layout
+from fhir.terminology.dates import FoundDate, find_dates
 
 _TABLE: Final = Path(__file__).with_name("result_names.csv")
 

@@ -191,6 +191,7 @@ class MedicationRequest(LeanResource, frozen=True, gc=False, tag="MedicationRequ
     authoredOn: ChartText | None = None
     reasonCode: tuple[CodeableConcept, ...] = ()
     statusReason: CodeableConcept | None = None
+    note: tuple[Annotation, ...] = ()
     dosageInstruction: tuple[Dosage, ...] = ()
     dispenseRequest: DispenseRequest | None = None
     priorPrescription: Reference | None = None
@@ -222,6 +223,7 @@ class MedicationStatement(LeanResource, frozen=True, gc=False, tag="MedicationSt
     dateAsserted: ChartText | None = None
     wasNotTaken: OtherForm = None
     taken: OtherForm = None
+    note: tuple[Annotation, ...] = ()
     dosage: tuple[Dosage, ...] = ()
     contained: tuple[AnyResource, ...] = ()
 

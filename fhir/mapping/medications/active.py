@@ -18,6 +18,7 @@ from msgspec import Struct
 from fhir.mapping.medications.daily_dose import DailyDose, daily_dose
 from fhir.mapping.medications.dosage import course_days, quantity_days
 from fhir.mapping.medications.identity import MedicationIdentity, Order, identify, identify_product
+from fhir.mapping.medications.last_day import days_in_notes, last_day_in_words
 from fhir.record.datatypes import DAY_SECONDS, CodeableConcept, FhirTime, Period, parse_time, plain
 from fhir.record.record import PatientRecord, relative_reference
 from fhir.record.refusals import Refusal
@@ -398,7 +399,9 @@ def order_end(order: Order) -> float | None:
 
 def _course_end(order: MedicationRequest | MedicationStatement) -> float | None:
     """Return when the course that the instructions describe is over; None where one of them goes on or nobody knows."""
-    days = course_days(order.dosageInstruction)
+    if (last := last_day_in_words(order.dosageInstruction, order.note)) is not None:
+        return _end(Period(end=last.isoformat()))
+    days = course_days(order.dosageInstruction) or days_in_notes(order.note)
     start = parse_time(text) if days is not None and (text := _since(order)) else None
     if days is None or start is None:
         return None

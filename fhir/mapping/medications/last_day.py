@@ -1,0 +1,87 @@
+"""The last day of a course as the words of an order name it: "until 2026-10-01", "7-day course" in a note."""
+
+import re
+from collections.abc import Iterable, Sequence
+from datetime import date
+from typing import Final
+
+from fhir.mapping.medications.sig_steps import steps_of
+from fhir.record.datatypes import Annotation, Dosage
+from fhir.record.text_budget import REMEMBERED
+from fhir.terminology.dates import find_dates
+from fhir.terminology.late_pattern import late_pattern
+
+_UNTIL: Final = late_pattern(
+    r"\b(?:until|till?|through|thru|up to|stop(?: on| date)?|ends?(?: on| date)?|end date|last (?:dose|day)(?: on| is)?"
+    r"|bis(?: zum| einschl(?:ie(?:ß|ss)lich|\.))?|jusqu['’]au|hasta(?: el)?|até|fino al)\b ?:? ?$",
+    re.IGNORECASE,
+)
+_HAS_YEAR: Final = late_pattern(r"(?:19|20)\d\d|[./]\d{1,2}[./]\d\d\b")
+# "Hold until …", "not before …": what begins again on that day. "…, then 5 mg daily": what goes on after it.
+_BEGINS_AGAIN: Final = late_pattern(
+    r"\b(?:hold|held|holding|not|resum\w*|re-?start\w*|start\w*|begin\w*|paus\w*|nicht|ab)\b", re.IGNORECASE
+)
+_GOES_ON: Final = late_pattern(
+    r"\b(?:then|thereafter|followed by|after that|danach|dann|puis|ensuite|luego|después|depois|poi)\b", re.IGNORECASE
+)
+_NO_DATE: Final = date.min
+# A sentence of a note that says nothing but how long: "7 day course", "Duration: 10 days", "10-day course of therapy".
+_LENGTH_ALONE: Final = late_pattern(
+    r"(?:an? |total |full )*(\d{1,3})[- ]?(days?|d|weeks?|wks?)[- ](?:total )?"
+    r"(?:course|treatment|therapy|supply)(?: of (?:treatment|therapy|antibiotics?))?"
+    r"|(?:course|treatment|therapy|duration|length)(?: of (?:treatment|therapy|course))?:?(?: of| for| is)? "
+    r"(\d{1,3})[- ]?(days?|d|weeks?|wks?)",
+    re.IGNORECASE,
+)
+_SENTENCE: Final = re.compile(r"[.;\n]+")
+
+
+def last_day_in_words(dosages: Sequence[Dosage], notes: Iterable[Annotation]) -> date | None:
+    """Return the last day that the instructions or else a note name, the latest; None where one of them goes on.
+
+    A day of which the order of day and month is not certain ("03/04/2026") is the later one.
+    """
+    days = [_of_dosage(dosage) for dosage in dosages]
+    known = [day for day in days if day is not None]
+    if known:
+        return max(known) if len(known) == len(days) else None
+    return max((day for note in notes if (day := _last_day(note.text)) is not None), default=None)
+
+
+def days_in_notes(notes: Iterable[Annotation]) -> float | None:
+    """Return how long a course lasts by a sentence of a note that says nothing else, the longest."""
+    matches = (
+        match
+        for note in notes
+        if len(note.text) <= REMEMBERED
+        for sentence in _SENTENCE.split(note.text)
+        if (match := _LENGTH_ALONE.fullmatch(sentence.strip())) is not None
+    )
+    lengths = (
+        float(match[1] or match[3]) * (7.0 if (match[2] or match[4]).lower().startswith("w") else 1.0)
+        for match in matches
+    )
+    return max(lengths, default=None)
+
+
+def _of_dosage(dosage: Dosage) -> date | None:
+    texts = (dosage.text, dosage.patientInstruction, *(words.words for words in dosage.additionalInstruction))
+    return next((day for text in texts if text and (day := _last_day(text)) is not None), None)
+
+
+def _last_day(text: str) -> date | None:
+    if _HAS_YEAR.search(text) is None:
+        return None  # nearly every instruction
+    days = [
+        found.day
+        for month_first in (True, False)
+        for found in find_dates(text, _NO_DATE, month_first=month_first)
+        if _HAS_YEAR.search(text[found.start : found.end]) and _is_last(text, found.start, found.end)
+    ]
+    return None if not days or steps_of(text) else max(days)
+
+
+def _is_last(text: str, start: int, end: int) -> bool:
+    return bool(
+        _UNTIL.search(text[:start]) and not _BEGINS_AGAIN.search(text[:start]) and not _GOES_ON.search(text[end:])
+    )
