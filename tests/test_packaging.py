@@ -38,7 +38,7 @@ def _texts() -> Iterator[tuple[str, str]]:
             continue
 
 
-def _locked(name: str) -> dict[str, set[str]]:
+def locked_packages(name: str) -> dict[str, set[str]]:
     """The versions of each package in a lock file."""
     versions: dict[str, set[str]] = {}
     for line in (ROOT / "requirements" / name).read_text().splitlines():
@@ -73,13 +73,13 @@ def test_every_package_in_a_lock_is_pinned_with_its_hashes_and_without_an_addres
 
 @pytest.mark.parametrize("lock", ["runtime.txt", "dev.txt"])
 def test_a_package_has_one_version_for_every_python(lock: str) -> None:
-    assert {name: versions for name, versions in _locked(lock).items() if len(versions) > 1} == {}
+    assert {name: versions for name, versions in locked_packages(lock).items() if len(versions) > 1} == {}
 
 
 @for_rows("lock", ["runtime.txt", "kit.txt"])
 def test_the_development_lock_holds_the_others_at_the_same_versions(lock: str) -> None:
-    development = _locked("dev.txt")
-    assert {name: development.get(name) for name in _locked(lock)} == _locked(lock)
+    development = locked_packages("dev.txt")
+    assert {name: development.get(name) for name in locked_packages(lock)} == locked_packages(lock)
 
 
 def test_every_lock_that_the_image_installs_goes_into_its_build() -> None:

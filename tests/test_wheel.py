@@ -22,7 +22,7 @@ import pytest
 from tests.conftest import ROOT
 from tests.fhir.builders import medication_order
 from tests.licensed import licensed_in
-from tests.test_packaging import _locked
+from tests.test_packaging import locked_packages
 
 pytestmark = pytest.mark.slow
 
@@ -94,7 +94,7 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     environment = tmp_path_factory.mktemp("environment")
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(environment)], check=True)
     (packages,) = (environment / "lib").glob("python3*/site-packages")
-    for name in _locked("runtime.txt"):
+    for name in locked_packages("runtime.txt"):
         _link(name, packages)
     command = [sys.executable, "-m", "pip", "--python", str(environment / "bin" / "python"), "install", "--quiet"]
     subprocess.run([*command, "--no-index", "--no-deps", "--no-compile", str(wheel)], check=True)

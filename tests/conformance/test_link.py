@@ -7,7 +7,7 @@ from tests.conformance.answers import Answers, wrong
 from tests.conformance.outside import Json
 from tests.conformance.rows import row
 from tests.conformance.test_card import card
-from tests.conformance.test_src import _is_web_address
+from tests.conformance.test_src import is_web_address
 
 
 def _checked(**members: str) -> None:
@@ -23,7 +23,7 @@ def test_a_link_has_a_label(answers: Answers) -> None:
 
 @row("LINK-02")
 def test_a_link_is_absolute_and_names_no_patient(answers: Answers) -> None:
-    assert wrong(answers.links, lambda each: _is_web_address(each["url"])) == []
+    assert wrong(answers.links, lambda each: is_web_address(each["url"])) == []
     for each in answers.all:
         patient = each.request["context"]["patientId"]
         assert not any(patient in link["url"] for one in each.document["cards"] for link in one.get("links", ()))

@@ -17,7 +17,7 @@ def _sources(answers: Answers) -> list[tuple[str, Json]]:
     return [(about, each["source"]) for about, each in answers.cards]
 
 
-def _is_web_address(url: str) -> bool:
+def is_web_address(url: str) -> bool:
     return urlsplit(url).scheme in ("http", "https") and bool(urlsplit(url).netloc)
 
 
@@ -32,7 +32,7 @@ def test_a_source_has_a_label(answers: Answers, label: str) -> None:
 @row("SRC-02", "SRC-03")
 def test_the_address_of_a_source_is_absolute_and_not_about_this_card(answers: Answers) -> None:
     def is_right(each: Json) -> bool:
-        return "url" not in each or (_is_web_address(each["url"]) and not urlsplit(each["url"]).query)
+        return "url" not in each or (is_web_address(each["url"]) and not urlsplit(each["url"]).query)
 
     assert wrong(_sources(answers), is_right) == []
     with pytest.raises(CardError, match="SRC"):
