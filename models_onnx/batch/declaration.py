@@ -5,8 +5,9 @@ coding, and a column that is not there have to be declared: a table is never sco
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TypeVar
 
 from msgspec import Struct
@@ -113,18 +114,51 @@ def plan_of(manifest: Manifest, columns: Sequence[str], declared: TableDeclarati
     """
     if twice := sorted({name for name in columns if list(columns).count(name) > 1}):
         raise BatchRefused(f"The table has two columns called {twice[0]!r}: name them apart.")
-    inputs = tuple(_input(manifest, FEATURES[item.name], columns, declared) for item in manifest.features)
+    problems: list[str] = []
+    inputs = tuple(
+        item
+        for feature in manifest.features
+        if (item := _collected(problems, partial(_input, manifest, FEATURES[feature.name], columns, declared)))
+        is not None
+    )
     leave_out = [
         condition
         for key in manifest.population.exclude_conditions
-        if (condition := _condition(manifest, key, columns, declared)) is not None
+        if (condition := _collected(problems, partial(_condition, manifest, key, columns, declared))) is not None
     ]
+    if problems:
+        raise BatchRefused("\n".join(problems))
+    _refuse_nobody(manifest, inputs)
     deceased = declared.columns.get(DECEASED, DECEASED)
     if deceased in columns:
         leave_out.insert(0, YesColumn(DECEASED, "deceased", deceased, declared.values.get(deceased)))
     leave_out += [YesColumn(name, name, name, declared.values.get(name)) for name in declared.exclude]
     unsaid = () if deceased in columns else (DECEASED,)
     return TablePlan(inputs, tuple(leave_out), unsaid)
+
+
+def _collected(problems: list[str], read: Callable[[], _T | None]) -> _T | None:
+    """Return what is read, or keep the sentence of what is wrong: a table is told everything at once."""
+    try:
+        return read()
+    except BatchRefused as problem:
+        problems.append(str(problem))
+        return None
+
+
+def _refuse_nobody(manifest: Manifest, inputs: Sequence[InputColumn]) -> None:
+    """BatchRefused where so many inputs are declared as not there that nobody could be scored, by a twin neither."""
+    if manifest.twin is not None:
+        return
+    there = {item.feature.name for item in inputs if item.column is not None}
+    lacking = [name for name in manifest.required.always if name not in there]
+    short = [group for group in manifest.required.groups if len(there & set(group.members)) < group.at_least]
+    if lacking or short:
+        needed = [*lacking, *(f"{group.at_least} of {', '.join(group.members)}" for group in short)]
+        raise BatchRefused(
+            f"Nobody in this table could be scored by {manifest.id}: it needs {' and '.join(needed)}, which the table "
+            "is declared not to have."
+        )
 
 
 def _input(manifest: Manifest, feature: Feature, columns: Sequence[str], declared: TableDeclaration) -> InputColumn:
@@ -200,8 +234,12 @@ def _not_there(manifest: Manifest, feature: Feature, columns: Sequence[str]) -> 
             f"--unit {feature.analyte}={feature.unit}."
         )
     name = " or ".join((feature.name, *_ALSO_CALLED[feature.name]))
+    needed = (
+        "; nobody is scored without it."
+        if feature.name in manifest.required.always
+        else f", or declare that the table does not have it (--without {feature.name}): it is then missing for everybody."
+    )
     return (
         f"{manifest.id} reads {feature.words} ({feature.unit}), and the table has no column {name}. Name the column "
-        f"(--column {feature.name}=NAME), or declare that the table does not have it (--without {feature.name}): it is "
-        "then missing for everybody."
+        f"(--column {feature.name}=NAME){needed}"
     )

@@ -299,7 +299,7 @@ def build_card(manifest: Manifest, words: Words, core_sha256: str) -> Card:
     for attribute in PREDICTIVE:
         value = _joined(computed.get(attribute.path), words["attributes"].get(attribute.path))
         set_attribute(card, attribute.path, value)
-    card["product"] = {**_product(manifest), **words["product"]}
+    card["product"] = {**_product(manifest), **words["product"], **_explanation(manifest)}
     return card
 
 
@@ -386,6 +386,26 @@ def _conditions(manifest: Manifest) -> str:
 
 def _capital(words: str) -> str:
     return words[:1].upper() + words[1:]
+
+
+_SCALES = {"identity": "probability", "cloglog": "log cumulative hazard"}
+
+
+def _explanation(manifest: Manifest) -> Words:
+    """Return how a model is explained where it is not by the exact contribution of each input on log odds."""
+    is_grouped = not isinstance(manifest.groups, msgspec.UnsetType)
+    if not is_grouped and manifest.link not in _SCALES:
+        return {}
+    method = "exact for groups of inputs, not for single inputs" if is_grouped else "exact"
+    by_mean = next((text for text in manifest.cautions if "against the mean of the reference cohort" in text), "")
+    compared = "the mean of the reference cohort, rounded to four digits" if by_mean else "the reference cohort"
+    return {
+        "explanation": {
+            "method": method,
+            "scale": _SCALES.get(manifest.link, "log-odds"),
+            "compared_with": compared,
+        }
+    }
 
 
 def _product(manifest: Manifest) -> Words:
