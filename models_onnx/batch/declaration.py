@@ -237,7 +237,8 @@ def _not_there(manifest: Manifest, feature: Feature, columns: Sequence[str]) -> 
     needed = (
         "; nobody is scored without it."
         if feature.name in manifest.required.always
-        else f", or declare that the table does not have it (--without {feature.name}): it is then missing for everybody."
+        else f", or declare that the table does not have it (--without {feature.name}): it is then missing for "
+        "everybody."
     )
     return (
         f"{manifest.id} reads {feature.words} ({feature.unit}), and the table has no column {name}. Name the column "
