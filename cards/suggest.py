@@ -150,7 +150,7 @@ def _actions(offer: OfferedSuggestion, finding: Finding, context: SuggestionCont
             _check_may_end(context.drafted.medication, context)
         yield _removal(context)
     if declared.hold:
-        yield from _on_hold(context)
+        yield from _on_hold(plan)
     if declared.cancel and declared.create:
         yield from _stopped_with_it(plan)
     if declared.stop_partner is not None or declared.change_partner is not None:
@@ -216,11 +216,20 @@ def _own_json(draft: DraftOrder, context: SuggestionContext) -> Json:
     return draft.resource
 
 
-def _on_hold(context: SuggestionContext) -> Iterator[Action]:
-    """Yield the draft with the status on-hold: nothing is given until somebody releases it, and nothing is lost."""
-    original = _own_json(context.drafted.draft, context)
+def _on_hold(plan: _Plan) -> Iterator[Action]:
+    """Yield the draft with the status on-hold: nothing is given until somebody releases it, and nothing is lost.
+
+    Withheld where a rule is against the pause: baclofen that is taken for long is not interrupted.
+    """
+    context, draft = plan.context, plan.context.drafted.draft
+    original = _own_json(draft, context)
     on_hold = {**original, "status": "on-hold"}
     _check_valid(on_hold, original)
+    held = read_draft(on_hold, full_url=draft.full_url, position=draft.position, has_runs=draft.may_hold_runs)
+    after = context.session.with_drafts([*(entry for entry in plan.drafts if entry is not draft), held])
+    for drafted in after.stopped:
+        if drafted.draft is held:
+            context.check_nothing_new(after, drafted, context.finding_keys(context.drafted))
     description = f"Hold {context.drafted.medication.plain_words}"
     if context.drafted.draft.reference == f"MedicationRequest/{original.get('id')}":
         yield Action(type="update", description=description, resource=on_hold)
@@ -472,7 +481,7 @@ def _check_partner(before: DraftOrder, changed: DraftOrder, plan: _Plan) -> None
 def _check_beside(after: PatientSession, accepted: DraftMedication, context: SuggestionContext) -> None:
     """No other draft may be worse off with another drug beside it."""
     before = {id(medication.draft): medication for medication in context.session.drafted}
-    for drafted in after.drafted:
+    for drafted in after.stopped:
         if drafted is not accepted and drafted.medication.recognised:
             drafted_before = before.get(id(drafted.draft))
             context.check_nothing_new(
