@@ -81,6 +81,8 @@ def summary(figures: list[Figure]) -> str:
             "estimates whose horizon and label lag have passed (cds-hooks outcomes; --label-days looks further "
             "back, --until at other days)."
         )
+    if all(figure.state == "insufficient" for figure in figures):
+        return f"Too few calls were counted in these days to judge any of the {len(figures):,} figures."
     number = {state: sum(figure.state == state for figure in figures) for state in _STATES}
     return (
         f"{len(figures):,} figures: {number['act']:,} to act on, {number['watch']:,} to watch, "

@@ -112,6 +112,7 @@ DOORS: Final = (
         refusal="Open the app from the chart of the patient.",
     ),
     Door("/openapi.json", "files", STAFF),
+    Door("/api", "files", STAFF),
     Door("/static", "files", None, anonymous=True),
     Door(
         "/metrics",

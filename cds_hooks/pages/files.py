@@ -23,6 +23,10 @@ def routes(server: PageServer) -> list[BaseRoute]:
     def document() -> Response:
         return JSONResponse(describe(server.services))
 
+    def reference() -> Response:
+        return server.page("documentation/api.html", document=describe(server.services))
+
     static = Files(STATIC, HEADERS | {"cache-control": "public, max-age=86400"})
     programs = [server.route("/metrics", metrics), server.route("/openapi.json", document)]
+    programs.append(server.route("/api", reference))
     return [Mount("/static", static), *programs, *documentation_routes(documentation_folder())]

@@ -24,6 +24,7 @@ from cds_hooks.services._model import NOT_RELEASED
 from cds_hooks.storage.content import load_content, store_content
 from cds_hooks.storage.decision import Decision
 from cds_hooks.storage.queries import get_decision
+from models_onnx.equations.declaration import find_equations
 
 _DAY_SECONDS = 86_400.0
 _COUNTED_DAYS: Final = 90
@@ -61,7 +62,8 @@ class WorklistRow(Struct, frozen=True):
     """One patient: what can be ordered, why it is asked, and what decides the place in the list.
 
     `risk` is the share (0 to 1) of the reference cohort of `risk_of` with a lower estimate; None where no model has
-    scored the patient. `days` since the newest call about the patient; `decisions` are those that found it missing.
+    scored the patient, and where all that is to order is due in itself. `days` since the newest call about the patient;
+    `decisions` are those that found it missing.
     """
 
     client: str
@@ -167,6 +169,8 @@ def _row(
     if not entries and not shown:
         return None
     days = max(0.0, (now.timestamp() - patient_notes.newest) / _DAY_SECONDS)
+    if entries and all(entry.purpose not in find_equations() for entry in entries):
+        risk = None  # a vaccine, a screening or a review is due whatever a model estimates
     share, of = risk if risk is not None else (None, "")
     decisions = dict.fromkeys([*entries.values(), *(noted.decision for _, noted in shown.values())])
     findings = tuple(finding for finding, _ in shown.values())

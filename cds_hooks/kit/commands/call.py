@@ -1,7 +1,7 @@
 """`cds-hooks call`: a chart on disk and perhaps a draft order → a hook call → its cards in the terminal."""
 
 import shlex
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any
@@ -106,7 +106,11 @@ def call(options: CallOptions) -> None:
             requests = [
                 _sourced(request, options.fhir_server, options.fhir_token, options.omit or []) for request in requests
             ]
+            if len(entries) > 1 and not options.as_json:
+                caller = replace(caller, quiet=[])
             answered = [caller.call(entry, request) for entry, request in zip(entries, requests, strict=True)]
+            if caller.quiet:
+                console.print(f"No card from {', '.join(caller.quiet)}; --service ID says why.", highlight=False)
     except ChartError as error:
         stop(str(error))
     except httpx.HTTPError as error:

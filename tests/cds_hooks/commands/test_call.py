@@ -15,6 +15,7 @@ from typing import Any
 import httpx
 import pytest
 
+from cds_hooks.kit.samples import load_patient
 from tests.each import rows_of
 from tests.live import serving
 from tests.program import run_program
@@ -123,12 +124,14 @@ def _run(server: str, *words: str, **environment: str) -> subprocess.CompletedPr
 
 @pytest.mark.slow
 def test_a_call_reads_from_the_server_and_the_record_says_what_it_cost(tmp_path: Path) -> None:
-    database = f"sqlite:///{tmp_path}/decisions.sqlite3"
+    database, chart = f"sqlite:///{tmp_path}/decisions.sqlite3", tmp_path / "own.json"
+    sample = json.dumps(load_patient("planning-talk", datetime.now(UTC)))
+    chart.write_text(sample.replace('planning-talk"', 'own"'))  # the calls of a sample patient are trials
     with (
         serving(tmp_path, constants={"fetch_milliseconds": 60_000}, CDS_CALL_SECONDS="120") as server,
-        _fhir_server("sample:planning-talk", "--token", "t", "--page-size", "10") as fhir,
+        _fhir_server(str(chart), "--token", "t", "--page-size", "10") as fhir,
     ):
-        source = ["call", "sample:planning-talk", "--service", "planning-conversation", "--fhir-server", fhir]
+        source = ["call", str(chart), "--service", "planning-conversation", "--fhir-server", fhir]
         source.append("--fhir-token")
         fetched = _run(server, *source, "t")
         refused = _run(server, *source, "wrong")
@@ -145,7 +148,7 @@ def test_a_call_reads_from_the_server_and_the_record_says_what_it_cost(tmp_path:
     labs = rates["keys"]["labs"]
     # the call that was refused is on record too: its key could not be had
     assert (rates["calls"], labs) == (3, {"fetched": 2, "unobtainable": 1})
-    assert rates["says"] == "trial:anonymous sends 0 of 12 keys of planning-conversation."
+    assert rates["says"] == "anonymous sends 0 of 12 keys of planning-conversation."
     table = _run("", "settings", "--prefetch-rates", CDS_DATABASE_URL=database, COLUMNS="80").stdout
     assert re.search(r"labs +67%", table)
     assert rates["says"] in table
