@@ -43,6 +43,15 @@ class HookError(Exception):
         self.expression = expression
 
 
+_JSON_TYPES: Final = {dict: "another object", list: "a list", str: "a text", bool: "true or false", type(None): "null"}
+
+
+def not_a_bundle(received: object, where: str, outcome: str) -> str:
+    """Return the sentence of a part of the call that should be a Bundle; it names no value, only the JSON type."""
+    kind = _JSON_TYPES.get(type(received), "a number")
+    return f"`{where}` must be a FHIR Bundle with an `entry` array; received {kind}. {outcome}"
+
+
 class BadRequest(HookError):
     """The body or a part of it is not what CDS Hooks or FHIR prescribe."""
 

@@ -65,7 +65,7 @@ def parse_roles(texts: Iterable[str]) -> frozenset[Role]:
     names = [text.strip() for text in texts if text.strip()]
     wrong = [name for name in names if name not in roles]
     if wrong or not names:
-        sentence = f"{wrong[0][:40]!r} is no role that an account can have" if wrong else "An account needs a role"
+        sentence = f"{wrong[0][:40]!r} is not a role that an account can have" if wrong else "An account needs a role"
         raise AccountRefused(f"{sentence}; the roles are {', '.join(roles)}.")
     return frozenset(roles[name] for name in names)
 

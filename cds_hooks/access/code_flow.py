@@ -100,7 +100,7 @@ def _address(document: Mapping[str, Any], member: str) -> str:
     # an endpoint may have a query (RFC 6749, section 3.1)
     plain = text.partition("?")[0] if isinstance(text, str) else ""
     if not isinstance(text, str) or address_fault(plain) or plain_http_fault(plain):
-        raise FlowFailed(f"The authorization server's {member} is missing or is no https address.")
+        raise FlowFailed(f"The authorization server's {member} is missing or is not an https address.")
     return text
 
 
@@ -345,9 +345,9 @@ def json_object(status: int, body: bytes) -> dict[str, Any]:
     try:
         loads = orjson.loads(body)
     except orjson.JSONDecodeError as error:
-        raise FlowFailed("The authorization server's answer is no JSON.") from error
+        raise FlowFailed("The authorization server's answer is not JSON.") from error
     if not isinstance(loads, dict):
-        raise FlowFailed("The authorization server's answer is no JSON object.")
+        raise FlowFailed("The authorization server's answer is not a JSON object.")
     return loads
 
 

@@ -94,7 +94,7 @@ def read_file(file: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     except LongLine as error:
         raise RecordUnavailable(f"{error}; nothing was restored") from error
     except (lzma.LZMAError, EOFError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise RecordUnavailable(f"{file} is no complete backup of a record; nothing was restored") from error
+        raise RecordUnavailable(f"{file} is not a complete backup of a record; nothing was restored") from error
 
 
 def restore(file: Path, url: str) -> int:
@@ -114,7 +114,7 @@ def restore(file: Path, url: str) -> int:
         with engine_for(parsed).begin() as connection:
             for name, row in read_file(file):
                 if name not in tables:
-                    raise RecordUnavailable(f"{file} has rows of {name[:32]!r}, which is no table of the record")
+                    raise RecordUnavailable(f"{file} has rows of {name[:32]!r}, which is not a table of the record")
                 connection.execute(insert(tables[name]), row)
                 rows += 1
             if parsed.get_backend_name() == "postgresql":

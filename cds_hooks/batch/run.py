@@ -139,7 +139,7 @@ def _assessment(questions: Questions, as_of: datetime) -> Callable[[dict[str, An
 
 
 def _nobody(folder: Path, tally: FolderTally) -> str:
-    text = f"{tally.resources:,} resources, {tally.unreadable:,} lines or files that are no FHIR"
+    text = f"{tally.resources:,} resources, {tally.unreadable:,} lines or files that are not FHIR"
     file = f" (the first in {tally.unreadable_in})" if tally.unreadable_in else ""
     return (
         f"{folder} holds no patient who can be scored: only who has a Patient resource in it is. There are {text}"

@@ -224,7 +224,9 @@ def _show_charts(result: FhirResult, out: Path) -> None:
     if read.without_patient:
         typer.echo(f"{read.without_patient:,} resources name no patient of the folder: not used.", err=True)
     if read.unreadable:
-        sentence = f"{read.unreadable:,} lines or files are no FHIR: not used. The first is in {read.unreadable_in}."
+        sentence = (
+            f"{read.unreadable:,} lines or files are not FHIR and were not used. The first is in {read.unreadable_in}."
+        )
         typer.echo(sentence, err=True)
     if read.two_persons:
         sentence = "patients have Patient resources that differ in birth date or sex, as if they were two people"

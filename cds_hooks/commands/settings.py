@@ -82,5 +82,5 @@ def _without_password(url: str) -> str:
     try:
         parsed = make_url(url)
     except (ArgumentError, ValueError):
-        return "(hidden: this is no SQLAlchemy URL)"
+        return "(hidden: this is not an SQLAlchemy URL)"
     return shown_url(parsed)

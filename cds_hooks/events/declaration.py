@@ -249,7 +249,7 @@ def _check_watch(path: Path, declaration: Declaration) -> None:
     names += [feed.patients_from for feed in declaration.feed.values() if feed.patients_from]
     unknown = [name for name in names if name not in declaration.feed]
     if unknown:
-        raise DeclarationFault(f"{path}: {unknown[0]!r} is named, and there is no such feed")
+        raise DeclarationFault(f"{path}: {unknown[0]!r} is named, but no feed has this name")
     if declaration.notify and not declaration.notify.startswith(_ALLOWED):
         raise DeclarationFault(f"{path}: notify is an address with https, or with http on this machine")
 
@@ -258,7 +258,7 @@ def _zone(name: str, where: str) -> ZoneInfo:
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-        raise DeclarationFault(f"{where}: {name!r} is no time zone, as Europe/Berlin") from error
+        raise DeclarationFault(f"{where}: {name!r} is not a time zone; write one such as Europe/Berlin") from error
 
 
 def _complete(path: Path, feed: V2Feed) -> None:
@@ -275,7 +275,7 @@ def _complete(path: Path, feed: V2Feed) -> None:
     try:
         b" ".decode(feed.charset, "replace")  # of no bytes any name is taken
     except (LookupError, ValueError) as error:
-        raise DeclarationFault(f"{where}: {feed.charset!r} is no character set") from error
+        raise DeclarationFault(f"{where}: {feed.charset!r} is not a character set") from error
     if feed.codes:
         feed.local_codes = _codes(path.parent / feed.codes, where)
     if isinstance(feed, MllpFeed) and feed.tls is not None:
@@ -307,7 +307,7 @@ def _codes(path: Path, where: str) -> dict[str, str]:
             raise KeyError("loinc")
         return codes
     except (OSError, KeyError, ValueError, csv.Error) as error:
-        raise DeclarationFault(f"{where}: {path} is no CSV file with the columns code and loinc") from error
+        raise DeclarationFault(f"{where}: {path} must be a CSV file with the columns code and loinc") from error
 
 
 def _effect(

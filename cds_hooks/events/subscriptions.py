@@ -97,7 +97,10 @@ def read_notification(body: bytes) -> Notification:
             body,
         )
     except (LookupError, TypeError, ValueError, ArithmeticError, AttributeError) as error:
-        raise BadRequest("The body is no notification of a FHIR topic subscription (R4 backport).", "Bundle") from error
+        raise BadRequest(
+            "The body must be a notification of a FHIR topic subscription (R4 backport). Nothing was taken in.",
+            "Bundle",
+        ) from error
 
 
 def _value(parameter: Mapping[str, Any]) -> Any:
@@ -152,7 +155,9 @@ class Subscriber:
         if notification.subscription.rstrip("/") != self._feed.subscription.rstrip("/"):
             raise NotFound("The notification is of a subscription that this server does not have.")
         if notification.topic and notification.topic != self._feed.topic:
-            raise BadRequest("The notification is of a topic that this server did not ask for.", "topic")
+            raise BadRequest(
+                "The notification is of a topic that this server has not subscribed to. Nothing was taken in.", "topic"
+            )
 
     async def _apply(self, notification: Notification, now: float) -> None:
         state = await asyncio.to_thread(self.state)

@@ -213,7 +213,7 @@ class Entry(Struct, frozen=True):
         try:
             return msgspec.json.decode(self.detail, type=kind)
         except msgspec.MsgspecError as error:
-            raise ApprovalRefused("it is no act that this version knows") from error
+            raise ApprovalRefused("this version does not know this kind of act") from error
 
 
 class ActLog:

@@ -389,7 +389,7 @@ async def check_shown_before(card: Card, call: CheckedCall) -> WhyNot | None:
     call.resting.append(resting)
     since, until, because = resting.since[:10], resting.until[:10], resting.because
     how = f"shown on {since} and not answered" if because == "shown" else f"answered on {since} ({because})"
-    text = f"Still there, not shown again: {resting.summary} It was {how} and is no worse; silent until {until}."
+    text = f"Found again, not shown: {resting.summary} It was {how} and is not worse; shown again after {until}."
     return WhyNot(finding.subject, SAID_ONCE, text)
 
 
@@ -635,7 +635,7 @@ CHECKS: Final = (
     Check(
         codes=(NOT_FOR_THIS_USER,),
         # asked by `refuse_user`
-        title="The user is no clinician",
+        title="The user is not a clinician",
         lets_through="A call by a clinician: context.userId names a Practitioner or PractitionerRole.",
         hides_findings=False,
     ),

@@ -112,7 +112,7 @@ def _report(path: Path, number: int, value: Any) -> Report:
     except msgspec.ValidationError as error:
         members, member = ", ".join(Report.__struct_fields__), str(error).rpartition("`$.")[2].rstrip("`")
         strange = f"; {member} has a value that it cannot have" if member in Report.__struct_fields__ else ""
-        text = f"{path}, line {number}: it is no report of an outcome, an object with some of {members}{strange}"
+        text = f"{path}, line {number}: a report of an outcome must be an object with some of {members}{strange}"
         raise WrongFile(text) from error
     except WrongReport as error:
         raise WrongFile(f"{path}, line {number}: {error.text.rstrip('.')}") from error
@@ -140,7 +140,7 @@ def _resources(path: Path, text: str) -> Iterator[tuple[int, Mapping[str, Any]]]
         whole = list(_json_lines(path, text))
     for number, document in whole:
         if not isinstance(document, dict) or not isinstance(document.get("resourceType"), str):
-            raise WrongFile(f"{path}, line {number}: it is no FHIR resource")
+            raise WrongFile(f"{path}, line {number}: the line is not a FHIR resource")
         entries = document.get("entry", []) if document["resourceType"] == "Bundle" else [{"resource": document}]
         for entry in entries if isinstance(entries, list) else []:
             resource = entry.get("resource") if isinstance(entry, dict) else None

@@ -140,13 +140,13 @@ def _steps(text: str, start: int) -> Iterator[Step]:
     while start < len(text):
         step = _STEP.match(text, start)
         if step is None:
-            raise WrongToken(f"TOK-18: {text[start:]} is no element, ofType() or resolve()")
+            raise WrongToken(f"TOK-18: {text[start:]} is not an element, ofType() or resolve()")
         start = step.end()
         if step["resolve"]:
             yield Resolve()
         elif step["type"]:
             if step["of"] not in TYPES:
-                raise WrongToken(f"TOK-11: {step['of']} is no resource type")
+                raise WrongToken(f"TOK-11: {step['of']} is not a resource type")
             yield OfType(step["of"])
         else:
             yield Member(step["member"])

@@ -96,11 +96,11 @@ def check_text(body: bytes) -> None:
     if body.isascii():
         return
     if body.startswith((b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")):
-        raise BadRequest("The body starts with a byte order mark. Send UTF-8 without one.")
+        raise BadRequest("The body starts with a byte order mark; send UTF-8 without one. Nothing was computed.")
     try:
         body.decode()
     except UnicodeDecodeError as error:
-        raise BadRequest(f"The body is not UTF-8 (byte {error.start}).") from error
+        raise BadRequest(f"The body must be UTF-8; byte {error.start} is not. Nothing was computed.") from error
 
 
 _DENSE_BYTES: Final = 1 << 20
@@ -291,7 +291,9 @@ def _without(body: bytes, prefetch: bytes) -> bytes:
 
 def _check_characters(text: bytes) -> None:
     if b"\\u0000" in text and _NUL.search(text):
-        raise BadRequest("A string holds the character U+0000, which no string of FHIR may hold.")
+        raise BadRequest(
+            "A string of the body holds the character U+0000, which FHIR does not allow. Nothing was computed."
+        )
 
 
 def _has_no_more(text: bytes | Raw, members: dict[str, Raw]) -> bool:
@@ -320,19 +322,21 @@ def _refuse_doubled(members: _Object, location: str | None) -> None:
 
 
 def _twice(location: str | None) -> BadRequest:
-    return BadRequest(f"A member stands twice in {location or 'the body'}; each may stand there once.", location)
+    return BadRequest(
+        f"A member appears twice in {location or 'the body'}; send each once. Nothing was computed.", location
+    )
 
 
 def _whole_number(digits: str) -> int:
     if len(digits) > 20 or not -(2**63) <= int(digits) < 2**64:
-        raise BadRequest("A number in the body is larger than 64 bits.")
+        raise BadRequest("A number in the body does not fit in 64 bits. Nothing was computed.")
     return int(digits)
 
 
 def _number(digits: str) -> float:
     value = float(digits)
     if value in (float("inf"), float("-inf")):
-        raise BadRequest("A number in the body is larger than 64 bits can hold.")
+        raise BadRequest("A number in the body does not fit in 64 bits. Nothing was computed.")
     return value
 
 

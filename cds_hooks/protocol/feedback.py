@@ -128,9 +128,9 @@ def read_list(
         raise TooDeep(f"The body is nested deeper than any list of {member}; nothing was read.") from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         text = describe_decoder_error(error)
-        raise BadRequest(f'The body is no list of {member}, an object {{"{member}": [...]}}: {text}.') from error
+        raise BadRequest(f'The body must be an object {{"{member}": [...]}}: {text}. Nothing was recorded.') from error
     if not items:
-        raise BadRequest(f"{member} is an empty list; send at least one item.", member)
+        raise BadRequest(f"`{member}` came as an empty list; send at least one item. Nothing was recorded.", member)
     if len(items) > most:
         raise PayloadTooLarge(f"{member} has more than {most} items; send it in parts.", member)
     return items
@@ -145,9 +145,14 @@ def _checked(
             "An accepted card names the suggestions that were accepted.", f"{location}.acceptedSuggestions"
         )
     if not old_forms and any(isinstance(suggestion, str) for suggestion in accepted):
-        raise BadRequest('A suggestion is named by an object {"id": ...}.', f"{location}.acceptedSuggestions")
+        raise BadRequest(
+            'An accepted suggestion must be an object {"id": ...}; another JSON type came. Nothing was recorded.',
+            f"{location}.acceptedSuggestions",
+        )
     if not item.card.strip():
-        raise BadRequest("card is blank; it is the uuid of the card.", f"{location}.card")
+        raise BadRequest(
+            "`card` must be the uuid of the card; it came blank. Nothing was recorded.", f"{location}.card"
+        )
     override = item.override or OverrideReasonGiven()
     coding = override.coding
     if item.override is not None and coding is None and override.userComment is None:
@@ -180,12 +185,18 @@ def _instant(text: str, location: str, old_forms: bool) -> str:
     """Return the instant in UTC, so that the same one is the same however it was written."""
     match = _INSTANT.fullmatch(text)
     if match is None or (match["zone"] is None and not old_forms):
-        raise BadRequest("outcomeTimestamp is no instant such as 2026-11-20T09:05:31Z (RFC 3339).", location)
+        raise BadRequest(
+            "`outcomeTimestamp` must be an instant such as 2026-11-20T09:05:31Z (RFC 3339). Nothing was recorded.",
+            location,
+        )
     try:
         moment = datetime.fromisoformat(text.upper())
         utc = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
     except (ValueError, OverflowError) as error:
-        raise BadRequest("outcomeTimestamp names no instant that there is.", location) from error
+        raise BadRequest(
+            "`outcomeTimestamp` must be an instant that exists; its date or time does not. Nothing was recorded.",
+            location,
+        ) from error
     return utc.isoformat().replace("+00:00", "Z")
 
 

@@ -61,8 +61,13 @@ def usable_server(fhir_server: str | None) -> tuple[str | None, Refusal | None]:
     if not address or address[:8].lower().startswith(_WEB):
         return fhir_server, None
     if _SCHEME.match(address):
-        raise BadRequest("fhirServer is not an http or https URL; nothing was read from it.", "fhirServer")
-    return None, Refusal("fhirServer", "malformed", "fhirServer is no http or https address: nothing was read from it.")
+        raise BadRequest(
+            "`fhirServer` must be an http or https URL; another scheme came. Nothing was read from it or computed.",
+            "fhirServer",
+        )
+    return None, Refusal(
+        "fhirServer", "malformed", "`fhirServer` must be an http or https address; it was not used, the prefetch was."
+    )
 
 
 def usable_authorization(
@@ -76,12 +81,19 @@ def usable_authorization(
     if authorization is None:
         return None, None
     if authorization.token_type.lower() != "bearer":
-        raise BadRequest("fhirAuthorization.token_type is not Bearer.", f"{_PLACE}.token_type")
+        raise BadRequest(
+            "`fhirAuthorization.token_type` must be `Bearer`; another type came. Nothing was computed.",
+            f"{_PLACE}.token_type",
+        )
     if not authorization.access_token.strip():
-        raise BadRequest("fhirAuthorization.access_token is blank; it is required.", f"{_PLACE}.access_token")
+        raise BadRequest(
+            "`fhirAuthorization.access_token` is required; it came blank. Nothing was computed.",
+            f"{_PLACE}.access_token",
+        )
     if authorization.patient is not None and authorization.patient.removeprefix("Patient/") != patient_id:
         raise BadRequest(
-            "fhirAuthorization.patient is another patient than context.patientId; nothing was computed.",
+            "`fhirAuthorization.patient` must be the patient of `context.patientId`; another one came. "
+            "Nothing was computed.",
             f"{_PLACE}.patient",
         )
     if not (fhir_server or "").strip():
@@ -222,12 +234,18 @@ def _read(
     wire, prefetch, refusals = _decode(body, recall)
     _check_entries(prefetch, limits)
     if not wire.hookInstance.strip():
-        raise BadRequest("hookInstance is blank; send a UUID that is unique to this call.", "hookInstance")
+        raise BadRequest(
+            "`hookInstance` came blank; send a UUID that is unique to this call. Nothing was computed.", "hookInstance"
+        )
     if len(wire.hookInstance) > LONGEST_ID:
-        raise BadRequest(f"hookInstance has more than {LONGEST_ID} characters; send a UUID.", "hookInstance")
+        raise BadRequest(
+            f"`hookInstance` has more than {LONGEST_ID} characters; send a UUID. Nothing was computed.", "hookInstance"
+        )
     extension = bytes(wire.extension)
     if extension != _NULL and not extension.startswith(b"{"):
-        raise BadRequest("extension is not a JSON object.", "extension")
+        raise BadRequest(
+            "`extension` must be a JSON object; another JSON type came. Nothing was computed.", "extension"
+        )
     hook = hooks.get(wire.hook)
     if hook is None and actual_hook is not None:
         hook = hooks.get(actual_hook(wire.hook, wire.extension))
@@ -302,13 +320,21 @@ def read_context(hook: Hook, members: Raw) -> Context:
     for attribute, name in hook.texts:
         value = getattr(context, attribute)
         if value is not None and not value.strip():
-            raise BadRequest(f"context.{name} is blank; it is required for {hook.name}.", f"context.{name}")
+            raise BadRequest(
+                f"`context.{name}` is required for {hook.name}; it came blank. Nothing was computed.", f"context.{name}"
+            )
     for attribute, name, required in hook.objects:
         value = memoryview(getattr(context, attribute))
         if value[0] != _BRACE and (required or bytes(value) != _NULL):
-            raise BadRequest(f"context.{name} is not a JSON object, as {hook.name} has it.", f"context.{name}")
+            raise BadRequest(
+                f"`context.{name}` must be a JSON object for {hook.name}; another type came. Nothing was computed.",
+                f"context.{name}",
+            )
     if len(context.patient_id) > LONGEST_ID:
-        raise BadRequest(f"context.patientId has more than {LONGEST_ID} characters.", "context.patientId")
+        raise BadRequest(
+            f"`context.patientId` must have at most {LONGEST_ID} characters; more came. Nothing was computed.",
+            "context.patientId",
+        )
     return _with_bare_ids(context)
 
 
@@ -321,23 +347,29 @@ def _with_bare_ids(context: Context) -> Context:
             continue
         *_, owner, identity = value.split("/_history/", 1)[0].split("/")
         if owner != kind or not identity:
-            raise BadRequest(f"context.{name} is no id of a {kind}; send the bare id.", f"context.{name}")
+            raise BadRequest(
+                f"`context.{name}` must be the id of a {kind}; another reference came. Send the bare id.",
+                f"context.{name}",
+            )
         changed[attribute] = identity
     return structs.replace(context, **changed) if changed else context
 
 
 def _check_entries(prefetch: dict[str, Any], limits: EntryLimits) -> None:
     if len(prefetch) > limits.of_all:
-        raise PayloadTooLarge(f"prefetch holds {len(prefetch)} keys; at most {limits.of_all} are read.", "prefetch")
+        raise PayloadTooLarge(
+            f"`prefetch` holds {len(prefetch)} keys; at most {limits.of_all} are read. Nothing was computed.",
+            "prefetch",
+        )
     entries = {key: len(value.entry) for key, value in prefetch.items() if isinstance(value, Bundle)}
-    what_to_do = "Send what GET /cds-services asks for."
+    what_to_do = "Nothing was computed. Send what GET /cds-services asks for."
     for key, count in entries.items():
         if count > limits.of_a_key:
             where = f"prefetch.{key}" if len(key) <= _LONGEST_KEY_SAID and key.isidentifier() else "prefetch"
-            text = f"{where} holds {count} entries, {limits.of_a_key} of a key are read."
+            text = f"`{where}` holds {count} entries; at most {limits.of_a_key} of one key are read."
             raise PayloadTooLarge(f"{text} {what_to_do}", where)
     if sum(entries.values()) > limits.of_all:
-        text = f"prefetch holds {sum(entries.values())} entries, {limits.of_all} are read."
+        text = f"`prefetch` holds {sum(entries.values())} entries; at most {limits.of_all} are read."
         raise PayloadTooLarge(f"{text} {what_to_do}", "prefetch")
 
 
@@ -427,7 +459,9 @@ def _decode_whole(body: bytes) -> tuple[_Wire | HookRequest, dict[str, Any], lis
     except RecursionError as error:
         raise TooDeep("The body is nested deeper than any FHIR resource; nothing was read.") from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise BadRequest(f"The body is not valid JSON ({describe_decoder_error(error)}).") from error
+        raise BadRequest(
+            f"The body is not valid JSON ({describe_decoder_error(error)}). Nothing was computed."
+        ) from error
     return wire, wire.prefetch or {}, []
 
 
@@ -443,7 +477,9 @@ def _decode_carefully(body: bytes) -> tuple[HookRequest, dict[str, Any], list[Re
     except RecursionError as error:
         raise TooDeep("The body is nested deeper than any FHIR resource; nothing was read.") from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise BadRequest(f"The body is not valid JSON ({describe_decoder_error(error)}).") from error
+        raise BadRequest(
+            f"The body is not valid JSON ({describe_decoder_error(error)}). Nothing was computed."
+        ) from error
 
 
 def _read_carefully(values: Mapping[str, Raw]) -> tuple[dict[str, Any], list[Refusal]]:

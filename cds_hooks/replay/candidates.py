@@ -59,7 +59,7 @@ def candidate_site(configured: Settings, candidates: Iterable[str]) -> ReplaySit
             changed["rules_file"] = path
         else:
             raise NoCandidate(
-                f"{candidate} is no folder of a model, no rules file (.toml), no index of terminologies (.idx), no "
+                f"{candidate} is not a folder of a model, no rules file (.toml), no index of terminologies (.idx), no "
                 "setting as CDS_NAME=value and no rule as RULE=on or RULE=off"
             )
     site = open_site(with_settings(configured, changed), models, tried)

@@ -45,7 +45,7 @@ def coverage_routes(components: ServerComponents, intake: ReportIntake) -> list[
 
         form = forms.find_criteria(policies(), request.path_params["name"])
         if form is None:
-            raise NotFound("There is no form of this id.")
+            raise NotFound("No form with this id exists here. The forms are named in the notes on an order.")
         return JSONResponse(forms.questionnaire(base, *form), media_type=_FHIR)
 
     prefix = f"/cds-services/{SERVICE}/Questionnaire"
@@ -59,13 +59,15 @@ def _decoded(body: bytes) -> Any:
     try:
         return msgspec.json.decode(body)
     except (msgspec.DecodeError, RecursionError) as error:
-        raise BadRequest("The body is no JSON of FHIR Parameters.") from error
+        raise BadRequest(
+            "The body must be FHIR Parameters as JSON and cannot be read. No form was returned."
+        ) from error
 
 
 def _names(body: Any) -> Iterator[str]:
     """Yield the ids of the forms that the parameters name, by canonical or in the notes on an order."""
     if not isinstance(body, dict) or not isinstance(body.get("parameter"), list):
-        raise BadRequest("The body is no FHIR Parameters with a list of parameters.")
+        raise BadRequest("The body must be FHIR Parameters with a `parameter` array. No form was returned.")
     from cards.coverage.annotation import parts_of
     from cards.coverage.questionnaire import names_in
 

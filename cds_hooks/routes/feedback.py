@@ -82,7 +82,7 @@ class _Feedback:
         call = proxied_call(request.scope, self._proxies)
         client = await self._intake.client_of(request, call)
         if service_id not in self._addresses:
-            raise NotFound("There is no service of this id; GET /cds-services lists those there are.")
+            raise NotFound("No service with this id exists here; GET /cds-services lists the services.")
         service = self._addresses[service_id]
         service_id = service.id
         client.require(service.names)

@@ -152,7 +152,7 @@ class HookRoute:
     def _service(self, name: str, method: str) -> Service:
         service = self.services.get(name)
         if service is None:
-            raise NotFound("There is no service of this id; GET /cds-services lists those there are.")
+            raise NotFound("No service with this id exists here; GET /cds-services lists the services.")
         if method != "POST":
             raise MethodNotAllowed("A service is called by POST; GET /cds-services lists the services.")
         return service

@@ -86,7 +86,7 @@ _ERRORS: Final = {
     "400": "The body is not what the hook prescribes.",
     "401": "The call does not come from a trusted client.",
     "403": "The client is not registered for this service or hook.",
-    "404": "There is no service of this id.",
+    "404": "No service with this id exists.",
     "412": "Required data is neither in prefetch nor obtainable.",
     "413": "The body is larger than the limit.",
     "429": "The client has as many calls under way as it may have.",

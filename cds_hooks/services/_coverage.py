@@ -29,7 +29,7 @@ from cards.coverage.questionnaire import answers_of, canonical
 from cards.coverage.seen import Subject
 from cards.coverage.store import policies, proposals
 from cards.text import plain
-from cds_hooks.errors import BadRequest, PayloadTooLarge, TooDeep
+from cds_hooks.errors import BadRequest, PayloadTooLarge, TooDeep, not_a_bundle
 from cds_hooks.protocol.body import is_nested_deeper, may_be_deep
 from cds_hooks.protocol.hooks import APPOINTMENT_BOOK, ORDER_DISPATCH, ORDER_SIGN
 from cds_hooks.protocol.originals import OriginalOrders, Sent
@@ -147,7 +147,7 @@ def _orders(call: ServiceInput, chart: _Sent, advice: Advice) -> Iterator[OrderF
         if order is None:
             kind, identity = str(resource.get("resourceType")), str(resource.get("id", ""))
             name = plain(f"{kind}/{identity}" if identity else f"{kind} without an id", _LONGEST)
-            advice.silences.append(WhyNot(name, "not-an-order", f"{name} is no order that a payer notes on."))
+            advice.silences.append(WhyNot(name, "not-an-order", f"{name} is not an order that a payer notes on."))
         else:
             yield msgspec.structs.replace(order, resource=resource)
 
@@ -198,12 +198,12 @@ def _entries(raw: bytes, where: str) -> list[Json]:
     except RecursionError as error:
         raise TooDeep("The orders are nested deeper than any order; nothing was judged.", where) from error
     except msgspec.DecodeError as error:
-        raise BadRequest(f"{where} is not valid JSON.", where) from error
+        raise BadRequest(f"`{where}` must be JSON and cannot be read. No order was judged.", where) from error
     if may_be_deep(raw) and is_nested_deeper(bundle):
         raise TooDeep("The orders are nested deeper than any order; nothing was judged.", where)
     entries = bundle.get("entry", []) if isinstance(bundle, dict) and bundle.get("resourceType") == "Bundle" else None
     if not isinstance(entries, list):
-        raise BadRequest(f"{where} is no FHIR Bundle with a list of entries.", where)
+        raise BadRequest(not_a_bundle(bundle, where, "No order was judged."), where)
     resources = [entry.get("resource") for entry in entries if isinstance(entry, dict)]
     return [_in_shape(resource, where) for resource in resources if isinstance(resource, dict)]
 

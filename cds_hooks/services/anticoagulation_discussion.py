@@ -99,7 +99,7 @@ async def decide(call: ServiceInput) -> Advice:
         return no_card(EQUATION.id, "declined", unwanted)
     charted = _for_any_rhythm(inputs_from_record(EQUATION, record, vector=vector), rhythm)
     if rhythm is not None and rhythm.doubt:
-        text = f"{plain(rhythm.words, 60)} is on record as {rhythm.doubt} only, which is no diagnosis yet."
+        text = f"{plain(rhythm.words, 60)} is on record as {rhythm.doubt} only: it is not a confirmed diagnosis."
         return no_card(EQUATION.id, "outside-population", f"CHA2DS2-VASc: {text}")
     if rhythm is not None:
         against = reason_against(record, EQUATION.id)

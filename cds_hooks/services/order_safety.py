@@ -8,7 +8,7 @@ from msgspec import structs
 
 from cards.rules.engine.rule_book import rule_book
 from cards.rules.patient.orders import DraftOrder, is_for_other_patient, read_draft, read_drafts
-from cds_hooks.errors import BadRequest, PayloadTooLarge, TooDeep
+from cds_hooks.errors import BadRequest, PayloadTooLarge, TooDeep, not_a_bundle
 from cds_hooks.prefetch.needs import Needs
 from cds_hooks.protocol.body import is_nested_deeper, may_be_deep
 from cds_hooks.protocol.hooks import ORDER_SELECT, ORDER_SIGN, OrderSelectContext, OrderSignContext
@@ -61,12 +61,14 @@ def _drafts(
     except RecursionError as error:
         raise TooDeep(_TOO_DEEP, "context.draftOrders") from error
     except msgspec.DecodeError as error:
-        raise BadRequest("context.draftOrders is not valid JSON.", "context.draftOrders") from error
+        raise BadRequest(
+            "`context.draftOrders` must be JSON and cannot be read. No order was checked.", "context.draftOrders"
+        ) from error
     if may_be_deep(raw) and is_nested_deeper(bundle):
         raise TooDeep(_TOO_DEEP, "context.draftOrders")
     entries = _entries(bundle)
     if not isinstance(entries, list):
-        raise BadRequest("context.draftOrders is no FHIR Bundle with a list of entries.", "context.draftOrders")
+        raise BadRequest(not_a_bundle(bundle, "context.draftOrders", "No order was checked."), "context.draftOrders")
     if len(entries) > most:
         raise PayloadTooLarge(
             f"draftOrders holds {len(entries)} entries, and at most {most} are checked in one call; "

@@ -92,7 +92,7 @@ def _not_judged(wanted: Iterable[str], found_studies: dict[str, DraftOrder]) -> 
     for reference in wanted:
         name = plain(reference, _LONGEST_REFERENCE)
         if not reference.startswith(f"{_JUDGED}/"):
-            yield WhyNot(name, "not-a-study", f"{name} is no ServiceRequest: it is judged when it is signed.")
+            yield WhyNot(name, "not-a-study", f"{name} is not a ServiceRequest: it is judged when it is signed.")
         elif reference not in found_studies:
             yield WhyNot(name, "order-not-found", f"{name} was not found: not judged.")
 

@@ -58,7 +58,7 @@ _HARM = re.compile(
     r"|(?:intoleran\w{1,5}|adverse \w{1,20}|myopathy|myalgia) (?:of|to|from|due to) (?:[\w-]+ )?\w*statin",
     re.IGNORECASE,
 )
-_SPOKEN = frozenset({"intermediate", "high"})
+_DISCUSSED_BANDS = frozenset({"intermediate", "high"})
 _ADULT_YEARS, _FROM_AGE, _TO_AGE = 20, 40, 75
 _SEVERE_LDL = 190.0
 _LDL_DAYS = 365.0
@@ -272,7 +272,7 @@ def _question(call: ServiceInput, charted: RecordInputs) -> EquationQuestion:
 
 
 def _reaches(result: EquationResult) -> bool:
-    return result.band_id in _SPOKEN
+    return result.band_id in _DISCUSSED_BANDS
 
 
 def _content(call: ServiceInput, _charted: RecordInputs, result: EquationResult) -> EquationCardContent:

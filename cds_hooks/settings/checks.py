@@ -102,7 +102,9 @@ def read_shares(text: str) -> dict[str, float]:
         match = _SHARE.fullmatch(part)
         share = float(match["share"]) if match is not None else 0.0
         if match is None or not 0 < share <= _LARGEST_SHARE:
-            raise ValueError(f"{part[:80]} is no share up to 0.5; write it as 0.1, or for a model as mortality_5y=0.05")
+            raise ValueError(
+                f"{part[:80]} must be a share up to 0.5; write it as 0.1, or for a model as mortality_5y=0.05"
+            )
         model = match["model"] or ""
         if model in shares:
             raise ValueError(f"{model or 'the share of all models'} comes twice")
@@ -124,7 +126,7 @@ def read_codes(text: str) -> frozenset[tuple[str, str]]:
     parts = [(part, _CODE.fullmatch(part)) for part in parts_of(text) if part != CONSENT]
     for part, match in parts:
         if match is None:
-            raise ValueError(f"{part[:80]} is no system with a code; write it as https://example.org/flags|no-cds")
+            raise ValueError(f"{part[:80]} must be a system with a code; write it as https://example.org/flags|no-cds")
     return frozenset((match["system"], match["code"]) for _, match in parts if match is not None)
 
 
@@ -159,4 +161,4 @@ def _misspelt(name: str, names: Collection[str]) -> str:
     written = name.upper().removeprefix(PREFIX)
     near = get_close_matches(written, [setting.removeprefix(PREFIX) for setting in names], n=1, cutoff=0.6)
     advice = f"did you mean {PREFIX}{near[0]}?" if near else "cds-hooks settings lists all settings."
-    return f"{name} is no setting; {advice}"
+    return f"{name} is not a setting; {advice}"

@@ -95,7 +95,7 @@ def read_text_file(path: Path | None) -> TextFile:
     try:
         file = msgspec.convert(tomllib.loads(path.read_text(encoding="utf-8")), TextFile)
     except (OSError, UnicodeError, tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
-        raise EndpointRefused(f"{path.name} is no file of endpoints: {error}.") from error
+        raise EndpointRefused(f"{path.name} is not a file of endpoints: {error}.") from error
     for name, endpoint in file.endpoints.items():
         try:
             _base(name, endpoint)

@@ -87,12 +87,12 @@ def answer_client(configured: Settings, body: bytes, client: str) -> dict[str, A
     try:
         document = msgspec.json.decode(body)
         if not isinstance(document, dict):
-            raise BadRequest("The body is no FHIR Bundle.")
+            raise BadRequest("The body must be a FHIR Bundle. Nothing was read.")
         bundle = chart_of(document, "the body")
     except (msgspec.DecodeError, RecursionError) as error:
-        raise BadRequest("The body is no JSON of a FHIR Bundle.") from error
+        raise BadRequest("The body must be a FHIR Bundle as JSON and cannot be read. Nothing was read.") from error
     except ChartError as error:
-        raise BadRequest(f"The body is no Bundle of one patient: {error}.") from error
+        raise BadRequest(f"The body must be a Bundle of one patient: {error}. Nothing was read.") from error
     patient = str(bundle.patient.get("id") or "")
     summary, read = shown_summary(configured, bundle.resources, f"client {client}", client, patient)
     sentences = [

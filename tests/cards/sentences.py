@@ -26,6 +26,12 @@ _AUTHOR = re.compile(
     re.IGNORECASE,
 )
 _PROGRAM = re.compile(r"(?<![\w/\[(-])[a-z]+(?:_[a-z0-9]+)+\b(?!\))")
+_RIDDLE = re.compile(
+    r"(?<![Tt]here )\bis no (?!longer\b)|\bof which\b|\b[Ii]s (?:it|this) (?:meant|the )|\bit can come back\b|\bNot meant\b|"
+    r"\bpage (?:that follows|after) the label\b|\bif it must be\b|\bcan hardly be meant\b|\bbegun\b(?= in pregnancy)|"
+    r"\bPlease check\b|\bSwitch\?"
+)
+"""Words that a reader has to solve (docs/adding/sentences.md)."""
 _TWICE = re.compile(r"\b([A-Za-z]{2,}) \1\b")
 _PUNCTUATION = re.compile(r" [,;]|,,|[a-z)]\.[A-Z][a-z]|\?\.|!\.|(?<!\.)\.\.(?!\.)|\( | \)|\bNone\b")
 _SENTENCE = re.compile(r"(?<=[.?!:;])\s+|\n")
@@ -48,6 +54,7 @@ def _faults(text: str) -> Iterator[str]:
         ("one of many", _ONE_OF_MANY),
         ("a note of the author", _AUTHOR),
         ("a name of the program", _PROGRAM),
+        ("a riddle", _RIDDLE),
         ("a word twice", _TWICE),
         ("punctuation", _PUNCTUATION),
     ):

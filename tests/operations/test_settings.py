@@ -14,8 +14,8 @@ from tests.program import run_program
 def test_a_misspelt_setting_is_named_with_the_nearest_right_name() -> None:
     done = run_program("settings", environment={"CDS_DATABSE_URL": "sqlite:///x", "CDS_QQQ": "1"})
     assert done.returncode == 0
-    assert "CDS_DATABSE_URL is no setting; did you mean CDS_DATABASE_URL?" in done.stderr
-    assert "CDS_QQQ is no setting; cds-hooks settings lists all settings." in done.stderr
+    assert "CDS_DATABSE_URL is not a setting; did you mean CDS_DATABASE_URL?" in done.stderr
+    assert "CDS_QQQ is not a setting; cds-hooks settings lists all settings." in done.stderr
 
 
 def test_what_kubernetes_sets_for_a_service_of_our_name_is_no_mistake() -> None:

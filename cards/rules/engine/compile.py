@@ -75,7 +75,7 @@ class CompiledBand(Struct, frozen=True):
     unsure_summary: Template | None
     detail: Template
     suggestions: tuple[CompiledSuggestion, ...]
-    tells_a_dose: bool
+    gives_a_dose: bool
     """Whether it asks for a dose that is derived from an estimate."""
     answering: tuple[CompiledSuggestion, ...]
     """Those of its suggestions of which other orders can be the answer."""

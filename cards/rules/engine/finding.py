@@ -89,8 +89,8 @@ class Finding(Struct, frozen=True):
         return bool(results) and results == others and all((fact.source or "").startswith(_RESULT) for fact in results)
 
 
-class _Told(Struct, frozen=True):
-    """A finding, the name and position of its draft, and the sources of the drugs that it rests on."""
+class DraftFinding(Struct, frozen=True):
+    """A finding with the draft whose card shows it, and the drugs that it names."""
 
     finding: Finding
     name: str
@@ -104,8 +104,8 @@ class _Told(Struct, frozen=True):
         recommended = any(offer.is_recommended for offer in offers)
         return -SEVERITY[self.finding.indicator], not recommended, -len(offers), self.position
 
-    def tells(self, other: "_Told") -> bool:
-        """Whether a finding of this rule that names this draft is this one seen from there, and names no other drug."""
+    def covers(self, other: "DraftFinding") -> bool:
+        """Return whether `other` is the same finding, made from the other draft, and names no further drug."""
         return other.name in self.drugs and other.drugs <= self.drugs | {self.name}
 
 
@@ -118,19 +118,19 @@ def merge_repeated_findings(
     that adds the ten.
     """
     seen = [
-        _Told(finding, name, position, frozenset(_drugs(finding)))
+        DraftFinding(finding, name, position, frozenset(_drugs(finding)))
         for position, (name, findings) in enumerate(by_draft)
         for finding in findings
     ]
     of_draft: list[list[Finding]] = [[] for _ in by_draft]
-    # Only what the draft of another view names can tell it: each of 200 drafts is not compared with all others.
-    kept_views: defaultdict[tuple[str, str], list[tuple[int, _Told]]] = defaultdict(list)
+    # Only findings that name the draft are compared with it: 200 drafts are not compared with each other.
+    kept_views: defaultdict[tuple[str, str], list[tuple[int, DraftFinding]]] = defaultdict(list)
     moved_findings: defaultdict[int, list[tuple[Finding, str]]] = defaultdict(list)
     silences = []
     for rank, view in enumerate(sorted(seen, key=lambda view: view.preference)):
         rule = view.finding.rule
         others = (ranked for name in view.drugs for ranked in kept_views.get((rule, name), ()))
-        _, better = min((ranked for ranked in others if ranked[1].tells(view)), key=_first, default=(0, None))
+        _, better = min((ranked for ranked in others if ranked[1].covers(view)), key=_first, default=(0, None))
         if better is None:
             kept_views[rule, view.name].append((rank, view))
             of_draft[view.position].append(view.finding)
@@ -147,7 +147,7 @@ def merge_repeated_findings(
     return of_draft, silences
 
 
-def _first(ranked: tuple[int, _Told]) -> int:
+def _first(ranked: tuple[int, DraftFinding]) -> int:
     return ranked[0]
 
 

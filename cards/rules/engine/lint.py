@@ -175,7 +175,7 @@ def _rule_faults(rule: CompiledRule) -> Iterator[Fault]:
 
 
 def _text_faults(rule: CompiledRule, band: CompiledBand) -> Iterator[str]:
-    unstable = rule.unstable_summary if band.tells_a_dose else None
+    unstable = rule.unstable_summary if band.gives_a_dose else None
     summaries = [template for template in (band.summary, band.unsure_summary, unstable) if template is not None]
     for template in (*summaries, band.detail):
         yield from _unknown_words(rule, template)

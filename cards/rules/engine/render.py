@@ -238,7 +238,7 @@ def _finding_of(match: Match, band: CompiledBand) -> Finding:
 
 
 def _summary(rule: CompiledRule, band: CompiledBand, context: RuleContext, unsure: bool) -> Template:
-    if band.tells_a_dose and context.is_unstable and rule.unstable_summary is not None:
+    if band.gives_a_dose and context.is_unstable and rule.unstable_summary is not None:
         return rule.unstable_summary
     return band.unsure_summary if unsure and band.unsure_summary is not None else band.summary
 

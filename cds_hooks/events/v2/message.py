@@ -274,7 +274,7 @@ def parse_message(text: str) -> Message:
     for line in text.rstrip("\r").split("\r"):
         fields = line.split(separator)
         if not _SEGMENT.fullmatch(fields[0]):
-            raise Unreadable("A line of the message is no segment: a line end stands inside a field.", "100")
+            raise Unreadable("A line of the message is not a segment: a field contains a line end.", "100")
         if not segments:  # MSH-1 is the separator itself
             fields.insert(1, separator)
         segments.append(Segment(fields[0], fields, header))

@@ -31,7 +31,7 @@ def clock() -> datetime:
     try:
         instant = datetime.fromisoformat(text)
     except ValueError:
-        stop(f"CDS_AS_OF is {text}, which is no ISO instant such as 2026-11-20T09:00:00Z")
+        stop(f"CDS_AS_OF is {text}, which is not an ISO instant such as 2026-11-20T09:00:00Z")
     return instant if instant.tzinfo is not None else instant.replace(tzinfo=UTC)
 
 

@@ -58,7 +58,7 @@ _UUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNOR
 
 _NO_DECISION: Final = Failure(
     "No such page",
-    "There is no decision of this number on record here.",
+    "No decision with this number is on record here.",
     "Open the page from its card again. If the card is from another server or an older record, ask its operator.",
 )
 _OTHER_PATIENT: Final = Failure(

@@ -346,11 +346,11 @@ class Bench:
             try:
                 return chart_of(object_in(self.fields.upload, "The file"), "The file")
             except _BAD as error:
-                text = "The file is no Bundle, Patient or CDS Hooks request of the published form."
+                text = "The file must be a Bundle, a Patient or a CDS Hooks request in the published form."
                 raise UnusableForm(text) from error
         sample = self.fields.patient.removeprefix(SAMPLE)
         if sample not in {sample.id for sample in list_samples()}:
-            raise UnusableForm("There is no such sample patient; choose one of the list.")
+            raise UnusableForm("No sample patient has this name; choose one from the list.")
         return Chart(resources_of(load_patient(sample, self.now())))
 
     async def _build_and_send(self) -> None:
@@ -361,7 +361,7 @@ class Bench:
         """Send what stands in the field, as it stands there: broken JSON too, to see what a server says."""
         text = self.fields.request
         if not text.strip():
-            raise UnusableForm("There is no request yet; build one first.", "request")
+            raise UnusableForm("No request has been built yet; build one first.", "request")
         path = f"/cds-services/{self.fields.service}"
         answer = await post(self.app(), path, text.encode("utf-8", "replace"), self.fields.token)
         self.carried.exchange = Exchanged(self.fields.service, self.fields.hook, path, patient_of(text), *answer)
@@ -431,7 +431,7 @@ class Bench:
                 did = {"outcome": "overridden"} | ({"overrideReason": {"reason": coding}} if coding else {})
                 words = f"Overridden {reason.display}" if choice else "Dismissed"
         except (*_BAD, ValueError) as error:
-            raise UnusableForm("There is no such card on the page; send the call again.") from error
+            raise UnusableForm("This card is not on the page any more; send the call again.") from error
         exchange.outcomes[int(at)] = words
         item = {"card": card.uuid, "outcomeTimestamp": self.now().isoformat(timespec="seconds"), **did}
         path, body = f"/cds-services/{exchange.service}/feedback", {"feedback": [item]}

@@ -21,6 +21,7 @@ from tests.cards.rules.cases import Case, check, check_case, every_case, resourc
 from tests.cards.rules.patients import bundle_of, draft_of, drafts_of, record_of
 from tests.cards.rules.pinned import AS_OF, book_of, named_cases
 from tests.cards.sentences import faults
+from tests.conftest import ROOT
 from tests.each import some_of
 
 
@@ -35,6 +36,26 @@ def test_every_sentence_of_a_case_is_one_for_a_clinician(rule: str, case: Case, 
         assert [fault for text in said for fault in faults(text)] == []
         assert _repeated(card.detail or "") == []
     assert [fault for silence in outcome.silences for fault in faults(silence.text)] == []
+
+
+@pytest.mark.parametrize("family", sorted({rule.family.name for rule in whole_book().rules}))
+def test_no_sentence_of_a_band_is_a_question_or_a_riddle(family: str) -> None:
+    bands = [band.declared for rule in whole_book().rules if rule.family.name == family for band in rule.bands]
+    texts = {text for band in bands for text in (band.summary, band.detail)}
+    assert [text for text in texts if "?" in text] == []
+    assert [fault for text in texts for fault in faults(text) if fault.startswith("a riddle")] == []
+
+
+def test_the_headline_of_every_kept_card_is_read_at_once() -> None:
+    lines = [
+        line for file in (ROOT / "tests/cases/cards").glob("*.txt") for line in file.read_text("utf-8").split("\n")
+    ]
+    headlines = {line.partition(": ")[2] for line in lines if line.startswith(("critical: ", "warning: ", "info: "))}
+    assert len(headlines) > 400
+    assert [line for line in headlines if len(line) > _READ_AT_ONCE] == []
+
+
+_READ_AT_ONCE = 100
 
 
 def _repeated(detail: str) -> list[str]:

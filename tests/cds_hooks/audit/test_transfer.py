@@ -159,13 +159,13 @@ def test_bytes_of_a_row_are_base64_in_a_backup() -> None:
     ("content", "text"),
     [
         (lzma.compress(b'{"record":"9999"}\n'), "this version reads"),
-        (lzma.compress(b'{"seals":"x"}\n'), "is no complete backup of a record; nothing was restored"),
-        (lzma.compress(b"5\n"), "is no complete backup of a record; nothing was restored"),
+        (lzma.compress(b'{"seals":"x"}\n'), "is not a complete backup of a record; nothing was restored"),
+        (lzma.compress(b"5\n"), "is not a complete backup of a record; nothing was restored"),
         (
             lzma.compress(b'{"record":"0001"}\n["accounts",{}]\n'),
             "has rows of 'accounts', which is no table of the record",
         ),
-        (b"x", "is no complete backup of a record; nothing was restored"),
+        (b"x", "is not a complete backup of a record; nothing was restored"),
     ],
 )
 def test_what_is_no_backup_of_this_version_is_refused(content: bytes, text: str, tmp_path: Path) -> None:

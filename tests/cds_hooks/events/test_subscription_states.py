@@ -88,7 +88,7 @@ DEEP = b"[" * 300 + b"]" * 300
     ],
 )
 def test_anything_else_is_refused(body: bytes) -> None:
-    with pytest.raises(BadRequest, match="no notification of a FHIR topic subscription"):
+    with pytest.raises(BadRequest, match="must be a notification of a FHIR topic subscription"):
         read_notification(body)
 
 

@@ -99,7 +99,7 @@ def test_an_unknown_or_malformed_id_is_not_found_and_not_repeated(tmp_path: Path
         assert answer.status_code == 404
         return
     page = _assert_is_a_page(answer, 404)
-    assert "There is no decision of this number on record here." in page.text
+    assert "No decision with this number is on record here." in page.text
     assert "alert(1)" not in answer.text
 
 

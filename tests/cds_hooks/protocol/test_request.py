@@ -82,11 +82,19 @@ def test_a_token_is_used_only_for_this_patient_and_with_a_server() -> None:
     for address in (None, "", " "):
         assert read(fhirServer=address) == (None, ["not-used"])
     for changed, text, member in (
-        ({"token_type": "Basic"}, "fhirAuthorization.token_type is not Bearer.", "token_type"),
-        ({"access_token": " "}, "fhirAuthorization.access_token is blank; it is required.", "access_token"),
+        (
+            {"token_type": "Basic"},
+            "`fhirAuthorization.token_type` must be `Bearer`; another type came. Nothing was computed.",
+            "token_type",
+        ),
+        (
+            {"access_token": " "},
+            "`fhirAuthorization.access_token` is required; it came blank. Nothing was computed.",
+            "access_token",
+        ),
         (
             {"patient": "Patient/p2"},
-            "fhirAuthorization.patient is another patient than context.patientId; nothing was computed.",
+            "`fhirAuthorization.patient` must be the patient of `context.patientId`; another one came. Nothing was computed.",
             "patient",
         ),
     ):

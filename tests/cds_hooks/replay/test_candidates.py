@@ -72,6 +72,6 @@ def test_what_is_no_candidate_is_refused_in_a_sentence(tmp_path: Path) -> None:
             candidate_site(configured, [name])
         assert (
             str(refused.value)
-            == f"{name} is no folder of a model, no rules file (.toml), no index of terminologies (.idx), no "
+            == f"{name} is not a folder of a model, no rules file (.toml), no index of terminologies (.idx), no "
             "setting as CDS_NAME=value and no rule as RULE=on or RULE=off"
         )

@@ -86,7 +86,7 @@ def test_a_patient_is_known_with_a_type_in_front_too(written: str, meant: str) -
 
 @for_rows("written", ["Practitioner/1", "/", "Patient/", "a/b"])
 def test_an_id_of_something_else_is_no_patient(written: str) -> None:
-    with pytest.raises(BadRequest, match="patientId is no id of a Patient"):
+    with pytest.raises(BadRequest, match="patientId` must be the id of a Patient"):
         read("patient-view", {"userId": "Practitioner/1", "patientId": written})
 
 
