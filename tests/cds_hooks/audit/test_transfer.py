@@ -163,7 +163,7 @@ def test_bytes_of_a_row_are_base64_in_a_backup() -> None:
         (lzma.compress(b"5\n"), "is not a complete backup of a record; nothing was restored"),
         (
             lzma.compress(b'{"record":"0001"}\n["accounts",{}]\n'),
-            "has rows of 'accounts', which is no table of the record",
+            "has rows of 'accounts', which is not a table of the record",
         ),
         (b"x", "is not a complete backup of a record; nothing was restored"),
     ],

@@ -91,7 +91,7 @@ def test_of_fhir_only_what_says_that_something_happened_is_a_report(
         ("o.csv", 'prediction,outcome\n"x"y,yes\n', "o.csv cannot be read as CSV: ',' expected after '\"'"),
         ("o.ndjson", "[" * 100_000, "line 1: it is not JSON"),
         ("o.ndjson", '{"prediction": "x"}\n', "line 1: A report with prediction needs outcome"),
-        ("o.ndjson", '{"resourceType": "Patient"}\n7\n', "line 2: it is no FHIR resource"),
+        ("o.ndjson", '{"resourceType": "Patient"}\n7\n', "line 2: the line is not a FHIR resource"),
         ("o.ndjson", '{"resourceType": "Patient"}\n', "holds no outcome"),
         ("o.ndjson", json.dumps(DECEASED | {"id": "Peter", "deceasedDateTime": "2026-03"}), "line 1: at is neither"),
     ],
