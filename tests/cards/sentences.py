@@ -27,7 +27,8 @@ _AUTHOR = re.compile(
 )
 _PROGRAM = re.compile(r"(?<![\w/\[(-])[a-z]+(?:_[a-z0-9]+)+\b(?!\))")
 _RIDDLE = re.compile(
-    r"(?<![Tt]here )\bis no (?!longer\b)|\bof which\b|\b[Ii]s (?:it|this) (?:meant|the )|\bit can come back\b|\bNot meant\b|"
+    r"(?<![Tt]here )\bis no (?!longer\b)|\bof which\b|\b[Ii]s (?:it|this) (?:meant|the )|"
+    r"\bit can come back\b|\bNot meant\b|"
     r"\bpage (?:that follows|after) the label\b|\bif it must be\b|\bcan hardly be meant\b|\bbegun\b(?= in pregnancy)|"
     r"\bPlease check\b|\bSwitch\?"
 )

@@ -94,7 +94,8 @@ def test_a_token_is_used_only_for_this_patient_and_with_a_server() -> None:
         ),
         (
             {"patient": "Patient/p2"},
-            "`fhirAuthorization.patient` must be the patient of `context.patientId`; another one came. Nothing was computed.",
+            "`fhirAuthorization.patient` must be the patient of `context.patientId`; another one came. "
+            "Nothing was computed.",
             "patient",
         ),
     ):
