@@ -88,7 +88,7 @@ class Call(Struct, frozen=True, kw_only=True):
     from_event: bool = False
     """Whether no client waits for the answer: an event made the call (`cds_hooks/events/rescoring.py`)."""
     is_trial: bool = False
-    """Whether the call was sent from /try: it is recorded as a trial, and nothing else is counted or remembered."""
+    """Whether it was sent from /try or is about a sample patient: recorded as a trial, not counted or remembered."""
     silent_user: str | None = None
     """Why the user of this call is shown nothing, where that is known without a name."""
 

@@ -157,7 +157,7 @@ class CheckedCall(Struct):
     roles: tuple[str, ...] = ()
     """What the user works as; empty where that is not known."""
     is_trial: bool = False
-    """Whether the call was sent from /try: it takes no place of a budget."""
+    """Whether the call is a trial: it takes no place of a budget."""
     shared: Shared = field(default_factory=Shared)
     recall: Callable[[], PatientMemory] = PatientMemory
     """Reads what is remembered of the patient; asked once, where a check wants to know."""

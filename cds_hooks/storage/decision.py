@@ -167,7 +167,7 @@ def _byte(number: int) -> str:
 Outcome = Literal["cards", "silent", "error"]
 
 TRIAL: Final = "trial:"
-"""How the client of a trial call begins in the record: a call that somebody sent from /try, which no patient's care is
+"""How the client of a trial call begins in the record: a call from /try or about a sample patient, which no care is
 waiting for. No name of a trust file has a colon. Such a call counts in no budget, monitor or worklist."""
 
 

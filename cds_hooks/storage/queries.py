@@ -155,7 +155,7 @@ class DecisionFilter(Struct, frozen=True):
     answer: str | None = None
     """Only decisions of which a card was answered so (accepted, overridden)."""
     has_trials: bool = True
-    """Whether the calls that were sent from /try are among them."""
+    """Whether trials are among them: calls from /try and about sample patients."""
     override: str | None = None
     """Only decisions of which a card was overridden with a reason of this code."""
 
