@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import ast
 import importlib
-import inspect
 import json
 import pkgutil
 import re
@@ -145,7 +144,7 @@ class Expressions:
 
     def note(self, pattern: Any, flags: Any) -> None:
         """Note it with the module that asks for it, and with the methods by which that module uses it."""
-        frame: FrameType = inspect.stack()[2].frame
+        frame: FrameType = sys._getframe(2)  # noqa: SLF001 - inspect.stack reads sources and so compiles patterns itself
         while frame.f_back is not None and frame.f_code.co_filename.endswith(("re/__init__.py", "late_pattern.py")):
             frame = frame.f_back
         place = Path(frame.f_code.co_filename)

@@ -14,7 +14,8 @@ from models_onnx.artifact.release_file import Release
 def model_page(site: Site, manifest: Manifest, *files: Any) -> str:
     """The page of a model; `files` are the card and what was evaluated after it."""
     values = model_values(manifest, *files)
-    return render("models/model.html", site=site, root="../", standing_here=None, **values)
+    values |= {"standing_here": None, "preview": None, "options": (), "preview_gates": []}
+    return render("models/model.html", site=site, root="../", **values)
 
 
 def models_page(site: Site, model: str, title: str, version: str) -> str:
@@ -25,7 +26,7 @@ def models_page(site: Site, model: str, title: str, version: str) -> str:
     )
     form = ActForm("model", model, "", False, False)
     standing = ModelStanding(title=title, release=release, now=now, approvals=(), missing=None, steps=(), form=form)
-    return render("models/models.html", site=site, root="", models=[standing], needs_approval=False)
+    return render("models/models.html", site=site, root="", models=[standing], drafts=[], needs_approval=False)
 
 
 def explanation_page(site: Site, explanation: Explanation) -> str:
