@@ -88,7 +88,7 @@ def _more_selections(request: Json) -> None:
 @pytest.mark.parametrize(
     ("change", "place", "setting"),
     [
-        (_more_entries, "prefetch.labs", "100 of a key are read"),
+        (_more_entries, "prefetch.labs", "at most 100 of one key are read"),
         (_more_in_all, "prefetch", "150 are read"),
         (_more_drafts, "context.draftOrders", "at most 2 are checked"),
         (_more_selections, "context.selections", "at most 2 are checked"),

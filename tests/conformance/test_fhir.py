@@ -95,7 +95,7 @@ def test_without_a_trust_file_nothing_beyond_this_machine_is_called(server: Outs
 def test_a_malformed_address_is_not_used_and_the_prefetch_is_judged(server: Outside, address: str) -> None:
     answer = server.call(PLANNING, at_server(_view(), address, SECRET))
     assert answer.status_code == 200
-    assert "nothing was read from it" in answer.text
+    assert "the token was not used, the prefetch was" in answer.text
     assert SECRET not in answer.text
 
 

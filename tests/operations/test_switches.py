@@ -14,7 +14,7 @@ import pytest
 
 from cds_hooks.configuration import read_content
 from cds_hooks.storage.queries import list_decisions
-from tests.cds_hooks.calls import ORDERS, PLANNING, request_for
+from tests.cds_hooks.calls import ORDERS, PLANNING, counted_request_for
 from tests.cds_hooks.governance.clicking import put_command
 from tests.live import record_in, serving, serving_here
 
@@ -67,7 +67,7 @@ def calling(address: str, body: bytes, service: str = ORDERS) -> Iterator[list[h
 @pytest.mark.slow
 def test_switches_under_load_lose_no_request_and_mix_no_answer(tmp_path: Path) -> None:
     url, now = record_in(tmp_path), datetime.now(UTC)
-    body = json.dumps(request_for(ORDERS, "order-sign", "ckd4-metformin", now, "metformin-ckd4-coded")).encode()
+    body = json.dumps(counted_request_for(ORDERS, "order-sign", "ckd4-metformin", now, "metformin-ckd4-coded")).encode()
     with serving(tmp_path, "--workers", "2") as address, calling(address, body) as answers:
         for number in range(_SWITCHES):
             off = number % 2 == 0
@@ -100,8 +100,8 @@ def _wait_until_all_know(answers: list[httpx.Response], *, is_off: bool) -> None
 
 def test_a_rule_a_client_and_a_model_fall_silent_with_the_reason_on_record(tmp_path: Path) -> None:
     url, now = record_in(tmp_path), datetime.now(UTC)
-    order = request_for(ORDERS, "order-sign", "ckd4-metformin", now, "metformin-ckd4-coded")
-    view = request_for(PLANNING, "patient-view", "planning-talk", now)
+    order = counted_request_for(ORDERS, "order-sign", "ckd4-metformin", now, "metformin-ckd4-coded")
+    view = counted_request_for(PLANNING, "patient-view", "planning-talk", now)
     with serving_here(tmp_path) as address, httpx.Client(base_url=address, timeout=60) as calls:
 
         def reasons(service: str, request: dict[str, Any]) -> dict[str, str]:
@@ -132,7 +132,7 @@ def test_a_rule_a_client_and_a_model_fall_silent_with_the_reason_on_record(tmp_p
 
 def test_silent_mode_computes_and_shows_nothing_and_the_list_says_why(tmp_path: Path) -> None:
     url, now = record_in(tmp_path), datetime.now(UTC)
-    view = request_for(PLANNING, "patient-view", "planning-talk", now)
+    view = counted_request_for(PLANNING, "patient-view", "planning-talk", now)
     other = view | {"context": view["context"] | {"userId": "Practitioner/another"}}
     user = view["context"]["userId"]
     switch(url, "shadow", "user", user)

@@ -3,7 +3,7 @@
 The factors are those of the CDC guideline of 2022 (tables/opioids.csv): CDC Clinical Practice Guideline for Prescribing
 Opioids for Pain, MMWR Recomm Rep 2022;71(3), conversion table. They are for the risk of a dose, never for changing one
 opioid to another. What is not in the table has no factor: buprenorphine by purpose, meperidine, levorphanol,
-pentazocine, butorphanol, opium, dihydrocodeine and every fentanyl that is no patch because no factor was published.
+pentazocine, butorphanol, opium, dihydrocodeine and fentanyl other than a patch because no factor was published.
 
 Source of the calculation: shared/data/medications/rules/opioid.json, tables mme_2022 and opioid_tolerant: strength
 times units times the most doses a day; a range counts at its upper end, as needed at its most; a patch is mcg/h times
@@ -115,7 +115,7 @@ def _no_factor(ingredient: Ingredient, factor: OpioidFactor | None, identity: Me
     if factor is None:
         return f"{ingredient.name} has no factor in the CDC 2022 table"
     if ingredient.rxcui == FENTANYL:
-        return None if is_patch(identity) else "fentanyl that is no patch has no factor in the CDC 2022 table"
+        return None if is_patch(identity) else "fentanyl other than a patch has no factor in the CDC 2022 table"
     sentence = f"{identity.dose_form} {identity.route}"
     if is_patch(identity) or _OTHER_ROUTE.search(sentence):
         return f"{ingredient.name} by this route has no factor in the CDC 2022 table"

@@ -121,7 +121,7 @@ async def test_every_patient_gets_one_decision_however_often_the_server_is_kille
         ("feeds = 1", "unknown field"),
         (f"timezone = '{'a' * 5000}'", "is not a time zone"),
         ("[feed.a]\nkind = 'mllp'\nlisten = '127.0.0.1:1'\ncharset = \"\\u0000\"", "is not a character set"),
-        ("[feed.a]\nkind = 'mllp'\nlisten = '127.0.0.1:1'\ncodes = \"\\u0000\"", "is no CSV file"),
+        ("[feed.a]\nkind = 'mllp'\nlisten = '127.0.0.1:1'\ncodes = \"\\u0000\"", "must be a CSV file"),
         ("[effect.a]\nservices = ['vaccines-due']\npatients = \"\\u0000\"", "the patients of effect.a"),
         ("[webhook.a]\nurl = 'https://x'\nsecret_file = \"\\u0000\"", "the secret of webhook.a"),
     ],

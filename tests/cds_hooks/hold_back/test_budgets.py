@@ -42,9 +42,7 @@ async def test_beyond_the_budget_of_a_call_the_most_severe_cards_are_shown(tmp_p
         assert indicators(answered) == ["warning", "critical"]
         ((subject, text),) = reasons(answered, "budget")
         assert subject == "img-iodine-kidney"
-        assert text.startswith(
-            "Beyond the budget of 2 cards a call for each client (few cards), so not shown: With eGFR 20"
-        )
+        assert text.startswith("Beyond the budget of 2 cards a call for each client (few cards), so not shown: eGFR 20")
 
 
 async def test_the_budget_of_a_user_holds_for_a_day_and_never_withholds_a_critical_card(tmp_path: Path) -> None:

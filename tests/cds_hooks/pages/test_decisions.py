@@ -183,7 +183,7 @@ async def test_the_page_of_a_decision_has_what_the_record_keeps_for_those_alone_
         await person.log_in("ann")
         page = await person.open(f"/explain/{made['id']}")
         assert faults(page.text) == []
-        assert page.text.index("The card") < page.text.index("What was looked for")
+        assert page.text.index('id="said-') < page.text.index("What was looked for")
         for words in ("What happened", "cds-hooks replay", "Digest of the inputs</dt>"):
             assert (words in page.text) is reads, words
 

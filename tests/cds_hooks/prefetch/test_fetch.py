@@ -9,8 +9,9 @@ from typing import Any
 import httpx
 import pytest
 
+from cds_hooks.kit.simulator.chart import Chart
 from cds_hooks.kit.simulator.signing import new_key, sign_token
-from tests.cds_hooks.calls import ORDERS, PLANNING, request_for
+from tests.cds_hooks.calls import ORDERS, PLANNING, counted_request_for, request_for
 from tests.cds_hooks.prefetch.fetch_calls import TOKEN, at_server, facts_of, post, silences, with_app, without
 from tests.each import rows_of
 from tests.fhir_charts import sample_chart, serving_fhir
@@ -106,12 +107,14 @@ def test_no_canary_is_heard(
     tmp_path: Path, as_of: datetime, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ) -> None:
     caplog.set_level(logging.DEBUG)
-    request = without(request_for(PLANNING, "patient-view", "planning-talk", as_of), "labs", "conditions")
+    request = without(counted_request_for(PLANNING, "patient-view", "planning-talk", as_of), "labs", "conditions")
+    sample = json.dumps(sample_chart("planning-talk", as_of).resources)
+    chart = Chart(json.loads(sample.replace('planning-talk"', 'planning-talk-own"')))
     texts: list[str] = []
 
     async def call_all(calls: httpx.AsyncClient) -> None:
         for mode in MODES:
-            with serving_fhir([sample_chart("planning-talk", as_of)], mode=mode, page_size=5) as running:
+            with serving_fhir([chart], mode=mode, page_size=5) as running:
                 answer = await calls.post(f"/cds-services/{PLANNING}", json=at_server(request, running.base))
                 texts.append(answer.text)
                 texts.extend(str(value) for value in answer.headers.values())

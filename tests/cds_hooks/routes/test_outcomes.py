@@ -83,7 +83,7 @@ def test_a_report_that_belongs_to_nothing_does_not_fail_the_others(tmp_path: Pat
     [
         ({"outcomes": [{"prediction": "x"}]}, 400, "outcomes[0].outcome"),
         ({"outcomes": []}, 400, "empty list"),
-        (7, 400, "no list of outcomes"),
+        (7, 400, "The body must be an object"),
         ({"outcomes": [{"prediction": "x" * MOST_BYTES, "outcome": "yes"}]}, 413, "bytes"),
     ],
 )

@@ -184,7 +184,7 @@ async def test_orders_that_cannot_be_given_back_are_judged_without_a_correction(
     tmp_path: Path, as_of: datetime, number: str
 ) -> None:
     request = request_for(DISCHARGE, "encounter-discharge", METFORMIN, as_of)
-    _metformin(request)["note"] = [{"text": "here"}]
+    _metformin(request)["instantiatesUri"] = ["here"]
     body = json.dumps(request).replace('"here"', number)
     async with client(tmp_path, as_of=as_of) as calls:
         headers = {"content-type": "application/json"}

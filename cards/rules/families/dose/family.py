@@ -53,7 +53,7 @@ def _unit_mg(context: RuleContext) -> float | None:
 def to_maximum(context: RuleContext) -> OrderChange | None:
     """As often as ordered, with the largest dose of whole units that keeps the sum within the maximum.
 
-    Never for a first order: the maximum is no dose to begin with.
+    Never for a first order: the maximum is not a starting dose.
     """
     excess, single_mg, times = worst_excess(context), _each_mg(context), context.times_per_day
     if excess is None or excess.of_adult or excess.limit.is_lead or single_mg is None or times not in _OFTEN:
