@@ -93,7 +93,7 @@ def test_each_row_has_one_amount_of_a_known_drug_and_a_document() -> None:
 
 
 # A row that rests on a page only is a lead: it is an alarm at ten times a usual dose and says nothing below it.
-FIRM = [row for row in ROWS if row["source"] not in LEADS]
+FIRM = [row for row in ROWS if row["source"] not in LEADS and row["country"] in ("", "US")]
 
 
 @pytest.mark.sampled
