@@ -22,12 +22,15 @@ from tests.program import run_program
 pytestmark = pytest.mark.slow
 
 NOT_RUN = {
-    "terminology import": "needs the releases: tests/cards/vaccines/test_importing.py",
+    "terminology import": "needs the releases: tests/fhir/terminology/test_importing.py",
     "check": "asks a part of the kit for a minute: tests/test_docs.py types the same options",
     "serve": "serves until it is interrupted: tests/cds_hooks/commands/test_serve.py starts it",
     "model train": "trains for minutes: `make retrain` trains every model again and compares the files",
     "model evaluate": "trains each fold again for minutes: tests/models_onnx/workbench/training evaluates small tables",
     "model gates": "reads the whole training table for minutes: tests/cds_hooks/commands/test_model_artifacts.py",
+    "model preview": "needs a model from elsewhere: tests/cds_hooks/commands/test_preview.py brings one",
+    "knowledge check": "needs a folder of artifacts: tests/cards/knowledge/test_artifacts.py does",
+    "knowledge evaluate": "reads its lines from a pipe: tests/cards/knowledge/test_official.py does",
     "model import": "needs a model from elsewhere: tests/cds_hooks/commands/test_model_artifacts.py brings one",
     "rules check": "runs all 2,000 cases: tests/cards/rules/test_cases.py does, and test_rules.py runs the command",
     "rules simulate": "needs charts with dated orders: tests/cds_hooks/replay/test_simulated_orders.py writes them",
