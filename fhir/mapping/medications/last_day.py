@@ -8,19 +8,28 @@ from typing import Final
 from fhir.mapping.medications.sig_steps import steps_of
 from fhir.record.datatypes import Annotation, Dosage
 from fhir.record.text_budget import REMEMBERED
-from fhir.terminology.dates import find_dates
+from fhir.terminology.dates import FoundDate, find_dates
 from fhir.terminology.late_pattern import late_pattern
 
 _UNTIL: Final = late_pattern(
-    r"\b(?:until|till?|through|thru|up to|stop(?: on| date)?|ends?(?: on| date)?|end date|last (?:dose|day)(?: on| is)?"
+    r"\b(?:until|till?|through|thru|up to|stop(?: on| date)?|ends?(?: on| date)?|end date|last day(?: on| is)?"
     r"|bis(?: zum| einschl(?:ie(?:ß|ss)lich|\.))?|jusqu['’]au|hasta(?: el)?|até|fino al)\b ?:? ?$",
     re.IGNORECASE,
 )
 _HAS_YEAR: Final = late_pattern(r"(?:19|20)\d\d|[./]\d{1,2}[./]\d\d\b")
-# "Hold until …", "not before …": what begins again on that day. "…, then 5 mg daily": what goes on after it.
-_BEGINS_AGAIN: Final = late_pattern(
-    r"\b(?:hold|held|holding|not|resum\w*|re-?start\w*|start\w*|begin\w*|paus\w*|nicht|ab)\b", re.IGNORECASE
+# "Hold until …", "not before …": what begins again on that day. "Refills valid until …": not the course ends then, and
+# "last dose 2026-11-18" says when a drug that goes on was taken. "…, then 5 mg daily": what goes on after it.
+_NOT_THE_COURSE: Final = late_pattern(
+    r"\b(?:hold|held|holding|not|resum\w*|re-?start\w*|start\w*|begin\w*|paus\w*|nicht|ab"
+    r"|refill\w*|repeats?|valid|gültig|authori[sz]ed|covered|coverage|insur\w*|suppl\w*|expir\w*|prescription|rezept)\b",
+    re.IGNORECASE,
 )
+# A note says more than directions do ("sick leave until …"): there the sentence has to be about nothing but the end.
+_ALONE_IN_NOTE: Final = late_pattern(
+    r"(?:(?:to be )?(?:take|taken|give|given|continue|continued|treat|use|treatment|therapy|course)\b,? ?)?(?:on )?",
+    re.IGNORECASE,
+)
+_BEFORE: Final = late_pattern(r"[;\n]|\.\s")
 _GOES_ON: Final = late_pattern(
     r"\b(?:then|thereafter|followed by|after that|danach|dann|puis|ensuite|luego|después|depois|poi)\b", re.IGNORECASE
 )
@@ -41,11 +50,12 @@ def last_day_in_words(dosages: Sequence[Dosage], notes: Iterable[Annotation]) ->
 
     A day of which the order of day and month is not certain ("03/04/2026") is the later one.
     """
-    days = [_of_dosage(dosage) for dosage in dosages]
-    known = [day for day in days if day is not None]
-    if known:
-        return max(known) if len(known) == len(days) else None
-    return max((day for note in notes if (day := _last_day(note.text)) is not None), default=None)
+    by_dosage = [_of_dosage(dosage) for dosage in dosages]
+    last_days = [day for day in by_dosage if day is not None]
+    if last_days:
+        return max(last_days) if len(last_days) == len(by_dosage) else None
+    in_notes = (_last_day(note.text, is_note=True) for note in notes if len(note.text) <= REMEMBERED)
+    return max((day for day in in_notes if day is not None), default=None)
 
 
 def days_in_notes(notes: Iterable[Annotation]) -> float | None:
@@ -69,19 +79,22 @@ def _of_dosage(dosage: Dosage) -> date | None:
     return next((day for text in texts if text and (day := _last_day(text)) is not None), None)
 
 
-def _last_day(text: str) -> date | None:
+def _last_day(text: str, *, is_note: bool = False) -> date | None:
     if _HAS_YEAR.search(text) is None:
         return None  # nearly every instruction
     days = [
         found.day
         for month_first in (True, False)
         for found in find_dates(text, _NO_DATE, month_first=month_first)
-        if _HAS_YEAR.search(text[found.start : found.end]) and _is_last(text, found.start, found.end)
+        if _HAS_YEAR.search(text[found.start : found.end]) and _is_last(text, found, is_note=is_note)
     ]
     return None if not days or steps_of(text) else max(days)
 
 
-def _is_last(text: str, start: int, end: int) -> bool:
-    return bool(
-        _UNTIL.search(text[:start]) and not _BEGINS_AGAIN.search(text[:start]) and not _GOES_ON.search(text[end:])
-    )
+def _is_last(text: str, found: FoundDate, *, is_note: bool) -> bool:
+    """Whether the words before a date say that the course ends on it, and those after it do not go on."""
+    sentence = _BEFORE.split(text[: found.start])[-1]
+    cue = _UNTIL.search(sentence)
+    if cue is None or _NOT_THE_COURSE.search(sentence) or _GOES_ON.search(text[found.end :]):
+        return False
+    return not is_note or _ALONE_IN_NOTE.fullmatch(sentence[: cue.start()].lstrip()) is not None
