@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from datetime import date
 from typing import Final
 
+from fhir.mapping.medications.sig import LONGEST_SIG
 from fhir.mapping.medications.sig_steps import steps_of
 from fhir.record.datatypes import Annotation, Dosage
 from fhir.record.text_budget import REMEMBERED
@@ -80,7 +81,7 @@ def _of_dosage(dosage: Dosage) -> date | None:
 
 
 def _last_day(text: str, *, is_note: bool = False) -> date | None:
-    if _HAS_YEAR.search(text) is None:
+    if len(text) > LONGEST_SIG or _HAS_YEAR.search(text) is None:
         return None  # nearly every instruction
     days = [
         found.day
