@@ -35,6 +35,8 @@ _GOES_ON: Final = late_pattern(
     r"\b(?:then|thereafter|followed by|after that|danach|dann|puis|ensuite|luego|después|depois|poi)\b", re.IGNORECASE
 )
 _NO_DATE: Final = date.min
+_MOST_DATES: Final = 8
+"""Each date counts twice, with the month and with the day first."""
 # A sentence of a note that says nothing but how long: "7 day course", "Duration: 10 days", "10-day course of therapy".
 _LENGTH_ALONE: Final = late_pattern(
     r"(?:an? |total |full )*(\d{1,3})[- ]?(days?|d|weeks?|wks?)[- ](?:total )?"
@@ -83,10 +85,12 @@ def _of_dosage(dosage: Dosage) -> date | None:
 def _last_day(text: str, *, is_note: bool = False) -> date | None:
     if len(text) > LONGEST_SIG or _HAS_YEAR.search(text) is None:
         return None  # nearly every instruction
+    dates = [found for order in (True, False) for found in find_dates(text, _NO_DATE, month_first=order)]
+    if len(dates) > _MOST_DATES:
+        return None  # a diary
     days = [
         found.day
-        for month_first in (True, False)
-        for found in find_dates(text, _NO_DATE, month_first=month_first)
+        for found in dates
         if _HAS_YEAR.search(text[found.start : found.end]) and _is_last(text, found, is_note=is_note)
     ]
     return None if not days or steps_of(text) else max(days)
