@@ -14,11 +14,10 @@ from cds_hooks.logs import log
 from cds_hooks.settings import Settings
 from models_onnx.artifact.folder import MODEL, VERSION_SIGN, read_manifest
 from models_onnx.artifact.manifest import Manifest
-from models_onnx.artifact.release_file import RELEASE, Release, parse_release
+from models_onnx.artifact.release_file import PREVIEW, RELEASE, Release, parse_release
 from models_onnx.errors import ModelError
 from models_onnx.model_card.embed import read_card
 from models_onnx.model_card.formats import chai_xml
-from models_onnx.model_card.preview import PREVIEW, Preview, read_preview
 from models_onnx.serving.registry import ARTIFACTS, model_ids, version_ids
 
 _T = TypeVar("_T")
@@ -34,8 +33,20 @@ class GateRow(msgspec.Struct, frozen=True):
     clears: str = ""
 
 
+class Preview(msgspec.Struct, frozen=True):
+    """The card of one person of the table, which `model preview` keeps beside a draft."""
+
+    summary: str
+    detail: str
+    options: tuple[str, ...] = ()
+
+
 class _GateReport(msgspec.Struct):
     results: list[GateRow] = []
+
+
+def _read_preview(folder: Path) -> Preview:
+    return msgspec.json.decode((folder / PREVIEW).read_bytes(), type=Preview)
 
 
 def _read_gates(folder: Path) -> list[GateRow]:
@@ -87,7 +98,7 @@ class ModelFiles:
     def preview(self, model_id: str) -> Preview | None:
         """Return the card of a draft, as `model preview` kept it; None of any other model."""
         folder = self._folders.get(model_id)
-        return self._once("preview", model_id, read_preview) if folder and (folder / PREVIEW).is_file() else None
+        return self._once("preview", model_id, _read_preview) if folder and (folder / PREVIEW).is_file() else None
 
     def card_as(self, model_id: str, form: str, configured: Settings) -> tuple[bytes, str] | None:
         """Return the card as `json` or `chai.xml`, with its media type; None for another model or form."""

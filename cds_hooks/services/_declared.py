@@ -40,9 +40,9 @@ from models_onnx.declarations import DeclaringFile, add_features
 from models_onnx.equations.calculate import EquationResult, features_of, inputs_from_record
 from models_onnx.equations.declaration import Equation, EquationOutput, find_equations
 from models_onnx.errors import UnknownModel
-from models_onnx.model_card.preview import NOT_FOR_CARE
 from models_onnx.serving.runtime import Model
 
+NOT_FOR_CARE = "PREVIEW, not for care"
 _READ = ("Condition", "Encounter", "Procedure", "ServiceRequest")
 
 

@@ -19,6 +19,7 @@ _NOTHING = re.compile(
     r"lorem ipsum.*|placeholder.*|fill (?:me )?in.*|<[^>]*>)?\W*",
     re.IGNORECASE | re.DOTALL,
 )
+_TO_DO = re.compile(r"\bTODO\b")
 NOT_RECORDED = "not recorded"
 """What a card says of an axis, such as race, that its hospital does not record; who signs the card answers for it."""
 # A funding of "None." or a population of "none" is such an answer; these may say it in a sentence.
@@ -31,7 +32,7 @@ def card_problems(card: Card) -> list[str]:
     if kind not in ATTRIBUTES:
         return [f"the card says kind {kind!r}; it is 'predictive' or 'evidence-based'"]
     blanks = [problem for attribute in ATTRIBUTES[kind] if (problem := _blank(attribute, card)) is not None]
-    blanks += [f"product.{path} is still to do" for path in _to_do(card.get("product"), "")]
+    blanks += [f"product.{path} is still to do" for path in still_to_do(card.get("product"))]
     if blanks:
         return blanks
     try:
@@ -48,14 +49,15 @@ def refuse_incomplete_card(card: Card) -> None:
         raise CardIncomplete(f"the model card of {name} is incomplete: {'; '.join(problems)}")
 
 
-def _to_do(part: Any, path: str) -> Iterator[str]:
+def still_to_do(part: Any, path: str = "") -> Iterator[str]:
+    """Yield where in dicts, lists and tuples a text has the word TODO, which `model preview` drafts."""
     if isinstance(part, dict):
         for name, value in part.items():
-            yield from _to_do(value, f"{path}.{name}" if path else str(name))
-    elif isinstance(part, list):
+            yield from still_to_do(value, f"{path}.{name}" if path else str(name))
+    elif isinstance(part, list | tuple):
         for value in part:
-            yield from _to_do(value, path)
-    elif isinstance(part, str) and part.startswith("TODO"):
+            yield from still_to_do(value, path)
+    elif isinstance(part, str) and _TO_DO.search(part):
         yield path
 
 

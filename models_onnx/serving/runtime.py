@@ -15,12 +15,23 @@ import numpy as np
 import onnxruntime
 from msgspec import Struct
 from numpy.typing import NDArray
+from onnxruntime.capi import onnxruntime_pybind11_state
 
 from models_onnx.artifact.folder import Artifact
 from models_onnx.artifact.manifest import Manifest, ModelInput
 from models_onnx.errors import ExplanationMismatch, ManifestRefused, WrongShape
 
 ADDITIVITY = 1e-5
+RUN_ERRORS: tuple[type[Exception], ...] = (
+    RuntimeError,
+    ValueError,
+    *(
+        kind
+        for kind in vars(onnxruntime_pybind11_state).values()
+        if isinstance(kind, type) and issubclass(kind, Exception)
+    ),
+)
+"""What a session raises that cannot be made or run: onnxruntime has a class for each way to fail, without a base."""
 # Rows of one run of the session: these by the size of the file (500 of a file of 0.5 MB), these at least. A file
 # that asks a network once for each coalition of its groups does so for these rows of the network.
 _MOST_BYTES, _LEAST_AT_ONCE = 2**28, 8

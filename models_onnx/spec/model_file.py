@@ -203,8 +203,8 @@ def _trained_on(declared: ModelFile) -> str:
     if declared.origin is None:
         return declared.trained_on
     figures = ", ".join(f"{name} {value:g}" for name, value in sorted(declared.origin.metrics.items()))
-    said = f"MLflow run {declared.origin.run_id}{f', which measured {figures}' if figures else ''}"
-    return f"{declared.trained_on} ({said})" if declared.trained_on.strip() else said
+    run = f"MLflow run {declared.origin.run_id}{f', which measured {figures}' if figures else ''}"
+    return f"{declared.trained_on} ({run})" if declared.trained_on.strip() else run
 
 
 def _too_young(declared: ModelFile) -> list[CohortExclusion]:
@@ -219,14 +219,14 @@ def _too_young(declared: ModelFile) -> list[CohortExclusion]:
 def _column(column: str, values: Mapping[str, float] | None, factor: float) -> ColumnOf:
     def read(table: Any) -> Column:
         cells = table[column]
-        return cells * factor if values is None else cells.map(_as_text).map(dict(values)).astype(float)
+        return cells * factor if values is None else cells.map(cell_text).map(dict(values)).astype(float)
 
     return read
 
 
 def _texts(column: str, values: Mapping[str, str]) -> ColumnOf:
     def read(table: Any) -> Column:
-        texts = table[column].map(_as_text)
+        texts = table[column].map(cell_text)
         return texts.map(dict(values)) if values else texts
 
     return read
@@ -243,7 +243,7 @@ def _bands(column: str, bands: tuple[float, ...]) -> ColumnOf:
     return lambda table: table[column].map(band)
 
 
-def _as_text(cell: Any) -> str | None:
+def cell_text(cell: Any) -> str | None:
     """Return a cell as it stands in the table; a whole number without decimals, an empty cell as nothing."""
     if cell is None or cell != cell:
         return None

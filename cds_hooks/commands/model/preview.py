@@ -18,14 +18,15 @@ from cds_hooks.commands.model.console import problems, progress_bars, wide_conso
 from cds_hooks.commands.model.gates import composed_card, own_service, site_evidence
 from cds_hooks.commands.model.train import signer
 from cds_hooks.commands.options import AsJson, print_json
+from cds_hooks.pages.model_files import Preview
 from cds_hooks.services._declared import card_words, watermarked
 from cds_hooks.settings import settings
 from cds_hooks.trusted_models import own_keys
 from models_onnx.artifact.files import write_whole
 from models_onnx.artifact.folder import MANIFEST, MODEL
+from models_onnx.artifact.release_file import PREVIEW
 from models_onnx.declarations import add_features
 from models_onnx.errors import TrainingRefused
-from models_onnx.model_card.preview import PREVIEW, Preview
 from models_onnx.serving.registry import ARTIFACTS, model_ids, versions
 from models_onnx.serving.runtime import Model
 from models_onnx.spec import SEED, declaring_file, get_spec
@@ -88,13 +89,15 @@ def preview(
         drafted = _draft(model_id, read, table, folder, asked)
         if drafted is not None and drafted.problems:
             raise _not_fitting(drafted, folder)
-        model, card = _train(model_id, table, folder)
+        model, card, written = _train(model_id, table, folder)
         _show(model, card)
         if with_gates:
-            _gates(model_id, table, folder)
+            _gates(model_id, table, written)
         where = "" if settings().models_folder == folder else f"CDS_MODELS_FOLDER={folder} "
+        is_beside = written.name != model_id
         typer.echo(
-            f"In a chart and on its page: {where}cds-hooks serve, then {settings().public_url}/models/{model_id} "
+            f"On its page{', beside the version in use' if is_beside else ' and in a chart'}: "
+            f"{where}cds-hooks serve, then {settings().public_url}/models/{written.name} "
             "(development profile, watermarked).\n"
             f"Next: write what is marked TODO in {folder / model_id}.model.toml and the empty texts of "
             f"{folder / model_id}.card.json, then\n"
@@ -159,8 +162,11 @@ def _not_fitting(drafted: Any, folder: Path) -> typer.Exit:
     return typer.Exit(1)
 
 
-def _train(model_id: str, table: Path, folder: Path) -> tuple[Model, Any]:
-    """Compile and evaluate the model into the folder, as a draft without a signature, with the card of one person."""
+def _train(model_id: str, table: Path, folder: Path) -> tuple[Model, Preview, Path]:
+    """Compile and evaluate the model as a draft without a signature, with the card of one person.
+
+    Returns the model, that card and the folder of the draft, which lies beside a version that has been gated.
+    """
     from models_onnx.artifact.folder import Artifact
     from models_onnx.workbench.release.publishing import write_artifact
     from models_onnx.workbench.training.data.cohort import build_cohort, read_table
@@ -186,10 +192,10 @@ def _train(model_id: str, table: Path, folder: Path) -> tuple[Model, Any]:
     )
     shown = Preview(card.summary, card.detail, card.options)
     write_whole(written / PREVIEW, msgspec.json.encode(shown))
-    return model, shown
+    return model, shown, written
 
 
-def _show(model: Model, card: Any) -> None:
+def _show(model: Model, card: Preview) -> None:
     manifest = model.manifest
     buttons = Text("   ".join(f"[ {label} ]" for label in card.options))
     Console(width=100).print(Panel(Group(Text(card.summary, "bold"), Text(), Markdown(card.detail), Text(), buttons)))
@@ -203,7 +209,7 @@ def _show(model: Model, card: Any) -> None:
     typer.echo(f"{manifest.cohort.n:,} people, {manifest.cohort.events:,} events: {figures}. Explained: {explained}.")
 
 
-def _gates(model_id: str, table: Path, folder: Path) -> None:
+def _gates(model_id: str, table: Path, draft: Path) -> None:
     """Run the gates on a copy, signed with the card as far as it is written; the report lies beside the draft."""
     from models_onnx.workbench.gates.evidence import gather
     from models_onnx.workbench.gates.run import encode, run_gates
@@ -211,18 +217,18 @@ def _gates(model_id: str, table: Path, folder: Path) -> None:
     from models_onnx.workbench.release.card import card_words as words_of_card
     from models_onnx.workbench.release.publishing import GATES, sign_with_card
 
-    signing = signer()
+    signing, folder = signer(), draft.parent
     keys = {**own_keys(settings()), signing.public.id: signing.public}
     with TemporaryDirectory() as made, progress_bars(quiet=False) as progress:
         copy = Path(made) / model_id
         copy.mkdir()
         for file in (MANIFEST, MODEL):
-            shutil.copyfile(folder / model_id / file, copy / file)
+            shutil.copyfile(draft / file, copy / file)
         sign_with_card(copy, signing, words_of_card(model_id, folder))
         subject = read_subject(copy, keys)
         evidence = gather(subject, keys, site_evidence(subject, folder), table.parent, progress, folder)
         report = run_gates(subject, evidence, progress)
-    write_whole(folder / model_id / GATES, encode(report))
+    write_whole(draft / GATES, encode(report))
     rows = Table("gate", "what", "why, and what clears it", title=report.headline)
     for result in report.results:
         if not result.green:

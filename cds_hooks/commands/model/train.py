@@ -170,7 +170,10 @@ def signer() -> Signer:
 
 def import_(
     declaration: Annotated[
-        Path, typer.Argument(metavar="DECLARATION", help="The file NAME.py; its estimator is Fitted(...).")
+        Path,
+        typer.Argument(
+            metavar="DECLARATION", help="The file NAME.model.toml, or NAME.py whose estimator is Fitted(...)."
+        ),
     ],
     data: Data = None,
     out: Out = ARTIFACTS,

@@ -15,7 +15,7 @@ from models_onnx.artifact.folder import CARD, MANIFEST
 from models_onnx.artifact.keys import Keys
 from models_onnx.artifact.manifest import Manifest, ModelInput
 from models_onnx.errors import ManifestRefused, UnsafeModel
-from models_onnx.serving.runtime import run_in_parts, session_of
+from models_onnx.serving.runtime import RUN_ERRORS, run_in_parts, session_of
 
 if TYPE_CHECKING:
     from models_onnx.workbench.training.data.leaks import Loss
@@ -71,7 +71,7 @@ class Runner:
         """
         try:
             values = run_in_parts(self._session, self._wanted, FEATURES, rows, self._size)
-        except Exception as problem:  # onnxruntime raises classes of its own, without a common one it documents
+        except RUN_ERRORS as problem:
             raise UnsafeModel(f"the model cannot be run on {rows.shape} values: {str(problem)[:160]}") from problem
         outputs = dict(zip(self._wanted, values, strict=True))
         return Answers(

@@ -20,6 +20,7 @@ from models_onnx.artifact.onnx_file import refuse_unsafe
 from models_onnx.artifact.release_file import (
     ADDRESSED,
     DRAFT,
+    PREVIEW,
     RELEASE,
     RELEASE_FORMAT,
     FileDigest,
@@ -36,8 +37,7 @@ from models_onnx.artifact.release_file import (
 from models_onnx.errors import CardIncomplete, HashMismatch, SignatureRefused, TrainingRefused
 from models_onnx.model_card.attributes import Card
 from models_onnx.model_card.embed import core_digest, embed_card, read_card
-from models_onnx.model_card.preview import PREVIEW
-from models_onnx.model_card.schema import refuse_incomplete_card
+from models_onnx.model_card.schema import refuse_incomplete_card, still_to_do
 from models_onnx.workbench.release.card import build_card, card_words, refuse_unknown_axes
 
 GATES = "gates.json"
@@ -58,6 +58,8 @@ def publish(folder: Path, signer: Signer, words: dict[str, Any] | None = None) -
     axes = {str(group["axis"]) for group in manifest.evaluation.get("subgroups", ())}
     refuse_unknown_axes(manifest.id, card, axes)
     refuse_incomplete_card(card)
+    if to_do := sorted(still_to_do(msgspec.to_builtins(manifest))):
+        raise CardIncomplete(f"{manifest.id}: these are still to be written: {', '.join(to_do)}")
     (folder / PREVIEW).unlink(missing_ok=True)
     return sign_with_card(folder, signer, words)
 
@@ -155,7 +157,8 @@ def write_artifact(folder: Path, manifest: Manifest, content: bytes) -> Path:
     """
     folder = _folder_of_new(folder, manifest)
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / RELEASE).unlink(missing_ok=True)
+    for name in (RELEASE, CARD, GATES, PREVIEW):  # what was written about the files before
+        (folder / name).unlink(missing_ok=True)
     write_whole(folder / MODEL, content)
     write_whole(folder / MANIFEST, encode_manifest(manifest))
     load_artifact(folder)

@@ -21,48 +21,17 @@ from fhir.mapping.features.measured import Measured
 from fhir.mapping.features.patient import Age, Sex
 from fhir.terminology.analytes import ANALYTES, Analyte
 from models_onnx.errors import TrainingRefused
+from models_onnx.spec.model_file import cell_text
 from models_onnx.workbench.training.sources import ModelSource
 
 MOST_GROUPS = 10
 # Of a column in its own unit hardly any value is implausible, of one in another unit most are.
 _MOST_OUTSIDE, _FEW_OUTSIDE = 0.5, 0.05
-_UNITS = frozenset(
-    [
-        "mg",
-        "dl",
-        "g",
-        "l",
-        "ml",
-        "mmol",
-        "umol",
-        "u",
-        "ul",
-        "fl",
-        "pct",
-        "mmhg",
-        "cel",
-        "kg",
-        "m2",
-        "per",
-        "min",
-        "a",
-        "d",
-        "days",
-        "years",
-        "year",
-        "pg",
-        "ng",
-        "iu",
-        "meq",
-        "10e3",
-        "10e6",
-        "value",
-        "latest",
-        "last",
-        "result",
-    ]
-)
-_SEX = {"m": 1, "male": 1, "man": 1, "f": 0, "female": 0, "woman": 0}
+_UNITS = frozenset((
+    "mg", "dl", "g", "l", "ml", "mmol", "umol", "u", "ul", "fl", "pct", "mmhg", "cel", "kg", "m2", "per", "min", "a",
+    "d", "days", "years", "year", "pg", "ng", "iu", "meq", "10e3", "10e6", "value", "latest", "last", "result",
+))  # fmt: skip
+_SEX = {"m": 1, "male": 1, "man": 1, "1": 1, "f": 0, "female": 0, "woman": 0, "0": 0}
 _YES = {"yes": 1, "y": 1, "true": 1, "no": 0, "n": 0, "false": 0}
 _PATIENT = re.compile(r"(?:^|_)(?:patient|person|subject|participant|mrn|pid|id)(?:_|$)", re.IGNORECASE)
 _RACE = re.compile(r"race|ethnic", re.IGNORECASE)
@@ -126,8 +95,8 @@ def draft(name: str, source: ModelSource, file: str, table: Path, rows: pd.DataF
         _fit_values(item, source, rows, asked, made)
     _refuse_twice(inputs, made)
     made.features = "".join(_feature_entry(ANALYTES[item.analyte], item.feature) for item in inputs if item.analyte)
-    known = [FEATURES.get(item.feature) for item in inputs]
-    made.in_stay = any(feature is not None and feature.only_in_stay for feature in known)
+    features = [FEATURES.get(item.feature) for item in inputs]
+    made.in_stay = any(feature is not None and feature.only_in_stay for feature in features)
     axes = dict(_axes(inputs, rows))
     made.axes = tuple(axes)
     made.declaration = _text(made, source, file, table, outcome, patient, inputs, axes, asked)
@@ -299,6 +268,8 @@ def _fit_values(item: _Input, source: ModelSource, rows: pd.DataFrame, asked: As
     if item.called in source.texts:
         made.problems.append(f"{item.called}: the file takes texts, and the column {item.column} has numbers")
         return
+    if isinstance(feature, Sex) and "male" not in _words(item.called):
+        made.taken.append(f"in {item.column} 1 is male and 0 is female")
     values = pd.to_numeric(column, errors="coerce").dropna().to_numpy(dtype=np.float64)
     analyte = ANALYTES[item.analyte] if item.analyte else None
     low, high, unit = (
@@ -331,7 +302,7 @@ def _fit_values(item: _Input, source: ModelSource, rows: pd.DataFrame, asked: As
 
 
 def _fit_texts(item: _Input, source: ModelSource, column: pd.Series, feature: Feature | None, made: Draft) -> None:
-    texts = sorted({str(cell).strip() for cell in column.dropna()})
+    texts = sorted({cell_text(cell) or "" for cell in column.dropna()})
     words = _SEX if isinstance(feature, Sex) else _YES
     numbers = {text: words.get(text.lower()) for text in texts}
     if item.called in source.texts:
@@ -351,12 +322,12 @@ def _fit_texts(item: _Input, source: ModelSource, column: pd.Series, feature: Fe
 
 def _fitting_units(analyte: Analyte, values: Any, low: float, high: float) -> Iterator[tuple[str, float]]:
     """Yield units in which the values are plausible, each factor once."""
-    told: set[float] = set()
+    factors: set[float] = set()
     for unit, conversion in analyte.units.items():
-        if conversion.factor in told or conversion.offset or conversion.factor == 1.0:
+        if conversion.factor in factors or conversion.offset or conversion.factor == 1.0:
             continue
         if _outside(values * conversion.factor, low, high) <= _FEW_OUTSIDE:
-            told.add(conversion.factor)
+            factors.add(conversion.factor)
             yield unit, conversion.factor
 
 
@@ -375,8 +346,9 @@ def _axes(inputs: Sequence[_Input], rows: pd.DataFrame) -> Iterator[tuple[str, s
     """Yield the axes of fairness that the table has: sex, age band, race and ethnicity."""
     for item in inputs:
         if item.feature == "sex_male" and item.column:
-            texts = sorted({_cell(cell) for cell in rows[item.column].dropna()})
-            words = {text: ("female", "male")[_SEX.get(text.lower(), 1 if text == "1" else 0)] for text in texts}
+            texts = sorted({cell_text(cell) or "" for cell in rows[item.column].dropna()})
+            codes = {text: _SEX[text.lower()] for text in texts if text.lower() in _SEX}
+            words = {text: ("female", "male")[code] for text, code in codes.items()}
             values = ", ".join(f"{json.dumps(text)} = {json.dumps(word)}" for text, word in words.items())
             yield "sex", f"{{ column = {json.dumps(item.column)}, values = {{ {values} }} }}"
         if item.feature == "age_years" and item.column:
@@ -384,10 +356,6 @@ def _axes(inputs: Sequence[_Input], rows: pd.DataFrame) -> Iterator[tuple[str, s
     for name in map(str, rows.columns):
         if _RACE.search(name):
             yield name.lower(), f"{{ column = {json.dumps(name)} }}"
-
-
-def _cell(cell: Any) -> str:
-    return f"{cell:g}" if isinstance(cell, float) else str(cell).strip()
 
 
 def _groups(inputs: Sequence[_Input]) -> dict[str, list[str]]:

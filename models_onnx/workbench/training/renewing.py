@@ -1,6 +1,7 @@
 """New versions of models: renewed from the table of `data --followed`, or taken in as somebody else fitted them."""
 
 import re
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import msgspec
 from models_onnx.artifact.folder import VERSION_SIGN, read_manifest
 from models_onnx.artifact.manifest import Manifest
 from models_onnx.errors import TrainingRefused, UnknownModel
-from models_onnx.model_card.schema import NOT_RECORDED
+from models_onnx.model_card.schema import NOT_RECORDED, still_to_do
 from models_onnx.serving.registry import ARTIFACTS, Version, find_version, versions
 from models_onnx.spec import Fitted, ModelSpec, get_spec
 from models_onnx.spec.model_file import SUFFIX
@@ -19,6 +20,7 @@ from models_onnx.workbench.training.commands import train_model
 from models_onnx.workbench.training.crossvalidate import Progress
 from models_onnx.workbench.training.data.cohort import read_csv
 from models_onnx.workbench.training.pipeline import Trained
+from models_onnx.workbench.training.sources import MLMODEL
 
 _GROUPS = ("race", "ethnicity")
 _NUMBER = re.compile(r"(\d+)\.(\d+)(?:\.\d+)*(?:\+.*)?$")
@@ -126,16 +128,20 @@ def adopt(declaration: Path, data: Path, out: Path, seed: int, replicates: int, 
     Raises:
         ModelError: the fitted model, the declaration or the table cannot be used.
     """
+    if (declaration / MLMODEL).is_file():
+        raise TrainingRefused(
+            f"{declaration} is a model that MLflow has logged and says neither whom it is for nor what its inputs are "
+            "here: cds-hooks model preview drafts the declaration NAME.model.toml with its run and metrics; import that"
+        )
     if not declaration.is_file():
         raise TrainingRefused(f"{declaration} is not there; docs/adding/model.md shows a declaration")
     spec = get_spec(declaration.name.removesuffix(SUFFIX).removesuffix(".py"), declaration.parent)
-    to_do = [line.partition("=")[0].strip() for line in declaration.read_text("utf-8").splitlines() if '"TODO' in line]
-    if to_do:
-        raise TrainingRefused(f"{declaration.name}: these are still to be written: {', '.join(to_do)}")
     if not isinstance(spec.estimator, Fitted):
         raise TrainingRefused(
             f"{declaration.name} declares an estimator that is fitted here. To import, take Fitted from "
             "models_onnx.spec and write estimator=Fitted(SOURCE, trained_on='WHOM IT WAS TRAINED ON')"
         )
+    if to_do := [path.removeprefix("estimator.") for path in still_to_do(asdict(spec))]:
+        raise TrainingRefused(f"{declaration.name}: these are still to be written: {', '.join(to_do)}")
     refuse_incomplete_words(spec.id, declaration.parent, spec.subgroups)
     return train_model(spec.id, data, out, seed, replicates, progress, declaration.parent)

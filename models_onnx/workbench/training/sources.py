@@ -4,6 +4,7 @@ A file is ONNX, LightGBM's text or XGBoost's JSON; a folder with an `MLmodel` is
 """
 
 import json
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 from fhir.terminology.plain_file import plain_file
 from models_onnx.artifact.onnx_file import refuse_unsafe
 from models_onnx.errors import CompileRefused, UnsafeModel
-from models_onnx.serving.runtime import session_of
+from models_onnx.serving.runtime import RUN_ERRORS, session_of
 from models_onnx.workbench.compiler.readers.source import read_file
 
 MLMODEL = "MLmodel"
@@ -59,7 +60,7 @@ def _of_onnx(path: Path) -> ModelSource:
     refuse_unsafe(content)
     try:
         items = session_of(content).get_inputs()
-    except Exception as problem:  # onnxruntime has an error class of its own for each way to fail
+    except RUN_ERRORS as problem:
         raise UnsafeModel(f"{path.name} cannot be loaded: {str(problem).splitlines()[0][:200]}") from problem
     if len(items) > 1 or items[0].shape[1:] == [1]:
         texts = frozenset(item.name for item in items if item.type == "tensor(string)")
@@ -115,11 +116,12 @@ def _signature(logged: dict[str, Any]) -> tuple[str, ...]:
 
 def _metrics(folder: Path, run_id: str) -> dict[str, float]:
     """Return the last value of each metric of the run, from the folder of runs in which the model lies."""
-    runs = (parent / "metrics" for parent in folder.resolve().parents if run_id)
-    measured = next((folder_of_run for folder_of_run in runs if folder_of_run.is_dir()), None)
+    runs = (parent for parent in folder.resolve().parents if run_id and (parent / "meta.yaml").is_file())
+    measured = next((run / "metrics" for run in runs if (run / "metrics").is_dir()), None)
     metrics: dict[str, float] = {}
-    for path in sorted(measured.iterdir()) if measured is not None else ():
-        rows = [line.split() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
-        if rows and len(rows[-1]) >= 2:
-            metrics[path.name] = float(rows[-1][1])
+    for path in sorted(measured.rglob("*")) if measured is not None else ():  # val/auc is a file in a folder
+        rows = path.read_text(encoding="utf-8").split("\n") if path.is_file() else []
+        last = next((row.split() for row in reversed(rows) if row.strip()), [])
+        with suppress(IndexError, ValueError):
+            metrics[path.relative_to(measured or path).as_posix()] = float(last[1])
     return metrics

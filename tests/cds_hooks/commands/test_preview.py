@@ -154,16 +154,17 @@ signature:
 def test_a_folder_of_mlflow_brings_its_names_its_run_and_its_metrics(tmp_path: Path) -> None:
     logged = tmp_path / "mlruns" / "1" / "0a1b2c" / "artifacts" / "model"
     logged.mkdir(parents=True)
-    metrics = tmp_path / "mlruns" / "1" / "0a1b2c" / "metrics"
-    metrics.mkdir()
-    (metrics / "val_auc").write_text("1730000000000 0.71 0\n1730000000001 0.78 1\n")
+    run = tmp_path / "mlruns" / "1" / "0a1b2c"
+    (run / "metrics" / "val").mkdir(parents=True)
+    (run / "meta.yaml").write_text("run_id: 0a1b2c\n")
+    (run / "metrics" / "val" / "auc").write_text("1730000000000 0.71 0\n1730000000001 0.78 1\n")
     model, _ = exported(tmp_path, LogisticRegression())
     (logged / "model.onnx").write_bytes(model.read_bytes())
     (logged / "MLmodel").write_text(MLMODEL.format(flavor="onnx", file="model.onnx"))
     source = read_source(logged)
-    assert (source.inputs, source.run_id, source.metrics) == ((*NUMBERS, "Gender"), "0a1b2c", {"val_auc": 0.78})
+    assert (source.inputs, source.run_id, source.metrics) == ((*NUMBERS, "Gender"), "0a1b2c", {"val/auc": 0.78})
     made = draft("stays", source, "stays.onnx", Path("t.csv"), people(200), Asked(30.0))
-    assert 'origin = { run_id = "0a1b2c", metrics = { "val_auc" = 0.78 } }' in made.declaration
+    assert 'origin = { run_id = "0a1b2c", metrics = { "val/auc" = 0.78 } }' in made.declaration
     (logged / "MLmodel").write_text(MLMODEL.format(flavor="sklearn", file="model.pkl"))
     with pytest.raises(CompileRefused, match=r"a pickle or code, which is never read\. Log it as ONNX: mlflow\.onnx"):
         read_source(logged)

@@ -26,7 +26,7 @@ from onnx import (
 
 from models_onnx.artifact.onnx_file import refuse_unsafe
 from models_onnx.errors import CompileRefused
-from models_onnx.serving.runtime import session_of
+from models_onnx.serving.runtime import RUN_ERRORS, session_of
 from models_onnx.workbench.compiler.graph import DOUBLE, FLOAT, INT64, ML_DOMAIN, ML_OPSET, OPSET, Graph
 from models_onnx.workbench.compiler.link import LOGIT
 
@@ -40,7 +40,7 @@ _TYPES: dict[str, tuple[int, Any]] = {
     "tensor(double)": (DOUBLE, np.float64),
     "tensor(int64)": (INT64, np.int64),
 }
-_ONLY_SHAPE = ("Identity", "Squeeze", "Unsqueeze", "Reshape", "Flatten")
+ONLY_SHAPE = ("Identity", "Squeeze", "Unsqueeze", "Reshape", "Flatten")
 _LONGEST_ERROR = 300
 
 
@@ -96,7 +96,7 @@ class Network:
             answer = network._run(rows, np.ones_like(rows))
         except CompileRefused:
             raise
-        except Exception as problem:  # onnxruntime has an error class of its own for each way to fail
+        except Exception as problem:  # whatever somebody else's file makes onnx's converters and the runtime raise
             sentence = str(problem).strip().splitlines()[0][:_LONGEST_ERROR]
             raise CompileRefused(f"{source.name} cannot be loaded and run: {sentence}") from problem
         if answer.shape not in ((2,), (2, 1), (2, 2)):
@@ -121,7 +121,7 @@ class Network:
         rows[np.diag_indices(len(row))] = np.nan
         try:
             return bool(np.isfinite(self.answers(rows, np.ones_like(rows))).all())
-        except Exception:
+        except RUN_ERRORS:
             return False
 
     def answers(self, values: Array, recorded: Array) -> Array:
@@ -350,7 +350,7 @@ def _event_of_both(answer: str, producers: dict[str, NodeProto]) -> str:
 def _without_sigmoid(answer: str, producers: dict[str, NodeProto]) -> bool:
     """Leaves off a sigmoid or softmax at the end, where there is one; only the shape of its answer may follow it."""
     node = producers.get(answer)
-    while node is not None and node.op_type in _ONLY_SHAPE:
+    while node is not None and node.op_type in ONLY_SHAPE:
         node = producers.get(node.input[0])
     if node is None or node.op_type not in ("Sigmoid", "Softmax"):
         return False

@@ -19,17 +19,18 @@ from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, helper, numpy_helper
 
 from models_onnx.errors import CompileRefused
+from models_onnx.serving.runtime import RUN_ERRORS
 from models_onnx.workbench.compiler.families.additive_curves import AdditiveCurves, Curve
 from models_onnx.workbench.compiler.families.shapley_trees import ShapleyTrees
 from models_onnx.workbench.compiler.families.trees import LEAF, Ensemble, Tree, at_most
 from models_onnx.workbench.compiler.link import IDENTITY, LOGIT, FittedModel, Link
+from models_onnx.workbench.compiler.readers.network import ONLY_SHAPE
 
 Array = NDArray[np.float64]
 NAN = float("nan")
 # What single precision may change of a probability.
 _AGREES = 1e-5
 _PEOPLE = 2000
-_SHAPE_ONLY = ("Identity", "Squeeze", "Unsqueeze", "Reshape", "Flatten", "Cast")
 
 
 class _NotRead(Exception):
@@ -124,13 +125,11 @@ class FileTerms:
             columns = self._read(node, attributes)
         except (_NotRead, KeyError, IndexError, ValueError, CompileRefused):
             return
-        # a classifier's second output is its probabilities
-        self._tensors[node.output[1] if node.op_type in ("LinearClassifier", *_CLASSIFIERS) else node.output[0]] = (
-            columns
-        )
+        is_classifier = node.op_type.endswith("Classifier")  # its second output is the probabilities
+        self._tensors[node.output[1 if is_classifier else 0]] = columns
 
     def _read(self, node: NodeProto, attributes: Mapping[str, Any]) -> Columns:
-        if node.op_type in _SHAPE_ONLY:
+        if node.op_type in (*ONLY_SHAPE, "Cast"):
             if attributes.get("to", 1) not in (1, 11):  # as a whole number it would be cut
                 raise _NotRead
             return self._tensors[node.input[0]]
@@ -229,7 +228,7 @@ def _same(model: FittedModel, answers: Callable[[Array], Array], rows: Array, ma
     own = model.link.probability(model.margin(rows))
     try:
         answered = answers(rows)
-    except Exception:  # onnxruntime has an error class of its own for each way to fail
+    except RUN_ERRORS:
         return may_refuse
     is_answered = np.isfinite(answered)
     return bool(is_answered.all() or may_refuse) and bool((np.abs(own - answered)[is_answered] <= _AGREES).all())
@@ -456,7 +455,6 @@ def _tree_of(
     return trees
 
 
-_CLASSIFIERS = ("TreeEnsembleClassifier",)
 _OPERATORS: dict[str, Callable[[Columns, Mapping[str, Any]], Columns]] = {
     "Scaler": _scale,
     "OneHotEncoder": _one_hot,

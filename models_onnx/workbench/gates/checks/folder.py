@@ -18,7 +18,7 @@ from models_onnx.model_card.attributes import PREDICTIVE
 from models_onnx.model_card.embed import core_digest, read_card
 from models_onnx.model_card.origin import is_adopted
 from models_onnx.model_card.schema import card_problems
-from models_onnx.serving.runtime import session_of
+from models_onnx.serving.runtime import RUN_ERRORS, session_of
 from models_onnx.workbench.gates.gate import NotRun, Verdict
 from models_onnx.workbench.gates.subject import Evidence, Subject
 from models_onnx.workbench.release.card import OF_THE_MAKER, card_text, computed_attributes, default_words
@@ -72,7 +72,7 @@ def _tensors(content: bytes) -> tuple[list[str], list[str]]:
             for item in session.get_inputs()
         }
         session.run(None, row)
-    except Exception as problem:  # the classes of the runtime have no common one
+    except RUN_ERRORS as problem:
         raise UnsafeModel(f"the model could not be loaded and run: {str(problem)[:200]}") from problem
     return [*row], [item.name for item in session.get_outputs()]
 

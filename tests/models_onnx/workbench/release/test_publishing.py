@@ -33,7 +33,6 @@ def draft(tmp_path: Path) -> Path:
     home = build(tmp_path)
     loaded = load_artifact(home, KEYS)
     write_artifact(home, loaded.manifest, loaded.content)
-    (home / "card.json").unlink()
     return home
 
 
