@@ -1,6 +1,7 @@
 """`cds-hooks model preview`: from a model file and a table to a card, before the gates; what does not fit, at once."""
 
 import json
+import re
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -18,12 +19,17 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from typer.testing import CliRunner, Result
 
 from cds_hooks.commands.model.main import app
+from cds_hooks.kit.simulator.signing import new_key, sign_token
 from cds_hooks.settings import settings
+from models_onnx.artifact.release_file import GateSummary
 from models_onnx.errors import CompileRefused
-from models_onnx.workbench.training.drafting import Asked, draft
+from models_onnx.workbench.release.card import card_words
+from models_onnx.workbench.release.publishing import record_gates, sign_with_card
+from models_onnx.workbench.training.drafting import Asked, draft, draft_words
 from models_onnx.workbench.training.sources import ModelSource, read_source
 from tests.cds_hooks.calls import client
 from tests.fhir.builders import bundle, observation
+from tests.models_onnx.workshop import SIGNER
 
 NUMBERS = ["Age", "Creatinine", "Potassium"]
 
@@ -86,6 +92,61 @@ async def test_a_file_and_a_table_become_a_card_beside_its_red_gates(
     (card,) = answer["cards"]
     assert card["summary"].startswith("PREVIEW, not for care")
     assert "Creatinine" in card["detail"]
+    key = new_key("https://ehr.example.org")
+    (tmp_path / "jwks.json").write_text(json.dumps(key.key_set()))
+    (tmp_path / "trust.toml").write_text(TRUST)
+    behind: dict[str, Any] = {"trust_file": tmp_path / "trust.toml", "public_url": "http://test"}
+    async with client(tmp_path, as_of=as_of, models_folder=tmp_path / "own", **behind) as calls:
+        headers = {"authorization": f"Bearer {sign_token(key, 'http://test/cds-services/stays-estimate')}"}
+        trusted = await calls.post("/cds-services/stays-estimate", json=call(), headers=headers)
+    assert (trusted.status_code, trusted.json()["cards"]) == (200, [])
+    assert "a draft that nobody signed" in trusted.text
+
+
+TRUST = """
+version = 1
+[[client]]
+name = "Example"
+issuers = ["https://ehr.example.org"]
+jwks_file = "jwks.json"
+"""
+
+
+@pytest.mark.slow  # Two previews, with the gates of one.
+def test_a_preview_beside_a_released_version_leaves_that_as_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    model, table = exported(tmp_path, LogisticRegression())
+    words = ("preview", model, table, "--days", 30, "--folder", tmp_path / "own")
+    assert run(*words, "--no-gates").exit_code == 0
+    released, declaration = tmp_path / "own" / "stays", tmp_path / "own" / "stays.model.toml"
+    sign_with_card(released, SIGNER, card_words("stays", tmp_path / "own"))
+    record_gates(released, b"{}", GateSummary(green=("G1",), red=()), "2026-11-20T00:00:00Z", SIGNER)
+    before = {path.name: path.read_bytes() for path in released.iterdir()}
+    same = run(*words)
+    assert (same.exit_code, "a released version never changes" in same.output) == (2, True), same.output
+    declaration.write_text(declaration.read_text().replace('"0.1.0"', '"0.2.0"'))
+    beside = run(*words)
+    assert (beside.exit_code, "/models/stays@0.2.0" in beside.output) == (0, True), beside.output
+    assert {path.name: path.read_bytes() for path in released.iterdir()} == before
+    assert "G14" in (tmp_path / "own" / "stays@0.2.0" / "gates.json").read_text()
+
+
+@pytest.mark.parametrize("quote", ['"', "'"])
+def test_a_draft_with_something_to_do_is_not_imported(tmp_path: Path, quote: str) -> None:
+    model, table = exported(tmp_path, LogisticRegression())
+    asked = Asked(30.0, features={"Potassium": "albumin_g_dl"})
+    made = draft("stays", read_source(model), "stays.onnx", table, pd.read_csv(table), asked)
+    (tmp_path / "stays.card.json").write_text(json.dumps(draft_words(made)))
+    (tmp_path / "stays.model.toml").write_text(
+        re.sub('"(TODO[^"]*)"', rf"{quote}\1{quote}", made.declaration.replace('"Stays: ', '"Stays, TODO: '))
+    )
+    told = run("import", tmp_path / "stays.model.toml", "--data", tmp_path, "--folder", tmp_path / "own")
+    assert told.exit_code == 2
+    for member in ("title", "trained_on", "period", "intended_use", "users", "cautions"):
+        assert member in told.output
+    assert not (tmp_path / "own").exists()
 
 
 def call() -> dict[str, Any]:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from models_onnx.artifact.folder import load_artifact
@@ -34,6 +35,14 @@ def draft(tmp_path: Path) -> Path:
     loaded = load_artifact(home, KEYS)
     write_artifact(home, loaded.manifest, loaded.content)
     return home
+
+
+def test_what_is_still_to_do_in_a_manifest_stops_it(draft: Path) -> None:
+    loaded = load_artifact(draft)
+    write_artifact(draft, msgspec.structs.replace(loaded.manifest, title="Mortality, TODO: of whom"), loaded.content)
+    with pytest.raises(CardIncomplete, match="still to be written: title"):
+        publish(draft, SIGNER)
+    assert sorted(path.name for path in draft.iterdir()) == ["manifest.json", "model.onnx"]
 
 
 def test_publishing_again_changes_nothing_but_the_state(draft: Path) -> None:
