@@ -403,6 +403,8 @@ def _text(
     """Return the declaration: what is known, and in their places what a person has to say."""
     quoted, days = json.dumps, f"{asked.days:g}"
     words = asked.words or f"had {outcome} within {days} days"
+    if not asked.words:
+        made.taken.append(f"a card says of the outcome {words!r} (--words)")
     has_age = any(item.feature == "age_years" for item in inputs)
     lines = [
         "# Drafted by cds-hooks model preview from the file and the table. Read every line; texts that begin with TODO",
@@ -452,10 +454,10 @@ def draft_words(made: Draft) -> dict[str, Any]:
     return {
         "attributes": attributes,
         "product": {
-            "acting_window_hours": 720,
+            "acting_window_hours": None,
             "indications": [],
             "setting": "discharge" if made.in_stay else "outpatient",
-            "data_last_year": 2000,
+            "data_last_year": None,
             "label": {
                 "kind": "outcome",
                 "words": "",
