@@ -13,7 +13,8 @@ import pytest
 from cards.rules.engine.rule_book import whole_book
 from cards.rules.families.dose.knowledge import LEADS
 from cards.rules.families.pairs.family import PAIRS
-from cards.rules.language.sources import is_lead
+from cards.rules.language.rule import Evidence
+from cards.rules.language.sources import is_lead, may_be_critical
 from fhir.terminology.conditions import CONDITION_GROUPS
 from fhir.terminology.medications import INGREDIENTS
 from tests.cards.rules.cases import check
@@ -194,14 +195,26 @@ def test_every_label_that_was_read_for_a_rule_is_quoted_in_short_and_is_of_a_dru
     assert faults == []
 
 
+def _sources_of(*indicators: str) -> dict[str, tuple[Evidence, ...]]:
+    """What each band and pair in force of these levels rests on."""
+    bands = [(rule.declared, band.declared) for rule in whole_book().rules for band in rule.bands]
+    rows = {
+        f"{rule.id}/{band.id}": tuple(rule.evidence[position] for position in band.cites) or rule.evidence
+        for rule, band in bands
+        if band.indicator in indicators
+    }
+    pairs = [(keys, pair) for keys, of_keys in PAIRS.items() for pair in of_keys]
+    return rows | {f"pairs {sorted(keys)}": (pair.evidence,) for keys, pair in pairs if pair.severity in indicators}
+
+
 def test_no_finding_that_warns_rests_on_a_quotation_a_page_a_compendium_or_memory_alone() -> None:
     """What would (classes D and E) waits on the page of what is to be read."""
-    rows = [
-        (f"{rule.id}/{band.id}", [rule.evidence[position] for position in band.cites] or rule.evidence)
-        for rule in (one.declared for one in whole_book().rules)
-        for band in rule.bands
-        if band.indicator in ("warning", "critical")
-    ]
-    rows += [(f"pairs {sorted(keys)}", (pair.evidence,)) for keys, pairs in PAIRS.items() for pair in pairs]
+    rows = _sources_of("warning", "start", "critical")
     assert len(rows) > 2000
-    assert [name for name, sources in rows if is_lead(sources)] == []
+    assert [name for name, sources in rows.items() if is_lead(sources)] == []
+
+
+def test_no_critical_finding_rests_on_a_guideline_criteria_or_a_study_alone() -> None:
+    rows = _sources_of("critical")
+    assert len(rows) > 500
+    assert [name for name, sources in rows.items() if not may_be_critical(sources)] == []

@@ -23,7 +23,15 @@ from cards.rules.language.rule import (
     SuggestionTemplate,
     Trigger,
 )
-from cards.rules.language.sources import CLASSES, LEADS, class_of, class_of_document, pair_quotes, waiting_drugs
+from cards.rules.language.sources import (
+    CLASSES,
+    LEADS,
+    SourceClass,
+    class_of,
+    class_of_document,
+    pair_quotes,
+    waiting_drugs,
+)
 from cards.rules.language.table import read_table
 
 _BY_RISK: Final = ("critical", "warning", "info")
@@ -217,6 +225,7 @@ def page_of_sources_to_read() -> str:
         "",
         *(f"- {source_class}: {meaning}." for source_class, meaning in CLASSES.items()),
         "",
+        "Only A and P are shown as critical; B and C are at most a warning. "
         "What rests on sources of class D or E alone shows no card. It waits here until a label or a guideline was "
         "read: one line in `cards/rules/language/label_quotes.csv` with drug, set id, section and a quote of at most "
         "25 words puts it in force for that drug. The level is the one that it would have. A dose of these classes is "
@@ -259,7 +268,7 @@ def _waiting_pairs() -> Iterator[_Waiting]:
     with (files("cards.rules.families.pairs") / "pairs.csv").open(encoding="utf-8") as file:
         for row in csv.DictReader(file):
             source = sources[row["source"]]
-            evidence_class = class_of_document(source["document"], source["organisation"], source["basis"])
+            evidence_class = _class_of_row(source)
             sides = (zip(row[side].split(";"), row[f"{side}_key"].split(";"), strict=True) for side in "ab")
             unread = [(a, b) for (a, a_key), (b, b_key) in product(*sides) if frozenset((a_key, b_key)) not in quotes]
             if evidence_class in LEADS and unread:
@@ -268,22 +277,27 @@ def _waiting_pairs() -> Iterator[_Waiting]:
                 yield indicator, evidence_class, "pairs", f"{firsts} with {seconds}", firsts, source["label"]
 
 
+def _class_of_row(source: dict[str, str]) -> SourceClass:
+    return class_of_document(source["document"], f"{source['organisation']} | {source['label']}", source["basis"])
+
+
 _DOSE_TABLES: Final = ("limits.csv", "label_limits.csv", "leads.csv")
 
 
-def _dose_leads() -> dict[str, list[tuple[str, str, str]]]:
+def _dose_leads() -> dict[SourceClass, list[tuple[str, str, str]]]:
     """Return the drug, the limit and the source of each dose that waits for its label, by the class of its evidence."""
     folder = files("cards.rules.families.dose")
     with (folder / "sources.csv").open(encoding="utf-8") as file:
-        sources = {row["id"]: row for row in csv.DictReader(file) if row["class"] in ("D", "E")}
-    leads: dict[str, list[tuple[str, str, str]]] = {"D": [], "E": []}
+        sources = {row["id"]: (_class_of_row(row), row["label"]) for row in csv.DictReader(file)}
+    leads: dict[SourceClass, list[tuple[str, str, str]]] = {"D": [], "E": []}
     for table in _DOSE_TABLES:
         with (folder / table).open(encoding="utf-8") as file:
             for row in csv.DictReader(file):
-                if (source := sources.get(row["source"])) is not None:
+                evidence_class, label = sources[row["source"]]
+                if evidence_class in LEADS:
                     column = next(name for name in row if name.startswith("max_") and row[name])
                     limit = f"{column.removesuffix('_mg').replace('_', ' ')} {row[column]} {row.get('unit', 'mg')}"
-                    leads[source["class"]].append((row["drug"], limit, row.get("page") or source["label"]))
+                    leads[evidence_class].append((row["drug"], limit, row.get("page") or label))
     return leads
 
 

@@ -351,13 +351,12 @@ def _with_count_of_others(facts: Iterable[Fact]) -> Iterator[Fact]:
 def _evidence(rule: CompiledRule, cites: tuple[int, ...], context: RuleContext) -> tuple[Evidence, ...]:
     """Give what the finding rests on: a table's row that decided, else what the band cites, else all of the rule's.
 
-    Where labels were read for the rule, that of the drafted drug comes first and those of other drugs are left out.
+    Of labels that were read for the rule, those of other drugs are left out.
     """
     of_row = rule.family.evidence.get(rule.id)
     declared = rule.declared.evidence
     row_evidence = of_row(context) if of_row is not None else ()
     if row_evidence:
         return row_evidence
-    documents = [evidence for evidence in declared if evidence.rxcui is None]
-    quoted = [evidence for evidence in declared if evidence.rxcui and context.medication.has(evidence.rxcui)]
-    return (*quoted, *([declared[position] for position in cites] or documents)) or declared
+    cited = [declared[position] for position in cites] or declared
+    return tuple(source for source in cited if source.rxcui is None or context.medication.has(source.rxcui)) or declared

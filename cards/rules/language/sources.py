@@ -1,4 +1,4 @@
-"""Gives each source of a rule its class, and puts in force only what a source of that class may show.
+"""Gives each source of a rule its class, and lets what rests on it show no more than a source of that class may.
 
 The classes are those of a pharmacy committee. `source_classes.csv` tells them by the words of a document, the first row
 that fits; a document that no row names has the class of its kind, in the last rows. `label_quotes.csv` has the
@@ -30,6 +30,8 @@ CLASSES: Final[Mapping[SourceClass, str]] = {
 }
 LEADS: Final = frozenset({"D", "E"})
 """The classes that show no card: what rests on them alone waits until a label or a guideline was read."""
+_CRITICAL_CLASSES: Final = frozenset({"A", "P"})
+"""The classes that may be shown as critical; what rests on a guideline, criteria or a study is at most a warning."""
 _PACKAGE: Final = "cards.rules.language"
 
 
@@ -93,13 +95,32 @@ def is_lead(sources: Iterable[Evidence]) -> bool:
     return LEADS.issuperset(map(class_of, sources))
 
 
+def may_be_critical(sources: Iterable[Evidence]) -> bool:
+    """Return whether one of these may be shown as critical: a label that was read, or the chart itself."""
+    return not _CRITICAL_CLASSES.isdisjoint(map(class_of, sources))
+
+
 # A rule
 
 
 def with_quotes(rule: Rule) -> Rule:
-    """Return the rule with the labels that were read for it behind its own sources, whose positions its bands cite."""
+    """Return the rule with the labels that were read for it behind its own sources.
+
+    A band that its own sources do not carry cites these labels. A critical band that nothing carries is a warning.
+    """
     quotes = _quotes().get(rule.id, ())
-    return replace(rule, evidence=(*rule.evidence, *quotes)) if quotes else rule
+    bands = tuple(_carried(band, rule, len(quotes)) for band in rule.bands)
+    return replace(rule, evidence=(*rule.evidence, *quotes), bands=bands)
+
+
+def _carried(band: Band, rule: Rule, quotes: int) -> Band:
+    own = band.cites or tuple(range(len(rule.evidence)))
+    sources = _cited(band, rule)
+    if not is_lead(sources) and (band.indicator != "critical" or may_be_critical(sources)):
+        return replace(band, cites=own) if quotes else band
+    if quotes:
+        return replace(band, cites=(*range(len(rule.evidence), len(rule.evidence) + quotes), *own))
+    return band if is_lead(sources) else replace(band, indicator="warning")
 
 
 @cache
@@ -131,12 +152,10 @@ def in_force(rule: Rule) -> Rule | None:
     Where labels were read for a rule whose own sources are leads, only the drugs of these labels activate it.
     """
     quoted = [evidence for evidence in rule.evidence if evidence.rxcui is not None]
-    if not quoted:
+    own = [evidence for evidence in rule.evidence if evidence.rxcui is None]
+    if not (quoted and is_lead(own) and rule.trigger.draft):
         bands = tuple(band for band in rule.bands if not is_lead(_cited(band, rule)))
         return rule if len(bands) == len(rule.bands) else _with_bands(rule, bands)
-    own = [evidence for evidence in rule.evidence if evidence.rxcui is None]
-    if not is_lead(own) or not rule.trigger.draft:
-        return rule
     read = {evidence.rxcui for evidence in quoted}
     draft = tuple(narrowed for selector in rule.trigger.draft for narrowed in _only(selector, read))
     bands = tuple(replace(band, cites=()) for band in rule.bands)

@@ -279,6 +279,8 @@ def read_table(family: str) -> RuleTable:
         table = table_of(raw)
     except RuleError as error:
         raise RuleError(written.describe(error.path, error.text)) from error
+    if family in site_folders():
+        return table
     return msgspec.structs.replace(table, rules=tuple(map(with_quotes, table.rules)))
 
 

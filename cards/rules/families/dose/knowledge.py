@@ -29,7 +29,7 @@ from msgspec.structs import replace
 
 from cards.rules.language.rule import Evidence, RuleError
 from cards.rules.language.site import site_head, site_rows
-from cards.text import capitalized
+from cards.rules.language.sources import is_lead, label_evidence
 from fhir.terminology.package_tables import package_rows
 
 _PACKAGE = "cards.rules.families.dose"
@@ -96,7 +96,40 @@ class PlausibleDose(Struct, frozen=True):
     recommended_mg_day: float
 
 
-LEADS: Final = frozenset(row["id"] for row in package_rows(_PACKAGE, "sources.csv") if row["class"] in ("D", "E"))
+def _rows(name: str) -> list[dict[str, str]]:
+    return package_rows(_PACKAGE, name)
+
+
+_SITE_SOURCE = "site"
+_READ: Final = "2026-11-28"
+"""When the labels of label_limits.csv were read."""
+
+
+def _evidence_of_site() -> dict[str, Evidence]:
+    """Return what the hospital's own maximum doses rest on: the hospital."""
+    hospital = site_head().get("hospital")
+    if hospital is None:
+        return {}
+    label = f"{hospital}: own maximum doses"
+    return {_SITE_SOURCE: Evidence(label, hospital, "", "limits.csv of the site", label, "own", "own", "guideline")}
+
+
+EVIDENCE: Final[Mapping[str, Evidence]] = {
+    row["id"]: Evidence(
+        row["document"],
+        row["organisation"],
+        row["year"],
+        row["section"],
+        row["label"],
+        row["grade"],
+        row["grade"],
+        row["basis"],
+    )
+    for row in _rows("sources.csv")
+} | _evidence_of_site()
+"""The documents by their key in limits.csv."""
+
+LEADS: Final = frozenset(source for source, evidence in EVIDENCE.items() if is_lead([evidence]))
 """Documents that raise no card of their own: labels known by quotation only, consumer pages, answers, foreign lists."""
 
 
@@ -131,7 +164,6 @@ def _limit_of_site(row: Mapping[str, str]) -> Limit:
 
 FORMS: Final = {"immediate": "immediate release", "slow": "extended release", "12 h": "SR", "24 h": "XL"}
 """The forms that a row of limits may be about, in words."""
-_SITE_SOURCE = "site"
 _COLUMNS = ["form", "condition", "without_condition", "setting", "note", "weight_to_kg", "labelled_from"]
 _EMPTY = dict.fromkeys([*_COLUMNS, "age_to"], "") | {"age_from": "18", "is_firm": "yes"}
 _AMOUNTS = ("max_daily_mg", "max_single_mg", "max_weekly_mg", "max_daily_mg_kg", "max_single_mg_kg")
@@ -182,55 +214,18 @@ def _read_plausible_doses() -> Mapping[str, PlausibleDose]:
     return {row["rxcui"]: PlausibleDose(row["drug"], float(row["recommended_mg_day"])) for row in rows}
 
 
-def _rows(name: str) -> list[dict[str, str]]:
-    return package_rows(_PACKAGE, name)
-
-
-def _evidence_of_site() -> dict[str, Evidence]:
-    """Return what the hospital's own maximum doses rest on: the hospital."""
-    hospital = site_head().get("hospital")
-    if hospital is None:
-        return {}
-    label = f"{hospital}: own maximum doses"
-    return {_SITE_SOURCE: Evidence(label, hospital, "", "limits.csv of the site", label, "own", "own", "guideline")}
-
-
-EVIDENCE: Final[Mapping[str, Evidence]] = {
-    row["id"]: Evidence(
-        row["document"],
-        row["organisation"],
-        row["year"],
-        row["section"],
-        row["label"],
-        row["grade"],
-        row["grade"],
-        row["basis"],
-    )
-    for row in _rows("sources.csv")
-} | _evidence_of_site()
-"""The documents by their key in limits.csv."""
-
-
 def evidence_of(limit: Limit) -> Evidence:
     """Return what a row rests on: the label that it quotes, by set id or the copy that was read; or its document."""
     if not limit.quote:
         evidence = EVIDENCE[limit.source]
         return replace(evidence, section=limit.page) if limit.page else evidence
-    drug = capitalized(limit.label_of or limit.drug)
-    identity = f"set {limit.set_id[:8]}" if limit.set_id else "copy"
-    section = limit.section.lower() if limit.section[:1].isalpha() else f"section {limit.section or '2'}"
-    return Evidence(
-        f"{drug}, US prescribing information, {f'DailyMed set id {limit.set_id}' if limit.set_id else limit.page}",
-        "FDA-approved label",
-        "2026",
-        f"{limit.section or '2 Dosage and administration'}: {limit.quote}",
-        f"{drug} label (US), {section}, {identity}, read 2026-11-28",
-        "label",
-        "label",
-        "label",
-        f"https://dailymed.nlm.nih.gov/dailymed/drugInfo.cfm?setid={limit.set_id}"
-        if limit.set_id
-        else f"https://{limit.page}",
+    return label_evidence(
+        drug=limit.label_of or limit.drug,
+        set_id=limit.set_id,
+        section=limit.section or "2",
+        quote=limit.quote,
+        read=_READ,
+        page=limit.page,
     )
 
 

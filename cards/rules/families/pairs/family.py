@@ -25,7 +25,7 @@ from cards.rules.conditions.condition import (
 )
 from cards.rules.engine.family import Family, TableRow
 from cards.rules.language.rule import Evidence
-from cards.rules.language.sources import is_lead, pair_quotes
+from cards.rules.language.sources import is_lead, may_be_critical, pair_quotes
 from cards.rules.patient.context import RuleContext
 from cards.rules.patient.orders import CurrentMedication
 from cards.text import capitalized
@@ -56,11 +56,9 @@ _OVER_OR_UNKNOWN_MG: Final = {"low_rosuvastatin": {"301542": 5.0}}
 _SAYS: Final = {
     "contraindicated": "contraindicated by the label",
     "avoid": "avoid the pair",
-    "not recommended": "not recommended by the label",
     "adjust": "change the dose or monitor closely",
     "apart": "take them some hours apart",
     "serious": "the label warns of it",
-    "lead": "a secondary source advises against it",
 }
 _CHANGES: Final = frozenset({"adjust", "apart", "serious"})
 """The words of rows that ask for a change or for watching, and for an end of neither drug."""
@@ -182,7 +180,6 @@ def _read_pairs() -> Mapping[frozenset[str], tuple[Pair, ...]]:
     for row in package_rows(_PACKAGE, "pairs.csv"):
         document = documents[row["source"]]
         section = row["section"] or document["section"]
-        words = row["words"] if row["source"] != "lead" else "lead"
         sides = (zip(row[name].split(";"), row[f"{name}_key"].split(";"), strict=True) for name in "ab")
         for (a, a_key), (b, b_key) in product(*sides):
             label = f"{capitalized(a)} or {b} label, section {section}" if row["section"] else document["label"]
@@ -190,11 +187,12 @@ def _read_pairs() -> Mapping[frozenset[str], tuple[Pair, ...]]:
                 {**document, "section": section, "label": label, "url": row["url"] or document["url"] or None}, Evidence
             )
             keys = frozenset((a_key, b_key))
+            evidence = quotes.get(keys, evidence)
             if is_lead([evidence]):
-                if keys not in quotes:
-                    continue  # it waits on the page of what is to be read
-                evidence, words = quotes[keys], row["words"]
-            pair = Pair(keys, row["severity"], words, row["mechanism"], row["advice"], row["unless"], evidence)
+                continue  # it waits on the page of what is to be read
+            is_lower = row["severity"] == "critical" and not may_be_critical([evidence])
+            severity, words = ("warning", "avoid") if is_lower else (row["severity"], row["words"])
+            pair = Pair(keys, severity, words, row["mechanism"], row["advice"], row["unless"], evidence)
             pairs[keys] = (*pairs.get(keys, ()), pair)
     return pairs
 

@@ -97,7 +97,8 @@ def test_only_the_drugs_of_the_proposal_can_be_critical() -> None:
         for side in rule.trigger.singles
         for code in side.ingredients
     }
-    assert bands == loud
+    assert bands
+    assert bands <= loud  # one that only a guideline names is at most a warning
 
 
 def _row(name: str, *keys: str, population: str = ANY) -> tuple[GeneDrug, Recommendation]:
