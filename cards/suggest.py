@@ -19,7 +19,7 @@ from cards.replacements import why_not_ended, why_unfit
 from cards.rules.engine.finding import Finding, OfferedSuggestion
 from cards.rules.engine.rule_book import DraftEvaluation, RuleBook
 from cards.rules.language.rule import NewOrder, OrderChange, SuggestionTemplate
-from cards.rules.language.site import why_not_to_be_had
+from cards.rules.language.site import why_unavailable
 from cards.rules.patient.orders import CurrentMedication, DraftMedication, DraftOrder, needs_cover, read_draft
 from cards.rules.patient.session import PatientSession
 from cards.text import plain
@@ -241,8 +241,8 @@ def _on_hold(plan: _Plan) -> Iterator[Action]:
 _DRUG: Final = "medicationCodeableConcept"
 
 
-def _check_to_be_had(product: str) -> None:
-    why = why_not_to_be_had(product)
+def _check_available(product: str) -> None:
+    why = why_unavailable(product)
     if why is not None:
         raise SuggestionWithheld(why)
 
@@ -254,7 +254,7 @@ def _correction(change: OrderChange, label: str, plan: _Plan) -> Iterator[Action
     corrected = _amended(context.drafted, change, context)
     _check_valid(corrected, original)
     if change.product is not None and corrected.get(_DRUG) != original.get(_DRUG):
-        _check_to_be_had(change.product.rxcui)
+        _check_available(change.product.rxcui)
     product = _check_accepted(corrected, plan, change)
     description = f"{label}: {product.medication.plain_words}"
     if context.drafted.draft.reference == f"MedicationRequest/{original.get('id')}":
@@ -384,7 +384,7 @@ def _new_order(alternatives: tuple[NewOrder, ...], plan: _Plan) -> Action:
     context = plan.context
     reasons = []
     for alternative in alternatives:
-        if (absent := why_not_to_be_had(alternative.product.rxcui)) is not None:
+        if (absent := why_unavailable(alternative.product.rxcui)) is not None:
             reasons.append(absent)
             continue
         resource = medication_order(

@@ -152,7 +152,7 @@ def _marketed_products() -> frozenset[str]:
     return frozenset(row["rxcui"] for row in table_rows("marketed.csv"))
 
 
-def why_not_to_be_had(product: str) -> str | None:
+def why_unavailable(product: str) -> str | None:
     """Why a product, by its RxNorm code, is not offered here; None where it may be.
 
     The hospital does not have it; or it is not known to be marketed in the country, and the hospital does not list it.
