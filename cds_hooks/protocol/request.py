@@ -348,7 +348,7 @@ def _with_bare_ids(context: Context) -> Context:
         *_, owner, identity = value.split("/_history/", 1)[0].split("/")
         if owner != kind or not identity:
             raise BadRequest(
-                f"`context.{name}` must be the id of a {kind}; another reference came. Send the bare id.",
+                f"`context.{name}` must be the id of a {kind}; another reference came. Nothing was computed.",
                 f"context.{name}",
             )
         changed[attribute] = identity

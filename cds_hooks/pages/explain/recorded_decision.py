@@ -102,8 +102,8 @@ class RecordedBasis(Struct, frozen=True):
     def of_estimate(self, name: str) -> "RecordedBasis":
         """Return the same with the scores of the model or equation of this id, where several advisors computed."""
         of_advisors = (self.scores or {}).get("advisors", {}).values()
-        own = next((scores for scores in of_advisors if scores.get("id") == name), None)
-        return self if own is None else replace(self, scores=own)
+        estimate = next((scores for scores in of_advisors if scores.get("id") == name), None)
+        return self if estimate is None else replace(self, scores=estimate)
 
     @property
     def knowledge(self) -> PublishedKnowledge | None:

@@ -151,9 +151,10 @@ class _Rules:
         """Return what the template shows, with what was recorded just now."""
         # those of this process have that a moment later
         book, releases = self._desk.on_record() if recorded else (self._book, self._releases)
+        batches = rule_batches(book)
         return {
-            "waiting": _waiting(book, releases, self._server.files),
-            "batches": rule_batches(book),
+            "waiting": _waiting(book, releases, self._server.files, batches),
+            "batches": batches,
             "published": _published(self._server.served, releases),
             "refused": [*(book.refused if book is not None else ()), *releases.refused],
             "taken": recorded or [],
@@ -233,9 +234,9 @@ def describe_drug(query: str) -> DrugChecks | None:
         return DrugChecks("/".join(names), names, rules, rows)
     checks, asking = checks_of_study(query, rule_book().rules), rules_on_result(query)
     if checks is not None or asking:
-        found = asking.union(*(checks or {}).values())
+        rules = asking.union(*(checks or {}).values())
         read_as = "a test: its orders, and the rules that ask its result" if checks else "a result that rules ask"
-        return DrugChecks(read_as, (), found, ())
+        return DrugChecks(read_as, (), rules, ())
     class_name, codes = _class_of(query)
     if not codes:
         return None
@@ -384,13 +385,15 @@ class WaitingRow(Struct, frozen=True):
     wanted: dict[str, str]
 
 
-def _waiting(book: ApprovalBook | None, releases: Releases, files: ModelFiles) -> list[WaitingRow]:
+def _waiting(
+    book: ApprovalBook | None, releases: Releases, files: ModelFiles, batches: Iterable[RuleBatch]
+) -> list[WaitingRow]:
     """Return what one person did and another one has to; the approvals first."""
     if book is None:
         return []
     rows = []
     today = datetime.now(UTC).date()
-    batched = {rule for batch in rule_batches(book) for rule, _ in batch.rules}
+    batched = {rule for batch in batches for rule, _ in batch.rules}
     for statement in book.everything():
         kind, subject = statement.kind, statement.subject
         if kind == "rule" and (subject["rule"] in batched or not _is_served(subject)):

@@ -255,7 +255,7 @@ class Copilot:
     def _explain_decision(self, arguments: dict[str, Json]) -> tuple[str, Json]:
         number = decision_of(arguments["decision"])
         decision = get_decision(self._settings.database_url, number) if number is not None else None
-        if decision is None or decision.client != self._client:
+        if decision is None or decision.caller != self._client:
             raise ToolRefused("No decision with this ID exists for this client.")
         basis = msgspec.json.decode(decision.basis) if decision.basis else {}
         kept = {name: basis[name] for name in ("scores", "silence", "features") if basis.get(name)}
