@@ -18,6 +18,7 @@ from tests.cds_hooks.calls import ORDERS, counted_request_for
 from tests.cds_hooks.governance.clicking import Desk
 from tests.cds_hooks.pages.test_decisions import trust_file_in
 from tests.live import record_in, serving
+from tests.operations.test_rolling_restart import PATIENT
 from tests.operations.test_switches import calling, switch
 from tests.program import run_program
 
@@ -43,7 +44,9 @@ def _index(folder: Path, drug: str) -> str:
 
 def _rules(answer: httpx.Response) -> set[str]:
     cards = answer.json()["cards"]
-    return {finding["rule"] for card in cards for finding in card["extension"]["org.cds-hooks-onnx"]["findings"]}
+    return {
+        finding["rule"] for card in cards for finding in card["extension"]["org.cds-hooks-onnx"].get("findings", ())
+    }
 
 
 def _wait(answers: list[httpx.Response], is_so: Callable[[httpx.Response], bool]) -> float:
@@ -62,7 +65,10 @@ def test_a_terminology_is_put_in_force_and_taken_back_under_load(tmp_path: Path)
     url, folder = record_in(tmp_path), tmp_path / "terms"
     metformin, aspirin = _index(folder, "metformin"), _index(folder, "aspirin")
     body, seen = json.dumps(_request()).encode(), 0
-    with serving(tmp_path, "--workers", "2", CDS_TERMINOLOGY=str(folder)) as address, calling(address, body) as answers:
+    with (
+        serving(tmp_path, "--workers", "2", constants=PATIENT, CDS_TERMINOLOGY=str(folder)) as address,
+        calling(address, body) as answers,
+    ):
         for state, name, speaks in (
             ("active", metformin, True), ("active", aspirin, False), ("off", aspirin, True), ("off", metformin, False),
         ):  # fmt: skip
