@@ -161,8 +161,8 @@ def _order_of_country(order: Json) -> Json:
 
 
 def _extension_of_country(card: Card) -> Json | None:
-    said = (card.extension or {}).get(EXTENSION_KEY)
-    if not isinstance(said, CardExtension) or not said.facts:
+    extension = (card.extension or {}).get(EXTENSION_KEY)
+    if not isinstance(extension, CardExtension) or not extension.facts:
         return card.extension
-    facts = tuple(replace(fact, text=text_of_country(fact.text)) if fact.text else fact for fact in said.facts)
-    return {**(card.extension or {}), EXTENSION_KEY: replace(said, facts=facts)}
+    facts = tuple(replace(fact, text=text_of_country(fact.text)) if fact.text else fact for fact in extension.facts)
+    return {**(card.extension or {}), EXTENSION_KEY: replace(extension, facts=facts)}

@@ -22,7 +22,7 @@ from fhir.terminology.package_tables import package_rows
 SourceClass = Literal["A", "B", "C", "D", "E", "P"]
 CLASSES: Final[Mapping[SourceClass, str]] = {
     "A": "a label that was read, or a copy of it",
-    "B": "a guideline, a notice of an authority, or the label of another country",
+    "B": "a guideline or a notice of an authority",
     "C": "explicit criteria, or a study",
     "D": "a label known by a quotation only",
     "E": "a consumer page, an answer page, a compendium, or the formulary of one hospital",
@@ -36,8 +36,12 @@ _PACKAGE: Final = "cards.rules.language"
 
 
 class _Named(Struct, frozen=True):
-    words: re.Pattern[str]
+    words: str
     source_class: SourceClass
+
+    def stands_in(self, text: str) -> bool:
+        """Return whether the words stand in a text in small letters, from the beginning of a word on."""
+        return self.words in text and re.search(rf"(?<!\w){re.escape(self.words)}", text) is not None
 
 
 def label_evidence(
@@ -67,22 +71,17 @@ def class_of(evidence: Evidence) -> SourceClass:
     return class_of_document(evidence.document, f"{evidence.organisation} | {evidence.label}", evidence.basis)
 
 
-@cache
 def class_of_document(document: str, organisation: str, basis: str) -> SourceClass:
     """Return the same for a row of a table of documents."""
     named, by_basis = _classes()
-    words = f"{document} | {organisation}"
-    return next((row.source_class for row in named if row.words.search(words)), by_basis[basis])
+    text = f"{document} | {organisation}".lower()
+    return next((row.source_class for row in named if row.stands_in(text)), by_basis[basis])
 
 
 @cache
 def _classes() -> tuple[tuple[_Named, ...], Mapping[str, SourceClass]]:
     rows = package_rows(_PACKAGE, "source_classes.csv")
-    named = tuple(
-        _Named(re.compile(rf"(?<!\w){re.escape(row['words'])}", re.IGNORECASE), _checked(row["class"]))
-        for row in rows
-        if row["words"]
-    )
+    named = tuple(_Named(row["words"].lower(), _checked(row["class"])) for row in rows if row["words"])
     return named, {row["basis"]: _checked(row["class"]) for row in rows if not row["words"]}
 
 
