@@ -11,8 +11,10 @@ import msgspec
 
 from cards.casebook.patients import bundle_of, concept_of, draft_of, drafts_of, record_of
 from cards.compose.orders import OrderOutcome, check_orders
+from cards.rules.engine.family import rule_families
 from cards.rules.engine.governance import all_rule_versions
-from cards.rules.engine.rule_book import RuleBook, whole_book
+from cards.rules.engine.rule_book import RuleBook, rule_book, whole_book
+from cards.rules.language.table import read_table
 from fhir.mapping.medications.identity import identify_concept
 from fhir.record.datatypes import CodeableConcept
 from fhir.terminology.analytes import ANALYTES
@@ -35,6 +37,14 @@ _PATIENT: Final = frozenset(
 )
 _DRAFT: Final = frozenset({"drug", "dose", "times", "days", "refills", "route", "single", "as_needed", "test", "more"})
 _ACTIVE: Final = _DRAFT | {"status", "undated", "days_ago", "ended"}
+
+
+def waiting_bands() -> dict[str, frozenset[str]]:
+    """Return the bands of each rule that show no card until a label was read, because only leads speak for them."""
+    in_force = {rule.id: {band.declared.id for band in rule.bands} for rule in rule_book().rules}
+    written = (rule for family in rule_families() for rule in read_table(family.name).rules)
+    waiting = ((rule.id, frozenset(band.id for band in rule.bands) - in_force.get(rule.id, set())) for rule in written)
+    return {rule: bands for rule, bands in waiting if bands}
 
 
 def faults_of_case(rule: str, case: Case) -> list[str]:

@@ -10,10 +10,9 @@ from typing import Any
 import msgspec
 import pytest
 
+from cards.casebook.cases import waiting_bands
 from cards.compose.orders import OrderOutcome, check_orders
-from cards.rules.engine.family import rule_families
 from cards.rules.engine.rule_book import RuleBook, rule_book
-from cards.rules.language.table import read_table
 from cards.rules.patient.orders import DraftOrder, read_drafts
 from fhir.record.record import PatientRecord
 from fhir.record.refusals import WhyNot
@@ -30,16 +29,9 @@ JUDGED = ["MedicationRequest/draft-1", "ServiceRequest/draft-1"]
 @cache
 def all_cases() -> list[tuple[str, Case]]:
     """Every case with the id of its rule, without those of what waits until its label was read."""
-    waiting = _waiting_bands()
+    waiting = waiting_bands()
     written = ((path.stem, case) for path in sorted(FOLDER.glob("*.json")) for case in json.loads(path.read_text()))
     return [(rule, case) for rule, case in written if case["about"] not in waiting.get(rule, ())]
-
-
-def _waiting_bands() -> dict[str, set[str]]:
-    """The bands of each rule that show no card because only leads speak for them."""
-    in_force = {one.id: {band.declared.id for band in one.bands} for one in rule_book().rules}
-    written = (rule for family in rule_families() for rule in read_table(family.name).rules)
-    return {rule.id: {band.id for band in rule.bands} - in_force.get(rule.id, set()) for rule in written}
 
 
 CaseTest = Callable[[str, Case, datetime], None]
