@@ -34,6 +34,8 @@ class DrainingServer(uvicorn.Server):
         """Open the sockets, say so in the log, and end with its supervisor where it is a worker."""
         # uvloop takes one connection of each socket in a turn of the loop: through copies it takes several, so that
         # new connections, also those of probes, do not wait in the kernel for as many turns as stand before them
+        for sock in sockets or ():
+            sock.setblocking(False)  # `dup` makes it block again, also for a worker that answers already and would stop
         self._copies = [sock.dup() for sock in sockets or () for _ in range(_ACCEPTED_IN_A_TURN - 1)]
         await super().startup([*sockets, *self._copies] if sockets else None)
         self._follow_supervisor()
