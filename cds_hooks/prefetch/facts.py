@@ -250,6 +250,17 @@ class FactsOfCall:
             yield from (entry.resource for entry in msgspec.json.decode(drafts, type=_Bundle).entry)
 
 
+def recorded_resources(facts: bytes, chart: bytes, patient_id: str, at: datetime) -> list[dict[str, Any]]:
+    """Return the resources of the chart that was recorded with a decision made at this instant.
+
+    Raises:
+        msgspec.MsgspecError: the facts or the chart cannot be read.
+    """
+    record = FactsOfCall(facts, chart, OfBasis(), patient_id).read_record(at)
+    resources: list[dict[str, Any]] = msgspec.json.decode(msgspec.json.encode(list(record.every_fact())))
+    return resources
+
+
 def id_of_raw(resource: Raw) -> str:
     """Return the resource, which was not decoded, as Type/id."""
     head = _head.decode(resource)

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from cds_hooks.errors import BadRequest
 from cds_hooks.kit.simulator.chart import ChartError, chart_of
-from cds_hooks.prefetch.facts import FactsOfCall, OfBasis
+from cds_hooks.prefetch.facts import recorded_resources
 from cds_hooks.settings import Settings
 from cds_hooks.storage.queries import DecisionFilter, charts_of, facts_of, find_decisions
 from cds_hooks.text.chart import ReadableChart, Resource, read_chart
@@ -45,8 +45,7 @@ def recorded_chart(url: str, client: str, patient: str) -> tuple[list[Resource],
             continue
         at = datetime.fromtimestamp(decision.decided_at / 1e6, UTC)
         newest = newest or at
-        record = FactsOfCall(facts[decision.id], charts[decision.id], OfBasis(), decision.patient).read_record(at)
-        for resource in msgspec.json.decode(msgspec.json.encode(list(record.every_fact()))):
+        for resource in recorded_resources(facts[decision.id], charts[decision.id], decision.patient, at):
             resources.setdefault((str(resource.get("resourceType")), str(resource.get("id"))), resource)
     return list(resources.values()), newest
 

@@ -10,13 +10,14 @@ from msgspec import Struct
 
 from cards.rules.engine.governance import all_rule_versions
 from cds_hooks.pages.explain.recorded_decision import Input, ReadableCard
-from cds_hooks.prefetch.facts import FactsOfCall, OfBasis
-from cds_hooks.storage.decision import Decision
+from cds_hooks.prefetch.facts import recorded_resources
+from cds_hooks.storage.decision import Decision, RecordUnavailable
 from cds_hooks.storage.queries import charts_of, facts_of
 from cds_hooks.web.charts import Scale, with_ticks
 from cds_hooks.web.numbers import format_quantity, format_unit, format_value
 from fhir.record.datatypes import parse_time
 
+_UNREADABLE: Final = "The recorded chart of this decision cannot be read, so its values are not shown over time."
 _MOST_COURSES: Final = 4
 _MOST_POINTS: Final = 40
 _STEPS: Final = (1, 3, 6, 12, 24, 60, 120)
@@ -45,10 +46,11 @@ class Course(Struct, frozen=True):
 
 
 class Timeline(Struct, frozen=True):
-    """The courses of one decision on one scale of time, in months before the decision."""
+    """The courses of one decision on one scale of time, in months before the decision; else why there is none."""
 
     scale: Scale
-    courses: tuple[Course, ...]
+    courses: tuple[Course, ...] = ()
+    note: str = ""
 
 
 class _Asked(Struct, frozen=True):
@@ -64,7 +66,10 @@ def read_timeline(
     url: str, decision: Decision, cards: Sequence[ReadableCard], inputs: Iterable[Input]
 ) -> Timeline | None:
     """Return the courses of the values behind the cards; None where none is of a recorded result with a number."""
-    results = recorded_results(url, decision)
+    try:
+        results = recorded_results(url, decision)
+    except (RecordUnavailable, msgspec.MsgspecError):
+        return Timeline(Scale(-1, 0), note=_UNREADABLE)
     at = datetime.fromtimestamp(decision.decided_at / 1e6, UTC)
     courses: dict[str, tuple[_Asked, list[tuple[datetime, float, str]]]] = {}
     for asked in (*_of_cards(cards), *_of_inputs(inputs)):
@@ -80,13 +85,16 @@ def read_timeline(
 
 
 def recorded_results(url: str, decision: Decision) -> Mapping[str, Any]:
-    """Return the Observations of the chart that was recorded with a decision, by reference; none where none was."""
+    """Return the Observations of the chart that was recorded with a decision, by reference; none where none was.
+
+    Raises:
+        RecordUnavailable, msgspec.MsgspecError: the chart is recorded and cannot be read.
+    """
     facts, charts = facts_of(url, [decision.id]), charts_of(url, [decision.id])
-    if decision.id not in facts or decision.id not in charts:
+    if decision.id not in facts or charts.get(decision.id) is None:
         return {}
     at = datetime.fromtimestamp(decision.decided_at / 1e6, UTC)
-    record = FactsOfCall(facts[decision.id], charts[decision.id], OfBasis(), decision.patient).read_record(at)
-    resources = msgspec.json.decode(msgspec.json.encode(list(record.every_fact())))
+    resources = recorded_resources(facts[decision.id], charts[decision.id], decision.patient, at)
     return {f"Observation/{item['id']}": item for item in resources if item.get("resourceType") == "Observation"}
 
 
@@ -104,8 +112,8 @@ def _read(result: Mapping[str, Any]) -> tuple[datetime, float, str] | None:
     quantity, effective = result.get("valueQuantity") or {}, result.get("effectiveDateTime")
     time = parse_time(effective) if isinstance(effective, str) else None
     value = quantity.get("value")
-    if time is None or not isinstance(value, int | float | str):
-        return None
+    if time is None or not isinstance(value, int | float) or quantity.get("comparator"):
+        return None  # "over 90" is no point of a line
     return (
         datetime.fromtimestamp(time.instant, UTC),
         float(value),

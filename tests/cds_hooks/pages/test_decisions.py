@@ -1,8 +1,9 @@
 """The list of decisions and the page of one, over the real app."""
 
 import json
+import sqlite3
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from tests.cds_hooks.access.browsing import visit, with_account
 from tests.cds_hooks.calls import ORDERS, PLANNING, client, ours, request_for
 from tests.cds_hooks.web.decisions import AS_OF
 from tests.contracts.markup import faults
+from tests.live import record_in
 
 FORM = {"sec-fetch-site": "same-origin", "content-type": "application/x-www-form-urlencoded"}
 
@@ -186,6 +188,21 @@ async def test_the_page_of_a_decision_has_what_the_record_keeps_for_those_alone_
         assert page.text.index('id="said-') < page.text.index("What was looked for")
         for words in ("What happened", "cds-hooks replay", "Digest of the inputs</dt>"):
             assert (words in page.text) is reads, words
+
+
+async def test_the_values_behind_a_card_are_shown_over_time_and_an_unreadable_chart_is_said(tmp_path: Path) -> None:
+    async with counting_client(tmp_path) as calls:
+        made = await decided(calls, "ckd4-metformin", "metformin-ckd4-coded")
+        page = (await calls.get(f"/explain/{made['id']}")).text
+        assert "The values behind it, over time" in page
+        assert "25 → 20" in page.replace("25 → 22 → 20", "25 → 20")
+        with closing(sqlite3.connect(tmp_path / record_in(tmp_path).rpartition("/")[2])) as record:
+            record.execute("DROP TRIGGER IF EXISTS charts_refuse_update")
+            record.execute("UPDATE charts SET content = x'00'")
+            record.commit()
+        answer = await calls.get(f"/explain/{made['id']}")
+        assert answer.status_code == 200
+        assert "The recorded chart of this decision cannot be read" in answer.text
 
 
 def test_what_is_of_a_patient_stands_in_no_address() -> None:
