@@ -43,20 +43,20 @@ class Country(Struct, frozen=True):
 def countries() -> Mapping[str, Country]:
     """Return every country that is known, by each code that it goes by."""
     text = files("fhir.terminology").joinpath("tables/countries.csv").read_text(encoding="utf-8")
-    known: dict[str, Country] = {}
+    by_code: dict[str, Country] = {}
     for row in csv.DictReader(text.splitlines()):
         holds_for = frozenset({row["code"], *filter(None, row["labels"].split(";"))})
         country = Country(row["code"], row["name"], holds_for, row["kfre_region"])
-        known |= dict.fromkeys(filter(None, (row["code"], row["also"])), country)
-    return known
+        by_code |= dict.fromkeys(filter(None, (row["code"], row["also"])), country)
+    return by_code
 
 
 def country_of(code: str) -> Country:
     """Return the country with this code. UnknownCountry, with the countries that are known, where there is none."""
     country = countries().get(code.strip().upper())
     if country is None:
-        known = ", ".join(f"{code} ({country.name})" for code, country in countries().items())
-        raise UnknownCountry(f"the country {code[:40]!r} is not known; known are {known}")
+        codes = ", ".join(f"{code} ({country.name})" for code, country in countries().items())
+        raise UnknownCountry(f"the country {code[:40]!r} is not known; known are {codes}")
     return country
 
 

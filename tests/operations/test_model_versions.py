@@ -26,8 +26,8 @@ from tests.models_onnx.workshop import AS_OF, NAME, SIGNER, STRANGER, build
 from tests.operations.test_switches import calling, switch, until
 from tests.program import run_program
 
-_NEW = f"{NAME}@3.0.0"
-_SALT = "00" * 16
+NEW_VERSION = f"{NAME}@3.0.0"
+SALT = "00" * 16
 
 
 def _say_version(document: dict[str, Any]) -> None:
@@ -49,7 +49,7 @@ def models(tmp_path: Path) -> Path:
     folder = tmp_path / "models"
     home = build(folder, manifest=_say_version, card=_say_card_version, model=_say_model_version)
     record_gates(home, b"{}", GateSummary(("G1",), ()), AS_OF.isoformat(), SIGNER)
-    home.rename(folder / _NEW)
+    home.rename(folder / NEW_VERSION)
     key = {"name": SIGNER.public.name, "public_key": b64encode(SIGNER.public.raw).decode()}
     (tmp_path / "keys.json").write_text(json.dumps({"keys": [key]}))
     return folder
@@ -67,7 +67,7 @@ def server(tmp_path: Path, site: dict[str, Any]) -> Iterator[httpx.Client]:
         yield calls
 
 
-def _version(answer: dict[str, Any]) -> str:
+def version_of(answer: dict[str, Any]) -> str:
     (card,) = answer["cards"]
     version: str = card["extension"]["org.cds-hooks-onnx"]["model"]["version"]
     return version
@@ -84,16 +84,16 @@ def test_a_version_is_computed_in_shadow_then_answers_some_then_all_and_is_taken
 ) -> None:
     url = record_in(tmp_path)
     view = request_for(PLANNING, "patient-view", "planning-talk", datetime.now(UTC))
-    sha256 = json.loads((tmp_path / "models" / _NEW / "manifest.json").read_text())["file"]["sha256"]
+    sha256 = json.loads((tmp_path / "models" / NEW_VERSION / "manifest.json").read_text())["file"]["sha256"]
 
     def answer() -> dict[str, Any]:
         found: dict[str, Any] = server.post(f"/cds-services/{PLANNING}", json=view).raise_for_status().json()
         return found
 
-    in_use = _version(answer())
+    in_use = version_of(answer())
     assert "beside" not in _scores(url), "a version that no act names does nothing"
 
-    switch(url, "shadow", "model", _NEW, version=sha256)
+    switch(url, "shadow", "model", NEW_VERSION, version=sha256)
     until(lambda: bool(answer()) and "beside" in _scores(url))
     scores = _scores(url)
     assert scores["version"] == in_use, "the version in use answers"
@@ -101,21 +101,21 @@ def test_a_version_is_computed_in_shadow_then_answers_some_then_all_and_is_taken
     assert (beside["version"], beside["sha256"], beside["is_due"]) == ("3.0.0", sha256, True)
     assert beside["probability"] == scores["probability"], "the same trees under another number"
 
-    switch(url, "canary", "model", _NEW, version=sha256, share=99, salt=_salt_with(view))
-    until(lambda: _version(answer()) == "3.0.0")
+    switch(url, "canary", "model", NEW_VERSION, version=sha256, share=99, salt=_salt_with(view))
+    until(lambda: version_of(answer()) == "3.0.0")
     assert [each["version"] for each in _scores(url)["beside"]] == [in_use], "the other one is compared"
 
-    switch(url, "active", "model", _NEW, version=sha256)
+    switch(url, "active", "model", NEW_VERSION, version=sha256)
     until(lambda: bool(answer()) and "beside" not in _scores(url))
     assert _scores(url)["version"] == "3.0.0"
     page = server.get(f"/explain/{list_decisions(url, limit=1)[0].id}")
     assert page.is_success
     assert "no longer" not in page.text, "the page knows the version that answered"
 
-    switch(url, "shadow", "model", _NEW, version=sha256)
-    until(lambda: _version(answer()) == in_use)
+    switch(url, "shadow", "model", NEW_VERSION, version=sha256)
+    until(lambda: version_of(answer()) == in_use)
 
-    compared = run_program("release", "--compare", _NEW, environment=site | {"CDS_DATABASE_URL": url})
+    compared = run_program("release", "--compare", NEW_VERSION, environment=site | {"CDS_DATABASE_URL": url})
     assert compared.returncode == 0, compared.stderr
     assert "Nothing can be said of which is better: 0 events" in compared.stdout
 
@@ -133,19 +133,19 @@ def test_switches_of_versions_under_load_lose_no_request_and_each_answer_names_o
 ) -> None:
     url = record_in(tmp_path)
     body = json.dumps(request_for(PLANNING, "patient-view", "planning-talk", datetime.now(UTC))).encode()
-    sha256 = json.loads((tmp_path / "models" / _NEW / "manifest.json").read_text())["file"]["sha256"]
+    sha256 = json.loads((tmp_path / "models" / NEW_VERSION / "manifest.json").read_text())["file"]["sha256"]
     with serving(tmp_path, "--workers", "2", **site) as address, calling(address, body, PLANNING) as answers:
-        switch(url, "shadow", "model", _NEW, version=sha256)
-        switch(url, "canary", "model", _NEW, version=sha256, share=50, salt=_SALT)
+        switch(url, "shadow", "model", NEW_VERSION, version=sha256)
+        switch(url, "canary", "model", NEW_VERSION, version=sha256, share=50, salt=SALT)
         for number in range(12):
             to = "active" if number % 2 == 0 else "shadow"
             if number and to == "active":
-                switch(url, "canary", "model", _NEW, version=sha256, share=50, salt=_SALT)
-            switch(url, to, "model", _NEW, version=sha256)
+                switch(url, "canary", "model", NEW_VERSION, version=sha256, share=50, salt=SALT)
+            switch(url, to, "model", NEW_VERSION, version=sha256)
             wanted = "3.0.0" if to == "active" else None
             until(lambda wanted=wanted: _all_last(answers, wanted))  # type: ignore[misc]
     assert {each.status_code for each in answers} == {200}
-    said = {each.json()["extension"]["org.cds-hooks-onnx"]["decision"]: _version(each.json()) for each in answers}
+    said = {each.json()["extension"]["org.cds-hooks-onnx"]["decision"]: version_of(each.json()) for each in answers}
     assert len(said) == len(answers)
     for decision in list_decisions(url, limit=len(answers)):
         assert json.loads(decision.basis)["scores"]["version"] == said.pop(decision.id)
@@ -153,7 +153,7 @@ def test_switches_of_versions_under_load_lose_no_request_and_each_answer_names_o
 
 
 def _all_last(answers: list[httpx.Response], wanted: str | None) -> bool:
-    last = [_version(each.json()) for each in answers[-20:]]
+    last = [version_of(each.json()) for each in answers[-20:]]
     return len(last) == 20 and all((version == "3.0.0") == (wanted == "3.0.0") for version in last)
 
 
@@ -164,17 +164,17 @@ def test_a_version_of_a_stranger_or_for_other_people_is_left_out(tmp_path: Path)
 
     served, strange, other = load_model(NAME), tmp_path / "strange", tmp_path / "other"
     changes: dict[str, Any] = {"card": _say_card_version, "model": _say_model_version}
-    build(strange, manifest=_say_version, signer=STRANGER, **changes).rename(strange / _NEW)
+    build(strange, manifest=_say_version, signer=STRANGER, **changes).rename(strange / NEW_VERSION)
     home = build(other, manifest=other_people, **changes)
     assert find_model_versions([served], strange).all == ()
-    home.rename(other / _NEW)
+    home.rename(other / NEW_VERSION)
     add_trusted_keys({SIGNER.public.id: SIGNER.public})
     assert find_model_versions([served], other).all == ()
-    assert why_not_comparable(served, Model(load_artifact(other / _NEW, signed=True))) == "other population"
+    assert why_not_comparable(served, Model(load_artifact(other / NEW_VERSION, signed=True))) == "other population"
 
 
 def test_a_version_that_no_act_tried_cannot_answer_at_once(site: dict[str, Any], tmp_path: Path) -> None:
     record = {"CDS_DATABASE_URL": record_in(tmp_path)}
-    told = run_program("release", "active", "model", _NEW, "--why", "at once", environment=site | record)
+    told = run_program("release", "active", "model", NEW_VERSION, "--why", "at once", environment=site | record)
     assert told.returncode == 1
     assert "not tried yet and cannot become active: active comes after canary" in told.stderr

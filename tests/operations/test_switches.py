@@ -35,7 +35,7 @@ def switch(url: str, state: Any, kind: Any = "service", name: str = ORDERS, **mo
     put_command(url, state, kind, name, **more)
 
 
-def _is_off(answer: dict[str, Any]) -> bool:
+def is_switched_off(answer: dict[str, Any]) -> bool:
     ours = answer["extension"]["org.cds-hooks-onnx"]
     return any(each["reason"] == "switched-off" for each in ours.get("silence", []))
 
@@ -74,7 +74,9 @@ def test_switches_under_load_lose_no_request_and_mix_no_answer(tmp_path: Path) -
             switch(url, "off" if off else "on")
             _wait_until_all_know(answers, is_off=off)
     assert {each.status_code for each in answers} == {200}
-    said = {each.json()["extension"]["org.cds-hooks-onnx"]["decision"]: _is_off(each.json()) for each in answers}
+    said = {
+        each.json()["extension"]["org.cds-hooks-onnx"]["decision"]: is_switched_off(each.json()) for each in answers
+    }
     assert len(said) == len(answers)
     assert set(said.values()) == {True, False}
     contents: dict[str, Any] = {}
@@ -92,7 +94,7 @@ def _wait_until_all_know(answers: list[httpx.Response], *, is_off: bool) -> None
     start, end = len(answers), monotonic() + 60
     while monotonic() < end:
         new = answers[start:][-_CALLERS * 5 :]
-        if len(new) == _CALLERS * 5 and all(_is_off(each.json()) == is_off for each in new):
+        if len(new) == _CALLERS * 5 and all(is_switched_off(each.json()) == is_off for each in new):
             return
         sleep(0.05)
     raise AssertionError("the switch was not in effect within a minute")

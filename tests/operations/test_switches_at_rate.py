@@ -25,9 +25,9 @@ from cds_hooks.storage.queries import DecisionFilter, find_decisions
 from tests.cds_hooks.calls import ORDERS, PLANNING, request_for
 from tests.cds_hooks.conftest import postgres_server, postgres_url
 from tests.live import serving
-from tests.operations.test_model_versions import _NEW, _SALT, _version, models, site
+from tests.operations.test_model_versions import NEW_VERSION, SALT, models, site, version_of
 from tests.operations.test_rolling_restart import PATIENT
-from tests.operations.test_switches import _is_off, switch
+from tests.operations.test_switches import is_switched_off, switch
 
 __all__ = ["models", "postgres_server", "postgres_url", "site"]
 
@@ -123,14 +123,14 @@ def _other_version(url: str, sha256: str) -> Iterator[Callable[[], None]]:
 
     def make(number: int) -> None:
         if number % 2:
-            switch(url, "shadow", "model", _NEW, version=sha256)
+            switch(url, "shadow", "model", NEW_VERSION, version=sha256)
             return
         if number:
-            switch(url, "canary", "model", _NEW, version=sha256, share=50, salt=_SALT)
-        switch(url, "active", "model", _NEW, version=sha256)
+            switch(url, "canary", "model", NEW_VERSION, version=sha256, share=50, salt=SALT)
+        switch(url, "active", "model", NEW_VERSION, version=sha256)
 
-    switch(url, "shadow", "model", _NEW, version=sha256)
-    switch(url, "canary", "model", _NEW, version=sha256, share=50, salt=_SALT)
+    switch(url, "shadow", "model", NEW_VERSION, version=sha256)
+    switch(url, "canary", "model", NEW_VERSION, version=sha256, share=50, salt=SALT)
     yield from (partial(make, number) for number in range(_SWITCHES))
 
 
@@ -175,7 +175,7 @@ def test_a_service_is_switched_off_and_on(postgres_url: str, tmp_path: Path) -> 
         answers, switched = asyncio.run(_at_rate(address, ORDERS, body.encode(), _off_and_on(postgres_url)))
 
     def state_of(answer: dict[str, Any]) -> str:
-        return "off" if _is_off(answer) else "on"
+        return "off" if is_switched_off(answer) else "on"
 
     assert len(answers) == (_SWITCHES + 1) * _CALLS_BETWEEN
     _tell("kill switch", answers, switched, state_of)
@@ -185,12 +185,12 @@ def test_a_service_is_switched_off_and_on(postgres_url: str, tmp_path: Path) -> 
 @pytest.mark.slow
 def test_two_versions_of_a_model_take_turns(postgres_url: str, site: dict[str, Any], tmp_path: Path) -> None:
     body = json.dumps(request_for(PLANNING, "patient-view", "planning-talk", datetime.now(UTC)))
-    sha256 = json.loads((tmp_path / "models" / _NEW / "manifest.json").read_text())["file"]["sha256"]
+    sha256 = json.loads((tmp_path / "models" / NEW_VERSION / "manifest.json").read_text())["file"]["sha256"]
     folder = tmp_path / "server"
     folder.mkdir()
     settings, switching = site | {"CDS_DATABASE_URL": postgres_url}, _other_version(postgres_url, sha256)
     with serving(folder, "--workers", "2", constants=_AS_MANY_AS_COME, **settings) as address:
         answers, switched = asyncio.run(_at_rate(address, PLANNING, body.encode(), switching))
     assert len(answers) == (_SWITCHES + 1) * _CALLS_BETWEEN
-    _tell("versions", answers, switched, _version)
-    _is_whole(answers, postgres_url, _version)
+    _tell("versions", answers, switched, version_of)
+    _is_whole(answers, postgres_url, version_of)

@@ -244,15 +244,15 @@ def list_(as_json: AsJson = False) -> None:
     site = settings().models_folder
     with problems():
         folders = [ARTIFACTS, *([site] if site is not None else [])]
-        found = [
+        versions_by_folder = [
             (folder, version) for folder in folders for name in model_ids(folder) for version in versions(name, folder)
         ]
     if as_json:
         print_json([{"id": version.id, "version": version.version, "state": version.state, "folder": str(folder)}
-                    for folder, version in found])  # fmt: skip
+                    for folder, version in versions_by_folder])  # fmt: skip
         return
     table = Table("model", "version", "state", "where")
-    for folder, version in found:
+    for folder, version in versions_by_folder:
         table.add_row(
             version.folder.name, version.version, version.state, "package" if folder == ARTIFACTS else str(folder)
         )

@@ -294,8 +294,8 @@ _ARITHMETIC: dict[str, Callable[[Column, Column], Column]] = {
 
 def _scale(columns: Columns, attributes: Mapping[str, Any]) -> Columns:
     offsets, scales = (_broad(np.asarray(attributes[name], np.float64), len(columns)) for name in ("offset", "scale"))
-    each = zip(columns, offsets.tolist(), scales.tolist(), strict=True)
-    return [_sum(column).scaled(scale, -scale * offset) for column, offset, scale in each]
+    steps = zip(columns, offsets.tolist(), scales.tolist(), strict=True)
+    return [_sum(column).scaled(scale, -scale * offset) for column, offset, scale in steps]
 
 
 def _one_hot(columns: Columns, attributes: Mapping[str, Any]) -> Columns:

@@ -224,12 +224,12 @@ def _row(axis: str, group: Group) -> dict[str, Any]:
 def _few_words(row: Mapping[str, Any]) -> str:
     """Return a group that is too small for a verdict, with what is known of it."""
     ratio = row["observed_expected"]
-    known = (
+    with_interval = (
         f", observed/expected {ratio['value']:.2f} ({ratio['low']:.2f} to {ratio['high']:.2f})"
         if None not in (ratio.get("value"), ratio.get("low"), ratio.get("high"))
         else ""
     )
-    return f"{row['axis']} {row['group']} {row['people']:,} people, {row['events']:,} events{known}"
+    return f"{row['axis']} {row['group']} {row['people']:,} people, {row['events']:,} events{with_interval}"
 
 
 def _latest(group: Group) -> Group:

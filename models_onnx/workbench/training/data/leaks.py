@@ -163,11 +163,11 @@ def _encodes_outcome(x: Array, y: Events) -> bool:
     # whatever the rate was made into, it rises or falls with it; chance does not
     weight, rates, values = count[chosen], rates[chosen], values[chosen]
     rises = bool(np.cov(values, rates, aweights=weight)[0, 1] >= 0)
-    told = IsotonicRegression(increasing=rises).fit_transform(values, rates, sample_weight=weight)
-    by_chance = np.maximum(told * (1 - told), 1e-9) / weight
-    certain = (told <= 0) | (told >= 1)
+    expected = IsotonicRegression(increasing=rises).fit_transform(values, rates, sample_weight=weight)
+    by_chance = np.maximum(expected * (1 - expected), 1e-9) / weight
+    certain = (expected <= 0) | (expected >= 1)
     return (
-        float(((rates - told) ** 2 / by_chance)[~certain].mean()) < _OF_CHANCE
+        float(((rates - expected) ** 2 / by_chance)[~certain].mean()) < _OF_CHANCE
         if (~certain).sum() >= _UNCERTAIN
         else False
     )
