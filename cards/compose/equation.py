@@ -12,7 +12,6 @@ from msgspec.structs import replace
 from cards.card import (
     REASONS_OF_A_TALK,
     Card,
-    CardError,
     CardIdentity,
     Coding,
     OrderSuggestion,
@@ -131,8 +130,6 @@ def charted_value(charted: RecordInputs, name: str) -> str:
 def _card(
     equation: Equation, content: EquationCardContent, identity: CardIdentity, detail: str, extension: CardExtension
 ) -> Card:
-    if equation.not_on_cards is not None:
-        raise CardError(f"{equation.id} is never shown on a card: {equation.not_on_cards}")
     return Card(
         uuid=identity.uuid,
         summary=content.summary,

@@ -75,10 +75,10 @@ def _list(as_json: bool) -> None:
     if as_json:
         print_json([equation_document(equation) for equation in equations])
         return
-    table = Table("id", "title", "version", "outputs", "on cards", title="Published equations")
+    table = Table("id", "title", "version", "outputs", title="Published equations")
     for item in equations:
         outputs = ", ".join(output.id for output in item.outputs)
-        table.add_row(item.id, item.title, item.version, outputs, "no" if item.not_on_cards else "yes")
+        table.add_row(item.id, item.title, item.version, outputs)
     Console().print(table)
 
 

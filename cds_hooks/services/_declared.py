@@ -204,8 +204,6 @@ def _of_equation(declared: ServiceFile, file: DeclaringFile) -> Advisor:
     if name not in known_equations:
         raise file.fault(f"there is no equation {name!r}; there are {', '.join(sorted(known_equations))}", "equation")
     equation = known_equations[name]
-    if equation.not_on_cards is not None:
-        raise file.fault(f"{name} is never shown on a card: {equation.not_on_cards}", "equation")
     outputs = [output.id for output in equation.outputs]
     if declared.output not in (None, *outputs):
         raise file.fault(f"{name} has no output {declared.output!r}; it has {', '.join(outputs)}", "output")

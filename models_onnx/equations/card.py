@@ -105,5 +105,4 @@ def _product(equation: Equation) -> dict[str, Any]:
         "cautions": list(equation.cautions),
         "reference_cohort": equation.reference,
         **({"horizon_hours": min(horizons) * 8766.0} if horizons else {}),
-        **({"not_on_cards": equation.not_on_cards} if equation.not_on_cards else {}),
     }

@@ -175,8 +175,6 @@ class Equation:
     """Features of the record, any of which must be a yes: whom it is for at all."""
     formula: Callable[..., float] | None = None
     """The function of `fhir/mapping/equations.py` that has the arithmetic, where a feature uses the same equation."""
-    not_on_cards: str | None = None
-    """Why it is never shown on a card; None where it may be."""
     work: Callable[[Values, str], Working] | None = None
     """How an output is worked out that is neither linear nor points nor the band of the only input, for values that are
     complete and in range; EquationRefused for what the limits alone do not say."""

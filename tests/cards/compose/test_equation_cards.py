@@ -4,14 +4,12 @@ from functools import cache
 
 import msgspec
 import numpy as np
-import pytest
 from msgspec.structs import replace
 
 from cards.card import (
     REASONS_OF_A_TALK,
     TOPICS,
     Card,
-    CardError,
     CardIdentity,
     Link,
     OrderSuggestion,
@@ -31,7 +29,7 @@ from fhir.mapping.features.feature import FeatureValue, FeatureVector, Missing
 from fhir.record.record import read_record
 from models_onnx.artifact.manifest import MissingInputs
 from models_onnx.equations.calculate import RecordInputs, inputs_from_record
-from models_onnx.equations.declaration import find_equations, get_equation
+from models_onnx.equations.declaration import get_equation
 from models_onnx.serving.registry import load_model
 from tests.cards.preventive.charts import EVERYTHING, Json, person, problem
 from tests.fhir.builders import AS_OF, bundle, lean
@@ -120,22 +118,6 @@ def test_the_card_of_what_is_missing_offers_the_test_and_is_an_entry_of_a_workli
     assert worklist_entry(card, "no lipids") == WorklistEntry(
         test="Lipid panel", code="57698-3", purpose="prevent_base", because="no lipids"
     )
-
-
-# The card of a published equation: never of one that must not be shown, and the tests that can be ordered.
-
-
-NAMING = CardIdentity(
-    "uuid", lambda number: f"suggestion-{number}", "https://cds.example/explain/1", "https://cds.example/e"
-)
-SAID = EquationCardContent(summary="Something is missing.", opening="It is.", topic=TOPICS["statin"])
-
-
-@pytest.mark.parametrize("name", ["news2", "pooled_cohort"])
-def test_an_equation_that_must_not_be_shown_gets_no_card(name: str) -> None:
-    equation = find_equations()[name]
-    with pytest.raises(CardError, match="never shown"):
-        missing_card(equation, SAID, NAMING, ["age"])
 
 
 # What the card of a model says of inputs that are not known, by what the model declares of them.

@@ -62,13 +62,6 @@ def test_an_exclusion_that_cannot_be_looked_up_excludes() -> None:
     assert refused.value.reason == "excluded"
 
 
-def test_race_is_never_read_from_a_record() -> None:
-    assert EQUATIONS["pooled_cohort"].input("race_group").feature is None
-    with pytest.raises(EquationRefused) as refused:
-        _charted("pooled_cohort", "diabetes-no-statin").calculate()
-    assert refused.value.inputs == ("race_group",)
-
-
 WELL: dict[str, Any] = {
     "age_years": 70, "sex_male": 1, "egfr_ckd_epi_2021": 30, "uacr_mg_g": 300, "on_dialysis": 0,
     "has_kidney_transplant": 0, "has_acute_kidney_injury": 0,
