@@ -65,7 +65,8 @@ def _of_file(source: OnnxSource, X: Array, names: tuple[str, ...], groups: Mappi
     proto, answer = answering_graph(source)
     too_deep: CompileRefused | None = None
     try:
-        model = read_terms(proto, answer, names, source.texts_of(names), source.scale, X)
+        whole = network.whole_numbers(len(names))
+        model = read_terms(proto, answer, names, source.texts_of(names), source.scale, X, whole)
     except CompileRefused as refused:
         model, too_deep = None, refused
     if model is not None and agrees(model, network.probabilities, X):

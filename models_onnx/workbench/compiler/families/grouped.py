@@ -38,8 +38,8 @@ _AT_ONCE = 4096
 class GroupedModel:
     """The file, its groups and the background [F]; margin = intercept + slope * the file's answer.
 
-    `fills`: a missing input has the value of the background. Otherwise the file itself knows what missing means: it is
-    told by a mask, or takes NaN.
+    `fills`: a missing input has the value of the background, as a whole number always has. Otherwise the file itself
+    knows what missing means: it is told by a mask, or takes NaN.
     """
 
     network: Network
@@ -76,6 +76,7 @@ class GroupedModel:
             values, counts = np.unique(X[~np.isnan(X[:, j]), j], return_counts=True)
             background[j] = values[counts.argmax()]
         network = Network.read(source, features, np.array(low), np.array(high))
+        background = np.where(network.whole_numbers(len(features)), np.round(background), background)
         fills = not network.has_mask and not network.takes_missing(background)
         return cls(network, features, groups, background, low, high, fills)
 
@@ -140,7 +141,9 @@ class GroupedModel:
     def _fill(self) -> Array:
         if self.fills:
             return self.background
-        return np.zeros(len(self.features)) if self.network.has_mask else np.full(len(self.features), np.nan)
+        if self.network.has_mask:
+            return np.zeros(len(self.features))
+        return np.where(self.network.whole_numbers(len(self.features)), self.background, np.nan)
 
     @property
     def _coalitions(self) -> Array:

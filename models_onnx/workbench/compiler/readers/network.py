@@ -115,21 +115,28 @@ class Network:
         """Whether the network is told which steps of a series are recorded."""
         return self.steps is not None and len(self.session.get_inputs()) == 2
 
+    def whole_numbers(self, count: int) -> NDArray[np.bool_]:
+        """Return which of `count` inputs the file takes as whole numbers, among which none says that it is missing."""
+        is_whole = [item.type == "tensor(int64)" for item in self.session.get_inputs()]
+        per_column = self.steps is None and len(is_whole) > 1
+        return np.array(is_whole) if per_column else np.full(count, is_whole[0])
+
     def takes_missing(self, row: Array) -> bool:
-        """Return whether it answers with a number where each input of this row is missing in turn."""
+        """Return whether it answers with a number where each input of this row that can be missing is, in turn."""
         rows = np.tile(row, (len(row), 1))
         rows[np.diag_indices(len(row))] = np.nan
+        rows = rows[~self.whole_numbers(len(row))]
         try:
             return bool(np.isfinite(self.answers(rows, np.ones_like(rows))).all())
         except RUN_ERRORS:
             return False
 
     def answers(self, values: Array, recorded: Array) -> Array:
-        """Return the answer [N] for rows [N, F]; `recorded` is 1 where a value is there."""
-        table = self._run(values, recorded).astype(np.float64).reshape(-1, self.columns)
-        if self.columns == 2 and self.scale == "log odds":
-            return np.asarray(table[:, 1] - table[:, 0])
-        return np.asarray(table[:, -1])
+        """Return the answer [N] for rows [N, F], NaN where a whole number is missing; `recorded` is 1 for a value."""
+        lacks = np.isnan(values) & self.whole_numbers(values.shape[1])
+        table = self._run(np.where(lacks, 0.0, values), recorded).astype(np.float64).reshape(-1, self.columns)
+        answer = table[:, 1] - table[:, 0] if self.columns == 2 and self.scale == "log odds" else table[:, -1]
+        return np.where(lacks.any(axis=1), np.nan, answer)
 
     def probabilities(self, values: Array) -> Array:
         """Return the probability of each row [N, F], as the file itself computes it; NaN of what it does not take."""

@@ -188,10 +188,12 @@ def read_terms(
     texts: Mapping[int, Mapping[str, float]],
     scale: str,
     X: Array,
+    whole: NDArray[np.bool_],
 ) -> FittedModel | None:
     """Return the model as terms of its inputs against the cohort [n, F]; None where the file is no such model.
 
-    `answer` is the tensor of its answer, `scale` whether that is a probability or log odds.
+    `answer` is the tensor of its answer, `scale` whether that is a probability or log odds. Trees cannot be asked
+    without an input that is `whole`, a whole number: where it is missing, they are asked with its mean.
 
     Raises:
         CompileRefused: the trees are too deep for exact contributions.
@@ -201,7 +203,9 @@ def read_terms(
         return None
     last = columns[-1]
     if isinstance(last, OfTrees):
-        ensemble = last.ensemble.with_missing_replaced(last.missing)
+        imputed = np.array(last.missing + (NAN,) * (len(features) - len(last.missing)))
+        imputed = np.where(np.isnan(imputed) & whole, np.round(np.nanmean(X, axis=0)), imputed)
+        ensemble = last.ensemble.with_missing_replaced(imputed.tolist())
         return ShapleyTrees.of(replace(ensemble, features=tuple(features)), X)
     if isinstance(last, Squashed) and not last.complement and scale == "probability":
         return _additive(last.margin, features, X)

@@ -94,10 +94,13 @@ def test_whatever_is_of_no_form_of_its_own_is_explained_by_groups(unfitted: Any)
     assert told["contributions"].shape == (len(X), 3)
 
 
-def columns_file(names: tuple[str, ...]) -> bytes:
+def columns_file(names: tuple[str, ...], whole: tuple[str, ...] = ()) -> bytes:
     """A file that takes each input by its name, as converters of pipelines write them; the sigmoid of their sum."""
-    inputs = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [None, 1]) for name in names]
-    nodes = [helper.make_node("Sum", list(names), ["sum"]), helper.make_node("Sigmoid", ["sum"], ["risk"])]
+    types = {name: TensorProto.INT64 if name in whole else TensorProto.FLOAT for name in names}
+    inputs = [helper.make_tensor_value_info(name, kind, [None, 1]) for name, kind in types.items()]
+    nodes = [helper.make_node("Cast", [name], [f"{name}_as_number"], to=TensorProto.FLOAT) for name in names]
+    nodes.append(helper.make_node("Sum", [f"{name}_as_number" for name in names], ["sum"]))
+    nodes.append(helper.make_node("Sigmoid", ["sum"], ["risk"]))
     outputs = [helper.make_tensor_value_info("risk", TensorProto.FLOAT, None)]
     graph = helper.make_graph(nodes, "columns", inputs, outputs)
     return bytes(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)]).SerializeToString())
@@ -112,6 +115,20 @@ def test_inputs_in_another_order_are_refused_and_other_names_are_declared() -> N
     with pytest.raises(CompileRefused, match="takes its inputs others: AGE"):
         compiled(OnnxSource("net", columns_file(called)), X, features=NAMES)
     compiled(OnnxSource("net", columns_file(called), columns=called), X, features=NAMES)
+
+
+@pytest.mark.parametrize("whole", [("count",), ("count", "lab"), NAMES])
+def test_a_missing_whole_number_counts_as_the_mean_and_as_no_number_of_its_own(whole: tuple[str, ...]) -> None:
+    X, _ = invented()
+    X = np.round(X)
+    file = compiled(OnnxSource("net", columns_file(NAMES, whole)), X, features=NAMES)
+    people = X[~np.isnan(X).any(axis=1)][:20]
+    for position in [NAMES.index(name) for name in whole]:
+        lacking, with_mean = people.copy(), people.copy()
+        lacking[:, position], with_mean[:, position] = np.nan, np.round(np.nanmean(X[:, position]))
+        told, expected = says(file.content, lacking), says(file.content, with_mean)
+        assert np.abs(told["probability"] - expected["probability"]).max() < 1e-6
+        assert np.abs(told["contributions"].sum(axis=1) + file.fitted.base - told["margin"]).max() < 1e-6
 
 
 def _fixed(content: bytes) -> bytes:
