@@ -13,7 +13,8 @@ from typing import Any, Final
 
 import httpx
 
-from fhir.terminology.definitions import Definition, roots_of
+from fhir.terminology.definitions import Definition
+from fhir.terminology.definitions import below as or_below
 from fhir.terminology.imported import Meaning, Source
 from fhir.terminology.importing import snomed_roots
 from fhir.terminology.release_files import Imported
@@ -72,12 +73,12 @@ class TerminologyServer:
             NotARelease: As of `expand`.
         """
         try:
-            return self.expand(_or_below(codes))
+            return self.expand(or_below(codes))
         except Refused:
             there = self.there(codes)
             if len(there) == len(codes):
                 raise
-        return self.expand(_or_below(there)) if there else {}
+        return self.expand(or_below(there)) if there else {}
 
     def there(self, codes: Iterable[str]) -> list[str]:
         """Return which of the codes are active in the edition.
@@ -135,10 +136,6 @@ def _why(content: Any) -> str:
     return f": {'; '.join(filter(None, texts))[:300]}" if any(texts) else ""
 
 
-def _or_below(codes: Iterable[str]) -> str:
-    return " OR ".join(f"<< {code}" for code in codes)
-
-
 def _request(include: Mapping[str, Any], offset: int) -> dict[str, Any]:
     compose = {"include": [{"system": SNOMED, **include}]}
     value_set = {"resourceType": "ValueSet", "status": "active", "compose": compose}
@@ -171,7 +168,7 @@ def expand_by(server: TerminologyServer, imported: Imported, step: Callable[[str
         NotARelease: The server cannot be asked or does not expand, or its edition changed meanwhile.
     """
     edition = server.edition()
-    roots = snomed_roots([row for row in imported.definitions if row.system == "snomed"])
+    roots = snomed_roots(imported.definitions)
     names: dict[str, list[str]] = {}
     keys_of: dict[str, defaultdict[str, set[str]]] = {kind: defaultdict(set) for kind in (*roots.by_kind, "allergy")}
     keys = [(kind, key) for kind, of_kind in roots.by_kind.items() for key in of_kind]
@@ -206,15 +203,17 @@ def _parts(codes: Sequence[str], size: int) -> Iterator[Sequence[str]]:
 
 def _about(attribute: str, codes: Iterable[str]) -> str:
     """Everything whose attribute has one of these values or what is below them."""
-    return f"* : {attribute} = ({_or_below(sorted(codes))})"
+    return f"* : {attribute} = ({or_below(codes)})"
 
 
 def _defined(definition: Definition, server: TerminologyServer, imported: Imported) -> dict[str, list[str]]:
     """Return what is in a definition, nothing where the edition does not have one of its codes, which is told."""
     try:
-        return server.expand(definition.text)
-    except Refused:
-        roots = roots_of(definition.text)
+        return server.expand(definition.constraint)
+    except Refused as refused:
+        if definition.system == "ecl":
+            raise NotARelease(f"the definition of {definition.key}: {refused}") from None
+        roots = definition.roots | definition.without
         absent = sorted(roots.difference(server.there(roots)))
         if not absent:
             raise

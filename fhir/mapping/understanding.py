@@ -145,7 +145,7 @@ def _definition(groups: Sequence[str], meaning: Meaning) -> str:
 
 @cache
 def _defined() -> Mapping[str, str]:
-    return {row.key: row.text for row in own_definitions() if row.kind == "group"}
+    return {row.key: row.constraint for row in own_definitions() if row.kind == "group"}
 
 
 def understand_chart(resources: Sequence[Json]) -> list[Understanding]:

@@ -1,17 +1,17 @@
 """What a group, an allergen, a vaccine, an ingredient or an analyte is, by definition beside the lists of the tables.
 
-A definition is a row: kind, key, code system, and what it holds there. Of SNOMED CT it is a small part of the
-Expression Constraint Language: `<< 84114007 MINUS << 56675007`, with OR, AND, parentheses, `<` without the concept
-itself, `^` for the members of a reference set and one attribute behind a colon, with its value behind `=`. Of ICD-10
-it is codes and ranges (`I50;I11.0;N17-N19`), of the ATC subtrees (`J01CA;J01CF`), of RxNorm ingredients (`723;733`),
-of LOINC the parts of a code: component, property, time, system and scale, each with `*` for any
-(`Potassium:*:Pt:Ser/Plas:Qn`), several behind `;`. Our own are in tables/definitions.csv; a site adds a table with
-the same columns. A row of mode `instead` takes the place of our list, one of mode `beside` adds to it.
+A definition is a row: kind, key, code system, and what it holds there. Of SNOMED CT it is a list of concepts, each with
+everything below it; a minus sign takes a concept and everything below it away (`84114007;-56675007`). Of ICD-10 it is
+codes and ranges (`I50;I11.0;N17-N19`), of the ATC subtrees (`J01CA;J01CF`), of RxNorm ingredients (`723;733`), of LOINC
+the parts of a code: component, property, time, system and scale, each with `*` for any (`Potassium:*:Pt:Ser/Plas:Qn`).
+A row of the system `ecl` holds an expression of SNOMED CT that only a terminology server can expand; we do not read it.
+Our own are in tables/definitions.csv; a site adds a table with the same columns. A row of mode `instead` takes the
+place of our list, one of mode `beside` adds to it.
 """
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from typing import Final, Literal, Protocol
+from typing import Final, Literal
 
 from msgspec import Struct
 
@@ -19,8 +19,9 @@ from fhir.terminology.medications import table_rows
 
 COLUMNS: Final = ("kind", "key", "system", "definition", "mode", "source")
 Kind = Literal["group", "drug", "allergen", "vaccine", "analyte"]
-SYSTEMS: Final = ("snomed", "icd10", "atc", "rxnorm", "loinc")
-_TOKEN: Final = re.compile(r"\s*(<<|<|\^|[():=*]|OR\b|AND\b|MINUS\b|\d{6,18}|\|[^|]{0,300}\|)")
+SYSTEMS: Final = ("snomed", "icd10", "atc", "rxnorm", "loinc", "ecl")
+_CONCEPTS: Final = re.compile(r"\d{6,18}(?:;-?\d{6,18})*")
+_ICD: Final = re.compile(r"[A-Z]\d[0-9A-Z][0-9A-Z.]{0,5}(?:-[A-Z]\d[0-9A-Z][0-9A-Z.]{0,5})?")
 
 
 class Definition(Struct, frozen=True):
@@ -32,25 +33,36 @@ class Definition(Struct, frozen=True):
     text: str
     instead: bool = False
 
+    @property
+    def roots(self) -> frozenset[str]:
+        """The concepts of SNOMED CT that are held with everything below them."""
+        return frozenset(code for code in self.text.split(";") if not code.startswith("-"))
+
+    @property
+    def without(self) -> frozenset[str]:
+        """The concepts of SNOMED CT that are taken away with everything below them."""
+        return frozenset(code[1:] for code in self.text.split(";") if code.startswith("-"))
+
+    @property
+    def constraint(self) -> str:
+        """The same as an expression that a terminology server expands.
+
+        >>> Definition("group", "hf", "snomed", "84114007;-56675007").constraint
+        '(<< 84114007) MINUS (<< 56675007)'
+        """
+        if self.system == "ecl":
+            return self.text
+        without = below(self.without)
+        return f"({below(self.roots)}) MINUS ({without})" if without else below(self.roots)
+
 
 class WrongDefinition(ValueError):
-    """A definition cannot be read; the message says where in it."""
+    """A definition cannot be read; the message says what to write."""
 
 
-class Hierarchy(Protocol):
-    """What a definition asks of a release of SNOMED CT."""
-
-    def below(self, roots: Iterable[str], excluded: frozenset[str]) -> set[str]:
-        """Return the roots with everything below them that is not below what is excluded."""
-
-    def with_attribute(self, attribute: str, targets: set[str]) -> set[str]:
-        """Return the concepts that have the attribute with one of these values."""
-
-    def members_of(self, reference_set: str) -> set[str]:
-        """Return the members of a reference set."""
-
-    def all_concepts(self) -> set[str]:
-        """Every active concept: what `*` holds."""
+def below(codes: Iterable[str]) -> str:
+    """Return the expression of concepts of SNOMED CT with everything below them."""
+    return " OR ".join(f"<< {code}" for code in sorted(codes))
 
 
 _OF_COLUMNS: Final[tuple[tuple[Kind, str, str, str, str], ...]] = (
@@ -85,121 +97,18 @@ def definition_of_row(row: Mapping[str, str]) -> Definition:
         raise WrongDefinition(f"{system!r} with mode {mode!r}: systems are {', '.join(SYSTEMS)}, beside or instead")
     definition = Definition(kind, row["key"], system, row["definition"], mode == "instead")  # type: ignore[arg-type]
     match system:
-        case "snomed":
-            roots_of(definition.text)
+        case "snomed" if not _CONCEPTS.fullmatch(definition.text):
+            raise WrongDefinition(
+                f"{definition.text[:60]!r} is no list of concepts as 84114007;-56675007. An expression of the ECL has "
+                "the system ecl, and is expanded by a terminology server (--from)"
+            )
+        case "ecl" if not definition.text or kind not in ("group", "drug", "allergen", "vaccine"):
+            raise WrongDefinition("an expression is missing, or the kind is none of group, drug, allergen and vaccine")
         case "loinc" if any(part.count(":") != 4 for part in definition.text.split(";")):
             raise WrongDefinition(f"{definition.text!r} is not component:property:time:system:scale")
         case "icd10" if not all(map(_ICD.fullmatch, definition.text.split(";"))):
             raise WrongDefinition(f"{definition.text!r} is no code and no range of ICD-10")
     return definition
-
-
-def roots_of(expression: str) -> frozenset[str]:
-    """Return the identifiers that an expression names.
-
-    Raises:
-        WrongDefinition: It cannot be read.
-
-    >>> sorted(roots_of("<< 84114007 |Failure| MINUS (56675007 OR < 48447003)"))
-    ['48447003', '56675007', '84114007']
-    """
-    _Reader(expression).check()
-    return frozenset(token for token in _tokens(expression) if token.isdigit())
-
-
-def concepts_of(expression: str, release: Hierarchy, excluded: frozenset[str]) -> set[str]:
-    """Find the active concepts of a release that an expression holds; what is in `excluded` and below it is in none."""
-    return _Reader(expression).evaluate(release, excluded)
-
-
-def _tokens(expression: str) -> list[str]:
-    tokens, position = [], 0
-    while position < len(expression.rstrip()):
-        match = _TOKEN.match(expression, position)
-        if match is None:
-            raise WrongDefinition(f"at {expression[position : position + 20]!r} of {expression!r}")
-        position = match.end()
-        if not match[1].startswith("|"):
-            tokens.append(match[1])
-    return tokens
-
-
-class _Reader:
-    """Reads an expression from the left to the right; OR, AND and MINUS bind alike."""
-
-    def __init__(self, expression: str) -> None:
-        self._expression = expression
-        self._tokens = _tokens(expression)
-        self._release: Hierarchy | None = None
-        self._excluded: frozenset[str] = frozenset()
-
-    def check(self) -> None:
-        """Nothing where it can be read."""
-        self._whole()
-
-    def evaluate(self, release: Hierarchy, excluded: frozenset[str]) -> set[str]:
-        """Return the concepts that it holds."""
-        self._release, self._excluded = release, excluded
-        return self._whole()
-
-    def _whole(self) -> set[str]:
-        concepts = self._sum()
-        if self._tokens:
-            raise WrongDefinition(f"at {self._tokens[0]!r} of {self._expression!r}")
-        return concepts
-
-    def _sum(self) -> set[str]:
-        concepts = self._refined()
-        while self._tokens and self._tokens[0] in ("OR", "AND", "MINUS"):
-            operator, other = self._tokens.pop(0), self._refined()
-            match operator:
-                case "OR":
-                    concepts |= other
-                case "AND":
-                    concepts &= other
-                case _:
-                    concepts -= other
-        return concepts
-
-    def _refined(self) -> set[str]:
-        concepts = self._operand()
-        if self._tokens[:1] == [":"]:
-            self._tokens.pop(0)
-            attribute = self._next()
-            if not attribute.isdigit() or self._next() != "=":
-                raise WrongDefinition(f"an attribute with = and its value is missing in {self._expression!r}")
-            targets = self._operand()
-            concepts &= self._release.with_attribute(attribute, targets) if self._release is not None else set()
-        return concepts
-
-    def _operand(self) -> set[str]:
-        first = self._next()
-        if first == "(":
-            concepts = self._sum()
-            if self._next() != ")":
-                raise WrongDefinition(f"a parenthesis is not closed in {self._expression!r}")
-            return concepts
-        if first == "*":
-            return self._release.all_concepts() if self._release is not None else set()
-        operator = first if first in ("<<", "<", "^") else ""
-        concept = self._next() if operator else first
-        if not concept.isdigit():
-            raise WrongDefinition(f"at {concept!r} of {self._expression!r}")
-        return self._concepts(self._release, operator, concept) if self._release is not None else set()
-
-    def _concepts(self, release: Hierarchy, operator: str, concept: str) -> set[str]:
-        if operator == "^":
-            return release.members_of(concept)
-        members = release.below([concept], self._excluded - {concept})
-        return members if operator == "<<" else members - {concept} if operator == "<" else members & {concept}
-
-    def _next(self) -> str:
-        if not self._tokens:
-            raise WrongDefinition(f"{self._expression!r} ends too early")
-        return self._tokens.pop(0)
-
-
-_ICD: Final = re.compile(r"[A-Z]\d[0-9A-Z][0-9A-Z.]{0,5}(?:-[A-Z]\d[0-9A-Z][0-9A-Z.]{0,5})?")
 
 
 def holds(definition: Definition) -> Callable[[str], bool]:

@@ -1,30 +1,31 @@
 """Makes the index of a hospital's own releases (imported.py) from the files of their publishers, offline, in one pass.
 
 Each file is read as its publisher makes it, alone, in a folder or in an archive: snapshots of SNOMED CT here (rf2.py),
-tables in publishers.py. Definitions are expanded (definitions.py), and where that differs from our tables is told. The
-index is written beside its place and moved there when it is whole.
+tables in publishers.py, the site's own in site_table.py. Definitions are expanded (definitions.py), and where that
+differs from our tables is told. The index is written beside its place and moved there when it is whole.
 """
 
 import csv
 import os
 import sqlite3
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import ExitStack, closing
+from functools import partial
 from pathlib import Path
 from typing import IO, Final
 
 import msgspec
 from msgspec.structs import replace
 
-from fhir.terminology.definitions import Definition, roots_of
+from fhir.terminology.definitions import Definition
 from fhir.terminology.imported import FORMAT, Meaning, digest_of, hash_of_name
 from fhir.terminology.medications import table_rows
 from fhir.terminology.phrases import groups_in_words
-from fhir.terminology.publishers import READERS, order_of
-from fhir.terminology.release_files import Imported, ReleaseFile, edition_of, files_of
+from fhir.terminology.publishers import TABLES
+from fhir.terminology.release_files import Imported, ReleaseFile, edition_of, files_of, header_of, rows_of
 from fhir.terminology.rf2 import COLUMNS, NotARelease, Release, Roots, disagreements, expand, names_of
-from fhir.terminology.site_table import is_definitions, read_definitions
+from fhir.terminology.site_table import SITE_COLUMNS, is_definitions, read_definitions, read_site
 
 Step = Callable[[str, int, int], None]
 """Is told what is being read, and how many bytes of how many were."""
@@ -47,7 +48,6 @@ def import_releases(paths: Sequence[Path], index: Path, step: Step, by_server: A
     imported = Imported()
     with ExitStack() as stack:
         files = [file for path in paths for file in files_of(path, stack, imported.not_read)]
-        files.sort(key=lambda file: order_of(file.name))
         read_files(imported, files, step, by_server)
     read = {source.file for source in imported.sources}
     for path in paths:
@@ -65,19 +65,44 @@ def read_files(imported: Imported, files: Sequence[ReleaseFile], step: Step, by_
     """
     total = sum(file.size for file in files)
     progress = _Progress(step, total)
-    rf2 = [file for file in files if _kind_of(file.name)]
     definitions = [file for file in files if is_definitions(file)]
     for file in definitions:
         read_definitions(imported, progress.counted(file))
     if by_server is not None:
         by_server(imported, step)
-    for file in files:
-        reader = next((read for pattern, read in READERS if pattern.fullmatch(file.name)), None)
-        if reader is not None and file not in definitions:
-            reader(imported, progress.counted(file))
-    if rf2:
+    else:
+        imported.not_read += [
+            f"the definition of {row.key} is an expression: it needs a terminology server (--from)"
+            for row in imported.definitions
+            if row.system == "ecl"
+        ]
+    read_tables(imported, [progress.counted(file) for file in files if file not in definitions])
+    if rf2 := [file for file in files if _kind_of(file.name)]:
         _read_snomed(imported, [progress.counted(file) for file in rf2])
     apply_ingredients(imported)
+
+
+def read_tables(imported: Imported, files: Sequence[ReleaseFile]) -> None:
+    """Read the publishers' tables, products before what is said of them, and then the site's own.
+
+    Raises:
+        NotARelease: A file has not the form of its publisher.
+    """
+    headers = {file: header_of(file) for file in files if file.name.lower().endswith(".csv")}
+    remaining = list(files)
+    for table in TABLES:
+        for file in [file for file in remaining if table.is_of(file.name, headers.get(file))]:
+            remaining.remove(file)
+            with closing(table.rows(file)) as rows:
+                codes = table.read(imported, rows, edition_of(file) or file.name)
+            imported.note(table.publisher, file, codes)
+    for file in remaining:
+        if (header := headers.get(file)) and header <= set(SITE_COLUMNS):
+            read_site(imported, file)
+        elif file in headers or file.name.lower().endswith(".xml"):
+            imported.not_read.append(
+                f"{file.name}, line 1: no table that is known; of the site's own: {', '.join(SITE_COLUMNS)}"
+            )
 
 
 class _Progress:
@@ -107,33 +132,35 @@ def _kind_of(name: str) -> str:
 
 
 def _read_snomed(imported: Imported, files: Sequence[ReleaseFile]) -> None:
-    definitions = [row for row in imported.definitions if row.system == "snomed"]
-    release = Release(wanted=frozenset().union(*(roots_of(row.text) for row in definitions)))
-    descriptions = []
+    release, descriptions = Release(), []
     for file in files:
         kind = _kind_of(file.name)
         if kind == "sct2_Description_":
-            descriptions.append(file)
-            continue
-        with closing(file.lines()) as lines:
-            release.read(kind, file.name, lines)
+            descriptions.append(partial(_active_rows, file, kind))
+        else:
+            with closing(_active_rows(file, kind)) as rows:
+                release.read(kind, rows)
     if not release.active or not release.children:
         raise NotARelease("SNOMED CT: concepts and relationships of a snapshot are needed.")
-    expansion = expand(release, snomed_roots(definitions))
+    expansion = expand(release, snomed_roots(imported.definitions))
     imported.differences += expansion.differences
     by = f"SNOMED CT {max(map(edition_of, files), default='')}".rstrip()
     meanings = {code: replace(meaning, by=by) for code, meaning in expansion.meanings.items()}
     of_site = {key: meaning for key, meaning in imported.codes.items() if key[0] == "snomed" and meaning.of_site}
     imported.codes |= {("snomed", code): meaning for code, meaning in meanings.items()} | of_site
-    opened = [(file.name, file.lines) for file in descriptions]
-    names = names_of(opened, meanings, release.active, imported.several)
+    names = names_of(descriptions, meanings, release.active, imported.several)
     ours = snomed_roots().by_kind["group"]
-    imported.differences += disagreements(opened, meanings, ours, _groups_affirmed)
+    imported.differences += disagreements(descriptions, meanings, ours, _groups_affirmed)
     imported.names = {**imported.names, **names} | {
         name: meaning for name, meaning in imported.names.items() if meaning.of_site
     }
     for file in files:
         imported.note("SNOMED International", file, len(meanings))
+
+
+def _active_rows(file: ReleaseFile, kind: str) -> Generator[tuple[str, ...], None, None]:
+    with closing(rows_of(file, COLUMNS[kind], "\t")) as rows:
+        yield from (cells for cells in rows if cells[0] == "1")
 
 
 def _groups_affirmed(words: str) -> frozenset[str]:
@@ -169,7 +196,7 @@ def snomed_roots(definitions: Sequence[Definition] = ()) -> Roots:
         "allergen": _column("allergen_classes.csv", "allergen_class", "snomed"),
         "vaccine": _column("vaccine_families.csv", "family", "snomed"),
     }
-    return Roots(by_kind, frozenset(in_none), definitions)
+    return Roots(by_kind, frozenset(in_none), [row for row in definitions if row.system in ("snomed", "ecl")])
 
 
 def _column(table: str, key: str, column: str) -> dict[str, frozenset[str]]:
@@ -222,7 +249,7 @@ def write_report(imported: Imported, report: Path) -> Counter[tuple[str, str]]:
         table = csv.writer(file, lineterminator="\n")
         table.writerow(("kind", "key", "code", "how", "definition"))
         defined: dict[tuple[str, str], str] = {
-            (row.kind, row.key): row.text for row in imported.definitions if row.system == "snomed"
+            (row.kind, row.key): row.constraint for row in imported.definitions if row.system == "snomed"
         }
         table.writerows((row.kind, row.key, row.code, row.how, defined.get((row.kind, row.key), "")) for row in rows)
     return Counter((row.key, row.how) for row in rows)

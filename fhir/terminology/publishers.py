@@ -1,17 +1,17 @@
-"""Reads the tables that publishers make of their code systems: LOINC, RxNorm, ATC, ICD-10, dm+d, UNII, CVX, a site's.
+"""Reads the tables that publishers make of their code systems: LOINC, RxNorm, ATC, ICD-10, CVX.
 
-Each reader takes a file in its publisher's own form. What a code means is said by our tables and definitions: a title
-of ICD-10 means what its code means, a product what its ingredients are. A file of another form ends the import with
-its line; a single entry that cannot be read is named and left out.
+Each table is a row of `TABLES`: how its file is named, who makes it, which columns are read, and by which function.
+What a code means is said by our tables and definitions: a title of ICD-10 means what its code means, a product what its
+ingredients are. A file of another form ends the import with its line. Any other code system is a table of the site
+(site_table.py).
 """
 
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Sequence, Set
 from contextlib import closing
 from functools import partial
-from typing import Any, Final, Literal
-from xml.etree.ElementTree import Element, ParseError, XMLPullParser
+from typing import Final, NamedTuple
 
 from fhir.terminology.analytes import ANALYTE_BY_CODE
 from fhir.terminology.conditions import condition_groups_of
@@ -19,58 +19,51 @@ from fhir.terminology.definitions import holds
 from fhir.terminology.imported import Meaning
 from fhir.terminology.medication_names import medication_of_code, read_name
 from fhir.terminology.medications import INGREDIENT_BY_NAME, INGREDIENTS, RXNORM
-from fhir.terminology.release_files import Imported, Reader, ReleaseFile, cells_of, edition_of, table_of
+from fhir.terminology.release_files import Imported, ReleaseFile, rows_of
 from fhir.terminology.rf2 import NotARelease
-from fhir.terminology.site_table import SITE_COLUMNS, header_of, read_site
 from fhir.terminology.vaccines import families_of_code, families_of_words
+
+_ATC: Final = "http://www.whocc.no/atc"
+_CVX: Final = "http://hl7.org/fhir/sid/cvx"
+_ICD10: Final = "http://hl7.org/fhir/sid/icd-10"
+_ICD_CODE: Final = re.compile(r"[A-Z]\d[0-9A-Z](?:\.?[0-9A-Z]{1,4})?")
+Rows = Iterable[tuple[str, ...]]
+
+
+def _read_loinc(imported: Imported, rows: Rows, edition: str) -> int:
+    """Take as an analyte what has component, property, time, system and scale of one of its codes, by any method."""
+    parts_of = {code: ":".join(part.replace(":", " ") for part in parts) for code, *parts in rows}
+    analytes: defaultdict[str, set[str]] = defaultdict(set)
+    for code, parts in parts_of.items():
+        analyte = ANALYTE_BY_CODE.get(code)
+        if analyte is not None and analyte.kind in ("lab", "vital"):
+            analytes[parts].add(analyte.key)
+    held, number_of_codes = _definitions(imported, "loinc"), 0
+    for parts in set(parts_of.values()):
+        analytes[parts].update(held("analyte", parts))
+    for code, parts in parts_of.items():
+        meant = analytes[parts]
+        if len(meant) == 1 and code not in ANALYTE_BY_CODE:
+            imported.add_code("loinc", code, Meaning(analyte=next(iter(meant)), by=f"LOINC {edition}".rstrip()))
+            number_of_codes += 1
+    return number_of_codes
+
 
 _RXNORM_KINDS: Final = frozenset(
     ["IN", "PIN", "MIN", "SCD", "SBD", "SCDC", "SBDC", "SCDF", "SBDF", "BN", "GPCK", "BPCK"]
 )
-_LOINC_PARTS: Final = ("COMPONENT", "PROPERTY", "TIME_ASPCT", "SYSTEM", "SCALE_TYP")
-_ATC: Final = "http://www.whocc.no/atc"
-_CVX: Final = "http://hl7.org/fhir/sid/cvx"
-_UNII: Final = ("http://fdasis.nlm.nih.gov", "urn:oid:2.16.840.1.113883.4.9")
-_ICD10: Final = "http://hl7.org/fhir/sid/icd-10"
-_ICD_CODE: Final = re.compile(r"[A-Z]\d[0-9A-Z](?:\.?[0-9A-Z]{1,4})?")
 
 
-def _read_loinc(imported: Imported, file: ReleaseFile) -> None:
-    """Take as an analyte what has component, property, time, system and scale of one of its codes, by any method."""
-    by, number_of_codes = f"LOINC {edition_of(file)}".rstrip(), 0
-    with closing(file.lines()) as lines:
-        rows = list(table_of(file.name, lines, ("LOINC_NUM", *_LOINC_PARTS)))
-    analytes: defaultdict[str, set[str]] = defaultdict(set)
-    for row in rows:
-        analyte = ANALYTE_BY_CODE.get(row["LOINC_NUM"])
-        if analyte is not None and analyte.kind in ("lab", "vital"):
-            analytes[_parts(row)].add(analyte.key)
-    held = _definitions(imported, "loinc")
-    for parts in set(map(_parts, rows)):
-        analytes[parts].update(held("analyte", parts))
-    for row in rows:
-        meant = analytes.get(_parts(row), set())
-        if len(meant) == 1 and row["LOINC_NUM"] not in ANALYTE_BY_CODE:
-            imported.add_code("loinc", row["LOINC_NUM"], Meaning(analyte=next(iter(meant)), by=by))
-            number_of_codes += 1
-    imported.note("Regenstrief Institute", file, number_of_codes)
-
-
-def _parts(row: Mapping[str, str]) -> str:
-    return ":".join(row[part].replace(":", " ") for part in _LOINC_PARTS)
-
-
-def _read_rxnorm(imported: Imported, file: ReleaseFile) -> None:
+def _read_rxnorm(imported: Imported, rows: Rows, _: str) -> int:
     number_of_codes = 0
-    for _, cells in cells_of(file, "|", 17, 18):
-        code, source, kind, name = cells[0], cells[11], cells[12], cells[14]
+    for code, source, kind, name in rows:
         if source != "RXNORM" or kind not in _RXNORM_KINDS or medication_of_code(RXNORM, code) is not None:
             continue
         if ingredients := read_name(name).ingredients:
             members = tuple(ingredient.rxcui for ingredient in ingredients)
             imported.add_code("rxnorm", code, Meaning(ingredients=members, name=name, by="RxNorm"))
             number_of_codes += 1
-    imported.note("U.S. National Library of Medicine", file, number_of_codes)
+    return number_of_codes
 
 
 _TO_INGREDIENT: Final = frozenset(
@@ -79,12 +72,12 @@ _TO_INGREDIENT: Final = frozenset(
 )  # fmt: skip
 
 
-def _read_rxnorm_relations(imported: Imported, file: ReleaseFile) -> None:
+def _read_rxnorm_relations(imported: Imported, rows: Rows, _: str) -> int:
     """Products and brands by what they consist of, where neither our tables nor their names say it."""
     parts: defaultdict[str, set[str]] = defaultdict(set)
-    for _, cells in cells_of(file, "|", 15, 16):
-        if cells[10] == "RXNORM" and cells[7] in _TO_INGREDIENT and cells[4]:
-            parts[cells[4]].add(cells[0])  # in RXNREL the second concept has the relation to the first
+    for part, whole, relation, source in rows:  # the second concept of a row has the relation to the first
+        if source == "RXNORM" and relation in _TO_INGREDIENT and whole:
+            parts[whole].add(part)
     ingredients: dict[str, frozenset[str]] = {}
 
     def ingredients_of(code: str, depth: int = 0) -> frozenset[str]:
@@ -100,14 +93,10 @@ def _read_rxnorm_relations(imported: Imported, file: ReleaseFile) -> None:
 
     number_of_codes = 0
     for code in sorted(parts):
-        if not _has_meaning(imported, code) and (members := ingredients_of(code)):
+        if not _ingredients_of_rxnorm(imported, code) and (members := ingredients_of(code)):
             imported.add_code("rxnorm", code, Meaning(ingredients=tuple(sorted(members)), by="RxNorm"))
             number_of_codes += 1
-    imported.note("U.S. National Library of Medicine", file, number_of_codes)
-
-
-def _has_meaning(imported: Imported, code: str) -> bool:
-    return ("rxnorm", code) in imported.codes or medication_of_code(RXNORM, code) is not None
+    return number_of_codes
 
 
 def _ingredients_of_rxnorm(imported: Imported, code: str) -> tuple[str, ...]:
@@ -118,44 +107,40 @@ def _ingredients_of_rxnorm(imported: Imported, code: str) -> tuple[str, ...]:
     return meaning.ingredients if meaning is not None else ()
 
 
-def _read_rxnorm_attributes(imported: Imported, file: ReleaseFile) -> None:
+def _read_rxnorm_packages(imported: Imported, rows: Rows, _: str) -> int:
     """Read the NDC of packages."""
     number_of_codes = 0
-    for _, cells in cells_of(file, "|", 13, 14):
-        if (cells[8], cells[9]) == ("NDC", "RXNORM") and (members := _ingredients_of_rxnorm(imported, cells[0])):
-            imported.add_code("ndc", cells[10], Meaning(ingredients=members, by="RxNorm"))
+    for code, attribute, source, value in rows:
+        if (attribute, source) == ("NDC", "RXNORM") and (members := _ingredients_of_rxnorm(imported, code)):
+            imported.add_code("ndc", value, Meaning(ingredients=members, by="RxNorm"))
             number_of_codes += 1
-    imported.note("U.S. National Library of Medicine", file, number_of_codes)
+    return number_of_codes
 
 
-def _read_rxnorm_history(imported: Imported, file: ReleaseFile) -> None:
+def _read_rxnorm_history(imported: Imported, rows: Rows, _: str) -> int:
     """Codes that were replaced by one other code."""
     number_of_codes = 0
-    for _, cells in cells_of(file, "|", 5, 6):
-        old, new = cells[0], cells[4]
-        if cells[3] == "1" and not _has_meaning(imported, old) and (members := _ingredients_of_rxnorm(imported, new)):
+    for old, cardinality, new in rows:
+        members = _ingredients_of_rxnorm(imported, new)
+        if cardinality == "1" and members and not _ingredients_of_rxnorm(imported, old):
             imported.add_code("rxnorm", old, Meaning(ingredients=members, by="RxNorm"))
             number_of_codes += 1
-    imported.note("U.S. National Library of Medicine", file, number_of_codes)
+    return number_of_codes
 
 
-def _read_atc(imported: Imported, file: ReleaseFile) -> None:
+def _read_atc(imported: Imported, rows: Rows, _: str) -> int:
     """Codes of single ingredients, and of subtrees that definitions name."""
     number_of_codes, held = 0, _definitions(imported, "atc")
-    with closing(file.lines()) as lines:
-        for row in table_of(file.name, lines, ("atc_code", "atc_name")):
-            code = row["atc_code"].upper()
-            ingredient = INGREDIENT_BY_NAME.get(row["atc_name"].lower())
-            shipped = medication_of_code(_ATC, code)
-            ingredients = shipped.ingredients if shipped is not None else () if ingredient is None else (ingredient,)
-            defined = [held(kind, code) for kind in ("group", "allergen", "vaccine")]
-            if any(defined) or (ingredients and shipped is None):
-                members = tuple(member.rxcui for member in ingredients)
-                groups, allergens, vaccines = defined
-                meaning = Meaning(ingredients=members, groups=groups, allergens=allergens, vaccines=vaccines, by="ATC")
-                imported.add_code("atc", code, meaning)
-                number_of_codes += 1
-    imported.note("WHO Collaborating Centre for Drug Statistics Methodology", file, number_of_codes)
+    for code, name in ((code.upper(), name.lower()) for code, name in rows):
+        ingredient, shipped = INGREDIENT_BY_NAME.get(name), medication_of_code(_ATC, code)
+        ingredients = shipped.ingredients if shipped is not None else () if ingredient is None else (ingredient,)
+        groups, allergens, vaccines = (held(kind, code) for kind in ("group", "allergen", "vaccine"))
+        if groups or allergens or vaccines or (ingredients and shipped is None):
+            members = tuple(member.rxcui for member in ingredients)
+            meaning = Meaning(ingredients=members, groups=groups, allergens=allergens, vaccines=vaccines, by="ATC")
+            imported.add_code("atc", code, meaning)
+            number_of_codes += 1
+    return number_of_codes
 
 
 def _definitions(imported: Imported, system: str) -> Callable[[str, str], tuple[str, ...]]:
@@ -164,199 +149,101 @@ def _definitions(imported: Imported, system: str) -> Callable[[str, str], tuple[
     return lambda kind, code: tuple(key for of, key, is_held in tests if of == kind and is_held(code))
 
 
-def _add_icd(
-    imported: Imported, file: ReleaseFile, publisher: str, system: str, rows: Iterable[tuple[str, str]]
-) -> None:
-    """Add what titles of ICD-10 mean and what definitions say of their codes beside the prefixes of our tables."""
-    held, number_of_codes, edition = _definitions(imported, "icd10"), 0, f"{system} {edition_of(file) or file.name}"
+def _read_icd10(imported: Imported, rows: Rows, edition: str, system: str = "ICD-10") -> int:
+    """Read what titles of ICD-10 mean and what definitions say of their codes beside the prefixes of our tables."""
+    held, number_of_codes, by = _definitions(imported, "icd10"), 0, f"{system} {edition}"
     for code, title in rows:
-        bare = code.replace(".", "")
+        bare = code.rstrip("-.!+*").replace(".", "")
+        if not _ICD_CODE.fullmatch(bare):
+            continue
         groups, defined = condition_groups_of(_ICD10, bare), held("group", bare)
         if defined:
-            imported.add_code("icd10", bare, Meaning(groups=defined, by=edition))
+            imported.add_code("icd10", bare, Meaning(groups=defined, by=by))
         if groups or defined:
-            imported.add_name(title, Meaning(groups=tuple(dict.fromkeys((*groups, *defined))), by=edition))
+            imported.add_name(title, Meaning(groups=tuple(dict.fromkeys((*groups, *defined))), by=by))
             number_of_codes += 1
-    imported.note(publisher, file, number_of_codes)
+    return number_of_codes
 
 
-def _read_icd10cm(imported: Imported, file: ReleaseFile) -> None:
+def _icd10cm_rows(file: ReleaseFile) -> Generator[tuple[str, ...], None, None]:
     """icd10cm_codes (code, title) and icd10cm_order (number, code, whether it is valid, short and long title)."""
-
-    def rows() -> Iterator[tuple[str, str]]:
-        with closing(file.lines()) as lines:
-            for number, line in enumerate(lines, 1):
-                text = line.rstrip("\r\n")
-                is_order = len(text) > 77 and text[:5].isdigit()
-                code, title = (text[6:13].strip(), text[77:].strip()) if is_order else (text[:7].strip(), text[7:])
-                if not _ICD_CODE.fullmatch(code):
-                    raise NotARelease(f"{file.name}, line {number}: {code[:20]!r} is no code of ICD-10-CM")
-                yield code, title.strip()
-
-    _add_icd(imported, file, "Centers for Medicare & Medicaid Services", "ICD-10-CM", rows())
+    with closing(file.lines()) as lines:
+        for number, line in enumerate(lines, 1):
+            text = line.rstrip("\r\n")
+            is_order = len(text) > 77 and text[:5].isdigit()
+            code, title = (text[6:13].strip(), text[77:].strip()) if is_order else (text[:7].strip(), text[7:])
+            if not _ICD_CODE.fullmatch(code):
+                raise NotARelease(f"{file.name}, line {number}: {code[:20]!r} is no code of ICD-10-CM")
+            yield code, title.strip()
 
 
-def _read_icd10gm(imported: Imported, file: ReleaseFile) -> None:
-    """Read BfArM's metadata for ICD-10-GM and the WHO's for ICD-10: in column 7 the code, in column 9 its title."""
-    rows = ((cells[6].rstrip("-.!+*"), cells[8]) for _, cells in cells_of(file, ";", 9, 30))
-    publisher = "WHO" if "_codes" in file.name else "BfArM"
-    _add_icd(imported, file, publisher, "ICD-10", (row for row in rows if _ICD_CODE.fullmatch(row[0])))
-
-
-def _read_icd10gm_words(imported: Imported, file: ReleaseFile) -> None:
-    """Read the alphabet of BfArM: in column 4 the code, in column 8 a wording of a diagnosis."""
-    rows = ((cells[3].rstrip("-.!+*"), cells[7]) for _, cells in cells_of(file, "|", 8, 8))
-    _add_icd(imported, file, "BfArM", "ICD-10", (row for row in rows if _ICD_CODE.fullmatch(row[0])))
-
-
-def _read_xml(imported: Imported, file: ReleaseFile) -> None:
-    """ClaML (WHO and national editions), the tabular list of ICD-10-CM, or a file of NHS dm+d, by its root element."""
-    root = _root_of(file)
-    if root == "ClaML":
-        rows = ((item.get("code", ""), _rubric(item)) for item in _elements(file, "Class"))
-        rows_of_codes = ((code, title) for code, title in rows if _ICD_CODE.fullmatch(code))
-        _add_icd(imported, file, "publisher of ClaML", "ICD-10", rows_of_codes)
-    elif root == "ICD10CM.tabular":
-        pairs = ((item.findtext("name", ""), item.findtext("desc", "")) for item in _elements(file, "diag"))
-        _add_icd(imported, file, "Centers for Medicare & Medicaid Services", "ICD-10-CM", pairs)
-    elif root in _DMD:
-        _DMD[root](imported, file)
-    else:
-        imported.not_read.append(f"{file.name}, line 1: {root} is no file that is known")
-
-
-def _root_of(file: ReleaseFile) -> str:
-    """Return the name of the root element.
-
-    Raises:
-        NotARelease: The file is no XML.
-    """
-    return next(_events(file, "start"))[1].tag.rpartition("}")[2]
-
-
-def _elements(file: ReleaseFile, tag: str) -> Iterator[Element]:
-    """Yield the elements of this name, each forgotten when the next is read."""
-    for _, element in _events(file, "end"):
-        if element.tag.rpartition("}")[2] == tag:
-            yield element
-            element.clear()
-
-
-def _events(file: ReleaseFile, kind: Literal["start", "end"]) -> Iterator[tuple[str, Element]]:
-    """Yield the starts or ends of elements, from a parser that is fed in pieces; entities are refused, not expanded."""
-    parser: Any = XMLPullParser([kind])
-    line = 1
-    with closing(file.open()) as content:
-        while chunk := content.read(1 << 16):
-            if b"<!ENTITY" in chunk:
-                raise NotARelease(f"{file.name}, line {line}: entities are not read")
-            try:
-                parser.feed(chunk)
-                yield from parser.read_events()
-            except ParseError as error:
-                raise NotARelease(f"{file.name}, line {error.position[0]}: {error}") from None
-            line += chunk.count(b"\n")
-
-
-def _rubric(item: Element) -> str:
-    rubric = next((part for part in item.iter("Rubric") if part.get("kind") in ("preferredLong", "preferred")), None)
-    return " ".join("".join(rubric.itertext()).split()) if rubric is not None else ""
-
-
-def _read_dmd(imported: Imported, file: ReleaseFile, item: str, code: str, part_of: str) -> None:
-    """Read a level of dm+d: the codes of SNOMED CT with what their name says, else what the level above is."""
-    number_of_codes = 0
-    for element in _elements(file, item):
-        name, above = element.findtext("NM", ""), element.findtext(part_of, "")
-        members = tuple(ingredient.rxcui for ingredient in read_name(name).ingredients)
-        meaning = imported.codes.get(("snomed", above))
-        members = members or (meaning.ingredients if meaning is not None else ())
-        if members and (identifier := element.findtext(code)):
-            meant = Meaning(ingredients=members, by=f"dm+d {edition_of(file)}".rstrip())
-            imported.add_code("snomed", identifier, meant)
-            imported.add_name(name, meant)
-            number_of_codes += 1
-    imported.note("NHS Business Services Authority", file, number_of_codes)
-
-
-_DMD: Final[Mapping[str, Callable[[Imported, ReleaseFile], None]]] = {
-    "INGREDIENT_SUBSTANCES": partial(_read_dmd, item="ING", code="ISID", part_of=""),
-    "VIRTUAL_THERAPEUTIC_MOIETIES": partial(_read_dmd, item="VTM", code="VTMID", part_of=""),
-    "VIRTUAL_MED_PRODUCTS": partial(_read_dmd, item="VMP", code="VPID", part_of="VTMID"),
-    "ACTUAL_MEDICINAL_PRODUCTS": partial(_read_dmd, item="AMP", code="APID", part_of="VPID"),
-    "VIRTUAL_MED_PRODUCT_PACK": partial(_read_dmd, item="VMPP", code="VPPID", part_of="VPID"),
-    "ACTUAL_MEDICINAL_PROD_PACKS": partial(_read_dmd, item="AMPP", code="APPID", part_of="VPPID"),
-}
-"""Reader by the root element of each file of dm+d."""
-
-
-def _read_unii(imported: Imported, file: ReleaseFile) -> None:
-    """Substances of the FDA by their code of RxNorm, else by their name."""
-    number_of_codes = 0
-    with closing(file.lines("utf-8")) as lines:
-        for row in table_of(file.name, lines, ("UNII",), "\t"):
-            name = (row.get("Display Name") or row.get("PT", "")).lower()
-            ingredient = INGREDIENTS.get(row.get("RXCUI", "")) or INGREDIENT_BY_NAME.get(name)
-            if ingredient is not None:
-                for system in _UNII:
-                    imported.add_code(system, row["UNII"], Meaning(ingredients=(ingredient.rxcui,), by="UNII"))
-                number_of_codes += 1
-    imported.note("U.S. Food and Drug Administration", file, number_of_codes)
-
-
-def _read_cvx(imported: Imported, file: ReleaseFile) -> None:
+def _read_cvx(imported: Imported, rows: Rows, edition: str) -> int:
     """Vaccines by the name that the CDC gives a code, where our tables do not have it."""
     number_of_codes = 0
-    for _, cells in cells_of(file, "|", 5, 8):
-        code = cells[0].strip().lstrip("0").zfill(2)
-        families = families_of_words(cells[2], is_vaccine=True) or families_of_words(cells[1], is_vaccine=True)
-        if families and not families_of_code(_CVX, code):
-            imported.add_code("cvx", code, Meaning(vaccines=tuple(sorted(families)), by=f"CVX {cells[-1].strip()}"))
+    for code, short, name in rows:
+        number = code.lstrip("0").zfill(2)
+        families = families_of_words(name, is_vaccine=True) or families_of_words(short, is_vaccine=True)
+        if families and not families_of_code(_CVX, number):
+            imported.add_code("cvx", number, Meaning(vaccines=tuple(sorted(families)), by=f"CVX {edition}"))
             number_of_codes += 1
-    imported.note("Centers for Disease Control and Prevention", file, number_of_codes)
+    return number_of_codes
 
 
-def _read_table(imported: Imported, file: ReleaseFile) -> None:
-    """Read a table of the ATC, the code list of ICD-10-AM, or the site's own codes and names."""
-    header = header_of(file)
-    if {"atc_code", "atc_name"} <= header:
-        _read_atc(imported, file)
-    elif set(_ICD10_AM) <= header:
-        with closing(file.lines()) as lines:
-            rows = ((row["code_id"], row["ascii_desc"]) for row in table_of(file.name, lines, _ICD10_AM))
-            _add_icd(imported, file, "IHACPA", "ICD-10-AM", rows)
-    elif header and header <= set(SITE_COLUMNS):
-        read_site(imported, file)
-    else:
-        imported.not_read.append(
-            f"{file.name}, line 1: no table that is known; of the site's own: {', '.join(SITE_COLUMNS)}"
-        )
+class Table(NamedTuple):
+    """A table of a publisher: by what its file is known, which columns are read of it, and how."""
+
+    name: str
+    """A regular expression of the name of its file."""
+    publisher: str
+    columns: tuple[str, ...]
+    read: Callable[[Imported, Rows, str], int]
+    """Is given the cells of the columns and the edition; returns how many codes were taken."""
+    separator: str = ","
+    header: str = ""
+    """The columns of a file that begins with its first row."""
+    by_lines: Callable[[ReleaseFile], Generator[tuple[str, ...], None, None]] | None = None
+    """Reads the cells where they are in fixed places."""
+
+    def is_of(self, name: str, header: Set[str] | None) -> bool:
+        """Whether a file is this table: one of the site that is named as it pleases (*.csv) is known by its columns."""
+        named = re.fullmatch(self.name, name) is not None
+        return named and (self.name != ANY_CSV or header is None or header >= set(self.columns))
+
+    def rows(self, file: ReleaseFile) -> Generator[tuple[str, ...], None, None]:
+        """Yield the cells of the columns.
+
+        Raises:
+            NotARelease: The file has not the form of its publisher.
+        """
+        if self.by_lines is not None:
+            return self.by_lines(file)
+        return rows_of(file, self.columns, self.separator, self.header.split())
 
 
-_ICD10_AM: Final = ("code_id", "ascii_desc")
-"""Columns of the electronic code list of the Independent Health and Aged Care Pricing Authority."""
-READERS: Final[tuple[tuple[re.Pattern[str], Reader], ...]] = (
-    (re.compile(r"^Loinc(?:TableCore)?\.csv"), _read_loinc),
-    (re.compile(r"^RXNCONSO\.RRF"), _read_rxnorm),
-    (re.compile(r"^RXNREL\.RRF"), _read_rxnorm_relations),
-    (re.compile(r"^RXNSAT\.RRF"), _read_rxnorm_attributes),
-    (re.compile(r"^RXNCUI\.RRF"), _read_rxnorm_history),
-    (re.compile(r"^icd10cm[_-](?:codes|order)[\w-]*\.txt", re.IGNORECASE), _read_icd10cm),
-    (re.compile(r"^icd10\w{2,7}syst_kodes[\w-]*\.txt|^icd10\w{2,7}syst_codes[\w-]*\.txt"), _read_icd10gm),
-    (re.compile(r"^icd10\w{2,7}alpha\w{0,16}edvtxt[\w-]*\.txt"), _read_icd10gm_words),
-    (re.compile(r"^UNII_Records\w*\.txt"), _read_unii),
-    (re.compile(r"^cvx\.txt", re.IGNORECASE), _read_cvx),
-    (re.compile(r"^[\w .-]+\.xml", re.IGNORECASE), _read_xml),
-    (re.compile(r"^[\w .()-]+\.csv", re.IGNORECASE), _read_table),
-)
-"""What reads a file, by its name, in the order in which files are read: products before what is said of them."""
-
-
-def order_of(name: str) -> int:
-    """Return the place of the reader of a file; of dm+d the substances come before what is made of them."""
-    reader = next((number for number, (pattern, _) in enumerate(READERS) if pattern.fullmatch(name)), len(READERS))
-    level = next((level for level, part in enumerate(_DMD_FILES) if name.startswith(part)), 0)
-    return reader * len(_DMD_FILES) + level
-
-
-_DMD_FILES: Final = ("f_ingredient", "f_vtm", "f_vmp2", "f_vmpp", "f_amp2", "f_ampp")
+_NLM, _BFARM, _CMS = "U.S. National Library of Medicine", "BfArM", "Centers for Medicare & Medicaid Services"
+ANY_CSV: Final = r"(?i:.+\.csv)"
+_METADATA: Final = " ".join(f"c{number}" for number in range(1, 31))
+TABLES: Final[Sequence[Table]] = (
+    Table(r"Loinc(?:TableCore)?\.csv", "Regenstrief Institute",
+          ("LOINC_NUM", "COMPONENT", "PROPERTY", "TIME_ASPCT", "SYSTEM", "SCALE_TYP"), _read_loinc),
+    Table(r"RXNCONSO\.RRF", _NLM, ("RXCUI", "SAB", "TTY", "STR"), _read_rxnorm, "|",
+          "RXCUI LAT TS LUI STT SUI ISPREF RXAUI SAUI SCUI SDUI SAB TTY CODE STR SRL SUPPRESS CVF"),
+    Table(r"RXNREL\.RRF", _NLM, ("RXCUI1", "RXCUI2", "RELA", "SAB"), _read_rxnorm_relations, "|",
+          "RXCUI1 RXAUI1 STYPE1 REL RXCUI2 RXAUI2 STYPE2 RELA RUI SRUI SAB SL DIR RG SUPPRESS CVF"),
+    Table(r"RXNSAT\.RRF", _NLM, ("RXCUI", "ATN", "SAB", "ATV"), _read_rxnorm_packages, "|",
+          "RXCUI LUI SUI RXAUI STYPE CODE ATUI SATUI ATN SAB ATV SUPPRESS CVF"),
+    Table(r"RXNCUI\.RRF", _NLM, ("cui1", "cardinality", "cui2"), _read_rxnorm_history, "|",
+          "cui1 ver_start ver_end cardinality cui2"),
+    Table(r"(?i:icd10cm[_-](?:codes|order)[\w-]*\.txt)", _CMS, (), partial(_read_icd10, system="ICD-10-CM"),
+          by_lines=_icd10cm_rows),
+    Table(r"icd10\w{2,7}syst_kodes[\w-]*\.txt", _BFARM, ("c7", "c9"), _read_icd10, ";", _METADATA),
+    Table(r"icd10\w{2,7}syst_codes[\w-]*\.txt", "WHO", ("c7", "c9"), _read_icd10, ";", _METADATA),
+    Table(r"icd10\w{2,7}alpha\w{0,16}edvtxt[\w-]*\.txt", _BFARM, ("c4", "c8"), _read_icd10, "|",
+          "c1 c2 c3 c4 c5 c6 c7 c8"),
+    Table(r"(?i:cvx\.txt)", "Centers for Disease Control and Prevention", ("code", "short", "name"),
+          _read_cvx, "|", "code short name notes status internal nonvaccine updated"),
+    Table(ANY_CSV, "IHACPA", ("code_id", "ascii_desc"), partial(_read_icd10, system="ICD-10-AM")),
+    Table(ANY_CSV, "WHO Collaborating Centre for Drug Statistics Methodology",
+          ("atc_code", "atc_name"), _read_atc),
+)  # fmt: skip
+"""In the order in which files are read: products before what is said of them."""

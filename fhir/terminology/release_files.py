@@ -126,35 +126,40 @@ def _members(
             yield ReleaseFile(name, path, member.file_size, lambda member=member: archive.open(member))  # type: ignore[misc]
 
 
-def table_of(name: str, lines: Iterator[str], needed: Sequence[str], separator: str = ",") -> Iterator[dict[str, str]]:
-    """Yield the rows of a table with a header.
+def header_of(file: ReleaseFile) -> set[str]:
+    """Return the columns of a table with commas, in lower case."""
+    with closing(file.lines()) as lines:
+        return {name.strip().lower() for name in next(csv.reader(lines), [])}
+
+
+def rows_of(
+    file: ReleaseFile, columns: Sequence[str], separator: str, header: Sequence[str] = (), optional: Sequence[str] = ()
+) -> Generator[tuple[str, ...], None, None]:
+    """Yield the cells of these columns, and of the optional ones, which are empty where the file lacks them.
+
+    `header` names the columns of a file that begins with its first row. Only tables with commas have quoted cells. The
+    case of a column's name does not count.
 
     Raises:
-        NotARelease: A column that is needed is missing, or a cell is too long.
-    """
-    reader = csv.DictReader(lines, delimiter=separator)
-    try:
-        if missing := set(needed) - set(reader.fieldnames or ()):
-            raise NotARelease(f"{name}, line 1: the column {sorted(missing)[0]} is missing")
-        for row in reader:
-            yield {column: (cell or "").strip() for column, cell in row.items() if column}
-    except csv.Error as error:
-        raise NotARelease(f"{name}, line {reader.line_num}: {error}") from error
-
-
-def cells_of(file: ReleaseFile, separator: str, least: int, most: int) -> Iterator[tuple[int, list[str]]]:
-    """Yield the lines of a file without a header, each with its number and cells.
-
-    Raises:
-        NotARelease: A line has fewer cells.
+        NotARelease: A column is missing, a line has too few cells, or a cell is too long.
     """
     with closing(file.lines()) as lines:
-        for number, line in enumerate(lines, 1):
-            if line.strip():
-                cells = line.rstrip("\r\n").split(separator)
-                if len(cells) < least:
-                    raise NotARelease(f"{file.name}, line {number}: {len(cells)} columns, not {most}")
-                yield number, cells
-
-
-Reader = Callable[[Imported, ReleaseFile], None]
+        split = csv.reader(lines) if separator == "," else (line.rstrip("\r\n").split(separator) for line in lines)
+        line = 0
+        try:
+            names = [name.strip().lower() for name in header or next(split, [])]
+            line = 0 if header else 1
+            if missing := [column for column in columns if column.lower() not in names]:
+                raise NotARelease(f"{file.name}, line 1: the column {min(missing)} is missing")
+            wanted = [column.lower() for column in (*columns, *optional)]
+            places = [names.index(column) if column in names else len(names) for column in wanted]
+            least = max(places[: len(columns)], default=-1)
+            for cells in split:
+                line += 1
+                if not any(cells):
+                    continue
+                if len(cells) <= least:
+                    raise NotARelease(f"{file.name}, line {line}: {len(cells)} columns, not {len(names)}")
+                yield tuple([cells[place].strip() if place < len(cells) else "" for place in places])
+        except csv.Error as error:
+            raise NotARelease(f"{file.name}, line {line + 1}: {error}") from error

@@ -4,6 +4,7 @@ A group, an allergen, a drug or a family of vaccines is, of SNOMED CT, the codes
 them, but what is below a code that was read and is in none. Findings of an allergy take what they are about from their
 causative agent, products their ingredients; a code that was replaced means what replaces it. A definition
 (definitions.py) holds a group by its roots and exclusions, beside the codes of the tables or instead of them.
+An expression of the ECL is left to a terminology server.
 """
 
 from collections import defaultdict
@@ -12,7 +13,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Final
 
-from fhir.terminology.definitions import Definition, concepts_of, roots_of
+from fhir.terminology.definitions import Definition
 from fhir.terminology.imported import LONGEST_NAME, Meaning, plain_name
 
 _IS_A: Final = "116680003"
@@ -24,13 +25,12 @@ _MOST_COMPARED: Final = 20_000
 _SHORTEST_NAME: Final = 5
 """Abbreviations have several meanings, those of the tables were read."""
 COLUMNS: Final[Mapping[str, tuple[str, ...]]] = {
-    "sct2_Concept_": ("id", "effectiveTime", "active"),
-    "sct2_Relationship_": ("id", "effectiveTime", "active", "moduleId", "sourceId", "destinationId"),
-    "sct2_Description_": ("id", "effectiveTime", "active", "moduleId", "conceptId", "languageCode", "typeId", "term"),
-    "der2_cRefset_Association": ("id", "effectiveTime", "active", "moduleId", "refsetId", "referencedComponentId"),
-    "der2_Refset_Simple": ("id", "effectiveTime", "active", "moduleId", "refsetId", "referencedComponentId"),
+    "sct2_Concept_": ("active", "id"),
+    "sct2_Relationship_": ("active", "sourceId", "destinationId", "typeId"),
+    "sct2_Description_": ("active", "conceptId", "term"),
+    "der2_cRefset_Association": ("active", "refsetId", "referencedComponentId", "targetComponentId"),
 }
-"""How the names of the files begin that are read, and their columns."""
+"""How the names of the files begin that are read, and what is read of them."""
 
 
 class NotARelease(ValueError):
@@ -45,61 +45,26 @@ class Release:
     children: defaultdict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     agents: defaultdict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     ingredients: defaultdict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
-    attributes: defaultdict[str, list[tuple[str, str]]] = field(default_factory=lambda: defaultdict(list))
-    """Source and target by attribute, of those that definitions ask for (`wanted`)."""
-    reference_sets: defaultdict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
     replaced: dict[str, str] = field(default_factory=dict)
-    wanted: frozenset[str] = frozenset()
-    """The identifiers that definitions name: of other attributes and reference sets nothing is kept."""
 
-    def read(self, kind: str, name: str, lines: Iterator[str]) -> None:
-        """Read a file of this kind, one of `COLUMNS` but descriptions.
+    def read(self, kind: str, rows: Iterable[Sequence[str]]) -> None:
+        """Read the active rows of a file of this kind, one of `COLUMNS` but descriptions."""
+        for cells in rows:
+            match kind, cells:
+                case "sct2_Concept_", [_, concept]:
+                    self.active.add(concept)
+                case "sct2_Relationship_", [_, source, target, attribute]:
+                    self._relationship(source, target, attribute)
+                case "der2_cRefset_Association", [_, reference_set, old, new] if reference_set in _REPLACED:
+                    self.replaced[old] = new
 
-        Raises:
-            NotARelease: The columns are others, or a line has too few.
-        """
-        take = {
-            "sct2_Concept_": self._concept,
-            "sct2_Relationship_": self._relationship,
-            "der2_cRefset_Association": self._association,
-            "der2_Refset_Simple": self._member,
-        }[kind]
-        for cells in rows_of(kind, name, lines):
-            take(cells)
-
-    def _concept(self, cells: list[str]) -> None:
-        self.active.add(cells[0])
-
-    def _relationship(self, cells: list[str]) -> None:
-        source, target, kind = cells[4], cells[5], cells[7]
-        if kind == _IS_A:
+    def _relationship(self, source: str, target: str, attribute: str) -> None:
+        if attribute == _IS_A:
             self.children[target].append(source)
-        elif kind == _CAUSATIVE_AGENT:
+        elif attribute == _CAUSATIVE_AGENT:
             self.agents[source].append(target)
-        elif kind in _INGREDIENTS:
+        elif attribute in _INGREDIENTS:
             self.ingredients[source].append(target)
-        if kind in self.wanted:
-            self.attributes[kind].append((source, target))
-
-    def _member(self, cells: list[str]) -> None:
-        if cells[4] in self.wanted:
-            self.reference_sets[cells[4]].add(cells[5])
-
-    def _association(self, cells: list[str]) -> None:
-        if cells[4] in _REPLACED:
-            self.replaced[cells[5]] = cells[6]
-
-    def with_attribute(self, attribute: str, targets: set[str]) -> set[str]:
-        """Return the active concepts that have the attribute with one of these values."""
-        return {source for source, target in self.attributes.get(attribute, ()) if target in targets} & self.active
-
-    def members_of(self, reference_set: str) -> set[str]:
-        """Return the active members of a reference set."""
-        return self.reference_sets.get(reference_set, set()) & self.active
-
-    def all_concepts(self) -> set[str]:
-        """Every active concept."""
-        return set(self.active)
 
     def below(self, roots: Iterable[str], excluded: frozenset[str]) -> set[str]:
         """Return the active roots with all that is active below them, but for what is excluded and below that."""
@@ -111,24 +76,6 @@ class Release:
                 members.add(concept)
                 waiting += self.children.get(concept, ())
         return members
-
-
-def rows_of(kind: str, name: str, lines: Iterator[str]) -> Iterator[list[str]]:
-    """Yield the active rows of a file.
-
-    Raises:
-        NotARelease: The columns are others, or a line has too few.
-    """
-    columns = COLUMNS[kind]
-    header = next(lines, "").rstrip("\r\n").split("\t")
-    if tuple(header[: len(columns)]) != columns:
-        raise NotARelease(f"{name}, line 1: the columns are {', '.join(header[:8])}, not {', '.join(columns)} …")
-    for number, line in enumerate(lines, 2):
-        cells = line.rstrip("\r\n").split("\t")
-        if len(cells) != len(header):
-            raise NotARelease(f"{name}, line {number}: {len(cells)} columns, not {len(header)}")
-        if cells[2] == "1":
-            yield cells
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,7 +146,7 @@ def _by_concept(release: Release, roots: Roots, kind: str, differences: list[Dif
     excluded = roots.in_none if kind == "group" else frozenset()
     defined: defaultdict[str, list[Definition]] = defaultdict(list)
     for definition in roots.definitions:
-        if (definition.kind, definition.system) == (kind, "snomed"):
+        if (definition.kind, definition.system) == (kind, "snomed"):  # the ECL is a terminology server's
             defined[definition.key].append(definition)
     by_concept: defaultdict[str, set[str]] = defaultdict(set)
     for key, codes in {**dict.fromkeys(defined, frozenset[str]()), **roots.by_kind[kind]}.items():
@@ -221,9 +168,10 @@ def _defined(
 ) -> set[str]:
     members: set[str] = set()
     for definition in definitions:
-        members |= concepts_of(definition.text, release, excluded)
-        in_release = release.active | release.attributes.keys() | release.reference_sets.keys()
-        missing = sorted(roots_of(definition.text) - in_release)
+        taken = (release.below([code], excluded - {code}) for code in definition.without)
+        held = (release.below([code], excluded - {code}) for code in definition.roots)
+        members |= set().union(*held).difference(*taken)
+        missing = sorted((definition.roots | definition.without) - release.active)
         differences += [Difference(definition.kind, definition.key, root, "no such root") for root in missing]
     return members
 
@@ -232,12 +180,12 @@ def _ordered(names: Iterable[str]) -> tuple[str, ...]:
     return tuple(sorted(names))
 
 
-Opener = Callable[[], Generator[str, None, None]]
-"""Opens a file from its beginning."""
+Names = Callable[[], Generator[Sequence[str], None, None]]
+"""Yields the active rows of a file of descriptions, from its beginning."""
 
 
 def names_of(
-    files: Sequence[tuple[str, Opener]], meanings: Mapping[str, Meaning], active: Set[str], several: list[str]
+    files: Sequence[Names], meanings: Mapping[str, Meaning], active: Set[str], several: list[str]
 ) -> dict[str, Meaning]:
     """Return what each whole name of a concept means, in the languages of the release.
 
@@ -255,18 +203,18 @@ def names_of(
     return {name: meaning for name, meaning in names.items() if meaning is not None}
 
 
-def _names(files: Sequence[tuple[str, Opener]]) -> Iterator[tuple[str, str]]:
+def _names(files: Sequence[Names]) -> Iterator[tuple[str, str]]:
     """Each concept with a name of it that is neither an abbreviation nor too long to be looked up."""
-    for name, opened in files:
-        with closing(opened()) as lines:
-            for cells in rows_of("sct2_Description_", name, lines):
-                plain = plain_name(cells[7])
+    for rows_of_file in files:
+        with closing(rows_of_file()) as rows:
+            for _, concept, term in rows:
+                plain = plain_name(term)
                 if _SHORTEST_NAME <= len(plain) <= LONGEST_NAME:
-                    yield cells[4], plain
+                    yield concept, plain
 
 
 def disagreements(
-    files: Sequence[tuple[str, Opener]],
+    files: Sequence[Names],
     meanings: Mapping[str, Meaning],
     ours: Mapping[str, Set[str]],
     groups_in_words: Callable[[str], Set[str]],

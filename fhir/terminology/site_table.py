@@ -4,7 +4,6 @@ A meaning is named by the id or the name that our tables have; a name that is in
 rows that cannot be read are told at once, each with its line.
 """
 
-import csv
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing
 from difflib import get_close_matches
@@ -23,7 +22,7 @@ from fhir.terminology.imported import NAME_SYSTEM, Meaning, plain_address
 from fhir.terminology.medication_names import read_name
 from fhir.terminology.medications import INGREDIENT_BY_NAME, drug_system
 from fhir.terminology.phrases import groups_in_words
-from fhir.terminology.release_files import Imported, ReleaseFile, table_of
+from fhir.terminology.release_files import Imported, ReleaseFile, header_of, rows_of
 from fhir.terminology.rf2 import NotARelease
 from fhir.terminology.vaccines import VACCINE_FAMILIES, families_of_words
 
@@ -31,12 +30,6 @@ SITE_COLUMNS: Final = ("system", "code", "name", "group", "drug", "allergen", "v
 KINDS: Final = ("group", "drug", "allergen", "vaccine", "analyte")
 _MOST_FAULTS: Final = 20
 _MOST_NEAR: Final = 3
-
-
-def header_of(file: ReleaseFile) -> set[str]:
-    """Return the columns of a table, in lower case."""
-    with closing(file.lines()) as lines:
-        return {name.strip().lower() for name in next(csv.reader(lines), [])}
 
 
 def is_definitions(file: ReleaseFile) -> bool:
@@ -61,7 +54,7 @@ def read_definitions(imported: Imported, file: ReleaseFile) -> None:
         others = [other for other in imported.definitions if (other.kind, other.key, other.system) != same]
         imported.definitions = [*others, definition]
 
-    _read_rows(imported, file, ("kind", "key", "system", "definition"), read)
+    _read_rows(imported, file, ("kind", "key", "system", "definition"), ("mode",), read)
 
 
 def read_site(imported: Imported, file: ReleaseFile) -> None:
@@ -85,19 +78,23 @@ def read_site(imported: Imported, file: ReleaseFile) -> None:
         if row.get("name"):
             imported.add_name(row["name"], meaning, of_site=True)
 
-    _read_rows(imported, file, (), read)
+    _read_rows(imported, file, (), SITE_COLUMNS, read)
 
 
 def _read_rows(
-    imported: Imported, file: ReleaseFile, needed: tuple[str, ...], read: Callable[[Mapping[str, str], str], None]
+    imported: Imported,
+    file: ReleaseFile,
+    needed: tuple[str, ...],
+    optional: tuple[str, ...],
+    read: Callable[[Mapping[str, str], str], None],
 ) -> None:
     """Read each row; NotARelease with every fault that was found, each with its line."""
     faults, number_of_rows = [], 0
-    with closing(file.lines()) as lines:
-        for number, row in enumerate(table_of(file.name, lines, needed), 2):
+    with closing(rows_of(file, needed, ",", optional=optional)) as rows:
+        for number, cells in enumerate(rows, 2):
             where = f"{file.name}, line {number}"
             try:
-                read(row, where)
+                read(dict(zip((*needed, *optional), cells, strict=True)), where)
             except WrongDefinition as fault:
                 faults.append(f"{where}: {fault}")
             number_of_rows += 1

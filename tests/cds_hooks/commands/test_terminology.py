@@ -29,8 +29,11 @@ def test_the_command_says_what_was_read_and_what_was_not(tmp_path: Path) -> None
     table, other, index = tmp_path / "ours.csv", tmp_path / "other.csv", tmp_path / "terms.idx"
     table.write_text(_TABLE)
     other.write_text("a,b\n1,2\n")
-    code, said = _import(str(table), str(other), "--out", str(index))
+    definitions = tmp_path / "definitions.csv"
+    definitions.write_text("kind,key,system,definition\ngroup,gout,ecl,<< 90560007 : 363698007 = << 39352004\n")
+    code, said = _import(str(table), str(other), str(definitions), "--out", str(index))
     assert code == 0
+    assert "not read: the definition of gout is an expression: it needs a terminology server (--from)" in said
     assert "this site: ours.csv, SHA-256 " in said
     assert "2 codes (2 of urn:ours) and 1 names." in said
     assert "not read: other.csv, line 1: no table that is known" in said

@@ -1,12 +1,13 @@
 """An import by a terminology server on loopback that answers $expand and $lookup page by page, with its faults."""
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
-from typing import Any
+from typing import Any, Final
 
 import httpx
 import pytest
@@ -16,7 +17,7 @@ from cds_hooks.commands.terminology import app
 from fhir.client import terminology_server
 from fhir.client.terminology_server import TerminologyServer
 from fhir.mapping.understanding import understand
-from fhir.terminology.definitions import Definition, concepts_of, roots_of
+from fhir.terminology.definitions import Definition
 from fhir.terminology.imported import use_index
 from fhir.terminology.rf2 import NotARelease, Release, Roots
 
@@ -32,9 +33,27 @@ def _release() -> Release:
     release = Release(active={_HF, _IBUPROFEN, _BELOW, _EXCLUDED, _ALLERGY, _PRODUCT, "90000105"})
     for child, parent in ((_BELOW, _HF), (_EXCLUDED, _HF), ("90000105", _EXCLUDED)):
         release.children[parent].append(child)
-    release.attributes[_AGENT] = [(_ALLERGY, _IBUPROFEN), (_PRODUCT, _HF)]
-    release.attributes |= {"127489000": [(_PRODUCT, _IBUPROFEN)], "762949000": []}
     return release
+
+
+_ATTRIBUTES: Final = {
+    _AGENT: {_ALLERGY: _IBUPROFEN, _PRODUCT: _HF},
+    "127489000": {_PRODUCT: _IBUPROFEN},
+    "762949000": {},
+}
+
+
+def _concepts_of(expression: str) -> set[str]:
+    """What a server holds of the three forms that it is asked: below these, but not below those, by an attribute."""
+    concepts: set[str] = set()
+    for part in re.split(r" OR (?=\(\*|\* )", expression):
+        attribute = re.match(r"\(?\* : (\d+) = ", part)
+        held, _, taken = (re.findall(r"<< (\d+)", side) for side in part.partition("MINUS"))
+        members = _release().below(held, frozenset()) - _release().below(taken, frozenset())
+        if attribute is not None:
+            members = {source for source, target in _ATTRIBUTES[attribute[1]].items() if target in members}
+        concepts |= members
+    return concepts
 
 
 def _expanded(asked: dict[str, Any]) -> Answer:
@@ -51,10 +70,10 @@ def _expanded(asked: dict[str, Any]) -> Answer:
     else:
         (constraint,) = include["filter"]
         assert (constraint["property"], constraint["op"]) == ("constraint", "=")
-        if absent := roots_of(constraint["value"]) - release.active - release.attributes.keys():
+        if absent := set(re.findall(r"\d{6,}", constraint["value"])) - release.active - _ATTRIBUTES.keys():
             issue = {"code": "invalid", "details": {"text": f"The SNOMED CT Concept {min(absent)} is not known"}}
             return 400, {"resourceType": "OperationOutcome", "issue": [issue]}
-        codes = sorted(concepts_of(constraint["value"], release, frozenset()))
+        codes = sorted(_concepts_of(constraint["value"]))
     offset, count = values["offset"]["valueInteger"], values["count"]["valueInteger"]
     page = [_entry(code) for code in codes[offset : offset + count]]
     contains = [{"abstract": True, "display": "all of them", "contains": page}] if page else []
@@ -124,13 +143,11 @@ def _small(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         "allergen": {},
         "vaccine": {},
     }
-    elsewhere = Definition("group", "gout", "snomed", f"<< {_HF} MINUS << {_ELSEWHERE}")
-    below = Definition("group", "coma", "snomed", f"<< {_BELOW}")
+    elsewhere = Definition("group", "gout", "snomed", f"{_HF};-{_ELSEWHERE}")
+    below = Definition("group", "coma", "ecl", f"<< {_BELOW}")
     by_kind["group"] |= {"gout": frozenset(), "coma": frozenset()}
     roots = Roots(by_kind, frozenset([_EXCLUDED]), [elsewhere, below])
-    monkeypatch.setattr(
-        terminology_server, "snomed_roots", lambda rows: roots if {row.system for row in rows} == {"snomed"} else None
-    )
+    monkeypatch.setattr(terminology_server, "snomed_roots", lambda _: roots)
     monkeypatch.setattr(terminology_server, "_PAGE", 2)
     yield
     use_index(None)

@@ -1,18 +1,10 @@
-"""Definitions: what an expression holds of a hierarchy, what is refused, and our own against our lists."""
+"""Definitions: what they hold of a hierarchy, what is refused, and our own against our lists."""
 
 from collections.abc import Iterable
 
 import pytest
 
-from fhir.terminology.definitions import (
-    Definition,
-    WrongDefinition,
-    concepts_of,
-    definition_of_row,
-    holds,
-    own_definitions,
-    roots_of,
-)
+from fhir.terminology.definitions import Definition, WrongDefinition, definition_of_row, holds, own_definitions
 from fhir.terminology.importing import snomed_roots
 from fhir.terminology.medications import table_rows
 from fhir.terminology.rf2 import Release, Roots, expand
@@ -27,41 +19,28 @@ def _code(digits: str) -> str:
 
 
 def _release() -> Release:
-    release = Release(active={_code(digits) for digits in "1234567"}, wanted=frozenset([_code("8")]))
+    release = Release(active={_code(digits) for digits in "1234567"})
     for child, parent in _RELATIONS:
         release.children[_code(parent)].append(_code(child))
-    release.attributes[_code("8")] = [(_code("4"), _code("7")), (_code("2"), _code("1"))]
-    release.reference_sets[_code("8")] = {_code("2"), _code("9")}
     return release
 
 
-def _held(expression: str, excluded: Iterable[str] = ()) -> str:
-    written = "".join(_code(sign) if sign.isdigit() else sign for sign in expression)
-    return "".join(sorted(code[-1] for code in concepts_of(written, _release(), frozenset(map(_code, excluded)))))
+def _held(text: str, excluded: Iterable[str] = ()) -> str:
+    """The concepts of the release that a definition of gout holds in the place of our list."""
+    written = "".join(_code(sign) if sign.isdigit() else sign for sign in text)
+    kinds: dict[str, dict[str, frozenset[str]]] = {"drug": {}, "allergen": {}, "vaccine": {}}
+    lists = {"group": {"gout": frozenset([_code("7")])}, **kinds}
+    definition = definition_of_row(
+        {"kind": "group", "key": "gout", "system": "snomed", "definition": written, "mode": "instead"}
+    )
+    meanings = expand(_release(), Roots(lists, frozenset(map(_code, excluded)), [definition])).meanings
+    return "".join(sorted(code[-1] for code in meanings))
 
 
-@for_rows(
-    ("expression", "held"),
-    rows_of(__file__, "an_expression_holds_these_concepts"),
-)
-def test_an_expression_holds_these_concepts(expression: str, held: str) -> None:
-    assert _held(expression) == held
-
-
-def test_what_is_excluded_takes_what_is_below_it_along_but_not_what_is_reached_otherwise() -> None:
-    assert _held("<< 1", ["4"]) == "123"
-    assert _held("<< 4", ["4"]) == "46"  # a root that is named is meant
-
-
-@for_rows(
-    "expression",
-    ["", "<<", "<< 84114007 OR", "(<< 84114007", "(<< 84114007 =", "<< 84114007)", "heart failure",
-     "<< 84114007 : 5 = 6", "(<< 84114007 = 84114007", "<< = 84114007", "OR 84114007", "* : << 363698007 = 84114007",
-     "* : 363698007 : 84114007", "* : 363698007 84114007", "* : * = 84114007", "^ *"],
-)  # fmt: skip
-def test_what_is_no_expression_is_refused(expression: str) -> None:
-    with pytest.raises(WrongDefinition):
-        roots_of(expression)
+@for_rows(("text", "excluded", "held"), rows_of(__file__, "a_definition_holds_these_concepts"))
+def test_a_definition_holds_these_concepts(text: str, excluded: str, held: str) -> None:
+    """In the place of our list, without what was read and is in none; a root that is named is meant."""
+    assert _held(text, excluded) == held
 
 
 @for_rows(
@@ -70,7 +49,7 @@ def test_what_is_no_expression_is_refused(expression: str) -> None:
 )
 def test_a_row_that_is_no_definition_is_refused(row: dict[str, str]) -> None:
     with pytest.raises(WrongDefinition):
-        definition_of_row({"key": "hf", "definition": "<< 84114007"} | row)
+        definition_of_row({"key": "hf", "definition": "84114007"} | row)
 
 
 @pytest.mark.parametrize(
@@ -91,9 +70,8 @@ def test_each_root_of_our_definitions_is_a_code_of_its_own_list() -> None:
     of_groups = [definition for definition in definitions if definition.kind == "group"]
     assert len({definition.key for definition in of_groups}) == len(of_groups) > 310
     for definition in of_groups:
-        roots, _, excluded = definition.text.partition("MINUS")
-        assert roots_of(roots.strip("( )")) <= groups[definition.key], definition.key
-        assert not excluded or roots_of(excluded) <= set().union(*groups.values()), definition.key
+        assert definition.roots <= groups[definition.key], definition.key
+        assert definition.without <= set().union(*groups.values()), definition.key
 
 
 def test_each_group_has_a_definition_or_the_reason_why_it_has_none() -> None:
@@ -112,10 +90,3 @@ def test_each_allergen_is_defined_by_subtrees_of_the_atc_ingredients_or_substanc
     assert len(defined) > 40
     of_words = {row["allergen_class"] for row in rows if not row["atc"] + row["members"] + row["snomed"]}
     assert of_words == {"alpha_gal", "benzyl_alcohol", "gelatin", "polyoxyl_castor_oil"}
-
-
-def test_a_definition_of_mode_instead_takes_the_place_of_our_list() -> None:
-    definition = Definition("group", "hf", "snomed", f"<< {_code('3')}", instead=True)
-    kinds: dict[str, dict[str, frozenset[str]]] = {"drug": {}, "allergen": {}, "vaccine": {}}
-    roots = Roots({"group": {"hf": frozenset([_code("2")])}, **kinds}, frozenset(), [definition])
-    assert sorted(code[-1] for code in expand(_release(), roots).meanings) == ["3", "4", "6"]
