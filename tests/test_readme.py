@@ -54,7 +54,7 @@ def _printed(answer: dict[str, Any], width: int) -> str:
     terminal = Console(width=width, file=StringIO())
     print_answer(terminal, PLANNING, {"cards": answer["cards"][:1]})
     assert isinstance(terminal.file, StringIO)
-    return terminal.file.getvalue().partition("\n")[2].rstrip("\n")
+    return terminal.file.getvalue().rstrip("\n").rpartition("\n")[0]
 
 
 def _without_decision(card: str) -> str:

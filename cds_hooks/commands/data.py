@@ -11,6 +11,7 @@ from rich.table import Table
 from cds_hooks.commands.model.console import problems, wide_console
 from cds_hooks.commands.options import Database, failure, print_json, said_in_a_sentence
 from cds_hooks.commands.record_options import record_url
+from cds_hooks.kit.tables import print_table
 from cds_hooks.settings import settings
 from cds_hooks.storage.decision import RecordUnavailable
 from cds_hooks.trusted_models import folder_of
@@ -151,5 +152,5 @@ def _show(report: Any) -> None:
     for finding in report.findings:
         description = f"{finding.kind}: {finding.text}"
         table.add_row(finding.severity, description, finding.where, f"{finding.count:,}", "; ".join(finding.examples))
-    wide_console().print(table)
+    print_table(table, wide_console())
     typer.echo("No error." if report.passed else "There are errors.")

@@ -13,6 +13,7 @@ from rich.table import Table
 
 from cds_hooks.commands.options import AsJson, failure, print_json
 from cds_hooks.kit.simulator.chart import ChartError, open_chart
+from cds_hooks.kit.tables import print_table
 from cds_hooks.settings import settings
 from fhir.record.record import read_record
 from fhir.record.resources import decoder
@@ -79,7 +80,7 @@ def _list(as_json: bool) -> None:
     for item in equations:
         outputs = ", ".join(output.id for output in item.outputs)
         table.add_row(item.id, item.title, item.version, outputs)
-    Console().print(table)
+    print_table(table)
 
 
 def _assignment(text: str) -> tuple[str, Any]:
@@ -114,7 +115,7 @@ def _print_inputs(equation: Equation) -> None:
     for item in equation.inputs:
         allowed = " or ".join(item.choices) or ("yes or no" if item.kind == "yes-no" else limits(item))
         table.add_row(item.name, item.words, "" if item.unit == "1" else item.unit, allowed)
-    Console().print(table)
+    print_table(table)
     typer.echo(f"For {equation.population}. {equation.citation}.")
 
 
@@ -122,7 +123,10 @@ def _print_outcomes(charted: RecordInputs, outcomes: list[EquationResult | Equat
     equation, console = charted.equation, Console(highlight=False)
     console.print(f"{equation.title}, {equation.version} ({equation.id})")
     for outcome in outcomes:
-        console.print(f"No value: {outcome.text}" if isinstance(outcome, EquationRefused) else _result_table(outcome))
+        if isinstance(outcome, EquationRefused):
+            console.print(f"No value: {outcome.text}")
+        else:
+            print_table(_result_table(outcome), console)
     if charted.not_found and any(isinstance(outcome, EquationResult) for outcome in outcomes):
         words = ", ".join(item.words_in_sentence for item in charted.not_found)
         console.print(f"Not found in the chart, so counted as no: {words}.")

@@ -12,6 +12,7 @@ from rich.table import Table
 
 from cds_hooks.commands.options import AsJson, Client, Database, Service, failure
 from cds_hooks.commands.record_options import record_url
+from cds_hooks.kit.tables import print_table
 from cds_hooks.memory import no_collection
 from cds_hooks.monitor.book import CountBook
 from cds_hooks.monitor.judging import NotTold, Window, judge, summary, tell
@@ -136,7 +137,7 @@ def _print(figures: list[Figure], open_incidents: list[Incident], every: bool) -
             kind = f"{figure.family}, {figure.subject}"
             table.add_row(f"[{_STYLES[figure.state]}]{figure.state}", figure.client, kind, f"{figure.n:,}", figure.text)
     if table.row_count:
-        console.print(table)
+        print_table(table, console)
     console.print(summary(figures), highlight=False)
 
 

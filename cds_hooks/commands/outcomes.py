@@ -12,11 +12,11 @@ import msgspec
 import orjson
 import typer
 from rich import box
-from rich.console import Console
 from rich.table import Table
 
 from cds_hooks.commands.options import AsJson, Database, failure, print_json, said_in_a_sentence
 from cds_hooks.commands.record_options import record_url
+from cds_hooks.kit.tables import print_table
 from cds_hooks.outcomes.files import Form, Lines, WrongFile, read_file
 from cds_hooks.outcomes.joining import REFUSALS, Intake, Sender, take_reports
 from cds_hooks.outcomes.labels import site_labels
@@ -129,7 +129,7 @@ def _list(limit: int, client: str | None, subject: str | None, as_json: bool, da
             str(outcome.version),
             outcome.decision or "",
         )
-    Console().print(table) if listed else typer.echo("No outcome is in the record.")
+    print_table(table) if listed else typer.echo("No outcome is in the record.")
 
 
 def _summarise(url: str, as_json: bool) -> None:
@@ -148,7 +148,7 @@ def _summarise(url: str, as_json: bool) -> None:
     table = _table("client", "kind", "subject", "value", "outcomes", "corrected")
     for client, kind, subject, value, count, corrected in counts:
         table.add_row(client, kind, subject, value, f"{count:,}", f"{corrected:,}")
-    Console().print(table) if counts else typer.echo("No outcome is in the record.")
+    print_table(table) if counts else typer.echo("No outcome is in the record.")
     for (client, event), day in sorted(days.items()):
         typer.echo(f"{client} has sent every {event} up to {day}.")
     for label in labels.values():
@@ -161,7 +161,7 @@ def _summarise(url: str, as_json: bool) -> None:
 def _table(*columns: str) -> Table:
     table = Table(box=box.SIMPLE_HEAD)
     for column in columns:
-        table.add_column(column, overflow="fold")
+        table.add_column(column)
     return table
 
 

@@ -44,7 +44,11 @@ from cds_hooks.storage.queries import DecisionFilter
 from models_onnx.artifact.keys import Keys, local_signer, public_file, read_keys, read_signer
 from models_onnx.errors import SignatureRefused
 
-app = typer.Typer(no_args_is_help=True, help="Seal, verify, back up and export the record; hold what must stay in it.")
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    help="Seal, verify, back up and export the record; hold what must stay in it.",
+)
 
 By = Annotated[str | None, typer.Option(help="Who does it; else the user of this shell.")]
 SealKey = Annotated[Path | None, typer.Option("--key", help="The key that seals the record; else CDS_SEAL_KEY.")]

@@ -27,6 +27,7 @@ from cds_hooks.commands.options import (
     print_json,
 )
 from cds_hooks.commands.record_options import microseconds, record_url
+from cds_hooks.kit.tables import print_table
 from cds_hooks.settings import settings
 from cds_hooks.storage import Decision, RecordUnavailable, decision_of
 from cds_hooks.storage.queries import (
@@ -186,12 +187,12 @@ def _draw_report(console: Console, report: Any) -> None:
                 *(str(counts[outcome_name] or "") for outcome_name in ("decisions", "more", "fewer", "other")),
             )
         if table.row_count:
-            console.print(table)
+            print_table(table, console)
     table = Table("card", "now", "after the change", box=box.SIMPLE_HEAD)
     for name, counts in sorted(report.cards.items()):
         table.add_row(Text(name), str(counts["now"]), str(counts["after"]))
     if table.row_count:
-        console.print(table)
+        print_table(table, console)
     for what, ids in report.examples.items():
         console.print(Text(f"{what}: {' '.join(ids)}"), soft_wrap=True)
     last = f"{report.decisions} decisions computed twice, {report.not_replayed} not replayed."

@@ -10,6 +10,7 @@ from rich.table import Table
 from cds_hooks.commands.options import print_json, said_in_a_sentence
 from cds_hooks.commands.record_options import record_url
 from cds_hooks.dialects import UnknownDialect, profile_for
+from cds_hooks.kit.tables import print_table
 from cds_hooks.protocol.hooks import WrongDeclaration
 from cds_hooks.services import services_for
 from cds_hooks.settings import settings
@@ -33,7 +34,7 @@ def print_services(
     table = Table("id", "hook", "title", "prefetch keys", title="CDS services")
     for entry in entries:
         table.add_row(entry["id"], entry["hook"], entry["title"], ", ".join(entry["prefetch"]))
-    Console().print(table)
+    print_table(table)
 
 
 def _print_rates(url: str, days: int, client: str | None, service: str | None, as_json: bool) -> None:
@@ -55,9 +56,9 @@ def _print_rates(url: str, days: int, client: str | None, service: str | None, a
         title = f"{rate.client} → {rate.service}: {rate.calls} call{'s' if rate.calls != 1 else ''}"
         table = Table(title=title, box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
         for column in ("key", "sent", "null", "failed", "fetched", "missing"):
-            table.add_column(column, justify="left" if column == "key" else "right", no_wrap=True)
+            table.add_column(column, justify="left" if column == "key" else "right")
         for key, states in rate.keys.items():
             shares = [f"{100 * states[state] / states.total():.0f}%" if states[state] else "" for state in STATES]
             table.add_row(key, *shares)
-        console.print(table)
+        print_table(table, console)
         console.print(rate.sentence, highlight=False)

@@ -12,6 +12,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
 from cds_hooks.commands.options import AsJson, Client, Database, Service, print_json
+from cds_hooks.kit.tables import print_table
 from cds_hooks.settings import SETTINGS, Settings, settings
 from cds_hooks.storage.database import shown_url
 
@@ -52,8 +53,11 @@ def show_settings(
     table = Table("setting", "value", "from", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for row in rows:
         value = "not set" if row["value"] is None else str(row["value"])
-        table.add_row(row["name"], Text(value, overflow="fold"), row["from"])
-    Console(highlight=False).print(table if rows else "The environment sets nothing; every setting has its default.")
+        table.add_row(row["name"], Text(value), row["from"])
+    if rows:
+        print_table(table, Console(highlight=False))
+    else:
+        typer.echo("The environment sets nothing; every setting has its default.")
 
 
 def settings_in_force(configured: Settings) -> list[dict[str, Any]]:

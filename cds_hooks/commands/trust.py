@@ -9,7 +9,6 @@ from typing import Annotated, Any, Final
 
 import httpx
 import typer
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -18,6 +17,7 @@ from cds_hooks.commands.options import AsJson, failure, print_json
 from cds_hooks.commands.record import site_approvals
 from cds_hooks.hold_back.site_file import RulesFileError, read_rules_file
 from cds_hooks.kit.commands.options import given_as
+from cds_hooks.kit.tables import print_table
 from cds_hooks.security.addresses import KeySetUrl
 from cds_hooks.security.trust import NO_SERVICE, RegistrableNames, TrustedClient
 from cds_hooks.security.trust_file import EVERY_SERVICE, TrustFile, TrustFileError, read_trust_file
@@ -25,7 +25,9 @@ from cds_hooks.security.trust_setup import add_client, try_addresses
 from cds_hooks.services import every_service, services_for
 from cds_hooks.settings import settings
 
-app = typer.Typer(no_args_is_help=True, help="Say who may call, and which FHIR servers are read for them.")
+app = typer.Typer(
+    no_args_is_help=True, add_completion=False, help="Say who may call, and which FHIR servers are read for them."
+)
 
 File = Annotated[
     Path, typer.Option("--file", envvar="CDS_TRUST_FILE", help="The trust file.", metavar="PATH", show_default=True)
@@ -215,8 +217,8 @@ def _draw_clients(trust_file: TrustFile) -> None:
             ", ".join(row["hooks"]) or "all hooks",
         ]
         cells = (f"{row['name']}\n{row['dialect']}", "\n".join(tokens), "\n".join(row["fhir"]), "\n".join(allowed))
-        table.add_row(*(Text(cell, overflow="fold") for cell in cells))
-    Console().print(table if trust_file.clients else "Without a client nobody may call.")
+        table.add_row(*map(Text, cells))
+    print_table(table) if trust_file.clients else typer.echo("Without a client nobody may call.")
 
 
 def _print_check(

@@ -202,10 +202,18 @@ class Templates(tuple[Template, ...]):
         return checked
 
     def for_protocol(self, version: str) -> "Templates":
-        """Return those that a client of this version of CDS Hooks is asked for."""
+        """Return those that a client of this version of CDS Hooks is asked for.
+
+        Up to 2.0.1 only what can be filled for a Practitioner, whom most clients name: some send a token that they
+        cannot fill as it stands, as the public sandbox did, and the query fails. The PractitionerRole is then read.
+        """
         if version.startswith(TOKENS_OF_3):
             return self
-        return Templates(template for template in self if not template.is_of_3)
+        return Templates(
+            template
+            for template in self
+            if not template.is_of_3 and (not template.user_types or "Practitioner" in template.user_types)
+        )
 
     def for_user(self, user_id: str) -> "Templates":
         """Return those that can be filled for this user: a Practitioner has no PractitionerRole id."""

@@ -70,13 +70,14 @@ def test_a_page_has_no_finding_of_axe_and_fits(
 
 
 @pytest.mark.parametrize("kind", ["order", "estimate"])
-def test_a_decision_begins_with_its_card_and_the_answer_and_is_one_sheet_of_paper(
+def test_a_decision_is_one_screen_with_the_answer_last_and_one_sheet_of_paper(
     opened: Open, addresses: dict[str, str], kind: str
 ) -> None:
     page = opened(addresses[kind], 1280)
-    card, form = page.locator("article.card"), page.locator("form.narrow-form")
-    assert card.bounding_box()["y"] < 300
-    assert form.bounding_box()["y"] < 900
+    seen, form = page.locator(".seen").bounding_box(), page.locator("form.narrow-form").bounding_box()
+    assert page.locator("article.card").bounding_box()["y"] < 300
+    assert seen["y"] + seen["height"] <= 900
+    assert form["y"] >= seen["y"] + seen["height"]
     sheets = re.findall(rb"/Type\s*/Page\b", page.pdf(format="A4"))
     assert len(sheets) == 1
 

@@ -54,7 +54,7 @@ def test_up_to_2_0_1_a_token_is_a_field_that_its_hook_gives_or_a_user(of_2_0: li
 @row("TOK-06")
 def test_a_template_with_a_user_token_is_never_one_that_advice_depends_on(of_2_0: list[Template]) -> None:
     """They bring the roles of the user, without which every button is offered."""
-    assert {each.key for each in of_2_0 if USER & set(each.tokens)} == {"userRoles", "userRole"}
+    assert {each.key for each in of_2_0 if USER & set(each.tokens)} == {"userRoles"}
     policies = {template.policy.if_missing for template in USER_ROLES}
     assert policies == {"omit"}
 
@@ -71,6 +71,14 @@ def test_a_user_of_any_type_is_served(server: Outside, user: str, cards: int) ->
         answer = server.call(PLANNING, at_server(without(request), running.base))
     assert answer.status_code == 200
     assert len(answer.json()["cards"]) == cards
+
+
+@row("TOK-06")
+def test_a_client_that_fills_what_it_can_for_a_practitioner_fills_every_key(of_2_0: list[Template]) -> None:
+    """The public sandbox splits the user's reference, and skips or fails a key with a token that is left over."""
+    filled = {"userPractitionerId", "context.patientId", "context.userId"}
+    left = {each.key for each in of_2_0 if each.hook == "patient-view" and not set(each.tokens) <= filled}
+    assert left == set()
 
 
 @row("TOK-08")

@@ -10,7 +10,6 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 from numpy.typing import NDArray
-from rich.console import Console
 from rich.table import Table
 
 from cards.card import CardIdentity
@@ -20,6 +19,7 @@ from cds_hooks.commands.model.train import signer
 from cds_hooks.commands.options import AsJson, failure, print_json
 from cds_hooks.commands.record import site_approvals
 from cds_hooks.governance.acts import waiver_subject
+from cds_hooks.kit.tables import print_table
 from cds_hooks.services._declared import card_words
 from cds_hooks.services._service_file import ServiceFile, service_files
 from cds_hooks.settings import settings
@@ -132,7 +132,7 @@ def _show(report: Any, only: frozenset[str]) -> None:
         colour = _COLOURS.get(result.status, "red")
         why = f"{result.why}\nClears it: {result.clears}." if result.clears else result.why
         table.add_row(result.gate, result.title, f"[{colour}]{result.status}[/]", why.replace("[", r"\["))
-    Console().print(table)
+    print_table(table)
     red = [result.gate for result in report.results if not result.green and (not only or result.gate in only)]
     if not only:
         typer.echo(f"Not green: {', '.join(red)}." if red else report.headline)

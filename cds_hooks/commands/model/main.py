@@ -14,7 +14,7 @@ COMMANDS = {
     "gates": Lazy("model.gates", "gates"),
 }
 
-app = typer.Typer(cls=lazy_group(COMMANDS), no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(cls=lazy_group(COMMANDS), add_completion=False, no_args_is_help=True, rich_markup_mode=None)
 
 
 @app.callback()

@@ -18,6 +18,7 @@ from cds_hooks.commands.model.console import problems, progress_bars, wide_conso
 from cds_hooks.commands.model.gates import composed_card, own_service, site_evidence
 from cds_hooks.commands.model.train import signer
 from cds_hooks.commands.options import AsJson, print_json
+from cds_hooks.kit.tables import print_table
 from cds_hooks.pages.model_files import Preview
 from cds_hooks.services._declared import card_words, watermarked
 from cds_hooks.settings import settings
@@ -233,7 +234,7 @@ def _gates(model_id: str, table: Path, draft: Path) -> None:
     for result in report.results:
         if not result.green:
             rows.add_row(result.gate, result.title, f"{result.why}\nClears it: {result.clears}.".replace("[", r"\["))
-    wide_console().print(rows)
+    print_table(rows, wide_console())
 
 
 def list_(as_json: AsJson = False) -> None:
@@ -256,6 +257,6 @@ def list_(as_json: AsJson = False) -> None:
         table.add_row(
             version.folder.name, version.version, version.state, "package" if folder == ARTIFACTS else str(folder)
         )
-    wide_console().print(table)
+    print_table(table, wide_console())
     if site is None:
         typer.echo("CDS_MODELS_FOLDER names no folder of your own models.")

@@ -40,6 +40,7 @@ from cds_hooks.commands.record import site_rules
 from cds_hooks.hold_back.checks import CheckedCall, check_findings
 from cds_hooks.hold_back.sent_cards import Caller
 from cds_hooks.hold_back.site_file import RulesFileError, read_rules_file
+from cds_hooks.kit.tables import print_table
 from cds_hooks.replay.simulated_orders import SimulatedOrders, simulate
 from cds_hooks.settings import Settings, settings, with_settings
 from cds_hooks.storage.decision import RecordUnavailable
@@ -232,14 +233,14 @@ def _draw(simulation: SimulatedOrders, examples: int) -> None:
     console = Console()
     console.print(_sentence(simulation), highlight=False)
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    table.add_column("rule", no_wrap=True)
+    table.add_column("rule")
     table.add_column("per 100", justify="right")
     table.add_column("times", justify="right")
-    table.add_column("examples", overflow="fold")
+    table.add_column("examples")
     for rule, findings in sorted(simulation.findings.items(), key=lambda item: -len(item[1])):
         shown = "\n".join(f"{finding.band}: {finding.summary}" for finding in findings[:examples])
         table.add_row(rule, f"{simulation.per_100(len(findings)):.2f}", str(len(findings)), shown)
-    console.print(table)
+    print_table(table, console)
 
 
 def _sentence(simulation: SimulatedOrders) -> str:

@@ -4,6 +4,8 @@ import typer
 
 from cds_hooks.commands.rules.check import check, simulate_folder
 
-app = typer.Typer(no_args_is_help=True, help="Check the medication rules, and try them on charts.")
+app = typer.Typer(
+    no_args_is_help=True, add_completion=False, help="Check the medication rules, and try them on charts."
+)
 app.command("check")(check)
 app.command("simulate")(simulate_folder)

@@ -106,11 +106,15 @@ def call(options: CallOptions) -> None:
             requests = [
                 _sourced(request, options.fhir_server, options.fhir_token, options.omit or []) for request in requests
             ]
-            if len(entries) > 1 and not options.as_json:
+            if options.service is None and not options.as_json:
                 caller = replace(caller, quiet=[])
             answered = [caller.call(entry, request) for entry, request in zip(entries, requests, strict=True)]
-            if caller.quiet:
-                console.print(f"No card from {', '.join(caller.quiet)}; --service ID says why.", highlight=False)
+            if caller.quiet is not None and not options.curl:
+                none = f"No card from {', '.join(caller.quiet)}. " if caller.quiet else ""
+                service = entries[0]["id"] if len(entries) == 1 else "ID"
+                console.print(
+                    f"{none}All reasons: add --service {printable(service)}.", highlight=False, soft_wrap=True
+                )
     except ChartError as error:
         stop(str(error))
     except httpx.HTTPError as error:
@@ -144,7 +148,7 @@ class _Caller:
     curl: bool
     feedback: CardOutcome | None
     quiet: list[str] | None = None
-    """The services that answered without a card, which are noted here and not printed; None: they are printed."""
+    """The services that answered without a card, which are noted here; None: they and all reasons are printed."""
 
     def entries(self, hook: str, service: str | None, *, at_other_hooks: bool = False) -> list[dict[str, Any]]:
         """Return the entries of discovery for this hook; ChartError where there is none.
@@ -204,7 +208,7 @@ class _Caller:
         elif status == 200 and self.quiet is not None and not document.get("cards"):
             self.quiet.append(entry["id"])
         elif status == 200:
-            print_answer(self.console, title, printable(document))
+            print_answer(self.console, title, printable(document), reasons=self.quiet is None)
         else:
             print_error(self.console, title, status, printable(document))
         return status, document

@@ -25,6 +25,7 @@ from cds_hooks.kit.simulator.chart import ChartError
 from cds_hooks.kit.simulator.signing import Signer, SigningKeyError, read_key_file
 
 _SECONDS_BETWEEN_LINES = 5.0
+_QUICK_SECONDS = 15.0  # with the start of the program and the report at most twenty, on a busy machine too
 _KINDS = {
     "discovery": Subject.DISCOVERY,
     "response": Subject.RESPONSE,
@@ -81,7 +82,10 @@ class CheckOptions:
         ),
     ] = None
     quick: Annotated[
-        bool, typer.Option("--quick", help="Four sample patients, and no check that waits or sends much.")
+        bool,
+        typer.Option(
+            "--quick", help="At most 20 seconds: each check at one service, and none that waits or sends much."
+        ),
     ] = False
     discovery: Annotated[
         str, typer.Option(metavar="PATH", help="Path of discovery where it is another; services stand under it.")
@@ -123,7 +127,7 @@ def check(options: CheckOptions) -> None:
     elif len(targets) > 1:
         stop("give the address of one server, or files")
     else:
-        reports = [_check_server(_target(options, targets[0] if targets else None), checks, options.time_limit)]
+        reports = [_check_server(_target(options, targets[0] if targets else None), checks, options)]
     _print_reports(reports, options)
     exit_code = max(report.exit_code for report in reports)
     has_findings = any(report.findings for report in reports)
@@ -134,14 +138,17 @@ def _target(options: CheckOptions, url: str | None) -> Target:
     """Return the server that is checked, and what is sent to it."""
     root = f"/{options.discovery.strip('/')}"
     services_root = f"/{options.services.strip('/')}" if options.services else ""
-    base, program = server_url(url).removesuffix(root), tuple(shlex.split(options.token_command))
+    base = server_url(url).removesuffix(root)
     try:
+        program = tuple(shlex.split(options.token_command))
         key = read_key_file(options.key) if options.key else None
         signer = Signer(key, options.subject or None, options.tenant or None) if key else None
         connection = Connection(base, options.timeout, options.token, program, options.ca, signer)
         charts = [read_patient_chart(path) for path in options.patient or []]
     except (ChartError, SigningKeyError, OSError) as error:
         stop(str(error))
+    except ValueError as error:
+        stop(f"--token-command {options.token_command!r} cannot be read as a command: {error}. Nothing was sent.")
     as_of, dialect = clock(), DIALECTS[options.dialect]
     samples = charts or with_new_identities(sample_charts(as_of, QUICK if options.quick else ()))
     return Target(connection, tuple(samples), as_of, dialect, options.origin, options.fhir_host, root, services_root)
@@ -169,7 +176,7 @@ def _check_files(files: Sequence[Path], checks: list[Check], kind: str | None) -
         stop(str(error))
 
 
-def _check_server(target: Target, checks: list[Check], time_limit: float | None) -> Report:
+def _check_server(target: Target, checks: list[Check], options: CheckOptions) -> Report:
     """Run the checks; on a terminal a bar shows how far the run is, elsewhere a line is printed now and then."""
     columns = (BarColumn(bar_width=24), TextColumn("{task.completed}/{task.total} {task.description}"))
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
@@ -184,7 +191,8 @@ def _check_server(target: Target, checks: list[Check], time_limit: float | None)
                 typer.echo(f"{number}/{count} {text}", err=True)
 
         try:
-            return run_checks(target, checks, show, time_limit)
+            limit = options.time_limit or (_QUICK_SECONDS if options.quick else None)
+            return run_checks(target, checks, show, limit, once=options.quick)
         except KeyboardInterrupt:
             stop("interrupted before discovery was read: nothing is known")
         finally:

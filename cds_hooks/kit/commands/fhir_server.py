@@ -8,13 +8,13 @@ from threading import Event
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from cds_hooks.kit.commands.options import AsJson, clock, stop
 from cds_hooks.kit.samples import list_samples, load_patient
 from cds_hooks.kit.simulator.chart import Chart, ChartError, days_to_today, move_chart, open_chart
 from cds_hooks.kit.simulator.fhir_server import Behaviour, LoggedRequest, Mode, RequestLog, serving_fhir
+from cds_hooks.kit.tables import print_table
 
 
 def serve_fhir(
@@ -97,12 +97,12 @@ def samples(
     elif as_json:
         _print_json([asdict(sample) for sample in patients])
     else:
-        table = Table("patient", "who it is", "drafts", title="Sample patients: cds-hooks call sample:PATIENT")
+        table = Table("patient", "who it is", "drafted orders", title="Sample patients: cds-hooks call sample:PATIENT")
         table.caption = "With a draft: cds-hooks call sample:PATIENT --draft sample:DRAFT"
         for sample in patients:
             drafts = "\n".join(order.draft for order in sample.orders)
-            table.add_row(sample.id, f"{sample.title}. {sample.story}", drafts)
-        Console().print(table)
+            table.add_row(sample.id, sample.title, drafts)
+        print_table(table)
 
 
 def _print_json(value: object) -> None:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from inspect import signature
 from typing import Annotated, NoReturn, TypeVar
 
+import httpx
 import typer
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -18,8 +19,13 @@ _DEFAULT_URL = "http://127.0.0.1:8085"
 def server_url(url: str | None) -> str:
     """Return the address of the server: the one that was typed, else CDS_PUBLIC_URL. Ends where it is not http(s)."""
     address = (url or os.environ.get("CDS_PUBLIC_URL") or _DEFAULT_URL).rstrip("/")
-    if not address.startswith(("http://", "https://")):
-        stop(f"{address} is not an http or https address; write for example {_DEFAULT_URL}")
+    try:
+        parsed = httpx.URL(address)
+        usable = parsed.scheme in ("http", "https") and parsed.host and (parsed.port is None or parsed.port < 1 << 16)
+    except httpx.InvalidURL:
+        usable = False
+    if not usable:
+        stop(f"{address} is not an http or https address; write for example {_DEFAULT_URL}. Nothing was sent.")
     return address
 
 

@@ -217,7 +217,9 @@ class Connection:
             status, answered, body, seconds, failure = self._answer(request)
             if status != 429:
                 break
-            sleep(_wait(answered))
+            sleep(min(_wait(answered), self._seconds_left()))
+        if not status:
+            self._seconds_left()  # the run's own limit ended the wait: that is no fault of the server
         self._unanswered = 0 if status else self._unanswered + 1
         exchange = Exchange(title, purpose, broken, method, path, status, answered, body, seconds, failure, patient)
         self.log.append(exchange)

@@ -15,6 +15,7 @@ from rich.text import Text
 
 from cds_hooks.kit.contract.document import MUST, Fault, Level
 from cds_hooks.kit.contract.registry import SECTIONS, Check, Row, rows
+from cds_hooks.kit.tables import print_table
 
 
 class Result(StrEnum):
@@ -228,9 +229,9 @@ def print_report(console: Console, report: Report, *, every_row: bool = False) -
         return
     for finding in report.findings:
         console.print(_printed_finding(finding))
-    console.print(_sections(report))
+    print_table(_sections(report), console)
     if every_row:
-        console.print(_not_judged(report))
+        print_table(_not_judged(report), console)
     console.print(_last_lines(report))
 
 
@@ -250,7 +251,6 @@ def _printed_finding(finding: Finding) -> Group:
 def _sections(report: Report) -> Table:
     headings = ("section", "rows", "held", "✗ must", "△ should", "not seen", "hidden")
     table = Table(*headings, box=box.SIMPLE_HEAD, pad_edge=False)
-    table.columns[0].no_wrap = True
     for column in table.columns[1:]:
         column.justify = "right"
     for letters, name in SECTIONS.items():

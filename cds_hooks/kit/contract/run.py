@@ -50,9 +50,12 @@ def run_checks(
     checks: Sequence[Check],
     progress: Progress = lambda *_: None,
     time_limit_seconds: float | None = None,
+    *,
+    once: bool = False,
 ) -> Report:
     """Run these checks on a server; `progress` is called with the words, number and count of each step.
 
+    `once`: a check of a service is made at the first service where it can be judged, and not at every one.
     After the time limit, or a KeyboardInterrupt, no more requests are made and what is known by then is reported.
     """
     start = perf_counter()
@@ -67,7 +70,7 @@ def run_checks(
         return Report(target.connection.base, list(outcomes.values()), 1, stopped=stopped)
     if target.discovery.ok and not target.discovery.document.problem:
         check_document(Subject.DISCOVERY, target.document, outcomes.values())
-    cut_short = _call_until_cut_short(target, checks, outcomes, progress)
+    cut_short = _call_until_cut_short(target, checks, outcomes, progress, once)
     exchanges = tuple(target.connection.log)
     _weigh(exchanges, outcomes.values())
     seconds = perf_counter() - start
@@ -80,18 +83,20 @@ def run_checks(
 
 
 def _call_until_cut_short(
-    target: Target, checks: Sequence[Check], outcomes: dict[Check, Outcome], progress: Progress
+    target: Target, checks: Sequence[Check], outcomes: dict[Check, Outcome], progress: Progress, once: bool
 ) -> str:
     """Make the calls; why not all of them were made, empty where they were."""
     try:
-        _call(target, checks, outcomes, progress)
+        _call(target, checks, outcomes, progress, once)
     except KeyboardInterrupt:
         return "the run was interrupted"
     deadline = target.connection.deadline
     return "the time limit was reached" if deadline is not None and perf_counter() >= deadline else ""
 
 
-def _call(target: Target, checks: Sequence[Check], outcomes: dict[Check, Outcome], progress: Progress) -> None:
+def _call(
+    target: Target, checks: Sequence[Check], outcomes: dict[Check, Outcome], progress: Progress, once: bool
+) -> None:
     """Make the calls; answers are judged afterwards."""
     needed = all_checks() if any(check.everything for check in checks) else checks
     needed = [
@@ -103,10 +108,16 @@ def _call(target: Target, checks: Sequence[Check], outcomes: dict[Check, Outcome
             progress(f"{service.id}: calls for {service.hook}", 0, len(steps))
             with suppress(NotTested):
                 _ = service.calls
+    made = dict(outcomes)  # and of those that are made for their exchanges alone
     for number, (check, subject) in enumerate(steps, 1):
+        deadline = target.connection.deadline
+        if deadline is not None and perf_counter() >= deadline:
+            return
         progress(check.words, number, len(steps))
         _bound_time_of_slow_server(target)
-        outcome = outcomes.get(check, Outcome(check))
+        outcome = made.setdefault(check, Outcome(check))
+        if once and outcome.judged:
+            continue
         begin = perf_counter()
         _try(check, subject, outcome)
         outcome.seconds += perf_counter() - begin

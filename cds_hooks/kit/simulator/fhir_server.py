@@ -2,6 +2,7 @@
 
 import json
 import secrets
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -304,6 +305,11 @@ def listening(handler: type[BaseHTTPRequestHandler], host: str, port: int = 0) -
 
 class _Listener(ThreadingHTTPServer):
     request_queue_size = _BACKLOG
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Print nothing of a client that went away; what else goes wrong is a fault of this server and is printed."""
+        if not isinstance(sys.exception(), ConnectionError | TimeoutError):
+            super().handle_error(request, client_address)
 
 
 class QuietHandler(BaseHTTPRequestHandler):

@@ -29,22 +29,36 @@ _FRAME: Final = 4
 """Columns that the frame of a card takes."""
 
 
-def print_answer(console: Console, title: str, answer: dict[str, Any]) -> None:
-    """Print all cards of a response, or the reasons for there being none."""
+def print_answer(console: Console, title: str, answer: dict[str, Any], *, reasons: bool = True) -> None:
+    """Print the cards of a response, then what was called and, with `reasons`, why others have no card.
+
+    Without `reasons` one line names the others by the code of their reason.
+    """
     cards = answer.get("cards") or []
-    console.print(Text(f"{title}: {len(cards)} {'card' if len(cards) == 1 else 'cards'}", style="bold"))
     for card in cards:
         long_links = [link for link in card.get("links") or [] if len(str(link["url"])) > console.width - _FRAME]
         console.print(_card(card, [link for link in card.get("links") or [] if link not in long_links]))
         for link in long_links:  # an address that the frame would break cannot be followed
             console.print(Text(f"{link['label']}: {link['url']}", style="dim"), soft_wrap=True)
     ours = (answer.get("extension") or {}).get(EXTENSION_KEY) or {}
+    decision = f", decision {ours['decision']}" if ours.get("decision") else ""
+    console.print(Text(f"{title}: {len(cards)} {'card' if len(cards) == 1 else 'cards'}{decision}", style="bold"))
+    silences = ours.get("silence") or []
+    if not reasons:
+        if silences:
+            console.print(Text(f"  No card, by reason: {_by_reason(silences)}.", style="dim"))
+        return
     if ours.get("looked"):
         console.print(Text(f"  {ours['looked']}", style="dim"))
-    for silence in ours.get("silence") or []:
+    for silence in silences:
         console.print(Text(f"  ○ {silence['subject']} · {silence['reason']}: {silence['text']}", style="dim"))
-    if ours.get("decision"):
-        console.print(Text(f"  decision {ours['decision']}", style="dim"))
+
+
+def _by_reason(silences: list[dict[str, Any]]) -> str:
+    subjects: dict[str, list[str]] = {}
+    for silence in silences:
+        subjects.setdefault(silence["reason"], []).append(silence["subject"])
+    return "; ".join(f"{reason} {', '.join(dict.fromkeys(names))}" for reason, names in subjects.items())
 
 
 def _card(card: dict[str, Any], links: list[dict[str, Any]]) -> Panel:

@@ -40,7 +40,7 @@ from models_onnx.monitoring.rates import wilson
 # What each input adds to a result, as one chart: of a model on the scale of log-odds, of an equation on its own
 
 
-ROWS = 7
+ROWS = 6
 _SMALLEST: Final = 5e-4
 
 

@@ -39,6 +39,12 @@ DONE: Final = {
     "unmerge": "The merge was undone. What came under the number belongs to it again.",
 }
 """What /ops says after an act, by its word in the address."""
+_NO_FEEDS: Final = Failure(
+    "This server reads no feeds",
+    "CDS_EVENTS_FILE names no file that declares them, so there are no messages, dead letters or incidents to show.",
+    "Declare the feeds in a file and set CDS_EVENTS_FILE; feeds from a broker also need the extra "
+    "cds-hooks-onnx[brokers] (docs/operations/events.md).",
+)
 Number = Annotated[int, Field(ge=0, lt=10**11)]
 
 
@@ -80,14 +86,15 @@ class Feeds:
     def _declaration(self) -> Declaration:
         path = self._server.settings.events_file
         if path is None:
-            raise _not_there("dead letter", "The site declares no feeds.")
+            raise PageRefusal(_NO_FEEDS)
         return read_declaration(path, every_service(self._server.services))
 
     def show(self, letter: Annotated[Number, Query()] = 0) -> Response:
         """Show a dead letter whole, to be mended."""
+        declaration = self._declaration()
         if not letter:
             return Response(status_code=303, headers=HEADERS | {"location": "../ops#interfaces"})
-        return self._letter(_letter_of(self._declaration(), letter))
+        return self._letter(_letter_of(declaration, letter))
 
     def _letter(self, letter: DeadLetter, problem: str = "") -> Response:
         content = letter.content.replace(b"\r", b"\n").decode("utf-8", "replace")

@@ -63,7 +63,7 @@ def test_an_address_without_a_page_is_answered_with_a_page_that_says_so(tmp_path
 def test_the_search_finds_the_page_that_explains_it(text: str, page: str) -> None:
     folder = documentation_folder()
     assert folder is not None
-    assert page in [found.address for found in search(folder, text)[:3]]
+    assert search(folder, text)[0].address == page
 
 
 @pytest.mark.parametrize("text", ["", '"', "xyzzy plugh", "xyzzy AND (", "*"])
