@@ -1,13 +1,13 @@
 """The same scoring as a step of Spark and Ray Data, for tables and for charts.
 
-    frame.mapInArrow(TableStep("mortality_5y", "id", declared), step.spark_schema())
-    dataset.map_batches(RayTableStep, fn_constructor_args=("mortality_5y", "id", declared), batch_format="pyarrow", ...)
+    frame.mapInArrow(TableStep("mortality_5y", "id", view), step.spark_schema())
+    dataset.map_batches(RayTableStep, fn_constructor_args=("mortality_5y", "id", view), batch_format="pyarrow", ...)
     resources.repartition(32, "patient_id").sortWithinPartitions("patient_id").mapInArrow(
         ChartStep(as_of).sorted_batches, ChartStep.spark_schema)
     resources.repartition(32, keys=["patient_id"]).map_batches(
         ChartStep, fn_constructor_args=(as_of,), batch_size=None, batch_format="pyarrow", ...)
 
-A step is sent to the workers as names and declarations; each worker loads the model's files itself and checks them as
+A step is sent to the workers as names and a view; each worker loads the model's files itself and checks them as
 a server does. Spark and Ray are not imported here. docs/scoring-clusters.md has how a site runs it and what it costs.
 """
 
@@ -21,17 +21,21 @@ from cds_hooks.batch.run import Sent, in_batches
 from cds_hooks.batch.scoring import SCORE_COLUMNS, Questions, questions_about, read_chart, scores_table
 from cds_hooks.settings import Settings
 from cds_hooks.trusted_models import folder_of, trust_site_keys
-from models_onnx.batch import BatchModel, TableDeclaration, load
-from models_onnx.batch.model import NOTHING_DECLARED, PLAIN_COLUMNS, TEXT_COLUMNS, with_ids
+from models_onnx.batch import BatchModel, load
+from models_onnx.batch.model import PLAIN_COLUMNS, TEXT_COLUMNS, with_ids
 from models_onnx.errors import BatchRefused
 
 
 class TableStep(Sent):
-    """Scores Arrow batches of a table: for `mapInArrow` of Spark, one iterator of batches for each partition."""
+    """Scores Arrow batches of a table: for `mapInArrow` of Spark, one iterator of batches for each partition.
 
-    def __init__(self, name: str, id_column: str, declared: TableDeclaration = NOTHING_DECLARED) -> None:
-        super().__init__(name, id_column, declared)
-        self.name, self.id_column, self.declared = name, id_column, declared
+    `view` is a SELECT from `rows` that says what the columns mean; `exclude` names columns whose yes leaves a person
+    out.
+    """
+
+    def __init__(self, name: str, id_column: str, view: str = "", exclude: tuple[str, ...] = ()) -> None:
+        super().__init__(name, id_column, view, exclude)
+        self.name, self.id_column, self.view, self.exclude = name, id_column, view, exclude
 
     @cached_property
     def model(self) -> BatchModel:
@@ -55,10 +59,11 @@ class TableStep(Sent):
         """Return a Table or RecordBatch of Arrow as a Table with the id and the columns of `BatchModel.score`.
 
         Raises:
-            BatchRefused: a column is missing or in a coding or unit that nobody declared.
+            BatchRefused: a column is missing or in another coding, or the view is wrong.
         """
-        answers = self.model.score(rows, self.declared)
-        return with_ids(rows, self.id_column, answers, answers.schema.names)
+        seen = self.model.viewed(rows, self.view) if self.view else rows
+        answers = self.model.score(seen, self.exclude)
+        return with_ids(seen, self.id_column, answers, answers.schema.names)
 
 
 class RayTableStep(TableStep):

@@ -21,12 +21,12 @@ from cds_hooks.kit.commands.options import given_as
 from cds_hooks.settings import settings
 from cds_hooks.trusted_models import folder_of, own_keys, why_withheld
 from fhir.record.charts import known_at
-from models_onnx.batch import BatchModel, TableDeclaration, load
+from models_onnx.batch import BatchModel, load
 from models_onnx.batch.run import ScoringJob, ScoringResult, score_table
 from models_onnx.errors import BatchRefused
 from models_onnx.serving.registry import ARTIFACTS
 
-Pairs = list[str] | None
+Texts = list[str] | None
 
 
 @dataclass(frozen=True)
@@ -46,20 +46,15 @@ class ScoreOptions:
     ] = None
     as_of: Annotated[str | None, typer.Option(help="With --fhir: the day, as 2026-11-20; default: now.")] = None
     only: Annotated[
-        Pairs, typer.Option(help="With --fhir: only this model or equation; again for each. Default: all in use.")
+        Texts, typer.Option(help="With --fhir: only this model or equation; again for each. Default: all in use.")
     ] = None
     workers: Annotated[int, typer.Option(min=1, max=256, help="How many processes score.")] = 1
     identity: Annotated[str | None, typer.Option("--id", help="The column that names a row; default: id.")] = None
-    column: Annotated[Pairs, typer.Option(help="Where an input stands, INPUT=COLUMN; again for each.")] = None
-    unit: Annotated[Pairs, typer.Option(help="The unit of an input's column, as bun=mmol/L; again for each.")] = None
-    values: Annotated[
-        Pairs, typer.Option(help="What the values of a column mean, as sex=M:male,F:female; again for each.")
+    view: Annotated[
+        Path | None,
+        typer.Option(exists=True, dir_okay=False, help="A file with a SELECT from rows: what the columns mean."),
     ] = None
-    without: Annotated[Pairs, typer.Option(help="An input that the table does not have; again for each.")] = None
-    none_has: Annotated[
-        Pairs, typer.Option(help="A condition, as pregnancy, that nobody in the table has; again for each.")
-    ] = None
-    exclude: Annotated[Pairs, typer.Option(help="A column whose yes leaves a person out; again for each.")] = None
+    exclude: Annotated[Texts, typer.Option(help="A column whose yes leaves a person out; again for each.")] = None
     explain: Annotated[bool, typer.Option("--explain", help="Add the base and the contribution of each input.")] = False
     form: Annotated[
         Literal["csv", "tsv", "ndjson", "parquet"] | None,
@@ -74,8 +69,9 @@ def score(options: ScoreOptions) -> None:
     """Score the rows of any table: probability, percentile, model and, where there is no score, the reason.
 
     One line per row, in order. A column has the name of the input (docs/features.md); another name, unit or coding,
-    and a column that is not there, has to be declared, or nothing is scored. The rules are those of a hook call:
-    population, missing inputs (the twin takes over), trained range. Needs the extra cds-hooks-onnx[batch].
+    and a column that is not there, is said by a view in SQL (docs/scoring.md), or nothing is scored. The rules are
+    those of a hook call: population, missing inputs (the twin takes over), trained range. Needs the extra
+    cds-hooks-onnx[batch].
 
     With --fhir every patient of a folder gets one line for each model in use and each output of each published
     equation, by the services' own rules, as the chart stood at the end of --as-of.
@@ -83,12 +79,11 @@ def score(options: ScoreOptions) -> None:
     A published measure of the folder in CDS_KNOWLEDGE, named with --fhir, gives one line for each patient and group:
     open, closed, excluded or not eligible, for the calendar year of --as-of.
 
-    Exit codes: 0 every row has its line, 2 the model, the table or the declaration cannot be used.
+    Exit codes: 0 every row has its line, 2 the model, the table or the view cannot be used.
 
     Example: cds-hooks score mortality_5y rows.csv.gz --out scores.csv --id participant_id
 
-    Example: cds-hooks score mortality_5y rows.csv --out risk.ndjson --id mrn --unit bun=mmol/L
-    --values sex=M:male,F:female --none-has pregnancy
+    Example: cds-hooks score mortality_5y rows.csv --out risk.ndjson --id mrn --view columns.sql
 
     Example: cds-hooks score --fhir export --as-of 2026-11-20 --out scores.parquet --workers 8
     """
@@ -98,12 +93,14 @@ def score(options: ScoreOptions) -> None:
             return
         if options.name is None or options.rows is None:
             raise BatchRefused("Name a model and a table, or a folder of FHIR by --fhir.")
-        declared = _declared(options)
+        view = options.view.read_text("utf-8") if options.view is not None else ""
         models_folder = options.folder if options.folder != ARTIFACTS else folder_of(options.name, settings())
         model = load(options.name, models_folder, own_keys(settings()))
         _say_withheld(model)
-        who, explain, form = options.identity, options.explain, options.form
-        job = ScoringJob(model, options.rows, options.out, who, declared, explain, form, moment(), options.workers)
+        job = ScoringJob(
+            model, options.rows, options.out, options.identity, view, tuple(options.exclude or ()), options.explain,
+            options.form, moment(), options.workers,
+        )  # fmt: skip
         with progress_bars(options.as_json) as step:
             result = score_table(job, lambda done: step("rows", done, done))
     if options.as_json:
@@ -113,42 +110,11 @@ def score(options: ScoreOptions) -> None:
 
 
 def _score_charts(folder: Path, options: ScoreOptions) -> None:
-    table = (options.rows, options.identity, options.form, *(getattr(options, name) for name in _OF_COLUMNS))
+    table = (options.rows, options.identity, options.form, options.view, options.exclude)
     if any(given is not None and given != [] for given in table):
         raise BatchRefused("ROWS and what is said about its columns is of a table: leave it out with --fhir.")
     names = tuple(options.only or ()) + ((options.name,) if options.name is not None else ())
     score_charts(folder, options.as_of, options.out, names, options.workers, options.as_json)
-
-
-_OF_COLUMNS = ("column", "unit", "values", "without", "none_has", "exclude")
-
-
-def _declared(options: ScoreOptions) -> TableDeclaration:
-    codings = {}
-    for name, text in _pairs("--values", options.values).items():
-        codings[name] = dict(_pair("--values", part, ":") for part in text.split(","))
-    return TableDeclaration(
-        columns=_pairs("--column", options.column),
-        units=_pairs("--unit", options.unit),
-        values=codings,
-        without=frozenset(options.without or ()),
-        none_has=frozenset(options.none_has or ()),
-        exclude=tuple(options.exclude or ()),
-    )
-
-
-def _pairs(option: str, given: Pairs) -> dict[str, str]:
-    pairs = [_pair(option, pair_text, "=") for pair_text in given or ()]
-    if twice := sorted({name for name, _ in pairs if [other for other, _ in pairs].count(name) > 1}):
-        raise BatchRefused(f"{option} is given twice for {twice[0]!r}.")
-    return dict(pairs)
-
-
-def _pair(option: str, text: str, sign: str) -> tuple[str, str]:
-    name, separator, value = text.partition(sign)
-    if not (separator and name.strip() and value.strip()):
-        raise BatchRefused(f"{option}: {text!r} has not the form NAME{sign}VALUE.")
-    return name.strip(), value.strip()
 
 
 def _say_withheld(model: BatchModel) -> None:

@@ -3,7 +3,6 @@
 A table comes in as Arrow, and the answers come back as an Arrow table (docs/scoring.md).
 """
 
-from models_onnx.batch.declaration import TableDeclaration
 from models_onnx.batch.model import BatchModel, load
 
-__all__ = ["BatchModel", "TableDeclaration", "load"]
+__all__ = ["BatchModel", "load"]

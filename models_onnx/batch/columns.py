@@ -1,7 +1,7 @@
 """Reads Arrow columns as numbers: numbers with their unit, yes and no, the sexes, codes with a few values.
 
 What a chart's result would be refused for is refused here, too: "<5" is not an exact number and counts as missing, and
-a value that nobody can have says that something is wrong. A coding that nobody declared is no guess: BatchRefused.
+a value that nobody can have says that something is wrong. Another coding is no guess: BatchRefused.
 """
 
 import re
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from fhir.mapping.features.feature import Feature
 from fhir.mapping.features.patient import Age, Sex
-from models_onnx.batch.declaration import InputColumn, YesColumn
+from models_onnx.batch.plan import InputColumn
 from models_onnx.errors import BatchRefused
 
 Array = NDArray[np.float64]
@@ -85,19 +85,14 @@ def read_input(source: InputColumn, column: Column) -> tuple[Array, Mask, Mask]:
     """Return the values of one input in its feature's unit (NaN missing), which were unreadable, and which implausible.
 
     Raises:
-        BatchRefused: a value is in no declared coding, or the column as a whole is not what it is said to be.
+        BatchRefused: a value is in no known coding, or the column as a whole is not what it is said to be.
     """
-    feature, name = source.feature, source.column or ""
+    feature, name = source.feature, source.column
     if codes := _codes_of(feature, name):
-        coded_values = _coded(column, codes, source.coding, f"{name} ({feature.words.lower()})")
+        coded_values = _coded(column, codes, f"{name} ({feature.words.lower()})")
         nothing: Mask = np.zeros(len(coded_values), dtype=np.bool_)
         return coded_values, nothing, nothing
-    if source.coding is not None:
-        texts = column.as_texts
-        column = Column(None, tuple(source.coding.get(text, text) for text in texts.texts), texts.places)
     numbers, unreadable = _numbers(column)
-    if source.conversion is not None:
-        numbers = numbers * source.conversion.factor + source.conversion.offset
     if isinstance(feature, Age):
         numbers = np.floor(numbers)  # completed years, as a chart gives them
     implausible = (numbers < feature.plausible_low) | (numbers > feature.plausible_high)
@@ -105,9 +100,9 @@ def read_input(source: InputColumn, column: Column) -> tuple[Array, Mask, Mask]:
     return numbers, unreadable, implausible
 
 
-def read_yes(source: YesColumn, column: Column) -> Mask:
+def read_yes(name: str, column: Column) -> Mask:
     """Whom a column leaves out; a blank says nothing and leaves nobody out, as a chart without the condition."""
-    yes: Mask = _coded(column, _YES_NO, source.coding, source.column) == 1.0
+    yes: Mask = _coded(column, _YES_NO, name) == 1.0
     return yes
 
 
@@ -123,14 +118,12 @@ def _codes_of(feature: Feature, column: str) -> dict[str, float]:
     return _YES_NO if feature.is_yes_no else {}
 
 
-def _coded(column: Column, codes: Mapping[str, float], declared: Mapping[str, str] | None, name: str) -> Array:
-    return column.as_texts.values_by(lambda text: _meaning(text, codes, declared, name))
+def _coded(column: Column, codes: Mapping[str, float], name: str) -> Array:
+    return column.as_texts.values_by(lambda text: _meaning(text, codes, name))
 
 
-def _meaning(text: str, codes: Mapping[str, float], declared: Mapping[str, str] | None, column: str) -> float:
-    if declared is not None and text in declared:
-        text = declared[text].strip()
-    elif text.lower() in _ABSENT:
+def _meaning(text: str, codes: Mapping[str, float], column: str) -> float:
+    if text.lower() in _ABSENT:
         return np.nan
     if text.lower() in codes:
         return codes[text.lower()]
@@ -142,8 +135,8 @@ def _meaning(text: str, codes: Mapping[str, float], declared: Mapping[str, str] 
         )
     meanings = ", ".join(dict.fromkeys(codes))
     raise BatchRefused(
-        f"The column {column} has the value {text[:_SHOWN]!r}, whose meaning nobody declared. Known are: {meanings}. "
-        f"Say what it means: --values {name}={text[:_SHOWN]}:MEANING, where the meaning is one of these."
+        f"The column {column} has the value {text[:_SHOWN]!r}, whose meaning is not known. Known are: {meanings}. Say "
+        f"in a view (--view) what it means: CASE {name} WHEN '{text[:_SHOWN]}' THEN 'one of these' END AS {name}."
     )
 
 
@@ -172,13 +165,19 @@ def _refuse_column(feature: Feature, column: str, numbers: Array, unreadable: Ma
     if int(unreadable.sum()) > count:
         raise BatchRefused(
             f"The column {column} ({feature.words.lower()}) has {int(unreadable.sum())} values that are no numbers and "
-            f"{count} that are: write numbers with a decimal point, or leave them blank."
+            f"{count} that are: write numbers with a decimal point, or leave them blank.{_known_units(feature)}"
         )
     if count < _ENOUGH_TO_JUDGE or strange < max(_FEWEST_IMPOSSIBLE, _SHARE_IMPOSSIBLE * count):
         return
     raise BatchRefused(
         f"{strange} of {count} values of the column {column} are outside {feature.plausible_low:g} to "
         f"{feature.plausible_high:g} {feature.unit}, which nobody's {feature.words.lower()} is. A column is in one "
-        f"unit: say which (--unit {column}=UNIT), convert the rows that are in another one, and leave blank what is no "
-        "value."
+        f"unit: say which in a view (--view), {feature.name}({column}, 'UNIT') AS {feature.name}, convert the rows "
+        "that are in another one, and leave blank what is no value."
     )
+
+
+def _known_units(feature: Feature) -> str:
+    """Name the units of a view's conversion, where there is one: a value in another unit stays a text."""
+    units = feature.measured.units if feature.measured is not None else ()
+    return f" Units of {feature.name}(value, unit) are: {', '.join(sorted(units))}." if units else ""

@@ -16,7 +16,7 @@ from fhir.record.refusals import WhyNot
 from models_onnx.artifact.keys import Keys
 from models_onnx.artifact.manifest import Manifest
 from models_onnx.batch.columns import Array, Mask, arrow, column_of, read_input, read_yes
-from models_onnx.batch.declaration import TableDeclaration, TablePlan, plan_of
+from models_onnx.batch.plan import TablePlan, plan_of
 from models_onnx.declarations import add_features
 from models_onnx.errors import ArtifactRefused, BatchRefused, UnknownModel
 from models_onnx.serving.eligibility import (
@@ -159,7 +159,6 @@ def _take_over(scored_rows: ScoredRows, rows: NDArray[np.intp], by: ScoredRows, 
 
 
 ROWS_AT_ONCE = 20_000
-NOTHING_DECLARED = TableDeclaration()
 Origin: TypeAlias = tuple[str, Path, Keys | None]
 """What a model was loaded by: name, folder, and the keys that may have signed it."""
 TEXT_COLUMNS = ("model", "reason", "reason_text", "not_used")
@@ -186,22 +185,27 @@ class BatchModel:
         """The manifests of the model and its twin by id."""
         return {model.manifest.id: model.manifest for model in (self.model, self.twin) if model is not None}
 
-    def plan(self, columns: Sequence[str], declared: TableDeclaration = NOTHING_DECLARED) -> TablePlan:
-        """Return how a table with these columns is read; BatchRefused says what has to be declared first."""
-        declared.refuse_unknown(tuple(self.manifests.values()), columns)
-        return plan_of(self.model.manifest, columns, declared)
+    def plan(self, columns: Sequence[str], exclude: Sequence[str] = ()) -> TablePlan:
+        """Return how a table with these columns is read; BatchRefused says what a view has to say first."""
+        return plan_of(self.model.manifest, columns, exclude)
 
-    def score(self, table: Any, declared: TableDeclaration = NOTHING_DECLARED) -> Any:
+    def viewed(self, table: Any, view: str) -> Any:
+        """Return the Arrow table that a view makes of one: a SELECT from `rows`, with the units of `tables.py`."""
+        from models_onnx.batch.tables import viewed  # imported here: without a view nothing needs DuckDB
+
+        return viewed(table, view, self.features)
+
+    def score(self, table: Any, exclude: Sequence[str] = ()) -> Any:
         """Return an Arrow table with one row for each, in order: probability, percentile, contributions, reason.
 
         `table` is an Arrow Table or RecordBatch, or what Arrow makes one of: a frame of pandas or polars, or lists by
         the name of their column. The columns of the answer are `probability` (0 to 1), `percentile` (0 to 100, of the
         reference cohort), `model` (who scored: the model or its twin), `reason` and `reason_text` where there is no
         score, `not_used` (inputs whose value was no exact number), `base`, and a
-        `contribution_` of every input on the scale of the link.
+        `contribution_` of every input on the scale of the link. `exclude` names columns whose yes leaves a person out.
 
         Raises:
-            BatchRefused: a column is missing or in a coding or unit that nobody declared.
+            BatchRefused: a column is missing or in another coding; `viewed` says what a column means.
         """
         pyarrow = arrow()
         try:
@@ -211,7 +215,7 @@ class BatchModel:
                 f"A {type(table).__name__} that Arrow makes no table of: give an Arrow Table, a frame of pandas or "
                 "polars, or columns of one length, each of one kind of values."
             ) from error
-        plan = self.plan(rows.schema.names, declared)
+        plan = self.plan(rows.schema.names, exclude)
         starts = range(0, max(rows.num_rows, 1), ROWS_AT_ONCE)
         return pyarrow.concat_tables([self.scored(plan, rows.slice(start, ROWS_AT_ONCE)) for start in starts])
 
@@ -262,12 +266,10 @@ def _read_rows(plan: TablePlan, rows: Any) -> tuple[Rows, NDArray[np.object_]]:
     implausible = np.zeros(inputs.shape, dtype=np.bool_)
     not_used = np.full(rows.num_rows, "", dtype=object)
     for index, source in enumerate(plan.inputs):
-        if source.column is None:
-            continue
         inputs[:, index], unreadable, implausible[:, index] = read_input(source, columns[source.column])
         for row in np.flatnonzero(unreadable).tolist():
             not_used[row] = f"{not_used[row]} {source.feature.name}".strip()
-    left_out = {rule.words: read_yes(rule, columns[rule.column]) for rule in plan.leave_out}
+    left_out = {words: read_yes(name, columns[name]) for words, name in plan.leave_out}
     return Rows(inputs, implausible, left_out), not_used
 
 

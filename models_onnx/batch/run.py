@@ -16,8 +16,8 @@ from typing import Any, Literal, Self, TypeAlias, TypeVar
 import orjson
 
 from models_onnx.artifact.manifest import Manifest
-from models_onnx.batch.declaration import TableDeclaration, TablePlan
-from models_onnx.batch.model import NOTHING_DECLARED, PLAIN_COLUMNS, BatchModel, with_ids
+from models_onnx.batch.model import PLAIN_COLUMNS, BatchModel, with_ids
+from models_onnx.batch.plan import TablePlan
 from models_onnx.batch.tables import Form, open_table
 from models_onnx.errors import BatchRefused
 
@@ -125,13 +125,18 @@ _R = TypeVar("_R")
 
 @dataclass(frozen=True, slots=True)
 class ScoringJob:
-    """What is scored, how its table is read, and what is written where. `moment` is the time of a RiskAssessment."""
+    """What is scored, how its table is read, and what is written where. `moment` is the time of a RiskAssessment.
+
+    `view` is a SELECT from `rows` that says what the columns mean (tables.py); `exclude` names columns whose yes leaves
+    a person out.
+    """
 
     model: BatchModel
     rows: Path
     out: Path
     id_column: str | None = None
-    declared: TableDeclaration = NOTHING_DECLARED
+    view: str = ""
+    exclude: tuple[str, ...] = ()
     explain: bool = False
     form: Form | None = None
     moment: str = ""
@@ -157,7 +162,7 @@ class ScoringResult:
 
 
 def score_table(job: ScoringJob, progress: Callable[[int], None] = lambda _: None) -> ScoringResult:
-    """Write one line per row, in order; BatchRefused where the table or its declaration cannot be used."""
+    """Write one line per row, in order; BatchRefused where the table or its view cannot be used."""
     if job.out.exists() and job.out.samefile(job.rows):
         raise BatchRefused(f"{job.out} is the table itself; write the scores to another file.")
     manifests = job.model.manifests
@@ -166,12 +171,14 @@ def score_table(job: ScoringJob, progress: Callable[[int], None] = lambda _: Non
     def assessment(row: dict[str, Any]) -> dict[str, Any]:
         return risk_assessment(manifests.get(row["model"], first), job.moment, row)
 
-    with OutputFile(job.out, assessment) as out, open_table(job.rows, job.form) as table:
+    features = job.model.features
+    with OutputFile(job.out, assessment) as out, open_table(job.rows, job.form, job.view, features) as table:
         identity = job.id_column or "id"
         if identity not in table.columns:
-            sentence = f"{job.rows} has no column {identity!r}: its first line names its columns"
+            names = "its view" if job.view else "its first line"
+            sentence = f"{job.rows} has no column {identity!r}: {names} names its columns"
             raise BatchRefused(f"{sentence}; say by --id which names a row.")
-        plan = job.model.plan(table.columns, job.declared)
+        plan = job.model.plan(table.columns, job.exclude)
         result = ScoringResult(unsaid=plan.unsaid)
         scorer = _Scorer(job.model, plan, identity, job.explain)
         batches = table.batches(tuple(dict.fromkeys((identity, *plan.columns))))

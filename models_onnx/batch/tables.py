@@ -1,17 +1,21 @@
 """Reads tables by DuckDB: CSV, TSV, NDJSON (gzip too) and Parquet, as Arrow batches in the order of the file.
 
 CSV and NDJSON are read as texts, which `columns.py` judges; a batch has at most 20,000 rows, so memory does not grow
-with the table. What DuckDB says of a fault shows the line, which may hold a person: only its number is repeated.
+with the table. A view, a SELECT from `rows`, says what the columns of a table mean: other names, codings, units by a
+function of each measured input (`bun_mg_dl(urea, 'mmol/L')`), and NULL or false for what the table does not have. What
+DuckDB says of a fault shows the line, which may hold a person: only its number is repeated.
 """
 
 import csv
 import gzip
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
+from fhir.mapping.features.catalog import FEATURES
+from fhir.terminology.analytes import Conversion
 from fhir.terminology.plain_file import LongLine, bounded_lines, is_packed
 from models_onnx.batch.columns import arrow
 from models_onnx.batch.model import ROWS_AT_ONCE
@@ -58,7 +62,8 @@ def faults_of(name: str) -> Iterator[None]:
         where = f"{name}, line {line[1]}" if line is not None else name
         raise BatchRefused(
             f"{where}: cannot be read. A table is in UTF-8, with one header and as many fields in each line; NDJSON "
-            "has one whole object on each line; a packed file is complete."
+            "has one whole object on each line; a packed file is complete. In a view, TRY_CAST leaves blank what is no "
+            "number."
         ) from error
 
 
@@ -86,11 +91,11 @@ class Table:
 
 
 @contextmanager
-def open_table(path: Path, form: Form | None = None) -> Iterator[Table]:
-    """Yield the table in this file.
+def open_table(path: Path, form: Form | None = None, view: str = "", features: Sequence[str] = ()) -> Iterator[Table]:
+    """Yield the table in this file, as the view shows it where there is one; it has the units of these features.
 
     Raises:
-        BatchRefused: the file is not there, has no rows or another form than it is said to have.
+        BatchRefused: the file is not there, has no rows or another form than it is said to have, or the view is wrong.
     """
     if not path.is_file():
         raise BatchRefused(f"{path} is not there.")
@@ -98,7 +103,60 @@ def open_table(path: Path, form: Form | None = None) -> Iterator[Table]:
     with database() as connection, faults_of(path.name):
         source = source_of(connection, path, form or form_of(path))
     with database() as connection:
-        yield Table(path.name, connection, source)
+        yield Table(path.name, connection, _viewed(connection, source, view, features) if view else source)
+
+
+def viewed(table: Any, view: str, features: Sequence[str]) -> Any:
+    """Return what a view makes of an Arrow table, a frame of pandas or polars, or columns by name.
+
+    Raises:
+        BatchRefused: the view is wrong.
+    """
+    rows = arrow().table(table)
+    with database() as connection:
+        connection.register("given_rows", rows)
+        source = _viewed(connection, ("given_rows", [], tuple(rows.schema.names)), view, features)
+        with faults_of("the table"):
+            return connection.sql(f"SELECT * FROM {source[0]}").to_arrow_table()  # noqa: S608 - the user's own
+
+
+def _viewed(connection: Any, source: Source, view: str, features: Sequence[str]) -> Source:
+    """Return what a view shows of a source; what DuckDB says of a wrong one names its words, and no value."""
+    import duckdb
+
+    for feature in map(FEATURES.__getitem__, features):
+        if feature.measured is not None:
+            connection.execute(_unit_macro(feature.name, feature.measured.units))
+    rows, parameters, _ = source
+    shown = f"(WITH rows AS (SELECT * FROM {rows}) SELECT * FROM ({view.strip().rstrip(';')}\n))"  # noqa: S608 - the user's own
+    try:
+        columns = connection.sql(f"SELECT * FROM {shown}", params=parameters).columns  # noqa: S608 - the user's own
+    except (duckdb.ParserException, duckdb.BinderException, duckdb.CatalogException) as error:
+        raise BatchRefused(f"The view cannot be used: {str(error).partition(chr(10) * 2)[0]}") from None
+    return shown, parameters, tuple(columns)
+
+
+def _unit_macro(name: str, units: Mapping[str, Conversion]) -> str:
+    """Return the function of a view that converts a value of this input; one in a unit that is not known stays a text.
+
+    Such a text is no number, so it is counted among what was not used, and never scored.
+    """
+    cases = " ".join(
+        f"WHEN {_sql_text(unit)} THEN CAST(TRY_CAST(value AS DOUBLE) * {to.factor!r} + {to.offset!r} AS VARCHAR)"
+        for unit, to in sorted(units.items())
+    )
+    text = "CAST(value AS VARCHAR)"
+    converted = f"CASE {_PLAIN_UNIT} {cases} ELSE {text} || ' in another unit' END"
+    is_number = f"TRY_CAST(value AS DOUBLE) IS NOT NULL AND NOT contains({text}, '_')"
+    return f"CREATE MACRO {_quoted(name)}(value, unit) AS CASE WHEN {is_number} THEN {converted} ELSE {text} END"
+
+
+_PLAIN_UNIT = "translate(lower(trim(CAST(unit AS VARCHAR))), 'μµ', 'uu')"
+
+
+def _sql_text(unit: str) -> str:
+    """Write a unit as `_PLAIN_UNIT` does, in quotes."""
+    return "'" + unit.lower().replace("μ", "u").replace("µ", "u").replace("'", "''") + "'"
 
 
 def form_of(path: Path) -> Form:

@@ -21,7 +21,7 @@ from cds_hooks.batch.run import FhirJob, score_folder
 from cds_hooks.kit.samples import list_samples, load_patient
 from cds_hooks.kit.simulator.chart import resources_of
 from cds_hooks.settings import Settings
-from models_onnx.batch import TableDeclaration, load
+from models_onnx.batch import load
 from models_onnx.batch.run import ScoringJob, score_table
 from models_onnx.errors import BatchRefused
 from tests.cds_hooks.kit.samples.reading import AS_OF
@@ -105,12 +105,12 @@ def test_the_schema_names_the_columns_that_come(table: Any) -> None:
     assert [str(each.type) for each in scored.schema] == list(schema.values())
 
 
-def test_an_undeclared_coding_stops_a_step_too(table: Any) -> None:
+def test_a_coding_that_no_view_explains_stops_a_step_too(table: Any) -> None:
     coded = table.set_column(table.schema.names.index("sex"), "sex", pyarrow.array(["M"] * PEOPLE))
-    with pytest.raises(BatchRefused, match="--values sex="):
+    with pytest.raises(BatchRefused, match="CASE sex WHEN 'M'"):
         TableStep("mortality_5y", "participant_id").scored(coded)
-    declared = TableDeclaration(values={"sex": {"M": "male"}})
-    assert TableStep("mortality_5y", "participant_id", declared).scored(coded).num_rows == PEOPLE
+    view = "SELECT * REPLACE (CASE sex WHEN 'M' THEN 'male' END AS sex) FROM rows"
+    assert TableStep("mortality_5y", "participant_id", view).scored(coded).num_rows == PEOPLE
     with pytest.raises(BatchRefused, match="no column 'mrn'"):
         TableStep("mortality_5y", "mrn").scored(table)
 

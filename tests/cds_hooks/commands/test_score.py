@@ -93,20 +93,33 @@ def test_a_table_in_parquet_ends_with_the_sentences_of_the_command_and_nothing_e
 
 def test_what_cannot_be_used_is_said_in_a_sentence(table: Path, people: pd.DataFrame, tmp_path: Path) -> None:
     assert "say by --id which names a row" in refused(table)
-    assert "--unit: 'bun' has not the form NAME=VALUE" in refused(table, "--id", "participant_id", "--unit", "bun")
-    assert "is given twice" in refused(table, "--id", "participant_id", "--unit", "bun=mg/dL", "--unit", "bun=mmol/L")
+    assert "view.sql' does not exist" in refused(table, "--view", "view.sql")
     assert "no artifact is called 'x'" in " ".join(
         CliRunner().invoke(cli.app, ["score", "x", str(table), "--out", str(tmp_path / "x.csv")]).output.split()
     )
     assert "is not there" in refused(tmp_path / "nothing.csv")
     short = tmp_path / "short.csv"
     short.write_text("participant_id,age_years\na,1,2\n")
-    assert "--column sex_male=NAME" in refused(short, "--id", "participant_id")
+    assert "NAME AS sex_male FROM rows" in refused(short, "--id", "participant_id")
     people.to_csv(short, index=False)
     short.write_text(short.read_text() + "only,two\n")
     assert f"line {PEOPLE + 2}: cannot be read" in refused(short, "--id", "participant_id")
     table.write_bytes(table.read_bytes()[:-2000])
     assert "a packed file is complete" in refused(table, "--id", "participant_id")
+
+
+def test_a_view_says_what_the_columns_of_a_table_mean(table: Path, people: pd.DataFrame, tmp_path: Path) -> None:
+    scored(table, tmp_path / "plain.csv", "--explain")
+    other = people.rename(columns={"participant_id": "mrn"}).assign(sex=people["sex"].str[:1].str.upper())
+    other.drop(columns=["pregnant"]).to_csv(tmp_path / "other.csv", index=False)
+    pregnant = ", ".join(f"'{name}'" for name in people.loc[people["pregnant"] == 1, "participant_id"]) or "NULL"
+    view = tmp_path / "columns.sql"
+    view.write_text(
+        "SELECT * REPLACE (CASE sex WHEN 'M' THEN 'male' ELSE 'female' END AS sex) RENAME (mrn AS participant_id),\n"
+        f"       mrn IN ({pregnant}) AS pregnancy\nFROM rows;\n"
+    )
+    scored(tmp_path / "other.csv", tmp_path / "seen.csv", "--explain", "--view", str(view))
+    assert (tmp_path / "seen.csv").read_bytes() == (tmp_path / "plain.csv").read_bytes()
 
 
 def test_a_column_in_two_units_is_refused(people: pd.DataFrame, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import pandas as pd
 import pyarrow
 import pytest
 
-from models_onnx.batch import BatchModel, TableDeclaration, load
+from models_onnx.batch import BatchModel, load
 from models_onnx.batch.model import Rows, ScoredRows, score_rows
 from models_onnx.errors import BatchRefused
 from models_onnx.models.mortality_5y import SPEC
@@ -54,39 +54,66 @@ def test_arrow_in_one_batch_or_several_gives_the_numbers_of_a_frame(panel: Batch
     assert pyarrow.concat_tables(parts).combine_chunks().equals(known.combine_chunks())
 
 
-def test_another_coding_is_refused_until_it_is_declared(panel: BatchModel) -> None:
+def test_another_coding_is_refused_until_a_view_explains_it(panel: BatchModel) -> None:
     for coding in ("M", 1, "1"):
-        with pytest.raises(BatchRefused, match="--values sex="):
+        with pytest.raises(BatchRefused, match=r"in a view .* CASE sex WHEN"):
             score(panel, person(sex=coding))
-    told = score(panel, person(sex="M"), TableDeclaration(values={"sex": {"M": "male", "F": "female"}}))
+    view = "SELECT * REPLACE (CASE sex WHEN 'M' THEN 'male' WHEN 'F' THEN 'female' END AS sex) FROM rows"
+    told = score(panel, person(sex="M"), view)
     assert told["probability"][0] == score(panel, person())["probability"][0]
     with pytest.raises(BatchRefused, match="'maybe'"):
         score(panel, person(pregnant="maybe"))
 
 
-def test_another_unit_is_converted_as_a_chart_is(panel: BatchModel) -> None:
+@pytest.mark.parametrize("unit", ["mmol/L", "MMOL/L", " mmol/l "])
+def test_another_unit_is_converted_as_a_chart_is(panel: BatchModel, unit: str) -> None:
     known = score(panel, person())["probability"][0]
-    told = score(panel, person(bun_mg_dl=None, bun=18.0 / 2.8), TableDeclaration(units={"bun": "mmol/L"}))
+    other = person(bun_mg_dl=None, bun=18.0 / 2.8)
+    told = score(panel, other, f"SELECT *, bun_mg_dl(bun, '{unit}') AS bun_mg_dl FROM rows")  # noqa: S608 - our own
     assert told["probability"][0] == pytest.approx(known, rel=1e-3)
-    with pytest.raises(BatchRefused, match=r"--unit bun=mg/dL"):
-        score(panel, person(bun_mg_dl=None, bun=18.0))
-    with pytest.raises(BatchRefused, match="unit 'stone' is not known"):
-        score(panel, person(), TableDeclaration(units={"bun": "stone"}))
+    with pytest.raises(BatchRefused, match=r"bun_mg_dl\(bun, 'mg/dL'\) AS bun_mg_dl"):
+        score(panel, other)
+
+
+def test_units_may_differ_from_row_to_row_and_one_that_is_not_known_is_told(panel: BatchModel) -> None:
+    view = "SELECT * EXCLUDE (bun), bun_mg_dl(bun, unit) AS bun_mg_dl FROM rows"
+    rows = {name: values * 4 for name, values in person(bun_mg_dl=None).items()}
+    rows |= {"bun": ["18", "6.4286", "18", "<5"], "unit": ["mg/dL", "mmol/L", "stone", "mg/dL"]}
+    told = score(panel, rows, view)
+    assert told["probability"][0] == pytest.approx(told["probability"][1], rel=1e-3)
+    assert told["not_used"].tolist() == ["", "", "bun_mg_dl", "bun_mg_dl"]
+    with pytest.raises(
+        BatchRefused, match=r"4 values that are no numbers .* Units of bun_mg_dl\(value, unit\) are: .*mmol/l"
+    ):
+        score(panel, rows | {"unit": ["stone"] * 4}, view)
+
+
+@pytest.mark.parametrize(
+    ("view", "said"),
+    [
+        ("SELECT nothing FROM rows", "The view cannot be used: Binder Error"),
+        ("SELEC * FROM rows", "The view cannot be used: Parser Error"),
+        ("SELECT weight(bun_mg_dl) AS bun_mg_dl FROM rows", "The view cannot be used: Catalog Error"),
+        ("SELECT CAST(participant_id AS INT) AS id FROM rows", "the table: cannot be read"),
+    ],
+)
+def test_a_view_that_is_wrong_is_refused_and_shows_nobody(panel: BatchModel, view: str, said: str) -> None:
+    with pytest.raises(BatchRefused, match=said) as refused:
+        score(panel, person(), view)
+    assert "p1" not in str(refused.value)
 
 
 def test_a_whole_column_in_another_unit_is_refused_with_what_to_do(panel: BatchModel) -> None:
     many = {name: values * 30 for name, values in person(albumin_g_dl=41.0).items()}
-    with pytest.raises(BatchRefused, match=r"30 of 30 values .*--unit albumin_g_dl=UNIT"):
+    with pytest.raises(BatchRefused, match=r"30 of 30 values .*albumin_g_dl\(albumin_g_dl, 'UNIT'\)"):
         score(panel, many)
 
 
-def test_a_missing_column_of_an_input_is_declared_or_refused(panel: BatchModel) -> None:
-    with pytest.raises(BatchRefused, match=r"Red cell width .*--without rdw_pct"):
+def test_what_a_table_does_not_have_is_said_by_a_view_or_refused(panel: BatchModel) -> None:
+    with pytest.raises(BatchRefused, match=r"Red cell width .* or NULL AS rdw_pct"):
         score(panel, person(rdw_pct=None))
-    told = score(panel, person(rdw_pct=None), TableDeclaration(without=frozenset({"rdw_pct"})))
+    told = score(panel, person(rdw_pct=None, pregnant=None), "SELECT *, NULL AS rdw_pct, false AS pregnancy FROM rows")
     assert told["probability"][0] == score(panel, person(rdw_pct=np.nan))["probability"][0]
-    with pytest.raises(BatchRefused, match="declared as not there"):
-        score(panel, person(), TableDeclaration(without=frozenset({"rdw_pct"})))
 
 
 def test_values_that_nobody_can_have_and_ages_that_nobody_has_give_no_score(panel: BatchModel) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from models_onnx.batch import TableDeclaration, load
+from models_onnx.batch import load
 from models_onnx.models.readmission_30d import SPEC, TWIN
 from models_onnx.serving.registry import load_model
 from models_onnx.workbench.training.data.cohort import inputs_of, read_table
@@ -59,8 +59,7 @@ def score(table: pd.DataFrame) -> pd.DataFrame:
     for exclusion in SPEC.exclusions:
         name = "deceased" if exclusion.at_score == "deceased" else exclusion.reason
         inputs[name] = exclusion.leaves_out(table).astype(int)
-    declared = TableDeclaration(exclude=("hospice",))
-    scored: pd.DataFrame = load("readmission_30d").score(inputs, declared).to_pandas()
+    scored: pd.DataFrame = load("readmission_30d").score(inputs, exclude=("hospice",)).to_pandas()
     return scored
 
 
