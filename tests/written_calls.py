@@ -1,12 +1,14 @@
 """The calls of the pinned answers: each line of `tests/cases/calls.jsonl` is a patient at a hook.
 
 A line has the sample patient (`of`) and, at an order hook, the sample order (`draft`); or it has a chart of its own
-(`chart`, `drafts`), whose resources stand by type and id as JSON merge patches (RFC 7396) of `_PLAIN`. `changes` are
-patches of single resources of either. The lines were chosen so that each rule, level, drug and reason for silence
+(`chart`, `drafts`), whose resources stand by type and id as JSON merge patches (RFC 7396) of `_PLAIN`, or, where
+nothing is unusual about them, as the list of values that `_patch_of` reads. `changes` are patches of single resources
+of either. The lines were chosen so that each rule, level, drug and reason for silence
 that about 900 calls showed is shown by one of them.
 """
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from functools import cache
@@ -25,6 +27,7 @@ Json = dict[str, Any]
 FILE: Final = ROOT / "tests" / "cases" / "calls.jsonl"
 _HL7: Final = "http://terminology.hl7.org/CodeSystem"
 _PATIENT: Final = "written"
+_ICD10: Final = re.compile(r"[A-Z]\d\w(?:\.\w+)?")
 
 
 def _coded(system: str, code: str) -> Json:
@@ -94,9 +97,9 @@ def _sample(name: str) -> Chart:
 def _of_chart(call: Json, service: Json) -> Json:
     context: Json = {"userId": "Practitioner/p1", "patientId": _PATIENT} | call.get("context", {})
     if "drafts" in call:
-        entries = [{"resource": draft} for draft in _chart(call["drafts"])]
+        entries = [{"resource": draft} for draft in resources_of_rows(call["drafts"], status="draft")]
         context["draftOrders"] = {"resourceType": "Bundle", "type": "collection", "entry": entries}
-    prefetch = prefetch_from(_chart(call["chart"]), service["prefetch"], context, AS_OF.date())
+    prefetch = prefetch_from(resources_of_rows(call["chart"]), service["prefetch"], context, AS_OF.date())
     return {"hook": call["hook"], "hookInstance": str(uuid4()), "context": context, "prefetch": prefetch}
 
 
@@ -111,14 +114,54 @@ def merge(resource: Json, patch: Mapping[str, Any]) -> None:
             resource[name] = deepcopy(value)
 
 
-def _chart(rows: Mapping[str, Mapping[str, Json]]) -> list[Json]:
+def resources_of_rows(rows: Mapping[str, Mapping[str, Any]], **usual: str) -> list[Json]:
+    """Return the resources that stand by type and id, with what is usual of all of them."""
     resources = []
     for kind, of_kind in rows.items():
-        for own_id, patch in of_kind.items():
-            resource = {"resourceType": kind, "id": own_id} | deepcopy(_PLAIN.get(kind, {}))
-            merge(resource, patch)
+        for own_id, row in of_kind.items():
+            resource = {"resourceType": kind, "id": own_id} | deepcopy(_PLAIN.get(kind, {})) | usual
+            merge(resource, _patch_of(kind, row) if isinstance(row, list) else row)
             resources.append(resource)
     return resources
+
+
+def _patch_of(kind: str, row: list[Any]) -> Json:
+    """Return the patch for the values of a resource.
+
+    Patient: birth date, gender. Encounter: class, start. Observation: LOINC code, value, UCUM unit, time. Condition:
+    words, date of recording; with a code of ICD-10 or SNOMED CT also of onset. MedicationRequest: words, date, a sig or
+    a dosage, RxNorm code.
+    """
+    first, second, *rest = row
+    if kind == "Patient":
+        return {"birthDate": first, "gender": second}
+    if kind == "Encounter":
+        return {"class": {"system": f"{_HL7}/v3-ActCode", "code": first}, "period": {"start": second}}
+    if kind == "Observation":
+        unit, when = rest
+        quantity = {"value": second, "unit": unit, "system": "http://unitsofmeasure.org", "code": unit}
+        coded: Json = {"coding": [{"system": "http://loinc.org", "code": first}]}
+        return {"code": coded, "effectiveDateTime": when, "valueQuantity": quantity}
+    code: Json = {"text": first}
+    if kind == "Condition":
+        if not rest:
+            return {"code": code, "recordedDate": second}
+        system = "http://hl7.org/fhir/sid/icd-10-cm" if _ICD10.fullmatch(rest[0]) else "http://snomed.info/sct"
+        coded = code | {"coding": [{"system": system, "code": rest[0]}]}
+        return {"code": coded, "recordedDate": second, "onsetDateTime": second}
+    if rest[1:]:
+        code |= {"coding": [{"system": "http://www.nlm.nih.gov/research/umls/rxnorm", "code": rest[1]}]}
+    dosage = {"dosageInstruction": [_dosage(rest[0])]} if rest and rest[0] else {}
+    return {"medicationCodeableConcept": code, "authoredOn": second, **dosage}
+
+
+def _dosage(value: Any) -> Json:
+    """Return a dosage from its words, or from [value, unit, times a day]."""
+    if not isinstance(value, list):
+        return {"text": value} if isinstance(value, str) else value
+    dose, unit, times = value
+    timing = {"repeat": {"frequency": times, "period": 1, "periodUnit": "d"}}
+    return {"timing": timing, "doseAndRate": [{"doseQuantity": {"value": dose, "unit": unit}}]}
 
 
 def _resources(request: Json) -> Iterator[Json]:
