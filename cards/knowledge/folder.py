@@ -182,7 +182,7 @@ class KnowledgeFolder:
         waiting = [library]
         while waiting:
             current = waiting.pop()
-            for _, name, version in current.included():
+            for _, name, version in current.included:
                 if f"{name}|{version}" in collected:
                     continue
                 included = self._library_named(name, version)

@@ -9,7 +9,7 @@ from cards.knowledge.elm.clinical import ValueSet
 from cards.knowledge.elm.compiling import Library, link
 from cards.knowledge.elm.errors import CqlError, NotSupported
 from cards.knowledge.elm.evaluation import Chart, Evaluation, read_instant
-from cards.knowledge.elm.limits import MOST_STEPS, Budget
+from cards.knowledge.elm.limits import Budget
 from cards.knowledge.elm.parameters import as_json
 
 _KEYS: Final = frozenset({"library", "libraries", "valuesets", "expressions", "resources", "parameters", "now"})
@@ -75,7 +75,7 @@ class Session:
 
     def _value(self, evaluation: Evaluation, name: str) -> Any:
         assert self._main is not None  # noqa: S101 - `_evaluated` has seen to it
-        evaluation.budget = Budget(MOST_STEPS)  # each expression has its own
+        evaluation.budget = Budget()  # each expression has its own
         try:
             return as_json(evaluation.run(self._main.definition(name)))
         except (CqlError, NotSupported) as error:

@@ -8,13 +8,15 @@ import math
 from collections.abc import Callable
 from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_UP, Decimal, InvalidOperation
 from fractions import Fraction
+from functools import reduce
 from typing import Any
 
 from cards.knowledge.elm.compiling import Closure, Compiler, ElmNode, Frame, builds, computes
 from cards.knowledge.elm.errors import CqlError, LimitExceeded
 from cards.knowledge.elm.limits import spend
-from cards.knowledge.elm.temporal import Temporal, iso_text
+from cards.knowledge.elm.temporal import Temporal
 from cards.knowledge.elm.temporal_nodes import moved
+from cards.knowledge.elm.types import element_of
 from cards.knowledge.elm.units import conversion, product
 from cards.knowledge.elm.values import (
     EXACT,
@@ -26,9 +28,9 @@ from cards.knowledge.elm.values import (
     Value,
     compare,
     distinct,
-    max_value,
-    min_value,
+    extreme,
     plain,
+    point_range,
     step,
     type_name,
 )
@@ -52,7 +54,6 @@ def in_range(value: Value) -> Value:
 
 
 def _numbers(left: Value, right: Value) -> tuple[Value, Value]:
-    left, right = plain(left), plain(right)
     if isinstance(left, Decimal) != isinstance(right, Decimal):
         return Decimal(left), Decimal(right)
     for value in (left, right):
@@ -76,20 +77,18 @@ _times = _arithmetic(lambda left, right: EXACT.multiply(left, right) if isinstan
 
 def negated(value: Value) -> Value:
     """Return the value with the other sign; null where its type cannot hold it."""
-    value = plain(value)
     if isinstance(value, Quantity):
         return Quantity(-value.value, value.unit)
     if isinstance(value, Uncertain):
         return Uncertain(-value.high, -value.low)
-    return in_range(
-        Long(-value) if isinstance(value, Long) else EXACT.minus(value) if isinstance(value, Decimal) else -value
-    )
+    if isinstance(value, Long):
+        return in_range(Long(-value))
+    return in_range(EXACT.minus(value) if isinstance(value, Decimal) else -value)
 
 
 @computes("Add")
 def add(left: Value, right: Value) -> Value:
     """Return the sum; of a date and a duration the later date; of texts the text."""
-    left, right = plain(left), plain(right)
     if isinstance(left, Temporal):
         return moved(left, right, 1)
     if isinstance(left, Quantity) and isinstance(right, Quantity):
@@ -100,21 +99,16 @@ def add(left: Value, right: Value) -> Value:
     if isinstance(left, str) and isinstance(right, str):
         return left + right
     if isinstance(left, Uncertain) or isinstance(right, Uncertain):
-        (low, high), (other_low, other_high) = _range(left), _range(right)
+        (low, high), (other_low, other_high) = point_range(left), point_range(right)
         return Uncertain(low + other_low, high + other_high)
     if isinstance(left, Interval) and isinstance(right, Interval):
         return Interval(add(left.low, right.low), add(left.high, right.high))
     return _plus(left, right)
 
 
-def _range(value: Value) -> tuple[int, int]:
-    return (value.low, value.high) if isinstance(value, Uncertain) else (int(value), int(value))
-
-
 @computes("Subtract")
 def subtract(left: Value, right: Value) -> Value:
     """Return the difference; of a date and a duration the earlier date."""
-    left, right = plain(left), plain(right)
     return moved(left, right, -1) if isinstance(left, Temporal) else add(left, negated(right))
 
 
@@ -129,14 +123,13 @@ def _scaled(value: Decimal, factor: Fraction) -> Decimal:
 @computes("Multiply")
 def multiply(left: Value, right: Value) -> Value:
     """Return the product."""
-    left, right = plain(left), plain(right)
     if isinstance(left, Quantity) and isinstance(right, Quantity):
         return _quantity(_times(left.value, right.value), product(left.unit, right.unit))
     for item, other in ((left, right), (right, left)):
         if isinstance(item, Quantity):
             return _quantity(_times(item.value, Decimal(other)), item.unit)
         if isinstance(item, Uncertain):
-            products = [a * b for a in _range(item) for b in _range(other)]
+            products = [a * b for a in point_range(item) for b in point_range(other)]
             return Uncertain(min(products), max(products))
     return _times(left, right)
 
@@ -144,7 +137,6 @@ def multiply(left: Value, right: Value) -> Value:
 @computes("Divide")
 def divide(left: Value, right: Value) -> Value:
     """Return the quotient as a Decimal; null for a division by zero."""
-    left, right = plain(left), plain(right)
     divisor = right.value if isinstance(right, Quantity) else right
     if divisor == 0:
         return None
@@ -174,7 +166,6 @@ def _truncating(function: Callable[[Value, Value], Value]) -> Callable[[Value, V
     compute = _arithmetic(function)
 
     def truncate(left: Value, right: Value) -> Value:
-        left, right = plain(left), plain(right)
         if isinstance(left, Quantity) and isinstance(right, Quantity):
             factor = conversion(right.unit, left.unit)
             other = None if factor is None else _scaled(right.value, factor)
@@ -197,59 +188,34 @@ def _negate(compiler: Compiler, node: ElmNode) -> Closure:
     if literal.get("type") == "ToDecimal" and (literal.get("operand") or {}).get("type") == "Literal":
         return compiler.build({"type": "ToDecimal", "operand": {"type": "Negate", "operand": literal["operand"]}})
     operand = compiler.build(literal)
-    return compiler.folded(lambda frame: None if (value := operand(frame)) is None else negated(value), [operand])
+    return lambda frame: None if (value := plain(operand(frame))) is None else negated(value)
 
 
 @computes("Abs")
 def _absolute(value: Value) -> Value:
-    value = plain(value)
-    if isinstance(value, Quantity):
-        return Quantity(abs(value.value), value.unit)
-    return negated(value) if value < 0 else value
+    return negated(value) if (value.value if isinstance(value, Quantity) else value) < 0 else value
 
 
 def _integer(value: Value, rounding: str) -> Value:
-    return in_range(int(Decimal(plain(value)).to_integral_value(rounding)))
+    return in_range(int(Decimal(value).to_integral_value(rounding)))
 
 
 computes("Ceiling")(lambda value: _integer(value, ROUND_CEILING))
 computes("Floor")(lambda value: _integer(value, ROUND_FLOOR))
-computes("Truncate")(lambda value: in_range(int(plain(value))))
+computes("Truncate")(lambda value: in_range(int(value)))
 
 
-@builds("Round")
-def _round(compiler: Compiler, node: ElmNode) -> Closure:
-    operand = compiler.build(node["operand"])
-    digits = compiler.build(node.get("precision"))
-
-    def compute(frame: Frame) -> Value:
-        value, places = plain(operand(frame)), digits(frame)
-        if value is None:
-            return None
-        return round_half_up(Decimal(value), 0 if places is None else int(places))
-
-    return compute
-
-
-def round_half_up(value: Decimal, places: int) -> Decimal:
+@computes("Round", parts=("operand", "precision?"))
+def _round(value: Value, digits: int | None) -> Decimal:
     """Return the number rounded as CQL does: halves away from zero."""
-    places = max(-28, min(places, 28))
-    quantum = Decimal(1).scaleb(-places)
-    rounded = value.quantize(quantum, ROUND_HALF_UP, EXACT)
+    quantum = Decimal(1).scaleb(-max(-28, min(digits or 0, 28)))
+    rounded = Decimal(value).quantize(quantum, ROUND_HALF_UP, EXACT)
     return rounded + 0 if rounded == 0 else rounded
-
-
-def _function(function: Callable[[float], float], value: Value) -> Value:
-    try:
-        result = function(float(plain(value)))
-    except (OverflowError, ValueError) as error:
-        raise CqlError("The result of the function cannot be shown as a Decimal.") from error
-    return in_range(Decimal(repr(result)))
 
 
 @computes("Exp")
 def _exp(value: Value) -> Value:
-    number = Decimal(plain(value))
+    number = Decimal(value)
     if abs(number) > 64:
         if number < 0:
             return Decimal(0)
@@ -259,7 +225,7 @@ def _exp(value: Value) -> Value:
 
 @computes("Ln")
 def _ln(value: Value) -> Value:
-    number = Decimal(plain(value))
+    number = Decimal(value)
     if number == 0:
         raise CqlError("The logarithm of 0 is not defined.")
     return None if number < 0 else in_range(number.ln(EXACT))
@@ -267,7 +233,7 @@ def _ln(value: Value) -> Value:
 
 @computes("Log")
 def _log(value: Value, base: Value) -> Value:
-    number, root = Decimal(plain(value)), Decimal(plain(base))
+    number, root = Decimal(value), Decimal(base)
     if number <= 0 or root <= 0 or root == 1:
         return None
     return in_range(EXACT.divide(number.ln(EXACT), root.ln(EXACT)))
@@ -295,52 +261,49 @@ def power(base: Value, exponent: Value) -> Value:
     return in_range(Long(result) if isinstance(base, Long) or isinstance(exponent, Long) else result)
 
 
-computes("Successor")(lambda value: step(plain(value), 1))
-computes("Predecessor")(lambda value: step(plain(value), -1))
+computes("Successor")(lambda value: step(value, 1))
+computes("Predecessor")(lambda value: step(value, -1))
 
 
 @builds("MinValue", "MaxValue")
-def _extreme(_compiler: Compiler, node: ElmNode) -> Closure:
-    kind = str(node["valueType"]).rpartition("}")[2]
-    extreme = min_value if node["type"] == "MinValue" else max_value
-    if kind == "DateTime":
-        return lambda frame: extreme(kind, frame[0].home)
-    return lambda _frame: extreme(kind)
+def _extreme(compiler: Compiler, node: ElmNode) -> Closure:
+    kind, sign = str(node["valueType"]).rpartition("}")[2], -1 if node["type"] == "MinValue" else 1
+    compiler.reads_evaluation()
+    return lambda frame: extreme(kind, sign, frame[0].home)
 
 
 @computes("Precision")
 def _precision(value: Value) -> Value:
-    value = plain(value)
     if isinstance(value, Temporal):
-        return sum(len(str(part)) for part in iso_text(value).partition("+")[0] if part.isdigit())
+        return sum(part.isdigit() for part in str(value).partition("+")[0])
     return max(0, -int(Decimal(value).as_tuple().exponent))
 
 
-def _boundary(value: Value, digits: Value, *, high: bool) -> Value:
-    value = plain(value)
+def _boundary(value: Value, digits: Value, sign: int) -> Value:
     if value is None:
         return None
     if isinstance(value, Temporal):
-        return _temporal_boundary(value, digits, high=high)
+        return _temporal_boundary(value, digits, sign)
     number = value.value if isinstance(value, Quantity) else Decimal(value)
     places = 8 if digits is None else int(digits)
     if not 0 <= places <= 8:
         return None
     amount = max(0, -int(number.as_tuple().exponent))
-    gap = Decimal(1).scaleb(-amount) - Decimal(1).scaleb(-places) if high and places > amount else Decimal(0)
+    gap = Decimal(1).scaleb(-amount) - Decimal(1).scaleb(-places) if sign > 0 and places > amount else Decimal(0)
     result = (number + (gap if number >= 0 else -gap)).quantize(Decimal(1).scaleb(-places), context=EXACT)
     return Quantity(result, value.unit) if isinstance(value, Quantity) else result
 
 
-def _temporal_boundary(value: Temporal, digits: Value, *, high: bool) -> Value:
+def _temporal_boundary(value: Temporal, digits: Value, sign: int) -> Value:
     lengths = {"Date": (4, 6, 8), "DateTime": (4, 6, 8, 10, 12, 14, 17), "Time": (2, 4, 6, 9)}[value.kind]
-    count = len(lengths) if digits is None else next((i + 1 for i, n in enumerate(lengths) if n == digits), None)
-    whole = value.highest() if high else value.lowest()
-    return None if count is None else whole.with_parts(whole.parts[:count])
+    if digits is not None and digits not in lengths:
+        return None
+    whole = value.highest() if sign > 0 else value.lowest()
+    return whole.with_parts(whole.parts[: len(lengths) if digits is None else lengths.index(digits) + 1])
 
 
-computes("LowBoundary", nulls=True)(lambda value, digits=None: _boundary(value, digits, high=False))
-computes("HighBoundary", nulls=True)(lambda value, digits=None: _boundary(value, digits, high=True))
+computes("LowBoundary", nulls=True)(lambda value, digits=None: _boundary(value, digits, -1))
+computes("HighBoundary", nulls=True)(lambda value, digits=None: _boundary(value, digits, 1))
 
 
 # Over lists
@@ -350,77 +313,39 @@ def _aggregate(*names: str) -> Callable[[Callable[[list[Value]], Value]], Callab
     """Register a function of the values of a list that are not null; an empty list gives null."""
 
     def register(function: Callable[[list[Value]], Value]) -> Callable[[list[Value]], Value]:
-        def compute(source: Value) -> Value:
-            spend(len(source))
-            values = [plain(value) for value in source if plain(value) is not None]
-            return function(values) if values else None
-
-        @builds(*names)
         def build(compiler: Compiler, node: ElmNode) -> Closure:
-            operand = compiler.build(node["source"])
-            path = node.get("path")
+            source, path = compiler.build(node["source"]), node.get("path")
 
             def aggregate(frame: Frame) -> Value:
-                source = operand(frame)
-                if source is None:
-                    return None
-                return compute([_at(value, path) for value in source] if path else source)
+                given = source(frame) or ()
+                spend(len(given))
+                values = [plain(element_of(value, path) if path else value) for value in given]
+                values = [value for value in values if value is not None]
+                return function(values) if values else None
 
             return aggregate
 
-        del build
+        builds(*names)(build)
         return function
 
     return register
 
 
-def _at(value: Value, path: str) -> Value:
-    if isinstance(value, dict):
-        return value.get(path)
-    return None if value is None else value.property(path)
-
-
-@_aggregate("Sum")
-def _sum(values: list[Value]) -> Value:
-    total = values[0]
-    for value in values[1:]:
-        total = add(total, value)
-    return total
-
-
-@_aggregate("Product")
-def _product(values: list[Value]) -> Value:
-    total = values[0]
-    for value in values[1:]:
-        total = multiply(total, value)
-    return total
+_aggregate("Sum")(lambda values: reduce(add, values))
+_aggregate("Product")(lambda values: reduce(multiply, values))
 
 
 def _chosen(values: list[Value], wanted: int) -> Value:
-    chosen = values[0]
-    for value in values[1:]:
-        if compare(value, chosen) == wanted:
-            chosen = value
-    return chosen
+    return reduce(lambda chosen, value: value if compare(value, chosen) == wanted else chosen, values)
 
 
 _aggregate("Min")(lambda values: _chosen(values, -1))
 _aggregate("Max")(lambda values: _chosen(values, 1))
 
 
-@computes("Count", nulls=True)
-def _count(source: Value) -> int:
-    return sum(1 for value in source or () if plain(value) is not None)
-
-
-@computes("AllTrue", nulls=True)
-def _all_true(source: Value) -> bool:
-    return all(plain(value) is not False for value in source or ())
-
-
-@computes("AnyTrue", nulls=True)
-def _any_true(source: Value) -> bool:
-    return any(plain(value) is True for value in source or ())
+computes("Count", nulls=True)(lambda values: sum(plain(value) is not None for value in values or ()))
+computes("AllTrue", nulls=True)(lambda values: all(plain(value) is not False for value in values or ()))
+computes("AnyTrue", nulls=True)(lambda values: any(plain(value) is True for value in values or ()))
 
 
 def _decimals(values: list[Value]) -> tuple[list[Decimal], str | None]:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
-from cards.knowledge.elm.compiling import Closure, Compiler, ElmNode, Frame, builds
+from cards.knowledge.elm.compiling import Closure, Compiler, ElmNode, Frame, Library, builds
 from cards.knowledge.elm.errors import NotSupported
 from cards.knowledge.elm.fhir_model import Node
 from cards.knowledge.elm.profiles import profile_test
@@ -14,39 +14,56 @@ from cards.knowledge.elm.values import Code, Concept, Interval, Value, Vocabular
 CodeKey = tuple[str | None, str]
 
 
+def _vocabulary(library: Library, node: ElmNode, kind: str) -> Vocabulary:
+    name = str(node["name"])
+    term = library.find(node).term("valueSets" if kind == "ValueSet" else "codeSystems", name)
+    return Vocabulary(kind, term["id"], term.get("version"), name)
+
+
+def _code(library: Library, node: ElmNode) -> Code:
+    owner = library.find(node)
+    term = owner.term("codes", str(node["name"]))
+    system = _vocabulary(owner, term["codeSystem"], "CodeSystem")
+    return Code(str(term["id"]), system.id, system.version, term.get("display"))
+
+
 @builds("CodeSystemRef")
-def _code_system(compiler: Compiler, node: ElmNode) -> Closure:
-    return compiler.constant(compiler.library.find(node).code_system(str(node["name"])))
+def _code_system_ref(compiler: Compiler, node: ElmNode) -> Closure:
+    return compiler.constant(_vocabulary(compiler.library, node, "CodeSystem"))
 
 
 @builds("ValueSetRef")
-def _value_set(compiler: Compiler, node: ElmNode) -> Closure:
-    vocabulary = compiler.library.find(node).value_set(str(node["name"]))
+def _value_set_ref(compiler: Compiler, node: ElmNode) -> Closure:
+    vocabulary = _vocabulary(compiler.library, node, "ValueSet")
     compiler.body.value_sets.add(str(vocabulary.id))
     return compiler.constant(vocabulary)
 
 
 @builds("CodeRef")
-def _code(compiler: Compiler, node: ElmNode) -> Closure:
-    return compiler.constant(compiler.library.find(node).code(str(node["name"])))
+def _code_ref(compiler: Compiler, node: ElmNode) -> Closure:
+    return compiler.constant(_code(compiler.library, node))
 
 
 @builds("ConceptRef")
-def _concept(compiler: Compiler, node: ElmNode) -> Closure:
-    return compiler.constant(compiler.library.find(node).concept(str(node["name"])))
+def _concept_ref(compiler: Compiler, node: ElmNode) -> Closure:
+    owner = compiler.library.find(node)
+    term = owner.term("concepts", str(node["name"]))
+    return compiler.constant(Concept(tuple(_code(owner, code) for code in term["code"]), term.get("display")))
+
+
+def _selected(compiler: Compiler, node: ElmNode) -> Code:
+    system = _vocabulary(compiler.library, node["system"], "CodeSystem").id if node.get("system") else None
+    return Code(str(node["code"]), system, None, node.get("display"))
 
 
 @builds("Code")
 def _code_selector(compiler: Compiler, node: ElmNode) -> Closure:
-    system = (
-        compiler.library.find(node["system"]).code_system(str(node["system"]["name"])) if node.get("system") else None
-    )
-    return compiler.constant(Code(str(node["code"]), system.id if system else None, None, node.get("display")))
+    return compiler.constant(_selected(compiler, node))
 
 
 @builds("Concept")
 def _concept_selector(compiler: Compiler, node: ElmNode) -> Closure:
-    codes = tuple(_code_selector(compiler, code)([None]) for code in node["code"])
+    codes = tuple(_selected(compiler, code) for code in node["code"])
     return compiler.constant(Concept(codes, node.get("display")))
 
 
@@ -93,7 +110,8 @@ def in_value_set(frame: Frame, value: Value, vocabulary: Vocabulary) -> bool:
 def _in_value_set(compiler: Compiler, node: ElmNode) -> Closure:
     code = compiler.build(node.get("code") or node.get("codes"))
     given = node.get("valueset")
-    vocabulary = _value_set(compiler, given) if given else compiler.build(node["valuesetExpression"])
+    vocabulary = _value_set_ref(compiler, given) if given else compiler.build(node["valuesetExpression"])
+    compiler.reads_evaluation()
 
     def test(frame: Frame) -> Value:
         wanted = vocabulary(frame)
@@ -110,7 +128,7 @@ def _in_code_system(compiler: Compiler, node: ElmNode) -> Closure:
     code = compiler.build(node.get("code") or node.get("codes"))
     if not node.get("codesystem"):
         raise NotSupported("A code system that is computed is not supported.")
-    wanted = compiler.library.find(node["codesystem"]).code_system(str(node["codesystem"]["name"])).id
+    wanted = _vocabulary(compiler.library, node["codesystem"], "CodeSystem").id
     return lambda frame: any(system == wanted for system, _ in code_keys(code(frame)))
 
 
@@ -127,7 +145,8 @@ def _retrieve(compiler: Compiler, node: ElmNode) -> Closure:
         *_code_tests(compiler, node),
         *_date_tests(compiler, node),
     ]
-    compiler.body.retrieves_data(kind, node)
+    compiler.reads_evaluation()
+    compiler.body.retrieves.append((kind, node))
 
     def retrieve(frame: Frame) -> Value:
         resources = frame[0].resources(kind)
@@ -175,7 +194,7 @@ _KEYS_AT: Final = "\0keys of "
 
 def keys_at(resource: Node, name: str) -> list[CodeKey]:
     """Return the codings of an element of a resource; they are kept with the resource."""
-    keys: list[CodeKey] = resource.kept(_KEYS_AT + name, lambda: code_keys(resource.property(name)))
+    keys: list[CodeKey] = resource.kept(_KEYS_AT + name, lambda _key: code_keys(resource.property(name)))
     return keys
 
 

@@ -7,12 +7,12 @@ builders here; a node without a builder is not supported and is refused when the
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, Final, Protocol, TypeAlias
+from typing import Any, Final, TypeAlias
 
-from cards.knowledge.elm.errors import CqlError, NotSupported
-from cards.knowledge.elm.limits import Budget
+from cards.knowledge.elm.errors import NotSupported
+from cards.knowledge.elm.limits import current_budget
 from cards.knowledge.elm.typing_of import matcher, specifier_key
-from cards.knowledge.elm.values import Code, Concept, Value, Vocabulary
+from cards.knowledge.elm.values import Value, plain
 
 ElmNode: TypeAlias = Mapping[str, Any]
 Frame: TypeAlias = list[Any]
@@ -28,80 +28,83 @@ def builds(*names: str) -> Callable[[Builder], Builder]:
     """Register a function that makes the closure of these nodes."""
 
     def register(builder: Builder) -> Builder:
-        for name in names:
-            _BUILDERS[name] = builder
+        _BUILDERS.update(dict.fromkeys(names, builder))
         return builder
 
     return register
 
 
 def computes(
-    *names: str, precision: bool = False, nulls: bool = False
+    *names: str, parts: tuple[str, ...] = (), precision: bool = False, nulls: bool = False
 ) -> Callable[[Callable[..., Value]], Callable[..., Value]]:
-    """Register a function of the values of the operands; unless `nulls`, a null operand gives null.
+    """Register a function of the values of the operands; a FHIR primitive is given as the value that it holds.
 
-    With `precision` the function is given the precision of the node (None without one) as its last argument.
+    `parts` are the members of the node that are its operands, where these are not `operand` or `source`. Unless
+    `nulls`, an operand that is null gives null; a part with `?` may be null. With `precision` the function is given
+    the precision of the node (None without one) as its last argument.
     """
 
     def register(function: Callable[..., Value]) -> Callable[..., Value]:
-        for name in names:
-            _BUILDERS[name] = _computing(function, precision, nulls)
+        def build(compiler: Compiler, node: ElmNode) -> Closure:
+            operands = [compiler.build(operand) for operand in _operands(node, parts)]
+            required = 0 if nulls else sum(not part.endswith("?") for part in parts) or len(operands)
+            given = (str(node["precision"]).lower() if node.get("precision") else None,) if precision else ()
+            return _applied(function, operands, required, given)
+
+        builds(*names)(build)
         return function
 
     return register
 
 
-def _computing(function: Callable[..., Value], precision: bool, nulls: bool) -> Builder:
-    def build(compiler: "Compiler", node: ElmNode) -> Closure:
-        given = (str(node["precision"]).lower() if node.get("precision") else None,) if precision else ()
-        operands = [compiler.build(operand) for operand in operands_of(node)]
-        return compiler.folded(_strict(function, operands, given, nulls), operands)
+def _operands(node: ElmNode, parts: tuple[str, ...]) -> list[ElmNode | None]:
+    if not parts:
+        given = node.get("operand", node.get("source"))
+        if given is None:
+            raise NotSupported(f"{node.get('type')} has no operand.")
+        return given if isinstance(given, list) else [given]
+    for part in parts:
+        if not part.endswith("?") and node.get(part) is None:
+            raise NotSupported(f"{node.get('type')} has no {part}.")
+    return [node.get(part.rstrip("?")) for part in parts]
 
-    return build
 
-
-def _strict(function: Callable[..., Value], operands: list[Closure], given: tuple[Any, ...], nulls: bool) -> Closure:
-    if nulls:
-        return lambda frame: function(*[operand(frame) for operand in operands], *given)
-    if len(operands) == 1:
+def _applied(function: Callable[..., Value], operands: list[Closure], required: int, given: tuple[Any, ...]) -> Closure:
+    if len(operands) == required == 1:
         (only,) = operands
-        return lambda frame: None if (value := only(frame)) is None else function(value, *given)
-    if len(operands) == 2:
+        return lambda frame: None if (value := plain(only(frame))) is None else function(value, *given)
+    if len(operands) == required == 2:
         left, right = operands
 
         def binary(frame: Frame) -> Value:
-            item = left(frame)
+            item = plain(left(frame))
             if item is None:
                 return None
-            other = right(frame)
+            other = plain(right(frame))
             return None if other is None else function(item, other, *given)
 
         return binary
 
     def several(frame: Frame) -> Value:
-        values = [operand(frame) for operand in operands]
-        return None if any(value is None for value in values) else function(*values, *given)
+        values = [plain(operand(frame)) for operand in operands]
+        return None if any(value is None for value in values[:required]) else function(*values, *given)
 
     return several
 
 
-def operands_of(node: ElmNode) -> list[ElmNode]:
-    """Return the operands of a node, one or several, in their order."""
-    given = node.get("operand", node.get("source"))
-    if given is None:
-        raise NotSupported(f"{node.get('type')} has no operand.")
-    return given if isinstance(given, list) else [given]
-
-
 class Compiler:
-    """Compiles the body of one definition or function of a library."""
+    """Compiles the body of one definition or function of a library.
+
+    `reads` are the elements of the frame on which the node that is being compiled depends: 0 where it needs the
+    evaluation, its instant, its parameters or its data. What reads none is computed once for all evaluations.
+    """
 
     def __init__(self, library: "Library", body: "Body") -> None:
         self.library = library
         self.body = body
-        self.scope: dict[tuple[str, str], int] = {}
-        self.size = 1
-        self.constants: dict[Closure, Value] = {}
+        self.reads: set[int] = set()
+        self._constants: set[Closure] = set()
+        self._scope: dict[tuple[str, str], int] = {}
         self._depth = 0
         self._nodes = 0
 
@@ -123,11 +126,14 @@ class Compiler:
             raise NotSupported(
                 f"A definition has more than {_MOST_NODES} nodes, or more than {_DEEPEST} inside each other."
             )
+        outside, self.reads = self.reads, set()
         try:
-            return builder(self, node)
+            closure = builder(self, node)
+            return closure if self.reads or closure in self._constants else self._computed_once(closure)
         except (KeyError, TypeError, AttributeError) as error:
             raise NotSupported(f"ELM node {kind} is malformed ({type(error).__name__}: {error}).") from error
         finally:
+            self.reads |= outside
             self._depth -= 1
 
     def constant(self, value: Value) -> Closure:
@@ -136,54 +142,50 @@ class Compiler:
         def give(_frame: Frame) -> Value:
             return value
 
-        self.constants[give] = value
+        self._constants.add(give)
         return give
 
-    def folded(self, closure: Closure, operands: list[Closure]) -> Closure:
-        """Return the closure, computed once where its operands are constants."""
-        if not operands or not all(operand in self.constants for operand in operands):
-            return closure
-        try:
-            return self.constant(closure([None]))
-        except CqlError:
-            return closure
+    def _computed_once(self, closure: Closure) -> Closure:
+        body, computed = self.body, list[Value]()
+
+        def give(_frame: Frame) -> Value:
+            if not computed:
+                computed.append(closure(body.new_frame(None)))
+            return computed[0]
+
+        self._constants.add(give)
+        return give
+
+    def reads_evaluation(self) -> None:
+        """Note that the value depends on the evaluation: its instant, its parameters or its data."""
+        self.reads.add(0)
 
     @contextmanager
     def names(self, *names: tuple[str, str]) -> Iterator[list[int]]:
         """Give each (kind, name) a slot in the frame while the `with` block compiles what may refer to it."""
-        before = dict(self.scope)
-        slots = []
-        for name in names:
-            self.scope[name] = self.new_slot()
-            slots.append(self.scope[name])
+        before, slots = self._scope, [self.new_slot() for _ in names]
+        self._scope = {**before, **dict(zip(names, slots, strict=True))}
         try:
             yield slots
         finally:
-            self.scope = before
+            self._scope = before
+            self.reads -= set(slots)
 
     def new_slot(self) -> int:
         """Return the index of a new element of the frame."""
-        self.size += 1
-        return self.size - 1
+        self.body.size += 1
+        return self.body.size - 1
 
     def slot(self, kind: str, name: str) -> int:
         """Return the slot of a name that is in scope."""
-        slot = self.scope.get((kind, name))
+        slot = self._scope.get((kind, name))
         if slot is None:
             raise NotSupported(f"The {kind} {name!r} is not in scope.")
+        self.reads.add(slot)
         return slot
 
 
 # What is compiled: libraries, their definitions and functions
-
-
-class Running(Protocol):
-    """An evaluation, as far as a definition counts its steps."""
-
-    budget: Budget
-
-
-_NOT_YET: Final = object()
 
 
 class Body:
@@ -198,35 +200,11 @@ class Body:
         self.uses: list[Body] = []
         self.notes: list[str] = []
         self.size = 1
+        self.is_fixed = False
         self._node = node
         self._operands = list(operands)
         self._closure: Closure | None = None
-        self._fixed = True
-        self._compiling = False
-        self._value: Value = _NOT_YET
         self._fault: NotSupported | None = None
-        self._reachable: list[Body] | None = None
-
-    def reads_context(self) -> None:
-        """Note that the value depends on the evaluation: its instant, its parameters or its data."""
-        self._fixed = False
-
-    def retrieves_data(self, kind: str, node: ElmNode) -> None:
-        """Note a Retrieve."""
-        self.reads_context()
-        self.retrieves.append((kind, node))
-
-    def uses_body(self, other: "Body") -> None:
-        """Note that this body refers to another one, compiled now.
-
-        Raises:
-            NotSupported: the two refer to each other.
-        """
-        if other._compiling:
-            raise NotSupported(f"{other.title} refers to itself; recursion is not supported.")
-        other.compile()
-        self.uses.append(other)
-        self._fixed = self._fixed and other._fixed
 
     @property
     def title(self) -> str:
@@ -239,84 +217,61 @@ class Body:
         Raises:
             NotSupported: something in it, or in what it refers to, is not run by this interpreter.
         """
-        if self._closure is not None:
-            return self._closure
         if self._fault is not None:
             raise self._fault
-        self._compiling = True
-        try:
+        if self._closure is None:
+            self._fault = NotSupported(f"{self.title} refers to itself; recursion is not supported.")
             compiler = Compiler(self.library, self)
-            with compiler.names(*(("operand", name) for name in self._operands)):
-                closure = compiler.build(self._node)
-            self.size = compiler.size
-            self._closure = closure
-            return closure
-        except NotSupported as error:
-            self._fault = error if str(error).startswith("In ") else NotSupported(f"In {self.title}: {error}")
-            raise self._fault from error
-        finally:
-            self._compiling = False
+            try:
+                with compiler.names(*(("operand", name) for name in self._operands)):
+                    self._closure = compiler.build(self._node)
+            except NotSupported as error:
+                self._fault = error if str(error).startswith("In ") else NotSupported(f"In {self.title}: {error}")
+                raise self._fault from error
+            finally:
+                self._node = None  # memory: the nodes of a library take ten times what its closures take
+            self._fault = None
+            self.is_fixed = not compiler.reads
+        return self._closure
 
-    def evaluate(self, evaluation: Running) -> Value:
-        """Return the value of the definition; it is computed once for all where it reads no data."""
-        if self._value is not _NOT_YET:
-            return self._value
-        closure = self._closure or self.compile()
-        budget = evaluation.budget
+    def new_frame(self, evaluation: Any, values: Iterable[Value] = ()) -> Frame:
+        """Return the frame for one evaluation of the closure: the values of the operands, then what it assigns."""
+        frame = [evaluation, *values]
+        return frame + [None] * (self.size - len(frame))
+
+    def evaluate(self, evaluation: Any, values: Iterable[Value] = ()) -> Value:
+        """Return the value of the definition, or of the function for these operands."""
+        closure, budget = self._closure or self.compile(), current_budget()
+        budget.enter()
         try:
-            budget.enter()
-            value = closure([evaluation, *[None] * (self.size - 1)])
+            return closure(self.new_frame(evaluation, values))
         finally:
             budget.leave()
-        if self._fixed:
-            self._value = value
-        return value
-
-    def call(self, evaluation: Running, values: list[Value]) -> Value:
-        """Return the value of the function for these operands."""
-        closure = self._closure or self.compile()
-        budget = evaluation.budget
-        try:
-            budget.enter()
-            return closure([evaluation, *values, *[None] * (self.size - 1 - len(values))])
-        finally:
-            budget.leave()
-
-    def release(self) -> None:
-        """Forget the ELM of the body."""
-        self._node = None
-        if self._closure is None and self._fault is None:
-            self._fault = NotSupported(f"In {self.title}: nothing that was checked refers to it.")
-
-    @property
-    def is_fixed(self) -> bool:
-        """Return whether the value is the same for every patient, instant and parameter."""
-        return self._fixed
 
     def reachable(self) -> list["Body"]:
         """Return this body and each one that it refers to, compiled."""
-        if self._reachable is None:
-            self.compile()
-            collected, waiting = dict[Body, None](), [self]
-            while waiting:
-                body = waiting.pop()
-                if body not in collected:
-                    collected[body] = None
-                    waiting += body.uses
-            self._reachable = list(collected)
-        return self._reachable
+        self.compile()
+        collected, waiting = dict[Body, None](), [self]
+        while waiting:
+            body = waiting.pop()
+            if body not in collected:
+                collected[body] = None
+                waiting += body.uses
+        return list(collected)
 
 
 class Function(Body):
     """A function with the types of its operands."""
 
     def __init__(self, library: "Library", node: ElmNode) -> None:
-        operands = node.get("operand") or ()
-        super().__init__(library, str(node["name"]), node.get("expression"), [str(part["name"]) for part in operands])
+        operands, expression = node.get("operand") or (), node.get("expression")
+        super().__init__(library, str(node["name"]), expression, [str(part["name"]) for part in operands])
         self.count = len(operands)
-        self.external = bool(node.get("external")) or "expression" not in node
+        self.is_value_of_operand = self.count == 1 and _is_value_of_operand(expression or {})
         self._specifiers = [_specifier(part) for part in operands]
-        self.signature = tuple(specifier_key(specifier) for specifier in self._specifiers)
+        self.signature = tuple(map(specifier_key, self._specifiers))
+        if node.get("external") or expression is None:
+            self._fault = NotSupported(f"The function {self.title} is external.")
 
     def accepts(self, values: list[Value]) -> bool:
         """Return whether each value is null or of the type of its operand."""
@@ -325,22 +280,15 @@ class Function(Body):
             for specifier, value in zip(self._specifiers, values, strict=True)
         )
 
-    def compile(self) -> Closure:
-        """Return the closure.
 
-        Raises:
-            NotSupported: the function is defined outside of its library, or something in it is not run.
-        """
-        if self.external:
-            raise NotSupported(f"The function {self.title} is external.")
-        return super().compile()
+def _is_value_of_operand(node: ElmNode) -> bool:
+    is_value = (node.get("type"), node.get("path")) == ("Property", "value")
+    return is_value and (node.get("source") or {}).get("type") == "OperandRef"
 
 
 def _specifier(operand: ElmNode) -> ElmNode:
-    if operand.get("operandTypeSpecifier"):
-        specifier: ElmNode = operand["operandTypeSpecifier"]
-        return specifier
-    return {"type": "NamedTypeSpecifier", "name": operand.get("operandType", "{urn:hl7-org:elm-types:r1}Any")}
+    named = {"name": operand.get("operandType", "{urn:hl7-org:elm-types:r1}Any")}
+    return operand.get("operandTypeSpecifier") or named
 
 
 class Library:
@@ -350,9 +298,9 @@ class Library:
         content = elm.get("library")
         if not isinstance(content, Mapping) or not isinstance(content.get("identifier"), Mapping):
             raise NotSupported("This is not a library of ELM: `library.identifier` is missing.")
-        self.content = content
         self.id = str(content["identifier"].get("id"))
         self.version = content["identifier"].get("version")
+        self.notes: list[ElmNode] = list(content.get("annotation") or ())
         self.includes: dict[str, Library] = {}
         self.definitions: dict[str, Body] = {}
         self.functions: dict[str, list[Function]] = {}
@@ -365,43 +313,31 @@ class Library:
         self.defaults = {
             name: Body(self, name, node["default"]) for name, node in self.parameters.items() if node.get("default")
         }
+        self.included = [
+            (str(node["localIdentifier"]), str(node["path"]).rpartition("/")[2], node.get("version"))
+            for node in _defs(content, "includes")
+        ]
         self._terms = {
             kind: {str(node["name"]): node for node in _defs(content, kind)}
             for kind in ("codeSystems", "valueSets", "codes", "concepts")
         }
 
     def release(self) -> None:
-        """Give the memory of the ELM back: what was compiled stays, and nothing more can be."""
-        for body in (
-            *self.definitions.values(),
-            *(item for functions in self.functions.values() for item in functions),
-        ):
-            body.release()
-        self.content = {}
-
-    def included(self) -> list[tuple[str, str, str | None]]:
-        """Return of each include the local name, the id and the version."""
-        return [
-            (str(node["localIdentifier"]), str(node["path"]).rpartition("/")[2], node.get("version"))
-            for node in _defs(self.content, "includes")
-        ]
+        """Give the memory of what was not compiled back: what was compiled stays, and nothing more can be."""
+        self.definitions, self.functions, self._terms = {}, {}, {}
 
     def translator_errors(self) -> list[str]:
         """Return what the translator could not translate: it put Null in its place."""
         return [
             str(note.get("message", "no message"))
-            for note in self.content.get("annotation") or ()
+            for note in self.notes
             if note.get("type") == "CqlToElmError" and str(note.get("errorSeverity", "error")).lower() == "error"
         ]
 
     def converts_lists(self) -> bool:
         """Return whether the translator turned lists into values, or values into lists, without being told to."""
-        options = [
-            str(note["translatorOptions"]).split(",")
-            for note in self.content.get("annotation") or ()
-            if "translatorOptions" in note
-        ]
-        return any({"DisableListDemotion", "DisableListPromotion"} - set(given) for given in options)
+        options = [set(str(note["translatorOptions"]).split(",")) for note in self.notes if "translatorOptions" in note]
+        return any({"DisableListDemotion", "DisableListPromotion"} - given for given in options)
 
     def find(self, node: ElmNode) -> "Library":
         """Return the library that a reference names: an included one or this one."""
@@ -418,56 +354,23 @@ class Library:
             raise NotSupported(f"The library {self.id} has no definition {name!r}.")
         return self.definitions[name]
 
-    def _term(self, kind: str, name: str) -> ElmNode:
+    def term(self, kind: str, name: str) -> ElmNode:
+        """Return a code system, a value set, a code or a concept by its name in this library."""
         if name not in self._terms[kind]:
             raise NotSupported(f"The library {self.id} has no {name!r} among its {kind}.")
         return self._terms[kind][name]
-
-    def code_system(self, name: str) -> Vocabulary:
-        """Return a code system by its name in this library."""
-        node = self._term("codeSystems", name)
-        return Vocabulary("CodeSystem", node["id"], node.get("version"), name)
-
-    def value_set(self, name: str) -> Vocabulary:
-        """Return a value set by its name in this library."""
-        node = self._term("valueSets", name)
-        return Vocabulary("ValueSet", node["id"], node.get("version"), name)
-
-    def code(self, name: str) -> Code:
-        """Return a code by its name in this library."""
-        node = self._term("codes", name)
-        system = self.find(node["codeSystem"]).code_system(str(node["codeSystem"]["name"]))
-        return Code(str(node["id"]), system.id, system.version, node.get("display"))
-
-    def concept(self, name: str) -> Concept:
-        """Return a concept by its name in this library."""
-        node = self._term("concepts", name)
-        return Concept(tuple(self.find(code).code(str(code["name"])) for code in node["code"]), node.get("display"))
 
 
 def _defs(content: Mapping[str, Any], part: str) -> list[ElmNode]:
     return list((content.get(part) or {}).get("def") or ())
 
 
-def link(libraries: Iterable[Library]) -> list[str]:
-    """Give each library the ones that it includes; return a sentence for each that is missing."""
-    by_id: dict[str, list[Library]] = {}
+def link(libraries: Iterable[Library]) -> None:
+    """Give each library the ones that it includes, in the version that it names where this is there."""
     libraries = list(libraries)
     for library in libraries:
-        by_id.setdefault(library.id, []).append(library)
-    faults = []
-    for library in libraries:
-        for local, wanted, version in library.included():
-            same = by_id.get(wanted, [])
-            exact = [other for other in same if version is None or other.version == version]
-            if exact:
-                library.includes[local] = exact[0]
-            elif same:
-                library.includes[local] = same[0]
-                versions = ", ".join(str(other.version) for other in same)
-                faults.append(f"{library.id} includes {wanted} version {version}; the folder has version {versions}.")
-            else:
-                faults.append(
-                    f"{library.id} includes {wanted}{f' version {version}' if version else ''}; it is missing."
-                )
-    return faults
+        for local, name, version in library.included:
+            same = [other for other in libraries if other.id == name]
+            exact = [other for other in same if other.version == version]
+            if same:
+                library.includes[local] = (exact or same)[0]

@@ -20,9 +20,9 @@ from cards.knowledge.elm.clinical import ValueSet
 from cards.knowledge.elm.compiling import Body, ElmNode, Library
 from cards.knowledge.elm.errors import CqlError, LimitExceeded, UnknownData
 from cards.knowledge.elm.fhir_model import Node
-from cards.knowledge.elm.limits import MOST_STEPS, Budget, spending
+from cards.knowledge.elm.limits import Budget, spend, spending
 from cards.knowledge.elm.parameters import read_parameter
-from cards.knowledge.elm.temporal import Temporal, read_date_time
+from cards.knowledge.elm.temporal import Temporal, read_temporal
 from cards.knowledge.elm.values import Value
 
 _MISSING: Final = object()
@@ -62,8 +62,6 @@ class Evaluation:
         value_sets: Mapping[str, ValueSet],
         now: Temporal,
         parameters: Mapping[str, Any] | None = None,
-        *,
-        steps: int = MOST_STEPS,
     ) -> None:
         self.now = now
         self.home = chart.home
@@ -73,15 +71,7 @@ class Evaluation:
         self._value_sets = value_sets
         self._given = parameters or {}
         self._parameters: dict[tuple[str, str], Value] = {}
-        self.budget = Budget(steps)
-
-    def tick(self, count: int) -> None:
-        """Count steps.
-
-        Raises:
-            LimitExceeded: there were too many, or they took too long.
-        """
-        self.budget.spend(count)
+        self.budget = Budget()
 
     def definition(self, body: Body) -> Value:
         """Return the value of a definition, computed once."""
@@ -91,11 +81,7 @@ class Evaluation:
         return value
 
     def parameter(self, library: Library, name: str) -> Value:
-        """Return the value of a parameter: as given, else its default.
-
-        Raises:
-            CqlError: it has neither.
-        """
+        """Return the value of a parameter: as given, else its default, else null."""
         key = (library.id, name)
         if key not in self._parameters:
             if name in self._given:
@@ -109,7 +95,7 @@ class Evaluation:
     def resources(self, kind: str) -> list[Node]:
         """Return the patient's resources of a type."""
         collected = self._chart.of_type(kind)
-        self.tick(len(collected) // 8 + 1)
+        spend(len(collected) // 8 + 1)
         return collected
 
     def value_set(self, url: str | None) -> ValueSet:
@@ -118,9 +104,7 @@ class Evaluation:
         Raises:
             CqlError: it is not there.
         """
-        members = self._value_sets.get(str(url))
-        if members is None:
-            members = self._value_sets.get(str(url).partition("|")[0])
+        members = self._value_sets.get(str(url), self._value_sets.get(str(url).partition("|")[0]))
         if members is None:
             raise CqlError(f"The value set {url} is missing.")
         return members
@@ -159,7 +143,7 @@ def read_instant(text: str) -> tuple[Temporal, int]:
     Raises:
         CqlError: the text is not an ISO date or date-time.
     """
-    zone = read_date_time(text, 0)
+    zone = read_temporal(text, "DateTime")
     if zone is None:
         raise CqlError("`now` must be an ISO 8601 date or date-time.")
     home = zone.offset

@@ -6,12 +6,13 @@
 from collections.abc import Callable, Mapping
 from decimal import Decimal
 from functools import cache
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any, Final
 
 from msgspec import Struct
 
-from cards.knowledge.elm.temporal import read_date_time, read_time
+from cards.knowledge.elm.temporal import Kind, read_temporal
 from fhir.terminology.caching import remembered
 
 PRIMITIVES: Final = frozenset({
@@ -19,7 +20,6 @@ PRIMITIVES: Final = frozenset({
     "markdown",
     "oid", "positiveInt", "string", "time", "unsignedInt", "uri", "url", "uuid", "xhtml",
 })  # fmt: skip
-_QUANTITIES: Final = frozenset({"Age", "Count", "Distance", "Duration", "Money"})
 _EVERYWHERE: Final = "id:id extension:Extension* modifierExtension:Extension*"
 _OF_RESOURCES: Final = "contained:Resource* meta:Meta implicitRules:uri language:code text:Narrative"
 _UNREAD: Final = object()
@@ -46,41 +46,33 @@ class Node:
 
     def property(self, name: str) -> Any:
         """Return the element: a node, a list of them, None; of a primitive `value` is the value in the language."""
+        return self.kept(name, self._element)
+
+    def kept(self, name: str, read: Callable[[str], Any]) -> Any:
+        """Return what was read of this node before under a name, or read it."""
         value = self._read.get(name, _UNREAD)
         if value is _UNREAD:
-            value = self._read[name] = self._of_primitive(name) if self.type in PRIMITIVES else self._element(name)
+            value = self._read[name] = read(name)
         return value
-
-    def kept(self, name: str, make: Callable[[], Any]) -> Any:
-        """Return what was made of this node before under a name, or make it."""
-        value = self._read.get(name, _UNREAD)
-        if value is _UNREAD:
-            value = self._read[name] = make()
-        return value
-
-    def _of_primitive(self, name: str) -> Any:
-        if name == "value":
-            return primitive_value(self.type, self.raw, self.home)
-        return Node("Element", self.extra, self.home).property(name) if isinstance(self.extra, dict) else None
 
     def _element(self, name: str) -> Any:
         raw = self.raw
         if not isinstance(raw, dict):
             return None
-        declared = elements(self.type).get(name)
+        declared = elements(self.type).get(name) or self._named_as_in_json(name)
         if declared is None:
-            return self._undeclared(name)
+            return None
         for json_name, kind in declared.types:
             if json_name in raw or "_" + json_name in raw:
                 return self._nodes(kind, raw.get(json_name), raw.get("_" + json_name), many=declared.many)
         return [] if declared.many else None
 
-    def _undeclared(self, name: str) -> Any:
-        """Read `valueInteger` where `value` is declared: some libraries name the element of JSON."""
+    def _named_as_in_json(self, name: str) -> Element | None:
+        """Return how `valueInteger` is declared where `value` is: some libraries name the element of JSON."""
         for declared in elements(self.type).values():
             for json_name, kind in declared.types:
                 if json_name.lower() == name.lower() and json_name in self.raw:
-                    return self._nodes(kind, self.raw[json_name], self.raw.get("_" + json_name), many=declared.many)
+                    return Element(((json_name, kind),), declared.many)
         return None
 
     def _nodes(self, kind: str, raw: Any, extra: Any, *, many: bool) -> Any:
@@ -88,20 +80,20 @@ class Node:
             return self._node(kind, raw, extra)
         raws = raw if isinstance(raw, list) else [] if raw is None else [raw]
         extras = extra if isinstance(extra, list) else []
-        extras = [*extras, *[None] * (len(raws) - len(extras))]
-        raws = [*raws, *[None] * (len(extras) - len(raws))]
-        return [self._node(kind, item, other) for item, other in zip(raws, extras, strict=True)]
+        return [self._node(kind, item, other) for item, other in zip_longest(raws, extras)]
 
     def _node(self, kind: str, raw: Any, extra: Any) -> "Node | None":
         if raw is None and extra is None:
             return None
+        if kind in PRIMITIVES:
+            return Primitive(kind, raw, self.home, extra)
         if kind == "Resource" and isinstance(raw, dict):
             kind = str(raw.get("resourceType", "Resource"))
         return Node(kind, raw, self.home, extra)
 
     def children(self) -> list[Any]:
         """Return the elements that the JSON has, one by one."""
-        if self.type in PRIMITIVES or not isinstance(self.raw, dict):
+        if not isinstance(self.raw, dict):
             return []
         values = [self.property(name) for name in elements(self.type)]
         return [
@@ -120,27 +112,26 @@ class Node:
         return f"Node({self.type})"
 
 
-def primitive_value(kind: str, raw: Any, home: int) -> Any:
-    """Return a FHIR primitive as a value of the language; None where the JSON does not hold one."""
-    if raw is None:
-        return None
-    if kind in {"dateTime", "instant"}:
-        return read_date_time(raw, home) if isinstance(raw, str) else None
-    if kind == "date":
-        return read_date_time(raw, home, "Date") if isinstance(raw, str) else None
-    if kind == "decimal":
-        return Decimal(repr(raw)) if isinstance(raw, int | float) and not isinstance(raw, bool) else _decimal(raw)
-    if kind in {"integer", "positiveInt", "unsignedInt"}:
-        return raw if isinstance(raw, int) and not isinstance(raw, bool) else None
-    if kind == "boolean":
-        return raw if isinstance(raw, bool) else None
-    if kind == "time":
-        return read_time(raw) if isinstance(raw, str) else None
-    return raw if isinstance(raw, str) else None
+class Primitive(Node):
+    """A FHIR primitive: its `value`, and the id and the extensions that JSON keeps beside it."""
+
+    __slots__ = ()
+
+    def _element(self, name: str) -> Any:
+        if name != "value":
+            return Node("Element", self.extra, self.home).property(name)
+        raw = self.raw
+        if self.type in _TIMES:
+            return read_temporal(raw, _TIMES[self.type], self.home)
+        if self.type == "decimal" and type(raw) in {int, float}:
+            return Decimal(repr(raw))
+        if isinstance(raw, Decimal) and not raw.is_finite():
+            return None
+        return raw if type(raw) is _JSON_TYPES.get(self.type, str) else None
 
 
-def _decimal(raw: Any) -> Decimal | None:
-    return raw if isinstance(raw, Decimal) and raw.is_finite() else None
+_TIMES: Final[Mapping[str, Kind]] = {"date": "Date", "dateTime": "DateTime", "instant": "DateTime", "time": "Time"}
+_JSON_TYPES: Final = {"decimal": Decimal, "boolean": bool, "integer": int, "positiveInt": int, "unsignedInt": int}
 
 
 @cache
@@ -173,11 +164,14 @@ def is_a(kind: str, requested: str) -> bool:
     """Return whether a FHIR type is the one asked for or one of its kinds."""
     if kind == requested or requested in {"Element", "Resource", "DomainResource", "BackboneElement"}:
         return kind == requested or is_resource(kind) == (requested in {"Resource", "DomainResource"})
-    if requested == "Quantity":
-        return kind in _QUANTITIES
     if kind == "code":  # the enumerations of a model, such as ObservationStatus, are codes
         return requested not in _lines() and requested not in PRIMITIVES
-    if requested in {"string", "uri", "integer"}:
-        bases = {"string": ("markdown", "code", "id"), "uri": ("canonical", "url", "uuid", "oid")}
-        return kind in bases.get(requested, ("positiveInt", "unsignedInt"))
-    return False
+    return kind in _KINDS_OF.get(requested, ())
+
+
+_KINDS_OF: Final = {
+    "string": ("markdown", "code", "id"),
+    "uri": ("canonical", "url", "uuid", "oid"),
+    "integer": ("positiveInt", "unsignedInt"),
+    "Quantity": ("Age", "Count", "Distance", "Duration", "Money"),
+}

@@ -8,20 +8,20 @@ from typing import Final
 
 from cards.knowledge.elm.errors import LimitExceeded
 
-MOST_STEPS: Final = 50_000
-MOST_SECONDS: Final = 1.0
+_MOST_STEPS: Final = 50_000
+_MOST_SECONDS: Final = 1.0
 _DEEPEST: Final = 200
 
 
 class Budget:
     """What is left of the steps and the time of one evaluation."""
 
-    __slots__ = ("_depth", "_until", "steps")
+    __slots__ = ("_depth", "_steps", "_until")
 
-    def __init__(self, steps: int) -> None:
-        self.steps = steps
+    def __init__(self) -> None:
+        self._steps = _MOST_STEPS
         self._depth = 0
-        self._until = time.monotonic() + MOST_SECONDS
+        self._until = time.thread_time() + _MOST_SECONDS
 
     def spend(self, count: int) -> None:
         """Count steps.
@@ -29,22 +29,18 @@ class Budget:
         Raises:
             LimitExceeded: there were too many, or they took too long.
         """
-        self.steps -= count
-        if self.steps < 0:
+        self._steps -= count
+        if self._steps < 0:
             raise LimitExceeded("The evaluation took more steps than it may.")
-        if not self.steps & 63 and time.monotonic() > self._until:
-            raise LimitExceeded(f"The evaluation took longer than {MOST_SECONDS} s.")
+        if not self._steps & 63 and time.thread_time() > self._until:
+            raise LimitExceeded(f"The evaluation took more than {_MOST_SECONDS} s of processor time.")
 
     def enter(self) -> None:
-        """Count one more definition or function inside the others, and a step; `leave` follows in any case.
-
-        Raises:
-            LimitExceeded: too many are inside each other, or there were too many steps.
-        """
-        self._depth += 1
-        if self._depth > _DEEPEST:
-            raise LimitExceeded(f"More than {_DEEPEST} definitions and functions are inside each other.")
+        """Count a step, and one more definition or function inside the others; `leave` follows."""
         self.spend(1)
+        if self._depth == _DEEPEST:
+            raise LimitExceeded(f"More than {_DEEPEST} definitions and functions are inside each other.")
+        self._depth += 1
 
     def leave(self) -> None:
         """Count one definition or function less."""
@@ -54,15 +50,18 @@ class Budget:
 _CURRENT: Final[ContextVar[Budget | None]] = ContextVar("budget of the evaluation", default=None)
 
 
+def current_budget() -> Budget:
+    """Return the budget of the evaluation that is running; where none is, a library is being compiled."""
+    return _CURRENT.get() or Budget()
+
+
 def spend(count: int) -> None:
-    """Count steps of the evaluation that is running; where none is, a library is being compiled.
+    """Count steps of the evaluation that is running.
 
     Raises:
         LimitExceeded: there were too many, or they took too long.
     """
-    budget = _CURRENT.get()
-    if budget is not None:
-        budget.spend(count)
+    current_budget().spend(count)
 
 
 @contextmanager

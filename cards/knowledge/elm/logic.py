@@ -5,11 +5,14 @@ Where one side of And or Or rests on data that are not known, the other side may
 
 from cards.knowledge.elm.compiling import Closure, Compiler, ElmNode, Frame, builds, computes
 from cards.knowledge.elm.errors import UnknownData
-from cards.knowledge.elm.values import Value, equal, plain
+from cards.knowledge.elm.values import Value, equal, negated_truth, plain
 
 
-def _deciding(left: Closure, right: Closure, decider: bool) -> Closure:
-    """And is decided by one false side, Or by one true side."""
+@builds("And", "Or", "Implies")
+def _deciding(compiler: Compiler, node: ElmNode) -> Closure:
+    """And is decided by one false side, Or by one true side, Implies as Or of the negated first side."""
+    left, right = map(compiler.build, node["operand"])
+    decider, implies = node["type"] != "And", node["type"] == "Implies"
 
     def decide(frame: Frame) -> Value:
         unknown: UnknownData | None = None
@@ -18,6 +21,7 @@ def _deciding(left: Closure, right: Closure, decider: bool) -> Closure:
             item = plain(left(frame))
         except UnknownData as error:
             unknown = error
+        item = negated_truth(item) if implies else item
         if item is decider:
             return decider
         other = plain(right(frame))
@@ -30,34 +34,11 @@ def _deciding(left: Closure, right: Closure, decider: bool) -> Closure:
     return decide
 
 
-@builds("And")
-def _and(compiler: Compiler, node: ElmNode) -> Closure:
-    left, right = map(compiler.build, node["operand"])
-    return _deciding(left, right, False)
-
-
-@builds("Or")
-def _or(compiler: Compiler, node: ElmNode) -> Closure:
-    left, right = map(compiler.build, node["operand"])
-    return _deciding(left, right, True)
-
-
-@builds("Implies")
-def _implies(compiler: Compiler, node: ElmNode) -> Closure:
-    left, right = map(compiler.build, node["operand"])
-    return _deciding(lambda frame: _not_null(left(frame)), right, True)
-
-
-def _not_null(value: Value) -> bool | None:
-    value = plain(value)
-    return None if value is None else not value
-
-
-computes("Not")(lambda value: _not_null(value))
-computes("Xor")(lambda left, right: plain(left) is not plain(right))
-computes("IsNull", nulls=True)(lambda value: plain(value) is None)
-computes("IsTrue", nulls=True)(lambda value: plain(value) is True)
-computes("IsFalse", nulls=True)(lambda value: plain(value) is False)
+computes("Not")(negated_truth)
+computes("Xor")(lambda left, right: left is not right)
+computes("IsNull", nulls=True)(lambda value: value is None)
+computes("IsTrue", nulls=True)(lambda value: value is True)
+computes("IsFalse", nulls=True)(lambda value: value is False)
 
 
 @builds("Null")
@@ -73,15 +54,14 @@ def _if(compiler: Compiler, node: ElmNode) -> Closure:
 
 @builds("Case")
 def _case(compiler: Compiler, node: ElmNode) -> Closure:
+    comparand = compiler.build(node["comparand"]) if node.get("comparand") else None
     items = [(compiler.build(item["when"]), compiler.build(item["then"])) for item in node["caseItem"]]
     otherwise = compiler.build(node.get("else"))
-    comparand = compiler.build(node["comparand"]) if node.get("comparand") else None
 
     def choose(frame: Frame) -> Value:
         value = True if comparand is None else comparand(frame)
         for when, then in items:
-            requested = when(frame)
-            if (equal(requested, value) if comparand is not None else plain(requested)) is True:
+            if equal(when(frame), value) is True:
                 return then(frame)
         return otherwise(frame)
 
@@ -93,12 +73,9 @@ def _coalesce(compiler: Compiler, node: ElmNode) -> Closure:
     operands = [compiler.build(operand) for operand in node["operand"]]
 
     def first(frame: Frame) -> Value:
-        for operand in operands:
-            value = operand(frame)
-            if value is not None and (len(operands) > 1 or not isinstance(value, list)):
-                return value
-            if isinstance(value, list):
-                return next((element for element in value if element is not None), None)
-        return None
+        values = (operand(frame) for operand in operands)
+        if len(operands) == 1:
+            values = (element for value in values for element in (value if isinstance(value, list) else [value]))
+        return next((value for value in values if value is not None), None)
 
     return first

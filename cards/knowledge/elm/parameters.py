@@ -6,7 +6,7 @@ from typing import Any
 
 from cards.knowledge.elm.errors import CqlError
 from cards.knowledge.elm.fhir_model import Node, is_resource
-from cards.knowledge.elm.temporal import Temporal, iso_text, read_date_time, read_time
+from cards.knowledge.elm.temporal import Temporal, read_temporal
 from cards.knowledge.elm.typing_of import local_name, specifier_kind
 from cards.knowledge.elm.values import (
     Code,
@@ -16,7 +16,6 @@ from cards.knowledge.elm.values import (
     Quantity,
     Ratio,
     Tuple,
-    Uncertain,
     Value,
     Vocabulary,
     end,
@@ -32,7 +31,6 @@ def read_parameter(given: Any, definition: Mapping[str, Any], home: int) -> Valu
         CqlError: the JSON is not of that type.
     """
     specifier = definition.get("parameterTypeSpecifier") or {
-        "type": "NamedTypeSpecifier",
         "name": definition.get("parameterType", ""),
     }
     try:
@@ -47,11 +45,11 @@ def _read(given: Any, specifier: Mapping[str, Any], home: int) -> Value:
     kind = specifier_kind(specifier)
     if given is None:
         return None
-    if kind == "IntervalTypeSpecifier":
+    if kind == "Interval":
         return _read_interval(given, specifier["pointType"], home)
-    if kind == "ListTypeSpecifier":
+    if kind == "List":
         return [_read(part, specifier["elementType"], home) for part in (given if isinstance(given, list) else [given])]
-    if kind == "TupleTypeSpecifier":
+    if kind == "Tuple":
         types = {part["name"]: part.get("elementType") or part.get("type") for part in specifier["element"]}
         return Tuple({name: _read(value, types[name], home) for name, value in given.items()})
     return _read_named(given, local_name(str(specifier.get("name", ""))), home)
@@ -60,10 +58,8 @@ def _read(given: Any, specifier: Mapping[str, Any], home: int) -> Value:
 def _read_named(given: Any, kind: str, home: int) -> Value:
     if isinstance(given, Mapping) and isinstance(given.get("resourceType"), str):
         return Node(given["resourceType"], given, home)
-    if kind in {"Date", "DateTime"}:
-        return _required(read_date_time(given, home, "Date" if kind == "Date" else "DateTime"))
-    if kind == "Time":
-        return _required(read_time(given))
+    if kind in {"Date", "DateTime", "Time"}:
+        return _required(read_temporal(given, kind, home))
     if kind == "Quantity":
         return Quantity(Decimal(str(given["value"])), str(given.get("unit") or "1"))
     if kind == "Code":
@@ -108,7 +104,7 @@ def as_json(value: Value) -> Any:
     if isinstance(value, Decimal):
         return float(value)
     if isinstance(value, Temporal):
-        return iso_text(value)
+        return str(value)
     if isinstance(value, list):
         return [as_json(part) for part in value]
     if isinstance(value, Tuple):
@@ -121,8 +117,6 @@ def _object(value: Value) -> Any:
         return {"value": float(value.value), "unit": value.unit}
     if isinstance(value, Interval):
         return _interval_json(value)
-    if isinstance(value, Uncertain):
-        return {"low": value.low, "high": value.high, "lowClosed": True, "highClosed": True}
     if isinstance(value, Code):
         return {"code": value.code, "system": value.system}
     if isinstance(value, Concept):

@@ -1,12 +1,13 @@
 """Compiles queries and what stands in their scope (CQL Appendix B, section "Queries")."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from typing import Any
 
 from cards.knowledge.elm.compiling import Closure, Compiler, ElmNode, Frame, builds
 from cards.knowledge.elm.errors import NotSupported
-from cards.knowledge.elm.lists import is_descending, sorted_by
+from cards.knowledge.elm.limits import spend
+from cards.knowledge.elm.lists import sorted_by
 from cards.knowledge.elm.types import element_of
 from cards.knowledge.elm.values import Tuple, Value, distinct, equal, plain
 
@@ -14,21 +15,10 @@ Row = Callable[[Frame], None]
 Step = Callable[[Row], Row]
 
 
-@builds("AliasRef")
-def _alias(compiler: Compiler, node: ElmNode) -> Closure:
-    slot = compiler.slot("alias", str(node["name"]))
-    return lambda frame: frame[slot]
-
-
-@builds("QueryLetRef")
-def _let(compiler: Compiler, node: ElmNode) -> Closure:
-    slot = compiler.slot("let", str(node["name"]))
-    return lambda frame: frame[slot]
-
-
-@builds("OperandRef")
-def _operand(compiler: Compiler, node: ElmNode) -> Closure:
-    slot = compiler.slot("operand", str(node["name"]))
+@builds("AliasRef", "QueryLetRef", "OperandRef", "Current")
+def _reference(compiler: Compiler, node: ElmNode) -> Closure:
+    kind = {"QueryLetRef": "let", "OperandRef": "operand"}.get(node["type"], "alias")
+    slot = compiler.slot(kind, str(node.get("scope", "$this") if node["type"] == "Current" else node["name"]))
     return lambda frame: frame[slot]
 
 
@@ -84,7 +74,7 @@ def _rows_of(values_slot: int, slot: int, many: int) -> Step:
             values = frame[values_slot]
             if isinstance(values, list):
                 frame[many] = True
-                frame[0].tick(len(values))
+                spend(len(values))
                 for value in values:
                     frame[slot] = value
                     following(frame)
@@ -135,7 +125,7 @@ def _related(compiler: Compiler, relationship: ElmNode) -> Step:
             rows = values if isinstance(values, list) else [] if values is None else [values]
             collected = False
             for value in rows:
-                frame[0].tick(1)
+                spend(1)
                 frame[slot] = value
                 if plain(condition(frame)) is True:
                     collected = True
@@ -216,7 +206,7 @@ def _once(seen: int, sources: list[tuple[str, int]], row: Row) -> Row:
 
     def once(frame: Frame) -> None:
         values = [frame[source] for _, source in sources]
-        frame[0].tick(5 * len(frame[seen]))
+        spend(5 * len(frame[seen]))
         if not any(equal(values, others) is True for others in frame[seen]):
             frame[seen].append(values)
             row(frame)
@@ -227,17 +217,12 @@ def _once(seen: int, sources: list[tuple[str, int]], row: Row) -> Row:
 def _order(compiler: Compiler, clause: Any) -> Callable[[Frame, list[Value]], list[Value]] | None:
     if not clause:
         return None
-    with compiler.names(("alias", "$sort")) as (slot,):
-        compiler.scope["alias", "$this"] = slot
-        keys = [_sort_key(compiler, item, slot) for item in clause["by"]]
-    descending = [is_descending(item["direction"]) for item in clause["by"]]
+    with compiler.names(("alias", "$sort"), ("alias", "$this")) as slots:
+        keys = [_sort_key(compiler, item, slots[0]) for item in clause["by"]]
+    descending = [item["direction"] in {"desc", "descending"} for item in clause["by"]]
 
     def order(frame: Frame, values: list[Value]) -> list[Value]:
-        frame[0].tick(len(values))
-        rows = []
-        for value in values:
-            frame[slot] = value
-            rows.append([key(frame) for key in keys])
+        rows = [[key(frame) for key in keys] for _ in _each(frame, values, *slots)]
         return sorted_by(values, rows, descending)
 
     return order
@@ -263,51 +248,30 @@ def _sort(compiler: Compiler, node: ElmNode) -> Closure:
     return evaluate
 
 
-def _looping(compiler: Compiler, node: ElmNode, part: str) -> tuple[Closure, Closure, int]:
-    source = compiler.build(node["source"])
+@builds("Filter", "ForEach")
+def _loop(compiler: Compiler, node: ElmNode) -> Closure:
+    source, keeps = compiler.build(node["source"]), node["type"] == "Filter"
     with compiler.names(("alias", str(node.get("scope", "$this")))) as (slot,):
-        expression = compiler.build(node[part])
-    return source, expression, slot
-
-
-@builds("Filter")
-def _filter(compiler: Compiler, node: ElmNode) -> Closure:
-    source, condition, slot = _looping(compiler, node, "condition")
+        expression = compiler.build(node["condition" if keeps else "element"])
 
     def evaluate(frame: Frame) -> Value:
         values = source(frame)
         if values is None:
             return None
-        frame[0].tick(len(values))
-        kept = []
-        for value in values:
-            frame[slot] = value
-            if plain(condition(frame)) is True:
-                kept.append(value)
-        return kept
-
-    return evaluate
-
-
-@builds("ForEach")
-def _for_each(compiler: Compiler, node: ElmNode) -> Closure:
-    source, element, slot = _looping(compiler, node, "element")
-
-    def evaluate(frame: Frame) -> Value:
-        values = source(frame)
-        if values is None:
-            return None
-        frame[0].tick(len(values))
         results = []
-        for value in values:
-            frame[slot] = value
-            results.append(element(frame))
+        for value in _each(frame, values, slot):
+            result = expression(frame)
+            if not keeps or plain(result) is True:
+                results.append(value if keeps else result)
         return results
 
     return evaluate
 
 
-@builds("Current")
-def _current(compiler: Compiler, node: ElmNode) -> Closure:
-    slot = compiler.slot("alias", str(node.get("scope", "$this")))
-    return lambda frame: frame[slot]
+def _each(frame: Frame, values: list[Value], *slots: int) -> Iterator[Value]:
+    """Go through the values, each being what the slots of the frame hold meanwhile."""
+    spend(len(values))
+    for value in values:
+        for slot in slots:
+            frame[slot] = value
+        yield value

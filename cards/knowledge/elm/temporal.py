@@ -5,77 +5,48 @@ any component; comparing values of different precision is uncertain; date-times 
 the evaluation; seconds and milliseconds count as one component where values are compared.
 """
 
-import calendar
 import re
-from dataclasses import dataclass, field
-from typing import Final, Literal, Self, TypeAlias
+from calendar import monthrange
+from contextlib import suppress
+from datetime import date
+from typing import Final, TypeAlias
 
 from cards.knowledge.elm.errors import CqlError
 
 PRECISIONS: Final = ("year", "month", "day", "hour", "minute", "second", "millisecond")
 _LOWEST: Final = (1, 1, 1, 0, 0, 0, 0)
 _HIGHEST: Final = (9999, 12, 31, 23, 59, 59, 999)
+_DAY: Final = 86_400_000
 _MS_OF: Final = {
-    "week": 604_800_000,
-    "day": 86_400_000,
-    "hour": 3_600_000,
-    "minute": 60_000,
-    "second": 1000,
-    "millisecond": 1,
-}
-_DATE_TIME: Final = re.compile(
-    r"(\d{4})(?:-(\d\d)(?:-(\d\d))?)?(?:T(?:(\d\d)(?::(\d\d)(?::(\d\d)(?:\.(\d+))?)?)?)?)?(Z|[+-]\d\d:\d\d)?"
+    "week": 7 * _DAY, "day": _DAY, "hour": 3_600_000, "minute": 60_000, "second": 1000, "millisecond": 1,
+}  # fmt: skip
+_TEXT: Final = re.compile(
+    r"(?:(\d{4})(?:-(\d\d)(?:-(\d\d))?)?)?(?:T(?:(\d\d)(?::(\d\d)(?::(\d\d)(?:\.(\d+))?)?)?)?)?(Z|[+-]\d\d:\d\d)?"
 )
-_TIME: Final = re.compile(r"T?(\d\d)(?::(\d\d)(?::(\d\d)(?:\.(\d+))?)?)?")
 
-Kind: TypeAlias = Literal["Date", "DateTime", "Time"]
-
-
-def days_from_civil(year: int, month: int, day: int) -> int:
-    """Return the days since 1970-01-01 in the proleptic Gregorian calendar."""
-    year -= month <= 2
-    era, year_of_era = divmod(year, 400)
-    day_of_year = (153 * (month + (-3 if month > 2 else 9)) + 2) // 5 + day - 1
-    return era * 146097 + year_of_era * 365 + year_of_era // 4 - year_of_era // 100 + day_of_year - 719468
+Kind: TypeAlias = str  # Date, DateTime or Time
+Parts: TypeAlias = tuple[int, ...]
 
 
-def civil_from_days(days: int) -> tuple[int, int, int]:
-    """Return year, month and day of a number of days since 1970-01-01."""
-    era, day_of_era = divmod(days + 719468, 146097)
-    year_of_era = (day_of_era - day_of_era // 1460 + day_of_era // 36524 - day_of_era // 146096) // 365
-    day_of_year = day_of_era - (365 * year_of_era + year_of_era // 4 - year_of_era // 100)
-    shifted = (5 * day_of_year + 2) // 153
-    month = shifted + 3 if shifted < 10 else shifted - 9
-    return year_of_era + era * 400 + (month <= 2), month, day_of_year - (153 * shifted + 2) // 5 + 1
-
-
-def month_length(year: int, month: int) -> int:
-    """Return how many days the month has."""
-    return 29 if month == 2 and calendar.isleap(year) else (31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)[month - 1]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
 class Temporal:
     """A date, a date-time or a time of day: its components from the largest on, as far as they were given.
 
-    `offset` is the time zone offset in minutes and `home` that of the evaluation; both are 0 for dates and times.
+    `first` is the index in `PRECISIONS` of its first component and `most` how many a whole value has. `offset` is the
+    time zone offset in minutes and `home` that of the evaluation, in which `at_home` has the components.
     """
 
-    kind: Kind
-    parts: tuple[int, ...]
-    offset: int = 0
-    home: int = 0
-    _at_home: list[tuple[int, ...]] = field(default_factory=list, repr=False)
+    __slots__ = ("at_home", "first", "home", "kind", "most", "offset", "parts")
 
-    @property
-    def first(self) -> int:
-        """Return the index of the first component in `PRECISIONS`."""
-        return 3 if self.kind == "Time" else 0
-
-    @property
-    def most(self) -> int:
-        """Return how many components a whole value of this kind has."""
-        return {"Date": 3, "DateTime": 7, "Time": 4}[self.kind]
+    def __init__(self, kind: Kind, parts: Parts, offset: int = 0, home: int = 0) -> None:
+        self.kind = kind
+        self.parts = parts
+        self.offset = offset
+        self.home = home
+        self.first, self.most = _EXTENTS[kind]
+        self.at_home = parts
+        if offset != home and len(parts) > 3:
+            with suppress(CqlError):  # on the first and the last day that there are
+                self.at_home = _from_ms(kind, self.instant() + home * 60_000)[: len(parts)]
 
     @property
     def whole(self) -> bool:
@@ -87,136 +58,106 @@ class Temporal:
         """Return the name of the last component that is given."""
         return PRECISIONS[self.first + len(self.parts) - 1]
 
-    def at_home(self) -> tuple[int, ...]:
-        """Return the components in the time zone offset of the evaluation."""
-        if self.offset == self.home or len(self.parts) < 4:
-            return self.parts
-        if not self._at_home:
-            moved = from_ms(self.kind, to_ms(self.kind, self.parts) + (self.home - self.offset) * 60_000, clip=False)
-            self._at_home.append(moved[: len(self.parts)])
-        return self._at_home[0]
-
-    def with_parts(self, parts: tuple[int, ...]) -> Self:
+    def with_parts(self, parts: Parts) -> "Temporal":
         """Return the same kind and offset with other components."""
-        return type(self)(self.kind, parts, self.offset, self.home)
+        return Temporal(self.kind, parts, self.offset, self.home)
 
-    def lowest(self) -> Self:
+    def lowest(self) -> "Temporal":
         """Return the first instant that this value can mean."""
         return self.with_parts(self.parts + _LOWEST[self.first + len(self.parts) : self.first + self.most])
 
-    def highest(self) -> Self:
+    def highest(self) -> "Temporal":
         """Return the last instant that this value can mean."""
-        return self.with_parts(_filled(self.parts, self.first, self.most))
+        parts = self.parts
+        while len(parts) < self.most:
+            index = self.first + len(parts)
+            parts += (month_length(*parts) if index == 2 else _HIGHEST[index],)
+        return self.with_parts(parts)
+
+    def instant(self) -> int:
+        """Return milliseconds since 1970 (of a time of day: since midnight), missing components being the lowest."""
+        return _to_ms(self.kind, self.parts) - self.offset * 60_000
 
     def __str__(self) -> str:
-        return iso_text(self)
+        """Return the ISO text with exactly the precision of the value."""
+        texts = [f"{part:04d}" if not index + self.first else f"{part:02d}" for index, part in enumerate(self.parts)]
+        day, clock = "-".join(texts[: 3 - self.first]), texts[3 - self.first :]
+        if not clock:
+            return day
+        seconds = f".{self.parts[-1]:03d}" if self.whole else ""
+        hours, minutes = divmod(abs(self.offset), 60)
+        offset = f"{'-' if self.offset < 0 else '+'}{hours:02d}:{minutes:02d}" if day else ""
+        return (day + "T" if day else "") + ":".join(clock[:3]) + seconds + offset
 
 
-def _filled(parts: tuple[int, ...], first: int, most: int) -> tuple[int, ...]:
-    filled = list(parts)
-    for index in range(len(parts), most):
-        last_day = index == 2 and first == 0
-        filled.append(month_length(filled[0], filled[1]) if last_day else _HIGHEST[first + index])
-    return tuple(filled)
+_EXTENTS: Final[dict[Kind, tuple[int, int]]] = {"Date": (0, 3), "DateTime": (0, 7), "Time": (3, 4)}
 
 
-def to_ms(kind: Kind, parts: tuple[int, ...]) -> int:
-    """Return milliseconds since 1970 (of a time of day: since midnight), missing components being the lowest."""
-    if kind == "Time":
-        hour, minute, second, ms = parts + (0,) * (4 - len(parts))
-        return ((hour * 60 + minute) * 60 + second) * 1000 + ms
-    year, month, day, hour, minute, second, ms = parts + _LOWEST[len(parts) :]
-    return days_from_civil(year, month, day) * 86_400_000 + ((hour * 60 + minute) * 60 + second) * 1000 + ms
+def month_length(year: int, month: int) -> int:
+    """Return how many days the month has."""
+    return monthrange(year, month)[1]
 
 
-def from_ms(kind: Kind, ms: int, *, clip: bool = True) -> tuple[int, ...]:
-    """Return the components of a number of milliseconds.
+def _to_ms(kind: Kind, parts: Parts) -> int:
+    *day, hour, minute, second, ms = parts + (_LOWEST[3:] if kind == "Time" else _LOWEST)[len(parts) :]
+    days = date(*day).toordinal() - _EPOCH if day else 0
+    return days * _DAY + ((hour * 60 + minute) * 60 + second) * 1000 + ms
 
-    Raises:
-        CqlError: the year is not between 1 and 9999, or the time is not within one day; unless `clip` is false.
-    """
-    days, rest = divmod(ms, 86_400_000)
+
+_EPOCH: Final = date(1970, 1, 1).toordinal()
+
+
+def _from_ms(kind: Kind, ms: int) -> Parts:
+    days, rest = divmod(ms, _DAY)
     clock = (rest // 3_600_000, rest // 60_000 % 60, rest // 1000 % 60, rest % 1000)
     if kind == "Time":
-        if days and clip:
+        if days:
             raise CqlError("The result is not a time of one day.")
         return clock
-    date = civil_from_days(days)
-    if clip and not 1 <= date[0] <= 9999:
+    if not 1 <= days + _EPOCH <= date.max.toordinal():
         raise CqlError("The result is not between the years 1 and 9999.")
-    return date if kind == "Date" else date + clock
+    day = date.fromordinal(days + _EPOCH)
+    return (day.year, day.month, day.day) + (() if kind == "Date" else clock)
 
 
-def checked(kind: Kind, parts: tuple[int, ...], offset: int, home: int) -> Temporal:
+def checked(kind: Kind, parts: Parts, offset: int, home: int) -> Temporal:
     """Return the value.
 
     Raises:
         CqlError: a component is out of its range.
     """
-    first = 3 if kind == "Time" else 0
-    for index, number in enumerate(parts):
-        highest = _HIGHEST[first + index]
-        if index == 2 and first == 0:
-            highest = month_length(parts[0], parts[1])
-        if not _LOWEST[first + index] <= number <= highest:
-            raise CqlError(f"The {PRECISIONS[first + index]} of a {kind} is out of range.")
+    first = _EXTENTS[kind][0]
+    for index, number in enumerate(parts, first):
+        highest = month_length(*parts[:2]) if index == 2 else _HIGHEST[index]
+        if not _LOWEST[index] <= number <= highest:
+            raise CqlError(f"The {PRECISIONS[index]} of a {kind} is out of range.")
     if not -14 * 60 <= offset <= 14 * 60:
         raise CqlError("A time zone offset is out of range.")
     return Temporal(kind, parts, offset, home)
 
 
-def _milliseconds(text: str | None) -> tuple[int, ...]:
-    return () if text is None else (int((text + "00")[:3]),)
-
-
-def read_date_time(text: str, home: int, kind: Kind = "DateTime") -> Temporal | None:
-    """Return the date or date-time of an ISO text with its precision; None for what is not one."""
-    match = _DATE_TIME.fullmatch(text.strip())
-    if match is None:
+def read_temporal(text: object, kind: Kind, home: int = 0) -> Temporal | None:
+    """Return the date, date-time or time of day of an ISO text with its precision; None for what is not one."""
+    if not isinstance(text, str):
         return None
-    parts = tuple(int(part) for part in match.groups()[:6] if part is not None) + _milliseconds(match[7])
+    text = text.strip()
+    match = _TEXT.fullmatch(text if kind != "Time" or text.startswith("T") else "T" + text)
+    if match is None or (match[4 if kind == "Time" else 1]) is None or (kind == "Time" and (match[1] or match[8])):
+        return None
+    parts = tuple(int(part) for part in match.groups()[:6] if part is not None)
+    if match[7] is not None:
+        parts += (int((match[7] + "00")[:3]),)
     try:
-        if kind == "Date":
-            return checked("Date", parts[:3], 0, 0)
-        return checked("DateTime", parts, home if match[8] is None else _offset_minutes(match[8]), home)
+        if kind == "DateTime":
+            return checked(kind, parts, home if match[8] is None else _offset_minutes(match[8]), home)
+        return checked(kind, parts[: _EXTENTS[kind][1]], 0, 0)
     except CqlError:
         return None
 
 
 def _offset_minutes(text: str) -> int:
-    if text == "Z":
-        return 0
-    minutes = int(text[1:3]) * 60 + int(text[4:6])
+    minutes = 0 if text == "Z" else int(text[1:3]) * 60 + int(text[4:6])
     return -minutes if text[0] == "-" else minutes
-
-
-def read_time(text: str) -> Temporal | None:
-    """Return the time of day of an ISO text with its precision; None for what is not one."""
-    match = _TIME.fullmatch(text.strip())
-    if match is None:
-        return None
-    parts = tuple(int(part) for part in match.groups()[:3] if part is not None) + _milliseconds(match[4])
-    try:
-        return checked("Time", parts, 0, 0)
-    except CqlError:
-        return None
-
-
-def iso_text(value: Temporal) -> str:
-    """Return the ISO text with exactly the precision of the value."""
-    texts = [f"{part:0{4 if value.kind != 'Time' and index == 0 else 2}d}" for index, part in enumerate(value.parts)]
-    date, clock = ([], texts) if value.kind == "Time" else (texts[:3], texts[3:])
-    text = "-".join(date)
-    if not clock:
-        return text
-    seconds = f".{value.parts[-1]:03d}" if value.whole else ""
-    text = (text + "T" if date else "") + ":".join(clock[:3]) + seconds
-    return text + (_offset_text(value.offset) if value.kind == "DateTime" else "")
-
-
-def _offset_text(offset: int) -> str:
-    hours, minutes = divmod(abs(offset), 60)
-    return f"{'-' if offset < 0 else '+'}{hours:02d}:{minutes:02d}"
 
 
 def compare(left: Temporal, right: Temporal, precision: str | None = None) -> int | None:
@@ -227,18 +168,12 @@ def compare(left: Temporal, right: Temporal, precision: str | None = None) -> in
     >>> compare(Temporal("Date", (2024, 3)), Temporal("Date", (2024, 3, 1))) is None
     True
     """
-    a, b = (left.parts, right.parts) if left.offset == right.offset else (left.at_home(), right.at_home())
-    first = left.first
-    if precision is not None:
-        count = PRECISIONS.index(precision) + 1 - first
-        if count < 7 - first:
-            a, b = a[:count], b[:count]
-    shared = min(len(a), len(b))
+    a, b = (left.parts, right.parts) if left.offset == right.offset else (left.at_home, right.at_home)
+    requested = 7 if precision is None else PRECISIONS.index(precision) + 1 - left.first
+    shared = min(len(a), len(b), requested)
     if a[:shared] != b[:shared]:
         return -1 if a[:shared] < b[:shared] else 1
-    if len(a) == len(b) or (precision is not None and shared >= PRECISIONS.index(precision) + 1 - first):
-        return 0
-    return None
+    return 0 if shared == requested or len(a) == len(b) else None
 
 
 def add(value: Temporal, amount: int, unit: str) -> Temporal:
@@ -249,11 +184,12 @@ def add(value: Temporal, amount: int, unit: str) -> Temporal:
     """
     if unit in {"year", "month"}:
         return _add_months(value, amount * (12 if unit == "year" else 1))
-    ms = _MS_OF[unit]
-    count = len(value.parts) + value.first
-    if (unit != "week" and PRECISIONS.index(unit) >= count) or (unit == "week" and count < 3):
-        return _add_to_last(value, amount, ms)
-    moved = from_ms(value.kind, to_ms(value.kind, value.parts) + amount * ms)
+    if PRECISIONS.index("day" if unit == "week" else unit) >= value.first + len(value.parts):
+        # a smaller unit than the value has: so many whole units of its last component (12 months, 30 days)
+        days = {"year": 365, "month": 30}.get(value.precision)
+        length = days * _DAY if days else _MS_OF[value.precision]
+        return add(value, int(amount * _MS_OF[unit] / length), value.precision)
+    moved = _from_ms(value.kind, _to_ms(value.kind, value.parts) + amount * _MS_OF[unit])
     return value.with_parts(moved[: len(value.parts)])
 
 
@@ -273,63 +209,30 @@ def _add_months(value: Temporal, months: int) -> Temporal:
     return value.with_parts(parts)
 
 
-def _add_to_last(value: Temporal, amount: int, ms: int) -> Temporal:
-    """Add a smaller unit than the value has: so many whole units of its last component (12 months, 30 days)."""
-    days = {"year": 365, "month": 30}.get(value.precision)
-    last_ms = days * 86_400_000 if days else _MS_OF[value.precision]
-    whole = int(amount * ms / last_ms)
-    return add(value, whole, value.precision)
-
-
 def duration(start: Temporal, end: Temporal, unit: str) -> int:
     """Return the whole units that pass from one whole value to another; negative where `end` is earlier."""
-    if unit in {"year", "month"}:
-        sign, early, late = 1, start, end
-        if _instant(early) > _instant(late):
-            sign, early, late = -1, late, early
-        late_parts, early_parts = late.at_home(), early.at_home()
-        months = (late_parts[0] - early_parts[0]) * 12 + late_parts[1] - early_parts[1]
-        last_day = min(early_parts[2], month_length(late_parts[0], late_parts[1]))
-        months -= (late_parts[2], *late_parts[3:]) < (last_day, *early_parts[3:])
-        return sign * (months // 12 if unit == "year" else months)
-    passed = _instant(end) - _instant(start)
-    return (
-        int(passed / _MS_OF[unit]) if abs(passed) < 2**52 else (abs(passed) // _MS_OF[unit]) * (1 if passed > 0 else -1)
-    )
+    passed = end.instant() - start.instant()
+    if passed < 0:
+        return -duration(end, start, unit)
+    if unit not in {"year", "month"}:
+        return passed // _MS_OF[unit]
+    late, early = end.at_home, start.at_home
+    months = (late[0] - early[0]) * 12 + late[1] - early[1]
+    months -= late[2:] < (min(early[2], month_length(*late[:2])), *early[3:])
+    return months // 12 if unit == "year" else months
 
 
 def difference(start: Temporal, end: Temporal, unit: str) -> int:
     """Return how many borders of the unit lie between two whole values (a week begins on Sunday)."""
-    a, b = start.at_home(), end.at_home()
-    if unit == "year":
-        return b[0] - a[0]
-    if unit == "month":
-        return (b[0] - a[0]) * 12 + b[1] - a[1]
+    a, b = start.at_home, end.at_home
+    if unit in {"year", "month"}:
+        return b[0] - a[0] if unit == "year" else (b[0] - a[0]) * 12 + b[1] - a[1]
     ms = _MS_OF[unit]
-    if unit == "week":  # 1970-01-01 was a Thursday: Sundays are four days after
-        shift = 4 * 86_400_000
-        return (to_ms(end.kind, b) + shift) // ms - (to_ms(start.kind, a) + shift) // ms
-    return to_ms(end.kind, b) // ms - to_ms(start.kind, a) // ms
+    shift = 4 * _DAY if unit == "week" else 0  # 1970-01-01 was a Thursday: Sundays are four days after
+    return (_to_ms(end.kind, b) + shift) // ms - (_to_ms(start.kind, a) + shift) // ms
 
 
-def _instant(value: Temporal) -> int:
-    return to_ms(value.kind, value.parts) - value.offset * 60_000
-
-
-def step(value: Temporal, direction: int) -> Temporal:
-    """Return the next (1) or the previous (-1) value of the same precision.
-
-    Raises:
-        CqlError: there is none.
-    """
-    return add(value, direction, value.precision)
-
-
-def minimum(kind: Kind, home: int = 0) -> Temporal:
-    """Return the smallest value of a kind."""
-    return Temporal(kind, _LOWEST[3:] if kind == "Time" else _LOWEST[: 3 if kind == "Date" else 7], home, home)
-
-
-def maximum(kind: Kind, home: int = 0) -> Temporal:
-    """Return the largest value of a kind."""
-    return Temporal(kind, _HIGHEST[3:] if kind == "Time" else _HIGHEST[: 3 if kind == "Date" else 7], home, home)
+def extreme(kind: Kind, sign: int, home: int = 0) -> Temporal:
+    """Return the largest (1) or the smallest (-1) value of a kind."""
+    first, most = _EXTENTS[kind]
+    return Temporal(kind, (_HIGHEST if sign > 0 else _LOWEST)[first : first + most], home, home)

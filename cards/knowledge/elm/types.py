@@ -7,8 +7,8 @@ from typing import Any, Final
 
 from cards.knowledge.elm.compiling import Closure, Compiler, ElmNode, Frame, builds, computes
 from cards.knowledge.elm.errors import CqlError, NotSupported
-from cards.knowledge.elm.fhir_model import PRIMITIVES, Node, elements, is_resource
-from cards.knowledge.elm.temporal import Temporal, iso_text, read_date_time, read_time
+from cards.knowledge.elm.fhir_model import PRIMITIVES, Node, Primitive, elements, is_resource
+from cards.knowledge.elm.temporal import Temporal, read_temporal
 from cards.knowledge.elm.typing_of import local_name, matcher, specifier_kind
 from cards.knowledge.elm.units import conversion
 from cards.knowledge.elm.values import (
@@ -93,7 +93,7 @@ def _tuple(compiler: Compiler, node: ElmNode) -> Closure:
     def construct(frame: Frame) -> Value:
         return Tuple({name: closure(frame) for name, closure in closures.items()})
 
-    return compiler.folded(construct, list(closures.values()))
+    return construct
 
 
 @builds("Instance")
@@ -105,7 +105,7 @@ def _instance(compiler: Compiler, node: ElmNode) -> Closure:
         if make is None:
             raise NotSupported(f"Instances of {local_name(kind)} are not supported.")
         return lambda frame: make({name: closure(frame) for name, closure in closures.items()})
-    compiler.body.reads_context()
+    compiler.reads_evaluation()
     local = local_name(kind)
 
     def construct(frame: Frame) -> Value:
@@ -137,7 +137,7 @@ def _listed(value: Value) -> list[Value]:
 
 def _fhir_instance(kind: str, values: dict[str, Value], home: int) -> Node:
     if kind in PRIMITIVES:
-        return Node(kind, _raw(values.get("value")), home)
+        return Primitive(kind, _raw(values.get("value")), home)
     raw: dict[str, Any] = {"resourceType": kind} if is_resource(kind) else {}
     for name, value in values.items():
         declared = elements(kind).get(name)
@@ -155,7 +155,7 @@ def _raw(value: Value) -> Any:
     if isinstance(value, list):
         return [_raw(part) for part in value]
     if isinstance(value, Temporal):
-        return iso_text(value)
+        return str(value)
     if isinstance(value, Code):
         return {"system": value.system, "code": value.code, "display": value.display}
     return value
@@ -200,15 +200,12 @@ _OTHERWISE_NAMED: Final = {"lowClosed": "low_closed", "highClosed": "high_closed
 
 def element_of(value: Value, name: str | int) -> Value:
     """Return an element of a value: null where it has none of that name."""
-    kind = type(value)
-    if kind is Tuple:
-        return value.get(name)
-    if kind is Node:
+    if isinstance(value, Node):
         return value.property(str(name))
     if value is None:
         return None
-    if kind is Code:
-        return getattr(value, str(name), None)
+    if isinstance(value, Tuple):
+        return value.get(str(name))
     if isinstance(value, list):
         if isinstance(name, int):
             return value[name] if name < len(value) else None
@@ -225,9 +222,9 @@ def element_of(value: Value, name: str | int) -> Value:
 @builds("As")
 def _as(compiler: Compiler, node: ElmNode) -> Closure:
     operand = compiler.build(node["operand"])
-    specifier = node.get("asTypeSpecifier") or {"type": "NamedTypeSpecifier", "name": node["asType"]}
+    specifier = node.get("asTypeSpecifier") or {"name": node["asType"]}
     is_type, strict = matcher(specifier), bool(node.get("strict"))
-    if specifier_kind(specifier) == "ListTypeSpecifier" and not strict:
+    if specifier_kind(specifier) == "List" and not strict:
         return operand
 
     def cast(frame: Frame) -> Value:
@@ -238,20 +235,14 @@ def _as(compiler: Compiler, node: ElmNode) -> Closure:
             raise CqlError(f"A {type_name(value)} is not of the type that it is cast to.")
         return None
 
-    return compiler.folded(cast, [operand])
+    return cast
 
 
 @builds("Is")
 def _is(compiler: Compiler, node: ElmNode) -> Closure:
     operand = compiler.build(node["operand"])
-    specifier = node.get("isTypeSpecifier") or {"name": node["isType"]}
-    is_type = matcher(specifier)
-
-    def test(frame: Frame) -> Value:
-        value = operand(frame)
-        return value is not None and is_type(value)
-
-    return compiler.folded(test, [operand])
+    is_type = matcher(node.get("isTypeSpecifier") or {"name": node["isType"]})
+    return lambda frame: (value := operand(frame)) is not None and is_type(value)
 
 
 # Conversions: what cannot be converted is null
@@ -259,52 +250,37 @@ def _is(compiler: Compiler, node: ElmNode) -> Closure:
 
 def to_decimal(value: Value) -> Decimal | None:
     """Return the value as a Decimal; null for what is not one."""
-    value = plain(value)
-    if isinstance(value, bool):
-        return Decimal(int(value))
     if isinstance(value, str):
         return Decimal(value) if _DECIMAL.fullmatch(value) else None
     return Decimal(value) if isinstance(value, int | Decimal) else None
 
 
 def _to_integer(value: Value, kind: str) -> Value:
-    value = plain(value)
     if isinstance(value, str) and value.isdecimal() and value.isascii() and len(value) < 10 and kind == "Integer":
         return int(value)  # tables of drugs have their codes as texts
-    if isinstance(value, bool):
-        value = int(value)
-    if isinstance(value, str | int):
-        return _whole(str(value), kind)
-    return None
+    return _whole(str(int(value) if isinstance(value, bool) else value), kind) if isinstance(value, str | int) else None
 
 
-def to_text(value: Value) -> str | None:
+def _to_text(value: Value) -> str | None:
     """Return the value as a text in CQL's spelling."""
-    value = plain(value)
     if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, str):
-        return value
+        return str(value).lower()
     if isinstance(value, Decimal):
         return format(value, "f")
     if isinstance(value, Temporal):
-        text = iso_text(value)
         with_time = value.kind == "DateTime" and len(value.parts) > 3 and value.offset == value.home
-        return text[:-6] if with_time else text  # the offset of the evaluation is not written
+        return str(value)[:-6] if with_time else str(value)  # the offset of the evaluation is not written
     if isinstance(value, Quantity):
         return f"{format(value.value, 'f')} '{value.unit}'"
     if isinstance(value, Ratio):
-        return f"{to_text(value.numerator)}:{to_text(value.denominator)}"
-    return str(value) if isinstance(value, int) else None
+        return f"{_to_text(value.numerator)}:{_to_text(value.denominator)}"
+    return str(value) if isinstance(value, int | str) else None
 
 
-def to_quantity(value: Value) -> Quantity | None:
+def _to_quantity(value: Value) -> Quantity | None:
     """Return the value as a Quantity: of a number or of a text such as `5.5 'cm'`."""
-    value = plain(value)
     if isinstance(value, Quantity):
         return value
-    if isinstance(value, Ratio):
-        return None
     if isinstance(value, str):
         match = _QUANTITY.fullmatch(value)
         return None if match is None else Quantity(Decimal(match[1]), match[2] or match[3] or "1")
@@ -312,119 +288,97 @@ def to_quantity(value: Value) -> Quantity | None:
     return None if number is None else Quantity(number)
 
 
-def _to_boolean(value: Value) -> bool | None:
-    value = plain(value)
-    if isinstance(value, bool):
-        return value
-    if isinstance(value, str):
-        word = value.lower()
-        return (
-            True
-            if word in {"true", "t", "yes", "y", "1"}
-            else False
-            if word in {"false", "f", "no", "n", "0"}
-            else None
-        )
-    return {0: False, 1: True}.get(int(value)) if isinstance(value, int | Decimal) and value == int(value) else None
-
-
-def to_concept(value: Value) -> Concept | None:
-    """Return the code, or the codes, as a concept."""
-    if isinstance(value, Concept):
-        return value
-    if isinstance(value, list):
-        return Concept(tuple(part for part in value if isinstance(part, Code)))
-    return Concept((value,), value.display) if isinstance(value, Code) else None
-
-
-def _to_date(value: Value) -> Temporal | None:
-    value = plain(value)
-    if isinstance(value, Temporal):
-        return None if value.kind == "Time" else Temporal("Date", value.parts[:3])
-    return read_date_time(value, 0, "Date") if isinstance(value, str) else None
-
-
-def to_date_time(value: Value, home: int) -> Temporal | None:
-    """Return the date, or the text, as a date-time in the time zone offset of the evaluation."""
-    value = plain(value)
-    if isinstance(value, Temporal):
-        if value.kind == "Date":
-            return Temporal("DateTime", value.parts, home, home)
-        return value if value.kind == "DateTime" else None
-    return read_date_time(value, home) if isinstance(value, str) else None
-
-
-def _to_time(value: Value) -> Temporal | None:
-    value = plain(value)
-    if isinstance(value, Temporal):
-        return Temporal("Time", value.parts[3:]) if value.kind == "DateTime" and len(value.parts) > 3 else None
-    return read_time(re.sub(r"(Z|[+-]\d\d:\d\d)$", "", value)) if isinstance(value, str) else None
-
-
-def _to_ratio(value: Value) -> Ratio | None:
-    parts = [to_quantity(part) for part in str(plain(value)).split(":")]
-    return Ratio(parts[0], parts[1]) if len(parts) == 2 and parts[0] and parts[1] else None
-
-
-_CONVERSIONS: Final[dict[str, Callable[[Value], Value]]] = {
-    "Boolean": _to_boolean, "Integer": lambda value: _to_integer(value, "Integer"),
-    "Long": lambda value: _to_integer(value, "Long"), "Decimal": to_decimal, "String": to_text, "Quantity": to_quantity,
-    "Concept": to_concept, "Date": _to_date, "Time": _to_time, "Ratio": _to_ratio,
+_TRUTHS: Final = {
+    **dict.fromkeys(("true", "t", "yes", "y", "1"), True), **dict.fromkeys(("false", "f", "no", "n", "0"), False),
 }  # fmt: skip
 
 
-def _converting(kind: str, operand: Closure) -> Closure:
-    if kind == "DateTime":
-        return lambda frame: None if (value := operand(frame)) is None else to_date_time(value, frame[0].home)
-    convert = _CONVERSIONS.get(kind)
-    if convert is None:
-        raise NotSupported(f"A conversion to {kind} is not supported.")
-    return lambda frame: None if (value := operand(frame)) is None else convert(value)
+def _to_boolean(value: Value) -> bool | None:
+    if isinstance(value, str):
+        return _TRUTHS.get(value.lower())
+    return bool(value) if isinstance(value, int | Decimal) and value in (0, 1) else None
 
 
-@builds(*(f"To{kind}" for kind in (*_CONVERSIONS, "DateTime")))
-def _to(compiler: Compiler, node: ElmNode) -> Closure:
-    kind, operand = str(node["type"])[2:], compiler.build(node["operand"])
-    if kind == "DateTime":
-        compiler.body.reads_context()
-        return _converting(kind, operand)
-    return compiler.folded(_converting(kind, operand), [operand])
+def _to_concept(value: Value) -> Concept | None:
+    if isinstance(value, list):
+        return Concept(tuple(part for part in value if isinstance(part, Code)))
+    return Concept((value,), value.display) if isinstance(value, Code) else value if type(value) is Concept else None
+
+
+def _to_date(value: Value) -> Temporal | None:
+    if isinstance(value, Temporal):
+        return None if value.kind == "Time" else Temporal("Date", value.parts[:3])
+    return read_temporal(value, "Date")
+
+
+@builds("ToDateTime", "ConvertsToDateTime")
+def _to_date_time(compiler: Compiler, node: ElmNode) -> Closure:
+    compiler.reads_evaluation()
+    operand, asks = compiler.build(node["operand"]), node["type"] == "ConvertsToDateTime"
+
+    def convert(frame: Frame) -> Value:
+        value, home = plain(operand(frame)), frame[0].home
+        if isinstance(value, Temporal) and value.kind == "Date":
+            result: Temporal | None = Temporal("DateTime", value.parts, home, home)
+        elif isinstance(value, Temporal):
+            result = value if value.kind == "DateTime" else None
+        else:
+            result = read_temporal(value, "DateTime", home)
+        return result if not asks else None if value is None else result is not None
+
+    return convert
+
+
+def _to_time(value: Value) -> Temporal | None:
+    if isinstance(value, Temporal):
+        return Temporal("Time", value.parts[3:]) if value.kind == "DateTime" and len(value.parts) > 3 else None
+    return read_temporal(re.sub(r"(Z|[+-]\d\d:\d\d)$", "", str(value)), "Time")
+
+
+def _to_ratio(value: Value) -> Ratio | None:
+    parts = [_to_quantity(part) for part in str(value).split(":")]
+    return Ratio(parts[0], parts[1]) if len(parts) == 2 and parts[0] and parts[1] else None
+
+
+def _converts(kind: str, convert: Callable[[Value], Value]) -> None:
+    computes(f"To{kind}")(convert)
+    computes(f"ConvertsTo{kind}")(lambda value: convert(value) is not None)
+
+
+_converts("Boolean", _to_boolean)
+_converts("Integer", lambda value: _to_integer(value, "Integer"))
+_converts("Long", lambda value: _to_integer(value, "Long"))
+_converts("Decimal", to_decimal)
+_converts("String", _to_text)
+_converts("Quantity", _to_quantity)
+_converts("Concept", _to_concept)
+_converts("Date", _to_date)
+_converts("Time", _to_time)
+_converts("Ratio", _to_ratio)
 
 
 @builds("Convert", "CanConvert")
 def _convert(compiler: Compiler, node: ElmNode) -> Closure:
-    specifier = node.get("toTypeSpecifier") or {"name": node.get("toType")}
-    compiler.body.reads_context()
-    convert = _converting(local_name(str(specifier["name"])), compiler.build(node["operand"]))
-    return convert if node["type"] == "Convert" else (lambda frame: convert(frame) is not None)
-
-
-@builds(*(f"ConvertsTo{kind}" for kind in (*_CONVERSIONS, "DateTime")))
-def _converts_to(compiler: Compiler, node: ElmNode) -> Closure:
-    compiler.body.reads_context()
-    operand = compiler.build(node["operand"])
-    convert = _converting(str(node["type"]).removeprefix("ConvertsTo"), operand)
-    return lambda frame: None if operand(frame) is None else convert(frame) is not None
-
-
-computes("ToChars")(lambda text: list(plain(text)))
+    kind = local_name(str((node.get("toTypeSpecifier") or {"name": node.get("toType")})["name"]))
+    verb = "To" if node["type"] == "Convert" else "ConvertsTo"
+    return compiler.build({"type": f"{verb}{kind}", "operand": node["operand"]})
 
 
 @computes("ConvertQuantity")
-def convert_quantity(quantity: Value, unit: Value) -> Quantity | None:
+def convert_quantity(quantity: Quantity, unit: str) -> Quantity | None:
     """Return the quantity in another unit; null where that does not measure the same."""
-    factor = conversion(quantity.unit, plain(unit))
+    factor = conversion(quantity.unit, unit)
     if factor is None:
         return None
     try:
         value = EXACT.divide(EXACT.multiply(quantity.value, Decimal(factor.numerator)), Decimal(factor.denominator))
         finer = int(value.as_tuple().exponent) < -8
-        return Quantity(value.quantize(SMALLEST, context=EXACT) if finer else value, plain(unit))
+        return Quantity(value.quantize(SMALLEST, context=EXACT) if finer else value, unit)
     except InvalidOperation as error:
         raise CqlError("A quantity is too large for its unit.") from error
 
 
-computes("CanConvertQuantity")(lambda quantity, unit: conversion(quantity.unit, plain(unit)) is not None)
+computes("CanConvertQuantity")(lambda quantity, unit: conversion(quantity.unit, unit) is not None)
 
 
 @builds("Message")

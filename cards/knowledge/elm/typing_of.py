@@ -3,7 +3,6 @@
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from cards.knowledge.elm.errors import NotSupported
 from cards.knowledge.elm.fhir_model import Node, is_a
 from cards.knowledge.elm.values import Interval, Tuple, Value, point_type, type_name
 
@@ -21,8 +20,8 @@ def specifier_kind(specifier: Mapping[str, Any]) -> str:
     """Return which kind of type a specifier means; some translators write its `type` as something else."""
     for part, kind in (("choice", "Choice"), ("elementType", "List"), ("pointType", "Interval"), ("element", "Tuple")):
         if part in specifier:
-            return f"{kind}TypeSpecifier"
-    return "NamedTypeSpecifier"
+            return kind
+    return "Named"
 
 
 def cast_type(node: Mapping[str, Any] | None) -> str | None:
@@ -35,36 +34,22 @@ def cast_type(node: Mapping[str, Any] | None) -> str | None:
 def matcher(specifier: Mapping[str, Any]) -> Matcher:
     """Return a function that says whether a value, which is not null, is of the type."""
     kind = specifier_kind(specifier)
-    if kind == "NamedTypeSpecifier":
-        return named_matcher(str(specifier["name"]))
-    if kind == "ListTypeSpecifier":
+    if kind == "List":
         element = matcher(specifier["elementType"])
         return lambda value: isinstance(value, list) and all(part is None or element(part) for part in value)
-    if kind == "IntervalTypeSpecifier":
-        return _interval_matcher(specifier["pointType"])
-    if kind == "ChoiceTypeSpecifier":
-        choices = [matcher(choice) for choice in specifier.get("choice", ())]
+    if kind == "Interval":
+        point = local_name(str(specifier["pointType"].get("name", "Any")))
+        return lambda value: type(value) is Interval and (point == "Any" or point_type(value) in {None, point})
+    if kind == "Choice":
+        choices = [matcher(choice) for choice in specifier["choice"]]
         return lambda value: any(choice(value) for choice in choices)
-    if kind == "TupleTypeSpecifier":
-        names = frozenset(element["name"] for element in specifier.get("element", ()))
+    if kind == "Tuple":
+        names = frozenset(element["name"] for element in specifier["element"])
         return lambda value: isinstance(value, Tuple) and value.keys() <= names
-    raise NotSupported(f"The type specifier {kind} is not supported.")
+    return _named_matcher(str(specifier["name"]))
 
 
-def _interval_matcher(point: Mapping[str, Any]) -> Matcher:
-    wanted = local_name(str(point.get("name", "Any")))
-
-    def matches(value: Value) -> bool:
-        if not isinstance(value, Interval):
-            return False
-        kind = point_type(value)
-        return kind is None or wanted == "Any" or kind == wanted
-
-    return matches
-
-
-def named_matcher(name: str) -> Matcher:
-    """Return a function that says whether a value is of a named type of the System or of FHIR."""
+def _named_matcher(name: str) -> Matcher:
     local = local_name(name)
     if not name.startswith(_SYSTEM):
         return lambda value: isinstance(value, Node) and is_a(value.type, local)
@@ -89,17 +74,15 @@ def type_key(value: Value) -> object:
 def specifier_key(specifier: Mapping[str, Any]) -> object:
     """Return what two specifiers of the same type share."""
     kind = specifier_kind(specifier)
-    if kind == "NamedTypeSpecifier":
+    if kind == "Named":
         return local_name(str(specifier["name"])), str(specifier["name"]).startswith(_SYSTEM)
-    if kind == "ChoiceTypeSpecifier":
+    if kind == "Choice":
         return kind, frozenset(specifier_key(choice) for choice in specifier.get("choice", ()))
-    if kind == "TupleTypeSpecifier":
-        return kind, frozenset(
-            (part["name"], specifier_key(_element_type(part))) for part in specifier.get("element", ())
-        )
-    return kind, specifier_key(specifier.get("elementType") or specifier.get("pointType") or {"name": "Any"})
+    if kind == "Tuple":
+        return kind, frozenset((part["name"], specifier_key(_type_of_element(part))) for part in specifier["element"])
+    return kind, specifier_key(specifier.get("elementType") or specifier["pointType"])
 
 
-def _element_type(part: Mapping[str, Any]) -> Mapping[str, Any]:
-    collected: Mapping[str, Any] = part.get("elementType") or part.get("type") or {"name": "Any"}
-    return collected
+def _type_of_element(part: Mapping[str, Any]) -> Mapping[str, Any]:
+    specifier: Mapping[str, Any] = part.get("elementType") or part.get("type") or {"name": "Any"}
+    return specifier

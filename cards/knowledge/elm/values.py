@@ -10,11 +10,12 @@ from fractions import Fraction
 from typing import Any, Final, TypeAlias
 
 from cards.knowledge.elm.errors import CqlError
-from cards.knowledge.elm.fhir_model import PRIMITIVES, Node
+from cards.knowledge.elm.fhir_model import Node, Primitive
 from cards.knowledge.elm.limits import spend
-from cards.knowledge.elm.temporal import Temporal, maximum, minimum
-from cards.knowledge.elm.temporal import compare as compare_temporal
-from cards.knowledge.elm.temporal import step as step_temporal
+from cards.knowledge.elm.temporal import Temporal
+from cards.knowledge.elm.temporal import add as add_time
+from cards.knowledge.elm.temporal import compare as compare_times
+from cards.knowledge.elm.temporal import extreme as extreme_time
 from cards.knowledge.elm.units import calendar_unit, conversion, read_unit, ucum_spelling
 
 Value: TypeAlias = Any  # what an expression may give; the language decides at run time what it is
@@ -92,95 +93,79 @@ class Interval:
     point: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Uncertain:
+class Uncertain(Interval):
     """A whole number that is somewhere from `low` to `high`: the time between two imprecise dates."""
 
-    low: int
-    high: int
-
-
-def type_name(value: Value) -> str | None:
-    """Return the System type of a value; None for null."""
-    for kind, name in _NAMES:
-        if isinstance(value, kind):
-            return name
-    if isinstance(value, Temporal):
-        return value.kind
-    if isinstance(value, Vocabulary):
-        return value.kind
-    return value.type if isinstance(value, Node) else None
+    __slots__ = ()
 
 
 _NAMES: Final[tuple[tuple[type, str], ...]] = (
     (bool, "Boolean"), (Long, "Long"), (int, "Integer"), (Decimal, "Decimal"), (str, "String"), (Quantity, "Quantity"),
-    (Interval, "Interval"), (list, "List"), (Tuple, "Tuple"), (Code, "Code"), (Concept, "Concept"), (Ratio, "Ratio"),
-    (Uncertain, "Integer"),
+    (Uncertain, "Integer"), (Interval, "Interval"), (list, "List"), (Tuple, "Tuple"), (Code, "Code"),
+    (Concept, "Concept"), (Ratio, "Ratio"),
 )  # fmt: skip
+
+
+def type_name(value: Value) -> str | None:
+    """Return the System type of a value; None for null."""
+    if isinstance(value, Temporal | Vocabulary):
+        return value.kind
+    if isinstance(value, Node):
+        return value.type
+    return next((name for kind, name in _NAMES if isinstance(value, kind)), None)
 
 
 def plain(value: Value) -> Value:
     """Return what a FHIR primitive holds; another value as it is."""
-    return value.property("value") if type(value) is Node and value.type in PRIMITIVES else value
+    return value.property("value") if type(value) is Primitive else value
 
 
 # Smallest and largest values, the next and the previous one
 
-
-def min_value(kind: str, home: int = 0, like: Value = None) -> Value:
-    """Return the smallest value of a type.
-
-    Raises:
-        CqlError: the type has none.
-    """
-    return _extreme(kind, home, like, -1)
+_LARGEST: Final = Decimal("99999999999999999999.99999999")
 
 
-def max_value(kind: str, home: int = 0, like: Value = None) -> Value:
-    """Return the largest value of a type.
+def extreme(kind: str | None, sign: int, home: int = 0, like: Value = None) -> Value:
+    """Return the largest (1) or the smallest (-1) value of a type.
 
     Raises:
         CqlError: the type has none.
     """
-    return _extreme(kind, home, like, 1)
-
-
-def _extreme(kind: str, home: int, like: Value, sign: int) -> Value:
-    if kind == "Integer":
-        return 2**31 - 1 if sign > 0 else -(2**31)
-    if kind == "Long":
-        return Long(2**63 - 1 if sign > 0 else -(2**63))
+    if kind in {"Integer", "Long"}:
+        bits = 31 if kind == "Integer" else 63
+        number = 2**bits - 1 if sign > 0 else -(2**bits)
+        return number if kind == "Integer" else Long(number)
     if kind == "Decimal":
-        return Decimal("99999999999999999999.99999999") * sign
+        return _LARGEST * sign
     if kind == "Quantity":
-        return Quantity(
-            Decimal("99999999999999999999.99999999") * sign, like.unit if isinstance(like, Quantity) else "1"
-        )
+        return Quantity(_LARGEST * sign, like.unit if isinstance(like, Quantity) else "1")
     if kind in {"Date", "DateTime", "Time"}:
-        return maximum(kind, home) if sign > 0 else minimum(kind, home)  # type: ignore[arg-type]
+        return extreme_time(str(kind), sign, home)
     raise CqlError(f"The type {kind} has no smallest and no largest value.")
 
 
-def step(value: Value, direction: int) -> Value:
-    """Return the successor (1) or the predecessor (-1).
+def step(value: Value, sign: int, precision: str | None = None) -> Value:
+    """Return the successor (1) or the predecessor (-1), of a date or time at a precision.
 
     Raises:
         CqlError: there is none.
     """
     if isinstance(value, Temporal):
-        return step_temporal(value, direction)
+        return add_time(value, sign, precision or value.precision)
     if isinstance(value, Quantity):
-        return Quantity(step(value.value, direction), value.unit)
+        return Quantity(step(value.value, sign), value.unit)
     kind = type_name(value)
     if kind not in {"Integer", "Long", "Decimal"}:
         raise CqlError(f"A {kind} has no successor and no predecessor.")
-    if value == (max_value(kind) if direction > 0 else min_value(kind)):
+    if value == extreme(kind, sign):
         raise CqlError("There is no value beyond the largest or smallest one.")
-    moved = value + (SMALLEST if kind == "Decimal" else 1) * direction
+    moved = value + (SMALLEST if kind == "Decimal" else 1) * sign
     return Long(moved) if kind == "Long" else moved
 
 
 # Borders of intervals
+
+_ORDERED: Final = frozenset({"Integer", "Long", "Decimal", "Quantity", "Date", "DateTime", "Time"})
 
 
 def point_type(interval: Interval) -> str | None:
@@ -190,26 +175,20 @@ def point_type(interval: Interval) -> str | None:
 
 def start(interval: Interval) -> Value:
     """Return the first point: null where it is not known."""
-    if interval.low is None:
-        kind = point_type(interval)
-        return min_value(kind, _home(interval), interval.high) if interval.low_closed and kind in _ORDERED else None
-    return interval.low if interval.low_closed else step(interval.low, 1)
+    return _border(interval, interval.low, interval.high, interval.low_closed, -1)
 
 
 def end(interval: Interval) -> Value:
     """Return the last point: null where it is not known."""
-    if interval.high is None:
-        kind = point_type(interval)
-        return max_value(kind, _home(interval), interval.low) if interval.high_closed and kind in _ORDERED else None
-    return interval.high if interval.high_closed else step(interval.high, -1)
+    return _border(interval, interval.high, interval.low, interval.high_closed, 1)
 
 
-_ORDERED: Final = frozenset({"Integer", "Long", "Decimal", "Quantity", "Date", "DateTime", "Time"})
-
-
-def _home(interval: Interval) -> int:
-    border = interval.low if interval.low is not None else interval.high
-    return border.home if isinstance(border, Temporal) else 0
+def _border(interval: Interval, value: Value, other: Value, closed: bool, sign: int) -> Value:
+    if value is not None:
+        return value if closed else step(value, -sign)
+    kind = point_type(interval)
+    home = other.home if isinstance(other, Temporal) else 0
+    return extreme(kind, sign, home, other) if closed and kind in _ORDERED else None
 
 
 # Order
@@ -225,13 +204,11 @@ def compare(left: Value, right: Value, precision: str | None = None) -> int | No
     if left is None or right is None:
         return None
     if isinstance(left, Temporal) and isinstance(right, Temporal):
-        return compare_temporal(left, right, precision)
+        return compare_times(left, right, precision)
     if isinstance(left, Quantity) and isinstance(right, Quantity):
         return _compare_quantities(left, right)
-    if isinstance(left, Uncertain) or isinstance(right, Uncertain):
-        return _compare_uncertain(left, right)
     if isinstance(left, Interval) or isinstance(right, Interval):
-        return _compare_uncertain(_as_uncertain(left), _as_uncertain(right))
+        return _compare_ranges(left, right)
     if _comparable(left, right):
         return int(left > right) - int(left < right)
     raise CqlError(f"A {type_name(left)} cannot be compared with a {type_name(right)}.")
@@ -243,19 +220,18 @@ def _comparable(left: Value, right: Value) -> bool:
     return isinstance(left, int | Decimal) and isinstance(right, int | Decimal)
 
 
-def _as_uncertain(value: Value) -> Value:
+def point_range(value: Value) -> tuple[int, int]:
+    """Return from where to where a number is that may be uncertain."""
     if not isinstance(value, Interval):
-        return value
+        return value, value
     low, high = start(value), end(value)
-    if isinstance(low, int) and isinstance(high, int):
-        return Uncertain(low, high)
-    raise CqlError("An interval cannot be ordered.")
+    if not isinstance(low, int) or not isinstance(high, int):
+        raise CqlError("An interval cannot be ordered.")
+    return low, high
 
 
-def _compare_uncertain(left: Value, right: Value) -> int | None:
-    (low, high), (other_low, other_high) = (
-        (value.low, value.high) if isinstance(value, Uncertain) else (value, value) for value in (left, right)
-    )
+def _compare_ranges(left: Value, right: Value) -> int | None:
+    (low, high), (other_low, other_high) = point_range(left), point_range(right)
     if high < other_low:
         return -1
     if low > other_high:
@@ -268,9 +244,12 @@ def _compare_quantities(left: Quantity, right: Quantity) -> int | None:
         return (left.value > right.value) - (left.value < right.value)
     if _calendar_edge(left.unit, right.unit) or conversion(left.unit, right.unit) is None:
         return None
-    item = read_unit(left.unit).factor * Fraction(left.value)
-    other = read_unit(right.unit).factor * Fraction(right.value)
+    item, other = _in_base_units(left), _in_base_units(right)
     return (item > other) - (item < other)
+
+
+def _in_base_units(quantity: Quantity) -> Fraction:
+    return read_unit(quantity.unit).factor * Fraction(quantity.value)
 
 
 def _calendar_edge(item: str, other: str) -> bool:
@@ -278,6 +257,19 @@ def _calendar_edge(item: str, other: str) -> bool:
     words = [unit.removesuffix("s") in {"year", "month"} for unit in (item, other)]
     kinds = [calendar_unit(unit) in {"year", "month"} for unit in (item, other)]
     return words[0] != words[1] and any(kinds)
+
+
+# Three-valued logic
+
+
+def negated_truth(value: bool | None) -> bool | None:
+    """Return the three-valued Not."""
+    return None if value is None else not value
+
+
+def both(*values: bool | None) -> bool | None:
+    """Return the three-valued And."""
+    return False if False in values else None if None in values else True
 
 
 # Equality
@@ -293,24 +285,19 @@ def equal(left: Value, right: Value) -> bool | None:
     left, right = plain(left), plain(right)
     if left is None or right is None:
         return None
-    if isinstance(left, Node) or isinstance(right, Node):
+    if isinstance(left, Node | Code | Concept | Vocabulary) or isinstance(right, Node):
         return bool(left == right)
     if isinstance(left, list) and isinstance(right, list):
-        return _equal_lists(left, right)
-    if isinstance(left, Interval) and isinstance(right, Interval):
-        return both(equal(start(left), start(right)), equal(end(left), end(right)))
+        spend(len(left))
+        return both(*map(_equal_parts, left, right)) if len(left) == len(right) else False
     if isinstance(left, Tuple) and isinstance(right, Tuple):
         return _equal_tuples(left, right)
+    if type(left) is type(right) is Interval:
+        return both(equal(start(left), start(right)), equal(end(left), end(right)))
     if isinstance(left, Ratio) and isinstance(right, Ratio):
         return both(equal(left.numerator, right.numerator), equal(left.denominator, right.denominator))
-    if isinstance(left, Code | Concept | Vocabulary):
-        return bool(left == right) if type(left) is type(right) else False
     if isinstance(left, Temporal) and isinstance(right, Temporal) and left.kind != right.kind:
         return None if {left.kind, right.kind} == {"Date", "DateTime"} else False
-    return _equal_ordered(left, right)
-
-
-def _equal_ordered(left: Value, right: Value) -> bool | None:
     if isinstance(left, bool) or isinstance(right, bool):
         return left is right
     try:
@@ -320,36 +307,16 @@ def _equal_ordered(left: Value, right: Value) -> bool | None:
     return None if order is None else order == 0
 
 
-def _equal_lists(left: list[Value], right: list[Value]) -> bool | None:
-    if len(left) != len(right):
-        return False
-    spend(len(left))
-    result: bool | None = True
-    for item, other in zip(left, right, strict=True):
-        same = True if item is None and other is None else equal(item, other)
-        if same is False:
-            return False
-        if same is None:
-            result = None
-    return result
+def _equal_parts(item: Value, other: Value) -> bool | None:
+    return True if item is None and other is None else equal(item, other)
 
 
 def _equal_tuples(left: Tuple, right: Tuple) -> bool | None:
     if left.keys() != right.keys():
         return False
-    for name, item in left.items():
-        other = right[name]
-        same = True if item is None and other is None else equal(item, other)
-        if same is not True:  # the first element that is not equal decides, as the official tests have it
-            return same
-    return True
-
-
-def both(left: bool | None, right: bool | None) -> bool | None:
-    """Return the three-valued And."""
-    if left is False or right is False:
-        return False
-    return None if left is None or right is None else True
+    compared = (_equal_parts(item, right[name]) for name, item in left.items())
+    # the first element that is not equal decides, as the official tests have it
+    return next((same for same in compared if same is not True), True)
 
 
 def equivalent(left: Value, right: Value) -> bool:
@@ -358,9 +325,10 @@ def equivalent(left: Value, right: Value) -> bool:
     if left is None or right is None:
         return left is None and right is None
     if isinstance(left, str) and isinstance(right, str):
-        return " ".join(left.lower().split()) == " ".join(right.lower().split())
+        return left.lower().split() == right.lower().split()
     if isinstance(left, Code | Concept) and isinstance(right, Code | Concept):
-        return _equivalent_codes(left, right)
+        codes = {(code.code, code.system) for code in _codes(left)}
+        return any((code.code, code.system) in codes for code in _codes(right))
     if isinstance(left, list) and isinstance(right, list):
         return len(left) == len(right) and all(map(equivalent, left, right))
     if isinstance(left, Tuple) and isinstance(right, Tuple):
@@ -368,7 +336,7 @@ def equivalent(left: Value, right: Value) -> bool:
     if isinstance(left, Interval) and isinstance(right, Interval):
         return equivalent(start(left), start(right)) and equivalent(end(left), end(right))
     if isinstance(left, Temporal) and isinstance(right, Temporal):
-        return left.kind == right.kind and compare_temporal(left, right) == 0
+        return left.kind == right.kind and compare_times(left, right) == 0
     if isinstance(left, Ratio) and isinstance(right, Ratio):
         return _equivalent_ratios(left, right)
     if isinstance(left, Quantity) and isinstance(right, Quantity):
@@ -378,36 +346,27 @@ def equivalent(left: Value, right: Value) -> bool:
     return equal(left, right) is True
 
 
-def _equivalent_codes(left: Code | Concept, right: Code | Concept) -> bool:
-    items = left.codes if isinstance(left, Concept) else (left,)
-    others = right.codes if isinstance(right, Concept) else (right,)
-    return any(item.code == other.code and item.system == other.system for item in items for other in others)
+def _codes(value: Code | Concept) -> tuple[Code, ...]:
+    return value.codes if isinstance(value, Concept) else (value,)
 
 
 def _equivalent_quantities(left: Quantity, right: Quantity) -> bool:
     """Compare two quantities; a year is equivalent to 12 months and to 365 days, a month to 30 days."""
-    sizes = [{"year": 365, "month": 30}.get(calendar_unit(part.unit) or "") for part in (left, right)]
-    if (sizes[0] is None) != (sizes[1] is None):
-        left, right = (
-            Quantity(part.value * size, "day") if size else part
-            for part, size in zip((left, right), sizes, strict=True)
-        )
-    return (
-        equal(Quantity(left.value, ucum_spelling(left.unit)), Quantity(right.value, ucum_spelling(right.unit))) is True
-    )
+    days = [{"year": 365, "month": 30}.get(calendar_unit(part.unit) or "") for part in (left, right)]
+    parts = [Quantity(part.value, ucum_spelling(part.unit)) for part in (left, right)]
+    if (days[0] is None) != (days[1] is None):
+        parts = [Quantity(part.value * size, "d") if size else part for part, size in zip(parts, days, strict=True)]
+    return equal(*parts) is True
 
 
 def _equivalent_ratios(left: Ratio, right: Ratio) -> bool:
     """Compare the quotients: 1:100 and 10:1000 are equivalent."""
-    numerators, denominators = (
-        [read_unit(part.unit).factor * Fraction(part.value) for part in parts]
-        for parts in ((left.numerator, right.numerator), (left.denominator, right.denominator))
+    if None in (conversion(getattr(left, part).unit, getattr(right, part).unit) for part in Ratio.__slots__):
+        return False
+    (top, bottom), (other_top, other_bottom) = (
+        (_in_base_units(ratio.numerator), _in_base_units(ratio.denominator)) for ratio in (left, right)
     )
-    same = all(
-        conversion(item.unit, other.unit) is not None
-        for item, other in ((left.numerator, right.numerator), (left.denominator, right.denominator))
-    )
-    return same and numerators[0] * denominators[1] == numerators[1] * denominators[0]
+    return top * other_bottom == other_top * bottom
 
 
 def _equivalent_decimals(left: Decimal, right: Decimal) -> bool:
@@ -436,14 +395,8 @@ def distinct(values: Iterable[Value]) -> list[Value]:
     """Return each value once, at its first place; nulls are one value."""
     collected: list[Value] = []
     by_key: dict[Hashable, list[Value]] = {}
-    null = False
     for value in values:
-        if value is None:
-            if not null:
-                collected.append(None)
-            null = True
-            continue
-        same = by_key.setdefault(key(value), [])
+        same = by_key.setdefault("null" if value is None else key(value), [])
         spend(8 * len(same))  # comparing two tuples takes as long as eight steps
         if not any(value is other or equal(value, other) is True for other in same):
             same.append(value)
@@ -454,6 +407,4 @@ def distinct(values: Iterable[Value]) -> list[Value]:
 def is_member(value: Value, values: Sequence[Value]) -> bool:
     """Return whether a list has the value; null is a member of a list that has a null."""
     spend(len(values))
-    if value is None:
-        return any(other is None for other in values)
-    return any(other is not None and (other is value or equal(other, value) is True) for other in values)
+    return any(other is value or equal(other, value) is True for other in values)
