@@ -6,11 +6,10 @@ from cds_hooks.kit.contract.assertions import expect_cards, expect_cards_or_412,
 from cds_hooks.kit.contract.definitions import HOOKS, fields_of
 from cds_hooks.kit.contract.document import SHOULD, NotTested
 from cds_hooks.kit.contract.registry import Faults, check_service
-from cds_hooks.kit.contract.requests import KIT_AUTHORIZATION, Request
+from cds_hooks.kit.contract.requests import Request
 from cds_hooks.kit.contract.target import Service
 from cds_hooks.kit.simulator.chart import Resource
 
-_UNKNOWN = {"contractKitUnknown": {"nested": [1, 2.5, True]}}
 _USERS = {
     "patient-view": ("Practitioner", "PractitionerRole", "Patient", "RelatedPerson"),
     "appointment-book": ("Practitioner", "PractitionerRole", "Patient", "RelatedPerson"),
@@ -46,22 +45,6 @@ def a_uuid_is_never_used_again(service: Service) -> Faults:
                     yield call.exchange.fault(f"also used for {owner}", node.at("uuid").location)
 
 
-@check_service("GEN-10", level=SHOULD)
-def unknown_members_are_tolerated(service: Service) -> Faults:
-    """Ignore members you do not know: hooks gain optional fields, and later versions add members."""
-    request = service.request()
-    yield from expect_cards(service.send(request | _UNKNOWN, "unknown member at top level"))
-    request = service.request()
-    yield from expect_cards(
-        service.send(request | {"context": request["context"] | _UNKNOWN}, "unknown member in context")
-    )
-    access = {
-        "fhirServer": "https://ehr.example/fhir",
-        "fhirAuthorization": KIT_AUTHORIZATION | _UNKNOWN,
-    }
-    yield from expect_cards(service.send(service.request() | access, "unknown member in fhirAuthorization"))
-
-
 @check_service("GEN-11", level=SHOULD)
 def the_content_type_may_have_a_charset(service: Service) -> Faults:
     """Compare the media type only, without parameters and in any letter case: a charset is still JSON."""
@@ -82,13 +65,6 @@ def accept_may_be_missing_or_wide(service: Service) -> Faults:
         yield from expect_cards(service.send(service.request(), title, headers={"accept": accept}))
 
 
-@check_service("EXT-01", "EXT-03", "REQ-10")
-def an_extension_that_is_not_known_changes_nothing(service: Service) -> Faults:
-    """Take any object as extension and ignore what you do not know: some clients always send one."""
-    extension = {"com.example.contract-kit": {"any": ["thing", 1]}, "plain": "text"}
-    yield from expect_cards(service.send(service.request() | {"extension": extension}, "an object as extension"))
-
-
 @check_service("REQ-03", level=SHOULD)
 def a_hook_instance_may_be_in_upper_case(service: Service) -> Faults:
     """Take a UUID in either case and of any variant."""
@@ -104,15 +80,6 @@ def a_hook_instance_may_come_again(service: Service) -> Faults:
     request = service.request()
     service.send(request, "a hookInstance for the first time")
     yield from expect_cards(service.send(request, "the same hookInstance again"))
-
-
-@check_service("REQ-07", "REQ-05", level=SHOULD)
-def fhir_access_may_be_offered(service: Service) -> Faults:
-    """Answer from prefetch whether or not FHIR access is offered beside it."""
-    address = {"fhirServer": "https://ehr.example/fhir/"}
-    yield from expect_cards(service.send(service.request() | address, "fhirServer with a trailing slash, no token"))
-    request = service.request() | address | {"fhirAuthorization": KIT_AUTHORIZATION}
-    yield from expect_cards(service.send(request, "fhirServer and fhirAuthorization beside a full prefetch"))
 
 
 @check_service("HK-patient-view-userId")

@@ -7,7 +7,6 @@ from cds_hooks.kit.contract.assertions import (
     expect_cards_or_412,
     expect_no_failure,
     expect_refusal,
-    expect_refusal_with,
 )
 from cds_hooks.kit.contract.connection import Exchange
 from cds_hooks.kit.contract.document import SHOULD, NotTested
@@ -113,13 +112,6 @@ def keys_that_were_not_asked_for_are_ignored(service: Service) -> Faults:
     for title, value in {"a resource": {"resourceType": "Basic", "id": "contract-kit"}, "null": None}.items():
         strange = service.prefetch() | {"contractKitUnknown": value}
         yield from expect_cards(_send(service, f"an unknown prefetch key with {title}", strange))
-
-
-@check_service("PRE-06", level=SHOULD)
-def prefetch_is_an_object_or_refused(service: Service) -> Faults:
-    """Refuse a prefetch that is not an object."""
-    yield from expect_refusal_with(service, "prefetch as an array", prefetch=[])
-    yield from expect_refusal_with(service, "prefetch as a string", prefetch="Patient")
 
 
 @check_service("PRE-06", level=SHOULD)

@@ -22,28 +22,6 @@ _INJECTED: Final = ("1&_count=0", "1/../../Patient/2", "1?_id=2", "1,2", "1#2", 
 _HUGE_MEGABYTES: Final = 50
 
 
-@check_service("REQ-02", level=SHOULD)
-def a_call_names_its_hook(service: Service) -> Faults:
-    """Refuse a call without hook, or with one that is not a string."""
-    yield from expect_refusal_without(service, "hook")
-    yield from expect_refusal_with(service, "a number as hook", hook=17)
-
-
-@check_service("REQ-03", level=SHOULD)
-def a_call_has_a_hook_instance(service: Service) -> Faults:
-    """Refuse a call without hookInstance, or with one that is not a string."""
-    yield from expect_refusal_without(service, "hookInstance")
-    yield from expect_refusal_with(service, "an object as hookInstance", hookInstance={"id": 1})
-
-
-@check_service("REQ-08", level=SHOULD)
-def a_call_has_a_context(service: Service) -> Faults:
-    """Refuse a call without context, or with one that is not an object."""
-    yield from expect_refusal_without(service, "context")
-    yield from expect_refusal_with(service, "an array as context", context=[])
-    yield from expect_refusal_with(service, "null as context", context=None)
-
-
 @check_service("HK-patient-view-patientId", level=SHOULD)
 def required_context_is_there(service: Service) -> Faults:
     """Refuse a call that lacks a required field of its context: an answer would be advice on a guess."""
@@ -68,12 +46,6 @@ def _required(service: Service) -> list[str]:
     return fields
 
 
-@check_service("REQ-15", level=SHOULD)
-def a_hook_that_is_not_listed_is_refused(service: Service) -> Faults:
-    """Refuse a hook that discovery does not list for this id: an empty list would say that all is well."""
-    yield from expect_refusal_with(service, "an unknown hook", hook="contract-kit-no-such-hook")
-
-
 @check_service("REQ-17", level=SHOULD)
 def the_form_of_before_1_0_is_refused(service: Service) -> Faults:
     """Refuse user and patient at top level, and say that they belong into context."""
@@ -90,39 +62,6 @@ def a_token_comes_with_its_server(service: Service) -> Faults:
     exchange = service.send_as_is(request, "fhirAuthorization without fhirServer", broken=True)
     if exchange.status != 200:
         yield from expect_refusal(exchange)
-
-
-@check_service("FHIR-03", level=SHOULD)
-def fhir_authorization_is_not_empty(service: Service) -> Faults:
-    """Refuse fhirAuthorization that is empty, null or no object."""
-    yield from _refused_access(service, "fhirAuthorization as {}", {})
-    yield from _refused_access(service, "fhirAuthorization as a string", "token")
-
-
-@check_service("FHIR-04", level=SHOULD)
-def fhir_authorization_has_a_token(service: Service) -> Faults:
-    """Refuse fhirAuthorization without access_token."""
-    access = {name: value for name, value in KIT_AUTHORIZATION.items() if name != "access_token"}
-    yield from _refused_access(service, "fhirAuthorization without access_token", access)
-
-
-@check_service("FHIR-05", level=SHOULD)
-def the_token_type_is_bearer(service: Service) -> Faults:
-    """Refuse any token_type but Bearer."""
-    yield from _refused_access(service, "token_type mac", KIT_AUTHORIZATION | {"token_type": "mac"})
-
-
-def _refused_access(service: Service, title: str, access: object) -> Faults:
-    request = service.request() | {"fhirAuthorization": access, "fhirServer": "https://ehr.example/fhir"}
-    yield from expect_refusal(service.send_as_is(request, title, broken=True))
-
-
-@check_service("EXT-01", level=SHOULD)
-def an_extension_that_is_no_object_is_refused(service: Service) -> Faults:
-    """Refuse extension as an array or string: it is an object, not FHIR's list of url and value."""
-    for value in ([{"url": "https://example.org/x", "valueString": "y"}], "text"):
-        request = service.request() | {"extension": value}
-        yield from expect_refusal(service.send_as_is(request, f"extension as {type(value).__name__}", broken=True))
 
 
 @check_service("GEN-01")
@@ -214,14 +153,6 @@ def json_under_another_content_type_is_refused(service: Service) -> Faults:
     for declared in ("text/plain", "application/x-www-form-urlencoded"):
         exchange = service.send_as_is(body, f"JSON as {declared}", broken=True, headers={"content-type": declared})
         yield from expect_refusal(exchange)
-
-
-@check_service("REQ-05", "FHIR-21", level=SHOULD)
-def a_fhir_server_is_an_http_address(service: Service) -> Faults:
-    """Refuse a fhirServer that is not an http or https address: a client must not have the server read its files."""
-    for address in ("file:///etc/passwd", "ftp://ehr.example/fhir", "//ehr.example/fhir"):
-        request = service.request() | {"fhirServer": address, "fhirAuthorization": KIT_AUTHORIZATION}
-        yield from expect_refusal(service.send_as_is(request, f"fhirServer is {address}", broken=True))
 
 
 @check_service("HK-patient-view-patientId", level=SHOULD)
