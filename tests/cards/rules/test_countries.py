@@ -12,18 +12,17 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
 
 from tests.conftest import ROOT
-from tests.each import for_rows
+from tests.each import for_rows, some_of
 
 Json = dict[str, Any]
 ROWS: Final = list(csv.DictReader((Path(__file__).parent / "countries.csv").read_text(encoding="utf-8").splitlines()))
-COUNTRIES: Final = ("US", "GB", "DE", "FR")
+COUNTRIES: Final = some_of(("DE", "FR", "US", "GB"), 2)
 LEVELS: Final = ("silent", "info", "warning", "critical")
 SERVE: Final = """
 import asyncio, json, sys
@@ -76,26 +75,27 @@ def _chart(words: str) -> Json:
     return chart
 
 
-@cache
 def _server(country: str, folder: Path) -> Json:
-    cases = json.dumps([{"draft": row["draft"], "chart": _chart(row["chart"])} for row in ROWS])
+    numbers = [number for number, asked in _expected() if asked == country]
+    cases = json.dumps([{"draft": ROWS[number]["draft"], "chart": _chart(ROWS[number]["chart"])} for number in numbers])
     environment = {**os.environ, "CDS_COUNTRY": country, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(
         [sys.executable, "-c", SERVE, str(folder)],
         input=cases, capture_output=True, text=True, check=True, env=environment, cwd=ROOT,
     )  # fmt: skip
     answered: Json = json.loads(done.stdout)
-    return answered
+    return answered | {"answers": dict(zip(numbers, answered["answers"], strict=True))}
 
 
 @pytest.fixture(scope="module")
 def servers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Json]:
-    """What the server of each country answers to all rows, and its versions of the rules."""
+    """What the server of each country answers to its rows, and its versions of the rules."""
     return {country: _server(country, tmp_path_factory.mktemp(country)) for country in COUNTRIES}
 
 
 def _expected() -> Iterator[tuple[int, str]]:
-    yield from ((number, country) for number, row in enumerate(ROWS) for country in row["country"].split(";"))
+    for number, row in enumerate(ROWS):
+        yield from ((number, country) for country in row["country"].split(";") if country in COUNTRIES)
 
 
 def _holds(expected: str, text: str) -> bool:
@@ -106,6 +106,7 @@ def _holds(expected: str, text: str) -> bool:
 _NAMES: Final = [f"{ROWS[number]['draft']} in {country}, row {number + 2}" for number, country in _expected()]
 
 
+@pytest.mark.sampled
 @for_rows("number, country", list(_expected()), ids=_NAMES)
 def test_a_draft_is_answered_by_the_label_names_and_units_of_the_country(
     number: int, country: str, servers: dict[str, Json]
@@ -120,6 +121,7 @@ def test_a_draft_is_answered_by_the_label_names_and_units_of_the_country(
     assert [words for words in filter(None, row["buttons"].split("|")) if not _holds(words, buttons)] == [], buttons
 
 
+@pytest.mark.sampled
 def test_an_approval_of_a_rule_in_one_country_is_none_in_another(servers: dict[str, Json]) -> None:
     versions = [servers[country]["versions"]["renal-dabigatran"] for country in COUNTRIES]
     assert len(set(versions)) == len(COUNTRIES)
