@@ -5,6 +5,7 @@ import re
 import shlex
 import subprocess
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path, PurePosixPath
 
 import pytest
@@ -117,6 +118,7 @@ def test_every_link_leads_to_a_page_and_its_heading(documentation: Path) -> None
     assert wrong == []
 
 
+@cache
 def _html(documentation: Path, file: Path) -> str:
     if not file.is_relative_to(documentation):
         return "".join(f'id="{heading}"' for heading in re.findall("#[^)]*", file.read_text()))

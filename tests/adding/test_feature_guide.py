@@ -73,6 +73,7 @@ def test_a_measured_feature_is_one_entry_and_has_its_unit_range_codes_and_row(co
     assert _python(copy, code) == "mmol/L 365 True True\n"
 
 
+@pytest.mark.slow
 def test_a_new_kind_is_one_module_and_is_read_like_the_others(copy: Path) -> None:
     _declare_kind(copy)
     code = (
@@ -89,6 +90,7 @@ def test_a_new_kind_is_one_module_and_is_read_like_the_others(copy: Path) -> Non
     assert _python(copy, code) == "[0.0] ['AllergyIntolerance']\nunknown\n"
 
 
+@pytest.mark.slow
 def test_an_analyte_that_is_not_in_the_table_is_named(copy: Path) -> None:
     _declare(copy, "measured", ENTRY.replace('"potassium"', '"potasium"'))
     assert _fault(copy, "measured") == MESSAGES["an analyte that the table does not have"]

@@ -213,6 +213,7 @@ def _all_faults(step: int, others: int, as_of: datetime) -> tuple[int, list[str]
     return carried_out, faults
 
 
+@pytest.mark.slow
 def test_no_suggestion_that_is_carried_out_brings_a_new_warning(as_of: datetime) -> None:
     carried_out, faults = _all_faults(6, 2, as_of)
     assert carried_out > 100

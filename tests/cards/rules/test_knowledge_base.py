@@ -94,6 +94,7 @@ def _found(said: list[list[str]], rule: str) -> list[str]:
     return [band for of_rule, band, _, _ in said if of_rule == rule]
 
 
+@pytest.mark.slow
 def test_each_pair_of_the_vendor_fires_and_its_near_misses_do_not(tmp_path: Path) -> None:
     pairs = _pairs(40)
     lines = ["a_key,b_key,severity,mechanism,advice"]

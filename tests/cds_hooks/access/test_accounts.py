@@ -109,6 +109,7 @@ def test_what_commands_made_is_right_and_what_was_changed_in_the_database_is_fou
 __all__ = ["clock"]
 
 
+@pytest.mark.slow
 def test_one_address_cannot_try_many_names(clock: Clock, tmp_path: Path) -> None:
     store = store_of(tmp_path)
     for number in range(100):

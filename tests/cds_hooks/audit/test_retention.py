@@ -138,6 +138,7 @@ def test_rows_that_an_insider_takes_out_under_the_name_of_a_run_are_found(
     assert any("a.xz, which no signed entry" in finding for finding in _audit(url, tmp_path, signer).findings)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("was_run_before", [True, False])
 def test_retention_runs_over_a_record_that_was_restored_from_a_backup(
     sqlite_url: str, tmp_path: Path, signer: Signer, was_run_before: bool

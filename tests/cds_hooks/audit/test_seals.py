@@ -286,6 +286,7 @@ def test_the_right_to_insert_and_read_is_enough_in_postgres(postgres_url: str, t
         connection.execute("DROP ROLE cds_hooks, cds_auditor")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become a user without rights")
 def test_the_right_to_read_is_enough_for_an_sqlite_file(sqlite_url: str, tmp_path: Path, signer: Signer) -> None:
     file = tmp_path / "seals.ndjson"

@@ -105,6 +105,7 @@ def test_a_window_in_which_there_is_no_record_is_refused(until: str, tmp_path: P
     assert f"--until {until}: write a date as 2026-11-20" in answer.output
 
 
+@pytest.mark.slow
 def test_a_program_without_standard_output_ends_without_a_traceback(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "cds_hooks", "settings"]
     done = subprocess.run(

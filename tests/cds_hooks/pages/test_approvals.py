@@ -80,6 +80,7 @@ async def test_one_person_switches_off_at_once_and_says_why(tmp_path: Path, behi
     assert [detail["state"] for _, detail in entries(tmp_path, "release-act")] == ["off", "on"]
 
 
+@pytest.mark.slow
 async def test_the_forms_of_the_page_of_a_model_approve_it_and_its_waiver_and_release_it(
     tmp_path: Path, behind: dict[str, Any]
 ) -> None:

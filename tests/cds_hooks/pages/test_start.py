@@ -27,6 +27,7 @@ ROLES = (
 )
 
 
+@pytest.mark.slow
 async def test_each_example_of_the_gallery_shows_its_card_on_the_next_day_too(tmp_path: Path) -> None:
     summaries = {
         "order": "Metformin is contraindicated",

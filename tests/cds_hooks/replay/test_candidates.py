@@ -59,6 +59,7 @@ def test_a_setting_a_rules_file_and_a_model_are_tried(site: dict[str, str], tmp_
     assert json.loads(same.stdout)["examples"] == {}
 
 
+@pytest.mark.slow
 def test_the_report_names_examples_to_open(site: dict[str, str]) -> None:
     done = run_program("replay", "--sample", "100%", "--against", "CDS_ALERT_SHARE=0.001", environment=site)
     assert "fewer mortality_5y: 0" in done.stdout

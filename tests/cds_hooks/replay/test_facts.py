@@ -72,6 +72,7 @@ def record(tmp_path_factory: pytest.TempPathFactory) -> str:
     return record_at(tmp_path_factory.mktemp("strange"))
 
 
+@pytest.mark.slow
 @settings(max_examples=3, suppress_health_check=[HealthCheck.too_slow])
 @given(bundle=bundles())
 def test_calls_about_strange_patients_are_the_same_from_their_facts(bundle: Json, record: str) -> None:
@@ -263,6 +264,7 @@ def test_every_planted_difference_of_the_last_bit_of_a_score_is_found(tmp_path: 
     assert [each.outcome for each in verdicts(url, planted)] == ["differs"] * len(planted)
 
 
+@pytest.mark.slow
 @pytest.mark.sampled
 def test_every_planted_difference_of_a_word_in_an_answer_is_found(tmp_path: Path) -> None:
     url, decision = _one(tmp_path)

@@ -4,6 +4,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from cards.rules.engine.finding import Finding
 from cds_hooks.replay.simulated_orders import SimulatedFinding, SimulatedOrder, SimulatedOrders, simulate
 from fhir.record.charts import by_patient, files_of, read_bundle
@@ -44,6 +46,7 @@ def test_many_orders_are_chosen_evenly_over_time() -> None:
     assert simulation.orders == 4
 
 
+@pytest.mark.slow
 def test_real_orders_are_judged_without_a_fault(data_folder: Path) -> None:
     simulation = SimulatedOrders()
     for path in files_of(data_folder / "fhir" / "mimic-iv-demo")[:6]:

@@ -49,6 +49,7 @@ def _with(body: Json, path: tuple[Any, ...], odd: Any) -> Json:
     return changed
 
 
+@pytest.mark.slow
 @pytest.mark.sampled
 async def test_no_type_of_a_member_of_a_resource_fails_the_service(tmp_path: Path) -> None:
     async with client(tmp_path) as calls:

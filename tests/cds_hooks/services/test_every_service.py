@@ -71,6 +71,7 @@ async def test_a_listed_id_answers_its_hook_alone(
         assert len(answer.json()["cards"]) == 1
 
 
+@pytest.mark.slow
 def test_without_a_recorded_sex_no_headline_has_the_result_of_one_sex_alone(tmp_path: Path, as_of: datetime) -> None:
     told: set[str] = set()
     for service in SERVICES.values():

@@ -36,6 +36,7 @@ async def _fails(log: DecisionLog, match: str) -> None:
     assert "\n" not in str(raised.value)
 
 
+@pytest.mark.slow
 def test_what_was_acknowledged_before_the_disk_was_full_is_there(sqlite_url: str) -> None:
     """The operating system refuses to let the files grow, in the midst of the load."""
     asyncio.run(_open(sqlite_url).close())

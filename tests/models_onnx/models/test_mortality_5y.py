@@ -38,6 +38,7 @@ def test_the_waiver_gives_the_rates_that_were_measured_also_at_equal_ages(name: 
             assert f"{groups[group][rate]['value']:.2f}" in waiver["reason"], (group, rate)
 
 
+@pytest.mark.slow
 @pytest.mark.outside_data
 def test_nobody_without_any_lab_is_trained_on(people: Cohort, real: pd.DataFrame) -> None:
     bare = real[list(LABS)].isna().all(axis=1) & (real["age_years"] >= 40)

@@ -86,11 +86,13 @@ def test_a_token_is_sent_with_every_request(good: GoodServer) -> None:
     assert _command("check", good.base, "--only", "DISC,SEC", "--token", token()).exit_code == 0
 
 
+@pytest.mark.slow
 def test_rows_lists_what_was_not_judged(good: GoodServer) -> None:
     answer = _command("check", good.base, "--only", "SEC", "--rows")
     assert "what is stored or logged is not seen" in " ".join(answer.output.split())
 
 
+@pytest.mark.slow
 def test_files_are_judged_together_and_the_worst_decides(tmp_path: Path) -> None:
     broken = tmp_path / "broken.json"
     broken.write_text('{"cards": [{"summary": "x", "indicator": "info"}]}')

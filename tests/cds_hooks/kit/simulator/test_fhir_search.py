@@ -111,6 +111,7 @@ def test_medications_come_with_the_orders_that_refer_to_them() -> None:
     assert bundle["total"] == 1
 
 
+@pytest.mark.slow
 def test_a_file_that_is_missing_or_broken_is_refused_with_a_sentence(tmp_path: Path) -> None:
     with pytest.raises(ChartError, match="cannot be read"):
         read_chart(tmp_path / "nowhere.json")

@@ -147,6 +147,7 @@ def test_g10_the_cost_label_model_of_the_published_structure_fails_and_says_why(
     assert "active chronic conditions" in result.why
 
 
+@pytest.mark.slow
 def test_g10_the_condition_count_label_model_passes(good: Subject, panel: Panel) -> None:
     result = judge(good, "G10", audit(panel, panel.conditions))
     assert result.status == "passed", result.why

@@ -35,6 +35,7 @@ def test_a_cost_label_enrols_fewer_black_patients_than_a_need_label() -> None:
     assert shares[0] < 0.75 * shares[1]
 
 
+@pytest.mark.slow
 @for_rows(("gap", "fails"), [(1.0, False), (1.1, False), (1.5, True), (0.6, True)])
 def test_a_gap_is_found_and_no_gap_is_not(gap: float, fails: bool) -> None:
     groups = {row.group: row for row in audit_label(*people(gap))}
