@@ -1,7 +1,6 @@
-"""`cds-hooks monitor`: whether a model, a rule or a feed went bad, from counts that are kept beside the record."""
+"""`cds-hooks monitor`: whether a model, a rule or a feed went bad, by SQL over the record."""
 
 from datetime import UTC, date, datetime
-from time import time_ns
 from typing import TYPE_CHECKING, Annotated
 
 import msgspec
@@ -13,10 +12,9 @@ from rich.table import Table
 from cds_hooks.commands.options import AsJson, Client, Database, Service, failure
 from cds_hooks.commands.record_options import record_url
 from cds_hooks.kit.tables import print_table
-from cds_hooks.memory import no_collection
 from cds_hooks.monitor.book import CountBook
-from cds_hooks.monitor.judging import NotTold, Window, judge, summary, tell
-from cds_hooks.monitor.label_reading import LabelReader
+from cds_hooks.monitor.judging import NotTold, Report, keep_report, note_incidents, summary, tell
+from cds_hooks.monitor.window import Window
 from cds_hooks.outcomes.labels import site_labels
 from cds_hooks.record_views import open_follower
 from cds_hooks.settings import settings
@@ -50,52 +48,71 @@ def monitor(
     rollback: Annotated[
         bool, typer.Option("--rollback", help="Take back to shadow what is in canary and has a figure to act on.")
     ] = False,
+    usual: Annotated[
+        bool, typer.Option("--usual", help="What --client sends is usual from now on: end its incidents.")
+    ] = False,
     database: Database = None,
 ) -> None:
     """Compare the calls of the last days with those of the days before, and say what somebody has to look at.
 
-    What came to the record since the last report is counted first. Each figure is good, to be watched, to act on, or
-    insufficient, which is said where too few were counted to know. What has one cause is one incident.
+    What came to the record since the last report is read first. Each figure is good, to be watched, to act on, or
+    insufficient, which is said where too few were counted to know. What has one cause is one incident, which stays open
+    until the days are again as they were before it, or until somebody says that they are usual.
 
     Exit codes: 0 nothing to act on, 1 an incident, 2 the record, the counts or an option cannot be used.
 
     Example: cds-hooks monitor --days 7 --before 28
     """
     _check_options(notify, narrowed=client is not None or service is not None)
-    console = Console(stderr=True)
     try:
         last, at = _window_end(until)
-        with Progress(console=console, transient=True) as progress:
-            task = progress.add_task("Counting decisions", total=None)
-            url, labels = record_url(database), site_labels(settings())
-            follower = open_follower(settings(), url)
-            follower.catch_up(lambda done: progress.update(task, completed=done))
-            book = CountBook(follower.views)
-            LabelReader(book, url, labels, time_ns() // 1000).read()
-        window = Window(last, days, before, label_days, at)
-        with no_collection():
-            judged = judge(book, labels, window)
+        url = record_url(database)
+        follower = open_follower(settings(), url)
+        follower.catch_up()
+        book = CountBook(follower.views)
+        if usual:
+            book.note_usual(_named(client), datetime.now(UTC).date())
+        window = Window(last, days, before, label_days, at, book.frozen(), book.usual())
+        report = _report(url, book, window)
+        if at is not None:  # a report on other days changes nothing that is known of today
+            note_incidents(book, report.incidents, window.start)
+            keep_report(book, report)
     except (RecordUnavailable, ValueError) as error:
         wrong = f"--until {until}: write a date as 2026-11-20, or 2026-11-20T14:00."
         raise failure(wrong if isinstance(error, ValueError) else str(error), 2) from error
-    _, figures = judged.narrowed(client, service)
+    figures = [f for f in report.figures if client in (None, f.client) and service in (None, f.service)]
     open_incidents = incidents(figures)
     taken_back = _take_back(url, figures) if rollback else []
     if notify is not None:
-        _tell_others(book, open_incidents, notify)
+        _tell_others(book, open_incidents, notify, window)
     if as_json:
-        document = {
-            "until": last,
-            "incidents": open_incidents,
-            "rolled_back": taken_back,
-            "figures": figures,
-        }
+        document = {"until": last, "incidents": open_incidents, "rolled_back": taken_back, "figures": figures}
         typer.echo(msgspec.json.encode(document).decode())
     else:
         for act in taken_back:
             typer.echo(f"Rolled back, {act.kind} {act.name}: {act.why}")
         _print(figures, open_incidents, every)
     raise typer.Exit(1 if open_incidents else 0)
+
+
+def _named(client: str | None) -> str:
+    if client is None:
+        raise failure("--usual: name the client with --client.", 2)
+    return client
+
+
+def _report(url: str, book: CountBook, window: Window) -> Report:
+    """Read what is new and judge it; where the record is encrypted nothing is kept in a file."""
+    try:
+        from cds_hooks.monitor.reporting import report_of
+    except ModuleNotFoundError as error:
+        text = f"this needs {error.name}, which is not installed: pip install cds-hooks-onnx[monitor]"
+        raise RecordUnavailable(text) from error
+    is_encrypted = settings().content_keys is not None
+    file = None if is_encrypted else book.views.file.with_suffix(".duckdb")
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("Reading decisions", total=None)
+        return report_of(url, file, site_labels(settings()), window, lambda done: progress.update(task, completed=done))
 
 
 def _take_back(url: str, figures: list[Figure]) -> "list[Rollback]":
@@ -120,8 +137,9 @@ def _check_options(notify: str | None, *, narrowed: bool) -> None:
         raise failure(f"--notify: {text}.", 2)
 
 
-def _tell_others(book: CountBook, open_incidents: list[Incident], notify: str) -> None:
+def _tell_others(book: CountBook, open_incidents: list[Incident], notify: str, window: Window) -> None:
     try:
+        note_incidents(book, open_incidents, window.start)
         tell(book, open_incidents, notify)
     except (NotTold, RecordUnavailable) as error:
         raise failure(f"Incidents: {len(open_incidents)}. {error}", 2) from error

@@ -29,10 +29,14 @@ _TABLES: Final = """
 CREATE TABLE IF NOT EXISTS marks (name TEXT PRIMARY KEY, sequence INTEGER NOT NULL, hash BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS record (first_event TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS whole (until REAL NOT NULL);
-CREATE TABLE IF NOT EXISTS incidents (client TEXT, family TEXT, PRIMARY KEY (client, family)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS open_incidents (
+    key TEXT PRIMARY KEY, client TEXT, family TEXT, is_told INTEGER, since TEXT, figures BLOB
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS usual (client TEXT PRIMARY KEY, since TEXT) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS reports (at REAL, content BLOB);
 CREATE TABLE IF NOT EXISTS verifications (at INTEGER NOT NULL, decisions INTEGER NOT NULL, fault TEXT NOT NULL);
 """
-_KEPT: Final = ("incidents", "verifications")
+_KEPT: Final = ("open_incidents", "usual", "reports", "verifications")
 """What others were told does not follow from the record: it stays when the views are made again."""
 
 

@@ -4,7 +4,6 @@ from collections import Counter
 from datetime import date, timedelta
 from typing import Final
 
-import msgspec
 from msgspec import Struct, field
 
 from cds_hooks.monitor.book import CountBook
@@ -27,14 +26,6 @@ class ClientRates(Struct):
         return f"{self.client} sends {sent} of {len(self.keys)} keys of {self.service}."
 
 
-class _DayOfKeys(Struct):
-    calls: int = 0
-    keys: dict[str, int] = {}
-
-
-_day_of_keys: Final = msgspec.json.Decoder(_DayOfKeys)
-
-
 def prefetch_rates(
     book: CountBook, until: date, days: int, client: str | None, service: str | None
 ) -> list[ClientRates]:
@@ -44,11 +35,13 @@ def prefetch_rates(
         RecordUnavailable: The book cannot be read.
     """
     rates: dict[tuple[str, str], ClientRates] = {}
-    for _, caller, called, counts in book.days(until - timedelta(days=days - 1), until, _day_of_keys.decode):
-        if counts.keys and client in (None, caller) and service in (None, called):
+    first = until - timedelta(days=days - 1)
+    for caller, called, kind, name, n in book.totals(("prefetch", "call"), first, until, "client, service"):
+        if client in (None, caller) and service in (None, called):
             of_client = rates.setdefault((caller, called), ClientRates(caller, called))
-            of_client.calls += counts.calls
-            for key_and_state, times in counts.keys.items():
-                key, _, state = key_and_state.rpartition(" ")
-                of_client.keys.setdefault(key, Counter())[state] += times
-    return [rates[key] for key in sorted(rates)]
+            if kind == "call":
+                of_client.calls += n
+            else:
+                key, _, state = name.rpartition(" ")
+                of_client.keys.setdefault(key, Counter())[state] += n
+    return [rates[key] for key in sorted(rates) if rates[key].keys]

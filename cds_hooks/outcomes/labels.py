@@ -16,8 +16,17 @@ from msgspec import MsgspecError, Struct, field
 from cds_hooks.settings import Settings
 from fhir.terminology.toml_file import TomlFault, read_toml
 from models_onnx.artifact.folder import MANIFEST, VERSION_SIGN
-from models_onnx.artifact.manifest import DAYS_PER_YEAR, Manifest, ModelOutcome, Thresholds, Twin
-from models_onnx.monitoring.performance import Deployed
+from models_onnx.artifact.manifest import (
+    DAYS_PER_YEAR,
+    Manifest,
+    ModelInput,
+    ModelOutcome,
+    ReferenceCohort,
+    RiskBin,
+    Thresholds,
+    Twin,
+)
+from models_onnx.monitoring.alerting import Deployed
 
 # Which threshold of each model is in force at this site, found without loading services or model files
 
@@ -98,7 +107,7 @@ def _deployed(manifest: OfModel, names: tuple[str, str], service: _Said, configu
     row = next((threshold for threshold in thresholds.table if abs(threshold.capacity - share) < _CLOSE), None)
     if row is None:
         return None
-    return Deployed(row.probability, 1 / ((thresholds.alerts_per_event or _BAR) - 1), row.net_benefit)
+    return Deployed(row.probability, 1 / ((thresholds.alerts_per_event or _BAR) - 1), row.net_benefit, row.sensitivity)
 
 
 def _said_by_services(folder: Path | None) -> Iterator[_Said]:
@@ -127,6 +136,10 @@ class Label(Struct, frozen=True):
     area: float | None = None
     """Area under the ROC curve in the evaluation of the manifest; None where it has none."""
     thresholds: ThresholdsInForce = field(default_factory=ThresholdsInForce)
+    bins: tuple[RiskBin, ...] = ()
+    """The cohort of the release by its estimates: what happened to how many."""
+    ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    """By input the range that the model was trained on."""
 
     @property
     def horizon(self) -> int:
@@ -151,6 +164,8 @@ class _Manifest(Struct):
     thresholds: Thresholds | None = None
     twin: Twin | None = None
     evaluation: dict[str, Any] = {}
+    reference: ReferenceCohort | None = None
+    features: tuple[ModelInput, ...] = ()
 
 
 def label_of(manifest: Manifest | _Manifest, lag_days: float, thresholds: ThresholdsInForce) -> Label:
@@ -160,7 +175,9 @@ def label_of(manifest: Manifest | _Manifest, lag_days: float, thresholds: Thresh
     lag = outcome.label_lag_days if outcome.label_lag_days is not None else lag_days
     event = outcome.event or _EVENT_OF_COLUMN.get(outcome.column)
     area = manifest.evaluation.get("all", {}).get("auroc", {}).get("value")
-    return Label(manifest.id, event, days, lag, area, thresholds)
+    bins = manifest.reference.bins if manifest.reference is not None else ()
+    ranges = {feature.name: (feature.trained_low, feature.trained_high) for feature in manifest.features}
+    return Label(manifest.id, event, days, lag, area, thresholds, bins, ranges)
 
 
 def labels_of(manifests: Iterable[Manifest | _Manifest], configured: Settings) -> dict[str, Label]:

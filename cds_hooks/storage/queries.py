@@ -230,6 +230,12 @@ def rules_by_card(response: bytes) -> dict[str, set[str]]:
     return rules_by_uuid
 
 
+def rules_by_card_alone(response: bytes) -> dict[str, set[str]]:
+    """Return the rules whose findings are on each card, by the uuid of the card alone."""
+    cards = _response.decode(response).cards
+    return {card.uuid: {finding.rule for finding in card.extension.ours.findings} for card in cards}
+
+
 def list_decisions(url: str, limit: int = 20, service: str | None = None, outcome: str | None = None) -> list[Decision]:
     """Return the newest decisions first, of one service or outcome where given.
 

@@ -1,5 +1,5 @@
-"""Monitoring: what is counted of predictions day by day, and how a day is compared with the days before it.
+"""Monitoring: whether shares are other than before, how good estimates are with and without labels, and incidents.
 
-Nothing here reads patients: decisions become counts (`sketch.py`), and the counts are judged (`figure.py`, `drift.py`,
-`rates.py`). Each figure has a fewest number below which it says "insufficient", which is never shown as good.
+Every figure has a fewest number below which it says "insufficient", which is never shown as good. Only the command
+`monitor` loads scipy and statsmodels; what the server needs of it is in `figure.py`, `alerting.py`, `intervals.py`.
 """

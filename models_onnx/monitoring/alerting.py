@@ -7,9 +7,22 @@ interpolated. Intervals are Wilson's, of the people of the reference cohort abov
 from msgspec import Struct
 
 from models_onnx.artifact.manifest import Manifest, Threshold
-from models_onnx.monitoring.rates import Interval, wilson
+from models_onnx.monitoring.intervals import Interval, wilson
 
 _CLOSE = 1e-6
+
+
+class Deployed(Struct, frozen=True):
+    """The threshold in force: from which estimate (0 to 1) on there is a card, and what a false card weighs.
+
+    `odds` is the weight of a false card against a true one; `released` the net benefit of this threshold in the report
+    of the release, `sensitivity` the share of those with the event that it finds there; None where it has none.
+    """
+
+    estimate: float
+    odds: float
+    released: float | None = None
+    sensitivity: float | None = None
 
 
 class Alerting(Struct, frozen=True):

@@ -1,25 +1,22 @@
-"""A figure of monitoring, with the number it rests on and what it says."""
+"""A figure of monitoring with the number it rests on, and the incidents that figures are evidence of."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Final, Literal
 
+from msgspec import Struct
+
 State = Literal["good", "watch", "act", "insufficient"]
-Family = Literal[
-    "feed", "errors", "latency", "prefetch", "units", "missing", "input drift", "score drift", "alert rate",
-    "age of values", "clock", "rules", "acceptance", "calibration", "discrimination", "fairness", "label choice",
-]  # fmt: skip
-
-ATTRIBUTES: Final[Mapping[str, tuple[str, ...]]] = {"sex": ("women", "men"), "age": ("under 65", "65 and over")}
-"""The groups of `day.groups_of`; `race` and `ethnicity` have those that the record names."""
-_RANK: dict[State, int] = {"act": 0, "watch": 1, "insufficient": 2, "good": 3}
+Family = Literal["calls", "errors", "prefetch", "missing", "drift", "calibration", "alerts", "fairness"]
+_RANK: Final[dict[State, int]] = {"act": 0, "watch": 1, "insufficient": 2, "good": 3}
+Key = tuple[str, str, str, str, str]
+"""Client, service, site, family and subject."""
 
 
-@dataclass(frozen=True, slots=True)
-class Figure:
+class Figure(Struct, frozen=True):
     """`n` is what was counted in the window, `minimum` the fewest for which anything is said of it.
 
-    `value` and `before` are in the unit that `text` names; None where nothing could be computed.
+    `value` and `before` are in the unit that `text` names; None where nothing could be computed. `site` is a care unit,
+    "" for all of the client. `about` is the input, prefetch key, rule or model that the figure is of.
     """
 
     client: str
@@ -32,28 +29,33 @@ class Figure:
     value: float | None
     before: float | None
     text: str
+    site: str = ""
+    about: str = ""
 
     @property
-    def order(self) -> tuple[int, str, str, str, str]:
-        """What has to be looked at comes first."""
-        return (_RANK[self.state], self.client, self.family, self.service, self.subject)
+    def key(self) -> Key:
+        """What tells the figure from every other one, in each report anew."""
+        return (self.client, self.service, self.site, self.family, self.subject)
+
+    @property
+    def order(self) -> tuple[int, str, str, str, str, str]:
+        """What has to be looked at comes first, all of a client before its sites."""
+        return (_RANK[self.state], self.client, self.site, self.family, self.service, self.subject)
 
 
-_DATA: tuple[Family, ...] = (
-    "prefetch", "units", "missing", "age of values", "input drift", "score drift", "alert rate", "rules",
-)  # fmt: skip
-_MODEL: tuple[Family, ...] = ("calibration", "discrimination", "fairness")
-_APART: tuple[Family, ...] = ("feed", "clock", "errors", "latency", "acceptance")
-
-
-@dataclass(frozen=True, slots=True)
-class Incident:
+class Incident(Struct, frozen=True):
     """One cause: the figures that show it, and those that follow from it (another unit moves the scores)."""
 
     client: str
     family: Family
+    about: str
     causes: tuple[Figure, ...]
     follows: tuple[Figure, ...] = ()
+
+    @property
+    def key(self) -> str:
+        """What the incident is known by while it is open."""
+        return f"{self.client} {self.family} {self.about}".rstrip()
 
     @property
     def text(self) -> str:
@@ -63,50 +65,78 @@ class Incident:
         return f"{self.client}: {self.causes[0].text}{more}{also}"
 
 
-def incidents(figures: list[Figure]) -> list[Incident]:
-    """Return one incident per cause, from the figures on which somebody has to act.
+SCORES: Final = "scores"
+"""What a figure of a model's estimates is about, before labels."""
+POPULATION: Final = "population"
+"""What several inputs are about that moved together: the patients are others."""
+AGES: Final = "age of values"
+"""What several inputs are about whose values are older or newer together: results come late."""
 
-    What is nearer to the source explains what lies behind it: a key that is no longer sent leaves inputs missing, a
-    missing input moves scores, and scores move the rate of cards and what rules say. Estimates that are wrong explain
-    wrong shares of cards; labels are of other days, so what is found on them is an incident of its own. Where the
-    estimates are wrong for a group and right for the other one (women, men), the group is the cause, not the average.
+
+def incidents(figures: Sequence[Figure]) -> list[Incident]:
+    """Return one incident for each cause, from the figures on which somebody has to act.
+
+    Figures are of one cause where they are about the same thing: an input whose values are missing and drift, at one
+    site and in all. Inputs of a service that move together in their distribution alone are one cause, other patients.
+    Scores, cards and rules follow from the inputs of the service where one of these moved, else stand alone.
     """
-    open_incidents = []
     acting = sorted((figure for figure in figures if figure.state == "act"), key=lambda figure: figure.order)
-    for client in sorted({figure.client for figure in acting}):
-        of_client = [figure for figure in acting if figure.client == client]
-        for family in _APART:
-            causes = tuple(figure for figure in of_client if figure.family == family)
-            open_incidents += [Incident(client, family, causes)] if causes else []
-        for order in (_DATA, _MODEL):
-            of_kind = [figure for figure in of_client if figure.family in order]
-            if of_kind and order is _MODEL and (group := _groups_apart(of_kind, figures)):
-                follows = tuple(figure for figure in of_kind if figure not in group)
-                open_incidents.append(Incident(client, "fairness", group, follows))
-            elif of_kind:
-                first = min((figure.family for figure in of_kind), key=order.index)
-                causes = tuple(figure for figure in of_kind if figure.family == first)
-                open_incidents.append(
-                    Incident(client, first, causes, tuple(figure for figure in of_kind if figure.family != first))
-                )
-    return open_incidents
+    groups: dict[tuple[str, str, str], list[Figure]] = {}
+    for figure in acting:
+        groups.setdefault((figure.client, *_cause(figure, acting)), []).append(figure)
+    for key in [key for key in groups if _is_consequence(key)]:
+        cause = next(
+            (other for other in groups if other[0] == key[0] and _explains(other, groups[other], groups[key])), None
+        )
+        if cause is not None:
+            groups[cause] += groups.pop(key)
+    return [_incident(key, of_one) for key, of_one in groups.items()]
 
 
-def _groups_apart(acting: list[Figure], figures: list[Figure]) -> tuple[Figure, ...]:
-    """Return the groups for whom observed to expected is wrong while it is right for another one of the same attribute.
+def _cause(figure: Figure, acting: Sequence[Figure]) -> tuple[str, str]:
+    """Return family and subject of the cause: what an input has of its own is told of the input."""
+    if figure.subject.startswith("age of ") and len({f.about for f in acting if f.subject.startswith("age of ")}) > 1:
+        return "drift", AGES
+    if figure.family == "drift" and figure.about == figure.subject.partition(",")[0]:
+        alone = {f.about for f in acting if f.family in ("missing", "drift") and _is_of_input(f) and _is_own(f)}
+        moved = {f.about for f in acting if f.family == "drift" and f.client == figure.client and not _is_own(f)}
+        if figure.about != SCORES and figure.about not in alone and len(moved - alone - {SCORES}) > 2:
+            return "drift", POPULATION
+    family = "drift" if figure.family == "missing" else figure.family
+    return family, figure.about
 
-    Where women have decayed, the young and the old have a share of it: neither of them is the group.
-    """
-    right = {_model_at(figure) for figure in figures if figure.state == "good" and _is_of_group(figure)}
-    return tuple(figure for figure in acting if _is_of_group(figure) and _model_at(figure) in right)
+
+def _is_of_input(figure: Figure) -> bool:
+    return figure.about != SCORES
 
 
-def _is_of_group(figure: Figure) -> bool:
-    """Whether it is observed to expected of one group: its subject is "model, group"."""
-    return figure.family == "fairness" and figure.subject.count(", ") == 1
+def _is_own(figure: Figure) -> bool:
+    """Whether it is a fault of this input alone: missing, another unit or precision, not other patients."""
+    return figure.family == "missing" or figure.subject.partition(" of ")[0] in ("unit", "range", "decimals", "age")
 
 
-def _model_at(figure: Figure) -> tuple[str, str, str, str]:
-    model, _, group = figure.subject.partition(", ")
-    attribute = next((name for name, groups in ATTRIBUTES.items() if group in groups), group.partition(" ")[0])
-    return figure.client, figure.service, model, attribute
+def _is_consequence(key: tuple[str, str, str]) -> bool:
+    return key[1] == "alerts" or key[2] == SCORES or key[1] == "calibration"
+
+
+def _explains(cause: tuple[str, str, str], causes: Sequence[Figure], moved: Sequence[Figure]) -> bool:
+    """Whether the cause is nearer to the source, in the same service; labels are explained by labels alone."""
+    _, family, about = cause
+    if moved[0].family == "calibration":
+        return family == "fairness"
+    services = {figure.service for figure in moved}
+    nearer = family in ("prefetch", "drift") and (about != SCORES or moved[0].family == "alerts")
+    return nearer and about != moved[0].about and any(figure.service in services for figure in causes)
+
+
+def _incident(key: tuple[str, str, str], figures: Sequence[Figure]) -> Incident:
+    client, family, about = key
+    is_shared = about in (POPULATION, AGES)
+    causes = tuple(f for f in figures if _cause_family(f) == family and (is_shared or f.about == about))
+    causes = tuple(sorted(causes, key=lambda f: (f.subject.count(", "), not f.subject.startswith("unit"))))
+    follows = tuple(figure for figure in figures if figure not in causes)
+    return Incident(client, causes[0].family, about, causes, follows)
+
+
+def _cause_family(figure: Figure) -> str:
+    return "drift" if figure.family == "missing" else figure.family

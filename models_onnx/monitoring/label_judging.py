@@ -1,27 +1,30 @@
-"""Judges models on mature predictions: calibration, discrimination, fairness, and the choice of the label.
+"""Judges a model: on mature predictions by what happened, and on recent ones by what their estimates promise.
 
 The limits are those of docs/operations/monitoring.md. Nothing is judged where too few events are counted, or where
 more than 5 in 100 mature predictions have no outcome: what is missing is mostly what did not happen.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import chain, combinations
+from itertools import combinations
 from typing import Final
 
-from models_onnx.monitoring import rates
-from models_onnx.monitoring.day import DayCounts
-from models_onnx.monitoring.figure import ATTRIBUTES, Family, Figure, State
-from models_onnx.monitoring.labelled import LabelCounts, Labelled, labelled
+import numpy as np
+from numpy.typing import NDArray
+
+from models_onnx.artifact.manifest import RiskBin
+from models_onnx.monitoring.alerting import Deployed
+from models_onnx.monitoring.figure import Family, Figure, State
+from models_onnx.monitoring.intervals import Interval
 from models_onnx.monitoring.performance import (
-    Deployed,
+    Sample,
     area_under_curve,
     calibration_slope,
+    calibrator,
+    expected_performance,
     net_benefit,
     observed_to_expected,
-    ratio_at_equal_estimate,
 )
-from models_onnx.monitoring.rates import Interval
 
 EVENTS: Final = 50
 """The fewest events for observed to expected; for slope and area twice as many."""
@@ -29,102 +32,128 @@ _MANY_EVENTS: Final = 100
 _GROUP: Final = 100
 """The fewest people of a group on whom a rate of it rests."""
 _CARDS: Final = 50
-_NEEDS: Final = 500
+_RECENT: Final = 200
 _MOST_UNLABELLED: Final = 0.05
+_ATTRIBUTES: Final[Mapping[str, tuple[str, ...]]] = {"sex": ("women", "men"), "age": ("under 65", "65 and over")}
+UNSEEN: Final = (
+    "before labels this sees other patients; it cannot see that the same patients have the event more or less often"
+)
 
 
 @dataclass(frozen=True, slots=True)
-class LabelWindow:
-    """Mature predictions of one client and service. `words` says from which days; `before` are those days' forerunners.
+class Released:
+    """What a model was released with: its area, and the bins of its cohort; and the threshold in force here."""
 
-    `areas`: by model the area under the curve that its release was approved with.
+    area: float | None = None
+    bins: Sequence[RiskBin] = ()
+    sensitivity: float | None = None
+    """That of the threshold in force, in the cohort of the release."""
+    deployed: Deployed | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ModelWindow:
+    """Predictions of one model, at one client and service. `words` says from which days the mature ones are.
+
+    `now` are the mature predictions and `groups` says of each group which of them are of it; `before` are mature ones
+    of the days before, `recent` the estimates whose outcome nobody can know yet.
     """
 
     client: str
     service: str
+    model: str
     words: str
-    now: LabelCounts
-    before: LabelCounts
-    areas: Mapping[str, float] = field(default_factory=dict)
-    deployed: Mapping[str, Deployed] = field(default_factory=dict)
-    """By model the threshold in force; without one its net benefit is not told."""
-
-    def models(self) -> list[str]:
-        """Return the models, each "id@version", that were counted."""
-        return sorted({key.partition(" ")[0] for key in self.now.cells})
-
-    def groups(self, model: str) -> list[str]:
-        """Return the groups of this model's predictions, without `all`."""
-        names = (key.partition(" ") for key in self.now.cells)
-        return sorted({group for name, _, group in names if name == model and group != "all"})
-
-    def of(self, model: str, group: str = "all") -> Labelled:
-        """Return the counts of a model and group."""
-        return labelled(self.now, f"{model} {group}")
+    now: Sample
+    groups: Mapping[str, NDArray[np.bool_]]
+    before: Sample
+    recent: NDArray[np.float64]
+    released: Released = field(default_factory=Released)
 
     def figures(self) -> Iterator[Figure]:
-        """Yield all figures of all models."""
-        for model in self.models():
-            missing = self._too_many_unlabelled(model)
-            if missing is not None:
-                yield missing
-                continue
-            yield self._observed("calibration", f"{model}, observed to expected", self.of(model), 0.95)
-            yield self._slope(model)
-            yield self._area(model)
-            yield from self._at_the_threshold(model)
-            yield from self._net_benefit(model)
-            yield from self._fairness(model)
+        """Yield all figures."""
+        yield from self._before_labels()
+        if not len(self.now.estimates):
+            return
+        known = self.now.labelled
+        unlabelled, n = len(self.now.estimates) - len(known.estimates), len(self.now.estimates)
+        if unlabelled > _MOST_UNLABELLED * n:
+            text = f"{self.model}: {unlabelled:,} of {n:,} mature predictions have no outcome; the others say nothing"
+            yield self._figure(
+                "calibration", f"{self.model}, outcomes", n - unlabelled, n, None, None, "insufficient", text
+            )
+            return
+        yield self._observed("calibration", f"{self.model}, observed to expected", known, 0.95)
+        yield self._slope(known)
+        yield self._area(known)
+        yield from self._at_the_threshold(known)
+        yield from self._net_benefit(known)
+        yield from self._fairness()
 
     def _figure(
         self, family: Family, subject: str, n: int, minimum: int, value: float | None, before: float | None,
-        state: State, text: str,
+        state: State, text: str, words: str = "",
     ) -> Figure:  # fmt: skip
-        words = f"{self.service}: {text} ({self.words})."
-        return Figure(self.client, self.service, family, subject, state, n, minimum, value, before, words)
+        text = f"{self.service}: {text} ({words or self.words})."
+        about = f"{self.model}, {attribute_of(subject)}" if family == "fairness" else self.model
+        return Figure(self.client, self.service, family, subject, state, n, minimum, value, before, text, about=about)
 
     def _too_few(self, family: Family, subject: str, n: int, minimum: int, of: str) -> Figure:
         text = f"{subject}: {n:,} {of} counted, {minimum:,} are needed"
         return self._figure(family, subject, n, minimum, None, None, "insufficient", text)
 
-    def _too_many_unlabelled(self, model: str) -> Figure | None:
-        labelled = self.of(model)
-        unlabelled = labelled.total("unlabelled")
-        n = unlabelled + labelled.total("yes") + labelled.total("no")
-        if not n or unlabelled <= _MOST_UNLABELLED * n:
-            return None
-        text = f"{model}: {unlabelled:,} of {n:,} mature predictions have no outcome, so nothing is said of the others"
-        return self._figure("calibration", f"{model}, outcomes", n - unlabelled, n, None, None, "insufficient", text)
+    # Before labels
+
+    def _before_labels(self) -> Iterator[Figure]:
+        """Yield what the recent estimates promise, beside the release; outside it is to be watched, never acted on."""
+        made = calibrator(self.before.labelled, self.released.bins)
+        if made is None:
+            return
+        calibrate, by = made
+        deployed = self.released.deployed
+        expected = expected_performance(self.recent, calibrate, deployed.estimate if deployed else None)
+        if expected is None or len(self.recent) < _RECENT:
+            subject = f"{self.model}, expected area under the curve"
+            yield self._too_few("calibration", subject, len(self.recent), _RECENT, "recent estimates")
+            return
+        named: list[tuple[str, Interval | None, float | None, float]] = [
+            ("area under the curve", expected.area, self.released.area, 0.03),
+            ("events for each one estimated", expected.calibration, 1.0, 0.1),
+            ("sensitivity", expected.sensitivity, self.released.sensitivity, 0.05),
+        ]
+        for name, value, reference, most in named:
+            if value is None:
+                continue
+            is_outside = reference is not None and value.lies_outside(reference - most, reference + most)
+            then = f", {reference:.2f} at its release" if reference is not None else ""
+            text = f"{self.model}, expected {name}: {value.words}{then}; calibrated by {by}; {UNSEEN}"
+            state: State = "watch" if is_outside else "good"
+            yield self._figure("calibration", f"{self.model}, expected {name}", len(self.recent), _RECENT, value.value,
+                               reference, state, text, "recent predictions")  # fmt: skip
 
     # Calibration and discrimination
 
-    def _observed(self, family: Family, subject: str, labelled: Labelled, confidence: float) -> Figure:
-        events = labelled.total("yes")
-        ratio = observed_to_expected(labelled, confidence)
+    def _observed(self, family: Family, subject: str, sample: Sample, confidence: float) -> Figure:
+        events, expected = sample.events, float(sample.estimates.sum())
         # without an event the ratio has no interval; that 50 were expected and none came is a ratio of 0
-        expected = float((labelled.estimates * (labelled.yes + labelled.no)).sum())
         if max(events, int(expected)) < EVENTS:
             return self._too_few(family, subject, events, EVENTS, "events")
-        ratio = ratio or Interval(0.0, 0.0, 3 / expected)
+        ratio = observed_to_expected(sample, confidence) or Interval(0.0, 0.0, 3 / expected)
         state: State = "act" if ratio.lies_outside(0.8, 1.25) else "watch" if ratio.lies_outside(0.9, 1.1) else "good"
         text = f"{subject}: {events:,} events came where {expected:,.0f} were expected, {ratio.words}"
         return self._figure(family, subject, events, EVENTS, ratio.value, 1.0, state, text)
 
-    def _slope(self, model: str) -> Figure:
-        subject, labelled = f"{model}, calibration slope", self.of(model)
-        slope, events = calibration_slope(labelled), labelled.total("yes")
-        if events < _MANY_EVENTS or slope is None:
-            return self._too_few("calibration", subject, events, _MANY_EVENTS, "events")
+    def _slope(self, sample: Sample) -> Figure:
+        subject, slope = f"{self.model}, calibration slope", calibration_slope(sample)
+        if sample.events < _MANY_EVENTS or slope is None:
+            return self._too_few("calibration", subject, sample.events, _MANY_EVENTS, "events")
         state: State = "act" if slope.lies_outside(0.8, 1.2) else "watch" if slope.lies_outside(0.9, 1.1) else "good"
         text = f"{subject}: {slope.words}; 1 is right, below 1 the estimates are too extreme"
-        return self._figure("calibration", subject, events, _MANY_EVENTS, slope.value, 1.0, state, text)
+        return self._figure("calibration", subject, sample.events, _MANY_EVENTS, slope.value, 1.0, state, text)
 
-    def _area(self, model: str) -> Figure:
-        subject, labelled = f"{model}, area under the curve", self.of(model)
-        area, events = area_under_curve(labelled), labelled.total("yes")
-        if events < _MANY_EVENTS or area is None:
-            return self._too_few("discrimination", subject, events, _MANY_EVENTS, "events")
-        released = self.areas.get(model.partition("@")[0])
+    def _area(self, sample: Sample) -> Figure:
+        subject, area, released = f"{self.model}, area under the curve", area_under_curve(sample), self.released.area
+        if sample.events < _MANY_EVENTS or area is None:
+            return self._too_few("calibration", subject, sample.events, _MANY_EVENTS, "events")
         state: State = "good"
         if released is not None and area.high < released - 0.03:
             state = "act"
@@ -132,39 +161,37 @@ class LabelWindow:
             state = "watch"
         then = f", {released:.2f} at its release" if released is not None else ""
         text = f"{subject}: {area.words}{then}"
-        return self._figure("discrimination", subject, events, _MANY_EVENTS, area.value, released, state, text)
+        return self._figure("calibration", subject, sample.events, _MANY_EVENTS, area.value, released, state, text)
 
-    def _at_the_threshold(self, model: str) -> Iterator[Figure]:
+    def _at_the_threshold(self, now: Sample) -> Iterator[Figure]:
         """Of those with a card how many had the event, and of those with the event how many had a card."""
-        now, then = self.of(model), labelled(self.before, f"{model} all")
+        then = self.before.labelled
         shares = {
             "events among those with a card": (_with_card(now), _with_card(then), _CARDS),
             "cards among those with the event": (_with_event(now), _with_event(then), EVENTS),
         }
         for name, ((count, total), (count_then, total_then), minimum) in shares.items():
-            subject = f"{model}, {name}"
+            subject = f"{self.model}, {name}"
             if min(total, total_then) < minimum or not count_then:
-                yield self._too_few("discrimination", subject, min(total, total_then), minimum, "mature predictions")
+                yield self._too_few("calibration", subject, min(total, total_then), minimum, "mature predictions")
                 continue
             share, before = count / total, count_then / total_then
-            _, high = rates.difference(count, total, count_then, total_then, 0.999)
+            _, high = difference(count, total, count_then, total_then, 0.999)
             state: State = "good"
             if high < 0 and share < 0.8 * before:
                 state = "act" if share < 0.65 * before else "watch"
             text = f"{subject}: {100 * share:.0f} in 100, {100 * before:.0f} before"
-            yield self._figure("discrimination", subject, total, minimum, share, before, state, text)
+            yield self._figure("calibration", subject, total, minimum, share, before, state, text)
 
-    def _net_benefit(self, model: str) -> Iterator[Figure]:
+    def _net_benefit(self, sample: Sample) -> Iterator[Figure]:
         """Yield whether the cards are worth more than none, at the weight of a false card that the model declares."""
-        deployed = self.deployed.get(model.partition("@")[0])
+        deployed = self.released.deployed
         if deployed is None:
             return
-        subject, labelled = f"{model}, net benefit", self.of(model)
-        above = labelled.estimates >= deployed.estimate
-        alerted = int((labelled.yes + labelled.no)[above].sum())
-        benefit = net_benefit(labelled, deployed)
+        subject, benefit = f"{self.model}, net benefit", net_benefit(sample, deployed)
+        alerted = int((sample.estimates >= deployed.estimate).sum())
         if alerted < _CARDS or benefit is None:
-            yield self._too_few("discrimination", subject, alerted, _CARDS, "estimates above the threshold")
+            yield self._too_few("calibration", subject, alerted, _CARDS, "estimates above the threshold")
             return
         state: State = "act" if benefit.high < 0 else "watch" if benefit.value <= 0 else "good"
         low, value, high = (1000 * limit for limit in (benefit.low, benefit.value, benefit.high))
@@ -173,31 +200,40 @@ class LabelWindow:
             f"{subject}: {value:.1f} true cards in 1,000 predictions after false ones are taken off at their weight of "
             f"{deployed.odds:.2f} ({low:.1f} to {high:.1f}){then}; no card at all is worth 0"
         )
-        yield self._figure("discrimination", subject, alerted, _CARDS, benefit.value, deployed.released, state, text)
+        yield self._figure("calibration", subject, alerted, _CARDS, benefit.value, deployed.released, state, text)
 
     # Fairness
 
-    def _attributes(self, model: str) -> dict[str, tuple[str, ...]]:
-        groups = self.groups(model)
+    def _attributes(self) -> dict[str, tuple[str, ...]]:
         recorded = {
-            name: tuple(group for group in groups if group.startswith(f"{name} ")) for name in ("race", "ethnicity")
+            name: tuple(sorted(group for group in self.groups if group.startswith(f"{name} ")))
+            for name in ("race", "ethnicity")
         }
-        attributes = {**ATTRIBUTES, **recorded}
-        return {name: tuple(g for g in of if g in groups) for name, of in attributes.items() if set(of) & set(groups)}
+        attributes = {**_ATTRIBUTES, **recorded}
+        return {name: tuple(g for g in of if g in self.groups) for name, of in attributes.items()}
 
-    def _fairness(self, model: str) -> Iterator[Figure]:
-        attributes = self._attributes(model)
+    def _fairness(self) -> Iterator[Figure]:
+        """Yield gaps between groups, and events to expected ones of each; a group that is wrong alone is the cause."""
+        attributes = self._attributes()
         pairs = [(name, *pair) for name, of in attributes.items() for pair in combinations(of, 2)]
-        confidence = 1 - 0.05 / max(1, 4 * len(pairs))
         for name, first, other in pairs:
-            yield from self._gaps(model, name, first, other, confidence)
-        groups = [group for of in attributes.values() for group in of]
-        for group in groups:
-            confidence = 1 - 0.05 / len(groups)
-            yield self._observed("fairness", f"{model}, {group}", self.of(model, group), confidence)
+            yield from self._gaps(name, first, other, 1 - 0.05 / (4 * len(pairs)))
+        several = sum(map(len, attributes.values()))
+        for of in attributes.values():
+            subjects = [
+                self._observed("fairness", f"{self.model}, {group}", self._of(group), 1 - 0.05 / several)
+                for group in of
+            ]
+            is_apart = any(figure.state == "good" for figure in subjects)
+            for figure in subjects:
+                # where all groups of an attribute are wrong, the model is, and calibration says so
+                yield figure if is_apart or figure.state != "act" else _watched(figure)
 
-    def _gaps(self, model: str, name: str, group: str, other: str, confidence: float) -> Iterator[Figure]:
-        first, second = self.of(model, group), self.of(model, other)
+    def _of(self, group: str) -> Sample:
+        return self.now.where(self.groups[group]).labelled
+
+    def _gaps(self, name: str, group: str, other: str, confidence: float) -> Iterator[Figure]:
+        first, second = self._of(group), self._of(other)
         kinds = {
             "cards among those with the event": (_with_event(first), _with_event(second)),
             "cards among those without it": (_without_event(first), _without_event(second)),
@@ -205,11 +241,11 @@ class LabelWindow:
             "cards": (_cards(first), _cards(second)),
         }
         for kind, ((count, total), (count_other, total_other)) in kinds.items():
-            subject = f"{model}, {name}, {kind}"
+            subject = f"{self.model}, {name}, {kind}"
             if min(total, total_other) < _GROUP:
                 yield self._too_few("fairness", subject, min(total, total_other), _GROUP, "of the smaller group")
                 continue
-            low, high = rates.difference(count, total, count_other, total_other, confidence)
+            low, high = difference(count, total, count_other, total_other, confidence)
             gap, certain = count / total - count_other / total_other, low > 0 or high < 0
             state: State = "good"
             if certain and abs(gap) >= 0.05:
@@ -222,44 +258,39 @@ class LabelWindow:
             yield self._figure("fairness", subject, min(total, total_other), _GROUP, gap, 0.0, state, text)
 
 
-def _with_card(labelled: Labelled) -> tuple[int, int]:
-    events = labelled.total("yes", with_card=True)
-    return events, events + labelled.total("no", with_card=True)
+def attribute_of(subject: str) -> str:
+    """Return the attribute that a figure of fairness is about: "model, group" or "model, attribute, …"."""
+    name = subject.split(", ")[1]
+    return next((attribute for attribute, groups in _ATTRIBUTES.items() if name in groups), name.partition(" ")[0])
 
 
-def _with_event(labelled: Labelled) -> tuple[int, int]:
-    return labelled.total("yes", with_card=True), labelled.total("yes")
+def _watched(figure: Figure) -> Figure:
+    return Figure(figure.client, figure.service, figure.family, figure.subject, "watch", figure.n, figure.minimum,
+                  figure.value, figure.before, figure.text, figure.site, figure.about)  # fmt: skip
 
 
-def _without_event(labelled: Labelled) -> tuple[int, int]:
-    return labelled.total("no", with_card=True), labelled.total("no")
+def difference(count: int, total: int, before: int, total_before: int, confidence: float) -> tuple[float, float]:
+    """Return the interval of the difference of two shares, now minus before (Newcombe 1998, method 10)."""
+    from statsmodels.stats.proportion import confint_proportions_2indep
+
+    low, high = confint_proportions_2indep(count, total, before, total_before, method="newcomb", alpha=1 - confidence)
+    return float(low), float(high)
 
 
-def _cards(labelled: Labelled) -> tuple[int, int]:
-    return _with_card(labelled)[1], labelled.total("yes") + labelled.total("no")
+def _with_card(sample: Sample) -> tuple[int, int]:
+    chosen = sample.where(sample.with_card)
+    return chosen.events, len(chosen.estimates)
 
 
-def label_choice(client: str, service: str, counts: DayCounts) -> Iterator[Figure]:
-    """Whether groups with the same estimate are as ill as each other, by the conditions among the recorded inputs.
+def _with_event(sample: Sample) -> tuple[int, int]:
+    chosen = sample.where(sample.happened > 0)
+    return int(chosen.with_card.sum()), len(chosen.estimates)
 
-    A score that stands for cost instead of need gives sicker people the same score where they get less care (Obermeyer
-    et al., Science 2019). A difference is for people to judge, as age and sex explain some: it is never more than to be
-    watched.
-    """
-    models = sorted({key.partition(" ")[0] for key in counts.needs})
-    for model in models:
-        groups = sorted({key.partition(" ")[2] for key in counts.needs if key.partition(" ")[0] == model})
-        races, ethnicities = ([group for group in groups if group.startswith(name)] for name in ("race ", "ethnicity "))
-        for first, other in chain.from_iterable(combinations(of, 2) for of in (("women", "men"), races, ethnicities)):
-            subject = f"{model}, {first} and {other}"
-            group, others = (counts.needs.get(f"{model} {group_name}", {}) for group_name in (first, other))
-            n = int(min(sum(row[0] for row in of.values()) for of in (group, others)))
-            ratio = ratio_at_equal_estimate(group, others)
-            if n < _NEEDS or ratio is None:
-                text = f"{service}, {subject}: {n:,} of the smaller group counted, {_NEEDS:,} are needed."
-                yield Figure(client, service, "label choice", subject, "insufficient", n, _NEEDS, None, None, text)
-                continue
-            state: State = "watch" if ratio.lies_outside(0.9, 1.1) else "good"
-            words = f"with the same estimate {first} have {ratio.words} times the conditions of {other}"
-            text = f"{service}, {subject}: {words}."
-            yield Figure(client, service, "label choice", subject, state, n, _NEEDS, ratio.value, 1.0, text)
+
+def _without_event(sample: Sample) -> tuple[int, int]:
+    chosen = sample.where(sample.happened == 0)
+    return int(chosen.with_card.sum()), len(chosen.estimates)
+
+
+def _cards(sample: Sample) -> tuple[int, int]:
+    return int(sample.with_card.sum()), len(sample.estimates)

@@ -2,7 +2,7 @@
 
 The buckets are those of DDSketch (Masson, Rim, Lee: DDSketch, a fast and fully-mergeable quantile sketch with
 relative-error guarantees, VLDB 2019): a quantile is off by at most 1 % of itself, whatever the distribution. A bucket
-says how many values fell into it, not whose they were. Probabilities have buckets of equal width in log-odds.
+says how many values fell into it, not whose they were.
 """
 
 from collections import Counter
@@ -14,9 +14,6 @@ RELATIVE_ERROR = 0.01
 _GAMMA = (1 + RELATIVE_ERROR) / (1 - RELATIVE_ERROR)
 _LOG_GAMMA = log(_GAMMA)
 _SMALLEST = 1e-9
-_NEAREST = 1e-9
-WIDTH = 0.02
-"""Width of a bucket of probabilities, in log-odds."""
 _SPAN = 1 << 20
 
 Sketch = Counter[int]
@@ -52,9 +49,3 @@ def bucket_at(sketch: Sketch, share: float) -> int:
         if below > rank:
             return bucket
     return max(sketch)
-
-
-def log_odds_bucket(estimate: float) -> int:
-    """Return the bucket of a probability; 0 and 1 are counted as one in a thousand million and its opposite."""
-    inside = min(max(estimate, _NEAREST), 1 - _NEAREST)
-    return round(log(inside / (1 - inside)) / WIDTH)

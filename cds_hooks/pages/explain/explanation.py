@@ -35,7 +35,7 @@ from fhir.record.refusals import WhyNot
 from models_onnx.artifact.folder import VERSION_SIGN
 from models_onnx.artifact.manifest import AgeBandThreshold, Manifest
 from models_onnx.equations.declaration import Equation, equation_digest, find_equations
-from models_onnx.monitoring.rates import wilson
+from models_onnx.monitoring.intervals import wilson
 
 # What each input adds to a result, as one chart: of a model on the scale of log-odds, of an equation on its own
 

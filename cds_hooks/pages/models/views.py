@@ -12,6 +12,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from cds_hooks.pages.explain.recorded_decision import SEX, average_of
+from cds_hooks.pages.pictures import pictures
 from cds_hooks.pages.rules.standing import ModelStanding
 from cds_hooks.pages.server import PageServer
 from cds_hooks.web.charts import round_scale
@@ -47,7 +48,11 @@ def routes(server: PageServer) -> list[Route]:
             if files.preview(name) is not None
         ]
         return server.page(
-            "models/models.html", models=present, drafts=drafts, needs_approval=server.approvals is not None
+            "models/models.html",
+            models=present,
+            drafts=drafts,
+            needs_approval=server.approvals is not None,
+            pictures=pictures(server, of_models=True),
         )
 
     def model(model_id: str) -> Response:

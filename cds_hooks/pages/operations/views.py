@@ -10,9 +10,6 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
-from math import inf
-from threading import Lock
-from time import monotonic
 from typing import Annotated, Any, Final
 
 from fastapi import Query
@@ -24,18 +21,15 @@ from cards.rules.engine.governance import all_rule_versions
 from cds_hooks.metrics.counts import Minute, Snapshot
 from cds_hooks.monitor.book import CountBook
 from cds_hooks.monitor.card_counts import By, count_cards, nearly_always_overridden
-from cds_hooks.monitor.judging import Window, judge, summary
-from cds_hooks.outcomes.labels import site_labels
+from cds_hooks.monitor.judging import kept_report
+from cds_hooks.pages.pictures import pictures
 from cds_hooks.pages.server import PageServer
 from cds_hooks.pages.start.views import tasks_of
 from cds_hooks.routes.health import models_out, why_not_ready
 from cds_hooks.storage.decision import RecordUnavailable
 from cds_hooks.web.numbers import format_time
 from cds_hooks.web.visitor import visiting
-from models_onnx.monitoring.figure import Figure, incidents
 
-_AGAIN_SECONDS: Final = 60.0
-_DAYS, _BEFORE, _LABEL_DAYS = 7, 28, 90
 _MOST_FIGURES: Final = 20
 _SIGNS: Final = {"act": ("critical", "act now"), "watch": ("warning", "watch")}
 _READY_SECONDS: Final = 10.0
@@ -49,10 +43,6 @@ class _Operations:
 
     def __init__(self, server: PageServer) -> None:
         self._server = server
-        self._labels = site_labels(server.settings)
-        self._figures = list[Figure]()
-        self._judged_at = -inf
-        self._lock = Lock()
 
     async def show(self, did: str = "") -> Response:
         """Show the page; what needs the record is left out, with its reason, where the record is away."""
@@ -78,6 +68,7 @@ class _Operations:
             now=now,
             counted=self._counted() if not not_ready else _nothing("The record cannot be used at the moment."),
             version=version("cds-hooks-onnx"),
+            pictures=pictures(server),
             interfaces=self._interfaces(did) if not not_ready else None,
             rules=all_rule_versions(),
             signs=_SIGNS,
@@ -108,27 +99,16 @@ class _Operations:
 
     def _from_book(self, book: CountBook) -> Mapping[str, Any]:
         now, verified = datetime.now(UTC), book.last_verification()
-        figures, callers = self._judge(book), book.callers(int((now - _HOUR).timestamp() * 1e6))
+        callers, kept = book.callers(int((now - _HOUR).timestamp() * 1e6)), kept_report(book)
         return {
             "tasks": tasks_of(self._server, book, now),
             "callers": sorted(callers.items()),
             "verified": verified,
-            "incidents": incidents(figures),
-            "to_look_at": [figure for figure in figures if figure.state in _SIGNS][:_MOST_FIGURES],
-            "summary": summary(figures),
+            "kept": kept,
+            "to_look_at": kept.report.figures[:_MOST_FIGURES] if kept is not None else [],
             "overridden": nearly_always_overridden(book.views, now.date()),
-            "told": book.open_incidents(),
+            "told": {key for key, (*_, is_told) in book.open_incidents().items() if is_told},
         }
-
-    def _judge(self, book: CountBook) -> list[Figure]:
-        """Return the figures of the monitor's report, the most urgent first; they are judged again after a minute."""
-        with self._lock:
-            if monotonic() - self._judged_at > _AGAIN_SECONDS:
-                now = datetime.now(UTC)
-                window = Window(now.date(), _DAYS, _BEFORE, _LABEL_DAYS, now)
-                _, self._figures = judge(book, self._labels, window).narrowed(None, None)
-                self._judged_at = monotonic()
-            return self._figures
 
     def cards(self, by: By = "unit", days: Annotated[int, Query(ge=1, le=PERIODS[-1])] = 30) -> Response:
         """Show cards shown, accepted and overridden by care unit, service, rule and client; no patient."""
@@ -141,7 +121,7 @@ class _Operations:
 
 
 def _nothing(note: str) -> Mapping[str, Any]:
-    return {"note": note, "tasks": [], "callers": [], "verified": None, "summary": "", "told": (), "overridden": ()}
+    return {"note": note, "tasks": [], "callers": [], "verified": None, "kept": None, "told": (), "overridden": ()}
 
 
 def routes(server: PageServer) -> list[Route]:

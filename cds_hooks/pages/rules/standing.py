@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final
 
-import msgspec
 from msgspec import Struct, field
 
 from cards.compose.model import in_100
@@ -112,18 +111,6 @@ class RuleCounts(Struct):
         return f"{in_100(self.accepted / answered)} in 100 of {answered} answers"
 
 
-class _DayOfRules(Struct):
-    """What of a day's counts is about rules: by rule, or by the rule and an outcome or a reason."""
-
-    rules: dict[str, int] = {}
-    silences: dict[str, int] = {}
-    answers: dict[str, int] = {}
-    answer_reasons: dict[str, int] = {}
-
-
-_day_of_rules: Final = msgspec.json.Decoder(_DayOfRules)
-
-
 def count_rules(book: CountBook, until: date) -> dict[str, RuleCounts]:
     """Return what the calls of the last days say of each rule.
 
@@ -131,22 +118,20 @@ def count_rules(book: CountBook, until: date) -> dict[str, RuleCounts]:
         RecordUnavailable: The book cannot be read.
     """
     counts: defaultdict[str, RuleCounts] = defaultdict(RuleCounts)
-    for *_, day in book.days(until - timedelta(days=COUNTED_DAYS - 1), until, _day_of_rules.decode):
-        for rule, times in day.rules.items():
-            counts[rule].spoke += times
-        for key, times in day.silences.items():
-            rule, _, reason = key.rpartition(" ")
-            if reason == SHADOW:
-                counts[rule].shadow += times
-        for key, times in day.answers.items():
-            rule, _, outcome = key.rpartition(" ")
-            if outcome == "accepted":
-                counts[rule].accepted += times
-            else:
-                counts[rule].overridden += times
-        for key, times in day.answer_reasons.items():
-            rule, _, reason = key.partition(" ")
-            counts[rule].reasons[reason] += times
+    first = until - timedelta(days=COUNTED_DAYS - 1)
+    for _, kind, name, n in book.totals(("rule", "silence", "answer", "reason"), first, until, "''"):
+        rule, _, what = name.partition(" ")
+        of_rule = counts[rule]
+        if kind == "rule":
+            of_rule.spoke += n
+        elif kind == "silence":
+            of_rule.shadow += n if what == SHADOW else 0
+        elif kind == "reason":
+            of_rule.reasons[what] += n
+        elif what == "accepted":
+            of_rule.accepted += n
+        else:
+            of_rule.overridden += n
     return counts
 
 

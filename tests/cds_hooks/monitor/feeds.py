@@ -1,6 +1,8 @@
 """Invented feeds: decisions and answers of one client, as they stand in a record, with a planted fault or none."""
 
+import asyncio
 import json
+import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
@@ -8,10 +10,7 @@ from math import exp
 from random import Random
 from typing import Any
 
-from cds_hooks.monitor.book import CallOrder, count_decision, count_feedback, seconds_under_way
-from cds_hooks.storage import Decision
-from models_onnx.monitoring.day import DayCounts
-from models_onnx.monitoring.judging import Compared
+from cds_hooks.storage import Decision, FeedbackItem, card_uuid, open_decision_log
 
 FIRST = date(2026, 8, 3)
 """A Monday."""
@@ -77,45 +76,46 @@ def decision_of(call: Call, client: str) -> Decision:
         "scores": {"id": "model", "version": "1", "probability": _score(call)},
     }  # fmt: skip
     return Decision(
-        id=f"{call.number}", decided_at=int(call.at.timestamp() * 1e6), hook="patient-view", service=SERVICE,
+        id=f"{call.number:08x}-0000-7000-8000-{zlib.crc32(client.encode()):08x}0000",
+        decided_at=int(call.at.timestamp() * 1e6), hook="patient-view", service=SERVICE,
         hook_instance=f"call-{call.number}", client=client, patient=f"patient-{call.number % 997}",
         outcome="cards" if _score(call) > 0.5 else "silent", input_digest="ab" * 32, models=b"[]",
         response=b'{"cards":[]}', basis=json.dumps(basis).encode(),
     )  # fmt: skip
 
 
-def day_of_calls(day: date, random: Random, client: str, fault: Fault = healthy, share: float = 1.0) -> DayCounts:
-    """One day: 250 calls, 60 on a day of the weekend; every sixth call is answered."""
-    counts, order = DayCounts(), CallOrder()
-    many = int((60 if day.weekday() > 4 else 250 + random.randint(-25, 25)) * share)
+def calls_of(day: date, random: Random, fault: Fault = healthy, share: float = 1.0, weekday: int = 250) -> list[Call]:
+    """One day: 250 calls, a quarter of them on a day of the weekend."""
+    many = int((weekday // 4 if day.weekday() > 4 else weekday + random.randint(-weekday // 10, weekday // 10)) * share)
     start = datetime(day.year, day.month, day.day, 7, tzinfo=UTC)
-    for number in range(many):
-        at = start + timedelta(seconds=number * 36_000 / many)
-        for call in fault(_call(day.toordinal() * 1000 + number, at, random), random):
-            decision = decision_of(call, client)
-            count_decision(counts, decision)
-            order.note(counts, decision)
-            if number % 6 == 0:
-                received = decision.decided_at + 90_000_000
-                at_client = datetime.fromtimestamp(received / 1e6 - call.given, UTC).isoformat()
-                count_feedback(counts, "accepted", None, (), seconds_under_way(at_client, received))
-    return counts
+    calls = (
+        _call(day.toordinal() * 1000 + number, start + timedelta(seconds=number * 36_000 / many), random)
+        for number in range(many)
+    )
+    return [after for call in calls for after in fault(call, random)]
 
 
-def days_of_calls(
-    first: date, many: int, seed: int, client: str = "north", fault: Fault = healthy
-) -> dict[date, DayCounts]:
+def days_of_calls(first: date, many: int, seed: int, fault: Fault = healthy, weekday: int = 250) -> list[Call]:
     """Several days in a row."""
     random = Random(seed)
-    return {
-        day: day_of_calls(day, random, client, fault)
-        for day in (first + timedelta(days=place) for place in range(many))
-    }
+    days = (first + timedelta(days=place) for place in range(many))
+    return [call for day in days for call in calls_of(day, random, fault, weekday=weekday)]
 
 
-def compared(window: dict[date, DayCounts], reference: dict[date, DayCounts], client: str = "north") -> Compared:
-    """A window with its reference."""
-    return Compared(client, SERVICE, window, reference)
+async def write(url: str, calls: Sequence[Call], client: str = "north") -> None:
+    """Write the decisions into a record, and the answer to every sixth."""
+    log = open_decision_log(url)
+    for start in range(0, len(calls), 1000):
+        await asyncio.gather(*(log.append(decision_of(call, client)) for call in calls[start : start + 1000]))
+    answers = []
+    for call in (call for call in calls if call.number % 6 == 0):
+        received = int(call.at.timestamp() * 1e6) + 90_000_000
+        at_client = datetime.fromtimestamp(received / 1e6 - call.given, UTC).isoformat()
+        card = card_uuid(decision_of(call, client).id, 1)
+        answers.append(FeedbackItem(card, SERVICE, client, "accepted", at_client, received))
+    for start in range(0, len(answers), 500):
+        await log.append_feedback(answers[start : start + 500])
+    await log.close()
 
 
 def changed(call: Call, **values: float) -> Call:

@@ -12,12 +12,14 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from cds_hooks.cli import app
-from cds_hooks.monitor.judging import Event, NotTold, tell
+from cds_hooks.monitor.book import CountBook
+from cds_hooks.monitor.judging import Event, NotTold, note_incidents, tell
+from cds_hooks.monitor.rows import RecordRows
 from cds_hooks.record_views import open_follower
 from cds_hooks.storage import Decision, FeedbackItem, card_uuid, new_decision_id, open_decision_log
 from models_onnx.monitoring.figure import Family, Figure, Incident, State
-from tests.cds_hooks.decision_views.followed import Book
 from tests.constants import settings_with
+from tests.live import record_in
 from tests.receiver import Receiver, receiving
 
 FIRST = datetime(2026, 9, 1, 8, tzinfo=UTC)
@@ -104,14 +106,25 @@ def run(record: str, counts: Path, *more: str) -> Result:
 
 
 @pytest.mark.slow
-def test_each_decision_is_counted_once(record: str, tmp_path: Path) -> None:
-    book = Book(tmp_path / "m.sqlite3")
-    assert book.read(record) == DAYS * CALLS + (DAYS - 2) * CALLS
-    assert book.read(record) == 0
-    assert Book(tmp_path / "m.sqlite3").read(record) == 0
-    north = next(one for one in book.compared(FIRST.date(), 1, 1) if one.client == "north")
-    (day,) = north.window.values()
-    assert (day.calls, day.accepted, sum(day.hours.values())) == (CALLS, 1, CALLS)
+def test_each_decision_is_read_once_and_all_again_where_some_were_taken_out(record: str, tmp_path: Path) -> None:
+    rows = RecordRows(record, tmp_path / "rows.duckdb")
+    for _ in range(2):
+        rows.read()
+        counted = rows.connection.execute("SELECT count(*), count(DISTINCT sequence) FROM calls").fetchone()
+        assert counted == (DAYS * CALLS + (DAYS - 2) * CALLS,) * 2
+    rows.connection.execute("UPDATE removed SET sequence = 7")
+    rows.read()
+    assert rows.connection.execute("SELECT count(*) FROM calls").fetchone() == (counted[0],)
+
+
+def test_a_laboratory_with_another_unit_and_a_silent_client_are_two_incidents_and_the_pages_have_them(
+    record: str, counts: Path
+) -> None:
+    done = run(record, counts, "--json")
+    assert done.exit_code == 1, done.output
+    found = json.loads(done.stdout)["incidents"]
+    assert {(each["client"], each["family"]) for each in found} == {("north", "drift"), ("south", "calls")}
+    assert run(record, counts, "--client", "nobody").exit_code == 0
 
 
 @pytest.fixture
@@ -127,14 +140,14 @@ def notices_webhook() -> Iterator[Receiver]:
         yield receiver
 
 
-def figure(client: str = "ehr", family: Family = "units", state: State = "act", text: str = "t") -> Figure:
+def figure(client: str = "ehr", family: Family = "drift", state: State = "act", text: str = "t") -> Figure:
     """A figure of which only client, family, state and text are asked."""
     return Figure(client, "s", family, "x", state, 100, 10, 1.0, 0.0, text)
 
 
 def incident(client: str, family: Family, text: str) -> Incident:
     """An incident with one cause."""
-    return Incident(client, family, (figure(client, family, text=text),))
+    return Incident(client, family, "x", (figure(client, family, text=text),))
 
 
 def told(events: list[Event]) -> list[tuple[str, str, str, str]]:
@@ -142,21 +155,40 @@ def told(events: list[Event]) -> list[tuple[str, str, str, str]]:
     return [(event.event, event.client, event.family, event.text) for event in events]
 
 
+def book_in(folder: Path) -> CountBook:
+    """The book of an empty record."""
+    settings = settings_with(database_url=record_in(folder), counts_file=folder / "book.sqlite3")
+    follower = open_follower(settings)
+    follower.catch_up()
+    return CountBook(follower.views)
+
+
+def tell_of(book: CountBook, found: list[Incident], url: str) -> list[Event]:
+    """Remember what is open, and tell others."""
+    note_incidents(book, found, FIRST.date())
+    return tell(book, found, url)
+
+
+def told_of(book: CountBook) -> set[tuple[str, str]]:
+    """Client and family of the incidents that others were told of, and not yet that they ended."""
+    return {(client, family) for client, family, is_told in book.open_incidents().values() if is_told}
+
+
 def test_an_incident_is_told_when_it_begins_and_when_it_ends(tmp_path: Path, notices_webhook: Receiver) -> None:
-    book, before = Book(tmp_path / "book.sqlite3"), datetime.now(UTC).replace(microsecond=0)
-    units, clock = incident("ehr", "units", "unit of bun"), incident("app", "clock", "an hour ahead")
-    begun = tell(book, [units, clock], notices_webhook.url)
+    book, before = book_in(tmp_path), datetime.now(UTC).replace(microsecond=0)
+    units, clock = incident("ehr", "drift", "unit of bun"), incident("app", "calls", "an hour ahead")
+    begun = tell_of(book, [units, clock], notices_webhook.url)
     assert told(begun) == [
-        ("opened", "app", "clock", "app: an hour ahead"),
-        ("opened", "ehr", "units", "ehr: unit of bun"),
+        ("opened", "app", "calls", "app: an hour ahead"),
+        ("opened", "ehr", "drift", "ehr: unit of bun"),
     ]
     assert before <= datetime.fromisoformat(begun[0].at) <= datetime.now(UTC)
-    assert book.open_incidents() == {("app", "clock"), ("ehr", "units")}
-    assert tell(book, [clock, units], notices_webhook.url) == []
-    feed = incident("ehr", "feed", "no calls")
-    changed = tell(book, [clock, feed], notices_webhook.url)
-    assert told(changed) == [("opened", "ehr", "feed", "ehr: no calls"), ("closed", "ehr", "units", "")]
-    assert book.open_incidents() == {("app", "clock"), ("ehr", "feed")}
+    assert told_of(book) == {("app", "calls"), ("ehr", "drift")}
+    assert tell_of(book, [clock, units], notices_webhook.url) == []
+    feed = incident("ehr", "errors", "no calls")
+    changed = tell_of(book, [clock, feed], notices_webhook.url)
+    assert told(changed) == [("opened", "ehr", "errors", "ehr: no calls"), ("closed", "ehr", "drift", "")]
+    assert told_of(book) == {("app", "calls"), ("ehr", "errors")}
     assert notices_webhook.taken == [
         {"event": each.event, "at": each.at, "client": each.client, "family": each.family, "text": each.text}
         for each in [*begun, *changed]
@@ -165,39 +197,39 @@ def test_an_incident_is_told_when_it_begins_and_when_it_ends(tmp_path: Path, not
 
 @pytest.mark.parametrize("answer", [300, 404, 500])
 def test_an_event_that_is_not_taken_is_told_again(tmp_path: Path, notices_webhook: Receiver, answer: int) -> None:
-    book = Book(tmp_path / "book.sqlite3")
-    units, clock = incident("ehr", "units", "u"), incident("app", "clock", "c")
+    book = book_in(tmp_path)
+    units, clock = incident("ehr", "drift", "u"), incident("app", "calls", "c")
     notices_webhook.answers = [200, answer]
     with pytest.raises(NotTold) as not_told:
-        tell(book, [units, clock], notices_webhook.url)
+        tell_of(book, [units, clock], notices_webhook.url)
     assert str(not_told.value) == f"the webhook answered {answer}; the next report tells the event again."
-    assert book.open_incidents() == {("app", "clock")}
-    assert told(tell(book, [units, clock], notices_webhook.url)) == [("opened", "ehr", "units", "ehr: u")]
+    assert told_of(book) == {("app", "calls")}
+    assert told(tell_of(book, [units, clock], notices_webhook.url)) == [("opened", "ehr", "drift", "ehr: u")]
     notices_webhook.answers = [answer]
     with pytest.raises(NotTold):
-        tell(book, [clock], notices_webhook.url)
-    assert book.open_incidents() == {("app", "clock"), ("ehr", "units")}
+        tell_of(book, [clock], notices_webhook.url)
+    assert told_of(book) == {("app", "calls"), ("ehr", "drift")}
 
 
 def test_a_webhook_that_is_not_there_is_said(tmp_path: Path, notices_webhook: Receiver) -> None:
-    book, url = Book(tmp_path / "book.sqlite3"), notices_webhook.url
+    book, url = book_in(tmp_path), notices_webhook.url
     notices_webhook.close()
     with pytest.raises(NotTold) as not_told:
-        tell(book, [incident("ehr", "units", "u")], url)
+        tell_of(book, [incident("ehr", "drift", "u")], url)
     assert str(not_told.value) == (
         "the webhook cannot be reached (ConnectError); the next report tells the event again."
     )
-    assert book.open_incidents() == set()
+    assert told_of(book) == set()
 
 
 def test_alertmanager_is_told_under_one_key_when_it_begins_and_when_it_is_over(
     tmp_path: Path, notices_webhook: Receiver
 ) -> None:
-    book, url = Book(tmp_path / "book.sqlite3"), notices_webhook.url.replace("/notices", "/api/v2/alerts")
-    (begun,), (ended,) = tell(book, [incident("ehr", "input drift", "u")], url), tell(book, [], url)
-    labels = {"alertname": "CdsHooksNotice", "severity": "warning", "subject": "ehr input drift"}
+    book, url = book_in(tmp_path), notices_webhook.url.replace("/notices", "/api/v2/alerts")
+    (begun,), (ended,) = tell_of(book, [incident("ehr", "drift", "u")], url), tell_of(book, [], url)
+    labels = {"alertname": "CdsHooksNotice", "severity": "warning", "subject": "ehr drift x"}
     first, last = notices_webhook.taken[0][0], notices_webhook.taken[1][0]
     assert first == {
         "labels": labels, "annotations": {"summary": "ehr: u"}, "startsAt": begun.at, "endsAt": first["endsAt"],
     }  # fmt: skip
-    assert last == {"labels": labels, "annotations": {"summary": "ehr input drift"}, "endsAt": ended.at}
+    assert last == {"labels": labels, "annotations": {"summary": "ehr drift x"}, "endsAt": ended.at}

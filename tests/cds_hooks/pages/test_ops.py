@@ -12,10 +12,11 @@ from starlette.requests import Request
 from cds_hooks.decision_views.file import Views
 from cds_hooks.metrics.counts import Minute, Snapshot
 from cds_hooks.monitor.book import CountBook
-from cds_hooks.monitor.judging import Window, judge, summary
+from cds_hooks.monitor.judging import Report, keep_report, note_incidents, summary
 from cds_hooks.pages.operations.views import Now, state_now
 from cds_hooks.pages.server import OperatorAccess
 from cds_hooks.settings import Settings
+from models_onnx.monitoring.figure import Figure, incidents
 from tests.cds_hooks.calls import ORDERS, PLANNING, counted_request_for
 from tests.cds_hooks.pages.test_decisions import counting_client, trust_file_in
 from tests.cds_hooks.web.decisions import AS_OF
@@ -55,15 +56,37 @@ async def test_calls_that_were_refused_are_failures_with_their_status(tmp_path: 
         assert "its FHIR server gave none" in page
 
 
-async def test_the_page_says_of_the_week_what_the_report_of_the_monitor_says(tmp_path: Path) -> None:
+async def test_the_page_says_of_the_week_what_the_newest_report_of_the_monitor_says(tmp_path: Path) -> None:
     async with counting_client(tmp_path) as calls:
         request = counted_request_for(ORDERS, "order-select", "ckd4-metformin", AS_OF, "metformin-ckd4-coded")
         await calls.post(f"/cds-services/{ORDERS}", json=request)
+        assert "No report was made yet" in (await calls.get("/ops")).text
+        book = CountBook(Views(tmp_path / "counts.sqlite3"))
+        told = Figure("ehr", ORDERS, "missing", "albumin", "act", 300, 200, 0.5, 0.1, "Half had none.", "", "albumin")
+        report = Report(datetime.now(UTC).date(), 7, 28, [told], incidents([told]))
+        note_incidents(book, report.incidents, report.until)
+        keep_report(book, report)
         page = (await calls.get("/ops")).text
-    window = Window(datetime.now(UTC).date(), 7, 28, 90)
-    _, figures = judge(CountBook(Views(tmp_path / "counts.sqlite3")), {}, window).narrowed(None, None)
-    assert "rules" in {figure.family for figure in figures}
-    assert summary(figures) in page
+    assert faults(page) == []
+    assert "ehr: Half had none." in page
+    assert summary(report.figures) in page
+
+
+async def test_the_pictures_of_the_development_profile_are_said_to_be_invented_and_nobody_elses_are(
+    tmp_path: Path,
+) -> None:
+    async with counting_client(tmp_path) as calls:
+        for path, drawn in (("/ops", 5), ("/models", 2)):
+            page = (await calls.get(path)).text
+            assert faults(page) == []
+            assert page.count("<polyline") == drawn
+            assert "This history is invented" in page
+    token = "operator-token-of-the-tests"  # noqa: S105 - of this test only
+    opened = {"operator_token": token, "explain_pages": "everyone", "public_url": "http://127.0.0.1:8085"}
+    async with counting_client(tmp_path, trust_file=trust_file_in(tmp_path), **opened) as calls:
+        page = (await calls.get("/ops", headers={"authorization": f"Bearer {token}"})).text
+        assert "No day to draw yet" in page
+        assert "invented" not in page
 
 
 async def test_with_a_trust_file_only_the_operator_sees_operations(tmp_path: Path) -> None:

@@ -1,0 +1,36 @@
+"""Makes the report of the monitor: reads the record, judges the eight figures, and finds the incidents."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from cards.rules.engine.governance import all_rule_versions
+from cds_hooks.monitor.judging import Report
+from cds_hooks.monitor.label_windows import calibration_series, label_figures
+from cds_hooks.monitor.report import change_figures, drift_series
+from cds_hooks.monitor.rows import RecordRows
+from cds_hooks.monitor.traffic import traffic_figures
+from cds_hooks.monitor.window import Window
+from cds_hooks.outcomes.labels import Labels
+from models_onnx.monitoring.figure import incidents
+
+
+def report_of(
+    url: str, file: Path | None, labels: Labels, window: Window, progress: Callable[[int], None] = lambda _: None
+) -> Report:
+    """Return the report on a window; `file` keeps what was read of the record, None keeps nothing.
+
+    Raises:
+        RecordUnavailable: The record cannot be read, or what reads it is not installed.
+    """
+    rows = RecordRows(url, file)
+    try:
+        rows.read(progress)
+        figures = change_figures(rows, window)
+        figures += traffic_figures(rows, window, frozenset(all_rule_versions()))
+        series = {"drift": drift_series(rows, window)}
+        figures += label_figures(rows, labels, window)
+        series["calibration"] = calibration_series(rows, labels, window)
+    finally:
+        rows.connection.close()
+    figures.sort(key=lambda figure: figure.order)
+    return Report(window.last, window.days, window.before, figures, incidents(figures), series)
