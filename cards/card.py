@@ -303,6 +303,8 @@ class CardIdentity(Struct, frozen=True):
     suggestion_uuid: Callable[[int], str]
     explain_url: str
     method_url: str = ""
+    is_at_discharge: bool = False
+    """Whether the card is one of a discharge, of which each patient gets one estimate."""
 
     @property
     def links(self) -> tuple[Link, ...]:

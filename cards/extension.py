@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from msgspec import Struct, field
 
+from cards.finding import Finding
 from cards.text import escape
 
 EXTENSION_KEY: Final = "org.cds-hooks-onnx"
@@ -134,9 +135,11 @@ class CardExtension(Struct, frozen=True, omit_defaults=True, kw_only=True):
     digest), the estimate as `probability` (0 to 1) or `value`, and `contributions`; `base` and their sum are `link` of
     the estimate. `missing` names the inputs without a usable value, `not_found` those that count as no. Of the card of
     vaccines due: `vaccines`; of that of preventive services: `preventive`; of that of abnormal results
-    without a follow-up: `results`.
+    without a follow-up: `results`. `finding` is what the card says about the patient as a whole, and so what it is
+    compared by when it would be shown again; a card about drafted orders has none.
     """
 
+    finding: Finding | None = None
     findings: tuple[FindingReference, ...] = ()
     facts: tuple[Fact, ...] = ()
     model: dict[str, str] | None = None

@@ -16,7 +16,7 @@ from cards.card import Action, Suggestion
 from cards.fhir_validity import new_faults
 from cards.new_orders import lab_order, medication_order
 from cards.replacements import why_not_ended, why_unfit
-from cards.rules.engine.finding import Finding, OfferedSuggestion
+from cards.rules.engine.finding import OfferedSuggestion, RuleFinding
 from cards.rules.engine.rule_book import DraftEvaluation, RuleBook
 from cards.rules.language.rule import NewOrder, OrderChange, SuggestionTemplate
 from cards.rules.language.site import why_unavailable
@@ -97,7 +97,7 @@ class SuggestionWithheld(Exception):
     """A suggestion that is not offered; the message says why."""
 
 
-def suggestions_for(finding: Finding, context: SuggestionContext) -> tuple[list[Suggestion], list[WhyNot]]:
+def suggestions_for(finding: RuleFinding, context: SuggestionContext) -> tuple[list[Suggestion], list[WhyNot]]:
     """Return the suggestions of a finding that are safe for this patient, and why the others are withheld."""
     offered: list[Suggestion] = []
     withheld: list[WhyNot] = []
@@ -131,7 +131,7 @@ def _label(offer: OfferedSuggestion, context: SuggestionContext) -> str:
     return offer.suggestion.declared.label_of(is_active=context.session.active_orders)
 
 
-def _actions(offer: OfferedSuggestion, finding: Finding, context: SuggestionContext) -> Iterator[Action]:
+def _actions(offer: OfferedSuggestion, finding: RuleFinding, context: SuggestionContext) -> Iterator[Action]:
     declared = offer.suggestion.declared
     if declared.orders and not offer.orders:
         raise SuggestionWithheld("the test is ordered already")
@@ -175,7 +175,7 @@ def _actions(offer: OfferedSuggestion, finding: Finding, context: SuggestionCont
 class _Plan:
     """What the drafts are when the suggestion's actions so far have been carried out."""
 
-    def __init__(self, finding: Finding, context: SuggestionContext, *, is_removed: bool) -> None:
+    def __init__(self, finding: RuleFinding, context: SuggestionContext, *, is_removed: bool) -> None:
         self.finding = finding
         self.context = context
         self.is_removed = is_removed

@@ -18,7 +18,7 @@ from msgspec.structs import replace
 from cards.card import Action, Card
 from cards.country_words import card_of_country, silence_of_country, text_of_country
 from cards.extension import RestingFinding, WorklistEntry
-from cards.rules.engine.finding import Finding
+from cards.rules.engine.finding import RuleFinding
 from cards.rules.engine.governance import SWITCHED_OFF, MetFinding
 from cards.rules.engine.kept import KeptJudgements, hand_back
 from cds_hooks.access.links import link_cards
@@ -464,7 +464,7 @@ async def hold_back(call: Call, advised: Advised) -> Selected:
     )
 
 
-def _met(answered: Sequence[tuple[Finding, WhyNot]], silences: Sequence[WhyNot]) -> list[MetFinding]:
+def _met(answered: Sequence[tuple[RuleFinding, WhyNot]], silences: Sequence[WhyNot]) -> list[MetFinding]:
     """Return the answered findings with the places of their silences."""
     places = {id(silence): position for position, silence in enumerate(silences)}
     return [MetFinding.of(finding, places[id(silence)]) for finding, silence in answered if id(silence) in places]

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
-from cards.rules.engine.finding import Finding
+from cards.rules.engine.finding import RuleFinding
 from cards.rules.engine.governance import govern
 from cards.rules.language.rule import Audit, Band, Evidence, Rule, RuleTable, Trigger
 from cards.rules.language.site import use_site_rules
@@ -42,9 +42,9 @@ def rule_of_package(name: str) -> str:
     return f"package-{name}"
 
 
-def finding_of_package(name: str) -> Finding:
+def finding_of_package(name: str) -> RuleFinding:
     """Return what the checks of rules are asked about a package: whether this version counts here and is on."""
-    return Finding(rule_of_package(name), _BAND, "info", True, "", "", 0, (), (), (), (), (), ())
+    return RuleFinding(rule_of_package(name), _BAND, "info", True, "", "", 0, (), (), (), (), (), ())
 
 
 def _table(listed: Iterable[Package]) -> RuleTable:

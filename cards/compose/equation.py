@@ -18,8 +18,9 @@ from cards.card import (
     Source,
     order_suggestions,
 )
-from cards.compose.model import NOT_FOUND, factor_lines, in_100
+from cards.compose.model import NOT_FOUND, factor_lines, finding_of_estimate, in_100
 from cards.extension import EXTENSION_KEY, CardExtension, Fact, Factor, WorklistEntry
+from cards.finding import Finding
 from cards.text import escape, plain, with_unit_signs
 from fhir.mapping.features.feature import FeatureValue, charted_number
 from models_onnx.equations.arithmetic import Contribution
@@ -28,6 +29,7 @@ from models_onnx.equations.declaration import Equation, equation_reference
 
 _NOT_CAUSES = "These are associations, not causes."
 _FEW_WORDS = 12
+_FALLING_IS_WORSE = frozenset({"egfr"})
 
 
 class EquationCardContent(Struct, frozen=True, kw_only=True):
@@ -57,7 +59,14 @@ def equation_card(
     """
     lines = [content.opening, *_reasons(charted, result), "", *content.beside]
     lines += [line for line in (_not_found(charted), _closing(result, content, identity)) if line]
-    extension = extension_of(charted, result, content.other_results)
+    finding = finding_of_estimate(
+        result.equation.id,
+        result.output.id,
+        identity,
+        measure=None if isinstance(result.value, str) else result.number,
+        band=result.band.id if result.band is not None and result.table is not None else "",
+    )
+    extension = replace(extension_of(charted, result, content.other_results), finding=finding)
     return _card(result.equation, content, identity, "\n".join(lines), extension)
 
 
@@ -74,7 +83,8 @@ def missing_card(
     equation: Equation, content: EquationCardContent, identity: CardIdentity, lacking: Sequence[str]
 ) -> Card:
     """Return the card that says what is missing for a result and offers the one test that would give it."""
-    extension = CardExtension(model=equation_reference(equation), missing=tuple(lacking))
+    finding = Finding(f"missing {','.join(lacking)}", equation.id, "one-test")
+    extension = CardExtension(finding=finding, model=equation_reference(equation), missing=tuple(lacking))
     detail = "\n\n".join(
         [content.opening, *content.beside, f"Nothing is assumed in its place. {_method_link(identity)}"]
     )
@@ -246,10 +256,6 @@ def people_in_100(result: EquationResult) -> float:
     return round(100 * result.number, places)
 
 
-AFTER_INFARCTION = "after-infarction"
-"""The output of the card that tells which medication is missing after an infarction; no estimate of a return."""
-
-
 def guideline_card(
     identity: CardIdentity,
     *,
@@ -263,8 +269,16 @@ def guideline_card(
 ) -> Card:
     """Return the card of an indication by a guideline, which `source` names with its year.
 
-    Its extension holds the facts that the sentences name, and `output`, the id of the indication.
+    Its extension holds the facts that the sentences name, the one that is measured first, and `output`, the id of the
+    indication.
     """
+    measure = facts[0].value
+    finding = Finding(
+        output,
+        output,
+        measure=float(measure) if isinstance(measure, float | int) else None,
+        is_falling=facts[0].name in _FALLING_IS_WORSE,
+    )
     return Card(
         uuid=identity.uuid,
         summary=summary,
@@ -275,5 +289,5 @@ def guideline_card(
         selection_behavior="any" if offers else None,
         override_reasons=REASONS_OF_A_TALK,
         links=identity.links,
-        extension={EXTENSION_KEY: CardExtension(output=output, facts=facts)},
+        extension={EXTENSION_KEY: CardExtension(finding=finding, output=output, facts=facts)},
     )

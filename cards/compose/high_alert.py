@@ -17,7 +17,8 @@ from msgspec import Struct
 
 from cards.card import OVERRIDE_REASONS, TOPICS, Card, Source
 from cards.extension import EXTENSION_KEY, CardExtension, Fact
-from cards.rules.engine.finding import Finding
+from cards.finding import Finding
+from cards.rules.engine.finding import RuleFinding
 from cards.text import capitalized, escape, first_few, plain
 from fhir.mapping.medications.identity import MedicationIdentity
 from fhir.terminology.medications import Ingredient, atc_codes, classes_of, table_rows
@@ -129,10 +130,9 @@ class UncoveredDrug(Struct, frozen=True):
     in_pairs: bool = False
 
 
-def uncovered_finding(drugs: Sequence[UncoveredDrug]) -> Finding:
+def uncovered_finding(drugs: Sequence[UncoveredDrug]) -> RuleFinding:
     """Return the same as a finding of a rule called "not-covered": a site can switch it off as it does a rule."""
-    facts = tuple(Fact("draft", plain(drug.medication.words), _key(drug), source=drug.draft) for drug in drugs)
-    return Finding(
+    return RuleFinding(
         NOT_COVERED,
         NOT_COVERED,
         "info",
@@ -140,7 +140,7 @@ def uncovered_finding(drugs: Sequence[UncoveredDrug]) -> Finding:
         "",
         "",
         0,
-        facts,
+        _facts(drugs),
         notes=(),
         suggestions=(),
         partners=(),
@@ -165,13 +165,16 @@ def uncovered_card(drugs: Sequence[UncoveredDrug], uuid: str) -> Card:
         override_reasons=_OVERRIDE_REASONS,
         extension={
             EXTENSION_KEY: CardExtension(
+                finding=Finding(NOT_COVERED, NOT_COVERED, "once", parts=tuple(dict.fromkeys(map(_key, drugs)))),
                 output=NOT_COVERED,
-                facts=tuple(
-                    Fact("draft", plain(drug.medication.words), _key(drug), source=drug.draft) for drug in drugs
-                ),
+                facts=_facts(drugs),
             )
         },
     )
+
+
+def _facts(drugs: Sequence[UncoveredDrug]) -> tuple[Fact, ...]:
+    return tuple(Fact("draft", plain(drug.medication.words), _key(drug), source=drug.draft) for drug in drugs)
 
 
 def _key(drug: UncoveredDrug) -> str:

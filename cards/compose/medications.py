@@ -8,7 +8,8 @@ from msgspec.structs import replace
 
 from cards.card import OVERRIDE_REASONS, SEVERITY, TOPICS, Card, CardIdentity, Source, Suggestion
 from cards.extension import EXTENSION_KEY, CardExtension, Fact, FindingReference
-from cards.rules.engine.finding import Finding, OfferedSuggestion
+from cards.finding import Finding
+from cards.rules.engine.finding import OfferedSuggestion, RuleFinding
 from cards.text import escape, first_few, plain
 from fhir.mapping.medications.identity import MedicationIdentity
 
@@ -39,7 +40,7 @@ class ReviewedDrug(Struct, frozen=True):
     """A finding about a drug that is taken: its name, the finding, and in a review the suggestions that fit it."""
 
     name: str
-    finding: Finding
+    finding: RuleFinding
     offers: tuple[Suggestion, ...] = ()
 
 
@@ -49,7 +50,7 @@ class _Line(Struct, frozen=True):
     drugs: tuple[ReviewedDrug, ...]
 
     @property
-    def finding(self) -> Finding:
+    def finding(self) -> RuleFinding:
         """Of a pair the one that names most of its drugs."""
         return max(self.drugs, key=lambda drug: len(drug.finding.partners)).finding
 
@@ -72,7 +73,7 @@ def may_be_stopped(medication: MedicationIdentity) -> bool:
     return not medication.classes & TAPERED and not names & _TAPERED_DRUGS
 
 
-def fits_finding(offer: OfferedSuggestion, finding: Finding, medication: MedicationIdentity) -> bool:
+def fits_finding(offer: OfferedSuggestion, finding: RuleFinding, medication: MedicationIdentity) -> bool:
     """Whether a suggestion does what the finding asks for, of a drug that is taken already.
 
     A drug is stopped or held by a button only where the finding is certain and asks for no lower dose, taper or value
@@ -158,7 +159,7 @@ def _line(line: _Line) -> str:
     return f"- **{_sentence(line)}** {line.finding.detail}{_facts(line.finding)} ({_labels(line.finding)})"
 
 
-def _facts(finding: Finding) -> str:
+def _facts(finding: RuleFinding) -> str:
     """Return what of the chart it rests on and is not said yet, with its date."""
     text = f"{finding.summary} {finding.detail}"
     facts = [fact for fact in finding.facts if fact.text and fact.name not in ("draft", "medication", "daily_dose")]
@@ -168,7 +169,7 @@ def _facts(finding: Finding) -> str:
     return f" On record: {'; '.join(statements)}." if statements else ""
 
 
-def _labels(finding: Finding) -> str:
+def _labels(finding: RuleFinding) -> str:
     return finding.evidence[0].label
 
 
@@ -185,7 +186,7 @@ def _offers(lines: Sequence[_Line]) -> Iterator[Suggestion]:
     """
     changed: set[str] = set()
     labels: set[str] = set()
-    worst: dict[str, Finding] = {}
+    worst: dict[str, RuleFinding] = {}
     for drug in (drug for line in lines for drug in line.drugs):
         is_lesser = worst.setdefault(drug.name, drug.finding) is not drug.finding
         for suggestion in drug.offers:
@@ -247,8 +248,12 @@ def _gene_result(fact: Fact) -> str:
     return f"{escape(fact.text, 120)} ({(fact.effective or 'undated')[:10]})"
 
 
-def _extension(findings: Iterable[Finding], lines: Iterable[_Line], output: str) -> CardExtension:
+def _extension(findings: Iterable[RuleFinding], lines: Iterable[_Line], output: str) -> CardExtension:
     """Return the findings, one of each line, and all facts of all drugs."""
     facts = dict.fromkeys(fact for line in lines for drug in line.drugs for fact in drug.finding.facts)
     references = tuple(FindingReference(finding.rule, finding.band) for finding in findings)
-    return CardExtension(findings=references, facts=tuple(facts), output=output)
+    # A drug more in a finding that was shown is news; the same drugs, no worse, are not.
+    parts = dict.fromkeys(f"{reference.rule} {reference.band}" for reference in references)
+    drugs = dict.fromkeys(str(fact.value) for fact in facts if fact.name == "draft")
+    finding = Finding(output, output, parts=(*parts, *drugs), is_list=len(references) > 1)
+    return CardExtension(finding=finding, findings=references, facts=tuple(facts), output=output)

@@ -4,19 +4,25 @@ What raises and what lowers an estimate is described in factor lines, ranges, an
 """
 
 from collections.abc import Callable, Sequence
-from typing import Protocol, TypeAlias
+from typing import Any, Final, Protocol, TypeAlias
 
 from msgspec import Struct, UnsetType
 from msgspec.structs import replace
 
 from cards.card import REASONS_OF_A_TALK, TOPICS, Card, CardIdentity, Coding, OrderSuggestion, Source, create_suggestion
 from cards.extension import EXTENSION_KEY, CardExtension, Factor, ObservedRate
+from cards.finding import Finding
 from cards.text import escape, with_unit_signs
 from fhir.mapping.features.feature import FeatureValue, FeatureVector, Missing, charted_number
 from fhir.mapping.features.patient import Age
 from fhir.record.refusals import Refusal
 from models_onnx.artifact.manifest import Manifest, horizon_words
 from models_onnx.serving.runtime import FACTORS_SHOWN, Prediction, marks
+
+DRIVER_SHARE: Final = 0.15
+"""From this share of all contributions on an input that raises the estimate is a driver: two marks on the card."""
+KNOWN_SHARE: Final = 0.05
+"""With less than this share an input was no driver before: no mark on the card. The project's own choice."""
 
 # Words by the number of marks; they always stand beside the signs (look/LOOK.md).
 _WORDS = ("a little", "somewhat", "clearly", "a lot")
@@ -142,8 +148,26 @@ def model_card(
         selection_behavior="at-most-one",
         override_reasons=REASONS_OF_A_TALK,
         links=identity.links,
-        extension={EXTENSION_KEY: _extension(manifest, prediction, known_values, vector)},
+        extension={EXTENSION_KEY: _extension(manifest, prediction, known_values, vector, identity)},
     )
+
+
+def finding_of_estimate(name: str, output: str, identity: CardIdentity, **more: Any) -> Finding:
+    """Return what the card of an estimate is remembered by: a model and those that take over for it are one finding.
+
+    At a discharge every estimate is the same finding, who comes back, whichever score it names.
+    """
+    if identity.is_at_discharge:
+        return Finding("follow-up after discharge", name, "one-follow-up")
+    return Finding(f"{name.removesuffix('_small').removesuffix('_early')} {output}", name, **more)
+
+
+def _raising(factors: Sequence[Factor]) -> dict[str, tuple[str, ...]]:
+    """Return the inputs that raise the estimate: those that drive it, and beside them all that do so visibly."""
+    total = sum(abs(factor.contribution) for factor in factors)
+    visible = [factor for factor in factors if factor.contribution > 0 and factor.contribution >= KNOWN_SHARE * total]
+    drivers = tuple(factor.feature for factor in visible if factor.contribution >= DRIVER_SHARE * total)
+    return {"parts": drivers, "known": tuple(factor.feature for factor in visible)}
 
 
 NOT_FOUND = "**Not found, so counted as no:**"
@@ -319,17 +343,33 @@ def _known_values(prediction: Prediction, vector: FeatureVector) -> list[Known]:
 
 
 def _extension(
-    manifest: Manifest, prediction: Prediction, known_values: Sequence[Known], vector: FeatureVector
+    manifest: Manifest,
+    prediction: Prediction,
+    known_values: Sequence[Known],
+    vector: FeatureVector,
+    identity: CardIdentity,
 ) -> CardExtension:
+    factors = tuple(
+        Factor(value.feature.name, value.value, value.feature.unit, value.effective, value.source, contribution)
+        for value, contribution in known_values
+    )
+    missing = tuple(gap.feature.name for gap in vector.missing)
     return CardExtension(
+        finding=finding_of_estimate(
+            manifest.id,
+            "",
+            identity,
+            measure=float(prediction.probability),
+            is_risk=True,
+            band=repr(prediction.observed_rate),  # its range: the bin of the reference cohort
+            missing=missing,
+            **_raising(factors),
+        ),
         model={"id": manifest.id, "version": manifest.version, "sha256": manifest.file.sha256},
         probability=prediction.probability,
         link=manifest.link,
         base=prediction.base,
-        contributions=tuple(
-            Factor(value.feature.name, value.value, value.feature.unit, value.effective, value.source, contribution)
-            for value, contribution in known_values
-        ),
+        contributions=factors,
         percentile=prediction.percentile,
         observed=ObservedRate(
             rate=prediction.observed_rate,
@@ -338,7 +378,7 @@ def _extension(
             count=prediction.observed_count,
         ),
         risk_by_years=dict(zip(map(str, manifest.horizons_years), prediction.risk, strict=bool(prediction.risk))),
-        missing=tuple(gap.feature.name for gap in vector.missing),
+        missing=missing,
         missing_contribution=None
         if manifest.missing_kind == "average"
         else _contribution_of_missing(prediction, vector),

@@ -8,7 +8,7 @@ from msgspec import Struct, structs
 from cards.card import SEVERITY, SUMMARY_LIMIT, TOPICS, Action, Card, Source, Suggestion
 from cards.compose.high_alert import UncoveredDrug, high_alert_class, uncovered_card, uncovered_finding
 from cards.extension import EXTENSION_KEY, CardExtension, Fact, FindingReference
-from cards.rules.engine.finding import Finding, merge_repeated_findings
+from cards.rules.engine.finding import RuleFinding, merge_repeated_findings
 from cards.rules.engine.governance import SuppressionCheck, suppress_nothing
 from cards.rules.engine.kept import open_session
 from cards.rules.engine.rule_book import DraftEvaluation, RuleBook, rule_book
@@ -120,8 +120,8 @@ def check_orders(
 
 
 def shown_findings(
-    findings: Iterable[Finding], suppress: SuppressionCheck, silences: list[WhyNot]
-) -> tuple[Finding, ...]:
+    findings: Iterable[RuleFinding], suppress: SuppressionCheck, silences: list[WhyNot]
+) -> tuple[RuleFinding, ...]:
     """Return the findings that are shown; the reasons against the others are added to the silences."""
     shown_list = []
     for finding in findings:
@@ -229,7 +229,7 @@ class _Check:
             if not any(rule.declared.covers_use for rule in specific):
                 yield from _uncovered(drafted, in_pairs=any(rule.trigger.sides for rule in specific))
 
-    def card(self, drafted: DraftMedication, shown: Sequence[Finding]) -> tuple[Card | None, list[WhyNot]]:
+    def card(self, drafted: DraftMedication, shown: Sequence[RuleFinding]) -> tuple[Card | None, list[WhyNot]]:
         silences = list(self.evaluate(drafted).silences)
         name = drafted.draft.name
         if drafted.medication.doubt:
@@ -264,12 +264,14 @@ class _Check:
         return card, [*silences, scope]
 
 
-def _rank(finding: Finding) -> tuple[int, bool, int]:
+def _rank(finding: RuleFinding) -> tuple[int, bool, int]:
     """By harm, then by how sure the facts are, then by the rule's own priority."""
     return -SEVERITY[finding.indicator], not finding.is_certain, -finding.priority
 
 
-def _card(uuid: str, findings: Sequence[Finding], suggestions: Sequence[Suggestion], drafted: DraftMedication) -> Card:
+def _card(
+    uuid: str, findings: Sequence[RuleFinding], suggestions: Sequence[Suggestion], drafted: DraftMedication
+) -> Card:
     first = findings[0]
     evidence = first.evidence[0]
     return Card(
@@ -285,7 +287,7 @@ def _card(uuid: str, findings: Sequence[Finding], suggestions: Sequence[Suggesti
     )
 
 
-def _summary(finding: Finding) -> str:
+def _summary(finding: RuleFinding) -> str:
     """Return the summary of the worst finding; the lint sees to its length, a long drug name is cut, not refused."""
     summary = finding.summary
     return summary if len(summary) <= SUMMARY_LIMIT else f"{summary[: SUMMARY_LIMIT - 1]}…"
@@ -296,7 +298,7 @@ def _summary(finding: Finding) -> str:
 _WORD = re.compile(r"\w+")
 
 
-def _lines(findings: Sequence[Finding], drafted: DraftMedication) -> Iterator[str]:
+def _lines(findings: Sequence[RuleFinding], drafted: DraftMedication) -> Iterator[str]:
     yield f"**{_order_words(drafted)}**{_facts_line(findings)}"
     groups, unlisted = _by_line(findings)
     for group in groups:
@@ -311,7 +313,7 @@ def _lines(findings: Sequence[Finding], drafted: DraftMedication) -> Iterator[st
         yield f"- {' '.join(notes)}"
 
 
-def _not_in_headline(finding: Finding) -> str:
+def _not_in_headline(finding: RuleFinding) -> str:
     """Return the detail without its first sentence, where the headline has all of its words in their order."""
     first, _, rest_of_detail = finding.detail.partition(". ")
     headline = iter(_WORD.findall(_summary(finding).casefold()))
@@ -319,21 +321,21 @@ def _not_in_headline(finding: Finding) -> str:
     return rest_of_detail if is_said else finding.detail
 
 
-def _by_line(findings: Sequence[Finding]) -> tuple[list[list[Finding]], list[Finding]]:
+def _by_line(findings: Sequence[RuleFinding]) -> tuple[list[list[RuleFinding]], list[RuleFinding]]:
     """Return the findings by line, and those for which no line is left.
 
     Each has a line of its own where there is room, else those of one merge group share the line of their worst.
     """
     if len(findings) <= MOST_LINES - 2:
         return [[finding] for finding in findings], []
-    groups: dict[str, list[Finding]] = {}
+    groups: dict[str, list[RuleFinding]] = {}
     for finding in findings:
         groups.setdefault(finding.group, []).append(finding)
     lines = list(groups.values())
     return lines[: MOST_LINES - 2], [finding for group in lines[MOST_LINES - 2 :] for finding in group]
 
 
-def _inline(finding: Finding) -> str:
+def _inline(finding: RuleFinding) -> str:
     return escape(finding.summary, SUMMARY_LIMIT)
 
 
@@ -341,7 +343,7 @@ def _order_words(drafted: DraftMedication) -> str:
     return escape(drafted.medication.words)
 
 
-def _facts_line(findings: Sequence[Finding]) -> str:
+def _facts_line(findings: Sequence[RuleFinding]) -> str:
     details = " ".join(finding.detail for finding in findings)
     facts = [fact for finding in findings for fact in finding.facts if fact.text and fact.name != "draft"]
     shown = (fact for fact in _fullest(facts) if fact.is_always_shown or fact.text not in details)
@@ -360,7 +362,7 @@ def _fullest(facts: Iterable[Fact]) -> Iterable[Fact]:
     return by_thing.values()
 
 
-def _citation(findings: Sequence[Finding]) -> str:
+def _citation(findings: Sequence[RuleFinding]) -> str:
     """Return what the findings of a line rest on: two documents of one finding, the first of each of several."""
     if len(findings) == 1:
         return "; ".join(evidence.label for evidence in findings[0].evidence[:2])
@@ -370,7 +372,7 @@ def _citation(findings: Sequence[Finding]) -> str:
 # The rest
 
 
-def _as_beside_headline(suggestion: Suggestion, finding: Finding, headline: Finding) -> Suggestion:
+def _as_beside_headline(suggestion: Suggestion, finding: RuleFinding, headline: RuleFinding) -> Suggestion:
     """Return a suggestion of another finding is advised only where it takes away what the headline warns of.
 
     That is certain only where the draft goes and nothing comes in its place: a change or a substitute was proven for
@@ -413,7 +415,7 @@ def _done(suggestion: Suggestion) -> list[tuple[object, ...]]:
     return [(action.type, action.resource_id, {**(action.resource or {}), "id": None}) for action in suggestion.actions]
 
 
-def _extension(findings: Sequence[Finding]) -> CardExtension:
+def _extension(findings: Sequence[RuleFinding]) -> CardExtension:
     return CardExtension(
         findings=tuple(FindingReference(finding.rule, finding.band) for finding in findings),
         facts=tuple(dict.fromkeys(fact for finding in findings for fact in finding.facts)),

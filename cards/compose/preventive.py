@@ -19,6 +19,7 @@ from cards.card import (
     order_suggestions,
 )
 from cards.extension import EXTENSION_KEY, CardExtension, PreventiveState, PreventiveStates, ResultToFollow
+from cards.finding import Finding
 from cards.preventive.abnormal import OpenResult
 from cards.preventive.judgement import Judgement
 from cards.preventive.knowledge import PreventiveKnowledge, order_resource
@@ -66,11 +67,17 @@ def preventive_card(
         links=identity.links,
         extension={
             EXTENSION_KEY: CardExtension(
+                finding=_finding(states),
                 facts=tuple(dict.fromkeys(fact for judgement in due for fact in judgement.facts)),
                 preventive=states,
             )
         },
     )
+
+
+def _finding(states: PreventiveStates) -> Finding:
+    due = tuple(f"{service.service} {service.because}" for service in states.services if service.state == "due")
+    return Finding("preventive services", "preventive-services", parts=due, is_list=len(due) > 1)
 
 
 def preventive_states(judged: Iterable[Judgement], knowledge: PreventiveKnowledge, as_of: str) -> PreventiveStates:
@@ -176,6 +183,8 @@ def results_card(
         if result.row.order is not None
     ]
     first = ordered[0]
+    followed = tuple(ResultToFollow(result.row.id, result.time.date, result.due_by.isoformat()) for result in ordered)
+    parts = tuple(f"{result.result} {result.date}" for result in followed)
     return Card(
         uuid=identity.uuid,
         summary=_summary_of_results(ordered),
@@ -188,10 +197,12 @@ def results_card(
         links=identity.links,
         extension={
             EXTENSION_KEY: CardExtension(
-                facts=tuple(dict.fromkeys(fact for result in ordered for fact in result.facts)),
-                results=tuple(
-                    ResultToFollow(result.row.id, result.time.date, result.due_by.isoformat()) for result in ordered
+                # No reminder: it stays until somebody answers it.
+                finding=Finding(
+                    "abnormal-results", "abnormal-results", "until-answered", parts=parts, is_list=len(parts) > 1
                 ),
+                facts=tuple(dict.fromkeys(fact for result in ordered for fact in result.facts)),
+                results=followed,
             )
         },
     )

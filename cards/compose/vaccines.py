@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from cards.card import REASONS_OF_WHAT_IS_DUE, TOPICS, Card, CardIdentity, OrderSuggestion, Source, order_suggestions
 from cards.extension import EXTENSION_KEY, CardExtension, VaccineForecast, VaccineForecasts
+from cards.finding import Finding
 from cards.new_orders import service_order
 from cards.text import capitalized, escape, first_few, plain
 from cards.vaccines.course import DoseStatus, Evaluation
@@ -137,6 +138,7 @@ def vaccines_card(
     """
     if is_brief:
         due = replace(due, to_discuss=(), seasons_over=(), not_judged=())
+    shown = forecasts or forecast_entries(due, knowledge)
     return Card(
         uuid=identity.uuid,
         summary=_summary(due),
@@ -147,8 +149,23 @@ def vaccines_card(
         selection_behavior="any",
         override_reasons=REASONS_OF_WHAT_IS_DUE,
         links=identity.links,
-        extension={EXTENSION_KEY: CardExtension(vaccines=forecasts or forecast_entries(due, knowledge))},
+        extension={EXTENSION_KEY: CardExtension(finding=_finding(shown), vaccines=shown)},
     )
+
+
+def _finding(shown: VaccineForecasts) -> Finding:
+    """Return the doses that may be given by now; one is another part from the day on which it is recommended."""
+    doses = []
+    for forecast in shown.forecasts:
+        if forecast.status == SeriesStatus.NOT_COMPLETE.value and _is_reached(forecast.earliest, shown):
+            state = "due" if _is_reached(forecast.recommended, shown) else "possible"
+            doses.append(f"{forecast.group} {forecast.dose} {state}")
+    is_list = sum(dose.endswith(" due") for dose in doses) > 1
+    return Finding("vaccines due", "vaccines-due", parts=tuple(doses), is_list=is_list)
+
+
+def _is_reached(day: str | None, shown: VaccineForecasts) -> bool:
+    return day is not None and day <= shown.as_of
 
 
 def forecast_entries(due: VaccinesDue, knowledge: VaccineKnowledge) -> VaccineForecasts:

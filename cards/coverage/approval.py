@@ -9,7 +9,7 @@ from typing import Final
 import msgspec
 
 from cards.coverage.policy import Policies, Policy
-from cards.rules.engine.finding import Finding
+from cards.rules.engine.finding import RuleFinding
 from cards.rules.language.rule import Audit, Band, Evidence, Rule, RuleTable, Trigger
 
 _FAMILY: Final = "coverage"
@@ -45,6 +45,6 @@ def rule_of(policy: Policy) -> str:
     return f"payer-{policy.id}"
 
 
-def finding_of(policy: Policy) -> Finding:
+def finding_of(policy: Policy) -> RuleFinding:
     """Return what a site's checks of rules are asked about a policy: whether its version counts here and is on."""
-    return Finding(rule_of(policy), _BAND, "info", True, "", "", 0, (), (), (), (), (), ())
+    return RuleFinding(rule_of(policy), _BAND, "info", True, "", "", 0, (), (), (), (), (), ())

@@ -18,7 +18,8 @@ from msgspec.structs import replace
 from cards.card import SEVERITY, Action, Card, Suggestion
 from cards.compose.equation import worklist_entry
 from cards.extension import CardExtension, RestingFinding, WorklistEntry
-from cards.rules.engine.finding import Finding
+from cards.finding import Finding
+from cards.rules.engine.finding import RuleFinding
 from cards.rules.engine.governance import (
     ACKNOWLEDGED,
     SHADOW,
@@ -31,7 +32,6 @@ from cards.rules.engine.governance import (
 from cards.text import plain
 from cds_hooks.hold_back.budgets import NOBODY, Audience, Budgets, VisitCard, VisitRank, choose_for_visit
 from cds_hooks.hold_back.memory import (
-    LONGEST_ID,
     LOOP_SECONDS,
     MOST_CARDS,
     REST_DAYS,
@@ -46,7 +46,7 @@ from cds_hooks.hold_back.memory import (
     words_of,
 )
 from cds_hooks.hold_back.released import CANARY, KNOWLEDGE, Released
-from cds_hooks.hold_back.sent_cards import ACCEPTED, Caller, PatientFinding, patient_finding
+from cds_hooks.hold_back.sent_cards import ACCEPTED, Caller
 from cds_hooks.packages import finding_of_package
 from cds_hooks.protocol.hooks import PATIENT_VIEW
 from fhir.record.refusals import WhyNot
@@ -135,13 +135,11 @@ class CheckedCall(Struct):
     shorter: dict[str, Card] = field(default_factory=dict)
     """By uuid, what is shown in place of a card where others leave it fewer words."""
     shortened: dict[str, Card] = field(default_factory=dict)
-    answered: list[tuple[Finding, WhyNot]] = field(default_factory=list)
+    answered: list[tuple[RuleFinding, WhyNot]] = field(default_factory=list)
     resting: list[RestingFinding] = field(default_factory=list)
     """The cards that are held back and stay true, each with its end."""
     worklist: list[WorklistEntry] = field(default_factory=list)
     """What is kept for another moment in place of a card."""
-    findings: dict[str, PatientFinding | None] = field(default_factory=dict)
-    """What the cards say about the patient as a whole, by uuid."""
     user: Callable[[], str] = str
     """Gives the user of the call as it is recorded."""
     colleague_answers: dict[str, str] = field(default_factory=dict)
@@ -175,14 +173,6 @@ class CheckedCall(Struct):
             self.ranks[card.uuid], self.advisors[card.uuid] = rank, advisor.id
             self.packages_of[card.uuid] = packages
 
-    def patient_finding(self, card: Card) -> PatientFinding | None:
-        """Return what the card says about the patient as a whole; None for a card of orders."""
-        if card.uuid not in self.findings:
-            is_too_long = len(self.caller.patient) > LONGEST_ID
-            finding = None if is_too_long else patient_finding(card.own_extension, self.caller.hook)
-            self.findings[card.uuid] = finding
-        return self.findings[card.uuid]
-
     def is_own(self, answered_by: str) -> bool:
         """Return whether the user of this call gave an answer; False where that is not known."""
         return bool(answered_by) and answered_by == self.user()
@@ -199,7 +189,7 @@ class CheckedCall(Struct):
         """Return what a reason against a card is about: its first rule, its model or guideline, else the service."""
         if rules := card.own_extension.findings:
             return rules[0].rule
-        finding = patient_finding(card.own_extension, self.caller.hook)
+        finding = card.own_extension.finding
         of_advisor = self.advisors.get(card.uuid, self.caller.service)
         return finding.subject if finding is not None and finding.subject else of_advisor
 
@@ -228,7 +218,7 @@ def refuse_user(service: str, user_id: str | None) -> WhyNot | None:
     return WhyNot(service, NOT_FOR_THIS_USER, text)
 
 
-def check_release_of_rule(finding: Finding, call: CheckedCall) -> WhyNot | None:
+def check_release_of_rule(finding: RuleFinding, call: CheckedCall) -> WhyNot | None:
     """Return why the rule shows nothing to this patient."""
     if not call.released.states:
         return None
@@ -257,7 +247,7 @@ async def check_silent_mode(card: Card, call: CheckedCall) -> WhyNot | None:  # 
 # What the site says of findings of medication rules, and what a clinician answered to them.
 
 
-def check_rule_switch(finding: Finding, call: CheckedCall) -> WhyNot | None:
+def check_rule_switch(finding: RuleFinding, call: CheckedCall) -> WhyNot | None:
     """Return why the site does not want this finding: its rules file switches the rule, or milder bands, off."""
     for switch in call.site.switches.get(finding.rule, ()):
         if switch.holds_for(call.caller.client, call.units()) and switch.silences(finding):
@@ -265,7 +255,7 @@ def check_rule_switch(finding: Finding, call: CheckedCall) -> WhyNot | None:
     return None
 
 
-def check_approval(finding: Finding, call: CheckedCall) -> WhyNot | None:
+def check_approval(finding: RuleFinding, call: CheckedCall) -> WhyNot | None:
     """Return why the rule runs in shadow: behind a trust file it shows findings only in an approved version."""
     if not call.shared.needs_approval:
         return None
@@ -296,7 +286,7 @@ def why_package_withheld(call: CheckedCall) -> WhyNot | None:
 
 
 def _about_packages(
-    check: Callable[[Finding, CheckedCall], WhyNot | None], call: CheckedCall, card: Card | None = None
+    check: Callable[[RuleFinding, CheckedCall], WhyNot | None], call: CheckedCall, card: Card | None = None
 ) -> WhyNot | None:
     """Return the first reason against a package that has a part in the call or computed the card."""
     names = call.packages_of.get(card.uuid, ()) if card is not None else call.packages
@@ -348,7 +338,7 @@ async def check_of_packages(card: Card, call: CheckedCall) -> WhyNot | None:
     return None
 
 
-def check_acknowledged(finding: Finding, call: CheckedCall) -> WhyNot | None:
+def check_acknowledged(finding: RuleFinding, call: CheckedCall) -> WhyNot | None:
     """Return why the finding is not shown again: a clinician overrode it. It is noted in `call.answered`.
 
     A critical finding rests only for the user who overrode it, and for that draft; the next reader is told.
@@ -372,7 +362,7 @@ def check_acknowledged(finding: Finding, call: CheckedCall) -> WhyNot | None:
     return None
 
 
-def _about_rule(finding: Finding, reason: str, text: str) -> WhyNot:
+def _about_rule(finding: RuleFinding, reason: str, text: str) -> WhyNot:
     version = all_rule_versions().get(finding.rule)
     title = version.rule.title if version is not None else "A high-alert drug that no rule is about"
     return WhyNot(finding.rule, reason, f"{title}: {text}")
@@ -383,7 +373,7 @@ def _about_rule(finding: Finding, reason: str, text: str) -> WhyNot:
 
 async def check_shown_before(card: Card, call: CheckedCall) -> WhyNot | None:
     """Return why the card rests: the same finding was shown or answered, and it is no worse."""
-    finding = call.patient_finding(card)
+    finding = card.own_extension.finding
     if finding is None or (resting := _resting(card, finding, call)) is None:
         return None
     call.resting.append(resting)
@@ -393,7 +383,7 @@ async def check_shown_before(card: Card, call: CheckedCall) -> WhyNot | None:
     return WhyNot(finding.subject, SAID_ONCE, text)
 
 
-def _resting(card: Card, finding: PatientFinding, call: CheckedCall) -> RestingFinding | None:
+def _resting(card: Card, finding: Finding, call: CheckedCall) -> RestingFinding | None:
     shared, answer = call.shared, call.memory.answers.get(finding.about)
     resting = resting_finding(card, finding, call.memory, shared.now(), shared.rest_days, shared.horizons)
     if resting is None or card.indicator != "critical" or answer is None or call.is_own(answer.by):
@@ -419,7 +409,7 @@ def choose_at_visit(cards: Sequence[Card], call: CheckedCall) -> dict[str, WhyNo
     A service that is called beside others shows what they have left of three cards in this visit, as the history of the
     last minutes says. At other hooks than patient-view only what a patient gets once is shown once.
     """
-    findings = {card.uuid: finding for card in cards if (finding := call.patient_finding(card)) is not None}
+    findings = {card.uuid: finding for card in cards if (finding := card.own_extension.finding) is not None}
     chosen_from = [card for card in cards if card.uuid in findings]
     if not chosen_from:
         return {}
@@ -444,10 +434,10 @@ def choose_at_visit(cards: Sequence[Card], call: CheckedCall) -> dict[str, WhyNo
 
 def visit_card(card: Card, call: CheckedCall) -> VisitCard:
     """Return where the card stands among those of this opening."""
-    finding = call.patient_finding(card)
+    finding = card.own_extension.finding
     if card.indicator != "info" or card.own_extension.results:
         rank = VisitRank.DANGER
-    elif finding is not None and finding.asks:
+    elif finding is not None and finding.repeat == "one-test":
         rank = VisitRank.TESTS
     else:
         rank = call.ranks.get(card.uuid, VisitRank.FINDING) if card.uuid in call.reminders else VisitRank.FINDING
@@ -466,10 +456,10 @@ def words_to_read(card: Card) -> int:
     return len(" ".join(words).split())
 
 
-def _waits(card: Card, finding: PatientFinding, call: CheckedCall, before: Mapping[str, float]) -> WhyNot:
+def _waits(card: Card, finding: Finding, call: CheckedCall, before: Mapping[str, float]) -> WhyNot:
     """Keep what the card says for the worklist, and return why."""
     kind = once_kind(finding)
-    if kind and not finding.asks:
+    if kind and finding.repeat != "one-test":
         return WhyNot(finding.subject, SAID_ONCE, "One card for each discharge: another one is shown.")
     entry = _entry(card, call, "offered-before")
     call.worklist.append(entry)
@@ -482,8 +472,8 @@ def _waits(card: Card, finding: PatientFinding, call: CheckedCall, before: Mappi
 
 def _entry(card: Card, call: CheckedCall, because: str) -> WorklistEntry:
     """Return what the card says for the worklist: the test that it asks for, its reminder, or its headline."""
-    finding = call.patient_finding(card)
-    if finding is not None and finding.asks:
+    finding = card.own_extension.finding
+    if finding is not None and finding.repeat == "one-test":
         return worklist_entry(card, because)
     reminder = call.reminders.get(card.uuid)
     return replace(
@@ -501,7 +491,7 @@ async def check_accepted(card: Card, call: CheckedCall) -> WhyNot | None:
     """
     extension = card.own_extension
     findings = frozenset((finding.rule, finding.band) for finding in extension.findings)
-    finding = call.patient_finding(card)
+    finding = card.own_extension.finding
     if not findings or (finding is not None and finding.is_list):
         return None
     for accepted in _accepted_lately(card, call):
@@ -602,7 +592,7 @@ class Check(Struct, frozen=True, kw_only=True):
     """What holds the card back, in a few words."""
     lets_through: str
     """What would let the card through, in a sentence."""
-    finding: Callable[[Finding, CheckedCall], WhyNot | None] | None = None
+    finding: Callable[[RuleFinding, CheckedCall], WhyNot | None] | None = None
     card: CardCheck | None = None
     choose: Callable[[Sequence[Card], CheckedCall], Mapping[str, WhyNot]] | None = None
     """Chooses among all cards that are left: the reasons against the others, by uuid."""
@@ -785,7 +775,7 @@ class Chosen(Struct):
 def check_findings(call: CheckedCall, checks: Sequence[Check] = CHECKS) -> SuppressionCheck:
     """Return what gives the first reason why a finding of a medication rule is not shown in this call."""
 
-    def first_reason(finding: Finding) -> WhyNot | None:
+    def first_reason(finding: RuleFinding) -> WhyNot | None:
         reasons = (check.finding(finding, call) for check in checks if check.finding is not None)
         return next((silence for silence in reasons if silence is not None), None)
 

@@ -28,21 +28,19 @@ from msgspec.structs import replace
 
 from cards.card import SEVERITY, Card
 from cards.extension import RestingFinding
+from cards.finding import Finding
 from cards.rules.engine.governance import Override, ingredients_of, numeric_values
 from cards.text import plain
 from cds_hooks.decision_views.file import Views
 from cds_hooks.decision_views.follow import Batch, Projection
 from cds_hooks.hold_back.sent_cards import (
     ACCEPTED,
-    FOLLOW_UP,
     LONGEST_DAYS,
     Caller,
-    PatientFinding,
     SentCard,
     SentCardAnswer,
     SentSuggestion,
     answer_of,
-    patient_finding,
     shown_decision,
 )
 from cds_hooks.logs import log
@@ -125,7 +123,7 @@ class ShownFinding(Struct, frozen=True):
 
     at: float
     how: str
-    finding: PatientFinding
+    finding: Finding
     by: str = ""
     """The user to whom the card was shown that was answered, as it is recorded."""
     reason: str = ""
@@ -169,18 +167,16 @@ class PatientMemory(Struct):
     recent: tuple[RecentCard, ...] = ()
     """The cards of this visit."""
 
-    def take_shown(
-        self, service: str, findings: Iterable[PatientFinding], at: float, now: float, rest_days: float
-    ) -> None:
+    def take_shown(self, service: str, findings: Iterable[Finding], at: float, now: float, rest_days: float) -> None:
         """Take what a service showed at `at`; all times in epoch seconds."""
         for finding in findings:
             self._take_offered(finding, at, now)
             earlier = (card for card in self.recent if card.about != finding.about and at - card.at < VISIT_SECONDS)
             self.recent = (*earlier, RecentCard(at, service, finding.about))[-_MOST_RECENT:]
-            if not finding.asks and finding.about != FOLLOW_UP:
+            if not once_kind(finding):
                 self._take_finding(finding, at, now, rest_days)
 
-    def _take_offered(self, finding: PatientFinding, at: float, now: float) -> None:
+    def _take_offered(self, finding: Finding, at: float, now: float) -> None:
         kind = once_kind(finding)
         before = self.offered.get(kind)
         if kind and (before is None or at - before > once_days(kind) * _DAY_SECONDS or before > now):
@@ -193,18 +189,18 @@ class PatientMemory(Struct):
             for card in self.recent
         )
 
-    def _take_finding(self, finding: PatientFinding, at: float, now: float, rest_days: float) -> None:
+    def _take_finding(self, finding: Finding, at: float, now: float, rest_days: float) -> None:
         shown = self.shown.get(finding.about)
         longest = rest_period(finding, rest_days)[1] * _DAY_SECONDS
         is_over = shown is not None and (at - shown.at > longest or shown.at > now)
-        if finding.once and shown is not None and not is_over:
-            finding = replace(finding, parts=finding.parts | shown.finding.parts)
+        if finding.repeat == "once" and shown is not None and not is_over:
+            finding = replace(finding, parts=tuple(dict.fromkeys((*finding.parts, *shown.finding.parts))))
         if shown is None or is_over or finding.is_worse_than(shown.finding):
             self.shown[finding.about] = ShownFinding(at, "shown", finding)
 
     def take_answer(self, answer: SentCardAnswer, now: float) -> None:
         """Take a clinician's answer; of several about one finding the newest counts."""
-        finding = patient_finding(answer.card.our_extension, answer.hook)
+        finding = answer.card.our_extension.finding
         if finding is not None and finding.is_list and (answer.is_accepted or answer.how in OF_ONE_FINDING):
             self.shown.pop(finding.about, None)  # the others of the list are shown at the next opening
         if finding is not None and not (finding.is_list and answer.is_accepted):
@@ -269,11 +265,11 @@ def override_key(rule: str, band: str) -> str:
     return f"{rule} {band}"
 
 
-def once_kind(finding: PatientFinding) -> str:
+def once_kind(finding: Finding) -> str:
     """Return the kind of cards of which a patient gets one that this card is of; "" for most cards."""
-    if finding.asks:
+    if finding.repeat == "one-test":
         return f"{_TEST}{finding.subject}"
-    return FOLLOW_UP if finding.about == FOLLOW_UP else ""
+    return finding.about if finding.repeat == "one-follow-up" else ""
 
 
 def once_days(kind: str) -> int:
@@ -286,9 +282,9 @@ def is_offered_before(kind: str, at: float, now: float) -> bool:
     return SHOWN_AGAIN_DAYS * _DAY_SECONDS < now - at <= once_days(kind) * _DAY_SECONDS
 
 
-def rest_period(finding: PatientFinding, rest_days: float) -> tuple[float, float]:
+def rest_period(finding: Finding, rest_days: float) -> tuple[float, float]:
     """From and to how many days after it was shown a finding is suppressed; a site can forbid it with 0 days."""
-    if finding.once and rest_days:
+    if finding.repeat == "once" and rest_days:
         return float("-inf"), ONCE_DAYS
     return SHOWN_AGAIN_DAYS, rest_days
 
@@ -335,7 +331,9 @@ class PatientMemories(Projection):
     """The memory of every patient, one row for each."""
 
     tables: ClassVar[str] = """
-CREATE TABLE memory (client TEXT, patient TEXT, at REAL, body BLOB, PRIMARY KEY (client, patient)) WITHOUT ROWID;
+CREATE TABLE memory (
+    client TEXT, patient TEXT, at REAL, body BLOB NOT NULL, PRIMARY KEY (client, patient)
+) WITHOUT ROWID;
 CREATE INDEX memory_by_time ON memory (at);
 """
 
@@ -350,9 +348,9 @@ CREATE INDEX memory_by_time ON memory (at);
         oldest = now - LONGEST_DAYS * _DAY_SECONDS
         for row in batch.decisions:
             shown = shown_decision(row.decision)
-            if shown is not None and shown.as_of >= oldest and shown.findings and len(shown.patient) <= LONGEST_ID:
+            if shown is not None and shown.as_of >= oldest and shown.about_patient and len(shown.patient) <= LONGEST_ID:
                 memory = _changing(connection, changed, (shown.client, shown.patient))
-                memory.take_shown(shown.service, shown.findings, shown.as_of, now, self._rest_days)
+                memory.take_shown(shown.service, shown.about_patient, shown.as_of, now, self._rest_days)
         for answered in batch.answers:
             answer = answer_of(answered)
             if answer is not None and answer.at >= oldest and len(answer.patient) <= LONGEST_ID:
@@ -390,7 +388,7 @@ class _Noted(Struct, frozen=True):
     noted_at: float
     answer: SentCardAnswer | None = None
     service: str = ""
-    findings: tuple[PatientFinding, ...] = ()
+    findings: tuple[Finding, ...] = ()
     at: float = 0.0
 
 
@@ -419,7 +417,7 @@ class Memory:
                 memory.take_shown(noted.service, noted.findings, noted.at, self._now(), self._rest_days)
         return memory
 
-    def note_shown(self, caller: Caller, findings: Collection[PatientFinding], at: float) -> None:
+    def note_shown(self, caller: Caller, findings: Collection[Finding], at: float) -> None:
         """Take what was shown just now and is on record."""
         if findings:
             self._note(caller.client, caller.patient, _Noted(time(), None, caller.service, tuple(findings), at))
@@ -490,7 +488,7 @@ _NEEDS_MORE: Final = "need-more-info"
 
 def resting_finding(
     card: Card,
-    finding: PatientFinding,
+    finding: Finding,
     memory: PatientMemory,
     now: float,
     rest_days: float,
@@ -507,7 +505,12 @@ def resting_finding(
         if 0 <= now - answer.at <= days * _DAY_SECONDS and not _is_shown_again(finding, answer):
             return _resting(card, answer, days)
     entry = memory.shown.get(finding.about)
-    if entry is None or card.indicator == "critical" or finding.stays or finding.is_worse_than(entry.finding):
+    if (
+        entry is None
+        or card.indicator == "critical"
+        or finding.repeat == "until-answered"
+        or finding.is_worse_than(entry.finding)
+    ):
         return None
     since, until = rest_period(finding, rest_days)
     elapsed = now - entry.at
@@ -515,9 +518,9 @@ def resting_finding(
     return _resting(card, entry, until) if is_suppressed else None
 
 
-def _answer_days(answer: ShownFinding, finding: PatientFinding, horizons: Mapping[str, float]) -> float:
+def _answer_days(answer: ShownFinding, finding: Finding, horizons: Mapping[str, float]) -> float:
     """Return for how many days this answer silences the finding."""
-    if finding.about == FOLLOW_UP:
+    if finding.repeat == "one-follow-up":
         return DISCHARGE_DAYS
     if answer.finding.is_list and answer.how in OF_ONE_FINDING:
         return SHOWN_AGAIN_DAYS
@@ -525,7 +528,7 @@ def _answer_days(answer: ShownFinding, finding: PatientFinding, horizons: Mappin
     return min(days, horizons.get(finding.subject, days)) if answer.how == _COMPLETED else days
 
 
-def _is_shown_again(finding: PatientFinding, answer: ShownFinding) -> bool:
+def _is_shown_again(finding: Finding, answer: ShownFinding) -> bool:
     """Return whether the finding is worse than what was answered, or what the clinician waited for has arrived."""
     arrived = answer.how == _NEEDS_MORE and finding.has_arrived_since(answer.finding)
     return arrived or finding.is_worse_than(answer.finding)

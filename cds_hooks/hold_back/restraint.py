@@ -137,7 +137,7 @@ class Restraint:
 
     def note_shown(self, cards: Sequence[Card], call: CheckedCall) -> None:
         """Take what was shown just now and is on record."""
-        findings = [finding for card in cards if (finding := call.patient_finding(card)) is not None]
+        findings = [finding for card in cards if (finding := card.own_extension.finding) is not None]
         self.memory.note_shown(call.caller, findings, call.as_of)
 
     async def keep_reading(self, url: str, views: Views) -> None:

@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from cards.card import Card
 from cards.extension import EXTENSION_KEY, RestingFinding, WorklistEntry
-from cards.rules.engine.finding import Finding
+from cards.rules.engine.finding import RuleFinding
 from cards.rules.engine.governance import (
     ACKNOWLEDGED,
     SWITCHED_OFF,
@@ -94,7 +94,7 @@ class Remembered:
         """What cards said of a colleague's answer, by their uuid."""
         self._details = {card.uuid: card.detail for card in sent.cards}
 
-    def answered(self, finding: Finding) -> WhyNot | None:
+    def answered(self, finding: RuleFinding) -> WhyNot | None:
         """Return the recorded reason of a finding that was answered before; None if it was shown or is another one."""
         if not self._answered:
             return None
@@ -123,7 +123,7 @@ class Remembered:
         if self._told:
             chosen.cards = [with_sentences(card, self._told.get(card.uuid, ())) for card in chosen.cards]
         if self._kept_back:
-            self._keep_back(chosen, call)
+            self._keep_back(chosen)
         if self.withheld:
             self._withhold(chosen)
 
@@ -133,13 +133,13 @@ class Remembered:
         is_whole = shorter is None or sent.startswith(card.detail or "") or not sent.startswith(shorter.detail or "")
         return card if is_whole or shorter is None else shorter
 
-    def _keep_back(self, chosen: Chosen, call: CheckedCall) -> None:
+    def _keep_back(self, chosen: Chosen) -> None:
         """Take out the cards that were kept back because they were shown before or stand in the worklist."""
         remaining = Counter(silence.subject for silence in self._kept_back)
         kept_back = set[str]()
         # of two cards about the same, the one that was sent is shown again
         for card in sorted(chosen.cards, key=lambda card: card.uuid in self._details):
-            finding = call.patient_finding(card)
+            finding = card.own_extension.finding
             if finding is None or not remaining[finding.subject]:
                 continue
             kept_back.add(card.uuid)
@@ -209,7 +209,7 @@ class RecordedRestraint(Restraint):
         check_now = super().check_findings(call)
         remembered, tried = self._remembered, self.tried
 
-        def check(finding: Finding) -> WhyNot | None:
+        def check(finding: RuleFinding) -> WhyNot | None:
             if finding.rule not in tried:
                 return check_now(finding) or remembered.answered(finding)
             off = WhyNot(finding.rule, SWITCHED_OFF, f"The rule {finding.rule} is switched off in this simulation.")

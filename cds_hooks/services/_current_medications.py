@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from cards.card import Suggestion
 from cards.compose.medications import ReviewedDrug, fits_finding
-from cards.rules.engine.finding import Finding
+from cards.rules.engine.finding import RuleFinding
 from cards.rules.patient.orders import DraftOrder
 from cards.suggest import SuggestionContext, suggestions_for
 from cards.text import plain
@@ -43,7 +43,7 @@ def taken_medications(
         yield medication, DraftOrder(resource, "MedicationRequest", medication.source, position, read=order)
 
 
-def reviewed_drug(finding: Finding, context: SuggestionContext) -> ReviewedDrug:
+def reviewed_drug(finding: RuleFinding, context: SuggestionContext) -> ReviewedDrug:
     """Return the finding with what can be done about it here, of an order that came with the call."""
     medication = context.drafted.medication
     name = plain(medication.name, 60)

@@ -15,6 +15,7 @@ from msgspec.structs import replace
 
 from cards.card import Action, Card, CardError, Coding, Link, Source, Suggestion, check_card
 from cards.extension import EXTENSION_KEY, CardExtension, Fact, WorklistEntry
+from cards.finding import Finding
 from cards.knowledge.apply import SILENCES, OfferedAction, Outcome, apply
 from cards.knowledge.apply import Advice as Said
 from cards.knowledge.artifact import Artifact, Refused, check_folder
@@ -177,8 +178,12 @@ def _card(artifact: Artifact, call: ServiceInput, outcome: Outcome, stated: Said
     suggestions = tuple(
         _suggestion(offer, identity.suggestion_uuid(number)) for number, offer in enumerate(stated.offers, 1)
     )
+    output = f"action-{index + 1}"
     extension = CardExtension(
-        model=_reference(artifact), output=f"action-{index + 1}", facts=tuple(_facts(outcome.conditions))
+        finding=Finding(f"{artifact.id} {output}", artifact.id),
+        model=_reference(artifact),
+        output=output,
+        facts=tuple(_facts(outcome.conditions)),
     )
     return check_card(
         Card(

@@ -22,7 +22,7 @@ from cds_hooks.model_versions import Choose, in_use
 from cds_hooks.prefetch.needs import USER_ROLES, Needs, templates_for, union_of
 from cds_hooks.prefetch.state import NO_PREFETCH, PrefetchState, Templates
 from cds_hooks.prefetch.template import TOKENS_OF_3
-from cds_hooks.protocol.hooks import LIBRARY, DeclaredHook, Hook, WrongDeclaration
+from cds_hooks.protocol.hooks import ENCOUNTER_DISCHARGE, LIBRARY, DeclaredHook, Hook, WrongDeclaration
 from cds_hooks.protocol.originals import OriginalOrders
 from cds_hooks.protocol.request import CDSRequest
 from cds_hooks.services._model import (
@@ -121,7 +121,13 @@ class ServiceInput(Struct, frozen=True):
     def card_identity(self, method_url: str = "") -> CardIdentity:
         """How the next card, its suggestions and its pages are called; `method_url` is that of a model or equation."""
         uuid = self.card_uuid()
-        return CardIdentity(uuid, lambda number: suggestion_uuid(uuid, number), self.explain_url, method_url)
+        return CardIdentity(
+            uuid,
+            lambda number: suggestion_uuid(uuid, number),
+            self.explain_url,
+            method_url,
+            is_at_discharge=self.request.hook == ENCOUNTER_DISCHARGE,
+        )
 
     @property
     def explain_url(self) -> str:

@@ -11,7 +11,7 @@ from typing import Any, Final
 from msgspec import Struct, structs
 
 from cards.card import TOPICS, Action, Card, Source
-from cards.compose.equation import AFTER_INFARCTION, guideline_card
+from cards.compose.equation import guideline_card
 from cards.extension import Fact
 from cards.rules.engine.rule_book import rule_book
 from cards.rules.patient.orders import DraftOrder, read_draft
@@ -169,7 +169,7 @@ def _after_infarction(call: ServiceInput, active: Iterable[_Active]) -> Card | N
     names = " and no ".join(missing)
     return guideline_card(
         call.card_identity(),
-        output=AFTER_INFARCTION,
+        output="after-infarction",
         summary=plain(f"After {words} no {names} is among the medications that go home.", 139),
         opening=(
             f"**{words}** ({day}): no **{names}** is ordered or stated. The guideline recommends a high-intensity "

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from cards.card import SEVERITY
 from cards.compose.medications import GENES_AND_MEDICATIONS, ReviewedDrug, genes_card
 from cards.compose.orders import shown_findings
-from cards.rules.engine.finding import Finding
+from cards.rules.engine.finding import RuleFinding
 from cards.rules.engine.rule_book import RuleBook, rule_book
 from cards.rules.patient.orders import DraftMedication, DraftOrder
 from cards.rules.patient.session import PatientSession
@@ -92,7 +92,7 @@ def _is_new(reading: GeneReading, record: PatientRecord) -> bool:
     return entered is not None and entered.whole_days(record.as_of_epoch) <= NEW_DAYS
 
 
-def _is_meant(finding: Finding, new: Set[str]) -> bool:
+def _is_meant(finding: RuleFinding, new: Set[str]) -> bool:
     """Whether it rests on a new result, or warns."""
     return _rests_on(finding, new) or SEVERITY[finding.indicator] >= SEVERITY["warning"]
 
@@ -116,12 +116,12 @@ def _reviewed_drugs(
                 yield reviewed if _may_end(finding, drafted) else replace(reviewed, offers=())
 
 
-def _may_end(finding: Finding, drafted: DraftMedication) -> bool:
+def _may_end(finding: RuleFinding, drafted: DraftMedication) -> bool:
     """Whether the drug is stopped for the result alone; after a stent another antiplatelet comes first."""
     return finding.indicator == "critical" and "antiplatelet" not in drafted.medication.classes
 
 
-def _rests_on(finding: Finding, sources: Set[str]) -> bool:
+def _rests_on(finding: RuleFinding, sources: Set[str]) -> bool:
     return any(fact.name == "gene" and fact.source in sources for fact in finding.facts)
 
 

@@ -19,7 +19,7 @@ from cards.compose.medications import (
 from cards.compose.orders import shown_findings
 from cards.extension import WorklistEntry
 from cards.rules.engine.compile import CompiledBand, CompiledRule
-from cards.rules.engine.finding import Finding, merge_repeated_findings
+from cards.rules.engine.finding import RuleFinding, merge_repeated_findings
 from cards.rules.engine.kept import open_session
 from cards.rules.engine.rule_book import DraftEvaluation, RuleBook, whole_book
 from cards.rules.patient.orders import DraftMedication
@@ -202,7 +202,7 @@ def _is_dangerous(rule: str, band: str, indicator: str, group: str) -> bool:
     return indicator == "warning" and group not in {*_CRITICAL_ONLY, "review"}
 
 
-def _is_meant(finding: Finding, drafted: DraftMedication, *, is_older: bool) -> bool:
+def _is_meant(finding: RuleFinding, drafted: DraftMedication, *, is_older: bool) -> bool:
     """Whether the review tells a finding of a band that it may tell, which can be milder than its band.
 
     STOPP A3 is about daily use, not as needed.

@@ -19,7 +19,7 @@ from cards.extension import EXTENSION_KEY, RestingFinding, WorklistEntry
 from cds_hooks.decision_views.file import Views
 from cds_hooks.decision_views.follow import Batch, Projection
 from cds_hooks.hold_back.memory import OTHER_DAYS, PERIOD_DAYS
-from cds_hooks.hold_back.sent_cards import answer_of, patient_finding
+from cds_hooks.hold_back.sent_cards import answer_of
 from cds_hooks.services._model import NOT_RELEASED
 from cds_hooks.storage.content import load_content, store_content
 from cds_hooks.storage.decision import Decision
@@ -246,7 +246,7 @@ CREATE TABLE work_acts (
                 )
         for answered in batch.answers:
             answer = answer_of(answered)
-            finding = patient_finding(answer.card.our_extension, answer.hook) if answer is not None else None
+            finding = answer.card.our_extension.finding if answer is not None else None
             if answer is not None and finding is not None:
                 until = answer.at + PERIOD_DAYS.get(answer.how, OTHER_DAYS) * _DAY_SECONDS
                 connection.execute(

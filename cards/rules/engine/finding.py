@@ -47,7 +47,7 @@ class OfferedSuggestion(Struct, frozen=True):
     change: OrderChange | None = None
 
 
-class Finding(Struct, frozen=True):
+class RuleFinding(Struct, frozen=True):
     """What a rule found about an order.
 
     `is_certain` is False where it rests on old or contradicting values, which `notes` tell; `suggestions` are the
@@ -73,12 +73,12 @@ class Finding(Struct, frozen=True):
     yields_to: tuple[str, ...] = ()
     asks: Asks = "end"
 
-    def is_said_by(self, other: "Finding") -> bool:
+    def is_said_by(self, other: "RuleFinding") -> bool:
         """Whether the other finding says this one too, so that this one needs no line of its own."""
         is_older = other.rule in self.yields_to or f"{other.rule}/{other.band}" in self.yields_to
         return (is_older or self._repeats(other)) and SEVERITY[other.indicator] >= SEVERITY[self.indicator]
 
-    def _repeats(self, other: "Finding") -> bool:
+    def _repeats(self, other: "RuleFinding") -> bool:
         """Whether both rest on the same results of one drug and on nothing else, and the other goes before this one.
 
         Spironolactone at a potassium of 6.3 is contraindicated by its own rule and by a row of the table of labels.
@@ -92,7 +92,7 @@ class Finding(Struct, frozen=True):
 class DraftFinding(Struct, frozen=True):
     """A finding with the draft whose card shows it, and the drugs that it names."""
 
-    finding: Finding
+    finding: RuleFinding
     name: str
     position: int
     drugs: frozenset[str]
@@ -110,8 +110,8 @@ class DraftFinding(Struct, frozen=True):
 
 
 def merge_repeated_findings(
-    by_draft: Sequence[tuple[str, Sequence[Finding]]],
-) -> tuple[list[list[Finding]], list[WhyNot]]:
+    by_draft: Sequence[tuple[str, Sequence[RuleFinding]]],
+) -> tuple[list[list[RuleFinding]], list[WhyNot]]:
     """Return the findings of each draft without those that another draft's card shows, and a silence for each of those.
 
     What such a finding says too goes with it: nine of ten equal orders have no card about their own dose beside the one
@@ -122,10 +122,10 @@ def merge_repeated_findings(
         for position, (name, findings) in enumerate(by_draft)
         for finding in findings
     ]
-    of_draft: list[list[Finding]] = [[] for _ in by_draft]
+    of_draft: list[list[RuleFinding]] = [[] for _ in by_draft]
     # Only findings that name the draft are compared with it: 200 drafts are not compared with each other.
     kept_views: defaultdict[tuple[str, str], list[tuple[int, DraftFinding]]] = defaultdict(list)
-    moved_findings: defaultdict[int, list[tuple[Finding, str]]] = defaultdict(list)
+    moved_findings: defaultdict[int, list[tuple[RuleFinding, str]]] = defaultdict(list)
     silences = []
     for rank, view in enumerate(sorted(seen, key=lambda view: view.preference)):
         rule = view.finding.rule
@@ -151,7 +151,7 @@ def _first(ranked: tuple[int, DraftFinding]) -> int:
     return ranked[0]
 
 
-def _drugs(finding: Finding) -> Iterable[str]:
+def _drugs(finding: RuleFinding) -> Iterable[str]:
     return (fact.source for fact in finding.facts if fact.name == "medication" and fact.source is not None)
 
 

@@ -13,12 +13,12 @@ from typing import ClassVar, Final, Literal, TypeAlias
 from msgspec import Struct, field
 
 from cards.card import SEVERITY, Indicator
-from cards.rules.engine.finding import DRUG_FACTS, Finding
+from cards.rules.engine.finding import DRUG_FACTS, RuleFinding
 from cards.rules.engine.prepared import PreparedRule, digest_of, prepared_families
 from cards.rules.language.rule import Rule, RuleTable
 from fhir.record.refusals import WhyNot
 
-SuppressionCheck: TypeAlias = Callable[[Finding], WhyNot | None]
+SuppressionCheck: TypeAlias = Callable[[RuleFinding], WhyNot | None]
 """Says why a finding is not shown; None where it is shown."""
 
 SHADOW: Final = "shadow"
@@ -35,7 +35,7 @@ a warning is repeated with the next month's prescription, and an information wit
 _MOVED: Final = 0.2
 
 
-def suppress_nothing(_finding: Finding) -> WhyNot | None:
+def suppress_nothing(_finding: RuleFinding) -> WhyNot | None:
     """Show every finding."""
     return None
 
@@ -69,7 +69,7 @@ class Switch(Struct, frozen=True):
         """Whether a call of this client from one of these units is meant."""
         return (not self.clients or client in self.clients) and (not self.units or not self.units.isdisjoint(units))
 
-    def silences(self, finding: Finding) -> bool:
+    def silences(self, finding: RuleFinding) -> bool:
         """Whether this finding is not shown."""
         if self.off:
             return True
@@ -158,7 +158,7 @@ class Override(Struct, frozen=True):
     drafts: frozenset[str] = frozenset()
     """The drafts that the card was about, by reference."""
 
-    def counts_for(self, finding: Finding) -> bool:
+    def counts_for(self, finding: RuleFinding) -> bool:
         """Whether the finding is about the same drugs, is no more severe, and its values are about the same."""
         if SEVERITY[finding.indicator] > SEVERITY[self.indicator]:
             return False
@@ -184,7 +184,7 @@ class MetFinding(Struct, frozen=True):
     numbers: Mapping[str, float] = field(default_factory=dict)
 
     @staticmethod
-    def of(finding: Finding, place: int) -> "MetFinding":
+    def of(finding: RuleFinding, place: int) -> "MetFinding":
         """Return what is recorded of the finding whose silence is at this place."""
         values = [(fact.name, fact.value) for fact in finding.facts]
         return MetFinding(place, finding.band, finding.indicator, ingredients_of(values), numeric_values(values))
@@ -195,7 +195,7 @@ class MetFinding(Struct, frozen=True):
         return Override(0.0, self.indicator, "", self.about, self.numbers)
 
 
-def drafts_of(finding: Finding) -> frozenset[str]:
+def drafts_of(finding: RuleFinding) -> frozenset[str]:
     """Return the drafts that a finding is about, by reference."""
     return frozenset(fact.source for fact in finding.facts if fact.name == "draft" and fact.source)
 

@@ -11,10 +11,10 @@ from cards.rules.conditions.condition import Predicate
 from cards.rules.engine.compile import CompiledBand, CompiledMissingData, CompiledRule
 from cards.rules.engine.finding import (
     DRUG_FACTS,
-    Finding,
     Match,
     NoMatch,
     OfferedSuggestion,
+    RuleFinding,
     offered_suggestions,
     reasons,
 )
@@ -206,14 +206,14 @@ def matched_band(match: Match) -> str:
     return match.says.declared.id if isinstance(match.says, CompiledBand) else MISSING
 
 
-def render_finding(match: Match) -> Finding:
+def render_finding(match: Match) -> RuleFinding:
     """Return the finding of a match, with its texts and facts."""
     if isinstance(match.says, CompiledMissingData):
         return _ask(match, match.says)
     return _finding_of(match, match.says)
 
 
-def _finding_of(match: Match, band: CompiledBand) -> Finding:
+def _finding_of(match: Match, band: CompiledBand) -> RuleFinding:
     rule, context, declared = match.rule, match.context, band.declared
     assert declared.indicator != "silent"  # noqa: S101 - finding.py makes a silence of it
     facts = band.when.facts(context)
@@ -243,7 +243,7 @@ def _summary(rule: CompiledRule, band: CompiledBand, context: RuleContext, unsur
     return band.unsure_summary if unsure and band.unsure_summary is not None else band.summary
 
 
-def _ask(match: Match, entry: CompiledMissingData) -> Finding:
+def _ask(match: Match, entry: CompiledMissingData) -> RuleFinding:
     when, context = entry.when, match.context
     text = _Text(MISSING, entry.declared.indicator, when, when.facts(context), entry.summary, entry.detail, True, ())
     offers = offered_suggestions(match.rule, entry.suggestions, context, doubtful=False)
@@ -302,14 +302,14 @@ def _finding(
     context: RuleContext,
     also: tuple[str, ...] = (),
     beside: Iterable[Fact] = (),
-) -> Finding:
+) -> RuleFinding:
     all_facts = [context.drafted_fact(), *context.partner_facts(), *text.facts, *beside]
     facts = tuple(dict.fromkeys(all_facts))
     word = placeholder_lookup(rule, text.when, facts, context)
     questions = [question for question, when in rule.questions if when.test(context) is True]
     running = context.running_note() if text.indicator != "info" and not rule.trigger.same_ingredient else None
     declared = rule.declared
-    return Finding(
+    return RuleFinding(
         rule=rule.id,
         band=text.band,
         indicator=text.indicator,

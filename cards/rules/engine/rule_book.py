@@ -13,7 +13,7 @@ from typing import Final, NamedTuple, TypeAlias
 from cards.rules.conditions.condition import NO_NEEDS, SAME_DRUG, DataNeeds, needs
 from cards.rules.engine.compile import CompiledBand, CompiledRule, LateRule, RuleIndex, RuleOutline
 from cards.rules.engine.family import family_named
-from cards.rules.engine.finding import Evaluation, Finding, Match, NoMatch, evaluate_partners, evaluate_rule
+from cards.rules.engine.finding import Evaluation, Match, NoMatch, RuleFinding, evaluate_partners, evaluate_rule
 from cards.rules.engine.kept import judgements_of
 from cards.rules.engine.prepared import prepared_families
 from cards.rules.engine.render import MISSING, WITHIN_LIMITS, matched_band, render_finding, render_silence
@@ -95,11 +95,11 @@ class DraftEvaluation:
         )
 
     @cached_property
-    def findings(self) -> tuple[Finding, ...]:
+    def findings(self) -> tuple[RuleFinding, ...]:
         """The findings, with their texts."""
         return tuple([render_finding(evaluation) for evaluation in self._decided if isinstance(evaluation, Match)])
 
-    def findings_of(self, is_meant: "IsMeant") -> list[Finding]:
+    def findings_of(self, is_meant: "IsMeant") -> list[RuleFinding]:
         """Return the findings of the bands that are meant, with their texts."""
         matches = [evaluation for evaluation in self._decided if isinstance(evaluation, Match)]
         return [

@@ -6,10 +6,10 @@ import pytest
 
 from cards.card import SEVERITY, Action, Card, CardIdentity, Coding, Suggestion
 from cards.compose.medications import ReviewedDrug, review_card
-from cards.extension import EXTENSION_KEY, CardExtension, FindingReference
+from cards.extension import FindingReference
 from cards.rules.conditions.condition import Predicate
 from cards.rules.engine.compile import CompiledSuggestion
-from cards.rules.engine.finding import Finding, OfferedSuggestion
+from cards.rules.engine.finding import OfferedSuggestion, RuleFinding
 from cards.rules.engine.rule_book import rule_book
 from cards.rules.language.rule import Evidence, SuggestionTemplate
 from tests.cards.rules.cases import check_case
@@ -22,17 +22,17 @@ GUIDE = Evidence(
 REASON = Coding(system="s", code="c", display="d")
 
 
-def finding(rule: str = "rule", **more: Any) -> Finding:
+def finding(rule: str = "rule", **more: Any) -> RuleFinding:
     """A finding of a rule, a warning of priority 10 with this evidence."""
     words: dict[str, Any] = {
         "rule": rule, "band": "band", "indicator": "warning", "is_certain": True, "summary": f"{rule} speaks.",
         "detail": f"Detail of {rule}.", "priority": 10, "facts": (), "notes": (), "suggestions": (), "partners": (),
         "evidence": (GUIDE,), "override_reasons": (REASON,),
     }  # fmt: skip
-    return Finding(**(words | more))
+    return RuleFinding(**(words | more))
 
 
-def reviewed(name: str, of: Finding | None = None, *offers: Suggestion) -> ReviewedDrug:
+def reviewed(name: str, of: RuleFinding | None = None, *offers: Suggestion) -> ReviewedDrug:
     return ReviewedDrug(name, of or finding(name), offers)
 
 
@@ -50,9 +50,7 @@ def test_one_finding_about_one_drug_is_the_headline() -> None:
     assert lines_of(card) == ["- **digoxin speaks.** Detail of digoxin. (Guide 2026)"]
     assert (card.indicator, card.source.label, card.source.url) == ("warning", "Guide 2026", "https://example.org/g")
     assert (card.suggestions, card.selection_behavior) == ((), None)
-    assert card.extension == {
-        EXTENSION_KEY: CardExtension(findings=(FindingReference("digoxin", "band"),), output="medication-review")
-    }
+    assert card.own_extension.findings == (FindingReference("digoxin", "band"),)
 
 
 def test_a_pair_is_told_once_by_the_drug_that_names_most_partners() -> None:
@@ -132,7 +130,6 @@ _DECLARED = {(rule.id, band.declared.id): band.declared.indicator for rule in ru
 _ONE_STEP_LOWER = {
     ("disease-doac-valve", "hospice care"),
     ("mon-clozapine", "1.0"),
-    ("pgx-azathioprine", "the problem TPMT deficiency"),
 }
 
 

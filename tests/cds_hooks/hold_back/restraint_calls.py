@@ -92,5 +92,5 @@ class Site:
     def show(self, cards: Sequence[Card], caller: Caller) -> None:
         """Takes note of what is shown, as a call does."""
         call = self.call(caller)
-        findings = [finding for card in cards if (finding := call.patient_finding(card)) is not None]
+        findings = [finding for card in cards if (finding := card.own_extension.finding) is not None]
         self.memory.note_shown(caller, findings, call.as_of)

@@ -9,7 +9,7 @@ from cards.card import Indicator
 from cards.extension import (
     Fact,
 )
-from cards.rules.engine.finding import Finding
+from cards.rules.engine.finding import RuleFinding
 from cards.rules.engine.governance import (
     Approval,
     Override,
@@ -35,8 +35,8 @@ NOW = 1_800_000_000.0
 DAY = 86_400.0
 
 
-def finding(indicator: Indicator = "warning", band: str = "30to44_new") -> Finding:
-    return Finding(
+def finding(indicator: Indicator = "warning", band: str = "30to44_new") -> RuleFinding:
+    return RuleFinding(
         rule=RULE,
         band=band,
         indicator=indicator,
@@ -54,7 +54,7 @@ def finding(indicator: Indicator = "warning", band: str = "30to44_new") -> Findi
 
 
 def hear(
-    said: Finding,
+    said: RuleFinding,
     site: SiteRules | None = None,
     *,
     needs_approval: bool = False,

@@ -116,11 +116,7 @@ def _sent(card: Card) -> SentCard:
 def _guard(accepted: Card) -> Site:
     guard = Site(LOOP_GUARD, lambda: 1000.0)
     suggestions = tuple(each.uuid for each in accepted.suggestions)
-    guard.memory.note_answer(
-        SentCardAnswer(
-            "ehr", "p1", "order-safety", "order-sign", _sent(accepted), "accepted", 1000.0, 1000.0, "", suggestions
-        )
-    )
+    guard.memory.note_answer(SentCardAnswer("ehr", "p1", _sent(accepted), "accepted", 1000.0, "", suggestions))
     return guard
 
 

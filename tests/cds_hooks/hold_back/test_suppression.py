@@ -11,6 +11,7 @@ import pytest
 
 from cards.card import Card, Indicator, Source
 from cards.extension import EXTENSION_KEY, CardExtension
+from cards.finding import Finding
 from cds_hooks.hold_back.checks import SAID_ONCE
 from cds_hooks.hold_back.sent_cards import Caller
 from cds_hooks.storage.queries import list_decisions
@@ -177,9 +178,7 @@ class _Clock:
 
 
 def _card(risk: float, band: str = "high", indicator: Indicator = "info") -> Card:
-    said = CardExtension(
-        model={"id": "kfre_4"}, output="5y", probability=risk, band={"id": band, "source": "a guideline"}
-    )
+    said = CardExtension(finding=Finding("kfre_4 5y", "kfre_4", measure=risk, band=band))
     return _with(said, indicator)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from cards.rules.engine.finding import Finding
+from cards.rules.engine.finding import RuleFinding
 from cds_hooks.replay.simulated_orders import SimulatedFinding, SimulatedOrder, SimulatedOrders, simulate
 from fhir.record.charts import by_patient, files_of, read_bundle
 from fhir.record.refusals import WhyNot
@@ -55,7 +55,7 @@ def test_real_orders_are_judged_without_a_fault(data_folder: Path) -> None:
     assert simulation.orders == 30
 
 
-def only_some(finding: Finding) -> WhyNot | None:
+def only_some(finding: RuleFinding) -> WhyNot | None:
     """Of all rules only metformin's limit of renal function, and high-alert drugs that no rule is about."""
     if finding.rule in ("renal-metformin", "not-covered"):
         return None

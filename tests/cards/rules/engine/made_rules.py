@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from cards.rules.engine.compile import CompiledRule, compile_table
 from cards.rules.engine.family import Family
-from cards.rules.engine.finding import Evaluation, Finding, Match, evaluate_partners, evaluate_rule
+from cards.rules.engine.finding import Evaluation, Match, RuleFinding, evaluate_partners, evaluate_rule
 from cards.rules.engine.render import render_finding
 from cards.rules.language.rule import RuleTable
 from cards.rules.patient.context import RuleContext
@@ -65,7 +65,7 @@ def rule_of(
     return compiled
 
 
-def found(rule: CompiledRule, context: RuleContext) -> Finding:
+def found(rule: CompiledRule, context: RuleContext) -> RuleFinding:
     """What the rule finds in this context, before all its partners where it has some."""
     evaluation = evaluated(rule, context)
     assert isinstance(evaluation, Match), evaluation
