@@ -341,7 +341,8 @@ async def advise(call: Call, understood: Understood) -> Advised:
             failures[advisor.id] = error
             advice_by_advisor[advisor.id] = _not_judged(advisor, error)
         advice = advice_by_advisor[advisor.id]
-        checked.add_cards(advisor, advice, advisor.packages_with(call.client.profile.dialect.id, advice.features))
+        its_packages = advisor.packages_with(call.client.profile.dialect.id, advice.features)
+        checked.add_cards(advisor.id, advice.cards, advice.notes, its_packages)
     if len(failures) == len(advice_by_advisor):  # nothing was judged, which is no answer
         raise next(iter(failures.values()))
     for name, failure in failures.items():
@@ -359,9 +360,9 @@ async def _find(call: Call, advisor: Advisor, service_input: ServiceInput) -> Ad
 
 
 def _in_words_of_country(advice: Advice) -> Advice:
-    cards = [card_of_country(card) for card in advice.cards]
-    shorter = {uuid: card_of_country(card) for uuid, card in advice.shorter.items()}
-    return replace(advice, cards=cards, shorter=shorter)
+    for notes in advice.notes.values():
+        notes.brief = card_of_country(notes.brief) if notes.brief is not None else None
+    return replace(advice, cards=[card_of_country(card) for card in advice.cards])
 
 
 def _not_judged(advisor: Advisor, error: Exception) -> Advice:
@@ -513,7 +514,9 @@ def _shaped_cards(call: Call, selected: Selected) -> Sequence[Card | dict[str, A
     page = f"{configured.public_url}/explain/{call.decision_id}"
     cards = link_cards(selected.cards, page, client, call.decision_id, configured)
     if prefetch.note is not None:
-        cards = with_prefetch_note(cards, prefetch, selected.advised.advice.reads)
+        notes = selected.advised.checked.notes.items()
+        reads = {uuid: of_card.reads for uuid, of_card in notes if of_card.reads is not None}
+        cards = with_prefetch_note(cards, prefetch, reads)
     return cards if client.profile.needs_no_shaping else shape_cards(cards, client.profile)
 
 
@@ -689,7 +692,7 @@ class Recording:
         call.stages.end("record")
         hook, cards, silences = answer.decision.hook, selected.cards, selected.silences
         if not call.is_trial:
-            found_by = selected.advised.advice.found_by
+            found_by = {uuid: notes.advisor for uuid, notes in selected.advised.checked.notes.items()}
             components.metrics.answered(call.service.id, hook, cards, silences, call.stages.seconds, found_by)
             record = selected.advised.understood.record
             components.metrics.not_understood(call.client.name, gaps(record), unreadable_codes(record))

@@ -1,4 +1,4 @@
-"""What calls share: budgets of cards, with claims between workers; and what is shown at one opening of a chart.
+"""Budgets of cards, which calls share, with claims between workers.
 
 A budget is of each client, of a care unit or of each user, in a day or in one call.
 
@@ -12,7 +12,6 @@ import sqlite3
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
-from enum import IntEnum
 from functools import partial
 from time import time
 from typing import TYPE_CHECKING, ClassVar, Final
@@ -23,7 +22,6 @@ from cards.rules.engine.governance import Budget
 from cds_hooks.decision_views.file import Views
 from cds_hooks.decision_views.follow import Batch, Projection
 from cds_hooks.errors import ReplayStoreFailed
-from cds_hooks.hold_back.memory import MOST_CARDS
 from cds_hooks.hold_back.sent_cards import shown_decision
 from cds_hooks.settings import Settings
 from cds_hooks.storage.database import parse_url
@@ -224,66 +222,3 @@ CREATE TABLE shown_cards (
         """Leaves out the days before yesterday."""
         first_day = int(self._now() // _DAY_SECONDS) - 1
         connection.execute("DELETE FROM shown_cards WHERE day < ?", (first_day,))
-
-
-# What is shown at one opening of a chart
-
-
-MOST_WORDS: Final = 250
-"""The words of all cards at an opening together, unless critical cards need more; our own choice."""
-
-
-class VisitRank(IntEnum):
-    """What is lost if a card is missed at this visit, the most first; the order is the project's own choice."""
-
-    DANGER = 0
-    """A critical card, a warning, abnormal results that nobody followed."""
-    TIME_BOUND = 1
-    """What can be done in these weeks only, such as a vaccine in a pregnancy."""
-    FINDING = 2
-    """What a disease or a medication asks for: an untreated atrial fibrillation, kidneys that fail."""
-    TALK = 3
-    """A talk about a benefit of later years."""
-    TESTS = 4
-    """A test for an estimate, once in 90 days."""
-    VACCINES = 5
-    PREVENTION = 6
-    QUESTIONS = 7
-    """What only asks for an entry of the chart."""
-
-
-class VisitCard(Struct, frozen=True):
-    """A card that waits for its place at an opening.
-
-    `kind` names what a patient gets once (`once_kind`), `words` are those of the card, `least` those of its shorter
-    form, 0 where it has none. `newest` is the date of its newest fact, as ISO text.
-    """
-
-    uuid: str
-    rank: VisitRank
-    is_critical: bool = False
-    kind: str = ""
-    words: int = 0
-    least: int = 0
-    newest: str = ""
-
-
-def choose_for_visit(cards: Sequence[VisitCard], most: int = MOST_CARDS, kinds: Collection[str] = ()) -> dict[str, int]:
-    """Return the cards that are shown at this opening, by uuid, with how many words each may have.
-
-    The one whose miss does the most harm comes first, then that with the newest fact. A critical card is always shown.
-    At most `most` cards and 250 words are shown, and of what a patient gets once (`kinds`: shown before) one.
-    """
-    by_date = sorted(cards, key=lambda card: card.newest, reverse=True)
-    shown: dict[str, int] = {}
-    taken = set(kinds)
-    words = MOST_WORDS
-    for card in sorted(by_date, key=lambda card: (not card.is_critical, card.rank)):
-        fits = card.words if card.words <= words else card.least if 0 < card.least <= words else 0
-        has_room = len(shown) < most and (fits or card.rank is VisitRank.DANGER)
-        if not card.is_critical and (not has_room or (card.kind and card.kind in taken)):
-            continue
-        shown[card.uuid] = fits or card.least or card.words
-        words -= shown[card.uuid]
-        taken.add(card.kind)
-    return shown

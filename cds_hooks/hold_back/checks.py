@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, 
 from datetime import UTC, datetime
 from functools import cache
 from time import time
-from typing import Final, Literal, Protocol
+from typing import Final, Literal
 
 from msgspec import Struct, field
 from msgspec.structs import replace
@@ -30,7 +30,7 @@ from cards.rules.engine.governance import (
     drafts_of,
 )
 from cards.text import plain
-from cds_hooks.hold_back.budgets import NOBODY, Audience, Budgets, VisitCard, VisitRank, choose_for_visit
+from cds_hooks.hold_back.budgets import NOBODY, Audience, Budgets
 from cds_hooks.hold_back.memory import (
     LOOP_SECONDS,
     MOST_CARDS,
@@ -47,6 +47,7 @@ from cds_hooks.hold_back.memory import (
 )
 from cds_hooks.hold_back.released import CANARY, KNOWLEDGE, Released
 from cds_hooks.hold_back.sent_cards import ACCEPTED, Caller
+from cds_hooks.hold_back.visit import CardNotes, VisitRank, choose_for_visit, visit_card, words_to_read
 from cds_hooks.packages import finding_of_package
 from cds_hooks.protocol.hooks import PATIENT_VIEW
 from fhir.record.refusals import WhyNot
@@ -92,33 +93,11 @@ class Shared(Struct):
     budgets: Budgets = field(default_factory=Budgets)
 
 
-class Advisor(Protocol):
-    """What the checks are told of an advisor."""
-
-    @property
-    def id(self) -> str:
-        """Its id."""
-
-    @property
-    def rank(self) -> VisitRank:
-        """Where its reminders stand in the list of one visit."""
-
-
-class Found(Protocol):
-    """What an advisor found, as far as the checks are told."""
-
-    cards: list[Card]
-    reminders: dict[str, WorklistEntry]
-    shorter: dict[str, Card]
-    visit_rank: VisitRank | None
-
-
 class CheckedCall(Struct):
     """What the checks of one call are told; `released` and `site` are the acts and the rules file of its beginning.
 
     `as_of` is in epoch seconds. `units` gives the patient's care units. `silent` says why this caller is shown nothing.
-    `answered` takes in the findings that were answered before, `reminders` has the worklist entries of cards by uuid,
-    and `ranks` their places in the list of a visit.
+    `answered` takes in the findings that were answered before, `notes` has what advisors say of their cards, by uuid.
     """
 
     caller: Caller
@@ -128,13 +107,7 @@ class CheckedCall(Struct):
     units: Callable[[], Collection[str]] = tuple
     silent: str | None = None
     audience: Audience = NOBODY
-    reminders: dict[str, WorklistEntry] = field(default_factory=dict)
-    ranks: dict[str, VisitRank] = field(default_factory=dict)
-    advisors: dict[str, str] = field(default_factory=dict)
-    """The id of the advisor that found it, by the uuid of a card."""
-    shorter: dict[str, Card] = field(default_factory=dict)
-    """By uuid, what is shown in place of a card where others leave it fewer words."""
-    shortened: dict[str, Card] = field(default_factory=dict)
+    notes: dict[str, CardNotes] = field(default_factory=dict)
     answered: list[tuple[RuleFinding, WhyNot]] = field(default_factory=list)
     resting: list[RestingFinding] = field(default_factory=list)
     """The cards that are held back and stay true, each with its end."""
@@ -146,8 +119,6 @@ class CheckedCall(Struct):
     """What a card says of a colleague's answer: by the rule of a critical finding, or by the uuid of a card."""
     packages: tuple[str, ...] = ()
     """The packages from outside with a part in the call: those of its advisors, of a feature, of the dialect."""
-    packages_of: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    """Those with a part in a card, by its uuid."""
     from_event: bool = False
     """Whether an event made the call and nobody is shown its cards."""
     named_units: tuple[str, ...] = ()
@@ -163,15 +134,18 @@ class CheckedCall(Struct):
     passed: int = 0
     """How many cards of this call have passed the check that is asked now."""
 
-    def add_cards(self, advisor: Advisor, found: Found, packages: tuple[str, ...]) -> None:
+    def add_cards(
+        self, advisor: str, cards: Iterable[Card], notes: Mapping[str, CardNotes], packages: tuple[str, ...]
+    ) -> None:
         """Take what the checks are told of an advisor's cards."""
-        self.reminders |= found.reminders
-        self.shorter |= found.shorter
         self.packages = tuple(dict.fromkeys((*self.packages, *packages)))
-        rank = found.visit_rank if found.visit_rank is not None else advisor.rank
-        for card in found.cards:
-            self.ranks[card.uuid], self.advisors[card.uuid] = rank, advisor.id
-            self.packages_of[card.uuid] = packages
+        for card in cards:
+            noted = notes.get(card.uuid, CardNotes())
+            self.notes[card.uuid] = replace(noted, advisor=advisor, packages=packages)
+
+    def notes_of(self, card: Card) -> CardNotes:
+        """Return what its advisor says of a card."""
+        return self.notes.get(card.uuid) or CardNotes(advisor=self.caller.service)
 
     def is_own(self, answered_by: str) -> bool:
         """Return whether the user of this call gave an answer; False where that is not known."""
@@ -190,8 +164,7 @@ class CheckedCall(Struct):
         if rules := card.own_extension.findings:
             return rules[0].rule
         finding = card.own_extension.finding
-        of_advisor = self.advisors.get(card.uuid, self.caller.service)
-        return finding.subject if finding is not None and finding.subject else of_advisor
+        return finding.subject if finding is not None and finding.subject else self.notes_of(card).advisor
 
     @property
     def memory(self) -> PatientMemory:
@@ -289,7 +262,7 @@ def _about_packages(
     check: Callable[[RuleFinding, CheckedCall], WhyNot | None], call: CheckedCall, card: Card | None = None
 ) -> WhyNot | None:
     """Return the first reason against a package that has a part in the call or computed the card."""
-    names = call.packages_of.get(card.uuid, ()) if card is not None else call.packages
+    names = call.notes_of(card).packages if card is not None else call.packages
     model = card.own_extension.model if card is not None and packages() else None
     if model and (origin := origin_of("models_onnx.equations.published", model.get("id", ""))) and origin.package:
         names = (*names, origin.package.name)
@@ -403,8 +376,10 @@ async def check_event(card: Card, call: CheckedCall) -> WhyNot | None:
     )
 
 
-def choose_at_visit(cards: Sequence[Card], call: CheckedCall) -> dict[str, WhyNot]:
-    """Return, by uuid, why cards about the patient as a whole wait: more important ones are shown at this opening.
+def choose_at_visit(cards: Sequence[Card], call: CheckedCall) -> dict[str, WhyNot | Card]:
+    """Return, by uuid, why cards about the patient as a whole wait, or the brief form in which they are shown.
+
+    More important ones are shown at this opening.
 
     A service that is called beside others shows what they have left of three cards in this visit, as the history of the
     last minutes says. At other hooks than patient-view only what a patient gets once is shown once.
@@ -419,41 +394,17 @@ def choose_at_visit(cards: Sequence[Card], call: CheckedCall) -> dict[str, WhyNo
     if is_opening:
         abouts = {finding.about for finding in findings.values()}
         most = max(0, MOST_CARDS - memory.others_recently(call.caller.service, abouts, now))
-    visible = [visit_card(card, call) for card in chosen_from]
+    visible = [visit_card(card, call.notes_of(card)) for card in chosen_from]
     if not is_opening:
         visible = [replace(card, words=0, least=0, rank=VisitRank.DANGER) for card in visible]
     shown = choose_for_visit(visible, most, before)
-    reasons: dict[str, WhyNot] = {}
+    chosen: dict[str, WhyNot | Card] = {}
     for card in chosen_from:
         if card.uuid not in shown:
-            reasons[card.uuid] = _waits(card, findings[card.uuid], call, before)
-        elif card.uuid in call.shorter and is_opening and shown[card.uuid] < words_to_read(card):
-            call.shortened[card.uuid] = call.shorter[card.uuid]
-    return reasons
-
-
-def visit_card(card: Card, call: CheckedCall) -> VisitCard:
-    """Return where the card stands among those of this opening."""
-    finding = card.own_extension.finding
-    if card.indicator != "info" or card.own_extension.results:
-        rank = VisitRank.DANGER
-    elif finding is not None and finding.repeat == "one-test":
-        rank = VisitRank.TESTS
-    else:
-        rank = call.ranks.get(card.uuid, VisitRank.FINDING) if card.uuid in call.reminders else VisitRank.FINDING
-    least = words_to_read(call.shorter[card.uuid]) if card.uuid in call.shorter else 0
-    extension = card.own_extension
-    newest = max((fact.effective for fact in extension.facts if fact.effective), default="")
-    kind = once_kind(finding) if finding is not None else ""
-    return VisitCard(card.uuid, rank, card.indicator == "critical", kind, words_to_read(card), least, newest)
-
-
-def words_to_read(card: Card) -> int:
-    """Return how many words a reader of the card sees, reasons for an override and the name of the source apart."""
-    words = [card.summary, card.detail or "", *(link.label for link in card.links)]
-    for offer in card.suggestions:
-        words += [offer.label, *(action.description for action in offer.actions)]
-    return len(" ".join(words).split())
+            chosen[card.uuid] = _waits(card, findings[card.uuid], call, before)
+        elif (brief := call.notes_of(card).brief) and is_opening and shown[card.uuid] < words_to_read(card):
+            chosen[card.uuid] = brief
+    return chosen
 
 
 def _waits(card: Card, finding: Finding, call: CheckedCall, before: Mapping[str, float]) -> WhyNot:
@@ -475,7 +426,7 @@ def _entry(card: Card, call: CheckedCall, because: str) -> WorklistEntry:
     finding = card.own_extension.finding
     if finding is not None and finding.repeat == "one-test":
         return worklist_entry(card, because)
-    reminder = call.reminders.get(card.uuid)
+    reminder = call.notes_of(card).reminder
     return replace(
         reminder or WorklistEntry(test=card.summary, purpose=call.subject_of(card), because=""), because=because
     )
@@ -594,8 +545,8 @@ class Check(Struct, frozen=True, kw_only=True):
     """What would let the card through, in a sentence."""
     finding: Callable[[RuleFinding, CheckedCall], WhyNot | None] | None = None
     card: CardCheck | None = None
-    choose: Callable[[Sequence[Card], CheckedCall], Mapping[str, WhyNot]] | None = None
-    """Chooses among all cards that are left: the reasons against the others, by uuid."""
+    choose: Callable[[Sequence[Card], CheckedCall], Mapping[str, WhyNot | Card]] | None = None
+    """Chooses among all cards that are left: by uuid the reason against a card, or the brief form that is shown."""
     suggestion: Callable[[Suggestion, Card, CheckedCall], WhyNot | None] | None = None
     """Takes single suggestions off a card that is shown."""
     is_said_on_card: bool = False
@@ -796,11 +747,11 @@ async def _ask(check: Check, chosen: Chosen, call: CheckedCall) -> None:
     cards = chosen.cards
     if check.most_severe_first and len(cards) > 1:
         cards = sorted(cards, key=lambda card: -SEVERITY[card.indicator])
-    reasons = check.choose(cards, call) if check.choose is not None and cards else {}
+    choices = check.choose(cards, call) if check.choose is not None and cards else {}
     for card in cards:
         call.passed = len(passed_cards)
-        silence = await check.card(card, call) if check.card is not None else reasons.get(card.uuid)
-        card = call.shortened.pop(card.uuid, card)
+        choice = await check.card(card, call) if check.card is not None else choices.get(card.uuid)
+        card, silence = (choice, None) if isinstance(choice, Card) else (card, choice)
         if silence is None:
             passed_cards[card.uuid] = _offered(check, card, call, chosen) if check.suggestion is not None else card
         elif check.is_replayed_by_card:

@@ -119,7 +119,7 @@ class Remembered:
     def repeat(self, chosen: Chosen, call: CheckedCall) -> None:
         """Take out what the decision recorded as shown before, kept for the worklist or withheld."""
         chosen.resting += self.resting
-        chosen.cards = [self._as_long(card, call.shorter.get(card.uuid)) for card in chosen.cards]
+        chosen.cards = [self._as_long(card, call.notes_of(card).brief) for card in chosen.cards]
         if self._told:
             chosen.cards = [with_sentences(card, self._told.get(card.uuid, ())) for card in chosen.cards]
         if self._kept_back:

@@ -14,6 +14,7 @@ from cards.compose.equation import (
     for_each_sex,
     missing_card,
 )
+from cards.compose.model import without_reasons
 from cards.extension import Fact, WorklistEntry
 from cards.new_orders import OrderableTest, is_ordered, order_of_test, orderable_test_for
 from cards.text import plain
@@ -113,7 +114,8 @@ def _add_card(
     advice: Advice, call: ServiceInput, charted: RecordInputs, result: EquationResult, content: EquationCardContent
 ) -> None:
     identity = call.card_identity(call.equation_url(result.equation.id))
-    advice.add_estimate(equation_card(charted, result, content, identity))
+    card = equation_card(charted, result, content, identity)
+    advice.add(card, brief=without_reasons(card))
 
 
 def _advise_for_each_sex(

@@ -17,7 +17,7 @@ from cards.rules.engine.governance import SuppressionCheck, suppress_nothing
 from cards.rules.engine.rule_book import rule_book
 from cards.rules.patient.orders import DraftOrder
 from cds_hooks.dialects import DEVELOPMENT, ClientProfile, is_offered, published_entry
-from cds_hooks.hold_back.budgets import VisitRank
+from cds_hooks.hold_back.visit import CardNotes
 from cds_hooks.model_versions import Choose, in_use
 from cds_hooks.prefetch.needs import USER_ROLES, Needs, templates_for, union_of
 from cds_hooks.prefetch.state import NO_PREFETCH, PrefetchState, Templates
@@ -111,12 +111,12 @@ class ServiceInput(Struct, frozen=True):
             active_orders=active_orders,
         )
 
-    def reads_of(self, cards: Sequence[Card], medications: Sequence[MedicationIdentity]) -> dict[str, frozenset[str]]:
+    def notes_of_orders(self, cards: Sequence[Card], medications: Sequence[MedicationIdentity]) -> dict[str, CardNotes]:
         """Return what can change the card of each of these medications, by uuid; nothing where nothing is missing."""
         if self.prefetch.note is None:
             return {}
-        book = rule_book()
-        return {card.uuid: book.reads_for(medication) for card, medication in zip(cards, medications, strict=True)}
+        reads = map(rule_book().reads_for, medications)
+        return {card.uuid: CardNotes(reads=keys) for card, keys in zip(cards, reads, strict=True)}
 
     def card_identity(self, method_url: str = "") -> CardIdentity:
         """How the next card, its suggestions and its pages are called; `method_url` is that of a model or equation."""
@@ -158,37 +158,26 @@ class Advice(Struct):
     `system_actions` are changes that the client makes by itself: what a payer notes on an order.
     `features`, `orders`, `vaccinations`, `models` and `scores` go into the decision record: the mapped features, the
     drafted orders as JSON, the person and doses that a vaccine forecast rests on, the files that computed something,
-    and what they computed. `worklist` are tests that are not offered in this call, `reminders`, by the uuid of a card
-    that only reminds, what goes to the worklist where another service reminds this patient.
-    `reads` has, by the uuid of a card, the analytes and resource types that can change it; of a card that is not in it
-    everything that the service asks for can.
+    and what they computed. `worklist` are tests that are not offered in this call, `notes` has, by the uuid of a card,
+    what is said of it beside what stands on it.
     """
 
     cards: list[Card] = []
     system_actions: list[Action] = []
     silences: list[WhyNot] = []
     worklist: list[WorklistEntry] = []
-    reminders: dict[str, WorklistEntry] = {}
-    visit_rank: VisitRank | None = None
-    """Where its reminders stand this time; None: where its service says."""
-    shorter: dict[str, Card] = {}
-    """By the uuid of a card, its form of fewer words, where other cards of this opening leave it no more."""
-    reads: dict[str, frozenset[str]] = {}
+    notes: dict[str, CardNotes] = {}
     features: FeatureVector | None = None
     orders: dict[str, Any] | None = None
     vaccinations: dict[str, Any] | None = None
     models: tuple[dict[str, str], ...] = ()
     scores: dict[str, Any] | None = None
-    found_by: dict[str, str] = {}
-    """The id of the advisor that found it, by the uuid of a card; of a whole answer."""
 
     @staticmethod
     def joined(by_advisor: Mapping[str, "Advice"]) -> "Advice":
         """Return the advice of several advisors, by their ids, as one; of one advisor that itself."""
         if len(by_advisor) == 1:
-            ((name, alone),) = by_advisor.items()
-            alone.found_by = {card.uuid: name for card in alone.cards}
-            return alone
+            return next(iter(by_advisor.values()))
         several = list(by_advisor.values())
         features = [advice.features for advice in several if advice.features is not None]
         orders = [advice.orders for advice in several if advice.orders is not None]
@@ -197,7 +186,6 @@ class Advice(Struct):
             system_actions=[action for advice in several for action in advice.system_actions],
             silences=[silence for advice in several for silence in advice.silences],
             worklist=[entry for advice in several for entry in advice.worklist],
-            reads={uuid: keys for advice in several for uuid, keys in advice.reads.items()},
             features=reduce(FeatureVector.joined_with, features) if features else None,
             orders=_joined_orders(orders) if orders else None,
             vaccinations=next((advice.vaccinations for advice in several if advice.vaccinations is not None), None),
@@ -205,13 +193,12 @@ class Advice(Struct):
             scores=_joined_scores(
                 {name: advice.scores for name, advice in by_advisor.items() if advice.scores is not None}
             ),
-            found_by={card.uuid: name for name, advice in by_advisor.items() for card in advice.cards},
         )
 
-    def add_estimate(self, card: Card, compared: str = "") -> None:
-        """Add the card of an estimate, whose shorter form has no reasons, nor the sentence that compares it."""
+    def add(self, card: Card, **notes: Any) -> None:
+        """Add a card with what is said of it (`CardNotes`)."""
         self.cards.append(card)
-        self.shorter[card.uuid] = without_reasons(card, compared)
+        self.notes[card.uuid] = CardNotes(**notes)
 
 
 def _each_once(models: Iterable[dict[str, str]]) -> tuple[dict[str, str], ...]:
@@ -271,7 +258,8 @@ async def advise_by_model(
         advice.silences.append(WhyNot(subject, "below-threshold", _below(call, chart_model, estimated.manifest, age)))
     else:
         compared = comparison(estimated.prediction, estimated.manifest, estimated.vector)
-        advice.add_estimate(card(estimated), compared)
+        shown = card(estimated)
+        advice.add(shown, brief=without_reasons(shown, compared))
     return advice
 
 
@@ -341,8 +329,6 @@ class Advisor:
     """Whether this call can be answered only when the Patient is known."""
     warns_of_harm: bool = False
     """Whether it goes on where a patient has opted out of decision support."""
-    rank: VisitRank = VisitRank.FINDING
-    """Where its reminders stand in the list of one visit."""
     extension: Mapping[str, Any] = field(default_factory=dict)
     """What discovery says of it beyond the protocol, such as CRD's configuration options."""
     knowledge: str = ""

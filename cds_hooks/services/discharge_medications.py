@@ -71,8 +71,8 @@ async def decide(call: ServiceInput) -> Advice:
     drafts = [order.draft for order in active]
     names = [order.draft.name for order in judged]
     outcome = call.check_orders(drafts, names, signing=True, active_orders=True, originals=charted)
-    advice = Advice(silences=list(outcome.silences))
-    advice.reads = call.reads_of(outcome.cards, outcome.medications)
+    notes = call.notes_of_orders(outcome.cards, outcome.medications)
+    advice = Advice(silences=list(outcome.silences), notes=notes)
     is_for_comfort = past is not None or ends_in == "hospice"
     for card, medication in zip(outcome.cards, outcome.medications, strict=True):
         if is_for_comfort and card.indicator != "critical":

@@ -6,7 +6,7 @@ goes home by `discharge-medications`.
 """
 
 from collections.abc import Iterator
-from functools import cache
+from functools import cache, partial
 from itertools import islice
 from typing import Final
 
@@ -121,10 +121,8 @@ async def decide(call: ServiceInput) -> Advice:
         )
         advice.silences.append(kept_for_worklist(call, SUBJECT))
     elif reviewed:
-        identity = call.card_identity()
-        advice.cards.append(review_card(reviewed, identity))
-        if len(advice.scores["review"]) > 1:
-            advice.shorter[identity.uuid] = review_card(reviewed, identity, is_brief=True)
+        card = partial(review_card, reviewed, call.card_identity())
+        advice.add(card(), brief=card(is_brief=True) if len(advice.scores["review"]) > 1 else None)
     return advice
 
 

@@ -40,8 +40,8 @@ async def decide(call: ServiceInput) -> Advice:
     # At order-select a dose may still come; at signing what is not there was left out.
     outcome = call.check_orders(drafts, judged, signing=isinstance(context, OrderSignContext))
     cards = [structs.replace(card, links=call.links_of(card)) for card in outcome.cards]
-    advice = Advice(cards=cards, silences=list(outcome.silences))
-    advice.reads = call.reads_of(cards, outcome.medications)
+    notes = call.notes_of_orders(cards, outcome.medications)
+    advice = Advice(cards=cards, silences=list(outcome.silences), notes=notes)
     advice.silences += _unknown_selections(context, drafts)
     advice.silences += _numbers_from_text(name for name in judged if name in from_text)
     if not cards and not advice.silences:

@@ -50,8 +50,8 @@ async def decide(call: ServiceInput) -> Advice:
     outcome = call.check_orders(drafts, None, signing=True, active_orders=True)
     by_name = {draft.name: draft for draft in drafts}
     cards = [structs.replace(card, links=call.links_of(card)) for card in outcome.cards]
-    advice = Advice(cards=cards, silences=list(outcome.silences))
-    advice.reads = call.reads_of(cards, outcome.medications)
+    notes = call.notes_of_orders(cards, outcome.medications)
+    advice = Advice(cards=cards, silences=list(outcome.silences), notes=notes)
     advice.silences += _not_judged(wanted, by_name)
     advice.silences += _tasks_of_others(context, wanted)
     advice.orders = {

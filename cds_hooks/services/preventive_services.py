@@ -16,7 +16,7 @@ from cards.preventive.abnormal import OpenResult, open_results
 from cards.preventive.criteria import ABNORMAL_RESULT, chart_of, judge_services
 from cards.preventive.judgement import PREVENT, Judgement, prevent_inputs
 from cards.preventive.knowledge import PREVENTIVE
-from cds_hooks.hold_back.budgets import VisitRank
+from cds_hooks.hold_back.visit import VisitRank
 from cds_hooks.prefetch.needs import Needs
 from cds_hooks.protocol.hooks import PATIENT_VIEW
 from cds_hooks.services._equation import (
@@ -90,13 +90,10 @@ async def decide(call: ServiceInput) -> Advice:
         advice.worklist = [_entry(due)]
         advice.silences.insert(0, kept_for_worklist(call, SUBJECT))
         return advice
-    identity = call.card_identity()
-    advice.reminders[identity.uuid] = _entry(due)
-    if all(judgement.order is None for judgement in due):
-        advice.visit_rank = VisitRank.QUESTIONS
-    card = partial(preventive_card, judged, states, identity, record.patient_id, _not_sent(record))
-    advice.cards.append(card())
-    advice.shorter[identity.uuid] = card(is_brief=True)
+    is_question = all(judgement.order is None for judgement in due)
+    rank = VisitRank.QUESTIONS if is_question else VisitRank.PREVENTION
+    card = partial(preventive_card, judged, states, call.card_identity(), record.patient_id, _not_sent(record))
+    advice.add(card(), brief=card(is_brief=True), reminder=_entry(due), rank=rank)
     return advice
 
 
@@ -112,11 +109,8 @@ def _add_results(advice: Advice, results: tuple[OpenResult, ...], call: ServiceI
     """Add the card of abnormal results: first, whatever the visit is for."""
     if results:
         record = call.record
-        identity = call.card_identity()
-        card = partial(results_card, results, identity, record.patient_id, record.as_of.date())
-        advice.cards.insert(0, card())
-        if len(results) > 1:
-            advice.shorter[identity.uuid] = card(is_brief=True)
+        card = partial(results_card, results, call.card_identity(), record.patient_id, record.as_of.date())
+        advice.add(card(), brief=card(is_brief=True) if len(results) > 1 else None)
 
 
 def _in_context(judged: tuple[Judgement, ...], deaths: int | None, is_check_up: bool) -> tuple[Judgement, ...]:
@@ -213,5 +207,4 @@ ADVISOR = Advisor(
         whole_history=("Procedure",),
     ),
     decide=decide,
-    rank=VisitRank.PREVENTION,
 )

@@ -14,7 +14,7 @@ from cards.compose.equation import EquationCardContent, guideline_card, people_i
 from cards.extension import Fact, WorklistEntry
 from cards.new_orders import LIPIDS, OrderableTest, order_of_test, orderable_test_for, service_order
 from cards.text import capitalized, escape, format_number
-from cds_hooks.hold_back.budgets import VisitRank
+from cds_hooks.hold_back.visit import CardNotes, VisitRank
 from cds_hooks.prefetch.needs import Needs
 from cds_hooks.protocol.hooks import PATIENT_VIEW
 from cds_hooks.services._equation import (
@@ -110,8 +110,8 @@ async def decide(call: ServiceInput) -> Advice:
                 [],
             )
             break
-        advice.reminders[card.uuid] = _entry("offered-before")
-        advice.visit_rank = VisitRank.FINDING if is_for_disease else None
+        notes = advice.notes.setdefault(card.uuid, CardNotes())
+        notes.reminder, notes.rank = _entry("offered-before"), VisitRank.FINDING if is_for_disease else VisitRank.TALK
     return advice
 
 
@@ -347,5 +347,4 @@ ADVISOR = Advisor(
         whole_history=("Procedure",),
     ),
     decide=decide,
-    rank=VisitRank.TALK,
 )

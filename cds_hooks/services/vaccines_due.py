@@ -16,7 +16,7 @@ from cards.vaccines.due import VaccinesDue, ordered_groups, vaccines_due
 from cards.vaccines.evidence import IMMUNITY_CODES, declined_vaccines, immunity_stated
 from cards.vaccines.knowledge import load_knowledge
 from cards.vaccines.patient import ChartedPerson, read_person
-from cds_hooks.hold_back.budgets import VisitRank
+from cds_hooks.hold_back.visit import VisitRank
 from cds_hooks.prefetch.needs import Needs
 from cds_hooks.protocol.hooks import PATIENT_VIEW
 from cds_hooks.services._equation import is_moment_for_reminder, kept_for_worklist, reason_not_to_advise
@@ -55,14 +55,10 @@ async def decide(call: ServiceInput) -> Advice:
         advice.worklist = [_entry(due)]
         advice.silences = [kept_for_worklist(call, SUBJECT), *_not_judged(record, charted)]
         return advice
-    identity = call.card_identity()
-    advice.reminders[identity.uuid] = _entry(due)
-    if any(item.for_pregnancy for item in due.due):
-        advice.visit_rank = VisitRank.TIME_BOUND
+    rank = VisitRank.TIME_BOUND if any(item.for_pregnancy for item in due.due) else VisitRank.VACCINES
     unread = [*_unread(charted, due), *_unread_beside(record, charted)]
-    card = partial(vaccines_card, due, charted, record.patient_id, identity, KNOWLEDGE, unread, forecasts)
-    advice.cards.append(card())
-    advice.shorter[identity.uuid] = card(is_brief=True)
+    card = partial(vaccines_card, due, charted, record.patient_id, call.card_identity(), KNOWLEDGE, unread, forecasts)
+    advice.add(card(), brief=card(is_brief=True), reminder=_entry(due), rank=rank)
     return advice
 
 
@@ -168,5 +164,4 @@ ADVISOR = Advisor(
         ),
     ),
     decide=decide,
-    rank=VisitRank.VACCINES,
 )

@@ -14,6 +14,7 @@ from cards.rules.engine.governance import SiteRules, Switch, all_rule_versions
 from cds_hooks.governance.approvals import ApprovalBook
 from cds_hooks.hold_back.checks import CheckedCall, Shared, choose_cards
 from cds_hooks.hold_back.sent_cards import Caller
+from cds_hooks.hold_back.visit import CardNotes
 from cds_hooks.packages import use_packages
 from models_onnx.packages import PackageFault, name_packages
 from tests.cds_hooks.governance.clicking import ANN, BEN, Desk
@@ -52,7 +53,7 @@ def _held(site: SiteRules, *names: str, patient: str = "p1", indicator: Indicato
     """The reasons against a card behind a trust file."""
     caller = Caller("ehr", patient, "fall-risk", "patient-view")
     shared = Shared(needs_approval=True)
-    call = CheckedCall(caller, 1_795_000_000.0, site=site, packages_of={"c1": names}, shared=shared)
+    call = CheckedCall(caller, 1_795_000_000.0, site=site, notes={"c1": CardNotes(packages=names)}, shared=shared)
     card = Card(uuid="c1", summary="A sentence.", indicator=indicator, source=Source(label="x"))
     return [silence.reason for silence in asyncio.run(choose_cards([card], call)).silences]
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cds_hooks.hold_back.budgets import MOST_WORDS, VisitCard, VisitRank, choose_for_visit
+from cds_hooks.hold_back.visit import MOST_WORDS, VisitCard, VisitRank, choose_for_visit
 from cds_hooks.kit.samples import list_samples
 from cds_hooks.services import find_advisors, find_services, services_of
 from cds_hooks.storage.queries import list_decisions
