@@ -18,8 +18,7 @@ from msgspec.structs import replace
 from cards.card import Action, Card
 from cards.country_words import card_of_country, silence_of_country, text_of_country
 from cards.extension import RestingFinding, WorklistEntry
-from cards.rules.engine.finding import RuleFinding
-from cards.rules.engine.governance import SWITCHED_OFF, MetFinding
+from cards.rules.engine.governance import SWITCHED_OFF
 from cards.rules.engine.kept import KeptJudgements, hand_back
 from cds_hooks.access.links import link_cards
 from cds_hooks.call import Call
@@ -182,9 +181,7 @@ class Selected(Struct, frozen=True):
     silences: list[WhyNot]
     """Every reason why something is not said."""
     withheld: Mapping[str, int]
-    """By the uuid of a card or suggestion the place of its reason in `silences`."""
-    met: Sequence[MetFinding]
-    """The findings that were answered before, with the places of their reasons."""
+    """By the uuid of a card or suggestion, or the key of a rule's finding, the place of its reason in `silences`."""
     resting: Sequence[RestingFinding]
     worklist: Sequence[WorklistEntry]
     units: tuple[str, ...]
@@ -456,8 +453,8 @@ async def hold_back(call: Call, advised: Advised) -> Selected:
         advised=advised,
         cards=chosen.cards,
         silences=silences,
-        withheld={uuid: len(advice.silences) + position for uuid, position in chosen.withheld.items()},
-        met=_met(checked.answered, silences) if checked.answered else (),
+        withheld=_places(checked.answered, silences)
+        | {uuid: len(advice.silences) + position for uuid, position in chosen.withheld.items()},
         resting=chosen.resting,
         worklist=advice.worklist + chosen.worklist,
         units=tuple(sorted({*checked.audience.units, *checked.named_units})) if advice.cards else (),
@@ -465,10 +462,10 @@ async def hold_back(call: Call, advised: Advised) -> Selected:
     )
 
 
-def _met(answered: Sequence[tuple[RuleFinding, WhyNot]], silences: Sequence[WhyNot]) -> list[MetFinding]:
-    """Return the answered findings with the places of their silences."""
-    places = {id(silence): position for position, silence in enumerate(silences)}
-    return [MetFinding.of(finding, places[id(silence)]) for finding, silence in answered if id(silence) in places]
+def _places(answered: Mapping[str, WhyNot], silences: Sequence[WhyNot]) -> dict[str, int]:
+    """Return by the key of each finding that was answered before the place of its reason."""
+    places = {id(silence): position for position, silence in enumerate(silences)} if answered else {}
+    return {key: places[id(silence)] for key, silence in answered.items() if id(silence) in places}
 
 
 def write(call: Call, selected: Selected) -> Answered:
@@ -538,7 +535,6 @@ def _decision(call: Call, selected: Selected, response: bytes) -> Decision:
         config=advised.config,
         units=selected.units,
         withheld=selected.withheld or None,
-        answered=selected.met,
         groups=(understood.groups or ()) if advice.scores is not None else (),
         chart=chart.hash.hex() if chart is not None and not is_recorded else "",
         trace=call.trace.recorded if call.trace is not None else None,

@@ -28,6 +28,7 @@ from cards.rules.engine.governance import (
     SuppressionCheck,
     all_rule_versions,
     drafts_of,
+    finding_key,
 )
 from cards.text import plain
 from cds_hooks.hold_back.budgets import NOBODY, Audience, Budgets
@@ -108,7 +109,7 @@ class CheckedCall(Struct):
     silent: str | None = None
     audience: Audience = NOBODY
     notes: dict[str, CardNotes] = field(default_factory=dict)
-    answered: list[tuple[RuleFinding, WhyNot]] = field(default_factory=list)
+    answered: dict[str, WhyNot] = field(default_factory=dict)
     resting: list[RestingFinding] = field(default_factory=list)
     """The cards that are held back and stay true, each with its end."""
     worklist: list[WorklistEntry] = field(default_factory=list)
@@ -330,7 +331,7 @@ def check_acknowledged(finding: RuleFinding, call: CheckedCall) -> WhyNot | None
         lately = "the last day" if days == 1 else f"the last {days} days"
         text = f"it was answered with “{override.reason}” in {lately}, and its facts have not become worse."
         silence = _about_rule(finding, ACKNOWLEDGED, text)
-        call.answered.append((finding, silence))
+        call.answered[finding_key(finding)] = silence
         return silence
     return None
 
@@ -555,8 +556,6 @@ class Check(Struct, frozen=True, kw_only=True):
     """Which kind of act it goes by, if any: `governance/origins.py` finds the act behind a recorded reason."""
     remembers: bool = False
     """Whether it goes by what was shown or answered before: a replay takes that from the record of the decision."""
-    is_replayed_by_card: bool = False
-    """Whether a decision records which card it held back, so that a replay holds back the same."""
     is_said_once: bool = False
     """Whether several cards that it holds back for the same reason are one entry of the response."""
     hides_findings: bool = True
@@ -650,7 +649,6 @@ CHECKS: Final = (
         "replaced.",
         card=check_event,
         remembers=True,
-        is_replayed_by_card=True,
     ),
     Check(
         codes=(LOOP_GUARD,),
@@ -659,7 +657,6 @@ CHECKS: Final = (
         card=check_accepted,
         suggestion=check_accepted_suggestion,
         remembers=True,
-        is_replayed_by_card=True,
     ),
     Check(
         codes=(WORKLIST, SAID_ONCE),
@@ -681,7 +678,6 @@ CHECKS: Final = (
         lets_through="The next day (UTC), a more severe card, or a change of [[budget]] in the rules file.",
         card=check_budget,
         remembers=True,
-        is_replayed_by_card=True,
         most_severe_first=True,
     ),
     Check(
@@ -700,6 +696,8 @@ SUPPRESSED: Final = frozenset(code for check in CHECKS for code in check.codes)
 """The reasons for which a card is held back; all other reasons say that there was nothing to show."""
 WITHOUT_MEMORY: Final = tuple(check for check in CHECKS if not check.remembers)
 """The checks that decide the same again whatever was shown or answered since: those that a replay asks."""
+REMEMBERED: Final = frozenset(code for check in CHECKS if check.remembers for code in check.codes)
+"""The reasons that go by what was shown or answered before: a replay takes them from the record."""
 WITHHELD: Final = frozenset(code for check in CHECKS if check.hides_findings for code in check.codes)
 """Those of them for which something was found and is not shown."""
 
@@ -717,10 +715,11 @@ class Chosen(Struct):
     worklist: list[WorklistEntry] = []
     withheld: dict[str, int] = {}
 
-    def withhold(self, uuid: str, silence: WhyNot) -> None:
-        """Note why the card or suggestion of this uuid is not shown, for a replay."""
-        self.withheld[uuid] = len(self.silences)
-        self.silences.append(silence)
+    def withhold(self, uuid: str, silence: WhyNot, *, once: bool = False) -> None:
+        """Note why the card or suggestion of this uuid is not shown; `once`: the same reason is one entry."""
+        if not (once and silence in self.silences):
+            self.silences.append(silence)
+        self.withheld[uuid] = len(self.silences) - 1 - self.silences[::-1].index(silence)
 
 
 def check_findings(call: CheckedCall, checks: Sequence[Check] = CHECKS) -> SuppressionCheck:
@@ -754,10 +753,8 @@ async def _ask(check: Check, chosen: Chosen, call: CheckedCall) -> None:
         card, silence = (choice, None) if isinstance(choice, Card) else (card, choice)
         if silence is None:
             passed_cards[card.uuid] = _offered(check, card, call, chosen) if check.suggestion is not None else card
-        elif check.is_replayed_by_card:
-            chosen.withhold(card.uuid, silence)
-        elif not (check.is_said_once and silence in chosen.silences):
-            chosen.silences.append(silence)
+        else:
+            chosen.withhold(card.uuid, silence, once=check.is_said_once)
     chosen.cards = [passed_cards[card.uuid] for card in chosen.cards if card.uuid in passed_cards]
 
 
@@ -769,11 +766,8 @@ def _offered(check: Check, card: Card, call: CheckedCall, chosen: Chosen) -> Car
         silence = check.suggestion(suggestion, card, call)
         if silence is None:
             offered.append(suggestion)
-        elif silence in chosen.silences and check.is_said_once:
-            chosen.withheld[suggestion.uuid] = chosen.silences.index(silence)
-            sentences[silence.text] = None
         else:
-            chosen.withhold(suggestion.uuid, silence)
+            chosen.withhold(suggestion.uuid, silence, once=check.is_said_once)
             sentences[silence.text] = None
     card = with_sentences(card, sentences) if check.is_said_on_card else card
     return card if len(offered) == len(card.suggestions) else with_suggestions(card, offered)

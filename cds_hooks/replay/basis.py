@@ -8,7 +8,6 @@ import msgspec
 from msgspec import Raw, Struct
 
 from cards.extension import EXTENSION_KEY
-from cards.rules.engine.governance import MetFinding
 from cds_hooks.prefetch.facts import OfBasis
 
 _NULL: Final = Raw(b"null")
@@ -27,7 +26,6 @@ class Basis(OfBasis, frozen=True, dict=True, kw_only=True):
     silence: tuple[tuple[str, str, str], ...] = ()
     config: str = ""
     withheld: dict[str, int] = msgspec.field(default_factory=dict)
-    answered: tuple[MetFinding, ...] = ()
 
     @cached_property
     def features(self) -> dict[str, tuple[float, str, str]]:

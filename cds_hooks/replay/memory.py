@@ -4,7 +4,6 @@ A replay must not ask today's memory: what was answered or shown since then woul
 recorded as silent for such a reason is silent again, and nothing else is.
 """
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
 from typing import Any, Final
@@ -16,16 +15,14 @@ from cards.card import Card
 from cards.extension import EXTENSION_KEY, RestingFinding, WorklistEntry
 from cards.rules.engine.finding import RuleFinding
 from cards.rules.engine.governance import (
-    ACKNOWLEDGED,
     SWITCHED_OFF,
-    MetFinding,
     SuppressionCheck,
-    ingredients_of,
+    finding_key,
 )
 from cds_hooks.hold_back.checks import (
     FROM_EVENT,
     OVERRIDDEN_BEFORE,
-    SAID_ONCE,
+    REMEMBERED,
     WITHOUT_MEMORY,
     WORKLIST,
     CheckedCall,
@@ -34,11 +31,11 @@ from cds_hooks.hold_back.checks import (
     with_suggestions,
 )
 from cds_hooks.hold_back.restraint import Restraint
-from cds_hooks.hold_back.sent_cards import sent_cards
 from fhir.record.refusals import WhyNot
 
 _TOLD: Final = OVERRIDDEN_BEFORE.encode()
-_REMEMBERED: Final = frozenset({SAID_ONCE, WORKLIST})
+_KEPT_BECAUSE: Final = {WORKLIST: "offered-before", FROM_EVENT: FROM_EVENT}
+"""Why an entry stands in the worklist, by the reason against its card."""
 
 
 class _Ours(Struct):
@@ -71,50 +68,22 @@ class Remembered:
     """What one decision recorded of its memory: which findings were answered or shown before."""
 
     def __init__(
-        self,
-        response: bytes,
-        silences: Sequence[tuple[str, str, str]],
-        withheld: Mapping[str, int] | None = None,
-        met: Sequence[MetFinding] = (),
+        self, response: bytes, silences: Sequence[tuple[str, str, str]], withheld: Mapping[str, int] | None = None
     ) -> None:
-        """`response`, `silences`, `withheld` (the place of a reason by uuid) and `met` as they were recorded.
-
-        Decisions of before 22 November 2026 have no `met`: of them only rule and drugs tell what was answered.
-        """
+        """`response`, `silences` and `withheld` (the place of a reason by uuid or key) as they were recorded."""
         sent = _response.decode(response)
         self.resting = sent.extension.ours.resting
         self.worklist = sent.extension.ours.worklist
-        self.withheld = {uuid: WhyNot(*silences[position]) for uuid, position in (withheld or {}).items()}
-        """Why a card or suggestion was not shown because of a budget or the loop guard, by its uuid."""
-        self._met = [(met_finding, WhyNot(*silences[met_finding.place])) for met_finding in met]
-        self._answered = [WhyNot(*silence) for silence in silences if silence[1] == ACKNOWLEDGED]
-        self._kept_back = [WhyNot(*silence) for silence in silences if silence[1] in _REMEMBERED]
-        self._shown = _shown_in(response) if self._answered else []
+        reasons = {key: WhyNot(*silences[position]) for key, position in (withheld or {}).items()}
+        self.withheld = {key: silence for key, silence in reasons.items() if silence.reason in REMEMBERED}
+        """Why a card, a suggestion or a finding was not shown because of what was remembered, by its uuid or key."""
         self._told = {card.uuid: _told_on(card) for card in sent.cards} if _TOLD in response else {}
         """What cards said of a colleague's answer, by their uuid."""
         self._details = {card.uuid: card.detail for card in sent.cards}
 
     def answered(self, finding: RuleFinding) -> WhyNot | None:
-        """Return the recorded reason of a finding that was answered before; None if it was shown or is another one."""
-        if not self._answered:
-            return None
-        alike = [
-            (met, silence)
-            for met, silence in self._met
-            if (silence.subject, met.band) == (finding.rule, finding.band) and met.answer.counts_for(finding)
-        ]
-        for met, silence in alike:
-            if met == MetFinding.of(finding, met.place):
-                return silence
-        about = ingredients_of((fact.name, fact.value) for fact in finding.facts)
-        if any(
-            (rule, band) == (finding.rule, finding.band) and about <= ingredients
-            for rule, band, ingredients in self._shown
-        ):
-            return None
-        if self._met:
-            return next((silence for _, silence in alike), None)
-        return next((silence for silence in self._answered if silence.subject == finding.rule), None)
+        """Return the recorded reason of a finding that was answered before; None if it was not."""
+        return self.withheld.get(finding_key(finding))
 
     def repeat(self, chosen: Chosen, call: CheckedCall) -> None:
         """Take out what the decision recorded as shown before, kept for the worklist or withheld."""
@@ -122,8 +91,6 @@ class Remembered:
         chosen.cards = [self._as_long(card, call.notes_of(card).brief) for card in chosen.cards]
         if self._told:
             chosen.cards = [with_sentences(card, self._told.get(card.uuid, ())) for card in chosen.cards]
-        if self._kept_back:
-            self._keep_back(chosen)
         if self.withheld:
             self._withhold(chosen)
 
@@ -133,44 +100,18 @@ class Remembered:
         is_whole = shorter is None or sent.startswith(card.detail or "") or not sent.startswith(shorter.detail or "")
         return card if is_whole or shorter is None else shorter
 
-    def _keep_back(self, chosen: Chosen) -> None:
-        """Take out the cards that were kept back because they were shown before or stand in the worklist."""
-        remaining = Counter(silence.subject for silence in self._kept_back)
-        kept_back = set[str]()
-        # of two cards about the same, the one that was sent is shown again
-        for card in sorted(chosen.cards, key=lambda card: card.uuid in self._details):
-            finding = card.own_extension.finding
-            if finding is None or not remaining[finding.subject]:
-                continue
-            kept_back.add(card.uuid)
-            remaining[finding.subject] -= 1
-            silence = next(silence for silence in self._kept_back if silence.subject == finding.subject)
-            chosen.silences.append(silence)
-            if silence.reason == WORKLIST:
-                chosen.worklist += [entry for entry in self.worklist if entry.because == "offered-before"]
-        chosen.cards = [card for card in chosen.cards if card.uuid not in kept_back]
-
     def _withhold(self, chosen: Chosen) -> None:
-        """Take out what a budget or the loop guard withheld then, with the reasons of then."""
+        """Take out what was withheld then, with the reasons of then, and keep it for the worklist as then."""
         uuids = {
             uuid for card in chosen.cards for uuid in (card.uuid, *(suggestion.uuid for suggestion in card.suggestions))
         }
         for uuid, silence in self.withheld.items():  # in the order of the record
             if uuid in uuids:
                 chosen.withhold(uuid, silence)
-        if any(silence.reason == FROM_EVENT for silence in self.withheld.values()):
-            chosen.worklist += [entry for entry in self.worklist if entry.because == FROM_EVENT]
+        kept_because = {_KEPT_BECAUSE.get(silence.reason) for silence in self.withheld.values()}
+        chosen.worklist += [entry for entry in self.worklist if entry.because in kept_because]
         cards = [card for card in chosen.cards if card.uuid not in self.withheld]
         chosen.cards = [_without(card, self.withheld) for card in cards]
-
-
-def _shown_in(response: bytes) -> list[tuple[str, str, frozenset[str]]]:
-    """Of each finding of the cards its rule, its band, and the drugs that it is about."""
-    return [
-        (rule, band, ingredients_of((fact.name, fact.value) for fact in card.our_extension.facts))
-        for card in sent_cards(response)
-        for rule, band in card.findings
-    ]
 
 
 _NOTHING: Final = Remembered(b"{}", ())

@@ -200,7 +200,7 @@ class Replayer:
             missing = f"service {decision.service}" if service is None else f"client {decision.client}"
             return _not(row, f"there is no {missing} here any more")
         as_of = self._as_of or basis.as_of
-        remembered = Remembered(decision.response, basis.silence, basis.withheld, basis.answered)
+        remembered = Remembered(decision.response, basis.silence, basis.withheld)
         site.restraint.recall(remembered, as_of.date())
         try:
             call_facts = FactsOfCall(facts, chart, basis, decision.patient)

@@ -23,7 +23,6 @@ import msgspec
 from cds_hooks.logs import log
 
 if TYPE_CHECKING:  # the commands that read the record must start quickly, and rules take a third of a second to load
-    from cards.rules.engine.governance import MetFinding
     from fhir.mapping.features.feature import FeatureVector
 
 _LOG_EVERY_SECONDS: Final = 10.0
@@ -297,9 +296,7 @@ class Basis(msgspec.Struct, omit_defaults=True, kw_only=True):
     units: Sequence[str] = ()
     """The care units of a patient who is shown cards."""
     withheld: Mapping[str, int] | None = None
-    """The place of the reason in `silence` by the uuid of a card or suggestion."""
-    answered: "Sequence[MetFinding]" = ()
-    """The findings that were answered before."""
+    """The place of the reason in `silence` by the uuid of a card or suggestion, or by the key of a rule's finding."""
     groups: Sequence[str] = ()
     """The race and ethnicity of the patient, by which monitoring compares the estimates."""
     chart: str = ""

@@ -170,29 +170,9 @@ class Override(Struct, frozen=True):
         )
 
 
-class MetFinding(Struct, frozen=True):
-    """A finding that was not shown because it was answered before, as a decision records it for a replay.
-
-    `place` is that of its silence among those of the decision. The rest tells it from another finding of the same rule,
-    as of a second draft, to which the answer did not count.
-    """
-
-    place: int
-    band: str
-    indicator: Indicator
-    about: frozenset[str] = frozenset()
-    numbers: Mapping[str, float] = field(default_factory=dict)
-
-    @staticmethod
-    def of(finding: RuleFinding, place: int) -> "MetFinding":
-        """Return what is recorded of the finding whose silence is at this place."""
-        values = [(fact.name, fact.value) for fact in finding.facts]
-        return MetFinding(place, finding.band, finding.indicator, ingredients_of(values), numeric_values(values))
-
-    @property
-    def answer(self) -> Override:
-        """An answer that counts for this finding and for those that are about the same."""
-        return Override(0.0, self.indicator, "", self.about, self.numbers)
+def finding_key(finding: RuleFinding) -> str:
+    """Return by what a finding of a call is told from others: its rule, its band, and the drafts that it is about."""
+    return " ".join((finding.rule, finding.band, *sorted(drafts_of(finding))))
 
 
 def drafts_of(finding: RuleFinding) -> frozenset[str]:
