@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from cds_hooks.batch.charts import RawChart
 from cds_hooks.prefetch.needs import Needs
 from cds_hooks.services import find_advisors
+from cds_hooks.services._exclusions import OPTED_OUT
 from cds_hooks.services._model import ChartModel, estimate, outside_population
-from cds_hooks.services._service import OPTED_OUT, opted_out_words
 from cds_hooks.settings import Settings
 from cds_hooks.trusted_models import AbsentModel, folder_of, site_model, why_withheld
 from fhir.mapping.features.catalog import features_named
@@ -183,8 +183,8 @@ class _Waiting:
         """Return the patient's score, or an empty one in place of one that will be known when all are estimated."""
         chart_model, name = self._chart_model, self._name
         outside = chart_model.outside(record)
-        if record.opted_out and (outside is None or outside.reason != "deceased"):
-            return Score(record.patient_id, name, reason=OPTED_OUT, reason_text=opted_out_words(record))
+        if (opted_out := OPTED_OUT.reason(name, record)) and (outside is None or outside.reason != "deceased"):
+            outside = opted_out
         if outside is not None:
             return Score(record.patient_id, name, reason=outside.reason, reason_text=outside.text)
         vector = chart_model.inputs(record)
@@ -236,7 +236,7 @@ def _equations(
     sites: Sequence[dict[str, Value] | None],
 ) -> Iterator[Score]:
     readings = FeatureReadings(record, features)
-    opted_out = WhyNot("patient", OPTED_OUT, opted_out_words(record)) if record.opted_out else None
+    opted_out = OPTED_OUT.reason("patient", record)
     for equation, of_place in zip(questions.equations, sites, strict=True):
         refused = refused_at_once(equation, readings, of_place) if opted_out is None else {}
         charted: RecordInputs | None = None

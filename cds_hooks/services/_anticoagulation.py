@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from cards.rules.families.ddi.conditions import order_treats
 from cards.text import format_number, plain
-from cds_hooks.services._equation import find_named_in_chart
+from cds_hooks.services._exclusions import find_named_in_chart
 from fhir.mapping.conditions import (
     ConditionHit,
     condition_hit,

@@ -4,7 +4,7 @@
 the services of this package: nothing for whom it is not meant, a reason for each card that is not shown, one order.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -19,21 +19,15 @@ from cards.compose.model import ModelCardContent, in_100, model_card
 from cards.new_orders import service_order
 from cards.text import decapitalized, plain, unit
 from cds_hooks.prefetch.needs import Needs
-from cds_hooks.services._equation import (
-    EquationQuestion,
-    advise_by_equation,
-    find_named_in_chart,
-    reason_not_to_advise,
-    today,
-)
+from cds_hooks.services._equation import EquationQuestion, advise_by_equation, today
+from cds_hooks.services._exclusions import NO_ESTIMATE_OF_STAY, NOT_AT_HOME, Exclusion, first_reason, named, not_known
 from cds_hooks.services._model import ChartModel, ModelEstimate, outside_population, refused_results
-from cds_hooks.services._service import Advice, Advisor, ServiceInput, advise_by_model, no_card
+from cds_hooks.services._service import Advice, Advisor, ServiceInput, advise_by_model
 from cds_hooks.services._service_file import OfferedOrder, ServiceFile, service_files
 from cds_hooks.trusted_models import AbsentModel, site_model, why_withheld
 from fhir.mapping.conditions import find_condition
 from fhir.mapping.features.catalog import features_named
 from fhir.mapping.features.feature import Feature, map_features
-from fhir.mapping.stays import current_stay
 from fhir.record.record import PatientRecord
 from fhir.record.refusals import WhyNot
 from models_onnx.declarations import DeclaringFile, add_features
@@ -153,8 +147,8 @@ class _ModelAdvisor(Struct, frozen=True):
         return ChartModel(self.model, self.twin, self._outside, inputs, declared.share, declared.within_age_band)
 
     def _outside(self, record: PatientRecord) -> WhyNot | None:
-        nothing = _reason_for_nothing(self.declared, self.model.manifest.id, record)
-        return nothing.silences[0] if nothing is not None else outside_population(self.model.manifest, record)
+        against = first_reason(_exclusions(self.declared), self.model.manifest.id, record)
+        return against or outside_population(self.model.manifest, record)
 
     def _card(self, call: ServiceInput, estimated: ModelEstimate) -> Card:
         declared, (offered,) = self.declared, self.declared.orders
@@ -210,7 +204,8 @@ def _of_equation(declared: ServiceFile, file: DeclaringFile) -> Advisor:
     _refuse_features_of_stays(declared, features_of(equation), file)
     assert declared.least is not None  # noqa: S101 - checked where the file was read
     advisor = _EquationAdvisor(declared, equation, declared.least)
-    return _service(declared, features_of(equation), decide=advisor.decide)
+    exclusions = tuple(_exclusions(declared))
+    return _service(declared, features_of(equation), decide=advisor.decide, exclusions=exclusions, subject=equation.id)
 
 
 class _EquationAdvisor(Struct, frozen=True):
@@ -222,9 +217,6 @@ class _EquationAdvisor(Struct, frozen=True):
 
     async def decide(self, call: ServiceInput) -> Advice:
         """One info card where the result reaches the declared value, else the reason for none."""
-        nothing = _reason_for_nothing(self.declared, self.equation.id, call.record)
-        if nothing is not None:
-            return nothing
         output = self.equation.output(self.declared.output)
         below = f"{self.equation.title} is below {_in_words(output, self.least)}."
         question = EquationQuestion(output.id, self._reaches, below, lambda _, result: self._content(call, result))
@@ -260,25 +252,24 @@ def _in_words(output: EquationOutput, value: float) -> str:
 # Both
 
 
-def _reason_for_nothing(declared: ServiceFile, subject: str, record: PatientRecord) -> Advice | None:
-    """Why this patient gets nothing, whatever the result; None where there is no such reason."""
-    past = reason_not_to_advise(record, subject, at_home=not declared.is_at_discharge)
-    if past is not None:
-        return past
-    if declared.is_at_discharge and current_stay(record) is None:
-        return no_card(subject, "outside-population", "No stay in hospital is on the chart that could end.")
-    if (declared.only_with or declared.not_with) and not record.was_requested("Condition"):
-        text = "The problem list is not available: whether this is for the patient is not known."
-        return no_card(subject, "input-missing", text)
-    against = find_condition(record, *declared.not_with)
-    if against is not None:
-        text = f"Not for people with {plain(against.words, 60)}."
-        return no_card(subject, "outside-population", text)
-    if declared.only_with and find_condition(record, *declared.only_with) is None:
-        return no_card(subject, "outside-population", f"None of these is on record: {', '.join(declared.only_with)}.")
-    done = declared.already_done
-    source = find_named_in_chart(record, tuple(word.lower() for word in done.words), done.days) if done else None
-    return no_card(subject, "already-done", f"It is planned or was done ({source}).") if source is not None else None
+def _exclusions(declared: ServiceFile) -> Iterator[Exclusion]:
+    """Yield whom the service says nothing about, whatever the result."""
+    yield from NO_ESTIMATE_OF_STAY if declared.is_at_discharge else NOT_AT_HOME
+    if declared.only_with or declared.not_with:
+        yield not_known("Condition", "The problem list is not available: whether this is for the patient is not known.")
+    if declared.not_with:
+        yield Exclusion("outside-population", "Not for people with {found}.", partial(_words_of, declared.not_with))
+    if declared.only_with:
+        text = f"None of these is on record: {', '.join(declared.only_with)}."
+        yield Exclusion("outside-population", text, lambda record: find_condition(record, *declared.only_with) is None)
+    if (done := declared.already_done) is not None:
+        words = tuple(word.lower() for word in done.words)
+        yield named("already-done", "It is planned or was done ({found}).", words, done.days)
+
+
+def _words_of(groups: Sequence[str], record: PatientRecord) -> str | None:
+    hit = find_condition(record, *groups)
+    return plain(hit.words, 60) if hit is not None else None
 
 
 def _topic(declared: ServiceFile) -> Coding:

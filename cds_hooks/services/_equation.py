@@ -18,40 +18,22 @@ from cards.compose.model import without_reasons
 from cards.extension import Fact, WorklistEntry
 from cards.new_orders import OrderableTest, is_ordered, order_of_test, orderable_test_for
 from cards.text import plain
-from cds_hooks.services._service import OPTED_OUT, Advice, ServiceInput, no_card, opted_out_words
-from fhir.mapping.conditions import ConditionHit, condition_hit, find_condition
-from fhir.mapping.declined import declined_in_chart
+from cds_hooks.services._exclusions import words_of_concept
+from cds_hooks.services._service import Advice, ServiceInput
+from fhir.mapping.conditions import ConditionHit
 from fhir.mapping.kidney import charted_sex_note
-from fhir.mapping.stays import is_inpatient, is_left_open
-from fhir.record.datatypes import DAY_SECONDS, CodeableConcept, FhirTime, parse_time
+from fhir.mapping.stays import is_left_open
 from fhir.record.facts import VISIT_CLASSES
-from fhir.record.record import PatientRecord
 from fhir.record.refusals import WhyNot
-from fhir.record.resources import Encounter, Procedure, ServiceRequest
-from fhir.terminology.assertions import states
-from fhir.terminology.caching import remembered
-from fhir.terminology.phrases import groups_in_words
+from fhir.record.resources import Encounter
 from models_onnx.equations.calculate import EquationResult, RecordInputs
 from models_onnx.equations.declaration import equation_reference
 from models_onnx.errors import EquationRefused
 
-LIMITED_OUTLOOK = ("cancer_metastatic", "cancer_of_blood", "dementia_severe")
-"""Condition groups that decide the outlook more than any result: metastatic cancer, cancer of the blood, severe
-dementia."""
-# In words, which no code of the tables says.
-_SHORT_LIFE = re.compile(
-    r"\b(?:limited|short|reduced) life[- ]expectancy|\b(?:life[- ]expectancy|prognosis) (?:is )?(?:limited|short"
-    r"|(?:of )?(?:less than|under|below|<) ?(?:\d+|one|two|three|six|twelve) (?:weeks?|months?|years?))",
-    re.IGNORECASE,
-)
-_A_YEAR_DAYS = 365
 # HL7 v3 ActCode: ambulatory, virtual, at home; FHIR R4 encounter-status.
 _AMBULATORY = frozenset({"AMB", "VR", "HH"})
 _VISIT_GOES_ON = frozenset({"arrived", "triaged", "in-progress"})
 _WHO_ORDERS = ("Practitioner/", "PractitionerRole/")
-# FHIR R4 request-status and event-status: neither asked for nor done; done or under way.
-_NOT_ASKED_FOR = frozenset({"revoked", "cancelled", "entered-in-error", "unknown", "not-done", "draft", "stopped"})
-_DONE = frozenset({"completed", "in-progress"})
 
 
 class EquationQuestion(Struct, frozen=True):
@@ -160,148 +142,6 @@ def _all_that_is_missing(charted: RecordInputs, lacking: tuple[str, ...]) -> str
     return f"{charted.equation.title} cannot be worked out. {' '.join(why)}"
 
 
-def reason_not_to_advise(
-    record: PatientRecord, subject: str, *, at_home: bool = True, can_opt_out: bool = True
-) -> Advice | None:
-    """Why this patient gets no such advice: died, opted out, in palliative care, or (`at_home`) in hospital.
-
-    None where there is no such reason. Nobody opts out of advice on a danger: there `can_opt_out` is False. What a
-    patient denies is the purpose TREATDS; what keeps care safe is another one, PATSFTY (fhir/record/opting_out.py).
-    """
-    if record.deceased:
-        return no_card(subject, "deceased", "The patient has died.")
-    if can_opt_out and record.opted_out:
-        return no_card(subject, OPTED_OUT, opted_out_words(record))
-    if (cared := find_condition(record, "palliative_or_hospice")) is not None:
-        return no_card(subject, "palliative", f"Palliative care is on the chart ({cared.source}): nothing is said.")
-    if at_home and is_inpatient(record):
-        return no_card(subject, "outside-population", "The patient is in hospital now; this is for people at home.")
-    return None
-
-
-def declined_by_patient(record: PatientRecord, words: tuple[str, ...]) -> str | None:
-    """Why nothing is said: the chart of the last year says that the patient declined what these words name."""
-    for entry in declined_in_chart(record):
-        text = _words(entry.concept).lower()
-        if any(word in text for word in words):
-            return f"Declined by the patient within a year ({entry.source})."
-    return None
-
-
-SHORT_OUTLOOK = ("cancer_metastatic", "dementia_severe")
-"""Those of them that make prevention pointless: many people live with a cancer of the blood for decades."""
-
-
-def limited_outlook(record: PatientRecord, groups: tuple[str, ...] = LIMITED_OUTLOOK) -> str | None:
-    """Return the words of the problem that decides the outlook; None where the record has none."""
-    hit = find_condition(record, *groups)
-    if hit is not None:
-        return plain(hit.words, 60)
-    problems = record.derive(_named_by_problems)
-    return next((plain(hit.words, 60) for hit, its_groups in problems if not its_groups.isdisjoint(groups)), None)
-
-
-def named_by_problem(record: PatientRecord, group: str) -> ConditionHit | None:
-    """Return the confirmed problem whose words name a group that its code leaves open; None where there is none."""
-    problems = record.derive(_named_by_problems)
-    hits = (
-        hit
-        for hit, its_groups in problems
-        if group in its_groups and not hit.doubt and not states(_SHORT_LIFE, hit.words)
-    )
-    return next(hits, None)
-
-
-def _named_by_problems(record: PatientRecord) -> list[tuple[ConditionHit, set[str]]]:
-    """Return the active problems with the groups that their words name of the patient.
-
-    Words of a short life stand for every limited outlook: they stand beside a code that names only the organ.
-    """
-    problems = []
-    for condition in record.conditions:
-        hit = condition_hit("", condition, "", record)
-        if hit.words and hit.status != "past":
-            groups_named = {mention.group for mention in groups_in_words(hit.words) if mention.assertion.is_of_patient}
-            if states(_SHORT_LIFE, hit.words):
-                groups_named.update(LIMITED_OUTLOOK)
-            problems.append((hit, groups_named))
-    return problems
-
-
-def find_named_in_chart(
-    record: PatientRecord,
-    words: tuple[str, ...],
-    within_days: float,
-    *,
-    not_with: re.Pattern[str] | None = None,
-    only_done: bool = False,
-    until_days: float | None = None,
-) -> str | None:
-    """Return the order, procedure or visit of the last days whose words hold one of these; its Type/id, else None.
-
-    A visit that is planned counts however far ahead it is. Words that `not_with` finds something in are of something
-    else. `only_done`: no order and no visit, but a procedure that was performed. `until_days`: what is planned for
-    later than so many days ahead does not count.
-    """
-    things = record.derive(_things_done)
-    naming = {line for line in things.different if names_one_of((line, words))}
-    if not naming:
-        return None
-    if not_with is not None:
-        naming = {line for line in naming if not_with.search(line) is None}
-    for event, line in zip(things.things, things.lines, strict=True):
-        is_later = until_days is not None and _is_planned_after(event, until_days, record)
-        if line in naming and not is_later and not (only_done and not _is_done(event)):
-            source, when = _source_and_time(event)
-            time = parse_time(when or "")
-            if time is None or (_is_ahead(time, record) and _is_planned(event)):
-                return source
-            if not _is_ahead(time, record) and time.whole_days(record.as_of_epoch) <= within_days:
-                return source
-    return None
-
-
-def _is_ahead(time: FhirTime, record: PatientRecord) -> bool:
-    return time.is_after(record.as_of_epoch)
-
-
-def _is_planned_after(event: ServiceRequest | Procedure | Encounter, days: float, record: PatientRecord) -> bool:
-    when = event.occurrenceDateTime if isinstance(event, ServiceRequest) else _source_and_time(event)[1]
-    time = parse_time(when or "")
-    return time is not None and time.instant - record.as_of_epoch > days * DAY_SECONDS
-
-
-def _is_planned(event: ServiceRequest | Procedure | Encounter) -> bool:
-    return event.status == "planned"  # FHIR R4 has this status for visits alone
-
-
-def _is_done(event: ServiceRequest | Procedure | Encounter) -> bool:
-    return isinstance(event, Procedure) and event.status in _DONE
-
-
-def find_confirmed(record: PatientRecord, *groups: str) -> ConditionHit | None:
-    """Return the condition of the first of these groups that is no tentative diagnosis; None where there is none."""
-    hits = (find_condition(record, group) for group in groups)
-    return next((hit for hit in hits if hit is not None and not hit.doubt), None)
-
-
-# "No follow-up needed", "palliative care declined": the words name it and say that it is not.
-_NOT_WANTED = re.compile(r"\b(?:no|not|without|declin\w+|refus\w+)\b[^.;,:]*$")
-_NOT_TO_BE = re.compile(r"[^.;,:|]*?\b(?:declined|refused|cancell?ed|not (?:needed|required|indicated|wanted|done))\b")
-
-
-@remembered("words of things done", entries=4096, longest=1500)
-def names_one_of(line_and_words: tuple[str, tuple[str, ...]]) -> bool:
-    """Whether a line holds one of the words, and does not say that it is not wanted."""
-    line, words = line_and_words
-    text = line.replace("\n", " ").lower()
-    places = ((text.find(word), len(word)) for word in words if word in text)
-    return any(
-        _NOT_WANTED.search(text[:position]) is None and _NOT_TO_BE.match(text[position + length :]) is None
-        for position, length in places
-    )
-
-
 def advise_by_guideline(card: Card) -> Advice:
     """Return the one card of an indication that needs no score."""
     extension = card.own_extension
@@ -393,7 +233,7 @@ def _purposes(call: ServiceInput) -> list[str]:
         for visit in _visits_now(call)
         for concept in (*visit.type, *visit.reasonCode, *((visit.serviceType,) if visit.serviceType else ()))
     )
-    return [_words(concept) for concept in concepts]
+    return [words_of_concept(concept) for concept in concepts]
 
 
 def _charted_visits(call: ServiceInput) -> list[Encounter]:
@@ -425,65 +265,6 @@ def suggestion_of_test(test: OrderableTest, call: ServiceInput) -> OrderSuggesti
 def today(call: ServiceInput) -> str:
     """Return the date on which something is drafted."""
     return call.record.as_of.date().isoformat()
-
-
-def reason_already_planned(record: PatientRecord, subject: str, talk: str) -> Advice | None:
-    """Why the talk is not suggested again: within a year it was ordered in the words of our own draft; else None."""
-    planned = find_named_in_chart(record, (talk.lower(),), _A_YEAR_DAYS)
-    return (
-        None if planned is None else no_card(subject, "already-done", f"The talk is planned or was held ({planned}).")
-    )
-
-
-class _ThingsDone(Struct, frozen=True):
-    """Orders, procedures and visits, the words of each, and the different words: visits of a kind have the same."""
-
-    things: list[ServiceRequest | Procedure | Encounter]
-    lines: list[str]
-    different: dict[str, None]
-
-
-def _things_done(record: PatientRecord) -> _ThingsDone:
-    things: list[ServiceRequest | Procedure | Encounter] = []
-    lines: list[str] = []
-    for request in record.service_requests:
-        if request.status in _NOT_ASKED_FOR or request.is_only_proposed:
-            continue
-        concepts = [concept for concept in (request.code, request.performerType) if concept is not None]
-        if request.doNotPerform is not True:
-            things.append(request)
-            lines.append("".join(map(_words, concepts)))
-    for procedure in record.procedures:
-        if procedure.status not in _NOT_ASKED_FOR and procedure.code is not None:
-            things.append(procedure)
-            lines.append(_words(procedure.code))
-    for encounter in record.encounters:
-        for kind in encounter.type if encounter.serviceType is None else (*encounter.type, encounter.serviceType):
-            things.append(encounter)
-            lines.append(_words(kind))
-        for location in encounter.location:
-            if location.location is not None and location.location.display:
-                things.append(encounter)
-                lines.append(f" {location.location.display}")
-    return _ThingsDone(things, lines, dict.fromkeys(lines))
-
-
-def _source_and_time(event: ServiceRequest | Procedure | Encounter) -> tuple[str, str | None]:
-    """Its Type/id, and when it was ordered, performed or begun."""
-    if isinstance(event, ServiceRequest):
-        return f"ServiceRequest/{event.id}", event.authoredOn
-    if isinstance(event, Procedure):
-        period = event.performedPeriod
-        return f"Procedure/{event.id}", event.performedDateTime or (period.start if period is not None else None)
-    return f"Encounter/{event.id}", event.period.start if event.period is not None else None
-
-
-def _words(concept: CodeableConcept) -> str:
-    """Return the text and every display, each followed by its code as `system|code`."""
-    words = f" {concept.text}"
-    for coding in concept.coding:
-        words += f" {coding.display} {coding.system or ''}|{coding.code} "
-    return words
 
 
 def _test_that_settles(

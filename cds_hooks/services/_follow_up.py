@@ -16,13 +16,8 @@ from cards.card import TOPICS, OrderSuggestion
 from cards.compose.equation import EquationCardContent
 from cards.new_orders import service_order
 from cards.text import decapitalized
-from cds_hooks.services._equation import (
-    EquationQuestion,
-    advise_by_equation,
-    find_named_in_chart,
-    reason_not_to_advise,
-    today,
-)
+from cds_hooks.services._equation import EquationQuestion, advise_by_equation, today
+from cds_hooks.services._exclusions import NO_ESTIMATE_OF_STAY, Exclusion, find_named_in_chart
 from cds_hooks.services._service import Advice, ServiceInput, no_card
 from fhir.mapping.conditions import condition_time, find_condition
 from fhir.mapping.features.feature import Missing, map_features
@@ -93,31 +88,36 @@ def _lace_opening(result: EquationResult) -> str:
 ESTIMATES = (FollowUpScore(HOSPITAL, _hospital_opening), FollowUpScore(LACE, _lace_opening))
 
 
-def reason_for_no_follow_up(record: PatientRecord, subject: str) -> Advice | None:
-    """Why no follow-up is proposed, whatever the risk; None where there is no such reason."""
-    past = reason_not_to_advise(record, subject, at_home=False)
-    if past is not None:
-        return past
-    stay = current_stay(record)
-    if stay is None:
-        return no_card(subject, "outside-population", "No stay in hospital is on the chart that could end.")
+def _goes_to(record: PatientRecord, *destinations: str) -> str | None:
+    """Return the words of where the stay ends, if it is one of these."""
     destination = discharge_destination(record)
-    if destination is not None and destination[0].key in ("died", "hospice"):
-        return no_card(subject, "outside-population", "The stay ends in hospice care or with death.")
-    if destination is not None and destination[0].key in OTHER_HOSPITALS:
-        text = f"The patient goes to {inside_a_sentence(destination[0].words)}: who follows up is decided there."
-        return no_card(subject, "outside-population", text)
-    arranged = find_named_in_chart(
-        record,
-        FOLLOW_UP_WORDS,
-        stay.start.age_days(record.as_of_epoch),
-        not_with=_OF_A_STUDY,
-        until_days=_EARLY_DAYS,
-    )
-    arranged = arranged or booked_follow_up(record)
-    if arranged is not None:
-        return no_card(subject, "already-done", f"A follow-up is arranged ({arranged}).")
-    return None
+    return inside_a_sentence(destination[0].words) if destination and destination[0].key in destinations else None
+
+
+def _arranged(record: PatientRecord) -> str | None:
+    """Return the visit that is arranged after this stay, as Type/id."""
+    stay = current_stay(record)
+    assert stay is not None  # noqa: S101 - the row before this one
+    begun = stay.start.age_days(record.as_of_epoch)
+    source = find_named_in_chart(record, FOLLOW_UP_WORDS, begun, not_with=_OF_A_STUDY, until_days=_EARLY_DAYS)
+    return source or booked_follow_up(record)
+
+
+NO_FOLLOW_UP = (
+    *NO_ESTIMATE_OF_STAY,
+    Exclusion(
+        "outside-population",
+        "The stay ends in hospice care or with death.",
+        lambda record: _goes_to(record, "died", "hospice"),
+    ),
+    Exclusion(
+        "outside-population",
+        "The patient goes to {found}: who follows up is decided there.",
+        lambda record: _goes_to(record, *OTHER_HOSPITALS),
+    ),
+    Exclusion("already-done", "A follow-up is arranged ({found}).", _arranged),
+)
+"""For whom no follow-up is proposed, whatever the risk."""
 
 
 # FHIR R4, appointmentstatus: agreed on, or waiting for somebody to agree.
@@ -161,7 +161,7 @@ def inside_a_sentence(words: str) -> str:
 def advise_by_scores(call: ServiceInput) -> Advice:
     """Return the card of the first score that can be worked out and is high, else the reasons of all.
 
-    Asked after `reason_for_no_follow_up`.
+    Asked where none of `NO_FOLLOW_UP` holds.
     """
     facility = facility_of(call.record)
     if facility is not None:

@@ -25,6 +25,7 @@ from cds_hooks.prefetch.template import TOKENS_OF_3
 from cds_hooks.protocol.hooks import ENCOUNTER_DISCHARGE, LIBRARY, DeclaredHook, Hook, WrongDeclaration
 from cds_hooks.protocol.originals import OriginalOrders
 from cds_hooks.protocol.request import CDSRequest
+from cds_hooks.services._exclusions import Exclusion, first_reason
 from cds_hooks.services._model import (
     OF_MODEL,
     ChartModel,
@@ -48,7 +49,6 @@ from models_onnx.errors import DeclarationError
 from models_onnx.packages import packages
 from models_onnx.serving.runtime import Model
 
-OPTED_OUT: Final = "opted-out"
 _ID: Final = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
 
@@ -226,11 +226,6 @@ def _joined_scores(scores: Mapping[str, dict[str, Any]]) -> dict[str, Any] | Non
     return {**first, "advisors": dict(scores)}
 
 
-def opted_out_words(record: PatientRecord) -> str:
-    """Why nothing is suggested about a patient who has opted out, in a sentence that names what says so."""
-    return f"The patient has opted out of estimates and reminders ({record.opted_out})."
-
-
 def no_card(subject: str, reason: str, text: str) -> Advice:
     """Return the advice of a service that shows no card: about what, the reason code, and the reason in a sentence."""
     return Advice(silences=[WhyNot(subject, reason, text)])
@@ -319,6 +314,10 @@ class Advisor:
     """What it reads."""
     decide: Callable[[ServiceInput], Awaitable[Advice]]
     """Finds: returns cards, or the reason for none. What it raises costs no other advisor."""
+    exclusions: tuple[Exclusion, ...] = ()
+    """Whom it says nothing about: the first reason that holds is its answer, and nothing is judged."""
+    subject: str = ""
+    """What such a reason is about, such as its equation; the advisor itself where that is empty."""
     models: tuple[Model, ...] = ()
     """The model that it asks, and the one that takes over where too much is missing."""
     of_chart: ChartModel | None = None
@@ -371,6 +370,10 @@ class Advisor:
     def absent_models(self) -> tuple[AbsentModel, ...]:
         """Those of its models whose files cannot be served."""
         return tuple(model for model in self.models if isinstance(model, AbsentModel))
+
+    def reason_against(self, record: PatientRecord) -> WhyNot | None:
+        """Return why it says nothing about this patient, whatever the rest of the chart says."""
+        return first_reason(self.exclusions, self.subject or self.id, record)
 
     def require_model(self) -> None:
         """ModelNotServed where the model that it asks cannot be served; without its second model it goes on."""

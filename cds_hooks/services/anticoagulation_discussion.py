@@ -35,11 +35,9 @@ from cds_hooks.services._equation import (
     advise_by_equation,
     advise_by_guideline,
     fact_of_condition,
-    find_confirmed,
-    reason_already_planned,
-    reason_not_to_advise,
     today,
 )
+from cds_hooks.services._exclusions import NOT_AT_HOME, find_confirmed, not_known, talk_planned
 from cds_hooks.services._service import Advice, Advisor, ServiceInput, no_card
 from fhir.mapping.conditions import (
     ConditionHit,
@@ -70,13 +68,6 @@ _OVER_65 = "age over 65"
 async def decide(call: ServiceInput) -> Advice:
     """One card where the yearly risk of stroke is 2 % or more and no anticoagulant is active, else the reason."""
     record = call.record
-    past = reason_not_to_advise(record, EQUATION.id) or reason_already_planned(record, EQUATION.id, TALK)
-    if past is not None:
-        return past
-    if not record.was_requested("Condition"):
-        return no_card(
-            EQUATION.id, "input-missing", "The problem list is not available: atrial fibrillation is not known."
-        )
     vector = map_features(record, FEATURES)
     active_rhythm = find_condition(record, RHYTHM_GROUP)
     rhythm = active_rhythm or past_rhythm(record)
@@ -307,5 +298,11 @@ ADVISOR = Advisor(
         resources=("Condition", "Encounter", "MedicationRequest", "Procedure", "ServiceRequest"),
         whole_history=("Procedure",),
     ),
+    exclusions=(
+        *NOT_AT_HOME,
+        talk_planned(TALK),
+        not_known("Condition", "The problem list is not available: atrial fibrillation is not known."),
+    ),
+    subject=EQUATION.id,
     decide=decide,
 )

@@ -2,13 +2,13 @@
 
 from cds_hooks.prefetch.needs import Needs
 from cds_hooks.protocol.hooks import ENCOUNTER_DISCHARGE
-from cds_hooks.services._follow_up import FEATURES, HOSPITAL, advise_by_scores, reason_for_no_follow_up
+from cds_hooks.services._follow_up import FEATURES, HOSPITAL, NO_FOLLOW_UP, advise_by_scores
 from cds_hooks.services._service import Advice, Advisor, ServiceInput
 
 
 async def decide(call: ServiceInput) -> Advice:
     """One card where a score is high and no follow-up is arranged, else the reason for none."""
-    return reason_for_no_follow_up(call.record, HOSPITAL.id) or advise_by_scores(call)
+    return advise_by_scores(call)
 
 
 ADVISOR = Advisor(
@@ -23,5 +23,7 @@ ADVISOR = Advisor(
     needs=Needs.of(
         features=FEATURES, resources=("Appointment", "Condition", "Encounter", "Procedure", "ServiceRequest")
     ),
+    exclusions=NO_FOLLOW_UP,
+    subject=HOSPITAL.id,
     decide=decide,
 )

@@ -20,7 +20,7 @@ from cds_hooks.errors import PayloadTooLarge
 from cds_hooks.prefetch.needs import Needs
 from cds_hooks.protocol.hooks import ENCOUNTER_DISCHARGE, EncounterDischargeContext
 from cds_hooks.protocol.originals import OriginalOrders
-from cds_hooks.services._equation import reason_not_to_advise
+from cds_hooks.services._exclusions import PALLIATIVE
 from cds_hooks.services._service import Advice, Advisor, ServiceInput
 from fhir.mapping.allergies import allergy_to_class
 from fhir.mapping.conditions import find_condition
@@ -53,7 +53,6 @@ class _Active(Struct, frozen=True):
 async def decide(call: ServiceInput) -> Advice:
     """One card for each order that goes home and has a finding, and a reason for everything that says nothing."""
     record = call.record
-    past = reason_not_to_advise(record, "patient", at_home=False, can_opt_out=False)
     destination = discharge_destination(record)
     ends_in = destination[0].key if destination is not None else ""
     if record.deceased or ends_in == "died":
@@ -73,7 +72,7 @@ async def decide(call: ServiceInput) -> Advice:
     outcome = call.check_orders(drafts, names, signing=True, active_orders=True, originals=charted)
     notes = call.notes_of_orders(outcome.cards, outcome.medications)
     advice = Advice(silences=list(outcome.silences), notes=notes)
-    is_for_comfort = past is not None or ends_in == "hospice"
+    is_for_comfort = PALLIATIVE.reason("patient", record) is not None or ends_in == "hospice"
     for card, medication in zip(outcome.cards, outcome.medications, strict=True):
         if is_for_comfort and card.indicator != "critical":
             advice.silences.append(WhyNot(medication.name, "palliative", _COMFORT))

@@ -24,6 +24,7 @@ from cds_hooks.prefetch.needs import Needs
 from cds_hooks.protocol.hooks import PATIENT_VIEW
 from cds_hooks.protocol.originals import OriginalOrders
 from cds_hooks.services._current_medications import reviewed_drug, taken_medications
+from cds_hooks.services._exclusions import DECEASED
 from cds_hooks.services._service import Advice, Advisor, ServiceInput, no_card
 from fhir.mapping.genomics.observation import GeneReading
 from fhir.mapping.genomics.reports import gene_readings
@@ -46,8 +47,6 @@ def _book() -> RuleBook:
 async def decide(call: ServiceInput) -> Advice:
     """One card where a new result matters to a drug that is taken, else the reason for none."""
     record = call.record
-    if record.deceased:
-        return no_card(SUBJECT, "deceased", "The patient has died.")
     readings = {reading.source: reading for reading in _readings(record)}
     if not readings:
         if not record.was_requested(GENOMICS):
@@ -140,6 +139,7 @@ ADVISOR = Advisor(
         analytes=(GENOMICS, "body_weight"),
         resources=("MedicationRequest", "MedicationStatement", "Condition", "Procedure", "DiagnosticReport"),
     ),
+    exclusions=(DECEASED,),
     decide=decide,
     returns_resources=frozenset({"MedicationRequest"}),
 )

@@ -15,16 +15,8 @@ from cards.new_orders import OrderableTest, service_order
 from cards.text import escape
 from cds_hooks.prefetch.needs import Needs
 from cds_hooks.protocol.hooks import PATIENT_VIEW
-from cds_hooks.services._equation import (
-    EquationQuestion,
-    advise_by_equation,
-    declined_by_patient,
-    find_confirmed,
-    find_named_in_chart,
-    reason_not_to_advise,
-    suggestion_of_test,
-    today,
-)
+from cds_hooks.services._equation import EquationQuestion, advise_by_equation, suggestion_of_test, today
+from cds_hooks.services._exclusions import NOT_AT_HOME, Exclusion, declined, find_confirmed, named, not_known, on_record
 from cds_hooks.services._service import Advice, Advisor, ServiceInput, no_card
 from fhir.mapping.conditions import ConditionHit, find_condition
 from fhir.mapping.features.catalog import features_named
@@ -86,28 +78,6 @@ _APART_DAYS = 92.0  # labs of one day, or at most 3 months apart
 async def decide(call: ServiceInput) -> Advice:
     """One card where FIB-4 is not low in somebody with a reason for it and nobody looked further, else the reason."""
     record = call.record
-    past = reason_not_to_advise(record, EQUATION.id)
-    if past is not None:
-        return past
-    if find_condition(record, "cirrhosis", "liver_severe") is not None:
-        return no_card(EQUATION.id, "already-done", "Cirrhosis is on record: FIB-4 has nothing to add.")
-    if not record.was_requested("Condition"):
-        text = "The problem list is not available: whether there is a reason for FIB-4 or against it is not known."
-        return no_card(EQUATION.id, "input-missing", text)
-    risk = find_confirmed(record, *_RISKS) or _measured_obesity(record)
-    if risk is None:
-        text = (
-            "No diabetes, obesity, alcohol use disorder or liver disease is on record: FIB-4 is not for screening all."
-        )
-        return no_card(EQUATION.id, "outside-population", text)
-    assessed = find_named_in_chart(record, ASSESSED_WORDS, _ASSESSED_DAYS, not_with=_OTHER_ORGAN)
-    if assessed is not None:
-        return no_card(
-            EQUATION.id, "already-done", f"A liver assessment of the last 3 years is on the chart ({assessed})."
-        )
-    declined = declined_by_patient(record, ASSESSED_WORDS)
-    if declined is not None:
-        return no_card(EQUATION.id, "declined", declined)
     vector = without_stays(record, map_features(record, EQUATION.features), emergencies=True)
     of_stay = [gap.text for gap in vector.missing if gap.reason == "refused"]
     if of_stay:
@@ -117,10 +87,17 @@ async def decide(call: ServiceInput) -> Advice:
         return no_card(
             EQUATION.id, "input-missing", "AST, ALT and platelets are more than 3 months apart: not combined."
         )
+    risk = _risk(record)
+    assert risk is not None  # noqa: S101 - a row of the exclusions
     disturbed = _disturbed(record, charted)
     if disturbed is not None:
         return no_card(EQUATION.id, "excluded", disturbed)
     return advise_by_equation(call, charted, _question(call, risk))
+
+
+def _risk(record: PatientRecord) -> ConditionHit | None:
+    """Return the reason for FIB-4: a problem of the list or a measured obesity; None where there is none."""
+    return find_confirmed(record, *_RISKS) or _measured_obesity(record)
 
 
 def _measured_obesity(record: PatientRecord) -> ConditionHit | None:
@@ -245,5 +222,27 @@ ADVISOR = Advisor(
         features=(*FEATURES, *_BMI),
         resources=("Condition", "Encounter", "Procedure", "ServiceRequest"),
     ),
+    exclusions=(
+        *NOT_AT_HOME,
+        on_record("already-done", "Cirrhosis is on record: FIB-4 has nothing to add.", "cirrhosis", "liver_severe"),
+        not_known(
+            "Condition",
+            "The problem list is not available: whether there is a reason for FIB-4 or against it is not known.",
+        ),
+        Exclusion(
+            "outside-population",
+            "No diabetes, obesity, alcohol use disorder or liver disease is on record: FIB-4 is not for screening all.",
+            lambda record: _risk(record) is None,
+        ),
+        named(
+            "already-done",
+            "A liver assessment of the last 3 years is on the chart ({found}).",
+            ASSESSED_WORDS,
+            _ASSESSED_DAYS,
+            not_with=_OTHER_ORGAN,
+        ),
+        declined(ASSESSED_WORDS),
+    ),
+    subject=EQUATION.id,
     decide=decide,
 )

@@ -30,12 +30,9 @@ from cds_hooks.prefetch.needs import Needs
 from cds_hooks.protocol.hooks import PATIENT_VIEW
 from cds_hooks.protocol.originals import OriginalOrders
 from cds_hooks.services._current_medications import reviewed_drug, taken_medications
-from cds_hooks.services._equation import (
-    is_moment_for_review,
-    kept_for_worklist,
-    reason_not_to_advise,
-)
-from cds_hooks.services._service import Advice, Advisor, ServiceInput, no_card
+from cds_hooks.services._equation import is_moment_for_review, kept_for_worklist
+from cds_hooks.services._exclusions import DECEASED, PALLIATIVE, Exclusion
+from cds_hooks.services._service import Advice, Advisor, ServiceInput
 from fhir.mapping.medications.active import uncertain_medications, unreadable_medications, words_of_unreadable
 from fhir.record.record import PatientRecord
 from fhir.record.refusals import WhyNot
@@ -87,11 +84,6 @@ def review_book() -> RuleBook:
 async def decide(call: ServiceInput) -> Advice:
     """One card where something that is taken does not fit, else the reason for none."""
     record = call.record
-    past = reason_not_to_advise(record, SUBJECT, at_home=False, can_opt_out=False)
-    if past is not None:
-        return past
-    if not (record.was_requested("MedicationRequest") or record.was_requested("MedicationStatement")):
-        return no_card(SUBJECT, "input-missing", "The medication list is not known: nothing is reviewed.")
     medications = taken_medications(record, OriginalOrders(call.sent))
     drafts = [draft for _, draft in islice(medications, call.max_drafts)]
     session = open_session(record, drafts, signing=True, active_orders=True)
@@ -227,6 +219,15 @@ ADVISOR = Advisor(
         analytes=review_book().needs.analytes,
         resources=review_book().needs.resources - {"Device"},
         whole_history=("Procedure",),
+    ),
+    exclusions=(
+        DECEASED,
+        PALLIATIVE,
+        Exclusion(
+            "input-missing",
+            "The medication list is not known: nothing is reviewed.",
+            lambda record: not any(map(record.was_requested, ("MedicationRequest", "MedicationStatement"))),
+        ),
     ),
     decide=decide,
     returns_resources=frozenset({"MedicationRequest"}),

@@ -22,14 +22,11 @@ from cds_hooks.services._equation import (
     EquationQuestion,
     advise_by_equation,
     advise_by_guideline,
-    declined_by_patient,
     fact_of_condition,
-    find_confirmed,
-    find_named_in_chart,
-    reason_not_to_advise,
     suggestion_of_test,
     today,
 )
+from cds_hooks.services._exclusions import NOT_AT_HOME, declined, find_confirmed, named, on_record
 from cds_hooks.services._service import Advice, Advisor, ServiceInput, no_card
 from fhir.mapping.conditions import ConditionHit, find_condition
 from fhir.mapping.equations import AGE_YEARS, ckd_epi_2021
@@ -80,21 +77,6 @@ _END_STAGE = frozenset({"N186", "5856", "46177005"})  # ICD-10-CM, ICD-9-CM, SNO
 async def decide(call: ServiceInput) -> Advice:
     """One card where the 5-year risk reaches the site's threshold and nobody was asked yet, else the reason."""
     record = call.record
-    past = reason_not_to_advise(record, EQUATION.id)
-    if past is not None:
-        return past
-    referred = find_named_in_chart(record, REFERRED_WORDS, _REFERRED_DAYS)
-    if referred is not None:
-        return no_card(EQUATION.id, "already-done", f"Nephrology is on the chart of the last 12 months ({referred}).")
-    declined = declined_by_patient(record, REFERRED_WORDS)
-    if declined is not None:
-        return no_card(EQUATION.id, "declined", declined)
-    dialysed = find_named_in_chart(record, DIALYSIS_WORDS, _CHRONIC_DAYS)
-    if dialysed is not None:
-        return no_card(EQUATION.id, "excluded", f"Dialysis is on the chart of the last three months ({dialysed}).")
-    if find_condition(record, "pregnancy"):
-        text = "A pregnancy is on record: an eGFR by CKD-EPI 2021 is not for it."
-        return no_card(EQUATION.id, "outside-population", text)
     albumin = severe_albuminuria(record)
     acute = acute_rise(record)
     if not is_chronic(record):
@@ -525,5 +507,22 @@ ADVISOR = Advisor(
         analytes=("creatinine", "egfr", "uacr", "upcr"),
         resources=("Condition", "Encounter", "MedicationRequest", "Procedure", "ServiceRequest"),
     ),
+    exclusions=(
+        *NOT_AT_HOME,
+        named(
+            "already-done",
+            "Nephrology is on the chart of the last 12 months ({found}).",
+            REFERRED_WORDS,
+            _REFERRED_DAYS,
+        ),
+        declined(REFERRED_WORDS),
+        named(
+            "excluded", "Dialysis is on the chart of the last three months ({found}).", DIALYSIS_WORDS, _CHRONIC_DAYS
+        ),
+        on_record(
+            "outside-population", "A pregnancy is on record: an eGFR by CKD-EPI 2021 is not for it.", "pregnancy"
+        ),
+    ),
+    subject=EQUATION.id,
     decide=decide,
 )

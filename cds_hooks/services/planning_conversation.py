@@ -16,28 +16,24 @@ from cards.new_orders import service_order
 from cards.text import escape, plain
 from cds_hooks.prefetch.needs import Needs
 from cds_hooks.protocol.hooks import PATIENT_VIEW
-from cds_hooks.services._equation import (
+from cds_hooks.services._equation import advise_by_guideline, fact_of_condition, today
+from cds_hooks.services._exclusions import (
+    DECEASED,
+    OPTED_OUT,
     SHORT_OUTLOOK,
-    advise_by_guideline,
-    declined_by_patient,
-    fact_of_condition,
+    Exclusion,
+    declined,
     find_confirmed,
-    find_named_in_chart,
+    first_reason,
     limited_outlook,
+    named,
     named_by_problem,
     names_one_of,
-    today,
+    on_record,
 )
 from cds_hooks.services._model import ChartModel, ModelEstimate, outside_population, refused_results
 from cds_hooks.services._outlook import OUTLOOK, OUTLOOK_FEATURES, outlook_inputs
-from cds_hooks.services._service import (
-    OPTED_OUT,
-    Advice,
-    Advisor,
-    ServiceInput,
-    advise_by_model,
-    opted_out_words,
-)
+from cds_hooks.services._service import Advice, Advisor, ServiceInput, advise_by_model
 from cds_hooks.trusted_models import served_model
 from fhir.mapping.conditions import ConditionHit, condition_status, find_condition
 from fhir.mapping.stays import is_left_open
@@ -197,24 +193,9 @@ def _dominated(record: PatientRecord) -> WhyNot | None:
 
 
 def _no_talk(record: PatientRecord) -> WhyNot | None:
-    if record.deceased:
-        return _silence("deceased", "The patient has died.")
-    if record.opted_out:
-        return _silence(OPTED_OUT, opted_out_words(record))
-    outside = outside_population(MODEL.manifest, record)
-    if outside is not None:
-        return outside
-    if find_condition(record, "palliative_or_hospice", "palliative_or_dnr", "advance_care_planning"):
-        return _silence("already-done", "Palliative or hospice care or a resuscitation decision is on record.")
-    planned = find_named_in_chart(record, TALKED_ABOUT, _A_YEAR_DAYS) or _wishes_charted(record)
-    if planned is not None:
-        return _silence("already-done", f"The conversation is planned or was held ({planned}).")
-    declined = declined_by_patient(record, TALKED_ABOUT)
-    if declined is not None:
-        return _silence("declined", declined)
-    if any(stay.class_code in _IN_HOSPITAL for stay in _open_encounters(record)):
-        return _silence("outside-population", "The patient is in hospital now; the model is for people living at home.")
-    return None
+    subject = MODEL.manifest.id
+    never = first_reason((DECEASED, OPTED_OUT), subject, record)
+    return never or outside_population(MODEL.manifest, record) or first_reason(_NO_TALK, subject, record)
 
 
 def _wishes_charted(record: PatientRecord) -> str | None:
@@ -241,6 +222,25 @@ def _is_over(stay: Encounter, record: PatientRecord) -> bool:
     if end is None:
         return is_left_open(stay, record.as_of_epoch)
     return record.as_of_epoch > end.instant + (0.0 if end.precision == "instant" else DAY_SECONDS)
+
+
+_NO_TALK: Final = (
+    on_record(
+        "already-done",
+        "Palliative or hospice care or a resuscitation decision is on record.",
+        "palliative_or_hospice",
+        "palliative_or_dnr",
+        "advance_care_planning",
+    ),
+    named("already-done", "The conversation is planned or was held ({found}).", TALKED_ABOUT),
+    Exclusion("already-done", "The conversation is planned or was held ({found}).", _wishes_charted),
+    declined(TALKED_ABOUT),
+    Exclusion(
+        "outside-population",
+        "The patient is in hospital now; the model is for people living at home.",
+        lambda record: any(stay.class_code in _IN_HOSPITAL for stay in _open_encounters(record)),
+    ),
+)
 
 
 def _silence(reason: str, text: str) -> WhyNot:

@@ -19,15 +19,8 @@ from cards.preventive.knowledge import PREVENTIVE
 from cds_hooks.hold_back.visit import VisitRank
 from cds_hooks.prefetch.needs import Needs
 from cds_hooks.protocol.hooks import PATIENT_VIEW
-from cds_hooks.services._equation import (
-    SHORT_OUTLOOK,
-    is_check_up,
-    is_moment_for_reminder,
-    kept_for_worklist,
-    limited_outlook,
-    reason_not_to_advise,
-    today,
-)
+from cds_hooks.services._equation import is_check_up, is_moment_for_reminder, kept_for_worklist, today
+from cds_hooks.services._exclusions import NOT_AT_HOME, SHORT_OUTLOOK, limited_outlook
 from cds_hooks.services._outlook import OUTLOOK_FEATURES, is_short, likely_deaths
 from cds_hooks.services._service import Advice, Advisor, ServiceInput, no_card
 from fhir.record.record import PatientRecord
@@ -65,9 +58,6 @@ _NOT_FOR: Final = frozenset({"age", "sex"})
 async def decide(call: ServiceInput) -> Advice:
     """One card where a service is due, and for each of the others the reason why it is not, or is not known."""
     record = call.record
-    past = reason_not_to_advise(record, SUBJECT)
-    if past is not None:
-        return past
     results = record.derive(_results)
     limited = _limited_outlook(record)
     if limited is not None:
@@ -206,5 +196,6 @@ ADVISOR = Advisor(
         ),
         whole_history=("Procedure",),
     ),
+    exclusions=NOT_AT_HOME,
     decide=decide,
 )

@@ -2,7 +2,7 @@
 
 A patient gets one card with one figure: the scores of `discharge-follow-up`, which were tried elsewhere, come first,
 here too, and the model is shown where none of them is. So both services say the same where both would show a card, and
-of a client that calls both one shows the card (`cds_hooks/hold_back/budgets.py`).
+of a client that calls both one shows the card (`cds_hooks/hold_back/visit.py`).
 
 What a chart cannot tell the model does not ask: the counts of tests and procedures, the dose changes and the admission
 type of the study have no equal in it (docs/models/README.md has what that costs).
@@ -19,8 +19,9 @@ from cards.text import decapitalized
 from cds_hooks.prefetch.needs import Needs
 from cds_hooks.protocol.hooks import ENCOUNTER_DISCHARGE, EncounterDischargeContext
 from cds_hooks.services._equation import today
+from cds_hooks.services._exclusions import first_reason
 from cds_hooks.services._follow_up import FEATURES as SCORE_FEATURES
-from cds_hooks.services._follow_up import FOLLOW_UP_DAYS, advise_by_scores, facility_of, reason_for_no_follow_up
+from cds_hooks.services._follow_up import FOLLOW_UP_DAYS, NO_FOLLOW_UP, advise_by_scores, facility_of
 from cds_hooks.services._model import ChartModel, ModelEstimate
 from cds_hooks.services._service import Advice, Advisor, ServiceInput, advise_by_model
 from cds_hooks.trusted_models import served_model
@@ -56,9 +57,9 @@ DESTINATION_UNKNOWN = "**Where the stay ends is not charted yet**: the estimate 
 async def decide(call: ServiceInput) -> Advice:
     """One info card where a score or the estimate of the model is high, else the reason for none."""
     call.prefetch.require("encounters")
-    past = reason_for_no_follow_up(call.record, MODEL.manifest.id)
+    past = first_reason(NO_FOLLOW_UP, MODEL.manifest.id, call.record)
     if past is not None:
-        return past
+        return Advice(silences=[past])
     by_scores = advise_by_scores(call)
     return by_scores if by_scores.cards else await _by_model(call)
 
@@ -81,8 +82,7 @@ def _without_diabetes(record: PatientRecord) -> WhyNot | None:
 
 
 def _outside_population(record: PatientRecord) -> WhyNot | None:
-    past = reason_for_no_follow_up(record, MODEL.manifest.id)
-    return past.silences[0] if past is not None else _without_diabetes(record)
+    return first_reason(NO_FOLLOW_UP, MODEL.manifest.id, record) or _without_diabetes(record)
 
 
 def _card(call: ServiceInput, estimate: ModelEstimate) -> Card:

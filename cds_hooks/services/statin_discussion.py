@@ -18,21 +18,25 @@ from cds_hooks.hold_back.visit import CardNotes, VisitRank
 from cds_hooks.prefetch.needs import Needs
 from cds_hooks.protocol.hooks import PATIENT_VIEW
 from cds_hooks.services._equation import (
-    SHORT_OUTLOOK,
     EquationQuestion,
     advise_by_equation,
     advise_by_guideline,
     fact_of_condition,
-    find_confirmed,
     is_moment_for_reminder,
     is_moment_for_talk,
     kept_for_worklist,
-    limited_outlook,
-    named_by_problem,
-    reason_already_planned,
-    reason_not_to_advise,
     suggestion_of_test,
     today,
+)
+from cds_hooks.services._exclusions import (
+    NOT_AT_HOME,
+    SHORT_OUTLOOK,
+    Exclusion,
+    find_confirmed,
+    limited_outlook,
+    named_by_problem,
+    on_record,
+    talk_planned,
 )
 from cds_hooks.services._outlook import OUTLOOK_FEATURES, is_short, likely_deaths
 from cds_hooks.services._service import Advice, Advisor, ServiceInput, no_card
@@ -121,38 +125,6 @@ def _entry(because: str) -> WorklistEntry:
 
 def _judge(call: ServiceInput) -> Advice:
     record = call.record
-    past = (
-        reason_not_to_advise(record, EQUATION.id)
-        or reason_already_planned(record, EQUATION.id, TALK)
-        or reason_already_planned(record, EQUATION.id, TALK_OF_DISEASE)
-    )
-    if past is not None:
-        return past
-    if find_condition(record, "pregnancy"):
-        return no_card(EQUATION.id, "contraindicated", "A pregnancy is on record: a statin is not discussed.")
-    severe = find_condition(record, "liver_severe", "acute_hepatitis") or named_by_problem(record, "liver_severe")
-    if severe is not None:
-        text = "Severe or acute liver disease is on record: a statin is not discussed."
-        return no_card(EQUATION.id, "contraindicated", text)
-    allergy = allergy_to_class(record, "statin")
-    if allergy is not None:
-        return no_card(EQUATION.id, "contraindicated", "A reaction to a statin is on record.")
-    if find_condition(record, "statin_intolerance") is not None or any(map(_harmed, record.conditions)):
-        return no_card(EQUATION.id, "contraindicated", "Harm by a statin is on record (adverse effect or myopathy).")
-    if find_condition(record, "rhabdomyolysis") is not None:
-        return no_card(EQUATION.id, "contraindicated", "Rhabdomyolysis is on record: a statin is not discussed now.")
-    outlook = limited_outlook(record, SHORT_OUTLOOK)
-    if outlook is not None:
-        text = f"{outlook} is on record: prevention that pays after years is not discussed."
-        return no_card(EQUATION.id, "outside-population", text)
-    if find_condition(record, "dialysis") is not None:
-        text = "Dialysis is on record: KDIGO 2013 (lipids, 2.3.1) suggests not to start a statin."
-        return no_card(EQUATION.id, "contraindicated", text)
-    unwanted = declined_medicine(record, _STATIN, _CALLED)
-    if unwanted is not None:
-        return no_card(EQUATION.id, "declined", unwanted)
-    if _takes_pcsk9(record):
-        return no_card(EQUATION.id, "already-done", "A PCSK9 inhibitor is active.")
     charted = inputs_from_record(EQUATION, record)
     statin = charted.evidence.get("statin")
     if statin is not None and statin.value:
@@ -346,5 +318,43 @@ ADVISOR = Advisor(
         ),
         whole_history=("Procedure",),
     ),
+    exclusions=(
+        *NOT_AT_HOME,
+        talk_planned(TALK),
+        talk_planned(TALK_OF_DISEASE),
+        on_record("contraindicated", "A pregnancy is on record: a statin is not discussed.", "pregnancy"),
+        Exclusion(
+            "contraindicated",
+            "Severe or acute liver disease is on record: a statin is not discussed.",
+            lambda record: (
+                find_condition(record, "liver_severe", "acute_hepatitis") or named_by_problem(record, "liver_severe")
+            ),
+        ),
+        Exclusion("contraindicated", "A reaction to a statin is on record.", partial(allergy_to_class, name="statin")),
+        on_record(
+            "contraindicated",
+            "Harm by a statin is on record (adverse effect or myopathy).",
+            "statin_intolerance",
+        ),
+        Exclusion(
+            "contraindicated",
+            "Harm by a statin is on record (adverse effect or myopathy).",
+            lambda record: any(map(_harmed, record.conditions)),
+        ),
+        on_record("contraindicated", "Rhabdomyolysis is on record: a statin is not discussed now.", "rhabdomyolysis"),
+        Exclusion(
+            "outside-population",
+            "{found} is on record: prevention that pays after years is not discussed.",
+            partial(limited_outlook, groups=SHORT_OUTLOOK),
+        ),
+        on_record(
+            "contraindicated",
+            "Dialysis is on record: KDIGO 2013 (lipids, 2.3.1) suggests not to start a statin.",
+            "dialysis",
+        ),
+        Exclusion("declined", "{found}", lambda record: declined_medicine(record, _STATIN, _CALLED)),
+        Exclusion("already-done", "A PCSK9 inhibitor is active.", _takes_pcsk9),
+    ),
+    subject=EQUATION.id,
     decide=decide,
 )

@@ -19,7 +19,8 @@ from cards.vaccines.patient import ChartedPerson, read_person
 from cds_hooks.hold_back.visit import VisitRank
 from cds_hooks.prefetch.needs import Needs
 from cds_hooks.protocol.hooks import PATIENT_VIEW
-from cds_hooks.services._equation import is_moment_for_reminder, kept_for_worklist, reason_not_to_advise
+from cds_hooks.services._equation import is_moment_for_reminder, kept_for_worklist
+from cds_hooks.services._exclusions import NOT_AT_HOME, not_known
 from cds_hooks.services._service import Advice, Advisor, ServiceInput, no_card
 from fhir.mapping.allergies import unread_allergies
 from fhir.mapping.medications.active import unreadable_medications, words_of_unreadable
@@ -35,11 +36,6 @@ _LONGEST_WORDS = 60
 async def decide(call: ServiceInput) -> Advice:
     """One card where a vaccine is due today, else the reason for none."""
     record = call.record
-    past = reason_not_to_advise(record, SUBJECT)
-    if past is not None:
-        return past
-    if not record.was_requested("Immunization"):
-        return no_card(SUBJECT, "input-missing", "The vaccinations given are not known: nothing is said.")
     forecast = record.derive(_forecast)
     if forecast is None:
         return no_card(SUBJECT, "input-missing", "The birth date is not known to the day: nothing can be forecast.")
@@ -162,6 +158,10 @@ ADVISOR = Advisor(
             "MedicationStatement",
             "ServiceRequest",
         ),
+    ),
+    exclusions=(
+        *NOT_AT_HOME,
+        not_known("Immunization", "The vaccinations given are not known: nothing is said."),
     ),
     decide=decide,
 )

@@ -20,6 +20,7 @@ from cards.card import Card, Source
 from cds_hooks.prefetch.needs import Needs
 from cds_hooks.protocol.hooks import PATIENT_VIEW
 from cds_hooks.protocol.originals import OriginalOrders
+from cds_hooks.services._exclusions import DECEASED, not_known
 from cds_hooks.services._service import Advice, Advisor, ServiceInput, no_card
 from cds_hooks.text.chart import (
     ChartNote,
@@ -174,11 +175,6 @@ _LONGEST_NOTE: Final = 50_000
 
 async def decide(call: ServiceInput) -> Advice:
     """One card with both quotes of each disagreement, else the reason for none."""
-    record = call.record
-    if record.deceased:
-        return no_card(_ID, "deceased", "The patient has died.")
-    if not record.was_requested(_NOTE):
-        return no_card(_ID, "input-missing", "The notes of the chart are not known: nothing is said of them.")
     chart = _chart(call)
     words = words_of_card(chart)
     if words is None:
@@ -230,6 +226,7 @@ ADVISOR = Advisor(
     ),
     usage_requirements="For clinicians who keep the lists of a chart; needs the text of notes in the prefetch.",
     needs=Needs.of(resources=_LISTS, notes=True),
+    exclusions=(DECEASED, not_known(_NOTE, "The notes of the chart are not known: nothing is said of them.")),
     decide=decide,
     returns_resources=frozenset({_NOTE}),
 )
