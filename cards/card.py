@@ -311,6 +311,33 @@ class CardIdentity(Struct, frozen=True):
         """The link to the page that explains the decision."""
         return (Link(label="Why this card", url=self.explain_url, type="absolute"),)
 
+    def card(
+        self,
+        indicator: Indicator,
+        summary: str,
+        detail: str,
+        source: Source,
+        extension: CardExtension,
+        *,
+        suggestions: Iterable[Suggestion] = (),
+        behavior: SelectionBehavior = "any",
+        reasons: tuple[Coding, ...] = OVERRIDE_REASONS,
+    ) -> Card:
+        """Return the card of a finding about the patient, with the link to its decision."""
+        offered = tuple(suggestions)
+        return Card(
+            uuid=self.uuid,
+            summary=summary,
+            detail=detail,
+            indicator=indicator,
+            source=source,
+            suggestions=offered,
+            selection_behavior=behavior if offered else None,
+            override_reasons=reasons,
+            links=self.links,
+            extension={EXTENSION_KEY: extension},
+        )
+
 
 class OrderSuggestion(Struct, frozen=True):
     """One option: its words and the order behind it; `is_recommended` says whether it is preselected.

@@ -4,7 +4,7 @@ The card of an equation holds the result, the dated facts behind it and the sugg
 facts that make it, and the guideline.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -19,7 +19,7 @@ from cards.card import (
     order_suggestions,
 )
 from cards.compose.model import NOT_FOUND, factor_lines, finding_of_estimate, in_100
-from cards.extension import EXTENSION_KEY, CardExtension, Fact, Factor, WorklistEntry
+from cards.extension import CardExtension, Fact, Factor, WorklistEntry
 from cards.finding import Finding
 from cards.text import escape, plain, with_unit_signs
 from fhir.mapping.features.feature import FeatureValue, charted_number
@@ -140,26 +140,26 @@ def charted_value(charted: RecordInputs, name: str) -> str:
 def _card(
     equation: Equation, content: EquationCardContent, identity: CardIdentity, detail: str, extension: CardExtension
 ) -> Card:
-    return Card(
-        uuid=identity.uuid,
-        summary=content.summary,
-        indicator="info",  # responsible-ai.md 4.2: the default tier
-        detail=detail,
-        source=Source(
-            label=f"{equation.title}, {equation.version}",
-            url=f"https://doi.org/{equation.doi}" if equation.doi else None,
-            topic=content.topic,
-        ),
-        suggestions=order_suggestions(_first_recommended(content.offers), identity),
-        selection_behavior="any" if content.offers else None,
-        override_reasons=REASONS_OF_A_TALK,
-        links=identity.links,
-        extension={EXTENSION_KEY: extension},
+    source = Source(
+        label=f"{equation.title}, {equation.version}",
+        url=f"https://doi.org/{equation.doi}" if equation.doi else None,
+        topic=content.topic,
     )
+    return _talk(identity, content.summary, detail, source, extension, content.offers)
 
 
-def _first_recommended(offers: Sequence[OrderSuggestion]) -> Iterator[OrderSuggestion]:
-    yield from (replace(offer, is_recommended=offer is offers[0]) for offer in offers)
+def _talk(
+    identity: CardIdentity,
+    summary: str,
+    detail: str,
+    source: Source,
+    extension: CardExtension,
+    offers: Sequence[OrderSuggestion],
+) -> Card:
+    """Return the card of a talk or a test, an information (responsible-ai.md 4.2); its first offer is preselected."""
+    ranked = (replace(offer, is_recommended=offer is offers[0]) for offer in offers)
+    suggestions = order_suggestions(ranked, identity)
+    return identity.card("info", summary, detail, source, extension, suggestions=suggestions, reasons=REASONS_OF_A_TALK)
 
 
 def _method_link(identity: CardIdentity) -> str:
@@ -279,15 +279,5 @@ def guideline_card(
         measure=float(measure) if isinstance(measure, float | int) else None,
         is_falling=facts[0].name in _FALLING_IS_WORSE,
     )
-    return Card(
-        uuid=identity.uuid,
-        summary=summary,
-        indicator="info",
-        detail=f"{opening}\n\n{closing}",
-        source=source,
-        suggestions=order_suggestions(_first_recommended(offers), identity),
-        selection_behavior="any" if offers else None,
-        override_reasons=REASONS_OF_A_TALK,
-        links=identity.links,
-        extension={EXTENSION_KEY: CardExtension(finding=finding, output=output, facts=facts)},
-    )
+    extension = CardExtension(finding=finding, output=output, facts=facts)
+    return _talk(identity, summary, f"{opening}\n\n{closing}", source, extension, offers)

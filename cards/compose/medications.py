@@ -6,8 +6,8 @@ from typing import Final
 from msgspec import Struct
 from msgspec.structs import replace
 
-from cards.card import OVERRIDE_REASONS, SEVERITY, TOPICS, Card, CardIdentity, Source, Suggestion
-from cards.extension import EXTENSION_KEY, CardExtension, Fact, FindingReference
+from cards.card import SEVERITY, TOPICS, Card, CardIdentity, Source, Suggestion
+from cards.extension import CardExtension, Fact, FindingReference
 from cards.finding import Finding
 from cards.rules.engine.finding import OfferedSuggestion, RuleFinding
 from cards.text import escape, first_few, plain
@@ -95,20 +95,14 @@ def review_card(drugs: Iterable[ReviewedDrug], identity: CardIdentity, *, is_bri
     and the suggestions of the worst finding, and no more than the drugs of the others.
     """
     lines = sorted(_grouped(drugs), key=lambda line: line.rank)
-    worst = lines[0].finding
-    evidence = worst.evidence[0]
-    suggestions = tuple(_numbered(_offers(lines[:1] if is_brief else lines), identity))
-    return Card(
-        uuid=identity.uuid,
-        summary=_summary(lines),
-        detail="\n".join(_detail_in_brief(lines) if is_brief else _detail(lines)),
-        indicator="info" if worst.indicator == "info" else "warning",
-        source=Source(label=evidence.label, url=evidence.url, topic=TOPICS["review"]),
-        suggestions=suggestions,
-        selection_behavior="any" if suggestions else None,
-        override_reasons=OVERRIDE_REASONS,
-        links=identity.links,
-        extension={EXTENSION_KEY: _extension([line.finding for line in lines], lines, MEDICATION_REVIEW)},
+    evidence = lines[0].finding.evidence[0]
+    return identity.card(
+        "info" if lines[0].finding.indicator == "info" else "warning",
+        _summary(lines),
+        "\n".join(_detail_in_brief(lines) if is_brief else _detail(lines)),
+        Source(label=evidence.label, url=evidence.url, topic=TOPICS["review"]),
+        _extension([line.finding for line in lines], lines, MEDICATION_REVIEW),
+        suggestions=_numbered(_offers(lines[:1] if is_brief else lines), identity),
     )
 
 
@@ -209,21 +203,14 @@ def genes_card(drugs: Sequence[ReviewedDrug], identity: CardIdentity, *, is_new:
     `is_new`: a result of the last weeks is among them.
     """
     ranked = sorted(drugs, key=lambda drug: (-SEVERITY[drug.finding.indicator], -drug.finding.priority, drug.name))
-    worst = ranked[0].finding
-    evidence = worst.evidence[0]
-    findings = [drug.finding for drug in ranked]
-    suggestions = tuple(_numbered(_offers([_Line(tuple(ranked))]), identity))
-    return Card(
-        uuid=identity.uuid,
-        summary=_genes_summary(ranked, is_new=is_new),
-        detail="\n".join(_genes_detail(ranked)),
-        indicator=worst.indicator,
-        source=Source(label=evidence.label, url=evidence.url, topic=TOPICS["genes"]),
-        suggestions=suggestions,
-        selection_behavior="any" if suggestions else None,
-        override_reasons=OVERRIDE_REASONS,
-        links=identity.links,
-        extension={EXTENSION_KEY: _extension(findings, [_Line(tuple(ranked))], GENES_AND_MEDICATIONS)},
+    evidence, lines = ranked[0].finding.evidence[0], [_Line(tuple(ranked))]
+    return identity.card(
+        ranked[0].finding.indicator,
+        _genes_summary(ranked, is_new=is_new),
+        "\n".join(_genes_detail(ranked)),
+        Source(label=evidence.label, url=evidence.url, topic=TOPICS["genes"]),
+        _extension([drug.finding for drug in ranked], lines, GENES_AND_MEDICATIONS),
+        suggestions=_numbered(_offers(lines), identity),
     )
 
 

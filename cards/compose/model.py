@@ -10,7 +10,7 @@ from msgspec import Struct, UnsetType
 from msgspec.structs import replace
 
 from cards.card import REASONS_OF_A_TALK, TOPICS, Card, CardIdentity, Coding, OrderSuggestion, Source, create_suggestion
-from cards.extension import EXTENSION_KEY, CardExtension, Factor, ObservedRate
+from cards.extension import CardExtension, Factor, ObservedRate
 from cards.finding import Finding
 from cards.text import escape, with_unit_signs
 from fhir.mapping.features.feature import FeatureValue, FeatureVector, Missing, charted_number
@@ -136,19 +136,15 @@ def model_card(
     The contributions in its extension and the base add up to the estimate; nothing is rounded there.
     """
     known_values = _known_values(prediction, vector)
-    return Card(
-        uuid=identity.uuid,
-        summary=planned.summary.format(
-            estimate=estimate_words(prediction, planned.seen), higher=_higher_than(prediction)
-        ),
-        indicator="info",  # responsible-ai.md 4.2: `critical` is not for models
-        detail=_detail(manifest, prediction, known_values, vector, planned, identity.method_url, refusals),
-        source=Source(label=f"{manifest.title}, version {manifest.version}", topic=planned.topic),
-        suggestions=(create_suggestion(planned.offer, identity.suggestion_uuid(1), identity.uuid),),
-        selection_behavior="at-most-one",
-        override_reasons=REASONS_OF_A_TALK,
-        links=identity.links,
-        extension={EXTENSION_KEY: _extension(manifest, prediction, known_values, vector, identity)},
+    return identity.card(
+        "info",  # responsible-ai.md 4.2: `critical` is not for models
+        planned.summary.format(estimate=estimate_words(prediction, planned.seen), higher=_higher_than(prediction)),
+        _detail(manifest, prediction, known_values, vector, planned, identity.method_url, refusals),
+        Source(label=f"{manifest.title}, version {manifest.version}", topic=planned.topic),
+        _extension(manifest, prediction, known_values, vector, identity),
+        suggestions=[create_suggestion(planned.offer, identity.suggestion_uuid(1), identity.uuid)],
+        behavior="at-most-one",
+        reasons=REASONS_OF_A_TALK,
     )
 
 

@@ -18,7 +18,7 @@ from cards.card import (
     Source,
     order_suggestions,
 )
-from cards.extension import EXTENSION_KEY, CardExtension, PreventiveState, PreventiveStates, ResultToFollow
+from cards.extension import CardExtension, PreventiveState, PreventiveStates, ResultToFollow
 from cards.finding import Finding
 from cards.preventive.abnormal import OpenResult
 from cards.preventive.judgement import Judgement
@@ -51,27 +51,22 @@ def preventive_card(
     lines = _LINES_IN_BRIEF if is_brief else _LINES
     due = [judgement for judgement in judged if judgement.state == "due" and judgement.because != FOR_CHECK_UP]
     offered = _with_order(due)[: lines if is_brief else None]
-    return Card(
-        uuid=identity.uuid,
-        summary=_summary(due),
-        indicator="info",
-        detail="\n".join(_detail(due, judged, not_sent, lines)),
-        source=Source(
+    return identity.card(
+        "info",
+        _summary(due),
+        "\n".join(_detail(due, judged, not_sent, lines)),
+        Source(
             label=f"USPSTF recommendations, grades A and B, as of {states.knowledge}",
             url=USPSTF_URL,
             topic=TOPICS["preventive"],
         ),
+        CardExtension(
+            finding=_finding(states),
+            facts=tuple(dict.fromkeys(fact for judgement in due for fact in judgement.facts)),
+            preventive=states,
+        ),
         suggestions=order_suggestions(_offers(offered, patient_id, states.as_of), identity),
-        selection_behavior="any" if offered else None,
-        override_reasons=REASONS_OF_WHAT_IS_DUE,
-        links=identity.links,
-        extension={
-            EXTENSION_KEY: CardExtension(
-                finding=_finding(states),
-                facts=tuple(dict.fromkeys(fact for judgement in due for fact in judgement.facts)),
-                preventive=states,
-            )
-        },
+        reasons=REASONS_OF_WHAT_IS_DUE,
     )
 
 
@@ -185,26 +180,20 @@ def results_card(
     first = ordered[0]
     followed = tuple(ResultToFollow(result.row.id, result.time.date, result.due_by.isoformat()) for result in ordered)
     parts = tuple(f"{result.result} {result.date}" for result in followed)
-    return Card(
-        uuid=identity.uuid,
-        summary=_summary_of_results(ordered),
-        indicator=first.row.indicator,
-        detail="\n".join(_result_line(result, today) for result in ordered[: 1 if is_brief else None]),
-        source=Source(label=first.row.document, url=first.row.url, topic=TOPICS["results"]),
+    # No reminder: it stays until somebody answers it.
+    finding = Finding("abnormal-results", "abnormal-results", "until-answered", parts=parts, is_list=len(parts) > 1)
+    return identity.card(
+        first.row.indicator,
+        _summary_of_results(ordered),
+        "\n".join(_result_line(result, today) for result in ordered[: 1 if is_brief else None]),
+        Source(label=first.row.document, url=first.row.url, topic=TOPICS["results"]),
+        CardExtension(
+            finding=finding,
+            facts=tuple(dict.fromkeys(fact for result in ordered for fact in result.facts)),
+            results=followed,
+        ),
         suggestions=order_suggestions(offers, identity),
-        selection_behavior="any" if offers else None,
-        override_reasons=REASONS_OF_WHAT_IS_DUE,
-        links=identity.links,
-        extension={
-            EXTENSION_KEY: CardExtension(
-                # No reminder: it stays until somebody answers it.
-                finding=Finding(
-                    "abnormal-results", "abnormal-results", "until-answered", parts=parts, is_list=len(parts) > 1
-                ),
-                facts=tuple(dict.fromkeys(fact for result in ordered for fact in result.facts)),
-                results=followed,
-            )
-        },
+        reasons=REASONS_OF_WHAT_IS_DUE,
     )
 
 

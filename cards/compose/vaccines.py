@@ -11,7 +11,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from cards.card import REASONS_OF_WHAT_IS_DUE, TOPICS, Card, CardIdentity, OrderSuggestion, Source, order_suggestions
-from cards.extension import EXTENSION_KEY, CardExtension, VaccineForecast, VaccineForecasts
+from cards.extension import CardExtension, VaccineForecast, VaccineForecasts
 from cards.finding import Finding
 from cards.new_orders import service_order
 from cards.text import capitalized, escape, first_few, plain
@@ -139,17 +139,14 @@ def vaccines_card(
     if is_brief:
         due = replace(due, to_discuss=(), seasons_over=(), not_judged=())
     shown = forecasts or forecast_entries(due, knowledge)
-    return Card(
-        uuid=identity.uuid,
-        summary=_summary(due),
-        indicator="info",
-        detail="\n".join(_detail(due, charted, [*due.not_judged, *unread], knowledge)),
-        source=Source(label=knowledge.citation, url=CDC_URL, topic=TOPICS["vaccines"]),
+    return identity.card(
+        "info",
+        _summary(due),
+        "\n".join(_detail(due, charted, [*due.not_judged, *unread], knowledge)),
+        Source(label=knowledge.citation, url=CDC_URL, topic=TOPICS["vaccines"]),
+        CardExtension(finding=_finding(shown), vaccines=shown),
         suggestions=order_suggestions(_offers(due, charted, patient_id, knowledge, is_brief=is_brief), identity),
-        selection_behavior="any",
-        override_reasons=REASONS_OF_WHAT_IS_DUE,
-        links=identity.links,
-        extension={EXTENSION_KEY: CardExtension(finding=_finding(shown), vaccines=shown)},
+        reasons=REASONS_OF_WHAT_IS_DUE,
     )
 
 
