@@ -5,9 +5,7 @@ coding, and a column that is not there are said by a view (tables.py): a table i
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
-from functools import partial
-from typing import TypeVar
+from collections.abc import Iterable, Sequence
 
 from msgspec import Struct
 
@@ -16,7 +14,6 @@ from fhir.mapping.features.feature import Feature
 from models_onnx.artifact.manifest import Manifest
 from models_onnx.errors import BatchRefused
 
-_T = TypeVar("_T")
 DECEASED = "deceased"
 """A column of this name leaves out whom it says to have died, as the services do."""
 
@@ -60,78 +57,78 @@ def plan_of(manifest: Manifest, columns: Sequence[str], exclude: Sequence[str] =
         raise BatchRefused(
             f"The table has no column {strange[0]!r} that says whom to leave out; it has: {_all(columns)}."
         )
-    problems: list[str] = []
-    inputs = _collected(
-        problems, (partial(_input, manifest, FEATURES[item.name], columns) for item in manifest.features)
-    )
-    conditions = manifest.population.exclude_conditions
-    leave_out = _collected(problems, (partial(_condition, manifest, key, columns) for key in conditions))
-    if problems:
-        raise BatchRefused("\n".join(problems))
+    read = [_input(manifest, FEATURES[item.name], columns) for item in manifest.features]
+    leave_out = [_condition(manifest, key, columns) for key in manifest.population.exclude_conditions]
+    unclear = [item for item in (*read, *leave_out) if isinstance(item, _Unclear)]
+    if unclear:
+        raise BatchRefused(_all_unclear(unclear))
+    inputs = tuple(item for item in read if isinstance(item, InputColumn))
+    conditions = tuple(item for item in leave_out if isinstance(item, tuple))
     deceased = [(DECEASED, DECEASED)] if DECEASED in columns else []
     others = [(name, name) for name in exclude]
-    return TablePlan(tuple(inputs), (*deceased, *leave_out, *others), () if deceased else (DECEASED,))
+    return TablePlan(inputs, (*deceased, *conditions, *others), () if deceased else (DECEASED,))
+
+
+class _Unclear(Struct, frozen=True):
+    """What a table does not say, and the column of a view that would say it."""
+
+    sentence: str
+    column: str = ""
+
+
+def _all_unclear(unclear: Sequence[_Unclear]) -> str:
+    """Tell everything at once, and write the view that is missing."""
+    sentences = [item.sentence for item in unclear]
+    if columns := ", ".join(item.column for item in unclear if item.column):
+        view = f"SELECT *, {columns} FROM rows"  # noqa: S608 - words for the reader
+        sentences.append(
+            f"Say what the columns mean in a view (--view): {view}. NULL in place of a name says that the table does "
+            "not have a value, so that it is missing for everybody; false says that nobody has a condition."
+        )
+    return "\n".join(sentences)
 
 
 def _all(columns: Iterable[str]) -> str:
     return ", ".join(sorted(columns)) or "none"
 
 
-def _collected(problems: list[str], readings: Iterable[Callable[[], _T]]) -> list[_T]:
-    """Return what is read, and keep the sentences of what is wrong: a table is told everything at once."""
-    values = []
-    for read in readings:
-        try:
-            values.append(read())
-        except BatchRefused as problem:
-            problems.append(str(problem))
-    return values
-
-
-def _input(manifest: Manifest, feature: Feature, columns: Sequence[str]) -> InputColumn:
-    column = _column(feature.name, columns)
-    if column is None:
-        raise BatchRefused(_not_there(manifest, feature, columns))
-    return InputColumn(feature, column)
-
-
-def _column(name: str, columns: Sequence[str]) -> str | None:
-    """Return the column of an input or a condition; None where there is none."""
-    there = [alias for alias in (name, *_ALSO_CALLED[name]) if alias in columns]
-    if len(there) > 1:
-        raise BatchRefused(f"{name} could be in the column {there[0]} or {there[1]}: keep one of them (--view).")
-    return there[0] if there else None
-
-
-def _condition(manifest: Manifest, key: str, columns: Sequence[str]) -> tuple[str, str]:
-    column = _column(key, columns)
-    if column is None:
-        names = " or ".join((key, *_ALSO_CALLED[key]))
-        raise BatchRefused(
-            f"{manifest.id} is for {manifest.population.words}, and the table has no column {names} that says whom to "
-            f"leave out. Name the column {_in_view(f'NAME AS {key}')}, or false AS {key} where it is true of nobody in "
-            "the table."
-        )
-    return key, column
-
-
-def _not_there(manifest: Manifest, feature: Feature, columns: Sequence[str]) -> str:
+def _input(manifest: Manifest, feature: Feature, columns: Sequence[str]) -> InputColumn | _Unclear:
+    there = _columns_of(feature.name, columns)
+    if len(there) == 1:
+        return InputColumn(feature, there[0])
+    if there:
+        return _two(feature.name, there)
     if feature.analyte and feature.analyte in columns:
-        column = f"{feature.name}({feature.analyte}, '{feature.unit}') AS {feature.name}"
-        return (
-            f"The table has a column {feature.analyte} and none called {feature.name}: say its unit {_in_view(column)}."
+        return _Unclear(
+            f"The table has a column {feature.analyte} and none called {feature.name}, so its unit is not known.",
+            f"{feature.name}({feature.analyte}, 'UNIT') AS {feature.name}",
         )
     name = " or ".join((feature.name, *_ALSO_CALLED[feature.name]))
-    needed = (
-        "; nobody is scored without it."
-        if feature.name in manifest.required.always
-        else f", or NULL AS {feature.name} where the table does not have it: it is then missing for everybody."
-    )
-    return (
-        f"{manifest.id} reads {feature.words} ({feature.unit}), and the table has no column {name}. Name the column "
-        f"{_in_view(f'NAME AS {feature.name}')}{needed}"
+    needed = "; nobody is scored without it" if feature.name in manifest.required.always else ""
+    return _Unclear(
+        f"{manifest.id} reads {feature.words} ({feature.unit}), and the table has no column {name}{needed}.",
+        f"NAME AS {feature.name}",
     )
 
 
-def _in_view(column: str) -> str:
-    return f"in a view (--view): SELECT *, {column} FROM rows"  # noqa: S608 - words for the reader
+def _condition(manifest: Manifest, key: str, columns: Sequence[str]) -> tuple[str, str] | _Unclear:
+    there = _columns_of(key, columns)
+    if len(there) == 1:
+        return key, there[0]
+    if there:
+        return _two(key, there)
+    names = " or ".join((key, *_ALSO_CALLED[key]))
+    return _Unclear(
+        f"{manifest.id} is for {manifest.population.words}, and the table has no column {names} that says whom to "
+        "leave out.",
+        f"NAME AS {key}",
+    )
+
+
+def _columns_of(name: str, columns: Sequence[str]) -> list[str]:
+    """Return the columns that may be an input or a condition."""
+    return [alias for alias in (name, *_ALSO_CALLED[name]) if alias in columns]
+
+
+def _two(name: str, there: Sequence[str]) -> _Unclear:
+    return _Unclear(f"{name} could be in the column {there[0]} or {there[1]}: leave one out in a view (--view).")

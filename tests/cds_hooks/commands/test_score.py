@@ -100,7 +100,7 @@ def test_what_cannot_be_used_is_said_in_a_sentence(table: Path, people: pd.DataF
     assert "is not there" in refused(tmp_path / "nothing.csv")
     short = tmp_path / "short.csv"
     short.write_text("participant_id,age_years\na,1,2\n")
-    assert "NAME AS sex_male FROM rows" in refused(short, "--id", "participant_id")
+    assert "NAME AS sex_male, NAME AS albumin_g_dl" in refused(short, "--id", "participant_id")
     people.to_csv(short, index=False)
     short.write_text(short.read_text() + "only,two\n")
     assert f"line {PEOPLE + 2}: cannot be read" in refused(short, "--id", "participant_id")
