@@ -185,13 +185,11 @@ class _Plan:
         without = [reached for reached in body.reachable() if reached in values and values[reached] is None]
         first = [reached for reached in without if not any(used in without for used in reached.uses)] or [body]
         names = ", ".join(repr(reached.name) for reached in first)
-        kinds = sorted({kind for reached in first for kind, node in reached.retrieves if self._is_empty(node)})
+        retrieved = self.evaluation.retrieved
+        kinds = sorted({kind for reached in first for kind, key in reached.retrieves if retrieved.get(key) == []})
         if kinds:
             return f"nothing was found among the patient's {', '.join(kinds)} resources for {names}."
         return f"an element that {names} compares is missing."
-
-    def _is_empty(self, node: Any) -> bool:
-        return id(node) in self.evaluation.retrieved and not self.evaluation.retrieved[id(node)][1]
 
     # What the explanation page shows
 
@@ -211,12 +209,7 @@ class _Plan:
         held = _references(self.evaluation.values[body])
         if held:
             return held
-        collected = [
-            self.evaluation.retrieved[id(node)][1]
-            for _, node in body.retrieves
-            if id(node) in self.evaluation.retrieved
-        ]
-        return _references(collected)
+        return _references([self.evaluation.retrieved.get(key) for _, key in body.retrieves])
 
     # What a card says
 

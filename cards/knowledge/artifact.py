@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from cards.knowledge.elm import evaluation  # noqa: F401  (registers the nodes that are compiled)
 from cards.knowledge.elm.clinical import ValueSet
-from cards.knowledge.elm.compiling import Body, ElmNode, Library, link
+from cards.knowledge.elm.compiling import Body, Library, link
 from cards.knowledge.elm.errors import NotSupported
 from cards.knowledge.folder import Fault, KnowledgeFolder, Published
 
@@ -39,17 +39,12 @@ class Artifact(Struct, frozen=True):
     value_sets: Mapping[str, ValueSet]
     differences: tuple[str, ...]
     """How value sets of the site differ from those that were published with the artifact."""
-    retrieves: tuple[tuple[str, ElmNode], ...]
-    """The Retrieve nodes that the definitions reach: what has to be asked of the record."""
+    reads: tuple[str, ...]
+    """The types of resources that the definitions retrieve: what has to be asked of the record."""
     draft_parameters: tuple[str, ...]
     parameters: Mapping[str, Any]
     activities: Mapping[str, Mapping[str, Any]]
     may_be_critical: bool
-
-    @property
-    def reads(self) -> tuple[str, ...]:
-        """Return the types of resources that the artifact reads."""
-        return tuple(sorted({kind for kind, _ in self.retrieves}))
 
     @property
     def hooks(self) -> tuple[str, ...]:
@@ -126,7 +121,6 @@ class _Check:
         activities: Mapping[str, Mapping[str, Any]],
     ) -> Artifact:
         resource = self.published.resource
-        retrieves = {id(node): (kind, node) for body in self.bodies for kind, node in body.retrieves}
         return Artifact(
             kind=str(resource["resourceType"]),
             id=artifact_id(self.published),
@@ -140,7 +134,7 @@ class _Check:
             libraries=tuple(sorted(f"{library.id} {library.version}" for _, library in libraries)),
             value_sets=value_sets,
             differences=tuple(filter(None, map(self.folder.differences, value_sets))),
-            retrieves=tuple(retrieves.values()),
+            reads=tuple(sorted({kind for body in self.bodies for kind, _ in body.retrieves})),
             draft_parameters=tuple(name for _, name in self._parameters() if name in self._draft_names()),
             parameters=self.folder.choices.parameters,
             activities=activities,

@@ -146,16 +146,16 @@ def _retrieve(compiler: Compiler, node: ElmNode) -> Closure:
         *_date_tests(compiler, node),
     ]
     compiler.reads_evaluation()
-    compiler.body.retrieves.append((kind, node))
 
     def retrieve(frame: Frame) -> Value:
         resources = frame[0].resources(kind)
         for make_test in tests:
             test = make_test(frame)
             resources = [resource for resource in resources if test(resource)]
-        frame[0].note(node, kind, resources)
+        frame[0].retrieved[retrieve] = resources
         return resources
 
+    compiler.body.retrieves.append((kind, retrieve))
     return retrieve
 
 

@@ -194,7 +194,7 @@ class Body:
     def __init__(self, library: "Library", name: str, node: ElmNode | None, operands: Iterable[str] = ()) -> None:
         self.library = library
         self.name = name
-        self.retrieves: list[tuple[str, ElmNode]] = []
+        self.retrieves: list[tuple[str, Closure]] = []
         self.value_sets: set[str] = set()
         self.parameters: set[tuple[str, str]] = set()
         self.uses: list[Body] = []

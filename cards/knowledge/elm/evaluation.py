@@ -17,7 +17,7 @@ from cards.knowledge.elm import (  # noqa: F401  (each registers the nodes that 
     types,
 )
 from cards.knowledge.elm.clinical import ValueSet
-from cards.knowledge.elm.compiling import Body, ElmNode, Library
+from cards.knowledge.elm.compiling import Body, Closure, Library
 from cards.knowledge.elm.errors import CqlError, LimitExceeded, UnknownData
 from cards.knowledge.elm.fhir_model import Node
 from cards.knowledge.elm.limits import Budget, spend, spending
@@ -66,7 +66,7 @@ class Evaluation:
         self.now = now
         self.home = chart.home
         self.values: dict[Body, Value] = {}
-        self.retrieved: dict[int, tuple[str, list[Node]]] = {}
+        self.retrieved: dict[Closure, list[Node]] = {}
         self._chart = chart
         self._value_sets = value_sets
         self._given = parameters or {}
@@ -108,10 +108,6 @@ class Evaluation:
         if members is None:
             raise CqlError(f"The value set {url} is missing.")
         return members
-
-    def note(self, node: ElmNode, kind: str, resources: list[Node]) -> None:
-        """Note what a Retrieve gave."""
-        self.retrieved[id(node)] = (kind, resources)
 
     def run(self, body: Body) -> Value:
         """Return the value of a definition.

@@ -1,21 +1,29 @@
 """Admits the regular expressions that cost no more than a known number of steps, and runs them.
 
 Python's matcher goes back over what it has read; `(a+)+$` on thirty letters takes minutes. Admitted are patterns
-without look-around and back-references whose repeated groups hold neither a repetition nor alternatives; what is
-left costs at most (length of the text) ** (number of repetitions) steps.
+without look-around and back-references whose repeated groups hold neither a repetition nor a choice; what is left costs
+at most (length of the text) ** (number of repetitions) steps.
 """
 
 import re
 import warnings
+from collections.abc import Iterable
+from importlib import import_module
+from typing import Any
 
 from cards.knowledge.elm.errors import CqlError, LimitExceeded
 from fhir.terminology.caching import remembered
 
 _LONGEST_PATTERN = 200
 _MOST_STEPS = 1_000_000
-_COUNTS = re.compile(r"\{(\d*)(,?)(\d*)\}")
-_ESCAPE = re.compile(r"\\(?:x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|.)", re.DOTALL)
-_CLASS = re.compile(r"\[\^?\]?(?:\\.|[^\]\\])*\]", re.DOTALL)
+_parsed = import_module("re._parser").parse  # Python's own reading of a pattern, which `re` does not export
+_REPEATS = frozenset({"MAX_REPEAT", "MIN_REPEAT", "POSSESSIVE_REPEAT"})
+_REFUSED = {
+    "ASSERT": "looks ahead or behind",
+    "ASSERT_NOT": "looks ahead or behind",
+    "GROUPREF": "refers back to a group",
+    "GROUPREF_EXISTS": "refers back to a group",
+}
 
 
 @remembered("regular expressions of libraries", entries=256, longest=_LONGEST_PATTERN)
@@ -27,67 +35,35 @@ def _admitted(pattern: str) -> tuple[re.Pattern[str], int]:
     """
     if len(pattern) > _LONGEST_PATTERN:
         raise CqlError(f"A regular expression is longer than {_LONGEST_PATTERN} characters.")
-    repetitions = _repetitions(pattern)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return re.compile(pattern, re.DOTALL), repetitions
+            return re.compile(pattern, re.DOTALL), _repetitions(_parsed(pattern))[0]
     except (re.error, OverflowError, RecursionError) as error:
         raise CqlError("A pattern is not a regular expression.") from error
 
 
-def _repetitions(pattern: str) -> int:
-    total, position = 0, 0
-    groups: list[list[int]] = [[0, 0]]  # of each open group: repetitions, alternatives
-    last: list[int] = [0, 0]
-    while position < len(pattern):
-        sign = pattern[position]
-        skipped = (_ESCAPE if sign == "\\" else _CLASS).match(pattern, position) if sign in "\\[" else None
-        if skipped is not None:
-            if sign == "\\" and skipped[0][1:2].isdigit() and skipped[0][1] != "0":
-                raise CqlError("A regular expression refers back to a group; such patterns are not run.")
-            last, position = [0, 0], skipped.end()
-            continue
-        if sign == "(":
-            if pattern.startswith("(?", position) and not pattern.startswith(("(?:", "(?P<", "(?i)"), position):
-                raise CqlError("A regular expression looks ahead or behind; such patterns are not run.")
-            groups.append([0, 0])
-        elif sign == ")" and len(groups) > 1:
-            last = groups.pop()
-            groups[-1][0] += last[0]
-            position += 1
-            continue
-        elif sign == "|":
-            groups[-1][1] += 1
-        count, width = _repetition(pattern, position)
-        if count is not None:
-            if count != 1 and (last[0] or last[1]):
+def _repetitions(tree: Iterable[tuple[Any, Any]]) -> tuple[int, int]:
+    """Return how many repetitions a part of a pattern has, and how many choices: alternatives, and what is optional."""
+    repetitions = choices = 0
+    for kind, argument in tree:
+        name = str(kind)
+        if name in _REFUSED:
+            raise CqlError(f"A regular expression {_REFUSED[name]}; such patterns are not run.")
+        parts = argument if isinstance(argument, tuple | list) else [argument]
+        options = parts[1] if name == "BRANCH" else [part for part in parts if hasattr(part, "getwidth")]
+        inside = [_repetitions(option) for option in options]
+        repetitions += sum(repeated for repeated, _ in inside)
+        choices += sum(chosen for _, chosen in inside) + (name == "BRANCH")
+        if name in _REPEATS:
+            least, most = argument[:2]
+            if most != 1 and any(map(any, inside)):
                 raise CqlError(
                     "A regular expression repeats a group that repeats or chooses; such patterns are not run."
                 )
-            if count == 0:
-                groups[-1][0] += 1
-                total += 1
-            position += width
-            continue
-        if sign not in "()":
-            last = [0, 0]
-        position += 1
-    return total
-
-
-def _repetition(pattern: str, position: int) -> tuple[int | None, int]:
-    """Return 0 for a repetition of varying count, the count of a fixed one, 1 for `?`; None where there is none."""
-    sign = pattern[position]
-    if sign in "*+":
-        return 0, 1
-    if sign == "?":
-        return 1, 1
-    counts = _COUNTS.match(pattern, position) if sign == "{" else None
-    if counts is None:
-        return None, 0
-    fixed = not counts[2] and counts[1]
-    return (max(2, min(int(counts[1][:6]), 10_000)) if fixed else 0), len(counts[0])
+            repetitions += least != most and most != 1
+            choices += most == 1
+    return repetitions, choices
 
 
 def check(pattern: str) -> None:

@@ -3,6 +3,8 @@
 import asyncio
 import csv
 import json
+import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -19,7 +21,7 @@ from cds_hooks.app import create_app
 from tests.cds_hooks.calls import client, ours
 from tests.conftest import ROOT
 from tests.constants import settings_with
-from tests.live import record_in
+from tests.live import record_in, serving
 from tests.program import run_program
 
 pytestmark = pytest.mark.anyio
@@ -168,6 +170,37 @@ async def test_a_broken_artifact_is_not_started_and_the_others_are(tmp_path: Pat
         services = (await calls.get("/cds-services")).json()["services"]
     assert services
     assert SERVICE not in {service["id"] for service in services}
+
+
+_VARIABLE = re.compile(r"^ *export CDS_KNOWLEDGE=(.+)$", re.MULTILINE)
+_COMMAND = re.compile(r"^ *(?:\.venv/bin/)?cds-hooks (.+)$", re.MULTILINE)
+
+
+@pytest.mark.slow
+def test_the_page_takes_a_published_artifact_from_its_folder_to_a_card_command_by_command(tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "knowledge.md").read_text(encoding="utf-8")
+    (knowledge,) = _VARIABLE.findall(page)
+    environment = {"CDS_DATABASE_URL": record_in(tmp_path), "CDS_KNOWLEDGE": knowledge}
+    (tmp_path / "data").symlink_to(ROOT / "data")
+    (tmp_path / "FOLDER").mkdir()
+    for resource in (PREFETCH["patient"], _CONDITION):
+        (tmp_path / "FOLDER" / f"{resource['id']}.json").write_text(json.dumps(resource), encoding="utf-8")
+    with serving(tmp_path, CDS_KNOWLEDGE=knowledge) as address:
+
+        def cards() -> list[Any]:
+            answer = httpx.post(f"{address}/cds-services/{SERVICE}", json=_request(PREFETCH), timeout=60)
+            return list(answer.raise_for_status().json()["cards"])
+
+        assert cards() == []
+        for words in _COMMAND.findall(page):
+            if words != "serve":
+                done = run_program(*shlex.split(words), folder=tmp_path, environment=environment)
+                assert done.returncode == 0, (words, done.stderr)
+        until = time.monotonic() + 20
+        while not (shown := cards()) and time.monotonic() < until:
+            time.sleep(0.2)
+    assert [card["summary"] for card in shown] == ["The sample test is due"]
+    assert "sample-test-done" in (tmp_path / "gaps.csv").read_text(encoding="utf-8")
 
 
 @pytest.mark.slow
