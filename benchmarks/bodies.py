@@ -53,8 +53,14 @@ def _encoded(request: Request) -> bytes:
 
 
 def without_limits(service: dict[str, Any]) -> dict[str, Any]:
-    """Return the discovery entry with templates that ask for every resource of their kind, not the newest so many."""
-    return service | {"prefetch": {key: _LIMIT.sub("", query) for key, query in service["prefetch"].items()}}
+    """Return the discovery entry with templates that ask for every resource of their kind, not the newest so many.
+
+    Results by name keep their number: they are not a page of a larger answer.
+    """
+    queries = service["prefetch"].items()
+    return service | {
+        "prefetch": {key: query if key == "namedResults" else _LIMIT.sub("", query) for key, query in queries}
+    }
 
 
 def _cut(searches: dict[str, list[Entry]], room: int) -> dict[str, list[Entry]]:

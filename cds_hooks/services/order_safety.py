@@ -173,7 +173,7 @@ ADVISOR = Advisor(
     ),
     usage_requirements="For prescribers and pharmacists; not signed off by a human pharmacist.",
     warns_of_harm=True,
-    needs=Needs.of(analytes=NEEDS.analytes, resources=NEEDS.resources, lab_codes=RESULT_CODES, named_results=100),
+    needs=Needs.of(analytes=NEEDS.analytes, resources=NEEDS.resources, lab_codes=RESULT_CODES, named_results=50),
     decide=decide,
     # Drafts of either kind come with the context; active medication orders are returned stopped or changed.
     returns_resources=frozenset({"MedicationRequest"}),
