@@ -1,4 +1,4 @@
-"""Reads the documentation: its pages in their order, one page as HTML, and the sections that have some words.
+"""Reads the documentation: its pages in their order, one page as HTML, and the pages that have some words.
 
 The pages are those of docs/ in the sources, or of the copy in the wheel. markdown-it-py parses a page when it is asked
 for; SQLite (FTS5) searches them. The HTML needs no style and no script of its own: raw HTML is shown as text, and the
@@ -9,7 +9,7 @@ import os
 import re
 import sqlite3
 import tomllib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import cache
 from html import escape
 from pathlib import Path, PurePosixPath
@@ -122,64 +122,46 @@ def _picture(src: str, words: str) -> str:
     return f'<picture><source media="(prefers-color-scheme: dark)" srcset="{dark}">{picture}</picture>'
 
 
-def sections(folder: Path) -> Iterator[tuple[str, str, str, str]]:
-    """Yield each section of each page: its page, the title of the page, its heading and its text."""
-    for source, title in (page for pages in chapters(folder).values() for page in pages.items()):
-        heading, lines = "", list[str]()
-        for line in (folder / source).read_text(encoding="utf-8").splitlines():
-            if re.match("#+ ", line):
-                yield str(source), title, heading, " ".join(lines)
-                heading, lines = line.lstrip("# "), []
-            else:
-                lines.append(line)
-        yield str(source), title, heading, " ".join(lines)
+class Result(Struct, frozen=True):
+    """A page that has the words: where it is, and the text around them as HTML."""
+
+    address: str
+    title: str
+    excerpt: str
+
+
+_FILLING: Final = {"a", "an", "and", "do", "for", "how", "i", "in", "is", "my", "of", "on", "or", "the", "to"}
+_LISTS: Final = re.compile(r"rules/(?!README)|decisions/|reference/|models/.*_|conformance|crd-|features|caches")
+"""Pages that name everything and explain little."""
+_SEARCH: Final = """
+select source, title, snippet(page, 4, char(2), char(3), '…', 30) from page where page match ?
+order by bm25(page, 0, 0, 8, 6, 1) * weight limit 20
+"""
 
 
 @cache
 def index(folder: Path) -> sqlite3.Connection:
-    """Return the sections in an index of SQLite in memory."""
+    """Return the pages in a full-text index of SQLite in memory."""
     connection = sqlite3.connect(":memory:", check_same_thread=False)
-    columns = "page unindexed, title, heading, text, tokenize='porter unicode61'"
-    connection.execute(f"create virtual table section using fts5({columns})")
-    connection.executemany("insert into section values (?, ?, ?, ?)", sections(folder))
+    columns = "source unindexed, weight unindexed, title, headings, text, tokenize='porter unicode61'"
+    connection.execute(f"create virtual table page using fts5({columns})")
+    for source, title in (page for pages in chapters(folder).values() for page in pages.items()):
+        text = (folder / source).read_text(encoding="utf-8")
+        headings = " ".join(re.findall("^##+ (.*)", text, re.MULTILINE))
+        weight = 0.4 if _LISTS.match(str(source)) else 1
+        connection.execute("insert into page values (?, ?, ?, ?, ?)", (str(source), weight, title, headings, text))
     return connection
 
 
-class Result(Struct, frozen=True):
-    """A section that has the words: where it is, and the text around them as HTML."""
-
-    address: str
-    title: str
-    heading: str
-    excerpt: str
-
-
-_MOST: Final = 20
-_FILLING: Final = frozenset(
-    {"a", "an", "and", "do", "for", "how", "i", "in", "is", "my", "of", "on", "or", "the", "to"}
-)
-_LISTS: Final = re.compile(r"rules/(?!README)|decisions/|reference/|models/.*_|conformance|crd-|features|caches")
-"""Pages that name everything and explain little."""
-_SEARCH: Final = """
-select bm25(section, 0, 8, 6, 1), page, title, heading, snippet(section, 3, char(2), char(3), '…', 30)
-from section where section match ? order by 1 limit 200
-"""
-
-
 def search(folder: Path, text: str) -> list[Result]:
-    """Return the pages with all words of the text, the best section of each; where there are none, those with some."""
+    """Return the pages with all words of the text, the best first; where there are none, those with some."""
     words = [f'"{word}"*' for word in re.findall(r"\w+", text[:200].lower()) if word not in _FILLING]
     for query in (" AND ".join(words), " OR ".join(words)) if words else ():
-        rows = index(folder).execute(_SEARCH, (query,)).fetchall()
-        rows.sort(key=lambda row: row[0] * (0.4 if _LISTS.match(row[1]) else 1))
-        best = {page: (title, heading, excerpt) for _, page, title, heading, excerpt in reversed(rows)}
-        if best:
-            ranked = list(dict.fromkeys(row[1] for row in rows))[:_MOST]
-            return [_result(page, *best[page]) for page in ranked]
+        if found := index(folder).execute(_SEARCH, (query,)).fetchall():
+            return [_result(*page) for page in found]
     return []
 
 
-def _result(page: str, title: str, heading: str, excerpt: str) -> Result:
-    words = re.sub(r"[`*|]|\]\([^)]*\)", " ", excerpt)
-    marked = escape(words).replace("\2", "<mark>").replace("\3", "</mark>")
-    return Result(address_of(PurePosixPath(page)), title, heading, marked)
+def _result(source: str, title: str, excerpt: str) -> Result:
+    words = escape(re.sub(r"[`*|#]|\]\([^)]*\)", " ", excerpt))
+    return Result(address_of(PurePosixPath(source)), title, words.replace("\2", "<mark>").replace("\3", "</mark>"))
