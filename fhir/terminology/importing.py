@@ -61,11 +61,14 @@ def read_files(imported: Imported, files: Sequence[ReleaseFile], step: Step, by_
     """Read definitions, tables, SNOMED CT and at last the tables of the site, which say what counts.
 
     Raises:
-        NotARelease: A file has not the form of its publisher.
+        NotARelease: A file has not the form of its publisher, or two sources have SNOMED CT.
     """
     total = sum(file.size for file in files)
     progress = _Progress(step, total)
     definitions = [file for file in files if is_definitions(file)]
+    rf2 = [file for file in files if _kind_of(file.name)]
+    if rf2 and by_server is not None:
+        raise NotARelease(f"SNOMED CT comes from {rf2[0].name} and from a terminology server (--from): leave one out.")
     for file in definitions:
         read_definitions(imported, progress.counted(file))
     if by_server is not None:
@@ -77,7 +80,7 @@ def read_files(imported: Imported, files: Sequence[ReleaseFile], step: Step, by_
             if row.system == "ecl"
         ]
     read_tables(imported, [progress.counted(file) for file in files if file not in definitions])
-    if rf2 := [file for file in files if _kind_of(file.name)]:
+    if rf2:
         _read_snomed(imported, [progress.counted(file) for file in rf2])
     apply_ingredients(imported)
 

@@ -297,6 +297,10 @@ def test_what_an_answer_lacks_is_empty_and_a_server_that_stays_busy_is_left() ->
     assert waited == [2.0, 4.0, 8.0]
 
 
-def test_neither_files_nor_a_server_is_an_error() -> None:
+def test_neither_files_nor_a_server_is_an_error_and_snomed_ct_has_one_source(tmp_path: Path) -> None:
     done = CliRunner().invoke(app, ["import"])
     assert done.exit_code == 2
+    (tmp_path / "sct2_Concept_Snapshot_INT_20260701.txt").write_text("id\teffectiveTime\tactive\n")
+    both = ["import", str(tmp_path), "--from", "http://127.0.0.1:9/fhir", "--out", str(tmp_path / "terms.idx")]
+    done = CliRunner().invoke(app, both)
+    assert (done.exit_code, "leave one out" in done.output) == (1, True), done.output
