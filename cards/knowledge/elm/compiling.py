@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import Any, Final, TypeAlias
 
 from cards.knowledge.elm.errors import NotSupported
+from cards.knowledge.elm.fhir_model import Primitive
 from cards.knowledge.elm.limits import current_budget
 from cards.knowledge.elm.typing_of import matcher, specifier_key
 from cards.knowledge.elm.values import Value, plain
@@ -72,15 +73,26 @@ def _operands(node: ElmNode, parts: tuple[str, ...]) -> list[ElmNode | None]:
 def _applied(function: Callable[..., Value], operands: list[Closure], required: int, given: tuple[Any, ...]) -> Closure:
     if len(operands) == required == 1:
         (only,) = operands
-        return lambda frame: None if (value := plain(only(frame))) is None else function(value, *given)
+
+        def unary(frame: Frame) -> Value:
+            value = only(frame)
+            if type(value) is Primitive:  # `plain` as a call would make the calculator of opioid doses a third slower
+                value = value.property("value")
+            return None if value is None else function(value, *given)
+
+        return unary
     if len(operands) == required == 2:
         left, right = operands
 
         def binary(frame: Frame) -> Value:
-            item = plain(left(frame))
+            item = left(frame)
+            if type(item) is Primitive:
+                item = item.property("value")
             if item is None:
                 return None
-            other = plain(right(frame))
+            other = right(frame)
+            if type(other) is Primitive:
+                other = other.property("value")
             return None if other is None else function(item, other, *given)
 
         return binary

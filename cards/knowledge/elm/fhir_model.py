@@ -46,7 +46,8 @@ class Node:
 
     def property(self, name: str) -> Any:
         """Return the element: a node, a list of them, None; of a primitive `value` is the value in the language."""
-        return self.kept(name, self._element)
+        value = self._read.get(name, _UNREAD)
+        return self.kept(name, self._element) if value is _UNREAD else value
 
     def kept(self, name: str, read: Callable[[str], Any]) -> Any:
         """Return what was read of this node before under a name, or read it."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
+from functools import partial
 from typing import Any
 
 from cards.knowledge.elm.compiling import Closure, Compiler, ElmNode, Frame, builds
@@ -12,7 +13,7 @@ from cards.knowledge.elm.types import element_of
 from cards.knowledge.elm.values import Tuple, Value, distinct, equal, plain
 
 Row = Callable[[Frame], None]
-Step = Callable[[Row], Row]
+Step = Callable[[Row, Frame], None]
 
 
 @builds("AliasRef", "QueryLetRef", "OperandRef", "Current")
@@ -69,43 +70,31 @@ def _reading(given: list[tuple[Closure, int]], query: Closure) -> Closure:
 def _rows_of(values_slot: int, slot: int, many: int) -> Step:
     """Go through the elements of a source; a source that is one value is one row, and the query gives one value."""
 
-    def step(following: Row) -> Row:
-        def run(frame: Frame) -> None:
-            values = frame[values_slot]
-            if isinstance(values, list):
-                frame[many] = True
-                spend(len(values))
-                for value in values:
-                    frame[slot] = value
-                    following(frame)
-            elif values is not None:
-                frame[slot] = values
+    def step(following: Row, frame: Frame) -> None:
+        values = frame[values_slot]
+        if isinstance(values, list):
+            frame[many] = True
+            for _ in _each(frame, values, slot):
                 following(frame)
-
-        return run
+        elif values is not None:
+            frame[slot] = values
+            following(frame)
 
     return step
 
 
 def _assign(closure: Closure, slot: int) -> Step:
-    def step(following: Row) -> Row:
-        def run(frame: Frame) -> None:
-            frame[slot] = closure(frame)
-            following(frame)
-
-        return run
+    def step(following: Row, frame: Frame) -> None:
+        frame[slot] = closure(frame)
+        following(frame)
 
     return step
 
 
 def _where(condition: Closure) -> Step:
-    def step(following: Row) -> Row:
-        def run(frame: Frame) -> None:
-            value = condition(frame)
-            if value is True or plain(value) is True:
-                following(frame)
-
-        return run
+    def step(following: Row, frame: Frame) -> None:
+        if plain(condition(frame)) is True:
+            following(frame)
 
     return step
 
@@ -119,21 +108,18 @@ def _related(compiler: Compiler, relationship: ElmNode) -> Step:
     if wanted is None:
         raise NotSupported(f"The relationship {relationship['type']} is not supported.")
 
-    def step(following: Row) -> Row:
-        def run(frame: Frame) -> None:
-            values = source(frame)
-            rows = values if isinstance(values, list) else [] if values is None else [values]
-            collected = False
-            for value in rows:
-                spend(1)
-                frame[slot] = value
-                if plain(condition(frame)) is True:
-                    collected = True
-                    break
-            if collected is wanted:
-                following(frame)
-
-        return run
+    def step(following: Row, frame: Frame) -> None:
+        values = source(frame)
+        rows = values if isinstance(values, list) else [] if values is None else [values]
+        has_row = False
+        for value in rows:
+            spend(1)
+            frame[slot] = value
+            if plain(condition(frame)) is True:
+                has_row = True
+                break
+        if has_row is wanted:
+            following(frame)
 
     return step
 
@@ -167,7 +153,7 @@ def _finished(
 def _chained(steps: Sequence[Step], last: Row) -> Row:
     row = last
     for step in reversed(steps):
-        row = step(row)
+        row = partial(step, row)
     return row
 
 

@@ -200,12 +200,15 @@ _OTHERWISE_NAMED: Final = {"lowClosed": "low_closed", "highClosed": "high_closed
 
 def element_of(value: Value, name: str | int) -> Value:
     """Return an element of a value: null where it has none of that name."""
-    if isinstance(value, Node):
+    kind = type(value)
+    if kind is Tuple:  # tables of drugs are lists of thousands of tuples and codes
+        return value.get(name)
+    if kind is Node or kind is Primitive:
         return value.property(str(name))
     if value is None:
         return None
-    if isinstance(value, Tuple):
-        return value.get(str(name))
+    if kind is Code:
+        return getattr(value, str(name), None)
     if isinstance(value, list):
         if isinstance(name, int):
             return value[name] if name < len(value) else None
