@@ -458,7 +458,7 @@ async def hold_back(call: Call, advised: Advised) -> Selected:
         | {uuid: len(advice.silences) + position for uuid, position in chosen.withheld.items()},
         resting=chosen.resting,
         worklist=advice.worklist + chosen.worklist,
-        units=tuple(sorted({*checked.audience.units, *checked.named_units})) if advice.cards else (),
+        units=tuple(sorted({*checked.audience.units, *checked.named_units})),
         system_actions=actions,
     )
 

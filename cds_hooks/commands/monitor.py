@@ -40,7 +40,7 @@ def monitor(
     ] = 90,
     client: Client = None,
     service: Service = None,
-    every: Annotated[bool, typer.Option("--all", help="List the figures that are good or insufficient, too.")] = False,
+    every: Annotated[bool, typer.Option("--all", help="List every figure, those of incidents, too.")] = False,
     as_json: AsJson = False,
     notify: Annotated[
         str | None, typer.Option(metavar="URL", help="Post each incident there once when it begins and when it ends.")
@@ -149,9 +149,10 @@ def _print(figures: list[Figure], open_incidents: list[Incident], every: bool) -
     console = Console()
     for incident in open_incidents:
         console.print(f"[bold red]Incident[/], {incident.family}. {incident.text}", highlight=False)
+    told = {f.key for incident in open_incidents for f in (*incident.causes, *incident.follows)}
     table = Table("state", "client", "figure", "n", "what was found")
     for figure in figures:
-        if every or figure.state in ("act", "watch"):
+        if every or (figure.state in ("act", "watch") and figure.key not in told):
             kind = f"{figure.family}, {figure.subject}"
             table.add_row(f"[{_STYLES[figure.state]}]{figure.state}", figure.client, kind, f"{figure.n:,}", figure.text)
     if table.row_count:

@@ -64,10 +64,27 @@ class _Pages:
         await self._routers[door.views](scope, receive, send)
 
     def _load(self, door: Door) -> Router:
-        module = import_module(door.views if door.package else f"cds_hooks.pages.{door.views}")
+        try:
+            module = import_module(door.views if door.package else f"cds_hooks.pages.{door.views}")
+        except ModuleNotFoundError as error:
+            if door.package or (error.name or "").partition(".")[0] not in _EXTRAS:
+                raise
+            raise PageRefusal(_without(error.name or ""), 503) from error
         if door.package:
             add_templates(Path(module.__file__ or "").parent)
         return Router(module.routes(self._server))
+
+
+_EXTRAS: Final = {"hl7": "events"}
+"""The extra that brings a package which a page needs and a server has not by itself."""
+
+
+def _without(package: str) -> Failure:
+    return Failure(
+        "This page needs an extra",
+        f"It reads feeds with the package {package}, which is not installed here.",
+        f"Whoever runs this server installs it: pip install 'cds-hooks-onnx[{_EXTRAS[package]}]'",
+    )
 
 
 def _not_approved(package: str) -> Failure:

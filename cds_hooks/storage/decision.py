@@ -294,7 +294,7 @@ class Basis(msgspec.Struct, omit_defaults=True, kw_only=True):
     config: str = ""
     """The digest of what was in force (configuration.py)."""
     units: Sequence[str] = ()
-    """The care units of a patient who is shown cards."""
+    """The care units of the patient, by which cards are counted and monitoring compares sites."""
     withheld: Mapping[str, int] | None = None
     """The place of the reason in `silence` by the uuid of a card or suggestion, or by the key of a rule's finding."""
     groups: Sequence[str] = ()

@@ -133,7 +133,7 @@ def _incident(key: tuple[str, str, str], figures: Sequence[Figure]) -> Incident:
     client, family, about = key
     is_shared = about in (POPULATION, AGES)
     causes = tuple(f for f in figures if _cause_family(f) == family and (is_shared or f.about == about))
-    causes = tuple(sorted(causes, key=lambda f: (f.subject.count(", "), not f.subject.startswith("unit"))))
+    causes = tuple(sorted(causes, key=lambda f: (f.subject.count(", "), not f.subject.startswith(("unit", "range")))))
     follows = tuple(figure for figure in figures if figure not in causes)
     return Incident(client, causes[0].family, about, causes, follows)
 

@@ -29,6 +29,7 @@ class Call:
     missing: dict[str, str]
     keys: dict[str, str]
     score: float | None = None
+    unit: str = ""
     given: float = 40.0
     """Seconds before its arrival at which the answer was given, by the client's clock."""
 
@@ -54,7 +55,9 @@ def _call(number: int, at: datetime, random: Random) -> Call:
     gone = {name: "absent" for name in ages if random.random() < 0.08}
     kept = {name: value for name, value in inputs.items() if name not in gone}
     given = random.gammavariate(2, 30)
-    return Call(number, at, kept, ages, gone, dict.fromkeys(("patient", "labs", "conditions"), "given"), None, given)
+    return Call(
+        number, at, kept, ages, gone, dict.fromkeys(("patient", "labs", "conditions"), "given"), None, given=given
+    )
 
 
 def _score(call: Call) -> float:
@@ -72,7 +75,7 @@ def decision_of(call: Call, client: str) -> Decision:
     }
     basis: dict[str, Any] = {
         "as_of": call.at.isoformat(), "features": evidence, "missing": call.missing, "prefetch": call.keys,
-        "timings": {"decode": 0.2, "decide": 0.4},
+        "timings": {"decode": 0.2, "decide": 0.4}, "units": [call.unit] if call.unit else [],
         "scores": {"id": "model", "version": "1", "probability": _score(call)},
     }  # fmt: skip
     return Decision(

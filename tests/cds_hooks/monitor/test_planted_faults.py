@@ -226,6 +226,20 @@ def test_a_unit_error_at_a_site_with_55_discharges_a_day_is_seen_within_seven_da
     assert seen < 7
 
 
+def test_the_care_unit_with_the_fault_is_named_where_the_other_one_has_none(tmp_path: Path) -> None:
+    def at_two(call: feeds.Call, random: Random, fault: feeds.Fault = feeds.healthy) -> Sequence[feeds.Call]:
+        at_east = [replace(after, unit="East") for after in fault(call, random)]
+        return at_east if call.number % 2 else [replace(call, unit="West")]
+
+    url = f"sqlite:///{tmp_path}/two.sqlite3"
+    asyncio.run(feeds.write(url, feeds.days_of_calls(feeds.FIRST, feeds.DAYS, 1, at_two)))
+    asyncio.run(
+        feeds.write(url, feeds.days_of_calls(WINDOW, 7, 2, lambda call, random: at_two(call, random, micromoles)))
+    )
+    (incident,) = judged(url, SUNDAY)
+    assert {figure.site for figure in (*incident.causes, *incident.follows)} == {"", "East"}
+
+
 def test_an_alarm_does_not_end_because_its_fault_became_the_reference(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/long.sqlite3"
     asyncio.run(feeds.write(url, feeds.days_of_calls(feeds.FIRST, feeds.DAYS, 1, weekday=60)))

@@ -1,6 +1,7 @@
 """The page of operations says what is wrong now, also while the record is away, and shows the monitor's report."""
 
 import sqlite3
+import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -87,6 +88,18 @@ async def test_the_pictures_of_the_development_profile_are_said_to_be_invented_a
         page = (await calls.get("/ops", headers={"authorization": f"Bearer {token}"})).text
         assert "No day to draw yet" in page
         assert "invented" not in page
+
+
+async def test_the_page_of_interfaces_says_which_extra_it_needs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in [name for name in sys.modules if name.startswith(("hl7", "cds_hooks.events", "cds_hooks.pages.op"))]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "hl7", None)  # type: ignore[arg-type] # as Python says: it is not there
+    async with counting_client(tmp_path) as calls:
+        page = await calls.get("/ops/interfaces", headers={"accept": "text/html"})
+    assert page.status_code == 503
+    assert "pip install &#39;cds-hooks-onnx[events]&#39;" in page.text
 
 
 async def test_with_a_trust_file_only_the_operator_sees_operations(tmp_path: Path) -> None:
