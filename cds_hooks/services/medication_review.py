@@ -87,8 +87,8 @@ async def decide(call: ServiceInput) -> Advice:
     medications = taken_medications(record, OriginalOrders(call.sent))
     drafts = [draft for _, draft in islice(medications, call.max_drafts)]
     session = open_session(record, drafts, signing=True, active_orders=True)
-    age = record.age_years()
-    is_older = age is not None and age >= FROM_YEARS
+    ages = record.age_bounds()
+    is_older = ages is not None and ages[0] >= FROM_YEARS
     advice = Advice()
     reviewed = list(_reviewed_drugs(session, advice.silences, call, is_older=is_older))
     advice.orders = {"drafts": [draft.resource for draft in drafts], "judged": [draft.name for draft in drafts]}
@@ -155,7 +155,7 @@ def _reviewed_drugs(
 def _criteria_of_age_unchecked(record: PatientRecord) -> WhyNot | None:
     """Return that criteria of an age were not checked; None where the age is known, or is under it for certain."""
     ages = record.age_bounds()
-    if record.age_years() is not None or (ages is not None and ages[1] < FROM_YEARS):
+    if ages is not None and (ages[0] >= FROM_YEARS or ages[1] < FROM_YEARS):
         return None
     known = (
         "The age is not known" if ages is None else f"Of the age only the year of birth is known (at least {ages[0]})"

@@ -52,7 +52,7 @@ def placeholder_lookup(
 
 
 def _age(_when: Predicate, _facts: tuple[Fact, ...], context: RuleContext) -> str | None:
-    return str(context.age_years) if context.age_years is not None else None
+    return context.age_words
 
 
 def _dose(when: Predicate, _facts: tuple[Fact, ...], context: RuleContext) -> str | None:

@@ -39,7 +39,7 @@ _UNKNOWN = {
     "frequency": ("times_per_day", "dose-not-entered", "the frequency is {not_entered}."),
     "duration": ("duration_days", "duration-not-entered", "the duration is {not_entered}."),
     "weight": ("weight_kg", "weight-missing", "no weight on record."),
-    "age": ("age_years", "age-missing", "no birth date on record."),
+    "age": ("age_years", "age-missing", "the age is not known."),
     "sex": ("sex", "sex-missing", "no sex on record."),
     "gestation": ("gestation_weeks", "gestation-unknown", "the week of pregnancy is not on record."),
 }
@@ -162,6 +162,12 @@ class RuleContext(Struct, frozen=True, eq=False):
     def age_years(self) -> int | None:
         """Completed years."""
         return self.session.age_years
+
+    @property
+    def age_words(self) -> str | None:
+        """The completed years for a reader: "83", or "83 or 84" where only the year of birth is on record."""
+        ages = self.session.record.age_bounds()
+        return " or ".join(map(str, dict.fromkeys(ages))) if ages is not None else None
 
     @property
     def age_months(self) -> float | None:
@@ -296,8 +302,9 @@ class RuleContext(Struct, frozen=True, eq=False):
         """Return the number that a condition compared, as a fact."""
         if word == "weight_kg" and self.session.weight is not None:
             return [measurements.measurement_fact(self.session.weight, measurements.dated(self.session.weight, limits))]
-        if word in ("age_years", "age_months") and self.age_years is not None:
-            return [Fact("age", "", self.age_years, "a", source=self.session.patient_reference)]
+        if word in ("age_years", "age_months") and (ages := self.session.record.age_bounds()) is not None:
+            by_year = "" if self.age_years is not None else f"{self.age_words} years by the year of birth"
+            return [Fact("age", by_year, ages[0], "a", source=self.session.patient_reference)]
         if word == "daily_dose_mg" and self.daily_dose_mg is not None:
             text = f"{self.mass_words(self.daily_dose_mg, limits)}/day"
             return [Fact("daily_dose", text, self.daily_dose_mg, "mg/d", source=self.drafted.draft.name)]

@@ -105,6 +105,16 @@ def test_several_drugs_of_one_finding_are_one_line_and_none_is_stopped_at_once(t
     assert "suggestions" not in card
 
 
+def test_a_year_of_birth_bounds_the_age(tmp_path: Path, as_of: datetime) -> None:
+    """What holds at both ages that the year leaves is told; in the year of the 65th birthday nobody knows the age."""
+    taken = (order(DIAZEPAM, as_of), problem(FALL))
+    (known,) = ask(tmp_path / "day", as_of, *taken, born="1945-01-01").json()["cards"]
+    by_year = ask(tmp_path / "year", as_of, *taken, born="1945")
+    assert by_year.json()["cards"][0]["summary"] == known["summary"]
+    assert "input-missing" not in reasons(by_year)
+    assert "input-missing" in reasons(ask(tmp_path / "between", as_of, *taken, born=str(as_of.year - 65)))
+
+
 def test_insulin_is_never_offered_to_be_stopped(tmp_path: Path, as_of: datetime) -> None:
     glucose = observation("2345-7", 45, "mg/dL", (as_of - timedelta(days=1)).isoformat(), patient="p", id="glucose")
     taken = (order(("274783", "insulin glargine"), as_of), glucose)

@@ -321,6 +321,8 @@ _NUMBERS = (
         _GESTATION,
     ),
 )
+# The numbers that say an age, with how many of each are a year.
+_AGES: Mapping[str, int] = {"age_years": 1, "age_months": 12}
 _BY_WORD = {number.word: number for number in _NUMBERS}
 
 
@@ -331,7 +333,12 @@ def _condition(number: _Number) -> Condition:
         compare, limits = comparison(spec[word])
 
         def test(context: RuleContext) -> Truth:
-            return compare(read(context))
+            value = read(context)
+            if value is None and word in _AGES and (ages := context.session.record.age_bounds()) is not None:
+                # The year of birth alone leaves two ages: what is true of both of them is true.
+                least, most = (compare(age) for age in (_AGES[word] * ages[0], _AGES[word] * (ages[1] + 1) - 1))
+                return least if least is most else None
+            return compare(value)
 
         def facts(context: RuleContext) -> list[Fact]:
             return context.number_facts(word, limits)

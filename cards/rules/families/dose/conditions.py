@@ -167,7 +167,7 @@ def why_unknown(context: RuleContext) -> tuple[str, str] | None:
         return None
     age = context.age_years
     if age is None:
-        return "age-missing", "no birth date on record."
+        return "age-missing", "the age is not known."
     rows = [row for rxcui in context.medication.rxcuis for row, of_adult in rows_for(context, rxcui) if not of_adult]
     if any(total_mg(context, row.rxcui)[0] is None for row in rows):
         return context.why_no_dose()
