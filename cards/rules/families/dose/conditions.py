@@ -8,7 +8,7 @@ from cards.extension import Fact
 from cards.rules.conditions.condition import SAME_DRUG, Condition, Truth, flag, medications_beside, needs
 from cards.rules.conditions.words.numbers import WEIGHT
 from cards.rules.conditions.words.patient import CONDITIONS
-from cards.rules.families.dose.rows import dosages_of, rows_for
+from cards.rules.families.dose.rows import age_for, dosages_of, limits_of_route, rows_for
 from cards.rules.families.dose.sums import (
     FAR_OVER,
     FAR_OVER_PER_KG,
@@ -165,8 +165,8 @@ def why_unknown(context: RuleContext) -> tuple[str, str] | None:
     """Why a maximum dose could not be compared."""
     if not judged(context).is_unknown:
         return None
-    age = context.age_years
-    if age is None:
+    limits = (limits_of_route(rxcui, context.medication) for rxcui in context.medication.rxcuis)
+    if any(age_for(rows, context) is None for rows in limits if rows):
         return "age-missing", "the age is not known."
     rows = [row for rxcui in context.medication.rxcuis for row, of_adult in rows_for(context, rxcui) if not of_adult]
     if any(total_mg(context, row.rxcui)[0] is None for row in rows):

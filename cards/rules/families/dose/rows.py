@@ -1,7 +1,7 @@
 """Which rows of limits are about an order: by its route, its form, how it is given, the age and the weight."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from msgspec.structs import replace
@@ -84,14 +84,26 @@ def limits_of_route(rxcui: str, medication: MedicationIdentity) -> list[Limit]:
     return [row for row in rows if row.route in routes or (row.route and written.startswith(row.route))]
 
 
+def age_for(rows: Iterable[Limit], context: RuleContext) -> int | None:
+    """Return the age in years by which these rows are chosen; None where it is not known well enough to choose.
+
+    A year of birth alone leaves two ages: they are enough where both choose the same rows.
+    """
+    if context.age_years is not None or (bounds := context.session.record.age_bounds()) is None:
+        return context.age_years
+    least, most = bounds
+    ranges = [range(ADULT_YEARS), *(row.ages for row in rows)]
+    return least if all((least in ages) is (most in ages) for ages in ranges) else None
+
+
 def rows_for(context: RuleContext, rxcui: str) -> Iterator[tuple[Limit, bool]]:
     """Yield the rows about this drug for the age, its route and form, and whether they are those of the older.
 
     A child for whom no row gives a dose is measured by the most that adults and older children are given; by no
     amount for each kilogram, since small children may be given more of it.
     """
-    medication, age = context.medication, context.age_years
-    rows = limits_of_route(rxcui, medication)
+    medication, rows = context.medication, limits_of_route(rxcui, context.medication)
+    age = age_for(rows, context)
     rows = [row for row in rows if row.population != "one dose" or _is_given_in_doses(context)]
     rows = [row for row in rows if not row.per_hour or infusion_hours(context) or per_hour_of(context, row.unit)]
     # A nebuliser that runs on ("10 mg/h") is for a severe attack: the limits of single nebules do not measure it.

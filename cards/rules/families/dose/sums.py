@@ -10,7 +10,7 @@ import re
 from msgspec import Struct
 
 from cards.rules.families.dose.knowledge import ADULT_YEARS, LIMITS, PLAUSIBLE_DOSES, Limit, PlausibleDose
-from cards.rules.families.dose.rows import dosages_of, infusion_hours, limits_of_route, per_hour_of, rows_for
+from cards.rules.families.dose.rows import age_for, dosages_of, infusion_hours, limits_of_route, per_hour_of, rows_for
 from cards.rules.patient.context import RuleContext
 from cards.rules.patient.orders import CurrentMedication, is_beside, is_other_name
 from fhir.mapping.medications.daily_dose import DailyDose
@@ -202,7 +202,7 @@ def _judge(context: RuleContext) -> Judged:
     is_unknown = False
     for rxcui in context.medication.rxcuis:
         rows = limits_of_route(rxcui, context.medication)
-        if rows and context.age_years is None:
+        if rows and age_for(rows, context) is None:
             is_unknown = True
             continue
         for row, of_adult in rows_for(context, rxcui):
