@@ -2,6 +2,8 @@
 
 The signature of an ID token is checked by PyJWT, its claims by Authlib, which takes 0.3 s to import: the pages of the
 login are imported in a thread, at the first request for one. What is fetched is the caller's business (`Fetch`).
+Authlib's client for Starlette is not used: it keeps a login under way in a session cookie, where the store here lets
+the answer come back once, to the same browser, in whichever process.
 
 Login by the site's OpenID provider: the provider is asked once and kept for ten minutes, its groups become roles.
 

@@ -3,7 +3,8 @@
 The form that FHIR R4 gives to resources that actions carry: elements, JSON types, what is required, choices, codes.
 
 Source: `fhir_elements.csv`: elements of resources that are ordered or charted and of their data types, of R4B (4.3.0),
-which for these types are those of R4; their codes from the JSON Schema of R4 (4.0.1). Other types are not judged.
+which for these types are those of R4; their codes from the JSON Schema of R4 (4.0.1). Other types are not judged. The
+schema itself may not be shipped here, and `fhir.resources` takes a status that FHIR does not have.
 """
 
 import re
