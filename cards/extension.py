@@ -169,32 +169,23 @@ class CardExtension(Struct, frozen=True, omit_defaults=True, kw_only=True):
 NOTHING_SAID: Final = CardExtension()
 
 
-class RestingFinding(Struct, frozen=True, gc=False):
-    """A finding that is suppressed because it was shown before: its summary, and from when until when (ISO).
-
-    `because` is "shown" where nobody answered, else "accepted" or the code of the override.
-    """
-
-    summary: str
-    because: str
-    since: str
-    until: str
-
-
 class WorklistEntry(Struct, frozen=True, gc=False, omit_defaults=True, kw_only=True):
     """A test that would be offered at another moment: its name and LOINC code, and what it is for.
 
     Of vaccines that are due it names the vaccines, and has no code.
 
     `because` is "measure" (a quality measure counts it as not done), "no-visit", "offered-before" (the patient was
-    offered a test in the last 90 days, or reminded of something else on this day) or "from-event": an event made the
-    server compute it.
+    offered a test in the last 90 days, or reminded of something else on this day), "from-event": an event made the
+    server compute it, or "shown": its card was shown at `since`, nobody answered, and it is suppressed until `until`
+    (both ISO).
     """
 
     test: str
     code: str = ""
     purpose: str
     because: str
+    since: str = ""
+    until: str = ""
 
 
 VERSION: Final = 2
@@ -206,7 +197,7 @@ class ResponseExtension(Struct, frozen=True, omit_defaults=True, kw_only=True):
 
     In version 2 `looked` says what was looked at, and `silence` lists what could not be judged or is held back; the
     rules that looked and found nothing are on the page of the decision. Version 1 has neither `version` nor `looked`:
-    its `silence` lists them all. `resting` are findings that were shown before, `worklist` tests for another moment.
+    its `silence` lists them all. `worklist` are tests and findings for another moment.
     `timings` are milliseconds by stage, where the request asked for them.
     """
 
@@ -214,6 +205,5 @@ class ResponseExtension(Struct, frozen=True, omit_defaults=True, kw_only=True):
     version: int = 1
     looked: str = ""
     silence: tuple[Any, ...] = ()
-    resting: tuple[RestingFinding, ...] = ()
     worklist: tuple[WorklistEntry, ...] = ()
     timings: dict[str, float] | None = None

@@ -17,7 +17,7 @@ from msgspec.structs import replace
 
 from cards.card import Action, Card
 from cards.country_words import card_of_country, silence_of_country, text_of_country
-from cards.extension import RestingFinding, WorklistEntry
+from cards.extension import WorklistEntry
 from cards.rules.engine.governance import SWITCHED_OFF
 from cards.rules.engine.kept import KeptJudgements, hand_back
 from cds_hooks.access.links import link_cards
@@ -182,7 +182,6 @@ class Selected(Struct, frozen=True):
     """Every reason why something is not said."""
     withheld: Mapping[str, int]
     """By the uuid of a card or suggestion, or the key of a rule's finding, the place of its reason in `silences`."""
-    resting: Sequence[RestingFinding]
     worklist: Sequence[WorklistEntry]
     units: tuple[str, ...]
     system_actions: Sequence[Action] = ()
@@ -456,7 +455,6 @@ async def hold_back(call: Call, advised: Advised) -> Selected:
         silences=silences,
         withheld=_places(checked.answered, silences)
         | {uuid: len(advice.silences) + position for uuid, position in chosen.withheld.items()},
-        resting=chosen.resting,
         worklist=advice.worklist + chosen.worklist,
         units=tuple(sorted({*checked.audience.units, *checked.named_units})),
         system_actions=actions,
@@ -485,7 +483,6 @@ def write(call: Call, selected: Selected) -> Answered:
         call.decision_id,
         in_words(silences) if is_first_version else [silence for silence in silences if not has_looked(silence)],
         timings,
-        selected.resting,
         selected.worklist,
         selected.system_actions,
         None if is_first_version else _looked(call, selected),

@@ -17,7 +17,7 @@ from msgspec.structs import replace
 
 from cards.card import SEVERITY, Action, Card, Suggestion
 from cards.compose.equation import worklist_entry
-from cards.extension import CardExtension, RestingFinding, WorklistEntry
+from cards.extension import CardExtension, WorklistEntry
 from cards.finding import Finding
 from cards.rules.engine.finding import RuleFinding
 from cards.rules.engine.governance import (
@@ -36,6 +36,7 @@ from cds_hooks.hold_back.memory import (
     LOOP_SECONDS,
     MOST_CARDS,
     REST_DAYS,
+    SHOWN,
     TEST_DAYS,
     Accepted,
     PatientMemory,
@@ -43,7 +44,7 @@ from cds_hooks.hold_back.memory import (
     once_kind,
     override_key,
     plain_words,
-    resting_finding,
+    suppression,
     words_of,
 )
 from cds_hooks.hold_back.released import CANARY, KNOWLEDGE, Released
@@ -110,8 +111,6 @@ class CheckedCall(Struct):
     audience: Audience = NOBODY
     notes: dict[str, CardNotes] = field(default_factory=dict)
     answered: dict[str, WhyNot] = field(default_factory=dict)
-    resting: list[RestingFinding] = field(default_factory=list)
-    """The cards that are held back and stay true, each with its end."""
     worklist: list[WorklistEntry] = field(default_factory=list)
     """What is kept for another moment in place of a card."""
     user: Callable[[], str] = str
@@ -348,23 +347,26 @@ def _about_rule(finding: RuleFinding, reason: str, text: str) -> WhyNot:
 async def check_shown_before(card: Card, call: CheckedCall) -> WhyNot | None:
     """Return why the card rests: the same finding was shown or answered, and it is no worse."""
     finding = card.own_extension.finding
-    if finding is None or (resting := _resting(card, finding, call)) is None:
+    if finding is None:
         return None
-    call.resting.append(resting)
-    since, until, because = resting.since[:10], resting.until[:10], resting.because
-    how = f"shown on {since} and not answered" if because == "shown" else f"answered on {since} ({because})"
-    text = f"Found again, not shown: {resting.summary} It was {how} and is not worse; shown again after {until}."
+    shared = call.shared
+    rest = suppression(card, finding, call.memory, shared.now(), shared.rest_days, shared.horizons)
+    if rest is None:
+        return None
+    before, end = rest
+    if card.indicator == "critical" and not call.is_own(before.by):
+        if before.how != ACCEPTED:
+            call.tell_of_colleague(card.uuid, before.at, before.reason)
+        return None
+    since, until = (datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds") for at in (before.at, end))
+    how = f"answered on {since[:10]} ({before.how})"
+    if before.how == SHOWN:
+        how = f"shown on {since[:10]} and not answered"
+        call.worklist.append(
+            WorklistEntry(test=card.summary, purpose=finding.subject, because=SHOWN, since=since, until=until)
+        )
+    text = f"Found again, not shown: {card.summary} It was {how} and is not worse; shown again after {until[:10]}."
     return WhyNot(finding.subject, SAID_ONCE, text)
-
-
-def _resting(card: Card, finding: Finding, call: CheckedCall) -> RestingFinding | None:
-    shared, answer = call.shared, call.memory.answers.get(finding.about)
-    resting = resting_finding(card, finding, call.memory, shared.now(), shared.rest_days, shared.horizons)
-    if resting is None or card.indicator != "critical" or answer is None or call.is_own(answer.by):
-        return resting
-    if answer.how != ACCEPTED:
-        call.tell_of_colleague(card.uuid, answer.at, answer.reason)
-    return None
 
 
 async def check_event(card: Card, call: CheckedCall) -> WhyNot | None:
@@ -711,7 +713,6 @@ class Chosen(Struct):
 
     cards: list[Card] = []
     silences: list[WhyNot] = []
-    resting: list[RestingFinding] = []
     worklist: list[WorklistEntry] = []
     withheld: dict[str, int] = {}
 
@@ -734,7 +735,7 @@ def check_findings(call: CheckedCall, checks: Sequence[Check] = CHECKS) -> Suppr
 
 async def choose_cards(cards: Sequence[Card], call: CheckedCall, checks: Sequence[Check] = CHECKS) -> Chosen:
     """Return the cards to show now, and the reason against each of the others."""
-    chosen = Chosen(list(cards), resting=call.resting, worklist=call.worklist)
+    chosen = Chosen(list(cards), worklist=call.worklist)
     for check in checks:
         await _ask(check, chosen, call)
     return chosen

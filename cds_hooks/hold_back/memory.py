@@ -17,7 +17,6 @@ What became worse is shown again. Beside that, of cards about a patient as a who
 
 import sqlite3
 from collections.abc import Callable, Collection, Hashable, Iterable, Mapping
-from datetime import UTC, datetime
 from threading import RLock
 from time import time
 from typing import ClassVar, Final, Generic, TypeVar
@@ -27,7 +26,6 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from cards.card import SEVERITY, Card
-from cards.extension import RestingFinding
 from cards.finding import Finding
 from cards.rules.engine.governance import Override, ingredients_of, numeric_values
 from cards.text import plain
@@ -64,6 +62,8 @@ VISIT_SECONDS: Final = 600.0
 _MOST_RECENT: Final = 20
 LOOP_SECONDS: Final = 3_600.0
 """So long after an acceptance the loop guard holds; the project's own choice: a session of ordering is over by then."""
+SHOWN: Final = "shown"
+"""How a finding was answered that nobody answered."""
 _TEST = "a test: "
 """How the kinds of turns begin of a test that is offered, and of any card about the patient as a whole."""
 
@@ -196,7 +196,7 @@ class PatientMemory(Struct):
         if finding.repeat == "once" and shown is not None and not is_over:
             finding = replace(finding, parts=tuple(dict.fromkeys((*finding.parts, *shown.finding.parts))))
         if shown is None or is_over or finding.is_worse_than(shown.finding):
-            self.shown[finding.about] = ShownFinding(at, "shown", finding)
+            self.shown[finding.about] = ShownFinding(at, SHOWN, finding)
 
     def take_answer(self, answer: SentCardAnswer, now: float) -> None:
         """Take a clinician's answer; of several about one finding the newest counts."""
@@ -486,15 +486,15 @@ _COMPLETED: Final = "action-completed"
 _NEEDS_MORE: Final = "need-more-info"
 
 
-def resting_finding(
+def suppression(
     card: Card,
     finding: Finding,
     memory: PatientMemory,
     now: float,
     rest_days: float,
     horizons: Mapping[str, float],
-) -> RestingFinding | None:
-    """Return until when the card rests, because the finding was shown or answered and is no worse; None where shown.
+) -> tuple[ShownFinding, float] | None:
+    """Return how the finding was shown or answered before and until when it is suppressed; None where it is shown.
 
     `now` is in epoch seconds. With 0 `rest_days` a card that nobody answered is shown at each opening. `horizons` has
     the days over which each model looks ahead, by its id.
@@ -503,7 +503,7 @@ def resting_finding(
     if answer is not None:
         days = _answer_days(answer, finding, horizons)
         if 0 <= now - answer.at <= days * _DAY_SECONDS and not _is_shown_again(finding, answer):
-            return _resting(card, answer, days)
+            return answer, answer.at + days * _DAY_SECONDS
     entry = memory.shown.get(finding.about)
     if (
         entry is None
@@ -515,7 +515,7 @@ def resting_finding(
     since, until = rest_period(finding, rest_days)
     elapsed = now - entry.at
     is_suppressed = elapsed >= 0 and since * _DAY_SECONDS < elapsed <= until * _DAY_SECONDS
-    return _resting(card, entry, until) if is_suppressed else None
+    return (entry, entry.at + until * _DAY_SECONDS) if is_suppressed else None
 
 
 def _answer_days(answer: ShownFinding, finding: Finding, horizons: Mapping[str, float]) -> float:
@@ -532,13 +532,3 @@ def _is_shown_again(finding: Finding, answer: ShownFinding) -> bool:
     """Return whether the finding is worse than what was answered, or what the clinician waited for has arrived."""
     arrived = answer.how == _NEEDS_MORE and finding.has_arrived_since(answer.finding)
     return arrived or finding.is_worse_than(answer.finding)
-
-
-def _resting(card: Card, shown_before: ShownFinding, days: float) -> RestingFinding:
-    return RestingFinding(
-        card.summary, shown_before.how, _iso(shown_before.at), _iso(shown_before.at + days * _DAY_SECONDS)
-    )
-
-
-def _iso(at: float) -> str:
-    return datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds")

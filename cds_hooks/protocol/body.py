@@ -20,7 +20,7 @@ import orjson
 from msgspec import Raw
 
 from cards.card import Action, Card, check_action, check_card
-from cards.extension import EXTENSION_KEY, VERSION, ResponseExtension, RestingFinding, WorklistEntry
+from cards.extension import EXTENSION_KEY, VERSION, ResponseExtension, WorklistEntry
 from cds_hooks.errors import BadRequest, PayloadTooLarge, TooDeep
 from fhir.record.datatypes import write_decimal
 from fhir.record.refusals import WhyNot
@@ -350,14 +350,13 @@ def encode_response(
     decision_id: str,
     silences: Sequence[WhyNot],
     timings: dict[str, float] | None,
-    resting: Sequence[RestingFinding] = (),
     worklist: Sequence[WorklistEntry] = (),
     system_actions: Sequence[Action] = (),
     looked: str | None = None,
 ) -> bytes:
     """Return the response body (CDS Hooks 2.0.1): `cards` is always there, `extension` holds decision and silences.
 
-    `resting` and `worklist` say in the extension what is there and not shown now. `looked` says what was looked at; the
+    `worklist` says in the extension what is there and not shown now. `looked` says what was looked at; the
     extension of version 1 has None.
 
     Every card of every service is checked here, whoever built it. A card of an older version of the protocol comes as a
@@ -374,7 +373,6 @@ def encode_response(
         version=1 if looked is None else VERSION,
         looked=looked or "",
         silence=tuple(silences),
-        resting=tuple(resting),
         worklist=tuple(worklist),
         timings=timings,
     )

@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Struct
 
 from cards.card import Card
-from cards.extension import EXTENSION_KEY, RestingFinding, WorklistEntry
+from cards.extension import EXTENSION_KEY, WorklistEntry
 from cards.rules.engine.finding import RuleFinding
 from cards.rules.engine.governance import (
     SWITCHED_OFF,
@@ -23,6 +23,7 @@ from cds_hooks.hold_back.checks import (
     FROM_EVENT,
     OVERRIDDEN_BEFORE,
     REMEMBERED,
+    SAID_ONCE,
     WITHOUT_MEMORY,
     WORKLIST,
     CheckedCall,
@@ -30,16 +31,16 @@ from cds_hooks.hold_back.checks import (
     with_sentences,
     with_suggestions,
 )
+from cds_hooks.hold_back.memory import SHOWN
 from cds_hooks.hold_back.restraint import Restraint
 from fhir.record.refusals import WhyNot
 
 _TOLD: Final = OVERRIDDEN_BEFORE.encode()
-_KEPT_BECAUSE: Final = {WORKLIST: "offered-before", FROM_EVENT: FROM_EVENT}
+_KEPT_BECAUSE: Final = {WORKLIST: "offered-before", FROM_EVENT: FROM_EVENT, SAID_ONCE: SHOWN}
 """Why an entry stands in the worklist, by the reason against its card."""
 
 
 class _Ours(Struct):
-    resting: list[RestingFinding] = []
     worklist: list[WorklistEntry] = []
 
 
@@ -72,7 +73,6 @@ class Remembered:
     ) -> None:
         """`response`, `silences` and `withheld` (the place of a reason by uuid or key) as they were recorded."""
         sent = _response.decode(response)
-        self.resting = sent.extension.ours.resting
         self.worklist = sent.extension.ours.worklist
         reasons = {key: WhyNot(*silences[position]) for key, position in (withheld or {}).items()}
         self.withheld = {key: silence for key, silence in reasons.items() if silence.reason in REMEMBERED}
@@ -87,7 +87,6 @@ class Remembered:
 
     def repeat(self, chosen: Chosen, call: CheckedCall) -> None:
         """Take out what the decision recorded as shown before, kept for the worklist or withheld."""
-        chosen.resting += self.resting
         chosen.cards = [self._as_long(card, call.notes_of(card).brief) for card in chosen.cards]
         if self._told:
             chosen.cards = [with_sentences(card, self._told.get(card.uuid, ())) for card in chosen.cards]

@@ -15,10 +15,10 @@ from typing import ClassVar, Final, Literal
 import msgspec
 from msgspec import Struct, field
 
-from cards.extension import EXTENSION_KEY, RestingFinding, WorklistEntry
+from cards.extension import EXTENSION_KEY, WorklistEntry
 from cds_hooks.decision_views.file import Views
 from cds_hooks.decision_views.follow import Batch, Projection
-from cds_hooks.hold_back.memory import OTHER_DAYS, PERIOD_DAYS
+from cds_hooks.hold_back.memory import OTHER_DAYS, PERIOD_DAYS, SHOWN
 from cds_hooks.hold_back.sent_cards import answer_of
 from cds_hooks.services._model import NOT_RELEASED
 from cds_hooks.storage.content import load_content, store_content
@@ -29,14 +29,12 @@ from models_onnx.equations.declaration import find_equations
 _DAY_SECONDS = 86_400.0
 _COUNTED_DAYS: Final = 90
 """How far back decisions count."""
-_SHOWN = "shown"
 # Where the newest word on a patient is one of these, there is nothing to order any more (docs/services.md).
 _NOTHING_TO_DO = frozenset({"deceased", "palliative", "opted-out"})
 
 
 class _Said(Struct):
     worklist: tuple[WorklistEntry, ...] = ()
-    resting: tuple[RestingFinding, ...] = ()
 
 
 class _Response(Struct):
@@ -73,7 +71,7 @@ class WorklistRow(Struct, frozen=True):
     risk_of: str
     days: float
     decisions: tuple[str, ...]
-    shown: tuple[RestingFinding, ...] = ()
+    shown: tuple[WorklistEntry, ...] = ()
     """Findings that were shown, that nobody answered, and that are not shown again for now."""
 
     @property
@@ -93,7 +91,6 @@ class Noted(Struct, frozen=True):
     entries: tuple[WorklistEntry, ...] = ()
     ends: bool = False
     risk: tuple[float, str] | None = None
-    shown: tuple[RestingFinding, ...] = ()
 
 
 def note(decision: Decision) -> Noted:
@@ -107,7 +104,7 @@ def note(decision: Decision) -> Noted:
     if scores is not None and scores.percentile is not None and NOT_RELEASED not in reasons:
         risk = scores.percentile / 100, scores.id
     ends = bool(_NOTHING_TO_DO & reasons)
-    return Noted(decision.id, decision.decided_at / 1e6, on_cards.worklist, ends, risk, on_cards.resting)
+    return Noted(decision.id, decision.decided_at / 1e6, on_cards.worklist, ends, risk)
 
 
 _noted: Final = msgspec.json.Decoder(Noted)
@@ -160,21 +157,16 @@ def _row(
             is_answered = Answered(client, patient, entry.purpose) in answers
             if not is_answered and all(entry.test != other.test for other in entries):
                 entries[entry] = noted.decision
-    shown = {
-        finding.summary: (finding, noted)
-        for noted in patient_notes.services.values()
-        for finding in noted.shown
-        if finding.because == _SHOWN
-    }
+    shown = {entry: decision for entry, decision in entries.items() if entry.because == SHOWN}
+    entries = {entry: decision for entry, decision in entries.items() if entry.because != SHOWN}
     if not entries and not shown:
         return None
     days = max(0.0, (now.timestamp() - patient_notes.newest) / _DAY_SECONDS)
     if entries and all(entry.purpose not in find_equations() for entry in entries):
         risk = None  # a vaccine, a screening or a review is due whatever a model estimates
     share, of = risk if risk is not None else (None, "")
-    decisions = dict.fromkeys([*entries.values(), *(noted.decision for _, noted in shown.values())])
-    findings = tuple(finding for finding, _ in shown.values())
-    return WorklistRow(client, patient, tuple(entries), share, of, days, tuple(decisions), findings)
+    decisions = dict.fromkeys([*entries.values(), *shown.values()])
+    return WorklistRow(client, patient, tuple(entries), share, of, days, tuple(decisions), tuple(shown))
 
 
 def _extension_in(response: bytes) -> _Said:
@@ -237,7 +229,7 @@ CREATE TABLE work_acts (
             decision = row.decision
             if decision.patient:
                 noted = note(decision)
-                is_listed = bool(noted.entries or noted.shown)
+                is_listed = bool(noted.entries)
                 body = store_content(msgspec.json.encode(noted))
                 connection.execute(
                     "INSERT INTO work VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET at = excluded.at, "

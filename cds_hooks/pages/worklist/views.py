@@ -224,7 +224,7 @@ def _findings(row: WorklistRow) -> Iterator[FindingLine]:
         yield FindingLine(entry.test, why, "missing")
     for earlier_card in row.shown:
         why = f"Shown on {earlier_card.since[:10]} and not answered; not shown again before {earlier_card.until[:10]}"
-        yield FindingLine(earlier_card.summary, why, "said")
+        yield FindingLine(earlier_card.test, why, "said")
 
 
 def _purpose(name: str) -> str:

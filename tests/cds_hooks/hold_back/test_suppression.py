@@ -156,8 +156,7 @@ async def test_an_answered_card_waits_for_its_period_and_speaks_again_when_it_is
         again = await _suppression_of_cards_call(calls, user="Practitioner/somebody-else")
         assert again.json()["cards"] == []
         assert [each["reason"] for each in ours(again)["silence"]] == ["said-once"]
-        (rest,) = ours(again)["resting"]
-        assert (rest["because"], rest["since"]) == ("a-reason-of-the-site", NOW.isoformat())
+        assert f"answered on {NOW.date()} (a-reason-of-the-site)" in ours(again)["silence"][0]["text"]
         worse = await _suppression_of_cards_call(calls, valued("2160-0", 5.0))
         assert len(worse.json()["cards"]) == 1
     async with app_client(tmp_path, as_of=NOW + timedelta(days=29)) as calls:
@@ -192,7 +191,7 @@ def _shown(memory: Site, card: Card, caller: Caller = CALLER) -> bool:
     """Whether the card is shown; what is shown is taken note of, as a call does it."""
     chosen = memory.hold_back([card], caller)
     memory.show(chosen.cards, caller)
-    assert len(chosen.cards) + len(chosen.resting) == 1
+    assert len(chosen.cards) + len(chosen.silences) == 1
     return bool(chosen.cards)
 
 

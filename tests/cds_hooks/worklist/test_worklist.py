@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace as replace_fields
 
-from cards.extension import EXTENSION_KEY, RestingFinding, WorklistEntry
+from cards.extension import EXTENSION_KEY, WorklistEntry
 from cds_hooks.storage.decision import Decision
 from cds_hooks.worklist.worklist import (
     Answered,
@@ -118,12 +118,11 @@ def test_risk_times_time_since_contact_orders_the_list() -> None:
 def test_a_finding_that_was_shown_and_never_answered_is_kept_for_the_page() -> None:
     told = decision("told", tests=())
     response = json.loads(told.response)
-    for because in ("shown", "accepted"):
-        resting = {"summary": f"was {because}", "because": because, "since": "2026-11-01", "until": "2027-01-01"}
-        response["extension"][EXTENSION_KEY].setdefault("resting", []).append(resting)
+    entry = {"test": "was shown", "purpose": "kfre_4", "because": "shown", "since": "2026-11-01", "until": "2027-01-01"}
+    response["extension"][EXTENSION_KEY].setdefault("worklist", []).append(entry)
     told = replace_fields(told, response=json.dumps(response).encode())
     (row,) = listed(told)
-    assert ([one.summary for one in row.shown], row.entries, row.decisions) == (["was shown"], (), (told.id,))
+    assert ([one.test for one in row.shown], row.entries, row.decisions) == (["was shown"], (), (told.id,))
 
 
 def test_equal_rows_stand_in_an_order_that_is_the_same_on_a_day_and_another_one_the_next() -> None:
@@ -175,7 +174,7 @@ def test_an_answered_finding_rests() -> None:
 
 LIPIDS = WorklistEntry(test="Lipid panel", code="57698-3", purpose="prevent_base", because="no-visit")
 COUNT = WorklistEntry(test="Complete blood count", code="58410-2", purpose="fib4", because="no-visit")
-SHOWN = RestingFinding("Old", "shown", "2026-11-01", "2027-01-01")
+SHOWN = WorklistEntry(test="Old", purpose="kfre_4", because="shown", since="2026-11-01", until="2027-01-01")
 
 
 def at(days: float) -> float:
@@ -193,9 +192,8 @@ def row_of(*noted: Noted, answers: frozenset[Answered] = NOBODY) -> Any:
 def test_nothing_to_order_is_no_row_and_who_has_died_has_none_whatever_is_missing() -> None:
     assert row_of(Noted("d1", at(2))) is None
     assert row_of(Noted("d1", at(2), (LIPIDS,)), Noted("d2", at(200), ends=True)) is None
-    assert row_of(Noted("d1", at(2), shown=(SHOWN,))) == WorklistRow("ehr", "p", (), None, "", 2.0, ("d1",), (SHOWN,))
-    accepted = RestingFinding("Other", "accepted", "2026-11-01", "2027-01-01")
-    assert row_of(Noted("d1", at(2), shown=(accepted,))) is None
+    assert row_of(Noted("d1", at(2), (SHOWN,))) == WorklistRow("ehr", "p", (), None, "", 2.0, ("d1",), (SHOWN,))
+    assert row_of(Noted("d1", at(2), (SHOWN,)), answers=frozenset({Answered("ehr", "p", "kfre_4")})) is None
 
 
 def test_what_was_answered_of_this_patient_rests() -> None:
