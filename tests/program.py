@@ -15,6 +15,7 @@ import pytest
 from cds_hooks.cli import main
 from cds_hooks.commands.lazy import Lazy
 from cds_hooks.settings import settings
+from cds_hooks.storage.content import read_content_keys, use_content_keys
 
 HERE: Final = Path()
 NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
@@ -44,6 +45,8 @@ def run_program(*words: str, folder: Path = HERE, environment: Mapping[str, str]
             code = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
         finally:
             settings.cache_clear()
+            if "CDS_CONTENT_KEYS" in environment:  # the next test of this process has no keys
+                use_content_keys(read_content_keys(""))
     return CompletedProcess(words, code, _text(printed), _text(complaint))
 
 
