@@ -7,7 +7,6 @@ power is computed that could not be shown.
 import math
 from collections.abc import Callable
 from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_UP, Decimal, InvalidOperation
-from fractions import Fraction
 from functools import reduce
 from typing import Any
 
@@ -17,7 +16,7 @@ from cards.knowledge.elm.limits import spend
 from cards.knowledge.elm.temporal import Temporal
 from cards.knowledge.elm.temporal_nodes import moved
 from cards.knowledge.elm.types import element_of
-from cards.knowledge.elm.units import conversion, product
+from cards.knowledge.elm.units import product
 from cards.knowledge.elm.values import (
     EXACT,
     SMALLEST,
@@ -29,6 +28,7 @@ from cards.knowledge.elm.values import (
     compare,
     distinct,
     extreme,
+    in_unit,
     plain,
     point_range,
     step,
@@ -92,10 +92,8 @@ def add(left: Value, right: Value) -> Value:
     if isinstance(left, Temporal):
         return moved(left, right, 1)
     if isinstance(left, Quantity) and isinstance(right, Quantity):
-        factor = conversion(right.unit, left.unit)
-        if factor is None:
-            return None
-        return _quantity(_plus(left.value, _scaled(right.value, factor)), left.unit)
+        other = in_unit(right, left.unit)
+        return None if other is None else _quantity(_plus(left.value, other), left.unit)
     if isinstance(left, str) and isinstance(right, str):
         return left + right
     if isinstance(left, Uncertain) or isinstance(right, Uncertain):
@@ -114,10 +112,6 @@ def subtract(left: Value, right: Value) -> Value:
 
 def _quantity(value: Value, unit: str) -> Quantity | None:
     return None if value is None else Quantity(Decimal(value), unit)
-
-
-def _scaled(value: Decimal, factor: Fraction) -> Decimal:
-    return EXACT.divide(EXACT.multiply(value, Decimal(factor.numerator)), Decimal(factor.denominator))
 
 
 @computes("Multiply")
@@ -141,11 +135,12 @@ def divide(left: Value, right: Value) -> Value:
     if divisor == 0:
         return None
     if isinstance(left, Quantity):
-        unit = product(left.unit, right.unit, divided=True) if isinstance(right, Quantity) else left.unit
-        factor = conversion(left.unit, right.unit) if isinstance(right, Quantity) else None
-        if factor is not None:
-            return _quantity(divide(_scaled(left.value, factor), divisor), "1")
-        return _quantity(divide(left.value, divisor), unit)
+        if not isinstance(right, Quantity):
+            return _quantity(divide(left.value, divisor), left.unit)
+        number = in_unit(left, right.unit)
+        if number is not None:
+            return _quantity(divide(number, divisor), "1")
+        return _quantity(divide(left.value, divisor), product(left.unit, right.unit, divided=True))
     return in_range(EXACT.divide(Decimal(left), Decimal(divisor)))
 
 
@@ -167,8 +162,7 @@ def _truncating(function: Callable[[Value, Value], Value]) -> Callable[[Value, V
 
     def truncate(left: Value, right: Value) -> Value:
         if isinstance(left, Quantity) and isinstance(right, Quantity):
-            factor = conversion(right.unit, left.unit)
-            other = None if factor is None else _scaled(right.value, factor)
+            other = in_unit(right, left.unit)
             return None if not other else _quantity(compute(left.value, other), left.unit)
         return None if right == 0 else compute(left, right)
 
@@ -353,12 +347,9 @@ def _decimals(values: list[Value]) -> tuple[list[Decimal], str | None]:
     if not isinstance(values[0], Quantity):
         return [Decimal(value) for value in values], None
     unit = values[0].unit
-    numbers = []
-    for value in values:
-        factor = conversion(value.unit, unit)
-        if factor is None:
-            raise CqlError("Quantities of different dimensions cannot be aggregated.")
-        numbers.append(_scaled(value.value, factor))
+    numbers = [number for value in values if (number := in_unit(value, unit)) is not None]
+    if len(numbers) < len(values):
+        raise CqlError("Quantities of different dimensions cannot be aggregated.")
     return numbers, unit
 
 

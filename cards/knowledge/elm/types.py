@@ -23,6 +23,7 @@ from cards.knowledge.elm.values import (
     Tuple,
     Value,
     Vocabulary,
+    in_unit,
     plain,
     type_name,
 )
@@ -370,13 +371,11 @@ def _convert(compiler: Compiler, node: ElmNode) -> Closure:
 @computes("ConvertQuantity")
 def convert_quantity(quantity: Quantity, unit: str) -> Quantity | None:
     """Return the quantity in another unit; null where that does not measure the same."""
-    factor = conversion(quantity.unit, unit)
-    if factor is None:
-        return None
     try:
-        value = EXACT.divide(EXACT.multiply(quantity.value, Decimal(factor.numerator)), Decimal(factor.denominator))
-        finer = int(value.as_tuple().exponent) < -8
-        return Quantity(value.quantize(SMALLEST, context=EXACT) if finer else value, unit)
+        value = in_unit(quantity, unit)
+        finer = value is not None and int(value.as_tuple().exponent) < -8
+        value = value.quantize(SMALLEST, context=EXACT) if finer and value is not None else value
+        return None if value is None else Quantity(value, unit)
     except InvalidOperation as error:
         raise CqlError("A quantity is too large for its unit.") from error
 

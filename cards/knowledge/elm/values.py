@@ -106,6 +106,14 @@ _NAMES: Final[tuple[tuple[type, str], ...]] = (
 )  # fmt: skip
 
 
+def in_unit(quantity: Quantity, unit: str) -> Decimal | None:
+    """Return the number of a quantity in another unit; None where that does not measure the same."""
+    factor = conversion(quantity.unit, unit)
+    if factor is None:
+        return None
+    return EXACT.divide(EXACT.multiply(quantity.value, Decimal(factor.numerator)), Decimal(factor.denominator))
+
+
 def type_name(value: Value) -> str | None:
     """Return the System type of a value; None for null."""
     if isinstance(value, Temporal | Vocabulary):
