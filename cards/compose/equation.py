@@ -18,7 +18,7 @@ from cards.card import (
     Source,
     order_suggestions,
 )
-from cards.compose.model import NOT_FOUND, factor_lines, finding_of_estimate, in_100
+from cards.compose.model import NOT_FOUND, WHY, factor_lines, finding_of_estimate, in_100
 from cards.extension import CardExtension, Fact, Factor, WorklistEntry
 from cards.finding import Finding
 from cards.text import escape, plain, with_unit_signs
@@ -57,8 +57,9 @@ def equation_card(
 
     `base` and the contributions in its extension add up to the link of the value; nothing is rounded there.
     """
-    lines = [content.opening, *_reasons(charted, result), "", *content.beside]
-    lines += [line for line in (_not_found(charted), _closing(result, content, identity)) if line]
+    reasons = _reasons(charted, result)
+    paragraphs = (content.opening, *content.beside, _not_found(charted), "\n".join([WHY, *reasons]) if reasons else "")
+    detail = "\n\n".join(filter(None, (*paragraphs, _closing(result, content, identity))))
     finding = finding_of_estimate(
         result.equation.id,
         result.output.id,
@@ -67,7 +68,7 @@ def equation_card(
         band=result.band.id if result.band is not None and result.table is not None else "",
     )
     extension = replace(extension_of(charted, result, content.other_results), finding=finding)
-    return _card(result.equation, content, identity, "\n".join(lines), extension)
+    return _card(result.equation, content, identity, detail, extension)
 
 
 def for_each_sex(lower: EquationCardContent, higher: EquationCardContent, results: str) -> EquationCardContent:

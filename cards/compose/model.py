@@ -167,6 +167,8 @@ def _raising(factors: Sequence[Factor]) -> dict[str, tuple[str, ...]]:
 
 
 NOT_FOUND = "**Not found, so counted as no:**"
+WHY = "Why:"
+"""The line after which a card of an equation explains its estimate."""
 
 
 def without_reasons(card: Card, compared: str = "") -> Card:
@@ -174,7 +176,8 @@ def without_reasons(card: Card, compared: str = "") -> Card:
 
     Nor does it say again how the estimate compares, which the summary says; `compared` is that sentence.
     """
-    lines = (line for line in (card.detail or "").split("\n") if not line.lstrip().startswith(("- ", NOT_FOUND)))
+    left_out = ("- ", NOT_FOUND)
+    lines = (line for line in (card.detail or "").split("\n") if line != WHY and not line.lstrip().startswith(left_out))
     return replace(card, detail="\n".join(line.removesuffix(compared).rstrip() for line in lines))
 
 

@@ -132,19 +132,24 @@ def _lung(service: PreventiveService, chart: JudgedChart) -> Judgement:
     if judgement.because == "done":
         return judgement
     if smoking.answer is None:
-        return judge(service, "not known", "not-charted", "smoking status not on record")
+        return judge(service, "not known", "not-charted", "the smoking status is not on record")
     if smoking.ever is None:
-        return judge(service, "not due", "risk", f"never smoked{_answered(smoking)}")
+        return judge(service, "not due", "risk", f"the patient never smoked{_answered(smoking)}")
     if smoking.pack_years is not None and smoking.pack_years.value < _PACK_YEARS:
         text = f"{smoking.pack_years.value:g} pack-years on record, under {_PACK_YEARS:g}"
         return judge(service, "not due", "risk", text)
     if smoking.answer.status != "current":
         if smoking.stopped_by is not None and chart.today >= years_after(smoking.stopped_by, _QUIT_YEARS):
-            return judge(service, "not due", "risk", f"stopped smoking 15 years ago or more (by {smoking.stopped_by})")
+            return judge(
+                service,
+                "not due",
+                "risk",
+                f"the patient stopped smoking 15 years ago or more (by {smoking.stopped_by})",
+            )
         if smoking.stopped_from is None or chart.today >= years_after(smoking.stopped_from, _QUIT_YEARS):
             return judge(service, "not known", "not-charted", "when the patient stopped smoking is not on record")
     if smoking.pack_years is None:
-        return judge(service, "not known", "not-charted", "pack-years not on record")
+        return judge(service, "not known", "not-charted", "the pack-years are not on record")
     if judgement.state != "due":
         return judgement
     who = "smokes" if smoking.answer.status == "current" else "stopped smoking within 15 years"
@@ -167,9 +172,11 @@ def _aneurysm(service: PreventiveService, chart: JudgedChart) -> Judgement:
         text = f"the aorta is described: {plain(described[0].words, 60)}{_when(described[0])}"
         return judge(service, "not due", "done", text)
     if chart.smoking.answer is None:
-        return judge(service, "not known", "not-charted", "smoking status not on record")
+        return judge(service, "not known", "not-charted", "the smoking status is not on record")
     if chart.smoking.ever is None:
-        return judge(service, "not due", "risk", f"never smoked{_answered(chart.smoking)}: no A or B recommendation")
+        return judge(
+            service, "not due", "risk", f"the patient never smoked{_answered(chart.smoking)}: no A or B recommendation"
+        )
     return judgement
 
 
@@ -208,10 +215,12 @@ def _describes_aorta(test: Done) -> bool:
 def _osteoporosis(service: PreventiveService, chart: JudgedChart) -> Judgement:
     treated = presence_of(chart.record, _FOR_BONES)
     if treated.medications:
-        return judge(service, "not due", "condition", f"treated with {plain(treated.medications[0].name, 60)}")
+        return judge(
+            service, "not due", "condition", f"the patient is treated with {plain(treated.medications[0].name, 60)}"
+        )
     steroid = presence_of(chart.record, _STEROIDS)
     if steroid.medications:
-        text = f"takes {plain(steroid.medications[0].name, 60)}: bone loss by a drug is judged otherwise"
+        text = f"the patient takes {plain(steroid.medications[0].name, 60)}: bone loss by a drug is judged otherwise"
         return judge(service, "not due", "condition", text)
     return _naming_unreadable(by_interval(service, chart), treated)
 
@@ -219,19 +228,23 @@ def _osteoporosis(service: PreventiveService, chart: JudgedChart) -> Judgement:
 def _diabetes(service: PreventiveService, chart: JudgedChart) -> Judgement:
     record = chart.record
     if find_condition(record, "pregnancy"):
-        return judge(service, "not due", "condition", "not meant in pregnancy")
+        return judge(service, "not due", "condition", "it is not meant in pregnancy")
     treated = presence_of(record, _DIABETES_DRUGS)
     if treated.medications:
-        return judge(service, "not due", "condition", f"takes {plain(treated.medications[0].name, 60)}")
+        return judge(service, "not due", "condition", f"the patient takes {plain(treated.medications[0].name, 60)}")
     tested = _glucose(chart)
     if tested is not None:
         return _of_glucose(service, *tested)
     bmi, obesity = chart.bmi(), find_condition(record, "obesity")
     if bmi is None and obesity is None:
-        return judge(service, "not known", "not-charted", "body mass index not on record")
+        return judge(service, "not known", "not-charted", "the body mass index is not on record")
     if bmi is not None and bmi < _OVERWEIGHT:
-        return judge(service, "not due", "risk", f"body mass index {format_number(bmi, [_OVERWEIGHT])} kg/m², under 25")
-    why = f"body mass index {format_number(bmi, [_OVERWEIGHT])} kg/m²" if bmi is not None else "obesity on record"
+        return judge(
+            service, "not due", "risk", f"the body mass index is {format_number(bmi, [_OVERWEIGHT])} kg/m², under 25"
+        )
+    why = (
+        f"the body mass index is {format_number(bmi, [_OVERWEIGHT])} kg/m²" if bmi is not None else "obesity on record"
+    )
     judgement = judge(service, "due", "never-seen", f"{why}; no HbA1c or fasting glucose of the last 3 years")
     return _naming_unreadable(judgement, treated)
 
@@ -260,7 +273,7 @@ def _of_glucose(service: PreventiveService, result: Measurement, is_normal: bool
         text = f"{words} is not normal and no diabetes is on record: confirm and follow up"
         return judge(service, "not due", "abnormal", text, facts=(fact,))
     due = years_after(result.time.last_day, 3)
-    return judge(service, "not due", "done", f"{words}, due again {due}", next_due=due, facts=(fact,))
+    return judge(service, "not due", "done", f"{words}; it is due again {due}", next_due=due, facts=(fact,))
 
 
 def _statin(service: PreventiveService, chart: JudgedChart) -> Judgement:
@@ -269,14 +282,14 @@ def _statin(service: PreventiveService, chart: JudgedChart) -> Judgement:
     if statin is not None and statin.value:
         return judge(service, "not due", "done", "a statin is taken")
     if find_condition(record, "pregnancy"):
-        return judge(service, "not due", "condition", "not meant in pregnancy")
+        return judge(service, "not due", "condition", "it is not meant in pregnancy")
     if allergy_to_class(record, "statin") is not None:
         return judge(service, "not due", "condition", "a reaction to a statin is on record")
     ldl = record.newest("ldl_cholesterol")
     if ldl is not None and ldl.value > _LDL_OTHER_GUIDELINES:
         return judge(service, "not due", "condition", "LDL cholesterol over 190 mg/dL: other guidelines hold")
     if not all(record.was_requested(need) for need in service.needs):
-        return judge(service, "not known", "not-sent", "problems or medications not sent")
+        return judge(service, "not known", "not-sent", "the problems or the medications were not sent")
     factors = _risk_factors(chart)
     if not factors:
         return judge(
@@ -287,7 +300,7 @@ def _statin(service: PreventiveService, chart: JudgedChart) -> Judgement:
     except EquationRefused as refused:
         # Without the equation's name, which every refusal begins with.
         why = refused.text.partition(": ")[2]
-        text = f"10-year risk not computed: {plain(why, 100).removesuffix('.')}"
+        text = f"the 10-year risk was not computed: {plain(why, 100).removesuffix('.')}"
         if refused.reason in ("input-missing", "out-of-range"):
             return judge(service, "not known", "not-charted", text)
         return judge(service, "not due", "condition", text)
@@ -315,10 +328,12 @@ def _tobacco(service: PreventiveService, chart: JudgedChart) -> Judgement:
     if answer is None:
         return replace(judge(service, "due", "not-asked", "no smoking status on record: ask"), order=None)
     if answer.status != "current":
-        return judge(service, "not due", "done", f"asked: {plain(answer.words, 60)}{_answered(chart.smoking)}")
+        return judge(service, "not due", "done", f"the answer is “{plain(answer.words, 60)}”{_answered(chart.smoking)}")
     treated = presence_of(chart.record, _TO_STOP_SMOKING, systemic=False)
     if treated.medications:
-        return judge(service, "not due", "done", f"treated with {plain(treated.medications[0].name, 60)}")
+        return judge(
+            service, "not due", "done", f"the patient is treated with {plain(treated.medications[0].name, 60)}"
+        )
     judgement = by_interval(service, chart)
     if judgement.state != "due":
         return judgement
@@ -350,7 +365,12 @@ def _hypertension(service: PreventiveService, chart: JudgedChart) -> Judgement:
         return judge(service, "not due", "abnormal", text, facts=(fact,))
     if chart.today < due:
         return judge(
-            service, "not due", "done", f"{value} ({systolic.time.date}), due again {due}", next_due=due, facts=(fact,)
+            service,
+            "not due",
+            "done",
+            f"{value} ({systolic.time.date}); it is due again {due}",
+            next_due=due,
+            facts=(fact,),
         )
     text = f"last {value} ({systolic.time.date}), due since {due}"
     return judge(service, "due", "interval-over", text, next_due=due, facts=(fact,))
@@ -470,14 +490,14 @@ _ORGANS: Final[Mapping[str, Callable[[JudgedChart], bool | None]]] = {
 def _for_condition(service: PreventiveService, hit: ConditionHit) -> Judgement:
     words = plain(hit.words or hit.code, 60)
     when = f" ({hit.time.date})" if hit.time is not None else ""
-    return judge(service, "not due", "condition", f"for people at average risk, not meant with {words}{when}")
+    return judge(service, "not due", "condition", f"it is for people at average risk and not meant with {words}{when}")
 
 
 def _not_sent(service: PreventiveService, chart: JudgedChart) -> Judgement | None:
     lacking = [_NEED_WORDS[need] for need in service.needs if not chart.record.was_requested(need)]
     if not lacking:
         return None
-    return judge(service, "not known", "not-sent", f"{' and '.join(lacking)} not sent")
+    return judge(service, "not known", "not-sent", f"{' and '.join(lacking)} were not sent")
 
 
 def _settled(service: PreventiveService, chart: JudgedChart) -> Judgement | None:
@@ -486,9 +506,9 @@ def _settled(service: PreventiveService, chart: JudgedChart) -> Judgement | None
         refused = declined(chart.record, interval.test)
         if refused is not None:
             when = f" ({refused[1]})" if refused[1] else ""
-            return judge(service, "not due", "declined", f"{chart.test(interval.test).words} declined{when}")
+            return judge(service, "not due", "declined", f"{chart.test(interval.test).words} was declined{when}")
     for interval in service.tests:
         source = is_ordered(chart.record, interval.test)
         if source is not None:
-            return judge(service, "not due", "ordered", f"ordered ({plain(source, 60)})")
+            return judge(service, "not due", "ordered", f"it is ordered ({plain(source, 60)})")
     return None

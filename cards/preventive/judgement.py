@@ -116,7 +116,7 @@ def newest_that_counts(service: PreventiveService, chart: JudgedChart, counts: C
 def _done(service: PreventiveService, chart: JudgedChart, test: Done, due: date | None) -> Judgement:
     words = chart.test(test.test).words
     when = f" {test.when}" if test.when else ", no date"
-    next_time = f", due again {due}" if due is not None else ""
+    next_time = f"; it is due again {due}" if due is not None else ""
     return judge(
         service, "not due", "done", f"{words}{when}{next_time}", last=test, next_due=due, facts=(fact_of(test),)
     )

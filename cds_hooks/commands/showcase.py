@@ -22,7 +22,9 @@ def show(address: str) -> None:
     except (ChartError, httpx.HTTPError) as error:
         typer.echo(f"The samples were not answered: {error or type(error).__name__}", err=True)
     else:
-        typer.echo(f"No card from {len(quiet)} other services ({', '.join(quiet)}); cds-hooks call says why.")
+        if quiet:
+            typer.echo(f"No card from {', '.join(quiet)}.")
+        typer.echo("All reasons: cds-hooks call CHART --service ID.")
     typer.echo(f"Try it yourself: {address}/try. More patients: cds-hooks call. Stop with Ctrl-C.")
 
 

@@ -114,7 +114,11 @@ def _changed(judgement: Judgement, deaths: int | None, is_check_up: bool) -> Jud
     name = judgement.service.id
     if name == _STATIN:
         return replace(
-            judgement, state="not due", because="elsewhere", text="statin-discussion speaks of it", order=None
+            judgement,
+            state="not due",
+            because="elsewhere",
+            text="the card of statin-discussion speaks of it",
+            order=None,
         )
     if is_short(deaths) and name not in _AT_ONCE:
         text = f"about {deaths} in 100 people with results like these died within 5 years: the benefit comes later"
@@ -131,6 +135,9 @@ def _limited_outlook(record: PatientRecord) -> Advice | None:
     return no_card(SUBJECT, "outside-population", f"{words} is on record: prevention is not suggested.")
 
 
+_STATES = {"due": "is due", "not due": "is not due", "not known": "cannot be judged"}
+
+
 def _silences(judged: tuple[Judgement, ...]) -> list[WhyNot]:
     """Return the reason for each that is not due; those that are not for this age or sex are named in one."""
     outside = [judgement.service.short for judgement in judged if judgement.because in _NOT_FOR]
@@ -141,14 +148,14 @@ def _silences(judged: tuple[Judgement, ...]) -> list[WhyNot]:
     ]
     silences = [_silence(judgement) for judgement in not_due]
     if outside:
-        text = f"Not for this age or sex: {', '.join(outside)}."
+        text = f"Not recommended for this age or sex: {', '.join(outside)}."
         silences.append(WhyNot(SUBJECT, "outside-population", text))
     return silences
 
 
 def _silence(judgement: Judgement) -> WhyNot:
-    kept = "; kept for a check-up" if judgement.because == FOR_CHECK_UP else ""
-    text = f"{judgement.service.name}: {judgement.state}, {judgement.text}{kept}."
+    kept = " It is kept for a check-up." if judgement.because == FOR_CHECK_UP else ""
+    text = f"{judgement.service.name} {_STATES[judgement.state]}: {judgement.text}.{kept}"
     return WhyNot(judgement.service.id, _REASONS[judgement.because], text)
 
 

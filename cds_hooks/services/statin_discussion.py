@@ -253,8 +253,7 @@ def _content(call: ServiceInput, _charted: RecordInputs, result: EquationResult)
     band = result.band_id
     return EquationCardContent(
         summary=(
-            f"Heart attack or stroke within 10 years: about {people:g} in 100 ({band} risk); no statin found. "
-            "Consider talking about one."
+            f"Heart attack or stroke in 10 years: about {people:g} in 100 ({band}); no statin found. Consider a talk."
         ),
         figure=f"{people:g} in 100",
         opening=(

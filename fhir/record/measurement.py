@@ -472,7 +472,7 @@ def _without_number(analyte: Analyte, coded: CodedPart) -> Refusal | None:
     part: Any = coded[1]
     values = (part.valueInteger, part.valueCodeableConcept, part.valueRange, part.valueRatio)
     if part.valueString or any(value is not None for value in values):
-        return _refuse(analyte, coded, "no-quantity", "has a value that is no number with a unit")
+        return _refuse(analyte, coded, "no-quantity", "has a value that is not a number with a unit")
     if part.dataAbsentReason is not None or part.valueQuantity is not None:
         return _refuse(analyte, coded, "data-absent", "has no value (data absent)")
     return None

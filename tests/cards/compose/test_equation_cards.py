@@ -64,14 +64,14 @@ def test_the_card_of_a_score_counts_its_points() -> None:
     inputs = fibrillating()
     card = equation_card(inputs, inputs.calculate("score"), replace(CONTENT, offers=(FIRST, SECOND)), IDENTITY)
     assert card.detail == (
-        "The opening.\n"
+        "The opening.\n\n"
+        "Beside.\n\n"
+        "**Not found, so counted as no:** heart failure, diabetes, stroke, TIA or embolism before, "
+        "vascular disease.\n\n"
+        "Why:\n"
         "- 1 point: Age **70**\n"
         "- 1 point: Sex **female**\n"
-        "- 1 point: **Hypertension** (condition I10, 2020-03-04)\n"
-        "\n"
-        "Beside.\n"
-        "**Not found, so counted as no:** heart failure, diabetes, stroke, TIA or embolism before, "
-        "vascular disease.\n"
+        "- 1 point: **Hypertension** (condition I10, 2020-03-04)\n\n"
         f"The end. These are associations, not causes. {METHOD}"
     )
     assert (card.uuid, card.summary, card.indicator, card.selection_behavior, card.links, card.override_reasons) == (
