@@ -20,6 +20,8 @@ from models_onnx.errors import BatchRefused
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
+ROWS_AT_ONCE = 20_000
+
 _ABSENT = frozenset({"", "na", "<na>", "n/a", "nan", "nat", "null", "none"})
 _YES_NO = {"1": 1.0, "0": 0.0, "1.0": 1.0, "0.0": 0.0, "true": 1.0, "false": 0.0, "yes": 1.0, "no": 0.0}
 # FHIR administrative-gender; whoever is neither has no value of this input, as in a chart.

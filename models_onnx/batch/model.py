@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from fhir.record.refusals import WhyNot
 from models_onnx.artifact.keys import Keys
 from models_onnx.artifact.manifest import Manifest
-from models_onnx.batch.columns import Array, Mask, arrow, column_of, read_input, read_yes
+from models_onnx.batch.columns import ROWS_AT_ONCE, Array, Mask, arrow, column_of, read_input, read_yes
 from models_onnx.batch.plan import TablePlan, plan_of
 from models_onnx.declarations import add_features
 from models_onnx.errors import ArtifactRefused, BatchRefused, UnknownModel
@@ -158,7 +158,6 @@ def _take_over(scored_rows: ScoredRows, rows: NDArray[np.intp], by: ScoredRows, 
     scored_rows.contributions[np.ix_(places, columns)] = by.contributions[flatnonzero]
 
 
-ROWS_AT_ONCE = 20_000
 Origin: TypeAlias = tuple[str, Path, Keys | None]
 """What a model was loaded by: name, folder, and the keys that may have signed it."""
 TEXT_COLUMNS = ("model", "reason", "reason_text", "not_used")

@@ -17,8 +17,7 @@ from typing import Any, Literal, TypeAlias
 from fhir.mapping.features.catalog import FEATURES
 from fhir.terminology.analytes import Conversion
 from fhir.terminology.plain_file import LongLine, bounded_lines, is_packed
-from models_onnx.batch.columns import arrow
-from models_onnx.batch.model import ROWS_AT_ONCE
+from models_onnx.batch.columns import ROWS_AT_ONCE, arrow
 from models_onnx.errors import BatchRefused
 
 Form: TypeAlias = Literal["csv", "tsv", "ndjson", "parquet"]
