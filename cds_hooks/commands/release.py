@@ -14,7 +14,7 @@ from cds_hooks.commands.record_options import record_url
 from cds_hooks.governance.acts import COMMAND, RELEASE_EVENT, Act, ActKind, ActState, ApprovalRefused
 from cds_hooks.governance.approvals import NOBODY_APPROVES
 from cds_hooks.governance.releases import QUIET, Releases, why_not_allowed
-from cds_hooks.hold_back.released import CANARY, MAPPING, TERMINOLOGY, Key
+from cds_hooks.hold_back.released import CANARY, KNOWLEDGE, MAPPING, TERMINOLOGY, Key
 from cds_hooks.settings import settings
 from cds_hooks.storage.database import parse_url, reading_engine
 from cds_hooks.storage.decision import RecordUnavailable
@@ -229,6 +229,8 @@ def _version(kind: str, name: str) -> tuple[str, str]:
     beside = versions_for(settings(), services)
     served: dict[Key, str] = served_versions(services, beside)
     if (kind, name) not in served:
+        if kind == KNOWLEDGE and settings().knowledge is None:
+            raise ApprovalRefused(f"CDS_KNOWLEDGE is not set here; {name} is found where it names the server's folder")
         there = (
             ", ".join(sorted(served_name for served_kind, served_name in served if served_kind == kind))
             if kind == "model"

@@ -3,9 +3,11 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 from tests.conftest import ROOT
+from tests.live import record_in
 from tests.program import run_program
 
 SAMPLE = ROOT / "data" / "samples" / "knowledge"
@@ -40,3 +42,10 @@ def test_a_line_is_an_evaluation_and_one_of_another_form_is_told() -> None:
     assert "error" in refused
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
+
+
+def test_a_release_without_the_folder_says_which_setting_is_missing(tmp_path: Path) -> None:
+    words = ("release", "shadow", "knowledge", "sample-test-due", "--why", "first evaluation")
+    done = run_program(*words, environment={"CDS_DATABASE_URL": record_in(tmp_path)})
+    assert done.returncode == 1
+    assert "CDS_KNOWLEDGE is not set" in done.stderr
