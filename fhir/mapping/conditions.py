@@ -612,7 +612,6 @@ def _implanted_valve(record: PatientRecord) -> Sign | None:
     return None
 
 
-@remembered("operations with a mechanical valve", entries=4096, longest=600)
 def _mechanical_valve(concept: CodeableConcept) -> str | None:
     """Return the code that names the operation, "" where its words do; None where it is another one."""
     for coding in concept.coding:

@@ -226,7 +226,6 @@ def _with_code_of_words(condition: Condition) -> Condition:
     )
 
 
-@remembered("codes that words add to a concept", entries=4096, longest=600)
 def _code_to_add(concept: CodeableConcept) -> str | None:
     """Return the code that the words name; None where a code of the concept says something.
 

@@ -83,7 +83,6 @@ SYSTEMS: Mapping[str, CodeSystem] = {
 _PLAIN_SYSTEMS = {address.lower(): short for address, short in SYSTEMS.items()}
 
 
-@remembered("code systems of conditions", entries=256, longest=200)
 def code_system(address: str | None) -> CodeSystem | None:
     """Which of the code systems an address names: with a version, a final slash, https or other capitals, too.
 

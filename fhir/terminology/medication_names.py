@@ -237,7 +237,6 @@ def no_drug_kind(words: str) -> Literal["supply", "fluid"] | None:
     return "fluid" if _FLUID.search(words) else None
 
 
-@remembered("codes of medications", entries=4096, longest=200)
 def medication_of_code(system: str | None, code: str | None) -> Product | None:
     """Return what a code stands for, by the tables or else by its RxNorm name; None when neither knows it.
 
