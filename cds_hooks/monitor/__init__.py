@@ -1,1 +1,1 @@
-"""Monitoring of the record: decisions and feedback are counted once, day by day, and the counts are compared."""
+"""Monitoring: what the server counts for its pages, and the report of the command `monitor` by SQL over the record."""

@@ -135,7 +135,7 @@ def test_the_way_from_a_drift_to_a_released_version_and_back(site: Site) -> None
 
     until = (datetime.now(UTC) - timedelta(days=547)).date().isoformat()
     seen = site("cds_hooks", "monitor", "--until", until, "--days", "20", "--before", "20", code=1)
-    assert re.search(r"input drift, creatinine_mg_dl", seen), seen
+    assert re.search(r"Incident, drift\..*creatinine_mg_dl", " ".join(seen.split())), seen
 
     early, late = drifted[:1600], drifted[1600:]
     assert "1600 of them new" in site.outcomes(early)
