@@ -46,9 +46,9 @@ FUZZ ?= 600
 fuzz: dev-environment
 	CDS_FUZZ_SECONDS=$(FUZZ) $(bin)/pytest -q -p no:cacheprovider -m slow tests/cds_hooks/protocol/test_members.py
 
-# Every model, trained again and compared with its artifact (gate G16); needs other people's data (CDS_DATA_DIR).
+# Every model, trained again and compared with its artifact (gate parity); needs other people's data (CDS_DATA_DIR).
 retrain: dev-environment
-	@for model in models_onnx/artifacts/*/; do $(bin)/cds-hooks model gates $$(basename $$model) --only G16 || exit 1; done
+	@for model in models_onnx/artifacts/*/; do $(bin)/cds-hooks model gates $$(basename $$model) --only parity || exit 1; done
 
 # All of it: an hour, before a release.
 test-all: test test-slow fuzz retrain

@@ -2,7 +2,7 @@
 
 A file names a hook, a model of the folder or a published equation, for whom it is, its words and the order it offers
 (docs/adding/model.md). What is wrong with a file is one error that names the file, the line and the fault;
-its sentences are held to the wording rules of gate G13, because nobody else reads them before a clinician does.
+a directive, a claimed effect or an alarm in its sentences is refused, because nobody reads them before a clinician.
 """
 
 import re
@@ -81,19 +81,10 @@ class ServiceFile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
         """Whether it shows cards when a stay ends; otherwise it is for people who are not in hospital."""
         return self.hook == "encounter-discharge"
 
-    def lines(self, path: Path) -> list[tuple[str, str]]:
-        """Every text that a clinician reads, each with the file and the line where it stands, for gate G13."""
-        written = path.read_text(encoding="utf-8").splitlines()
-        # The verb of a button is left to `sentences`: pressing it is the clinician's act.
-        texts_by_member = dict(self.sentences)
-        texts = [*texts_by_member.values(), self.usage_requirements, self.seen, self.alike]
-        line_numbers = {text: next((n for n, line in enumerate(written, 1) if text in line), 1) for text in texts}
-        return [(f"{path.name}, line {line_numbers[text]}", text) for text in texts if " " in text.strip()]
-
     @property
     def sentences(self) -> Iterator[tuple[str, str]]:
         """Every text of its own that a clinician reads, with the member that it stands in."""
-        for name in ("title", "description", "summary", "closing"):
+        for name in ("title", "description", "summary", "closing", "usage_requirements", "seen", "alike"):
             yield name, getattr(self, name)
         for order in self.orders:
             yield "text", order.text
@@ -156,7 +147,7 @@ def _faults(declared: ServiceFile) -> Iterator[tuple[str, str]]:
     yield from _unseen_faults(declared)
     for name, text in declared.sentences:
         for fault in unsafe_words(text):
-            yield f"{name}: {fault} (wording rules of gate G13)", name
+            yield f"{name}: {fault} (no text of a model may say so)", name
 
 
 def _unseen_faults(declared: ServiceFile) -> Iterator[tuple[str, str]]:

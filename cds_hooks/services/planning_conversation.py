@@ -57,7 +57,7 @@ CARD = ModelCardContent(
     seen="died",
     lead="Why: Death within 5 years. ",
 )
-"""The words of the card, which gate G13 of the model reads."""
+"""The words of the card."""
 SMALL_PANEL = "**The small panel is used**: too many of the 11 laboratory values are missing for the full one."
 _TALK = "Planning conversation"
 _A_YEAR_DAYS = 365.0

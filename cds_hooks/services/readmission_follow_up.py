@@ -50,7 +50,7 @@ CARD = ModelCardContent(
     seen="came back",
     purpose="For planning after discharge, not for emergencies.",
 )
-"""The words of the card, which gate G13 of the model reads."""
+"""The words of the card."""
 DESTINATION_UNKNOWN = "**Where the stay ends is not charted yet**: the estimate does without it, and is rougher for it."
 
 

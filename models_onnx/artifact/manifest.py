@@ -251,7 +251,7 @@ MissingKind: TypeAlias = Literal["average", "imputed", "learned"]
 
 
 class MissingInputs(Struct, frozen=True, kw_only=True):
-    """What a missing input counts as; gate G6 holds the file to it.
+    """What a missing input counts as; the gate `explanation` holds the file to it.
 
     average: the mean of the reference cohort, so that it contributes 0. imputed: the value in `values`. learned: what
     was learned from people without it, so that its absence raises or lowers the estimate by itself.

@@ -120,12 +120,9 @@ class CardModel(_Part):
 class Waiver(_Part):
     """A fault of a gate that somebody accepts for a time."""
 
-    gate: Annotated[str, Field(pattern="^G([1-9]|1[0-8])$")]
+    gate: Annotated[str, Field(pattern="^fairness$")]
     covers: Annotated[list[Text], Field(description="The axes of fairness whose gaps it covers.")]
     at_most: Share = _ABSENT
-    key: Text = _ABSENT
-    signature: Text = _ABSENT
-    """Of cards that were signed before two people approved waivers; not read."""
     reason: Annotated[str, Field(min_length=20)]
     by: Text
     granted: Date
@@ -157,10 +154,19 @@ class InputAnswer(_Part):
 
 
 class RiskReview(_Part):
-    """Intervention risk management: the eight characteristics and when they were last reviewed."""
+    """Intervention risk management: the eight characteristics, when they were last reviewed, and who answers what."""
 
     reviewed: Date
     by: Text
+    for_professionals: Annotated[bool, Field(description="Do only health care professionals read its estimates?")]
+    informs: Annotated[bool, Field(description="Does it inform a decision that a clinician makes, and replace none?")]
+    wording: Annotated[
+        bool,
+        Field(
+            description="Do its cards give people in 100, the time, the comparison, the observed range and what is "
+            "missing, in plain words, without an instruction, a claimed effect or an alarm?"
+        ),
+    ]
     validity: Text
     reliability: Text
     robustness: Text
@@ -169,6 +175,10 @@ class RiskReview(_Part):
     safety: Text
     security: Text
     privacy: Text
+
+
+DECLARED = {name: str(field.description) for name, field in RiskReview.model_fields.items() if field.annotation is bool}
+"""The questions that the review of the risks answers, by name; two people of a site sign the release with them."""
 
 
 class Product(BaseModel):

@@ -1,6 +1,6 @@
 """What no text of a model may say: a directive, a claimed effect, an alarm (responsible-ai.md 2 and 4.3).
 
-Gate G13 asks it of every card, and a service that a site declares as data is asked when it is read.
+A service that a site declares as data is asked when it is read.
 """
 
 import re

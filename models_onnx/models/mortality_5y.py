@@ -157,6 +157,9 @@ SPEC = ModelSpec(
     simple_inputs=("age_years", "sex_male"),
     # issue 4: plain additive models reach 0.857-0.860 and a C-index of 0.825
     floors=Floors(auroc=0.85, slope=(0.9, 1.1), observed_expected=(0.95, 1.05), c_index=0.815),
+    # Need of planning beyond the label: who survived the five years and died in the five that followed, where these
+    # could be followed (cycles to 2007-2008). Deaths within five years would compare the label with itself.
+    needs={"death_6_to_10y": lambda table: table["death_10y"].where(table["death_5y"] == 0)},
     subgroups={
         "sex": lambda table: table["sex"],
         "age band": _age_band,

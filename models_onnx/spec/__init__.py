@@ -80,8 +80,8 @@ class ModelSpec:
     estimator: Any
     """One of `Estimator`, or an unfitted classifier with scikit-learn's interface."""
     missing_inputs: MissingKind | None = None
-    """What a missing input counts as, which gate G6 holds the file to: "average" (it contributes 0), "imputed" (a value
-    that is put in its place) or "learned" (its absence raises or lowers the estimate). None: the average."""
+    """What a missing input counts as, to which the gate explanation holds: "average" (it contributes 0), "imputed" (a
+    value that is put in its place) or "learned" (its absence raises or lowers the estimate). None: the average."""
     recalibration: Recalibration | None = None
     newest: Period | None = None
     """The latest rows that were followed to the horizon; their figures stand beside those of all rows."""

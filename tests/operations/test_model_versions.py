@@ -48,7 +48,7 @@ def models(tmp_path: Path) -> Path:
     """A site's folder with version 3.0.0 of the model of the package, validated and signed by the site."""
     folder = tmp_path / "models"
     home = build(folder, manifest=_say_version, card=_say_card_version, model=_say_model_version)
-    record_gates(home, b"{}", GateSummary(("G1",), ()), AS_OF.isoformat(), SIGNER)
+    record_gates(home, b"{}", GateSummary(("file",), ()), AS_OF.isoformat(), SIGNER)
     home.rename(folder / NEW_VERSION)
     key = {"name": SIGNER.public.name, "public_key": b64encode(SIGNER.public.raw).decode()}
     (tmp_path / "keys.json").write_text(json.dumps({"keys": [key]}))

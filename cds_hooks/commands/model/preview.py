@@ -8,28 +8,35 @@ from typing import Annotated, Any
 import msgspec
 import numpy as np
 import typer
+from numpy.typing import NDArray
 from rich.console import Console, Group
 from rich.markdown import Markdown
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from cards.card import CardIdentity
+from cards.compose.model import ModelCardContent, model_card
 from cds_hooks.commands.model.console import problems, progress_bars, wide_console
-from cds_hooks.commands.model.gates import composed_card, own_service, site_evidence
+from cds_hooks.commands.model.gates import site_evidence
 from cds_hooks.commands.model.train import signer
 from cds_hooks.commands.options import AsJson, print_json
 from cds_hooks.kit.tables import print_table
 from cds_hooks.pages.model_files import Preview
 from cds_hooks.services._declared import card_words, watermarked
+from cds_hooks.services._service_file import ServiceFile, service_files
 from cds_hooks.settings import settings
 from cds_hooks.trusted_models import own_keys
+from fhir.mapping.features.catalog import features_named
+from fhir.mapping.features.feature import Feature, FeatureValue, FeatureVector, Missing
+from fhir.mapping.features.patient import Sex
 from models_onnx.artifact.files import write_whole
 from models_onnx.artifact.folder import MANIFEST, MODEL
 from models_onnx.artifact.release_file import PREVIEW
-from models_onnx.declarations import add_features
+from models_onnx.declarations import DeclaringFile, add_features
 from models_onnx.errors import TrainingRefused
 from models_onnx.serving.registry import ARTIFACTS, model_ids, versions
-from models_onnx.serving.runtime import Model
+from models_onnx.serving.runtime import Model, Prediction
 from models_onnx.spec import SEED, declaring_file, get_spec
 
 _SHOWN = 0.9  # of the people of the table, the one whose estimate is higher than that of nine in ten
@@ -143,7 +150,7 @@ def _draft(model_id: str, read: Any, table: Path, folder: Path, asked: Any) -> A
     (folder / f"{model_id}.model.toml").write_text(made.declaration, encoding="utf-8")
     if not (folder / f"{model_id}.card.json").is_file():
         write_words(folder / f"{model_id}.card.json", draft_words(made))
-    if own_service(model_id, folder) is None:
+    if _own_service(model_id, folder) is None:
         text = draft_service(made, get_spec(model_id, folder).title)
         (folder / f"{model_id.replace('_', '-')}.service.toml").write_text(text, encoding="utf-8")
     return made
@@ -184,16 +191,51 @@ def _train(model_id: str, table: Path, folder: Path) -> tuple[Model, Preview, Pa
     rows = complete if len(complete) else X
     percentiles = np.asarray(model.predict_rows(rows).percentile)
     row = rows[int(np.abs(percentiles - 100 * _SHOWN).argmin())]
-    service = own_service(model_id, folder)
+    service = _own_service(model_id, folder)
     if service is None:
         raise TrainingRefused(f"no service in {folder} names the model {model_id}: write {model_id}.service.toml")
     planned = card_words(service[0], {"resourceType": "ServiceRequest"})
-    card = composed_card(
-        model, row, watermarked(planned, "One of the people of the table, before the gates of the model")
+    card = _composed(model, row, watermarked(planned, "One of the people of the table, before the gates of the model"))
+    write_whole(written / PREVIEW, msgspec.json.encode(card))
+    return model, card, written
+
+
+def _own_service(model_id: str, folder: Path) -> tuple[ServiceFile, DeclaringFile] | None:
+    """Return the site's own service that shows this model: in this folder, or in CDS_MODELS_FOLDER; else None."""
+    site_folder = settings().models_folder
+    folders = [folder, *([site_folder] if site_folder is not None else [])]
+    services = (service_file for folder in folders if folder.is_dir() for service_file in service_files(folder))
+    return next((service for service in services if service[0].model == model_id), None)
+
+
+def _composed(model: Model, row: NDArray[np.float64], planned: ModelCardContent) -> Preview:
+    """Return the card of a row of a table, as if it had been read from a chart."""
+    prediction: Prediction = model.predict(row)
+    vector = _vector(features_named(model.features), row)
+    card = model_card(
+        model.manifest,
+        prediction,
+        vector,
+        planned,
+        CardIdentity("card", str, "https://cds.example/explain/1", "https://cds.example/m"),
     )
-    shown = Preview(card.summary, card.detail, card.options)
-    write_whole(written / PREVIEW, msgspec.json.encode(shown))
-    return model, shown, written
+    options = tuple(suggestion.label for suggestion in card.suggestions or ())
+    return Preview(card.summary, card.detail or "", options)
+
+
+def _vector(features: tuple[Feature, ...], row: NDArray[np.float64]) -> FeatureVector:
+    """Return the row as if it had been read from a chart: every value dated and with a source."""
+    evidence: list[FeatureValue | None] = []
+    missing = []
+    for feature, value in zip(features, row.tolist(), strict=True):
+        if np.isnan(value):
+            evidence.append(None)
+            missing.append(Missing(feature, "absent", "not recorded"))
+        else:
+            charted = round(value, 1)
+            unit = ("male" if value else "female") if isinstance(feature, Sex) else feature.unit
+            evidence.append(FeatureValue(feature, value, "2026-11-01", "Observation/1", "", charted, unit))
+    return FeatureVector(features, row, evidence, missing)
 
 
 def _show(model: Model, card: Preview) -> None:
@@ -227,7 +269,7 @@ def _gates(model_id: str, table: Path, draft: Path) -> None:
             shutil.copyfile(draft / file, copy / file)
         sign_with_card(copy, signing, words_of_card(model_id, folder))
         subject = read_subject(copy, keys)
-        evidence = gather(subject, keys, site_evidence(subject, folder), table.parent, progress, folder)
+        evidence = gather(subject, keys, site_evidence(subject), table.parent, progress, folder)
         report = run_gates(subject, evidence, progress)
     write_whole(draft / GATES, encode(report))
     rows = Table("gate", "what", "why, and what clears it", title=report.headline)

@@ -23,6 +23,7 @@ from models_onnx.artifact.manifest import Manifest, ModelInput
 from models_onnx.model_card.calibration import calibration
 from models_onnx.model_card.formats import card_sections
 from models_onnx.model_card.origin import absence_words, lineage_rows, provenance_rows
+from models_onnx.model_card.schema import DECLARED
 from models_onnx.monitoring.alerting import alerting_of
 
 _NO_MODEL = Failure("No such model", "No model of this name is served here.", "The start page lists those there are.")
@@ -202,6 +203,8 @@ def model_values(manifest: Manifest, card: dict[str, Any] | None = None) -> dict
         "calibration_scale": round_scale(100 * observed.highest),
         "features": [_input_row(feature) for feature in manifest.features],
         "attributes": card_sections(card) if card else [],
+        "review": card["product"].get("irm") if card else None,
+        "questions": DECLARED,
         "lineage": lineage_rows(manifest),
         "absence": absence_words(manifest),
     }

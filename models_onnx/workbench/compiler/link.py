@@ -18,7 +18,7 @@ from models_onnx.workbench.compiler.graph import DOUBLE, SECOND_AXIS, Graph
 Array = NDArray[np.float64]
 
 # The runtime computes exponentials eight at a time and the remaining ones singly, with a difference in the last bit: a
-# row alone would get another probability than in a batch (gate G4). So each row has a multiple of eight exponentials.
+# row alone would get another probability than in a batch (gate speed). Each row has a multiple of eight.
 AT_ONCE = 8
 
 

@@ -1,1 +1,1 @@
-"""The gates G1 to G18 of responsible-ai.md 5.6: what a model has to pass before it may be shown, as code."""
+"""The nine gates: what a model has to pass before it may be shown, as code (docs/models/gates.md)."""

@@ -1,11 +1,9 @@
-"""Gathers what the gates of a model are judged by: its rows, its answers, its cards, its packages."""
+"""Gathers what the gates of a model are judged by: its rows, its answers, the version in use."""
 
-import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +13,11 @@ from numpy.typing import NDArray
 
 from fhir.mapping.features.catalog import FEATURES
 from fhir.mapping.features.patient import Age, Sex
-from models_onnx.artifact.folder import CARD, MANIFEST
 from models_onnx.artifact.keys import Keys
 from models_onnx.artifact.release_file import parse_release
 from models_onnx.errors import ModelError
 from models_onnx.model_card.embed import core_digest
-from models_onnx.serving.registry import ARTIFACTS, versions
+from models_onnx.serving.registry import versions
 from models_onnx.spec import ModelSpec, get_spec
 from models_onnx.spec.renewal import read_renewal
 from models_onnx.workbench.gates.subject import (
@@ -45,7 +42,6 @@ Progress = Callable[[str, int, int], None]
 _PEOPLE = 400
 # Samples for the intervals of figures that are computed for a verdict.
 _REPLICATES = 200
-_LICENCE_LENGTH = 60
 
 
 def gather(
@@ -64,13 +60,8 @@ def gather(
         absent["audit"] = why
     if table and table["figures"] is None:
         absent["figures"] = "The file is not the model that its specification and table give, so no figure is of it."
-    if site.cards is None:
-        absent["cards"] = f"No service of this server shows {subject.id} on a card, so there is no card to read."
-    others = _other_cards(subject)
     before = _audited_before(subject, active, specs)
-    return replace(
-        site, **table, other_cards=others, active=active, installed=_installed, absent=absent, audited_before=before
-    )
+    return replace(site, **table, active=active, absent=absent, audited_before=before)
 
 
 def _audited_before(subject: Subject, active: Subject | None, specs: Path | None) -> str:
@@ -80,7 +71,12 @@ def _audited_before(subject: Subject, active: Subject | None, specs: Path | None
     renewal = read_renewal(f"{subject.id}@{subject.manifest.version}", specs)
     with suppress(ModelError):
         gates = parse_release(active.folder).gates
-        if renewal is not None and renewal.is_of_outcomes and gates is not None and "G10" in gates.green:
+        if (
+            renewal is not None
+            and renewal.is_of_outcomes
+            and gates is not None
+            and "fairness" in (*gates.green, *gates.waived)
+        ):
             return active.manifest.version
     return ""
 
@@ -158,26 +154,6 @@ def _input_evidence(subject: Subject, spec: Any, cohort: Any) -> InputEvidence:
     )
 
 
-def _other_cards(subject: Subject) -> dict[str, dict[str, Any]]:
-    """Return the cards of the models beside this one and of the package, without its own versions and its twin."""
-    twin = subject.manifest.twin
-    cards = {}
-    for folder in (ARTIFACTS, subject.folder.parent):
-        for path in sorted(folder.glob(f"*/{CARD}")):
-            name = path.parent.name.partition("@")[0]
-            if name not in (subject.id, twin.id if twin is not None else "") and not _is_twin_of(path, subject.id):
-                with suppress(OSError, ValueError):
-                    cards[name] = json.loads(path.read_bytes())
-    return cards
-
-
-def _is_twin_of(card: Path, model: str) -> bool:
-    with suppress(OSError, ValueError):
-        twin = json.loads((card.parent / MANIFEST).read_bytes()).get("twin")
-        return isinstance(twin, dict) and twin.get("id") == model
-    return False
-
-
 def _why_no_audit(declared: Mapping[str, Any] | None, spec: ModelSpec, cohort: Cohort) -> str:
     """Return why the label cannot be audited by what the card names, in a sentence; '' where it can."""
     if declared is None:
@@ -241,26 +217,6 @@ def _paired(subject: Subject, active: Subject | None, cohort: Any) -> Paired | N
     )
 
 
-def _installed(name: str) -> tuple[str, str] | None:
-    """Version and licence as the package itself says; None where it is not installed."""
-    try:
-        distribution = metadata.metadata(name)
-    except metadata.PackageNotFoundError:
-        return None
-    licence = _field(distribution, "License-Expression") or _field(distribution, "License")
-    if not licence or len(licence) > _LICENCE_LENGTH:
-        licences = [
-            line.rpartition(" :: ")[2] for line in distribution.get_all("Classifier") or [] if "License ::" in line
-        ]
-        licence = ", ".join(licences) or licence[:_LICENCE_LENGTH]
-    return distribution["Version"], licence
-
-
-def _field(distribution: metadata.PackageMetadata, name: str) -> str:
-    return str(distribution[name]) if name in distribution else ""
-
-
-Figures = dict[str, Any]
 # Columns that may be behind no input, whatever the specification calls them (45 CFR 92.210; README of the tables).
 PROTECTED = re.compile(r"race|ethnic|language|religio|payer|insur|income|poverty|education", re.IGNORECASE)
 # An input that tells a protected group from the others as well as this stands for it.

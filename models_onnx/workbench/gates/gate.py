@@ -28,6 +28,10 @@ class Insufficient(Exception):
     """Raised by a gate whose data are too few for a decision; the sentence says which. The gate is red."""
 
 
+class UnsafeFile(Exception):
+    """Raised where the model file must not be opened: the gate has failed, and gates that open the file do not run."""
+
+
 class Verdict(Struct, frozen=True):
     """The result of a gate's check: `faults` are sentences, none if it passed; `sentence` is for that case."""
 
@@ -79,12 +83,14 @@ def is_outside(figure: Figures, limits: tuple[float, float]) -> bool:
     return bool(figure["high"] < limits[0] or figure["low"] > limits[1])
 
 
+Check = Callable[[Subject, Evidence], Verdict]
+
+
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """One gate: its check, and what would clear it. `opens` if it runs the model file itself."""
+    """One gate: its checks, each with what would clear it. `opens` if it runs the model file itself."""
 
     id: str
     title: str
-    check: Callable[[Subject, Evidence], Verdict]
-    clears: str = ""
+    checks: tuple[tuple[Check, str], ...]
     opens: bool = True

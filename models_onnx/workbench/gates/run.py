@@ -1,9 +1,9 @@
-"""The eighteen gates, and how they are run on one candidate with the waivers of its card.
+"""The nine gates, and how they are run on one candidate with the waivers of its card.
 
 A waiver says who accepts which fault of a gate, why and until when. The release that has the card signs it, and behind
 a trust file two people approve it. It is an entry of the card (`product.waivers`):
 
-    gate      G9, the only gate that can be waived
+    gate      fairness, the only gate that can be waived
     covers    the axes of fairness whose gaps are accepted, as the card names them
     at_most   the largest gap that is accepted
     reason    why, in twenty words or more and with the figures it rests on
@@ -21,22 +21,22 @@ import msgspec
 from msgspec import Struct
 
 from models_onnx.artifact.release_file import GateSummary
-from models_onnx.workbench.gates.checks import (
-    device,
-    explanation,
-    fairness,
-    figures,
-    folder,
-    inputs,
-    label,
-    running,
-    wording,
+from models_onnx.workbench.gates.checks import card, explanation, fairness, figures, folder, inputs, label, running
+from models_onnx.workbench.gates.gate import (
+    GREEN,
+    Check,
+    Gate,
+    GateResult,
+    Insufficient,
+    NotRun,
+    Status,
+    UnsafeFile,
+    Verdict,
 )
-from models_onnx.workbench.gates.gate import GREEN, Gate, GateResult, Insufficient, NotRun, Status, Verdict
 from models_onnx.workbench.gates.subject import Evidence, Subject
 
 FORMAT = "cds-hooks-onnx/gates/1"
-FILE_GATE = "G1"
+FILE_GATE = "file"
 
 
 class GateReport(Struct, frozen=True, kw_only=True):
@@ -81,18 +81,20 @@ def run_gates(
 ) -> GateReport:
     """Return the report; with `only`, the others are "not run", which is red."""
     results: list[GateResult] = []
-    opened = True
+    unsafe = False
     for done, gate in enumerate(GATES):
         if progress is not None:
             progress("gates", done, len(GATES))
         if only is not None and gate.id not in only:
-            results.append(_result(gate, "not run", "It was not asked for."))
-        elif gate.opens and not opened:
-            results.append(_result(gate, "not run", f"The file is not opened, because {FILE_GATE} failed."))
+            results.append(_result(gate, "not run", Verdict("It was not asked for.")))
+        elif gate.opens and unsafe:
+            results.append(_result(gate, "not run", Verdict(f"The file is not opened, because {FILE_GATE} failed.")))
         else:
-            results.append(_run(gate, subject, evidence))
-        if gate.id == FILE_GATE and (only is None or FILE_GATE in only):
-            opened = results[-1].green
+            try:
+                results.append(_run(gate, subject, evidence))
+            except UnsafeFile as problem:
+                unsafe = True
+                results.append(_result(gate, "failed", Verdict("", (str(problem),)), gate.checks[0][1]))
     if progress is not None:
         progress("gates", len(GATES), len(GATES))
     return GateReport(
@@ -111,19 +113,42 @@ def encode(report: GateReport) -> bytes:
     return msgspec.json.format(msgspec.json.encode(report), indent=1) + b"\n"
 
 
+_WORST_FIRST: tuple[Status, ...] = ("failed", "not run", "insufficient", "passed")
+
+
 def _run(gate: Gate, subject: Subject, evidence: Evidence) -> GateResult:
+    """Return the result of all checks of a gate: the worst one decides, and every fault is named."""
+    outcomes = [_outcome(check, subject, evidence) for check, _ in gate.checks]
+    status = min((status for status, _ in outcomes), key=_WORST_FIRST.index)
+    verdicts = [verdict for _, verdict in outcomes]
+    pairs = zip(outcomes, gate.checks, strict=True)
+    clears = "; ".join(clears for (status_of, _), (_, clears) in pairs if status_of == status)
+    together = Verdict(
+        " ".join(verdict.sentence for status_of, verdict in outcomes if status_of == status),
+        tuple(fault for verdict in verdicts for fault in verdict.faults),
+        {name: value for verdict in verdicts for name, value in verdict.figures.items()},
+        [row for verdict in verdicts for row in verdict.rows],
+    )
+    result = _with_waiver(_result(gate, status, together, clears), subject, evidence)
+    others = [(status_of, verdict) for status_of, verdict in outcomes if status_of not in ("failed", *GREEN)]
+    if result.status == "waived" and others:  # a waiver is of faults, not of what was not judged
+        return _result(gate, *others[0])
+    return result
+
+
+def _outcome(check: Check, subject: Subject, evidence: Evidence) -> tuple[Status, Verdict]:
     try:
-        verdict = gate.check(subject, evidence)
+        verdict = check(subject, evidence)
+    except UnsafeFile:
+        raise
     except NotRun as reason:
-        return _result(gate, "not run", str(reason))
+        return "not run", Verdict(str(reason))
     except Insufficient as reason:
-        return _result(gate, "insufficient", str(reason))
+        return "insufficient", Verdict(str(reason))
     except Exception as error:
         # The report covers every gate: an unexpected exception in one gate is reported as the failure of that gate.
-        return _result(gate, "failed", f"The check broke off: {type(error).__name__}: {str(error)[:300]}")
-    status: Status = "failed" if verdict.faults else "passed"
-    why = "; ".join(verdict.faults) if verdict.faults else verdict.sentence
-    return _with_waiver(_result(gate, status, why, verdict), subject, evidence)
+        return "failed", Verdict("", (f"The check broke off: {type(error).__name__}: {str(error)[:300]}",))
+    return ("failed" if verdict.faults else "passed"), verdict
 
 
 def _with_waiver(result: GateResult, subject: Subject, evidence: Evidence) -> GateResult:
@@ -138,55 +163,60 @@ def _with_waiver(result: GateResult, subject: Subject, evidence: Evidence) -> Ga
     return msgspec.structs.replace(result, status="waived", why=why, waiver=waiver, clears="")
 
 
-def _result(gate: Gate, status: Status, why: str, verdict: Verdict | None = None) -> GateResult:
-    figures = {} if verdict is None else {name: getattr(verdict, name) for name in ("faults", "figures", "rows")}
-    clears = "" if status in GREEN else gate.clears
-    return GateResult(gate=gate.id, title=gate.title, status=status, why=why, clears=clears, **figures)
+def _result(gate: Gate, status: Status, verdict: Verdict, clears: str = "") -> GateResult:
+    return GateResult(
+        gate=gate.id,
+        title=gate.title,
+        status=status,
+        why="; ".join(verdict.faults) or verdict.sentence,
+        faults=verdict.faults,
+        figures=verdict.figures,
+        rows=verdict.rows,
+        clears="" if status in GREEN else clears,
+    )
 
 
 GATES = (
-    Gate("G1", "File is safe", folder.check_file, opens=False,
-         clears="sign the folder again with your key (cds-hooks model sign), from files that nobody changed"),
-    Gate("G2", "Inputs and dictionary agree", inputs.check_dictionary,
-         clears="give each input the name, unit and range of its feature, in the order of the file"),
-    Gate("G3", "Parity with the library", running.check_parity,
-         clears="train or compile again, so that the file is the one of this table and library"),
-    Gate("G4", "Determinism", running.check_determinism,
-         clears="compile the model here: files of other converters round a row alone in another way"),
-    Gate("G5", "Latency", running.check_latency,
-         clears="fewer or shallower trees, fewer groups of inputs, or a smaller network"),
-    Gate("G6", "Explanation is exact", explanation.check_explanation,
-         clears="declare what a missing input counts as (missing_inputs), and compile the model here"),
-    Gate("G7", "Discrimination", figures.check_discrimination, opens=False,
-         clears="leave the named input out, or read it as of the prediction; else a better model"),
-    Gate("G8", "Calibration", figures.check_calibration, opens=False,
-         clears="recalibrate where it was fitted, or declare a recalibration; or more people"),
-    Gate("G9", "Fairness by group", fairness.check_fairness, opens=False,
-         clears="name the axes in subgroups and fairness_axes; of a gap, other inputs or thresholds, or a waiver"),
-    Gate("G10", "Label-choice audit", label.check_label, opens=False,
-         clears="audit against a column of need on the table (label.audit), or predict another label"),
-    Gate("G11", "Missing data", inputs.check_missing,
-         clears="put the named input under always_required, so that nobody is scored without it, or impute it"),
-    Gate("G12", "Population guard", inputs.check_population,
-         clears="declare the setting of the service (product.setting of the card), and train on newer data"),
-    Gate("G13", "Wording of the card", wording.check_wording,
-         clears="change the named text of NAME.service.toml, or add the file beside the model"),
-    Gate("G14", "Model card", folder.check_card, opens=False,
-         clears="fill the named attributes of NAME.card.json, review the risks (irm), and train or import again"),
-    Gate("G15", "FDA guard", device.check_device, opens=False,
-         clears="a longer horizon, no signals, professionals as users, reasons for inputs; or a clearance"),
-    Gate("G16", "Reproducible", running.check_reproducible,
-         clears="train again from the table that the manifest names, and publish what comes out"),
-    Gate("G17", "Contents and components", folder.check_contents, opens=False,
-         clears="take the named file or content out of the folder, or train without the named library"),
-    Gate("G18", "Not worse than the one in use", figures.check_not_worse, opens=False,
-         clears="compare on the same people (--data), and release only what is not worse than the version in use"),
+    Gate("file", "File, inputs and card", opens=False, checks=(
+        (folder.check_file, "sign the folder again with your key (cds-hooks model sign), from files nobody changed"),
+        (inputs.check_dictionary, "give each input the name, unit and range of its feature, in the order of the file"),
+        (card.check_card, "complete NAME.card.json, answer its questions (irm), and train or import again"),
+    )),
+    Gate("parity", "Parity with the model trained again", (
+        (running.check_parity, "train or compile again, so that the file is the one of this table and library"),
+        (running.check_reproducible, "train again from the table that the manifest names, and publish what comes out"),
+    )),
+    Gate("speed", "Latency and determinism", (
+        (running.check_determinism, "compile the model here: files of other converters round a row alone differently"),
+        (running.check_latency, "fewer or shallower trees, fewer groups of inputs, or a smaller network"),
+    )),
+    Gate("explanation", "Explanation is exact", (
+        (explanation.check_explanation, "declare what a missing input counts as (missing_inputs), and compile it here"),
+    )),
+    Gate("discrimination", "Discrimination", opens=False, checks=(
+        (figures.check_discrimination, "leave the named input out, or read it as of the prediction"),
+    )),
+    Gate("calibration", "Calibration", opens=False, checks=(
+        (figures.check_calibration, "recalibrate where it was fitted, or declare a recalibration; or more people"),
+    )),
+    Gate("fairness", "Fairness by group", opens=False, checks=(
+        (fairness.check_fairness,
+         "name the axes in subgroups and fairness_axes; of a gap, other inputs or thresholds, or a waiver"),
+        (label.check_label,
+         "audit against a column of need on the table (label.audit), or predict another label"),
+    )),
+    Gate("missing-data", "Missing data", (
+        (inputs.check_missing, "put the named input under always_required, so that nobody lacks it, or impute it"),
+    )),
+    Gate("not-worse", "Not worse than the one in use", opens=False, checks=(
+        (figures.check_not_worse, "compare on the same people (--data), and release what is not worse"),
+    )),
 )  # fmt: skip
 
 
 # responsible-ai.md 5.6 lets only the fairness gate be waived ("or a signed waiver with expiry"); a model that is
 # unsafe, wrong or a device cannot be excused by a signature.
-WAIVABLE = frozenset({"G9"})
+WAIVABLE = frozenset({"fairness"})
 LONGEST_DAYS = 366
 LEAST_WORDS = 20
 # Only a difference between groups is waived; a group for whom the estimates are wrong is not.

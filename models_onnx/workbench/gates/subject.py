@@ -1,7 +1,7 @@
 """The objects that the gates examine: the candidate in its folder, its file run as on the server, further evidence."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
@@ -167,21 +167,6 @@ class Audit:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ComposedCard:
-    """A card as a clinician would see it, and the inputs it was composed from."""
-
-    summary: str
-    detail: str
-    indicator: str
-    options: tuple[str, ...]
-    links: tuple[str, ...]
-    missing: tuple[str, ...]
-    margin: float
-    base: float
-    contributions: tuple[float, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Paired:
     """Margins of the candidate and of the active model for the same people, with their outcomes."""
 
@@ -230,15 +215,8 @@ class Evidence:
     """The evaluation, computed now from rows and file."""
     inputs: "InputEvidence | None" = None
     """What each input reads and how much it tells."""
-    sentences: Sequence[tuple[str, str]] | None = None
-    """Every sentence of the service that shows the model, each with the place where it stands."""
-    other_cards: dict[str, dict[str, Any]] | None = None
-    """The cards of other models, by id."""
-    cards: Callable[[Array], Sequence[ComposedCard]] | None = None
     active: "Subject | None" = None
     paired: Paired | None = None
-    installed: Callable[[str], tuple[str, str] | None] | None = None
-    """Version and licence of an installed library, for G17."""
     waiver_fault: Callable[[dict[str, Any]], str | None] = lambda _waiver: None
     """Why a waiver of the card is not valid here, in a sentence; None where it is."""
     absent: dict[str, str] | None = None

@@ -30,7 +30,7 @@ from models_onnx.model_card.attributes import (
 )
 from models_onnx.model_card.formats import VALIDITY
 from models_onnx.model_card.origin import provenance_rows
-from models_onnx.model_card.schema import NOT_RECORDED, PRODUCT_NAMES, refuse_incomplete_card
+from models_onnx.model_card.schema import DECLARED, NOT_RECORDED, PRODUCT_NAMES, refuse_incomplete_card
 from models_onnx.serving.registry import ARTIFACTS
 
 _FAIRNESS = ("auroc", "observed_expected", "sensitivity", "false_positive_rate", "ppv", "alert_rate")
@@ -311,18 +311,13 @@ def card_text(card: Card, path: str) -> str:
     return str(part.get("words", "")) if isinstance(part, dict) else ""
 
 
-def default_words() -> frozenset[str]:
-    """Return the words that all cards of the project share."""
-    return frozenset(str(words) for words in project_words()["attributes"].values())
-
-
 def _defaults_of_others() -> Words:
     """Return the defaults without who made, paid for and reviewed the model: somebody else did."""
     defaults = project_words()
     for path in OF_THE_MAKER:
         del defaults["attributes"][path]
     del defaults["product"]["stakeholders"]
-    for name in ("reviewed", "by"):
+    for name in ("reviewed", "by", *DECLARED):
         del defaults["product"]["irm"][name]
     return defaults
 

@@ -21,6 +21,7 @@ from fhir.mapping.features.measured import Measured
 from fhir.mapping.features.patient import Age, Sex
 from fhir.terminology.analytes import ANALYTES, Analyte
 from models_onnx.errors import TrainingRefused
+from models_onnx.model_card.schema import DECLARED
 from models_onnx.spec.model_file import cell_text
 from models_onnx.workbench.training.sources import ModelSource
 
@@ -468,7 +469,7 @@ def draft_words(made: Draft) -> dict[str, Any]:
             "auroc_floor": 0.6,
             "stress_move_at_most": 0.2,
             "one_option_rationale": "",
-            "irm": {"reviewed": "", "by": ""},
+            "irm": {"reviewed": "", "by": "", **dict.fromkeys(DECLARED)},
             "waivers": [],
             "keywords": [],
             "bibliography": "",

@@ -21,7 +21,7 @@ TODAY = datetime.now(UTC).date()
 
 def _waiver(by: str = "Ann Lee", ends_in_days: int = 30, **changes: Any) -> Mapping[str, Any]:
     ends = TODAY + timedelta(days=ends_in_days)
-    written = {"gate": "G9", "covers": ["sex"], "reason": "Groups differ in age.", "by": by}
+    written = {"gate": "fairness", "covers": ["sex"], "reason": "Groups differ in age.", "by": by}
     dates = {"granted": (ends - timedelta(days=60)).isoformat(), "expires": ends.isoformat()}
     return waiver_subject("mortality_5y", "1.0.0", written | dates | changes)
 
@@ -123,7 +123,7 @@ def test_a_waiver_is_approved_in_its_words_while_it_is_in_force_and_second_not_b
     with pytest.raises(ApprovalRefused, match="has no such waiver, or its text was changed"):
         here.click(BEN, **about, version=waiver_version({**own, "reason": "Another one."}))
     here.click(BEN, **about, version=waiver_version(own))
-    with pytest.raises(ApprovalRefused, match="Ann Lee is the author of the waiver of G9"):
+    with pytest.raises(ApprovalRefused, match="Ann Lee is the author of the waiver of fairness"):
         here.click(ANN, **about, version=waiver_version(own))
     here.put_approval(ANN, own, kind="waiver")
     assert "Ben Ray (approver) alone" in str(here.book().why_not_approved("waiver", own, TODAY))

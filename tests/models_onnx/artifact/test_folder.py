@@ -60,7 +60,7 @@ def test_one_changed_bit_of_the_release_is_refused(artifact: Path, place: float)
         (lambda d: d.update(signature=""), "changed after it was signed"),
         (lambda d: d.update(signature="x" * 88), "changed after it was signed"),
         (lambda d: d.update(state="active"), "changed after it was signed"),
-        (lambda d: d.update(gates={"green": ["G1"], "red": []}), "changed after it was signed"),
+        (lambda d: d.update(gates={"green": ["file"], "red": []}), "changed after it was signed"),
         (lambda d: d["history"].append({"state": "a", "at": "b", "by": "c", "role": "d", "why": "e"}), "changed after"),
         (lambda d: d.update(digest="0" * 64), "changed after it was signed"),
         (lambda d: d.update(key="0" * 16), "not trusted here"),

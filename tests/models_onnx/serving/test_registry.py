@@ -75,10 +75,10 @@ def why_withheld(shelf: Path) -> str | None:
 def test_for_cards_a_loaded_model_needs_its_gates(shelf: Path) -> None:
     assert "no gate report" in str(why_withheld(shelf))
     home = shelf / "mortality_5y"
-    red = GateSummary(green=("G1",), red=("G9",))
+    red = GateSummary(green=("file",), red=("fairness",))
     write_release(home, msgspec.structs.replace(parse_release(home), gates=red, state="validated"), SIGNER)
-    assert "held at validated: G9 not green" in str(why_withheld(shelf))
-    green = GateSummary(green=("G1", "G9"), red=())
+    assert "held at validated: fairness not green" in str(why_withheld(shelf))
+    green = GateSummary(green=("file", "fairness"), red=())
     write_release(home, msgspec.structs.replace(parse_release(home), gates=green), SIGNER)
     assert why_withheld(shelf) is None
 

@@ -128,7 +128,7 @@ def _parts(tree: Tree, node: int, path: TreePath) -> Iterator[tuple[int, TreePat
     yield from _parts(tree, int(tree.right[node]), (*path, (node, False)))
 
 
-# responsible-ai 7.4 wants 4 and allows 6; what more questions cost in time is bounded by gate G5.
+# responsible-ai 7.4 wants 4 and allows 6; what more questions cost in time is bounded by the gate speed.
 DEEPEST = 6
 # responsible-ai 7.3: averages over fewer people could reveal data of one person.
 LEAST_COHORT = 20

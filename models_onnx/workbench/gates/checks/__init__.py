@@ -1,1 +1,1 @@
-"""One module for each gate or small group of gates; a module is found because it declares `GATES`."""
+"""The checks of the gates, by what they look at; `gates/run.py` says which gate has which."""

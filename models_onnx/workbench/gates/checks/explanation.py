@@ -1,4 +1,4 @@
-"""G6: is the explanation exact, do inputs without effect contribute nothing, and is it stable under noise?
+"""Is the explanation exact, do inputs without effect contribute nothing, and is it stable under noise?
 
 Where the file explains groups of inputs by asking a network for every coalition, a few people are explained again by
 the definition, from the file's own estimates.

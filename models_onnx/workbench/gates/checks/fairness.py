@@ -1,4 +1,4 @@
-"""G9: are the figures fair group by group, with intervals; differences that call for action fail the gate."""
+"""Are the figures fair group by group, with intervals; differences that call for action fail the gate."""
 
 from collections.abc import Mapping, Sequence
 from itertools import combinations

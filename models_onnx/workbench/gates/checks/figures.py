@@ -1,4 +1,4 @@
-"""G7: does the model discriminate? G8: is it calibrated? G18: is it no worse than the model in use?"""
+"""Does the model discriminate, is it calibrated, and is it no worse than the version in use?"""
 
 from collections.abc import Mapping
 from typing import Any

@@ -1,11 +1,4 @@
-"""Gates of the inputs and of whom they come from.
-
-G2: do the file's inputs and the feature dictionary agree in names, order, units and ranges?
-
-G11: what happens when inputs are missing? The score changes within limits, and the missing inputs are named.
-
-G12: do people outside the intended population get no score, and is the training population still relevant?
-"""
+"""Do the file's inputs and the feature dictionary agree, and what happens when inputs are missing?"""
 
 import json
 from typing import Any
@@ -39,8 +32,6 @@ def check_dictionary(subject: Subject, _evidence: Evidence) -> Verdict:
 
 def _faults_of(item: ModelInput) -> list[str]:
     faults = []
-    if not item.words or not item.unit or not (item.fhir or item.loinc):
-        faults.append(f"{item.name} has no words, unit or source in the record")
     if not item.trained_low < item.trained_high:
         faults.append(f"{item.name} has no range: {item.trained_low:g} to {item.trained_high:g}")
     elif not item.trained_low <= item.reference_value <= item.trained_high:
@@ -167,34 +158,3 @@ def _panel_faults(panels: list[dict[str, Any]]) -> list[str]:
         for panel in panels
         if panel.get("scored", True) and is_outside(ratio := panel["observed_expected"], RATIO_ACT)
     ]
-
-
-# Our own limits, because none is published; docs/models/gates.md gives the reasons.
-OLDEST_YEARS = 20
-# The hooks of this server are planned contacts; its records do not show who is acutely ill in hospital.
-SETTINGS = frozenset({"outpatient", "discharge", "population"})
-
-
-def check_population(subject: Subject, evidence: Evidence) -> Verdict:
-    """Check that setting and age of the data fit; who is too young or lacks inputs gets no score of any model."""
-    last, setting = subject.product.get("data_last_year"), subject.product.get("setting")
-    faults = []
-    if not isinstance(last, int):
-        faults.append("the card does not say from which year the newest data are")
-    elif evidence.as_of.year - last > OLDEST_YEARS:
-        faults.append(
-            f"its newest data are of {last}, {evidence.as_of.year - last} years ago (limit {OLDEST_YEARS}): "
-            "the people and the care it knows are not those of today"
-        )
-    if setting not in SETTINGS:
-        faults.append(
-            f"its population is {setting or 'not said'}; this server's hooks are of planned contacts and cannot tell "
-            "such patients from others, so nobody would be kept out. A model for the end of a stay has the setting "
-            "discharge, one for visits outpatient, one for lists population (product.setting of its card)"
-        )
-    population = subject.manifest.population
-    return Verdict(
-        f"For {population.words} from {population.age_low:g} years on; setting {setting}; data until {last}.",
-        tuple(faults),
-        {"setting": setting, "last": last},
-    )

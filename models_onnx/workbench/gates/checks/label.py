@@ -1,4 +1,4 @@
-"""G10: was the label audited: is it what it stands for, for every group?
+"""Was the label audited: is it what it stands for, for every group?
 
 The audit asks whether, at an equal score, one group needs more than another.
 

@@ -1,7 +1,4 @@
-"""G3: does the file agree with the trained model? G4: does the same row always give the same output?
-
-G5: is it fast enough for a visit? G16: does training again give the same model?
-"""
+"""Does the file agree with the model trained again, and does it answer fast and always the same?"""
 
 import numpy as np
 from numpy.typing import NDArray

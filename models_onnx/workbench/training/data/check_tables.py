@@ -163,7 +163,7 @@ def _keys(spec: ModelSpec, rows: pd.DataFrame, report: DataReport) -> None:
 
 
 def _training(spec: ModelSpec, path: Path, report: DataReport) -> None:
-    """Report what training refuses in the table, or what knows the outcome, as G7 does after the training."""
+    """Report what training refuses in the table, or what knows the outcome, as the gate discrimination does later."""
     try:
         cohort = build_cohort(spec, read_rows(spec, path))
     except TrainingRefused as refused:

@@ -1,4 +1,4 @@
-"""People drawn by chance: how often gate G9 fails a model that treats all groups alike, and finds one that does not."""
+"""People drawn by chance: how often the gate fairness fails who treats all groups alike, and finds who does not."""
 
 from dataclasses import dataclass
 from typing import Any

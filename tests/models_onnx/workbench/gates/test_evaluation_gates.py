@@ -1,4 +1,4 @@
-"""G6 to G8 and G18: each passes for the committed model, and fails for one made bad on purpose, and says why."""
+"""The gates that read figures: each passes for the committed model, and fails for one made bad, and says why."""
 
 from dataclasses import replace
 from datetime import date
@@ -10,6 +10,7 @@ import pytest
 from onnx import ModelProto, helper, numpy_helper
 
 from models_onnx.artifact.manifest import Manifest
+from models_onnx.workbench.gates.run import GATES
 from models_onnx.workbench.gates.subject import InputEvidence, Paired, Retrained, Subject
 from models_onnx.workbench.training.pipeline import differences
 from tests.models_onnx.workbench.gates.judging import Document, groups, judge, no_waivers
@@ -23,10 +24,7 @@ def block(document: Document, name: str) -> Document:
     return found
 
 
-# G6
-
-
-def test_g6_contributions_that_do_not_add_up_fail(tmp_path: Path) -> None:
+def test_contributions_that_do_not_add_up_fail(tmp_path: Path) -> None:
     def inflated(proto: ModelProto) -> None:
         rename_output(proto, "contributions", "true_contributions")
         for node in proto.graph.node:
@@ -34,15 +32,12 @@ def test_g6_contributions_that_do_not_add_up_fail(tmp_path: Path) -> None:
         proto.graph.initializer.append(numpy_helper.from_array(np.array(1.01), "inflation"))
         proto.graph.node.append(helper.make_node("Mul", ["true_contributions", "inflation"], ["contributions"]))
 
-    result = judge(subject(tmp_path, model=inflated), "G6")
+    result = judge(subject(tmp_path, model=inflated), "explanation")
     assert result.status == "failed"
     assert "miss the margin" in result.why
 
 
-# G7, G8, G18
-
-
-@pytest.mark.parametrize("gate", ["G7", "G8", "G9"])
+@pytest.mark.parametrize("gate", ["discrimination", "calibration", "fairness"])
 def test_the_figures_of_the_manifest_are_never_read_for_a_verdict(good: Subject, gate: str) -> None:
     result = judge(good, gate)
     assert result.status == "not run"
@@ -55,7 +50,7 @@ def test_edited_figures_in_the_manifest_change_no_verdict_and_are_found(tmp_path
             group["sensitivity"] = {"value": 0.5, "low": 0.48, "high": 0.52}
 
     bad = subject(tmp_path, manifest=edited, card=no_waivers)
-    assert "sensitivity of female" in judge(bad, "G9", figured()).why
+    assert "sensitivity of female" in judge(bad, "fairness", figured()).why
     assert bad.manifest is not None
     trained = msgspec.convert(good_manifest(), Manifest)
     found = differences(bad.manifest, trained)
@@ -63,21 +58,21 @@ def test_edited_figures_in_the_manifest_change_no_verdict_and_are_found(tmp_path
     again = Retrained(
         same_file=True, same_data=True, auroc_difference=0.0, answers=bad.answers, differences=tuple(found)
     )
-    result = judge(bad, "G16", evidence(retrained=again))
+    result = judge(bad, "parity", evidence(retrained=again))
     assert result.status == "failed"
     assert "does not say what training gives" in result.why
 
 
-def test_g7_alerts_of_whom_hardly_anyone_has_the_outcome_fail(good: Subject) -> None:
+def test_alerts_of_whom_hardly_anyone_has_the_outcome_fail(good: Subject) -> None:
     rare = figured(lambda d: block(d, "all").update(ppv={"value": 0.1, "low": 0.08, "high": 0.12}))
-    assert "of its alerts 10 in 100 have the outcome" in judge(good, "G7", rare).why
+    assert "of its alerts 10 in 100 have the outcome" in judge(good, "discrimination", rare).why
 
 
-def test_g8_the_honest_interval_of_a_small_site_is_insufficient_and_says_how_many_people_it_takes(
+def test_the_honest_interval_of_a_small_site_is_insufficient_and_says_how_many_people_it_takes(
     good: Subject,
 ) -> None:
     small = {"n": 800, "events": 80, "observed_expected": {"value": 1.0, "low": 0.8, "high": 1.25}}
-    result = judge(good, "G8", figured(lambda d: block(d, "latest").update(small)))
+    result = judge(good, "calibration", figured(lambda d: block(d, "latest").update(small)))
     assert (result.status, result.green) == ("insufficient", False)
     # The interval is ln(1.25) wide to each side and may be ln(1.1): (0.2231 / 0.0953)^2 = 5.48 times the people.
     assert "About 4,386 people would be needed for a verdict; there are 800 with 80 events" in result.why
@@ -91,38 +86,38 @@ def paired(noise: float) -> Paired:
     return Paired(margin=truth + draw.normal(0, noise, 3000), active_margin=truth, y=y, threshold=-1.0)
 
 
-def test_g18_a_version_as_good_passes_and_a_worse_one_fails(good: Subject) -> None:
-    assert judge(good, "G18", evidence(active=good, paired=paired(0.0))).status == "passed"
-    worse = judge(good, "G18", evidence(active=good, paired=paired(2.0)))
+def test_a_version_as_good_passes_and_a_worse_one_fails(good: Subject) -> None:
+    assert judge(good, "not-worse", evidence(active=good, paired=paired(0.0))).status == "passed"
+    worse = judge(good, "not-worse", evidence(active=good, paired=paired(2.0)))
     assert worse.status == "failed"
     assert "cannot be ruled out" in worse.why
     assert "net benefit" in worse.why
 
 
-def test_g18_compares_stored_figures_of_the_same_table(good: Subject, tmp_path: Path) -> None:
+def test_compares_stored_figures_of_the_same_table(good: Subject, tmp_path: Path) -> None:
     bad = subject(tmp_path, manifest=lambda d: block(d, "all")["auroc"].update(value=0.80))
     worse = figured(lambda d: block(d, "all")["auroc"].update(value=0.80), active=good)
-    assert "lower than that of" in judge(bad, "G18", worse).why
+    assert "lower than that of" in judge(bad, "not-worse", worse).why
     other = subject(tmp_path / "other", manifest=lambda d: d["data"].update(sha256="0" * 64))
-    assert judge(other, "G18", figured(active=good)).status == "not run"
+    assert judge(other, "not-worse", figured(active=good)).status == "not run"
 
 
-# G9: the committed model passes by a waiver that ends, and a model made unfair on purpose fails, and says why.
-def test_g9_the_committed_model_passes_by_a_waiver_that_ends(good: Subject) -> None:
-    result = judge(good, "G9", figured())
+# The committed model passes by a waiver that ends, and a model made unfair on purpose fails, and says why.
+def test_the_committed_model_passes_by_a_waiver_that_ends(good: Subject) -> None:
+    result = judge(good, "fairness", figured())
     assert result.status == "waived", result.why
     assert result.waiver is not None
     later = replace(figured(), as_of=date.fromisoformat(result.waiver["expires"]))
-    assert judge(good, "G9", later).status == "failed"
+    assert judge(good, "fairness", later).status == "failed"
 
 
-def test_g9_a_group_with_too_few_events_is_insufficient_and_neither_clears_nor_accuses(tmp_path: Path) -> None:
+def test_a_group_with_too_few_events_is_insufficient_and_neither_clears_nor_accuses(tmp_path: Path) -> None:
     def few(document: Document) -> None:
         for group in document["evaluation"]["subgroups"]:
             group["events"] = 12
             group.get("latest", group)["events"] = 12
 
-    result = judge(subject(tmp_path, card=no_waivers), "G9", figured(few))
+    result = judge(subject(tmp_path, card=no_waivers), "fairness", figured(few))
     assert result.status == "insufficient"
     assert not result.green
 
@@ -131,26 +126,26 @@ def test_g9_a_group_with_too_few_events_is_insufficient_and_neither_clears_nor_a
     "axes",
     [{"sex": "none"}, {"sex": "calibration"}, {"race and ethnicity (fairness only)": "none"}, {"age band": "none"}],
 )
-def test_g9_a_card_cannot_ask_less_of_sex_race_or_age(tmp_path: Path, axes: Document) -> None:
+def test_a_card_cannot_ask_less_of_sex_race_or_age(tmp_path: Path, axes: Document) -> None:
     bad = subject(tmp_path, card=lambda d: d["product"]["fairness_axes"].update(axes))
-    assert "asks too little of it" in judge(bad, "G9", figured()).why
+    assert "asks too little of it" in judge(bad, "fairness", figured()).why
     (axis,) = axes
     gone = subject(tmp_path / "gone", card=lambda d: d["product"]["fairness_axes"].pop(axis))
-    result = judge(gone, "G9", figured())
+    result = judge(gone, "fairness", figured())
     assert result.status == "failed"
     assert f"{axis}: there are figures and the card does not name it" in result.why
 
 
-def test_g9_a_group_smuggled_in_as_an_input_fails_and_no_waiver_covers_it(good: Subject) -> None:
+def test_a_group_smuggled_in_as_an_input_fails_and_no_waiver_covers_it(good: Subject) -> None:
     smuggled = InputEvidence(alone={}, smuggled=("takes_statin is read from race_ethnicity",), unnamed=("race",))
-    result = judge(good, "G9", figured(inputs=smuggled))
+    result = judge(good, "fairness", figured(inputs=smuggled))
     assert result.status == "failed"
     assert "takes_statin is read from race_ethnicity: a group is used as an input under another name" in result.why
     assert "race: the table has this column and there are no figures by it" in result.why
 
 
-def test_g9_a_waiver_that_two_people_have_not_approved_does_not_help(good: Subject) -> None:
-    result = judge(good, "G9", figured(waiver_fault=lambda _: "it lacks an approval"))
+def test_a_waiver_that_two_people_have_not_approved_does_not_help(good: Subject) -> None:
+    result = judge(good, "fairness", figured(waiver_fault=lambda _: "it lacks an approval"))
     assert result.status == "failed"
     assert "its waiver does not count: it lacks an approval" in result.why
 
@@ -158,8 +153,8 @@ def test_g9_a_waiver_that_two_people_have_not_approved_does_not_help(good: Subje
 def test_no_gate_but_fairness_can_be_waived(tmp_path: Path) -> None:
     def waive_everything(card: Document) -> None:
         waiver = card["product"]["waivers"][0]
-        card["product"]["waivers"] = [{**waiver, "gate": f"G{number}", "covers": [""]} for number in range(1, 19)]
+        card["product"]["waivers"] = [{**waiver, "gate": gate.id, "covers": [""]} for gate in GATES]
 
     bad = subject(tmp_path, card=waive_everything)
     poor = figured(lambda d: block(d, "all").update(auroc={"value": 0.58, "low": 0.56, "high": 0.6}))
-    assert judge(bad, "G7", poor).status == "failed"
+    assert judge(bad, "discrimination", poor).status == "failed"

@@ -95,7 +95,7 @@ _CARD = """{
   "auroc_floor": 0.6,
   "stress_move_at_most": 0.2,
   "one_option_rationale": "",
-  "irm": {"reviewed": "TODO", "by": "TODO"},
+  "irm": {"reviewed": "TODO", "by": "TODO", "for_professionals": true, "informs": true, "wording": true},
   "waivers": [],
   "keywords": [],
   "bibliography": ""

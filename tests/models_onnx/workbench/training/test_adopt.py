@@ -36,7 +36,7 @@ from tests.models_onnx.workbench.training.toy import (
     train,
 )
 
-GATES = ("G1", "G2", "G3", "G4", "G5", "G11", "G17")
+GATES = ("file", "parity", "speed", "missing-data")
 LEARNED = {"patient_column=": 'missing_inputs="learned",\n    patient_column='}
 
 

@@ -97,7 +97,7 @@ def test_a_perceptron_of_a_file_is_adopted_judged_and_explained_by_groups(
         ).stdout
     )
     verdicts = {each["gate"]: (each["status"], each) for each in judged["report"]["results"]}
-    for gate in ("G1", "G2", "G3", "G4", "G5", "G6"):
+    for gate in ("file", "parity", "speed", "explanation"):
         assert verdicts[gate][0] == "passed", verdicts[gate]
     words = card_words(model)
     assert "laboratory, 2 inputs together, among them Albumin **4.4" in words

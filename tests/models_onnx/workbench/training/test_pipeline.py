@@ -111,7 +111,7 @@ def declared(folder: Path, estimator: Any, **more: Any) -> ModelSpec:
 
 
 def trained_and_judged(spec: ModelSpec) -> tuple[Trained, Verdict]:
-    """The model trained on the invented table, and what G6 says of it with rows of the table."""
+    """The model trained on the invented table, and what the gate explanation says of it with rows of the table."""
     rows = toy_table()
     told = train(spec, Table("toy_30d.csv", "0" * 64, rows), 1, 0, no_progress)
     subject = Subject(folder=Path(), keys=KEYS, content=told.content, manifest=told.manifest, card={})

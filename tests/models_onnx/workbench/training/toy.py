@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 from cds_hooks.commands.model.main import app
 from cds_hooks.settings import Settings
 from cds_hooks.trusted_models import own_keys
+from models_onnx.model_card.schema import DECLARED
 from models_onnx.serving.registry import load_model
 from tests.models_onnx.workbench.training.template import write_template
 
@@ -41,7 +42,11 @@ def complete(card: Path) -> None:
     words["product"] |= {"indications": ["an invented event"], "keywords": ["test"], "bibliography": "None."}
     words["product"]["label"] |= {"words": "the event", "stands_for": "need"}
     words["product"]["label"]["audit"]["words"] = "events"
-    words["product"]["irm"] = {"reviewed": "2026-11-20", "by": "whoever wrote the test"}
+    words["product"]["irm"] = {
+        "reviewed": "2026-11-20",
+        "by": "whoever wrote the test",
+        **dict.fromkeys(DECLARED, True),
+    }
     card.write_text(json.dumps(words))
 
 

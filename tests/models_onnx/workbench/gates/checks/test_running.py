@@ -1,9 +1,7 @@
-"""G3, G4, G5 and G16 at their limits: what is compared, over how many rows, and by which clock."""
+"""The gate fairness over people drawn by chance: how often it fails who treats all alike, and finds who does not."""
 
 from models_onnx.workbench.gates.checks import fairness
 from tests.models_onnx.workbench.gates.drawn_groups import DESIGNS, share_failed
-
-"""500 people, as many with missing values, and the edges: everything missing, and thirteen values of each input."""
 
 
 def test_groups_alike_fail_by_chance_in_at_most_one_of_twenty_models() -> None:
