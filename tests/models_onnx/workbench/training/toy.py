@@ -40,6 +40,7 @@ def complete(card: Path) -> None:
     words = json.loads(card.read_text())
     words["attributes"] = dict.fromkeys(words["attributes"], "An invented cohort for a test.")
     words["product"] |= {"indications": ["an invented event"], "keywords": ["test"], "bibliography": "None."}
+    words["product"]["data_last_year"] = 2020
     words["product"]["label"] |= {"words": "the event", "stands_for": "need"}
     words["product"]["label"]["audit"]["words"] = "events"
     words["product"]["irm"] = {
