@@ -15,6 +15,7 @@ from pathlib import Path
 from threading import Thread
 from time import monotonic, sleep
 from types import MappingProxyType
+from typing import Any
 
 import httpx
 
@@ -90,7 +91,7 @@ def serving(
 
 
 @contextmanager
-def serving_here(folder: Path) -> Iterator[str]:
+def serving_here(folder: Path, **settings: Any) -> Iterator[str]:
     """The address of a server in a thread of this process, with its record in `folder`, until the block ends.
 
     For tests of what is answered over HTTP: a process of its own takes two seconds to start and shows nothing more.
@@ -104,7 +105,7 @@ def serving_here(folder: Path) -> Iterator[str]:
 
     listening = socket.create_server(("127.0.0.1", 0))
     address = f"http://127.0.0.1:{listening.getsockname()[1]}"
-    configured = Settings(database_url=record_in(folder), public_url=address, call_seconds=120)
+    configured = Settings(database_url=record_in(folder), public_url=address, call_seconds=120, **settings)
     server = uvicorn.Server(uvicorn.Config(create_app(configured), http=BoundedHttp, ws="none", log_level="critical"))
     thresholds = gc.get_threshold()
     thread = Thread(target=server.run, kwargs={"sockets": [listening]})

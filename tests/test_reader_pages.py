@@ -2,6 +2,7 @@
 
 import re
 import shlex
+from collections.abc import Iterator
 from html import unescape
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from cds_hooks.storage.database import parse_url
 from cds_hooks.storage.opening import upgrade_schema
 from cds_hooks.trusted_models import served_model
 from tests.conftest import ROOT
+from tests.live import serving_here
 from tests.program import run_program
 
 READERS = ROOT / "docs" / "readers"
@@ -32,6 +34,13 @@ WORDS = [
     ("tester.md", "/try", "Build and send"),
 ]
 """What a page for a reader says is on another page: under which address, in which words."""
+
+
+@pytest.fixture(scope="module")
+def server_here(server_folder: Path) -> Iterator[str]:
+    """The address of a server with the default services, of which the pages speak."""
+    with serving_here(server_folder, services=None) as address:
+        yield address
 
 
 def _commands(page: str, kind: str) -> list[str]:

@@ -14,9 +14,10 @@ import pytest
 
 from cds_hooks.audit.verification import audit
 from cds_hooks.storage.queries import list_decisions
-from tests.cds_hooks.calls import ORDERS, PLANNING, request_for
+from tests.cds_hooks.calls import ORDERS, PLANNING
 from tests.cds_hooks.conftest import postgres_server, postgres_url
 from tests.conftest import ROOT
+from tests.contracts.contracts import counted_request_for
 from tests.live import free_port, serving
 from tests.operations.test_switches import until
 from tests.program import run_program
@@ -31,8 +32,8 @@ def _reasons(answer: dict[str, Any]) -> set[str]:
 @pytest.mark.slow
 def test_a_kill_switch_and_a_clinicians_answer_hold_on_both_machines(postgres_url: str, tmp_path: Path) -> None:
     now = datetime.now(UTC)
-    order = request_for(ORDERS, "order-sign", "ckd4-metformin", now, "metformin-ckd4-coded")
-    view = request_for(PLANNING, "patient-view", "planning-talk", now)
+    order = counted_request_for(ORDERS, "order-sign", "ckd4-metformin", now, "metformin-ckd4-coded")
+    view = counted_request_for(PLANNING, "patient-view", "planning-talk", now)
     record: dict[str, Any] = {"CDS_DATABASE_URL": postgres_url}
     folders = [tmp_path / name for name in ("first", "second")]
     for folder in folders:
