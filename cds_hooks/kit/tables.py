@@ -26,8 +26,8 @@ def print_table(table: Table, console: Console | None = None) -> None:
         return
     # The columns that want least get all they want; those of long texts share what is left.
     by_wish = sorted(range(len(cells)), key=lambda index: most[index] - least[index])
-    for place, index in enumerate(by_wish):
-        more = min(most[index] - least[index], free // (len(cells) - place))
+    for position, index in enumerate(by_wish):
+        more = min(most[index] - least[index], free // (len(cells) - position))
         table.columns[index].width = least[index] + more
         free -= more
     console.print(table)

@@ -69,7 +69,7 @@ class _Pages:
         except ModuleNotFoundError as error:
             if door.package or (error.name or "").partition(".")[0] not in _EXTRAS:
                 raise
-            raise PageRefusal(_without(error.name or ""), 503) from error
+            raise PageRefusal(_extra_missing(error.name or ""), 503) from error
         if door.package:
             add_templates(Path(module.__file__ or "").parent)
         return Router(module.routes(self._server))
@@ -79,7 +79,7 @@ _EXTRAS: Final = {"hl7": "events"}
 """The extra that brings a package which a page needs and a server has not by itself."""
 
 
-def _without(package: str) -> Failure:
+def _extra_missing(package: str) -> Failure:
     return Failure(
         "This page needs an extra",
         f"It reads feeds with the package {package}, which is not installed here.",

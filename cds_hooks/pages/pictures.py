@@ -12,6 +12,7 @@ from typing import Final
 from msgspec import Struct
 
 from cds_hooks.monitor.book import CountBook
+from cds_hooks.monitor.card_counts import SMALLEST_SHOWN
 from cds_hooks.monitor.judging import kept_report
 from cds_hooks.monitor.window import SERIES_DAYS
 from cds_hooks.pages.server import PageServer
@@ -27,8 +28,6 @@ _TITLES: Final = {
 }
 _OF_MODELS: Final = ("drift", "calibration")
 _LEAST_DAYS: Final = 7
-_LEAST_ANSWERS: Final = 11
-"""A share of fewer answers is not drawn: counts from 1 to 10 are not shown (card_counts.py)."""
 Series = Mapping[str, float]
 """By day, as 2026-11-20."""
 
@@ -88,7 +87,7 @@ def _of_record(book: CountBook, today: date) -> dict[str, Series]:
             of_day[0] += n if name == "cards accepted" else 0
             of_day[1] += n
     kept = kept_report(book)
-    shares = {day: round(100 * yes / n, 1) for day, (yes, n) in answers.items() if n >= _LEAST_ANSWERS}
+    shares = {day: round(100 * accepted / n, 1) for day, (accepted, n) in answers.items() if n >= SMALLEST_SHOWN}
     return {"calls": calls, "cards": cards, "acceptance": shares, **(kept.report.series if kept is not None else {})}
 
 
@@ -96,13 +95,13 @@ def invented_history(today: date) -> dict[str, Series]:
     """Return the 60 days of an invented hospital, always the same: weeks with weekends, estimates that rise late."""
     random = Random(60)  # noqa: S311 - nothing of it is secret
     calls, cards, acceptance, drift = (dict[str, float]() for _ in range(4))
-    for place in range(SERIES_DAYS):
-        day = today - timedelta(days=SERIES_DAYS - 1 - place)
+    for number in range(SERIES_DAYS):
+        day = today - timedelta(days=SERIES_DAYS - 1 - number)
         name, usual = day.isoformat(), 90 if day.weekday() > 4 else 340
         calls[name] = float(round(usual * (1 + random.uniform(-0.08, 0.08))))
         cards[name] = float(round(calls[name] * random.uniform(0.17, 0.22)))
-        acceptance[name] = round(46 + 4 * sin(place / 9) + random.uniform(-3, 3), 1)
-        drift[name] = round(10 + (place > 44) * (place - 44) * 0.6 + random.uniform(-1.2, 1.2), 1)
+        acceptance[name] = round(46 + 4 * sin(number / 9) + random.uniform(-3, 3), 1)
+        drift[name] = round(10 + max(number - 44, 0) * 0.6 + random.uniform(-1.2, 1.2), 1)
     monday = today - timedelta(days=today.weekday() + 56)
     weeks = [monday + timedelta(days=7 * week) for week in range(8)]
     calibration = {week.isoformat(): round(1 + random.uniform(-0.06, 0.06), 2) for week in weeks}

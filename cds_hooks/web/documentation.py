@@ -157,8 +157,8 @@ def search(folder: Path, text: str) -> list[Result]:
     """Return the pages with all words of the text, the best first; where there are none, those with some."""
     words = [f'"{word}"*' for word in re.findall(r"\w+", text[:200].lower()) if word not in _FILLING]
     for query in (" AND ".join(words), " OR ".join(words)) if words else ():
-        if found := index(folder).execute(_SEARCH, (query,)).fetchall():
-            return [_result(*page) for page in found]
+        if pages := index(folder).execute(_SEARCH, (query,)).fetchall():
+            return [_result(*page) for page in pages]
     return []
 
 

@@ -46,7 +46,8 @@ def test_an_operator_finds_a_call_by_its_patient_and_reads_it(
     rows.get_by_role("link").first.click()
     expect(page.get_by_role("region", name="Patient")).to_contain_text("ckd4-metformin")
     expect(page.get_by_text("Not followed on 2026-11-20").last).to_be_visible()
-    expect(page.get_by_text(HOSTILE).first).to_be_attached()
+    page.evaluate("document.querySelectorAll('details').forEach(fold => fold.open = true)")
+    expect(page.get_by_text(HOSTILE).first).to_be_visible()
 
 
 def test_the_uuid_of_a_card_leads_to_its_decision_with_the_keyboard_alone(

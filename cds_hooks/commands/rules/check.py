@@ -107,7 +107,7 @@ def check(
         if left_out:
             more = f" and {len(left_out) - _MOST_NAMED} more" if len(left_out) > _MOST_NAMED else ""
             typer.echo(f"No cases, left out: {', '.join(left_out[:_MOST_NAMED])}{more}.")
-        not_asked = f" {waiting} wait until a label was read and were not asked." if waiting else ""
+        not_asked = f" {waiting} were not checked: their card waits for its label to be read." if waiting else ""
         typer.echo(f"{len(checked)} cases, {len(wrong)} wrong.{not_asked}")
     if wrong or not checked:
         raise typer.Exit(1)
@@ -324,13 +324,11 @@ def _short_cases(rule: str, cases: list[Json]) -> list[Checked]:
         lacks = [name for name in ("kind", "about") if not isinstance(case.get(name), str)]
         if lacks:
             raise CaseFault(f"case {number} lacks {' and '.join(lacks)}, each a string")
-    checked = [
-        Checked(name, (), waits=True)
-        if case["about"] in waiting.get(rule, ())
-        else Checked(name, tuple(_faults_of_short_case(rule, case)))
-        for case in cases
-        for name in [f"{rule}: {case.get('id')}"]
-    ]
+    checked = []
+    for case in cases:
+        waits = case["about"] in waiting.get(rule, ())
+        faults = () if waits else tuple(_faults_of_short_case(rule, case))
+        checked.append(Checked(f"{rule}: {case.get('id')}", faults, waits))
     lacking = missing_cases(rule, cases) if rule in all_rule_versions() else ()
     return [*checked, Checked(f"{rule}: all cases", tuple(lacking))] if lacking else checked
 

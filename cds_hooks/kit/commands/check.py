@@ -206,3 +206,5 @@ def _print_reports(reports: list[Report], options: CheckOptions) -> None:
         return
     for report in reports:
         print_report(Console(), report, every_row=options.rows)
+    if options.quick:
+        typer.echo("Quick: each check was made at one service at most. Without --quick every service is checked.")

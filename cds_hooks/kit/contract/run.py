@@ -108,14 +108,14 @@ def _call(
             progress(f"{service.id}: calls for {service.hook}", 0, len(steps))
             with suppress(NotTested):
                 _ = service.calls
-    made = dict(outcomes)  # and of those that are made for their exchanges alone
+    outcome_of = dict(outcomes)  # and of the checks that are made for their exchanges alone
     for number, (check, subject) in enumerate(steps, 1):
         deadline = target.connection.deadline
         if deadline is not None and perf_counter() >= deadline:
             return
         progress(check.words, number, len(steps))
         _bound_time_of_slow_server(target)
-        outcome = made.setdefault(check, Outcome(check))
+        outcome = outcome_of.setdefault(check, Outcome(check))
         if once and outcome.judged:
             continue
         begin = perf_counter()

@@ -12,21 +12,26 @@ from cds_hooks.web.files import Files
 from cds_hooks.web.site import HEADERS, Failure, PageRefusal, render, static_version
 
 _HEADERS: Final = HEADERS | {"cache-control": "no-cache"}
-_MISSING: Final = Failure(
+_NO_FOLDER: Final = Failure(
+    "The documentation is not here",
+    "This installation was made without the pages of the documentation.",
+    "Read the folder docs/ of the sources, or install the wheel.",
+)
+_NO_PAGE: Final = Failure(
     "There is no such page of documentation",
-    "The address may be that of another version, or this installation was made without the pages of the documentation.",
-    "The start of the documentation, /docs/, lists all pages; without them read docs/ of the sources.",
+    "The address may be that of another version; a page made from the code is there once `make docs` has written it.",
+    "The start of the documentation, /docs/, lists all pages.",
 )
 
 
 def documentation_routes(folder: Path | None) -> list[BaseRoute]:
     """Return the routes of the documentation in a folder; without one, those of a page that says so."""
 
-    def missing(_: Request) -> Response:
-        raise PageRefusal(_MISSING)
+    def no_folder(_: Request) -> Response:
+        raise PageRefusal(_NO_FOLDER)
 
     if folder is None:
-        return [Route("/docs", missing), Route("/docs/{path:path}", missing)]
+        return [Route("/docs", no_folder), Route("/docs/{path:path}", no_folder)]
 
     def to_start(request: Request) -> Response:
         return RedirectResponse(request.url.path + "/", 308, _HEADERS)
@@ -38,7 +43,7 @@ def documentation_routes(folder: Path | None) -> list[BaseRoute]:
             if address_of(source) == address:
                 read = read_page(folder, source)
                 return _shown(folder, address, title=read.title, page=read, query="", results=None)
-        raise PageRefusal(_MISSING)
+        raise PageRefusal(_NO_PAGE)
 
     def results(request: Request) -> Response:
         query = request.query_params.get("q", "").strip()[:200]

@@ -36,6 +36,15 @@ def test_a_sample_is_called_and_its_card_drawn(server_here: str) -> None:
     assert "Order a planning conversation" in done.stdout
 
 
+@pytest.mark.parametrize("width", ["20", "40", "80", "200"])
+def test_the_table_of_the_samples_is_never_cut_at_any_width(width: str) -> None:
+    samples = json.loads(_call("", "--json").stdout)
+    printed = set(_call("", COLUMNS=width).stdout.replace(",", " ").split())
+    for sample in samples:
+        drafts = [order["draft"] for order in sample["orders"]]
+        assert {sample["id"], *drafts, *sample["title"].replace(",", " ").split()} <= printed
+
+
 def test_a_draft_goes_to_order_select(server_here: str) -> None:
     done = _call(server_here, "sample:ckd4-metformin", "--draft", "sample:metformin-ckd4-coded", "--json")
     payers, answer = sorted(_answers(done), key=lambda line: str(line["service"]))

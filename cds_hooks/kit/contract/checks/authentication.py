@@ -23,23 +23,25 @@ def a_token_is_taken_once(service: Service) -> Faults:
     if not first.ok:
         raise NotTested(f"the good token {first.answer}")
     yield from expect_unauthorized(service.send_with_token(token, "the same token again"))
-    yield from refused_token(service, "without jti", without=["jti"])
+    yield from expect_token_refused(service, "without jti", without=["jti"])
 
 
 @check_service("SEC-14", "SEC-13", "SEC-24")
-def a_token_for_another_address_isrefused_token(service: Service) -> Faults:
+def a_token_for_another_address_is_refused(service: Service) -> Faults:
     """Compare aud with the URL that is called."""
     base = service.connection.base
-    yield from refused_token(service, "for discovery", claims={"aud": f"{base}{service.discovery_path}"})
-    yield from refused_token(service, "for another host", claims={"aud": f"https://contract-kit.invalid{service.path}"})
-    yield from refused_token(service, "without aud", without=["aud"])
+    yield from expect_token_refused(service, "for discovery", claims={"aud": f"{base}{service.discovery_path}"})
+    yield from expect_token_refused(
+        service, "for another host", claims={"aud": f"https://contract-kit.invalid{service.path}"}
+    )
+    yield from expect_token_refused(service, "without aud", without=["aud"])
 
 
 @check_service("SEC-13")
 def the_audience_may_be_a_list(service: Service) -> Faults:
     """Take aud as text and as an array, also among others."""
     for audience in ([service.url], ["https://contract-kit.invalid", service.url]):
-        yield from answered_token(service, "aud as an array", claims={"aud": audience})
+        yield from expect_token_accepted(service, "aud as an array", claims={"aud": audience})
 
 
 @check_service("SEC-23", "SEC-05", level=SHOULD)
@@ -48,7 +50,7 @@ def only_chosen_algorithms_are_taken(service: Service) -> Faults:
     signer = _signer(service)
     other_algorithms = [name for name in signer.key.algorithms if name != signer.key.algorithm]
     for name in other_algorithms:
-        yield from refused_token(service, f"signed with {name}", header={"alg": name})
+        yield from expect_token_refused(service, f"signed with {name}", header={"alg": name})
     if not other_algorithms:
         raise NotTested(f"the key can sign with {signer.key.algorithm} only")
 
@@ -78,13 +80,13 @@ def _signer(service: Service) -> Signer:
     return signer
 
 
-def refused_token(service: Service, title: str, **changes: Any) -> Faults:
+def expect_token_refused(service: Service, title: str, **changes: Any) -> Faults:
     """Yield a fault where a token with these changes (see `Signer.token`) is accepted."""
     token = _signer(service).token(service.url, **changes)
     yield from expect_unauthorized(service.send_with_token(token, f"a token {title}"))
 
 
-def answered_token(service: Service, title: str, **changes: Any) -> Faults:
+def expect_token_accepted(service: Service, title: str, **changes: Any) -> Faults:
     """Yield a fault where a token with these changes is refused."""
     token = _signer(service).token(service.url, **changes)
     yield from expect_cards(service.send_with_token(token, f"a token {title}", broken=False))
@@ -95,9 +97,11 @@ def a_key_inside_the_token_is_not_believed(service: Service) -> Faults:
     """Verify with registered keys only: a token that brings its own key (jwk) proves nothing."""
     stranger = _signer(service).stranger
     header = {"alg": stranger.algorithm, "jwk": stranger.public_jwk}
-    yield from refused_token(service, "with a jwk of its own and the registered kid", header=header, key=stranger)
+    yield from expect_token_refused(
+        service, "with a jwk of its own and the registered kid", header=header, key=stranger
+    )
     header |= {"kid": stranger.jwk["kid"]}
-    yield from refused_token(service, "with a jwk of its own", header=header, key=stranger)
+    yield from expect_token_refused(service, "with a jwk of its own", header=header, key=stranger)
 
 
 @check_service("SEC-19", level=SHOULD)
@@ -107,7 +111,7 @@ def a_key_set_of_a_stranger_is_neither_read_nor_believed(service: Service) -> Fa
     observe(service.fhir_host, "no host was named that the server may call: --fhir-host 127.0.0.1")
     with _serving_keys({"keys": [stranger.public_jwk]}, service.fhir_host) as keys:
         header = {"alg": stranger.algorithm, "kid": stranger.jwk["kid"], "jku": keys.url}
-        yield from refused_token(service, "signed by a stranger whose jku it names", header=header, key=stranger)
+        yield from expect_token_refused(service, "signed by a stranger whose jku it names", header=header, key=stranger)
         if keys.reads:
             yield Fault(f"the key set that jku names was read {keys.reads} times", "", f"POST {service.path}")
 
@@ -140,4 +144,4 @@ def the_audience_is_not_only_the_host(service: Service) -> Faults:
     """Compare aud with the whole URL: a token for the host alone would be good for every service there."""
     parts = urlsplit(service.connection.base)
     for audience in (f"{parts.scheme}://{parts.netloc}", f"{parts.scheme}://{parts.netloc}/", parts.netloc):
-        yield from refused_token(service, f"for {audience}", claims={"aud": audience})
+        yield from expect_token_refused(service, f"for {audience}", claims={"aud": audience})

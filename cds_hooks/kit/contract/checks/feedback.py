@@ -36,37 +36,37 @@ def cards_with_uuid_have_feedback(service: Service) -> Faults:
 def an_accepted_suggestion_is_taken(service: Service) -> Faults:
     """Take the published form of an accepted suggestion."""
     _, suggestion = _uuids(service)
-    chosen = item(service, outcome="accepted", acceptedSuggestions=[{"id": suggestion}])
-    yield from accepted(service, {"feedback": [chosen]}, "an accepted suggestion")
+    chosen = feedback_item(service, outcome="accepted", acceptedSuggestions=[{"id": suggestion}])
+    yield from expect_feedback_accepted(service, {"feedback": [chosen]}, "an accepted suggestion")
 
 
 @check_service("FB-15", level=SHOULD)
 def several_items_are_taken(service: Service) -> Faults:
     """Take several items in one call, and the same one twice."""
-    same = item(service)
-    body = {"feedback": [same, same, item(service, card=str(uuid4()))]}
-    yield from accepted(service, body, "the same item twice")
+    same = feedback_item(service)
+    body = {"feedback": [same, same, feedback_item(service, card=str(uuid4()))]}
+    yield from expect_feedback_accepted(service, body, "the same item twice")
 
 
 @check_service("GEN-10", level=SHOULD)
 def unknown_members_of_feedback_are_tolerated(service: Service) -> Faults:
     """Ignore members of feedback that you do not know, and any extension."""
-    strange = item(service, contractKitUnknown=[1], extension={"com.example.contract-kit": 1})
-    yield from accepted(service, {"feedback": [strange], "contractKitUnknown": {}}, "unknown members")
+    strange = feedback_item(service, contractKitUnknown=[1], extension={"com.example.contract-kit": 1})
+    yield from expect_feedback_accepted(service, {"feedback": [strange], "contractKitUnknown": {}}, "unknown members")
 
 
 @check_service("GEN-01")
-def feedback_that_is_not_json_isrefused(service: Service) -> Faults:
+def feedback_that_is_not_json_is_refused(service: Service) -> Faults:
     """Refuse feedback that is not valid JSON."""
-    yield from refused(service, b'{"feedback": [', "half a document")
+    yield from expect_feedback_refused(service, b'{"feedback": [', "half a document")
 
 
 @check_service("FB-04", level=SHOULD)
 def feedback_is_an_array(service: Service) -> Faults:
     """Refuse a body without an array named feedback."""
-    yield from refused(service, {}, "no feedback")
-    yield from refused(service, {"feedback": "text"}, "a string as feedback")
-    yield from refused(service, {"feedback": [17]}, "a number as item")
+    yield from expect_feedback_refused(service, {}, "no feedback")
+    yield from expect_feedback_refused(service, {"feedback": "text"}, "a string as feedback")
+    yield from expect_feedback_refused(service, {"feedback": [17]}, "a number as item")
 
 
 @check_server("FB-01", level=SHOULD)
@@ -88,13 +88,13 @@ def _uuids(service: Service) -> tuple[str, str]:
     return str(uuid4()), str(uuid4())
 
 
-def item(service: Service, **members: Any) -> Request:
+def feedback_item(service: Service, **members: Any) -> Request:
     """Return an item on a card of this service that was overridden, with these members."""
     return {"card": _uuids(service)[0], "outcome": "overridden", "outcomeTimestamp": _WHEN} | members
 
 
 def _overridden(service: Service, title: str) -> Exchange:
-    return service.feedback({"feedback": [item(service)]}, title)
+    return service.feedback({"feedback": [feedback_item(service)]}, title)
 
 
 def _offered(service: Service) -> None:
@@ -102,7 +102,7 @@ def _offered(service: Service) -> None:
         raise NotTested("the server offers no feedback endpoint")
 
 
-def accepted(service: Service, body: Any, title: str) -> Faults:
+def expect_feedback_accepted(service: Service, body: Any, title: str) -> Faults:
     """Yield a fault where this feedback is not taken; NotTested where the server offers no feedback."""
     _offered(service)
     exchange = service.feedback(body, title)
@@ -110,7 +110,7 @@ def accepted(service: Service, body: Any, title: str) -> Faults:
         yield exchange.fault(exchange.answer)
 
 
-def refused(service: Service, body: Any, title: str) -> Faults:
+def expect_feedback_refused(service: Service, body: Any, title: str) -> Faults:
     """Yield a fault where this feedback is taken; NotTested where the server offers no feedback."""
     _offered(service)
     yield from expect_refusal(service.feedback(body, title, broken=True))

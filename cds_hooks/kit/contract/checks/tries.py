@@ -1,8 +1,8 @@
 """Checks that send one changed call, token or feedback item and say if it is answered or refused (`tries.csv`).
 
 A row is one try: what is sent (a call in the dialect's shape or as it is, a feedback item), the member that is left
-out, and the members that are put in, as JSON. Of a token these are claims and header; a number is seconds from now. The
-rows of one check stand together; its advice is in the first.
+out, and the members that are put in, as JSON. Of a token these are claims and header; a number is seconds from
+now, and digits as text are that moment as text. The rows of one check stand together; its advice is in the first.
 """
 
 import json
@@ -12,8 +12,8 @@ from time import time
 from typing import Any
 
 from cds_hooks.kit.contract.assertions import expect_cards, expect_refusal
-from cds_hooks.kit.contract.checks.authentication import answered_token, refused_token
-from cds_hooks.kit.contract.checks.feedback import accepted, item, refused
+from cds_hooks.kit.contract.checks.authentication import expect_token_accepted, expect_token_refused
+from cds_hooks.kit.contract.checks.feedback import expect_feedback_accepted, expect_feedback_refused, feedback_item
 from cds_hooks.kit.contract.definitions import read_table
 from cds_hooks.kit.contract.document import MUST, SHOULD, Level
 from cds_hooks.kit.contract.registry import Faults, check_service
@@ -25,15 +25,17 @@ _Row = dict[str, str]
 def _tried(service: Service, row: _Row) -> Faults:
     broken = row["expected"] == "refused"
     if row["sends"] == "feedback":
-        judge = refused if broken else accepted
-        yield from judge(service, {"feedback": [_changed(item(service), row)]}, row["title"])
+        expect = expect_feedback_refused if broken else expect_feedback_accepted
+        yield from expect(service, {"feedback": [_changed(feedback_item(service), row)]}, row["title"])
         return
     if row["sends"] == "token":
-        judge_token = refused_token if broken else answered_token
+        expect_of_token = expect_token_refused if broken else expect_token_accepted
         changes = json.loads(row["with"] or "{}")
         claims = {name: _moment(value) for name, value in changes.get("claims", {}).items()}
         without = [row["without"]] if row["without"] else []
-        yield from judge_token(service, row["title"], claims=claims, header=changes.get("header", {}), without=without)
+        yield from expect_of_token(
+            service, row["title"], claims=claims, header=changes.get("header", {}), without=without
+        )
         return
     send = service.send_as_is if row["sends"] == "as is" else service.send
     exchange = send(_changed(service.request(), row), row["title"], broken=broken)
@@ -41,7 +43,9 @@ def _tried(service: Service, row: _Row) -> Faults:
 
 
 def _moment(value: Any) -> Any:
-    return int(time()) + value if isinstance(value, int) else value
+    if isinstance(value, int):
+        return int(time()) + value
+    return str(int(time()) + int(value)) if isinstance(value, str) and value.isdecimal() else value
 
 
 def _changed(document: dict[str, Any], row: _Row) -> dict[str, Any]:
