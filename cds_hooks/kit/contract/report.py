@@ -288,5 +288,8 @@ def _last_lines(report: Report) -> Group:
             f"from outside and {counts['withACheck']} have a check here; in this run {counts['held']} held, "
             f"{counts['failed'] + counts['advice']} did not, {counts['not_seen']} were not seen."
         ),
-        Text(f"{stands}, {shoulds} pieces of advice", style="bold red" if report.musts else "bold green"),
+        Text(
+            f"{stands}, {shoulds} {'piece' if shoulds == 1 else 'pieces'} of advice",
+            style="bold red" if report.musts else "bold green",
+        ),
     )

@@ -1,7 +1,7 @@
 """Charts with drafts of tests/cases/requests.jsonl, written from the rules' sources by one who did not write the rules.
 
 The form is that of `tests/cases/calls.jsonl` (tests/written_calls.py). Every finding and its severity must be as
-stated, and accepting a suggestion must leave less to say.
+stated; `suggestions` is how many are offered, and accepting one must leave less to say.
 """
 
 import json
@@ -46,6 +46,8 @@ def test_what_is_found_is_what_the_source_says_and_an_accepted_suggestion_leaves
     found = findings(outcome)
     assert set(found) == {(rule, band, indicator) for rule, band, indicator in case["findings"]}
     before = {finding[:2] for finding in found}
-    for label, after in accepted(outcome, _drafts(case)):
+    offered = list(accepted(outcome, _drafts(case)))
+    assert len(offered) == case.get("suggestions", 0)
+    for label, after in offered:
         left = {one[:2] for one in findings(check(_record(case), after, signing=case["hook"] == "order-sign"))}
         assert left < before, label

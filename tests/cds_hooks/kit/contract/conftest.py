@@ -59,13 +59,14 @@ def run(good: GoodServer, few_charts: tuple[PatientChart, ...]) -> Run:
         time_limit_seconds: float | None = None,
         timeout_seconds: float = 1.0,
         check: str = "",
+        once: bool = False,
     ) -> Report:
         keyed = signer() if good.signed else None
         connection = Connection(good.base, timeout_seconds=timeout_seconds, token=good.token, signer=keyed)
         try:
             target = Target(connection, charts, AS_OF, DIALECTS[dialect], fhir_host="127.0.0.1")
             checks = [each for each in select_checks(rows, dialect) if check in ("", each.name)]
-            return run_checks(target, checks, time_limit_seconds=time_limit_seconds)
+            return run_checks(target, checks, time_limit_seconds=time_limit_seconds, once=once)
         finally:
             connection.close()
 

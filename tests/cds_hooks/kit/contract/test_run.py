@@ -140,6 +140,12 @@ def test_a_quick_run_leaves_out_what_waits_or_sends_much() -> None:
     }
 
 
+def test_a_run_at_one_service_sees_every_row_of_a_whole_run_with_fewer_requests(run: Run) -> None:
+    whole, quick = run("REQ", "EXT"), run("REQ", "EXT", once=True)
+    assert [(row.row.id, row.result) for row in quick.rows] == [(row.row.id, row.result) for row in whole.rows]
+    assert quick.requests < whole.requests
+
+
 @pytest.mark.parametrize("document", STRANGE, ids=lambda document: json.dumps(document)[:40])
 def test_a_server_that_answers_the_same_strange_thing_to_everything_is_judged_to_the_end(
     document: object, few_charts: tuple[PatientChart, ...]
