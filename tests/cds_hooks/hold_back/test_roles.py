@@ -107,6 +107,9 @@ async def test_who_may_not_order_reads_the_same_card_without_its_orders(tmp_path
             assert _labels(answer) == ([] if named else labels), roles
             held = [(SIGN.removesuffix("-sign"), sentence)] if named else []
             assert reasons(answer, NOT_FOR_THIS_ROLE) == held
+        unasked = order_sign(CRITICAL, user="PractitionerRole/r1")
+        unasked["prefetch"]["userRole"] = _role(NURSE)
+        assert _labels(await asked(unasked)) == []
         of_nobody = _request(*ROLES[0][0])
         of_nobody["context"]["userId"] = None
         assert TELL[:20] not in (await asked(of_nobody)).text
