@@ -19,7 +19,7 @@ from cards.knowledge.elm.errors import CqlError, LimitExceeded, NotSupported, Un
 from cards.knowledge.elm.evaluation import Chart, Evaluation, read_instant
 from cards.knowledge.elm.fhir_model import Node
 from cards.knowledge.elm.parameters import as_json
-from cards.knowledge.elm.values import Interval, Tuple, Value, plain
+from cards.knowledge.elm.values import Interval, Tuple, Value, plain, type_name
 from cards.text import escape
 
 State: TypeAlias = Literal["true", "false", "null", "unknown", "failed"]
@@ -368,16 +368,23 @@ def _shown(value: Value) -> Any:
     if isinstance(value, list):
         return f"{len(value)} {'element' if len(value) == 1 else 'elements'}"
     if isinstance(value, Node | Tuple | Interval):
-        return escape(str(as_json(value)), 200)
+        try:
+            return escape(str(as_json(value)), 200)
+        except LimitExceeded:
+            return f"a {type_name(value)} of more parts than are shown"
     return as_json(value) if not isinstance(value, str) else escape(value, 200)
 
 
 def _references(value: Value) -> tuple[str, ...]:
     """Return the resources that a value consists of."""
     collected: dict[str, None] = {}
+    seen: set[int] = set()
     waiting = [value]
     while waiting and len(collected) < _MOST_RESOURCES:
         part = waiting.pop(0)
+        if id(part) in seen:  # a list can stand in another many times
+            continue
+        seen.add(id(part))
         if isinstance(part, list):
             waiting += part[:_MOST_RESOURCES]
         elif isinstance(part, Tuple):

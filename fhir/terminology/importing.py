@@ -94,7 +94,7 @@ def read_tables(imported: Imported, files: Sequence[ReleaseFile]) -> None:
     headers = {file: header_of(file) for file in files if file.name.lower().endswith(".csv")}
     remaining = list(files)
     for table in TABLES:
-        for file in [file for file in remaining if table.is_of(file.name, headers.get(file))]:
+        for file in [file for file in remaining if table.is_of(file.name, headers.get(file, set()))]:
             remaining.remove(file)
             with closing(table.rows(file)) as rows:
                 codes = table.read(imported, rows, edition_of(file) or file.name)

@@ -204,10 +204,10 @@ class Table(NamedTuple):
     by_lines: Callable[[ReleaseFile], Generator[tuple[str, ...], None, None]] | None = None
     """Reads the cells where they are in fixed places."""
 
-    def is_of(self, name: str, header: Set[str] | None) -> bool:
+    def is_of(self, name: str, header: Set[str]) -> bool:
         """Whether a file is this table: one of the site that is named as it pleases (*.csv) is known by its columns."""
         named = re.fullmatch(self.name, name) is not None
-        return named and (self.name != ANY_CSV or header is None or header >= set(self.columns))
+        return named and (self.name != ANY_CSV or header >= set(self.columns))
 
     def rows(self, file: ReleaseFile) -> Generator[tuple[str, ...], None, None]:
         """Yield the cells of the columns.

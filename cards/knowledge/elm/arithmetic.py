@@ -88,14 +88,12 @@ def negated(value: Value) -> Value:
 
 @computes("Add")
 def add(left: Value, right: Value) -> Value:
-    """Return the sum; of a date and a duration the later date; of texts the text."""
+    """Return the sum; of a date and a duration the later date."""
     if isinstance(left, Temporal):
         return moved(left, right, 1)
     if isinstance(left, Quantity) and isinstance(right, Quantity):
         other = in_unit(right, left.unit)
         return None if other is None else _quantity(_plus(left.value, other), left.unit)
-    if isinstance(left, str) and isinstance(right, str):
-        return left + right
     if isinstance(left, Uncertain) or isinstance(right, Uncertain):
         (low, high), (other_low, other_high) = point_range(left), point_range(right)
         return Uncertain(low + other_low, high + other_high)

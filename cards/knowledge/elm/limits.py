@@ -11,6 +11,7 @@ from cards.knowledge.elm.errors import LimitExceeded
 _MOST_STEPS: Final = 50_000
 _MOST_SECONDS: Final = 1.0
 _DEEPEST: Final = 200
+_LONGEST_TEXT: Final = 100_000
 
 
 class Budget:
@@ -29,10 +30,10 @@ class Budget:
         Raises:
             LimitExceeded: there were too many, or they took too long.
         """
-        self._steps -= count
+        before, self._steps = self._steps, self._steps - count
         if self._steps < 0:
             raise LimitExceeded("The evaluation took more steps than it may.")
-        if not self._steps & 63 and time.thread_time() > self._until:
+        if before >> 6 != self._steps >> 6 and time.thread_time() > self._until:  # the clock is read every 64 steps
             raise LimitExceeded(f"The evaluation took more than {_MOST_SECONDS} s of processor time.")
 
     def enter(self) -> None:
@@ -62,6 +63,16 @@ def spend(count: int) -> None:
         LimitExceeded: there were too many, or they took too long.
     """
     current_budget().spend(count)
+
+
+def check_length(length: int) -> None:
+    """Check how long a text would be before it is made.
+
+    Raises:
+        LimitExceeded: it would be too long.
+    """
+    if length > _LONGEST_TEXT:
+        raise LimitExceeded(f"A text is longer than {_LONGEST_TEXT} characters.")
 
 
 @contextmanager

@@ -6,6 +6,7 @@ from typing import Any
 
 from cards.knowledge.elm.errors import CqlError
 from cards.knowledge.elm.fhir_model import Node, is_resource
+from cards.knowledge.elm.limits import Budget, spend, spending
 from cards.knowledge.elm.temporal import Temporal, read_temporal
 from cards.knowledge.elm.typing_of import local_name, specifier_kind
 from cards.knowledge.elm.values import (
@@ -95,7 +96,17 @@ def _read_interval(given: Mapping[str, Any], point: Mapping[str, Any], home: int
 
 
 def as_json(value: Value) -> Any:
-    """Return a value as JSON: dates as ISO text, quantities, intervals, codes and tuples as objects."""
+    """Return a value as JSON: dates as ISO text, quantities, intervals, codes and tuples as objects.
+
+    Raises:
+        LimitExceeded: it has too many parts; a list that stands in another twice is written twice.
+    """
+    with spending(Budget()):
+        return _json(value)
+
+
+def _json(value: Value) -> Any:
+    spend(1)
     value = plain(value)
     if value is None or isinstance(value, bool | str):
         return value
@@ -106,9 +117,9 @@ def as_json(value: Value) -> Any:
     if isinstance(value, Temporal):
         return str(value)
     if isinstance(value, list):
-        return [as_json(part) for part in value]
+        return [_json(part) for part in value]
     if isinstance(value, Tuple):
-        return {name: as_json(part) for name, part in value.items()}
+        return {name: _json(part) for name, part in value.items()}
     return _object(value)
 
 
@@ -120,9 +131,9 @@ def _object(value: Value) -> Any:
     if isinstance(value, Code):
         return {"code": value.code, "system": value.system}
     if isinstance(value, Concept):
-        return {"codes": [as_json(code) for code in value.codes]}
+        return {"codes": [_json(code) for code in value.codes]}
     if isinstance(value, Ratio):
-        return {"numerator": as_json(value.numerator), "denominator": as_json(value.denominator)}
+        return {"numerator": _json(value.numerator), "denominator": _json(value.denominator)}
     if isinstance(value, Vocabulary):
         return {"id": value.id}
     if isinstance(value, Node) and is_resource(value.type):
@@ -134,8 +145,8 @@ def _interval_json(interval: Interval) -> dict[str, Any]:
     """Write known borders closed: the same points are then the same JSON."""
     low, high = start(interval), end(interval)
     return {
-        "low": as_json(low if interval.low is not None else None),
-        "high": as_json(high if interval.high is not None else None),
+        "low": _json(low if interval.low is not None else None),
+        "high": _json(high if interval.high is not None else None),
         "lowClosed": interval.low_closed or interval.low is not None,
         "highClosed": interval.high_closed or interval.high is not None,
     }

@@ -12,10 +12,13 @@ from importlib import import_module
 from typing import Any
 
 from cards.knowledge.elm.errors import CqlError, LimitExceeded
+from cards.knowledge.elm.limits import check_length, spend
 from fhir.terminology.caching import remembered
 
 _LONGEST_PATTERN = 200
 _MOST_STEPS = 1_000_000
+_STEPS_OF_MATCHER = 10_000
+"""So many steps of the matcher count as one of the evaluation."""
 _parsed = import_module("re._parser").parse  # Python's own reading of a pattern, which `re` does not export
 _REPEATS = frozenset({"MAX_REPEAT", "MIN_REPEAT", "POSSESSIVE_REPEAT"})
 _REFUSED = {
@@ -73,8 +76,10 @@ def check(pattern: str) -> None:
 
 def _ready(pattern: str, text: str, extra: int) -> re.Pattern[str]:
     compiled, repetitions = _admitted(pattern)
-    if (repetitions + extra > 1) and float(max(len(text), 2)) ** (repetitions + extra) > _MOST_STEPS:
+    steps = float(max(len(text), 2)) ** (repetitions + extra)
+    if repetitions + extra > 1 and steps > _MOST_STEPS:
         raise LimitExceeded("A regular expression could take more steps on this text than an evaluation may.")
+    spend(int(steps) // _STEPS_OF_MATCHER)
     return compiled
 
 
@@ -97,12 +102,16 @@ def split(text: str, pattern: str) -> list[str]:
 def replace(text: str, pattern: str, substitution: str) -> str:
     """Return the text with each match replaced; `$1` is a group, `\\$` a dollar sign."""
     compiled = _ready(pattern, text, 1)
-    pieces = re.split(r"(\\.|\$\d)", substitution)
-
-    def substitute(match: re.Match[str]) -> str:
-        return "".join(_piece(piece, match) for piece in pieces)
-
-    return compiled.sub(substitute, text)
+    pieces, written, position = re.split(r"(\\.|\$\d)", substitution), list[str](), 0
+    length = len(text)
+    for match in compiled.finditer(text):
+        written.append(text[position : match.start()])
+        for piece in pieces:
+            written.append(_piece(piece, match))
+            length += len(written[-1])
+            check_length(length)
+        position = match.end()
+    return "".join([*written, text[position:]])
 
 
 def _piece(piece: str, match: re.Match[str]) -> str:

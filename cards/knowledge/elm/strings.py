@@ -1,39 +1,42 @@
 """Compiles what is done with texts (CQL Appendix B, section 7)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from cards.knowledge.elm import patterns
 from cards.knowledge.elm.compiling import Closure, Compiler, ElmNode, Frame, builds, computes
-from cards.knowledge.elm.errors import CqlError, LimitExceeded
+from cards.knowledge.elm.errors import CqlError
+from cards.knowledge.elm.limits import check_length, spend
 from cards.knowledge.elm.values import Value, plain
 
-_LONGEST_TEXT = 100_000
+
+def _joined(texts: Sequence[str], separator: str = "") -> str:
+    check_length(sum(map(len, texts)) + len(separator) * (len(texts) - 1))
+    return separator.join(texts)
 
 
-def _limited(text: str) -> str:
-    if len(text) > _LONGEST_TEXT:
-        raise LimitExceeded(f"A text is longer than {_LONGEST_TEXT} characters.")
-    return text
+def _counted(texts: list[str]) -> list[str]:
+    spend(len(texts) // 16)
+    return texts
 
 
-computes("Concatenate")(lambda *texts: _limited("".join(texts)))
+computes("Concatenate")(lambda *texts: _joined(texts))
 computes("Upper")(str.upper)
 computes("Lower")(str.lower)
 computes("StartsWith")(str.startswith)
 computes("EndsWith")(str.endswith)
-computes("ToChars")(list)
+computes("ToChars")(lambda text: _counted(list(text)))
 computes("PositionOf", parts=("pattern", "string"))(lambda pattern, text: text.find(pattern))
 computes("LastPositionOf", parts=("pattern", "string"))(lambda pattern, text: text.rfind(pattern))
 computes("Split", parts=("stringToSplit", "separator?"))(
-    lambda text, separator: text.split(separator) if separator else [text]
+    lambda text, separator: _counted(text.split(separator)) if separator else [text]
 )
 
 
 @computes("Combine", parts=("source", "separator?"))
 def _combine(values: list[Value], separator: str | None) -> str | None:
     texts = [plain(value) for value in values if plain(value) is not None]
-    return _limited((separator or "").join(texts)) if texts else None
+    return _joined(texts, separator or "") if texts else None
 
 
 @computes("Substring", parts=("stringToSub", "startIndex", "length?"))
@@ -59,8 +62,8 @@ def _length(compiler: Compiler, node: ElmNode) -> Closure:
 
 _PATTERNS: Final[dict[str, Callable[..., Value]]] = {
     "Matches": patterns.matches,
-    "ReplaceMatches": lambda *texts: _limited(patterns.replace(*texts)),
-    "SplitOnMatches": patterns.split,
+    "ReplaceMatches": patterns.replace,
+    "SplitOnMatches": lambda *texts: _counted(patterns.split(*texts)),
 }
 
 

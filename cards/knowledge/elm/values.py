@@ -301,6 +301,7 @@ def equal(left: Value, right: Value) -> bool | None:
     if isinstance(left, Tuple) and isinstance(right, Tuple):
         return _equal_tuples(left, right)
     if type(left) is type(right) is Interval:
+        spend(2)
         return both(equal(start(left), start(right)), equal(end(left), end(right)))
     if isinstance(left, Ratio) and isinstance(right, Ratio):
         return both(equal(left.numerator, right.numerator), equal(left.denominator, right.denominator))
@@ -322,6 +323,7 @@ def _equal_parts(item: Value, other: Value) -> bool | None:
 def _equal_tuples(left: Tuple, right: Tuple) -> bool | None:
     if left.keys() != right.keys():
         return False
+    spend(len(left))
     compared = (_equal_parts(item, right[name]) for name, item in left.items())
     # the first element that is not equal decides, as the official tests have it
     return next((same for same in compared if same is not True), True)
@@ -337,6 +339,8 @@ def equivalent(left: Value, right: Value) -> bool:
     if isinstance(left, Code | Concept) and isinstance(right, Code | Concept):
         codes = {(code.code, code.system) for code in _codes(left)}
         return any((code.code, code.system) in codes for code in _codes(right))
+    if isinstance(left, list | Tuple | Interval):
+        spend(len(left) if isinstance(left, list | Tuple) else 2)
     if isinstance(left, list) and isinstance(right, list):
         return len(left) == len(right) and all(map(equivalent, left, right))
     if isinstance(left, Tuple) and isinstance(right, Tuple):
