@@ -126,7 +126,7 @@ def _say_withheld(model: BatchModel) -> None:
 
 def _show(result: ScoringResult, out: Path) -> None:
     for name in result.unsaid:
-        typer.echo(f"No column {name!r} says who is: the services leave them out, here everybody is scored.", err=True)
+        typer.echo(f"The table has no column {name!r}: the services leave out who has died, here they stay.", err=True)
     if result.not_used:
         typer.echo(f"In {result.not_used:,} rows a value is not an exact number; not_used names the input.", err=True)
     typer.echo(f"{result.rows:,} rows: {out}")

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from fhir.mapping.features.feature import Feature
 from fhir.mapping.features.patient import Age, Sex
-from models_onnx.batch.plan import InputColumn
+from models_onnx.batch.plan import InputColumn, view_with
 from models_onnx.errors import BatchRefused
 
 Array = NDArray[np.float64]
@@ -136,9 +136,10 @@ def _meaning(text: str, codes: Mapping[str, float], column: str) -> float:
             "where there is none."
         )
     meanings = ", ".join(dict.fromkeys(codes))
+    view = view_with(name, f"CASE {name} WHEN '{text[:_SHOWN]}' THEN 'one of these' END")
     raise BatchRefused(
         f"The column {column} has the value {text[:_SHOWN]!r}, whose meaning is not known. Known are: {meanings}. Say "
-        f"in a view (--view) what it means: CASE {name} WHEN '{text[:_SHOWN]}' THEN 'one of these' END AS {name}."
+        f"in a view (--view) what it means: {view}."
     )
 
 
@@ -171,11 +172,12 @@ def _refuse_column(feature: Feature, column: str, numbers: Array, unreadable: Ma
         )
     if count < _ENOUGH_TO_JUDGE or strange < max(_FEWEST_IMPOSSIBLE, _SHARE_IMPOSSIBLE * count):
         return
+    view = view_with(column, f"{feature.name}({column}, 'UNIT')")
     raise BatchRefused(
         f"{strange} of {count} values of the column {column} are outside {feature.plausible_low:g} to "
         f"{feature.plausible_high:g} {feature.unit}, which nobody's {feature.words.lower()} is. A column is in one "
-        f"unit: say which in a view (--view), {feature.name}({column}, 'UNIT') AS {feature.name}, convert the rows "
-        "that are in another one, and leave blank what is no value."
+        f"unit: say which in a view (--view), {view}, convert the rows that are in another one, and leave blank what "
+        "is no value."
     )
 
 

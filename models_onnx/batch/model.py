@@ -4,7 +4,7 @@ The order of the rules is that of the services: who has died, the age, the condi
 what is missing (there the twin takes over), what is out of range.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -22,6 +22,7 @@ from models_onnx.errors import ArtifactRefused, BatchRefused, UnknownModel
 from models_onnx.serving.eligibility import (
     OUT_OF_RANGE,
     OUTSIDE_POPULATION,
+    UNKNOWN_AGE,
     WHAT_IS_MISSING,
     not_in_population,
     not_scored,
@@ -187,6 +188,16 @@ class BatchModel:
     def plan(self, columns: Sequence[str], exclude: Sequence[str] = ()) -> TablePlan:
         """Return how a table with these columns is read; BatchRefused says what a view has to say first."""
         return plan_of(self.model.manifest, columns, exclude)
+
+    def refuse_nobody(self, plan: TablePlan, empty_columns: Collection[str]) -> None:
+        """Refuse a table that lacks so much that nobody can be scored, before anybody is: BatchRefused says what."""
+        typical = np.array([[
+            np.nan if source.column in empty_columns else item.reference_value
+            for source, item in zip(plan.inputs, self.model.manifest.features, strict=True)
+        ]])  # fmt: skip
+        scored = score_rows(self.model, self.twin, Rows(typical, np.zeros(typical.shape, dtype=np.bool_), {}))
+        if scored.reason[0] in (UNKNOWN_AGE, *WHAT_IS_MISSING):
+            raise BatchRefused(f"Nobody in this table can be scored. {scored.reason_text[0]}")
 
     def viewed(self, table: Any, view: str) -> Any:
         """Return the Arrow table that a view makes of one: a SELECT from `rows`, with the units of `tables.py`."""

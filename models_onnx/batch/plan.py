@@ -21,6 +21,11 @@ DECEASED = "deceased"
 _ALSO_CALLED = defaultdict[str, tuple[str, ...]](tuple, {"sex_male": ("sex", "gender"), "pregnancy": ("pregnant",)})
 
 
+def view_with(column: str, content: str) -> str:
+    """Return the view that gives a column of the table another content, in words for the reader."""
+    return f"SELECT * REPLACE ({content} AS {column}) FROM rows"  # noqa: S608 - words for the reader
+
+
 class InputColumn(Struct, frozen=True):
     """The column in which one input stands."""
 

@@ -179,6 +179,7 @@ def score_table(job: ScoringJob, progress: Callable[[int], None] = lambda _: Non
             sentence = f"{job.rows} has no column {identity!r}: {names} names its columns"
             raise BatchRefused(f"{sentence}; say by --id which names a row.")
         plan = job.model.plan(table.columns, job.exclude)
+        job.model.refuse_nobody(plan, table.empty_columns)
         result = ScoringResult(unsaid=plan.unsaid)
         scorer = _Scorer(job.model, plan, identity, job.explain)
         batches = table.batches(tuple(dict.fromkeys((identity, *plan.columns))))

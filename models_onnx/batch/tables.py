@@ -18,6 +18,7 @@ from fhir.mapping.features.catalog import FEATURES
 from fhir.terminology.analytes import Conversion
 from fhir.terminology.plain_file import LongLine, bounded_lines, is_packed
 from models_onnx.batch.columns import ROWS_AT_ONCE, arrow
+from models_onnx.batch.plan import view_with
 from models_onnx.errors import BatchRefused
 
 Form: TypeAlias = Literal["csv", "tsv", "ndjson", "parquet"]
@@ -73,6 +74,12 @@ class Table:
         self.name, self._connection = name, connection
         self._from, self._parameters, self.columns = source
 
+    @property
+    def empty_columns(self) -> frozenset[str]:
+        """The columns that are NULL in the view, for everybody."""
+        types = self._select("*").types
+        return frozenset(name for name, kind in zip(self.columns, types, strict=True) if str(kind) == '"NULL"')
+
     def batches(self, wanted: Sequence[str]) -> Iterator[Any]:
         """Yield the wanted columns as Arrow batches in the order of the rows."""
         chosen = ", ".join(f"{self._value(name)} AS {_quoted(name)}" for name in wanted)
@@ -102,7 +109,7 @@ def open_table(path: Path, form: Form | None = None, view: str = "", features: S
     with database() as connection, faults_of(path.name):
         source = source_of(connection, path, form or form_of(path))
     with database() as connection:
-        yield Table(path.name, connection, _viewed(connection, source, view, features) if view else source)
+        yield Table(path.name, connection, _viewed(connection, source, view, features, path) if view else source)
 
 
 def viewed(table: Any, view: str, features: Sequence[str]) -> Any:
@@ -119,20 +126,38 @@ def viewed(table: Any, view: str, features: Sequence[str]) -> Any:
             return connection.sql(f"SELECT * FROM {source[0]}").to_arrow_table()  # noqa: S608 - the user's own
 
 
-def _viewed(connection: Any, source: Source, view: str, features: Sequence[str]) -> Source:
-    """Return what a view shows of a source; what DuckDB says of a wrong one names its words, and no value."""
+def _viewed(connection: Any, source: Source, view: str, features: Sequence[str], path: Path | None = None) -> Source:
+    """Return what a view shows of a source; what DuckDB says of a wrong one names its words, and no value.
+
+    A view reads no other file than this one, and nothing from the network.
+    """
     import duckdb
 
     for feature in map(FEATURES.__getitem__, features):
         if feature.measured is not None:
             connection.execute(_unit_macro(feature.name, feature.measured.units))
+    readable = ", ".join(map(_sql_text, (str(path), literal(path)))) if path is not None else ""
+    connection.execute(f"SET allowed_paths = [{readable}]")
+    connection.execute("SET enable_external_access = false")
     rows, parameters, _ = source
-    shown = f"(WITH rows AS (SELECT * FROM {rows}) SELECT * FROM ({view.strip().rstrip(';')}\n))"  # noqa: S608 - the user's own
-    try:
-        columns = connection.sql(f"SELECT * FROM {shown}", params=parameters).columns  # noqa: S608 - the user's own
-    except (duckdb.ParserException, duckdb.BinderException, duckdb.CatalogException) as error:
-        raise BatchRefused(f"The view cannot be used: {str(error).partition(chr(10) * 2)[0]}") from None
-    return shown, parameters, tuple(columns)
+    with faults_of(path.name if path is not None else "the table"):
+        connection.sql(f"SELECT * FROM {rows}", params=parameters).create_view("rows")  # noqa: S608 - our own text
+        try:
+            statements = connection.extract_statements(view)
+            if [statement.type for statement in statements] != [duckdb.StatementType.SELECT]:
+                raise BatchRefused("The view cannot be used: it is one SELECT from rows.")
+            columns = tuple(connection.sql(view).columns)
+        except (
+            duckdb.ParserException, duckdb.BinderException, duckdb.CatalogException, duckdb.PermissionException
+        ) as error:  # fmt: skip
+            raise BatchRefused(f"The view cannot be used: {str(error).partition(chr(10) * 2)[0]}") from None
+    names = [name.lower() for name in columns]
+    if twice := [name for name in columns if names.count(name.lower()) > 1]:
+        replacing = view_with(twice[0], "...")
+        raise BatchRefused(
+            f"The view has two columns called {twice[0]!r}. To change a column of the table: {replacing}."
+        )
+    return f"({view.strip().rstrip(';')}\n)", [], columns
 
 
 def _unit_macro(name: str, units: Mapping[str, Conversion]) -> str:
@@ -140,22 +165,27 @@ def _unit_macro(name: str, units: Mapping[str, Conversion]) -> str:
 
     Such a text is no number, so it is counted among what was not used, and never scored.
     """
+    number = "TRY_CAST(value AS DOUBLE)"
     cases = " ".join(
-        f"WHEN {_sql_text(unit)} THEN CAST(TRY_CAST(value AS DOUBLE) * {to.factor!r} + {to.offset!r} AS VARCHAR)"
+        f"WHEN {_sql_text(_plain_unit(unit))} THEN CAST({number} * {to.factor!r} + {to.offset!r} AS VARCHAR)"
         for unit, to in sorted(units.items())
     )
     text = "CAST(value AS VARCHAR)"
     converted = f"CASE {_PLAIN_UNIT} {cases} ELSE {text} || ' in another unit' END"
-    is_number = f"TRY_CAST(value AS DOUBLE) IS NOT NULL AND NOT contains({text}, '_')"
+    is_number = f"{number} IS NOT NULL AND NOT contains({text}, '_')"
     return f"CREATE MACRO {_quoted(name)}(value, unit) AS CASE WHEN {is_number} THEN {converted} ELSE {text} END"
 
 
 _PLAIN_UNIT = "translate(lower(trim(CAST(unit AS VARCHAR))), 'μµ', 'uu')"
 
 
-def _sql_text(unit: str) -> str:
-    """Write a unit as `_PLAIN_UNIT` does, in quotes."""
-    return "'" + unit.lower().replace("μ", "u").replace("µ", "u").replace("'", "''") + "'"
+def _plain_unit(unit: str) -> str:
+    """Write a unit as `_PLAIN_UNIT` does."""
+    return unit.lower().replace("μ", "u").replace("µ", "u")
+
+
+def _sql_text(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
 
 
 def form_of(path: Path) -> Form:
@@ -242,4 +272,4 @@ def _quoted(name: str) -> str:
 def _text_literal(name: str) -> str:
     """Write the name of a JSON object's member as DuckDB takes it: a path, so that no sign means something else."""
     path = '$."' + name.replace("\\", "\\\\").replace('"', '\\"') + '"'
-    return "'" + path.replace("'", "''") + "'"
+    return _sql_text(path)

@@ -68,7 +68,7 @@ def test_every_row_has_its_line_with_the_numbers_of_the_library(
     )
     assert [line["reason"] for line in told] == known["reason"]
     assert f"{PEOPLE} rows" in said
-    assert "No column 'deceased'" in said
+    assert "no column 'deceased'" in said
 
 
 def test_csv_and_ndjson_give_the_same_file(table: Path, people: pd.DataFrame, tmp_path: Path) -> None:
@@ -120,6 +120,8 @@ def test_a_view_says_what_the_columns_of_a_table_mean(table: Path, people: pd.Da
     )
     scored(tmp_path / "other.csv", tmp_path / "seen.csv", "--explain", "--view", str(view))
     assert (tmp_path / "seen.csv").read_bytes() == (tmp_path / "plain.csv").read_bytes()
+    view.write_text("SELECT * REPLACE (NULL AS age_years) FROM rows")
+    assert "Nobody in this table can be scored" in refused(table, "--id", "participant_id", "--view", str(view))
 
 
 def test_a_column_in_two_units_is_refused(people: pd.DataFrame, tmp_path: Path) -> None:

@@ -56,7 +56,7 @@ def test_arrow_in_one_batch_or_several_gives_the_numbers_of_a_frame(panel: Batch
 
 def test_another_coding_is_refused_until_a_view_explains_it(panel: BatchModel) -> None:
     for coding in ("M", 1, "1"):
-        with pytest.raises(BatchRefused, match=r"in a view .* CASE sex WHEN"):
+        with pytest.raises(BatchRefused, match=r"in a view .* REPLACE \(CASE sex WHEN"):
             score(panel, person(sex=coding))
     view = "SELECT * REPLACE (CASE sex WHEN 'M' THEN 'male' WHEN 'F' THEN 'female' END AS sex) FROM rows"
     told = score(panel, person(sex="M"), view)
@@ -95,6 +95,10 @@ def test_units_may_differ_from_row_to_row_and_one_that_is_not_known_is_told(pane
         ("SELEC * FROM rows", "The view cannot be used: Parser Error"),
         ("SELECT weight(bun_mg_dl) AS bun_mg_dl FROM rows", "The view cannot be used: Catalog Error"),
         ("SELECT CAST(participant_id AS INT) AS id FROM rows", "the table: cannot be read"),
+        ("SELECT *, bun_mg_dl(Bun_mg_dl, 'mmol/L') AS Bun_mg_dl FROM rows", r"two columns called .* REPLACE \("),
+        ("SELECT * FROM rows; DROP VIEW rows", "it is one SELECT from rows"),
+        ("SELECT * FROM read_text('README.md')", "The view cannot be used: Permission Error"),
+        ("SELECT * FROM read_csv('https://example.org/rows.csv')", "The view cannot be used: Permission Error"),
     ],
 )
 def test_a_view_that_is_wrong_is_refused_and_shows_nobody(panel: BatchModel, view: str, said: str) -> None:
