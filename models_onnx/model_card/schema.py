@@ -178,7 +178,7 @@ class RiskReview(_Part):
 
 
 DECLARED = {name: str(field.description) for name, field in RiskReview.model_fields.items() if field.annotation is bool}
-"""The questions that the review of the risks answers, by name; two people of a site sign the release with them."""
+"""The questions that the review of the risks answers, by name."""
 
 
 class Product(BaseModel):
@@ -195,7 +195,10 @@ class Product(BaseModel):
     output_type: Literal["score", "alarm", "classification", "list"] = _ABSENT
     indications: Annotated[list[Text], Field(min_length=1)] = _ABSENT
     device_status: Literal["non-device-cds", "enforcement-discretion", "cleared", "administrative"] = _ABSENT
-    clearance: str | None = None
+    clearance: Annotated[
+        str | None,
+        Field(pattern=r"^(K\d{6}|DEN\d{6}|P\d{6}(/S\d+)?)$", description="The number that the FDA gave it."),
+    ] = None
     signals: Annotated[list[Text], Field(description="Signals, images or sequences used as inputs.")] = _ABSENT
     setting: Literal["outpatient", "discharge", "inpatient", "population"] = _ABSENT
     data_last_year: Annotated[int, Field(ge=1900)] = _ABSENT
@@ -233,7 +236,6 @@ _PREDICTIVE_PRODUCT = (
     "acting_window_hours",
     "time_critical",
     "output_type",
-    "indications",
     "device_status",
     "setting",
     "data_last_year",

@@ -118,21 +118,20 @@ _WORST_FIRST: tuple[Status, ...] = ("failed", "not run", "insufficient", "passed
 
 def _run(gate: Gate, subject: Subject, evidence: Evidence) -> GateResult:
     """Return the result of all checks of a gate: the worst one decides, and every fault is named."""
-    outcomes = [_outcome(check, subject, evidence) for check, _ in gate.checks]
-    status = min((status for status, _ in outcomes), key=_WORST_FIRST.index)
-    verdicts = [verdict for _, verdict in outcomes]
-    pairs = zip(outcomes, gate.checks, strict=True)
-    clears = "; ".join(clears for (status_of, _), (_, clears) in pairs if status_of == status)
+    outcomes = [(*_outcome(check, subject, evidence), clears) for check, clears in gate.checks]
+    status = min((status for status, _, _ in outcomes), key=_WORST_FIRST.index)
+    verdicts = [verdict for _, verdict, _ in outcomes]
+    clears = "; ".join(clears for status_of, _, clears in outcomes if status_of == status)
     together = Verdict(
-        " ".join(verdict.sentence for status_of, verdict in outcomes if status_of == status),
+        " ".join(verdict.sentence for status_of, verdict, _ in outcomes if status_of == status),
         tuple(fault for verdict in verdicts for fault in verdict.faults),
         {name: value for verdict in verdicts for name, value in verdict.figures.items()},
         [row for verdict in verdicts for row in verdict.rows],
     )
     result = _with_waiver(_result(gate, status, together, clears), subject, evidence)
-    others = [(status_of, verdict) for status_of, verdict in outcomes if status_of not in ("failed", *GREEN)]
-    if result.status == "waived" and others:  # a waiver is of faults, not of what was not judged
-        return _result(gate, *others[0])
+    unjudged = [outcome for outcome in outcomes if outcome[0] not in ("failed", *GREEN)]
+    if result.status == "waived" and unjudged:  # a waiver is of faults, not of what was not judged
+        return _result(gate, *unjudged[0])
     return result
 
 

@@ -456,7 +456,6 @@ def draft_words(made: Draft) -> dict[str, Any]:
         "attributes": attributes,
         "product": {
             "acting_window_hours": None,
-            "indications": [],
             "setting": "discharge" if made.in_stay else "outpatient",
             "data_last_year": None,
             "label": {
@@ -468,7 +467,6 @@ def draft_words(made: Draft) -> dict[str, Any]:
             "fairness_axes": {axis: "calibration" if axis.startswith("age") else "all" for axis in made.axes},
             "auroc_floor": 0.6,
             "stress_move_at_most": 0.2,
-            "one_option_rationale": "",
             "irm": {"reviewed": "", "by": "", **dict.fromkeys(DECLARED)},
             "waivers": [],
             "keywords": [],

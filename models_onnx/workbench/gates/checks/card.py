@@ -1,7 +1,7 @@
 """Is the model card complete and the one in the file, and does what it declares allow the model on cards?
 
-What a program cannot judge is answered by a person on the card (`product.irm`), and two people of a site sign the
-release with these answers. The declared figures are compared with limits here.
+What a program cannot judge is answered by a person on the card (`product.irm`). Behind a trust file two people of a
+site approve the release that has these answers. The declared figures are compared with limits here.
 
 Sources: FD&C Act 520(o)(1)(E); FDA, Clinical Decision Support Software, final guidance of September 2022 as revised in
 January 2026; town hall of 11 March 2026. This classification is provisional: a site's legal counsel decides.
@@ -32,11 +32,12 @@ def check_card(subject: Subject, evidence: Evidence) -> Verdict:
     """Check that the card is complete, the one in the file, reviewed within a year, and allows the model on cards."""
     if not subject.card:
         return Verdict("", ("there is no model card (card.json)",))
+    if (kind := subject.card.get("kind")) != "predictive":
+        return Verdict("", (f"the card is of the kind {kind!r}; that of a model is 'predictive'",))
     faults = card_problems(subject.card)
     if not faults:
         faults = [*_drift(subject), *_other_figures(subject), *_mixed_people(subject)]
-        if subject.card["kind"] == "predictive":
-            faults += [*_declared(subject, evidence.as_of), *_device(subject), *_population(subject, evidence.as_of)]
+        faults += [*_declared(subject, evidence.as_of), *_device(subject), *_population(subject, evidence.as_of)]
     reviewed = subject.product.get("irm", {}).get("reviewed", "")
     return Verdict(f"The card is complete and in the file; its risks were reviewed on {reviewed}.", tuple(faults))
 
@@ -108,8 +109,6 @@ def _drift(subject: Subject) -> list[str]:
 
 def _other_figures(subject: Subject) -> list[str]:
     """Attributes that follow from the manifest and say something else: the card was written for another model."""
-    if subject.card.get("kind") != "predictive":
-        return []
     wrong = [
         path
         for path, computed in computed_attributes(subject.manifest).items()

@@ -82,7 +82,6 @@ _CARD = """{
  },
  "product": {
   "acting_window_hours": 720,
-  "indications": [],
   "setting": "outpatient",
   "data_last_year": 2000,
   "label": {
@@ -94,7 +93,6 @@ _CARD = """{
   "fairness_axes": {"sex": "all"},
   "auroc_floor": 0.6,
   "stress_move_at_most": 0.2,
-  "one_option_rationale": "",
   "irm": {"reviewed": "TODO", "by": "TODO", "for_professionals": true, "informs": true, "wording": true},
   "waivers": [],
   "keywords": [],
