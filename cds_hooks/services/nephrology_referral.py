@@ -71,6 +71,12 @@ _TREND_VALUES = 4
 # mL/min/1.73 m2 a year. Sustained: an earlier value, over three months before the newest, shows it too (here).
 _FALL_SHARE, _FALL_A_YEAR = 0.3, 5.0
 _FALL_DAYS = 3 * 365.25
+# What tells of a chronic kidney disease: where one of these did not come, that there is none is not known.
+_TELLS_OF_KIDNEYS = {
+    "Condition": "the problem list",
+    "creatinine": "creatinine and eGFR",
+    "uacr": "albumin in the urine",
+}
 _END_STAGE = frozenset({"N186", "5856", "46177005"})  # ICD-10-CM, ICD-9-CM, SNOMED CT: end-stage kidney disease
 
 
@@ -89,6 +95,10 @@ async def decide(call: ServiceInput) -> Advice:
             return advise_by_guideline(_low_card(call, low, is_chronic=False))
         if albumin:
             return advise_by_guideline(_albumin_card(call, albumin))
+        unknown = [words for kind, words in _TELLS_OF_KIDNEYS.items() if not record.was_requested(kind)]
+        if unknown:
+            text = f"Whether there is a chronic kidney disease is not known: not available: {', '.join(unknown)}."
+            return no_card(EQUATION.id, "input-missing", text)
         return no_card(
             EQUATION.id,
             "outside-population",

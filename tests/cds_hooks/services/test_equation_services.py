@@ -1,5 +1,6 @@
 """The services of published equations: who gets a card, in which words, and why the others get none."""
 
+import json
 from datetime import timedelta
 from typing import Any
 
@@ -68,6 +69,20 @@ def test_a_missing_test_that_is_ordered_already_is_not_offered_again(server_here
     ordered["code"] = {"coding": [{"system": "http://loinc.org", "code": "9318-7"}]}
     answered = answer(server_here, *KIDNEY, without("9318-7"), added("tests", ordered))
     assert reasons(answered) == ["input-missing"]
+
+
+def test_a_kidney_disease_is_not_denied_where_the_results_did_not_come(server_here: str) -> None:
+    without_disease = ("nephrology-referral", "diabetes-no-statin")
+    assert reasons(answer(server_here, *without_disease)) == ["outside-population"]
+
+    def failed(request: dict[str, Any]) -> None:
+        failure = {"resourceType": "OperationOutcome", "issue": [{"severity": "error", "code": "processing"}]}
+        prefetch = request["prefetch"]
+        prefetch |= {key: failure for key, value in prefetch.items() if "Observation" in json.dumps(value)}
+
+    found = reasons(answer(server_here, *without_disease, failed))
+    assert "input-missing" in found
+    assert "outside-population" not in found
 
 
 def test_who_does_not_go_home_is_not_scored(server_here: str) -> None:
