@@ -63,9 +63,12 @@ def monitor(
 
     Example: cds-hooks monitor --days 7 --before 28
     """
-    _check_options(notify, narrowed=client is not None or service is not None)
+    _check_options(notify, until, narrowed=client is not None or service is not None)
     try:
         last, at = _window_end(until)
+    except ValueError as error:
+        raise failure(f"--until {until}: write a date as 2026-11-20, or 2026-11-20T14:00.", 2) from error
+    try:
         url = record_url(database)
         follower = open_follower(settings(), url)
         follower.catch_up()
@@ -74,12 +77,11 @@ def monitor(
             book.note_usual(_named(client), datetime.now(UTC).date())
         window = Window(last, days, before, label_days, at, book.frozen(), book.usual())
         report = _report(url, book, window)
-        if at is not None:  # a report on other days changes nothing that is known of today
+        if until is None:  # a report on other days changes nothing that is known of today
             note_incidents(book, report.incidents, window.start)
             keep_report(book, report)
-    except (RecordUnavailable, ValueError) as error:
-        wrong = f"--until {until}: write a date as 2026-11-20, or 2026-11-20T14:00."
-        raise failure(wrong if isinstance(error, ValueError) else str(error), 2) from error
+    except RecordUnavailable as error:
+        raise failure(str(error), 2) from error
     figures = [f for f in report.figures if client in (None, f.client) and service in (None, f.service)]
     open_incidents = incidents(figures)
     taken_back = _take_back(url, figures) if rollback else []
@@ -104,9 +106,9 @@ def _named(client: str | None) -> str:
 def _report(url: str, book: CountBook, window: Window) -> Report:
     """Read what is new and judge it; where the record is encrypted nothing is kept in a file."""
     try:
-        from cds_hooks.monitor.reporting import report_of
+        from cds_hooks.monitor.report import report_of
     except ModuleNotFoundError as error:
-        text = f"this needs {error.name}, which is not installed: pip install cds-hooks-onnx[monitor]"
+        text = f"this needs {error.name}, which is not installed: pip install 'cds-hooks-onnx[monitor]'"
         raise RecordUnavailable(text) from error
     is_encrypted = settings().content_keys is not None
     file = None if is_encrypted else book.views.file.with_suffix(".duckdb")
@@ -128,11 +130,13 @@ def _take_back(url: str, figures: list[Figure]) -> "list[Rollback]":
     return due
 
 
-def _check_options(notify: str | None, *, narrowed: bool) -> None:
-    """Refuses an address that is not called, and telling of a part: the other incidents would seem to have ended."""
+def _check_options(notify: str | None, until: str | None, *, narrowed: bool) -> None:
+    """Refuse an address that is not called, and a report on a part or other days: others would seem to have ended."""
     text = (address_fault(notify) or plain_http_fault(notify)) if notify is not None else None
     if notify is not None and narrowed:
         text = "leave out --client and --service: the incidents of the others would be told as ended"
+    if notify is not None and until is not None:
+        text = "leave out --until: the incidents of today would be told as ended"
     if text is not None:
         raise failure(f"--notify: {text}.", 2)
 
@@ -149,10 +153,10 @@ def _print(figures: list[Figure], open_incidents: list[Incident], every: bool) -
     console = Console()
     for incident in open_incidents:
         console.print(f"[bold red]Incident[/], {incident.family}. {incident.text}", highlight=False)
-    told = {f.key for incident in open_incidents for f in (*incident.causes, *incident.follows)}
+    explained = {f.key for incident in open_incidents for f in (*incident.causes, *incident.follows)}
     table = Table("state", "client", "figure", "n", "what was found")
     for figure in figures:
-        if every or (figure.state in ("act", "watch") and figure.key not in told):
+        if every or (figure.state in ("act", "watch") and figure.key not in explained):
             kind = f"{figure.family}, {figure.subject}"
             table.add_row(f"[{_STYLES[figure.state]}]{figure.state}", figure.client, kind, f"{figure.n:,}", figure.text)
     if table.row_count:

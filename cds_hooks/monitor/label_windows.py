@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from cds_hooks.monitor.report import GROUPS
+from cds_hooks.monitor.changes import GROUPS
 from cds_hooks.monitor.rows import RecordRows
 from cds_hooks.monitor.window import GROWS, Window
 from cds_hooks.outcomes.labels import DAY, Label, Labels

@@ -7,11 +7,12 @@ report reads the record again into memory.
 
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
+import duckdb
 import msgspec
+import pyarrow
 from msgspec import Struct
 from sqlalchemy import func, select
 
@@ -21,7 +22,6 @@ from cds_hooks.storage.outcomes import outcomes_after
 from cds_hooks.storage.queries import read_rows, rules_by_card_alone
 from cds_hooks.storage.tables import decisions, feedback, removals
 
-INSTALL: Final = "pip install cds-hooks-onnx[monitor]"
 _AT_ONCE: Final = 5_000
 _DAY_SECONDS: Final = 86_400.0
 TABLES: Final = """
@@ -62,13 +62,8 @@ class RecordRows:
         """Open the file, which is made where it is not there; None: in memory.
 
         Raises:
-            RecordUnavailable: The file cannot be used, or what reads it is not installed.
+            RecordUnavailable: The file cannot be used.
         """
-        for package in ("duckdb", "pyarrow", "statsmodels"):
-            if find_spec(package) is None:
-                raise RecordUnavailable(f"this needs {package}, which is not installed: {INSTALL}")
-        import duckdb
-
         self._url = url
         try:
             if file is not None:
@@ -103,8 +98,8 @@ class RecordRows:
         last = self.connection.execute("SELECT sequence, id FROM calls ORDER BY sequence DESC LIMIT 1").fetchone()
         if last is None:
             return True
-        found = read_rows(self._url, select(decisions.c.id).where(decisions.c.sequence == last[0]))
-        return bool(found) and found[0].id == last[1]
+        same = read_rows(self._url, select(decisions.c.id).where(decisions.c.sequence == last[0]))
+        return bool(same) and same[0].id == last[1]
 
     def _newest_removal(self) -> int:
         return int(read_rows(self._url, select(func.max(removals.c.sequence)))[0][0] or 0)
@@ -126,8 +121,11 @@ class RecordRows:
                     call, of_call = rows_of(row)
                     calls.append(call)
                     facts += ((row.sequence, *fact) for fact in of_call)
+            # together, so that a run which is ended between them does not leave facts that the next one adds again
+            self.connection.begin()
             self._insert("facts", facts)
             self._insert("calls", calls)
+            self.connection.commit()
             after, count = rows[-1].sequence, count + len(rows)
             progress(count)
 
@@ -149,8 +147,6 @@ class RecordRows:
     def _insert(self, table: str, rows: Sequence[tuple[Any, ...]]) -> None:
         if not rows:
             return
-        import pyarrow
-
         columns = [column for (column, *_) in self.connection.execute(f"DESCRIBE {table}").fetchall()]
         arrays = dict(zip(columns, map(list, zip(*rows, strict=True)), strict=True))
         self.connection.register("new_rows", pyarrow.table(arrays))

@@ -49,10 +49,8 @@ def _calls(key: tuple[str, str, str], days: ByHour, window: Window) -> Iterator[
     client, service, site = key
     where = f" ({site})" if site else ""
     wanted = [window.start + timedelta(days=place) for place in range(window.days)]
-    before = window.frozen.get((client, service, site, "calls", "calls"), window.start)
-    past = {day: hours for day, hours in days.items() if before - timedelta(days=window.before) <= day < before}
-    if not past:
-        past = {}
+    begin, end = window.reference((client, service, site, "calls", "calls"), window.start)
+    past = {day: hours for day, hours in days.items() if begin <= day < end}
     today = window.at.date() if window.at is not None else None
     full = {day: window.at.hour if window.at is not None and day == today else _HOURS for day in wanted}
     came = {day: sum(days.get(day, [0] * _HOURS)[: full[day]]) for day in wanted}
@@ -241,12 +239,12 @@ def _silent_rules(connection: Any) -> Iterator[Figure]:
             "SELECT client, service, count(*) FILTER (is_now), count(*) FILTER (NOT is_now) FROM span GROUP BY ALL"
         ).fetchall()
     }
-    found = connection.execute(query).fetchall()
-    for client, service, rule, now, before in found:
+    rules = connection.execute(query).fetchall()
+    for client, service, rule, now, before in rules:
         n, m = calls[client, service]
         expected = before / m * n if m else 0.0
         if expected >= _EXPECTED and not now:
-            state: State = "act" if fewer_by_chance(0, expected) * len(found) < _UNLIKELY else "watch"
+            state: State = "act" if fewer_by_chance(0, expected) * len(rules) < _UNLIKELY else "watch"
             text = f"{service}: the rule {rule} showed no card; {expected:,.0f} were expected."
             yield Figure(client, service, "alerts", rule, state, n, 200, 0.0, expected, text, about=rule)
         elif n >= 200 and now > n / 2:
@@ -261,21 +259,21 @@ def _rules_without_findings(connection: Any, catalogue: Collection[str]) -> Iter
         "SELECT client, service, CASE kind WHEN 'card' THEN text ELSE name END, count(*) FROM span JOIN facts "  # noqa: S608
         f"USING (sequence) WHERE kind = 'card' OR (kind = 'silence' AND text IN ({withheld})) GROUP BY ALL"
     )
-    found = defaultdict[str, set[str]](set)
+    rules_of = defaultdict[str, set[str]](set)
     services = defaultdict[str, set[str]](set)
     for client, service, rule, _ in connection.execute(query).fetchall():
         if rule in catalogue:
-            found[client].add(rule)
+            rules_of[client].add(rule)
             services[client].add(service)
     calls = dict[tuple[str, str], int]()
     for client, service, n in connection.execute("SELECT client, service, count(*) FROM span GROUP BY ALL").fetchall():
         calls[client, service] = n
-    for client, rules in sorted(found.items()):
+    for client, rules in sorted(rules_of.items()):
         yield _rules_figure(client, sum(calls[client, service] for service in services[client]), rules, catalogue)
 
 
-def _rules_figure(client: str, calls: int, found: Collection[str], catalogue: Collection[str]) -> Figure:
-    subject, silent = "rules without a finding", sorted(set(catalogue) - set(found))
+def _rules_figure(client: str, calls: int, rules: Collection[str], catalogue: Collection[str]) -> Figure:
+    subject, silent = "rules without a finding", sorted(set(catalogue) - set(rules))
     if calls < FEWEST_CALLS:
         return _too_few(client, "all services", "alerts", subject, calls, FEWEST_CALLS)
     more = f" and {len(silent) - _NAMED} more" if len(silent) > _NAMED else ""

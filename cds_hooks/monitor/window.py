@@ -39,3 +39,8 @@ class Window(Struct, frozen=True):
         """The first day that any comparison needs."""
         oldest = min([self.start - timedelta(days=self.days * (GROWS - 1)), *self.frozen.values()])
         return oldest - timedelta(days=self.before)
+
+    def reference(self, key: Key, start: date) -> tuple[date, date]:
+        """Return the first day that a figure is held against, and the day after the last; it is judged from `start`."""
+        end = min(start, self.frozen.get(key, start))
+        return max(end - timedelta(days=self.before), self.usual.get(key[0], date.min)), end

@@ -90,7 +90,7 @@ def incidents(figures: Sequence[Figure]) -> list[Incident]:
         )
         if cause is not None:
             groups[cause] += groups.pop(key)
-    return [_incident(key, of_one) for key, of_one in groups.items()]
+    return [_incident(key, group) for key, group in groups.items()]
 
 
 def _cause(figure: Figure, acting: Sequence[Figure]) -> tuple[str, str]:
@@ -98,16 +98,11 @@ def _cause(figure: Figure, acting: Sequence[Figure]) -> tuple[str, str]:
     if figure.subject.startswith("age of ") and len({f.about for f in acting if f.subject.startswith("age of ")}) > 1:
         return "drift", AGES
     if figure.family == "drift" and figure.about == figure.subject.partition(",")[0]:
-        alone = {f.about for f in acting if f.family in ("missing", "drift") and _is_of_input(f) and _is_own(f)}
+        alone = {f.about for f in acting if f.family in ("missing", "drift") and f.about != SCORES and _is_own(f)}
         moved = {f.about for f in acting if f.family == "drift" and f.client == figure.client and not _is_own(f)}
         if figure.about != SCORES and figure.about not in alone and len(moved - alone - {SCORES}) > 2:
             return "drift", POPULATION
-    family = "drift" if figure.family == "missing" else figure.family
-    return family, figure.about
-
-
-def _is_of_input(figure: Figure) -> bool:
-    return figure.about != SCORES
+    return _cause_family(figure), figure.about
 
 
 def _is_own(figure: Figure) -> bool:

@@ -10,7 +10,9 @@ from itertools import combinations
 from typing import Final
 
 import numpy as np
+from msgspec.structs import replace
 from numpy.typing import NDArray
+from statsmodels.stats.proportion import confint_proportions_2indep
 
 from models_onnx.artifact.manifest import RiskBin
 from models_onnx.monitoring.alerting import Deployed
@@ -74,19 +76,19 @@ class ModelWindow:
         yield from self._before_labels()
         if not len(self.now.estimates):
             return
-        known = self.now.labelled
-        unlabelled, n = len(self.now.estimates) - len(known.estimates), len(self.now.estimates)
+        labelled = self.now.labelled
+        unlabelled, n = len(self.now.estimates) - len(labelled.estimates), len(self.now.estimates)
         if unlabelled > _MOST_UNLABELLED * n:
             text = f"{self.model}: {unlabelled:,} of {n:,} mature predictions have no outcome; the others say nothing"
             yield self._figure(
                 "calibration", f"{self.model}, outcomes", n - unlabelled, n, None, None, "insufficient", text
             )
             return
-        yield self._observed("calibration", f"{self.model}, observed to expected", known, 0.95)
-        yield self._slope(known)
-        yield self._area(known)
-        yield from self._at_the_threshold(known)
-        yield from self._net_benefit(known)
+        yield self._observed("calibration", f"{self.model}, observed to expected", labelled, 0.95)
+        yield self._slope(labelled)
+        yield self._area(labelled)
+        yield from self._at_the_threshold(labelled)
+        yield from self._net_benefit(labelled)
         yield from self._fairness()
 
     def _figure(
@@ -227,7 +229,7 @@ class ModelWindow:
             is_apart = any(figure.state == "good" for figure in subjects)
             for figure in subjects:
                 # where all groups of an attribute are wrong, the model is, and calibration says so
-                yield figure if is_apart or figure.state != "act" else _watched(figure)
+                yield figure if is_apart or figure.state != "act" else replace(figure, state="watch")
 
     def _of(self, group: str) -> Sample:
         return self.now.where(self.groups[group]).labelled
@@ -264,15 +266,8 @@ def attribute_of(subject: str) -> str:
     return next((attribute for attribute, groups in _ATTRIBUTES.items() if name in groups), name.partition(" ")[0])
 
 
-def _watched(figure: Figure) -> Figure:
-    return Figure(figure.client, figure.service, figure.family, figure.subject, "watch", figure.n, figure.minimum,
-                  figure.value, figure.before, figure.text, figure.site, figure.about)  # fmt: skip
-
-
 def difference(count: int, total: int, before: int, total_before: int, confidence: float) -> tuple[float, float]:
     """Return the interval of the difference of two shares, now minus before (Newcombe 1998, method 10)."""
-    from statsmodels.stats.proportion import confint_proportions_2indep
-
     low, high = confint_proportions_2indep(count, total, before, total_before, method="newcomb", alpha=1 - confidence)
     return float(low), float(high)
 

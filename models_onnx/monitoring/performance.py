@@ -6,6 +6,7 @@ for net benefit. Before labels a calibrated probability p is p of an event and 1
 performance estimation, Garg et al. 2022), and DeLong's variance is that of such shares.
 """
 
+import warnings
 from collections.abc import Callable, Sequence
 from math import exp, sqrt
 from typing import Final
@@ -14,6 +15,8 @@ import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 from scipy import stats
+from statsmodels.discrete.discrete_model import Logit
+from statsmodels.tools.sm_exceptions import ModelWarning
 
 from models_onnx.artifact.manifest import RiskBin
 from models_onnx.monitoring.alerting import Deployed
@@ -81,18 +84,15 @@ def _log_odds(estimates: Numbers) -> Numbers:
 
 def _logit(sample: Sample) -> tuple[Numbers, Numbers] | None:
     """Return intercept and slope of the event on the log-odds, and the slope's interval; None without a maximum."""
-    import warnings
-
-    from statsmodels.discrete.discrete_model import Logit
-
     x = _log_odds(sample.estimates)
     if len(np.unique(x)) < 2 or not 0 < sample.events < len(x):
         return None
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("error")
+            for category in (ModelWarning, RuntimeWarning):
+                warnings.simplefilter("error", category)
             fit = Logit(sample.happened, np.column_stack([np.ones_like(x), x])).fit(disp=False)
-    except Exception:  # of perfect separation, which statsmodels says in several ways
+    except (ModelWarning, RuntimeWarning, np.linalg.LinAlgError):  # perfect separation is said in each of these ways
         return None
     return np.asarray(fit.params), np.asarray(fit.conf_int())[1]
 

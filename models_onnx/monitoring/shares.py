@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import numpy as np
 from msgspec import Struct
+from msgspec.structs import replace
 from numpy.typing import NDArray
 from scipy import stats
 
@@ -86,9 +87,9 @@ def compare(
         before = _table(dict(enumerate(alike if len(alike) > 1 else reference.values())), len(categories)).sum(axis=0)
         if min(sum(counts), int(before.sum())) < limits.of_day_fewest:
             continue
-        found = judge(np.array(counts, dtype=np.int64), before, 1.1, limits.of_day, comparisons * len(window))
-        if found.state == "act":
-            return Change("act", found.n, found.size, found.now, found.before, day)
+        change = judge(np.array(counts, dtype=np.int64), before, 1.1, limits.of_day, comparisons * len(window))
+        if change.state == "act":
+            return replace(change, day=day)
     return whole
 
 
@@ -123,8 +124,8 @@ def chance(now: Table, then: Table, dispersion: float = 1.0) -> float:
         return 1.0
     if table.shape[1] == 2 and dispersion < 1.5 and stats.contingency.expected_freq(table).min() < _EXPECTED:
         return float(stats.fisher_exact(table).pvalue)
-    found = stats.chi2_contingency(table, correction=False)
-    return float(stats.chi2.sf(found.statistic / dispersion, found.dof))
+    test = stats.chi2_contingency(table, correction=False)
+    return float(stats.chi2.sf(test.statistic / dispersion, test.dof))
 
 
 def _put_together(table: Table) -> Table:

@@ -10,7 +10,7 @@ from random import Random
 
 import pytest
 
-from cds_hooks.monitor.reporting import report_of
+from cds_hooks.monitor.report import report_of
 from cds_hooks.monitor.window import Window
 from models_onnx.monitoring.figure import Family, Incident
 from tests.cds_hooks.monitor import feeds
@@ -254,12 +254,16 @@ def test_an_alarm_does_not_end_because_its_fault_became_the_reference(tmp_path: 
     assert report_of(url, None, {}, Window(last, 7, 28, 90, frozen=frozen, usual=usual)).incidents == []
 
 
-def test_sixty_clean_days_raise_no_alarm_on_any_of_them(tmp_path: Path) -> None:
+def test_reports_on_sixty_clean_days_judge_every_day_and_raise_no_alarm(tmp_path: Path) -> None:
+    """A report on every third day: each day is in the windows of two reports or three."""
     url = f"sqlite:///{tmp_path}/clean.sqlite3"
     asyncio.run(feeds.write(url, feeds.days_of_calls(feeds.FIRST, feeds.DAYS + 60, 11)))
     for place in range(6, 60, 3):
         day = WINDOW + timedelta(days=place)
-        assert judged(url, day) == [], day
+        report = report_of(url, None, {}, Window(day, 7, 28, 90))
+        assert report.incidents == [], day
+        judged_families = {figure.family for figure in report.figures if figure.state == "good"}
+        assert judged_families >= {"calls", "errors", "prefetch", "missing", "drift", "alerts"}, day
 
 
 def test_weeks_with_a_holiday_raise_no_alarm(tmp_path: Path) -> None:
