@@ -1,13 +1,15 @@
 """The record as rows in DuckDB, for the command `monitor` alone: calls, what is known of each, answers and outcomes.
 
-Rows name no patient and no user: both are hashed with a salt that ends with the process, which tells calls of one run
-apart and nothing else. The file stands beside the views. Where the record is encrypted there is no file, and each
-report reads the record again into memory.
+Rows name no patient and no user: both are numbers by a random key, which stands in the file and is new with each new
+one, so that a patient is counted once by every report that reads it. The file stands beside the views. Where the record
+is encrypted there is no file, and each report reads the record again into memory.
 """
 
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
+from hashlib import blake2b
 from pathlib import Path
+from secrets import token_bytes
 from typing import Any, Final
 
 import duckdb
@@ -32,6 +34,7 @@ CREATE TABLE answers (sequence BIGINT, decision VARCHAR, received_at TIMESTAMP, 
     card VARCHAR, outcome VARCHAR, reason VARCHAR, seconds DOUBLE);
 CREATE TABLE outcomes (sequence BIGINT, decision VARCHAR, client VARCHAR, kind VARCHAR, subject VARCHAR, value VARCHAR);
 CREATE TABLE removed (sequence BIGINT);
+CREATE TABLE naming (key BLOB);
 """
 """`facts` has by kind: input (value), age (days), missing (reason), prefetch (state), silence (subject, reason), card
 (uuid and a rule on it), score (model@version, probability), group (race and ethnicity)."""
@@ -81,17 +84,18 @@ class RecordRows:
             RecordUnavailable: The record cannot be read.
         """
         if not self._is_as_read():
-            for table in ("calls", "facts", "answers", "outcomes", "removed"):
+            for table in ("calls", "facts", "answers", "outcomes", "removed", "naming"):
                 self.connection.execute(f"DROP TABLE IF EXISTS {table}")
             self.connection.execute(TABLES)
             self.connection.execute("INSERT INTO removed VALUES (?)", (self._newest_removal(),))
+            self.connection.execute("INSERT INTO naming VALUES (?)", (token_bytes(32),))
         self._read_decisions(progress)
         self._read_answers()
         self._read_outcomes()
 
     def _is_as_read(self) -> bool:
         """Whether the newest row that was read is still that of the record, and nothing was taken out since."""
-        if not self.connection.execute("SELECT 1 FROM duckdb_tables() WHERE table_name = 'removed'").fetchone():
+        if not self.connection.execute("SELECT 1 FROM duckdb_tables() WHERE table_name = 'naming'").fetchone():
             return False
         if self._one("SELECT max(sequence) FROM removed") != self._newest_removal():
             return False
@@ -113,12 +117,13 @@ class RecordRows:
         d = decisions.c
         columns = (d.sequence, d.id, d.decided_at, d.client, d.service, d.outcome, d.patient, d.user_id,
                    d.hook_instance, d.response, d.basis)  # fmt: skip
+        ((key,),) = self.connection.execute("SELECT key FROM naming").fetchall()
         query = select(*columns).where(d.sequence <= newest).order_by(d.sequence).limit(_AT_ONCE)
         while rows := read_rows(self._url, query.where(d.sequence > after)):
             calls, facts = list[tuple[Any, ...]](), list[tuple[Any, ...]]()
             for row in rows:
                 if not is_trial(row.client):
-                    call, of_call = rows_of(row)
+                    call, of_call = _rows_of(row, key)
                     calls.append(call)
                     facts += ((row.sequence, *fact) for fact in of_call)
             # together, so that a run which is ended between them does not leave facts that the next one adds again
@@ -154,14 +159,19 @@ class RecordRows:
         self.connection.unregister("new_rows")
 
 
-def rows_of(row: Any) -> tuple[tuple[Any, ...], list[Fact]]:
+def _number_of(name: str | None, key: bytes) -> int | None:
+    """Return a whole number of 64 bits for a name; None for none."""
+    return int.from_bytes(blake2b(name.encode(), key=key, digest_size=8).digest(), signed=True) if name else None
+
+
+def _rows_of(row: Any, key: bytes) -> tuple[tuple[Any, ...], list[Fact]]:
     """Return the row of a call, and what is known of it; a basis that cannot be read leaves the call alone."""
     try:
         basis, cards = _basis.decode(row.basis), _cards(row)
         facts, is_counted = list(_facts(basis, cards)), True
     except (msgspec.DecodeError, msgspec.ValidationError):
         basis, cards, facts, is_counted = Basis(), {}, [], False
-    patient, person, hook = (hash(name) if name else None for name in (row.patient, row.user_id, row.hook_instance))
+    patient, person, hook = (_number_of(name, key) for name in (row.patient, row.user_id, row.hook_instance))
     site = basis.units[0] if basis.units else ""
     call = (row.sequence, row.id, _time(row.decided_at), row.client, row.service, site, row.outcome, len(cards),
             patient, person, hook, is_counted)  # fmt: skip
