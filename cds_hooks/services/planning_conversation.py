@@ -60,7 +60,6 @@ CARD = ModelCardContent(
 """The words of the card."""
 SMALL_PANEL = "**The small panel is used**: too many of the 11 laboratory values are missing for the full one."
 _TALK = "Planning conversation"
-_A_YEAR_DAYS = 365.0
 # What a reader should know beside the number, which knows none of it.
 _BESIDE = ("cancer_any", "dementia", "heart_failure", "liver_severe", "cirrhosis", "dialysis", "copd")
 _CPT = "http://www.ama-assn.org/go/cpt"
