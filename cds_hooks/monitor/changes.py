@@ -44,7 +44,7 @@ _LIMITS: Final[tuple[tuple[str, str, str, Limits, str], ...]] = (
     ("drift", "age of ", "", _VALUES, "{size} in 100 values of {about}{day} have another age than before{medians}"),
     ("drift", "", "", _VALUES, "{size} in 100 values of {subject}{day} are others than before{medians}"),
 )  # fmt: skip
-"""Family, how the subject begins, the category that is told, limits and sentence; the first that fits counts."""
+"""Family, how the subject begins, the category that is watched, limits and sentence; the first that fits counts."""
 
 
 _SPAN: Final = """
@@ -103,16 +103,18 @@ def _figure(
     key: Key, by_day: Mapping[date, Mapping[str, int]], window: Window, comparisons: int, medians: Mapping[Any, Any]
 ) -> Iterator[Figure]:
     client, service, site, family, subject = key
-    _, begins, told, limits, sentence = next(row for row in _LIMITS if row[0] == family and subject.startswith(row[1]))
+    _, begins, watched, limits, sentence = next(
+        row for row in _LIMITS if row[0] == family and subject.startswith(row[1])
+    )
     about = _about(family, subject, begins)
-    limits = replace(limits, told=told)
+    limits = replace(limits, watched=watched)
     if ", " in subject:
         limits = _GROUP
     categories = sorted({category for day in by_day.values() for category in day})
     counts = {day: [of_day.get(category, 0) for category in categories] for day, of_day in by_day.items()}
     now, before = split(counts, key, window, limits.fewest)
     change = compare(now, before, categories, limits, comparisons)
-    value = change.now if told else change.size
+    value = change.now if watched else change.size
     if change.state == "insufficient":
         text = f"{service}, {subject}: {change.n:,} counted, {limits.fewest:,} are needed"
     else:
@@ -123,7 +125,7 @@ def _figure(
         )  # fmt: skip
     where = f" ({site})" if site else ""
     measured = value if change.state != "insufficient" else None
-    before_share = change.before if told and measured is not None else None
+    before_share = change.before if watched and measured is not None else None
     yield Figure(client, service, family, subject, change.state, change.n, limits.fewest, measured,  # type: ignore[arg-type]
                  before_share, f"{text}{where}.", site, about)  # fmt: skip
     pair = medians.get((client, service, site, subject))

@@ -165,14 +165,14 @@ def tell(book: CountBook, incidents: Sequence[Incident], url: str) -> list[Event
         NotTold: An event was not taken with 2xx.
         RecordUnavailable: The book cannot be written.
     """
-    now, known = datetime.now(UTC).isoformat(timespec="seconds"), book.open_incidents()
+    now, open_before = datetime.now(UTC).isoformat(timespec="seconds"), book.open_incidents()
     current = {incident.key: incident for incident in incidents}
     events = [
         (key, Event("opened", now, current[key].client, current[key].family, current[key].text))
         for key in sorted(current)
-        if not known[key][2]
+        if not open_before[key][2]
     ]
-    events += [(key, Event("closed", now, *known[key][:2])) for key in sorted(known) if key not in current]
+    events += [(key, Event("closed", now, *open_before[key][:2])) for key in sorted(open_before) if key not in current]
     for key, event in events:
         notice = {name: getattr(event, name) for name in event.__struct_fields__}
         is_over = event.event == "closed"

@@ -34,14 +34,14 @@ class Limits(Struct, frozen=True):
     of_day: float
     fewest: int
     of_day_fewest: int
-    told: str = ""
-    """The category whose share is told; "" where there are many."""
+    watched: str = ""
+    """The one category whose share is watched; "" where there are many."""
     both_ways: bool = True
     """Whether a fall counts as a rise of that share does."""
 
 
 class Change(Struct, frozen=True):
-    """What was found: `size` is the share (0 to 1) that changed, `now` and `before` the told share."""
+    """The change of shares: `size` is what changed of 1, `now` and `before` are the share of the watched category."""
 
     state: State
     n: int
@@ -57,20 +57,20 @@ def compare(
 ) -> Change:  # fmt: skip
     """Return how a window differs from the days before it, in all, else on its worst day."""
     now, then = _table(window, len(categories)), _table(reference, len(categories))
-    told = categories.index(limits.told) if limits.told in categories else None
+    position = categories.index(limits.watched) if limits.watched in categories else None
     n, m = int(now.sum()), int(then.sum())
     if min(n, m) < limits.fewest:
         return Change("insufficient", min(n, m))
     dispersion = dispersion_of(then)
-    if told is None and limits.told:  # nobody has it, now or before
+    if position is None and limits.watched:  # nobody has it, now or before
         return Change("good", n)
 
     def judge(one: Table, before: Table, watch: float, act: float, several: int) -> Change:
         size = distance(one, before)
         share, then_share = (
-            (float(one[told] / one.sum()), float(before[told] / before.sum())) if limits.told else (0.0, 0.0)
+            (float(one[position] / one.sum()), float(before[position] / before.sum())) if limits.watched else (0.0, 0.0)
         )
-        if limits.told:
+        if limits.watched:
             gap = share - then_share if not limits.both_ways else abs(share - then_share)
             size = round(gap, 9)  # three points are three points, whatever floats make of 0.05 - 0.02
         doubt = chance(one, before, dispersion) * several if size >= min(watch, act) else 1.0

@@ -284,11 +284,11 @@ def _collapse(given: list[Value] | None, per: Value = None) -> list[Interval] | 
         return None
     if isinstance(per, Quantity) and per.unit in {"1", ""}:
         per = per.value
-    known = [interval for interval in given if interval is not None and None not in (start(interval), end(interval))]
-    spend(15 * len(known))
-    known.sort(key=cmp_to_key(_order_of_starts))
+    bounded = [interval for interval in given if interval is not None and None not in (start(interval), end(interval))]
+    spend(15 * len(bounded))
+    bounded.sort(key=cmp_to_key(_order_of_starts))
     result: list[Interval] = []
-    for interval in known:
+    for interval in bounded:
         if not result or not _touches(result[-1], interval, per):
             result.append(Interval(start(interval), end(interval)))
         elif _is_less(end(result[-1]), end(interval)):

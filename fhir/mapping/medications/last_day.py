@@ -85,21 +85,22 @@ def _of_dosage(dosage: Dosage) -> date | None:
 def _last_day(text: str, *, is_note: bool = False) -> date | None:
     if len(text) > LONGEST_SIG or _HAS_YEAR.search(text) is None:
         return None  # nearly every instruction
-    dates = [found for order in (True, False) for found in find_dates(text, _NO_DATE, month_first=order)]
+    dates = [date_in_text for order in (True, False) for date_in_text in find_dates(text, _NO_DATE, month_first=order)]
     if len(dates) > _MOST_DATES:
         return None  # a diary
     days = [
-        found.day
-        for found in dates
-        if _HAS_YEAR.search(text[found.start : found.end]) and _is_last(text, found, is_note=is_note)
+        date_in_text.day
+        for date_in_text in dates
+        if _HAS_YEAR.search(text[date_in_text.start : date_in_text.end])
+        and _is_last(text, date_in_text, is_note=is_note)
     ]
     return None if not days or steps_of(text) else max(days)
 
 
-def _is_last(text: str, found: FoundDate, *, is_note: bool) -> bool:
+def _is_last(text: str, date_in_text: FoundDate, *, is_note: bool) -> bool:
     """Whether the words before a date say that the course ends on it, and those after it do not go on."""
-    sentence = _BEFORE.split(text[: found.start])[-1]
+    sentence = _BEFORE.split(text[: date_in_text.start])[-1]
     cue = _UNTIL.search(sentence)
-    if cue is None or _NOT_THE_COURSE.search(sentence) or _GOES_ON.search(text[found.end :]):
+    if cue is None or _NOT_THE_COURSE.search(sentence) or _GOES_ON.search(text[date_in_text.end :]):
         return False
     return not is_note or _ALONE_IN_NOTE.fullmatch(sentence[: cue.start()].lstrip()) is not None
