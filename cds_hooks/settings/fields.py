@@ -323,8 +323,8 @@ class RecordSettings(BaseSettings):
     keep_facts: bool = Field(
         default=True,
         description="Whether the lean chart of a call is recorded, once for all decisions that are made with it, so "
-        "that a replay gives the same card bit for bit without the request (docs/operations/replay.md, and sizing.md "
-        "for the room that it takes). If false, only its hash is kept.",
+        "that a replay gives the same card bit for bit without the request (docs/operations/replay.md). "
+        "If false, only its hash is kept.",
     )
 
 

@@ -199,11 +199,6 @@ def test_every_reason_is_explained() -> None:
     assert {reason for reason in get_args(UntrustedReason) if f"`{reason}`" not in table} == set()
 
 
-def test_the_corpora_are_as_large_as_is_said() -> None:
-    for name, count in re.findall(r"`(\w[\w-]+\.jsonl)` \| (\d+) ", SECURITY):
-        assert len((DATA / name).read_text().splitlines()) == int(count), name
-
-
 @for_rows(
     ("path", "place"),
     rows_of(__file__, "a_place_is_named_as_its_author_looks_for_it"),
