@@ -353,7 +353,7 @@ async def _find(call: Call, advisor: Advisor, service_input: ServiceInput) -> Ad
         return no_card(advisor.id, SWITCHED_OFF, why_off)
     advisor.require_model()
     silence = advisor.reason_against(service_input.record)
-    return await advisor.decide(service_input) if silence is None else Advice(silences=[silence])
+    return await advisor.find(service_input) if silence is None else Advice(silences=[silence])
 
 
 def _in_words_of_country(advice: Advice) -> Advice:

@@ -102,7 +102,7 @@ def failure_place(error: BaseException) -> dict[str, str | int]:
     for frame, line in walk_tb(error.__traceback__):
         module = str(frame.f_globals.get("__name__", ""))
         if module.partition(".")[0] in _FLOORS:
-            # the log takes plain words only, and a name may be "Service.decide.<locals>.<lambda>"
+            # the log takes plain words only, and a name may be "Advisor.find.<locals>.<lambda>"
             location = {"module": module, "function": _NOT_PLAIN.sub("", frame.f_code.co_qualname), "line": line}
     return location
 

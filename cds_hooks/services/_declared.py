@@ -73,7 +73,7 @@ def _of_model(declared: ServiceFile, file: DeclaringFile, folder: Path) -> Advis
     try:
         model = site_model(declared.model, folder)
         if isinstance(model, AbsentModel):
-            return _service(declared, (), decide=_never, models=(model,))
+            return _service(declared, (), find=_never, models=(model,))
         twin = site_model(model.manifest.twin.id, folder) if model.manifest.twin is not None else model
     except UnknownModel as error:
         raise file.fault(str(error), "model") from error
@@ -88,7 +88,7 @@ def _of_model(declared: ServiceFile, file: DeclaringFile, folder: Path) -> Advis
     _refuse_features_of_stays(declared, features, file)
     advisor = _ModelAdvisor(declared, model, twin, features)
     models = (model, twin) if twin is not model else (model,)
-    return _service(declared, features, decide=advisor.decide, models=models, of_chart=advisor.of_chart)
+    return _service(declared, features, find=advisor.find, models=models, of_chart=advisor.of_chart)
 
 
 def _features_of(model: Model, file: DeclaringFile) -> tuple[Feature, ...]:
@@ -128,7 +128,7 @@ class _ModelAdvisor(Struct, frozen=True):
     twin: Model
     features: tuple[Feature, ...]
 
-    async def decide(self, call: ServiceInput) -> Advice:
+    async def find(self, call: ServiceInput) -> Advice:
         """One info card where the estimate is among the highest of the reference cohort, else the reason for none."""
         chart_model = self.of_chart
         outside = chart_model.outside(call.record)
@@ -205,7 +205,7 @@ def _of_equation(declared: ServiceFile, file: DeclaringFile) -> Advisor:
     assert declared.least is not None  # noqa: S101 - checked where the file was read
     advisor = _EquationAdvisor(declared, equation, declared.least)
     exclusions = tuple(_exclusions(declared))
-    return _service(declared, features_of(equation), decide=advisor.decide, exclusions=exclusions, subject=equation.id)
+    return _service(declared, features_of(equation), find=advisor.find, exclusions=exclusions, subject=equation.id)
 
 
 class _EquationAdvisor(Struct, frozen=True):
@@ -215,7 +215,7 @@ class _EquationAdvisor(Struct, frozen=True):
     equation: Equation
     least: float
 
-    async def decide(self, call: ServiceInput) -> Advice:
+    async def find(self, call: ServiceInput) -> Advice:
         """One info card where the result reaches the declared value, else the reason for none."""
         output = self.equation.output(self.declared.output)
         below = f"{self.equation.title} is below {_in_words(output, self.least)}."

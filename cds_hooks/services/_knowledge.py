@@ -48,7 +48,7 @@ def knowledge_advisors(folder: Path) -> Iterator[Advisor]:
             yield _advisor(artifact, (PATIENT_VIEW,), _count_gaps)
         hooks = tuple(hook for hook in artifact.hooks if hook in LIBRARY)
         if artifact.kind == "PlanDefinition" and hooks:
-            yield _advisor(artifact, hooks, _decide)
+            yield _advisor(artifact, hooks, _find)
 
 
 def _reason(refused: Refused) -> str:
@@ -61,7 +61,7 @@ def _plain(text: str) -> str:
 
 
 def _advisor(
-    artifact: Artifact, hooks: tuple[str, ...], decide: Callable[[Artifact, ServiceInput], Awaitable[Advice]]
+    artifact: Artifact, hooks: tuple[str, ...], find: Callable[[Artifact, ServiceInput], Awaitable[Advice]]
 ) -> Advisor:
     requested = frozenset(artifact.reads) - _NOT_ASKED_FOR
     return Advisor(
@@ -75,7 +75,7 @@ def _advisor(
             whole_history=requested & SEARCHED,
             newest_results="Observation" in requested,
         ),
-        decide=partial(decide, artifact),
+        find=partial(find, artifact),
         returns_resources=frozenset(artifact.reads),
         warns_of_harm=False,
         knowledge=artifact.sha256,
@@ -87,7 +87,7 @@ def _description(artifact: Artifact) -> str:
     return text if len(text) <= 400 else text[:399].rstrip() + "…"
 
 
-async def _decide(artifact: Artifact, call: ServiceInput) -> Advice:
+async def _find(artifact: Artifact, call: ServiceInput) -> Advice:
     """Give the plan what the call brought; a card for each action whose conditions are true, else its silence."""
     drafts = _drafts(call)
     outcomes = apply(

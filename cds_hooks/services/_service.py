@@ -301,7 +301,7 @@ class Advisor:
     `description`, `usage_requirements` and `extension` are those of a service that has this advisor alone.
 
     Raises:
-        DeclarationError: the id is no part of an address, a hook is not known, or `decide` is no coroutine function.
+        DeclarationError: the id is no part of an address, a hook is not known, or `find` is no coroutine function.
     """
 
     id: str
@@ -312,8 +312,8 @@ class Advisor:
     usage_requirements: str
     needs: Needs
     """What it reads."""
-    decide: Callable[[ServiceInput], Awaitable[Advice]]
-    """Finds: returns cards, or the reason for none. What it raises costs no other advisor."""
+    find: Callable[[ServiceInput], Awaitable[Advice]]
+    """Returns cards, or the reason for none. What it raises costs no other advisor."""
     exclusions: tuple[Exclusion, ...] = ()
     """Whom it says nothing about: the first reason that holds is its answer, and nothing is judged."""
     subject: str = ""
@@ -348,8 +348,8 @@ class Advisor:
             if name not in LIBRARY:
                 text = f"{self.id}: there is no hook {name!r}; there are {', '.join(LIBRARY)}"
                 raise DeclarationError(text, name)
-        if not iscoroutinefunction(self.decide):
-            raise DeclarationError(f"{self.id}: decide must be declared with `async def`", "decide")
+        if not iscoroutinefunction(self.find):
+            raise DeclarationError(f"{self.id}: find must be declared with `async def`", "find")
         templates_for(self.needs)  # what no template brings is said at once
 
     def asking_for(self, resources: Collection[str]) -> "Advisor":

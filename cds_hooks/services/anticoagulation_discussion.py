@@ -65,7 +65,7 @@ TALK = "Shared decision: anticoagulation in atrial fibrillation"
 _OVER_65 = "age over 65"
 
 
-async def decide(call: ServiceInput) -> Advice:
+async def find(call: ServiceInput) -> Advice:
     """One card where the yearly risk of stroke is 2 % or more and no anticoagulant is active, else the reason."""
     record = call.record
     vector = map_features(record, FEATURES)
@@ -304,5 +304,5 @@ ADVISOR = Advisor(
         not_known("Condition", "The problem list is not available: atrial fibrillation is not known."),
     ),
     subject=EQUATION.id,
-    decide=decide,
+    find=find,
 )

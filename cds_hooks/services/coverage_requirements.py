@@ -25,7 +25,7 @@ _CODES: Final = (
 )  # fmt: skip
 
 
-async def decide(call: ServiceInput) -> Advice:
+async def find(call: ServiceInput) -> Advice:
     """Give a system action for each order that a payer answers, or cards; a reason for each order without an answer."""
     from cds_hooks.services._coverage import advise  # loaded by the first call only
 
@@ -74,7 +74,7 @@ ADVISOR = Advisor(
         lab_codes=_CODES,
         newest_results=True,
     ),
-    decide=decide,
+    find=find,
     returns_resources=frozenset(
         {
             "DeviceRequest",

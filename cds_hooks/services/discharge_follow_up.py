@@ -6,7 +6,7 @@ from cds_hooks.services._follow_up import FEATURES, HOSPITAL, NO_FOLLOW_UP, advi
 from cds_hooks.services._service import Advice, Advisor, ServiceInput
 
 
-async def decide(call: ServiceInput) -> Advice:
+async def find(call: ServiceInput) -> Advice:
     """One card where a score is high and no follow-up is arranged, else the reason for none."""
     return advise_by_scores(call)
 
@@ -25,5 +25,5 @@ ADVISOR = Advisor(
     ),
     exclusions=NO_FOLLOW_UP,
     subject=HOSPITAL.id,
-    decide=decide,
+    find=find,
 )

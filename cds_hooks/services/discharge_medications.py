@@ -50,7 +50,7 @@ class _Active(Struct, frozen=True):
     draft: DraftOrder
 
 
-async def decide(call: ServiceInput) -> Advice:
+async def find(call: ServiceInput) -> Advice:
     """One card for each order that goes home and has a finding, and a reason for everything that says nothing."""
     record = call.record
     destination = discharge_destination(record)
@@ -244,6 +244,6 @@ ADVISOR = Advisor(
         required=("medications",),
         named_results=20,
     ),
-    decide=decide,
+    find=find,
     returns_resources=frozenset({"MedicationRequest"}),
 )

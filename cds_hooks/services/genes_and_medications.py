@@ -44,7 +44,7 @@ def _book() -> RuleBook:
     return rule_book().of_families(lambda name: name == "genes")
 
 
-async def decide(call: ServiceInput) -> Advice:
+async def find(call: ServiceInput) -> Advice:
     """One card where a new result matters to a drug that is taken, else the reason for none."""
     record = call.record
     readings = {reading.source: reading for reading in _readings(record)}
@@ -140,6 +140,6 @@ ADVISOR = Advisor(
         resources=("MedicationRequest", "MedicationStatement", "Condition", "Procedure", "DiagnosticReport"),
     ),
     exclusions=(DECEASED,),
-    decide=decide,
+    find=find,
     returns_resources=frozenset({"MedicationRequest"}),
 )

@@ -81,7 +81,7 @@ def review_book() -> RuleBook:
     return whole_book().of_families(lambda name: name not in _OF_ORDERS_ONLY)
 
 
-async def decide(call: ServiceInput) -> Advice:
+async def find(call: ServiceInput) -> Advice:
     """One card where something that is taken does not fit, else the reason for none."""
     record = call.record
     medications = taken_medications(record, OriginalOrders(call.sent))
@@ -229,6 +229,6 @@ ADVISOR = Advisor(
             lambda record: not any(map(record.was_requested, ("MedicationRequest", "MedicationStatement"))),
         ),
     ),
-    decide=decide,
+    find=find,
     returns_resources=frozenset({"MedicationRequest"}),
 )

@@ -80,7 +80,7 @@ _TELLS_OF_KIDNEYS = {
 _END_STAGE = frozenset({"N186", "5856", "46177005"})  # ICD-10-CM, ICD-9-CM, SNOMED CT: end-stage kidney disease
 
 
-async def decide(call: ServiceInput) -> Advice:
+async def find(call: ServiceInput) -> Advice:
     """One card where the 5-year risk reaches the site's threshold and nobody was asked yet, else the reason."""
     record = call.record
     albumin = severe_albuminuria(record)
@@ -534,5 +534,5 @@ ADVISOR = Advisor(
         ),
     ),
     subject=EQUATION.id,
-    decide=decide,
+    find=find,
 )

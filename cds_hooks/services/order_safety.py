@@ -29,7 +29,7 @@ _ALWAYS_JUDGED = 20
 _TOO_DEEP = "The drafts are nested deeper than any order; nothing was checked."
 
 
-async def decide(call: ServiceInput) -> Advice:
+async def find(call: ServiceInput) -> Advice:
     """One card for each drafted order with a finding, and a reason for every rule and draft that says nothing."""
     context: Any = call.request.context
     _check_selections(context, call.max_drafts)
@@ -174,7 +174,7 @@ ADVISOR = Advisor(
     usage_requirements="For prescribers and pharmacists; not signed off by a human pharmacist.",
     warns_of_harm=True,
     needs=Needs.of(analytes=NEEDS.analytes, resources=NEEDS.resources, lab_codes=RESULT_CODES, named_results=50),
-    decide=decide,
+    find=find,
     # Drafts of either kind come with the context; active medication orders are returned stopped or changed.
     returns_resources=frozenset({"MedicationRequest"}),
     needs_patient=_needs_patient,

@@ -31,7 +31,7 @@ _KEY: Final = "dispatched"
 _LONGEST_REFERENCE: Final = 80
 
 
-async def decide(call: ServiceInput) -> Advice:
+async def find(call: ServiceInput) -> Advice:
     """One card for each dispatched study or test with a finding, and a reason for everything that says nothing."""
     context: Any = call.request.context
     wanted = tuple(
@@ -128,7 +128,7 @@ ADVISOR = Advisor(
     usage_requirements="For those who place and dispatch orders; not signed off by a human radiologist.",
     warns_of_harm=True,
     needs=Needs.of(analytes=NEEDS.analytes, resources=NEEDS.resources, lab_codes=RESULT_CODES),
-    decide=decide,
+    find=find,
     returns_resources=frozenset({"ServiceRequest", "MedicationRequest"}),
     needs_patient=_names_studies,
 )

@@ -92,7 +92,7 @@ _IN_HOSPITAL = frozenset({"IMP", "ACUTE", "NONAC", "EMER", "OBSENC"})
 _GOING_ON = frozenset({"in-progress", "arrived", "triaged", "onleave"})
 
 
-async def decide(call: ServiceInput) -> Advice:
+async def find(call: ServiceInput) -> Advice:
     """One info card for a serious illness or an estimate among the highest, else the reason for none."""
     record = call.record
     no_talk = _no_talk(record)
@@ -301,7 +301,7 @@ ADVISOR = Advisor(
         required=("labs",),
         lab_codes=WISHES,
     ),
-    decide=decide,
+    find=find,
     models=(MODEL, TWIN),
     of_chart=OF_CHART,
 )

@@ -55,7 +55,7 @@ AT_CHECK_UPS: Final = frozenset({"hepatitis-c", "hiv"})
 _NOT_FOR: Final = frozenset({"age", "sex"})
 
 
-async def decide(call: ServiceInput) -> Advice:
+async def find(call: ServiceInput) -> Advice:
     """One card where a service is due, and for each of the others the reason why it is not, or is not known."""
     record = call.record
     results = record.derive(_results)
@@ -204,5 +204,5 @@ ADVISOR = Advisor(
         whole_history=("Procedure",),
     ),
     exclusions=NOT_AT_HOME,
-    decide=decide,
+    find=find,
 )

@@ -54,7 +54,7 @@ CARD = ModelCardContent(
 DESTINATION_UNKNOWN = "**Where the stay ends is not charted yet**: the estimate does without it, and is rougher for it."
 
 
-async def decide(call: ServiceInput) -> Advice:
+async def find(call: ServiceInput) -> Advice:
     """One info card where a score or the estimate of the model is high, else the reason for none."""
     call.prefetch.require("encounters")
     past = first_reason(NO_FOLLOW_UP, MODEL.manifest.id, call.record)
@@ -133,7 +133,7 @@ ADVISOR = Advisor(
         resources=("Appointment", "Condition", "Encounter", "Procedure", "ServiceRequest"),
         required=("encounters",),
     ),
-    decide=decide,
+    find=find,
     models=(MODEL, TWIN),
     of_chart=OF_CHART,
 )

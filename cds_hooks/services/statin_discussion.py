@@ -92,7 +92,7 @@ _LIPIDS_OLD_DAYS = 365
 _FROM = {"intermediate": "5 to under 10 in 100", "high": "10 in 100 or more"}
 
 
-async def decide(call: ServiceInput) -> Advice:
+async def find(call: ServiceInput) -> Advice:
     """One card where the risk is intermediate or high and no statin is active, else the reason for none.
 
     The talk needs a visit, and where no disease asks for it, one in which a reminder has its place.
@@ -355,5 +355,5 @@ ADVISOR = Advisor(
         Exclusion("already-done", "A PCSK9 inhibitor is active.", _takes_pcsk9),
     ),
     subject=EQUATION.id,
-    decide=decide,
+    find=find,
 )

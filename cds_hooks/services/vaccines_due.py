@@ -33,7 +33,7 @@ _UNREAD_SHOWN = 2
 _LONGEST_WORDS = 60
 
 
-async def decide(call: ServiceInput) -> Advice:
+async def find(call: ServiceInput) -> Advice:
     """One card where a vaccine is due today, else the reason for none."""
     record = call.record
     forecast = record.derive(_forecast)
@@ -163,5 +163,5 @@ ADVISOR = Advisor(
         *NOT_AT_HOME,
         not_known("Immunization", "The vaccinations given are not known: nothing is said."),
     ),
-    decide=decide,
+    find=find,
 )

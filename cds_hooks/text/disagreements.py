@@ -173,7 +173,7 @@ _LONGEST_NOTE: Final = 50_000
 """The most characters of a note that are read while an EHR waits: about 20 pages, read in some 0.2 s."""
 
 
-async def decide(call: ServiceInput) -> Advice:
+async def find(call: ServiceInput) -> Advice:
     """One card with both quotes of each disagreement, else the reason for none."""
     chart = _chart(call)
     words = words_of_card(chart)
@@ -227,6 +227,6 @@ ADVISOR = Advisor(
     usage_requirements="For clinicians who keep the lists of a chart; needs the text of notes in the prefetch.",
     needs=Needs.of(resources=_LISTS, notes=True),
     exclusions=(DECEASED, not_known(_NOTE, "The notes of the chart are not known: nothing is said of them.")),
-    decide=decide,
+    find=find,
     returns_resources=frozenset({_NOTE}),
 )

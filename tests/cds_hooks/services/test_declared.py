@@ -243,7 +243,7 @@ def test_a_mistake_about_thresholds_within_ages_is_named(old: str, new: str, sai
 ADVISOR = find_advisors()["vaccines-due"]
 
 
-def _decide(call: ServiceInput) -> Advice:
+def _find(call: ServiceInput) -> Advice:
     raise NotImplementedError(call)
 
 
@@ -255,7 +255,7 @@ def _decide(call: ServiceInput) -> Advice:
         ({"hooks": ()}, "vaccines-due answers no hook"),
         ({"hooks": "patient-view"}, r"a tuple of one entry is written with a comma, \('patient-view',\)"),
         ({"hooks": ("patient-veiw",)}, "there is no hook 'patient-veiw'; there are patient-view, "),
-        ({"decide": _decide}, "decide must be declared with `async def`"),
+        ({"find": _find}, "find must be declared with `async def`"),
     ],
 )
 def test_an_advisor_that_cannot_be_served_is_refused(members: dict[str, Any], said: str) -> None:

@@ -8,7 +8,7 @@ from fhir.mapping.features.feature import map_features
 from st_marys_cds.sleep import FEATURES
 
 
-async def decide(call: ServiceInput) -> Advice:
+async def find(call: ServiceInput) -> Advice:
     """One info card for somebody who takes a sleeping pill, else the reason for none."""
     vector = map_features(call.record, FEATURES)
     if vector.missing:
@@ -31,5 +31,5 @@ ADVISOR = Advisor(
     description="Asks for the fall assessment where the patient takes a benzodiazepine or a Z-drug.",
     usage_requirements="For clinicians on the wards of St. Mary's.",
     needs=Needs.of(features=FEATURES),
-    decide=decide,
+    find=find,
 )
