@@ -158,7 +158,6 @@ _LONGEST = (
     "adding/test_notebook.py",
     "operations/test_restraint_shared.py",
     "hardening/test_extremes.py",
-    "operations/test_switches_at_rate.py",
     "operations/test_two_machines.py",
     "browser/test_pages.py",
     "hardening/test_canaries.py",

@@ -1,9 +1,7 @@
 """A server with a trust file, over real HTTP: who is registered is answered, everyone else hears the same refusal."""
 
-import ast
 import json
 import os
-import re
 import subprocess
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -135,43 +133,3 @@ def test_a_site_trusts_the_keys_of_its_settings_and_who_trains_their_own(
     assert SIGNER.public.id in default_keys()
     with pytest.raises(SignatureRefused, match="cannot be read"):
         trust_site_keys(tmp_path / "absent.json")
-
-
-_SETTINGS = re.compile(r"\b[sS]ettings\s*\(|\benviron\b|\bgetenv\b")
-"""What a file that reads them has in its text."""
-
-
-@pytest.mark.slow
-def test_only_the_entry_points_read_the_settings_of_the_process() -> None:
-    """`settings()` and the environment are read where the process starts; everyone else is handed what they need."""
-    allowed = {
-        "cds_hooks/settings/__init__.py",
-        "cds_hooks/app.py",
-        "cds_hooks/cli.py",
-        "cds_hooks/__main__.py",
-        "cds_hooks/server.py",
-        "cds_hooks/batch/engines.py",  # a worker of Spark or Ray starts there
-        "cds_hooks/monitor/verifying.py",  # hands it on to the process that verifies
-    }
-    # programs of their own: the copilot's server, the commands of the text part, and the tests of packages from outside
-    programs = ("cds_hooks/text/", "cds_hooks/commands/", "cds_hooks/kit/commands/")
-    readers = {
-        str(path.relative_to(ROOT))
-        for floor in ("cds_hooks", "cards", "models_onnx", "fhir")
-        for path in (ROOT / floor).rglob("*.py")
-        if _SETTINGS.search(text := path.read_text()) and reads_settings(ast.parse(text))
-    }
-    assert {path for path in readers - allowed if not path.startswith(programs)} == set()
-
-
-def reads_settings(tree: ast.AST) -> bool:
-    """Whether the code calls `settings()` or `Settings()`, or reads the environment."""
-    written = {
-        id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Store)
-    }
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("settings", "Settings"):
-            return True
-        if isinstance(node, ast.Attribute) and node.attr in ("environ", "getenv") and id(node) not in written:
-            return True
-    return False

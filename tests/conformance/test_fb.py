@@ -19,7 +19,6 @@ from tests.each import rows_of
 
 OPERATOR = "a token for operators"
 UNKNOWN = "01a1f845-4e95-75a9-93e4-433f36c90100"
-REASON = {"reason": {"code": "c", "system": "http://example.org"}, "userComment": "no"}
 OVERRIDDEN: Json = {"card": UNKNOWN, "outcome": "overridden", "outcomeTimestamp": "2026-11-20T09:00:00Z"}
 ACCEPTED: Json = {
     "card": UNKNOWN,

@@ -34,12 +34,6 @@ def test_the_hunt_was_one(found: Found) -> None:
     assert set(found.searched) == {"stdout and stderr", "metrics", "error bodies", "response headers"}
 
 
-def test_a_mark_that_comes_out_is_found_in_whatever_case() -> None:
-    found = Found()
-    found.search("somewhere", f"patient {MARK.upper()}00000001 was here".encode())
-    assert len(found.leaks) == 1
-
-
 @pytest.mark.parametrize("field", ["patient", "detail", "service", "event"])
 def test_the_log_has_no_place_for_what_is_no_plain_word(field: str, capfd: pytest.CaptureFixture[str]) -> None:
     configure_logs(logging.getLevelName(logging.DEBUG))

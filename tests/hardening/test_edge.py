@@ -1,23 +1,18 @@
 """Large heads, connections that say nothing or half of it, and answers that nobody takes: the server bounds them."""
 
-import asyncio
 import json
 import resource
 import shutil
 import socket
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from time import monotonic, sleep
-from typing import Any
 
 import httpx
 import pytest
 
-from cds_hooks.routes.entrance import InParts
-from tests.each import for_rows, rows_of
+from tests.each import rows_of
 from tests.hardening.attacks import observe
 from tests.hardening.raw import Connection
 from tests.live import serving
@@ -149,13 +144,6 @@ def test_the_page_of_a_refusal_has_its_call_id_too(edge: tuple[str, Path], path:
     call_id = answer.headers["x-call-id"]
     assert f"under the id {call_id}." in answer.text
     assert _soon(lambda: f'"decision": "{call_id}"' in (edge[1] / "server.log").read_text())
-
-
-@pytest.mark.parametrize("path", ["/models/nothing/card.json", "/static/nothing"])
-def test_a_file_that_is_not_there_is_refused_with_a_call_id(edge: tuple[str, Path], path: str) -> None:
-    answer = httpx.get(edge[0] + path)
-    assert answer.status_code == 404
-    assert answer.json()["id"] == answer.headers["x-call-id"]
 
 
 def test_connections_are_counted(edge: tuple[str, Path]) -> None:
@@ -301,39 +289,6 @@ def test_no_attack_from_outside_ends_the_service_or_fills_the_memory() -> None:
     seen = list(observe(1.0))
     assert {each.name: each.failed for each in seen if each.failed} == {}
     assert {each.name: each.most_mb for each in seen if each.most_mb - seen[0].before_mb > 150} == {}
-
-
-def test_a_large_page_is_sent_in_parts(edge: tuple[str, Path]) -> None:
-    """Who asks for the largest file and does not read it keeps some of its parts, and not the whole of it."""
-    page = httpx.get(f"{edge[0]}/try", timeout=60)
-    assert len(page.content) == int(page.headers["content-length"]) > 1 << 16
-    assert page.text.rstrip().endswith("</html>")
-
-
-@for_rows("size", [0, 1, 65_535, 65_536, 65_537, 131_072, 131_073, 1_000_000])
-def test_the_parts_of_a_page_are_the_page(size: int) -> None:
-    page, sent = bytes(each % 251 for each in range(size)), list[dict[str, Any]]()
-
-    async def keep(message: Any) -> None:
-        sent.append(message)
-
-    async def app(_scope: Any, _receive: Any, send: Any) -> None:
-        await send({"type": "http.response.body", "body": page})
-
-    asyncio.run(InParts(app)({"type": "http"}, None, keep))  # type: ignore[arg-type]
-    assert b"".join(each["body"] for each in sent) == page
-    assert [each.get("more_body", False) for each in sent] == [True] * (len(sent) - 1) + [False]
-    assert max(len(each["body"]) for each in sent) <= 65_536
-
-
-def test_the_descriptor_limit_is_raised_at_the_start() -> None:
-    code = (
-        "import resource; resource.setrlimit(resource.RLIMIT_NOFILE, (256, 2048));"
-        "from cds_hooks.edge import raise_descriptor_limit, connections_within; raise_descriptor_limit();"
-        "print(resource.getrlimit(resource.RLIMIT_NOFILE)[0], connections_within(10_000), connections_within(100))"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
-    assert done.stdout.split() == ["2048", "1536", "100"]
 
 
 def test_a_request_for_the_head_alone_has_an_answer_and_so_has_the_next_one(edge: tuple[str, Path]) -> None:

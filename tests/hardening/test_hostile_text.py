@@ -21,7 +21,6 @@ import pytest
 from cards.casebook.patients import PATIENT_ID
 from cards.compose.orders import check_orders
 from cards.rules.engine.rule_book import rule_book
-from cards.text import escape
 from cds_hooks.dialects import find_dialects
 from cds_hooks.pages.model_files import ModelFiles
 from cds_hooks.web.markdown import render_markdown
@@ -184,19 +183,6 @@ def test_no_name_or_note_of_a_chart_is_live_on_the_card_of_a_rule(rule: str, cas
         faults = [*markdown_faults(card.detail or "", words), *plain_faults(card.summary, words)]
         faults += [fault for fact in card.own_extension.facts for fault in plain_faults(fact.text, words)]
         assert faults == [], name
-
-
-_LIVE = [name for name in HOSTILE_WORDS if name not in ("templates", "entities", "endless")]
-
-
-@for_rows("name", _LIVE)
-def test_words_that_nothing_escaped_are_found(name: str) -> None:
-    assert list(markdown_faults(f"- {HOSTILE_WORDS[name]}", ""))
-
-
-def test_words_that_are_escaped_twice_are_found() -> None:
-    assert list(markdown_faults(escape(escape("*zqx*")), "*zqx*"))
-    assert list(plain_faults(escape("*zqx*"), "*zqx*"))
 
 
 @for_rows("name", HOSTILE_WORDS)

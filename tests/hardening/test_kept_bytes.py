@@ -17,7 +17,7 @@ from typing import Any
 import httpx
 import pytest
 
-from fhir.terminology.caching import CACHES, LONGEST_KEY_TEXT
+from fhir.terminology.caching import LONGEST_KEY_TEXT
 from tests.cds_hooks.calls import PLANNING, client, request_for
 from tests.hardening.two_clients import write_site
 
@@ -143,9 +143,3 @@ def _with_texts(value: Any, text: Callable[[], str]) -> Any:
         key: text() if key in ("text", "display", "system") and isinstance(each, str) else _with_texts(each, text)
         for key, each in value.items()
     }
-
-
-def test_a_cache_of_short_texts_never_has_more_than_its_bounds() -> None:
-    for cache in CACHES.values():
-        assert len(cache) <= cache.entries, cache.name
-        assert cache.entries * min(cache.longest, LONGEST_KEY_TEXT) <= 4 * 1024 * 1024, cache.name

@@ -62,14 +62,6 @@ def test_compose_mounts_the_files_that_are_tested_and_declares_what_it_names() -
         assert secrets <= set(compose["secrets"])
 
 
-def test_the_proxy_and_prometheus_reach_the_server_where_their_files_say() -> None:
-    services = _compose()["services"]
-    assert services["proxy"]["network_mode"] == services["prometheus"]["network_mode"] == "service:server"
-    server = services["server"]
-    assert f"server 127.0.0.1:{server['command'][-1]}" in (FILES / "nginx.conf").read_text()
-    assert server["environment"]["CDS_OPERATOR_LISTEN"] in (FILES / "prometheus.yml").read_text()
-
-
 def test_the_image_runs_as_its_own_user_and_writes_to_its_volume_only() -> None:
     user = _objects()["StatefulSet"]["spec"]["template"]["spec"]["securityContext"]["runAsUser"]
     assert f"USER {user}:{user}" in DOCKERFILE
@@ -99,23 +91,3 @@ def test_probes_selectors_and_times_fit_together() -> None:
     assert apart["labelSelector"]["matchLabels"] == labels
     (port,) = container["ports"]
     assert str(port["containerPort"]) == container["args"][-1]
-
-
-def test_all_pods_hash_users_with_the_key_of_one_secret() -> None:
-    (file,) = [variable["value"] for variable in _container()["env"] if variable["name"] == "CDS_USER_KEYS"]
-    (mount,) = [mount for mount in _container()["volumeMounts"] if file.startswith(mount["mountPath"] + "/")]
-    volumes = {volume["name"]: volume for volume in _objects()["StatefulSet"]["spec"]["template"]["spec"]["volumes"]}
-    assert "secret" in volumes[mount["name"]]
-
-
-def test_the_servers_reach_names_the_record_and_https_alone() -> None:
-    policy = _objects()["NetworkPolicy"]["spec"]
-    assert "Egress" in policy["policyTypes"]
-    assert {port["port"] for rule in policy["egress"] for port in rule["ports"]} == {53, 5432, 443}
-
-
-def test_the_network_policy_lets_the_ingress_and_prometheus_in_and_nobody_else() -> None:
-    (rule,) = _objects()["NetworkPolicy"]["spec"]["ingress"]
-    namespaces = [source["namespaceSelector"]["matchLabels"]["kubernetes.io/metadata.name"] for source in rule["from"]]
-    assert namespaces == ["ingress", "monitoring"]
-    assert rule["ports"] == [{"port": _container()["ports"][0]["name"]}]

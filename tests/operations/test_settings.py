@@ -36,10 +36,6 @@ def test_a_variable_of_another_program_is_not_taken_for_a_setting_that_it_does_n
     assert not [sentence for sentence in sentences if "did you mean" in sentence]
 
 
-def test_there_are_few_settings() -> None:
-    assert len(SETTINGS) == len(Settings.model_fields) <= 36
-
-
 def test_a_constant_is_not_read_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CDS_BODY_SECONDS", "0.01")
     assert Settings().body_seconds == 10

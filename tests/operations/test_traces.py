@@ -240,18 +240,6 @@ async def test_a_collector_that_fails_stops_no_call_and_no_end_and_is_said_in_th
     assert collector.spans == []
 
 
-@pytest.mark.slow
-def test_nothing_of_the_sdk_is_imported_without_the_setting(tmp_path: Path) -> None:
-    names = ("opentelemetry.sdk", "opentelemetry.exporter", "requests")
-    program = "import sys, cds_hooks.app; cds_hooks.app.create_app(); "
-    program += f"print([name for name in sys.modules if name.startswith({names})])"
-    environment = os.environ | {"CDS_DATABASE_URL": record_in(tmp_path)}
-    done = subprocess.run(
-        [sys.executable, "-c", program], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
-    )
-    assert done.stdout == "[]\n"
-
-
 @for_rows("value", ["http://collector.example.org:4318", "ftp://127.0.0.1", "https://a:b@c.example", "4318"])
 def test_an_address_that_would_send_unencrypted_is_refused(value: str) -> None:
     with pytest.raises(TracingUnavailable, match=r"write it as https://host\.example\.org/path"):

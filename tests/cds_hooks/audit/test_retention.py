@@ -8,7 +8,7 @@ from msgspec import structs
 from sqlalchemy import insert, text
 
 from cds_hooks.audit.holds import Hold, hold, holds, release
-from cds_hooks.audit.retention import Span, digest_of_spans, remove_old, retention_runs
+from cds_hooks.audit.retention import remove_old, retention_runs
 from cds_hooks.audit.seals import add_seal, read_seals
 from cds_hooks.audit.transfer import back_up, restore
 from cds_hooks.audit.verification import Audit, audit
@@ -164,9 +164,3 @@ def test_retention_runs_over_a_record_that_was_restored_from_a_backup(
     _write(restored, ("a", NEW))  # the record goes on
     report = audit(restored)
     assert (report.findings, report.decisions, report.removed) == ([], 3, 2)
-
-
-def test_the_digest_of_spans_does_not_depend_on_their_order() -> None:
-    spans = [Span("y", 1, 2, "a", "b"), Span("x", 3, 4, "c", "d"), Span("x", 1, 2, "e", "f")]
-    written = b'[["x",1,2,"e","f"],["x",3,4,"c","d"],["y",1,2,"a","b"]]'
-    assert digest_of_spans(spans) == hashlib.sha256(written).hexdigest()

@@ -19,8 +19,6 @@ from cds_hooks.audit.transfer import (
     back_up,
     export,
     restore,
-    row_as_json,
-    row_from_json,
 )
 from cds_hooks.audit.verification import audit
 from cds_hooks.storage import Decision, RecordUnavailable
@@ -147,12 +145,6 @@ def test_a_decision_as_an_event_says_who_was_told_something_and_not_what() -> No
 def test_a_spreadsheet_is_given_no_formulas() -> None:
     assert csv_of([["=1", "+1", "-1", "@x", "\tx", "a=1", "", 5, None]]) == b"'=1,'+1,'-1,'@x,'\tx,a=1,,5,\r\n"
     assert csv_of([["\rx"]]) == b'"\'\rx"\r\n'
-
-
-def test_bytes_of_a_row_are_base64_in_a_backup() -> None:
-    row = {"a": b"\x00\x01", "b": 5, "c": None, "d": "x"}
-    assert row_as_json(row | {"a": memoryview(b"\x00\x01")}) == {"a": {"base64": "AAE="}, "b": 5, "c": None, "d": "x"}
-    assert row_from_json(row_as_json(row)) == row
 
 
 @pytest.mark.parametrize(

@@ -97,14 +97,6 @@ def test_a_step_over_batches_gives_the_bits_of_the_command_line(table: Any, know
     same(RayTableStep("mortality_5y", "participant_id")(table).to_pylist(), known)
 
 
-def test_the_schema_names_the_columns_that_come(table: Any) -> None:
-    step = TableStep("mortality_5y", "participant_id")
-    schema = dict(part.split() for part in step.spark_schema().split(", "))
-    scored = step.scored(table.slice(0, 3))
-    assert list(schema) == scored.schema.names
-    assert [str(each.type) for each in scored.schema] == list(schema.values())
-
-
 def test_a_coding_that_no_view_explains_stops_a_step_too(table: Any) -> None:
     coded = table.set_column(table.schema.names.index("sex"), "sex", pyarrow.array(["M"] * PEOPLE))
     with pytest.raises(BatchRefused, match="CASE sex WHEN 'M'"):

@@ -19,8 +19,6 @@ from cds_hooks.kit.samples import list_samples
 from tests.each import for_rows, rows_of
 from tests.live import record_in
 
-RULE = "age-anticholinergic"
-
 
 def _leaves(group: Any, words: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
     """Every command with the words that are typed for it."""
@@ -128,21 +126,3 @@ def test_a_program_without_standard_output_ends_without_a_traceback(tmp_path: Pa
 )
 def test_a_problem_is_a_sentence_that_keeps_the_names_of_files(problem: Exception | str, sentence: str) -> None:
     assert as_sentence(problem) == sentence
-
-
-@pytest.mark.slow
-@for_rows("words", [["--help"], ["--version"], ["model", "--help"], ["no-such-command"]])
-def test_help_imports_no_command(words: list[str]) -> None:
-    """What is heavy (numpy, the models, the server) is imported by the command that needs it."""
-    script = (
-        "import sys; from cds_hooks.cli import main\n"
-        f"sys.argv = ['cds-hooks', *{words!r}]\n"
-        "try: main()\n"
-        "except SystemExit: pass\n"
-        "print(sorted(name for name in sys.modules if name.split('.')[0] in "
-        "('numpy', 'onnxruntime', 'httpx', 'fhir', 'cards', 'models_onnx', 'starlette', 'cryptography') "
-        "and not 'fhir.terminology.country'.startswith(name)), "
-        "file=sys.stderr)"
-    )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60)
-    assert done.stderr.splitlines()[-1] == "[]"

@@ -33,26 +33,10 @@ def run(*arguments: str) -> Result:
     return CliRunner().invoke(app, list(arguments))
 
 
-def test_an_unknown_model_is_a_usage_error() -> None:
-    for command in ("train", "evaluate", "sign"):
-        told = run(*command.split()[:1], "no_such_model", *command.split()[1:])
-        assert told.exit_code == 2
-        assert "mortality_5y" in told.stderr
-
-
 def test_a_folder_without_the_table_is_a_usage_error(tmp_path: Path) -> None:
     told = run("train", "mortality_5y", "--data", str(tmp_path))
     assert told.exit_code == 2
     assert "CDS_DATA_DIR" in told.stderr
-
-
-@pytest.mark.slow
-def test_evaluate_prints_figures_groups_and_floors(invented: Path) -> None:
-    told = run("evaluate", "mortality_5y", "--data", str(invented), "--replicates", "5")
-    for words in ("AUROC", "O/E", "age band", "What missing inputs do", "Thresholds", "Floor", "sha256"):
-        assert words in told.stdout
-    assert told.exit_code in (0, 1)
-    assert told.exit_code == int("| **no** |" in told.stdout)
 
 
 @pytest.mark.slow

@@ -109,8 +109,3 @@ def test_what_cannot_be_trusted_is_said_in_a_sentence_before_anything_is_served(
     assert done.returncode == 1
     assert done.stderr.startswith("A signature or key file cannot be used: keys.json is no file of")
     assert "Traceback" not in done.stderr
-
-
-def test_a_gate_that_does_not_exist_is_not_green(shelf: Path) -> None:
-    told = run("gates", "mortality_5y", "--folder", str(shelf), "--only", "G99")
-    assert (told.exit_code, "no gate is called g99; the gates are file, parity" in told.output) == (2, True)

@@ -4,7 +4,6 @@ import asyncio
 import json
 from pathlib import Path
 
-import pytest
 from typer.testing import CliRunner, Result
 
 from cds_hooks.cli import app
@@ -60,14 +59,6 @@ def test_a_file_is_taken_in_once_and_its_correction_is_the_next_version(tmp_path
     assert "mortality_5y: death within 1826.25 days; mature 3 days after that." in words
 
 
-def test_a_file_of_another_client_is_joined_to_nothing(tmp_path: Path) -> None:
-    url, decision = record(tmp_path)
-    (tmp_path / "o.ndjson").write_text(json.dumps({"prediction": decision, "outcome": "unknown"}))
-    done = run(str(tmp_path / "o.ndjson"), "--client", "other", "--database", url)
-    assert done.exit_code == 1
-    assert "1 x unknown-prediction: No decision of this client has this id." in done.stdout
-
-
 def test_what_cannot_be_used_is_said_in_a_sentence(tmp_path: Path) -> None:
     url, _ = record(tmp_path)
     (tmp_path / "o.csv").write_text("a,b\n1,2\n")
@@ -77,27 +68,6 @@ def test_what_cannot_be_used_is_said_in_a_sentence(tmp_path: Path) -> None:
     option = run("x", "--client", "a", "--observation", "12345-6", "--database", url)
     assert (option.exit_code, "write system|code=event" in option.output) == (1, True)
     assert run("--database", f"sqlite:///{tmp_path}/none.sqlite3").exit_code == 1
-
-
-def test_outcomes_are_drawn_as_a_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    url, decision = record(tmp_path)
-    assert run("--database", url).stdout == "No outcome is in the record.\n"
-    assert run("--summary", "--database", url).stdout.splitlines()[0] == "No outcome is in the record."
-    (tmp_path / "o.csv").write_text("patient,event,at\np1,death,2026-11-21\n")
-    run(str(tmp_path / "o.csv"), "--client", "a hospital", "--database", url)
-    monkeypatch.setenv("COLUMNS", "140")
-    lines = [line.split() for line in run("--database", url).stdout.splitlines() if line.strip(" ─")]
-    assert lines[0] == ["received", "client", "kind", "outcome", "happened", "version", "decision"]
-    (row,) = lines[1:]
-    assert row[2:] == ["a", "hospital", *row[4:]]
-    assert row[-1] == decision
-    assert {"mortality_5y:", "yes", "2026-11-21", "1"} <= set(row)
-    counted = run("--summary", "--database", url).stdout.splitlines()
-    table = [line.split() for line in counted if line.strip(" ─")][:2]
-    assert table[0] == ["client", "kind", "subject", "value", "outcomes", "corrected"]
-    assert table[1][-4:] == ["mortality_5y", "yes", "1", "0"]
-    assert run("--subject", "another", "--database", url).stdout == "No outcome is in the record.\n"
-    assert run("--client", "another", "--database", url).stdout == "No outcome is in the record.\n"
 
 
 def test_a_model_without_outcomes_is_refused(tmp_path: Path) -> None:

@@ -1,17 +1,14 @@
 """Legal holds and retention as people type them: what is held, who said why, and what leaves the record."""
 
 import json
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 from cds_hooks.audit.holds import holds
-from cds_hooks.audit.retention import retention_runs
 from cds_hooks.commands.record import app
-from cds_hooks.storage.queries import list_decisions
-from models_onnx.artifact.keys import local_signer
 from tests.cds_hooks.storage.samples import a_decision, store
 from tests.each import rows_of
 
@@ -66,25 +63,3 @@ def test_a_hold_is_on_one_subject_and_says_why(url: str, options: list[str]) -> 
     code, shown, fault = _output("hold", *options, "--database", url)
     assert (code, shown, "--why" in fault) == (2, "", True)
     assert holds(url) == []
-
-
-def test_what_is_held_stays_and_of_the_rest_only_what_is_old_enough_goes_into_a_file(url: str, tmp_path: Path) -> None:
-    local_signer(tmp_path / "seal.pem", "record")
-    days = (datetime.now(UTC) - datetime.fromtimestamp(FIRST / 1e6, UTC)).days
-    file = tmp_path / "a.xz"
-    _output("hold", "--patient", "p0", "--why", "a request", "--database", url)
-
-    def remove(client: str, older_than: int, *key: str) -> int:
-        asked = ("--client", client, "--remove-older-than", str(older_than), "--to", str(file), "--by", "Ann")
-        return _output("export", *asked, *key, "--database", url)[0]
-
-    key = ("--key", str(tmp_path / "seal.pem"))
-    assert remove("a hospital", days - 1) != 0, "without the key of the seals nothing is taken out"
-    assert remove("nobody", 1, *key) == 0
-    assert remove("a hospital", days + 1, *key) == 0
-    assert not file.exists()
-    assert len(list_decisions(url)) == 4
-    assert remove("a hospital", days - 1, *key) == 0
-    (run,) = retention_runs(url).values()
-    assert run.sha256
-    assert [decision.id for decision in list_decisions(url)] == [_id(3), _id(2), _id(0)]

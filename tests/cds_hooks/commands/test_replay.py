@@ -1,8 +1,6 @@
 """`cds-hooks replay`: the share that is read, what is drawn of verdicts and candidates, the exit codes."""
 
-import json
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -60,27 +58,3 @@ def test_on_the_next_day_the_day_differs_and_is_named_as_the_cause(recorded: tup
         f"  cause: {NO_CONFIGURATION}\n"
         "1 vaccines-due: differs\n"
     )
-
-
-def test_the_difference_is_json_too(recorded: tuple[str, Decision]) -> None:
-    done = _replayed(recorded, "--as-of", "2027-01-01", "--json")
-    difference: dict[str, Any] = {"where": "scores.vaccines.as_of", "recorded": "2026-11-20", "replayed": "2027-01-01"}
-    assert done.exit_code == 1
-    assert json.loads(done.output) == {
-        "decisions": [{"service": "vaccines-due", "outcome": "differs", "count": 1}], "not_replayed": {},
-        "differing": [{"decision": recorded[1].id, "service": "vaccines-due", "outcome": "differs",
-                       "differences": [difference],
-                       "causes": ["day: recorded as of 2026-11-20, replayed as of 2027-01-01", NO_CONFIGURATION],
-                       "because": ""}],
-    }  # fmt: skip
-
-
-def test_two_ways_to_say_which_decisions_are_enough_each(recorded: tuple[str, Decision], tmp_path: Path) -> None:
-    url, decision = recorded
-    asked_for = (["--sample", "100%"], ["--since", "2026-11-20"], ["--until", "2999-01-01"], [decision.id])
-    for words in asked_for:
-        done = CliRunner().invoke(app, ["replay", *words, "--database", url, "--as-of", "2026-11-20"])
-        assert (done.exit_code, done.stdout) == (0, "1 vaccines-due: same\n"), words
-    for words in (["--until", "2026-11-20"], ["--since", "2999-01-01"]):
-        done = CliRunner().invoke(app, ["replay", *words, "--database", url])
-        assert (done.exit_code, done.stdout) == (0, "No decision in the record is like that.\n"), words

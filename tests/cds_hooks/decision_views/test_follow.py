@@ -3,21 +3,16 @@
 import json
 import sqlite3
 from pathlib import Path
-from random import randrange
 from typing import ClassVar
 
 import pytest
 
 from cds_hooks.decision_views.file import Views, views_file
 from cds_hooks.decision_views.follow import Batch, Follower, Projection
-from cds_hooks.protocol.request import LONGEST_ID
 from cds_hooks.record_views import open_follower
 from cds_hooks.settings import Settings
 from cds_hooks.storage import card_uuid, new_decision_id
 from cds_hooks.storage.decision import Decision, RecordUnavailable
-from cds_hooks.storage.entries import add_event
-from cds_hooks.storage.queries import newest_number
-from tests.cds_hooks.logged import capture_logs
 from tests.cds_hooks.storage.samples import a_decision, store
 from tests.live import record_in
 
@@ -34,18 +29,6 @@ class Patients(Projection):
             *(row.kind for row in batch.acts),
         ]
         connection.executemany("INSERT INTO taken VALUES (?)", [(name,) for name in names])
-
-
-class Faulty(Projection):
-    """Cannot take one patient."""
-
-    tables: ClassVar[str] = "CREATE TABLE others (name TEXT NOT NULL);"
-
-    def take(self, connection: sqlite3.Connection, batch: Batch) -> None:
-        for row in batch.decisions:
-            connection.execute("INSERT INTO others VALUES (?)", (row.decision.patient,))
-            if row.decision.patient == "bad":
-                raise ValueError("a fault that nobody expected")
 
 
 def follower_of(url: str, folder: Path, *more: Projection) -> Follower:
@@ -79,16 +62,6 @@ def test_each_row_is_taken_once_and_a_deleted_file_is_made_again(tmp_path: Path)
     assert [name for name in taken(follower_of(url, tmp_path)) if "n" in name[:5]][:2] == ["ann", "ben"]
 
 
-def test_a_fault_in_one_projection_stops_no_other_and_costs_it_one_row(tmp_path: Path) -> None:
-    url = record_in(tmp_path)
-    store(url, *(a_decision(patient=name) for name in ("ann", "bad", "ben")))
-    follower = follower_of(url, tmp_path, Faulty())
-    with capture_logs() as lines:
-        assert [name for name in taken(follower) if name in ("ann", "bad", "ben")] == ["ann", "bad", "ben"]
-    assert [name for (name,) in follower.views.read("SELECT name FROM others")] == ["ann", "ben"]
-    assert [line["reason"] for line in lines if line["event"] == "a row of the record was not taken"] == ["Faulty"]
-
-
 def test_of_several_processes_one_follows_and_the_others_read(tmp_path: Path) -> None:
     url = record_in(tmp_path)
     store(url, a_decision(patient="ann"))
@@ -101,20 +74,6 @@ def test_of_several_processes_one_follows_and_the_others_read(tmp_path: Path) ->
         other.catch_up(seconds=0.02)
     one.close()
     assert taken(other)[-1] == "ben"
-
-
-def test_another_record_or_a_change_of_the_tables_makes_the_views_anew(tmp_path: Path) -> None:
-    (tmp_path / "other").mkdir()
-    url, other = record_in(tmp_path), record_in(tmp_path / "other")
-    store(url, a_decision(patient="ann"))
-    store(other, a_decision(patient="ben"))
-    for kept in (url, other):
-        add_event(kept, "legal-hold", "somebody", {"of": kept})
-    assert "ann" in taken(follower_of(url, tmp_path))
-    names = taken(follower_of(other, tmp_path))
-    assert ("ann" in names, "ben" in names) == (False, True)
-    names = taken(follower_of(other, tmp_path, Faulty()))
-    assert names.count("ben") == 1
 
 
 def test_the_file_is_beside_an_sqlite_record_and_only_its_owner_reads_it(tmp_path: Path) -> None:
@@ -136,12 +95,3 @@ def test_a_folder_that_cannot_be_written_is_said_and_stops_nobody(tmp_path: Path
     follower = Follower(url, Views(tmp_path / "none" / "views.sqlite3"), (Patients(),))
     with pytest.raises(RecordUnavailable, match="the views of the record cannot be made"):
         follower.follow()
-
-
-@pytest.mark.slow
-def test_the_longest_ids_that_a_call_may_have_fit_into_the_indexes(postgres_url: str) -> None:
-    """Of random signs of four bytes, which the database cannot compress."""
-    ids = ["".join(chr(randrange(0x10000, 0x110000)) for _ in range(LONGEST_ID)) for _ in range(2)]
-    decision = a_decision(hook_instance=ids[0], patient=ids[1])
-    store(postgres_url, decision, answered=True)
-    assert newest_number(postgres_url) == 1

@@ -20,9 +20,7 @@ from tests.cds_hooks.dialects.sent import every_card
 from tests.each import for_rows
 
 DISCHARGE = "discharge-medications"
-DRAFT = {"resourceType": "MedicationRequest", "id": "d1", "status": "draft", "subject": {"reference": "Patient/p"}}
 REMOVE = Action(type="delete", description="Remove the drafted ibuprofen", resource_id="MedicationRequest/d1")
-ORDER = Action(type="create", description="Order acetaminophen 500 mg", resource={**DRAFT, "id": "n1"})
 TEST = Action(type="create", description="Order creatinine", resource={"resourceType": "ServiceRequest", "id": "t1"})
 
 
@@ -66,18 +64,6 @@ def test_a_label_that_the_description_begins_with_is_not_said_twice() -> None:
     assert card.suggestions[0].actions[0].description == "Order creatinine"
 
 
-def test_many_suggestions_have_uuids_of_their_own() -> None:
-    two = (_suggestion("Order a drug", ORDER), _suggestion("Order a test", TEST, number=2))
-    assert len(shape(_card(*two), "full").suggestions) == 2
-    many = [_suggestion(f"Replace by {n}", REMOVE, ORDER, number=1) for n in range(1, 5)]
-    uuids = [each.uuid for each in shape(_card(*many), "full").suggestions]
-    assert len(set(uuids)) == len(uuids)
-
-
-def test_a_card_without_suggestions_has_no_selection_behavior() -> None:
-    assert shape(_card(), "full").selection_behavior is None
-
-
 def test_alternatives_that_both_remove_the_draft_are_recommended_if_one_is() -> None:
     stop, pause = _suggestion("Stop", REMOVE), _suggestion("Pause", REMOVE, number=2, is_recommended=True)
     for pair in ((stop, pause), (pause, stop)):
@@ -100,17 +86,6 @@ def test_what_epic_cannot_place_is_said_in_words(actions: tuple[Action, ...]) ->
 
 
 # Topics
-
-
-def test_a_topic_of_the_greatest_length_is_not_cut() -> None:
-    assert topic_code("A" * MOST_OF_A_TOPIC, []) == "A" * MOST_OF_A_TOPIC
-    longer = topic_code("A" * (MOST_OF_A_TOPIC + 1), [])
-    assert (len(longer), longer != "A" * MOST_OF_A_TOPIC) == (MOST_OF_A_TOPIC, True)
-
-
-def test_the_order_of_findings_does_not_matter() -> None:
-    one, two = ("renal-metformin", "lt30"), ("renal-nsaid", "lt30")
-    assert topic_code("order-safety", [one, two]) == topic_code("order-safety", [two, one, two])
 
 
 def test_a_long_topic_is_cut_and_told_apart_by_a_digest() -> None:

@@ -7,8 +7,7 @@ from typing import Any
 import pytest
 
 from cards.card import Card, Coding, Link, Source
-from cds_hooks.dialects import DEVELOPMENT, UnknownDialect, find_dialects, profile_for, shape_cards
-from cds_hooks.settings import Settings
+from cds_hooks.dialects import UnknownDialect, profile_for, shape_cards
 from tests.cds_hooks.calls import ORDERS, PLANNING, client, ours, request_for
 from tests.cds_hooks.dialects.sent import DIALECTS
 from tests.contracts.sample_calls import SAMPLE_CALLS, request_of
@@ -34,12 +33,6 @@ def _shaped(**words: Any) -> Card:
     return card
 
 
-def test_cards_for_a_client_of_the_published_protocol_are_not_touched() -> None:
-    cards = [CARD]
-    assert shape_cards(cards, DEVELOPMENT) is cards
-    assert shape_cards(cards, profile_for("x", "standard", version="2.0.1")) is cards
-
-
 def test_links_are_kept_to_the_hosts_of_the_list() -> None:
     card = _shaped(link_hosts=["cds.example"])
     assert [link.label for link in card.links] == ["Why"]
@@ -60,16 +53,6 @@ def test_a_site_may_have_reasons_of_its_own() -> None:
 def test_what_is_not_there_is_refused_with_what_is(words: dict[str, str], said: str) -> None:
     with pytest.raises(UnknownDialect, match=said):
         profile_for("x", **words)  # type: ignore[arg-type] # wrong on purpose
-
-
-def test_the_dialect_gives_version_and_markdown_unless_they_are_said() -> None:
-    assert (profile_for("x", "oracle").version, profile_for("x", "oracle").markdown) == ("1.0", "basic")
-    assert profile_for("x", "oracle", version="2.0", markdown="full").version == "2.0"
-
-
-def test_the_settings_take_every_dialect() -> None:
-    for name in find_dialects():
-        assert Settings(dialect=name).dialect == name
 
 
 @pytest.mark.parametrize("dialect", ["standard", "epic", "oracle", "sandbox"])

@@ -68,11 +68,6 @@ def test_in_3_0_version_and_hook_version_are_told_and_match_the_hooks_page() -> 
     assert all("hookVersion" not in entry for entry in _entries("3.0-ballot"))
 
 
-def test_every_2_0_key_is_there_in_3_0_too() -> None:
-    for old, new in zip(_entries("2.0"), _entries("3.0"), strict=True):
-        assert set(old["prefetch"]) <= set(new["prefetch"])
-
-
 @pytest.mark.parametrize("dialect", ["standard", "oracle", "sandbox"])
 def test_no_suggestion_of_several_actions_begins_with_a_removal(dialect: str) -> None:
     several = [

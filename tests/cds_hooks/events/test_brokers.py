@@ -146,12 +146,6 @@ async def _listening(folder: Path, url: str) -> AsyncIterator[Inbox]:
             await listener.stop()
 
 
-def _client(url: str) -> Any:
-    from redis.asyncio import from_url
-
-    return from_url(url)
-
-
 def _stored(inbox: Inbox) -> set[str]:
     return {row[0] for row in inbox.query("SELECT message_id FROM inbox WHERE state = 'done'")}
 
@@ -174,20 +168,6 @@ async def test_what_waits_at_the_broker_before_the_first_connection_is_taken(tmp
             await _published(writer, number, _where(scheme) | more)
         feed = BrokerFeed(name="lab", url=broker.url, subject="feeds.lab", stream="EVENTS", authority="SOUTH")
         assert await waiting_at(feed) == 2
-        await writer.stop()
-
-
-@pytest.mark.slow
-@run_async
-async def test_a_group_that_redis_has_lost_is_made_again(tmp_path: Path) -> None:
-    with running(tmp_path, "redis") as broker:
-        writer = await _until(lambda: _prepare(broker.url, "redis"))
-        async with _listening(tmp_path, broker.url) as inbox, _client(broker.url) as client:
-            await _published(writer, 1, _where("redis"))
-            await _until(lambda: _is_stored(inbox, {"1"}))
-            await client.flushall()
-            await _published(writer, 2, _where("redis"))
-            await _until(lambda: _is_stored(inbox, {"1", "2"}))
         await writer.stop()
 
 

@@ -20,7 +20,6 @@ from cds_hooks.events.facts import (
     resource_id,
 )
 from cds_hooks.events.inbox import Inbox
-from tests.cds_hooks.events.messages import versions_of
 
 Json = dict[str, Any]
 
@@ -52,56 +51,6 @@ def _current(connection: sqlite3.Connection, kind: str = "Observation") -> list[
     return connection.execute(
         "SELECT patient, id, codes, at, rank, status, inbox FROM facts WHERE current = 1 AND type = ?", (kind,)
     ).fetchall()
-
-
-@pytest.mark.parametrize(
-    ("at", "rank", "counts"), [(4.9, 9, False), (5.0, 1, False), (5.0, 2, True), (5.0, 3, True), (5.1, 0, True)]
-)
-def test_the_later_version_counts_and_of_one_instant_the_higher_rank(
-    connection: sqlite3.Connection, at: float, rank: int, counts: bool
-) -> None:
-    _apply(connection, _lab(4.1), 5.0, 2)
-    applied = _apply(connection, _lab(5.5), at, rank)
-    assert (applied.changed, applied.is_stale) == (counts, not counts)
-    expected = ("p", "o1", " http://loinc.org|2823-3 ", at if counts else 5.0, rank if counts else 2, "final", 7)
-    assert _current(connection) == [expected]
-    assert versions_of(connection, "Observation", "o1") == [_lab(4.1), _lab(5.5)]
-    assert [resource for _, _, resource in chart_of(connection, "p")] == [_lab(5.5 if counts else 4.1)]
-    if not counts:
-        assert applied == Applied(Fact("p", _lab(5.5), at, rank), changed=False, is_stale=True)
-
-
-def test_what_is_only_named_does_not_replace_what_is_there(connection: sqlite3.Connection) -> None:
-    assert _apply(connection, _lab(4.1), 5.0, how="known-or-new").changed
-    assert _apply(connection, _lab(9.9), 6.0, how="known-or-new") == Applied(
-        Fact("p", _lab(9.9), 6.0, 0, "known-or-new"), changed=False
-    )
-    assert versions_of(connection, "Observation", "o1") == [_lab(4.1)]
-
-
-@pytest.mark.parametrize(
-    ("before", "after", "notes"),
-    [("final", "entered-in-error", 1), ("entered-in-error", "entered-in-error", 0), ("final", "amended", 0)],
-)
-def test_a_fact_that_is_taken_back_is_noted_once(
-    connection: sqlite3.Connection, before: str, after: str, notes: int
-) -> None:
-    _apply(connection, _lab(4.1, before), 5.0)
-    _apply(connection, _lab(4.2, after), 6.0)
-    rows = connection.execute("SELECT patient, fact, since FROM withdrawn").fetchall()
-    assert rows == [("p", "Observation/o1", 1000.0)] * notes
-
-
-def test_demographics_are_added_and_an_emptied_field_is_removed(connection: sqlite3.Connection) -> None:
-    person: Json = {"resourceType": "Patient", "id": "p", "gender": "male", "birthDate": "1950-01-02"}
-    _apply(connection, person, 5.0, how="demographics")
-    changed: Json = {"resourceType": "Patient", "id": "p", "gender": None, "name": [{"family": "X"}]}
-    assert _apply(connection, changed, 6.0, how="demographics").changed
-    expected = {"resourceType": "Patient", "id": "p", "birthDate": "1950-01-02", "name": [{"family": "X"}]}
-    assert chart_of(connection, "p") == [("Patient", "", expected)]
-    late = _apply(connection, person, 5.5, how="demographics")
-    assert (late.changed, late.is_stale) == (False, True)
-    assert chart_of(connection, "p") == [("Patient", "", expected)]
 
 
 _VISITS: list[tuple[Json, float, int, Json, float, int, Json]] = [
@@ -157,20 +106,6 @@ def test_patients_go_on_under_the_last_number_and_a_circle_is_undone(connection:
                     ("c", "b", 4, 40.0, None)]  # fmt: skip
     assert [follow_link(connection, number) for number in "abcd"] == ["b"] * 4
     assert sorted(numbers_of(connection, "b")) == ["a", "b", "c", "d"]
-
-
-def test_the_chart_of_merged_numbers_is_of_one_patient(connection: sqlite3.Connection) -> None:
-    for patient, gender in (("old", "male"), ("new", "female")):
-        _apply(connection, {"resourceType": "Patient", "id": patient, "gender": gender}, 1, patient=patient)
-    lab, allergy = _lab(4.1, subject={"reference": "Patient/old"}), {"resourceType": "AllergyIntolerance", "id": "a1"}
-    _apply(connection, lab, 1, patient="old")
-    _apply(connection, allergy | {"patient": {"reference": "Patient/new", "display": "N"}}, 1, patient="new")
-    link_patients(connection, Merge("new", "old"), 1, 2.0)
-    assert chart_of(connection, "new") == [
-        ("Patient", "", {"resourceType": "Patient", "id": "new", "gender": "female"}),
-        ("AllergyIntolerance", "", allergy | {"patient": {"reference": "Patient/new"}}),
-        ("Observation", " http://loinc.org|2823-3 ", _lab(4.1, subject={"reference": "Patient/new"})),
-    ]
 
 
 def _keyed(patient: str, when: str, value: float, *series: str) -> Fact:

@@ -9,33 +9,31 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from cds_hooks.events.declaration import FolderFeed, MllpFeed, Tls
 from cds_hooks.events.folders import FolderListener
 from cds_hooks.events.inbox import Groups, Inbox
-from cds_hooks.events.mllp import FrameTooLong, Framing, Listener, framed
+from cds_hooks.events.mllp import Listener, framed
 from tests.cds_hooks.events.messages import NOW, feed, message, result, run_async
 from tests.operations.test_proxies import Authority
 
 ROOT = Path(__file__).parents[3]
 
 
-def test_a_frame_that_is_never_ended_is_told_apart() -> None:
-    framing = Framing(100)
-    assert list(framing.feed(b"\x0bone" + framed(b"two"))) == [(b"one", False), (b"two", True)]
-
-
-def test_a_frame_has_a_longest_length() -> None:
-    with pytest.raises(FrameTooLong):
-        list(Framing(10).feed(b"\x0b" + b"x" * 11))
-
-
 class Running:
     def __init__(self, inbox: Inbox, feed: MllpFeed) -> None:
-        self.inbox, self.port, self.counted = inbox, 0, list[str]()
-        self.listener = Listener(feed, Groups(inbox, 100).take, lambda _feed, name: self.counted.append(name))
+        self.inbox, self.port, self.counted, self.is_disk_full = inbox, 0, list[str](), False
+        groups = Groups(inbox, 100)
+
+        async def take(*messages: Any) -> Any:
+            if self.is_disk_full:
+                raise sqlite3.OperationalError("database or disk is full")
+            return await groups.take(*messages)
+
+        self.listener = Listener(feed, take, lambda _feed, name: self.counted.append(name))
 
     def stored(self) -> int:
         return int(self.inbox.query("SELECT count(*) FROM inbox")[0][0])
@@ -135,32 +133,20 @@ async def test_a_sender_that_vanished_gives_its_place_to_one_that_speaks(tmp_pat
 
 
 @run_async
-async def test_a_sender_whose_messages_cannot_be_stored_is_cut_and_sends_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_sender_whose_messages_cannot_be_stored_is_cut_and_sends_again(tmp_path: Path) -> None:
     async with listening(tmp_path) as running:
-        with monkeypatch.context() as full:
-            full.setattr(running.inbox, "take", _disk_is_full)
-            reader, writer = await asyncio.open_connection("127.0.0.1", running.port)
-            writer.write(framed(result("1", "4.4")))
-            assert await asyncio.wait_for(reader.read(), 3) == b"", "no acknowledgment, and no waiting"
+        running.is_disk_full = True
+        reader, writer = await asyncio.open_connection("127.0.0.1", running.port)
+        writer.write(framed(result("1", "4.4")))
+        assert await asyncio.wait_for(reader.read(), 3) == b"", "no acknowledgment, and no waiting"
         assert running.counted == ["lost"]
         writer.close()
+        running.is_disk_full = False
         reader, writer = await asyncio.open_connection("127.0.0.1", running.port)
         writer.write(framed(result("1", "4.4")))
         assert await _acknowledgments(reader, 1) == ["AA|1"]
         assert running.stored() == 1
         writer.close()
-
-
-def _disk_is_full(_messages: object) -> None:
-    raise sqlite3.OperationalError("database or disk is full")
-
-
-def test_starts_without_end_are_noise_and_no_messages() -> None:
-    framing = Framing(100)
-    assert list(framing.feed(b"\x0b" * 65_536 + b"one\x1c\r")) == [(b"one", True)]
-    assert framing.noise == 65_535
 
 
 async def _ask(port: int, context: ssl.SSLContext) -> list[str]:

@@ -5,14 +5,12 @@ from typing import Any
 
 import httpx
 
-from cds_hooks.events.declaration import Declaration, Webhook
+from cds_hooks.events.declaration import Webhook
 from cds_hooks.events.inbox import Inbox
 from cds_hooks.events.outbox import (
     Delivery,
-    Queue,
     ReceiverState,
     add_to_outbox,
-    queues,
     receiver_states,
     resend_given_up,
 )
@@ -132,21 +130,4 @@ async def test_a_receiver_that_is_away_is_one_line_of_the_log_until_it_is_back(t
             await delivery.send(http)
     said = [(line["event"], line.get("status")) for line in lines]
     assert said == [("receiver of events away", 503), ("webhook refused", 422), ("receiver of events away", 503)]
-    inbox.close()
-
-
-def test_what_waits_is_told_by_queue(tmp_path: Path) -> None:
-    inbox = _filled(tmp_path, 2)
-    with inbox.transaction() as connection:
-        connection.execute("INSERT INTO due VALUES ('p', 's', ?, ?, ?, 1)", (NOW - 60, NOW, NOW))
-        for feed, gaps in (("ehr", "[3, 4]"), ("other", "[]")):
-            connection.execute("INSERT INTO subscriptions VALUES (?, 0, 9, 'active', ?, ?)", (feed, NOW - 5, gaps))
-    inbox.note_at_broker("lab", 9)
-    inbox.note_at_broker("lab", 7)
-    declared = Declaration(webhook={"care": Webhook(url="https://care.example")})
-    assert queues(inbox, declared) == [
-        Queue("due to be computed", 1, NOW - 60), Queue("care", 2, NOW),
-        Queue("ehr, events that did not come", 2, NOW - 5), Queue("other, events that did not come", 0, 0.0),
-        Queue("lab, at its broker", 7, 0.0),
-    ]  # fmt: skip
     inbox.close()

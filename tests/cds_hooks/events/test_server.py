@@ -136,17 +136,6 @@ def test_a_declaration_that_cannot_be_used_is_refused_with_a_sentence(text: str,
     assert str(path) in str(fault.value)
 
 
-@pytest.mark.slow
-def test_a_server_without_feeds_loads_nothing_of_them(tmp_path: Path) -> None:
-    script = (
-        "import sys; from cds_hooks.app import create_app; from cds_hooks.settings import Settings;"
-        f"create_app(Settings(database_url={record_in(tmp_path)!r}));"
-        "print([name for name in sys.modules if name.startswith(('cds_hooks.events', 'hl7'))])"
-    )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60)
-    assert done.stdout.splitlines()[-1] == "[]"
-
-
 @run_async
 async def test_notifications_come_in_over_http(tmp_path: Path) -> None:
     path = tmp_path / "events.toml"

@@ -172,19 +172,6 @@ def test_times_keep_their_precision_and_get_the_zone_of_the_feed(text: str, writ
     assert (time.text, list(time.notes)) == (written, notes)
 
 
-@for_rows("text", ["", "tomorrow", "20261399", "2026112", "20261120093"])
-def test_what_is_no_time_is_none(text: str) -> None:
-    from zoneinfo import ZoneInfo
-
-    assert read_time(text, ZoneInfo("UTC")) is None
-
-
-def test_1200_results_in_one_message_are_all_taken(sender: Sender) -> None:
-    lines = [f"OBX|{at}|NM|2823-3^Potassium^LN||{at / 100}|mmol/L|||||F|||20261120" for at in range(1, 1201)]
-    sender.send(message("ORU^R01", "1", "OBR|1|P1|F1|2823-3^Potassium^LN", *lines))
-    assert len(chart(sender, "Observation")) == 1200
-
-
 def test_damaged_messages_are_read_or_refused_and_never_a_fault(sender: Sender) -> None:
     random = Random(7)
     whole = [result("1", "4.4"), visit("A01", "2", "20261120"), message("VXU^V04", "3", "RXA|0|1|20261101||140^F^CVX")]
@@ -212,15 +199,9 @@ def test_what_is_settled_is_forgotten_and_facts_and_dead_letters_stay(sender: Se
 Fields = Mapping[int, str]
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC).timestamp()
 PID: Fields = {3: "500^^^SOUTH^MR"}
-PV1: Fields = {2: "I", 3: "W1^101", 19: "V1"}
 
 
 def read(
     kind: str, *segments: tuple[str, Fields], header: Fields | None = None, feed: V2Feed = SOUTH, now: float = NOON
 ) -> Effects:
     return effects_of(made(kind, *segments, header=header), feed, now)
-
-
-def test_the_trigger_is_that_of_evn_where_the_header_has_none() -> None:
-    effects = read("ADT", ("EVN", {1: "A05"}), ("PID", PID), ("PV1", PV1))
-    assert [fact.resource["status"] for fact in effects.facts if fact.type == "Encounter"] == ["planned"]

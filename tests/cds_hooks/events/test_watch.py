@@ -3,23 +3,19 @@
 from datetime import UTC, datetime
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from cds_hooks.events.declaration import Declaration, read_declaration
 from cds_hooks.events.inbox import Inbox
-from cds_hooks.events.watch.baseline import local_times
 from cds_hooks.events.watch.running import (
     RUNNING,
     InterfaceWatch,
-    fold_old_counts,
     stored_incidents,
 )
-from cds_hooks.events.watch.watching import WatchedFeed
 from cds_hooks.metrics.counts import Metrics
 from cds_hooks.settings import Settings
 from tests.cds_hooks.calls import client
-from tests.cds_hooks.events.feeds import ZONE, Month, clean_months, incident_months
+from tests.cds_hooks.events.feeds import Month, clean_months, incident_months
 from tests.cds_hooks.events.messages import run_async
 from tests.cds_hooks.events.watching import judge_incident, watched
 from tests.each import rows_of
@@ -72,30 +68,6 @@ def test_a_month_with_a_holiday_and_one_with_a_clock_change_are_quiet(name: str)
     month = next(m for m in clean_months(FEEDS, 5000) if m.event.fields["month"] == name)
     watch = watched(month, ["adt", "clinic-a", "claims-nightly"])
     assert [incident for incident in watch.incidents.all if incident.severity != "information"] == []
-
-
-@pytest.mark.outside_data
-@pytest.mark.slow
-@pytest.mark.parametrize("name", ["lab-core", "clinic-a", "vitals-icu"])
-def test_what_is_learned_of_a_feed_is_what_a_regression_of_statsmodels_finds(name: str) -> None:
-    """An offline judge: a Poisson regression on hours of weekdays and of weekends, and on days of the week."""
-    api = pytest.importorskip("statsmodels.api", reason="needs statsmodels (requirements/dev.txt)")
-    month = next(clean_months(FEEDS, 21000))
-    feed = WatchedFeed(name, ZONE, month.first, frozenset())
-    for counts in month.feed(name)[: 14 * 288]:
-        feed.append(counts)
-    assert feed.judge is not None
-    weekdays, hours, _ = local_times(ZONE, month.first, feed.end, frozenset())
-    rows = np.arange(len(hours))
-    design = np.zeros((len(hours), 48 + 7))
-    design[rows, hours + 24 * (weekdays >= 5)] = 1
-    design[rows, 48 + weekdays] = 1
-    came = feed.messages()
-    fitted = api.GLM(came, design[:, [*range(49), 50, 51, 52, 54]], family=api.families.Poisson()).fit()
-    learned = feed.judge.baseline.hours[weekdays, hours]
-    assert np.average(np.abs(learned - fitted.fittedvalues)) < 0.05 * came.mean()
-    spread = feed.judge.baseline.spread / (1 + 3 / 14)
-    assert spread == pytest.approx(fitted.pearson_chi2 / fitted.df_resid, rel=0.15)
 
 
 def _declaration(folder: Path) -> Declaration:
@@ -159,15 +131,6 @@ def test_after_a_restart_an_open_incident_goes_on_and_the_downtime_of_the_server
     watch.catch_up()
     assert metrics.incidents() == []
     assert [incident.cause for incident in stored_incidents(again)] == ["lab: silent"]
-
-
-def test_counts_of_old_days_are_folded_and_those_of_an_incident_are_dropped(tmp_path: Path) -> None:
-    _, inbox, _ = watch_of(tmp_path, [0.0])
-    with inbox.transaction() as connection:
-        rows = [("lab", MONDAY // 288 * 288 + step, "duplicate", 1) for step in range(10)]
-        connection.executemany("INSERT INTO counts (feed, bucket, name, count) VALUES (?, ?, ?, ?)", rows)
-    fold_old_counts(inbox, MONDAY + 10 * 288)
-    assert inbox.query("SELECT bucket, count FROM counts") == [(MONDAY // 288 * 288, 10.0)]
 
 
 @run_async

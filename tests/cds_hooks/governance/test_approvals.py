@@ -7,13 +7,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from cards.rules.engine.governance import NEEDS_NOTE, all_rule_versions
-from cds_hooks.governance.act_desk import APPROVED, LoggedIn, WantedAct, waiver_version
+from cds_hooks.governance.act_desk import LoggedIn, waiver_version
 from cds_hooks.governance.acts import ApprovalRefused, waiver_subject
-from cds_hooks.governance.approvals import ApprovalBook
-from cds_hooks.hold_back.restraint import Restraint
 from models_onnx.serving.registry import load_model
-from tests.cds_hooks.governance.clicking import ANN, BEN, CARA, DIGEST, ISSUER, RULE, SUBJECT, Desk
+from tests.cds_hooks.governance.clicking import ANN, BEN, CARA, ISSUER, SUBJECT, Desk
 from tests.each import rows_of
 
 TODAY = datetime.now(UTC).date()
@@ -27,32 +24,8 @@ def _waiver(by: str = "Ann Lee", ends_in_days: int = 30, **changes: Any) -> Mapp
 
 
 @pytest.fixture
-def desk(url: str) -> Desk:
-    return Desk(url)
-
-
-@pytest.fixture
 def here(sqlite_url: str) -> Desk:
     return Desk(sqlite_url)
-
-
-def test_two_people_in_two_roles_approve_and_a_running_server_has_it(desk: Desk) -> None:
-    restraint = Restraint(None, needs_approval=True, approvals=ApprovalBook(desk.url, people_log_in=True))
-    first = desk.click(ANN, why="label read")
-    assert "is approved by Ann Lee (pharmacist) alone; two people in two roles approve it" in first.missing
-    restraint.read_approvals()
-    assert not restraint.site.is_approved(RULE, DIGEST)
-    assert desk.click(BEN, why="").missing == ""
-    restraint.read_approvals()
-    approval = restraint.site.approvals[RULE]
-    assert (approval.by, approval.role, approval.note) == (
-        "Ann Lee and Ben Ray",
-        "pharmacist and approver",
-        "label read",
-    )
-    assert restraint.approval_counts() == {"approved": 1, "not_approved": len(all_rule_versions()) - 1}
-    other = dict(SUBJECT) | {"digest": "0" * 16}
-    assert "by nobody" in str(desk.book().why_not_approved("rule", other, TODAY))
 
 
 @pytest.mark.parametrize(
@@ -80,32 +53,6 @@ def test_who_has_several_roles_approves_in_one_that_the_first_has_not(here: Desk
     assert here.click(both).by == "Dot (operator)"
     with pytest.raises(ApprovalRefused, match=r"is approved already, by Cara Dow \(approver\) and Dot \(operator\)"):
         here.click(ANN)
-
-
-@pytest.mark.parametrize(
-    ("changes", "said"),
-    rows_of(__file__, "what_is_not_here_or_was_shown_in_another_version_is_not_approved"),
-)
-def test_what_is_not_here_or_was_shown_in_another_version_is_not_approved(
-    here: Desk, changes: dict[str, Any], said: str
-) -> None:
-    with pytest.raises(ApprovalRefused, match=said):
-        here.click(ANN, **changes)
-    assert here.book().everything() == []
-
-
-def test_a_list_is_approved_as_a_whole_or_not_at_all(here: Desk) -> None:
-    rules = [version for version in all_rule_versions().values() if version.rule.audit.verified != NEEDS_NOTE][:20]
-    wanted = [WantedAct("rule", version.rule.id, APPROVED, version.digest) for version in rules]
-    now = datetime.now(UTC)
-    for wrong in (WantedAct("rule", RULE, APPROVED, "0" * 16, "read"), WantedAct("rule", "nothing", APPROVED, "0")):
-        with pytest.raises(ApprovalRefused):
-            here.desk.take([*wanted, wrong], ANN, now)
-    with pytest.raises(ApprovalRefused, match="nothing was chosen"):
-        here.desk.take([], ANN, now)
-    assert here.book().everything() == []
-    assert len(here.desk.take([*wanted, wanted[0]], ANN, now)) == 20, "a line that is there twice counts once"
-    assert {recorded.missing for recorded in here.desk.take(wanted, BEN, now)} == {""}
 
 
 def test_a_waiver_is_approved_in_its_words_while_it_is_in_force_and_second_not_by_its_author(here: Desk) -> None:

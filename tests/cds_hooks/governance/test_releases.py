@@ -12,12 +12,10 @@ from cds_hooks.governance.act_desk import LoggedIn
 from cds_hooks.governance.acts import COMMAND, ActState, ApprovalRefused
 from cds_hooks.hold_back.released import Released, State, in_canary
 from models_onnx.serving.registry import load_model
-from tests.cds_hooks.governance.clicking import ANN, BEN, ISSUER, RULE, Desk
+from tests.cds_hooks.governance.clicking import ANN, BEN, RULE, Desk
 from tests.each import rows_of
 from tests.live import record_in
 from tests.program import run_program
-
-CID = LoggedIn("Cid Orr", "oidc 5-cid", ISSUER, frozenset({"pharmacist"}))
 
 
 @pytest.fixture
@@ -30,28 +28,6 @@ def _by_two(desk: Desk, state: ActState, **more: Any) -> None:
         desk.put_act(person, state, **more)
 
 
-def test_one_person_silences_and_two_people_in_two_roles_let_speak(desk: Desk) -> None:
-    assert desk.click(ANN, "shadow").missing == ""
-    assert desk.state().startswith("shadow")
-    assert "another person in another role does the same" in desk.click(ANN, "canary", share=5).missing
-    for person in (ANN, CID):
-        with pytest.raises(ApprovalRefused, match=r"Ann Lee \(pharmacist\) did this already; another person"):
-            desk.click(person, "canary", share=5)
-        desk.put_act(person, "canary", share=5, version=desk.versions["rule", RULE])
-    assert desk.state().startswith("shadow")
-    assert [each.by for each in desk.releases().waiting_for_second()] == ["Ann Lee"]
-    assert desk.click(BEN, "canary", share=25).missing != "", "another share is another act"
-    assert desk.click(BEN, "canary", share=5).missing == ""
-    assert desk.state().startswith("canary 5 %")
-    desk.click(ANN, "canary", share=7)
-    desk.click(CID, "off")
-    assert desk.state() == "off"
-    assert desk.releases().waiting_for_second() == [], "what is switched off waits for nobody"
-    desk.click(ANN, "on")
-    desk.click(BEN, "on")
-    assert desk.state().startswith("canary 5 %"), "it comes back in the state that it had"
-
-
 @pytest.mark.parametrize(
     ("state", "changes", "said"),
     rows_of(__file__, "what_cannot_become_so_is_refused_and_leaves_no_act"),
@@ -62,14 +38,6 @@ def test_what_cannot_become_so_is_refused_and_leaves_no_act(
     with pytest.raises(ApprovalRefused, match=said):
         desk.click(ANN, state, **changes)
     assert desk.releases().acts == []
-
-
-def test_who_works_on_no_rules_switches_nothing(desk: Desk) -> None:
-    with pytest.raises(ApprovalRefused, match="none of your roles approves or releases"):
-        desk.click(LoggedIn("Vic", "oidc 6", ISSUER, frozenset({"clinician", "auditor"})), "off")
-    desk.click(ANN, "off", kind="client", name="A hospital")
-    desk.click(ANN, "off", kind="equation", name="e", version="")
-    assert desk.releases().current.words == {"client A hospital": "off", "equation e": "off"}
 
 
 def test_a_model_becomes_canary_after_its_time_in_shadow_or_where_somebody_says_so(desk: Desk) -> None:

@@ -144,20 +144,6 @@ def test_the_same_suggestion_is_not_offered_again_and_others_are() -> None:
     assert chosen.silences[0].text == "“acetaminophen for ibuprofen” is not offered again: it was just accepted."
 
 
-def test_what_adds_to_an_order_that_was_just_accepted_is_offered_and_what_changes_it_is_not() -> None:
-    guard = _guard(_card("naproxen", _replace("naproxen", "acetaminophen")))
-    add = Suggestion(
-        label="add", uuid="add", actions=(Action(type="create", description="x", resource=_order("senna")),)
-    )
-    lower = Action(type="update", description="x", resource=_order("acetaminophen 325 mg"))
-    back = _card("acetaminophen", add, Suggestion(label="lower", uuid="lower", actions=(lower,)), rule="another-rule")
-    assert [each.label for each in guard.hold_back([back], CALLER).cards[0].suggestions] == ["add"]
-    # Of a card about another drug only what it would order counts as the same again.
-    change = Action(type="update", description="x", resource=_order("acetaminophen"))
-    of_another = _card("warfarin", Suggestion(label="change", uuid="change", actions=(change,)), rule="another-rule")
-    assert [each.label for each in guard.hold_back([of_another], CALLER).cards[0].suggestions] == ["change"]
-
-
 def test_critical_cards_other_patients_and_other_drugs_are_as_they_were() -> None:
     guard = _guard(_card("naproxen", _replace("naproxen", "acetaminophen")))
     cards = [

@@ -2,20 +2,10 @@
 
 import ast
 import sys
-import tomllib
 from pathlib import Path
-
-import pytest
 
 from tests.conftest import ROOT
 from tests.each import for_rows
-
-PROJECT = tomllib.loads((ROOT / "kit" / "pyproject.toml").read_text())["project"]
-
-
-def test_the_kit_has_the_version_of_the_server() -> None:
-    assert PROJECT["version"] == tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
-
 
 PACKAGES = {"httpx", "msgspec", "rich", "typer", "jwt", "cryptography"}
 OURS = {"cds_hooks", "cards", "models_onnx", "fhir"}
@@ -42,14 +32,3 @@ def test_a_module_of_the_kit_imports_nothing_of_the_rest(path: Path) -> None:
             assert name.startswith("cds_hooks.kit."), name
         else:
             assert floor in sys.stdlib_module_names | PACKAGES, name
-
-
-@pytest.mark.slow
-def test_nothing_of_the_rest_imports_the_checks() -> None:
-    importers = {
-        str(path.relative_to(ROOT))
-        for floor in OURS
-        for path in (ROOT / floor).rglob("*.py")
-        if path not in MODULES and any(name.startswith("cds_hooks.kit.contract") for name in _imported(path))
-    }
-    assert importers == set()

@@ -203,27 +203,11 @@ def test_two_independent_faults_are_two_incidents_and_a_day_is_named(reference: 
     )
 
 
-def test_the_fault_of_one_client_is_named_with_that_client_only(reference: Path, tmp_path: Path) -> None:
-    south = feeds.days_of_calls(feeds.FIRST, feeds.DAYS + 7, 3)
-    with_week(reference, tmp_path, south, "south")
-    found = judged(with_week(reference, tmp_path, week(micromoles)), SUNDAY)
-    assert {each.client for each in found} == {"north"}
-
-
 def test_an_hour_earlier_when_the_clocks_change_is_no_gap(reference: Path, tmp_path: Path) -> None:
     def earlier(call: feeds.Call, _random: Random) -> Sequence[feeds.Call]:
         return [replace(call, at=call.at - timedelta(hours=1))]
 
     assert judged(with_week(reference, tmp_path, week(earlier)), SUNDAY) == []
-
-
-def test_a_unit_error_at_a_site_with_55_discharges_a_day_is_seen_within_seven_days(tmp_path: Path) -> None:
-    """It began on the first day of the window; on each day of it the report of that day is made."""
-    url = f"sqlite:///{tmp_path}/small.sqlite3"
-    asyncio.run(feeds.write(url, feeds.days_of_calls(feeds.FIRST, feeds.DAYS, 1, weekday=55)))
-    asyncio.run(feeds.write(url, feeds.days_of_calls(WINDOW, 7, 2, micromoles, weekday=55)))
-    seen = next(day for day in range(7) if judged(url, WINDOW + timedelta(days=day)))
-    assert seen < 7
 
 
 def test_the_care_unit_with_the_fault_is_named_where_the_other_one_has_none(tmp_path: Path) -> None:

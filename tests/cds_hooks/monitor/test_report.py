@@ -2,10 +2,7 @@
 
 import asyncio
 import json
-import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,7 +14,6 @@ from typer.testing import CliRunner, Result
 from cds_hooks.cli import app
 from cds_hooks.monitor.book import CountBook
 from cds_hooks.monitor.judging import Event, NotTold, note_incidents, tell
-from cds_hooks.monitor.rows import RecordRows
 from cds_hooks.record_views import open_follower
 from cds_hooks.storage import Decision, FeedbackItem, card_uuid, new_decision_id, open_decision_log
 from models_onnx.monitoring.figure import Family, Figure, Incident, State
@@ -106,44 +102,6 @@ def run(record: str, counts: Path, *more: str) -> Result:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("cds_hooks.commands.monitor.settings", lambda: settings_with(counts_file=counts))
         return CliRunner().invoke(app, [*arguments, *more])
-
-
-@pytest.mark.slow
-def test_each_decision_is_read_once_and_all_again_where_some_were_taken_out(record: str, tmp_path: Path) -> None:
-    rows = RecordRows(record, tmp_path / "rows.duckdb")
-    for _ in range(2):
-        rows.read()
-        counted = rows.connection.execute("SELECT count(*), count(DISTINCT sequence) FROM calls").fetchone()
-        assert counted == (DAYS * CALLS + (DAYS - 2) * CALLS,) * 2
-    rows.connection.execute("UPDATE removed SET sequence = 7")
-    rows.read()
-    assert rows.connection.execute("SELECT count(*) FROM calls").fetchone() == (counted[0],)
-
-
-_READ = """
-import sys
-from pathlib import Path
-from cds_hooks.monitor.rows import RecordRows
-rows = RecordRows(sys.argv[1], Path(sys.argv[2]))
-rows.connection.execute("DELETE FROM calls WHERE sequence > 6900") if sys.argv[3:] else None
-rows.read()
-print(rows.connection.execute("SELECT sequence, patient FROM calls WHERE sequence > 6890 ORDER BY sequence").fetchall())
-"""
-
-
-@pytest.mark.slow
-def test_a_patient_is_the_same_in_the_report_of_the_next_hour(record: str, tmp_path: Path) -> None:
-    """The second process reads anew what is the end of the record for it; the hashes of Python differ in it."""
-
-    def numbers(seed: int, *again: str) -> str:
-        command = [sys.executable, "-c", _READ, record, str(tmp_path / "rows.duckdb"), *again]
-        environment = {**os.environ, "PYTHONHASHSEED": str(seed)}
-        return subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout
-
-    first = numbers(1)
-    assert first.count(",") > 100
-    assert "None" not in first
-    assert numbers(2, "again") == first
 
 
 def test_a_laboratory_with_another_unit_and_a_silent_client_are_two_incidents_and_the_pages_have_them(

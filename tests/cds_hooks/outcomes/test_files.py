@@ -9,10 +9,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cds_hooks.outcomes.files import WrongFile, read_file
-from cds_hooks.outcomes.labels import (
-    DAY,
-    Label,
-)
 from cds_hooks.outcomes.report import Report
 from tests.fhir import builders
 from tests.fhir.builders import observation
@@ -108,9 +104,3 @@ def test_whatever_bytes_come_the_answer_is_a_sentence(tmp_path: Path, content: b
     (tmp_path / name).write_bytes(content)
     with pytest.raises(WrongFile):
         read_file(tmp_path / name)
-
-
-def test_a_prediction_is_mature_after_its_horizon_and_the_lag() -> None:
-    label = Label("falls", "death", 1.5, 0.25)
-    assert (label.horizon, label.wait) == (129_600_000_000, 151_200_000_000)
-    assert DAY == 86_400_000_000

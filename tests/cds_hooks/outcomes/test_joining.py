@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from cds_hooks.errors import HookError
 from cds_hooks.outcomes.joining import Joined, Sender, join_reports
 from cds_hooks.outcomes.labels import Label
-from cds_hooks.outcomes.report import MOST_REPORTS, Report, checked_report, read_reports
+from cds_hooks.outcomes.report import Report, checked_report, read_reports
 from cds_hooks.storage import Decision, card_uuid, suggestion_uuid
 from cds_hooks.storage.database import parse_url
 from cds_hooks.storage.outcomes import store_outcomes
@@ -151,10 +151,6 @@ def test_what_was_done_with_an_order_is_joined_to_its_card_and_suggestion(sqlite
     assert reasons(found) == [(2, "unknown-card"), (3, "unknown-card")]
 
 
-ID = "0190a1b2-c3d4-7e5f-8a6b-012345670000"
-FULL: dict[str, Any] = {"prediction": ID, "outcome": "yes", "at": "2026-11-20"}
-
-
 def body(*reports: Any) -> bytes:
     return json.dumps({"outcomes": reports}).encode()
 
@@ -171,23 +167,6 @@ def test_a_wrong_report_is_refused_with_its_place_and_without_its_value(
     assert refused.value.status == 400
     assert refused.value.expression == place
     assert "yesterday" not in refused.value.text
-
-
-@for_rows(
-    ("content", "status"),
-    [
-        (b'{"outcomes": []}', 400),
-        (b"{}", 400),
-        (b"[]", 400),
-        (b"\xff{}", 400),
-        (b'{"outcomes": ' + b"[" * 100_000, 400),
-        (body(*[FULL] * (MOST_REPORTS + 1)), 413),
-    ],
-)
-def test_what_is_no_list_of_reports_is_refused(content: bytes, status: int) -> None:
-    with pytest.raises(HookError) as refused:
-        read_reports(content)
-    assert refused.value.status == status
 
 
 _JSON = st.recursive(

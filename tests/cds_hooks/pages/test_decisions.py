@@ -11,7 +11,6 @@ import httpx
 import pytest
 
 from cds_hooks.kit.simulator.signing import new_key
-from cds_hooks.pages.decisions.views import Asked
 from tests.cds_hooks.access.browsing import visit, with_account
 from tests.cds_hooks.calls import ORDERS, PLANNING, client, ours, request_for
 from tests.cds_hooks.web.decisions import AS_OF
@@ -203,12 +202,3 @@ async def test_the_values_behind_a_card_are_shown_over_time_and_an_unreadable_ch
         answer = await calls.get(f"/explain/{made['id']}")
         assert answer.status_code == 200
         assert "The recorded chart of this decision cannot be read" in answer.text
-
-
-def test_what_is_of_a_patient_stands_in_no_address() -> None:
-    asked = Asked.model_validate({"service": " planning ", "since": "2026-11-20", "before": "5.7", "rule": ""})
-    assert (asked.address, asked.position) == ("service=planning&since=2026-11-20", (5, 7))
-    assert asked.is_restricted
-    assert (Asked().is_restricted, Asked().position) == (False, None)
-    for name in ("patient", "hook_instance", "card"):
-        assert Asked.model_validate({"service": "planning", name: "x"}).address == ""

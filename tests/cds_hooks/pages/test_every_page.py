@@ -10,25 +10,15 @@ from cds_hooks.access.roles import ASSIGNABLE
 from cds_hooks.events.inbox import Inbox
 from cds_hooks.events.outbox import add_to_outbox
 from cds_hooks.events.v2.intake import read_frame
-from cds_hooks.pages import application
 from cds_hooks.pages.doors import DOORS, Door
 from cds_hooks.web.site import HEADERS
-from cds_hooks.web.visitor import PageLink, Visiting
 from tests.cds_hooks.access.browsing import visit, with_account
 from tests.cds_hooks.calls import client
 from tests.cds_hooks.events.messages import NOW, feed, result, run_async
 from tests.contracts.markup import faults
 from tests.each import some_of
 
-VIEWS = sorted({door.views for door in DOORS})
-PAGES = Path(application.__file__).parent
 HTML = {"accept": "text/html"}
-
-
-def test_every_folder_with_views_has_a_door() -> None:
-    """The documentation is open to everybody: nothing of a patient is in it."""
-    folders = {path.parent.name for path in PAGES.glob("*/views.py")} - {"documentation"}
-    assert {f"{folder}.views" for folder in folders} <= set(VIEWS)
 
 
 @pytest.mark.sampled
@@ -42,11 +32,6 @@ async def test_the_navigation_has_at_most_seven_entries_and_each_opens(tmp_path:
         assert 2 <= len(links) <= 7
         for link in links:
             assert link == "docs/" or (await person.open(f"/{link}")).status_code == 200, link
-
-
-def test_the_operator_without_a_login_has_seven_entries_at_most_also_with_a_page_from_outside() -> None:
-    links = (*(PageLink(door.path, door.title) for door in DOORS if door.title), PageLink("/ours", "Ours"))
-    assert len(links) > len(Visiting(links=links).navigation) == 7
 
 
 def _opens(door: Door) -> bool:

@@ -22,7 +22,7 @@ from tests.cds_hooks.calls import ORDERS, PLANNING, counted_request_for
 from tests.cds_hooks.pages.test_decisions import counting_client, trust_file_in
 from tests.cds_hooks.web.decisions import AS_OF
 from tests.contracts.markup import faults
-from tests.each import for_rows, rows_of
+from tests.each import for_rows
 
 
 async def test_while_the_record_is_locked_the_page_says_that_calls_fail_and_why(tmp_path: Path) -> None:
@@ -121,27 +121,6 @@ def told(*minutes: tuple[int, int, dict[str, int]], not_ready: str = "", out: tu
     return state_now([Snapshot(minutes=counted, started_at=1.0)], not_ready, out, AT)
 
 
-def test_it_says_how_many_failed_since_when_and_what_to_do() -> None:
-    now = told(
-        (0, 0, {"503 RecordUnavailable": 3}), (1, 1, {"503 RecordUnavailable": 1}), (4, 9, {}), (5, 0, {"500": 1})
-    )
-    assert now.sentence == "5 of 15 calls failed in the last 10 minutes."
-    assert now.since == "2026-11-20 09:29 UTC"
-    assert [(failure.what, failure.count) for failure in now.failures] == [
-        ("HTTP 503 RecordUnavailable", 4),
-        ("HTTP 500", 1),
-    ]
-    assert now.failures[0].runbook.endswith("runbooks.html#cdshooksrecordcannotbewritten")
-    assert told((0, 2, {}), (1, 0, {"503": 1})).since == ""
-
-
-def test_a_client_is_not_blamed_for_calls_that_wait_for_a_locked_store() -> None:
-    of_client = "runbooks.html#cdshooksthrottled"
-    assert told((0, 2, {"429": 1})).failures[0].runbook.endswith(of_client)
-    for now in (told((0, 2, {"429": 1}), not_ready="the record"), told((0, 2, {"429": 2, "503 RecordFailed": 1}))):
-        assert now.failures[0].runbook.endswith("runbooks.html#cdshooksstorecannotbeused")
-
-
 # Behind a trust file only the operator reads what was counted and why it was decided so.
 TOKEN = "a token for operators"  # noqa: S105 - of this test only
 HERE, ELSEWHERE = "127.0.0.1", "192.0.2.7"
@@ -189,13 +168,3 @@ def test_an_address_that_other_machines_reach_opens_nothing_without_the_token(pu
     for server in (("172.17.0.2", 9085), (ELSEWHERE, 9085), (HERE, 9085)):
         assert not opened.is_operator(request(ELSEWHERE, server=server))
         assert opened.is_operator(request(ELSEWHERE, {"Authorization": f"Bearer {TOKEN}"}, server=server))
-
-
-@for_rows(
-    ("header", "seen"),
-    rows_of(__file__, "the_operators_token_opens_from_elsewhere"),
-)
-def test_the_operators_token_opens_from_elsewhere(header: str, seen: bool) -> None:
-    asked = request(ELSEWHERE, {"Authorization": header})
-    assert visitors(operator_token=TOKEN).is_operator(asked) is seen
-    assert not visitors().is_operator(asked)

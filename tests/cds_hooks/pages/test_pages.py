@@ -5,7 +5,6 @@ import json
 import re
 import sqlite3
 from datetime import UTC, datetime
-from importlib.resources import files
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -15,10 +14,7 @@ import pytest
 
 from cds_hooks.governance.releases import Releases
 from cds_hooks.governance.terminology import REPLAY, REPORT
-from cds_hooks.kit.simulator.chart import read_chart
-from cds_hooks.kit.simulator.request import build_request
 from cds_hooks.pages.terminology.views import unread_entries
-from cds_hooks.services import find_services
 from cds_hooks.storage.queries import list_decisions
 from cds_hooks.web.site import HEADERS, static_file
 from fhir.terminology.importing import import_releases
@@ -60,20 +56,6 @@ def _assert_is_a_page(answer: httpx.Response, status: int) -> Page:
     assert faults(answer.text) == []
     assert "Traceback" not in answer.text
     return Page(answer.text)
-
-
-@pytest.mark.slow
-def test_every_link_of_our_own_leads_to_a_page(tmp_path: Path) -> None:
-    decision = _decided(tmp_path)
-    pages = ("/", f"/explain/{decision}", "/models/mortality_5y")
-    targets = {
-        str(httpx.URL(f"http://localhost{path}").join(each.attributes["href"]))
-        for path, answer in zip(pages, _get(tmp_path, *pages), strict=True)
-        for each in Page(answer.text).all("a", "link")
-    }
-    for target in sorted(each for each in targets if each.startswith("http://localhost/")):
-        (answer,) = _get(tmp_path, target)
-        assert answer.status_code == 200, target
 
 
 @pytest.mark.parametrize(
@@ -153,23 +135,6 @@ def test_no_page_names_the_patient_in_its_title_or_address(tmp_path: Path) -> No
     assert not [each for each in Page(answer.text).all("a", "link") if "planning-talk" in each.attributes["href"]]
 
 
-@pytest.mark.slow
-@pytest.mark.outside_data
-def test_real_patients_have_pages_without_fault(tmp_path: Path, data_folder: Path) -> None:
-    entry = find_services(file="separate")[PLANNING].discovery()[0]
-    files = sorted((data_folder / "fhir").glob("*/*.json*"))[::12]
-    assert len(files) > 5
-
-    async def call() -> list[httpx.Response]:
-        async with client(tmp_path) as calls:
-            requests = [build_request(entry, read_chart(file), []) for file in files]
-            answers = [await calls.post(f"/cds-services/{PLANNING}", json=request) for request in requests]
-            return [await calls.get(f"/explain/{ours(answer)['decision']}") for answer in answers]
-
-    for answer in asyncio.run(call()):
-        _assert_is_a_page(answer, 200)
-
-
 # The style sheet: contrast of its tokens, nothing loaded, and no class in a page that it does not know.
 CSS = static_file("look.css").decode()
 _TOKEN = re.compile(r"--([a-z-]+): (#[0-9a-f]{6});")
@@ -210,18 +175,6 @@ def test_text_has_a_contrast_of_5_and_shapes_of_3_point_2_on_every_ground(theme:
         if _contrast(tokens[a], tokens[b]) < least
     ]
     assert weak == []
-
-
-def test_every_class_of_a_template_is_known_to_the_style_sheet() -> None:
-    used: set[str] = set()
-    for template in Path(str(files("cds_hooks"))).rglob("*.html"):
-        for value in re.findall(r'class="([^"]*)"', template.read_text(encoding="utf-8")):
-            used |= set(re.sub(r"\{[{%].*?[%}]\}", " ", value).split())
-    sheets = CSS + static_file("documentation.css").decode()
-    known = set(re.findall(r"\.([a-z][a-z-]*)", sheets))
-    # of a class whose end is filled in, as ops-{{ one.id }}, the beginning is left
-    begun = {one for one in used - known if one.endswith("-") and any(each.startswith(one) for each in known)}
-    assert sorted(used - known - begun) == []
 
 
 def test_the_policy_lets_nothing_run_and_nothing_load_from_elsewhere() -> None:

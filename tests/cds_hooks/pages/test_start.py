@@ -1,7 +1,5 @@
 """The start page: what each role does most, and the state of the server."""
 
-import subprocess
-import sys
 from datetime import timedelta
 from pathlib import Path
 
@@ -97,17 +95,3 @@ async def test_each_role_has_what_it_does_most_and_every_link_of_a_page_is_open(
         for link in links:
             if not link.startswith(("docs/", "?", "http")):
                 assert (await calls.get(f"/{link}")).status_code == 200, link
-
-
-@pytest.mark.slow
-def test_making_a_server_imports_neither_pages_nor_clients_nor_the_library_of_metrics(tmp_path: Path) -> None:
-    script = (
-        "import sys; from cds_hooks.app import create_app; from cds_hooks.settings import Settings\n"
-        f"create_app(Settings(database_url={record_in(tmp_path)!r}))\n"
-        "late = ('httpx', 'httpcore', 'jinja2', 'prometheus_client', 'cds_hooks.pages.server',\n"
-        "        'cds_hooks.pages.gate', 'cds_hooks.access.store',\n"
-        "        'models_onnx.spec', 'fhir.resources')\n"
-        "print([name for name in late if name in sys.modules])"
-    )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60)
-    assert done.stdout.splitlines()[-1] == "[]"

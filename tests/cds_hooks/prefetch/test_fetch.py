@@ -11,8 +11,8 @@ import pytest
 
 from cds_hooks.kit.simulator.chart import Chart
 from cds_hooks.kit.simulator.signing import new_key, sign_token
-from tests.cds_hooks.calls import ORDERS, PLANNING, counted_request_for, request_for
-from tests.cds_hooks.prefetch.fetch_calls import TOKEN, at_server, facts_of, post, silences, with_app, without
+from tests.cds_hooks.calls import PLANNING, counted_request_for, request_for
+from tests.cds_hooks.prefetch.fetch_calls import TOKEN, at_server, post, silences, with_app, without
 from tests.each import rows_of
 from tests.fhir_charts import sample_chart, serving_fhir
 
@@ -21,12 +21,6 @@ from tests.fhir_charts import sample_chart, serving_fhir
 def planning(as_of: datetime) -> dict[str, Any]:
     """The whole request for a patient who gets a model card."""
     return request_for(PLANNING, "patient-view", "planning-talk", as_of)
-
-
-def test_a_whole_prefetch_asks_for_nothing(tmp_path: Path, as_of: datetime, planning: dict[str, Any]) -> None:
-    with serving_fhir([sample_chart("planning-talk", as_of)]) as running:
-        assert len(post(tmp_path, PLANNING, at_server(planning, running.base), as_of=as_of).json()["cards"]) == 1
-    assert running.log.requests == []
 
 
 @pytest.mark.parametrize(
@@ -65,25 +59,6 @@ def test_a_busy_server_is_asked_again(tmp_path: Path, as_of: datetime, planning:
         answer = post(tmp_path, PLANNING, at_server(without(planning), running.base), as_of=as_of)
     assert len(answer.json()["cards"]) == 1
     assert len(running.log.requests) == 24
-
-
-def _paged(planning: dict[str, Any], base: str, kept: int) -> dict[str, Any]:
-    """The labs as a client sends the first page of them, with where the next is."""
-    labs = planning["prefetch"]["labs"]
-    link = [{"relation": "next", "url": f"{base}/Observation?patient=planning-talk&_sort=-date"}]
-    return planning | {
-        "prefetch": planning["prefetch"] | {"labs": labs | {"entry": labs["entry"][:kept], "link": link}}
-    }
-
-
-def test_a_paged_prefetch_is_continued(tmp_path: Path, as_of: datetime, planning: dict[str, Any]) -> None:
-    whole = post(tmp_path, PLANNING, planning, as_of=as_of)
-    with serving_fhir([sample_chart("planning-talk", as_of)], page_size=20) as running:
-        request = at_server(_paged(planning, running.base, 2), running.base)
-        answer = post(tmp_path, PLANNING, request, as_of=as_of)
-    assert facts_of(answer) == facts_of(whole)
-    assert silences(answer) == {}
-    assert all(asked.token for asked in running.log.requests)
 
 
 def test_another_patients_data_from_the_server_stops_the_call(
@@ -184,16 +159,6 @@ def test_an_open_server_is_read_without_a_token_where_the_file_says_so(
     assert [asked.token for asked in running.log.requests] == [None] or not running.log.requests[0].token
 
 
-def test_another_server_on_the_same_machine_is_not(
-    tmp_path: Path, as_of: datetime, request_without_conditions: dict[str, Any]
-) -> None:
-    with serving_fhir([sample_chart("planning-talk", as_of)]) as running:
-        registered = running.base.replace("/fhir", "/fhir/tenant")
-        answer = _post(tmp_path, at_server(request_without_conditions, running.base), registered, as_of)
-    assert silences(answer) == {"prefetch.conditions": "not-allowed"}
-    assert running.log.requests == []
-
-
 def test_a_token_for_another_subject_is_not_used(
     tmp_path: Path, as_of: datetime, request_without_conditions: dict[str, Any]
 ) -> None:
@@ -217,27 +182,3 @@ def test_the_clients_own_budgets_hold(
         answer = _post(tmp_path, request, running.base, as_of, pages=2)
     assert silences(answer) == {"prefetch.conditions": "partial"}
     assert len(running.log.requests) == 2
-
-
-CASES = [
-    (PLANNING, "patient-view", "planning-talk", None),
-    (PLANNING, "patient-view", "infant", None),
-    (PLANNING, "patient-view", "icu-stay", None),
-    (ORDERS, "order-select", "ckd4-metformin", "metformin-ckd4-coded"),
-    (ORDERS, "order-sign", "ckd3b-metformin", "metformin-ckd4-coded"),
-]
-
-
-@pytest.mark.parametrize(("service", "hook", "sample", "draft"), CASES)
-def test_the_same_is_said_by_either_way_of_the_data(
-    tmp_path: Path, as_of: datetime, service: str, hook: str, sample: str, draft: str | None
-) -> None:
-    """Checklist row PRE-15, with pages of 20."""
-    request = request_for(service, hook, sample, as_of, draft)
-    state = post(tmp_path, service, request, as_of=as_of)
-    with serving_fhir([sample_chart(sample, as_of)], token=TOKEN, page_size=20) as running:
-        fetched = post(tmp_path, service, at_server(without(request), running.base), as_of=as_of)
-    assert (state.status_code, fetched.status_code) == (200, 200)
-    assert facts_of(fetched) == facts_of(state)
-    assert silences(fetched) == silences(state)
-    assert all(asked.token for asked in running.log.requests)

@@ -6,10 +6,9 @@ from datetime import date
 from typing import Any
 
 import orjson
-import pytest
 
 from cds_hooks.prefetch.fetch import FilledPrefetch, PrefetchFetcher
-from cds_hooks.prefetch.state import Templates, has_missing_medications, inspect_prefetch
+from cds_hooks.prefetch.state import Templates, inspect_prefetch
 from cds_hooks.prefetch.template import Template
 from cds_hooks.protocol.hooks import LIBRARY
 from cds_hooks.protocol.request import CDSRequest, read_request
@@ -78,20 +77,8 @@ def test_dates_by_tokens_are_asked_for_with_clients_of_3_0_only() -> None:
         assert running.queries == [f"/Observation?patient=p1&code=http://loinc.org%7C2160-0{asked}"]
 
 
-def test_a_token_for_another_client_is_not_used() -> None:
-    with serving_fhir([chart_of()]) as running:
-        filled = _fill(_request(running.base), ORDERS, TrustedClient("ehr", fhir_client_id="us"))
-    assert running.log.requests == []
-    assert filled.state.states[0].reason == "not-allowed"
-
-
 def _order(number: int, reference: str) -> dict[str, Any]:
     return medication_order(None, id=f"r{number}", medicationReference={"reference": reference})
-
-
-def _medication(identity: str, *parts: str) -> dict[str, Any]:
-    ingredients = [{"itemReference": {"reference": f"Medication/{part}"}} for part in parts]
-    return {"resourceType": "Medication", "id": identity, "ingredient": ingredients}
 
 
 def test_medications_that_are_not_to_be_had_make_the_orders_a_part() -> None:
@@ -101,20 +88,3 @@ def test_medications_that_are_not_to_be_had_make_the_orders_a_part() -> None:
     (state,) = filled.state.states
     assert (state.state, state.reason, state.cause) == ("given", "partial", "forbidden")
     assert "1 medication is only referred to" in (filled.state.note or "")
-
-
-def test_whoever_brings_the_medications_is_not_asked_for_them() -> None:
-    prefetch = {"medications": bundle(_order(1, "Medication/there"), _medication("there"))}
-    assert not has_missing_medications(_request("http://127.0.0.1:9/fhir", prefetch=prefetch), ORDERS)
-
-
-@pytest.mark.parametrize("token", ["a b", "a\r\nx: y", "ä"])
-def test_a_token_that_cannot_stand_in_a_header_is_not_sent(token: str) -> None:
-    with serving_fhir([chart_of()]) as running:
-        filled = _fill(_request(running.base, token=token), ORDERS)
-    assert filled.state.states[0].reason == "token"
-    assert running.log.requests == []
-
-
-def test_the_token_is_in_no_representation_of_the_request() -> None:
-    assert TOKEN not in repr(_request("http://127.0.0.1:9/fhir"))

@@ -2,8 +2,6 @@
 
 import re
 
-import pytest
-
 from cds_hooks.prefetch.needs import Needs, templates_for, union_of
 
 
@@ -13,11 +11,6 @@ def test_only_what_is_needed_is_asked_for() -> None:
     by_code = templates_for(Needs.of(analytes=("creatinine",), lab_codes=("1-1",)))
     assert [template.key for template in by_code] == ["patient", "labs"]
     assert {"1-1", "2160-0"} <= set(re.split(r"[|,&]", by_code[1].query))
-
-
-def test_what_no_template_brings_is_refused() -> None:
-    with pytest.raises(ValueError, match="AuditEvent"):
-        templates_for(Needs.of(resources=("AuditEvent",)))
 
 
 def test_a_service_asks_for_what_its_advisors_read_together_and_requires_what_all_require() -> None:

@@ -10,9 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cds_hooks.prefetch.needs import Needs, templates_for
-from cds_hooks.prefetch.paths import NoValue, TokenValues, fill_template
-from cds_hooks.prefetch.state import PrefetchState, Templates, inspect_prefetch
-from cds_hooks.prefetch.template import Template
+from cds_hooks.prefetch.paths import TokenValues, fill_template
+from cds_hooks.prefetch.state import PrefetchState, inspect_prefetch
 from cds_hooks.protocol.hooks import LIBRARY, PatientViewContext
 from cds_hooks.protocol.request import read_request
 from fhir.client.errors import InvalidQuery
@@ -21,32 +20,12 @@ from tests.each import for_rows
 from tests.fhir.builders import bundle
 from tests.fhir_charts import PATIENT
 
-
-def _template(key: str, query: str, resource: str = "MedicationRequest") -> Template:
-    return Template(key, query, resource, key)
-
-
-@pytest.mark.parametrize("length", [1, 2, 3])
-def test_a_circle_is_refused(length: int) -> None:
-    circle = [_template(f"k{at}", f"Task?_id={{{{%k{(at + 1) % length}.id}}}}", "Task") for at in range(length)]
-    with pytest.raises(ValueError, match="TOK-16"):
-        Templates(circle)
-
-
 # Tokens: what a template means in one call.
 TODAY = date(2024, 9, 13)
 
 
 def _values(user: str | None = "Practitioner/pr1", patient: str = "p1", encounter: str | None = None) -> TokenValues:
     return TokenValues(PatientViewContext(user_id=user or "", patient_id=patient, encounter_id=encounter), TODAY)
-
-
-@for_rows(
-    "token", ["context.encounterId", "context.nothing", "context.userId.id", "patientId", "%patient.id", "context.", ""]
-)
-def test_what_the_call_does_not_have_has_no_value(token: str) -> None:
-    with pytest.raises(NoValue):
-        fill_template(f"Encounter?_id={{{{{token}}}}}", _values())
 
 
 @for_rows("patient", ["../Patient", "1?x=y", "1#", ".."])

@@ -1,7 +1,6 @@
 """Every decision is computed again from its chart and facts: the same scores, cards and silences."""
 
 import json
-import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from math import inf, nextafter
@@ -12,16 +11,12 @@ import orjson
 import pytest
 from hypothesis import HealthCheck, given, settings
 from msgspec import structs
-from sqlalchemy import func, select, text
+from sqlalchemy import func, select
 
-from cds_hooks.audit.transfer import back_up, restore
-from cds_hooks.audit.verification import audit
 from cds_hooks.kit.samples import load_draft
 from cds_hooks.kit.simulator.chart import Chart, last_event, move_dates, read_chart, resources_of
 from cds_hooks.replay.basis import read_basis
 from cds_hooks.services import find_services
-from cds_hooks.storage.chain import row_hash
-from cds_hooks.storage.database import engine_for, parse_url
 from cds_hooks.storage.queries import charts_of, facts_of, read_rows
 from cds_hooks.storage.tables import charts
 from tests.cds_hooks.replay.answered import (
@@ -31,10 +26,8 @@ from tests.cds_hooks.replay.answered import (
     not_the_same,
     record_at,
     sample_calls,
-    site,
     verdicts,
 )
-from tests.each import some_of
 from tests.strategies import bundles
 
 Json = dict[str, Any]
@@ -79,13 +72,6 @@ def test_calls_about_strange_patients_are_the_same_from_their_facts(bundle: Json
     assert not_the_same(verdicts(record, answered(record, _strange_calls(bundle), NOW))) == []
 
 
-@pytest.mark.slow
-@settings(max_examples=25, suppress_health_check=[HealthCheck.too_slow])
-@given(bundle=bundles(at_most=25))
-def test_calls_about_many_strange_patients_are_the_same_from_their_facts(bundle: Json, record: str) -> None:
-    assert not_the_same(verdicts(record, answered(record, _strange_calls(bundle), NOW))) == []
-
-
 def _case_calls(folder: Path, every: int) -> list[tuple[datetime, str, Json]]:
     found = []
     for path in sorted(folder.glob("oc-*.json"))[::every]:
@@ -104,26 +90,6 @@ def test_the_cases_of_others_are_the_same_from_their_facts(every: int, data_fold
         for decision in answered(url, [(service, request)], as_of)
     ]
     assert len(decisions) > 2
-    assert not_the_same(verdicts(url, decisions)) == []
-
-
-def _review_calls(folder: Path) -> list[tuple[str, Json]]:
-    found: list[tuple[str, Json]] = []
-    for path in sorted(folder.glob("*.chart.json")):
-        drafted = path.with_name(path.name.replace(".chart.", ".draft."))
-        drafts = (
-            resources_of(json.loads(drafted.read_text())) if drafted.exists() else resources_of(load_draft(DRAFT, NOW))
-        )
-        found += calls_about(read_chart(path), drafts)
-    return found
-
-
-@pytest.mark.slow
-@pytest.mark.outside_data
-def test_charts_of_cases_are_the_same_from_their_facts(data_folder: Path, tmp_path: Path) -> None:
-    url = record_at(tmp_path)
-    decisions = answered(url, _review_calls(data_folder / "cases" / "review-1"), NOW)
-    assert len(decisions) > 50
     assert not_the_same(verdicts(url, decisions)) == []
 
 
@@ -201,34 +167,6 @@ def test_a_decimal_with_a_final_zero_in_an_active_order_is_kept_as_it_came(servi
     assert not_the_same(verdicts(url, decisions)) == []
 
 
-def test_a_chart_that_was_changed_is_found(tmp_path: Path) -> None:
-    url, _ = _one(tmp_path)
-    with engine_for(parse_url(url)).begin() as connection:
-        connection.execute(text("DROP TRIGGER charts_refuse_update"))
-        connection.execute(text("UPDATE charts SET content = x'7b7d'"))
-    (finding,) = audit(url).findings
-    assert re.fullmatch("chart [0-9a-f]{64} is not as it was written", finding)
-
-
-def test_the_facts_are_under_the_chain_and_move_with_the_record(tmp_path: Path) -> None:
-    url, decision = _one(tmp_path)
-    elsewhere = f"sqlite:///{tmp_path / 'elsewhere.sqlite3'}"
-    back_up(url, tmp_path / "record.xz")
-    restore(tmp_path / "record.xz", elsewhere)
-    assert audit(url).findings == []
-    assert audit(elsewhere).findings == []
-    assert facts_of(elsewhere, [decision.id]) == facts_of(url, [decision.id]) != {}
-    assert charts_of(elsewhere, [decision.id]) == charts_of(url, [decision.id]) != {}
-    assert not_the_same(verdicts(elsewhere, [decision])) == []
-
-
-def test_the_hash_of_a_row_covers_its_facts_and_its_chart(tmp_path: Path) -> None:
-    _, decision = _one(tmp_path)
-    changes: list[Json] = [{}, {"facts": b"{}"}, {"facts": b"[]"}, {"facts": b""}, {"chart": bytes(32)}, {"chart": b""}]
-    hashes = {row_hash(bytes(32), "c", 1, structs.replace(decision, **change)) for change in changes}
-    assert len(hashes) == len(changes)
-
-
 def _numbers(value: Any) -> Iterator[tuple[Any, Any]]:
     """Every number in a JSON value, as what holds it and its place there."""
     for place, each in value.items() if isinstance(value, dict) else enumerate(value):
@@ -262,21 +200,6 @@ def test_every_planted_difference_of_the_last_bit_of_a_score_is_found(tmp_path: 
         inside[place] = was
     assert len(planted) > 12
     assert [each.outcome for each in verdicts(url, planted)] == ["differs"] * len(planted)
-
-
-@pytest.mark.slow
-@pytest.mark.sampled
-def test_every_planted_difference_of_a_word_in_an_answer_is_found(tmp_path: Path) -> None:
-    url, decision = _one(tmp_path)
-    texts = [one.start() for one in re.finditer(rb'(?<=: ")[a-z]|(?<=:")[A-Za-z](?=[a-z]{3})', decision.response)]
-    changed = [decision.response[:at] + b"#" + decision.response[at + 1 :] for at in some_of(texts, 5)]
-    found = verdicts(url, [structs.replace(decision, response=each) for each in changed])
-    assert len(texts) > 20
-    assert {each.outcome for each in found} == {"differs"}
-
-
-def test_site_has_every_service_that_discovery_lists() -> None:
-    assert set(find_services(file="separate")) <= set(site().services)
 
 
 def test_calls_of_a_visit_that_share_what_was_read_are_the_same_from_their_facts(tmp_path: Path) -> None:

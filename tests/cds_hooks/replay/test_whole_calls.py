@@ -3,6 +3,7 @@
 The decisions are real ones; then a test changes what one of them recorded.
 """
 
+import json
 from datetime import UTC, datetime
 
 import pytest
@@ -122,3 +123,12 @@ def test_a_replay_of_another_day_names_it_and_a_candidate_what_it_changes(record
     (change,) = changes(site(), tried, recorded.url, [recorded.decisions[PLANNING]])
     assert isinstance(change, Change)
     assert change.fewer == ("mortality_5y",)
+
+
+def test_a_score_that_nothing_explains_is_said_to_be_a_fault(recorded: Recorded) -> None:
+    decision = recorded.decisions[PLANNING]
+    basis = json.loads(decision.basis)
+    basis["scores"]["probability"] = 0.5
+    found = recorded.verdict(structs.replace(decision, basis=json.dumps(basis).encode()))
+    assert found.outcome == "differs"
+    assert found.causes[0].startswith("nothing that is in force has changed")

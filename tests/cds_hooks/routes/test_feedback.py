@@ -11,7 +11,7 @@ import httpx
 
 from cds_hooks.protocol.feedback import MOST_BYTES
 from cds_hooks.storage.queries import feedback_on
-from tests.cds_hooks.calls import ORDERS, PLANNING, client, counted_request_for, ours
+from tests.cds_hooks.calls import PLANNING, client, counted_request_for, ours
 
 Make = Callable[[dict[str, Any]], Any]
 
@@ -50,16 +50,6 @@ def test_a_reason_is_stored_in_the_form_that_epic_sends(tmp_path: Path, as_of: d
     assert [item.override_reason_code for item in stored] == ["need-more-info"]
 
 
-def test_the_same_report_again_is_stored_once(tmp_path: Path, as_of: datetime) -> None:
-    def twice(card: dict[str, Any]) -> list[Any]:
-        elsewhere = _item(card, outcomeTimestamp="2026-11-20T10:05:00+01:00")
-        return [{"feedback": [_item(card), _item(card)]}, {"feedback": [elsewhere]}]
-
-    answers, _, stored, _ = _report(tmp_path, as_of, twice)
-    assert [each.status_code for each in answers] == [200, 200]
-    assert len(stored) == 1
-
-
 def test_a_card_of_the_decision_that_was_never_sent_is_unknown(tmp_path: Path, as_of: datetime) -> None:
     def other(card: dict[str, Any]) -> list[Any]:
         return [_item(card) | {"card": card["uuid"][:-4] + "0700"}]
@@ -67,22 +57,6 @@ def test_a_card_of_the_decision_that_was_never_sent_is_unknown(tmp_path: Path, a
     _, _, stored, metrics = _report(tmp_path, as_of, other)
     assert stored == []
     assert 'reason="unknown-card"' in metrics
-
-
-def test_feedback_at_another_service_is_not_counted(tmp_path: Path, as_of: datetime) -> None:
-    answers, _, stored, metrics = _report(tmp_path, as_of, lambda card: [_item(card)], service=ORDERS)
-    assert answers[0].status_code == 200
-    assert stored == []
-    assert f'cds_feedback_unmatched_total{{reason="other-service",service="{ORDERS}"}} 1.0' in metrics
-
-
-def test_a_bad_item_refuses_the_whole_report(tmp_path: Path, as_of: datetime) -> None:
-    answers, _, stored, _ = _report(
-        tmp_path, as_of, lambda card: [{"feedback": [_item(card), _item(card, outcome="ignored")]}]
-    )
-    assert answers[0].status_code == 400
-    assert answers[0].json()["resourceType"] == "OperationOutcome"
-    assert stored == []
 
 
 def test_the_old_forms_are_for_clients_of_1_x(tmp_path: Path, as_of: datetime) -> None:

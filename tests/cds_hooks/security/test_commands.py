@@ -143,8 +143,3 @@ def test_check_online_tries_key_sets_and_fhir_servers_under_the_rules_of_the_fil
     done = _do("check", "--online", "--json")
     assert done.exit_code == 1
     assert [each["reached"] for each in json.loads(done.stdout)["reached"]] == [False, False]
-
-
-@pytest.mark.parametrize("command", ["add", "check"])
-def test_every_command_shows_an_example(command: str) -> None:
-    assert "Example" in _do(command, "--help").stdout

@@ -1,30 +1,20 @@
 """A FHIR server that stalls costs its own client only: nobody else's reads fail, and no connection stays behind."""
 
 import asyncio
-import json
 from collections import Counter
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from pathlib import Path
-from statistics import median
 from time import perf_counter, sleep
-from typing import Any
 
-import httpx
 import pytest
 
-from cds_hooks.kit.simulator.signing import new_key, sign_token
 from cds_hooks.security.addresses import Budgets, FhirBase, Reach, parse_url, reach_of
-from cds_hooks.security.outbound import MOST_WHILE_STALLED, OutboundClient
+from cds_hooks.security.outbound import OutboundClient
 from fhir.client.client import FhirClient
 from fhir.client.errors import FetchError
 from fhir.client.query import Read
-from tests.cds_hooks.calls import PLANNING, ours, request_for
-from tests.cds_hooks.prefetch.fetch_calls import at_server, without
 from tests.cds_hooks.security.servers import answering, fhir
 from tests.cds_hooks.security.stalling import STALLS, stalling
-from tests.fhir_charts import sample_chart, serving_fhir
-from tests.live import serving
 
 MILLISECONDS = 150
 CALLS, READS = 12, 10
@@ -95,21 +85,6 @@ def test_a_server_that_stalls_harms_no_other_and_leaves_no_connection(how: str) 
     assert not any(client == "B" for client, _, _ in counted)
 
 
-@pytest.mark.slow
-@pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="connections are read where Linux lists them")
-async def test_a_server_that_has_stalled_is_asked_over_few_connections() -> None:
-    with stalling("headers, then nothing") as stalled:
-        outbound, most = OutboundClient(), 0
-        base = _base(stalled.base, "A", 1000)
-        await asyncio.gather(*(_call(outbound, base, READS) for _ in range(2)))
-        calls = asyncio.gather(*(_call(outbound, base, READS) for _ in range(2)))
-        while not calls.done():
-            most = max(most, len(_connections_to(stalled.port)))
-            await asyncio.sleep(0.01)
-        await outbound.aclose()
-    assert 1 <= most <= 2 * MOST_WHILE_STALLED  # those that close count for a moment beside those that take their place
-
-
 async def test_a_server_that_recovers_is_read_again() -> None:
     stalls = True
 
@@ -154,64 +129,3 @@ async def test_a_name_server_that_stalls_is_asked_once_and_holds_up_no_other_nam
         assert sum(await calls) == 0
         assert asked == {"stalled.example": 1, "good.example": 1}
         await outbound.aclose()
-
-
-TRUST = """\
-version = 1
-
-[[client]]
-name = "A"
-issuers = ["https://a.example.org"]
-jwks_file = "a.json"
-fhir = ["{stalled}"]
-
-[[client]]
-name = "B"
-issuers = ["https://b.example.org"]
-jwks_file = "b.json"
-fhir = ["{healthy}"]
-
-[client.budgets]
-fetch_milliseconds = 5000
-"""
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("how", ["headers, then nothing", "never accepts"])
-async def test_the_calls_of_another_client_are_answered_as_fast_as_before(tmp_path: Path, how: str) -> None:
-    now = datetime.now(UTC)
-    path = f"/cds-services/{PLANNING}"
-    request = without(request_for(PLANNING, "patient-view", "planning-talk", now), "conditions", "observations")
-    keys = {name: new_key(f"https://{name}.example.org") for name in "ab"}
-    for name, key in keys.items():
-        (tmp_path / f"{name}.json").write_text(json.dumps(key.key_set()))
-
-    async def post(calls: httpx.AsyncClient, name: str, base: str) -> float:
-        headers = {"authorization": f"Bearer {sign_token(keys[name], f'{address}{path}')}"}
-        started = perf_counter()
-        answer = await calls.post(f"{address}{path}", json=at_server(request, base), headers=headers)
-        assert answer.status_code == 200, answer.text
-        silences: list[Any] = ours(answer).get("silence", [])
-        was_read = not any(each["subject"] == "prefetch.conditions" for each in silences)
-        assert was_read == (name == "b")
-        return perf_counter() - started
-
-    with stalling(how) as stalled, serving_fhir([sample_chart("planning-talk", now)]) as running:
-        (tmp_path / "trust.toml").write_text(TRUST.format(stalled=stalled.base, healthy=running.base))
-        token = "a token for operators"  # noqa: S105 - of this test only
-        operator = {"authorization": f"Bearer {token}"}
-        file = str(tmp_path / "trust.toml")
-        with serving(tmp_path, CDS_TRUST_FILE=file, CDS_OPERATOR_TOKEN=token) as address:
-            async with httpx.AsyncClient(timeout=30) as a, httpx.AsyncClient(timeout=30) as b:
-                await post(b, "b", running.base)
-                alone = [await post(b, "b", running.base) for _ in range(30)]
-                beside: list[float] = []
-                for _ in range(3):
-                    stalled_calls = asyncio.gather(*(post(a, "a", stalled.base) for _ in range(40)))
-                    await asyncio.sleep(0.2)  # all of A's calls wait by now
-                    beside += [await post(b, "b", running.base) for _ in range(10)]
-                    await stalled_calls
-            page = httpx.get(f"{address}/metrics", headers=operator).text
-    print(f"B alone: median {median(alone) * 1000:.1f} ms; while A stalls: {median(beside) * 1000:.1f} ms")
-    assert 'cds_outbound_total{client="A",event="timeout",purpose="fhir"}' in page
-    assert 'cds_outbound_total{client="B"' not in page

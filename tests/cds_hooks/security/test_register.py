@@ -12,11 +12,10 @@ import pytest
 from cds_hooks.errors import ReplayStoreFailed
 from cds_hooks.security.addresses import KeySetUrl
 from cds_hooks.security.register import WatchedTrustFile
-from cds_hooks.security.replay import SqliteReplayStore, open_replay_store, token_id
+from cds_hooks.security.replay import SqliteReplayStore, open_replay_store
 from cds_hooks.security.trust import ANY_NAME
-from cds_hooks.security.trust_file import TrustFileError
 from tests.cds_hooks.logged import capture_logs
-from tests.cds_hooks.security.trusting import CLIENT, Clock, Site, run
+from tests.cds_hooks.security.trusting import CLIENT, Clock, Site
 from tests.conftest import ROOT
 
 
@@ -105,12 +104,6 @@ def test_fetched_keys_outlive_a_change_that_is_not_theirs(site: Site, clock: Clo
     live.register()
     with pytest.raises(KeyError):
         live.remote_keys(source)
-
-
-def test_a_bad_file_at_the_start_is_an_error(tmp_path: Path, clock: Clock) -> None:
-    with pytest.raises(TrustFileError) as refused:
-        WatchedTrustFile(tmp_path / "nowhere.toml", ANY_NAME, _no_fetch, clock)
-    assert refused.value.kind == "unreadable"
 
 
 _SECOND = CLIENT.replace("Example", "Second").replace("https://ehr", "https://other").replace("version = 1\n", "")
@@ -203,11 +196,6 @@ async def test_the_same_jti_of_another_issuer_is_another_token(tmp_path: Path) -
     assert used == [True, True, True, False, True]
 
 
-def test_two_pairs_never_have_one_id() -> None:
-    pairs = [("a", "bc"), ("ab", "c"), ("abc", ""), ("", "abc"), ("1:a", "bc"), ("a", "b\0c"), ("a\0b", "c")]
-    assert len({token_id(*pair) for pair in pairs}) == len(pairs)
-
-
 @pytest.mark.parametrize("ahead", [60, 1800, 3600])
 @pytest.mark.slow
 async def test_a_clock_that_was_ahead_lets_no_used_token_in_again(tmp_path: Path, ahead: int) -> None:
@@ -218,13 +206,6 @@ async def test_a_clock_that_was_ahead_lets_no_used_token_in_again(tmp_path: Path
     is_first = await store.first_use("https://ehr", "used", NOW + 30, NOW + 5)
     await store.aclose()
     assert is_first is False
-
-
-@pytest.mark.parametrize("name", ["decisions.sqlite3", "other.db"])
-def test_the_store_lies_beside_the_record(tmp_path: Path, name: str) -> None:
-    store = open_replay_store(f"sqlite:///{tmp_path}/var/{name}")
-    run(store.aclose())
-    assert (tmp_path / "var" / "used-tokens.sqlite3").is_file()
 
 
 @pytest.mark.slow

@@ -162,9 +162,3 @@ def visit_of(sample: str, words: str, status: str, days_ago: int, **more: Any) -
     """A visit whose type has these words."""
     kind, period = [{"text": words}], {"start": ago(days_ago)}
     return builders.encounter("AMB", status, patient=sample, id="added-visit", type=kind, period=period) | more
-
-
-def procedure(sample: str, words: str, status: str = "completed", **coding: str) -> dict[str, Any]:
-    """A procedure of a month ago."""
-    code = {"text": words} | ({"coding": [coding]} if coding else {})
-    return builders.procedure(code, status=status, when=ago(30), patient=sample, id="added-procedure")

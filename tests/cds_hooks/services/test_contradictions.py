@@ -7,14 +7,11 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
 from cds_hooks.kit.simulator.chart import read_chart
-from cds_hooks.services import find_services
 from tests.cds_hooks.calls import client
-from tests.cds_hooks.services.chart_cases import AS_OF, as_call, text_of
-from tests.cds_hooks.services.internist_charts import CHARTS
+from tests.cds_hooks.services.chart_cases import AS_OF, text_of
 from tests.cds_hooks.services.opened_charts import cards_of, opened
 
 Json = dict[str, Any]
@@ -69,24 +66,3 @@ def test_services_do_not_contradict_each_other_on_any_chart(
 ) -> None:
     """Every second chart of the folder, a third of them in each way in which a chart is opened."""
     assert not _faults(tmp_path, _charts(data_folder)[start::6], way)
-
-
-@pytest.mark.slow
-def test_services_do_not_contradict_each_other_on_charts_of_an_internist(tmp_path: Path) -> None:
-    charts = [chart.resources for charts in CHARTS.values() for chart in charts][::4]
-
-    async def ask() -> list[dict[str, list[Json]]]:
-        async with client(tmp_path, as_of=AS_OF) as calls:
-            return [await _in_all_services(calls, number, chart) for number, chart in enumerate(charts)]
-
-    assert not Counter(fault for answer in asyncio.run(ask()) for fault in contradictions(answer))
-
-
-async def _in_all_services(calls: httpx.AsyncClient, number: int, chart: list[Json]) -> dict[str, list[Json]]:
-    services = [service.id for service in find_services(file="separate").values() if "patient-view" in service.hooks]
-    posted = [
-        calls.post(f"/cds-services/{service}", json=as_call(service, "patient-view", number, chart))
-        for service in services
-    ]
-    answers = await asyncio.gather(*posted)
-    return {service: answer.json()["cards"] for service, answer in zip(services, answers, strict=True)}

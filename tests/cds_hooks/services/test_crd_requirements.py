@@ -2,8 +2,6 @@
 
 import asyncio
 import csv
-import subprocess
-import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
@@ -125,14 +123,3 @@ def test_the_period_of_what_is_covered_is_said(tmp_path: Path) -> None:
     values = {part["url"]: part for part in detail["extension"]}
     assert values["code"]["valueCodeableConcept"]["coding"][0]["code"] == "allowed-quantity"
     assert values["value"]["valueQuantity"] == {"value": 36, "unit": "sessions"}
-
-
-@pytest.mark.slow
-def test_a_server_loads_nothing_of_payers_before_the_first_call_for_it(tmp_path: Path) -> None:
-    script = (
-        "import sys; from cds_hooks.app import create_app; from cds_hooks.settings import Settings; "
-        f"create_app(Settings(database_url='sqlite:///{tmp_path}/x.sqlite3')); "
-        "print([name for name in sys.modules if name.startswith('cards.coverage') or name.endswith('._coverage')])"
-    )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=120)
-    assert done.stdout.splitlines()[-1] == "[]"

@@ -1,6 +1,5 @@
 """Services that a site declares as data: found, answered like any other, and refused with file, line and fault."""
 
-from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from cds_hooks.kit.samples import load_patient
 from cds_hooks.kit.simulator.chart import Chart, resources_of
 from cds_hooks.kit.simulator.request import build_request
 from cds_hooks.prefetch.needs import Needs
-from cds_hooks.services import Advice, ServiceInput, find_advisors, find_services
+from cds_hooks.services import find_services
 from models_onnx.errors import DeclarationError
 from tests.cds_hooks.calls import client, ours
 from tests.each import for_rows, rows_of
@@ -224,43 +223,12 @@ text = "Talk about the time ahead"
 """
 
 
-async def test_a_call_below_the_threshold_of_its_age_says_among_whom(tmp_path: Path, as_of: datetime) -> None:
-    told = (await answer(tmp_path, WITHIN_AGES, "planning-talk", as_of)).json()
-    said = [each["text"] for each in told["extension"]["org.cds-hooks-onnx"].get("silence", [])]
-    kept = told["extension"]["org.cds-hooks-onnx"].get("worklist", [])
-    assert told["cards"] or kept or any(" aged " in text for text in said), told
-
-
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     rows_of(__file__, "a_mistake_about_thresholds_within_ages_is_named"),
 )
 def test_a_mistake_about_thresholds_within_ages_is_named(old: str, new: str, said: str, tmp_path: Path) -> None:
     assert said in fault(tmp_path, WITHIN_AGES.replace(old, new, 1))
-
-
-# A service that is declared wrongly is refused where it is declared, with the name of what is wrong.
-ADVISOR = find_advisors()["vaccines-due"]
-
-
-def _find(call: ServiceInput) -> Advice:
-    raise NotImplementedError(call)
-
-
-@for_rows(
-    ("members", "said"),
-    [
-        ({"id": "Vaccines due"}, "the id 'Vaccines due' is a part of the address"),
-        ({"id": ""}, "the id '' is a part of the address"),
-        ({"hooks": ()}, "vaccines-due answers no hook"),
-        ({"hooks": "patient-view"}, r"a tuple of one entry is written with a comma, \('patient-view',\)"),
-        ({"hooks": ("patient-veiw",)}, "there is no hook 'patient-veiw'; there are patient-view, "),
-        ({"find": _find}, "find must be declared with `async def`"),
-    ],
-)
-def test_an_advisor_that_cannot_be_served_is_refused(members: dict[str, Any], said: str) -> None:
-    with pytest.raises(DeclarationError, match=said):
-        replace(ADVISOR, **members)
 
 
 @for_rows(

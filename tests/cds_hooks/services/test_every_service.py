@@ -50,10 +50,6 @@ def test_a_clinician_is_answered(user: str, tmp_path: Path, as_of: datetime) -> 
     assert not any("not-for-this-user" in answer.text for answer in answers)
 
 
-# Each hook has an address of its own, and the id of a service answers all its hooks.
-SELECT, SIGN = "order-safety-select", "order-safety-sign"
-
-
 @pytest.mark.parametrize(
     ("hook", "name", "status"),
     rows_of(__file__, "a_listed_id_answers_its_hook_alone"),

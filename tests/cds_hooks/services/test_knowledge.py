@@ -6,8 +6,6 @@ import json
 import re
 import shlex
 import shutil
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -201,10 +199,3 @@ def test_the_page_takes_a_published_artifact_from_its_folder_to_a_card_command_b
             time.sleep(0.2)
     assert [card["summary"] for card in shown] == ["The sample test is due"]
     assert "sample-test-done" in (tmp_path / "gaps.csv").read_text(encoding="utf-8")
-
-
-@pytest.mark.slow
-def test_without_a_folder_nothing_of_it_is_loaded() -> None:
-    program = "import sys; import cds_hooks.app; print([name for name in sys.modules if 'cards.knowledge' in name])"
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT)
-    assert done.stdout.strip() == "[]"

@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from cards.card import SUMMARY_LIMIT
-from cds_hooks.kit.samples.loader import list_samples
 from tests.cards.sentences import faults
 from tests.cds_hooks.calls import ours
 from tests.cds_hooks.services.test_every_service import CALLS, answers_to, requests_of
@@ -40,7 +39,3 @@ def _faults(answered: Any) -> Iterator[str]:
             yield from faults(text)
     for silence in ours(answered).get("silence", ()):
         yield from faults(silence["text"])
-
-
-def test_there_are_samples_for_every_service() -> None:
-    assert len(list(list_samples())) > 10

@@ -1,7 +1,5 @@
 """What is at rest: small, unreadable without the key, readable after the key was changed."""
 
-import hashlib
-import json
 import os
 from collections.abc import Iterator
 from threading import Thread
@@ -29,15 +27,6 @@ def _stored(url: str) -> list[bytes]:
     return [row[0] for row in read_rows(url, select(type_coerce(decisions.c.basis, LargeBinary)))]
 
 
-def test_content_is_compressed_and_comes_back_as_it_was(url: str) -> None:
-    pytest.importorskip("zstandard")
-    features = {f"feature_{number}": [float(number), "2026-11-20", f"Observation/{number}"] for number in range(40)}
-    decision = a_decision(basis=json.dumps({"features": features}).encode())
-    store(url, decision, answered=True)
-    assert get_decision(url, decision.id) == decision
-    assert len(_stored(url)[0]) < len(decision.basis) / 3
-
-
 def test_content_is_encrypted_by_one_setting_and_keys_are_rotated(url: str) -> None:
     use_content_keys(read_content_keys(_OLD))
     first = a_decision()
@@ -61,11 +50,6 @@ def test_a_key_of_another_form_is_refused_without_being_repeated() -> None:
     with pytest.raises(content.ContentUnreadable) as raised:
         read_content_keys("secret-key")
     assert "secret-key" not in str(raised.value)
-
-
-def test_the_dictionary_never_changes_because_stored_rows_need_it() -> None:
-    digest = "86940964a5affa77bf967b60f85c3636b8ccb12a96fc211c783db583cd6724a3"
-    assert hashlib.sha256(content.DICTIONARY.read_bytes()).hexdigest() == digest
 
 
 def test_several_threads_store_and_load_content_at_the_same_moment() -> None:

@@ -2,7 +2,6 @@
 
 import shutil
 from collections.abc import Iterator
-from time import sleep
 from typing import Any
 
 import psycopg
@@ -27,28 +26,6 @@ def connections(url: str) -> int:
         row = connection.execute(query).fetchone()
     assert row is not None
     return int(row[0])
-
-
-def _wait_until_none_is_left(url: str) -> None:
-    """A process of PostgreSQL ends some milliseconds after its connection was closed."""
-    for _ in range(200):
-        if connections(url) == 0:
-            return
-        sleep(0.05)
-    raise AssertionError("a connection is left after 10 s")
-
-
-@pytest.mark.slow
-def test_readings_share_a_connection_which_is_closed_with_the_last_server(postgres_url: str) -> None:
-    with kept_connections(postgres_url):
-        with kept_connections(postgres_url):
-            first = backend(postgres_url)
-            assert [backend(postgres_url) for _ in range(5)] == [first] * 5
-        assert backend(postgres_url) == first
-        assert connections(postgres_url) == 1
-    _wait_until_none_is_left(postgres_url)
-    assert backend(postgres_url) != first
-    _wait_until_none_is_left(postgres_url)
 
 
 @pytest.fixture

@@ -18,10 +18,6 @@ from cds_hooks.storage.database import engine_for, parse_url
 from cds_hooks.storage.outcomes import (
     Outcome,
     completed,
-    count_outcomes,
-    list_outcomes,
-    newest_outcomes,
-    outcomes_after,
     outcomes_of,
     store_outcomes,
 )
@@ -65,24 +61,6 @@ def tamper(url: str, *statements: str) -> None:
             connection.execute(text("DROP TRIGGER outcomes_refuse_row ON outcomes"))
         for statement in statements:
             connection.execute(text(statement))
-
-
-def test_a_correction_is_a_version_and_the_first_one_stays(url: str) -> None:
-    (decision,) = write(url, OLD)
-    parsed = parse_url(url)
-    assert [each.version for each in store_outcomes(parsed, [an_event(decision.id)])] == [1]
-    assert store_outcomes(parsed, [an_event(decision.id, received_at=9)]) == [], "it says nothing new"
-    both = [an_event(decision.id, "no", happened="2031-11-21"), an_event(decision.id, "unknown", happened=None)]
-    assert [each.version for each in store_outcomes(parsed, both)] == [2, 3]
-    assert [each.value for each in outcomes_of(url, decision.id)] == ["yes", "no", "unknown"]
-    (newest,) = newest_outcomes(url, [decision.id]).values()
-    assert (newest.version, newest.value) == (3, "unknown")
-    (then,) = newest_outcomes(url, [decision.id], up_to=1).values()
-    assert then.value == "yes"
-    assert count_outcomes(url) == [("a hospital", "event", "mortality_5y", "unknown", 1, 1)]
-    assert [each.version for each in list_outcomes(url, 2)] == [3, 2]
-    assert list_outcomes(url, 2, client="other") == list_outcomes(url, 2, subject="other") == []
-    assert [number for number, _ in outcomes_after(url, 1, 10)] == [2, 3]
 
 
 def test_what_a_client_said_is_compared_with_its_own_newest_statement_alone(url: str) -> None:

@@ -103,18 +103,6 @@ def letter(content: bytes) -> Resource:
     return note("d1", "") | {"content": [{"attachment": attached(content)}]}
 
 
-def test_the_text_of_a_pdf_is_read_page_by_page() -> None:
-    assert read_attachment(attached(pdf("Allergies: penicillin.", "No asthma."))).splitlines() == [
-        "Allergies: penicillin.",
-        "No asthma.",
-    ]
-
-
-def test_a_pdf_of_as_many_pages_and_characters_as_there_may_be_is_read() -> None:
-    assert len(read_attachment(attached(pdf("a" * 200_000)))) == 200_000
-    assert read_attachment(attached(pdf(*["Fever"] * 50))).split() == ["Fever"] * 50
-
-
 def test_a_letter_in_pdf_is_a_note_like_any_other() -> None:
     (read,) = read_chart([letter(pdf("Allergies: penicillin."))], ON).notes
     assert [(drug.drug, drug.status) for drug in read.reading.drugs] == [("penicillin", "allergy")]

@@ -3,11 +3,9 @@
 from datetime import date
 from typing import Any
 
-import pytest
-
 from cds_hooks.text.chart import note_text, read_attachment, read_chart
 from tests.cds_hooks.text.charts import Resource, condition, note
-from tests.each import for_rows, rows_of
+from tests.each import for_rows
 
 ON = date(2026, 11, 2)
 PENICILLIN: Resource = {"resourceType": "AllergyIntolerance", "id": "a1", "code": {"text": "Penicillin"}}
@@ -45,36 +43,6 @@ def _systolic(value: int) -> dict[str, Any]:
 def test_a_resource_is_one_fact_with_its_status(resource: Resource, kind: str, text: str, status: str) -> None:
     (fact,) = read_chart([resource], ON).facts
     assert (fact.kind, fact.text, fact.status) == (kind, text, status)
-
-
-@for_rows(
-    "resource",
-    rows_of(__file__, "what_says_nothing_is_neither_a_fact_nor_a_note"),
-    ids=["without an id", "without a name", "without a drug", "without a value", "pictures alone"],
-)
-def test_what_says_nothing_is_neither_a_fact_nor_a_note(resource: Resource) -> None:
-    chart = read_chart([resource], ON)
-    assert (chart.facts, chart.notes, chart.unread) == ((), (), ())
-
-
-def test_a_report_has_its_title_of_its_code() -> None:
-    report = {"resourceType": "DiagnosticReport", "id": "r1", "code": {"text": "Radiology report"}}
-    (read,) = read_chart([report | {"conclusion": "No fracture."}], ON).notes
-    assert (read.title, read.text) == ("Radiology report", "No fracture.")
-
-
-def test_the_text_of_a_note_is_that_of_its_parts() -> None:
-    text = {"div": "<p>Rest.</p>"}
-    sections = [{"title": "Plan", "text": text}, {"text": text}, {"title": "Empty"}]
-    assert note_text({"resourceType": "Composition", "section": sections}).split() == ["Plan:", "Rest.", ":", "Rest."]
-    report = {"resourceType": "DiagnosticReport", "presentedForm": [note("d1", "Rest.")["content"][0]["attachment"]]}
-    assert note_text(report) == "Rest."
-
-
-@pytest.mark.parametrize(("longest", "is_read"), [(None, True), (10, True), (9, False)])
-def test_a_note_may_have_so_many_characters_and_no_more(longest: int | None, *, is_read: bool) -> None:
-    chart = read_chart([note("d1", "No fever.\n")], ON, longest_note=longest)
-    assert (len(chart.notes), len(chart.unread)) == ((1, 0) if is_read else (0, 1))
 
 
 @for_rows(

@@ -1,7 +1,6 @@
 """The copilot's tools: they read, refuse whatever is not theirs, and each call is on record."""
 
 from collections.abc import Iterator
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ from starlette.types import ASGIApp
 
 from cds_hooks.app import create_app
 from cds_hooks.settings import Settings
-from cds_hooks.text.copilot.tools import TOOLS, ArgumentsRefused, Copilot, Tool, check_arguments
+from cds_hooks.text.copilot.tools import TOOLS, Copilot
 from tests.cds_hooks.text.charts import CHART
 from tests.fhir.builders import bundle
 
@@ -69,16 +68,3 @@ def test_charts_are_summarised_asked_and_understood(copilot: Copilot) -> None:
     assert _data(copilot, "search_rules", words="metformin")["rules"]
     assert _data(copilot, "search_rules", words="zzz")["rules"] == []
     assert "cards" in _data(copilot, "forecast_vaccines", chart=BUNDLE)
-
-
-@pytest.mark.parametrize(
-    ("most_bytes", "characters", "is_call"), [(512, 500, True), (511, 500, False), (999, 501, False)]
-)
-def test_arguments_have_so_many_characters_and_bytes(most_bytes: int, characters: int, *, is_call: bool) -> None:
-    """A text is counted with three bytes around it and a name with four."""
-    with nullcontext() if is_call else pytest.raises(ArgumentsRefused):
-        check_arguments(TOOLS["search_rules"], {"words": "x" * characters}, most_bytes)
-
-
-def test_a_list_may_have_more_members_than_a_text_has_characters() -> None:
-    check_arguments(Tool("call_service", "", {"drafts": "list"}, frozenset()), {"drafts": [{}] * 501}, 10_000)

@@ -1,8 +1,6 @@
 """Summaries that the server shows: on the page of a patient, and to a client that sends a chart."""
 
 import json
-import subprocess
-import sys
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
@@ -13,7 +11,7 @@ import pytest
 from cds_hooks.access.roles import Role
 from cds_hooks.access.sessions import Lifetimes, Person, Sessions
 from cds_hooks.storage.queries import list_decisions
-from cds_hooks.text.chart import note_text, shown
+from cds_hooks.text.chart import note_text
 from cds_hooks.text.pages import Pages, ask_pages, pages_folder
 from cds_hooks.text.served import recorded_chart
 from cds_hooks.text.summary import Summary, summarise
@@ -97,19 +95,6 @@ async def test_the_page_of_a_patient_has_the_summary_of_the_chart_as_it_was_sent
     assert entries(tmp_path, "page-view") == [("smart ehr Practitioner/7", {"page": "/summary"})]
 
 
-# The server, its services and its pages load nothing of the text part.
-OUT = (
-    "import sys, cds_hooks.app, cds_hooks.server, cds_hooks.cli, cds_hooks.app\n"
-    "print(sorted(name for name in sys.modules if name.startswith(('cds_hooks.text', 'fhir.notes', 'mcp'))))"
-)
-
-
-@pytest.mark.slow
-def test_the_server_loads_no_module_of_the_text_part() -> None:
-    answer = subprocess.run([sys.executable, "-c", OUT], capture_output=True, text=True, timeout=120, check=True)
-    assert answer.stdout.strip() == "[]"
-
-
 def _ask(question: str) -> Pages:
     folder = pages_folder()
     assert folder is not None
@@ -126,14 +111,6 @@ def test_a_page_that_answers_is_among_the_first_three(question: str, page: str) 
     # words that fill a sentence, single letters, capitals and white space change nothing
     for same in (f"{question} is the a of", f"A  {question.upper()}\n", f"x {question} y"):
         assert _ask(same) == answer, same
-
-
-def test_the_title_of_a_page_is_its_first_heading(tmp_path: Path) -> None:
-    (tmp_path / "docs").mkdir()
-    (tmp_path / "README.md").write_text("# Read me\n")
-    (tmp_path / "docs" / "kidney.md").write_text("# Dialysis\n\nNothing.\n\n## Doses\n\nNumbers.\n")
-    (tmp_path / "docs" / "other.md").write_text("# Other\n\nNothing.\n\n## Dialysis\n\nNumbers.\n")
-    assert ask_pages("dialysis numbers", tmp_path / "docs").pages == ("docs/kidney.md", "docs/other.md")
 
 
 @for_rows(
@@ -168,17 +145,6 @@ def test_each_sentence_cites_resources_of_the_chart() -> None:
         "Past: Pneumonia (resolved, 2022-01-01 to 2022-02-01).", "Family: sister: deep vein thrombosis.",
         "Said in the clinic letter of 2026-11-01: wheeze, no fever.",
     ]  # fmt: skip
-
-
-def test_an_empty_chart_has_no_sentence() -> None:
-    assert _summary().sentences == ()
-    assert _summary(note("d1", "Father: no asthma. Mother: possible stroke.")).sentences == ()  # nothing of the patient
-
-
-def test_a_drug_listed_twice_alike_and_one_type_of_diabetes_are_no_contradictions() -> None:
-    twice = drug("m1", "Ramipril 5 mg"), drug("m2", "Ramipril 5 mg")
-    kinds = {sentence.kind for sentence in _summary(*twice, condition("c1", "Type 2 diabetes mellitus")).sentences}
-    assert kinds == {"drug", "problem"}
 
 
 def test_what_was_taken_back_is_not_said() -> None:
@@ -240,10 +206,6 @@ def test_markup_of_html_and_rtf_is_left_out_of_a_note() -> None:
     assert note_text(note("d1", html, mime="text/html")).split() == ["No", "fever"]
     rtf = r"{\rtf1\ansi No fever\par Gout}"
     assert note_text(note("d1", rtf, mime="application/rtf")).splitlines()[-1] == "Gout"
-
-
-def test_hidden_signs_are_not_shown() -> None:
-    assert shown("Go\u200but \x00") == "Gout"
 
 
 def test_each_section_of_a_page_can_answer(tmp_path: Path) -> None:

@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 from msgspec.structs import replace as replace_fields
@@ -144,17 +143,6 @@ def replace_time(one: Decision) -> Decision:
     )
 
 
-def test_nothing_but_risk_and_time_is_read_for_the_order() -> None:
-    """Sex, age and race in the inputs of a decision change no place."""
-    plain = [decision("a", percentile=60, days=10), decision("b", percentile=60, days=10)]
-    before = names(listed(*plain))
-    told = json.loads(plain[1].basis) | {"features": {"sex_male": 1.0, "age_years": 91.0}, "race": "x"}
-    other = Decision(
-        **{**{n: getattr(plain[1], n) for n in plain[1].__struct_fields__}, "basis": json.dumps(told).encode()}
-    )
-    assert names(listed(plain[0], other)) == before
-
-
 @pytest.mark.parametrize("reason", ["deceased", "palliative"])
 def test_who_has_died_or_is_in_palliative_care_is_left_out(reason: str) -> None:
     found = listed(decision("a", days=30), decision("a", (), days=2, service="planning-conversation", reason=reason))
@@ -174,26 +162,11 @@ def test_an_answered_finding_rests() -> None:
 
 LIPIDS = WorklistEntry(test="Lipid panel", code="57698-3", purpose="prevent_base", because="no-visit")
 COUNT = WorklistEntry(test="Complete blood count", code="58410-2", purpose="fib4", because="no-visit")
-SHOWN = WorklistEntry(test="Old", purpose="kfre_4", because="shown", since="2026-11-01", until="2027-01-01")
 
 
 def at(days: float) -> float:
     """The epoch second so many days before NOW."""
     return NOW.timestamp() - days * 86_400
-
-
-def row_of(*noted: Noted, answers: frozenset[Answered] = NOBODY) -> Any:
-    """The only row of a patient with these decisions of services; None where there is none."""
-    notes = PatientNotes({f"service-{number}": one for number, one in enumerate(noted)})
-    found = list_patients({("ehr", "p"): notes}, answers, NOW)
-    return found[0] if found else None
-
-
-def test_nothing_to_order_is_no_row_and_who_has_died_has_none_whatever_is_missing() -> None:
-    assert row_of(Noted("d1", at(2))) is None
-    assert row_of(Noted("d1", at(2), (LIPIDS,)), Noted("d2", at(200), ends=True)) is None
-    assert row_of(Noted("d1", at(2), (SHOWN,))) == WorklistRow("ehr", "p", (), None, "", 2.0, ("d1",), (SHOWN,))
-    assert row_of(Noted("d1", at(2), (SHOWN,)), answers=frozenset({Answered("ehr", "p", "kfre_4")})) is None
 
 
 def test_what_was_answered_of_this_patient_rests() -> None:
@@ -218,14 +191,6 @@ def test_what_a_decision_says_for_the_list(reason: str, *, ends: bool) -> None:
     shadow = decision("p", percentile=90, reason="model-not-released")
     assert note(shadow).risk is None
     assert note(decision("p")).risk is None
-
-
-def test_a_call_about_nobody_is_on_no_list() -> None:
-    nobody = decision("")
-    assert make_worklist([nobody], NOBODY, NOW) == ()
-    bare = Decision(**{**{n: getattr(nobody, n) for n in nobody.__struct_fields__}, "patient": "p", "response": b"{}",
-                       "basis": json.dumps({}).encode()})  # fmt: skip
-    assert make_worklist([bare], NOBODY, NOW) == ()
 
 
 @pytest.mark.parametrize(("taken_out", "kept"), [(0.0, [1.0, 3.0, 365.0]), (3.0, [1.0, 3.0]), (2.9, [1.0])])

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from cds_hooks.events.facts import Effects, Fact, resource_id
-from cds_hooks.events.v2.orders import take_medications, take_results, take_tests
+from cds_hooks.events.v2.orders import take_medications, take_results
 from tests.cds_hooks.events.v2.segments import SOUTH, made
 from tests.each import for_rows, rows_of
 
@@ -39,20 +39,6 @@ def order(number: str, kind: str = "ServiceRequest", status: str = "active", **m
     else:
         resource["medicationCodeableConcept"] = code(WARFARIN, "http://www.nlm.nih.gov/research/umls/rxnorm")
     return Effects([Fact("500", resource | members, AT, key=key)])
-
-
-def test_each_order_has_the_orc_before_it() -> None:
-    segments: list[tuple[str, Fields]] = [
-        ("ORC", {1: "NW", 2: "P1"}),
-        ("OBR", {4: CREATININE}),
-        ("ORC", {1: "DC", 2: "P2"}),
-        ("NTE", {3: "x"}),
-        ("RXO", {1: WARFARIN}),
-    ]
-    assert taken(take_tests, *segments).facts == [
-        *order("P1").facts,
-        *order("P2", "MedicationRequest", "stopped").facts,
-    ]
 
 
 DOSE = [{"doseQuantity": {"value": 5, "unit": "mg"}}]
@@ -146,22 +132,6 @@ def test_a_status_has_its_rank_among_versions_of_one_instant(sent: str, status: 
     assert results_taken(("OBR", OBR), ("OBX", {**OBX, 11: sent})).facts == [
         Fact("500", observation(status=status), TEN, rank, happened=NINE, key=KEY)
     ]
-
-
-@for_rows(
-    ("obr", "obx", "key"),
-    [
-        ({2: "P1", 3: "F1"}, {}, ("F1", "2823-3", "", "1")),
-        ({2: "P1"}, {}, ("P1", "2823-3", "", "1")),
-        ({4: "x"}, {}, ("C1", "2823-3", "", "1")),
-        ({3: "F1"}, {4: "2"}, ("F1", "2823-3", "2", "1")),
-        ({3: "F1"}, {3: "^Potassium"}, ("F1", "Potassium", "", "1")),
-    ],
-)
-def test_a_result_is_known_by_its_order_its_code_and_its_sub_id(obr: Fields, obx: Fields, key: tuple[str, ...]) -> None:
-    (fact,) = results_taken(("OBR", obr), ("OBX", {**OBX, **obx})).facts
-    assert fact.key == ("SOUTH", "obx", "500", *key)
-    assert fact.id == resource_id("SOUTH", "obx", "500", *key)
 
 
 def test_results_of_one_order_and_code_are_numbered() -> None:

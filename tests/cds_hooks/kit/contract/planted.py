@@ -1,56 +1,88 @@
-"""Every fault that is planted in the good server, each with the row whose check has to find it."""
+"""The faults that are planted in the good server, a row of planted.csv each, and how one is planted.
 
-from tests.cds_hooks.kit.contract.planted_discovery import DISCOVERY, TEMPLATES
-from tests.cds_hooks.kit.contract.planted_habits import CALLS, FEEDBACK, MISSED, SECURITY, SIGNED
-from tests.cds_hooks.kit.contract.planted_responses import ACTIONS, EPIC, RESPONSES
+A row names the row of the checklist whose check has to find the fault, and what is wrong: a habit that the good
+server's code asks for, or a member of discovery or of its responses with another value. A value that is empty takes the
+member out, one with `@` is made of what is there. A row without a name goes on with the fault above it.
+"""
 
-ALL = (*DISCOVERY, *TEMPLATES, *RESPONSES, *ACTIONS, *CALLS, *MISSED, *FEEDBACK, *SECURITY, *SIGNED, *EPIC)
+import csv
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
-OUTSIDE_BENCH = {
-    "accept-bad-bundle": [("PRE-06", "a broken Bundle is taken")],
-    "accept-file-url": [("REQ-05", "file addresses are taken")],
-    "accept-text-plain": [("GEN-11", "text/plain is taken")],
-    "action-on-stranger": [("ACT-05", "deletes what nobody sent")],
-    "bad-fhir-resource": [("ACT-03", "a resource without status"), ("ACT-03", "an id with a space")],
-    "bad-fhir-type": [("ACT-03", "a type that R4 has not")],
-    "bad-request-is-412": [("RESP-05", "a mistake is 412")],
-    "bad-status-code": [("RESP-04", "a mistake is 499")],
-    "cors-not-on-401": [("CORS-03", "401 without CORS")],
-    "crash-on-duplicate-keys": [("GEN-01", "a member twice is 500")],
-    "crash-on-surrogate": [("GEN-01", "half a surrogate is 500")],
-    "drops-token-on-next": [("FHIR-02", "next page without token")],
-    "follows-redirect-with-token": [("FHIR-21", "redirects are followed")],
-    "id-injection": [
-        ("HK-patient-view-patientId", "any patient id is taken"),
-        ("HK-patient-view-patientId", "an id is a path"),
-    ],
-    "jwt-embedded-jwk": [("SEC-19", "a jwk in the token is believed")],
-    "jwt-follows-jku": [("SEC-19", "jku is followed")],
-    "jwt-host-aud-ok": [("SEC-14", "aud may be the host")],
-    "jwt-hs-confusion": [("SEC-21", "HS256 with the public key")],
-    "loses-decimals": [("ACT-04", "decimals are lost")],
-    "no-feedback": [("FB-01", "no feedback")],
-    "no-fhir-timeout": [("FHIR-20", "waits for FHIR for ever")],
-    "no-size-limit": [("GEN-01", "any size is read")],
-    "one-at-a-time": [("RESP-01", "one call at a time")],
-    "reject-draft-like-sandbox": [("REQ-14", "drafts need an intent")],
-    "rejects-long-ids": [("REQ-14", "long ids are refused")],
-    "two-choices": [("ACT-03", "two of a choice")],
+Change = Callable[[Any], Any]
+GONE = object()
+_MADE: Mapping[str, Change] = {
+    "@services": lambda document: document["services"],
+    "@upper": str.upper,
+    "@twice": lambda entries: entries * 2,
+    "@first twice": lambda entries: [entries[0], entries[0]],
+    "@first once more": lambda entries: [*entries, dict(entries[0])],
+    "@two versions": lambda entries: [*entries, *(entries[0] | {"hookVersion": name} for name in ("1.0", "1.1"))],
 }
-"""The faults that an outside bench planted and the kit once missed, by its names: row and habit that stand for each."""
 
-HARDEST = OUTSIDE_BENCH | {
-    "slow-answers": [("PRE-17", "slow")],
-    "mixes-patients": [("RESP-01", "mixes patients")],
-    "never-answers": [("RESP-01", "never answers")],
-    "no-token-at-fhir": [("FHIR-02", "no token at FHIR")],
-    "foreign-next-page": [("FHIR-21", "foreign pages are followed")],
-    "first-page-only": [("PRE-14", "one page only")],
-    "uuids-again": [("CARD-01", "uuids are used again")],
-    "fetched-differs": [("PRE-15", "fetched data changes the advice")],
-    "any-patient": [("PRE-04", "any patient is taken")],
-    "phi-in-errors": [("RESP-06", "errors name the patient")],
-    "preflight-with-token": [("CORS-02", "preflight needs a token")],
-}
-"""With eleven that one good call does not show, of our choice but for slow answers: the bench had 37, and of ten of
-them, which the kit always found, nobody wrote down the names."""
+
+def put(path: str, value: Any) -> Change:
+    """Sets the member at a path such as `cards.0.summary`; GONE takes it out. A path that is not there stays out."""
+
+    def change(document: Any) -> Any:
+        *holders, last = (int(part) if part.isdigit() else part for part in path.split("."))
+        holder = document
+        for part in holders:
+            if part >= len(holder) if isinstance(part, int) else part not in holder:
+                return document
+            holder = holder[part]
+        if value is GONE:
+            holder.pop(last, None)
+        else:
+            holder[last] = value(holder[last]) if callable(value) else value
+        return document
+
+    return change
+
+
+@dataclass(frozen=True)
+class Planted:
+    """One fault: a habit of the server, or changes of its discovery document or of its responses with a card."""
+
+    row: str
+    what: str
+    check: str
+    """The check that has to find it, where the row has several."""
+    given: str
+    """Whether the server asks for a `token` or a `signed` one, or the caller speaks `epic`."""
+    changes: dict[str, list[Change]] = field(default_factory=dict)
+
+    def change(self, where: str, document: Any) -> Any:
+        """Return discovery or a response with the fault."""
+        for each in self.changes.get(where, ()):
+            document = each(document)
+        return document
+
+
+def _change(path: str, text: str) -> Change:
+    made = _MADE.get(text)
+    if made is not None:
+        return put(path, made) if path else made
+    if text.startswith("@"):  # a long text: a character and how often
+        return put(path, text[1] * int(text[3:]))
+    try:
+        return put(path, json.loads(text) if text else GONE)
+    except ValueError:
+        return put(path, text)
+
+
+def _read() -> tuple[Planted, ...]:
+    faults: list[Planted] = []
+    with Path(__file__).with_suffix(".csv").open(encoding="utf-8", newline="") as file:
+        for row in csv.DictReader(file):
+            if row["row"]:
+                faults.append(Planted(row["row"], row["what"], row["check"], row["with"]))
+            if row["in"]:
+                faults[-1].changes.setdefault(row["in"], []).append(_change(row["path"], row["value"]))
+    return tuple(faults)
+
+
+ALL = _read()

@@ -14,7 +14,7 @@ from cds_hooks.kit.commands.check import check
 from cds_hooks.kit.samples import load_patient
 from tests.cds_hooks.kit.contract.conftest import AS_OF, token
 from tests.cds_hooks.kit.contract.good_server import GoodServer
-from tests.cds_hooks.kit.contract.planting import put
+from tests.cds_hooks.kit.contract.planted import put
 from tests.live import free_port
 
 FILES = Path(__file__).parent / "files"

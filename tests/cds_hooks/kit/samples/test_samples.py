@@ -20,20 +20,6 @@ from cds_hooks.kit.samples import (
 )
 from tests.cds_hooks.kit.samples.reading import AS_OF, BROKEN, EACH_SAMPLE, patient_bundle, resources, whole_resources
 
-DRAFTS = pytest.mark.parametrize("draft", sorted({order.draft for sample in list_samples() for order in sample.orders}))
-
-
-@EACH_SAMPLE
-def test_fhir_resources_accepts_each_resource(sample: Sample) -> None:
-    for resource in whole_resources(sample):
-        get_fhir_model_class(resource["resourceType"]).model_validate(resource)
-
-
-@DRAFTS
-def test_fhir_resources_accepts_each_draft(draft: str) -> None:
-    for resource in resources(load_draft(draft, AS_OF)):
-        get_fhir_model_class(resource["resourceType"]).model_validate(resource)
-
 
 def test_the_broken_resources_are_broken_and_the_only_ones() -> None:
     found = {r["id"]: r for sample in list_samples() for r in resources(patient_bundle(sample.id)) if r["id"] in BROKEN}

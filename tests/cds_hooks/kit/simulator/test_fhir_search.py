@@ -15,8 +15,6 @@ from fhir.record.charts import MOST_UNPACKED_BYTES
 from tests.each import for_rows, rows_of
 from tests.fhir.builders import observation
 
-LOINC = "http://loinc.org"
-
 
 def _observation(identity: str, date: str = "2026-03-15", patient: str = "p1", **more: Any) -> dict[str, Any]:
     kind = [{"coding": [{"system": "urn:c", "code": "laboratory"}]}]
@@ -83,11 +81,6 @@ def _answer(template: str, *resources: dict[str, Any]) -> Any:
 
 def _ids(bundle: Any) -> list[str]:
     return [entry["resource"]["id"] for entry in bundle["entry"]]
-
-
-def test_a_read_gives_the_resource_or_null() -> None:
-    assert _answer("Patient/{{context.patientId}}") == PATIENT
-    assert _answer("Practitioner/{{context.patientId}}") is None
 
 
 def test_a_search_filters_sorts_and_counts() -> None:

@@ -4,7 +4,6 @@ from datetime import datetime
 from typing import Any
 
 import httpx
-from fhir.resources.R4B.capabilitystatement import CapabilityStatement
 from fhir.resources.R4B.operationoutcome import OperationOutcome
 
 from tests.each import for_rows, rows_of
@@ -38,14 +37,6 @@ def test_errors_are_operation_outcomes() -> None:
             OperationOutcome.model_validate(answer.json())
         assert httpx.delete(f"{running.base}/Patient/p1", **ours).status_code == 405  # type: ignore[arg-type] # as above
         assert httpx.get(f"{running.base}/Patient/p1", **ours).json()["id"] == "p1"  # type: ignore[arg-type] # as above
-
-
-def test_it_says_what_it_can_do(as_of: datetime) -> None:
-    with serving_fhir([sample_chart("planning-talk", as_of)]) as running:
-        statement = httpx.get(f"{running.base}/metadata").json()
-    CapabilityStatement.model_validate(statement)
-    observation = next(each for each in statement["rest"][0]["resource"] if each["type"] == "Observation")
-    assert {"patient", "code", "date", "_id"} <= {each["name"] for each in observation["searchParam"]}
 
 
 def test_patients_of_several_charts_are_kept_apart(as_of: datetime) -> None:

@@ -1,32 +1,22 @@
 """The page of the worklist follows the record, and what people do to its findings is recorded and undone."""
 
 import re
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, cast
 
-import httpx
 import msgspec
 import pytest
 
-from cds_hooks.pages.record_counts import CountKeeper
 from cds_hooks.pages.worklist.views import (
-    Work,
     finding_digest,
 )
-from cds_hooks.record_views import open_follower
-from cds_hooks.settings import Settings
-from cds_hooks.storage.decision import Decision, RecordUnavailable, new_decision_id
+from cds_hooks.storage.decision import Decision, new_decision_id
 from tests.cds_hooks.access.browsing import BROWSER, entries, form_token, visit, with_account
 from tests.cds_hooks.calls import client
-from tests.cds_hooks.pages.given import kept_values
 from tests.cds_hooks.pages.tester.test_orders import behind_a_trust_file
 from tests.cds_hooks.services.equation_calls import NOW
 from tests.cds_hooks.storage.samples import store
 from tests.cds_hooks.worklist.test_worklist import decision
-from tests.each import for_rows
 from tests.live import record_in
 
 
@@ -39,18 +29,6 @@ def a_row(patient: str, tests: tuple[str, ...] = ("Lipid panel",), days: float =
 def keep(folder: Path, *decisions: Decision) -> None:
     """Puts decisions into the record of a folder."""
     store(record_in(folder), *decisions)
-
-
-@for_rows(("act", "days"), [("snooze", 0), ("snooze", 3650), ("delete", 0), ("", 0)])
-def test_there_is_no_other_act(act: str, days: int) -> None:
-    with pytest.raises(ValueError, match=r"1, 7 or 30|'done', 'snooze' or 'back'"):
-        Work(decision=new_decision_id(), finding="0" * 16, act=cast("Any", act), days=days)
-
-
-def test_a_record_that_cannot_be_read_is_said(tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path}/nowhere.sqlite3"
-    with pytest.raises(RecordUnavailable):
-        CountKeeper(url, open_follower(Settings(database_url=url))).counted()
 
 
 async def test_a_form_without_the_token_or_for_nothing_on_the_list_changes_nothing(tmp_path: Path) -> None:
@@ -95,43 +73,24 @@ async def test_the_page_says_what_an_estimate_is_of_and_never_that_it_is_higher_
 FINDING = finding_digest("Lipid panel")
 
 
-@asynccontextmanager
-async def _opened(folder: Path, patch: pytest.MonkeyPatch) -> AsyncIterator[tuple[httpx.AsyncClient, dict[str, Any]]]:
-    with kept_values(patch) as values:
-        async with client(folder, as_of=NOW) as calls:
-            calls.headers.update(BROWSER)
-            yield calls, values
-
-
-async def test_an_empty_list_begins_at_its_first_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    async with _opened(tmp_path, monkeypatch) as (calls, values):
-        await calls.get("/worklist?start=50")
-    assert (values["start"], values["shown"], values["did"]) == (0, (), None)
-    assert (values["snoozes"], values["now"]) == ((1, 7, 30), f"{NOW:%Y-%m-%d %H:%M} UTC")
-    assert values["title_of"]("mortality_5y") == "Death within 5 years, adults of 40 and over"
-    assert values["title_of"]("none") == "none"
-
-
-async def test_what_was_done_is_named_on_the_page_that_follows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_what_was_done_is_named_on_the_page_that_follows(tmp_path: Path) -> None:
     ann = a_row("ann")
     keep(tmp_path, ann, a_row("ben"))
-    async with _opened(tmp_path, monkeypatch) as (calls, values):
+    until = NOW + timedelta(days=7)
+    async with client(tmp_path, as_of=NOW) as calls:
+        calls.headers.update(BROWSER)
         form = {"decision": ann.id, "finding": FINDING, "act": "snooze", "days": "7", "client": "ehr", "start": "50"}
         answer = await calls.post("/worklist", data=form)
-        assert (answer.status_code, answer.headers["location"]) == (
-            303,
-            f"worklist?client=ehr&start=50&did={FINDING}#list",
-        )
-        await calls.get(f"/worklist?did={FINDING}")
-        assert (values["did"].text, values["did"].until) == ("Lipid panel", f"{(NOW + timedelta(days=7)).date()}")
-        assert [line.row.patient for line in values["lists"].off] == ["ann"]
-        await calls.get(f"/worklist?did={'0' * 16}")
-        assert values["did"] is None
-        await calls.get("/worklist")
-        assert values["did"] is None
+        address = f"worklist?client=ehr&start=50&did={FINDING}#list"
+        assert (answer.status_code, answer.headers["location"]) == (303, address)
+        done = f"Lipid panel: off the list until {until.date()}"
+        for query, is_named in ((f"?did={FINDING}", True), (f"?did={'0' * 16}", False), ("", False)):
+            page = (await calls.get(f"/worklist{query}")).text
+            assert (done in re.sub("<[^>]*>", "", page)) is is_named
+            assert "Put back: Lipid panel, patient ann" in page
     ((actor, detail),) = entries(tmp_path, "worklist-act")
     assert actor == "anyone"
-    assert detail == {"decision": ann.id, "finding": FINDING, "act": "snooze", "until": NOW.timestamp() + 7 * 86_400}
+    assert detail == {"decision": ann.id, "finding": FINDING, "act": "snooze", "until": until.timestamp()}
 
 
 @pytest.mark.parametrize("days", ["-7", "2", "", "x"])
