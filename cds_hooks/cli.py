@@ -26,9 +26,9 @@ COMMANDS = {
     "knowledge": Lazy("knowledge", "app"),
     "check": Lazy("cds_hooks.kit.commands.check", "check"),
     "accounts": Lazy("accounts", "accounts"),
-    "trust": Lazy("trust", "app"),
+    "trust": Lazy("trust", "trust"),
     "understand": Lazy("understand", "understand_resources"),
-    "text": Lazy("cds_hooks.text.commands", "app"),
+    "text": Lazy("cds_hooks.text.commands", "text"),
     "terminology": Lazy("terminology", "app"),
     "settings": Lazy("settings", "show_settings"),
 }

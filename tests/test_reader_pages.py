@@ -120,7 +120,7 @@ def test_a_pilot_is_silenced_by_a_command(tmp_path: Path) -> None:
 
     upgrade_schema(parse_url(environment["CDS_DATABASE_URL"]))  # as the server does when it starts
     run(
-        'trust add "Example hospital" --issuer https://ehr.example.org/fhir --jwks-url https://ehr.example.org/jwks'
+        'trust "Example hospital" --issuer https://ehr.example.org/fhir --jwks-url https://ehr.example.org/jwks'
         " --algorithm RS384"
     )
     (silence,) = _commands("pilot.md", "text")

@@ -25,10 +25,6 @@ from cds_hooks.security.trust_setup import add_client, try_addresses
 from cds_hooks.services import every_service, services_for
 from cds_hooks.settings import settings
 
-app = typer.Typer(
-    no_args_is_help=True, add_completion=False, help="Say who may call, and which FHIR servers are read for them."
-)
-
 File = Annotated[
     Path, typer.Option("--file", envvar="CDS_TRUST_FILE", help="The trust file.", metavar="PATH", show_default=True)
 ]
@@ -37,11 +33,13 @@ Texts = list[str] | None
 
 
 @dataclass(frozen=True)
-class AddOptions:
-    """One client, by the names that the trust file has for it, and the file."""
+class TrustOptions:
+    """The file, how it is listed, and one client by the names that the trust file has for it."""
 
-    name: Annotated[str, typer.Argument(help="The client's name, as it will stand in the log and the record.")]
-    issuers: Annotated[list[str], typer.Option("--issuer", help="iss of its tokens, exactly; may be given again.")]
+    name: Annotated[
+        str | None, typer.Argument(help="A new client's name, as it will stand in the log and the record.")
+    ] = None
+    issuers: Annotated[Texts, typer.Option("--issuer", help="iss of its tokens, exactly; again for more.")] = None
     subjects: Annotated[Texts, typer.Option("--subject", help="sub of its tokens; again for more.")] = None
     tenant: Annotated[str | None, typer.Option(help="tenant of its tokens.")] = None
     jwks_url: Annotated[str | None, typer.Option(help="https address of its key set.")] = None
@@ -69,45 +67,47 @@ class AddOptions:
         None
     )
     file: File = _DEFAULT
+    online: Annotated[bool, typer.Option("--online", help="Fetch key sets and ask each FHIR server, too.")] = False
+    as_json: AsJson = False
 
 
-@app.command()
-@given_as(AddOptions)
-def add(options: AddOptions) -> None:
-    """Add a client at the end of the trust file, which is made where there is none.
+_OF_THE_COMMAND: Final = ("file", "online", "as_json")
 
-    Exit code 1, and the file as it was, where that would be wrong.
 
-    A running server has it within a second. Budgets, override reasons and a ca_file are written into the file by hand.
+@given_as(TrustOptions)
+def trust(options: TrustOptions) -> None:
+    """List the clients of the trust file and its mistakes; with a NAME add a client at its end, or make the file.
 
-    Example: cds-hooks trust add "Epic test" --issuer https://ehr.example.org/fhir
+    Every mistake is a sentence with its place; exit code 1 with a mistake, and where a client cannot be added, which
+    leaves the file as it was. With --online also whether key sets and FHIR servers can be reached under the rules of
+    the file. Where a server runs at CDS_PUBLIC_URL, it is asked which version of the file it has in force. It has a new
+    one within a second. Budgets, override reasons and a ca_file are written into the file by hand.
+
+    Example: cds-hooks trust "Epic test" --issuer https://ehr.example.org/fhir
     --jwks-url https://ehr.example.org/jwks --algorithm RS384 --fhir https://ehr.example.org/fhir --dialect epic
     """
-    entry = asdict(options) | {"services": options.services or [EVERY_SERVICE]}
-    file: Path = entry.pop("file")
-    if options.jwks_file is not None:
-        entry["jwks_file"] = _from_folder_of(file, options.jwks_file)
+    entry = {name: value for name, value in asdict(options).items() if name not in _OF_THE_COMMAND}
+    if options.name is not None:
+        _add(options.file, entry)
+    elif unused := [name for name, value in entry.items() if value is not None]:
+        raise failure(f"Options of a new client ({', '.join(unused)}) came without its NAME; nothing was added.", 2)
+    else:
+        _list(options.file, online=options.online, as_json=options.as_json)
+
+
+def _add(file: Path, entry: dict[str, Any]) -> None:
+    entry |= {"issuers": entry["issuers"] or [], "services": entry["services"] or [EVERY_SERVICE]}
+    if entry["jwks_file"] is not None:
+        entry["jwks_file"] = _from_folder_of(file, entry["jwks_file"])
     is_new = not file.exists()
     with _said_in_sentences():
         trust_file = add_client(file, entry, _registrable_names())
-    typer.echo(f"{file} has {_counted(trust_file)}; {options.name} is the last.")
+    typer.echo(f"{file} has {_counted(trust_file)}; {entry['name']} is the last.")
     if is_new:
         typer.echo(f"The file is new. Serve with it: CDS_TRUST_FILE={file}")
 
 
-@app.command()
-def check(
-    file: File = _DEFAULT,
-    online: Annotated[bool, typer.Option("--online", help="Fetch key sets and ask each FHIR server, too.")] = False,
-    as_json: AsJson = False,
-) -> None:
-    """List the clients of the trust file, and every mistake as a sentence with its place; exit code 1 with a mistake.
-
-    With --online also whether key sets and FHIR servers can be reached under the rules of the file. Where a server runs
-    at CDS_PUBLIC_URL, it is asked which version of the file it has in force.
-
-    Example: cds-hooks trust check --file trust.toml --online
-    """
+def _list(file: Path, *, online: bool, as_json: bool) -> None:
     try:
         trust_file = read_trust_file(file, _registrable_names())
     except TrustFileError as error:

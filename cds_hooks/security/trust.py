@@ -217,12 +217,12 @@ class TrustFileState(Struct, frozen=True):
         if self.clients:
             return (
                 f"The trust file of {at} UTC has mistakes in {len(self.clients)} of its clients: they keep what is "
-                f"left of their entries of {since} UTC, and all other entries are in force. `cds-hooks trust check` "
+                f"left of their entries of {since} UTC, and all other entries are in force. `cds-hooks trust` "
                 "lists the mistakes."
             )
         return (
             f"The trust file of {at} UTC is refused; that of {since} UTC is in force. "
-            "`cds-hooks trust check` lists the mistakes."
+            "`cds-hooks trust` lists the mistakes."
         )
 
 

@@ -20,7 +20,7 @@ from cds_hooks.security.trust_file import TrustFile, TrustFileError, read_trust_
 BEGINNING: Final = """\
 # Who may call this CDS Hooks server, and which FHIR servers it may read for them (docs/operations/trust.md).
 # The server reads this file again within a second of a change. Write a new version beside it and rename it
-# (mv trust.toml.new trust.toml): the server then never sees half of one. cds-hooks trust check says what is wrong.
+# (mv trust.toml.new trust.toml): the server then never sees half of one. cds-hooks trust says what is wrong.
 version = 1
 
 # Whether GET /cds-services needs a token too.

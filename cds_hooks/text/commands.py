@@ -20,56 +20,62 @@ from cds_hooks.text.summary import summarise
 from fhir.notes.reading import read_note
 from fhir.record.charts import ChartsRefused, read_bundle
 
-app = typer.Typer(
-    no_args_is_help=True,
-    add_completion=False,
-    help="Read clinical notes, summarise charts, search charts and our pages.",
-)
-
 EndpointName = Annotated[
     str | None, typer.Option("--endpoint", metavar="NAME", help="Ask the language model that CDS_TEXT_FILE names so.")
 ]
 
 
-Chart = Annotated[
-    Path,
-    typer.Argument(
-        metavar="CHART|NOTE", exists=True, dir_okay=False, help="A bundle of one patient, or a note (.txt)."
-    ),
-]
-AsOf = Annotated[datetime | None, typer.Option("--date", help="The day that is asked about; else today.")]
-
-
-@app.command()
-def summary(
-    chart: Chart,
-    on: AsOf = None,
+def text(
+    chart: Annotated[
+        Path | None,
+        typer.Argument(metavar="[CHART|NOTE]", exists=True, dir_okay=False, help="A Bundle of one patient, or a note."),
+    ] = None,
+    question: Annotated[
+        str | None, typer.Option("--ask", metavar="QUESTION", help="Search in place of summarising: what is asked.")
+    ] = None,
+    on: Annotated[datetime | None, typer.Option("--date", help="The day that is asked about; else today.")] = None,
     month_first: Annotated[
         bool, typer.Option("--month-first", help='Of a note: "10/9/26" is the ninth of October.')
     ] = False,
     endpoint: EndpointName = None,
     as_json: AsJson = False,
 ) -> None:
-    """Summarise a chart: each sentence with the resources that it rests on, contradictions first.
+    """Summarise a chart or read a note; with --ask search a chart, or without a chart our pages.
 
-    Of a note as plain text (.txt) what it says is shown: findings, drugs and results, each with its words and with what
-    is said of it.
+    A summary's sentences name the resources that they rest on, contradictions first. Of a note as plain text (.txt)
+    what it says is shown: findings, drugs and results, each with its words and with what is said of it.
 
     Without --endpoint no language model is asked, and nothing leaves this computer. With it, its sentences are shown as
     far as the chart confirms them; the call is recorded.
 
-    Example: cds-hooks text summary chart.json
+    A search quotes the entries and lines of notes that the question names; nothing is said in words of its own. Of the
+    documentation the pages are named, best first. Exit code 3 where nothing is found, or not all that the question
+    names.
+
+    Example: cds-hooks text --ask "Why is a card not shown again?"
     """
-    if chart.suffix == ".txt":
+    if chart is None and question is None:
+        raise failure("Name a chart (a bundle of one patient) or a note (.txt), or ask with --ask.", 2)
+    if question is not None and endpoint is not None:
+        raise failure("--endpoint words a summary; a search asks no language model. Give --ask or --endpoint.", 2)
+    if chart is None:
+        _ask_pages(str(question), as_json)
+    elif question is not None:
+        _ask_chart(chart, question, _day(on), as_json)
+    elif chart.suffix == ".txt":
         _show_note(chart, _day(on), as_json, month_first=month_first)
-        return
+    else:
+        _summarise(chart, _day(on), endpoint, as_json)
+
+
+def _summarise(chart: Path, on: date, endpoint: str | None, as_json: bool) -> None:
     with said_in_a_sentence(ChartsRefused, EndpointRefused, RecordUnavailable):
         resources = [resource for resource, _ in read_bundle(chart)]
         if endpoint is None:
-            result = summarise(resources, _day(on))
+            result = summarise(resources, on)
         else:
             allowed = endpoint_named(read_text_file(settings().text_file), endpoint)
-            read = read_chart(resources, _day(on))
+            read = read_chart(resources, on)
             result = summary_with_model(settings(), (endpoint, allowed), resources, read, Caller())
             record_summary(f"command {getuser()}", result)
     if as_json:
@@ -86,28 +92,10 @@ def summary(
         typer.echo(result.notice, err=True)
 
 
-@app.command()
-def ask(
-    chart: Annotated[
-        str, typer.Argument(metavar="[CHART]", help="A bundle of one patient; without it the documentation is asked.")
-    ],
-    question: Annotated[str | None, typer.Argument(metavar="QUESTION", help="What is asked.")] = None,
-    on: AsOf = None,
-    as_json: AsJson = False,
-) -> None:
-    """Search a chart: quote the entries and lines of notes that a question names; without a chart, search our pages.
-
-    Nothing is said in words of its own. Of the documentation the pages are named, best first. Exit code 3 where nothing
-    is found, or not all that the question names.
-
-    Example: cds-hooks text ask "Why is a card not shown again?"
-    """
-    if question is None:
-        _ask_pages(chart, as_json)
-        return
+def _ask_chart(chart: Path, question: str, on: date, as_json: bool) -> None:
     with said_in_a_sentence(ChartsRefused, OSError):
-        resources = [resource for resource, _ in read_bundle(Path(chart))]
-    answer = ask_chart(resources, question, _day(on))
+        resources = [resource for resource, _ in read_bundle(chart)]
+    answer = ask_chart(resources, question, on)
     if as_json:
         print_json(msgspec.to_builtins(answer))
     else:

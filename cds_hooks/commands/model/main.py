@@ -6,7 +6,6 @@ from cds_hooks.commands.lazy import Lazy, lazy_group
 
 COMMANDS = {
     "preview": Lazy("model.preview", "preview"),
-    "list": Lazy("model.preview", "list_"),
     "train": Lazy("model.train", "train"),
     "evaluate": Lazy("model.train", "evaluate"),
     "import": Lazy("model.train", "import_"),
@@ -19,4 +18,4 @@ app = typer.Typer(cls=lazy_group(COMMANDS), add_completion=False, no_args_is_hel
 
 @app.callback()
 def _group() -> None:
-    """Preview, train, import, evaluate, sign, gate and list the models."""
+    """Preview, train, import, evaluate, sign and gate the models."""

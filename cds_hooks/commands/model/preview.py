@@ -20,7 +20,6 @@ from cards.compose.model import ModelCardContent, model_card
 from cds_hooks.commands.model.console import problems, progress_bars, wide_console
 from cds_hooks.commands.model.gates import site_evidence
 from cds_hooks.commands.model.train import signer
-from cds_hooks.commands.options import AsJson, print_json
 from cds_hooks.kit.tables import print_table
 from cds_hooks.pages.model_files import Preview
 from cds_hooks.services._declared import card_words, watermarked
@@ -35,7 +34,7 @@ from models_onnx.artifact.folder import MANIFEST, MODEL
 from models_onnx.artifact.release_file import PREVIEW
 from models_onnx.declarations import DeclaringFile, add_features
 from models_onnx.errors import TrainingRefused
-from models_onnx.serving.registry import ARTIFACTS, model_ids, versions
+from models_onnx.serving.registry import model_ids
 from models_onnx.serving.runtime import Model, Prediction
 from models_onnx.spec import SEED, declaring_file, get_spec
 
@@ -277,28 +276,3 @@ def _gates(model_id: str, table: Path, draft: Path) -> None:
         if not result.green:
             rows.add_row(result.gate, result.title, f"{result.why}\nClears it: {result.clears}.".replace("[", r"\["))
     print_table(rows, wide_console())
-
-
-def list_(as_json: AsJson = False) -> None:
-    """List the models that a server with these settings sees: those of the package and of CDS_MODELS_FOLDER.
-
-    Example: cds-hooks model list
-    """
-    site = settings().models_folder
-    with problems():
-        folders = [ARTIFACTS, *([site] if site is not None else [])]
-        versions_by_folder = [
-            (folder, version) for folder in folders for name in model_ids(folder) for version in versions(name, folder)
-        ]
-    if as_json:
-        print_json([{"id": version.id, "version": version.version, "state": version.state, "folder": str(folder)}
-                    for folder, version in versions_by_folder])  # fmt: skip
-        return
-    table = Table("model", "version", "state", "where")
-    for folder, version in versions_by_folder:
-        table.add_row(
-            version.folder.name, version.version, version.state, "package" if folder == ARTIFACTS else str(folder)
-        )
-    print_table(table, wide_console())
-    if site is None:
-        typer.echo("CDS_MODELS_FOLDER names no folder of your own models.")

@@ -42,7 +42,7 @@ def token(
             write_key(new_key(issuer, algorithm), key)
             typer.echo(
                 f"The private key is in {key}; keep it to yourself. With the key set that this command prints as "
-                f"dev-jwks.json:\ncds-hooks trust add dev --issuer {issuer} --jwks-file dev-jwks.json "
+                f"dev-jwks.json:\ncds-hooks trust dev --issuer {issuer} --jwks-file dev-jwks.json "
                 f"--algorithm {algorithm}",
                 err=True,
             )

@@ -35,7 +35,6 @@ NOT_RUN = {
     "rules check": "runs all 2,000 cases: tests/cards/rules/test_cases.py does, and test_rules.py runs the command",
     "rules simulate": "needs charts with dated orders: tests/cds_hooks/replay/test_simulated_orders.py writes them",
     "accounts": "reads a password from a pipe: tests/cds_hooks/access",
-    "trust check": "asks the key set's address on the network: tests/cds_hooks/security serves one on this machine",
 }
 """Commands whose example is only parsed (test_misuse.py), and where the command is run instead."""
 
@@ -46,8 +45,8 @@ ENVIRONMENT = {
 }
 """The settings that a site has where such commands are typed; each test sets those that its command reads."""
 
-NEEDED = {"trust add": ("CDS_TRUST_FILE",)}
-WRITTEN_ANEW = {"record backup": ("record-2026-11-20.ndjson.xz",), "trust add": ("trust.toml",)}
+NEEDED = {"trust": ("CDS_TRUST_FILE",)}
+WRITTEN_ANEW = {"record backup": ("record-2026-11-20.ndjson.xz",), "trust": ("trust.toml",)}
 """What a command makes: it is not there before, although the examples of other commands read it."""
 
 EXAMPLES = {" ".join(words): example_of(command).partition(" > ")[0] for words, command in COMMANDS}
@@ -82,7 +81,7 @@ def site(server: str, server_folder: Path, tmp_path_factory: pytest.TempPathFact
     with pytest.MonkeyPatch.context() as there:
         there.chdir(folder)
         (folder / "dev-jwks.json").write_text(CliRunner().invoke(kit_app, ["token"]).stdout)
-    for command in ("record seal", "record backup", "record hold", "trust add"):
+    for command in ("record seal", "record backup", "record hold", "trust"):
         _run(folder, server, EXAMPLES[command])
     (folder / "reviewed.txt").write_text(f"renal-metformin {all_rule_versions()['renal-metformin'].digest}\n")
     (folder / "discovery.json").write_text(_run(folder, server, "cds-hooks settings --services --json"))

@@ -1,4 +1,4 @@
-"""`cds-hooks model list|card|gates|import|sign`: what they print, write, and end with."""
+"""`cds-hooks model gates|import|sign`: what they print, write, and end with."""
 
 import json
 import os

@@ -20,7 +20,6 @@ from typer.testing import CliRunner, Result
 
 from cds_hooks.commands.model.main import app
 from cds_hooks.kit.simulator.signing import new_key, sign_token
-from cds_hooks.settings import settings
 from models_onnx.artifact.release_file import GateSummary
 from models_onnx.errors import CompileRefused
 from models_onnx.workbench.release.card import card_words
@@ -229,14 +228,3 @@ def test_a_folder_of_mlflow_brings_its_names_its_run_and_its_metrics(tmp_path: P
     (logged / "MLmodel").write_text(MLMODEL.format(flavor="sklearn", file="model.pkl"))
     with pytest.raises(CompileRefused, match=r"a pickle or code, which is never read\. Log it as ONNX: mlflow\.onnx"):
         read_source(logged)
-
-
-def test_the_list_has_the_folder_that_the_server_sees(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("CDS_MODELS_FOLDER", str(tmp_path))
-    settings.cache_clear()
-    (tmp_path / "mine").mkdir()
-    (tmp_path / "mine" / "manifest.json").write_text("{}")
-    listed = {row["id"]: row["folder"] for row in json.loads(run("list", "--json").stdout)}
-    settings.cache_clear()
-    assert listed["mine"] == str(tmp_path)
-    assert "mortality_5y" in listed

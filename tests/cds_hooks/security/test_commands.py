@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
-from cds_hooks.commands.trust import app
+from cds_hooks import cli
 from cds_hooks.kit.main import app as kit_app
 from cds_hooks.security.register import FileTrust
 from cds_hooks.security.replay import SqliteReplayStore
@@ -24,7 +24,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def _do(*words: str) -> Result:
-    return CliRunner().invoke(app, words)
+    return CliRunner().invoke(cli.app, ("trust", *words))
 
 
 def _token(*words: str) -> Result:
@@ -35,7 +35,6 @@ def _set_up(*more: str) -> None:
     made = _token("--algorithm", "ES256")
     Path("dev-jwks.json").write_text(made.stdout)
     added = _do(
-        "add",
         "dev",
         "--issuer",
         "https://dev.invalid/cds-client",
@@ -62,13 +61,13 @@ async def test_three_commands_from_nothing_to_a_call_that_is_trusted(folder: Pat
 
 
 def test_a_new_file_is_for_its_owner_and_is_not_made_for_a_wrong_client() -> None:
-    assert _do("add", "a", "--issuer", "https://a").exit_code == 1
+    assert _do("a", "--issuer", "https://a").exit_code == 1
     assert not Path("trust.toml").exists()
-    done = _do("add", "a", "--issuer", "https://a", "--jwks-url", "https://a/jwks")
+    done = _do("a", "--issuer", "https://a", "--jwks-url", "https://a/jwks")
     assert done.stdout.endswith("The file is new. Serve with it: CDS_TRUST_FILE=trust.toml\n")
     assert Path("trust.toml").stat().st_mode & 0o777 == 0o600
     assert len(read_trust_file(Path("trust.toml")).clients) == 1
-    nowhere = _do("add", "a", "--issuer", "https://a", "--jwks-url", "https://a/jwks", "--file", "nowhere/t.toml")
+    nowhere = _do("a", "--issuer", "https://a", "--jwks-url", "https://a/jwks", "--file", "nowhere/t.toml")
     assert (nowhere.exit_code, nowhere.stderr) == (1, "nowhere/t.toml: the folder nowhere is not there\n")
 
 
@@ -112,7 +111,7 @@ def test_a_client_that_would_make_the_file_wrong_is_not_added() -> None:
             "there is no service",
         ),
     ):
-        done = _do("add", *words)
+        done = _do(*words)
         assert (done.exit_code, says in done.stderr) == (1, True), done.stderr
         assert Path("trust.toml").read_text() == before
     assert sorted(path.name for path in Path().iterdir()) == ["dev-jwks.json", "dev-key.json", "trust.toml"]
@@ -123,23 +122,29 @@ def test_what_is_typed_stands_in_the_file_and_in_the_list() -> None:
         "--fhir", "https://fhir.example.org/r4", "--hook", "order-sign", "--dialect", "epic", "--subject", 'a "b" \\ ü',
     ]  # fmt: skip
     _set_up(*words)
-    listed: list[dict[str, Any]] = json.loads(_do("check", "--json").stdout)["clients"]
+    listed: list[dict[str, Any]] = json.loads(_do("--json").stdout)["clients"]
     (client,) = listed
     assert client["fhir"] == ["https://fhir.example.org/r4"]
     assert (client["hooks"], client["dialect"], client["subjects"]) == (["order-sign"], "epic", ['a "b" \\ ü'])
-    assert "https://fhir.example.org" in _do("check").stdout
+    assert "https://fhir.example.org" in _do().stdout
 
 
 def test_check_online_tries_key_sets_and_fhir_servers_under_the_rules_of_the_file() -> None:
     key_set = _token().stdout.encode()
     with answering(lambda path: (200, {}, key_set) if path == "/jwks" else fhir(path)) as seen:
         words = ("a", "--issuer", "https://a", "--jwks-url", f"{seen.base}/jwks", "--fhir", f"{seen.base}/r4")
-        assert _do("add", *words).exit_code == 0
-        done = _do("check", "--online")
+        assert _do(*words).exit_code == 0
+        done = _do("--online")
         assert done.exit_code == 0, done.output
         assert "1 usable key" in done.stdout
         assert "GET metadata answers 200" in done.stdout
         assert seen.paths == ["/jwks", "/r4/metadata"]
-    done = _do("check", "--online", "--json")
+    done = _do("--online", "--json")
     assert done.exit_code == 1
     assert [each["reached"] for each in json.loads(done.stdout)["reached"]] == [False, False]
+
+
+def test_options_of_a_client_without_its_name_add_nothing() -> None:
+    done = _do("--issuer", "https://a", "--jwks-url", "https://a/jwks")
+    assert (done.exit_code, "without its NAME; nothing was added" in done.stderr) == (2, True)
+    assert not Path("trust.toml").exists()
