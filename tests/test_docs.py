@@ -122,7 +122,7 @@ def test_every_link_leads_to_a_page_and_its_heading(documentation: Path) -> None
 def _html(documentation: Path, file: Path) -> str:
     if not file.is_relative_to(documentation):
         return "".join(f'id="{heading}"' for heading in re.findall("#[^)]*", file.read_text()))
-    return read_page(documentation, PurePosixPath(file.relative_to(documentation).as_posix())).html
+    return read_page(documentation, PurePosixPath(file.relative_to(documentation).as_posix()))[0]
 
 
 def test_every_page_is_in_the_contents_once_and_has_a_title(documentation: Path) -> None:

@@ -1,46 +1,43 @@
 """Reads the documentation: its pages in their order, one page as HTML, and the pages that have some words.
 
-The pages are those of docs/ in the sources, or of the copy in the wheel. markdown-it-py parses a page when it is asked
-for; SQLite (FTS5) searches them. The HTML needs no style and no script of its own: raw HTML is shown as text, and the
-alignment of a column is a class.
+The pages are those of docs/ in the sources, or of the copy in the wheel. markdown-it-py renders a page when it is asked
+for; SQLite (FTS5) searches them. The HTML needs no style and no script of its own, and raw HTML is shown as text: every
+tag in it is the renderer's.
 """
 
 import os
 import re
 import sqlite3
 import tomllib
-from collections.abc import Sequence
-from functools import cache
-from html import escape
+from functools import cache, partial
+from html import escape, unescape
 from pathlib import Path, PurePosixPath
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
 from markdown_it import MarkdownIt
-from markdown_it.token import Token
-from msgspec import Struct
 
 import cds_hooks
 
 CONTENTS: Final = "contents.toml"
-_PARSER: Final = MarkdownIt("commonmark", {"html": False}).enable("table")
-_TABLE: Final = '<div class="scroll" role="group" aria-label="Table" tabindex="0"><table>'
-_ALIGNED: Final = {"text-align:right": "num", "text-align:center": "mid"}
+_RENDERER: Final = MarkdownIt("commonmark", {"html": False}).enable("table")
+_SHOWN: Final = {
+    "<table>": '<div class="scroll" role="group" aria-label="Table" tabindex="0"><table>',
+    "</table>": "</table></div>",
+    "<pre>": '<pre tabindex="0">',
+    ' style="text-align:left"': "",
+    ' style="text-align:center"': ' class="mid"',
+    ' style="text-align:right"': ' class="num"',
+}
+"""A wide table and a block of code scroll by themselves, reached by the keyboard; an alignment is a class."""
+_PICTURE: Final = re.compile(r'<img src="([^"]*)-light(\.[^"]*)"[^>]*>')
+_THEMES: Final = r'<picture><source media="(prefers-color-scheme: dark)" srcset="\1-dark\2">\g<0></picture>'
 
 
-class Page(Struct, frozen=True):
-    """A page as it is shown: its title, its HTML, and the anchor and words of each second heading."""
-
-    title: str
-    html: str
-    parts: Sequence[tuple[str, str]]
-
-
-def documentation_folder() -> Path | None:
-    """Return the folder of the pages: that of the sources, else that of the wheel; None where there is neither."""
+def documentation_folder() -> Path:
+    """Return the folder of the pages: that of the sources, else that of the wheel."""
     package = Path(cds_hooks.__file__).parent
-    folders = (package.parent / "docs", package / "web" / "docs")
-    return next((folder for folder in folders if (folder / CONTENTS).is_file()), None)
+    return package.parent / "docs" if (package.parent / "docs" / CONTENTS).is_file() else package / "web" / "docs"
 
 
 def address_of(source: PurePosixPath) -> str:
@@ -50,84 +47,55 @@ def address_of(source: PurePosixPath) -> str:
 
 @cache
 def chapters(folder: Path) -> dict[str, dict[PurePosixPath, str]]:
-    """Return the pages of each chapter with their titles; a pattern with * takes the pages that nothing else names."""
-    declared = tomllib.loads((folder / CONTENTS).read_text(encoding="utf-8"))["chapter"]
-    listed = {name for chapter in declared for name in chapter["pages"] if "*" not in name}
-    ordered: dict[str, dict[PurePosixPath, str]] = {}
-    for chapter in declared:
-        pages = ordered.setdefault(chapter["title"], {})
-        for name in chapter["pages"]:
-            for path in sorted(folder.glob(name)):
-                source = PurePosixPath(path.relative_to(folder).as_posix())
-                if name == str(source) or str(source) not in listed:
-                    pages[source] = _title(path.read_text(encoding="utf-8"))
-                    listed.add(str(source))
-    return {title: pages for title, pages in ordered.items() if pages}
+    """Return the pages of each chapter with their titles; a page stands where it or a pattern of it comes first."""
+    contents, ordered = folder / CONTENTS, dict[str, dict[PurePosixPath, str]]()
+    listed: set[PurePosixPath] = set()
+    for chapter in tomllib.loads(contents.read_text(encoding="utf-8"))["chapter"] if contents.is_file() else ():
+        paths = [path.relative_to(folder) for name in chapter["pages"] for path in sorted(folder.glob(name))]
+        sources = [source for source in dict.fromkeys(map(PurePosixPath, paths)) if source not in listed]
+        listed.update(sources)
+        if sources:
+            ordered[chapter["title"]] = {source: _title(folder / source) for source in sources}
+    return ordered
 
 
-def _title(text: str) -> str:
-    return next((line[2:].replace("`", "").strip() for line in text.splitlines() if line.startswith("# ")), "")
+def _title(page: Path) -> str:
+    with page.open(encoding="utf-8") as lines:
+        return next(lines, "").removeprefix("# ").replace("`", "").strip()
 
 
-def read_page(folder: Path, source: PurePosixPath) -> Page:
-    """Return a page of the folder."""
-    tokens = _PARSER.parse((folder / source).read_text(encoding="utf-8"))
-    parts, title = list[tuple[str, str]](), ""
-    for position, token in enumerate(tokens):
-        if token.type == "heading_open":
-            words = "".join(child.content for child in tokens[position + 1].children or ())
-            anchor = re.sub(r"[^\w\- ]", "", words.lower()).replace(" ", "-")  # as GitHub makes it
-            token.attrSet("id", anchor)
-            title = title or words
-            parts += [(anchor, words)] if token.tag == "h2" else []
-        _show(token)
-        for child in token.children or ():
-            if child.type == "link_open":
-                _follow(child, folder, source)
-            elif child.type == "image":
-                child.type, child.content = "html_inline", _picture(str(child.attrs["src"]), child.content)
-    return Page(title, _PARSER.renderer.render(tokens, _PARSER.options, {}), parts)
+def read_page(folder: Path, source: PurePosixPath) -> tuple[str, list[tuple[str, str]]]:
+    """Return a page of the folder as HTML, and the anchor and words of each second heading."""
+    html: str = _RENDERER.render((folder / source).read_text(encoding="utf-8"))
+    for rendered, shown in _SHOWN.items():
+        html = html.replace(rendered, shown)
+    parts = [_anchor(heading) for heading in re.findall("<h2>(.*?)</h2>", html)]
+    html = re.sub("<(h[1-6])>(.*?)</h", _with_id, html)
+    html = re.sub('<a href="([^"]*)"', partial(_follow, folder, source), html)
+    return _PICTURE.sub(_THEMES, html), parts
 
 
-def _show(token: Token) -> None:
-    """Let a wide table and a block of code scroll by themselves, reached by the keyboard."""
-    if token.type == "table_open":
-        token.type, token.content = "html_block", _TABLE
-    elif token.type == "table_close":
-        token.type, token.content = "html_block", "</table></div>\n"
-    elif token.type in ("fence", "code_block"):
-        token.type, token.content = "html_block", f'<pre tabindex="0"><code>{escape(token.content)}</code></pre>\n'
-    elif align := _ALIGNED.get(str(token.attrs.pop("style", ""))):
-        token.attrSet("class", align)
+def _with_id(heading: re.Match[str]) -> str:
+    return f'<{heading[1]} id="{_anchor(heading[2])[0]}">{heading[2]}</h'
 
 
-def _follow(link: Token, folder: Path, source: PurePosixPath) -> None:
+def _anchor(heading: str) -> tuple[str, str]:
+    """Return the anchor of a heading, as GitHub makes it, and its words."""
+    words = unescape(re.sub("<[^>]*>", "", heading))
+    return re.sub(r"[^\w\- ]", "", words.lower()).replace(" ", "-"), words
+
+
+def _follow(folder: Path, source: PurePosixPath, link: re.Match[str]) -> str:
     """Lead a link to the address of its page; one to a file of the sources outside the folder leads nowhere here."""
-    parts = urlsplit(str(link.attrs["href"]))
+    parts = urlsplit(link[1])
     if parts.scheme or parts.netloc or not parts.path:
-        return
+        return link[0]
     path = PurePosixPath(os.path.normpath(source.parent / unquote(parts.path)))
     if path.parts[0] == "..":
-        link.attrs = {}
-        return
+        return "<a"
     path = path / "README.md" if (folder / path).is_dir() else path
-    target = address_of(path) if path.suffix == ".md" else str(path)
-    link.attrSet("href", os.path.relpath(target, source.parent) + (f"#{parts.fragment}" if parts.fragment else ""))
-
-
-def _picture(src: str, words: str) -> str:
-    """Return a picture; where its name ends in "-light", the "-dark" beside it is shown to whom the dark theme is."""
-    picture = f'<img src="{escape(src)}" alt="{escape(words)}">'
-    dark = escape(src.replace("-light.", "-dark."))
-    return f'<picture><source media="(prefers-color-scheme: dark)" srcset="{dark}">{picture}</picture>'
-
-
-class Result(Struct, frozen=True):
-    """A page that has the words: where it is, and the text around them as HTML."""
-
-    address: str
-    title: str
-    excerpt: str
+    target = os.path.relpath(address_of(path) if path.suffix == ".md" else path, source.parent)
+    return f'<a href="{escape(target)}{"#" * bool(parts.fragment)}{parts.fragment}"'
 
 
 _FILLING: Final = {"a", "an", "and", "do", "for", "how", "i", "in", "is", "my", "of", "on", "or", "the", "to"}
@@ -147,21 +115,25 @@ def index(folder: Path) -> sqlite3.Connection:
     connection.execute(f"create virtual table page using fts5({columns})")
     for source, title in (page for pages in chapters(folder).values() for page in pages.items()):
         text = (folder / source).read_text(encoding="utf-8")
-        headings = " ".join(re.findall("^##+ (.*)", text, re.MULTILINE))
-        weight = 0.4 if _LISTS.match(str(source)) else 1
-        connection.execute("insert into page values (?, ?, ?, ?, ?)", (str(source), weight, title, headings, text))
+        row = (
+            str(source),
+            0.4 if _LISTS.match(str(source)) else 1,
+            title,
+            " ".join(re.findall("\n##+ (.*)", text)),
+            text,
+        )
+        connection.execute("insert into page values (?, ?, ?, ?, ?)", row)
     return connection
 
 
-def search(folder: Path, text: str) -> list[Result]:
-    """Return the pages with all words of the text, the best first; where there are none, those with some."""
+def search(folder: Path, text: str) -> list[tuple[str, str, str]]:
+    """Return address, title and excerpt (HTML) of the pages with all words of the text, else with some, best first."""
     words = [f'"{word}"*' for word in re.findall(r"\w+", text[:200].lower()) if word not in _FILLING]
-    for query in (" AND ".join(words), " OR ".join(words)) if words else ():
-        if pages := index(folder).execute(_SEARCH, (query,)).fetchall():
-            return [_result(*page) for page in pages]
-    return []
+    queries = (" AND ".join(words), " OR ".join(words)) if words else ()
+    pages = next(filter(None, (index(folder).execute(_SEARCH, (query,)).fetchall() for query in queries)), [])
+    return [(address_of(PurePosixPath(source)), title, _excerpt(text)) for source, title, text in pages]
 
 
-def _result(source: str, title: str, excerpt: str) -> Result:
-    words = escape(re.sub(r"[`*|#]|\]\([^)]*\)", " ", excerpt))
-    return Result(address_of(PurePosixPath(source)), title, words.replace("\2", "<mark>").replace("\3", "</mark>"))
+def _excerpt(text: str) -> str:
+    words = escape(re.sub(r"[`*|#]|\]\([^)]*\)", " ", text))
+    return words.replace("\2", "<mark>").replace("\3", "</mark>")

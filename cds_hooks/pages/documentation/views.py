@@ -12,26 +12,15 @@ from cds_hooks.web.files import Files
 from cds_hooks.web.site import HEADERS, Failure, PageRefusal, render, static_version
 
 _HEADERS: Final = HEADERS | {"cache-control": "no-cache"}
-_NO_FOLDER: Final = Failure(
-    "The documentation is not here",
-    "This installation was made without the pages of the documentation.",
-    "Read the folder docs/ of the sources, or install the wheel.",
-)
 _NO_PAGE: Final = Failure(
     "There is no such page of documentation",
-    "The address may be that of another version; a page made from the code is there once `make docs` has written it.",
+    "The address may be that of another version; pages made from the code are there once `make docs` has run.",
     "The start of the documentation, /docs/, lists all pages.",
 )
 
 
-def documentation_routes(folder: Path | None) -> list[BaseRoute]:
-    """Return the routes of the documentation in a folder; without one, those of a page that says so."""
-
-    def no_folder(_: Request) -> Response:
-        raise PageRefusal(_NO_FOLDER)
-
-    if folder is None:
-        return [Route("/docs", no_folder), Route("/docs/{path:path}", no_folder)]
+def documentation_routes(folder: Path) -> list[BaseRoute]:
+    """Return the routes of the documentation in a folder."""
 
     def to_start(request: Request) -> Response:
         return RedirectResponse(request.url.path + "/", 308, _HEADERS)
@@ -39,15 +28,15 @@ def documentation_routes(folder: Path | None) -> list[BaseRoute]:
     def page(request: Request) -> Response:
         path = request.url.path.removeprefix(request.scope.get("root_path", "")).removeprefix("/docs/")
         address = path if path.endswith(".html") else f"{path}index.html"
-        for source in (page for pages in chapters(folder).values() for page in pages):
+        for source, title in (page for pages in chapters(folder).values() for page in pages.items()):
             if address_of(source) == address:
-                read = read_page(folder, source)
-                return _shown(folder, address, title=read.title, page=read, query="", results=None)
+                html, parts = read_page(folder, source)
+                return _shown(folder, address, title=title, html=html, parts=parts)
         raise PageRefusal(_NO_PAGE)
 
     def results(request: Request) -> Response:
         query = request.query_params.get("q", "").strip()[:200]
-        return _shown(folder, "search", title="Search", page=None, query=query, results=search(folder, query))
+        return _shown(folder, "search", title="Search", query=query, results=search(folder, query))
 
     return [
         Route("/docs", to_start),
