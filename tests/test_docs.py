@@ -83,10 +83,6 @@ def test_every_make_target_of_the_documentation_exists(command: str) -> None:
     assert command.split()[1] in targets
 
 
-def test_what_is_run_elsewhere_is_a_command_of_the_documentation() -> None:
-    assert set(ELSEWHERE) <= set(_commands())
-
-
 def test_no_command_of_the_documentation_is_of_a_kind_that_nobody_checks() -> None:
     checked = (
         f"{PROGRAM} ",

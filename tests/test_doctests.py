@@ -6,6 +6,8 @@ import pkgutil
 from collections.abc import Iterator
 from types import ModuleType
 
+import pytest
+
 import cards
 import cds_hooks
 import fhir.client
@@ -41,6 +43,7 @@ def _gives_what_it_says(example: doctest.DocTest) -> None:
     assert not failed, "".join(report)
 
 
+@pytest.mark.slow
 def test_every_example_gives_what_it_says() -> None:
     examples = [(example.name, (example,)) for example in _doctests()]
     assert len(examples) >= LEAST_EXAMPLES

@@ -133,6 +133,7 @@ def test_no_official_example_and_no_schema_of_the_spec_folder_is_committed(spec_
     assert [path for path in _tracked() if hashlib.sha256(path.read_bytes()).hexdigest() in theirs] == []
 
 
+@pytest.mark.slow
 def test_no_file_of_a_licensed_release_is_in_a_package() -> None:
     floors = [
         path for path in _tracked() if path.relative_to(ROOT).parts[0] in ("fhir", "cards", "models_onnx", "cds_hooks")

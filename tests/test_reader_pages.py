@@ -94,6 +94,7 @@ def test_the_committee_prints_the_list_that_it_approves() -> None:
     assert "renal-metformin" in run_program(*shlex.split(command)).stdout
 
 
+@pytest.mark.slow
 def test_a_table_of_people_is_scored_as_the_page_says(tmp_path: Path) -> None:
     score, *training = _commands("data-scientist.md", "text")
     names = ["participant_id", "pregnancy", *served_model("mortality_5y").features]

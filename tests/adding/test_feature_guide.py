@@ -64,6 +64,7 @@ def _declare_kind(folder: Path, text: str = MODULE) -> None:
     (folder / FEATURES / "allergies.py").write_text(text, encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_a_measured_feature_is_one_entry_and_has_its_unit_range_codes_and_row(copy: Path) -> None:
     _declare(copy, "measured", ENTRY)
     code = (

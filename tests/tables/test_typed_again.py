@@ -4,6 +4,8 @@ import csv
 import re
 from pathlib import Path
 
+import pytest
+
 from tests.conftest import ROOT
 
 TABLES = ROOT / "fhir" / "terminology" / "tables"
@@ -17,6 +19,7 @@ def _rows(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(text))
 
 
+@pytest.mark.slow
 def test_every_loinc_code_of_a_table_has_its_check_digit() -> None:
     """The last digit of a LOINC code follows from the others (Luhn's formula), so that a mistyped code is noticed."""
     codes = [

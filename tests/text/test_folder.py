@@ -51,11 +51,6 @@ def test_predictions_are_one_object_a_line_in_a_file_of_the_task(folder: Path, t
     assert all(NOTE["text"][finding["start"] : finding["end"]] == finding["text"] for finding in row["findings"])
 
 
-def test_a_name_that_ends_with_jsonl_is_one_file(folder: Path, tmp_path: Path) -> None:
-    _run("predict", str(folder), "--out", str(tmp_path / "out.jsonl"), "--task", "notes")
-    assert (tmp_path / "out.jsonl").read_bytes().count(b"\n") == 1
-
-
 def test_the_figures_count_what_is_right_and_list_what_is_not(folder: Path) -> None:
     figures = orjson.loads(_run("evaluate", str(folder), "--json"))
     assert figures["notes"]["shares"]["findings found"] == {"part": 2, "of": 2, "share": 1.0}

@@ -2,18 +2,13 @@
 
 from typing import Any
 
-import pytest
-
-from cards.card import SEVERITY, Action, Card, CardIdentity, Coding, Suggestion
+from cards.card import Action, Card, CardIdentity, Coding, Suggestion
 from cards.compose.medications import ReviewedDrug, review_card
 from cards.extension import FindingReference
 from cards.rules.conditions.condition import Predicate
 from cards.rules.engine.compile import CompiledSuggestion
 from cards.rules.engine.finding import OfferedSuggestion, RuleFinding
-from cards.rules.engine.rule_book import rule_book
 from cards.rules.language.rule import Evidence, SuggestionTemplate
-from tests.cards.rules.cases import check_case
-from tests.cards.rules.pinned import AS_OF, cases_of_bands, named_cases
 
 IDENTITY = CardIdentity("card", lambda number: f"suggestion-{number}", "https://example.org/why")
 GUIDE = Evidence(
@@ -62,23 +57,6 @@ def test_a_pair_is_told_once_by_the_drug_that_names_most_partners() -> None:
     assert lines_of(card) == ["- **Two partners.** Detail of pair. (Guide 2026)"]
 
 
-def test_six_findings_have_lines_and_of_seven_the_last_two_share_one() -> None:
-    drugs = [reviewed(name) for name in "abcdefg"]
-    assert len(lines_of(review_card(drugs[:6], IDENTITY))) == 6
-    assert lines_of(review_card(drugs[:6], IDENTITY))[5] == "- **f speaks.** Detail of f. (Guide 2026)"
-    lines = lines_of(review_card(drugs, IDENTITY))
-    assert lines[4:] == ["- **e speaks.** Detail of e. (Guide 2026)", "- Also: f (Guide 2026); g (Guide 2026)."]
-
-
-@pytest.mark.parametrize(("words", "is_whole"), [(75, True), (76, False)])
-def test_the_lines_of_a_review_have_160_words_at_most(words: int, is_whole: bool) -> None:
-    # Five words of each line are those of the headline and the label.
-    drugs = [
-        reviewed(name, finding(name, detail=" ".join(["x"] * number))) for name, number in (("a", 75), ("b", words))
-    ]
-    assert lines_of(review_card(drugs, IDENTITY))[1].startswith("- **b speaks.**" if is_whole else "- Also: b (")
-
-
 def suggestion(label: str, order: str = "", kind: Any = "update") -> Suggestion:
     """A suggestion that changes this order."""
     action = Action(type=kind, description="d", resource={"resourceType": "MedicationRequest", "id": order})
@@ -124,31 +102,5 @@ def offer(label: str = "Stop it", **declared: Any) -> OfferedSuggestion:
 
 
 # The headline of a card is the worst finding on it: for the first case of each band of every rule about orders.
-_DECLARED = {(rule.id, band.declared.id): band.declared.indicator for rule in rule_book().rules for band in rule.bands}
 # In hospice care the rule about valves is one step lower than it is declared, and so are a deficiency of unknown degree
 # and a second order of a drug in another strength.
-_ONE_STEP_LOWER = {
-    ("disease-doac-valve", "hospice care"),
-    ("mon-clozapine", "1.0"),
-}
-
-
-def _severities(card: Card) -> list[int]:
-    """How severe the bands of its findings are declared; what is only missing is information."""
-    findings = card.own_extension.findings
-    return [SEVERITY[_DECLARED.get((finding.rule, finding.band), "info")] for finding in findings]
-
-
-@pytest.mark.slow
-def test_the_headline_of_every_card_is_the_worst_that_was_found() -> None:
-    cards = 0
-    wrong = set()
-    for rule in rule_book().rules:
-        for case in cases_of_bands(rule.id) if rule.id in named_cases() else ():
-            for card in check_case(case, AS_OF).cards:
-                severities = _severities(card)
-                cards += bool(severities)
-                if severities and severities[0] < max(severities):
-                    wrong.add((rule.id, case["id"]))
-    assert wrong == _ONE_STEP_LOWER
-    assert cards > 500

@@ -1,9 +1,6 @@
 """Drafted orders to cards: what is judged, what is passed over and why, and one card for each order."""
 
 import asyncio
-import os
-import subprocess
-import sys
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -11,15 +8,11 @@ from typing import Any
 import pytest
 
 from cards.card import SEVERITY
-from cards.compose.orders import (
-    check_orders,
-)
 from cards.extension import MOST_FACTS
-from tests.cards.rules.cases import check, findings, reasons, uuids
+from tests.cards.rules.cases import check, findings, reasons
 from tests.cards.rules.patients import draft_of, drafts_of, record_of
 from tests.cds_hooks.calls import client
 from tests.cds_hooks.services.chart_cases import AS_OF, as_call, patient, result
-from tests.conftest import ROOT
 from tests.each import for_rows, rows_of
 from tests.fhir.builders import allergy, bundle, medication_order
 
@@ -27,16 +20,6 @@ Json = dict[str, Any]
 
 METFORMIN = {"drug": "861007", "dose": "1 tablet", "times": 2}
 SICK = {"labs": [["egfr", 20]]}
-
-
-def test_only_what_is_named_is_judged(as_of: datetime) -> None:
-    drafts = drafts_of(draft_of(METFORMIN, "a"), draft_of({"drug": "198014", "dose": "1 tablet", "times": 2}, "b"))
-    record = record_of(SICK, as_of)
-    for judged, cards in ((["MedicationRequest/b"], 1), (["b"], 1), ([], 0), (None, 2)):
-        outcome = check_orders(record, drafts, judged, uuids())
-        assert len(outcome.cards) == cards
-        named = [card.suggestions[-1].actions[0].resource_id for card in outcome.cards]
-        assert named in (["MedicationRequest/b"], [], ["MedicationRequest/a", "MedicationRequest/b"])
 
 
 @for_rows("end", ["", "/_history/2"])
@@ -73,38 +56,6 @@ def test_one_broken_draft_does_not_take_the_others_away(as_of: datetime) -> None
     outcome = check(record_of(SICK, as_of), drafts_of(broken, draft_of(METFORMIN)))
     assert findings(outcome) == [("renal-metformin", "lt30", "critical")]
     assert ("MedicationRequest/x", "draft-unreadable") in reasons(outcome)
-
-
-REPLAY = """
-import sys, msgspec
-from datetime import datetime
-from itertools import count
-from cards.casebook.patients import draft_of, drafts_of, record_of
-from cards.compose.orders import check_orders
-patient = {"conditions": ["afib"], "crcl": 20, "active": [
-    "verapamil hydrochloride 120 MG Oral Tablet", "ketoconazole 200 MG Oral Tablet", "833528"]}
-draft = draft_of({"drug": "1037179", "dose": "1 capsule", "times": 2})
-record = record_of(patient, datetime.fromisoformat("2026-11-20T09:00:00+00:00"))
-numbers = count(1)
-outcome = check_orders(record, drafts_of(draft), None, lambda: f"uuid-{next(numbers)}", signing=True)
-assert outcome.cards
-sys.stdout.buffer.write(msgspec.json.encode(outcome))
-"""
-
-
-@pytest.mark.slow
-def test_the_same_call_gives_the_same_bytes_in_any_process() -> None:
-    answers = {
-        subprocess.run(
-            [sys.executable, "-c", REPLAY],
-            cwd=ROOT,
-            env={**os.environ, "PYTHONHASHSEED": seed},
-            capture_output=True,
-            check=True,
-        ).stdout
-        for seed in ("1", "2")
-    }
-    assert len(answers) == 1
 
 
 # Many equal drafts: one card for a dose that is far too high, and an answer whose size has a bound.
@@ -165,42 +116,3 @@ def test_a_list_of_hundreds_of_allergies_is_told_by_some_entries_and_a_count(tmp
 # Why an order is not checked, and what of the medication list was not counted: whole sentences.
 def order(**fields: Any) -> Json:
     return {"resourceType": "MedicationRequest", "id": "a", "status": "draft", "intent": "order"} | fields
-
-
-def test_a_medication_among_the_drafts_is_part_of_an_order(as_of: datetime) -> None:
-    outcome = check(record_of({}, as_of), drafts_of({"resourceType": "Medication", "id": "m"}))
-    assert (outcome.cards, outcome.silences) == ((), ())
-
-
-def on_list(as_of: datetime, *active: Json | str) -> list[str]:
-    """What is said of the medication list beside a draft that nothing is found about."""
-    outcome = check(record_of({"active": list(active)}, as_of), drafts_of(draft_of({"drug": "inulin powder"})))
-    return [one.text for one in outcome.silences if one.subject == "medications"]
-
-
-def strange(number: int) -> Json:
-    return {"drug": f"potion {number}"}
-
-
-UNKNOWN = "On the medication list, not recognised, so nothing was checked against it: "
-
-
-def test_what_is_taken_and_not_recognised_is_named_five_at_most(as_of: datetime) -> None:
-    assert on_list(as_of) == on_list(as_of, "ibuprofen 400 MG Oral Tablet") == []
-    assert on_list(as_of, strange(2), strange(1), strange(2)) == [f"{UNKNOWN}potion 1; potion 2."]
-    five = "; ".join(f"potion {number}" for number in range(5))
-    assert on_list(as_of, *map(strange, range(5))) == [f"{UNKNOWN}{five}."]
-    assert on_list(as_of, *map(strange, range(7))) == [f"{UNKNOWN}{five} and 2 more."]
-    assert on_list(as_of, {"drug": ""}) == [f"{UNKNOWN}a medication without a name."]
-    assert on_list(as_of, {"drug": ""}, strange(1)) == [f"{UNKNOWN}potion 1 and 1 more."]
-
-
-HELD = ("ibuprofen", "metformin", "lisinopril", "atorvastatin", "sertraline", "warfarin", "digoxin")
-
-
-def test_what_is_on_hold_is_named_five_at_most(as_of: datetime) -> None:
-    held = [{"drug": name, "status": "on-hold"} for name in HELD]
-    assert on_list(as_of, *held[:1]) == ["On hold, so not counted as taken: ibuprofen."]
-    five = "ibuprofen; metformin; lisinopril; atorvastatin; sertraline"
-    assert on_list(as_of, *held[:5]) == [f"On hold, so not counted as taken: {five}."]
-    assert on_list(as_of, *held) == [f"On hold, so not counted as taken: {five} and 2 more."]

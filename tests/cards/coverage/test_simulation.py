@@ -9,7 +9,6 @@ import pytest
 
 from cards.coverage.policy import Policies, PolicyFault, load_policies
 from cards.coverage.simulation import judge_chart, wrong_cases
-from tests.cards.coverage.test_determination import order_of
 from tests.cards.coverage.test_policy import POLICY, folder_of, table
 
 Json = dict[str, Any]
@@ -23,8 +22,10 @@ def rules_of(folder: Path) -> Policies:
     return load_policies(folder_of(folder, **{"policies.csv": table(LISTED)}))
 
 
-def order(**more: Any) -> Json:
-    return order_of(subject={"reference": "Patient/p"}, **more)
+def order(code: str = "B4150", **more: Any) -> Json:
+    coding = {"system": "https://www.cms.gov/Medicare/Coding/HCPCSReleaseCodeSets", "code": code}
+    coded = {"codeCodeableConcept": {"coding": [coding]}, "subject": {"reference": "Patient/p"}}
+    return {"resourceType": "DeviceRequest", "id": "d", **coded, **more}
 
 
 def test_the_orders_of_one_patient_are_judged(tmp_path: Path) -> None:
@@ -40,7 +41,7 @@ def test_the_orders_of_one_patient_are_judged(tmp_path: Path) -> None:
     assert answers(PATIENT, order(), own) == [("DeviceRequest/d", "Coverage/c", "auth-needed")]
     elsewhere = PATIENT | {"address": [{"state": "OH"}]}
     assert answers(elsewhere, order()) == [("DeviceRequest/d", "Coverage/simulated", "no-auth")]
-    assert answers(PATIENT, order_of("B9999")) == []
+    assert answers(PATIENT, order("B9999")) == []
     assert answers(PATIENT, PATIENT | {"id": "q"}, order()) == []
     assert answers(order()) == answers(PATIENT, order(status="revoked")) == []
 

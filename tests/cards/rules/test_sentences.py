@@ -8,20 +8,16 @@ import json
 import re
 from datetime import date, datetime, timedelta
 from functools import cache
-from typing import Any
 
 import pytest
 
 from cards.card import SUMMARY_LIMIT
-from cards.rules.engine.rule_book import rule_book, whole_book
+from cards.rules.engine.rule_book import whole_book
 from cards.rules.language.table import read_family
-from cards.rules.patient.orders import read_draft
-from cards.rules.patient.session import PatientSession
-from tests.cards.rules.cases import Case, check, check_case, every_case, resources_of_case
-from tests.cards.rules.patients import bundle_of, draft_of, drafts_of, record_of
+from tests.cards.rules.cases import Case, check_case, every_case, resources_of_case
+from tests.cards.rules.patients import bundle_of
 from tests.cards.rules.pinned import AS_OF, book_of, named_cases
 from tests.cards.sentences import faults
-from tests.conftest import ROOT
 from tests.each import some_of
 
 
@@ -36,26 +32,6 @@ def test_every_sentence_of_a_case_is_one_for_a_clinician(rule: str, case: Case, 
         assert [fault for text in said for fault in faults(text)] == []
         assert _repeated(card.detail or "") == []
     assert [fault for silence in outcome.silences for fault in faults(silence.text)] == []
-
-
-@pytest.mark.parametrize("family", sorted({rule.family.name for rule in whole_book().rules}))
-def test_no_sentence_of_a_band_is_a_question_or_a_riddle(family: str) -> None:
-    bands = [band.declared for rule in whole_book().rules if rule.family.name == family for band in rule.bands]
-    texts = {text for band in bands for text in (band.summary, band.detail)}
-    assert [text for text in texts if "?" in text] == []
-    assert [fault for text in texts for fault in faults(text) if fault.startswith("a riddle")] == []
-
-
-def test_the_headline_of_every_kept_card_is_read_at_once() -> None:
-    lines = [
-        line for file in (ROOT / "tests/cases/cards").glob("*.txt") for line in file.read_text("utf-8").split("\n")
-    ]
-    headlines = {line.partition(": ")[2] for line in lines if line.startswith(("critical: ", "warning: ", "info: "))}
-    assert len(headlines) > 400
-    assert [line for line in headlines if len(line) > _READ_AT_ONCE] == []
-
-
-_READ_AT_ONCE = 100
 
 
 def _repeated(detail: str) -> list[str]:
@@ -130,34 +106,3 @@ def test_a_value_on_a_card_is_that_of_the_chart() -> None:
 
 
 # What a card advises takes its hazard away, and pairs speak whichever drug is drafted.
-@every_case("fires", every=3)
-def test_what_is_advised_on_a_warning_takes_the_headline_away(rule: str, case: Case, as_of: datetime) -> None:
-    """The whole book on the patient of every firing case: a test alone is no advice against a hazard."""
-    signing = case.get("hook") != "order-select"
-    _advice_takes_the_headline_away(case["patient"], case["draft"], as_of, signing=signing)
-
-
-def _advice_takes_the_headline_away(
-    patient: dict[str, Any], draft: dict[str, Any], as_of: datetime, *, signing: bool
-) -> int:
-    """How many suggestions were advised; each of them takes away what the card's headline warns of."""
-    record = record_of(patient, as_of)
-    drafts = drafts_of(draft_of(draft))
-    told = 0
-    for card in check(record, drafts, signing=signing).cards:
-        headline = card.own_extension.findings[0]
-        asks_for_tests = headline.rule.startswith("mon-")
-        for one in card.suggestions:
-            if not one.is_recommended or card.indicator == "info" or asks_for_tests:
-                continue
-            told += 1
-            after = [draft for draft in drafts if draft.reference not in {a.resource_id for a in one.actions}]
-            changed = [a.resource for a in one.actions if (a.resource or {}).get("resourceType") == "MedicationRequest"]
-            assert changed or len(after) < len(drafts), f"{one.label} is advised, but the order stays as it is"
-            created = [action.resource for action in one.actions if action.resource is not None]
-            ids = {resource.get("id") for resource in created}
-            kept = [draft for draft in after if draft.resource.get("id") not in ids]
-            later = PatientSession(record, [*kept, *(read_draft(each) for each in created)], signing=signing)
-            found = {pair for each in later.drafted for pair in rule_book().evaluate(later, each).finding_keys}
-            assert (headline.rule, headline.band) not in found, one.label
-    return told

@@ -18,7 +18,7 @@ from cds_hooks.settings import Settings, settings
 from cds_hooks.storage.database import parse_url, reading_engine
 from cds_hooks.storage.entries import add_event
 from cds_hooks.storage.tables import events
-from cds_hooks.text import commands, released
+from cds_hooks.text import released
 from cds_hooks.text.prompts import read_prompt
 from cds_hooks.text.released import PROMPT
 from tests.cds_hooks.text.stub import MODEL, Stub, playing
@@ -61,10 +61,10 @@ class Site:
         self.settings = Settings(text_file=folder / "text.toml", database_url=f"sqlite:///{folder}/record.db")
 
     def run(self, *arguments: str) -> Result:
-        return CliRunner().invoke(commands.app, arguments)
+        return CliRunner().invoke(cli.app, ("text", *arguments))
 
     def summary(self) -> Result:
-        return self.run("summary", str(self.chart), "--date", "2026-11-02", "--endpoint", "ward")
+        return self.run(str(self.chart), "--date", "2026-11-02", "--endpoint", "ward")
 
     def evaluate(self) -> Result:
         return CliRunner().invoke(tool.app, ["evaluate", str(self.folder), "--endpoint", "ward", "--json"])
@@ -99,7 +99,7 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
 def test_without_acts_of_release_nothing_leaves(site: Site) -> None:
     answer = site.summary()
     assert (answer.exit_code, "summary-ward is not released here" in answer.output, site.stub.sent) == (1, True, [])
-    refused = site.run("summary", str(site.chart), "--endpoint", site.stub.address)
+    refused = site.run(str(site.chart), "--endpoint", site.stub.address)
     assert (refused.exit_code, "CDS_TEXT_FILE names ward" in refused.output) == (1, True)
 
 

@@ -1,7 +1,6 @@
 """The client over real HTTP, with a server that behaves in every way."""
 
 import asyncio
-import itertools
 import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -55,11 +54,6 @@ async def test_a_read_brings_the_resource() -> None:
         found = await _ask(running.base, lambda fhir: fhir.fetch(Read("Patient", "p1"), "patient"))
     assert isinstance(found.value, Patient)
     assert (found.pages, found.ended) == (1, None)
-
-
-async def test_a_read_of_what_is_not_there_finds_nothing() -> None:
-    with serving_fhir([CHART]) as running:
-        assert (await _ask(running.base, lambda fhir: fhir.fetch(Read("Patient", "nobody"), "patient"))).value is None
 
 
 async def test_a_search_follows_all_pages_with_the_token() -> None:
@@ -124,14 +118,6 @@ async def test_a_next_page_at_another_origin_is_not_fetched() -> None:
 async def test_the_deadline_ends_a_slow_answer() -> None:
     with serving_fhir([CHART], mode="slow", delay_seconds=30) as running, pytest.raises(DeadlineExceeded):
         await _ask(running.base, lambda fhir: fhir.fetch(LABS, "labs"), seconds=lambda: 0.1)
-
-
-async def test_pages_that_came_before_the_deadline_stay() -> None:
-    left = itertools.chain([5.0, 5.0], itertools.repeat(0.0))
-    with serving_fhir([CHART], page_size=3) as running:
-        found = await _ask(running.base, lambda fhir: fhir.fetch(LABS, "labs"), seconds=lambda: next(left))
-    assert len(_ids(found)) == 6
-    assert isinstance(found.ended, DeadlineExceeded)
 
 
 Answer = tuple[int, dict[str, str], bytes]
@@ -217,14 +203,6 @@ async def test_no_error_shows_token_address_or_answer(caplog: pytest.LogCaptureF
 
 
 BASE = httpx.URL("https://ehr.example/api/fhir/")
-
-
-@for_rows(
-    "link",
-    rows_of(__file__, "below_the_base_it_is_followed"),
-)
-def test_below_the_base_it_is_followed(link: str) -> None:
-    assert next_page(link, BASE).host == "ehr.example"
 
 
 @for_rows(

@@ -220,42 +220,6 @@ def test_an_edition_that_changes_between_two_pages_is_refused() -> None:
         TerminologyServer(base, http).expand(f"<< {_HF}")
 
 
-def test_the_answers_of_the_examples_of_the_standard_are_read() -> None:
-    """FHIR R4 (4.0.1), $lookup of CodeSystem and the example of an expansion: the same elements, our own content.
-
-    A name, the version, a display, flags and designations in parts; an expansion with its identifier, time and total,
-    a code with the version of its own, and two levels, of which the upper ones have a display and no code.
-    """
-    parameters = [
-        *({"name": name, "valueString": value} for name, value in (("name", "SNOMED CT"), ("version", "2.48"))),
-        {"name": "display", "valueString": "Heart failure"},
-        {"name": "abstract", "valueString": "false"},
-        {"name": "designation", "part": [{"name": "value", "valueString": "Heart failure"}]},
-    ]
-    coded = {"system": "http://snomed.info/sct", "version": "2.48"}
-    parts = [
-        coded | {"code": "1", "display": "One", "designation": [{"language": "sv", "value": "Ett"}]},
-        {"abstract": True, "display": "Further ones", "contains": [coded | {"code": "2", "display": "Two"}]},
-        {"abstract": True, "display": "The last", "contains": [coded | {"code": "3"}, coded | {"code": "4"}]},
-    ]
-    expansion = {
-        "extension": [{"url": "http://hl7.org/fhir/StructureDefinition/valueset-expansionSource", "valueUri": "urn:a"}],
-        "identifier": "urn:uuid:42316ff8-2714-4680-9980-f37a6d1a71bc",
-        "timestamp": "2015-06-22T13:56:07Z",
-        "total": 4,
-        "offset": 0,
-        "parameter": [{"name": "version", "valueString": "2.48"}],
-        "contains": parts,
-    }
-    answers = {"resourceType": "Parameters", "parameter": parameters}, {"resourceType": "ValueSet", "status": "draft"}
-    expanded: Answer = (200, answers[1] | {"expansion": expansion})
-    with _serving(lambda _: expanded, (200, answers[0])) as (base, requests), httpx.Client() as http:
-        server = TerminologyServer(base, http)
-        assert server.edition() == "2.48"
-        assert server.expand("<< 1") == {"1": ["One", "Ett"], "2": ["Two"], "3": [], "4": []}
-    assert requests == ["/fhir/CodeSystem/$lookup", "/fhir/ValueSet/$expand"]
-
-
 def test_a_code_that_the_server_does_not_know_is_told_in_its_words() -> None:
     issue = {"severity": "error", "code": "not-found", "details": {"text": 'Code "84114007" not found'}}
     unknown: Answer = (400, {"resourceType": "OperationOutcome", "id": "exception", "issue": [issue]})

@@ -2,13 +2,13 @@
 
 import json
 from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from fhir.mapping.equations import ckd_epi_2021, cockcroft_gault, is_creatinine_unstable
+from fhir.mapping.equations import ckd_epi_2021, cockcroft_gault
 from fhir.mapping.kidney import KidneyAbsence, KidneyEstimate, KidneyFunction, crcl_cockcroft_gault, egfr_best
 from fhir.record.datatypes import parse_time
 from fhir.record.record import PatientRecord, read_record
@@ -172,43 +172,6 @@ def test_without_male_or_female_the_lower_of_both_is_used_and_the_range_said(gen
     assert found.notes == (
         f"The sex is not known: {woman.value:.0f} (female) to {man.value:.0f} (male); the lower is used.",
     )
-
-
-class TestUnstable:
-    """KDIGO: 0.3 mg/dL within 48 hours, or by half within 7 days."""
-
-    @pytest.mark.parametrize(
-        ("earlier", "hours", "newest", "unstable"),
-        rows_of(__file__, "a_change_is_judged"),
-    )
-    def test_a_change_is_judged(self, earlier: float, hours: float, newest: float, unstable: bool) -> None:
-        before = datetime(2026, 11, 19, 8, 0, tzinfo=UTC) - timedelta(hours=hours)
-        chart = record_of(creatinine(newest, "2026-11-19T08:00:00Z"), creatinine(earlier, before.isoformat()))
-        assert is_creatinine_unstable(chart.measurements("creatinine")) is unstable
-        assert _estimate(egfr_best(chart)).unstable is unstable
-
-    def test_a_change_long_before_the_value_that_is_used_does_not_matter(self) -> None:
-        chart = record_of(egfr(50.0), creatinine(1.2, "2026-03-01T08:00:00Z"), creatinine(2.0, "2026-03-02T08:00:00Z"))
-        assert not _estimate(egfr_best(chart)).unstable
-
-    @pytest.mark.parametrize(("seconds", "unstable"), [(-1, False), (0, True), (1, True)])
-    def test_a_change_within_seven_days_before_the_value_that_is_used_counts(
-        self, seconds: int, *, unstable: bool
-    ) -> None:
-        used = datetime(2026, 11, 19, 8, 0, tzinfo=UTC)
-        changed = used - timedelta(days=7) + timedelta(seconds=seconds)
-        results = [creatinine(1.2, (changed - timedelta(days=1)).isoformat()), creatinine(2.0, changed.isoformat())]
-        assert _estimate(egfr_best(record_of(egfr(50.0, used.isoformat()), *results))).unstable is unstable
-
-    def test_two_results_of_one_instant_are_no_change(self) -> None:
-        assert not is_creatinine_unstable(record_of(creatinine(1.2), creatinine(2.0)).measurements("creatinine"))
-
-    def test_active_acute_kidney_injury_is_unstable(self) -> None:
-        assert _estimate(egfr_best(record_of(creatinine(1.0), condition("14669001")))).unstable
-
-    def test_acute_kidney_injury_coded_for_some_stay_is_not(self) -> None:
-        coded = condition("14669001", status=None)
-        assert not _estimate(egfr_best(record_of(creatinine(1.0), coded))).unstable
 
 
 def _case_record(path: Path) -> tuple[dict[str, Any], PatientRecord]:

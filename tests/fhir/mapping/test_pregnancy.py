@@ -6,8 +6,6 @@ import pytest
 
 from fhir.mapping.conditions import find_condition
 from fhir.mapping.gestation import gestation_weeks
-from fhir.mapping.pregnancy import PregnancySign, negative_test_since, pregnancy_signs
-from fhir.record.datatypes import parse_time
 from tests.each import for_rows
 from tests.fhir import builders
 from tests.fhir.builders import ICD10, LOINC, SNOMED, SUBJECT, condition, encounter, observation, record_of
@@ -182,17 +180,6 @@ def _tested(when: str, answer: dict[str, Any] = POSITIVE) -> dict[str, Any]:
     return seen("2106-3", when, valueCodeableConcept=answer, id=f"test-{when}")
 
 
-def test_a_negative_test_speaks_against_a_charted_pregnancy_but_does_not_end_it() -> None:
-    charted = condition("72892002", onsetDateTime="2026-10-01")
-    negative = seen("2106-3", "2026-11-03", valueCodeableConcept=NEGATIVE)
-    assert source(charted, negative) is not None
-    record = record_of(charted, negative, patient=WOMAN)
-    assert negative_test_since(record, parse_time("2026-10-01")) is not None
-    assert negative_test_since(record, parse_time("2026-11-02")) is not None
-    assert negative_test_since(record, parse_time("2026-11-03")) is None
-    assert negative_test_since(record, None) is None
-
-
 PREGNANCY = condition("72892002", onsetDateTime="2026-09-01")
 
 
@@ -273,74 +260,3 @@ def test_the_sex_at_birth_goes_before_the_gender(gender: str, at_birth: str | No
     # A test of the body tells more than the administrative gender, and less than the sex that is charted.
     tested = source(pregnant, _tested("2026-11-10"), patient=patient)
     assert (tested is not None) is (is_pregnant or at_birth is None)
-
-
-@for_rows(
-    ("for_care", "at_birth", "sex"),
-    [("248152002", None, "female"), ("248152002", "M", "male"), ("248153007", "UNK", "male"), ("x", None, "male")],
-)
-def test_the_sex_used_for_care_goes_before_the_gender_and_after_that_at_birth(
-    for_care: str, at_birth: str | None, sex: str
-) -> None:
-    core = "http://hl7.org/fhir/us/core/StructureDefinition/us-core-"
-    extensions = [{"url": f"{core}sex", "valueCode": for_care}]
-    if at_birth is not None:
-        extensions.append({"url": f"{core}birthsex", "valueCode": at_birth})
-    assert record_of(patient=WOMAN | {"gender": "male", "extension": extensions}).sex == sex
-
-
-HCG, STATUS, DUE, WEEKS = "19080-1", "82810-3", "11778-8", "11884-4"
-DAY = parse_time("2026-11-10")
-
-
-def signs(*resources: dict[str, Any]) -> dict[str, list[PregnancySign]]:
-    """The signs by kind, without the kinds of which there is none."""
-    read = pregnancy_signs(record_of(*resources, patient=WOMAN))
-    return {name: list(getattr(read, name)) for name in read.__struct_fields__ if getattr(read, name)}
-
-
-def hcg(value: float, unit: str | None = "mIU/mL", **more: Any) -> dict[str, Any]:
-    quantity = {"value": value} | ({"unit": unit} if unit else {}) | more
-    return observation(HCG, None, None, "2026-11-10", valueQuantity=quantity)
-
-
-@for_rows(
-    ("resource", "kind"),
-    [
-        (hcg(25), "positive"),
-        (hcg(24.9), None),
-        (hcg(5), None),
-        (hcg(4.9), "negative"),
-        (hcg(4.9, comparator=">"), None),
-        (hcg(5, comparator="<"), "negative"),
-        (hcg(5, comparator="<="), "negative"),
-        (hcg(6, comparator="<"), None),
-        (hcg(30, comparator="<"), None),
-        (hcg(25, comparator=">"), "positive"),
-        (hcg(25, comparator=">="), "positive"),
-        (hcg(25, "U/L"), "positive"),
-        (hcg(25, "ng/mL"), None),
-        (hcg(25, None), None),
-        (hcg(25, "x", code="m[IU]/mL"), "positive"),
-        (seen(HCG, valueString="Negative"), "negative"),
-        (seen(HCG, valueString="not reactive"), "negative"),
-        (seen(HCG, valueString="Reactive"), "positive"),
-        (seen(HCG, valueString="invalid"), None),
-        (seen(HCG, valueString="invalid", interpretation=[{"coding": [{"code": "POS"}]}]), "positive"),
-        (seen(HCG, interpretation=[{"coding": [{"code": "H"}]}, {"coding": [{"code": "NEG"}]}]), "negative"),
-        (seen(HCG, interpretation=[{"coding": [{"code": "H"}]}]), None),
-        (seen(HCG, valueCodeableConcept=POSITIVE, interpretation=[{"coding": [{"code": "NEG"}]}]), "positive"),
-        (seen(HCG, valueCodeableConcept=NEGATIVE), "negative"),
-        (seen(HCG, valueCodeableConcept=NEGATIVE, valueString="positive"), "negative"),
-        (hcg(10) | {"interpretation": [{"coding": [{"code": "POS"}]}]}, None),
-        (seen(HCG, "2026-11-22", valueCodeableConcept=POSITIVE), None),
-        (seen(HCG, valueCodeableConcept=POSITIVE, status="cancelled"), None),
-        (observation(HCG, None, None, None, valueQuantity=None, valueCodeableConcept=POSITIVE), None),
-    ],
-)
-def test_a_test_is_positive_negative_or_says_nothing(resource: dict[str, Any], kind: str | None) -> None:
-    words = f"pregnancy test {kind}"
-    source = f"Observation/{resource['id']}"
-    assert DAY is not None
-    sign = PregnancySign("hcg", words, HCG, source, DAY)
-    assert signs(resource) == ({kind: [sign]} if kind is not None else {})

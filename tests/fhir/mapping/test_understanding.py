@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from fhir.mapping.understanding import understand
-from tests.each import for_rows, rows_of
+from tests.each import for_rows
 
 _SNOMED, _ICD10 = "http://snomed.info/sct", "http://hl7.org/fhir/sid/icd-10-cm"
 
@@ -18,38 +18,10 @@ def _of(kind: str, **elements: Any) -> Any:
     return understand({"resourceType": kind, "id": "1", **elements})
 
 
-@for_rows(
-    ("kind", "elements", "group"),
-    rows_of(__file__, "a_group_is_read_where_the_fact_stands"),
-)
-def test_a_group_is_read_where_the_fact_stands(kind: str, elements: dict[str, Any], group: str) -> None:
-    reading = _of(kind, **elements)
-    assert group in reading.groups
-    assert reading.words.strip("; ") == reading.words
-    assert reading.understood
-    assert reading.resource == f"{kind}/1"
-
-
-@for_rows(
-    ("kind", "elements", "assertion"),
-    rows_of(__file__, "what_is_not_of_the_patient_now_means_no_group"),
-)
-def test_what_is_not_of_the_patient_now_means_no_group(kind: str, elements: dict[str, Any], assertion: str) -> None:
-    reading = _of(kind, **elements)
-    assert reading.groups == ()
-    assert reading.assertion == assertion
-
-
 def test_what_nothing_matches_is_not_understood_with_the_reason() -> None:
     reading = _of("Condition", code={"coding": [{"system": _SNOMED, "code": "1"}], "text": "Snorgling"})
     assert (reading.understood, reading.reason) == (False, "no code of the tables and no phrase")
     assert not _of("Condition").understood
-
-
-def test_a_resolved_condition_means_those_groups_for_which_the_past_counts() -> None:
-    resolved = {"coding": [{"code": "resolved"}]}
-    assert "stroke_tia" in _of("Condition", code={"text": "Stroke"}, clinicalStatus=resolved).groups
-    assert _of("Condition", code={"text": "Delirium"}, clinicalStatus=resolved).groups == ()
 
 
 @for_rows("words", ["No known allergies", "NKDA", "no latex allergy", "Penicillin allergy ruled out"])

@@ -6,7 +6,6 @@ import pytest
 
 from fhir.terminology.definitions import Definition, WrongDefinition, definition_of_row, holds, own_definitions
 from fhir.terminology.importing import snomed_roots
-from fhir.terminology.medications import table_rows
 from fhir.terminology.rf2 import Release, Roots, expand
 from tests.each import for_rows, rows_of
 
@@ -64,6 +63,7 @@ def test_codes_of_other_systems_are_held_by_range_subtree_and_parts(
     assert [code for code in not_held if is_held(code)] == []
 
 
+@pytest.mark.slow
 def test_each_root_of_our_definitions_is_a_code_of_its_own_list() -> None:
     """The identifiers were chosen by their names among codes that were read for the group: none is from memory."""
     groups, definitions = snomed_roots().by_kind["group"], own_definitions()
@@ -72,21 +72,3 @@ def test_each_root_of_our_definitions_is_a_code_of_its_own_list() -> None:
     for definition in of_groups:
         assert definition.roots <= groups[definition.key], definition.key
         assert definition.without <= set().union(*groups.values()), definition.key
-
-
-def test_each_group_has_a_definition_or_the_reason_why_it_has_none() -> None:
-    defined = {definition.key for definition in own_definitions() if definition.kind == "group"}
-    reasons = {row["key"]: row["source"] for row in table_rows("definitions.csv") if row["system"] == "none"}
-    assert defined | reasons.keys() == {row["group"] for row in table_rows("condition_groups.csv")}
-    assert not defined & reasons.keys()
-    assert len(reasons) <= 59
-    assert all(reason.startswith("no root: ") for reason in reasons.values())
-
-
-def test_each_allergen_is_defined_by_subtrees_of_the_atc_ingredients_or_substances_but_four_by_words() -> None:
-    rows = table_rows("allergen_classes.csv")
-    defined = {definition.key for definition in own_definitions() if definition.kind == "allergen"}
-    assert defined == {row["allergen_class"] for row in rows if row["atc"]}
-    assert len(defined) > 40
-    of_words = {row["allergen_class"] for row in rows if not row["atc"] + row["members"] + row["snomed"]}
-    assert of_words == {"alpha_gal", "benzyl_alcohol", "gelatin", "polyoxyl_castor_oil"}

@@ -6,44 +6,8 @@ from pathlib import Path
 import pytest
 
 from fhir.terminology.medications import (
-    CLASS_MEMBERS,
-    INGREDIENT_BY_NAME,
-    INGREDIENTS,
     product_of,
-    table_rows,
 )
-
-
-def test_every_class_of_an_ingredient_is_in_the_table_of_classes() -> None:
-    named = {name for row in table_rows("ingredients.csv") for name in row["classes"].split(";") if name}
-    assert named <= set(CLASS_MEMBERS)
-    assert all(CLASS_MEMBERS.values())
-
-
-def test_every_alias_names_known_ingredients() -> None:
-    known = INGREDIENT_BY_NAME
-    assert [
-        row
-        for table in ("aliases.csv", "brand_names.csv")
-        for row in table_rows(table)
-        for name in row["ingredients"].split(";")
-        if name and name not in known
-    ] == []
-
-
-def test_every_product_and_orderable_names_known_ingredients() -> None:
-    known = INGREDIENTS
-    for table in ("products.csv", "orderables.csv"):
-        for row in table_rows(table):
-            assert all(code in known for code in row["ingredients"].split(";")), row
-
-
-def test_ingredients_have_one_code_each() -> None:
-    rows = [*table_rows("ingredients.csv"), *table_rows("further_ingredients.csv")]
-    assert len(INGREDIENTS) == len(INGREDIENT_BY_NAME)
-    # One that a rule learns to know may stand in both for a while: the table of the rules counts.
-    assert {row["rxcui"] for row in table_rows("ingredients.csv")} <= set(INGREDIENTS)
-    assert {row["name"] for row in rows} == set(INGREDIENT_BY_NAME)
 
 
 @pytest.mark.outside_data

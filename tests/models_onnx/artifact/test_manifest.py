@@ -4,10 +4,8 @@ import stat
 from pathlib import Path
 
 import pytest
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 
-from models_onnx.artifact.keys import local_signer, maintainers, public_file, read_signer, trusted_keys
+from models_onnx.artifact.keys import local_signer, maintainers, public_file, trusted_keys
 from models_onnx.errors import SignatureRefused
 from tests.each import rows_of
 
@@ -31,21 +29,6 @@ def test_the_maintainers_key_is_committed_and_no_private_key_is() -> None:
     assert len(maintainers()) >= 1
     committed = [path for folder in ("models_onnx", "cds_hooks") for path in (ROOT / folder).rglob("*.pem")]
     assert committed == []
-
-
-def test_a_private_key_of_another_kind_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "key.pem"
-    private = ec.generate_private_key(ec.SECP256R1())
-    path.write_bytes(
-        private.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
-    )
-    with pytest.raises(SignatureRefused, match="no Ed25519 key"):
-        read_signer(path, "me")
-    path.write_bytes(b"not a key")
-    with pytest.raises(SignatureRefused, match="cannot be read"):
-        read_signer(path, "me")
 
 
 @pytest.mark.parametrize(

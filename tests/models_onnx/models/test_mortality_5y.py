@@ -48,16 +48,6 @@ def test_nobody_without_any_lab_is_trained_on(people: Cohort, real: pd.DataFrame
 
 
 @pytest.mark.outside_data
-@pytest.mark.parametrize("spec", [SPEC, TWIN], ids=lambda spec: spec.id)
-def test_no_input_reads_a_column_that_knows_the_outcome(spec: object, real: pd.DataFrame) -> None:
-    assert spec in (SPEC, TWIN)
-    rows = real.head(500)
-    told = inputs_of(SPEC, rows)
-    blind = rows.drop(columns=[name for name in SPEC.never_inputs if name in rows.columns])
-    assert np.array_equal(told, inputs_of(SPEC, blind), equal_nan=True)
-
-
-@pytest.mark.outside_data
 def test_a_creatinine_in_the_wrong_unit_is_refused_for_the_whole_column(real: pd.DataFrame) -> None:
     rows = real[(real["age_years"] >= 40) & real["creatinine_mg_dl"].notna()].head(400)
     wrong = rows.assign(creatinine_mg_dl=rows["creatinine_mg_dl"].where(np.arange(400) % 5 > 0, other=88.4))

@@ -1,7 +1,5 @@
 """The committed readmission models: what they reach, and the traps of their data."""
 
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,37 +7,15 @@ import pytest
 from models_onnx.batch import load
 from models_onnx.models.readmission_30d import SPEC, TWIN
 from models_onnx.serving.registry import load_model
-from models_onnx.workbench.training.data.cohort import inputs_of, read_table
+from models_onnx.workbench.training.data.cohort import inputs_of
 
 pytestmark = pytest.mark.slow  # They go through the training table.
-
-
-@pytest.fixture(scope="module")
-def real(data_folder: Path) -> pd.DataFrame:
-    """The study's table."""
-    return read_table(SPEC, data_folder).rows
-
-
-@pytest.mark.parametrize(("name", "least"), [("readmission_30d", 0.655), ("readmission_30d_early", 0.635)])
-def test_the_floors_hold_and_are_those_of_the_issue(name: str, least: float) -> None:
-    evaluation = load_model(name).manifest.evaluation
-    assert all(floor["passed"] for floor in evaluation["floors"])
-    assert evaluation["all"]["auroc"]["value"] >= least
-    assert 0.9 <= evaluation["all"]["calibration_slope"]["value"] <= 1.1
-    assert 0.95 <= evaluation["all"]["observed_expected"]["value"] <= 1.05
 
 
 def test_the_dead_and_those_in_hospice_are_left_out_and_counted() -> None:
     cohort = load_model("readmission_30d").manifest.cohort
     assert (cohort.table_rows, cohort.n, cohort.events) == (81086, 79156, 8952)
     assert {step.reason: step.count for step in cohort.exclusions} == {"died": 1303, "hospice": 624, "sex-unknown": 3}
-
-
-@pytest.mark.outside_data
-def test_no_input_reads_race_payer_or_the_outcome(real: pd.DataFrame) -> None:
-    rows = real.head(500)
-    blind = rows.drop(columns=list(SPEC.never_inputs))
-    assert np.array_equal(inputs_of(SPEC, rows), inputs_of(SPEC, blind), equal_nan=True)
 
 
 def row(**changed: str) -> pd.DataFrame:

@@ -9,7 +9,6 @@ import pytest
 
 from fhir.mapping.medications.active import (
     active_medications,
-    is_new_start,
     order_end,
     uncertain_medications,
 )
@@ -19,7 +18,6 @@ from tests.fhir.builders import administration, coded, dispense, lean, record_of
 
 Json = dict[str, Any]
 METFORMIN = coded("861007", "metformin hydrochloride 500 MG Oral Tablet")
-RXCUI = "6809"
 LISTED = request(METFORMIN)
 
 
@@ -63,11 +61,6 @@ def test_an_original_order_and_its_instances_are_one_prescription() -> None:
     assert _names(*instances) == ["metformin"]
     assert _names(original, request("warfarin", "m4", intent="instance-order")) == ["metformin", "warfarin"]
     assert _names(original, request(METFORMIN, "m5")) == ["metformin", "metformin"]
-
-
-def test_what_is_not_recognised_is_on_the_list_too() -> None:
-    found = active_medications(record_of(request("herbal drops")))
-    assert [(one.identity.recognised, one.name) for one in found] == [(False, "herbal drops")]
 
 
 @pytest.mark.parametrize(("when", "active"), [("2025-11-20", True), ("2025-11-19", False), (None, False)])
@@ -210,41 +203,3 @@ def test_what_has_an_unknown_status_is_neither_taken_nor_absent() -> None:
 def test_an_order_ends_with_its_bounds_its_validity_or_its_supply(resource: Json, end: str | None) -> None:
     at = datetime.fromisoformat(end).replace(tzinfo=UTC).timestamp() if end is not None else None
     assert order_end(lean(_present(resource))) == at
-
-
-@for_rows(
-    ("resource", "is_new"),
-    [
-        # An order that was taken in the last 180 days, or is being taken.
-        (request(METFORMIN, authoredOn="2001-01-01"), False),
-        (request(METFORMIN, authoredOn=None), False),
-        (request(METFORMIN, authoredOn="2025-01-01", **_valid(end="2026-05-22")), True),
-        *((request(METFORMIN, status=status), False) for status in ("completed", "stopped", "on-hold", "unknown")),
-        (request(METFORMIN, status="completed", authoredOn="2026-05-24"), False),  # 180 days and nine hours
-        (request(METFORMIN, status="completed", authoredOn="2026-05-23"), True),
-        (request(METFORMIN, status="stopped", authoredOn="2025-01-01", **_valid(end="2026-05-23")), False),
-        (request(METFORMIN, status="stopped", authoredOn="2025-01-01", **_valid(end="2026-05-22")), True),
-        (request(METFORMIN, status="completed", authoredOn=None), True),
-        (request(METFORMIN, status="completed", authoredOn="2026-05-24", **_valid(start="2026-05-24")), False),
-        *((request(METFORMIN, status=status), True) for status in ("draft", "cancelled", "entered-in-error")),
-        *((request(METFORMIN, intent=intent), True) for intent in ("plan", "proposal")),
-        (request(METFORMIN, doNotPerform=True), True),
-        (request(METFORMIN, authoredOn="2026-12-01"), True),
-        (request("warfarin"), True),
-        (request("Janumet"), False),
-        (statement(METFORMIN), False),
-        (statement(METFORMIN, status="not-taken"), True),
-        (statement(METFORMIN, status="unknown", effectiveDateTime="2026-05-24"), False),
-        (statement(METFORMIN, status="unknown", effectiveDateTime="2026-05-23"), True),
-        (dispense(METFORMIN, whenHandedOver="2026-05-24"), False),
-        (dispense(METFORMIN, whenHandedOver="2026-05-23"), True),
-        (dispense(METFORMIN, whenHandedOver="fnord"), True),
-        (dispense(METFORMIN, status="cancelled"), True),
-        (administration(METFORMIN, effectiveDateTime="2026-05-24"), False),
-        (administration(METFORMIN, status="not-done"), True),
-    ],
-)
-def test_a_drug_is_new_where_it_was_not_taken_for_180_days(resource: Json, is_new: bool) -> None:
-    record = record_of(_present(resource))
-    assert is_new_start(record, RXCUI) is is_new
-    assert is_new_start(record, RXCUI, besides=f"{resource['resourceType']}/{resource['id']}")

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from fhir.mapping.gaps import gaps
-from fhir.mapping.medications.active import active_medications, ended_medications, presence_of
+from fhir.mapping.medications.active import active_medications, presence_of
 from fhir.mapping.medications.daily_dose import daily_dose
 from fhir.mapping.medications.identity import identify
 from fhir.mapping.medications.sig import read_sig
@@ -37,14 +37,6 @@ def test_a_supply_that_ended_long_ago_is_said_and_is_no_absence() -> None:
     record = record_from_resources([_ORDER | supply], "p1", AS_OF)
     assert presence_of(record, frozenset({"21212"})).state == "unreadable"
     assert [gap.reason for gap in gaps(record)] == ["supply-ended"]
-
-
-def test_a_course_that_is_over_has_ended_on_its_last_day() -> None:
-    course = {"dosageInstruction": [{"text": "500 mg twice daily for 7 days"}], "authoredOn": "2026-11-10"}
-    record = record_from_resources([_ORDER | course], "p1", AS_OF)
-    (ended,) = ended_medications(record, 14.0)
-    assert ended.ended is not None
-    assert ended.ended.date == "2026-11-17"
 
 
 def _draft(**elements: Any) -> Any:

@@ -11,16 +11,12 @@ from hypothesis import strategies as st
 from fhir.mapping.medications.daily_dose import DailyDose, daily_dose
 from fhir.mapping.medications.dosage import Milligrams
 from fhir.mapping.medications.identity import MedicationIdentity, identify
-from fhir.mapping.medications.sig import (
-    DoseProblem,
-)
 from fhir.record.datatypes import (
     CodeableConcept,
     Coding,
     Dosage,
     DoseAndRate,
     Quantity,
-    Ratio,
     Timing,
     TimingRepeat,
 )
@@ -29,7 +25,7 @@ from fhir.terminology.medication_strength import Strength
 from fhir.terminology.medications import INGREDIENT_BY_NAME
 from tests.conftest import examples
 from tests.each import for_rows, rows_of
-from tests.fhir.builders import coded, order
+from tests.fhir.builders import order
 from tests.fhir.mapping.medications.doses import (
     METFORMIN,
     TWICE,
@@ -64,21 +60,6 @@ def test_a_dose_of_metformin_500(quantity: dict[str, Any], milligrams: float) ->
     assert (dose.certainty, dose.times_per_day, dose.from_text) == ("exact", 2.0, False)
 
 
-PATCH = coded("245134", "72 HR fentanyl 0.025 MG/HR Transdermal System")
-
-
-@for_rows(
-    ("drug", "dosage", "a_day"),
-    rows_of(__file__, "an_amount_is_multiplied_with_the_strength_of_each_ingredient"),
-)  # fmt: skip
-def test_an_amount_is_multiplied_with_the_strength_of_each_ingredient(
-    drug: dict[str, Any] | str, dosage: dict[str, Any], a_day: dict[str, float]
-) -> None:
-    dose = dose_of(drug, dosage)
-    assert {one.rxcui: one.high for one in dose.per_day} == pytest.approx(a_day)
-    assert {one.rxcui: one.low for one in dose.per_day} == pytest.approx(a_day)
-
-
 @for_rows(
     "dosage",
     rows_of(__file__, "a_dose_by_weight_is_that_of_the_patient"),
@@ -108,19 +89,6 @@ def test_the_doses_of_the_given_cases_are_as_they_say(data_folder: Path) -> None
 # The daily dose of an order whose sig has words, ranges, weeks, several lines or an end.
 # No time limit: the first example loads the tables, and the machine may be busy.
 CALM = settings(deadline=None, max_examples=examples(60), suppress_health_check=[HealthCheck.too_slow])
-
-
-class TestWeek:
-    """Doses of a week."""
-
-    @pytest.mark.parametrize(
-        "dosage",
-        rows_of(__file__, "a_weekly_dose"),
-    )
-    def test_a_weekly_dose(self, dosage: dict[str, Any]) -> None:
-        dose = dose_of(coded("105585", "methotrexate 2.5 MG Oral Tablet"), dosage)
-        assert [one.high * 7 for one in dose.per_day] == [pytest.approx(15.0)]
-        assert dose.times_per_week == pytest.approx(1.0)
 
 
 # Equivalent ways to say how often, and how much of a 500 mg tablet. Whatever is combined, the dose is the same.
@@ -225,39 +193,6 @@ def _mg(low: float, high: float | None = None, rxcui: str = W.rxcui) -> tuple[Mi
 
 def _dose(*dosages: Dosage, identity: MedicationIdentity = TEN, weight: float | None = None, **more: Any) -> DailyDose:
     return daily_dose(_order(*dosages, **more), identity, weight)
-
-
-def test_what_is_not_recognised_has_no_dose() -> None:
-    assert _dose(_dosage(5, timing=ONCE_A_DAY), identity=MedicationIdentity("fnord")) == DailyDose(
-        problem=DoseProblem("the medication is not recognised")
-    )
-
-
-LIMIT = Ratio(_q(12, "mg"), _q(1, "d"))
-
-
-@for_rows(
-    ("dosage", "certainty", "amounts"),
-    [
-        (_dosage(5, timing=_every(4), asNeededBoolean=True, maxDosePerPeriod=LIMIT), "maximum_prn", _mg(0, 12)),
-        (_dosage(5, timing=TWICE_A_DAY, asNeededBoolean=True, maxDosePerPeriod=LIMIT), "maximum_prn", _mg(0, 10)),
-        (_dosage(5, timing=_every(1, frequencyMax=4), maxDosePerPeriod=LIMIT), "range", _mg(5, 12)),
-        (_dosage(5, timing=_every(3, frequencyMax=4), maxDosePerPeriod=LIMIT), "range", _mg(12, 12)),
-        # What is ordered exactly is not less because of a limit.
-        (_dosage(5, timing=_every(4), maxDosePerPeriod=LIMIT), "exact", _mg(20)),
-        # Nothing but the limit.
-        (_dosage(asNeededBoolean=True, maxDosePerPeriod=LIMIT), "maximum_prn", _mg(0, 12)),
-        (_dosage(maxDosePerPeriod=LIMIT), "range", _mg(0, 12)),
-        (_dosage(5, maxDosePerPeriod=LIMIT), "range", _mg(0, 12)),
-        (_dosage(5, "fnord", maxDosePerPeriod=LIMIT), "unknown", ()),
-        (Dosage(text="taper as told", maxDosePerPeriod=LIMIT), "unknown", ()),
-        (_dosage(5, "fnord", maxDosePerPeriod=LIMIT, asNeededBoolean=True), "maximum_prn", _mg(0, 12)),
-    ],
-)
-def test_the_most_of_a_day_bounds_what_is_open(dosage: Dosage, certainty: str, amounts: tuple[Milligrams, ...]) -> None:
-    dose = _dose(dosage)
-    assert (dose.certainty, dose.per_day) == (certainty, amounts)
-    assert (dose.problem is None) is (certainty != "unknown")
 
 
 # Several instructions.

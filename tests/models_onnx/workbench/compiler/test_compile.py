@@ -6,14 +6,11 @@ import numpy as np
 import pytest
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from onnx import load_from_string
 
-from models_onnx.errors import AdditivityRefused, ParityRefused
+from models_onnx.errors import ParityRefused
 from models_onnx.workbench.compiler import compile_fitted
-from models_onnx.workbench.compiler.explaining_graph import write_file
 from models_onnx.workbench.compiler.families.additive_curves import AdditiveCurves, Curve
-from models_onnx.workbench.compiler.graph import Graph
-from models_onnx.workbench.compiler.parity import Oracle, boundary_rows, verify
+from models_onnx.workbench.compiler.parity import Oracle, boundary_rows
 from models_onnx.workbench.compiler.reference import CalibrationBin, Reference
 from tests.models_onnx.workbench.compiler.people import BrokenLine, piecewise
 
@@ -57,12 +54,6 @@ def refused_by(model: AdditiveCurves, truth: Oracle = oracle) -> None:
     compile_fitted("broken", model, REFERENCE, {}, truth, rows())
 
 
-def test_the_same_model_gives_the_same_bytes() -> None:
-    metadata = {"b": "2", "a": "1"}
-    again = {"a": "1", "b": "2"}
-    assert write_file("m", MODEL, REFERENCE, metadata) == write_file("m", MODEL, REFERENCE, again)
-
-
 def test_a_weight_that_is_slightly_wrong_is_refused() -> None:
     first = LINES[0]
     wrong = first._replace(weights=(first.weights[0] + 1e-4, *first.weights[1:]))
@@ -74,38 +65,6 @@ def test_contributions_shared_out_wrongly_are_refused_though_the_probability_is_
     a, b = MODEL.curves
     with pytest.raises(ParityRefused):
         refused_by(replace(MODEL, curves=(a.scaled(1.0, -0.5), b.scaled(1.0, 0.5))))
-
-
-def test_a_missing_value_taken_for_the_lowest_is_refused() -> None:
-    with pytest.raises(ParityRefused):
-        refused_by(MODEL, lambda X: oracle(np.where(np.isnan(X), [0.0, 40.0], X)))
-
-
-class TermDropped(AdditiveCurves):
-    """Writes contributions that leave out the second input, while the margin keeps it."""
-
-    __slots__ = ()
-
-    def write_contributions(self, graph: Graph, features: str, missing: str) -> str:
-        whole = AdditiveCurves.write_contributions(self, graph, features, missing)
-        mask = graph.constant("mask", [1.0, 0.0], np.float64)
-        graph.node("Mul", [whole, mask], "told")
-        return whole
-
-
-def test_contributions_that_do_not_add_up_are_refused() -> None:
-    proto = load_from_string(
-        write_file(
-            "dropped", TermDropped(MODEL.features, MODEL.curves, MODEL.base, MODEL.low, MODEL.high), REFERENCE, {}
-        )
-    )
-    for node in proto.graph.node:
-        node.output[:] = [
-            {"contributions": "all", "terms/told": "contributions"}.get(name, name) for name in node.output
-        ]
-        node.input[:] = [{"contributions": "all"}.get(name, name) for name in node.input]
-    with pytest.raises(AdditivityRefused, match="miss the margin"):
-        verify(proto.SerializeToString(), MODEL.base, oracle, rows())
 
 
 KNOTS = st.lists(st.integers(-5, 5), min_size=0, max_size=4, unique=True).map(sorted)

@@ -5,11 +5,8 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-import onnx
 import pandas as pd
 import pytest
-from onnx import checker
-from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import (
     ExtraTreesClassifier,
@@ -17,7 +14,6 @@ from sklearn.ensemble import (
     HistGradientBoostingClassifier,
     RandomForestClassifier,
 )
-from sklearn.frozen import FrozenEstimator
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.neural_network import MLPClassifier
@@ -25,7 +21,6 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.tree import DecisionTreeClassifier
 
-from models_onnx.artifact.onnx_file import refuse_unsafe
 from models_onnx.errors import CompileRefused, ParityRefused
 from tests.models_onnx.workbench.compiler.people import NAMES, compiled, invented, says
 
@@ -75,18 +70,6 @@ def test_trees_say_what_scikit_learn_says_on_every_edge(model: Any) -> None:
     assert np.abs(says(file.content, X)["probability"] - model.predict_proba(X)[:, 1]).max() < 1e-9
 
 
-def test_a_calibration_that_is_a_line_is_folded_in_and_one_that_bends_is_refused() -> None:
-    X, y = invented()
-    whole = CalibratedClassifierCV(FrozenEstimator(fitted()), method="sigmoid", ensemble=False).fit(table(), y)
-    file = compiled(whole, table())
-    told = says(file.content, X)
-    assert np.abs(told["probability"] - whole.predict_proba(table())[:, 1]).max() < 1e-12
-    assert np.abs(told["margin"] - file.fitted.base - told["contributions"].sum(axis=1)).max() < 1e-12
-    bent = CalibratedClassifierCV(FrozenEstimator(fitted()), method="isotonic", ensemble=False).fit(table(), y)
-    with pytest.raises(CompileRefused, match="use method='sigmoid', or write the model as an ONNX file"):
-        compiled(bent, table())
-
-
 def test_what_has_no_exact_explanation_is_refused_with_what_explains_it() -> None:
     X, y = invented(gaps=0.0)
     with warnings.catch_warnings():
@@ -129,34 +112,3 @@ def test_a_model_of_three_classes_is_refused() -> None:
     for model in (LogisticRegression(), boosting(), RandomForestClassifier(3, max_depth=2)):
         with pytest.raises(CompileRefused, match="3 classes"):
             compiled(model.fit(X, three), X)
-
-
-def test_one_run_says_everything_with_standard_operators_only() -> None:
-    X, y = invented()
-    file = compiled(fitted(), table(), outcomes=y)
-    refuse_unsafe(file.content)
-    proto = onnx.load_from_string(file.content)
-    checker.check_model(proto, full_check=True)
-    assert [opset.domain for opset in proto.opset_import] == [""]
-    told = says(file.content, X)
-    assert set(told) == {
-        "probability",
-        "margin",
-        "contributions",
-        "missing",
-        "out_of_range",
-        "percentile",
-        "observed_rate",
-        "observed_low",
-        "observed_high",
-        "observed_count",
-        "distance",
-        "out_of_distribution",
-    }
-    assert (told["missing"] == np.isnan(X)).all()
-    assert not told["out_of_range"].any()
-    assert 0 < told["out_of_distribution"].mean() <= 0.002
-    assert ((told["observed_low"] <= told["observed_rate"]) & (told["observed_rate"] <= told["observed_high"])).all()
-    props = {each.key: each.value for each in proto.metadata_props}
-    assert float(props["base"]) == file.fitted.base
-    assert props["link"] == "logit"

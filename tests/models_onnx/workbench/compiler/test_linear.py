@@ -21,11 +21,7 @@ from sklearn.preprocessing import (
 )
 
 from models_onnx.errors import CompileRefused
-from models_onnx.workbench.compiler.explaining_graph import write_file
-from models_onnx.workbench.compiler.reference import Familiarity, Reference
-from tests.models_onnx.workbench.compiler.oracles import linear_shap
-from tests.models_onnx.workbench.compiler.people import NAMES, Array, BrokenLine, compiled, invented, piecewise, says
-from tests.models_onnx.workbench.compiler.test_compile import REFERENCE
+from tests.models_onnx.workbench.compiler.people import NAMES, Array, compiled, invented, says
 
 
 def frame(people: int = 500) -> tuple[pd.DataFrame, Any]:
@@ -67,15 +63,6 @@ def test_scalers_imputers_and_codes_say_what_scikit_learn_says() -> None:
     assert np.abs(told["contributions"] - closed_form(fitted, table, rows)).max() < 1e-8
 
 
-def test_contributions_agree_with_shap_on_the_prepared_columns() -> None:
-    X, y = invented(people=400)
-    fitted = make_pipeline(SimpleImputer(), StandardScaler(), LogisticRegression()).fit(X, y)
-    told = says(compiled(fitted, X).content, X)["contributions"]
-    prepared = fitted[:-1].transform(X)
-    expected = linear_shap(fitted[-1].coef_[0], float(fitted[-1].intercept_[0]), prepared, prepared)
-    assert np.abs(told - expected).max() < 1e-8
-
-
 @pytest.mark.parametrize(
     ("step", "word"),
     [
@@ -105,21 +92,3 @@ def cohort(people: int = 4000) -> Array:
     X[draw.random(X.shape) < 0.1] = np.nan
     X[0, 0] = 1e6
     return X
-
-
-def file_of(known: Familiarity) -> bytes:
-    """A small model's file with this cohort in it."""
-    lines = tuple(BrokenLine(name, (0.0,), (0.01,), 0.0, 200.0, 200.0) for name in ("a", "b", "c"))
-    return write_file("m", piecewise(lines, 0.0), Reference(REFERENCE.quantiles, REFERENCE.bins, known), {})
-
-
-@pytest.fixture(scope="module")
-def known() -> Familiarity:
-    """Of the cohort."""
-    return Familiarity.of(cohort())
-
-
-def test_infinite_values_are_unfamiliar_and_give_a_number(known: Familiarity) -> None:
-    told = says(file_of(known), np.array([[np.inf, np.nan, 0.0], [-np.inf, np.inf, np.inf]]))
-    assert told["out_of_distribution"].all()
-    assert np.isfinite(told["distance"]).all()

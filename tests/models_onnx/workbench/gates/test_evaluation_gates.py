@@ -94,14 +94,6 @@ def test_a_version_as_good_passes_and_a_worse_one_fails(good: Subject) -> None:
     assert "net benefit" in worse.why
 
 
-def test_compares_stored_figures_of_the_same_table(good: Subject, tmp_path: Path) -> None:
-    bad = subject(tmp_path, manifest=lambda d: block(d, "all")["auroc"].update(value=0.80))
-    worse = figured(lambda d: block(d, "all")["auroc"].update(value=0.80), active=good)
-    assert "lower than that of" in judge(bad, "not-worse", worse).why
-    other = subject(tmp_path / "other", manifest=lambda d: d["data"].update(sha256="0" * 64))
-    assert judge(other, "not-worse", figured(active=good)).status == "not run"
-
-
 # The committed model passes by a waiver that ends, and a model made unfair on purpose fails, and says why.
 def test_the_committed_model_passes_by_a_waiver_that_ends(good: Subject) -> None:
     result = judge(good, "fairness", figured())

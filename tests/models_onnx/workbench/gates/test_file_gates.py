@@ -91,6 +91,7 @@ def again(good: Subject, shift: float = 0.0, **changed: Any) -> Retrained:
     return Retrained(answers=answers, **facts)
 
 
+@pytest.mark.slow
 def test_a_model_that_looks_at_the_other_rows_fails(tmp_path: Path) -> None:
     def crowd(proto: ModelProto) -> None:
         add_to_probability(proto, helper.make_node("Div", ["plain", "most"], ["probability"]))
@@ -134,6 +135,7 @@ def audit(panel: Panel, label: NDArray[np.float64]) -> Evidence:
     )
 
 
+@pytest.mark.slow
 def test_the_cost_label_model_of_the_published_structure_fails_and_says_why(good: Subject, panel: Panel) -> None:
     result = judge(good, "fairness", audit(panel, panel.cost))
     assert result.status == "failed"

@@ -10,7 +10,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_score
 
 from models_onnx.workbench import metrics
-from models_onnx.workbench.metrics import PatientRows, Ranked, estimate, jeffreys
+from models_onnx.workbench.metrics import PatientRows, Ranked, jeffreys
 from tests.each import for_rows
 
 Array = NDArray[np.float64]
@@ -80,9 +80,3 @@ def test_the_rows_of_one_patient_are_drawn_together() -> None:
     assert (drawn[:, 1] == drawn[:, 2]).all()
     assert (drawn[:, 3] == drawn[:, 5]).all()
     assert (drawn[:, [0, 1, 3]].sum(axis=1) == 3).all()
-
-
-def test_the_same_seed_gives_the_same_interval_and_another_seed_another() -> None:
-    margin, y = people()
-    args = ({"auroc": metrics.auroc}, margin, y, 60)
-    assert estimate(*args, 1) == estimate(*args, 1) != estimate(*args, 2)

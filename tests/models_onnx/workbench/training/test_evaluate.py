@@ -12,7 +12,6 @@ from models_onnx.workbench.compiler.link import Link
 from models_onnx.workbench.training.crossvalidate import OutOfFold
 from models_onnx.workbench.training.evaluate import Evaluator, at_horizons, judge
 from models_onnx.workbench.training.fitting.fit import Fit
-from tests.each import for_rows
 from tests.models_onnx.workbench.training.ten_people import MARGINS, MODEL, SPEC, WEIGHTS, predicted, ten_people
 
 
@@ -29,17 +28,6 @@ def point(value: float) -> dict[str, float]:
 def expected(*rows: int) -> float:
     """How many events the model expects of these people, as many as they stand for."""
     return sum(WEIGHTS[row] / (1 + math.exp(-MARGINS[row])) for row in rows)
-
-
-def test_of_rows_that_nobody_followed_there_are_people_and_events_and_no_figure() -> None:
-    unknown = {"value": None, "low": None, "high": None}
-    assert evaluator().unfollowed(np.arange(10) < 2, ("auroc", "ppv")) == {
-        "n": 2,
-        "events": 1,
-        "insufficient": "insufficient: fewer than a tenth of them were followed for the whole horizon",
-        "auroc": unknown,
-        "ppv": unknown,
-    }
 
 
 def test_a_panel_taken_away_says_who_is_still_scored_and_how_well() -> None:
@@ -77,25 +65,6 @@ def test_every_floor_is_judged_with_its_figure_and_its_limit() -> None:
         "calibration slope, all",
         "O/E, all",
     ]
-
-
-@for_rows(
-    ("figures", "passed"),
-    [
-        (block(auroc=0.7999), [False, True, True]),
-        (block(auroc=0.8001), [True, True, True]),
-        (block(slope=0.9), [True, True, True]),
-        (block(slope=0.8999), [True, False, True]),
-        (block(slope=1.1), [True, True, True]),
-        (block(slope=1.1001), [True, False, True]),
-        (block(low=1.05, high=1.2), [True, True, True]),
-        (block(low=1.0501, high=1.2), [True, True, False]),
-        (block(low=0.8, high=0.95), [True, True, True]),
-        (block(low=0.8, high=0.9499), [True, True, False]),
-    ],
-)
-def test_a_floor_holds_on_its_limit_and_not_beyond_it(figures: dict[str, Any], passed: list[bool]) -> None:
-    assert [floor["passed"] for floor in judge(FLOORS, figures, figures)] == passed
 
 
 # In months. The seventh left before the first horizon: the others stand for that one, all alike.

@@ -14,32 +14,24 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from models_onnx.artifact.manifest import Manifest
-from models_onnx.errors import TrainingRefused
 from models_onnx.models.mortality_5y import SPEC
 from models_onnx.spec import ModelSpec, get_spec
 from models_onnx.workbench.gates.checks.explanation import check_explanation
 from models_onnx.workbench.gates.gate import NotRun, Verdict
 from models_onnx.workbench.gates.subject import Subject
 from models_onnx.workbench.training.commands import (
-    evaluate_rows,
     no_progress,
     train_model,
 )
 from models_onnx.workbench.training.crossvalidate import Folds
 from models_onnx.workbench.training.data.cohort import Cohort, Table, build_cohort
 from models_onnx.workbench.training.pipeline import Trained, train
-from tests.models_onnx.invented import INVENTED, as_table
+from tests.models_onnx.invented import INVENTED
 from tests.models_onnx.workbench.training.template import write_template
 from tests.models_onnx.workbench.training.toy import complete, toy_table
 from tests.models_onnx.workshop import KEYS, evidence
 
 pytestmark = pytest.mark.slow  # They train and judge whole models.
-
-
-def test_training_twice_gives_the_same_file_for_any_number_of_samples(trained: Trained, rows: pd.DataFrame) -> None:
-    again = train(INVENTED, as_table(rows.copy()), 1, 20, no_progress)
-    assert again.content == trained.content
-    assert again.manifest.file == trained.manifest.file
 
 
 def test_evaluation_says_n_and_events_of_every_group_and_marks_the_small_ones(trained: Trained) -> None:
@@ -70,11 +62,6 @@ def test_a_model_whose_floors_do_not_hold_is_not_written(invented_folder: Path, 
     assert out.exists() == trained.passed
 
 
-def test_rows_that_are_not_there_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(TrainingRefused, match="not there"):
-        evaluate_rows("mortality_5y", tmp_path / "absent.csv")
-
-
 def margins(cohort: Cohort) -> np.ndarray:
     """Out-of-fold margins of everyone."""
     return Folds(INVENTED, cohort, INVENTED.feature_names).out_of_fold(no_progress, "").margin
@@ -86,16 +73,6 @@ def test_a_folds_own_outcomes_do_not_move_its_predictions(cohort: Cohort) -> Non
     before, after = margins(cohort), margins(lied)
     assert (before[mine] == after[mine]).all()
     assert not np.allclose(before[~mine], after[~mine], atol=1e-3)
-
-
-def test_a_folds_own_values_do_not_move_knots_or_scaling_of_its_model(cohort: Cohort) -> None:
-    mine = cohort.fold == 0
-    X = cohort.X.copy()
-    X[mine] = X[mine] * 3 + 1
-    changed = Folds(INVENTED, replace(cohort, X=X), INVENTED.feature_names).recalibrated_without(0)
-    same = Folds(INVENTED, cohort, INVENTED.feature_names).recalibrated_without(0)
-    assert changed.model.edges == same.model.edges
-    assert (changed.model.contributions(cohort.X) == same.model.contributions(cohort.X)).all()
 
 
 def declared(folder: Path, estimator: Any, **more: Any) -> ModelSpec:

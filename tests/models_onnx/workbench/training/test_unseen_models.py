@@ -16,7 +16,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import xgboost
-from interpret.glassbox import ExplainableBoostingClassifier
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import GradientBoostingClassifier, HistGradientBoostingClassifier, RandomForestClassifier
@@ -104,27 +103,3 @@ def test_an_unseen_model_is_adopted_and_explained_as_by_the_definition(
     declare(tmp_path, f"Fitted({source!r}, trained_on='people of another year')")
     model = adopted(run, tmp_path)
     agrees(model, lambda X: np.asarray(fitted.predict_proba(X)[:, 1], dtype=np.float64), scale)
-
-
-def test_an_ebm_is_adopted_and_explained_as_by_the_definition(
-    tmp_path: Path,
-    run: Callable[..., Any],
-    monkeypatch: pytest.MonkeyPatch,  # the fixture
-) -> None:
-    machine: Any = ExplainableBoostingClassifier
-    fitted = machine(interactions=0, outer_bags=2, max_rounds=40, n_jobs=1)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        fitted.fit(*elsewhere())
-    source = source_of(fitted, "ebm", monkeypatch)
-    declare(tmp_path, f"Fitted({source!r}, trained_on='people of another year')")
-    agrees(adopted_whatever(run, tmp_path), lambda X: np.asarray(fitted.predict_proba(X)[:, 1]), "logit")
-
-
-def adopted_whatever(run: Callable[..., Any], folder: Path) -> Model:  # the fixture's value
-    """The model as it was adopted, with floors that a poor model keeps too."""
-    path = folder / "toy_30d.py"
-    text = path.read_text().replace("observed_expected=(0.5, 2)", "observed_expected=(0.01, 90)")
-    path.write_text(text.replace("slope=(0.3, 3)", "slope=(0.01, 30)"))
-    model: Model = adopted(run, folder)
-    return model

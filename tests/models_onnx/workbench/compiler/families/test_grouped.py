@@ -117,20 +117,6 @@ def test_inputs_in_another_order_are_refused_and_other_names_are_declared() -> N
     compiled(OnnxSource("net", columns_file(called), columns=called), X, features=NAMES)
 
 
-@pytest.mark.parametrize("whole", [("count",), ("count", "lab"), NAMES])
-def test_a_missing_whole_number_counts_as_the_mean_and_as_no_number_of_its_own(whole: tuple[str, ...]) -> None:
-    X, _ = invented()
-    X = np.round(X)
-    file = compiled(OnnxSource("net", columns_file(NAMES, whole)), X, features=NAMES)
-    people = X[~np.isnan(X).any(axis=1)][:20]
-    for position in [NAMES.index(name) for name in whole]:
-        lacking, with_mean = people.copy(), people.copy()
-        lacking[:, position], with_mean[:, position] = np.nan, np.round(np.nanmean(X[:, position]))
-        told, expected = says(file.content, lacking), says(file.content, with_mean)
-        assert np.abs(told["probability"] - expected["probability"]).max() < 1e-6
-        assert np.abs(told["contributions"].sum(axis=1) + file.fitted.base - told["margin"]).max() < 1e-6
-
-
 def _fixed(content: bytes) -> bytes:
     proto = onnx.load_from_string(content)
     proto.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 1

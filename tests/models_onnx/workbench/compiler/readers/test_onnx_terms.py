@@ -11,7 +11,6 @@ from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import GradientBoostingClassifier, RandomForestClassifier
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression, SGDClassifier
-from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
@@ -95,12 +94,3 @@ def test_a_file_in_another_unit_answers_for_the_features_unit() -> None:
     read = read_model(OnnxSource(source.name, source.content, factors=factors), rows.to_numpy(np.float64), NAMES)
     expected = fitted.predict_proba(rows.assign(lab0=88.4 * rows["lab0"]))[:, 1]
     assert np.abs(read.link.probability(read.margin(rows.to_numpy(np.float64))) - expected).max() < 1e-5
-
-
-def test_what_is_no_sum_of_its_inputs_is_explained_by_groups_on_log_odds() -> None:
-    table, y = people()
-    rows = numbers(table).to_numpy()
-    fitted = of_numbers(StandardScaler(), MLPClassifier((4,), max_iter=30, random_state=0, tol=1.0)).fit(rows, y)
-    source = OnnxSource("own.onnx", to_onnx(fitted, rows[:1], target_opset=18).SerializeToString())
-    read = read_model(source, rows.astype(np.float64), NAMES, {"laboratory": NUMBERS})
-    assert (type(read).__name__, read.link.name) == ("GroupedModel", "logit")

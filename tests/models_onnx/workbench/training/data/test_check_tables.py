@@ -72,6 +72,7 @@ def test_what_is_spoiled_is_found_where_it_is(
     assert found in errors(checked(spoil(rows), tmp_path))
 
 
+@pytest.mark.slow
 def test_people_of_a_models_table_who_are_there_twice_are_an_error(rows: pd.DataFrame, tmp_path: Path) -> None:
     some = rows[:: max(1, len(rows) // 100)]
     renamed = some.assign(**{SPEC.patient_column: [f"again{n}" for n in range(len(some))]})

@@ -30,13 +30,6 @@ def observed(months: Any, died: Any) -> Observed:
     return observe(OUTCOME, pd.DataFrame({"months": months, "died": died}), np.ones(len(months), dtype=bool))
 
 
-def test_who_left_early_is_spoken_for_by_those_who_stayed() -> None:
-    # Of four at risk at 20 months one left: the three who stayed count 4/3 times from then on.
-    seen = observed([10, 20, 40, 60, 80], [1, 0, 1, 0, 0])
-    assert seen.weight == pytest.approx([1, 0, 4 / 3, 4 / 3, 4 / 3])
-    assert seen.weight.sum() == pytest.approx(5)
-
-
 def test_the_weighted_share_is_the_kaplan_meier_risk() -> None:
     draw = np.random.default_rng(4)
     death, left = draw.exponential(60, 800).round(), draw.uniform(10, 120, 800).round()
