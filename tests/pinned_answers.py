@@ -4,7 +4,7 @@
     python -m tests.pinned_answers --write    # accepts the answers of today: the commit says why they changed
 
 Each call goes to every service that discovery lists for its hook, as an EHR sends it. The list has a line for each
-card, named by its rules, model or equation, and one for each silence, without the sentences and without the service:
+card, named by its rules, model or equation, and one for each reason for silence, without the sentences and without the service:
 the same finding may come from another service or in other words. A rule that looked and found nothing has no line.
 """
 
@@ -47,8 +47,20 @@ async def _lines(folder: Path) -> list[str]:
             for address, request in requests_for(call):
                 reply = await server.post(f"/cds-services/{address}", json=_of_own_patient(request, number))
                 told |= set(_told(reply.status_code, json.loads(reply.text.replace(f"-call-{number}", ""))))
-            lines += [f"    {line}" for line in sorted(told)]
+            lines += [f"    {line}" for line in _together(told)]
     return lines
+
+
+def _together(told: set[str]) -> Iterator[str]:
+    """Yield the cards, and for each reason for silence one line with all that it is about."""
+    silent: dict[str, list[str]] = {}
+    for line in sorted(told):
+        if line.startswith("silent "):
+            reason, _, subject = line.partition(": ")
+            silent.setdefault(reason, []).append(subject)
+        else:
+            yield line
+    yield from (f"{reason}: {' '.join(subjects)}" for reason, subjects in sorted(silent.items()))
 
 
 def _of_own_patient(request: Json, number: int) -> Json:
@@ -69,7 +81,7 @@ def _told(status: int, answer: Json) -> Iterator[str]:
         yield " ".join(["card", card["indicator"], "+".join(_sources(card, own)), " and ".join(drugs)]).rstrip()
     for silence in answer.get("extension", {}).get(_OURS, {}).get("silence", []):
         if silence["reason"] not in _LOOKED:
-            yield f"silent {silence['reason']} {silence['subject']}"
+            yield f"silent {silence['reason']}: {silence['subject']}"
 
 
 def _sources(card: Json, own: Json) -> list[str]:

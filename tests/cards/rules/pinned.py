@@ -48,11 +48,11 @@ def book_of(rule: str) -> RuleBook:
 
 
 def cases_of_bands(rule: str) -> list[Case]:
-    """Return the first case of each band that fires, and of each finding that asks for missing data."""
-    chosen: dict[tuple[str, str], Case] = {}
+    """Return the first case of each band that fires."""
+    chosen: dict[str, Case] = {}
     for case in named_cases()[rule].values():
         if "silent" not in case:
-            chosen.setdefault((case["band"], case["indicator"]), case)
+            chosen.setdefault(case["band"], case)
     return list(chosen.values())
 
 
@@ -81,7 +81,6 @@ def _card(card: Card) -> Iterator[str]:
             yield f"    {action.type}: {action.description} {action.resource_id or ''}".rstrip()
             if action.type != "delete" and action.resource:
                 yield from (f"      {line}" for line in _changes(action.resource))
-    yield f"Facts: {', '.join(dict.fromkeys(fact.name for fact in card.own_extension.facts))}"
     yield ""
 
 

@@ -1,6 +1,6 @@
 """How problems, reasons, flags, devices, allergies and vaccines are written, and look-alikes that mean none of them.
 
-wordings.csv was written by this project before its tables were opened, in nineteen sets that were measured unseen.
+wordings.csv was written by this project before its tables were opened; `words` are wordings, separated by "|".
 """
 
 import csv
@@ -27,11 +27,11 @@ def test_each_wording_means_what_its_row_says() -> None:
         rows = list(csv.DictReader(file))
     wrong = []
     for row in rows:
-        read = understand(_resource(row["resource"], row["words"]))
-        meanings = {*read.groups, *read.allergen_classes, *read.vaccine_families, *read.drugs}
-        if (row["meaning"] in meanings) is not (row["is_meant"] == "yes"):
-            wrong.append((row["words"], row["meaning"], row["is_meant"]))
-    assert len(rows) > 1500
+        for words in row["words"].split("|"):
+            read = understand(_resource(row["resource"], words))
+            meanings = {*read.groups, *read.allergen_classes, *read.vaccine_families, *read.drugs}
+            if (row["meaning"] in meanings) is not (row["is_meant"] == "yes"):
+                wrong.append((words, row["meaning"], row["is_meant"]))
     assert wrong == []
 
 
