@@ -4,8 +4,9 @@
     python -m tests.pinned_answers --write    # accepts the answers of today: the commit says why they changed
 
 Each call goes to every service that discovery lists for its hook, as an EHR sends it. The list has a line for each
-card, named by its rules, model or equation, and one for each reason for silence, without the sentences and without the service:
-the same finding may come from another service or in other words. A rule that looked and found nothing has no line.
+card, named by its rules, model or equation, and one for each reason for silence, without the sentences and without the
+service: the same finding may come from another service or in other words. A rule that looked and found nothing has no
+line.
 """
 
 import asyncio
