@@ -124,21 +124,21 @@ def examples(number: int) -> int:
 
 _ONLY_SLOW = re.compile(
     r"^\s*(?:import|from) (?:playwright|schemathesis|interpret|shap|lightgbm|xgboost|statsmodels|polars|pyarrow"
-    r"|cyclonedx|fhirpathpy|tests\.browser)\b",
+    r"|cyclonedx|fhirpathpy|tests\.browser)\b|^pytestmark = .*\bmark\.slow\b",
     re.MULTILINE,
 )
-"""An import of a browser's driver, or of a library that takes seconds to import."""
+"""An import of a browser's driver, or of a library that takes seconds to import; or the mark of all tests of a file."""
 
 
 @cache
-def _needs_slow_libraries(path: Path) -> bool:
+def _is_slow_as_a_whole(path: Path) -> bool:
     return path.suffix == ".py" and _ONLY_SLOW.search(path.read_text(encoding="utf-8")) is not None
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """Leaves out the files of slow tests alone, where these are left out: their imports take seconds."""
+    """Leaves out the files of slow tests alone, where these are left out: their imports and rows take seconds."""
     left_out = config.option.markexpr.startswith("not slow") and (
-        collection_path == ROOT / "tests" / "browser" or _needs_slow_libraries(collection_path)
+        collection_path == ROOT / "tests" / "browser" or _is_slow_as_a_whole(collection_path)
     )
     return True if left_out else None
 
@@ -156,7 +156,6 @@ _LONGEST = (
     "operations/test_compose_started.py",
     "hardening/test_chart_text.py",
     "adding/test_notebook.py",
-    "operations/test_restraint_shared.py",
     "hardening/test_extremes.py",
     "operations/test_two_machines.py",
     "browser/test_pages.py",
@@ -184,13 +183,13 @@ _LONGEST = (
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Marks the tests of files that import a browser's driver or a library that takes seconds as slow.
+    """Marks the tests of files that are slow as a whole.
 
     Of several processes each takes one file after the other: the longest first, then those with the most tests. Else
     the last minutes belong to one process that has begun a long file when the others are done.
     """
     for item in items:
-        if _needs_slow_libraries(item.path):
+        if _is_slow_as_a_whole(item.path):
             item.add_marker(pytest.mark.slow)
     if hasattr(config, "workerinput"):
         turns = {ROOT / "tests" / name: turn for turn, name in enumerate(_LONGEST)}

@@ -60,8 +60,8 @@ BROKEN: dict[str, Callable[[bytes], bytes]] = {
 }
 
 
-def _post(server: str, path: str, body: bytes, headers: dict[str, str] = JSON) -> httpx.Response:
-    return httpx.post(f"{server}/cds-services/{path}", content=body, headers=headers, timeout=60)
+def _post(server_here: str, path: str, body: bytes, headers: dict[str, str] = JSON) -> httpx.Response:
+    return httpx.post(f"{server_here}/cds-services/{path}", content=body, headers=headers, timeout=60)
 
 
 def _assert_refused(answer: httpx.Response, *statuses: int) -> None:
@@ -78,8 +78,8 @@ def _assert_refused(answer: httpx.Response, *statuses: int) -> None:
     [(PLANNING, VIEW), (ORDERS, SELECT), (f"{PLANNING}/feedback", FEEDBACK)],
     ids=["view", "select", "fb"],
 )
-def test_a_broken_body_is_refused_in_a_sentence(server: str, fault: str, path: str, body: bytes) -> None:
-    _assert_refused(_post(server, path, BROKEN[fault](body)), 400)
+def test_a_broken_body_is_refused_in_a_sentence(server_here: str, fault: str, path: str, body: bytes) -> None:
+    _assert_refused(_post(server_here, path, BROKEN[fault](body)), 400)
 
 
 DRAFT = b'"resourceType":"MedicationRequest"'
@@ -90,34 +90,34 @@ DRAFT = b'"resourceType":"MedicationRequest"'
     [b'"x":NaN', b'"x":1e999', b'"x":18446744073709551616', b'"x":"\\udc00"', b'"x":"\xff"', b'"x":' + _deep(900)],
     ids=["NaN", "1e999", "2**64", "surrogate", "UTF-8", "depth"],
 )
-def test_a_draft_that_cannot_be_read_is_refused_and_not_an_error_of_ours(server: str, inside: bytes) -> None:
+def test_a_draft_that_cannot_be_read_is_refused_and_not_an_error_of_ours(server_here: str, inside: bytes) -> None:
     body = SELECT.replace(DRAFT, DRAFT + b"," + inside, 1)
     assert body != SELECT
-    _assert_refused(_post(server, ORDERS, body), 400)
+    _assert_refused(_post(server_here, ORDERS, body), 400)
 
 
 @pytest.mark.parametrize("value", [b"1e999", b"123456789012345678901234567890", b'"7"', b"[]", b"true", b"-0"])
-def test_a_result_that_cannot_be_read_is_left_out_and_the_rest_stands(server: str, value: bytes) -> None:
+def test_a_result_that_cannot_be_read_is_left_out_and_the_rest_stands(server_here: str, value: bytes) -> None:
     body = json.dumps(request_for(PLANNING, "patient-view", "planning-talk", AS_OF)).encode()
     start = body.index(b'"value": ') + len(b'"value": ')
     end = min(body.index(mark, start) for mark in (b",", b"}"))
-    assert _post(server, PLANNING, body[:start] + value + body[end:]).status_code == 200
+    assert _post(server_here, PLANNING, body[:start] + value + body[end:]).status_code == 200
 
 
 @pytest.mark.parametrize(
     "entries", [b",".join([b"{}"] * 40_000), b",".join([b'{"resource":{"resourceType":"Observation"}}'] * 40_000)]
 )
-def test_more_entries_than_any_chart_has_are_refused(server: str, entries: bytes) -> None:
+def test_more_entries_than_any_chart_has_are_refused(server_here: str, entries: bytes) -> None:
     body = json.loads(VIEW)
     body["prefetch"]["labs"] = "LABS"
     bundle = b'{"resourceType":"Bundle","type":"searchset","entry":[' + entries + b"]}"
-    _assert_refused(_post(server, PLANNING, json.dumps(body).encode().replace(b'"LABS"', bundle)), 413)
+    _assert_refused(_post(server_here, PLANNING, json.dumps(body).encode().replace(b'"LABS"', bundle)), 413)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("path", [PLANNING, f"{PLANNING}/feedback"])
-def test_a_body_over_the_limit_is_refused_before_it_is_sent(server: str, path: str) -> None:
-    with Connection(server) as connection:
+def test_a_body_over_the_limit_is_refused_before_it_is_sent(server_here: str, path: str) -> None:
+    with Connection(server_here) as connection:
         connection.post(f"/cds-services/{path}", b"{", f"Content-Length: {1 << 40}")
         answer = connection.answer()
         assert answer.status == 413
@@ -126,8 +126,10 @@ def test_a_body_over_the_limit_is_refused_before_it_is_sent(server: str, path: s
 
 
 @pytest.mark.parametrize("coding", ["gzip", "br", "deflate", "GZIP, identity", "zstd", "x-unknown"])
-def test_a_packed_body_is_not_unpacked(server: str, coding: str) -> None:
-    _assert_refused(_post(server, PLANNING, b"\x1f\x8b\x08" + bytes(100), {**JSON, "content-encoding": coding}), 415)
+def test_a_packed_body_is_not_unpacked(server_here: str, coding: str) -> None:
+    _assert_refused(
+        _post(server_here, PLANNING, b"\x1f\x8b\x08" + bytes(100), {**JSON, "content-encoding": coding}), 415
+    )
 
 
 @pytest.mark.parametrize(
@@ -148,18 +150,20 @@ def test_a_packed_body_is_not_unpacked(server: str, coding: str) -> None:
         ("POST", "x" * 5000, 404),
     ],
 )
-def test_what_is_not_there_is_said_to_be_not_there(server: str, method: str, path: str, status: int) -> None:
-    answer = httpx.request(method, f"{server}/cds-services/{path}", content=b"{}", headers=JSON)
+def test_what_is_not_there_is_said_to_be_not_there(server_here: str, method: str, path: str, status: int) -> None:
+    answer = httpx.request(method, f"{server_here}/cds-services/{path}", content=b"{}", headers=JSON)
     _assert_refused(answer, status)
     if status == 405:
         assert answer.headers["allow"]
 
 
 @pytest.mark.parametrize("path", [PLANNING, f"{PLANNING}/feedback"])
-def test_who_still_sends_a_body_over_the_limit_sees_the_answer_and_no_broken_connection(server: str, path: str) -> None:
+def test_who_still_sends_a_body_over_the_limit_sees_the_answer_and_no_broken_connection(
+    server_here: str, path: str
+) -> None:
     """A proxy reads the answer after it has sent the body: a connection that was reset is a bad gateway to it."""
     most = 16 * 1024 * 1024
-    with Connection(server) as connection:
+    with Connection(server_here) as connection:
         connection.post(f"/cds-services/{path}", b"{", f"Content-Length: {most + 1}")
         for _ in range(most // 65_536):
             connection.send(b" " * 65_536)
@@ -169,12 +173,12 @@ def test_who_still_sends_a_body_over_the_limit_sees_the_answer_and_no_broken_con
         assert connection.is_closed()
 
 
-def test_a_body_without_an_end_is_read_for_no_longer_than_its_bound(server: str) -> None:
+def test_a_body_without_an_end_is_read_for_no_longer_than_its_bound(server_here: str) -> None:
     def send_on(connection: Connection) -> None:
         for _ in range(2 * 1024):
             connection.send(b" " * 65_536)
 
-    with Connection(server) as connection:
+    with Connection(server_here) as connection:
         connection.post(f"/cds-services/{PLANNING}", b"{", f"Content-Length: {1 << 40}")
         with pytest.raises(OSError, match=r"(?i)reset|pipe"):
             send_on(connection)

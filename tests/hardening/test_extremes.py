@@ -22,6 +22,8 @@ from cds_hooks.settings import settings
 from tests.constants import settings_with
 from tests.live import record_in
 
+pytestmark = pytest.mark.slow
+
 Json: TypeAlias = Any
 Place: TypeAlias = tuple[str | int, ...]
 
@@ -160,7 +162,6 @@ class _Caller:
 _JSON = {"content-type": "application/json"}
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("service", "hook"), SERVICES)
 async def test_every_extreme_in_samples_of_every_size_is_answered(
     service: str, hook: str, patients: list[Patient], app: ASGIApp

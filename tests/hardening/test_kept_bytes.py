@@ -21,6 +21,8 @@ from fhir.terminology.caching import LONGEST_KEY_TEXT
 from tests.cds_hooks.calls import PLANNING, client, request_for
 from tests.hardening.two_clients import write_site
 
+pytestmark = pytest.mark.slow
+
 Json = dict[str, Any]
 Send = Callable[[httpx.AsyncClient, int], Awaitable[httpx.Response]]
 
@@ -103,7 +105,6 @@ async def _kept_of_one_flood(calls: httpx.AsyncClient, send: Send, first: int, s
         tracemalloc.stop()
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("send", STRANGERS, ids=[send.__name__.strip("_") for send in STRANGERS])
 async def test_what_a_stranger_sends_is_not_kept(send: Send, tmp_path: Path) -> None:
     _, _, trust_file = write_site(tmp_path, "http://127.0.0.1:9/fhir")
@@ -113,7 +114,6 @@ async def test_what_a_stranger_sends_is_not_kept(send: Send, tmp_path: Path) -> 
     assert kept < KEPT_BYTES
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("length", [LONGEST_KEY_TEXT + 1, 1_900])
 def test_long_texts_of_charts_are_not_kept(length: int, tmp_path: Path, as_of: datetime) -> None:
     request = request_for(PLANNING, "patient-view", "planning-talk", as_of)

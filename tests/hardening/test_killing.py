@@ -10,8 +10,9 @@ from benchmarks.load import Cores
 from tests.cds_hooks.calls import PLANNING, request_for
 from tests.hardening.killing import kill_many_times
 
+pytestmark = pytest.mark.slow
 
-@pytest.mark.slow
+
 def test_no_answered_decision_is_lost_when_the_server_is_killed_under_load(tmp_path: Path) -> None:
     body = tmp_path / "body.json"
     body.write_text(json.dumps(request_for(PLANNING, "patient-view", "planning-talk", datetime.now(UTC))))

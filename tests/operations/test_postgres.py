@@ -23,6 +23,8 @@ from tests.cds_hooks.conftest import postgres_server, postgres_url
 from tests.conftest import ROOT
 from tests.live import serving
 
+pytestmark = pytest.mark.slow
+
 __all__ = ["postgres_server", "postgres_url"]
 
 
@@ -40,7 +42,6 @@ def commands() -> list[list[str]]:
     return [shlex.split(line) for line in re.findall(r"^    (.+)$", chapter, re.MULTILINE)]
 
 
-@pytest.mark.slow
 def test_the_documented_commands_start_the_server_on_postgresql(
     postgres_server: str, tmp_path: Path, as_of: datetime
 ) -> None:
@@ -65,7 +66,6 @@ def test_the_documented_commands_start_the_server_on_postgresql(
     assert '"database": "postgresql"' in (tmp_path / "server.log").read_text()
 
 
-@pytest.mark.slow
 def test_the_hardened_role_serves_signed_calls_and_readiness_says_when_it_cannot(
     postgres_url: str, tmp_path: Path, as_of: datetime
 ) -> None:

@@ -5,10 +5,8 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from itertools import count
 from pathlib import Path
 from time import monotonic, sleep
 from typing import Any
@@ -81,42 +79,3 @@ def test_a_worker_that_dies_is_logged_and_started_again_and_none_outlives_the_su
         pids = [line["pid"] for line in lines(tmp_path, "serving")]
         until(lambda: not any(alive(pid) for pid in pids), 60)
         assert len(lines(tmp_path, "supervisor is gone, this worker ends")) == 2
-
-
-@pytest.mark.parametrize("workers", ["1", "2"])
-def test_sigterm_cuts_no_request_at_sixty_a_second(tmp_path: Path, workers: str) -> None:
-    with started(tmp_path, "--workers", workers, CDS_DRAIN_SECONDS="6") as (address, process):
-        outcomes: list[str] = []
-        stop = threading.Event()
-        clients = [threading.Thread(target=ask, args=(address, outcomes, stop)) for _ in range(6)]
-        for each in clients:
-            each.start()
-        until(lambda: outcomes.count("200") > 100)
-        process.send_signal(signal.SIGTERM)
-        until(lambda: httpx.get(f"{address}/readyz").status_code == 503, 5)
-        process.wait(timeout=60)
-        stop.set()
-        for each in clients:
-            each.join()
-    assert process.returncode == 0
-    assert outcomes.count("503") >= 1  # /readyz told the clients to go elsewhere
-    assert set(outcomes) <= {"200", "503", "gone"}, {each: outcomes.count(each) for each in set(outcomes)}
-
-
-def ask(address: str, outcomes: list[str], stop: threading.Event) -> None:
-    """Ten requests a second over a connection that is kept, as long as /readyz, asked twice a second, says it may."""
-    with httpx.Client(base_url=address, timeout=60) as http:
-        for number in count():
-            if stop.is_set():
-                return
-            try:
-                if number % 5 == 0 and http.get("/readyz").status_code == 503:
-                    outcomes.append("503")
-                    return
-                outcomes.append(str(http.get("/cds-services").status_code))
-            except httpx.ConnectError:
-                outcomes.append("gone")
-                return
-            except httpx.HTTPError as error:
-                outcomes.append(type(error).__name__)
-            sleep(0.1)

@@ -18,6 +18,8 @@ from cds_hooks.kit.simulator.request import build_request, drafts_for
 from cds_hooks.services import find_services
 from tests.live import serving
 
+pytestmark = pytest.mark.slow
+
 Json = dict[str, Any]
 ADDRESS = "https://cds.example.org"
 KEY = "7c" * 32
@@ -117,7 +119,6 @@ def _elsewhere(folder: Path, afternoon: _Afternoon) -> Path:
     return folder
 
 
-@pytest.mark.slow
 @pytest.mark.outside_data
 def test_an_afternoon_is_replayed_bit_for_bit_on_another_machine(afternoon: _Afternoon, tmp_path: Path) -> None:
     there = _elsewhere(tmp_path, afternoon)

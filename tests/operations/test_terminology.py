@@ -13,14 +13,13 @@ import pytest
 from cds_hooks.configuration import read_content
 from cds_hooks.storage.queries import list_decisions
 from fhir.terminology.importing import import_releases
-from tests.cds_hooks.access.browsing import BROWSER, PASSWORD, form_token, with_account
 from tests.cds_hooks.calls import ORDERS, counted_request_for
-from tests.cds_hooks.governance.clicking import Desk
-from tests.cds_hooks.pages.test_decisions import trust_file_in
 from tests.live import record_in, serving
 from tests.operations.test_rolling_restart import PATIENT
 from tests.operations.test_switches import calling, switch
 from tests.program import run_program
+
+pytestmark = pytest.mark.slow
 
 _RULE = "renal-metformin"
 
@@ -60,7 +59,6 @@ def _wait(answers: list[httpx.Response], is_so: Callable[[httpx.Response], bool]
     raise AssertionError("it was not so within a minute")
 
 
-@pytest.mark.slow
 def test_a_terminology_is_put_in_force_and_taken_back_under_load(tmp_path: Path) -> None:
     url, folder = record_in(tmp_path), tmp_path / "terms"
     metformin, aspirin = _index(folder, "metformin"), _index(folder, "aspirin")
@@ -85,7 +83,6 @@ def test_a_terminology_is_put_in_force_and_taken_back_under_load(tmp_path: Path)
     assert 0 < seen < len(answers)
 
 
-@pytest.mark.slow
 def test_a_broken_index_does_not_start_and_a_replay_says_what_another_one_changes(tmp_path: Path) -> None:
     url, folder = record_in(tmp_path), tmp_path / "terms"
     name, other = _index(folder, "metformin"), _index(folder, "loratadine")
@@ -109,52 +106,3 @@ def test_a_broken_index_does_not_start_and_a_replay_says_what_another_one_change
     started = run_program("serve", "--port", "0", environment=environment)
     assert started.returncode == 1
     assert "The imported terminology (CDS_TERMINOLOGY) cannot be used" in started.stderr
-
-
-def _log_in(browser: httpx.Client, name: str) -> None:
-    browser.cookies.clear()
-    fields = {"name": name, "password": PASSWORD, "page": "/", "form_token": form_token(browser.get("/login"))}
-    assert browser.post("/login", data=fields).status_code == 303
-
-
-def _shown(browser: httpx.Client, part: str, words: str) -> bool:
-    """Whether a part of the page has words, which this process reads a moment after the act."""
-    for _ in range(50):
-        section = browser.get("/terminology").text.partition(f'id="{part}"')[2].partition("</section>")[0]
-        if words in section:
-            return True
-        sleep(0.1)
-    return False
-
-
-@pytest.mark.slow
-def test_what_one_person_proposes_waits_on_the_page_until_another_does_the_same(tmp_path: Path) -> None:
-    with serving(tmp_path) as address:
-        httpx.post(f"{address}/cds-services/{ORDERS}", json=_request(), timeout=60).raise_for_status()
-    Desk(record_in(tmp_path)).account("vera", "add", roles=["approver"])
-    with_account(tmp_path, "ann", "pharmacist")
-    with_account(tmp_path, "vera", "approver")
-    with (
-        serving(tmp_path, CDS_LOGIN="accounts", CDS_TRUST_FILE=str(trust_file_in(tmp_path))) as address,
-        httpx.Client(base_url=address, headers={**BROWSER, "origin": address}, timeout=60) as browser,
-    ):
-
-        def act(state: str, why: str) -> str:
-            page = browser.get("/terminology").text
-            name = next(part for part in page.split('"') if part.startswith("urn:ours") and part.endswith("4711"))
-            fields = {"kind": "mapping", "name": name, "state": state, "version": "drug metformin", "why": why}
-            fields |= {"form_token": form_token(browser.get("/rules"))}
-            return browser.post("/rules", data=fields, files={"nothing": ("", "", "text/plain")}).text
-
-        _log_in(browser, "ann")
-        assert _shown(browser, "unread", "4711")
-        assert "Not in effect yet" in act("active", "list 8 of the pharmacy")
-        assert _shown(browser, "second", "drug metformin")
-        assert _shown(browser, "second", "Ann Example")
-        assert _shown(browser, "second", "list 8 of the pharmacy")
-        _log_in(browser, "vera")
-        assert "It counts now" in act("active", "compared with the product list")
-        assert _shown(browser, "mappings", "drug metformin")
-        assert 'id="second"' not in browser.get("/terminology").text
-        assert "It counts now" in act("off", "wrong strength")
-        assert _shown(browser, "mappings", "No single code or name is mapped here")

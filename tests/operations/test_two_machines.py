@@ -22,6 +22,8 @@ from tests.live import free_port, serving
 from tests.operations.test_switches import until
 from tests.program import run_program
 
+pytestmark = pytest.mark.slow
+
 __all__ = ["postgres_server", "postgres_url"]
 
 
@@ -29,7 +31,6 @@ def _reasons(answer: dict[str, Any]) -> set[str]:
     return {each["reason"] for each in answer["extension"]["org.cds-hooks-onnx"].get("silence", [])}
 
 
-@pytest.mark.slow
 def test_a_kill_switch_and_a_clinicians_answer_hold_on_both_machines(postgres_url: str, tmp_path: Path) -> None:
     now = datetime.now(UTC)
     order = counted_request_for(ORDERS, "order-sign", "ckd4-metformin", now, "metformin-ckd4-coded")
@@ -89,7 +90,6 @@ def commands_of(page: str) -> str:
     return f"set -e\ntrap 'kill $server' EXIT\nserver=\n{served}"
 
 
-@pytest.mark.slow
 def test_the_five_minutes_of_the_trust_page_work_as_they_are_written(tmp_path: Path) -> None:
     script = commands_of((ROOT / "docs" / "operations" / "trust.md").read_text(encoding="utf-8"))
     assert script.count("cds-hooks serve") == 2

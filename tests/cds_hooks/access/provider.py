@@ -1,10 +1,12 @@
-# ruff: noqa: ARG002 - the methods are those that Authlib calls
-"""A real OpenID provider and SMART launcher on a port of this machine, made of Authlib's provider side.
+"""An OpenID provider and SMART launcher on a port of this machine, which logs everybody in at once as its `person`.
 
-It logs everybody in at once as its `person`. `spoil` changes what it says, for tests of a provider or of somebody
+It refuses what OpenID Connect Core and RFC 7636 say: an unknown client or redirect, no nonce, no S256 challenge, a code
+for a second time, a wrong secret or verifier. `spoil` changes what it says, for tests of a provider or of somebody
 between it and the browser that cannot be trusted.
 """
 
+import base64
+import hashlib
 import json
 import secrets
 import threading
@@ -19,79 +21,19 @@ from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import pytest
-from authlib.oauth2.rfc6749 import AuthorizationServer, ClientMixin, OAuth2Error, OAuth2Request
-from authlib.oauth2.rfc6749.grants import AuthorizationCodeGrant
-from authlib.oauth2.rfc6749.requests import BasicOAuth2Payload
-from authlib.oauth2.rfc7636 import CodeChallenge
-from authlib.oidc.core.grants import OpenIDCode
 from joserfc import jwt
-from joserfc.jwk import KeySet, RSAKey
+from joserfc.jwk import RSAKey
 
-Answer = tuple[int, str, list[tuple[str, str]]]
+Json = dict[str, Any]
 
 
 @dataclass
-class Registered(ClientMixin):  # type: ignore[misc] # Authlib has no types
+class Registered:
     """Our server as the provider knows it."""
 
     client_id: str
     secret: str | None
     redirect: str
-
-    def get_client_id(self) -> str:
-        return self.client_id
-
-    def get_default_redirect_uri(self) -> str:
-        return self.redirect
-
-    def get_allowed_scope(self, scope: str) -> str:
-        return scope
-
-    def check_redirect_uri(self, redirect_uri: str) -> bool:
-        return redirect_uri == self.redirect
-
-    def check_client_secret(self, client_secret: str) -> bool:
-        return client_secret == self.secret
-
-    def check_endpoint_auth_method(self, method: str, endpoint: str) -> bool:
-        return method == ("none" if self.secret is None else "client_secret_basic")
-
-    def check_response_type(self, response_type: str) -> bool:
-        return response_type == "code"
-
-    def check_grant_type(self, grant_type: str) -> bool:
-        return grant_type == "authorization_code"
-
-
-@dataclass
-class Code:
-    """One code, for one use."""
-
-    code: str
-    redirect_uri: str
-    scope: str
-    nonce: str
-    code_challenge: str
-    code_challenge_method: str
-    launch: str
-
-    def get_redirect_uri(self) -> str:
-        return self.redirect_uri
-
-    def get_scope(self) -> str:
-        return self.scope
-
-    def get_nonce(self) -> str:
-        return self.nonce
-
-    def get_auth_time(self) -> int:
-        return int(time.time())
-
-    def get_acr(self) -> None:
-        return None
-
-    def get_amr(self) -> None:
-        return None
 
 
 @cache
@@ -105,23 +47,22 @@ class Provider:
     """What a test sets and sees."""
 
     client: Registered
-    person: dict[str, Any] = field(default_factory=lambda: {"sub": "p-1", "name": "Pat Site", "groups": ["cds-ops"]})
-    launches: dict[str, dict[str, Any]] = field(default_factory=dict)
+    person: Json = field(default_factory=lambda: {"sub": "p-1", "name": "Pat Site", "groups": ["cds-ops"]})
+    launches: dict[str, Json] = field(default_factory=dict)
     """What a token answer says beyond the tokens, by the `launch` of an EHR launch."""
-    spoil: Callable[[dict[str, Any]], dict[str, Any]] = field(default=lambda claims: claims)
+    spoil: Callable[[Json], Json] = field(default=lambda claims: claims)
     """Changes the claims of the next ID tokens."""
-    signer: RSAKey = field(default_factory=_first_key)
-    published: RSAKey | None = None
-    userinfo: dict[str, Any] = field(default_factory=dict)
+    published: RSAKey = field(default_factory=_first_key)
+    userinfo: Json = field(default_factory=dict)
     """What it says of the person to who has an access token."""
-    metadata: dict[str, Any] = field(default_factory=dict)
+    metadata: Json = field(default_factory=dict)
     """What the discovery document says differently."""
     asked: list[tuple[str, dict[str, str]]] = field(default_factory=list)
-    codes: dict[str, Code] = field(default_factory=dict)
+    codes: dict[str, dict[str, str]] = field(default_factory=dict)
+    """The request of each code that nobody has used yet."""
     address: str = ""
-    challenge: CodeChallenge = field(default_factory=lambda: CodeChallenge(required=True))
 
-    def discovery(self) -> dict[str, Any]:
+    def discovery(self) -> Json:
         said = {
             "issuer": self.address, "authorization_endpoint": f"{self.address}/authorize",
             "token_endpoint": f"{self.address}/token", "jwks_uri": f"{self.address}/keys",
@@ -130,156 +71,74 @@ class Provider:
         }  # fmt: skip
         return said | self.metadata
 
-    def keys(self) -> dict[str, Any]:
-        return {"keys": [(self.published or self.signer).as_dict(private=False)]}
+    def authorize(self, fields: dict[str, str]) -> str:
+        """Where the browser is sent with a code; empty where the request is refused."""
+        wanted = {
+            "client_id": self.client.client_id, "redirect_uri": self.client.redirect, "response_type": "code",
+            "code_challenge_method": "S256",
+        }  # fmt: skip
+        is_refused = wanted.items() - fields.items() or not {"nonce", "state", "code_challenge"} <= fields.keys()
+        if is_refused or "openid" not in fields.get("scope", "").split():
+            return ""
+        code = secrets.token_urlsafe(24)
+        self.codes[code] = fields
+        answer = {"code": code, "state": fields["state"], "iss": self.address}
+        return f"{fields['redirect_uri']}?{urlencode(answer)}"
 
-
-class _Request(OAuth2Request):  # type: ignore[misc] # Authlib has no types
-    fields: dict[str, str]
-
-    @property
-    def args(self) -> dict[str, str]:
-        return self.fields
-
-    @property
-    def form(self) -> dict[str, str]:
-        return self.fields
-
-
-class _Server(AuthorizationServer):  # type: ignore[misc] # Authlib has no types
-    def __init__(self, provider: Provider) -> None:
-        super().__init__()
-        self.provider = provider
-        self.register_token_generator("default", self._token)
-        self.register_grant(_grant_of(provider), [_IdToken(provider), provider.challenge])
-
-    def _token(self, scope: str = "", **_: Any) -> dict[str, Any]:
-        return {"token_type": "Bearer", "access_token": secrets.token_urlsafe(24), "expires_in": 300, "scope": scope}
-
-    def query_client(self, client_id: str) -> Registered | None:
-        return self.provider.client if client_id == self.provider.client.client_id else None
-
-    def save_token(self, token: Any, request: Any) -> None:
-        """Nobody uses the access token."""
-
-    def create_oauth2_request(self, request: Any) -> OAuth2Request:
-        method, address, fields, headers = request
-        made = _Request(method, address, headers=headers)
-        made.fields = fields
-        made.payload = BasicOAuth2Payload(fields)
-        return made
-
-    def handle_response(self, status: int, body: Any, headers: list[tuple[str, str]]) -> Answer:
-        return status, body if isinstance(body, str) else json.dumps(body), headers
-
-    def send_signal(self, name: str, *_: Any, **__: Any) -> None:
-        """Signals are for frameworks."""
-
-
-class _IdToken(OpenIDCode):  # type: ignore[misc] # Authlib has no types
-    def __init__(self, provider: Provider) -> None:
-        super().__init__(require_nonce=True)
-        self.provider = provider
-
-    def exists_nonce(self, nonce: str, request: Any) -> bool:
-        return any(code.nonce == nonce for code in self.provider.codes.values())
-
-    def resolve_client_private_key(self, client: Any) -> KeySet:
-        return KeySet([self.provider.signer])
-
-    def get_client_claims(self, client: Any) -> dict[str, Any]:
+    def token(self, fields: dict[str, str], authorization: str) -> Json | None:
+        """The answer of the token endpoint; None where the request is refused."""
+        asked = self.codes.pop(fields.get("code", ""), None)
+        if asked is None or fields.get("grant_type") != "authorization_code" or not self._is_client(authorization):
+            return None
+        hashed = hashlib.sha256(fields.get("code_verifier", "").encode()).digest()
+        is_bound = base64.urlsafe_b64encode(hashed).rstrip(b"=").decode() == asked["code_challenge"]
+        if not is_bound or fields.get("redirect_uri") != asked["redirect_uri"]:
+            return None
         now = int(time.time())
-        return {"iss": self.provider.address, "aud": client.client_id, "iat": now, "exp": now + 300}
+        claims = {"iss": self.address, "aud": self.client.client_id, "iat": now, "exp": now + 300} | self.person
+        claims = self.spoil(claims | {"nonce": asked["nonce"], "auth_time": now})
+        answer = {
+            "token_type": "Bearer", "access_token": secrets.token_urlsafe(24), "expires_in": 300,
+            "scope": asked["scope"], "id_token": jwt.encode({"alg": "RS256", "kid": "k1"}, claims, _first_key()),
+        }  # fmt: skip
+        return answer | self.launches.get(asked.get("launch", ""), {})
 
-    def get_encode_header(self, client: Any) -> dict[str, str]:
-        return {"alg": "RS256", "kid": str(self.provider.signer.kid)}
-
-    def generate_user_info(self, user: Any, scope: str) -> dict[str, Any]:
-        return dict(user)
-
-    def encode_id_token(self, token: Any, request: Any) -> Any:
-        claims = self.get_client_claims(request.client) | self.get_authorization_code_claims(request.authorization_code)
-        claims |= self.generate_user_info(request.user, "")
-        header = self.get_encode_header(request.client)
-        return jwt.encode(header, self.provider.spoil(claims), self.provider.signer, ["RS256"])
-
-
-def _grant_of(provider: Provider) -> type[AuthorizationCodeGrant]:
-    class Grant(AuthorizationCodeGrant):  # type: ignore[misc] # Authlib has no types
-        TOKEN_ENDPOINT_AUTH_METHODS = ("client_secret_basic", "none")
-
-        def save_authorization_code(self, code: str, request: Any) -> None:
-            said = request.payload.data
-            provider.codes[code] = Code(
-                code, said["redirect_uri"], said.get("scope", ""), said.get("nonce", ""),
-                said.get("code_challenge", ""), said.get("code_challenge_method", ""), said.get("launch", ""),
-            )  # fmt: skip
-
-        def query_authorization_code(self, code: str, client: Any) -> Code | None:
-            return provider.codes.get(code)
-
-        def delete_authorization_code(self, authorization_code: Code) -> None:
-            del provider.codes[authorization_code.code]
-
-        def authenticate_user(self, authorization_code: Code) -> dict[str, Any]:
-            return provider.person
-
-    return Grant
+    def _is_client(self, authorization: str) -> bool:
+        named = f"{self.client.client_id}:{self.client.secret}".encode()
+        return authorization == (f"Basic {base64.b64encode(named).decode()}" if self.client.secret is not None else "")
 
 
 class _Handler(BaseHTTPRequestHandler):
     disable_nagle_algorithm = True
     provider: Provider
-    server_side: _Server
 
     def do_GET(self) -> None:
-        parts = urlsplit(self.path)
+        parts, provider = urlsplit(self.path), self.provider
         fields = dict(parse_qsl(parts.query))
-        self.provider.asked.append((parts.path, fields))
-        if parts.path.endswith(("/.well-known/openid-configuration", "/.well-known/smart-configuration")):
-            self._say(200, json.dumps(self.provider.discovery()), [])
+        provider.asked.append((parts.path, fields))
+        if parts.path == "/authorize":
+            self._say(302, {}, location) if (location := provider.authorize(fields)) else self._say(400, {})
+        elif parts.path.endswith(("/.well-known/openid-configuration", "/.well-known/smart-configuration")):
+            self._say(200, provider.discovery())
         elif parts.path == "/keys":
-            self._say(200, json.dumps(self.provider.keys()), [])
+            self._say(200, {"keys": [provider.published.as_dict(private=False)]})
         elif parts.path == "/userinfo" and self.headers.get("authorization", "").startswith("Bearer "):
-            self._say(200, json.dumps(self.provider.userinfo), [])
-        elif parts.path == "/authorize":
-            self._say(*self._authorize(fields))
+            self._say(200, provider.userinfo)
         else:
-            self._say(404, "{}", [])
+            self._say(404, {})
 
     def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers.get("content-length", 0))).decode()
-        fields = dict(parse_qsl(body))
+        fields = dict(parse_qsl(self.rfile.read(int(self.headers.get("content-length", 0))).decode()))
         self.provider.asked.append((self.path, fields))
-        launch = getattr(self.provider.codes.get(fields.get("code", "")), "launch", "")
-        request = (
-            "POST",
-            f"{self.provider.address}/token",
-            fields,
-            {name.title(): value for name, value in self.headers.items()},
-        )
-        status, text, headers = self.server_side.create_token_response(request)
-        if status == 200 and launch in self.provider.launches:
-            text = json.dumps(json.loads(text) | self.provider.launches[launch])
-        self._say(status, text, headers)
+        answer = self.provider.token(fields, self.headers.get("authorization", ""))
+        self._say(400, {"error": "invalid_grant"}) if answer is None else self._say(200, answer)
 
-    def _authorize(self, fields: dict[str, str]) -> Answer:
-        request: Any = ("GET", f"{self.provider.address}/authorize?{urlencode(fields)}", fields, {})
-        try:
-            grant = self.server_side.get_consent_grant(request, end_user=self.provider.person)
-        except OAuth2Error as error:
-            return 400, json.dumps({"error": error.error}), []
-        status, text, headers = self.server_side.create_authorization_response(
-            grant.request, grant_user=self.provider.person, grant=grant
-        )
-        named = urlencode({"iss": self.provider.address})
-        return status, text, [(name, f"{v}&{named}" if name == "Location" else v) for name, v in headers]
-
-    def _say(self, status: int, text: str, headers: list[tuple[str, str]]) -> None:
-        body = text.encode()
+    def _say(self, status: int, document: Json, location: str = "") -> None:
+        body = json.dumps(document).encode()
         self.send_response(status)
-        for name, value in headers or [("Content-Type", "application/json")]:
-            self.send_header(name, value)
+        if location:
+            self.send_header("Location", location)
+        self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
@@ -294,7 +153,7 @@ def providing(redirect: str, secret: str | None = None, client_id: str = "cds-ho
     provider = Provider(Registered(client_id, secret, redirect))
     with pytest.MonkeyPatch.context() as changed:
         changed.setenv("AUTHLIB_INSECURE_TRANSPORT", "1")
-        handler = type("Handler", (_Handler,), {"provider": provider, "server_side": _Server(provider)})
+        handler = type("Handler", (_Handler,), {"provider": provider})
         with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
             provider.address = f"http://127.0.0.1:{server.server_address[1]}"
             thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)

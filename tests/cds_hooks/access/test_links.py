@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,7 @@ LINKED: dict[str, Any] = {"explain_link_minutes": 30, "explain_link_key": KEY}
 PAGE = "https://cds.example/explain/1"
 
 
+@cache
 def _links(**more: Any) -> ExplanationLinks:
     return ExplanationLinks(settings_with(**{**LINKED, **more}))
 

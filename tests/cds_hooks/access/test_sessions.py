@@ -57,13 +57,6 @@ def test_the_roles_are_those_that_the_account_has_now(opened: Sessions, tmp_path
     assert visitor.roles == {"auditor"}
 
 
-def test_a_session_that_is_ended_is_gone_and_no_other(opened: Sessions) -> None:
-    ended, other = opened.begin(ANN), opened.begin(ANN)
-    opened.end(ended)
-    assert opened.visitor(ended) is None
-    assert opened.visitor(other) is not None
-
-
 @pytest.mark.parametrize(
     "change",
     [
@@ -121,11 +114,6 @@ async def test_health_static_files_and_the_login_itself_need_no_login(tmp_path: 
     async with visit(tmp_path) as person:
         for path in ("/livez", "/readyz", "/static/look.css", "/login"):
             assert (await person.open(path)).status_code == 200
-
-
-async def test_hook_calls_are_not_asked_for_a_login(tmp_path: Path) -> None:
-    async with visit(tmp_path) as person:
-        assert (await person.calls.get("/cds-services")).status_code == 200
 
 
 async def test_a_program_with_the_operators_token_reads_the_pages_for_programs_and_no_others(tmp_path: Path) -> None:

@@ -172,14 +172,14 @@ async def test_a_person_without_a_name_is_called_by_what_the_ehr_calls_them(tmp_
     assert [who for who, _ in entries(tmp_path, "login")] == ["smart ehr u7"]
 
 
-@pytest.mark.parametrize("patient", [None, "", 7, "p" * 65])
-async def test_a_launch_without_a_patient_lets_nobody_in(tmp_path: Path, ehr: Provider, patient: object) -> None:
-    ehr.launches["of-nobody"] = {"patient": patient}
+async def test_a_launch_without_a_patient_lets_nobody_in(tmp_path: Path, ehr: Provider) -> None:
     async with at(tmp_path, ehr) as person:
-        answer = await launch_from_ehr(person, ehr, "of-nobody")
-        assert answer.status_code == 403
-        assert "named no patient" in answer.text
-        assert "cds-session=" not in str(answer.headers)
+        for patient in (None, "", 7, "p" * 65):
+            ehr.launches["of-nobody"] = {"patient": patient}
+            answer = await launch_from_ehr(person, ehr, "of-nobody")
+            assert answer.status_code == 403, patient
+            assert "named no patient" in answer.text
+            assert "cds-session=" not in str(answer.headers)
 
 
 async def test_the_answer_to_a_launch_is_taken_once_and_only_in_the_browser_that_was_launched(
@@ -199,13 +199,12 @@ async def test_the_answer_to_a_launch_is_taken_once_and_only_in_the_browser_that
         assert (await person.open(back)).status_code == 403
 
 
-@pytest.mark.parametrize("name", SPOILT)
-async def test_an_id_token_that_is_not_for_this_launch_lets_nobody_in(tmp_path: Path, ehr: Provider, name: str) -> None:
-    ehr.spoil = SPOILT[name]
+async def test_an_id_token_that_is_not_for_this_launch_lets_nobody_in(tmp_path: Path, ehr: Provider) -> None:
     async with at(tmp_path, ehr) as person:
-        answer = await launch_from_ehr(person, ehr)
-        assert answer.status_code == 403, name
-        assert "cds-session=" not in str(answer.headers)
+        for name, ehr.spoil in SPOILT.items():
+            answer = await launch_from_ehr(person, ehr)
+            assert answer.status_code == 403, name
+            assert "cds-session=" not in str(answer.headers)
 
 
 async def test_another_chart_ends_the_session_of_the_one_before(tmp_path: Path, ehr: Provider) -> None:

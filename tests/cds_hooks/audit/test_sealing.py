@@ -18,7 +18,6 @@ from cds_hooks.storage.entries import add_event
 from models_onnx.artifact.keys import Signer, local_signer
 from tests.cds_hooks.audit.test_seals import signer, tamper_all, tamper_with, write_decisions
 from tests.constants import settings_with
-from tests.live import record_in
 
 __all__ = ["signer"]
 
@@ -84,15 +83,6 @@ def test_what_a_server_needs_to_seal_is_looked_for_when_it_starts(tmp_path: Path
     with pytest.raises(SealsUnusable) as refused:
         Sealing(settings_in(tmp_path, sqlite_url, seal_command="no-such-program --now"))
     assert str(refused.value) == "the program that CDS_SEAL_COMMAND begins with is not there, or cannot be run"
-
-
-def test_the_folder_of_the_server_itself_is_made_with_the_first_seal(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    sealing = Sealing(settings_in(tmp_path, record_in(tmp_path), seal_file=Path("var/seals.ndjson")))
-    assert sealing.seal()
-    assert (tmp_path / "var" / "seals.ndjson").is_file()
 
 
 def test_a_cut_is_said_until_it_is_mended(tmp_path: Path, sqlite_url: str) -> None:

@@ -73,16 +73,6 @@ def scored(folder: Path, out: Path, **other: Any) -> list[dict[str, str]]:
     return sorted(rows, key=lambda row: (row["id"], row["name"], row["output"]))
 
 
-def test_an_export_by_type_gives_what_bundles_give(by_type: Path, bundles: Path, tmp_path: Path) -> None:
-    found = scored(by_type, tmp_path / "a.csv")
-    assert found == scored(bundles, tmp_path / "b.csv")
-    assert {row["id"] for row in found} == {sample.id for sample in SAMPLES}
-    asked = questions_about((), Settings())
-    per_patient = len(asked.models) + sum(len(each.outputs) for each in asked.equations)
-    assert len(found) == per_patient * len(SAMPLES)
-    assert all(bool(row["value"]) != bool(row["reason"]) for row in found)
-
-
 def test_an_equation_says_of_each_chart_what_it_says_of_the_whole_record(by_type: Path, tmp_path: Path) -> None:
     """What was left out on the way, because nothing asks for it, changes no value and no reason."""
     found = {(row["id"], row["name"], row["output"]): row for row in scored(by_type, tmp_path / "a.csv")}

@@ -7,15 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
-from skl2onnx import to_onnx
-from sklearn.compose import ColumnTransformer
-from sklearn.impute import SimpleImputer
-from sklearn.linear_model import LogisticRegression
-from sklearn.neural_network import MLPClassifier
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from typer.testing import CliRunner, Result
 
 from cds_hooks.commands.model.main import app
@@ -33,8 +25,10 @@ from tests.models_onnx.workshop import SIGNER
 NUMBERS = ["Age", "Creatinine", "Potassium"]
 
 
-def people(count: int = 1500) -> pd.DataFrame:
+def people(count: int = 1500) -> Any:
     """Invented people, as a hospital might have them in a table."""
+    import pandas as pd  # imported where it is used, as scikit-learn below: each process collects all files
+
     draw = np.random.default_rng(5)
     table = pd.DataFrame({"MRN": [f"H{number}" for number in range(count)], "Age": draw.integers(16, 90, count)})
     table["Gender"] = draw.choice(["F", "M"], count)
@@ -44,19 +38,29 @@ def people(count: int = 1500) -> pd.DataFrame:
     return table.assign(came_back=(draw.random(count) < 1 / (1 + np.exp(-margin))).astype(int))
 
 
-def pipeline(last: Any) -> Any:
+def pipeline(is_network: bool = False) -> Any:
     """A usual pipeline, whose sex is a text."""
+    from sklearn.compose import ColumnTransformer
+    from sklearn.impute import SimpleImputer
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.neural_network import MLPClassifier
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
+    last = MLPClassifier((4,), alpha=1.0, max_iter=500, random_state=0) if is_network else LogisticRegression()
     numbers = make_pipeline(SimpleImputer(strategy="median"), StandardScaler())
     prepared = ColumnTransformer([("n", numbers, NUMBERS), ("c", OneHotEncoder(handle_unknown="ignore"), ["Gender"])])
     return make_pipeline(prepared, last)
 
 
-def exported(folder: Path, last: Any) -> tuple[Path, Path]:
+def exported(folder: Path, is_network: bool = False) -> tuple[Path, Path]:
     """The model file of one half of the people, and the table of the other."""
+    from skl2onnx import to_onnx
+
     table = people()
     mine, others = table[:700], table[700:]
     rows = mine[[*NUMBERS, "Gender"]].astype(dict.fromkeys(NUMBERS, np.float32))
-    fitted = pipeline(last).fit(rows, mine["came_back"])
+    fitted = pipeline(is_network).fit(rows, mine["came_back"])
     (folder / "stays.onnx").write_bytes(to_onnx(fitted, rows[:1], target_opset=18).SerializeToString())
     others.to_csv(folder / "stays.csv", index=False)
     return folder / "stays.onnx", folder / "stays.csv"
@@ -67,12 +71,12 @@ def run(*words: object) -> Result:
 
 
 @pytest.mark.slow  # The gates train the model again.
-@pytest.mark.parametrize("last", [LogisticRegression(), MLPClassifier((4,), alpha=1.0, max_iter=500, random_state=0)])
+@pytest.mark.parametrize("is_network", [False, True])
 async def test_a_file_and_a_table_become_a_card_beside_its_red_gates(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, last: Any, as_of: datetime
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_network: bool, as_of: datetime
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    model, table = exported(tmp_path, last)
+    model, table = exported(tmp_path, is_network)
     told = run(
         "preview", model, table, "--days", 30, "--words", "came back within 30 days", "--folder", tmp_path / "own"
     )
@@ -116,7 +120,7 @@ def test_a_preview_beside_a_released_version_leaves_that_as_it_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    model, table = exported(tmp_path, LogisticRegression())
+    model, table = exported(tmp_path)
     words = ("preview", model, table, "--days", 30, "--folder", tmp_path / "own")
     assert run(*words, "--no-gates").exit_code == 0
     released, declaration = tmp_path / "own" / "stays", tmp_path / "own" / "stays.model.toml"
@@ -134,9 +138,9 @@ def test_a_preview_beside_a_released_version_leaves_that_as_it_is(
 
 @pytest.mark.parametrize("quote", ['"', "'"])
 def test_a_draft_with_something_to_do_is_not_imported(tmp_path: Path, quote: str) -> None:
-    model, table = exported(tmp_path, LogisticRegression())
+    model, table = exported(tmp_path)
     asked = Asked(30.0, features={"Potassium": "albumin_g_dl"})
-    made = draft("stays", read_source(model), "stays.onnx", table, pd.read_csv(table), asked)
+    made = draft("stays", read_source(model), "stays.onnx", table, people()[700:], asked)
     (tmp_path / "stays.card.json").write_text(json.dumps(draft_words(made)))
     (tmp_path / "stays.model.toml").write_text(
         re.sub('"(TODO[^"]*)"', rf"{quote}\1{quote}", made.declaration.replace('"Stays: ', '"Stays, TODO: '))
@@ -218,7 +222,7 @@ def test_a_folder_of_mlflow_brings_its_names_its_run_and_its_metrics(tmp_path: P
     (run / "metrics" / "val").mkdir(parents=True)
     (run / "meta.yaml").write_text("run_id: 0a1b2c\n")
     (run / "metrics" / "val" / "auc").write_text("1730000000000 0.71 0\n1730000000001 0.78 1\n")
-    model, _ = exported(tmp_path, LogisticRegression())
+    model, _ = exported(tmp_path)
     (logged / "model.onnx").write_bytes(model.read_bytes())
     (logged / "MLmodel").write_text(MLMODEL.format(flavor="onnx", file="model.onnx"))
     source = read_source(logged)

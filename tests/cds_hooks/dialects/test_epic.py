@@ -59,11 +59,6 @@ def test_every_sample_card_is_one_that_epic_takes() -> None:
             assert suggestion["label"] in action["description"]
 
 
-def test_a_label_that_the_description_begins_with_is_not_said_twice() -> None:
-    card = shape(_card(_suggestion("Order creatinine", TEST)), "full")
-    assert card.suggestions[0].actions[0].description == "Order creatinine"
-
-
 def test_alternatives_that_both_remove_the_draft_are_recommended_if_one_is() -> None:
     stop, pause = _suggestion("Stop", REMOVE), _suggestion("Pause", REMOVE, number=2, is_recommended=True)
     for pair in ((stop, pause), (pause, stop)):
@@ -106,12 +101,6 @@ def test_a_long_topic_is_cut_and_told_apart_by_a_digest() -> None:
 def test_a_trigger_without_a_hook_of_its_own_is_read_as_the_hook_it_stands_for(trigger: Any, meant: str) -> None:
     assert actual_hook("patient-view", Raw(json.dumps({TRIGGER: trigger, "novel": 1}).encode())) == meant
     assert meant in LIBRARY
-
-
-@for_rows("extension", [{}, {TRIGGER: None}, {TRIGGER: [27]}, {TRIGGER: {}}, None])
-def test_an_extension_of_any_form_leaves_the_hook_as_it_is(extension: Any) -> None:
-    assert actual_hook("patient-view", Raw(json.dumps(extension).encode())) == "patient-view"
-    assert actual_hook("order-sign", Raw(json.dumps({TRIGGER: "27"}).encode())) == "order-sign"
 
 
 async def _call(folder: Path, as_of: datetime, request: dict[str, Any], dialect: str = "epic") -> httpx.Response:

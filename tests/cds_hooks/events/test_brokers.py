@@ -21,6 +21,8 @@ from cds_hooks.events.outbox import BrokerDelivery, add_to_outbox
 from tests.cds_hooks.events.messages import NOW, result, run_async
 from tests.live import free_port
 
+pytestmark = pytest.mark.slow
+
 MESSAGES = 30
 SECONDS = 300.0
 
@@ -154,7 +156,6 @@ async def _is_stored(inbox: Inbox, expected: set[str]) -> bool:
     return _stored(inbox) >= expected
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["nats", "redis", "amqp"])
 @run_async
 async def test_what_waits_at_the_broker_before_the_first_connection_is_taken(tmp_path: Path, scheme: str) -> None:
@@ -171,7 +172,6 @@ async def test_what_waits_at_the_broker_before_the_first_connection_is_taken(tmp
         await writer.stop()
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["nats", "redis", "amqp"])
 @run_async
 async def test_each_message_is_stored_once_though_the_broker_is_killed(tmp_path: Path, scheme: str) -> None:
@@ -196,7 +196,6 @@ async def test_each_message_is_stored_once_though_the_broker_is_killed(tmp_path:
             assert inbox.query("SELECT count(*) FROM inbox WHERE state = 'done'") == [(MESSAGES,)]
 
 
-@pytest.mark.slow
 @run_async
 async def test_what_was_not_stored_is_delivered_again_to_the_next_server(tmp_path: Path) -> None:
     with running(tmp_path, "nats") as broker:
@@ -222,7 +221,6 @@ async def test_what_was_not_stored_is_delivered_again_to_the_next_server(tmp_pat
             await _until(is_there)
 
 
-@pytest.mark.slow
 @run_async
 async def test_messages_of_kafka_are_stored_once(tmp_path: Path) -> None:
     """The mock cluster of librdkafka keeps nothing on a disk, so nothing is shown of a broker that is killed."""
@@ -281,7 +279,6 @@ async def _events_at(url: str, scheme: str) -> int:
         return int(queue.declaration_result.message_count or 0)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["nats", "redis", "amqp"])
 @run_async
 async def test_events_are_published_again_until_the_broker_has_them(tmp_path: Path, scheme: str) -> None:

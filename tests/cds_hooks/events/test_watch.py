@@ -45,12 +45,11 @@ def _month(number: str) -> Month:
 def test_a_planted_incident_is_found_in_time_with_its_cause_and_is_one(number: str, cause: str) -> None:
     judged = judge_incident(_month(number))
     assert judged["found"]
-    assert [incident.split(" [")[0] for incident in judged["incidents"]] == [cause]
-    assert judged["closed after hours"] is not None
+    assert judged["incidents"] == [cause]
+    assert judged["closed"]
 
 
 SOME = {"inc-12", "inc-18", "inc-33", "inc-37", "inc-40"}
-"""All forty, and all clean months, take a quarter of an hour: python -m tests.cds_hooks.events.watching."""
 
 
 @pytest.mark.outside_data

@@ -75,8 +75,3 @@ def test_of_a_family_only_what_is_loud_can_be_shown(tmp_path: Path) -> None:
     switches = read_rules_file(file).switches
     assert {switch.speak_from for found in switches.values() for switch in found} == {"warning"}
     assert "lab-repeat" in switches
-
-
-def test_a_file_that_is_not_there_is_refused_in_a_sentence(tmp_path: Path) -> None:
-    with pytest.raises(RulesFileError, match="cannot be read"):
-        read_rules_file(tmp_path / "none.toml")

@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cards.text import escape
 from cds_hooks.kit.samples import Sample, list_samples
 from cds_hooks.storage import Decision
 from cds_hooks.web.markdown import render_markdown
@@ -157,13 +156,6 @@ def test_nothing_in_the_text_can_run(text: str) -> None:
 @given(st.text(alphabet=st.sampled_from("ab*[]()\\<>\"'&!-_ \n:/#h"), max_size=80))
 def test_any_text_becomes_only_what_a_card_may_have(text: str) -> None:
     assert {tag for tag, _ in _Reader(render_markdown(text)).tags} <= _ALLOWED
-
-
-@given(st.text(max_size=60))
-def test_chart_text_that_was_escaped_for_a_card_is_read_back_as_it_was_shown(text: str) -> None:
-    shown = _Reader(render_markdown(f"Takes {escape(text)} daily"))
-    assert {tag for tag, _ in shown.tags} <= {"p"}
-    assert "\\" not in shown.text or "\\" in text
 
 
 STATIN = "statin-discussion"

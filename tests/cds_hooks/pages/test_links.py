@@ -9,6 +9,8 @@ from cds_hooks.access.roles import Role
 from tests.cds_hooks.access.browsing import Person, visit, with_account
 from tests.contracts.markup import Page
 
+pytestmark = pytest.mark.slow
+
 pytestmark = pytest.mark.usefixtures("documentation")
 _MANY = {"rules", "explain", "models"}
 """Of so many pages of one kind a few stand for all."""
@@ -39,7 +41,6 @@ async def _dead_links(person: Person, most: int) -> dict[str, str]:
     return dead
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("role", [role for role in Role if role is not Role.CLINICIAN_LINK])
 async def test_no_link_is_dead_for_a_role(tmp_path: Path, role: Role) -> None:
     with_account(tmp_path, "ann", role)

@@ -98,6 +98,8 @@ class Forger:
                 return self.attacker.key_set()["keys"][0]
             case "@own-jwk":
                 return self.keys["ES384"].key_set()["keys"][0]
+        if value.startswith("@long "):
+            return "y" * int(value.removeprefix("@long "))
         if value.startswith("@string"):
             return str(self.now + int(value.removeprefix("@string")))
         if value.startswith("@ms"):

@@ -266,7 +266,8 @@ def test_a_certificate_of_another_name_or_of_nobody_ends_the_connection(
 
 
 # No connection leaves the list: 300 addresses, each as fhirServer, as `next` link, as redirect and as key set.
-ROWS: list[dict[str, Any]] = [json.loads(line) for line in (DATA / "ssrf.jsonl").read_text().splitlines()]
+_LINES = (DATA / "ssrf.jsonl").read_text().replace("{long}", "a" * 9000).splitlines()
+ROWS: list[dict[str, Any]] = [json.loads(line) for line in _LINES]
 
 _connected: list[Any] | None = None
 

@@ -1,12 +1,10 @@
 """The trust file is followed while the server runs: good changes at once, bad ones not at all."""
 
 import asyncio
-import json
 import subprocess
 import sys
 from pathlib import Path
 
-import psycopg
 import pytest
 
 from cds_hooks.errors import ReplayStoreFailed
@@ -69,23 +67,6 @@ def test_a_file_that_is_taken_away_changes_nothing(live: WatchedTrustFile, site:
         _pass(live, clock)
         assert _names(live) == ["Example"]
     assert [line["reason"] for line in lines] == ["unreadable"]
-
-
-def test_a_key_file_is_followed_as_well(live: WatchedTrustFile, site: Site, clock: Clock) -> None:
-    before = live.register().clients[0].key_source
-    key_set = json.loads((site.folder / "jwks.json").read_text())
-    (site.folder / "jwks.json").write_text(json.dumps({"keys": key_set["keys"][:1]}))
-    _pass(live, clock)
-    assert live.register().clients[0].key_source != before
-
-
-def test_what_a_refused_file_lacked_may_come_later(live: WatchedTrustFile, site: Site, clock: Clock) -> None:
-    site.write(CLIENT.replace("jwks.json", "later.json") + 'tenant = "north"\n')
-    _pass(live, clock)
-    assert [client.tenant for client in live.register().clients] == [None]
-    (site.folder / "later.json").write_text((site.folder / "jwks.json").read_text())
-    _pass(live, clock)
-    assert [client.tenant for client in live.register().clients] == ["north"]
 
 
 def test_fetched_keys_outlive_a_change_that_is_not_theirs(site: Site, clock: Clock) -> None:
@@ -188,14 +169,6 @@ async def test_a_token_that_was_used_before_a_kill_is_not_taken_after_it(tmp_pat
     assert first is False
 
 
-async def test_the_same_jti_of_another_issuer_is_another_token(tmp_path: Path) -> None:
-    store = SqliteReplayStore(tmp_path / "used.sqlite3")
-    pairs = [("https://a", "x"), ("https://b", "x"), ("https://a", "y"), ("https://a", "x"), ("https://ax", "")]
-    used = [await store.first_use(*pair, NOW + 60, NOW) for pair in pairs]
-    await store.aclose()
-    assert used == [True, True, True, False, True]
-
-
 @pytest.mark.parametrize("ahead", [60, 1800, 3600])
 @pytest.mark.slow
 async def test_a_clock_that_was_ahead_lets_no_used_token_in_again(tmp_path: Path, ahead: int) -> None:
@@ -236,18 +209,6 @@ async def test_the_call_of_a_tokens_first_use_is_there_for_a_machine_that_has_as
           for jti, call in (("a", "call-1"), ("a", "call-2"), ("b", "call-1"))]  # fmt: skip
     await other.aclose()
     assert (uses, by) == ([True, False, False], [True, False, False])
-
-
-@pytest.mark.slow
-async def test_what_has_expired_is_forgotten_in_postgresql_too(postgres_url: str) -> None:
-    store = open_replay_store(postgres_url)
-    await store.first_use("https://ehr", "old", NOW + 10, NOW)
-    await asyncio.gather(*(store.first_use("https://ehr", f"new-{at}", NOW + 3600, NOW + 4000) for at in range(1000)))
-    await store.first_use("https://ehr", "last", NOW + 3600, NOW + 4000)
-    await store.aclose()
-    with psycopg.connect(postgres_url) as connection:
-        rows = connection.execute("SELECT count(*), min(expires) FROM used_tokens").fetchone()
-    assert rows == (1001, int(NOW) + 3601)
 
 
 async def test_without_its_postgresql_nobody_is_let_in_and_nobody_waits() -> None:

@@ -14,6 +14,8 @@ from tests.cds_hooks.calls import client
 from tests.cds_hooks.services.chart_cases import AS_OF, text_of
 from tests.cds_hooks.services.opened_charts import cards_of, opened
 
+pytestmark = pytest.mark.slow
+
 Json = dict[str, Any]
 CANCERS = re.compile(r"(?:Colorectal|Breast|Lung|Cervical) cancer screening\*\* \(")
 MANY_DEATHS = re.compile(r"\*\*(?:About )?([5-9]\d) in 100\*\*[^.]*died within 5 years")
@@ -59,7 +61,6 @@ def _charts(data_folder: Path) -> list[Path]:
     return [file for file in sorted((data_folder / "fhir").rglob("*.json.gz")) if "perf" not in file.parts]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("start", "way"), [(0, "looked into"), (2, "newest visit"), (4, "visit that goes on")])
 def test_services_do_not_contradict_each_other_on_any_chart(
     tmp_path: Path, data_folder: Path, start: int, way: str

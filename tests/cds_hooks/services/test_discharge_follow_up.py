@@ -146,12 +146,6 @@ def test_an_order_of_the_stay_only_is_not_judged_and_named(tmp_path: Path, as_of
     assert "inpatient-order" in {reason for _, reason in _reasons(answer)}
 
 
-def test_without_the_orders_there_is_no_advice(tmp_path: Path, as_of: datetime) -> None:
-    answer = _answer(tmp_path, as_of, change=lambda request: request["prefetch"].pop("medications"))
-    assert answer.status_code == 412
-    assert "medications" in answer.text
-
-
 def test_no_orders_are_an_answer(tmp_path: Path, as_of: datetime) -> None:
     answer = _answer(tmp_path, as_of, change=lambda request: request["prefetch"].update(medications=None))
     assert answer.json()["cards"] == []

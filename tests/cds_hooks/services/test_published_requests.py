@@ -94,14 +94,6 @@ def test_none_is_answered_by_a_failure_of_ours(answers: dict[str, Answer]) -> No
     assert all(one.body["resourceType"] == "OperationOutcome" for one in answers.values() if one.status != 200)
 
 
-def test_what_is_no_json_is_told_so(answers: dict[str, Answer]) -> None:
-    malformed = _of(answers, "malformed")
-    assert len(malformed) >= 4
-    for one in malformed.values():
-        assert one.status == 400
-        assert "not valid JSON" in one.body["issue"][0]["diagnostics"]
-
-
 @pytest.mark.parametrize("folder", ["opioid-cds-r4", "opioid-cds-stu3"])
 def test_the_opioid_guides_speak_and_are_quiet_rule_by_rule(answers: dict[str, Answer], folder: str) -> None:
     for name, one in _of(answers, folder).items():
@@ -109,10 +101,6 @@ def test_the_opioid_guides_speak_and_are_quiet_rule_by_rule(answers: dict[str, A
         assert SPEAKS.get(name, set()) <= rules, name
         assert not QUIET.get(name, set()) & rules, name
         assert one.status == 200 or "context" in one.body["issue"][0]["diagnostics"], name
-
-
-def test_every_r4_file_of_the_opioid_guide_is_answered(answers: dict[str, Answer]) -> None:
-    assert {one.status for one in _of(answers, "opioid-cds-r4").values()} == {200}
 
 
 @pytest.mark.parametrize(

@@ -13,10 +13,11 @@ from tests.cards.sentences import faults
 from tests.cds_hooks.calls import ours
 from tests.cds_hooks.services.test_every_service import CALLS, answers_to, requests_of
 
+pytestmark = pytest.mark.slow
+
 _PERCENTILE = re.compile(r"Higher than (?:about )?\d+ in 100")
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("service", "hook"), CALLS)
 def test_every_sentence_of_a_service_is_one_for_a_clinician(
     service: str, hook: str, tmp_path: Path, as_of: datetime

@@ -13,6 +13,8 @@ from cds_hooks.storage.decision import RecordUnavailable
 from cds_hooks.storage.queries import read_rows
 from tests.postgres import postgres_folder, start_postgres
 
+pytestmark = pytest.mark.slow
+
 
 def backend(url: str) -> int:
     """The number of the PostgreSQL process that answers."""
@@ -50,7 +52,6 @@ def restarted() -> Iterator[Any]:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-@pytest.mark.slow
 def test_after_a_restart_of_postgresql_reading_goes_on(restarted: Any) -> None:
     url = restarted.start()
     with kept_connections(url):

@@ -93,15 +93,6 @@ def test_a_record_that_cannot_be_opened_is_said_in_one_sentence(url: str, senten
     assert "\n" not in str(raised.value)
 
 
-async def test_only_the_servers_own_user_can_read_the_record(sqlite_url: str) -> None:
-    log = _open(sqlite_url)
-    await log.append(a_decision())
-    files = sorted(_file(sqlite_url).parent.iterdir())
-    assert [file.name for file in files] == [f"decisions.sqlite3{end}" for end in ("", "-shm", "-wal")]
-    assert all(file.stat().st_mode & 0o077 == 0 for file in files)
-    await log.close()
-
-
 def test_a_file_that_is_no_database_is_said(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("not a database, but long enough to look at" * 30)
     with pytest.raises(RecordUnavailable, match="file is not a database"):

@@ -26,7 +26,6 @@ from tests.cds_hooks.decision_views.followed import follow
 from tests.cds_hooks.hold_back.test_budgets import SAMPLE, budget_call
 from tests.cds_hooks.prefetch.fetch_calls import app_client
 from tests.cds_hooks.services.equation_calls import NOW
-from tests.each import for_rows
 from tests.live import record_in
 
 DAY = 86_400.0
@@ -149,12 +148,6 @@ def test_who_has_died_or_is_in_palliative_care_is_left_out(reason: str) -> None:
     assert found == ()
 
 
-def test_what_a_model_in_shadow_computed_decides_no_place() -> None:
-    shadow = decision("a", (), service="planning-conversation", percentile=99, reason="model-not-released")
-    (row,) = listed(shadow, decision("a"))
-    assert row.risk is None
-
-
 def test_an_answered_finding_rests() -> None:
     found = listed(decision("a"), decision("b"), answers=frozenset({Answered("ehr", "a", "prevent_base")}))
     assert names(found) == ["b"]
@@ -178,19 +171,6 @@ def test_what_was_answered_of_this_patient_rests() -> None:
     ):
         (row,) = list_patients(notes, {answer}, NOW)
         assert [entry.test for entry in row.entries] == tests
-
-
-@for_rows(
-    ("reason", "ends"),
-    [("deceased", True), ("palliative", True), ("opted-out", True), ("below-threshold", False), ("worklist", False)],
-)
-def test_what_a_decision_says_for_the_list(reason: str, *, ends: bool) -> None:
-    one = decision("p", percentile=90, days=3, reason=reason)
-    entry = WorklistEntry(test="Lipid panel", code="57698-3", purpose="prevent_base", because="no-visit")
-    assert note(one) == Noted(one.id, at(3), (entry,), ends, (0.9, "mortality_5y"))
-    shadow = decision("p", percentile=90, reason="model-not-released")
-    assert note(shadow).risk is None
-    assert note(decision("p")).risk is None
 
 
 @pytest.mark.parametrize(("taken_out", "kept"), [(0.0, [1.0, 3.0, 365.0]), (3.0, [1.0, 3.0]), (2.9, [1.0])])

@@ -20,6 +20,8 @@ from cds_hooks.kit.contract.target import Target
 from cds_hooks.kit.simulator.signing import new_key, write_key
 from tests.live import SHIPPED, serving
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
@@ -33,7 +35,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 STALLED = "a_stalled_fhir_server_does_not_stall_the_service"
 
 
-@pytest.mark.slow
 def test_no_service_waits_for_a_fhir_server_that_does_not_answer(tmp_path: Path) -> None:
     as_of = datetime.now(UTC)
     with serving(tmp_path, CDS_SERVICES=SHIPPED) as address, closing(Connection(address)) as connection:
@@ -45,7 +46,6 @@ def test_no_service_waits_for_a_fhir_server_that_does_not_answer(tmp_path: Path)
 
 
 # A caller that speaks as Epic does changes what is sent and what cards hold, not how gaps are filled.
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("dialect", "only"), [("standard", []), ("epic", ["EPIC", "REQ", "CARD", "SUG", "ACT", "LINK"])]
 )
@@ -88,7 +88,6 @@ def trusted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Pat
         yield address, folder / "key.json"
 
 
-@pytest.mark.slow
 def test_every_row_on_tokens_holds_with_a_key_that_the_server_knows(trusted: tuple[str, Path]) -> None:
     """The command as a tester types it; `cds-hooks call` with the same key after it."""
     address, key = trusted
@@ -104,7 +103,6 @@ def test_every_row_on_tokens_holds_with_a_key_that_the_server_knows(trusted: tup
     assert json.loads(called.stdout)["status"] == 200
 
 
-@pytest.mark.slow
 def test_without_a_key_a_trusted_server_is_not_judged(trusted: tuple[str, Path]) -> None:
     answer = _command("check", trusted[0])
     assert answer.exit_code == 2

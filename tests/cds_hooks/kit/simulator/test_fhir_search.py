@@ -69,25 +69,12 @@ TODAY = date(2024, 9, 13)
 PATIENT = {"resourceType": "Patient", "id": "p1"}
 
 
-def _lab(number: int, code: str, system: str = "http://loinc.org") -> dict[str, Any]:
-    coding = {"system": system, "code": code}
-    day = f"2026-01-{number:02}"
-    return {"resourceType": "Observation", "id": f"o{number}", "code": {"coding": [coding]}, "effectiveDateTime": day}
-
-
 def _answer(template: str, *resources: dict[str, Any]) -> Any:
     return prefetch_from([PATIENT, *resources], {"key": template}, {"patientId": "p1"}, TODAY)["key"]
 
 
 def _ids(bundle: Any) -> list[str]:
     return [entry["resource"]["id"] for entry in bundle["entry"]]
-
-
-def test_a_search_filters_sorts_and_counts() -> None:
-    labs = [_lab(1, "2160-0"), _lab(3, "2160-0"), _lab(2, "2160-0"), _lab(4, "9999-9"), _lab(5, "2160-0", "urn:local")]
-    template = "Observation?patient={{context.patientId}}&code=http://loinc.org|2160-0,http://loinc.org|1-1&_sort=-date"
-    assert _ids(_answer(template, *labs)) == ["o3", "o2", "o1"]
-    assert _ids(_answer(f"{template}&_count=2", *labs)) == ["o3", "o2"]
 
 
 def test_medications_come_with_the_orders_that_refer_to_them() -> None:

@@ -1,24 +1,14 @@
 """The server for tests is a FHIR server: what it answers, refuses and links to."""
 
-from datetime import datetime
 from typing import Any
 
 import httpx
 from fhir.resources.R4B.operationoutcome import OperationOutcome
 
 from tests.each import for_rows, rows_of
-from tests.fhir_charts import chart_of, lab, sample_chart, serving_fhir
+from tests.fhir_charts import chart_of, lab, serving_fhir
 
 CHART = chart_of(*(lab(number) for number in range(1, 8)), lab(20, patient="p2"))
-
-
-def test_a_search_by_post_finds_the_same() -> None:
-    with serving_fhir([CHART]) as running:
-        form = {"patient": "p1", "_sort": "-date"}
-        by_post = httpx.post(f"{running.base}/Observation/_search", data=form).json()
-        by_get = httpx.get(f"{running.base}/Observation", params=form).json()
-        assert by_post["entry"] == by_get["entry"]
-        assert httpx.post(f"{running.base}/Observation/_search", json=form).status_code == 415
 
 
 def test_errors_are_operation_outcomes() -> None:
@@ -37,12 +27,6 @@ def test_errors_are_operation_outcomes() -> None:
             OperationOutcome.model_validate(answer.json())
         assert httpx.delete(f"{running.base}/Patient/p1", **ours).status_code == 405  # type: ignore[arg-type] # as above
         assert httpx.get(f"{running.base}/Patient/p1", **ours).json()["id"] == "p1"  # type: ignore[arg-type] # as above
-
-
-def test_patients_of_several_charts_are_kept_apart(as_of: datetime) -> None:
-    with serving_fhir([CHART, sample_chart("planning-talk", as_of)]) as running:
-        page = httpx.get(f"{running.base}/Observation?patient=planning-talk").json()
-    assert {entry["resource"]["subject"]["reference"] for entry in page["entry"]} == {"Patient/planning-talk"}
 
 
 @for_rows(
