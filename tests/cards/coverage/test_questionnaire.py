@@ -2,14 +2,11 @@
 
 from typing import Any
 
-from msgspec.structs import replace
-
 from cards.coverage.policy import CriteriaSet, Criterion, Policies
 from cards.coverage.questionnaire import (
     answers_of,
     canonical,
     questionnaire,
-    version_of,
 )
 from tests.cards.coverage.payers import PAYER
 from tests.each import for_rows
@@ -25,26 +22,6 @@ def criterion(name: str, test: Json, question: str = "Which?") -> Criterion:
 
 FORM = CriteriaSet("tube", {"A": "all"}, (criterion("a", {"order": True}), criterion("b", {"order": True}, "")))
 RULES = Policies({"own": PAYER}, {}, {"tube": FORM}, NOTHING, NOTHING, "v")
-
-
-def test_a_form_asks_for_each_criterion_with_a_question() -> None:
-    version = version_of(FORM)
-    launch = "http://hl7.org/fhir/uv/sdc/StructureDefinition/sdc-questionnaire-launchContext"
-    context = {"system": "http://hl7.org/fhir/uv/sdc/CodeSystem/launchContext", "code": "patient"}
-    assert questionnaire(BASE, PAYER, FORM) == {
-        "resourceType": "Questionnaire", "id": "own.tube",
-        "extension": [{"url": launch,
-                       "extension": [{"url": "name", "valueCoding": context},
-                                     {"url": "type", "valueCode": "Patient"}]}],
-        "url": f"{BASE}/Questionnaire/own.tube", "version": version, "name": "OwnTube",
-        "title": "Own Health Plan: what has to be documented", "status": "active", "subjectType": ["Patient"],
-        "item": [{"linkId": "a", "text": "Text of a", "type": "group",
-                  "item": [{"linkId": "a.met", "text": "Does this hold for the patient?", "type": "boolean"},
-                           {"linkId": "a.detail", "text": "Which?", "type": "string"}]}],
-    }  # fmt: skip
-    assert len(version) == 8
-    assert version_of(replace(FORM, groups={"A": "any"})) != version
-    assert canonical(BASE, PAYER, FORM) == f"{BASE}/Questionnaire/own.tube|{version}"
 
 
 CONDITIONS = (

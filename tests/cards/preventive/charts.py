@@ -2,13 +2,8 @@
 
 from typing import Any
 
-from cards.preventive.abnormal import open_results
-from cards.preventive.criteria import chart_of, judge_services
-from cards.preventive.judgement import Judgement
-from cards.preventive.knowledge import PREVENTIVE
-from fhir.record.record import read_record
 from tests.fhir import builders
-from tests.fhir.builders import AS_OF, ICD10, LOINC, SNOMED, bundle, condition, lean, medication_order, observation
+from tests.fhir.builders import ICD10, LOINC, SNOMED, condition, medication_order, observation
 
 Json = dict[str, Any]
 ALL_TYPES = frozenset(
@@ -29,17 +24,6 @@ EVERYTHING = ALL_TYPES | ANALYTES
 def person(born: str = "1970-11-20", sex: str | None = "female") -> Json:
     """A woman of 56 on the day of the tests."""
     return {"resourceType": "Patient", "id": "p1", "birthDate": born} | ({"gender": sex} if sex else {})
-
-
-def judged(
-    service: str, *resources: Json, patient: Json | None = None, requested: frozenset[str] = EVERYTHING
-) -> Judgement:
-    """The answer for one service about a person with these entries."""
-    values = {"patient": lean(patient or person()), "rest": lean(bundle(*resources))}
-    record = read_record(values, "p1", AS_OF, requested=requested)
-    chart = chart_of(record, PREVENTIVE)
-    answers = judge_services(chart, open_results(chart))
-    return next(one for one in answers if one.service.id == service)
 
 
 def procedure(words: str, when: str | None = "2026-01-10", code: str | None = None, **more: Any) -> Json:
@@ -63,17 +47,6 @@ def result(loinc: str, answer: str = "Negative", when: str = "2026-01-10", **mor
     )
 
 
-def smoking(code: str, when: str = "2026-01-10") -> Json:
-    """An answer to the smoking status: 449868002 daily, 8517006 former, 266919005 never."""
-    answer = {"coding": [{"system": SNOMED, "code": code}]}
-    return result("72166-2", "", when, valueCodeableConcept=answer)
-
-
-def pack_years(value: float, **more: Any) -> Json:
-    """Pack-years by LOINC."""
-    return observation("8664-5", value, "{PackYears}", "2026-01-10") | more
-
-
 def number(loinc: str, value: float, unit: str, when: str = "2026-01-10") -> Json:
     """A measured number."""
     return observation(loinc, value, unit, when)
@@ -90,23 +63,3 @@ def taking(words: str) -> Json:
 
 
 MAN = person(sex="male")
-DAILY, FORMER, NEVER = "449868002", "8517006", "266919005"
-
-
-def state(service: str, *resources: Json, **more: Any) -> tuple[str, str]:
-    """State and reason of one service about a person with these entries."""
-    found = judged(service, *resources, **more)
-    return found.state, found.because
-
-
-SMOKER = (smoking(DAILY), pack_years(30))
-OVERWEIGHT = number("39156-5", 27, "kg/m2")
-RISK = (
-    number("2093-3", 240, "mg/dL"),
-    number("2085-9", 35, "mg/dL"),
-    number("8480-6", 165, "mm[Hg]"),
-    number("2160-0", 1.0, "mg/dL"),
-    smoking(DAILY),
-    problem("I10"),
-    problem("E11.9"),
-)

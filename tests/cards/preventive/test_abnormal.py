@@ -18,7 +18,7 @@ from tests.cards.preventive.charts import (
     result,
     taking,
 )
-from tests.each import for_rows, rows_of
+from tests.each import for_rows
 from tests.fhir.builders import AS_OF, bundle, concept, lean, service_request
 
 FIT, PAP, HPV = "57905-2", "10524-7", "82675-0"
@@ -197,12 +197,3 @@ def later(words: str, when: str, conclusion: str) -> Json:
 
 
 LSIL, STOOL = result(PAP, "LSIL"), problem("R19.5", onsetDateTime="2026-02-01")
-
-
-@for_rows(
-    ("centimetres", "man", "woman"),
-    rows_of(__file__, "the_size_of_an_aneurysm_decides_what_follows"),
-)
-def test_the_size_of_an_aneurysm_decides_what_follows(centimetres: str, man: str, woman: str) -> None:
-    aneurysm = report("US aorta", "2021-05-01", conclusion=f"Infrarenal aortic aneurysm {centimetres} cm")
-    assert (rows(aneurysm, patient=MAN), rows(aneurysm)) == ([man], [woman])

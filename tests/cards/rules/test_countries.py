@@ -22,7 +22,7 @@ from tests.each import for_rows, some_of
 
 Json = dict[str, Any]
 ROWS: Final = list(csv.DictReader((Path(__file__).parent / "countries.csv").read_text(encoding="utf-8").splitlines()))
-COUNTRIES: Final = some_of(("DE", "FR", "US", "GB"), 2)
+COUNTRIES: Final = some_of(("DE", "FR", "US", "GB"), 4)
 LEVELS: Final = ("silent", "info", "warning", "critical")
 SERVE: Final = """
 import asyncio, json, sys

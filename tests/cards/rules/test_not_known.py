@@ -13,7 +13,6 @@ from fhir.record.record import read_record
 from fhir.record.resources import decoder
 from tests.cards.rules.cases import findings, originals, texts, uuids
 from tests.cards.rules.drafted import bundle_of_case, draft_resource, outcome_of
-from tests.each import rows_of
 from tests.fhir.builders import medication_order, observation, problem
 
 _LISTS = ["MedicationRequest", "MedicationStatement"]
@@ -31,29 +30,6 @@ def _problem(verification: str) -> dict[str, Any]:
     )
 
 
-def test_a_gene_rule_without_a_result_says_that_none_came_and_not_that_it_looked(as_of: datetime) -> None:
-    reason, text = _silences({}, "clopidogrel 75 mg tablet | 1 tablet daily", as_of)["pgx-clopidogrel"]
-    assert reason == "gene-result-missing"
-    assert "no result of CYP2C19 is among those that came" in text
-
-
-def test_a_gene_rule_with_a_usual_result_names_it_with_its_date(as_of: datetime) -> None:
-    chart = {"genes": [["genotype", "CYP2C19", "*1/*1"]]}
-    reason, text = _silences(chart, "clopidogrel 75 mg tablet | 1 tablet daily", as_of)["pgx-clopidogrel"]
-    assert reason == "within-limits"
-    assert "looked: CYP2C19 normal metabolizer (20" in text
-
-
-def test_the_scope_of_a_study_names_a_medication_list_that_did_not_come(as_of: datetime) -> None:
-    draft = {"drug": "CT abdomen with IV contrast", "test": ""}
-    silences = _silences({"not_sent": _LISTS, "labs": [["egfr", 45, 3]]}, draft, as_of)
-    assert "Not known: medication list" in silences["scope"][1]
-    assert silences["img-metformin-contrast"][0] == "medications-missing"
-    with_list = _silences({"labs": [["egfr", 45, 3]]}, draft, as_of)
-    assert "medications" in with_list["scope"][1]
-    assert with_list["img-metformin-contrast"][0] == "within-limits"
-
-
 def test_three_brain_active_drugs_are_not_ruled_out_without_a_medication_list(as_of: datetime) -> None:
     chart = {"age": 70, "not_sent": _LISTS}
     assert _silences(chart, "zolpidem 5 mg tablet | 1 tablet nightly", as_of)["age-cns-three"][0] == (
@@ -68,20 +44,6 @@ def test_a_provisional_diagnosis_warns_one_step_lower_and_says_so(as_of: datetim
     assert (sure.indicator, unsure.indicator) == ("critical", "warning")
     assert "Heart failure: charted as provisional." in (unsure.detail or "")
     assert "provisional" not in (sure.detail or "")
-
-
-@pytest.mark.parametrize(
-    ("draft", "code", "words"),
-    rows_of(__file__, "a_provisional_diagnosis_that_only_one_rule_asks_for_is_no_less_uncertain"),
-)
-def test_a_provisional_diagnosis_that_only_one_rule_asks_for_is_no_less_uncertain(
-    as_of: datetime, draft: str, code: str, words: str
-) -> None:
-    coded = {"code": {"coding": [{"system": "http://hl7.org/fhir/sid/icd-10-cm", "code": code}], "text": words}}
-    (sure,) = outcome_of({"chart": {"more": [_problem("confirmed") | coded]}, "draft": draft}, as_of).cards
-    (unsure,) = outcome_of({"chart": {"more": [_problem("provisional") | coded]}, "draft": draft}, as_of).cards
-    assert (sure.indicator, unsure.indicator) == ("critical", "warning")
-    assert f"{words}: charted as provisional." in (unsure.detail or "")
 
 
 def test_a_confirmed_diagnosis_goes_before_a_newer_provisional_one(as_of: datetime) -> None:
@@ -145,15 +107,3 @@ def test_a_potassium_above_a_number_counts_and_the_card_says_the_side(value: dic
     rules, said = _said(as_of, _potassium("20", NORMAL), _potassium("29", value))
     assert "disease-raas-potassium" in rules
     assert "potassium &gt;6.4" in said or "potassium >6.4" in said
-
-
-def test_a_number_that_is_newer_goes_before_it() -> None:
-    as_of = datetime.fromisoformat("2026-07-30T12:00:00+00:00")
-    rules, _ = _said(as_of, _potassium("20", ABOVE), _potassium("29", NORMAL))
-    assert "disease-raas-potassium" not in rules
-
-
-def test_below_a_high_number_leaves_the_question_open() -> None:
-    as_of = datetime.fromisoformat("2026-07-30T12:00:00+00:00")
-    rules, _ = _said(as_of, _potassium("29", {"valueString": "<7.0 mmol/L"}))
-    assert "disease-raas-potassium" not in rules

@@ -3,7 +3,7 @@
 The knowledge is made up: a group for each antigen, whose vaccine has the antigen's name in small letters.
 """
 
-from datetime import date, timedelta
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -31,10 +31,10 @@ from cards.vaccines.knowledge import (
     VaccineKnowledge,
     Vaccines,
 )
-from cards.vaccines.patient import ONSET_OF_PREGNANCY, PREGNANT, ChartedPerson, GivenDose, PatientObservation, Person
+from cards.vaccines.patient import ChartedPerson, GivenDose, PatientObservation, Person
 from fhir.mapping.immunizations import VaccineHistory
 from maintenance.vaccine_cases import read_cases, run_case, summary
-from tests.cards.vaccines.small_series import BORN, given
+from tests.cards.vaccines.small_series import BORN
 
 Json = dict[str, Any]
 RELEASE = date(2026, 1, 1)
@@ -103,16 +103,6 @@ def test_what_is_ordered_or_declined_is_named_and_not_due() -> None:
 
 
 # Seasons
-
-SEASONAL = dose(1, season_start=date(2005, 7, 1), season_end=date(2006, 6, 30))
-
-
-def test_the_vaccine_against_rsv_is_given_once() -> None:
-    knowledge = known(antigen("RSV", series(SEASONAL)))
-    onset = PatientObservation(ONSET_OF_PREGNANCY, date(2006, 10, 1) - timedelta(days=230))
-    observed = (PatientObservation(PREGNANT), onset)
-    assert found(knowledge, "2006-10-01", observed=observed).of_season == (("RSV", date(2006, 6, 30)),)
-    assert found(knowledge, "2006-10-01", given("2004-10-01"), observed=observed).of_season == ()
 
 
 # Forbidden, and what may be

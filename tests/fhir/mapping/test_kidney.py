@@ -150,18 +150,6 @@ def test_the_best_egfr(entries: list[dict[str, Any]], patient: dict[str, Any], e
         assert found.notes
 
 
-def test_a_limit_grows_old_and_stands_in_for_a_clearance() -> None:
-    old = _absence(egfr_best(record_of(_compared(">", 60, "2024-11-10T08:00:00Z")))).old
-    assert old is not None
-    assert (old.side, old.stale) == (">", True)
-    newer = record_of(_compared(">", 60, "2023-11-10T08:00:00Z"), creatinine(1.5, "2024-11-10T08:00:00Z"))
-    old = _absence(egfr_best(newer)).old
-    assert old is not None
-    assert (old.value < 60, old.side) == (True, None)
-    found = _estimate(crcl_cockcroft_gault(record_of(_compared(">", 60)), "actual"))
-    assert (found.side, found.instead_of_clearance) == (">", "creatinine")
-
-
 @pytest.mark.parametrize("gender", ["other", "unknown"])
 def test_without_male_or_female_the_lower_of_both_is_used_and_the_range_said(gender: str) -> None:
     found, woman, man = (

@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from fhir.mapping.understanding import understand
-from tests.each import for_rows
 
 _SNOMED, _ICD10 = "http://snomed.info/sct", "http://hl7.org/fhir/sid/icd-10-cm"
 
@@ -22,25 +21,6 @@ def test_what_nothing_matches_is_not_understood_with_the_reason() -> None:
     reading = _of("Condition", code={"coding": [{"system": _SNOMED, "code": "1"}], "text": "Snorgling"})
     assert (reading.understood, reading.reason) == (False, "no code of the tables and no phrase")
     assert not _of("Condition").understood
-
-
-@for_rows("words", ["No known allergies", "NKDA", "no latex allergy", "Penicillin allergy ruled out"])
-def test_an_entry_that_denies_an_allergy_is_understood(words: str) -> None:
-    reading = understand({"resourceType": "AllergyIntolerance", "code": {"text": words}})
-    assert (reading.assertion, reading.understood, reading.allergen_classes) == ("negated", True, ())
-
-
-@pytest.mark.parametrize(("words", "is_understood"), [("Cat dander", True), ("Wasp venom", True), ("Xyzzol", False)])
-def test_an_allergen_that_is_no_drug_is_understood_as_none(words: str, is_understood: bool) -> None:
-    reading = understand({"resourceType": "AllergyIntolerance", "code": {"text": words}})
-    assert (reading.understood, reading.drugs, reading.allergen_classes) == (is_understood, (), ())
-
-
-@pytest.mark.parametrize("clear", ["metformin", "statins"])
-def test_an_allergen_beside_one_that_is_unclear_is_understood(clear: str) -> None:
-    reading = understand({"resourceType": "AllergyIntolerance", "code": {"text": f"unclear penicillin; {clear}"}})
-    assert (reading.understood, reading.assertion, reading.reason) == (True, "affirmed", "")
-    assert "penicillin" not in reading.allergen_classes
 
 
 # How much of the problems and vaccinations of public charts is understood, by source (shared/data/fhir).

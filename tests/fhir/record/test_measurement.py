@@ -14,7 +14,7 @@ from fhir.record.measurement import (
 from fhir.record.resources import Observation
 from fhir.terminology.analytes import ANALYTES
 from tests.each import for_rows, rows_of
-from tests.fhir.builders import AS_OF, LOINC, lean, observation, record_of
+from tests.fhir.builders import AS_OF, lean, observation, record_of
 
 CREATININE, POTASSIUM, INR, A1C = "2160-0", "2823-3", "6301-6", "59261-8"
 
@@ -117,10 +117,6 @@ def _part(loinc: str = "2823-3", value: float | None = 4.5, unit: str | None = "
 
 
 # Which part is of which analyte.
-
-
-K = {"system": LOINC, "code": "2823-3"}
-LOCAL = {"system": "https://hospital.example", "code": "2823-3"}
 
 
 # What a part says.

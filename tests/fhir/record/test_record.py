@@ -1,23 +1,16 @@
 """The record holds one patient's facts, and says what it refused."""
 
-from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from cards.casebook import patients
-from fhir.mapping.conditions import ConditionHit, find_condition
-from fhir.mapping.features.catalog import FEATURES
-from fhir.mapping.kidney import KidneyAbsence, crcl_cockcroft_gault, egfr_best
 from fhir.record.facts import Found
 from fhir.record.record import PatientRecord, read_record
 from fhir.record.refusals import WrongPatient
-from fhir.terminology.conditions import CONDITION_GROUPS
 from tests.each import for_rows, rows_of
-from tests.fhir.builders import AS_OF, MAN, SNOMED, WOMAN, bundle, condition, lean, observation, problem, record_of
+from tests.fhir.builders import AS_OF, SNOMED, WOMAN, bundle, lean, observation, problem, record_of
 
 CONDITION: dict[str, Any] = problem(code="44054006", system=SNOMED, status=None, id="c1")
 
@@ -100,13 +93,6 @@ def test_death_is_read_in_both_forms(death: dict[str, Any]) -> None:
     assert not read_record({"patient": lean(WOMAN | {"deceasedBoolean": False})}, "p1", AS_OF).deceased
 
 
-def test_a_resource_of_somebody_else_among_many_of_the_patient_stops_the_call() -> None:
-    other = CONDITION | {"id": "x", "subject": {"reference": "Patient/p2"}}
-    with pytest.raises(WrongPatient) as error:
-        record_of(CONDITION, CONDITION | {"id": "c2"}, other)
-    assert "p2" not in str(error.value)
-
-
 @for_rows(
     "reference",
     rows_of(__file__, "a_resource_about_this_patient_is_kept_however_the_reference_is_spelled"),
@@ -138,13 +124,6 @@ def test_a_resource_about_another_patient_stops_the_call_however_it_is_spelled(r
         record_of(CONDITION | {"subject": {"reference": reference}})
 
 
-def test_another_full_url_than_that_of_the_patient_is_another_patient() -> None:
-    own = {"fullUrl": "urn:uuid:abc-1", "resource": WOMAN}
-    other = {"resource": CONDITION | {"subject": {"reference": "urn:uuid:abc-2"}}}
-    with pytest.raises(WrongPatient):
-        read_record({"all": lean({"resourceType": "Bundle", "entry": [own, other]})}, "p1", AS_OF)
-
-
 # Refusals are told one by one as long as they are few.
 
 
@@ -165,78 +144,7 @@ def test_a_usable_value_is_found_and_the_newer_ones_that_were_refused_stand_besi
     assert [refusal.reason for refusal in found.refused] == ["implausible"]
 
 
-def condition_hits(record: PatientRecord) -> dict[str, ConditionHit]:
-    """Every condition key that the record has, with the condition that counts for it."""
-    return {key: hit for key in CONDITION_GROUPS if (hit := find_condition(record, key)) is not None}
-
-
 # The order of the questions
-
-
-def _egfr(record: PatientRecord) -> object:
-    found = egfr_best(record)
-    return (found.reason, found.text, found.refused) if isinstance(found, KidneyAbsence) else found
-
-
-QUESTIONS: dict[str, Callable[[PatientRecord], object]] = {
-    **{
-        f"feature {feature.name}": lambda record, feature=feature: feature.read(record)  # type: ignore[misc]
-        for feature in FEATURES.values()
-    },
-    "best eGFR": _egfr,
-    "clearance": lambda record: crcl_cockcroft_gault(record, "adjusted"),
-    "newest creatinine": lambda record: record.newest("creatinine"),
-    "all creatinine": lambda record: record.measurements("creatinine"),
-    "potassium of a month": lambda record: record.lookup("potassium", 30),
-    "potassium together": lambda record: record.newest_together("potassium"),
-    "recent eGFR": lambda record: record.measurements_since("egfr", record.as_of_epoch - 30 * 86_400),
-    "one-sided eGFR": lambda record: record.one_sided_results("egfr"),
-    "pregnancy": lambda record: find_condition(record, "pregnancy"),
-    "conditions": condition_hits,
-}
-_CODES = (
-    CREATININE, POTASSIUM, EGFR, "98979-8", "8480-6", "8462-4", "29463-7", "8302-2", "39156-5", "9269-2", "1975-2",
-)  # fmt: skip
-_UNITS = ("mg/dL", "mmol/L", "stone", None, "mL/min/{1.73_m2}", "mm[Hg]", "kg", "cm", "kg/m2", "{score}")
-
-
-@st.composite
-def _observations(draw: st.DrawFn) -> list[dict[str, Any]]:
-    made = []
-    for number in range(draw(st.integers(1, 8))):
-        value = draw(st.sampled_from((0.0, 1.0, 1.4, 5.0, 15.0, 60.0, 120.0, 170.0, 9999.0)))
-        when = draw(st.sampled_from(("2026-11-19", "2026-11-01", "2026-06-01", "2024-01-01", "2031-01-01", None)))
-        resource = observation(
-            draw(st.sampled_from(_CODES)),
-            value,
-            draw(st.sampled_from(_UNITS)),
-            when,
-            id=f"o{number}",
-            status=draw(st.sampled_from(("final", "preliminary", "entered-in-error"))),
-        )
-        if draw(st.booleans()):
-            resource["valueQuantity"]["comparator"] = draw(st.sampled_from((">", "<")))
-        made.append(resource)
-    return made
-
-
-@given(_observations(), st.permutations(sorted(QUESTIONS)), st.booleans())
-def test_answers_and_refusals_do_not_depend_on_who_asked_first(
-    observations: list[dict[str, Any]], order: list[str], is_man: bool
-) -> None:
-    resources = [*observations, condition("77386006", onsetDateTime="2026-08-01")]
-    patient = {"one": lean(MAN)} if is_man else None
-
-    def fresh() -> PatientRecord:
-        return record_of(*resources, prefetch=patient)
-
-    alone = {name: repr(QUESTIONS[name](fresh())) for name in QUESTIONS}
-    shuffled, sorted_ = fresh(), fresh()
-    assert {name: repr(QUESTIONS[name](shuffled)) for name in order} == alone
-    for name in sorted(QUESTIONS):
-        QUESTIONS[name](sorted_)
-    assert shuffled.refusals == sorted_.refusals
-    assert len(set(shuffled.refusals)) == len(shuffled.refusals)
 
 
 LABS = [["potassium", 4.0, 1], ["potassium", 5.2, 1], ["potassium", 3.9, 3], ["potassium", 3.1, 40]]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from fhir.terminology.assertions import AssertedText, is_of_patient
+from fhir.terminology.assertions import AssertedText
 from tests.each import for_rows, rows_of
 
 # Accepted otherwise by the table's own word ("either is accepted"), or said of an offer that was declined.
@@ -34,14 +34,6 @@ def test_the_given_sentences_are_read_as_their_table_says(data_folder: Path) -> 
 def test_what_is_said_of_a_name(text: str, target: str, word: str) -> None:
     start = text.index(target)
     assert AssertedText(text).at(start, start + len(target)).word == word
-
-
-@for_rows(
-    ("words", "name", "expected"),
-    rows_of(__file__, "what_was_not_done_or_is_only_evaluated_is_not_of_the_patient"),
-)
-def test_what_was_not_done_or_is_only_evaluated_is_not_of_the_patient(words: str, name: str, expected: bool) -> None:
-    assert is_of_patient(words, words.index(name)) is expected
 
 
 @for_rows(

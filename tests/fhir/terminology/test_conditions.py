@@ -15,7 +15,6 @@ from fhir.terminology.conditions import (
 from tests.each import for_rows, rows_of
 
 ICD10 = "http://hl7.org/fhir/sid/icd-10-cm"
-ICD9 = "http://hl7.org/fhir/sid/icd-9-cm"
 MIMIC10 = "http://mimic.mit.edu/fhir/mimic/CodeSystem/mimic-diagnosis-icd10"
 MIMIC9 = "http://mimic.mit.edu/fhir/mimic/CodeSystem/mimic-diagnosis-icd9"
 
@@ -34,13 +33,6 @@ def test_a_code_means_these_keys(system: str, code: str, keys: tuple[str, ...]) 
 )
 def test_a_code_that_looks_like_one_of_the_group_does_not_mean_it(system: str, code: str, group: str) -> None:
     assert group not in condition_groups_of(system, code)
-
-
-@for_rows(
-    ("system", "code"), [(None, "E11.9"), ("urn:other", "E11.9"), (ICD9, "E11.9"), (SNOMED, "E11.9"), (ICD10, None)]
-)
-def test_a_code_counts_only_within_its_own_system(system: str | None, code: str | None) -> None:
-    assert condition_groups_of(system, code) == ()
 
 
 # Where a group leaves out on purpose what the given prefixes hold: docs/medications.md.

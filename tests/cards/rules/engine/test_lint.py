@@ -115,9 +115,7 @@ def test_a_file_that_is_no_json_is_named_with_its_line() -> None:
 METFORMIN: Json = {"rxcui": "6809", "name": "metformin"}
 EVIDENCE: Json = {"document": "D", "organisation": "O", "year": "2026", "section": "1", "label": "L", "grade": "g",
                   "grade_scheme": "s", "basis": "guideline"}  # fmt: skip
-EGFR: Json = {"derived": "egfr_best", "lt": 30}
 SILENT: Json = {"code": "quiet", "text": "It is quiet."}
-TESTS: Json = {"label": "Order a potassium", "orders": [{"loinc": "2823-3", "name": "Potassium"}]}
 
 
 def _band_with(name: str = "a", **more: Any) -> Json:
@@ -154,41 +152,6 @@ def test_what_is_wrong_with_a_suggestion(suggestion: Json, texts: list[str]) -> 
     faults = _of_suggestion(suggestion)
     assert sorted(text for _, text in faults) == sorted(texts)
     assert {path for path, _ in faults} <= {FIRST, ()}
-
-
-TABLET: Json = {"rxcui": "861007", "name": "metformin hydrochloride 500 MG Oral Tablet", "strength_mg": 500}
-
-
-@for_rows(
-    ("product", "text"),
-    [
-        (TABLET, None),
-        ({**TABLET, "strength_mg": 250}, f"product {TABLET['name']}: strength 250 mg is not what its name says"),
-        ({**TABLET, "name": "metformin 500 MG"}, f"product 861007 is called {TABLET['name']}, not metformin 500 MG"),
-        ({**TABLET, "rxcui": "1"}, "product 1 is not in orderables.csv and names no source"),
-        ({**TABLET, "rxcui": "1", "source": "RxNav"}, None),
-        ({"rxcui": "6809", "name": "metformin"}, None),
-    ],
-)
-@for_rows("place", ["change", "split", "create", "partner"])
-def test_what_is_wrong_with_a_product(product: Json, text: str | None, place: str) -> None:
-    suggestions: dict[str, Json] = {
-        "change": {"label": "l", "change": {"product": product}},
-        "split": {"label": "l", "change": {"products_if_split": [product]}},
-        "create": {"label": "l", "create": [{"product": product, "sig": {"text": "daily"}}]},
-        "partner": {"label": "l", "change_partner": {"product": product}},
-    }
-    assert _of_suggestion(suggestions[place]) == ([(FIRST, text)] if text is not None else [])
-
-
-@for_rows(
-    ("band", "texts"),
-    rows_of(__file__, "what_is_wrong_with_a_band"),
-)  # fmt: skip
-def test_what_is_wrong_with_a_band(band: Json, texts: list[str]) -> None:
-    faults = _faults(_rule(_band_with(**band)))
-    assert [fault.text for fault in faults] == texts
-    assert {fault.path for fault in faults} <= {("rules", 0, "bands", 0)}
 
 
 @for_rows(

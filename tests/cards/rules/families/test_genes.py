@@ -1,6 +1,5 @@
 """Genes: every recommendation of the tables is what a patient with these results gets, and what is shown is bounded."""
 
-import csv
 from datetime import UTC, datetime
 from typing import Any
 
@@ -20,12 +19,10 @@ from cards.rules.patient.session import PatientSession
 from fhir.mapping.genomics.tables import GENES, NO_RESULT, phenotype_of
 from fhir.terminology.medications import INGREDIENTS, RXNORM, Ingredient
 from tests.cards.rules.patients import draft_of, drafts_of, record_of
-from tests.conftest import ROOT
 from tests.each import for_rows, some_of
 from tests.fhir.builders import observation
 
 AS_OF = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
-FOLDER = ROOT / "cards" / "rules" / "families" / "genes"
 Json = dict[str, Any]
 
 _ICD10 = "http://hl7.org/fhir/sid/icd-10-cm"
@@ -120,11 +117,3 @@ def test_a_test_is_asked_for_before_drugs_of_the_table_only() -> None:
     (rule,) = [one for one in rule_book().rules if one.id == "pgx-test-before"]
     drugs = {code for side in rule.trigger.singles for code in side.ingredients}
     assert drugs == set(REQUIRED_TESTS)
-
-
-def test_the_files_of_the_family_have_a_source_in_every_row() -> None:
-    for path in (FOLDER / "data").glob("*.csv"):
-        rows = list(csv.DictReader(path.read_text(encoding="utf-8").splitlines()))
-        assert rows
-        if path.name != "actions.csv":  # named by the recommendations that use them
-            assert all(row["source"] for row in rows), path.name

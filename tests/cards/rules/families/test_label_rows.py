@@ -99,18 +99,6 @@ def _over_and_most(parts: list[Json]) -> tuple[Json, Json]:
     return ({"dose": f"{most + 1} mg", "times": 1}, {"dose": f"{most} mg", "times": 1}) if most else ({}, {})
 
 
-def test_a_drug_and_a_disease_stand_once() -> None:
-    stood: dict[tuple[str, str], str] = {}
-    for rule_id, (rule,) in _of_template("dz-label"):
-        when = rule.bands[0].when["all"]
-        if len(when) - any("new_start" in part for part in when) > 1:  # a row that another condition narrows
-            continue
-        groups = next(part["condition_any"] for part in when if "condition_any" in part)
-        for drug in (drug for selector in rule.trigger.draft for drug in selector.ingredients):
-            for group in groups:
-                assert stood.setdefault((drug.rxcui, group), rule_id) == rule_id, (drug.name, group)
-
-
 @EVERY
 def test_a_kidney_row_is_sharp(every: int, as_of: datetime) -> None:
     def fires(rule: Rule) -> None:

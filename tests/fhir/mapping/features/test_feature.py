@@ -1,19 +1,13 @@
 """One mapping: values with their evidence, the steps of a series, and a reason for what is missing or refused."""
 
 import math
-from datetime import UTC, datetime
-from pathlib import Path
-
-import orjson
 
 from fhir.mapping.features.catalog import FEATURES, features_named
 from fhir.mapping.features.feature import Missing, map_features
 from fhir.record.record import read_record
-from fhir.record.resources import decoder
 from fhir.terminology.analytes import ANALYTES
 from tests.each import for_rows
 from tests.fhir.builders import AS_OF, WOMAN, lean, observation, record_of
-from tests.fhir.mapping.features.test_declared import declared
 
 CREATININE = features_named(("creatinine_mg_dl",))
 
@@ -60,40 +54,6 @@ def test_unknown_sex_and_birth_date_are_missing_not_guessed() -> None:
     assert [gap.reason for gap in vector.missing] == ["absent", "unknown"]
 
 
-SERIES = """
-[[feature]]
-name = "potassium_series"
-words = "Potassium"
-evidence = "an input of a model of this test"
-analyte = "potassium"
-steps = 4
-step_hours = 6
-"""
-NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
-
-
-def result(number: int, value: float, when: str) -> dict[str, object]:
-    return observation("2823-3", value, "mmol/L", when, patient="p", id=f"o{number}")
-
-
-def test_each_step_has_its_newest_value_and_nothing_of_later(tmp_path: Path) -> None:
-    names = declared(tmp_path, SERIES)
-    assert names == tuple(f"potassium_series_{step}" for step in (1, 2, 3, 4))
-    times = {
-        "2026-11-19T11:00:00Z": 9.9, "2026-11-19T13:00:00Z": 3.1, "2026-11-20T00:00:00Z": 4.1,
-        "2026-11-20T07:00:00Z": 5.1, "2026-11-20T11:00:00Z": 5.5, "2026-11-20T12:30:00Z": 6.6,
-    }  # fmt: skip
-    entries = [{"resource": result(*item)} for item in zip(range(9), times.values(), times, strict=False)]
-    bundle = {"resourceType": "Bundle", "type": "searchset", "entry": entries}
-    record = read_record({"labs": decoder.decode(orjson.dumps(bundle))}, "p", NOW)
-    vector = map_features(record, features_named(names))
-    assert [None if value is None else value.value for value in vector.evidence] == [3.1, 4.1, None, 5.5]
-    gap = FEATURES["potassium_series_3"].read(record)
-    assert isinstance(gap, Missing)
-    assert gap.text == "Potassium, 12 to 6 hours before: not recorded."
-    assert FEATURES["potassium_series_1"].window_days == 1
-
-
 # A feature and an analyte that it is read from.
 READ_FROM = [
     (feature.name, analyte)
@@ -122,9 +82,3 @@ def test_an_impossible_value_is_refused_whoever_has_asked_for_it_before(
     assert "outside the plausible range" in found.text
     assert found.refusal is not None
     assert found.refusal.analyte == analyte
-
-
-def test_an_unknown_unit_is_refused_and_is_not_called_implausible() -> None:
-    found = FEATURES["creatinine_mg_dl"].read(record_of(observation("2160-0", 1.0, "stone")))
-    assert isinstance(found, Missing)
-    assert (found.reason, found.implausible) == ("refused", False)

@@ -37,13 +37,6 @@ def test_contributions_that_do_not_add_up_fail(tmp_path: Path) -> None:
     assert "miss the margin" in result.why
 
 
-@pytest.mark.parametrize("gate", ["discrimination", "calibration", "fairness"])
-def test_the_figures_of_the_manifest_are_never_read_for_a_verdict(good: Subject, gate: str) -> None:
-    result = judge(good, gate)
-    assert result.status == "not run"
-    assert "no rows to compute the figures from" in result.why
-
-
 def test_edited_figures_in_the_manifest_change_no_verdict_and_are_found(tmp_path: Path) -> None:
     def edited(document: Document) -> None:
         for group in groups(document, "sex"):

@@ -7,7 +7,6 @@ import pandas as pd
 
 from models_onnx.artifact.manifest import CohortStep
 from models_onnx.spec import InputSpec, PopulationSpec, RequiredGroup
-from models_onnx.workbench.compiler.reference import CalibrationBin, Reference
 from models_onnx.workbench.training.crossvalidate import OutOfFold
 from models_onnx.workbench.training.data.cohort import Cohort
 from models_onnx.workbench.training.data.follow_up import Observed
@@ -22,10 +21,6 @@ WEIGHTS = (0.0, 1.0, 1.0, 1.0, 4.0, 1.0, 0.0, 1.0, 1.0, 3.0)
 """The first is of a year that nobody followed to its end; the seventh left early, and others stand for that one."""
 MARGINS = (-3.0, -2.5, -2.0, -1.5, -1.0, -0.5, 0.0, 0.5, 1.0, 1.5)
 # one that lies on each of the limits: the margins that a half, a fifth, a tenth and a sixteenth of the cohort reach
-QUANTILES = (
-    *(-3.0, -2.8, -2.6, -2.4, -2.2, -2.0, -1.5, -1.2, -1.0, -0.5),
-    *(-0.4, -0.2, 0.0, 0.2, 0.5, 1.0, 1.2, 1.5, 2.0),
-)
 
 # From 50 to 85 years its margins are those of the last eight.
 MODEL = piecewise(
@@ -36,9 +31,6 @@ MODEL = piecewise(
     -1.0,
 )
 
-REFERENCE = Reference(
-    QUANTILES, (CalibrationBin(0, 5, 2, 0.21, 0.25, 0.05, 0.5), CalibrationBin(13, 4, 3, 0.71, 0.75, 0.4, 0.95))
-)
 
 SPEC = replace(
     INVENTED,

@@ -160,21 +160,6 @@ def test_a_file_that_holds_no_model_is_a_sentence(
     assert told.output.strip()
 
 
-def test_a_function_of_a_file_beside_the_declaration_returns_the_fitted_model(
-    tmp_path: Path, run: Callable[..., Any]
-) -> None:
-    declare(tmp_path, "Fitted('_fit_toy:model', trained_on='people of another year')")
-    X, y = elsewhere()
-    X.fillna(1.5).assign(event=y).to_csv(tmp_path / "others.csv", index=False)
-    (tmp_path / "_fit_toy.py").write_text(
-        "from pathlib import Path\n\nimport pandas as pd\nfrom sklearn.linear_model import LogisticRegression\n\n\n"
-        "def model():\n    rows = pd.read_csv(Path(__file__).with_name('others.csv'))\n"
-        "    return LogisticRegression(max_iter=1000).fit(rows.drop(columns='event'), rows['event'])\n"
-    )
-    fitted = LogisticRegression(max_iter=1000).fit(X.fillna(1.5), y)
-    same(adopted(run, tmp_path), lambda X: fitted.predict_proba(X)[:, 1], whole=True)
-
-
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     rows_of(__file__, "a_wrong_declaration_is_a_sentence"),

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import numpy as np
 import pandas as pd
 import pytest
 from sklearn.impute import SimpleImputer
@@ -23,8 +22,7 @@ from models_onnx.workbench.training.commands import (
     no_progress,
     train_model,
 )
-from models_onnx.workbench.training.crossvalidate import Folds
-from models_onnx.workbench.training.data.cohort import Cohort, Table, build_cohort
+from models_onnx.workbench.training.data.cohort import Table, build_cohort
 from models_onnx.workbench.training.pipeline import Trained, train
 from tests.models_onnx.invented import INVENTED
 from tests.models_onnx.workbench.training.template import write_template
@@ -60,19 +58,6 @@ def test_a_model_whose_floors_do_not_hold_is_not_written(invented_folder: Path, 
     trained = train_model("mortality_5y", invented_folder, out, replicates=0)
     assert isinstance(trained, Trained)
     assert out.exists() == trained.passed
-
-
-def margins(cohort: Cohort) -> np.ndarray:
-    """Out-of-fold margins of everyone."""
-    return Folds(INVENTED, cohort, INVENTED.feature_names).out_of_fold(no_progress, "").margin
-
-
-def test_a_folds_own_outcomes_do_not_move_its_predictions(cohort: Cohort) -> None:
-    mine = cohort.fold == 2
-    lied = replace(cohort, observed=replace(cohort.observed, y=np.where(mine, 1 - cohort.y, cohort.y)))
-    before, after = margins(cohort), margins(lied)
-    assert (before[mine] == after[mine]).all()
-    assert not np.allclose(before[~mine], after[~mine], atol=1e-3)
 
 
 def declared(folder: Path, estimator: Any, **more: Any) -> ModelSpec:

@@ -18,7 +18,6 @@ from models_onnx.workbench.compiler.readers.trees import (
 )
 from models_onnx.workbench.compiler.reference import Reference
 from tests.libraries import xgboost
-from tests.models_onnx.workbench.compiler.oracles import BACKGROUND, tree_shap
 from tests.models_onnx.workbench.compiler.people import NAMES, Array, beside, by_coalitions, compiled, invented, says
 from tests.models_onnx.workbench.compiler.test_compile import REFERENCE
 
@@ -90,13 +89,3 @@ def test_contributions_are_the_shapley_values_of_their_definition(depth: int) ->
     told = says(file_of(model), rows)["contributions"]
     for row, own in zip(rows, told, strict=True):
         assert np.abs(own - by_coalitions(fitted.decision_function, row, X[:60])).max() < 1e-12
-
-
-@pytest.mark.parametrize("grid", [2, None])
-def test_values_agree_with_shap_on_boosted_trees_that_learned_gaps(grid: int | None) -> None:
-    X, y = invented(grid=grid)
-    fitted = boosted(X, y, 4)
-    model = ShapleyTrees.of(from_hist_gradient_boosting(fitted, NAMES), X[:BACKGROUND])
-    expected, base = tree_shap(fitted, X[:BACKGROUND], X[100:400])
-    assert np.abs(says(file_of(model), X[100:400])["contributions"] - expected).max() < 1e-6
-    assert model.base == pytest.approx(base, abs=1e-6)

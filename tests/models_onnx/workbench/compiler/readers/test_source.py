@@ -14,7 +14,6 @@ from models_onnx.workbench.compiler.families.shapley_trees import ShapleyTrees
 from models_onnx.workbench.compiler.readers.source import read_file
 from tests.each import rows_of
 from tests.libraries import lightgbm, xgboost
-from tests.models_onnx.workbench.compiler.oracles import BACKGROUND, tree_shap
 from tests.models_onnx.workbench.compiler.people import beside, invented, says
 from tests.models_onnx.workbench.compiler.test_compile import REFERENCE
 
@@ -83,16 +82,6 @@ def test_an_xgboost_file_says_what_xgboost_says_on_every_edge(extra: dict[str, A
     told = says(write_file("m", ShapleyTrees.of(ensemble, X), REFERENCE, {}), rows)
     assert np.abs(told["margin"] - booster.predict(xgboost.DMatrix(rows), output_margin=True)).max() < 1e-5
     assert np.abs(told["probability"] - booster.predict(xgboost.DMatrix(rows))).max() < 1e-6
-
-
-def test_contributions_of_both_agree_with_shap(tmp_path: Path) -> None:
-    X, _ = with_zeros()
-    for booster, path in (light(tmp_path), extreme(tmp_path)):
-        model = ShapleyTrees.of(read_file(path), X[:BACKGROUND])
-        expected, base = tree_shap(booster, X[:BACKGROUND], X[100:300])
-        told = says(write_file("m", model, REFERENCE, {}), X[100:300])["contributions"]
-        assert np.abs(told - expected).max() < 1e-5
-        assert model.base == pytest.approx(base, abs=1e-5)
 
 
 def test_categorical_splits_of_xgboost_are_refused_by_the_inputs_name(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from models_onnx.errors import TrainingRefused
 from models_onnx.spec import DAYS_PER_YEAR, FollowUp, OutcomeSpec
 from models_onnx.workbench.training.data.cohort import build_cohort
 from models_onnx.workbench.training.data.follow_up import Observed, observe
-from models_onnx.workbench.training.data.leaks import Suspicion, leaks_of, uneven_fold
+from models_onnx.workbench.training.data.leaks import leaks_of
 from tests.models_onnx.invented import INVENTED, invented_table
 
 pytestmark = pytest.mark.slow  # They judge whole tables of training.
@@ -129,54 +129,3 @@ def test_a_leak_is_named_with_its_input(extract: pd.DataFrame, leak: str) -> Non
     sentences = leaks_of(SPEC, build_cohort(SPEC, extract.assign(told=column_of(extract))))
     assert any("mcv_fl" in sentence and words in sentence for sentence in sentences), sentences
     assert not any("age_years" in sentence for sentence in sentences)
-
-
-@pytest.mark.parametrize(
-    ("how", "is_found"),
-    [("drawn", False), ("by outcome", True), ("of hospitals", False), ("of stays", False)],
-)
-def test_folds_by_the_outcome_are_found_and_those_of_hospitals_and_patients_are_not(
-    extract: pd.DataFrame, how: str, is_found: bool
-) -> None:
-    draw, happened = np.random.default_rng(13), extract["came_back"] == 1
-    by_outcome = np.where(happened, draw.integers(0, 2, len(extract)), draw.integers(0, 5, len(extract)))
-    rows = extract if how == "drawn" else extract.assign(fold=by_outcome)
-    if how == "of hospitals":
-        rows = rows.assign(hospital=[f"hospital {2 * fold + draw.integers(2)}" for fold in by_outcome])
-    spec = SPEC
-    if how == "of stays":
-        # forty stays of each of a hundred patients, all with one outcome: six of the fifteen are in one fold by chance
-        stays = np.arange(len(extract))
-        patient = stays // 40
-        ill = [0, 5, 10, 15, 20, 25, 1, 6, 11, 2, 7, 3, 8, 4, 9]
-        rows = extract.assign(participant_id=patient, stay=stays, fold=patient % 5, came_back=np.isin(patient, ill) * 1)
-        spec = replace(SPEC, row_column="stay")
-    assert (uneven_fold(spec, build_cohort(spec, rows)) is not None) is is_found
-
-
-@pytest.mark.parametrize(
-    ("column_of", "is_shown"),
-    [
-        (lambda rows: rows["followed_days"] + 60.0, True),
-        (lambda rows: 80.0 + (rows["next_contact"] - rows["index_date"]).dt.days / 10, True),
-        (lambda rows: 85.0 + np.where(rows["came_back"] == 1, rows["chemo"], rows["chemo"] > 0.95), False),
-        (lambda rows: 85.0 + 2.0 * rows["marker"], False),
-    ],
-    ids=["followed days", "a later day", "planned treatment", "a strong marker"],
-)
-def test_only_what_is_shown_is_an_error_and_the_rest_asks_for_an_answer(
-    extract: pd.DataFrame, column_of: Callable[[pd.DataFrame], pd.Series], is_shown: bool
-) -> None:
-    draw = np.random.default_rng(21)
-    y = extract["came_back"]
-    rows = extract.assign(
-        followed_days=np.where(y == 1, draw.integers(1, 30, len(y)), 30),
-        index_date=extract["out"],
-        chemo=draw.random(len(y)).round(2),
-        marker=(2.4 * y + draw.normal(0, 1, len(y))).round(2),
-    )
-    told = column_of if is_shown else lambda table: table["told"]
-    spec = replace(SPEC, derived={**SPEC.derived, "mcv_fl": told})
-    found = leaks_of(spec, build_cohort(spec, rows.assign(told=column_of(rows))))
-    assert [not isinstance(sentence, Suspicion) for sentence in found][:1] == [is_shown], found
-    assert is_shown or not [sentence for sentence in found if not isinstance(sentence, Suspicion)]
