@@ -107,9 +107,12 @@ def review_card(drugs: Iterable[ReviewedDrug], identity: CardIdentity, *, is_bri
 
 
 def _grouped(drugs: Iterable[ReviewedDrug]) -> Iterator[_Line]:
-    by_finding: dict[tuple[str, str], list[ReviewedDrug]] = {}
+    by_finding: dict[tuple[str, str, str], list[ReviewedDrug]] = {}
     for drug in drugs:
-        by_finding.setdefault((drug.finding.rule, drug.finding.band), []).append(drug)
+        # What is said of one drug alone, such as its dose, is not said of the others.
+        finding = drug.finding
+        sentence = "" if finding.partners else finding.summary.lower().replace(drug.name.lower(), "")
+        by_finding.setdefault((finding.rule, finding.band, sentence), []).append(drug)
     yield from (_Line(tuple(of_finding)) for of_finding in by_finding.values())
 
 

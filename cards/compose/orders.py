@@ -133,6 +133,12 @@ def shown_findings(
     return tuple(shown_list)
 
 
+_WORDS_SAY_MORE = (
+    "The words contradict the structured dose: they say more a day. Which of the two is meant is not known; limits "
+    "were checked with the greater."
+)
+
+
 def _passed_over(draft: DraftOrder, drafted: DraftMedication | None, *, knows_medications: bool) -> Iterator[WhyNot]:
     name = plain(draft.name)
     if drafted is not None:
@@ -234,6 +240,8 @@ class _Check:
         name = drafted.draft.name
         if drafted.medication.doubt:
             silences.append(WhyNot(name, "identity-in-doubt", f"{plain(name)}: {plain(drafted.medication.doubt, 200)}"))
+        if drafted.dose.words_say_more:
+            silences.append(WhyNot(name, "dose-in-doubt", f"{plain(name)}: {_WORDS_SAY_MORE}"))
         scope = self.book.scope_of(drafted, self.session.record, signing=self.session.signing)
         if not shown:
             if not silences and not self.evaluate(drafted).finding_keys:

@@ -26,6 +26,7 @@ _NOT_JUDGED: Final = frozenset(
     (
         "data-absent",
         "draft-unreadable",
+        "dose-in-doubt",
         "dose-not-entered",
         "dose-not-known",
         "duration-not-entered",

@@ -75,8 +75,9 @@ class KeyState(Struct, frozen=True):
 
     @property
     def is_reported(self) -> bool:
-        """Whether the reason is shown to the clinician."""
-        return bool(self.reason) and self.template.policy.if_missing != "omit"
+        """Whether the reason is shown to the clinician; that a client could not get what it asked for always is."""
+        has_failed = self.reason == "prefetch-failed" or self.cause == "failed-entry"
+        return bool(self.reason) and (has_failed or self.template.policy.if_missing != "omit")
 
 
 class PrefetchState(Struct, frozen=True, dict=True):

@@ -55,7 +55,7 @@ def reaction_words(code: str | None) -> str | None:
 _REACTIONS: Final = tuple(row for row in table_rows("allergens.csv") if row["kind"] == "reaction")
 _REACTIONS_BY_CODE: Final[Mapping[str, str]] = {row["code"]: row["value"] for row in _REACTIONS}
 _REACTIONS_IN_ENGLISH: Final = tuple(
-    (late_pattern(rf"(?:{row['code']})\w{{0,30}}", re.IGNORECASE), row["value"])
+    (late_pattern(rf"(?:{row['code']})\w{{0,30}}(?:['’]s)?(?: (?:up|o?edema|schock))?", re.IGNORECASE), row["value"])
     for row in _REACTIONS
     if row["meaning"] == "pattern"
 )
@@ -69,7 +69,7 @@ Grade: TypeAlias = Literal["severe", "mild", "unknown"]
 _CRITICAL = late_pattern(
     r"anaphyla|angio-?o?edema|stevens|\bsjs\b|toxic epidermal|lyell|\bdress\b|drug reaction with eosin"
     r"|\bten\b(?! ?(?:years?|yrs?|months?|weeks?|days?|hours?|min))"
-    r"|h(?:a)?emoly|bronchospasm|cardiorespiratory arrest|o?edema of (?:the )?larynx"
+    r"|h(?:a)?emoly|bronchospasm|cardiorespiratory arrest|o?edema of (?:the )?(?:larynx|glottis)|glott(?:is|al) o?edema"
     r"|(?:fac(?:e|ial)|tongue|lips?|throat|larynge?al|larynx|airway)\W{1,5}(?:swell|o?edema|clos|tight)"
     r"|swell\w{0,5} (?:of|in) (?:the |my |his |her )?(?:face|tongue|lips?|throat)",
     re.IGNORECASE,

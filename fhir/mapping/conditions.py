@@ -125,6 +125,34 @@ _EXCLUSIVE = (
     ({"hepatitis_b"}, {"hepatitis_c"}),
     ({"stroke_ischaemic"}, {"intracranial_hemorrhage", "intracranial_bleeding"}),
 )
+# What is of the organ of the code's group or a kind of it and implies it not: WPW beside atrial fibrillation,
+# a transplant beside kidney disease, cirrhosis beside hepatitis. Own table, by organ and by the parents of SNOMED CT.
+_OF_SAME_ORGAN = {
+    "mtc_men2": {"thyroid_cancer"},
+    "wpw": {"afib"},
+    "mitral_stenosis": {"afib", "heart_valve_disease"},
+    "hypertrophic_cardiomyopathy": {"heart_failure"},
+    "g6pd": {"anemia"},
+    "sickle_cell": {"anemia"},
+    "antiphospholipid": {"thrombophilia"},
+    "intracranial_hemorrhage": {"stroke"},
+    "intracranial_bleeding": {"stroke"},
+    "parkinson": {"dementia"},
+    "bipolar": {"depression"},
+    "kidney_transplant": {"ckd_any"},
+    "transplant": {"ckd_any"},
+    "single_kidney": {"ckd_any"},
+    "nephrotic_syndrome": {"ckd_any"},
+    "ketoacidosis_ever": {"diabetes"},
+    "gastroparesis": {"diabetes"},
+    "cirrhosis": {"hepatitis_b", "hepatitis_c", "liver_mild"},
+    "liver_severe": {"hepatitis_b", "hepatitis_c", "liver_mild"},
+    "hepatic_impairment": {"hepatitis_b", "hepatitis_c", "liver_mild"},
+    "hepatic_coma": {"hepatic_impairment"},
+    "toxic_megacolon": {"inflammatory_bowel"},
+}
+# Counted as ischaemic, because most strokes are; the title says neither.
+_EITHER_STROKE = frozenset({"230690007", "I64"})
 
 
 # What titles of classifications say of what is in them, which is not said of the patient.
@@ -144,7 +172,7 @@ def _refined(concept: CodeableConcept, coded: Iterable[MeantGroup]) -> Iterator[
     texts = [text for text in concept.texts if not _IS_TITLE.search(text)]
     for mention in (mention for text in texts for mention in groups_in_words(text)):
         group = mention.group
-        wider = by_group.keys() & with_implied((group,))
+        wider = by_group.keys() & {*with_implied((group,)), *_OF_SAME_ORGAN.get(group, ())}
         if group in by_group or not wider or _speaks_against(group, by_group):
             continue
         if _counts_as_group(mention, concept, is_history=is_history):
@@ -157,7 +185,8 @@ def _speaks_against(group: str, coded: Mapping[str, str]) -> bool:
     if any(code.startswith(_SPEAKS_AGAINST.get(group, ())) for code in codes):
         return True
     families = (kinds for kinds in _EXCLUSIVE if any(group in kind for kind in kinds))
-    return any(group not in kind and not kind.isdisjoint(coded) for kinds in families for kind in kinds)
+    firm = {meant for meant, code in coded.items() if code not in _EITHER_STROKE}
+    return any(group not in kind and not kind.isdisjoint(firm) for kinds in families for kind in kinds)
 
 
 def _of_imported_name(concept: CodeableConcept) -> dict[str, MeantGroup]:

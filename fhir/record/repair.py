@@ -117,10 +117,10 @@ def _concept_of(value: Json) -> Json:
 
 def _with_status_of_r4(members: Json, kind: str) -> Json:
     status, negations = _NEGATIONS.get(kind, ("", frozenset[str]()))
-    is_denied = any(members.get(name) is True for name in negations)
+    is_denied = any(str(members.get(name)).lower() == "true" for name in negations)
     members = {name: member for name, member in members.items() if name not in negations}
     if kind == "MedicationStatement":
-        taken = _TAKEN.get(str(members.pop("taken", None)))
+        taken = _TAKEN.get(str(members.pop("taken", None)).lower())
         adherence = members.get("adherence")
         code = _code_of(adherence.get("code")) if isinstance(adherence, dict) else None
         if taken is not None:

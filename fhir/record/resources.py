@@ -568,9 +568,9 @@ class BundleLink(Element, frozen=True, gc=False):
 
 
 class EntryResponse(Element, frozen=True, gc=False):
-    """How a server answered one request of a batch."""
+    """How a server answered one request of a batch; some write the code of the status as a number."""
 
-    status: ChartText = ""
+    status: ChartText | int = ""
     outcome: OperationOutcome | None = None
 
 
@@ -588,7 +588,7 @@ class BundleEntry(Element, frozen=True, gc=False):
         outcomes = (self.resource, response.outcome if response is not None else None)
         if any(isinstance(outcome, OperationOutcome) and not outcome.says_none_found for outcome in outcomes):
             return True
-        return response is not None and response.status.lstrip().startswith(("4", "5"))
+        return response is not None and str(response.status).lstrip().startswith(("4", "5"))
 
 
 class Bundle(LeanResource, frozen=True, gc=False, tag="Bundle"):

@@ -96,6 +96,15 @@ def read_statuses(resources: Iterable[_T], kind: type[_T], refusals: list[Refusa
     ]
 
 
+def status_of_r4(kind: str, status: str) -> str:
+    """Return the status of a resource of this kind as R4 has it; one that none of the releases has as it is written.
+
+    >>> status_of_r4("MedicationRequest", "Cancelled")
+    'cancelled'
+    """
+    return _SPELLINGS.get(kind, {}).get(_key(status), status)
+
+
 def _with_status(resource: Any, status: str, kind: str, refusals: list[Refusal]) -> Any:
     code = _SPELLINGS[kind].get(_key(status))
     if code is None:

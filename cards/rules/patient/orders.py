@@ -32,6 +32,7 @@ from fhir.record.datatypes import (
 from fhir.record.measurement import Measurement
 from fhir.record.record import PatientRecord, relative_reference, whose
 from fhir.record.resources import Medication, MedicationRequest, ServiceRequest
+from fhir.record.statuses import status_of_r4
 from fhir.terminology.analytes import LOINC
 from fhir.terminology.medications import CVX_SYSTEMS, VACCINE, Ingredient
 
@@ -94,6 +95,8 @@ def read_draft(
     target = _READ.get(kind)
     if target is None:
         return DraftOrder(resource, kind, reference, position, full_url, None, None, has_runs)
+    if isinstance(status := resource.get("status"), str):
+        resource = {**resource, "status": status_of_r4(kind, status)}
     try:
         read = _convert(resource, target, has_runs)
     except msgspec.ValidationError as error:

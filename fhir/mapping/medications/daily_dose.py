@@ -64,8 +64,9 @@ class DailyDose(Struct, frozen=True, gc=False):
     is missing from them. As needed, `low` is 0 and `high` the most that may be taken ("maximum_prn").
     `times_per_day` is the average (1/7 for weekly), its upper end where it is a range. `duration_days` is that of the
     bounds, else of the supply, the words or the quantity, refills counted. `single` is one dose in all; `from_text`:
-    words were needed for how much or how often. Where nothing says how much, it is the average of a quantity over the
-    days that it is to last. `on_days` are the days of the week that the order names.
+    words were needed for how much or how often; `words_say_more`: than the structure, and the upper end is theirs.
+    Where nothing says how much, it is the average of a quantity over the days that it is to last. `on_days` are the
+    days of the week that the order names.
 
     What cannot be told in milligrams: `activity` is a dose in units or mEq, and `least_per_day` and `least_per_dose`
     are what a mass of a combination is at least of each ingredient.
@@ -79,6 +80,7 @@ class DailyDose(Struct, frozen=True, gc=False):
     single: bool = False
     as_needed: bool = False
     from_text: bool = False
+    words_say_more: bool = False
     on_days: frozenset[str] = frozenset()
     problem: DoseProblem | None = None
     activity: Activity | None = None
@@ -215,6 +217,7 @@ def _dose(instruction: Instruction, identity: MedicationIdentity) -> DailyDose:
         single=schedule.single,
         as_needed=instruction.as_needed,
         from_text=instruction.from_text,
+        words_say_more=instruction.words_say_more,
         on_days=schedule.on_days,
         problem=instruction.problem,
     )
@@ -473,6 +476,7 @@ def _joined(
         duration_days=days,
         as_needed=as_needed,
         from_text=any(dose.from_text for dose in doses),
+        words_say_more=any(dose.words_say_more for dose in doses),
         on_days=frozenset().union(*day_sets) if all(day_sets := [dose.on_days for dose in doses]) else frozenset(),
     )
 

@@ -617,7 +617,8 @@ class Instruction(Struct, frozen=True, gc=False):
     """What one Dosage says: the amount of one administration and its schedule.
 
     `parts` are several amounts of one day with their times, `said_days` is how long, both from the words; `limit` is
-    the most a day and `infused` what runs in a day; `problem` says what cannot be used.
+    the most a day and `infused` what runs in a day; `words_say_more` than the structure, whose upper end is then
+    theirs; `problem` says what cannot be used.
     """
 
     amount: DoseAmount | None
@@ -629,6 +630,7 @@ class Instruction(Struct, frozen=True, gc=False):
     infused: tuple[Milligrams, ...] = ()
     as_needed: bool = False
     from_text: bool = False
+    words_say_more: bool = False
     problem: DoseProblem | None = None
 
 
@@ -722,9 +724,10 @@ def _with_words(
             if instruction.amount is None
             else ()
         )
-    from_text = True
+    from_text, words_say_more = True, False
     if instruction.amount is not None and instruction.schedule.high is not None:
         from_text = False
+        sig = _of_equal_parts(sig)
         is_less = _says_less(sig, instruction.amount, instruction.schedule, identity)
         if is_less and not instruction.as_needed:
             words_differ = replace(instruction.schedule, low=0.0, high=None, problem=WORDS_DIFFER)
@@ -732,6 +735,7 @@ def _with_words(
         amount, schedule = _with_the_greater(
             instruction.amount, instruction.schedule, instruction.schedule.high, sig, identity
         )
+        words_say_more = schedule != instruction.schedule or amount != instruction.amount
     said_not_needed = dosage.asNeededBoolean is False
     return replace(
         instruction,
@@ -743,10 +747,20 @@ def _with_words(
         limit=instruction.limit or _limit(sig.maximum, identity, weight_kg),
         as_needed=instruction.as_needed or (sig.as_needed and not said_not_needed),
         from_text=from_text,
+        words_say_more=words_say_more,
         problem=(sig.problem or instruction.problem)
         if (amount is None and not parts) or not schedule.is_known
         else None,
     )
+
+
+def _of_equal_parts(sig: Sig) -> Sig:
+    """Return the sig of parts that are all alike ("1-0-1") as one amount so many times; any other as it is."""
+    alike = {(amount.low, amount.high, amount.unit) for amount, _, _ in sig.parts}
+    if len(alike) != 1:
+        return sig
+    low, high = sum(part[1] for part in sig.parts), sum(part[2] for part in sig.parts)
+    return replace(sig, amount=sig.parts[0][0], times_low=low, times_high=high, parts=())
 
 
 # What the words may say above the structure: a rounded number is none.

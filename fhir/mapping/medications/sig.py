@@ -83,9 +83,14 @@ _DURATION = late_pattern(
     r"(?P<unit>d|days?|wks?|weeks?|mo|months?)\b(?! ?(?:/|per|a|each|every|in a) ?w(?:ee)?k)"
     r"|\b(?P<course>\d+)[- ]day course"
     rf"|\b(?P<lasting>{NUMBER}) (?P<lasting_unit>days?|weeks?|months?) (?:lang|long)\b"  # "5 Tage lang", "5 dagen lang"
+    # "Duration: 14 days", and what stands alone behind a comma at the end: "200 mg BID, 10 days".
+    rf"|(?:\bduration:? ?(?:of )?|, ?)(?P<alone>{NUMBER}) (?P<alone_unit>days?|weeks?|months?) ?(?=[.;)]|$)"
+    # "for 5/7" and "for 2/52", as prescribers of the United Kingdom write days and weeks.
+    r"|\b(?:for|x) ?(?P<share>\d{1,2})/(?P<share_of>7|52)\b"
 )
 _MAXIMUM_SIGNS = ("max", "exceed", "more than", "nte", "mdd", "limit")
-_DURATION_SIGNS = ("for", "x", "during", "after", "×", "course", "lang", "long")
+_DURATION_SIGNS = ("for", "x", "during", "after", "×", "course", "lang", "long", "duration", ",")
+_DAYS_OF_SHARE = {"7": 1.0, "52": 7.0}
 _SINGLE = late_pattern(
     r"\b(?:once(?! (?:a|per|every|each|daily|weekly|monthly|nightly|in the))|one time(?! (?:a|per|daily))|single dose"
     r"|x ?1(?: dose)?(?![\d./-])|1 ?x(?! ?\d| ?(?:/|per|a|daily))|stat|1 dose)\b"
@@ -352,8 +357,10 @@ def _days(text: str) -> float | None:
         return None
     if match["course"]:
         return float(match["course"])
-    unit = days_per_unit(match["unit"] or match["lasting_unit"])
-    return float(match["count"] or match["lasting"]) * unit if unit is not None else None
+    if match["share"]:
+        return float(match["share"]) * _DAYS_OF_SHARE[match["share_of"]]
+    unit = days_per_unit(match["unit"] or match["lasting_unit"] or match["alone_unit"])
+    return float(match["count"] or match["lasting"] or match["alone"]) * unit if unit is not None else None
 
 
 def _maximum(match: re.Match[str] | None) -> SigAmount | None:

@@ -131,7 +131,15 @@ _SHORT: Spellings = (
     (("/",), late_pattern(r" ?/ ?j(?:our)?\b"), " par jour"),
     # "1 cp die"; the Latin "om", every morning, and "nocte".
     (("die",), late_pattern(r"(?<=each) die\b"), " a day"),
-    (("om",), late_pattern(r"(?:^|(?<=each )|(?<=mg )|(?<=tab )|(?<=caps )|(?<=ml ))om\.?$"), "every morning"),
+    (
+        ("om",),
+        late_pattern(
+            r"(?:^|(?<=each )|(?<=mg )|(?<=mcg )|(?<=tab )|(?<=tabs )|(?<=tablet )|(?<=tablets )"
+            r"|(?<=cap )|(?<=caps )|(?<=capsule )|(?<=capsules )|(?<=ml ))om\.?$"
+        ),
+        "every morning",
+    ),
+    (("mane",), late_pattern(r"\bmane\b"), "every morning"),
     (("nocte",), late_pattern(r"\bnocte\b"), "at bedtime"),
     (("vez por semana",), late_pattern(r"\b(?:una|uma|1) vez por semana\b"), "weekly"),
     (

@@ -83,6 +83,8 @@ def test_what_is_missing_is_said_unless_its_policy_is_to_omit_it() -> None:
     assert [refusal.subject for refusal in state.refusals] == ["prefetch.conditions", "prefetch.medications"]
     assert state.note == "**Checked without** problems and medication orders (not sent by the EHR)."
     assert b'"procedures":{"state":"unobtainable","reason":"not-sent"}' in bytes(state.basis)
+    failed = _brought(procedures={"resourceType": "Bundle", "entry": [{"response": {"status": 502}}]})
+    assert "prefetch.procedures" in [refusal.subject for refusal in failed.refusals]
 
 
 def test_what_is_old_is_said_as_old() -> None:
