@@ -735,7 +735,10 @@ def _with_words(
         amount, schedule = _with_the_greater(
             instruction.amount, instruction.schedule, instruction.schedule.high, sig, identity
         )
-        words_say_more = schedule != instruction.schedule or amount != instruction.amount
+        # "x 3 doses" says how many in all, and not how often.
+        is_only_count = sig.amount is None and sig.days == 1.0
+        is_greater = schedule != instruction.schedule or amount != instruction.amount
+        words_say_more = is_greater and not is_only_count
     said_not_needed = dosage.asNeededBoolean is False
     return replace(
         instruction,
