@@ -6,7 +6,7 @@ from the struct, never from its JSON.
 
 from typing import Any, Final
 
-from msgspec import Struct, field
+from msgspec import Struct
 
 from cards.finding import Finding
 from cards.text import escape
@@ -151,8 +151,6 @@ class CardExtension(Struct, frozen=True, omit_defaults=True, kw_only=True):
     contributions: tuple[Factor, ...] | None = None
     percentile: float | None = None
     observed: ObservedRate | None = None
-    risk_by_years: dict[str, float] = field(default_factory=dict)
-    """The probability at each horizon of a survival model, by years; empty where it has one."""
     missing: tuple[str, ...] = ()
     missing_contribution: float | None = None
     """What the inputs in `missing` contribute together, where absence does not count as the average."""

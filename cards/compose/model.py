@@ -16,7 +16,7 @@ from cards.text import escape, with_unit_signs
 from fhir.mapping.features.feature import FeatureValue, FeatureVector, Missing, charted_number
 from fhir.mapping.features.patient import Age
 from fhir.record.refusals import Refusal
-from models_onnx.artifact.manifest import Manifest, horizon_words
+from models_onnx.artifact.manifest import Manifest
 from models_onnx.serving.runtime import FACTORS_SHOWN, Prediction, marks
 
 DRIVER_SHARE: Final = 0.15
@@ -299,21 +299,13 @@ def _opening(prediction: Prediction, manifest: Manifest, planned: ModelCardConte
         return (
             f"{planned.lead}**About {people} in 100** {planned.alike} {manifest.outcome.words}; "
             f"{100 - people} did not. "
-            f"Of {alike}, {low} to {high} in 100 did. {_over_time(prediction, manifest)}"
+            f"Of {alike}, {low} to {high} in 100 did. "
         )
     return (
         f"{planned.lead}**{people} in 100** of {alike} {manifest.outcome.words} (range {low} to {high}); "
         f"{100 - people} did not. "
         "The model's own figure is not given here: it is too high in this range. "
     )
-
-
-def _over_time(prediction: Prediction, manifest: Manifest) -> str:
-    """Says the risk at each horizon of a survival model, the nearest first; empty where there is one horizon."""
-    if len(prediction.risk) < 2:
-        return ""
-    steps = zip(manifest.horizons_years, prediction.risk, strict=True)
-    return f"Over time, in 100: {', '.join(f'{in_100(risk)} within {horizon_words(years)}' for years, risk in steps)}. "
 
 
 def _higher_than(prediction: Prediction) -> int:
@@ -376,7 +368,6 @@ def _extension(
             high=prediction.observed_high,
             count=prediction.observed_count,
         ),
-        risk_by_years=dict(zip(map(str, manifest.horizons_years), prediction.risk, strict=bool(prediction.risk))),
         missing=missing,
         missing_contribution=None
         if manifest.missing_kind == "average"

@@ -49,8 +49,8 @@ _OUTPUTS = [
     "observed_high",
     "observed_count",
 ]
-# In files of the compiler of issue 4: the distance from what the reference cohort knows; with Cox, the horizons.
-_FURTHER = ["distance", "out_of_distribution", "risk"]
+# The distance from what the reference cohort knows, where the file gives it.
+_FURTHER = ["distance", "out_of_distribution"]
 
 
 class Group(Struct, frozen=True):
@@ -67,7 +67,7 @@ class Prediction(Struct, frozen=True, gc=False):
     with a lower margin, in steps of half a percent; `observed_rate` with its 95 % interval is what happened to the
     `observed_count` people of the reference cohort in the same calibration bin, predicted without having been seen.
     `out_of_distribution`: the values together are unlike the cohort's, `distance` being a multiple of its limit; both
-    are None where the file does not tell. `risk` is the probability at each of the model's `horizons`.
+    are None where the file does not tell.
     """
 
     probability: float
@@ -83,7 +83,6 @@ class Prediction(Struct, frozen=True, gc=False):
     observed_count: int
     distance: float | None = None
     out_of_distribution: bool | None = None
-    risk: tuple[float, ...] = ()
 
 
 class Predictions(Struct, frozen=True):
@@ -104,7 +103,6 @@ class Predictions(Struct, frozen=True):
     observed_count: NDArray[np.float64]
     distance: NDArray[np.float32] | None = None
     out_of_distribution: NDArray[np.bool_] | None = None
-    risk: NDArray[np.float64] | None = None
 
 
 def session_of(content: bytes) -> onnxruntime.InferenceSession:
@@ -130,7 +128,6 @@ class Model:
         metadata = self._session.get_modelmeta().custom_metadata_map
         _refuse_other_model(self._session, metadata, artifact.manifest)
         self.groups = msgspec.json.decode(metadata["groups"], type=tuple[Group, ...]) if "groups" in metadata else ()
-        self.horizons = msgspec.json.decode(metadata.get("horizons", "[]"), type=tuple[float, ...])
         there = {output.name for output in self._session.get_outputs()}
         self._outputs = [*_OUTPUTS, *(name for name in _FURTHER if name in there)]
 
@@ -167,7 +164,6 @@ class Model:
             int(rows.observed_count[row]),
             None if rows.distance is None else rows.distance[row].item(),
             None if rows.out_of_distribution is None else rows.out_of_distribution[row].item(),
-            () if rows.risk is None else tuple(rows.risk[row].tolist()),
         )
 
     def predict_rows(self, values: NDArray[np.float64]) -> Predictions:

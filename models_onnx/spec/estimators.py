@@ -50,8 +50,7 @@ class Fitted:
     from an ONNX file. `steps`: an ONNX file takes series of so many steps; the inputs are the steps of each quantity
     in turn, oldest first. `answer`: what an ONNX file gives. `texts`: of inputs that an ONNX file takes as text, the
     number of each text, such as {"sex_male": {"M": 1, "F": 0}}. `factors`: of inputs that it takes in another unit, by
-    what its number is multiplied to be in the feature's, such as {"creatinine_mg_dl": 0.01131}. `per_year`: for a Cox
-    model, how many units of its time a year has.
+    what its number is multiplied to be in the feature's, such as {"creatinine_mg_dl": 0.01131}.
     """
 
     source: str
@@ -60,7 +59,6 @@ class Fitted:
     groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     steps: int | None = None
     answer: Literal["probability", "log odds"] = "probability"
-    per_year: float | None = None
     texts: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     factors: Mapping[str, float] = field(default_factory=dict)
     inputs: tuple[str, ...] = ()

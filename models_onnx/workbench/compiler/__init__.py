@@ -6,6 +6,5 @@ file and proves it against an oracle. A file that does not agree with the model 
 
 from models_onnx.workbench.compiler.entry import read_model
 from models_onnx.workbench.compiler.explaining_graph import compile_fitted
-from models_onnx.workbench.compiler.readers.cox import CoxModel
 
-__all__ = ["CoxModel", "compile_fitted", "read_model"]
+__all__ = ["compile_fitted", "read_model"]

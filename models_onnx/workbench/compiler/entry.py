@@ -1,15 +1,13 @@
 """Reads a fitted model into the family that explains it exactly, against rows of its reference cohort.
 
-What is around a model is taken off first: a search is its best estimator, and a calibration at the end of a pipeline is
-one of pipelines. A calibration that is a straight line on the scale on which the model adds up is folded into the
-contributions and keeps them exact. One that bends, or an average of several models, is explained by groups of an ONNX
-file (`families/grouped.py`), to which skl2onnx and one operator for deep trees convert what has no form of its own.
+Trees and EBMs are read from their own objects and files. Everything else is an ONNX file, to which skl2onnx converts
+objects of scikit-learn: it is explained input by input where it is a sum of terms of single inputs, else by groups.
 """
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from copy import copy
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +15,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models_onnx.errors import CompileRefused
-from models_onnx.workbench.compiler.families.grouped import GroupedModel
+from models_onnx.workbench.compiler.families.grouped import AdditiveFile, GroupedModel
 from models_onnx.workbench.compiler.families.shapley_trees import LEAST_COHORT, ShapleyTrees
 from models_onnx.workbench.compiler.families.trees import LEAF, Ensemble, limits
-from models_onnx.workbench.compiler.graph import DOUBLE, FLOAT, ML_DOMAIN, ML_OPSET, OPSET, Graph
-from models_onnx.workbench.compiler.link import IDENTITY, LOGIT, FittedModel
+from models_onnx.workbench.compiler.graph import DOUBLE, FLOAT, INT64, ML_DOMAIN, ML_OPSET, OPSET, Graph
+from models_onnx.workbench.compiler.link import IDENTITY, FittedModel
+from models_onnx.workbench.compiler.readers.ebm import read_ebm
 from models_onnx.workbench.compiler.readers.network import Network, OnnxSource, Scale, answering_graph
-from models_onnx.workbench.compiler.readers.onnx_terms import FileTerms, agrees, read_terms
-from models_onnx.workbench.compiler.readers.source import read_by_input, read_file, reader_of, refuse_unfitted
+from models_onnx.workbench.compiler.readers.onnx_trees import agrees, trees_of_file
+from models_onnx.workbench.compiler.readers.source import (
+    input_names,
+    read_file,
+    read_trees,
+    reader_of,
+    refuse_other_names,
+    refuse_unfitted,
+    split,
+    transform_of,
+)
+from models_onnx.workbench.compiler.readers.steps import Steps
 
 Array = NDArray[np.float64]
 
@@ -34,12 +43,10 @@ def read_model(
 ) -> FittedModel:
     """Return a fitted model against rows [n, F] of its reference cohort, whose inputs have these names; NaN is missing.
 
-    `model`: a fitted scikit-learn LogisticRegression (also behind imputers, scalers, one-hot codes),
-    HistGradientBoosting-, GradientBoosting-, RandomForest- or ExtraTreesClassifier, interpret's
-    ExplainableBoostingClassifier, a CoxModel, one of these in a CalibratedClassifierCV whose calibration is a line on
-    the margin, a LightGBM or XGBoost object, or the path of a LightGBM text or XGBoost JSON file. With `groups` of
-    inputs, at most ten, also any ONNX file (an OnnxSource), deeper trees, and whatever object of scikit-learn skl2onnx
-    converts.
+    `model`: a fitted HistGradientBoosting-, GradientBoosting-, RandomForest- or ExtraTreesClassifier of scikit-learn,
+    interpret's ExplainableBoostingClassifier, a LightGBM or XGBoost object, the path of a LightGBM text or XGBoost JSON
+    file, any ONNX file (an OnnxSource), or whatever object of scikit-learn skl2onnx converts. With `groups` of inputs,
+    at most ten, what is no sum of its inputs is explained by them.
 
     Raises:
         CompileRefused: it cannot be explained exactly; the message says why and what to do.
@@ -47,48 +54,28 @@ def read_model(
     if isinstance(model, OnnxSource):
         return _of_file(model, _checked(X), names, groups or {})
     refuse_unfitted(model)
+    model = without_search(model)
+    _refuse_other_inputs(model, names)
+    X = _checked(X)
+    if type(model).__name__ == "ExplainableBoostingClassifier":
+        return read_ebm(model, X, names)
     try:
-        return _by_input(model, X, names)
+        trees = read_trees(model, X, names)
     except CompileRefused:
         source = converted(model, names) if groups else None
         if source is None:
             raise
-        return GroupedModel.read(source, names, groups or {}, _checked(X))
+        return GroupedModel.read(source, names, groups or {}, X)
+    if trees is not None:
+        return trees
+    return _of_file(_as_file(model, names), X, names, groups or {})
 
 
-def _of_file(source: OnnxSource, X: Array, names: tuple[str, ...], groups: Mapping[str, Sequence[str]]) -> FittedModel:
-    """Return the terms of an ONNX file, input by input where it is a linear model or trees, else by groups."""
-    if source.steps is not None:
-        return GroupedModel.read(source, names, groups, X)
-    low, high = limits(X)
-    network = Network.read(source, names, np.array(low), np.array(high))
-    proto, answer = answering_graph(source)
-    too_deep: CompileRefused | None = None
-    try:
-        whole = network.whole_numbers(len(names))
-        model = read_terms(proto, answer, names, source.texts_of(names), source.scale, X, whole)
-    except CompileRefused as refused:
-        model, too_deep = None, refused
-    if model is not None and agrees(model, network.probabilities, X):
-        return model
-    try:
-        return GroupedModel.read(source, names, groups, X)
-    except CompileRefused as refused:
-        raise too_deep or refused from refused
-
-
-def imputed_in_file(source: OnnxSource, names: tuple[str, ...]) -> dict[str, float]:
-    """Return the value that an ONNX file puts in the place of each input that is missing, where it has an imputer."""
-    proto, _ = answering_graph(source)
-    return {names[j]: value for j, value in FileTerms(proto, names, source.texts_of(names)).imputed.items()}
-
-
-def _by_input(model: Any, X: Array, names: tuple[str, ...]) -> FittedModel:
-    inner, line = unwrap(model)
-    input_count = getattr(inner, "n_features_in_", None)
+def _refuse_other_inputs(model: Any, names: tuple[str, ...]) -> None:
+    input_count = getattr(model, "n_features_in_", None)
     if input_count is not None and input_count != len(names):
         raise CompileRefused(f"the model takes {input_count} inputs, the reference rows have {len(names)} columns")
-    return calibrated(read_by_input(inner, _checked(X), names), line)
+    refuse_other_names(input_names(model), names)
 
 
 def _checked(X: Array) -> Array:
@@ -97,6 +84,80 @@ def _checked(X: Array) -> Array:
     if np.isinf(X).any():
         raise CompileRefused("the reference cohort holds infinite values; a missing value is NaN")
     return X
+
+
+def _as_file(model: Any, names: tuple[str, ...]) -> OnnxSource:
+    name = type(split(model)[1]).__name__
+    if isinstance(model, type) or not hasattr(model, "predict"):
+        raise CompileRefused(f"an object of the type {name} is no fitted model: give the fitted object")
+    if len(classes := getattr(model, "classes_", (0, 1))) != 2:
+        raise CompileRefused(
+            f"{name} has {len(classes)} classes, and models of two are compiled: say which classes are the event, or "
+            "fit one model for each"
+        )
+    if (source := converted(model, names)) is None:
+        raise CompileRefused(
+            f"{name}, or a step before it, is not read here and skl2onnx does not convert it "
+            "(docs/models/compiler.md): write the model as an ONNX file, or make the step's result a feature"
+        )
+    return source
+
+
+def _of_file(source: OnnxSource, X: Array, names: tuple[str, ...], groups: Mapping[str, Sequence[str]]) -> FittedModel:
+    """Return an ONNX file as trees or as a sum of its inputs where it is one, else by groups."""
+    too_deep: CompileRefused | None = None
+    if source.steps is None:
+        try:
+            if (trees := _trees_of_file(source, X, names)) is not None:
+                return trees
+        except CompileRefused as refused:
+            too_deep = refused
+        if (additive := AdditiveFile.read(source, names, X)) is not None:
+            return additive
+    try:
+        return GroupedModel.read(source, names, groups, X)
+    except CompileRefused as refused:
+        raise too_deep or refused from refused
+
+
+def _trees_of_file(source: OnnxSource, X: Array, names: tuple[str, ...]) -> FittedModel | None:
+    low, high = limits(X)
+    network = Network.read(source, names, np.array(low), np.array(high))
+    if (found := trees_of_file(*answering_graph(source))) is None:
+        return None
+    ensemble, tensor = found
+    steps = Steps.of(network.part(source, tensor), X)
+    model = ShapleyTrees.of(steps.ensemble_of_inputs(ensemble, names, takes_missing=True), X)
+    return model if agrees(model, network.probabilities, X) else None
+
+
+def imputed_values(model: Any, fitted: FittedModel, X: Array) -> dict[str, float]:
+    """Return the value of each input that counts as much as a missing one does, as far as there is one.
+
+    `model`: what `fitted` was read from; X [n, F] are rows of its cohort, as the model is asked with them.
+    """
+    steps = _steps_before(model, fitted, X)
+    values = {name: steps.counted_as(j) for j, name in enumerate(fitted.features)} if steps is not None else {}
+    return {name: value for name, value in values.items() if not np.isnan(value)}
+
+
+def _steps_before(model: Any, fitted: FittedModel, X: Array) -> Steps | None:
+    """Return what of a model knows nothing of a missing input but the value that was put for it."""
+    names = fitted.features
+    if isinstance(fitted, AdditiveFile):
+        return Steps.of(fitted.margin, X)
+    if not isinstance(model, OnnxSource):
+        preparation, _ = split(without_search(model))
+        return None if preparation is None else Steps.of(transform_of(preparation, names), X)
+    low, high = limits(X)
+    network = Network.read(model, names, np.array(low), np.array(high))
+    found = trees_of_file(*answering_graph(model)) if model.steps is None else None
+    return Steps.of(network.part(model, found[1]) if found else network.of_whole_rows, X)
+
+
+def without_search(model: Any) -> Any:
+    """Return the best estimator of a search, another model as it is."""
+    return without_search(model.best_estimator_) if hasattr(model, "best_estimator_") else model
 
 
 def converted(model: Any, names: Sequence[str]) -> OnnxSource | None:
@@ -110,23 +171,59 @@ def converted(model: Any, names: Sequence[str]) -> OnnxSource | None:
         return _trees(type(model).__name__, reader(names))
     if not hasattr(model, "predict_proba") or not type(model).__module__.startswith("sklearn"):
         return None
-    from skl2onnx import to_onnx
+    from skl2onnx import to_onnx, update_registered_converter
     from skl2onnx.common.data_types import FloatTensorType
+    from sklearn.impute import MissingIndicator
 
+    update_registered_converter(MissingIndicator, "CdsHooksMissingIndicator", _indicator_shape, _write_indicator)
+    model = _with_indicators_apart(model)
     if getattr(model, "flatten_transform", False):  # changes no probability of a vote, and has no converter
         model = copy(model).set_params(flatten_transform=False)
-    own_names = getattr(model, "feature_names_in_", None)
-    if own_names is None:
-        types = [("features", FloatTensorType([None, model.n_features_in_]))]
-    else:
-        types = [(str(name), FloatTensorType([None, 1])) for name in own_names]
+    own_names = tuple(map(str, getattr(model, "feature_names_in_", ())))
+    whole, named = [("features", (None, model.n_features_in_))], [(name, (None, 1)) for name in own_names]
     opsets = {"": OPSET, ML_DOMAIN: ML_OPSET}
-    try:
-        proto = to_onnx(model, initial_types=types, options={id(model): {"zipmap": False}}, target_opset=opsets)
-    except Exception:
-        return None
-    columns = tuple(map(str, own_names if own_names is not None else names))
-    return OnnxSource(type(model).__name__, proto.SerializeToString(), columns=columns)
+    for inputs in (named, whole) if named else (whole,):  # a step may choose its columns by name
+        types = [(name, FloatTensorType(list(shape))) for name, shape in inputs]
+        with suppress(Exception):
+            proto = to_onnx(model, initial_types=types, options={id(model): {"zipmap": False}}, target_opset=opsets)
+            return OnnxSource(type(model).__name__, proto.SerializeToString(), columns=own_names or tuple(names))
+    return None
+
+
+def _with_indicators_apart(step: Any) -> Any:
+    """Return steps in which an imputer that also makes indicators is two beside each other, which skl2onnx knows."""
+    from sklearn.pipeline import FeatureUnion
+
+    changed, kind = copy(step), type(step).__name__
+    if kind == "Pipeline":
+        changed.steps = [(name, _with_indicators_apart(inner)) for name, inner in step.steps]
+    elif kind == "ColumnTransformer":
+        parts = step.transformers_
+        changed.transformers_ = [(name, _with_indicators_apart(inner), columns) for name, inner, columns in parts]
+    elif kind == "FeatureUnion":
+        changed.transformer_list = [(name, _with_indicators_apart(inner)) for name, inner in step.transformer_list]
+    elif kind == "SimpleImputer" and step.add_indicator:
+        changed.add_indicator = False
+        return FeatureUnion([("values", changed), ("absent", step.indicator_)])
+    else:
+        return step
+    return changed
+
+
+def _indicator_shape(operator: Any) -> None:
+    from skl2onnx.common.data_types import FloatTensorType
+
+    operator.outputs[0].type = FloatTensorType([None, len(operator.raw_operator.features_)])
+
+
+def _write_indicator(scope: Any, operator: Any, container: Any) -> None:
+    """Write 1 where a value of a column is missing, of the columns in which some were at the fit."""
+    missing, number, places = (scope.get_unique_variable_name(name) for name in ("missing", "as_number", "places"))
+    features = operator.raw_operator.features_
+    container.add_node("IsNaN", [operator.inputs[0].full_name], [missing], op_version=13)
+    container.add_node("Cast", [missing], [number], to=FLOAT, op_version=13)
+    container.add_initializer(places, INT64, [len(features)], [int(j) for j in features])
+    container.add_node("Gather", [number, places], [operator.outputs[0].full_name], axis=1, op_version=13)
 
 
 def _trees(name: str, ensemble: Ensemble) -> OnnxSource:
@@ -164,79 +261,3 @@ def _trees(name: str, ensemble: Ensemble) -> OnnxSource:
     graph.output("margin", DOUBLE, ["N", 1])
     scale: Scale = "probability" if ensemble.link is IDENTITY else "log odds"
     return OnnxSource(name, graph.model(name, {}).SerializeToString(), scale=scale)
-
-
-def steps_of(model: Any) -> list[Any]:
-    """Return the steps of a model in one list, those of searches and of pipelines in pipelines too."""
-    if hasattr(model, "best_estimator_"):
-        return steps_of(model.best_estimator_)
-    if type(model).__name__ == "FrozenEstimator":
-        return steps_of(model.estimator)
-    if type(model).__name__ != "Pipeline":
-        return [model]
-    return [*(step for _, step in model.steps[:-1]), *steps_of(model.steps[-1][1])]
-
-
-def _joined(model: Any, steps: list[Any]) -> Any:
-    """Return the steps as one pipeline, or as the model itself where these are its steps."""
-    from sklearn.pipeline import Pipeline
-
-    if len(steps) == 1:
-        return steps[0]
-    own_steps = [step for _, step in model.steps] if type(model).__name__ == "Pipeline" else []
-    return model if own_steps == steps else Pipeline([(f"step{number}", step) for number, step in enumerate(steps)])
-
-
-@dataclass(frozen=True, slots=True)
-class CalibrationLine:
-    """margin = intercept + slope * what the model says: its margin, or with `of_probability` its probability."""
-
-    intercept: float
-    slope: float
-    of_probability: bool = False
-
-
-def unwrap(model: Any) -> tuple[Any, CalibrationLine | None]:
-    """Return the model in a fitted CalibratedClassifierCV and its line; another object as it is, without its wrapping.
-
-    Raises:
-        CompileRefused: the calibration is no line, or of several models.
-    """
-    steps = steps_of(model)
-    if type(steps[-1]).__name__ != "CalibratedClassifierCV":
-        return _joined(model, steps), None
-    if len(steps[-1].calibrated_classifiers_) > 1:
-        raise CompileRefused(
-            "the mean of several calibrated models (ensemble=True) is no sum on one scale: calibrate with "
-            "ensemble=False, or write it as an ONNX file, which is explained by groups of its inputs"
-        )
-    calibrated_classifier = steps[-1].calibrated_classifiers_[0]
-    inner, before = unwrap(calibrated_classifier.estimator)
-    if before is not None:
-        raise CompileRefused(
-            "a calibration of a calibrated model is not compiled: calibrate the model itself, once, on rows of its own"
-        )
-    whole = _joined(inner, [*steps[:-1], *steps_of(inner)])
-    return whole, _line(calibrated_classifier.calibrators[0], inner)
-
-
-def _line(calibrator: Any, inner: Any) -> CalibrationLine:
-    # scikit-learn calibrates the decision function where there is one, else the probability
-    if type(calibrator).__name__ != "_SigmoidCalibration":
-        raise CompileRefused(
-            f"the calibration {type(calibrator).__name__} is no line on the margin: use method='sigmoid', or write the "
-            "model as an ONNX file, which is explained by groups of its inputs"
-        )
-    return CalibrationLine(-float(calibrator.b_), -float(calibrator.a_), not hasattr(inner, "decision_function"))
-
-
-def calibrated(model: FittedModel, line: CalibrationLine | None) -> FittedModel:
-    """Return the model with the line folded in; an average of probabilities becomes a margin of log odds by it."""
-    if line is None:
-        return model
-    if line.of_probability != (model.link is IDENTITY):
-        raise CompileRefused("the calibration is a line on another scale than that of the model's contributions")
-    moved = model.recalibrated(line.intercept, line.slope)
-    if isinstance(moved, ShapleyTrees) and line.of_probability:
-        return replace(moved, ensemble=replace(moved.ensemble, link=LOGIT))
-    return moved

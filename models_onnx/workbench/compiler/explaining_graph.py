@@ -131,9 +131,9 @@ def write_file(
 
 
 def own_metadata(model: FittedModel, groups: Groups) -> dict[str, str]:
-    """Return the compiler's own metadata: base, link, horizons and groups where inputs are not explained one by one."""
+    """Return the compiler's own metadata: base, link, and groups where inputs are not explained one by one."""
     grouped = {} if groups.trivial else {"groups": groups.metadata(model.features)}
-    return {"base": repr(model.base), "link": model.link.name, **model.link.metadata(), **grouped}
+    return {"base": repr(model.base), "link": model.link.name, **grouped}
 
 
 def _write_range(graph: Graph, model: FittedModel, features: str) -> None:

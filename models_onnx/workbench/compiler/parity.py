@@ -14,8 +14,9 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # c
 
 from models_onnx.errors import AdditivityRefused, CompileRefused, ParityRefused
 from models_onnx.serving.runtime import run_in_parts
+from models_onnx.workbench.compiler.families.trees import medians
 from models_onnx.workbench.compiler.link import LOGIT, FittedModel, Link
-from models_onnx.workbench.compiler.readers.source import library, medians
+from models_onnx.workbench.compiler.readers.source import library
 
 TOLERANCE = 1e-5
 LEAST_ROWS = 1000
@@ -123,7 +124,9 @@ def ask_library(model: Any, fitted: FittedModel, rows: NDArray[np.float32], name
     with threadpool_limits(limits=1):
         fits = ~_not_taken(probability, X)
         if getattr(fitted, "clips", False):
-            fits &= ~((np.array(fitted.low) > X) | (np.array(fitted.high) < X)).any(axis=1)
+            fits &= ~_beyond(fitted, X).any(axis=1)
+        if isinstance(codes := getattr(fitted, "codes", None), np.ndarray):
+            fits &= ~((_beyond(fitted, X) | (np.round(X) != X)) & codes & ~np.isnan(X)).any(axis=1)
         fits[fits] = _accepted(probability, X[fits])
         there = probability(X[fits]) if fits.any() else np.zeros(0)
     difference = float(np.abs(there - answers[fits]).max()) if fits.any() else 0.0
@@ -131,6 +134,10 @@ def ask_library(model: Any, fitted: FittedModel, rows: NDArray[np.float32], name
         raise ParityRefused(f"the model was read wrongly: the library's probability differs by up to {difference:.2e}")
     answers[fits] = there
     return answers
+
+
+def _beyond(fitted: FittedModel, X: Array) -> NDArray[np.bool_]:
+    return np.asarray((np.array(fitted.low) > X) | (np.array(fitted.high) < X))
 
 
 def _accepted(probability: Callable[[Array], Array], X: Array) -> NDArray[np.bool_]:

@@ -115,14 +115,14 @@ class Folds:
             rows = np.flatnonzero(self._rows_without(left_out))
             inputs = tuple(item for name in self.features for item in self.spec.inputs if item.name == name)
             people = FittingRows(inputs, self.X[rows], self.cohort.observed.part(rows), self.cohort.recent[rows])
-            self._fits[key] = fit(self.spec.estimator, people, self.spec.outcome.horizon_years)
+            self._fits[key] = fit(self.spec.estimator, people)
         return self._fits[key]
 
 
-def fit(estimator: Estimator, people: FittingRows, horizon_years: float) -> Fit:
+def fit(estimator: Estimator, people: FittingRows) -> Fit:
     """Fits the model of this family on these people."""
     if isinstance(estimator, AdditiveLogistic):
         return fit_logistic(estimator, people)
     if isinstance(estimator, OwnEstimator):
         return fit_own(estimator, people)
-    return load_own(estimator, people, horizon_years)
+    return load_own(estimator, people)

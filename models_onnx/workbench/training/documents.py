@@ -17,7 +17,7 @@ from models_onnx.artifact.folder import MODEL
 from models_onnx.artifact.manifest import Manifest
 from models_onnx.spec import Fitted, ModelSpec, OutcomeSpec
 from models_onnx.workbench.compiler.families.grouped import GroupedModel
-from models_onnx.workbench.compiler.link import FittedModel, Survival
+from models_onnx.workbench.compiler.link import FittedModel
 from models_onnx.workbench.compiler.parity import Agreement
 from models_onnx.workbench.compiler.reference import Reference
 from models_onnx.workbench.metrics import net_benefit
@@ -73,7 +73,7 @@ def describe(
         "estimator": spec.estimator.words,
         "row_words": spec.row_words,
         "twin": {"id": spec.twin, "words": spec.twin_words} if spec.twin else None,
-        "horizons_years": list(model.link.horizons) if isinstance(model.link, Survival) else [],
+        "horizons_years": [],
     }
 
 

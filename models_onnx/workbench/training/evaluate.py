@@ -1,7 +1,6 @@
 """Evaluates a model's whole procedure on people it was not trained on: figures with intervals, and by subgroup."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -9,14 +8,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from models_onnx.artifact.manifest import DAYS_PER_YEAR
 from models_onnx.spec import Floors, ModelSpec
 from models_onnx.workbench import metrics
-from models_onnx.workbench.compiler.link import Survival
-from models_onnx.workbench.metrics import Estimate, Metric, PatientRows, estimate, gain, logit
+from models_onnx.workbench.metrics import Estimate, Metric, PatientRows, estimate, gain
 from models_onnx.workbench.training.crossvalidate import OutOfFold, Progress
 from models_onnx.workbench.training.data.cohort import Cohort
-from models_onnx.workbench.training.data.follow_up import c_index, observe
+from models_onnx.workbench.training.data.follow_up import c_index
 from models_onnx.workbench.training.fitting.additive import Array
 
 # responsible-ai 5.2, fairness: fewer events than this in a group is "insufficient", never "passed".
@@ -196,35 +193,3 @@ def rounded(figure: Estimate) -> dict[str, float | None]:
     """Return a figure as it is written: four decimals, None where it cannot be computed."""
     ends = {"value": figure.value, "low": figure.low, "high": figure.high}
     return {name: None if np.isnan(value) else round(value, 4) for name, value in ends.items()}
-
-
-def at_horizons(
-    spec: ModelSpec, cohort: Cohort, predicted: OutOfFold, replicates: int, seed: int
-) -> dict[str, Any] | None:
-    """Return the figures at each horizon, each by who was followed so far (IPCW); None where there is one horizon.
-
-    The integrated Brier score is the mean over time between the first and the last horizon (trapezoids).
-    """
-    links = [model.link for model in predicted.models.values()]
-    horizons = links[0].horizons if isinstance(links[0], Survival) else ()
-    if spec.outcome.follow_up is None or len(horizons) < 2:
-        return None
-    risk = np.empty((len(cohort), len(horizons)))
-    for number, model in predicted.models.items():
-        rows = cohort.fold == number
-        assert isinstance(model.link, Survival)  # noqa: S101 - all folds are of one family
-        risk[rows] = model.link.risk(predicted.margin[rows])
-    blocks, scores = [], []
-    for column, years in enumerate(horizons):
-        outcome = replace(spec.outcome, horizon_days=years * DAYS_PER_YEAR)
-        observed = observe(outcome, cohort.rows, cohort.recent)
-        is_followed = observed.weight > 0
-        wanted = {"observed_expected": metrics.observed_expected, "brier": metrics.brier, "auroc": metrics.auroc}
-        people = PatientRows(cohort.patient, observed.weight).of(is_followed)
-        odds, y = logit(risk[is_followed, column]), observed.y[is_followed]
-        figures = estimate(wanted, odds, y, replicates, seed, people)
-        events = int(y.sum())
-        scores.append(figures["brier"].value)
-        blocks.append({"years": years, "events": events, **{name: rounded(value) for name, value in figures.items()}})
-    integrated = float(np.trapezoid(scores, horizons) / (horizons[-1] - horizons[0]))
-    return {"integrated_brier": round(integrated, 4), "rows": blocks}

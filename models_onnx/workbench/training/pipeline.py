@@ -8,26 +8,25 @@ from typing import Any
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from models_onnx.artifact.manifest import Manifest, MissingInputs
 from models_onnx.errors import TrainingRefused
 from models_onnx.spec import Fitted as FittedElsewhere
 from models_onnx.spec import ModelSpec, Period
 from models_onnx.workbench.compiler import compile_fitted
-from models_onnx.workbench.compiler.entry import imputed_in_file, unwrap
+from models_onnx.workbench.compiler.entry import imputed_values
 from models_onnx.workbench.compiler.explaining_graph import Groups
-from models_onnx.workbench.compiler.families.additive_curves import AdditiveCurves
-from models_onnx.workbench.compiler.families.grouped import GroupedModel, facts_of
+from models_onnx.workbench.compiler.families.grouped import AdditiveFile, GroupedModel, facts_of
 from models_onnx.workbench.compiler.link import FittedModel
 from models_onnx.workbench.compiler.parity import proof_rows
 from models_onnx.workbench.compiler.readers.network import OnnxSource
-from models_onnx.workbench.compiler.readers.source import columns_of, split
 from models_onnx.workbench.compiler.reference import Familiarity, Reference, build_reference
 from models_onnx.workbench.metrics import Metric
 from models_onnx.workbench.training import documents
 from models_onnx.workbench.training.crossvalidate import Folds, OutOfFold, Progress, log_odds
 from models_onnx.workbench.training.data.cohort import Cohort, Table, build_cohort, why_empty
-from models_onnx.workbench.training.evaluate import WHOLE, Evaluator, at_horizons, judge
+from models_onnx.workbench.training.evaluate import WHOLE, Evaluator, judge
 from models_onnx.workbench.training.fitting.fit import Fit
 
 # Narrow where cards are shown: the top percent of the cohort is a bin of its own.
@@ -66,12 +65,14 @@ def train(spec: ModelSpec, table: Table, seed: int, replicates: int, progress: P
     model = fitted.model
     reference = _reference(cohort, model, predicted)
     described = documents.describe(spec, cohort, table, model, reference, predicted)
-    if (missing := missing_inputs_of(spec, fitted)) is not None:
+    if (missing := missing_inputs_of(spec, fitted, cohort.X[cohort.recent])) is not None:
         described["missing_inputs"] = msgspec.to_builtins(missing)
 
     marked = {}
+    if isinstance(model, GroupedModel | AdditiveFile):
+        marked = facts_of(model)
     if isinstance(model, GroupedModel):
-        groups, marked = model.groups, facts_of(model)
+        groups = model.groups
         described["cautions"] = [*described["cautions"], marked["explanation"]]
     else:
         declared = spec.estimator.groups if isinstance(spec.estimator, FittedElsewhere) else {}
@@ -123,7 +124,6 @@ def evaluate(
     latest = overall if spec.recalibration is None else evaluator.block(cohort.recent, wanted)
     newest = {} if spec.newest is None else {"newest": _newest(spec.newest, cohort, evaluator, wanted)}
     simple = Folds(spec, cohort, spec.simple_inputs).out_of_fold(lambda *_: None, "")
-    by_time = at_horizons(spec, cohort, predicted, replicates, seed)
     progress("intervals", 1, 1)
     return {
         "how": _how(spec, len(predicted.models), replicates),
@@ -131,7 +131,6 @@ def evaluate(
         "all": overall,
         "latest": latest,
         **newest,
-        **({"horizons": by_time} if by_time is not None else {}),
         "simple": evaluator.simple(simple),
         "subgroups": evaluator.subgroups(progress),
         "panels": evaluator.panels(),
@@ -214,53 +213,29 @@ def _differences(path: str, stored: Any, trained: Any) -> Iterator[str]:
         yield f"{path} is {str(stored)[:60]!r} and should be {str(trained)[:60]!r}"
 
 
-def missing_inputs_of(spec: ModelSpec, fitted: Fit) -> MissingInputs | None:
-    """Return what the manifest says of missing inputs; None where they count as the average.
+def missing_inputs_of(spec: ModelSpec, fitted: Fit, X: NDArray[np.float64]) -> MissingInputs | None:
+    """Return what the manifest says of missing inputs; None where they count as the average of the cohort X [n, F].
 
     Raises:
-        TrainingRefused: "imputed" is declared, and no imputer says by which values.
+        TrainingRefused: "imputed" is declared, and nothing before the model puts a value for a missing input.
     """
-    grouped = fitted.model
-    if isinstance(grouped, GroupedModel) and grouped.fills:
-        return MissingInputs(
-            kind="imputed", values=dict(zip(grouped.features, grouped.background.tolist(), strict=True))
-        )
-    if isinstance(fitted.estimator, OnnxSource) and spec.missing_inputs is None:
-        return _missing_in_file(spec, fitted.estimator, fitted.model)
+    model = fitted.model
+    if isinstance(model, GroupedModel) and model.fills:
+        return MissingInputs(kind="imputed", values=dict(zip(model.features, model.background.tolist(), strict=True)))
     if spec.missing_inputs == "learned":
         return MissingInputs(kind="learned")
-    if spec.missing_inputs != "imputed":
+    is_file = isinstance(fitted.estimator, OnnxSource)
+    if fitted.estimator is None or (spec.missing_inputs is None and not is_file):
         return None
-    values = imputed_values(fitted.estimator, fitted.model.features) if fitted.estimator is not None else {}
-    if absent := sorted(set(spec.feature_names) - set(spec.always_required) - set(values)):
-        raise TrainingRefused(
-            f"{spec.id}: missing_inputs='imputed' is declared, and no SimpleImputer before the model says by which "
-            f"value {', '.join(absent)} is replaced; declare missing_inputs='learned', or impute it in the pipeline"
-        )
-    return MissingInputs(kind="imputed", values=values)
-
-
-def _missing_in_file(spec: ModelSpec, source: OnnxSource, model: FittedModel) -> MissingInputs | None:
-    """Return what the file itself makes of missing inputs: its imputer says it, or its trees have learned it."""
-    values = imputed_in_file(source, model.features)
-    if set(spec.feature_names) - set(spec.always_required) <= set(values):
-        return MissingInputs(kind="imputed", values={name: float(f"{value:.12g}") for name, value in values.items()})
-    if isinstance(model, AdditiveCurves) and not values:
+    if spec.missing_inputs is None and isinstance(model, AdditiveFile) and model.fills:
         return None
-    return MissingInputs(kind="learned")
-
-
-def imputed_values(model: Any, features: tuple[str, ...]) -> dict[str, float]:
-    """Return the value by which the steps before a fitted model replace each input; none where absence is a column.
-
-    An imputer that also makes indicator columns tells the model of the absence: what it means was learned.
-    """
-    preparation, _ = split(unwrap(model)[0])
-    values: dict[str, float] = {}
-    for column in columns_of(preparation, features):
-        slope, intercept = column.curve.line if column.curve.straight else (1.0, 0.0)
-        if not slope and column.curve.missing != intercept:
-            return {}
-        if slope and not np.isnan(column.curve.missing):
-            values[features[column.input]] = float(f"{(column.curve.missing - intercept) / slope:.12g}")
-    return values
+    values = imputed_values(fitted.estimator, model, X)
+    absent = sorted(set(spec.feature_names) - set(spec.always_required) - set(values))
+    if not absent:
+        return MissingInputs(kind="imputed", values=values)
+    if spec.missing_inputs is None:
+        return MissingInputs(kind="learned")
+    raise TrainingRefused(
+        f"{spec.id}: missing_inputs='imputed' is declared, and no step before the model puts a value for "
+        f"{', '.join(absent)}; declare missing_inputs='learned', or impute it in the pipeline"
+    )

@@ -1,6 +1,7 @@
-"""The families of models that the compiler writes: curves and trees, each with exact contributions.
+"""The families of models that the compiler writes, each with exact contributions.
 
-AdditiveCurves    regressions, broken lines, Cox, EBM        additive_curves.py
-ShapleyTrees      boosted trees and forests to depth 6       shapley_trees.py
-GroupedModel      any ONNX file, by groups of its inputs     grouped.py
+AdditiveCurves    broken lines, EBM                                 additive_curves.py
+ShapleyTrees      boosted trees and forests to depth 6              shapley_trees.py
+AdditiveFile      an ONNX file that is a sum of single inputs       grouped.py
+GroupedModel      any other ONNX file, by groups of its inputs      grouped.py
 """

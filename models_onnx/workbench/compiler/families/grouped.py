@@ -1,14 +1,17 @@
-"""The general form: any ONNX file, explained by the exact Shapley values of at most ten named groups of its inputs.
+"""Any ONNX file: input by input where its answer is a sum of terms of single inputs, else by groups of its inputs.
 
 The file is asked once for each coalition of the groups, in one batch: the inputs outside the coalition have the values
 of a fixed background, the mean of the reference cohort. From these answers the Shapley values of the groups follow by
 their definition, so they are exact with respect to this background. Log odds are explained where the file gives them,
 otherwise its probability.
+
+An additive file, such as a regression behind scalers, codes and splines, is asked with each input alone in place of
+the background's. These answers, less their mean over the reference cohort, are the terms of its sum.
 """
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -32,14 +35,18 @@ EXPLANATION = (
 # for each person, a person alone gets the same bits as in a batch.
 _LEAST_COALITIONS = 16
 _AT_ONCE = 4096
+# People of the cohort with whom a file is tried, and what single precision may change of its sum.
+_TRIED, _ADDS_UP = 500, 1e-5
+# An additive file is asked with no value beyond it, so that no term is infinite.
+_FARTHEST, _FARTHEST_WHOLE = 1e30, 1e9
 
 
 @dataclass(frozen=True, slots=True)
-class GroupedModel:
+class _AskedFile:
     """The file, its groups and the background [F]; margin = intercept + slope * the file's answer.
 
-    `fills`: a missing input has the value of the background, as a whole number always has. Otherwise the file itself
-    knows what missing means: it is told by a mask, or takes NaN.
+    `takes_missing` [F]: the file itself knows what missing means: it is told by a mask, or takes NaN. A missing input
+    of the others has the value of the background.
     """
 
     network: Network
@@ -48,37 +55,28 @@ class GroupedModel:
     background: Array
     low: tuple[float, ...]
     high: tuple[float, ...]
-    fills: bool
+    takes_missing: NDArray[np.bool_]
     intercept: float = 0.0
     slope: float = 1.0
     clips: ClassVar[bool] = True
     """Values beyond the trained range count as its ends: what a network says of others is not known."""
 
     @classmethod
-    def read(
-        cls, source: OnnxSource, features: tuple[str, ...], declared: Mapping[str, Sequence[str]], X: Array
-    ) -> Self:
-        """Return the file against the cohort [n, F].
-
-        Raises:
-            CompileRefused: the file cannot be run or takes other inputs, or the groups are too many.
-        """
-        groups = Groups.of(features, declared or _quantities(features, source.steps))
-        if len(groups.names) > MOST_GROUPS:
-            raise CompileRefused(
-                f"{source.name} is explained by at most {MOST_GROUPS} groups of its inputs, and there are "
-                f"{len(groups.names)}: declare groups={{'name': ('input', 'input'), ...}}"
-            )
+    def _against(cls, source: OnnxSource, groups: Groups, features: tuple[str, ...], X: Array, digits: int) -> Self:
         low, high = limits(X)
-        # four digits, as the manifest's reference values: what a reader is told is what is computed with
-        background = np.array([float(f"{np.nanmean(column):.3e}") for column in X.T])
+        background = np.array([float(f"{np.nanmean(column):.{digits - 1}e}") for column in X.T])
         for j in source.texts_of(features):  # there is no text between two texts: the most frequent one
             values, counts = np.unique(X[~np.isnan(X[:, j]), j], return_counts=True)
             background[j] = values[counts.argmax()]
         network = Network.read(source, features, np.array(low), np.array(high))
         background = np.where(network.whole_numbers(len(features)), np.round(background), background)
-        fills = not network.has_mask and not network.takes_missing(background)
-        return cls(network, features, groups, background, low, high, fills)
+        taken = network.takes_missing(background)
+        return cls(network, features, groups, background, low, high, taken)
+
+    @property
+    def fills(self) -> bool:
+        """Whether every missing input has the value of the background."""
+        return not self.takes_missing.any()
 
     @property
     def link(self) -> Link:
@@ -87,6 +85,9 @@ class GroupedModel:
 
     @property
     def base(self) -> float:
+        return self._background_margin()
+
+    def _background_margin(self) -> float:
         return float(self._margins(self.background[None], np.ones((1, len(self.features))))[0])
 
     @property
@@ -113,7 +114,7 @@ class GroupedModel:
         """Write the file with every coalition of its groups, and the Shapley values of its answers."""
         count, coalitions = len(self.features), len(self._coalitions)
         low, high = (
-            graph.constant(end, as_float32(np.array(getattr(self, end))), np.float32) for end in ("low", "high")
+            graph.constant(end, value, np.float32) for end, value in zip(("low", "high"), self._ends, strict=True)
         )
         inside = graph.node("Min", [graph.node("Max", [features, low], "not_below"), high], "inside")
         fill = graph.constant("fill", self._fill, np.float32)
@@ -138,12 +139,75 @@ class GroupedModel:
         return graph.node("MatMul", [graph.node("MatMul", [table, weights], "shares"), first], "of_inputs")
 
     @property
+    def _ends(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """The lowest and the highest value of each input that the file is asked with."""
+        if self.clips:
+            return as_float32(np.array(self.low)), as_float32(np.array(self.high))
+        whole = self.network.whole_numbers(len(self.features))
+        far = np.where(whole, _FARTHEST_WHOLE, _FARTHEST).astype(np.float32)
+        return -far, far
+
+    @property
     def _fill(self) -> Array:
-        if self.fills:
-            return self.background
         if self.network.has_mask:
             return np.zeros(len(self.features))
-        return np.where(self.network.whole_numbers(len(self.features)), self.background, np.nan)
+        return np.where(self.takes_missing, np.nan, self.background)
+
+    @property
+    def _coalitions(self) -> Array:
+        """Which groups [column] have the person's values in each question [row], in sixteen questions or more."""
+        raise NotImplementedError
+
+    @property
+    def _weights(self) -> Array:
+        """The weight of each question's answer in the contribution of each group [questions, G]."""
+        raise NotImplementedError
+
+    @property
+    def _first(self) -> Array:
+        """1 where an input [column] is the first of a group [row]."""
+        matrix = np.zeros((len(self.groups.names), len(self.features)))
+        for row, members in enumerate(self.groups.members):
+            matrix[row, members[0]] = 1.0
+        return matrix
+
+    def _seen(self, X: Array) -> tuple[Array, Array]:
+        """Return the values within the trained range, missing ones filled, and 1 where a value is recorded."""
+        seen = np.clip(as_float32(X), *self._ends)
+        missing = np.isnan(seen)
+        return np.where(missing, as_float32(self._fill), seen).astype(np.float64), (~missing).astype(np.float64)
+
+    def _margins(self, values: Array, recorded: Array) -> Array:
+        parts = [
+            self.network.answers(values[start : start + _AT_ONCE], recorded[start : start + _AT_ONCE])
+            for start in range(0, len(values), _AT_ONCE)
+        ]
+        return np.asarray(self.intercept + self.slope * np.concatenate(parts))
+
+
+@dataclass(frozen=True, slots=True)
+class GroupedModel(_AskedFile):
+    """A file explained by the Shapley values of its groups."""
+
+    @classmethod
+    def read(
+        cls, source: OnnxSource, features: tuple[str, ...], declared: Mapping[str, Sequence[str]], X: Array
+    ) -> Self:
+        """Return the file against the cohort [n, F].
+
+        Raises:
+            CompileRefused: the file cannot be run or takes other inputs, or the groups are too many.
+        """
+        groups = Groups.of(features, declared or _quantities(features, source.steps))
+        if len(groups.names) > MOST_GROUPS:
+            raise CompileRefused(
+                f"{source.name} is explained by at most {MOST_GROUPS} groups of its inputs, and there are "
+                f"{len(groups.names)}: declare groups={{'name': ('input', 'input'), ...}}"
+            )
+        # four digits, as the manifest's reference values: what a reader is told is what is computed with
+        model = cls._against(source, groups, features, X, 4)
+        whole = model.network.whole_numbers(len(features))
+        return replace(model, takes_missing=np.full(len(features), (model.takes_missing | whole).all()) & ~whole)
 
     @property
     def _coalitions(self) -> Array:
@@ -164,32 +228,75 @@ class GroupedModel:
         weights = np.where(chosen == 1, joins[:, None], -stays[:, None])
         return np.vstack([weights, np.zeros((len(self._coalitions) - len(weights), count))])
 
+
+@dataclass(frozen=True, slots=True)
+class AdditiveFile(_AskedFile):
+    """A file whose answer is a sum of terms of single inputs; `centre` [F] is the mean of each term over the cohort."""
+
+    centre: Array = field(default_factory=lambda: np.zeros(0))
+    codes: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, dtype=bool))
+    """Inputs that are whole numbers in the cohort, as codes are: a converter may cut the others to whole numbers."""
+    clips: ClassVar[bool] = False
+
+    @classmethod
+    def read(cls, source: OnnxSource, features: tuple[str, ...], X: Array) -> Self | None:
+        """Return the file against the cohort [n, F]; None where two inputs change its answer together.
+
+        Raises:
+            CompileRefused: the file cannot be run or takes other inputs.
+        """
+        if source.steps is not None:
+            return None
+        model = cls._against(source, Groups.of(features, {}), features, X, 9)
+        codes = np.array([(x == np.round(x)).all() for x in (column[~np.isnan(column)] for column in X.T)])
+        model = replace(model, centre=np.zeros(len(features)), codes=codes)
+        # what a file makes of missing values may not add up though the rest does: then the background counts
+        for asked in (model, replace(model, takes_missing=np.zeros(len(features), dtype=bool))):
+            if asked._adds_up(X):
+                return replace(asked, centre=asked.contributions(X).mean(axis=0))
+        return None
+
+    def _adds_up(self, X: Array) -> bool:
+        """Return whether the terms add up for people, for mixtures of people, and where values are missing."""
+        draw = np.random.default_rng(0)
+        people = X[draw.integers(0, len(X), _TRIED)]
+        mixed = np.column_stack([draw.permutation(column) for column in people.T])
+        holes = np.where(draw.random(mixed.shape) < 0.3, np.nan, mixed)
+        rows = np.vstack([people, mixed, holes])
+        terms, margin = self.contributions(rows), self.margin(rows)
+        gap = np.abs(margin - self.base - terms.sum(axis=1))
+        return bool((gap <= _ADDS_UP * np.maximum(1.0, np.abs(terms).sum(axis=1))).all())
+
     @property
-    def _first(self) -> Array:
-        """1 where an input [column] is the first of a group [row]."""
-        matrix = np.zeros((len(self.groups.names), len(self.features)))
-        for row, members in enumerate(self.groups.members):
-            matrix[row, members[0]] = 1.0
-        return matrix
+    def base(self) -> float:
+        return self._background_margin() + self.slope * float(self.centre.sum())
 
-    def _seen(self, X: Array) -> tuple[Array, Array]:
-        """Return the values within the trained range, missing ones filled, and 1 where a value is recorded."""
-        seen = np.clip(as_float32(X), as_float32(np.array(self.low)), as_float32(np.array(self.high)))
-        missing = np.isnan(seen)
-        return np.where(missing, as_float32(self._fill), seen).astype(np.float64), (~missing).astype(np.float64)
+    def contributions(self, X: Array) -> Array:
+        return _AskedFile.contributions(self, X) - self.slope * self.centre
 
-    def _margins(self, values: Array, recorded: Array) -> Array:
-        parts = [
-            self.network.answers(values[start : start + _AT_ONCE], recorded[start : start + _AT_ONCE])
-            for start in range(0, len(values), _AT_ONCE)
-        ]
-        return np.asarray(self.intercept + self.slope * np.concatenate(parts))
+    def write_contributions(self, graph: Graph, features: str, missing: str) -> str:
+        terms = _AskedFile.write_contributions(self, graph, features, missing)
+        return graph.node("Sub", [terms, graph.constant("centre", self.slope * self.centre, np.float64)], "centred")
+
+    @property
+    def _coalitions(self) -> Array:
+        count = len(self.features)
+        rows = -(-(count + 1) // _LEAST_COALITIONS) * _LEAST_COALITIONS
+        return np.eye(rows, count, -1)
+
+    @property
+    def _weights(self) -> Array:
+        weights = self._coalitions.copy()
+        weights[0] = -1.0
+        return weights
 
 
-def facts_of(model: GroupedModel) -> dict[str, str]:
+def facts_of(model: GroupedModel | AdditiveFile) -> dict[str, str]:
     """Return the metadata of the file: what a reader has to know, and how often the network is run for a person."""
-    sentence = EXPLANATION.format(groups=", ".join(model.groups.names))
-    return {"explanation": sentence, "coalitions": str(len(model._coalitions))}
+    runs = {"coalitions": str(len(model._coalitions))}
+    if isinstance(model, AdditiveFile):
+        return runs
+    return {"explanation": EXPLANATION.format(groups=", ".join(model.groups.names)), **runs}
 
 
 def _quantities(features: tuple[str, ...], steps: int | None) -> dict[str, tuple[str, ...]]:

@@ -131,12 +131,6 @@ class Ensemble:
             trees.append(replace(tree, nan_left=sides))
         return replace(self, trees=tuple(trees))
 
-    def of_inputs(self, names: Sequence[str], owners: Sequence[int]) -> Self:
-        """Return the same trees on the inputs of these names; `owners` are the inputs that the columns come from."""
-        of_column = np.array(owners)
-        trees = (replace(t, feature=np.where(t.feature == LEAF, LEAF, of_column[t.feature])) for t in self.trees)
-        return replace(self, features=tuple(names), trees=tuple(trees))
-
     def thresholds(self) -> tuple[tuple[float, ...], ...]:
         """Return the thresholds of each input, increasing."""
         threshold_sets: list[set[float]] = [set() for _ in self.features]
@@ -162,3 +156,8 @@ def limits(X: Array) -> tuple[tuple[float, ...], tuple[float, ...]]:
     finite = [x[np.isfinite(x)] for x in np.asarray(X, dtype=np.float64).T]
     low = tuple(float(x.min()) if len(x) else float("inf") for x in finite)
     return low, tuple(float(x.max()) if len(x) else float("-inf") for x in finite)
+
+
+def medians(X: Array) -> tuple[float, ...]:
+    """Return the middle value of each input, as float32; 0 where there is none."""
+    return tuple(float(np.float32(np.nanmedian(x))) if not np.isnan(x).all() else 0.0 for x in X.T)

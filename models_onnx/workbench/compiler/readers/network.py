@@ -5,7 +5,7 @@ same shape, 1 where recorded). It answers with a probability of each row, or wit
 end is left off, because log odds are then exact where a float32 probability near 1 is not.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Self
 
@@ -110,6 +110,18 @@ class Network:
             )
         return replace(network, columns=answer.size // 2)
 
+    def part(self, source: OnnxSource, tensor: str) -> Callable[[Array], Array]:
+        """Return a tensor of the whole file as a function of rows [N, F]."""
+        session = session_of(leading_to(_decoded(source), tensor).SerializeToString())
+        return replace(self, session=session)._columns
+
+    def _columns(self, values: Array) -> Array:
+        lacks = np.isnan(values) & self.whole_numbers(values.shape[1])
+        columns = self._run(np.where(lacks, 0.0, values), np.ones_like(values)).astype(np.float64)
+        columns = columns.reshape(len(values), -1)
+        columns[np.any(lacks, axis=1)] = np.nan
+        return columns
+
     @property
     def has_mask(self) -> bool:
         """Whether the network is told which steps of a series are recorded."""
@@ -121,13 +133,15 @@ class Network:
         per_column = self.steps is None and len(is_whole) > 1
         return np.array(is_whole) if per_column else np.full(count, is_whole[0])
 
-    def takes_missing(self, row: Array) -> bool:
-        """Return whether it answers with a number where each input of this row that can be missing is, in turn."""
+    def takes_missing(self, row: Array) -> NDArray[np.bool_]:
+        """Return for each input of this row whether the file answers with a number where it is missing."""
         rows = np.tile(row, (len(row), 1))
         rows[np.diag_indices(len(row))] = np.nan
-        rows = rows[~self.whole_numbers(len(row))]
+        return np.array([self.has_mask or self._answers_one(one) for one in rows])
+
+    def _answers_one(self, row: Array) -> bool:
         try:
-            return bool(np.isfinite(self.answers(rows, np.ones_like(rows))).all())
+            return bool(np.isfinite(self.of_whole_rows(row[None])).all())
         except RUN_ERRORS:
             return False
 
@@ -140,8 +154,12 @@ class Network:
 
     def probabilities(self, values: Array) -> Array:
         """Return the probability of each row [N, F], as the file itself computes it; NaN of what it does not take."""
-        answers = self.answers(values, np.ones_like(values))
+        answers = self.of_whole_rows(values)
         return answers if self.scale == "probability" else LOGIT.probability(answers)
+
+    def of_whole_rows(self, values: Array) -> Array:
+        """Return the answer to each row [N, F], every value of which counts as recorded."""
+        return self.answers(values, np.ones_like(values))
 
     def write(self, graph: Graph, values: str, recorded: str, count: int) -> str:
         """Write the network on float32 tensors [N, F] and return its answers, float64 [N, 1]."""
@@ -312,22 +330,28 @@ def _only_answer(proto: ModelProto, scale: Scale) -> tuple[ModelProto, Scale]:
     """Return the nodes that lead to the answer, in opset 18 or later, and the scale of what is left of them."""
     producers = {output: node for node in proto.graph.node for output in node.output}
     answer = _event_of_both(_answer_of(proto, producers), producers)
-    if scale == "probability" and _without_sigmoid(answer, producers):
-        scale = "log odds"
-    nodes, wanted = [], {answer}
+    if scale == "probability" and (margin := _margin_of(proto, answer, producers)) is not None:
+        answer, scale = margin, "log odds"
+    cut = leading_to(proto, answer)
+    version = next((item.version for item in proto.opset_import if item.domain in ("", "ai.onnx")), OPSET)
+    return (cut if version >= OPSET else version_converter.convert_version(cut, OPSET)), scale
+
+
+def leading_to(proto: ModelProto, tensor: str) -> ModelProto:
+    """Return the file with the nodes that lead to one tensor, which is its output."""
+    nodes, wanted = [], {tensor}
     for node in reversed(proto.graph.node):
         if wanted & set(node.output):
             wanted |= set(node.input)
             nodes.append(node)
     constants = [item for item in proto.graph.initializer if item.name in wanted]
     inputs = [item for item in proto.graph.input if item.name not in {constant.name for constant in constants}]
-    output = helper.make_tensor_value_info(answer, _type_of(proto, answer), None)
+    output = helper.make_tensor_value_info(tensor, _type_of(proto, tensor), None)
     graph = helper.make_graph(nodes[::-1], "network", inputs, [output], constants)
     ir_version = helper.find_min_ir_version_for(proto.opset_import)
     cut = helper.make_model(graph, opset_imports=proto.opset_import, ir_version=ir_version)
     cut.metadata_props.extend(proto.metadata_props)
-    version = next((item.version for item in proto.opset_import if item.domain in ("", "ai.onnx")), OPSET)
-    return (cut if version >= OPSET else version_converter.convert_version(cut, OPSET)), scale
+    return cut
 
 
 def _answer_of(proto: ModelProto, producers: dict[str, NodeProto]) -> str:
@@ -354,16 +378,45 @@ def _event_of_both(answer: str, producers: dict[str, NodeProto]) -> str:
     return str(both.input[1]) if is_rest else answer
 
 
-def _without_sigmoid(answer: str, producers: dict[str, NodeProto]) -> bool:
-    """Leaves off a sigmoid or softmax at the end, where there is one; only the shape of its answer may follow it."""
+def _margin_of(proto: ModelProto, answer: str, producers: dict[str, NodeProto]) -> str | None:
+    """Return the tensor of the log odds of a probability: without the sigmoid or softmax at its end; None without one.
+
+    Only the shape of the probability may be changed after it. A linear classifier is written out in double precision.
+    """
     node = producers.get(answer)
-    while node is not None and node.op_type in ONLY_SHAPE:
+    while node is not None and node.op_type in (*ONLY_SHAPE, "Normalizer"):
         node = producers.get(node.input[0])
-    if node is None or node.op_type not in ("Sigmoid", "Softmax"):
-        return False
+    if node is None:
+        return None
+    if node.op_type == "LinearClassifier":
+        return _linear_margin(proto, node)
+    if node.op_type not in ("Sigmoid", "Softmax"):
+        return None
     node.op_type = "Identity"
     del node.attribute[:]
-    return True
+    return answer
+
+
+def _linear_margin(proto: ModelProto, node: NodeProto) -> str | None:
+    attributes = {item.name: helper.get_attribute_value(item) for item in node.attribute}
+    starts = np.asarray(attributes.get("intercepts", (0.0,)), dtype=np.float64)
+    weights = np.asarray(attributes["coefficients"], dtype=np.float64).reshape(len(starts), -1)
+    post = attributes.get("post_transform", b"NONE")
+    if len(starts) > 2 or post not in (b"LOGISTIC", b"SOFTMAX"):
+        return None
+    if post == b"SOFTMAX" and len(starts) == 2:
+        weights, starts = weights[1:] - weights[:1], starts[1:] - starts[:1]
+    name = f"{node.output[1]}/log_odds"
+    constants = {f"{name}/weights": weights[-1:].T, f"{name}/start": starts[-1:]}
+    proto.graph.initializer.extend(numpy_helper.from_array(value, at) for at, value in constants.items())
+    steps = [
+        helper.make_node("Cast", [node.input[0]], [f"{name}/columns"], to=DOUBLE),
+        helper.make_node("MatMul", [f"{name}/columns", f"{name}/weights"], [f"{name}/sum"]),
+        helper.make_node("Add", [f"{name}/sum", f"{name}/start"], [name]),
+    ]
+    proto.graph.node.extend(steps)
+    proto.graph.output.append(helper.make_tensor_value_info(name, DOUBLE, None))
+    return name
 
 
 def _type_of(proto: ModelProto, name: str) -> int:

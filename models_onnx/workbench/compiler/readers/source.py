@@ -1,7 +1,6 @@
-"""Which model is it: tells fitted objects and files apart and reads each into its family.
+"""Which model is it: tells fitted objects and files apart, and reads those that are trees.
 
-Ensembles of trees come from files, boosters and scikit-learn's objects, also behind preparing steps; linear models are
-scikit-learn's logistic regressions and Cox models, behind any preprocessing that keeps inputs apart.
+Ensembles of trees come from files, boosters and scikit-learn's objects, also behind preparing steps.
 """
 
 import warnings
@@ -14,13 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models_onnx.errors import CompileRefused
-from models_onnx.workbench.compiler.families.additive_curves import AdditiveCurves, Curve
 from models_onnx.workbench.compiler.families.shapley_trees import ShapleyTrees
 from models_onnx.workbench.compiler.families.trees import Ensemble
-from models_onnx.workbench.compiler.link import LOGIT, FittedModel, Link
-from models_onnx.workbench.compiler.readers.cox import CoxModel
-from models_onnx.workbench.compiler.readers.ebm import read_ebm
-from models_onnx.workbench.compiler.readers.preparation import Column, columns_behind, inputs_as_columns
+from models_onnx.workbench.compiler.link import FittedModel
+from models_onnx.workbench.compiler.readers.steps import Steps
 from models_onnx.workbench.compiler.readers.trees import (
     from_forest,
     from_gradient_boosting,
@@ -80,26 +76,40 @@ def reader_of(last: Any) -> TreeReader | None:
     return None
 
 
-def trees_behind(
-    columns: Sequence[Column], last: Any, reader: TreeReader, X: Array, names: tuple[str, ...]
-) -> FittedModel:
-    """Return the trees of `last` as terms of the inputs that its columns come from, each perhaps imputed."""
-    if not all(column.as_it_is for column in columns):
-        raise CompileRefused(
-            f"{type(last).__name__} behind a step that changes values (a scaler, codes, indicators) is not compiled "
-            "input by input: leave a scaler out and fit it again, its trees ask the same questions without; or declare "
-            "groups of inputs, at most ten, which are then explained"
-        )
-    # the missing value of an imputed column goes where the value of the imputer would go
-    missing, owners = [column.curve.missing for column in columns], [column.input for column in columns]
-    if type(last).__name__ != "HistGradientBoostingClassifier":  # the others see float32
-        missing = [float(np.float32(value)) for value in missing]
-    if not _takes_nan(last, len(columns)):
-        # Such trees know nothing missing: where nothing was imputed before them, the cohort's middle value is.
-        middles = medians(X[:, owners])
-        missing = [middle if np.isnan(value) else value for value, middle in zip(missing, middles, strict=True)]
-    ensemble = reader([names[j] for j in owners]).with_missing_replaced(missing)
-    return ShapleyTrees.of(ensemble.of_inputs(names, owners), X)
+def read_trees(model: Any, X: Array, names: tuple[str, ...]) -> FittedModel | None:
+    """Return trees as exact terms of their inputs against a cohort [n, F]; None for a model of another kind.
+
+    `model`: a path, or a fitted object of scikit-learn, LightGBM or XGBoost, also behind steps that keep inputs apart.
+
+    Raises:
+        CompileRefused: the trees cannot be explained exactly, or the model has other inputs.
+    """
+    if isinstance(model, str | Path):
+        return _of_ensemble(read_file(Path(model)), X, names)
+    if (ensemble := booster_of(model)) is not None:
+        return _of_ensemble(ensemble, X, names)
+    preparation, last = split(model)
+    if (reader := reader_of(last)) is None:
+        return None
+    if preparation is None:
+        steps, count = Steps.of(lambda rows: rows, X), len(names)
+    else:
+        steps = Steps.of(transform_of(preparation, names), X)
+        count = steps.asked(0, steps.typical[:1]).shape[1]
+    columns = tuple(f"column {k}" for k in range(count))
+    return ShapleyTrees.of(steps.ensemble_of_inputs(reader(columns), names, _takes_nan(last, count)), X)
+
+
+def transform_of(preparation: Any, names: Sequence[str]) -> Callable[[Array], Array]:
+    """Return the columns of fitted steps as a function of rows [n, F] of numbers."""
+
+    def columns(X: Array) -> Array:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # unknown categories: asked on purpose
+            transformed = preparation.transform(framed(preparation, X, names))
+        return np.asarray(transformed.toarray() if hasattr(transformed, "toarray") else transformed, dtype=np.float64)
+
+    return columns
 
 
 def _takes_nan(model: Any, count: int) -> bool:
@@ -112,74 +122,13 @@ def _takes_nan(model: Any, count: int) -> bool:
     return True
 
 
-LOGISTIC = ("LogisticRegression", "LogisticRegressionCV", "SGDClassifier", "LinearDiscriminantAnalysis")
-
-
-def linear_model(
-    columns: list[Column], coefficients: Array, start: float, X: Array, names: tuple[str, ...], link: Link = LOGIT
-) -> FittedModel:
-    """Return start + the columns times their coefficients, as terms of the inputs."""
-    if len(columns) != len(coefficients):
-        raise CompileRefused(f"{len(coefficients)} coefficients do not fit the {len(columns)} columns before them")
-    curves: dict[int, Curve] = {}
-    for column, coefficient in zip(columns, coefficients.tolist(), strict=True):
-        curve = column.curve.scaled(coefficient, 0.0)
-        curves[column.input] = curves[column.input] + curve if column.input in curves else curve
-    unused = Curve.steps([], [0.0], 0.0)
-    of_inputs = [curves.get(j, unused) for j in range(len(names))]
-    return AdditiveCurves.centred(names, of_inputs, start, X, link)
-
-
-def logistic(model: Any) -> tuple[Array, float]:
-    """Coefficients and intercept of a fitted logistic regression of two classes; refuses other losses."""
-    if type(model).__name__ == "SGDClassifier" and model.loss != "log_loss":
-        raise CompileRefused(f"SGDClassifier with the loss {model.loss!r} gives no probability; use loss='log_loss'")
-    if len(model.classes_) != 2:
-        raise CompileRefused(
-            f"{type(model).__name__} has {len(model.classes_)} classes, and models of two are compiled: say which "
-            "classes are the event, or fit one model for each"
-        )
-    return np.asarray(model.coef_, dtype=np.float64)[0], float(np.asarray(model.intercept_).ravel()[0])
-
-
-def read_by_input(model: Any, X: Array, names: tuple[str, ...]) -> FittedModel:
-    """Return a model as exact terms of its inputs against a cohort [n, F].
-
-    `model`: a path, a fitted object of scikit-learn, interpret, LightGBM or XGBoost, or a CoxModel.
-
-    Raises:
-        CompileRefused: there is no exact explanation for this kind of model, or it has other inputs.
-    """
-    if isinstance(model, str | Path):
-        return _of_ensemble(read_file(Path(model)), X, names)
-    if isinstance(model, CoxModel):
-        refuse_other_names(model.names, names)
-        columns = inputs_as_columns(len(names))
-        return linear_model(columns, np.array(model.coefficients), model.link.log_hazard, X, names, model.link)
-    if (ensemble := booster_of(model)) is not None:
-        return _of_ensemble(ensemble, X, names)
-    refuse_other_names(_names(model), names)
-    if type(model).__name__ == "ExplainableBoostingClassifier":
-        return read_ebm(model, X, names)
-    preparation, last = split(model)
-    if type(last).__name__ in LOGISTIC:
-        return linear_model(columns_of(preparation, names), *logistic(last), X, names)
-    if (reader := reader_of(last)) is not None:
-        return trees_behind(columns_of(preparation, names), last, reader, X, names)
-    if isinstance(last, type) or not hasattr(last, "predict"):
-        raise CompileRefused(f"an object of the type {type(last).__name__} is no fitted model: give the fitted object")
-    raise CompileRefused(
-        f"{type(last).__name__} is of no form that is explained input by input (docs/models/compiler.md); declare "
-        "groups of its inputs, at most ten, which are then explained"
-    )
-
-
 def _of_ensemble(ensemble: Ensemble, X: Array, names: tuple[str, ...]) -> FittedModel:
     refuse_other_names(ensemble.features, names)
     return ShapleyTrees.of(replace(ensemble, features=names), X)
 
 
-def _names(model: Any) -> tuple[str, ...] | None:
+def input_names(model: Any) -> tuple[str, ...] | None:
+    """Return the names of the inputs on which an object was fitted; None where it knows none."""
     names = getattr(model, "feature_names_in_", None)
     return None if names is None else tuple(str(name) for name in names)
 
@@ -190,12 +139,6 @@ def split(model: Any) -> tuple[Any, Any]:
         return None, model
     before, last = model[:-1], model.steps[-1][1]
     return (before if len(before.steps) else None), last
-
-
-def columns_of(preparation: Any, names: tuple[str, ...]) -> list[Column]:
-    """Return what reaches the model behind its preparation."""
-    columns = inputs_as_columns(len(names))
-    return columns if preparation is None else columns_behind(preparation, columns, names)
 
 
 def refuse_other_names(model_names: Sequence[str] | None, names: Sequence[str]) -> None:
@@ -228,11 +171,6 @@ def framed(model: Any, X: Array, names: Sequence[str]) -> Any:
     import pandas as pd
 
     return pd.DataFrame(X, columns=list(fitted_names if len(fitted_names) == X.shape[1] else names))
-
-
-def medians(X: Array) -> tuple[float, ...]:
-    """Return the middle value of each input, as float32; 0 where there is none."""
-    return tuple(float(np.float32(np.nanmedian(x))) if not np.isnan(x).all() else 0.0 for x in X.T)
 
 
 def refuse_unfitted(model: Any) -> None:

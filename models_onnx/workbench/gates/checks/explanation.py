@@ -31,7 +31,6 @@ NOT_EXPLAINED = (
 # The functions from margin to probability, by the name of the link in the file.
 _INVERSE: dict[str, Callable[[NDArray[np.float64]], NDArray[np.float64]]] = {
     "logit": lambda margin: 1.0 / (1.0 + np.exp(-margin)),
-    "cloglog": lambda margin: -np.expm1(-np.exp(np.minimum(margin, 700.0))),
     "identity": lambda margin: np.clip(margin, 0.0, 1.0),
 }
 LEAST_LACKING = 0.01
@@ -65,7 +64,7 @@ def check_explanation(subject: Subject, evidence: Evidence) -> Verdict:
     if not linked <= ADDITIVITY:
         faults.append(f"the margin is not {answers.link} of the probability: {linked:.1e} apart (limit {ADDITIVITY:g})")
     faults += _dummy_faults(subject, people)
-    if "coalitions" in subject.metadata:
+    if "explanation" in subject.metadata:
         faults += _group_faults(subject, people[:_EXPLAINED_AGAIN])
     kind = subject.manifest.missing_kind
     if kind == "learned":

@@ -106,11 +106,6 @@ def check_calibration(subject: Subject, evidence: Evidence) -> Verdict:
         slope = None
     if slope is not None and is_outside(slope, SLOPE_ACT):
         faults.append(f"calibration slope {slope['value']:.3f}, its interval lies outside 0.8 to 1.2")
-    for row in figures_of(evidence).get("horizons", {}).get("rows", ()):
-        at = row["observed_expected"]
-        if row["events"] >= ENOUGH_FOR_RATIO and is_outside(at, CALIBRATION):
-            interval = f"({at['low']:.3f} to {at['high']:.3f})"
-            faults.append(f"at {row['years']:g} years observed/expected {at['value']:.3f} {interval}")
     if not faults and not (low >= CALIBRATION[0] and high <= CALIBRATION[1]):
         raise Insufficient(
             f"{text}: neither within 0.9 to 1.1 nor wholly outside. {_needed(block, ratio['value'], low, high)}"

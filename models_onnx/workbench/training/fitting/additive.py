@@ -157,13 +157,3 @@ def fit_logistic(estimator: AdditiveLogistic, people: FittingRows) -> Fit:
         regression = LogisticRegression(C=estimator.C, **SOLVER)
         regression.fit(Z[is_followed], people.observed.y[is_followed], sample_weight=people.weight[is_followed])
     return basis.fit(regression.coef_[0], float(regression.intercept_[0]))
-
-
-# Within one the hazards are constant: so many follow the curves of mgus2 and of the waiting list to 0.001.
-_INTERVALS = 24
-
-
-def _ends(happened: Array, horizons: list[float]) -> list[float]:
-    """Return the horizons, and between them quantiles of the times at which something happened."""
-    inner = np.quantile(happened, np.linspace(0.0, 1.0, _INTERVALS + 1)[1:-1], method="lower").tolist()
-    return sorted({*horizons, *(time for time in inner if time < horizons[-1])})

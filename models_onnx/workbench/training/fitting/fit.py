@@ -42,7 +42,7 @@ class Fit:
         if self.link.name == "identity":
             raise TrainingRefused(
                 "the model adds up on the scale of the probability, which a recalibration by a line could take out of "
-                "0 to 1: leave `recalibration` out of the declaration, or recalibrate with CalibratedClassifierCV"
+                "0 to 1: leave `recalibration` out of the declaration"
             )
         model = self.model.recalibrated(intercept, slope)
         return replace(self, model=model, intercept=intercept + slope * self.intercept, slope=slope * self.slope)

@@ -23,7 +23,6 @@ from models_onnx.spec import Fitted as FittedElsewhere
 from models_onnx.workbench.compiler.entry import read_model
 from models_onnx.workbench.compiler.families.trees import as_received
 from models_onnx.workbench.compiler.parity import ask_library
-from models_onnx.workbench.compiler.readers.cox import cox_of
 from models_onnx.workbench.compiler.readers.network import OnnxSource
 from models_onnx.workbench.metrics import logit
 from models_onnx.workbench.training.data.follow_up import Array, FittingRows
@@ -44,8 +43,7 @@ def read_fit(model: Any, people: FittingRows, groups: Mapping[str, Sequence[str]
 
     def library(X: Array) -> tuple[Array, Array]:
         probability = ask_library(model, read, X.astype(np.float32), names)
-        margins = {"logit": lambda: logit(probability), "identity": lambda: probability}
-        return margins.get(read.link.name, lambda: read.margin(X))(), read.contributions(X)
+        return logit(probability) if read.link.name == "logit" else probability, read.contributions(X)
 
     return Fit(read, library, model)
 
@@ -88,7 +86,7 @@ def _weights(model: Any, weight: Array) -> dict[str, Array]:
     return {f"{steps[-1][0]}__sample_weight" if steps else "sample_weight": weight}
 
 
-def load_own(declared: FittedElsewhere, people: FittingRows, horizon_years: float) -> Fit:
+def load_own(declared: FittedElsewhere, people: FittingRows) -> Fit:
     """Return the model as it was fitted elsewhere, read against the reference rows of these people.
 
     Raises:
@@ -97,7 +95,7 @@ def load_own(declared: FittedElsewhere, people: FittingRows, horizon_years: floa
     names = tuple(item.name for item in people.inputs)
     if names != declared.inputs:
         return fit_logistic(SIMPLE, people)  # the few inputs beside the model
-    model = cox_of(load(declared), (horizon_years,), declared.per_year)
+    model = load(declared)
     _refuse_other_inputs(model, declared)
     return read_fit(model, people, declared.groups)
 
@@ -164,7 +162,6 @@ def _line_in(problem: BaseException, module: str) -> int:
 
 def _refuse_other_inputs(model: Any, declared: FittedElsewhere) -> None:
     fitted_names = getattr(model, "feature_names_in_", None)
-    fitted_names = getattr(model, "names", None) if fitted_names is None else fitted_names
     if fitted_names is None:
         return
     names, expected = tuple(map(str, fitted_names)), declared.columns or declared.inputs

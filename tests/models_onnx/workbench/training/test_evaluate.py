@@ -4,15 +4,9 @@ import math
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
-import pandas as pd
-
-from models_onnx.spec import Floors, FollowUp, ModelSpec
-from models_onnx.workbench.compiler.link import Link
-from models_onnx.workbench.training.crossvalidate import OutOfFold
-from models_onnx.workbench.training.evaluate import Evaluator, at_horizons, judge
-from models_onnx.workbench.training.fitting.fit import Fit
-from tests.models_onnx.workbench.training.ten_people import MARGINS, MODEL, SPEC, WEIGHTS, predicted, ten_people
+from models_onnx.spec import Floors
+from models_onnx.workbench.training.evaluate import Evaluator, judge
+from tests.models_onnx.workbench.training.ten_people import MARGINS, SPEC, WEIGHTS, predicted, ten_people
 
 
 def evaluator(threshold: float = 1.0, replicates: int = 0, **changed: Any) -> Evaluator:
@@ -65,40 +59,3 @@ def test_every_floor_is_judged_with_its_figure_and_its_limit() -> None:
         "calibration slope, all",
         "O/E, all",
     ]
-
-
-# In months. The seventh left before the first horizon: the others stand for that one, all alike.
-MONTHS = (12, 70, 70, 70, 24, 36, 8, 12, 70, 24)
-DEATHS = {1.0: {0, 7}, 2.0: {0, 4, 7, 9}, 5.0: {0, 4, 5, 7, 9}}
-FOLLOWED = [row for row in range(10) if row != 6]
-HAZARDS = {1.0: 0.1, 2.0: 0.25, 5.0: 0.6}
-OTHER_HAZARDS = {1.0: 0.3, 2.0: 0.35, 5.0: 0.5}
-"""Of the model of the third fold, which predicts the third, sixth and ninth."""
-
-
-def followed(**changed: Any) -> ModelSpec:
-    """The declaration, followed in months."""
-    times = FollowUp(lambda table: table["months"], lambda table: table["death"], per_year=12, **changed)
-    return replace(SPEC, outcome=replace(SPEC.outcome, follow_up=times))
-
-
-def figures(links: tuple[Link, ...], spec: ModelSpec | None = None, replicates: int = 0) -> Any:
-    """The figures of the ten, each fold predicted through its link."""
-    cohort = ten_people()
-    deaths = [float(row in DEATHS[5.0]) for row in range(10)]
-    cohort = replace(cohort, rows=pd.DataFrame({"months": MONTHS, "death": deaths}), recent=np.ones(10, dtype=bool))
-    models = {number: Fit(replace(MODEL, link=link), lambda rows: (rows, rows)) for number, link in enumerate(links)}
-    margins = np.array(MARGINS)
-    return at_horizons(spec or followed(), cohort, OutOfFold(margins, margins, models), replicates, 1)
-
-
-def risk(row: int, years: float) -> float:
-    """The estimate of that person, who is predicted by the model of the own fold."""
-    hazards = OTHER_HAZARDS if row % 3 == 2 else HAZARDS
-    return 1 - math.exp(-math.exp(MARGINS[row]) * hazards[years] / hazards[5.0])
-
-
-def auroc(years: float) -> float:
-    """Of all pairs of one who had died by then and one who had not, how many rank rightly."""
-    pairs = [(a, b) for a in DEATHS[years] for b in FOLLOWED if b not in DEATHS[years]]
-    return sum(risk(a, years) > risk(b, years) for a, b in pairs) / len(pairs)
