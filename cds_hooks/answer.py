@@ -352,6 +352,8 @@ async def _find(call: Call, advisor: Advisor, service_input: ServiceInput) -> Ad
     if why_off is not None:
         return no_card(advisor.id, SWITCHED_OFF, why_off)
     advisor.require_model()
+    for key in advisor.needs.required if advisor.requires_at_once else ():
+        service_input.prefetch.require(key)
     silence = advisor.reason_against(service_input.record)
     return await advisor.find(service_input) if silence is None else Advice(silences=[silence])
 

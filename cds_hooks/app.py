@@ -16,7 +16,6 @@ from cds_hooks.dialects import find_dialects
 from cds_hooks.edge import EdgeLimits, connections_within
 from cds_hooks.errors import HookError
 from cds_hooks.governance.approvals import ApprovalBook, approvals_of
-from cds_hooks.hold_back.budgets import claims_between_workers
 from cds_hooks.hold_back.checks import site_checks
 from cds_hooks.lifespan import Lifespan
 from cds_hooks.logs import configure_logs
@@ -69,9 +68,8 @@ def create_app(configured: Settings | None = None) -> ASGIApp:
     versions = versions_for(configured, services)
     trust = _open_trust(configured, services)
     approvals = None if trust.development else approvals_of(configured)
-    claims = claims_between_workers(configured)
     served = served_versions(services, versions)
-    components = open_components(configured, services, trust, approvals, claims, versions, served)
+    components = open_components(configured, services, trust, approvals, versions, served)
     sealing = _sealing(configured)
     counted = _counted(components, services, sealing, approvals, trust)
     trust.count_outbound_with(components.metrics.outbound)
@@ -85,7 +83,7 @@ def create_app(configured: Settings | None = None) -> ASGIApp:
     )
     follower = open_follower(configured)
     events = _events(configured, components, services, trust)
-    lifespan = Lifespan(components, services, approvals, trust, edge, counted, sealing, follower, claims, events)
+    lifespan = Lifespan(components, services, approvals, trust, edge, counted, sealing, follower, events)
     budgets, bodies = CallBudgets(), BodyReader(configured.max_body_bytes, configured.body_seconds)
     intake = ReportIntake(configured, trust, budgets, bodies)
     routes = [

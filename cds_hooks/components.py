@@ -8,7 +8,6 @@ from cds_hooks.computing import Computing
 from cds_hooks.configuration import InForce, content_in_force
 from cds_hooks.governance.approvals import ApprovalBook, ModelApprovals
 from cds_hooks.governance.releases import Releases
-from cds_hooks.hold_back.budgets import BudgetClaims
 from cds_hooks.hold_back.released import Key
 from cds_hooks.hold_back.restraint import Restraint
 from cds_hooks.metrics import Metrics
@@ -63,7 +62,6 @@ def open_components(
     services: dict[str, Service],
     trust: Trust,
     approvals: ApprovalBook | None,
-    claims: BudgetClaims | None,
     versions: ModelVersions,
     served: Mapping[Key, str],
 ) -> ServerComponents:
@@ -81,7 +79,7 @@ def open_components(
         approvals=approvals,
         now=configured.clock,
         rest_days=configured.shown_rest_days,
-        claims=claims,
+        database_url=configured.database_url,
         horizons=_horizon_days(services),
     )
     return ServerComponents(

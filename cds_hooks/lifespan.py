@@ -19,7 +19,6 @@ from cds_hooks.edge import EdgeLimits
 from cds_hooks.governance.approvals import ApprovalBook
 from cds_hooks.governance.releases import Releases
 from cds_hooks.governance.terminology import index_in_force, keep_in_force, use_terminology
-from cds_hooks.hold_back.budgets import BudgetClaims
 from cds_hooks.hold_back.restraint import Restraint
 from cds_hooks.logs import log
 from cds_hooks.memory import settle_memory
@@ -58,7 +57,6 @@ class Lifespan(Struct, frozen=True):
     counted: MetricsFolder
     sealing: "Sealing | None"
     follower: Follower
-    claims: BudgetClaims | None
     events: "Events | None"
 
     @asynccontextmanager
@@ -111,8 +109,7 @@ class Lifespan(Struct, frozen=True):
             yield self.events.keep_running
 
     async def _close(self) -> None:
-        if self.claims is not None:
-            await self.claims.aclose()
+        await self.components.restraint.budgets.aclose()
         if self.events is not None:
             self.events.close()
         self.components.computing.close()

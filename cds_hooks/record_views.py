@@ -4,7 +4,6 @@ from sqlalchemy import URL
 
 from cds_hooks.decision_views.file import Views, views_file
 from cds_hooks.decision_views.follow import Follower
-from cds_hooks.hold_back.budgets import ShownCards
 from cds_hooks.hold_back.memory import PatientMemories
 from cds_hooks.monitor.book import Counts
 from cds_hooks.monitor.card_counts import CardCounts
@@ -21,8 +20,7 @@ def open_follower(configured: Settings, url: str | URL | None = None) -> Followe
         text,
         Views(views_file(configured, text)),
         (
-            PatientMemories(now, configured.shown_rest_days),
-            ShownCards(now),
+            PatientMemories(now),
             Counts(),
             CardCounts(),
             PatientWork(text, now),

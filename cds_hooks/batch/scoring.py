@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from cds_hooks.batch.charts import RawChart
 from cds_hooks.prefetch.needs import Needs
 from cds_hooks.services import find_advisors
-from cds_hooks.services._exclusions import OPTED_OUT
-from cds_hooks.services._model import ChartModel, estimate, outside_population
+from cds_hooks.services._exclusions import DECEASED, OPTED_OUT, of_population
+from cds_hooks.services._model import ChartModel, estimate
 from cds_hooks.settings import Settings
 from cds_hooks.trusted_models import AbsentModel, folder_of, site_model, why_withheld
 from fhir.mapping.features.catalog import features_named
@@ -316,13 +316,6 @@ def _alone(name: str, configured: Settings) -> ChartModel:
     return ChartModel(
         model,
         site_model(twin.id, folder) if twin is not None else model,
-        lambda record: _outside(model, record),
+        (DECEASED, of_population(model.manifest)),
         lambda record: map_features(record, features),
     )
-
-
-def _outside(model: Model, record: PatientRecord) -> WhyNot | None:
-    manifest = model.manifest
-    if record.deceased:
-        return WhyNot(manifest.id, "deceased", "The patient has died.")
-    return outside_population(manifest, record)

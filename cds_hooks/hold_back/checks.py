@@ -8,7 +8,7 @@ check after the other about all cards that are left. The first reason counts. Wh
 
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, partial
 from time import time
 from typing import Final, Literal
 
@@ -32,23 +32,9 @@ from cards.rules.engine.governance import (
 )
 from cards.text import plain
 from cds_hooks.hold_back.budgets import NOBODY, Audience, Budgets
-from cds_hooks.hold_back.memory import (
-    LOOP_SECONDS,
-    MOST_CARDS,
-    REST_DAYS,
-    SHOWN,
-    TEST_DAYS,
-    Accepted,
-    PatientMemory,
-    is_offered_before,
-    once_kind,
-    override_key,
-    plain_words,
-    suppression,
-    words_of,
-)
+from cds_hooks.hold_back.memory import MOST_CARDS, REST_DAYS, TEST_DAYS, PatientMemory, suppression
 from cds_hooks.hold_back.released import CANARY, KNOWLEDGE, Released
-from cds_hooks.hold_back.sent_cards import ACCEPTED, Caller
+from cds_hooks.hold_back.sent_cards import ACCEPTED, SHOWN, Accepted, Caller, plain_words, words_of
 from cds_hooks.hold_back.visit import CardNotes, VisitRank, choose_for_visit, visit_card, words_to_read
 from cds_hooks.packages import finding_of_package
 from cds_hooks.protocol.hooks import PATIENT_VIEW
@@ -131,8 +117,6 @@ class CheckedCall(Struct):
     recall: Callable[[], PatientMemory] = PatientMemory
     """Reads what is remembered of the patient; asked once, where a check wants to know."""
     recalled: PatientMemory | None = None
-    passed: int = 0
-    """How many cards of this call have passed the check that is asked now."""
 
     def add_cards(
         self, advisor: str, cards: Iterable[Card], notes: Mapping[str, CardNotes], packages: tuple[str, ...]
@@ -191,23 +175,44 @@ def refuse_user(service: str, user_id: str | None) -> WhyNot | None:
     return WhyNot(service, NOT_FOR_THIS_USER, text)
 
 
-def check_release_of_rule(finding: RuleFinding, call: CheckedCall) -> WhyNot | None:
-    """Return why the rule shows nothing to this patient."""
-    if not call.released.states:
-        return None
-    return call.released.why_withheld("rule", finding.rule, call.caller.client, call.caller.patient)
+def check_released(finding: RuleFinding, call: CheckedCall) -> WhyNot | None:
+    """Return why the rule shows nothing here: its state of release, a switch of the rules file, or no approval.
 
-
-async def check_release_of_model(card: Card, call: CheckedCall) -> WhyNot | None:
-    """Return why the model, the equation or a package shows nothing to this patient."""
-    if not call.released.states and not call.released.versions:
-        return None
-    if (silence := _about_packages(check_release_of_rule, call, card)) is not None:
+    A switch can be about milder bands alone. Behind a trust file a rule shows findings only in an approved version.
+    """
+    caller, version = call.caller, all_rule_versions().get(finding.rule)
+    silence = call.released.why_withheld("rule", finding.rule, caller.client, caller.patient)
+    if silence is not None:
         return silence
-    name, caller = (card.own_extension.model or {}).get("id", ""), call.caller
-    for kind in ("model", "equation", KNOWLEDGE):
-        silence = call.released.why_withheld(kind, name, caller.client, caller.patient)
-        if silence is not None:
+    for switch in call.site.switches.get(finding.rule, ()):
+        if switch.holds_for(caller.client, call.units()) and switch.silences(finding):
+            return _about_rule(finding, SWITCHED_OFF, f"this site has switched it off: {switch.note}")
+    if version is None or not call.shared.needs_approval or call.site.is_approved(finding.rule, version.digest):
+        return None  # what is no rule needs no approval: that a drug is not covered
+    was = call.site.approvals.get(finding.rule)
+    why = "only another version of it is approved here" if was else "it is not approved here"
+    return _about_rule(finding, SHADOW, f"its card ({finding.band}, {finding.indicator}) is not shown: {why}.")
+
+
+async def check_card_released(card: Card, call: CheckedCall) -> WhyNot | None:
+    """Return why the model, the equation or a package behind the card shows nothing to this patient."""
+    names, model = call.notes_of(card).packages, (card.own_extension.model or {}).get("id", "")
+    if model and packages() and (origin := origin_of("models_onnx.equations.published", model)) and origin.package:
+        names = (*names, origin.package.name)
+    if (silence := why_package_withheld(call, names)) is not None:
+        return silence
+    caller = call.caller
+    states = (
+        call.released.why_withheld(kind, model, caller.client, caller.patient)
+        for kind in ("model", "equation", KNOWLEDGE)
+    )
+    return next((silence for silence in states if silence is not None), None)
+
+
+def why_package_withheld(call: CheckedCall, names: Iterable[str] | None = None) -> WhyNot | None:
+    """Return why nothing of these packages reaches the client, unless given of all that have a part in the call."""
+    for name in call.packages if names is None else names:
+        if (silence := check_released(finding_of_package(name), call)) is not None:
             return silence
     return None
 
@@ -215,61 +220,6 @@ async def check_release_of_model(card: Card, call: CheckedCall) -> WhyNot | None
 async def check_silent_mode(card: Card, call: CheckedCall) -> WhyNot | None:  # noqa: ARG001 - every card is held back
     """Return why the client, care unit or user is shown nothing."""
     return WhyNot(call.caller.service, SILENT_MODE, call.silent) if call.silent is not None else None
-
-
-# What the site says of findings of medication rules, and what a clinician answered to them.
-
-
-def check_rule_switch(finding: RuleFinding, call: CheckedCall) -> WhyNot | None:
-    """Return why the site does not want this finding: its rules file switches the rule, or milder bands, off."""
-    for switch in call.site.switches.get(finding.rule, ()):
-        if switch.holds_for(call.caller.client, call.units()) and switch.silences(finding):
-            return _about_rule(finding, SWITCHED_OFF, f"this site has switched it off: {switch.note}")
-    return None
-
-
-def check_approval(finding: RuleFinding, call: CheckedCall) -> WhyNot | None:
-    """Return why the rule runs in shadow: behind a trust file it shows findings only in an approved version."""
-    if not call.shared.needs_approval:
-        return None
-    version = all_rule_versions().get(finding.rule)
-    if version is None or call.site.is_approved(finding.rule, version.digest):
-        return None  # what is no rule needs no approval: that a drug is not covered
-    was = call.site.approvals.get(finding.rule)
-    why = "only another version of it is approved here" if was else "it is not approved here"
-    return _about_rule(finding, SHADOW, f"its card ({finding.band}, {finding.indicator}) is not shown: {why}.")
-
-
-async def check_switch_of_package(card: Card, call: CheckedCall) -> WhyNot | None:
-    """Return why the site does not want cards of this package: its rules file switches the package off."""
-    return _about_packages(check_rule_switch, call, card)
-
-
-async def check_approval_of_package(card: Card, call: CheckedCall) -> WhyNot | None:
-    """Return why the cards of a package run in shadow: two people have not approved this version of it."""
-    return _about_packages(check_approval, call, card)
-
-
-def why_package_withheld(call: CheckedCall) -> WhyNot | None:
-    """Return why nothing of a package that has a part in this call reaches the client; None where all of it does."""
-    for check in (check_release_of_rule, check_rule_switch, check_approval):
-        if (silence := _about_packages(check, call)) is not None:
-            return silence
-    return None
-
-
-def _about_packages(
-    check: Callable[[RuleFinding, CheckedCall], WhyNot | None], call: CheckedCall, card: Card | None = None
-) -> WhyNot | None:
-    """Return the first reason against a package that has a part in the call or computed the card."""
-    names = call.notes_of(card).packages if card is not None else call.packages
-    model = card.own_extension.model if card is not None and packages() else None
-    if model and (origin := origin_of("models_onnx.equations.published", model.get("id", ""))) and origin.package:
-        names = (*names, origin.package.name)
-    for name in names:
-        if (silence := check(finding_of_package(name), call)) is not None:
-            return silence
-    return None
 
 
 class SiteCheck(Struct, frozen=True, kw_only=True):
@@ -303,7 +253,7 @@ async def check_of_packages(card: Card, call: CheckedCall) -> WhyNot | None:
         return None
     for declaration in site_checks():
         package, check = declaration.file.package, declaration.value
-        if package is None or why_package_withheld(replace(call, packages=(package.name,))) is not None:
+        if package is None or why_package_withheld(call, (package.name,)) is not None:
             continue
         if (text := await check.card(card, call)) is not None:
             words = f"{check.title}: {text} {check.lets_through} ({package.words})"
@@ -316,7 +266,7 @@ def check_acknowledged(finding: RuleFinding, call: CheckedCall) -> WhyNot | None
 
     A critical finding rests only for the user who overrode it, and for that draft; the next reader is told.
     """
-    for override in call.memory.overrides.get(override_key(finding.rule, finding.band), ()):
+    for override in call.memory.overrides(finding.rule, finding.band):
         days = call.site.days_of(all_rule_versions()[finding.rule].rule, finding.indicator)
         is_recent = 0 <= call.as_of - override.at <= days * _DAY_SECONDS
         if not is_recent or not override.counts_for(finding):
@@ -350,16 +300,18 @@ async def check_shown_before(card: Card, call: CheckedCall) -> WhyNot | None:
     if finding is None:
         return None
     shared = call.shared
-    rest = suppression(card, finding, call.memory, shared.now(), shared.rest_days, shared.horizons)
-    if rest is None:
+    suppressed = suppression(card, finding, call.memory, shared.now(), shared.rest_days, shared.horizons)
+    if suppressed is None:
         return None
-    before, end = rest
+    before, end = suppressed
     if card.indicator == "critical" and not call.is_own(before.by):
         if before.how != ACCEPTED:
             call.tell_of_colleague(card.uuid, before.at, before.reason)
         return None
     since, until = (datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds") for at in (before.at, end))
     how = f"answered on {since[:10]} ({before.how})"
+    if before.how == SHOWN and finding.repeat == "one-test":
+        return _waits(card, finding, call, f"it was offered on {since[:10]} (once in {TEST_DAYS} days)")
     if before.how == SHOWN:
         how = f"shown on {since[:10]} and not answered"
         call.worklist.append(
@@ -379,48 +331,41 @@ async def check_event(card: Card, call: CheckedCall) -> WhyNot | None:
     )
 
 
-def choose_at_visit(cards: Sequence[Card], call: CheckedCall) -> dict[str, WhyNot | Card]:
+async def choose_at_visit(cards: Sequence[Card], call: CheckedCall) -> dict[str, WhyNot | Card]:
     """Return, by uuid, why cards about the patient as a whole wait, or the brief form in which they are shown.
 
     More important ones are shown at this opening.
 
     A service that is called beside others shows what they have left of three cards in this visit, as the history of the
-    last minutes says. At other hooks than patient-view only what a patient gets once is shown once.
+    last minutes says. At other hooks than patient-view only one follow-up is shown.
     """
     findings = {card.uuid: finding for card in cards if (finding := card.own_extension.finding) is not None}
-    chosen_from = [card for card in cards if card.uuid in findings]
-    if not chosen_from:
+    if not findings:
         return {}
-    now, memory = call.shared.now(), call.memory
-    before = {kind: at for kind, at in memory.offered.items() if is_offered_before(kind, at, now)}
+    visible = [visit_card(card, call.notes_of(card)) for card in cards if card.uuid in findings]
     most, is_opening = len(cards), call.caller.hook == PATIENT_VIEW
     if is_opening:
         abouts = {finding.about for finding in findings.values()}
-        most = max(0, MOST_CARDS - memory.others_recently(call.caller.service, abouts, now))
-    visible = [visit_card(card, call.notes_of(card)) for card in chosen_from]
-    if not is_opening:
+        most = max(0, MOST_CARDS - call.memory.others_recently(call.caller.service, abouts, call.shared.now()))
+    else:
         visible = [replace(card, words=0, least=0, rank=VisitRank.DANGER) for card in visible]
-    shown = choose_for_visit(visible, most, before)
+    shown = choose_for_visit(visible, most)
     chosen: dict[str, WhyNot | Card] = {}
-    for card in chosen_from:
-        if card.uuid not in shown:
-            chosen[card.uuid] = _waits(card, findings[card.uuid], call, before)
-        elif (brief := call.notes_of(card).brief) and is_opening and shown[card.uuid] < words_to_read(card):
+    for card in (card for card in cards if card.uuid in findings):
+        finding, brief = findings[card.uuid], call.notes_of(card).brief
+        if card.uuid not in shown and finding.repeat == "one-follow-up":
+            chosen[card.uuid] = WhyNot(finding.subject, SAID_ONCE, "One card for each discharge: another one is shown.")
+        elif card.uuid not in shown:
+            chosen[card.uuid] = _waits(card, finding, call, "more important cards are shown at this opening")
+        elif brief and is_opening and shown[card.uuid] < words_to_read(card):
             chosen[card.uuid] = brief
     return chosen
 
 
-def _waits(card: Card, finding: Finding, call: CheckedCall, before: Mapping[str, float]) -> WhyNot:
+def _waits(card: Card, finding: Finding, call: CheckedCall, because: str) -> WhyNot:
     """Keep what the card says for the worklist, and return why."""
-    kind = once_kind(finding)
-    if kind and finding.repeat != "one-test":
-        return WhyNot(finding.subject, SAID_ONCE, "One card for each discharge: another one is shown.")
     entry = _entry(card, call, "offered-before")
     call.worklist.append(entry)
-    because = "more important cards are shown at this opening"
-    if kind in before:
-        on = datetime.fromtimestamp(before[kind], UTC).date().isoformat()
-        because = f"it was offered on {on} (once in {TEST_DAYS} days)"
     return WhyNot(finding.subject, WORKLIST, f"{entry.test}: kept for the worklist, because {because}.")
 
 
@@ -473,10 +418,7 @@ def check_accepted_suggestion(suggestion: Suggestion, card: Card, call: CheckedC
 
 def _accepted_lately(card: Card, call: CheckedCall) -> list[Accepted]:
     """Return what was accepted within the hour about this patient; nothing for a card that is not held back for it."""
-    if card.indicator == "critical":
-        return []
-    now = call.shared.now()
-    return [accepted for accepted in call.memory.accepted if 0 <= now - accepted.at <= LOOP_SECONDS]
+    return [] if card.indicator == "critical" else call.memory.accepted_lately(call.shared.now())
 
 
 def _draft(extension: CardExtension) -> frozenset[str]:
@@ -486,16 +428,20 @@ def _draft(extension: CardExtension) -> frozenset[str]:
     return frozenset(filter(None, [*words, *(fact.source for fact in facts)]))
 
 
-async def check_budget(card: Card, call: CheckedCall) -> WhyNot | None:
-    """Return which budget has no place for the card; a card that is shown takes its places."""
-    if not call.site.budgets or card.indicator == "critical":
-        return None
-    budgets = call.shared.budgets
-    budget = await budgets.exhausted(call.site.budgets, call.caller.client, call.audience, call.passed)
-    if budget is None:
-        return None
-    text = f"Beyond the budget of {budget.words} ({budget.note}), so not shown: {card.summary}"
-    return WhyNot(call.subject_of(card), BUDGET, text)
+async def choose_within_budgets(cards: Sequence[Card], call: CheckedCall) -> dict[str, WhyNot | Card]:
+    """Return, by uuid, which budget has no place for a card, the most severe first; one that is shown takes places."""
+    chosen: dict[str, WhyNot | Card] = {}
+    if not call.site.budgets:
+        return chosen
+    exhausted = partial(call.shared.budgets.exhausted, call.site.budgets, call.caller.client, call.audience)
+    for place, card in enumerate(sorted(cards, key=lambda card: -SEVERITY[card.indicator])):
+        if card.indicator == "critical":
+            continue
+        budget = await exhausted(place - len(chosen), is_trial=call.is_trial)
+        if budget is not None:
+            text = f"Beyond the budget of {budget.words} ({budget.note}), so not shown: {card.summary}"
+            chosen[card.uuid] = WhyNot(call.subject_of(card), BUDGET, text)
+    return chosen
 
 
 _ORDERS: Final = {"MedicationRequest": "medications", "ServiceRequest": "services"}
@@ -548,7 +494,7 @@ class Check(Struct, frozen=True, kw_only=True):
     """What would let the card through, in a sentence."""
     finding: Callable[[RuleFinding, CheckedCall], WhyNot | None] | None = None
     card: CardCheck | None = None
-    choose: Callable[[Sequence[Card], CheckedCall], Mapping[str, WhyNot | Card]] | None = None
+    choose: Callable[[Sequence[Card], CheckedCall], Awaitable[Mapping[str, WhyNot | Card]]] | None = None
     """Chooses among all cards that are left: by uuid the reason against a card, or the brief form that is shown."""
     suggestion: Callable[[Suggestion, Card, CheckedCall], WhyNot | None] | None = None
     """Takes single suggestions off a card that is shown."""
@@ -558,12 +504,8 @@ class Check(Struct, frozen=True, kw_only=True):
     """Which kind of act it goes by, if any: `governance/origins.py` finds the act behind a recorded reason."""
     remembers: bool = False
     """Whether it goes by what was shown or answered before: a replay takes that from the record of the decision."""
-    is_said_once: bool = False
-    """Whether several cards that it holds back for the same reason are one entry of the response."""
     hides_findings: bool = True
     """Whether something was found that it hides; False where it says that nothing is looked for."""
-    most_severe_first: bool = False
-    """Whether it is asked about the most severe card first."""
 
 
 CHECKS: Final = (
@@ -604,8 +546,8 @@ CHECKS: Final = (
         title="The release state of the rule, model or equation",
         lets_through="An act of release about NAME: cds-hooks release on, canary or activate "
         "(docs/operations/release.md).",
-        finding=check_release_of_rule,
-        card=check_release_of_model,
+        finding=check_released,
+        card=check_card_released,
         act="release",
     ),
     Check(
@@ -614,21 +556,17 @@ CHECKS: Final = (
         lets_through='An act of release: cds-hooks release on client CLIENT --why "…", or of the unit or user.',
         card=check_silent_mode,
         act="silent-mode",
-        is_said_once=True,
     ),
     Check(
         codes=(SWITCHED_OFF,),
+        # asked with the state of release, as the next one
         title="A switch of the rules file",
         lets_through="A change of [[switch]] in the rules file (CDS_RULES_FILE, docs/rules/governance.md).",
-        finding=check_rule_switch,
-        card=check_switch_of_package,
     ),
     Check(
         codes=(SHADOW,),
         title="Two people have not approved this version of the rule or package",
         lets_through="The approvals of two people in two roles, at the page /rules/NAME.",
-        finding=check_approval,
-        card=check_approval_of_package,
     ),
     Check(
         codes=(ACKNOWLEDGED,),
@@ -678,9 +616,8 @@ CHECKS: Final = (
         codes=(BUDGET,),
         title="A budget of cards in a day or in a call",
         lets_through="The next day (UTC), a more severe card, or a change of [[budget]] in the rules file.",
-        card=check_budget,
+        choose=choose_within_budgets,
         remembers=True,
-        most_severe_first=True,
     ),
     Check(
         codes=(NOT_FOR_THIS_ROLE,),
@@ -688,7 +625,6 @@ CHECKS: Final = (
         lets_through="A change of [[role]] in the rules file (docs/rules/governance.md), or a user whose role orders.",
         suggestion=check_role,
         is_said_on_card=True,
-        is_said_once=True,
         hides_findings=False,
     ),
 )
@@ -716,11 +652,11 @@ class Chosen(Struct):
     worklist: list[WorklistEntry] = []
     withheld: dict[str, int] = {}
 
-    def withhold(self, uuid: str, silence: WhyNot, *, once: bool = False) -> None:
-        """Note why the card or suggestion of this uuid is not shown; `once`: the same reason is one entry."""
-        if not (once and silence in self.silences):
+    def withhold(self, uuid: str, silence: WhyNot) -> None:
+        """Note why the card or suggestion of this uuid is not shown; the same reason is one entry."""
+        if silence not in self.silences:
             self.silences.append(silence)
-        self.withheld[uuid] = len(self.silences) - 1 - self.silences[::-1].index(silence)
+        self.withheld[uuid] = self.silences.index(silence)
 
 
 def check_findings(call: CheckedCall, checks: Sequence[Check] = CHECKS) -> SuppressionCheck:
@@ -744,18 +680,14 @@ async def choose_cards(cards: Sequence[Card], call: CheckedCall, checks: Sequenc
 async def _ask(check: Check, chosen: Chosen, call: CheckedCall) -> None:
     """Take the cards and suggestions that this check holds back out of `chosen`, with their reasons."""
     passed_cards: dict[str, Card] = {}
-    cards = chosen.cards
-    if check.most_severe_first and len(cards) > 1:
-        cards = sorted(cards, key=lambda card: -SEVERITY[card.indicator])
-    choices = check.choose(cards, call) if check.choose is not None and cards else {}
-    for card in cards:
-        call.passed = len(passed_cards)
+    choices = await check.choose(chosen.cards, call) if check.choose is not None and chosen.cards else {}
+    for card in chosen.cards:
         choice = await check.card(card, call) if check.card is not None else choices.get(card.uuid)
         card, silence = (choice, None) if isinstance(choice, Card) else (card, choice)
         if silence is None:
             passed_cards[card.uuid] = _offered(check, card, call, chosen) if check.suggestion is not None else card
         else:
-            chosen.withhold(card.uuid, silence, once=check.is_said_once)
+            chosen.withhold(card.uuid, silence)
     chosen.cards = [passed_cards[card.uuid] for card in chosen.cards if card.uuid in passed_cards]
 
 
@@ -768,7 +700,7 @@ def _offered(check: Check, card: Card, call: CheckedCall, chosen: Chosen) -> Car
         if silence is None:
             offered.append(suggestion)
         else:
-            chosen.withhold(suggestion.uuid, silence, once=check.is_said_once)
+            chosen.withhold(suggestion.uuid, silence)
             sentences[silence.text] = None
     card = with_sentences(card, sentences) if check.is_said_on_card else card
     return card if len(offered) == len(card.suggestions) else with_suggestions(card, offered)

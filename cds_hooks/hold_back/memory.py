@@ -1,8 +1,9 @@
-"""What hold-back remembers of a patient: cards shown, answers, overrides and accepted orders.
+"""The history of a patient's cards: what was shown and what was answered, and what follows from it for a card now.
 
 It holds for the patient, because the fact is the patient's, and for one client: another one knows other people by the
 same id. It is one row for each patient in the views of the record (`cds_hooks/decision_views`). What this process
-showed or was answered and is not in the views yet lies over it, so that the next call of a visit knows it.
+showed or was answered lies over it, so that the next call of a visit knows what is not in the views yet; what is in
+both counts once.
 
 What became worse is shown again. Beside that, of cards about a patient as a whole:
 
@@ -12,395 +13,219 @@ What became worse is shown again. Beside that, of cards about a patient as a who
 - A card that nobody answered is shown at each opening for a day, because several people open a chart at one visit, and
   then is suppressed until `rest_days` after it was first shown. One with the indicator critical, and that of abnormal
   results, are never suppressed for this reason.
+- The offer of a test is shown for a day, and then again after 90 days.
 - The card of high-alert drugs that no rule is about is shown once for each drug of a patient in 90 days.
 """
 
 import sqlite3
-from collections.abc import Callable, Collection, Hashable, Iterable, Mapping
-from threading import RLock
+from collections.abc import Callable, Collection, Iterable, Mapping
+from threading import Lock
 from time import time
-from typing import ClassVar, Final, Generic, TypeVar
+from typing import ClassVar, Final
 
 import msgspec
-from msgspec import Struct, field
+from msgspec import Struct
 from msgspec.structs import replace
 
-from cards.card import SEVERITY, Card
+from cards.card import Card
 from cards.finding import Finding
-from cards.rules.engine.governance import Override, ingredients_of, numeric_values
-from cards.text import plain
+from cards.rules.engine.governance import Override
 from cds_hooks.decision_views.file import Views
 from cds_hooks.decision_views.follow import Batch, Projection
-from cds_hooks.hold_back.sent_cards import (
-    ACCEPTED,
-    LONGEST_DAYS,
-    Caller,
-    SentCard,
-    SentCardAnswer,
-    SentSuggestion,
-    answer_of,
-    shown_decision,
-)
+from cds_hooks.hold_back.sent_cards import ACCEPTED, SHOWN, Accepted, Event, answer_of, shown_decision
 from cds_hooks.logs import log
 from cds_hooks.storage.content import ContentUnreadable, load_content, store_content
 from cds_hooks.storage.decision import RecordUnavailable
 
-LONGEST_ID: Final = 200
+_LONGEST_ID: Final = 200
 """Nothing is remembered of a patient with a longer id; FHIR allows 64 characters."""
+_LONGEST_DAYS: Final = 365
+"""So far back an event can count: the largest number of days that rules.schema.json lets a site set."""
 TEST_DAYS: Final = 90
 """In so many days a patient is offered the same test once; the project's own choice."""
 MOST_CARDS: Final = 3
 """So many cards about a patient as a whole are shown at one opening of the chart; the project's own choice."""
-ONCE_DAYS: Final = 90
+_ONCE_DAYS: Final = 90
 """For so long a card that is shown once is suppressed, as an information that was answered is (cards/rules/engine)."""
-SHOWN_AGAIN_DAYS: Final = 1
+_SHOWN_AGAIN_DAYS: Final = 1
 """So long a card that nobody answered is shown at each opening; the project's own choice."""
 REST_DAYS: Final = 14
 """The value of `Constants.shown_rest_days`; the project's own choice."""
-VISIT_SECONDS: Final = 600.0
+_VISIT_SECONDS: Final = 600.0
 """Cards that were shown to a patient within so long are those of one visit; the project's own choice."""
-_MOST_RECENT: Final = 20
-LOOP_SECONDS: Final = 3_600.0
+_LOOP_SECONDS: Final = 3_600.0
 """So long after an acceptance the loop guard holds; the project's own choice: a session of ordering is over by then."""
-SHOWN: Final = "shown"
-"""How a finding was answered that nobody answered."""
-_TEST = "a test: "
-"""How the kinds of turns begin of a test that is offered, and of any card about the patient as a whole."""
-
 _DAY_SECONDS: Final = 86_400.0
-_ACCEPTED_OF_ONE: Final = 50
-"""So many acceptances of one patient are remembered, the newest."""
-_OVERRIDES_OF_ONE: Final = 20
-"""So many overrides of one finding of a patient are remembered, the newest."""
-_NOT_FOLLOWED: Final = 20_000
-"""Of so many patients this process remembers what is not in the views yet."""
-_LATE_SECONDS: Final = 5.0
-"""Rows can become readable so long after they were committed, where PostgreSQL writes several at once."""
-_LONGEST_WORDS: Final = 200
-
-_Key = TypeVar("_Key", bound=Hashable)
-_Value = TypeVar("_Value")
-
-
-class Bounded(Generic[_Key, _Value]):
-    """Values by key in memory; beyond `most` of them the oldest are forgotten. Used from any thread."""
-
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self._values: dict[_Key, _Value] = {}
-        self.writing = RLock()
-        """Held by whoever reads a value in order to replace it."""
-
-    def __len__(self) -> int:
-        """How many values there are."""
-        return len(self._values)
-
-    def get(self, key: _Key) -> _Value | None:
-        """Return the value of this key; None where there is none."""
-        return self._values.get(key)
-
-    def put(self, key: _Key, value: _Value) -> None:
-        """Take a value as the newest."""
-        with self.writing:
-            self._values.pop(key, None)
-            self._values[key] = value
-            while len(self._values) > self._most:
-                self._values.pop(next(iter(self._values)))
-
-    def remove(self, key: _Key) -> None:
-        """Forgets the value of this key, if there is one."""
-        with self.writing:
-            self._values.pop(key, None)
-
-    def forget(self, is_over: Callable[[_Value], bool]) -> None:
-        """Leaves out what can no longer count."""
-        with self.writing:
-            self._values = {key: value for key, value in self._values.items() if not is_over(value)}
-
-
-class ShownFinding(Struct, frozen=True):
-    """When a finding was shown or answered (epoch seconds), the answer ("shown" without one), and its severity."""
-
-    at: float
-    how: str
-    finding: Finding
-    by: str = ""
-    """The user to whom the card was shown that was answered, as it is recorded."""
-    reason: str = ""
-    """The reason of an override, in words."""
-
-
-class RecentCard(Struct, frozen=True):
-    """A card that a service showed a moment ago (epoch seconds), and what it is about."""
-
-    at: float
-    service: str
-    about: str
-
-
-class Accepted(Struct, frozen=True):
-    """A suggestion that was accepted: what it said, on which findings and draft, and which orders came of it.
-
-    `draft` has the references of the draft, not its words: the same drug drafted anew is judged anew. `orders` has the
-    words and the references of the orders.
-    """
-
-    at: float
-    label: str
-    findings: frozenset[tuple[str, str]]
-    draft: frozenset[str]
-    orders: frozenset[str]
+_MOST_EVENTS: Final = 200
+"""So many cards that were shown, and so many answers, are remembered of one patient, the newest."""
+_PATIENTS: Final = 5_000
+"""Of so many patients this process remembers what may not be in the views yet, for so many seconds."""
+_NOTED_SECONDS: Final = 3_600.0
 
 
 class PatientMemory(Struct):
-    """What is remembered of one patient of a client. To take the same again changes nothing."""
+    """The history of one patient of a client. To take the same event again changes nothing that is asked."""
 
-    answers: dict[str, ShownFinding] = field(default_factory=dict)
-    """The newest answer to each finding about the patient as a whole."""
-    shown: dict[str, ShownFinding] = field(default_factory=dict)
-    """When each of them was shown first, in the period that counts."""
-    overrides: dict[str, tuple[Override, ...]] = field(default_factory=dict)
-    """The overrides of findings of the medication rules, by rule and band (`override_key`)."""
-    accepted: tuple[Accepted, ...] = ()
-    offered: dict[str, float] = field(default_factory=dict)
-    """When each kind of card of which a patient gets one was shown (epoch seconds)."""
-    recent: tuple[RecentCard, ...] = ()
-    """The cards of this visit."""
+    events: tuple[Event, ...] = ()
 
-    def take_shown(self, service: str, findings: Iterable[Finding], at: float, now: float, rest_days: float) -> None:
-        """Take what a service showed at `at`; all times in epoch seconds."""
-        for finding in findings:
-            self._take_offered(finding, at, now)
-            earlier = (card for card in self.recent if card.about != finding.about and at - card.at < VISIT_SECONDS)
-            self.recent = (*earlier, RecentCard(at, service, finding.about))[-_MOST_RECENT:]
-            if not once_kind(finding):
-                self._take_finding(finding, at, now, rest_days)
+    def add(self, new: Iterable[Event]) -> None:
+        """Take events; a card that is shown again on the same day, with the same finding, is one event."""
+        events = list(self.events)
+        for event in new:
+            places = (place for place, earlier in enumerate(events) if _is_same_showing(earlier, event))
+            if (place := next(places, None)) is not None:
+                events[place] = replace(events[place], last=max(events[place].last, event.last))
+            else:
+                events.append(event)
+        self.events = tuple(sorted(events, key=lambda event: event.at))
 
-    def _take_offered(self, finding: Finding, at: float, now: float) -> None:
-        kind = once_kind(finding)
-        before = self.offered.get(kind)
-        if kind and (before is None or at - before > once_days(kind) * _DAY_SECONDS or before > now):
-            self.offered[kind] = at
+    def without_old(self, oldest: float) -> "PatientMemory":
+        """Return what can still count and is not older than `oldest`, in epoch seconds."""
+        recent = [event for event in self.events if event.at >= oldest]
+        shown = [event for event in recent if event.how == SHOWN][-_MOST_EVENTS:]
+        answers = [event for event in recent if event.how != SHOWN][-_MOST_EVENTS:]
+        return PatientMemory((*shown, *answers))
+
+    def answer(self, finding: Finding, now: float) -> Event | None:
+        """Return the newest answer to a finding; to accept a part of a list is no answer to the others."""
+        answers = [
+            event
+            for event in self.events
+            if event.how != SHOWN and event.finding is not None and event.finding.about == finding.about
+        ]
+        counted = [event for event in answers if event.at <= now and not _is_accepted_of_list(event)]
+        return counted[-1] if counted else None
+
+    def first_shown(self, finding: Finding, now: float, rest_days: float) -> Event | None:
+        """Return the event with which the finding was first shown in the period that counts, or became worse."""
+        longest = rest_period(finding, rest_days)[1] * _DAY_SECONDS
+        first: Event | None = None
+        for event in self.events:
+            if event.finding is None or event.at > now or not _is_same(event.finding, finding):
+                continue
+            earlier = first.finding if first is not None else None
+            if event.how != SHOWN:
+                is_settled = event.finding.is_list and event.how in (ACCEPTED, *OF_ONE_FINDING)
+                first = None if is_settled else first  # the others of the list are shown at the next opening
+            elif first is None or earlier is None or event.at - first.at > longest:
+                first = event
+            elif event.finding.is_worse_than(earlier):
+                known = earlier.parts if finding.repeat == "once" else ()
+                parts = tuple(dict.fromkeys((*event.finding.parts, *known)))
+                first = replace(event, finding=replace(event.finding, parts=parts))
+        return first
+
+    def overrides(self, rule: str, band: str) -> list[Override]:
+        """Return with which reasons a finding of the medication rules was overridden."""
+        of_band = (event.override for event in self.events if (rule, band) in event.bands)
+        return [override for override in of_band if override is not None]
+
+    def accepted_lately(self, now: float) -> list[Accepted]:
+        """Return the suggestions that were accepted within the hour."""
+        recent = (event for event in self.events if 0 <= now - event.at <= _LOOP_SECONDS)
+        return [accepted for event in recent for accepted in event.accepted]
 
     def others_recently(self, service: str, about: Collection[str], now: float) -> int:
         """Return how many cards other services showed in this visit, beside those about the same."""
-        return sum(
-            card.service != service and card.about not in about and 0 <= now - card.at < VISIT_SECONDS
-            for card in self.recent
-        )
-
-    def _take_finding(self, finding: Finding, at: float, now: float, rest_days: float) -> None:
-        shown = self.shown.get(finding.about)
-        longest = rest_period(finding, rest_days)[1] * _DAY_SECONDS
-        is_over = shown is not None and (at - shown.at > longest or shown.at > now)
-        if finding.repeat == "once" and shown is not None and not is_over:
-            finding = replace(finding, parts=tuple(dict.fromkeys((*finding.parts, *shown.finding.parts))))
-        if shown is None or is_over or finding.is_worse_than(shown.finding):
-            self.shown[finding.about] = ShownFinding(at, SHOWN, finding)
-
-    def take_answer(self, answer: SentCardAnswer, now: float) -> None:
-        """Take a clinician's answer; of several about one finding the newest counts."""
-        finding = answer.card.our_extension.finding
-        if finding is not None and finding.is_list and (answer.is_accepted or answer.how in OF_ONE_FINDING):
-            self.shown.pop(finding.about, None)  # the others of the list are shown at the next opening
-        if finding is not None and not (finding.is_list and answer.is_accepted):
-            before = self.answers.get(finding.about)
-            if before is None or before.at <= answer.at or before.at > now:
-                self.answers[finding.about] = ShownFinding(answer.at, answer.how, finding, answer.user, answer.reason)
-        if answer.suggestions:
-            self._take_accepted(answer)
-        if answer.is_known_reason and answer.reason:
-            self._take_override(answer)
-
-    def _take_accepted(self, answer: SentCardAnswer) -> None:
-        accepted = (
-            _accepted(answer.card, suggestion, answer.at)
-            for suggestion in answer.card.suggestions
-            if suggestion.uuid in answer.suggestions
-        )
-        new = tuple(suggestion for suggestion in accepted if suggestion not in self.accepted)
-        self.accepted = (*self.accepted, *new)[-_ACCEPTED_OF_ONE:]
-
-    def _take_override(self, answer: SentCardAnswer) -> None:
-        facts = [(fact.name, fact.value) for fact in answer.card.our_extension.facts]
-        drafts = frozenset(
-            fact.source for fact in answer.card.our_extension.facts if fact.name == "draft" and fact.source
-        )
-        override = Override(
-            answer.at,
-            answer.card.indicator,
-            answer.reason,
-            ingredients_of(facts),
-            numeric_values(facts),
-            answer.user,
-            drafts,
-        )
-        for rule, band in answer.card.findings:
-            key = override_key(rule, band)
-            earlier = self.overrides.get(key, ())
-            if override not in earlier:
-                kept = (other for other in earlier if not _is_replaced(other, override))
-                self.overrides[key] = (*kept, override)[-_OVERRIDES_OF_ONE:]
-
-    def without_old(self, now: float, rest_days: float, oldest: float) -> "PatientMemory":
-        """Return what can still count and is not older than `oldest`; an empty memory where nothing is left."""
-        year = max(oldest, now - LONGEST_DAYS * _DAY_SECONDS)
-        shown_since = max(oldest, now - max(rest_days, SHOWN_AGAIN_DAYS, ONCE_DAYS) * _DAY_SECONDS)
-        overrides = {
-            key: tuple(override for override in overrides if override.at >= year)
-            for key, overrides in self.overrides.items()
-        }
-        return PatientMemory(
-            {about: answer for about, answer in self.answers.items() if answer.at >= year},
-            {about: shown for about, shown in self.shown.items() if shown.at >= shown_since},
-            {key: kept for key, kept in overrides.items() if kept},
-            tuple(accepted for accepted in self.accepted if accepted.at >= now - LOOP_SECONDS),
-            {kind: at for kind, at in self.offered.items() if at >= max(oldest, now - once_days(kind) * _DAY_SECONDS)},
-            tuple(card for card in self.recent if now - card.at < VISIT_SECONDS),
-        )
+        recent = (event for event in self.events if event.how == SHOWN and 0 <= now - event.last < _VISIT_SECONDS)
+        others = {event.finding.about for event in recent if event.service != service and event.finding is not None}
+        return len(others.difference(about))
 
 
-def override_key(rule: str, band: str) -> str:
-    """Return under which name the overrides of a rule's band are kept."""
-    return f"{rule} {band}"
+def _is_same_showing(earlier: Event, event: Event) -> bool:
+    return (
+        earlier.how == event.how == SHOWN
+        and 0 <= event.at - earlier.at <= _DAY_SECONDS
+        and (earlier.service, earlier.finding) == (event.service, event.finding)
+    )
 
 
-def once_kind(finding: Finding) -> str:
-    """Return the kind of cards of which a patient gets one that this card is of; "" for most cards."""
-    if finding.repeat == "one-test":
-        return f"{_TEST}{finding.subject}"
-    return finding.about if finding.repeat == "one-follow-up" else ""
+def _is_same(finding: Finding, other: Finding) -> bool:
+    """Return whether both are about the same: tests for one estimate are, whichever of them is offered."""
+    if "one-test" in (finding.repeat, other.repeat):
+        return finding.repeat == other.repeat and finding.subject == other.subject
+    return finding.about == other.about
 
 
-def once_days(kind: str) -> int:
-    """Return for how many days a card of this kind is not shown again after the day on which it was."""
-    return TEST_DAYS if kind.startswith(_TEST) else SHOWN_AGAIN_DAYS
-
-
-def is_offered_before(kind: str, at: float, now: float) -> bool:
-    """Return whether a card of this kind was shown before this day: several people open a chart at one visit."""
-    return SHOWN_AGAIN_DAYS * _DAY_SECONDS < now - at <= once_days(kind) * _DAY_SECONDS
+def _is_accepted_of_list(event: Event) -> bool:
+    return event.how == ACCEPTED and event.finding is not None and event.finding.is_list
 
 
 def rest_period(finding: Finding, rest_days: float) -> tuple[float, float]:
     """From and to how many days after it was shown a finding is suppressed; a site can forbid it with 0 days."""
+    if finding.repeat == "one-test":
+        return _SHOWN_AGAIN_DAYS, TEST_DAYS
     if finding.repeat == "once" and rest_days:
-        return float("-inf"), ONCE_DAYS
-    return SHOWN_AGAIN_DAYS, rest_days
-
-
-def words_of(resource: object) -> tuple[str, ...]:
-    """Return what an order is called: the text and the display names of its medication or code."""
-    if not isinstance(resource, dict):
-        return ()
-    concept = resource.get("medicationCodeableConcept") or resource.get("code") or {}
-    names = [concept.get("text"), *(coding.get("display") for coding in concept.get("coding") or ())]
-    return tuple(filter(None, (plain_words(name) for name in names if isinstance(name, str))))
-
-
-def plain_words(text: str) -> str:
-    """Return words in the form in which they are compared."""
-    return plain(text, _LONGEST_WORDS).casefold()
-
-
-def _accepted(sent: SentCard, suggestion: SentSuggestion, at: float) -> Accepted:
-    resources = [msgspec.json.decode(action.resource) for action in suggestion.actions if action.resource]
-    orders = frozenset(
-        word
-        for resource in resources
-        for word in (*words_of(resource), f"{resource.get('resourceType')}/{resource.get('id')}")
-    )
-    references = frozenset(fact.source for fact in sent.our_extension.facts if fact.name == "draft" and fact.source)
-    return Accepted(at, plain(suggestion.label, 80), frozenset(sent.findings), references, orders)
-
-
-def _is_replaced(earlier: Override, newer: Override) -> bool:
-    """Return whether the newer override counts for everything that the earlier one counts for."""
-    is_wider = earlier.about <= newer.about and SEVERITY[earlier.indicator] <= SEVERITY[newer.indicator]
-    return is_wider and earlier.at <= newer.at and earlier.by == newer.by and earlier.drafts <= newer.drafts
+        return float("-inf"), _ONCE_DAYS
+    return _SHOWN_AGAIN_DAYS, rest_days
 
 
 _encode: Final = msgspec.json.Encoder().encode
 _decode: Final = msgspec.json.Decoder(PatientMemory).decode
-_EMPTY: Final = PatientMemory()
 _Patient = tuple[str, str]
 """Client and patient."""
 
 
 class PatientMemories(Projection):
-    """The memory of every patient, one row for each."""
+    """The history of every patient, one row for each."""
 
     tables: ClassVar[str] = """
-CREATE TABLE memory (
+CREATE TABLE history (
     client TEXT, patient TEXT, at REAL, body BLOB NOT NULL, PRIMARY KEY (client, patient)
 ) WITHOUT ROWID;
-CREATE INDEX memory_by_time ON memory (at);
+CREATE INDEX history_by_time ON history (at);
 """
 
-    def __init__(self, now: Callable[[], float] = time, rest_days: float = REST_DAYS) -> None:
-        """`now` gives epoch seconds by the clock of the calls; `rest_days` as `Constants.shown_rest_days` has it."""
+    def __init__(self, now: Callable[[], float] = time) -> None:
+        """`now` gives epoch seconds by the clock of the calls."""
         self._now = now
-        self._rest_days = rest_days
 
     def take(self, connection: sqlite3.Connection, batch: Batch) -> None:
         """Take what was shown and answered, of each patient with one reading and one writing."""
-        now, changed = self._now(), dict[_Patient, PatientMemory]()
-        oldest = now - LONGEST_DAYS * _DAY_SECONDS
+        events, now = dict[_Patient, list[Event]](), self._now()
         for row in batch.decisions:
-            shown = shown_decision(row.decision)
-            if shown is not None and shown.as_of >= oldest and shown.about_patient and len(shown.patient) <= LONGEST_ID:
-                memory = _changing(connection, changed, (shown.client, shown.patient))
-                memory.take_shown(shown.service, shown.about_patient, shown.as_of, now, self._rest_days)
+            if (shown := shown_decision(row.decision)) is not None and shown.events:
+                events.setdefault((shown.client, shown.patient), []).extend(shown.events)
         for answered in batch.answers:
-            answer = answer_of(answered)
-            if answer is not None and answer.at >= oldest and len(answer.patient) <= LONGEST_ID:
-                _changing(connection, changed, (answer.client, answer.patient)).take_answer(answer, now)
-        rows = [(*patient, now, store_content(_encode(memory))) for patient, memory in changed.items()]
-        connection.executemany("REPLACE INTO memory VALUES (?, ?, ?, ?)", rows)
+            if (answer := answer_of(answered)) is not None and answered.decision is not None:
+                decision = answered.decision.decision
+                events.setdefault((decision.client, decision.patient), []).append(answer)
+        for patient, new in events.items():
+            if len(patient[1]) <= _LONGEST_ID:
+                memory = _read(connection.execute(_QUERY, patient).fetchall())
+                memory.add(new)
+                body = store_content(_encode(memory.without_old(now - _LONGEST_DAYS * _DAY_SECONDS)))
+                connection.execute("REPLACE INTO history VALUES (?, ?, ?, ?)", (*patient, now, body))
 
     def forget(self, connection: sqlite3.Connection, oldest: int) -> None:
         """Leaves out what counts no more and what was taken out; it looks at some patients at a time."""
         now = self._now()
-        query = "SELECT client, patient, body FROM memory WHERE at < ? ORDER BY at LIMIT 5000"
+        since = max(oldest / 1e6, now - _LONGEST_DAYS * _DAY_SECONDS)
+        query = "SELECT client, patient, body FROM history WHERE at < ? ORDER BY at LIMIT 5000"
         for client, patient, body in connection.execute(query, (now - _DAY_SECONDS,)).fetchall():
-            kept = _decode(load_content(body)).without_old(now, self._rest_days, oldest / 1e6)
-            if kept == _EMPTY:
-                connection.execute("DELETE FROM memory WHERE client = ? AND patient = ?", (client, patient))
-            else:
+            kept = _read([(body,)]).without_old(since)
+            if kept.events:
                 values = (now, store_content(_encode(kept)), client, patient)
-                connection.execute("UPDATE memory SET at = ?, body = ? WHERE client = ? AND patient = ?", values)
+                connection.execute("UPDATE history SET at = ?, body = ? WHERE client = ? AND patient = ?", values)
+            else:
+                connection.execute("DELETE FROM history WHERE client = ? AND patient = ?", (client, patient))
 
 
-def _changing(
-    connection: sqlite3.Connection, changed: dict[_Patient, PatientMemory], patient: _Patient
-) -> PatientMemory:
-    memory = changed.get(patient)
-    if memory is None:
-        query = "SELECT body FROM memory WHERE client = ? AND patient = ?"
-        row = connection.execute(query, patient).fetchone()
-        memory = changed[patient] = _decode(load_content(row[0])) if row is not None else PatientMemory()
-    return memory
+_QUERY: Final = "SELECT body FROM history WHERE client = ? AND patient = ?"
 
 
-class _Noted(Struct, frozen=True):
-    """What this process showed or was answered, and when that was noted (epoch seconds of the machine)."""
-
-    noted_at: float
-    answer: SentCardAnswer | None = None
-    service: str = ""
-    findings: tuple[Finding, ...] = ()
-    at: float = 0.0
+def _read(rows: list[tuple[bytes]]) -> PatientMemory:
+    return _decode(load_content(rows[0][0])) if rows else PatientMemory()
 
 
 class Memory:
-    """What is remembered of the patients of one server: the views, and what they do not have yet."""
+    """The histories of the patients of one server: the views, and what may not be in them yet."""
 
-    def __init__(self, now: Callable[[], float] = time, rest_days: float = REST_DAYS) -> None:
-        """`now` gives epoch seconds by the clock of the calls; without views only this process is remembered."""
-        self._now = now
-        self._rest_days = rest_days
+    def __init__(self) -> None:
+        """Without views only this process is remembered."""
         self._views: Views | None = None
-        self._noted = Bounded[_Patient, tuple[_Noted, ...]](_NOT_FOLLOWED)
+        self._noted: dict[_Patient, tuple[float, tuple[Event, ...]]] = {}
+        self._writing = Lock()
         self._was_read = False
 
     def read_from(self, views: Views) -> None:
@@ -410,51 +235,34 @@ class Memory:
     def of_patient(self, client: str, patient: str) -> PatientMemory:
         """Return what is remembered; where the views cannot be read, what this process knows."""
         memory = self._in_views(client, patient)
-        for noted in self._noted.get((client, patient)) or ():
-            if noted.answer is not None:
-                memory.take_answer(noted.answer, self._now())
-            else:
-                memory.take_shown(noted.service, noted.findings, noted.at, self._now(), self._rest_days)
+        if (noted := self._noted.get((client, patient))) is not None:
+            memory.add(noted[1])
         return memory
 
-    def note_shown(self, caller: Caller, findings: Collection[Finding], at: float) -> None:
-        """Take what was shown just now and is on record."""
-        if findings:
-            self._note(caller.client, caller.patient, _Noted(time(), None, caller.service, tuple(findings), at))
-
-    def note_answer(self, answer: SentCardAnswer) -> None:
-        """Take an answer that came just now and is on record."""
-        self._note(answer.client, answer.patient, _Noted(time(), answer))
-
-    def refresh(self) -> None:
-        """Leaves out what the views have by now.
-
-        Raises:
-            RecordUnavailable: The views cannot be read.
-        """
-        if self._views is None:
+    def note(self, client: str, patient: str, events: Iterable[Event]) -> None:
+        """Take what was shown or answered just now and is on record."""
+        if len(patient) > _LONGEST_ID or not (new := tuple(events)):
             return
-        until = self._views.whole_until() - _LATE_SECONDS
-        self._noted.forget(lambda noted: all(entry.noted_at < until for entry in noted))
-
-    def _note(self, client: str, patient: str, noted: _Noted) -> None:
-        if len(patient) <= LONGEST_ID:
-            with self._noted.writing:
-                earlier = self._noted.get((client, patient)) or ()
-                self._noted.put((client, patient), (*earlier, noted)[-_ACCEPTED_OF_ONE:])
+        with self._writing:
+            memory = PatientMemory(self._noted.pop((client, patient), (0.0, ()))[1])
+            memory.add(new)
+            self._noted[client, patient] = (time(), memory.without_old(0.0).events)
+            oldest = next(iter(self._noted))
+            if len(self._noted) > _PATIENTS or self._noted[oldest][0] < time() - _NOTED_SECONDS:
+                del self._noted[oldest]
 
     def _in_views(self, client: str, patient: str) -> PatientMemory:
         if self._views is None:
             return PatientMemory()
         try:
-            rows = self._views.read("SELECT body FROM memory WHERE client = ? AND patient = ?", client, patient)
-            self._was_read = True
-            return _decode(load_content(rows[0][0])) if rows else PatientMemory()
+            memory = _read(self._views.read(_QUERY, client, patient))
         except (RecordUnavailable, ContentUnreadable, msgspec.DecodeError) as error:
             if self._was_read:  # not at the start of a new record, and once
                 log().error("what was shown before cannot be read", error_type=type(error).__name__)
             self._was_read = False
             return PatientMemory()
+        self._was_read = True
+        return memory
 
 
 PERIOD_DAYS: Final = {
@@ -493,42 +301,39 @@ def suppression(
     now: float,
     rest_days: float,
     horizons: Mapping[str, float],
-) -> tuple[ShownFinding, float] | None:
+) -> tuple[Event, float] | None:
     """Return how the finding was shown or answered before and until when it is suppressed; None where it is shown.
 
     `now` is in epoch seconds. With 0 `rest_days` a card that nobody answered is shown at each opening. `horizons` has
     the days over which each model looks ahead, by its id.
     """
-    answer = memory.answers.get(finding.about)
+    answer = memory.answer(finding, now)
     if answer is not None:
-        days = _answer_days(answer, finding, horizons)
-        if 0 <= now - answer.at <= days * _DAY_SECONDS and not _is_shown_again(finding, answer):
-            return answer, answer.at + days * _DAY_SECONDS
-    entry = memory.shown.get(finding.about)
-    if (
-        entry is None
-        or card.indicator == "critical"
-        or finding.repeat == "until-answered"
-        or finding.is_worse_than(entry.finding)
-    ):
+        until = answer.at + _answer_days(answer, finding, horizons) * _DAY_SECONDS
+        if now <= until and not _is_shown_again(finding, answer):
+            return answer, until
+    first = memory.first_shown(finding, now, rest_days)
+    if first is None or card.indicator == "critical" or finding.repeat in ("until-answered", "one-follow-up"):
         return None
-    since, until = rest_period(finding, rest_days)
-    elapsed = now - entry.at
-    is_suppressed = elapsed >= 0 and since * _DAY_SECONDS < elapsed <= until * _DAY_SECONDS
-    return (entry, entry.at + until * _DAY_SECONDS) if is_suppressed else None
+    if first.finding is not None and finding.is_worse_than(first.finding) and finding.repeat != "one-test":
+        return None
+    since, until = (first.at + days * _DAY_SECONDS for days in rest_period(finding, rest_days))
+    return (first, until) if since < now <= until else None
 
 
-def _answer_days(answer: ShownFinding, finding: Finding, horizons: Mapping[str, float]) -> float:
+def _answer_days(answer: Event, finding: Finding, horizons: Mapping[str, float]) -> float:
     """Return for how many days this answer silences the finding."""
     if finding.repeat == "one-follow-up":
         return DISCHARGE_DAYS
-    if answer.finding.is_list and answer.how in OF_ONE_FINDING:
-        return SHOWN_AGAIN_DAYS
+    if answer.finding is not None and answer.finding.is_list and answer.how in OF_ONE_FINDING:
+        return _SHOWN_AGAIN_DAYS
     days = float(PERIOD_DAYS.get(answer.how, OTHER_DAYS))
     return min(days, horizons.get(finding.subject, days)) if answer.how == _COMPLETED else days
 
 
-def _is_shown_again(finding: Finding, answer: ShownFinding) -> bool:
+def _is_shown_again(finding: Finding, answer: Event) -> bool:
     """Return whether the finding is worse than what was answered, or what the clinician waited for has arrived."""
+    if answer.finding is None:
+        return False
     arrived = answer.how == _NEEDS_MORE and finding.has_arrived_since(answer.finding)
     return arrived or finding.is_worse_than(answer.finding)

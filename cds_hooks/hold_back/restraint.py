@@ -12,8 +12,6 @@ from pathlib import Path
 from time import monotonic, time
 from typing import Final, Protocol
 
-from msgspec.structs import replace
-
 from cards.card import Card
 from cards.rules.engine.governance import (
     SiteRules,
@@ -22,7 +20,7 @@ from cards.rules.engine.governance import (
 )
 from cds_hooks.decision_views.file import Views
 from cds_hooks.decision_views.follow import newest_numbers
-from cds_hooks.hold_back.budgets import BudgetClaims, Budgets
+from cds_hooks.hold_back.budgets import Budgets
 from cds_hooks.hold_back.checks import (
     CHECKS,
     Check,
@@ -34,7 +32,7 @@ from cds_hooks.hold_back.checks import (
     with_sentences,
 )
 from cds_hooks.hold_back.memory import REST_DAYS, Memory
-from cds_hooks.hold_back.sent_cards import answers_to
+from cds_hooks.hold_back.sent_cards import answers_to, shown_events
 from cds_hooks.hold_back.site_file import RulesFileError, read_rules_file
 from cds_hooks.logs import log
 from cds_hooks.storage.decision import Decision, FeedbackItem, RecordUnavailable, is_trial
@@ -72,25 +70,24 @@ class Restraint:
         clock: Callable[[], float] = monotonic,
         now: Callable[[], float] = time,
         rest_days: float = REST_DAYS,
-        claims: BudgetClaims | None = None,
+        database_url: str = "",
         horizons: Mapping[str, float] | None = None,
     ) -> None:
         """RulesFileError where there is a file and it cannot be used; later a bad one changes nothing.
 
         Where approval is needed, only what two people have approved counts, which `approvals` knows. `now` gives epoch
-        seconds by the clock of the calls. `rest_days` and `horizons`: see `Shared`; `claims` where there are
-        several workers.
+        seconds by the clock of the calls. `rest_days` and `horizons`: see `Shared`; `database_url` is that of the
+        record, beside which the places of budgets are.
         """
         self._file = file
         self._needs_approval = needs_approval
         self._clock = clock
-        self._now = now
-        self.budgets = Budgets(lambda: self.site.budgets, now, claims)
+        self.budgets = Budgets(database_url, now)
         """The budgets of clients, care units and users."""
         self.checks: Sequence[Check] = CHECKS
         """Every check that can hold a card back."""
         self.shared = Shared(now, needs_approval, rest_days, horizons or {}, self.budgets)
-        self.memory = Memory(now, rest_days)
+        self.memory = Memory()
         """What was shown and answered about each patient."""
         self._newest: dict[str, int] = {}
         self._was_read = asyncio.Event()
@@ -103,22 +100,14 @@ class Restraint:
 
     def check_findings(self, call: CheckedCall) -> SuppressionCheck:
         """Return what says of a finding why it is not shown in this call."""
-        call.shared = self._shared_with(call)
         return check_findings(call, self.checks)
 
     async def choose(self, cards: Sequence[Card], call: CheckedCall) -> Chosen:
         """Return the cards to show now, and the reason against each of the others."""
-        call.shared = self._shared_with(call)
         chosen = await choose_cards(cards, call, self.checks)
         if call.colleague_answers:
             chosen.cards = [_with_colleague(card, call) for card in chosen.cards]
         return chosen
-
-    def _shared_with(self, call: CheckedCall) -> Shared:
-        """Return what checks share between calls; a trial call has its own budgets, with nothing in."""
-        if not call.is_trial:
-            return self.shared
-        return replace(self.shared, budgets=Budgets(lambda: self.site.budgets, self._now))
 
     def approval_counts(self) -> dict[str, int] | None:
         """How many rules show their findings here and how many run in shadow; None where no approval is needed."""
@@ -132,13 +121,13 @@ class Restraint:
         """Take clinicians' answers to the cards of a decision at once, so that the next call already knows them."""
         if is_trial(decision.client):
             return
-        for answer in answers_to(decision, items):
-            self.memory.note_answer(answer)
+        self.memory.note(decision.client, decision.patient, answers_to(decision, items))
 
     def note_shown(self, cards: Sequence[Card], call: CheckedCall) -> None:
         """Take what was shown just now and is on record."""
-        findings = [finding for card in cards if (finding := card.own_extension.finding) is not None]
-        self.memory.note_shown(call.caller, findings, call.as_of)
+        caller = call.caller
+        events = shown_events(caller.service, (card.own_extension for card in cards), call.as_of)
+        self.memory.note(caller.client, caller.patient, events)
 
     async def keep_reading(self, url: str, views: Views) -> None:
         """Take what is in the views of the record, and approvals, every two seconds until cancelled.
@@ -150,16 +139,14 @@ class Restraint:
         while True:
             with suppress(RecordUnavailable):  # the record says so itself, to every call
                 await in_thread(self.read_approvals)
-                await in_thread(self.memory.refresh)
                 if not self._was_read.is_set():
                     await in_thread(partial(self._read_first, url, views))
             await asyncio.sleep(_READ_SECONDS if self._was_read.is_set() else _FIRST_SECONDS)
 
     def _read_first(self, url: str, views: Views) -> None:
-        """Count what was shown before, when the views have all that was on record when this process began."""
+        """Note that the views have all that was on record when this process began."""
         self._newest = self._newest or newest_numbers(url)
         if all(views.mark(name).sequence >= number for name, number in self._newest.items()):
-            self.budgets.count_earlier(views)
             self._was_read.set()
 
     async def wait_until_read(self, seconds: float) -> None:

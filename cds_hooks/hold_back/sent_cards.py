@@ -1,4 +1,4 @@
-"""The cards of a decision as they were sent, and the answers to them."""
+"""What happened to the cards of a patient: each card that was shown and each answer to one, as an event."""
 
 from collections.abc import Iterable, Iterator
 from datetime import datetime
@@ -10,6 +10,8 @@ from msgspec import Struct
 from cards.card import OVERRIDE_REASONS, PATIENT_DECLINES, Indicator
 from cards.extension import EXTENSION_KEY, NOTHING_SAID, CardExtension
 from cards.finding import Finding
+from cards.rules.engine.governance import Override, ingredients_of, numeric_values
+from cards.text import plain
 from cds_hooks.decision_views.follow import AnswerRow
 from cds_hooks.storage.decision import Decision, FeedbackItem
 
@@ -23,86 +25,121 @@ class Caller(Struct, frozen=True, gc=False):
     hook: str
 
 
+SHOWN: Final = "shown"
+"""How a card was answered that nobody answered."""
 ACCEPTED: Final = "accepted"
-KNOWN_REASONS: Final = frozenset(reason.code for reason in (*OVERRIDE_REASONS, PATIENT_DECLINES)) | {
+_KNOWN_REASONS: Final = frozenset(reason.code for reason in (*OVERRIDE_REASONS, PATIENT_DECLINES)) | {
     "cds-not-applicable"
 }
 """Codes of overrides that count whatever the card offered: the project's own, and HL7's parent of "does not fit"."""
-LONGEST_DAYS: Final = 365
-"""So far back an answer can count: the largest number of days that rules.schema.json lets a site set."""
+_LONGEST_WORDS: Final = 200
 
 
 class _Extension(Struct, rename={"ours": EXTENSION_KEY}):
     ours: CardExtension = NOTHING_SAID
 
 
-class SentAction(Struct):
-    """An action of a suggestion; its resource as it was sent."""
-
-    resource: msgspec.Raw = msgspec.field(default_factory=msgspec.Raw)
+class _Action(Struct):
+    resource: dict[str, Any] | None = None
 
 
-class SentSuggestion(Struct):
-    """What is needed of a suggestion that was sent."""
-
+class _Suggestion(Struct):
     label: str = ""
     uuid: str = ""
-    actions: tuple[SentAction, ...] = ()
+    actions: tuple[_Action, ...] = ()
 
 
-class SentReason(Struct):
-    """A reason for which a clinician may override the card."""
-
+class _Reason(Struct):
     code: str = ""
 
 
 class SentCard(Struct):
-    """What is needed of a card that was sent."""
+    """What is needed of a card that was sent; a client of CDS Hooks 1.0 is sent one without uuid."""
 
     uuid: str = ""
     indicator: Indicator = "info"
-    suggestions: tuple[SentSuggestion, ...] = ()
-    reasons: tuple[SentReason, ...] = msgspec.field(default=(), name="overrideReasons")
+    suggestions: tuple[_Suggestion, ...] = ()
+    reasons: tuple[_Reason, ...] = msgspec.field(default=(), name="overrideReasons")
     extension: _Extension = msgspec.field(default_factory=_Extension)
 
     @property
-    def our_extension(self) -> CardExtension:
-        """Its extension."""
+    def own_extension(self) -> CardExtension:
+        """What this project says on the card."""
         return self.extension.ours
 
-    @property
-    def findings(self) -> list[tuple[str, str]]:
-        """Rule and band of each of its findings."""
-        return [(finding.rule, finding.band) for finding in self.our_extension.findings]
 
+class Accepted(Struct, frozen=True):
+    """A suggestion that was accepted: what it said, on which findings and draft, and which orders came of it.
 
-class SentCardAnswer(Struct, frozen=True):
-    """A clinician's answer to a card that was sent; times in epoch seconds.
-
-    `how` is "accepted" or the code of the override, `reason` the reason of an override in words or as a code, "" where
-    none was given, `suggestions` the uuids of those that were accepted.
+    `draft` has the references of the draft, not its words: the same drug drafted anew is judged anew. `orders` has the
+    words and the references of the orders.
     """
 
-    client: str
-    patient: str
-    card: SentCard
-    how: str
+    label: str
+    findings: frozenset[tuple[str, str]]
+    draft: frozenset[str]
+    orders: frozenset[str]
+
+
+class Event(Struct, frozen=True, omit_defaults=True):
+    """A card that was shown (`how` is "shown"), or the answer to one: "accepted", or the code of the override.
+
+    `at` is in epoch seconds. `by` is the user to whom the card was shown, as it is recorded, `reason` the reason of an
+    override in words. `finding` is what the card says of the patient as a whole; `bands` are the rules and bands of a
+    card about orders.
+    """
+
     at: float
+    how: str
+    finding: Finding | None = None
+    service: str = ""
+    last: float = 0.0
+    """When the card was last shown on that day."""
+    by: str = ""
     reason: str = ""
-    suggestions: tuple[str, ...] = ()
-    user: str = ""
-    """To whom the card was shown, as it is recorded; "" where users are not recorded."""
+    bands: frozenset[tuple[str, str]] = frozenset()
+    override: Override | None = None
+    accepted: tuple[Accepted, ...] = ()
 
-    @property
-    def is_known_reason(self) -> bool:
-        """Whether it is an override with a reason that the card offered, or that the project knows."""
-        offered = {reason.code for reason in self.card.reasons}
-        return self.how in offered or self.how in KNOWN_REASONS
 
-    @property
-    def is_accepted(self) -> bool:
-        """Whether the card was accepted."""
-        return self.how == ACCEPTED
+def answer_event(
+    card: SentCard, how: str, at: float, reason: str = "", suggestions: Iterable[str] = (), user: str = ""
+) -> Event:
+    """Return the answer to a card that was sent; `suggestions` are the uuids of those that were accepted."""
+    extension = card.own_extension
+    bands = frozenset((finding.rule, finding.band) for finding in extension.findings)
+    drafts = frozenset(fact.source for fact in extension.facts if fact.name == "draft" and fact.source)
+    override = None
+    if reason and (how in _KNOWN_REASONS or any(how == offered.code for offered in card.reasons)):
+        facts = [(fact.name, fact.value) for fact in extension.facts]
+        about, numbers = ingredients_of(facts), numeric_values(facts)
+        override = Override(at, card.indicator, reason, about, numbers, user, drafts)
+    accepted = tuple(
+        Accepted(plain(suggestion.label, 80), bands, drafts, _orders_of(suggestion))
+        for suggestion in card.suggestions
+        if suggestion.uuid in suggestions
+    )
+    return Event(at, how, extension.finding, by=user, reason=reason, bands=bands, override=override, accepted=accepted)
+
+
+def _orders_of(suggestion: _Suggestion) -> frozenset[str]:
+    resources = [action.resource for action in suggestion.actions if action.resource]
+    references = {f"{resource.get('resourceType')}/{resource.get('id')}" for resource in resources}
+    return frozenset(references.union(*map(words_of, resources)))
+
+
+def words_of(resource: object) -> tuple[str, ...]:
+    """Return what an order is called: the text and the display names of its medication or code."""
+    if not isinstance(resource, dict):
+        return ()
+    concept = resource.get("medicationCodeableConcept") or resource.get("code") or {}
+    names = [concept.get("text"), *(coding.get("display") for coding in concept.get("coding") or ())]
+    return tuple(filter(None, (plain_words(name) for name in names if isinstance(name, str))))
+
+
+def plain_words(text: str) -> str:
+    """Return words in the form in which they are compared."""
+    return plain(text, _LONGEST_WORDS).casefold()
 
 
 class _Response(Struct):
@@ -118,42 +155,29 @@ _response: Final = msgspec.json.Decoder(_Response)
 _basis: Final = msgspec.json.Decoder(_Basis)
 
 
-def sent_cards(response: bytes) -> tuple[SentCard, ...]:
-    """Return the cards of a response as it was sent."""
-    return _response.decode(response).cards
-
-
-def answer_of(row: AnswerRow) -> SentCardAnswer | None:
+def answer_of(row: AnswerRow) -> Event | None:
     """Return the answer of a row of the record; None where its decision or card is not there."""
     if row.decision is None:
         return None
-    sent = row.decision.decision
-    card = next((card for card in sent_cards(sent.response) if card.uuid == row.feedback.card), None)
+    suggestions = msgspec.json.decode(row.feedback.accepted_suggestions)
+    return _answer(row.feedback, row.decision.decision, suggestions)
+
+
+def answers_to(decision: Decision, items: Iterable[FeedbackItem]) -> Iterator[Event]:
+    """Yield the answers that came just now to the cards of a decision."""
+    answers = (_answer(item, decision, item.accepted_suggestions) for item in items)
+    yield from (answer for answer in answers if answer is not None)
+
+
+def _answer(item: Any, decision: Decision, suggestions: Iterable[str]) -> Event | None:
+    card = next((card for card in _response.decode(decision.response).cards if card.uuid == item.card), None)
     if card is None:
         return None
-    return _answer(row.feedback, sent, card, msgspec.json.decode(row.feedback.accepted_suggestions))
-
-
-def answers_to(decision: Decision, items: Iterable[FeedbackItem]) -> Iterator[SentCardAnswer]:
-    """Yield the answers that came just now to the cards of a decision."""
-    cards = {card.uuid: card for card in sent_cards(decision.response)}
-    for item in items:
-        if (card := cards.get(item.card)) is not None:
-            yield _answer(item, decision, card, item.accepted_suggestions)
-
-
-def _answer(item: Any, decision: Decision, card: SentCard, suggestions: Iterable[str]) -> SentCardAnswer:
-    is_accepted = item.outcome == ACCEPTED
-    return SentCardAnswer(
-        decision.client,
-        decision.patient,
-        card,
-        ACCEPTED if is_accepted else item.override_reason_code or "overridden",
-        item.received_at / 1e6,
-        "" if is_accepted else item.override_reason_display or item.override_reason_code or "",
-        tuple(suggestions) if is_accepted else (),
-        decision.user_id or "",
-    )
+    at, user = item.received_at / 1e6, decision.user_id or ""
+    if item.outcome == ACCEPTED:
+        return answer_event(card, ACCEPTED, at, suggestions=tuple(suggestions), user=user)
+    how, reason = item.override_reason_code, item.override_reason_display or item.override_reason_code
+    return answer_event(card, how or "overridden", at, reason or "", user=user)
 
 
 class ShownDecision(Struct, frozen=True):
@@ -172,10 +196,15 @@ class ShownDecision(Struct, frozen=True):
     decided_at: float = 0.0
 
     @property
-    def about_patient(self) -> list[Finding]:
+    def events(self) -> list[Event]:
         """What its cards say about the patient as a whole."""
-        findings = (card.our_extension.finding for card in self.cards)
-        return [finding for finding in findings if finding is not None]
+        return shown_events(self.service, (card.own_extension for card in self.cards), self.as_of)
+
+
+def shown_events(service: str, cards: Iterable[CardExtension], at: float) -> list[Event]:
+    """Return that cards about the patient as a whole were shown; of cards about orders only answers are remembered."""
+    findings = (extension.finding for extension in cards)
+    return [Event(at, SHOWN, finding, service, at) for finding in findings if finding is not None]
 
 
 def shown_decision(decision: Decision) -> ShownDecision | None:
@@ -190,7 +219,7 @@ def shown_decision(decision: Decision) -> ShownDecision | None:
         decision.patient,
         decision.service,
         basis.as_of.timestamp(),
-        sent_cards(decision.response),
+        _response.decode(decision.response).cards,
         decision.user_id or "",
         basis.units,
         decision.decided_at / 1e6,

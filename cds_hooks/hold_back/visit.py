@@ -1,6 +1,6 @@
 """Which cards are shown at one opening of a chart: the order of what is lost if a card is missed, cards and words."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from enum import IntEnum
 from typing import Final
 
@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from cards.card import Card
 from cards.extension import WorklistEntry
-from cds_hooks.hold_back.memory import MOST_CARDS, once_kind
+from cds_hooks.hold_back.memory import MOST_CARDS
 
 MOST_WORDS: Final = 250
 """The words of all cards at an opening together, unless critical cards need more; our own choice."""
@@ -52,7 +52,7 @@ class CardNotes(Struct, kw_only=True):
 class VisitCard(Struct, frozen=True):
     """A card that waits for its place at an opening.
 
-    `kind` names what a patient gets once (`once_kind`), `words` are those of the card, `least` those of its shorter
+    `kind` names what a patient gets once at a discharge, `words` are those of the card, `least` those of its shorter
     form, 0 where it has none. `newest` is the date of its newest fact, as ISO text.
     """
 
@@ -65,15 +65,15 @@ class VisitCard(Struct, frozen=True):
     newest: str = ""
 
 
-def choose_for_visit(cards: Sequence[VisitCard], most: int = MOST_CARDS, kinds: Collection[str] = ()) -> dict[str, int]:
+def choose_for_visit(cards: Sequence[VisitCard], most: int = MOST_CARDS) -> dict[str, int]:
     """Return the cards that are shown at this opening, by uuid, with how many words each may have.
 
     The one whose miss does the most harm comes first, then that with the newest fact. A critical card is always shown.
-    At most `most` cards and 250 words are shown, and of what a patient gets once (`kinds`: shown before) one.
+    At most `most` cards and 250 words are shown, and of each kind one.
     """
     by_date = sorted(cards, key=lambda card: card.newest, reverse=True)
     shown: dict[str, int] = {}
-    taken = set(kinds)
+    taken = set[str]()
     words = MOST_WORDS
     for card in sorted(by_date, key=lambda card: (not card.is_critical, card.rank)):
         fits = card.words if card.words <= words else card.least if 0 < card.least <= words else 0
@@ -96,7 +96,7 @@ def visit_card(card: Card, notes: CardNotes) -> VisitCard:
         rank = VisitRank.TESTS
     least = words_to_read(notes.brief) if notes.brief is not None else 0
     newest = max((fact.effective for fact in extension.facts if fact.effective), default="")
-    kind = once_kind(finding) if finding is not None else ""
+    kind = finding.about if finding is not None and finding.repeat == "one-follow-up" else ""
     return VisitCard(card.uuid, rank, card.indicator == "critical", kind, words_to_read(card), least, newest)
 
 

@@ -92,7 +92,7 @@ def _cards(decision: Decision) -> Iterator[tuple[str, list[tuple[object, ...]]]]
 
 def _keys(shown: ShownDecision, card: SentCard) -> Iterator[tuple[object, ...]]:
     day = datetime.fromtimestamp(shown.decided_at, UTC).date().isoformat()
-    extension = card.our_extension
+    extension = card.own_extension
     model = (extension.model or {}).get("id")
     rules = list(dict.fromkeys(finding.rule for finding in extension.findings)) or [str(model or shown.service)]
     for rule in rules:

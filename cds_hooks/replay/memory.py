@@ -31,8 +31,8 @@ from cds_hooks.hold_back.checks import (
     with_sentences,
     with_suggestions,
 )
-from cds_hooks.hold_back.memory import SHOWN
 from cds_hooks.hold_back.restraint import Restraint
+from cds_hooks.hold_back.sent_cards import SHOWN
 from fhir.record.refusals import WhyNot
 
 _TOLD: Final = OVERRIDDEN_BEFORE.encode()

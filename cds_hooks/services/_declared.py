@@ -20,8 +20,8 @@ from cards.new_orders import service_order
 from cards.text import decapitalized, plain, unit
 from cds_hooks.prefetch.needs import Needs
 from cds_hooks.services._equation import EquationQuestion, advise_by_equation, today
-from cds_hooks.services._exclusions import NO_ESTIMATE_OF_STAY, NOT_AT_HOME, Exclusion, first_reason, named, not_known
-from cds_hooks.services._model import ChartModel, ModelEstimate, outside_population, refused_results
+from cds_hooks.services._exclusions import NO_ESTIMATE_OF_STAY, NOT_AT_HOME, Exclusion, named, not_known, of_population
+from cds_hooks.services._model import ChartModel, ModelEstimate, refused_results
 from cds_hooks.services._service import Advice, Advisor, ServiceInput, advise_by_model
 from cds_hooks.services._service_file import OfferedOrder, ServiceFile, service_files
 from cds_hooks.trusted_models import AbsentModel, site_model, why_withheld
@@ -29,7 +29,6 @@ from fhir.mapping.conditions import find_condition
 from fhir.mapping.features.catalog import features_named
 from fhir.mapping.features.feature import Feature, map_features
 from fhir.record.record import PatientRecord
-from fhir.record.refusals import WhyNot
 from models_onnx.declarations import DeclaringFile, add_features
 from models_onnx.equations.calculate import EquationResult, features_of, inputs_from_record
 from models_onnx.equations.declaration import Equation, EquationOutput, find_equations
@@ -88,7 +87,16 @@ def _of_model(declared: ServiceFile, file: DeclaringFile, folder: Path) -> Advis
     _refuse_features_of_stays(declared, features, file)
     advisor = _ModelAdvisor(declared, model, twin, features)
     models = (model, twin) if twin is not model else (model,)
-    return _service(declared, features, find=advisor.find, models=models, of_chart=advisor.of_chart)
+    exclusions, of_chart = advisor.of_chart.exclusions, advisor.of_chart
+    return _service(
+        declared,
+        features,
+        find=advisor.find,
+        exclusions=exclusions,
+        subject=model.manifest.id,
+        models=models,
+        of_chart=of_chart,
+    )
 
 
 def _features_of(model: Model, file: DeclaringFile) -> tuple[Feature, ...]:
@@ -131,9 +139,6 @@ class _ModelAdvisor(Struct, frozen=True):
     async def find(self, call: ServiceInput) -> Advice:
         """One info card where the estimate is among the highest of the reference cohort, else the reason for none."""
         chart_model = self.of_chart
-        outside = chart_model.outside(call.record)
-        if outside is not None:
-            return Advice(silences=[outside])
         vector = chart_model.inputs(call.record)
         if call.is_preview and why_withheld(self.model) is not None:
             call = replace(call, why_withheld=lambda _model: None)
@@ -144,11 +149,8 @@ class _ModelAdvisor(Struct, frozen=True):
         """How the model is asked about a chart, for the scores of panels too."""
         inputs = partial(map_features, features=self.features)
         declared = self.declared
-        return ChartModel(self.model, self.twin, self._outside, inputs, declared.share, declared.within_age_band)
-
-    def _outside(self, record: PatientRecord) -> WhyNot | None:
-        against = first_reason(_exclusions(self.declared), self.model.manifest.id, record)
-        return against or outside_population(self.model.manifest, record)
+        exclusions = (*_exclusions(declared), of_population(self.model.manifest))
+        return ChartModel(self.model, self.twin, exclusions, inputs, declared.share, declared.within_age_band)
 
     def _card(self, call: ServiceInput, estimated: ModelEstimate) -> Card:
         declared, (offered,) = self.declared, self.declared.orders

@@ -21,6 +21,8 @@ from fhir.record.resources import Encounter, Procedure, ServiceRequest
 from fhir.terminology.assertions import states
 from fhir.terminology.caching import remembered
 from fhir.terminology.phrases import groups_in_words
+from models_onnx.artifact.manifest import Manifest
+from models_onnx.serving.eligibility import OUTSIDE_POPULATION, not_in_population
 
 A_YEAR_DAYS: Final = 365
 
@@ -28,7 +30,7 @@ A_YEAR_DAYS: Final = 365
 class Exclusion(Struct, frozen=True):
     """One reason to say nothing; it holds where `find` returns neither None nor False.
 
-    What it returns is `{found}` in the sentence `text`.
+    What it returns is `{found}` in the sentence `text`, or the reason itself.
     """
 
     code: str
@@ -38,6 +40,8 @@ class Exclusion(Struct, frozen=True):
     def reason(self, subject: str, record: PatientRecord) -> WhyNot | None:
         """Return the reason against this patient, about a model, an equation or an advisor; None for no reason."""
         found = self.find(record)
+        if isinstance(found, WhyNot):
+            return found
         return WhyNot(subject, self.code, self.text.format(found=found)) if found not in (None, False) else None
 
 
@@ -75,6 +79,20 @@ def declined(words: tuple[str, ...]) -> Exclusion:
         return next((source for source, text in texts if any(word in text for word in words)), None)
 
     return Exclusion("declined", "Declined by the patient within a year ({found}).", find)
+
+
+def of_population(manifest: Manifest) -> Exclusion:
+    """Return the row of patients whom a model is not for: by their age, or by a condition that it leaves out."""
+
+    def find(record: PatientRecord) -> WhyNot | None:
+        why = not_in_population(manifest, record.age_years())
+        if why is not None:
+            return WhyNot(manifest.id, why.reason, why.text)
+        keys = (key for key in manifest.population.exclude_conditions if find_condition(record, key))
+        text = f"The model is for {manifest.population.words}; {{}} is on record."
+        return next((WhyNot(manifest.id, OUTSIDE_POPULATION, text.format(key)) for key in keys), None)
+
+    return Exclusion(OUTSIDE_POPULATION, "{found}", find)
 
 
 DECEASED: Final = Exclusion("deceased", "The patient has died.", lambda record: record.deceased)

@@ -13,19 +13,17 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 from numpy.typing import NDArray
 
+from cds_hooks.services._exclusions import Exclusion, first_reason
 from cds_hooks.settings import Settings
 from cds_hooks.trusted_models import AbsentModel
-from fhir.mapping.conditions import find_condition
 from fhir.mapping.features.feature import FeatureVector
 from fhir.record.record import PatientRecord
 from fhir.record.refusals import Refusal, WhyNot
 from models_onnx.artifact.manifest import AgeBandThreshold, Manifest
 from models_onnx.serving.eligibility import (
     OUT_OF_RANGE,
-    OUTSIDE_POPULATION,
     lacks_inputs,
     may_be_scored,
-    not_in_population,
     not_scored,
     twin_may_take_over,
 )
@@ -59,13 +57,12 @@ def site_thresholds(configured: Settings) -> SiteThresholds:
 class ChartModel(Struct, frozen=True):
     """How a model is asked about a chart, apart from a call: whom it is not for, and its inputs.
 
-    `outside` gives the reason why this patient gets no estimate, None where there is none; `inputs` has the model's
-    features, those of its twin among them.
+    `exclusions` say who gets no estimate; `inputs` has the model's features, those of its twin among them.
     """
 
     model: Model
     twin: Model
-    outside: Callable[[PatientRecord], WhyNot | None]
+    exclusions: tuple[Exclusion, ...]
     inputs: Callable[[PatientRecord], FeatureVector]
     share: float | None = None
     """The share of the reference cohort for which its service shows a card; None where it is not the service's."""
@@ -74,6 +71,10 @@ class ChartModel(Struct, frozen=True):
 
     None where the service does not say it, and the site decides.
     """
+
+    def outside(self, record: PatientRecord) -> WhyNot | None:
+        """Return why this patient gets no estimate; None where the model is for the patient."""
+        return first_reason(self.exclusions, self.model.manifest.id, record)
 
     def is_due(
         self, model: Model, scores: Mapping[str, Any], age: float | None, site: SiteThresholds = OF_MODEL
@@ -252,18 +253,6 @@ def version_scores(model: Model, computed: Prediction, is_due: Callable[[dict[st
         "percentile": computed.percentile,
         "is_due": is_due({"margin": computed.margin, "percentile": computed.percentile}),
     }
-
-
-def outside_population(manifest: Manifest, record: PatientRecord) -> WhyNot | None:
-    """Return why a model is not for this patient: the age, or a condition that its population leaves out."""
-    why = not_in_population(manifest, record.age_years())
-    if why is not None:
-        return WhyNot(manifest.id, why.reason, why.text)
-    for key in manifest.population.exclude_conditions:
-        if find_condition(record, key):
-            text = f"The model is for {manifest.population.words}; {key} is on record."
-            return WhyNot(manifest.id, OUTSIDE_POPULATION, text)
-    return None
 
 
 async def estimate(

@@ -236,7 +236,7 @@ async def advise_by_model(
 ) -> Advice:
     """One card where the estimate is among the highest of the model's reference cohort, else the reason.
 
-    How many are the highest says `asked.share_for`. `vector` is what `asked.inputs` gave. Asked after `asked.outside`.
+    How many are the highest says `asked.share_for`. `vector` is what `asked.inputs` gave. Asked after the exclusions.
     """
     chosen = call.choose(chart_model.model)
     estimated = await estimate(call.predict, vector, chosen.model, chart_model.twin, call.why_withheld)
@@ -320,6 +320,8 @@ class Advisor:
     """What such a reason is about, such as its equation; the advisor itself where that is empty."""
     models: tuple[Model, ...] = ()
     """The model that it asks, and the one that takes over where too much is missing."""
+    requires_at_once: bool = True
+    """Whether nothing can be said where a key of `needs.required` is not known; else `find` asks for it."""
     of_chart: ChartModel | None = None
     """How its model is asked about a chart without a call (cds_hooks/batch)."""
     returns_resources: frozenset[str] = frozenset()

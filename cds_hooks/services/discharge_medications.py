@@ -57,7 +57,6 @@ async def find(call: ServiceInput) -> Advice:
     ends_in = destination[0].key if destination is not None else ""
     if record.deceased or ends_in == "died":
         return Advice(silences=[WhyNot("patient", "deceased", "The patient has died.")])
-    call.prefetch.require("medications")
     charted = OriginalOrders(call.sent)
     active = list(_active_orders(call, charted))
     if len(active) > call.max_drafts:

@@ -24,14 +24,14 @@ from cds_hooks.services._exclusions import (
     Exclusion,
     declined,
     find_confirmed,
-    first_reason,
     limited_outlook,
     named,
     named_by_problem,
     names_one_of,
+    of_population,
     on_record,
 )
-from cds_hooks.services._model import ChartModel, ModelEstimate, outside_population, refused_results
+from cds_hooks.services._model import ChartModel, ModelEstimate, refused_results
 from cds_hooks.services._outlook import OUTLOOK, OUTLOOK_FEATURES, outlook_inputs
 from cds_hooks.services._service import Advice, Advisor, ServiceInput, advise_by_model
 from cds_hooks.trusted_models import served_model
@@ -95,13 +95,10 @@ _GOING_ON = frozenset({"in-progress", "arrived", "triaged", "onleave"})
 async def find(call: ServiceInput) -> Advice:
     """One info card for a serious illness or an estimate among the highest, else the reason for none."""
     record = call.record
-    no_talk = _no_talk(record)
-    if no_talk is not None:
-        return Advice(silences=[no_talk])
     illness = _serious_illness(record)
     if illness is not None:
         return _without_number(call, *illness)
-    dominated = _dominated(record)
+    dominated = _DOMINATED.reason(MODEL.manifest.id, record)
     if dominated is not None:
         return Advice(silences=[dominated])
     call.prefetch.require("labs")
@@ -174,27 +171,8 @@ def _without_number(call: ServiceInput, illness: _SeriousIllness, hit: Condition
     )
     advice = advise_by_guideline(card)
     text = f"{words} is on record: an estimate from ordinary results would mislead, so none is given."
-    advice.silences = [_silence("outside-population", text)]
+    advice.silences = [WhyNot(MODEL.manifest.id, "outside-population", text)]
     return advice
-
-
-def _outside_population(record: PatientRecord) -> WhyNot | None:
-    """Why the model does not estimate for this patient; None where it does."""
-    return _no_talk(record) or _dominated(record)
-
-
-def _dominated(record: PatientRecord) -> WhyNot | None:
-    words = limited_outlook(record)
-    if words is None:
-        return None
-    text = f"{words} is on record, and the model uses no diagnoses: its estimate would mislead, so none is given."
-    return _silence("outside-population", text)
-
-
-def _no_talk(record: PatientRecord) -> WhyNot | None:
-    subject = MODEL.manifest.id
-    never = first_reason((DECEASED, OPTED_OUT), subject, record)
-    return never or outside_population(MODEL.manifest, record) or first_reason(_NO_TALK, subject, record)
 
 
 def _wishes_charted(record: PatientRecord) -> str | None:
@@ -223,7 +201,15 @@ def _is_over(stay: Encounter, record: PatientRecord) -> bool:
     return record.as_of_epoch > end.instant + (0.0 if end.precision == "instant" else DAY_SECONDS)
 
 
+_DOMINATED: Final = Exclusion(
+    "outside-population",
+    "{found} is on record, and the model uses no diagnoses: its estimate would mislead, so none is given.",
+    limited_outlook,
+)
 _NO_TALK: Final = (
+    DECEASED,
+    OPTED_OUT,
+    of_population(MODEL.manifest),
     on_record(
         "already-done",
         "Palliative or hospice care or a resuscitation decision is on record.",
@@ -240,10 +226,6 @@ _NO_TALK: Final = (
         lambda record: any(stay.class_code in _IN_HOSPITAL for stay in _open_encounters(record)),
     ),
 )
-
-
-def _silence(reason: str, text: str) -> WhyNot:
-    return WhyNot(MODEL.manifest.id, reason, text)
 
 
 def _diagnoses_beside(record: PatientRecord) -> str:
@@ -276,7 +258,7 @@ def planning_order(patient_id: str, date: str) -> dict[str, Any]:
     return service_order(f"{_TALK}: goals, screening and prevention, advance care planning", patient_id, date)
 
 
-OF_CHART = ChartModel(MODEL, TWIN, _outside_population, outlook_inputs)
+OF_CHART = ChartModel(MODEL, TWIN, (*_NO_TALK, _DOMINATED), outlook_inputs)
 
 ADVISOR = Advisor(
     id="planning-conversation",
@@ -301,6 +283,9 @@ ADVISOR = Advisor(
         required=("labs",),
         lab_codes=WISHES,
     ),
+    exclusions=_NO_TALK,
+    subject=MODEL.manifest.id,
+    requires_at_once=False,
     find=find,
     models=(MODEL, TWIN),
     of_chart=OF_CHART,

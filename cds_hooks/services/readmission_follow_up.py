@@ -19,7 +19,7 @@ from cards.text import decapitalized
 from cds_hooks.prefetch.needs import Needs
 from cds_hooks.protocol.hooks import ENCOUNTER_DISCHARGE, EncounterDischargeContext
 from cds_hooks.services._equation import today
-from cds_hooks.services._exclusions import first_reason
+from cds_hooks.services._exclusions import Exclusion
 from cds_hooks.services._follow_up import FEATURES as SCORE_FEATURES
 from cds_hooks.services._follow_up import FOLLOW_UP_DAYS, NO_FOLLOW_UP, advise_by_scores, facility_of
 from cds_hooks.services._model import ChartModel, ModelEstimate
@@ -28,8 +28,6 @@ from cds_hooks.trusted_models import served_model
 from fhir.mapping.conditions import find_condition
 from fhir.mapping.features.catalog import features_named
 from fhir.mapping.features.feature import map_features
-from fhir.record.record import PatientRecord
-from fhir.record.refusals import WhyNot
 
 MODEL, TWIN = served_model("readmission_30d"), served_model("readmission_30d_early")
 FEATURES = features_named(MODEL.features)
@@ -51,38 +49,27 @@ CARD = ModelCardContent(
     purpose="For planning after discharge, not for emergencies.",
 )
 """The words of the card."""
+WITHOUT_DIABETES = Exclusion(
+    "outside-population",
+    "The model is of stays with diabetes; none is on record.",
+    lambda record: find_condition(record, "diabetes") is None,
+)
 DESTINATION_UNKNOWN = "**Where the stay ends is not charted yet**: the estimate does without it, and is rougher for it."
 
 
 async def find(call: ServiceInput) -> Advice:
     """One info card where a score or the estimate of the model is high, else the reason for none."""
-    call.prefetch.require("encounters")
-    past = first_reason(NO_FOLLOW_UP, MODEL.manifest.id, call.record)
-    if past is not None:
-        return Advice(silences=[past])
     by_scores = advise_by_scores(call)
     return by_scores if by_scores.cards else await _by_model(call)
 
 
 async def _by_model(call: ServiceInput) -> Advice:
     """One info card where the estimate is among the highest of the study's stays, else the reason for none."""
-    record = call.record
-    without = _without_diabetes(record)
+    without = WITHOUT_DIABETES.reason(MODEL.manifest.id, call.record)
     if without is not None:
         return Advice(silences=[without])
-    vector = OF_CHART.inputs(record)
+    vector = OF_CHART.inputs(call.record)
     return await advise_by_model(call, OF_CHART, vector, lambda estimate: _card(call, estimate))
-
-
-def _without_diabetes(record: PatientRecord) -> WhyNot | None:
-    if find_condition(record, "diabetes") is not None:
-        return None
-    text = "The model is of stays with diabetes; none is on record."
-    return WhyNot(MODEL.manifest.id, "outside-population", text)
-
-
-def _outside_population(record: PatientRecord) -> WhyNot | None:
-    return first_reason(NO_FOLLOW_UP, MODEL.manifest.id, record) or _without_diabetes(record)
 
 
 def _card(call: ServiceInput, estimate: ModelEstimate) -> Card:
@@ -117,7 +104,7 @@ def _card(call: ServiceInput, estimate: ModelEstimate) -> Card:
     )
 
 
-OF_CHART = ChartModel(MODEL, TWIN, _outside_population, lambda record: map_features(record, FEATURES))
+OF_CHART = ChartModel(MODEL, TWIN, (*NO_FOLLOW_UP, WITHOUT_DIABETES), lambda record: map_features(record, FEATURES))
 
 ADVISOR = Advisor(
     id="readmission-follow-up",
@@ -133,6 +120,8 @@ ADVISOR = Advisor(
         resources=("Appointment", "Condition", "Encounter", "Procedure", "ServiceRequest"),
         required=("encounters",),
     ),
+    exclusions=NO_FOLLOW_UP,
+    subject=MODEL.manifest.id,
     find=find,
     models=(MODEL, TWIN),
     of_chart=OF_CHART,

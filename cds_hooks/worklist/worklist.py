@@ -18,8 +18,8 @@ from msgspec import Struct, field
 from cards.extension import EXTENSION_KEY, WorklistEntry
 from cds_hooks.decision_views.file import Views
 from cds_hooks.decision_views.follow import Batch, Projection
-from cds_hooks.hold_back.memory import OTHER_DAYS, PERIOD_DAYS, SHOWN
-from cds_hooks.hold_back.sent_cards import answer_of
+from cds_hooks.hold_back.memory import OTHER_DAYS, PERIOD_DAYS
+from cds_hooks.hold_back.sent_cards import SHOWN, answer_of
 from cds_hooks.services._model import NOT_RELEASED
 from cds_hooks.storage.content import load_content, store_content
 from cds_hooks.storage.decision import Decision
@@ -238,13 +238,13 @@ CREATE TABLE work_acts (
                 )
         for answered in batch.answers:
             answer = answer_of(answered)
-            finding = answer.card.our_extension.finding if answer is not None else None
-            if answer is not None and finding is not None:
+            if answer is not None and answer.finding is not None and answered.decision is not None:
+                decision = answered.decision.decision
                 until = answer.at + PERIOD_DAYS.get(answer.how, OTHER_DAYS) * _DAY_SECONDS
                 connection.execute(
                     "INSERT INTO work_answers VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET "
                     "until = max(until, excluded.until)",
-                    (answer.client, answer.patient, finding.subject, until),
+                    (decision.client, decision.patient, answer.finding.subject, until),
                 )
         for entry in batch.acts:
             if entry.kind == WORK_EVENT:

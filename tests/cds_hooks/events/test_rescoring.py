@@ -83,7 +83,7 @@ async def site(folder: Path) -> AsyncIterator[Site]:
         development=development_client(configured),
     )
     served = served_versions(services, versions)
-    components = open_components(configured, services, trust, None, None, versions, served)
+    components = open_components(configured, services, trust, None, versions, served)
     made = Site(folder, components, services)
     yield made
     made.inbox.close()

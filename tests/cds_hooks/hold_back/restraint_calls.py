@@ -13,7 +13,7 @@ import httpx
 from cards.card import Card
 from cds_hooks.hold_back.checks import CHECKS, CheckedCall, Chosen, Shared, choose_cards
 from cds_hooks.hold_back.memory import REST_DAYS, Memory
-from cds_hooks.hold_back.sent_cards import Caller
+from cds_hooks.hold_back.sent_cards import Caller, shown_events
 from tests.cds_hooks.calls import counted_request_for, ours
 from tests.cds_hooks.services.equation_calls import NOW
 
@@ -77,7 +77,7 @@ class Site:
         horizons: Mapping[str, float] | None = None,
     ) -> None:
         self.checks, self.now = [check for check in CHECKS if check.codes[0] == code], now
-        self.memory = Memory(now, rest_days)
+        self.memory = Memory()
         self.shared = Shared(now, rest_days=rest_days, horizons=horizons or {})
 
     def call(self, caller: Caller) -> CheckedCall:
@@ -91,6 +91,5 @@ class Site:
 
     def show(self, cards: Sequence[Card], caller: Caller) -> None:
         """Takes note of what is shown, as a call does."""
-        call = self.call(caller)
-        findings = [finding for card in cards if (finding := card.own_extension.finding) is not None]
-        self.memory.note_shown(caller, findings, call.as_of)
+        events = shown_events(caller.service, (card.own_extension for card in cards), self.now())
+        self.memory.note(caller.client, caller.patient, events)

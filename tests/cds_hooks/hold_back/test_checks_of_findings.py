@@ -6,8 +6,8 @@ from cards.extension import Fact
 from cards.rules.engine.finding import RuleFinding
 from cards.rules.engine.governance import Override, SiteRules
 from cds_hooks.hold_back.checks import CheckedCall, Shared, check_findings
-from cds_hooks.hold_back.memory import PatientMemory, override_key
-from cds_hooks.hold_back.sent_cards import Caller
+from cds_hooks.hold_back.memory import PatientMemory
+from cds_hooks.hold_back.sent_cards import Caller, Event
 from tests.each import for_rows
 
 RULE, BAND = "renal-metformin", "30to44_new"
@@ -33,9 +33,10 @@ def test_an_answer_does_not_count_for_another_band_or_a_value_that_moved_by_a_fi
         override_reasons=(),
     )  # fmt: skip
     answered = Override(NOW - 86_400, "warning", "Will monitor", numbers={"egfr": 44.0})
+    event = Event(answered.at, "need-more-info", bands=frozenset({(RULE, BAND)}), override=answered)
     call = CheckedCall(
         Caller("ehr", "p1", "order-safety", "order-sign"), NOW, site=SiteRules(), units=lambda: (),
-        recalled=PatientMemory(overrides={override_key(RULE, BAND): (answered,)}),
+        recalled=PatientMemory((event,)),
     )  # fmt: skip
     call.shared = Shared(needs_approval=False)
     silence = check_findings(call)(said)

@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from msgspec import Raw, json, structs
+from msgspec import convert, structs, to_builtins
 
 from cards.card import Action, Card, Indicator, Source, Suggestion
 from cards.extension import EXTENSION_KEY, CardExtension, Fact, FindingReference
 from cds_hooks.hold_back.checks import LOOP_GUARD
-from cds_hooks.hold_back.sent_cards import Caller, SentAction, SentCard, SentCardAnswer, SentSuggestion
+from cds_hooks.hold_back.sent_cards import Caller, SentCard, answer_event
 from cds_hooks.replay import Replayer, open_site
 from cds_hooks.settings import Settings
 from cds_hooks.storage.content import read_content_keys, use_content_keys
@@ -101,22 +101,11 @@ def _replace(old: str, new: str) -> Suggestion:
     return Suggestion(label=f"{new} for {old}", uuid=f"{old}-{new}", actions=actions)
 
 
-def _sent(card: Card) -> SentCard:
-    sent = SentCard(uuid=card.uuid, indicator=card.indicator)
-    sent.extension.ours = card.own_extension
-    sent.suggestions = tuple(
-        SentSuggestion(
-            each.label, each.uuid, tuple(SentAction(Raw(json.encode(a.resource))) for a in each.actions if a.resource)
-        )
-        for each in card.suggestions
-    )
-    return sent
-
-
 def _guard(accepted: Card) -> Site:
     guard = Site(LOOP_GUARD, lambda: 1000.0)
     suggestions = tuple(each.uuid for each in accepted.suggestions)
-    guard.memory.note_answer(SentCardAnswer("ehr", "p1", _sent(accepted), "accepted", 1000.0, "", suggestions))
+    sent = convert(to_builtins(accepted), SentCard)
+    guard.memory.note("ehr", "p1", [answer_event(sent, "accepted", 1000.0, suggestions=suggestions)])
     return guard
 
 
