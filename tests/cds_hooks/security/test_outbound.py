@@ -8,15 +8,11 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 
 from cds_hooks.security.addresses import (
     AddressRule,
@@ -35,6 +31,7 @@ from tests.cds_hooks.security.conftest import DATA
 from tests.cds_hooks.security.servers import Canary, Seen, answering
 from tests.cds_hooks.security.trusting import CLIENT, Site, run
 from tests.each import rows_of
+from tests.operations.test_proxies import Authority
 
 
 def _base(seen: Seen, **budgets: int) -> FhirBase:
@@ -168,41 +165,16 @@ def test_a_name_that_changes_its_address_between_check_and_call_gains_nothing(ca
         assert canary.connections == before
 
 
-def test_a_name_that_is_not_known_is_a_failed_connection() -> None:
-    url = parse_url("https://nowhere.invalid/r4")
-    with pytest.raises(httpx.ConnectError):
-        _get(FhirBase(url, url, Reach(), Budgets(fetch_milliseconds=2000)))
-
-
 class TlsServer:
     """Answers one line over TLS with a certificate for `fhir.example.org`, and notes the name that was asked for."""
 
     def __init__(self, folder: Path) -> None:
-        key = ec.generate_private_key(ec.SECP256R1())
-        name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "fhir.example.org")])
-        now = datetime.now(UTC)
-        certificate = (
-            x509.CertificateBuilder()
-            .subject_name(name)
-            .issuer_name(name)
-            .public_key(key.public_key())
-            .serial_number(1)
-            .not_valid_before(now - timedelta(hours=1))
-            .not_valid_after(now + timedelta(hours=1))
-            .add_extension(x509.SubjectAlternativeName([x509.DNSName("fhir.example.org")]), critical=False)
-            .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-            .sign(key, hashes.SHA256())
-        )
-        self.pem = certificate.public_bytes(serialization.Encoding.PEM).decode()
-        file = folder / "server.pem"
-        private = key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
-        file.write_bytes(private + self.pem.encode())
+        authority = Authority(folder, "authority")
+        self.pem = authority.file.read_text()
         self.names: list[str | None] = []
         self.requests: list[bytes] = []
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(file)
+        context.load_cert_chain(*authority.issue("fhir.example.org"))
         context.sni_callback = lambda _socket, name, _context: self.names.append(name)
         self._listening = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listening.getsockname()[1]

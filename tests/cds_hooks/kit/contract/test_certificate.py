@@ -1,15 +1,9 @@
 """Over HTTPS: a certificate that nobody vouches for is found, one of a known authority is trusted."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
-from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from cds_hooks.kit.contract.charts import PatientChart
 from cds_hooks.kit.contract.connection import Connection
@@ -18,37 +12,18 @@ from cds_hooks.kit.contract.run import run_checks, select_checks
 from cds_hooks.kit.contract.target import Target
 from tests.cds_hooks.kit.contract.conftest import AS_OF
 from tests.cds_hooks.kit.contract.good_server import running
+from tests.operations.test_proxies import Authority
 
 
 @pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """A self-signed certificate for this machine, and its key."""
-    folder = tmp_path_factory.mktemp("certificate")
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "good server")])
-    now = datetime.now(UTC)
-    builder = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
-    builder = (
-        builder.serial_number(1).not_valid_before(now - timedelta(days=1)).not_valid_after(now + timedelta(days=1))
-    )
-    names = x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))])
-    # What newer Pythons ask of an authority.
-    builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-    builder = builder.add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-    usage = x509.KeyUsage(True, False, False, False, False, True, False, False, False)
-    builder = builder.add_extension(usage, critical=True)
-    signed = builder.add_extension(names, critical=False).sign(key, hashes.SHA256())
-    files = folder / "certificate.pem", folder / "key.pem"
-    files[0].write_bytes(signed.public_bytes(serialization.Encoding.PEM))
-    form = serialization.PrivateFormat.PKCS8
-    files[1].write_bytes(key.private_bytes(serialization.Encoding.PEM, form, serialization.NoEncryption()))
-    return files
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return Authority(tmp_path_factory.mktemp("certificate"), "authority")
 
 
 @pytest.fixture(scope="module")
-def secure(certificate: tuple[Path, Path]) -> Iterator[str]:
+def secure(authority: Authority) -> Iterator[str]:
     """The address of a good server over HTTPS."""
-    with running(*certificate) as server:
+    with running(*authority.issue("127.0.0.1")) as server:
         yield server.base
 
 
@@ -69,9 +44,9 @@ def test_a_certificate_that_nobody_vouches_for_fails_a_must(secure: str, few_cha
 
 
 def test_a_certificate_of_a_trusted_authority_holds(
-    secure: str, few_charts: tuple[PatientChart, ...], certificate: tuple[Path, Path]
+    secure: str, few_charts: tuple[PatientChart, ...], authority: Authority
 ) -> None:
-    report = _run(secure, few_charts, certificate[0])
+    report = _run(secure, few_charts, authority.file)
     assert report.findings == []
     held = {each.row.id for each in report.rows if each.result is Result.HELD}
     assert {"SEC-32", "GEN-02"} <= held
