@@ -45,15 +45,6 @@ def test_slack_gets_a_text() -> None:
     assert _request(url, is_over=True) == (url, {"text": "Over: 40 calls of ehr were refused."})
 
 
-def test_no_text_or_key_is_more_than_the_receivers_take() -> None:
-    slack = "https://hooks.slack.com/services/T/B/X"
-    _, message = notice_request(slack, {"text": "<!channel> A & B"}, "k", AT, is_over=False)
-    assert message == {"text": "&lt;!channel&gt; A &amp; B"}
-    pager = "https://events.eu.pagerduty.com/v2/enqueue/R0UT1NG"
-    keys = {notice_request(pager, NOTICE, "k" * 999, AT, is_over=over)[1]["dedup_key"] for over in (False, True)}
-    assert [len(key) <= 255 for key in keys] == [True]
-
-
 @pytest.mark.parametrize("url", ["https://hooks.example.org/notices", "http://127.0.0.1:9/v2/enqueue"])
 def test_every_other_address_gets_our_own_form(url: str) -> None:
     assert _request(url) == (url, NOTICE)

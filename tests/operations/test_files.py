@@ -16,7 +16,6 @@ import httpx
 import pytest
 
 from benchmarks.servers import running, service_command
-from cds_hooks.logs import FIELDS
 from cds_hooks.metrics import Metrics
 from cds_hooks.metrics.page import page_of
 from tests.conftest import ROOT
@@ -109,14 +108,6 @@ def _until(holds: Callable[[], Any]) -> None:
                 return
         sleep(0.2)
     raise AssertionError("not within two minutes")
-
-
-def test_the_page_of_the_log_describes_every_field_and_no_other() -> None:
-    page = (FOLDER / "logs.md").read_text().partition("| event |")[0]
-    said = {
-        name for row in page.splitlines() if row.startswith("| `") for name in re.findall(r"`(\w+)`", row.split("|")[1])
-    }
-    assert said == FIELDS
 
 
 def certificates(folder: Path) -> None:

@@ -1,6 +1,5 @@
 """The manifests of docs/operations/files: what they name is there, and what they start is what is tested elsewhere."""
 
-import re
 from functools import cache
 from typing import Any
 
@@ -46,20 +45,6 @@ def test_every_setting_of_the_manifests_is_one_of_the_server() -> None:
     ours = {name for name in names if name.startswith("CDS_")}
     assert len(ours) >= 6
     assert {name.removeprefix("CDS_").lower() for name in ours} <= set(SETTINGS)
-
-
-def test_compose_mounts_the_files_that_are_tested_and_declares_what_it_names() -> None:
-    compose = _compose()
-    mounted = re.findall(r"\./([\w-]+\.(?:conf|yml))", (FILES / "compose.yaml").read_text())
-    proxy = {"nginx.conf", "cds-hooks-proxy.conf", "cds-hooks-pages.conf"}
-    assert set(mounted) == proxy | {"prometheus.yml", "alerts.yml"}
-    assert all((FILES / name).is_file() for name in mounted)
-    for service in compose["services"].values():
-        assert set(service.get("depends_on", ())) <= set(compose["services"])
-        named = {volume.partition(":")[0] for volume in service.get("volumes", ()) if not volume.startswith(".")}
-        assert named <= set(compose["volumes"])
-        secrets = {each if isinstance(each, str) else each["source"] for each in service.get("secrets", ())}
-        assert secrets <= set(compose["secrets"])
 
 
 def test_the_image_runs_as_its_own_user_and_writes_to_its_volume_only() -> None:

@@ -36,11 +36,6 @@ def test_a_variable_of_another_program_is_not_taken_for_a_setting_that_it_does_n
     assert not [sentence for sentence in sentences if "did you mean" in sentence]
 
 
-def test_a_constant_is_not_read_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("CDS_BODY_SECONDS", "0.01")
-    assert Settings().body_seconds == 10
-
-
 @for_rows(
     ("name", "value"),
     rows_of(__file__, "an_address_that_is_none_is_refused"),
@@ -55,11 +50,6 @@ def test_a_flag_by_which_patients_opt_out_is_named_with_its_system(codes: str) -
     with pytest.raises(ValidationError, match=r"write it as https://example.org/flags\|no-cds"):
         Settings(opt_out_flags=codes)
     assert Settings(opt_out_flags=" a|b, urn:oid:1.2|3,").opt_out_codes == {("a", "b"), ("urn:oid:1.2", "3")}
-
-
-def test_good_addresses_are_taken() -> None:
-    configured = Settings(public_url="https://[2001:db8::1]:8443/cds/", cors_origins="*, http://localhost:3000")
-    assert configured.public_url == "https://[2001:db8::1]:8443/cds"
 
 
 def test_what_is_in_force_is_printed_with_its_origin_and_without_secrets() -> None:

@@ -51,10 +51,6 @@ def test_a_malformed_traceparent_is_ignored(value: str) -> None:
     assert not read_trace([(b"traceparent", value.encode()), (b"tracestate", b"a=b")]).is_valid
 
 
-def test_two_traceparents_are_none() -> None:
-    assert not read_trace([(b"traceparent", GIVEN.encode())] * 2).is_valid
-
-
 @pytest.mark.parametrize(
     ("value", "sampled"), [(GIVEN, True), (GIVEN[:-1] + "0", False), (f"cc{GIVEN[2:]}-what", True)]
 )
@@ -112,23 +108,6 @@ def test_a_trace_is_recorded_and_handed_on_to_the_fhir_server_with_a_span_of_our
     assert {each["traceparent"] for each in sent} == {f"00-{TRACE}-{recorded['span']}-01"}
     assert {each["tracestate"] for each in sent} == {STATE}
     assert {each["authorization"] for each in sent} == {f"Bearer {TOKEN}"}
-
-
-def test_a_call_without_a_trace_sends_none_and_records_none(tmp_path: Path, as_of: datetime) -> None:
-    bundle = b'{"resourceType":"Bundle","type":"searchset","entry":[]}'
-    request = without(request_for(PLANNING, "patient-view", "planning-talk", as_of), "conditions")
-
-    async def conversation() -> httpx.Response:
-        async with app_client(tmp_path, as_of=as_of, fetch_milliseconds=10_000) as calls:
-            headers = {"traceparent": "00-nonsense", "tracestate": STATE}
-            return await calls.post(f"/cds-services/{PLANNING}", json=at_server(request, fhir.base), headers=headers)
-
-    with answering(lambda _: (200, {"content-type": "application/fhir+json"}, bundle)) as fhir:
-        answer = asyncio.run(conversation())
-    assert answer.status_code == 200
-    assert "trace" not in basis_of(tmp_path, ours(answer)["decision"])
-    assert fhir.requests
-    assert all({"traceparent", "tracestate"}.isdisjoint(headers) for _, _, headers in fhir.requests)
 
 
 async def test_the_log_names_the_trace_of_a_refused_and_of_an_answered_call(tmp_path: Path, as_of: datetime) -> None:

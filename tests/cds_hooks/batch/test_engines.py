@@ -97,16 +97,6 @@ def test_a_step_over_batches_gives_the_bits_of_the_command_line(table: Any, know
     same(RayTableStep("mortality_5y", "participant_id")(table).to_pylist(), known)
 
 
-def test_a_coding_that_no_view_explains_stops_a_step_too(table: Any) -> None:
-    coded = table.set_column(table.schema.names.index("sex"), "sex", pyarrow.array(["M"] * PEOPLE))
-    with pytest.raises(BatchRefused, match="CASE sex WHEN 'M'"):
-        TableStep("mortality_5y", "participant_id").scored(coded)
-    view = "SELECT * REPLACE (CASE sex WHEN 'M' THEN 'male' END AS sex) FROM rows"
-    assert TableStep("mortality_5y", "participant_id", view).scored(coded).num_rows == PEOPLE
-    with pytest.raises(BatchRefused, match="no column 'mrn'"):
-        TableStep("mortality_5y", "mrn").scored(table)
-
-
 def test_charts_in_groups_give_what_a_folder_gives(tmp_path: Path) -> None:
     step = pickle.loads(pickle.dumps(ChartStep(AS_OF)))  # noqa: S301 - our own object
     assert as_lines(step(resources()).to_pylist()) == charts_known(tmp_path)

@@ -45,13 +45,6 @@ def test_a_file_that_holds_no_case_is_said(tmp_path: Path, name: str, text: str,
     assert said in done.stdout
 
 
-def test_cases_of_what_waits_for_its_label_are_counted_and_not_asked() -> None:
-    done = run("check", str(CASES / "dose-frequency.json"), "--json")
-    assert done.exit_code == 0
-    summary = json.loads(done.stdout)
-    assert (summary["wrong"], 0 < summary["waiting"] < len(summary["cases"])) == (0, True)
-
-
 def test_what_holds_no_case_in_a_folder_is_left_out_and_named(tmp_path: Path) -> None:
     (tmp_path / f"{RULE}.json").write_text((CASES / f"{RULE}.json").read_text())
     (tmp_path / "table.json").write_text('{"doses": []}')

@@ -112,12 +112,3 @@ def test_every_row_that_cannot_be_read_is_told_with_its_line_and_the_nearest_nam
     assert told[2] == "ours.csv, line 5: '3' means something else in ours.csv, line 4"
     assert told[3].startswith("ours.csv, line 6: none of group, drug")
     assert len(told) == 4
-
-
-def test_a_folder_without_a_record_gets_none_from_a_command_that_reads_an_index(tmp_path: Path) -> None:
-    (tmp_path / "ours.csv").write_text("system,code,group\nurn:site,1,hf\n")
-    (tmp_path / "chart.json").write_text(json.dumps(_resource({"system": "urn:site", "code": "1", "group": "hf"})))
-    run_program("terminology", "import", "ours.csv", "--out", "terms.idx", folder=tmp_path)
-    done = run_program("understand", "chart.json", folder=tmp_path, environment={"CDS_TERMINOLOGY": "terms.idx"})
-    assert "by ours.csv, line 2, code 1" in done.stdout, done.stderr
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["chart.json", "ours.csv", "terms.idx"]

@@ -7,10 +7,8 @@ from typing import ClassVar
 
 import pytest
 
-from cds_hooks.decision_views.file import Views, views_file
+from cds_hooks.decision_views.file import Views
 from cds_hooks.decision_views.follow import Batch, Follower, Projection
-from cds_hooks.record_views import open_follower
-from cds_hooks.settings import Settings
 from cds_hooks.storage import card_uuid, new_decision_id
 from cds_hooks.storage.decision import Decision, RecordUnavailable
 from tests.cds_hooks.storage.samples import a_decision, store
@@ -74,18 +72,6 @@ def test_of_several_processes_one_follows_and_the_others_read(tmp_path: Path) ->
         other.catch_up(seconds=0.02)
     one.close()
     assert taken(other)[-1] == "ben"
-
-
-def test_the_file_is_beside_an_sqlite_record_and_only_its_owner_reads_it(tmp_path: Path) -> None:
-    url = record_in(tmp_path)
-    store(url, a_decision())
-    follower = open_follower(Settings(database_url=url))
-    follower.catch_up()
-    assert follower.views.file == tmp_path / "decisions.views.sqlite3"
-    assert follower.views.file.stat().st_mode & 0o077 == 0
-    one, two = (views_file(Settings(), f"postgresql://u:p@h/{name}") for name in ("one", "two"))
-    assert one.parent == Path("var")
-    assert one != two
 
 
 def test_a_folder_that_cannot_be_written_is_said_and_stops_nobody(tmp_path: Path) -> None:

@@ -54,12 +54,6 @@ def _entries(version: str) -> list[dict[str, Any]]:
     return [entry for service in find_services(file="separate").values() for entry in service.discovery(client)]
 
 
-@pytest.mark.parametrize("version", ["1.0", "1.1"])
-def test_usage_requirements_came_with_2_0(version: str) -> None:
-    assert all("usageRequirements" not in entry for entry in _entries(version))
-    assert all("usageRequirements" in entry for entry in _entries("2.0"))
-
-
 def test_in_3_0_version_and_hook_version_are_told_and_match_the_hooks_page() -> None:
     for entry in _entries("3.0"):
         assert entry["version"] == "3.0.0"

@@ -47,12 +47,6 @@ def _apply(
     return apply_fact(connection, Fact(patient, resource, at, rank, how), inbox=7, now=1000.0)
 
 
-def _current(connection: sqlite3.Connection, kind: str = "Observation") -> list[tuple[Any, ...]]:
-    return connection.execute(
-        "SELECT patient, id, codes, at, rank, status, inbox FROM facts WHERE current = 1 AND type = ?", (kind,)
-    ).fetchall()
-
-
 _VISITS: list[tuple[Json, float, int, Json, float, int, Json]] = [
     (_visit("finished", start="1", end="9"), 9, 3, _visit("in-progress", start="1"), 10, 0,
      _visit("finished", start="1", end="9")),
@@ -111,16 +105,6 @@ def test_patients_go_on_under_the_last_number_and_a_circle_is_undone(connection:
 def _keyed(patient: str, when: str, value: float, *series: str) -> Fact:
     key = ("SOUTH", "result", patient, "F1", *series)
     return Fact(patient, _lab(value, id=resource_id(*key), effectiveDateTime=when), 1.0, key=key)
-
-
-def test_what_came_before_a_merge_is_known_under_the_other_number(connection: sqlite3.Connection) -> None:
-    first = apply_fact(connection, _keyed("old", "09:00", 4.1, "0"), 1, 1.0)
-    link_patients(connection, Merge("new", "old"), 2, 2.0)
-    again = apply_fact(connection, _keyed("new", "09:00", 5.2, "0"), 3, 3.0)
-    assert (again.fact.patient, again.fact.id, again.changed) == ("old", first.fact.id, True)
-    assert [row[0] for row in _current(connection)] == ["old"]
-    stranger = apply_fact(connection, _keyed("other", "09:00", 5.2, "0"), 4, 4.0)
-    assert stranger.fact.patient == "other"
 
 
 def test_of_a_series_with_one_code_the_result_of_the_same_time_is_replaced(connection: sqlite3.Connection) -> None:

@@ -16,9 +16,8 @@ import pytest
 from cds_hooks.events.declaration import Declaration, DeclarationFault
 from cds_hooks.events.inbox import Inbox
 from cds_hooks.events.mllp import framed
-from cds_hooks.events.rescoring import Due, Rescoring, prefetch_of
+from cds_hooks.events.rescoring import Rescoring
 from cds_hooks.events.runner import check_declaration
-from cds_hooks.prefetch.template import Template
 from cds_hooks.services import services_for
 from cds_hooks.settings import Settings
 from tests.cds_hooks.calls import client
@@ -172,15 +171,6 @@ def _due(inbox: Inbox, *rows: tuple[str, str, float, float, float, int]) -> None
         connection.executemany("INSERT INTO due VALUES (?, ?, ?, ?, ?, ?)", rows)
 
 
-def test_the_id_of_a_decision_begins_with_the_time_in_milliseconds_and_follows_from_what_is_due() -> None:
-    due = Due("p", "s", 1_795_182_000.5, 4)
-    assert due.decision_id.startswith(f"{1_795_182_000_500:012x}"[:8] + "-" + f"{1_795_182_000_500:012x}"[8:] + "-7")
-    assert [len(part) for part in due.decision_id.split("-")] == [8, 4, 4, 4, 12]
-    assert due.decision_id == Due("p", "s", 1_795_182_000.5, 4).decision_id
-    others = (Due("q", "s", 1.0, 4), Due("p", "t", 1.0, 4), Due("p", "s", 1.0, 5), Due("p", "s", 1.0, 4))
-    assert len({other.decision_id for other in others}) == 4
-
-
 @run_async
 async def test_a_service_that_is_gone_owes_nothing_and_fifty_are_computed_at_once(tmp_path: Path) -> None:
     with closing(Inbox(tmp_path / "events.sqlite3")) as inbox:
@@ -190,19 +180,3 @@ async def test_a_service_that_is_gone_owes_nothing_and_fifty_are_computed_at_onc
         assert [await rescoring.compute_due() for _ in range(3)] == [50, 2, 0]
         assert inbox.query("SELECT patient FROM due") == [("later",)]
         assert rescoring.computed == 0
-
-
-def test_a_key_of_which_nothing_came_is_left_out_unless_everything_of_its_type_comes() -> None:
-    templates = [
-        Template("patient", "Patient/{{context.patientId}}", "Patient", "patient"),
-        Template("labs", "Observation?patient={{context.patientId}}&code=a,b&_count=9", "Observation", "labs"),
-        Template("conditions", "Condition?patient={{context.patientId}}", "Condition", "conditions"),
-        Template("orders", "ServiceRequest?patient={{context.patientId}}", "ServiceRequest", "orders"),
-    ]
-    person, lab, other = ({"resourceType": kind, "id": "1"} for kind in ("Patient", "Observation", "Observation"))
-    chart = [("Patient", "", person), ("Observation", "x b", lab), ("Observation", "c", other)]
-    entry = {"resourceType": "Bundle", "type": "searchset"}
-    assert prefetch_of(templates, chart, {"Condition"}) == {
-        "patient": person, "labs": entry | {"entry": [{"resource": lab}]}, "conditions": entry | {"entry": []}
-    }  # fmt: skip
-    assert prefetch_of(templates, [], frozenset()) == {}

@@ -18,7 +18,6 @@ from cds_hooks.events.declaration import SubscriptionFeed
 from cds_hooks.events.facts import chart_of
 from cds_hooks.events.inbox import Groups, Inbox
 from cds_hooks.events.subscriptions import (
-    Notification,
     Subscriber,
     read_notification,
 )
@@ -50,23 +49,6 @@ def _event(number: Any, **focus: Any) -> Json:
         "name": "notification-event",
         "part": part + ([{"name": "focus", "valueReference": focus}] if focus else []),
     }
-
-
-def test_a_notification_is_read_with_all_that_it_says() -> None:
-    body = _bundle(
-        OF,
-        {"name": "topic", "valueCanonical": "t"},
-        {"name": "status", "valueCode": "active"},
-        KIND,
-        {"name": "events-since-subscription-start", "valueString": "9"},
-        _event("8", reference="Observation/a"),
-        _event("9"),
-        entries=({"resource": {"id": "a"}}, {"resource": "x"}, "y"),
-    )
-    events = ((8, "Observation/a"), (9, ""))
-    assert read_notification(body) == Notification(
-        f"{SERVER}/Subscription/s1", "t", "event-notification", "active", 9, events, ({"id": "a"},), body
-    )
 
 
 DEEP = b"[" * 300 + b"]" * 300
@@ -285,19 +267,6 @@ async def test_without_events_and_after_a_restart_a_search_finds_what_did_not_co
             assert (here.state.epoch, here.state.gaps, set(here.values())) == (1, frozenset(), {"k1", "k2", "k3"})
             await here.post(server.notification("event-notification", 2, (2, "Observation/k3")))
             assert (here.state.gaps, here.counted("searched")) == (frozenset(), 2)
-
-
-@run_async
-async def test_an_empty_payload_without_events_to_ask_for_is_a_search_or_stays_a_gap(tmp_path: Path) -> None:
-    with fhir_server(k2=observation("k2")) as server:
-        server.has_events = False
-        async with subscribed(tmp_path, server.base, "Observation?category=laboratory") as here:
-            await here.post(server.notification("event-notification", 1, (1, "")))
-            assert (set(here.values()), here.state.gaps, here.counted("searched")) == ({"k2"}, frozenset(), 1)
-        (tmp_path / "other").mkdir()
-        async with subscribed(tmp_path / "other", server.base) as here:
-            await here.post(server.notification("event-notification", 1, (1, "")))
-            assert (here.values(), here.state.gaps, here.counted("gap-not-filled")) == ({}, frozenset({1}), 1)
 
 
 @run_async

@@ -10,7 +10,7 @@ import pytest
 
 from cds_hooks.governance.act_desk import LoggedIn
 from cds_hooks.governance.acts import COMMAND, ActState, ApprovalRefused
-from cds_hooks.hold_back.released import Released, State, in_canary
+from cds_hooks.hold_back.released import Released, State
 from models_onnx.serving.registry import load_model
 from tests.cds_hooks.governance.clicking import ANN, BEN, RULE, Desk
 from tests.each import rows_of
@@ -95,18 +95,6 @@ def test_an_act_that_was_changed_in_the_record_does_not_count(desk: Desk, tmp_pa
     found = desk.releases()
     assert found.current.words == {}
     assert "it was changed after it was written" in found.refused[0]
-
-
-def test_a_canary_has_the_same_patients_everywhere_and_more_with_a_larger_share() -> None:
-    salt = "0b" * 16
-    patients = [f"patient-{number}" for number in range(2000)]
-    few = {each for each in patients if in_canary(State("canary", share=5, salt=salt), "a", each)}
-    more = {each for each in patients if in_canary(State("canary", share=25, salt=salt), "a", each)}
-    assert few < more
-    assert 60 < len(few) < 150
-    assert 420 < len(more) < 580
-    other = {each for each in patients if in_canary(State("canary", share=5, salt="0c" * 16), "a", each)}
-    assert other != few, "another release chooses other patients"
 
 
 def test_another_version_than_was_released_is_not_shown(desk: Desk) -> None:

@@ -125,14 +125,6 @@ def test_the_opposite_of_what_was_accepted_is_not_offered() -> None:
     assert chosen.withheld == {"acetaminophen-naproxen": 0}
 
 
-def test_the_same_suggestion_is_not_offered_again_and_others_are() -> None:
-    guard = _guard(_card("naproxen", _replace("naproxen", "acetaminophen")))
-    other = _card("ibuprofen", _replace("ibuprofen", "acetaminophen"), _replace("ibuprofen", "topical"))
-    chosen = guard.hold_back([other], CALLER)
-    assert [each.label for each in chosen.cards[0].suggestions] == ["topical for ibuprofen"]
-    assert chosen.silences[0].text == "“acetaminophen for ibuprofen” is not offered again: it was just accepted."
-
-
 def test_critical_cards_other_patients_and_other_drugs_are_as_they_were() -> None:
     guard = _guard(_card("naproxen", _replace("naproxen", "acetaminophen")))
     cards = [

@@ -12,9 +12,7 @@ from cds_hooks.errors import HookError
 from cds_hooks.outcomes.joining import Joined, Sender, join_reports
 from cds_hooks.outcomes.labels import Label
 from cds_hooks.outcomes.report import Report, checked_report, read_reports
-from cds_hooks.storage import Decision, card_uuid, suggestion_uuid
-from cds_hooks.storage.database import parse_url
-from cds_hooks.storage.outcomes import store_outcomes
+from cds_hooks.storage import Decision, card_uuid
 from tests.cds_hooks.storage.samples import a_decision, store
 from tests.each import for_rows, rows_of
 
@@ -110,15 +108,6 @@ def test_an_admission_is_the_next_one_and_not_the_stay_itself(sqlite_url: str) -
         assert reasons(found) == ([] if expected else [(0, "no-prediction")])
 
 
-def test_that_nothing_happened_up_to_a_day_is_said_of_the_horizons_that_have_ended(sqlite_url: str) -> None:
-    ended, running, happened = decided("readmission"), decided("readmission", days=25), decided("readmission", days=1)
-    record(sqlite_url, ended, running, happened)
-    yes = join(sqlite_url, {"prediction": happened.id, "outcome": "yes", "at": "2026-03-10"})
-    store_outcomes(parse_url(sqlite_url), yes.items)
-    found = join(sqlite_url, {"patient": "p1", "event": "admission", "outcome": "no", "at": "2026-04-05"})
-    assert values(found) == [(ended.id, "readmission", "no")]
-
-
 def test_what_has_not_happened_yet_is_not_taken_in(sqlite_url: str) -> None:
     one = decided("readmission", days=274)  # 2026-11-30, a day before the report
     record(sqlite_url, one)
@@ -132,23 +121,6 @@ def test_what_has_not_happened_yet_is_not_taken_in(sqlite_url: str) -> None:
     )
     assert values(found) == [(one.id, "readmission", "yes"), (None, "death", "2026-11-30")]
     assert reasons(found) == [(1, "not-yet"), (3, "not-yet"), (4, "not-yet")]
-
-
-def test_what_was_done_with_an_order_is_joined_to_its_card_and_suggestion(sqlite_url: str) -> None:
-    one = decided()
-    card = card_uuid(one.id, 1)
-    response = {"cards": [{"uuid": card, "suggestions": [{"uuid": suggestion_uuid(card, 1)}]}]}
-    one = a_decision(id=one.id, client="north", response=json.dumps(response).encode())
-    record(sqlite_url, one)
-    found = join(
-        sqlite_url,
-        {"card": card, "order": "still-ordered"},
-        {"card": card, "suggestion": suggestion_uuid(card, 1), "order": "accepted"},
-        {"card": card, "suggestion": suggestion_uuid(card, 2), "order": "accepted"},
-        {"card": card_uuid(one.id, 2), "order": "changed"},
-    )
-    assert values(found) == [(one.id, card, "still-ordered"), (one.id, suggestion_uuid(card, 1), "accepted")]
-    assert reasons(found) == [(2, "unknown-card"), (3, "unknown-card")]
 
 
 def body(*reports: Any) -> bytes:

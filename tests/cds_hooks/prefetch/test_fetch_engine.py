@@ -14,13 +14,10 @@ from cds_hooks.protocol.hooks import LIBRARY
 from cds_hooks.protocol.request import CDSRequest, read_request
 from cds_hooks.security.trust import ANONYMOUS, DevelopmentTrust, TrustedClient
 from tests.cds_hooks.prefetch.fetch_calls import TOKEN, at_server
-from tests.fhir.builders import bundle, medication_order
 from tests.fhir_charts import chart_of, lab, serving_fhir
 
 LABS = "Observation?patient={{context.patientId}}&code=http://loinc.org|2160-0"
 TODAY = date(2026, 11, 20)
-ALL_ORDERS = "MedicationRequest?patient={{context.patientId}}"
-ORDERS = Templates([Template("medications", ALL_ORDERS, "MedicationRequest", "medication orders")])
 
 
 def _request(
@@ -75,16 +72,3 @@ def test_dates_by_tokens_are_asked_for_with_clients_of_3_0_only() -> None:
         with serving_fhir([chart_of(lab(1))]) as running:
             _fill(_request(running.base), templates, protocol=protocol)
         assert running.queries == [f"/Observation?patient=p1&code=http://loinc.org%7C2160-0{asked}"]
-
-
-def _order(number: int, reference: str) -> dict[str, Any]:
-    return medication_order(None, id=f"r{number}", medicationReference={"reference": reference})
-
-
-def test_medications_that_are_not_to_be_had_make_the_orders_a_part() -> None:
-    order = _order(1, "Medication/far")
-    with serving_fhir([chart_of(order)], mode="403") as running:
-        filled = _fill(_request(running.base, prefetch={"medications": bundle(order)}), ORDERS)
-    (state,) = filled.state.states
-    assert (state.state, state.reason, state.cause) == ("given", "partial", "forbidden")
-    assert "1 medication is only referred to" in (filled.state.note or "")

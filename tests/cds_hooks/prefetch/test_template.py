@@ -68,16 +68,6 @@ def _brought(**prefetch: Any) -> PrefetchState:
     return inspect_prefetch(request.prefetch, TEMPLATES, AS_OF)
 
 
-def _state(value: Any, key: str = "conditions") -> tuple[str, str, str]:
-    (found,) = (each for each in _brought(**{key: value}).states if each.template.key == key)
-    return found.state, found.reason, found.cause
-
-
-def test_fewer_entries_than_the_total_are_a_part() -> None:
-    assert _state(_bundle(CONDITION, total=7)) == ("given", "partial", "cut")
-    assert _state(_bundle(total=7)) == ("null", "partial", "cut")
-
-
 def test_what_is_missing_is_said_unless_its_policy_is_to_omit_it() -> None:
     state = _brought(patient=PATIENT, labs=None, body=None)
     assert [refusal.subject for refusal in state.refusals] == ["prefetch.conditions", "prefetch.medications"]

@@ -11,14 +11,12 @@ import orjson
 import pytest
 from hypothesis import HealthCheck, given, settings
 from msgspec import structs
-from sqlalchemy import func, select
 
 from cds_hooks.kit.samples import load_draft
 from cds_hooks.kit.simulator.chart import Chart, last_event, move_dates, read_chart, resources_of
 from cds_hooks.replay.basis import read_basis
 from cds_hooks.services import find_services
-from cds_hooks.storage.queries import charts_of, facts_of, read_rows
-from cds_hooks.storage.tables import charts
+from cds_hooks.storage.queries import charts_of, facts_of
 from tests.cds_hooks.replay.answered import (
     DRAFT,
     answered,
@@ -200,20 +198,3 @@ def test_every_planted_difference_of_the_last_bit_of_a_score_is_found(tmp_path: 
         inside[place] = was
     assert len(planted) > 12
     assert [each.outcome for each in verdicts(url, planted)] == ["differs"] * len(planted)
-
-
-def test_calls_of_a_visit_that_share_what_was_read_are_the_same_from_their_facts(tmp_path: Path) -> None:
-    url = record_at(tmp_path)
-    calls = [
-        call
-        for service in (ORDERS, "nephrology-referral", "medication-review")
-        for call in list(sample_calls(service, NOW, 6))[:6]
-    ]
-    decisions = answered(url, [call for call in calls for _ in range(3)], NOW)
-    assert not_the_same(verdicts(url, decisions)) == []
-    facts_by_id = facts_of(url, [decision.id for decision in decisions])
-    facts = [facts_by_id[decision.id] for decision in decisions]
-    assert len(facts) == 3 * len(calls) > 18
-    assert facts[::3] == facts[1::3] == facts[2::3]
-    read = set(charts_of(url, list(facts_by_id)).values())
-    assert len(read) <= read_rows(url, select(func.count()).select_from(charts))[0][0] <= len(calls), "each once"

@@ -41,11 +41,6 @@ def test_orders_that_were_never_given_and_charts_without_orders_are_left_out() -
     assert run() == SimulatedOrders()
 
 
-def test_many_orders_are_chosen_evenly_over_time() -> None:
-    simulation = run(*(metformin(f"2020-{month:02}-01") for month in range(1, 13)), orders=4)
-    assert simulation.orders == 4
-
-
 @pytest.mark.slow
 def test_real_orders_are_judged_without_a_fault(data_folder: Path) -> None:
     simulation = SimulatedOrders()
@@ -104,18 +99,6 @@ def test_every_order_of_a_chart_is_counted_with_what_is_found_about_it() -> None
     simulate(simulation, chart, 10, only_some)
     counts = (simulation.orders, simulation.charts, simulation.not_recognised, simulation.with_card)
     assert (counts, simulation.not_covered) == ((12, 2, 2, 8), 6)
-
-
-def test_of_many_orders_the_chosen_ones_are_evenly_apart() -> None:
-    def chosen(most: int) -> list[float]:
-        simulation = SimulatedOrders(each_order=[])
-        orders = [order("acarbose", f"2020-{month:02}-01", str(month)) for month in range(10, 0, -1)]
-        simulate(simulation, resources_of(*orders), most, only_some)
-        return [each.instant for each in simulation.each_order or []]
-
-    assert chosen(4) == [moment(f"2020-{month}-01") for month in ("01", "03", "06", "08")]
-    assert chosen(1) == [moment("2020-01-01")]
-    assert chosen(10) == chosen(11) == [moment(f"2020-{month:02}-01") for month in range(1, 11)]
 
 
 def test_an_order_is_judged_beside_those_that_had_not_ended_and_not_beside_itself() -> None:

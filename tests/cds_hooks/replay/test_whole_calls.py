@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 import pytest
 from msgspec import structs
 
-from cds_hooks.replay import Replayer, ReplaySite, Verdict, open_site
-from cds_hooks.replay.candidates import Change, NotReplayed, candidate_site, changes
+from cds_hooks.replay import Replayer, ReplaySite, Verdict
+from cds_hooks.replay.candidates import Change, candidate_site, changes
 from cds_hooks.settings import Settings
 from cds_hooks.storage import Decision
 from cds_hooks.storage.content import read_content_keys, use_content_keys
@@ -51,12 +51,6 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Recorded:
     return Recorded(record_at(tmp_path_factory.mktemp("record")))
 
 
-@pytest.fixture(scope="module")
-def strict() -> ReplaySite:
-    """A site at which cards are for 1 of 1,000 patients alone."""
-    return open_site(Settings(alert_share="0.001"))
-
-
 def not_replayed(verdict: Verdict) -> str:
     """Why it was not replayed; then it has nothing to compare."""
     assert (verdict.outcome, verdict.differences, verdict.causes) == ("not-replayed", (), ())
@@ -94,21 +88,6 @@ def test_a_call_that_is_refused_now_differs_by_its_refusal(recorded: Recorded) -
     found = recorded.verdict(decision)
     assert found.outcome == "differs"
     assert "error" in {difference.where for difference in found.differences}
-
-
-def test_two_sites_are_compared_and_what_cannot_be_says_why(recorded: Recorded, strict: ReplaySite) -> None:
-    planning, order = recorded.decisions[PLANNING], recorded.decisions[ORDERS]
-    gone = structs.replace(order, id="of nothing")
-    of_planning, of_order, of_nothing = changes(site(), strict, recorded.url, [planning, order, gone])
-    assert isinstance(of_planning, Change)
-    assert isinstance(of_order, Change)
-    assert of_planning == Change(
-        planning.id, PLANNING, of_planning.group, fewer=("mortality_5y",), before=("mortality_5y",), after=()
-    )
-    assert (of_order.more, of_order.fewer, of_order.is_other, of_order.before) == ((), (), False, of_order.after)
-    assert of_order.before == ("renal-metformin/lt30",)
-    assert isinstance(of_nothing, NotReplayed)
-    assert of_nothing.because.startswith("no facts were kept")
 
 
 def test_a_replay_of_another_day_names_it_and_a_candidate_what_it_changes(recorded: Recorded) -> None:

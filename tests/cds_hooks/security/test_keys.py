@@ -96,29 +96,6 @@ async def _find(keys: RemoteKeys, kid: str) -> bool:
     return (keys.key(kid) or await keys.key_after_fetching(kid)) is not None
 
 
-def test_calls_that_come_together_wait_for_one_request(old: SigningKey, clock: Clock) -> None:
-    async def together(keys: RemoteKeys) -> None:
-        assert all(await asyncio.gather(*(_find(keys, "old") for _ in range(50))))
-        assert len(seen.requests) == 1
-
-    with answering(KeyServer(old)) as seen:
-        _with_keys(seen, clock, together)
-
-
-def test_a_withdrawn_key_ends_with_the_next_refresh(old: SigningKey, new: SigningKey, clock: Clock) -> None:
-    async def withdraw(keys: RemoteKeys) -> None:
-        assert await _find(keys, "old")
-        server.publish(new)
-        clock.now += 901
-        assert keys.key("old") is not None, "the call that notices it does not wait"
-        await _until(lambda: len(seen.requests) == 2 and keys.key("new") is not None)
-        assert not await _find(keys, "old")
-
-    server = KeyServer(old)
-    with answering(server) as seen:
-        _with_keys(seen, clock, withdraw, refresh_seconds=900)
-
-
 def test_a_key_that_was_withdrawn_while_nobody_called_is_not_believed(
     old: SigningKey, new: SigningKey, clock: Clock
 ) -> None:

@@ -69,24 +69,6 @@ def test_a_file_that_is_taken_away_changes_nothing(live: WatchedTrustFile, site:
     assert [line["reason"] for line in lines] == ["unreadable"]
 
 
-def test_fetched_keys_outlive_a_change_that_is_not_theirs(site: Site, clock: Clock) -> None:
-    remote = CLIENT.replace('jwks_file = "jwks.json"', 'jwks_url = "https://ehr.example.org/jwks"')
-    site.write(remote)
-    live = WatchedTrustFile(site.file, ANY_NAME, _no_fetch, clock)
-    source = live.register().clients[0].key_source
-    assert isinstance(source, KeySetUrl)
-    keys = live.remote_keys(source)
-    site.write(remote + 'tenant = "north"\n')
-    _pass(live, clock)
-    live.register()
-    assert live.remote_keys(source) is keys
-    site.write(remote.replace("org/jwks", "org/other"))
-    _pass(live, clock)
-    live.register()
-    with pytest.raises(KeyError):
-        live.remote_keys(source)
-
-
 _SECOND = CLIENT.replace("Example", "Second").replace("https://ehr", "https://other").replace("version = 1\n", "")
 
 

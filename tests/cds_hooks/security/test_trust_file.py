@@ -1,25 +1,22 @@
 """The trust file: read into clients, or refused with a sentence for each mistake and its place."""
 
 import json
-from pathlib import Path
 from typing import Any, get_args
 
 import pytest
 
 from cds_hooks.errors import UntrustedReason
-from cds_hooks.kit.simulator.signing import SigningKey, new_key
+from cds_hooks.kit.simulator.signing import new_key
 from cds_hooks.security.addresses import Budgets, KeySetUrl
-from cds_hooks.security.trust import PinnedKeys, RegistrableNames
+from cds_hooks.security.trust import RegistrableNames
 from cds_hooks.security.trust_file import (
     TrustFileError,
-    place_in_trust_file,
     read_trust_file,
-    schema,
 )
 from tests.cds_hooks.security.conftest import DATA
 from tests.cds_hooks.security.trusting import CLIENT, Site
 from tests.conftest import ROOT
-from tests.each import for_rows, rows_of
+from tests.each import rows_of
 
 FULL = """\
 version = 1
@@ -116,38 +113,6 @@ def test_what_a_process_serves_bounds_what_its_clients_may_call(
     assert {name for name in ("order-safety", "coverage-requirements") if client.may_call({name})} == may_call
 
 
-def test_what_is_left_out_has_the_default_that_the_schema_names(site: Site) -> None:
-    client = read_trust_file(site.file).clients[0]
-    named = schema()["$defs"]["client"]["properties"]
-    budgets = {name: each["default"] for name, each in named["budgets"]["properties"].items()}
-    assert client.budgets == Budgets(**budgets) == Budgets()
-    assert named["dialect"]["default"] == client.profile.dialect.id
-    site.write(CLIENT.replace('algorithms = ["ES384", "RS384", "ES256", "RS256", "EdDSA"]\n', ""))
-    with pytest.raises(TrustFileError):
-        read_trust_file(site.file)  # the key set has keys for which there is then no algorithm
-    top = schema()["properties"]
-    file = read_trust_file(_written(site, CLIENT))
-    assert file.discovery_needs_token is top["discovery_needs_token"]["default"]
-    assert file.refresh_seconds == top["jwks"]["properties"]["refresh_seconds"]["default"]
-    assert file.outage_seconds == top["jwks"]["properties"]["outage_seconds"]["default"]
-
-
-def _written(site: Site, text: str) -> Path:
-    site.write(text)
-    return site.file
-
-
-def test_keys_are_pinned_in_the_file_itself(site: Site, signing_keys: dict[str, SigningKey]) -> None:
-    jwk = signing_keys["ES384"].key_set()["keys"][0]
-    table = "[[client.keys]]\n" + "\n".join(f"{name} = {json.dumps(value)}" for name, value in jwk.items())
-    site.write(
-        f'version = 1\n[[client]]\nname = "A"\nissuers = ["https://a.example"]\nalgorithms = ["ES384"]\n{table}\n'
-    )
-    source = read_trust_file(site.file).clients[0].key_source
-    assert isinstance(source, PinnedKeys)
-    assert list(source.keys.by_kid) == ["key-ES384"]
-
-
 ROWS: list[dict[str, Any]] = [json.loads(line) for line in (DATA / "trust-files.jsonl").read_text().splitlines()]
 
 
@@ -182,14 +147,6 @@ TRUST = (ROOT / "docs" / "operations" / "trust.md").read_text()
 def test_every_reason_is_explained() -> None:
     table = TRUST.partition("## Reasons of a 401")[2]
     assert {reason for reason in get_args(UntrustedReason) if f"`{reason}`" not in table} == set()
-
-
-@for_rows(
-    ("path", "place"),
-    rows_of(__file__, "a_place_is_named_as_its_author_looks_for_it"),
-)
-def test_a_place_is_named_as_its_author_looks_for_it(path: list[str | int], place: str) -> None:
-    assert place_in_trust_file({"client": [{"name": "A"}, {"name": 3}, "none"]}, path) == place
 
 
 @pytest.mark.parametrize(

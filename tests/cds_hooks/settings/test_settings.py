@@ -1,14 +1,13 @@
 """Settings that depend on each other, what is made of their texts, and the names of those that are none."""
 
 import os
-from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
 import pytest
 from pydantic import SecretStr, ValidationError
 
-from cds_hooks.settings import Settings, with_settings
+from cds_hooks.settings import Settings
 from cds_hooks.settings.checks import ignored_settings
 from cds_hooks.settings.fields import read_provider
 from tests.each import for_rows, rows_of
@@ -103,23 +102,6 @@ def test_hooks_are_declared_in_toml_or_in_json(tmp_path: Path) -> None:
     assert configured.hooks_file == tmp_path / "hooks.json"
     (tmp_path / "hooks.toml").write_text("")
     assert configured.hooks_file == tmp_path / "hooks.toml"
-
-
-def test_an_instant_without_a_zone_is_utc(monkeypatch: pytest.MonkeyPatch) -> None:
-    east = timezone(timedelta(hours=2))
-    assert Settings(as_of=datetime(2026, 11, 20, 9)).as_of == datetime(2026, 11, 20, 9, tzinfo=UTC)  # noqa: DTZ001
-    assert Settings(as_of=datetime(2026, 11, 20, 9, tzinfo=east)).as_of == datetime(2026, 11, 20, 7, tzinfo=UTC)
-    assert Settings().as_of is None
-    monkeypatch.setenv("CDS_AS_OF", "2026-11-20T09:00:00")
-    assert Settings().as_of == datetime(2026, 11, 20, 9, tzinfo=UTC)
-
-
-def test_other_settings_in_their_place_are_checked() -> None:
-    configured = Settings(call_seconds=5, dialect="epic")
-    changed = with_settings(configured, {"dialect": "oracle"})
-    assert (changed.call_seconds, changed.dialect, configured.dialect) == (5, "oracle", "epic")
-    with pytest.raises(ValidationError):
-        with_settings(configured, {"call_seconds": 0})
 
 
 @for_rows(

@@ -1,15 +1,13 @@
 """What is at rest: small, unreadable without the key, readable after the key was changed."""
 
-import os
 from collections.abc import Iterator
-from threading import Thread
 
 import pytest
 from sqlalchemy import LargeBinary, select, type_coerce
 
 from cds_hooks.audit.verification import audit
 from cds_hooks.storage import RecordUnavailable, content
-from cds_hooks.storage.content import ContentKeys, load_content, read_content_keys, store_content, use_content_keys
+from cds_hooks.storage.content import ContentKeys, read_content_keys, use_content_keys
 from cds_hooks.storage.queries import feedback_on, get_decision, read_rows
 from cds_hooks.storage.tables import decisions
 from tests.cds_hooks.storage.samples import a_decision, store
@@ -50,23 +48,3 @@ def test_a_key_of_another_form_is_refused_without_being_repeated() -> None:
     with pytest.raises(content.ContentUnreadable) as raised:
         read_content_keys("secret-key")
     assert "secret-key" not in str(raised.value)
-
-
-def test_several_threads_store_and_load_content_at_the_same_moment() -> None:
-    """A writer and readers of the record share the objects of zstandard, which break where two threads use one."""
-    values = [b'{"cards":[%b],"n":%d}' % (os.urandom(3000).hex().encode(), number) for number in range(20)]
-    stored = [store_content(value) for value in values]
-    wrong: list[object] = []
-
-    def use(first: int) -> None:
-        for number in range(400):
-            place = (first + number) % len(values)
-            found = load_content(stored[place]), load_content(store_content(values[place]))
-            wrong.extend(each for each in found if each != values[place])
-
-    threads = [Thread(target=use, args=(first,)) for first in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert wrong == []

@@ -97,3 +97,12 @@ def test_a_file_that_is_no_database_is_said(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("not a database, but long enough to look at" * 30)
     with pytest.raises(RecordUnavailable, match="file is not a database"):
         open_decision_log(f"sqlite:///{tmp_path}/notes.txt")
+
+
+async def test_only_the_servers_own_user_can_read_the_record(sqlite_url: str) -> None:
+    log = _open(sqlite_url)
+    await log.append(a_decision())
+    files = sorted(_file(sqlite_url).parent.iterdir())
+    assert [file.name for file in files] == [f"decisions.sqlite3{end}" for end in ("", "-shm", "-wal")]
+    assert all(file.stat().st_mode & 0o077 == 0 for file in files)
+    await log.close()

@@ -8,13 +8,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from msgspec.structs import replace as replace_fields
 
-from cards.extension import EXTENSION_KEY, WorklistEntry
+from cards.extension import EXTENSION_KEY
 from cds_hooks.storage.decision import Decision
 from cds_hooks.worklist.worklist import (
     Answered,
-    Noted,
     PatientNotes,
     PatientWork,
     WorklistRow,
@@ -113,16 +111,6 @@ def test_risk_times_time_since_contact_orders_the_list() -> None:
     assert [round(row.priority, 3) for row in found] == [24.0, 18.0, 8.0, 0.0]
 
 
-def test_a_finding_that_was_shown_and_never_answered_is_kept_for_the_page() -> None:
-    told = decision("told", tests=())
-    response = json.loads(told.response)
-    entry = {"test": "was shown", "purpose": "kfre_4", "because": "shown", "since": "2026-11-01", "until": "2027-01-01"}
-    response["extension"][EXTENSION_KEY].setdefault("worklist", []).append(entry)
-    told = replace_fields(told, response=json.dumps(response).encode())
-    (row,) = listed(told)
-    assert ([one.test for one in row.shown], row.entries, row.decisions) == (["was shown"], (), (told.id,))
-
-
 def test_equal_rows_stand_in_an_order_that_is_the_same_on_a_day_and_another_one_the_next() -> None:
     decisions = [decision(f"p{number}", percentile=50) for number in range(12)]
     first = names(listed(*decisions))
@@ -153,24 +141,9 @@ def test_an_answered_finding_rests() -> None:
     assert names(found) == ["b"]
 
 
-LIPIDS = WorklistEntry(test="Lipid panel", code="57698-3", purpose="prevent_base", because="no-visit")
-COUNT = WorklistEntry(test="Complete blood count", code="58410-2", purpose="fib4", because="no-visit")
-
-
 def at(days: float) -> float:
     """The epoch second so many days before NOW."""
     return NOW.timestamp() - days * 86_400
-
-
-def test_what_was_answered_of_this_patient_rests() -> None:
-    notes = {("ehr", "p"): PatientNotes({"s": Noted("d", at(1), (LIPIDS, COUNT))})}
-    for answer, tests in (
-        (Answered("ehr", "p", "fib4"), ["Lipid panel"]),
-        (Answered("ehr", "q", "fib4"), ["Lipid panel", "Complete blood count"]),
-        (Answered("app", "p", "fib4"), ["Lipid panel", "Complete blood count"]),
-    ):
-        (row,) = list_patients(notes, {answer}, NOW)
-        assert [entry.test for entry in row.entries] == tests
 
 
 @pytest.mark.parametrize(("taken_out", "kept"), [(0.0, [1.0, 3.0, 365.0]), (3.0, [1.0, 3.0]), (2.9, [1.0])])

@@ -1,7 +1,6 @@
 """ORC with OBR, RXO, RXE and RXA as whole resources, worked out by hand from HL7's v2-to-FHIR guide."""
 
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -9,7 +8,7 @@ import pytest
 from cds_hooks.events.facts import Effects, Fact, resource_id
 from cds_hooks.events.v2.orders import take_medications, take_results
 from tests.cds_hooks.events.v2.segments import SOUTH, made
-from tests.each import for_rows, rows_of
+from tests.each import for_rows
 
 Json = dict[str, Any]
 Fields = Mapping[int, str]
@@ -104,34 +103,12 @@ def test_of_two_patterns_or_routes_neither_is_taken(more: list[tuple[str, Fields
 POTASSIUM = "2823-3^Potassium^LN"
 OBR: Fields = {2: "P1", 3: "F1", 7: "202611200800+0000", 22: "202611201000+0000"}
 OBX: Fields = {2: "NM", 3: POTASSIUM, 5: "4.4", 6: "mmol/L", 11: "F", 14: "202611200900+0000"}
-NINE, TEN = (datetime(2026, 11, 20, hour, tzinfo=UTC).timestamp() for hour in (9, 10))
-KEY = ("SOUTH", "obx", "500", "F1", "2823-3", "", "1")
 
 
 def results_taken(*segments: tuple[str, Fields]) -> Effects:
     message, effects = made("ORU^R01", *segments), Effects()
     take_results(message, SOUTH, "500", message.segments[1:], effects)
     return effects
-
-
-def observation(key: tuple[str, ...] = KEY, **members: Any) -> Json:
-    return {
-        "resourceType": "Observation", "id": resource_id(*key), "status": "final",
-        "code": {"coding": [{"code": "2823-3", "system": "http://loinc.org", "display": "Potassium"}],
-                 "text": "Potassium"},
-        "subject": {"reference": "Patient/500"}, "effectiveDateTime": "2026-11-20T09:00:00+00:00",
-        "valueQuantity": {"value": 4.4, "unit": "mmol/L"},
-    } | members  # fmt: skip
-
-
-@for_rows(
-    ("sent", "status", "rank"),
-    rows_of(__file__, "a_status_has_its_rank_among_versions_of_one_instant"),
-)  # fmt: skip
-def test_a_status_has_its_rank_among_versions_of_one_instant(sent: str, status: str, rank: int) -> None:
-    assert results_taken(("OBR", OBR), ("OBX", {**OBX, 11: sent})).facts == [
-        Fact("500", observation(status=status), TEN, rank, happened=NINE, key=KEY)
-    ]
 
 
 def test_results_of_one_order_and_code_are_numbered() -> None:
@@ -153,13 +130,3 @@ def test_results_of_one_order_and_code_are_numbered() -> None:
         ("P3", "2823-3", "", "1"),
         ("F1", "2823-3", "", "3"),
     ]
-
-
-def test_results_of_one_sub_id_are_members_of_its_first() -> None:
-    other = {**OBX, 3: "18906-8^Ciprofloxacin^LN"}
-    facts = results_taken(
-        *(("OBR", OBR), ("OBX", OBX), ("OBX", other), ("OBX", {**OBX, 4: "1"}), ("OBX", {**OBX, 4: "2"})),
-        *(("OBX", {**other, 4: "1"}), ("OBX", {**other, 4: "1"}), ("OBR", {3: "F2"}), ("OBX", {**OBX, 4: "1"})),
-    ).facts
-    members = [{"reference": f"Observation/{facts[at].id}"} for at in (4, 5)]
-    assert [fact.resource.get("hasMember") for fact in facts] == [None, None, members, None, None, None, None]

@@ -1,9 +1,6 @@
 """The command `check`, of a server and of files: options, exit codes, what is written."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -87,12 +84,6 @@ def test_a_token_is_sent_with_every_request(good: GoodServer) -> None:
 
 
 @pytest.mark.slow
-def test_rows_lists_what_was_not_judged(good: GoodServer) -> None:
-    answer = _command("check", good.base, "--only", "SEC", "--rows")
-    assert "what is stored or logged is not seen" in " ".join(answer.output.split())
-
-
-@pytest.mark.slow
 def test_files_are_judged_together_and_the_worst_decides(tmp_path: Path) -> None:
     broken = tmp_path / "broken.json"
     broken.write_text('{"cards": [{"summary": "x", "indicator": "info"}]}')
@@ -101,16 +92,3 @@ def test_files_are_judged_together_and_the_worst_decides(tmp_path: Path) -> None
     answer = _command("check", *good, str(broken), "--json")
     assert answer.exit_code == 1
     assert [each["mustsFailed"] for each in json.loads(answer.stdout)] == [0, 0, 1]
-
-
-@pytest.mark.slow
-def test_the_address_is_that_of_the_setting_where_none_is_given(good: GoodServer) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "cds_hooks", "check", "--only", "DISC-01", "--json"],
-        env=os.environ | {"CDS_PUBLIC_URL": good.base},
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout)["subject"] == good.base

@@ -50,19 +50,6 @@ def test_a_server_that_asks_for_a_token_cannot_be_tested_without(
     assert "--token" in report.stopped
 
 
-@pytest.mark.slow
-def test_a_server_that_stops_answering_ends_the_run_soon(
-    good: GoodServer, few_charts: tuple[PatientChart, ...]
-) -> None:
-    good.fault = "never answers"
-    connection = Connection(good.base, timeout_seconds=0.05)
-    report = run_checks(Target(connection, few_charts, AS_OF), select_checks([], "standard"))
-    connection.close()
-    assert report.exit_code == 1
-    unanswered = [exchange for exchange in connection.log if not exchange.status]
-    assert len(unanswered) < 30
-
-
 @contextmanager
 def _answering(status: int, body: bytes) -> Iterator[str]:
     """The address of a server that answers the same to everything."""
@@ -101,15 +88,6 @@ def test_nothing_holds_at_a_server_whose_discovery_is_404(few_charts: tuple[Pati
     assert [each.row.id for each in report.rows if each.result is Result.HELD] == []
     unseen = [each for each in report.outcomes if each.result is Result.NOT_SEEN]
     assert all(each.reason for each in unseen)
-
-
-@pytest.mark.slow
-def test_after_the_time_limit_what_is_known_is_reported(run: Run) -> None:
-    report = run(time_limit_seconds=0.3)
-    assert report.cut_short == "the time limit was reached"
-    assert report.exit_code == 2
-    assert report.requests > 0
-    assert any(each.result is Result.HELD for each in report.rows)
 
 
 @pytest.mark.slow

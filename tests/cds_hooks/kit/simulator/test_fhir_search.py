@@ -1,17 +1,13 @@
 """What a search finds, parameter by parameter, as FHIR R4 says."""
 
-import gzip
 import re
 from datetime import date
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from cds_hooks.kit.simulator.chart import ChartError, read_chart
 from cds_hooks.kit.simulator.fhir_search import InvalidSearch, find_resources, prefetch_from
 from cds_hooks.services import find_services
-from fhir.record.charts import MOST_UNPACKED_BYTES
 from tests.each import for_rows, rows_of
 from tests.fhir.builders import observation
 
@@ -89,20 +85,3 @@ def test_medications_come_with_the_orders_that_refer_to_them() -> None:
     bundle = _answer("MedicationRequest?patient={{context.patientId}}", order, mix, part, other)
     assert sorted(_ids(bundle)) == ["mix", "part", "r"]
     assert bundle["total"] == 1
-
-
-@pytest.mark.slow
-def test_a_file_that_is_missing_or_broken_is_refused_with_a_sentence(tmp_path: Path) -> None:
-    with pytest.raises(ChartError, match="cannot be read"):
-        read_chart(tmp_path / "nowhere.json")
-    (tmp_path / "broken.json").write_text("{")
-    with pytest.raises(ChartError, match="is not JSON"):
-        read_chart(tmp_path / "broken.json")
-    (tmp_path / "long.json.gz").write_bytes(gzip.compress(b" " * MOST_UNPACKED_BYTES + b"{}"))
-    with pytest.raises(ChartError, match=r"long\.json\.gz is over 67,108,864 bytes when unpacked: unpack it first"):
-        read_chart(tmp_path / "long.json.gz")
-    packed = gzip.compress(b"{}")
-    for broken in (packed[:8], packed[:10] + b"\xff" * 8):
-        (tmp_path / "broken.json.gz").write_bytes(broken)
-        with pytest.raises(ChartError, match="is not JSON"):
-            read_chart(tmp_path / "broken.json.gz")
