@@ -3,9 +3,6 @@
 import asyncio
 import hmac
 import json
-import os
-import subprocess
-import sys
 from base64 import urlsafe_b64encode
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
@@ -25,6 +22,7 @@ from tests.conformance.answers import AS_OF
 from tests.conformance.outside import SERVICES, Json
 from tests.conformance.rows import row
 from tests.conformance.trusted import BASE, ISSUER, KEY, OTHER_KEY, P256_KEY, RSA_KEY, Site, named
+from tests.program import run_program
 
 PATH = f"{SERVICES}/{PLANNING}"
 VIEW = request_for(PLANNING, "patient-view", "infant", AS_OF)
@@ -96,9 +94,7 @@ def test_with_a_trust_file_nobody_calls_without_a_token(site: Site, method: str,
 
 @row("SEC-01")
 def test_without_a_trust_file_only_this_machine_is_listened_to(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "cds_hooks", "serve", "--host", "0.0.0.0", "--port", "0"]  # noqa: S104 - to be refused
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("CDS_")}
-    done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    done = run_program("serve", "--host", "0.0.0.0", "--port", "0", folder=tmp_path)  # noqa: S104 - to be refused
     assert done.returncode == 2
     assert "trust file" in done.stderr
 
