@@ -207,7 +207,6 @@ def _fall_card(call: ServiceInput, fall: tuple[tuple[Measurement, float], ...]) 
     ratios = call.record.measurements("uacr")
     is_measured = ratios and ratios[0].whole_days(call.record.as_of_epoch) <= _ALBUMIN_DAYS
     offers = () if is_measured else _repeat(call, "uacr")
-    fact = Fact(name="creatinine", value=newest.value, unit="mg/dL", effective=newest.time.text, source=newest.source)
     return _referral_card(
         call,
         summary=f"{change} since {fall[0][0].time.date}, a fall that stays: consider a referral to nephrology.",
@@ -217,10 +216,14 @@ def _fall_card(call: ServiceInput, fall: tuple[tuple[Measurement, float], ...]) 
             "referral was found in the last 12 months."
         ),
         reason=f"{change.replace('²', '2')} since {fall[0][0].time.date}",
-        fact=fact,
+        fact=_fact_of(newest, "mg/dL"),
         also=offers,
         name="sustained_fall",
     )
+
+
+def _fact_of(result: Measurement, unit: str) -> Fact:
+    return Fact(result.analyte, value=result.value, unit=unit, effective=result.time.text, source=result.source)
 
 
 def _acute_card(call: ServiceInput, newest: Measurement, baseline: Measurement) -> Card:
@@ -228,7 +231,6 @@ def _acute_card(call: ServiceInput, newest: Measurement, baseline: Measurement) 
     values = call.record.measurements("creatinine")[:_TREND_VALUES]
     trend = ", ".join(f"{format_number(value.value)} ({value.time.date})" for value in reversed(values))
     rise = f"{format_number(newest.value)} mg/dL ({newest.time.date}), {format_number(baseline.value)} before"
-    fact = Fact(name="creatinine", value=newest.value, unit="mg/dL", effective=newest.time.text, source=newest.source)
     return guideline_card(
         call.card_identity(),
         output="acute_rise",
@@ -243,7 +245,7 @@ def _acute_card(call: ServiceInput, newest: Measurement, baseline: Measurement) 
             url="https://kdigo.org/guidelines/acute-kidney-injury/",
             topic=TOPICS["nephrology"],
         ),
-        facts=(fact,),
+        facts=(_fact_of(newest, "mg/dL"),),
         offers=_repeat(call, "creatinine"),
         closing="Symptoms, high potassium or little urine: see the patient now.",
     )
@@ -269,7 +271,6 @@ def _albumin_card(call: ServiceInput, albumin: tuple[Measurement, ...]) -> Card:
     """Albumin from 300 mg/g: a referral where it is consistent, a repeat first where it was measured once."""
     newest = albumin[0]
     measured, limit = ("albumin", 300) if newest.analyte == "uacr" else ("protein", 500)
-    fact = Fact(name=newest.analyte, value=newest.value, unit="mg/g", effective=newest.time.text, source=newest.source)
     values = " and ".join(f"{value.value:,.0f} mg/g ({value.time.date})" for value in albumin)
     is_consistent = len(albumin) > 1
     equals = "" if measured == "albumin" else " (the category of 300 mg/g or more of albumin)"
@@ -284,7 +285,7 @@ def _albumin_card(call: ServiceInput, albumin: tuple[Measurement, ...]) -> Card:
             f"more{equals} as a reason to refer, whatever the eGFR.{once} No referral was found in the last 12 months."
         ),
         reason=f"urine {measured}/creatinine {values}",
-        fact=fact,
+        fact=_fact_of(newest, "mg/g"),
         also=offers,
         name="albumin_from_300",
         is_test_first=not is_consistent,
@@ -392,8 +393,7 @@ def _referral_card(
     name: str = "egfr_under_30",
     is_test_first: bool = False,
 ) -> Card:
-    order = service_order("Referral to nephrology", call.record.patient_id, today(call), reasonCode=[{"text": reason}])
-    referral = OrderSuggestion("Refer to nephrology", "Draft referral to nephrology with the reason.", order)
+    referral = _referral(call, reason)
     return guideline_card(
         call.card_identity(),
         output=name,
@@ -403,6 +403,11 @@ def _referral_card(
         facts=(fact,),
         offers=(*also, referral) if is_test_first else (referral, *also),
     )
+
+
+def _referral(call: ServiceInput, reason: str) -> OrderSuggestion:
+    order = service_order("Referral to nephrology", call.record.patient_id, today(call), reasonCode=[{"text": reason}])
+    return OrderSuggestion("Refer to nephrology", "Draft referral to nephrology with the reason.", order)
 
 
 def _repeat(call: ServiceInput, analyte: str) -> tuple[OrderSuggestion, ...]:
@@ -464,7 +469,6 @@ def _question(call: ServiceInput) -> EquationQuestion:
 def _content(call: ServiceInput, _charted: RecordInputs, result: EquationResult) -> EquationCardContent:
     people = people_in_100(result)
     threshold = f"{100 * _REFERRAL_RISK:g}"
-    record = call.record
     return EquationCardContent(
         summary=f"Kidney failure within 5 years: about {people:g} in 100 (KFRE). Consider a referral to nephrology.",
         figure=f"{people:g} in 100",
@@ -473,18 +477,7 @@ def _content(call: ServiceInput, _charted: RecordInputs, result: EquationResult)
             f"gives 3 to 5 in 100 as the point from which to refer; this site uses {threshold}. No referral was found."
         ),
         topic=TOPICS["nephrology"],
-        offers=(
-            OrderSuggestion(
-                "Refer to nephrology",
-                "Draft referral to nephrology with the reason.",
-                service_order(
-                    "Referral to nephrology",
-                    record.patient_id,
-                    today(call),
-                    reasonCode=[{"text": f"5-year risk of kidney failure {result.number:.1%} (KFRE, 4 variables)"}],
-                ),
-            ),
-        ),
+        offers=(_referral(call, f"5-year risk of kidney failure {result.number:.1%} (KFRE, 4 variables)"),),
         closing="For planning, not for emergencies. Death from other causes is not counted: too high in the very old.",
     )
 

@@ -137,10 +137,8 @@ def _judge(call: ServiceInput) -> Advice:
     if indication is not None and indication.id != "diabetes":
         return advise_by_guideline(_indication_card(call, indication))
     advice = advise_by_equation(call, charted, _question(call, charted))
-    if indication is not None and advice.scores is None:
+    if indication is not None and (advice.scores is None or not advice.cards):
         return advise_by_guideline(_indication_card(call, indication))  # diabetes, and no score to go with it
-    if indication is not None and not advice.cards:
-        return advise_by_guideline(_indication_card(call, indication))
     return advice
 
 
@@ -212,13 +210,7 @@ def _indication_card(call: ServiceInput, why: Indication) -> Card:
         ),
         source=Source(label=why.guideline, url=why.url, topic=TOPICS["statin"]),
         facts=(why.fact,),
-        offers=(
-            OrderSuggestion(
-                "Plan a talk about a statin",
-                "Draft order: benefits, harms and wishes.",
-                service_order(talk, call.record.patient_id, today(call)),
-            ),
-        ),
+        offers=(_talk(call, talk),),
         closing="For prevention, not for emergencies.",
     )
 
@@ -261,16 +253,14 @@ def _content(call: ServiceInput, _charted: RecordInputs, result: EquationResult)
             f"**{capitalized(band)}** risk: {_FROM[band]} ({result.table.source.partition(',')[0]}).{_over_75(call)}"
         ),
         topic=TOPICS["statin"],
-        offers=(
-            OrderSuggestion(
-                "Plan a talk about a statin",
-                "Draft order: benefits, harms and wishes.",
-                service_order(TALK, call.record.patient_id, today(call)),
-            ),
-            *_lipid_offer(call),
-        ),
+        offers=(_talk(call, TALK), *_lipid_offer(call)),
         closing="For prevention, not for emergencies.",
     )
+
+
+def _talk(call: ServiceInput, talk: str) -> OrderSuggestion:
+    order = service_order(talk, call.record.patient_id, today(call))
+    return OrderSuggestion("Plan a talk about a statin", "Draft order: benefits, harms and wishes.", order)
 
 
 def _lipid_offer(call: ServiceInput) -> tuple[OrderSuggestion, ...]:
