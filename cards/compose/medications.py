@@ -222,7 +222,7 @@ def _genes_summary(ranked: Sequence[ReviewedDrug], *, is_new: bool) -> str:
         return plain(f"{'New genetic' if is_new else 'Genetic'} result: {ranked[0].finding.summary}", 139)
     names = first_few([drug.name for drug in ranked], _GENES_NAMED)
     subject = "A new genetic result matters" if is_new else "Genetic results matter"
-    return plain(f"{subject} to {len(ranked)} drugs that are taken: {names}.", 139)
+    return plain(f"{subject} to {len(ranked)} current medications: {names}.", 139)
 
 
 def _genes_detail(ranked: Sequence[ReviewedDrug]) -> Iterator[str]:

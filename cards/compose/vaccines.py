@@ -222,8 +222,8 @@ def _detail(due: VaccinesDue, charted: ChartedPerson, not_judged: list[str], kno
     lines += _catch_up_lines(due.catch_up)
     if due.tetanus_waits:
         lines.append(
-            "- Tdap/Td: Tdap in weeks 27 to 36 of this pregnancy. If surely never vaccinated, Td now and 4 weeks later "
-            "(ACIP 2018)."
+            "- Tdap/Td: Give Tdap in weeks 27 to 36 of this pregnancy. If never vaccinated, give Td now and after 4 "
+            "weeks (ACIP 2018)."
         )
     lines += _unspecified_lines(due, charted, knowledge)
     lines += [_uncoded_line(item) for item in due.uncoded]
@@ -238,19 +238,19 @@ def _detail(due: VaccinesDue, charted: ChartedPerson, not_judged: list[str], kno
     lines += _forbidden_lines(due.forbidden)
     lines += [
         f"- Check first: {_observed([check.observation])}. "
-        f"{escape(_SENTENCE_END.split(_SEE.sub('', check.text))[0], 160)} This is about {', '.join(check.groups)}."
+        f"{escape(_SENTENCE_END.split(_SEE.sub('', check.text))[0], 160)} This applies to {', '.join(check.groups)}."
         for check in due.to_check
     ]
     if charted.guillain_barre is not None and _names_influenza(due):
         lines.append(
             f"- Check first: {_observed([charted.guillain_barre])}. Within 6 weeks of an earlier dose it is a "
-            "precaution. This is about Influenza (ACIP 2024)."
+            "precaution. This applies to Influenza (ACIP 2024)."
         )
     lines += ["", _basis(charted)]
     told_seasons = {group for group, _ in due.of_season}
     seasons = ", ".join(f"{group} (to {end})" for group, end in due.seasons_over if group not in told_seasons)
     if seasons:
-        not_judged = [f"{seasons}, where the release ends", *not_judged]
+        not_judged = [f"{seasons}, where the data end", *not_judged]
     if not_judged:
         lines.append(f"Not judged: {'; '.join(not_judged)}.")
     return lines
@@ -265,16 +265,16 @@ def _season_line(group: str, end: date) -> str:
     if group == RSV:
         return (
             "- **RSV (this pregnancy)**: no dose on record. ACIP recommends one at 32 to 36 weeks from September to "
-            f"January; the release here covers no day after {end}: check."
+            f"January. The data here end on {end}: check the current recommendation."
         )
-    return f"- **{group} (this season)**: no dose since {end}, where the release ends; one each season (ACIP)."
+    return f"- **{group} (this season)**: no dose since the data end ({end}). ACIP: one each season."
 
 
 def _antibody_line(end: date) -> str:
     return (
         "- **RSV antibody (first season)**: none on record. ACIP recommends one under 8 months from October to March, "
-        "unless the mother was vaccinated at least 14 days before the birth; the release here covers no day after "
-        f"{end}: check."
+        "unless the mother was vaccinated at least 14 days before the birth. The data here end on "
+        f"{end}: check the current recommendation."
     )
 
 
@@ -311,7 +311,7 @@ def _catch_up_lines(items: tuple[DueVaccine, ...]) -> Iterable[str]:
     without = [item.label for item in items if not item.counted_days]
     if without:
         names = ", ".join(without)
-        yield f"- To catch up, no dose that counts: {names}. Ask the registry first."
+        yield f"- To catch up, no valid dose: {names}. Ask the registry first."
     for item in items:
         if item.counted_days:
             days = _days(item.evaluations)
@@ -418,9 +418,9 @@ def _basis(charted: ChartedPerson) -> str:
     """Return what the forecast rests on, and what a chart does not show."""
     days = charted.history.days
     number = f"{len(days)} day{'s' if len(days) > 1 else ''}"
-    none = "No vaccination with a code and a day on record" if charted.history.to_check else "No vaccination on record"
-    seen = f"Vaccinations of {number} on record" if days else none
-    return f"{seen}; not seen: doses given elsewhere, travel, occupation."
+    none = f"No vaccination {'with a code and a day ' if charted.history.to_check else ''}is on record"
+    seen = f"Vaccinations on {number} are on record" if days else none
+    return f"{seen}. Doses elsewhere, travel, occupation: unknown."
 
 
 def _offers(

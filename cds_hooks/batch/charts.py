@@ -195,11 +195,16 @@ def grouped(batches: Iterable[Any]) -> Iterator[RawChart]:
         columns = (batch.column(name).to_pylist() for name in ("patient_id", "resource"))
         for patient, resource in zip(*columns, strict=True):
             if not patient or resource is None:
-                raise BatchRefused("A row of resources names no patient or has no resource: leave such rows out first.")
+                raise BatchRefused(
+                    "A row has no `patient_id` or no `resource`. Remove such rows first; this part was not scored."
+                )
             if chart is None or patient != chart.patient_id:
                 if chart is not None:
                     if patient < chart.patient_id:
-                        raise BatchRefused("The rows are not sorted by patient_id: sortWithinPartitions('patient_id').")
+                        raise BatchRefused(
+                            "The rows are not sorted by patient_id. Sort them with "
+                            "sortWithinPartitions('patient_id'); this part was not scored."
+                        )
                     yield chart
                 chart = RawChart(patient)
             chart.resources.append(resource.encode() if isinstance(resource, str) else resource)

@@ -88,7 +88,9 @@ class ChartStep(Sent):
 
     def __init__(self, as_of: datetime, names: tuple[str, ...] = ()) -> None:
         if as_of.tzinfo is None:
-            raise BatchRefused("The time as of which charts are scored needs a time zone.")
+            raise BatchRefused(
+                "`as_of` must have a time zone, for example 2026-11-20T09:00:00+00:00. No chart was scored."
+            )
         super().__init__(as_of, names)
         self.as_of, self.names = as_of, names
 

@@ -32,7 +32,9 @@ def measures_named(names: Iterable[str], configured: Settings) -> list[Artifact]
             raise BatchRefused(f"{item.id} is refused: {item.faults[0]}")
     chosen = [measures[name] for name in names if name in measures]
     if chosen and len(chosen) < len(list(names)):
-        raise BatchRefused("Measures are scored without models and equations: name them in a command of their own.")
+        raise BatchRefused(
+            "Measures cannot be scored together with models or equations: name the measures in a separate command."
+        )
     return chosen
 
 

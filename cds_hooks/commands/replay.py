@@ -93,16 +93,14 @@ def _share(sample: str | None) -> float:
     except ValueError:
         share = 0.0
     if not 0 < share <= 1:
-        raise failure(f"--sample is a percentage over 0 and up to 100, as 1%; {sample} is none.", _UNUSABLE)
+        raise failure(f"--sample must be a percentage over 0 and up to 100, such as 1%; received {sample}.", _UNUSABLE)
     return share
 
 
 def _decision_named(url: str, text: str) -> Iterator[Decision]:
     decision = get_decision(url, decision_of(text) or text)
     if decision is None:
-        raise failure(
-            f"There is no decision {text} in the record; the page /decisions finds those there are.", _UNUSABLE
-        )
+        raise failure(f"The record has no decision {text}; find its id on the page /decisions.", _UNUSABLE)
     yield decision
 
 

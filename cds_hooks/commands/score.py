@@ -112,7 +112,7 @@ def score(options: ScoreOptions) -> None:
 def _score_charts(folder: Path, options: ScoreOptions) -> None:
     table = (options.rows, options.identity, options.form, options.view, options.exclude)
     if any(given is not None and given != [] for given in table):
-        raise BatchRefused("ROWS and what is said about its columns is of a table: leave it out with --fhir.")
+        raise BatchRefused("--fhir reads charts: leave out ROWS and the options about its columns.")
     names = tuple(options.only or ()) + ((options.name,) if options.name is not None else ())
     score_charts(folder, options.as_of, options.out, names, options.workers, options.as_json)
 
@@ -181,7 +181,7 @@ def moment_of(day: str | None) -> tuple[datetime, bool]:
         raise BatchRefused(f"--as-of: {day!r} is not a date; write it as 2026-11-20.") from error
     end = datetime.combine(wanted, time.max, UTC).replace(microsecond=0)
     if wanted > now.date() + timedelta(days=1):
-        raise BatchRefused(f"--as-of: {day} is in the future; nobody's chart is known then.")
+        raise BatchRefused(f"--as-of: {day} is in the future; give today or an earlier day.")
     return end, end < now
 
 

@@ -46,7 +46,7 @@ def understand_resources(
     read = [(name, reading) for name, reading in zip(sources, readings, strict=True) if reading.kind in READ_KINDS]
     readings = [reading for _, reading in read]
     if not readings:
-        raise failure("There is no resource of a kind that is read.")
+        raise failure("The input has no FHIR resource of a type that is read, such as Condition or MedicationRequest.")
     if Path(source).is_file():
         for reading in readings:
             typer.echo(reading.sentence)

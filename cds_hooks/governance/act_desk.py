@@ -265,7 +265,7 @@ class _Checks:
         if wanted.kind not in get_args(ActKind) or wanted.state not in get_args(ActState):
             raise ApprovalRefused(f"nothing of the kind {wanted.kind[:40]} can become {wanted.state[:40]}")
         if not wanted.why.strip():
-            raise ApprovalRefused("say why, for the record")
+            raise ApprovalRefused("give the reason; it is recorded")
         self._refuse_version(wanted)
         if not 1 <= wanted.share <= 100:
             raise ApprovalRefused("the share of a canary is 1 to 99 in 100 patients")

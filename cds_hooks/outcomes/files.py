@@ -67,7 +67,7 @@ def read_file(path: Path, form: Form | None = None, observations: Mapping[str, s
     else:
         lines = _of_fhir(path, text, observations or {})
     if not lines.reports:
-        raise WrongFile(f"{path} holds no outcome ({lines.skipped} resources that say nothing of one)")
+        raise WrongFile(f"{path} holds no outcome ({lines.skipped} resources without an outcome)")
     return lines
 
 
@@ -80,10 +80,10 @@ def _of_csv(path: Path, text: str) -> Iterator[Report]:
             columns = ", ".join(Report.__struct_fields__)
             raise WrongFile(f"{path}, line 1: the columns of a CSV file of outcomes are {columns}; leave others out")
         if len(set(names)) < len(names):
-            raise WrongFile(f"{path}, line 1: a column is there twice")
+            raise WrongFile(f"{path}, line 1: two columns have the same name")
         for row in rows:
             if None in row or None in row.values():
-                raise WrongFile(f"{path}, line {rows.line_num}: it has not as many columns as the first line")
+                raise WrongFile(f"{path}, line {rows.line_num}: the number of columns differs from the first line")
             yield _report(path, rows.line_num, {name: value for name, value in row.items() if value})
     except csv.Error as error:
         raise WrongFile(f"{path} cannot be read as CSV: {error}") from error

@@ -91,7 +91,7 @@ def checked_report(report: Report) -> Report:
     _check_members(report, subjects[0])
     times = {name: _plain_time(getattr(report, name), name) for name in ("at", "completeThrough")}
     if times["completeThrough"] is not None and "T" in times["completeThrough"]:
-        raise WrongReport("completeThrough", "completeThrough is a day such as 2026-10-31.")
+        raise WrongReport("completeThrough", "`completeThrough` must be a day such as 2026-10-31.")
     return msgspec.structs.replace(report, **times)
 
 
@@ -115,7 +115,10 @@ def _check_members(report: Report, subject: str) -> None:
     if subject == "patient" and (report.event is None) == (report.model is None):
         raise WrongReport("event", "A report with patient names either the event or the model that predicts it.")
     if subject == "patient" and report.outcome == "unknown":
-        raise WrongReport("outcome", "An outcome is taken back by prediction; a report with patient says yes or no.")
+        raise WrongReport(
+            "outcome",
+            "Only a report with `prediction` may withdraw an outcome; a report with `patient` must say yes or no.",
+        )
 
 
 def _plain_time(text: str | None, name: str) -> str | None:

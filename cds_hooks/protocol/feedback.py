@@ -142,7 +142,8 @@ def _checked(
     accepted = item.acceptedSuggestions or ()
     if item.outcome == "accepted" and not accepted:
         raise BadRequest(
-            "An accepted card names the suggestions that were accepted.", f"{location}.acceptedSuggestions"
+            "An accepted card must name its suggestions in `acceptedSuggestions`. Nothing was recorded.",
+            f"{location}.acceptedSuggestions",
         )
     if not old_forms and any(isinstance(suggestion, str) for suggestion in accepted):
         raise BadRequest(
@@ -157,7 +158,8 @@ def _checked(
     coding = override.coding
     if item.override is not None and coding is None and override.userComment is None:
         raise BadRequest(
-            "overrideReason has neither reason nor userComment; leave it out.", f"{location}.overrideReason"
+            "`overrideReason` must have a `reason` or a `userComment`; it came without both. Nothing was recorded.",
+            f"{location}.overrideReason",
         )
     return FeedbackItem(
         card=plain_uuid(item.card),

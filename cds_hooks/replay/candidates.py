@@ -59,14 +59,14 @@ def candidate_site(configured: Settings, candidates: Iterable[str]) -> ReplaySit
             changed["rules_file"] = path
         else:
             raise NoCandidate(
-                f"{candidate} is not a folder of a model, no rules file (.toml), no index of terminologies (.idx), no "
-                "setting as CDS_NAME=value and no rule as RULE=on or RULE=off"
+                f"{candidate} must be the folder of a model, a rules file (.toml), a terminology index (.idx), a "
+                "setting as CDS_NAME=value, or a rule as RULE=on or RULE=off"
             )
     site = open_site(with_settings(configured, changed), models, tried)
     for model_id, model in models.items():
         served = site.served_model(model_id)
         if served is None:
-            raise NoCandidate(f"no service here asks a model {model_id}")
+            raise NoCandidate(f"no service here uses the model {model_id}")
         if served.features != model.features:
             raise NoCandidate(f"the candidate {model_id} has other inputs than the model in its place")
     return site

@@ -89,7 +89,7 @@ class OutboundClient:
         be made, or whose answer is larger than the budget, raises TransportRefused.
         """
         if token is not None and not _TOKEN.fullmatch(token):
-            raise OutboundRefused("token", "The access token is not one that can stand in a header.")
+            raise OutboundRefused("token", "The access token has characters that a header cannot hold.")
         seconds = base.budgets.fetch_milliseconds / 1000
         return httpx.AsyncClient(
             base_url=f"{base.url}/",
@@ -141,7 +141,7 @@ class Bound(httpx.AsyncBaseTransport):
             _require_reading(request.method, url)
         self._requests += 1
         if self._requests > self._base.budgets.max_requests:
-            raise TransportRefused("too-many", "This call has made as many requests to the FHIR server as it may.")
+            raise TransportRefused("too-many", "The limit of requests to the FHIR server was reached for this call.")
         limit = self._base.budgets.max_response_bytes
         with _as_httpx():
             body = await self._pools.pool(self._base.pool_key).send(self._outgoing(request, url), limit)

@@ -359,5 +359,5 @@ def base_url(fhir_server: str) -> Url:
     except BadUrl as error:
         raise OutboundRefused("malformed", f"The call's fhirServer is not called: {error}.") from error
     if url.query is not None:
-        raise OutboundRefused("malformed", "The call's fhirServer is not called: it has a query.")
+        raise OutboundRefused("malformed", "The call's `fhirServer` must not have a query; nothing was read from it.")
     return Url(url.scheme, url.host, url.port, url.path.rstrip("/"))

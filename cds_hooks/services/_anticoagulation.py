@@ -79,9 +79,9 @@ def reason_against(record: PatientRecord, subject: str) -> WhyNot | None:
     """Why no talk is suggested: bleeding, very low blood counts, a closed appendage; None where nothing is found."""
     inside = find_condition(record, "intracranial_bleeding")
     if inside is not None:
-        text = "whether to anticoagulate after it is a decision of its own, so no score is shown."
+        text = "anticoagulation after it is a separate decision, so no score is shown."
         return WhyNot(
-            subject, "contraindicated", f"Bleeding inside the skull is on record ({condition_words(inside)}): {text}"
+            subject, "contraindicated", f"Intracranial bleeding is on record ({condition_words(inside)}): {text}"
         )
     bleeding = find_condition(record, "bleeding_major")
     if bleeding is not None and _is_recent(bleeding, record):
@@ -103,7 +103,7 @@ def reason_against(record: PatientRecord, subject: str) -> WhyNot | None:
     if device is not None:
         return WhyNot(subject, "already-done", f"The left atrial appendage is closed (Condition/{device.id}).")
     if find_condition(record, "pregnancy"):
-        text = "A pregnancy is on record: CHA2DS2-VASc was not made for it, and warfarin may harm the child."
+        text = "A pregnancy is on record: CHA2DS2-VASc does not apply in pregnancy, and warfarin may harm the child."
         return WhyNot(subject, "contraindicated", text)
     return None
 

@@ -75,7 +75,7 @@ def advise_by_equation(call: ServiceInput, charted: RecordInputs, question: Equa
             )
         else:
             entry = WorklistEntry(test=test.name, code=test.loinc, purpose=equation.id, because="no-visit")
-            why = "this call is not of an ambulatory visit that goes on"
+            why = "this call does not come from an ambulatory visit"
             advice.worklist.append(entry)
             advice.silences.append(
                 WhyNot(equation.id, "worklist", f"{entry.test}: kept for the worklist, because {why}.")
@@ -250,7 +250,7 @@ def _visits_now(call: ServiceInput) -> list[Encounter]:
 
 def kept_for_worklist(call: ServiceInput, subject: str) -> WhyNot:
     """Why a reminder is not shown where it has no place: what is due stands in the worklist."""
-    why = "this call is not of a practitioner within an ambulatory visit that goes on"
+    why = "this call does not come from a practitioner during an ambulatory visit"
     if is_moment_for_talk(call):
         why = "this visit is for another purpose"
     return WhyNot(subject, "worklist", f"Kept for the worklist, because {why}.")

@@ -104,10 +104,10 @@ OPTED_OUT: Final = Exclusion(
 """Nobody opts out of advice on a danger. What a patient denies is the purpose TREATDS; what keeps care safe is another
 one, PATSFTY (fhir/record/opting_out.py)."""
 PALLIATIVE: Final = on_record(
-    "palliative", "Palliative care is on the chart ({found.source}): nothing is said.", "palliative_or_hospice"
+    "palliative", "Palliative care is on record ({found.source}): no advice is given.", "palliative_or_hospice"
 )
 IN_HOSPITAL: Final = Exclusion(
-    "outside-population", "The patient is in hospital now; this is for people at home.", is_inpatient
+    "outside-population", "The patient is in hospital now; this advice is for people at home.", is_inpatient
 )
 NO_ESTIMATE: Final = (DECEASED, OPTED_OUT, PALLIATIVE)
 NOT_AT_HOME: Final = (*NO_ESTIMATE, IN_HOSPITAL)
@@ -115,7 +115,7 @@ NO_ESTIMATE_OF_STAY: Final = (
     *NO_ESTIMATE,
     Exclusion(
         "outside-population",
-        "No stay in hospital is on the chart that could end.",
+        "No current hospital stay is on record.",
         lambda record: current_stay(record) is None,
     ),
 )

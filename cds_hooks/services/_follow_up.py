@@ -72,8 +72,8 @@ class FollowUpScore(Struct, frozen=True):
 
 def _hospital_opening(result: EquationResult) -> str:
     return (
-        f"**HOSPITAL {int(result.number)} of 13**: high. About **23 in 100** people with 7 points or more came back to "
-        "hospital within 30 days for a reason that might have been avoided (JAMA Intern Med 2016)."
+        f"**HOSPITAL {int(result.number)} of 13**: high. About **23 in 100** people with 7 points or more were "
+        "readmitted within 30 days for an avoidable reason (JAMA Intern Med 2016)."
     )
 
 
@@ -81,7 +81,7 @@ def _lace_opening(result: EquationResult) -> str:
     ((_, expected),) = result.rates()
     return (
         f"**LACE {int(result.number)} of 19**: high (10 or more). About **{expected:.0f} in 100** people with this "
-        "score are expected to die or to come back unplanned within 30 days (van Walraven 2010)."
+        "score are expected to die or to be readmitted unplanned within 30 days (van Walraven 2010)."
     )
 
 
@@ -112,7 +112,7 @@ NO_FOLLOW_UP = (
     ),
     Exclusion(
         "outside-population",
-        "The patient goes to {found}: who follows up is decided there.",
+        "The patient goes to {found}: the team there decides who follows up.",
         lambda record: _goes_to(record, *OTHER_HOSPITALS),
     ),
     Exclusion("already-done", "A follow-up is arranged ({found}).", _arranged),
@@ -267,8 +267,8 @@ def _content(
     more = {"encounter": {"reference": f"Encounter/{encounter}"}} if encounter else {}
     return EquationCardContent(
         summary=(
-            f"{estimate.equation.title} {int(result.number)}: high risk of coming back within 30 days. Consider a "
-            "visit within a week of discharge."
+            f"{estimate.equation.title} {int(result.number)}: high risk of readmission within 30 days. Consider a "
+            "visit within 7 days of discharge."
         ),
         opening=estimate.opening(result),
         topic=TOPICS["follow-up"],
@@ -291,14 +291,16 @@ def _content(
             ),
         ),
         beside=tuple(line for charted in beside if (line := _beside_line(charted))),
-        closing=f"{_home_only(call)}A chart of one site counts too few earlier stays and visits. Not for emergencies.",
+        closing=f"{_home_only(call)}Stays and visits elsewhere are not counted. Not for emergencies.",
     )
 
 
 def _home_only(call: ServiceInput) -> str:
     destination = discharge_destination(call.record)
     return (
-        "" if destination is not None else "Where the stay ends is not charted; the score is for people who go home. "
+        ""
+        if destination is not None
+        else "The discharge destination is not charted; the score is for people who go home. "
     )
 
 

@@ -76,21 +76,23 @@ async def find(call: ServiceInput) -> Advice:
         unreadable = presence_of(record, frozenset({"anticoagulant"})).unreadable_words
         why = f" (not readable on the medication list: {unreadable})" if unreadable else ""
         return no_card(
-            EQUATION.id, "input-missing", f"Whether an anticoagulant is active is not known{why}: nothing is said."
+            EQUATION.id,
+            "input-missing",
+            f"It is not known whether an anticoagulant is active{why}: no talk is suggested.",
         )
     anticoagulants = anticoagulation(record)
     if anticoagulants.treating is not None:
         return no_card(EQUATION.id, "already-done", f"An anticoagulant is active ({anticoagulants.treating}).")
     listed = listed_use(record)
     if listed is not None and still_holds(listed, record):
-        text = f"The problem list has long-term use of an anticoagulant ({condition_words(listed)})."
+        text = f"Long-term use of an anticoagulant is on the problem list ({condition_words(listed)})."
         return no_card(EQUATION.id, "already-done", text)
     unwanted = declined_medicine(record, BY_MOUTH, CALLED) if rhythm is not None else None
     if unwanted is not None:
         return no_card(EQUATION.id, "declined", unwanted)
     charted = _for_any_rhythm(inputs_from_record(EQUATION, record, vector=vector), rhythm)
     if rhythm is not None and rhythm.doubt:
-        text = f"{plain(rhythm.words, 60)} is on record as {rhythm.doubt} only: it is not a confirmed diagnosis."
+        text = f"{plain(rhythm.words, 60)} is on record as {rhythm.doubt} only, which is not a confirmed diagnosis."
         return no_card(EQUATION.id, "outside-population", f"CHA2DS2-VASc: {text}")
     if rhythm is not None:
         against = reason_against(record, EQUATION.id)
@@ -124,12 +126,14 @@ def _valve_card(call: ServiceInput, valve: ConditionHit, rhythm: ConditionHit, s
     finding = stopped or "no anticoagulant found"
     if valve.key == "mitral_stenosis":
         short = "mitral stenosis"
-        degree = " Warfarin is for moderate to severe stenosis (rheumatic): the code does not say more."
+        degree = (
+            " Warfarin is for moderate to severe rheumatic stenosis: check the severity, which the code does not state."
+        )
     elif valve.source.startswith("Procedure/") or "mechanical" in valve.words.lower():
         short, degree = "a mechanical valve", ""
     else:
         short = "a prosthetic heart valve"
-        degree = " The code is also given for valves of tissue, to which this does not apply: see which one it is."
+        degree = " The code also covers tissue valves, to which this does not apply: check which valve it is."
     return guideline_card(
         call.card_identity(),
         output="valvular_af",
@@ -218,7 +222,7 @@ def _content(
     people = f"{yearly:g} in 100"
     line, other_results = _bleeding(bleeding)
     stopped = stopped_anticoagulant(record)
-    statement = " Ask why before another is begun." if stopped is not None else ""
+    statement = " Ask why before you start another." if stopped is not None else ""
     statement += _beside(record, past)
     rhythm_words = rhythm if past is None else f"History of {decapitalized(rhythm)}"
     return EquationCardContent(
@@ -228,9 +232,9 @@ def _content(
         ),
         figure=f"{score}: about {yearly:.0f} in 100",
         opening=(
-            f"**CHA2DS2-VASc {score} of 9.** Of untreated people with {score} points about **{people}** had an "
-            f"ischaemic stroke within a year ({_paper(rates.source)}). The 2023 ACC/AHA guideline speaks "
-            f"of treatment from 2 in 100 a year.{statement}"
+            f"**CHA2DS2-VASc {score} of 9**: about **{people}** untreated people have an "
+            f"ischaemic stroke within a year ({_paper(rates.source)}). The 2023 ACC/AHA guideline "
+            f"treats from 2 in 100.{statement}"
         ),
         topic=TOPICS["anticoagulation"],
         offers=(_talk_offer(call),),
@@ -250,7 +254,7 @@ def _beside(record: PatientRecord, past: ConditionHit | None) -> str:
     preventing, listed = anticoagulation(record).preventing, listed_use(record)
     if preventing is not None:
         parts.append(
-            f"**{escape(capitalized(preventing))}** is active in a low dose, which prevents no stroke of atrial "
+            f"**{escape(capitalized(preventing))}** is active in a low dose, which does not prevent stroke in atrial "
             "fibrillation."
         )
     if listed is not None:
@@ -280,7 +284,7 @@ def _bleeding(bleeding: RecordInputs) -> tuple[str, tuple[CardExtension, ...]]:
         f" ({', '.join(_OVER_65 if words == 'Age' else decapitalized(words) for words in counted)})" if counted else ""
     )
     rates = "".join(f", about {rate:.1f} major bleeds in 100 people a year" for _, rate in result.rates())
-    line = f"**HAS-BLED {int(result.number)} of 9**{items}{rates}; alone no reason to withhold."
+    line = f"**HAS-BLED {int(result.number)} of 9**{items}{rates}. It does not preclude treatment."
     return line, (extension_of(bleeding, result),)
 
 
@@ -301,7 +305,10 @@ ADVISOR = Advisor(
     exclusions=(
         *NOT_AT_HOME,
         talk_planned(TALK),
-        not_known("Condition", "The problem list is not available: atrial fibrillation is not known."),
+        not_known(
+            "Condition",
+            "The problem list is not available: it is not known whether the patient has atrial fibrillation.",
+        ),
     ),
     subject=EQUATION.id,
     find=find,

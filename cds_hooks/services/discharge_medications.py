@@ -39,7 +39,7 @@ NEEDS = rule_book().needs
 _NOT_READ = frozenset({"Device"})  # only rules about imaging ask for implants
 # FHIR R4, value set medicationrequest-category: what is only `inpatient` ends with the stay.
 CATEGORIES: Final = "http://terminology.hl7.org/CodeSystem/medicationrequest-category"
-_COMFORT: Final = "Palliative care or discharge to a hospice is on the chart: only what is critical is shown."
+_COMFORT: Final = "Palliative care or discharge to a hospice is on record: only critical findings are shown."
 _AT_HOME: Final = frozenset({"discharge", "community", "outpatient"})
 
 
@@ -116,14 +116,14 @@ def _not_judged(active: Iterable[_Active], judged: list[_Active], call: ServiceI
     names = {order.draft.name for order in judged}
     for order in active:
         if order.draft.name not in names:
-            text = f"{order.draft.name} is an order of the stay only: not judged at discharge."
+            text = f"{order.draft.name} is ordered for the stay only and was not checked."
             yield WhyNot(order.draft.name, "inpatient-order", text)
     if not judged:
         yield WhyNot("medications", "nothing-to-judge", "No active medication order goes home: nothing was checked.")
     stated = len(call.record.medication_statements)
     if stated:
         what = "1 medication is" if stated == 1 else f"{stated} medications are"
-        yield WhyNot("statements", "stated-only", f"{what} stated, not ordered: not judged.")
+        yield WhyNot("statements", "stated-only", f"{what} taken but not ordered here, and not checked.")
 
 
 # What does not go home
@@ -168,15 +168,15 @@ def _after_infarction(call: ServiceInput, active: Iterable[_Active]) -> Card | N
     return guideline_card(
         call.card_identity(),
         output="after-infarction",
-        summary=plain(f"After {words} no {names} is among the medications that go home.", 139),
+        summary=plain(f"After {words} no {names} at discharge. Check the discharge orders.", 139),
         opening=(
             f"**{words}** ({day}): no **{names}** is ordered or stated. The guideline recommends a high-intensity "
-            "statin and, for 12 months, aspirin with a P2Y12 inhibitor; with an anticoagulant fewer. Bleeding and "
-            "intolerance that the chart does not say are reasons against it."
+            "statin and, for 12 months, aspirin with a P2Y12 inhibitor; with an anticoagulant fewer. Check for "
+            "bleeding or intolerance that is not on record."
         ),
         source=Source(label=_GUIDELINE, url="https://doi.org/10.1161/CIR.0000000000001309", topic=TOPICS["discharge"]),
         facts=(Fact("infarction", text=words, effective=infarction.time.text, source=infarction.source),),
-        closing="Told once before the discharge.",
+        closing="Shown once before the discharge.",
     )
 
 

@@ -50,7 +50,9 @@ async def find(call: ServiceInput) -> Advice:
     readings = {reading.source: reading for reading in _readings(record)}
     if not readings:
         if not record.was_requested(GENOMICS):
-            return no_card(SUBJECT, "input-missing", "The genetic results are not known: nothing is said.")
+            return no_card(
+                SUBJECT, "input-missing", "The genetic results are not available: no drug was checked against them."
+            )
         return no_card(SUBJECT, "below-threshold", "No genetic result is on record.")
     new = {source for source, reading in readings.items() if _is_new(reading, record)}
     medications = list(taken_medications(record, OriginalOrders(call.sent)))
@@ -70,13 +72,14 @@ async def find(call: ServiceInput) -> Advice:
 def _nothing_new(record: PatientRecord, not_shown: list[ReviewedDrug], count: int) -> str:
     """Why there is no card: nothing was found, or only information from results that are not new."""
     unreadable = words_of_unreadable(unreadable_medications(record, systemic=False))
-    also = f" Not readable on the medication list: {unreadable}." if unreadable else ""
+    also = f" These entries of the medication list cannot be read: {unreadable}." if unreadable else ""
     if not_shown:
         names = ", ".join(dict.fromkeys(reviewed.name for reviewed in not_shown))
-        return f"Older genetic results are information only about {names}: said when it is ordered.{also}"
+        text = f"Older genetic results are for information only about {names}: they are shown when the drug is ordered."
+        return f"{text}{also}"
     if not count:
-        return f"No medication that is taken {'can be read' if also else 'is on the chart'}.{also}"
-    drugs = "The drug that is taken needs" if count == 1 else f"The {count} drugs that are taken need"
+        return f"No current medication {'can be read' if also else 'is on record'}.{also}"
+    drugs = "The current medication needs" if count == 1 else f"The {count} current medications need"
     return f"{drugs} no change for the genetic results on record.{also}"
 
 

@@ -95,11 +95,11 @@ async def find(call: ServiceInput) -> Advice:
     advice.scores = {"review": sorted({f"{drug.finding.rule}/{drug.finding.band} {drug.name}" for drug in reviewed})}
     unreadable = words_of_unreadable(unreadable_medications(record, systemic=False))
     if unreadable:
-        text = f"On the medication list, not readable, so not reviewed: {unreadable}."
+        text = f"Not reviewed, because these entries of the medication list cannot be read: {unreadable}."
         advice.silences.append(WhyNot("medications", "not-recognised", text))
     uncertain = words_of_unreadable(uncertain_medications(record))
     if uncertain:
-        text = f"Whether it is taken is not known, so not reviewed: {uncertain}."
+        text = f"Not reviewed, because it is not known whether the patient takes it: {uncertain}."
         advice.silences.append(WhyNot("medications", "input-missing", text))
     unchecked = _criteria_of_age_unchecked(record)
     if unchecked is not None:
@@ -157,23 +157,21 @@ def _criteria_of_age_unchecked(record: PatientRecord) -> WhyNot | None:
     ages = record.age_bounds()
     if ages is not None and (ages[0] >= FROM_YEARS or ages[1] < FROM_YEARS):
         return None
-    known = (
-        "The age is not known" if ages is None else f"Of the age only the year of birth is known (at least {ages[0]})"
-    )
-    return WhyNot(SUBJECT, "input-missing", f"{known}: criteria from {FROM_YEARS} years on were not checked.")
+    known = "The age is not known" if ages is None else f"Only the year of birth is known (age at least {ages[0]})"
+    return WhyNot(SUBJECT, "input-missing", f"{known}: the criteria for {FROM_YEARS} years and over were not checked.")
 
 
 def _nothing_found(record: PatientRecord, count: int) -> WhyNot:
     """Nothing found is said of what was looked at only: most criteria are about a problem."""
     if not record.was_requested("Condition"):
-        text = "The problem list is not known: criteria about a disease were not checked, and no other one was met."
+        text = (
+            "The problem list is not available: criteria about diseases were not checked. No other criterion was met."
+        )
         return WhyNot(SUBJECT, "input-missing", text)
     if not count:
-        return WhyNot(SUBJECT, "below-threshold", "No medication that is taken is on the chart.")
-    subject_and_verb = (
-        "The medication that is taken is" if count == 1 else f"The {count} medications that are taken are"
-    )
-    return WhyNot(SUBJECT, "below-threshold", f"{subject_and_verb} not named by the criteria.")
+        return WhyNot(SUBJECT, "below-threshold", "No current medication is on record.")
+    text = "The current medication meets" if count == 1 else f"The {count} current medications meet"
+    return WhyNot(SUBJECT, "below-threshold", f"{text} no criterion.")
 
 
 def _reports_from_65(rule: CompiledRule, band: CompiledBand) -> bool:
@@ -225,7 +223,7 @@ ADVISOR = Advisor(
         PALLIATIVE,
         Exclusion(
             "input-missing",
-            "The medication list is not known: nothing is reviewed.",
+            "The medication list is not available: no medication was reviewed.",
             lambda record: not any(map(record.was_requested, ("MedicationRequest", "MedicationStatement"))),
         ),
     ),

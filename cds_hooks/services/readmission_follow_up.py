@@ -51,10 +51,12 @@ CARD = ModelCardContent(
 """The words of the card."""
 WITHOUT_DIABETES = Exclusion(
     "outside-population",
-    "The model is of stays with diabetes; none is on record.",
+    "The model is for stays with diabetes; no diabetes is on record.",
     lambda record: find_condition(record, "diabetes") is None,
 )
-DESTINATION_UNKNOWN = "**Where the stay ends is not charted yet**: the estimate does without it, and is rougher for it."
+DESTINATION_UNKNOWN = (
+    "**The discharge destination is not charted yet**: the estimate does not use it and is less exact."
+)
 
 
 async def find(call: ServiceInput) -> Advice:

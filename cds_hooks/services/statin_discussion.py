@@ -132,7 +132,9 @@ def _judge(call: ServiceInput) -> Advice:
     if statin is None:
         unreadable = presence_of(record, _STATIN).unreadable_words
         why = f" (not readable on the medication list: {unreadable})" if unreadable else ""
-        return no_card(EQUATION.id, "input-missing", f"Whether a statin is active is not known{why}: nothing is said.")
+        return no_card(
+            EQUATION.id, "input-missing", f"It is not known whether a statin is active{why}: no talk is suggested."
+        )
     indication = statin_indication(record)
     if indication is not None and indication.id != "diabetes":
         return advise_by_guideline(_indication_card(call, indication))

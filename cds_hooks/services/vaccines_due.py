@@ -38,7 +38,7 @@ async def find(call: ServiceInput) -> Advice:
     record = call.record
     forecast = record.derive(_forecast)
     if forecast is None:
-        return no_card(SUBJECT, "input-missing", "The birth date is not known to the day: nothing can be forecast.")
+        return no_card(SUBJECT, "input-missing", "The birth date is not known to the day: no vaccine can be forecast.")
     charted, ordered, due = forecast
     forecasts = forecast_entries(due, KNOWLEDGE)
     advice = Advice(vaccinations=_inputs(charted, ordered), scores={"vaccines": to_builtins(forecasts)})
@@ -72,9 +72,9 @@ def _forecast(record: PatientRecord) -> tuple[ChartedPerson, frozenset[str], Vac
 def _not_judged(record: PatientRecord, charted: ChartedPerson) -> Iterator[WhyNot]:
     """Yield what an answer without a card says of entries that may be the dose, or the drug, that is looked for."""
     if unread := _unread(charted):
-        yield WhyNot(SUBJECT, "vaccines-unreadable", f"Not counted as doses: {'; '.join(unread)}.")
+        yield WhyNot(SUBJECT, "vaccines-unreadable", f"These entries were not counted as doses: {'; '.join(unread)}.")
     if medications := words_of_unreadable(unreadable_medications(record)):
-        text = f"Not readable on the medication list: {medications}. One of them may weaken the immune system."
+        text = f"These medications cannot be read: {medications}. One of them may be an immunosuppressant."
         yield WhyNot(SUBJECT, "medications-unreadable", text)
 
 
@@ -87,18 +87,21 @@ def _entry(due: VaccinesDue) -> WorklistEntry:
 
 def _reason_for_none(due: VaccinesDue) -> Advice:
     if due.ordered:
-        return no_card(SUBJECT, "already-ordered", f"What is due is ordered already: {', '.join(due.ordered)}.")
+        return no_card(
+            SUBJECT, "already-ordered", f"The vaccines that are due are ordered already: {', '.join(due.ordered)}."
+        )
     if due.declined:
         names = ", ".join(f"{item.group} ({item.when})" for item in due.declined)
-        return no_card(SUBJECT, "declined", f"What is due was declined by the patient within a year: {names}.")
+        return no_card(SUBJECT, "declined", f"The patient declined within a year what is due: {names}.")
     if due.uncoded:
-        text = f"What is due is recorded without a vaccine code or a date: {', '.join(i.label for i in due.uncoded)}."
-        return no_card(SUBJECT, "input-missing", f"{text} Check what is missing.")
+        names = ", ".join(item.label for item in due.uncoded)
+        text = f"A dose of these vaccines is recorded without a vaccine code or a date: {names}. Complete the entries."
+        return no_card(SUBJECT, "input-missing", text)
     if due.catch_up:
         names = ", ".join(item.label for item in due.catch_up)
-        return no_card(SUBJECT, "worklist", f"Only doses of childhood may be missing: {names}. Kept for the worklist.")
+        return no_card(SUBJECT, "worklist", f"Only childhood doses may be missing: {names}. Kept for the worklist.")
     over = ", ".join(f"{group} (to {end})" for group, end in due.seasons_over)
-    past = f" Its seasons are over: {over} is not judged any more." if over else ""
+    past = f" Not judged, because its data have ended: {over}." if over else ""
     return no_card(SUBJECT, "below-threshold", f"No vaccine is due by {KNOWLEDGE.citation}.{past}")
 
 
@@ -161,7 +164,7 @@ ADVISOR = Advisor(
     ),
     exclusions=(
         *NOT_AT_HOME,
-        not_known("Immunization", "The vaccinations given are not known: nothing is said."),
+        not_known("Immunization", "The vaccination record is not available: no vaccine was judged."),
     ),
     find=find,
 )

@@ -167,8 +167,8 @@ def _refuse_column(feature: Feature, column: str, numbers: Array, unreadable: Ma
     count, strange = int((~np.isnan(numbers)).sum()), int(implausible.sum())
     if int(unreadable.sum()) > count:
         raise BatchRefused(
-            f"The column {column} ({feature.words.lower()}) has {int(unreadable.sum())} values that are no numbers and "
-            f"{count} that are: write numbers with a decimal point, or leave them blank.{_known_units(feature)}"
+            f"The column {column} ({feature.words.lower()}) has {int(unreadable.sum())} values that are not numbers "
+            f"and {count} that are: write numbers with a decimal point, or leave them blank.{_known_units(feature)}"
         )
     if count < _ENOUGH_TO_JUDGE or strange < max(_FEWEST_IMPOSSIBLE, _SHARE_IMPOSSIBLE * count):
         return

@@ -222,7 +222,7 @@ class BatchModel:
             rows = table if isinstance(table, pyarrow.RecordBatch) else pyarrow.table(table)
         except (pyarrow.ArrowInvalid, pyarrow.ArrowTypeError, TypeError, ValueError) as error:
             raise BatchRefused(
-                f"A {type(table).__name__} that Arrow makes no table of: give an Arrow Table, a frame of pandas or "
+                f"A {type(table).__name__} cannot be read as a table: give an Arrow Table, a frame of pandas or "
                 "polars, or columns of one length, each of one kind of values."
             ) from error
         plan = self.plan(rows.schema.names, exclude)

@@ -177,7 +177,7 @@ def score_table(job: ScoringJob, progress: Callable[[int], None] = lambda _: Non
         if identity not in table.columns:
             names = "its view" if job.view else "its first line"
             sentence = f"{job.rows} has no column {identity!r}: {names} names its columns"
-            raise BatchRefused(f"{sentence}; say by --id which names a row.")
+            raise BatchRefused(f"{sentence}; name the column that identifies a row with --id.")
         plan = job.model.plan(table.columns, job.exclude)
         job.model.refuse_nobody(plan, table.empty_columns)
         result = ScoringResult(unsaid=plan.unsaid)

@@ -193,7 +193,7 @@ def form_of(path: Path) -> Form:
     suffixes = [suffix.lower() for suffix in path.suffixes if suffix.lower() != ".gz"]
     form = _SUFFIXES.get(suffixes[-1]) if suffixes else None
     if form is None:
-        raise BatchRefused(f"{path.name} ends in none of {', '.join(_SUFFIXES)}, so its form is not known.")
+        raise BatchRefused(f"{path.name} must end in one of {', '.join(_SUFFIXES)}.")
     return form
 
 

@@ -160,7 +160,7 @@ def test_a_clinician_finds_who_is_first_opens_why_and_takes_findings_off_and_put
     expect(page.get_by_role("table", name="patients").get_by_role("row")).to_have_count(rows - 1)
     page.get_by_role("combobox", name="Snooze for: Complete blood count, patient ckd-uacr").select_option("30")
     page.get_by_role("button", name="Snooze: Complete blood count, patient ckd-uacr").click()
-    off = page.get_by_role("table", name="Findings that somebody took off the list")
+    off = page.get_by_role("table", name="Findings taken off the list")
     expect(off.get_by_role("row", name="ckd-uacr")).to_contain_text("Snoozed by account cleo")
     page.get_by_role("button", name="Put back: Complete blood count, patient other-patient").click()
     expect(page.get_by_role("button", name="Done: Complete blood count, patient other-patient")).to_be_visible()

@@ -267,7 +267,7 @@ class _Reading:
         def read(cells: Mapping[str, str]) -> None:
             keys, row, most = self._drugs(cells["key"]), self._row(cells), cells.get("most") or "1"
             if not most.isdecimal():
-                raise _Unknown(f"`most` is {most[:20]!r} and no number")
+                raise _Unknown(f"`most` must be a whole number; it is {most[:20]!r}")
             members.setdefault(cells["class"], set()).update(keys)
             heads.setdefault(cells["class"], (row, int(most)))
 
@@ -288,7 +288,9 @@ class _Reading:
                 elif _SNOMED.fullmatch(part):
                     snomed.append(part)
                 else:
-                    raise _Unknown(f"no group of conditions and no code of ICD-10 or SNOMED CT is {part[:40]!r}")
+                    raise _Unknown(
+                        f"no group of conditions, and no code of ICD-10 or SNOMED CT, is called {part[:40]!r}"
+                    )
             disease = DiseaseRow(row, tuple(groups), tuple(icd10), frozenset(snomed))
             for key in keys:
                 by_drug.setdefault(key, []).append(disease)

@@ -42,7 +42,7 @@ def use_site_rules(folder: Path | None) -> None:
     if folder is not None and not (folder / _HEAD).is_file() and (any(tables) or not (folder / "coverage").is_dir()):
         raise RuleError(f"{folder}: a folder of rules has a {_HEAD}; docs/adding/site-rules.md shows one")
     if _read_folders:
-        raise RuleError(f"{folder}: the rules were read already; the folder is named before the server starts")
+        raise RuleError(f"{folder}: the rules were read already; name the folder before the server starts")
     if folder is not None and (folder / _CONDITIONS).is_file():
         from fhir.terminology.site_conditions import WrongConditions, use_site_conditions  # sites without one: not read
 
@@ -106,7 +106,7 @@ def site_head() -> Mapping[str, Any]:
         raise RuleError(f"{folder / _HEAD}, line 1: `reviewed` is missing, the day of the last review")
     replaces = head.get("replaces", [])
     if not isinstance(replaces, list) or not all(isinstance(rule, str) for rule in replaces):
-        raise RuleError(f"{folder / _HEAD}, line 1: `replaces` is a list of ids of rules")
+        raise RuleError(f"{folder / _HEAD}, line 1: `replaces` must be a list of rule ids")
     return head
 
 
@@ -172,7 +172,7 @@ def with_owner(written: dict[str, Any]) -> dict[str, Any]:
     """Return a hospital's rule, each of its texts ending with whose rule it is. RuleError for an id of another form."""
     rule_id = str(written.get("id", ""))
     if not rule_id.startswith("site-"):
-        raise RuleError(f"the id {rule_id!r} of a hospital's rule begins with site-, so that it is none of ours")
+        raise RuleError(f"the id {rule_id!r} of a hospital's rule must begin with site-")
     owner = f" (Rule of {site_head()['hospital']}.)"
     bands = [band | {"detail": f"{band.get('detail', '')}{owner}".strip()} for band in written.get("bands", ())]
     return written | {"bands": bands}

@@ -71,7 +71,7 @@ class Selector:
         """
         selects = {"ingredients", "classes", "any_drug"}
         if not isinstance(spec, Mapping) or set(spec) - _MEMBERS or not selects & set(spec):
-            raise ValueError(f"{spec!r} is no drug selector")
+            raise ValueError(f"{spec!r} is not a drug selector: give `ingredients`, `classes` or `any_drug`")
         return cls(
             shared(frozenset(drug["rxcui"] for drug in spec.get("ingredients", ()))),
             shared(frozenset(spec.get("classes", ()))),
@@ -213,9 +213,9 @@ class CompiledTrigger(Struct, frozen=True):
             singles = (*singles, Selector(frozenset(f"{TEST}{name}" for name in trigger.tests)))
         sides = tuple(_side(side, systemic) for side in trigger.pair)
         if not singles and not sides:
-            raise RuleError("a trigger without draft and pair activates nothing")
+            raise RuleError("the trigger must have `draft`, `pair` or `tests`")
         if sides and (len(sides) != 2 or not all(sides)):
-            raise RuleError("a pair has two sides, each with a selector")
+            raise RuleError("`pair` must have two lists, each with a selector")
         if any(single.washout_days for single in singles):
             raise RuleError("washout_days is for the sides of a pair")
         is_for_any = any(single.any_drug for single in singles)

@@ -117,7 +117,7 @@ def _pairs(given: list[str] | None) -> dict[str, str]:
     for text in given or ():
         left, sign, right = text.partition("=")
         if not sign or not left or not right:
-            raise TrainingRefused(f"{text!r} is no pair INPUT=VALUE")
+            raise TrainingRefused(f"{text!r} must be a pair INPUT=VALUE")
         pairs[left.strip()] = right.strip()
     return pairs
 

@@ -319,7 +319,7 @@ def _short_cases(rule: str, cases: list[Json]) -> list[Checked]:
     rule_book()  # a rule that cannot be used stops the command with a sentence, and is no fault of a case
     waiting = waiting_bands()
     if rule not in all_rule_versions() and rule not in waiting:
-        raise CaseFault(f"is named after no rule: there is none called {rule}")
+        raise CaseFault(f"must be named after a rule; no rule is called {rule}")
     for number, case in enumerate(cases, 1):
         lacks = [name for name in ("kind", "about") if not isinstance(case.get(name), str)]
         if lacks:

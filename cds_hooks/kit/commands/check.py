@@ -194,7 +194,7 @@ def _check_server(target: Target, checks: list[Check], options: CheckOptions) ->
             limit = options.time_limit or (_QUICK_SECONDS if options.quick else None)
             return run_checks(target, checks, show, limit, once=options.quick)
         except KeyboardInterrupt:
-            stop("interrupted before discovery was read: nothing is known")
+            stop("interrupted before discovery was read: nothing was tested")
         finally:
             target.connection.close()
 

@@ -165,7 +165,7 @@ def place_dates(node: Any, as_of: datetime) -> Any:
     reach the reader as a broken date).
     """
     if as_of.tzinfo is None:
-        raise ValueError("as_of needs an offset: samples carry instants")
+        raise ValueError("as_of must have an offset from UTC")
     if isinstance(node, dict):
         return {key: place_dates(value, as_of) for key, value in node.items()}
     if isinstance(node, list):

@@ -182,7 +182,7 @@ def read_json(path: Path) -> dict[str, Any]:
     except (DecodeError, UnicodeError, RecursionError, EOFError, OSError, zlib.error) as error:
         raise ChartError(f"{path.name} is not JSON") from error
     if not isinstance(document, dict):
-        raise ChartError(f"{path.name} is JSON but no object; give a FHIR resource or Bundle")
+        raise ChartError(f"{path.name} must be a JSON object; give a FHIR resource or a Bundle")
     return document
 
 

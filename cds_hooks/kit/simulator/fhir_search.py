@@ -113,7 +113,7 @@ def find_resources(resources: Iterable[Resource], kind: str, query: Iterable[tup
     for name, value in query:
         if name == "_count":
             if not value.isdecimal() or int(value) < 1:
-                raise InvalidSearch("_count is a number of at least 1")
+                raise InvalidSearch("_count must be a number of at least 1")
         elif name == "_sort":
             order = [_sort_key(sort_name, parameters) for sort_name in value.split(",")]
         elif name not in parameters:
@@ -129,7 +129,7 @@ def find_resources(resources: Iterable[Resource], kind: str, query: Iterable[tup
 def _sort_key(name: str, parameters: Mapping[str, Parameter]) -> tuple[Parameter, bool]:
     parameter = parameters.get(name.removeprefix("-"))
     if parameter is None or parameter.kind not in ("date", "id"):
-        raise InvalidSearch(f"results are not sorted by {name} here")
+        raise InvalidSearch(f"sorting by {name} is not supported here")
     return parameter, name.startswith("-")
 
 

@@ -81,18 +81,18 @@ def _declared(entry: Any, location: str) -> DeclaredHook:
     name = _text(members, "name", location)
     if name in LIBRARY or not _NAME.fullmatch(name):
         raise WrongDeclaration(
-            f"{location}: the name of your own hook is in reverse domain notation, such as "
+            f"{location}: the name of your own hook must be in reverse domain notation, such as "
             "org.example.ward-round-start."
         )
     version = _text(members, "version", name)
     if not _VERSION.fullmatch(version):
-        raise WrongDeclaration(f"{name}: version is a number such as 1.0.")
+        raise WrongDeclaration(f"{name}: `version` must be a number such as 1.0.")
     like = _text(members, "like", name)
     if like not in LIBRARY:
-        raise WrongDeclaration(f"{name}: like names a hook of the library: {', '.join(LIBRARY)}.")
+        raise WrongDeclaration(f"{name}: `like` must name a hook of the library: {', '.join(LIBRARY)}.")
     services = members["services"]
     if not isinstance(services, list) or not services or not all(isinstance(service, str) for service in services):
-        raise WrongDeclaration(f"{name}: services is a list of the ids of those that answer it.")
+        raise WrongDeclaration(f"{name}: `services` must be a list of service ids.")
     fields = _fields(members.get("field", []), name)
     tokens = LIBRARY[like].tokens | {field.name for field in fields if field.token}
     hook = Hook(name, _context_of(name, LIBRARY[like].context, fields), version, tokens=tokens)
@@ -101,7 +101,7 @@ def _declared(entry: Any, location: str) -> DeclaredHook:
 
 def _fields(entries: Any, hook: str) -> list[_Field]:
     if not isinstance(entries, list):
-        raise WrongDeclaration(f"{hook}: field is a list of fields, each with name and type.")
+        raise WrongDeclaration(f"{hook}: `field` must be a list of fields, each with name and type.")
     fields = [_field(entry, f"{hook}, field {position}") for position, entry in enumerate(entries, start=1)]
     for field in fields:
         if sum(field.name == second.name for second in fields) > 1:
@@ -113,13 +113,13 @@ def _field(entry: Any, location: str) -> _Field:
     members = _members(entry, _FIELD_MEMBERS, {"name", "type"}, location)
     name, kind = _text(members, "name", location), _text(members, "type", location)
     if not _FIELD.fullmatch(name):
-        raise WrongDeclaration(f"{location}: the name of a field is one word such as wardId.")
+        raise WrongDeclaration(f"{location}: the name of a field must be one word such as wardId.")
     if kind not in TYPES:
-        raise WrongDeclaration(f"{location}: type is one of {', '.join(TYPES)}.")
+        raise WrongDeclaration(f"{location}: `type` must be one of {', '.join(TYPES)}.")
     flags = {flag: members.get(flag, False) for flag in ("required", "token")}
     for flag, value in flags.items():
         if not isinstance(value, bool):
-            raise WrongDeclaration(f"{location}: {flag} is true or false.")
+            raise WrongDeclaration(f"{location}: {flag} must be true or false.")
     if flags["token"] and kind not in _TOKEN_TYPES:
         raise WrongDeclaration(f"{location}: only a string, number or boolean can be a prefetch token.")
     return _Field(name, kind, **flags)
@@ -169,5 +169,5 @@ def _members(entry: Any, allowed: frozenset[str], required: set[str], location: 
 def _text(members: dict[str, Any], name: str, location: str) -> str:
     value = members[name]
     if not isinstance(value, str) or not value.strip():
-        raise WrongDeclaration(f"{location}: {name} is a text.")
+        raise WrongDeclaration(f"{location}: {name} must be a text.")
     return value

@@ -12,13 +12,21 @@ from cards.rules.engine.rule_book import rule_book
 from cards.rules.language.trigger import Selector
 from cards.rules.patient.session import PatientSession
 from fhir.terminology.medications import CLASS_MEMBERS, INGREDIENTS
+from fhir.terminology.package_tables import package_rows
 from tests.cards.rules.cases import Case, all_cases, check, findings, originals, uuids
 from tests.cards.rules.patients import bundle_of, draft_of, drafts_of, record_of
+from tests.cards.sentences import faults, is_instruction
 
 Json = dict[str, Any]
 
 WARFARIN: Json = {"drug": "855332", "dose": "1 tablet", "times": 1}
 IBUPROFEN: Json = {"drug": "197806", "dose": "1 tablet", "times": 3}
+
+
+def test_the_advice_about_a_pair_says_what_to_do_and_its_danger_is_a_plain_phrase() -> None:
+    for row in package_rows("cards.rules.families.pairs", "pairs.csv"):
+        assert is_instruction(row["advice"]), row["advice"]
+        assert faults(f"{row['mechanism'].format(a='it', b='it')}. {row['advice']}.") == []
 
 
 def test_an_id_that_is_used_twice_hides_no_other_drug(as_of: datetime) -> None:

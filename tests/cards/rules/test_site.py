@@ -119,7 +119,11 @@ def test_a_folder_is_named_before_rules_are_read(tmp_path: Path) -> None:
         ("limits.csv", "drug,max_daily_mg\nsertraline,nan\n", "limits.csv, line 2: one of max_daily_mg"),
         ("renal-mine.json", '{"id": "renal-mine"}', "begins with site-"),
         ("family.json", '{"hospital": "A"}', "family.json, line 1: `reviewed` is missing"),
-        ("family.json", f'{HEAD}, "replaces": ["x", 1]}}', "family.json, line 1: `replaces` is a list of ids of rules"),
+        (
+            "family.json",
+            f'{HEAD}, "replaces": ["x", 1]}}',
+            "family.json, line 1: `replaces` must be a list of rule ids",
+        ),
         ("family.json", '{\n"hospital"', "family.json, line 2: this is not valid JSON (Expecting ':' delimiter)"),
         ("family.json", f'{HEAD}, "shared": []}}', "family.json, line 1: `shared` is an object"),
         ("absent.csv", b"drug,note\n\xe9,x\n", "line 2: this is not UTF-8"),

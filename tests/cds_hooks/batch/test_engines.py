@@ -120,7 +120,7 @@ def test_half_a_chart_is_never_scored_in_silence() -> None:
     with pytest.raises(BatchRefused, match="not sorted by patient_id"):
         list(step.sorted_batches(iter(apart.to_batches())))
     for row in ({"patient_id": None, "resource": "{}"}, {"patient_id": "a", "resource": None}):
-        with pytest.raises(BatchRefused, match="names no patient or has no resource"):
+        with pytest.raises(BatchRefused, match="has no `patient_id` or no `resource`"):
             step(pyarrow.Table.from_pylist([{"patient_id": "a", "resource": "{}"}, row]))
 
 

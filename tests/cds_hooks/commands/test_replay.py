@@ -23,7 +23,7 @@ def test_a_replay_of_nothing_in_particular_or_of_no_record_is_refused(tmp_path: 
     done = CliRunner().invoke(app, ["replay", "nothing", "--database", url])
     assert (done.exit_code, done.stderr) == (
         2,
-        "There is no decision nothing in the record; the page /decisions finds those there are.\n",
+        "The record has no decision nothing; find its id on the page /decisions.\n",
     )
     done = CliRunner().invoke(app, ["replay", "--sample", "1%", "--database", f"sqlite:///{tmp_path}/none.sqlite3"])
     assert done.exit_code == 2

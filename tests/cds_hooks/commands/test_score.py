@@ -92,7 +92,7 @@ def test_a_table_in_parquet_ends_with_the_sentences_of_the_command_and_nothing_e
 
 
 def test_what_cannot_be_used_is_said_in_a_sentence(table: Path, people: pd.DataFrame, tmp_path: Path) -> None:
-    assert "say by --id which names a row" in refused(table)
+    assert "name the column that identifies a row with --id" in refused(table)
     assert "view.sql' does not exist" in refused(table, "--view", "view.sql")
     assert "no artifact is called 'x'" in " ".join(
         CliRunner().invoke(cli.app, ["score", "x", str(table), "--out", str(tmp_path / "x.csv")]).output.split()
@@ -153,7 +153,7 @@ def test_several_processes_write_the_same_bytes_as_this_one(table: Path, tmp_pat
     assert alone == together
 
 
-OF_A_TABLE = "ROWS and what is said about its columns is of a table: leave it out with --fhir."
+OF_A_TABLE = "--fhir reads charts: leave out ROWS and the options about its columns."
 
 
 @pytest.mark.parametrize(

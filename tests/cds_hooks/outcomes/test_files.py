@@ -76,11 +76,11 @@ def test_of_fhir_only_what_says_that_something_happened_is_a_report(
     ("name", "text", "words"),
     [
         ("o.csv", "prediction,result\nx,yes\n", "line 1: the columns of a CSV file of outcomes are prediction"),
-        ("o.csv", "prediction,outcome\nx\n", "line 2: it has not as many columns"),
+        ("o.csv", "prediction,outcome\nx\n", "line 2: the number of columns differs"),
         ("o.csv", "prediction,outcome\nx,perhaps\n", "outcome has a value that it cannot have"),
         ("o.csv", "prediction,outcome,at\nx,yes,soon\n", "line 2: at is neither a day"),
         ("o.csv", "", "line 1: the columns"),
-        ("o.csv", "prediction,outcome,outcome\nx,yes,no\n", "line 1: a column is there twice"),
+        ("o.csv", "prediction,outcome,outcome\nx,yes,no\n", "line 1: two columns have the same name"),
         ("o.ndjson", '{"prediction": "x", "outcome": "yes", "outcome": "no"}\n', "or has a member twice"),
         ("o.csv", "prediction,outcome\n", "holds no outcome"),
         ("o.ndjson", '{"prediction": \n', "line 1: it is not JSON"),

@@ -1,7 +1,10 @@
 """What holds for every page that is found: its door is enforced, its routes are behind it, it renders, it is whole."""
 
 import re
+from collections import Counter
+from html import unescape
 from pathlib import Path
+from urllib.parse import urljoin, urlsplit
 
 import msgspec
 import pytest
@@ -12,7 +15,7 @@ from cds_hooks.events.outbox import add_to_outbox
 from cds_hooks.events.v2.intake import read_frame
 from cds_hooks.pages.doors import DOORS, Door
 from cds_hooks.web.site import HEADERS
-from tests.cds_hooks.access.browsing import visit, with_account
+from tests.cds_hooks.access.browsing import Person, visit, with_account
 from tests.cds_hooks.calls import client
 from tests.cds_hooks.events.messages import NOW, feed, result, run_async
 from tests.contracts.markup import faults
@@ -23,15 +26,39 @@ HTML = {"accept": "text/html"}
 
 @pytest.mark.sampled
 @pytest.mark.parametrize("role", some_of(ASSIGNABLE, 3))
-async def test_the_navigation_has_at_most_seven_entries_and_each_opens(tmp_path: Path, role: str) -> None:
+async def test_the_navigation_has_at_most_seven_entries_and_no_link_of_a_page_is_dead(
+    tmp_path: Path, role: str
+) -> None:
     with_account(tmp_path, "ann", role)
     async with visit(tmp_path) as person:
         await person.log_in("ann")
         page = (await person.open("/")).text
         links = re.findall(r'href="([^"]*)"', page[page.index("<nav") : page.index("</nav>")])
         assert 2 <= len(links) <= 7
-        for link in links:
-            assert link == "docs/" or (await person.open(f"/{link}")).status_code == 200, link
+        assert await dead_links(person) == []
+
+
+async def dead_links(person: Person) -> list[str]:
+    """Follow every link from the start page, two of each kind of address; return those that do not open."""
+    waiting, seen = ["/"], {"/"}
+    dead: list[str] = []
+    kinds: Counter[tuple[str, int]] = Counter()
+    while waiting:
+        address = waiting.pop(0)
+        answer = await person.open(address)
+        if answer.status_code != 200:
+            dead.append(f"{address}: {answer.status_code}")
+        elif answer.headers["content-type"].startswith("text/html"):
+            for link in re.findall(r'<a\b[^>]*\bhref="([^"#]+)', answer.text):
+                target = urlsplit(urljoin(f"http://test{address}", unescape(link)))
+                kind = (target.path.split("/")[1], target.path.count("/"))
+                found = f"{target.path}?{target.query}" if target.query else target.path
+                if target.netloc != "test" or kind[0] == "docs" or found in seen or kinds[kind] == 2:
+                    continue
+                kinds[kind] += 1
+                seen.add(found)
+                waiting.append(found)
+    return dead
 
 
 def _opens(door: Door) -> bool:

@@ -73,6 +73,6 @@ def test_what_is_no_candidate_is_refused_in_a_sentence(tmp_path: Path) -> None:
             candidate_site(configured, [name])
         assert (
             str(refused.value)
-            == f"{name} is not a folder of a model, no rules file (.toml), no index of terminologies (.idx), no "
-            "setting as CDS_NAME=value and no rule as RULE=on or RULE=off"
+            == f"{name} must be the folder of a model, a rules file (.toml), a terminology index (.idx), a "
+            "setting as CDS_NAME=value, or a rule as RULE=on or RULE=off"
         )

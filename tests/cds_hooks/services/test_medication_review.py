@@ -136,12 +136,12 @@ def test_silence_says_what_was_looked_at(tmp_path: Path, as_of: datetime) -> Non
     unknown = ask(tmp_path / "unknown", as_of, order(PIOGLITAZONE, as_of), without=("conditions",))
     assert reasons(unknown) == {"input-missing"}
     assert text("again", order(PIOGLITAZONE, as_of), without=("conditions",)).startswith(
-        "The problem list is not known"
+        "The problem list is not available"
     )
-    assert text("none") == "No medication that is taken is on the chart."
-    assert text("one", order(PIOGLITAZONE, as_of)) == "The medication that is taken is not named by the criteria."
+    assert text("none") == "No current medication is on record."
+    assert text("one", order(PIOGLITAZONE, as_of)) == "The current medication meets no criterion."
     two = text("two", order(PIOGLITAZONE, as_of), order(PREDNISONE, as_of))
-    assert two == "The 2 medications that are taken are not named by the criteria."
+    assert two == "The 2 current medications meet no criterion."
 
 
 def test_in_hospital_it_waits_on_the_worklist(tmp_path: Path, as_of: datetime) -> None:
@@ -265,4 +265,4 @@ def test_a_drug_of_unknown_status_is_named_and_not_reviewed(tmp_path: Path) -> N
     (answer,) = chart_cases.answers(tmp_path / "unknown", "medication-review", [chart])
     assert not answer["cards"]
     silences = answer["extension"]["org.cds-hooks-onnx"]["silence"]
-    assert "not reviewed: zolpidem, status unknown" in " ".join(silence["text"] for silence in silences)
+    assert "whether the patient takes it: zolpidem, status unknown" in " ".join(silence["text"] for silence in silences)

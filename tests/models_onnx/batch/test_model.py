@@ -83,7 +83,7 @@ def test_units_may_differ_from_row_to_row_and_one_that_is_not_known_is_told(pane
     assert told["probability"][0] == pytest.approx(told["probability"][1], rel=1e-3)
     assert told["not_used"].tolist() == ["", "", "bun_mg_dl", "bun_mg_dl"]
     with pytest.raises(
-        BatchRefused, match=r"4 values that are no numbers .* Units of bun_mg_dl\(value, unit\) are: .*mmol/l"
+        BatchRefused, match=r"4 values that are not numbers .* Units of bun_mg_dl\(value, unit\) are: .*mmol/l"
     ):
         score(panel, rows | {"unit": ["stone"] * 4}, view)
 

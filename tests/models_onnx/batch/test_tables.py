@@ -85,10 +85,10 @@ def test_marks_line_ends_and_packing_change_no_score(
         ("a.ndjson", json.dumps(people()).encode(), "One object|one object"),
         ("a.ndjson", json.dumps(people(), indent=1).encode(), "one whole object on each line"),
         ("a.ndjson", as_ndjson(people()).replace(b"}", b', "age_years": 20}'), "a name is there twice in a row"),
-        ("a.ndjson", as_ndjson(people(creatinine_mg_dl=True)), "3 values that are no numbers"),
+        ("a.ndjson", as_ndjson(people(creatinine_mg_dl=True)), "3 values that are not numbers"),
         ("a.csv", as_csv(people(deceased="2020-02-03")), "holds dates.*write 1 where there is a date"),
         ("a.parquet", b"PAR1", "cannot be read"),
-        ("a.txt", b"id", "ends in none of .csv"),
+        ("a.txt", b"id", "must end in one of .csv"),
     ],
 )
 def test_what_cannot_be_read_is_said_with_what_to_do(
@@ -149,7 +149,7 @@ def test_a_risk_assessment_says_the_estimate_or_the_reason_for_none_and_whom_it_
         (
             b"name,age\na,1\n",
             None,
-            "no column 'id': its first line names its columns; say by --id",
+            "no column 'id': its first line names its columns; name the column that identifies a row with --id",
         ),
         (b"name,age\na,1\n", "mrn", "has no column 'mrn': its first line names"),
     ],

@@ -54,12 +54,13 @@ _OVER_DAILY_MG: Final = {
 _OVER_OR_UNKNOWN_MG: Final = {"low_rosuvastatin": {"301542": 5.0}}
 """Over which dose a day, or where the dose is not known, a row is meant."""
 _SAYS: Final = {
-    "contraindicated": "contraindicated by the label",
-    "avoid": "avoid the pair",
-    "adjust": "change the dose or monitor closely",
-    "apart": "take them some hours apart",
-    "serious": "the label warns of it",
+    "contraindicated": " is contraindicated: {}.",
+    "avoid": ": {}. Avoid the pair.",
+    "adjust": ": {}. Adjust the dose or monitor.",
+    "apart": ": {}. Take them some hours apart.",
+    "serious": ": {}. The label warns of the pair.",
 }
+"""What follows on the names of the two drugs: the danger, then what to do."""
 _CHANGES: Final = frozenset({"adjust", "apart", "serious"})
 """The words of rows that ask for a change or for watching, and for an end of neither drug."""
 # "Hold the statin for the course": ending the antifungal beside it is not what the row asks for.
@@ -80,8 +81,8 @@ class Pair(Struct, frozen=True):
 
     @property
     def says(self) -> str:
-        """What the summary says of the two drugs."""
-        return _SAYS[self.words]
+        """What the summary says after the names of the two drugs."""
+        return _SAYS[self.words].format(self.mechanism)
 
     def is_meant(self, context: RuleContext, partner: CurrentMedication) -> bool:
         """Whether this patient is given none of the two in the way that the row leaves out."""
@@ -192,7 +193,8 @@ def _read_pairs() -> Mapping[frozenset[str], tuple[Pair, ...]]:
                 continue  # it waits on the page of what is to be read
             is_lower = row["severity"] == "critical" and not may_be_critical([evidence])
             severity, words = ("warning", "avoid") if is_lower else (row["severity"], row["words"])
-            pair = Pair(keys, severity, words, row["mechanism"], row["advice"], row["unless"], evidence)
+            mechanism = row["mechanism"].format(a=a, b=b)
+            pair = Pair(keys, severity, words, mechanism, row["advice"], row["unless"], evidence)
             pairs[keys] = (*pairs.get(keys, ()), pair)
     return pairs
 
@@ -257,7 +259,7 @@ def _summary(context: RuleContext) -> str | None:
     ours = (
         drug for drug in context.medication.ingredients if not pair.keys.isdisjoint({drug.rxcui, *classes_of((drug,))})
     )
-    return f"{next(ours, context.ingredient).name} with {other}: {pair.says} ({pair.mechanism})."
+    return f"{next(ours, context.ingredient).name} with {other}{pair.says}"
 
 
 def _detail(context: RuleContext) -> str | None:
@@ -286,7 +288,7 @@ def _rows_of(medication: MedicationIdentity) -> Iterator[TableRow]:
             name = INGREDIENTS[partner].name if partner in INGREDIENTS else partner.replace("_", " ")
             for pair in pairs:
                 indicator = cast("Indicator", "warning" if pair.severity == "start" else pair.severity)
-                says = f"{capitalized(pair.says)}: {pair.mechanism}; {pair.advice}"
+                says = f"{capitalized(pair.says.lstrip(': '))} {capitalized(pair.advice)}."
                 yield TableRow(f"with {name}", says, pair.evidence, indicator)
 
 
