@@ -3,7 +3,7 @@
 A chart goes with the last decision that was made with it.
 
 The rows are first written into a file of the form of a backup, which an empty record takes in to be read again. What
-was taken out is then said three times: in `removals` (which rows of which chain, and the hashes at both ends of each
+was taken out is then said three times: in `removals` (which rows of which table, and the hashes at both ends of each
 span, so that the chain is verified across the gap), in an event of the record, and in that event by a signature with
 the key that seals the record. Without that key nobody can take rows out and call that a retention run.
 """
@@ -35,14 +35,14 @@ from models_onnx.artifact.keys import Keys, Signer
 
 _AT_ONCE: Final = 500
 _ENTRIES: Final = {"feedback": feedback, "outcomes": outcomes}
-"""The tables whose rows belong to a decision, each with one chain that is named as the table."""
+"""The tables whose rows belong to a decision."""
 _PLAIN: Final = {"decisions": plain_table(decisions)} | {name: plain_table(entry) for name, entry in _ENTRIES.items()}
 
 
 class Span(Struct, frozen=True, order=True, array_like=True):
-    """Rows of one chain that follow each other, by the table for feedback and outcomes; hashes are hexadecimal."""
+    """Rows of one table that follow each other; hashes are hexadecimal."""
 
-    chain: str
+    table: str
     first: int
     last: int
     previous: str
@@ -156,15 +156,13 @@ def _is_old(connection: Connection, client: str, before: int) -> tuple[Any, ...]
 def _old_rows(connection: Connection, client: str, before: int) -> _OldRows:
     d = decisions.c
     is_old = _is_old(connection, client, before)
-    links = (d.sequence, d.chain, d.position, d.previous, d.hash)
-    rows = connection.execute(select(*links).where(*is_old).order_by(d.chain, d.position)).all()
-    # where another chain began after a row, its hash must stay known
-    begun = {bytes(row.previous) for row in connection.execute(select(d.previous).where(d.position == 1))}
-    spans = _spans([(row.chain, row.position, bytes(row.previous), bytes(row.hash)) for row in rows], begun)
-    sequences = {"decisions": sorted(row.sequence for row in rows)}
+    links = (d.sequence, d.position, d.previous, d.hash)
+    rows = connection.execute(select(*links).where(*is_old).order_by(d.position)).all()
+    spans = _spans("decisions", rows)
+    sequences = {"decisions": [row.sequence for row in rows]}
     for name, table in _ENTRIES.items():
         entries = _entries_of(connection, table, select(d.id).where(*is_old))
-        spans += _spans([(name, row.position, bytes(row.previous), bytes(row.hash)) for row in entries], set())
+        spans += _spans(name, entries)
         sequences[name] = [row.sequence for row in entries]
     return _OldRows(sequences, spans)
 
@@ -176,21 +174,20 @@ def _entries_of(connection: Connection, table: Table, ids: Any) -> Sequence[Any]
     return connection.execute(query.where(e.sequence < select(func.max(e.sequence)).scalar_subquery())).all()
 
 
-def _spans(rows: list[tuple[str, int, bytes, bytes]], begun: set[bytes]) -> list[Span]:
+def _spans(table: str, rows: Sequence[Any]) -> list[Span]:
     spans: list[Span] = []
-    ends = True
-    for chain, position, previous, digest in rows:
-        if not ends and (spans[-1].chain, spans[-1].last + 1) == (chain, position):
-            spans[-1] = msgspec.structs.replace(spans[-1], last=position, hash=digest.hex())
+    for row in rows:
+        digest = bytes(row.hash).hex()
+        if spans and spans[-1].last + 1 == row.position:
+            spans[-1] = msgspec.structs.replace(spans[-1], last=row.position, hash=digest)
         else:
-            spans.append(Span(chain, position, position, previous.hex(), digest.hex()))
-        ends = digest in begun
+            spans.append(Span(table, row.position, row.position, bytes(row.previous).hex(), digest))
     return spans
 
 
 def _removal(span: Span, name: str) -> dict[str, Any]:
     return {
-        "chain": span.chain,
+        "of_table": span.table,
         "first_position": span.first,
         "last_position": span.last,
         "previous": bytes.fromhex(span.previous),
@@ -200,7 +197,7 @@ def _removal(span: Span, name: str) -> dict[str, Any]:
 
 
 def digest_of_spans(spans: list[Span]) -> str:
-    """SHA-256 over the spans as JSON, in their order by chain and position; hexadecimal."""
+    """SHA-256 over the spans as JSON, in their order by table and position; hexadecimal."""
     return hashlib.sha256(msgspec.json.encode(sorted(spans))).hexdigest()
 
 
@@ -209,7 +206,7 @@ def removed_spans(url: str) -> dict[str, list[Span]]:
     spans: dict[str, list[Span]] = {}
     for row in read_rows(url, select(removals).order_by(removals.c.sequence)):
         ends = (bytes(row.previous).hex(), bytes(row.hash).hex())
-        spans.setdefault(row.run, []).append(Span(row.chain, row.first_position, row.last_position, *ends))
+        spans.setdefault(row.run, []).append(Span(row.of_table, row.first_position, row.last_position, *ends))
     return spans
 
 
@@ -259,7 +256,7 @@ def _hash_of(name: str, row: dict[str, Any]) -> bytes:
         digest = feedback_hash if name == "feedback" else outcome_hash
         return digest(row["previous"], row["position"], row)
     decision = Decision(**{member: row[member] for member in Decision.__struct_fields__})
-    return row_hash(row["previous"], row["chain"], row["position"], decision)
+    return row_hash(row["previous"], row["position"], decision)
 
 
 def retention_runs(url: str, keys: Keys | None = None) -> dict[str, RetentionRun]:

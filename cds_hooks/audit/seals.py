@@ -1,10 +1,9 @@
-"""Seals: signed statements of how far each chain of the record went, kept where the database's owner cannot write.
+"""Seals: signed statements of how far the record went, kept where the database's owner cannot write.
 
 A seal is one line of JSON: `{"seal": {…}, "key": id, "signature": base64}`. The Ed25519 signature is over the JSON of
 `seal` with sorted keys and without white space. `seal` holds its number (from 1), its time, the SHA-256 of the line
-before, the newest position and hash of each chain of decisions that moved since then, and the newest position and hash
-of the chains over feedback, outcomes and events. While the server runs, `Sealing` makes them off the request path and
-sends each of them off the machine.
+before, and position and hash of the newest row of decisions, feedback, events and outcomes. While the server runs,
+`Sealing` makes them off the request path and sends each of them off the machine.
 """
 
 import asyncio
@@ -26,7 +25,7 @@ from typing import Any, ClassVar, Final
 import msgspec
 import orjson
 from msgspec import Struct
-from sqlalchemy import select, true
+from sqlalchemy import select
 
 from cds_hooks.logs import log
 from cds_hooks.settings import Settings
@@ -38,14 +37,9 @@ from models_onnx.artifact.keys import Keys, Signer, read_signer
 
 RETENTION_EVENT: Final = "retention"
 """The kind of the entries that say what was taken out of the record (`audit/retention.py`)."""
-_OVERLAP: Final = 512
-"""PostgreSQL can commit a smaller sequence number after a larger one: so many rows are looked at again."""
-
-_LOOKED_AT: Final = 500
-"""Seals, from the newest back, whose ends are looked for in the record before the next one: some milliseconds."""
 
 End = tuple[int, str]
-"""Position and hash (hexadecimal) of the newest row of a chain."""
+"""Position and hash (hexadecimal) of the newest row of a table; (0, "") of an empty one."""
 
 
 class SealsUnusable(Exception):
@@ -65,9 +59,7 @@ class Seal(Struct, frozen=True):
     at: str
     before: str
     """SHA-256 of the line of the seal before, hexadecimal; empty for the first."""
-    sequence: int
-    """The newest row of decisions that was looked at."""
-    decisions: dict[str, End]
+    decisions: End
     feedback: End
     events: End
     outcomes: End
@@ -76,6 +68,10 @@ class Seal(Struct, frozen=True):
     def time(self) -> datetime:
         """When it was made."""
         return datetime.fromisoformat(self.at)
+
+
+_SEALED: Final = (decisions, feedback, events, outcomes)
+"""The tables of which a seal names the end, in the order of its members."""
 
 
 class _Line(Struct, frozen=True):
@@ -92,64 +88,30 @@ def next_seal(url: str, last: Seal | None, line: bytes | None) -> Seal | None:
     Raises:
         RecordUnavailable: The record cannot be read.
     """
-    after = (last.sequence if last else 0) - _OVERLAP
-    columns = [decisions.c[name] for name in ("sequence", "chain", "position", "hash")]
-    ends: dict[str, End] = {}
-    sequence = last.sequence if last else 0
-    while rows := read_rows(
-        url, select(*columns).where(decisions.c.sequence > after).order_by(decisions.c.sequence).limit(5000)
-    ):
-        for row in rows:
-            ends[row.chain] = (row.position, bytes(row.hash).hex())
-        after = rows[-1].sequence
-        sequence = max(sequence, after)
-    answers, acts, later = _end(url, feedback), _end(url, events), _end(url, outcomes)
-    sealed_ends = last.decisions if last else {}
-    moved = {chain: end for chain, end in ends.items() if sealed_ends.get(chain) != end}
-    ends_before = (last.sequence, last.feedback, last.events, last.outcomes) if last is not None else None
-    if ends_before == (sequence, answers, acts, later):
+    ends = tuple(_end(url, table) for table in _SEALED)
+    if ends == (_ends_of(last) if last is not None else ((0, ""),) * len(_SEALED)):
         return None
-    return Seal(
-        (last.number if last else 0) + 1,
-        datetime.now(UTC).isoformat(timespec="seconds"),
-        hashlib.sha256(line).hexdigest() if line else "",
-        sequence,
-        moved,
-        answers,
-        acts,
-        later,
-    )
+    at = datetime.now(UTC).isoformat(timespec="seconds")
+    return Seal((last.number if last else 0) + 1, at, hashlib.sha256(line).hexdigest() if line else "", *ends)
 
 
-def _refuse_cut(url: str, seals: Sequence[Seal]) -> None:
-    """Raise RecordCut where the end of a chain that the seals name last is not there any more, or differs.
+def _refuse_cut(url: str, last: Seal) -> None:
+    """Raise RecordCut where the end of a table that the newest seal names is not there any more, or differs.
 
-    Rows that a retention run took from the beginning of a chain are gone rightly, and so is a whole chain that it took.
+    A retention run may have taken it since, but never the newest row of a table: then one after it is there.
     """
-    last = seals[-1]
-    newest = {chain: end for seal in seals for chain, end in seal.decisions.items()}
-    ends = [(f"decisions {chain}", decisions, decisions.c.chain == chain, end) for chain, end in newest.items()]
-    tables = (feedback, last.feedback), (events, last.events), (outcomes, last.outcomes)
-    ends += [(table.name, table, true(), end) for table, end in tables if end[0]]
-    for name, table, of_chain, (position, digest) in ends:
-        columns = select(table.c.position, table.c.hash).where(of_chain, table.c.position >= position)
+    for table, (position, digest) in zip(_SEALED, _ends_of(last), strict=True):
+        columns = select(table.c.position, table.c.hash).where(table.c.position >= position)
         rows = read_rows(url, columns.order_by(table.c.position).limit(1))
-        if rows and (rows[0].position > position or bytes(rows[0].hash).hex() == digest):
-            continue
-        if not rows and table is decisions and not _has_rows(url, of_chain) and _had_retention(url):
-            continue
-        raise RecordCut(
-            f"the record does not hold row {position} of {name} as seal {last.number} sealed it: it was cut, rolled "
-            "back or changed, and is not sealed on (docs/operations/evidence.md)"
-        )
+        if position and not (rows and (rows[0].position > position or bytes(rows[0].hash).hex() == digest)):
+            raise RecordCut(
+                f"the record does not hold row {position} of {table.name} as seal {last.number} sealed it: it was cut, "
+                "rolled back or changed, and is not sealed on (docs/operations/evidence.md)"
+            )
 
 
-def _has_rows(url: str, of_chain: Any) -> bool:
-    return bool(read_rows(url, select(decisions.c.position).where(of_chain).limit(1)))
-
-
-def _had_retention(url: str) -> bool:
-    return bool(read_rows(url, select(events.c.position).where(events.c.kind == RETENTION_EVENT).limit(1)))
+def _ends_of(seal: Seal) -> tuple[End, ...]:
+    return tuple(getattr(seal, table.name) for table in _SEALED)
 
 
 def _end(url: str, table: Any) -> End:
@@ -227,7 +189,7 @@ def add_seal(url: str, file: Path, signer: Signer) -> bytes | None:
         lines = plain_file(file).read_bytes().splitlines()
         last = _last(lines)
         if last is not None:
-            _refuse_cut(url, [msgspec.json.decode(line, type=_Line).seal for line in lines[-_LOOKED_AT:]])
+            _refuse_cut(url, last)
         seal = next_seal(url, last, lines[-1] if lines else None)
         if seal is None:
             return None

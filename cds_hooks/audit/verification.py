@@ -1,17 +1,16 @@
-"""Verifies the record: by its hash chains alone, and against its seals, where there are any.
+"""Verifies the record: by its hash chains alone, one for each table, and against its seals, where there are any.
 
 The chains show what was rewritten or taken out. Rows cut off the end of a chain leave no trace in the record itself:
-compare its `ends` with those of an earlier run, or the record with its seals, which also show what was rewritten with
+compare its `newest` with that of an earlier run, or the record with its seals, which also show what was rewritten with
 new hashes, or put in afterwards.
 
 It only reads, so a role with nothing but SELECT, or an SQLite file that is write-protected, is enough.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
-from functools import partial
 from typing import Any, Final
 
 import msgspec
@@ -19,10 +18,10 @@ from sqlalchemy import Table, Text, select, type_coerce
 
 from cds_hooks.audit.retention import Span, digest_of_spans, removed_spans, retention_runs
 from cds_hooks.audit.seals import End, Seal
-from cds_hooks.storage.chain import NO_ROW_BEFORE, faults_of_charts, stored_rows, wrong_content
+from cds_hooks.storage.chain import faults_of_charts, stored_rows, wrong_content
 from cds_hooks.storage.entries import NO_ENTRY_BEFORE, event_hash, feedback_hash, outcome_hash
 from cds_hooks.storage.queries import read_rows
-from cds_hooks.storage.tables import decisions, events, feedback, outcomes
+from cds_hooks.storage.tables import events, feedback, outcomes
 from models_onnx.artifact.keys import Keys
 
 _MOST_FINDINGS: Final = 50
@@ -45,8 +44,8 @@ class Audit:
     unsealed_outcomes: int = 0
     removed: int = 0
     """Decisions that retention runs took out."""
-    ends: dict[str, tuple[int, str]] = field(default_factory=dict)
-    """Of each chain of decisions the position and the hash (hexadecimal) of its newest row."""
+    newest: End = (0, "")
+    """Position and hash (hexadecimal) of the newest decision."""
     findings: list[str] = field(default_factory=list)
 
     def say(self, sentence: str) -> None:
@@ -72,22 +71,18 @@ def audit(
     report = Audit(len(seals))
     gaps = _Gaps(url, {} if seals and keys is None else keys, report)
     with _read_to_the_end("decisions", report):
-        walk = _Walk(seals, lambda seal: seal.decisions, report, gaps, _hashes_that_chains_follow(url) - gaps.hashes())
+        walk = _Walk("decisions", seals, report, gaps)
         report.decisions, report.unsealed = walk.go(_decisions(url), on_progress)
-        report.removed, report.ends = walk.removed, walk.ends
+        report.removed, report.newest = walk.removed, walk.end
         for fault in faults_of_charts(url):
             report.say(fault)
     for table, digest_of, dated in _ENTRIES:
         with _read_to_the_end(table.name, report):
-            walk = _Walk(seals, partial(_end_of, table.name), report, gaps, None)
+            walk = _Walk(table.name, seals, report, gaps)
             rows, unsealed = walk.go(_entries(url, table, digest_of, dated))
             setattr(report, table.name, rows + walk.removed)
             setattr(report, f"unsealed_{table.name}", unsealed)
     return report
-
-
-def _end_of(table: str, seal: Seal) -> dict[str, End]:
-    return {table: getattr(seal, table)}
 
 
 @contextmanager
@@ -110,26 +105,17 @@ class _Gaps:
             run = signed.get(name)
             if run is None or run.spans != digest_of_spans(spans):
                 report.say(f"rows were taken out as {name}, which no signed entry of the record says")
-            self._spans |= {(span.chain, span.first): (span, name) for span in spans}
+            self._spans |= {(span.table, span.first): (span, name) for span in spans}
 
-    def pop(self, chain: str, position: int) -> tuple[Span, str] | None:
+    def pop(self, table: str, position: int) -> tuple[Span, str] | None:
         """Return the span that begins there, and the name of its retention run."""
-        return self._spans.pop((chain, position), None)
-
-    def hashes(self) -> set[bytes]:
-        """Return the hashes of the last rows of the spans."""
-        return {bytes.fromhex(span.hash) for span, _ in self._spans.values()}
-
-    def chains(self) -> set[str]:
-        """Return the chains of decisions in which there are spans yet."""
-        return {chain for chain, _ in self._spans} - {feedback.name, outcomes.name}
+        return self._spans.pop((table, position), None)
 
 
 @dataclass(frozen=True, slots=True)
 class _Row:
     """One row as it is compared."""
 
-    chain: str
     position: int
     previous: bytes
     hash: bytes
@@ -143,46 +129,35 @@ class _Row:
 
 def _decisions(url: str) -> Iterator[_Row]:
     for row in stored_rows(url):
-        words = f"decision {row.id}, row {row.position} of chain {row.chain},"
+        words = f"decision {row.id}, row {row.position} of decisions,"
         fault = wrong_content(row)
-        yield _Row(row.chain, row.position, row.previous, row.hash, row.decided_at, words, fault)
+        yield _Row(row.position, row.previous, row.hash, row.decided_at, words, fault)
 
 
 def _entries(url: str, table: Table, digest_of: Any, dated: str) -> Iterator[_Row]:
     for row in _stored_entries(url, table):
         previous, digest, position = bytes(row["previous"]), bytes(row["hash"]), row["position"]
         fault = None if digest_of(previous, position, row) == digest else "its content was changed"
-        yield _Row(table.name, position, previous, digest, row[dated], f"row {position} of {table.name}", fault)
+        yield _Row(position, previous, digest, row[dated], f"row {position} of {table.name}", fault)
 
 
 class _Walk:
-    """Goes through the rows of one table, of one or more chains: each chain's end so far, and what seals still expect.
+    """Goes through the rows of one table: its end so far, and what seals still expect."""
 
-    `awaited` are the hashes after which chains began and whose rows have not been met yet; None for a table of one
-    chain, which begins after no row.
-    """
-
-    def __init__(
-        self,
-        seals: Sequence[Seal],
-        ends_of: Callable[[Seal], Mapping[str, End]],
-        report: Audit,
-        gaps: _Gaps,
-        awaited: set[bytes] | None,
-    ) -> None:
-        sealed = [(chain, end, seal) for seal in seals for chain, end in ends_of(seal).items() if end[0]]
-        self._expected = {(chain, end[0]): (end[1], seal) for chain, end, seal in reversed(sealed)}
-        self._sealed_to = {chain: end[0] for chain, end, _ in sealed}
+    def __init__(self, table: str, seals: Sequence[Seal], report: Audit, gaps: _Gaps) -> None:
+        sealed = [(getattr(seal, table), seal) for seal in seals]
+        self._expected = {end[0]: (end[1], seal) for end, seal in reversed(sealed) if end[0]}
+        self._sealed_to = max(self._expected, default=0)
         self._newest_seal = max((seal.time for seal in seals), default=None)
-        self._report, self._gaps, self._awaited = report, gaps, awaited
-        self._ends: dict[str, tuple[int, bytes]] = {}
+        self._table, self._report, self._gaps = table, report, gaps
+        self._position, self._hash = 0, NO_ENTRY_BEFORE
         self.removed = 0
         """Rows that retention runs took out."""
 
     @property
-    def ends(self) -> dict[str, tuple[int, str]]:
-        """Of each chain the position and the hash (hexadecimal) of its newest row."""
-        return {chain: (position, digest.hex()) for chain, (position, digest) in self._ends.items()}
+    def end(self) -> End:
+        """Position and hash (hexadecimal) of the newest row."""
+        return self._position, self._hash.hex() if self._position else ""
 
     def go(self, rows: Iterable[_Row], on_progress: Callable[[int], None] | None = None) -> tuple[int, int]:
         """Compare every row; how many there are, and how many came after the newest seal."""
@@ -192,7 +167,7 @@ class _Walk:
         for row in rows:
             self._look(row)
             count += 1
-            if row.position > self._sealed_to.get(row.chain, 0):
+            if row.position > self._sealed_to:
                 unsealed += 1
                 if row.dated < before:
                     self._report.say(
@@ -200,66 +175,42 @@ class _Walk:
                     )
             if on_progress is not None and count % 500 == 0:
                 on_progress(count)
-        for chain in self._chains():
-            self._skip_removed(chain, None)
-        for (chain, position), (_, seal) in self._expected.items():
-            self._report.say(f"row {position} of {self._called(chain)}, in {_words(seal)}, is missing")
+        self._skip_removed(None)
+        for position, (_, seal) in self._expected.items():
+            self._report.say(f"row {position} of {self._table}, in {_words(seal)}, is missing")
         return count, unsealed
 
-    def _chains(self) -> set[str]:
-        return set(self._ends) | (self._gaps.chains() if self._awaited is not None else set(self._sealed_to))
-
-    def _called(self, chain: str) -> str:
-        return f"chain {chain}" if self._awaited is not None else chain
-
     def _look(self, row: _Row) -> None:
-        position, digest = self._skip_removed(row.chain, row.position)
-        if row.position != position + 1:
-            self._report.say(
-                f"row {position + 1} of {self._called(row.chain)} is missing before {row.words.strip(',')}"
-            )
-        elif position and row.previous != digest:
+        self._skip_removed(row.position)
+        if row.position != self._position + 1:
+            self._report.say(f"row {self._position + 1} of {self._table} is missing before {row.words.strip(',')}")
+        elif row.previous != self._hash:
             self._report.say(f"{row.words} does not follow the row before it")
-        elif not position and self._follows_a_missing_row(row):
-            self._report.say(f"{row.words} begins its chain after a row that is missing")
-        if self._awaited is not None:
-            self._awaited.discard(row.hash)
         if row.fault is not None:
             self._report.say(f"{row.words} is not as it was written: {row.fault}")
-        self._compare(row.chain, row.position, row.hash.hex(), row.words)
-        self._ends[row.chain] = (row.position, row.hash)
+        self._compare(row.position, row.hash.hex(), row.words)
+        self._position, self._hash = row.position, row.hash
 
-    def _follows_a_missing_row(self, row: _Row) -> bool:
-        return row.previous != NO_ENTRY_BEFORE if self._awaited is None else row.previous in self._awaited
-
-    def _compare(self, chain: str, position: int, digest: str, words: str) -> None:
-        expected = self._expected.pop((chain, position), None)
+    def _compare(self, position: int, digest: str, words: str) -> None:
+        expected = self._expected.pop(position, None)
         if expected is not None and expected[0] != digest:
             self._report.say(f"{words} or one before it was rewritten after {_words(expected[1])}")
 
-    def _skip_removed(self, chain: str, upto: int | None) -> tuple[int, bytes]:
-        """Return the chain's end, past the rows that were taken out and, before `upto`, are not in the table."""
-        end = self._ends.get(chain, (0, b""))
-        while end[0] + 1 != upto and (gap := self._gaps.pop(chain, end[0] + 1)) is not None:
+    def _skip_removed(self, upto: int | None) -> None:
+        """Goes past the rows that were taken out and, before `upto`, are not in the table."""
+        while self._position + 1 != upto and (gap := self._gaps.pop(self._table, self._position + 1)) is not None:
             span, name = gap
-            if end[0] and span.previous != end[1].hex():
-                self._report.say(f"what {name} took out does not follow row {end[0]} of {self._called(chain)}")
+            if span.previous != self._hash.hex():
+                self._report.say(f"what {name} took out does not follow row {self._position} of {self._table}")
             self.removed += span.last - span.first + 1
             for position in range(span.first, span.last):
-                self._expected.pop((chain, position), None)  # only the last row's hash is known yet
-            words = f"row {span.last} of {self._called(chain)}, taken out as {name},"
-            self._compare(chain, span.last, span.hash, words)
-            end = self._ends[chain] = (span.last, bytes.fromhex(span.hash))
-        return end
+                self._expected.pop(position, None)  # only the last row's hash is known yet
+            self._compare(span.last, span.hash, f"row {span.last} of {self._table}, taken out as {name},")
+            self._position, self._hash = span.last, bytes.fromhex(span.hash)
 
 
 def _words(seal: Seal) -> str:
     return f"seal {seal.number} of {seal.at}"
-
-
-def _hashes_that_chains_follow(url: str) -> set[bytes]:
-    rows = read_rows(url, select(decisions.c.previous).where(decisions.c.position == 1))
-    return {bytes(row.previous) for row in rows} - {NO_ROW_BEFORE}
 
 
 _ENTRIES: Final = (
@@ -267,7 +218,7 @@ _ENTRIES: Final = (
     (outcomes, outcome_hash, "received_at"),
     (events, event_hash, "at"),
 )
-"""The tables of one chain, how their rows are hashed, and the column with the time of a row."""
+"""The other tables, how their rows are hashed, and the column with the time of a row."""
 
 
 def _stored_entries(url: str, table: Table) -> Iterator[Any]:

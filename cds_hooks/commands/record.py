@@ -130,7 +130,7 @@ def verify(
 ) -> None:
     """Recompute the hash of every row; exit code 1 where one was rewritten, deleted, cut off or put in.
 
-    Keep what it prints: a later run must reach at least as far in every chain, with the same hash at that row. With
+    Keep what it prints: a later run must reach at least as far, with the same hash at that row. With
     --against the record is compared with its seals, which shows also what was rewritten with new hashes.
 
     Example: cds-hooks record verify --against seals.ndjson --key seal-key.pub.json
@@ -150,9 +150,8 @@ def verify(
             raise
     note(report.decisions, report.findings[0] if report.findings else "")
     if as_json:
-        ends = report.ends.items()
-        chains = [{"chain": chain, "decisions": rows, "hash": digest} for chain, (rows, digest) in ends]
-        print_json({**asdict(report), "chains": chains})
+        row, digest = report.newest
+        print_json({**asdict(report), "newest": {"row": row, "hash": digest}})
     else:
         _draw(report)
     raise typer.Exit(1 if report.findings else 0)
@@ -168,8 +167,9 @@ def _public_keys(key: Path | None, configured: Settings, *, needs_key: bool) -> 
 
 
 def _draw(report: Audit) -> None:
-    for chain, (rows, digest) in report.ends.items():
-        typer.echo(f"chain {chain}: {rows} rows, up to {digest}")
+    row, digest = report.newest
+    if row:
+        typer.echo(f"newest decision: row {row}, {digest}")
     for finding in report.findings:
         typer.echo(as_sentence(finding))
     state = "is not" if report.findings else "is"
@@ -182,7 +182,7 @@ def _draw(report: Audit) -> None:
         )
     else:
         removed = f"; {report.removed} more were removed by retention runs" if report.removed else ""
-        counts = f"{report.decisions} decisions in {len(report.ends)} chains{removed}"
+        counts = f"{report.decisions} decisions{removed}"
         typer.echo(f"The record {state} as it was written: {counts}.")
         typer.echo(
             "Without seals (--against) this shows that no row was changed by itself. It does not show a record "

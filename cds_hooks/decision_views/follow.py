@@ -1,8 +1,8 @@
 """The one follower of the record: reads each decision, answer and act once and hands it to every projection.
 
-Feedback and events are written one after the other (`entries.newest_entry`), in SQLite decisions, too; in PostgreSQL
-several processes write decisions at once, and `settled` says up to which number they can be read. Of several processes
-on one machine one follows, which a lock decides, and all read what it wrote.
+Rows of each table are committed in the order of their numbers, whichever process writes them (`storage/chain.py`,
+`storage/entries.py`). Of several processes on one machine one follows, which a lock decides, and
+all read what it wrote.
 """
 
 import asyncio
@@ -17,11 +17,11 @@ from time import monotonic, perf_counter, sleep, time
 from typing import IO, Any, ClassVar, Final
 
 from msgspec import Struct
-from sqlalchemy import Table, func, select, text
+from sqlalchemy import Table, func, select
 
 from cds_hooks.decision_views.file import Mark, Views, make_tables, note_record, write_mark
 from cds_hooks.logs import log
-from cds_hooks.storage.database import database_error_reason, parse_url
+from cds_hooks.storage.database import database_error_reason
 from cds_hooks.storage.decision import Decision, RecordUnavailable, is_trial
 from cds_hooks.storage.queries import LISTED, read_rows
 from cds_hooks.storage.tables import decisions, events, feedback, removals
@@ -34,13 +34,8 @@ _BESIDE_CALLS: Final = 25
 _REST: Final = 9.0
 """How many times as long as it worked the follower rests between two parts."""
 _CATCH_UP_SECONDS: Final = 60.0
-_WAIT_SECONDS: Final = 0.5
 _LOOK_SECONDS: Final = 0.01
 _FORGET_SECONDS: Final = 3_600.0
-_WRITING: Final = text(
-    "SELECT virtualtransaction FROM pg_locks WHERE relation = 'decisions'::regclass AND mode = 'RowExclusiveLock' "
-    "AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
-)
 
 
 class DecisionRow(Struct, frozen=True):
@@ -228,8 +223,7 @@ class Follower:
         )
 
     def _batches(self, at_once: int) -> Iterator[tuple[str, Mark, Batch]]:
-        top = settled(self._url, self.views.mark("decisions"))
-        query = select(decisions.c.sequence, decisions.c.hash, *LISTED).where(decisions.c.sequence <= top.sequence)
+        query = select(decisions.c.sequence, decisions.c.hash, *LISTED)
         for mark, rows in self._rows("decisions", decisions, query, at_once):
             yield "decisions", mark, Batch(decisions=[DecisionRow(row[0], Decision(*row[2:])) for row in rows])
         for mark, rows in self._rows("feedback", feedback, select(feedback), at_once):
@@ -296,55 +290,14 @@ def is_there(url: str, table: Table, mark: Mark) -> bool:
     return bool(rows) and (rows[0].sequence > mark.sequence or bytes(rows[0].hash) == mark.hash)
 
 
-def read_newest(url: str) -> int:
-    """Return the number of the newest decision that can be read; 0 for an empty record.
-
-    Raises:
-        RecordUnavailable: The record cannot be read.
-    """
-    return settled(url, Mark()).sequence
-
-
 def newest_numbers(url: str) -> dict[str, int]:
     """Return the newest row of each table that is followed; 0 where there is none.
 
     Raises:
         RecordUnavailable: The record cannot be read.
     """
-    newest = {"decisions": read_newest(url)}
-    for name, table in (("feedback", feedback), ("events", events)):
-        newest[name] = int(read_rows(url, select(func.max(table.c.sequence)))[0][0] or 0)
-    return newest
-
-
-def settled(url: str, before: Mark) -> Mark:
-    """Return the newest decision after which none with a lower number can come any more.
-
-    PostgreSQL can commit a row after one with a later number. A transaction that took a lower number than the newest
-    row is among those that write when that row is read, and these are waited for. Where one of them takes longer,
-    `before` is returned, which the caller has read already, and the next reading goes on from there.
-
-    Raises:
-        RecordUnavailable: The record cannot be read; or one takes longer, and nothing was read before.
-    """
-    columns = select(decisions.c.sequence, decisions.c.hash)
-    rows = read_rows(url, columns.order_by(decisions.c.sequence.desc()).limit(1))
-    newest = Mark(rows[0].sequence, bytes(rows[0].hash)) if rows else Mark()
-    if newest == before or parse_url(url).get_backend_name() == "sqlite":
-        return newest
-    writers, until = _writers(url), monotonic() + _WAIT_SECONDS
-    while writers:
-        if monotonic() > until:
-            if before == Mark():
-                raise RecordUnavailable("a decision is being written for longer than usual: try again in some seconds")
-            return before
-        sleep(_LOOK_SECONDS)
-        writers &= _writers(url)
-    return newest
-
-
-def _writers(url: str) -> set[str]:
-    return {row.virtualtransaction for row in read_rows(url, _WRITING)}
+    tables = (decisions, feedback, events)
+    return {table.name: int(read_rows(url, select(func.max(table.c.sequence)))[0][0] or 0) for table in tables}
 
 
 def decisions_of(url: str, ids: set[str], at_once: int = 50) -> dict[str, DecisionRow]:

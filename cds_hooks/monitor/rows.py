@@ -18,7 +18,6 @@ import pyarrow
 from msgspec import Struct
 from sqlalchemy import func, select
 
-from cds_hooks.decision_views.follow import read_newest
 from cds_hooks.storage.decision import RecordUnavailable, is_trial
 from cds_hooks.storage.outcomes import outcomes_after
 from cds_hooks.storage.queries import read_rows, rules_by_card_alone
@@ -113,12 +112,12 @@ class RecordRows:
         return int(row[0] or 0) if row else 0
 
     def _read_decisions(self, progress: Callable[[int], None]) -> None:
-        newest, after, count = read_newest(self._url), self._one("SELECT max(sequence) FROM calls"), 0
+        after, count = self._one("SELECT max(sequence) FROM calls"), 0
         d = decisions.c
         columns = (d.sequence, d.id, d.decided_at, d.client, d.service, d.outcome, d.patient, d.user_id,
                    d.hook_instance, d.response, d.basis)  # fmt: skip
         ((key,),) = self.connection.execute("SELECT key FROM naming").fetchall()
-        query = select(*columns).where(d.sequence <= newest).order_by(d.sequence).limit(_AT_ONCE)
+        query = select(*columns).order_by(d.sequence).limit(_AT_ONCE)
         while rows := read_rows(self._url, query.where(d.sequence > after)):
             calls, facts = list[tuple[Any, ...]](), list[tuple[Any, ...]]()
             for row in rows:

@@ -1,21 +1,17 @@
-"""The hash chain over the decision record: links new rows, and verifies the whole record.
+"""The hash chain over the decision record: links new rows, and reads them to be verified.
 
-Each row carries the hash of the row that its writer wrote before it. The hash of a row is SHA-256 over, one after the
-other: the previous row's hash (32 bytes); a JSON array in UTF-8 without white space, [chain, position, id, decided_at,
-hook, service, hook_instance, client, patient, user_id, outcome, input_digest, length of models, length of response,
-length of basis, length of facts or null], followed in the array by the hash of the chart (hexadecimal) where one was
-recorded; and the bytes of models, response, basis and facts as they are stored (`content.py`). The lengths say where
-one of them ends and the next begins. A chart is named by the hash of the name of the chart from which it goes on, if
-any, and its bytes as they are stored, so that the chain covers it.
-
-The first row of a chain has position 1. Its previous hash is that of the newest row of any chain in the record at that
-time, or 32 zero bytes where there was none. So removing a whole chain can be detected once another chain has begun
-after it.
+It is one chain for all processes that write: each links its rows to the newest one, in the transaction that adds them.
+The hash of a row is SHA-256 over, one after the other: the previous row's hash (32 bytes, zero before the first); a
+JSON array in UTF-8 without white space, ["decisions", position, id, decided_at, hook, service, hook_instance, client,
+patient, user_id, outcome, input_digest, length of models, length of response, length of basis, length of facts or
+null], followed in the array by the hash of the chart (hexadecimal) where one was recorded; and the bytes of models,
+response, basis and facts as they are stored (`content.py`). The lengths say where one of them ends and the next begins.
+A chart is named by the hash of the name of the chart from which it goes on, if any, and its bytes as they are stored,
+so that the chain covers it.
 """
 
 import hashlib
-import secrets
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import msgspec
@@ -29,9 +25,6 @@ from cds_hooks.storage.tables import charts, decisions
 
 NO_ROW_BEFORE = bytes(32)
 
-Row = tuple[Any, ...]
-"""One row of `tables.decisions` in the order of its columns, without `sequence`."""
-
 _encode = msgspec.json.Encoder().encode
 
 
@@ -40,13 +33,13 @@ def _of_call(d: Decision) -> tuple[Any, ...]:
     return (d.decided_at, d.hook, d.service, d.hook_instance, d.client, d.patient, d.user_id, d.outcome, d.input_digest)
 
 
-def row_hash(previous: bytes, chain: str, position: int, decision: Decision) -> bytes:
+def row_hash(previous: bytes, position: int, decision: Decision) -> bytes:
     """SHA-256 over the previous row's hash and all columns of this row."""
     d = decision
     facts = d.facts or b""
     lengths = (len(d.models), len(d.response), len(d.basis), None if d.facts is None else len(facts))
     chart = (d.chart.hex(),) if d.chart is not None else ()
-    head = _encode((chain, position, d.id, *_of_call(d), *lengths, *chart))
+    head = _encode(("decisions", position, d.id, *_of_call(d), *lengths, *chart))
     return hashlib.sha256(b"".join((previous, head, d.models, d.response, d.basis, facts))).digest()
 
 
@@ -61,31 +54,19 @@ def as_stored(decision: Decision) -> Decision:
     )
 
 
-class Chain:
-    """One writer's chain; it advances only when the rows that it linked are committed."""
+def linked(newest: tuple[int, bytes] | None, stored: Iterable[Decision]) -> list[tuple[Any, ...]]:
+    """Return the rows of these decisions in the order of `tables.COLUMNS`, each linked to the one before.
 
-    def __init__(self, newest: bytes | None) -> None:
-        """`newest` is the hash of the record's newest row, None for an empty record."""
-        self.name = secrets.token_hex(8)
-        self._hash = newest or NO_ROW_BEFORE
-        self._position = 0
-
-    def link(self, decisions: list[Decision]) -> list[Row]:
-        """Return these decisions' rows, each linked to the one before. The chain advances only with `moved_to`."""
-        chain, previous, position = self.name, self._hash, self._position
-        rows: list[Row] = []
-        for decision in decisions:
-            position += 1
-            d = as_stored(decision)
-            digest = row_hash(previous, chain, position, d)
-            stored = (d.models, d.response, d.basis, d.facts)
-            rows.append((d.id, chain, position, *_of_call(d), previous, digest, d.chart, *stored))
-            previous = digest
-        return rows
-
-    def moved_to(self, rows: list[Row]) -> None:
-        """Advances the chain: these rows, as `link` returned them, are committed."""
-        self._position, self._hash = rows[-1][2], rows[-1][13]
+    `newest` has position and hash of the record's newest row, None for an empty record; nobody else adds rows until
+    these are committed. The large members of the decisions are `as_stored`.
+    """
+    last, previous = newest or (0, NO_ROW_BEFORE)
+    rows = list[tuple[Any, ...]]()
+    for position, d in enumerate(stored, last + 1):
+        digest = row_hash(previous, position, d)
+        rows.append((d.id, position, *_of_call(d), previous, digest, d.chart, d.models, d.response, d.basis, d.facts))
+        previous = digest
+    return rows
 
 
 _CONTENT = ("models", "response", "basis", "facts")
@@ -94,7 +75,7 @@ _DECISION = [
     type_coerce(decisions.c[name], LargeBinary).label(name) if name in _CONTENT else decisions.c[name]
     for name in (field.name for field in msgspec.structs.fields(Decision))
 ]
-_LINKS = [decisions.c[name] for name in ("sequence", "chain", "position", "previous", "hash")]
+_LINKS = [decisions.c[name] for name in ("sequence", "position", "previous", "hash")]
 # short reads: a long one would keep SQLite's write-ahead log from being reset
 _ROWS_AT_ONCE = 500
 
@@ -125,5 +106,5 @@ def faults_of_charts(url: str) -> Iterator[str]:
 def wrong_content(row: Any) -> str | None:
     """Return the reason where the row's hash differs from the hash of its content, else None."""
     decision = Decision(*row[len(_LINKS) :])
-    expected = row_hash(row.previous, row.chain, row.position, decision)
+    expected = row_hash(row.previous, row.position, decision)
     return None if row.hash == expected else "its content was changed"

@@ -33,7 +33,7 @@ _POSTGRES_SOCKET: Final = {
 reads acts meanwhile, and the threads that wait are missing elsewhere. The URL of the site can name other values."""
 END_IDLE_TRANSACTIONS: Final = "SET idle_in_transaction_session_timeout = '15s'"
 """A machine that dies in the middle of a transaction holds its locks no longer: PostgreSQL would wait for hours, and so
-would everybody who records an answer or an act, or reads up to where nothing can come any more (`follow.py`)."""
+would everybody who records a decision, an answer or an act."""
 _DEFAULT_FOLDER: Final = Path("var")
 
 

@@ -13,7 +13,7 @@ from msgspec.structs import astuple
 from sqlalchemy import URL, insert
 from sqlalchemy.dialects.postgresql import psycopg as psycopg_dialect
 
-from cds_hooks.storage.chain import Chain
+from cds_hooks.storage.chain import as_stored, linked
 from cds_hooks.storage.database import END_IDLE_TRANSACTIONS, database_error_reason
 from cds_hooks.storage.decision import (
     Decision,
@@ -26,11 +26,13 @@ from cds_hooks.storage.decision import (
 )
 from cds_hooks.storage.outage import Outage
 from cds_hooks.storage.queries import store_feedback
-from cds_hooks.storage.tables import COLUMNS, NEWEST_HASH, decisions
+from cds_hooks.storage.tables import COLUMNS, NEWEST_ROW, decisions
 
 _DIALECT = psycopg_dialect.dialect(paramstyle="format")  # type: ignore[no-untyped-call] # SQLAlchemy types no dialect
 _INSERT = str(insert(decisions).inline().compile(dialect=_DIALECT, column_keys=COLUMNS))
 _INSERT_CHART = "INSERT INTO charts (hash, content) VALUES (%s, %s) ON CONFLICT DO NOTHING"
+_ONE_WRITER = f"SELECT pg_advisory_xact_lock({0x6364_735F_6465_6369})"  # "cds_deci"
+"""Waits until no other process adds decisions: the next row is linked to the newest one, and read after it."""
 _WAIT_SECONDS = 5
 _CHECK_SECONDS = 1.5
 # A committed message in the write-ahead log: it fails on a standby or a full disk, and it adds no row.
@@ -50,7 +52,6 @@ class PostgresDecisionLog:
         self._writer: asyncio.Task[None] | None = None
         self._connection: psycopg.AsyncConnection | None = None
         self._probe_connection: psycopg.AsyncConnection | None = None
-        self._chain: Chain | None = None
         self._outage = Outage(self._probe)
         self._cause = ""
 
@@ -64,7 +65,7 @@ class PostgresDecisionLog:
             self.health.failed(self._cause)
             raise self.health.refusal(self._cause)
         future = asyncio.get_running_loop().create_future()
-        self._waiting.append((without_nul(decision), future))
+        self._waiting.append((as_stored(without_nul(decision)), future))
         if chart is not None:
             self._charts[chart.hash] = astuple(chart)
         if self._writer is None:
@@ -98,7 +99,7 @@ class PostgresDecisionLog:
         if connection is None:
             connection = await psycopg.AsyncConnection.connect(self._address, autocommit=True)
         try:
-            await connection.execute(NEWEST_HASH)
+            await connection.execute(NEWEST_ROW)
             await connection.execute(_PROBE)
         except BaseException:  # also a time-out: what the connection is in the middle of is not known
             await connection.close()
@@ -135,7 +136,7 @@ class PostgresDecisionLog:
                 self.health.succeeded()
                 continue
             self.health.failed(cause, len(group))
-            # it is uncertain whether the rows were stored, so connection and chain are given up
+            # it is uncertain whether the rows were stored, so the connection is given up
             with suppress(psycopg.Error, OSError):
                 await self._disconnect()
         self._writer = None
@@ -145,23 +146,16 @@ class PostgresDecisionLog:
             self._connection = await psycopg.AsyncConnection.connect(self._address, autocommit=True)
             await self._connection.execute(END_IDLE_TRANSACTIONS)
         connection = self._connection
-        chain = self._chain or await _new_chain(connection)
-        rows = chain.link(group)
         async with connection.transaction(), connection.cursor() as cursor:
             if charts:
                 await cursor.executemany(
                     _INSERT_CHART, [charts[name] for name in sorted(charts)]
                 )  # in one order, or two writers deadlock
-            await cursor.executemany(_INSERT, rows)
-        chain.moved_to(rows)
-        self._chain = chain
+            await cursor.execute(_ONE_WRITER)
+            newest = await (await cursor.execute(NEWEST_ROW)).fetchone()
+            await cursor.executemany(_INSERT, linked(newest, group))
 
     async def _disconnect(self) -> None:
-        connection, self._connection, self._chain = self._connection, None, None
+        connection, self._connection = self._connection, None
         if connection is not None:
             await connection.close()
-
-
-async def _new_chain(connection: psycopg.AsyncConnection) -> Chain:
-    newest = await (await connection.execute(NEWEST_HASH)).fetchone()
-    return Chain(newest[0] if newest else None)

@@ -14,7 +14,7 @@ from msgspec.structs import astuple
 from sqlalchemy import URL, insert
 from sqlalchemy.dialects import sqlite
 
-from cds_hooks.storage.chain import Chain
+from cds_hooks.storage.chain import as_stored, linked
 from cds_hooks.storage.database import LOCK_WAIT_SECONDS, connect_sqlite, database_error_reason, sqlite_file
 from cds_hooks.storage.decision import (
     Decision,
@@ -25,7 +25,7 @@ from cds_hooks.storage.decision import (
     answer_all,
 )
 from cds_hooks.storage.queries import store_feedback
-from cds_hooks.storage.tables import COLUMNS, NEWEST_HASH, decisions
+from cds_hooks.storage.tables import COLUMNS, NEWEST_ROW, decisions
 
 _EVERY_ROWS = 2000
 _BYTES_OF_A_ROW = 16 * 1024
@@ -119,7 +119,6 @@ class SqliteDecisionLog:
         self._url = url
         self._file = sqlite_file(url)
         self.health = RecordHealth(f"the record at {self._file}")
-        self._chain: Chain | None = None
         self._probed_at: float | None = None
         self._start_group()
         try:
@@ -137,7 +136,7 @@ class SqliteDecisionLog:
         """
         loop = asyncio.get_running_loop()
         future = loop.create_future()
-        self._waiting.append((decision, future))
+        self._waiting.append((as_stored(decision), future))
         if chart is not None:
             self._charts[chart.hash] = astuple(chart)
         if len(self._waiting) == 1:
@@ -156,7 +155,7 @@ class SqliteDecisionLog:
         """
         try:
             self._check_file()
-            self._connection.execute(NEWEST_HASH).fetchone()
+            self._connection.execute(NEWEST_ROW).fetchone()
             await self._probe()
         except (sqlite3.Error, OSError) as error:
             self._probed_at = None
@@ -219,8 +218,6 @@ class SqliteDecisionLog:
             if is_locked(error) and self._may_wait(loop):
                 loop.call_later(_RETRY_SECONDS, self._flush, loop)
                 return
-            # it is uncertain whether the rows were stored, so this chain is given up
-            self._chain = None
             cause = database_error_reason(error)
         # the callers are answered first, so that no failure of logging or counting leaves them waiting
         self._start_group()
@@ -232,28 +229,16 @@ class SqliteDecisionLog:
 
     def _commit(self, group: list[Decision]) -> None:
         self._check_file()
-        connection = self._connection
-        chain = self._chain or self._new_chain()
-        rows = chain.link(group)
-        if len(rows) == 1 and not self._charts:
-            connection.execute(_INSERT, rows[0])
-        else:
-            with connection:
-                connection.execute("BEGIN IMMEDIATE")
-                connection.executemany(_INSERT_CHART, self._charts.values())
-                connection.executemany(_INSERT, rows)
-        chain.moved_to(rows)
-        self._chain = chain
-        self._checkpointer.written(len(rows), sum(len(content) for _, content in self._charts.values()))
+        with self._connection as connection:
+            connection.execute("BEGIN IMMEDIATE")  # nobody else links a row to the newest one until the commit
+            connection.executemany(_INSERT_CHART, self._charts.values())
+            connection.executemany(_INSERT, linked(connection.execute(NEWEST_ROW).fetchone(), group))
+        self._checkpointer.written(len(group), sum(len(content) for _, content in self._charts.values()))
 
     def _check_file(self) -> None:
         # SQLite would continue to write into a file that was deleted
         if _identity(self._file) != self._identity:
             raise FileNotFoundError(0, "the file was replaced while the server ran; restart the server")
-
-    def _new_chain(self) -> Chain:
-        newest = self._connection.execute(NEWEST_HASH).fetchone()
-        return Chain(newest[0] if newest else None)
 
     def _may_wait(self, loop: asyncio.AbstractEventLoop) -> bool:
         now = loop.time()

@@ -1,7 +1,7 @@
 """The tables of the record for SQLite and PostgreSQL, append-only by trigger.
 
 A new record is made from them; a record with other tables is refused. A row of decisions, feedback or outcomes can be
-deleted only where `removals` names its chain and position, a chart only where no decision names it and no chart goes on
+deleted only where `removals` names its table and position, a chart only where no decision names it and no chart goes on
 from it.
 """
 
@@ -21,7 +21,7 @@ from sqlalchemy import (
 
 from cds_hooks.storage.content import StoredContent, StoredText
 
-SCHEMA_VERSION = "0001"
+SCHEMA_VERSION = "0002"
 """Raised with every change of a table: a record of another version is refused."""
 
 metadata = MetaData()
@@ -34,8 +34,8 @@ decisions = Table(
     metadata,
     Column("sequence", _row_number, primary_key=True, autoincrement=True),
     Column("id", Text, nullable=False, unique=True),
-    Column("chain", Text, nullable=False),
-    Column("position", BigInteger, nullable=False),
+    # unique: no two processes can link a row to the same one before
+    Column("position", BigInteger, nullable=False, unique=True),
     Column("decided_at", BigInteger, nullable=False),
     Column("hook", Text, nullable=False),
     Column("service", Text, nullable=False),
@@ -134,18 +134,18 @@ removals = Table(
     "removals",
     metadata,
     Column("sequence", _row_number, primary_key=True, autoincrement=True),
-    Column("chain", Text, nullable=False),
+    Column("of_table", Text, nullable=False),
     Column("first_position", BigInteger, nullable=False),
     Column("last_position", BigInteger, nullable=False),
     Column("previous", LargeBinary, nullable=False),
     Column("hash", LargeBinary, nullable=False),
     Column("run", Text, nullable=False),
-    Index("removals_by_chain", "chain", "first_position"),
+    Index("removals_by_table", "of_table", "first_position"),
 )
-"""The rows that a retention run takes out: only these can be deleted. `feedback` and `outcomes` are those chains."""
+"""The rows that a retention run takes out: only these can be deleted."""
 
-_REMOVABLE = {"decisions": "OLD.chain", "feedback": "'feedback'", "outcomes": "'outcomes'"}
-"""The tables of which rows can be removed, with the SQL of the chain that a row is in."""
+_REMOVABLE = ("decisions", "feedback", "outcomes")
+"""The tables of which rows can be removed."""
 
 _IS_BETWEEN = "OLD.position BETWEEN first_position AND last_position"
 _NAMED_BY_NONE = "(NOT EXISTS (SELECT 1 FROM decisions WHERE decisions.chart = OLD.hash))"
@@ -179,10 +179,9 @@ def _triggers_of_postgres(table: str, removed: str | None) -> list[str]:
 
 def triggers_of(table: str) -> dict[str, list[str]]:
     """Return by dialect the SQL that makes the triggers which refuse to change a row of the table, or take one out."""
-    chain = _REMOVABLE.get(table)
-    removed = f"EXISTS (SELECT 1 FROM removals WHERE chain = {chain} AND {_IS_BETWEEN})" if chain else None  # noqa: S608
-    if table == charts.name:
-        removed = _NAMED_BY_NONE
+    removed = _NAMED_BY_NONE if table == charts.name else None
+    if table in _REMOVABLE:
+        removed = f"EXISTS (SELECT 1 FROM removals WHERE of_table = '{table}' AND {_IS_BETWEEN})"  # noqa: S608
     return {"sqlite": _triggers_of_sqlite(table, removed), "postgresql": _triggers_of_postgres(table, removed)}
 
 
@@ -197,6 +196,6 @@ for _table in metadata.sorted_tables:
     _make_append_only(_table)
 
 COLUMNS = [column.name for column in decisions.columns if column.name != "sequence"]
-"""The columns that a writer fills, in the order of `chain.Row`; the database assigns `sequence`."""
+"""The columns that a writer fills, in the order of `chain.linked`; the database assigns `sequence`."""
 
-NEWEST_HASH = "SELECT hash FROM decisions ORDER BY sequence DESC LIMIT 1"
+NEWEST_ROW = "SELECT position, hash FROM decisions ORDER BY sequence DESC LIMIT 1"

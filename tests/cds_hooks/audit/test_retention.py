@@ -48,7 +48,7 @@ def test_old_decisions_of_a_client_are_taken_out_and_the_chain_holds_across_the_
     url: str, tmp_path: Path, signer: Signer
 ) -> None:
     old = _write(url, ("a", OLD), ("b", OLD), ("a", OLD), ("a", OLD), ("a", NEW))
-    _write(url, ("a", OLD), ("a", OLD))  # another chain, which began after a row of the first
+    _write(url, ("a", OLD), ("a", OLD))
     _write(url, ("a", NEW))
     add_seal(url, tmp_path / "seals.ndjson", signer)
     answers = feedback_on(url, old[0].id)
@@ -132,7 +132,7 @@ def test_rows_that_an_insider_takes_out_under_the_name_of_a_run_are_found(
     remove_old(url, "a", NEW, tmp_path / "a.xz", "Ann", signer)
     assert len(_audit(url, tmp_path, signer).findings) == 1
     with engine_for(parse_url(url)).begin() as connection:  # one span more under the name of a signed run
-        span = {"chain": "feedback", "first_position": 4, "last_position": 4, "run": "a.xz"}
+        span = {"of_table": "feedback", "first_position": 4, "last_position": 4, "run": "a.xz"}
         connection.execute(insert(removals).values(**span, previous=bytes(32), hash=bytes(32)))
         connection.execute(text("DELETE FROM feedback WHERE position = 4"))
     assert any("a.xz, which no signed entry" in finding for finding in _audit(url, tmp_path, signer).findings)

@@ -22,7 +22,7 @@ from cds_hooks.metrics.page import page_of
 from cds_hooks.monitor.book import CountBook
 from cds_hooks.monitor.verifying import verify
 from cds_hooks.storage import open_decision_log
-from cds_hooks.storage.chain import row_hash, stored_rows
+from cds_hooks.storage.chain import NO_ROW_BEFORE, row_hash, stored_rows
 from cds_hooks.storage.database import engine_for, parse_url, reading_engine
 from cds_hooks.storage.decision import Decision
 from cds_hooks.storage.entries import FEEDBACK_COLUMNS, add_event, feedback_hash
@@ -36,8 +36,8 @@ from tests.program import run_program
 from tests.receiver import Receiver
 
 _PRETEND_RETENTION = (
-    "INSERT INTO removals (chain, first_position, last_position, previous, hash, run) "
-    "SELECT chain, position, position, previous, hash, 'a' FROM decisions WHERE sequence = 5"
+    "INSERT INTO removals (of_table, first_position, last_position, previous, hash, run) "
+    "SELECT 'decisions', position, position, previous, hash, 'a' FROM decisions WHERE sequence = 5"
 )
 _ROOT = Path(__file__).resolve().parents[3]
 
@@ -87,15 +87,14 @@ def tamper_with(url: str, *statements: str, **values: Any) -> None:
 
 
 def _rehash(url: str) -> None:
-    """Recomputes every hash after a change, so that the chains hold by themselves again."""
-    ends: dict[str, bytes] = {}
+    """Recomputes every hash after a change, so that the chain holds by itself again."""
+    previous = NO_ROW_BEFORE
     for row in stored_rows(url):
-        previous = ends.get(row.chain, row.previous)
         names = Decision.__struct_fields__
-        digest = row_hash(previous, row.chain, row.position, Decision(*[getattr(row, name) for name in names]))
+        digest = row_hash(previous, row.position, Decision(*[getattr(row, name) for name in names]))
         change = "UPDATE decisions SET previous = :previous, hash = :hash WHERE sequence = :sequence"
         tamper_with(url, change, previous=previous, hash=digest, sequence=row.sequence)
-        ends[row.chain] = digest
+        previous = digest
 
 
 def _rewrite(url: str) -> None:
