@@ -33,7 +33,7 @@ from models_onnx.artifact.files import write_whole
 from models_onnx.artifact.folder import MANIFEST, MODEL
 from models_onnx.artifact.release_file import PREVIEW
 from models_onnx.declarations import DeclaringFile, add_features
-from models_onnx.errors import TrainingRefused
+from models_onnx.errors import CompileRefused, TrainingRefused
 from models_onnx.serving.registry import model_ids
 from models_onnx.serving.runtime import Model, Prediction
 from models_onnx.spec import SEED, declaring_file, get_spec
@@ -96,7 +96,14 @@ def preview(
         drafted = _draft(model_id, read, table, folder, asked)
         if drafted is not None and drafted.problems:
             raise _not_fitting(drafted, folder)
-        model, card, written = _train(model_id, table, folder)
+        try:
+            model, card, written = _train(model_id, table, folder)
+        except CompileRefused:
+            if drafted is None or not drafted.groups:
+                raise
+            with (folder / f"{model_id}.model.toml").open("a", encoding="utf-8") as declared:
+                declared.write(drafted.groups)
+            model, card, written = _train(model_id, table, folder)
         _show(model, card)
         if with_gates:
             _gates(model_id, table, written)

@@ -55,7 +55,11 @@ class Asked:
 
 @dataclass(slots=True)
 class Draft:
-    """A declaration as text, entries for features.toml, what does not fit, and what was taken for granted."""
+    """A declaration as text, entries for features.toml, what does not fit, and what was taken for granted.
+
+    `groups` is what is added to the declaration of a file that cannot be explained input by input; none are needed for
+    few inputs.
+    """
 
     name: str
     declaration: str = ""
@@ -64,6 +68,7 @@ class Draft:
     taken: list[str] = field(default_factory=list)
     in_stay: bool = False
     axes: tuple[str, ...] = ()
+    groups: str = ""
 
 
 @dataclass(slots=True)
@@ -100,6 +105,9 @@ def draft(name: str, source: ModelSource, file: str, table: Path, rows: pd.DataF
     made.in_stay = any(feature is not None and feature.only_in_stay for feature in features)
     axes = dict(_axes(inputs, rows))
     made.axes = tuple(axes)
+    if len(inputs) > MOST_GROUPS:
+        lines = [f"{json.dumps(name)} = {json.dumps(members)}" for name, members in _groups(inputs).items()]
+        made.groups = "\n".join(("", "[groups]  # what is explained together", *lines, ""))
     made.declaration = _text(made, source, file, table, outcome, patient, inputs, axes, asked)
     return made
 
@@ -431,9 +439,6 @@ def _text(
         metrics = ", ".join(f"{quoted(name)} = {value!r}" for name, value in source.metrics.items())
         lines.append(f"origin = {{ run_id = {quoted(source.run_id)}, metrics = {{ {metrics} }} }}")
     lines += ["", "[subgroups]", *(f"{quoted(axis)} = {text}" for axis, text in axes.items())]
-    if len(inputs) > MOST_GROUPS:
-        lines += ["", "[groups]  # explained together, unless the file can be explained input by input"]
-        lines += [f"{quoted(name)} = {json.dumps(members)}" for name, members in _groups(inputs).items()]
     for item in inputs:
         lines += [
             "",

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from sklearn.linear_model import LogisticRegression
 
 from fhir.record.charts import PatientChart, by_patient, known_at, read_bundle
 from models_onnx.errors import TrainingRefused
@@ -114,28 +115,40 @@ def test_who_never_comes_back_is_followed_death_competes_and_only_unplanned_stay
 
 
 @pytest.mark.slow
-def test_a_table_of_a_cohort_of_known_risk_has_its_prevalence(tmp_path: Path) -> None:
-    draw = np.random.default_rng(81)
+def test_a_model_trained_on_a_table_of_a_cohort_of_known_risk_has_its_prevalence_oe_and_slope(tmp_path: Path) -> None:
+    draw, slope = np.random.default_rng(81), 0.033
     (tmp_path / "charts").mkdir()
     begin = datetime(2020, 1, 1, 12, tzinfo=UTC)
     for number in range(1500):
-        at, resources = begin + timedelta(days=float(draw.uniform(0, 300))), []
+        at, resources, age = begin + timedelta(days=float(draw.uniform(0, 300))), [], int(draw.choice([30, 60, 90]))
         for each in count():
             resources.append(stay(f"{number}-{each}", f"{at:%Y-%m-%dT%XZ}", f"{at + timedelta(days=3):%Y-%m-%dT%XZ}"))
-            if draw.random() >= 0.25:
+            if draw.random() >= true_risk(age, slope):
                 break
             at += timedelta(days=3 + float(draw.uniform(1, 29)))
-        person = {"resourceType": "Patient", "id": f"p{number}", "gender": "female", "birthDate": "1950-03-01"}
+        born = f"{2020 - age}-01-01"
+        person = {"resourceType": "Patient", "id": f"p{number}", "gender": "female", "birthDate": born}
         for resource in resources:
             resource["subject"] = {"reference": f"Patient/p{number}"}
         entries = [{"resource": resource} for resource in (person, *resources)]
         bundle = {"resourceType": "Bundle", "type": "collection", "entry": entries}
         (tmp_path / "charts" / f"{number}.json").write_text(json.dumps(bundle))
-    table = SiteTable(horizon_days=30, event=OwnEvent(classes=("IMP",)), observed_until=date(2021, 6, 30))
-    rows = feature_table(table, (), tmp_path / "charts", KEY)
-    known = rows["event"].dropna()
-    assert len(known) == len(rows)
-    assert abs(known.mean() - 0.25) < 3 * (0.25 * 0.75 / len(known)) ** 0.5
+    table = SiteTable(horizon_days=30, event=OwnEvent(classes=("IMP",)), observed_until=date(2021, 12, 31))
+    rows = feature_table(table, ("age_years",), tmp_path / "charts", KEY)
+    assert rows["event"].notna().all()
+    age = rows["age_years"].to_numpy() // 30 * 30
+    risk = true_risk(age, slope)
+    of_mean = (risk * (1 - risk)).sum() ** 0.5 / len(risk)
+    assert abs(rows["event"].mean() - risk.mean()) < 3 * of_mean
+    model = LogisticRegression(C=np.inf).fit(age[:, None] - 60, rows["event"])
+    assert abs(model.predict_proba(age[:, None] - 60)[:, 1].mean() - risk.mean()) < 3 * of_mean
+    information = (risk * (1 - risk) * (age - np.average(age, weights=risk * (1 - risk))) ** 2).sum()
+    assert abs(model.coef_[0, 0] - slope) < 3 / information**0.5
+
+
+def true_risk(age: Any, slope: float) -> Any:
+    """The chance of coming back after a stay at this age."""
+    return 1 / (1 + np.exp(1.1 - slope * (age - 60)))
 
 
 def spoiled(resource: Json) -> Json:
