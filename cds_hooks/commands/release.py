@@ -230,7 +230,7 @@ def _version(kind: str, name: str) -> tuple[str, str]:
     served: dict[Key, str] = served_versions(services, beside)
     if (kind, name) not in served:
         if kind == KNOWLEDGE and settings().knowledge is None:
-            raise ApprovalRefused(f"CDS_KNOWLEDGE is not set here; {name} is found where it names the server's folder")
+            raise ApprovalRefused(f"CDS_KNOWLEDGE must name the folder with {name}; it is not set here")
         there = (
             ", ".join(sorted(served_name for served_kind, served_name in served if served_kind == kind))
             if kind == "model"

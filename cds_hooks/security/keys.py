@@ -118,7 +118,7 @@ def read_key(jwk: object) -> VerificationKey:
         key = _verifiers()[reader].from_jwk(jwk)
     # the library reports malformed values with many exceptions, among them KeyError and TypeError
     except (PyJWTError, ValueError, TypeError, KeyError, AttributeError) as error:
-        raise UnusableKey("its numbers are not those of a key of its kty") from error
+        raise UnusableKey("its numbers make no valid key of its kty") from error
     possible = _algorithms_of(key)
     algorithms = tuple(name for name in possible if jwk.get("alg", name) == name)
     if not algorithms:

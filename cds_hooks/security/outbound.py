@@ -438,7 +438,7 @@ class CheckedBackend(httpcore.AsyncNetworkBackend):
         addresses = [host] if address_of(host) is not None else await self._look_up(host, port)
         # all of them are checked: an attacker's name may have one public address and one private one
         if not addresses or not all(self._rule.allows(address) for address in addresses):
-            raise TransportRefused("address", "The host's network address is not one that may be connected to.")
+            raise TransportRefused("address", "The host's network address may not be connected to.")
         return addresses
 
     async def _look_up(self, host: str, port: int) -> Sequence[str]:

@@ -74,7 +74,7 @@ def test_one_address_that_is_not_allowed_refuses_the_name(addresses: tuple[str, 
         asyncio.run(CheckedBackend(rule, Names(*addresses)).connect_tcp("fhir.example.org", port, 5.0))
     assert (refused.value.reason, refused.value.text) == (
         "address",
-        "The host's network address is not one that may be connected to.",
+        "The host's network address may not be connected to.",
     )
 
 
