@@ -1,7 +1,6 @@
 """The structure that the design draws, checked: floors, contracts, and the two owners of the name `fhir`."""
 
 import ast
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,12 +9,7 @@ import pytest
 
 from tests.conftest import ROOT
 
-FLOORS = ("cds_hooks", "cards", "models_onnx", "fhir")
 BOTH_OWNERS_OF_FHIR = "import fhir.record, fhir.resources.R4B.patient; print(fhir.record.__file__)"
-
-
-def _modules() -> list[Path]:
-    return sorted(path for floor in FLOORS for path in (ROOT / floor).rglob("*.py"))
 
 
 def _run(*command: str, folder: Path) -> subprocess.CompletedProcess[str]:
@@ -51,19 +45,6 @@ def test_ours_and_the_library_import_side_by_side_from_the_root_and_from_an_empt
         answer = _run(sys.executable, "-c", BOTH_OWNERS_OF_FHIR, folder=folder)
         assert answer.returncode == 0, f"from {folder}: {answer.stderr}"
         assert Path(answer.stdout.strip()) == ROOT / "fhir" / "record" / "__init__.py"
-
-
-def test_the_files_that_the_code_names_are_there() -> None:
-    """Of each file that a comment, docstring or sentence names, there is one whose path ends so."""
-    made_up = {"NAME.py", "mine/falls_1y.py", "_fit.py"}  # files of a reader's own, in examples
-    files = (*_modules(), *(ROOT / "tests").rglob("*.py"), *(ROOT / "maintenance").glob("*.py"), ROOT / "setup.py")
-    there = "".join(f"/{path.relative_to(ROOT).as_posix()}\n" for path in files)
-    named = {
-        (path.relative_to(ROOT).as_posix(), file)
-        for path in _modules()
-        for file in re.findall(r"(?<![\w/.{*<-])(?:[\w-]+/)*[\w-]+\.py\b", path.read_text(encoding="utf-8"))
-    }
-    assert sorted(each for each in named if each[1] not in made_up and f"/{each[1]}\n" not in there) == []
 
 
 @pytest.mark.slow
