@@ -19,7 +19,7 @@ from msgspec.structs import replace
 
 from cards.card import WebAddress
 from cards.extension import Fact
-from cards.preventive.chart import Done, declined, done, is_ordered, results_of
+from cards.preventive.chart import Done, declined, done, is_ordered, other_entries, results_of
 from cards.preventive.judgement import JudgedChart
 from cards.preventive.knowledge import PREVENTIVE, Order
 from cards.text import format_number, plain, unit
@@ -293,7 +293,8 @@ def _number_facts(record: PatientRecord, result: Measurement) -> tuple[Fact, ...
 
 
 def _open_words(row: AbnormalResult, chart: JudgedChart) -> OpenResult | None:
-    dated = results_of(chart.record, row.tests, incomplete=row.incomplete, any_entry=row.any_entry)
+    others = chart.record.derive(_told_elsewhere) if row.any_entry else ()
+    dated = results_of(chart.record, row.tests, others, incomplete=row.incomplete)
     for entry in dated:
         finding = row.finding_in(entry)
         if finding is None or entry.time is None:
@@ -313,6 +314,22 @@ def _open_words(row: AbnormalResult, chart: JudgedChart) -> OpenResult | None:
         return None
     fact = Fact(name=row.id, text=plain(problem.words, 80), effective=problem.time.text, source=problem.source)
     return _open(row, chart, problem.time, (fact,), finding=plain(problem.words, 60), test=plain(problem.words, 60))
+
+
+_ELSEWHERE: Final = re.compile(
+    "|".join(re.sub(r"\?P<\w+>", "?:", row.words) for row in ABNORMAL_RESULTS.rows if row.any_entry)
+)
+
+
+def _told_elsewhere(record: PatientRecord) -> list[Done]:
+    """Return the entries by any name that say what a row with `any_entry` looks for; most charts have none."""
+    return [
+        test
+        for test in record.derive(other_entries)
+        if any(
+            _ELSEWHERE.search(f"{test.words.lower()}: {clause}") or _ELSEWHERE.search(clause) for clause in test.clauses
+        )
+    ]
 
 
 def _as_charted(entry: Done, finding: str) -> str:

@@ -5,7 +5,7 @@ ServiceRequest of the last 90 days. What was declined is read by fhir/mapping/de
 """
 
 import re
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import date
 from functools import cached_property
 from typing import Any, Final, TypeAlias, TypeVar
@@ -152,33 +152,23 @@ def done(record: PatientRecord, name: str, *, incomplete: bool = False) -> list[
 
 
 def results_of(
-    record: PatientRecord, names: Collection[str], *, incomplete: bool = False, any_entry: bool = False
+    record: PatientRecord, names: Collection[str], others: Sequence[Done] = (), *, incomplete: bool = False
 ) -> list[Done]:
     """Every entry about one of these tests that has a date before now, newest first, each entry once.
 
-    `incomplete`: those that were not done to their end. `any_entry`: also every report, result and active problem of
-    another name, for what it says.
+    `others` are entries of another name that are among them for what they say. `incomplete`: those that were not done
+    to their end.
     """
-    if not any_entry and record.derive(_that_name_tests).keys().isdisjoint(names):
+    if not others and record.derive(_that_name_tests).keys().isdisjoint(names):
         return []
-    entries = [test for name in names for test in done(record, name, incomplete=incomplete)]
-    if any_entry and not entries:
-        return record.derive(_other_results)
-    return _dated_before_now(record, entries + record.derive(_other_entries) if any_entry else entries)
-
-
-def _dated_before_now(record: PatientRecord, entries: list[Done]) -> list[Done]:
+    entries = [*(test for name in names for test in done(record, name, incomplete=incomplete)), *others]
     now = record.as_of_epoch
     past = {test.source: test for test in reversed(entries) if test.time is not None and not test.time.is_after(now)}
     return sorted(past.values(), key=lambda test: test.time.instant if test.time is not None else 0.0, reverse=True)
 
 
-def _other_results(record: PatientRecord) -> list[Done]:
-    return _dated_before_now(record, record.derive(_other_entries))
-
-
-def _other_entries(record: PatientRecord) -> list[Done]:
-    """Report and results by any name that have words of their own, and active problems."""
+def other_entries(record: PatientRecord) -> list[Done]:
+    """Return reports and results by any name that have words of their own, and active problems."""
     reports = [_of_report("", report) for report in record.diagnostic_reports if report.status in _FINAL_REPORT]
     parts = [
         _of_result("", part)

@@ -17,7 +17,7 @@ from msgspec.structs import replace
 
 from cards.extension import Fact
 from cards.preventive.abnormal import OpenResult
-from cards.preventive.chart import Done, declined, is_ordered, results_of, years_after
+from cards.preventive.chart import Done, declined, is_ordered, other_entries, results_of, years_after
 from cards.preventive.judgement import (
     JudgedChart,
     Judgement,
@@ -198,7 +198,9 @@ _UNSEEN: Final = re.compile(
 
 def _aorta_described(record: PatientRecord) -> list[Done]:
     """Return the reports, newest first, in which a sentence says how wide the abdominal aorta is."""
-    return [test for test in results_of(record, (), any_entry=True) if test.result and _describes_aorta(test)]
+    return [
+        test for test in results_of(record, (), record.derive(other_entries)) if test.result and _describes_aorta(test)
+    ]
 
 
 def _describes_aorta(test: Done) -> bool:

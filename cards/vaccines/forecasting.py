@@ -52,7 +52,7 @@ def forecast(course: Course, antigen: Antigen, as_of: date) -> Forecast:
         return Forecast(SeriesStatus.COMPLETE)
     if _is_immune(person, antigen):
         return Forecast(SeriesStatus.IMMUNE)
-    if person.codes and (against := _contraindications(target, person, antigen, as_of)):
+    if against := _contraindications(target, person, antigen, as_of):
         return Forecast(SeriesStatus.CONTRAINDICATED, contraindicated_by=against)
     while target is not None:
         target_forecast = _forecast_target(course, antigen, target, as_of)
@@ -120,10 +120,12 @@ def _applies(item: Contraindication, person: Person, as_of: date) -> bool:
 def _forecast_target(course: Course, antigen: Antigen, target: TargetDose, as_of: date) -> Forecast:
     rule, person = target.rule, course.person
     ages = ages_on(rule, as_of)
-    forbidden = _forbidden(antigen, person, as_of) if person.codes else {}
-    earliest = _earliest(course, rule, ages, forbidden, as_of)
     maximum = person.at_age(ages.maximum) if ages is not None else None
-    if maximum is not None and (as_of >= maximum or (earliest is not None and earliest >= maximum)):
+    if maximum is not None and as_of >= maximum:
+        return Forecast(SeriesStatus.AGED_OUT)
+    forbidden = _forbidden(antigen, person, as_of)
+    earliest = _earliest(course, rule, ages, forbidden, as_of)
+    if maximum is not None and earliest is not None and earliest >= maximum:
         return Forecast(SeriesStatus.AGED_OUT)
     if rule.season_end is not None:
         season_end = course.in_season_of(rule.season_end)
@@ -159,8 +161,7 @@ def _earliest(
     It is never before the last dose given, an inadvertent one among them.
     """
     days = [course.person.at_age(ages.minimum)] if ages is not None else []
-    if rule.intervals:
-        days.append(_latest_interval(course, rule, as_of, "minimum"))
+    days.append(_latest_interval(course, rule, as_of, "minimum"))
     if course.conflicts:
         days.append(_end_of_conflicts(course, rule, forbidden))
     if rule.season_start is not None:
@@ -172,9 +173,12 @@ def _earliest(
 
 def _latest_interval(course: Course, rule: SeriesDose, as_of: date, which: str) -> date | None:
     """Return the latest day that any interval of the dose gives."""
-    periods = ((getattr(interval, which), interval) for interval in rule.intervals if interval.holds_on(as_of))
-    starts = ((period, reference_date(course, interval, None)) for period, interval in periods if period is not None)
-    return max((period.after(start) for period, start in starts if start is not None), default=None)
+    days: list[date] = []
+    for interval in rule.intervals:
+        period = getattr(interval, which) if interval.holds_on(as_of) else None
+        if period is not None and (start := reference_date(course, interval, None)) is not None:
+            days.append(period.after(start))
+    return max(days, default=None)
 
 
 def _end_of_conflicts(course: Course, rule: SeriesDose, forbidden: Iterable[str]) -> date | None:
@@ -193,10 +197,10 @@ def _recommended_vaccines(
     person: Person, rule: SeriesDose, forbidden: Container[str], days: set[date | None]
 ) -> tuple[str, ...]:
     """Return the vaccines to recommend: forecast by CDC, not forbidden, right for the age (FORECASTRECVAC-1)."""
-    codes: list[str] = []
-    for entry in rule.recommendable:
-        for day in days:
-            if day is not None and person.within_ages(day, entry.begin_age, entry.end_age):
-                codes += [code for code in entry.cvx if code not in forbidden]
-                break
-    return tuple(codes)
+    return tuple(
+        code
+        for entry in rule.recommendable
+        if any(day is not None and person.within_ages(day, entry.begin_age, entry.end_age) for day in days)
+        for code in entry.cvx
+        if code not in forbidden
+    )

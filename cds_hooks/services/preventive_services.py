@@ -64,7 +64,9 @@ async def find(call: ServiceInput) -> Advice:
         results = tuple(result for result in results if result.row.in_limited_outlook)
         _add_results(limited, results, call)
         return limited
-    judged = _in_context(record.derive(_judged), await likely_deaths(call), is_check_up(call))
+    judged = record.derive(_judged)
+    if any(judgement.state == "due" for judgement in judged):
+        judged = _in_context(judged, await likely_deaths(call), is_check_up(call))
     states = preventive_states(judged, PREVENTIVE, today(call))
     advice = Advice(
         features=record.derive(prevent_inputs).vector, scores={"preventive": to_builtins(states)}, orders=_basis(judged)
