@@ -338,13 +338,14 @@ async def advise(call: Call, understood: Understood) -> Advised:
             advice_by_advisor[advisor.id] = _not_judged(advisor, error)
         advice = advice_by_advisor[advisor.id]
         its_packages = advisor.packages_with(call.client.profile.dialect.id, advice.features)
-        checked.add_cards(advisor.id, advice.cards, advice.notes, its_packages)
+        checked.add_cards(advisor.id, advisor.rank, advice.cards, advice.notes, its_packages)
     if len(failures) == len(advice_by_advisor):  # nothing was judged, which is no answer
         raise next(iter(failures.values()))
     for name, failure in failures.items():
         if not isinstance(failure, HookError):
             log_failure("advisor failed", failure, call.decision_id, name)
-    return Advised(understood, Advice.joined(advice_by_advisor), checked, config)
+    advice = Advice.joined(advice_by_advisor)
+    return Advised(understood, replace(advice, cards=checked.by_harm(advice.cards)), checked, config)
 
 
 async def _find(call: Call, advisor: Advisor, service_input: ServiceInput) -> Advice:

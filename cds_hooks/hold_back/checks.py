@@ -18,7 +18,6 @@ from msgspec.structs import replace
 from cards.card import SEVERITY, Action, Card, Suggestion
 from cards.compose.equation import worklist_entry
 from cards.extension import CardExtension, WorklistEntry
-from cards.finding import Finding
 from cards.rules.engine.finding import RuleFinding
 from cards.rules.engine.governance import (
     ACKNOWLEDGED,
@@ -35,7 +34,7 @@ from cds_hooks.hold_back.budgets import NOBODY, Audience, Budgets
 from cds_hooks.hold_back.memory import MOST_CARDS, REST_DAYS, TEST_DAYS, PatientMemory, suppression
 from cds_hooks.hold_back.released import CANARY, KNOWLEDGE, Released
 from cds_hooks.hold_back.sent_cards import ACCEPTED, SHOWN, Accepted, Caller, plain_words, words_of
-from cds_hooks.hold_back.visit import CardNotes, VisitRank, choose_for_visit, visit_card, words_to_read
+from cds_hooks.hold_back.visit import CardNotes, VisitRank, by_harm, choose_for_visit, visit_card, words_to_read
 from cds_hooks.packages import finding_of_package
 from cds_hooks.protocol.hooks import PATIENT_VIEW
 from fhir.record.refusals import WhyNot
@@ -119,13 +118,26 @@ class CheckedCall(Struct):
     recalled: PatientMemory | None = None
 
     def add_cards(
-        self, advisor: str, cards: Iterable[Card], notes: Mapping[str, CardNotes], packages: tuple[str, ...]
+        self,
+        advisor: str,
+        rank: VisitRank,
+        cards: Iterable[Card],
+        notes: Mapping[str, CardNotes],
+        packages: tuple[str, ...],
     ) -> None:
-        """Take what the checks are told of an advisor's cards."""
+        """Take what the checks are told of an advisor's cards; `rank` is theirs where they have no other."""
         self.packages = tuple(dict.fromkeys((*self.packages, *packages)))
         for card in cards:
             noted = notes.get(card.uuid, CardNotes())
-            self.notes[card.uuid] = replace(noted, advisor=advisor, packages=packages)
+            rank_of_card = rank if noted.rank is None else noted.rank
+            self.notes[card.uuid] = replace(noted, advisor=advisor, packages=packages, rank=rank_of_card)
+
+    def by_harm(self, cards: Sequence[Card]) -> list[Card]:
+        """Return the cards of an opening with that first whose miss does the most harm; at other hooks as they came."""
+        if self.caller.hook != PATIENT_VIEW or len(cards) < 2:
+            return list(cards)
+        by_uuid = {card.uuid: card for card in cards}
+        return [by_uuid[card.uuid] for card in by_harm(visit_card(card, self.notes_of(card)) for card in cards)]
 
     def notes_of(self, card: Card) -> CardNotes:
         """Return what its advisor says of a card."""
@@ -311,7 +323,7 @@ async def check_shown_before(card: Card, call: CheckedCall) -> WhyNot | None:
     since, until = (datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds") for at in (before.at, end))
     how = f"answered on {since[:10]} ({before.how})"
     if before.how == SHOWN and finding.repeat == "one-test":
-        return _waits(card, finding, call, f"it was offered on {since[:10]} (once in {TEST_DAYS} days)")
+        return _waits(card, call, f"it was offered on {since[:10]} (once in {TEST_DAYS} days)")
     if before.how == SHOWN:
         how = f"shown on {since[:10]} and not answered"
         call.worklist.append(
@@ -339,11 +351,12 @@ async def choose_at_visit(cards: Sequence[Card], call: CheckedCall) -> dict[str,
     A service that is called beside others shows what they have left of three cards in this visit, as the history of the
     last minutes says. At other hooks than patient-view only one follow-up is shown.
     """
+    is_opening = call.caller.hook == PATIENT_VIEW
     findings = {card.uuid: finding for card in cards if (finding := card.own_extension.finding) is not None}
-    if not findings:
+    chosen_from = [card for card in cards if is_opening or card.uuid in findings]
+    if not chosen_from:
         return {}
-    visible = [visit_card(card, call.notes_of(card)) for card in cards if card.uuid in findings]
-    most, is_opening = len(cards), call.caller.hook == PATIENT_VIEW
+    visible, most = [visit_card(card, call.notes_of(card)) for card in chosen_from], len(cards)
     if is_opening:
         abouts = {finding.about for finding in findings.values()}
         most = max(0, MOST_CARDS - call.memory.others_recently(call.caller.service, abouts, call.shared.now()))
@@ -351,22 +364,22 @@ async def choose_at_visit(cards: Sequence[Card], call: CheckedCall) -> dict[str,
         visible = [replace(card, words=0, least=0, rank=VisitRank.DANGER) for card in visible]
     shown = choose_for_visit(visible, most)
     chosen: dict[str, WhyNot | Card] = {}
-    for card in (card for card in cards if card.uuid in findings):
-        finding, brief = findings[card.uuid], call.notes_of(card).brief
-        if card.uuid not in shown and finding.repeat == "one-follow-up":
+    for card in chosen_from:
+        finding, brief = findings.get(card.uuid), call.notes_of(card).brief
+        if card.uuid not in shown and finding is not None and finding.repeat == "one-follow-up":
             chosen[card.uuid] = WhyNot(finding.subject, SAID_ONCE, "One card for each discharge: another one is shown.")
         elif card.uuid not in shown:
-            chosen[card.uuid] = _waits(card, finding, call, "more important cards are shown at this opening")
+            chosen[card.uuid] = _waits(card, call, "more important cards are shown at this opening")
         elif brief and is_opening and shown[card.uuid] < words_to_read(card):
             chosen[card.uuid] = brief
     return chosen
 
 
-def _waits(card: Card, finding: Finding, call: CheckedCall, because: str) -> WhyNot:
+def _waits(card: Card, call: CheckedCall, because: str) -> WhyNot:
     """Keep what the card says for the worklist, and return why."""
     entry = _entry(card, call, "offered-before")
     call.worklist.append(entry)
-    return WhyNot(finding.subject, WORKLIST, f"{entry.test}: kept for the worklist, because {because}.")
+    return WhyNot(call.subject_of(card), WORKLIST, f"{entry.test}: kept for the worklist, because {because}.")
 
 
 def _entry(card: Card, call: CheckedCall, because: str) -> WorklistEntry:

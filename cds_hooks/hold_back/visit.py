@@ -1,6 +1,6 @@
 """Which cards are shown at one opening of a chart: the order of what is lost if a card is missed, cards and words."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from enum import IntEnum
 from typing import Final
 
@@ -21,15 +21,17 @@ class VisitRank(IntEnum):
     """A critical card, a warning, abnormal results that nobody followed."""
     TIME_BOUND = 1
     """What can be done in these weeks only, such as a vaccine in a pregnancy."""
-    FINDING = 2
-    """What a disease or a medication asks for: an untreated atrial fibrillation, kidneys that fail."""
-    TALK = 3
-    """A talk about a benefit of later years."""
-    TESTS = 4
+    UNTREATED = 2
+    """A disease that harms soon if nothing is done: atrial fibrillation without anticoagulant, kidneys that fail."""
+    FINDING = 3
+    """What another disease or a medication asks for."""
+    TALK = 4
+    """A talk about a benefit of later years, or about goals of care."""
+    TESTS = 5
     """A test for an estimate, once in 90 days."""
-    VACCINES = 5
-    PREVENTION = 6
-    QUESTIONS = 7
+    VACCINES = 6
+    PREVENTION = 7
+    QUESTIONS = 8
     """What only asks for an entry of the chart."""
 
 
@@ -40,8 +42,8 @@ class CardNotes(Struct, kw_only=True):
     """Its form of fewer words, where other cards of this opening leave it no more."""
     reminder: WorklistEntry | None = None
     """What goes to the worklist in its place; a card with one only reminds."""
-    rank: VisitRank = VisitRank.FINDING
-    """Where it stands among the cards of an opening."""
+    rank: VisitRank | None = None
+    """Where it stands among the cards of an opening, if that is not the rank of its advisor."""
     reads: frozenset[str] | None = None
     """The analytes and resource types that can change it; None: all that the service asks for."""
     advisor: str = ""
@@ -65,18 +67,27 @@ class VisitCard(Struct, frozen=True):
     newest: str = ""
 
 
+def by_harm(cards: Iterable[VisitCard]) -> list[VisitCard]:
+    """Return the cards in the order in which an opening shows them: by what is lost if one is missed, then by date."""
+    by_date = sorted(cards, key=lambda card: card.newest, reverse=True)
+    return sorted(by_date, key=lambda card: (not card.is_critical, card.rank))
+
+
 def choose_for_visit(cards: Sequence[VisitCard], most: int = MOST_CARDS) -> dict[str, int]:
     """Return the cards that are shown at this opening, by uuid, with how many words each may have.
 
     The one whose miss does the most harm comes first, then that with the newest fact. A critical card is always shown.
-    At most `most` cards and 250 words are shown, and of each kind one.
+    At most `most` cards and 250 words are shown, and of each kind one. A card is shown in its shorter form where
+    another finding would have no words left; a test or a reminder has what is left.
     """
-    by_date = sorted(cards, key=lambda card: card.newest, reverse=True)
+    ordered = by_harm(cards)
+    findings = [card.least or card.words for card in ordered[:most] if card.rank <= VisitRank.FINDING]
     shown: dict[str, int] = {}
     taken = set[str]()
     words = MOST_WORDS
-    for card in sorted(by_date, key=lambda card: (not card.is_critical, card.rank)):
-        fits = card.words if card.words <= words else card.least if 0 < card.least <= words else 0
+    for position, card in enumerate(ordered, start=1):
+        preferred = card.words if card.words <= words - sum(findings[position:]) else card.least or card.words
+        fits = next((form for form in (preferred, card.least) if 0 < form <= words), 0)
         has_room = len(shown) < most and (fits or card.rank is VisitRank.DANGER)
         if not card.is_critical and (not has_room or (card.kind and card.kind in taken)):
             continue
@@ -88,7 +99,7 @@ def choose_for_visit(cards: Sequence[VisitCard], most: int = MOST_CARDS) -> dict
 
 def visit_card(card: Card, notes: CardNotes) -> VisitCard:
     """Return where the card stands among those of this opening."""
-    extension, rank = card.own_extension, notes.rank
+    extension, rank = card.own_extension, VisitRank.FINDING if notes.rank is None else notes.rank
     finding = extension.finding
     if card.indicator != "info" or extension.results:
         rank = VisitRank.DANGER

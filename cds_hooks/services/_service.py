@@ -17,7 +17,7 @@ from cards.rules.engine.governance import SuppressionCheck, suppress_nothing
 from cards.rules.engine.rule_book import rule_book
 from cards.rules.patient.orders import DraftOrder
 from cds_hooks.dialects import DEVELOPMENT, ClientProfile, is_offered, published_entry
-from cds_hooks.hold_back.visit import CardNotes
+from cds_hooks.hold_back.visit import CardNotes, VisitRank
 from cds_hooks.model_versions import Choose, in_use
 from cds_hooks.prefetch.needs import USER_ROLES, Needs, templates_for, union_of
 from cds_hooks.prefetch.state import NO_PREFETCH, PrefetchState, Templates
@@ -314,6 +314,8 @@ class Advisor:
     """What it reads."""
     find: Callable[[ServiceInput], Awaitable[Advice]]
     """Returns cards, or the reason for none. What it raises costs no other advisor."""
+    rank: VisitRank = VisitRank.FINDING
+    """What is lost if its cards are missed at an opening; a card of another rank says so in its notes."""
     exclusions: tuple[Exclusion, ...] = ()
     """Whom it says nothing about: the first reason that holds is its answer, and nothing is judged."""
     subject: str = ""

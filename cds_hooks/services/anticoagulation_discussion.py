@@ -16,6 +16,7 @@ from cards.compose.equation import EquationCardContent, extension_of, guideline_
 from cards.extension import CardExtension
 from cards.new_orders import service_order
 from cards.text import capitalized, decapitalized, escape, plain
+from cds_hooks.hold_back.visit import VisitRank
 from cds_hooks.prefetch.needs import Needs
 from cds_hooks.protocol.hooks import PATIENT_VIEW
 from cds_hooks.services._anticoagulation import (
@@ -312,4 +313,5 @@ ADVISOR = Advisor(
     ),
     subject=EQUATION.id,
     find=find,
+    rank=VisitRank.UNTREATED,
 )

@@ -16,6 +16,7 @@ from cards.compose.equation import EquationCardContent, guideline_card, people_i
 from cards.extension import Fact
 from cards.new_orders import OrderableTest, is_ordered, orderable_test_for, service_order
 from cards.text import escape, format_number, plain
+from cds_hooks.hold_back.visit import VisitRank
 from cds_hooks.prefetch.needs import Needs
 from cds_hooks.protocol.hooks import PATIENT_VIEW
 from cds_hooks.services._equation import (
@@ -528,4 +529,5 @@ ADVISOR = Advisor(
     ),
     subject=EQUATION.id,
     find=find,
+    rank=VisitRank.UNTREATED,
 )

@@ -14,6 +14,7 @@ from cards.compose.equation import guideline_card
 from cards.compose.model import ModelCardContent, model_card
 from cards.new_orders import service_order
 from cards.text import escape, plain
+from cds_hooks.hold_back.visit import VisitRank
 from cds_hooks.prefetch.needs import Needs
 from cds_hooks.protocol.hooks import PATIENT_VIEW
 from cds_hooks.services._equation import advise_by_guideline, fact_of_condition, today
@@ -287,6 +288,7 @@ ADVISOR = Advisor(
     subject=MODEL.manifest.id,
     requires_at_once=False,
     find=find,
+    rank=VisitRank.TALK,
     models=(MODEL, TWIN),
     of_chart=OF_CHART,
 )

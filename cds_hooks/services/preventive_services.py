@@ -82,8 +82,7 @@ async def find(call: ServiceInput) -> Advice:
         advice.worklist = [_entry(due)]
         advice.silences.insert(0, kept_for_worklist(call, SUBJECT))
         return advice
-    is_question = all(judgement.order is None for judgement in due)
-    rank = VisitRank.QUESTIONS if is_question else VisitRank.PREVENTION
+    rank = VisitRank.QUESTIONS if all(judgement.order is None for judgement in due) else None
     card = partial(preventive_card, judged, states, call.card_identity(), record.patient_id, _not_sent(record))
     advice.add(card(), brief=card(is_brief=True), reminder=_entry(due), rank=rank)
     return advice
@@ -207,4 +206,5 @@ ADVISOR = Advisor(
     ),
     exclusions=NOT_AT_HOME,
     find=find,
+    rank=VisitRank.PREVENTION,
 )

@@ -115,7 +115,7 @@ async def find(call: ServiceInput) -> Advice:
             )
             break
         notes = advice.notes.setdefault(card.uuid, CardNotes())
-        notes.reminder, notes.rank = _entry("offered-before"), VisitRank.FINDING if is_for_disease else VisitRank.TALK
+        notes.reminder, notes.rank = _entry("offered-before"), VisitRank.FINDING if is_for_disease else None
     return advice
 
 
@@ -348,4 +348,5 @@ ADVISOR = Advisor(
     ),
     subject=EQUATION.id,
     find=find,
+    rank=VisitRank.TALK,
 )

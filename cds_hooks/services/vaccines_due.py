@@ -51,7 +51,7 @@ async def find(call: ServiceInput) -> Advice:
         advice.worklist = [_entry(due)]
         advice.silences = [kept_for_worklist(call, SUBJECT), *_not_judged(record, charted)]
         return advice
-    rank = VisitRank.TIME_BOUND if any(item.for_pregnancy for item in due.due) else VisitRank.VACCINES
+    rank = VisitRank.TIME_BOUND if any(item.for_pregnancy for item in due.due) else None
     unread = [*_unread(charted, due), *_unread_beside(record, charted)]
     card = partial(vaccines_card, due, charted, record.patient_id, call.card_identity(), KNOWLEDGE, unread, forecasts)
     advice.add(card(), brief=card(is_brief=True), reminder=_entry(due), rank=rank)
@@ -167,4 +167,5 @@ ADVISOR = Advisor(
         not_known("Immunization", "The vaccination record is not available: no vaccine was judged."),
     ),
     find=find,
+    rank=VisitRank.VACCINES,
 )

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from multiprocessing import get_context
 from pathlib import Path
 
+import httpx
 import pytest
 
 from cards.card import Card, Indicator, Source
@@ -17,7 +18,9 @@ from cds_hooks.hold_back.sent_cards import Caller
 from cds_hooks.hold_back.visit import CardNotes
 from cds_hooks.packages import use_packages
 from models_onnx.packages import PackageFault, name_packages
+from tests.cds_hooks.calls import client, ours, request_for
 from tests.cds_hooks.governance.clicking import ANN, BEN, Desk
+from tests.cds_hooks.services.chart_cases import AS_OF
 from tests.conftest import ROOT
 from tests.live import record_in
 
@@ -85,6 +88,31 @@ def test_two_people_approve_exactly_this_version_before_a_card_is_shown_and_the_
     folder: Path, tmp_path: Path
 ) -> None:
     _in_a_process_of_its_own(_two_people_approve, folder, tmp_path)
+
+
+def _one_fails(folder: Path, record: Path) -> None:
+    advisor = folder / "st_marys_cds" / "fall_risk.py"
+    advisor.write_text(
+        advisor.read_text().replace("    vector = map_features", "    raise KeyError(call)\n    vector = map_features")
+    )
+    services = record / "services.toml"
+    services.write_text('[[service]]\nid = "opening"\nadvisors = ["fall-risk", "vaccines-due"]\n')
+    request = request_for("vaccines-due", "patient-view", "sparse-record", AS_OF, None)
+
+    async def ask() -> httpx.Response:
+        async with client(record, packages=NAME, services=str(services), as_of=AS_OF) as calls:
+            return await calls.post("/cds-services/opening", json=request)
+
+    answer = asyncio.run(ask())
+    assert [card["summary"].split()[1] for card in answer.json()["cards"]] == ["vaccines"]
+    (silence,) = [silence for silence in ours(answer)["silence"] if silence["reason"] == "failed"]
+    assert silence["subject"] == "fall-risk"
+    assert silence["text"].startswith("Falls and sleeping pills: this was not judged")
+
+
+@pytest.mark.slow
+def test_an_advisor_that_fails_costs_only_itself_with_a_silence_that_names_it(folder: Path, tmp_path: Path) -> None:
+    _in_a_process_of_its_own(_one_fails, folder, tmp_path)
 
 
 @pytest.mark.usefixtures("folder")

@@ -90,7 +90,7 @@ def visit(**more: Any) -> Json:
 def answers(folder: Path, service: str, charts: list[list[Json]], **settings: Any) -> list[Json]:
     """The answers of a service for charts, each opened once by a practitioner in a visit or at the end of a stay."""
     folder.mkdir(exist_ok=True)
-    hook = find_services(file="separate")[service].hooks[0]
+    hook = {**find_services(), **find_services(file="separate")}[service].hooks[0]
     bodies = [as_call(service, hook, number, chart) for number, chart in enumerate(charts)]
     return asyncio.run(_answered(folder, service, bodies, settings))
 
@@ -110,7 +110,8 @@ def as_call(service: str, hook: str, number: int, chart: list[Json]) -> Json:
         pool.append(_of(visit(), patient_id, 0))
     encounter = VISIT if hook == "patient-view" else "stay"
     context = {"userId": "Practitioner/dr1", "patientId": patient_id, "encounterId": encounter}
-    entry = next(entry for entry in find_services(file="separate")[service].discovery() if entry["hook"] == hook)
+    services = {**find_services(), **find_services(file="separate")}
+    entry = next(entry for entry in services[service].discovery() if entry["hook"] == hook)
     prefetch = prefetch_from(pool, entry["prefetch"], context, date.fromisoformat(AS_OF.date().isoformat()))
     instance = f"00000000-0000-4000-8000-{number:012}"
     return {"hook": hook, "hookInstance": instance, "context": context, "prefetch": prefetch}

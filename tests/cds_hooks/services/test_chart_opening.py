@@ -15,7 +15,7 @@ from cds_hooks.services import find_advisors, find_services, services_of
 from cds_hooks.storage.queries import list_decisions
 from models_onnx.errors import DeclarationError
 from tests.cds_hooks.calls import client, ours, request_for
-from tests.cds_hooks.services.chart_cases import AS_OF
+from tests.cds_hooks.services.chart_cases import AS_OF, answers, patient, problem, result
 from tests.each import rows_of, some_of
 from tests.live import record_in
 
@@ -158,14 +158,48 @@ def test_critical_cards_are_always_shown_and_others_within_three_and_the_words(c
     assert sum(harmless) <= MOST_WORDS
 
 
+FIBRILLATION = [problem("Atrial fibrillation", "I48.91"), problem("Heart failure", "I50.9")]
+KIDNEYS = [problem("Chronic kidney disease stage 4", "N18.4"), result("33914-3", 18, "mL/min/{1.73_m2}")]
+POSITIVE_FIT = {**result("57905-2", 0, "{ratio}", "2026-10-01"), "valueQuantity": None, "valueString": "Positive"}
+LIVER_WITHOUT_COUNT = [
+    *(problem("Type 2 diabetes", "E11.9"), problem("Fatty liver", "K76.0")),
+    *(result(code, 60, "U/L") for code in ("1920-8", "1742-6")),
+]
+
+
+REMINDERS = {"preventive-services", "vaccines-due"}
+
+
+@pytest.mark.parametrize(
+    ("chart", "shown", "waiting"),
+    [
+        (
+            [*LIVER_WITHOUT_COUNT, *FIBRILLATION, *KIDNEYS, POSITIVE_FIT],
+            ["Abnormal result", "Kidney disease", "Atrial fibrillation"],
+            REMINDERS,
+        ),
+        ([*LIVER_WITHOUT_COUNT, *FIBRILLATION], ["Atrial fibrillation", "Diabetes", "FIB-4"], REMINDERS),
+        (LIVER_WITHOUT_COUNT, ["Diabetes", "FIB-4", "5 vaccines"], {"preventive-services"}),
+        ([], ["2 vaccines", "3 preventive services"], set()),
+    ],
+)
+def test_the_cards_stand_in_the_order_of_the_harm_if_one_is_missed_and_what_waits_is_on_the_worklist(
+    tmp_path: Path, chart: list[dict[str, Any]], shown: list[str], waiting: set[str]
+) -> None:
+    (answer,) = answers(tmp_path, OPENING, [[patient(64, "male"), *chart]], services=None)
+    assert [card["summary"][: len(start)] for card, start in zip(answer["cards"], shown, strict=True)] == shown
+    worklist = answer["extension"]["org.cds-hooks-onnx"].get("worklist", [])
+    assert waiting <= {entry["purpose"] for entry in worklist if entry["because"] == "offered-before"}
+
+
 def test_the_order_in_which_advisors_are_asked_decides_nothing() -> None:
     cards = [
-        card("fibrillation", VisitRank.FINDING, newest="2026-11-02"),
+        card("fibrillation", VisitRank.UNTREATED, newest="2026-11-02"),
         card("a test", VisitRank.TESTS, kind="a test: FIB-4", newest="2026-11-20"),
         card("vaccines", VisitRank.VACCINES),
-        card("kidneys", VisitRank.FINDING, newest="2026-10-01"),
+        card("kidneys", VisitRank.UNTREATED, newest="2026-10-01"),
         card("a missed result", VisitRank.DANGER, words=200, least=90),
     ]
-    expected = {"a missed result": 200, "fibrillation": 40}
+    expected = {"a missed result": 90, "fibrillation": 40, "kidneys": 40}
     for order in permutations(cards):
         assert choose_for_visit(order) == expected
