@@ -379,7 +379,9 @@ def _waits(card: Card, call: CheckedCall, because: str) -> WhyNot:
     """Keep what the card says for the worklist, and return why."""
     entry = _entry(card, call, "offered-before")
     call.worklist.append(entry)
-    return WhyNot(call.subject_of(card), WORKLIST, f"{entry.test}: kept for the worklist, because {because}.")
+    finding = card.own_extension.finding
+    subject = finding.subject if finding is not None else call.subject_of(card)
+    return WhyNot(subject, WORKLIST, f"{entry.test}: kept for the worklist, because {because}.")
 
 
 def _entry(card: Card, call: CheckedCall, because: str) -> WorklistEntry:
