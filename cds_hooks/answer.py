@@ -19,7 +19,6 @@ from cards.card import Action, Card
 from cards.country_words import card_of_country, silence_of_country, text_of_country
 from cards.extension import WorklistEntry
 from cards.rules.engine.governance import SWITCHED_OFF
-from cards.rules.engine.kept import KeptJudgements, hand_back
 from cds_hooks.access.links import link_cards
 from cds_hooks.call import Call
 from cds_hooks.dialects import shape_cards
@@ -50,7 +49,6 @@ from cds_hooks.prefetch.state import (
     with_prefetch_note,
 )
 from cds_hooks.protocol.body import encode_response
-from cds_hooks.protocol.hooks import PATIENT_VIEW
 from cds_hooks.protocol.originals import NOTHING_SENT, Sent, kinds_in
 from cds_hooks.protocol.request import CDSRequest, EntryLimits, read_request
 from cds_hooks.protocol.visit_memory import KeptChart, SentChart, SentPrefetches
@@ -225,7 +223,6 @@ async def invoke(call: Call, source: Source, sink: Sink) -> Answered:
         await sink.refuse(call, received, error)
         raise
     await sink.take(call, answer)
-    hand_back(understood.record)
     return answer
 
 
@@ -622,20 +619,13 @@ class ReceivedBody:
             (*request.refusals, *filled.refusals, *chart.refusals, *filled.state.refusals)
         )
         requested, encounter = filled.state.looked_up, request.context.encounter_id
-        if sent_before is not None and request.hook != PATIENT_VIEW:
-            read_with = (
-                call.service.id,
-                requested,
-                encounter,
-                tuple(resources.refusals),
-                call.as_of.date(),
-                tables_in_use(),
-            )
-            record = sent_before.take_record(chart, read_with)
-            if record is not None:
-                return record, chart.kept
-            resources.judgements = KeptJudgements(partial(sent_before.keep_record, chart, read_with))
-        record = record_of_resources(resources, patient_id, call.as_of, requested, encounter, settings.opt_out_codes)
+        read_with = (requested, encounter, tuple(resources.refusals), call.as_of.date(), tables_in_use())
+        record = chart.records.get(read_with)
+        if record is None:
+            read_with_codes = requested, encounter, settings.opt_out_codes
+            record = record_of_resources(resources, patient_id, call.as_of, *read_with_codes)
+            if prefetch is not None and sent_before is not None:
+                sent_before.keep_record(chart, read_with, record)
         return record, chart.kept
 
     @staticmethod

@@ -10,7 +10,6 @@ from cards.compose.high_alert import UncoveredDrug, high_alert_class, uncovered_
 from cards.extension import EXTENSION_KEY, CardExtension, Fact, FindingReference
 from cards.rules.engine.finding import RuleFinding, merge_repeated_findings
 from cards.rules.engine.governance import SuppressionCheck, suppress_nothing
-from cards.rules.engine.kept import open_session
 from cards.rules.engine.rule_book import DraftEvaluation, RuleBook, rule_book
 from cards.rules.language.trigger import is_test
 from cards.rules.patient.orders import DraftMedication, DraftOrder, is_wanted_study
@@ -75,7 +74,7 @@ def check_orders(
     What is found about two drafts together stands on one card: on the draft that the rule can do most about. High-alert
     drugs that no rule is about are named on one card more.
     """
-    session = open_session(record, drafts, signing=signing, active_orders=active_orders)
+    session = PatientSession(record, drafts, signing=signing, active_orders=active_orders)
     check = _Check(session, book if book is not None else rule_book(), new_uuid, original)
     silences: list[WhyNot] = []
     judgeable = (*check.session.drafted, *check.session.studies, *check.judged_stops())

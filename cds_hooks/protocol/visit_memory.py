@@ -5,9 +5,8 @@ leaves a note only; what comes with the second is kept, so that nothing is done 
 again. A prefetch counts as sent before where the same client sent the same bytes about the same patient: nothing that
 is kept can be out of date, and no patient's chart stands for another's.
 
-Calls with the same prefetch share the resources, each once, sorted by type and analyte, and what is recorded of them.
-What follows from the instant of a call is its own. A call that judged drafts hands its record on to the next call of
-its service, which judges the same drafts again.
+Calls with the same prefetch share the resources, each once, sorted by type and analyte, what is recorded of them, and
+the facts of the patient: a later call of the same day answers as of the instant of the first one.
 
 All of it is in the memory of one process, for `_KEPT_SECONDS` after the first call and at most as many bytes as the
 site sets; the oldest patients go first.
@@ -37,7 +36,7 @@ _RESOURCE_BYTES: Final = 500
 _PATIENT_BYTES: Final = 1_000
 _REFUSAL_BYTES: Final = 600
 _RECORD_BYTES: Final = 200_000
-"""What a record takes beside its resources, with what was worked out of it and the judgements of ten drafts."""
+"""What a record takes beside its resources, with what was worked out of it."""
 
 
 class KeptChart(Struct):
@@ -60,7 +59,7 @@ class SentChart(Struct, frozen=True):
     """Long texts that were not read."""
     kept: KeptChart
     records: dict[tuple[Any, ...], PatientRecord] = {}
-    """Records of calls that judged drafts and are over, by what else they were read with."""
+    """Records of earlier calls, by what else they were read with."""
 
     @property
     def count(self) -> int:
@@ -113,33 +112,10 @@ class SentPrefetches:
         if self._add(self, len(row.content if row else b"") + _RESOURCE_BYTES * chart.count):
             read.chart = chart
 
-    def take_record(self, chart: SentChart, read_with: tuple[Any, ...]) -> PatientRecord | None:
-        """Return the record of an earlier call, for this call alone."""
-        record = chart.records.pop(read_with, None)
-        if record is not None:
-            self._add(self, -_size_of(record))
-        return record
-
     def keep_record(self, chart: SentChart, read_with: tuple[Any, ...], record: PatientRecord) -> None:
-        """Keep the record of a call that judged drafts for the next one."""
-        # What only this call has would not be forgotten with the patient.
-        is_found = any(read.chart is chart for read in self._read.values())
-        has_judged = record.resources.judgements.session is not None
-        if is_found and has_judged and read_with not in chart.records and self._add(self, _size_of(record)):
+        """Keep what is known of the patient for the next call."""
+        if self._add(self, _RECORD_BYTES + _RESOURCE_BYTES * chart.count):
             chart.records[read_with] = record
-        else:
-            record.resources.judgements = None  # which hold the record: both would stay until the collector comes
-
-    def forget_records(self) -> None:
-        """Drop the records; with what was judged of them they would stay until the collector comes."""
-        charts = [read.chart for read in self._read.values() if read.chart is not None]
-        for chart in charts:
-            for record in list(chart.records.values()):
-                record.resources.judgements = None
-
-
-def _size_of(record: PatientRecord) -> int:
-    return _RECORD_BYTES + _RESOURCE_BYTES * sum(map(len, record.resources.by_type.values()))
 
 
 class VisitMemory:
@@ -202,5 +178,4 @@ class VisitMemory:
     def _drop(self, key: tuple[str, str]) -> None:
         _, sent = self._patients.pop(key)
         sent.is_kept = False
-        sent.forget_records()
         self.size -= sent.size

@@ -20,7 +20,6 @@ from cards.compose.orders import shown_findings
 from cards.extension import WorklistEntry
 from cards.rules.engine.compile import CompiledBand, CompiledRule
 from cards.rules.engine.finding import RuleFinding, merge_repeated_findings
-from cards.rules.engine.kept import open_session
 from cards.rules.engine.rule_book import DraftEvaluation, RuleBook, whole_book
 from cards.rules.patient.orders import DraftMedication
 from cards.rules.patient.session import PatientSession
@@ -86,7 +85,7 @@ async def find(call: ServiceInput) -> Advice:
     record = call.record
     medications = taken_medications(record, OriginalOrders(call.sent))
     drafts = [draft for _, draft in islice(medications, call.max_drafts)]
-    session = open_session(record, drafts, signing=True, active_orders=True)
+    session = PatientSession(record, drafts, signing=True, active_orders=True)
     ages = record.age_bounds()
     is_older = ages is not None and ages[0] >= FROM_YEARS
     advice = Advice()

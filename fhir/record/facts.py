@@ -401,17 +401,18 @@ class AnalyteResults:
         outcome = self._outcome(newest)
         if type(outcome) is Measurement:
             return Found(outcome)
-        self._refused = refused = list[Refusal]()
+        refused = list[Refusal]()
         for part in self._newest_first():
             outcome = self._outcome(part)
             if isinstance(outcome, Measurement):
                 at = outcome.time.instant
                 ordered = zip(self._newest_first(), self._recencies, strict=True)
                 self._at_once = [part for part, recency in ordered if recency == at]
+                self._refused = refused
                 return Found(outcome, _values(refused))
             if outcome is not None:
                 refused.append(outcome)
-        values = _values(refused)
+        self._refused, values = refused, _values(refused)
         return Refused(values) if values else _NOTHING
 
     def _newest_first(self) -> list[CodedPart]:
@@ -511,7 +512,6 @@ class ReadResources:
         "by_type",
         "derived",
         "facts",
-        "judgements",
         "medications",
         "opt_out_flags",
         "patient",
@@ -532,8 +532,6 @@ class ReadResources:
         self.results: dict[str, AnalyteResults] = {}
         self.derived: dict[Callable[..., Any], Any] = {}
         self.unread: list[Refusal] = []
-        self.judgements: Any = None
-        """What the next call of a visit finds of what was judged; None where no other call can have this."""
         self.opt_out_flags: frozenset[SystemAndCode] = frozenset()
         """The codes that say on a Flag at this site that the patient has opted out."""
 

@@ -14,7 +14,6 @@ from cards.rules.conditions.condition import NO_NEEDS, SAME_DRUG, DataNeeds, nee
 from cards.rules.engine.compile import CompiledBand, CompiledRule, LateRule, RuleIndex, RuleOutline
 from cards.rules.engine.family import family_named
 from cards.rules.engine.finding import Evaluation, Match, NoMatch, RuleFinding, evaluate_partners, evaluate_rule
-from cards.rules.engine.kept import judgements_of
 from cards.rules.engine.prepared import prepared_families
 from cards.rules.engine.render import MISSING, WITHIN_LIMITS, matched_band, render_finding, render_silence
 from cards.rules.engine.scope import Scope
@@ -229,10 +228,7 @@ class RuleBook:
         check_time()
         of_drug = self._rules_of(drafted.medication, stops=drafted.stops)
         rules = of_drug.beside(session.keys)
-        kept = judgements_of(session)
-        evaluations: Iterable[Evaluation | None] = (_evaluate(rule, session, drafted, contexts) for rule in rules)
-        if kept is not None:
-            evaluations = kept.evaluations(drafted, rules, lambda rule: _evaluate(rule, session, drafted, contexts))
+        evaluations = [_evaluate(rule, session, drafted, contexts) for rule in rules]
         return DraftEvaluation(session, drafted, evaluations, len(of_drug.activated))
 
     def rules_to_evaluate(self, session: PatientSession, drafted: DraftMedication) -> list[ActivatedRule]:

@@ -62,6 +62,28 @@ EVERYTHING = "*"
 """Stands for all drafts and medications among what a rule looks for beside a draft."""
 
 
+class _OfPatient:
+    """What is known of the patient whatever is drafted: each fact once for a record."""
+
+    def __init__(self, record: PatientRecord) -> None:
+        self.recent_starts: dict[tuple[tuple[str, ...], float], bool | None] = {}
+        self.new_starts: dict[str, bool] = {}
+        self.kidney: dict[str, KidneyFunction] = {}
+        self.conditions: dict[str, ConditionHit | None] = {}
+        self.results_shown: dict[str, Measurement] = {}
+        self.labs: dict[tuple[str, float | None], list[Measurement]] = {}
+        # An order counts as active however old it is: beside a draft it is better asked about than left out.
+        listed = (*active_medications(record), *forgotten_orders(record))
+        self.active = tuple([CurrentMedication.of_record(medication) for medication in listed])
+        """What the patient is on by the record."""
+        ended = ended_medications(record, LONGEST_WASHOUT_DAYS)
+        self.ended = tuple([CurrentMedication.of_record(medication) for medication in ended])
+        """What ended so lately that it may still act."""
+        uncertain = uncertain_medications(record)
+        self.uncertain = tuple([CurrentMedication.of_uncertain(medication) for medication in uncertain])
+        """What may be taken: the chart does not say. Only rules about a pair meet it, and say so."""
+
+
 class PatientSession:
     """The record of one patient, and the drafts of a session as medications and as tests."""
 
@@ -84,14 +106,11 @@ class PatientSession:
         self._derived: dict[object, Any] = {}
         self._selected: dict[Selector, list[CurrentMedication]] = {}
         self._grouped: dict[Selector, dict[tuple[tuple[str, ...], bool], list[CurrentMedication]]] = {}
-        self._recent_starts: dict[tuple[tuple[str, ...], float], bool | None] = (
-            {} if base is None else base._recent_starts
-        )
-        self._new_starts: dict[str, bool] = {} if base is None else base._new_starts
-        self._kidney: dict[str, KidneyFunction] = {} if base is None else base._kidney
-        self._conditions: dict[str, ConditionHit | None] = {} if base is None else base._conditions
-        self.results_shown: dict[str, Measurement] = {} if base is None else base.results_shown
-        self._labs: dict[tuple[str, float | None], list[Measurement]] = {} if base is None else base._labs
+        patient = record.derive(_OfPatient)
+        self._of_patient = patient
+        self._recent_starts, self._new_starts = patient.recent_starts, patient.new_starts
+        self._conditions, self.results_shown = patient.conditions, patient.results_shown
+        self._kidney, self._labs = patient.kidney, patient.labs
 
     def with_drafts(self, drafts: Iterable[DraftOrder]) -> Self:
         """Return the same patient with other drafts; what is known of the patient is kept."""
@@ -169,7 +188,7 @@ class PatientSession:
 
     def _ends_drug(self, drafted: DraftMedication) -> bool:
         codes = frozenset(drafted.medication.rxcuis)
-        taken = [medication for medication in self._active_on_record if codes & {*medication.medication.rxcuis}]
+        taken = [medication for medication in self._of_patient.active if codes & {*medication.medication.rxcuis}]
         named = {drafted.draft.reference, drafted.renews} & {medication.source for medication in taken}
         others = [medication for medication in taken if medication in self.active and medication.source not in named]
         goes_on = bool(named) and any(medication.source.startswith("MedicationRequest/") for medication in others)
@@ -186,19 +205,8 @@ class PatientSession:
     def active(self) -> tuple[CurrentMedication, ...]:
         """What the patient is on."""
         # A draft with the id of an active order is that order as it shall be: changed, or stopped.
-        listed = self._active_on_record
+        listed = self._of_patient.active
         return tuple([medication for medication in listed if not self._is_drafted_again(medication)])
-
-    @cached_property
-    def _active_on_record(self) -> tuple[CurrentMedication, ...]:
-        """What the patient is on by the record, whatever is drafted: the same objects in all sessions of a call.
-
-        An order counts here however old it is: beside a draft it is better asked about than left out.
-        """
-        if self._base is not None:
-            return self._base._active_on_record
-        listed = (*active_medications(self.record), *forgotten_orders(self.record))
-        return tuple([CurrentMedication.of_record(active_medication) for active_medication in listed])
 
     def _is_drafted_again(self, medication: CurrentMedication) -> bool:
         """Whether a draft carries its id and its drug: an id alone is used twice by some clients."""
@@ -214,19 +222,6 @@ class PatientSession:
     def _orders_by_reference(self) -> dict[str | None, MedicationRequest]:
         """The first drafted medication order of each reference."""
         return {draft.reference: draft.order for draft in reversed(self.drafts) if draft.order is not None}
-
-    @cached_property
-    def _ended(self) -> tuple[CurrentMedication, ...]:
-        """What ended so lately that it may still act."""
-        ended = ended_medications(self.record, LONGEST_WASHOUT_DAYS)
-        return tuple([CurrentMedication.of_record(medication) for medication in ended])
-
-    @cached_property
-    def _uncertain(self) -> tuple[CurrentMedication, ...]:
-        """What may be taken: the chart does not say. Only rules about a pair meet it, and say so."""
-        if self._base is not None:
-            return self._base._uncertain
-        return tuple([CurrentMedication.of_uncertain(medication) for medication in uncertain_medications(self.record)])
 
     @cached_property
     def _by_key(self) -> dict[str, list[CurrentMedication]]:
@@ -252,12 +247,12 @@ class PatientSession:
     @cached_property
     def keys(self) -> frozenset[str]:
         """The ingredients and classes of what is active or drafted, or may be taken."""
-        uncertain = [medication.medication.keys for medication in self._uncertain]
+        uncertain = [medication.medication.keys for medication in self._of_patient.uncertain]
         return frozenset([key for key, medications in self._by_key.items() if medications]).union(*uncertain)
 
     def may_meet(self, keys: frozenset[str], *, also_ended: bool) -> bool:
         """Whether something with one of these ingredients or classes is active or drafted, or ended lately at all."""
-        return not keys.isdisjoint(self.keys) or (also_ended and bool(self._ended))
+        return not keys.isdisjoint(self.keys) or (also_ended and bool(self._of_patient.ended))
 
     @cached_property
     def _as_taken(self) -> dict[int, CurrentMedication]:
@@ -337,9 +332,10 @@ class PatientSession:
                         yielded.add(key)
                         yield medication
                         break
-            ended = self._ended if selector.washout_days else ()
+            ended = self._of_patient.ended if selector.washout_days else ()
             others = [medication for medication in ended if self._acts_still(medication, selector)]
-            others += [medication for medication in self._uncertain if selector.matches(medication.medication)]
+            may_be_taken = self._of_patient.uncertain
+            others += [medication for medication in may_be_taken if selector.matches(medication.medication)]
             for medication in others:
                 key = (medication.medication.rxcuis, False)
                 is_named = keys is None or not keys.isdisjoint(medication.medication.keys)
