@@ -137,8 +137,7 @@ def _actions(offer: OfferedSuggestion, finding: RuleFinding, context: Suggestion
         raise SuggestionWithheld("the test is ordered already")
     plan = _Plan(finding, context, is_removed=declared.takes_draft_away)
     tests = [_test(offer, position, context) for position in offer.orders]
-    has_runs = context.drafted.draft.may_hold_runs
-    plan.drafts += [read_draft(test.resource, has_runs=has_runs) for test in tests if test.resource is not None]
+    plan.drafts += [read_draft(test.resource) for test in tests if test.resource is not None]
     if declared.cancel:
         is_milder = declared.only_removes and finding.indicator != "critical"
         if is_milder and context.session.active_orders and needs_cover(context.drafted.medication):
@@ -225,7 +224,7 @@ def _on_hold(plan: _Plan) -> Iterator[Action]:
     original = _own_json(draft, context)
     on_hold = {**original, "status": "on-hold"}
     _check_valid(on_hold, original)
-    held = read_draft(on_hold, full_url=draft.full_url, position=draft.position, has_runs=draft.may_hold_runs)
+    held = read_draft(on_hold, full_url=draft.full_url, position=draft.position)
     after = context.session.with_drafts([*(entry for entry in plan.drafts if entry is not draft), held])
     for drafted in after.stopped:
         if drafted.draft is held:
@@ -289,7 +288,7 @@ def _other_study(change: OrderChange, label: str, plan: _Plan) -> Iterator[Actio
     if change.occurrence is not None:
         changed["occurrenceDateTime"] = change.occurrence
     _check_valid(changed, original)
-    accepted = read_draft(changed, full_url=draft.full_url, position=draft.position, has_runs=draft.may_hold_runs)
+    accepted = read_draft(changed, full_url=draft.full_url, position=draft.position)
     after = context.session.with_drafts([accepted if entry is draft else entry for entry in plan.drafts])
     before = frozenset(band for band in context.finding_keys(context.drafted) if band[0] != plan.finding.rule)
     for study in after.studies:
@@ -425,7 +424,7 @@ def _check_accepted(resource: Json, plan: _Plan, change: OrderChange | None = No
     draft = context.drafted.draft
     in_place = change is not None
     full_url = draft.full_url if in_place else None
-    accepted = read_draft(resource, full_url=full_url, position=draft.position, has_runs=draft.may_hold_runs)
+    accepted = read_draft(resource, full_url=full_url, position=draft.position)
     drafts = [accepted if in_place and entry is draft else entry for entry in plan.drafts]
     after = context.session.with_drafts(drafts if in_place else [*drafts, accepted])
     drafted = next((medication for medication in after.drafted if medication.draft is accepted), None)

@@ -75,7 +75,7 @@ from fhir.record.lean_chart import encode_chart
 from fhir.record.record import PatientRecord, read_record, read_resources, record_of_resources
 from fhir.record.refusals import Refusal, WhyNot, WrongPatient, shorten_refusals
 from fhir.record.resources import Bundle
-from fhir.record.text_budget import CHARACTERS_OF_A_CALL, long_characters, within_text_budget
+from fhir.record.text_budget import readable_texts
 from fhir.terminology.imported import in_use as tables_in_use
 
 # A refusal names keys and ids as they came; 64 characters are the most that an id of FHIR has.
@@ -630,12 +630,12 @@ class ReceivedBody:
 
     @staticmethod
     def _read(request: CDSRequest, filled: FilledPrefetch, *, keeps: bool) -> SentChart:
-        patient_id, refusals = request.context.patient_id, list[Refusal]()
+        patient_id = request.context.patient_id
         try:
             resources = read_resources(filled.values, patient_id)
             chart = encode_chart(resources, patient_id)
-            if len(chart) > CHARACTERS_OF_A_CALL and long_characters(chart) > CHARACTERS_OF_A_CALL:
-                values, refusals = within_text_budget(filled.values)
+            values, refusals = readable_texts(filled.values, chart)
+            if values is not filled.values:
                 resources = read_resources(values, patient_id)
                 chart = encode_chart(resources, patient_id)
         except WrongPatient as error:

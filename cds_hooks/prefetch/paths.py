@@ -97,7 +97,6 @@ class PathUnion(Struct, frozen=True):
 Token = TodayToken | UserToken | PathUnion
 
 
-@remembered("prefetch tokens", entries=256, longest=200)
 def read_token(text: str) -> Token:
     """Return what a token means; WrongToken where it is outside the grammar.
 

@@ -21,8 +21,7 @@ from cds_hooks.protocol.body import (
 )
 from cds_hooks.protocol.hooks import LIBRARY, REPLACED, Context, Hook
 from cds_hooks.protocol.visit_memory import SentPrefetches
-from fhir.record.datatypes import may_hold_runs
-from fhir.record.record import read_repaired, without_runs
+from fhir.record.record import read_repaired
 from fhir.record.refusals import Refusal
 from fhir.record.resources import AnyResource, Bundle
 
@@ -414,14 +413,7 @@ def _decode(body: bytes, recall: Recall | None) -> tuple[_Wire | HookRequest, di
     in_two = _decode_in_two(body, recall)
     if in_two is not None:
         return in_two
-    wire, prefetch, refusals = _decode_whole(body)
-    return wire, _without_runs(body, prefetch), refusals
-
-
-def _without_runs(body: bytes, prefetch: dict[str, Any]) -> dict[str, Any]:
-    if may_hold_runs(body):
-        return {key: without_runs(value) for key, value in prefetch.items()}
-    return prefetch
+    return _decode_whole(body)
 
 
 def _decode_in_two(body: bytes, recall: Recall | None) -> tuple[_Wire, dict[str, Any], list[Refusal]] | None:
@@ -444,7 +436,6 @@ def _decode_in_two(body: bytes, recall: Recall | None) -> tuple[_Wire, dict[str,
         check_depth(prefetch, "prefetch")
     except (msgspec.DecodeError, RecursionError):
         return None  # the whole body shows where it is wrong
-    values = _without_runs(prefetch, values)
     if sent_before is not None:
         sent_before.keep(prefetch, values, refusals)
     return wire, values, refusals

@@ -16,7 +16,7 @@ from cds_hooks.protocol.request import CDSRequest
 from cds_hooks.services._service import Advice, Advisor, ServiceInput
 from fhir.mapping.medications.active import active_medications
 from fhir.mapping.studies import RESULT_CODES
-from fhir.record.datatypes import decode_exactly, may_hold_runs
+from fhir.record.datatypes import decode_exactly
 from fhir.record.refusals import WhyNot
 from fhir.record.repair import has_stu3_dose, repair_resource, with_numeric_doses
 
@@ -76,7 +76,7 @@ def _drafts(
             "context.draftOrders",
         )
     from_text: set[str] = set()
-    drafts = [_mended(draft, from_text) for draft in read_drafts(entries, has_runs=may_hold_runs(raw))]
+    drafts = [_mended(draft, from_text) for draft in read_drafts(entries)]
     for draft in drafts:
         if is_for_other_patient(draft, patient_id):
             raise BadRequest(

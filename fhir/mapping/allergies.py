@@ -99,7 +99,6 @@ class _Reaction(Struct, frozen=True, gc=False):
     is_mild: bool
 
 
-@remembered("reactions in words", entries=1024, longest=400)
 def _reaction(words: str) -> _Reaction:
     words = AssertedText(words, of="reaction").without_denied(words)
     critical, mild = _CRITICAL.search(words) is not None, _MILD.search(words) is not None
@@ -382,14 +381,8 @@ def allergen_of_resource(resource: AllergyIntolerance) -> Allergen:
 
 
 def _meaning(concept: CodeableConcept) -> Allergen:
-    return _meaning_of_texts(
-        concept.text, tuple([(coding.system, coding.code, coding.display) for coding in concept.coding])
-    )
-
-
-@remembered("allergens", entries=2048, longest=400)
-def _meaning_of_texts(text: str | None, codings: tuple[tuple[str | None, str | None, str | None], ...]) -> Allergen:
-    return read_allergens(text, codings)
+    codings = tuple([(coding.system, coding.code, coding.display) for coding in concept.coding])
+    return read_allergens(concept.text, codings)
 
 
 def _allergy(resource: AllergyIntolerance, allergen: Allergen) -> Allergy:
@@ -436,7 +429,6 @@ def _reactions(resource: AllergyIntolerance) -> tuple[str, ...]:
     return _reactions_in_name(resource.code.words) if resource.code is not None else ()
 
 
-@remembered("reactions in names", entries=1024, longest=400)
 def _reactions_in_name(words: str) -> tuple[str, ...]:
     """Return the reactions that stand with the name of an allergen ("PCN - hives"), the worst kind of them alone."""
     words = _with_english(AssertedText(words, of="reaction").without_denied(words))

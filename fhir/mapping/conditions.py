@@ -265,7 +265,6 @@ def _is_taken_back(text: str, coded: Collection[str]) -> bool:
     return bool(assertions) or _is_denied(text, not _PLANS.isdisjoint(coded))
 
 
-@remembered("denied texts", entries=4096, longest=200)
 def _is_denied(text: str, as_plan: bool) -> bool:
     return AssertedText(text).is_all_denied(as_plan=as_plan)
 

@@ -61,7 +61,7 @@ def _roles_of(concept: CodeableConcept) -> set[str]:
                 # The first characters of a NUCC code name the profession: two that of a physician, four others.
                 for row_code in (code, f"{code[:4]}*", f"{code[:2]}*"):
                     coded |= codes.get((system, row_code), set())
-    return coded or {words[match] for match in phrases.findall(" ; ".join(concept.texts).casefold())}
+    return coded or {words[match] for match in phrases.findall(" ".join(" ; ".join(concept.texts).casefold().split()))}
 
 
 @cache

@@ -58,7 +58,6 @@ from fhir.record.resources import (
     ServiceRequest,
 )
 from fhir.terminology.analytes import ANALYTES, Analyte
-from fhir.terminology.caching import remembered
 from fhir.terminology.condition_words import ICD10_CM, code_of_words
 from fhir.terminology.conditions import code_system, condition_groups_of
 from fhir.terminology.imported import in_use
@@ -163,7 +162,6 @@ def says_not_performed(procedure: Procedure) -> bool:
     )
 
 
-@remembered("words of procedures that deny them", entries=4096, longest=200)
 def _deny_performance(words: str) -> bool:
     match = _NOT_PERFORMED.search(words)
     return match is not None and _OTHER_PART.search(words[: match.start()].rstrip(" ,;:(/-")) is None

@@ -18,7 +18,8 @@ import msgspec
 import numpy as np
 from msgspec import Struct, structs
 
-from fhir.record.datatypes import LeanResource
+from fhir.record.datatypes import LeanResource, may_hold_runs
+from fhir.record.record import without_runs
 from fhir.record.refusals import Refusal
 from fhir.record.resources import Bundle
 
@@ -71,6 +72,19 @@ def long_characters(chart: bytes) -> int:
         is_quote[1:] &= signs[:-1] != _BACKSLASH
     distances = np.diff(np.flatnonzero(is_quote))
     return int(distances[distances > LONGEST_SHORT + 1].sum())
+
+
+def readable_texts(values: Mapping[str, Any], chart: bytes) -> tuple[Mapping[str, Any], list[Refusal]]:
+    """Return the values with texts that every reader can take: runs of white space collapsed, within the budget.
+
+    They are the same object where nothing is to be changed. `chart` is all that was read of them, as JSON: the
+    narrative, which nobody reads, is not in it. A refusal names each type of which long texts are not read.
+    """
+    if may_hold_runs(chart):
+        values = {key: without_runs(value) for key, value in values.items()}
+    if len(chart) > CHARACTERS_OF_A_CALL and long_characters(chart) > CHARACTERS_OF_A_CALL:
+        return within_text_budget(values)
+    return values, []
 
 
 def within_text_budget(values: Mapping[str, Any]) -> tuple[Mapping[str, Any], list[Refusal]]:

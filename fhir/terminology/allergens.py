@@ -256,7 +256,6 @@ _LINKS: Final = (
 )  # fmt: skip
 
 
-@remembered("harms in problems", entries=2048, longest=400)
 def allergen_of_harm(text: str) -> tuple[Allergen, str]:
     """Return what an entry of the problem list says has harmed the patient, with its words; an empty one for any other.
 

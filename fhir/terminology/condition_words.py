@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from typing import Final
 
 from fhir.terminology.assertions import is_of_patient
-from fhir.terminology.caching import remembered
 from fhir.terminology.medications import table_rows
 
 ICD10_CM = "http://hl7.org/fhir/sid/icd-10-cm"
@@ -33,7 +32,6 @@ _SAYS_NOTHING = re.compile(
 )
 
 
-@remembered("conditions in words", entries=2048, longest=_LONGEST)
 def code_of_words(words: str) -> str | None:
     """Return the ICD-10-CM code that a text names; None for a text that is no name of a condition of the table.
 

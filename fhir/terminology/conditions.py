@@ -253,7 +253,6 @@ def is_not_read(text: str, codings: Iterable[tuple[str | None, str | None]]) -> 
     return any(meaning is not None and meaning.nothing for meaning in meanings)
 
 
-@remembered("known codes of conditions", entries=8192, longest=200)
 def is_known_condition(system: str | None, code: str | None) -> bool:
     """Whether a code is understood, also where it means none of the groups: an ICD code is, of SNOMED CT those read.
 

@@ -14,7 +14,6 @@ from typing import Final, Literal, TypeAlias
 from msgspec import Struct
 from msgspec.structs import replace
 
-from fhir.terminology.caching import remembered
 from fhir.terminology.combination_products import assign_strengths, strengths_by_first, strengths_without_unit
 from fhir.terminology.dosing import acts_on_whole_body
 from fhir.terminology.imported import meaning_of_code
@@ -162,7 +161,6 @@ class _Mention(Struct, frozen=True, gc=False):
         return self.meaning.members
 
 
-@remembered("names of medications", entries=8192, longest=200)
 def read_name(words: str) -> NameReading:
     """Return the ingredients, strengths and form in a name; a reading without ingredients when it is not recognised.
 

@@ -9,8 +9,6 @@ from typing import Final
 
 from msgspec import Struct
 
-from fhir.terminology.caching import remembered
-
 _LONGEST_UNIT = 40
 _RAISED: Final = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺", "0123456789-+")
 _RAISED_SIGNS: Final = re.compile("[⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺]+")
@@ -41,7 +39,6 @@ class UnitParts(Struct, frozen=True):
     bottom: str
 
 
-@remembered("spellings of units", entries=2048, longest=_LONGEST_UNIT)
 def normal_unit(text: str) -> str:
     """Return the unit in one spelling, in lower case without annotations; what is unknown comes back as it is written.
 

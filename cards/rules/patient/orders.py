@@ -25,12 +25,10 @@ from fhir.record.datatypes import (
     CodeableConcept,
     FhirTime,
     collapse_runs,
-    may_hold_runs,
     with_plain_numbers,
-    write_exactly,
 )
 from fhir.record.measurement import Measurement
-from fhir.record.record import PatientRecord, relative_reference, whose
+from fhir.record.record import PatientRecord, relative_reference, whose, without_runs
 from fhir.record.resources import Medication, MedicationRequest, ServiceRequest
 from fhir.record.statuses import status_of_r4
 from fhir.terminology.analytes import LOINC
@@ -59,8 +57,6 @@ class DraftOrder(Struct, frozen=True):
     full_url: str | None = None
     read: MedicationRequest | ServiceRequest | Medication | None = None
     fault: str | None = None
-    may_hold_runs: bool = True
-    """Whether its texts may hold runs of white space, which are collapsed before they are read."""
     goes_home: bool = False
     """Whether the stay that goes on is over for it: at a discharge."""
 
@@ -83,49 +79,39 @@ class DraftOrder(Struct, frozen=True):
         return any(name in own_names or relative_reference(name) == self.reference for name in names if name)
 
 
-def read_draft(
-    resource: dict[str, Any], *, full_url: str | None = None, position: int = 0, has_runs: bool = True
-) -> DraftOrder:
-    """Return the draft of a resource decoded from the client's JSON; what cannot be read keeps the reason in `fault`.
-
-    `has_runs` is False where the JSON was looked through and no text of it holds a run of white space.
-    """
+def read_draft(resource: dict[str, Any], *, full_url: str | None = None, position: int = 0) -> DraftOrder:
+    """Return the draft of a resource as the client sent it; what cannot be read keeps the reason in `fault`."""
     kind = str(resource.get("resourceType", ""))
     reference = _reference(kind, resource.get("id"), full_url)
     target = _READ.get(kind)
     if target is None:
-        return DraftOrder(resource, kind, reference, position, full_url, None, None, has_runs)
+        return DraftOrder(resource, kind, reference, position, full_url)
     if isinstance(status := resource.get("status"), str):
         resource = {**resource, "status": status_of_r4(kind, status)}
     try:
-        read = _convert(resource, target, has_runs)
+        read = _convert(resource, target)
     except msgspec.ValidationError as error:
-        return DraftOrder(resource, kind, reference, position, full_url, None, str(error), has_runs)
-    return DraftOrder(resource, kind, reference, position, full_url, read, None, has_runs)
+        return DraftOrder(resource, kind, reference, position, full_url, fault=str(error))
+    return DraftOrder(resource, kind, reference, position, full_url, read)
 
 
-def _convert(resource: dict[str, Any], target: Any, has_runs: bool) -> Any:
-    if has_runs and may_hold_runs(write_exactly(resource)):
-        resource = collapse_runs(resource)
+def _convert(resource: dict[str, Any], target: Any) -> Any:
     try:
-        return msgspec.convert(resource, target)
+        return without_runs(msgspec.convert(resource, target))
     except msgspec.ValidationError:
         # An exact decimal is refused where a float is wanted; few drafts have one.
-        return msgspec.convert(with_plain_numbers(resource), target)
+        return msgspec.convert(collapse_runs(with_plain_numbers(resource)), target)
 
 
-def read_drafts(entries: Iterable[Any], *, has_runs: bool = True) -> list[DraftOrder]:
-    """Return the drafts of a Bundle's entries (JSON objects); an entry without a resource is passed over.
-
-    `has_runs`: see `read_draft`.
-    """
+def read_drafts(entries: Iterable[Any]) -> list[DraftOrder]:
+    """Return the drafts of a Bundle's entries (JSON objects); an entry without a resource is passed over."""
     drafts = []
     for position, entry in enumerate(entries):
         resource = entry.get("resource") if isinstance(entry, dict) else None
         if isinstance(resource, dict):
             full_url = entry.get("fullUrl")
             url = full_url if isinstance(full_url, str) else None
-            drafts.append(read_draft(resource, full_url=url, position=position, has_runs=has_runs))
+            drafts.append(read_draft(resource, full_url=url, position=position))
     return drafts
 
 

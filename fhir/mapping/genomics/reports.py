@@ -25,7 +25,6 @@ from fhir.record.measurement import effective_time
 from fhir.record.record import PatientRecord
 from fhir.record.resources import DiagnosticReport, Observation
 from fhir.terminology.assertions import AssertedText, states
-from fhir.terminology.caching import remembered
 from fhir.terminology.conditions import code_system
 from fhir.terminology.late_pattern import late_pattern
 from fhir.terminology.time_limit import check_time
@@ -171,14 +170,7 @@ def _diagnoses(record: PatientRecord) -> Iterator[GeneReading]:
             yield GeneReading(gene, "diagnosis", keys, sentence, source, time, time, not doubt_of(condition))
 
 
-@remembered("problems about genes", entries=2048, longest=300)
 def _statements(
-    words: str, codings: tuple[tuple[str | None, str | None], ...]
-) -> tuple[tuple[str, tuple[str, ...]], ...]:
-    return tuple(_read_statements(words, codings))
-
-
-def _read_statements(
     words: str, codings: tuple[tuple[str | None, str | None], ...]
 ) -> Iterator[tuple[str, tuple[str, ...]]]:
     """Yield what a problem says of genes: by a code, by the name of a disease, or as "CYP2C19 poor metabolizer"."""

@@ -8,7 +8,6 @@ from typing import Final, Literal, TypeAlias
 from msgspec import Struct
 
 from fhir.mapping.genomics.tables import GENES, HLA_ALLELES, NEGATIVE, POSITIVE
-from fhir.terminology.caching import remembered
 from fhir.terminology.late_pattern import late_pattern
 
 Kind: TypeAlias = Literal["genotype", "phenotype", "score", "presence"]
@@ -257,7 +256,6 @@ def genes_named(texts: Iterable[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(gene for text in texts for gene in _genes_in(text)))
 
 
-@remembered("genes named in a text", entries=4096, longest=200)
 def _genes_in(text: str) -> tuple[str, ...]:
     return tuple(gene for gene in _genes_possible(text) if _PATTERNS[gene].search(text))
 
