@@ -622,8 +622,8 @@ class ReceivedBody:
         read_with = (requested, encounter, tuple(resources.refusals), call.as_of.date(), tables_in_use())
         record = chart.records.get(read_with)
         if record is None:
-            read_with_codes = requested, encounter, settings.opt_out_codes
-            record = record_of_resources(resources, patient_id, call.as_of, *read_with_codes)
+            opted_out = settings.opt_out_codes
+            record = record_of_resources(resources, patient_id, call.as_of, requested, encounter, opted_out)
             if prefetch is not None and sent_before is not None:
                 sent_before.keep_record(chart, read_with, record)
         return record, chart.kept
