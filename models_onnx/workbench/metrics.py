@@ -23,18 +23,17 @@ _VARIES = 1e-10
 """Estimates whose variance is a smaller part of their mean square are all the same."""
 
 
-def recalibration(link: str, margin: Array, y: NDArray[np.int64], weight: Array) -> tuple[float, float]:
-    """Intercept and slope of link(P(y)) = intercept + slope * margin, by Fisher's scoring to machine precision.
+def recalibration(margin: Array, y: NDArray[np.int64], weight: Array) -> tuple[float, float]:
+    """Return intercept and slope of logit(P(y)) = intercept + slope * margin, by Fisher's scoring.
 
-    `link` is logit or cloglog: log(-log(1 - P)). No step is longer than 1: without that, a margin that misleads throws
-    the method off.
+    It goes to machine precision. No step is longer than 1: without that, a margin that misleads throws the method off.
     """
     design = np.column_stack([np.ones(len(margin)), margin])
     beta = np.array([0.0, 1.0])
     for _ in range(200):
-        eta = np.clip(design @ beta, -30.0, 30.0 if link == "logit" else 3.0)
-        p = np.clip(sigmoid(eta) if link == "logit" else -np.expm1(-np.exp(eta)), 1e-12, 1 - 1e-12)
-        rises = p * (1 - p) if link == "logit" else np.exp(eta - np.exp(eta))
+        eta = np.clip(design @ beta, -30.0, 30.0)
+        p = np.clip(sigmoid(eta), 1e-12, 1 - 1e-12)
+        rises = p * (1 - p)
         spread, score = weight * rises**2 / (p * (1 - p)), weight * rises * (y - p) / (p * (1 - p))
         step = np.linalg.solve(design.T @ (design * spread[:, None]), design.T @ score)
         beta = beta + step / max(1.0, float(np.abs(step).max()))

@@ -383,7 +383,7 @@ def _capital(words: str) -> str:
     return words[:1].upper() + words[1:]
 
 
-_SCALES = {"identity": "probability", "cloglog": "log cumulative hazard"}
+_SCALES = {"identity": "probability"}
 
 
 def _explanation(manifest: Manifest) -> Words:

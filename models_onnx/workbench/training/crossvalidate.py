@@ -92,7 +92,7 @@ class Folds:
                 inner[apart] = self._fit_without(*left_out, number).margin(self.X[apart])
         latest = self._rows_without(left_out) & self.cohort.recent & (self.cohort.weight > 0)
         y, weight = self.cohort.y[latest], self.cohort.weight[latest]
-        return fitted.recalibrated(*recalibration(fitted.link.name, inner[latest], y, weight))
+        return fitted.recalibrated(*recalibration(inner[latest], y, weight))
 
     def out_of_fold(self, progress: Progress, title: str) -> OutOfFold:
         """Cross-validation by patient with the whole procedure inside, knots and recalibration and all."""

@@ -1,4 +1,4 @@
-"""Additive models: one curve for each input, and tables of two inputs. Regressions, broken lines, Cox models and EBM.
+"""Additive models: one curve for each input, and tables of two inputs. Broken lines and EBM.
 
 A curve is all that a model does to its input, less its mean over the reference cohort. A table of two inputs is parted
 into what either input does on the average of the reference cohort, which is added to its curve, and the rest, which is
@@ -39,11 +39,6 @@ class Curve:
     missing: float = float("nan")
 
     @classmethod
-    def identity(cls) -> Self:
-        """x itself."""
-        return cls(np.zeros(0), np.zeros(1), np.ones(1))
-
-    @classmethod
     def steps(cls, breaks: Sequence[float], values: Sequence[float], missing: float = float("nan")) -> Self:
         """Constant pieces."""
         return cls(np.array(breaks, float), np.array(values, float), np.zeros(len(values)), missing)
@@ -58,16 +53,6 @@ class Curve:
         intercepts = np.concatenate([[0.0], -np.cumsum(np.array(weights) * knots), [0.0]])
         intercepts[-1] = slopes[-2] * top + intercepts[-2]
         return cls(np.array([*knots, top]), intercepts - centre, slopes, 0.0)
-
-    @property
-    def straight(self) -> bool:
-        """Whether it is one straight line."""
-        return len(self.breaks) == 0
-
-    @property
-    def line(self) -> tuple[float, float]:
-        """Slope and intercept of a straight curve."""
-        return float(self.slopes[0]), float(self.intercepts[0])
 
     def values(self, x: Array) -> Array:
         """Return the curve at each x."""

@@ -181,6 +181,13 @@ def test_race_smuggled_in_under_another_name_is_found(rows: pd.DataFrame, column
     assert any(said.startswith("mcv_fl is read from race_ethnicity") for said in found)
 
 
+def test_a_column_that_was_renamed_is_found_by_the_axis_that_is_read_from_it(rows: pd.DataFrame) -> None:
+    axes = {**INVENTED.subgroups, "race and ethnicity (fairness only)": lambda table: table["c17"]}
+    bad = replace(reading(mcv_fl=lambda table: 85.0 + (table["c17"] == "a").astype(float)), subgroups=axes)
+    found, _ = groups(bad, rows.rename(columns={"race_ethnicity": "c17"}))
+    assert any(said.startswith("mcv_fl is read from c17, which makes the axis race") for said in found), found
+
+
 @pytest.mark.parametrize("column", ["death", "followup_months"])
 def test_an_input_read_from_a_column_behind_the_outcome_is_a_leak(rows: pd.DataFrame, column: str) -> None:
     bad = reading(mcv_fl=lambda each: 85.0 + each[column] / 10)
