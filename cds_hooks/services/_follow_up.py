@@ -268,7 +268,7 @@ def _content(
     return EquationCardContent(
         summary=(
             f"{estimate.equation.title} {int(result.number)}: high risk of readmission within 30 days. Consider a "
-            "visit within 7 days of discharge."
+            "visit within 7 days."
         ),
         opening=estimate.opening(result),
         topic=TOPICS["follow-up"],

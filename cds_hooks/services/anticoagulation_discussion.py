@@ -234,7 +234,7 @@ def _content(
         figure=f"{score}: about {yearly:.0f} in 100",
         opening=(
             f"**CHA2DS2-VASc {score} of 9**: about **{people}** untreated people have an "
-            f"ischaemic stroke within a year ({_paper(rates.source)}). The 2023 ACC/AHA guideline "
+            f"ischaemic stroke a year ({_paper(rates.source)}). The 2023 ACC/AHA guideline "
             f"treats from 2 in 100.{statement}"
         ),
         topic=TOPICS["anticoagulation"],
