@@ -44,7 +44,7 @@ test-slow: dev-environment docs
 # Texts for the pass in C under the address sanitizer: ten minutes.
 FUZZ ?= 600
 fuzz: dev-environment
-	CDS_FUZZ_SECONDS=$(FUZZ) $(bin)/pytest -q -p no:cacheprovider -m slow tests/cds_hooks/protocol/test_members.py
+	CDS_FUZZ_SECONDS=$(FUZZ) $(bin)/pytest -q -p no:cacheprovider -m slow tests/cds_hooks/call/protocol/test_members.py
 
 # Every model, trained again and compared with its artifact (gate parity); needs other people's data (CDS_DATA_DIR).
 retrain: dev-environment

@@ -9,8 +9,8 @@ import orjson
 
 from benchmarks.charts import Patient, charted_at
 from benchmarks.connection import NUMBER_MARK
-from cds_hooks.kit.simulator.chart import Chart, Resource
-from cds_hooks.kit.simulator.request import build_request
+from cds_hooks.tools.kit.simulator.chart import Chart, Resource
+from cds_hooks.tools.kit.simulator.request import build_request
 
 _LIMIT = re.compile(r"&_count=\d+")
 _NOT_RESULTS_SHARE = 0.15  # of a body: conditions, medications and the like; the rest is labs and vitals

@@ -7,8 +7,9 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from cds_hooks.kit.samples import list_samples, load_draft, load_patient
-from cds_hooks.kit.simulator.chart import (
+from cds_hooks.samples import list_samples, load_draft, load_patient
+from cds_hooks.settings import settings
+from cds_hooks.tools.kit.simulator.chart import (
     Chart,
     Resource,
     days_to_today,
@@ -17,8 +18,7 @@ from cds_hooks.kit.simulator.chart import (
     read_chart,
     resources_of,
 )
-from cds_hooks.kit.simulator.request import drafts_for
-from cds_hooks.settings import settings
+from cds_hooks.tools.kit.simulator.request import drafts_for
 
 ROOT = Path(__file__).resolve().parent.parent
 

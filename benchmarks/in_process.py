@@ -10,7 +10,7 @@ from typing import Any
 
 from benchmarks.connection import ChangingRequest
 from benchmarks.subject import WrongAnswer
-from cds_hooks.app import create_app
+from cds_hooks.server.app import create_app
 from cds_hooks.settings import Settings
 
 

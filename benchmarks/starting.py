@@ -22,7 +22,7 @@ OURS = tuple(f"{ROOT / floor}/" for floor in ("cds_hooks", "cards", "models_onnx
 _READY_SERVER = """
 import json, sys
 from starlette.testclient import TestClient
-from cds_hooks.app import create_app
+from cds_hooks.server.app import create_app
 from cds_hooks.settings import Settings
 
 with TestClient(create_app(Settings(database_url=sys.argv[1]))):

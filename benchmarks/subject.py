@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from benchmarks.bodies import build_body
 from benchmarks.charts import Patient
-from cds_hooks.kit.simulator.chart import ChartError
+from cds_hooks.tools.kit.simulator.chart import ChartError
 
 CallJson = Callable[[str, str, bytes | None], Any]
 """Method, path and body to the JSON of the answer; raises WrongAnswer when the status is not 200."""

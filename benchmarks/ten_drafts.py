@@ -8,7 +8,7 @@ from rich.table import Column, Table
 from benchmarks.in_process import service_in_process
 from benchmarks.subject import discover
 from benchmarks.visits import MARK, bodies_of, take_times
-from cds_hooks.kit.simulator.chart import Chart, resources_of
+from cds_hooks.tools.kit.simulator.chart import Chart, resources_of
 from tests.cards.rules.large_call import chart_and_drafts
 
 

@@ -18,8 +18,8 @@ from benchmarks.charts import Patient, load_patients
 from benchmarks.connection import NUMBER_MARK
 from benchmarks.in_process import InProcess, service_in_process
 from benchmarks.subject import discover
-from cds_hooks.kit.simulator.chart import Chart, ChartError
-from cds_hooks.kit.simulator.request import build_request, drafts_for
+from cds_hooks.tools.kit.simulator.chart import Chart, ChartError
+from cds_hooks.tools.kit.simulator.request import build_request, drafts_for
 
 SIZES_KB = (68, 160, 700)
 _SELECTS = 5

@@ -8,11 +8,11 @@ from typing import Annotated
 
 import typer
 
-from cds_hooks.commands.lazy import Lazy, lazy_group
+from cds_hooks.tools.commands.lazy import Lazy, lazy_group
 
 COMMANDS = {
     "serve": Lazy("serve", "serve"),
-    "call": Lazy("cds_hooks.kit.commands.call", "call"),
+    "call": Lazy("cds_hooks.tools.kit.commands.call", "call"),
     "replay": Lazy("replay", "replay"),
     "release": Lazy("release", "release"),
     "record": Lazy("record", "app"),
@@ -24,11 +24,11 @@ COMMANDS = {
     "equation": Lazy("equation", "equation"),
     "rules": Lazy("rules.main", "app"),
     "knowledge": Lazy("knowledge", "app"),
-    "check": Lazy("cds_hooks.kit.commands.check", "check"),
+    "check": Lazy("cds_hooks.tools.kit.commands.check", "check"),
     "accounts": Lazy("accounts", "accounts"),
     "trust": Lazy("trust", "trust"),
     "understand": Lazy("understand", "understand_resources"),
-    "text": Lazy("cds_hooks.text.commands", "text"),
+    "text": Lazy("cds_hooks.add_ons.text.commands", "text"),
     "terminology": Lazy("terminology", "app"),
     "settings": Lazy("settings", "show_settings"),
 }
@@ -129,8 +129,8 @@ def _use_site_rules() -> None:
     """Names the folder of the hospital's rules for every command, before a rule is read."""
     if "CDS_SITE_RULES" not in os.environ:
         return
-    from cds_hooks.packages import use_rules_of_site
     from cds_hooks.settings import settings
+    from cds_hooks.settings.packages import use_rules_of_site
 
     use_rules_of_site(settings().site_rules)
 
@@ -139,8 +139,8 @@ def _use_packages() -> None:
     """Names the packages from outside for every command, before a service is found."""
     if "CDS_PACKAGES" not in os.environ:
         return
-    from cds_hooks.packages import use_packages
     from cds_hooks.settings import settings
+    from cds_hooks.settings.packages import use_packages
 
     use_packages(settings().package_names)
 
@@ -149,7 +149,7 @@ def _use_terminology() -> None:
     """Names the index of imported terminologies that is in force for every command, before a chart is read."""
     if "CDS_TERMINOLOGY" not in os.environ:
         return
-    from cds_hooks.governance.terminology import use_by_acts
+    from cds_hooks.people.governance.terminology import use_by_acts
     from cds_hooks.settings import settings
 
     use_by_acts(settings())

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from cds_hooks.kit.contract.registry import SECTIONS, rows
+from cds_hooks.tools.kit.contract.registry import SECTIONS, rows
 
 _TESTS: Final = Path(__file__).parents[1] / "tests" / "conformance"
 

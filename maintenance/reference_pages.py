@@ -9,13 +9,13 @@ from typing import Any, Union, get_args, get_origin
 import msgspec
 
 import cards.extension as extension
-from cds_hooks.events.watch.running import FIRST_CHECKS
-from cds_hooks.hold_back.checks import CHECKS
-from cds_hooks.metrics import Metrics
-from cds_hooks.metrics.page import page_of
-from cds_hooks.protocol.hooks import LIBRARY
-from cds_hooks.security.trust_file import schema
-from cds_hooks.services import find_services
+from cds_hooks.add_ons.events.watch.running import FIRST_CHECKS
+from cds_hooks.call.hold_back.checks import CHECKS
+from cds_hooks.call.protocol.hooks import LIBRARY
+from cds_hooks.call.security.trust_file import schema
+from cds_hooks.call.services import find_services
+from cds_hooks.telemetry.metrics import Metrics
+from cds_hooks.telemetry.metrics.page import page_of
 
 _MADE = "Made by `make docs` from {source}.\n"
 
@@ -87,7 +87,7 @@ def hooks_page() -> str:
     ]
     parts = [
         "# Hooks and services\n",
-        _MADE.format(source="`cds_hooks/protocol/hooks` and the services"),
+        _MADE.format(source="`cds_hooks/call/protocol/hooks` and the services"),
         "How calls are read, and what differs between versions of CDS Hooks, is in [hooks](../hooks.md); what the "
         "prefetch keys mean is in [prefetch](../prefetch.md). Lists of codes are left out here: "
         "`cds-hooks settings --services --json` prints each query as discovery gives it.\n",
@@ -161,7 +161,7 @@ def metrics_page() -> str:
         for name, text in re.findall(r"^# HELP (cds_\w+) (.+)$", written, re.MULTILINE)
     ]
     head = (
-        f"# Metrics\n\n{_MADE.format(source='`cds_hooks/metrics`')}\n"
+        f"# Metrics\n\n{_MADE.format(source='`cds_hooks/telemetry/metrics`')}\n"
         "What `/metrics` gives in the text format of Prometheus. No label holds anything of a patient. `process_*` are "
         "those of the Prometheus client library, summed over the workers. What to do about each alert is in "
         "[runbooks](../operations/runbooks.md).\n\n| metric | kind | meaning |\n|---|---|---|\n"
@@ -174,7 +174,7 @@ def trust_page() -> str:
     whole = schema()
     rows = [*_trust_rows("", whole), *_trust_rows("client.", whole["$defs"]["client"])]
     head = (
-        f"# The trust file\n\n{_MADE.format(source='`cds_hooks/security/trust.schema.json`')}\n"
+        f"# The trust file\n\n{_MADE.format(source='`cds_hooks/call/security/trust.schema.json`')}\n"
         "[Trust](../operations/trust.md) says how a client is registered. A setting of a client is below `[[client]]`, "
         "its budgets below `[client.budgets]`, those of key sets below `[jwks]`.\n\n"
         "| setting | what it is | unless given |\n|---|---|---|\n"
@@ -196,7 +196,7 @@ def reasons_page() -> str:
         for check in CHECKS
     ]
     head = (
-        f"# Reasons for holding a finding back\n\n{_MADE.format(source='`cds_hooks/hold_back/checks.py`')}\n"
+        f"# Reasons for holding a finding back\n\n{_MADE.format(source='`cds_hooks/call/hold_back/checks.py`')}\n"
         "They are asked in this order, and the first that holds is recorded "
         "([restraint](../operations/restraint.md)).\n\n"
         "| reason | what holds it back | what lets it through |\n|---|---|---|\n"
@@ -208,7 +208,7 @@ def incidents_page() -> str:
     """Return what to check first about an incident of an interface, by its kind, as Markdown."""
     rows = [f"| `{kind}` | {_escaped(text)} |" for kind, text in FIRST_CHECKS.items()]
     head = (
-        f"# Incidents of interfaces\n\n{_MADE.format(source='`cds_hooks/events/watch`')}\n"
+        f"# Incidents of interfaces\n\n{_MADE.format(source='`cds_hooks/add_ons/events/watch`')}\n"
         "[Events](../operations/events.md) says how the interfaces are watched.\n\n"
         "| kind | check first |\n|---|---|\n"
     )

@@ -9,7 +9,7 @@ kind=$1
 # An editable install maps each package of fhir/ by name (docs/decisions/0001), so a new one asks for a new install.
 made_from() {
     echo fhir/*/__init__.py
-    cat "requirements/$1.txt" pyproject.toml setup.py cds_hooks/protocol/*.c
+    cat "requirements/$1.txt" pyproject.toml setup.py cds_hooks/call/protocol/*.c
 }
 
 is_made() {

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from cds_hooks.kit.samples import load_patient
-from cds_hooks.kit.simulator.chart import Chart, resources_of
-from cds_hooks.kit.simulator.fhir_server import BASE, Behaviour, RequestLog
-from cds_hooks.kit.simulator.fhir_server import serving_fhir as serving
+from cds_hooks.samples import load_patient
+from cds_hooks.tools.kit.simulator.chart import Chart, resources_of
+from cds_hooks.tools.kit.simulator.fhir_server import BASE, Behaviour, RequestLog
+from cds_hooks.tools.kit.simulator.fhir_server import serving_fhir as serving
 from tests.fhir.builders import observation
 
 PATIENT: dict[str, Any] = {"resourceType": "Patient", "id": "p1", "birthDate": "1950-01-01", "gender": "female"}

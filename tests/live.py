@@ -19,15 +19,15 @@ from typing import Any
 
 import httpx
 
-from cds_hooks.storage.database import parse_url
-from cds_hooks.storage.opening import upgrade_schema
+from cds_hooks.evidence.storage.database import parse_url
+from cds_hooks.evidence.storage.opening import upgrade_schema
 
 ONLY_IN_DEVELOPMENT = "rfc3987_syntax"
 """cyclonedx (make sbom) brings this package into the development environment. jsonschema loads it for 1.7 seconds where
 it finds it, for a format that no schema of ours has; it is not in the runtime lock, and tests run without it, too."""
 AS_INSTALLED = str(Path(__file__).parent / "as_installed")
 _CHECKOUT = str(Path(__file__).parents[1])
-SHIPPED = str(Path(_CHECKOUT) / "cds_hooks" / "services" / "services.toml")
+SHIPPED = str(Path(_CHECKOUT) / "cds_hooks" / "call" / "services" / "services.toml")
 """The services that a server has by default; most tests call each advisor as a service of its own."""
 
 
@@ -99,8 +99,8 @@ def serving_here(folder: Path, **settings: Any) -> Iterator[str]:
     # imported here: most tests need no server
     import uvicorn
 
-    from cds_hooks.app import create_app
-    from cds_hooks.edge import BoundedHttp
+    from cds_hooks.server.app import create_app
+    from cds_hooks.server.edge import BoundedHttp
     from cds_hooks.settings import Settings
 
     listening = socket.create_server(("127.0.0.1", 0))

@@ -19,8 +19,8 @@ from difflib import unified_diff
 from pathlib import Path
 from typing import Any, Final
 
+from tests.cds_hooks.call.services.chart_cases import AS_OF
 from tests.cds_hooks.calls import client
-from tests.cds_hooks.services.chart_cases import AS_OF
 from tests.conftest import ROOT
 from tests.written_calls import requests_for, written_calls
 

@@ -13,9 +13,9 @@ from typing import Final
 import pytest
 
 from cds_hooks.cli import main
-from cds_hooks.commands.lazy import Lazy
+from cds_hooks.evidence.storage.content import read_content_keys, use_content_keys
 from cds_hooks.settings import settings
-from cds_hooks.storage.content import read_content_keys, use_content_keys
+from cds_hooks.tools.commands.lazy import Lazy
 
 HERE: Final = Path()
 NOTHING: Final[Mapping[str, str]] = MappingProxyType({})

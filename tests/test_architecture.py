@@ -50,7 +50,7 @@ def test_ours_and_the_library_import_side_by_side_from_the_root_and_from_an_empt
 @pytest.mark.slow
 def test_starting_the_command_line_and_the_server_loads_no_training_library(tmp_path: Path) -> None:
     program = (
-        "import sys, cds_hooks.cli, cds_hooks.app\n"
+        "import sys, cds_hooks.cli, cds_hooks.server.app\n"
         "print(*sorted({name.partition('.')[0] for name in sys.modules}"
         " & {'sklearn', 'skl2onnx', 'onnx', 'pandas', 'scipy'}))"
     )

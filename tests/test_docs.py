@@ -10,9 +10,9 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from cds_hooks.services import find_services
+from cds_hooks.call.services import find_services
+from cds_hooks.people.web.documentation import chapters, read_page
 from cds_hooks.settings import SETTINGS
-from cds_hooks.web.documentation import chapters, read_page
 from models_onnx.serving.registry import model_ids
 from tests.conftest import ROOT
 from tests.each import for_rows
@@ -44,9 +44,9 @@ def _text(documentation: Path) -> str:
 PROGRAM = ".venv/bin/cds-hooks"
 _OTHER_PEOPLES_DATA = "../shared/data/"
 ELSEWHERE = {
-    f"{PROGRAM} check": "the whole kit: tests/cds_hooks/kit/contract/test_own_server.py",
+    f"{PROGRAM} check": "the whole kit: tests/cds_hooks/tools/kit/contract/test_own_server.py",
     f"{PROGRAM} check --quick": "as a tester types it: tests/test_reader_pages.py",
-    f"{PROGRAM} check --only SEC --rows": "part of the whole kit; --rows: tests/cds_hooks/kit/contract/test_command.py",
+    f"{PROGRAM} check --only SEC --rows": "part of the whole kit; --rows: test_command.py of the kit",
     f"{PROGRAM} check --only FHIR-03,PRE-13 --fhir-host 127.0.0.1": "part of the whole kit",
     f"{PROGRAM} check --dialect epic --only EPIC": "as another caller: test_own_server.py, too",
 }

@@ -9,10 +9,10 @@ from pathlib import Path
 import httpx
 import pytest
 
+from cds_hooks.call.trusted_models import served_model
 from cds_hooks.errors import HookError
-from cds_hooks.storage.database import parse_url
-from cds_hooks.storage.opening import upgrade_schema
-from cds_hooks.trusted_models import served_model
+from cds_hooks.evidence.storage.database import parse_url
+from cds_hooks.evidence.storage.opening import upgrade_schema
 from tests.conftest import ROOT
 from tests.live import serving_here
 from tests.program import run_program
@@ -60,7 +60,7 @@ def test_the_commands_of_a_page_run_in_the_order_in_which_they_stand(
 ) -> None:
     environment = {"CDS_PUBLIC_URL": server_here, "CDS_DATABASE_URL": f"sqlite:///{server_folder}/decisions.sqlite3"}
     for command in _commands(page, "sh"):
-        # The whole kit judges our server in tests/cds_hooks/kit/contract/test_own_server.py.
+        # The whole kit judges our server in tests/cds_hooks/tools/kit/contract/test_own_server.py.
         less = ["--only", "CARD"] if command.startswith("check ") else []
         done = run_program(*shlex.split(command), *less, folder=ROOT, environment=environment)
         assert done.returncode == 0, f"{command}: {done.stderr}"

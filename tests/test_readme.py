@@ -10,8 +10,8 @@ from typing import Any
 
 from rich.console import Console
 
-from cds_hooks.kit.simulator.terminal import print_answer
-from cds_hooks.services import find_services
+from cds_hooks.call.services import find_services
+from cds_hooks.tools.kit.simulator.terminal import print_answer
 from tests.cds_hooks.calls import PLANNING, client, request_for
 from tests.conftest import ROOT
 

@@ -71,18 +71,18 @@ def test_nothing_of_a_licensed_release_is_in_the_wheel(wheel: Path) -> None:
 
 def test_the_wheel_holds_every_file_of_the_floors_but_the_shim_and_nothing_else(wheel: Path) -> None:
     packed = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
-    packed = {name for name in packed if not name.startswith("cds_hooks/web/docs/")}  # the next test
-    packed.discard("cds_hooks/protocol/_members.abi3.so")  # built where a compiler is
+    packed = {name for name in packed if not name.startswith("cds_hooks/people/web/docs/")}  # the next test
+    packed.discard("cds_hooks/call/protocol/_members.abi3.so")  # built where a compiler is
     assert packed == {name for name in _ours() if name.split("/")[0] in FLOORS} - {"fhir/__init__.py"}
 
 
 def test_the_wheel_has_every_page_of_the_documentation(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
-    pages = {name for name in names if name.startswith("cds_hooks/web/docs/") and name.endswith(".md")}
-    written = {f"cds_hooks/web/{name}" for name in _ours() if name.startswith("docs/") and name.endswith(".md")}
+    pages = {name for name in names if name.startswith("cds_hooks/people/web/docs/") and name.endswith(".md")}
+    written = {f"cds_hooks/people/web/{name}" for name in _ours() if name.startswith("docs/") and name.endswith(".md")}
     assert written <= pages
     for made in ("settings", "conformance", "reference/cli", "rules/renal", "models/mortality_5y"):
-        assert f"cds_hooks/web/docs/{made}.md" in pages
+        assert f"cds_hooks/people/web/docs/{made}.md" in pages
 
 
 @pytest.fixture(scope="module")

@@ -15,12 +15,12 @@ from functools import cache
 from typing import Any, Final
 from uuid import uuid4
 
-from cds_hooks.kit.samples import load_draft, load_patient
-from cds_hooks.kit.simulator.chart import Chart, resources_of
-from cds_hooks.kit.simulator.fhir_search import prefetch_from
-from cds_hooks.kit.simulator.request import build_request, drafts_for
-from cds_hooks.services import find_services
-from tests.cds_hooks.services.chart_cases import AS_OF
+from cds_hooks.call.services import find_services
+from cds_hooks.samples import load_draft, load_patient
+from cds_hooks.tools.kit.simulator.chart import Chart, resources_of
+from cds_hooks.tools.kit.simulator.fhir_search import prefetch_from
+from cds_hooks.tools.kit.simulator.request import build_request, drafts_for
+from tests.cds_hooks.call.services.chart_cases import AS_OF
 from tests.conftest import ROOT
 
 Json = dict[str, Any]

@@ -206,7 +206,7 @@ class ClientSettings(BaseSettings):
     dialect: str = Field(
         default="standard",
         description="The dialect of callers in the development profile: standard, epic, oracle, sandbox, or another of "
-        "`cds_hooks/dialects` (docs/dialects.md).",
+        "`cds_hooks/call/dialects` (docs/dialects.md).",
     )
     protocol_version: Literal["1.0", "1.1", "2.0", "2.0.1", "3.0-ballot", "3.0"] | None = Field(
         default=None,
@@ -329,7 +329,7 @@ class RecordSettings(BaseSettings):
 
 
 LoginRole = Literal["viewer", "clinician", "model-owner", "approver", "pharmacist", "operator", "auditor"]
-"""The roles that people who log in can have; cds_hooks/access/roles.py says what each opens."""
+"""The roles that people who log in can have; cds_hooks/people/access/roles.py says what each opens."""
 
 
 class OpenIdProvider(BaseModel):

@@ -14,7 +14,7 @@ from fhir.record.record import PatientRecord
 from fhir.record.resources import MedicationRequest, MedicationStatement, ServiceRequest
 
 DECLINED_DAYS: Final = 365.0
-"""So long a refusal holds, as the answer "Does not fit this patient" does (cds_hooks/hold_back/memory.py)."""
+"""So long a refusal holds, as the answer "Does not fit this patient" does (cds_hooks/call/hold_back/memory.py)."""
 # SNOMED CT: refusal of treatment by patient, procedure refused, procedure not wanted. HL7 v3 ActReason: objection of
 # the patient, for belief or religion.
 _REFUSALS: Final = frozenset({"105480006", "183944003", "416432009", "PATOBJ", "PHILISOP", "RELIG"})

@@ -1,7 +1,7 @@
 """Models and their versions, found by id, by version or by content address.
 
 One folder `<id>` under `models_onnx/artifacts`, or under a folder of one's own, is the model in use; other versions lie
-beside it as `<id>@<version>`, where acts of release choose among them (`cds_hooks/model_versions.py`). A reference is
+beside it as `<id>@<version>`, where acts of release choose among them (`call/model_versions.py`). A reference is
 `id`, `id@version`, or `id@` and the beginning of a release's digest.
 """
 

@@ -2,7 +2,7 @@
 
 What a guide consists of:
 
-- A fenced block with a path after its language (`python cds_hooks/services/x.py`): the file is written.
+- A fenced block with a path after its language (`python cds_hooks/call/services/x.py`): the file is written.
 - A `console` block: each line with `$ ` is run, and the lines after it are in its output, in this order. In these
   lines `…` stands for anything. The exit code is 0 unless the last line says `(exit code N)`.
 - A `diff` block with a path after it: in this file the lines with `-` become those with `+`, and stay so.

@@ -35,9 +35,9 @@ def test_every_guide_says_how_its_environment_is_made(page: Path) -> None:
 _TOUCHED = (
     "tests/models_onnx/equations",
     "tests/cards/rules/engine/test_lint.py",
-    "tests/cds_hooks/hold_back/test_roles.py",
-    "tests/cds_hooks/hold_back/test_training_room.py",
-    "tests/cds_hooks/pages/test_every_page.py",
+    "tests/cds_hooks/call/hold_back/test_roles.py",
+    "tests/cds_hooks/call/hold_back/test_training_room.py",
+    "tests/cds_hooks/people/pages/test_every_page.py",
 )
 
 

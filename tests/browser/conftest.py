@@ -16,10 +16,10 @@ import uvicorn
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 from playwright.sync_api import Response as PageResponse
 
-from cds_hooks.app import create_app
+from cds_hooks.server.app import create_app
 from tests.browser.looking import wait_for_autofocus
 from tests.cds_hooks.calls import ORDERS, PLANNING, ours, request_for
-from tests.cds_hooks.web.decisions import AS_OF
+from tests.cds_hooks.people.web.decisions import AS_OF
 from tests.constants import settings_with
 
 _BROWSERS = ("chromium", "chromium-browser", "google-chrome")

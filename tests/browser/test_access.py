@@ -12,16 +12,16 @@ import msgspec
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from cds_hooks.storage.decision import Decision, new_decision_id
-from cds_hooks.storage.opening import open_decision_log
+from cds_hooks.evidence.storage.decision import Decision, new_decision_id
+from cds_hooks.evidence.storage.opening import open_decision_log
 from tests.browser.accessible import axe_faults
 from tests.browser.conftest import running
-from tests.cds_hooks.access.browsing import PASSWORD, entries, with_account
-from tests.cds_hooks.access.provider import described, providing
-from tests.cds_hooks.hold_back.test_budgets import budget_call
-from tests.cds_hooks.services.equation_calls import NOW
-from tests.cds_hooks.web.decisions import AS_OF
-from tests.cds_hooks.worklist.test_worklist import decision
+from tests.cds_hooks.call.hold_back.test_budgets import budget_call
+from tests.cds_hooks.call.services.equation_calls import NOW
+from tests.cds_hooks.people.access.browsing import PASSWORD, entries, with_account
+from tests.cds_hooks.people.access.provider import described, providing
+from tests.cds_hooks.people.web.decisions import AS_OF
+from tests.cds_hooks.people.worklist.test_worklist import decision
 from tests.live import record_in
 
 pytestmark = pytest.mark.slow

@@ -9,9 +9,9 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import running
 from tests.browser.looking import assert_nothing_is_cut_off, axe_faults, tab_to
-from tests.cds_hooks.access.browsing import PASSWORD, entries, with_account
-from tests.cds_hooks.governance.clicking import RULE, Desk
-from tests.cds_hooks.pages.test_decisions import trust_file_in
+from tests.cds_hooks.people.access.browsing import PASSWORD, entries, with_account
+from tests.cds_hooks.people.governance.clicking import RULE, Desk
+from tests.cds_hooks.people.pages.test_decisions import trust_file_in
 from tests.live import record_in
 
 pytestmark = pytest.mark.slow

@@ -9,7 +9,7 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.looking import tab_to
 from tests.cds_hooks.calls import ORDERS, request_for
-from tests.cds_hooks.web.decisions import AS_OF
+from tests.cds_hooks.people.web.decisions import AS_OF
 
 pytestmark = pytest.mark.slow
 

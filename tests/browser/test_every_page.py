@@ -10,8 +10,8 @@ from pathlib import Path, PurePosixPath
 import pytest
 from playwright.sync_api import Page
 
-from cds_hooks.pages.doors import DOORS
-from cds_hooks.web.documentation import address_of
+from cds_hooks.people.pages.doors import DOORS
+from cds_hooks.people.web.documentation import address_of
 from tests.browser.conftest import running
 from tests.browser.looking import WIDTHS, axe_faults, cut_off
 

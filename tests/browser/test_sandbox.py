@@ -14,10 +14,10 @@ from urllib.parse import urlencode
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
-from cds_hooks.services import find_services
-from cds_hooks.storage.decision import FeedbackItem
-from cds_hooks.storage.queries import feedback_on, list_decisions
-from tests.cds_hooks.web.decisions import AS_OF
+from cds_hooks.call.services import find_services
+from cds_hooks.evidence.storage.decision import FeedbackItem
+from cds_hooks.evidence.storage.queries import feedback_on, list_decisions
+from tests.cds_hooks.people.web.decisions import AS_OF
 from tests.live import serving
 
 PATIENTS = ("sample:planning-talk", "sample:nsaid-egfr-25", "sample:healthy-adult")
@@ -64,7 +64,7 @@ def server(record: Path) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def fhir() -> Iterator[str]:
     """The FHIR server of the sandbox's patients."""
-    command = [sys.executable, "-m", "cds_hooks.kit", "fhir-server", *PATIENTS, "--port", "0", "--browsers"]
+    command = [sys.executable, "-m", "cds_hooks.tools.kit", "fhir-server", *PATIENTS, "--port", "0", "--browsers"]
     environment = os.environ | {"CDS_AS_OF": AS_OF.isoformat()}
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
         assert process.stdout is not None

@@ -10,8 +10,8 @@ import psycopg
 import pytest
 from sqlalchemy import make_url
 
-from cds_hooks.storage.database import parse_url
-from cds_hooks.storage.opening import upgrade_schema
+from cds_hooks.evidence.storage.database import parse_url
+from cds_hooks.evidence.storage.opening import upgrade_schema
 from tests.cds_hooks.passwords import hash_quickly
 from tests.postgres import postgres_folder, start_postgres
 

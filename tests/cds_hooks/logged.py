@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from io import StringIO
 from typing import Any
 
-from cds_hooks.logs import configure_logs
+from cds_hooks.telemetry.logs import configure_logs
 
 
 class _Lines(StringIO):

@@ -5,7 +5,7 @@ from functools import cache
 import pytest
 from argon2 import PasswordHasher
 
-from cds_hooks.access import accounts
+from cds_hooks.people.access import accounts
 
 REAL_HASHER = accounts.password_hasher
 

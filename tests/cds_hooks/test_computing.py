@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 import pytest
 
-from cds_hooks.computing import LARGE_BYTES, CallUnderWay, Computing, refuse_late
+from cds_hooks.call.computing import LARGE_BYTES, CallUnderWay, Computing, refuse_late
 from cds_hooks.errors import CallTimedOut, Overloaded
 from tests.cds_hooks.calls import ORDERS, client, request_for
 from tests.hardening.two_clients import body_of

@@ -7,7 +7,7 @@ from contextlib import suppress
 
 import pytest
 
-from cds_hooks.logs import configure_logs, log
+from cds_hooks.telemetry.logs import configure_logs, log
 
 
 @pytest.fixture(autouse=True)

@@ -6,7 +6,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from cds_hooks.metrics import Metrics, MetricsFolder
+from cds_hooks.telemetry.metrics import Metrics, MetricsFolder
 from tests.live import serving
 
 CALLS = 40

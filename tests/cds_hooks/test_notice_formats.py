@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from cds_hooks.notice_formats import notice_request
+from cds_hooks.telemetry.notice_formats import notice_request
 
 NOTICE = {"event": "opened", "client": "ehr", "family": "refusals", "text": "40 calls of ehr were refused."}
 AT = "2026-11-20T09:00:00+00:00"

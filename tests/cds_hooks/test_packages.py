@@ -12,15 +12,15 @@ import pytest
 
 from cards.card import Card, Indicator, Source
 from cards.rules.engine.governance import SiteRules, Switch, all_rule_versions
-from cds_hooks.governance.approvals import ApprovalBook
-from cds_hooks.hold_back.checks import CheckedCall, Shared, choose_cards
-from cds_hooks.hold_back.sent_cards import Caller
-from cds_hooks.hold_back.visit import CardNotes
-from cds_hooks.packages import use_packages
+from cds_hooks.call.hold_back.checks import CheckedCall, Shared, choose_cards
+from cds_hooks.call.hold_back.sent_cards import Caller
+from cds_hooks.call.hold_back.visit import CardNotes
+from cds_hooks.people.governance.approvals import ApprovalBook
+from cds_hooks.settings.packages import use_packages
 from models_onnx.packages import PackageFault, name_packages
+from tests.cds_hooks.call.services.chart_cases import AS_OF
 from tests.cds_hooks.calls import client, ours, request_for
-from tests.cds_hooks.governance.clicking import ANN, BEN, Desk
-from tests.cds_hooks.services.chart_cases import AS_OF
+from tests.cds_hooks.people.governance.clicking import ANN, BEN, Desk
 from tests.conftest import ROOT
 from tests.live import record_in
 

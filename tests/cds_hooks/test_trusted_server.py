@@ -12,9 +12,9 @@ import httpx
 import msgspec
 import pytest
 
-from cds_hooks.kit.simulator.signing import new_key, sign_token, write_key
+from cds_hooks.call.trusted_models import own_keys, trust_site_keys, why_withheld
 from cds_hooks.settings import Settings
-from cds_hooks.trusted_models import own_keys, trust_site_keys, why_withheld
+from cds_hooks.tools.kit.simulator.signing import new_key, sign_token, write_key
 from models_onnx.artifact.folder import Artifact
 from models_onnx.artifact.keys import default_keys, key_file
 from models_onnx.artifact.release_file import GateSummary

@@ -1,7 +1,7 @@
 """Sample patients through every service once: the answers that the rows on cards are held against.
 
 Every second call is made here; the contract kit holds the rows against all of them in the slow tier
-(tests/cds_hooks/kit/contract/test_own_server.py).
+(tests/cds_hooks/tools/kit/contract/test_own_server.py).
 """
 
 import json
@@ -13,9 +13,9 @@ from functools import cache
 import httpx
 import pytest
 
-from cds_hooks.kit.samples import list_samples, load_draft, load_patient
-from cds_hooks.kit.simulator.chart import Chart, ChartError, resources_of
-from cds_hooks.kit.simulator.request import build_request, drafts_for
+from cds_hooks.samples import list_samples, load_draft, load_patient
+from cds_hooks.tools.kit.simulator.chart import Chart, ChartError, resources_of
+from cds_hooks.tools.kit.simulator.request import build_request, drafts_for
 from tests.conformance.outside import Json, Outside, strict
 
 # For tests that open servers with settings of their own: the slow tier asks them about every sample at every hook.

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 
 import httpx
 
-from tests.cds_hooks.prefetch.fetch_calls import app_client
+from tests.cds_hooks.call.prefetch.fetch_calls import app_client
 
 Json: TypeAlias = Any
 SERVICES = "/cds-services"

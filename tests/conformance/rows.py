@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from cds_hooks.kit.contract.registry import Row, rows
+from cds_hooks.tools.kit.contract.registry import Row, rows
 
 FOLDER = Path(__file__).parent
 NUMBERED = {

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from cards.card import Card, CardError, Coding, Link, Source, Suggestion, check_card
-from cds_hooks.kit.contract.definitions import NON_ADHERENCE, NON_ADHERENCE_CODES
+from cds_hooks.tools.kit.contract.definitions import NON_ADHERENCE, NON_ADHERENCE_CODES
 from tests.cds_hooks.calls import ORDERS, request_for
 from tests.conformance.answers import AS_OF, WITH_EVERY_HOOK, Answers, answers_of, wrong
 from tests.conformance.conftest import Opened

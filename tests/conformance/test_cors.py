@@ -94,7 +94,7 @@ def test_a_page_may_read_that_it_is_not_trusted_and_that_we_failed(
 
     with Site(tmp_path, as_of=AS_OF) as site:
         untrusted = [site.server.request("POST", path, json=VIEW, headers={"origin": ORIGIN}) for path in PATHS[1:]]
-        monkeypatch.setattr("cds_hooks.services.planning_conversation.outlook_inputs", fail)
+        monkeypatch.setattr("cds_hooks.call.services.planning_conversation.outlook_inputs", fail)
         view = request_for(PLANNING, "patient-view", "planning-talk", AS_OF)
         failed = site.server.call(PLANNING, view, headers=site.signed(PATHS[1]) | {"origin": ORIGIN})
     assert [answer.status_code for answer in (*untrusted, failed)] == [401, 401, 500]

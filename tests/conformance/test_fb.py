@@ -8,8 +8,8 @@ from uuid import uuid4
 
 import pytest
 
-from cds_hooks.storage.decision import FeedbackItem
-from cds_hooks.storage.queries import feedback_on
+from cds_hooks.evidence.storage.decision import FeedbackItem
+from cds_hooks.evidence.storage.queries import feedback_on
 from tests.cds_hooks.calls import PLANNING, ours, request_for
 from tests.conformance.answers import AS_OF
 from tests.conformance.outside import Json, Outside, outcome_of

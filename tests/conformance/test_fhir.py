@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.cds_hooks.call.prefetch.fetch_calls import at_server, without
+from tests.cds_hooks.call.security.servers import Canary
 from tests.cds_hooks.calls import PLANNING, request_for
-from tests.cds_hooks.prefetch.fetch_calls import at_server, without
-from tests.cds_hooks.security.servers import Canary
 from tests.conformance.answers import AS_OF
 from tests.conformance.conftest import Opened
 from tests.conformance.outside import Json, Outside, outcome_of

@@ -6,7 +6,7 @@ import json
 import pytest
 
 from cards.card import Card, CardError, Source, check_card
-from cds_hooks.protocol.body import encode_response
+from cds_hooks.call.protocol.body import encode_response
 from tests.cds_hooks.calls import ORDERS, PLANNING, request_for
 from tests.conformance.answers import AS_OF, Answers
 from tests.conformance.outside import SERVICES, Json, Outside, outcome_of, paths_where, strict, walk

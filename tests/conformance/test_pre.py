@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from tests.cds_hooks.call.prefetch.fetch_calls import at_server, facts_of, silences, without
 from tests.cds_hooks.calls import PLANNING, ours, request_for
-from tests.cds_hooks.prefetch.fetch_calls import at_server, facts_of, silences, without
 from tests.conformance.answers import AS_OF
 from tests.conformance.conftest import Opened
 from tests.conformance.outside import Json, Outside, outcome_of

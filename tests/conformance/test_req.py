@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from cds_hooks.kit.contract.definitions import FIELDS, Field
-from cds_hooks.services import find_services
+from cds_hooks.call.services import find_services
+from cds_hooks.tools.kit.contract.definitions import FIELDS, Field
 from tests.cds_hooks.calls import ORDERS, PLANNING, request_for
 from tests.conformance.answers import AS_OF, Answers
 from tests.conformance.outside import SERVICES, Json, Outside, outcome_of

@@ -80,7 +80,7 @@ def test_a_failure_of_ours_is_500_and_never_an_empty_list_of_cards(
     def fail(*_: object) -> None:
         raise RuntimeError("secret")
 
-    monkeypatch.setattr("cds_hooks.services.planning_conversation.outlook_inputs", fail)
+    monkeypatch.setattr("cds_hooks.call.services.planning_conversation.outlook_inputs", fail)
     answer = opened().call(PLANNING, request_for(PLANNING, "patient-view", "planning-talk", AS_OF))
     assert answer.status_code == 500
     assert outcome_of(answer)

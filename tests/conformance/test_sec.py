@@ -13,11 +13,11 @@ from typing import Any, TypeVar
 import jwt
 import pytest
 
-from cds_hooks.kit.simulator.signing import SigningKey, new_key
-from cds_hooks.security import Trust, Untrusted, open_trust
-from cds_hooks.storage.queries import list_decisions
+from cds_hooks.call.security import Trust, Untrusted, open_trust
+from cds_hooks.evidence.storage.queries import list_decisions
+from cds_hooks.tools.kit.simulator.signing import SigningKey, new_key
+from tests.cds_hooks.call.security.servers import answering
 from tests.cds_hooks.calls import ORDERS, PLANNING, request_for
-from tests.cds_hooks.security.servers import answering
 from tests.conformance.answers import AS_OF
 from tests.conformance.outside import SERVICES, Json
 from tests.conformance.rows import row

@@ -51,7 +51,7 @@ def test_the_same_source_has_the_same_address_on_every_card(answers: Answers) ->
 def test_an_icon_is_an_absolute_address_and_none_is_sent_that_is_not_checked(answers: Answers) -> None:
     """No service has an icon. The first that gets one needs a PNG of 100 by 100 pixels here, and this test."""
     assert [about for about, each in _sources(answers) if "icon" in each] == []
-    assert [path.name for path in Path(ROOT / "cds_hooks/web/static").glob("*.png")] == []
+    assert [path.name for path in Path(ROOT / "cds_hooks/people/web/static").glob("*.png")] == []
     with pytest.raises(CardError, match="SRC"):
         check_card(card(source=Source(label="l", icon="icon.png")))
 

@@ -2,10 +2,10 @@
 
 import pytest
 
-from cds_hooks.kit.contract.definitions import FIELDS, R4_TYPES
-from cds_hooks.prefetch.needs import USER_ROLES
+from cds_hooks.call.prefetch.needs import USER_ROLES
+from cds_hooks.tools.kit.contract.definitions import FIELDS, R4_TYPES
+from tests.cds_hooks.call.prefetch.fetch_calls import at_server, without
 from tests.cds_hooks.calls import PLANNING, request_for
-from tests.cds_hooks.prefetch.fetch_calls import at_server, without
 from tests.conformance.answers import AS_OF
 from tests.conformance.conftest import Opened
 from tests.conformance.outside import Outside

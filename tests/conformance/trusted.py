@@ -6,7 +6,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from cds_hooks.kit.simulator.signing import SigningKey, new_key, sign_token
+from cds_hooks.tools.kit.simulator.signing import SigningKey, new_key, sign_token
 from tests.conformance.outside import SERVICES, Outside
 
 BASE = "https://cds.example.org"

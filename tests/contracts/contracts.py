@@ -20,15 +20,15 @@ import pytest
 
 from cards.card import Card, Source, check_card
 from cards.extension import EXTENSION_KEY
-from cds_hooks.app import create_app
-from cds_hooks.hold_back.checks import CheckedCall, SiteCheck
-from cds_hooks.hold_back.sent_cards import Caller
-from cds_hooks.kit.samples.loader import list_samples, load_draft, load_patient
-from cds_hooks.kit.simulator.chart import Chart, ChartError, resources_of
-from cds_hooks.kit.simulator.request import build_request, drafts_for
-from cds_hooks.pages.doors import Door
-from cds_hooks.services import Service, every_service, find_services
+from cds_hooks.call.hold_back.checks import CheckedCall, SiteCheck
+from cds_hooks.call.hold_back.sent_cards import Caller
+from cds_hooks.call.services import Service, every_service, find_services
+from cds_hooks.people.pages.doors import Door
+from cds_hooks.samples.loader import list_samples, load_draft, load_patient
+from cds_hooks.server.app import create_app
 from cds_hooks.settings import Settings
+from cds_hooks.tools.kit.simulator.chart import Chart, ChartError, resources_of
+from cds_hooks.tools.kit.simulator.request import build_request, drafts_for
 from fhir.mapping.features.catalog import FEATURES
 from fhir.mapping.features.feature import FeatureValue, Missing
 from fhir.record.record import read_record

@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from cds_hooks.hold_back.checks import SiteCheck
-from cds_hooks.pages.doors import Door
+from cds_hooks.call.hold_back.checks import SiteCheck
+from cds_hooks.people.pages.doors import Door
 from tests.contracts.contracts import SAMPLE_NAMES
 
 if TYPE_CHECKING:

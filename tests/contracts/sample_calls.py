@@ -12,12 +12,12 @@ from typing import Any, Final
 
 import httpx
 
-from cds_hooks.app import create_app
-from cds_hooks.kit.samples import load_draft, load_patient
-from cds_hooks.kit.simulator.chart import Chart, resources_of
-from cds_hooks.kit.simulator.request import build_request, drafts_for
-from cds_hooks.services import find_services
+from cds_hooks.call.services import find_services
+from cds_hooks.samples import load_draft, load_patient
+from cds_hooks.server.app import create_app
 from cds_hooks.settings import Settings
+from cds_hooks.tools.kit.simulator.chart import Chart, resources_of
+from cds_hooks.tools.kit.simulator.request import build_request, drafts_for
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,10 +14,10 @@ from random import Random
 from threading import Thread
 from typing import Any, TypeAlias
 
-from cds_hooks.kit.samples import list_samples, load_draft, load_patient
-from cds_hooks.kit.simulator.chart import Chart, ChartError, resources_of
-from cds_hooks.kit.simulator.request import build_request, drafts_for
-from cds_hooks.services import find_services
+from cds_hooks.call.services import find_services
+from cds_hooks.samples import list_samples, load_draft, load_patient
+from cds_hooks.tools.kit.simulator.chart import Chart, ChartError, resources_of
+from cds_hooks.tools.kit.simulator.request import build_request, drafts_for
 
 Json: TypeAlias = Any
 

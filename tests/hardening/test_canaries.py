@@ -4,7 +4,7 @@ import logging
 
 import pytest
 
-from cds_hooks.logs import configure_logs, log
+from cds_hooks.telemetry.logs import configure_logs, log
 from tests.hardening.canaries import Found, hunt
 from tests.hardening.planting import MARK
 

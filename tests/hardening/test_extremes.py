@@ -15,10 +15,10 @@ from starlette.types import ASGIApp
 
 from benchmarks.bodies import build_body
 from benchmarks.charts import Patient, load_patients
-from cds_hooks.app import create_app
-from cds_hooks.kit.simulator.chart import ChartError
-from cds_hooks.services import find_services
+from cds_hooks.call.services import find_services
+from cds_hooks.server.app import create_app
 from cds_hooks.settings import settings
+from cds_hooks.tools.kit.simulator.chart import ChartError
 from tests.constants import settings_with
 from tests.live import record_in
 

@@ -21,19 +21,19 @@ import pytest
 from cards.casebook.patients import PATIENT_ID
 from cards.compose.orders import check_orders
 from cards.rules.engine.rule_book import rule_book
-from cds_hooks.dialects import find_dialects
-from cds_hooks.pages.model_files import ModelFiles
-from cds_hooks.web.markdown import render_markdown
+from cds_hooks.call.dialects import find_dialects
+from cds_hooks.people.pages.model_files import ModelFiles
+from cds_hooks.people.web.markdown import render_markdown
 from fhir.record.record import read_record
 from fhir.record.resources import decoder
 from models_onnx.artifact.manifest import Manifest
 from models_onnx.serving.registry import model_ids
 from tests.cards.rules.cases import JUDGED, Case, every_case, originals, uuids
 from tests.cards.rules.patients import bundle_of, draft_of, drafts_of
+from tests.cds_hooks.call.services.test_every_service import CALLS, requests_of
 from tests.cds_hooks.calls import client, ours, request_for
-from tests.cds_hooks.pages.rendered import model_page, models_page
-from tests.cds_hooks.services.test_every_service import CALLS, requests_of
-from tests.cds_hooks.web.decisions import SITE
+from tests.cds_hooks.people.pages.rendered import model_page, models_page
+from tests.cds_hooks.people.web.decisions import SITE
 from tests.each import for_rows, some_of
 from tests.hardening.hostile import (
     HOSTILE_WORDS,

@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks.in_process import InProcess, service_in_process
 from benchmarks.subject import WrongAnswer
-from cds_hooks.services import find_services
+from cds_hooks.call.services import find_services
 from tests.each import some_of
 from tests.fhir.builders import bundle
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import pytest
 
-from cds_hooks.kit.simulator.signing import SigningKey
+from cds_hooks.tools.kit.simulator.signing import SigningKey
 from tests.hardening.two_clients import body_of, call, write_site
 from tests.live import serving
 

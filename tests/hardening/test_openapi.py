@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from schemathesis import Case, GenerationMode, openapi
 
-from cds_hooks.kit.contract.definitions import FIELDS
+from cds_hooks.tools.kit.contract.definitions import FIELDS
 from tests.cds_hooks.calls import ORDERS, PLANNING
 
 Json = dict[str, Any]

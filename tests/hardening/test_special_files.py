@@ -12,15 +12,15 @@ from threading import Timer
 import pytest
 
 from cards.rules.language.site import read_text
-from cds_hooks.audit.seals import newest_seal, read_seals
-from cds_hooks.events.declaration import read_declaration
-from cds_hooks.hold_back.site_file import read_rules_file
-from cds_hooks.outcomes.files import read_file as read_outcomes
-from cds_hooks.protocol.hooks.declared import read_declarations
-from cds_hooks.security.trust_file import read_trust_file
-from cds_hooks.services import Advisor, find_services
+from cds_hooks.add_ons.events.declaration import read_declaration
+from cds_hooks.call.hold_back.site_file import read_rules_file
+from cds_hooks.call.protocol.hooks.declared import read_declarations
+from cds_hooks.call.security.trust_file import read_trust_file
+from cds_hooks.call.services import Advisor, find_services
+from cds_hooks.evidence.audit.seals import newest_seal, read_seals
+from cds_hooks.evidence.outcomes.files import read_file as read_outcomes
+from cds_hooks.evidence.storage.content import key_text, read_user_keys
 from cds_hooks.settings.fields import read_provider
-from cds_hooks.storage.content import key_text, read_user_keys
 from fhir.record.charts import read_ndjson
 from fhir.terminology.plain_file import plain_file
 from models_onnx.artifact.folder import read_manifest
@@ -46,7 +46,7 @@ READERS: dict[str, Callable[[Path], object]] = {
     "key.pem": lambda file: read_signer(file, "a test"),
     "manifest.json": lambda file: read_manifest(file.parent),
     "release.json": lambda file: parse_release(file.parent),
-    "feature.py": lambda file: list(declarations("cds_hooks.services", "ADVISOR", Advisor, folder=file.parent)),
+    "feature.py": lambda file: list(declarations("cds_hooks.call.services", "ADVISOR", Advisor, folder=file.parent)),
 }
 
 

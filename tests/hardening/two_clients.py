@@ -11,7 +11,7 @@ from uuid import uuid4
 
 import orjson
 
-from cds_hooks.kit.simulator.signing import SigningKey, new_key, sign_token
+from cds_hooks.tools.kit.simulator.signing import SigningKey, new_key, sign_token
 from tests.fhir.builders import bundle, medication_order
 
 PATH = "/cds-services/order-safety"

@@ -10,9 +10,9 @@ from typing import Any
 import httpx
 import pytest
 
-from cds_hooks.audit.verification import audit
-from cds_hooks.storage.queries import list_decisions
-from tests.cds_hooks.storage.test_kept_connections import restarted
+from cds_hooks.evidence.audit.verification import audit
+from cds_hooks.evidence.storage.queries import list_decisions
+from tests.cds_hooks.evidence.storage.test_kept_connections import restarted
 from tests.live import free_port
 from tests.operations.test_proxies import FILES, running, wait_for
 from tests.operations.test_rolling_restart import Site

@@ -16,8 +16,8 @@ import httpx
 import pytest
 
 from benchmarks.servers import running, service_command
-from cds_hooks.metrics import Metrics
-from cds_hooks.metrics.page import page_of
+from cds_hooks.telemetry.metrics import Metrics
+from cds_hooks.telemetry.metrics.page import page_of
 from tests.conftest import ROOT
 from tests.live import free_port, record_in
 

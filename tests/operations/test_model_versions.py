@@ -11,9 +11,9 @@ import httpx
 import pytest
 from onnx import ModelProto
 
-from cds_hooks.hold_back.released import State, in_canary
-from cds_hooks.model_versions import find_model_versions, why_not_comparable
-from cds_hooks.storage.queries import list_decisions
+from cds_hooks.call.hold_back.released import State, in_canary
+from cds_hooks.call.model_versions import find_model_versions, why_not_comparable
+from cds_hooks.evidence.storage.queries import list_decisions
 from models_onnx.artifact.folder import load_artifact
 from models_onnx.artifact.keys import add_trusted_keys
 from models_onnx.artifact.release_file import GateSummary

@@ -11,8 +11,8 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.cds_hooks.call.security.servers import Seen, answering
 from tests.cds_hooks.calls import PLANNING, request_for
-from tests.cds_hooks.security.servers import Seen, answering
 from tests.live import free_port, serving
 from tests.operations.test_proxies import (
     HOST,

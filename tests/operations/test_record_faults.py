@@ -14,11 +14,11 @@ from typing import Any
 
 import pytest
 
-from cds_hooks.logs import configure_logs
-from cds_hooks.storage.decision import RecordHealth, RecordUnavailable
-from cds_hooks.storage.opening import open_decision_log
+from cds_hooks.evidence.storage.decision import RecordHealth, RecordUnavailable
+from cds_hooks.evidence.storage.opening import open_decision_log
+from cds_hooks.telemetry.logs import configure_logs
 from tests.cds_hooks.calls import PLANNING, client, request_for
-from tests.cds_hooks.storage.samples import a_decision
+from tests.cds_hooks.evidence.storage.samples import a_decision
 from tests.live import record_in
 
 

@@ -15,15 +15,15 @@ import httpx
 import numpy as np
 import pytest
 
-from cds_hooks.governance.acts import ActState
-from cds_hooks.storage.queries import list_decisions
+from cds_hooks.evidence.storage.queries import list_decisions
+from cds_hooks.people.governance.acts import ActState
 from models_onnx.artifact.folder import load_artifact, read_manifest
 from models_onnx.artifact.keys import trusted_keys
 from models_onnx.serving.runtime import Model
 from models_onnx.workbench.metrics import logit, sigmoid
 from tests.adding.notebook import CELL, RUNNING
 from tests.adding.notebook import PAGE as GUIDE
-from tests.cds_hooks.governance.clicking import ANN, BEN, Desk
+from tests.cds_hooks.people.governance.clicking import ANN, BEN, Desk
 from tests.conftest import ROOT
 from tests.live import AS_INSTALLED, record_in, serving
 

@@ -12,10 +12,10 @@ from typing import Any, NamedTuple
 import httpx
 import pytest
 
-from cds_hooks.kit.samples import list_samples, load_draft, load_patient
-from cds_hooks.kit.simulator.chart import Chart, ChartError, last_event, move_dates, read_chart, resources_of
-from cds_hooks.kit.simulator.request import build_request, drafts_for
-from cds_hooks.services import find_services
+from cds_hooks.call.services import find_services
+from cds_hooks.samples import list_samples, load_draft, load_patient
+from cds_hooks.tools.kit.simulator.chart import Chart, ChartError, last_event, move_dates, read_chart, resources_of
+from cds_hooks.tools.kit.simulator.request import build_request, drafts_for
 from tests.live import serving
 
 pytestmark = pytest.mark.slow

@@ -38,7 +38,7 @@ DRAINING = MappingProxyType(
     {"CDS_PUBLIC_URL": f"https://{HOST}", "CDS_DRAIN_SECONDS": "4", "CDS_TRUSTED_PROXIES": "127.0.0.1/32"}
 )
 
-PATIENT = MappingProxyType({"cds_hooks.computing:PATIENCE_SECONDS": 60})
+PATIENT = MappingProxyType({"cds_hooks.call.computing:PATIENCE_SECONDS": 60})
 """A busy machine makes no server refuse what has waited for 2 s: what is asked is whether a restart loses a call."""
 
 

@@ -12,10 +12,10 @@ from typing import Any
 import httpx
 import pytest
 
-from cds_hooks.configuration import read_content
-from cds_hooks.storage.queries import list_decisions
+from cds_hooks.call.configuration import read_content
+from cds_hooks.evidence.storage.queries import list_decisions
 from tests.cds_hooks.calls import ORDERS, PLANNING, counted_request_for
-from tests.cds_hooks.governance.clicking import put_command
+from tests.cds_hooks.people.governance.clicking import put_command
 from tests.live import record_in, serving, serving_here
 
 _SWITCHES = 12

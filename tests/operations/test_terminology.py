@@ -10,8 +10,8 @@ from typing import Any
 import httpx
 import pytest
 
-from cds_hooks.configuration import read_content
-from cds_hooks.storage.queries import list_decisions
+from cds_hooks.call.configuration import read_content
+from cds_hooks.evidence.storage.queries import list_decisions
 from fhir.terminology.importing import import_releases
 from tests.cds_hooks.calls import ORDERS, counted_request_for
 from tests.live import record_in, serving

@@ -15,12 +15,12 @@ from typing import Any
 import httpx
 import pytest
 
-from cds_hooks.logs import configure_logs
-from cds_hooks.storage.queries import get_decision
-from cds_hooks.tracing import ATTRIBUTES, TracingUnavailable, open_tracing, read_trace
+from cds_hooks.evidence.storage.queries import get_decision
+from cds_hooks.telemetry.logs import configure_logs
+from cds_hooks.telemetry.tracing import ATTRIBUTES, TracingUnavailable, open_tracing, read_trace
+from tests.cds_hooks.call.prefetch.fetch_calls import TOKEN, app_client, at_server, without
+from tests.cds_hooks.call.security.servers import answering
 from tests.cds_hooks.calls import ORDERS, PLANNING, ours, request_for
-from tests.cds_hooks.prefetch.fetch_calls import TOKEN, app_client, at_server, without
-from tests.cds_hooks.security.servers import answering
 from tests.constants import settings_with
 from tests.each import for_rows
 from tests.live import record_in, serving
@@ -227,7 +227,7 @@ def test_an_address_that_would_send_unencrypted_is_refused(value: str) -> None:
 
 @pytest.mark.slow
 def test_without_the_extra_the_server_says_what_to_install(tmp_path: Path) -> None:
-    program = "import sys; sys.modules['cds_hooks.otlp'] = None; from cds_hooks.cli import main; "
+    program = "import sys; sys.modules['cds_hooks.telemetry.otlp'] = None; from cds_hooks.cli import main; "
     program += "sys.argv = ['cds-hooks', 'serve', '--port', '0']; main()"
     collector = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:4318"}
     environment = os.environ | collector | {"CDS_DATABASE_URL": record_in(tmp_path)}

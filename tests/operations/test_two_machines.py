@@ -12,8 +12,8 @@ from typing import Any
 import httpx
 import pytest
 
-from cds_hooks.audit.verification import audit
-from cds_hooks.storage.queries import list_decisions
+from cds_hooks.evidence.audit.verification import audit
+from cds_hooks.evidence.storage.queries import list_decisions
 from tests.cds_hooks.calls import ORDERS, PLANNING
 from tests.cds_hooks.conftest import postgres_server, postgres_url
 from tests.conftest import ROOT

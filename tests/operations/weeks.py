@@ -13,9 +13,9 @@ from uuid import uuid4
 
 import numpy as np
 
-from cds_hooks import answer as answering
+from cds_hooks.call import answer as answering
 from cds_hooks.settings import Settings
-from tests.cds_hooks.prefetch.fetch_calls import started_client
+from tests.cds_hooks.call.prefetch.fetch_calls import started_client
 from tests.fhir.builders import observation
 from tests.live import ONLY_IN_DEVELOPMENT
 

@@ -7,9 +7,9 @@ import msgspec
 import orjson
 import typer
 
-from cds_hooks.commands.options import AsJson, failure, print_json, said_in_a_sentence
+from cds_hooks.add_ons.text.endpoint import EndpointRefused, endpoint_named, read_text_file
 from cds_hooks.settings import settings
-from cds_hooks.text.endpoint import EndpointRefused, endpoint_named, read_text_file
+from cds_hooks.tools.commands.options import AsJson, failure, print_json, said_in_a_sentence
 from tests.text.folders import FolderRefused, predict, read_rows
 from tests.text.scoring import (
     Figures,

@@ -22,19 +22,19 @@ import httpx
 import orjson
 from sqlalchemy import func, select
 
+from cds_hooks.add_ons.text.ask import ask_chart
+from cds_hooks.add_ons.text.chart import Resource, read_chart, shown
+from cds_hooks.add_ons.text.copilot.bearer import NeedsToken
+from cds_hooks.add_ons.text.copilot.tools import Copilot
+from cds_hooks.add_ons.text.endpoint import Caller, Endpoint
+from cds_hooks.add_ons.text.pages import ask_pages, pages_folder
+from cds_hooks.add_ons.text.prompts import read_prompt
+from cds_hooks.add_ons.text.released import ensure_record
+from cds_hooks.add_ons.text.rephrasing import rephrase
+from cds_hooks.add_ons.text.summary import Summary, summarise, summarise_chart
+from cds_hooks.evidence.storage.database import parse_url, reading_engine
+from cds_hooks.evidence.storage.tables import events
 from cds_hooks.settings import Settings
-from cds_hooks.storage.database import parse_url, reading_engine
-from cds_hooks.storage.tables import events
-from cds_hooks.text.ask import ask_chart
-from cds_hooks.text.chart import Resource, read_chart, shown
-from cds_hooks.text.copilot.bearer import NeedsToken
-from cds_hooks.text.copilot.tools import Copilot
-from cds_hooks.text.endpoint import Caller, Endpoint
-from cds_hooks.text.pages import ask_pages, pages_folder
-from cds_hooks.text.prompts import read_prompt
-from cds_hooks.text.released import ensure_record
-from cds_hooks.text.rephrasing import rephrase
-from cds_hooks.text.summary import Summary, summarise, summarise_chart
 from fhir.notes.reading import read_note
 
 Row: TypeAlias = dict[str, Any]

@@ -13,9 +13,9 @@ from typing import Any, Final, TypeAlias
 import msgspec
 import orjson
 
-from cds_hooks.text.ask import ask_chart
-from cds_hooks.text.pages import Pages, ask_pages, pages_folder
-from cds_hooks.text.summary import MOST_SENTENCES, summarise
+from cds_hooks.add_ons.text.ask import ask_chart
+from cds_hooks.add_ons.text.pages import Pages, ask_pages, pages_folder
+from cds_hooks.add_ons.text.summary import MOST_SENTENCES, summarise
 from fhir.notes.reading import read_note
 from fhir.terminology.plain_file import LongLine, bounded_lines
 from tests.text.attacks import attacked

@@ -15,12 +15,12 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
-from cds_hooks.text.chart import read_chart
-from cds_hooks.text.endpoint import Caller, Endpoint
-from cds_hooks.text.prompts import Prompt, read_prompt
-from cds_hooks.text.released import Report
-from cds_hooks.text.rephrasing import rephrase
-from cds_hooks.text.summary import Summary, summarise_chart
+from cds_hooks.add_ons.text.chart import read_chart
+from cds_hooks.add_ons.text.endpoint import Caller, Endpoint
+from cds_hooks.add_ons.text.prompts import Prompt, read_prompt
+from cds_hooks.add_ons.text.released import Report
+from cds_hooks.add_ons.text.rephrasing import rephrase
+from cds_hooks.add_ons.text.summary import Summary, summarise_chart
 from fhir.terminology.medication_names import read_name
 from tests.text.attacks import attacked
 from tests.text.folders import Row, chart_resources, day_of, read_rows

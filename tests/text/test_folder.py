@@ -8,7 +8,7 @@ import orjson
 import pytest
 from typer.testing import CliRunner
 
-from tests.cds_hooks.text.charts import CHART, condition
+from tests.cds_hooks.add_ons.text.charts import CHART, condition
 from tests.each import for_rows, rows_of
 from tests.text.__main__ import app
 from tests.text.attacks import attacked

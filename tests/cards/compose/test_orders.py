@@ -11,8 +11,8 @@ from cards.card import SEVERITY
 from cards.extension import MOST_FACTS
 from tests.cards.rules.cases import check, findings, reasons
 from tests.cards.rules.patients import draft_of, drafts_of, record_of
+from tests.cds_hooks.call.services.chart_cases import AS_OF, as_call, patient, result
 from tests.cds_hooks.calls import client
-from tests.cds_hooks.services.chart_cases import AS_OF, as_call, patient, result
 from tests.each import for_rows, rows_of
 from tests.fhir.builders import allergy, bundle, medication_order
 

@@ -1,7 +1,7 @@
 """A lint over every sentence that a rule can say: length, units, digits, plurals, and nothing for its author only.
 
 Every band has cases that fire, so that the cards of all cases hold every sentence with sample facts. The services are
-in tests/cds_hooks/services/test_sentences.py.
+in tests/cds_hooks/call/services/test_sentences.py.
 """
 
 import json

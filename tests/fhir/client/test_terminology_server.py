@@ -13,7 +13,7 @@ import httpx
 import pytest
 from typer.testing import CliRunner
 
-from cds_hooks.commands.terminology import app
+from cds_hooks.tools.commands.terminology import app
 from fhir.client import terminology_server
 from fhir.client.terminology_server import TerminologyServer
 from fhir.mapping.understanding import understand

@@ -6,8 +6,8 @@ from typing import Any
 import orjson
 import pytest
 
-from cds_hooks.kit.samples import load_patient
-from cds_hooks.kit.simulator.chart import resources_of
+from cds_hooks.samples import load_patient
+from cds_hooks.tools.kit.simulator.chart import resources_of
 from fhir.mapping.features.catalog import FEATURES
 from fhir.mapping.features.feature import FeatureValue, Missing
 from fhir.record.record import PatientRecord, read_record

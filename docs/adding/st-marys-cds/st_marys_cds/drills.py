@@ -1,7 +1,7 @@
 """No informational card about the patients of drills, whose ids begin with `drill-`."""
 
 from cards.card import Card
-from cds_hooks.hold_back.checks import CheckedCall, SiteCheck
+from cds_hooks.call.hold_back.checks import CheckedCall, SiteCheck
 
 
 async def check(card: Card, call: CheckedCall) -> str | None:

@@ -1,9 +1,9 @@
 """Asks at patient-view for a look at falls, where somebody takes a sleeping pill."""
 
 from cards.card import Card, Source
-from cds_hooks.prefetch.needs import Needs
-from cds_hooks.protocol.hooks import PATIENT_VIEW
-from cds_hooks.services._service import Advice, Advisor, ServiceInput, no_card
+from cds_hooks.call.prefetch.needs import Needs
+from cds_hooks.call.protocol.hooks import PATIENT_VIEW
+from cds_hooks.call.services._service import Advice, Advisor, ServiceInput, no_card
 from fhir.mapping.features.feature import map_features
 from st_marys_cds.sleep import FEATURES
 

@@ -3,7 +3,7 @@
 from msgspec import structs
 
 from cards.card import Card
-from cds_hooks.dialects._dialect import Dialect, Markdown
+from cds_hooks.call.dialects._dialect import Dialect, Markdown
 
 
 def shape(card: Card, markdown: Markdown) -> Card:

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from cds_hooks.app import create_app
-from cds_hooks.kit.samples import list_samples, load_patient
-from cds_hooks.kit.simulator.chart import Chart, resources_of
-from cds_hooks.kit.simulator.request import build_request
-from cds_hooks.packages import use_packages
+from cds_hooks.samples import list_samples, load_patient
+from cds_hooks.server.app import create_app
 from cds_hooks.settings import Settings
+from cds_hooks.settings.packages import use_packages
+from cds_hooks.tools.kit.simulator.chart import Chart, resources_of
+from cds_hooks.tools.kit.simulator.request import build_request
 from models_onnx.equations.calculate import calculate
 from models_onnx.equations.declaration import get_equation
 from models_onnx.errors import EquationRefused

@@ -8,9 +8,9 @@ from typing import Any
 import orjson
 import pytest
 
-from cds_hooks.kit.samples import list_samples, load_patient
-from cds_hooks.kit.simulator.chart import resources_of
-from cds_hooks.prefetch.needs import Needs, templates_for
+from cds_hooks.call.prefetch.needs import Needs, templates_for
+from cds_hooks.samples import list_samples, load_patient
+from cds_hooks.tools.kit.simulator.chart import resources_of
 from fhir.mapping.features import declared as declared_module
 from fhir.mapping.features.catalog import FEATURES, data_dictionary
 from fhir.mapping.features.declared import FILE, add_declared_features
@@ -238,7 +238,7 @@ EVERY_KIND = (
 
 
 def test_every_kind_is_the_same_in_the_hook_and_in_scores_and_sees_nothing_that_came_later(tmp_path: Path) -> None:
-    from tests.cds_hooks.batch.test_features_as_in_hook import hook_values, panel_record
+    from tests.cds_hooks.tools.batch.test_features_as_in_hook import hook_values, panel_record
 
     features = tuple(declare(tmp_path, *EVERY_KIND))
     assert data_dictionary(features).count("\n") == len(features) + 2

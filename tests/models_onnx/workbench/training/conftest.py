@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from cds_hooks.commands.model.main import app
+from cds_hooks.tools.commands.model.main import app
 
 
 @pytest.fixture

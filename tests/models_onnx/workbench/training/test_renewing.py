@@ -12,9 +12,9 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
-from cds_hooks.commands.model.main import app
+from cds_hooks.call.trusted_models import own_keys
 from cds_hooks.settings import Settings
-from cds_hooks.trusted_models import own_keys
+from cds_hooks.tools.commands.model.main import app
 from models_onnx.serving.registry import load_model
 from models_onnx.serving.runtime import Model
 from models_onnx.spec import CohortExclusion, ModelSpec

@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 from typer.testing import CliRunner
 
-from cds_hooks.commands.model.main import app
+from cds_hooks.call.trusted_models import own_keys
 from cds_hooks.settings import Settings
-from cds_hooks.trusted_models import own_keys
+from cds_hooks.tools.commands.model.main import app
 from models_onnx.model_card.schema import DECLARED
 from models_onnx.serving.registry import load_model
 from tests.models_onnx.workbench.training.template import write_template

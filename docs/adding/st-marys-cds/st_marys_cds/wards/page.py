@@ -3,9 +3,9 @@
 from starlette.responses import Response
 from starlette.routing import Route
 
-from cds_hooks.access.roles import STAFF
-from cds_hooks.pages.doors import Door
-from cds_hooks.pages.server import PageServer
+from cds_hooks.people.access.roles import STAFF
+from cds_hooks.people.pages.doors import Door
+from cds_hooks.people.pages.server import PageServer
 
 DOOR = Door("/wards", "", STAFF, "Wards")
 

@@ -1,0 +1,208 @@
+"""What a site holds back at this moment: its rules file, its approvals, and the checks with what they remember.
+
+What clinicians answered and what was shown is read from the views of the record (`memory.py`), which all workers share.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from time import monotonic, time
+from typing import Final, Protocol
+
+from cards.card import Card
+from cards.rules.engine.governance import (
+    SiteRules,
+    SuppressionCheck,
+    all_rule_versions,
+)
+from cds_hooks.call.hold_back.budgets import Budgets
+from cds_hooks.call.hold_back.checks import (
+    CHECKS,
+    Check,
+    CheckedCall,
+    Chosen,
+    Shared,
+    check_findings,
+    choose_cards,
+    with_sentences,
+)
+from cds_hooks.call.hold_back.memory import REST_DAYS, Memory
+from cds_hooks.call.hold_back.sent_cards import answers_to, shown_events
+from cds_hooks.call.hold_back.site_file import RulesFileError, read_rules_file
+from cds_hooks.evidence.decision_views.file import Views
+from cds_hooks.evidence.decision_views.follow import newest_numbers
+from cds_hooks.evidence.storage.decision import Decision, FeedbackItem, RecordUnavailable, is_trial
+from cds_hooks.telemetry.logs import log
+
+
+class Approvals(Protocol):
+    """What people have approved."""
+
+    @property
+    def state(self) -> object:
+        """Another object where another approval counts."""
+
+    def read(self) -> None:
+        """Take what is new on record."""
+
+    def in_force(self, site: SiteRules) -> SiteRules:
+        """Return the rules of the site with what two people have approved."""
+
+
+_LOOK_SECONDS: Final = 1.0
+_READ_SECONDS: Final = 2.0
+_FIRST_SECONDS: Final = 0.02
+"""Between two looks at the start, while calls wait for what was shown before."""
+
+
+class Restraint:
+    """The rules of one site, and the checks that hold cards back there, with what they remember."""
+
+    def __init__(
+        self,
+        file: Path | None,
+        *,
+        needs_approval: bool,
+        approvals: Approvals | None = None,
+        clock: Callable[[], float] = monotonic,
+        now: Callable[[], float] = time,
+        rest_days: float = REST_DAYS,
+        database_url: str = "",
+        horizons: Mapping[str, float] | None = None,
+    ) -> None:
+        """RulesFileError where there is a file and it cannot be used; later a bad one changes nothing.
+
+        Where approval is needed, only what two people have approved counts, which `approvals` knows. `now` gives epoch
+        seconds by the clock of the calls. `rest_days` and `horizons`: see `Shared`; `database_url` is that of the
+        record, beside which the places of budgets are.
+        """
+        self._file = file
+        self._needs_approval = needs_approval
+        self._clock = clock
+        self.budgets = Budgets(database_url, now)
+        """The budgets of clients, care units and users."""
+        self.checks: Sequence[Check] = CHECKS
+        """Every check that can hold a card back."""
+        self.shared = Shared(now, needs_approval, rest_days, horizons or {}, self.budgets)
+        self.memory = Memory()
+        """What was shown and answered about each patient."""
+        self._newest: dict[str, int] = {}
+        self._was_read = asyncio.Event()
+        self._approvals = approvals
+        self._typed = read_rules_file(file) if file is not None else SiteRules()
+        self._in_force: tuple[object, SiteRules] = (None, SiteRules())
+        self._stamp = _stamp(file)
+        self._looked_at = clock()
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="restraint")
+
+    def check_findings(self, call: CheckedCall) -> SuppressionCheck:
+        """Return what says of a finding why it is not shown in this call."""
+        return check_findings(call, self.checks)
+
+    async def choose(self, cards: Sequence[Card], call: CheckedCall) -> Chosen:
+        """Return the cards to show now, and the reason against each of the others."""
+        chosen = await choose_cards(cards, call, self.checks)
+        if call.colleague_answers:
+            chosen.cards = [_with_colleague(card, call) for card in chosen.cards]
+        return chosen
+
+    def approval_counts(self) -> dict[str, int] | None:
+        """How many rules show their findings here and how many run in shadow; None where no approval is needed."""
+        if not self._needs_approval:
+            return None
+        versions = all_rule_versions()
+        waiting = len(self.site.not_approved(versions))
+        return {"approved": len(versions) - waiting, "not_approved": waiting}
+
+    def remember(self, decision: Decision, items: Iterable[FeedbackItem]) -> None:
+        """Take clinicians' answers to the cards of a decision at once, so that the next call already knows them."""
+        if is_trial(decision.client):
+            return
+        self.memory.note(decision.client, decision.patient, answers_to(decision, items))
+
+    def note_shown(self, cards: Sequence[Card], call: CheckedCall) -> None:
+        """Take what was shown just now and is on record."""
+        caller = call.caller
+        events = shown_events(caller.service, (card.own_extension for card in cards), call.as_of)
+        self.memory.note(caller.client, caller.patient, events)
+
+    async def keep_reading(self, url: str, views: Views) -> None:
+        """Take what is in the views of the record, and approvals, every two seconds until cancelled.
+
+        It has a thread of its own: an approval never waits behind uploads or messages.
+        """
+        in_thread = partial(asyncio.get_running_loop().run_in_executor, self._thread)
+        self.memory.read_from(views)
+        while True:
+            with suppress(RecordUnavailable):  # the record says so itself, to every call
+                await in_thread(self.read_approvals)
+                if not self._was_read.is_set():
+                    await in_thread(partial(self._read_first, url, views))
+            await asyncio.sleep(_READ_SECONDS if self._was_read.is_set() else _FIRST_SECONDS)
+
+    def _read_first(self, url: str, views: Views) -> None:
+        """Note that the views have all that was on record when this process began."""
+        self._newest = self._newest or newest_numbers(url)
+        if all(views.mark(name).sequence >= number for name, number in self._newest.items()):
+            self._was_read.set()
+
+    async def wait_until_read(self, seconds: float) -> None:
+        """Return when the views have what was on record before, at the latest after so many seconds."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._was_read.wait()
+
+    def read_approvals(self) -> None:
+        """Take the approvals that are on record.
+
+        Raises:
+            RecordUnavailable: They cannot be read.
+        """
+        if self._approvals is not None:
+            self._approvals.read()
+
+    @property
+    def site(self) -> SiteRules:
+        """What the rules file says, as of at most a second ago."""
+        now = self._clock()
+        if self._file is not None and now - self._looked_at >= _LOOK_SECONDS:
+            self._looked_at = now
+            stamp = _stamp(self._file)
+            if stamp != self._stamp:
+                self._stamp = stamp
+                self._take(self._file)
+        return self._signed() if self._needs_approval else self._typed
+
+    def _signed(self) -> SiteRules:
+        """Return what the file says, with the approvals of two people."""
+        approvals = self._approvals
+        state = (id(self._typed), approvals.state if approvals is not None else None)
+        if self._in_force[0] != state:
+            self._in_force = (state, approvals.in_force(self._typed) if approvals is not None else self._typed)
+        return self._in_force[1]
+
+    def _take(self, file: Path) -> None:
+        try:
+            self._typed = read_rules_file(file)
+        except RulesFileError as error:
+            log().error("rules file refused, the last good one stays", count=len(error.problems))
+        else:
+            log().info("rules file read again", count=len(self._typed.switches))
+
+
+def _with_colleague(card: Card, call: CheckedCall) -> Card:
+    """Return the card with what a colleague answered to the same critical finding."""
+    keys = (card.uuid, *(finding.rule for finding in card.own_extension.findings))
+    sentences = dict.fromkeys(call.colleague_answers[key] for key in keys if key in call.colleague_answers)
+    return with_sentences(card, sentences) if card.indicator == "critical" else card
+
+
+def _stamp(file: Path | None) -> tuple[int, int] | None:
+    try:
+        stat = file.stat() if file is not None else None
+    except OSError:
+        return None
+    return (stat.st_mtime_ns, stat.st_size) if stat is not None else None

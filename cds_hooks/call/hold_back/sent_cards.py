@@ -1,0 +1,226 @@
+"""What happened to the cards of a patient: each card that was shown and each answer to one, as an event."""
+
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from typing import Any, Final
+
+import msgspec
+from msgspec import Struct
+
+from cards.card import OVERRIDE_REASONS, PATIENT_DECLINES, Indicator
+from cards.extension import EXTENSION_KEY, NOTHING_SAID, CardExtension
+from cards.finding import Finding
+from cards.rules.engine.governance import Override, ingredients_of, numeric_values
+from cards.text import plain
+from cds_hooks.evidence.decision_views.follow import AnswerRow
+from cds_hooks.evidence.storage.decision import Decision, FeedbackItem
+
+
+class Caller(Struct, frozen=True, gc=False):
+    """Who is shown cards about whom, by which service at which hook."""
+
+    client: str
+    patient: str
+    service: str
+    hook: str
+
+
+SHOWN: Final = "shown"
+"""How a card was answered that nobody answered."""
+ACCEPTED: Final = "accepted"
+_KNOWN_REASONS: Final = frozenset(reason.code for reason in (*OVERRIDE_REASONS, PATIENT_DECLINES)) | {
+    "cds-not-applicable"
+}
+"""Codes of overrides that count whatever the card offered: the project's own, and HL7's parent of "does not fit"."""
+_LONGEST_WORDS: Final = 200
+
+
+class _Extension(Struct, rename={"ours": EXTENSION_KEY}):
+    ours: CardExtension = NOTHING_SAID
+
+
+class _Action(Struct):
+    resource: dict[str, Any] | None = None
+
+
+class _Suggestion(Struct):
+    label: str = ""
+    uuid: str = ""
+    actions: tuple[_Action, ...] = ()
+
+
+class _Reason(Struct):
+    code: str = ""
+
+
+class SentCard(Struct):
+    """What is needed of a card that was sent; a client of CDS Hooks 1.0 is sent one without uuid."""
+
+    uuid: str = ""
+    indicator: Indicator = "info"
+    suggestions: tuple[_Suggestion, ...] = ()
+    reasons: tuple[_Reason, ...] = msgspec.field(default=(), name="overrideReasons")
+    extension: _Extension = msgspec.field(default_factory=_Extension)
+
+    @property
+    def own_extension(self) -> CardExtension:
+        """What this project says on the card."""
+        return self.extension.ours
+
+
+class Accepted(Struct, frozen=True):
+    """A suggestion that was accepted: what it said, on which findings and draft, and which orders came of it.
+
+    `draft` has the references of the draft, not its words: the same drug drafted anew is judged anew. `orders` has the
+    words and the references of the orders.
+    """
+
+    label: str
+    findings: frozenset[tuple[str, str]]
+    draft: frozenset[str]
+    orders: frozenset[str]
+
+
+class Event(Struct, frozen=True, omit_defaults=True):
+    """A card that was shown (`how` is "shown"), or the answer to one: "accepted", or the code of the override.
+
+    `at` is in epoch seconds. `by` is the user to whom the card was shown, as it is recorded, `reason` the reason of an
+    override in words. `finding` is what the card says of the patient as a whole; `bands` are the rules and bands of a
+    card about orders.
+    """
+
+    at: float
+    how: str
+    finding: Finding | None = None
+    service: str = ""
+    last: float = 0.0
+    """When the card was last shown on that day."""
+    by: str = ""
+    reason: str = ""
+    bands: frozenset[tuple[str, str]] = frozenset()
+    override: Override | None = None
+    accepted: tuple[Accepted, ...] = ()
+
+
+def answer_event(
+    card: SentCard, how: str, at: float, reason: str = "", suggestions: Iterable[str] = (), user: str = ""
+) -> Event:
+    """Return the answer to a card that was sent; `suggestions` are the uuids of those that were accepted."""
+    extension = card.own_extension
+    bands = frozenset((finding.rule, finding.band) for finding in extension.findings)
+    drafts = frozenset(fact.source for fact in extension.facts if fact.name == "draft" and fact.source)
+    override = None
+    if reason and (how in _KNOWN_REASONS or any(how == offered.code for offered in card.reasons)):
+        facts = [(fact.name, fact.value) for fact in extension.facts]
+        about, numbers = ingredients_of(facts), numeric_values(facts)
+        override = Override(at, card.indicator, reason, about, numbers, user, drafts)
+    accepted = tuple(
+        Accepted(plain(suggestion.label, 80), bands, drafts, _orders_of(suggestion))
+        for suggestion in card.suggestions
+        if suggestion.uuid in suggestions
+    )
+    return Event(at, how, extension.finding, by=user, reason=reason, bands=bands, override=override, accepted=accepted)
+
+
+def _orders_of(suggestion: _Suggestion) -> frozenset[str]:
+    resources = [action.resource for action in suggestion.actions if action.resource]
+    references = {f"{resource.get('resourceType')}/{resource.get('id')}" for resource in resources}
+    return frozenset(references.union(*map(words_of, resources)))
+
+
+def words_of(resource: object) -> tuple[str, ...]:
+    """Return what an order is called: the text and the display names of its medication or code."""
+    if not isinstance(resource, dict):
+        return ()
+    concept = resource.get("medicationCodeableConcept") or resource.get("code") or {}
+    names = [concept.get("text"), *(coding.get("display") for coding in concept.get("coding") or ())]
+    return tuple(filter(None, (plain_words(name) for name in names if isinstance(name, str))))
+
+
+def plain_words(text: str) -> str:
+    """Return words in the form in which they are compared."""
+    return plain(text, _LONGEST_WORDS).casefold()
+
+
+class _Response(Struct):
+    cards: tuple[SentCard, ...] = ()
+
+
+class _Basis(Struct):
+    as_of: datetime | None = None
+    units: tuple[str, ...] = ()
+
+
+_response: Final = msgspec.json.Decoder(_Response)
+_basis: Final = msgspec.json.Decoder(_Basis)
+
+
+def answer_of(row: AnswerRow) -> Event | None:
+    """Return the answer of a row of the record; None where its decision or card is not there."""
+    if row.decision is None:
+        return None
+    suggestions = msgspec.json.decode(row.feedback.accepted_suggestions)
+    return _answer(row.feedback, row.decision.decision, suggestions)
+
+
+def answers_to(decision: Decision, items: Iterable[FeedbackItem]) -> Iterator[Event]:
+    """Yield the answers that came just now to the cards of a decision."""
+    answers = (_answer(item, decision, item.accepted_suggestions) for item in items)
+    yield from (answer for answer in answers if answer is not None)
+
+
+def _answer(item: Any, decision: Decision, suggestions: Iterable[str]) -> Event | None:
+    card = next((card for card in _response.decode(decision.response).cards if card.uuid == item.card), None)
+    if card is None:
+        return None
+    at, user = item.received_at / 1e6, decision.user_id or ""
+    if item.outcome == ACCEPTED:
+        return answer_event(card, ACCEPTED, at, suggestions=tuple(suggestions), user=user)
+    how, reason = item.override_reason_code, item.override_reason_display or item.override_reason_code
+    return answer_event(card, how or "overridden", at, reason or "", user=user)
+
+
+class ShownDecision(Struct, frozen=True):
+    """A decision with cards; `as_of` in epoch seconds, by the clock of its call, `decided_at` by that of the machine.
+
+    `user` is as it is recorded; `units` are the patient's care units.
+    """
+
+    client: str
+    patient: str
+    service: str
+    as_of: float
+    cards: tuple[SentCard, ...]
+    user: str = ""
+    units: tuple[str, ...] = ()
+    decided_at: float = 0.0
+
+    @property
+    def events(self) -> list[Event]:
+        """What its cards say about the patient as a whole."""
+        return shown_events(self.service, (card.own_extension for card in self.cards), self.as_of)
+
+
+def shown_events(service: str, cards: Iterable[CardExtension], at: float) -> list[Event]:
+    """Return that cards about the patient as a whole were shown; of cards about orders only answers are remembered."""
+    findings = (extension.finding for extension in cards)
+    return [Event(at, SHOWN, finding, service, at) for finding in findings if finding is not None]
+
+
+def shown_decision(decision: Decision) -> ShownDecision | None:
+    """Return what a decision on record showed; None where it showed no card."""
+    if decision.outcome != "cards":
+        return None
+    basis = _basis.decode(decision.basis)
+    if basis.as_of is None:
+        return None
+    return ShownDecision(
+        decision.client,
+        decision.patient,
+        decision.service,
+        basis.as_of.timestamp(),
+        _response.decode(decision.response).cards,
+        decision.user_id or "",
+        basis.units,
+        decision.decided_at / 1e6,
+    )

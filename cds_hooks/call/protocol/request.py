@@ -1,0 +1,480 @@
+"""Reads the bytes of a hook call into a typed request. Errors name the place, never the value."""
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, Final, Literal, NamedTuple, TypeAlias
+
+import msgspec
+from msgspec import Meta, Raw, Struct, field, structs
+
+from cards.extension import EXTENSION_KEY, VERSION
+from cds_hooks.call.protocol.body import (
+    check_density,
+    check_depth,
+    check_head,
+    check_text,
+    check_whole,
+    describe_decoder_error,
+    error_path,
+    split_off_prefetch,
+)
+from cds_hooks.call.protocol.hooks import LIBRARY, REPLACED, Context, Hook
+from cds_hooks.call.protocol.visit_memory import SentPrefetches
+from cds_hooks.errors import BadRequest, PayloadTooLarge, TooDeep
+from fhir.record.record import read_repaired
+from fhir.record.refusals import Refusal
+from fhir.record.resources import AnyResource, Bundle
+
+_PLACE: Final = "fhirAuthorization"
+
+
+class FhirAuthorization(Struct, frozen=True, gc=False):
+    """`fhirAuthorization` of a request (checklist rows FHIR-03 to FHIR-10). The token is in no representation of it."""
+
+    access_token: str
+    token_type: str
+    scope: str | None = None
+    """Scopes granted, of SMART v1 or v2, divided by spaces. The FHIR server is who judges by them."""
+    subject: str | None = None
+    """Our client id at the client's authorization server. Required by the specification and missing in practice."""
+    expires_in: float | str | None = None
+    """Seconds. Required by the specification and missing in practice (TRAP-41): the token is used at once or never."""
+    patient: str | None = None
+    """The one patient that the token is limited to."""
+
+    def __repr__(self) -> str:
+        return "FhirAuthorization(…)"
+
+
+_WEB: Final = ("http://", "https://")
+_SCHEME: Final = re.compile(r"[a-z][a-z0-9+.-]{0,30}:|//", re.IGNORECASE)
+
+
+def usable_server(fhir_server: str | None) -> tuple[str | None, Refusal | None]:
+    """Return the address of the call's FHIR server, or why it is not used: it is no address of the web.
+
+    Raises:
+        BadRequest: It has another scheme than http or https, such as file; the message does not repeat it.
+    """
+    address = (fhir_server or "").strip()
+    if not address or address[:8].lower().startswith(_WEB):
+        return fhir_server, None
+    if _SCHEME.match(address):
+        raise BadRequest(
+            "`fhirServer` must be an http or https URL; another scheme came. Nothing was read from it or computed.",
+            "fhirServer",
+        )
+    return None, Refusal(
+        "fhirServer", "malformed", "`fhirServer` must be an http or https address; it was not used, the prefetch was."
+    )
+
+
+def usable_authorization(
+    authorization: FhirAuthorization | None, fhir_server: str | None, patient_id: str
+) -> tuple[FhirAuthorization | None, Refusal | None]:
+    """Return the authorization, or why it is not used; the prefetch is judged without it.
+
+    Raises:
+        BadRequest: It holds no bearer token, or is for another patient; no message holds a value of it.
+    """
+    if authorization is None:
+        return None, None
+    if authorization.token_type.lower() != "bearer":
+        raise BadRequest(
+            "`fhirAuthorization.token_type` must be `Bearer`; another type came. Nothing was computed.",
+            f"{_PLACE}.token_type",
+        )
+    if not authorization.access_token.strip():
+        raise BadRequest(
+            "`fhirAuthorization.access_token` is required; it came blank. Nothing was computed.",
+            f"{_PLACE}.access_token",
+        )
+    if authorization.patient is not None and authorization.patient.removeprefix("Patient/") != patient_id:
+        raise BadRequest(
+            "`fhirAuthorization.patient` must be the patient of `context.patientId`; another one came. "
+            "Nothing was computed.",
+            f"{_PLACE}.patient",
+        )
+    if not (fhir_server or "").strip():
+        text = "fhirAuthorization came without a usable fhirServer: the token was not used, the prefetch was."
+        return None, Refusal(_PLACE, "not-used", text)
+    return authorization, None
+
+
+class EntryLimits(NamedTuple):
+    """The most Bundle entries that one key of a call's prefetch may hold, and that all may hold; the most keys, too."""
+
+    of_a_key: int = 10_000
+    of_all: int = 30_000
+
+
+_NO_MORE: Final = EntryLimits()
+_LONGEST_KEY_SAID: Final = 40
+LONGEST_ID: Final = 512
+"""Characters of an id by which decisions are found: PostgreSQL's index takes 2,704 bytes of it, and all decisions that
+are written together with a longer one are refused. The longest id of CDS Hooks' examples has 194."""
+
+
+class _Wire(Struct, frozen=True, gc=False):
+    hook: str
+    hookInstance: str
+    context: Raw
+    fhirServer: str | None = None
+    fhirAuthorization: FhirAuthorization | None = None
+    prefetch: dict[str, AnyResource | None] | None = None
+    extension: Raw = Raw(b"null")
+
+
+class _Whose(Struct, frozen=True, gc=False):
+    patientId: Annotated[str, Meta(max_length=LONGEST_ID)] = ""
+
+
+class HookRequest(Struct, frozen=True):
+    """A hook call (CDS Hooks 2.0.1), with every prefetch value left as bytes.
+
+    Calls that the quick decoder refuses are read by it, and the OpenAPI document describes it.
+    """
+
+    hook: str
+    hookInstance: Annotated[str, Meta(description="A UUID that is unique to this call.")]
+    context: Annotated[Raw, Meta(description="What the hook says it has: patientId always, userId mostly.")]
+    fhirServer: str | None = None
+    fhirAuthorization: FhirAuthorization | None = None
+    prefetch: Annotated[
+        dict[str, Raw] | None,
+        Meta(description="By key of GET /cds-services: a FHIR R4 resource or Bundle; null for none found."),
+    ] = None
+    extension: Raw = field(default_factory=lambda: Raw(b"null"))
+
+
+class CDSRequest(Struct, frozen=True, gc=False):
+    """One hook call: its context typed, its prefetch as lean resources by key (None: asked, none found)."""
+
+    hook: str
+    hook_instance: str
+    context: Context
+    prefetch: dict[str, Any]
+    refusals: list[Refusal]
+    wants_timings: bool
+    extension_version: int = VERSION
+    """The version of the answer's extension that the client asks for."""
+    fhir_server: str | None = None
+    fhir_authorization: FhirAuthorization | None = None
+    extension: bytes = b"null"
+    """The extension of the request as JSON; null in a replay."""
+
+    @property
+    def order_bytes(self) -> int:
+        """How much JSON the orders in the context are; 0 for a hook without orders."""
+        context = self.context
+        orders = getattr(context, "draft_orders", None) or getattr(context, "medications", None)
+        return len(bytes(orders)) if isinstance(orders, Raw) else 0
+
+
+ActualHook: TypeAlias = Callable[[str, Raw], str]
+"""What a vendor means by a hook and the request's `extension`: the name of a hook, the same one mostly."""
+
+Recall: TypeAlias = Callable[[str], SentPrefetches | None]
+"""What the client sent before about the patient of this id; None where nothing is kept (`visit_memory.py`)."""
+
+_NULL: Final = b"null"
+# Up to CDS Hooks 1.0 these stood beside `hook`; today they are context.userId and the like (checklist row REQ-17).
+_BEFORE_1_0: Final = {"user": "userId", "patient": "patientId", "encounter": "encounterId"}
+
+_USER_BESIDE_HOOK: Final = Refusal(
+    "context.userId",
+    "misplaced",
+    "The user stood beside hook and was taken from there: since 1.0 it is context.userId.",
+)
+
+_BRACE: Final = ord("{")
+_members: Final = msgspec.json.Decoder(dict[str, Raw])
+_quick: Final = msgspec.json.Decoder(_Wire)
+_whose: Final = msgspec.json.Decoder(_Whose)
+_quick_prefetch: Final = msgspec.json.Decoder(dict[str, AnyResource | None] | None)
+_careful: Final = msgspec.json.Decoder(HookRequest)
+
+
+def read_request(
+    body: bytes,
+    hooks: Mapping[str, Hook],
+    actual_hook: ActualHook | None = None,
+    limits: EntryLimits = _NO_MORE,
+    recall: Recall | None = None,
+) -> CDSRequest:
+    """Return the typed request; BadRequest if a required field is missing or of a wrong type, or the hook is another.
+
+    PayloadTooLarge where its prefetch has more entries than `limits` allow.
+
+    Resources in prefetch that cannot be read are not an error: they are in `refusals`. `actual_hook` is the client's
+    dialect, asked only about a hook that is not among `hooks`. A prefetch that `recall` knows is not read again.
+    """
+    try:
+        return _read(body, hooks, actual_hook, limits, recall)
+    except BadRequest as error:
+        moved = _with_user_in_context(body)
+        if moved is not None:
+            request = _read(moved, hooks, actual_hook, limits, recall)
+            request.refusals.append(_USER_BESIDE_HOOK)
+            return request
+        advice = _advice(body)
+        if advice is None:
+            raise
+        raise BadRequest(f"{error.text} {advice}", error.expression) from error
+
+
+def _read(
+    body: bytes,
+    hooks: Mapping[str, Hook],
+    actual_hook: ActualHook | None,
+    limits: EntryLimits,
+    recall: Recall | None,
+) -> CDSRequest:
+    wire, prefetch, refusals = _decode(body, recall)
+    _check_entries(prefetch, limits)
+    if not wire.hookInstance.strip():
+        raise BadRequest(
+            "`hookInstance` came blank; send a UUID that is unique to this call. Nothing was computed.", "hookInstance"
+        )
+    if len(wire.hookInstance) > LONGEST_ID:
+        raise BadRequest(
+            f"`hookInstance` has more than {LONGEST_ID} characters; send a UUID. Nothing was computed.", "hookInstance"
+        )
+    extension = bytes(wire.extension)
+    if extension != _NULL and not extension.startswith(b"{"):
+        raise BadRequest(
+            "`extension` must be a JSON object; another JSON type came. Nothing was computed.", "extension"
+        )
+    hook = hooks.get(wire.hook)
+    if hook is None and actual_hook is not None:
+        hook = hooks.get(actual_hook(wire.hook, wire.extension))
+    if hook is None:
+        raise _other_hook(wire.hook, hooks)
+    context = read_context(hook, wire.context)
+    fhir_server, server_refusal = usable_server(wire.fhirServer)
+    authorization, token_refusal = usable_authorization(wire.fhirAuthorization, fhir_server, context.patient_id)
+    refusals += [refusal for refusal in (server_refusal, token_refusal) if refusal is not None]
+    return CDSRequest(
+        hook=hook.name,
+        hook_instance=wire.hookInstance,
+        context=context,
+        prefetch=prefetch,
+        refusals=refusals,
+        wants_timings=b'"timings"' in extension,
+        extension_version=_extension_version(extension),
+        fhir_server=fhir_server,
+        fhir_authorization=authorization,
+        extension=extension,
+    )
+
+
+class _OfServer(Struct, frozen=True):
+    """What a client asks of this server's extension of the answer."""
+
+    version: Literal[1, 2] = VERSION
+
+
+class _Extension(Struct, rename={"ours": EXTENSION_KEY}):
+    ours: _OfServer = _OfServer()
+
+
+_extension: Final = msgspec.json.Decoder(_Extension)
+
+
+def _extension_version(extension: bytes) -> int:
+    if b'"version"' not in extension or EXTENSION_KEY.encode() not in extension:
+        return VERSION
+    try:
+        return _extension.decode(extension).ours.version
+    except msgspec.MsgspecError as error:
+        text = f"extension.{EXTENSION_KEY}.version must be 1 or {VERSION}, the versions of the answer's extension."
+        raise BadRequest(text, f"extension.{EXTENSION_KEY}.version") from error
+
+
+def request_of_context(
+    name: str,
+    hook_instance: str,
+    context: Raw,
+    hooks: Mapping[str, Hook],
+    *,
+    wants_timings: bool,
+    extension_version: int = VERSION,
+) -> CDSRequest:
+    """Return the request of a call answered before, without its prefetch; BadRequest if it would not be taken."""
+    hook = hooks.get(name)
+    if hook is None:
+        raise _other_hook(name, hooks)
+    return CDSRequest(hook.name, hook_instance, read_context(hook, context), {}, [], wants_timings, extension_version)
+
+
+def read_context(hook: Hook, members: Raw) -> Context:
+    """Return the typed context; BadRequest names the field that is missing, blank or of the wrong JSON type."""
+    try:
+        if hook.modernise is not None:
+            members = Raw(msgspec.json.encode(hook.modernise(_members.decode(members))))
+        context = hook.decoder.decode(members)
+    except msgspec.ValidationError as error:
+        text = f"context does not fit {hook.name}: {describe_decoder_error(error)} (in context)."
+        raise BadRequest(text, error_path(error, "context")) from error
+    for attribute, name in hook.texts:
+        value = getattr(context, attribute)
+        if value is not None and not value.strip():
+            raise BadRequest(
+                f"`context.{name}` is required for {hook.name}; it came blank. Nothing was computed.", f"context.{name}"
+            )
+    for attribute, name, required in hook.objects:
+        value = memoryview(getattr(context, attribute))
+        if value[0] != _BRACE and (required or bytes(value) != _NULL):
+            raise BadRequest(
+                f"`context.{name}` must be a JSON object for {hook.name}; another type came. Nothing was computed.",
+                f"context.{name}",
+            )
+    if len(context.patient_id) > LONGEST_ID:
+        raise BadRequest(
+            f"`context.patientId` must have at most {LONGEST_ID} characters; more came. Nothing was computed.",
+            "context.patientId",
+        )
+    return _with_bare_ids(context)
+
+
+def _with_bare_ids(context: Context) -> Context:
+    """`Patient/1` and `Encounter/1` as the bare ids they should be: clients mix the two forms up (TRAP-35)."""
+    changed: dict[str, Any] = {}
+    for attribute, name, kind in (("patient_id", "patientId", "Patient"), ("encounter_id", "encounterId", "Encounter")):
+        value: str | None = getattr(context, attribute)
+        if value is None or "/" not in value:
+            continue
+        *_, owner, identity = value.split("/_history/", 1)[0].split("/")
+        if owner != kind or not identity:
+            raise BadRequest(
+                f"`context.{name}` must be the id of a {kind}; another reference came. Nothing was computed.",
+                f"context.{name}",
+            )
+        changed[attribute] = identity
+    return structs.replace(context, **changed) if changed else context
+
+
+def _check_entries(prefetch: dict[str, Any], limits: EntryLimits) -> None:
+    if len(prefetch) > limits.of_all:
+        raise PayloadTooLarge(
+            f"`prefetch` holds {len(prefetch)} keys; at most {limits.of_all} are read. Nothing was computed.",
+            "prefetch",
+        )
+    entries = {key: len(value.entry) for key, value in prefetch.items() if isinstance(value, Bundle)}
+    what_to_do = "Nothing was computed. Send what GET /cds-services asks for."
+    for key, count in entries.items():
+        if count > limits.of_a_key:
+            where = f"prefetch.{key}" if len(key) <= _LONGEST_KEY_SAID and key.isidentifier() else "prefetch"
+            text = f"`{where}` holds {count} entries; at most {limits.of_a_key} of one key are read."
+            raise PayloadTooLarge(f"{text} {what_to_do}", where)
+    if sum(entries.values()) > limits.of_all:
+        text = f"`prefetch` holds {sum(entries.values())} entries; at most {limits.of_all} are read."
+        raise PayloadTooLarge(f"{text} {what_to_do}", "prefetch")
+
+
+def _other_hook(name: str, hooks: Mapping[str, Hook]) -> BadRequest:
+    answered = f"This service answers {' and '.join(hooks)}"
+    if name in REPLACED:
+        return BadRequest(f"{name} was replaced in the CDS Hooks library: use {REPLACED[name]}. {answered}.", "hook")
+    sentence = name if name in LIBRARY else "another hook"
+    return BadRequest(f"{answered}; the body says {sentence}. See GET /cds-services.", "hook")
+
+
+def _with_user_in_context(body: bytes) -> bytes | None:
+    """Return the body of a client that sends today's context and the user beside `hook`, the user put where it belongs.
+
+    None where the body is another one. Published requests are like that (HL7/PDDI-CDS, cqframework/opioid-cds).
+    """
+    try:
+        members = msgspec.json.decode(body, type=dict[str, Raw])
+        context = msgspec.json.decode(members["context"], type=dict[str, Raw])
+        user = msgspec.json.decode(members.get("userId") or members["user"], type=str)
+    except (KeyError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    if "patientId" not in context or "userId" in context or "/" not in user:
+        return None
+    inside = {**context, "userId": Raw(msgspec.json.encode(user))}
+    return msgspec.json.encode({**members, "context": Raw(msgspec.json.encode(inside))})
+
+
+def _advice(body: bytes) -> str | None:
+    """Return what to do about members of the time before CDS Hooks 1.0, which may be why something is missing."""
+    try:
+        members = msgspec.json.decode(body, type=dict[str, Raw])
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    moved = [f"{old} is context.{new}" for old, new in _BEFORE_1_0.items() if old in members]
+    return f"Since CDS Hooks 1.0 {' and '.join(moved)}." if moved else None
+
+
+def _decode(body: bytes, recall: Recall | None) -> tuple[_Wire | HookRequest, dict[str, Any], list[Refusal]]:
+    check_text(body)
+    check_density(body)
+    in_two = _decode_in_two(body, recall)
+    if in_two is not None:
+        return in_two
+    return _decode_whole(body)
+
+
+def _decode_in_two(body: bytes, recall: Recall | None) -> tuple[_Wire, dict[str, Any], list[Refusal]] | None:
+    parts = split_off_prefetch(body)
+    if parts is None:
+        return None
+    head, prefetch = parts[0], bytes(parts[1])
+    try:
+        check_head(head)
+        wire = _quick.decode(head)
+        patient_id = _whose.decode(wire.context).patientId if recall is not None else ""
+        sent_before = recall(patient_id) if recall is not None and patient_id else None
+        kept = sent_before.get(prefetch) if sent_before is not None else None
+        if kept is not None:
+            return wire, dict(kept.values), list(kept.refusals)
+        try:
+            values, refusals = _quick_prefetch.decode(prefetch) or {}, list[Refusal]()
+        except msgspec.ValidationError:
+            values, refusals = _read_carefully(_members.decode(prefetch))
+        check_depth(prefetch, "prefetch")
+    except (msgspec.DecodeError, RecursionError):
+        return None  # the whole body shows where it is wrong
+    if sent_before is not None:
+        sent_before.keep(prefetch, values, refusals)
+    return wire, values, refusals
+
+
+def _decode_whole(body: bytes) -> tuple[_Wire | HookRequest, dict[str, Any], list[Refusal]]:
+    try:
+        wire = _quick.decode(body)
+        check_whole(body)
+    except msgspec.ValidationError:
+        return _decode_carefully(body)
+    except RecursionError as error:
+        raise TooDeep("The body is nested deeper than any FHIR resource; nothing was read.") from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise BadRequest(
+            f"The body is not valid JSON ({describe_decoder_error(error)}). Nothing was computed."
+        ) from error
+    return wire, wire.prefetch or {}, []
+
+
+def _decode_carefully(body: bytes) -> tuple[HookRequest, dict[str, Any], list[Refusal]]:
+    try:
+        wire = _careful.decode(body)
+        check_whole(body)
+        return wire, *_read_carefully(wire.prefetch or {})
+    except msgspec.ValidationError as error:
+        raise BadRequest(
+            f"The body is not a CDS Hooks request: {describe_decoder_error(error)}.", error_path(error)
+        ) from error
+    except RecursionError as error:
+        raise TooDeep("The body is nested deeper than any FHIR resource; nothing was read.") from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise BadRequest(
+            f"The body is not valid JSON ({describe_decoder_error(error)}). Nothing was computed."
+        ) from error
+
+
+def _read_carefully(values: Mapping[str, Raw]) -> tuple[dict[str, Any], list[Refusal]]:
+    """Return the values by key, repaired where they can be, and what of them could not be read."""
+    read = {key: read_repaired(key, raw) for key, raw in values.items()}
+    refusals = [refusal for _, refused in read.values() for refusal in refused]
+    return {key: value for key, (value, _) in read.items()}, refusals

@@ -1,0 +1,100 @@
+"""The addresses /livez and /readyz: whether the process lives, and whether it can answer."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import UTC, datetime
+from typing import Final
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from cards.dated import ending
+from cds_hooks.call.components import ServerComponents
+from cds_hooks.call.security import Trust
+from cds_hooks.call.services import Advisor, Service
+from cds_hooks.call.trusted_models import AbsentModel
+from cds_hooks.errors import ReplayStoreFailed
+from cds_hooks.evidence.storage.decision import RecordUnavailable, plain
+from cds_hooks.telemetry.logs import log
+
+DRAINING: Final = "draining"
+"""Member of the ASGI state: whether this process is about to end; `server.py` sets it."""
+
+
+def models_out(services: Mapping[str, Service]) -> list[dict[str, object]]:
+    """Return the models whose files cannot be served, each with the reason and what its services answer."""
+    return [
+        {
+            "model": model.name,
+            "service": service.id,
+            "reason": model.reason,
+            "answers": _answers_without(model, advisor, service),
+        }
+        for service in services.values()
+        for advisor in service.advisors
+        for model in advisor.absent_models
+    ]
+
+
+def _answers_without(model: AbsentModel, advisor: Advisor, service: Service) -> str:
+    if model is not advisor.models[0]:
+        return "without this model"
+    return "503" if len(service.advisors) == 1 else f"without {advisor.id}"
+
+
+def _one_at_a_time(check: Callable[[], Awaitable[None]]) -> Callable[[], Awaitable[None]]:
+    """Return those who ask while it is being checked get what that check finds: many who ask cost what one does."""
+    running: asyncio.Future[None] | None = None
+
+    async def shared() -> None:
+        nonlocal running
+        if running is None or running.done():
+            running = asyncio.ensure_future(check())
+        await asyncio.shield(running)
+
+    return shared
+
+
+async def why_not_ready(check: Callable[[], Awaitable[None]], check_tokens: Callable[[], Awaitable[None]]) -> str:
+    """Return why no call can be answered, in words; "" where calls can be. The checks are of record and tokens."""
+    try:
+        await check()
+    except RecordUnavailable as error:
+        log().error("not ready", status=503, reason=plain(error.cause))
+        return "the decisions cannot be recorded"
+    try:
+        await check_tokens()
+    except ReplayStoreFailed:
+        log().error("not ready", status=503, reason="used tokens cannot be stored")
+        return "the tokens of calls cannot be checked"
+    return ""
+
+
+def health_routes(services: dict[str, Service], components: ServerComponents, trust: Trust) -> list[Route]:
+    """Return the routes of both."""
+    absent = models_out(services)
+    check, check_tokens = _one_at_a_time(components.decisions.check), _one_at_a_time(trust.check)
+
+    async def live(_: Request) -> Response:
+        return JSONResponse({"status": "ok"})
+
+    async def ready(request: Request) -> Response:
+        # Models are loaded and the record is opened before the first request is taken (app.py); without a record
+        # every call is answered 503, and then others should take them.
+        if request.scope.get("state", {}).get(DRAINING):
+            return JSONResponse({"status": "this server is about to end", "services": len(services)}, 503)
+        if why := await why_not_ready(check, check_tokens):
+            return JSONResponse({"status": why, "services": len(services)}, 503, {"retry-after": "5"})
+        rules = components.restraint.approval_counts()
+        answer: dict[str, object] = {"status": "ok", "services": len(services)}
+        if absent:
+            answer |= {"status": "a model cannot be served", "models_out": absent}
+        if trust.state is not None and trust.state.problems:
+            answer |= {"status": "the trust file has mistakes", "trust_file": trust.state.sentence}
+        today = (components.settings.as_of or datetime.now(UTC)).date()
+        if tables := ending(today):
+            answer["tables_to_read"] = [table.sentence(today) for table in tables]
+        return JSONResponse(answer | ({} if rules is None else {"rules": rules}))
+
+    return [Route("/livez", live), Route("/readyz", ready)]

@@ -1,0 +1,440 @@
+"""The trust of a trust file: its clients, the key sets that are fetched for them, and who of them calls."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator
+from math import inf
+from pathlib import Path
+from secrets import token_hex
+from time import monotonic, time
+from typing import TYPE_CHECKING, Final
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from cds_hooks.call.security.addresses import (
+    BadUrl,
+    FhirBase,
+    KeySetUrl,
+    OutboundRefused,
+    is_below,
+    is_loopback,
+    parse_url,
+)
+from cds_hooks.call.security.keys import Keys, VerificationKey, read_key_set, read_object
+from cds_hooks.call.security.replay import ReplayStore
+from cds_hooks.call.security.token import ClientRegister, Token, bearer, claimed_client, endpoints_of, read_token
+from cds_hooks.call.security.trust import (
+    ANONYMOUS,
+    ANY_NAME,
+    NO_SERVICE,
+    Headers,
+    OutboundTrust,
+    PinnedKeys,
+    ProxiedCall,
+    RegistrableNames,
+    TrustedClient,
+    TrustFileState,
+    base_url,
+)
+from cds_hooks.call.security.trust_file import (
+    TrustFile,
+    TrustFileError,
+    read_trust_file,
+    read_usable_clients,
+    without_withdrawn,
+)
+from cds_hooks.errors import Untrusted
+from cds_hooks.telemetry.logs import log
+
+if TYPE_CHECKING:
+    from cds_hooks.call.security.outbound import OutboundClient
+
+Fetch = Callable[[KeySetUrl], Awaitable[bytes]]
+"""A function that fetches the bytes of a key set, or raises."""
+
+UNKNOWN_KID_SECONDS: Final = 60.0
+"""Least seconds between two fetches of a key set because a token names a key that is not in it."""
+
+_FIRST_PAUSE_SECONDS: Final = 5.0
+_LONGEST_PAUSE_SECONDS: Final = 60.0
+_MOST_WAITING: Final = 256
+_LEFT_BEHIND: Final = 2.0  # times refresh_seconds
+
+
+class KeySetLifetimes(Struct, frozen=True):
+    """How long a key set is kept."""
+
+    refresh_seconds: float = 900.0
+    outage_seconds: float = 86400.0
+
+
+class RemoteKeys:
+    """The keys of one URL, for one process; all calls that wait share one fetch."""
+
+    def __init__(
+        self, source: KeySetUrl, fetch: Fetch, keeping: KeySetLifetimes, clock: Callable[[], float] = monotonic
+    ) -> None:
+        """Nothing is fetched before the first token arrives; `clock` is monotonic, in seconds."""
+        self.source = source
+        self._fetch = fetch
+        self.keeping = keeping
+        self._clock = clock
+        self._keys = Keys()
+        self._fetched_at = -inf
+        self._asked_for_unknown_at: float | None = None
+        self._pause = 0.0
+        self._not_before = 0.0
+        self._fetching: asyncio.Task[None] | None = None
+        self._waiting = 0
+
+    @property
+    def usable(self) -> bool:
+        """Whether the kept keys are young enough to be used while the key set cannot be fetched."""
+        return self._age() <= self.keeping.outage_seconds
+
+    def key(self, kid: str) -> VerificationKey | None:
+        """Return the key of this name in the kept set; None where the set has to be fetched first.
+
+        A set that is due for a refresh is refreshed in the background. A set that was not used for a long time is
+        fetched again before it is trusted, because a key may have been withdrawn in between.
+        """
+        age = self._age()
+        if age > self.keeping.refresh_seconds and self._may_fetch():
+            self._start()
+        if self._fetching is not None and age > self.keeping.refresh_seconds * _LEFT_BEHIND:
+            return None
+        return self._kept(kid)
+
+    async def key_after_fetching(self, kid: str) -> VerificationKey | None:
+        """Return the key of this name after fetching the set, if a fetch is allowed now; None where there is none."""
+        if self._fetching is None and not self._start_if_due():
+            return self._kept(kid)
+        if self._fetching is not None:
+            if self._waiting >= _MOST_WAITING:
+                return None
+            self._waiting += 1
+            try:
+                # a caller that is cancelled must not cancel the fetch for the others
+                await asyncio.shield(self._fetching)
+            finally:
+                self._waiting -= 1
+        return self._kept(kid)
+
+    def cancel(self) -> None:
+        """Cancel a running fetch."""
+        if self._fetching is not None:
+            self._fetching.cancel()
+
+    def _kept(self, kid: str) -> VerificationKey | None:
+        return self._keys.by_kid.get(kid) if self.usable else None
+
+    def _age(self) -> float:
+        return self._clock() - self._fetched_at
+
+    def _may_fetch(self) -> bool:
+        return self._fetching is None and self._clock() >= self._not_before
+
+    def _start_if_due(self) -> bool:
+        """Start a fetch for a missing key if one is due; return whether it did."""
+        if not self._may_fetch():
+            return False
+        if self.usable:
+            now = self._clock()
+            if self._asked_for_unknown_at is not None and now - self._asked_for_unknown_at < UNKNOWN_KID_SECONDS:
+                return False
+            self._asked_for_unknown_at = now
+        self._start()
+        return True
+
+    def _start(self) -> None:
+        self._fetching = asyncio.get_running_loop().create_task(self._refresh())
+
+    async def _refresh(self) -> None:
+        try:
+            keys, left_out = read_key_set(read_object(await self._fetch(self.source)))
+        # the waiting calls continue with the old keys, whatever failed; the reason is logged for the operator
+        except Exception as error:
+            self._failed(type(error).__name__)
+        else:
+            if keys.by_kid:
+                self._keys, self._fetched_at = keys, self._clock()
+                self._pause = self._not_before = 0.0
+                log().info("key set fetched", count=len(keys.by_kid))
+            else:
+                self._failed("NoKeys")
+            if left_out:
+                log().warning("keys left out", count=len(left_out))
+        finally:
+            self._fetching = None
+
+    def _failed(self, kind: str) -> None:
+        """Keep the old keys; the next attempt waits, longer each time."""
+        self._pause = min(max(self._pause * 2, _FIRST_PAUSE_SECONDS), _LONGEST_PAUSE_SECONDS)
+        self._not_before = self._clock() + self._pause
+        log().warning("key set not fetched", error_type=kind)
+
+
+LOOK_SECONDS: Final = 0.5
+_Stamp = tuple[int, int, int] | None
+_DISCOVERY: Final = "/cds-services"
+
+
+class WatchedTrustFile:
+    """The clients of a trust file that is read again when it changes, and their fetched keys."""
+
+    def __init__(
+        self, file: Path, registrable: RegistrableNames, fetch: Fetch, clock: Callable[[], float] = monotonic
+    ) -> None:
+        """Read the file; a later version that cannot be used changes nothing.
+
+        Raises:
+            TrustFileError: the file cannot be used at the start.
+        """
+        self._path = file
+        self._known = registrable
+        self._fetch = fetch
+        self._clock = clock
+        self._remote: dict[KeySetUrl, RemoteKeys] = {}
+        self._stamps = _stamps([file])
+        self.state = TrustFileState(in_force_since=time())
+        self._take(read_trust_file(file, registrable), ())
+        self._looked_at = clock()
+
+    def register(self) -> ClientRegister:
+        """Return the clients of the file, half a second old at most."""
+        now = self._clock()
+        if now - self._looked_at >= LOOK_SECONDS:
+            self._looked_at = now
+            self._look()
+        return self._register
+
+    @property
+    def anonymous(self) -> TrustedClient:
+        """Who sees discovery without a token: the services of this process."""
+        return replace(ANONYMOUS, services=self._file.services)
+
+    @property
+    def discovery_needs_token(self) -> bool:
+        """Whether discovery needs a token of a client."""
+        return self._file.discovery_needs_token
+
+    def remote_keys(self, source: KeySetUrl) -> RemoteKeys:
+        """Return the keys of a URL that the file names.
+
+        Raises:
+            KeyError: the file does not name it.
+        """
+        return self._remote[source]
+
+    def cancel(self) -> None:
+        """Cancel all running fetches."""
+        for keys in self._remote.values():
+            keys.cancel()
+
+    def _look(self) -> None:
+        # taken before reading, so that a change during the reading is seen the next time
+        stamps = _stamps(self._stamps)
+        # a file that was refused is read every time: the fault may be in a file that it names
+        if stamps == self._stamps and not self.state.problems:
+            return
+        self._stamps = stamps
+        try:
+            file = read_usable_clients(self._path, self._known)
+        except TrustFileError as error:
+            self._refuse(error.kind, error.problems)
+            return
+        if not file.problems:
+            self.state = TrustFileState(in_force_since=time())
+            self._take(file, ())
+            log().info("trust file read again", count=len(file.clients))
+        elif file.problems != self.state.problems:
+            self._take(file, self._kept(file))
+            self._refuse("content", file.problems, tuple(file.faulty))
+
+    def _kept(self, file: TrustFile) -> tuple[TrustedClient, ...]:
+        """Return what remains of the last good entries of the clients whose new entries have mistakes."""
+        last = {client.name: client for client in self._register.clients}
+        remaining = (
+            without_withdrawn(last[name], entry, self._path.parent)
+            for name, entry in file.faulty.items()
+            if name in last
+        )
+        return tuple(client for client in remaining if client is not None)
+
+    def _refuse(self, kind: str, problems: tuple[str, ...], clients: tuple[str, ...] = ()) -> None:
+        if problems != self.state.problems:
+            log().error("trust file refused, the last good one stays", reason=kind, count=len(problems))
+            self.state = TrustFileState(self.state.in_force_since, time(), problems, clients)
+
+    def _take(self, file: TrustFile, kept: tuple[TrustedClient, ...]) -> None:
+        """Put the clients of the file in force, with those that `kept` their last good entry."""
+        for client in file.clients:
+            if client.services == NO_SERVICE:
+                log().warning("client without services may call none", client=client.name)
+        self._file = file
+        clients = (*file.clients, *kept)
+        self._register = ClientRegister(clients)
+        keeping = KeySetLifetimes(file.refresh_seconds, file.outage_seconds)
+        before, self._remote = self._remote, {}
+        for source in {client.key_source for client in clients if isinstance(client.key_source, KeySetUrl)}:
+            keys = before.pop(source) if source in before else RemoteKeys(source, self._fetch, keeping)
+            keys.keeping = keeping
+            self._remote[source] = keys
+        for keys in before.values():
+            keys.cancel()
+        # files that are named for the first time are watched from here on
+        self._stamps = {path: self._stamps.get(path) or _stamp(path) for path in file.files}
+
+
+def _stamps(paths: Iterable[Path]) -> dict[Path, _Stamp]:
+    return {path: _stamp(path) for path in paths}
+
+
+def _stamp(path: Path) -> _Stamp:
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_mtime_ns, status.st_ino, status.st_size
+
+
+class FileTrust(OutboundTrust):
+    """The trust of a trust file: a client is identified by the signed token of each call."""
+
+    development = False
+
+    def __init__(
+        self,
+        file: Path,
+        public_url: str,
+        replays: ReplayStore,
+        registrable: RegistrableNames = ANY_NAME,
+        clock: Callable[[], float] = time,
+        outbound: "OutboundClient | None" = None,
+    ) -> None:
+        """`clock` gives seconds since the epoch.
+
+        Raises:
+            TrustFileError: the file cannot be used.
+        """
+        super().__init__(outbound)
+        self._live = WatchedTrustFile(file, registrable, lambda source: self.outbound.fetch(source))
+        self._public_url = public_url
+        if _is_plain(public_url):
+            # checklist row GEN-02: behind a proxy that serves https, tokens should name the proxy's address
+            log().warning("tokens name a plain http address", reason="public-url")
+        self._replays = replays
+        self._clock = clock
+        self._origins = _Origins(self._live)
+
+    @property
+    def origins(self) -> Collection[str]:
+        """The origins of all clients of the current file."""
+        return self._origins
+
+    @property
+    def clients(self) -> tuple[TrustedClient, ...]:
+        """The clients of the current file."""
+        return self._live.register().clients
+
+    @property
+    def state(self) -> TrustFileState:
+        """Since when the file is in force, and what is wrong with a newer version."""
+        return self._live.state
+
+    async def keep_looking(self) -> None:
+        """Look at the file twice a second until cancelled."""
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            self._live.register()
+
+    async def client_of(self, headers: Headers, path: str, call: ProxiedCall | None = None) -> TrustedClient:
+        """Return the client whose key signed the call's token, which is for this path and was not used before.
+
+        The token of a `call` that a proxy sends again is taken again.
+
+        Raises:
+            Untrusted: there is no such token (401).
+        """
+        register = self._live.register()
+        if path == _DISCOVERY and not self._live.discovery_needs_token:
+            return self._live.anonymous
+        token = read_token(bearer(headers))
+        now = self._clock()
+        client = claimed_client(token, register, endpoints_of(self._public_url, path), now)
+        await self._check_signature(token, client)
+        claims = token.claims
+        until = claims.exp + client.budgets.skew_seconds
+        call_id = call.id if call is not None else ""
+        is_first = await self._replays.first_use(claims.iss, claims.jti, until, now, call_id)
+        if not is_first and call is not None:
+            is_first = call.is_repeated = await self._replays.was_used_by(claims.iss, claims.jti, call_id)
+        if not is_first:
+            raise Untrusted("replayed", client.name)
+        return client
+
+    async def _check_signature(self, token: Token, client: TrustedClient) -> None:
+        kid = token.header.kid
+        source = client.key_source
+        if isinstance(source, PinnedKeys):
+            key = source.keys.by_kid.get(kid)
+        else:
+            remote = self._live.remote_keys(source)
+            key = remote.key(kid) or await remote.key_after_fetching(kid)
+            if not remote.usable:
+                raise Untrusted("keys-away", client.name)
+        if key is None:
+            raise Untrusted("key", client.name)
+        if not key.verifies(token.header.alg, token.signed, token.signature):
+            raise Untrusted("signature", client.name)
+
+    def may_fetch(self, client: TrustedClient, fhir_server: str) -> FhirBase:
+        """Return the registered base that equals the address or lies above it.
+
+        Raises:
+            OutboundRefused: there is none for this client.
+        """
+        url = base_url(fhir_server)
+        for base in client.fhir:
+            if is_below(url, base.url):
+                return FhirBase(url, base.url, base.reach, client.budgets, client.name, open=base.open)
+        raise OutboundRefused("not-registered", "The call's fhirServer is not one that is registered for this client.")
+
+    async def check(self) -> None:
+        """Note one token of our own as used: what every call with a token needs.
+
+        Raises:
+            ReplayStoreFailed: The store of used tokens cannot be written.
+        """
+        now = time()
+        await self._replays.first_use("readyz", token_hex(16), now + 60, now)
+
+    async def aclose(self) -> None:
+        """Close connections and files."""
+        self._live.cancel()
+        await super().aclose()
+        await self._replays.aclose()
+
+
+class _Origins(Collection[str]):
+    """The origins of the current file. An ASGI middleware keeps this object for the life of the process."""
+
+    def __init__(self, live: WatchedTrustFile) -> None:
+        self._live = live
+
+    def __contains__(self, origin: object) -> bool:
+        return origin in self._live.register().origins
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._live.register().origins)
+
+    def __len__(self) -> int:
+        return len(self._live.register().origins)
+
+
+def _is_plain(public_url: str) -> bool:
+    try:
+        url = parse_url(public_url)
+    except BadUrl:
+        return False
+    return url.scheme == "http" and not is_loopback(url)

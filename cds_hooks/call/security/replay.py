@@ -1,0 +1,307 @@
+"""Remembers used tokens, so that each is accepted once: by all workers, and after a restart too.
+
+They are in an SQLite file beside the decision record, or in PostgreSQL for servers on several machines that share one
+decision record.
+"""
+
+import asyncio
+import sqlite3
+from collections.abc import Callable
+from contextlib import suppress
+from hashlib import blake2b
+from pathlib import Path
+from time import monotonic
+from typing import TYPE_CHECKING, Final, Protocol
+
+from sqlalchemy import URL
+
+from cds_hooks.errors import ReplayStoreFailed
+from cds_hooks.evidence.storage.database import parse_url, sqlite_file
+from cds_hooks.evidence.storage.outage import Outage
+from cds_hooks.evidence.storage.sqlite import Checkpointer, is_locked
+
+if TYPE_CHECKING:
+    from psycopg import AsyncConnection
+
+_FAILED: Final = "The server cannot check the call's token. Try again later."
+_TABLE: Final = "CREATE TABLE IF NOT EXISTS used (id BLOB PRIMARY KEY, expires INTEGER NOT NULL) WITHOUT ROWID"
+_INSERT: Final = "INSERT OR IGNORE INTO used VALUES (?, ?)"
+_FIND: Final = "SELECT 1 FROM used WHERE id = ?"
+_FORGET: Final = "DELETE FROM used WHERE id >= ? AND id < ? AND expires < ?"
+# A token is kept for as long as the longest lives (3600 s, and 60 s of skew at both ends) after its end: while a clock
+# is wrongly ahead by more, no token is taken and nothing forgotten, and by less, nothing that is good again afterwards.
+_KEPT_SECONDS: Final = 3720
+_OPENING_SECONDS: Final = 5.0
+# another process's insert takes microseconds; whoever holds the lock for longer costs each call this and then a 503
+_WAIT_SECONDS: Final = 0.25
+_RETRY_SECONDS: Final = 0.002
+# Ids are spread evenly, so one value of the first byte is 1/256 of the table. An index on `expires` would cost every
+# insert 5 µs more (18 against 13); this costs a slice every 64 inserts, and what has expired is gone 16,384 later.
+_INSERTS_PER_SLICE: Final = 64
+
+# PostgreSQL
+_LOCK: Final = 0x6364_735F_746F_6B65  # "cds_toke": one name for all that make the same table
+_SET_UP: Final = (
+    "CREATE TABLE IF NOT EXISTS used_tokens (id bytea PRIMARY KEY, expires bigint NOT NULL)",
+    "CREATE INDEX IF NOT EXISTS used_tokens_expires ON used_tokens (expires)",
+)
+_FIND_ONE: Final = "SELECT 1 FROM used_tokens WHERE id = %s"
+_INSERT_ALL: Final = (
+    "WITH given AS (SELECT * FROM unnest(%s::bytea[], %s::bigint[], %s::bytea[]) AS given (id, expires, call)), "
+    "new AS (INSERT INTO used_tokens SELECT id, expires FROM given ON CONFLICT DO NOTHING RETURNING id), "
+    "calls AS (INSERT INTO used_tokens SELECT call, expires FROM given WHERE call IS NOT NULL "
+    "AND id IN (SELECT id FROM new) ON CONFLICT DO NOTHING) SELECT id FROM new"
+)
+_FORGET_SOME: Final = (
+    "DELETE FROM used_tokens WHERE id IN (SELECT id FROM used_tokens WHERE expires < %s ORDER BY expires LIMIT 4000)"
+)
+_INSERTS_PER_FORGETTING: Final = 1000
+_ROUND_TRIP_SECONDS: Final = 5
+
+
+class ReplayStore(Protocol):
+    """Says of each token whether it is used for the first time."""
+
+    async def first_use(self, iss: str, jti: str, expires: float, now: float, call_id: str = "") -> bool:
+        """Return true for the first use of each pair, False for every later one. Times are seconds since the epoch.
+
+        The `call_id` of the first use is kept with it, at the same moment: `was_used_by` finds it.
+
+        Raises:
+            ReplayStoreFailed: the store cannot be read or written.
+        """
+
+    async def was_used_by(self, iss: str, jti: str, call_id: str) -> bool:
+        """Return whether the first use of this pair was that of this call; nothing is stored.
+
+        Raises:
+            ReplayStoreFailed: the store cannot be read.
+        """
+
+    async def aclose(self) -> None:
+        """Close the store."""
+
+
+class SqliteReplayStore:
+    """A `ReplayStore` for the processes of one machine; it writes from the event loop's thread, about 13 µs a token.
+
+    It never waits for a lock there: a call that meets one gives way to the others and tries again.
+    """
+
+    def __init__(self, file: Path) -> None:
+        """Open the file, and make it where there is none.
+
+        Raises:
+            ReplayStoreFailed: it cannot be opened.
+        """
+        self._file = file
+        self._inserts = self._slice = 0
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            self._connection = sqlite3.connect(file, isolation_level=None, timeout=_OPENING_SECONDS)
+            for setting in ("journal_mode=WAL", "synchronous=NORMAL", "wal_autocheckpoint=0"):
+                self._connection.execute(f"PRAGMA {setting}")
+            self._connection.execute(_TABLE)
+            self._connection.execute("PRAGMA busy_timeout=0")
+        except (sqlite3.Error, OSError) as error:
+            raise ReplayStoreFailed(f"The store of used tokens cannot be opened: {error}.") from error
+        self._checkpointer = Checkpointer(file)
+
+    async def first_use(self, iss: str, jti: str, expires: float, now: float, call_id: str = "") -> bool:
+        """Return true for the first use of each pair in any process of this machine."""
+        until = int(expires) + 1
+        rows = [(token_id(iss, jti), until)]
+        if call_id:
+            rows.append((_id_of_call(iss, jti, call_id), until))
+        return await _when_free(lambda: self._insert(rows, now))
+
+    async def was_used_by(self, iss: str, jti: str, call_id: str) -> bool:
+        """Return whether the first use of this pair, by any process of this machine, was that of this call."""
+        wanted = (_id_of_call(iss, jti, call_id),)
+        return await _when_free(lambda: self._connection.execute(_FIND, wanted).fetchone() is not None)
+
+    def _insert(self, rows: list[tuple[bytes, int]], now: float) -> bool:
+        if len(rows) == 1:
+            added = self._connection.execute(_INSERT, rows[0]).rowcount
+        else:
+            with self._connection:
+                self._connection.execute("BEGIN IMMEDIATE")
+                added = self._connection.execute(_INSERT, rows[0]).rowcount
+                if added:
+                    self._connection.execute(_INSERT, rows[1])
+        self._inserts += 1
+        if self._inserts >= _INSERTS_PER_SLICE:
+            with suppress(sqlite3.OperationalError):  # another process writes: the next insert tries again
+                self._forget(self._slice, now)
+                self._inserts, self._slice = 0, (self._slice + 1) % 256
+        self._checkpointer.written(1)
+        return added == 1
+
+    async def aclose(self) -> None:
+        """Close the file."""
+        self._checkpointer.close()
+        self._connection.close()
+
+    def _forget(self, slice_: int, now: float) -> None:
+        first = bytes([slice_])
+        # b"\xff" + 16 times b"\xff" comes after every id of 16 bytes
+        last = bytes([slice_ + 1]) if slice_ < 255 else b"\xff" * 17
+        self._connection.execute(_FORGET, (first, last, int(now) - _KEPT_SECONDS))
+
+
+async def _when_free(work: Callable[[], bool]) -> bool:
+    """Return what the work returns, which is tried again while another process holds the lock of the file.
+
+    Raises:
+        ReplayStoreFailed: It cannot be done, or the lock is held for too long.
+    """
+    until = monotonic() + _WAIT_SECONDS
+    while True:
+        try:
+            return work()
+        except sqlite3.Error as error:
+            if not is_locked(error) or monotonic() > until:
+                raise ReplayStoreFailed(_FAILED) from error
+        await asyncio.sleep(_RETRY_SECONDS)
+
+
+def token_id(iss: str, jti: str) -> bytes:
+    """16 bytes for a token: its `jti` is unique for its issuer (RFC 7519, section 4.1.7)."""
+    # with the issuer's length no other pair gives the same text; JSON can hold half a surrogate pair
+    text = f"{len(iss)}:{iss}{jti}".encode("utf-8", "surrogatepass")
+    return blake2b(text, digest_size=16).digest()
+
+
+def _id_of_call(iss: str, jti: str, call_id: str) -> bytes:
+    return token_id(f"call {iss}", f"{len(jti)}:{jti}{call_id}")
+
+
+Waiting = list[tuple[bytes, int, bytes | None, "asyncio.Future[bool]"]]
+"""Tokens with their ends, the calls of those that a proxy named, and who waits."""
+
+
+class PostgresReplayStore:
+    """A `ReplayStore` over one connection; tokens that arrive during a round trip are sent together in the next."""
+
+    def __init__(self, url: URL) -> None:
+        """Name the database; the connection is opened and the table made when the first token arrives."""
+        self._address = url.set(drivername="postgresql").render_as_string(hide_password=False)
+        self._waiting: Waiting = []
+        self._writer: asyncio.Task[None] | None = None
+        self._connection: AsyncConnection | None = None
+        self._outage = Outage(self._probe)
+        self._inserts = 0
+        self._now = 0.0
+
+    async def first_use(self, iss: str, jti: str, expires: float, now: float, call_id: str = "") -> bool:
+        """Return true for the first use of each pair on any machine."""
+        if self._outage.is_on:
+            raise ReplayStoreFailed(_FAILED)
+        future: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        call = _id_of_call(iss, jti, call_id) if call_id else None
+        self._waiting.append((token_id(iss, jti), int(expires) + 1, call, future))
+        self._now = now
+        if self._writer is None:
+            self._writer = asyncio.create_task(self._write())
+        return await future
+
+    async def was_used_by(self, iss: str, jti: str, call_id: str) -> bool:
+        """Return whether the first use of this pair, on any machine, was that of this call."""
+        try:
+            async with asyncio.timeout(_ROUND_TRIP_SECONDS):
+                connection = self._connection or await self._connect()
+                return (
+                    await (await connection.execute(_FIND_ONE, (_id_of_call(iss, jti, call_id),))).fetchone()
+                    is not None
+                )
+        except Exception as error:  # whatever failed, as for `first_use`
+            await self._disconnect()
+            raise ReplayStoreFailed(_FAILED) from error
+
+    async def aclose(self) -> None:
+        """Answers the waiting callers and closes the connection."""
+        self._outage.end()
+        if self._writer is not None:
+            await self._writer
+        await self._disconnect()
+
+    async def _write(self) -> None:
+        while self._waiting:
+            group, self._waiting = self._waiting, []
+            try:
+                async with asyncio.timeout(_ROUND_TRIP_SECONDS):
+                    new = await self._insert(group)
+            # every waiting caller gets an answer, whatever failed: a token that cannot be checked is refused
+            except Exception as error:
+                if isinstance(error, TimeoutError):
+                    self._outage.begin()
+                    group, self._waiting = [*group, *self._waiting], []
+                _refuse(group, error)
+                await self._disconnect()
+            else:
+                _answer(group, new)
+        self._writer = None
+
+    async def _insert(self, group: Waiting) -> set[bytes]:
+        connection = self._connection or await self._connect()
+        # the first of a group with a token is the one whose use counts, so only its call is kept
+        first = {token: (token, expires, call) for token, expires, call, _ in reversed(group)}
+        columns = [list(column) for column in zip(*first.values(), strict=True)]
+        new = {bytes(row[0]) for row in await (await connection.execute(_INSERT_ALL, columns)).fetchall()}
+        self._inserts += len(new)
+        if self._inserts >= _INSERTS_PER_FORGETTING:
+            self._inserts = 0
+            await connection.execute(_FORGET_SOME, (int(self._now) - _KEPT_SECONDS,))
+        return new
+
+    async def _connect(self) -> "AsyncConnection":
+        # imported here: psycopg comes with the extra `postgres` only
+        import psycopg
+
+        connection = await psycopg.AsyncConnection.connect(self._address, autocommit=True)
+        ((is_made,),) = await (await connection.execute("SELECT to_regclass('used_tokens') IS NOT NULL")).fetchall()
+        if not is_made:  # a role that may not make tables finds it made (docs/operations/insert-only-role.sql)
+            async with connection.transaction():
+                await connection.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
+                for statement in _SET_UP:
+                    await connection.execute(statement)
+        self._connection = connection
+        return connection
+
+    async def _probe(self) -> None:
+        if self._connection is None:
+            await self._connect()
+
+    async def _disconnect(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            await connection.close()
+
+
+def _answer(group: Waiting, new: set[bytes]) -> None:
+    """Answers True to the first caller with each token of `new`, the ids that were not stored before."""
+    for token, _, _, future in group:
+        if not future.done():  # otherwise its caller was cancelled
+            future.set_result(token in new)
+        new.discard(token)
+
+
+def _refuse(group: Waiting, error: Exception) -> None:
+    for *_, future in group:
+        if not future.done():
+            failure = ReplayStoreFailed(_FAILED)
+            failure.__cause__ = error
+            future.set_exception(failure)
+
+
+def open_replay_store(database_url: str) -> ReplayStore:
+    """Return the store beside a decision record: in its PostgreSQL database, or in a file beside its SQLite file.
+
+    Raises:
+        ReplayStoreFailed: the file cannot be opened.
+        RecordUnavailable: the URL is neither of SQLite nor of PostgreSQL.
+    """
+    url = parse_url(database_url)
+    if url.get_backend_name() == "postgresql":
+        return PostgresReplayStore(url)
+    return SqliteReplayStore(sqlite_file(url).with_name("used-tokens.sqlite3"))

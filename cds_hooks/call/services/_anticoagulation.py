@@ -1,0 +1,241 @@
+"""What a chart tells before a talk about an anticoagulant: rhythm, what is taken or was stopped, what is against it."""
+
+import re
+from typing import Final
+
+from msgspec import Struct
+
+from cards.rules.families.ddi.conditions import order_treats
+from cards.text import format_number, plain
+from cds_hooks.call.services._exclusions import find_named_in_chart
+from fhir.mapping.conditions import (
+    ConditionHit,
+    condition_hit,
+    condition_status,
+    doubt_of,
+    find_condition,
+)
+from fhir.mapping.medications.active import active_medications, ended_medications, orders_not_active
+from fhir.record.datatypes import DAY_SECONDS, Coding, FhirTime, parse_time
+from fhir.record.record import PatientRecord
+from fhir.record.refusals import WhyNot
+from fhir.record.resources import Condition, Procedure
+from fhir.terminology.assertions import states
+from fhir.terminology.conditions import condition_groups_of
+
+# RE-LY (Connolly 2009) left out people with gastrointestinal bleeding within a year: table 5 of PMC3956385.
+_BLEEDING_DAYS: Final = 365.0
+_NEWEST_DAYS: Final = 90.0
+_VERY_LOW: Final = (("hemoglobin", "Haemoglobin", 8.0, "g/dL"), ("platelets", "Platelets", 50.0, "×10³/µL"))
+"""Below these: grade 3 of CTCAE 5.0 (2017), for haemoglobin with 'transfusion indicated'."""
+_STOPPED_DAYS: Final = 365.0
+BY_MOUTH: Final = frozenset({"vka", "doac"})
+CALLED: Final = re.compile(r"anti-?coag|blood thinner|warfarin|\b(?:doac|noac)s?\b|xaban|dabigatran", re.IGNORECASE)
+# CPT: closure of the left atrial appendage with an implant (33340), exclusion of it in surgery (33267 to 33269).
+_CLOSED: Final = (
+    *(f"http://www.ama-assn.org/go/cpt|{code}" for code in ("33340", "33267", "33268", "33269")),
+    "appendage clos",
+    "appendage occlu",
+    "appendage exclu",
+    "appendage ligat",
+    "closure of left atrial appendage",
+    "occlusion of left atrial appendage",
+    "exclusion of left atrial appendage",
+    "closure of the left atrial appendage",
+    "occlusion of the left atrial appendage",
+    *("watchman", "atriclip", "laa clip", "laa clos", "laa occlu", "laa exclu", "laa ligat"),
+    *("vorhofohrversch", "vorhofohrokkl", "fermeture de l'auricule", "fermeture de l’auricule", "cierre de orejuela"),
+    *("cierre de la orejuela", "chiusura auricola", "chiusura dell'auricola", "hartoorsluit", "hartoorafsluit"),
+)
+_CLOSED_WORDS: Final = re.compile(
+    r"watchman|atriclip|\b(?:appendage|laa) (?:clip|clos|occlu|exclu|ligat)|vorhofohr\w{0,12}(?:verschl|okkl)"
+    r"|fermeture de l.auricule|cierre de (?:la )?orejuela|chiusura (?:dell.)?auricola|hartoor\w{0,12}sluit",
+    re.IGNORECASE,
+)
+RHYTHM_GROUP: Final = "afib"
+_EVER: Final = 200 * 365.25
+_SAME_STAY_DAYS: Final = 14.0
+_LISTED_DAYS: Final = 365.0
+"""So long "long-term use of anticoagulants" on the problem list counts without an order; the project's own choice."""
+_RHYTHM: Final = re.compile(
+    r"\batrial (?:fibrillation|flutter|fib)\b|\b(?:PAF|[Aa]-?[Ff]ib)\b"
+    r"|\bAF\b(?=.{0,80}(?:ablat|PVI|isolation|cardiover|s/p))|\b(?:ablation|isolation) (?:of|for) AF\b",
+    re.IGNORECASE,
+)
+_AFTER_SURGERY: Final = re.compile(r"post-?\s?op|peri-?\s?op|after (?:surgery|cabg)", re.IGNORECASE)
+# CPT 93656: ablation of atrial fibrillation by pulmonary vein isolation (AMA).
+_ABLATED: Final = re.compile(
+    r"pulmonary vein isolation|\bPVI\b|ablation (?:of|for) (?:atrial fib|AF\b|a-?fib)", re.IGNORECASE
+)
+_RIVAROXABAN: Final = "1114195"
+_VASCULAR_MG: Final = 5.0
+"""Milligrams a day: 2.5 mg twice daily is for coronary and peripheral artery disease with aspirin; for atrial
+fibrillation the dose is 20 mg or 15 mg (label, section 2.1, on the manufacturer's dosing page, 2026-11-23)."""
+_ABLATION_CODE: Final = "93656"
+_PROPHYLAXIS: Final = re.compile(r"prophyla|\bppx\b", re.IGNORECASE)
+
+
+def reason_against(record: PatientRecord, subject: str) -> WhyNot | None:
+    """Why no talk is suggested: bleeding, very low blood counts, a closed appendage; None where nothing is found."""
+    inside = find_condition(record, "intracranial_bleeding")
+    if inside is not None:
+        text = "anticoagulation after it is a separate decision, so no score is shown."
+        return WhyNot(
+            subject, "contraindicated", f"Intracranial bleeding is on record ({condition_words(inside)}): {text}"
+        )
+    bleeding = find_condition(record, "bleeding_major")
+    if bleeding is not None and _is_recent(bleeding, record):
+        text = f"Major bleeding of the last year is on record ({condition_words(bleeding)}): no talk is suggested."
+        return WhyNot(subject, "contraindicated", text)
+    for analyte, words, limit, unit in _VERY_LOW:
+        measurement = record.newest(analyte, _NEWEST_DAYS)
+        if measurement is not None and measurement.value < limit:
+            value = f"{format_number(measurement.value, [limit])} {unit} ({measurement.time.date})"
+            return WhyNot(
+                subject,
+                "contraindicated",
+                f"{words} {value} is under {limit:g} {unit} (CTCAE 5.0, grade 3): no talk is suggested.",
+            )
+    closed = find_named_in_chart(record, _CLOSED, _EVER, only_done=True)
+    if closed is not None:
+        return WhyNot(subject, "already-done", f"The left atrial appendage is closed ({closed}).")
+    device = next((condition for condition in record.conditions if _names_closed_appendage(condition, record)), None)
+    if device is not None:
+        return WhyNot(subject, "already-done", f"The left atrial appendage is closed (Condition/{device.id}).")
+    if find_condition(record, "pregnancy"):
+        text = "A pregnancy is on record: CHA2DS2-VASc does not apply in pregnancy, and warfarin may harm the child."
+        return WhyNot(subject, "contraindicated", text)
+    return None
+
+
+def _names_closed_appendage(condition: Condition, record: PatientRecord) -> bool:
+    """Whether an entry of the problem list says that a device closes it ("Presence of Watchman device")."""
+    words = condition.code.words if condition.code is not None else ""
+    is_fact = states(_CLOSED_WORDS, words) and not doubt_of(condition)
+    return is_fact and condition_status(condition, record.as_of_epoch) != "past"
+
+
+def _is_recent(hit: ConditionHit, record: PatientRecord) -> bool:
+    if hit.time is None:
+        return hit.status != "past"
+    return hit.time.whole_days(record.as_of_epoch) <= _BLEEDING_DAYS
+
+
+def condition_words(hit: ConditionHit) -> str:
+    words = plain(hit.words, 110)
+    return f"{words}, {hit.time.date}" if hit.time is not None else words
+
+
+def stopped_anticoagulant(record: PatientRecord) -> str | None:
+    """Return the anticoagulant by mouth that was stopped in the last year, with the chart's date; None for none.
+
+    FHIR R4 does not say when an order was stopped unless its period ends: then the date is that of the order.
+    """
+    if any(active_medication.identity.classes & BY_MOUTH for active_medication in active_medications(record)):
+        return None
+    for ended in ended_medications(record, _STOPPED_DAYS):
+        if ended.identity.classes & BY_MOUTH and ended.ended is not None:
+            return f"{plain(ended.name, 40)} ended {ended.ended.date}"
+    for order in orders_not_active(record):
+        ordered = order.authored
+        if ordered is None or not order.identity.classes & BY_MOUTH:
+            continue
+        if ordered.whole_days(record.as_of_epoch) <= _STOPPED_DAYS:
+            state = "on hold" if order.order.status == "on-hold" else "stopped"
+            return f"{plain(order.name, 40)} {state} (ordered {ordered.date})"
+    return None
+
+
+def past_rhythm(record: PatientRecord) -> ConditionHit | None:
+    """Return the fibrillation or flutter that the chart has as past: resolved, in a history, or ablated; None for none.
+
+    One of the days after an operation is another question of the guideline and is left out.
+    """
+    hits = (_as_past_rhythm(condition, record) for condition in record.conditions if not doubt_of(condition))
+    hit = next((hit for hit in hits if hit is not None), None)
+    return hit if hit is not None else next(filter(None, map(_ablated, record.procedures)), None)
+
+
+def _as_past_rhythm(condition: Condition, record: PatientRecord) -> ConditionHit | None:
+    words = condition.code.words if condition.code is not None else ""
+    if _AFTER_SURGERY.search(words):
+        return None
+    codings = condition.code.coding if condition.code is not None else ()
+    code = next((coding.code for coding in codings if _means_rhythm(coding)), None)
+    if code is None and not states(_RHYTHM, words):
+        return None
+    hit = condition_hit(RHYTHM_GROUP, condition, code or "", record)
+    return None if hit.time is not None and hit.time.is_after(record.as_of_epoch) else hit
+
+
+def _means_rhythm(coding: Coding) -> bool:
+    return RHYTHM_GROUP in condition_groups_of(coding.system, coding.code)
+
+
+def _ablated(procedure: Procedure) -> ConditionHit | None:
+    """Return an ablation of atrial fibrillation that was done."""
+    code = procedure.code
+    if procedure.status != "completed" or code is None:
+        return None
+    is_coded = any(coding.code == _ABLATION_CODE for coding in code.coding)
+    if not is_coded and not states(_ABLATED, code.words):
+        return None
+    period = procedure.performedPeriod
+    time = parse_time(procedure.performedDateTime or (period.start if period is not None else None) or "")
+    return ConditionHit(RHYTHM_GROUP, code.words, "", f"Procedure/{procedure.id}", time, "past")
+
+
+class Anticoagulation(Struct, frozen=True):
+    """What of the medication list keeps strokes away, and which anticoagulant is there in a low dose only."""
+
+    treating: str | None
+    preventing: str | None
+
+
+def anticoagulation(record: PatientRecord) -> Anticoagulation:
+    """Return the names of the first active anticoagulant in a treatment dose, and of the first in a prophylactic one.
+
+    A dose that is not known counts as a treatment: nothing is said of a patient who may be treated.
+    """
+    treating = preventing = None
+    for medication in active_medications(record):
+        identity = medication.identity
+        if "anticoagulant" not in identity.classes or identity.systemic is False:
+            continue
+        treats = order_treats(identity, medication.dose, medication.order)
+        daily = medication.dose.daily(_RIVAROXABAN) if _RIVAROXABAN in identity.rxcuis else None
+        if daily is not None and daily.high <= _VASCULAR_MG:
+            treats = False
+        if treats is None and _PROPHYLAXIS.search(identity.words):
+            treats = False
+        if treats is False:
+            preventing = preventing or plain(medication.name, 40)
+        else:
+            treating = treating or plain(medication.name, 40)
+    return Anticoagulation(treating, preventing)
+
+
+def listed_use(record: PatientRecord) -> ConditionHit | None:
+    """Return the entry of the problem list that says that an anticoagulant is taken for long; None for none."""
+    return find_condition(record, "anticoagulant_long_term")
+
+
+def still_holds(listed: ConditionHit, record: PatientRecord) -> bool:
+    """Whether the entry is of the last year and no anticoagulant was stopped after it.
+
+    What ends with the stay in which the entry was made is no end of the treatment.
+    """
+    if listed.time is None:
+        return stopped_anticoagulant(record) is None
+    if listed.time.whole_days(record.as_of_epoch) > _LISTED_DAYS:
+        return False
+    stop = _last_stop(record)
+    return stop is None or stop.instant - listed.time.instant <= _SAME_STAY_DAYS * DAY_SECONDS
+
+
+def _last_stop(record: PatientRecord) -> FhirTime | None:
+    """Return the newest day on which an anticoagulant by mouth ended or, if not charted, was ordered; or None."""
+    ended = [entry.ended for entry in ended_medications(record, _STOPPED_DAYS) if entry.identity.classes & BY_MOUTH]
+    ordered = [entry.authored for entry in orders_not_active(record) if entry.identity.classes & BY_MOUTH]
+    times = [time for time in (*ended, *ordered) if time is not None]
+    return max(times, key=lambda time: time.instant, default=None)

@@ -1,0 +1,69 @@
+"""What a patient takes already, as orders that the rules can be asked about."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from msgspec.structs import replace
+
+from cards.card import Suggestion
+from cards.compose.medications import ReviewedDrug, fits_finding
+from cards.rules.engine.finding import RuleFinding
+from cards.rules.patient.orders import DraftOrder
+from cards.suggest import SuggestionContext, suggestions_for
+from cards.text import plain
+from cds_hooks.call.protocol.originals import OriginalOrders
+from fhir.mapping.medications.active import ActiveMedication, active_medications
+from fhir.record.record import PatientRecord
+from fhir.record.repair import repair_resource
+from fhir.record.resources import MedicationRequest
+
+
+def taken_medications(
+    record: PatientRecord, charted: OriginalOrders | None = None
+) -> Iterator[tuple[ActiveMedication, DraftOrder]]:
+    """Yield what is taken, ordered or stated, each as the order that the rules read.
+
+    With `charted` an order has the client's own JSON, from which it can be given back stopped; what is only stated has
+    none.
+    """
+    for position, medication in enumerate(active_medications(record)):
+        order = medication.order
+        resource: dict[str, Any] = {}
+        if isinstance(order, MedicationRequest):
+            resource = repair_resource(charted.by_id(order.id or "") or {}) if charted is not None else {}
+        else:
+            order = MedicationRequest(
+                id=order.id,
+                status="active",
+                medicationCodeableConcept=order.medicationCodeableConcept,
+                medicationReference=order.medicationReference,
+                dosageInstruction=order.dosageInstruction,
+                contained=order.contained,
+            )
+        yield medication, DraftOrder(resource, "MedicationRequest", medication.source, position, read=order)
+
+
+def reviewed_drug(finding: RuleFinding, context: SuggestionContext) -> ReviewedDrug:
+    """Return the finding with what can be done about it here, of an order that came with the call."""
+    medication = context.drafted.medication
+    name = plain(medication.name, 60)
+    fitting = tuple(offer for offer in finding.suggestions if fits_finding(offer, finding, medication))
+    if not fitting or not context.drafted.draft.resource.get("id"):
+        return ReviewedDrug(name, finding)
+    offers, _ = suggestions_for(replace(finding, suggestions=fitting), context)
+    return ReviewedDrug(name, finding, tuple(replace(offer, label=_label(offer, name)) for offer in offers))
+
+
+def _label(offer: Suggestion, name: str) -> str:
+    """Return what a button does to which drug: a card of the review is about several."""
+    if any((action.resource or {}).get("status") == "stopped" for action in offer.actions):
+        return f"Stop {name}"
+    return (
+        offer.label
+        if name.lower() in offer.label.lower() or _only_tests(offer)
+        else plain(f"{name}: {offer.label}", 80)
+    )
+
+
+def _only_tests(offer: Suggestion) -> bool:
+    return all(action.type == "create" for action in offer.actions)

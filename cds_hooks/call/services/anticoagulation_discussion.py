@@ -1,0 +1,317 @@
+"""Who with atrial fibrillation may benefit from talking about an anticoagulant: CHA2DS2-VASc at patient-view.
+
+2023 ACC/AHA guideline: a yearly risk of stroke of 2 % as threshold, which by the rates of Friberg 2012 is 2 points.
+HAS-BLED stands beside it: what it names can be changed; it is no reason to withhold. The guideline goes by the risk and
+not by the rhythm (6.3.1), after ablation too: a fibrillation that is on record as past counts as one.
+
+What the chart tells of rhythm, anticoagulants and reasons against a talk: `_anticoagulation.py`.
+"""
+
+from functools import partial
+
+from msgspec.structs import replace
+
+from cards.card import TOPICS, Card, OrderSuggestion, Source
+from cards.compose.equation import EquationCardContent, extension_of, guideline_card
+from cards.extension import CardExtension
+from cards.new_orders import service_order
+from cards.text import capitalized, decapitalized, escape, plain
+from cds_hooks.call.hold_back.visit import VisitRank
+from cds_hooks.call.prefetch.needs import Needs
+from cds_hooks.call.protocol.hooks import PATIENT_VIEW
+from cds_hooks.call.services._anticoagulation import (
+    BY_MOUTH,
+    CALLED,
+    RHYTHM_GROUP,
+    anticoagulation,
+    condition_words,
+    listed_use,
+    past_rhythm,
+    reason_against,
+    still_holds,
+    stopped_anticoagulant,
+)
+from cds_hooks.call.services._equation import (
+    EquationQuestion,
+    advise_by_equation,
+    advise_by_guideline,
+    fact_of_condition,
+    today,
+)
+from cds_hooks.call.services._exclusions import NOT_AT_HOME, find_confirmed, not_known, talk_planned
+from cds_hooks.call.services._service import Advice, Advisor, ServiceInput, no_card
+from fhir.mapping.conditions import (
+    ConditionHit,
+    find_condition,
+)
+from fhir.mapping.declined import declined_medicine
+from fhir.mapping.features.catalog import features_named
+from fhir.mapping.features.feature import map_features
+from fhir.mapping.medications.active import presence_of
+from fhir.record.record import PatientRecord
+from models_onnx.equations.calculate import EquationResult, RecordInputs, features_of, inputs_from_record
+from models_onnx.equations.declaration import get_equation
+from models_onnx.errors import EquationRefused
+
+EQUATION = get_equation("cha2ds2_vasc")
+BESIDE = get_equation("has_bled")
+FEATURES = (
+    *features_of(EQUATION, BESIDE),
+    *features_named(("hemoglobin_g_dl", "platelets_10e3_ul", "takes_anticoagulant")),
+)
+OUTPUT = "score"
+_THICK_HEART = "hypertrophic_cardiomyopathy"
+_VALVES = ("mechanical_valve", "heart_valve_prosthesis_kind_not_stated", "mitral_stenosis")
+TALK = "Shared decision: anticoagulation in atrial fibrillation"
+_OVER_65 = "age over 65"
+
+
+async def find(call: ServiceInput) -> Advice:
+    """One card where the yearly risk of stroke is 2 % or more and no anticoagulant is active, else the reason."""
+    record = call.record
+    vector = map_features(record, FEATURES)
+    active_rhythm = find_condition(record, RHYTHM_GROUP)
+    rhythm = active_rhythm or past_rhythm(record)
+    anticoagulant = vector.evidence[-1]
+    if anticoagulant is None and rhythm is not None:
+        unreadable = presence_of(record, frozenset({"anticoagulant"})).unreadable_words
+        why = f" (not readable on the medication list: {unreadable})" if unreadable else ""
+        return no_card(
+            EQUATION.id,
+            "input-missing",
+            f"It is not known whether an anticoagulant is active{why}: no talk is suggested.",
+        )
+    anticoagulants = anticoagulation(record)
+    if anticoagulants.treating is not None:
+        return no_card(EQUATION.id, "already-done", f"An anticoagulant is active ({anticoagulants.treating}).")
+    listed = listed_use(record)
+    if listed is not None and still_holds(listed, record):
+        text = f"Long-term use of an anticoagulant is on the problem list ({condition_words(listed)})."
+        return no_card(EQUATION.id, "already-done", text)
+    unwanted = declined_medicine(record, BY_MOUTH, CALLED) if rhythm is not None else None
+    if unwanted is not None:
+        return no_card(EQUATION.id, "declined", unwanted)
+    charted = _for_any_rhythm(inputs_from_record(EQUATION, record, vector=vector), rhythm)
+    if rhythm is not None and rhythm.doubt:
+        text = f"{plain(rhythm.words, 60)} is on record as {rhythm.doubt} only, which is not a confirmed diagnosis."
+        return no_card(EQUATION.id, "outside-population", f"CHA2DS2-VASc: {text}")
+    if rhythm is not None:
+        against = reason_against(record, EQUATION.id)
+        if against is not None:
+            return Advice(silences=[against], features=vector)
+        valve = find_condition(record, *_VALVES)
+        if valve is not None:
+            return advise_by_guideline(_valve_card(call, valve, rhythm, stopped_anticoagulant(record)))
+        thick_heart = find_confirmed(record, _THICK_HEART)
+        if thick_heart is not None:
+            return advise_by_guideline(_thick_heart_card(call, thick_heart, rhythm))
+    bleeding = _for_any_rhythm(inputs_from_record(BESIDE, record, vector=vector), rhythm)
+    return advise_by_equation(call, charted, _question(call, rhythm, bleeding, is_past=active_rhythm is None))
+
+
+def _for_any_rhythm(charted: RecordInputs, rhythm: ConditionHit | None) -> RecordInputs:
+    """Return the inputs as of somebody with fibrillation, where the chart has it as past only."""
+    is_without_rhythm = charted.excluded is not None and charted.excluded.about == charted.equation.only_with
+    return replace(charted, excluded=None) if rhythm is not None and is_without_rhythm else charted
+
+
+def _rhythm_in_words(rhythm: ConditionHit | None) -> str:
+    """Return the name of the rhythm: flutter, which the guideline treats as fibrillation, has its own."""
+    words = rhythm.words.lower() if rhythm is not None else ""
+    return "Atrial flutter" if "flutter" in words and "fibrillation" not in words else "Atrial fibrillation"
+
+
+def _valve_card(call: ServiceInput, valve: ConditionHit, rhythm: ConditionHit, stopped: str | None) -> Card:
+    """With such a valve no score is asked: the guideline names warfarin, whatever the points."""
+    record = call.record
+    finding = stopped or "no anticoagulant found"
+    if valve.key == "mitral_stenosis":
+        short = "mitral stenosis"
+        degree = (
+            " Warfarin is for moderate to severe rheumatic stenosis: check the severity, which the code does not state."
+        )
+    elif valve.source.startswith("Procedure/") or "mechanical" in valve.words.lower():
+        short, degree = "a mechanical valve", ""
+    else:
+        short = "a prosthetic heart valve"
+        degree = " The code also covers tissue valves, to which this does not apply: check which valve it is."
+    return guideline_card(
+        call.card_identity(),
+        output="valvular_af",
+        summary=f"{_rhythm_in_words(rhythm)} with {short}: {finding}. Consider warfarin.",
+        opening=(
+            f"**{escape(valve.words)}**{_since(valve)} and **{escape(rhythm.words)}**"
+            f"{_since(rhythm)} are on record; {escape(finding)}. With a mechanical valve or moderate to severe mitral "
+            "stenosis warfarin is recommended whatever CHA2DS2-VASc says; a direct oral anticoagulant (DOAC) is not."
+            f"{degree}"
+        ),
+        source=Source(
+            label="2023 ACC/AHA/ACCP/HRS guideline on atrial fibrillation",
+            url="https://doi.org/10.1161/CIR.0000000000001193",
+            topic=TOPICS["anticoagulation"],
+        ),
+        facts=(fact_of_condition("valve", valve), fact_of_condition("rhythm", rhythm)),
+        offers=(
+            OrderSuggestion(
+                "Plan a talk about warfarin",
+                "Draft order.",
+                service_order(TALK, record.patient_id, today(call)),
+            ),
+        ),
+    )
+
+
+def _thick_heart_card(call: ServiceInput, disease: ConditionHit, rhythm: ConditionHit) -> Card:
+    """With a hypertrophic cardiomyopathy no score is asked: anticoagulation is recommended whatever the points."""
+    finding = stopped_anticoagulant(call.record) or "no anticoagulant found"
+    return guideline_card(
+        call.card_identity(),
+        output="hypertrophic_af",
+        summary=f"{_rhythm_in_words(rhythm)} with hypertrophic cardiomyopathy: {finding}. Consider a talk.",
+        opening=(
+            f"**{escape(disease.words)}**{_since(disease)} and "
+            f"**{escape(rhythm.words)}**{_since(rhythm)} are on record; {escape(finding)}. With both "
+            "an anticoagulant is recommended whatever CHA2DS2-VASc says (class 1)."
+        ),
+        # As compared in Table 2 of PMC5522714: of six guidelines all name every patient with both.
+        source=Source(
+            label="2014 AHA/ACC/HRS guideline on atrial fibrillation",
+            url="https://pmc.ncbi.nlm.nih.gov/articles/PMC5522714/table/tbl2",
+            topic=TOPICS["anticoagulation"],
+        ),
+        facts=(fact_of_condition("cardiomyopathy", disease), fact_of_condition("rhythm", rhythm)),
+        offers=(_talk_offer(call),),
+    )
+
+
+def _talk_offer(call: ServiceInput) -> OrderSuggestion:
+    return OrderSuggestion(
+        "Plan a talk about anticoagulation",
+        "Draft order: benefits, bleeding and wishes.",
+        service_order(TALK, call.record.patient_id, today(call)),
+    )
+
+
+def _since(hit: ConditionHit) -> str:
+    return f" ({hit.time.date})" if hit.time is not None else ""
+
+
+def _question(
+    call: ServiceInput, rhythm: ConditionHit | None, bleeding: RecordInputs, *, is_past: bool
+) -> EquationQuestion:
+    # Nothing to order: every input is age, sex or a condition.
+    below = "CHA2DS2-VASc is under 2 points: under 2 strokes in 100 a year."
+    content = partial(_content, call, rhythm if is_past else None, _rhythm_in_words(rhythm), bleeding)
+    return EquationQuestion(OUTPUT, _reaches, below, content)
+
+
+def _reaches(result: EquationResult) -> bool:
+    return result.band_id == "treat"
+
+
+def _content(
+    call: ServiceInput,
+    past: ConditionHit | None,
+    rhythm: str,
+    bleeding: RecordInputs,
+    _charted: RecordInputs,
+    result: EquationResult,
+) -> EquationCardContent:
+    record = call.record
+    score = int(result.number)
+    rates, yearly = result.rates()[0]
+    people = f"{yearly:g} in 100"
+    line, other_results = _bleeding(bleeding)
+    stopped = stopped_anticoagulant(record)
+    statement = " Ask why before you start another." if stopped is not None else ""
+    statement += _beside(record, past)
+    rhythm_words = rhythm if past is None else f"History of {decapitalized(rhythm)}"
+    return EquationCardContent(
+        summary=(
+            f"{rhythm_words}, CHA2DS2-VASc {score}: about {yearly:.0f} in 100 have a stroke in a year; "
+            f"{stopped or 'no anticoagulant found'}. Consider a talk."
+        ),
+        figure=f"{score}: about {yearly:.0f} in 100",
+        opening=(
+            f"**CHA2DS2-VASc {score} of 9**: about **{people}** untreated people have an "
+            f"ischaemic stroke a year ({_paper(rates.source)}). The 2023 ACC/AHA guideline "
+            f"treats from 2 in 100.{statement}"
+        ),
+        topic=TOPICS["anticoagulation"],
+        offers=(_talk_offer(call),),
+        beside=(line,),
+        other_results=other_results,
+    )
+
+
+def _beside(record: PatientRecord, past: ConditionHit | None) -> str:
+    """Return what else the talk needs: a past rhythm, a low dose, an old entry of the list, failed kidneys."""
+    parts = []
+    if past is not None:
+        parts.append(
+            f"**The rhythm is on record as past** ({escape(condition_words(past), 130)}): the guideline goes by the "
+            "risk of stroke and not by the rhythm, after ablation too."
+        )
+    preventing, listed = anticoagulation(record).preventing, listed_use(record)
+    if preventing is not None:
+        parts.append(
+            f"**{escape(capitalized(preventing))}** is active in a low dose, which does not prevent stroke in atrial "
+            "fibrillation."
+        )
+    if listed is not None:
+        parts.append(f"The problem list still has {escape(condition_words(listed), 90)}; no order is active.")
+    kidneys = find_condition(record, "ckd5_or_dialysis")
+    if kidneys is not None:
+        parts.append(
+            f"**{escape(condition_words(kidneys), 90)}**: in end-stage kidney disease and on dialysis the benefit is "
+            "uncertain; warfarin or apixaban might be reasonable (2023 guideline, class 2b)."
+        )
+    return "".join(f" {part}" for part in parts)
+
+
+def _paper(source: str) -> str:
+    """Return author and year of 'Friberg L, et al. Eur Heart J 2012;33:1500-1510': 'Friberg 2012'."""
+    return f"{source.split()[0]} {source.split(';')[0][-4:]}"
+
+
+def _bleeding(bleeding: RecordInputs) -> tuple[str, tuple[CardExtension, ...]]:
+    """Return the line about HAS-BLED, and the same as a result in the extension."""
+    try:
+        result = bleeding.calculate()
+    except EquationRefused as refused:
+        return f"**HAS-BLED** could not be worked out: {escape(refused.text, 300)}", ()
+    counted = [bleeding.equation.input(part.input).words for part in result.working.contributions if part.contribution]
+    items = (
+        f" ({', '.join(_OVER_65 if words == 'Age' else decapitalized(words) for words in counted)})" if counted else ""
+    )
+    rates = "".join(f", about {rate:.1f} major bleeds in 100 people a year" for _, rate in result.rates())
+    line = f"**HAS-BLED {int(result.number)} of 9**{items}{rates}. It does not preclude treatment."
+    return line, (extension_of(bleeding, result),)
+
+
+ADVISOR = Advisor(
+    id="anticoagulation-discussion",
+    hooks=(PATIENT_VIEW,),
+    title="Who with atrial fibrillation may benefit from talking about an anticoagulant",
+    description=(
+        "CHA2DS2-VASc of adults with atrial fibrillation, HAS-BLED beside it: where the yearly risk of stroke is 2 in "
+        "100 or more and no anticoagulant is active, suggests talking about one."
+    ),
+    usage_requirements="For physicians, nurses and pharmacists at an outpatient visit; never shown to patients.",
+    needs=Needs.of(
+        features=FEATURES,
+        resources=("Condition", "Encounter", "MedicationRequest", "Procedure", "ServiceRequest"),
+        whole_history=("Procedure",),
+    ),
+    exclusions=(
+        *NOT_AT_HOME,
+        talk_planned(TALK),
+        not_known(
+            "Condition",
+            "The problem list is not available: it is not known whether the patient has atrial fibrillation.",
+        ),
+    ),
+    subject=EQUATION.id,
+    find=find,
+    rank=VisitRank.UNTREATED,
+)

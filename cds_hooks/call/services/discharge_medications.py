@@ -1,0 +1,248 @@
+"""What the patient goes home with: the rules for orders over the active medications.
+
+A planning estimate has no place here: its population lives at home (models_onnx/models/mortality_5y.py). What can be
+decided at discharge with available sources is the dose of what goes home, by the kidney function of this stay.
+"""
+
+import re
+from collections.abc import Iterable, Iterator
+from typing import Any, Final
+
+from msgspec import Struct, structs
+
+from cards.card import TOPICS, Action, Card, Source
+from cards.compose.equation import guideline_card
+from cards.extension import Fact
+from cards.rules.engine.rule_book import rule_book
+from cards.rules.patient.orders import DraftOrder, read_draft
+from cards.text import plain
+from cds_hooks.call.prefetch.needs import Needs
+from cds_hooks.call.protocol.hooks import ENCOUNTER_DISCHARGE, EncounterDischargeContext
+from cds_hooks.call.protocol.originals import OriginalOrders
+from cds_hooks.call.services._exclusions import PALLIATIVE
+from cds_hooks.call.services._service import Advice, Advisor, ServiceInput
+from cds_hooks.errors import PayloadTooLarge
+from fhir.mapping.allergies import allergy_to_class
+from fhir.mapping.conditions import find_condition
+from fhir.mapping.declined import declined_medicine
+from fhir.mapping.medications.active import ActiveMedication, active_medications
+from fhir.mapping.medications.identity import identify
+from fhir.mapping.stays import discharge_destination
+from fhir.record.record import PatientRecord
+from fhir.record.refusals import WhyNot
+from fhir.record.repair import objects_in, repair_resource
+from fhir.record.resources import MedicationRequest
+
+Json = dict[str, Any]
+
+NEEDS = rule_book().needs
+_NOT_READ = frozenset({"Device"})  # only rules about imaging ask for implants
+# FHIR R4, value set medicationrequest-category: what is only `inpatient` ends with the stay.
+CATEGORIES: Final = "http://terminology.hl7.org/CodeSystem/medicationrequest-category"
+_COMFORT: Final = "Palliative care or discharge to a hospice is on record: only critical findings are shown."
+_AT_HOME: Final = frozenset({"discharge", "community", "outpatient"})
+
+
+class _Active(Struct, frozen=True):
+    """An active order: what it is, and the client's own JSON of it where that came with the call."""
+
+    medication: ActiveMedication
+    draft: DraftOrder
+
+
+async def find(call: ServiceInput) -> Advice:
+    """One card for each order that goes home and has a finding, and a reason for everything that says nothing."""
+    record = call.record
+    destination = discharge_destination(record)
+    ends_in = destination[0].key if destination is not None else ""
+    if record.deceased or ends_in == "died":
+        return Advice(silences=[WhyNot("patient", "deceased", "The patient has died.")])
+    charted = OriginalOrders(call.sent)
+    active = list(_active_orders(call, charted))
+    if len(active) > call.max_drafts:
+        raise PayloadTooLarge(
+            f"There are {len(active)} active medication orders, and at most {call.max_drafts} are checked in one call; "
+            "nothing was checked.",
+            "prefetch.medications",
+        )
+    judged = [order for order in active if _goes_home(order.draft.resource)]
+    drafts = [order.draft for order in active]
+    names = [order.draft.name for order in judged]
+    outcome = call.check_orders(drafts, names, signing=True, active_orders=True, originals=charted)
+    notes = call.notes_of_orders(outcome.cards, outcome.medications)
+    advice = Advice(silences=list(outcome.silences), notes=notes)
+    is_for_comfort = PALLIATIVE.reason("patient", record) is not None or ends_in == "hospice"
+    for card, medication in zip(outcome.cards, outcome.medications, strict=True):
+        if is_for_comfort and card.indicator != "critical":
+            advice.silences.append(WhyNot(medication.name, "palliative", _COMFORT))
+        else:
+            advice.cards.append(_at_discharge(card, call))
+    if not is_for_comfort and (omission := _after_infarction(call, active)) is not None:
+        advice.cards.append(omission)
+    advice.silences += _not_judged(active, judged, call)
+    advice.orders = {
+        "drafts": {"resourceType": "Bundle", "entry": [{"resource": draft.resource} for draft in drafts]},
+        "judged": [order.draft.name for order in judged],
+    }
+    return advice
+
+
+# The active orders
+
+
+def _active_orders(call: ServiceInput, charted: OriginalOrders) -> Iterator[_Active]:
+    for position, medication in enumerate(active_medications(call.record)):
+        order = medication.order
+        if isinstance(order, MedicationRequest):
+            resource = repair_resource(charted.by_id(order.id or "") or {})
+            reference = f"MedicationRequest/{order.id}" if order.id else None
+            read = read_draft(resource).order or order
+            draft = DraftOrder(
+                resource, "MedicationRequest", reference, position, read=read, goes_home=_goes_home(resource)
+            )
+            yield _Active(medication, draft)
+
+
+def _goes_home(resource: Json) -> bool:
+    # Epic sends one concept where R4 has a list
+    codings = [
+        coding for concept in objects_in(resource.get("category")) for coding in objects_in(concept.get("coding"))
+    ]
+    codes = [coding.get("code") for coding in codings]
+    return "inpatient" not in codes or any(code in codes for code in _AT_HOME)
+
+
+def _not_judged(active: Iterable[_Active], judged: list[_Active], call: ServiceInput) -> Iterator[WhyNot]:
+    names = {order.draft.name for order in judged}
+    for order in active:
+        if order.draft.name not in names:
+            text = f"{order.draft.name} is ordered for the stay only and was not checked."
+            yield WhyNot(order.draft.name, "inpatient-order", text)
+    if not judged:
+        yield WhyNot("medications", "nothing-to-judge", "No active medication order goes home: nothing was checked.")
+    stated = len(call.record.medication_statements)
+    if stated:
+        what = "1 medication is" if stated == 1 else f"{stated} medications are"
+        yield WhyNot("statements", "stated-only", f"{what} taken but not ordered here, and not checked.")
+
+
+# What does not go home
+
+_INFARCTION_DAYS: Final = 30
+_STATIN: Final = frozenset({"statin"})
+_ANTIPLATELETS: Final = frozenset({"antiplatelet", "asa_or_antiplatelet", "salicylate"})
+_ASPIRIN: Final = frozenset({"salicylate"})
+_GUIDELINE: Final = "2025 ACC/AHA guideline on acute coronary syndromes"
+_CALLED: Final = re.compile(r"statin|aspirin|antiplatelet|clopidogrel|ticagrelor|prasugrel", re.IGNORECASE)
+
+
+def _after_infarction(call: ServiceInput, active: Iterable[_Active]) -> Card | None:
+    """Return what is not among the medications after a myocardial infarction of this stay: a statin, an antiplatelet.
+
+    Not where the chart says why: a reaction, a refusal. Source: the guideline of 2025 (Rao et al., Circulation 2025;
+    top things to know, professional.heart.org): a high-intensity statin and dual antiplatelet therapy for 12 months.
+    """
+    record = call.record
+    infarction = find_condition(record, "infarction_acute")
+    if infarction is None or infarction.doubt or infarction.time is None:
+        return None
+    if infarction.time.whole_days(record.as_of_epoch) > _INFARCTION_DAYS or not record.was_requested("Condition"):
+        return None
+    classes = frozenset[str]().union(*(order.medication.identity.classes for order in active))
+    stated = (identify(statement, record.medications).classes for statement in record.medication_statements)
+    all_classes = classes.union(*stated)
+    missing = []
+    if (
+        not all_classes & _STATIN
+        and allergy_to_class(record, "statin") is None
+        and not declined_medicine(record, _STATIN, _CALLED)
+    ):
+        missing.append("statin")
+    is_wanted = not declined_medicine(record, _ANTIPLATELETS, _CALLED)
+    if is_wanted and (antiplatelet := _missing_antiplatelet(record, all_classes)):
+        missing.append(antiplatelet)
+    if not missing:
+        return None
+    words, day = plain(infarction.words, 60), infarction.time.date
+    names = " and no ".join(missing)
+    return guideline_card(
+        call.card_identity(),
+        output="after-infarction",
+        summary=plain(f"After {words} no {names} at discharge. Check the discharge orders.", 139),
+        opening=(
+            f"**{words}** ({day}): no **{names}** is ordered or stated. The guideline recommends a high-intensity "
+            "statin and, for 12 months, aspirin with a P2Y12 inhibitor; with an anticoagulant fewer. Check for "
+            "bleeding or intolerance that is not on record."
+        ),
+        source=Source(label=_GUIDELINE, url="https://doi.org/10.1161/CIR.0000000000001309", topic=TOPICS["discharge"]),
+        facts=(Fact("infarction", text=words, effective=infarction.time.text, source=infarction.source),),
+        closing="Shown once before the discharge.",
+    )
+
+
+def _missing_antiplatelet(record: PatientRecord, classes: frozenset[str]) -> str:
+    """Return what of the two is missing; of one alone nothing is said beside an anticoagulant or after a reaction."""
+    if not classes & _ANTIPLATELETS:
+        return "antiplatelet (aspirin, P2Y12 inhibitor)"
+    if "anticoagulant" in classes or (classes & _ASPIRIN and "antiplatelet" in classes):
+        return ""
+    if not classes & _ASPIRIN:
+        return "aspirin" if allergy_to_class(record, "salicylate") is None else ""
+    has_stent = find_condition(record, "stent_coronary") is not None
+    return "P2Y12 inhibitor" if has_stent and allergy_to_class(record, "antiplatelet") is None else ""
+
+
+# The cards
+
+
+def _at_discharge(card: Card, call: ServiceInput) -> Card:
+    """Return the card of an order that goes home; what it offers anew is ordered here and now."""
+    suggestions = (
+        structs.replace(suggestion, actions=tuple(_ordered_now(action, call) for action in suggestion.actions))
+        for suggestion in card.suggestions
+    )
+    return structs.replace(
+        card,
+        source=structs.replace(card.source, topic=TOPICS["discharge"]),
+        suggestions=tuple(suggestions),
+        links=call.links_of(card),
+    )
+
+
+def _ordered_now(action: Action, call: ServiceInput) -> Action:
+    """Return a new order of this encounter, for the time after it; every other action as it is."""
+    if action.type != "create":
+        return action
+    context = call.request.context
+    assert isinstance(context, EncounterDischargeContext)  # noqa: S101 - the only hook of this service
+    resource = {
+        **(action.resource or {}),
+        "encounter": {"reference": f"Encounter/{context.encounter_id}"},
+        "authoredOn": call.record.as_of.date().isoformat(),
+    }
+    if context.user_id:
+        resource["requester"] = {"reference": context.user_id}
+    if resource["resourceType"] == "MedicationRequest":
+        resource["category"] = [{"coding": [{"system": CATEGORIES, "code": "discharge"}]}]
+    return structs.replace(action, resource=resource)
+
+
+ADVISOR = Advisor(
+    id="discharge-medications",
+    hooks=(ENCOUNTER_DISCHARGE,),
+    title="Medications at discharge checked against this patient",
+    description=(
+        "Checks the active medication orders that go home against kidney function, each other, age, pregnancy, "
+        "allergies, opioid load and overdue tests, as the stay has left them, and offers the corrected order."
+    ),
+    usage_requirements="For prescribers and pharmacists at discharge; not signed off by a human pharmacist.",
+    warns_of_harm=True,
+    needs=Needs.of(
+        analytes=NEEDS.analytes,
+        resources=NEEDS.resources - _NOT_READ,
+        required=("medications",),
+        named_results=20,
+    ),
+    find=find,
+    returns_resources=frozenset({"MedicationRequest"}),
+)

@@ -1,0 +1,231 @@
+"""What is taken already and does not fit this patient: one card at patient-view, in place of one for each criterion.
+
+At 65 and over the criteria of STOPP version 3; at every age what `order-safety` would warn of as dangerous if the drug
+were ordered today: diseases, values, pregnancy, allergies, pairs. What is ordered now is judged by `order-safety`, what
+goes home by `discharge-medications`.
+"""
+
+from collections.abc import Iterator
+from functools import cache, partial
+from itertools import islice
+from typing import Final
+
+from cards.compose.medications import (
+    MEDICATION_REVIEW,
+    ReviewedDrug,
+    may_be_stopped,
+    review_card,
+)
+from cards.compose.orders import shown_findings
+from cards.extension import WorklistEntry
+from cards.rules.engine.compile import CompiledBand, CompiledRule
+from cards.rules.engine.finding import RuleFinding, merge_repeated_findings
+from cards.rules.engine.rule_book import DraftEvaluation, RuleBook, whole_book
+from cards.rules.patient.orders import DraftMedication
+from cards.rules.patient.session import PatientSession
+from cards.suggest import EvaluationBudget, NamingBudget, SuggestionContext
+from cards.text import plain
+from cds_hooks.call.prefetch.needs import Needs
+from cds_hooks.call.protocol.hooks import PATIENT_VIEW
+from cds_hooks.call.protocol.originals import OriginalOrders
+from cds_hooks.call.services._current_medications import reviewed_drug, taken_medications
+from cds_hooks.call.services._equation import is_moment_for_review, kept_for_worklist
+from cds_hooks.call.services._exclusions import DECEASED, PALLIATIVE, Exclusion
+from cds_hooks.call.services._service import Advice, Advisor, ServiceInput
+from fhir.mapping.medications.active import uncertain_medications, unreadable_medications, words_of_unreadable
+from fhir.record.record import PatientRecord
+from fhir.record.refusals import WhyNot
+from fhir.terminology.package_tables import package_rows
+
+SUBJECT: Final = MEDICATION_REVIEW
+FROM_YEARS: Final = 65
+"""STOPP is about people of this age and over."""
+_OWN: Final = frozenset({"review", "disease"})
+_OF_ORDERS_ONLY: Final = frozenset({"orders", "genes", "vaccines"})
+"""Families about studies, about genes (a service of their own) and about vaccines: not asked of what is taken."""
+_CRITICAL_ONLY: Final = frozenset({"age", "dose", "duplicate", "opioid"})
+"""Families that warn an order of what is usual to reconsider: of what is taken only what is critical is told."""
+_AT_EVERY_AGE: Final = frozenset(
+    {
+        "age-tetracycline-child/under8",
+        "ddi-clopidogrel-ppi/any",
+        "ddi-warfarin-nsaid/no_risk",
+        "dup-acetaminophen-dose/liver",
+        "dz-bb-ccb_nondhp/running",
+        "mon-clozapine/mild",
+        "opioid-benzo/both",
+        "preg-statin/pregnant",
+        "review-lithium/found",
+        "review-steroid-bone/found",
+    }
+)
+"""What an order is warned of and what harms for as long as it is taken, whichever family tells it: pairs whose rules
+inform only once both are taken for long, and the daily acetaminophen that a diseased liver does not stand."""
+
+
+@cache
+def _criteria() -> frozenset[str]:
+    """Return what covers the criteria of STOPP: rules of the review and of contraindications, `rule/band` of others."""
+    return frozenset(
+        criterion
+        for row in package_rows("cards.rules.families.review", "stopp.csv")
+        for criterion in row["rules"].split(";")
+        if criterion
+    )
+
+
+@cache
+def review_book() -> RuleBook:
+    """Return the review's rules: its own family, what else covers STOPP, and what can be dangerous in what is taken."""
+    return whole_book().of_families(lambda name: name not in _OF_ORDERS_ONLY)
+
+
+async def find(call: ServiceInput) -> Advice:
+    """One card where something that is taken does not fit, else the reason for none."""
+    record = call.record
+    medications = taken_medications(record, OriginalOrders(call.sent))
+    drafts = [draft for _, draft in islice(medications, call.max_drafts)]
+    session = PatientSession(record, drafts, signing=True, active_orders=True)
+    ages = record.age_bounds()
+    is_older = ages is not None and ages[0] >= FROM_YEARS
+    advice = Advice()
+    reviewed = list(_reviewed_drugs(session, advice.silences, call, is_older=is_older))
+    advice.orders = {"drafts": [draft.resource for draft in drafts], "judged": [draft.name for draft in drafts]}
+    advice.scores = {"review": sorted({f"{drug.finding.rule}/{drug.finding.band} {drug.name}" for drug in reviewed})}
+    unreadable = words_of_unreadable(unreadable_medications(record, systemic=False))
+    if unreadable:
+        text = f"Not reviewed, because these entries of the medication list cannot be read: {unreadable}."
+        advice.silences.append(WhyNot("medications", "not-recognised", text))
+    uncertain = words_of_unreadable(uncertain_medications(record))
+    if uncertain:
+        text = f"Not reviewed, because it is not known whether the patient takes it: {uncertain}."
+        advice.silences.append(WhyNot("medications", "input-missing", text))
+    unchecked = _criteria_of_age_unchecked(record)
+    if unchecked is not None:
+        advice.silences.append(unchecked)
+    elif not reviewed:
+        advice.silences.append(_nothing_found(record, len(drafts)))
+    if reviewed and not is_moment_for_review(call):
+        names = ", ".join(dict.fromkeys(drug.name for drug in reviewed))
+        advice.worklist.append(
+            WorklistEntry(test=plain(f"Medication review: {names}", 160), purpose=SUBJECT, because="no-visit")
+        )
+        advice.silences.append(kept_for_worklist(call, SUBJECT))
+    elif reviewed:
+        card = partial(review_card, reviewed, call.card_identity())
+        advice.add(card(), brief=card(is_brief=True) if len(advice.scores["review"]) > 1 else None)
+    return advice
+
+
+def _reviewed_drugs(
+    session: PatientSession, silences: list[WhyNot], call: ServiceInput, *, is_older: bool
+) -> Iterator[ReviewedDrug]:
+    """Yield what is found about each drug; what two drugs do together is said once."""
+    # What two drugs do together is told of the one that can be stopped: of aspirin, not of the anticoagulant beside it.
+    drugs = sorted(session.drafted, key=lambda drafted: not may_be_stopped(drafted.medication))
+    evaluated: dict[str, DraftEvaluation] = {}
+
+    def evaluate(drafted: DraftMedication) -> DraftEvaluation:
+        name = drafted.draft.name
+        if name not in evaluated:
+            evaluated[name] = review_book().evaluate(session, drafted)
+        return evaluated[name]
+
+    by_draft = []
+    reports = _reports_from_65 if is_older else _reports_under_65
+    for drafted in drugs:
+        meant_findings = [
+            finding
+            for finding in evaluate(drafted).findings_of(reports)
+            if _is_meant(finding, drafted, is_older=is_older)
+        ]
+        needed = [finding for finding in meant_findings if not any(map(finding.is_said_by, meant_findings))]
+        by_draft.append((drafted.draft.name, shown_findings(needed, call.suppress, silences)))
+    kept_findings, repeated = merge_repeated_findings(by_draft)
+    silences.extend(repeated)
+    originals, allowance = OriginalOrders(call.sent), EvaluationBudget()
+    for drafted, findings in zip(drugs, kept_findings, strict=True):
+        context = SuggestionContext(
+            session, drafted, evaluate, originals.original, review_book(), NamingBudget(call.card_uuid), allowance
+        )
+        yield from (reviewed_drug(finding, context) for finding in findings)
+
+
+def _criteria_of_age_unchecked(record: PatientRecord) -> WhyNot | None:
+    """Return that criteria of an age were not checked; None where the age is known, or is under it for certain."""
+    ages = record.age_bounds()
+    if ages is not None and (ages[0] >= FROM_YEARS or ages[1] < FROM_YEARS):
+        return None
+    known = "The age is not known" if ages is None else f"Only the year of birth is known (age at least {ages[0]})"
+    return WhyNot(SUBJECT, "input-missing", f"{known}: the criteria for {FROM_YEARS} years and over were not checked.")
+
+
+def _nothing_found(record: PatientRecord, count: int) -> WhyNot:
+    """Nothing found is said of what was looked at only: most criteria are about a problem."""
+    if not record.was_requested("Condition"):
+        text = (
+            "The problem list is not available: criteria about diseases were not checked. No other criterion was met."
+        )
+        return WhyNot(SUBJECT, "input-missing", text)
+    if not count:
+        return WhyNot(SUBJECT, "below-threshold", "No current medication is on record.")
+    text = "The current medication meets" if count == 1 else f"The {count} current medications meet"
+    return WhyNot(SUBJECT, "below-threshold", f"{text} no criterion.")
+
+
+def _reports_from_65(rule: CompiledRule, band: CompiledBand) -> bool:
+    """Whether the review may tell it: at 65 and over every criterion, at every age what is dangerous to take."""
+    is_criterion = rule.group in _OWN or f"{rule.id}/{band.declared.id}" in _criteria()
+    return (is_criterion and band.declared.indicator != "silent") or _reports_under_65(rule, band)
+
+
+def _reports_under_65(rule: CompiledRule, band: CompiledBand) -> bool:
+    return _is_dangerous(rule.id, band.declared.id, band.declared.indicator, rule.group)
+
+
+def _is_dangerous(rule: str, band: str, indicator: str, group: str) -> bool:
+    if indicator == "critical" or f"{rule}/{band}" in _AT_EVERY_AGE:
+        return True
+    return indicator == "warning" and group not in {*_CRITICAL_ONLY, "review"}
+
+
+def _is_meant(finding: RuleFinding, drafted: DraftMedication, *, is_older: bool) -> bool:
+    """Whether the review tells a finding of a band that it may tell, which can be milder than its band.
+
+    STOPP A3 is about daily use, not as needed.
+    """
+    if _is_dangerous(finding.rule, finding.band, finding.indicator, finding.group):
+        return True
+    if finding.group == "duplicate" and drafted.dose.as_needed:
+        return False
+    return is_older and (finding.group in _OWN or f"{finding.rule}/{finding.band}" in _criteria())
+
+
+ADVISOR = Advisor(
+    id=SUBJECT,
+    hooks=(PATIENT_VIEW,),
+    title="A review of the medications that are taken",
+    description=(
+        "Compares what is taken with STOPP version 3 at 65 and over and, at every age, with what an order of it today "
+        "would be warned of; one card with what to do for each finding, silent where nothing is found and in "
+        "palliative care."
+    ),
+    usage_requirements="For prescribers and pharmacists at an outpatient visit; not signed off by a human pharmacist.",
+    warns_of_harm=True,
+    needs=Needs.of(
+        analytes=review_book().needs.analytes,
+        resources=review_book().needs.resources - {"Device"},
+        whole_history=("Procedure",),
+    ),
+    exclusions=(
+        DECEASED,
+        PALLIATIVE,
+        Exclusion(
+            "input-missing",
+            "The medication list is not available: no medication was reviewed.",
+            lambda record: not any(map(record.was_requested, ("MedicationRequest", "MedicationStatement"))),
+        ),
+    ),
+    find=find,
+    returns_resources=frozenset({"MedicationRequest"}),
+)

@@ -1,0 +1,181 @@
+"""Drafted medications, imaging and tests against this patient, at order-select and order-sign."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+from msgspec import structs
+
+from cards.rules.engine.rule_book import rule_book
+from cards.rules.patient.orders import DraftOrder, is_for_other_patient, read_draft, read_drafts
+from cds_hooks.call.prefetch.needs import Needs
+from cds_hooks.call.protocol.body import is_nested_deeper, may_be_deep
+from cds_hooks.call.protocol.hooks import ORDER_SELECT, ORDER_SIGN, OrderSelectContext, OrderSignContext
+from cds_hooks.call.protocol.request import CDSRequest
+from cds_hooks.call.services._service import Advice, Advisor, ServiceInput
+from cds_hooks.errors import BadRequest, PayloadTooLarge, TooDeep, not_a_bundle
+from fhir.mapping.medications.active import active_medications
+from fhir.mapping.studies import RESULT_CODES
+from fhir.record.datatypes import decode_exactly
+from fhir.record.refusals import WhyNot
+from fhir.record.repair import has_stu3_dose, repair_resource, with_numeric_doses
+
+NEEDS = rule_book().needs
+_SINGLE = ("MedicationRequest", "ServiceRequest")  # no set: what is looked for in it may be of any JSON type
+_MOST_PAIRS = 200_000
+"""Each draft is judged beside each active medication, 6 µs a pair, and a clinician waits no longer than two seconds."""
+_ALWAYS_JUDGED = 20
+"""So many drafts are within the pairs beside the 10,000 entries that a key of prefetch may hold."""
+_TOO_DEEP = "The drafts are nested deeper than any order; nothing was checked."
+
+
+async def find(call: ServiceInput) -> Advice:
+    """One card for each drafted order with a finding, and a reason for every rule and draft that says nothing."""
+    context: Any = call.request.context
+    _check_selections(context, call.max_drafts)
+    drafts, from_text = _drafts(context, call.record.patient_id, call.max_drafts)
+    if len(drafts) > _ALWAYS_JUDGED:
+        _check_pairs(len(drafts), len(active_medications(call.record)))
+    judged = _selected(context, drafts)
+    # At order-select a dose may still come; at signing what is not there was left out.
+    outcome = call.check_orders(drafts, judged, signing=isinstance(context, OrderSignContext))
+    cards = [structs.replace(card, links=call.links_of(card)) for card in outcome.cards]
+    notes = call.notes_of_orders(cards, outcome.medications)
+    advice = Advice(cards=cards, silences=list(outcome.silences), notes=notes)
+    advice.silences += _unknown_selections(context, drafts)
+    advice.silences += _numbers_from_text(name for name in judged if name in from_text)
+    if not cards and not advice.silences:
+        text = "Nothing is selected" if drafts and not judged else "draftOrders holds no order"
+        advice.silences.append(WhyNot("draftOrders", "nothing-to-judge", f"{text}: nothing was judged."))
+    advice.orders = {"drafts": msgspec.Raw(bytes(context.draft_orders)), "judged": judged}
+    return advice
+
+
+def _drafts(
+    context: OrderSelectContext | OrderSignContext, patient_id: str, most: int
+) -> tuple[list[DraftOrder], set[str]]:
+    """Return the drafts, and the names of those with a number that came as text."""
+    raw = bytes(context.draft_orders)
+    try:
+        bundle = decode_exactly(raw)
+    except RecursionError as error:
+        raise TooDeep(_TOO_DEEP, "context.draftOrders") from error
+    except msgspec.DecodeError as error:
+        raise BadRequest(
+            "`context.draftOrders` must be JSON and cannot be read. No order was checked.", "context.draftOrders"
+        ) from error
+    if may_be_deep(raw) and is_nested_deeper(bundle):
+        raise TooDeep(_TOO_DEEP, "context.draftOrders")
+    entries = _entries(bundle)
+    if not isinstance(entries, list):
+        raise BadRequest(not_a_bundle(bundle, "context.draftOrders", "No order was checked."), "context.draftOrders")
+    if len(entries) > most:
+        raise PayloadTooLarge(
+            f"draftOrders holds {len(entries)} entries, and at most {most} are checked in one call; "
+            "nothing was checked. Send the orders in parts.",
+            "context.draftOrders",
+        )
+    from_text: set[str] = set()
+    drafts = [_mended(draft, from_text) for draft in read_drafts(entries)]
+    for draft in drafts:
+        if is_for_other_patient(draft, patient_id):
+            raise BadRequest(
+                f"Entry {draft.position + 1} of draftOrders is for another patient than context.patientId; nothing was "
+                "checked.",
+                "context.draftOrders",
+            )
+    return drafts, from_text
+
+
+def _check_selections(context: OrderSelectContext | OrderSignContext, most: int) -> None:
+    if isinstance(context, OrderSelectContext) and len(context.selections) > most:
+        raise PayloadTooLarge(
+            f"selections names {len(context.selections)} drafts, and at most {most} are checked in one call; "
+            "nothing was checked.",
+            "context.selections",
+        )
+
+
+def _check_pairs(drafts: int, medications: int) -> None:
+    if drafts * medications > _MOST_PAIRS:
+        raise PayloadTooLarge(
+            f"{drafts} drafts beside {medications} active medications are more than is checked in one call (at most "
+            f"{_MOST_PAIRS:,} pairs); nothing was checked. Send the orders in parts.",
+            "context.draftOrders",
+        )
+
+
+def _entries(bundle: Any) -> Any:
+    """Return the entries of the Bundle; None if it is none. Of the time before Bundles an order stands for itself."""
+    if not isinstance(bundle, dict):
+        return None
+    if bundle.get("resourceType") in _SINGLE:
+        return [{"resource": bundle}]
+    return bundle.get("entry", []) if bundle.get("resourceType") == "Bundle" else None
+
+
+def _needs_patient(request: CDSRequest) -> bool:
+    """Whether the call cannot be answered without the Patient.
+
+    Without a drafted medication nothing is judged. Where other resources of the chart came along, what they show is
+    judged (warfarin beside an NSAID needs no age), and the card says that the Patient did not come.
+    """
+    context: Any = request.context
+    return b"Medication" in bytes(context.draft_orders) and not any(request.prefetch.values())
+
+
+def _mended(draft: DraftOrder, from_text: set[str]) -> DraftOrder:
+    """Return a draft that cannot be read as it is meant, brought into R4's shape where it then can be."""
+    if draft.fault is None and not has_stu3_dose(draft.resource):
+        return draft
+    resource, has_text = with_numeric_doses(repair_resource(draft.resource))
+    mended = read_draft(resource, full_url=draft.full_url, position=draft.position)
+    if mended.fault is not None:
+        return draft
+    if has_text:
+        from_text.add(mended.name)
+    return mended
+
+
+def _numbers_from_text(names: Iterable[str]) -> list[WhyNot]:
+    """Said, because it is our reading of what the client meant."""
+    text = "A number of its dose came as text and was read as the number that it plainly is."
+    return [WhyNot(name, "number-as-text", text) for name in names]
+
+
+def _selected(context: OrderSelectContext | OrderSignContext, drafts: list[DraftOrder]) -> list[str]:
+    """Return the names of the drafts to judge: those selected, or at signing all."""
+    if isinstance(context, OrderSelectContext):
+        return [draft.name for draft in drafts if draft.is_named(context.selections)]
+    return [draft.name for draft in drafts]
+
+
+def _unknown_selections(context: OrderSelectContext | OrderSignContext, drafts: list[DraftOrder]) -> list[WhyNot]:
+    if not isinstance(context, OrderSelectContext):
+        return []
+    return [
+        WhyNot(f"selections[{position}]", "not-in-drafts", "A selection names no entry of draftOrders: not judged.")
+        for position, name in enumerate(context.selections)
+        if not any(draft.is_named([name]) for draft in drafts)
+    ]
+
+
+ADVISOR = Advisor(
+    id="order-safety",
+    hooks=(ORDER_SELECT, ORDER_SIGN),
+    listed_ids={ORDER_SELECT: "order-safety-select", ORDER_SIGN: "order-safety-sign"},
+    title="Drafted medications, imaging and tests checked against this patient",
+    description=(
+        "Checks drafted medications against kidney function, other medications, doses, genetic results, diseases, age, "
+        "pregnancy, allergies, opioid load and overdue tests, and drafted imaging and laboratory orders against kidney "
+        "function, pregnancy and earlier results; offers the corrected draft. At order-select only what is selected is "
+        "judged, at order-sign every draft."
+    ),
+    usage_requirements="For prescribers and pharmacists; not signed off by a human pharmacist.",
+    warns_of_harm=True,
+    needs=Needs.of(analytes=NEEDS.analytes, resources=NEEDS.resources, lab_codes=RESULT_CODES, named_results=50),
+    find=find,
+    # Drafts of either kind come with the context; active medication orders are returned stopped or changed.
+    returns_resources=frozenset({"MedicationRequest"}),
+    needs_patient=_needs_patient,
+)

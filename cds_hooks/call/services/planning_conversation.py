@@ -1,0 +1,294 @@
+"""Who may benefit from a planning conversation: the 5-year mortality model at patient-view.
+
+With metastatic cancer, severe dementia or dialysis on record the model does not speak: the talk is offered by the
+guideline of the illness, without a number.
+"""
+
+from typing import Any, Final
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from cards.card import TOPICS, Card, OrderSuggestion, Source
+from cards.compose.equation import guideline_card
+from cards.compose.model import ModelCardContent, model_card
+from cards.new_orders import service_order
+from cards.text import escape, plain
+from cds_hooks.call.hold_back.visit import VisitRank
+from cds_hooks.call.prefetch.needs import Needs
+from cds_hooks.call.protocol.hooks import PATIENT_VIEW
+from cds_hooks.call.services._equation import advise_by_guideline, fact_of_condition, today
+from cds_hooks.call.services._exclusions import (
+    DECEASED,
+    OPTED_OUT,
+    SHORT_OUTLOOK,
+    Exclusion,
+    declined,
+    find_confirmed,
+    limited_outlook,
+    named,
+    named_by_problem,
+    names_one_of,
+    of_population,
+    on_record,
+)
+from cds_hooks.call.services._model import ChartModel, ModelEstimate, refused_results
+from cds_hooks.call.services._outlook import OUTLOOK, OUTLOOK_FEATURES, outlook_inputs
+from cds_hooks.call.services._service import Advice, Advisor, ServiceInput, advise_by_model
+from cds_hooks.call.trusted_models import served_model
+from fhir.mapping.conditions import ConditionHit, condition_status, find_condition
+from fhir.mapping.stays import is_left_open
+from fhir.record.datatypes import DAY_SECONDS, parse_time
+from fhir.record.measurement import USABLE_STATUS
+from fhir.record.record import PatientRecord
+from fhir.record.refusals import WhyNot
+from fhir.record.resources import Encounter
+
+MODEL, TWIN = OUTLOOK, served_model("mortality_5y_small")
+SUMMARY = "Planning ahead: this estimate is higher than for {higher} in 100 US adults of 40 and over. Consider a talk."
+"""The number of deaths is no headline: it stands in the detail, behind the reason."""
+CARD = ModelCardContent(
+    summary=SUMMARY,
+    offer=OrderSuggestion(
+        label="Order a planning conversation",
+        description="Draft order: goals, screening, prevention, advance care planning.",
+        order={"resourceType": "ServiceRequest"},
+        is_recommended=True,
+    ),
+    seen="died",
+    lead="Why: Death within 5 years. ",
+)
+"""The words of the card."""
+SMALL_PANEL = "**The small panel is used**: too many of the 11 laboratory values are missing for the full one."
+_TALK = "Planning conversation"
+# What a reader should know beside the number, which knows none of it.
+_BESIDE = ("cancer_any", "dementia", "heart_failure", "liver_severe", "cirrhosis", "dialysis", "copd")
+_CPT = "http://www.ama-assn.org/go/cpt"
+TALKED_ABOUT = (
+    _TALK.lower(),
+    # CPT 99497 and 99498: advance care planning, first and further 30 minutes (AMA; Palmetto GBA 2020).
+    f"{_CPT}|99497 ",
+    f"{_CPT}|99498 ",
+    # SNOMED CT as in tables/condition_groups.csv: not for resuscitation.
+    "http://snomed.info/sct|304253006 ",
+    # HL7 consentcategorycodes, as in the PACIO guide on portable medical orders.
+    "consentcategorycodes|dnr ",
+    "consentcategorycodes|polst ",
+    "advance care plan",
+    "advance directive",
+    "goals of care",
+    "goals-of-care",
+    "serious illness conversation",
+    "do not resuscitate",
+    "polst",
+    "molst",
+    "living will",
+    "health care proxy",
+    "healthcare proxy",
+    "health-care proxy",
+)
+WISHES = frozenset({"75773-2"})
+"""LOINC: goals, preferences and priorities for medical treatment (PACIO, advance directive interoperability)."""
+_IN_HOSPITAL = frozenset({"IMP", "ACUTE", "NONAC", "EMER", "OBSENC"})
+_GOING_ON = frozenset({"in-progress", "arrived", "triaged", "onleave"})
+
+
+async def find(call: ServiceInput) -> Advice:
+    """One info card for a serious illness or an estimate among the highest, else the reason for none."""
+    record = call.record
+    illness = _serious_illness(record)
+    if illness is not None:
+        return _without_number(call, *illness)
+    dominated = _DOMINATED.reason(MODEL.manifest.id, record)
+    if dominated is not None:
+        return Advice(silences=[dominated])
+    call.prefetch.require("labs")
+    vector = outlook_inputs(record)
+    diagnoses = _diagnoses_beside(record)
+    advice = await advise_by_model(call, OF_CHART, vector, lambda estimated: _card(call, estimated, diagnoses))
+    advice.features = vector  # what the full panel was asked of, where the small one is used
+    return advice
+
+
+class _SeriousIllness(Struct, frozen=True):
+    """An illness for which a guideline asks for the talk, whatever an estimate says; `wording` names it."""
+
+    group: str
+    wording: str
+    guideline: str
+    url: str
+
+
+_SERIOUS_ILLNESSES: Final = (
+    _SeriousIllness(
+        "cancer_metastatic",
+        "advanced cancer",
+        "ASCO, Palliative care for patients with cancer, 2024, recommendation 1: clarification of treatment goals",
+        "https://doi.org/10.1200/JCO.24.00542",
+    ),
+    _SeriousIllness(
+        "dementia_severe",
+        "severe dementia",
+        "NICE QS184, Dementia, 2019, quality statement 3: advance care planning at each review",
+        "https://www.nice.org.uk/guidance/qs184/chapter/Quality-statement-3-Advance-care-planning",
+    ),
+    _SeriousIllness(
+        "dialysis",
+        "dialysis",
+        "Renal Physicians Association, Shared decision-making in dialysis, 2nd edition, 2010: advance care planning",
+        "https://pmc.ncbi.nlm.nih.gov/articles/PMC4921274",
+    ),
+)
+
+
+def _serious_illness(record: PatientRecord) -> tuple[_SeriousIllness, ConditionHit] | None:
+    """Return the first of these illnesses that is on record and no tentative diagnosis; None where there is none.
+
+    Words count beside a code that names only the organ: "Metastatic ovarian cancer" with C56.9.
+    """
+    hits = [(illness, find_confirmed(record, illness.group)) for illness in _SERIOUS_ILLNESSES]
+    hits += [
+        (illness, named_by_problem(record, illness.group))
+        for illness in _SERIOUS_ILLNESSES
+        if illness.group in SHORT_OUTLOOK
+    ]
+    return next(((illness, hit) for illness, hit in hits if hit is not None), None)
+
+
+def _without_number(call: ServiceInput, illness: _SeriousIllness, hit: ConditionHit) -> Advice:
+    """Build the card of one so ill that an estimate from ordinary results would mislead: the illness and the offer."""
+    record = call.record
+    words = plain(hit.words, 60)
+    since = f" ({hit.time.date})" if hit.time is not None else ""
+    card = guideline_card(
+        call.card_identity(),
+        output="planning_conversation",
+        summary=plain(f"Planning ahead: {words} on record. Consider a talk about goals of care.", 139),
+        opening=f"**{escape(words, 60)}**{since}. No talk about goals of care is on record within a year. "
+        f"No estimate is shown: with {illness.wording} the illness decides the outlook more than ordinary results do.",
+        source=Source(label=illness.guideline, url=illness.url, topic=TOPICS["planning"]),
+        facts=(fact_of_condition(illness.group, hit),),
+        offers=(replace(CARD.offer, order=planning_order(record.patient_id, today(call))),),
+    )
+    advice = advise_by_guideline(card)
+    text = f"{words} is on record: an estimate from ordinary results would mislead, so none is given."
+    advice.silences = [WhyNot(MODEL.manifest.id, "outside-population", text)]
+    return advice
+
+
+def _wishes_charted(record: PatientRecord) -> str | None:
+    """Return the problem or Observation that tells of a talk or of what the patient wants; None where there is none."""
+    for problem in record.conditions:
+        words = problem.code.words if problem.code is not None else ""
+        if condition_status(problem, record.as_of_epoch) != "past" and names_one_of((words, TALKED_ABOUT)):
+            return f"Condition/{problem.id}"
+    for observation in record.observations:
+        is_answered = observation.valueCodeableConcept is not None or bool(observation.valueString)
+        codes = {coding.code for coding in observation.code.coding}
+        if is_answered and observation.status in USABLE_STATUS and codes & WISHES:
+            return f"Observation/{observation.id}"
+    return None
+
+
+def _open_encounters(record: PatientRecord) -> list[Encounter]:
+    """Those going on; one that nobody closed but that has an end in the past, or is long past, is over."""
+    return [stay for stay in record.encounters if stay.status in _GOING_ON and not _is_over(stay, record)]
+
+
+def _is_over(stay: Encounter, record: PatientRecord) -> bool:
+    end = parse_time(stay.period.end) if stay.period is not None and stay.period.end else None
+    if end is None:
+        return is_left_open(stay, record.as_of_epoch)
+    return record.as_of_epoch > end.instant + (0.0 if end.precision == "instant" else DAY_SECONDS)
+
+
+_DOMINATED: Final = Exclusion(
+    "outside-population",
+    "{found} is on record, and the model uses no diagnoses: its estimate would mislead, so none is given.",
+    limited_outlook,
+)
+_NO_TALK: Final = (
+    DECEASED,
+    OPTED_OUT,
+    of_population(MODEL.manifest),
+    on_record(
+        "already-done",
+        "Palliative or hospice care or a resuscitation decision is on record.",
+        "palliative_or_hospice",
+        "palliative_or_dnr",
+        "advance_care_planning",
+    ),
+    named("already-done", "The conversation is planned or was held ({found}).", TALKED_ABOUT),
+    Exclusion("already-done", "The conversation is planned or was held ({found}).", _wishes_charted),
+    declined(TALKED_ABOUT),
+    Exclusion(
+        "outside-population",
+        "The patient is in hospital now; the model is for people living at home.",
+        lambda record: any(stay.class_code in _IN_HOSPITAL for stay in _open_encounters(record)),
+    ),
+)
+
+
+def _diagnoses_beside(record: PatientRecord) -> str:
+    hits = [hit for group in _BESIDE if (hit := find_condition(record, group)) is not None]
+    words = list(dict.fromkeys(plain(hit.words, 40) for hit in hits))
+    if not words:
+        return ""
+    return f"**This estimate uses no diagnoses.** On record: {escape('; '.join(words), 120)}.\n"
+
+
+def _card(call: ServiceInput, estimated: ModelEstimate, diagnoses: str) -> Card:
+    record = call.record
+    return model_card(
+        estimated.manifest,
+        estimated.prediction,
+        estimated.vector,
+        replace(
+            CARD,
+            offer=replace(CARD.offer, order=planning_order(record.patient_id, record.as_of.date().isoformat())),
+            first_line=diagnoses,
+            remark=SMALL_PANEL if estimated.model is TWIN else "",
+        ),
+        call.card_identity(call.model_url(estimated.manifest.id)),
+        refused_results(record, estimated.vector),
+    )
+
+
+def planning_order(patient_id: str, date: str) -> dict[str, Any]:
+    """Draft a ServiceRequest (FHIR R4) for the conversation; text only, because no code with a source is available."""
+    return service_order(f"{_TALK}: goals, screening and prevention, advance care planning", patient_id, date)
+
+
+OF_CHART = ChartModel(MODEL, TWIN, (*_NO_TALK, _DOMINATED), outlook_inputs)
+
+ADVISOR = Advisor(
+    id="planning-conversation",
+    hooks=(PATIENT_VIEW,),
+    title="Who may benefit from a planning conversation",
+    description=(
+        "Estimates the risk of death within 5 years from ordinary results of adults of 40 and over and, where it is "
+        "among the highest, suggests a planning conversation. For planning, not for emergencies."
+    ),
+    usage_requirements="For physicians, nurses and care managers at an outpatient visit; never shown to patients.",
+    needs=Needs.of(
+        features=OUTLOOK_FEATURES,
+        resources=(
+            "CarePlan",
+            "Condition",
+            "DocumentReference",
+            "Encounter",
+            "MedicationRequest",
+            "Procedure",
+            "ServiceRequest",
+        ),
+        required=("labs",),
+        lab_codes=WISHES,
+    ),
+    exclusions=_NO_TALK,
+    subject=MODEL.manifest.id,
+    requires_at_once=False,
+    find=find,
+    rank=VisitRank.TALK,
+    models=(MODEL, TWIN),
+    of_chart=OF_CHART,
+)

@@ -1,0 +1,210 @@
+"""Which preventive services are due: USPSTF recommendations with grade A or B, at patient-view.
+
+The recommendations, with source, grade and year, are in `cards/preventive/services.json`. Abnormal results that nothing
+on record has followed have their own card, before it.
+"""
+
+from functools import partial
+from typing import Any, Final
+
+from msgspec import to_builtins
+from msgspec.structs import replace
+
+from cards.compose.preventive import FOR_CHECK_UP, preventive_card, preventive_states, results_card
+from cards.extension import WorklistEntry
+from cards.preventive.abnormal import OpenResult, open_results
+from cards.preventive.criteria import ABNORMAL_RESULT, chart_of, judge_services
+from cards.preventive.judgement import PREVENT, Judgement, prevent_inputs
+from cards.preventive.knowledge import PREVENTIVE
+from cds_hooks.call.hold_back.visit import VisitRank
+from cds_hooks.call.prefetch.needs import Needs
+from cds_hooks.call.protocol.hooks import PATIENT_VIEW
+from cds_hooks.call.services._equation import is_check_up, is_moment_for_reminder, kept_for_worklist, today
+from cds_hooks.call.services._exclusions import NOT_AT_HOME, SHORT_OUTLOOK, limited_outlook
+from cds_hooks.call.services._outlook import OUTLOOK_FEATURES, is_short, likely_deaths
+from cds_hooks.call.services._service import Advice, Advisor, ServiceInput, no_card
+from fhir.record.record import PatientRecord
+from fhir.record.refusals import WhyNot
+from models_onnx.equations.calculate import features_of
+
+SUBJECT: Final = "preventive-services"
+# What can hold a test beyond what a recommendation needs.
+_MAY_HOLD_TESTS: Final = {"DiagnosticReport": "reports of studies", "Procedure": "procedures"}
+_REASONS: Final = {
+    "done": "already-done",
+    "ordered": "already-ordered",
+    "declined": "declined",
+    "condition": "outside-population",
+    "abnormal": "outside-population",
+    FOR_CHECK_UP: "worklist",
+    ABNORMAL_RESULT: "abnormal-result",
+    "outlook": "outside-population",
+    "elsewhere": "already-done",
+    "risk": "below-threshold",
+    "not-charted": "input-missing",
+    "not-sent": "input-missing",
+}
+
+
+_AT_ONCE: Final = frozenset({"tobacco", "hypertension"})
+"""What helps within weeks or months, whatever the outlook; the project's own choice."""
+_STATIN: Final = "statin"
+AT_CHECK_UPS: Final = frozenset({"hepatitis-c", "hiv"})
+"""Once in a life for nearly everybody: at a check-up; the project's own choice."""
+
+_NOT_FOR: Final = frozenset({"age", "sex"})
+
+
+async def find(call: ServiceInput) -> Advice:
+    """One card where a service is due, and for each of the others the reason why it is not, or is not known."""
+    record = call.record
+    results = record.derive(_results)
+    limited = _limited_outlook(record)
+    if limited is not None:
+        results = tuple(result for result in results if result.row.in_limited_outlook)
+        _add_results(limited, results, call)
+        return limited
+    judged = record.derive(_judged)
+    if any(judgement.state == "due" for judgement in judged):
+        judged = _in_context(judged, await likely_deaths(call), is_check_up(call))
+    states = preventive_states(judged, PREVENTIVE, today(call))
+    advice = Advice(
+        features=record.derive(prevent_inputs).vector, scores={"preventive": to_builtins(states)}, orders=_basis(judged)
+    )
+    advice.silences = _silences(judged)
+    _add_results(advice, results, call)
+    due = [judgement for judgement in judged if judgement.state == "due"]
+    later = [judgement for judgement in judged if judgement.because == FOR_CHECK_UP]
+    advice.worklist = [_entry(later)] if later else []
+    if not any(judgement.because != FOR_CHECK_UP for judgement in due):
+        return advice
+    if not is_moment_for_reminder(call):
+        advice.worklist = [_entry(due)]
+        advice.silences.insert(0, kept_for_worklist(call, SUBJECT))
+        return advice
+    rank = VisitRank.QUESTIONS if all(judgement.order is None for judgement in due) else None
+    card = partial(preventive_card, judged, states, call.card_identity(), record.patient_id, _not_sent(record))
+    advice.add(card(), brief=card(is_brief=True), reminder=_entry(due), rank=rank)
+    return advice
+
+
+def _results(record: PatientRecord) -> tuple[OpenResult, ...]:
+    return open_results(chart_of(record, PREVENTIVE))
+
+
+def _judged(record: PatientRecord) -> tuple[Judgement, ...]:
+    return judge_services(chart_of(record, PREVENTIVE), record.derive(_results))
+
+
+def _add_results(advice: Advice, results: tuple[OpenResult, ...], call: ServiceInput) -> None:
+    """Add the card of abnormal results: first, whatever the visit is for."""
+    if results:
+        record = call.record
+        card = partial(results_card, results, call.card_identity(), record.patient_id, record.as_of.date())
+        advice.add(card(), brief=card(is_brief=True) if len(results) > 1 else None)
+
+
+def _in_context(judged: tuple[Judgement, ...], deaths: int | None, is_check_up: bool) -> tuple[Judgement, ...]:
+    """Return what is due in the light of the visit and of the outlook."""
+    return tuple(
+        judgement if judgement.state != "due" else _changed(judgement, deaths, is_check_up) for judgement in judged
+    )
+
+
+def _changed(judgement: Judgement, deaths: int | None, is_check_up: bool) -> Judgement:
+    name = judgement.service.id
+    if name == _STATIN:
+        return replace(
+            judgement,
+            state="not due",
+            because="elsewhere",
+            text="the card of statin-discussion speaks of it",
+            order=None,
+        )
+    if is_short(deaths) and name not in _AT_ONCE:
+        text = f"about {deaths} in 100 people with results like these died within 5 years: the benefit comes later"
+        return replace(judgement, state="not due", because="outlook", text=text, order=None)
+    if name in AT_CHECK_UPS and not is_check_up:
+        return replace(judgement, because=FOR_CHECK_UP, order=None)
+    return judgement
+
+
+def _limited_outlook(record: PatientRecord) -> Advice | None:
+    words = limited_outlook(record, SHORT_OUTLOOK)
+    if words is None:
+        return None
+    return no_card(SUBJECT, "outside-population", f"{words} is on record: prevention is not suggested.")
+
+
+_STATES = {"due": "is due", "not due": "is not due", "not known": "cannot be judged"}
+
+
+def _silences(judged: tuple[Judgement, ...]) -> list[WhyNot]:
+    """Return the reason for each that is not due; those that are not for this age or sex are named in one."""
+    outside = [judgement.service.short for judgement in judged if judgement.because in _NOT_FOR]
+    not_due = [
+        judgement
+        for judgement in judged
+        if judgement.because not in _NOT_FOR and (judgement.state != "due" or judgement.because == FOR_CHECK_UP)
+    ]
+    silences = [_silence(judgement) for judgement in not_due]
+    if outside:
+        text = f"Not recommended for this age or sex: {', '.join(outside)}."
+        silences.append(WhyNot(SUBJECT, "outside-population", text))
+    return silences
+
+
+def _silence(judgement: Judgement) -> WhyNot:
+    kept = " It is kept for a check-up." if judgement.because == FOR_CHECK_UP else ""
+    text = f"{judgement.service.name} {_STATES[judgement.state]}: {judgement.text}.{kept}"
+    return WhyNot(judgement.service.id, _REASONS[judgement.because], text)
+
+
+def _entry(due: list[Judgement]) -> WorklistEntry:
+    names = ", ".join(judgement.service.short for judgement in due)
+    return WorklistEntry(test=f"Preventive services: {names}", purpose=SUBJECT, because="no-visit")
+
+
+def _not_sent(record: PatientRecord) -> list[str]:
+    return [words for kind, words in _MAY_HOLD_TESTS.items() if not record.was_requested(kind)]
+
+
+def _basis(judged: tuple[Judgement, ...]) -> dict[str, Any]:
+    """Return the tests that the answers rest on, for the decision record: equal inputs, equal decision."""
+    tests = {judgement.service.id: judgement.last.source for judgement in judged if judgement.last is not None}
+    return {"drafts": [], "judged": [], "tests": tests}
+
+
+ADVISOR = Advisor(
+    id=SUBJECT,
+    hooks=(PATIENT_VIEW,),
+    title="Which preventive services are due",
+    description=(
+        "Compares dated tests, orders and conditions with twelve USPSTF recommendations of grade A or B; one card at a "
+        "visit with what is due, what is not known and what was not seen, silent where nothing is due."
+    ),
+    usage_requirements="For physicians, nurses and pharmacists at an outpatient visit; never shown to patients.",
+    needs=Needs.of(
+        features=(*features_of(PREVENT), *OUTLOOK_FEATURES),
+        analytes=(
+            *("screening", "sex_at_birth", "smoking_status", "hba1c"),
+            *("glucose_fasting", "glucose", "ldl_cholesterol", "dbp", "hbsag", "potassium", "hemoglobin", "platelets"),
+            *("calcium", "tsh", "psa", "ferritin", "vitamin_b12", "triglycerides"),
+        ),
+        resources=(
+            "Condition",
+            "Procedure",
+            "DiagnosticReport",
+            "ServiceRequest",
+            "MedicationRequest",
+            "MedicationStatement",
+            "AllergyIntolerance",
+            "Encounter",
+            "FamilyMemberHistory",
+        ),
+        whole_history=("Procedure",),
+    ),
+    exclusions=NOT_AT_HOME,
+    find=find,
+    rank=VisitRank.PREVENTION,
+)

@@ -1,0 +1,352 @@
+"""Who may benefit from talking about a statin: PREVENT-ASCVD at patient-view, where none is active.
+
+Bands: 2026 ACC/AHA multisociety dyslipidemia guideline, intermediate from 5 %, high from 10 % (PREVENT-ASCVD, ages 30
+to 79). A card is shown from intermediate on.
+"""
+
+import re
+from functools import partial
+
+from msgspec import Struct
+
+from cards.card import TOPICS, Card, OrderSuggestion, Source
+from cards.compose.equation import EquationCardContent, guideline_card, people_in_100
+from cards.extension import Fact, WorklistEntry
+from cards.new_orders import LIPIDS, OrderableTest, order_of_test, orderable_test_for, service_order
+from cards.text import capitalized, escape, format_number
+from cds_hooks.call.hold_back.visit import CardNotes, VisitRank
+from cds_hooks.call.prefetch.needs import Needs
+from cds_hooks.call.protocol.hooks import PATIENT_VIEW
+from cds_hooks.call.services._equation import (
+    EquationQuestion,
+    advise_by_equation,
+    advise_by_guideline,
+    fact_of_condition,
+    is_moment_for_reminder,
+    is_moment_for_talk,
+    kept_for_worklist,
+    suggestion_of_test,
+    today,
+)
+from cds_hooks.call.services._exclusions import (
+    NOT_AT_HOME,
+    SHORT_OUTLOOK,
+    Exclusion,
+    find_confirmed,
+    limited_outlook,
+    named_by_problem,
+    on_record,
+    talk_planned,
+)
+from cds_hooks.call.services._outlook import OUTLOOK_FEATURES, is_short, likely_deaths
+from cds_hooks.call.services._service import Advice, Advisor, ServiceInput, no_card
+from fhir.mapping.allergies import allergy_to_class
+from fhir.mapping.conditions import ConditionHit, find_condition
+from fhir.mapping.declined import declined_medicine
+from fhir.mapping.medications.active import active_medications, presence_of
+from fhir.record.record import PatientRecord
+from fhir.record.refusals import WhyNot
+from fhir.record.resources import Condition
+from fhir.terminology.assertions import states
+from models_onnx.equations.calculate import EquationResult, RecordInputs, features_of, inputs_from_record
+from models_onnx.equations.declaration import get_equation
+
+EQUATION = get_equation("prevent_base")
+FEATURES = features_of(EQUATION)
+OUTPUT = "ascvd|10y"
+TALK = "Shared decision: statin for primary prevention"
+TALK_OF_DISEASE = "Shared decision: statin in atherosclerotic disease"
+_STATIN, _CALLED = frozenset({"statin"}), re.compile("statin", re.IGNORECASE)
+_HARM = re.compile(
+    r"\bstatins?[ -](?:[\w-]+ )?(?:intoleran|myopath|myalgia|myositis|adverse)"
+    r"|(?:intoleran\w{1,5}|adverse \w{1,20}|myopathy|myalgia) (?:of|to|from|due to) (?:[\w-]+ )?\w*statin",
+    re.IGNORECASE,
+)
+_DISCUSSED_BANDS = frozenset({"intermediate", "high"})
+_ADULT_YEARS, _FROM_AGE, _TO_AGE = 20, 40, 75
+_SEVERE_LDL = 190.0
+_LDL_DAYS = 365.0
+# 2018: clinical atherosclerotic disease, LDL of 190 mg/dL or more, diabetes at 40 to 75 (doi of the guideline).
+_CHOLESTEROL_2018 = (
+    "2018 AHA/ACC multisociety guideline on blood cholesterol",
+    "https://doi.org/10.1161/CIR.0000000000000625",
+)
+_HIV_2024 = (
+    "HHS panel on antiretroviral agents, statin therapy in people with HIV, 2024",
+    "https://clinicalinfo.hiv.gov/en/guidelines/hiv-clinical-guidelines-adult-and-adolescent-arv/statin-therapy-people-hiv",
+)
+_VESSELS = (
+    "coronary_disease",
+    "stroke_ischaemic",
+    "peripheral_artery",
+    "carotid_stenosis",
+    "stent_coronary",
+    "cabg",
+    "aortic_aneurysm",
+    "atherosclerosis_operation",
+)
+_PCSK9 = ("evolocumab", "alirocumab", "inclisiran", "repatha", "praluent", "leqvio")
+_OF_DISEASE = frozenset({"statin_atherosclerosis", "statin_familial", "statin_ldl"})
+"""Cards of a talk that treats what the patient has; the others prevent what may come."""
+_LIPIDS_OLD_DAYS = 365
+_FROM = {"intermediate": "5 to under 10 in 100", "high": "10 in 100 or more"}
+
+
+async def find(call: ServiceInput) -> Advice:
+    """One card where the risk is intermediate or high and no statin is active, else the reason for none.
+
+    The talk needs a visit, and where no disease asks for it, one in which a reminder has its place.
+    """
+    advice = _judge(call)
+    if any(card.own_extension.output not in _OF_DISEASE for card in advice.cards):
+        deaths = await likely_deaths(call)
+        if is_short(deaths):
+            text = f"About {deaths} in 100 people with results like these died within 5 years: the benefit comes later."
+            advice.cards, advice.silences = [], [WhyNot(EQUATION.id, "outside-population", text)]
+    for card in advice.cards:
+        if card.own_extension.missing:
+            continue  # a test to order has a reminder's rules of its own
+        is_for_disease = card.own_extension.output in _OF_DISEASE
+        if not (is_moment_for_talk(call) if is_for_disease else is_moment_for_reminder(call)):
+            advice.worklist, advice.silences, advice.cards = (
+                [_entry("no-visit")],
+                [kept_for_worklist(call, EQUATION.id)],
+                [],
+            )
+            break
+        notes = advice.notes.setdefault(card.uuid, CardNotes())
+        notes.reminder, notes.rank = _entry("offered-before"), VisitRank.FINDING if is_for_disease else None
+    return advice
+
+
+def _entry(because: str) -> WorklistEntry:
+    return WorklistEntry(test="A talk about a statin", purpose=EQUATION.id, because=because)
+
+
+def _judge(call: ServiceInput) -> Advice:
+    record = call.record
+    charted = inputs_from_record(EQUATION, record)
+    statin = charted.evidence.get("statin")
+    if statin is not None and statin.value:
+        return no_card(EQUATION.id, "already-done", "A statin is active.")
+    if statin is None:
+        unreadable = presence_of(record, _STATIN).unreadable_words
+        why = f" (not readable on the medication list: {unreadable})" if unreadable else ""
+        return no_card(
+            EQUATION.id, "input-missing", f"It is not known whether a statin is active{why}: no talk is suggested."
+        )
+    indication = statin_indication(record)
+    if indication is not None and indication.id != "diabetes":
+        return advise_by_guideline(_indication_card(call, indication))
+    advice = advise_by_equation(call, charted, _question(call, charted))
+    if indication is not None and (advice.scores is None or not advice.cards):
+        return advise_by_guideline(_indication_card(call, indication))  # diabetes, and no score to go with it
+    return advice
+
+
+def _harmed(problem: Condition) -> bool:
+    """Whether its words say that a statin was not tolerated: many charts have it under Z78.9, which says nothing."""
+    words = problem.code.words if problem.code is not None else ""
+    return states(_HARM, words)
+
+
+class Indication(Struct, frozen=True):
+    """Why a guideline names a statin without a score: in words, the fact, the guideline with its year."""
+
+    id: str
+    words: str
+    fact: Fact
+    guideline: str
+    url: str
+
+
+def statin_indication(record: PatientRecord) -> Indication | None:
+    """Return the first indication of the guidelines that needs no score; None for none."""
+    age = record.age_years()
+    if age is None or age < _ADULT_YEARS:
+        return None
+    vessels = find_confirmed(record, *_VESSELS)
+    if vessels is not None:
+        return _of_condition("atherosclerosis", "known atherosclerotic disease", vessels)
+    inherited = find_confirmed(record, "familial_hypercholesterolaemia")
+    if inherited is not None:
+        return _of_condition("familial", "familial hypercholesterolaemia", inherited)
+    ldl = record.newest("ldl_cholesterol", _LDL_DAYS)
+    if ldl is not None and ldl.value >= _SEVERE_LDL:
+        words = f"LDL cholesterol {format_number(ldl.value, [_SEVERE_LDL], 0)} mg/dL ({ldl.time.date})"
+        fact = Fact(name="ldl_cholesterol", value=ldl.value, unit="mg/dL", effective=ldl.time.text, source=ldl.source)
+        return Indication("ldl", words, fact, *_CHOLESTEROL_2018)
+    if not _FROM_AGE <= age <= _TO_AGE:
+        return None
+    hiv = find_confirmed(record, "hiv")
+    if hiv is not None:
+        return _of_condition("hiv", f"HIV, age {age}", hiv, _HIV_2024)
+    diabetes = find_confirmed(record, "diabetes")
+    return _of_condition("diabetes", f"diabetes, age {age}", diabetes) if diabetes is not None else None
+
+
+def _of_condition(name: str, words: str, hit: ConditionHit, source: tuple[str, str] = _CHOLESTEROL_2018) -> Indication:
+    return Indication(name, words, fact_of_condition(name, hit), *source)
+
+
+def _takes_pcsk9(record: PatientRecord) -> bool:
+    return any(
+        name in f"{active_medication.name} {active_medication.identity.words}".lower()
+        for active_medication in active_medications(record)
+        for name in _PCSK9
+    )
+
+
+def _indication_card(call: ServiceInput, why: Indication) -> Card:
+    charted = f" (**{escape(str(why.fact.value))}**" if isinstance(why.fact.value, str) else ""
+    if charted:
+        charted += f", {why.fact.effective[:10]})" if why.fact.effective else ")"
+    talk = TALK_OF_DISEASE if why.id == "atherosclerosis" else TALK
+    return guideline_card(
+        call.card_identity(),
+        output=f"statin_{why.id}",
+        summary=f"{capitalized(why.words)}, no statin found. Consider talking about one.",
+        opening=(
+            f"On record: {why.words}{charted}; no active statin. The guideline names a statin here without a risk "
+            f"score. Ask first whether one was tried and not tolerated.{_over_75(call)}"
+        ),
+        source=Source(label=why.guideline, url=why.url, topic=TOPICS["statin"]),
+        facts=(why.fact,),
+        offers=(_talk(call, talk),),
+        closing="For prevention, not for emergencies.",
+    )
+
+
+def _over_75(call: ServiceInput) -> str:
+    """Return what is known of statins at over 75, after the sentence that names one."""
+    age = call.record.age_years()
+    if age is None or age <= _TO_AGE:
+        return ""
+    return (
+        f" At {age} the evidence is less certain: 2018 AHA/ACC calls a statin reasonable over 75 after weighing "
+        "benefit, interactions, frailty and wishes; USPSTF 2022 finds too little evidence for prevention from 76."
+    )
+
+
+def _question(call: ServiceInput, charted: RecordInputs) -> EquationQuestion:
+    below = "The 10-year risk is below the intermediate band (5 %)."
+    # Lipids are ordered for a talk about a statin; a creatinine is not, and nothing where a cancer is treated.
+    is_lipids = orderable_test_for(charted.missing_inputs(OUTPUT)) is LIPIDS
+    is_lipids = is_lipids and find_condition(call.record, "cancer_any") is None
+    for_missing = partial(_content_for_missing, call) if is_lipids else None
+    return EquationQuestion(OUTPUT, _reaches, below, partial(_content, call), for_missing)
+
+
+def _reaches(result: EquationResult) -> bool:
+    return result.band_id in _DISCUSSED_BANDS
+
+
+def _content(call: ServiceInput, _charted: RecordInputs, result: EquationResult) -> EquationCardContent:
+    assert result.table is not None  # noqa: S101 - this output has bands for everyone
+    people = people_in_100(result)
+    band = result.band_id
+    return EquationCardContent(
+        summary=(
+            f"Heart attack or stroke in 10 years: about {people:g} in 100 ({band}); no statin found. Consider a talk."
+        ),
+        figure=f"{people:g} in 100",
+        opening=(
+            f"**About {people:g} in 100** people like this {result.output.words}; {100 - people:g} do not (PREVENT). "
+            f"**{capitalized(band)}** risk: {_FROM[band]} ({result.table.source.partition(',')[0]}).{_over_75(call)}"
+        ),
+        topic=TOPICS["statin"],
+        offers=(_talk(call, TALK), *_lipid_offer(call)),
+        closing="For prevention, not for emergencies.",
+    )
+
+
+def _talk(call: ServiceInput, talk: str) -> OrderSuggestion:
+    order = service_order(talk, call.record.patient_id, today(call))
+    return OrderSuggestion("Plan a talk about a statin", "Draft order: benefits, harms and wishes.", order)
+
+
+def _lipid_offer(call: ServiceInput) -> tuple[OrderSuggestion, ...]:
+    """Return the offer of new lipids where the ones used are more than a year old."""
+    record = call.record
+    if record.newest("cholesterol_total", _LIPIDS_OLD_DAYS) is not None:
+        return ()
+    order = order_of_test(LIPIDS, record.patient_id, today(call))
+    return (OrderSuggestion("Order new lipids first", "The one used is over a year old.", order),)
+
+
+def _content_for_missing(call: ServiceInput, charted: RecordInputs, test: OrderableTest) -> EquationCardContent:
+    age = charted.given.get("age")
+    return EquationCardContent(
+        summary=f"Risk of heart attack and stroke cannot be estimated: no {test.words}. Consider ordering it.",
+        opening=(
+            f"Everything that PREVENT asks for at {age:g} is there but the **{test.words}**; with it the 10-year risk "
+            "may turn out intermediate or high."
+        ),
+        topic=TOPICS["statin"],
+        offers=(suggestion_of_test(test, call),),
+    )
+
+
+ADVISOR = Advisor(
+    id="statin-discussion",
+    hooks=(PATIENT_VIEW,),
+    title="Who may benefit from talking about a statin",
+    description=(
+        "Estimates the 10-year risk of heart attack and stroke with PREVENT for adults of 30 to 79 without known heart "
+        "or vessel disease and, where it is intermediate or high and no statin is active, suggests talking about one."
+    ),
+    usage_requirements="For physicians, nurses and pharmacists at an outpatient visit; never shown to patients.",
+    needs=Needs.of(
+        features=(*FEATURES, *OUTLOOK_FEATURES),
+        analytes=("ldl_cholesterol", "cholesterol_total"),
+        resources=(
+            "Condition",
+            "Encounter",
+            "AllergyIntolerance",
+            "MedicationRequest",
+            "Procedure",
+            "ServiceRequest",
+        ),
+        whole_history=("Procedure",),
+    ),
+    exclusions=(
+        *NOT_AT_HOME,
+        talk_planned(TALK),
+        talk_planned(TALK_OF_DISEASE),
+        on_record("contraindicated", "A pregnancy is on record: a statin is not discussed.", "pregnancy"),
+        Exclusion(
+            "contraindicated",
+            "Severe or acute liver disease is on record: a statin is not discussed.",
+            lambda record: (
+                find_condition(record, "liver_severe", "acute_hepatitis") or named_by_problem(record, "liver_severe")
+            ),
+        ),
+        Exclusion("contraindicated", "A reaction to a statin is on record.", partial(allergy_to_class, name="statin")),
+        on_record(
+            "contraindicated",
+            "Harm by a statin is on record (adverse effect or myopathy).",
+            "statin_intolerance",
+        ),
+        Exclusion(
+            "contraindicated",
+            "Harm by a statin is on record (adverse effect or myopathy).",
+            lambda record: any(map(_harmed, record.conditions)),
+        ),
+        on_record("contraindicated", "Rhabdomyolysis is on record: a statin is not discussed now.", "rhabdomyolysis"),
+        Exclusion(
+            "outside-population",
+            "{found} is on record: prevention that pays after years is not discussed.",
+            partial(limited_outlook, groups=SHORT_OUTLOOK),
+        ),
+        on_record(
+            "contraindicated",
+            "Dialysis is on record: KDIGO 2013 (lipids, 2.3.1) suggests not to start a statin.",
+            "dialysis",
+        ),
+        Exclusion("declined", "{found}", lambda record: declined_medicine(record, _STATIN, _CALLED)),
+        Exclusion("already-done", "A PCSK9 inhibitor is active.", _takes_pcsk9),
+    ),
+    subject=EQUATION.id,
+    find=find,
+    rank=VisitRank.TALK,
+)

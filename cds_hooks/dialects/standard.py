@@ -1,5 +1,0 @@
-"""The published protocol, as it stands in CDS Hooks 2.0.1."""
-
-from cds_hooks.dialects._dialect import Dialect
-
-DIALECT = Dialect("standard", "CDS Hooks as published")

@@ -1,0 +1,317 @@
+"""Seals: signed statements of how far the record went, kept where the database's owner cannot write.
+
+A seal is one line of JSON: `{"seal": {…}, "key": id, "signature": base64}`. The Ed25519 signature is over the JSON of
+`seal` with sorted keys and without white space. `seal` holds its number (from 1), its time, the SHA-256 of the line
+before, and position and hash of the newest row of decisions, feedback, events and outcomes. While the server runs,
+`Sealing` makes them off the request path and sends each of them off the machine.
+"""
+
+import asyncio
+import base64
+import binascii
+import fcntl
+import hashlib
+import os
+import shlex
+import shutil
+import subprocess
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from time import time
+from typing import Any, ClassVar, Final
+
+import msgspec
+import orjson
+from msgspec import Struct
+from sqlalchemy import select
+
+from cds_hooks.evidence.storage.decision import RecordUnavailable
+from cds_hooks.evidence.storage.queries import read_rows
+from cds_hooks.evidence.storage.tables import decisions, events, feedback, outcomes
+from cds_hooks.settings import Settings
+from cds_hooks.telemetry.logs import log
+from fhir.terminology.plain_file import plain_file
+from models_onnx.artifact.keys import Keys, Signer, read_signer
+
+RETENTION_EVENT: Final = "retention"
+"""The kind of the entries that say what was taken out of the record (`audit/retention.py`)."""
+
+End = tuple[int, str]
+"""Position and hash (hexadecimal) of the newest row of a table; (0, "") of an empty one."""
+
+
+class SealsUnusable(Exception):
+    """The seals cannot be read or were not made by the key; one sentence."""
+
+    what_cannot_be_used: ClassVar[str] = "The record's seals"
+
+
+class RecordCut(SealsUnusable):
+    """The record does not hold what its newest seal says it held."""
+
+
+class Seal(Struct, frozen=True):
+    """How far the record went at one time."""
+
+    number: int
+    at: str
+    before: str
+    """SHA-256 of the line of the seal before, hexadecimal; empty for the first."""
+    decisions: End
+    feedback: End
+    events: End
+    outcomes: End
+
+    @property
+    def time(self) -> datetime:
+        """When it was made."""
+        return datetime.fromisoformat(self.at)
+
+
+_SEALED: Final = (decisions, feedback, events, outcomes)
+"""The tables of which a seal names the end, in the order of its members."""
+
+
+class _Line(Struct, frozen=True):
+    seal: Seal
+    key: str
+    signature: str
+
+
+def next_seal(url: str, last: Seal | None, line: bytes | None) -> Seal | None:
+    """Return what is to be sealed after `last`, whose line is `line`; None where nothing has moved.
+
+    It only reads.
+
+    Raises:
+        RecordUnavailable: The record cannot be read.
+    """
+    ends = tuple(_end(url, table) for table in _SEALED)
+    if ends == (_ends_of(last) if last is not None else ((0, ""),) * len(_SEALED)):
+        return None
+    at = datetime.now(UTC).isoformat(timespec="seconds")
+    return Seal((last.number if last else 0) + 1, at, hashlib.sha256(line).hexdigest() if line else "", *ends)
+
+
+def _refuse_cut(url: str, last: Seal) -> None:
+    """Raise RecordCut where the end of a table that the newest seal names is not there any more, or differs.
+
+    A retention run may have taken it since, but never the newest row of a table: then one after it is there.
+    """
+    for table, (position, digest) in zip(_SEALED, _ends_of(last), strict=True):
+        columns = select(table.c.position, table.c.hash).where(table.c.position >= position)
+        rows = read_rows(url, columns.order_by(table.c.position).limit(1))
+        if position and not (rows and (rows[0].position > position or bytes(rows[0].hash).hex() == digest)):
+            raise RecordCut(
+                f"the record does not hold row {position} of {table.name} as seal {last.number} sealed it: it was cut, "
+                "rolled back or changed, and is not sealed on (docs/operations/evidence.md)"
+            )
+
+
+def _ends_of(seal: Seal) -> tuple[End, ...]:
+    return tuple(getattr(seal, table.name) for table in _SEALED)
+
+
+def _end(url: str, table: Any) -> End:
+    rows = read_rows(url, select(table.c.position, table.c.hash).order_by(table.c.sequence.desc()).limit(1))
+    return (rows[0].position, bytes(rows[0].hash).hex()) if rows else (0, "")
+
+
+def sign_seal(seal: Seal, signer: Signer) -> bytes:
+    """Return the line of this seal, without its end of line."""
+    body = msgspec.to_builtins(seal)
+    signature = base64.b64encode(signer.sign(_signed(body))).decode()
+    return orjson.dumps({"seal": body, "key": signer.public.id, "signature": signature}, option=orjson.OPT_SORT_KEYS)
+
+
+def _signed(body: Any) -> bytes:
+    return orjson.dumps(body, option=orjson.OPT_SORT_KEYS)
+
+
+def read_seals(file: Path, keys: Keys) -> list[Seal]:
+    """Return all seals of the file; SealsUnusable where one is missing, was changed, or is of another key."""
+    try:
+        lines = plain_file(file).read_bytes().splitlines()
+    except OSError as error:
+        raise SealsUnusable(f"the seals {file} cannot be read: {error.strerror}") from error
+    seals: list[Seal] = []
+    before = b""
+    for line in lines:
+        seal = _read_line(line, len(seals) + 1, keys)
+        if seal.number != len(seals) + 1 or seal.before != (hashlib.sha256(before).hexdigest() if before else ""):
+            raise SealsUnusable(f"seal {len(seals) + 1} is missing from {file}, or the one before it was changed")
+        seals.append(seal)
+        before = line
+    if not seals:
+        raise SealsUnusable(f"there is no seal in {file}")
+    return seals
+
+
+def _read_line(line: bytes, number: int, keys: Keys) -> Seal:
+    try:
+        read = msgspec.json.decode(line, type=_Line)
+        body = orjson.loads(line)["seal"]
+        signature = base64.b64decode(read.signature, validate=True)
+    except (msgspec.MsgspecError, ValueError, binascii.Error) as error:
+        raise SealsUnusable(f"line {number} of the seals is not a seal") from error
+    key = keys.get(read.key)
+    if key is None:
+        raise SealsUnusable(f"seal {number} is signed by the key {read.key}, which is not trusted here")
+    if not key.verifies(signature, _signed(body)):
+        raise SealsUnusable(f"the signature of seal {number} is not of this seal")
+    return read.seal
+
+
+@contextmanager
+def locked(file: Path) -> Iterator[int]:
+    """Yield the file of seals, open for adding, for one process at a time."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def add_seal(url: str, file: Path, signer: Signer) -> bytes | None:
+    """Seals what is new and adds the line to the file; None where nothing is.
+
+    Raises:
+        RecordUnavailable: The record cannot be read.
+        OSError: The file cannot be written.
+        SealsUnusable: The file's last line is not a seal.
+        RecordCut: The record does not hold what was sealed. It is not sealed on: a seal would hide that.
+    """
+    with locked(file) as descriptor:
+        lines = plain_file(file).read_bytes().splitlines()
+        last = _last(lines)
+        if last is not None:
+            _refuse_cut(url, last)
+        seal = next_seal(url, last, lines[-1] if lines else None)
+        if seal is None:
+            return None
+        line = sign_seal(seal, signer)
+        os.write(descriptor, line + b"\n")
+        os.fsync(descriptor)
+        return line
+
+
+def newest_seal(file: Path) -> Seal | None:
+    """Return the last seal of the file, its signature not looked at; None without one.
+
+    Raises:
+        SealsUnusable: The last line is not a seal.
+        OSError: The file is there and cannot be read.
+    """
+    return _last(plain_file(file).read_bytes().splitlines()) if file.exists() else None
+
+
+def _last(lines: Sequence[bytes]) -> Seal | None:
+    if not lines:
+        return None
+    try:
+        return msgspec.json.decode(lines[-1], type=_Line).seal
+    except msgspec.MsgspecError as error:
+        raise SealsUnusable("the last line of the file is not a seal; keep the file and begin a new one") from error
+
+
+_SEND_SECONDS: Final = 10.0
+
+
+# ValueError: the number of the seals that were sent is not a number
+_FAILURES: Final = (RecordUnavailable, SealsUnusable, OSError, subprocess.SubprocessError, ValueError)
+
+
+class Sealing:
+    """The background task of one server process; of several processes whichever is first adds the next seal."""
+
+    def __init__(self, configured: Settings) -> None:
+        """`seal_key` has to be set.
+
+        Raises:
+            SignatureRefused: The key cannot be read.
+            SealsUnusable: The folder of the seals or the program that sends them is not there.
+        """
+        self._url = configured.database_url
+        self._file = configured.seal_file
+        self._seconds = configured.seal_seconds
+        self._command = shlex.split(configured.seal_command or "")
+        assert configured.seal_key is not None  # noqa: S101 - told to mypy; the caller looked
+        self._signer = read_signer(configured.seal_key, "record")
+        _refuse_missing(self._file, self._command)
+        self.failures = 0
+        """How often the record could not be sealed, or a seal not be sent, since the process started."""
+        self.cut = ""
+        """What the record does not hold any more of what was sealed, a sentence; "" where nothing is known."""
+        self.sealed_at = self._last_seal()
+        """Epoch seconds until which everything recorded is sealed and, where a command sends seals, sent."""
+
+    def _last_seal(self) -> float:
+        """When the newest seal that was sent was made; now where there is none, so that the first gets its time.
+
+        Where seals are there and none was sent, it is the time of the first: nothing before it needed sending.
+        """
+        try:
+            last = newest_seal(self._file)
+            if last is not None and self._command:
+                sent_file = sent_count_file(self._file)
+                sent = int(sent_file.read_text(encoding="ascii") or 0) if sent_file.exists() else 0
+                last = _last(plain_file(self._file).read_bytes().splitlines()[: max(1, sent)])
+        except (SealsUnusable, OSError, ValueError):
+            return time()
+        return time() if last is None else last.time.timestamp()
+
+    async def keep_sealing(self) -> None:
+        """Seals at intervals, until cancelled."""
+        while True:
+            await asyncio.sleep(self._seconds)
+            await asyncio.to_thread(self.seal)
+
+    def seal(self) -> bool:
+        """Seals once and sends what was not sent; whether that worked. What failed is in the log and tried again."""
+        began = time()
+        try:
+            add_seal(self._url, self._file, self._signer)
+            self._send()
+        except _FAILURES as error:
+            self.failures += 1
+            self.cut = str(error) if isinstance(error, RecordCut) else self.cut
+            log().error("record not sealed or seal not sent", error_type=type(error).__name__)
+            return False
+        self.sealed_at, self.cut = began, ""
+        return True
+
+    def _send(self) -> None:
+        """Send every line after the last one that was sent; the number of these is kept beside the seals.
+
+        One process at a time, so that no line is sent twice.
+        """
+        if not self._command:
+            return
+        sent_file = sent_count_file(self._file)
+        with locked(sent_file):
+            sent = int(sent_file.read_text(encoding="ascii") or 0)
+            for line in self._file.read_bytes().splitlines()[sent:]:
+                self._send_line(line)
+                sent += 1
+                sent_file.write_text(str(sent), encoding="ascii")
+
+    def _send_line(self, line: bytes) -> None:
+        subprocess.run(self._command, input=line + b"\n", check=True, timeout=_SEND_SECONDS)  # noqa: S603
+
+
+def _refuse_missing(file: Path, command: Sequence[str]) -> None:
+    if file.parent != Path("var") and not file.parent.is_dir():
+        raise SealsUnusable(
+            f"the folder {file.parent} of the seals is not there: mount its volume, or make it for new seals"
+        )
+    if command and shutil.which(command[0]) is None:
+        raise SealsUnusable("the program that CDS_SEAL_COMMAND begins with is not there, or cannot be run")
+
+
+def sent_count_file(seals: Path) -> Path:
+    """Return where the number of seals that were sent is kept."""
+    return seals.with_name(seals.name + ".sent")

@@ -1,0 +1,184 @@
+"""Tells what one decision advised, what was chosen or rejected, what was held back, and why: always by uuid.
+
+Every page, command and export that names a choice prints what `decision_history` returns. Cards and suggestions are
+numbered in several ways (`storage/decision.py`), so the digits of a uuid say nothing about their place in an answer.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import msgspec
+from msgspec import Struct, field
+
+from cds_hooks.call.hold_back.checks import WITHHELD
+from cds_hooks.evidence.storage.decision import Decision, FeedbackItem
+from cds_hooks.people.governance.origins import HeldBack, explain_held_back
+from cds_hooks.people.governance.releases import Releases
+from fhir.record.refusals import WhyNot
+
+
+class Suggestion(Struct, frozen=True, rename="camel"):
+    """What could be accepted on the card."""
+
+    label: str
+    is_recommended: bool = False
+    uuid: str = ""
+
+
+class CardSource(Struct, frozen=True):
+    """Where the card's advice comes from."""
+
+    label: str
+    url: str | None = None
+
+
+class Link(Struct, frozen=True):
+    """A link of the card."""
+
+    label: str
+    url: str
+    type: str = "absolute"
+
+
+class Reason(Struct, frozen=True):
+    """A reason to override that the card offered."""
+
+    display: str = ""
+    code: str = ""
+    system: str | None = None
+
+
+class Card(Struct, frozen=True, rename="camel"):
+    """A card as it was sent, as far as a page repeats it."""
+
+    summary: str
+    indicator: str
+    source: CardSource
+    uuid: str = ""
+    detail: str = ""
+    suggestions: list[Suggestion] = []
+    links: list[Link] = []
+    override_reasons: list[Reason] = []
+    extension: dict[str, Any] = field(default_factory=dict)
+
+
+class _Response(Struct, frozen=True):
+    cards: list[Card]
+
+
+class _Silences(Struct, frozen=True):
+    silence: list[tuple[str, str, str]] = []
+
+
+_response = msgspec.json.Decoder(_Response)
+_silences = msgspec.json.Decoder(_Silences)
+
+
+class CardAnswer(Struct, frozen=True):
+    """One answer to a card, given at `at` (microseconds since 1970-01-01 UTC)."""
+
+    at: int
+    day: str
+    is_accepted: bool
+    chosen: tuple[str, ...] = ()
+    """The labels of the accepted suggestions, as they stood on the card."""
+    reason: str = ""
+    """Why the card was overridden, in the words of the client or the code it sent; "" where none was given."""
+    comment: str = ""
+
+    @property
+    def sentence(self) -> str:
+        """The answer in one sentence, without its comment."""
+        how = "; ".join(self.chosen) if self.is_accepted else self.reason
+        return f"{'Followed' if self.is_accepted else 'Not followed'}{f' ({how})' if how else ''} on {self.day}"
+
+
+class AdvisedCard(Struct, frozen=True):
+    """A card that was shown, what it offered, and the answers to it, oldest first."""
+
+    uuid: str
+    summary: str
+    indicator: str
+    offered: tuple[str, ...]
+    answers: tuple[CardAnswer, ...]
+
+
+class DecisionHistory(Struct, frozen=True):
+    """What was shown with its answers, and what was found and not shown, each with the check that held it back."""
+
+    advised: tuple[AdvisedCard, ...]
+    held_back: tuple[HeldBack, ...]
+
+    @property
+    def withheld(self) -> tuple[HeldBack, ...]:
+        """Those of `held_back` for which something was found."""
+        return tuple(reason for reason in self.held_back if reason.reason in WITHHELD)
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """One line a card and a reason, for a list, a terminal or a file."""
+        return (
+            *(f"{card.summary}: {_answers_in_words(card)}" for card in self.advised),
+            *(f"Held back: {reason.text}" for reason in self.withheld),
+        )
+
+
+def decision_history(
+    decision: Decision,
+    answers: Iterable[FeedbackItem],
+    acts_then: Callable[[], Releases] = Releases,
+) -> DecisionHistory:
+    """Return what a decision advised and what came of it.
+
+    Args:
+        answers: The feedback on the decision's cards.
+        acts_then: Gives the acts of the record up to the decision.
+
+    Raises:
+        msgspec.MsgspecError: the decision is recorded in another form.
+    """
+    silences = [WhyNot(*silence) for silence in _silences.decode(decision.basis).silence]
+    cards, items = read_cards(decision), list(answers)
+    others = dict.fromkeys(item.card for item in items if item.card not in {card.uuid for card in cards})
+    unknown = [Card(f"Card {uuid}, which this answer did not have", "info", CardSource(""), uuid) for uuid in others]
+    return DecisionHistory(
+        tuple(_advised(card, items) for card in (*cards, *unknown)),
+        tuple(explain_held_back(silences, decision.service, decision.caller, acts_then)),
+    )
+
+
+def read_cards(decision: Decision) -> list[Card]:
+    """Return its cards, none where the call was refused; msgspec.DecodeError for a record of another form."""
+    return [] if is_refused(decision) else _response.decode(decision.response).cards
+
+
+def is_refused(decision: Decision) -> bool:
+    """Return whether the call was answered with an error: nothing was looked at."""
+    return decision.outcome == "error"
+
+
+def _advised(card: Card, items: Sequence[FeedbackItem]) -> AdvisedCard:
+    labels = {suggestion.uuid: suggestion.label for suggestion in card.suggestions}
+    answers = tuple(_answer(item, labels) for item in items if card.uuid and item.card == card.uuid)
+    return AdvisedCard(
+        card.uuid, card.summary, card.indicator, tuple(suggestion.label for suggestion in card.suggestions), answers
+    )
+
+
+def _answer(item: FeedbackItem, labels: dict[str, str]) -> CardAnswer:
+    is_accepted = item.outcome == "accepted"
+    chosen = (
+        labels.get(uuid, f"suggestion {uuid}, which the card did not offer") for uuid in item.accepted_suggestions
+    )
+    return CardAnswer(
+        item.received_at,
+        item.outcome_timestamp[:10],
+        is_accepted,
+        tuple(chosen) if is_accepted else (),
+        "" if is_accepted else item.override_reason_display or item.override_reason_code or "",
+        item.user_comment or "",
+    )
+
+
+def _answers_in_words(card: AdvisedCard) -> str:
+    return "; ".join(answer.sentence for answer in card.answers) or "No answer is on record"

@@ -1,0 +1,314 @@
+"""The one follower of the record: reads each decision, answer and act once and hands it to every projection.
+
+Rows of each table are committed in the order of their numbers, whichever process writes them (`storage/chain.py`,
+`storage/entries.py`). Of several processes on one machine one follows, which a lock decides, and
+all read what it wrote.
+"""
+
+import asyncio
+import fcntl
+import sqlite3
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from functools import partial
+from time import monotonic, perf_counter, sleep, time
+from typing import IO, Any, ClassVar, Final
+
+from msgspec import Struct
+from sqlalchemy import Table, func, select
+
+from cds_hooks.evidence.decision_views.file import Mark, Views, make_tables, note_record, write_mark
+from cds_hooks.evidence.storage.database import database_error_reason
+from cds_hooks.evidence.storage.decision import Decision, RecordUnavailable, is_trial
+from cds_hooks.evidence.storage.queries import LISTED, read_rows
+from cds_hooks.evidence.storage.tables import decisions, events, feedback, removals
+from cds_hooks.telemetry.logs import log
+
+POLL_SECONDS: Final = 0.5
+"""Time between two readings of the record by a server."""
+AT_ONCE: Final = 500
+_BESIDE_CALLS: Final = 25
+"""So many rows are taken at once beside the calls of a server, and after each time it rests: hook calls go first."""
+_REST: Final = 9.0
+"""How many times as long as it worked the follower rests between two parts."""
+_CATCH_UP_SECONDS: Final = 60.0
+_LOOK_SECONDS: Final = 0.01
+_FORGET_SECONDS: Final = 3_600.0
+
+
+class DecisionRow(Struct, frozen=True):
+    """A decision with its number in the record."""
+
+    sequence: int
+    decision: Decision
+
+
+class AnswerRow(Struct, frozen=True):
+    """An answer as it is on record, and the decision on whose card it is; None where that is no longer there."""
+
+    feedback: Any
+    decision: DecisionRow | None
+
+
+class Batch(Struct, frozen=True):
+    """Some rows of one table, in the order of the record."""
+
+    decisions: Sequence[DecisionRow] = ()
+    answers: Sequence[AnswerRow] = ()
+    acts: Sequence[Any] = ()
+
+    def without_trials(self) -> "Batch":
+        """Return the same rows but for those of trial calls."""
+        decisions = [row for row in self.decisions if not is_trial(row.decision.client)]
+        answers = [row for row in self.answers if not is_trial(row.feedback.client)]
+        return Batch(decisions, answers, self.acts)
+
+    def one_by_one(self) -> "Iterator[Batch]":
+        """Yield each row alone."""
+        yield from (Batch(decisions=(row,)) for row in self.decisions)
+        yield from (Batch(answers=(row,)) for row in self.answers)
+        yield from (Batch(acts=(row,)) for row in self.acts)
+
+    def __len__(self) -> int:
+        """How many rows there are."""
+        return len(self.decisions) + len(self.answers) + len(self.acts)
+
+
+class Projection:
+    """What is kept of the record for one purpose, in tables of its own."""
+
+    tables: ClassVar[str]
+    """The SQL that makes them. A change of it makes all views again."""
+
+    takes_trials: ClassVar[bool] = False
+    """Whether it is handed the decisions and answers of trial calls, too."""
+
+    def take(self, connection: sqlite3.Connection, batch: Batch) -> None:
+        """Take rows in the transaction of this connection; each row comes once."""
+        raise NotImplementedError
+
+    def forget(self, connection: sqlite3.Connection, oldest: int) -> None:
+        """Leaves out what counts no more; `oldest`: the time of the oldest decision that was not taken out."""
+
+
+class Follower:
+    """Follows one record into its views; `close` lets another process follow."""
+
+    def __init__(self, url: str, views: Views, projections: Iterable[Projection]) -> None:
+        self._url = url
+        self.views = views
+        self._projections = tuple(projections)
+        tables = [projection.tables for projection in self._projections]
+        self._tables = "".join(tables)
+        self.version = zlib.crc32("\n".join(tables).encode()) & 0x7FFF_FFFF
+        self._lock: IO[bytes] | None = None
+        self._forgot_at: float | None = None
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="follower")
+
+    async def keep_following(self) -> None:
+        """Follows the record until cancelled: at once as far as it is, then a little at a time beside the calls."""
+        in_thread = partial(asyncio.get_running_loop().run_in_executor, self._thread)
+        rest, at_once, was_said = 0.0, AT_ONCE, False
+        try:
+            while True:
+                try:
+                    await in_thread(partial(self.follow, at_once=at_once, rest=rest))
+                    rest, at_once, was_said = _REST, _BESIDE_CALLS, False
+                except RecordUnavailable as error:
+                    if not was_said:
+                        log().error("the record cannot be followed into its views", reason=str(error))
+                    was_said = True
+                await asyncio.sleep(POLL_SECONDS)
+        finally:
+            self.close()
+
+    def catch_up(self, progress: Callable[[int], None] = lambda _: None, seconds: float = _CATCH_UP_SECONDS) -> None:
+        """Return when what is on record now is in the views, whichever process takes it.
+
+        Raises:
+            RecordUnavailable: The record or the views cannot be used, or the process that follows is far behind.
+        """
+        newest, until = newest_numbers(self._url), monotonic() + seconds
+        while not self.is_mine():
+            with suppress(RecordUnavailable):
+                if all(self.views.mark(name).sequence >= number for name, number in newest.items()):
+                    return
+            if monotonic() > until:
+                waiting = newest["decisions"] - self.views.mark("decisions").sequence
+                raise RecordUnavailable(f"{waiting:,} decisions are not in the views yet; try again in a moment")
+            sleep(_LOOK_SECONDS)
+        try:
+            self.follow(progress)
+        finally:
+            self.close()
+
+    def is_mine(self) -> bool:
+        """Return whether this process is the one that follows; it stays so until `close`.
+
+        Raises:
+            RecordUnavailable: The folder of the views cannot be written.
+        """
+        if self._lock is None:
+            try:
+                self.views.file.parent.mkdir(parents=True, exist_ok=True)
+                handle = self.views.file.with_name(f"{self.views.file.name}.lock").open("ab")
+            except OSError as error:
+                reason = database_error_reason(error)
+                raise RecordUnavailable(f"the views of the record cannot be made: {reason}") from error
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                handle.close()
+                return False
+            self._lock = handle
+        return True
+
+    def close(self) -> None:
+        """Lets another process follow."""
+        lock, self._lock = self._lock, None
+        if lock is not None:
+            lock.close()
+
+    def follow(
+        self, progress: Callable[[int], None] = lambda _: None, at_once: int = AT_ONCE, rest: float = 0.0
+    ) -> int:
+        """Take what came to the record since the last time, and return how many rows these were.
+
+        Of another record than the views are of, or one that lost rows that were taken, everything is taken anew. `rest`
+        is how many times as long as it worked it rests after each part. Where another process follows, nothing is done.
+
+        Raises:
+            RecordUnavailable: The record or the views cannot be used.
+        """
+        if not self.is_mine():
+            return 0
+        began, count = time(), 0
+        self._prepare()
+        for name, mark, batch in self._batches(at_once):
+            started = perf_counter()
+            with self.views.open() as connection:
+                for projection in self._projections:
+                    _hand_over(projection, connection, batch)
+                write_mark(connection, name, mark)
+            count += len(batch)
+            progress(count)
+            if rest:
+                sleep((perf_counter() - started) * rest)
+        if count:
+            self._note_whole(began)
+        self._forget()
+        return count
+
+    def _prepare(self) -> None:
+        """Make the views anew where there are none, or where they are of another record or have other tables."""
+        is_of_record = self.views.file.is_file() and self._has_tables() and self.views.is_of(self._url)
+        if is_of_record and self._has_kept_answers():
+            return
+        with self.views.open() as connection:
+            if connection.execute("PRAGMA user_version").fetchone()[0] == self.version and self.version:
+                log().error("the record is another one, or lost rows that were read: its views are made anew")
+            make_tables(connection, self._tables)
+            note_record(connection, self._url)
+            connection.execute(f"PRAGMA user_version = {self.version}")
+
+    def _has_tables(self) -> bool:
+        return bool(self.views.read("PRAGMA user_version")[0][0] == self.version)
+
+    def _has_kept_answers(self) -> bool:
+        return all(
+            is_there(self._url, table, self.views.mark(name))
+            for name, table in (("feedback", feedback), ("events", events))
+        )
+
+    def _batches(self, at_once: int) -> Iterator[tuple[str, Mark, Batch]]:
+        query = select(decisions.c.sequence, decisions.c.hash, *LISTED)
+        for mark, rows in self._rows("decisions", decisions, query, at_once):
+            yield "decisions", mark, Batch(decisions=[DecisionRow(row[0], Decision(*row[2:])) for row in rows])
+        for mark, rows in self._rows("feedback", feedback, select(feedback), at_once):
+            read = decisions_of(self._url, {row.decision for row in rows if row.decision})
+            yield "feedback", mark, Batch(answers=[AnswerRow(row, read.get(row.decision)) for row in rows])
+        for mark, rows in self._rows("events", events, select(events), at_once):
+            yield "events", mark, Batch(acts=rows)
+
+    def _rows(self, name: str, table: Table, query: Any, at_once: int) -> Iterator[tuple[Mark, Sequence[Any]]]:
+        after = self.views.mark(name).sequence
+        query = query.order_by(table.c.sequence).limit(at_once)
+        while rows := read_rows(self._url, query.where(table.c.sequence > after)):
+            yield Mark(rows[-1].sequence, bytes(rows[-1].hash)), rows
+            after = rows[-1].sequence
+
+    def _note_whole(self, until: float) -> None:
+        with self.views.open() as connection:
+            note_record(connection, self._url)
+            connection.execute("DELETE FROM whole")
+            connection.execute("INSERT INTO whole VALUES (?)", (until,))
+
+    def _forget(self) -> None:
+        """Leaves out what counts no more and what was taken out, once an hour."""
+        if self._forgot_at is not None and monotonic() - self._forgot_at < _FORGET_SECONDS:
+            return
+        self._forgot_at = monotonic()
+        was_removed = read_rows(self._url, select(removals.c.sequence).limit(1))
+        oldest = read_rows(self._url, select(func.min(decisions.c.decided_at)))[0][0] if was_removed else 0
+        with self.views.open() as connection:
+            for projection in self._projections:
+                projection.forget(connection, int(oldest or 0))
+
+
+def _hand_over(projection: Projection, connection: sqlite3.Connection, batch: Batch) -> None:
+    """Hands rows to a projection; one that it cannot take is left out of it alone, and the log says so."""
+    if not projection.takes_trials:
+        batch = batch.without_trials()
+    connection.execute("SAVEPOINT projection")
+    try:
+        projection.take(connection, batch)
+    except sqlite3.OperationalError:  # as a full disk: the same rows come again
+        raise
+    except Exception as error:
+        connection.execute("ROLLBACK TO projection")
+        if len(batch) > 1:
+            for row in batch.one_by_one():
+                _hand_over(projection, connection, row)
+        else:
+            name = type(projection).__name__
+            log().error("a row of the record was not taken", reason=name, error_type=type(error).__name__)
+    connection.execute("RELEASE projection")
+
+
+def is_there(url: str, table: Table, mark: Mark) -> bool:
+    """Return whether the record still has this row, or did until it was taken out, which the newest row never is.
+
+    Raises:
+        RecordUnavailable: The record cannot be read.
+    """
+    if not mark.hash:
+        return True
+    columns = select(table.c.sequence, table.c.hash).where(table.c.sequence >= mark.sequence)
+    rows = read_rows(url, columns.order_by(table.c.sequence).limit(1))
+    return bool(rows) and (rows[0].sequence > mark.sequence or bytes(rows[0].hash) == mark.hash)
+
+
+def newest_numbers(url: str) -> dict[str, int]:
+    """Return the newest row of each table that is followed; 0 where there is none.
+
+    Raises:
+        RecordUnavailable: The record cannot be read.
+    """
+    tables = (decisions, feedback, events)
+    return {table.name: int(read_rows(url, select(func.max(table.c.sequence)))[0][0] or 0) for table in tables}
+
+
+def decisions_of(url: str, ids: set[str], at_once: int = 50) -> dict[str, DecisionRow]:
+    """Return the decisions with these ids, by id.
+
+    Raises:
+        RecordUnavailable: The record cannot be read.
+    """
+    rows = dict[str, DecisionRow]()
+    wanted = sorted(ids)
+    for start in range(0, len(wanted), at_once):
+        query = select(decisions.c.sequence, *LISTED).where(decisions.c.id.in_(wanted[start : start + at_once]))
+        rows |= {row.id: DecisionRow(row[0], Decision(*row[1:])) for row in read_rows(url, query)}
+    return rows

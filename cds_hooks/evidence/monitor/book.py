@@ -1,0 +1,231 @@
+"""What the server counts of its record by day, and what is remembered of reports: tables of the views.
+
+The pages read them: which rules showed cards, what was answered, which prefetch keys came. What a count means is judged
+by the command `monitor` (report.py), whose last report is kept here.
+"""
+
+import sqlite3
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, date, datetime
+from time import time
+from typing import Any, ClassVar, Final
+
+import msgspec
+
+from cds_hooks.evidence.decision_views.file import Views
+from cds_hooks.evidence.decision_views.follow import Batch, Projection
+from cds_hooks.evidence.monitor.postings import TABLES, Postings, callers, known_names, names_of, plain_subject
+from cds_hooks.evidence.storage.decision import Decision, is_trial
+from cds_hooks.evidence.storage.queries import cards_of, rules_by_card, severities_of
+from models_onnx.monitoring.figure import Incident, Key
+
+_TABLES: Final = """
+CREATE TABLE daily (
+    day TEXT, client TEXT, service TEXT, kind TEXT, name TEXT, n INTEGER NOT NULL,
+    PRIMARY KEY (kind, day, client, service, name)
+) WITHOUT ROWID;
+"""
+_encode: Final = msgspec.json.Encoder().encode
+_Row = tuple[str, str, str, str, str]
+"""Day, client, service, kind and name."""
+
+
+class Verified(msgspec.Struct, frozen=True):
+    """A verification of the record: when (epoch seconds), how many decisions were read, and the first fault, if any."""
+
+    at: int
+    decisions: int
+    fault: str
+
+
+class _Basis(msgspec.Struct):
+    prefetch: dict[str, Any] = {}
+    """The state of each key: a word, or an object with the reason beside it (docs/operations/evidence.md)."""
+    silence: list[tuple[str, str, str]] = []
+
+
+_basis: Final = msgspec.json.Decoder(_Basis)
+
+
+class Counts(Projection):
+    """The counts of each day and the places of decisions.
+
+    Kinds of counts: `call` (outcome), `card`, `rule`, `silence` (subject and reason), `prefetch` (key and state),
+    `answer` and `reason` (of a rule, or of "cards" for every card).
+    """
+
+    tables: ClassVar[str] = _TABLES + TABLES
+    takes_trials: ClassVar[bool] = True
+
+    def take(self, connection: sqlite3.Connection, batch: Batch) -> None:
+        """Count decisions and answers; those of trial calls have places alone, so that a search finds them."""
+        counts, postings = Counter[_Row](), Postings()
+        for row in batch.decisions:
+            names, counted = count_decision(row.decision)
+            postings.note(names, (row.decision.decided_at, row.sequence))
+            if not is_trial(row.decision.client):
+                of = (_day_of(row.decision.decided_at), row.decision.client, row.decision.service)
+                counts.update((*of, *name) for name in counted)
+        for answered in batch.answers:
+            answer, about = answered.feedback, answered.decision
+            rules = rules_by_card(about.decision.response).get(answer.card, set()) if about is not None else set()
+            if not is_trial(answer.client):
+                of = (_day_of(answer.received_at), answer.client, answer.service)
+                counts.update((*of, *name) for name in _answer(answer, rules))
+            if about is not None:
+                reason = [f"override {answer.override_reason_code}"] if answer.override_reason_code else []
+                postings.note([f"answer {answer.outcome}", *reason], (about.decision.decided_at, about.sequence))
+        postings.write(connection)
+        connection.executemany(
+            "INSERT INTO daily VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET n = n + excluded.n",
+            [(*key, n) for key, n in counts.items()],
+        )
+
+
+def count_decision(decision: Decision) -> tuple[set[str], list[tuple[str, str]]]:
+    """Return the names under which a decision is found (postings.py), and its counts as kind and name.
+
+    Where its basis is not readable as one, only the call is counted.
+    """
+    counts: list[tuple[str, str]] = [("call", decision.outcome)]
+    plain = (decision.service, decision.client, decision.outcome)
+    try:
+        basis, cards = _basis.decode(decision.basis), cards_of(decision)
+    except msgspec.DecodeError:
+        return names_of(*plain, (), ()), counts
+    silences = {(plain_subject(subject), reason) for subject, reason, _ in basis.silence}
+    rules = {rule for card in cards for rule in card}
+    counts += [("card", "cards")] * len(cards)
+    counts += [("rule", rule) for rule in rules]
+    counts += [("silence", f"{subject} {reason}") for subject, reason in silences]
+    for key, state in basis.prefetch.items():
+        counts.append(("prefetch", f"{key} {state['state'] if isinstance(state, dict) else state}"))
+    return names_of(*plain, rules, silences, severities_of(decision)), counts
+
+
+def _answer(answer: Any, rules: Iterable[str]) -> Iterator[tuple[str, str]]:
+    for subject in ("cards", *rules):
+        yield "answer", f"{subject} {answer.outcome}"
+        if answer.outcome != "accepted":
+            yield "reason", f"{subject} {answer.override_reason_code or 'no reason'}"
+
+
+def _day_of(microseconds: int) -> str:
+    """Return the day in UTC of microseconds since 1970, as 2026-11-20."""
+    return datetime.fromtimestamp(microseconds / 1e6, UTC).date().isoformat()
+
+
+class CountBook:
+    """The counts of one record, as they are in its views, and what is remembered of reports."""
+
+    def __init__(self, views: Views) -> None:
+        self.views = views
+        self.open = views.open
+
+    def counted_to(self) -> int:
+        """Return the number of the newest decision that was counted; 0 where none was.
+
+        Raises:
+            RecordUnavailable: The views cannot be read.
+        """
+        return self.views.mark("decisions").sequence
+
+    def totals(self, kinds: Sequence[str], first: date, last: date, by: str) -> list[tuple[Any, ...]]:
+        """Return the counts of these kinds in these days, both included: what `by` names, kind, name and number.
+
+        `by` is a list of columns of the table, as "day" or "client, service".
+
+        Raises:
+            RecordUnavailable: The views cannot be read.
+        """
+        marks = ", ".join("?" * len(kinds))
+        query = (
+            f"SELECT {by}, kind, name, sum(n) FROM daily WHERE kind IN ({marks}) AND day BETWEEN ? AND ? "  # noqa: S608
+            f"GROUP BY {by}, kind, name ORDER BY {by}, kind, name"
+        )
+        return [tuple(row) for row in self.views.read(query, *kinds, first.isoformat(), last.isoformat())]
+
+    # What is remembered of reports
+
+    def open_incidents(self) -> dict[str, tuple[str, str, bool]]:
+        """Return client, family and whether others were told, by the key of each incident that is open."""
+        with self.open(is_writing=False) as connection:
+            rows = connection.execute("SELECT key, client, family, is_told FROM open_incidents").fetchall()
+        return {key: (client, family, bool(is_told)) for key, client, family, is_told in rows}
+
+    def frozen(self) -> dict[Key, date]:
+        """Return the day before which the reference of each figure of an open incident ends."""
+        with self.open(is_writing=False) as connection:
+            rows = connection.execute("SELECT figures, since FROM open_incidents").fetchall()
+        return {
+            figure: date.fromisoformat(since)
+            for figures, since in rows
+            for figure in msgspec.json.decode(figures, type=list[Key])
+        }
+
+    def usual(self) -> dict[str, date]:
+        """Return by client the day from which on what came is usual, where a person said so."""
+        with self.open(is_writing=False) as connection:
+            rows = connection.execute("SELECT client, since FROM usual").fetchall()
+        return {client: date.fromisoformat(since) for client, since in rows}
+
+    def note_usual(self, client: str, since: date) -> None:
+        """Remember that what a client sends since a day is usual: its incidents end and its reference begins anew."""
+        with self.open() as connection:
+            connection.execute("REPLACE INTO usual VALUES (?, ?)", (client, since.isoformat()))
+
+    def note_open(self, incidents: Iterable[Incident], since: date) -> None:
+        """Remember incidents that began in a window from `since` on; those that are known keep their day."""
+        with self.open() as connection:
+            connection.executemany(
+                "INSERT INTO open_incidents VALUES (?, ?, ?, 0, ?, ?) "
+                "ON CONFLICT DO UPDATE SET figures = excluded.figures",
+                [
+                    (i.key, i.client, i.family, since.isoformat(), _encode([f.key for f in (*i.causes, *i.follows)]))
+                    for i in incidents
+                ],
+            )
+
+    def note_told(self, key: str) -> None:
+        """Remember that others were told that an incident began."""
+        with self.open() as connection:
+            connection.execute("UPDATE open_incidents SET is_told = 1 WHERE key = ?", (key,))
+
+    def forget_incident(self, key: str) -> None:
+        """Forget an incident that ended."""
+        with self.open() as connection:
+            connection.execute("DELETE FROM open_incidents WHERE key = ?", (key,))
+
+    def note_report(self, content: bytes) -> None:
+        """Keep the newest report, for the pages."""
+        with self.open() as connection:
+            connection.execute("DELETE FROM reports")
+            connection.execute("INSERT INTO reports VALUES (?, ?)", (time(), content))
+
+    def last_report(self) -> tuple[float, bytes] | None:
+        """Return when the newest report was made (epoch seconds), and its content; None where none was."""
+        with self.open(is_writing=False) as connection:
+            row = connection.execute("SELECT at, content FROM reports").fetchone()
+        return (float(row[0]), bytes(row[1])) if row is not None else None
+
+    def note_verification(self, decisions_read: int, fault: str) -> None:
+        """Remembers that the chain of the record was verified on this machine, and its first fault; "" for none."""
+        with self.open() as connection:
+            connection.execute("INSERT INTO verifications VALUES (?, ?, ?)", (int(time()), decisions_read, fault))
+
+    def last_verification(self) -> Verified | None:
+        """Return the last one that was noted; None where none was."""
+        with self.open(is_writing=False) as connection:
+            row = connection.execute("SELECT * FROM verifications ORDER BY at DESC, rowid DESC LIMIT 1").fetchone()
+        return Verified(*row) if row is not None else None
+
+    def names(self) -> dict[str, list[str]]:
+        """Return the clients and services that were ever counted."""
+        with self.open(is_writing=False) as connection:
+            return {kind: known_names(connection, kind) for kind in ("client", "service")}
+
+    def callers(self, since: int) -> dict[str, tuple[int, int]]:
+        """Return when each client called last, and how often since an instant (both in microseconds since 1970)."""
+        with self.open(is_writing=False) as connection:
+            return callers(connection, since)

@@ -1,0 +1,142 @@
+"""Estimates with what happened, by SQL: each model's mature predictions and recent ones, and its cohort beside both."""
+
+from collections.abc import Iterator
+from datetime import date, timedelta
+from math import ceil
+from typing import Any, Final
+
+import numpy as np
+
+from cds_hooks.evidence.monitor.changes import GROUPS
+from cds_hooks.evidence.monitor.rows import RecordRows
+from cds_hooks.evidence.monitor.window import GROWS, Window
+from cds_hooks.evidence.outcomes.labels import DAY, Label, Labels
+from models_onnx.monitoring.figure import SCORES, Figure, State
+from models_onnx.monitoring.label_judging import ModelWindow, Released
+from models_onnx.monitoring.performance import Sample
+from models_onnx.monitoring.shares import chance, distance
+
+_PREDICTIONS: Final = """
+CREATE OR REPLACE TEMP TABLE span AS
+SELECT c.*, f.name AS model, f.value AS estimate, c.decided_at::DATE AS day,
+       CASE WHEN o.value IN ('yes', 'no') THEN (o.value = 'yes')::DOUBLE
+            WHEN done.until >= c.decided_at::DATE + $complete THEN 0.0 END AS happened
+FROM calls c JOIN facts f USING (sequence)
+LEFT JOIN (SELECT decision, arg_max(value, sequence) AS value FROM outcomes WHERE kind = 'event' AND subject = $model
+           GROUP BY decision) o ON o.decision = c.id
+LEFT JOIN (SELECT client, arg_max(value, sequence)::DATE AS until FROM outcomes WHERE kind = 'complete'
+           AND subject = $event GROUP BY client) done ON done.client = c.client
+WHERE f.kind = 'score' AND split_part(f.name, '@', 1) = $model AND c.decided_at::DATE BETWEEN $first AND $last
+"""
+_FEWEST: Final = 200
+_RANGE: Final = (0.03, 0.10)
+_COHORT: Final = (0.10, 0.50)
+"""From which share of estimates on that lie otherwise than in the cohort there is something to watch, and to act on: a
+site has other patients than a cohort; half of them are another population or another unit (the project's choice)."""
+
+
+def label_figures(rows: RecordRows, labels: Labels, window: Window) -> Iterator[Figure]:
+    """Yield the figures of each model at each client and service."""
+    for label in labels.values():
+        mature = window.last - timedelta(days=ceil(label.wait / DAY))
+        first = mature - timedelta(days=window.label_days - 1)
+        oldest = first - timedelta(days=window.label_days)
+        named = {"model": label.model, "event": label.event or "", "complete": ceil(label.horizon_days) + 1}
+        recent_from = max(mature + timedelta(days=1), window.start - timedelta(days=window.days * (GROWS - 1)))
+        rows.connection.execute(_PREDICTIONS, {**named, "first": min(oldest, recent_from), "last": window.last})
+        rows.connection.execute(GROUPS)
+        query = "SELECT DISTINCT client, service, model FROM span ORDER BY ALL"
+        for of in rows.connection.execute(query).fetchall():
+            model_window = _window(rows.connection, of, label, (first, mature), window)
+            yield from model_window.figures()
+            yield from _against_cohort(model_window)
+        yield from _outside_training(rows.connection, label, window)
+
+
+def _window(
+    connection: Any, of: tuple[str, str, str], label: Label, mature: tuple[date, date], window: Window
+) -> ModelWindow:
+    client, service, model = of
+    first, last = mature
+    columns = connection.execute(
+        "SELECT sequence, day, estimate, happened, outcome = 'cards' AS with_card FROM span "
+        "WHERE client = ? AND service = ? AND model = ? ORDER BY sequence", of,
+    ).fetchnumpy()  # fmt: skip
+    # DuckDB masks what is NULL
+    happened = np.ma.filled(columns["happened"].astype(float), np.nan)
+    day = columns["day"].astype("datetime64[D]")
+    every = Sample(np.asarray(columns["estimate"], dtype=float), happened, np.asarray(columns["with_card"], dtype=bool))
+    is_now = (day >= np.datetime64(first)) & (day <= np.datetime64(last))
+    recent = day >= np.datetime64(window.start)
+    if recent.sum() < _FEWEST:
+        recent = day > np.datetime64(max(last, window.start - timedelta(days=window.days * (GROWS - 1) + 1)))
+    rows = connection.execute(
+        "SELECT sequence, grp FROM grouped WHERE grp <> 'all' AND sequence IN (SELECT sequence FROM span "
+        "WHERE client = ? AND service = ? AND model = ?)", of,
+    ).fetchnumpy()  # fmt: skip
+    members = {group: rows["sequence"][rows["grp"] == group] for group in sorted(set(rows["grp"]))}
+    groups = {group: np.isin(columns["sequence"][is_now], of_group) for group, of_group in members.items()}
+    deployed = label.thresholds.at(service)
+    released = Released(label.area, label.bins, deployed.sensitivity if deployed else None, deployed)
+    return ModelWindow(client, service, model, f"predictions of {first} to {last}", every.where(is_now), groups,
+                       every.where(day < np.datetime64(first)), every.estimates[recent], released)  # fmt: skip
+
+
+# Against the cohort of the release, which stays as it is
+
+
+def _against_cohort(model: ModelWindow) -> Iterator[Figure]:
+    """Yield whether estimates lie as those of the cohort that the model was released with."""
+    bins, subject = [row for row in model.released.bins if row.count], f"{model.model} against its cohort"
+    if not bins or len(model.recent) < _FEWEST:
+        return
+    then = np.array([row.count for row in bins])
+    place = np.searchsorted([row.probability_low for row in bins], model.recent, side="right") - 1
+    now = np.bincount(np.clip(place, 0, len(bins) - 1), minlength=len(bins))
+    size, watch, act = distance(now, then), *_COHORT
+    state: State = "act" if size >= act else "watch" if size >= watch and chance(now, then) < 1e-3 else "good"
+    text = f"{model.service}: {100 * size:.0f} in 100 estimates of {model.model} differ from its cohort."
+    yield Figure(model.client, model.service, "drift", subject, state, len(model.recent), _FEWEST, size, 0.0, text,
+                 about=SCORES)  # fmt: skip
+
+
+def _outside_training(connection: Any, label: Label, window: Window) -> Iterator[Figure]:
+    """Yield the inputs that lie outside the range that the model was trained on."""
+    query = (
+        "SELECT client, service, f.name, count(*), count(*) FILTER (f.value NOT BETWEEN r.low AND r.high) FROM span "
+        "JOIN facts f USING (sequence) JOIN ranges r ON r.name = f.name "
+        "WHERE f.kind = 'input' AND day >= ? GROUP BY ALL"
+    )
+    connection.execute("CREATE OR REPLACE TEMP TABLE ranges (name VARCHAR, low DOUBLE, high DOUBLE)")
+    if not label.ranges:
+        return
+    connection.executemany("INSERT INTO ranges VALUES (?, ?, ?)", [(n, *limits) for n, limits in label.ranges.items()])
+    watch, act = _RANGE
+    for client, service, name, n, outside in connection.execute(query, [window.start]).fetchall():
+        subject, share = f"trained range of {name}", outside / n
+        if n < 100:
+            continue
+        state: State = "act" if share >= act else "watch" if share >= watch else "good"
+        text = (
+            f"{service}: {100 * share:.1f} in 100 values of {name} lie outside the range that {label.model} was "
+            f"trained on ({label.ranges[name][0]:.4g} to {label.ranges[name][1]:.4g})."
+        )
+        yield Figure(client, service, "drift", subject, state, n, 100, share, 0.0, text, about=name)
+
+
+def calibration_series(rows: RecordRows, labels: Labels, window: Window) -> dict[str, float]:
+    """Return by the Monday of a week how many events came for each expected one, of 60 days of mature predictions."""
+    sums: dict[date, list[float]] = {}
+    for label in labels.values():
+        mature = window.last - timedelta(days=ceil(label.wait / DAY))
+        named = {"model": label.model, "event": label.event or "", "complete": ceil(label.horizon_days) + 1}
+        rows.connection.execute(_PREDICTIONS, {**named, "first": mature - timedelta(days=59), "last": mature})
+        query = (
+            "SELECT date_trunc('week', day)::DATE, sum(happened), sum(estimate) FROM span WHERE happened IS NOT NULL "
+            "GROUP BY 1 HAVING sum(estimate) >= 5"
+        )
+        for week, events, expected in rows.connection.execute(query).fetchall():
+            of_week = sums.setdefault(week, [0.0, 0.0])
+            of_week[0] += events
+            of_week[1] += expected
+    return {week.isoformat(): round(events / expected, 3) for week, (events, expected) in sorted(sums.items())}

@@ -1,0 +1,229 @@
+"""The record as rows in DuckDB, for the command `monitor` alone: calls, what is known of each, answers and outcomes.
+
+Rows name no patient and no user: both are numbers by a random key, which stands in the file and is new with each new
+one, so that a patient is counted once by every report that reads it. The file stands beside the views. Where the record
+is encrypted there is no file, and each report reads the record again into memory.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime
+from hashlib import blake2b
+from pathlib import Path
+from secrets import token_bytes
+from typing import Any, Final
+
+import duckdb
+import msgspec
+import pyarrow
+from msgspec import Struct
+from sqlalchemy import func, select
+
+from cds_hooks.evidence.storage.decision import RecordUnavailable, is_trial
+from cds_hooks.evidence.storage.outcomes import outcomes_after
+from cds_hooks.evidence.storage.queries import read_rows, rules_by_card_alone
+from cds_hooks.evidence.storage.tables import decisions, feedback, removals
+
+_AT_ONCE: Final = 5_000
+_DAY_SECONDS: Final = 86_400.0
+TABLES: Final = """
+CREATE TABLE calls (sequence BIGINT, id VARCHAR, decided_at TIMESTAMP, client VARCHAR, service VARCHAR, site VARCHAR,
+    outcome VARCHAR, cards INTEGER, patient BIGINT, person BIGINT, hook_instance BIGINT, is_counted BOOLEAN);
+CREATE TABLE facts (sequence BIGINT, kind VARCHAR, name VARCHAR, text VARCHAR, value DOUBLE);
+CREATE TABLE answers (sequence BIGINT, decision VARCHAR, received_at TIMESTAMP, client VARCHAR, service VARCHAR,
+    card VARCHAR, outcome VARCHAR, reason VARCHAR, seconds DOUBLE);
+CREATE TABLE outcomes (sequence BIGINT, decision VARCHAR, client VARCHAR, kind VARCHAR, subject VARCHAR, value VARCHAR);
+CREATE TABLE removed (sequence BIGINT);
+CREATE TABLE naming (key BLOB);
+"""
+"""`facts` has by kind: input (value), age (days), missing (reason), prefetch (state), silence (subject, reason), card
+(uuid and a rule on it), score (model@version, probability), group (race and ethnicity)."""
+
+
+class Basis(Struct):
+    """What is read of the basis of a decision (docs/operations/evidence.md)."""
+
+    as_of: str = ""
+    features: dict[str, tuple[float, str | None, str | None]] = {}
+    missing: dict[str, str] = {}
+    prefetch: dict[str, Any] = {}
+    scores: dict[str, Any] | None = None
+    groups: tuple[str, ...] = ()
+    units: tuple[str, ...] = ()
+    silence: list[tuple[str, str, str]] = []
+
+
+_basis: Final = msgspec.json.Decoder(Basis)
+Fact = tuple[str, str, str | None, float | None]
+"""Kind, name, text and value."""
+
+
+class RecordRows:
+    """The rows of one record; `connection` answers SQL about them."""
+
+    def __init__(self, url: str, file: Path | None) -> None:
+        """Open the file, which is made where it is not there; None: in memory.
+
+        Raises:
+            RecordUnavailable: The file cannot be used.
+        """
+        self._url = url
+        try:
+            if file is not None:
+                file.parent.mkdir(parents=True, exist_ok=True)
+            self.connection = duckdb.connect(str(file) if file is not None else ":memory:")
+            if file is not None:
+                file.chmod(0o600)
+        except (duckdb.Error, OSError) as error:
+            raise RecordUnavailable(f"the rows for monitoring in {file} cannot be used: {error}") from error
+
+    def read(self, progress: Callable[[int], None] = lambda _: None) -> None:
+        """Read what came to the record since the last time; all of it where it lost rows that were read.
+
+        Raises:
+            RecordUnavailable: The record cannot be read.
+        """
+        if not self._is_as_read():
+            for table in ("calls", "facts", "answers", "outcomes", "removed", "naming"):
+                self.connection.execute(f"DROP TABLE IF EXISTS {table}")
+            self.connection.execute(TABLES)
+            self.connection.execute("INSERT INTO removed VALUES (?)", (self._newest_removal(),))
+            self.connection.execute("INSERT INTO naming VALUES (?)", (token_bytes(32),))
+        self._read_decisions(progress)
+        self._read_answers()
+        self._read_outcomes()
+
+    def _is_as_read(self) -> bool:
+        """Whether the newest row that was read is still that of the record, and nothing was taken out since."""
+        if not self.connection.execute("SELECT 1 FROM duckdb_tables() WHERE table_name = 'naming'").fetchone():
+            return False
+        if self._one("SELECT max(sequence) FROM removed") != self._newest_removal():
+            return False
+        last = self.connection.execute("SELECT sequence, id FROM calls ORDER BY sequence DESC LIMIT 1").fetchone()
+        if last is None:
+            return True
+        same = read_rows(self._url, select(decisions.c.id).where(decisions.c.sequence == last[0]))
+        return bool(same) and same[0].id == last[1]
+
+    def _newest_removal(self) -> int:
+        return int(read_rows(self._url, select(func.max(removals.c.sequence)))[0][0] or 0)
+
+    def _one(self, query: str) -> int:
+        row = self.connection.execute(query).fetchone()
+        return int(row[0] or 0) if row else 0
+
+    def _read_decisions(self, progress: Callable[[int], None]) -> None:
+        after, count = self._one("SELECT max(sequence) FROM calls"), 0
+        d = decisions.c
+        columns = (d.sequence, d.id, d.decided_at, d.client, d.service, d.outcome, d.patient, d.user_id,
+                   d.hook_instance, d.response, d.basis)  # fmt: skip
+        ((key,),) = self.connection.execute("SELECT key FROM naming").fetchall()
+        query = select(*columns).order_by(d.sequence).limit(_AT_ONCE)
+        while rows := read_rows(self._url, query.where(d.sequence > after)):
+            calls, facts = list[tuple[Any, ...]](), list[tuple[Any, ...]]()
+            for row in rows:
+                if not is_trial(row.client):
+                    call, of_call = _rows_of(row, key)
+                    calls.append(call)
+                    facts += ((row.sequence, *fact) for fact in of_call)
+            # together, so that a run which is ended between them does not leave facts that the next one adds again
+            self.connection.begin()
+            self._insert("facts", facts)
+            self._insert("calls", calls)
+            self.connection.commit()
+            after, count = rows[-1].sequence, count + len(rows)
+            progress(count)
+
+    def _read_answers(self) -> None:
+        f, after = feedback.c, self._one("SELECT max(sequence) FROM answers")
+        query = select(feedback).where(f.sequence > after).order_by(f.sequence)
+        self._insert("answers", [
+            (row.sequence, row.decision, _time(row.received_at), row.client, row.service, row.card, row.outcome,
+             row.override_reason_code, seconds_under_way(row.outcome_timestamp, row.received_at))
+            for row in read_rows(self._url, query) if not is_trial(row.client)
+        ])  # fmt: skip
+
+    def _read_outcomes(self) -> None:
+        while new := outcomes_after(self._url, self._one("SELECT max(sequence) FROM outcomes"), _AT_ONCE):
+            self._insert("outcomes", [
+                (number, item.decision, item.client, item.kind, item.subject, item.value) for number, item in new
+            ])  # fmt: skip
+
+    def _insert(self, table: str, rows: Sequence[tuple[Any, ...]]) -> None:
+        if not rows:
+            return
+        columns = [column for (column, *_) in self.connection.execute(f"DESCRIBE {table}").fetchall()]
+        arrays = dict(zip(columns, map(list, zip(*rows, strict=True)), strict=True))
+        self.connection.register("new_rows", pyarrow.table(arrays))
+        self.connection.execute(f"INSERT INTO {table} SELECT * FROM new_rows")  # noqa: S608 - one of our tables
+        self.connection.unregister("new_rows")
+
+
+def _number_of(name: str | None, key: bytes) -> int | None:
+    """Return a whole number of 64 bits for a name; None for none."""
+    return int.from_bytes(blake2b(name.encode(), key=key, digest_size=8).digest(), signed=True) if name else None
+
+
+def _rows_of(row: Any, key: bytes) -> tuple[tuple[Any, ...], list[Fact]]:
+    """Return the row of a call, and what is known of it; a basis that cannot be read leaves the call alone."""
+    try:
+        basis, cards = _basis.decode(row.basis), _cards(row)
+        facts, is_counted = list(_facts(basis, cards)), True
+    except (msgspec.DecodeError, msgspec.ValidationError):
+        basis, cards, facts, is_counted = Basis(), {}, [], False
+    patient, person, hook = (_number_of(name, key) for name in (row.patient, row.user_id, row.hook_instance))
+    site = basis.units[0] if basis.units else ""
+    call = (row.sequence, row.id, _time(row.decided_at), row.client, row.service, site, row.outcome, len(cards),
+            patient, person, hook, is_counted)  # fmt: skip
+    return call, facts
+
+
+def _cards(row: Any) -> dict[str, set[str]]:
+    """Return the rules whose findings are on each card that was given, by the uuid of the card."""
+    return rules_by_card_alone(row.response) if row.outcome == "cards" else {}
+
+
+def _facts(basis: Basis, cards: dict[str, set[str]]) -> Iterable[Fact]:
+    as_of = _instant(basis.as_of)
+    for name, (value, effective, _) in basis.features.items():
+        yield "input", name, None, value
+        at = _instant(effective)
+        if as_of is not None and at is not None:
+            yield "age", name, None, max(0.0, (as_of - at).total_seconds() / _DAY_SECONDS)
+    yield from (("missing", name, reason, None) for name, reason in basis.missing.items())
+    for key, state in basis.prefetch.items():
+        yield "prefetch", key, state["state"] if isinstance(state, dict) else state, None
+    yield from (("group", group, None, None) for group in basis.groups)
+    yield from (("silence", subject, reason, None) for subject, reason in {(s, r) for s, r, _ in basis.silence})
+    yield from (("card", uuid, rule, None) for uuid, rules in cards.items() for rule in rules or ("",))
+    for scores in (basis.scores or {}).get("advisors", {"": basis.scores or {}}).values():
+        score = scores.get("probability", scores.get("value"))
+        if isinstance(score, int | float):
+            kind = "score" if "probability" in scores else "equation"
+            yield kind, f"{scores.get('id', 'score')}@{scores.get('version', '')}", None, float(score)
+
+
+def seconds_under_way(given: str, received: int) -> float | None:
+    """Seconds from the instant that a client names to `received` (microseconds since 1970); None where it names none.
+
+    A text without a time and its zone names no instant.
+    """
+    if "T" not in given:
+        return None
+    try:
+        at = datetime.fromisoformat(given)
+    except ValueError:
+        return None
+    return received / 1e6 - at.timestamp() if at.tzinfo is not None else None
+
+
+def _time(microseconds: int) -> datetime:
+    return datetime.fromtimestamp(microseconds / 1e6, UTC).replace(tzinfo=None)
+
+
+def _instant(text: str | None) -> datetime | None:
+    """Return the instant of an ISO 8601 text; of a day its beginning in UTC, None for a part of a date or no date."""
+    try:
+        instant = datetime.fromisoformat(text) if text else None
+    except ValueError:
+        return None
+    return instant.replace(tzinfo=UTC) if instant is not None and instant.tzinfo is None else instant

@@ -1,0 +1,158 @@
+"""What was remembered when a decision was made: answers of clinicians, and what was shown before, as it recorded them.
+
+A replay must not ask today's memory: what was answered or shown since then would silence cards. So what the decision
+recorded as silent for such a reason is silent again, and nothing else is.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, date, datetime
+from typing import Any, Final
+
+import msgspec
+from msgspec import Struct
+
+from cards.card import Card
+from cards.extension import EXTENSION_KEY, WorklistEntry
+from cards.rules.engine.finding import RuleFinding
+from cards.rules.engine.governance import (
+    SWITCHED_OFF,
+    SuppressionCheck,
+    finding_key,
+)
+from cds_hooks.call.hold_back.checks import (
+    FROM_EVENT,
+    OVERRIDDEN_BEFORE,
+    REMEMBERED,
+    SAID_ONCE,
+    WITHOUT_MEMORY,
+    WORKLIST,
+    CheckedCall,
+    Chosen,
+    with_sentences,
+    with_suggestions,
+)
+from cds_hooks.call.hold_back.restraint import Restraint
+from cds_hooks.call.hold_back.sent_cards import SHOWN
+from fhir.record.refusals import WhyNot
+
+_TOLD: Final = OVERRIDDEN_BEFORE.encode()
+_KEPT_BECAUSE: Final = {WORKLIST: "offered-before", FROM_EVENT: FROM_EVENT, SAID_ONCE: SHOWN}
+"""Why an entry stands in the worklist, by the reason against its card."""
+
+
+class _Ours(Struct):
+    worklist: list[WorklistEntry] = []
+
+
+class _Extension(Struct, rename={"ours": EXTENSION_KEY}):
+    ours: _Ours = msgspec.field(default_factory=_Ours)
+
+
+class _Card(Struct):
+    uuid: str = ""
+    detail: str = ""
+
+
+def _told_on(card: _Card) -> list[str]:
+    return [part for part in card.detail.split("\n\n") if part.startswith(OVERRIDDEN_BEFORE)]
+
+
+class _Response(Struct):
+    cards: tuple[_Card, ...] = ()
+    extension: _Extension = msgspec.field(default_factory=_Extension)
+
+
+_response: Final = msgspec.json.Decoder(_Response)
+
+
+class Remembered:
+    """What one decision recorded of its memory: which findings were answered or shown before."""
+
+    def __init__(
+        self, response: bytes, silences: Sequence[tuple[str, str, str]], withheld: Mapping[str, int] | None = None
+    ) -> None:
+        """`response`, `silences` and `withheld` (the place of a reason by uuid or key) as they were recorded."""
+        sent = _response.decode(response)
+        self.worklist = sent.extension.ours.worklist
+        reasons = {key: WhyNot(*silences[position]) for key, position in (withheld or {}).items()}
+        self.withheld = {key: silence for key, silence in reasons.items() if silence.reason in REMEMBERED}
+        """Why a card, a suggestion or a finding was not shown because of what was remembered, by its uuid or key."""
+        self._told = {card.uuid: _told_on(card) for card in sent.cards} if _TOLD in response else {}
+        """What cards said of a colleague's answer, by their uuid."""
+        self._details = {card.uuid: card.detail for card in sent.cards}
+
+    def answered(self, finding: RuleFinding) -> WhyNot | None:
+        """Return the recorded reason of a finding that was answered before; None if it was not."""
+        return self.withheld.get(finding_key(finding))
+
+    def repeat(self, chosen: Chosen, call: CheckedCall) -> None:
+        """Take out what the decision recorded as shown before, kept for the worklist or withheld."""
+        chosen.cards = [self._as_long(card, call.notes_of(card).brief) for card in chosen.cards]
+        if self._told:
+            chosen.cards = [with_sentences(card, self._told.get(card.uuid, ())) for card in chosen.cards]
+        if self.withheld:
+            self._withhold(chosen)
+
+    def _as_long(self, card: Card, shorter: Card | None) -> Card:
+        """Return the shorter form of a card where that was sent."""
+        sent = self._details.get(card.uuid, "")
+        is_whole = shorter is None or sent.startswith(card.detail or "") or not sent.startswith(shorter.detail or "")
+        return card if is_whole or shorter is None else shorter
+
+    def _withhold(self, chosen: Chosen) -> None:
+        """Take out what was withheld then, with the reasons of then, and keep it for the worklist as then."""
+        uuids = {
+            uuid for card in chosen.cards for uuid in (card.uuid, *(suggestion.uuid for suggestion in card.suggestions))
+        }
+        for uuid, silence in self.withheld.items():  # in the order of the record
+            if uuid in uuids:
+                chosen.withhold(uuid, silence)
+        kept_because = {_KEPT_BECAUSE.get(silence.reason) for silence in self.withheld.values()}
+        chosen.worklist += [entry for entry in self.worklist if entry.because in kept_because]
+        cards = [card for card in chosen.cards if card.uuid not in self.withheld]
+        chosen.cards = [_without(card, self.withheld) for card in cards]
+
+
+_NOTHING: Final = Remembered(b"{}", ())
+
+
+def _without(card: Card, withheld: Mapping[str, WhyNot]) -> Card:
+    suggestions = [suggestion for suggestion in card.suggestions if suggestion.uuid not in withheld]
+    return card if len(suggestions) == len(card.suggestions) else with_suggestions(card, suggestions)
+
+
+class RecordedRestraint(Restraint):
+    """The rules of a site as they are now, with the memory of the decision that is replayed."""
+
+    def __init__(self, *arguments: Any, **keywords: Any) -> None:
+        """As `Restraint`; `recall` says whose memory it is."""
+        super().__init__(*arguments, **keywords)
+        self.checks = WITHOUT_MEMORY
+        self._remembered = _NOTHING
+        self.day = datetime.now(UTC).date()
+        """The day of the decision that is replayed, for approvals with an end."""
+        self.tried: Mapping[str, bool] = {}
+        """Rules that are tried here: True shows cards whatever the site says of it, False is switched off."""
+
+    def recall(self, remembered: Remembered, day: date) -> None:
+        """From now on memory and day are those of another decision."""
+        self._remembered, self.day = remembered, day
+
+    async def choose(self, cards: Sequence[Card], call: CheckedCall) -> Chosen:
+        """Return what is decided now of releases; the rest as the decision recorded it."""
+        chosen = await super().choose(cards, call)
+        self._remembered.repeat(chosen, call)
+        return chosen
+
+    def check_findings(self, call: CheckedCall) -> SuppressionCheck:
+        """Approvals and switches as they are now, but for the rules that are tried; answers as they were recorded."""
+        check_now = super().check_findings(call)
+        remembered, tried = self._remembered, self.tried
+
+        def check(finding: RuleFinding) -> WhyNot | None:
+            if finding.rule not in tried:
+                return check_now(finding) or remembered.answered(finding)
+            off = WhyNot(finding.rule, SWITCHED_OFF, f"The rule {finding.rule} is switched off in this simulation.")
+            return remembered.answered(finding) if tried[finding.rule] else off
+
+        return check

@@ -1,0 +1,158 @@
+"""A recorded call in the stages of `cds_hooks/call/answer.py`: from its chart and the facts beside it, not recorded."""
+
+from collections.abc import Awaitable, Callable, Coroutine
+from datetime import datetime
+from types import TracebackType
+from typing import Any, ParamSpec, Self, TypeVar
+
+from cds_hooks.call.answer import Answered, Received, invoke
+from cds_hooks.call.hold_back.checks import SILENT_MODE
+from cds_hooks.call.prefetch.facts import FactsOfCall
+from cds_hooks.call.prefetch.fetch import FilledPrefetch
+from cds_hooks.call.protocol.originals import Sent
+from cds_hooks.call.protocol.request import CDSRequest, request_of_context
+from cds_hooks.call.security import TrustedClient
+from cds_hooks.call.services import Service
+from cds_hooks.call.stages import Call, Stopwatch
+from cds_hooks.errors import HookError
+from cds_hooks.evidence.replay.basis import Basis, extension_version
+from cds_hooks.evidence.replay.site import ReplaySite
+from cds_hooks.evidence.storage.decision import Decision
+from fhir.record.record import PatientRecord
+
+_SILENT_USER = "Silent mode for the user:"
+
+_Arguments = ParamSpec("_Arguments")
+_Result = TypeVar("_Result")
+
+
+def answer_again(
+    site: ReplaySite,
+    service: Service,
+    client: TrustedClient,
+    decision: Decision,
+    basis: Basis,
+    facts: FactsOfCall,
+    as_of: datetime,
+) -> Answered:
+    """Return what the call of this decision is answered now, as of this instant; nothing is recorded.
+
+    Raises:
+        HookError: The call is not answered any more; its text says why.
+        ChartNotRecorded: The chart is read now and is not in the record.
+    """
+    released = site.components.releases.current
+    call = Call(
+        service=service,
+        client=client,
+        components=site.components,
+        turn=_AtOnce(),
+        predict=site.predict,
+        stages=Stopwatch(None),
+        decision_id=decision.id,
+        as_of=as_of,
+        released=released,
+        silent_user=_why_silent(basis),
+    )
+    return _result(invoke(call, _KeptFacts(decision, facts), _Unrecorded()))
+
+
+class _KeptFacts:
+    """The source of a recorded call: the context and the facts that its decision kept."""
+
+    def __init__(self, decision: Decision, facts: FactsOfCall) -> None:
+        self._decision = decision
+        self._facts = facts
+
+    def read_request(self, call: Call) -> CDSRequest:
+        """Return the request, without its prefetch."""
+        decision, facts = self._decision, self._facts
+        return request_of_context(
+            decision.hook,
+            decision.hook_instance,
+            facts.context,
+            call.service.answers,
+            wants_timings=facts.wants_timings,
+            extension_version=extension_version(decision.response),
+        )
+
+    def prefetch(self, call: Call, request: CDSRequest) -> FilledPrefetch:  # noqa: ARG002 - of a `Source`
+        """Return the states of the keys as they were known, so that nothing is fetched."""
+        return self._facts.filled(call.service.templates_read_for(call.client.profile.version))
+
+    def read_chart(self, call: Call, request: CDSRequest, filled: FilledPrefetch) -> tuple[PatientRecord, None]:
+        """Return the facts of the recorded chart; ChartNotRecorded where there is none."""
+        flags, encounter = call.components.settings.opt_out_codes, request.context.encounter_id
+        return self._facts.read_record(call.as_of, filled.state.looked_up, encounter, flags), None
+
+    def roles_of_user(self, call: Call, request: CDSRequest, filled: FilledPrefetch) -> tuple[str, ...]:  # noqa: ARG002
+        """Return what the user was recorded to work as."""
+        return self._facts.roles
+
+    def originals(self, filled: FilledPrefetch) -> Sent:  # noqa: ARG002 - of a `Source`
+        """Return the JSON of the orders that the answer asked for."""
+        return Sent(self._facts.sent)
+
+    def release(self) -> None:
+        """Keep the facts: they are small."""
+
+
+class _AtOnce:
+    """The turn of a call that nobody waits for."""
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Nothing is under way."""
+
+    async def compute(
+        self, work: Callable[_Arguments, _Result], /, *args: _Arguments.args, **kwargs: _Arguments.kwargs
+    ) -> _Result:
+        """Return what the work returns."""
+        return work(*args, **kwargs)
+
+    async def compute_async(
+        self, work: Callable[_Arguments, Awaitable[_Result]], /, *args: _Arguments.args, **kwargs: _Arguments.kwargs
+    ) -> _Result:
+        """Return what the work returns."""
+        return await work(*args, **kwargs)
+
+    def has_waited(self) -> None:
+        """Nothing is waited for."""
+
+    def weigh(self, size: int, order_size: int) -> None:
+        """No call is large here."""
+
+
+class _Unrecorded:
+    """The sink of a call that is only computed."""
+
+    async def take(self, call: Call, answer: Answered) -> None:
+        """Keep nothing."""
+
+    async def refuse(self, call: Call, received: Received | None, error: HookError) -> None:
+        """Keep nothing."""
+
+
+def _result(answering: Coroutine[Any, Any, Answered]) -> Answered:
+    """Return what it comes to, without an event loop: nothing computed again waits for a database or another thread.
+
+    Raises:
+        RuntimeError: It waits for something, which is a fault of the service.
+    """
+    try:
+        answering.send(None)
+    except StopIteration as done:
+        answer: Answered = done.value
+        return answer
+    answering.close()
+    raise RuntimeError("a call that is computed again waits for something")
+
+
+def _why_silent(basis: Basis) -> str | None:
+    """Return why this user was shown nothing: who it was is not on record as a release names people."""
+    reasons = (text for _, reason, text in basis.silence if reason == SILENT_MODE)
+    return next((text for text in reasons if text.startswith(_SILENT_USER)), None)

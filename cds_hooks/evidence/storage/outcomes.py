@@ -1,0 +1,200 @@
+"""What happened after a decision: stored beside feedback, as rows that are only ever added, in one hash chain.
+
+Three kinds of rows:
+
+- `event`: whether what a model predicted happened. `subject` is the model's id, `value` yes, no, or unknown (taken
+  back), `happened` when it happened or until when the patient was followed.
+- `order`: what was done with an order after a card. `subject` is the uuid of the card or the suggestion, `value`
+  accepted, changed, still-ordered or withdrawn.
+- `complete`: the client has sent every event up to a day. `subject` is the event, `value` the day; it belongs to no
+  decision.
+
+A correction is a new row with the next version; the newest version counts, and the older ones stay.
+"""
+
+from collections.abc import Collection, Iterable, Sequence
+from typing import Any, Final, Literal
+
+import msgspec
+from msgspec import Struct
+from sqlalchemy import URL, Connection, and_, case, func, insert, select
+
+from cds_hooks.evidence.storage.database import DATABASE_ERRORS, database_error_reason, engine_for
+from cds_hooks.evidence.storage.decision import RecordUnavailable
+from cds_hooks.evidence.storage.entries import newest_entry, outcome_hash
+from cds_hooks.evidence.storage.queries import read_rows
+from cds_hooks.evidence.storage.tables import outcomes
+
+Kind = Literal["event", "order", "complete"]
+Source = Literal["api", "csv", "ndjson", "fhir"]
+_AT_ONCE: Final = 500
+
+Key = tuple[str, str, str]
+"""Decision (for `complete` the client), kind and subject: what the versions of one outcome have in common."""
+
+
+class Outcome(Struct, frozen=True, gc=False):
+    """One row. `happened`: RFC 3339, a day or an instant in UTC; `received_at`: microseconds since 1970-01-01 UTC."""
+
+    decision: str | None
+    service: str
+    client: str
+    kind: Kind
+    subject: str
+    value: str
+    happened: str | None
+    source: Source
+    received_at: int
+    version: int = 0
+    """From 1; 0 where it is not stored yet."""
+
+    @property
+    def key(self) -> Key:
+        """What its versions have in common."""
+        return (self.decision or self.client, self.kind, self.subject)
+
+
+_COLUMNS: Final = [outcomes.c[field.name] for field in msgspec.structs.fields(Outcome)]
+
+
+def store_outcomes(url: URL, items: Sequence[Outcome]) -> list[Outcome]:
+    """Store all items or none, and return the new ones with their versions.
+
+    An item that says what the newest version says already is not new.
+
+    Raises:
+        RecordUnavailable: They could not be stored.
+    """
+    new, rows = list[Outcome](), list[dict[str, Any]]()
+    try:
+        with engine_for(url).begin() as connection:
+            position, previous = newest_entry(connection, outcomes)  # from here on nobody else writes
+            newest = _newest(connection, items)
+            for item in items:
+                before = newest.get(item.key)
+                if before is not None and (before.value, before.happened) == (item.value, item.happened):
+                    continue
+                item = msgspec.structs.replace(item, version=before.version + 1 if before else 1)
+                newest[item.key] = item
+                row, position = msgspec.structs.asdict(item), position + 1
+                digest = outcome_hash(previous, position, row)
+                rows.append(row | {"position": position, "previous": previous, "hash": digest})
+                previous = digest
+                new.append(item)
+            if rows:
+                connection.execute(insert(outcomes), rows)
+            return new
+    except DATABASE_ERRORS as error:
+        raise RecordUnavailable(f"outcomes cannot be stored: {database_error_reason(error)}") from error
+
+
+def _newest(connection: Connection, items: Sequence[Outcome]) -> dict[Key, Outcome]:
+    """Return the newest stored version of what these items are about."""
+    newest: dict[Key, Outcome] = {}
+    ids = sorted({item.decision for item in items if item.decision is not None})
+    for some in _parts(ids):
+        _keep_newest(newest, connection.execute(select(*_COLUMNS).where(outcomes.c.decision.in_(some))).all())
+    clients = {item.client for item in items if item.kind == "complete"}
+    for client in sorted(clients):
+        of_client = and_(outcomes.c.kind == "complete", outcomes.c.client == client)
+        _keep_newest(newest, connection.execute(select(*_COLUMNS).where(of_client)).all())
+    return newest
+
+
+def _keep_newest(newest: dict[Key, Outcome], rows: Iterable[Any]) -> None:
+    for row in rows:
+        item = Outcome(*row)
+        if item.key not in newest or newest[item.key].version < item.version:
+            newest[item.key] = item
+
+
+def newest_outcomes(url: str, ids: Collection[str], up_to: int | None = None) -> dict[Key, Outcome]:
+    """Return the newest version of each outcome of these decisions, of the rows with at most the number `up_to`.
+
+    Raises:
+        RecordUnavailable: The record cannot be read.
+    """
+    newest: dict[Key, Outcome] = {}
+    for some in _parts(sorted(ids)):
+        query = select(*_COLUMNS).where(outcomes.c.decision.in_(some))
+        _keep_newest(newest, read_rows(url, query if up_to is None else query.where(outcomes.c.sequence <= up_to)))
+    return newest
+
+
+def versions_of(url: str, ids: Collection[str]) -> dict[Key, dict[int, str]]:
+    """Return the values of all versions of the outcomes of these decisions, by version.
+
+    Raises:
+        RecordUnavailable: The record cannot be read.
+    """
+    versions: dict[Key, dict[int, str]] = {}
+    for some in _parts(sorted(ids)):
+        for row in read_rows(url, select(*_COLUMNS).where(outcomes.c.decision.in_(some))):
+            item = Outcome(*row)
+            versions.setdefault(item.key, {})[item.version] = item.value
+    return versions
+
+
+def outcomes_of(url: str, decision: str) -> list[Outcome]:
+    """Return every version of every outcome of a decision, in the order in which they arrived."""
+    query = select(*_COLUMNS).where(outcomes.c.decision == decision).order_by(outcomes.c.sequence)
+    return [Outcome(*row) for row in read_rows(url, query)]
+
+
+def list_outcomes(url: str, limit: int, client: str | None = None, subject: str | None = None) -> list[Outcome]:
+    """Return the newest rows first, all versions, of one client or one subject where given.
+
+    Raises:
+        RecordUnavailable: The record cannot be read.
+    """
+    query = select(*_COLUMNS).order_by(outcomes.c.sequence.desc()).limit(limit)
+    if client is not None:
+        query = query.where(outcomes.c.client == client)
+    if subject is not None:
+        query = query.where(outcomes.c.subject == subject)
+    return [Outcome(*row) for row in read_rows(url, query)]
+
+
+def outcomes_after(url: str, sequence: int, limit: int) -> list[tuple[int, Outcome]]:
+    """Return the rows after that number in their order, each with its own number.
+
+    Raises:
+        RecordUnavailable: The record cannot be read.
+    """
+    query = select(outcomes.c.sequence, *_COLUMNS).where(outcomes.c.sequence > sequence)
+    rows = read_rows(url, query.order_by(outcomes.c.sequence).limit(limit))
+    return [(row[0], Outcome(*row[1:])) for row in rows]
+
+
+def count_outcomes(url: str) -> list[tuple[str, Kind, str, str, int, int]]:
+    """Client, kind, subject (of events), newest value, how many, and how many of them were corrected.
+
+    Raises:
+        RecordUnavailable: The record cannot be read.
+    """
+    o, later = outcomes.c, outcomes.alias("later")
+    newer = select(later.c.sequence).where(
+        later.c.decision == o.decision,
+        later.c.kind == o.kind,
+        later.c.subject == o.subject,
+        later.c.version > o.version,
+    )
+    subject = case((o.kind == "event", o.subject), else_="")
+    groups = (o.client, o.kind, subject, o.value)
+    numbers = (func.count(), func.sum(case((o.version > 1, 1), else_=0)))
+    query = select(*groups, *numbers).where(o.kind != "complete", ~newer.exists()).group_by(*groups).order_by(*groups)
+    return [(row[0], row[1], row[2], row[3], int(row[4]), int(row[5])) for row in read_rows(url, query)]
+
+
+def completed(url: str) -> dict[tuple[str, str], str]:
+    """By client and event the day up to which the client says that it has sent every one.
+
+    Raises:
+        RecordUnavailable: The record cannot be read.
+    """
+    query = select(*_COLUMNS).where(outcomes.c.kind == "complete").order_by(outcomes.c.sequence)
+    return {(row.client, row.subject): row.value for row in read_rows(url, query)}
+
+
+def _parts(ids: Sequence[str]) -> Iterable[Sequence[str]]:
+    return (ids[start : start + _AT_ONCE] for start in range(0, len(ids), _AT_ONCE))

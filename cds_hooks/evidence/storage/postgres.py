@@ -1,0 +1,161 @@
+"""The decision log in PostgreSQL, with one connection per process.
+
+Decisions that arrive during a commit are committed together in the next one.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any
+
+import psycopg
+from msgspec.structs import astuple
+from sqlalchemy import URL, insert
+from sqlalchemy.dialects.postgresql import psycopg as psycopg_dialect
+
+from cds_hooks.evidence.storage.chain import as_stored, linked
+from cds_hooks.evidence.storage.database import END_IDLE_TRANSACTIONS, database_error_reason
+from cds_hooks.evidence.storage.decision import (
+    Decision,
+    FeedbackItem,
+    RecordHealth,
+    StoredChart,
+    WaitingDecisions,
+    answer_all,
+    without_nul,
+)
+from cds_hooks.evidence.storage.outage import Outage
+from cds_hooks.evidence.storage.queries import store_feedback
+from cds_hooks.evidence.storage.tables import COLUMNS, NEWEST_ROW, decisions
+
+_DIALECT = psycopg_dialect.dialect(paramstyle="format")  # type: ignore[no-untyped-call] # SQLAlchemy types no dialect
+_INSERT = str(insert(decisions).inline().compile(dialect=_DIALECT, column_keys=COLUMNS))
+_INSERT_CHART = "INSERT INTO charts (hash, content) VALUES (%s, %s) ON CONFLICT DO NOTHING"
+_ONE_WRITER = f"SELECT pg_advisory_xact_lock({0x6364_735F_6465_6369})"  # "cds_deci"
+"""Waits until no other process adds decisions: the next row is linked to the newest one, and read after it."""
+_WAIT_SECONDS = 5
+_CHECK_SECONDS = 1.5
+# A committed message in the write-ahead log: it fails on a standby or a full disk, and it adds no row.
+_PROBE = "SELECT pg_logical_emit_message(true, 'cds-hooks', 'ready')"
+
+
+class PostgresDecisionLog:
+    """A `DecisionLog` over one psycopg connection, which is opened again after it was lost."""
+
+    def __init__(self, url: URL) -> None:
+        """Name a database that exists and has the tables; the connection is opened by the first append."""
+        self.health = RecordHealth("the record in PostgreSQL")
+        self._url = url
+        self._address = url.set(drivername="postgresql").render_as_string(hide_password=False)
+        self._waiting: WaitingDecisions = []
+        self._charts: dict[bytes, tuple[Any, ...]] = {}
+        self._writer: asyncio.Task[None] | None = None
+        self._connection: psycopg.AsyncConnection | None = None
+        self._probe_connection: psycopg.AsyncConnection | None = None
+        self._outage = Outage(self._probe)
+        self._cause = ""
+
+    async def append(self, decision: Decision, chart: StoredChart | None = None) -> None:
+        """Return when decision and chart are committed.
+
+        Raises:
+            RecordUnavailable: They could not be; at once where the database did not answer the one before.
+        """
+        if self._outage.is_on:
+            self.health.failed(self._cause)
+            raise self.health.refusal(self._cause)
+        future = asyncio.get_running_loop().create_future()
+        self._waiting.append((as_stored(without_nul(decision)), future))
+        if chart is not None:
+            self._charts[chart.hash] = astuple(chart)
+        if self._writer is None:
+            self._writer = asyncio.create_task(self._write())
+        await future
+
+    async def append_feedback(self, items: Sequence[FeedbackItem]) -> list[FeedbackItem]:
+        """Store all items or none and return those that are new."""
+        return await asyncio.to_thread(store_feedback, self._url, items)
+
+    async def check(self) -> None:
+        """Check over a kept connection that the database can be read and written; the writer's is not used.
+
+        Raises:
+            RecordUnavailable: it cannot.
+        """
+        if self._outage.is_on:
+            raise self.health.refusal(self._cause)
+        try:
+            async with asyncio.timeout(_CHECK_SECONDS):
+                await self._probe()
+        except (psycopg.Error, OSError) as error:
+            cause = database_error_reason(error)
+            self.health.failed(cause)
+            raise self.health.refusal(cause) from error
+        if (recent := self.health.recent_failure) is not None:
+            raise self.health.refusal(recent)
+
+    async def _probe(self) -> None:
+        connection, self._probe_connection = self._probe_connection, None
+        if connection is None:
+            connection = await psycopg.AsyncConnection.connect(self._address, autocommit=True)
+        try:
+            await connection.execute(NEWEST_ROW)
+            await connection.execute(_PROBE)
+        except BaseException:  # also a time-out: what the connection is in the middle of is not known
+            await connection.close()
+            raise
+        self._probe_connection = connection
+
+    async def close(self) -> None:
+        """Commit the waiting decisions and close the connections."""
+        self._outage.end()
+        if self._writer is not None:
+            await self._writer
+        await self._disconnect()
+        if self._probe_connection is not None:
+            await self._probe_connection.close()
+
+    async def _write(self) -> None:
+        while self._waiting:
+            group, self._waiting = self._waiting, []
+            charts, self._charts = self._charts, {}
+            cause = None
+            try:
+                async with asyncio.timeout(_WAIT_SECONDS):
+                    await self._commit([decision for decision, _ in group], charts)
+            # every waiting caller gets an answer: after an unforeseen failure the decision is not on record either
+            except Exception as error:
+                cause = database_error_reason(error)
+                if isinstance(error, TimeoutError):
+                    self._cause = cause
+                    self._outage.begin()
+                    group, self._waiting, self._charts = [*group, *self._waiting], [], {}
+            # the callers are answered first, so that no failure of the next steps leaves them waiting
+            answer_all(group, None if cause is None else self.health.refusal(cause))
+            if cause is None:
+                self.health.succeeded()
+                continue
+            self.health.failed(cause, len(group))
+            # it is uncertain whether the rows were stored, so the connection is given up
+            with suppress(psycopg.Error, OSError):
+                await self._disconnect()
+        self._writer = None
+
+    async def _commit(self, group: list[Decision], charts: dict[bytes, tuple[Any, ...]]) -> None:
+        if self._connection is None:
+            self._connection = await psycopg.AsyncConnection.connect(self._address, autocommit=True)
+            await self._connection.execute(END_IDLE_TRANSACTIONS)
+        connection = self._connection
+        async with connection.transaction(), connection.cursor() as cursor:
+            if charts:
+                await cursor.executemany(
+                    _INSERT_CHART, [charts[name] for name in sorted(charts)]
+                )  # in one order, or two writers deadlock
+            await cursor.execute(_ONE_WRITER)
+            newest = await (await cursor.execute(NEWEST_ROW)).fetchone()
+            await cursor.executemany(_INSERT, linked(newest, group))
+
+    async def _disconnect(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            await connection.close()

@@ -1,0 +1,457 @@
+"""Reads decisions and feedback from the record, and stores feedback."""
+
+from collections.abc import Collection, Iterator, Sequence
+from itertools import islice
+from typing import Any, Final, NamedTuple
+from zlib import crc32
+
+import msgspec
+from msgspec import Struct
+from sqlalchemy import URL, ColumnElement, Connection, Select, Table, TextClause, func, insert, or_, select
+
+from cards.extension import EXTENSION_KEY, NOTHING_SAID, CardExtension
+from cds_hooks.evidence.storage.content import ContentUnreadable, store_text
+from cds_hooks.evidence.storage.database import (
+    DATABASE_ERRORS,
+    database_error_reason,
+    engine_for,
+    parse_url,
+    reading_engine,
+    shown_url,
+)
+from cds_hooks.evidence.storage.decision import (
+    TRIAL,
+    Decision,
+    FeedbackItem,
+    RecordUnavailable,
+    decision_of,
+    without_nul,
+)
+from cds_hooks.evidence.storage.entries import Event, feedback_hash, newest_entry, write_event
+from cds_hooks.evidence.storage.tables import charts, decisions, feedback
+
+
+def store_feedback(
+    url: URL, items: Sequence[FeedbackItem], *, only_first: bool = False, event: Event | None = None
+) -> list[FeedbackItem]:
+    """Store all items or none and return the new ones.
+
+    Repeated feedback (the same card, outcome, time and suggestions) is not new; with `only_first` none is whose card
+    has an answer already, whoever gave it. The event, which says who answered, is written in the same transaction, and
+    only if an item is new. While this writes no decision can be written, so what can be done before is, and all rows go
+    in one statement.
+
+    Raises:
+        RecordUnavailable: Nothing was stored.
+    """
+    rows = [_row(item) for item in items]
+    new, linked = list[FeedbackItem](), list[dict[str, Any]]()
+    try:
+        with engine_for(url).begin() as connection:
+            position, previous = newest_entry(connection, feedback)  # from here on nobody else writes
+            stored_answers = _stored_answers(connection, rows)
+            answered = _answered_cards(connection, rows) if only_first else set()
+            for item, row in zip(items, rows, strict=True):
+                answer = tuple(row[name] for name in _ONCE)
+                if answer in stored_answers or row["card"] in answered:
+                    continue
+                stored_answers.add(answer)
+                position += 1
+                digest = feedback_hash(previous, position, row)
+                linked.append(row | {"position": position, "previous": previous, "hash": digest})
+                previous = digest
+                new.append(item)
+            if linked:
+                connection.execute(insert(feedback), linked)
+            if linked and event is not None:
+                write_event(connection, *event)
+            return new
+    except DATABASE_ERRORS as error:
+        raise RecordUnavailable(f"feedback cannot be stored: {database_error_reason(error)}") from error
+
+
+_ONCE: Final = ("card", "outcome", "outcome_timestamp", "accepted_suggestions")
+_SAMPLED_AT_ONCE: Final = 256
+
+
+def _stored_answers(connection: Connection, rows: Sequence[dict[str, Any]]) -> set[tuple[str, ...]]:
+    """Of the answers that these rows hold those that are stored already."""
+    columns = [feedback.c[name] for name in _ONCE]
+    instants = {row["outcome_timestamp"] for row in rows}
+    query = select(*columns).where(
+        feedback.c.card.in_({row["card"] for row in rows}), feedback.c.outcome_timestamp.in_(instants)
+    )
+    return {tuple(row) for row in connection.execute(query)} if rows else set()
+
+
+def _answered_cards(connection: Connection, rows: Sequence[dict[str, Any]]) -> set[str]:
+    query = select(feedback.c.card).where(feedback.c.decision.in_({row["decision"] for row in rows}))
+    return {row.card for row in connection.execute(query)}
+
+
+def _row(item: FeedbackItem) -> dict[str, Any]:
+    row = msgspec.structs.asdict(without_nul(item))
+    row["decision"] = decision_of(item.card)
+    if item.user_comment is not None:
+        row["user_comment"] = store_text(row["user_comment"])
+    row["accepted_suggestions"] = msgspec.json.encode(item.accepted_suggestions).decode()
+    return row
+
+
+class _Extension(Struct, rename={"ours": EXTENSION_KEY}):
+    ours: CardExtension = NOTHING_SAID
+
+
+class _Suggestion(Struct):
+    uuid: str = ""
+
+
+class _Card(Struct):
+    uuid: str = ""
+    indicator: str = ""
+    suggestions: tuple[_Suggestion, ...] = ()
+    extension: _Extension = msgspec.field(default_factory=_Extension)
+
+
+class _Response(Struct):
+    cards: tuple[_Card, ...] = ()
+
+
+class _Basis(Struct):
+    silence: list[tuple[str, str, str]] = []
+
+
+_response: Final = msgspec.json.Decoder(_Response)
+_basis: Final = msgspec.json.Decoder(_Basis)
+LISTED: Final = [
+    decisions.c[field.name] for field in msgspec.structs.fields(Decision) if field.name not in ("facts", "chart")
+]
+"""The columns of a Decision as it is read for everything but a replay."""
+_FEEDBACK = [feedback.c[field.name] for field in msgspec.structs.fields(FeedbackItem)]
+
+
+def without_trials(table: Table) -> ColumnElement[bool]:
+    """Return the condition that a row of this table, decisions or feedback, is of no trial call."""
+    return ~table.c.client.startswith(TRIAL, autoescape=True)
+
+
+class DecisionFilter(Struct, frozen=True):
+    """The decisions to find; a field that is None does not restrict them."""
+
+    service: str | None = None
+    outcome: str | None = None
+    client: str | None = None
+    """The client, whose trials are among them."""
+    patient: str | None = None
+    users: Collection[str] | None = None
+    """The forms under which the user can be recorded (`content.UserNames.possible`)."""
+    since: int | None = None
+    """Microseconds since 1970-01-01 UTC, included."""
+    until: int | None = None
+    """Microseconds since 1970-01-01 UTC, not included."""
+    rule: str | None = None
+    """A rule with a finding on one of the cards, or named among the reasons for silence."""
+    held_back: Collection[str] = ()
+    """Only decisions in which a card was held back for one of these reasons."""
+    hook_instance: str | None = None
+    """Only decisions of this call of a hook; the services of one hook share it."""
+    reason: str | None = None
+    """Only decisions with this reason for silence; with `rule`, that of this rule."""
+    severity: str | None = None
+    """Only decisions with a card of this indicator (info, warning, critical)."""
+    answer: str | None = None
+    """Only decisions of which a card was answered so (accepted, overridden)."""
+    has_trials: bool = True
+    """Whether trials are among them: calls from /try and about sample patients."""
+    override: str | None = None
+    """Only decisions of which a card was overridden with a reason of this code."""
+
+    def narrow(self, query: Select[Any]) -> Select[Any]:
+        """Return the query with all conditions that the database can evaluate: all but the rule."""
+        for name in ("service", "outcome", "patient", "hook_instance"):
+            if (value := getattr(self, name)) is not None:
+                query = query.where(decisions.c[name] == value)
+        if self.client is not None:
+            query = query.where(decisions.c.client.in_((self.client, f"{TRIAL}{self.client}")))
+        if not self.has_trials:
+            query = query.where(without_trials(decisions))
+        if self.users is not None:
+            query = query.where(decisions.c.user_id.in_(self.users))
+        if self.since is not None:
+            query = query.where(decisions.c.decided_at >= self.since)
+        if self.until is not None:
+            query = query.where(decisions.c.decided_at < self.until)
+        if self.answer is not None:
+            answered = select(feedback.c.sequence).where(feedback.c.decision == decisions.c.id)
+            query = query.where(answered.where(feedback.c.outcome == self.answer).exists())
+        if self.override is not None:
+            answered = select(feedback.c.sequence).where(feedback.c.decision == decisions.c.id)
+            query = query.where(answered.where(feedback.c.override_reason_code == self.override).exists())
+        return query
+
+    def fits(self, decision: Decision) -> bool:
+        """Whether the rule, reason for silence, severity, or something held back is in this decision, where asked."""
+        if self.severity is not None and self.severity not in severities_of(decision):
+            return False
+        if not (self.held_back or self.reason or self.rule):
+            return True
+        silences = _basis.decode(decision.basis).silence
+        if self.held_back and not any(reason in self.held_back for _, reason, _ in silences):
+            return False
+        if self.reason is not None:
+            return any(reason == self.reason and self.rule in (None, subject) for subject, reason, _ in silences)
+        return self.rule is None or self.rule in rules_of(decision)
+
+
+def rules_of(decision: Decision) -> set[str]:
+    """Return the rules whose findings are on the cards, and the subjects of the reasons for silence."""
+    return rules_on_cards(decision) | {subject for subject, _, _ in _basis.decode(decision.basis).silence}
+
+
+def rules_on_cards(decision: Decision) -> set[str]:
+    """Return the rules whose findings are on the cards; none where no card was given."""
+    return {rule for card in cards_of(decision) for rule in card}
+
+
+def severities_of(decision: Decision) -> set[str]:
+    """Return the indicators of the cards that were given."""
+    return (
+        {card.indicator for card in _response.decode(decision.response).cards} if decision.outcome == "cards" else set()
+    )
+
+
+def cards_of(decision: Decision) -> list[set[str]]:
+    """For each card that was given, the rules whose findings are on it."""
+    if decision.outcome != "cards":
+        return []
+    response = _response.decode(decision.response)
+    return [{finding.rule for finding in card.extension.ours.findings} for card in response.cards]
+
+
+def rules_by_card(response: bytes) -> dict[str, set[str]]:
+    """Return the rules whose findings are on each card, by the uuids of the card and of its suggestions."""
+    rules_by_uuid: dict[str, set[str]] = {}
+    for card in _response.decode(response).cards:
+        rules = {finding.rule for finding in card.extension.ours.findings}
+        rules_by_uuid |= dict.fromkeys((card.uuid, *(suggestion.uuid for suggestion in card.suggestions)), rules)
+    return rules_by_uuid
+
+
+def rules_by_card_alone(response: bytes) -> dict[str, set[str]]:
+    """Return the rules whose findings are on each card, by the uuid of the card alone."""
+    cards = _response.decode(response).cards
+    return {card.uuid: {finding.rule for finding in card.extension.ours.findings} for card in cards}
+
+
+def list_decisions(url: str, limit: int = 20, service: str | None = None, outcome: str | None = None) -> list[Decision]:
+    """Return the newest decisions first, of one service or outcome where given.
+
+    Raises:
+        RecordUnavailable: there is no record.
+    """
+    return list(islice(find_decisions(url, DecisionFilter(service=service, outcome=outcome), limit), limit))
+
+
+class FoundDecision(NamedTuple):
+    """A decision, and its number in the record."""
+
+    sequence: int
+    decision: Decision
+
+    @property
+    def position(self) -> "Place":
+        """Where it stands in the order of time."""
+        return self.decision.decided_at, self.sequence
+
+
+Place = tuple[int, int]
+"""The time of a decision (microseconds since 1970-01-01 UTC) and its number: decisions are listed in this order."""
+
+
+def find_decisions(url: str, wanted: DecisionFilter, at_once: int = 500) -> Iterator[Decision]:
+    """Yield the decisions that the filter describes, the newest first.
+
+    They are read `at_once` at a time, so that neither memory nor the write-ahead log grows with the record.
+
+    Raises:
+        RecordUnavailable: there is no record.
+    """
+    return (numbered.decision for numbered in find_places(url, wanted, None, at_once))
+
+
+def find_places(
+    url: str, wanted: DecisionFilter, before: Place | None = None, at_once: int = 500
+) -> Iterator[FoundDecision]:
+    """As `find_decisions`, from the place `before` on."""
+    query = wanted.narrow(select(decisions.c.sequence, *LISTED))
+    query = query.order_by(decisions.c.decided_at.desc(), decisions.c.sequence.desc())
+    most = min(at_once, 500)
+    rows = read_rows(url, _older_than(query, before).limit(most))
+    while rows:
+        for row in rows:
+            numbered = FoundDecision(row[0], Decision(*row[1:]))
+            if wanted.fits(numbered.decision):
+                yield numbered
+        if len(rows) < most:
+            return
+        most = 500
+        rows = read_rows(url, _older_than(query, numbered.position).limit(most))
+
+
+def find_ids(url: str, wanted: DecisionFilter, at_once: int = 5_000) -> Iterator[str]:
+    """Yield the ids of the decisions that the filter describes but for its rule and reasons, in find_decisions' order.
+
+    What a decision says is not read, so that a share of them is chosen in a fiftieth of the time.
+
+    Raises:
+        RecordUnavailable: there is no record.
+    """
+    query = wanted.narrow(select(decisions.c.sequence, decisions.c.decided_at, decisions.c.id))
+    query = query.order_by(decisions.c.decided_at.desc(), decisions.c.sequence.desc()).limit(at_once)
+    oldest: Place | None = None
+    while rows := read_rows(url, _older_than(query, oldest)):
+        yield from (row.id for row in rows)
+        oldest = rows[-1].decided_at, rows[-1].sequence
+
+
+def find_sample(url: str, wanted: DecisionFilter, share: float) -> Iterator[Decision]:
+    """Yield a share (0 to 1) of the decisions, always the same ones: chosen by their ids, so that only those are read.
+
+    Raises:
+        RecordUnavailable: there is no record.
+    """
+    if share == 1:
+        yield from find_decisions(url, wanted)
+        return
+    chosen = (decision_id for decision_id in find_ids(url, wanted) if crc32(decision_id.encode()) < share * (1 << 32))
+    while ids := list(islice(chosen, _SAMPLED_AT_ONCE)):
+        decisions_by_id = get_decisions(url, ids)
+        yield from (decisions_by_id[decision_id] for decision_id in ids if decision_id in decisions_by_id)
+
+
+def _older_than(query: Select[Any], before: Place | None) -> Select[Any]:
+    if before is None:
+        return query
+    at, sequence = decisions.c.decided_at, decisions.c.sequence
+    # the first condition alone finds the place in the index; databases do not derive it from the second
+    return query.where(at <= before[0]).where(or_(at < before[0], sequence < before[1]))
+
+
+def decisions_at(url: str, wanted: DecisionFilter, numbers: Collection[int]) -> dict[int, FoundDecision]:
+    """Return those of the decisions with these numbers that the filter describes, by number.
+
+    Raises:
+        RecordUnavailable: there is no record.
+    """
+    query = wanted.narrow(select(decisions.c.sequence, *LISTED)).where(decisions.c.sequence.in_(numbers))
+    read = (FoundDecision(row[0], Decision(*row[1:])) for row in read_rows(url, query))
+    return {numbered.sequence: numbered for numbered in read if wanted.fits(numbered.decision)}
+
+
+def newer_than(url: str, wanted: DecisionFilter, number: int, most: int) -> list[FoundDecision]:
+    """Of the first `most` decisions after this number those that the filter describes, the newest first.
+
+    Raises:
+        RecordUnavailable: there is no record.
+    """
+    at = decisions.c.sequence
+    query = wanted.narrow(select(at, *LISTED)).where(at > number, at <= number + most).order_by(at)
+    read = (FoundDecision(row[0], Decision(*row[1:])) for row in read_rows(url, query))
+    return sorted((numbered for numbered in read if wanted.fits(numbered.decision)), key=_time_and_number, reverse=True)
+
+
+def _time_and_number(numbered: FoundDecision) -> Place:
+    return numbered.position
+
+
+def newest_number(url: str) -> int:
+    """Return the number of the newest decision; 0 for an empty record.
+
+    Raises:
+        RecordUnavailable: there is no record.
+    """
+    return int(read_rows(url, select(func.max(decisions.c.sequence)))[0][0] or 0)
+
+
+def count_decisions(url: str, wanted: DecisionFilter) -> int:
+    """Return how many decisions the filter describes, but for its rule.
+
+    Raises:
+        RecordUnavailable: there is no record.
+    """
+    return int(read_rows(url, wanted.narrow(select(func.count()).select_from(decisions)))[0][0])
+
+
+def get_decision(url: str, decision_id: str) -> Decision | None:
+    """Return the decision with this id; None where there is none.
+
+    Raises:
+        RecordUnavailable: there is no record.
+    """
+    rows = read_rows(url, select(*LISTED).where(decisions.c.id == decision_id))
+    return Decision(*rows[0]) if rows else None
+
+
+def get_decisions(url: str, ids: Collection[str]) -> dict[str, Decision]:
+    """Return the decisions on record that have one of these ids, by id.
+
+    Raises:
+        RecordUnavailable: there is no record.
+    """
+    if not ids:
+        return {}
+    rows = read_rows(url, select(*LISTED).where(decisions.c.id.in_(ids)))
+    return {row.id: Decision(*row) for row in rows}
+
+
+def facts_of(url: str, ids: Collection[str]) -> dict[str, bytes]:
+    """Return the facts that are kept of these decisions, by id; those without any are not in it.
+
+    Raises:
+        RecordUnavailable: there is no record, or they cannot be read.
+    """
+    query = select(decisions.c.id, decisions.c.facts).where(decisions.c.id.in_(ids), decisions.c.facts.is_not(None))
+    return {row.id: row.facts for row in read_rows(url, query)} if ids else {}
+
+
+def charts_of(url: str, ids: Collection[str]) -> dict[str, bytes]:
+    """Return the lean charts with which these decisions were made, by id; those without any are not in it.
+
+    Raises:
+        RecordUnavailable: there is no record, or they cannot be read.
+    """
+    if not ids:
+        return {}
+    naming = select(decisions.c.id, decisions.c.chart).where(decisions.c.id.in_(ids), decisions.c.chart.is_not(None))
+    hash_by_id = {row.id: bytes(row.chart) for row in read_rows(url, naming)}
+    wanted = select(charts.c.hash, charts.c.content).where(charts.c.hash.in_(set(hash_by_id.values())))
+    content_by_hash = {bytes(row.hash): row.content for row in read_rows(url, wanted)}
+    return {identity: content_by_hash[name] for identity, name in hash_by_id.items() if name in content_by_hash}
+
+
+def feedback_on(url: str, decision_id: str) -> list[FeedbackItem]:
+    """Return the feedback on the cards of this decision, in the order in which it arrived."""
+    query = select(*_FEEDBACK).where(feedback.c.decision == decision_id).order_by(feedback.c.sequence)
+    return [_feedback_item(row) for row in read_rows(url, query)]
+
+
+def read_rows(url: str, query: Select[Any] | TextClause) -> Sequence[Any]:
+    """Return all rows of a query.
+
+    Raises:
+        RecordUnavailable: there is no record, or the database does not answer.
+    """
+    parsed = parse_url(url)
+    try:
+        with reading_engine(parsed).connect() as connection:
+            return connection.execute(query).all()
+    except ContentUnreadable as error:
+        raise RecordUnavailable(str(error)) from error
+    except DATABASE_ERRORS as error:
+        reason = database_error_reason(error)
+        raise RecordUnavailable(f"the record at {shown_url(parsed)} cannot be read: {reason}") from error
+
+
+def _feedback_item(row: Any) -> FeedbackItem:
+    suggestions = msgspec.json.decode(row.accepted_suggestions, type=tuple[str, ...])
+    return FeedbackItem(**{**row._asdict(), "accepted_suggestions": suggestions})

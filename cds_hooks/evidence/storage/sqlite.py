@@ -1,0 +1,262 @@
+"""The decision log in an SQLite file, and the thread that copies its write-ahead log into the file (checkpoint)."""
+
+import asyncio
+import errno
+import os
+import sqlite3
+import threading
+from collections.abc import Sequence
+from contextlib import closing, suppress
+from pathlib import Path
+from typing import Any
+
+from msgspec.structs import astuple
+from sqlalchemy import URL, insert
+from sqlalchemy.dialects import sqlite
+
+from cds_hooks.evidence.storage.chain import as_stored, linked
+from cds_hooks.evidence.storage.database import LOCK_WAIT_SECONDS, connect_sqlite, database_error_reason, sqlite_file
+from cds_hooks.evidence.storage.decision import (
+    Decision,
+    FeedbackItem,
+    RecordHealth,
+    StoredChart,
+    WaitingDecisions,
+    answer_all,
+)
+from cds_hooks.evidence.storage.queries import store_feedback
+from cds_hooks.evidence.storage.tables import COLUMNS, NEWEST_ROW, decisions
+
+_EVERY_ROWS = 2000
+_BYTES_OF_A_ROW = 16 * 1024
+"""So many bytes of charts count as a row more: of large charts alone the log would be beyond 100 MB after 2,000."""
+_RESTART_WAIT_MS = 50
+
+
+class Checkpointer:
+    """Counts what is written and starts a checkpoint after every 2,000 rows, or 32 MB of charts."""
+
+    def __init__(self, file: Path) -> None:
+        """Name the file; it is opened and the thread started when the first checkpoint is due."""
+        self._file = file
+        self._rows = 0
+        self._due = threading.Event()
+        self._closing = False
+        self._thread: threading.Thread | None = None
+
+    def written(self, rows: int, of_charts: int = 0) -> None:
+        """To be called after each commit with the rows, and the bytes of charts beside them; returns at once."""
+        self._rows += rows + of_charts // _BYTES_OF_A_ROW
+        if self._rows < _EVERY_ROWS:
+            return
+        self._rows = 0
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, name="checkpoint", daemon=True)
+            self._thread.start()
+        self._due.set()
+
+    def close(self) -> None:
+        """Wait for a running checkpoint."""
+        self._closing = True
+        self._due.set()
+        if self._thread is not None:
+            self._thread.join()
+
+    def _run(self) -> None:
+        while True:
+            self._due.wait()
+            self._due.clear()
+            if self._closing:
+                return
+            # for example a full disk: the writer meets and reports it too; the log is kept until the next checkpoint
+            with suppress(sqlite3.Error), closing(connect_sqlite(self._file)) as connection:
+                _checkpoint(connection)
+
+
+def _checkpoint(connection: sqlite3.Connection) -> None:
+    """Copy the write-ahead log into the file in two steps, so that SQLite can reset it.
+
+    The first step copies most of it while others write, the second the rest while writers wait. Without the second
+    step, a log that is written without a pause would grow without limit. A reader that blocks it for longer than the
+    wait postpones it to the next checkpoint.
+    """
+    connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+    connection.execute(f"PRAGMA busy_timeout={_RESTART_WAIT_MS}")
+    connection.execute("PRAGMA wal_checkpoint(RESTART)").fetchone()
+
+
+_INSERT = str(insert(decisions).compile(dialect=sqlite.dialect(paramstyle="qmark"), column_keys=COLUMNS))
+
+# a visit before this one may have written it
+_INSERT_CHART = "INSERT OR IGNORE INTO charts (hash, content) VALUES (?, ?)"
+
+# another process is writing; the low byte of SQLite's extended codes
+_LOCKED = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
+_RETRY_SECONDS = 0.001
+
+_PROBE_EVERY_SECONDS = 1.0
+_PROBE_WAIT_SECONDS = 1.5
+# A decision takes a page or two of the write-ahead log; below this the next checkpoint would not fit.
+_LEAST_FREE_BYTES = 1024 * 1024
+
+# committing 8 together costs about what 3 cost one by one, so a group that grows gets up to two more turns of the loop
+_MOST_TURNS = 2
+_FULL_GROUP = 32
+
+
+class SqliteDecisionLog:
+    """A `DecisionLog` that writes in the event loop's own thread.
+
+    docs/decisions/0004-decision-record.md gives the reason.
+    """
+
+    def __init__(self, url: URL) -> None:
+        """Name a file that exists and has the tables.
+
+        Raises:
+            RecordUnavailable: it cannot be opened.
+        """
+        self._url = url
+        self._file = sqlite_file(url)
+        self.health = RecordHealth(f"the record at {self._file}")
+        self._probed_at: float | None = None
+        self._start_group()
+        try:
+            self._connection = connect_sqlite(self._file)
+            self._identity = _identity(self._file)
+        except (sqlite3.Error, OSError) as error:
+            raise self.health.refusal(database_error_reason(error)) from error
+        self._checkpointer = Checkpointer(self._file)
+
+    async def append(self, decision: Decision, chart: StoredChart | None = None) -> None:
+        """Return when the decision is committed, and the chart that it names.
+
+        Raises:
+            RecordUnavailable: it could not be committed.
+        """
+        loop = asyncio.get_running_loop()
+        future = loop.create_future()
+        self._waiting.append((as_stored(decision), future))
+        if chart is not None:
+            self._charts[chart.hash] = astuple(chart)
+        if len(self._waiting) == 1:
+            loop.call_soon(self._gather, loop)
+        await future
+
+    async def append_feedback(self, items: Sequence[FeedbackItem]) -> list[FeedbackItem]:
+        """Store all items or none and return those that are new."""
+        return await asyncio.to_thread(store_feedback, self._url, items)
+
+    async def check(self) -> None:
+        """Check that the file can be read and written.
+
+        Raises:
+            RecordUnavailable: the file was replaced, cannot be read or written, or its disk is full.
+        """
+        try:
+            self._check_file()
+            self._connection.execute(NEWEST_ROW).fetchone()
+            await self._probe()
+        except (sqlite3.Error, OSError) as error:
+            self._probed_at = None
+            cause = database_error_reason(error)
+            self.health.failed(cause)
+            raise self.health.refusal(cause) from error
+        if (recent := self.health.recent_failure) is not None:
+            raise self.health.refusal(recent)
+
+    async def _probe(self) -> None:
+        """Write SQLite's application number in the file's header: one page, and no row."""
+        loop = asyncio.get_running_loop()
+        started = loop.time()
+        if self._probed_at is not None and started - self._probed_at < _PROBE_EVERY_SECONDS:
+            return
+        if _free_bytes(self._file) < _LEAST_FREE_BYTES:
+            raise OSError(errno.ENOSPC, "database or disk is full")
+        while True:
+            try:
+                self._connection.execute(f"PRAGMA user_version={int(started) % 2**31}")
+            except sqlite3.OperationalError as error:
+                if not is_locked(error) or loop.time() - started > _PROBE_WAIT_SECONDS:
+                    raise
+                await asyncio.sleep(_RETRY_SECONDS)
+            else:
+                break
+        self._probed_at = started
+        self._checkpointer.written(1)
+
+    async def close(self) -> None:
+        """Commit the waiting decisions and close the file."""
+        while self._waiting:
+            await asyncio.sleep(_RETRY_SECONDS)
+        await asyncio.to_thread(self._checkpointer.close)
+        self._connection.close()
+
+    def _start_group(self) -> None:
+        self._waiting: WaitingDecisions = []
+        self._charts: dict[bytes, tuple[Any, ...]] = {}
+        self._counted = 0
+        self._turns = 0
+        self._locked_since: float | None = None
+
+    def _gather(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Flushes as soon as one turn of the event loop brings no new decision; a single caller waits for one turn."""
+        count = len(self._waiting)
+        if self._counted < count < _FULL_GROUP and self._turns < _MOST_TURNS:
+            self._counted, self._turns = count, self._turns + 1
+            loop.call_soon(self._gather, loop)
+            return
+        self._flush(loop)
+
+    def _flush(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Commit all waiting decisions and answer their callers; retry shortly while another process writes."""
+        waiting, cause = self._waiting, None
+        try:
+            self._commit([decision for decision, _ in waiting])
+        # every waiting caller gets an answer: after an unforeseen failure the decision is not on record either
+        except Exception as error:
+            if is_locked(error) and self._may_wait(loop):
+                loop.call_later(_RETRY_SECONDS, self._flush, loop)
+                return
+            cause = database_error_reason(error)
+        # the callers are answered first, so that no failure of logging or counting leaves them waiting
+        self._start_group()
+        answer_all(waiting, None if cause is None else self.health.refusal(cause))
+        if cause is None:
+            self.health.succeeded()
+        else:
+            self.health.failed(cause, len(waiting))
+
+    def _commit(self, group: list[Decision]) -> None:
+        self._check_file()
+        with self._connection as connection:
+            connection.execute("BEGIN IMMEDIATE")  # nobody else links a row to the newest one until the commit
+            connection.executemany(_INSERT_CHART, self._charts.values())
+            connection.executemany(_INSERT, linked(connection.execute(NEWEST_ROW).fetchone(), group))
+        self._checkpointer.written(len(group), sum(len(content) for _, content in self._charts.values()))
+
+    def _check_file(self) -> None:
+        # SQLite would continue to write into a file that was deleted
+        if _identity(self._file) != self._identity:
+            raise FileNotFoundError(0, "the file was replaced while the server ran; restart the server")
+
+    def _may_wait(self, loop: asyncio.AbstractEventLoop) -> bool:
+        now = loop.time()
+        if self._locked_since is None:
+            self._locked_since = now
+        return now - self._locked_since < LOCK_WAIT_SECONDS
+
+
+def _free_bytes(file: Path) -> int:
+    status = os.statvfs(file)
+    return status.f_bavail * status.f_frsize
+
+
+def _identity(file: Path) -> tuple[int, int]:
+    status = os.stat(file)
+    return status.st_dev, status.st_ino
+
+
+def is_locked(error: Exception) -> bool:
+    """Return whether the error says that another process or connection is writing."""
+    return isinstance(error, sqlite3.OperationalError) and (error.sqlite_errorcode & 0xFF) in _LOCKED

@@ -1,0 +1,1 @@
+"""What people see and sign: pages, who may log in, approvals and releases, the worklist."""

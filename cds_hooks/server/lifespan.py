@@ -1,0 +1,196 @@
+"""What the server does beside its calls from its start to its end, and what it says to its log at the start."""
+
+import asyncio
+import gc
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager, suppress
+from functools import partial
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+from starlette.applications import Starlette
+
+from cards.fhir_validity import load_fhir_models
+from cds_hooks.call.components import ServerComponents
+from cds_hooks.call.configuration import InForce
+from cds_hooks.call.hold_back.restraint import Restraint
+from cds_hooks.call.security import Trust
+from cds_hooks.call.services import Service
+from cds_hooks.evidence.decision_views.follow import Follower
+from cds_hooks.evidence.monitor.verifying import keep_verifying
+from cds_hooks.evidence.storage.database import kept_connections
+from cds_hooks.evidence.storage.decision import RecordUnavailable
+from cds_hooks.people.governance.approvals import ApprovalBook
+from cds_hooks.people.governance.releases import Releases
+from cds_hooks.people.governance.terminology import index_in_force, keep_in_force, use_terminology
+from cds_hooks.server.edge import EdgeLimits
+from cds_hooks.server.memory import settle_memory
+from cds_hooks.settings.checks import Networks
+from cds_hooks.telemetry.logs import log
+from cds_hooks.telemetry.metrics import Metrics, MetricsFolder
+from fhir.terminology.phrases import groups_in_words
+
+if TYPE_CHECKING:
+    from cds_hooks.add_ons.events.runner import Events
+    from cds_hooks.evidence.audit.seals import Sealing
+
+_SECONDS_BEFORE_THE_REST = 1.0
+_RECORDING_SECONDS = 2.0
+_THREADS = 32
+_LAG_SECONDS = 0.1
+_AGAIN_SECONDS = 1.0
+_READING_SECONDS = 5.0
+"""So long the first call waits for what was shown before; of a larger record the rest is read beside the calls."""
+_LARGEST_SITE = {4: 8, 6: 32}
+"""The prefix of the largest network of one site, by version of IP: 10.0.0.0/8, and what a provider of addresses has."""
+
+
+class Lifespan(Struct, frozen=True):
+    """The parts that are opened, kept up to date and closed with the server."""
+
+    components: ServerComponents
+    services: dict[str, Service]
+    approvals: ApprovalBook | None
+    trust: Trust
+    edge: EdgeLimits
+    counted: MetricsFolder
+    sealing: "Sealing | None"
+    follower: Follower
+    events: "Events | None"
+
+    @asynccontextmanager
+    async def run(self, _: Starlette) -> AsyncIterator[dict[str, object]]:
+        """Read the record before the first call, keep everything up to date meanwhile, and close it at the end."""
+        settle_memory()
+        # asyncio's own has six threads on two processors: a database that hangs would hold them all
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(_THREADS, thread_name_prefix="beside"))
+        url = self.components.settings.database_url
+        with kept_connections(url):
+            _say_models_out(self.services)
+            _say_wide_proxies(self.components.settings.proxy_networks)
+            with suppress(RecordUnavailable):  # the record says so itself, to every call
+                await asyncio.to_thread(self.components.restraint.read_approvals)
+                await asyncio.to_thread(self.components.releases.read, url)
+            wanted = index_in_force(self.components.settings, self.components.releases.current)
+            if any(wanted):
+                use_terminology(wanted)
+            _say_not_approved(self.components.restraint, self.approvals, self.components.releases)
+            beside = [self._keep_at(work) for work in self._beside_the_calls(url)]
+            await asyncio.to_thread(self.components.in_force.start)
+            beside.append(self._keep_at(partial(_keep_recording, self.components.in_force, url)))
+            beside.append(asyncio.create_task(_load_the_rest()))
+            await self.components.restraint.wait_until_read(_READING_SECONDS)
+            yield {"services": len(self.services)}
+            for task in beside:
+                task.cancel()
+            await asyncio.gather(*beside, return_exceptions=True)
+        await self._close()
+
+    def _keep_at(self, work: "_Work") -> asyncio.Task[None]:
+        return asyncio.create_task(keep_at(work, self.components.metrics))
+
+    def _beside_the_calls(self, url: str) -> Iterator["_Work"]:
+        yield partial(_measure_lag, self.components.metrics)
+        yield self.counted.keep_writing
+        yield self.edge.keep_sweeping
+        yield self.components.visits.keep_sweeping
+        yield self.follower.keep_following
+        yield partial(keep_verifying, self.components.settings, self.follower.views)
+        yield partial(self.components.restraint.keep_reading, url, self.follower.views)
+        if self.sealing is not None:
+            yield self.sealing.keep_sealing
+        yield partial(self.components.releases.keep_reading, url)
+        yield partial(
+            keep_in_force, self.components.settings, self.components.releases, self.components.computing.between_calls
+        )
+        yield self.trust.keep_looking
+        if self.events is not None:
+            yield self.events.keep_running
+
+    async def _close(self) -> None:
+        await self.components.restraint.budgets.aclose()
+        if self.events is not None:
+            self.events.close()
+        self.components.computing.close()
+        await self.components.decisions.close()
+        await self.trust.aclose()
+        await asyncio.to_thread(self.components.tracing.close)
+
+
+_Work = Callable[[], Coroutine[None, None, None]]
+
+
+async def keep_at(work: _Work, metrics: Metrics) -> None:
+    """Do the work until it is cancelled or at its end; a fault is said in the log, and it begins again a second later.
+
+    Without this an unexpected fault would end the reading of acts for good, and a rule that is switched off went on.
+    """
+    while True:
+        try:
+            return await work()
+        except Exception as error:
+            log().error("work beside the calls failed and begins again", error_type=type(error).__name__)
+            metrics.counts["cds_work_failures",] += 1
+        await asyncio.sleep(_AGAIN_SECONDS)
+
+
+async def _measure_lag(metrics: Metrics) -> None:
+    """Count how late the event loop is, until cancelled: what stops it makes every call and every probe wait."""
+    loop = asyncio.get_running_loop()
+    while True:
+        due = loop.time() + _LAG_SECONDS
+        await asyncio.sleep(_LAG_SECONDS)
+        metrics.took("cds_loop_lag_seconds", "", max(0.0, loop.time() - due))
+
+
+async def _keep_recording(in_force: InForce, url: str) -> None:
+    """Record what is in force when it changes, until cancelled."""
+    while True:
+        await asyncio.to_thread(in_force.record, url)
+        await asyncio.sleep(_RECORDING_SECONDS)
+
+
+async def _load_the_rest() -> None:
+    """Load what not every call needs, soon after the start: no first answer waits for it.
+
+    The models that suggestions are checked with take 0.1 to 0.3 s, the phrases for conditions 0.3 s, what reads from
+    FHIR servers 0.1 s. A call that needs one of them before loads it itself.
+    """
+    await asyncio.sleep(_SECONDS_BEFORE_THE_REST)
+    await asyncio.to_thread(load_fhir_models)
+    await asyncio.to_thread(groups_in_words, "pain")
+    await asyncio.to_thread(_prepare_connections)
+    gc.freeze()  # as settle_memory: they live as long as the process
+
+
+def _prepare_connections() -> None:
+    from cds_hooks.call.security.outbound import prepare_connections
+
+    prepare_connections()
+
+
+def _say_models_out(services: dict[str, Service]) -> None:
+    for service in services.values():
+        for model in service.absent_models:
+            log().error("model cannot be served", service=service.id, reason=f"{model.name}: {model.kind}")
+
+
+def _say_wide_proxies(networks: Networks) -> None:
+    for network in networks:
+        if network.prefixlen < _LARGEST_SITE[network.version]:
+            log().warning("anybody can be a trusted proxy", reason=str(network))
+
+
+def _say_not_approved(restraint: Restraint, approvals: ApprovalBook | None, releases: Releases) -> None:
+    rules = restraint.approval_counts()
+    if rules is not None and rules["not_approved"]:
+        log().warning("rules are not approved and run in shadow", count=rules["not_approved"], reason="not-approved")
+    if approvals is None:
+        return
+    if releases.refused:
+        log().error("acts in the record do not count", count=len(releases.refused))
+    if not approvals.people_log_in:
+        log().warning("nobody can approve: CDS_LOGIN is not set", reason="no-login")
+    if approvals.refused:
+        log().error("approvals in the record do not count", count=len(approvals.refused))

@@ -1,0 +1,1 @@
+"""What a running server says of itself: logs, metrics, traces and notices. None holds a patient."""

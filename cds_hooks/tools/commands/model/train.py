@@ -1,0 +1,200 @@
+"""`cds-hooks model train`, `evaluate`, `import` and `sign`. What trains is imported inside the commands."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from cds_hooks.call.trusted_models import SIGNING_KEY
+from cds_hooks.settings import settings
+from cds_hooks.tools.commands.model.console import (
+    Data,
+    Folder,
+    Name,
+    Out,
+    Replicates,
+    Seed,
+    Specs,
+    own_specs,
+    print_markdown,
+    problems,
+    progress_bars,
+)
+from cds_hooks.tools.commands.options import AsJson, print_json
+from models_onnx.artifact.keys import Signer, local_signer, maintainers, public_file
+from models_onnx.serving.registry import ARTIFACTS, find_version
+from models_onnx.spec import REPLICATES, SEED, get_spec
+
+
+def train(
+    name: Name,
+    data: Data = None,
+    out: Out = ARTIFACTS,
+    seed: Seed = SEED,
+    replicates: Replicates = REPLICATES,
+    table: Annotated[
+        Path | None, typer.Option(help="Train the next version on this table of data --followed, in --out.")
+    ] = None,
+    version: Annotated[str | None, typer.Option(help="With --table: its number; else the next minor one.")] = None,
+    specs: Specs = None,
+    as_json: AsJson = False,
+) -> None:
+    """Train a model from its table, prove the file against the fitted model, evaluate it, write the artifact.
+
+    With --table the declared estimator is trained again on what happened after this site's own estimates, as a new
+    version beside the others; it changes nothing until it is released.
+
+    Exit codes: 0 written, 1 a floor failed and nothing was written, 2 the name, the data or the options cannot be used.
+
+    Example: cds-hooks model train mortality_5y --out trained
+
+    Example: cds-hooks model train readmission_30d --table tables/readmission_30d.csv --out own --specs mine
+    """
+    with problems():
+        from models_onnx.workbench.release.card import refuse_incomplete_words
+        from models_onnx.workbench.training import commands
+        from models_onnx.workbench.training.renewing import renew
+
+        specs, tables = own_specs(specs, out, name), data or settings().data_dir
+        with progress_bars(as_json) as progress:
+            if table is not None:
+                specs, data = specs or out, table.parent
+                trained = renew(name, table, version, out, specs, seed, replicates, progress)
+            else:
+                spec = get_spec(name, specs)
+                refuse_incomplete_words(spec.id, specs, spec.subgroups)
+                trained = commands.train_model(name, tables, out, seed, replicates, progress, specs)
+        publish_trained(trained, specs, data, as_json)
+
+
+def evaluate(
+    name: Name,
+    data: Data = None,
+    rows: Annotated[
+        Path | None, typer.Option(help="Evaluate the artifact on this table instead (same columns, other people).")
+    ] = None,
+    folder: Folder = ARTIFACTS,
+    seed: Seed = SEED,
+    replicates: Replicates = REPLICATES,
+    specs: Specs = None,
+    as_json: AsJson = False,
+) -> None:
+    """Figures with 95 % intervals on people the model was not trained on: out of fold, or on the rows of another table.
+
+    Exit codes: 0 every floor holds (with --rows: evaluated), 1 a floor does not hold, 2 the name or the data cannot be
+    used.
+
+    Example: cds-hooks model evaluate mortality_5y
+    """
+    with problems():
+        from models_onnx.workbench.release import documentation
+
+        specs, tables = own_specs(specs, folder, name), data or settings().data_dir
+        with progress_bars(as_json) as progress:
+            if rows is not None:
+                result = documentation.evaluate_on_rows(name, rows, tables, folder, seed, replicates, progress, specs)
+            else:
+                result = documentation.evaluate_artifact(name, tables, seed, replicates, progress, specs)
+    if as_json:
+        print_json(result.document)
+    else:
+        print_markdown(result.page)
+    raise typer.Exit(0 if result.passed else 1)
+
+
+def sign(name: Name, folder: Folder = ARTIFACTS, specs: Specs = None) -> None:
+    """Publish an artifact again: card from its manifest and words, hashes, signature by the local key. A new draft.
+
+    Example: cds-hooks model sign mortality_5y --folder models
+    """
+    with problems():
+        publish_version(find_version(name, folder).folder, own_specs(specs, folder, name))
+
+
+def publish_trained(trained: Any, specs: Path | None, data: Path | None, as_json: bool) -> None:
+    """Show the figures of what was trained, and sign it; where a floor failed, say which, and end with code 1."""
+    from models_onnx.workbench.release.documentation import failed_floors, model_page
+    from models_onnx.workbench.training.data.leaks import CLEARED, Suspicion
+
+    if as_json:
+        print_json(trained.manifest)
+    else:
+        print_markdown(model_page(trained.manifest, folder=None))
+    if trained.folder is None:
+        floors = failed_floors(trained.manifest)
+        typer.echo(f"Nothing was written, because a floor of the declaration does not hold: {floors}.", err=True)
+        for sentence in trained.leaks:
+            what = "This may be a leak" if isinstance(sentence, Suspicion) else "This is a leak"
+            typer.echo(f"{what}: {sentence}; {CLEARED}.", err=True)
+        raise typer.Exit(1)
+    typer.echo(f"Written: {trained.folder}", err=True)
+    publish_version(trained.folder, specs, data)
+
+
+def publish_version(folder: Path, specs: Path | None = None, data: Path | None = None) -> None:
+    """Put the card into a model trained here and sign it; say by which key and what follows from it.
+
+    `specs` is the folder of declarations outside the package, in which the words of its card stand; `data` the folder
+    of the table where the command named one.
+    """
+    from models_onnx.workbench.release.card import card_words
+    from models_onnx.workbench.release.publishing import publish
+
+    signing = signer()
+    release = publish(folder, signing, card_words(folder.name, specs))
+    if folder.name != release.id:
+        typer.echo(
+            f"Other versions stay as they are. This one can be tried and released as {folder.name} "
+            "(cds-hooks release shadow|canary|active model); a server loads it when it starts again.",
+            err=True,
+        )
+    typer.echo(f"Published: {release.id} {release.version}, digest {release.digest[:16]}, state draft.", err=True)
+    if signing.public.id not in maintainers():
+        typer.echo(
+            f"Signed by your own key {signing.public.id}. A server takes it where CDS_MODEL_KEYS names "
+            f"{public_file(SIGNING_KEY)}.",
+            err=True,
+        )
+    paths = {"--folder": None if folder.parent == ARTIFACTS else folder.parent, "--specs": specs, "--data": data}
+    options = "".join(f" {option} {path}" for option, path in paths.items() if path is not None)
+    typer.echo(f"Next: cds-hooks model gates {folder.name}{options} --record", err=True)
+
+
+def signer() -> Signer:
+    """Return the key that signs releases made here. It is created at the first use, and a line says so."""
+    site_key, is_new = local_signer(SIGNING_KEY, "trained here")
+    if is_new:
+        typer.echo(f"Made a signing key: {SIGNING_KEY}. Keep it; it belongs into no repository.", err=True)
+    return site_key
+
+
+def import_(
+    declaration: Annotated[
+        Path,
+        typer.Argument(
+            metavar="DECLARATION", help="The file NAME.model.toml, or NAME.py whose estimator is Fitted(...)."
+        ),
+    ],
+    data: Data = None,
+    out: Out = ARTIFACTS,
+    seed: Seed = SEED,
+    replicates: Replicates = REPLICATES,
+    as_json: AsJson = False,
+) -> None:
+    """Take in a model that was fitted elsewhere; nothing is fitted, and a pickle is never read.
+
+    Its declaration (docs/adding/model.md) names it: an ONNX file, a LightGBM text or XGBoost JSON file, or a
+    function that returns it. It is compiled exactly and evaluated on the table's rows, people whom it was not trained
+    on.
+
+    Exit codes: 0 taken in, 1 a floor failed and nothing was written, 2 the file, the declaration, the card or the
+    table cannot be used.
+
+    Example: cds-hooks model import mine/falls_1y.py --data tables --out trained
+    """
+    with problems():
+        from models_onnx.workbench.training.renewing import adopt
+
+        with progress_bars(as_json) as progress:
+            trained = adopt(declaration, data or settings().data_dir, out, seed, replicates, progress)
+        publish_trained(trained, declaration.parent, data, as_json)

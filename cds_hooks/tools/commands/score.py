@@ -1,0 +1,225 @@
+"""`cds-hooks score`: scores the people of a table as a hook call scores one person.
+
+`cds-hooks score --fhir`: scores the charts of a folder as they stood on a day.
+
+Of a chart as it stood on a day in the past, what was written after it is taken out.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+import orjson
+import typer
+
+from cds_hooks.call.trusted_models import folder_of, own_keys, why_withheld
+from cds_hooks.settings import settings
+from cds_hooks.tools.batch.run import FhirJob, FhirResult, score_folder
+from cds_hooks.tools.commands.model.console import Folder, moment, problems, progress_bars
+from cds_hooks.tools.commands.options import AsJson, print_json
+from cds_hooks.tools.kit.commands.options import given_as
+from fhir.record.charts import known_at
+from models_onnx.batch import BatchModel, load
+from models_onnx.batch.run import ScoringJob, ScoringResult, score_table
+from models_onnx.errors import BatchRefused
+from models_onnx.serving.registry import ARTIFACTS
+
+Texts = list[str] | None
+
+
+@dataclass(frozen=True)
+class ScoreOptions:
+    """Options of `score`."""
+
+    out: Annotated[Path, typer.Option(help="Where the scores go: .csv, .parquet, .ndjson (FHIR RiskAssessment).")]
+    name: Annotated[
+        str | None, typer.Argument(metavar="[NAME]", help="The model's id, id@version, or id@ and its digest.")
+    ] = None
+    rows: Annotated[
+        Path | None,
+        typer.Argument(metavar="[ROWS]", help="A table: .csv, .tsv, .ndjson (.gz too) or .parquet."),
+    ] = None
+    fhir: Annotated[
+        Path | None, typer.Option(help="Score the charts of this folder instead: bundles, Bulk Data NDJSON by type.")
+    ] = None
+    as_of: Annotated[str | None, typer.Option(help="With --fhir: the day, as 2026-11-20; default: now.")] = None
+    only: Annotated[
+        Texts, typer.Option(help="With --fhir: only this model or equation; again for each. Default: all in use.")
+    ] = None
+    workers: Annotated[int, typer.Option(min=1, max=256, help="How many processes score.")] = 1
+    identity: Annotated[str | None, typer.Option("--id", help="The column that names a row; default: id.")] = None
+    view: Annotated[
+        Path | None,
+        typer.Option(exists=True, dir_okay=False, help="A file with a SELECT from rows: what the columns mean."),
+    ] = None
+    exclude: Annotated[Texts, typer.Option(help="A column whose yes leaves a person out; again for each.")] = None
+    explain: Annotated[bool, typer.Option("--explain", help="Add the base and the contribution of each input.")] = False
+    form: Annotated[
+        Literal["csv", "tsv", "ndjson", "parquet"] | None,
+        typer.Option("--from", help="The form of the table, where its name does not say it."),
+    ] = None
+    folder: Folder = ARTIFACTS
+    as_json: AsJson = False
+
+
+@given_as(ScoreOptions)
+def score(options: ScoreOptions) -> None:
+    """Score the rows of any table: probability, percentile, model and, where there is no score, the reason.
+
+    One line per row, in order. A column has the name of the input (docs/features.md); another name, unit or coding,
+    and a column that is not there, is said by a view in SQL (docs/scoring.md), or nothing is scored. The rules are
+    those of a hook call: population, missing inputs (the twin takes over), trained range. Needs the extra
+    cds-hooks-onnx[batch].
+
+    With --fhir every patient of a folder gets one line for each model in use and each output of each published
+    equation, by the services' own rules, as the chart stood at the end of --as-of.
+
+    A published measure of the folder in CDS_KNOWLEDGE, named with --fhir, gives one line for each patient and group:
+    open, closed, excluded or not eligible, for the calendar year of --as-of.
+
+    Exit codes: 0 every row has its line, 2 the model, the table or the view cannot be used.
+
+    Example: cds-hooks score mortality_5y rows.csv.gz --out scores.csv --id participant_id
+
+    Example: cds-hooks score mortality_5y rows.csv --out risk.ndjson --id mrn --view columns.sql
+
+    Example: cds-hooks score --fhir export --as-of 2026-11-20 --out scores.parquet --workers 8
+    """
+    with problems():
+        if options.fhir is not None:
+            _score_charts(options.fhir, options)
+            return
+        if options.name is None or options.rows is None:
+            raise BatchRefused("Name a model and a table, or a folder of FHIR by --fhir.")
+        view = options.view.read_text("utf-8") if options.view is not None else ""
+        models_folder = options.folder if options.folder != ARTIFACTS else folder_of(options.name, settings())
+        model = load(options.name, models_folder, own_keys(settings()))
+        _say_withheld(model)
+        job = ScoringJob(
+            model, options.rows, options.out, options.identity, view, tuple(options.exclude or ()), options.explain,
+            options.form, moment(), options.workers,
+        )  # fmt: skip
+        with progress_bars(options.as_json) as step:
+            result = score_table(job, lambda done: step("rows", done, done))
+    if options.as_json:
+        print_json(result)
+    else:
+        _show(result, options.out)
+
+
+def _score_charts(folder: Path, options: ScoreOptions) -> None:
+    table = (options.rows, options.identity, options.form, options.view, options.exclude)
+    if any(given is not None and given != [] for given in table):
+        raise BatchRefused("--fhir reads charts: leave out ROWS and the options about its columns.")
+    names = tuple(options.only or ()) + ((options.name,) if options.name is not None else ())
+    score_charts(folder, options.as_of, options.out, names, options.workers, options.as_json)
+
+
+def _say_withheld(model: BatchModel) -> None:
+    """Tell whoever scores a model that it shows no cards here; for a study it may be scored."""
+    withheld = why_withheld(model.model)
+    if withheld is not None:
+        typer.echo(f"This server would show no card of this model: {withheld}.", err=True)
+
+
+def _show(result: ScoringResult, out: Path) -> None:
+    for name in result.unsaid:
+        typer.echo(f"The table has no column {name!r}: the services leave out who has died, here they stay.", err=True)
+    if result.not_used:
+        typer.echo(f"In {result.not_used:,} rows a value is not an exact number; not_used names the input.", err=True)
+    typer.echo(f"{result.rows:,} rows: {out}")
+    for model, count in sorted(result.scored.items()):
+        typer.echo(f"  scored by {model}: {count:,}")
+    for reason, count in sorted(result.not_scored.items()):
+        typer.echo(f"  no score, {reason}: {count:,}")
+
+
+def score_charts(
+    folder: Path,
+    as_of: str | None,
+    out: Path,
+    names: tuple[str, ...],
+    workers: int,
+    as_json: bool,
+) -> None:
+    """Scores the folder and says how many lines there are of what."""
+    moment, is_past = moment_of(as_of)
+    job = FhirJob(folder, moment, out, settings(), names, workers, as_it_stood if is_past else None)
+    measures = _measures(names)
+    with progress_bars(as_json) as step:
+        if measures:
+            from cds_hooks.tools.batch.measures import score_measures
+
+            result = score_measures(job, measures, lambda done: step("patients", done, done))
+        else:
+            result = score_folder(job, lambda done: step("patients", done, done))
+    if as_json:
+        print_json(result)
+    else:
+        _show_charts(result, out)
+
+
+def _measures(names: tuple[str, ...]) -> list[Any]:
+    """Return the published measures that are named; where no folder is named nothing of them is loaded."""
+    if settings().knowledge is None or not names:
+        return []
+    from cds_hooks.tools.batch.measures import measures_named
+
+    return measures_named(names, settings())
+
+
+def moment_of(day: str | None) -> tuple[datetime, bool]:
+    """Return the end of that day (UTC), or now, and whether it is over; BatchRefused for no date or one to come."""
+    now = settings().as_of or datetime.now(UTC)
+    if day is None:
+        return now, False
+    try:
+        wanted = date.fromisoformat(day)
+    except ValueError as error:
+        raise BatchRefused(f"--as-of: {day!r} is not a date; write it as 2026-11-20.") from error
+    end = datetime.combine(wanted, time.max, UTC).replace(microsecond=0)
+    if wanted > now.date() + timedelta(days=1):
+        raise BatchRefused(f"--as-of: {day} is in the future; give today or an earlier day.")
+    return end, end < now
+
+
+def _show_charts(result: FhirResult, out: Path) -> None:
+    read = result.resources
+    if read.without_patient:
+        typer.echo(f"{read.without_patient:,} resources name no patient of the folder: not used.", err=True)
+    if read.unreadable:
+        sentence = (
+            f"{read.unreadable:,} lines or files are not FHIR and were not used. The first is in {read.unreadable_in}."
+        )
+        typer.echo(sentence, err=True)
+    if read.two_persons:
+        sentence = "patients have Patient resources that differ in birth date or sex, as if they were two people"
+        typer.echo(f"{read.two_persons:,} {sentence}: not scored.", err=True)
+    typer.echo(f"{result.patients:,} patients, {read.used:,} of {read.resources:,} resources read: {out}")
+    for name, count in sorted(result.counted.items()):
+        typer.echo(f"  {name}: {count:,}")
+
+
+def as_it_stood(lines: list[bytes], as_of: datetime) -> list[bytes]:
+    """Return the resources without what was seen, written or ended after `as_of`.
+
+    The rules are those by which training tables are made from charts (fhir/record/charts.py), whether or not anything
+    of the chart is dated later. A line that is no resource stays, for the reader to name it.
+    """
+    resources: list[dict[str, Any]] = []
+    unread: list[bytes] = []
+    for line in lines:
+        try:
+            resource = orjson.loads(line)
+        except orjson.JSONDecodeError:
+            resource = None
+        if isinstance(resource, dict):
+            resources.append(resource)
+        else:
+            unread.append(line)
+    patient = next((resource for resource in resources if resource.get("resourceType") == "Patient"), {})
+    others = [resource for resource in resources if resource.get("resourceType") != "Patient"]
+    known_resources = known_at(patient, others, as_of.timestamp())
+    return [*(msgspec.json.encode(resource) for resource in known_resources if resource), *unread]

@@ -1,0 +1,210 @@
+"""`cds-hooks check`: any CDS Hooks server, or documents on disk, against the checklist."""
+
+import json
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from time import monotonic
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn
+
+from cds_hooks.tools.kit.commands.options import AsJson, clock, given_as, server_url, stop
+from cds_hooks.tools.kit.contract.charts import QUICK, read_patient_chart, sample_charts, with_new_identities
+from cds_hooks.tools.kit.contract.connection import Connection
+from cds_hooks.tools.kit.contract.document import Subject
+from cds_hooks.tools.kit.contract.registry import Check
+from cds_hooks.tools.kit.contract.report import Report, print_report, report_document
+from cds_hooks.tools.kit.contract.requests import DIALECTS
+from cds_hooks.tools.kit.contract.run import UnknownRow, UnreadableDocument, check_file, run_checks, select_checks
+from cds_hooks.tools.kit.contract.target import Target
+from cds_hooks.tools.kit.simulator.chart import ChartError
+from cds_hooks.tools.kit.simulator.signing import Signer, SigningKeyError, read_key_file
+
+_SECONDS_BETWEEN_LINES = 5.0
+_QUICK_SECONDS = 15.0  # with the start of the program and the report at most twenty, on a busy machine too
+_KINDS = {
+    "discovery": Subject.DISCOVERY,
+    "response": Subject.RESPONSE,
+    "card": Subject.CARD,
+    "action": Subject.SUGGESTED_ACTION,
+    "source": Subject.SOURCE,
+}
+
+
+@dataclass(frozen=True)
+class CheckOptions:
+    """Options of `check`."""
+
+    targets: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="URL|FILE", help="Base address of the server, else CDS_PUBLIC_URL; or documents, JSON."),
+    ] = None
+    dialect: Annotated[
+        str,
+        typer.Option(metavar="NAME", help="Whose way of calling: standard or epic."),
+    ] = "standard"
+    only: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="ROW|SECTION", help="Only these rows or sections, such as CARD-03 or FB; may be given again."
+        ),
+    ] = None
+    kind: Annotated[
+        str | None,
+        typer.Option(metavar="KIND", help=f"What the files hold, if not seen: {', '.join(_KINDS)}."),
+    ] = None
+    patient: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="FILE", help="Send this patient's Bundle instead of the samples; may be given again."),
+    ] = None
+    token: Annotated[str, typer.Option(help="Bearer token of every request.")] = ""
+    token_command: Annotated[
+        str, typer.Option(metavar="PROGRAM", help="Program that prints a token for {url}, run for every request.")
+    ] = ""
+    key: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Sign every request with this key of python -m cds_hooks.tools.kit token."),
+    ] = None
+    subject: Annotated[str, typer.Option(help="sub of the tokens that are signed.")] = ""
+    tenant: Annotated[str, typer.Option(help="tenant of the tokens that are signed.")] = ""
+    ca: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Trust this authority's certificate (PEM) as well.")
+    ] = None
+    timeout: Annotated[float, typer.Option(min=0.1, max=3600, help="Seconds to wait for one answer.")] = 10.0
+    time_limit: Annotated[
+        float | None,
+        typer.Option(
+            min=1, max=86_400, metavar="SECONDS", help="End the run after this time and report what is known."
+        ),
+    ] = None
+    quick: Annotated[
+        bool,
+        typer.Option(
+            "--quick", help="At most 20 seconds: each check at one service, and none that waits or sends much."
+        ),
+    ] = False
+    discovery: Annotated[
+        str, typer.Option(metavar="PATH", help="Path of discovery where it is another; services stand under it.")
+    ] = "/cds-services"
+    services: Annotated[
+        str, typer.Option(metavar="PATH", help="Path under which services stand where it is not that of discovery.")
+    ] = ""
+    origin: Annotated[
+        str, typer.Option(help="Web origin that CORS is tried with.", show_default="the public sandbox, or localhost")
+    ] = ""
+    fhir_host: Annotated[
+        str,
+        typer.Option(
+            metavar="HOST",
+            help="Offer a FHIR server at this name of this machine, to fetch from, and expect that it is asked.",
+        ),
+    ] = ""
+    strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 for a should, too.")] = False
+    as_json: AsJson = False
+    rows: Annotated[bool, typer.Option("--rows", help="List every row that was not judged, and why.")] = False
+
+
+@given_as(CheckOptions)
+def check(options: CheckOptions) -> None:
+    """Test a CDS Hooks server from outside: discovery, calls, mistakes, feedback, CORS, time.
+
+    Sends invented patients only, and nothing but what the server's own discovery asks for. Feedback it sends is about
+    cards it was given; try it on test systems. Files are judged without a server: discovery documents, responses, or
+    parts of one.
+
+    Ctrl-C ends the run and reports what is known by then. Exit codes: 0 every must that was seen holds, 1 a must
+    failed, 2 the server cannot be tested, a file cannot be judged, or the run was cut short.
+
+    Example: cds-hooks check http://127.0.0.1:8085 --only CARD --only FB
+    """
+    checks, targets = _select_checks(options), options.targets or []
+    if targets and all(map(_names_file, targets)):
+        reports = _check_files([Path(target) for target in targets], checks, options.kind)
+    elif len(targets) > 1:
+        stop("give the address of one server, or files")
+    else:
+        reports = [_check_server(_target(options, targets[0] if targets else None), checks, options)]
+    _print_reports(reports, options)
+    exit_code = max(report.exit_code for report in reports)
+    has_findings = any(report.findings for report in reports)
+    raise typer.Exit(1 if options.strict and not exit_code and has_findings else exit_code)
+
+
+def _target(options: CheckOptions, url: str | None) -> Target:
+    """Return the server that is checked, and what is sent to it."""
+    root = f"/{options.discovery.strip('/')}"
+    services_root = f"/{options.services.strip('/')}" if options.services else ""
+    base = server_url(url).removesuffix(root)
+    try:
+        program = tuple(shlex.split(options.token_command))
+        key = read_key_file(options.key) if options.key else None
+        signer = Signer(key, options.subject or None, options.tenant or None) if key else None
+        connection = Connection(base, options.timeout, options.token, program, options.ca, signer)
+        charts = [read_patient_chart(path) for path in options.patient or []]
+    except (ChartError, SigningKeyError, OSError) as error:
+        stop(str(error))
+    except ValueError as error:
+        stop(f"--token-command {options.token_command!r} cannot be read as a command: {error}. Nothing was sent.")
+    as_of, dialect = clock(), DIALECTS[options.dialect]
+    samples = charts or with_new_identities(sample_charts(as_of, QUICK if options.quick else ()))
+    return Target(connection, tuple(samples), as_of, dialect, options.origin, options.fhir_host, root, services_root)
+
+
+def _names_file(target: str) -> bool:
+    return "://" not in target and (target.endswith(".json") or Path(target).exists())
+
+
+def _select_checks(options: CheckOptions) -> list[Check]:
+    if options.dialect not in DIALECTS:
+        stop(f"there is no dialect {options.dialect}; there are {', '.join(DIALECTS)}")
+    try:
+        return select_checks(options.only or [], options.dialect, quick=options.quick)
+    except UnknownRow as error:
+        stop(str(error))
+
+
+def _check_files(files: Sequence[Path], checks: list[Check], kind: str | None) -> list[Report]:
+    if kind is not None and kind not in _KINDS:
+        stop(f"there is no kind {kind}; there are {', '.join(_KINDS)}")
+    try:
+        return [check_file(path, checks, _KINDS[kind] if kind else None) for path in files]
+    except UnreadableDocument as error:
+        stop(str(error))
+
+
+def _check_server(target: Target, checks: list[Check], options: CheckOptions) -> Report:
+    """Run the checks; on a terminal a bar shows how far the run is, elsewhere a line is printed now and then."""
+    columns = (BarColumn(bar_width=24), TextColumn("{task.completed}/{task.total} {task.description}"))
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("discovery", total=None)
+        printed = monotonic()
+
+        def show(text: str, number: int, count: int) -> None:
+            nonlocal printed
+            progress.update(task, description=text, completed=number, total=count)
+            if not progress.console.is_terminal and monotonic() - printed >= _SECONDS_BETWEEN_LINES:
+                printed = monotonic()
+                typer.echo(f"{number}/{count} {text}", err=True)
+
+        try:
+            limit = options.time_limit or (_QUICK_SECONDS if options.quick else None)
+            return run_checks(target, checks, show, limit, once=options.quick)
+        except KeyboardInterrupt:
+            stop("interrupted before discovery was read: nothing was tested")
+        finally:
+            target.connection.close()
+
+
+def _print_reports(reports: list[Report], options: CheckOptions) -> None:
+    if options.as_json:
+        documents = [report_document(report) for report in reports]
+        typer.echo(json.dumps(documents[0] if len(documents) == 1 else documents, indent=2, ensure_ascii=False))
+        return
+    for report in reports:
+        print_report(Console(), report, every_row=options.rows)
+    if options.quick:
+        typer.echo("Quick: each check was made at one service at most. Without --quick every service is checked.")

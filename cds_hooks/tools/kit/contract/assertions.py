@@ -1,0 +1,132 @@
+"""Assertions that several checks share: about members of a document, and about the answer to a request."""
+
+import re
+from collections.abc import Collection
+from dataclasses import replace
+from typing import Final
+from urllib.parse import urlsplit
+
+from cds_hooks.tools.kit.contract.connection import Exchange
+from cds_hooks.tools.kit.contract.document import Node, quoted
+from cds_hooks.tools.kit.contract.registry import Faults
+from cds_hooks.tools.kit.contract.requests import Request
+from cds_hooks.tools.kit.contract.target import Service
+
+_TYPES: Final[dict[str, type]] = {"string": str, "boolean": bool, "array": list, "object": dict}
+UNAUTHORIZED: Final = (401, 403)
+UUID: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+
+
+def required(node: Node, name: str, kind: str = "string") -> Faults:
+    """Yield a fault where the member is missing or of another JSON type; null counts as missing."""
+    member = node.at(name)
+    if member.absent or member.value is None:
+        yield member.fault(f"{name} is missing")
+    else:
+        yield from optional(node, name, kind)
+
+
+def optional(node: Node, name: str, kind: str = "string") -> Faults:
+    """Yield a fault where the member is there and of another JSON type. What null means is for GEN-03 to say."""
+    member = node.at(name)
+    if not member.absent and member.value is not None and not isinstance(member.value, _TYPES[kind]):
+        yield member.fault(f"{name} is {_kind_of(member)}, not {'an' if kind[0] in 'ao' else 'a'} {kind}")
+
+
+def one_of(node: Node, name: str, allowed: Collection[str]) -> Faults:
+    """Yield a fault where the member is there and none of these."""
+    member = node.at(name)
+    if not member.absent and member.value is not None and member.value not in allowed:
+        yield member.fault(f"{name} is {quoted(member.value)}")
+
+
+def array_of_objects(node: Node, name: str) -> Faults:
+    """Yield a fault where the member is there and no array, or an item of it is not an object."""
+    yield from optional(node, name, "array")
+    for item in node.at(name).items():
+        if not isinstance(item.value, dict):
+            yield item.fault(f"item is {_kind_of(item)}, not an object")
+
+
+def absolute_url(node: Node, name: str) -> Faults:
+    """Yield a fault where the member is there and no absolute http or https URL."""
+    yield from optional(node, name)
+    text = node.text(name)
+    if text and not is_absolute_url(text):
+        yield node.at(name).fault(f"{name} is {quoted(text)}")
+
+
+def is_absolute_url(text: str) -> bool:
+    """Return whether this is an http or https URL with a host."""
+    try:
+        parts = urlsplit(text)
+    except ValueError:
+        return False
+    return parts.scheme in ("http", "https") and bool(parts.netloc) and not re.search(r"\s", text)
+
+
+def _kind_of(node: Node) -> str:
+    value = node.value
+    if isinstance(value, bool):
+        return "a boolean"
+    for kind, python in _TYPES.items():
+        if isinstance(value, python):
+            return f"{'an' if kind[0] in 'aeiou' else 'a'} {kind}"
+    return "null" if value is None else "a number"
+
+
+def expect_cards(exchange: Exchange) -> Faults:
+    """Yield a fault where the answer is not 200 with cards."""
+    if exchange.cards is None:
+        yield exchange.fault(exchange.answer)
+
+
+def expect_cards_or_412(exchange: Exchange) -> Faults:
+    """Yield a fault where the answer is neither 200 with cards nor 412."""
+    if exchange.status != 412:
+        yield from expect_cards(exchange)
+
+
+def expect_no_failure(exchange: Exchange) -> Faults:
+    """Yield a fault where the server failed (5xx) or gave no answer; 200 and 4xx are both fine."""
+    if exchange.status >= 500 or not exchange.status:
+        yield exchange.fault(exchange.answer)
+
+
+def expect_refusal(exchange: Exchange) -> Faults:
+    """Yield a fault where the answer is a success. Which status refuses is the server's choice."""
+    if exchange.status < 400:
+        yield exchange.fault(f"{exchange.answer}, as if nothing was wrong")
+
+
+def expect_unauthorized(exchange: Exchange) -> Faults:
+    """Yield a fault where the token of the request was not refused (401 or 403)."""
+    if exchange.status not in UNAUTHORIZED:
+        yield exchange.fault(exchange.answer)
+
+
+def expect_refusal_without(service: Service, *path: str) -> Faults:
+    """Yield a fault where a call without this member is answered with success."""
+    request, *names = service.request(), *path
+    member = ".".join(names)
+    yield from expect_refusal(service.send(without(request, names), f"{service.hook} without {member}", broken=True))
+
+
+def expect_refusal_with(service: Service, title: str, **members: object) -> Faults:
+    """Yield a fault where a call with these top-level members is answered with success."""
+    yield from expect_refusal(service.send(service.request() | members, f"{service.hook} with {title}", broken=True))
+
+
+def without(request: Request, names: list[str]) -> Request:
+    """Return the request with the member at this path taken out."""
+    holder = request
+    for name in names[:-1]:
+        holder = holder[name]
+    holder.pop(names[-1], None)
+    return request
+
+
+def in_row_of_field(service: Service, name: str, faults: Faults) -> Faults:
+    """Yield the faults, under the row of this field of the service's hook."""
+    for fault in faults:
+        yield replace(fault, row=f"HK-{service.hook}-{name}")

@@ -1,0 +1,211 @@
+"""Checks of cards: their members, source, icon, override reasons and links."""
+
+import re
+from collections import Counter
+from typing import Final
+from urllib.parse import parse_qs, urlsplit
+
+from cds_hooks.tools.kit.contract.assertions import UUID, absolute_url, array_of_objects, one_of, required
+from cds_hooks.tools.kit.contract.definitions import NON_ADHERENCE, NON_ADHERENCE_CODES
+from cds_hooks.tools.kit.contract.document import ABSENT, SHOULD, Node, NotTested, Subject, quoted
+from cds_hooks.tools.kit.contract.registry import Faults, check_part, check_service
+from cds_hooks.tools.kit.contract.target import Service
+
+INDICATORS: Final = ("info", "warning", "critical")
+_LONGEST_DETAIL: Final = 20_000
+_URI: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{0,30}:\S+")
+_CODING: Final = frozenset({"code", "system", "display", "extension"})
+_HTML: Final = re.compile(r"</?[a-zA-Z][^<>\n]*>")
+_SCRIPT: Final = re.compile(r"\]\( ?(?:javascript|vbscript|data):", re.IGNORECASE)
+# GFM escapes with a backslash, shows code as it is, and takes <https://…> for a link.
+_NOT_HTML: Final = re.compile(r"```.*?```|`[^`\n]*`|\\<|<(?:https?://|mailto:)[^<>\s]*>", re.DOTALL)
+
+
+@check_part(Subject.RESPONSE, "RESP-01")
+def a_response_holds_an_array_of_cards(response: Node) -> Faults:
+    """Answer an object with an array named cards, also when there is nothing to say or only a system action."""
+    if not isinstance(response.value, dict):
+        yield response.fault("the response is not an object")
+    else:
+        yield from required(response, "cards", "array")
+        yield from array_of_objects(response, "cards")
+
+
+@check_part(Subject.RESPONSE, "CARD-01")
+def a_uuid_names_one_card(response: Node) -> Faults:
+    """Give each card a uuid of its own: feedback is joined to it."""
+    uuids = Counter(card.text("uuid") for card in response.objects("cards"))
+    for uuid, times in uuids.items():
+        if uuid and times > 1:
+            yield response.at("cards").fault(f"{times} cards have the uuid {uuid}")
+
+
+@check_part(Subject.CARD, "CARD-01", level=SHOULD)
+def a_uuid_has_the_form_of_one(card: Node) -> Faults:
+    """Send a lower-case UUID: version 3.0 types it so."""
+    text = card.text("uuid")
+    if text and not UUID.fullmatch(text):
+        yield card.at("uuid").fault(f"uuid is {quoted(text)}")
+
+
+@check_part(Subject.CARD, "CARD-03")
+def summary_has_fewer_than_140_characters(card: Node) -> Faults:
+    """Say it in one sentence of at most 139 characters and move the rest into detail."""
+    yield from required(card, "summary")
+    if len(card.text("summary")) >= 140:
+        yield card.at("summary").fault(f"summary has {len(card.text('summary'))} characters")
+
+
+@check_part(Subject.CARD, "CARD-04", level=SHOULD)
+def detail_can_be_read_at_a_card(card: Node) -> Faults:
+    """Keep detail to what somebody reads on a card, and link to the rest. The bound is the kit's own: 20,000."""
+    if len(card.text("detail")) > _LONGEST_DETAIL:
+        yield card.at("detail").fault(f"detail has {len(card.text('detail'))} characters")
+
+
+@check_part(Subject.CARD, "CARD-06", level=SHOULD)
+def detail_has_no_html(card: Node) -> Faults:
+    """Write Markdown without HTML, and escape < in text that is not yours: not every client renders or cleans it."""
+    match = _HTML.search(_NOT_HTML.sub("", card.text("detail")))
+    if match:
+        yield card.at("detail").fault(f"detail holds {quoted(match[0])}")
+
+
+@check_part(Subject.CARD, "CARD-06", level=SHOULD)
+def a_summary_is_a_line_of_text(card: Node) -> Faults:
+    """Write the summary as one line without markup: clients show it as it is."""
+    summary = card.text("summary")
+    if "\n" in summary or _HTML.search(summary):
+        yield card.at("summary").fault(f"summary is {quoted(summary)}")
+
+
+@check_part(Subject.CARD, "CARD-06", level=SHOULD)
+def links_in_detail_open_pages(card: Node) -> Faults:
+    """Let links in detail be http or https: a client that renders Markdown may run a script that stands in one."""
+    match = _SCRIPT.search(card.text("detail"))
+    if match:
+        yield card.at("detail").fault(f"detail holds {quoted(match[0])}")
+
+
+@check_part(Subject.CARD, "CARD-16", level=SHOULD)
+def a_reason_stands_once(card: Node) -> Faults:
+    """Offer each override reason once: feedback could not tell two with one code apart."""
+    reasons = Counter((reason.text("system"), reason.text("code")) for reason in card.objects("overrideReasons"))
+    for (_, code), times in reasons.items():
+        if code and times > 1:
+            yield card.at("overrideReasons").fault(f"{quoted(code)} stands there {times} times")
+
+
+@check_part(Subject.CARD, "CARD-08")
+def indicator_is_one_of_three(card: Node) -> Faults:
+    """Use info, warning or critical; success and hard-stop were dropped before 1.0."""
+    yield from required(card, "indicator")
+    if isinstance(card.at("indicator").value, str):
+        yield from one_of(card, "indicator", INDICATORS)
+
+
+@check_part(Subject.CODING, "COD-02", level=SHOULD)
+def the_system_of_a_coding_is_a_uri(coding: Node) -> Faults:
+    """Name the system by a URI, as http://snomed.info/sct: a name alone may be anybody's."""
+    system = coding.text("system")
+    if system and not _URI.fullmatch(system):
+        yield coding.at("system").fault(f"system is {quoted(system)}")
+
+
+@check_part(Subject.CODING, "COD-04", level=SHOULD)
+def a_coding_has_three_members(coding: Node) -> Faults:
+    """Send code, system and display only: this Coding is not that of FHIR."""
+    for name in sorted(set(coding.value) - _CODING):
+        yield coding.at(name).fault(f"{name} is not defined for a Coding")
+
+
+@check_part(Subject.OVERRIDE_REASON, "CARD-21", level=SHOULD)
+def a_non_adherence_code_exists(reason: Node) -> Faults:
+    """Take the code from the non-adherence code system, or name a system of your own."""
+    if reason.text("system") == NON_ADHERENCE and reason.text("code") not in NON_ADHERENCE_CODES:
+        yield reason.at("code").fault(f"{reason.text('code')} is not in that code system")
+
+
+@check_part(Subject.CARD, "CARD-13")
+def suggestions_come_with_selection_behavior(card: Node) -> Faults:
+    """Send selectionBehavior whenever there are suggestions."""
+    if any(card.at("suggestions").items()) and card.at("selectionBehavior").value in (ABSENT, None):
+        yield card.fault("suggestions without selectionBehavior")
+
+
+_LAUNCH: Final = re.compile(r"launch|iss")
+
+
+@check_part(Subject.LINK, "LINK-02")
+def the_url_of_a_link_is_absolute(link: Node) -> Faults:
+    """Give a whole http or https URL: it is opened in a browser."""
+    yield from required(link, "url")
+    if isinstance(link.at("url").value, str):
+        yield from absolute_url(link, "url")
+
+
+@check_part(Subject.LINK, "LINK-03")
+def the_type_of_a_link_is_one_of_two(link: Node) -> Faults:
+    """Say absolute for a page and smart for an app that is launched."""
+    yield from required(link, "type")
+    if isinstance(link.at("type").value, str):
+        yield from one_of(link, "type", ("absolute", "smart"))
+
+
+@check_part(Subject.LINK, "LINK-04", level=SHOULD)
+def launch_parameters_are_left_to_the_client(link: Node) -> Faults:
+    """Leave launch and iss out of a smart link: the client adds them."""
+    try:
+        parameters = parse_qs(urlsplit(link.text("url")).query)
+    except ValueError:
+        return
+    for name in parameters:
+        if link.text("type") == "smart" and _LAUNCH.fullmatch(name):
+            yield link.at("url").fault(f"the URL carries {name}")
+
+
+@check_part(Subject.LINK, "LINK-06")
+def app_context_is_for_smart_links(link: Node) -> Faults:
+    """Send appContext with smart links only."""
+    if link.has("appContext") and link.text("type") == "absolute":
+        yield link.at("appContext").fault("appContext on an absolute link")
+
+
+_PNG: Final = b"\x89PNG\r\n\x1a\n"
+_SIDE: Final = 100
+_WITH_ALPHA: Final = (4, 6)
+
+
+@check_service("SRC-05", level=SHOULD)
+def an_icon_is_a_png_of_100_by_100(service: Service) -> Faults:
+    """Offer the icon as a PNG of 100 x 100 pixels without transparent regions."""
+    icons = dict(_icons(service))
+    if not icons:
+        raise NotTested("no icon on this server's own address was seen")
+    for url, location in icons.items():
+        exchange = service.connection.get(url, "the icon of a source", authenticated=False)
+        wrong = _wrong(exchange.body) if exchange.ok else exchange.answer
+        if wrong:
+            yield exchange.fault(wrong, location)
+
+
+def _icons(service: Service) -> list[tuple[str, str]]:
+    """Path and place of icons that lie on the server under test: other hosts are nobody's to call here."""
+    icons = []
+    base = service.connection.base
+    for call in service.calls:
+        for card in call.exchange.response.objects("cards"):
+            icon = card.at("source").text("icon")
+            if icon.startswith(f"{base}/"):
+                icons.append((icon.removeprefix(base), card.at("source").at("icon").location))
+    return icons
+
+
+def _wrong(image: bytes) -> str:
+    """Return what is wrong with this image, empty where nothing is; its size and colour type stand in PNG's IHDR."""
+    if not image.startswith(_PNG) or len(image) < 26:
+        return "the icon is no PNG"
+    width, height = int.from_bytes(image[16:20]), int.from_bytes(image[20:24])
+    if (width, height) != (_SIDE, _SIDE):
+        return f"the icon has {width} x {height} pixels"
+    return "the icon has an alpha channel" if image[25] in _WITH_ALPHA or b"tRNS" in image else ""

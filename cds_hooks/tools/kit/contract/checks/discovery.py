@@ -1,0 +1,159 @@
+"""Rules for the discovery document, and for how it is answered."""
+
+import re
+from collections import Counter
+
+from cds_hooks.tools.kit.contract.assertions import array_of_objects, optional, required
+from cds_hooks.tools.kit.contract.connection import Purpose, media_type_problem
+from cds_hooks.tools.kit.contract.definitions import HOOK_VERSIONS, HOOKS
+from cds_hooks.tools.kit.contract.document import SHOULD, Node, NotTested, Subject, observe
+from cds_hooks.tools.kit.contract.registry import Faults, check_part, check_server, check_service
+from cds_hooks.tools.kit.contract.target import Service, Target
+
+_URL_SAFE = re.compile(r"[A-Za-z0-9\-._~]+")
+_OWN_HOOK = re.compile(r"[a-z0-9-]+(\.[A-Za-z0-9_-]+)+")
+_SPECIFICATION_VERSION = re.compile(r"STU[123]|\d+\.\d+(\.\d+)?(-[A-Za-z0-9.]+)?")
+
+
+@check_server("DISC-01", "DISC-14")
+def discovery_answers_get_with_200(target: Target) -> Faults:
+    """Serve discovery by GET at {baseUrl}/cds-services with status 200, also behind a proxy's prefix."""
+    if target.discovery.status != 200:
+        hint = "; where discovery stands at another path, name it: --discovery PATH"
+        yield target.discovery.fault(target.discovery.answer + (hint if target.discovery.status == 404 else ""))
+
+
+@check_server("GEN-01", "GEN-07")
+def discovery_is_strict_json(target: Target) -> Faults:
+    """Write JSON as RFC 8259 has it: UTF-8, no comments, no trailing commas, no NaN."""
+    target.observe_discovery()
+    if target.discovery.status == 200 and target.discovery.document.problem:
+        yield target.discovery.fault(f"no JSON: {target.discovery.document.problem}")
+
+
+@check_server("DISC-01", level=SHOULD)
+def discovery_is_the_same_twice(target: Target) -> Faults:
+    """Answer discovery from what is configured, so that two reads of an unchanged server agree."""
+    target.observe_discovery()
+    first, second = target.discovery, target.connection.get(target.root, "discovery again", Purpose.DISCOVERY)
+    if first.document.value is not None and first.document.value != second.document.value:
+        yield second.fault("the second answer differs from the first")
+
+
+@check_server("DISC-01", level=SHOULD)
+def head_and_options_on_discovery_do_not_fail(target: Target) -> Faults:
+    """Answer HEAD and OPTIONS with any status under 500: proxies and browsers send them."""
+    target.observe_discovery()
+    for method in ("HEAD", "OPTIONS"):
+        exchange = target.connection.send(method, target.root, f"{method} of discovery")
+        if exchange.status >= 500 or not exchange.status:
+            yield exchange.fault(exchange.answer)
+
+
+@check_server("GEN-11", level=SHOULD)
+def discovery_is_declared_as_json(target: Target) -> Faults:
+    """Answer with the content type application/json."""
+    target.observe_discovery()
+    if target.discovery.status == 200 and (problem := media_type_problem(target.discovery)):
+        yield target.discovery.fault(problem)
+
+
+@check_part(Subject.DISCOVERY, "DISC-02")
+def discovery_holds_an_array_of_services(document: Node) -> Faults:
+    """Answer an object with an array named services, never a bare array."""
+    if not isinstance(document.value, dict):
+        yield document.fault("the document is not an object")
+    else:
+        yield from required(document, "services", "array")
+        yield from array_of_objects(document, "services")
+
+
+@check_part(Subject.ENTRY, "DISC-04", level=SHOULD)
+def a_hook_is_published_or_named_by_its_owner(entry: Node) -> Faults:
+    """Spell the hook as its definition does, and name one of your own in reverse domain notation."""
+    hook = entry.text("hook")
+    if hook.strip() and hook not in HOOKS and not _OWN_HOOK.fullmatch(hook):
+        yield entry.at("hook").fault(f"{hook!r} is neither in the hook library nor like com.example.name")
+
+
+@check_part(Subject.ENTRY, "DISC-07", level=SHOULD)
+def an_id_can_stand_in_a_url_as_it_is(entry: Node) -> Faults:
+    """Keep ids to letters, digits, - . _ and ~: not every client escapes them."""
+    text = entry.text("id")
+    if text and not _URL_SAFE.fullmatch(text):
+        yield entry.at("id").fault(f"id is {text!r}")
+
+
+@check_part(Subject.PREFETCH, "DISC-08")
+def templates_are_strings(prefetch: Node) -> Faults:
+    """Write each template as a string that holds a FHIR query."""
+    for template in prefetch.members() if isinstance(prefetch.value, dict) else ():
+        if template.value is not None and not isinstance(template.value, str):
+            yield template.fault("the template is not a string")
+
+
+@check_part(Subject.ENTRY, "DISC-09", "DISC-05")
+def texts_of_a_service_are_strings(entry: Node) -> Faults:
+    """Send title and usageRequirements as strings."""
+    yield from optional(entry, "title")
+    yield from optional(entry, "usageRequirements")
+
+
+@check_part(Subject.ENTRY, "DISC-10", level=SHOULD)
+def version_is_that_of_the_specification(entry: Node) -> Faults:
+    """Send as version which CDS Hooks version the service implements (3.0.0, STU2), not the version of the service."""
+    yield from optional(entry, "version")
+    text = entry.text("version")
+    if text and not _SPECIFICATION_VERSION.fullmatch(text):
+        yield entry.at("version").fault(f"version is {text!r}")
+
+
+@check_part(Subject.ENTRY, "DISC-11", level=SHOULD)
+def hook_version_is_a_published_one(entry: Node) -> Faults:
+    """Send as hookVersion what the published definition of the hook says, or leave it out."""
+    yield from optional(entry, "hookVersion")
+    published_versions, text = HOOK_VERSIONS.get(entry.text("hook")), entry.text("hookVersion")
+    if published_versions and text and text not in published_versions:
+        yield entry.at("hookVersion").fault(f"hookVersion is {text!r}; published: {' or '.join(published_versions)}")
+
+
+@check_part(Subject.DISCOVERY, "DISC-12")
+def versions_of_one_hook_have_an_id_each(document: Node) -> Faults:
+    """List each version of a hook under an id of its own."""
+    observe(any(document.objects("services")), "no service is listed")
+    versions: dict[tuple[str, str], set[str]] = {}
+    for entry in document.objects("services"):
+        pair = (entry.text("hook"), entry.text("id"))
+        versions.setdefault(pair, set()).add(entry.text("hookVersion"))
+        if len(versions[pair]) > 1:
+            yield entry.fault(f"{pair[1]} serves several versions of {pair[0]}")
+
+
+@check_part(Subject.DISCOVERY, "DISC-13", level=SHOULD)
+def a_hook_is_listed_once_for_an_id(document: Node) -> Faults:
+    """List an id once for each hook: a second entry with the same hook and id can never be told from the first."""
+    observe(any(document.objects("services")), "no service is listed")
+    pairs = Counter((entry.text("hook"), entry.text("id")) for entry in document.objects("services"))
+    for (hook, identifier), times in pairs.items():
+        if times > 1:
+            yield document.at("services").fault(f"{identifier} is listed {times} times for {hook}")
+
+
+@check_service("DISC-07", "DISC-17")
+def a_listed_service_can_be_called(service: Service) -> Faults:
+    """Serve every listed id at {baseUrl}/cds-services/{id}."""
+    for call in service.calls[:1]:
+        if call.exchange.status in (404, 405):
+            yield call.exchange.fault(call.exchange.answer)
+
+
+@check_server("DISC-13", "DISC-07")
+def an_id_answers_every_hook_it_is_listed_for(target: Target) -> Faults:
+    """Route by hook and id together: a registry keyed by id alone loses all entries but one."""
+    listed = Counter(service.id for service in target.services)
+    shared = [service for service in target.services if listed[service.id] > 1 and service.hook in HOOKS]
+    if not shared:
+        raise NotTested("no id is listed for several hooks")
+    for service in shared:
+        if service.calls and not any(call.exchange.ok for call in service.calls):
+            yield service.calls[0].exchange.fault(f"no call was accepted: {service.calls[0].exchange.answer}")

@@ -1,0 +1,116 @@
+"""The feedback endpoint: the published forms are taken, broken ones refused."""
+
+from typing import Any, Final
+from uuid import uuid4
+
+from cds_hooks.tools.kit.contract.assertions import expect_refusal
+from cds_hooks.tools.kit.contract.connection import Exchange
+from cds_hooks.tools.kit.contract.document import SHOULD, NotTested, observe
+from cds_hooks.tools.kit.contract.registry import Faults, check_server, check_service
+from cds_hooks.tools.kit.contract.requests import Request
+from cds_hooks.tools.kit.contract.target import Service, Target
+
+_WHEN: Final = "2024-05-17T10:05:31Z"
+_NOT_OFFERED: Final = (404, 405, 501)
+
+
+@check_service("FB-01", "FB-03", "FB-04", level=SHOULD)
+def feedback_is_offered_or_404(service: Service) -> Faults:
+    """Take feedback at the service's URL and /feedback, or answer 404 where it is not offered."""
+    exchange = _overridden(service, "an overridden card")
+    if not exchange.ok and exchange.status not in _NOT_OFFERED:
+        yield exchange.fault(exchange.answer)
+
+
+@check_service("FB-01", "CARD-01", level=SHOULD)
+def cards_with_uuid_have_feedback(service: Service) -> Faults:
+    """Take feedback where cards carry a uuid: it is there for feedback alone, and clients send it."""
+    cards = [card for call in service.calls for card in call.exchange.cards or [] if isinstance(card, dict)]
+    observe(any(card.get("uuid") for card in cards), f"{service.id} answered no card with a uuid")
+    exchange = _overridden(service, "an overridden card, because cards have a uuid")
+    if exchange.status in _NOT_OFFERED:
+        yield exchange.fault(f"{exchange.answer}, but cards have a uuid")
+
+
+@check_service("FB-04", "FB-05", "FB-06", "FB-07", "FB-08")
+def an_accepted_suggestion_is_taken(service: Service) -> Faults:
+    """Take the published form of an accepted suggestion."""
+    _, suggestion = _uuids(service)
+    chosen = feedback_item(service, outcome="accepted", acceptedSuggestions=[{"id": suggestion}])
+    yield from expect_feedback_accepted(service, {"feedback": [chosen]}, "an accepted suggestion")
+
+
+@check_service("FB-15", level=SHOULD)
+def several_items_are_taken(service: Service) -> Faults:
+    """Take several items in one call, and the same one twice."""
+    same = feedback_item(service)
+    body = {"feedback": [same, same, feedback_item(service, card=str(uuid4()))]}
+    yield from expect_feedback_accepted(service, body, "the same item twice")
+
+
+@check_service("GEN-10", level=SHOULD)
+def unknown_members_of_feedback_are_tolerated(service: Service) -> Faults:
+    """Ignore members of feedback that you do not know, and any extension."""
+    strange = feedback_item(service, contractKitUnknown=[1], extension={"com.example.contract-kit": 1})
+    yield from expect_feedback_accepted(service, {"feedback": [strange], "contractKitUnknown": {}}, "unknown members")
+
+
+@check_service("GEN-01")
+def feedback_that_is_not_json_is_refused(service: Service) -> Faults:
+    """Refuse feedback that is not valid JSON."""
+    yield from expect_feedback_refused(service, b'{"feedback": [', "half a document")
+
+
+@check_service("FB-04", level=SHOULD)
+def feedback_is_an_array(service: Service) -> Faults:
+    """Refuse a body without an array named feedback."""
+    yield from expect_feedback_refused(service, {}, "no feedback")
+    yield from expect_feedback_refused(service, {"feedback": "text"}, "a string as feedback")
+    yield from expect_feedback_refused(service, {"feedback": [17]}, "a number as item")
+
+
+@check_server("FB-01", level=SHOULD)
+def feedback_on_an_unknown_service_is_404(target: Target) -> Faults:
+    """Answer feedback for an id that discovery does not list with 404."""
+    _offered(target.any_service)
+    body = {"feedback": [{"card": str(uuid4()), "outcome": "overridden", "outcomeTimestamp": _WHEN}]}
+    path = f"{target.root}/contract-kit-no-such-service/feedback"
+    yield from expect_refusal(target.connection.post(path, body, "feedback on an unknown service", broken=True))
+
+
+def _uuids(service: Service) -> tuple[str, str]:
+    """Return a card and a suggestion of it that this service has sent; invented ones where it sent none."""
+    for call in service.calls:
+        for card in call.exchange.cards or []:
+            for suggestion in card.get("suggestions") or [] if isinstance(card, dict) else []:
+                if isinstance(card.get("uuid"), str) and isinstance(suggestion, dict) and suggestion.get("uuid"):
+                    return card["uuid"], suggestion["uuid"]
+    return str(uuid4()), str(uuid4())
+
+
+def feedback_item(service: Service, **members: Any) -> Request:
+    """Return an item on a card of this service that was overridden, with these members."""
+    return {"card": _uuids(service)[0], "outcome": "overridden", "outcomeTimestamp": _WHEN} | members
+
+
+def _overridden(service: Service, title: str) -> Exchange:
+    return service.feedback({"feedback": [feedback_item(service)]}, title)
+
+
+def _offered(service: Service) -> None:
+    if _overridden(service, "an overridden card: is feedback offered?").status in _NOT_OFFERED:
+        raise NotTested("the server offers no feedback endpoint")
+
+
+def expect_feedback_accepted(service: Service, body: Any, title: str) -> Faults:
+    """Yield a fault where this feedback is not taken; NotTested where the server offers no feedback."""
+    _offered(service)
+    exchange = service.feedback(body, title)
+    if not exchange.ok:
+        yield exchange.fault(exchange.answer)
+
+
+def expect_feedback_refused(service: Service, body: Any, title: str) -> Faults:
+    """Yield a fault where this feedback is taken; NotTested where the server offers no feedback."""
+    _offered(service)
+    yield from expect_refusal(service.feedback(body, title, broken=True))

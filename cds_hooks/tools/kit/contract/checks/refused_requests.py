@@ -1,0 +1,234 @@
+"""Checks with calls that a good server refuses."""
+
+import json
+from typing import Any, Final
+
+from cds_hooks.tools.kit.contract.assertions import (
+    expect_no_failure,
+    expect_refusal,
+    expect_refusal_with,
+    expect_refusal_without,
+    in_row_of_field,
+)
+from cds_hooks.tools.kit.contract.connection import Purpose
+from cds_hooks.tools.kit.contract.definitions import fields_of
+from cds_hooks.tools.kit.contract.document import SHOULD, NotTested, observe
+from cds_hooks.tools.kit.contract.registry import Faults, check_server, check_service
+from cds_hooks.tools.kit.contract.requests import KIT_AUTHORIZATION, new_hook_instance
+from cds_hooks.tools.kit.contract.target import Service, Target
+
+_WRONG: Final[dict[str, Any]] = {"string": 17, "object": "text", "array": "text"}
+_INJECTED: Final = ("1&_count=0", "1/../../Patient/2", "1?_id=2", "1,2", "1#2", "1 or 1=1", "1\n2")
+_HUGE_MEGABYTES: Final = 50
+
+
+@check_service("HK-patient-view-patientId", level=SHOULD)
+def required_context_is_there(service: Service) -> Faults:
+    """Refuse a call that lacks a required field of its context: an answer would be advice on a guess."""
+    for field in _required(service):
+        yield from in_row_of_field(service, field, expect_refusal_without(service, "context", field))
+
+
+@check_service("HK-patient-view-patientId", level=SHOULD)
+def required_context_is_of_its_type(service: Service) -> Faults:
+    """Refuse a call whose required context field is of another JSON type."""
+    types = {field.name: field.type for field in fields_of(service.hook)}
+    for field in _required(service):
+        context = service.request()["context"] | {field: _WRONG[types[field]]}
+        title = f"context.{field} as {type(context[field]).__name__}"
+        yield from in_row_of_field(service, field, expect_refusal_with(service, title, context=context))
+
+
+def _required(service: Service) -> list[str]:
+    fields = [field.name for field in fields_of(service.hook) if field.required]
+    if not fields:
+        raise NotTested(f"the context of {service.hook} is not in the hook library")
+    return fields
+
+
+@check_service("REQ-17", level=SHOULD)
+def the_form_of_before_1_0_is_refused(service: Service) -> Faults:
+    """Refuse user and patient at top level, and say that they belong into context."""
+    request = service.request()
+    patient = request.pop("context")["patientId"]
+    old = request | {"user": "Practitioner/contract-kit-user", "patient": patient, "context": {}}
+    yield from expect_refusal(service.send(old, "user and patient at top level", broken=True))
+
+
+@check_service("REQ-05", level=SHOULD)
+def a_token_comes_with_its_server(service: Service) -> Faults:
+    """Refuse fhirAuthorization without fhirServer or answer from the prefetch: the token is of no use either way."""
+    request = service.request() | {"fhirAuthorization": KIT_AUTHORIZATION}
+    exchange = service.send_as_is(request, "fhirAuthorization without fhirServer", broken=True)
+    if exchange.status != 200:
+        yield from expect_refusal(exchange)
+
+
+@check_service("GEN-01")
+def what_is_not_json_is_refused(service: Service) -> Faults:
+    """Refuse a body that is not valid JSON: success would mean that an unreadable request was looked at."""
+    request_text = json.dumps(service.request())
+    bodies = {
+        "an empty body": b"",
+        "half of a request": request_text[: len(request_text) // 2].encode(),
+        "a trailing comma": f"{request_text[:-1]},}}".encode(),
+        "a comment": f"/* call */ {request_text}".encode(),
+        "text": b"hello",
+        "bytes that are no UTF-8": request_text.replace("hookInstance", "hookInstance\xff", 1).encode("latin-1"),
+        "two documents": f"{request_text}{request_text}".encode(),
+    }
+    for title, body in bodies.items():
+        yield from expect_refusal(service.send_as_is(body, f"body is {title}", broken=True))
+
+
+@check_service("GEN-01", level=SHOULD)
+def a_number_that_json_has_not_is_refused(service: Service) -> Faults:
+    """Refuse NaN and Infinity: many parsers take them, and what is computed from them is no number."""
+    body = f'{json.dumps(service.request())[:-1]}, "contractKit": NaN}}'.encode()
+    yield from expect_refusal(service.send_as_is(body, "body is NaN", broken=True))
+
+
+@check_service("GEN-01")
+def other_formats_are_refused(service: Service) -> Faults:
+    """Refuse XML and forms."""
+    for kind, body in {
+        "application/xml": b"<request><hook>patient-view</hook></request>",
+        "application/x-www-form-urlencoded": b"hook=patient-view&hookInstance=1",
+    }.items():
+        yield from expect_refusal(
+            service.send_as_is(body, f"body is {kind}", broken=True, headers={"content-type": kind})
+        )
+
+
+@check_service("REQ-01", "GEN-01")
+def a_body_that_is_no_object_is_refused(service: Service) -> Faults:
+    """Refuse JSON that is an array, a string, a number or null."""
+    for body in (b"[]", b"null", b'"text"', b"17", b"{}"):
+        yield from expect_refusal(service.send_as_is(body, f"body is {body.decode()}", broken=True))
+
+
+@check_service("GEN-01", level=SHOULD)
+def deep_nesting_does_not_break_the_server(service: Service) -> Faults:
+    """Bound the depth of what you read: a body of brackets must not take a worker down."""
+    exchange = service.send_as_is(b"[" * 100_000, "body is 100,000 open brackets", broken=True)
+    yield from expect_refusal(exchange)
+    second_exchange = service.send(service.request(), "a call after the nested one")
+    if not second_exchange.ok:
+        yield second_exchange.fault(second_exchange.answer)
+
+
+@check_service("REQ-01", level=SHOULD)
+def a_service_is_called_by_post_only(service: Service) -> Faults:
+    """Answer other methods on a service with 405."""
+    for method in ("GET", "PUT", "DELETE", "PATCH"):
+        yield from expect_refusal(service.connection.send(method, service.path, f"{method} on a service", broken=True))
+
+
+@check_server("REQ-01", level=SHOULD)
+def discovery_is_read_by_get_only(target: Target) -> Faults:
+    """Answer POST on discovery with 405."""
+    target.observe_discovery()
+    yield from expect_refusal(
+        target.connection.send("POST", target.root, "POST on discovery", content=b"{}", broken=True)
+    )
+
+
+@check_server("REQ-01", "DISC-07")
+def an_unknown_service_is_404(target: Target) -> Faults:
+    """Answer an id that discovery does not list with 404, never with an empty list of cards."""
+    hook = target.any_service.hook
+    body = {
+        "hook": hook,
+        "hookInstance": new_hook_instance(),
+        "context": {"userId": "Practitioner/1", "patientId": "1"},
+    }
+    path = f"{target.path_of_services}/contract-kit-no-such-service"
+    yield from expect_refusal(target.connection.post(path, body, "an unknown service", broken=True))
+
+
+@check_service("GEN-11", level=SHOULD)
+def json_under_another_content_type_is_refused(service: Service) -> Faults:
+    """Require application/json: as text/plain any page of the web can send a call without asking the browser first."""
+    body = json.dumps(service.request()).encode()
+    for declared in ("text/plain", "application/x-www-form-urlencoded"):
+        exchange = service.send_as_is(body, f"JSON as {declared}", broken=True, headers={"content-type": declared})
+        yield from expect_refusal(exchange)
+
+
+@check_service("HK-patient-view-patientId", level=SHOULD)
+def a_patient_id_is_no_part_of_a_query(service: Service) -> Faults:
+    """Refuse a patient id with characters that no id has: put into a query it asks for something else."""
+    for wrong in _INJECTED:
+        request = service.request()
+        request["context"]["patientId"] = wrong
+        faults = expect_refusal(service.send(request, f"context.patientId is {wrong!r}", broken=True))
+        yield from in_row_of_field(service, "patientId", faults)
+
+
+@check_service("GEN-01", level=SHOULD)
+def repeated_members_do_not_break_the_server(service: Service) -> Faults:
+    """Answer or refuse a body in which a member stands twice, but do not fail on it."""
+    request_text = json.dumps(service.request())
+    for title, body in {
+        "hook twice": f'{{"hook": "{service.hook}", {request_text[1:]}',
+        "context twice": f'{{"context": {{}}, {request_text[1:]}',
+        "prefetch twice": f'{{"prefetch": {{"a": null, "a": {{}}}}, {request_text[1:]}',
+    }.items():
+        yield from expect_no_failure(service.send_as_is(body.encode(), title))
+
+
+@check_service("GEN-01", level=SHOULD)
+def half_a_surrogate_does_not_break_the_server(service: Service) -> Faults:
+    """Answer or refuse a string with half a surrogate pair or a zero character: JSON can say it, UTF-8 cannot."""
+    for title, escaped in {"half a surrogate pair": "\\ud800", "a zero character": "\\u0000"}.items():
+        request = json.dumps(service.as_new(service.base.sent) | {"contractKit": "@@"})
+        yield from expect_no_failure(
+            service.send_as_is(request.replace("@@", escaped).encode(), f"{title} in a string")
+        )
+        request = json.dumps(service.request() | {"hookInstance": "@@"})
+        exchange = service.send_as_is(request.replace("@@", escaped).encode(), f"{title} in hookInstance")
+        yield from expect_no_failure(exchange)
+
+
+@check_server("GEN-01", level=SHOULD, slow=True)
+def a_huge_body_is_refused(target: Target) -> Faults:
+    """Bound the size of what you read, and answer 413: who sends many megabytes must not fill the memory."""
+    service = target.any_service
+    padding = " " * (_HUGE_MEGABYTES * 1_000_000)
+    body = f"{json.dumps(service.request())[:-1]}{padding}}}".encode()
+    exchange = service.send_as_is(body, f"a body of {_HUGE_MEGABYTES} MB", broken=True, purpose=Purpose.OTHER)
+    # A server that closes the connection while the body still comes has refused it, too.
+    if exchange.ok or exchange.failure == "timed out":
+        yield exchange.fault(f"{exchange.answer}; the body was not refused")
+
+
+@check_service("HK-order-select-draftOrders", "PRE-06", level=SHOULD)
+def a_bundle_is_a_bundle(service: Service) -> Faults:
+    """Refuse a Bundle whose entry is not an array, or draftOrders that are no Bundle: nothing in them was looked at."""
+    request = service.request()
+    prefetch = request.get("prefetch") or {}
+    keys = [key for key, value in prefetch.items() if isinstance(value, dict) and value.get("resourceType") == "Bundle"]
+    drafts = request["context"].get("draftOrders") if service.hook in ("order-select", "order-sign") else None
+    observe(keys or drafts, f"{service.id} is sent no Bundle")
+    for key in keys:
+        yield from _taken_for_none(service, key, prefetch)
+    for title, bundle in {
+        "draftOrders whose entry is text": {"resourceType": "Bundle", "type": "collection", "entry": "none"},
+        "draftOrders that are a Patient": {"resourceType": "Patient", "id": "contract-kit"},
+    }.items():
+        if drafts is not None:
+            request = service.request()
+            request["context"]["draftOrders"] = bundle
+            yield from expect_refusal(service.send(request, title, broken=True))
+
+
+def _taken_for_none(service: Service, key: str, prefetch: dict[str, Any]) -> Faults:
+    """Yield a fault where a broken Bundle gives the advice of an empty one, and its data would have given another."""
+    bundle = {"resourceType": "Bundle", "type": "searchset"}
+    empty = service.send(service.request() | {"prefetch": prefetch | {key: bundle}}, f"prefetch.{key} is empty")
+    if empty.advice == service.base.exchange.advice:
+        return
+    broken = prefetch | {key: bundle | {"entry": "none"}}
+    exchange = service.send(service.request() | {"prefetch": broken}, f"prefetch.{key} has text as entry")
+    if exchange.ok and exchange.advice == empty.advice:
+        yield exchange.fault(f"{exchange.answer}, as if the search had found nothing")

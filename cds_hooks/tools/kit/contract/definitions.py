@@ -1,0 +1,132 @@
+"""What CDS Hooks and FHIR define: hooks and their context fields, codes of override reasons, names of FHIR types.
+
+Sources: HL7/cds-hooks-library (main 5d04c4d and v1.0.1), as section 5 of the checklist gives it; the JSON Schema of
+FHIR R4 (4.0.1), with the types that DSTU2 and STU3 had besides for templates of older servers.
+"""
+
+import csv
+import re
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Final
+
+_YES: Final = ("yes",)
+
+
+def read_table(name: str) -> list[dict[str, str]]:
+    """Return the rows of a table of the kit."""
+    text = files("cds_hooks.tools.kit.contract").joinpath(name).read_text(encoding="utf-8")
+    return list(csv.DictReader(text.splitlines()))
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One field of a hook's context: its JSON type, whether it is required, whether it may be a prefetch token."""
+
+    hook: str
+    name: str
+    required: bool
+    token: bool
+    type: str
+
+
+FIELDS = tuple(
+    Field(row["hook"], row["field"], row["required"] in _YES, row["token"] in _YES, row["type"])
+    for row in read_table("hooks.csv")
+)
+HOOKS = tuple(dict.fromkeys(field.hook for field in FIELDS))
+# The metadata tables and change logs of these pages disagree with each other (trap 15): both values are right.
+HOOK_VERSIONS = {
+    "patient-view": ("1.0", "1.1"),
+    "order-sign": ("1.0", "1.1.0", "1.1"),
+    "order-select": ("1.0", "1.0.2"),
+    "order-dispatch": ("1.1",),
+    "encounter-start": ("1.0",),
+    "encounter-discharge": ("1.0",),
+    "appointment-book": ("1.0",),
+    "allergyintolerance-create": ("0.1.0",),
+    "problem-list-item-create": ("0.1.0",),
+    "medication-refill": ("0.1.0",),
+    "medication-verify": ("0.1.0", "1.0"),
+    "medication-prescribe": ("1.0",),
+    "order-review": ("1.0",),
+}
+
+
+def fields_of(hook: str) -> tuple[Field, ...]:
+    """Return the fields of this hook's context; none for a hook that is not in the library."""
+    return tuple(field for field in FIELDS if field.hook == hook)
+
+
+NON_ADHERENCE: Final = "http://terminology.hl7.org/CodeSystem/non-adherence-reason-codes"
+_CODES = """
+    cds-not-applicable
+        patient-ineligible indication-order-exists action-completed action-unsuccessful
+        action-performed-no-adverse-effect action-not-priority
+    cds-suboptimal-context
+        limited-time wrong-time-workflow inappropriate-recipient need-more-info
+    recipient-disagrees-evidence
+        does-not-align-latest-evidence expert-contradicts policy-contradicts recipient-does-not-trust
+    recipient-concerns-outcomes
+        risk-benefit-ratio mitigate-risk-negative-outcome likely-negative-health-outcomes patient-contraindication
+    does-not-align-preferences
+        patient-fears-discomfort patient-does-not-want-change cultural-religious-reason prefers-alternative
+        patient-refuses
+    not-convenient-feasible
+        inadequate-support service-not-available implementation-challenges too-costly-uncovered
+        recipient-does-not-understand comorbidity-disability
+"""
+NON_ADHERENCE_CODES: Final = frozenset(_CODES.split())
+
+
+_R4 = """
+    Account ActivityDefinition AdverseEvent AllergyIntolerance Appointment AppointmentResponse AuditEvent Basic
+    Binary BiologicallyDerivedProduct BodyStructure Bundle CapabilityStatement CarePlan CareTeam CatalogEntry
+    ChargeItem ChargeItemDefinition Claim ClaimResponse ClinicalImpression CodeSystem Communication
+    CommunicationRequest CompartmentDefinition Composition ConceptMap Condition Consent Contract Coverage
+    CoverageEligibilityRequest CoverageEligibilityResponse DetectedIssue Device DeviceDefinition DeviceMetric
+    DeviceRequest DeviceUseStatement DiagnosticReport DocumentManifest DocumentReference EffectEvidenceSynthesis
+    Encounter Endpoint EnrollmentRequest EnrollmentResponse EpisodeOfCare EventDefinition Evidence EvidenceVariable
+    ExampleScenario ExplanationOfBenefit FamilyMemberHistory Flag Goal GraphDefinition Group GuidanceResponse
+    HealthcareService ImagingStudy Immunization ImmunizationEvaluation ImmunizationRecommendation
+    ImplementationGuide InsurancePlan Invoice Library Linkage List Location Measure MeasureReport Media Medication
+    MedicationAdministration MedicationDispense MedicationKnowledge MedicationRequest MedicationStatement
+    MedicinalProduct MedicinalProductAuthorization MedicinalProductContraindication MedicinalProductIndication
+    MedicinalProductIngredient MedicinalProductInteraction MedicinalProductManufactured MedicinalProductPackaged
+    MedicinalProductPharmaceutical MedicinalProductUndesirableEffect MessageDefinition MessageHeader
+    MolecularSequence NamingSystem NutritionOrder Observation ObservationDefinition OperationDefinition
+    OperationOutcome Organization OrganizationAffiliation Parameters Patient PaymentNotice PaymentReconciliation
+    Person PlanDefinition Practitioner PractitionerRole Procedure Provenance Questionnaire QuestionnaireResponse
+    RelatedPerson RequestGroup ResearchDefinition ResearchElementDefinition ResearchStudy ResearchSubject
+    RiskAssessment RiskEvidenceSynthesis Schedule SearchParameter ServiceRequest Slot Specimen SpecimenDefinition
+    StructureDefinition StructureMap Subscription Substance SubstanceNucleicAcid SubstancePolymer SubstanceProtein
+    SubstanceReferenceInformation SubstanceSourceMaterial SubstanceSpecification SupplyDelivery SupplyRequest Task
+    TerminologyCapabilities TestReport TestScript ValueSet VerificationResult VisionPrescription
+"""
+_OLDER = """
+    BodySite Conformance DataElement DeviceComponent DeviceUseRequest DiagnosticOrder EligibilityRequest
+    EligibilityResponse ExpansionProfile ImagingManifest ImagingObjectSelection MedicationOrder Order OrderResponse
+    ProcedureRequest ProcessRequest ProcessResponse ReferralRequest Sequence ServiceDefinition
+"""
+R4_TYPES: Final = frozenset(_R4.split())
+ANY_TYPES: Final = R4_TYPES | frozenset(_OLDER.split())
+
+ID: Final = re.compile(r"[A-Za-z0-9\-.]{1,64}")
+RELATIVE_REFERENCE: Final = re.compile(r"([A-Z][A-Za-z]{1,63})/([A-Za-z0-9\-.]{1,64})(/_history/[A-Za-z0-9\-.]{1,64})?")
+_REFERENCE: Final = re.compile(r"([A-Z][A-Za-z]{1,63})/([^\s/]{1,500})(/_history/[^\s/]{1,64})?")
+"""Ids that clients have made are longer than FHIR allows, or hold other characters (trap 35)."""
+
+
+def reference_problem(reference: str) -> str:
+    """Return what is wrong with a reference inside a resource, in words; empty where nothing is.
+
+    Absolute URLs, urn: names and fragments (#contained) are taken as they are.
+    """
+    if not reference.strip():
+        return "is blank"
+    if reference.startswith(("#", "urn:", "http://", "https://")):
+        return ""
+    match = _REFERENCE.fullmatch(reference)
+    if match is None:
+        return "is not Type/id"
+    return "" if match[1] in R4_TYPES else f"names {match[1]}, which is no R4 resource type"

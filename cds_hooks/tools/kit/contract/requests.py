@@ -1,0 +1,212 @@
+"""Builds hook requests from an entry of discovery and a patient's chart: conformant ones, or as a vendor sends them.
+
+Epic's ways: the project's note on EHR dialects (section 1) and the CDS Hooks page of fhir.epic.com (public copy): flat
+extension members, FHIR access on every call, absolute references, category as an object, and an empty search as a
+Bundle of total 0 with an OperationOutcome entry, code 4101.
+"""
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final
+from uuid import uuid4
+
+from cds_hooks.tools.kit.contract.charts import USER, PatientChart
+from cds_hooks.tools.kit.simulator.chart import Chart, Resource
+from cds_hooks.tools.kit.simulator.fhir_search import prefetch_from
+from cds_hooks.tools.kit.simulator.request import bundle_of, context_of, fhir_authorization, newest_encounter
+from cds_hooks.tools.kit.simulator.templates import TOKEN
+
+Request = dict[str, Any]
+
+EPIC_BASE: Final = "https://ehr.example/interconnect/api/FHIR/R4"
+EPIC_TRIGGER: Final = "com.epic.cdshooks.request.bpa-trigger-action"
+EPIC_EXTENSION: Final = {
+    EPIC_TRIGGER: "60",
+    "com.epic.cdshooks.request.cds-hooks-specification-version": "1.0",
+    "com.epic.cdshooks.request.fhir-version": "R4",
+    "com.epic.cdshooks.request.criteria-id": "2852",
+    "com.epic.cdshooks.request.epic-version": "11.3",
+}
+_TEXT: Final = "Resource request returns no results."
+NOTHING_FOUND: Final = {
+    "resource": {
+        "resourceType": "OperationOutcome",
+        "issue": [
+            {
+                "severity": "warning",
+                "code": "processing",
+                "details": {
+                    "coding": [
+                        {"system": "urn:oid:1.2.840.114350.1.13.861.1.7.2.657369", "code": "4101", "display": _TEXT}
+                    ],
+                    "text": _TEXT,
+                },
+            }
+        ],
+    },
+    "search": {"mode": "outcome"},
+}
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """A name, what is done to each request, and the headers it goes with."""
+
+    name: str
+    shape: Callable[[Request], Request]
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+def _epic(request: Request) -> Request:
+    access = fhir_authorization(
+        "contract-kit-token",
+        scope="Patient.Read (R4) Observation.Search (Labs) (R4)",
+        subject="00000000-0000-4000-8000-000000000000",
+    )
+    shaped = request | {"fhirServer": EPIC_BASE, "fhirAuthorization": access, "extension": dict(EPIC_EXTENSION)}
+    if not isinstance(request.get("prefetch"), dict):
+        return shaped
+    return shaped | {"prefetch": {key: _epic_value(value) for key, value in request["prefetch"].items()}}
+
+
+def _epic_value(value: Any) -> Any:
+    value = with_object_categories(with_absolute_references(value))
+    if isinstance(value, dict) and value.get("resourceType") == "Bundle" and not value.get("entry"):
+        return value | {"total": 0, "entry": [NOTHING_FOUND]}
+    return value
+
+
+def with_object_categories(value: Any) -> Any:
+    """Return the resource, or the resources of the Bundle, with the first category in place of the array."""
+    if not isinstance(value, dict) or value.get("resourceType") != "Bundle":
+        return _with_object_category(value)
+    entries = value.get("entry")
+    return value | {"entry": [_entry(entry) for entry in entries]} if isinstance(entries, list) else value
+
+
+def _entry(entry: Any) -> Any:
+    return entry | {"resource": _with_object_category(entry.get("resource"))} if isinstance(entry, dict) else entry
+
+
+def _with_object_category(resource: Any) -> Any:
+    category = resource.get("category") if isinstance(resource, dict) else None
+    return resource | {"category": category[0]} if isinstance(category, list) and category else resource
+
+
+def with_absolute_references(value: Any) -> Any:
+    """Return the same JSON with every relative reference made absolute."""
+    if isinstance(value, dict):
+        return {
+            name: f"{EPIC_BASE}/{member}"
+            if name == "reference" and (isinstance(member, str) and member[:1].isupper() and "/" in member)
+            else with_absolute_references(member)
+            for name, member in value.items()
+        }
+    return [with_absolute_references(item) for item in value] if isinstance(value, list) else value
+
+
+DIALECTS: Final = {
+    "standard": Dialect("standard", lambda request: request),
+    "epic": Dialect("epic", _epic, {"content-type": "application/json; charset=utf-8"}),
+}
+
+
+Context = dict[str, Any]
+Contexts = Iterator[tuple[str, Context]]
+
+
+def contexts_for(hook: str, chart: PatientChart) -> Contexts:
+    """Yield one context or several for this hook and chart, each with a title.
+
+    A hook that is not in the library gets user, patient and encounter, which may not be what it needs.
+    """
+    encounters = list(chart.resources_of_type("Encounter"))
+    stay = newest_encounter(Chart(encounters))
+    about = _invented(chart.patient_id) | {"Encounter": {"resourceType": "Encounter", "id": stay or _ENCOUNTER}}
+    orders = [order for order in chart.resources_of_type("ServiceRequest") if order.get("id")]
+    signed = [{**order, "status": "active"} for order in orders[:1]]
+    call_chart = Chart([chart.patient, *signed, *about.values()])
+    for draft in chart.drafts if hook in _OF_EACH_DRAFT else chart.drafts[:1]:
+        drafts = [draft.order, *draft.beside] if hook != "order-dispatch" else []
+        context = context_of(hook, call_chart, drafts, _USER, stay)
+        if hook == "allergyintolerance-create":
+            context["allergyIntolerance"] = about["AllergyIntolerance"]
+        elif hook == "problem-list-item-create":
+            context["conditions"] = bundle_of([about["Condition"]])
+        yield f"{chart.name}, {draft.name} drafted" if hook in _OF_EACH_DRAFT else chart.name, context
+
+
+_OF_EACH_DRAFT: Final = ("order-select", "order-sign")
+_USER: Final = f"Practitioner/{USER['id']}"
+_ENCOUNTER: Final = "contract-kit-encounter"
+
+
+def _invented(patient_id: str) -> dict[str, Resource]:
+    """Return what hooks are about that no chart has yet: it is just being booked or charted."""
+    subject = {"reference": f"Patient/{patient_id}"}
+    category = {"system": "http://terminology.hl7.org/CodeSystem/condition-category", "code": "problem-list-item"}
+    of_type: dict[str, Resource] = {
+        "Appointment": {"id": "contract-kit-appointment", "participant": [{"actor": subject, "status": "accepted"}]},
+        "AllergyIntolerance": {"id": "contract-kit-allergy", "code": {"text": "Penicillin"}, "patient": subject},
+        "Condition": {
+            "id": "contract-kit-problem",
+            "category": [{"coding": [category]}],
+            "code": {"text": "Gout"},
+            "subject": subject,
+        },
+    }
+    return {kind: {"resourceType": kind} | resource for kind, resource in of_type.items()}
+
+
+KIT_AUTHORIZATION: Final = fhir_authorization("contract-kit-token", scope="user/*.read", subject="contract-kit")
+
+
+def new_hook_instance() -> str:
+    """Return a new hookInstance."""
+    return str(uuid4())
+
+
+def conformant_requests(entry: dict[str, Any], chart: PatientChart, as_of: datetime) -> Iterator[tuple[str, Request]]:
+    """Yield conformant requests (2.0.1, published form) for one entry of discovery, each with a title."""
+    for about, context in contexts_for(str(entry["hook"]), chart):
+        request: Request = {"hook": entry["hook"], "hookInstance": new_hook_instance(), "context": context}
+        prefetch = prefetch_from([*chart.resources, USER], _templates(entry), context, as_of.date())
+        yield about, request | ({"prefetch": prefetch} if prefetch else {})
+
+
+def unfilled_keys(entry: dict[str, Any], request: Request) -> frozenset[str]:
+    """Return the prefetch keys of the entry that a conformant request leaves out: a token of theirs has no value."""
+    return frozenset(_templates(entry)) - frozenset(request.get("prefetch", {}))
+
+
+def with_guessed_keys(entry: dict[str, Any], chart: PatientChart, request: Request, as_of: datetime) -> Request:
+    """Return the request with what its unfilled keys probably mean, so that the rest of the service can be tested.
+
+    A token that names no field of the context is taken for the encounter, the user or the patient by its words.
+    """
+    context = request["context"]
+    missing = unfilled_keys(entry, request)
+    guessed = {key: _guess(str(text), context) for key, text in _templates(entry).items() if key in missing}
+    values = prefetch_from([*chart.resources, USER], guessed, context, as_of.date())
+    return request | {"prefetch": request.get("prefetch", {}) | values}
+
+
+def _guess(template: str, context: Context) -> str:
+    fields = {name.lower(): value for name, value in context.items() if isinstance(value, str)}
+
+    def value_of(match: re.Match[str]) -> str:
+        token = match[1].lower().removeprefix("context.")
+        if "date" in token or "today" in token:
+            return "1900-01-01"
+        kind = next((kind for kind in ("encounter", "user") if kind in token), "patient")
+        value = fields.get(token) or fields.get(f"{kind}id") or fields["patientid"]
+        return value.rpartition("/")[2]
+
+    return TOKEN.sub(value_of, template)
+
+
+def _templates(entry: dict[str, Any]) -> dict[str, Any]:
+    templates = entry.get("prefetch")
+    return templates if isinstance(templates, dict) else {}

@@ -1,0 +1,233 @@
+"""Runs the checks: on a server over HTTP, or on a document on disk."""
+
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+from cds_hooks.tools.kit.contract.connection import Exchange, Purpose
+from cds_hooks.tools.kit.contract.document import Node, NotTested, Subject, parse_json, parts_of
+from cds_hooks.tools.kit.contract.registry import SECTIONS, Check, Scope, all_checks, rows
+from cds_hooks.tools.kit.contract.report import Outcome, Report
+from cds_hooks.tools.kit.contract.target import Target
+
+Progress = Callable[[str, int, int], None]
+
+_SLOW_SECONDS = 1.0
+_SLOW_SERVER_LIMIT_SECONDS = 120.0
+_NEWEST_EXCHANGES = 200
+_UNREADABLE = (TypeError, AttributeError, LookupError, ValueError)
+
+
+class UnknownRow(ValueError):
+    """There is no row or section of this name."""
+
+
+def select_checks(only: Sequence[str], dialect: str, *, quick: bool = False) -> list[Check]:
+    """Return the checks of this dialect that stand for one of these rows or sections; all of them where none is named.
+
+    `quick` leaves out those that wait or send much.
+
+    Raises UnknownRow.
+    """
+    names = [name.strip().upper() for entry in only for name in entry.split(",") if name.strip()]
+    known_names = {row.upper() for row in rows()} | set(SECTIONS)
+    unknown = [name for name in names if name not in known_names]
+    if unknown:
+        raise UnknownRow(f"there is no row or section {', '.join(unknown)}; sections: {' '.join(SECTIONS)}")
+    checks = [check for check in all_checks() if check.dialect in ("", dialect) and not (quick and check.slow)]
+    return [check for check in checks if not names or any(_is_named(row, names) for row in check.rows)]
+
+
+def _is_named(row: str, names: Iterable[str]) -> bool:
+    return any(row.upper() == name or row.upper().partition("-")[0] == name for name in names)
+
+
+def run_checks(
+    target: Target,
+    checks: Sequence[Check],
+    progress: Progress = lambda *_: None,
+    time_limit_seconds: float | None = None,
+    *,
+    once: bool = False,
+) -> Report:
+    """Run these checks on a server; `progress` is called with the words, number and count of each step.
+
+    `once`: a check of a service is made at the first service where it can be judged, and not at every one.
+    After the time limit, or a KeyboardInterrupt, no more requests are made and what is known by then is reported.
+    """
+    start = perf_counter()
+    if time_limit_seconds is not None:
+        target.connection.deadline = start + time_limit_seconds
+    outcomes = {check: Outcome(check) for check in checks}
+    if not target.discovery.status and "certificate" not in target.discovery.failure.lower():
+        stopped = f"no answer from {target.connection.base}: {target.discovery.failure}"
+        return Report(target.connection.base, list(outcomes.values()), 1, stopped=stopped)
+    if target.discovery.status in (401, 403) and not target.connection.authenticates:
+        stopped = f"discovery {target.discovery.answer}: give a key or a token (--key, --token)"
+        return Report(target.connection.base, list(outcomes.values()), 1, stopped=stopped)
+    if target.discovery.ok and not target.discovery.document.problem:
+        check_document(Subject.DISCOVERY, target.document, outcomes.values())
+    cut_short = _call_until_cut_short(target, checks, outcomes, progress, once)
+    exchanges = tuple(target.connection.log)
+    _weigh(exchanges, outcomes.values())
+    seconds = perf_counter() - start
+    name = target.dialect.name
+    if cut_short:
+        for outcome in outcomes.values():
+            outcome.reasons.append(cut_short)
+    all_outcomes = list(outcomes.values())
+    return Report(target.connection.base, all_outcomes, len(exchanges), seconds, dialect=name, cut_short=cut_short)
+
+
+def _call_until_cut_short(
+    target: Target, checks: Sequence[Check], outcomes: dict[Check, Outcome], progress: Progress, once: bool
+) -> str:
+    """Make the calls; why not all of them were made, empty where they were."""
+    try:
+        _call(target, checks, outcomes, progress, once)
+    except KeyboardInterrupt:
+        return "the run was interrupted"
+    deadline = target.connection.deadline
+    return "the time limit was reached" if deadline is not None and perf_counter() >= deadline else ""
+
+
+def _call(
+    target: Target, checks: Sequence[Check], outcomes: dict[Check, Outcome], progress: Progress, once: bool
+) -> None:
+    """Make the calls; answers are judged afterwards."""
+    needed = all_checks() if any(check.everything for check in checks) else checks
+    needed = [
+        check for check in needed if check.dialect in ("", target.dialect.name) and (check in checks or not check.slow)
+    ]
+    steps = [(check, subject) for check in needed for subject in _subjects(check, target)]
+    if any(isinstance(check.subject, Subject) or check.subject is Scope.EXCHANGE for check in checks):
+        for service in target.services:
+            progress(f"{service.id}: calls for {service.hook}", 0, len(steps))
+            with suppress(NotTested):
+                _ = service.calls
+    outcome_of = dict(outcomes)  # and of the checks that are made for their exchanges alone
+    for number, (check, subject) in enumerate(steps, 1):
+        deadline = target.connection.deadline
+        if deadline is not None and perf_counter() >= deadline:
+            return
+        progress(check.words, number, len(steps))
+        _bound_time_of_slow_server(target)
+        outcome = outcome_of.setdefault(check, Outcome(check))
+        if once and outcome.judged:
+            continue
+        begin = perf_counter()
+        _try(check, subject, outcome)
+        outcome.seconds += perf_counter() - begin
+
+
+def _bound_time_of_slow_server(target: Target) -> None:
+    """Set a time limit where none was given and most calls take over a second: hundreds of them follow."""
+    if target.connection.deadline is not None:
+        return
+    exchanges = target.connection.log[-_NEWEST_EXCHANGES:]
+    seconds = sorted(exchange.seconds for exchange in exchanges if exchange.purpose is Purpose.CALL)
+    if seconds and seconds[len(seconds) // 2] > _SLOW_SECONDS:
+        target.connection.deadline = perf_counter() + _SLOW_SERVER_LIMIT_SECONDS
+
+
+def _subjects(check: Check, target: Target) -> Sequence[Any]:
+    if check.subject is Scope.SERVICE:
+        return target.services
+    return (target,) if check.subject is Scope.SERVER else ()
+
+
+def _try(check: Check, subject: Any, outcome: Outcome, request: str = "") -> None:
+    try:
+        for fault in check.run(subject):
+            outcome.faults.append(fault if fault.request else replace(fault, request=request))
+        outcome.judged += 1
+    except NotTested as reason:
+        if str(reason) not in outcome.reasons:
+            outcome.reasons.append(str(reason))
+    except _UNREADABLE as error:
+        # A server may answer anything; one check that cannot make sense of it must not end the run.
+        outcome.reasons.append(f"the check could not read an answer of this server ({type(error).__name__}: {error})")
+
+
+def _weigh(exchanges: Sequence[Exchange], outcomes: Iterable[Outcome]) -> None:
+    outcomes = list(outcomes)
+    of_exchanges = [outcome for outcome in outcomes if outcome.check.subject is Scope.EXCHANGE]
+    of_documents = [outcome for outcome in outcomes if isinstance(outcome.check.subject, Subject)]
+    for exchange in exchanges:
+        for outcome in of_exchanges:
+            _try(outcome.check, exchange, outcome)
+        if exchange.purpose is Purpose.CALL and exchange.status == 200 and not exchange.document.problem:
+            check_document(Subject.RESPONSE, Node(exchange.document.value), of_documents, exchange.name)
+
+
+def check_document(subject: Subject, document: Node, outcomes: Iterable[Outcome], request: str = "") -> None:
+    """Hands every part of a document to the checks that are about it."""
+    by_subject: dict[Subject, list[Outcome]] = {}
+    for outcome in outcomes:
+        if isinstance(outcome.check.subject, Subject):
+            by_subject.setdefault(outcome.check.subject, []).append(outcome)
+    if not by_subject:
+        return  # a document has thousands of parts
+    for part, node in parts_of(subject, document):
+        for outcome in by_subject.get(part, ()):
+            _try(outcome.check, node, outcome, request)
+
+
+class UnreadableDocument(ValueError):
+    """The file holds no document that can be judged; the message says why."""
+
+
+def check_file(path: Path, checks: list[Check], kind: Subject | None = None) -> Report:
+    """Return what these checks find in a file; `kind` where its members do not tell what it is.
+
+    Raises UnreadableDocument.
+    """
+    try:
+        document = parse_json(path.read_bytes())
+    except OSError as error:
+        raise UnreadableDocument(f"{path} cannot be read: {error.strerror}") from error
+    if document.problem:
+        raise UnreadableDocument(f"{path.name} is not valid JSON: {document.problem}")
+    outcomes = [Outcome(check) for check in checks if isinstance(check.subject, Subject)]
+    for subject, node in _parts(kind or kind_of(document.value), document.value):
+        check_document(subject, node, outcomes)
+    return Report(str(path), outcomes)
+
+
+def kind_of(value: Any) -> Subject:
+    """Return what a document is: by its members. An object without any is taken for a response.
+
+    Raises UnreadableDocument.
+    """
+    if isinstance(value, list) and value and all(isinstance(item, dict) and "code" in item for item in value):
+        return Subject.OVERRIDE_REASON
+    members = set(value) if isinstance(value, dict) else None
+    if members is None:
+        raise UnreadableDocument("the document is not a JSON object")
+    for subject, telling_members in _TELLING:
+        if members & telling_members:
+            return subject
+    if not members:
+        return Subject.RESPONSE
+    raise UnreadableDocument("this is neither a discovery document nor a response, nor a part of one")
+
+
+_TELLING = (
+    (Subject.DISCOVERY, {"services"}),
+    (Subject.RESPONSE, {"cards", "systemActions"}),
+    (Subject.ENTRY, {"hook", "prefetch"}),
+    (Subject.CARD, {"summary", "indicator"}),
+    (Subject.SUGGESTED_ACTION, {"resource", "resourceId"}),
+    (Subject.SOURCE, {"icon", "topic"}),
+)
+
+
+def _parts(subject: Subject, value: Any) -> list[tuple[Subject, Node]]:
+    if isinstance(value, list):
+        return [(subject, Node(item, f"[{position}]")) for position, item in enumerate(value)]
+    if subject is Subject.ENTRY and set(value) == {"prefetch"}:  # templates alone, without their service
+        return [(Subject.PREFETCH, Node(value).at("prefetch"))]
+    return [(subject, Node(value))]

@@ -1,0 +1,266 @@
+"""The server under test: its discovery document, its services, and the calls made to each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from typing import Any, Final
+from urllib.parse import quote, urlsplit
+
+from msgspec import json as msgspec_json
+
+from cds_hooks.tools.kit.contract.charts import PatientChart
+from cds_hooks.tools.kit.contract.connection import Connection, Exchange, Purpose
+from cds_hooks.tools.kit.contract.definitions import HOOKS
+from cds_hooks.tools.kit.contract.document import Node, NotTested, observe
+from cds_hooks.tools.kit.contract.requests import (
+    DIALECTS,
+    Dialect,
+    Request,
+    conformant_requests,
+    new_hook_instance,
+    unfilled_keys,
+    with_guessed_keys,
+)
+
+_THIS_MACHINE: Final = frozenset({"localhost", "127.0.0.1", "::1"})
+_HUGE: Final = 200  # resources in one call
+_LONGEST_CALLS_SECONDS: Final = 15.0  # of one service: enough is known of a server that is slow
+_ENOUGH_SILENCE: Final = 3  # calls in a row without an answer: the next would wait in vain, too
+
+
+@dataclass(frozen=True)
+class Call:
+    """A request and its answer; `sent` is the request in the published form, before the dialect.
+
+    `unfilled` are the prefetch keys that no client can fill, because a token names nothing; `is_guessed`: they were
+    sent all the same, with what they probably mean.
+    """
+
+    about: str
+    chart: PatientChart
+    sent: Request
+    exchange: Exchange
+    unfilled: frozenset[str] = frozenset()
+    is_guessed: bool = False
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether a conformant call with all of its data was not answered; without an unfilled key 412 is right."""
+        if self.exchange.ok or self.is_guessed:
+            return False
+        return not (self.unfilled and self.exchange.status == 412)
+
+
+@dataclass
+class Service:
+    """What a check of one service is handed; its calls are made once, when first asked for."""
+
+    entry: dict[str, Any]
+    connection: Connection
+    charts: Sequence[PatientChart]
+    dialect: Dialect
+    as_of: datetime
+    fhir_host: str = ""
+    root: str = "/cds-services"
+    discovery_path: str = "/cds-services"
+    must_fetch: bool = True
+    """Whether the tester said that the server may call `fhir_host`; else reading nothing from it is no fault."""
+
+    @property
+    def hook(self) -> str:
+        """The hook of this entry."""
+        return str(self.entry["hook"])
+
+    @property
+    def id(self) -> str:
+        """The service's id."""
+        return str(self.entry["id"])
+
+    @property
+    def path(self) -> str:
+        """Where it is called."""
+        return f"{self.root}/{self.id}"
+
+    @property
+    def url(self) -> str:
+        """The whole address of the service."""
+        return f"{self.connection.base}{self.path}"
+
+    @cached_property
+    def calls(self) -> tuple[Call, ...]:
+        """One call for each chart, or several: every one is conformant and expected to succeed.
+
+        Where a prefetch key cannot be filled and no answer has a card, as many follow with what the key probably means:
+        one wrong token must not hide all that the service does besides.
+        """
+        calls = tuple(self._calls())
+        has_cards = any(call.exchange.cards for call in calls)
+        return calls if has_cards else (*calls, *self._calls(guessed=True))
+
+    def _calls(self, *, guessed: bool = False) -> Iterator[Call]:
+        silent, spent = 0, 0.0
+        for chart in self.charts:
+            for about, request in conformant_requests(self.entry, chart, self.as_of):
+                unfilled = unfilled_keys(self.entry, request)
+                if guessed and not unfilled:
+                    continue
+                sent, title = request, f"{self.hook} for {about}"
+                if guessed:
+                    sent = with_guessed_keys(self.entry, chart, request, self.as_of)
+                    title = f"{title}, prefetch.{min(unfilled)} as it may be meant"
+                exchange = self.send(sent, title)
+                yield Call(about, chart, sent, exchange, unfilled, guessed)
+                silent = 0 if exchange.status else silent + 1
+                spent += exchange.seconds
+                if silent == _ENOUGH_SILENCE or spent > _LONGEST_CALLS_SECONDS:
+                    return
+
+    @cached_property
+    def _base(self) -> Call:
+        answered = [call for call in self.calls if call.exchange.cards is not None]
+        if not answered:
+            explanation = "" if self.hook in HOOKS else f"; the context of {self.hook} is not in the hook library"
+            raise NotTested(f"{self.id} answered no conformant {self.hook} call with 200 and cards{explanation}")
+        return max(answered, key=_worth)
+
+    @property
+    def base(self) -> Call:
+        """The call that others are made from: answered, if possible with cards and much data, and not huge.
+
+        Raises NotTested where no call was answered: then the refusal of a changed one says nothing.
+        """
+        return self._base
+
+    def request(self) -> Request:
+        """Return a copy of the base call's request, with a hookInstance of its own, to be changed at will."""
+        return self.as_new(self.base.sent)
+
+    def prefetch(self) -> dict[str, Any]:
+        """Return a copy of the base call's prefetch; NotTested where it has none."""
+        prefetch: dict[str, Any] = self.request().get("prefetch", {})
+        observe(prefetch, f"{self.id} asks for no prefetch that can be filled")
+        return prefetch
+
+    def search_keys(self) -> list[str]:
+        """Return the prefetch keys that hold a Bundle."""
+        prefetch = self.prefetch()
+        return [key for key, value in prefetch.items() if isinstance(value, dict) and value["resourceType"] == "Bundle"]
+
+    def as_new(self, request: Request) -> Request:
+        """Return a deep copy of a request with a hookInstance of its own.
+
+        Through JSON and not `copy.deepcopy`, which took a third of a run of the kit.
+        """
+        copy: Request = msgspec_json.decode(msgspec_json.encode(request))
+        return copy | {"hookInstance": new_hook_instance()}
+
+    def send(self, request: Request, title: str, *, broken: bool = False, **more: Any) -> Exchange:
+        """Send a request in the dialect's shape. `broken`: a good server refuses it."""
+        more["headers"] = {**self.dialect.headers, **more.get("headers", {})}
+        return self.connection.post(self.path, self.dialect.shape(request), title, broken=broken, **more)
+
+    def send_as_is(self, body: Any, title: str, *, broken: bool = False, **more: Any) -> Exchange:
+        """Send a document, or bytes, unshaped."""
+        return self.connection.post(self.path, body, title, broken=broken, **more)
+
+    def send_with_token(self, token: str, title: str, *, broken: bool = True) -> Exchange:
+        """Send a copy of the base call with this token in place of the tester's; empty: with none."""
+        headers = {"authorization": f"Bearer {token}"} if token else {}
+        return self.send(self.request(), title, headers=headers, authenticated=False, broken=broken)
+
+    def feedback(self, body: Any, title: str, *, broken: bool = False, **more: Any) -> Exchange:
+        """Send feedback."""
+        path = f"{self.path}/feedback"
+        return self.connection.post(path, body, title, purpose=Purpose.FEEDBACK, broken=broken, **more)
+
+
+def _worth(call: Call) -> tuple[bool, int, int, int]:
+    """Rate a call as the base of others: with cards, not huge, data under many keys, several under one."""
+    values = [value for value in call.sent.get("prefetch", {}).values() if isinstance(value, dict)]
+    sizes = [len(value.get("entry", [])) for value in values]
+    return bool(call.exchange.cards), -(sum(sizes) // _HUGE), sum(map(bool, sizes)), sum(size > 1 for size in sizes)
+
+
+@dataclass
+class Target:
+    """What a check of the whole server is handed.
+
+    `origin` is the web origin that CORS is tried with; empty: the public sandbox, or a page of this machine where the
+    server is on this machine. `fhir_host` is the name by which the server reaches this
+    machine; empty: this machine itself, where the server runs on it, and else no FHIR server is offered to read from.
+    `root` is the path of discovery; services stand under it, or under `services_root`.
+    """
+
+    connection: Connection
+    charts: Sequence[PatientChart]
+    as_of: datetime
+    dialect: Dialect = DIALECTS["standard"]
+    origin: str = ""
+    fhir_host: str = ""
+    root: str = "/cds-services"
+    services_root: str = ""
+
+    def __post_init__(self) -> None:
+        here = urlsplit(self.connection.base).hostname in _THIS_MACHINE
+        self.must_fetch = bool(self.fhir_host)
+        if here and not self.fhir_host:
+            self.fhir_host = "127.0.0.1"
+        if not self.origin:
+            self.origin = "http://localhost:8080" if here else "https://sandbox.cds-hooks.org"
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the server runs on this machine."""
+        return self.connection.is_local
+
+    @cached_property
+    def discovery(self) -> Exchange:
+        """The answer to GET on the path of discovery."""
+        return self.connection.get(self.root, "discovery", Purpose.DISCOVERY)
+
+    @property
+    def document(self) -> Node:
+        """The discovery document."""
+        return Node(self.discovery.document.value)
+
+    @cached_property
+    def services(self) -> tuple[Service, ...]:
+        """Every entry that can be called: with a hook and an id."""
+        return tuple(
+            Service(
+                entry.value,
+                self.connection,
+                self.charts,
+                self.dialect,
+                self.as_of,
+                self.fhir_host,
+                self.path_of_services,
+                self.root,
+                self.must_fetch,
+            )
+            for entry in self.document.objects("services")
+            if entry.text("hook") and _callable(entry.value.get("id"))
+        )
+
+    @property
+    def path_of_services(self) -> str:
+        """The path under which services stand."""
+        return self.services_root or self.root
+
+    def observe_discovery(self) -> None:
+        """Raise NotTested where discovery was not answered, because nothing that depends on it can be tested."""
+        observe(self.discovery.ok, f"discovery {self.discovery.answer}")
+
+    @property
+    def any_service(self) -> Service:
+        """One service; NotTested where there is none."""
+        if not self.services:
+            raise NotTested("discovery lists no service that can be called")
+        return self.services[0]
+
+
+def _callable(identifier: Any) -> bool:
+    return isinstance(identifier, str) and bool(identifier) and quote(identifier, safe="-._~") == identifier

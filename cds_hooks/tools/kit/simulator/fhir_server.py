@@ -1,0 +1,375 @@
+"""A FHIR R4 server over charts, well-behaved or not: for trying and testing what reads from one."""
+
+import json
+import secrets
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Event, Lock, Thread
+from typing import Any, Final, Literal
+from urllib.parse import parse_qsl, urlsplit
+
+from cds_hooks.tools.kit.simulator.chart import Resource
+from cds_hooks.tools.kit.simulator.fhir_search import (
+    InvalidSearch,
+    find_resources,
+    medications_of,
+    parameters_of,
+    searchset,
+    usable_parameters,
+)
+
+Mode = Literal["normal", "slow", "401", "403", "429", "503", "garbage", "redirect", "next-elsewhere"]
+BASE: Final = "/fhir"
+ELSEWHERE: Final = "http://127.0.0.1:9/fhir"
+"""An origin that is not this one, where nobody listens (port 9, discard)."""
+_LOOPBACK: Final = ("localhost", "127.0.0.1", "::1")
+_MOST_PAGED: Final = 1000
+_IDLE_SECONDS: Final = 10
+_BACKLOG: Final = 128
+
+
+@dataclass(frozen=True, slots=True)
+class Behaviour:
+    """What the server asks for, and what it does instead of answering.
+
+    `slow` answers after `delay_seconds`; `429` and `503` come with `retry_after` and, where `failures` is given, only
+    that often for each query; `redirect` sends to `elsewhere`; `next-elsewhere` answers, but names the next page there.
+    `halves` splits every search in two pages. `lenient` ignores parameters by which it cannot search, and sends the
+    Medications of orders along. `browsers` lets pages of any origin read the answers.
+    """
+
+    mode: Mode = "normal"
+    token: str | None = None
+    page_size: int = 50
+    delay_seconds: float = 0.2
+    retry_after: int = 1
+    failures: int | None = None
+    halves: bool = False
+    lenient: bool = False
+    elsewhere: str = ELSEWHERE
+    browsers: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedRequest:
+    """One request; `form` is the body of a POST, `token` whether it came with a bearer token (never which)."""
+
+    method: str
+    path: str
+    query: str
+    form: str
+    token: bool
+    status: int
+
+
+@dataclass(slots=True)
+class RequestLog:
+    """All requests that were answered, and how many came and were under way at the same time.
+
+    `tell` is called with each one that was answered.
+    """
+
+    tell: Callable[[LoggedRequest], None] = lambda _: None
+    requests: list[LoggedRequest] = field(default_factory=list)
+    received: int = 0
+    most_at_once: int = 0
+    _under_way: int = 0
+    _lock: Lock = field(default_factory=Lock)
+
+    @contextmanager
+    def under_way(self) -> Iterator[None]:
+        """Count one request while it is being answered."""
+        with self._lock:
+            self.received += 1
+            self._under_way += 1
+            self.most_at_once = max(self.most_at_once, self._under_way)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._under_way -= 1
+
+    def add(self, request: LoggedRequest) -> None:
+        """Add a request that was answered."""
+        self.requests.append(request)
+        self.tell(request)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the log as `GET /requests` shows it."""
+        return {"most_at_once": self.most_at_once, "requests": [asdict(request) for request in self.requests]}
+
+
+@dataclass(frozen=True, slots=True)
+class HttpAnswer:
+    """Status, body and headers of an answer."""
+
+    status: int
+    document: Resource
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    method: str
+    path: str
+    query: str
+    form: str
+    headers: Mapping[str, str]
+
+
+class FhirServer:
+    """Reads and searches these resources; `base` is its address under which it is reached."""
+
+    def __init__(
+        self, base: str, resources: Sequence[Resource], behaviour: Behaviour, log: RequestLog | None = None
+    ) -> None:
+        self.base = base
+        self.resources = resources
+        self.behaviour = behaviour
+        self.log = log or RequestLog()
+        self.released = Event()
+        """Set where nobody waits any more for slow answers."""
+        self._searches: dict[str, tuple[list[Resource], int]] = {}
+        self._failures: Counter[str] = Counter()
+
+    def respond(self, request: _Request) -> HttpAnswer:
+        """Return the answer, unless the behaviour or the token say otherwise; the request is logged either way."""
+        with self.log.under_way():
+            answer = self._misbehave(request) or self._answer(request)
+        token = request.headers.get("authorization", "").startswith("Bearer ")
+        logged = LoggedRequest(request.method, request.path, request.query, request.form, token, answer.status)
+        self.log.add(logged)
+        return answer
+
+    def _misbehave(self, request: _Request) -> HttpAnswer | None:
+        behaviour = self.behaviour
+        if behaviour.mode == "slow":
+            self.released.wait(behaviour.delay_seconds)
+        if behaviour.mode == "401" or self._lacks_token(request):
+            return _outcome(401, "login", "The access token is missing or not valid.", {"www-authenticate": "Bearer"})
+        if behaviour.mode == "403":
+            return _outcome(403, "forbidden", "The token's scopes do not cover this.")
+        if behaviour.mode == "redirect":
+            location = f"{behaviour.elsewhere}{request.path.removeprefix(BASE)}?{request.query}".rstrip("?")
+            return _outcome(302, "informational", "It is elsewhere.", {"location": location})
+        query = f"{request.path}?{request.query}&{request.form}"
+        limit = behaviour.failures
+        if behaviour.mode in ("429", "503") and (limit is None or self._failures[query] < limit):
+            self._failures[query] += 1
+            code = "throttled" if behaviour.mode == "429" else "transient"
+            headers = {"retry-after": str(behaviour.retry_after)}
+            return _outcome(int(behaviour.mode), code, "Ask again later.", headers)
+        return None
+
+    def _lacks_token(self, request: _Request) -> bool:
+        token = self.behaviour.token
+        return token is not None and request.headers.get("authorization") != f"Bearer {token}"
+
+    def _answer(self, request: _Request) -> HttpAnswer:
+        kind, _, identity = request.path.removeprefix(BASE).strip("/").partition("/")
+        is_search = identity == "_search"
+        if request.method != ("POST" if is_search else "GET"):
+            allow = {"allow": "POST" if is_search else "GET"}
+            return _outcome(405, "not-supported", "This server only reads and searches.", allow)
+        if not kind:
+            return self._next_page(request.query)
+        if kind == "metadata":
+            return HttpAnswer(200, self._capability_statement())
+        if is_search and not _is_form(request):
+            return _outcome(415, "not-supported", "A search by POST is sent as application/x-www-form-urlencoded.", {})
+        if identity and not is_search:
+            return self._read(kind, identity)
+        return self._search(kind, "&".join(text for text in (request.query, request.form) if text))
+
+    def _read(self, kind: str, identity: str) -> HttpAnswer:
+        for resource in self.resources:
+            if resource.get("resourceType") == kind and resource.get("id") == identity:
+                return HttpAnswer(200, resource)
+        return _outcome(404, "not-found", f"There is no {kind} of this id.")
+
+    def _search(self, kind: str, query: str) -> HttpAnswer:
+        pairs = parse_qsl(query, keep_blank_values=True)
+        if self.behaviour.lenient:
+            pairs = usable_parameters(kind, pairs)
+        try:
+            matches = find_resources(self.resources, kind, pairs)
+        except InvalidSearch as error:
+            return _outcome(400, "not-supported", str(error))
+        size = min([self.behaviour.page_size, *(int(value) for name, value in pairs if name == "_count")])
+        if self.behaviour.halves:
+            size = min(size, max(1, (len(matches) + 1) // 2))
+        return self._page(matches, size, 0, f"{self.base}/{kind}?{query}")
+
+    def _next_page(self, query: str) -> HttpAnswer:
+        """Return a further page: its address means nothing to anybody but this server."""
+        parameters = dict(parse_qsl(query))
+        name, offset = parameters.get("_getpages", ""), parameters.get("_getpagesoffset", "0")
+        if name not in self._searches or not offset.isdecimal():
+            return _outcome(410, "expired", "There is no such page, or no longer.")
+        matches, size = self._searches[name]
+        return self._page(matches, size, int(offset), f"{self.base}?{query}", name)
+
+    def _page(self, matches: list[Resource], size: int, offset: int, address: str, name: str = "") -> HttpAnswer:
+        links = {"self": address}
+        if offset + size < len(matches):
+            if not name:
+                name = secrets.token_hex(8)
+                self._searches[name] = (matches, size)
+                if len(self._searches) > _MOST_PAGED:
+                    del self._searches[next(iter(self._searches))]
+            root = self.behaviour.elsewhere if self.behaviour.mode == "next-elsewhere" else self.base
+            links["next"] = f"{root}?_getpages={name}&_getpagesoffset={offset + size}"
+        page = matches[offset : offset + size]
+        included = medications_of(self.resources, page) if self.behaviour.lenient else []
+        bundle = searchset(self.base, page, len(matches), included)
+        return HttpAnswer(200, bundle | {"link": [{"relation": name, "url": url} for name, url in links.items()]})
+
+    def _capability_statement(self) -> Resource:
+        kinds = sorted({str(resource.get("resourceType")) for resource in self.resources})
+        return {
+            "resourceType": "CapabilityStatement",
+            "status": "active",
+            "date": datetime.now(UTC).date().isoformat(),
+            "kind": "instance",
+            "fhirVersion": "4.0.1",
+            "format": ["json"],
+            "implementation": {"description": "Charts on disk, for tests", "url": self.base},
+            "rest": [{"mode": "server", "resource": [_capability(kind) for kind in kinds]}],
+        }
+
+
+def _is_form(request: _Request) -> bool:
+    media_type = request.headers.get("content-type", "").split(";")[0].strip()
+    return media_type == "application/x-www-form-urlencoded"
+
+
+def _capability(kind: str) -> Resource:
+    types = {"id": "token", "token": "token", "patient": "reference", "date": "date"}
+    return {
+        "type": kind,
+        "interaction": [{"code": "read"}, {"code": "search-type"}],
+        "searchParam": [
+            {"name": name, "type": types[parameter.kind]} for name, parameter in parameters_of(kind).items()
+        ],
+    }
+
+
+def _outcome(status: int, code: str, text: str, headers: Mapping[str, str] | None = None) -> HttpAnswer:
+    issue = {"severity": "error", "code": code, "details": {"text": text}, "diagnostics": text}
+    return HttpAnswer(status, {"resourceType": "OperationOutcome", "issue": [issue]}, headers or {})
+
+
+@contextmanager
+def serving_fhir(
+    resources: Sequence[Resource],
+    behaviour: Behaviour,
+    log: RequestLog | None = None,
+    host: str = "127.0.0.1",
+    port: int = 0,
+) -> Iterator[FhirServer]:
+    """Serve these resources under /fhir until the block ends; 0 takes a free port.
+
+    `host` is the name by which clients reach this machine.
+
+    Raises:
+        OSError: The port cannot be listened on.
+    """
+    server = FhirServer("", resources, behaviour, log)
+    with listening(_handler_of(server), host, port) as origin:
+        server.base = f"{origin}{BASE}"
+        try:
+            yield server
+        finally:
+            server.released.set()
+
+
+@contextmanager
+def listening(handler: type[BaseHTTPRequestHandler], host: str, port: int = 0) -> Iterator[str]:
+    """Serve HTTP in threads of its own until the block ends; the value is the origin, such as http://127.0.0.1:8090."""
+    # Other hosts are named by the tester: the tested server runs on another machine.
+    bound = "127.0.0.1" if host in _LOOPBACK else "0.0.0.0"  # noqa: S104
+    with _Listener((bound, port), handler) as listener:
+        thread = Thread(target=listener.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+        thread.start()
+        try:
+            yield f"http://{host}:{listener.server_port}"
+        finally:
+            listener.shutdown()
+            thread.join()
+
+
+class _Listener(ThreadingHTTPServer):
+    request_queue_size = _BACKLOG
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Print nothing of a client that went away; what else goes wrong is a fault of this server and is printed."""
+        if not isinstance(sys.exception(), ConnectionError | TimeoutError):
+            super().handle_error(request, client_address)
+
+
+class QuietHandler(BaseHTTPRequestHandler):
+    """Answers with JSON over kept-alive connections and prints nothing."""
+
+    protocol_version = "HTTP/1.1"
+    timeout = _IDLE_SECONDS  # a client that goes away must not keep this thread
+    disable_nagle_algorithm = True  # header and body are two writes: the second would wait 40 ms for the first
+
+    def send(self, status: int, body: bytes, headers: Mapping[str, str]) -> None:
+        """Send an answer, unless the client gave up waiting and has closed the connection."""
+        self.send_response(status)
+        for name, value in {**headers, "content-length": str(len(body))}.items():
+            self.send_header(name, value)
+        with suppress(ConnectionError):
+            self.end_headers()
+            self.wfile.write(body)
+
+    def respond(self) -> None:
+        """Answers a request of any method."""
+        raise NotImplementedError
+
+    def do_GET(self) -> None:
+        """Answers a request, which http.server hands over by its method."""
+        self.respond()
+
+    do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = do_GET
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Print nothing."""
+
+
+def _handler_of(server: FhirServer) -> type[BaseHTTPRequestHandler]:
+    class Handler(QuietHandler):
+        def respond(self) -> None:
+            form = self.rfile.read(int(self.headers.get("content-length") or 0)).decode("utf-8", "replace")
+            parts = urlsplit(self.path)
+            headers = {name.lower(): value for name, value in self.headers.items()}
+            if parts.path == "/requests":
+                self._send_json(HttpAnswer(200, server.log.as_json()), "application/json")
+            elif self.command == "OPTIONS" and server.behaviour.browsers:
+                self._send_json(HttpAnswer(200, {}), "application/json")
+            else:
+                answer = server.respond(_Request(self.command, parts.path, parts.query, form, headers))
+                self._send_json(answer, "application/fhir+json")
+
+        def _send_json(self, answer: HttpAnswer, media_type: str) -> None:
+            is_garbage = server.behaviour.mode == "garbage" and media_type == "application/fhir+json"
+            body = b"<html>Maintenance" if is_garbage else json.dumps(answer.document).encode()
+            self.send(answer.status, body, {"content-type": media_type, **answer.headers, **self._cors_headers()})
+
+        def _cors_headers(self) -> dict[str, str]:
+            if not server.behaviour.browsers:
+                return {}
+            requested = self.headers.get("access-control-request-headers", "*")
+            methods = "GET, POST, PUT, PATCH, DELETE, OPTIONS"
+            return {
+                "access-control-allow-origin": "*",
+                "access-control-allow-methods": methods,
+                "access-control-allow-headers": requested,
+            }
+
+    return Handler

@@ -1,0 +1,95 @@
+"""Calls for tests of restraint: drafts of several severities for one patient, answers, and reasons of an answer."""
+
+import asyncio
+import copy
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from cards.card import Card
+from cds_hooks.call.hold_back.checks import CHECKS, CheckedCall, Chosen, Shared, choose_cards
+from cds_hooks.call.hold_back.memory import REST_DAYS, Memory
+from cds_hooks.call.hold_back.sent_cards import Caller, shown_events
+from tests.cds_hooks.call.services.equation_calls import NOW
+from tests.cds_hooks.calls import counted_request_for, ours
+
+PATIENT = "ckd4-metformin"
+WARNINGS = ("naproxen-egfr-25", "ct-contrast-egfr-25")
+CRITICAL = "metformin-ckd4-coded"
+SIGN = "order-safety-sign"
+
+
+def order_sign(*drafts: str, user: str = "Practitioner/1", as_of: datetime = NOW) -> dict[str, Any]:
+    """A call at order-sign with these drafts of the samples."""
+    first, *others = (counted_request_for("order-safety", "order-sign", PATIENT, as_of, draft) for draft in drafts)
+    request = copy.deepcopy(first)
+    for other in others:
+        request["context"]["draftOrders"]["entry"] += other["context"]["draftOrders"]["entry"]
+    request["context"]["userId"] = user
+    return request
+
+
+async def sign(calls: httpx.AsyncClient, *drafts: str, user: str = "Practitioner/1") -> httpx.Response:
+    """The answer to such a call."""
+    answered = await calls.post(f"/cds-services/{SIGN}", json=order_sign(*drafts, user=user))
+    assert answered.status_code == 200, answered.text
+    return answered
+
+
+def indicators(answer: httpx.Response) -> list[str]:
+    """The indicators of the cards."""
+    return [card["indicator"] for card in answer.json()["cards"]]
+
+
+def reasons(answer: httpx.Response, code: str) -> list[tuple[str, str]]:
+    """Subject and text of each reason with this code."""
+    return [(each["subject"], each["text"]) for each in ours(answer).get("silence", []) if each["reason"] == code]
+
+
+def rules_file(folder: Path, text: str) -> Path:
+    """A rules file with this text."""
+    file = folder / "rules.toml"
+    file.write_text(f"version = 1\n{text}")
+    return file
+
+
+def feedback(card: dict[str, Any], suggestion: str | None = None, code: str = "patient-ineligible") -> dict[str, Any]:
+    """Feedback that accepts this suggestion of the card, or overrides the card."""
+    item = {"card": card["uuid"], "outcomeTimestamp": NOW.isoformat()}
+    if suggestion is not None:
+        return {"feedback": [item | {"outcome": "accepted", "acceptedSuggestions": [{"id": suggestion}]}]}
+    reason = {"code": code, "system": "https://example.org/reasons", "display": "A reason"}
+    return {"feedback": [item | {"outcome": "overridden", "overrideReason": {"reason": reason}}]}
+
+
+class Site:
+    """What a site remembers of patients, and the check of a code that goes by it; `now` is the clock of its calls."""
+
+    def __init__(
+        self,
+        code: str,
+        now: Callable[[], float],
+        rest_days: float = REST_DAYS,
+        horizons: Mapping[str, float] | None = None,
+    ) -> None:
+        self.checks, self.now = [check for check in CHECKS if check.codes[0] == code], now
+        self.memory = Memory()
+        self.shared = Shared(now, rest_days=rest_days, horizons=horizons or {})
+
+    def call(self, caller: Caller) -> CheckedCall:
+        """A call now."""
+        recall = partial(self.memory.of_patient, caller.client, caller.patient)
+        return CheckedCall(caller, self.now(), shared=self.shared, recall=recall)
+
+    def hold_back(self, cards: list[Card], caller: Caller) -> Chosen:
+        """What the check alone holds back."""
+        return asyncio.run(choose_cards(cards, self.call(caller), self.checks))
+
+    def show(self, cards: Sequence[Card], caller: Caller) -> None:
+        """Takes note of what is shown, as a call does."""
+        events = shown_events(caller.service, (card.own_extension for card in cards), self.now())
+        self.memory.note(caller.client, caller.patient, events)

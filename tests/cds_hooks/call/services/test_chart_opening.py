@@ -1,0 +1,205 @@
+"""One opening of a chart: one call, every advisor, the three most important things."""
+
+from itertools import permutations
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cds_hooks.call.hold_back.visit import MOST_WORDS, VisitCard, VisitRank, choose_for_visit
+from cds_hooks.call.services import find_advisors, find_services, services_of
+from cds_hooks.evidence.storage.queries import list_decisions
+from cds_hooks.samples import list_samples
+from models_onnx.errors import DeclarationError
+from tests.cds_hooks.call.services.chart_cases import AS_OF, answers, patient, problem, result
+from tests.cds_hooks.calls import client, ours, request_for
+from tests.each import rows_of, some_of
+from tests.live import record_in
+
+OPENING = "chart-opening"
+HOOK = "patient-view"
+
+
+async def test_discovery_lists_one_service_for_each_moment(tmp_path: Path) -> None:
+    async with client(tmp_path, services=None) as calls:
+        listed = (await calls.get("/cds-services")).json()["services"]
+    by_hook: dict[str, list[str]] = {}
+    for entry in listed:
+        if not entry["id"].startswith("coverage"):
+            by_hook.setdefault(entry["hook"], []).append(entry["id"])
+    assert by_hook == {
+        "patient-view": [OPENING],
+        "order-select": ["order-safety-select"],
+        "order-sign": ["order-safety-sign"],
+        "order-dispatch": ["order-safety-dispatch"],
+        "encounter-discharge": ["discharge"],
+    }
+
+
+@pytest.mark.sampled
+async def test_an_opening_shows_the_most_important_of_what_its_advisors_show_one_by_one(tmp_path: Path) -> None:
+    alone = [service.id for service in find_services(file="separate").values() if HOOK in service.hooks]
+    samples = some_of(list_samples(), 3)
+    async with client(tmp_path, services="separate", as_of=AS_OF) as calls:
+        single: dict[str, list[str]] = {}
+        for sample in samples:
+            for name in alone:
+                answer = await calls.post(f"/cds-services/{name}", json=request_for(name, HOOK, sample.id, AS_OF, None))
+                single.setdefault(sample.id, []).extend(card["summary"] for card in answer.json().get("cards", ()))
+    (tmp_path / "opening").mkdir()
+    async with client(tmp_path / "opening", services=None, as_of=AS_OF) as calls:
+        for sample in samples:
+            answer = await calls.post(
+                f"/cds-services/{OPENING}", json=request_for(OPENING, HOOK, sample.id, AS_OF, None)
+            )
+            shown = [card["summary"] for card in answer.json()["cards"]]
+            assert len(shown) <= 3
+            assert set(shown) <= set(single[sample.id]), sample.id
+            assert bool(shown) == bool(single[sample.id]), sample.id
+
+
+async def test_what_one_advisor_lacks_is_its_silence_and_costs_no_other_a_card(tmp_path: Path) -> None:
+    whole = request_for(OPENING, HOOK, "af-edoxaban-crcl-high", AS_OF, None)
+    without = {**whole, "prefetch": {key: value for key, value in whole["prefetch"].items() if key != "labs"}}
+    async with client(tmp_path, services=None, as_of=AS_OF) as calls:
+        answer = await calls.post(f"/cds-services/{OPENING}", json=without)
+    assert answer.status_code == 200
+    said = {(silence["subject"], silence["reason"]) for silence in ours(answer)["silence"]}
+    assert ("planning-conversation", "required-data-missing") in said
+    assert answer.json()["cards"]
+
+
+async def test_without_the_patient_an_opening_is_not_answered(tmp_path: Path) -> None:
+    whole = request_for(OPENING, HOOK, "planning-talk", AS_OF, None)
+    del whole["prefetch"]["patient"]
+    async with client(tmp_path, services=None, as_of=AS_OF) as calls:
+        assert (await calls.post(f"/cds-services/{OPENING}", json=whole)).status_code == 412
+
+
+@pytest.mark.parametrize(
+    ("sample", "explained"),
+    rows_of(__file__, "the_page_of_an_opening_explains_the_estimate_of_its_card"),
+)
+async def test_the_page_of_an_opening_explains_the_estimate_of_its_card(
+    tmp_path: Path, sample: str, explained: str
+) -> None:
+    request = request_for(OPENING, HOOK, sample, AS_OF, None)
+    async with client(tmp_path, services=None, as_of=AS_OF) as calls:
+        answer = await calls.post(f"/cds-services/{OPENING}", json=request)
+        page = await calls.get(f"/explain/{ours(answer)['decision']}", headers={"accept": "text/html"})
+    assert page.status_code == 200
+    assert explained in page.text
+    assert "The model file has changed" not in page.text
+    assert "Estimate</h2>" in page.text
+
+
+async def test_the_record_of_an_opening_has_every_medication_that_was_reviewed(tmp_path: Path) -> None:
+    request = request_for(OPENING, HOOK, "planning-talk", AS_OF, None)
+    async with client(tmp_path, services=None, as_of=AS_OF) as calls:
+        await calls.post(f"/cds-services/{OPENING}", json=request)
+    (decision,) = list_decisions(record_in(tmp_path))
+    judged = msgspec.json.decode(decision.basis)["orders"]["judged"]
+    taken = [entry for key in request["prefetch"].values() for entry in (key or {}).get("entry", ())]
+    drugs = [entry for entry in taken if entry["resource"]["resourceType"] == "MedicationRequest"]
+    assert len(judged) == len(set(judged)) >= len(drugs) > 0
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    rows_of(__file__, "a_services_file_with_a_mistake_is_refused_in_a_sentence"),
+)
+def test_a_services_file_with_a_mistake_is_refused_in_a_sentence(tmp_path: Path, text: str, fault: str) -> None:
+    file = tmp_path / "services.toml"
+    file.write_text(text)
+    with pytest.raises(DeclarationError, match=fault):
+        services_of(find_advisors(), file)
+
+
+def test_a_site_may_mix_an_opening_with_single_services(tmp_path: Path) -> None:
+    file = tmp_path / "services.toml"
+    file.write_text('[[service]]\nid = "kidneys"\nadvisors = ["nephrology-referral", "medication-review"]\n')
+    services = services_of(find_advisors(), file)
+    assert {advisor.id for advisor in services["kidneys"].advisors} == {"nephrology-referral", "medication-review"}
+    assert "nephrology-referral" not in services
+    assert "vaccines-due" in services
+
+
+def card(uuid: str, rank: VisitRank, **more: Any) -> VisitCard:
+    return VisitCard(uuid, rank, **{"words": 40, **more})
+
+
+CARDS = st.lists(
+    st.builds(
+        VisitCard,
+        st.uuids().map(str),
+        st.sampled_from(VisitRank),
+        st.booleans(),
+        st.sampled_from(["", "", "a test: FIB-4"]),
+        st.integers(1, 300),
+        st.integers(0, 60),
+        st.sampled_from(["", "2026-01-01", "2026-11-02"]),
+    ),
+    max_size=9,
+    unique_by=lambda card: card.uuid,
+)
+
+
+@given(CARDS)
+def test_critical_cards_are_always_shown_and_others_within_three_and_the_words(cards: list[VisitCard]) -> None:
+    shown = choose_for_visit(cards)
+    critical = {card.uuid for card in cards if card.is_critical}
+    assert critical <= set(shown)
+    others = [card for card in cards if card.uuid in shown and not card.is_critical]
+    assert len(others) <= max(0, 3 - len(critical))
+    harmless = [shown[card.uuid] for card in others if card.rank is not VisitRank.DANGER]
+    assert sum(harmless) <= MOST_WORDS
+
+
+FIBRILLATION = [problem("Atrial fibrillation", "I48.91"), problem("Heart failure", "I50.9")]
+KIDNEYS = [problem("Chronic kidney disease stage 4", "N18.4"), result("33914-3", 18, "mL/min/{1.73_m2}")]
+POSITIVE_FIT = {**result("57905-2", 0, "{ratio}", "2026-10-01"), "valueQuantity": None, "valueString": "Positive"}
+LIVER_WITHOUT_COUNT = [
+    *(problem("Type 2 diabetes", "E11.9"), problem("Fatty liver", "K76.0")),
+    *(result(code, 60, "U/L") for code in ("1920-8", "1742-6")),
+]
+
+
+REMINDERS = {"preventive-services", "vaccines-due"}
+
+
+@pytest.mark.parametrize(
+    ("chart", "shown", "waiting"),
+    [
+        (
+            [*LIVER_WITHOUT_COUNT, *FIBRILLATION, *KIDNEYS, POSITIVE_FIT],
+            ["Abnormal result", "Kidney disease", "Atrial fibrillation"],
+            REMINDERS,
+        ),
+        ([*LIVER_WITHOUT_COUNT, *FIBRILLATION], ["Atrial fibrillation", "Diabetes", "FIB-4"], REMINDERS),
+        (LIVER_WITHOUT_COUNT, ["Diabetes", "FIB-4", "5 vaccines"], {"preventive-services"}),
+        ([], ["2 vaccines", "3 preventive services"], set()),
+    ],
+)
+def test_the_cards_stand_in_the_order_of_the_harm_if_one_is_missed_and_what_waits_is_on_the_worklist(
+    tmp_path: Path, chart: list[dict[str, Any]], shown: list[str], waiting: set[str]
+) -> None:
+    (answer,) = answers(tmp_path, OPENING, [[patient(64, "male"), *chart]], services=None)
+    assert [card["summary"][: len(start)] for card, start in zip(answer["cards"], shown, strict=True)] == shown
+    worklist = answer["extension"]["org.cds-hooks-onnx"].get("worklist", [])
+    assert waiting <= {entry["purpose"] for entry in worklist if entry["because"] == "offered-before"}
+
+
+def test_the_order_in_which_advisors_are_asked_decides_nothing() -> None:
+    cards = [
+        card("fibrillation", VisitRank.UNTREATED, newest="2026-11-02"),
+        card("a test", VisitRank.TESTS, kind="a test: FIB-4", newest="2026-11-20"),
+        card("vaccines", VisitRank.VACCINES),
+        card("kidneys", VisitRank.UNTREATED, newest="2026-10-01"),
+        card("a missed result", VisitRank.DANGER, words=200, least=90),
+    ]
+    expected = {"a missed result": 90, "fibrillation": 40, "kidneys": 40}
+    for order in permutations(cards):
+        assert choose_for_visit(order) == expected

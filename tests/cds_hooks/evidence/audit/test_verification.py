@@ -1,0 +1,84 @@
+"""Somebody who can write to the database changes the record: verification says where."""
+
+import asyncio
+import sqlite3
+from contextlib import closing
+
+import pytest
+from sqlalchemy import text
+
+from cds_hooks.evidence.audit.verification import audit
+from cds_hooks.evidence.storage import Decision, open_decision_log
+from cds_hooks.evidence.storage.database import engine_for, parse_url
+from tests.cds_hooks.evidence.storage.samples import a_decision, append_together, store
+from tests.each import rows_of
+
+
+@pytest.fixture
+def stored(url: str) -> list[Decision]:
+    """Three decisions of each of two processes, one after the other."""
+    return _write(url, 3) + _write(url, 3)
+
+
+def _write(url: str, many: int) -> list[Decision]:
+    async def scenario() -> list[Decision]:
+        log = open_decision_log(url)
+        decisions = await append_together(log, many)
+        await log.close()
+        return decisions
+
+    return asyncio.run(scenario())
+
+
+def _tamper(url: str, *statements: str) -> None:
+    """As somebody would who owns the database: the triggers go first."""
+    parsed = parse_url(url)
+    if parsed.get_backend_name() == "sqlite":
+        off = [f"DROP TRIGGER decisions_refuse_{verb}" for verb in ("update", "delete")]
+    else:
+        off = [f"DROP TRIGGER decisions_{name} ON decisions" for name in ("refuse", "refuse_row")]
+    with engine_for(parsed).begin() as connection:
+        for statement in [*off, *statements]:
+            connection.execute(text(statement))
+
+
+def test_an_untouched_record_is_as_it_was_written(url: str, stored: list[Decision]) -> None:
+    found = audit(url)
+    assert found.findings == []
+    assert found.decisions == len(stored)
+    assert found.newest[0] == 6
+
+
+@pytest.mark.parametrize(
+    ("change", "row", "fault"),
+    rows_of(__file__, "the_first_row_that_is_not_as_its_chain_says_is_named"),
+)
+def test_the_first_row_that_is_not_as_its_chain_says_is_named(
+    url: str, stored: list[Decision], change: str, row: int, fault: str
+) -> None:
+    _tamper(url, change)
+    finding = audit(url).findings[0]
+    assert fault in finding
+    assert f"row {row} of decisions" in finding
+    assert any(decision.id in finding for decision in stored)
+
+
+def test_rows_that_no_server_writes_are_findings(sqlite_url: str) -> None:
+    progress: list[int] = []
+    store(sqlite_url, a_decision(), a_decision(), answered=True)
+    assert audit(sqlite_url, on_progress=progress.append).findings == []
+    assert progress == []
+    for statement, finding in (
+        ("UPDATE feedback SET previous = zeroblob(32) WHERE position = 2",
+         ["row 2 of feedback does not follow the row before it",
+          "row 2 of feedback is not as it was written: its content was changed"]),
+        ("UPDATE decisions SET basis = 5 WHERE position = 2",
+         ["a row of decisions holds what no server writes there, and the rows after it were not compared"]),
+    ):  # fmt: skip
+        with closing(sqlite3.connect(sqlite_url.removeprefix("sqlite:///"))) as connection:
+            for (trigger,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
+                connection.execute(f"DROP TRIGGER {trigger}")
+            connection.execute(statement)
+            connection.commit()
+        found = audit(sqlite_url).findings
+        assert set(finding) <= set(found), found

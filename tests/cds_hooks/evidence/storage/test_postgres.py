@@ -1,0 +1,76 @@
+"""The PostgreSQL log: groups, and a connection that is lost."""
+
+import asyncio
+
+import psycopg
+import pytest
+from sqlalchemy import make_url
+
+from cds_hooks.evidence.audit.verification import audit
+from cds_hooks.evidence.storage import RecordUnavailable, open_decision_log
+from cds_hooks.evidence.storage.postgres import PostgresDecisionLog
+from tests.cds_hooks.evidence.storage.samples import a_decision, append_together
+
+
+async def test_decisions_that_come_together_are_committed_together(postgres_url: str) -> None:
+    log = open_decision_log(postgres_url)
+    await log.append(a_decision())
+    await append_together(log, 40)
+    await log.close()
+    with psycopg.connect(postgres_url) as connection:
+        # xmin is the transaction that wrote a row
+        assert connection.execute("SELECT count(*), count(DISTINCT xmin::text) FROM decisions").fetchone() == (41, 2)
+
+
+async def test_a_lost_connection_is_said_and_the_record_goes_on_over_a_new_one(postgres_url: str) -> None:
+    log = open_decision_log(postgres_url)
+    await append_together(log, 3)
+    with psycopg.connect(postgres_url, autocommit=True) as connection:
+        connection.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'INSERT%'")
+        connection.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query = 'COMMIT'")
+    with pytest.raises(RecordUnavailable, match="cannot be written"):
+        await append_together(log, 3)
+    await append_together(log, 3)
+    await log.close()
+    found = audit(postgres_url)
+    assert (found.decisions, found.newest[0], found.findings) == (6, 6, [])
+
+
+async def test_a_decision_that_cannot_be_stored_leaves_nobody_waiting(postgres_url: str) -> None:
+    log = open_decision_log(postgres_url)
+    decision = a_decision()
+    await log.append(decision)
+    with pytest.raises(RecordUnavailable, match="duplicate key"):
+        await log.append(decision)
+    await log.append(a_decision())
+    await log.close()
+    assert audit(postgres_url).decisions == 2
+
+
+async def test_a_check_asks_the_database_itself(postgres_url: str) -> None:
+    log = open_decision_log(postgres_url)
+    await log.check()
+    await log.close()
+    away = PostgresDecisionLog(make_url("postgresql+psycopg://user:secret@127.0.0.1:1/record"))
+    with pytest.raises(RecordUnavailable, match="cannot be written"):
+        await away.check()
+
+
+def test_a_server_that_is_not_there_is_said_in_one_sentence_without_the_password() -> None:
+    with pytest.raises(RecordUnavailable) as raised:
+        open_decision_log("postgresql://user:secret@127.0.0.1:1/record")
+    assert str(raised.value).startswith("the record at postgresql+psycopg://user:***@127.0.0.1:1/record cannot be ")
+    assert "secret" not in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+def test_the_urls_that_others_write_are_understood(postgres_url: str) -> None:
+    for name in ("postgres", "postgresql", "postgresql+psycopg", "postgresql+psycopg2"):
+        url = make_url(postgres_url).set(drivername=name)
+        asyncio.run(open_decision_log(url.render_as_string(hide_password=False)).close())
+
+
+def test_rows_cannot_be_truncated(postgres_url: str) -> None:
+    asyncio.run(open_decision_log(postgres_url).close())
+    with psycopg.connect(postgres_url) as connection, pytest.raises(psycopg.errors.RaiseException, match="append-only"):
+        connection.execute("TRUNCATE decisions")
