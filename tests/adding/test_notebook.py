@@ -17,7 +17,6 @@ import msgspec
 import pytest
 
 from cards.card import Card, check_card
-from models_onnx.artifact.folder import read_manifest
 from tests.adding.notebook import CELL, PAGE, RUNNING
 from tests.conftest import ROOT
 from tests.live import AS_INSTALLED, free_port, record_in
@@ -136,7 +135,7 @@ def test_a_folder_of_charts_is_scored_by_the_model_in_use(folder: Path, facts: d
     assert done.returncode == 0, done.stdout + done.stderr
     (row,) = csv.DictReader((folder / "anna.csv").read_text().splitlines())
     assert (row["name"], row["by"], row["reason"]) == ("stay_1y", "stay_1y", "")
-    assert float(row["value"]) == pytest.approx(facts["anna"], abs=1e-6), "the second version is in shadow"
+    assert float(row["value"]) == pytest.approx(facts["anna"], abs=1e-6)
 
 
 def test_explanation_and_page_of_the_model_and_their_links_are_there(facts: dict[str, Any]) -> None:
@@ -146,10 +145,3 @@ def test_explanation_and_page_of_the_model_and_their_links_are_there(facts: dict
     assert "Procalcitonin" in facts["explanation"]
     assert "The analytics group of the invented hospital" in facts["page"]
     assert "maintainers of cds-hooks-onnx" not in facts["page"]
-
-
-def test_the_second_version_lies_beside_the_first_until_an_act_releases_it(folder: Path) -> None:
-    first, second = read_manifest(folder / "own" / "stay_1y"), read_manifest(folder / "own" / "stay_1y@2.0.0")
-    assert (first.version, first.missing_kind) == ("1.0.0", "imputed")
-    assert (second.version, second.missing_kind) == ("2.0.0", "learned")
-    assert sys.version.split()[0] == second.software["python"]

@@ -156,7 +156,7 @@ class _ModelAdvisor(Struct, frozen=True):
         """How the model is asked about a chart, for the scores of panels too."""
         inputs = partial(map_features, features=self.features)
         declared = self.declared
-        exclusions = (*_exclusions(declared), of_population(self.model.manifest))
+        exclusions = (*_exclusions(declared), of_population(self.model))
         return ChartModel(self.model, self.twin, exclusions, inputs, declared.share, declared.within_age_band)
 
     def _card(self, call: ServiceInput, estimated: ModelEstimate) -> Card:

@@ -21,8 +21,8 @@ from fhir.record.resources import Encounter, Procedure, ServiceRequest
 from fhir.terminology.assertions import states
 from fhir.terminology.caching import remembered
 from fhir.terminology.phrases import groups_in_words
-from models_onnx.artifact.manifest import Manifest
 from models_onnx.serving.eligibility import OUTSIDE_POPULATION, not_in_population
+from models_onnx.serving.runtime import Model
 
 A_YEAR_DAYS: Final = 365
 
@@ -81,10 +81,14 @@ def declined(words: tuple[str, ...]) -> Exclusion:
     return Exclusion("declined", "Declined by the patient within a year ({found}).", find)
 
 
-def of_population(manifest: Manifest) -> Exclusion:
-    """Return the row of patients whom a model is not for: by their age, or by a condition that it leaves out."""
+def of_population(model: Model) -> Exclusion:
+    """Return the row of patients whom a model is not for: by their age, or by a condition that it leaves out.
+
+    The manifest is read with the first chart: a model that cannot be served has none, and stops only its advisor.
+    """
 
     def find(record: PatientRecord) -> WhyNot | None:
+        manifest = model.manifest
         why = not_in_population(manifest, record.age_years())
         if why is not None:
             return WhyNot(manifest.id, why.reason, why.text)

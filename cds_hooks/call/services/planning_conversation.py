@@ -210,7 +210,7 @@ _DOMINATED: Final = Exclusion(
 _NO_TALK: Final = (
     DECEASED,
     OPTED_OUT,
-    of_population(MODEL.manifest),
+    of_population(MODEL),
     on_record(
         "already-done",
         "Palliative or hospice care or a resuscitation decision is on record.",
@@ -285,7 +285,7 @@ ADVISOR = Advisor(
         lab_codes=WISHES,
     ),
     exclusions=_NO_TALK,
-    subject=MODEL.manifest.id,
+    subject="mortality_5y",
     requires_at_once=False,
     find=find,
     rank=VisitRank.TALK,

@@ -123,7 +123,7 @@ ADVISOR = Advisor(
         required=("encounters",),
     ),
     exclusions=NO_FOLLOW_UP,
-    subject=MODEL.manifest.id,
+    subject="readmission_30d",
     find=find,
     models=(MODEL, TWIN),
     of_chart=OF_CHART,

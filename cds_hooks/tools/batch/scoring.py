@@ -316,6 +316,6 @@ def _alone(name: str, configured: Settings) -> ChartModel:
     return ChartModel(
         model,
         site_model(twin.id, folder) if twin is not None else model,
-        (DECEASED, of_population(model.manifest)),
+        (DECEASED, of_population(model)),
         lambda record: map_features(record, features),
     )

@@ -20,7 +20,7 @@ _NO_PAGE: Final = Failure(
 
 
 def documentation_routes(folder: Path) -> list[BaseRoute]:
-    """Return the routes of the documentation in a folder."""
+    """Return the routes of the documentation in a folder; where it is not there, a page says so."""
 
     def to_start(request: Request) -> Response:
         return RedirectResponse(request.url.path + "/", 308, _HEADERS)
@@ -42,7 +42,7 @@ def documentation_routes(folder: Path) -> list[BaseRoute]:
         Route("/docs", to_start),
         Route("/docs/search", results),
         *(Route(path, page) for path in ("/docs/", "/docs/{path:path}/", "/docs/{path:path}.html")),
-        Mount("/docs", Files(folder, _HEADERS)),
+        *([Mount("/docs", Files(folder, _HEADERS))] if folder.is_dir() else []),
     ]
 
 
