@@ -6,8 +6,7 @@ JSON array in UTF-8 without white space, ["decisions", position, id, decided_at,
 patient, user_id, outcome, input_digest, length of models, length of response, length of basis, length of facts or
 null], followed in the array by the hash of the chart (hexadecimal) where one was recorded; and the bytes of models,
 response, basis and facts as they are stored (`content.py`). The lengths say where one of them ends and the next begins.
-A chart is named by the hash of the name of the chart from which it goes on, if any, and its bytes as they are stored,
-so that the chain covers it.
+A chart is named by the hash of its bytes as they are stored, so that the chain covers it.
 """
 
 import hashlib

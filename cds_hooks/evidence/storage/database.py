@@ -200,7 +200,8 @@ DATABASE_ERRORS: Final = (DBAPIError, PoolTimeout, ImportError, OSError)
 @remembered("database engines", entries=8, longest=600)
 def _engine(url: URL, is_writing: bool) -> Engine:
     if url.get_backend_name() == "postgresql":
-        engine = create_engine(_noticing_loss(url), poolclass=NullPool)
+        # whatever the database's default: the newest row is read after the wait for its lock (`postgres.py`)
+        engine = create_engine(_noticing_loss(url), poolclass=NullPool, isolation_level="READ COMMITTED")
         if is_writing:
             event.listen(engine, "begin", lambda connection: connection.exec_driver_sql(END_IDLE_TRANSACTIONS))
         return engine

@@ -32,7 +32,8 @@ _DIALECT = psycopg_dialect.dialect(paramstyle="format")  # type: ignore[no-untyp
 _INSERT = str(insert(decisions).inline().compile(dialect=_DIALECT, column_keys=COLUMNS))
 _INSERT_CHART = "INSERT INTO charts (hash, content) VALUES (%s, %s) ON CONFLICT DO NOTHING"
 _ONE_WRITER = f"SELECT pg_advisory_xact_lock({0x6364_735F_6465_6369})"  # "cds_deci"
-"""Waits until no other process adds decisions: the next row is linked to the newest one, and read after it."""
+"""Waits until no other process adds decisions: the next row is linked to the newest one, which is read after it: in a
+database whose default is stricter than READ COMMITTED it would be the newest from before the wait."""
 _WAIT_SECONDS = 5
 _CHECK_SECONDS = 1.5
 # A committed message in the write-ahead log: it fails on a standby or a full disk, and it adds no row.
@@ -144,6 +145,7 @@ class PostgresDecisionLog:
     async def _commit(self, group: list[Decision], charts: dict[bytes, tuple[Any, ...]]) -> None:
         if self._connection is None:
             self._connection = await psycopg.AsyncConnection.connect(self._address, autocommit=True)
+            await self._connection.set_isolation_level(psycopg.IsolationLevel.READ_COMMITTED)
             await self._connection.execute(END_IDLE_TRANSACTIONS)
         connection = self._connection
         async with connection.transaction(), connection.cursor() as cursor:

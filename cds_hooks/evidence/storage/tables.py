@@ -1,8 +1,7 @@
 """The tables of the record for SQLite and PostgreSQL, append-only by trigger.
 
 A new record is made from them; a record with other tables is refused. A row of decisions, feedback or outcomes can be
-deleted only where `removals` names its table and position, a chart only where no decision names it and no chart goes on
-from it.
+deleted only where `removals` names its table and position, a chart only where no decision names it.
 """
 
 from sqlalchemy import (

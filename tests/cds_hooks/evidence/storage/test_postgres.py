@@ -22,6 +22,17 @@ async def test_decisions_that_come_together_are_committed_together(postgres_url:
         assert connection.execute("SELECT count(*), count(DISTINCT xmin::text) FROM decisions").fetchone() == (41, 2)
 
 
+async def test_a_database_with_a_strict_default_of_its_own_loses_no_decision_of_two_writers(postgres_url: str) -> None:
+    with psycopg.connect(postgres_url, autocommit=True) as connection:
+        name = make_url(postgres_url).database
+        connection.execute(f'ALTER DATABASE "{name}" SET default_transaction_isolation = serializable')
+    logs = [open_decision_log(postgres_url) for _ in range(2)]
+    for _ in range(20):
+        await asyncio.gather(*(log.append(a_decision()) for log in logs))
+    await asyncio.gather(*(log.close() for log in logs))
+    assert audit(postgres_url).decisions == 40
+
+
 async def test_a_lost_connection_is_said_and_the_record_goes_on_over_a_new_one(postgres_url: str) -> None:
     log = open_decision_log(postgres_url)
     await append_together(log, 3)
