@@ -38,9 +38,10 @@ def decision(
     service: str = "statin-discussion",
     percentile: float | None = None,
     reason: str = "worklist",
+    purpose: str = "prevent_base",
 ) -> Decision:
     """A decision as the record has it, so many days before NOW."""
-    entries = [{"test": test, "code": "57698-3", "purpose": "prevent_base", "because": "no-visit"} for test in tests]
+    entries = [{"test": test, "code": "57698-3", "purpose": purpose, "because": "no-visit"} for test in tests]
     scores = {"scores": {"id": "mortality_5y", "percentile": percentile}} if percentile is not None else {}
     return Decision(
         id=f"{service}-{patient}-{days}",
@@ -106,9 +107,11 @@ def test_risk_times_time_since_contact_orders_the_list() -> None:
         decision("high", percentile=90, days=20),
         decision("waiting", percentile=40, days=60),
         decision("unknown", days=80),
+        decision("shadow", percentile=99, days=81, reason="model-not-released"),
+        decision("vaccine", percentile=99, days=70, purpose="vaccine"),
     )
-    assert names(found) == ["waiting", "high", "low", "unknown"]
-    assert [round(row.priority, 3) for row in found] == [24.0, 18.0, 8.0, 0.0]
+    assert names(found) == ["waiting", "high", "low", "shadow", "unknown", "vaccine"]
+    assert [round(row.priority, 3) for row in found] == [24.0, 18.0, 8.0, 0.0, 0.0, 0.0]
 
 
 def test_equal_rows_stand_in_an_order_that_is_the_same_on_a_day_and_another_one_the_next() -> None:
@@ -130,8 +133,8 @@ def replace_time(one: Decision) -> Decision:
     )
 
 
-@pytest.mark.parametrize("reason", ["deceased", "palliative"])
-def test_who_has_died_or_is_in_palliative_care_is_left_out(reason: str) -> None:
+@pytest.mark.parametrize("reason", ["deceased", "palliative", "opted-out"])
+def test_who_has_died_is_in_palliative_care_or_opted_out_is_left_out(reason: str) -> None:
     found = listed(decision("a", days=30), decision("a", (), days=2, service="planning-conversation", reason=reason))
     assert found == ()
 
