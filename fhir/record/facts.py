@@ -395,9 +395,11 @@ class AnalyteResults:
         return self._refused
 
     def _find_newest(self) -> Lookup:
-        newest, self._at_once = newest_parts(self._parts)
+        # Calls of a visit ask in several threads: what one has found is never replaced by a step of another.
+        newest, at_once = newest_parts(self._parts)
         outcome = self._outcome(newest)
         if type(outcome) is Measurement:
+            self._at_once = at_once
             return Found(outcome)
         refused = list[Refusal]()
         for part in self._newest_first():

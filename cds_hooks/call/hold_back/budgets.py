@@ -82,12 +82,14 @@ class Budgets:
                 for most, shown in ((budget.cards_per_call, in_call), (budget.cards_per_day, of_day))
             ):
                 return budget
-        counted: set[_Key] = set()
+        smallest: dict[_Key, tuple[int, Budget]] = {}
         for budget, key in limits if is_counted else ():
-            if budget.cards_per_day is not None and key not in counted:
-                if not await self._take_place(key, budget.cards_per_day):
-                    return budget
-                counted.add(key)
+            most = budget.cards_per_day
+            if most is not None and (key not in smallest or most < smallest[key][0]):
+                smallest[key] = most, budget
+        for key, (most, budget) in smallest.items():
+            if not await self._take_place(key, most):
+                return budget
         return None
 
     def _limits(self, budgets: Sequence[Budget], client: str, audience: Audience) -> list[tuple[Budget, _Key]]:

@@ -11,6 +11,8 @@ from typing import Any
 import httpx
 import pytest
 
+from cards.rules.engine.governance import Budget
+from cds_hooks.call.hold_back.budgets import NOBODY, Budgets
 from cds_hooks.call.hold_back.checks import SUPPRESSED
 from cds_hooks.call.hold_back.site_file import RulesFileError, read_rules_file
 from cds_hooks.evidence.storage.queries import DecisionFilter, find_decisions
@@ -110,6 +112,18 @@ async def test_workers_together_never_show_more_than_the_budget(tmp_path: Path, 
                 assert indicators(answered)[-1] == "critical"
                 shown += indicators(answered).count("warning")
         assert shown == 3
+
+
+async def test_of_two_budgets_for_one_client_the_smaller_one_holds_after_a_restart(tmp_path: Path) -> None:
+    of_all = Budget("client", "all", cards_per_day=6)
+    budgets = [of_all, Budget("client", "few", cards_per_day=3, names=frozenset({"ward"}))]
+    shown = 0
+    for _ in range(2):
+        server = Budgets(f"sqlite:///{tmp_path}/record.db", NOW.timestamp)
+        for _ in range(5):
+            shown += await server.exhausted(budgets, "ward", NOBODY, 0) is None
+        await server.aclose()
+    assert shown == 3
 
 
 @pytest.mark.parametrize(
