@@ -267,7 +267,7 @@ def allergen_of_harm(text: str) -> tuple[Allergen, str]:
     lower = text.lower()
     harmful = _HARMFUL.match(text)
     if (harmful is not None or any(word in lower for word in _LINKS)) and not _statement_of(text).denies:
-        for match in (harmful, *(pattern.search(text) for pattern in _CAUSED)):
+        for match in (*(pattern.search(text) for pattern in _CAUSED), harmful):
             if match is not None and not _NOT_CAUSED.search(match["drug"]):
                 allergen = _allergen_named(match["drug"])
                 if allergen != Allergen() or match is not harmful:
