@@ -5,6 +5,7 @@ from typing import Any
 from cds_hooks.people.governance.standing import Standing
 from cds_hooks.people.pages.explain.explanation import Explanation
 from cds_hooks.people.pages.models.views import model_values
+from cds_hooks.people.pages.pictures import Pictures
 from cds_hooks.people.pages.rules.standing import ActForm, ModelStanding
 from cds_hooks.people.web.site import Site, render
 from models_onnx.artifact.manifest import Manifest
@@ -26,7 +27,9 @@ def models_page(site: Site, model: str, title: str, version: str) -> str:
     )
     form = ActForm("model", model, "", False, False)
     standing = ModelStanding(title=title, release=release, now=now, approvals=(), missing=None, steps=(), form=form)
-    return render("models/models.html", site=site, root="", models=[standing], drafts=[], needs_approval=False)
+    return render(
+        "models/models.html", site=site, root="", models=[standing], drafts=[], needs_approval=False, pictures=[]
+    )
 
 
 def explanation_page(site: Site, explanation: Explanation) -> str:
