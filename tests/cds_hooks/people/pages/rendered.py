@@ -28,7 +28,13 @@ def models_page(site: Site, model: str, title: str, version: str) -> str:
     form = ActForm("model", model, "", False, False)
     standing = ModelStanding(title=title, release=release, now=now, approvals=(), missing=None, steps=(), form=form)
     return render(
-        "models/models.html", site=site, root="", models=[standing], drafts=[], needs_approval=False, pictures=[]
+        "models/models.html",
+        site=site,
+        root="",
+        models=[standing],
+        drafts=[],
+        needs_approval=False,
+        pictures=Pictures((), False),
     )
 
 
