@@ -381,7 +381,7 @@ def _waits(card: Card, call: CheckedCall, because: str) -> WhyNot:
     call.worklist.append(entry)
     finding = card.own_extension.finding
     subject = finding.subject if finding is not None else call.subject_of(card)
-    return WhyNot(subject, WORKLIST, f"{entry.test}: kept for the worklist, because {because}.")
+    return WhyNot(subject, WORKLIST, f"{entry.test.rstrip('.')}: kept for the worklist, because {because}.")
 
 
 def _entry(card: Card, call: CheckedCall, because: str) -> WorklistEntry:

@@ -83,13 +83,20 @@ _DURATION = late_pattern(
     r"(?P<unit>d|days?|wks?|weeks?|mo|months?)\b(?! ?(?:/|per|a|each|every|in a) ?w(?:ee)?k)"
     r"|\b(?P<course>\d+)[- ]day course"
     rf"|\b(?P<lasting>{NUMBER}) (?P<lasting_unit>days?|weeks?|months?) (?:lang|long)\b"  # "5 Tage lang", "5 dagen lang"
-    # "Duration: 14 days", and what stands alone behind a comma at the end: "200 mg BID, 10 days".
-    rf"|(?:\bduration:? ?(?:of )?|, ?)(?P<alone>{NUMBER}) (?P<alone_unit>days?|weeks?|months?) ?(?=[.;)]|$)"
+    # "Duration: 14 days", and what stands alone behind a comma at the end: "200 mg BID, 10 days". Four weeks and more
+    # there are what was dispensed as often as a course.
+    rf"|\bduration:? ?(?:of )?(?P<alone>{NUMBER}) (?P<alone_unit>days?|weeks?|months?) ?(?=[.;)]|$)"
+    r"|, ?(?P<last>(?:[1-9]|1\d|2[0-7])(?= days?)|[1-3](?= weeks?)) (?P<last_unit>days?|weeks?) ?(?=[.;)]|$)"
     # "for 5/7" and "for 2/52", as prescribers of the United Kingdom write days and weeks.
-    r"|\b(?:for|x) ?(?P<share>\d{1,2})/(?P<share_of>7|52)\b"
+    r"|\b(?:for|x) ?(?P<share>\d{1,2})/(?P<share_of>7|52)\b(?! ?(?:days? )?(?:/|per|a|each|every|in a) ?w(?:ee)?k)"
 )
 _MAXIMUM_SIGNS = ("max", "exceed", "more than", "nte", "mdd", "limit")
 _DURATION_SIGNS = ("for", "x", "during", "after", "×", "course", "lang", "long", "duration", ",")
+# Days behind a comma that are those of a supply, a visit or a pause.
+_IS_NO_COURSE = late_pattern(
+    r"\b(?:suppl(?:y|ied)|disp(?:ense[ds]?)?|qty|quantity|refills?"
+    r"|review|re-?check|follow[ -]?up|started|(?:days?|weeks?) on)\b"
+)
 _DAYS_OF_SHARE = {"7": 1.0, "52": 7.0}
 _SINGLE = late_pattern(
     r"\b(?:once(?! (?:a|per|every|each|daily|weekly|monthly|nightly|in the))|one time(?! (?:a|per|daily))|single dose"
@@ -359,8 +366,11 @@ def _days(text: str) -> float | None:
         return float(match["course"])
     if match["share"]:
         return float(match["share"]) * _DAYS_OF_SHARE[match["share_of"]]
-    unit = days_per_unit(match["unit"] or match["lasting_unit"] or match["alone_unit"])
-    return float(match["count"] or match["lasting"] or match["alone"]) * unit if unit is not None else None
+    if match["last"] and _IS_NO_COURSE.search(text[: match.start()]):
+        return None
+    unit = days_per_unit(match["unit"] or match["lasting_unit"] or match["alone_unit"] or match["last_unit"])
+    count = match["count"] or match["lasting"] or match["alone"] or match["last"]
+    return float(count) * unit if unit is not None else None
 
 
 def _maximum(match: re.Match[str] | None) -> SigAmount | None:
