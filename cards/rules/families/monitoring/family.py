@@ -93,7 +93,7 @@ def _lacking(days: float, *analytes: str) -> Placeholder:
 
     def word(context: RuleContext) -> str | None:
         lacking = [name_of(analyte) for analyte in analytes if context.session.lab(analyte, days) is None]
-        return " or ".join(lacking) or None
+        return " or ".join(filter(None, (", ".join(lacking[:-1]), *lacking[-1:]))) or None
 
     return word
 
@@ -141,7 +141,7 @@ FAMILY = Family(
         "mg_per_kg": "15.55",
         "lacking_raas": "potassium or creatinine",
         "lacking_amiodarone": "TSH or ALT",
-        "lacking_methotrexate": "hemoglobin or ALT or creatinine",
+        "lacking_methotrexate": "hemoglobin, ALT or creatinine",
         "weight": "100.5 kg on 2026-11-20",
     },
     conditions=(
