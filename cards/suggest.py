@@ -456,12 +456,16 @@ def _check_no_more(corrected: DraftMedication, drafted: DraftMedication) -> None
 
 
 def _check_draft_stays(plan: _Plan) -> None:
-    """Refuse to end the other drug where the draft would be worse off: a stopped opioid takes the tolerance away."""
+    """Refuse to end the other drug where the draft or the patient would be worse off.
+
+    A stopped opioid takes the tolerance away; clozapine that is stopped at once brings a psychosis back.
+    """
     context = plan.context
     after = context.session.with_drafts(plan.drafts)
     drafted = next((medication for medication in after.drafted if medication.draft is context.drafted.draft), None)
     if drafted is not None:
         context.check_nothing_new(after, drafted, context.finding_keys(context.drafted))
+        _check_beside(after, drafted, context)
 
 
 def _check_partner(before: DraftOrder, changed: DraftOrder, plan: _Plan) -> None:
