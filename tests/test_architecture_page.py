@@ -1,4 +1,4 @@
-"""docs/architecture.md names files and functions that exist, and the stages of a call in their order."""
+"""docs/architecture.md names files and folders that exist."""
 
 import re
 

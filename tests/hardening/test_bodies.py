@@ -114,17 +114,6 @@ def test_more_entries_than_any_chart_has_are_refused(server_here: str, entries: 
     _assert_refused(_post(server_here, PLANNING, json.dumps(body).encode().replace(b'"LABS"', bundle)), 413)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("path", [PLANNING, f"{PLANNING}/feedback"])
-def test_a_body_over_the_limit_is_refused_before_it_is_sent(server_here: str, path: str) -> None:
-    with Connection(server_here) as connection:
-        connection.post(f"/cds-services/{path}", b"{", f"Content-Length: {1 << 40}")
-        answer = connection.answer()
-        assert answer.status == 413
-        assert json.loads(answer.body)["resourceType"] == "OperationOutcome"
-        assert connection.is_closed()
-
-
 @pytest.mark.parametrize("coding", ["gzip", "br", "deflate", "GZIP, identity", "zstd", "x-unknown"])
 def test_a_packed_body_is_not_unpacked(server_here: str, coding: str) -> None:
     _assert_refused(

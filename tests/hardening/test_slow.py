@@ -57,14 +57,6 @@ def test_a_body_that_trickles_is_not_waited_for_longer(bounded: str) -> None:
         assert connection.answer().status == 408
 
 
-def test_a_body_in_pieces_that_comes_in_time_is_answered(bounded: str, body: bytes) -> None:
-    with Connection(bounded) as connection:
-        connection.post(PATH, body[:100], f"Content-Length: {len(body)}")
-        sleep(SECONDS / 4)
-        connection.send(body[100:])
-        assert connection.answer().status == 200
-
-
 def test_a_connection_that_ends_within_the_body_hurts_nobody(bounded: str, body: bytes) -> None:
     for _ in range(20):
         with Connection(bounded) as connection:

@@ -1,9 +1,6 @@
-"""Models are found by themselves, and a specification that contradicts itself is refused."""
-
-from typing import Any
+"""The inputs of our models."""
 
 from models_onnx.spec import (
-    InputSpec,
     find_specs,
 )
 
@@ -14,8 +11,3 @@ def test_no_input_tells_race_income_or_education() -> None:
         for item in spec.inputs:
             told = f"{item.name} {item.described()['words']}".lower()
             assert not any(word in told for word in forbidden), told
-
-
-def inputs(**changes: Any) -> dict[str, Any]:
-    """Its inputs, the second changed."""
-    return {"inputs": (InputSpec("age_years"), InputSpec("sex_male", **changes))}

@@ -23,11 +23,10 @@ from models_onnx.workbench.release.publishing import record_gates
 from tests.cds_hooks.calls import PLANNING, request_for
 from tests.live import record_in, serving
 from tests.models_onnx.workshop import AS_OF, NAME, SIGNER, STRANGER, build
-from tests.operations.test_switches import calling, switch, until
+from tests.operations.test_switches import switch, until
 from tests.program import run_program
 
 NEW_VERSION = f"{NAME}@3.0.0"
-SALT = "00" * 16
 
 
 def _say_version(document: dict[str, Any]) -> None:
@@ -125,36 +124,6 @@ def _salt_with(view: dict[str, Any]) -> str:
     client, patient = "development", view["context"]["patientId"]
     salts = (f"{number:032x}" for number in range(100))
     return next(salt for salt in salts if in_canary(State("canary", share=99, salt=salt), client, patient))
-
-
-@pytest.mark.slow
-def test_switches_of_versions_under_load_lose_no_request_and_each_answer_names_one(
-    site: dict[str, Any], tmp_path: Path
-) -> None:
-    url = record_in(tmp_path)
-    body = json.dumps(request_for(PLANNING, "patient-view", "planning-talk", datetime.now(UTC))).encode()
-    sha256 = json.loads((tmp_path / "models" / NEW_VERSION / "manifest.json").read_text())["file"]["sha256"]
-    with serving(tmp_path, "--workers", "2", **site) as address, calling(address, body, PLANNING) as answers:
-        switch(url, "shadow", "model", NEW_VERSION, version=sha256)
-        switch(url, "canary", "model", NEW_VERSION, version=sha256, share=50, salt=SALT)
-        for number in range(12):
-            to = "active" if number % 2 == 0 else "shadow"
-            if number and to == "active":
-                switch(url, "canary", "model", NEW_VERSION, version=sha256, share=50, salt=SALT)
-            switch(url, to, "model", NEW_VERSION, version=sha256)
-            wanted = "3.0.0" if to == "active" else None
-            until(lambda wanted=wanted: _all_last(answers, wanted))  # type: ignore[misc]
-    assert {each.status_code for each in answers} == {200}
-    said = {each.json()["extension"]["org.cds-hooks-onnx"]["decision"]: version_of(each.json()) for each in answers}
-    assert len(said) == len(answers)
-    for decision in list_decisions(url, limit=len(answers)):
-        assert json.loads(decision.basis)["scores"]["version"] == said.pop(decision.id)
-    assert not said, "every answer is in the record"
-
-
-def _all_last(answers: list[httpx.Response], wanted: str | None) -> bool:
-    last = [version_of(each.json()) for each in answers[-20:]]
-    return len(last) == 20 and all((version == "3.0.0") == (wanted == "3.0.0") for version in last)
 
 
 def test_a_version_of_a_stranger_or_for_other_people_is_left_out(tmp_path: Path) -> None:

@@ -18,17 +18,6 @@ def test_a_misspelt_setting_is_named_with_the_nearest_right_name() -> None:
     assert "CDS_QQQ is not a setting; cds-hooks settings lists all settings." in done.stderr
 
 
-def test_what_kubernetes_sets_for_a_service_of_our_name_is_no_mistake() -> None:
-    names = (
-        "CDS_HOOKS_SERVICE_HOST",
-        "CDS_HOOKS_SERVICE_PORT_HTTP",
-        "CDS_HOOKS_PORT_8085_TCP_ADDR",
-        "CDS_SERVICE_PORT",
-    )
-    assert not [*ignored_settings(dict.fromkeys(names, "10.0.0.1") | {"CDS_PORT": "tcp://10.0.0.1:8085"}, SETTINGS)]
-    assert [*ignored_settings({"CDS_PORT": "9000"}, SETTINGS)]
-
-
 def test_a_variable_of_another_program_is_not_taken_for_a_setting_that_it_does_not_resemble() -> None:
     names = ("CDS_PORT", "CDS_FOO", "CDS_HOST", "CDS_HOME")
     (*sentences,) = ignored_settings(dict.fromkeys(names, "1") | {"CDS_METRICS_DIR": "x"}, SETTINGS)

@@ -2,18 +2,18 @@
 
 from typing import Any
 
-from cards.coverage.policy import CriteriaSet, Criterion, Policies
+from cards.coverage.policy import CriteriaSet, Criterion, Payer, Policies
 from cards.coverage.questionnaire import (
     answers_of,
     canonical,
     questionnaire,
 )
-from tests.cards.coverage.payers import PAYER
 from tests.each import for_rows
 
 Json = dict[str, Any]
 BASE = "https://example.org"
 NOTHING = frozenset[str]()
+PAYER = Payer("own", "Own Health Plan", NOTHING, NOTHING, NOTHING, NOTHING, "555-0100", "https://example.org")
 
 
 def criterion(name: str, test: Json, question: str = "Which?") -> Criterion:

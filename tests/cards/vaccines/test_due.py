@@ -34,9 +34,9 @@ from cards.vaccines.knowledge import (
 from cards.vaccines.patient import ChartedPerson, GivenDose, PatientObservation, Person
 from fhir.mapping.immunizations import VaccineHistory
 from maintenance.vaccine_cases import read_cases, run_case, summary
-from tests.cards.vaccines.small_series import BORN
 
 Json = dict[str, Any]
+BORN = date(2000, 1, 1)
 RELEASE = date(2026, 1, 1)
 TEN = (Vaccines(("10",), forecast=True),)
 

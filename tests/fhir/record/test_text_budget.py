@@ -1,13 +1,11 @@
 """The long texts of one call have a budget: the most important first, and what is over it is told of as not read."""
 
-from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
-from msgspec import inspect
 
 from fhir.mapping.allergies import allergies, unread_allergies
-from fhir.record.datatypes import LeanResource
 from fhir.record.record import read_record, read_value
 from fhir.record.text_budget import (
     CHARACTERS_OF_A_CALL,
@@ -17,16 +15,9 @@ from fhir.record.text_budget import (
 )
 from tests.fhir import builders
 from tests.fhir.builders import medication_order
-from tests.fhir.drawn import AS_OF
 
+AS_OF = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
 SUBJECT = {"reference": "Patient/p"}
-LOOKED_UP = ("reference", "system", "id", "url")
-"""No prose: these are looked up as they are."""
-TYPES: dict[str, Any] = {
-    str(kind.__struct_config__.tag): kind
-    for kind in LeanResource.__subclasses__()
-    if kind.__struct_config__.tag not in (None, "Bundle", "OtherResource", "LeanResource")
-}
 
 
 def _allergies(count: int, text: str) -> list[dict[str, Any]]:
@@ -93,33 +84,3 @@ def test_directions_have_a_budget_of_their_own_from_which_active_orders_take_fir
 
 Path = tuple[str, ...]
 _LIST = "[]"
-
-
-def text_paths(kind: Any, path: Path = ()) -> Iterator[Path]:
-    """The places of texts in a lean type, by its own declaration: a new element is tested without a line here."""
-    if isinstance(kind, inspect.UnionType):
-        for one in kind.types:
-            yield from text_paths(one, path)
-    elif isinstance(kind, inspect.VarTupleType):
-        yield from text_paths(kind.item_type, (*path, _LIST))
-    elif isinstance(kind, inspect.StrType):
-        yield path
-    elif isinstance(kind, inspect.StructType) and len(path) < 9 and not (path and issubclass(kind.cls, LeanResource)):
-        for field in kind.fields:
-            yield from text_paths(field.type, (*path, field.encode_name))
-
-
-def prose_paths(kind: str) -> list[Path]:
-    """Every place of a resource that may hold prose."""
-    paths = text_paths(inspect.type_info(TYPES[kind])) if kind in TYPES else ()
-    return sorted({path for path in paths if path[-1] not in (*LOOKED_UP, "resourceType")})
-
-
-def with_text(path: Path, text: str, value: Any = None) -> Any:
-    """The JSON value, or nothing else, with a text at the path."""
-    if not path:
-        return text
-    if path[0] == _LIST:
-        return [with_text(path[1:], text, value[0] if isinstance(value, list) and value else None)]
-    before = value if isinstance(value, dict) else {}
-    return {**before, path[0]: with_text(path[1:], text, before.get(path[0]))}

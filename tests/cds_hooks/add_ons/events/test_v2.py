@@ -1,7 +1,5 @@
 """HL7 v2: what is read of a message, what is refused with its reason, and how facts follow each other."""
 
-from collections.abc import Mapping
-from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -9,15 +7,12 @@ from typing import Any
 import msgspec
 import pytest
 
-from cds_hooks.add_ons.events.declaration import V2Feed
-from cds_hooks.add_ons.events.facts import Effects, chart_of, numbers_of
-from cds_hooks.add_ons.events.v2.intake import effects_of
+from cds_hooks.add_ons.events.facts import chart_of, numbers_of
 from cds_hooks.add_ons.events.v2.values import read_time
 from fhir.mapping.medications.daily_dose import daily_dose
 from fhir.mapping.medications.identity import identify
 from fhir.record.resources import MedicationRequest
 from tests.cds_hooks.add_ons.events.messages import MSH, Sender, feed, message, result, versions_of, visit
-from tests.cds_hooks.add_ons.events.v2.segments import SOUTH, made
 from tests.each import for_rows, rows_of
 
 
@@ -194,14 +189,3 @@ def test_what_is_settled_is_forgotten_and_facts_and_dead_letters_stay(sender: Se
     assert sender.inbox.query("SELECT message_id, state FROM inbox") == [("2", "dead")]
     assert len(chart(sender, "Observation")) == 1
     assert sender.counted("messages") == 0
-
-
-Fields = Mapping[int, str]
-NOON = datetime(2026, 11, 20, 12, tzinfo=UTC).timestamp()
-PID: Fields = {3: "500^^^SOUTH^MR"}
-
-
-def read(
-    kind: str, *segments: tuple[str, Fields], header: Fields | None = None, feed: V2Feed = SOUTH, now: float = NOON
-) -> Effects:
-    return effects_of(made(kind, *segments, header=header), feed, now)

@@ -115,12 +115,6 @@ def test_a_laboratory_with_another_unit_and_a_silent_client_are_two_incidents_an
 
 
 @pytest.fixture
-def webhook() -> Iterator[Receiver]:
-    with receiving() as receiver:
-        yield receiver
-
-
-@pytest.fixture
 def notices_webhook() -> Iterator[Receiver]:
     """A server that takes notices."""
     with receiving() as receiver:

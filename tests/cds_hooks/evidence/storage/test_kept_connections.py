@@ -4,7 +4,6 @@ import shutil
 from collections.abc import Iterator
 from typing import Any
 
-import psycopg
 import pytest
 from sqlalchemy import func, select
 
@@ -19,15 +18,6 @@ pytestmark = pytest.mark.slow
 def backend(url: str) -> int:
     """The number of the PostgreSQL process that answers."""
     return int(read_rows(url, select(func.pg_backend_pid()))[0][0])
-
-
-def connections(url: str) -> int:
-    """How many others are connected to this database."""
-    with psycopg.connect(url) as connection:
-        query = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
-        row = connection.execute(query).fetchone()
-    assert row is not None
-    return int(row[0])
 
 
 @pytest.fixture

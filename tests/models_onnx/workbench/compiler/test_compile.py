@@ -1,15 +1,14 @@
-"""A model that its file does not repeat exactly is refused; one that it does comes out small, plain and the same."""
+"""A model that its file does not repeat exactly is refused."""
 
 from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from models_onnx.errors import ParityRefused
 from models_onnx.workbench.compiler import compile_fitted
-from models_onnx.workbench.compiler.families.additive_curves import AdditiveCurves, Curve
+from models_onnx.workbench.compiler.families.additive_curves import AdditiveCurves
 from models_onnx.workbench.compiler.parity import Oracle, boundary_rows
 from models_onnx.workbench.compiler.reference import CalibrationBin, Reference
 from tests.models_onnx.workbench.compiler.people import BrokenLine, piecewise
@@ -65,18 +64,3 @@ def test_contributions_shared_out_wrongly_are_refused_though_the_probability_is_
     a, b = MODEL.curves
     with pytest.raises(ParityRefused):
         refused_by(replace(MODEL, curves=(a.scaled(1.0, -0.5), b.scaled(1.0, 0.5))))
-
-
-KNOTS = st.lists(st.integers(-5, 5), min_size=0, max_size=4, unique=True).map(sorted)
-VALUES = st.integers(-3, 3)
-
-
-@st.composite
-def curves(draw: st.DrawFn) -> Curve:
-    """Any straight pieces."""
-    breaks = draw(KNOTS)
-    intercepts, slopes = ([float(draw(VALUES)) for _ in range(len(breaks) + 1)] for _ in range(2))
-    return Curve(np.array(breaks, dtype=float), np.array(intercepts), np.array(slopes), float(draw(VALUES)))
-
-
-X = np.array([*np.linspace(-7, 7, 57), np.nan])

@@ -84,13 +84,3 @@ def test_steps_that_keep_inputs_apart_are_explained_input_by_input_and_others_to
     file = compiled(fitted, X)
     assert type(file.fitted) is family
     assert np.abs(says(file.content, X)["probability"] - fitted.predict_proba(X)[:, 1]).max() < 1e-5
-
-
-def cohort(people: int = 4000) -> Array:
-    """Two inputs that rise together, a third that is nearly constant, gaps, and one wild value."""
-    draw = np.random.default_rng(6)
-    first = draw.normal(70, 10, people)
-    X = np.column_stack([first, first * 2 + draw.normal(0, 3, people), (draw.random(people) < 0.01) * 1.0])
-    X[draw.random(X.shape) < 0.1] = np.nan
-    X[0, 0] = 1e6
-    return X

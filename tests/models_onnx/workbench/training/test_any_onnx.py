@@ -34,9 +34,7 @@ from models_onnx.spec import (
     PopulationSpec,
 )
 from models_onnx.workbench.training.commands import no_progress
-from models_onnx.workbench.training.crossvalidate import Folds
-from models_onnx.workbench.training.data.cohort import Table, build_cohort
-from models_onnx.workbench.training.data.follow_up import c_index
+from models_onnx.workbench.training.data.cohort import Table
 from models_onnx.workbench.training.pipeline import train
 from tests.fhir.builders import observation
 from tests.models_onnx.workbench.networks import HIDDEN, gru, mlp
@@ -126,21 +124,12 @@ ENTRY = '[[feature]]\nname = "{name}"\nwords = "Invented words"\nevidence = "a t
 
 
 def declaration() -> str:
-    entries = [("prothrombin_s", 'loinc = ["5902-2"]\nunit = "s"\nlow = 5\nhigh = 120\nwindow_days = 400')]
-    for name, (analyte, _, _) in LABS.items():
-        quantity = f'analyte = "{analyte}"\n'
-        entries += [
-            (f"{name}_now", quantity + "window_days = 400"),
-            (f"{name}_slope", quantity + 'window_days = 400\nstatistic = "slope"'),
-            (f"{name}_at", quantity + f"steps = {STEPS}\nstep_hours = 3000"),
-            (f"log_{name}", f'formula = "log({name}_now)"\nunit = "1"\nlow = -5\nhigh = 10'),
-        ]
-    return "".join(ENTRY.format(name=name, rest=rest) for name, rest in entries)
+    rest = f'analyte = "{{}}"\nsteps = {STEPS}\nstep_hours = 3000'
+    return "".join(ENTRY.format(name=f"{name}_at", rest=rest.format(lab[0])) for name, lab in LABS.items())
 
 
 def chart(visits: pd.DataFrame) -> bytes:
     """All visits of a person as Observations, those after the landmark among them."""
-    codes = {**{column: (code, unit) for column, (_, code, unit) in LABS.items()}, "protime": ("5902-2", "s")}
     start = datetime(1980, 1, 1, tzinfo=UTC)
     resources = [
         observation(
@@ -150,7 +139,7 @@ def chart(visits: pd.DataFrame) -> bytes:
             id=f"{column}{day:.0f}",
             valueQuantity={"value": float(value), "code": unit, "system": "http://unitsofmeasure.org"},
         )
-        for column, (code, unit) in codes.items()
+        for column, (_, code, unit) in LABS.items()
         for day, value in zip(visits["day"], visits[column], strict=True)
         if not np.isnan(value)
     ]
@@ -194,31 +183,6 @@ def spec_of(inputs: tuple[str, ...], **changes: Any) -> ModelSpec:
     }
     ids = {"id": "invented", "version": "1.0.0", "table": "pbc.csv", "decision_role": "informs"}
     return ModelSpec(**{**ids, **declared, "capacity": 0.1, "capacities": (0.1,), **changes})
-
-
-def c_of(series_table: pd.DataFrame, inputs: tuple[str, ...]) -> float:
-    """The mean C of five times five folds, as the reference of the data has it."""
-    spec, of_folds = spec_of(inputs), []
-    for seed in range(5):
-        fold = np.random.default_rng(seed).permutation(np.arange(len(series_table)) % 5)
-        cohort = build_cohort(spec, series_table.assign(fold=fold))
-        margin = Folds(spec, cohort, spec.feature_names).out_of_fold(no_progress, "").logit
-        held_out = [cohort.rows["fold"].to_numpy() == number for number in range(5)]
-        of_folds += [c_index(margin[rows], cohort.observed.part(rows), YEARS) for rows in held_out]
-    return float(np.mean(of_folds))
-
-
-def test_declared_features_of_series_reach_the_figures_of_the_data(
-    series_table: pd.DataFrame, data_folder: Path
-) -> None:
-    reference = json.loads((data_folder / "series" / "reference.json").read_text())[
-        "pbcseq landmark day 365, last value"
-    ]
-    assert (len(series_table), int(series_table["death"].sum())) == (reference["n"], reference["deaths"])
-    newest = ("age_years", "log_bili", "log_albumin", "prothrombin_s")
-    last_values = c_of(series_table, newest)
-    assert last_values > reference["c_index"] - reference["c_sd"]
-    assert c_of(series_table, (*newest, "bili_slope")) < last_values + 0.01
 
 
 def test_a_recurrent_network_is_adopted_and_judged_on_people_it_never_saw(
