@@ -266,12 +266,13 @@ def allergen_of_harm(text: str) -> tuple[Allergen, str]:
     """
     lower = text.lower()
     harmful = _HARMFUL.match(text)
-    if (harmful is not None or any(word in lower for word in _LINKS)) and not _statement_of(text).denies:
+    if harmful is not None or any(word in lower for word in _LINKS):
         for match in (*(pattern.search(text) for pattern in _CAUSED), harmful):
             if match is not None and not _NOT_CAUSED.search(match["drug"]):
                 allergen = _allergen_named(match["drug"])
                 if allergen != Allergen() or match is not harmful:
-                    return allergen, match["drug"].strip()
+                    # Last, because reading the whole text costs most.
+                    return (Allergen(), "") if _statement_of(text).denies else (allergen, match["drug"].strip())
     return Allergen(), ""
 
 
@@ -299,11 +300,12 @@ def allergen_of_problem(text: str, codings: tuple[tuple[str | None, str | None],
     lower = text.lower()
     if meaning != Allergen() or not any(stem in lower for stem in _ALLERGIC):
         return meaning
-    statement = _statement_of(text)
-    if statement.denies:
-        return meaning
     match = _ALLERGIC_TO.search(text)
-    return meaning if match is None or statement.unclear != meaning else allergen_of_words(match["to"] or match["of"])
+    named = allergen_of_words(match["to"] or match["of"]) if match is not None else meaning
+    if named == meaning:
+        return meaning
+    statement = _statement_of(text)  # last, because reading the whole text costs most
+    return meaning if statement.denies or statement.unclear != meaning else named
 
 
 def _allergen_of_class(name: str) -> Allergen:
