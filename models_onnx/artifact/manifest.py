@@ -293,7 +293,7 @@ class Manifest(Struct, frozen=True, kw_only=True):
     row_words: str = "people"
     twin: Twin | None = None
     horizons_years: tuple[float, ...] = ()
-    """The columns of the outputs `risk` and `survival`, where the file has them."""
+    """Always empty: a file answers for one horizon. Signed manifests have the member."""
     lineage: Lineage | UnsetType = UNSET
     """Not there: not recorded, as of every model that was made before 22 November 2026."""
     provenance: Provenance | UnsetType = UNSET

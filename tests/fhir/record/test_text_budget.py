@@ -80,7 +80,3 @@ def test_directions_have_a_budget_of_their_own_from_which_active_orders_take_fir
     assert [text == NOT_READ for text in texts] == [False, True, True, True, True, *(False for _ in active)]
     assert [entry.resource.medicationCodeableConcept.text for entry in read["orders"].entry][1] == "metformin 500 mg"
     assert [refusal.text.split()[4] for refusal in refusals] == ["4"]
-
-
-Path = tuple[str, ...]
-_LIST = "[]"

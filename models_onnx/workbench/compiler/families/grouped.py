@@ -5,7 +5,7 @@ of a fixed background, the mean of the reference cohort. From these answers the 
 their definition, so they are exact with respect to this background. Log odds are explained where the file gives them,
 otherwise its probability.
 
-An additive file, such as a regression behind scalers, codes and splines, is asked with each input alone in place of
+An additive file, such as a regression behind scalers, codes and bins, is asked with each input alone in place of
 the background's. These answers, less their mean over the reference cohort, are the terms of its sum.
 """
 
