@@ -1,6 +1,6 @@
 """How a rule or a model stands at this site now: one function each, which every page and command uses.
 
-The order of the questions is that of the checks of the chain (`checks.py`, `checks.py`).
+The order of the questions is that in which a call asks them (`call/hold_back/checks.py`).
 """
 
 from collections.abc import Iterable
