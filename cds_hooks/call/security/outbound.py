@@ -236,7 +236,8 @@ class ConnectionPools:
         pools, self._pools = self._pools, OrderedDict()
         for pool in pools.values():
             pool.retire()
-        await asyncio.gather(*self._closing, return_exceptions=True)
+        while self._closing:  # a request that is given up closes its pool's connections in a task of its own
+            await asyncio.gather(*self._closing, return_exceptions=True)
 
 
 class Pool:

@@ -125,6 +125,12 @@ class RemoteKeys:
         if self._fetching is not None:
             self._fetching.cancel()
 
+    async def aclose(self) -> None:
+        """Cancel a running fetch and wait until it has let go of its connection."""
+        if self._fetching is not None:
+            self._fetching.cancel()
+            await asyncio.wait([self._fetching])
+
     def _kept(self, kid: str) -> VerificationKey | None:
         return self._keys.by_kid.get(kid) if self.usable else None
 
@@ -226,10 +232,10 @@ class WatchedTrustFile:
         """
         return self._remote[source]
 
-    def cancel(self) -> None:
-        """Cancel all running fetches."""
+    async def aclose(self) -> None:
+        """Cancel all running fetches and wait until they have ended."""
         for keys in self._remote.values():
-            keys.cancel()
+            await keys.aclose()
 
     def _look(self) -> None:
         # taken before reading, so that a change during the reading is seen the next time
@@ -411,7 +417,7 @@ class FileTrust(OutboundTrust):
 
     async def aclose(self) -> None:
         """Close connections and files."""
-        self._live.cancel()
+        await self._live.aclose()
         await super().aclose()
         await self._replays.aclose()
 

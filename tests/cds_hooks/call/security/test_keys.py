@@ -86,8 +86,9 @@ def _with_keys(seen: Seen, clock: Clock, scenario: Scenario, **keeping: float) -
         try:
             await scenario(keys)
         finally:
-            keys.cancel()
+            await keys.aclose()
             await outbound.aclose()
+        assert asyncio.all_tasks() == {asyncio.current_task()}, "nothing goes on after the end"
 
     run(play())
 
