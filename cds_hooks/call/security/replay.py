@@ -17,7 +17,7 @@ from sqlalchemy import URL
 
 from cds_hooks.errors import ReplayStoreFailed
 from cds_hooks.evidence.storage.database import parse_url, sqlite_file
-from cds_hooks.evidence.storage.outage import Outage
+from cds_hooks.evidence.storage.outage import KeptConnection, Outage, within
 from cds_hooks.evidence.storage.sqlite import Checkpointer, is_locked
 
 if TYPE_CHECKING:
@@ -185,10 +185,10 @@ class PostgresReplayStore:
 
     def __init__(self, url: URL) -> None:
         """Name the database; the connection is opened and the table made when the first token arrives."""
-        self._address = url.set(drivername="postgresql").render_as_string(hide_password=False)
+        address = url.set(drivername="postgresql").render_as_string(hide_password=False)
         self._waiting: Waiting = []
         self._writer: asyncio.Task[None] | None = None
-        self._connection: AsyncConnection | None = None
+        self._connection = KeptConnection(address, _make_table)
         self._outage = Outage(self._probe)
         self._inserts = 0
         self._now = 0.0
@@ -207,15 +207,13 @@ class PostgresReplayStore:
 
     async def was_used_by(self, iss: str, jti: str, call_id: str) -> bool:
         """Return whether the first use of this pair, on any machine, was that of this call."""
+        if self._outage.is_on:
+            raise ReplayStoreFailed(_FAILED)
         try:
-            async with asyncio.timeout(_ROUND_TRIP_SECONDS):
-                connection = self._connection or await self._connect()
-                return (
-                    await (await connection.execute(_FIND_ONE, (_id_of_call(iss, jti, call_id),))).fetchone()
-                    is not None
-                )
+            return await within(_ROUND_TRIP_SECONDS, self._find(_id_of_call(iss, jti, call_id)))
         except Exception as error:  # whatever failed, as for `first_use`
-            await self._disconnect()
+            if isinstance(error, TimeoutError):
+                self._outage.begin()
             raise ReplayStoreFailed(_FAILED) from error
 
     async def aclose(self) -> None:
@@ -223,59 +221,51 @@ class PostgresReplayStore:
         self._outage.end()
         if self._writer is not None:
             await self._writer
-        await self._disconnect()
+        await self._connection.aclose()
 
     async def _write(self) -> None:
         while self._waiting:
             group, self._waiting = self._waiting, []
             try:
-                async with asyncio.timeout(_ROUND_TRIP_SECONDS):
-                    new = await self._insert(group)
+                new = await within(_ROUND_TRIP_SECONDS, self._insert(group))
             # every waiting caller gets an answer, whatever failed: a token that cannot be checked is refused
             except Exception as error:
                 if isinstance(error, TimeoutError):
                     self._outage.begin()
                     group, self._waiting = [*group, *self._waiting], []
                 _refuse(group, error)
-                await self._disconnect()
             else:
                 _answer(group, new)
         self._writer = None
 
     async def _insert(self, group: Waiting) -> set[bytes]:
-        connection = self._connection or await self._connect()
         # the first of a group with a token is the one whose use counts, so only its call is kept
         first = {token: (token, expires, call) for token, expires, call, _ in reversed(group)}
         columns = [list(column) for column in zip(*first.values(), strict=True)]
-        new = {bytes(row[0]) for row in await (await connection.execute(_INSERT_ALL, columns)).fetchall()}
-        self._inserts += len(new)
-        if self._inserts >= _INSERTS_PER_FORGETTING:
-            self._inserts = 0
-            await connection.execute(_FORGET_SOME, (int(self._now) - _KEPT_SECONDS,))
+        async with self._connection.use() as connection:
+            new = {bytes(row[0]) for row in await (await connection.execute(_INSERT_ALL, columns)).fetchall()}
+            self._inserts += len(new)
+            if self._inserts >= _INSERTS_PER_FORGETTING:
+                self._inserts = 0
+                await connection.execute(_FORGET_SOME, (int(self._now) - _KEPT_SECONDS,))
         return new
 
-    async def _connect(self) -> "AsyncConnection":
-        # imported here: psycopg comes with the extra `postgres` only
-        import psycopg
-
-        connection = await psycopg.AsyncConnection.connect(self._address, autocommit=True)
-        ((is_made,),) = await (await connection.execute("SELECT to_regclass('used_tokens') IS NOT NULL")).fetchall()
-        if not is_made:  # a role that may not make tables finds it made (docs/operations/insert-only-role.sql)
-            async with connection.transaction():
-                await connection.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
-                for statement in _SET_UP:
-                    await connection.execute(statement)
-        self._connection = connection
-        return connection
+    async def _find(self, wanted: bytes) -> bool:
+        async with self._connection.use() as connection:
+            return await (await connection.execute(_FIND_ONE, (wanted,))).fetchone() is not None
 
     async def _probe(self) -> None:
-        if self._connection is None:
-            await self._connect()
+        async with self._connection.use() as connection:
+            await connection.execute("SELECT 1")
 
-    async def _disconnect(self) -> None:
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            await connection.close()
+
+async def _make_table(connection: "AsyncConnection") -> None:
+    ((is_made,),) = await (await connection.execute("SELECT to_regclass('used_tokens') IS NOT NULL")).fetchall()
+    if not is_made:  # a role that may not make tables finds it made (docs/operations/insert-only-role.sql)
+        async with connection.transaction():
+            await connection.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
+            for statement in _SET_UP:
+                await connection.execute(statement)
 
 
 def _answer(group: Waiting, new: set[bytes]) -> None:

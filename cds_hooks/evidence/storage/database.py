@@ -31,9 +31,12 @@ _POSTGRES_SOCKET: Final = {
 }
 """A PostgreSQL that vanished from the network is noticed in about 20 s, not in the system's 15 minutes and more: nobody
 reads acts meanwhile, and the threads that wait are missing elsewhere. The URL of the site can name other values."""
-END_IDLE_TRANSACTIONS: Final = "SET idle_in_transaction_session_timeout = '15s'"
-"""A machine that dies in the middle of a transaction holds its locks no longer: PostgreSQL would wait for hours, and so
-would everybody who records a decision, an answer or an act."""
+BOUND_WAITS: Final = (
+    "SELECT set_config('idle_in_transaction_session_timeout', '15s', false), set_config('lock_timeout', '5s', false)"
+)
+"""A machine that dies in the middle of a transaction holds its locks no longer, and nobody waits longer for a lock of
+another program (a migration, a VACUUM FULL) than for one of SQLite. PostgreSQL would wait for hours, and so would
+everybody who records or reads a decision, an answer or an act, each in a thread that others need."""
 _DEFAULT_FOLDER: Final = Path("var")
 
 
@@ -155,7 +158,7 @@ def _noticing_loss(url: URL) -> URL:
 
 def _pooled(url: URL) -> Engine:
     """Two connections are kept; one that was lost, as after a restart of the database, is noticed and opened again."""
-    return create_engine(
+    engine = create_engine(
         _noticing_loss(url),
         poolclass=QueuePool,
         pool_size=2,
@@ -163,6 +166,17 @@ def _pooled(url: URL) -> Engine:
         pool_timeout=LOCK_WAIT_SECONDS,
         pool_pre_ping=True,
     )
+    return _with_bounded_waits(engine)
+
+
+def _with_bounded_waits(engine: Engine) -> Engine:
+    @event.listens_for(engine, "connect")
+    def _set_up(connection: DBAPIConnection, _record: Any) -> None:
+        connection.autocommit = True  # what is set in a transaction goes with it where that is rolled back
+        connection.cursor().execute(BOUND_WAITS)
+        connection.autocommit = False
+
+    return engine
 
 
 @contextmanager
@@ -201,10 +215,9 @@ DATABASE_ERRORS: Final = (DBAPIError, PoolTimeout, ImportError, OSError)
 def _engine(url: URL, is_writing: bool) -> Engine:
     if url.get_backend_name() == "postgresql":
         # whatever the database's default: the newest row is read after the wait for its lock (`postgres.py`)
-        engine = create_engine(_noticing_loss(url), poolclass=NullPool, isolation_level="READ COMMITTED")
-        if is_writing:
-            event.listen(engine, "begin", lambda connection: connection.exec_driver_sql(END_IDLE_TRANSACTIONS))
-        return engine
+        return _with_bounded_waits(
+            create_engine(_noticing_loss(url), poolclass=NullPool, isolation_level="READ COMMITTED")
+        )
     engine = create_engine(url, poolclass=NullPool, connect_args={"timeout": LOCK_WAIT_SECONDS})
     settings = (
         # what is taken out of the tables must not stay in the file: not every SQLite is built to overwrite it

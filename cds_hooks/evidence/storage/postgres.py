@@ -5,7 +5,6 @@ Decisions that arrive during a commit are committed together in the next one.
 
 import asyncio
 from collections.abc import Sequence
-from contextlib import suppress
 from typing import Any
 
 import psycopg
@@ -14,7 +13,7 @@ from sqlalchemy import URL, insert
 from sqlalchemy.dialects.postgresql import psycopg as psycopg_dialect
 
 from cds_hooks.evidence.storage.chain import as_stored, linked
-from cds_hooks.evidence.storage.database import END_IDLE_TRANSACTIONS, database_error_reason
+from cds_hooks.evidence.storage.database import BOUND_WAITS, database_error_reason
 from cds_hooks.evidence.storage.decision import (
     Decision,
     FeedbackItem,
@@ -24,7 +23,7 @@ from cds_hooks.evidence.storage.decision import (
     answer_all,
     without_nul,
 )
-from cds_hooks.evidence.storage.outage import Outage
+from cds_hooks.evidence.storage.outage import KeptConnection, Outage, within
 from cds_hooks.evidence.storage.queries import store_feedback
 from cds_hooks.evidence.storage.tables import COLUMNS, NEWEST_ROW, decisions
 
@@ -47,12 +46,12 @@ class PostgresDecisionLog:
         """Name a database that exists and has the tables; the connection is opened by the first append."""
         self.health = RecordHealth("the record in PostgreSQL")
         self._url = url
-        self._address = url.set(drivername="postgresql").render_as_string(hide_password=False)
+        address = url.set(drivername="postgresql").render_as_string(hide_password=False)
         self._waiting: WaitingDecisions = []
         self._charts: dict[bytes, tuple[Any, ...]] = {}
         self._writer: asyncio.Task[None] | None = None
-        self._connection: psycopg.AsyncConnection | None = None
-        self._probe_connection: psycopg.AsyncConnection | None = None
+        self._writing = KeptConnection(address, _prepare)
+        self._probing = KeptConnection(address, _prepare)
         self._outage = Outage(self._probe)
         self._cause = ""
 
@@ -86,8 +85,7 @@ class PostgresDecisionLog:
         if self._outage.is_on:
             raise self.health.refusal(self._cause)
         try:
-            async with asyncio.timeout(_CHECK_SECONDS):
-                await self._probe()
+            await within(_CHECK_SECONDS, self._probe())
         except (psycopg.Error, OSError) as error:
             cause = database_error_reason(error)
             self.health.failed(cause)
@@ -96,25 +94,17 @@ class PostgresDecisionLog:
             raise self.health.refusal(recent)
 
     async def _probe(self) -> None:
-        connection, self._probe_connection = self._probe_connection, None
-        if connection is None:
-            connection = await psycopg.AsyncConnection.connect(self._address, autocommit=True)
-        try:
+        async with self._probing.use() as connection:
             await connection.execute(NEWEST_ROW)
             await connection.execute(_PROBE)
-        except BaseException:  # also a time-out: what the connection is in the middle of is not known
-            await connection.close()
-            raise
-        self._probe_connection = connection
 
     async def close(self) -> None:
         """Commit the waiting decisions and close the connections."""
         self._outage.end()
         if self._writer is not None:
             await self._writer
-        await self._disconnect()
-        if self._probe_connection is not None:
-            await self._probe_connection.close()
+        await self._writing.aclose()
+        await self._probing.aclose()
 
     async def _write(self) -> None:
         while self._waiting:
@@ -122,8 +112,7 @@ class PostgresDecisionLog:
             charts, self._charts = self._charts, {}
             cause = None
             try:
-                async with asyncio.timeout(_WAIT_SECONDS):
-                    await self._commit([decision for decision, _ in group], charts)
+                await within(_WAIT_SECONDS, self._commit([decision for decision, _ in group], charts))
             # every waiting caller gets an answer: after an unforeseen failure the decision is not on record either
             except Exception as error:
                 cause = database_error_reason(error)
@@ -137,18 +126,10 @@ class PostgresDecisionLog:
                 self.health.succeeded()
                 continue
             self.health.failed(cause, len(group))
-            # it is uncertain whether the rows were stored, so the connection is given up
-            with suppress(psycopg.Error, OSError):
-                await self._disconnect()
         self._writer = None
 
     async def _commit(self, group: list[Decision], charts: dict[bytes, tuple[Any, ...]]) -> None:
-        if self._connection is None:
-            self._connection = await psycopg.AsyncConnection.connect(self._address, autocommit=True)
-            await self._connection.set_isolation_level(psycopg.IsolationLevel.READ_COMMITTED)
-            await self._connection.execute(END_IDLE_TRANSACTIONS)
-        connection = self._connection
-        async with connection.transaction(), connection.cursor() as cursor:
+        async with self._writing.use() as connection, connection.transaction(), connection.cursor() as cursor:
             if charts:
                 await cursor.executemany(
                     _INSERT_CHART, [charts[name] for name in sorted(charts)]
@@ -157,7 +138,7 @@ class PostgresDecisionLog:
             newest = await (await cursor.execute(NEWEST_ROW)).fetchone()
             await cursor.executemany(_INSERT, linked(newest, group))
 
-    async def _disconnect(self) -> None:
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            await connection.close()
+
+async def _prepare(connection: psycopg.AsyncConnection) -> None:
+    await connection.set_isolation_level(psycopg.IsolationLevel.READ_COMMITTED)
+    await connection.execute(BOUND_WAITS)

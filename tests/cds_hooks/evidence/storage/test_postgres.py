@@ -1,6 +1,7 @@
 """The PostgreSQL log: groups, and a connection that is lost."""
 
 import asyncio
+from contextlib import suppress
 
 import psycopg
 import pytest
@@ -8,7 +9,10 @@ from sqlalchemy import make_url
 
 from cds_hooks.evidence.audit.verification import audit
 from cds_hooks.evidence.storage import RecordUnavailable, open_decision_log
+from cds_hooks.evidence.storage.decision import FeedbackItem
+from cds_hooks.evidence.storage.outage import within
 from cds_hooks.evidence.storage.postgres import PostgresDecisionLog
+from cds_hooks.evidence.storage.queries import list_decisions
 from tests.cds_hooks.evidence.storage.samples import a_decision, append_together
 
 
@@ -56,6 +60,40 @@ async def test_a_decision_that_cannot_be_stored_leaves_nobody_waiting(postgres_u
     await log.append(a_decision())
     await log.close()
     assert audit(postgres_url).decisions == 2
+
+
+async def test_nobody_waits_for_a_database_that_does_not_even_answer_a_cancellation() -> None:
+    is_over, ended = asyncio.Event(), asyncio.Event()
+
+    async def cannot_be_cancelled() -> None:
+        with suppress(asyncio.CancelledError):
+            await asyncio.sleep(60)
+        await is_over.wait()
+        ended.set()
+
+    with pytest.raises(TimeoutError):
+        await within(0.01, cannot_be_cancelled())
+    is_over.set()  # it ends beside its callers
+    await ended.wait()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("table", ["decisions", "feedback"])
+async def test_a_table_that_another_program_holds_is_waited_for_as_long_as_a_file(
+    postgres_url: str, table: str
+) -> None:
+    log = open_decision_log(postgres_url)
+    decision = a_decision()
+    await log.append(decision)
+    item = FeedbackItem(decision.id, decision.service, decision.client, "overridden", "2026-01-01T00:00:00Z", 0)
+    with psycopg.connect(postgres_url) as other:
+        other.execute(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE")
+        with pytest.raises(RecordUnavailable, match="lock timeout"):
+            await (
+                log.append_feedback([item]) if table == "feedback" else asyncio.to_thread(list_decisions, postgres_url)
+            )
+    assert await log.append_feedback([item]) == [item]
+    await log.close()
 
 
 async def test_a_check_asks_the_database_itself(postgres_url: str) -> None:
