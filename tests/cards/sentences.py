@@ -9,6 +9,9 @@ from fhir.terminology.analytes import ANALYTES
 MOST_WORDS = 40
 """The longest sentence: clinical words are long but known to their readers, long sentences slow everybody."""
 
+LONGEST_HEADLINE = 100
+"""So many characters are read at a glance; the protocol allows 139 (docs/adding/sentences.md)."""
+
 _NO_UNIT = frozenset({"inr", "ph_arterial", "gcs_total", "phq2", "phq9", "gad7", "mmse", "pain_score", "egfr"})
 _WITH_UNIT = sorted({name_of(key) for key in ANALYTES if key not in _NO_UNIT}, key=len, reverse=True)
 

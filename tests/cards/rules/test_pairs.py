@@ -9,13 +9,14 @@ import pytest
 from cards.compose.orders import OrderOutcome, check_orders
 from cards.rules.engine.compile import CompiledRule
 from cards.rules.engine.rule_book import rule_book
+from cards.rules.families.pairs.family import PAIRS
 from cards.rules.language.trigger import Selector
 from cards.rules.patient.session import PatientSession
 from fhir.terminology.medications import CLASS_MEMBERS, INGREDIENTS
 from fhir.terminology.package_tables import package_rows
 from tests.cards.rules.cases import Case, all_cases, check, findings, originals, uuids
 from tests.cards.rules.patients import bundle_of, draft_of, drafts_of, record_of
-from tests.cards.sentences import faults, is_instruction
+from tests.cards.sentences import LONGEST_HEADLINE, faults, is_instruction
 
 Json = dict[str, Any]
 
@@ -27,6 +28,9 @@ def test_the_advice_about_a_pair_says_what_to_do_and_its_danger_is_a_plain_phras
     for row in package_rows("cards.rules.families.pairs", "pairs.csv"):
         assert is_instruction(row["advice"]), row["advice"]
         assert faults(f"{row['mechanism'].format(a='it', b='it')}. {row['advice']}.") == []
+    for keys, pairs in PAIRS.items():
+        names = " with ".join(INGREDIENTS[key].name if key in INGREDIENTS else key for key in keys)
+        assert [pair.says for pair in pairs if len(names) + len(pair.says) > LONGEST_HEADLINE] == []
 
 
 def test_an_id_that_is_used_twice_hides_no_other_drug(as_of: datetime) -> None:

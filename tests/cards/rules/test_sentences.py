@@ -11,13 +11,12 @@ from functools import cache
 
 import pytest
 
-from cards.card import SUMMARY_LIMIT
 from cards.rules.engine.rule_book import whole_book
 from cards.rules.language.table import read_family
 from tests.cards.rules.cases import Case, check_case, every_case, resources_of_case
 from tests.cards.rules.patients import bundle_of
 from tests.cards.rules.pinned import AS_OF, book_of, named_cases
-from tests.cards.sentences import faults
+from tests.cards.sentences import LONGEST_HEADLINE, faults
 from tests.each import some_of
 
 
@@ -25,7 +24,7 @@ from tests.each import some_of
 def test_every_sentence_of_a_case_is_one_for_a_clinician(rule: str, case: Case, as_of: datetime) -> None:
     outcome = check_case(case, as_of)
     for card in outcome.cards:
-        assert len(card.summary) <= SUMMARY_LIMIT
+        assert len(card.summary) <= LONGEST_HEADLINE, card.summary
         assert card.summary[-1] in ".?!)", card.summary
         said = [card.summary, *(card.detail or "").split("\n"), *(one.label for one in card.suggestions)]
         said += [one.text for one in card.own_extension.facts]

@@ -398,7 +398,7 @@ def _other_order(context: RuleContext) -> str | None:
     where = (
         "drafted too" if partner.drafted is not None else f"since {partner.since[:10]}" if partner.since else "active"
     )
-    return f"{plain(partner.medication.words, 50)}, {where}"
+    return f"{plain(partner.medication.words, 47)}, {where}"
 
 
 def _class_words(context: RuleContext) -> str | None:

@@ -57,14 +57,16 @@ _SAYS: Final = {
     "contraindicated": " is contraindicated: {}.",
     "avoid": ": {}. Avoid the pair.",
     "adjust": ": {}. Adjust the dose or monitor.",
-    "apart": ": {}. Take them some hours apart.",
-    "serious": ": {}. The label warns of the pair.",
+    "apart": ": {}. Take them hours apart.",
+    "serious": ": {}. The label warns of it.",
 }
 """What follows on the names of the two drugs: the danger, then what to do."""
 _CHANGES: Final = frozenset({"adjust", "apart", "serious"})
 """The words of rows that ask for a change or for watching, and for an end of neither drug."""
 # "Hold the statin for the course": ending the antifungal beside it is not what the row asks for.
 _STOPS_PARTNER: Final = re.compile(r"\b(?:stop|hold) the\b")
+_CAUSE: Final = re.compile(r" \(([^()]*(?:inhibition|induction|elimination|binding|absorption)[^()]*)\)$")
+"""The way in which one drug changes the other: the detail says it, the headline the danger alone."""
 _SEVERITIES: Final = ("critical", "warning", "start", "info")
 
 
@@ -74,7 +76,8 @@ class Pair(Struct, frozen=True):
     keys: frozenset[str]
     severity: str
     words: str
-    mechanism: str
+    danger: str
+    cause: str
     advice: str
     unless: str
     evidence: Evidence
@@ -82,7 +85,12 @@ class Pair(Struct, frozen=True):
     @property
     def says(self) -> str:
         """What the summary says after the names of the two drugs."""
-        return _SAYS[self.words].format(self.mechanism)
+        return _SAYS[self.words].format(self.danger)
+
+    @property
+    def advises(self) -> str:
+        """What the detail says: the advice, and the cause where the row has one."""
+        return f"{capitalized(self.advice)}.{f' The cause is {self.cause}.' if self.cause else ''}"
 
     def is_meant(self, context: RuleContext, partner: CurrentMedication) -> bool:
         """Whether this patient is given none of the two in the way that the row leaves out."""
@@ -194,7 +202,11 @@ def _read_pairs() -> Mapping[frozenset[str], tuple[Pair, ...]]:
             is_lower = row["severity"] == "critical" and not may_be_critical([evidence])
             severity, words = ("warning", "avoid") if is_lower else (row["severity"], row["words"])
             mechanism = row["mechanism"].format(a=a, b=b)
-            pair = Pair(keys, severity, words, mechanism, row["advice"], row["unless"], evidence)
+            cause = _CAUSE.search(mechanism)
+            danger = mechanism[: cause.start()] if cause else mechanism
+            pair = Pair(
+                keys, severity, words, danger, cause[1] if cause else "", row["advice"], row["unless"], evidence
+            )
             pairs[keys] = (*pairs.get(keys, ()), pair)
     return pairs
 
@@ -264,7 +276,7 @@ def _summary(context: RuleContext) -> str | None:
 
 def _detail(context: RuleContext) -> str | None:
     pair = pair_of(context)
-    return f"{capitalized(pair.advice)}." if pair is not None else None
+    return pair.advises if pair is not None else None
 
 
 def _asks_change(context: RuleContext) -> bool:
@@ -288,7 +300,7 @@ def _rows_of(medication: MedicationIdentity) -> Iterator[TableRow]:
             name = INGREDIENTS[partner].name if partner in INGREDIENTS else partner.replace("_", " ")
             for pair in pairs:
                 indicator = cast("Indicator", "warning" if pair.severity == "start" else pair.severity)
-                says = f"{capitalized(pair.says.lstrip(': '))} {capitalized(pair.advice)}."
+                says = f"{capitalized(pair.says.lstrip(': '))} {pair.advises}"
                 yield TableRow(f"with {name}", says, pair.evidence, indicator)
 
 
