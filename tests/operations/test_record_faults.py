@@ -1,5 +1,6 @@
 """The record cannot be written: what the caller, /readyz, the log and the metrics say."""
 
+import asyncio
 import io
 import json
 import os
@@ -10,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from datetime import datetime
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import pytest
@@ -104,3 +106,23 @@ def test_the_cause_is_logged_at_once_and_then_every_ten_seconds() -> None:
         ("disk is full", 110),
         ("disk is full", 210),
     ]
+
+
+@pytest.mark.slow
+async def test_reports_that_wait_for_a_record_that_is_locked_do_not_take_the_place_of_calls(
+    tmp_path: Path, as_of: datetime
+) -> None:
+    report = {"card": "1", "outcome": "overridden", "outcomeTimestamp": "2026-01-01T00:00:00Z"}
+    async with client(tmp_path, as_of=as_of) as calls:
+
+        async def send() -> tuple[int, str, float]:
+            begun = monotonic()
+            answer = await calls.post(f"/cds-services/{PLANNING}/feedback", json={"feedback": [report]})
+            return answer.status_code, answer.headers.get("retry-after", ""), monotonic() - begun
+
+        with _locked(tmp_path):
+            first, *waited = await asyncio.gather(*(send() for _ in range(20)))
+        assert first[0] == 503
+        assert {answer[:2] for answer in waited} == {(503, "1")}
+        assert max(answer[2] for answer in waited) < first[2]
+        assert (await send())[0] == 200

@@ -29,6 +29,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from cds_hooks.call.computing import PATIENCE_SECONDS
 from cds_hooks.call.security import Trust, TrustedClient
 from cds_hooks.call.security.trust import ProxiedCall
 from cds_hooks.errors import (
@@ -39,6 +40,7 @@ from cds_hooks.errors import (
     MethodNotAllowed,
     MisdirectedRequest,
     NotFound,
+    Overloaded,
     RequestTimeout,
     TooManyCalls,
     UnsupportedMediaType,
@@ -204,13 +206,27 @@ class ReportIntake:
     ) -> AsyncIterator[bytes]:
         """Yield the body of a report; the client's next one of its kind waits until this one is taken.
 
+        A report that waits counts as a call: where a store does not answer, a queue of them would leave the client no
+        calls of hooks.
+
         Raises:
             TooManyCalls: the client has as many calls under way as it may have; and what `BodyReader.read` raises.
+            Overloaded: those before it take too long.
         """
         with self._budgets.call(client, self._configured):
             body = await self._bodies.read(request.scope["headers"], request.receive, most_bytes)
-            async with self._turns[client.name, request.scope["endpoint"]]:
+            turn = self._turns[client.name, request.scope["endpoint"]]
+            try:
+                async with asyncio.timeout(PATIENCE_SECONDS):
+                    await turn.acquire()
+            except TimeoutError as late:
+                raise Overloaded(
+                    "The reports of this client before this one are not stored yet. Send this one again in a second."
+                ) from late
+            try:
                 yield body
+            finally:
+                turn.release()
 
 
 def failure_outcome(decision: str) -> bytes:
