@@ -6,6 +6,8 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from functools import partial
+from math import inf
+from time import monotonic
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
@@ -20,7 +22,7 @@ from cds_hooks.call.services import Service
 from cds_hooks.evidence.decision_views.follow import Follower
 from cds_hooks.evidence.monitor.verifying import keep_verifying
 from cds_hooks.evidence.storage.database import kept_connections
-from cds_hooks.evidence.storage.decision import RecordUnavailable
+from cds_hooks.evidence.storage.decision import RecordUnavailable, plain
 from cds_hooks.people.governance.approvals import ApprovalBook
 from cds_hooks.people.governance.releases import Releases
 from cds_hooks.people.governance.terminology import index_in_force, keep_in_force, use_terminology
@@ -40,6 +42,7 @@ _RECORDING_SECONDS = 2.0
 _THREADS = 32
 _LAG_SECONDS = 0.1
 _AGAIN_SECONDS = 1.0
+_LOG_EVERY_SECONDS = 10.0
 _READING_SECONDS = 5.0
 """So long the first call waits for what was shown before; of a larger record the rest is read beside the calls."""
 _LARGEST_SITE = {4: 8, 6: 32}
@@ -122,15 +125,20 @@ _Work = Callable[[], Coroutine[None, None, None]]
 
 
 async def keep_at(work: _Work, metrics: Metrics) -> None:
-    """Do the work until it is cancelled or at its end; a fault is said in the log, and it begins again a second later.
+    """Do the work until it is cancelled or at its end; a fault is counted, and it begins again a second later.
 
     Without this an unexpected fault would end the reading of acts for good, and a rule that is switched off went on.
+    Where the record cannot be read its own alert may be silent, as decisions are still written: this one is not.
     """
+    logged_at = -inf
     while True:
         try:
             return await work()
         except Exception as error:
-            log().error("work beside the calls failed and begins again", error_type=type(error).__name__)
+            if monotonic() - logged_at >= _LOG_EVERY_SECONDS:
+                reason = {"reason": plain(str(error))} if isinstance(error, RecordUnavailable) else {}
+                log().error("work beside the calls failed and begins again", error_type=type(error).__name__, **reason)
+                logged_at = monotonic()
             metrics.counts["cds_work_failures",] += 1
         await asyncio.sleep(_AGAIN_SECONDS)
 

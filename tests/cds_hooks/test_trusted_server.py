@@ -94,8 +94,8 @@ def test_the_command_line_signs_its_calls_and_sends_feedback(trusted: tuple[str,
 def test_why_a_call_was_refused_is_for_the_operator(trusted: tuple[str, Path]) -> None:
     address, folder = trusted
     _post(address, PLANNING, {})
-    assert '"no-token"' in (folder / "server.log").read_text()
     assert 'cds_untrusted_total{reason="no-token"}' in httpx.get(f"http://{OPERATOR}/metrics").text
+    assert '"no-token"' in (folder / "server.log").read_text(), "the line follows the answer, before the next one"
 
 
 GREEN = GateSummary(green=tuple(f"G{number}" for number in range(1, 19)), red=())

@@ -133,13 +133,16 @@ class Restraint:
         """Take what is in the views of the record, and approvals, every two seconds until cancelled.
 
         It has a thread of its own: an approval never waits behind uploads or messages.
+
+        Raises:
+            RecordUnavailable: The record or its views cannot be read.
         """
         in_thread = partial(asyncio.get_running_loop().run_in_executor, self._thread)
         self.memory.read_from(views)
         while True:
-            with suppress(RecordUnavailable):  # the record says so itself, to every call
-                await in_thread(self.read_approvals)
-                if not self._was_read.is_set():
+            await in_thread(self.read_approvals)
+            if not self._was_read.is_set():
+                with suppress(RecordUnavailable):  # the follower makes the views, and is counted where it cannot
                     await in_thread(partial(self._read_first, url, views))
             await asyncio.sleep(_READ_SECONDS if self._was_read.is_set() else _FIRST_SECONDS)
 

@@ -15,6 +15,7 @@ from cds_hooks.call.security import Trust
 from cds_hooks.call.services import Advisor, Service
 from cds_hooks.call.trusted_models import AbsentModel
 from cds_hooks.errors import ReplayStoreFailed
+from cds_hooks.evidence.storage.database import database_error_reason
 from cds_hooks.evidence.storage.decision import RecordUnavailable, plain
 from cds_hooks.telemetry.logs import log
 
@@ -65,8 +66,9 @@ async def why_not_ready(check: Callable[[], Awaitable[None]], check_tokens: Call
         return "the decisions cannot be recorded"
     try:
         await check_tokens()
-    except ReplayStoreFailed:
-        log().error("not ready", status=503, reason="used tokens cannot be stored")
+    except ReplayStoreFailed as error:
+        cause = database_error_reason(error.__cause__) if isinstance(error.__cause__, Exception) else ""
+        log().error("not ready", status=503, reason=plain(f"used tokens cannot be stored: {cause}"))
         return "the tokens of calls cannot be checked"
     return ""
 

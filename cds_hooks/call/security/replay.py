@@ -18,7 +18,7 @@ from sqlalchemy import URL
 from cds_hooks.errors import ReplayStoreFailed
 from cds_hooks.evidence.storage.database import parse_url, sqlite_file
 from cds_hooks.evidence.storage.outage import KeptConnection, Outage, within
-from cds_hooks.evidence.storage.sqlite import Checkpointer, is_locked
+from cds_hooks.evidence.storage.sqlite import Checkpointer, identity, is_locked
 
 if TYPE_CHECKING:
     from psycopg import AsyncConnection
@@ -103,6 +103,7 @@ class SqliteReplayStore:
                 self._connection.execute(f"PRAGMA {setting}")
             self._connection.execute(_TABLE)
             self._connection.execute("PRAGMA busy_timeout=0")
+            self._identity = identity(file)
         except (sqlite3.Error, OSError) as error:
             raise ReplayStoreFailed(f"The store of used tokens cannot be opened: {error}.") from error
         self._checkpointer = Checkpointer(file)
@@ -113,12 +114,12 @@ class SqliteReplayStore:
         rows = [(token_id(iss, jti), until)]
         if call_id:
             rows.append((_id_of_call(iss, jti, call_id), until))
-        return await _when_free(lambda: self._insert(rows, now))
+        return await self._when_free(lambda: self._insert(rows, now))
 
     async def was_used_by(self, iss: str, jti: str, call_id: str) -> bool:
         """Return whether the first use of this pair, by any process of this machine, was that of this call."""
         wanted = (_id_of_call(iss, jti, call_id),)
-        return await _when_free(lambda: self._connection.execute(_FIND, wanted).fetchone() is not None)
+        return await self._when_free(lambda: self._connection.execute(_FIND, wanted).fetchone() is not None)
 
     def _insert(self, rows: list[tuple[bytes, int]], now: float) -> bool:
         if len(rows) == 1:
@@ -148,21 +149,23 @@ class SqliteReplayStore:
         last = bytes([slice_ + 1]) if slice_ < 255 else b"\xff" * 17
         self._connection.execute(_FORGET, (first, last, int(now) - _KEPT_SECONDS))
 
+    async def _when_free(self, work: Callable[[], bool]) -> bool:
+        """Return what the work returns, which is tried again while another process holds the lock of the file.
 
-async def _when_free(work: Callable[[], bool]) -> bool:
-    """Return what the work returns, which is tried again while another process holds the lock of the file.
-
-    Raises:
-        ReplayStoreFailed: It cannot be done, or the lock is held for too long.
-    """
-    until = monotonic() + _WAIT_SECONDS
-    while True:
-        try:
-            return work()
-        except sqlite3.Error as error:
-            if not is_locked(error) or monotonic() > until:
-                raise ReplayStoreFailed(_FAILED) from error
-        await asyncio.sleep(_RETRY_SECONDS)
+        Raises:
+            ReplayStoreFailed: It cannot be done, the lock is held for too long, or the file was replaced: SQLite would
+                go on in the old one, while a worker that starts again takes every token of it once more.
+        """
+        until = monotonic() + _WAIT_SECONDS
+        while True:
+            try:
+                if identity(self._file) != self._identity:
+                    raise FileNotFoundError(0, "the file was replaced while the server ran; restart the server")
+                return work()
+            except (sqlite3.Error, OSError) as error:
+                if not is_locked(error) or monotonic() > until:
+                    raise ReplayStoreFailed(_FAILED) from error
+            await asyncio.sleep(_RETRY_SECONDS)
 
 
 def token_id(iss: str, jti: str) -> bytes:

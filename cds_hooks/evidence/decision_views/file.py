@@ -7,7 +7,7 @@ import hashlib
 import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from time import monotonic
 from typing import Any, Final
@@ -122,6 +122,12 @@ class Views:
             local.looked_at = now
         return connection
 
+    def set_aside(self) -> None:
+        """Rename a damaged file: the next transaction that writes makes a new one."""
+        for end in ("", "-wal", "-shm"):
+            with suppress(FileNotFoundError):
+                self.file.with_name(f"{self.file.name}{end}").replace(f"{self.file}.damaged{end}")
+
     def whole_until(self) -> float:
         """Return an instant (epoch seconds) up to which all that was committed is in the views; 0 before the first.
 
@@ -156,6 +162,11 @@ class Views:
         rows = read_rows(url, query.order_by(decisions.c.sequence).limit(1))
         # the newest decision is never archived, the one that was read last can be
         return bool(rows) and (rows[0].sequence > mark.sequence or bytes(rows[0].hash) == mark.hash)
+
+
+def is_damaged(error: sqlite3.Error) -> bool:
+    """Return whether an error says that the file is damaged, or is no file of SQLite."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
 def make_tables(connection: sqlite3.Connection, tables: str) -> None:

@@ -19,7 +19,7 @@ from typing import IO, Any, ClassVar, Final
 from msgspec import Struct
 from sqlalchemy import Table, func, select
 
-from cds_hooks.evidence.decision_views.file import Mark, Views, make_tables, note_record, write_mark
+from cds_hooks.evidence.decision_views.file import Mark, Views, is_damaged, make_tables, note_record, write_mark
 from cds_hooks.evidence.storage.database import database_error_reason
 from cds_hooks.evidence.storage.decision import Decision, RecordUnavailable, is_trial
 from cds_hooks.evidence.storage.queries import LISTED, read_rows
@@ -108,18 +108,17 @@ class Follower:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="follower")
 
     async def keep_following(self) -> None:
-        """Follows the record until cancelled: at once as far as it is, then a little at a time beside the calls."""
+        """Follows the record until cancelled: at once as far as it is, then a little at a time beside the calls.
+
+        Raises:
+            RecordUnavailable: The record or the views cannot be used.
+        """
         in_thread = partial(asyncio.get_running_loop().run_in_executor, self._thread)
-        rest, at_once, was_said = 0.0, AT_ONCE, False
+        rest, at_once = 0.0, AT_ONCE
         try:
             while True:
-                try:
-                    await in_thread(partial(self.follow, at_once=at_once, rest=rest))
-                    rest, at_once, was_said = _REST, _BESIDE_CALLS, False
-                except RecordUnavailable as error:
-                    if not was_said:
-                        log().error("the record cannot be followed into its views", reason=str(error))
-                    was_said = True
+                await in_thread(partial(self.follow, at_once=at_once, rest=rest))
+                rest, at_once = _REST, _BESIDE_CALLS
                 await asyncio.sleep(POLL_SECONDS)
         finally:
             self.close()
@@ -180,10 +179,21 @@ class Follower:
         is how many times as long as it worked it rests after each part. Where another process follows, nothing is done.
 
         Raises:
-            RecordUnavailable: The record or the views cannot be used.
+            RecordUnavailable: The record or the views cannot be used; views that are damaged are made anew by the next
+                call.
         """
         if not self.is_mine():
             return 0
+        try:
+            return self._follow(progress, at_once, rest)
+        except RecordUnavailable as error:
+            if isinstance(error.__cause__, sqlite3.Error) and is_damaged(error.__cause__):
+                reason = database_error_reason(error.__cause__)
+                log().error("the views of the record are damaged: they are made anew", reason=reason)
+                self.views.set_aside()
+            raise
+
+    def _follow(self, progress: Callable[[int], None], at_once: int, rest: float) -> int:
         began, count = time(), 0
         self._prepare()
         for name, mark, batch in self._batches(at_once):

@@ -123,7 +123,7 @@ class SqliteDecisionLog:
         self._start_group()
         try:
             self._connection = connect_sqlite(self._file)
-            self._identity = _identity(self._file)
+            self._identity = identity(self._file)
         except (sqlite3.Error, OSError) as error:
             raise self.health.refusal(database_error_reason(error)) from error
         self._checkpointer = Checkpointer(self._file)
@@ -237,7 +237,7 @@ class SqliteDecisionLog:
 
     def _check_file(self) -> None:
         # SQLite would continue to write into a file that was deleted
-        if _identity(self._file) != self._identity:
+        if identity(self._file) != self._identity:
             raise FileNotFoundError(0, "the file was replaced while the server ran; restart the server")
 
     def _may_wait(self, loop: asyncio.AbstractEventLoop) -> bool:
@@ -252,7 +252,8 @@ def _free_bytes(file: Path) -> int:
     return status.f_bavail * status.f_frsize
 
 
-def _identity(file: Path) -> tuple[int, int]:
+def identity(file: Path) -> tuple[int, int]:
+    """Return what is another one after a file was replaced; OSError where it is not there."""
     status = os.stat(file)
     return status.st_dev, status.st_ino
 

@@ -8,7 +8,6 @@ two people who have logged in, in two roles, are needed to let something show ca
 import asyncio
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from typing import Final
 
 from msgspec import Struct
@@ -16,7 +15,6 @@ from msgspec.structs import replace
 
 from cards.rules.engine.governance import SHADOW
 from cds_hooks.call.hold_back.released import CANARY, KNOWLEDGE, MAPPING, SPEAKING, TERMINOLOGY, Key, Released, State
-from cds_hooks.evidence.storage.decision import RecordUnavailable
 from cds_hooks.people.access.recorded_acts import ACCOUNT_EVENT
 from cds_hooks.people.governance.acts import (
     RELEASE_EVENT,
@@ -104,10 +102,13 @@ class Releases:
         return earlier
 
     async def keep_reading(self, url: str) -> None:
-        """Take what is new until cancelled, on a thread of its own: an act never waits behind uploads or messages."""
+        """Take what is new until cancelled, on a thread of its own: an act never waits behind uploads or messages.
+
+        Raises:
+            RecordUnavailable: The record cannot be read.
+        """
         while True:
-            with suppress(RecordUnavailable):  # the record says so itself, to every call
-                await asyncio.get_running_loop().run_in_executor(self._thread, self.read, url)
+            await asyncio.get_running_loop().run_in_executor(self._thread, self.read, url)
             await asyncio.sleep(READ_SECONDS)
 
     def acts_of(self, key: Key) -> list[Act]:

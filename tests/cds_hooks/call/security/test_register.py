@@ -164,6 +164,15 @@ async def test_a_clock_that_was_ahead_lets_no_used_token_in_again(tmp_path: Path
 
 
 @pytest.mark.slow
+async def test_a_file_that_is_deleted_takes_no_token_until_the_server_starts_again(tmp_path: Path) -> None:
+    store = SqliteReplayStore(tmp_path / "used.sqlite3")
+    assert await store.first_use("ehr", "a", 4e9, 1)
+    (tmp_path / "used.sqlite3").unlink()
+    with pytest.raises(ReplayStoreFailed):
+        await store.first_use("ehr", "b", 4e9, 1)
+    await store.aclose()
+
+
 async def test_machines_that_share_a_postgresql_take_each_token_once(postgres_url: str) -> None:
     machines = [open_replay_store(postgres_url) for _ in range(3)]
     asked = [each.first_use("https://ehr", f"jti-{at}", NOW + 60, NOW) for at in range(100) for each in machines]

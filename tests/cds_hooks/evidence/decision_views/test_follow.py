@@ -60,6 +60,20 @@ def test_each_row_is_taken_once_and_a_deleted_file_is_made_again(tmp_path: Path)
     assert [name for name in taken(follower_of(url, tmp_path)) if "n" in name[:5]][:2] == ["ann", "ben"]
 
 
+def test_a_damaged_file_is_said_once_set_aside_and_made_again(tmp_path: Path) -> None:
+    url = record_in(tmp_path)
+    store(url, a_decision(patient="ann"))
+    follower = follower_of(url, tmp_path)
+    assert "ann" in taken(follower)
+    follower.views.file.write_bytes(b"no database" * 1000)
+    again = follower_of(url, tmp_path)
+    with pytest.raises(RecordUnavailable, match="not a database"):
+        again.follow()
+    again.close()
+    assert "ann" in taken(follower_of(url, tmp_path))
+    assert (tmp_path / "views.sqlite3.damaged").read_bytes().startswith(b"no database")
+
+
 def test_of_several_processes_one_follows_and_the_others_read(tmp_path: Path) -> None:
     url = record_in(tmp_path)
     store(url, a_decision(patient="ann"))
