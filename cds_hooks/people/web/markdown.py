@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from functools import cache
 from typing import TYPE_CHECKING
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from markdown_it.token import Token
 
 # No HTML, images, headings or tables: a card has none, and text of a chart must not make any.
+_DATE = re.compile(r"\b\d{4}-\d{2}-\d{2}\b")
 _RULES = ["emphasis", "link", "list", "escape", "newline"]
 
 
@@ -40,6 +42,13 @@ def _link_open(_self: object, tokens: Sequence[Token], index: int, *_: object) -
     return str(Markup('<a href="{}" rel="noreferrer">').format(href))
 
 
+def _text(_self: object, tokens: Sequence[Token], index: int, *_: object) -> str:
+    """Return a text in which no date is broken at its hyphens."""
+    from markdown_it.common.utils import escapeHtml
+
+    return _DATE.sub(r'<span class="nowrap">\g<0></span>', escapeHtml(tokens[index].content))
+
+
 @cache
 def _renderer() -> MarkdownIt:
     # imported here: most pages only ask for `is_web_address`, and the library takes 15 ms of their first opening
@@ -48,4 +57,5 @@ def _renderer() -> MarkdownIt:
     renderer = MarkdownIt("zero", {"html": False, "breaks": True, "xhtmlOut": True}).enable(_RULES)
     renderer.validateLink = is_web_address  # type: ignore[method-assign]  # the documented way of narrowing links
     renderer.add_render_rule("link_open", _link_open)
+    renderer.add_render_rule("text", _text)
     return renderer
