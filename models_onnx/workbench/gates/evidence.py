@@ -161,8 +161,8 @@ def _why_no_audit(declared: Mapping[str, Any] | None, spec: ModelSpec, cohort: C
     need, axis = declared["need"], declared["axis"]
     if need not in spec.needs and need not in cohort.rows:
         return (
-            f"Not judged: the audit's need is {need!r} (product.label.audit.need), which is no column of the table and "
-            "none of the declaration's needs: name a column of what people need, such as their number of conditions"
+            f"Not judged: product.label.audit.need is {repr(need) if need else 'empty'}. Name a column of the table or "
+            "of the declaration's needs that says what people need, such as their number of conditions"
         )
     if need == spec.outcome.column or np.array_equal(_need(need, spec, cohort), cohort.y):
         return (

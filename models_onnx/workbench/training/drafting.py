@@ -209,7 +209,7 @@ def _feature(called: str, asked: Asked, made: Draft) -> tuple[str, str]:
             new = f", which features.toml is given (its window of {_WINDOW_DAYS} days is to be set)" if analyte else ""
             made.taken.append(f"{called} is the feature {name}{new} (--as)")
         return name, analyte
-    several = f"it may be {_listed(candidates)}: choose" if candidates else "no feature is called so: choose one"
+    several = f"it may be {_listed(candidates)}: choose" if candidates else "no feature has this name: choose one"
     made.problems.append(
         f"{called}: {several}, --as {called}=FEATURE (docs/features.md), or describe a feature of your own, with its "
         "LOINC code, in features.toml"

@@ -38,6 +38,8 @@ from models_onnx.serving.registry import model_ids
 from models_onnx.serving.runtime import Model, Prediction
 from models_onnx.spec import SEED, declaring_file, get_spec
 
+_SAMPLES = 200
+"""Bootstrap samples of a draft: its figures have an interval, which a release draws from more."""
 _SHOWN = 0.9  # of the people of the table, the one whose estimate is higher than that of nine in ten
 
 
@@ -189,7 +191,7 @@ def _train(model_id: str, table: Path, folder: Path) -> tuple[Model, Preview, Pa
     spec = get_spec(model_id, folder)
     read = read_table(spec, table.parent if spec.table == table.name else Path())
     with progress_bars(quiet=False) as progress:
-        trained = train(spec, read, SEED, 0, progress)
+        trained = train(spec, read, SEED, _SAMPLES, progress)
     written = write_artifact(folder / model_id, trained.manifest, trained.content)
     model = Model(Artifact(trained.manifest, trained.content))
     X = build_cohort(spec, read.rows).X

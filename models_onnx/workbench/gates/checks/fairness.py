@@ -72,8 +72,8 @@ def check_fairness(subject: Subject, evidence: Evidence) -> Verdict:
     if not any(str(group["axis"]).lower().startswith(("race", "ethnic")) for group in groups):
         if "race" not in asked and not faults:
             raise NotRun(
-                "Not judged by race or ethnicity: no axis is of them. Declare one in subgroups, or, where they are not "
-                f"recorded, say so on the card: fairness_axes {{'race': '{NOT_RECORDED}'}}"
+                "Race and ethnicity were not judged: no subgroup is by them. Declare one in subgroups, or, where they "
+                f"are not recorded, write on the card: fairness_axes {{'race': '{NOT_RECORDED}'}}."
             )
         sentence += " By race and ethnicity nothing was judged: the card says that they are not recorded."
     return Verdict(sentence, tuple(faults), {"axes": declared, "insufficient": len(few)}, rows)

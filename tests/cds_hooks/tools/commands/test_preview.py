@@ -189,7 +189,7 @@ def test_everything_that_does_not_fit_is_said_at_once(
     rows = people(200).assign(**changed)
     made = draft("stays", source, "stays.onnx", Path("stays.csv"), rows, Asked(30.0, **asked))
     assert any(said in problem for problem in made.problems), made.problems
-    assert any("Zeal: no feature is called so" in problem for problem in made.problems)
+    assert any("Zeal: no feature has this name" in problem for problem in made.problems)
     assert any("Zeal: the table has no column Zeal" in problem for problem in made.problems)
 
 

@@ -196,7 +196,7 @@ def test_the_committed_card_is_whole_and_in_the_file(good: Subject) -> None:
 
 def test_a_blank_attribute_and_a_question_without_an_answer_fail_by_name(tmp_path: Path) -> None:
     bad = subject(tmp_path, card=lambda d: d["purpose"]["users"].update(words="TBD"))
-    assert "attribute 7 (B)(2)(iii) purpose.users (Intended users) is blank" in judge(bad, "file").why
+    assert "Intended users (purpose.users, attribute 7, (B)(2)(iii)) is blank" in judge(bad, "file").why
     other_kind = subject(tmp_path / "other", card=lambda d: d.update(kind="evidence-based"))
     assert "the card is of the kind 'evidence-based'" in judge(other_kind, "file").why
     silent = subject(tmp_path / "silent", card=lambda d: d["product"]["irm"].pop("wording"))
