@@ -211,7 +211,7 @@ _ASKED: Final = re.compile(
 )
 # What doubts all that stands behind it in its clause, and what is said to be doubtful of what stands before.
 _IN_DOUBT: Final = re.compile(
-    r"\b(?:perhaps|maybe|potential(?:ly)?|suspect\w*|possib\w*|probab\w*|presumab\w*|doubtful|unclear|uncertain"
+    r"\b(?:perhaps|maybe|questionable|equivocal|potential(?:ly)?|suspect\w*|possib\w*|probab\w*|presumab\w*|doubtful|unclear|uncertain"
     r"|not (?:yet |entirely )?(?:clear|sure|certain|known)|whether|(?:to|please|must|should) (?:exclude|rule out)"
     r"|(?:investigat|evaluat)\w+ for|seems? to have|cannot (?:say|tell|be sure|be certain)|might have"
     r"|(?:thinks?|believes?|feels?) (?:that )?(?:he|she|they|it))\b[^.;:,\n]{0,40}$",
@@ -249,7 +249,7 @@ _NIL: Final = re.compile(
     r"(?:\bnil|\b(?:not|n't|never)(?: (?:yet|currently|been|a|an|had|any|feeling|really|known|in|have|had|got))*"
     r"|\bno (?:further|more|indication for|need for|obvious|overt|focal|gross|discrete|large|significant|known|clear"
     r"|convincing|definite|other))[ ](?:[a-z]+ ){0,1}$|\bneither\b[^.;\n]{0,60}\bnor\b[^.;,\n]{0,40}[ ]$"
-    r"|\b(?:no|neg|denies|denied|without|w/o)[ ](?:any )?$|\bnon[- ]$",
+    r"|\b(?:no|neg|denies|denied|without|w/o)[ ](?:any )?$|\bnon[- ]$|(?<![\w+])[-–−]ve (?:for )?$",
     re.IGNORECASE,
 )
 _LONGEST_PART: Final = 200
@@ -294,6 +294,19 @@ def read_findings(note: str, layout: Layout, asserted: AssertedText, on: date) -
 # Between the members of a list: "cough, wheeze, or stridor", "heart failure / COPD"
 _NEXT_OF_LIST: Final = re.compile(r"[ ]?(?:,|/|\+|,? ?\b(?:and|or|nor)\b)[ ]?(?:any |the |an? )?", re.IGNORECASE)
 _LAST_OF_LIST: Final = re.compile(r"[ ]?,? ?\b(?:and|or|nor)\b", re.IGNORECASE)
+# "Denies the following - headache; neck stiffness", "Absent: fever, weight loss"
+_DENIED_LIST: Final = re.compile(
+    r"(?:\b(?:denie[sd]|denying|no (?:evidence|history|signs?|symptoms?) of|negative for|absence of)"
+    r"(?: (?:all|any) of)?(?: (?:the )?following)?|\b(?:absent|nil|none)(?: of the following)?|\bnegatives"
+    r"|\bnot (?:present|reported))(?: (?:symptoms?|signs?|features?))? ?[:-](?P<bullet>\s*\n\s*[-*•])?\s+"
+    r"(?:any |the |an? )?(?:[a-z]+ )?$",
+    re.IGNORECASE,
+)
+_NEXT_OF_DENIED_LIST: Final = re.compile(
+    r"(?:[ ]?(?:[,;/+]|\b(?:and|or|nor)\b)|(?P<bullet>\s*\n\s*[-*•]))[ ]?(?:and |or |nor )?(?:any |the |an? )?"
+    r"(?:(?!but\b|has\b|had\b)[a-z]+ )?",
+    re.IGNORECASE,
+)
 _OR_ELSE: Final = re.compile(r"(?: related)?,? ?(?:/|\bor\b) ?(?:[a-z]+ )?", re.IGNORECASE)
 
 
@@ -303,7 +316,7 @@ def _with_labels_of_lists(findings: Sequence[Finding], text: str) -> tuple[Findi
     "Lacks cough, wheeze, or stridor" denies each, and so does "fever, chills and cough are absent"; a doubt is of
     both where "or" stands between.
     """
-    shared = list(findings)
+    shared = _with_denied_lists(findings, text)
     for index in range(1, len(shared)):
         first, second = shared[index - 1], shared[index]
         between = text[first.end : second.start]
@@ -320,6 +333,21 @@ def _with_labels_of_lists(findings: Sequence[Finding], text: str) -> tuple[Findi
         if is_last and first.assertion == "affirmed":
             shared[index - 1] = replace(first, assertion=second.assertion, temporality="current")
     return tuple(shared)
+
+
+def _with_denied_lists(findings: Sequence[Finding], text: str) -> list[Finding]:
+    """Deny each member of a list that is denied as a whole before its colon, its dash or its first bullet."""
+    shared, opening, end = list(findings), None, 0
+    for index, finding in enumerate(shared):
+        following = _NEXT_OF_DENIED_LIST.fullmatch(text[end : finding.start]) if opening is not None else None
+        if opening is None or following is None or (following["bullet"] and not opening["bullet"]):
+            opening = _DENIED_LIST.search(text[max(0, finding.start - _NEAR) : finding.start])
+        if _says_behind(text, finding):
+            opening = None
+        if opening is not None and finding.assertion in ("affirmed", "possible"):
+            shared[index] = replace(finding, assertion="negated", temporality="current")
+        end = finding.end
+    return shared
 
 
 def _says_behind(text: str, finding: Finding) -> bool:
