@@ -181,13 +181,15 @@ def _say_of_list(drugs: list[Drug], text: str, start: int, status: str) -> None:
 
 
 def _is_replaced(before: str, behind: str) -> bool:
-    """Whether the next drug takes the place of this one: "changed: amlodipine to felodipine"."""
-    return _CHANGES.search(before) is not None and _TO_NEXT.fullmatch(behind) is not None
+    """Whether the next drug takes the place of this one: "changed: warfarin to apixaban", "warfarin -> apixaban"."""
+    is_changed = _CHANGES.search(before) is not None and _TO_NEXT.fullmatch(behind) is not None
+    return is_changed or _ARROW.fullmatch(behind) is not None
 
 
 _CHANGES: Final = re.compile(
     r"\b(?:chang|switch|swap|convert|rotat|substitut)\w*[: ]+(?:from |her |his |the )?$", re.IGNORECASE
 )
+_ARROW: Final = re.compile(r" ?(?:[-=]+>|→) ?")
 _TO_NEXT: Final = re.compile(r" ?(?:->|>|(?:over )?to|for|with|by) ", re.IGNORECASE)
 _IN_BRACKETS: Final = re.compile(r"\([^()]*\) ?")
 _STILL: Final = re.compile(r"\bstill (?:taking|takes|on|using)(?: [\w']+){0,2} $", re.IGNORECASE)
