@@ -60,7 +60,7 @@ _NEGATIONS: Final[dict[str, tuple[str, frozenset[str]]]] = {
     "MedicationStatement": ("not-taken", frozenset({"wasNotTaken"})),
     "Procedure": ("not-done", frozenset({"notDone", "notPerformed"})),
 }
-_TAKEN: Final = {"n": "not-taken", "unk": "unknown", "na": "unknown"}
+_TAKEN: Final = {"n": "not-taken", "no": "not-taken", "unk": "unknown", "na": "unknown"}
 """STU3, medication-statement-taken; y says nothing else than the status."""
 # FHIR R5, medication-statement-adherence: of what is only recorded nothing else says whether it is taken.
 _ADHERENCE: Final = {

@@ -217,6 +217,8 @@ _ALLERGIC: Final = (
     "allerg", "alergi", "alérgi", "uczul", "hypersensitiv", "anaphyla", "intolerance", "adverse reaction",
 )  # fmt: skip
 """What a text has that `_ALLERGIC_TO` finds: looking for it takes a hundredth of the time."""
+_LONGEST_BEFORE: Final = 61
+"""What `_ALLERGIC_TO` finds begins so many characters before the first of them at the earliest."""
 # What a problem says that a drug has done: "DRESS due to phenytoin", "bleomycin lung toxicity".
 # Not what it is taken in spite of, nor what comes of too much of it: constipation, a high sugar.
 _HARM: Final = (
@@ -298,9 +300,10 @@ def allergen_of_problem(text: str, codings: tuple[tuple[str | None, str | None],
             meaning |= _allergen_of_class(name)
     text = _COMPOUND.sub(r" \1", text)
     lower = text.lower()
-    if meaning != Allergen() or not any(stem in lower for stem in _ALLERGIC):
+    stems = [found for stem in _ALLERGIC if (found := lower.find(stem)) >= 0] if meaning == Allergen() else []
+    if not stems:
         return meaning
-    match = _ALLERGIC_TO.search(text)
+    match = _ALLERGIC_TO.search(text, max(0, min(stems) - _LONGEST_BEFORE - (len(lower) - len(text))))
     named = allergen_of_words(match["to"] or match["of"]) if match is not None else meaning
     if named == meaning:
         return meaning

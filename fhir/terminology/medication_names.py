@@ -345,6 +345,7 @@ _SALTS: Final = tuple(
     for salt in salts.split()
     for end in ends
 )
+_ALL_ENDINGS: Final = (*(ending for ending, _ in _ENDINGS), *_SALTS)
 _BEFORE_SALT: Final = ("dihydro", "dihydrogen", "monohydro", "hydrogen", "hemi", "bi", "di")
 
 
@@ -359,7 +360,7 @@ def _without_salt(word: str) -> str | None:
 
 def _in_another_language(word: str) -> _Meaning | None:
     """Return what an ingredient's name with the ending or the salt of another language means; None for other words."""
-    if len(word) < _SHORTEST_FOREIGN or not word.isalpha():
+    if len(word) < _SHORTEST_FOREIGN or not word.endswith(_ALL_ENDINGS) or not word.isalpha():
         return None
     for ending, english in _ENDINGS:
         if word.endswith(ending):

@@ -116,7 +116,8 @@ class _Meaning(Struct, frozen=True, gc=False):
 class _Phrases(Struct, frozen=True):
     """The compiled table: phrases by their first word with the name that each has, and rules by their first name."""
 
-    by_first_word: Mapping[str, tuple[tuple[tuple[str, ...], tuple[str, ...]], ...]]
+    by_first_word: Mapping[str, tuple[tuple[int, Mapping[tuple[str, ...], tuple[str, ...]]], ...]]
+    """By the first word, and by how many words there are behind it: what they are, with the names of the phrase."""
     rules: Mapping[str, tuple[_Rule, ...]]
     names: frozenset[str]
     spelling: Spelling
@@ -295,7 +296,7 @@ def group_spans(part: list[tuple[str, int]], asserted: AssertedText) -> Iterator
 def _read_part(words: list[tuple[str, int]], asserted: AssertedText) -> tuple[list[str], _Positions]:
     """Return the words as the phrases have them, look-alikes left out as "", and where each phrase stands."""
     phrases = _compiled()
-    texts = [phrases.spelling.corrected(word) for word, _ in words]
+    texts = [_corrected(word) for word, _ in words]
     for short in (*_written_out(words, asserted), *_sized(texts)):
         texts[short] = ""
     positions = _positions(texts, phrases)
@@ -309,6 +310,12 @@ def _read_part(words: list[tuple[str, int]], asserted: AssertedText) -> tuple[li
             texts[first : last + 1] = [""] * (last + 1 - first)
         positions = _positions(texts, phrases)
     return texts, positions
+
+
+@remembered("words as the phrases spell them", entries=4096, longest=40)
+def _corrected(word: str) -> str:
+    """Remembered, because it compares a word with up to a hundred others, and texts of a chart share most of theirs."""
+    return _compiled().spelling.corrected(word)
 
 
 def _clauses(words: Sequence[tuple[str, int]], asserted: AssertedText) -> Sequence[int]:
@@ -564,11 +571,9 @@ def words_of_kind(kind: str) -> Set[str]:
 def _positions(texts: Sequence[str], phrases: _Phrases) -> _Positions:
     positions: dict[str, list[tuple[int, int]]] = {}
     for start, word in enumerate(texts):
-        for following, names in phrases.by_first_word.get(word, ()):
-            end = start + 1 + len(following)
-            if tuple(texts[start + 1 : end]) == following:
-                for name in names:
-                    positions.setdefault(name, []).append((start, end - 1))
+        for length, endings in phrases.by_first_word.get(word, ()):
+            for name in endings.get(tuple(texts[start + 1 : start + 1 + length]), ()):
+                positions.setdefault(name, []).append((start, start + length))
     return positions
 
 
@@ -789,15 +794,22 @@ class _Compiler:
     def phrases(self) -> _Phrases:
         """Return all that was read."""
         return _Phrases(
-            {
-                first: tuple((following, tuple(names)) for following, names in endings.items())
-                for first, endings in self._by_first_word.items()
-            },
+            {first: _by_length(endings) for first, endings in self._by_first_word.items()},
             {name: tuple(alternatives) for name, alternatives in self._rules.items()},
             frozenset(name for rules in self._rules.values() for rule in rules for name in rule.names) - {_LOOKALIKE},
             self._spelling,
             {abbreviation: tuple(meanings) for abbreviation, meanings in self._meanings.items()},
         )
+
+
+def _by_length(
+    endings: Mapping[tuple[str, ...], Sequence[str]],
+) -> tuple[tuple[int, Mapping[tuple[str, ...], tuple[str, ...]]], ...]:
+    lengths = dict.fromkeys(map(len, endings))
+    return tuple(
+        (length, {following: tuple(names) for following, names in endings.items() if len(following) == length})
+        for length in lengths
+    )
 
 
 @cache

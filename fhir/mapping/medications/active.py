@@ -436,10 +436,13 @@ def _bounds(order: Order) -> Sequence[Period]:
     if isinstance(order, MedicationRequest):
         bounds = []
         for dosage_instruction in order.dosageInstruction:
-            repeat = dosage_instruction.timing.repeat if dosage_instruction.timing is not None else None
-            if repeat is None or repeat.boundsPeriod is None:
+            timing = dosage_instruction.timing
+            if timing is None or (timing.repeat is None and not timing.event):
                 return ()
-            bounds.append(repeat.boundsPeriod)
+            period = timing.repeat.boundsPeriod if timing.repeat is not None else Period(end=max(timing.event))
+            if period is None:
+                return ()
+            bounds.append(period)
         return bounds
     period = order.effectivePeriod if isinstance(order, MedicationStatement) else None
     return (period,) if period is not None and period.end else ()

@@ -249,10 +249,11 @@ def _course_of(dosage: Dosage) -> float | None:
     return next((days for text in texts if text and (days := _days_in_words(text)) is not None), None)
 
 
-# "21 days of each 28-day cycle", "7 days a month", "for at least 5 days", "2 weeks before travel": no end is said.
+# "21 days of each 28-day cycle", "7 days a month", "for at least 5 days", "7 days or
+# longer", "2 weeks before travel": no end is said.
 _COMES_AGAIN: Final = re.compile(
     r"\b(?:days?|weeks?) (?:(?:out )?of |in )?(?:each|every|per|an?) \w|\bcycles?\b|\bat least\b"
-    r"|\b(?:days?|weeks?) (?:before|prior)\b",
+    r"|\b(?:days?|weeks?) (?:before|prior|or (?:longer|more|until))\b",
     re.IGNORECASE,
 )
 

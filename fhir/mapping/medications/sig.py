@@ -81,7 +81,7 @@ _DURATION = late_pattern(
     rf"(?:\b(?:for|x|during|stop after)|×) ?(?:up to )?(?:(?:the )?(?:next )?)(?:{NUMBER} ?(?:-|to) ?)?"
     rf"(?P<count>{NUMBER}) ?-?"
     r"(?P<unit>d|days?|wks?|weeks?|mo|months?)\b(?! ?(?:/|per|a|each|every|in a) ?w(?:ee)?k)"
-    r"|\b(?P<course>\d+)[- ]day course"
+    r"|\b(?P<course>\d+)[- ]?d(?:ays?)? course"
     rf"|\b(?P<lasting>{NUMBER}) (?P<lasting_unit>days?|weeks?|months?) (?:lang|long)\b"  # "5 Tage lang", "5 dagen lang"
     # "Duration: 14 days", and what stands alone behind a comma at the end: "200 mg BID, 10 days". Four weeks and more
     # there are what was dispensed as often as a course.
@@ -95,7 +95,8 @@ _DURATION_SIGNS = ("for", "x", "during", "after", "×", "course", "lang", "long"
 # Days behind a comma that are those of a supply, a visit or a pause.
 _IS_NO_COURSE = late_pattern(
     r"\b(?:suppl(?:y|ied)|disp(?:ense[ds]?)?|qty|quantity|refills?"
-    r"|review|re-?check|follow[ -]?up|started|(?:days?|weeks?) on)\b"
+    r"|review|(?:re-?)?check|monitor|(?:repeat|draw|recheck) \w+|follow[ -]?up|started|(?:days?|weeks?) on)\b"
+    r"|\b(?:patch(?:es)?|ring|pen)\b ?$"  # "1 patch, 7 days" is how long each is worn
 )
 _DAYS_OF_SHARE = {"7": 1.0, "52": 7.0}
 _SINGLE = late_pattern(
@@ -107,7 +108,8 @@ _AS_NEEDED = late_pattern(
     r"|(?:loose|liquid) stool)(?!\w)"
 )
 _CHANGES = late_pattern(
-    r"\b(?:then|taper\w*|titrat\w*|increas\w*|decreas\w*|reduc\w*|day 1(?! ?(?:tab|cap|pill|patch))"
+    r"\b(?:then(?! (?:stop|off|d/c|dc|discontinue)\b)|taper\w*|titrat\w*|increas\w*|decreas\w*|reduc\w*"
+    r"|day 1(?! ?(?:tab|cap|pill|patch))"
     r"|days? \d+ ?(?:-|to|through) ?\d+|(?<!once )(?<!once as a )loading(?! dose(?: once\b| now\b| stat\b|:? ?x ?1\b))"
     r"|followed by|mr ?x?\d|may repeat|week 1|alternat\w*(?! days?\b)"
     r"|(?:sliding|correction|insulin|to|per|by|plus) (?:the )?scale|correction|ssi|carbs?|(?:chang|switch)\w* from"
@@ -134,9 +136,9 @@ _FOR_HOURS = late_pattern(
     rf"(?:\b(?:for|x|over)|×) ?(?:the (?:first|next) )?(?:{NUMBER} ?(?:-|to) ?)?(?P<count>{NUMBER}) ?-?"
     r"(?P<unit>h(?:(?:ou)?rs?)?|min)(?:ute)?s?\b"
 )
-# "x 4 doses"; "q2h x 2" are two doses too, "BID x 3" may be three days.
+# "x 4 doses", "twice daily, 14 doses"; "q2h x 2" are two doses too, "BID x 3" may be three days.
 _DOSES = late_pattern(
-    r"(?:\bx|\bfor|×) ?(?:a total of )?(?P<count>\d{1,2}) (?:more )?doses\b"
+    r"(?:(?:\bx|\bfor|×) ?(?:a total of )?|, ?(?=\d\d? doses ?(?:[.;)]|$)))(?P<count>\d{1,2}) (?:more )?doses\b"
     r"|\d ?h x ?(?P<bare>\d)(?![\d.]| ?(?:d|days?|w|wks?|weeks?|mo|months?|h|min|mg)\b)"
 )
 _HOURLY = late_pattern(r"\d ?-?h(?:(?:ou)?r)? $")

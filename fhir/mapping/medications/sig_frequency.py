@@ -196,11 +196,12 @@ _SIMPLE = late_pattern(
     r"|(?P<daily>daily|q day|q daily|every day|each day|per day|a day|/day|q24h|every 24 ?h(?:ours|rs|r)?))\b"
 )
 _CLOCK = late_pattern(
-    r"\b(?:(?P<bedtime>qhs|hs|nightly|(?:at |before |every |each )?bed ?time|every night|each night|at night)"
-    r"|(?P<morning>qam|every morning|each morning|in the morning|(?:in the )?am\b|morning|with breakfast|breakfast)"
+    r"\b(?:(?P<bedtime>qhs|hs|nightly|(?:at |before |every |each )?bed ?time|every night|each night|at night"
+    r"|(?:(?<=noon and )|(?<=morning and )|(?<=mornings and ))nights?)"
+    r"|(?P<morning>qam|every morning|each morning|in the morning|(?:in the )?am\b|mornings?|with breakfast|breakfast)"
     r"|(?P<noon>at noon|noon|midday|with lunch|lunch|afternoon|in the afternoon)"
-    r"|(?P<evening>qpm|every evening|each evening|in the evening|(?:in the )?pm\b|evening|with (?:dinner|supper)|dinner"
-    r"|supper))\b"
+    r"|(?P<evening>qpm|every evening|each evening|in the evening|(?:in the )?pm\b|evenings?|with (?:dinner|supper)"
+    r"|dinner|supper))\b"
 )
 
 

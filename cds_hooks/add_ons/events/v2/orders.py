@@ -152,11 +152,23 @@ class _Course(NamedTuple):
 
 
 _LENGTH: Final = re.compile(r"(\d{1,4})(?:\.0*)?\s*([A-Z]*)|([A-Z])(\d{1,4})", re.IGNORECASE)
-_DAYS_OF: Final = {"d": 1, "day": 1, "days": 1, "w": 7, "wk": 7, "week": 7, "weeks": 7}
+_DAYS_OF: Final = {
+    "d": 1,
+    "day": 1,
+    "days": 1,
+    "w": 7,
+    "wk": 7,
+    "week": 7,
+    "weeks": 7,
+    "mo": 31,
+    "month": 31,
+    "months": 31,
+    "l": 31,
+}
 
 
 def _days_of(length: str) -> int | None:
-    """Return a length in days or weeks; None for any other, whose end is not worked out."""
+    """Return a length in days, weeks or months (of 31 days, the longest); None for any other."""
     match = _LENGTH.fullmatch(length.strip())
     if match is None:
         return None
