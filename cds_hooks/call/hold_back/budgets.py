@@ -66,17 +66,19 @@ class Budgets:
         self._store: ReplayStore | None = None
         self._taken: Counter[_Key] = Counter()
         """How many places are known to be taken: no one asks the store for them again."""
+        self._returned: Counter[_Key] = Counter()
+        """How many of them this process holds and no card has, because another budget of the card had none left."""
 
     async def exhausted(
         self, budgets: Sequence[Budget], client: str, audience: Audience, in_call: int, *, is_trial: bool = False
     ) -> Budget | None:
         """Return the budget that one card more goes beyond; None where it is shown, which is counted.
 
-        `in_call` is how many cards of this call are shown already.
+        `in_call` is how many cards of this call are shown already, critical ones apart.
         """
         is_counted, limits = bool(self._url) and not is_trial, self._limits(budgets, client, audience)
         for budget, key in limits:
-            of_day = self._taken[key] if is_counted else in_call
+            of_day = self._taken[key] - self._returned[key] if is_counted else in_call
             if any(
                 most is not None and shown >= most
                 for most, shown in ((budget.cards_per_call, in_call), (budget.cards_per_day, of_day))
@@ -87,9 +89,12 @@ class Budgets:
             most = budget.cards_per_day
             if most is not None and (key not in smallest or most < smallest[key][0]):
                 smallest[key] = most, budget
+        held: list[_Key] = []
         for key, (most, budget) in smallest.items():
             if not await self._take_place(key, most):
+                self._returned.update(held)
                 return budget
+            held.append(key)
         return None
 
     def _limits(self, budgets: Sequence[Budget], client: str, audience: Audience) -> list[tuple[Budget, _Key]]:
@@ -109,7 +114,10 @@ class Budgets:
         """Take the next place of this day; False where none is left."""
         day, *names = key
         for other in [other for other in self._taken if other[0] != day]:
-            del self._taken[other]
+            del self._taken[other], self._returned[other]
+        if self._returned[key]:
+            self._returned[key] -= 1
+            return True
         while self._taken[key] < most:
             self._taken[key] += 1
             if await self._is_free("\n".join((str(day), *names, str(self._taken[key]))), (day + _DAYS_KEPT)):

@@ -449,9 +449,8 @@ async def choose_within_budgets(cards: Sequence[Card], call: CheckedCall) -> dic
     if not call.site.budgets:
         return chosen
     exhausted = partial(call.shared.budgets.exhausted, call.site.budgets, call.caller.client, call.audience)
-    for place, card in enumerate(sorted(cards, key=lambda card: -SEVERITY[card.indicator])):
-        if card.indicator == "critical":
-            continue
+    counted = [card for card in cards if card.indicator != "critical"]
+    for place, card in enumerate(sorted(counted, key=lambda card: -SEVERITY[card.indicator])):
         budget = await exhausted(place - len(chosen), is_trial=call.is_trial)
         if budget is not None:
             text = f"Beyond the budget of {budget.words} ({budget.note}), so not shown: {card.summary}"

@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from cards.rules.engine.governance import Budget
-from cds_hooks.call.hold_back.budgets import NOBODY, Budgets
+from cds_hooks.call.hold_back.budgets import NOBODY, Audience, Budgets
 from cds_hooks.call.hold_back.checks import SUPPRESSED
 from cds_hooks.call.hold_back.site_file import RulesFileError, read_rules_file
 from cds_hooks.evidence.storage.queries import DecisionFilter, find_decisions
@@ -38,13 +38,13 @@ _USERS = '[[budget]]\nof = "user"\ncards_per_day = 3\nnote = "agreed in the comm
 
 
 async def test_beyond_the_budget_of_a_call_the_most_severe_cards_are_shown(tmp_path: Path) -> None:
-    rules = rules_file(tmp_path, '[[budget]]\nof = "client"\ncards_per_call = 2\nnote = "few cards"\n')
+    rules = rules_file(tmp_path, '[[budget]]\nof = "client"\ncards_per_call = 1\nnote = "few cards"\n')
     async with app_client(tmp_path, as_of=NOW, rules_file=rules) as calls:
         answered = await sign(calls, *WARNINGS, CRITICAL)
         assert indicators(answered) == ["warning", "critical"]
         ((subject, text),) = reasons(answered, "budget")
         assert subject == "img-iodine-kidney"
-        assert text.startswith("Beyond the budget of 2 cards a call for each client (few cards), so not shown: eGFR 20")
+        assert text.startswith("Beyond the budget of 1 card a call for each client (few cards), so not shown: eGFR 20")
 
 
 async def test_the_budget_of_a_user_holds_for_a_day_and_never_withholds_a_critical_card(tmp_path: Path) -> None:
@@ -124,6 +124,16 @@ async def test_of_two_budgets_for_one_client_the_smaller_one_holds_after_a_resta
             shown += await server.exhausted(budgets, "ward", NOBODY, 0) is None
         await server.aclose()
     assert shown == 3
+
+
+async def test_a_place_is_not_lost_where_another_budget_of_the_card_is_full(tmp_path: Path) -> None:
+    budgets = [Budget("client", "ward", cards_per_day=2), Budget("user", "each", cards_per_day=1)]
+    shown = []
+    for users in ("a", "aab"):  # the second server does not know at first what the first one has shown
+        server = Budgets(f"sqlite:///{tmp_path}/record.db", NOW.timestamp)
+        shown += [await server.exhausted(budgets, "ward", Audience(user), 0) is None for user in users]
+        await server.aclose()
+    assert shown == [True, False, False, True]
 
 
 @pytest.mark.parametrize(
