@@ -460,24 +460,28 @@ class TimelessFacts:
         """Return the resources of this kind that are facts, or will be when they begin."""
         if in_use() is not self._tables:
             self._forget()
-        facts = self._facts.get(kind)
+        by_kind = self._facts  # another call may forget them meanwhile, and then this is of the tables before
+        facts = by_kind.get(kind)
         if facts is None:
-            facts = self._facts[kind] = _facts_at_any_time(self._by_type[kind], kind)
+            facts = by_kind[kind] = _facts_at_any_time(self._by_type[kind], kind)
         return facts
 
     def by_analyte(self) -> tuple[dict[str, list[CodedPart]], list[Refusal]]:
         """Return the parts of Observations by analyte or question and what is refused because no code of it is read."""
         if in_use() is not self._tables:
             self._forget()
-        if self._by_analyte is None:
+        tables, by_analyte = self._tables, self._by_analyte
+        if by_analyte is None:
             parts = parts_by_analyte(self._by_type[Observation])
             for key, contained in parts_by_analyte(self._contained_results()).items():
                 if (
                     key in ANALYTES and ANALYTES[key].kind != "code"
                 ):  # genetic results within reports are read there (fhir/mapping/genomics/reports.py)
                     parts[key] = [*parts.get(key, ()), *contained]
-            self._by_analyte = parts, refusal_of_unread(parts.get(OTHER, ()))
-        return self._by_analyte
+            by_analyte = parts, refusal_of_unread(parts.get(OTHER, ()))
+            if tables is self._tables:
+                self._by_analyte = by_analyte
+        return by_analyte
 
     def _contained_results(self) -> Iterator[Observation]:
         """Yield the results within reports and panels, with the date and a status of these where they say more."""
