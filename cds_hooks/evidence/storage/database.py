@@ -38,6 +38,7 @@ BOUND_WAITS: Final = (
 another program (a migration, a VACUUM FULL) than for one of SQLite. PostgreSQL would wait for hours, and so would
 everybody who records or reads a decision, an answer or an act, each in a thread that others need."""
 _DEFAULT_FOLDER: Final = Path("var")
+_MOST_LOG_BYTES: Final = 64 * 2**20
 
 
 def parse_url(text: str) -> URL:
@@ -97,7 +98,8 @@ def connect_sqlite(file: Path) -> sqlite3.Connection:
     """Return a connection in autocommit mode that does not wait for locks and has no automatic checkpoints."""
     # used by one thread at a time, though not always by the one that opened it
     connection = sqlite3.connect(file, isolation_level=None, timeout=LOCK_WAIT_SECONDS, check_same_thread=False)
-    for setting in ("synchronous=NORMAL", "wal_autocheckpoint=0", "busy_timeout=0"):
+    log = f"journal_size_limit={_MOST_LOG_BYTES}"  # what a long reader made it grow beyond is given back
+    for setting in ("synchronous=NORMAL", "wal_autocheckpoint=0", log, "busy_timeout=0"):
         connection.execute(f"PRAGMA {setting}")
     return connection
 
