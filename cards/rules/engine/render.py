@@ -1,5 +1,6 @@
 """Renders an evaluation in words: a finding with its facts and texts, or a silence with its reason."""
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from msgspec import Struct
@@ -27,6 +28,7 @@ from cards.text import capitalized, decapitalized, escape, format_dose, plain
 from fhir.mapping.conditions import PROBLEMS_UNREADABLE, count_unread, unread_problems
 from fhir.mapping.kidney import KidneyAbsence
 from fhir.record.refusals import WhyNot
+from fhir.terminology.medications import INGREDIENTS
 
 _MOST_OTHERS = 2
 _LONGEST_OTHERS = 30
@@ -309,17 +311,20 @@ def _finding(
     questions = [question for question, when in rule.questions if when.test(context) is True]
     running = context.running_note() if text.indicator != "info" and not rule.trigger.same_ingredient else None
     declared = rule.declared
+    # A text with an unfilled name is never sent; the title has none.
+    summary = text.summary.fill(word) or f"{declared.title}: please check this order."
+    detail = text.detail.fill(_escaped(word)) or declared.title
+    named_allergens = _named_allergens(f"{summary} {detail}", context, facts)
     return RuleFinding(
         rule=rule.id,
         band=text.band,
         indicator=text.indicator,
         is_certain=text.is_certain,
-        # A text with an unfilled name is never sent; the title has none.
-        summary=text.summary.fill(word) or f"{declared.title}: please check this order.",
-        detail=text.detail.fill(_escaped(word)) or declared.title,
+        summary=summary,
+        detail=detail,
         priority=declared.priority,
         facts=facts if len(facts) <= MOST_FACTS else tuple(_with_count_of_others(facts)),
-        notes=(*context.notes(text.when.uses), *also, *questions, *([running] if running else ())),
+        notes=(*context.notes(text.when.uses), *also, *questions, *([running] if running else ()), *named_allergens),
         suggestions=offers,
         partners=context.partners,
         group=rule.group,
@@ -328,6 +333,17 @@ def _finding(
         yields_to=declared.yields_to,
         asks=_asks_by_row(rule, context) or text.asks,
     )
+
+
+def _named_allergens(text: str, context: RuleContext, facts: Iterable[Fact]) -> list[str]:
+    """Return a sentence for each drug that the text names, mostly as another choice, and that the patient reacts to."""
+    told = " ".join(fact.text for fact in facts).lower()
+    names = [INGREDIENTS[rxcui].name for rxcui in context.session.allergies_by_ingredient if rxcui in INGREDIENTS]
+    return [
+        f"An allergy or intolerance to {name} is on the record."
+        for name in dict.fromkeys(names)
+        if name not in told and re.search(rf"\b{re.escape(name)}\b", text, re.IGNORECASE)
+    ]
 
 
 def _asks_by_row(rule: CompiledRule, context: RuleContext) -> Asks | None:

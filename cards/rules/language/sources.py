@@ -105,7 +105,8 @@ def may_be_critical(sources: Iterable[Evidence]) -> bool:
 def with_quotes(rule: Rule) -> Rule:
     """Return the rule with the labels that were read for it behind its own sources.
 
-    A band that its own sources do not carry cites these labels. A critical band that nothing carries is a warning.
+    A critical band, and one that its own sources do not carry, cites these labels. A critical band that nothing carries
+    is a warning.
     """
     quotes = _quotes().get(rule.id, ())
     bands = tuple(_carried(band, rule, len(quotes)) for band in rule.bands)
@@ -115,7 +116,8 @@ def with_quotes(rule: Rule) -> Rule:
 def _carried(band: Band, rule: Rule, quotes: int) -> Band:
     own = band.cites or tuple(range(len(rule.evidence)))
     sources = _cited(band, rule)
-    if not is_lead(sources) and (band.indicator != "critical" or may_be_critical(sources)):
+    is_carried = not is_lead(sources) and (band.indicator != "critical" or may_be_critical(sources))
+    if is_carried and (band.indicator != "critical" or not quotes):
         return replace(band, cites=own) if quotes else band
     if quotes:
         return replace(band, cites=(*range(len(rule.evidence), len(rule.evidence) + quotes), *own))
