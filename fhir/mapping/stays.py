@@ -368,23 +368,21 @@ def _continued_by(stay: Stay, others: list[Stay]) -> list[Stay]:
             continue
         gap = first.start.instant - earlier_stay.end.instant
         width = DAY_SECONDS * (_width(first.start) + _width(earlier_stay.end))
-        is_said = _came_from_hospital(first) or _went_to_hospital(earlier_stay)
+        is_said = is_transfer(earlier_stay.encounter, first.encounter)
         if (gap <= 0 and not width) or (gap <= DAY_SECONDS + width and is_said):
             chain.append(earlier_stay)
             first = earlier_stay
     return chain
 
 
-def _came_from_hospital(stay: Stay) -> bool:
-    hospitalization = stay.encounter.hospitalization
-    source = hospitalization.admitSource if hospitalization is not None else None
+def is_transfer(earlier: Encounter, later: Encounter) -> bool:
+    """Whether the chart says that one stay went to another hospital, or that the other came from one."""
+    before, after = earlier.hospitalization, later.hospitalization
+    destination = destination_named(before.dischargeDisposition) if before is not None else None
+    if destination is not None and destination.key in OTHER_HOSPITALS:
+        return True
+    source = after.admitSource if after is not None else None
     return source is not None and (source.has(_FROM_HOSPITAL) or _says(_HOSPITAL_WORDS, source))
-
-
-def _went_to_hospital(stay: Stay) -> bool:
-    hospitalization = stay.encounter.hospitalization
-    destination = destination_named(hospitalization.dischargeDisposition) if hospitalization is not None else None
-    return destination is not None and destination.key in OTHER_HOSPITALS
 
 
 def procedure_in_stay(record: PatientRecord, stay: Stay) -> StayFact:

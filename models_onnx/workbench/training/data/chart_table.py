@@ -13,7 +13,7 @@ import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from operator import attrgetter, itemgetter
+from operator import attrgetter
 from pathlib import Path
 from typing import Final, Literal
 
@@ -25,10 +25,11 @@ from msgspec import Struct
 from fhir.mapping.features.catalog import FEATURES, features_named
 from fhir.mapping.features.coded import CodeOrPhrase, read_code
 from fhir.mapping.features.feature import map_features
-from fhir.mapping.stays import destination_named
+from fhir.mapping.stays import is_transfer
 from fhir.record.charts import Json, PatientChart, known_at, read_charts, time_of
 from fhir.record.datatypes import DAY_SECONDS, CodeableConcept
 from fhir.record.record import PatientRecord, record_from_resources
+from fhir.record.resources import Encounter
 from models_onnx.artifact.files import whole_file
 from models_onnx.errors import TrainingRefused
 from models_onnx.workbench.training.data.check_tables import DataReport
@@ -205,17 +206,17 @@ def rows_of_chart(
     table: SiteTable, names: Sequence[str], chart: PatientChart, observed_until: float | None, key: bytes
 ) -> Iterator[Json]:
     """Return a row of the named features for each index of the patient that is observed."""
-    codes, death = _codes(table), time_of(chart.patient, "deceasedDateTime")
+    death, stays = time_of(chart.patient, "deceasedDateTime"), list(_whole_stays(chart))
     dead = death.instant if death is not None else np.inf
-    hashed = _hashed(chart.id, key)
-    for number, index in enumerate(_indices(table, chart)):
+    hashed, events = _hashed(chart.id, key), _events(table, chart, stays)
+    for number, index in enumerate(_indices(table, chart, stays)):
         if dead <= index.epoch or (observed_until is not None and observed_until < index.epoch):
             continue
         vector = map_features(record_at(chart, index), features_named(tuple(names)))
         written = map_features(record_at(chart, index, as_written=True), features_named(tuple(names)))
         differs = ~np.isclose(vector.values, written.values, equal_nan=True)
         provider = index.encounter.get("serviceProvider")
-        event = _first_event(table, codes, chart, index)
+        event = min((instant for instant in events if instant > index.epoch), default=None)
         last = max(last_seen(chart), event or -np.inf, index.epoch) if observed_until is None else observed_until
         yield {
             "patient": hashed,
@@ -256,10 +257,11 @@ def record_at(chart: PatientChart, index: Index, *, as_written: bool = False) ->
     return record_from_resources(resources, chart.id, as_of, index.encounter.get("id"))
 
 
-def _indices(table: SiteTable, chart: PatientChart) -> list[Index]:
+def _indices(table: SiteTable, chart: PatientChart, stays: Sequence[Sequence[Json]]) -> list[Index]:
     """Return the instants of a chart from which one predicts, in time; `discharge` is the end of each hospital stay."""
     declared = OwnIndex((), "end") if table.index == "discharge" else table.index
-    encounters = _whole_stays(chart) if table.index == "discharge" else _encounters(chart, declared.classes)
+    last = (max(stay, key=_end) for stay in stays)
+    encounters = last if table.index == "discharge" else _encounters(chart, declared.classes)
     indices = [
         Index(time.instant + declared.hours * _HOUR_SECONDS, encounter)
         for encounter in encounters
@@ -269,33 +271,34 @@ def _indices(table: SiteTable, chart: PatientChart) -> list[Index]:
     return indices[:1] if declared.first else indices
 
 
-def _whole_stays(chart: PatientChart) -> Iterator[Json]:
-    """Yield the last encounter of each stay: those that touch or overlap, and transfers of a day, are one stay."""
-    begun = []
-    for stay in filter(_is_stay, chart.resources):
-        start, end = time_of(stay, "period.start"), time_of(stay, "period.end")
-        if start is not None:
-            begun.append((start.instant, end.instant if end is not None else np.inf, stay))
-    ends, last = -np.inf, None
-    for begin, until, stay in sorted(begun, key=itemgetter(0, 1)):
-        gap = DAY_SECONDS if last is not None and _goes_to_hospital(last) else 0.0
-        if last is not None and begin > ends + gap:
-            yield last
-            ends, last = -np.inf, None
-        if until >= ends:
-            ends, last = until, stay
-    if last is not None:
-        yield last
+def _whole_stays(chart: PatientChart) -> Iterator[list[Json]]:
+    """Yield the encounters of each stay: those that touch or overlap, and transfers within a day, are one stay."""
+    begun = [
+        (start.instant, encounter)
+        for encounter in filter(_is_stay, chart.resources)
+        if (start := time_of(encounter, "period.start")) is not None
+    ]
+    stay: list[Json] = []
+    for begin, encounter in sorted(begun, key=lambda pair: (pair[0], _end(pair[1]))):
+        last = max(stay, key=_end, default=None)
+        if last is not None and begin > _end(last) + (DAY_SECONDS if _went_over(last, encounter) else 0.0):
+            yield stay
+            stay = []
+        stay.append(encounter)
+    if stay:
+        yield stay
 
 
-def _goes_to_hospital(stay: Json) -> bool:
-    hospitalization = stay.get("hospitalization")
-    disposition = hospitalization.get("dischargeDisposition") if isinstance(hospitalization, dict) else None
+def _end(encounter: Json) -> float:
+    end = time_of(encounter, "period.end")
+    return end.instant if end is not None else np.inf
+
+
+def _went_over(earlier: Json, later: Json) -> bool:
     try:
-        destination = destination_named(msgspec.convert(disposition, CodeableConcept)) if disposition else None
+        return is_transfer(msgspec.convert(earlier, Encounter), msgspec.convert(later, Encounter))
     except msgspec.ValidationError:
         return False
-    return destination is not None and destination.key == "hospital"
 
 
 def _is_stay(resource: Json) -> bool:
@@ -330,20 +333,24 @@ def last_seen(chart: PatientChart) -> float:
     return max((time.instant for time in times if time is not None), default=-np.inf)
 
 
-def _first_event(table: SiteTable, codes: Sequence[CodeOrPhrase], chart: PatientChart, index: Index) -> float | None:
+def _events(table: SiteTable, chart: PatientChart, stays: Sequence[Sequence[Json]]) -> list[float]:
+    """Return when events came (epoch). A stay is one from its begin on: neither its parts nor where it went over."""
     if not isinstance(table.event, OwnEvent):
         death = time_of(chart.patient, "deceasedDateTime")
-        return death.instant if death is not None else None
+        return [death.instant] if death is not None else []
+    codes, later_parts = _codes(table), {id(encounter) for stay in stays for encounter in stay[1:]}
     times = [
         time_of(encounter, "period.start")
         for encounter in _encounters(chart, table.event.classes)
-        if not _is_planned(encounter, table.event.planned)
+        if id(encounter) not in later_parts
+        and not ("partOf" in encounter and encounter["class"]["code"] in _IN_HOSPITAL)
+        and not _is_planned(encounter, table.event.planned)
     ]
     for resource in chart.resources if codes else ():
         paths = _TIMES.get(str(resource.get("resourceType")), ())
         if paths and _is_meant(resource, codes):
             times.append(next((time for path in paths if (time := time_of(resource, path)) is not None), None))
-    return min((time.instant for time in times if time is not None and time.instant > index.epoch), default=None)
+    return [time.instant for time in times if time is not None]
 
 
 def _encounters(chart: PatientChart, classes: Sequence[str]) -> Iterator[Json]:

@@ -87,6 +87,9 @@ BACK = stay("two", "2020-01-25T10:00:00Z", "2020-02-03T12:00:00Z")
 SAME_DAY = stay("two", "2020-01-05T12:00:00Z", "2020-01-09T12:00:00Z")
 TRANSFER = stay("two", "2020-01-05T18:00:00Z", "2020-01-09T12:00:00Z")
 TO_HOSPITAL = stay("one", "2020-01-01T10:00:00Z", "2020-01-05T12:00:00Z", disposition="2")
+TO_ANOTHER = stay("one", "2020-01-01T10:00:00Z", "2020-01-05T12:00:00Z", disposition="other-hcf")
+CAME_OVER = {**TRANSFER, "hospitalization": {"admitSource": {"coding": [{"code": "hosp-trans"}]}}}
+PART = {**BACK, "partOf": {"reference": "Encounter/one"}}
 ELECTIVE = {**BACK, "priority": {"coding": [{"code": "EL"}]}}
 
 
@@ -106,6 +109,9 @@ ELECTIVE = {**BACK, "priority": {"coding": [{"code": "EL"}]}}
         ([FIRST, SAME_DAY], None, UNTIL, [("2020-01-09", 0.0)]),
         ([FIRST, TRANSFER], None, UNTIL, [("2020-01-05", 1.0), ("2020-01-09", 0.0)]),
         ([TO_HOSPITAL, TRANSFER], None, UNTIL, [("2020-01-09", 0.0)]),
+        ([TO_ANOTHER, TRANSFER], None, UNTIL, [("2020-01-09", 0.0)]),
+        ([FIRST, CAME_OVER], None, UNTIL, [("2020-01-09", 0.0)]),
+        ([FIRST, PART], None, UNTIL, [("2020-01-05", 0.0)]),
     ],
 )
 def test_who_never_comes_back_is_followed_death_competes_and_only_unplanned_stays_that_took_place_count(
