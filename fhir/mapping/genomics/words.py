@@ -68,7 +68,8 @@ _PRESENCE = {
     ),
 }
 _HLA = late_pattern(
-    r"(?:hla-?)?(?P<gene>[ab])?\*?(?P<group>\d{2}):?(?P<protein>\d{2,3})(?::\d{2,3}){0,2}[nlscaqpg]?", re.IGNORECASE
+    r"(?:hla-?)?(?P<gene>[ab])?\*?(?P<group>\d{2}):?(?P<protein>\d{2,3})(?::\d{2,3}){0,2}(?P<suffix>[nlscaqpg]?)",
+    re.IGNORECASE,
 )
 # The star may be left out where "HLA" or the colon makes clear what the digits are.
 _HLA_NAMED = late_pattern(
@@ -185,13 +186,12 @@ def translate_hla(gene: str, text: str) -> Iterator[Translation]:
     parts = (_HLA_TWO if "/" not in text else _PAIR).split(text)
     pair = [match for part in parts if (match := _HLA.fullmatch(part.strip())) is not None]
     if len(pair) == len(parts) <= 2:
-        typed = {f"{match['group']}:{match['protein']}" for match in pair}
+        typed = [_typed(f"{match['group']}:{match['protein']}", match["suffix"]) for match in pair]
         if any(match["gene"] and not gene.endswith(match["gene"].upper()) for match in pair):
             return
         for allele in HLA_ALLELES[gene]:
-            if allele in typed or len(pair) == 2:
-                sign = POSITIVE if allele in typed else NEGATIVE
-                yield Translation(f"{gene}*{allele}", "genotype", (sign,))
+            if signs := tuple(sorted(_signs_of(allele, typed))):
+                yield Translation(f"{gene}*{allele}", "genotype", signs)
         return
     text = _HLA_WITHOUT_GENE.sub(f"{gene}*", _TAG.sub("", text))
     if "*" not in text:
@@ -208,7 +208,9 @@ _GL_ALLELE: Final = r"HLA-[A-Z]{1,3}\d{0,2}\*\d{2,3}(?::\d{2,3}){1,3}[A-Z]?"
 _GL_STRING = late_pattern(
     rf"(?:hla#[^#]{{1,20}}#)?{_GL_ALLELE}(?:[/+~^|]{_GL_ALLELE})+|hla#[^#]{{1,20}}#{_GL_ALLELE}", re.IGNORECASE
 )
-_GL_GENE_AND_GROUPS = late_pattern(r"(HLA-[A-Z]{1,3}\d{0,2})\*(\d{2,3}:\d{2,3})", re.IGNORECASE)
+_GL_GENE_AND_GROUPS = late_pattern(
+    r"(HLA-[A-Z]{1,3}\d{0,2})\*(\d{2,3}:\d{2,3})(?::\d{2,3}){0,2}([A-Z]?)", re.IGNORECASE
+)
 
 
 def _translate_gl_string(text: str) -> Iterator[Translation]:
@@ -226,8 +228,21 @@ def _copies_by_gene(genotype: str) -> dict[str, list[set[str]]]:
     copies: dict[str, list[set[str]]] = {}
     for copy in re.split(r"[\^+~]", genotype):
         alleles = [match.groups() for match in _GL_GENE_AND_GROUPS.finditer(copy)]
-        copies.setdefault(alleles[0][0].upper(), []).append({groups for _, groups in alleles})
+        may_be = set().union(*(_typed(groups, suffix) for _, groups, suffix in alleles))
+        copies.setdefault(alleles[0][0].upper(), []).append(may_be)
     return copies
+
+
+def _typed(groups: str, suffix: str) -> set[str]:
+    """Return what a typed allele may be, by the last letter of its name (hla.alleles.org, nomenclature: suffixes).
+
+    N is not expressed, so it is another allele than the one that drugs ask about. Of L, S, C, A and Q (low, secreted,
+    in the cytoplasm, aberrant, questionable) it is not known. G and P are groups of alleles with the same protein.
+    """
+    letter = suffix.upper()
+    if letter in ("", "G", "P"):
+        return {groups}
+    return {f"{groups}{letter}"} if letter == "N" else {groups, f"{groups}{letter}"}
 
 
 def _signs_of(allele: str, copies: list[set[str]]) -> Iterator[str]:
