@@ -18,6 +18,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from tests.conftest import ROOT
+from tests.each import rows_of
 from tests.test_wheel import built_by_ci
 
 
@@ -68,16 +69,7 @@ def test_the_list_of_parts_is_valid_and_says_exactly_what_is_installed(tmp_path:
 
 @pytest.mark.parametrize(
     ("packages", "code", "words"),
-    [
-        ([{"name": "a", "version": "1", "vulns": []}], 0, "1 of 1 packages looked up; no known vulnerability"),
-        ([{"name": "a", "version": "1", "vulns": [{"id": "X"}]}, {"name": "b", "skip_reason": "?"}], 1, "a 1"),
-        (
-            [{"name": "a", "version": "1", "vulns": []}, {"name": "b", "skip_reason": "?"}],
-            2,
-            "1 of 2 packages looked up",
-        ),
-        ([], 2, "the data could not be had"),
-    ],
+    rows_of(__file__, "a_package_that_was_not_looked_up_is_not_called_safe"),
 )
 def test_a_package_that_was_not_looked_up_is_not_called_safe(
     packages: list[dict[str, Any]], code: int, words: str

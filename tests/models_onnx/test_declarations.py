@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from models_onnx.declarations import find_declared, refuse_wrong_types
 from models_onnx.errors import DeclarationError
+from tests.each import rows_of
 
 IMPORTS = "from tests.models_onnx.test_declarations import Plan\n"
 
@@ -58,19 +59,7 @@ def test_a_program_beside_the_declarations_is_refused_and_never_run(package: Pat
 
 @pytest.mark.parametrize(
     ("text", "said"),
-    [
-        ("", r"^plans/bad\.py, line 1: the file declares no PLAN; it must assign a Plan to this name$"),
-        ("\nPLAN = 3\n", r"^plans/bad\.py, line 3: PLAN is an int; it must be a Plan$"),
-        (
-            "PLAN = Plan(\n    'good',\n)\n",
-            r"^plans/bad\.py, line 3: PLAN has the id 'good', but the file is called bad",
-        ),
-        ("PLAN = Plan(\n", r"^plans/bad\.py, line 2: '\(' was never closed: PLAN = Plan\($"),
-        ("import plans.nothing\n", r"^plans/bad\.py, line 2: ModuleNotFoundError: No module named 'plans\.nothing'$"),
-        ("import sys\nsys.exit(0)\nPLAN = Plan('bad')\n", r"^plans/bad\.py, line 3: SystemExit: 0$"),
-        ("\nPLAN = Plan(*{}['x'])\n", r"^plans/bad\.py, line 3: KeyError: 'x'$"),
-        ("PLAN = Plan(\n    'bad',\n    # why\n    'days' and -1,\n)\n", r"^plans/bad\.py, line 5: bad: -1 days$"),
-    ],
+    rows_of(__file__, "what_is_wrong_is_said_with_file_and_line"),
     ids=["nothing", "another-kind", "another-name", "syntax", "import", "exit", "exception", "contradiction"],
 )
 def test_what_is_wrong_is_said_with_file_and_line(package: Path, text: str, said: str) -> None:

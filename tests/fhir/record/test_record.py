@@ -105,10 +105,7 @@ def test_a_resource_about_this_patient_is_kept_however_the_reference_is_spelled(
 
 @for_rows(
     "reference",
-    [
-        "Patient?identifier=http://mrn|7", "urn:uuid:nobody-has-this-name", "Patient:p1", "Patient", "Patient/",
-        "Patient\\p1", "Patient/p1/x", "p2", "Group/the second",
-    ],
+    rows_of(__file__, "what_cannot_be_compared_is_kept_and_said"),
 )  # fmt: skip
 def test_what_cannot_be_compared_is_kept_and_said(reference: str) -> None:
     record = record_of(CONDITION | {"subject": {"reference": reference}})

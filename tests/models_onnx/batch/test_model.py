@@ -15,6 +15,7 @@ from models_onnx.models.mortality_5y import SPEC
 from models_onnx.serving.registry import load_model
 from models_onnx.serving.runtime import Model
 from models_onnx.workbench.training.data.cohort import inputs_of
+from tests.each import rows_of
 from tests.models_onnx.batch.frames import score, typical
 
 
@@ -90,16 +91,7 @@ def test_units_may_differ_from_row_to_row_and_one_that_is_not_known_is_told(pane
 
 @pytest.mark.parametrize(
     ("view", "said"),
-    [
-        ("SELECT nothing FROM rows", "The view cannot be used: Binder Error"),
-        ("SELEC * FROM rows", "The view cannot be used: Parser Error"),
-        ("SELECT weight(bun_mg_dl) AS bun_mg_dl FROM rows", "The view cannot be used: Catalog Error"),
-        ("SELECT CAST(participant_id AS INT) AS id FROM rows", "the table: cannot be read"),
-        ("SELECT *, bun_mg_dl(Bun_mg_dl, 'mmol/L') AS Bun_mg_dl FROM rows", r"two columns called .* REPLACE \("),
-        ("SELECT * FROM rows; DROP VIEW rows", "it is one SELECT from rows"),
-        ("SELECT * FROM read_text('README.md')", "The view cannot be used: Permission Error"),
-        ("SELECT * FROM read_csv('https://example.org/rows.csv')", "The view cannot be used: Permission Error"),
-    ],
+    rows_of(__file__, "a_view_that_is_wrong_is_refused_and_shows_nobody"),
 )
 def test_a_view_that_is_wrong_is_refused_and_shows_nobody(panel: BatchModel, view: str, said: str) -> None:
     with pytest.raises(BatchRefused, match=said) as refused:

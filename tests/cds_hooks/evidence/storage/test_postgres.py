@@ -1,7 +1,6 @@
 """The PostgreSQL log: groups, and a connection that is lost."""
 
 import asyncio
-from contextlib import suppress
 
 import psycopg
 import pytest
@@ -10,7 +9,6 @@ from sqlalchemy import make_url
 from cds_hooks.evidence.audit.verification import audit
 from cds_hooks.evidence.storage import RecordUnavailable, open_decision_log
 from cds_hooks.evidence.storage.decision import FeedbackItem
-from cds_hooks.evidence.storage.outage import within
 from cds_hooks.evidence.storage.postgres import PostgresDecisionLog
 from cds_hooks.evidence.storage.queries import list_decisions
 from tests.cds_hooks.evidence.storage.samples import a_decision, append_together
@@ -60,21 +58,6 @@ async def test_a_decision_that_cannot_be_stored_leaves_nobody_waiting(postgres_u
     await log.append(a_decision())
     await log.close()
     assert audit(postgres_url).decisions == 2
-
-
-async def test_nobody_waits_for_a_database_that_does_not_even_answer_a_cancellation() -> None:
-    is_over, ended = asyncio.Event(), asyncio.Event()
-
-    async def cannot_be_cancelled() -> None:
-        with suppress(asyncio.CancelledError):
-            await asyncio.sleep(60)
-        await is_over.wait()
-        ended.set()
-
-    with pytest.raises(TimeoutError):
-        await within(0.01, cannot_be_cancelled())
-    is_over.set()  # it ends beside its callers
-    await ended.wait()
 
 
 @pytest.mark.slow
