@@ -211,7 +211,8 @@ _ASKED: Final = re.compile(
 )
 # What doubts all that stands behind it in its clause, and what is said to be doubtful of what stands before.
 _IN_DOUBT: Final = re.compile(
-    r"\b(?:perhaps|maybe|questionable|equivocal|potential(?:ly)?|suspect\w*|possib\w*|probab\w*|presumab\w*|doubtful|unclear|uncertain"
+    r"\b(?:perhaps|maybe|questionable|equivocal|potential(?:ly)?|suspect\w*|possib\w*|probab\w*|presumab\w*"
+    r"|doubtful|unclear|uncertain"
     r"|not (?:yet |entirely )?(?:clear|sure|certain|known)|whether|(?:to|please|must|should) (?:exclude|rule out)"
     r"|(?:investigat|evaluat)\w+ for|seems? to have|cannot (?:say|tell|be sure|be certain)|might have"
     r"|(?:thinks?|believes?|feels?) (?:that )?(?:he|she|they|it))\b[^.;:,\n]{0,40}$",

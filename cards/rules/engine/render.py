@@ -337,8 +337,10 @@ def _finding(
 
 def _named_allergens(text: str, context: RuleContext, facts: Iterable[Fact]) -> list[str]:
     """Return a sentence for each drug that the text names, mostly as another choice, and that the patient reacts to."""
-    told = " ".join(fact.text for fact in facts).lower()
     names = [INGREDIENTS[rxcui].name for rxcui in context.session.allergies_by_ingredient if rxcui in INGREDIENTS]
+    if not names:
+        return []
+    told = " ".join(fact.text for fact in facts).lower()
     return [
         f"An allergy or intolerance to {name} is on the record."
         for name in dict.fromkeys(names)

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from markdown_it import MarkdownIt
     from markdown_it.token import Token
 
-# No HTML, images, headings or tables: a card has none, and text of a chart must not make any.
 _DATE = re.compile(r"\b\d{4}-\d{2}-\d{2}\b")
+# No HTML, images, headings or tables: a card has none, and text of a chart must not make any.
 _RULES = ["emphasis", "link", "list", "escape", "newline"]
 
 

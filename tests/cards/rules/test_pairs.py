@@ -27,7 +27,7 @@ IBUPROFEN: Json = {"drug": "197806", "dose": "1 tablet", "times": 3}
 def test_the_advice_about_a_pair_says_what_to_do_and_its_danger_is_a_plain_phrase() -> None:
     for row in package_rows("cards.rules.families.pairs", "pairs.csv"):
         assert is_instruction(row["advice"]), row["advice"]
-        assert faults(f"{row['mechanism'].format(a='it', b='it')}. {row['advice']}.") == []
+        assert faults(f"{row['danger'].format(a='it', b='it')}. {row['advice']}.") == []
     for keys, pairs in PAIRS.items():
         names = " with ".join(INGREDIENTS[key].name if key in INGREDIENTS else key for key in keys)
         assert [pair.says for pair in pairs if len(names) + len(pair.says) > LONGEST_HEADLINE] == []

@@ -1,7 +1,8 @@
 """Pairs of drugs that labels name: the table, and the words of the one rule that reads it.
 
 `pairs.csv` has in `a_key` and `b_key` ingredients (RxNorm) or classes, with `;` between them where one sentence holds
-for several; `severity` is how it is shown (`start` is a warning for a new start and information afterwards), `unless`
+for several; `danger` is what the headline says and `cause` how one drug changes the other, which the detail says;
+`severity` is how it is shown (`start` is a warning for a new start and information afterwards), `unless`
 what stays silent; `sources.csv` has the documents. A pair of which a rule of its own speaks does not stand here.
 """
 
@@ -65,8 +66,6 @@ _CHANGES: Final = frozenset({"adjust", "apart", "serious"})
 """The words of rows that ask for a change or for watching, and for an end of neither drug."""
 # "Hold the statin for the course": ending the antifungal beside it is not what the row asks for.
 _STOPS_PARTNER: Final = re.compile(r"\b(?:stop|hold) the\b")
-_CAUSE: Final = re.compile(r" \(([^()]*(?:inhibition|induction|elimination|binding|absorption)[^()]*)\)$")
-"""The way in which one drug changes the other: the detail says it, the headline the danger alone."""
 _SEVERITIES: Final = ("critical", "warning", "start", "info")
 
 
@@ -89,7 +88,7 @@ class Pair(Struct, frozen=True):
 
     @property
     def advises(self) -> str:
-        """What the detail says: the advice, and the cause where the row has one."""
+        """What the detail says: the advice, and the way in which one drug changes the other where the row tells it."""
         return f"{capitalized(self.advice)}.{f' The cause is {self.cause}.' if self.cause else ''}"
 
     def is_meant(self, context: RuleContext, partner: CurrentMedication) -> bool:
@@ -201,12 +200,8 @@ def _read_pairs() -> Mapping[frozenset[str], tuple[Pair, ...]]:
                 continue  # it waits on the page of what is to be read
             is_lower = row["severity"] == "critical" and not may_be_critical([evidence])
             severity, words = ("warning", "avoid") if is_lower else (row["severity"], row["words"])
-            mechanism = row["mechanism"].format(a=a, b=b)
-            cause = _CAUSE.search(mechanism)
-            danger = mechanism[: cause.start()] if cause else mechanism
-            pair = Pair(
-                keys, severity, words, danger, cause[1] if cause else "", row["advice"], row["unless"], evidence
-            )
+            danger, cause = (row[name].format(a=a, b=b) for name in ("danger", "cause"))
+            pair = Pair(keys, severity, words, danger, cause, row["advice"], row["unless"], evidence)
             pairs[keys] = (*pairs.get(keys, ()), pair)
     return pairs
 
