@@ -74,6 +74,7 @@ def audit(
         walk = _Walk("decisions", seals, report, gaps)
         report.decisions, report.unsealed = walk.go(_decisions(url), on_progress)
         report.removed, report.newest = walk.removed, walk.end
+    with _read_to_the_end("charts", report):
         for fault in faults_of_charts(url):
             report.say(fault)
     for table, digest_of, dated in _ENTRIES:

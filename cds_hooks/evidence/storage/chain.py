@@ -90,6 +90,9 @@ def stored_rows(url: str) -> Iterator[Any]:
 
 def faults_of_charts(url: str) -> Iterator[str]:
     """Yield a sentence for each chart that is not as it was written, and for each decision that lacks its own."""
+    is_there = select(charts.c.sequence).where(charts.c.hash == decisions.c.chart).exists()
+    for row in read_rows(url, select(decisions.c.id).where(decisions.c.chart.is_not(None), ~is_there)):
+        yield f"the chart of decision {row.id} is missing"
     content, last = type_coerce(charts.c.content, LargeBinary).label("content"), 0
     query = select(charts.c.sequence, charts.c.hash, content).order_by(charts.c.sequence).limit(_ROWS_AT_ONCE)
     while rows := read_rows(url, query.where(charts.c.sequence > last)):
@@ -97,9 +100,6 @@ def faults_of_charts(url: str) -> Iterator[str]:
             if chart_hash(row.content) != bytes(row.hash):
                 yield f"chart {bytes(row.hash).hex()} is not as it was written"
         last = rows[-1].sequence
-    is_there = select(charts.c.sequence).where(charts.c.hash == decisions.c.chart).exists()
-    for row in read_rows(url, select(decisions.c.id).where(decisions.c.chart.is_not(None), ~is_there)):
-        yield f"the chart of decision {row.id} is missing"
 
 
 def wrong_content(row: Any) -> str | None:

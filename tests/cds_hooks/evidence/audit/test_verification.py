@@ -61,6 +61,7 @@ def test_rows_that_no_server_writes_are_findings(sqlite_url: str) -> None:
     first, _ = store(sqlite_url, a_decision(), a_decision(), answered=True)
     assert audit(sqlite_url, on_progress=progress.append).findings == []
     assert progress == []
+    unread = "holds what no server writes there, and the rows after it were not compared"
     for statement, finding in (
         ("UPDATE feedback SET previous = zeroblob(32) WHERE position = 2",
          ["row 2 of feedback does not follow the row before it",
@@ -68,9 +69,9 @@ def test_rows_that_no_server_writes_are_findings(sqlite_url: str) -> None:
         ("INSERT INTO charts (hash, content) VALUES (zeroblob(32), x'7b7d')",
          [f"chart {'00' * 32} is not as it was written"]),
         ("UPDATE decisions SET chart = zeroblob(31) WHERE position = 1",
-         [f"the chart of decision {first.id} is missing"]),
-        ("UPDATE decisions SET basis = 5 WHERE position = 2",
-         ["a row of decisions holds what no server writes there, and the rows after it were not compared"]),
+         [missing := f"the chart of decision {first.id} is missing"]),
+        ("UPDATE decisions SET basis = 5 WHERE position = 2", [missing, f"a row of decisions {unread}"]),
+        ("UPDATE charts SET content = 5", [missing, f"a row of charts {unread}"]),
     ):  # fmt: skip
         with closing(sqlite3.connect(sqlite_url.removeprefix("sqlite:///"))) as connection:
             for (trigger,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
