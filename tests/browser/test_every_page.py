@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 
 import pytest
-from playwright.sync_api import Page
+from playwright.sync_api import Page, expect
 
 from cds_hooks.people.pages.doors import DOORS
 from cds_hooks.people.web.documentation import address_of
@@ -74,10 +74,10 @@ def test_a_decision_is_one_screen_with_the_answer_last_and_one_sheet_of_paper(
     opened: Open, addresses: dict[str, str], kind: str
 ) -> None:
     page = opened(addresses[kind], 1280)
-    seen, form = page.locator(".seen").bounding_box(), page.locator("form.narrow-form").bounding_box()
+    seen, answer = page.locator(".seen").bounding_box(), page.locator("summary").last
     assert page.locator("article.card").bounding_box()["y"] < 300
     assert seen["y"] + seen["height"] <= 900
-    assert form["y"] >= seen["y"] + seen["height"]
+    expect(answer).to_have_text("Answer to this card")
     sheets = re.findall(rb"/Type\s*/Page\b", page.pdf(format="A4"))
     assert len(sheets) == 1
 

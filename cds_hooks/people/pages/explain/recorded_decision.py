@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
+from cards.compose.model import WHY
 from cards.extension import EXTENSION_KEY, CardExtension, Fact, FindingReference
 from cards.rules.language.rule import Evidence
 from cds_hooks.evidence.decision_history import Card, CardSource
@@ -144,24 +145,27 @@ class FactRow(Struct, frozen=True):
 class ReadableCard(Card, frozen=True):
     """One card to read, with what it rests on.
 
-    `detail` is markup; `model` is the id of the model or equation behind it, "" where there is none.
+    `detail` and `reasons` are markup; `reasons` is what the detail says from "Why:" on, "" where it does not say it.
+    `model` is the id of the model or equation behind it, "" where there is none.
     """
 
     findings: tuple[FindingReference, ...] = ()
     facts: tuple[FactRow, ...] = ()
     evidence: tuple[Evidence, ...] = ()
     model: str = ""
+    reasons: str = ""
 
 
 def readable_card(card: Card, evidence_of: EvidenceOf) -> ReadableCard:
     """Return the card to read; only http(s) addresses stay links. msgspec.ValidationError for an extension not ours."""
     ours = msgspec.convert(card.extension.get(EXTENSION_KEY, {}), CardExtension)
     documents = (document for finding in ours.findings for document in evidence_of(finding.rule))
+    found, why, reasons = (card.detail or "").partition(f"\n\n{WHY}")
     return ReadableCard(
         uuid=card.uuid,
         indicator=card.indicator if card.indicator in ("info", "warning", "critical") else "info",
         summary=card.summary,
-        detail=render_markdown(card.detail),
+        detail=render_markdown(found),
         source=card.source if is_web_address(card.source.url) else CardSource(card.source.label),
         suggestions=card.suggestions,
         override_reasons=[reason for reason in card.override_reasons if reason.display],
@@ -170,6 +174,7 @@ def readable_card(card: Card, evidence_of: EvidenceOf) -> ReadableCard:
         facts=tuple(_fact_row(fact) for fact in ours.facts),
         evidence=tuple(dict.fromkeys(documents)),
         model=(ours.model or {}).get("id", ""),
+        reasons=render_markdown(why + reasons),
     )
 
 
