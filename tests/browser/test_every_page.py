@@ -5,13 +5,12 @@ A word on the console and a request to another host fail these tests too (`opene
 
 import re
 from collections.abc import Callable, Iterator
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect
 
 from cds_hooks.people.pages.doors import DOORS
-from cds_hooks.people.web.documentation import address_of
 from tests.browser.conftest import running
 from tests.browser.looking import WIDTHS, axe_faults, cut_off
 
@@ -99,7 +98,7 @@ def _chosen(site: Path) -> list[str]:
     """The longest page of each folder and of the first, where everything that a page can have is likely to be."""
     folders = {path.parent for path in site.rglob("*.md")}
     longest = [max(folder.glob("*.md"), key=_size) for folder in sorted(folders)]
-    return [address_of(PurePosixPath(path.relative_to(site).as_posix())) for path in longest]
+    return [path.relative_to(site).with_suffix(".html").as_posix() for path in longest]
 
 
 def _size(path: Path) -> tuple[int, str]:

@@ -86,7 +86,7 @@ DOORS: Final = (
     ),
     Door("/ops/cards", "operations.views", COMMITTEE | {Role.AUDITOR}, token=True),
     Door("/ops/interfaces", "operations.feeds", _OPERATOR, of_patients=True),
-    Door("/docs", "files", STAFF, "Documentation"),
+    Door("/docs", "documentation.views", STAFF, "Documentation"),
     Door(
         "/explain",
         "explain.views",

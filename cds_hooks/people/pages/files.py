@@ -1,4 +1,4 @@
-"""Sends style sheets and scripts, the counts for Prometheus, the OpenAPI document, and the documentation (/docs/)."""
+"""Sends style sheets and scripts, the counts for Prometheus, and the OpenAPI document."""
 
 from functools import cache
 
@@ -6,9 +6,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Mount
 
 from cds_hooks.call.routes.openapi import describe
-from cds_hooks.people.pages.documentation.views import documentation_routes
 from cds_hooks.people.pages.server import PageServer
-from cds_hooks.people.web.documentation import documentation_folder
 from cds_hooks.people.web.files import Files
 from cds_hooks.people.web.site import HEADERS, STATIC
 
@@ -29,4 +27,4 @@ def routes(server: PageServer) -> list[BaseRoute]:
     static = Files(STATIC, HEADERS | {"cache-control": "public, max-age=86400"})
     programs = [server.route("/metrics", metrics), server.route("/openapi.json", document)]
     programs.append(server.route("/api", reference))
-    return [Mount("/static", static), *programs, *documentation_routes(documentation_folder())]
+    return [Mount("/static", static), *programs]

@@ -18,9 +18,8 @@ mimetypes.add_type("text/javascript", ".js")
 class Files(StaticFiles):
     """The files of a folder."""
 
-    def __init__(self, folder: Path, headers: Mapping[str, str], *, html: bool = False) -> None:
-        """`html`: the file index.html is the page of its folder, and 404.html that of an unknown address."""
-        super().__init__(directory=folder, html=html)
+    def __init__(self, folder: Path, headers: Mapping[str, str]) -> None:
+        super().__init__(directory=folder)
         self._headers = headers
 
     async def get_response(self, path: str, scope: Any) -> Response:
