@@ -97,6 +97,11 @@ class Exchange:
         return json.loads(text, object_hook=_without_extension)
 
     @property
+    def statement(self) -> str:
+        """All that the answer says, its extension too, for comparing two answers: without uuids, times and counts."""
+        return re.sub(r"\d+", "0", _UUID.sub("uuid", json.dumps(self.document.value)))
+
+    @property
     def answer(self) -> str:
         """The answer in a few words: the status and what the server says about it."""
         if not self.status:

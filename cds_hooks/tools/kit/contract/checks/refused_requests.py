@@ -223,12 +223,15 @@ def a_bundle_is_a_bundle(service: Service) -> Faults:
 
 
 def _taken_for_none(service: Service, key: str, prefetch: dict[str, Any]) -> Faults:
-    """Yield a fault where a broken Bundle gives the advice of an empty one, and its data would have given another."""
+    """Yield a fault where a broken Bundle is answered like an empty one, and its data would have given other advice.
+
+    An answer that says on a card or in its extension what could not be read is no such answer.
+    """
     bundle = {"resourceType": "Bundle", "type": "searchset"}
     empty = service.send(service.request() | {"prefetch": prefetch | {key: bundle}}, f"prefetch.{key} is empty")
     if empty.advice == service.base.exchange.advice:
         return
     broken = prefetch | {key: bundle | {"entry": "none"}}
     exchange = service.send(service.request() | {"prefetch": broken}, f"prefetch.{key} has text as entry")
-    if exchange.ok and exchange.advice == empty.advice:
+    if exchange.ok and exchange.statement == empty.statement:
         yield exchange.fault(f"{exchange.answer}, as if the search had found nothing")
