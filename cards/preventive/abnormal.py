@@ -116,25 +116,25 @@ class AbnormalResult(Struct, frozen=True, dict=True, kw_only=True):
         """Return what of the result it is that this row means, "" if it has no words of its own; None if it is not."""
         if self.incomplete:
             return "" if test.is_incomplete else None
-        name = test.words.lower()
-        is_named_otherwise = self._patterns[2].search(name) is not None
+        is_named_otherwise = self._patterns[2].search(test.words.lower()) is not None
         if is_named_otherwise or (self.positive and test.is_positive is False):
             return None
         clauses = test.clauses
         is_positive = test.is_positive is True and (len(clauses) <= 1 or not test.result)
-        for clause in clauses or (("",) if is_positive else ()):
+        named = test.named_clauses or (f"{test.words.lower()}: ",)
+        for clause, named_clause in zip(clauses or (("",) if is_positive else ()), named, strict=False):
             if self.positive and not is_positive and _AFFIRMED.search(clause) is None:
                 continue
-            finding = self._in_clause(clause, name)
+            finding = self._in_clause(clause, named_clause)
             if finding is not None:
                 return finding
         return None
 
-    def _in_clause(self, clause: str, name: str) -> str | None:
+    def _in_clause(self, clause: str, named_clause: str) -> str | None:
         words, unless, _ = self._patterns
         if not self.words:
             return ""
-        for text in (clause, f"{name}: {clause}") if self.with_name else (clause,):
+        for text in (clause, named_clause) if self.with_name else (clause,):
             match = words.search(text)
             if match is not None and unless.search(text) is None:
                 if self.number_from is not None:
@@ -145,8 +145,7 @@ class AbnormalResult(Struct, frozen=True, dict=True, kw_only=True):
     def measures(self, test: Done) -> bool:
         """Whether a result has a size of what this row is about, whatever it is."""
         words, unless, _ = self._patterns
-        texts = (f"{test.words}: {clause}".lower() for clause in test.clauses)
-        return any(words.search(text) is not None and unless.search(text) is None for text in texts)
+        return any(words.search(text) is not None and unless.search(text) is None for text in test.named_clauses)
 
     def _size(self, match: re.Match[str], least: float) -> str | None:
         centimetres = float(match["number"].replace(",", ".")) / (10 if match["unit"].lower() == "mm" else 1)
@@ -326,9 +325,7 @@ def _told_elsewhere(record: PatientRecord) -> list[Done]:
     return [
         test
         for test in record.derive(other_entries)
-        if any(
-            _ELSEWHERE.search(f"{test.words.lower()}: {clause}") or _ELSEWHERE.search(clause) for clause in test.clauses
-        )
+        if any(map(_ELSEWHERE.search, (*test.clauses, *test.named_clauses)))
     ]
 
 

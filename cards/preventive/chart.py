@@ -42,6 +42,10 @@ _POSITIVE: Final = re.compile(
     r"|dysplasia)\b"
 )
 
+_LONGEST_NAME: Final = 200
+_MOST_NAMED: Final = 50
+"""Bounds, so that a name of many clauses is not read once for each of them."""
+
 
 class Done(Struct, frozen=True, dict=True):
     """A test that was done: its name, when, where that stands, and whether its result says positive (None: no word).
@@ -75,6 +79,13 @@ class Done(Struct, frozen=True, dict=True):
         clauses = _CLAUSES.split(newest_statement(self.result or self.words).lower())
         affirmed = [(clause, _DENIED_BEFORE.sub("", clause).strip()) for clause in clauses]
         return tuple([words for clause, words in affirmed if words and _DENIED_AFTER.search(clause) is None])
+
+    @cached_property
+    def named_clauses(self) -> tuple[str, ...]:
+        """The clauses, each of the first `_MOST_NAMED` behind the name of the entry."""
+        name = self.words[:_LONGEST_NAME].lower()
+        named = (f"{name}: {clause}" for clause in self.clauses[:_MOST_NAMED])
+        return (*named, *self.clauses[_MOST_NAMED:])
 
 
 # Clauses of a report: what denies a finding stands in the same one. A point within a number ends none.

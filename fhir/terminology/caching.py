@@ -2,8 +2,8 @@
 
 Three kinds of remembered values are allowed in this project, and a test over all floors finds any other:
 
-- `@remembered(...)`, made here: answers to texts and codes that come from outside. A text longer than `longest` is not
-  kept, so a cache never holds more than `entries` times its longest key and answer.
+- `@remembered(...)`, made here: answers to texts and codes that come from outside. A text longer than `longest` is kept
+  while the long ones of a cache have no more than `LONG_CHARACTERS` together: each is read once in a call.
 - `@functools.cache` on a function whose arguments are none, or names of files of the package: a table, schema or model
   of our own that is read once and of which there is a fixed number.
 - `@functools.cached_property` on an object that lives no longer than one call, or of which there is a fixed number.
@@ -28,7 +28,7 @@ class BoundedCache(dict[Any, _Value], Generic[_Value]):
     A dictionary, because its look-up is done in C: about 30 ns for an answer that is there.
     """
 
-    __slots__ = ("_longest_alone", "compute", "entries", "longest", "module", "name")
+    __slots__ = ("_long", "_long_characters", "_longest_alone", "compute", "entries", "longest", "module", "name")
 
     def __init__(self, name: str, compute: Callable[[Any], _Value], entries: int, longest: int, module: str) -> None:
         """`longest` is the greatest number of characters in the texts of one key; `module` is where it is made."""
@@ -39,23 +39,41 @@ class BoundedCache(dict[Any, _Value], Generic[_Value]):
         self.longest = longest
         self.module = module
         self._longest_alone = min(longest, LONGEST_KEY_TEXT)
+        self._long: dict[Any, _Value] = {}
+        self._long_characters = 0
 
     def __missing__(self, key: Any) -> _Value:
+        if not (len(key) <= self._longest_alone if type(key) is str else self._is_short(key)):
+            return self._of_long_text(key)
         check_time()
         value = self.compute(key)
-        if len(key) <= self._longest_alone if type(key) is str else self._is_kept(key):
-            if len(self) >= self.entries:
-                self.clear()
-            self[key] = value
+        if len(self) >= self.entries:
+            self.clear()
+        self[key] = value
         return value
 
-    def _is_kept(self, key: Any) -> bool:
+    def _is_short(self, key: Any) -> bool:
         lengths = _lengths(key)
         return max(lengths, default=0) <= LONGEST_KEY_TEXT and sum(lengths) <= self.longest
 
+    def _of_long_text(self, key: Any) -> _Value:
+        if key in self._long:
+            return self._long[key]
+        check_time()
+        value = self.compute(key)
+        characters = sum(_lengths(key))
+        self._long_characters += characters
+        if self._long_characters > LONG_CHARACTERS:
+            self._long, self._long_characters = {}, characters
+        if characters <= LONG_CHARACTERS:
+            self._long[key] = value
+        return value
+
 
 LONGEST_KEY_TEXT: Final = 200
-"""No text longer than this is a key, nor a part of a key of several texts."""
+"""A text longer than this is a long one, and so is a key with such a part."""
+LONG_CHARACTERS: Final = 30_000
+"""So many characters of long texts a cache keeps: as many as are read in one call (fhir/record/text_budget.py)."""
 
 CACHES: Final[dict[str, BoundedCache[Any]]] = {}
 """Every cache of the modules that are imported so far, by name."""

@@ -31,11 +31,11 @@ from fhir.mapping.gestation import Gestation, gestation
 from fhir.mapping.kidney import KidneyEstimate, KidneyFunction, crcl_cockcroft_gault, egfr_best
 from fhir.mapping.medications.active import (
     active_medications,
+    end_of_order,
     ended_medications,
     forgotten_orders,
     is_new_start,
     is_recent_start,
-    order_end,
     uncertain_medications,
 )
 from fhir.mapping.medications.identity import MedicationIdentity, identify
@@ -306,7 +306,7 @@ class PatientSession:
         dose = medication.dose
         if medication.drafted is not None:
             return 1.0 if dose.single else dose.duration_days if dose.duration_days is not None else float("inf")
-        end = order_end(medication.order)
+        end = end_of_order(medication.order, self.record)
         if end is None and medication.since and dose.duration_days is not None:
             started = parse_time(medication.since)
             end = started.instant + dose.duration_days * DAY_SECONDS if started is not None else None

@@ -216,7 +216,7 @@ def _is_forgotten(request: MedicationRequest, written: FhirTime | None, record: 
     What was to be dispensed may last longer than it should, and a refill may be late: such an order counts for as long
     again as its supply lasts. That is the project's own choice; studies of persistence allow such a gap, too.
     """
-    if written is None or order_end(request) is not None:
+    if written is None or end_of_order(request, record) is not None:
         return False
     days = _supply_days(request)
     most = _LONGEST_ORDER_YEARS * _YEAR_DAYS if days is None else 2.0 * days
@@ -250,7 +250,7 @@ def _supplied(
     sources = {f"MedicationRequest/{request.id}" for request in record.medication_requests}
     for supply in supplies:
         # most of a long list are over, which is the quickest to see
-        if supply.status not in _WAS_SUPPLIED[type(supply)] or _is_over(supply, record.as_of_epoch):
+        if supply.status not in _WAS_SUPPLIED[type(supply)] or _is_over(supply, record):
             continue
         written = written_at(supply)
         if written is None or written.is_after(record.as_of_epoch) or _is_of(supply, sources):
@@ -356,8 +356,7 @@ def _is_going_on(order: Order, record: PatientRecord) -> bool:
 
 def _goes_on(order: Order, written: FhirTime | None, record: PatientRecord) -> bool:
     """Neither over by its own dates nor written after `as_of`, which a chart that is replayed can hold."""
-    as_of = record.as_of_epoch
-    return not (_is_over(order, as_of) or (written is not None and written.is_after(as_of)))
+    return not (_is_over(order, record) or (written is not None and written.is_after(record.as_of_epoch)))
 
 
 def written_at(order: Order) -> FhirTime | None:
@@ -377,10 +376,24 @@ def _since(order: Order) -> str | None:
     return when or (order.dateAsserted if isinstance(order, MedicationStatement) else None)
 
 
-def _is_over(order: Order, as_of_epoch: float) -> bool:
+def _is_over(order: Order, record: PatientRecord) -> bool:
     # Over when every end there is lies in the past; one instruction without an end goes on.
-    end = order_end(order)
-    return end is not None and end < as_of_epoch
+    end = end_of_order(order, record)
+    return end is not None and end < record.as_of_epoch
+
+
+def end_of_order(order: Order, record: PatientRecord) -> float | None:
+    """Return `order_end`, for which the words of an order are read once: rules about pairs ask for each pair."""
+    ends = record.derive(_no_ends_yet)
+    known = ends.get(id(order))
+    if known is None:
+        known = ends[id(order)] = (order, order_end(order))
+    return known[1]
+
+
+def _no_ends_yet(_record: PatientRecord) -> dict[int, tuple[Order, float | None]]:
+    """Begin the ends, by the id of the order's object, which stays while its end is kept."""
+    return {}
 
 
 def order_end(order: Order) -> float | None:
@@ -576,12 +589,13 @@ def _ever_taken(record: PatientRecord) -> tuple[tuple[str, Order], ...]:
 
 def _was_taken(order: Order, record: PatientRecord) -> bool:
     time = written_at(order)
-    return not (time is not None and time.is_after(record.as_of_epoch)) and _is_recent(order, record.as_of_epoch)
+    return not (time is not None and time.is_after(record.as_of_epoch)) and _is_recent(order, record)
 
 
-def _is_recent(order: Order, as_of_epoch: float) -> bool:
-    if order.status == "active" and not _is_over(order, as_of_epoch):
+def _is_recent(order: Order, record: PatientRecord) -> bool:
+    if order.status == "active" and not _is_over(order, record):
         return True
+    as_of_epoch = record.as_of_epoch
     when = _since(order)
     ends = [end for period in _periods(order) if (end := _end(period)) is not None]
     time = parse_time(when) if when else None
