@@ -40,16 +40,19 @@ def for_each(cases: Iterable[tuple[str, tuple[Any, ...]]], test: Callable[..., N
 
 
 def for_rows(
-    names: str | Sequence[str], cases: Iterable[Any], ids: Iterable[str] | None = None
+    names: str | Sequence[str], cases: Iterable[Any] | None = None, ids: Iterable[str] | None = None
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Makes one test of a function and its rows, written as for `pytest.mark.parametrize`, by `for_each`.
 
-    What else the function asks for are fixtures, which all rows share: nothing in a row may change them.
+    Without cases they are the rows under the test's name in the JSON file beside it. What else the function asks for
+    are fixtures, which all rows share: nothing in a row may change them.
     """
     of_row = tuple(name.strip() for name in names.split(",")) if isinstance(names, str) else tuple(names)
-    named = [*zip(map(str, ids), cases, strict=True)] if ids is not None else [(None, case) for case in cases]
 
     def over_rows(test: Callable[..., None]) -> Callable[..., None]:
+        rows = rows_of(test) if cases is None else cases
+        named = [*zip(map(str, ids), rows, strict=True)] if ids is not None else [(None, row) for row in rows]
+
         def arguments_of(case: Any) -> dict[str, Any]:
             values = case.values if isinstance(case, type(pytest.param())) else (case,) if len(of_row) == 1 else case
             return dict(zip(of_row, values, strict=True))
@@ -77,6 +80,12 @@ def some_of(cases: Iterable[_Case], every: int) -> list[_Case]:
     return list(cases)[:: every if is_quick else 1]
 
 
-def rows_of(test_file: str, name: str) -> Any:
-    """Returns the rows of this name from the JSON file beside a test file."""
-    return json.loads(Path(test_file).with_suffix(".json").read_text(encoding="utf-8"))[name]
+def each_row(names: str | Sequence[str], ids: Any = None) -> Callable[[Callable[..., Any]], Any]:
+    """Makes a test of each row under the test's name in the JSON file beside it, by `pytest.mark.parametrize`."""
+    return lambda test: pytest.mark.parametrize(names, rows_of(test), ids=ids)(test)
+
+
+def rows_of(test: Callable[..., Any]) -> Any:
+    """Returns the rows under the test's name in the JSON file beside its own."""
+    text = Path(inspect.getfile(test)).with_suffix(".json").read_text(encoding="utf-8")
+    return json.loads(text)[test.__name__.removeprefix("test_")]

@@ -18,7 +18,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from tests.conftest import ROOT
-from tests.each import rows_of
+from tests.each import each_row
 from tests.test_wheel import built_by_ci
 
 
@@ -67,10 +67,7 @@ def test_the_list_of_parts_is_valid_and_says_exactly_what_is_installed(tmp_path:
     assert all(found["externalReferences"][0]["hashes"] for found in listed.values())
 
 
-@pytest.mark.parametrize(
-    ("packages", "code", "words"),
-    rows_of(__file__, "a_package_that_was_not_looked_up_is_not_called_safe"),
-)
+@each_row(("packages", "code", "words"))
 def test_a_package_that_was_not_looked_up_is_not_called_safe(
     packages: list[dict[str, Any]], code: int, words: str
 ) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import ROOT
-from tests.each import rows_of
+from tests.each import each_row
 
 PAGE = (ROOT / "docs" / "adding" / "feature.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^( *)```python\n(.*?)^ *```", PAGE, re.MULTILINE | re.DOTALL)
@@ -110,10 +110,7 @@ def test_a_name_that_no_column_should_have_is_refused(copy: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("module", "entry", "mistake"),
-    rows_of(__file__, "a_key_that_is_not_in_its_table_is_named"),
-)
+@each_row(("module", "entry", "mistake"))
 def test_a_key_that_is_not_in_its_table_is_named(copy: Path, module: str, entry: str, mistake: str) -> None:
     _declare(copy, module, entry)
     assert _fault(copy, module) == MESSAGES[mistake]

@@ -10,7 +10,7 @@ import pytest
 
 from tests.adding.guide import apply, copy_repository, follow
 from tests.conftest import ROOT
-from tests.each import rows_of
+from tests.each import each_row
 from tests.live import AS_INSTALLED
 
 # What these guides make lies outside the repository.
@@ -18,10 +18,7 @@ _OUTSIDE_THE_REPOSITORY = ("model", "package", "site-rules")
 
 
 @pytest.mark.slow  # each runs checks and tests in a copy of the project
-@pytest.mark.parametrize(
-    "name",
-    rows_of(__file__, "the_guide_can_be_followed"),
-)
+@each_row("name")
 def test_the_guide_can_be_followed(name: str, tmp_path: Path) -> None:
     assert follow(ROOT / "docs" / "adding" / f"{name}.md", tmp_path)
 

@@ -11,7 +11,7 @@ from tests.conformance.conftest import Opened
 from tests.conformance.outside import SERVICES, Json, Outside, strict
 from tests.conformance.rows import row
 from tests.conformance.trusted import Site
-from tests.each import rows_of
+from tests.each import each_row
 
 # The published pages of HL7/cds-hooks-library (checklist section 5).
 HOOK_VERSIONS = {
@@ -65,10 +65,7 @@ def test_usage_requirements_are_words_or_absent(discovery: list[Json]) -> None:
 
 
 @row("DISC-10", "DISC-11", "REQ-16")
-@pytest.mark.parametrize(
-    ("version", "said", "with_hook_version"),
-    rows_of(__file__, "versions_are_said_to_clients_that_know_them"),
-)
+@each_row(("version", "said", "with_hook_version"))
 def test_versions_are_said_to_clients_that_know_them(
     opened: Opened, version: str | None, said: str | None, with_hook_version: bool
 ) -> None:

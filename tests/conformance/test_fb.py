@@ -15,7 +15,7 @@ from tests.conformance.answers import AS_OF
 from tests.conformance.outside import Json, Outside, outcome_of
 from tests.conformance.rows import row
 from tests.conformance.trusted import OTHER_KEY, Site
-from tests.each import rows_of
+from tests.each import each_row
 
 OPERATOR = "a token for operators"
 UNKNOWN = "01a1f845-4e95-75a9-93e4-433f36c90100"
@@ -86,10 +86,7 @@ def test_what_was_accepted_is_named_by_objects(server: Outside, suggestions: Jso
 
 
 @row("FB-09", "FB-10", "FB-11", "CARD-18")
-@pytest.mark.parametrize(
-    "reason",
-    rows_of(__file__, "a_reason_is_stored_as_it_was_given"),
-)
+@each_row("reason")
 def test_a_reason_is_stored_as_it_was_given(server: Outside, reason: Json) -> None:
     decision, card = _card(server)
     item = OVERRIDDEN | {"card": card["uuid"]} | ({"overrideReason": reason} if reason else {})
@@ -102,10 +99,7 @@ def test_a_reason_is_stored_as_it_was_given(server: Outside, reason: Json) -> No
 
 
 @row("FB-12")
-@pytest.mark.parametrize(
-    ("moment", "status"),
-    rows_of(__file__, "a_moment_is_an_instant"),
-)
+@each_row(("moment", "status"))
 def test_a_moment_is_an_instant(server: Outside, moment: str, status: int) -> None:
     assert server.feedback(PLANNING, OVERRIDDEN | {"outcomeTimestamp": moment}).status_code == status
 

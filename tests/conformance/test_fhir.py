@@ -12,7 +12,7 @@ from tests.conformance.conftest import Opened
 from tests.conformance.outside import Json, Outside, outcome_of
 from tests.conformance.rows import row
 from tests.conformance.trusted import Site
-from tests.each import rows_of
+from tests.each import each_row
 from tests.fhir_charts import sample_chart, serving_fhir
 
 SECRET = "fhir-token-zq9canary"  # noqa: S105 - a test's own
@@ -100,10 +100,7 @@ def test_a_malformed_address_is_not_used_and_the_prefetch_is_judged(server: Outs
 
 
 @row("FHIR-03", "FHIR-06")
-@pytest.mark.parametrize(
-    "changed",
-    rows_of(__file__, "an_authorization_that_is_written_otherwise_is_used"),
-)
+@each_row("changed")
 def test_an_authorization_that_is_written_otherwise_is_used(server: Outside, changed: Json) -> None:
     with serving_fhir([sample_chart(PATIENT, AS_OF)], page_size=5, token=SECRET) as running:
         request = at_server(without(_view()), running.base, SECRET)

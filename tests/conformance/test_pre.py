@@ -13,7 +13,7 @@ from tests.conformance.conftest import Opened
 from tests.conformance.outside import Json, Outside, outcome_of
 from tests.conformance.rows import row
 from tests.conformance.templates import templates
-from tests.each import rows_of
+from tests.each import each_row
 from tests.fhir_charts import sample_chart, serving_fhir
 
 PATIENT = "planning-talk"
@@ -128,10 +128,7 @@ def test_a_page_without_the_rest_is_known_to_be_a_part(server: Outside) -> None:
 
 
 @row("PRE-15")
-@pytest.mark.parametrize(
-    ("service", "hook", "sample", "draft"),
-    rows_of(__file__, "either_way_of_the_data_gives_the_same_advice"),
-)
+@each_row(("service", "hook", "sample", "draft"))
 def test_either_way_of_the_data_gives_the_same_advice(
     server: Outside, service: str, hook: str, sample: str, draft: str | None
 ) -> None:

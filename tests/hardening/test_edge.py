@@ -12,7 +12,7 @@ from time import monotonic, sleep
 import httpx
 import pytest
 
-from tests.each import rows_of
+from tests.each import each_row
 from tests.hardening.attacks import observe
 from tests.hardening.raw import Connection
 from tests.live import serving
@@ -122,10 +122,7 @@ def test_a_body_that_could_be_two_is_answered_400_and_nothing_after_it(edge: tup
         assert connection.answer().status == 0, "the connection is closed"
 
 
-@pytest.mark.parametrize(
-    ("method", "path", "headers", "status"),
-    rows_of(__file__, "every_refusal_has_a_call_id_in_the_answer_and_in_the_log"),
-)
+@each_row(("method", "path", "headers", "status"))
 def test_every_refusal_has_a_call_id_in_the_answer_and_in_the_log(
     edge: tuple[str, Path], method: str, path: str, headers: dict[str, str], status: int
 ) -> None:

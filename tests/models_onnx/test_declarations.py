@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from models_onnx.declarations import find_declared, refuse_wrong_types
 from models_onnx.errors import DeclarationError
-from tests.each import rows_of
+from tests.each import each_row
 
 IMPORTS = "from tests.models_onnx.test_declarations import Plan\n"
 
@@ -57,9 +57,8 @@ def test_a_program_beside_the_declarations_is_refused_and_never_run(package: Pat
     assert find_declared("plans", "PLAN", Plan, folder=tmp_path)["a"].days == 7
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("text", "said"),
-    rows_of(__file__, "what_is_wrong_is_said_with_file_and_line"),
     ids=["nothing", "another-kind", "another-name", "syntax", "import", "exit", "exception", "contradiction"],
 )
 def test_what_is_wrong_is_said_with_file_and_line(package: Path, text: str, said: str) -> None:

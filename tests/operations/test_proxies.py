@@ -26,7 +26,7 @@ from cryptography.x509.oid import NameOID
 from cds_hooks.tools.kit.simulator.signing import new_key, sign_token
 from tests.cds_hooks.calls import PLANNING, request_for
 from tests.conftest import ROOT
-from tests.each import rows_of
+from tests.each import each_row
 from tests.live import free_port, serving
 
 pytestmark = pytest.mark.slow
@@ -251,10 +251,7 @@ def test_without_a_certificate_of_the_site_nothing_is_reached(proxy: Proxy, whos
     assert "certificate" in answer.text.lower()
 
 
-@pytest.mark.parametrize(
-    "path",
-    rows_of(__file__, "metrics_and_pages_are_not_reached_from_the_network"),
-)  # fmt: skip
+@each_row("path")
 def test_metrics_and_pages_are_not_reached_from_the_network(proxy: Proxy, path: str) -> None:
     forwarded = "X-Forwarded-For: 127.0.0.1\r\nForwarded: for=127.0.0.1\r\nX-Forwarded-Host: localhost\r\n"
     head = f"GET {path} HTTP/1.1\r\nHost: {HOST}\r\n{forwarded}Connection: close\r\n\r\n"

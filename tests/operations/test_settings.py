@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from cds_hooks.settings import SETTINGS, Settings
 from cds_hooks.settings.checks import ignored_settings
-from tests.each import for_rows, rows_of
+from tests.each import for_rows
 from tests.program import run_program
 
 
@@ -25,10 +25,7 @@ def test_a_variable_of_another_program_is_not_taken_for_a_setting_that_it_does_n
     assert not [sentence for sentence in sentences if "did you mean" in sentence]
 
 
-@for_rows(
-    ("name", "value"),
-    rows_of(__file__, "an_address_that_is_none_is_refused"),
-)
+@for_rows(("name", "value"))
 def test_an_address_that_is_none_is_refused(name: str, value: str) -> None:
     with pytest.raises(ValidationError):
         Settings.model_validate({name: value})

@@ -18,7 +18,7 @@ from cards.rules.language.sources import is_lead, may_be_critical
 from tests.cards.rules.cases import check
 from tests.cards.rules.patients import draft_of, drafts_of, record_of
 from tests.conftest import ROOT
-from tests.each import for_rows, rows_of, some_of
+from tests.each import for_rows, some_of
 
 FOLDER = ROOT / "cards" / "rules" / "families" / "dose"
 AMOUNTS = (
@@ -96,19 +96,13 @@ def test_a_tenfold_dose_of_units_or_milliequivalents_is_critical(as_of: datetime
             assert "ten_fold" in _found(row, 10.0, as_of), row
 
 
-@for_rows(
-    ("drug", "dose", "times"),
-    rows_of(__file__, "usual_doses_stay_silent"),
-)
+@for_rows(("drug", "dose", "times"))
 def test_usual_doses_stay_silent(drug: str, dose: str, times: int, as_of: datetime) -> None:
     patient: dict[str, object] = {"age": 60, "labs": [["body_weight", 80]]}
     assert _bands(patient, {"drug": drug, "dose": dose, "times": times}, as_of) == []
 
 
-@for_rows(
-    ("drug", "words", "bands"),
-    rows_of(__file__, "rates_and_doses_by_body_surface"),
-)
+@for_rows(("drug", "words", "bands"))
 def test_rates_and_doses_by_body_surface(drug: str, words: str, bands: list[str], as_of: datetime) -> None:
     patient: dict[str, object] = {"age": 60, "labs": [["body_weight", 70], ["body_height", 175]]}
     draft: dict[str, object] = {"drug": drug, "more": {"dosageInstruction": [{"text": words}]}}

@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from tests.cds_hooks.add_ons.text.charts import CHART, condition
-from tests.each import for_rows, rows_of
+from tests.each import for_rows
 from tests.text.__main__ import app
 from tests.text.attacks import attacked
 
@@ -146,10 +146,7 @@ def _answer(where: str, payload: str, task: str = "summary") -> dict[str, Any]:
     return answer
 
 
-@for_rows(
-    ("payload", "status"),
-    rows_of(__file__, "a_hostile_language_model_changes_nothing"),
-)
+@for_rows(("payload", "status"))
 def test_a_hostile_language_model_changes_nothing(payload: str, status: str) -> None:
     answer = _answer("endpoint/reply", payload)
     assert (answer["status"], answer["same_as_clean"], len(answer["sent"])) == (status, True, 1)
@@ -158,10 +155,7 @@ def test_a_hostile_language_model_changes_nothing(payload: str, status: str) -> 
     assert answer["seconds"] < 6
 
 
-@for_rows(
-    ("where", "payload"),
-    rows_of(__file__, "a_hostile_client_of_the_copilot_is_refused_and_recorded"),
-)
+@for_rows(("where", "payload"))
 def test_a_hostile_client_of_the_copilot_is_refused_and_recorded(where: str, payload: str) -> None:
     answer = _answer(where, payload, "mcp_call")
     assert (answer["status"], answer["recorded"]) == ("refused", True)

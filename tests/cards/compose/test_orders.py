@@ -5,15 +5,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from cards.card import SEVERITY
 from cards.extension import MOST_FACTS
 from tests.cards.rules.cases import check, findings, reasons
 from tests.cards.rules.patients import draft_of, drafts_of, record_of
 from tests.cds_hooks.call.services.chart_cases import AS_OF, as_call, patient, result
 from tests.cds_hooks.calls import client
-from tests.each import for_rows, rows_of
+from tests.each import each_row, for_rows
 from tests.fhir.builders import allergy, bundle, medication_order
 
 Json = dict[str, Any]
@@ -78,10 +76,7 @@ async def _signed(folder: Path, drafts: list[Json], *chart: Json) -> list[Json]:
     return cards
 
 
-@pytest.mark.parametrize(
-    ("words", "mg", "times", "a_day"),
-    rows_of(__file__, "the_headline_of_ten_drafts_is_what_they_give_together"),
-)
+@each_row(("words", "mg", "times", "a_day"))
 def test_the_headline_of_ten_drafts_is_what_they_give_together(
     tmp_path: Path, words: str, mg: float, times: int, a_day: str
 ) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from cards.coverage.policy import Criterion, Policy, PolicyFault, load_policies
-from tests.each import rows_of
+from tests.each import each_row
 
 PAYER = {
     "payer": "own", "name": "Own  Health Plan", "names": "OHP| Own   Plan |", "plans": "Gold",
@@ -67,18 +67,12 @@ def test_a_policy_and_a_criterion_hold_from_their_first_to_their_last_day() -> N
     assert Criterion("a", "A", "", {}, "", "").applies("any code", before)
 
 
-@pytest.mark.parametrize(
-    ("change", "fault"),
-    rows_of(__file__, "a_policy_with_a_fault_is_refused_with_its_line"),
-)
+@each_row(("change", "fault"))
 def test_a_policy_with_a_fault_is_refused_with_its_line(tmp_path: Path, change: dict[str, str], fault: str) -> None:
     assert fault_of(tmp_path, **{"policies.csv": table(POLICY | change)}) == f"policies.csv, {fault}"
 
 
-@pytest.mark.parametrize(
-    ("change", "fault"),
-    rows_of(__file__, "a_criterion_with_a_fault_is_refused_with_its_set"),
-)
+@each_row(("change", "fault"))
 def test_a_criterion_with_a_fault_is_refused_with_its_set(tmp_path: Path, change: dict[str, Any], fault: str) -> None:
     criteria = {"tube": {"groups": {"A": "all"}, "criteria": [CRITERION | change]}}
     assert (
@@ -87,10 +81,7 @@ def test_a_criterion_with_a_fault_is_refused_with_its_set(tmp_path: Path, change
     )
 
 
-@pytest.mark.parametrize(
-    ("document", "fault"),
-    rows_of(__file__, "a_file_of_criteria_with_a_fault_is_refused"),
-)
+@each_row(("document", "fault"))
 def test_a_file_of_criteria_with_a_fault_is_refused(tmp_path: Path, document: Any, fault: str) -> None:
     assert fault_of(tmp_path, **{"criteria.json": json.dumps(document)}) == f"criteria.json{fault}"
 

@@ -12,7 +12,7 @@ from cards.knowledge.apply import SILENCES, Outcome, apply
 from cards.knowledge.artifact import Artifact, check_folder
 from cards.knowledge.measure import gaps_in_care
 from tests.conftest import ROOT
-from tests.each import for_rows, rows_of
+from tests.each import for_rows
 
 SAMPLE = ROOT / "data" / "samples" / "knowledge"
 BROKEN = json.loads((Path(__file__).parent / "broken.json").read_text(encoding="utf-8"))
@@ -137,10 +137,7 @@ def test_a_broken_artifact_is_refused_with_the_file_and_the_reason(row: Any, tmp
     assert all((folder / fault.file).is_file() for fault in plan.faults)
 
 
-@for_rows(
-    ("file", "at", "value"),
-    rows_of(__file__, "a_change_of_anything_that_decides_is_another_version"),
-)
+@for_rows(("file", "at", "value"))
 def test_a_change_of_anything_that_decides_is_another_version(
     file: str, at: list[Any], value: Any, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

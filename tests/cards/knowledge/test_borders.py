@@ -3,10 +3,8 @@
 import json
 from typing import Any
 
-import pytest
-
 from cards.knowledge.lines import Session
-from tests.each import rows_of
+from tests.each import each_row
 
 _INTEGER = "{urn:hl7-org:elm-types:r1}Integer"
 
@@ -18,10 +16,7 @@ def _date_time(day: int, hour: int) -> dict[str, Any]:
     }
 
 
-@pytest.mark.parametrize(
-    ("day", "hour", "low_closed", "high_closed", "expected"),
-    rows_of(__file__, "a_point_on_the_day_of_an_open_border_is_not_within"),
-)
+@each_row(("day", "hour", "low_closed", "high_closed", "expected"))
 def test_a_point_on_the_day_of_an_open_border_is_not_within(
     day: int, hour: int, low_closed: bool, high_closed: bool, expected: bool
 ) -> None:

@@ -22,7 +22,7 @@ from tests.cards.rules.cases import (
     uuids,
 )
 from tests.cards.rules.patients import bundle_of, draft_of, drafts_of, record_of
-from tests.each import for_each, for_rows, rows_of
+from tests.each import for_each, for_rows
 
 Json = dict[str, Any]
 WEEKDAYS = {
@@ -78,10 +78,7 @@ def test_methotrexate_once_weekly_is_written_on_the_first_day_that_was_ordered(a
     written_on([], "mon")
 
 
-@for_rows(
-    ("kilograms", "milligrams"),
-    rows_of(__file__, "enoxaparin_once_daily_is_a_milligram_per_kilogram_in_tens_and_never_over_a_tenth_more"),
-)
+@for_rows(("kilograms", "milligrams"))
 def test_enoxaparin_once_daily_is_a_milligram_per_kilogram_in_tens_and_never_over_a_tenth_more(
     kilograms: float, milligrams: int, as_of: datetime
 ) -> None:

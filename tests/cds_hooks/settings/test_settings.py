@@ -10,7 +10,7 @@ from pydantic import SecretStr, ValidationError
 from cds_hooks.settings import Settings
 from cds_hooks.settings.checks import ignored_settings
 from cds_hooks.settings.fields import read_provider
-from tests.each import for_rows, rows_of
+from tests.each import for_rows
 
 ORIGINS = "write an origin as https://ehr.example.org, without a path"
 LISTEN = "write it as 127.0.0.1:9085, [::1]:9085 or unix:/run/cds-hooks/operator.sock"
@@ -104,10 +104,7 @@ def test_hooks_are_declared_in_toml_or_in_json(tmp_path: Path) -> None:
     assert configured.hooks_file == tmp_path / "hooks.toml"
 
 
-@for_rows(
-    ("name", "value", "sentence"),
-    rows_of(__file__, "a_variable_that_is_no_setting_is_named"),
-)  # fmt: skip
+@for_rows(("name", "value", "sentence"))
 def test_a_variable_that_is_no_setting_is_named(name: str, value: str, sentence: str | None) -> None:
     said = list(ignored_settings({name: value}, ("call_seconds", "database_url")))
     assert said == ([] if sentence is None else [sentence])

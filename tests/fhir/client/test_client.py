@@ -22,7 +22,7 @@ from fhir.client.errors import (
 )
 from fhir.client.query import FetchLimits, Read, Search
 from fhir.record.resources import Observation, Patient
-from tests.each import for_rows, rows_of
+from tests.each import for_rows
 from tests.fhir_charts import Running, chart_of, lab, serving_fhir
 
 CANARY = "canary-token-7f3a"
@@ -205,10 +205,7 @@ async def test_no_error_shows_token_address_or_answer(caplog: pytest.LogCaptureF
 BASE = httpx.URL("https://ehr.example/api/fhir/")
 
 
-@for_rows(
-    "link",
-    rows_of(__file__, "anywhere_else_it_is_not"),
-)  # fmt: skip
+@for_rows("link")
 def test_anywhere_else_it_is_not(link: str) -> None:
     with pytest.raises(ForeignAddress):
         next_page(link, BASE)

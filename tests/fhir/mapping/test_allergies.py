@@ -6,7 +6,7 @@ import pytest
 
 from fhir.mapping.allergies import Allergy, allergies, allergy_to_class
 from fhir.mapping.gaps import gaps
-from tests.each import for_rows, rows_of
+from tests.each import for_rows
 from tests.fhir import builders
 from tests.fhir.builders import RXNORM, SNOMED, record_of
 
@@ -71,10 +71,7 @@ def _reacted(*manifestations: dict[str, Any], **more: Any) -> dict[str, Any]:
     return {"reaction": [{"manifestation": list(manifestations)} | more]}
 
 
-@for_rows(
-    ("words", "more", "severity", "grade"),
-    rows_of(__file__, "the_words_of_a_reaction_say_how_bad_it_was"),
-)
+@for_rows(("words", "more", "severity", "grade"))
 def test_the_words_of_a_reaction_say_how_bad_it_was(
     words: str, more: dict[str, Any], severity: str, grade: str
 ) -> None:
@@ -91,10 +88,7 @@ def test_an_allergy_that_stands_on_both_lists_is_one() -> None:
     assert sources == ["AllergyIntolerance/a", "Condition/ibuprofen"]
 
 
-@for_rows(
-    ("note", "severity"),
-    rows_of(__file__, "a_reaction_that_the_note_denies_is_none_but_a_possible_one_counts"),
-)
+@for_rows(("note", "severity"))
 def test_a_reaction_that_the_note_denies_is_none_but_a_possible_one_counts(note: str, severity: str) -> None:
     assert _penicillin(note=[{"text": note}]).severity == severity
 
@@ -135,10 +129,7 @@ def test_words_that_are_not_clear_are_an_allergy_in_doubt_and_named(words: str) 
     assert [gap.text for gap in gaps(record)] == [f"1 allergy could not be read: {words}."]
 
 
-@for_rows(
-    ("condition", "severity"),
-    rows_of(__file__, "an_allergy_on_the_problem_list_counts_as_one"),
-)
+@for_rows(("condition", "severity"))
 def test_an_allergy_on_the_problem_list_counts_as_one(condition: dict[str, Any], severity: str | None) -> None:
     problem = {"resourceType": "Condition", "id": "p", **condition}
     allergy = allergy_to_class(record_of(problem), PENICILLINS)

@@ -6,7 +6,7 @@ import pytest
 
 from fhir.mapping.childbearing import childbearing_no_contraception
 from fhir.mapping.medications.active import active_medications
-from tests.each import for_rows, rows_of
+from tests.each import for_rows
 from tests.fhir.builders import ICD10, SNOMED, condition, procedure, record_of
 
 WOMAN = {"resourceType": "Patient", "id": "p1", "gender": "female", "birthDate": "1996-05-05"}
@@ -49,10 +49,7 @@ def test_what_makes_it_impossible_or_prevents_it_or_has_happened(resource: dict[
     assert _answer(resource) is False
 
 
-@for_rows(
-    ("words", "answer"),
-    rows_of(__file__, "words_count_only_where_they_are_said_of_the_patient"),
-)
+@for_rows(("words", "answer"))
 def test_words_count_only_where_they_are_said_of_the_patient(words: str, answer: bool) -> None:
     assert _answer(condition("1") | {"code": {"text": words}}) is answer
 

@@ -2,7 +2,7 @@
 
 from fhir.mapping.conditions import ConceptReading, MeantGroup, read_concept
 from fhir.record.datatypes import CodeableConcept, Coding
-from tests.each import for_rows, rows_of
+from tests.each import for_rows
 
 ICD10, SNOMED, OTHER = "http://hl7.org/fhir/sid/icd-10-cm", "http://snomed.info/sct", "urn:site"
 
@@ -58,10 +58,7 @@ def test_words_count_where_no_code_is_understood(
     )  # fmt: skip
 
 
-@for_rows(
-    ("code", "text"),
-    rows_of(__file__, "words_that_take_back_a_code_win"),
-)
+@for_rows(("code", "text"))
 def test_words_that_take_back_a_code_win(code: str, text: str) -> None:
     read = read_concept(concept(text, (ICD10, code, None)))
     assert (read.meant, read.is_understood) == ((), True)
@@ -69,9 +66,6 @@ def test_words_that_take_back_a_code_win(code: str, text: str) -> None:
     assert not read_concept(concept(None, (ICD10, code, text))).meant
 
 
-@for_rows(
-    ("code", "text", "group"),
-    rows_of(__file__, "words_that_deny_something_else_take_back_no_code"),
-)
+@for_rows(("code", "text", "group"))
 def test_words_that_deny_something_else_take_back_no_code(code: str, text: str, group: str) -> None:
     assert group in groups(read_concept(concept(text, (ICD10, code, None))))

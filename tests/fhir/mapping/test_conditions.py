@@ -9,7 +9,7 @@ from fhir.mapping.conditions import (
 )
 from fhir.mapping.gaps import gaps
 from fhir.terminology.conditions import CONDITION_GROUPS
-from tests.each import for_rows, rows_of
+from tests.each import for_rows
 from tests.fhir.builders import ICD10, MAN, SUBJECT, condition, encounter, record_of
 
 PREGNANT = "72892002"
@@ -39,10 +39,7 @@ def test_an_undated_condition_is_of_the_beginning_of_its_encounter(start: str, c
     assert find_condition(record_of(dated, visit), "afib") is not None
 
 
-@for_rows(
-    ("words", "dates", "is_acute"),
-    rows_of(__file__, "an_infarction_is_acute_for_six_months_and_a_year_in_its_words_dates_it"),
-)
+@for_rows(("words", "dates", "is_acute"))
 def test_an_infarction_is_acute_for_six_months_and_a_year_in_its_words_dates_it(
     words: str, dates: dict[str, str], *, is_acute: bool
 ) -> None:

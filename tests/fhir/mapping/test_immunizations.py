@@ -6,7 +6,7 @@ from typing import Any
 from fhir.mapping.immunizations import VaccineHistory, vaccine_history
 from fhir.record.record import read_record
 from fhir.terminology.medications import CVX
-from tests.each import for_rows, rows_of
+from tests.each import for_rows
 from tests.fhir.builders import bundle, concept, lean, made, subject_of
 
 AS_OF = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
@@ -22,19 +22,13 @@ def history(*entries: dict[str, Any]) -> VaccineHistory:
     return vaccine_history(read_record({"all": lean(bundle(child, *doses))}, "p", AS_OF))
 
 
-@for_rows(
-    "entry",
-    rows_of(__file__, "what_was_not_given_is_no_dose_and_no_fault"),
-)
+@for_rows("entry")
 def test_what_was_not_given_is_no_dose_and_no_fault(entry: dict[str, Any]) -> None:
     found = history(entry)
     assert (found.doses, found.unread) == ((), ())
 
 
-@for_rows(
-    ("more", "is_substandard"),
-    rows_of(__file__, "a_weak_or_expired_dose_is_substandard"),
-)
+@for_rows(("more", "is_substandard"))
 def test_a_weak_or_expired_dose_is_substandard(more: dict[str, Any], is_substandard: bool) -> None:
     assert [dose.substandard for dose in history(more).doses] == [is_substandard]
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from fhir.mapping.implants import MrSafety, implants
 from tests.cards.rules.patients import record_of
-from tests.each import for_rows, rows_of
+from tests.each import for_rows
 
 Json = dict[str, Any]
 
@@ -20,18 +20,12 @@ def _found(as_of: datetime, *devices: Json, **patient: Any) -> list[tuple[str, M
     return [(one.kind, one.safety) for one in implants(record_of({"more": list(devices), **patient}, as_of))]
 
 
-@for_rows(
-    ("text", "kind"),
-    rows_of(__file__, "an_implant_is_known_by_its_words"),
-)
+@for_rows(("text", "kind"))
 def test_an_implant_is_known_by_its_words(text: str, kind: str, as_of: datetime) -> None:
     assert _found(as_of, _device(text)) == [(kind, MrSafety.UNDOCUMENTED)]
 
 
-@for_rows(
-    ("words", "kind"),
-    rows_of(__file__, "what_is_said_beside_an_implant_does_not_take_it_out"),
-)
+@for_rows(("words", "kind"))
 def test_what_is_said_beside_an_implant_does_not_take_it_out(words: str, kind: str, as_of: datetime) -> None:
     problem = {
         "resourceType": "Condition", "id": "c", "code": {"text": words}, "subject": {"reference": "Patient/case"},

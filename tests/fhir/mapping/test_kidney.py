@@ -12,7 +12,7 @@ from fhir.mapping.equations import ckd_epi_2021, cockcroft_gault
 from fhir.mapping.kidney import KidneyAbsence, KidneyEstimate, KidneyFunction, crcl_cockcroft_gault, egfr_best
 from fhir.record.datatypes import parse_time
 from fhir.record.record import PatientRecord, read_record
-from tests.each import for_rows, rows_of
+from tests.each import each_row, for_rows
 from tests.fhir.builders import (
     ICD10,
     MAN,
@@ -197,10 +197,7 @@ def test_the_given_cases_without_kidney_function_have_none(data_folder: Path) ->
         assert _absence(egfr_best(record)).reason == "missing"
 
 
-@pytest.mark.parametrize(
-    ("codes", "value", "method", "source"),
-    rows_of(__file__, "a_stage_on_the_problem_list_is_an_upper_limit"),
-)
+@each_row(("codes", "value", "method", "source"))
 def test_a_stage_on_the_problem_list_is_an_upper_limit(
     codes: list[str], value: float, method: Any, source: str
 ) -> None:

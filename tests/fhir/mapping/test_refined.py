@@ -8,7 +8,7 @@ from fhir.mapping.allergies import allergies
 from fhir.mapping.conditions import find_condition, read_concept
 from fhir.record.datatypes import CodeableConcept, Coding
 from fhir.record.record import record_from_resources
-from tests.each import for_rows, rows_of
+from tests.each import for_rows
 from tests.fhir.builders import AS_OF, ICD10, SNOMED, SUBJECT
 
 _FILE = Path(__file__).with_name("refined.csv")
@@ -55,10 +55,7 @@ def test_what_was_done_in_the_last_year_says_who_is_palliative(resource: dict[st
     assert (find_condition(record, "palliative_or_hospice") is not None) is is_palliative
 
 
-@for_rows(
-    ("reaction", "is_critical"),
-    rows_of(__file__, "swelling_of_the_face_and_throat_is_angioedema_in_other_words"),
-)
+@for_rows(("reaction", "is_critical"))
 def test_swelling_of_the_face_and_throat_is_angioedema_in_other_words(reaction: str, is_critical: bool) -> None:
     entry = {
         "resourceType": "AllergyIntolerance",

@@ -10,7 +10,7 @@ from fhir.mapping.stays import (
     stays_in_hospital,
 )
 from fhir.record.resources import Encounter
-from tests.each import for_rows, rows_of
+from tests.each import for_rows
 from tests.fhir import builders
 from tests.fhir.builders import AS_OF, encounter, record_of
 
@@ -45,10 +45,7 @@ def test_a_visit_that_nobody_closed_is_over_after_a_week_and_a_stay_after_a_year
     assert is_left_open(msgspec.convert(visit, Encounter), AS_OF.timestamp()) is left_open
 
 
-@for_rows(
-    ("start", "end", "is_one"),
-    rows_of(__file__, "a_stay_within_a_longer_one_is_a_part_of_it"),
-)
+@for_rows(("start", "end", "is_one"))
 def test_a_stay_within_a_longer_one_is_a_part_of_it(start: str, end: str, is_one: bool) -> None:
     whole = _stay(status="finished", start="2026-11-01T00:00:00Z", end="2026-11-10T00:00:00Z")
     other = _stay(status="finished", start=start, end=end) | {"id": "e2"}

@@ -5,7 +5,7 @@ from typing import Any
 
 from fhir.mapping.weights import judged_weight
 from tests.cards.rules.patients import record_of
-from tests.each import for_rows, rows_of
+from tests.each import for_rows
 
 AS_OF = datetime(2026, 11, 20, 9, tzinfo=UTC)
 
@@ -18,9 +18,6 @@ def _judged(age: int, *weights: tuple[float, int]) -> tuple[float | None, float 
     return used, implausible, too_old
 
 
-@for_rows(
-    ("age", "weights", "judged"),
-    rows_of(__file__, "a_weight_is_used_where_it_can_be_right"),
-)
+@for_rows(("age", "weights", "judged"))
 def test_a_weight_is_used_where_it_can_be_right(age: int, weights: list[tuple[float, int]], judged: list[Any]) -> None:
     assert list(_judged(age, *weights)) == judged

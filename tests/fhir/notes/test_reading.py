@@ -8,7 +8,7 @@ import pytest
 from fhir.notes.drugs import Drug
 from fhir.notes.findings import Finding
 from fhir.notes.reading import NoteReading, read_note
-from tests.each import for_rows, rows_of
+from tests.each import for_rows
 
 ON = date(2026, 9, 17)
 
@@ -25,20 +25,14 @@ def _drug(note: str, name: str) -> Drug:
     return next(drug for drug in _read(note).drugs if drug.drug == name)
 
 
-@for_rows(
-    ("note", "concept", "labels"),
-    rows_of(__file__, "each_finding_has_its_three_labels"),
-)
+@for_rows(("note", "concept", "labels"))
 def test_each_finding_has_its_three_labels(note: str, concept: str, labels: list[str]) -> None:
     finding = _finding(note, concept)
     assert [finding.assertion, finding.temporality, finding.experiencer] == labels
     assert note[finding.start : finding.end] == finding.text
 
 
-@for_rows(
-    ("note", "name", "status", "dose"),
-    rows_of(__file__, "each_drug_has_its_status_and_dose"),
-)
+@for_rows(("note", "name", "status", "dose"))
 def test_each_drug_has_its_status_and_dose(note: str, name: str, status: str, dose: str) -> None:
     drug = _drug(note, name)
     assert (drug.status, drug.dose) == (status, dose)
@@ -100,19 +94,13 @@ def test_a_result_is_of_the_day_that_is_meant(note: str, days: list[str]) -> Non
     assert [result.date.isoformat() for result in _read(note).results] == days
 
 
-@for_rows(
-    ("name", "read", "unread"),
-    rows_of(__file__, "a_number_that_cannot_be_of_the_test_is_no_result"),
-)
+@for_rows(("name", "read", "unread"))
 def test_a_number_that_cannot_be_of_the_test_is_no_result(name: str, read: list[str], unread: list[str]) -> None:
     assert [result.value for value in read for result in _read(f"{name} {value}").results] == read
     assert [result for value in unread for result in _read(f"{name} {value}").results] == []
 
 
-@for_rows(
-    "note",
-    rows_of(__file__, "what_somebody_lacks_or_drinks_is_no_drug"),
-)
+@for_rows("note")
 def test_what_somebody_lacks_or_drinks_is_no_drug(note: str) -> None:
     assert [drug.text for drug in _read(note).drugs] == []
 
@@ -130,9 +118,6 @@ def test_a_long_note_of_one_line_is_read_in_seconds(piece: str) -> None:
     assert time.thread_time() - begun < 20  # a reading of quadratic time takes minutes
 
 
-@for_rows(
-    "note",
-    rows_of(__file__, "words_that_hold_a_name_and_mean_none_are_no_findings"),
-)  # fmt: skip
+@for_rows("note")
 def test_words_that_hold_a_name_and_mean_none_are_no_findings(note: str) -> None:
     assert [finding.text for finding in _read(note).findings] == []

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from fhir.record.record import record_from_resources
-from tests.each import for_rows, rows_of
+from tests.each import for_rows
 from tests.fhir.builders import AS_OF
 
 Json = dict[str, Any]
@@ -29,10 +29,7 @@ def test_the_facts_of_resources_as_they_are_sent(row: Json) -> None:
     assert [refusal.reason for refusal in record.refusals if not refusal.analyte] == row["said"]
 
 
-@for_rows(
-    "kinds",
-    rows_of(__file__, "two_contents_under_one_id_are_two_facts_and_that_is_said"),
-)
+@for_rows("kinds")
 def test_two_contents_under_one_id_are_two_facts_and_that_is_said(kinds: list[Json]) -> None:
     sent = [{"resourceType": "Condition", "id": "1", **_WHOSE, **elements} for elements in kinds]
     record = record_from_resources(sent, "p1", AS_OF)

@@ -13,7 +13,7 @@ from fhir.record.measurement import (
 )
 from fhir.record.resources import Observation
 from fhir.terminology.analytes import ANALYTES
-from tests.each import for_rows, rows_of
+from tests.each import for_rows
 from tests.fhir.builders import AS_OF, lean, observation, record_of
 
 CREATININE, POTASSIUM, INR, A1C = "2160-0", "2823-3", "6301-6", "59261-8"
@@ -31,10 +31,7 @@ def _shown(code: str, display: str) -> dict[str, Any]:
     return {"coding": [{**_loinc(code)["coding"][0], "display": display}]}
 
 
-@for_rows(
-    ("code", "analyte", "value", "unit", "expected"),
-    rows_of(__file__, "a_known_unit_is_converted"),
-)
+@for_rows(("code", "analyte", "value", "unit", "expected"))
 def test_a_known_unit_is_converted(code: str, analyte: str, value: float, unit: str | None, expected: float) -> None:
     found = record_of(observation(code, value, unit)).newest(analyte)
     assert found is not None
@@ -79,10 +76,7 @@ def test_the_newest_is_found_whatever_form_the_times_have() -> None:
         assert found.value == 2.0
 
 
-@for_rows(
-    ("value", "expected"),
-    rows_of(__file__, "a_number_with_its_unit_is_read_from_words"),
-)
+@for_rows(("value", "expected"))
 def test_a_number_with_its_unit_is_read_from_words(value: dict[str, Any], expected: float | None) -> None:
     record = record_of(observation(POTASSIUM, None, None) | {"valueQuantity": None} | value)
     newest = record.newest("potassium")

@@ -7,7 +7,7 @@ import pytest
 
 from fhir.record.record import read_record, read_value
 from fhir.record.refusals import WrongPatient
-from tests.each import for_rows, rows_of
+from tests.each import for_rows
 from tests.fhir.builders import AS_OF, WOMAN, bundle, lean, observation
 
 GOOD = observation("2160-0", 1.2, "mg/dL")
@@ -41,10 +41,7 @@ def test_null_means_asked_and_none_found() -> None:
     assert read_value("labs", b"null") == (None, [])
 
 
-@for_rows(
-    "odd",
-    rows_of(__file__, "older_and_odd_forms_are_read_by_every_reader"),
-)  # fmt: skip
+@for_rows("odd")
 def test_older_and_odd_forms_are_read_by_every_reader(odd: dict[str, Any]) -> None:
     """Not by the reader of calls alone: charts in files and pages of a FHIR server are read here."""
     resource = odd | {"subject": {"reference": "Patient/p1"}}

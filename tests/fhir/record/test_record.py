@@ -9,7 +9,7 @@ from cards.casebook import patients
 from fhir.record.facts import Found
 from fhir.record.record import PatientRecord, read_record
 from fhir.record.refusals import WrongPatient
-from tests.each import for_rows, rows_of
+from tests.each import for_rows
 from tests.fhir.builders import AS_OF, SNOMED, WOMAN, bundle, lean, observation, problem, record_of
 
 CONDITION: dict[str, Any] = problem(code="44054006", system=SNOMED, status=None, id="c1")
@@ -93,20 +93,14 @@ def test_death_is_read_in_both_forms(death: dict[str, Any]) -> None:
     assert not read_record({"patient": lean(WOMAN | {"deceasedBoolean": False})}, "p1", AS_OF).deceased
 
 
-@for_rows(
-    "reference",
-    rows_of(__file__, "a_resource_about_this_patient_is_kept_however_the_reference_is_spelled"),
-)  # fmt: skip
+@for_rows("reference")
 def test_a_resource_about_this_patient_is_kept_however_the_reference_is_spelled(reference: str) -> None:
     record = record_of(CONDITION | {"subject": {"reference": reference}})
     assert [condition.id for condition in record.conditions] == ["c1"]
     assert record.refusals == ()
 
 
-@for_rows(
-    "reference",
-    rows_of(__file__, "what_cannot_be_compared_is_kept_and_said"),
-)  # fmt: skip
+@for_rows("reference")
 def test_what_cannot_be_compared_is_kept_and_said(reference: str) -> None:
     record = record_of(CONDITION | {"subject": {"reference": reference}})
     assert [condition.id for condition in record.conditions] == ["c1"]

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from fhir.terminology.assertions import AssertedText
-from tests.each import for_rows, rows_of
+from tests.each import for_rows
 
 # Accepted otherwise by the table's own word ("either is accepted"), or said of an offer that was declined.
 _OPEN = {"a039"}
@@ -27,18 +27,12 @@ def test_the_given_sentences_are_read_as_their_table_says(data_folder: Path) -> 
     assert wrong == []
 
 
-@for_rows(
-    ("text", "target", "word"),
-    rows_of(__file__, "what_is_said_of_a_name"),
-)
+@for_rows(("text", "target", "word"))
 def test_what_is_said_of_a_name(text: str, target: str, word: str) -> None:
     start = text.index(target)
     assert AssertedText(text).at(start, start + len(target)).word == word
 
 
-@for_rows(
-    ("text", "rest"),
-    rows_of(__file__, "an_allergy_of_somebody_else_is_not_the_patient_s"),
-)  # fmt: skip
+@for_rows(("text", "rest"))
 def test_an_allergy_of_somebody_else_is_not_the_patient_s(text: str, rest: str) -> None:
     assert AssertedText(text, of="allergy").without_denied(text).strip() == rest

@@ -12,25 +12,19 @@ from fhir.terminology.conditions import (
     SNOMED,
     condition_groups_of,
 )
-from tests.each import for_rows, rows_of
+from tests.each import for_rows
 
 ICD10 = "http://hl7.org/fhir/sid/icd-10-cm"
 MIMIC10 = "http://mimic.mit.edu/fhir/mimic/CodeSystem/mimic-diagnosis-icd10"
 MIMIC9 = "http://mimic.mit.edu/fhir/mimic/CodeSystem/mimic-diagnosis-icd9"
 
 
-@for_rows(
-    ("system", "code", "keys"),
-    rows_of(__file__, "a_code_means_these_keys"),
-)
+@for_rows(("system", "code", "keys"))
 def test_a_code_means_these_keys(system: str, code: str, keys: tuple[str, ...]) -> None:
     assert set(keys) <= set(condition_groups_of(system, code))
 
 
-@for_rows(
-    ("system", "code", "group"),
-    rows_of(__file__, "a_code_that_looks_like_one_of_the_group_does_not_mean_it"),
-)
+@for_rows(("system", "code", "group"))
 def test_a_code_that_looks_like_one_of_the_group_does_not_mean_it(system: str, code: str, group: str) -> None:
     assert group not in condition_groups_of(system, code)
 

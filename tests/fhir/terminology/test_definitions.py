@@ -7,7 +7,7 @@ import pytest
 from fhir.terminology.definitions import Definition, WrongDefinition, definition_of_row, holds, own_definitions
 from fhir.terminology.importing import snomed_roots
 from fhir.terminology.rf2 import Release, Roots, expand
-from tests.each import for_rows, rows_of
+from tests.each import each_row, for_rows
 
 # 1 above 2 and 3; 3 and 5 above 4; 9 is not active.
 _RELATIONS = [("2", "1"), ("3", "1"), ("4", "3"), ("4", "5"), ("6", "4"), ("9", "1")]
@@ -36,25 +36,19 @@ def _held(text: str, excluded: Iterable[str] = ()) -> str:
     return "".join(sorted(code[-1] for code in meanings))
 
 
-@for_rows(("text", "excluded", "held"), rows_of(__file__, "a_definition_holds_these_concepts"))
+@for_rows(("text", "excluded", "held"))
 def test_a_definition_holds_these_concepts(text: str, excluded: str, held: str) -> None:
     """In the place of our list, without what was read and is in none; a root that is named is meant."""
     assert _held(text, excluded) == held
 
 
-@for_rows(
-    "row",
-    rows_of(__file__, "a_row_that_is_no_definition_is_refused"),
-)
+@for_rows("row")
 def test_a_row_that_is_no_definition_is_refused(row: dict[str, str]) -> None:
     with pytest.raises(WrongDefinition):
         definition_of_row({"key": "hf", "definition": "84114007"} | row)
 
 
-@pytest.mark.parametrize(
-    ("system", "text", "held", "not_held"),
-    rows_of(__file__, "codes_of_other_systems_are_held_by_range_subtree_and_parts"),
-)
+@each_row(("system", "text", "held", "not_held"))
 def test_codes_of_other_systems_are_held_by_range_subtree_and_parts(
     system: str, text: str, held: list[str], not_held: list[str]
 ) -> None:

@@ -13,7 +13,7 @@ from fhir.terminology.medication_names import (
 )
 from fhir.terminology.medication_strength import Strength, read_strengths
 from fhir.terminology.medications import rxnorm_names, table_rows
-from tests.each import for_rows, rows_of, some_of
+from tests.each import for_rows, some_of
 
 # No time limit: the first example loads the tables, and the machine may be busy.
 CALM = settings(deadline=None)
@@ -23,20 +23,14 @@ def _names(words: str) -> list[str]:
     return [ingredient.name for ingredient in read_name(words).ingredients]
 
 
-@for_rows(
-    "words",
-    rows_of(__file__, "a_local_form_is_not_systemic"),
-)  # fmt: skip
+@for_rows("words")
 def test_a_local_form_is_not_systemic(words: str) -> None:
     reading = read_name(words)
     assert reading.ingredients
     assert reading.systemic is False
 
 
-@for_rows(
-    ("words", "milligrams"),
-    rows_of(__file__, "a_strength_belongs_to_its_ingredient_or_to_none"),
-)
+@for_rows(("words", "milligrams"))
 def test_a_strength_belongs_to_its_ingredient_or_to_none(words: str, milligrams: list[float | None]) -> None:
     assert [one.milligrams if one else None for one in read_name(words).strengths] == milligrams
 
@@ -92,10 +86,7 @@ def test_every_name_of_the_sample_charts_is_read_as_in_the_given_table(data_fold
     assert checked > 2_500
 
 
-@for_rows(
-    ("written", "names"),
-    rows_of(__file__, "names_as_they_are_written_in_life"),
-)
+@for_rows(("written", "names"))
 def test_names_as_they_are_written_in_life(written: str, names: list[str]) -> None:
     assert [one.name for one in read_name(written).ingredients] == names
 

@@ -9,7 +9,7 @@ import pytest
 from fhir.terminology.conditions import CONDITION_GROUPS, condition_groups_of
 from fhir.terminology.medications import table_rows
 from fhir.terminology.phrases import Mention, groups_in_words
-from tests.each import for_rows, rows_of
+from tests.each import for_rows
 
 _ICD10 = "http://hl7.org/fhir/sid/icd-10-cm"
 
@@ -18,10 +18,7 @@ def _named(text: str) -> set[str]:
     return {mention.group for mention in groups_in_words(text) if mention.assertion.is_of_patient}
 
 
-@for_rows(
-    ("text", "group"),
-    rows_of(__file__, "what_only_looks_like_a_group_is_none"),
-)
+@for_rows(("text", "group"))
 def test_what_only_looks_like_a_group_is_none(text: str, group: str) -> None:
     assert group not in _named(text)
 
@@ -55,10 +52,7 @@ def _is_true(mention: Mention) -> bool:
     return mention.assertion.is_of_patient
 
 
-@for_rows(
-    ("text", "group", "polarities"),
-    rows_of(__file__, "an_abbreviation_of_two_meanings_is_what_stands_beside_it"),
-)
+@for_rows(("text", "group", "polarities"))
 def test_an_abbreviation_of_two_meanings_is_what_stands_beside_it(text: str, group: str, polarities: list[str]) -> None:
     assert [row.assertion.polarity for row in groups_in_words(text) if row.group == group] == polarities
 

@@ -9,15 +9,12 @@ from fhir.terminology.conditions import (
     SITE_CODES,
 )
 from fhir.terminology.site_conditions import WrongConditions, use_site_conditions
-from tests.each import rows_of
+from tests.each import each_row
 
 LOCAL = "https://st-marys.example/problems"
 
 
-@pytest.mark.parametrize(
-    ("row", "fault"),
-    rows_of(__file__, "a_row_that_cannot_be_used_is_refused_with_its_whole_fault"),
-)
+@each_row(("row", "fault"))
 def test_a_row_that_cannot_be_used_is_refused_with_its_whole_fault(row: str, fault: str, tmp_path: Path) -> None:
     path = tmp_path / "conditions.csv"
     path.write_text(f"group,name,history,implies,system,code,phrase\nhf,,,,,,weak heart\n{row}\n")

@@ -7,7 +7,7 @@ import pytest
 
 from models_onnx.artifact.keys import local_signer, maintainers, public_file, trusted_keys
 from models_onnx.errors import SignatureRefused
-from tests.each import rows_of
+from tests.each import each_row
 
 # A release of another model, a file that is too large, and errors of other files, each in its sentence.
 
@@ -31,10 +31,7 @@ def test_the_maintainers_key_is_committed_and_no_private_key_is() -> None:
     assert committed == []
 
 
-@pytest.mark.parametrize(
-    "text",
-    rows_of(__file__, "a_damaged_file_of_keys_is_refused"),
-)
+@each_row("text")
 def test_a_damaged_file_of_keys_is_refused(tmp_path: Path, text: str) -> None:
     path = tmp_path / "keys.json"
     path.write_text(text)

@@ -6,7 +6,7 @@ from models_onnx.artifact.manifest import Manifest
 from models_onnx.batch import BatchModel, load
 from models_onnx.batch.plan import plan_of
 from models_onnx.errors import BatchRefused
-from tests.each import rows_of
+from tests.each import each_row
 
 
 @pytest.fixture(scope="module")
@@ -26,10 +26,7 @@ def columns(manifest: Manifest, *more: str, without: tuple[str, ...] = ()) -> li
     return [*(item.name for item in manifest.features if item.name not in without), "pregnancy", *more]
 
 
-@pytest.mark.parametrize(
-    ("without", "more", "exclude", "sentence"),
-    rows_of(__file__, "a_table_that_leaves_something_open_is_refused_with_what_to_say"),
-)
+@each_row(("without", "more", "exclude", "sentence"))
 def test_a_table_that_leaves_something_open_is_refused_with_what_to_say(
     manifest: Manifest, without: list[str], more: list[str], exclude: list[str], sentence: str
 ) -> None:

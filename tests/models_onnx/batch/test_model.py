@@ -15,7 +15,7 @@ from models_onnx.models.mortality_5y import SPEC
 from models_onnx.serving.registry import load_model
 from models_onnx.serving.runtime import Model
 from models_onnx.workbench.training.data.cohort import inputs_of
-from tests.each import rows_of
+from tests.each import each_row
 from tests.models_onnx.batch.frames import score, typical
 
 
@@ -89,10 +89,7 @@ def test_units_may_differ_from_row_to_row_and_one_that_is_not_known_is_told(pane
         score(panel, rows | {"unit": ["stone"] * 4}, view)
 
 
-@pytest.mark.parametrize(
-    ("view", "said"),
-    rows_of(__file__, "a_view_that_is_wrong_is_refused_and_shows_nobody"),
-)
+@each_row(("view", "said"))
 def test_a_view_that_is_wrong_is_refused_and_shows_nobody(panel: BatchModel, view: str, said: str) -> None:
     with pytest.raises(BatchRefused, match=said) as refused:
         score(panel, person(), view)

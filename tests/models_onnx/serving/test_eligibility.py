@@ -14,7 +14,7 @@ from models_onnx.serving.eligibility import (
     twin_may_take_over,
 )
 from models_onnx.serving.runtime import Model
-from tests.each import rows_of
+from tests.each import each_row
 from tests.models_onnx.serving.test_runtime import person
 
 
@@ -29,10 +29,7 @@ def test_seven_labs_are_too_few_and_eight_are_enough(mortality: Model) -> None:
     assert "Red cell width" in told.text
 
 
-@pytest.mark.parametrize(
-    ("name", "value", "why"),
-    rows_of(__file__, "a_value_outside_the_trained_range_is_refused_and_named"),
-)
+@each_row(("name", "value", "why"))
 def test_a_value_outside_the_trained_range_is_refused_and_named(
     mortality: Model, name: str, value: float, why: str
 ) -> None:

@@ -15,7 +15,7 @@ from cards.rules.engine.lint import Fault, lint_family, lint_table
 from cards.rules.families.renal.family import FAMILY
 from cards.rules.language.rule import Path, RuleError
 from cards.rules.language.table import FamilyFiles, RuleFile, read_family, table_of
-from tests.each import for_rows, rows_of
+from tests.each import for_rows
 
 Json = dict[str, Any]
 FOLDER = files("cards.rules.families")
@@ -96,10 +96,7 @@ RULE_FILE = """{
 """
 
 
-@for_rows(
-    ("path", "said"),
-    rows_of(__file__, "a_fault_is_named_by_file_line_rule_and_part"),
-)
+@for_rows(("path", "said"))
 def test_a_fault_is_named_by_file_line_rule_and_part(path: Path, said: str) -> None:
     family_files = FamilyFiles(
         RuleFile("family.json", FAMILY_FILE, FOLDER), (RuleFile("renal-metformin.json", RULE_FILE, FOLDER),)
@@ -144,19 +141,13 @@ def _of_suggestion(*suggestions: Json, **more: Any) -> list[tuple[tuple[Any, ...
 FIRST = ("suggestions", 0)
 
 
-@for_rows(
-    ("suggestion", "texts"),
-    rows_of(__file__, "what_is_wrong_with_a_suggestion"),
-)  # fmt: skip
+@for_rows(("suggestion", "texts"))
 def test_what_is_wrong_with_a_suggestion(suggestion: Json, texts: list[str]) -> None:
     faults = _of_suggestion(suggestion)
     assert sorted(text for _, text in faults) == sorted(texts)
     assert {path for path, _ in faults} <= {FIRST, ()}
 
 
-@for_rows(
-    ("when", "text"),
-    rows_of(__file__, "names_that_no_table_has"),
-)  # fmt: skip
+@for_rows(("when", "text"))
 def test_names_that_no_table_has(when: Json, text: str | None) -> None:
     assert [fault.text for fault in _faults(_rule(_band_with(when=when)))] == ([text] if text is not None else [])

@@ -17,7 +17,7 @@ from cds_hooks.add_ons.events.declaration import (
     Webhook,
     read_declaration,
 )
-from tests.each import rows_of
+from tests.each import each_row
 
 LAB = '[feed.lab]\nkind = "mllp"\nlisten = "127.0.0.1:2575"\n'
 SUBSCRIPTION = '[feed.s]\nkind = "subscription"\ntopic = "t"\n'
@@ -34,10 +34,7 @@ def read(folder: Path, text: str) -> Declaration:
     return read_declaration(path, {"s1", "s2"})
 
 
-@pytest.mark.parametrize(
-    ("text", "sentence"),
-    rows_of(__file__, "what_cannot_be_used_is_refused_with_its_place"),
-)  # fmt: skip
+@each_row(("text", "sentence"))
 def test_what_cannot_be_used_is_refused_with_its_place(text: str, sentence: str, tmp_path: Path) -> None:
     with pytest.raises(DeclarationFault) as fault:
         read(tmp_path, text)

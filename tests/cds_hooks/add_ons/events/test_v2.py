@@ -13,7 +13,7 @@ from fhir.mapping.medications.daily_dose import daily_dose
 from fhir.mapping.medications.identity import identify
 from fhir.record.resources import MedicationRequest
 from tests.cds_hooks.add_ons.events.messages import MSH, Sender, feed, message, result, versions_of, visit
-from tests.each import for_rows, rows_of
+from tests.each import for_rows
 
 
 @pytest.fixture
@@ -155,10 +155,7 @@ def test_a_pharmacy_order_says_how_much_a_day(sender: Sender) -> None:
     assert (dose.low, dose.high, identity.route) == (1000.0, 1000.0, "Oral")
 
 
-@for_rows(
-    ("text", "written", "notes"),
-    rows_of(__file__, "times_keep_their_precision_and_get_the_zone_of_the_feed"),
-)
+@for_rows(("text", "written", "notes"))
 def test_times_keep_their_precision_and_get_the_zone_of_the_feed(text: str, written: str, notes: list[str]) -> None:
     from zoneinfo import ZoneInfo
 

@@ -18,7 +18,7 @@ from tests.cds_hooks.add_ons.events.feeds import Month, clean_months, incident_m
 from tests.cds_hooks.add_ons.events.messages import run_async
 from tests.cds_hooks.add_ons.events.watching import judge_incident, watched
 from tests.cds_hooks.calls import client
-from tests.each import rows_of
+from tests.each import each_row
 
 FEEDS = Settings().data_dir / "events" / "feeds"
 STEP = 300
@@ -38,10 +38,7 @@ def _month(number: str) -> Month:
 
 @pytest.mark.slow
 @pytest.mark.outside_data
-@pytest.mark.parametrize(
-    ("number", "cause"),
-    rows_of(__file__, "a_planted_incident_is_found_in_time_with_its_cause_and_is_one"),
-)
+@each_row(("number", "cause"))
 def test_a_planted_incident_is_found_in_time_with_its_cause_and_is_one(number: str, cause: str) -> None:
     judged = judge_incident(_month(number))
     assert judged["found"]

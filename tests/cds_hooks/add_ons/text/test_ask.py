@@ -10,7 +10,7 @@ from cds_hooks.add_ons.text.ask import ChartAnswer, ask_chart
 from cds_hooks.add_ons.text.chart import UnreadAttachment, read_attachment, read_chart
 from cds_hooks.add_ons.text.summary import summarise
 from tests.cds_hooks.add_ons.text.charts import CHART, Resource, allergy, family, note, result
-from tests.each import for_rows, rows_of
+from tests.each import for_rows
 
 MORE = [
     *CHART,
@@ -25,10 +25,7 @@ def _ask(question: str) -> ChartAnswer:
     return ask_chart(MORE, question, date(2026, 11, 20))
 
 
-@for_rows(
-    ("question", "words", "cite"),
-    rows_of(__file__, "an_answer_quotes_and_cites_an_entry"),
-)
+@for_rows(("question", "words", "cite"))
 def test_an_answer_quotes_and_cites_an_entry(question: str, words: str, cite: str) -> None:
     answer = _ask(question)
     assert answer.status == "answered"
@@ -36,19 +33,13 @@ def test_an_answer_quotes_and_cites_an_entry(question: str, words: str, cite: st
     assert cite in answer.cites
 
 
-@for_rows(
-    "question",
-    rows_of(__file__, "what_the_chart_does_not_say_and_advice_are_not_answered"),
-)  # fmt: skip
+@for_rows("question")
 def test_what_the_chart_does_not_say_and_advice_are_not_answered(question: str) -> None:
     answer = _ask(question)
     assert answer.status in ("abstained", "partial")
 
 
-@for_rows(
-    ("question", "found", "missing"),
-    rows_of(__file__, "what_a_question_names_and_the_chart_does_not_is_listed_beside_what_it_does"),
-)
+@for_rows(("question", "found", "missing"))
 def test_what_a_question_names_and_the_chart_does_not_is_listed_beside_what_it_does(
     question: str, found: str, missing: str
 ) -> None:

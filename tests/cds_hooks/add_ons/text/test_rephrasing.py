@@ -15,7 +15,7 @@ from cds_hooks.add_ons.text.rephrasing import check_sentence, entries_of, proven
 from cds_hooks.add_ons.text.summary import Summary, summarise
 from tests.cds_hooks.add_ons.text.charts import CHART, condition, note, result
 from tests.cds_hooks.add_ons.text.stub import MODEL, Stub, playing
-from tests.each import for_rows, rows_of
+from tests.each import each_row, for_rows
 
 ON = date(2026, 11, 2)
 PATIENT: dict[str, Any] = {
@@ -144,10 +144,7 @@ def test_what_a_model_wrote_has_the_tag_and_a_provenance(stub: Stub) -> None:
     assert provenance(_summary(stub), datetime(2026, 11, 2, tzinfo=UTC)) is None
 
 
-@pytest.mark.parametrize(
-    ("content", "said"),
-    rows_of(__file__, "a_file_of_endpoints_that_makes_no_sense_is_refused"),
-)
+@each_row(("content", "said"))
 def test_a_file_of_endpoints_that_makes_no_sense_is_refused(tmp_path: Path, content: str, said: str) -> None:
     path = tmp_path / "text.toml"
     path.write_text(content)
@@ -204,9 +201,6 @@ def _fault(text: str, cites: str) -> str:
     return check_sentence(text, [f"{_IDS[cite[0]]}/{cite}" for cite in cites.split()], ENTRIES).fault
 
 
-@for_rows(
-    ("text", "cites"),
-    rows_of(__file__, "a_sentence_with_one_thing_changed_is_not"),
-)
+@for_rows(("text", "cites"))
 def test_a_sentence_with_one_thing_changed_is_not(text: str, cites: str) -> None:
     assert _fault(text, cites)

@@ -21,7 +21,7 @@ from tests.cds_hooks.add_ons.text.stub import MODEL, Stub, playing
 from tests.cds_hooks.calls import client, request_for
 from tests.cds_hooks.people.access.browsing import entries, store_of
 from tests.cds_hooks.samples.reading import AS_OF
-from tests.each import for_rows, rows_of
+from tests.each import for_rows
 from tests.fhir.builders import bundle
 from tests.live import record_in
 
@@ -101,10 +101,7 @@ def _ask(question: str) -> Pages:
     return ask_pages(question, folder)
 
 
-@for_rows(
-    ("question", "page"),
-    rows_of(__file__, "a_page_that_answers_is_among_the_first_three"),
-)
+@for_rows(("question", "page"))
 def test_a_page_that_answers_is_among_the_first_three(question: str, page: str) -> None:
     answer = _ask(question)
     assert page in answer.pages[:3]
@@ -113,10 +110,7 @@ def test_a_page_that_answers_is_among_the_first_three(question: str, page: str) 
         assert _ask(same) == answer, same
 
 
-@for_rows(
-    "question",
-    rows_of(__file__, "what_no_page_answers_is_not_answered"),
-)  # fmt: skip
+@for_rows("question")
 def test_what_no_page_answers_is_not_answered(question: str) -> None:
     answer = _ask(question)
     assert answer.pages == ()

@@ -11,7 +11,7 @@ from cds_hooks.call.dialects import UnknownDialect, profile_for, shape_cards
 from tests.cds_hooks.call.dialects.sent import DIALECTS
 from tests.cds_hooks.calls import ORDERS, PLANNING, client, ours, request_for
 from tests.contracts.sample_calls import SAMPLE_CALLS, request_of
-from tests.each import rows_of
+from tests.each import each_row
 
 CARD = Card(
     uuid="u",
@@ -46,10 +46,7 @@ def test_a_site_may_have_reasons_of_its_own() -> None:
     assert _shaped(link_hosts=["cds.example"]).override_reasons == CARD.override_reasons
 
 
-@pytest.mark.parametrize(
-    ("words", "said"),
-    rows_of(__file__, "what_is_not_there_is_refused_with_what_is"),
-)
+@each_row(("words", "said"))
 def test_what_is_not_there_is_refused_with_what_is(words: dict[str, str], said: str) -> None:
     with pytest.raises(UnknownDialect, match=said):
         profile_for("x", **words)  # type: ignore[arg-type] # wrong on purpose

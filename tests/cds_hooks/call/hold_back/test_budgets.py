@@ -30,7 +30,7 @@ from tests.cds_hooks.call.prefetch.fetch_calls import app_client
 from tests.cds_hooks.call.services.equation_calls import NOW, ago, condition, without
 from tests.cds_hooks.call.services.test_equation_services import visit
 from tests.cds_hooks.calls import counted, ours, request_for
-from tests.each import rows_of
+from tests.each import each_row
 from tests.fhir.builders import encounter, observation
 from tests.live import record_in
 
@@ -136,10 +136,7 @@ async def test_a_place_is_not_lost_where_another_budget_of_the_card_is_full(tmp_
     assert shown == [True, False, False, True]
 
 
-@pytest.mark.parametrize(
-    ("text", "said"),
-    rows_of(__file__, "a_wrong_budget_is_refused_in_a_sentence"),
-)
+@each_row(("text", "said"))
 def test_a_wrong_budget_is_refused_in_a_sentence(tmp_path: Path, text: str, said: str) -> None:
     with pytest.raises(RulesFileError, match=said):
         read_rules_file(rules_file(tmp_path, f"[[budget]]\n{text}\n"))

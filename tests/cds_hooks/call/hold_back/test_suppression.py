@@ -20,7 +20,7 @@ from tests.cds_hooks.call.prefetch.fetch_calls import app_client, silences
 from tests.cds_hooks.call.services.chart_cases import as_call, patient
 from tests.cds_hooks.call.services.equation_calls import NOW, valued
 from tests.cds_hooks.calls import client, counted, counted_request_for, ours, request_for
-from tests.each import rows_of
+from tests.each import each_row
 from tests.fhir import builders
 from tests.fhir.builders import medication_order
 from tests.live import record_in
@@ -72,10 +72,7 @@ async def test_who_wants_to_know_more_sees_the_card_when_the_missing_result_arri
         assert len((await _call(calls)).json()["cards"]) == 1
 
 
-@pytest.mark.parametrize(
-    ("label", "is_silent"),
-    rows_of(__file__, "who_opted_out_gets_no_estimate"),
-)
+@each_row(("label", "is_silent"))
 async def test_who_opted_out_gets_no_estimate(tmp_path: Path, label: dict[str, str], *, is_silent: bool) -> None:
     def labelled(request: dict[str, Any]) -> None:
         request["prefetch"]["patient"]["meta"] = {"security": [label]}

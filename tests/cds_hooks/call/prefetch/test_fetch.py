@@ -13,7 +13,7 @@ from cds_hooks.tools.kit.simulator.chart import Chart
 from cds_hooks.tools.kit.simulator.signing import new_key, sign_token
 from tests.cds_hooks.call.prefetch.fetch_calls import TOKEN, at_server, post, silences, with_app, without
 from tests.cds_hooks.calls import PLANNING, counted_request_for, request_for
-from tests.each import rows_of
+from tests.each import each_row
 from tests.fhir_charts import sample_chart, serving_fhir
 
 
@@ -23,10 +23,7 @@ def planning(as_of: datetime) -> dict[str, Any]:
     return request_for(PLANNING, "patient-view", "planning-talk", as_of)
 
 
-@pytest.mark.parametrize(
-    ("server", "token", "reason"),
-    rows_of(__file__, "every_reason_for_not_asking_is_a_reason_of_its_own"),
-)
+@each_row(("server", "token", "reason"))
 def test_every_reason_for_not_asking_is_a_reason_of_its_own(
     tmp_path: Path, as_of: datetime, planning: dict[str, Any], server: str | None, token: str | None, reason: str
 ) -> None:

@@ -9,7 +9,7 @@ import pytest
 from cds_hooks.call.protocol.feedback import MOST_ITEMS, read_feedback
 from cds_hooks.errors import BadRequest, PayloadTooLarge, TooDeep
 from cds_hooks.evidence.storage.decision import FeedbackItem
-from tests.each import for_rows, rows_of
+from tests.each import for_rows
 
 CARD = "01a1f845-4e95-75a9-93e4-433f36c90100"
 SUGGESTION = "01a1f845-4e95-75a9-93e4-433f36c90101"
@@ -57,10 +57,7 @@ def test_an_override_reason_is_read_in_every_form(reason: dict[str, Any]) -> Non
     assert found.user_comment == "arranged"
 
 
-@for_rows(
-    ("extension", "code", "display"),
-    rows_of(__file__, "a_reason_that_epic_keeps_itself_is_read_from_its_extension"),
-)
+@for_rows(("extension", "code", "display"))
 def test_a_reason_that_epic_keeps_itself_is_read_from_its_extension(
     extension: dict[str, Any], code: str | None, display: str | None
 ) -> None:

@@ -8,7 +8,7 @@ import pytest
 from cds_hooks.call.protocol.hooks import LIBRARY
 from cds_hooks.call.protocol.request import LONGEST_ID, CDSRequest, read_request
 from cds_hooks.errors import BadRequest
-from tests.each import for_rows, rows_of
+from tests.each import for_rows
 
 HOOKS = {"patient-view": LIBRARY["patient-view"]}
 CALL: dict[str, Any] = {
@@ -89,10 +89,7 @@ def test_a_token_is_used_only_for_this_patient_and_with_a_server() -> None:
         assert (refused.value.text, refused.value.expression) == (text, f"fhirAuthorization.{member}")
 
 
-@for_rows(
-    ("context", "ids"),
-    rows_of(__file__, "an_id_with_its_type_is_the_bare_id_and_that_of_another_type_is_refused"),
-)
+@for_rows(("context", "ids"))
 def test_an_id_with_its_type_is_the_bare_id_and_that_of_another_type_is_refused(
     context: dict[str, Any], ids: list[str | None] | str
 ) -> None:

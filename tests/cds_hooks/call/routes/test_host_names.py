@@ -18,15 +18,12 @@ from cds_hooks.call.routes.entrance import (
 from cds_hooks.telemetry.logs import configure_logs
 from cds_hooks.telemetry.metrics import Metrics
 from tests.cds_hooks.calls import PLANNING, client, request_for
-from tests.each import rows_of
+from tests.each import each_row
 
 # Reports
 
 
-@pytest.mark.parametrize(
-    ("path", "body", "text"),
-    rows_of(__file__, "a_report_that_the_record_does_not_take_is_to_be_sent_again"),
-)  # fmt: skip
+@each_row(("path", "body", "text"))
 async def test_a_report_that_the_record_does_not_take_is_to_be_sent_again(
     tmp_path: Path, as_of: datetime, path: str, body: dict[str, Any], text: str
 ) -> None:

@@ -22,7 +22,7 @@ from cds_hooks.call.security.outbound import (
 from cds_hooks.evidence.storage.queries import feedback_on, list_decisions
 from cds_hooks.tools.kit.simulator.signing import new_key, sign_token
 from tests.cds_hooks.calls import PLANNING, client, request_for
-from tests.each import rows_of
+from tests.each import each_row
 from tests.live import record_in
 
 LOOPBACK = AddressRule((ip_network("127.0.0.0/8"),))
@@ -55,10 +55,7 @@ async def _connected_to(names: Names, host: str, port: int, timeout: float | Non
     return address[0]
 
 
-@pytest.mark.parametrize(
-    ("addresses", "host", "asked"),
-    rows_of(__file__, "the_first_address_that_takes_the_connection_is_used"),
-)
+@each_row(("addresses", "host", "asked"))
 def test_the_first_address_that_takes_the_connection_is_used(
     addresses: tuple[str, ...], host: str, asked: int, port: int
 ) -> None:
@@ -164,10 +161,7 @@ async def test_an_earlier_call_of_the_same_hook_instance_is_no_answer(tmp_path: 
     assert first.json()["extension"] not in [earlier.json()["extension"], later.json()["extension"]]
 
 
-@pytest.mark.parametrize(
-    "attempts",
-    rows_of(__file__, "any_other_copy_of_a_call_is_refused_however_often_it_comes"),
-)
+@each_row("attempts")
 async def test_any_other_copy_of_a_call_is_refused_however_often_it_comes(
     tmp_path: Path, attempts: list[tuple[str, ...]]
 ) -> None:

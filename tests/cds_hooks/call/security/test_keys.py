@@ -16,16 +16,12 @@ from cds_hooks.call.security.register import KeySetLifetimes, RemoteKeys
 from cds_hooks.tools.kit.simulator.signing import SigningKey, new_key
 from tests.cds_hooks.call.security.servers import Seen, answering
 from tests.cds_hooks.call.security.trusting import Clock, run
-from tests.each import rows_of
+from tests.each import each_row
 
 EC = new_key("https://ehr.example.org", "ES384", "k").key_set()["keys"][0]
 
 
-@pytest.mark.parametrize(
-    ("change", "reason"),
-    rows_of(__file__, "a_key_of_no_use_is_refused_with_the_reason"),
-    ids=str,
-)
+@each_row(("change", "reason"), ids=str)
 def test_a_key_of_no_use_is_refused_with_the_reason(change: dict[str, Any], reason: str) -> None:
     with pytest.raises(UnusableKey, match=reason):
         read_key({**EC, **change})

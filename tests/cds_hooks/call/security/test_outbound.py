@@ -30,7 +30,7 @@ from cds_hooks.call.security.trust_file import TrustFileError
 from tests.cds_hooks.call.security.conftest import DATA
 from tests.cds_hooks.call.security.servers import Canary, Seen, answering
 from tests.cds_hooks.call.security.trusting import CLIENT, Site, run
-from tests.each import rows_of
+from tests.each import each_row
 from tests.operations.test_proxies import Authority
 
 
@@ -84,10 +84,7 @@ def test_a_token_that_could_be_more_than_a_token_is_not_sent(token: str, fhir_se
     assert fhir_server.requests == []
 
 
-@pytest.mark.parametrize(
-    ("method", "path"),
-    rows_of(__file__, "nothing_is_written_to_a_fhir_server"),
-)
+@each_row(("method", "path"))
 async def test_nothing_is_written_to_a_fhir_server(method: str, path: str, fhir_server: Seen) -> None:
     outbound = OutboundClient()
     async with outbound.open(_base(fhir_server)) as http:
@@ -310,11 +307,7 @@ async def _answer_of(base: RegisteredBase, addresses: list[str]) -> str:
     return "answered"
 
 
-@pytest.mark.parametrize(
-    "addresses",
-    rows_of(__file__, "a_registered_name_that_means_an_inner_address_is_not_connected_to"),
-    ids=str,
-)
+@each_row("addresses", ids=str)
 def test_a_registered_name_that_means_an_inner_address_is_not_connected_to(addresses: list[str]) -> None:
     url = parse_url("https://fhir.example.org/r4")
     with connections() as made:

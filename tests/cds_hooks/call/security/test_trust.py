@@ -19,7 +19,7 @@ from cds_hooks.tools.kit.simulator.signing import SigningKey
 from tests.cds_hooks.call.security.forging import Forger
 from tests.cds_hooks.call.security.trusting import CLIENT, PUBLIC_URL, SERVICE, Clock, Site, call, run
 from tests.cds_hooks.logged import capture_logs
-from tests.each import rows_of
+from tests.each import each_row
 
 Token = Callable[..., str]
 
@@ -50,10 +50,7 @@ def _name(site: Site, token: str, path: str = SERVICE) -> str:
 SECOND = CLIENT.replace("version = 1\n", "").replace("Example", "Second")
 
 
-@pytest.mark.parametrize(
-    ("claims", "client"),
-    rows_of(__file__, "clients_of_one_issuer_are_told_apart_by_subject"),
-)
+@each_row(("claims", "client"))
 def test_clients_of_one_issuer_are_told_apart_by_subject(
     site: Site, token: Token, claims: dict[str, str], client: str
 ) -> None:
@@ -61,10 +58,7 @@ def test_clients_of_one_issuer_are_told_apart_by_subject(
     assert _name(site, token(**claims)) == client
 
 
-@pytest.mark.parametrize(
-    ("path", "aud", "said"),
-    rows_of(__file__, "discovery_service_and_feedback_have_audiences_of_their_own"),
-)
+@each_row(("path", "aud", "said"))
 def test_discovery_service_and_feedback_have_audiences_of_their_own(
     site: Site, token: Token, path: str, aud: str, said: str
 ) -> None:
@@ -112,10 +106,7 @@ def test_without_a_file_everyone_on_this_machine_is_anonymous(tmp_path: Path) ->
     assert list(tmp_path.iterdir()) == [], "no store of tokens where none is asked for"
 
 
-@pytest.mark.parametrize(
-    ("url", "is_said"),
-    rows_of(__file__, "a_public_address_without_tls_is_said"),
-)
+@each_row(("url", "is_said"))
 def test_a_public_address_without_tls_is_said(site: Site, tmp_path: Path, url: str, is_said: bool) -> None:
     with capture_logs() as lines:
         trust = open_trust(site.file, url, f"sqlite:///{tmp_path}/record.sqlite3")

@@ -16,7 +16,7 @@ from cds_hooks.tools.kit.simulator.signing import new_key
 from tests.cds_hooks.call.security.conftest import DATA
 from tests.cds_hooks.call.security.trusting import CLIENT, Site
 from tests.conftest import ROOT
-from tests.each import rows_of
+from tests.each import each_row
 
 FULL = """\
 version = 1
@@ -149,10 +149,7 @@ def test_every_reason_is_explained() -> None:
     assert {reason for reason in get_args(UntrustedReason) if f"`{reason}`" not in table} == set()
 
 
-@pytest.mark.parametrize(
-    ("line", "fault"),
-    rows_of(__file__, "an_entry_of_a_client_that_cannot_be_used_is_named"),
-)
+@each_row(("line", "fault"))
 def test_an_entry_of_a_client_that_cannot_be_used_is_named(site: Site, line: str, fault: str) -> None:
     site.write(f"{CLIENT}{line}\n")
     with pytest.raises(TrustFileError) as refused:

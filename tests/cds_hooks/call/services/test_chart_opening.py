@@ -16,7 +16,7 @@ from cds_hooks.samples import list_samples
 from models_onnx.errors import DeclarationError
 from tests.cds_hooks.call.services.chart_cases import AS_OF, answers, patient, problem, result
 from tests.cds_hooks.calls import client, ours, request_for
-from tests.each import rows_of, some_of
+from tests.each import each_row, some_of
 from tests.live import record_in
 
 OPENING = "chart-opening"
@@ -79,10 +79,7 @@ async def test_without_the_patient_an_opening_is_not_answered(tmp_path: Path) ->
         assert (await calls.post(f"/cds-services/{OPENING}", json=whole)).status_code == 412
 
 
-@pytest.mark.parametrize(
-    ("sample", "explained"),
-    rows_of(__file__, "the_page_of_an_opening_explains_the_estimate_of_its_card"),
-)
+@each_row(("sample", "explained"))
 async def test_the_page_of_an_opening_explains_the_estimate_of_its_card(
     tmp_path: Path, sample: str, explained: str
 ) -> None:
@@ -107,10 +104,7 @@ async def test_the_record_of_an_opening_has_every_medication_that_was_reviewed(t
     assert len(judged) == len(set(judged)) >= len(drugs) > 0
 
 
-@pytest.mark.parametrize(
-    ("text", "fault"),
-    rows_of(__file__, "a_services_file_with_a_mistake_is_refused_in_a_sentence"),
-)
+@each_row(("text", "fault"))
 def test_a_services_file_with_a_mistake_is_refused_in_a_sentence(tmp_path: Path, text: str, fault: str) -> None:
     file = tmp_path / "services.toml"
     file.write_text(text)

@@ -15,7 +15,7 @@ from tests.cds_hooks.call.services.coverage_calls import (
     request_of,
 )
 from tests.cds_hooks.calls import client
-from tests.each import rows_of
+from tests.each import each_row
 
 
 @pytest.mark.parametrize("odd", [7, "x", {"a": 1}, [[]], [{}], [{"extension": 7}], [{"extension": [7]}]])
@@ -32,10 +32,7 @@ async def test_no_type_of_a_member_fails_the_package_of_forms(tmp_path: Path, od
             assert answer.status_code in (400, 404), parameters
 
 
-@pytest.mark.parametrize(
-    ("resource", "member", "odd"),
-    rows_of(__file__, "the_refusal_names_the_member"),
-)  # fmt: skip
+@each_row(("resource", "member", "odd"))
 async def test_the_refusal_names_the_member(tmp_path: Path, resource: str, member: str, odd: Any) -> None:
     resources = {"coverage": coverage(), "patient": patient(), "draft": order("E0652")}
     resources[resource] = resources[resource] | {member: odd}

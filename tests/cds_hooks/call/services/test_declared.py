@@ -15,7 +15,7 @@ from cds_hooks.tools.kit.simulator.chart import Chart, resources_of
 from cds_hooks.tools.kit.simulator.request import build_request
 from models_onnx.errors import DeclarationError
 from tests.cds_hooks.calls import client, ours
-from tests.each import for_rows, rows_of
+from tests.each import each_row, for_rows
 
 OF_MODEL = """
 id = "home-visit"
@@ -179,10 +179,7 @@ def test_a_mistake_is_named_with_file_and_line(old: str, new: str, said: str, tm
     assert said in text
 
 
-@pytest.mark.parametrize(
-    ("old", "new", "said"),
-    rows_of(__file__, "a_mistake_about_an_equation_is_named"),
-)
+@each_row(("old", "new", "said"))
 def test_a_mistake_about_an_equation_is_named(old: str, new: str, said: str, tmp_path: Path) -> None:
     assert old in OF_EQUATION
     assert said in fault(tmp_path, OF_EQUATION.replace(old, new, 1))
@@ -223,18 +220,12 @@ text = "Talk about the time ahead"
 """
 
 
-@pytest.mark.parametrize(
-    ("old", "new", "said"),
-    rows_of(__file__, "a_mistake_about_thresholds_within_ages_is_named"),
-)
+@each_row(("old", "new", "said"))
 def test_a_mistake_about_thresholds_within_ages_is_named(old: str, new: str, said: str, tmp_path: Path) -> None:
     assert said in fault(tmp_path, WITHIN_AGES.replace(old, new, 1))
 
 
-@for_rows(
-    ("members", "said"),
-    rows_of(__file__, "needs_that_no_template_can_bring_are_refused"),
-)
+@for_rows(("members", "said"))
 def test_needs_that_no_template_can_bring_are_refused(members: dict[str, Any], said: str) -> None:
     with pytest.raises(DeclarationError, match=said):
         Needs.of(**members)

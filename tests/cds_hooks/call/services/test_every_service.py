@@ -22,7 +22,7 @@ from tests.contracts.contracts import (
 from tests.contracts.contracts import requests_of as requests_of
 from tests.contracts.contracts import without_ids as without_ids
 from tests.contracts.parametrize import parametrize
-from tests.each import rows_of
+from tests.each import each_row
 
 __all__ = [
     "answers_to",
@@ -51,10 +51,7 @@ def test_a_clinician_is_answered(tmp_path: Path, as_of: datetime) -> None:
     assert not any("not-for-this-user" in answer.text for answer in answers)
 
 
-@pytest.mark.parametrize(
-    ("hook", "name", "status"),
-    rows_of(__file__, "a_listed_id_answers_its_hook_alone"),
-)
+@each_row(("hook", "name", "status"))
 async def test_a_listed_id_answers_its_hook_alone(
     hook: str, name: str, status: int, tmp_path: Path, as_of: datetime
 ) -> None:

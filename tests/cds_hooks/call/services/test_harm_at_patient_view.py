@@ -19,7 +19,7 @@ from tests.cds_hooks.call.services.equation_calls import (
     valued,
     without,
 )
-from tests.each import for_rows, rows_of
+from tests.each import for_rows
 from tests.fhir.builders import encounter, observation, procedure
 
 LABORATORY = {"category": [{"coding": [{"code": "laboratory"}]}]}
@@ -52,7 +52,7 @@ def _changes(sample: str, rows: list[list[Any]]) -> list[Change]:
     return [_change(sample, *row) for row in rows]
 
 
-@for_rows(("service", "sample", "changes", "reason"), rows_of(__file__, "silent"))
+@for_rows(("service", "sample", "changes", "reason"))
 def test_advice_that_could_harm_is_not_given(
     server_here: str, service: str, sample: str, changes: list[list[Any]], reason: str
 ) -> None:
@@ -61,7 +61,7 @@ def test_advice_that_could_harm_is_not_given(
     assert reason in (*found, "")
 
 
-@for_rows(("service", "sample", "changes", "summary", "text"), rows_of(__file__, "speaks"))
+@for_rows(("service", "sample", "changes", "summary", "text"))
 def test_advice_that_helps_is_given_and_names_why(
     tmp_path: Path, service: str, sample: str, changes: list[list[Any]], summary: str, text: str
 ) -> None:

@@ -12,7 +12,7 @@ from cds_hooks.call.services import find_services
 from cds_hooks.tools.kit.simulator.chart import Chart
 from tests.cds_hooks.call.prefetch.fetch_calls import at_server, post, without
 from tests.cds_hooks.calls import ours, request_for
-from tests.each import rows_of
+from tests.each import each_row
 from tests.fhir_charts import sample_chart, serving_fhir
 
 DISPATCH = "order-safety-dispatch"
@@ -55,11 +55,7 @@ def test_each_hook_for_orders_has_its_own_address(as_of: datetime) -> None:
     assert find_services(file="separate")[DISPATCH].discovery(ClientProfile("any", version="1.0")) == []
 
 
-@pytest.mark.parametrize(
-    "context",
-    rows_of(__file__, "the_order_is_found_by_every_form_of_its_reference"),
-    ids=["absolute", "version", "twice", "hook 1.0", "hyphens"],
-)
+@each_row("context", ids=["absolute", "version", "twice", "hook 1.0", "hyphens"])
 def test_the_order_is_found_by_every_form_of_its_reference(
     tmp_path: Path, as_of: datetime, context: dict[str, Any]
 ) -> None:

@@ -25,7 +25,7 @@ from tests.cds_hooks.call.services.coverage_calls import (
     reasons_of,
     request_of,
 )
-from tests.each import rows_of
+from tests.each import each_row
 from tests.live import serving
 
 HCPCS = SYSTEMS["HCPCS"]
@@ -167,10 +167,7 @@ def test_a_coverage_that_the_payer_knows_otherwise_is_offered_as_one_change(serv
     assert "insurance" not in younger, "the number alone may be another person's"
 
 
-@pytest.mark.parametrize(
-    ("old", "new", "fault"),
-    rows_of(__file__, "a_proposal_that_steers_away_from_care_or_names_nothing_is_refused"),
-)
+@each_row(("old", "new", "fault"))
 def test_a_proposal_that_steers_away_from_care_or_names_nothing_is_refused(
     tmp_path: Path, old: str, new: str, fault: str
 ) -> None:
@@ -189,19 +186,13 @@ def test_each_policy_has_a_version_that_any_change_of_its_row_replaces(tmp_path:
     assert [name for name, rule in after.items() if rule != before[name]] == ["payer-own-v"]
 
 
-@pytest.mark.parametrize(
-    ("row", "fault"),
-    rows_of(__file__, "a_wrong_row_is_refused_with_its_line"),
-)
+@each_row(("row", "fault"))
 def test_a_wrong_row_is_refused_with_its_line(tmp_path: Path, row: str, fault: str) -> None:
     with pytest.raises(PolicyFault, match=fault):
         load_policies(own_folder(tmp_path / "own", **{"policies.csv": f"{_HEAD}{row}\n"}))
 
 
-@pytest.mark.parametrize(
-    ("member", "value", "fault"),
-    rows_of(__file__, "a_criterion_of_other_types_is_refused_before_a_call_meets_it"),
-)
+@each_row(("member", "value", "fault"))
 def test_a_criterion_of_other_types_is_refused_before_a_call_meets_it(
     tmp_path: Path, member: str, value: Any, fault: str
 ) -> None:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from tests.cds_hooks.calls import ORDERS, client
-from tests.each import rows_of
+from tests.each import each_row
 
 Json = dict[str, Any]
 Finding = tuple[str, str]
@@ -103,10 +103,7 @@ def test_the_opioid_guides_speak_and_are_quiet_rule_by_rule(answers: dict[str, A
         assert one.status == 200 or "context" in one.body["issue"][0]["diagnostics"], name
 
 
-@pytest.mark.parametrize(
-    ("prefix", "rule"),
-    rows_of(__file__, "the_interaction_trees_find_their_pair"),
-)
+@each_row(("prefix", "rule"))
 def test_the_interaction_trees_find_their_pair(answers: dict[str, Answer], prefix: str, rule: str) -> None:
     named = {name: one for name, one in _of(answers, "pddi-cds").items() if name.startswith(prefix)}
     assert named

@@ -31,7 +31,7 @@ from models_onnx.artifact.keys import Keys, Signer, local_signer
 from tests.cds_hooks.evidence.decision_views.followed import follow
 from tests.cds_hooks.evidence.storage.samples import a_decision, store
 from tests.constants import settings_with
-from tests.each import rows_of, some_of
+from tests.each import each_row, some_of
 from tests.program import run_program
 from tests.receiver import Receiver
 
@@ -111,10 +111,7 @@ def _forge_feedback(url: str) -> None:
     tamper_with(url, "UPDATE feedback SET outcome = 'accepted', hash = :hash WHERE sequence = 6", hash=digest)
 
 
-@pytest.mark.parametrize(
-    "statement",
-    rows_of(__file__, "a_record_that_was_cut_is_not_sealed_on"),
-)
+@each_row("statement")
 def test_a_record_that_was_cut_is_not_sealed_on(url: str, seals: Path, signer: Signer, statement: str) -> None:
     tamper_all(url, statement)
     with pytest.raises(RecordCut, match="cut, rolled back or changed"):

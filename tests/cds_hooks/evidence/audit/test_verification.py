@@ -11,7 +11,7 @@ from cds_hooks.evidence.audit.verification import audit
 from cds_hooks.evidence.storage import Decision, open_decision_log
 from cds_hooks.evidence.storage.database import engine_for, parse_url
 from tests.cds_hooks.evidence.storage.samples import a_decision, append_together, store
-from tests.each import rows_of
+from tests.each import each_row
 
 
 @pytest.fixture
@@ -42,10 +42,7 @@ def _tamper(url: str, *statements: str) -> None:
             connection.execute(text(statement))
 
 
-@pytest.mark.parametrize(
-    ("change", "row", "fault"),
-    rows_of(__file__, "the_first_row_that_is_not_as_its_chain_says_is_named"),
-)
+@each_row(("change", "row", "fault"))
 def test_the_first_row_that_is_not_as_its_chain_says_is_named(
     url: str, stored: list[Decision], change: str, row: int, fault: str
 ) -> None:

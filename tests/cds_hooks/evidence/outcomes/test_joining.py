@@ -14,7 +14,7 @@ from cds_hooks.evidence.outcomes.labels import Label
 from cds_hooks.evidence.outcomes.report import Report, checked_report, read_reports
 from cds_hooks.evidence.storage import Decision, card_uuid
 from tests.cds_hooks.evidence.storage.samples import a_decision, store
-from tests.each import for_rows, rows_of
+from tests.each import each_row, for_rows
 
 AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
 LABELS = {
@@ -71,10 +71,7 @@ def test_of_another_clients_decision_nobody_learns_that_it_is_there(sqlite_url: 
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("report", "reason"),
-    rows_of(__file__, "what_cannot_be_of_this_prediction_is_refused"),
-)
+@each_row(("report", "reason"))
 def test_what_cannot_be_of_this_prediction_is_refused(sqlite_url: str, report: dict[str, Any], reason: str) -> None:
     one = decided()
     record(sqlite_url, one)
@@ -127,10 +124,7 @@ def body(*reports: Any) -> bytes:
     return json.dumps({"outcomes": reports}).encode()
 
 
-@for_rows(
-    ("report", "place", "words"),
-    rows_of(__file__, "a_wrong_report_is_refused_with_its_place_and_without_its_value"),
-)
+@for_rows(("report", "place", "words"))
 def test_a_wrong_report_is_refused_with_its_place_and_without_its_value(
     report: Any, place: str | None, words: str
 ) -> None:

@@ -23,7 +23,7 @@ from cds_hooks.evidence.storage.outcomes import (
 )
 from models_onnx.artifact.keys import Signer, local_signer
 from tests.cds_hooks.evidence.storage.samples import a_decision, store
-from tests.each import rows_of
+from tests.each import each_row
 
 OLD, NEW = 1_000_000, 2_000_000_000_000_000
 
@@ -84,10 +84,7 @@ def test_no_row_can_be_changed_or_deleted(url: str, statement: str) -> None:
         connection.execute(text(statement))
 
 
-@pytest.mark.parametrize(
-    ("statement", "finding"),
-    rows_of(__file__, "the_seals_show_what_the_owner_of_the_database_did"),
-)
+@each_row(("statement", "finding"))
 def test_the_seals_show_what_the_owner_of_the_database_did(
     url: str, tmp_path: Path, signer: Signer, statement: str, finding: str
 ) -> None:

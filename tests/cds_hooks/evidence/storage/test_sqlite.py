@@ -14,7 +14,7 @@ from cds_hooks.evidence.storage import DecisionLog, RecordUnavailable, open_deci
 from cds_hooks.evidence.storage.queries import read_rows
 from cds_hooks.evidence.storage.tables import decisions
 from tests.cds_hooks.evidence.storage.samples import a_decision, append_together
-from tests.each import for_rows, rows_of
+from tests.each import for_rows
 
 _ROOT = Path(__file__).resolve().parents[4]
 
@@ -82,10 +82,7 @@ async def test_a_decision_that_cannot_be_stored_leaves_nobody_waiting(sqlite_url
     assert (found.decisions, found.findings) == (2, [])
 
 
-@for_rows(
-    ("url", "sentence"),
-    rows_of(__file__, "a_record_that_cannot_be_opened_is_said_in_one_sentence"),
-)
+@for_rows(("url", "sentence"))
 def test_a_record_that_cannot_be_opened_is_said_in_one_sentence(url: str, sentence: str) -> None:
     with pytest.raises(RecordUnavailable) as raised:
         open_decision_log(url)

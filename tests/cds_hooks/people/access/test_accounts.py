@@ -24,7 +24,7 @@ from cds_hooks.people.access.store import AccessStore, accounts, wrong_accounts
 from cds_hooks.settings.checks import networks_of
 from tests.cds_hooks.people.access.browsing import store_of
 from tests.cds_hooks.people.access.test_sessions import Clock, clock
-from tests.each import for_rows, rows_of
+from tests.each import for_rows
 from tests.live import record_in
 from tests.program import run_program
 
@@ -58,10 +58,7 @@ def test_an_account_is_kept_in_small_letters_with_its_roles_and_made_once(tmp_pa
 # Passwords
 
 
-@for_rows(
-    ("password", "fault"),
-    rows_of(__file__, "what_is_wrong_with_a_password_is_a_sentence"),
-)
+@for_rows(("password", "fault"))
 def test_what_is_wrong_with_a_password_is_a_sentence(password: str, fault: str) -> None:
     assert password_fault(password, "ann") == fault
 
@@ -130,10 +127,7 @@ def test_failures_slow_down_before_they_refuse_and_a_proxy_that_is_not_declared_
     assert waits[-1] == 4
 
 
-@for_rows(
-    ("peer", "forwarded_for", "proxies", "address"),
-    rows_of(__file__, "the_address_of_a_login_is_the_nearest_hop_that_is_no_declared_proxy"),
-)
+@for_rows(("peer", "forwarded_for", "proxies", "address"))
 def test_the_address_of_a_login_is_the_nearest_hop_that_is_no_declared_proxy(
     peer: str, forwarded_for: str, proxies: str, address: str
 ) -> None:

@@ -11,7 +11,7 @@ from cds_hooks.people.governance.act_desk import LoggedIn, waiver_version
 from cds_hooks.people.governance.acts import ApprovalRefused, waiver_subject
 from models_onnx.serving.registry import load_model
 from tests.cds_hooks.people.governance.clicking import ANN, BEN, CARA, ISSUER, SUBJECT, Desk
-from tests.each import rows_of
+from tests.each import each_row
 
 TODAY = datetime.now(UTC).date()
 
@@ -107,10 +107,7 @@ def test_what_somebody_approved_stays_after_they_left_and_later_acts_do_not_coun
     assert "by Ann Lee (pharmacist) alone" in str(here.book().why_not_approved("rule", other, TODAY))
 
 
-@pytest.mark.parametrize(
-    ("changes", "said"),
-    rows_of(__file__, "an_entry_that_nobody_of_the_site_can_have_made_does_not_count"),
-)
+@each_row(("changes", "said"))
 def test_an_entry_that_nobody_of_the_site_can_have_made_does_not_count(
     here: Desk, changes: dict[str, Any], said: str
 ) -> None:

@@ -13,7 +13,7 @@ from cds_hooks.people.governance.act_desk import LoggedIn
 from cds_hooks.people.governance.acts import COMMAND, ActState, ApprovalRefused
 from models_onnx.serving.registry import load_model
 from tests.cds_hooks.people.governance.clicking import ANN, BEN, RULE, Desk
-from tests.each import rows_of
+from tests.each import each_row
 from tests.live import record_in
 from tests.program import run_program
 
@@ -28,10 +28,7 @@ def _by_two(desk: Desk, state: ActState, **more: Any) -> None:
         desk.put_act(person, state, **more)
 
 
-@pytest.mark.parametrize(
-    ("state", "changes", "said"),
-    rows_of(__file__, "what_cannot_become_so_is_refused_and_leaves_no_act"),
-)
+@each_row(("state", "changes", "said"))
 def test_what_cannot_become_so_is_refused_and_leaves_no_act(
     desk: Desk, state: str, changes: dict[str, Any], said: str
 ) -> None:
@@ -73,10 +70,7 @@ def test_the_later_acts_of_somebody_who_was_removed_do_not_count(desk: Desk) -> 
     assert "no active account ann had the role pharmacist" in desk.releases().refused[0]
 
 
-@pytest.mark.parametrize(
-    ("changes", "said"),
-    rows_of(__file__, "an_act_that_no_page_can_have_taken_does_not_count"),
-)
+@each_row(("changes", "said"))
 def test_an_act_that_no_page_can_have_taken_does_not_count(desk: Desk, changes: dict[str, Any], said: str) -> None:
     desk.put_act(ANN, "off", **changes)
     releases = desk.releases()

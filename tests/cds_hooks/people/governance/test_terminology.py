@@ -25,7 +25,7 @@ from fhir.terminology.conditions import condition_groups_of
 from fhir.terminology.imported import WrongIndex, in_use
 from fhir.terminology.importing import import_releases
 from tests.cds_hooks.people.governance.clicking import ANN, BEN, Desk, put_command
-from tests.each import rows_of
+from tests.each import each_row
 from tests.live import record_in
 
 HEART, GOUT = "system,code,group\nurn:ours,1,hf\n", "system,code,group\nurn:ours,1,gout\n"
@@ -156,10 +156,7 @@ def _used(configured: Settings, released: Released) -> tuple[str, ...]:
     return _groups()
 
 
-@pytest.mark.parametrize(
-    ("name", "meaning", "said"),
-    rows_of(__file__, "what_is_no_mapping_is_refused"),
-)
+@each_row(("name", "meaning", "said"))
 def test_what_is_no_mapping_is_refused(name: str, meaning: str, said: str) -> None:
     with pytest.raises(ApprovalRefused, match=said):
         check_mapping(name, meaning, is_new=True)

@@ -10,7 +10,7 @@ import pytest
 
 from cds_hooks.people.pages.documentation.views import chapters, documentation_folder, read_page, search
 from tests.cds_hooks.calls import client
-from tests.each import for_rows, rows_of
+from tests.each import for_rows
 
 
 def _get(folder: Path, paths: Sequence[str]) -> list[httpx.Response]:
@@ -56,10 +56,7 @@ def test_an_address_without_a_page_is_answered_with_a_page_that_says_so(tmp_path
     assert [answer.status_code for answer in (unknown, above, hidden)] == [404, 404, 404]
 
 
-@for_rows(
-    ("text", "page"),
-    rows_of(__file__, "the_search_finds_the_page_that_explains_it"),
-)
+@for_rows(("text", "page"))
 def test_the_search_finds_the_page_that_explains_it(text: str, page: str) -> None:
     folder = documentation_folder()
     assert str(search(folder, text)[0][0]) == page

@@ -17,7 +17,7 @@ from tests.cds_hooks.calls import client, ours
 from tests.cds_hooks.people.access.browsing import BROWSER, entries, form_token, visit, with_account
 from tests.cds_hooks.people.web.decisions import decided, explained, page_of, rewritten
 from tests.contracts.markup import faults
-from tests.each import for_rows, rows_of
+from tests.each import each_row, for_rows
 
 HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)> [x](javascript:alert(3)) {{ 7 * 7 }}"
 TALK = "planning-talk"
@@ -131,10 +131,7 @@ class _Reader(HTMLParser):
         self.text += data
 
 
-@for_rows(
-    "text",
-    rows_of(__file__, "nothing_in_the_text_can_run"),
-)
+@for_rows("text")
 def test_nothing_in_the_text_can_run(text: str) -> None:
     for tag, attributes in _Reader(render_markdown(text)).tags:
         assert tag in _ALLOWED
@@ -158,11 +155,7 @@ async def _called(calls: httpx.AsyncClient) -> str:
     return f"/explain/{ours(answer)['decision']}"
 
 
-@pytest.mark.parametrize(
-    "headers",
-    rows_of(__file__, "a_form_of_another_site_is_refused_with_and_without_a_session"),
-    ids=lambda headers: str(headers),
-)
+@each_row("headers", ids=lambda headers: str(headers))
 async def test_a_form_of_another_site_is_refused_with_and_without_a_session(
     tmp_path: Path, headers: dict[str, str]
 ) -> None:

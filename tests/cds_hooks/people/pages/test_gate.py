@@ -5,14 +5,12 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from cds_hooks.server.app import create_app
 from cds_hooks.settings import Settings
 from tests.cds_hooks.calls import client
 from tests.cds_hooks.logged import capture_logs
 from tests.cds_hooks.people.access.browsing import BROWSER, entries, visit, with_account
-from tests.each import rows_of
+from tests.each import each_row
 from tests.live import record_in
 
 
@@ -55,10 +53,7 @@ async def test_a_socket_is_closed(tmp_path: Path) -> None:
     assert sent == ["websocket.close"]
 
 
-@pytest.mark.parametrize(
-    ("path", "accept", "is_page"),
-    rows_of(__file__, "a_refusal_is_a_page_unless_json_alone_is_asked_for"),
-)
+@each_row(("path", "accept", "is_page"))
 async def test_a_refusal_is_a_page_unless_json_alone_is_asked_for(
     tmp_path: Path, path: str, accept: str, *, is_page: bool
 ) -> None:

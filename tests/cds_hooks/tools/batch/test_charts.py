@@ -24,7 +24,7 @@ from models_onnx.equations.calculate import RecordInputs, inputs_from_record
 from models_onnx.equations.declaration import find_equations
 from models_onnx.errors import BatchRefused, EquationRefused
 from tests.cds_hooks.samples.reading import AS_OF
-from tests.each import rows_of
+from tests.each import each_row
 
 pytestmark = pytest.mark.slow  # They score whole panels.
 
@@ -169,10 +169,7 @@ def test_a_day_in_the_past_knows_nothing_of_what_came_after(by_type: Path, tmp_p
 
 
 @pytest.mark.usefixtures("fixed_now")
-@pytest.mark.parametrize(
-    ("words", "said"),
-    rows_of(__file__, "what_cannot_be_asked_of_charts_is_said"),
-)
+@each_row(("words", "said"))
 def test_what_cannot_be_asked_of_charts_is_said(by_type: Path, words: str, said: str, tmp_path: Path) -> None:
     typed = ["score", *words.split(), "--fhir", str(by_type), "--out", str(tmp_path / "s.csv")]
     answer = CliRunner().invoke(cli.app, typed)

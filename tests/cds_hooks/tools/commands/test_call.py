@@ -16,7 +16,7 @@ import httpx
 import pytest
 
 from cds_hooks.samples import load_patient
-from tests.each import rows_of
+from tests.each import each_row
 from tests.live import serving
 from tests.program import run_program
 
@@ -71,10 +71,7 @@ def test_a_chart_can_be_seen_as_it_was(server_here: str) -> None:
         assert "2020-01-01 is now" in done.stderr
 
 
-@pytest.mark.parametrize(
-    ("options", "code", "complaint"),
-    rows_of(__file__, "a_mistake_is_answered_with_a_sentence"),
-)
+@each_row(("options", "code", "complaint"))
 def test_a_mistake_is_answered_with_a_sentence(server_here: str, options: list[str], code: int, complaint: str) -> None:
     done = _call(server_here, *options)
     assert done.returncode == code

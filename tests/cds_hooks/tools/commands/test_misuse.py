@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from cds_hooks import cli
 from cds_hooks.samples import list_samples
 from cds_hooks.tools.commands.options import as_sentence
-from tests.each import for_rows, rows_of
+from tests.each import each_row, for_rows
 from tests.live import record_in
 
 
@@ -54,10 +54,7 @@ def test_the_help_of_a_command_has_an_example_of_it_with_options_that_it_has(
     assert {word.removeprefix("sample:") for word in typed if word.startswith("sample:")} <= samples
 
 
-@pytest.mark.parametrize(
-    ("name", "content", "said"),
-    rows_of(__file__, "a_wrong_case_file_is_named_with_what_it_lacks"),
-)
+@each_row(("name", "content", "said"))
 def test_a_wrong_case_file_is_named_with_what_it_lacks(name: str, content: Any, said: str, tmp_path: Path) -> None:
     file = tmp_path / f"{name}.json"
     file.write_text(json.dumps(content))

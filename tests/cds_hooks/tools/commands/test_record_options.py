@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from cds_hooks.evidence.audit.holds import holds
 from cds_hooks.tools.commands.record import app
 from tests.cds_hooks.evidence.storage.samples import a_decision, store
-from tests.each import rows_of
+from tests.each import each_row
 
 DAY = 86_400_000_000
 FIRST = 1_700_000_000_000_000
@@ -55,10 +55,7 @@ def test_a_hold_is_made_listed_and_ended(url: str) -> None:
     assert holds(url) == []
 
 
-@pytest.mark.parametrize(
-    "options",
-    rows_of(__file__, "a_hold_is_on_one_subject_and_says_why"),
-)
+@each_row("options")
 def test_a_hold_is_on_one_subject_and_says_why(url: str, options: list[str]) -> None:
     code, shown, fault = _output("hold", *options, "--database", url)
     assert (code, shown, "--why" in fault) == (2, "", True)

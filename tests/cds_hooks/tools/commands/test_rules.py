@@ -11,7 +11,7 @@ from typer.testing import CliRunner, Result
 from cds_hooks.tools.commands.rules.main import app
 from tests.cds_hooks.calls import ORDERS, request_for
 from tests.conftest import ROOT
-from tests.each import rows_of
+from tests.each import each_row
 from tests.fhir.builders import medication_order
 
 RULE = "renal-metformin"
@@ -34,10 +34,7 @@ def test_cases_are_checked_and_a_wrong_one_is_named(tmp_path: Path) -> None:
     assert any("expected renal-metformin/lt30/info" in fault for each in faults for fault in each)
 
 
-@pytest.mark.parametrize(
-    ("name", "text", "said"),
-    rows_of(__file__, "a_file_that_holds_no_case_is_said"),
-)
+@each_row(("name", "text", "said"))
 def test_a_file_that_holds_no_case_is_said(tmp_path: Path, name: str, text: str, said: str) -> None:
     (tmp_path / name).write_text(text)
     done = run("check", str(tmp_path / name))

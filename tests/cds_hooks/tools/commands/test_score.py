@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from cds_hooks import cli
 from models_onnx.batch import load
 from models_onnx.batch.run import ScoringJob, score_table
-from tests.each import rows_of
+from tests.each import each_row
 from tests.models_onnx.invented import invented_table
 
 PEOPLE = 300
@@ -156,10 +156,7 @@ def test_several_processes_write_the_same_bytes_as_this_one(table: Path, tmp_pat
 OF_A_TABLE = "--fhir reads charts: leave out ROWS and the options about its columns."
 
 
-@pytest.mark.parametrize(
-    "options",
-    rows_of(__file__, "each_option_of_a_table_is_refused_with_a_folder_of_charts"),
-)
+@each_row("options")
 def test_each_option_of_a_table_is_refused_with_a_folder_of_charts(options: list[str], tmp_path: Path) -> None:
     words = ["score", *options, "--fhir", str(tmp_path), "--out", str(tmp_path / "x.csv")]
     done = CliRunner().invoke(cli.app, words)

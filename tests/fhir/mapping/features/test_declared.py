@@ -17,7 +17,7 @@ from fhir.mapping.features.declared import FILE, add_declared_features
 from fhir.mapping.features.feature import Feature, FeatureFault, FeatureValue, Missing, map_features
 from fhir.record.record import PatientRecord, read_record
 from fhir.record.resources import decoder
-from tests.each import rows_of
+from tests.each import each_row
 from tests.fhir import builders
 from tests.fhir.builders import encounter, observation, problem, record_of
 
@@ -171,10 +171,7 @@ def stay(first: float, last: float, code: str = "IMP") -> dict[str, Any]:
 CREATININES = [creatinine(4, 1.1), creatinine(2, 1.3), creatinine(0.01, 1.9), creatinine(40, 0.9), creatinine(-1, 7.0)]
 
 
-@pytest.mark.parametrize(
-    ("statistic", "value", "words"),
-    rows_of(__file__, "a_statistic_of_the_values_of_a_window_with_the_dates_that_made_it"),
-)
+@each_row(("statistic", "value", "words"))
 def test_a_statistic_of_the_values_of_a_window_with_the_dates_that_made_it(
     tmp_path: Path, statistic: str, value: float, words: str
 ) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 from fhir.mapping.features.catalog import FEATURES
 from fhir.mapping.features.feature import FeatureValue, Missing, map_features
-from tests.each import for_rows, rows_of
+from tests.each import for_rows
 from tests.fhir import builders
 from tests.fhir.builders import encounter, problem, record_of
 
@@ -119,10 +119,7 @@ def test_a_procedure_is_of_the_stay_from_its_first_day_to_now(resource: Any, val
     assert found("procedure_in_stay", stay(), resource) == counted("procedure_in_stay", *value)
 
 
-@for_rows(
-    ("name", "code", "start", "counts"),
-    rows_of(__file__, "visits_count_for_half_a_year_or_a_year"),
-)
+@for_rows(("name", "code", "start", "counts"))
 def test_visits_count_for_half_a_year_or_a_year(name: str, code: str, start: str, counts: bool) -> None:
     visit = stay("v", code, start=start, end=start.replace(":00:00Z", ":30:00Z"))
     read = found(name, visit)

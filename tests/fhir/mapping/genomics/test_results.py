@@ -8,7 +8,7 @@ from fhir.mapping.genomics.reports import GeneReadings, gene_readings
 from fhir.mapping.genomics.results import GeneResult, implied_readings, result_of
 from fhir.record.datatypes import parse_time
 from fhir.record.record import PatientRecord, read_record
-from tests.each import for_rows, rows_of
+from tests.each import for_rows
 from tests.fhir.builders import LOINC, bundle, lean
 
 Json = dict[str, Any]
@@ -82,10 +82,7 @@ def test_the_same_observation_under_two_keys_counts_once() -> None:
     assert found.keys == ()
 
 
-@for_rows(
-    ("value", "unit", "keys"),
-    rows_of(__file__, "only_an_activity_of_g6pd_that_is_low_under_every_method_is_a_deficiency"),
-)
+@for_rows(("value", "unit", "keys"))
 def test_only_an_activity_of_g6pd_that_is_low_under_every_method_is_a_deficiency(
     value: float, unit: str, keys: list[str]
 ) -> None:

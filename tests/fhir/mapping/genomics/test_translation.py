@@ -6,13 +6,10 @@ from fhir.mapping.genomics.tables import (
     table_rows,
 )
 from fhir.mapping.genomics.translation import translate
-from tests.each import for_rows, rows_of
+from tests.each import for_rows
 
 
-@for_rows(
-    ("gene", "text", "key"),
-    rows_of(__file__, "a_text_has_the_key_of_the_tables"),
-)
+@for_rows(("gene", "text", "key"))
 def test_a_text_has_the_key_of_the_tables(gene: str, text: str, key: str) -> None:
     assert {one.keys for one in translate(gene, text)} == {(key,)}
 
@@ -38,9 +35,6 @@ def test_every_pair_of_the_tables_has_a_key_that_the_recommendations_use() -> No
             assert row["key"] in known.keys, row
 
 
-@for_rows(
-    ("gene", "text"),
-    rows_of(__file__, "what_is_not_understood_in_every_part_is_not_translated"),
-)
+@for_rows(("gene", "text"))
 def test_what_is_not_understood_in_every_part_is_not_translated(gene: str, text: str) -> None:
     assert translate(gene, text) == ()

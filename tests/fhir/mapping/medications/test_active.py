@@ -13,7 +13,7 @@ from fhir.mapping.medications.active import (
     uncertain_medications,
 )
 from fhir.record.record import read_record
-from tests.each import for_rows, rows_of
+from tests.each import for_rows
 from tests.fhir.builders import administration, coded, dispense, lean, record_of, request, statement
 
 Json = dict[str, Any]
@@ -68,10 +68,7 @@ def test_an_order_without_a_status_counts_for_a_year(when: str | None, active: b
     assert bool(_names(_present(request(METFORMIN, authoredOn=when, status=None)))) is active
 
 
-@for_rows(
-    ("stated", "repeats"),
-    rows_of(__file__, "a_statement_that_repeats_an_order_is_that_order"),
-)
+@for_rows(("stated", "repeats"))
 def test_a_statement_that_repeats_an_order_is_that_order(stated: str, repeats: bool) -> None:
     expected = ["MedicationRequest/m1"] if repeats else ["MedicationRequest/m1", "MedicationStatement/s1"]
     assert _sources(LISTED, statement(stated)) == expected
@@ -79,10 +76,7 @@ def test_a_statement_that_repeats_an_order_is_that_order(stated: str, repeats: b
     assert unread == ["MedicationRequest/m1", "MedicationStatement/s1"]
 
 
-@for_rows(
-    ("more", "sources"),
-    rows_of(__file__, "an_order_that_a_later_one_replaces_is_not_on_the_list"),
-)
+@for_rows(("more", "sources"))
 def test_an_order_that_a_later_one_replaces_is_not_on_the_list(more: Json, sources: list[str]) -> None:
     later = request(METFORMIN, "m2", priorPrescription={"reference": "MedicationRequest/m1"}, **more)
     assert _sources(LISTED, later) == sources

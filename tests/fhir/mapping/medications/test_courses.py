@@ -10,7 +10,7 @@ from fhir.mapping.medications.daily_dose import daily_dose
 from fhir.mapping.medications.identity import identify
 from fhir.mapping.medications.sig import read_sig
 from fhir.record.record import record_from_resources
-from tests.each import for_rows, rows_of
+from tests.each import for_rows
 from tests.fhir.builders import AS_OF, SUBJECT
 
 Json = dict[str, Any]
@@ -47,10 +47,7 @@ def _draft(**elements: Any) -> Any:
 _TIMES = {"doseAndRate": [{"doseQuantity": {"value": 500, "code": "mg", "unit": "mg"}}]}
 
 
-@for_rows(
-    ("text", "frequency", "period", "unit", "contradicts"),
-    rows_of(__file__, "words_that_say_less_than_the_structure_leave_no_dose"),
-)
+@for_rows(("text", "frequency", "period", "unit", "contradicts"))
 def test_words_that_say_less_than_the_structure_leave_no_dose(
     text: str, frequency: int, period: int, unit: str, contradicts: bool
 ) -> None:
@@ -61,10 +58,7 @@ def test_words_that_say_less_than_the_structure_leave_no_dose(
     assert bool(dose.per_day) is not contradicts
 
 
-@for_rows(
-    ("code", "words", "is_in_doubt"),
-    rows_of(__file__, "a_code_and_words_of_different_strengths_are_in_doubt"),
-)
+@for_rows(("code", "words", "is_in_doubt"))
 def test_a_code_and_words_of_different_strengths_are_in_doubt(code: str, words: str, is_in_doubt: bool) -> None:
     coding = {"system": "http://www.nlm.nih.gov/research/umls/rxnorm", "code": code}
     identity = identify(_draft(medicationCodeableConcept={"coding": [coding], "text": words}))
@@ -79,10 +73,7 @@ def test_an_order_that_names_one_drug_and_refers_to_another_is_in_doubt() -> Non
     assert "warfarin" in identity.doubt
 
 
-@for_rows(
-    ("words", "times", "amount"),
-    rows_of(__file__, "directions_of_other_languages"),
-)
+@for_rows(("words", "times", "amount"))
 def test_directions_of_other_languages(words: str, times: float, amount: float | None) -> None:
     sig = read_sig(words)
     assert sig.times_high == times

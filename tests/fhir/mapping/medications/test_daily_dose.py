@@ -24,7 +24,7 @@ from fhir.record.resources import DispenseRequest, MedicationRequest, decoder
 from fhir.terminology.medication_strength import Strength
 from fhir.terminology.medications import INGREDIENT_BY_NAME
 from tests.conftest import examples
-from tests.each import for_rows, rows_of
+from tests.each import for_rows
 from tests.fhir.builders import order
 from tests.fhir.mapping.medications.doses import (
     METFORMIN,
@@ -60,10 +60,7 @@ def test_a_dose_of_metformin_500(quantity: dict[str, Any], milligrams: float) ->
     assert (dose.certainty, dose.times_per_day, dose.from_text) == ("exact", 2.0, False)
 
 
-@for_rows(
-    "dosage",
-    rows_of(__file__, "a_dose_by_weight_is_that_of_the_patient"),
-)
+@for_rows("dosage")
 def test_a_dose_by_weight_is_that_of_the_patient(dosage: dict[str, Any]) -> None:
     draft = order("acetaminophen 160 mg/5 mL suspension", dosage)
     identity = identify(draft)

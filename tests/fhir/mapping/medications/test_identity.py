@@ -27,7 +27,7 @@ from fhir.record.resources import (
 from fhir.terminology.medication_names import no_drug_kind, read_order_name
 from fhir.terminology.medication_strength import Strength
 from tests.conftest import examples
-from tests.each import for_rows, rows_of
+from tests.each import for_rows
 from tests.fhir.builders import RXNORM, coded, order, record_of, request, statement
 from tests.medication_strategies import medication_requests, medications
 
@@ -47,10 +47,7 @@ def _referring(reference: dict[str, Any], **more: Any) -> dict[str, Any]:
     return draft
 
 
-@for_rows(
-    "medication",
-    rows_of(__file__, "metformin_is_recognised_in_every_dress"),
-)
+@for_rows("medication")
 def test_metformin_is_recognised_in_every_dress(medication: dict[str, Any]) -> None:
     identity = _identified(request(medication))
     assert [ingredient.rxcui for ingredient in identity.ingredients] == ["6809"]
@@ -88,10 +85,7 @@ def test_any_medication_can_be_identified(resource: dict[str, Any]) -> None:
         assert identify_medication(decoded).recognised in (True, False)
 
 
-@for_rows(
-    ("drug", "route", "systemic"),
-    rows_of(__file__, "the_route_and_the_drug_decide_where_it_acts"),
-)
+@for_rows(("drug", "route", "systemic"))
 def test_the_route_and_the_drug_decide_where_it_acts(drug: str, route: dict[str, Any], systemic: bool) -> None:
     assert identify(order(drug, {"route": route})).systemic is systemic
 

@@ -10,7 +10,7 @@ from fhir.mapping.medications.opioids import (
     OpioidDose,
     opioid_doses,
 )
-from tests.each import for_rows, rows_of
+from tests.each import for_rows
 from tests.fhir.builders import coded, order
 
 FOUR_TIMES = {"timing": {"repeat": {"frequency": 4, "period": 1, "periodUnit": "d"}}}
@@ -27,10 +27,7 @@ def _of(value: float, unit: str) -> dict[str, Any]:
     return {"doseAndRate": [{"doseQuantity": {"value": value, "unit": unit}}]}
 
 
-@for_rows(
-    "dosage",
-    rows_of(__file__, "a_patch_counts_what_it_gives_off_whatever_its_change"),
-)
+@for_rows("dosage")
 def test_a_patch_counts_what_it_gives_off_whatever_its_change(dosage: dict[str, Any]) -> None:
     (dose,) = _doses(PATCH, dosage)
     assert (dose.low, dose.high) == pytest.approx((60.0, 60.0))
@@ -48,10 +45,7 @@ def test_a_range_counts_at_its_upper_end_and_as_needed_from_nothing() -> None:
     assert dose.high == pytest.approx(90.0)
 
 
-@for_rows(
-    ("drug", "words"),
-    rows_of(__file__, "what_has_no_factor_is_named"),
-)
+@for_rows(("drug", "words"))
 def test_what_has_no_factor_is_named(drug: str, words: str) -> None:
     (dose,) = _doses(drug, _of(1, "tablet") | FOUR_TIMES)
     assert dose.high is None

@@ -11,17 +11,14 @@ from fhir.mapping.medications.sig import (
 )
 from fhir.mapping.medications.sig_languages import in_english
 from fhir.terminology.dosing import DoseUnit
-from tests.each import for_rows, rows_of
+from tests.each import for_rows
 from tests.fhir.mapping.medications.doses import plain
 
 # No time limit: the first example loads the tables, and the machine may be busy.
 CALM = settings(deadline=None)
 
 
-@for_rows(
-    ("words", "amount", "kind", "low", "high"),
-    rows_of(__file__, "a_sig_is_understood"),
-)
+@for_rows(("words", "amount", "kind", "low", "high"))
 def test_a_sig_is_understood(words: str, amount: float, kind: str, low: float, high: float) -> None:
     sig = read_sig(words)
     assert sig.problem is None
@@ -36,10 +33,7 @@ def test_a_number_that_may_be_of_milligrams_or_of_times_is_no_amount(words: str)
     assert read_sig(words).amount is None
 
 
-@for_rows(
-    "words",
-    rows_of(__file__, "what_changes_or_contradicts_itself_is_a_problem"),
-)  # fmt: skip
+@for_rows("words")
 def test_what_changes_or_contradicts_itself_is_a_problem(words: str) -> None:
     assert read_sig(words).problem is not None
 
@@ -129,10 +123,7 @@ def test_any_text_can_be_read(words: str) -> None:
     assert sig.amount is None or sig.amount.low <= sig.amount.high
 
 
-@for_rows(
-    "words",
-    rows_of(__file__, "what_may_be_more_than_it_seems_is_not_guessed"),
-)  # fmt: skip
+@for_rows("words")
 def test_what_may_be_more_than_it_seems_is_not_guessed(words: str) -> None:
     sig = read_sig(words)
     assert sig.problem is not None
@@ -151,6 +142,6 @@ DAILY = {"times_low": 1.0, "times_high": 1.0}
 TWICE = {"times_low": 2.0, "times_high": 2.0}
 
 
-@for_rows(("words", "said"), rows_of(__file__, "all_that_a_sig_says"))
+@for_rows(("words", "said"))
 def test_all_that_a_sig_says(words: str, said: dict[str, Any]) -> None:
     assert plain(read_sig(words)) == said

@@ -6,7 +6,7 @@ import pytest
 
 from fhir.mapping.medications.dosage import Schedule, read_timing
 from fhir.record.resources import MedicationRequest
-from tests.each import for_rows, rows_of
+from tests.each import for_rows
 from tests.fhir.builders import order
 from tests.fhir.mapping.medications.doses import plain
 
@@ -39,11 +39,11 @@ def test_an_unknown_code_is_not_guessed(code: str) -> None:
     assert not _schedule(code=_code(code)).is_known
 
 
-@for_rows(("repeat", "said"), rows_of(__file__, "a_repeat_is_read_whole"))
+@for_rows(("repeat", "said"))
 def test_a_repeat_is_read_whole(repeat: dict[str, Any], said: dict[str, Any]) -> None:
     assert plain(_schedule(repeat=repeat)) == said
 
 
-@for_rows(("timing", "said"), rows_of(__file__, "a_code_and_a_repeat_are_one_schedule_or_a_contradiction"))
+@for_rows(("timing", "said"))
 def test_a_code_and_a_repeat_are_one_schedule_or_a_contradiction(timing: dict[str, Any], said: dict[str, Any]) -> None:
     assert plain(_schedule(**timing)) == said

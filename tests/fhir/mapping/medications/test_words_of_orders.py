@@ -6,7 +6,7 @@ import pytest
 
 from fhir.mapping.medications.daily_dose import DailyDose, daily_dose
 from fhir.mapping.medications.identity import identify
-from tests.each import for_rows, rows_of
+from tests.each import for_rows
 from tests.fhir.builders import order
 from tests.fhir.mapping.medications.doses import amount, dose_of, per_day
 
@@ -18,20 +18,14 @@ def _dose(drug: str, dosage: dict[str, Any] | str) -> DailyDose:
     return daily_dose(draft, identify(draft), _WEIGHT_KG)
 
 
-@for_rows(
-    ("drug", "sig", "low", "high"),
-    rows_of(__file__, "the_words_of_an_order_give_the_dose_of_a_day"),
-)
+@for_rows(("drug", "sig", "low", "high"))
 def test_the_words_of_an_order_give_the_dose_of_a_day(drug: str, sig: str, low: float, high: float) -> None:
     dose = _dose(drug, sig)
     assert dose.problem is None
     assert [dose.per_day[0].low, dose.per_day[0].high] == pytest.approx([low, high])
 
 
-@for_rows(
-    ("drug", "dosage", "a_day"),
-    rows_of(__file__, "units_and_milliequivalents_are_counted_for_a_day"),
-)
+@for_rows(("drug", "dosage", "a_day"))
 def test_units_and_milliequivalents_are_counted_for_a_day(
     drug: str, dosage: dict[str, Any] | str, a_day: float
 ) -> None:
@@ -40,10 +34,7 @@ def test_units_and_milliequivalents_are_counted_for_a_day(
     assert activity.per_day == pytest.approx(a_day)
 
 
-@for_rows(
-    ("drug", "dosage"),
-    rows_of(__file__, "what_may_be_meant_in_two_ways_or_depends_on_more_is_not_read"),
-)
+@for_rows(("drug", "dosage"))
 def test_what_may_be_meant_in_two_ways_or_depends_on_more_is_not_read(drug: str, dosage: dict[str, Any] | str) -> None:
     dose = _dose(drug, dosage)
     assert (dose.certainty, dose.per_day) == ("unknown", ())
@@ -57,9 +48,6 @@ def test_a_loading_dose_is_no_dose_of_every_day_and_is_not_rewritten() -> None:
     assert (per_day(dose), dose.per_dose) == ([(75.0, 75.0)], ())
 
 
-@for_rows(
-    ("drug", "words"),
-    rows_of(__file__, "how_often_alone_is_no_dose_where_one_of_the_product_is_not_known"),
-)
+@for_rows(("drug", "words"))
 def test_how_often_alone_is_no_dose_where_one_of_the_product_is_not_known(drug: str, words: str) -> None:
     assert _dose(drug, words).per_day == ()

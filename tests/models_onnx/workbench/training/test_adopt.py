@@ -25,7 +25,7 @@ from sklearn.preprocessing import StandardScaler
 from typer.testing import CliRunner
 
 from cds_hooks.cli import app as program
-from tests.each import rows_of
+from tests.each import each_row
 from tests.models_onnx.workbench.training.toy import (
     adopted,
     adults,
@@ -123,10 +123,7 @@ class Bomb:
         return open, (self.path, "w")
 
 
-@pytest.mark.parametrize(
-    ("estimator", "said"),
-    rows_of(__file__, "a_mistake_in_the_declaration_is_a_sentence"),
-)
+@each_row(("estimator", "said"))
 def test_a_mistake_in_the_declaration_is_a_sentence(
     estimator: str, said: str, tmp_path: Path, run: Callable[..., Any]
 ) -> None:
@@ -160,10 +157,7 @@ def test_a_file_that_holds_no_model_is_a_sentence(
     assert told.output.strip()
 
 
-@pytest.mark.parametrize(
-    ("old", "new", "said"),
-    rows_of(__file__, "a_wrong_declaration_is_a_sentence"),
-)
+@each_row(("old", "new", "said"))
 def test_a_wrong_declaration_is_a_sentence(old: str, new: str, said: str, tmp_path: Path) -> None:
     if said == "its values":
         table, said = (

@@ -13,7 +13,7 @@ from cds_hooks.call.protocol.request import read_context
 from cds_hooks.call.services import find_services
 from cds_hooks.errors import BadRequest
 from tests.cds_hooks.calls import PLANNING, client, request_for
-from tests.each import rows_of
+from tests.each import each_row
 
 NAME = "org.example.ward-round-start"
 GOOD: dict[str, Any] = {
@@ -86,10 +86,7 @@ async def test_a_service_is_listed_under_it_and_answers_it(tmp_path: Path, as_of
     assert "wardId" in refused.text
 
 
-@pytest.mark.parametrize(
-    ("change", "said"),
-    rows_of(__file__, "a_wrong_declaration_is_refused_with_a_sentence"),
-)
+@each_row(("change", "said"))
 def test_a_wrong_declaration_is_refused_with_a_sentence(tmp_path: Path, change: dict[str, Any], said: str) -> None:
     with pytest.raises(WrongDeclaration, match=said):
         declared(tmp_path, GOOD | change)

@@ -8,7 +8,7 @@ import pytest
 
 from cds_hooks.call.services import find_services
 from cds_hooks.tools.kit.simulator.fhir_search import InvalidSearch, find_resources, prefetch_from
-from tests.each import for_rows, rows_of
+from tests.each import for_rows
 from tests.fhir.builders import observation
 
 
@@ -31,18 +31,12 @@ def _found(kind: str, *query: tuple[str, str]) -> str:
     return "".join(str(each["id"]) for each in find_resources(CHART, kind, query))
 
 
-@for_rows(
-    ("query", "ids"),
-    rows_of(__file__, "what_is_found"),
-)
+@for_rows(("query", "ids"))
 def test_what_is_found(query: list[tuple[str, str]], ids: str) -> None:
     assert _found("Observation", *query) == ids
 
 
-@for_rows(
-    "query",
-    rows_of(__file__, "what_cannot_be_searched_is_refused"),
-)
+@for_rows("query")
 def test_what_cannot_be_searched_is_refused(query: tuple[str, str]) -> None:
     with pytest.raises(InvalidSearch):
         find_resources(CHART, "Observation", [query])

@@ -5,7 +5,7 @@ from typing import Any
 import httpx
 from fhir.resources.R4B.operationoutcome import OperationOutcome
 
-from tests.each import for_rows, rows_of
+from tests.each import for_rows
 from tests.fhir_charts import chart_of, lab, serving_fhir
 
 CHART = chart_of(*(lab(number) for number in range(1, 8)), lab(20, patient="p2"))
@@ -29,10 +29,7 @@ def test_errors_are_operation_outcomes() -> None:
         assert httpx.get(f"{running.base}/Patient/p1", **ours).json()["id"] == "p1"  # type: ignore[arg-type] # as above
 
 
-@for_rows(
-    ("behaviour", "status", "header"),
-    rows_of(__file__, "a_server_that_does_not_answer_says_so_as_fhir_does"),
-)
+@for_rows(("behaviour", "status", "header"))
 def test_a_server_that_does_not_answer_says_so_as_fhir_does(
     behaviour: dict[str, Any], status: int, header: tuple[str, str | None]
 ) -> None:

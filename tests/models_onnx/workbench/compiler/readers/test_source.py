@@ -12,7 +12,7 @@ from models_onnx.errors import CompileRefused
 from models_onnx.workbench.compiler.explaining_graph import write_file
 from models_onnx.workbench.compiler.families.shapley_trees import ShapleyTrees
 from models_onnx.workbench.compiler.readers.source import read_file
-from tests.each import rows_of
+from tests.each import each_row
 from tests.libraries import lightgbm, xgboost
 from tests.models_onnx.workbench.compiler.people import beside, invented, says
 from tests.models_onnx.workbench.compiler.test_compile import REFERENCE
@@ -53,11 +53,7 @@ def with_zeros() -> tuple[Any, Any]:
     return X, y
 
 
-@pytest.mark.parametrize(
-    "extra",
-    rows_of(__file__, "a_lightgbm_file_says_what_lightgbm_says_on_every_edge"),
-    ids=str,
-)
+@each_row("extra", ids=str)
 def test_a_lightgbm_file_says_what_lightgbm_says_on_every_edge(extra: dict[str, Any], tmp_path: Path) -> None:
     booster, path = light(tmp_path, **extra)
     ensemble = read_file(path)

@@ -19,7 +19,7 @@ from models_onnx.spec import Fitted, InputSpec, OwnEstimator
 from models_onnx.workbench.training.data.follow_up import FittingRows, Observed
 from models_onnx.workbench.training.fitting.fit import Fit
 from models_onnx.workbench.training.fitting.own import fit_own, load, load_own
-from tests.each import rows_of
+from tests.each import each_row
 
 NAMES = ("age_years", "creatinine_mg_dl")
 
@@ -116,10 +116,7 @@ def refusal(call: Callable[[], object]) -> str:
     return str(refused.value)
 
 
-@pytest.mark.parametrize(
-    ("code", "sentence"),
-    rows_of(__file__, "an_error_of_a_function_is_told_by_its_kind_and_its_last_line_in_the_file"),
-)
+@each_row(("code", "sentence"))
 def test_an_error_of_a_function_is_told_by_its_kind_and_its_last_line_in_the_file(
     code: str, sentence: str, tmp_path: Path
 ) -> None:
