@@ -18,8 +18,9 @@ from fhir.terminology.medication_names import names_in_text
 class Drug(Struct, frozen=True):
     """A drug in a note with its place; `dose` and `frequency` are "" where the note has none.
 
-    `status` is active, completed, stopped, held, planned, declined, never, conditional, allergy, unconfirmed for what
-    only a letter or list of others names, or other for another person's drug. `unit_assumed`: the note gives a number
+    `status` is active, completed, stopped, held, planned, declined, never, conditional, allergy, other for another
+    person's drug, or unconfirmed: only a letter or list of others names it, nothing says that it is taken, or a word
+    beside it is unknown here and may say that it is not. `unit_assumed`: the note gives a number
     alone.
     """
 
@@ -36,6 +37,9 @@ class Drug(Struct, frozen=True):
 
 _TABLE: Final = Path(__file__).with_name("drug_words.csv")
 _CUES: Final = Path(__file__).with_name("drug_cues.csv")
+_PLAIN_WORDS: Final = frozenset(Path(__file__).with_name("words_beside_drugs.txt").read_text("utf-8").split())
+"""What may stand beside a drug that is taken; any other word ("bins", "shelved", "sealed") may say that it is not."""
+_LETTERS: Final = re.compile(r"[^\W\d_]+(?:'[^\W\d_]+)?")
 
 
 def _read_words() -> Mapping[str, str]:
@@ -100,6 +104,7 @@ _DOSE_BEFORE: Final = re.compile(r"(?<![\d.])(\d{1,6}(?:\.\d{1,4})? ?(?:mg|mcg|g
 _IN_MICROGRAMS: Final = re.compile(
     r"levothyroxine|estradiol|digoxin|fentanyl|fluticasone|beclometh|budesonide|tiotropium|liothyronine"
 )
+_MAY_BE_TAKEN: Final = frozenset({"active", "unconfirmed"})
 _CORRECTS: Final = frozenset({"stopped", "held", "never"})
 _MAY_BE_IF: Final = frozenset({"", "active", "stopped", "held"})
 
@@ -141,8 +146,14 @@ def read_drugs(note: str, layout: Layout, asserted: AssertedText) -> tuple[Drug,
             status = "unconfirmed"
         if status in ("", "active") and _OF_THE_PAST.search(text[max(0, start - 8) : start]):
             status = "completed"  # "ectopic 2020 (methotrexate)"
-        if not status:  # "Allergies: none known. Penicillin V 250 mg bd": what has a frequency is taken
-            status = "active" if section == "allergies" and frequency else _OF_SECTION.get(section, "active")
+        if not status and section in _OF_SECTION and not (section == "allergies" and frequency):
+            status = _OF_SECTION[
+                section
+            ]  # "Allergies: none known. Penicillin V 250 mg bd": what has a frequency is taken
+        if status in ("", "active") and not is_still_taken:
+            is_said = status == "active" or section == "drugs" or bool(dose or frequency)
+            behind_it = _SENTENCE_END.split(text[last:following], 1)[0]
+            status = "active" if is_said and _is_plain(before) and _is_plain(behind_it) else "unconfirmed"
         drugs.append(Drug(start, last, note[start:last], name, dose, frequency, status, is_assumed, section))
         previous, carried = last, status_before
     return _with_later_word(drugs)
@@ -173,11 +184,16 @@ def _shares(text: str, previous: int, start: int, behind: str) -> bool:
 def _say_of_list(drugs: list[Drug], text: str, start: int, status: str) -> None:
     """Give a status to the drugs of the list that ends before a place, back to the first that is not joined."""
     for index in range(len(drugs) - 1, -1, -1):
-        if drugs[index].status != "active" or not _JOINS.fullmatch(
+        if drugs[index].status not in _MAY_BE_TAKEN or not _JOINS.fullmatch(
             _IN_BRACKETS.sub("", text[drugs[index].end : start])
         ):
             return
         drugs[index], start = replace(drugs[index], status=status), drugs[index].start
+
+
+def _is_plain(words: str) -> bool:
+    """Whether each word is one that stands beside drugs that are taken."""
+    return all(word in _PLAIN_WORDS for word in _LETTERS.findall(words.lower()))
 
 
 def _is_replaced(before: str, behind: str) -> bool:
@@ -323,7 +339,7 @@ def _with_later_word(drugs: Sequence[Drug]) -> tuple[Drug, ...]:
     last: dict[str, str] = {}
     corrected: list[Drug] = []
     for drug in reversed(drugs):
-        if drug.status == "active" and drug.drug in last:
+        if drug.status in _MAY_BE_TAKEN and last.get(drug.drug, "active") != "active":
             drug = replace(drug, status=last[drug.drug])
         elif drug.status in _CORRECTS:
             last.setdefault(drug.drug, drug.status)
