@@ -1,7 +1,8 @@
-"""Makes the table of FHIR elements that published knowledge is read by, from the JSON Schema of a FHIR release.
+"""Makes what is read of the JSON Schema of a FHIR release: a table for published knowledge, a schema for the kit.
 
 Run by `python -m maintenance.fhir_elements fhir-r4.schema.json.gz cards/knowledge/elm/fhir_elements.txt`. A line is a
 type and its elements: `name:Type`, `*` behind a list, `|` between the types of a choice; `!` stands before a resource.
+A target that ends with `.gz` (`cds_hooks/tools/kit/contract/fhir.schema.json.gz`) is the schema without descriptions.
 """
 
 import gzip
@@ -35,6 +36,19 @@ _PRIMITIVES: Final = (
     "markdown",
     "oid", "positiveInt", "string", "time", "unsignedInt", "uri", "url", "uuid",
 )  # fmt: skip
+
+
+def plain_schema(value: Any) -> Any:
+    """Return the definitions of FHIR in a schema, without what is written for people."""
+    if isinstance(value, list):
+        return [plain_schema(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    return {
+        name: plain_schema(member)
+        for name, member in value.items()
+        if not (name == "description" and isinstance(member, str)) and not name.startswith(tuple(_NOT_FHIR))
+    }
 
 
 def element_table(schema: Mapping[str, Any]) -> str:
@@ -87,4 +101,9 @@ def _type(name: str, value: Mapping[str, Any]) -> tuple[str, bool]:
 
 if __name__ == "__main__":
     given, target = map(Path, sys.argv[1:3])
-    target.write_text(element_table(json.loads(gzip.decompress(given.read_bytes()))), encoding="utf-8")
+    schema = json.loads(gzip.decompress(given.read_bytes()))
+    if target.suffix == ".gz":
+        plain = {"definitions": plain_schema(schema["definitions"])}
+        target.write_bytes(gzip.compress(json.dumps(plain, separators=(",", ":")).encode(), mtime=0))
+    else:
+        target.write_text(element_table(schema), encoding="utf-8")

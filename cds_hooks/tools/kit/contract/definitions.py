@@ -5,10 +5,12 @@ FHIR R4 (4.0.1), with the types that DSTU2 and STU3 had besides for templates of
 """
 
 import csv
+import gzip
+import json
 import re
 from dataclasses import dataclass
 from importlib.resources import files
-from typing import Final
+from typing import Any, Final
 
 _YES: Final = ("yes",)
 
@@ -17,6 +19,12 @@ def read_table(name: str) -> list[dict[str, str]]:
     """Return the rows of a table of the kit."""
     text = files("cds_hooks.tools.kit.contract").joinpath(name).read_text(encoding="utf-8")
     return list(csv.DictReader(text.splitlines()))
+
+
+FHIR: Final[dict[str, Any]] = json.loads(
+    gzip.decompress(files("cds_hooks.tools.kit.contract").joinpath("fhir.schema.json.gz").read_bytes())
+)["definitions"]
+"""The JSON Schema of FHIR R4: its types and resources."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,39 +87,16 @@ _CODES = """
 NON_ADHERENCE_CODES: Final = frozenset(_CODES.split())
 
 
-_R4 = """
-    Account ActivityDefinition AdverseEvent AllergyIntolerance Appointment AppointmentResponse AuditEvent Basic
-    Binary BiologicallyDerivedProduct BodyStructure Bundle CapabilityStatement CarePlan CareTeam CatalogEntry
-    ChargeItem ChargeItemDefinition Claim ClaimResponse ClinicalImpression CodeSystem Communication
-    CommunicationRequest CompartmentDefinition Composition ConceptMap Condition Consent Contract Coverage
-    CoverageEligibilityRequest CoverageEligibilityResponse DetectedIssue Device DeviceDefinition DeviceMetric
-    DeviceRequest DeviceUseStatement DiagnosticReport DocumentManifest DocumentReference EffectEvidenceSynthesis
-    Encounter Endpoint EnrollmentRequest EnrollmentResponse EpisodeOfCare EventDefinition Evidence EvidenceVariable
-    ExampleScenario ExplanationOfBenefit FamilyMemberHistory Flag Goal GraphDefinition Group GuidanceResponse
-    HealthcareService ImagingStudy Immunization ImmunizationEvaluation ImmunizationRecommendation
-    ImplementationGuide InsurancePlan Invoice Library Linkage List Location Measure MeasureReport Media Medication
-    MedicationAdministration MedicationDispense MedicationKnowledge MedicationRequest MedicationStatement
-    MedicinalProduct MedicinalProductAuthorization MedicinalProductContraindication MedicinalProductIndication
-    MedicinalProductIngredient MedicinalProductInteraction MedicinalProductManufactured MedicinalProductPackaged
-    MedicinalProductPharmaceutical MedicinalProductUndesirableEffect MessageDefinition MessageHeader
-    MolecularSequence NamingSystem NutritionOrder Observation ObservationDefinition OperationDefinition
-    OperationOutcome Organization OrganizationAffiliation Parameters Patient PaymentNotice PaymentReconciliation
-    Person PlanDefinition Practitioner PractitionerRole Procedure Provenance Questionnaire QuestionnaireResponse
-    RelatedPerson RequestGroup ResearchDefinition ResearchElementDefinition ResearchStudy ResearchSubject
-    RiskAssessment RiskEvidenceSynthesis Schedule SearchParameter ServiceRequest Slot Specimen SpecimenDefinition
-    StructureDefinition StructureMap Subscription Substance SubstanceNucleicAcid SubstancePolymer SubstanceProtein
-    SubstanceReferenceInformation SubstanceSourceMaterial SubstanceSpecification SupplyDelivery SupplyRequest Task
-    TerminologyCapabilities TestReport TestScript ValueSet VerificationResult VisionPrescription
-"""
 _OLDER = """
     BodySite Conformance DataElement DeviceComponent DeviceUseRequest DiagnosticOrder EligibilityRequest
     EligibilityResponse ExpansionProfile ImagingManifest ImagingObjectSelection MedicationOrder Order OrderResponse
     ProcedureRequest ProcessRequest ProcessResponse ReferralRequest Sequence ServiceDefinition
 """
-R4_TYPES: Final = frozenset(_R4.split())
+R4_TYPES: Final = frozenset(
+    name for name, definition in FHIR.items() if "const" in definition.get("properties", {}).get("resourceType", {})
+)
 ANY_TYPES: Final = R4_TYPES | frozenset(_OLDER.split())
 
-ID: Final = re.compile(r"[A-Za-z0-9\-.]{1,64}")
 RELATIVE_REFERENCE: Final = re.compile(r"([A-Z][A-Za-z]{1,63})/([A-Za-z0-9\-.]{1,64})(/_history/[A-Za-z0-9\-.]{1,64})?")
 _REFERENCE: Final = re.compile(r"([A-Z][A-Za-z]{1,63})/([^\s/]{1,500})(/_history/[^\s/]{1,64})?")
 """Ids that clients have made are longer than FHIR allows, or hold other characters (trap 35)."""

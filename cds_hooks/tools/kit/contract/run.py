@@ -18,7 +18,7 @@ Progress = Callable[[str, int, int], None]
 _SLOW_SECONDS = 1.0
 _SLOW_SERVER_LIMIT_SECONDS = 120.0
 _NEWEST_EXCHANGES = 200
-_UNREADABLE = (TypeError, AttributeError, LookupError, ValueError)
+_UNREADABLE = (TypeError, AttributeError, LookupError, ValueError, RecursionError)
 
 
 class UnknownRow(ValueError):

@@ -7,7 +7,7 @@ from pathlib import Path
 from tests.conftest import ROOT
 from tests.each import for_rows
 
-PACKAGES = {"httpx", "msgspec", "rich", "typer", "jwt", "cryptography"}
+PACKAGES = {"httpx", "msgspec", "rich", "typer", "jwt", "cryptography", "jsonschema"}
 OURS = {"cds_hooks", "cards", "models_onnx", "fhir"}
 KIT = ("cds_hooks/tools/kit", "cds_hooks/samples")
 MODULES = sorted(path for folder in KIT for path in (ROOT / folder).rglob("*.py"))
