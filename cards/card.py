@@ -17,8 +17,9 @@ from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
-from cards.extension import EXTENSION_KEY, NOTHING_SAID, CardExtension
+from cards.extension import EXTENSION_KEY, NOTHING_SAID, CardExtension, Fact
 
 Indicator = Literal["info", "warning", "critical"]
 SelectionBehavior = Literal["at-most-one", "any"]
@@ -352,6 +353,34 @@ class OrderSuggestion(Struct, frozen=True):
     also: tuple[dict[str, Any], ...] = ()
 
 
+class CardText(Struct, frozen=True, kw_only=True):
+    """What an advisor says on a card about the patient, and what it offers; the first offer is preselected.
+
+    `opening` stands before the reasons of an estimate, `beside` after them and `closing` last. `summary` of a model's
+    card has the places `{estimate}` and `{higher}`.
+    """
+
+    summary: str
+    topic: Coding
+    opening: str = ""
+    beside: tuple[str, ...] = ()
+    closing: str = "For planning, not for emergencies."
+    offers: tuple[OrderSuggestion, ...] = ()
+    about: str = ""
+    """Of a guideline that asks for no score: its indication. The card is remembered by it."""
+    guideline: Source | None = None
+    facts: tuple[Fact, ...] = ()
+    """What the sentences of a guideline's card name, the one that is measured first."""
+    figure: str = ""
+    """The words of the summary that give an equation's result; where the sex is not recorded, those of both sexes stand
+    there. Without them both results stand before the summary."""
+    other_results: tuple[CardExtension, ...] = ()
+    """The results of other equations that the card names."""
+    seen: str = "had it"
+    """A model's outcome in a word or two, as in "57 in 100 died"."""
+    alike: str = "people with results like these"
+
+
 def order_suggestions(offers: Iterable[OrderSuggestion], identity: CardIdentity) -> tuple[Suggestion, ...]:
     """Return the options as suggestions, each of which creates its order."""
     return tuple(
@@ -359,11 +388,10 @@ def order_suggestions(offers: Iterable[OrderSuggestion], identity: CardIdentity)
     )
 
 
-def create_suggestion(offer: OrderSuggestion, uuid: str, resource_id: str | None = None) -> Suggestion:
-    """Return the option as a suggestion with this uuid; its order has the same id unless `resource_id` is given."""
+def create_suggestion(offer: OrderSuggestion, uuid: str) -> Suggestion:
+    """Return the option as a suggestion with this uuid; its order has the same id."""
     # With an id, without which the FHIR validator takes no resource in an action (ACT-03, TRAP-20).
-    identity = resource_id or uuid
-    identities = [identity, *(f"{identity[:-2]}-{number}" for number in range(1, len(offer.also) + 1))]
+    identities = [uuid, *(f"{uuid[:-2]}-{number}" for number in range(1, len(offer.also) + 1))]
     actions = tuple(
         Action(
             type="create",
@@ -373,3 +401,12 @@ def create_suggestion(offer: OrderSuggestion, uuid: str, resource_id: str | None
         for order, identity_of_order in zip((offer.order, *offer.also), identities, strict=True)
     )
     return Suggestion(label=offer.label, uuid=uuid, is_recommended=offer.is_recommended, actions=actions)
+
+
+def talk_card(text: CardText, detail: str, source: Source, extension: CardExtension, identity: CardIdentity) -> Card:
+    """Return the card of a talk, a test or a referral: an information (responsible-ai.md 4.2)."""
+    offers = (replace(offer, is_recommended=offer is text.offers[0]) for offer in text.offers)
+    suggestions = order_suggestions(offers, identity)
+    return identity.card(
+        "info", text.summary, detail, source, extension, suggestions=suggestions, reasons=REASONS_OF_A_TALK
+    )

@@ -6,20 +6,11 @@ facts that make it, and the guideline.
 
 from collections.abc import Sequence
 
-from msgspec import Struct
 from msgspec.structs import replace
 
-from cards.card import (
-    REASONS_OF_A_TALK,
-    Card,
-    CardIdentity,
-    Coding,
-    OrderSuggestion,
-    Source,
-    order_suggestions,
-)
+from cards.card import Card, CardIdentity, CardText, Source, talk_card
 from cards.compose.model import NOT_FOUND, WHY, factor_lines, finding_of_estimate, in_100
-from cards.extension import CardExtension, Fact, Factor, WorklistEntry
+from cards.extension import CardExtension, Factor, WorklistEntry
 from cards.finding import Finding
 from cards.text import escape, plain, with_unit_signs
 from fhir.mapping.features.feature import FeatureValue, charted_number
@@ -32,34 +23,14 @@ _FEW_WORDS = 12
 _FALLING_IS_WORSE = frozenset({"egfr"})
 
 
-class EquationCardContent(Struct, frozen=True, kw_only=True):
-    """What is particular about one card: its summary, the lines before and after the reasons, what it offers."""
-
-    summary: str
-    opening: str
-    topic: Coding
-    offers: tuple[OrderSuggestion, ...] = ()
-    beside: tuple[str, ...] = ()
-    closing: str = ""
-    other_results: tuple[CardExtension, ...] = ()
-    """The results of other equations that the card names."""
-    figure: str = ""
-    """The words of the summary that give the result; where the sex is not recorded, those of both sexes stand there.
-
-    Without them both results stand before the summary.
-    """
-
-
-def equation_card(
-    charted: RecordInputs, result: EquationResult, content: EquationCardContent, identity: CardIdentity
-) -> Card:
+def equation_card(charted: RecordInputs, result: EquationResult, text: CardText, identity: CardIdentity) -> Card:
     """Return the card of one result, in the layout of responsible-ai.md 4.3.
 
     `base` and the contributions in its extension add up to the link of the value; nothing is rounded there.
     """
     reasons = _reasons(charted, result)
-    paragraphs = (content.opening, *content.beside, _not_found(charted), "\n".join([WHY, *reasons]) if reasons else "")
-    detail = "\n\n".join(filter(None, (*paragraphs, _closing(result, content, identity))))
+    paragraphs = (text.opening, *text.beside, _not_found(charted), "\n".join([WHY, *reasons]) if reasons else "")
+    detail = "\n\n".join(filter(None, (*paragraphs, _closing(result, text, identity))))
     finding = finding_of_estimate(
         result.equation.id,
         result.output.id,
@@ -67,12 +38,12 @@ def equation_card(
         measure=None if isinstance(result.value, str) else result.number,
         band=result.band.id if result.band is not None and result.table is not None else "",
     )
-    extension = replace(extension_of(charted, result, content.other_results), finding=finding)
-    return _card(result.equation, content, identity, detail, extension)
+    extension = replace(extension_of(charted, result, text.other_results), finding=finding)
+    return talk_card(text, detail, _source(result.equation, text), extension, identity)
 
 
-def for_each_sex(lower: EquationCardContent, higher: EquationCardContent, results: str) -> EquationCardContent:
-    """Return the content of the lower result, with those of both sexes in its summary and its opening."""
+def for_each_sex(lower: CardText, higher: CardText, results: str) -> CardText:
+    """Return the text of the lower result, with those of both sexes in its summary and its opening."""
     figure = f"{lower.figure} to {higher.figure}" if lower.figure != higher.figure else lower.figure
     has_figure = lower.figure and lower.figure in lower.summary
     summary = lower.summary.replace(lower.figure, figure, 1) if has_figure else f"{results}: {lower.summary}"
@@ -80,16 +51,12 @@ def for_each_sex(lower: EquationCardContent, higher: EquationCardContent, result
     return replace(lower, summary=plain(summary, 139), opening=opening)
 
 
-def missing_card(
-    equation: Equation, content: EquationCardContent, identity: CardIdentity, lacking: Sequence[str]
-) -> Card:
+def missing_card(equation: Equation, text: CardText, identity: CardIdentity, lacking: Sequence[str]) -> Card:
     """Return the card that says what is missing for a result and offers the one test that would give it."""
     finding = Finding(f"missing {','.join(lacking)}", equation.id, "one-test")
     extension = CardExtension(finding=finding, model=equation_reference(equation), missing=tuple(lacking))
-    detail = "\n\n".join(
-        [content.opening, *content.beside, f"Nothing is assumed in its place. {_method_link(identity)}"]
-    )
-    return _card(equation, content, identity, detail, extension)
+    detail = f"{text.opening}\n\nNothing is assumed in its place. {_method_link(identity)}"
+    return talk_card(text, detail, _source(equation, text), extension, identity)
 
 
 def worklist_entry(card: Card, because: str) -> WorklistEntry:
@@ -138,29 +105,9 @@ def charted_value(charted: RecordInputs, name: str) -> str:
     return f"{item.words} **{escape(with_unit_signs(_as_charted(value)), 60)}**{_dated(value)}"
 
 
-def _card(
-    equation: Equation, content: EquationCardContent, identity: CardIdentity, detail: str, extension: CardExtension
-) -> Card:
-    source = Source(
-        label=f"{equation.title}, {equation.version}",
-        url=f"https://doi.org/{equation.doi}" if equation.doi else None,
-        topic=content.topic,
-    )
-    return _talk(identity, content.summary, detail, source, extension, content.offers)
-
-
-def _talk(
-    identity: CardIdentity,
-    summary: str,
-    detail: str,
-    source: Source,
-    extension: CardExtension,
-    offers: Sequence[OrderSuggestion],
-) -> Card:
-    """Return the card of a talk or a test, an information (responsible-ai.md 4.2); its first offer is preselected."""
-    ranked = (replace(offer, is_recommended=offer is offers[0]) for offer in offers)
-    suggestions = order_suggestions(ranked, identity)
-    return identity.card("info", summary, detail, source, extension, suggestions=suggestions, reasons=REASONS_OF_A_TALK)
+def _source(equation: Equation, text: CardText) -> Source:
+    url = f"https://doi.org/{equation.doi}" if equation.doi else None
+    return Source(label=f"{equation.title}, {equation.version}", url=url, topic=text.topic)
 
 
 def _method_link(identity: CardIdentity) -> str:
@@ -230,9 +177,9 @@ def _not_found(charted: RecordInputs) -> str:
     return f"{NOT_FOUND} {words}."
 
 
-def _closing(result: EquationResult, content: EquationCardContent, identity: CardIdentity) -> str:
+def _closing(result: EquationResult, text: CardText, identity: CardIdentity) -> str:
     compared = "" if result.output.kind == "integer" else f"Compared with {_reference_person(result.equation)}. "
-    return f"{compared}{content.closing} {_NOT_CAUSES} {_method_link(identity)}".strip()
+    return f"{compared}{text.closing} {_NOT_CAUSES} {_method_link(identity)}".strip()
 
 
 def _reference_person(equation: Equation) -> str:
@@ -257,28 +204,16 @@ def people_in_100(result: EquationResult) -> float:
     return round(100 * result.number, places)
 
 
-def guideline_card(
-    identity: CardIdentity,
-    *,
-    output: str,
-    summary: str,
-    opening: str,
-    source: Source,
-    facts: tuple[Fact, ...],
-    offers: tuple[OrderSuggestion, ...] = (),
-    closing: str = "For planning, not for emergencies.",
-) -> Card:
-    """Return the card of an indication by a guideline, which `source` names with its year.
-
-    Its extension holds the facts that the sentences name, the one that is measured first, and `output`, the id of the
-    indication.
-    """
-    measure = facts[0].value
+def guideline_card(text: CardText, identity: CardIdentity) -> Card:
+    """Return the card of an indication by a guideline, with the facts that its sentences name in its extension."""
+    assert text.guideline is not None  # noqa: S101 - a card without a score names its guideline
+    measure = text.facts[0].value
     finding = Finding(
-        output,
-        output,
+        text.about,
+        text.about,
         measure=float(measure) if isinstance(measure, float | int) else None,
-        is_falling=facts[0].name in _FALLING_IS_WORSE,
+        is_falling=text.facts[0].name in _FALLING_IS_WORSE,
     )
-    extension = CardExtension(finding=finding, output=output, facts=facts)
-    return _talk(identity, summary, f"{opening}\n\n{closing}", source, extension, offers)
+    extension = CardExtension(finding=finding, output=text.about, facts=text.facts)
+    source = replace(text.guideline, topic=text.topic)
+    return talk_card(text, f"{text.opening}\n\n{text.closing}", source, extension, identity)

@@ -6,10 +6,10 @@ What raises and what lowers an estimate is described in factor lines, ranges, an
 from collections.abc import Callable, Sequence
 from typing import Any, Final, Protocol, TypeAlias
 
-from msgspec import Struct, UnsetType
+from msgspec import UnsetType
 from msgspec.structs import replace
 
-from cards.card import REASONS_OF_A_TALK, TOPICS, Card, CardIdentity, Coding, OrderSuggestion, Source, create_suggestion
+from cards.card import Card, CardIdentity, CardText, Source, talk_card
 from cards.extension import CardExtension, Factor, ObservedRate
 from cards.finding import Finding
 from cards.text import escape, with_unit_signs
@@ -105,29 +105,11 @@ Known: TypeAlias = tuple[FeatureValue, float]
 """An input that has a value, and what it contributes."""
 
 
-class ModelCardContent(Struct, frozen=True):
-    """What a model's card says and offers: the offer is preselected."""
-
-    summary: str
-    offer: OrderSuggestion
-    seen: str = "had it"
-    """The outcome in a word or two, as in "57 in 100 died"."""
-    first_line: str = ""
-    """What stands before the estimate: what the model cannot know of this patient, say."""
-    lead: str = ""
-    """What stands right before the estimate in the detail, where the summary does not name it."""
-    remark: str = ""
-    """A sentence before everything that is not known: that a model with fewer inputs is used, say."""
-    topic: Coding = TOPICS["planning"]
-    alike: str = "people with results like these"
-    purpose: str = "For planning, not for emergencies."
-
-
 def model_card(
     manifest: Manifest,
     prediction: Prediction,
     vector: FeatureVector,
-    planned: ModelCardContent,
+    text: CardText,
     identity: CardIdentity,
     refusals: Sequence[Refusal] = (),
 ) -> Card:
@@ -136,15 +118,13 @@ def model_card(
     The contributions in its extension and the base add up to the estimate; nothing is rounded there.
     """
     known_values = _known_values(prediction, vector)
-    return identity.card(
-        "info",  # responsible-ai.md 4.2: `critical` is not for models
-        planned.summary.format(estimate=estimate_words(prediction, planned.seen), higher=_higher_than(prediction)),
-        _detail(manifest, prediction, known_values, vector, planned, identity.method_url, refusals),
-        Source(label=f"{manifest.title}, version {manifest.version}", topic=planned.topic),
+    summary = text.summary.format(estimate=estimate_words(prediction, text.seen), higher=_higher_than(prediction))
+    return talk_card(
+        replace(text, summary=summary),
+        _detail(manifest, prediction, known_values, vector, text, identity.method_url, refusals),
+        Source(label=f"{manifest.title}, version {manifest.version}", topic=text.topic),
         _extension(manifest, prediction, known_values, vector, identity),
-        suggestions=[create_suggestion(planned.offer, identity.suggestion_uuid(1), identity.uuid)],
-        behavior="at-most-one",
-        reasons=REASONS_OF_A_TALK,
+        identity,
     )
 
 
@@ -200,7 +180,7 @@ def _detail(
     prediction: Prediction,
     known_values: Sequence[Known],
     vector: FeatureVector,
-    planned: ModelCardContent,
+    text: CardText,
     how_url: str,
     refusals: Sequence[Refusal],
 ) -> str:
@@ -217,13 +197,12 @@ def _detail(
         return f"{words}{_why_low_raises(*explained[position], manifest)}"
 
     lines = [
-        *([planned.first_line] if planned.first_line else []),
-        f"{_opening(prediction, manifest, planned)}{comparison(prediction, manifest, vector)}",
+        f"{text.opening}{_estimate(prediction, manifest, text)}{comparison(prediction, manifest, vector)}",
         *factor_lines([contribution for _, contribution in explained], describe, "groups" if is_grouped else "inputs"),
         "",
     ]
     absent = not_known(vector.missing, _absence(manifest, prediction, vector))
-    gaps = f"{planned.remark} {absent}".strip()
+    gaps = " ".join(filter(None, (*text.beside, absent)))
     if refusals:
         newer = f"**Newer but not used:** {escape(refusals[0].text, 160)}{_and_more(len(refusals) - 1)}"
         gaps = f"{gaps} {newer}".lstrip()
@@ -232,7 +211,7 @@ def _detail(
     if is_grouped:
         lines.append("Groups of inputs are explained here, each by what it contributes as a whole.")
     lines.append(
-        f"{planned.purpose} These are associations, not causes. [How this works and for whom it was tested]({how_url})"
+        f"{text.closing} These are associations, not causes. [How this works and for whom it was tested]({how_url})"
     )
     return "\n".join(lines)
 
@@ -291,18 +270,18 @@ def estimate_words(prediction: Prediction, seen: str) -> str:
     return f"{people} in 100 {seen} (range {low}–{high})"
 
 
-def _opening(prediction: Prediction, manifest: Manifest, planned: ModelCardContent) -> str:
+def _estimate(prediction: Prediction, manifest: Manifest, text: CardText) -> str:
     low, high = in_100(prediction.observed_low), in_100(prediction.observed_high)
     alike = f"{prediction.observed_count:,} {manifest.row_words} in the study with similar estimates"
     people = people_shown(prediction)
     if is_calibrated(prediction):
         return (
-            f"{planned.lead}**About {people} in 100** {planned.alike} {manifest.outcome.words}; "
+            f"**About {people} in 100** {text.alike} {manifest.outcome.words}; "
             f"{100 - people} did not. "
             f"Of {alike}, {low} to {high} in 100 did. "
         )
     return (
-        f"{planned.lead}**{people} in 100** of {alike} {manifest.outcome.words} (range {low} to {high}); "
+        f"**{people} in 100** of {alike} {manifest.outcome.words} (range {low} to {high}); "
         f"{100 - people} did not. "
         "The model's own figure is not given here: it is too high in this range. "
     )

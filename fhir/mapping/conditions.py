@@ -688,6 +688,11 @@ class ConditionHit(Struct, frozen=True, gc=False):
     is_onset: bool = False
     doubt: str = ""
 
+    @property
+    def in_brackets(self) -> str:
+        """Its date as it stands after its words: " (2026-11-01)", or nothing without one."""
+        return f" ({self.time.date})" if self.time is not None else ""
+
 
 def find_condition(record: PatientRecord, *groups: str) -> ConditionHit | None:
     """Find the newest condition of the first of these groups the record has (tables/condition_groups.csv), or None.
@@ -709,6 +714,12 @@ def find_condition(record: PatientRecord, *groups: str) -> ConditionHit | None:
         if hit is not None:
             return hit
     return None
+
+
+def find_confirmed(record: PatientRecord, *groups: str) -> ConditionHit | None:
+    """Return the condition of the first of these groups that is no tentative diagnosis; None where there is none."""
+    hits = (find_condition(record, group) for group in groups)
+    return next((hit for hit in hits if hit is not None and not hit.doubt), None)
 
 
 _SHOWN_OTHERWISE = frozenset({"pregnancy", "breastfeeding", MECHANICAL_VALVE})

@@ -13,13 +13,11 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
-from cards.card import TOPIC_SYSTEM, Card, Coding, OrderSuggestion
-from cards.compose.equation import EquationCardContent
-from cards.compose.model import ModelCardContent, in_100, model_card
-from cards.new_orders import service_order
+from cards.card import TOPIC_SYSTEM, Card, CardText, Coding, OrderSuggestion
+from cards.compose.model import in_100, model_card
 from cards.text import decapitalized, plain, unit
 from cds_hooks.call.prefetch.needs import Needs
-from cds_hooks.call.services._equation import EquationQuestion, advise_by_equation, today
+from cds_hooks.call.services._equation import EquationQuestion, advise_by_equation, offer
 from cds_hooks.call.services._exclusions import (
     NO_ESTIMATE_OF_STAY,
     NOT_AT_HOME,
@@ -43,6 +41,7 @@ from models_onnx.errors import UnknownModel
 from models_onnx.serving.runtime import Model
 
 NOT_FOR_CARE = "PREVIEW, not for care"
+_FEWER_VALUES = "**The model for fewer values is used.**"
 _READ = ("Condition", "Encounter", "Procedure", "ServiceRequest")
 
 
@@ -161,7 +160,7 @@ class _ModelAdvisor(Struct, frozen=True):
 
     def _card(self, call: ServiceInput, estimated: ModelEstimate) -> Card:
         declared, (offered,) = self.declared, self.declared.orders
-        words = card_words(declared, _order(declared, offered, call))
+        words = card_words(declared, _offer(declared, offered, call))
         if (why := why_withheld(estimated.model)) is not None:  # only in the development profile
             words = watermarked(words, why)
         return model_card(
@@ -169,33 +168,31 @@ class _ModelAdvisor(Struct, frozen=True):
             estimated.prediction,
             estimated.vector,
             replace(
-                words,
-                remark="" if estimated.model is self.model else "**The model for fewer values is used.**",
+                words, beside=() if estimated.model is self.model else ("**The model for fewer values is used.**",)
             ),
             call.card_identity(call.model_url(estimated.manifest.id)),
             refused_results(call.record, estimated.vector),
         )
 
 
-def card_words(declared: ServiceFile, order: dict[str, Any]) -> ModelCardContent:
-    """Return what the card of a model says in the words of a file, around the order that it offers."""
-    (offered,) = declared.orders
-    return ModelCardContent(
+def card_words(declared: ServiceFile, *offers: OrderSuggestion) -> CardText:
+    """Return what the card of a model says in the words of a file, around what it offers."""
+    return CardText(
         summary=declared.summary,
-        offer=OrderSuggestion(offered.label, _description(offered), order, is_recommended=True),
+        offers=offers,
         seen=declared.seen,
         topic=_topic(declared),
         alike=declared.alike,
-        purpose=declared.closing,
+        closing=declared.closing,
     )
 
 
-def watermarked(words: ModelCardContent, why: str) -> ModelCardContent:
+def watermarked(words: CardText, why: str) -> CardText:
     """Return the words of a card that is shown before the gates of its model are green, and says so first."""
     return replace(
         words,
         summary=f"{NOT_FOR_CARE}: {{estimate}} (higher than {{higher}} in 100).",
-        first_line=f"**{NOT_FOR_CARE}.** {plain(why, 200)}.\n\n",
+        opening=f"**{NOT_FOR_CARE}.** {plain(why, 200)}.\n\n\n",
     )
 
 
@@ -228,25 +225,22 @@ class _EquationAdvisor(Struct, frozen=True):
         """One info card where the result reaches the declared value, else the reason for none."""
         output = self.equation.output(self.declared.output)
         below = f"{self.equation.title} is below {_in_words(output, self.least)}."
-        question = EquationQuestion(output.id, self._reaches, below, lambda _, result: self._content(call, result))
+        question = EquationQuestion(output.id, self._reaches, below, lambda _, result: self._text(call, result))
         return advise_by_equation(call, inputs_from_record(self.equation, call.record), question)
 
     def _reaches(self, result: EquationResult) -> bool:
         return result.number >= self.least
 
-    def _content(self, call: ServiceInput, result: EquationResult) -> EquationCardContent:
+    def _text(self, call: ServiceInput, result: EquationResult) -> CardText:
         declared = self.declared
         value, least = _in_words(result.output, result.number), _in_words(result.output, self.least)
         band = result.band_words
-        return EquationCardContent(
+        return CardText(
             summary=declared.summary.format(value=value, band=band),
             figure=value,
             opening=f"**{self.equation.title} {value}**{f' ({band})' if band else ''}: shown here from {least} on.",
             topic=_topic(declared),
-            offers=tuple(
-                OrderSuggestion(order.label, _description(order), _order(declared, order, call))
-                for order in declared.orders
-            ),
+            offers=tuple(_offer(declared, order, call) for order in declared.orders),
             closing=declared.closing,
         )
 
@@ -285,16 +279,12 @@ def _topic(declared: ServiceFile) -> Coding:
     return Coding(system=TOPIC_SYSTEM, code=declared.id, display=declared.title)
 
 
-def _description(offered: OfferedOrder) -> str:
-    return f"Draft order: {decapitalized(offered.text)}."
-
-
-def _order(declared: ServiceFile, offered: OfferedOrder, call: ServiceInput) -> dict[str, Any]:
-    """Return a drafted ServiceRequest in words, for the stay that ends where there is one."""
+def _offer(declared: ServiceFile, offered: OfferedOrder, call: ServiceInput) -> OrderSuggestion:
+    """Return an option that drafts the order, for the stay that ends where there is one."""
     more: dict[str, Any] = {}
     encounter = call.request.context.encounter_id
     if declared.is_at_discharge and encounter:
         more["encounter"] = {"reference": f"Encounter/{encounter}"}
     if offered.in_days is not None:
         more["occurrenceDateTime"] = (call.record.as_of + timedelta(days=offered.in_days)).date().isoformat()
-    return service_order(offered.text, call.record.patient_id, today(call), **more)
+    return offer(call, offered.label, f"Draft order: {decapitalized(offered.text)}.", offered.text, **more)

@@ -7,16 +7,11 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
-from cards.card import Card, OrderSuggestion
-from cards.compose.equation import (
-    EquationCardContent,
-    equation_card,
-    for_each_sex,
-    missing_card,
-)
+from cards.card import CardText, OrderSuggestion
+from cards.compose.equation import equation_card, for_each_sex, guideline_card, missing_card
 from cards.compose.model import without_reasons
 from cards.extension import Fact, WorklistEntry
-from cards.new_orders import OrderableTest, is_ordered, order_of_test, orderable_test_for
+from cards.new_orders import OrderableTest, is_ordered, order_of_test, orderable_test_for, service_order
 from cards.text import plain
 from cds_hooks.call.services._exclusions import words_of_concept
 from cds_hooks.call.services._service import Advice, ServiceInput
@@ -45,8 +40,8 @@ class EquationQuestion(Struct, frozen=True):
     output: str
     reaches: Callable[[EquationResult], bool]
     below: str
-    content: Callable[[RecordInputs, EquationResult], EquationCardContent]
-    content_for_missing: Callable[[RecordInputs, OrderableTest], EquationCardContent] | None = None
+    text: Callable[[RecordInputs, EquationResult], CardText]
+    text_for_missing: Callable[[RecordInputs, OrderableTest], CardText] | None = None
     """None where nothing that is missing can be ordered."""
 
 
@@ -65,14 +60,13 @@ def advise_by_equation(call: ServiceInput, charted: RecordInputs, question: Equa
             return _advise_for_each_sex(call, both, question, advice)
         lacking = charted.missing_inputs(question.output) if refused.reason == "input-missing" else ()
         test = _test_that_settles(call, charted, question, lacking)
-        if test is None or question.content_for_missing is None:
+        if test is None or question.text_for_missing is None:
             text = refused.text if len(lacking) < 2 else _all_that_is_missing(charted, lacking)
             advice.silences.append(WhyNot(equation.id, refused.reason, text))
         elif is_visit(call):
-            content = question.content_for_missing(charted, test)
-            advice.cards.append(
-                missing_card(equation, content, call.card_identity(call.equation_url(equation.id)), lacking)
-            )
+            card_text = replace(question.text_for_missing(charted, test), offers=(offer_of_test(call, test),))
+            identity = call.card_identity(call.equation_url(equation.id))
+            advice.cards.append(missing_card(equation, card_text, identity, lacking))
         else:
             entry = WorklistEntry(test=test.name, code=test.loinc, purpose=equation.id, because="no-visit")
             why = "this call does not come from an ambulatory visit"
@@ -83,20 +77,20 @@ def advise_by_equation(call: ServiceInput, charted: RecordInputs, question: Equa
         return advice
     advice.scores = scores_of_equation(result)
     if question.reaches(result):
-        content = question.content(charted, result)
+        card_text = question.text(charted, result)
         if "sex" in charted.given and (note := charted_sex_note(call.record)):
-            content = replace(content, opening=f"{content.opening} {note}")
-        _add_card(advice, call, charted, result, content)
+            card_text = replace(card_text, opening=f"{card_text.opening} {note}")
+        _add_card(advice, call, charted, result, card_text)
     else:
         advice.silences.append(WhyNot(equation.id, "below-threshold", question.below))
     return advice
 
 
 def _add_card(
-    advice: Advice, call: ServiceInput, charted: RecordInputs, result: EquationResult, content: EquationCardContent
+    advice: Advice, call: ServiceInput, charted: RecordInputs, result: EquationResult, text: CardText
 ) -> None:
     identity = call.card_identity(call.equation_url(result.equation.id))
-    card = equation_card(charted, result, content, identity)
+    card = equation_card(charted, result, text, identity)
     advice.add(card, brief=without_reasons(card))
 
 
@@ -120,9 +114,8 @@ def _advise_for_each_sex(
     in_words = f"{woman} as a woman and {man} as a man"
     reached = [question.reaches(result) for result in results]
     if all(reached):
-        contents = [question.content(inputs, of_sex) for inputs, of_sex in zip(both, results, strict=True)]
-        content = for_each_sex(contents[lower], contents[1 - lower], in_words)
-        _add_card(advice, call, charted, result, content)
+        texts = [question.text(inputs, of_sex) for inputs, of_sex in zip(both, results, strict=True)]
+        _add_card(advice, call, charted, result, for_each_sex(texts[lower], texts[1 - lower], in_words))
     elif any(reached):
         text = f"{equation.title}: {in_words}. The sex is not recorded, and it decides whether a card is shown."
         advice.silences.append(WhyNot(equation.id, "input-missing", text))
@@ -142,11 +135,11 @@ def _all_that_is_missing(charted: RecordInputs, lacking: tuple[str, ...]) -> str
     return f"{charted.equation.title} cannot be worked out. {' '.join(why)}"
 
 
-def advise_by_guideline(card: Card) -> Advice:
+def advise_by_guideline(call: ServiceInput, text: CardText) -> Advice:
     """Return the one card of an indication that needs no score."""
-    extension = card.own_extension
-    facts = {fact.name: fact.value for fact in extension.facts}
-    return Advice(cards=[card], scores={"guideline": card.source.label, "indication": extension.output, "facts": facts})
+    card = guideline_card(text, call.card_identity())
+    facts = {fact.name: fact.value for fact in text.facts}
+    return Advice(cards=[card], scores={"guideline": card.source.label, "indication": text.about, "facts": facts})
 
 
 def fact_of_condition(name: str, hit: ConditionHit) -> Fact:
@@ -256,10 +249,17 @@ def kept_for_worklist(call: ServiceInput, subject: str) -> WhyNot:
     return WhyNot(subject, "worklist", f"Kept for the worklist, because {why}.")
 
 
-def suggestion_of_test(test: OrderableTest, call: ServiceInput) -> OrderSuggestion:
-    """Return the test as an option."""
+def offer(call: ServiceInput, label: str, description: str, order: str, **more: Any) -> OrderSuggestion:
+    """Return an option that drafts an order of a service in words: a talk, a visit, a referral."""
+    return OrderSuggestion(label, description, service_order(order, call.record.patient_id, today(call), **more))
+
+
+def offer_of_test(
+    call: ServiceInput, test: OrderableTest, label: str = "", description: str = "Draft order."
+) -> OrderSuggestion:
+    """Return an option that drafts the order of the test."""
     order = order_of_test(test, call.record.patient_id, today(call))
-    return OrderSuggestion(f"Order {test.words}", "Draft order.", order)
+    return OrderSuggestion(label or f"Order {test.words}", description, order)
 
 
 def today(call: ServiceInput) -> str:

@@ -230,12 +230,6 @@ def _is_done(event: ServiceRequest | Procedure | Encounter) -> bool:
     return isinstance(event, Procedure) and event.status in _DONE
 
 
-def find_confirmed(record: PatientRecord, *groups: str) -> ConditionHit | None:
-    """Return the condition of the first of these groups that is no tentative diagnosis; None where there is none."""
-    hits = (find_condition(record, group) for group in groups)
-    return next((hit for hit in hits if hit is not None and not hit.doubt), None)
-
-
 # "No follow-up needed", "palliative care declined": the words name it and say that it is not.
 _NOT_WANTED = re.compile(r"\b(?:no|not|without|declin\w+|refus\w+)\b[^.;,:]*$")
 _NOT_TO_BE = re.compile(r"[^.;,:|]*?\b(?:declined|refused|cancell?ed|not (?:needed|required|indicated|wanted|done))\b")

@@ -12,11 +12,9 @@ from functools import partial
 from msgspec import Struct
 from msgspec.structs import replace
 
-from cards.card import TOPICS, OrderSuggestion
-from cards.compose.equation import EquationCardContent
-from cards.new_orders import service_order
+from cards.card import TOPICS, CardText
 from cards.text import decapitalized
-from cds_hooks.call.services._equation import EquationQuestion, advise_by_equation, today
+from cds_hooks.call.services._equation import EquationQuestion, advise_by_equation, offer
 from cds_hooks.call.services._exclusions import NO_ESTIMATE_OF_STAY, Exclusion, find_named_in_chart
 from cds_hooks.call.services._service import Advice, ServiceInput, no_card
 from fhir.mapping.conditions import condition_time, find_condition
@@ -246,26 +244,25 @@ def _question(
 ) -> EquationQuestion:
     beside = [charted for score, charted in charts if score.equation is not estimate.equation]
     below = f"{estimate.equation.title} is not high."
-    return EquationQuestion("score", _is_high, below, partial(_content, call, estimate, beside))
+    return EquationQuestion("score", _is_high, below, partial(_text, call, estimate, beside))
 
 
 def _is_high(result: EquationResult) -> bool:
     return result.band_id == "high"
 
 
-def _content(
+def _text(
     call: ServiceInput,
     estimate: FollowUpScore,
     beside: list[RecordInputs],
     _charted: RecordInputs,
     result: EquationResult,
-) -> EquationCardContent:
-    record = call.record
-    due = (record.as_of + timedelta(days=FOLLOW_UP_DAYS)).date().isoformat()
+) -> CardText:
+    due = (call.record.as_of + timedelta(days=FOLLOW_UP_DAYS)).date().isoformat()
     context = call.request.context
     encounter = getattr(context, "encounter_id", None)
     more = {"encounter": {"reference": f"Encounter/{encounter}"}} if encounter else {}
-    return EquationCardContent(
+    return CardText(
         summary=(
             f"{estimate.equation.title} {int(result.number)}: high risk of readmission within 30 days. Consider a "
             "visit within 7 days."
@@ -273,21 +270,20 @@ def _content(
         opening=estimate.opening(result),
         topic=TOPICS["follow-up"],
         offers=(
-            OrderSuggestion(
+            offer(
+                call,
                 "Order a visit within 7 days",
                 "Draft order for a follow-up visit within 7 days of discharge.",
-                service_order(
-                    "Follow-up visit within 7 days of discharge",
-                    record.patient_id,
-                    today(call),
-                    occurrenceDateTime=due,
-                    **more,
-                ),
+                "Follow-up visit within 7 days of discharge",
+                occurrenceDateTime=due,
+                **more,
             ),
-            OrderSuggestion(
+            offer(
+                call,
                 "Order a call within 3 days",
                 "Draft order for a telephone call within 3 days of discharge: medicines, symptoms, appointments.",
-                service_order("Follow-up call within 3 days of discharge", record.patient_id, today(call), **more),
+                "Follow-up call within 3 days of discharge",
+                **more,
             ),
         ),
         beside=tuple(line for charted in beside if (line := _beside_line(charted))),

@@ -11,10 +11,9 @@ from functools import partial
 
 from msgspec.structs import replace
 
-from cards.card import TOPICS, Card, OrderSuggestion, Source
-from cards.compose.equation import EquationCardContent, extension_of, guideline_card
+from cards.card import TOPICS, CardText, Source
+from cards.compose.equation import extension_of
 from cards.extension import CardExtension
-from cards.new_orders import service_order
 from cards.text import capitalized, decapitalized, escape, plain
 from cds_hooks.call.hold_back.visit import VisitRank
 from cds_hooks.call.prefetch.needs import Needs
@@ -36,14 +35,11 @@ from cds_hooks.call.services._equation import (
     advise_by_equation,
     advise_by_guideline,
     fact_of_condition,
-    today,
+    offer,
 )
-from cds_hooks.call.services._exclusions import NOT_AT_HOME, find_confirmed, not_known, talk_planned
+from cds_hooks.call.services._exclusions import NOT_AT_HOME, not_known, talk_planned
 from cds_hooks.call.services._service import Advice, Advisor, ServiceInput, no_card
-from fhir.mapping.conditions import (
-    ConditionHit,
-    find_condition,
-)
+from fhir.mapping.conditions import ConditionHit, find_condition, find_confirmed
 from fhir.mapping.declined import declined_medicine
 from fhir.mapping.features.catalog import features_named
 from fhir.mapping.features.feature import map_features
@@ -63,6 +59,7 @@ OUTPUT = "score"
 _THICK_HEART = "hypertrophic_cardiomyopathy"
 _VALVES = ("mechanical_valve", "heart_valve_prosthesis_kind_not_stated", "mitral_stenosis")
 TALK = "Shared decision: anticoagulation in atrial fibrillation"
+_TALK_OFFER = ("Plan a talk about anticoagulation", "Draft order: benefits, bleeding and wishes.", TALK)
 _OVER_65 = "age over 65"
 
 
@@ -101,10 +98,10 @@ async def find(call: ServiceInput) -> Advice:
             return Advice(silences=[against], features=vector)
         valve = find_condition(record, *_VALVES)
         if valve is not None:
-            return advise_by_guideline(_valve_card(call, valve, rhythm, stopped_anticoagulant(record)))
+            return advise_by_guideline(call, _of_valve(call, valve, rhythm))
         thick_heart = find_confirmed(record, _THICK_HEART)
         if thick_heart is not None:
-            return advise_by_guideline(_thick_heart_card(call, thick_heart, rhythm))
+            return advise_by_guideline(call, _of_thick_heart(call, thick_heart, rhythm))
     bleeding = _for_any_rhythm(inputs_from_record(BESIDE, record, vector=vector), rhythm)
     return advise_by_equation(call, charted, _question(call, rhythm, bleeding, is_past=active_rhythm is None))
 
@@ -121,10 +118,14 @@ def _rhythm_in_words(rhythm: ConditionHit | None) -> str:
     return "Atrial flutter" if "flutter" in words and "fibrillation" not in words else "Atrial fibrillation"
 
 
-def _valve_card(call: ServiceInput, valve: ConditionHit, rhythm: ConditionHit, stopped: str | None) -> Card:
+def _finding(call: ServiceInput) -> str:
+    """Return what of an anticoagulant is on record where none is active."""
+    return stopped_anticoagulant(call.record) or "no anticoagulant found"
+
+
+def _of_valve(call: ServiceInput, valve: ConditionHit, rhythm: ConditionHit) -> CardText:
     """With such a valve no score is asked: the guideline names warfarin, whatever the points."""
-    record = call.record
-    finding = stopped or "no anticoagulant found"
+    finding = _finding(call)
     if valve.key == "mitral_stenosis":
         short = "mitral stenosis"
         degree = (
@@ -135,65 +136,44 @@ def _valve_card(call: ServiceInput, valve: ConditionHit, rhythm: ConditionHit, s
     else:
         short = "a prosthetic heart valve"
         degree = " The code also covers tissue valves, to which this does not apply: check which valve it is."
-    return guideline_card(
-        call.card_identity(),
-        output="valvular_af",
+    return CardText(
+        about="valvular_af",
         summary=f"{_rhythm_in_words(rhythm)} with {short}: {finding}. Consider warfarin.",
         opening=(
-            f"**{escape(valve.words)}**{_since(valve)} and **{escape(rhythm.words)}**"
-            f"{_since(rhythm)} are on record; {escape(finding)}. With a mechanical valve or moderate to severe mitral "
-            "stenosis warfarin is recommended whatever CHA2DS2-VASc says; a direct oral anticoagulant (DOAC) is not."
-            f"{degree}"
+            f"**{escape(valve.words)}**{valve.in_brackets} and **{escape(rhythm.words)}**{rhythm.in_brackets} are on "
+            f"record; {escape(finding)}. With a mechanical valve or moderate to severe mitral stenosis warfarin is "
+            f"recommended whatever CHA2DS2-VASc says; a direct oral anticoagulant (DOAC) is not.{degree}"
         ),
-        source=Source(
+        guideline=Source(
             label="2023 ACC/AHA/ACCP/HRS guideline on atrial fibrillation",
             url="https://doi.org/10.1161/CIR.0000000000001193",
-            topic=TOPICS["anticoagulation"],
         ),
+        topic=TOPICS["anticoagulation"],
         facts=(fact_of_condition("valve", valve), fact_of_condition("rhythm", rhythm)),
-        offers=(
-            OrderSuggestion(
-                "Plan a talk about warfarin",
-                "Draft order.",
-                service_order(TALK, record.patient_id, today(call)),
-            ),
-        ),
+        offers=(offer(call, "Plan a talk about warfarin", "Draft order.", TALK),),
     )
 
 
-def _thick_heart_card(call: ServiceInput, disease: ConditionHit, rhythm: ConditionHit) -> Card:
+def _of_thick_heart(call: ServiceInput, disease: ConditionHit, rhythm: ConditionHit) -> CardText:
     """With a hypertrophic cardiomyopathy no score is asked: anticoagulation is recommended whatever the points."""
-    finding = stopped_anticoagulant(call.record) or "no anticoagulant found"
-    return guideline_card(
-        call.card_identity(),
-        output="hypertrophic_af",
+    finding = _finding(call)
+    return CardText(
+        about="hypertrophic_af",
         summary=f"{_rhythm_in_words(rhythm)} with hypertrophic cardiomyopathy: {finding}. Consider a talk.",
         opening=(
-            f"**{escape(disease.words)}**{_since(disease)} and "
-            f"**{escape(rhythm.words)}**{_since(rhythm)} are on record; {escape(finding)}. With both "
-            "an anticoagulant is recommended whatever CHA2DS2-VASc says (class 1)."
+            f"**{escape(disease.words)}**{disease.in_brackets} and **{escape(rhythm.words)}**{rhythm.in_brackets} are "
+            f"on record; {escape(finding)}. With both an anticoagulant is recommended whatever CHA2DS2-VASc says "
+            "(class 1)."
         ),
         # As compared in Table 2 of PMC5522714: of six guidelines all name every patient with both.
-        source=Source(
+        guideline=Source(
             label="2014 AHA/ACC/HRS guideline on atrial fibrillation",
             url="https://pmc.ncbi.nlm.nih.gov/articles/PMC5522714/table/tbl2",
-            topic=TOPICS["anticoagulation"],
         ),
+        topic=TOPICS["anticoagulation"],
         facts=(fact_of_condition("cardiomyopathy", disease), fact_of_condition("rhythm", rhythm)),
-        offers=(_talk_offer(call),),
+        offers=(offer(call, *_TALK_OFFER),),
     )
-
-
-def _talk_offer(call: ServiceInput) -> OrderSuggestion:
-    return OrderSuggestion(
-        "Plan a talk about anticoagulation",
-        "Draft order: benefits, bleeding and wishes.",
-        service_order(TALK, call.record.patient_id, today(call)),
-    )
-
-
-def _since(hit: ConditionHit) -> str:
-    return f" ({hit.time.date})" if hit.time is not None else ""
 
 
 def _question(
@@ -201,22 +181,22 @@ def _question(
 ) -> EquationQuestion:
     # Nothing to order: every input is age, sex or a condition.
     below = "CHA2DS2-VASc is under 2 points: under 2 strokes in 100 a year."
-    content = partial(_content, call, rhythm if is_past else None, _rhythm_in_words(rhythm), bleeding)
-    return EquationQuestion(OUTPUT, _reaches, below, content)
+    text = partial(_score, call, rhythm if is_past else None, _rhythm_in_words(rhythm), bleeding)
+    return EquationQuestion(OUTPUT, _reaches, below, text)
 
 
 def _reaches(result: EquationResult) -> bool:
     return result.band_id == "treat"
 
 
-def _content(
+def _score(
     call: ServiceInput,
     past: ConditionHit | None,
     rhythm: str,
     bleeding: RecordInputs,
     _charted: RecordInputs,
     result: EquationResult,
-) -> EquationCardContent:
+) -> CardText:
     record = call.record
     score = int(result.number)
     rates, yearly = result.rates()[0]
@@ -226,7 +206,7 @@ def _content(
     statement = " Ask why before you start another." if stopped is not None else ""
     statement += _beside(record, past)
     rhythm_words = rhythm if past is None else f"History of {decapitalized(rhythm)}"
-    return EquationCardContent(
+    return CardText(
         summary=(
             f"{rhythm_words}, CHA2DS2-VASc {score}: about {yearly:.0f} in 100 have a stroke in a year; "
             f"{stopped or 'no anticoagulant found'}. Consider a talk."
@@ -238,8 +218,9 @@ def _content(
             f"treats from 2 in 100.{statement}"
         ),
         topic=TOPICS["anticoagulation"],
-        offers=(_talk_offer(call),),
+        offers=(offer(call, *_TALK_OFFER),),
         beside=(line,),
+        closing="",
         other_results=other_results,
     )
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from msgspec import Struct, structs
 
-from cards.card import TOPICS, Action, Card, Source
+from cards.card import TOPICS, Action, Card, CardText, Source
 from cards.compose.equation import guideline_card
 from cards.extension import Fact
 from cards.rules.engine.rule_book import rule_book
@@ -132,7 +132,9 @@ _INFARCTION_DAYS: Final = 30
 _STATIN: Final = frozenset({"statin"})
 _ANTIPLATELETS: Final = frozenset({"antiplatelet", "asa_or_antiplatelet", "salicylate"})
 _ASPIRIN: Final = frozenset({"salicylate"})
-_GUIDELINE: Final = "2025 ACC/AHA guideline on acute coronary syndromes"
+_GUIDELINE: Final = Source(
+    label="2025 ACC/AHA guideline on acute coronary syndromes", url="https://doi.org/10.1161/CIR.0000000000001309"
+)
 _CALLED: Final = re.compile(r"statin|aspirin|antiplatelet|clopidogrel|ticagrelor|prasugrel", re.IGNORECASE)
 
 
@@ -165,19 +167,20 @@ def _after_infarction(call: ServiceInput, active: Iterable[_Active]) -> Card | N
         return None
     words, day = plain(infarction.words, 60), infarction.time.date
     names = " and no ".join(missing)
-    return guideline_card(
-        call.card_identity(),
-        output="after-infarction",
+    card_text = CardText(
+        about="after-infarction",
         summary=plain(f"After {words} no {names} at discharge. Check the discharge orders.", 139),
         opening=(
             f"**{words}** ({day}): no **{names}** is ordered or stated. The guideline recommends a high-intensity "
             "statin and, for 12 months, aspirin with a P2Y12 inhibitor; with an anticoagulant fewer. Check for "
             "bleeding or intolerance that is not on record."
         ),
-        source=Source(label=_GUIDELINE, url="https://doi.org/10.1161/CIR.0000000000001309", topic=TOPICS["discharge"]),
+        guideline=_GUIDELINE,
+        topic=TOPICS["discharge"],
         facts=(Fact("infarction", text=words, effective=infarction.time.text, source=infarction.source),),
         closing="Shown once before the discharge.",
     )
+    return guideline_card(card_text, call.card_identity())
 
 
 def _missing_antiplatelet(record: PatientRecord, classes: frozenset[str]) -> str:

@@ -9,24 +9,22 @@ import re
 from functools import partial
 from itertools import pairwise
 
-from cards.card import TOPICS, OrderSuggestion
-from cards.compose.equation import EquationCardContent
-from cards.new_orders import OrderableTest, service_order
+from cards.card import TOPICS, CardText
+from cards.new_orders import OrderableTest
 from cards.text import escape
 from cds_hooks.call.prefetch.needs import Needs
 from cds_hooks.call.protocol.hooks import PATIENT_VIEW
-from cds_hooks.call.services._equation import EquationQuestion, advise_by_equation, suggestion_of_test, today
+from cds_hooks.call.services._equation import EquationQuestion, advise_by_equation, offer
 from cds_hooks.call.services._exclusions import (
     NOT_AT_HOME,
     Exclusion,
     declined,
-    find_confirmed,
     named,
     not_known,
     on_record,
 )
 from cds_hooks.call.services._service import Advice, Advisor, ServiceInput, no_card
-from fhir.mapping.conditions import ConditionHit, find_condition
+from fhir.mapping.conditions import ConditionHit, find_condition, find_confirmed
 from fhir.mapping.features.catalog import features_named
 from fhir.mapping.features.feature import map_features
 from fhir.mapping.stays import without_stays
@@ -163,22 +161,19 @@ def _instants(charted: RecordInputs) -> list[float]:
 
 
 def _question(call: ServiceInput, risk: ConditionHit) -> EquationQuestion:
-    content, for_missing = partial(_content, call, risk), partial(_content_for_missing, call, risk)
-    return EquationQuestion(OUTPUT, _reaches, "FIB-4 is low for this age.", content, for_missing)
+    text, for_missing = partial(_text, call, risk), partial(_missing, risk)
+    return EquationQuestion(OUTPUT, _reaches, "FIB-4 is low for this age.", text, for_missing)
 
 
 def _reaches(result: EquationResult) -> bool:
     return result.band_id not in ("", "low")
 
 
-def _content(
-    call: ServiceInput, risk: ConditionHit, _charted: RecordInputs, result: EquationResult
-) -> EquationCardContent:
-    patient, date = call.record.patient_id, today(call)
+def _text(call: ServiceInput, risk: ConditionHit, _charted: RecordInputs, result: EquationResult) -> CardText:
     assert result.table is not None  # noqa: S101 - FIB-4 has bands at every age
     band = result.band_words
     limits = "over 2.67" if result.band_id == "high" else f"{result.table.bands[1].low:g} to 2.67"
-    return EquationCardContent(
+    return CardText(
         summary=f"FIB-4 {result.number:.2f}: {band} for liver fibrosis. Consider a second test (elastography).",
         opening=(
             f"**FIB-4 {result.number:.2f}** is **{band}** ({limits}; {result.table.source}). It sorts people for a "
@@ -186,35 +181,28 @@ def _content(
         ),
         topic=TOPICS["liver"],
         offers=(
-            OrderSuggestion(
+            offer(
+                call,
                 "Order liver elastography",
                 "Draft order for an elastography of the liver.",
-                service_order("Elastography of the liver", patient, date),
+                "Elastography of the liver",
             ),
-            OrderSuggestion(
-                "Refer to hepatology",
-                "Draft referral to hepatology.",
-                service_order("Referral to hepatology", patient, date),
-            ),
+            offer(call, "Refer to hepatology", "Draft referral to hepatology.", "Referral to hepatology"),
         ),
         closing="Not in acute hepatitis, nor where platelets are low for another cause.",
     )
 
 
-def _content_for_missing(
-    call: ServiceInput, risk: ConditionHit, _charted: RecordInputs, test: OrderableTest
-) -> EquationCardContent:
-    return EquationCardContent(
+def _missing(risk: ConditionHit, _charted: RecordInputs, test: OrderableTest) -> CardText:
+    return CardText(
         summary=f"FIB-4 for liver fibrosis cannot be worked out: no {test.words}. Consider ordering it.",
         opening=f"On record: {_risk_words(risk)}. All else is there.",
         topic=TOPICS["liver"],
-        offers=(suggestion_of_test(test, call),),
     )
 
 
 def _risk_words(risk: ConditionHit) -> str:
-    words = escape(risk.words, 60)
-    return f"{words} ({risk.time.date})" if not risk.code and risk.time is not None else words
+    return f"{escape(risk.words, 60)}{'' if risk.code else risk.in_brackets}"
 
 
 ADVISOR = Advisor(

@@ -4,27 +4,24 @@ With metastatic cancer, severe dementia or dialysis on record the model does not
 guideline of the illness, without a number.
 """
 
-from typing import Any, Final
+from typing import Final
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from cards.card import TOPICS, Card, OrderSuggestion, Source
-from cards.compose.equation import guideline_card
-from cards.compose.model import ModelCardContent, model_card
-from cards.new_orders import service_order
+from cards.card import TOPICS, Card, CardText, Source
+from cards.compose.model import model_card
 from cards.text import escape, plain
 from cds_hooks.call.hold_back.visit import VisitRank
 from cds_hooks.call.prefetch.needs import Needs
 from cds_hooks.call.protocol.hooks import PATIENT_VIEW
-from cds_hooks.call.services._equation import advise_by_guideline, fact_of_condition, today
+from cds_hooks.call.services._equation import advise_by_guideline, fact_of_condition, offer
 from cds_hooks.call.services._exclusions import (
     DECEASED,
     OPTED_OUT,
     SHORT_OUTLOOK,
     Exclusion,
     declined,
-    find_confirmed,
     limited_outlook,
     named,
     named_by_problem,
@@ -36,7 +33,7 @@ from cds_hooks.call.services._model import ChartModel, ModelEstimate, refused_re
 from cds_hooks.call.services._outlook import OUTLOOK, OUTLOOK_FEATURES, outlook_inputs
 from cds_hooks.call.services._service import Advice, Advisor, ServiceInput, advise_by_model
 from cds_hooks.call.trusted_models import served_model
-from fhir.mapping.conditions import ConditionHit, condition_status, find_condition
+from fhir.mapping.conditions import ConditionHit, condition_status, find_condition, find_confirmed
 from fhir.mapping.stays import is_left_open
 from fhir.record.datatypes import DAY_SECONDS, parse_time
 from fhir.record.measurement import USABLE_STATUS
@@ -47,25 +44,20 @@ from fhir.record.resources import Encounter
 MODEL, TWIN = OUTLOOK, served_model("mortality_5y_small")
 SUMMARY = "Planning ahead: this estimate is higher than for {higher} in 100 US adults of 40 and over. Consider a talk."
 """The number of deaths is no headline: it stands in the detail, behind the reason."""
-CARD = ModelCardContent(
-    summary=SUMMARY,
-    offer=OrderSuggestion(
-        label="Order a planning conversation",
-        description="Draft order: goals, screening, prevention, advance care planning.",
-        order={"resourceType": "ServiceRequest"},
-        is_recommended=True,
-    ),
-    seen="died",
-    lead="Why: Death within 5 years. ",
-)
+CARD = CardText(summary=SUMMARY, topic=TOPICS["planning"], seen="died", opening="Why: Death within 5 years. ")
 """The words of the card."""
+_TALK_OFFER = (
+    "Order a planning conversation",
+    "Draft order: goals, screening, prevention, advance care planning.",
+    "Planning conversation: goals, screening and prevention, advance care planning",
+)
+"""In words only, because no code with a source is available."""
 SMALL_PANEL = "**The small panel is used**: too many of the 11 laboratory values are missing for the full one."
-_TALK = "Planning conversation"
 # What a reader should know beside the number, which knows none of it.
 _BESIDE = ("cancer_any", "dementia", "heart_failure", "liver_severe", "cirrhosis", "dialysis", "copd")
 _CPT = "http://www.ama-assn.org/go/cpt"
 TALKED_ABOUT = (
-    _TALK.lower(),
+    "planning conversation",
     # CPT 99497 and 99498: advance care planning, first and further 30 minutes (AMA; Palmetto GBA 2020).
     f"{_CPT}|99497 ",
     f"{_CPT}|99498 ",
@@ -115,28 +107,35 @@ class _SeriousIllness(Struct, frozen=True):
 
     group: str
     wording: str
-    guideline: str
-    url: str
+    guideline: Source
 
 
 _SERIOUS_ILLNESSES: Final = (
     _SeriousIllness(
         "cancer_metastatic",
         "advanced cancer",
-        "ASCO, Palliative care for patients with cancer, 2024, recommendation 1: clarification of treatment goals",
-        "https://doi.org/10.1200/JCO.24.00542",
+        Source(
+            label="ASCO, Palliative care for patients with cancer, 2024, recommendation 1: clarification of treatment "
+            "goals",
+            url="https://doi.org/10.1200/JCO.24.00542",
+        ),
     ),
     _SeriousIllness(
         "dementia_severe",
         "severe dementia",
-        "NICE QS184, Dementia, 2019, quality statement 3: advance care planning at each review",
-        "https://www.nice.org.uk/guidance/qs184/chapter/Quality-statement-3-Advance-care-planning",
+        Source(
+            label="NICE QS184, Dementia, 2019, quality statement 3: advance care planning at each review",
+            url="https://www.nice.org.uk/guidance/qs184/chapter/Quality-statement-3-Advance-care-planning",
+        ),
     ),
     _SeriousIllness(
         "dialysis",
         "dialysis",
-        "Renal Physicians Association, Shared decision-making in dialysis, 2nd edition, 2010: advance care planning",
-        "https://pmc.ncbi.nlm.nih.gov/articles/PMC4921274",
+        Source(
+            label="Renal Physicians Association, Shared decision-making in dialysis, 2nd edition, 2010: advance care "
+            "planning",
+            url="https://pmc.ncbi.nlm.nih.gov/articles/PMC4921274",
+        ),
     ),
 )
 
@@ -157,20 +156,18 @@ def _serious_illness(record: PatientRecord) -> tuple[_SeriousIllness, ConditionH
 
 def _without_number(call: ServiceInput, illness: _SeriousIllness, hit: ConditionHit) -> Advice:
     """Build the card of one so ill that an estimate from ordinary results would mislead: the illness and the offer."""
-    record = call.record
     words = plain(hit.words, 60)
-    since = f" ({hit.time.date})" if hit.time is not None else ""
-    card = guideline_card(
-        call.card_identity(),
-        output="planning_conversation",
+    card_text = CardText(
+        about="planning_conversation",
         summary=plain(f"Planning ahead: {words} on record. Consider a talk about goals of care.", 139),
-        opening=f"**{escape(words, 60)}**{since}. No talk about goals of care is on record within a year. "
+        opening=f"**{escape(words, 60)}**{hit.in_brackets}. No talk about goals of care is on record within a year. "
         f"No estimate is shown: with {illness.wording} the illness decides the outlook more than ordinary results do.",
-        source=Source(label=illness.guideline, url=illness.url, topic=TOPICS["planning"]),
+        guideline=illness.guideline,
+        topic=TOPICS["planning"],
         facts=(fact_of_condition(illness.group, hit),),
-        offers=(replace(CARD.offer, order=planning_order(record.patient_id, today(call))),),
+        offers=(offer(call, *_TALK_OFFER),),
     )
-    advice = advise_by_guideline(card)
+    advice = advise_by_guideline(call, card_text)
     text = f"{words} is on record: an estimate from ordinary results would mislead, so none is given."
     advice.silences = [WhyNot(MODEL.manifest.id, "outside-population", text)]
     return advice
@@ -234,29 +231,23 @@ def _diagnoses_beside(record: PatientRecord) -> str:
     words = list(dict.fromkeys(plain(hit.words, 40) for hit in hits))
     if not words:
         return ""
-    return f"**This estimate uses no diagnoses.** On record: {escape('; '.join(words), 120)}.\n"
+    return f"**This estimate uses no diagnoses.** On record: {escape('; '.join(words), 120)}.\n\n"
 
 
 def _card(call: ServiceInput, estimated: ModelEstimate, diagnoses: str) -> Card:
-    record = call.record
     return model_card(
         estimated.manifest,
         estimated.prediction,
         estimated.vector,
         replace(
             CARD,
-            offer=replace(CARD.offer, order=planning_order(record.patient_id, record.as_of.date().isoformat())),
-            first_line=diagnoses,
-            remark=SMALL_PANEL if estimated.model is TWIN else "",
+            offers=(offer(call, *_TALK_OFFER),),
+            opening=f"{diagnoses}{CARD.opening}",
+            beside=(SMALL_PANEL,) if estimated.model is TWIN else (),
         ),
         call.card_identity(call.model_url(estimated.manifest.id)),
-        refused_results(record, estimated.vector),
+        refused_results(call.record, estimated.vector),
     )
-
-
-def planning_order(patient_id: str, date: str) -> dict[str, Any]:
-    """Draft a ServiceRequest (FHIR R4) for the conversation; text only, because no code with a source is available."""
-    return service_order(f"{_TALK}: goals, screening and prevention, advance care planning", patient_id, date)
 
 
 OF_CHART = ChartModel(MODEL, TWIN, (*_NO_TALK, _DOMINATED), outlook_inputs)

@@ -12,13 +12,12 @@ from datetime import timedelta
 
 from msgspec.structs import replace
 
-from cards.card import TOPICS, Card, OrderSuggestion
-from cards.compose.model import ModelCardContent, model_card
-from cards.new_orders import service_order
+from cards.card import TOPICS, Card, CardText
+from cards.compose.model import model_card
 from cards.text import decapitalized
 from cds_hooks.call.prefetch.needs import Needs
 from cds_hooks.call.protocol.hooks import ENCOUNTER_DISCHARGE, EncounterDischargeContext
-from cds_hooks.call.services._equation import today
+from cds_hooks.call.services._equation import offer
 from cds_hooks.call.services._exclusions import Exclusion
 from cds_hooks.call.services._follow_up import FEATURES as SCORE_FEATURES
 from cds_hooks.call.services._follow_up import FOLLOW_UP_DAYS, NO_FOLLOW_UP, advise_by_scores, facility_of
@@ -35,18 +34,12 @@ SUMMARY = (
     "Readmission within 30 days: {estimate} (higher than {higher} in 100 of stays with diabetes). "
     "Consider early follow-up."
 )
-CARD = ModelCardContent(
+CARD = CardText(
     summary=SUMMARY,
-    offer=OrderSuggestion(
-        label="Order a visit within 7 days",
-        description="Draft order: follow-up visit within 7 days of discharge.",
-        order={"resourceType": "ServiceRequest"},
-        is_recommended=True,
-    ),
     topic=TOPICS["readmission"],
     alike="stays like this one",
     seen="came back",
-    purpose="For planning after discharge, not for emergencies.",
+    closing="For planning after discharge, not for emergencies.",
 )
 """The words of the card."""
 WITHOUT_DIABETES = Exclusion(
@@ -75,8 +68,7 @@ async def _by_model(call: ServiceInput) -> Advice:
 
 
 def _card(call: ServiceInput, estimate: ModelEstimate) -> Card:
-    record = call.record
-    context = call.request.context
+    record, context = call.record, call.request.context
     assert isinstance(context, EncounterDischargeContext)  # noqa: S101 - the only hook of this service
     due = (record.as_of + timedelta(days=FOLLOW_UP_DAYS)).date().isoformat()
     facility = facility_of(record)
@@ -87,20 +79,18 @@ def _card(call: ServiceInput, estimate: ModelEstimate) -> Card:
         estimate.vector,
         replace(
             CARD,
-            first_line="" if facility is None else f"**Goes to {facility}**: agree the follow-up with the team there.",
-            offer=replace(
-                CARD.offer,
-                label=CARD.offer.label if facility is None else "Order a follow-up within 7 days",
-                description=f"Draft order: {decapitalized(visit)} within 7 days of discharge.",
-                order=service_order(
+            opening="" if facility is None else f"**Goes to {facility}**: agree the follow-up with the team there.\n",
+            offers=(
+                offer(
+                    call,
+                    f"Order a {'visit' if facility is None else 'follow-up'} within 7 days",
+                    f"Draft order: {decapitalized(visit)} within 7 days of discharge.",
                     f"{visit} within 7 days of discharge",
-                    record.patient_id,
-                    today(call),
                     encounter={"reference": f"Encounter/{context.encounter_id}"},
                     occurrenceDateTime=due,
                 ),
             ),
-            remark=DESTINATION_UNKNOWN if estimate.model is TWIN else "",
+            beside=(DESTINATION_UNKNOWN,) if estimate.model is TWIN else (),
         ),
         call.card_identity(call.model_url(estimate.manifest.id)),
     )

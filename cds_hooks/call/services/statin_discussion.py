@@ -7,12 +7,11 @@ to 79). A card is shown from intermediate on.
 import re
 from functools import partial
 
-from msgspec import Struct
-
-from cards.card import TOPICS, Card, OrderSuggestion, Source
-from cards.compose.equation import EquationCardContent, guideline_card, people_in_100
+from cards.card import TOPICS, CardText, OrderSuggestion, Source
+from cards.compose.equation import people_in_100
 from cards.extension import Fact, WorklistEntry
-from cards.new_orders import LIPIDS, OrderableTest, order_of_test, orderable_test_for, service_order
+from cards.new_orders import LIPIDS, OrderableTest, orderable_test_for
+from cards.rules.patient.measurements import measurement_fact
 from cards.text import capitalized, escape, format_number
 from cds_hooks.call.hold_back.visit import CardNotes, VisitRank
 from cds_hooks.call.prefetch.needs import Needs
@@ -25,14 +24,13 @@ from cds_hooks.call.services._equation import (
     is_moment_for_reminder,
     is_moment_for_talk,
     kept_for_worklist,
-    suggestion_of_test,
-    today,
+    offer,
+    offer_of_test,
 )
 from cds_hooks.call.services._exclusions import (
     NOT_AT_HOME,
     SHORT_OUTLOOK,
     Exclusion,
-    find_confirmed,
     limited_outlook,
     named_by_problem,
     on_record,
@@ -41,7 +39,7 @@ from cds_hooks.call.services._exclusions import (
 from cds_hooks.call.services._outlook import OUTLOOK_FEATURES, is_short, likely_deaths
 from cds_hooks.call.services._service import Advice, Advisor, ServiceInput, no_card
 from fhir.mapping.allergies import allergy_to_class
-from fhir.mapping.conditions import ConditionHit, find_condition
+from fhir.mapping.conditions import find_condition, find_confirmed
 from fhir.mapping.declined import declined_medicine
 from fhir.mapping.medications.active import active_medications, presence_of
 from fhir.record.record import PatientRecord
@@ -67,13 +65,13 @@ _ADULT_YEARS, _FROM_AGE, _TO_AGE = 20, 40, 75
 _SEVERE_LDL = 190.0
 _LDL_DAYS = 365.0
 # 2018: clinical atherosclerotic disease, LDL of 190 mg/dL or more, diabetes at 40 to 75 (doi of the guideline).
-_CHOLESTEROL_2018 = (
-    "2018 AHA/ACC multisociety guideline on blood cholesterol",
-    "https://doi.org/10.1161/CIR.0000000000000625",
+_CHOLESTEROL_2018 = Source(
+    label="2018 AHA/ACC multisociety guideline on blood cholesterol",
+    url="https://doi.org/10.1161/CIR.0000000000000625",
 )
-_HIV_2024 = (
-    "HHS panel on antiretroviral agents, statin therapy in people with HIV, 2024",
-    "https://clinicalinfo.hiv.gov/en/guidelines/hiv-clinical-guidelines-adult-and-adolescent-arv/statin-therapy-people-hiv",
+_HIV_2024 = Source(
+    label="HHS panel on antiretroviral agents, statin therapy in people with HIV, 2024",
+    url="https://clinicalinfo.hiv.gov/en/guidelines/hiv-clinical-guidelines-adult-and-adolescent-arv/statin-therapy-people-hiv",
 )
 _VESSELS = (
     "coronary_disease",
@@ -86,6 +84,7 @@ _VESSELS = (
     "atherosclerosis_operation",
 )
 _PCSK9 = ("evolocumab", "alirocumab", "inclisiran", "repatha", "praluent", "leqvio")
+_DIABETES = "statin_diabetes"
 _OF_DISEASE = frozenset({"statin_atherosclerosis", "statin_familial", "statin_ldl"})
 """Cards of a talk that treats what the patient has; the others prevent what may come."""
 _LIPIDS_OLD_DAYS = 365
@@ -135,12 +134,12 @@ def _judge(call: ServiceInput) -> Advice:
         return no_card(
             EQUATION.id, "input-missing", f"It is not known whether a statin is active{why}: no talk is suggested."
         )
-    indication = statin_indication(record)
-    if indication is not None and indication.id != "diabetes":
-        return advise_by_guideline(_indication_card(call, indication))
+    indication = _indication(call)
+    if indication is not None and indication.about != _DIABETES:
+        return advise_by_guideline(call, indication)
     advice = advise_by_equation(call, charted, _question(call, charted))
     if indication is not None and (advice.scores is None or not advice.cards):
-        return advise_by_guideline(_indication_card(call, indication))  # diabetes, and no score to go with it
+        return advise_by_guideline(call, indication)  # diabetes, and no score to go with it
     return advice
 
 
@@ -150,43 +149,50 @@ def _harmed(problem: Condition) -> bool:
     return states(_HARM, words)
 
 
-class Indication(Struct, frozen=True):
-    """Why a guideline names a statin without a score: in words, the fact, the guideline with its year."""
-
-    id: str
-    words: str
-    fact: Fact
-    guideline: str
-    url: str
-
-
-def statin_indication(record: PatientRecord) -> Indication | None:
-    """Return the first indication of the guidelines that needs no score; None for none."""
+def _indication(call: ServiceInput) -> CardText | None:
+    """Return the text of the first indication of the guidelines that needs no score; None for none."""
+    record = call.record
     age = record.age_years()
     if age is None or age < _ADULT_YEARS:
         return None
-    vessels = find_confirmed(record, *_VESSELS)
-    if vessels is not None:
-        return _of_condition("atherosclerosis", "known atherosclerotic disease", vessels)
-    inherited = find_confirmed(record, "familial_hypercholesterolaemia")
-    if inherited is not None:
-        return _of_condition("familial", "familial hypercholesterolaemia", inherited)
+    named = partial(_named, call)
+    if (vessels := find_confirmed(record, *_VESSELS)) is not None:
+        disease = fact_of_condition("atherosclerosis", vessels)
+        return named("known atherosclerotic disease", disease, talk=TALK_OF_DISEASE)
+    if (inherited := find_confirmed(record, "familial_hypercholesterolaemia")) is not None:
+        return named("familial hypercholesterolaemia", fact_of_condition("familial", inherited))
     ldl = record.newest("ldl_cholesterol", _LDL_DAYS)
     if ldl is not None and ldl.value >= _SEVERE_LDL:
         words = f"LDL cholesterol {format_number(ldl.value, [_SEVERE_LDL], 0)} mg/dL ({ldl.time.date})"
-        fact = Fact(name="ldl_cholesterol", value=ldl.value, unit="mg/dL", effective=ldl.time.text, source=ldl.source)
-        return Indication("ldl", words, fact, *_CHOLESTEROL_2018)
+        return named(words, measurement_fact(ldl), name="ldl")
     if not _FROM_AGE <= age <= _TO_AGE:
         return None
-    hiv = find_confirmed(record, "hiv")
-    if hiv is not None:
-        return _of_condition("hiv", f"HIV, age {age}", hiv, _HIV_2024)
+    if (hiv := find_confirmed(record, "hiv")) is not None:
+        return named(f"HIV, age {age}", fact_of_condition("hiv", hiv), guideline=_HIV_2024)
     diabetes = find_confirmed(record, "diabetes")
-    return _of_condition("diabetes", f"diabetes, age {age}", diabetes) if diabetes is not None else None
+    return named(f"diabetes, age {age}", fact_of_condition("diabetes", diabetes)) if diabetes is not None else None
 
 
-def _of_condition(name: str, words: str, hit: ConditionHit, source: tuple[str, str] = _CHOLESTEROL_2018) -> Indication:
-    return Indication(name, words, fact_of_condition(name, hit), *source)
+def _named(
+    call: ServiceInput, why: str, fact: Fact, name: str = "", guideline: Source = _CHOLESTEROL_2018, talk: str = TALK
+) -> CardText:
+    """Return the text of an indication that the guideline names: in words, its fact."""
+    charted = f" (**{escape(str(fact.value))}**" if isinstance(fact.value, str) else ""
+    if charted:
+        charted += f", {fact.effective[:10]})" if fact.effective else ")"
+    return CardText(
+        about=f"statin_{name or fact.name}",
+        summary=f"{capitalized(why)}, no statin found. Consider talking about one.",
+        opening=(
+            f"On record: {why}{charted}; no active statin. The guideline names a statin here without a risk "
+            f"score. Ask first whether one was tried and not tolerated.{_over_75(call)}"
+        ),
+        guideline=guideline,
+        topic=TOPICS["statin"],
+        facts=(fact,),
+        offers=(_talk(call, talk),),
+        closing="For prevention, not for emergencies.",
+    )
 
 
 def _takes_pcsk9(record: PatientRecord) -> bool:
@@ -194,26 +200,6 @@ def _takes_pcsk9(record: PatientRecord) -> bool:
         name in f"{active_medication.name} {active_medication.identity.words}".lower()
         for active_medication in active_medications(record)
         for name in _PCSK9
-    )
-
-
-def _indication_card(call: ServiceInput, why: Indication) -> Card:
-    charted = f" (**{escape(str(why.fact.value))}**" if isinstance(why.fact.value, str) else ""
-    if charted:
-        charted += f", {why.fact.effective[:10]})" if why.fact.effective else ")"
-    talk = TALK_OF_DISEASE if why.id == "atherosclerosis" else TALK
-    return guideline_card(
-        call.card_identity(),
-        output=f"statin_{why.id}",
-        summary=f"{capitalized(why.words)}, no statin found. Consider talking about one.",
-        opening=(
-            f"On record: {why.words}{charted}; no active statin. The guideline names a statin here without a risk "
-            f"score. Ask first whether one was tried and not tolerated.{_over_75(call)}"
-        ),
-        source=Source(label=why.guideline, url=why.url, topic=TOPICS["statin"]),
-        facts=(why.fact,),
-        offers=(_talk(call, talk),),
-        closing="For prevention, not for emergencies.",
     )
 
 
@@ -233,19 +219,18 @@ def _question(call: ServiceInput, charted: RecordInputs) -> EquationQuestion:
     # Lipids are ordered for a talk about a statin; a creatinine is not, and nothing where a cancer is treated.
     is_lipids = orderable_test_for(charted.missing_inputs(OUTPUT)) is LIPIDS
     is_lipids = is_lipids and find_condition(call.record, "cancer_any") is None
-    for_missing = partial(_content_for_missing, call) if is_lipids else None
-    return EquationQuestion(OUTPUT, _reaches, below, partial(_content, call), for_missing)
+    return EquationQuestion(OUTPUT, _reaches, below, partial(_risk, call), _missing if is_lipids else None)
 
 
 def _reaches(result: EquationResult) -> bool:
     return result.band_id in _DISCUSSED_BANDS
 
 
-def _content(call: ServiceInput, _charted: RecordInputs, result: EquationResult) -> EquationCardContent:
+def _risk(call: ServiceInput, _charted: RecordInputs, result: EquationResult) -> CardText:
     assert result.table is not None  # noqa: S101 - this output has bands for everyone
     people = people_in_100(result)
     band = result.band_id
-    return EquationCardContent(
+    return CardText(
         summary=(
             f"Heart attack or stroke in 10 years: about {people:g} in 100 ({band}); no statin found. Consider a talk."
         ),
@@ -261,29 +246,25 @@ def _content(call: ServiceInput, _charted: RecordInputs, result: EquationResult)
 
 
 def _talk(call: ServiceInput, talk: str) -> OrderSuggestion:
-    order = service_order(talk, call.record.patient_id, today(call))
-    return OrderSuggestion("Plan a talk about a statin", "Draft order: benefits, harms and wishes.", order)
+    return offer(call, "Plan a talk about a statin", "Draft order: benefits, harms and wishes.", talk)
 
 
 def _lipid_offer(call: ServiceInput) -> tuple[OrderSuggestion, ...]:
     """Return the offer of new lipids where the ones used are more than a year old."""
-    record = call.record
-    if record.newest("cholesterol_total", _LIPIDS_OLD_DAYS) is not None:
+    if call.record.newest("cholesterol_total", _LIPIDS_OLD_DAYS) is not None:
         return ()
-    order = order_of_test(LIPIDS, record.patient_id, today(call))
-    return (OrderSuggestion("Order new lipids first", "The one used is over a year old.", order),)
+    return (offer_of_test(call, LIPIDS, "Order new lipids first", "The one used is over a year old."),)
 
 
-def _content_for_missing(call: ServiceInput, charted: RecordInputs, test: OrderableTest) -> EquationCardContent:
+def _missing(charted: RecordInputs, test: OrderableTest) -> CardText:
     age = charted.given.get("age")
-    return EquationCardContent(
+    return CardText(
         summary=f"Risk of heart attack and stroke cannot be estimated: no {test.words}. Consider ordering it.",
         opening=(
             f"Everything that PREVENT asks for at {age:g} is there but the **{test.words}**; with it the 10-year risk "
             "may turn out intermediate or high."
         ),
         topic=TOPICS["statin"],
-        offers=(suggestion_of_test(test, call),),
     )
 
 

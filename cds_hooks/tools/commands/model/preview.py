@@ -15,8 +15,8 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from cards.card import CardIdentity
-from cards.compose.model import ModelCardContent, model_card
+from cards.card import CardIdentity, CardText, OrderSuggestion
+from cards.compose.model import model_card
 from cds_hooks.call.services._declared import card_words, watermarked
 from cds_hooks.call.services._service_file import ServiceFile, service_files
 from cds_hooks.call.trusted_models import own_keys
@@ -202,7 +202,9 @@ def _train(model_id: str, table: Path, folder: Path) -> tuple[Model, Preview, Pa
     service = _own_service(model_id, folder)
     if service is None:
         raise TrainingRefused(f"no service in {folder} names the model {model_id}: write {model_id}.service.toml")
-    planned = card_words(service[0], {"resourceType": "ServiceRequest"})
+    declared = service[0]
+    (ordered,) = declared.orders
+    planned = card_words(declared, OrderSuggestion(ordered.label, "", {"resourceType": "ServiceRequest"}))
     card = _composed(model, row, watermarked(planned, "One of the people of the table, before the gates of the model"))
     write_whole(written / PREVIEW, msgspec.json.encode(card))
     return model, card, written
@@ -216,7 +218,7 @@ def _own_service(model_id: str, folder: Path) -> tuple[ServiceFile, DeclaringFil
     return next((service for service in services if service[0].model == model_id), None)
 
 
-def _composed(model: Model, row: NDArray[np.float64], planned: ModelCardContent) -> Preview:
+def _composed(model: Model, row: NDArray[np.float64], planned: CardText) -> Preview:
     """Return the card of a row of a table, as if it had been read from a chart."""
     prediction: Prediction = model.predict(row)
     vector = _vector(features_named(model.features), row)

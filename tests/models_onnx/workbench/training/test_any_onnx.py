@@ -14,8 +14,8 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 from sklearn.neural_network import MLPClassifier
 
-from cards.card import CardIdentity, OrderSuggestion
-from cards.compose.model import ModelCardContent, model_card
+from cards.card import TOPICS, CardIdentity, CardText
+from cards.compose.model import model_card
 from fhir.mapping.features.catalog import FEATURES, features_named
 from fhir.mapping.features.declared import add_declared_features
 from fhir.mapping.features.feature import FeatureValue, FeatureVector, map_features
@@ -112,9 +112,8 @@ def card_words(model: Model) -> str:
     ]
     prediction = model.predict(values)
     vector = FeatureVector(features, values, [*evidence], [])
-    offer = OrderSuggestion("Talk", "Talk about it", {"resourceType": "ServiceRequest"}, is_recommended=True)
     identity = CardIdentity("card", lambda number: f"suggestion-{number}", "http://why", "http://how")
-    planned = ModelCardContent(summary="A risk", offer=offer)
+    planned = CardText(summary="A risk", topic=TOPICS["planning"])
     return model_card(model.manifest, prediction, vector, planned, identity).detail or ""
 
 
