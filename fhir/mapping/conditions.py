@@ -29,7 +29,7 @@ from fhir.record.record import PatientRecord, relative_reference
 from fhir.record.refusals import Refusal
 from fhir.record.resources import Condition, Encounter, Procedure
 from fhir.terminology.allergens import Allergen, allergen_of_problem
-from fhir.terminology.assertions import AssertedText, states
+from fhir.terminology.assertions import AssertedText, is_of_patient, states
 from fhir.terminology.caching import remembered
 from fhir.terminology.condition_words import code_of_words
 from fhir.terminology.conditions import (
@@ -41,6 +41,7 @@ from fhir.terminology.conditions import (
     with_implied,
 )
 from fhir.terminology.imported import meaning_of_name
+from fhir.terminology.medications import table_rows
 from fhir.terminology.phrases import Mention, groups_in_words
 
 _KIND_NOT_STATED = "heart_valve_prosthesis_kind_not_stated"
@@ -87,7 +88,7 @@ def _reading(concept: CodeableConcept) -> ConceptReading:
         is_whole = is_whole or (is_own and _says_all(coding))
         is_known = is_known or is_known_condition(coding.system, coding.code)
     if (meant or is_whole) and _KIND_NOT_STATED not in meant and not _is_only_of_words(concept):
-        kept = _not_taken_back(concept, meant)
+        kept = tuple([group for group in _not_taken_back(concept, meant) if not _is_ended(group, concept)])
         return ConceptReading((*kept, *_refined(concept, kept)), (), True, tuple(meant))
     coded = tuple(meant)
     mentions = _mentions(concept)
@@ -325,6 +326,8 @@ def _counts_as_group(mention: Mention, concept: CodeableConcept, *, is_history: 
     group = CONDITION_GROUPS[mention.group]
     if not (mention.assertion.is_of_patient or _is_stated_plan(mention)):
         return False
+    if _is_ended(MeantGroup(mention.group, ""), concept):
+        return False
     if not (is_history or mention.assertion.temporality == "historical") or group.history:
         return True
     is_over = group.is_lasting and (is_history or any(_is_over(mention.group, text) for text in concept.texts))
@@ -345,6 +348,78 @@ def _is_over(group: str, text: str) -> bool:
         _ENDED.search(clauses[n]) or ((over := _ENDED.match(behind[n])) and _SAYS_WHEN.match(behind[n], over.end()))
         for n in naming
     )
+
+
+class _Ending(Struct, frozen=True, gc=False):
+    """An operation that ends a disease, and the words beside which it has not."""
+
+    operation: re.Pattern[str]
+    unless: re.Pattern[str]
+    other_codes: tuple[str, ...]
+    """How codes begin that name another disease of the group: atrial fibrillation, where flutter was ablated."""
+
+
+def _read_endings() -> dict[str, _Ending]:
+    endings: dict[str, _Ending] = {}
+    for row in table_rows("ended_by_operations.csv"):
+        unless = f"|{row['unless']}" if row["unless"] else ""
+        ending = _Ending(
+            re.compile(rf"\b(?:{row['operation']})\w*", re.IGNORECASE),
+            re.compile(rf"\b(?:(?:{_NOT_ENDED})\w*|(?:{_NOT_ENDED_WORDS}{unless})\b)", re.IGNORECASE),
+            tuple(filter(None, row["other_codes"].split("|"))),
+        )
+        endings.update(dict.fromkeys(row["groups"].split("|"), ending))
+    return endings
+
+
+# How words begin, and whole words, beside which an operation has ended nothing, or is still to come.
+_NOT_ENDED = (
+    "failed|failing|(?:graft|transplant|ablation) failure|unsuccess|attempt|recur|residu|persist|refract|incomplet"
+    "|parti[ae]l|parci|parzial|subtotal|return|relaps|reject|resist|remain|loss|lost|listed|plan|schedul|await|pend"
+    "|candidat|consider|declin|refus|refer|offer|evaluat|discuss|work-?up|eligib|bridg|indicat"
+    "|rezidiv|recidiv|récidiv|wieder|erneut|erfolglos|frustran|fehlgeschlag|geplant|abgelehnt|vorgeseh|éch(?:ec|ou)"
+    "|prévu|attente|rechut|fracas|fall(?:id|ito)|program|pendient|espera|previst|attesa|mislukt|gepland|misslyck|planer"
+)
+_NOT_ENDED_WORDS = "again|back|still|ongoing|despite|before|prior|pre|list|would|may|if|vor|noch|encore|aún|teil"
+_NO_RECURRENCE = re.compile(
+    r"\b(?:no|without|free of|kein\w*|ohne|sans|sin|senza|geen|zonder|sem|ingen|uden|utan) (?:\w+ ){0,3}"
+    r"(?:recur|residu|relaps|rezidiv|recidiv|récidiv)\w*",
+    re.IGNORECASE,
+)
+_TO_COME = re.compile(r"\b(?:for|needs?|to|zur|zum|pour|para|per|voor|til)(?: \w+){0,2} $", re.IGNORECASE)
+_IS_DONE = re.compile(
+    r"\b(?:s/?p|s\.p\.|status|post|after|following|since|had|underwent|h/o|hx|history|successful\w*|curative|cured|by"
+    r"|z\.? ?n|zustand|nach|erfolgreich\w*|opéré\w*|après|état|apr[eè]s|tras|despu[eé]s|operad[oa]|ap[oó]s|dopo|stato"
+    r"|esiti|na|efter|etter|st\.? ?p)\b[^;\n]{0,50}$",
+    re.IGNORECASE,
+)
+# "Ablated", "ablation 2019", "ablation (successful)".
+_PARTICIPLE = re.compile(r"(?:ed|iert|ado|ada|ato|ata|ée?)$", re.IGNORECASE)
+_WAS_DONE = re.compile(
+    r"[^.;\n]{0,40}\b(?:19|20)\d\d\b"
+    r"|[ ,(:-]+(?:was |is )?(?:done|performed|success|complete|curative|erfolgreich|réussi)",
+    re.IGNORECASE,
+)
+
+
+def _is_ended(meant: MeantGroup, concept: CodeableConcept) -> bool:
+    ending = _ENDINGS.get(meant.group)
+    if ending is None or (meant.code and meant.code.replace(".", "").startswith(ending.other_codes)):
+        return False
+    return any(_is_ended_by_operation(ending, text) for text in concept.texts)
+
+
+def _is_ended_by_operation(ending: _Ending, text: str) -> bool:
+    """Whether a text says that an operation which ends the disease was done: "WPW s/p ablation", no failed one."""
+    match = ending.operation.search(text)
+    if match is None or ending.unless.search(_NO_RECURRENCE.sub("", text[: match.start()] + text[match.end() :])):
+        return False
+    before, end = text[: match.start()], match.end()
+    is_done = _IS_DONE.search(before) or _PARTICIPLE.search(match[0]) or _WAS_DONE.match(text, end)
+    return is_done is not None and _TO_COME.search(before) is None and is_of_patient(text, match.start())
+
+
+_ENDINGS = _read_endings()
 
 
 MECHANICAL_VALVE = "mechanical_valve"
