@@ -3,11 +3,8 @@
 import os
 from pathlib import Path
 
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page
-
-from tests.browser.accessible import axe_faults
-
-__all__ = ["WIDTHS", "assert_nothing_is_cut_off", "axe_faults", "cut_off", "tab_to", "wait_for_autofocus"]
 
 WIDTHS = (320, 360, 700, 701, 1100, 1480, 1600)
 _WAITS_FOR_FOCUS = "document.querySelector('[autofocus]') !== null && document.activeElement === document.body"
@@ -30,6 +27,15 @@ def cut_off(page: Page) -> list[str]:
     """The elements of the page that reach beyond the right edge of its window."""
     found: list[str] = page.evaluate(_CUT_OFF)
     return found
+
+
+def axe_faults(page: Page) -> list[str]:
+    """What axe-core finds, at whatever level and by any of its rules, each with its rule, level and place."""
+    return [
+        f"{rule['id']} ({rule['impact']}): {node['target']} {node['html'][:120]}"
+        for rule in Axe().run(page).response["violations"]
+        for node in rule["nodes"]
+    ]
 
 
 def wait_for_autofocus(page: Page) -> None:

@@ -1,7 +1,6 @@
 """Logging in with a real browser, by keyboard and by the site’s provider; the worklist as a person uses it."""
 
 import asyncio
-import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -14,8 +13,8 @@ from playwright.sync_api import Browser, Page, expect
 
 from cds_hooks.evidence.storage.decision import Decision, new_decision_id
 from cds_hooks.evidence.storage.opening import open_decision_log
-from tests.browser.accessible import axe_faults
 from tests.browser.conftest import running
+from tests.browser.looking import assert_nothing_is_cut_off, axe_faults, tab_to
 from tests.cds_hooks.call.hold_back.test_budgets import budget_call
 from tests.cds_hooks.call.services.equation_calls import NOW
 from tests.cds_hooks.people.access.browsing import PASSWORD, entries, with_account
@@ -26,10 +25,7 @@ from tests.live import record_in
 
 pytestmark = pytest.mark.slow
 
-WIDTHS = (360, 700, 701, 1100, 1480, 1600)
 HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(2)>"
-_CUT_OFF = """() => [...document.querySelectorAll('body *')].filter(e => !e.closest('.vh, svg, .skip')
-    && e.getBoundingClientRect().right > document.documentElement.clientWidth + 1).map(e => e.outerHTML.slice(0, 80))"""
 
 Open = Callable[..., Page]
 
@@ -111,35 +107,12 @@ def test_a_person_logs_in_with_the_keyboard_alone_sees_the_page_they_wanted_and_
     assert page.url == f"{base_url}/worklist"
     (cookie,) = [each for each in page.context.cookies() if each["name"] == "cds-session"]
     assert (cookie["httpOnly"], cookie["sameSite"], cookie["expires"]) == (True, "Lax", -1)
-    for _ in range(20):
-        page.keyboard.press("Tab")
-        if page.evaluate("document.activeElement.textContent") == "Sign out":
-            break
+    tab_to(page, "Sign out")
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", level=1)).to_have_text("Log in")
     page.goto(f"{base_url}/worklist")
     expect(page.get_by_role("heading", level=1)).to_have_text("Log in")
     assert ("account cleo", {"act": "out"}) in entries(folder, "login")
-
-
-def test_the_navigation_has_what_the_role_may_open_and_nothing_else(logged_in: Open) -> None:
-    of_everybody = ["Rules", "Models", "Documentation"]
-    links = {
-        "vera": of_everybody,
-        "cleo": ["Worklist", *of_everybody],
-        "olga": ["Try a service", "Rules", "Models", "Decisions", "Operations", "Documentation"],
-    }
-    for name, wanted in links.items():
-        page = logged_in("/", name)
-        found = page.get_by_role("navigation", name="Pages").get_by_role("link").all_inner_texts()
-        assert found == wanted, name
-        expect(page.get_by_role("link", name="start page")).to_be_visible()
-
-
-def test_the_tester_sends_a_call_from_within_a_session(logged_in: Open) -> None:
-    page = logged_in("/try", "olga")
-    page.get_by_role("button", name="Build and send").click()
-    expect(page.get_by_role("heading", name="The cards as an EHR draws them")).to_be_visible()
 
 
 def test_a_clinician_finds_who_is_first_opens_why_and_takes_findings_off_and_puts_one_back(
@@ -148,6 +121,10 @@ def test_a_clinician_finds_who_is_first_opens_why_and_takes_findings_off_and_put
     page = logged_in("/worklist", "cleo")
     table = page.get_by_role("table", name="patients")
     expect(page.get_by_text("Complete blood count").first).to_be_visible()
+    assert page.get_by_text(HOSTILE).count() >= 1
+    assert page.locator("img").count() == 0
+    assert axe_faults(page) == []
+    assert_nothing_is_cut_off(page, "worklist")
     rows = table.get_by_role("row").count()
     assert rows >= 4, "a heading and three patients; the tester's call of another test may have put one more there"
     page.get_by_role("link", name="Why this was found about patient other-patient").click()
@@ -179,42 +156,6 @@ def test_the_list_is_filtered(logged_in: Open) -> None:
     expect(page.get_by_text("Nothing on the list fits this filter.")).to_be_visible()
     page.get_by_role("link", name="Show everything").click()
     expect(page.get_by_role("button", name="Done: Complete blood count, patient other-patient")).to_be_visible()
-
-
-def test_a_hostile_patient_id_is_text(logged_in: Open) -> None:
-    page = logged_in("/worklist", "cleo")
-    assert page.get_by_text(HOSTILE).count() >= 1
-    assert page.locator("img").count() == 0
-
-
-def test_who_may_not_see_the_list_is_told_so(logged_in: Open) -> None:
-    page = logged_in("/", "vera")
-    answer = page.request.get(page.url.rstrip("/") + "/worklist", headers={"accept": "text/html"})
-    assert answer.status == 403
-    assert "Not for your role" in answer.text()
-    assert "other-patient" not in answer.text()
-
-
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_login_and_worklist_are_accessible_and_fit_every_width(
-    opened: Open, logged_in: Open, base_url: str, scheme: str
-) -> None:
-    login = opened(f"{base_url}/login", color_scheme=scheme)
-    work = logged_in("/worklist", "cleo", color_scheme=scheme)
-    for name, page in (("login", login), ("worklist", work)):
-        assert axe_faults(page) == []
-        for width in WIDTHS:
-            page.set_viewport_size({"width": width, "height": 900})
-            assert page.evaluate("document.documentElement.scrollWidth") == width
-            assert page.evaluate(_CUT_OFF) == []
-            _keep(page, f"{name}-{scheme}-{width}")
-
-
-def _keep(page: Page, name: str) -> None:
-    """A picture to look at, where CDS_PICTURES of the tests names a folder."""
-    pictures = os.environ.get("PICTURES_OF_TESTS")
-    if pictures:
-        page.screenshot(path=f"{pictures}/{name}.png", full_page=True)
 
 
 def test_a_person_of_the_site_logs_in_at_the_provider(browser: Browser, tmp_path: Path) -> None:

@@ -4,7 +4,9 @@ from collections.abc import Callable
 from itertools import pairwise
 
 import pytest
-from playwright.sync_api import Page
+from playwright.sync_api import Page, expect
+
+from tests.browser.looking import tab_to
 
 pytestmark = pytest.mark.slow
 
@@ -105,3 +107,20 @@ def test_a_page_prints_with_the_patient_on_it(opened: Open, pages: dict[str, str
     page.emulate_media(media="print")
     assert page.locator(".who").is_visible()
     assert not page.locator("summary").first.is_visible()
+
+
+def test_a_rule_is_found_and_its_decisions_with_the_keyboard_alone(
+    opened: Open, pages: dict[str, str], base_url: str
+) -> None:
+    assert pages["order"]
+    page = opened(f"{base_url}/rules", java_script_enabled=False)
+    tab_to(page, "Contains")
+    page.keyboard.type("metformin")
+    page.keyboard.press("Enter")
+    page.get_by_role("table", name="rule").get_by_role("link").first.focus()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="How often does it show a card?")).to_be_visible()
+    expect(page.get_by_text("cds-hooks release off rule").first).to_be_visible()
+    page.get_by_role("link", name="the decisions in which it found something").click()
+    page.locator('a[href^="explain/"]').first.click()
+    expect(page.get_by_text("Worked out").first).to_be_visible()

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.looking import assert_nothing_is_cut_off, axe_faults
+from tests.browser.looking import assert_nothing_is_cut_off, axe_faults, tab_to
 
 pytestmark = pytest.mark.slow
 
@@ -30,6 +30,24 @@ def _order_naproxen(page: Page) -> None:
     page.get_by_label("Its dose").fill("1 tablet twice a day")
     page.get_by_role("button", name="Add to drafts").click()
     expect(page.get_by_role("rowheader", name="naproxen 500 MG Oral Tablet")).to_be_visible()
+
+
+def test_the_whole_task_is_done_with_the_keyboard_alone(tried: Open) -> None:
+    """The first test: nobody has accepted anything yet."""
+    page = tried()
+    tab_to(page, "Patient")
+    page.keyboard.type("Elderly woman, eGFR 25")
+    tab_to(page, "A drug or a test")
+    page.keyboard.type("Naproxen 500 MG Oral Tablet")
+    tab_to(page, "Add to drafts")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("rowheader", name="naproxen 500 MG Oral Tablet")).to_be_visible()
+    tab_to(page, "Send with these drafts")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("article").first).to_contain_text("eGFR 25")
+    tab_to(page, "(advised)")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("article").first).to_contain_text("Accepted")
 
 
 def test_a_sample_is_sent_and_its_card_is_seen_without_a_script(tried: Open) -> None:
