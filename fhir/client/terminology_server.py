@@ -18,11 +18,10 @@ from fhir.terminology.definitions import below as or_below
 from fhir.terminology.imported import Meaning, Source
 from fhir.terminology.importing import snomed_roots
 from fhir.terminology.release_files import Imported
-from fhir.terminology.rf2 import Difference, NotARelease
+from fhir.terminology.rf2 import Difference, NotARelease, Roots
 
 SNOMED: Final = "http://snomed.info/sct"
 _AGENT, _INGREDIENTS = "246075003", ("127489000", "762949000")
-_PAGE: Final = 1000
 _CODES_AT_ONCE: Final = 150
 """So many codes are in one expression: servers bound its length."""
 _ATTEMPTS: Final = 4
@@ -45,6 +44,8 @@ class TerminologyServer:
     base: str
     http: httpx.Client
     pause: Callable[[float], None] = sleep
+    page: int = 1000
+    """So many concepts are asked for at once."""
     editions: set[str] = field(default_factory=set)
     """The versions of SNOMED CT that its answers named: more than one is refused."""
 
@@ -92,7 +93,9 @@ class TerminologyServer:
         concepts: dict[str, list[str]] = {}
         offset = 0
         while True:
-            expansion = self._ask("POST", "ValueSet/$expand", json=_request(include, offset)).get("expansion")
+            expansion = self._ask("POST", "ValueSet/$expand", json=_request(include, offset, self.page)).get(
+                "expansion"
+            )
             if not isinstance(expansion, dict):
                 raise NotARelease(f"{self.base}: the answer to $expand is no expansion")
             self._note_edition(expansion)
@@ -100,7 +103,7 @@ class TerminologyServer:
             concepts.update(page)
             offset += len(page)
             total = expansion.get("total")
-            if not page or (offset >= total if isinstance(total, int) else len(page) < _PAGE):
+            if not page or (offset >= total if isinstance(total, int) else len(page) < self.page):
                 return concepts
 
     def _note_edition(self, expansion: Mapping[str, Any]) -> None:
@@ -136,7 +139,7 @@ def _why(content: Any) -> str:
     return f": {'; '.join(filter(None, texts))[:300]}" if any(texts) else ""
 
 
-def _request(include: Mapping[str, Any], offset: int) -> dict[str, Any]:
+def _request(include: Mapping[str, Any], offset: int, count: int) -> dict[str, Any]:
     compose = {"include": [{"system": SNOMED, **include}]}
     value_set = {"resourceType": "ValueSet", "status": "active", "compose": compose}
     return {
@@ -144,7 +147,7 @@ def _request(include: Mapping[str, Any], offset: int) -> dict[str, Any]:
         "parameter": [
             {"name": "valueSet", "resource": value_set},
             {"name": "offset", "valueInteger": offset},
-            {"name": "count", "valueInteger": _PAGE},
+            {"name": "count", "valueInteger": count},
             {"name": "activeOnly", "valueBoolean": True},
             {"name": "includeDesignations", "valueBoolean": True},
         ],
@@ -161,14 +164,16 @@ def _contained(entries: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, list
         yield from _contained(entry.get("contains") or ())
 
 
-def expand_by(server: TerminologyServer, imported: Imported, step: Callable[[str, int, int], None]) -> None:
-    """Add what the server has of our groups, allergens, vaccines and ingredients.
+def expand_by(
+    server: TerminologyServer, imported: Imported, step: Callable[[str, int, int], None], roots: Roots | None = None
+) -> None:
+    """Add what the server has of our groups, allergens, vaccines and ingredients, or of these roots in their place.
 
     Raises:
         NotARelease: The server cannot be asked or does not expand, or its edition changed meanwhile.
     """
     edition = server.edition()
-    roots = snomed_roots(imported.definitions)
+    roots = roots or snomed_roots(imported.definitions)
     names: dict[str, list[str]] = {}
     keys_of: dict[str, defaultdict[str, set[str]]] = {kind: defaultdict(set) for kind in (*roots.by_kind, "allergy")}
     keys = [(kind, key) for kind, of_kind in roots.by_kind.items() for key in of_kind]

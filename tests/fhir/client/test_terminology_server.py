@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
@@ -14,11 +15,11 @@ import pytest
 from typer.testing import CliRunner
 
 from cds_hooks.tools.commands.terminology import app
-from fhir.client import terminology_server
-from fhir.client.terminology_server import TerminologyServer
+from fhir.client.terminology_server import TerminologyServer, expand_by
 from fhir.mapping.understanding import understand
 from fhir.terminology.definitions import Definition
 from fhir.terminology.imported import use_index
+from fhir.terminology.importing import faults_of, import_releases
 from fhir.terminology.rf2 import NotARelease, Release, Roots
 
 _HF, _IBUPROFEN, _AGENT = "84114007", "387207008", "246075003"
@@ -134,9 +135,8 @@ def _serving(expand: Callable[[dict[str, Any]], Answer], looked_up: Answer = _KN
         thread.join()
 
 
-@pytest.fixture(autouse=True)
-def _small(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Tables of one group and one ingredient, pages of two concepts: thousands of requests would show nothing more."""
+def _small() -> Roots:
+    """Tables of few groups and ingredients: thousands of requests would show nothing more."""
     by_kind = {
         "group": {"hf": frozenset([_HF, _ELSEWHERE])},
         "drug": {"5640": frozenset([_IBUPROFEN]), "161": frozenset([_ELSEWHERE])},
@@ -146,11 +146,7 @@ def _small(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     elsewhere = Definition("group", "gout", "snomed", f"{_HF};-{_ELSEWHERE}")
     below = Definition("group", "coma", "ecl", f"<< {_BELOW}")
     by_kind["group"] |= {"gout": frozenset(), "coma": frozenset()}
-    roots = Roots(by_kind, frozenset([_EXCLUDED]), [elsewhere, below])
-    monkeypatch.setattr(terminology_server, "snomed_roots", lambda _: roots)
-    monkeypatch.setattr(terminology_server, "_PAGE", 2)
-    yield
-    use_index(None)
+    return Roots(by_kind, frozenset([_EXCLUDED]), [elsewhere, below])
 
 
 def _import(base: str, index: Path) -> tuple[int, str]:
@@ -158,16 +154,19 @@ def _import(base: str, index: Path) -> tuple[int, str]:
     return done.exit_code, done.output
 
 
-def test_groups_allergies_and_products_are_expanded_by_a_server(tmp_path: Path) -> None:
+def test_groups_allergies_and_products_are_expanded_by_a_server(tmp_path: Path, request: pytest.FixtureRequest) -> None:
     index = tmp_path / "terms.idx"
-    with _serving(_expanded) as (base, requests):
-        code, said = _import(base, index)
-    assert code == 0, said
+    with _serving(_expanded) as (base, requests), httpx.Client() as http:
+        ask = partial(expand_by, TerminologyServer(base, http, page=2), roots=_small())
+        imported = import_releases([], index, lambda *_: None, ask)
     assert requests[0] == "/fhir/CodeSystem/$lookup"
     assert set(requests[1:]) == {"/fhir/ValueSet/$expand"}
-    assert f"{base} {_EDITION}: $expand" in said
-    assert f"look at: the definition of gout names {_ELSEWHERE}, which is not active in the release" in said
+    assert [(source.publisher, source.edition, source.file) for source in imported.sources] == [
+        (base, _EDITION, "$expand")
+    ]
+    assert f"the definition of gout names {_ELSEWHERE}, which is not active in the release" in faults_of(imported)
     use_index(index)
+    request.addfinalizer(lambda: use_index(None))
 
     def read(kind: str, element: str, code: str) -> Any:
         concept = {"coding": [{"system": "http://snomed.info/sct", "code": code}]}
@@ -217,7 +216,7 @@ def test_an_edition_that_changes_between_two_pages_is_refused() -> None:
         httpx.Client() as http,
         pytest.raises(NotARelease, match="the edition changed while it was read: 2026-07, 2027-01"),
     ):
-        TerminologyServer(base, http).expand(f"<< {_HF}")
+        TerminologyServer(base, http, page=2).expand(f"<< {_HF}")
 
 
 def test_a_code_that_the_server_does_not_know_is_told_in_its_words() -> None:
@@ -251,7 +250,7 @@ def test_what_an_answer_lacks_is_empty_and_a_server_that_stays_busy_is_left() ->
     replies = (httpx.Response(status, json=content) for status, content in answers)
     waited: list[float] = []
     with httpx.Client(transport=httpx.MockTransport(lambda _: next(replies))) as http:
-        server = TerminologyServer("http://127.0.0.1/r4", http, waited.append)
+        server = TerminologyServer("http://127.0.0.1/r4", http, waited.append, page=2)
         assert (server.edition(), server.edition()) == ("", "")
         assert server.expand("<< 1") == {"1": [], "2": [], "3": []}
         assert (server.expand("<< 1"), server.editions) == ({"1": []}, {""})
