@@ -1,6 +1,5 @@
-"""A model's evaluation and its page in Markdown, for docs/models and the terminal: made from its manifest."""
+"""A model's page in Markdown, for docs/models and the terminal, made from its manifest; its figures elsewhere."""
 
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -13,13 +12,11 @@ from models_onnx.artifact.manifest import Manifest, ModelInput, horizon_words
 from models_onnx.model_card.calibration import BAR, net_benefit_of_everybody, net_benefits
 from models_onnx.model_card.origin import absence_words, lineage_rows, provenance_rows
 from models_onnx.serving.registry import ARTIFACTS
-from models_onnx.spec import get_spec
 from models_onnx.workbench.release.card import interval
 from models_onnx.workbench.release.publishing import COMPARISON
 
 if TYPE_CHECKING:
     from models_onnx.workbench.training.commands import ExternalEvaluation
-    from models_onnx.workbench.training.crossvalidate import Progress
 
 METRICS: Final = {
     "auroc": "AUROC",
@@ -97,7 +94,7 @@ def other_rows_page(evaluated: "ExternalEvaluation") -> str:
         macros.figures({"these rows": evaluated.whole}, row_words),
         macros.groups(evaluated.subgroups, row_words, ""),
     ]
-    return "".join(left_out) + "\n\n".join(map(str, tables)) + f"\n{_proposal(evaluated)}\n"
+    return f"{evaluated.how}\n\n{''.join(left_out)}" + "\n\n".join(map(str, tables)) + f"\n{_proposal(evaluated)}\n"
 
 
 def _proposal(evaluated: "ExternalEvaluation") -> str:
@@ -151,50 +148,3 @@ def _read(folder: Path | None, manifest: Manifest, name: str) -> dict[str, Any]:
         return {}
     document: dict[str, Any] = msgspec.json.decode((folder / manifest.id / name).read_bytes())
     return document
-
-
-@dataclass(frozen=True, slots=True)
-class ShownEvaluation:
-    """One evaluation: a Markdown page, the same as a document, and whether every floor holds."""
-
-    page: str
-    document: Any
-    passed: bool
-
-
-def evaluate_artifact(
-    name: str, data: Path, seed: int, replicates: int, progress: "Progress", specs: Path | None
-) -> ShownEvaluation:
-    """Return the figures out of fold, on people that the model was not trained on."""
-    # imported here: the pages are also made where the extra `train` is not installed
-    from models_onnx.workbench.training.data.cohort import read_table
-    from models_onnx.workbench.training.pipeline import train
-
-    spec = get_spec(name, specs)
-    trained = train(spec, read_table(spec, data), seed, replicates, progress)
-    return ShownEvaluation(model_page(trained.manifest, folder=None), trained.manifest, trained.passed)
-
-
-def evaluate_on_rows(
-    name: str,
-    rows: Path,
-    data: Path,
-    folder: Path,
-    seed: int,
-    replicates: int,
-    progress: "Progress",
-    specs: Path | None,
-) -> ShownEvaluation:
-    """Return the figures of the artifact on the people of another table."""
-    from models_onnx.workbench.training.commands import evaluate_rows
-
-    evaluated = evaluate_rows(name, rows, folder, seed, replicates, progress, specs, data)
-    manifest = evaluated.manifest
-    document = {
-        "model": {"id": manifest.id, "version": manifest.version, "sha256": manifest.file.sha256},
-        "how": evaluated.how,
-        "left_out": [{"words": step.words, "count": step.count} for step in evaluated.cohort.left_out],
-        "all": evaluated.whole,
-        "subgroups": evaluated.subgroups,
-    }
-    return ShownEvaluation(other_rows_page(evaluated), document, True)

@@ -146,6 +146,18 @@ class ExternalEvaluation:
         return self.model.manifest
 
     @property
+    def document(self) -> dict[str, Any]:
+        """Return the evaluation for programs."""
+        manifest = self.manifest
+        return {
+            "model": {"id": manifest.id, "version": manifest.version, "sha256": manifest.file.sha256},
+            "how": self.how,
+            "left_out": [{"words": step.words, "count": step.count} for step in self.cohort.left_out],
+            "all": self.whole,
+            "subgroups": self.subgroups,
+        }
+
+    @property
     def how(self) -> str:
         """Say of whom the figures are."""
         return f"On {self.rows.name}, {len(self.cohort):,} {self.manifest.row_words} it was not trained on."
@@ -218,8 +230,8 @@ def _refuse_training_rows(
         return
     if hashlib.sha256(rows.read_bytes()).hexdigest() == manifest.data.sha256:
         raise TrainingRefused(
-            f"{rows.name} is the table that the model was trained on: figures of people not trained on are those of "
-            f"'cds-hooks model evaluate {spec.id}' without --rows"
+            f"{rows.name} is the table that the model was trained on: figures of people not trained on are "
+            f"those of /models/{spec.id}"
         )
     try:
         trained_on = build_cohort(spec, read_table(spec, data_folder or Path()).rows).content()
@@ -230,6 +242,6 @@ def _refuse_training_rows(
     if repeated > max(FEW, MANY * len(content)):
         raise TrainingRefused(
             f"{min(repeated, len(content)):,} of the {len(content):,} rows of {rows.name} repeat rows of {spec.table}, "
-            "on which the model was trained: figures of people not trained on are those of "
-            f"'cds-hooks model evaluate {spec.id}' without --rows"
+            "on which the model was trained: figures of people not trained on are "
+            f"those of /models/{spec.id}"
         )

@@ -1,6 +1,7 @@
-"""`cds-hooks model gates`: runs the gates that a model must pass before it is served."""
+"""`cds-hooks model gates`: runs the gates that a model must pass before it is served, or says how it does elsewhere."""
 
 from functools import partial
+from pathlib import Path
 from time import thread_time
 from typing import Annotated, Any
 
@@ -13,9 +14,11 @@ from cds_hooks.settings import settings
 from cds_hooks.tools.commands.model.console import (
     Data,
     Folder,
+    Replicates,
     Specs,
     moment,
     own_specs,
+    print_markdown,
     problems,
     progress_bars,
     today,
@@ -28,6 +31,7 @@ from models_onnx.artifact.keys import Keys
 from models_onnx.artifact.release_file import DRAFT, read_release
 from models_onnx.errors import SignatureRefused
 from models_onnx.serving.registry import ARTIFACTS, find_version
+from models_onnx.spec import REPLICATES, SEED
 from models_onnx.workbench.gates.subject import Evidence, Subject
 
 _COLOURS = {"passed": "green", "waived": "yellow"}
@@ -44,14 +48,23 @@ def gates(
     record: Annotated[
         bool, typer.Option("--record", help="Make the report part of the signed release; without red, it is validated.")
     ] = False,
+    rows: Annotated[
+        Path | None, typer.Option(help="In place of the gates: its figures on this table (same columns, other people).")
+    ] = None,
+    replicates: Replicates = REPLICATES,
     as_json: AsJson = False,
 ) -> None:
     """Run the nine gates on a model and say of each whether it is green, and why. What did not run is red.
+
+    With --rows its figures with 95 % intervals on people it was not trained on, and whether it should be trained again.
 
     Exit codes: 0 every gate that was asked for is green, 1 one is not, 2 there is no such model.
 
     Example: cds-hooks model gates mortality_5y --only file
     """
+    if rows is not None:
+        _evaluate(name, rows, data, folder, specs, replicates, as_json)
+        return
     with problems():
         from models_onnx.workbench.gates.evidence import gather
         from models_onnx.workbench.gates.run import GATES, encode, run_gates
@@ -90,6 +103,21 @@ def gates(
         _show(report, wanted)
     asked_for = [result for result in report.results if not wanted or result.gate in wanted]
     raise typer.Exit(0 if all(result.green for result in asked_for) else 1)
+
+
+def _evaluate(
+    name: str, rows: Path, data: Path | None, folder: Path, specs: Path | None, replicates: int, as_json: bool
+) -> None:
+    with problems(), progress_bars(as_json) as progress:
+        from models_onnx.workbench.release.documentation import other_rows_page
+        from models_onnx.workbench.training.commands import evaluate_rows
+
+        specs, tables = own_specs(specs, folder, name), data or settings().data_dir
+        evaluated = evaluate_rows(name, rows, folder, SEED, replicates, progress, specs, tables)
+    if as_json:
+        print_json(evaluated.document)
+    else:
+        print_markdown(other_rows_page(evaluated))
 
 
 def _is_in_use(subject: Subject, keys: Keys) -> bool:

@@ -7,7 +7,6 @@ from cds_hooks.tools.commands.lazy import Lazy, lazy_group
 COMMANDS = {
     "preview": Lazy("model.preview", "preview"),
     "train": Lazy("model.train", "train"),
-    "evaluate": Lazy("model.train", "evaluate"),
     "import": Lazy("model.train", "import_"),
     "sign": Lazy("model.train", "sign"),
     "gates": Lazy("model.gates", "gates"),
@@ -18,4 +17,4 @@ app = typer.Typer(cls=lazy_group(COMMANDS), add_completion=False, no_args_is_hel
 
 @app.callback()
 def _group() -> None:
-    """Preview, train, import, evaluate, sign and gate the models."""
+    """Preview, train, import, sign and gate the models."""

@@ -1,4 +1,4 @@
-"""`cds-hooks model train`, `evaluate`, `import` and `sign`. What trains is imported inside the commands."""
+"""`cds-hooks model train`, `import` and `sign`. What trains is imported inside the commands."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -65,41 +65,6 @@ def train(
                 refuse_incomplete_words(spec.id, specs, spec.subgroups)
                 trained = commands.train_model(name, tables, out, seed, replicates, progress, specs)
         publish_trained(trained, specs, data, as_json)
-
-
-def evaluate(
-    name: Name,
-    data: Data = None,
-    rows: Annotated[
-        Path | None, typer.Option(help="Evaluate the artifact on this table instead (same columns, other people).")
-    ] = None,
-    folder: Folder = ARTIFACTS,
-    seed: Seed = SEED,
-    replicates: Replicates = REPLICATES,
-    specs: Specs = None,
-    as_json: AsJson = False,
-) -> None:
-    """Figures with 95 % intervals on people the model was not trained on: out of fold, or on the rows of another table.
-
-    Exit codes: 0 every floor holds (with --rows: evaluated), 1 a floor does not hold, 2 the name or the data cannot be
-    used.
-
-    Example: cds-hooks model evaluate mortality_5y
-    """
-    with problems():
-        from models_onnx.workbench.release import documentation
-
-        specs, tables = own_specs(specs, folder, name), data or settings().data_dir
-        with progress_bars(as_json) as progress:
-            if rows is not None:
-                result = documentation.evaluate_on_rows(name, rows, tables, folder, seed, replicates, progress, specs)
-            else:
-                result = documentation.evaluate_artifact(name, tables, seed, replicates, progress, specs)
-    if as_json:
-        print_json(result.document)
-    else:
-        print_markdown(result.page)
-    raise typer.Exit(0 if result.passed else 1)
 
 
 def sign(name: Name, folder: Folder = ARTIFACTS, specs: Specs = None) -> None:

@@ -26,7 +26,6 @@ NOT_RUN = {
     "check": "asks a part of the kit for a minute: tests/test_docs.py types the same options",
     "serve": "serves until it is interrupted: tests/cds_hooks/tools/commands/test_serve.py starts it",
     "model train": "trains for minutes: `make retrain` trains every model again and compares the files",
-    "model evaluate": "trains each fold again for minutes: tests/models_onnx/workbench/training evaluates small tables",
     "model gates": "reads the whole training table for minutes: tests/cds_hooks/tools/commands/test_model_artifacts.py",
     "model preview": "needs a model from elsewhere: tests/cds_hooks/tools/commands/test_preview.py brings one",
     "knowledge check": "needs a folder of artifacts: tests/cds_hooks/tools/commands/test_knowledge.py does",

@@ -40,14 +40,14 @@ def test_a_folder_without_the_table_is_a_usage_error(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_evaluate_scores_other_rows_with_the_committed_model(invented: Path) -> None:
+def test_gates_with_rows_evaluate_the_committed_model_on_other_people(invented: Path) -> None:
     rows = str(invented / "tabular" / "nhanes_mortality.csv.gz")
-    told = run("evaluate", "mortality_5y", "--rows", rows, "--replicates", "5", "--json")
+    told = run("gates", "mortality_5y", "--rows", rows, "--replicates", "5", "--json")
     assert told.exit_code == 0
     document = json.loads(told.stdout)
     assert document["model"]["sha256"] == load_model("mortality_5y").manifest.file.sha256
     assert document["all"]["n"] > 0
-    assert "these rows" in run("evaluate", "mortality_5y", "--rows", rows, "--replicates", "0").stdout
+    assert "these rows" in run("gates", "mortality_5y", "--rows", rows, "--replicates", "0").stdout
 
 
 # The setting

@@ -117,7 +117,7 @@ def test_another_site_gets_a_report_and_a_proposal_that_mends_its_calibration(ru
     site[["patient", "row", "age_years", "sex", "creatinine_mg_dl", "albumin_g_dl", "event"]].assign(
         patient=site["row"]
     ).to_csv(elsewhere, index=False)
-    told = run("evaluate", "toy_30d", "--rows", elsewhere, *options)
+    told = run("gates", "toy_30d", "--rows", elsewhere, *options)
     assert told.exit_code == 0, told.output
     printed = " ".join(told.output.split())
     assert f"cds-hooks model train toy_30d --table {elsewhere} --out" in printed, printed
@@ -131,7 +131,7 @@ def test_another_site_gets_a_report_and_a_proposal_that_mends_its_calibration(ru
     shuffled = pd.read_csv(trained_on).sample(frac=1, random_state=2)
     noise = np.random.default_rng(3).normal(0, 0.01, len(shuffled))
     shuffled.assign(albumin_g_dl=shuffled["albumin_g_dl"] + noise).to_csv(tmp_path / "alike.csv", index=False)
-    told = run("evaluate", "toy_30d", "--rows", tmp_path / "alike.csv", *options)
+    told = run("gates", "toy_30d", "--rows", tmp_path / "alike.csv", *options)
     assert "No new version is proposed" in told.output
 
 
