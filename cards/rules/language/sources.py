@@ -2,8 +2,9 @@
 
 The classes are those of a pharmacy committee. `source_classes.csv` tells them by the words of a document, the first row
 that fits; a document that no row names has the class of its kind, in the last rows. `label_quotes.csv` has the
-sentences of labels that were read for a rule whose own sources are leads: drug, set id of DailyMed, route, section and
-at most 25 words. Such a rule is in force for the drugs whose label was read, and cites it; the others wait.
+sentences of labels that were read for a rule, or for one of its bands or each ("rule/band", "rule/*"): drug, set id of
+DailyMed, route, section and at most 25 words. A rule whose own sources are leads is in force for the drugs whose label
+was read, and cites it; the others wait.
 """
 
 import re
@@ -105,22 +106,27 @@ def may_be_critical(sources: Iterable[Evidence]) -> bool:
 def with_quotes(rule: Rule) -> Rule:
     """Return the rule with the labels that were read for it behind its own sources.
 
-    A critical band, and one that its own sources do not carry, cites these labels. A critical band that nothing carries
-    is a warning.
+    A band for which labels were read cites them, and so does a critical band, or one that its own sources do not carry,
+    of a rule for which they were. A critical band that nothing carries is a warning.
     """
-    quotes = _quotes().get(rule.id, ())
-    bands = tuple(_carried(band, rule, len(quotes)) for band in rule.bands)
-    return replace(rule, evidence=(*rule.evidence, *quotes), bands=bands)
+    evidence = (*rule.evidence, *_quotes().get(rule.id, ()))
+    of_rule = tuple(range(len(rule.evidence), len(evidence)))
+    bands = []
+    for band in rule.bands:
+        read = (*_quotes().get(f"{rule.id}/{band.id}", ()), *_quotes().get(f"{rule.id}/*", ()))
+        bands.append(_carried(band, rule, tuple(range(len(evidence), len(evidence) + len(read))), of_rule))
+        evidence = (*evidence, *read)
+    return replace(rule, evidence=evidence, bands=tuple(bands))
 
 
-def _carried(band: Band, rule: Rule, quotes: int) -> Band:
+def _carried(band: Band, rule: Rule, of_band: tuple[int, ...], of_rule: tuple[int, ...]) -> Band:
     own = band.cites or tuple(range(len(rule.evidence)))
     sources = _cited(band, rule)
     is_carried = not is_lead(sources) and (band.indicator != "critical" or may_be_critical(sources))
-    if is_carried and (band.indicator != "critical" or not quotes):
-        return replace(band, cites=own) if quotes else band
-    if quotes:
-        return replace(band, cites=(*range(len(rule.evidence), len(rule.evidence) + quotes), *own))
+    if is_carried and (band.indicator != "critical" or not of_rule):
+        return replace(band, cites=(*of_band, *own))
+    if of_band or of_rule:
+        return replace(band, cites=(*of_band, *of_rule, *own))
     return band if is_lead(sources) else replace(band, indicator="warning")
 
 
