@@ -16,7 +16,7 @@ import msgspec
 from msgspec import Struct
 
 from fhir.mapping.medications.daily_dose import DailyDose, daily_dose
-from fhir.mapping.medications.dosage import course_days, quantity_days
+from fhir.mapping.medications.dosage import course_days, days_of_count, quantity_days
 from fhir.mapping.medications.identity import MedicationIdentity, Order, identify, identify_product
 from fhir.mapping.medications.last_day import days_in_notes, last_day_in_words
 from fhir.record.datatypes import DAY_SECONDS, CodeableConcept, FhirTime, Period, parse_time, plain
@@ -232,6 +232,8 @@ def _supply_days(request: MedicationRequest) -> float | None:
     is_dated = dispense is not None and dispense.validityPeriod is not None
     supply = dispense.expectedSupplyDuration if dispense is not None and not is_dated else None
     days = quantity_days(supply) if supply is not None else None
+    if days is None and not is_dated:
+        days = days_of_count(request.dosageInstruction)
     return days * _fills(request) if days is not None and days > 0 else None
 
 

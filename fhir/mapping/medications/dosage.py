@@ -269,6 +269,48 @@ def _days_in_words(text: str) -> float | None:
     return None if None in days else sum(filter(None, days))
 
 
+# "#14", "disp 21", "qty: 60, 3 refills": what was written out, and how often it may be given out again.
+_WRITTEN_OUT: Final = re.compile(
+    r"(?:#|\b(?:disp(?:ense)?|qty|quantity)[:.]? ?#?) ?(?P<count>\d{1,3})\b(?! ?(?:m?c?g|ml|refills?|rf)\b)",
+    re.IGNORECASE,
+)
+_REFILLS: Final = re.compile(r"\b(?:refills?|rf)\b(?:[:x# ]*(?P<behind>\d{1,2}))?", re.IGNORECASE)
+_REFILLS_BEFORE: Final = re.compile(r"\b(?P<before>\d{1,2}|no|zero|without) ?(?:refills?|rf)\b", re.IGNORECASE)
+
+_FILL_DAYS: Final = 28.0
+
+
+def days_of_count(dosages: Sequence[Dosage]) -> float | None:
+    """Return how long the number of tablets lasts that the words of one instruction name, with its refills.
+
+    "1 tab bid #14" lasts seven days, "500 mg bid #20" ten: a dose is one of what is counted at least. What lasts four
+    weeks or more is a fill of what is taken for longer.
+    """
+    text = dosages[0].text if len(dosages) == 1 else ""
+    count = _WRITTEN_OUT.search(text) if text else None
+    if count is None:
+        return None
+    sig = read_sig(text)
+    amount = sig.amount
+    if amount is None or amount.unit.kind not in ("unit", "mg") or not sig.times_high or sig.as_needed or sig.problem:
+        return None
+    refills = _refills(text)
+    at_a_time = amount.low if amount.unit.kind == "unit" else 1.0
+    a_day = at_a_time * (sig.times_low or sig.times_high)
+    days = float(count["count"]) * (1 + refills) / a_day if refills is not None and a_day > 0 else None
+    return days if days is not None and days < _FILL_DAYS else None
+
+
+def _refills(text: str) -> int | None:
+    """Return how many refills words name, none where they do not speak of them; None where the number is missing."""
+    if (before := _REFILLS_BEFORE.search(text)) is not None:
+        return int(before["before"]) if before["before"].isdigit() else 0
+    match = _REFILLS.search(text)
+    if match is None:
+        return 0
+    return int(match["behind"]) if match["behind"] else None
+
+
 def quantity_days(duration: Quantity) -> float | None:
     """Return a duration in days; None when its unit is none of time."""
     days = days_per_unit(duration.code) or days_per_unit(duration.unit)

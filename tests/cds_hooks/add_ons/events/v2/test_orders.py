@@ -67,6 +67,8 @@ ORAL = {
          {"timing": timed("BID", GTS, boundsPeriod={"start": "2026-11-20", "end": "2026-11-27"})}),
         ({1: "1^Q6H&0600"}, [], {"timing": timed("Q6H", GTS, frequency=1, period=6, periodUnit="h")}),
         ({}, [("TQ1", {1: "1", 3: "Q12H"})], {"timing": timed("Q12H", frequency=1, period=12, periodUnit="h")}),
+        ({}, [("TQ1", {3: "BID", 6: "1^mo", 7: "20261120"})],
+         {"timing": timed("BID", GTS, boundsPeriod={"start": "2026-11-20", "end": "2026-12-21"})}),
         ({1: "^BID"}, [("TQ1", {3: "q1d"})],
          {"timing": timed("QD", GTS, "Q1D", frequency=1, period=1, periodUnit="d")}),
         ({}, [("TQ1", {3: "5ID"})], {"timing": timed("5ID", frequency=5, period=1, periodUnit="d")}),
