@@ -14,7 +14,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import groupby
+from itertools import groupby, zip_longest
 from math import nan
 from typing import Final, TypeAlias
 
@@ -24,6 +24,7 @@ from fhir.mapping.features.feature import FeatureVector, Missing
 from fhir.record.datatypes import DAY_SECONDS, CodeableConcept, FhirTime, parse_time
 from fhir.record.record import PatientRecord, id_of_reference
 from fhir.record.resources import Encounter
+from fhir.record.statuses import NEVER_TOOK_PLACE
 from fhir.terminology.medications import table_rows
 
 # HL7 v3 ActCode: inpatient encounter, inpatient acute, inpatient non-acute.
@@ -206,7 +207,6 @@ _HOSPITAL_WORDS = re.compile(
     r"\btransfer(?:red)? from (?:an?other |an? )?(?:acute (?:care )?)?hospital\b", re.IGNORECASE
 )
 _URGENT_WORDS = re.compile(r"(?<!non-)(?<!non )(?<!not )\b(?:emergency|emergent|urgent)\b", re.IGNORECASE)
-_NEVER_TOOK_PLACE = frozenset({"planned", "arrived", "triaged", "cancelled", "entered-in-error", "unknown"})
 OTHER_HOSPITALS = frozenset({"hospital", "other_inpatient", "long_term_hospital", "psychiatric"})
 """The destinations (fhir/terminology/tables/discharge_destinations.csv) where a stay in hospital goes on."""
 HALF_YEAR_DAYS, YEAR_DAYS = 182.625, 365.25
@@ -326,12 +326,18 @@ def outpatient_visits_before(record: PatientRecord, stay: Stay | None, days: flo
 
 
 def stays_before(record: PatientRecord, stay: Stay | None, days: float = YEAR_DAYS) -> StayFact:
-    """Other stays in hospital that began in so many days before this one, or before now, without those it continues."""
+    """Other stays in hospital that began in so many days before this one, or before now, without those it continues.
+
+    Stays that went over into each other are one, which began with the first of them.
+    """
     stays = stays_in_hospital(record)
+    begun = [
+        later for later, earlier in zip_longest(stays, stays[1:]) if earlier is None or not _went_over(earlier, later)
+    ]
     if stay is not None:
         continued = _continued_by(stay, stays)
-        stays = [earlier_stay for earlier_stay in stays if earlier_stay not in continued]
-    return _counted(record, stay, _earlier(record, stays, stay, days), "stay")
+        begun = [earlier_stay for earlier_stay in begun if earlier_stay not in continued]
+    return _counted(record, stay, _earlier(record, begun, stay, days), "stay")
 
 
 def _earlier(record: PatientRecord, visits: Sequence[Stay], stay: Stay | None, days: float) -> list[Stay]:
@@ -364,15 +370,20 @@ def _continued_by(stay: Stay, others: list[Stay]) -> list[Stay]:
     """
     chain, first = [], stay
     for earlier_stay in others:
-        if earlier_stay.end is None or earlier_stay.start.instant > first.start.instant:
-            continue
-        gap = first.start.instant - earlier_stay.end.instant
-        width = DAY_SECONDS * (_width(first.start) + _width(earlier_stay.end))
-        is_said = is_transfer(earlier_stay.encounter, first.encounter)
-        if (gap <= 0 and not width) or (gap <= DAY_SECONDS + width and is_said):
+        if _went_over(earlier_stay, first):
             chain.append(earlier_stay)
             first = earlier_stay
     return chain
+
+
+def _went_over(earlier: Stay, later: Stay) -> bool:
+    if earlier.end is None or earlier.start.instant > later.start.instant:
+        return False
+    gap = later.start.instant - earlier.end.instant
+    width = DAY_SECONDS * (_width(later.start) + _width(earlier.end))
+    if gap <= 0 and not width:
+        return True
+    return gap <= DAY_SECONDS + width and is_transfer(earlier.encounter, later.encounter)
 
 
 def is_transfer(earlier: Encounter, later: Encounter) -> bool:
@@ -452,7 +463,7 @@ def _newest_first(record: PatientRecord, encounters: list[Encounter]) -> list[St
     """Those of them that have begun, newest first. The times of visits of which nobody asks are not read."""
     begun: list[Stay] = []
     for encounter in encounters:
-        if encounter.status not in _NEVER_TOOK_PLACE:
+        if encounter.status not in NEVER_TOOK_PLACE:
             start, end = _begin_and_end(encounter)
             if start is not None and not start.is_after(record.as_of_epoch):
                 # One that is over and has no end lasted nobody knows how long: not until now.

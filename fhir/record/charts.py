@@ -23,6 +23,7 @@ import msgspec
 
 from fhir.record.datatypes import DAY_SECONDS, FhirTime, parse_time
 from fhir.record.record import relative_reference
+from fhir.record.statuses import NEVER_TOOK_PLACE
 
 Json = dict[str, Any]
 
@@ -287,7 +288,7 @@ def _as_it_stood(resource: Json, epoch: float) -> Json:
 
 def _open_stay(resource: Json, epoch: float) -> Json:
     end = _at(resource, "period.end")
-    if end is not None and has_passed(end, epoch):
+    if resource.get("status") in NEVER_TOOK_PLACE or (end is not None and has_passed(end, epoch)):
         return resource
     period = {"start": resource["period"]["start"]}
     return {

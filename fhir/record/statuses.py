@@ -20,6 +20,8 @@ STATUS_NOT_READ: Final = "status-not-read"
 """The reason of a resource whose status FHIR does not have."""
 
 _UNKNOWN: Final = "unknown"
+NEVER_TOOK_PLACE: Final = frozenset({"planned", "arrived", "triaged", "cancelled", "entered-in-error", _UNKNOWN})
+"""The status of an Encounter that is no stay and no visit."""
 _STATUSES: Final[Mapping[str, str]] = {
     "Observation": "registered preliminary final amended corrected cancelled entered-in-error unknown",
     "MedicationRequest": "active on-hold cancelled completed entered-in-error stopped draft unknown",

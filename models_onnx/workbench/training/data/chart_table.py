@@ -30,6 +30,7 @@ from fhir.record.charts import Json, PatientChart, known_at, read_charts, time_o
 from fhir.record.datatypes import DAY_SECONDS, CodeableConcept
 from fhir.record.record import PatientRecord, record_from_resources
 from fhir.record.resources import Encounter
+from fhir.record.statuses import NEVER_TOOK_PLACE
 from models_onnx.artifact.files import whole_file
 from models_onnx.errors import TrainingRefused
 from models_onnx.workbench.training.data.check_tables import DataReport
@@ -49,7 +50,6 @@ _TIMES: Final = {
     "MedicationRequest": ("authoredOn",),
 }
 _WITHDRAWN: Final = frozenset({"entered-in-error", "cancelled", "not-done", "refuted"})
-_NOT_BEGUN: Final = frozenset({"planned", "arrived", "triaged"})
 _ELECTIVE: Final = ("EL",)
 """HL7 v3 ActPriority, elective."""
 
@@ -126,7 +126,8 @@ def feature_table(table: SiteTable, names: Sequence[str], folder: Path, key: byt
     """Return a row for each index of each patient in a folder of charts.
 
     `event` is 1 where it came within the horizon, 0 where it did not or the patient died before it, and empty where
-    observation ended earlier; `followed_days` is until the event, death or the end of observation. `patient`, `row` and
+    observation ended before the horizon, also for who had it by then: these would be counted without those who did not.
+    `followed_days` is until the event, death or the end of observation. `patient`, `row` and
     `encounter` are hashed with the key; `index_date` (ISO day, UTC) and `site` (the encounter's service provider) are
     there to split by.
 
@@ -218,6 +219,9 @@ def rows_of_chart(
         provider = index.encounter.get("serviceProvider")
         event = min((instant for instant in events if instant > index.epoch), default=None)
         last = max(last_seen(chart), event or -np.inf, index.epoch) if observed_until is None else observed_until
+        followed = _followed(table, index, event, dead, last)
+        if observed_until is not None and observed_until < index.epoch + table.horizon_days * DAY_SECONDS:
+            followed["event"] = None
         yield {
             "patient": hashed,
             "row": f"{hashed}-{number}",
@@ -228,7 +232,7 @@ def rows_of_chart(
             "encounter": _hashed(str(index.encounter.get("id")), key),
             **dict(zip(names, vector.values.tolist(), strict=True)),
             UNDATED: " ".join(name for name, is_one in zip(names, differs, strict=True) if is_one),
-            **_followed(table, index, event, dead, last),
+            **followed,
         }
 
 
@@ -314,7 +318,7 @@ def _is_stay(resource: Json) -> bool:
 
 
 def _took_place(encounter: Json) -> bool:
-    return encounter.get("status") not in _WITHDRAWN | _NOT_BEGUN
+    return encounter.get("status") not in NEVER_TOOK_PLACE
 
 
 def _is_planned(encounter: Json, codes: Sequence[str]) -> bool:

@@ -83,6 +83,7 @@ def outcomes(*stays: Json, died: str | None = None, until: float | None = UNTIL)
 
 FIRST = stay("one", "2020-01-01T10:00:00Z", "2020-01-05T12:00:00Z")
 JUNE = stay("june", "2020-06-01T10:00:00Z", "2020-06-20T12:00:00Z")
+LATE = stay("late", "2020-06-25T10:00:00Z", "2020-06-28T12:00:00Z")
 BACK = stay("two", "2020-01-25T10:00:00Z", "2020-02-03T12:00:00Z")
 SAME_DAY = stay("two", "2020-01-05T12:00:00Z", "2020-01-09T12:00:00Z")
 TRANSFER = stay("two", "2020-01-05T18:00:00Z", "2020-01-09T12:00:00Z")
@@ -100,10 +101,11 @@ ELECTIVE = {**BACK, "priority": {"coding": [{"code": "EL"}]}}
         ([FIRST], None, None, [("2020-01-05", None)]),
         ([FIRST, BACK], None, UNTIL, [("2020-01-05", 1.0), ("2020-02-03", 0.0)]),
         ([JUNE], None, UNTIL, [("2020-06-20", None)]),
+        ([JUNE, LATE], None, UNTIL, [("2020-06-20", None), ("2020-06-28", None)]),
+        ([JUNE], "2020-06-25T00:00:00Z", UNTIL, [("2020-06-20", None)]),
         ([FIRST], "2020-01-10T00:00:00Z", UNTIL, [("2020-01-05", 0.0)]),
         ([FIRST], "2020-01-04T00:00:00Z", UNTIL, []),
         ([FIRST, {**BACK, "status": "cancelled"}], None, UNTIL, [("2020-01-05", 0.0)]),
-        ([FIRST, {**BACK, "status": "entered-in-error"}], None, UNTIL, [("2020-01-05", 0.0)]),
         ([FIRST, {**BACK, "status": "planned"}], None, UNTIL, [("2020-01-05", 0.0)]),
         ([FIRST, ELECTIVE], None, UNTIL, [("2020-01-05", 0.0), ("2020-02-03", 0.0)]),
         ([FIRST, SAME_DAY], None, UNTIL, [("2020-01-09", 0.0)]),
@@ -176,7 +178,8 @@ def test_nothing_after_the_index_can_change_a_feature() -> None:
     before = next(iter(rows_of(whole)))
     later = [each for each in whole.resources if each["id"] in ("visit", "two", "cancer")]
     kept = [each for each in whole.resources if each not in later]
-    for resources in (kept, kept + [spoiled(each) for each in later], kept + later * 3):
+    planned = {**whole.resources[0], "id": "n", "status": "planned", "period": {"start": "2019-12-01T10:00:00Z"}}
+    for resources in (kept, kept + [spoiled(each) for each in later], kept + later * 3, [planned, *kept]):
         patient = {**whole.patient, "deceasedDateTime": "2020-03-01"}
         after = next(iter(rows_of(PatientChart(patient, resources))))
         for name in SPEC.feature_names:
