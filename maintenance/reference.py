@@ -53,8 +53,9 @@ def features_page() -> str:
     """Return the data dictionary of all features, as Markdown."""
     head = (
         "# Features\n\nMade by `make docs` from `fhir/mapping/features/catalog.py`. A declaration gives the training "
-        "column, the value in a hook call, and the prefetch template. The newest usable value within the window "
-        "counts.\n\n"
+        "column, the value in a hook call, and the prefetch template. The newest usable value within so many "
+        "completed days counts (of 365 days one of 365 days and 5 hours, not one of 366 days). Ages are whole years on "
+        "the day of the call (UTC). A value in another unit is multiplied as the column `unit` says.\n\n"
     )
     return head + data_dictionary(FEATURES.values())
 

@@ -110,12 +110,15 @@ def _describe_features(folder: Path, chart: Path | None, as_of: str | None) -> N
     from fhir.mapping.features.declared import add_declared_features, values_in_words
     from fhir.mapping.features.feature import FeatureFault
     from models_onnx.errors import DeclarationError
+    from models_onnx.workbench.training.data.chart_table import FILE, read_table
 
     with problems():
         try:
             names = add_declared_features(folder)
         except FeatureFault as fault:
             raise DeclarationError(str(fault)) from fault
+        if (folder / FILE).is_file():
+            names = (*read_table(folder).features, *names)
         if not names:
             raise DeclarationError(f"{folder} has no features.toml: give a table, or a folder that has one")
         if chart is None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from types import ModuleType
 
 from fhir.mapping.features.feature import Feature, FeatureFault
+from fhir.terminology.analytes import ANALYTES
 
 _PACKAGE = "fhir.mapping.features"
 _DECLARES_NOTHING = frozenset({"catalog", "declared", "feature"})
@@ -112,13 +113,26 @@ def data_dictionary(features: Iterable[Feature]) -> str:
     return "\n".join([_HEAD, *(_row(feature) for feature in features)]) + "\n"
 
 
+def _units(feature: Feature) -> str:
+    """Return the unit, and by how much values of other units are multiplied."""
+    quantities = [ANALYTES[name] for name in feature.analytes]
+    if len(quantities) != 1 or quantities[0].unit != feature.unit:
+        return feature.unit
+    unit_by_factor: dict[str, str] = {}
+    for unit, conversion in quantities[0].units.items():
+        factor = f"{conversion.factor:.9g}" + (f" {conversion.offset:+.9g}" if conversion.offset else "")
+        unit_by_factor.setdefault(factor, unit)
+    others = [f"{unit} × {factor}" for factor, unit in unit_by_factor.items() if factor != "1" and unit]
+    return "; ".join([feature.unit, *others])
+
+
 def _row(feature: Feature) -> str:
     window = str(feature.window_days) if feature.window_days else "the stay" if feature.only_in_stay else "at the call"
     plausible = f"{feature.plausible_low:g} to {feature.plausible_high:g}"
     cells = (
         f"`{feature.name}`",
         feature.words,
-        feature.unit,
+        _units(feature),
         feature.source_words,
         window,
         plausible,

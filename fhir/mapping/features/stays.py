@@ -7,7 +7,7 @@ data folder. What was looked for and not found counts as no only where the stay 
 any is a stay whose diagnoses nobody has written yet, and its conditions are missing.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import ClassVar
@@ -69,6 +69,16 @@ class HospitalUse(Feature):
             return Missing(self, "refused", text, implausible=True)
         return FeatureValue(self, value, effective, source, "", value, words)
 
+    @property
+    def source_words(self) -> str:
+        """The elements, and what is counted."""
+        return f"{', '.join(self.codes)}; {_DEFINITIONS[self.counted_by]}"
+
+    @property
+    def counted_by(self) -> Callable[..., StayFact]:
+        """The function that counts."""
+        return self.count
+
     def lint(self) -> list[str]:
         """Faults of the declaration; what is counted must be given."""
         says_nothing = self.only_in_stay and self.count is _no_read
@@ -89,6 +99,11 @@ class EarlierUse(HospitalUse):
         stay = current_stay(record)
         effective = stay.start.text if stay is not None else record.as_of.date().isoformat()
         return self.counted(self.before(record, stay), effective)
+
+    @property
+    def counted_by(self) -> Callable[..., StayFact]:
+        """The function that counts, without its window."""
+        return self.before.func if isinstance(self.before, partial) else self.before
 
 
 @dataclass(frozen=True, eq=False)
@@ -178,6 +193,19 @@ def _start_of_stay(record: PatientRecord) -> str:
     return stay.start.text if stay is not None else record.as_of.date().isoformat()
 
 
+_BEFORE = "begun before the current stay, or over before the call, in"
+_WINDOW = "(6 months: 182.625 days, 12 months: 365.25; of a window in days so many completed days)"
+_DEFINITIONS: Mapping[Callable[..., StayFact], str] = {
+    length_of_stay: "nights: calendar days from begin to end of the encounter, or to the call, at the UTC offset of "
+    "the begin",
+    admitted_as_emergency: "1 after an emergency visit that ended in the day before or later, or where admission "
+    "source or priority says so",
+    procedure_in_stay: "1 with a coded procedure from the begin of the encounter on",
+    stays_before: f"stays {_BEFORE} the window {_WINDOW}; stays that touch, and transfers within a day, are one; parts "
+    "of a stay are none; planned stays count",
+    emergency_visits_before: f"EMER {_BEFORE} the window {_WINDOW}, without the one that led to the stay",
+    outpatient_visits_before: f"AMB, VR and HH {_BEFORE} the window {_WINDOW}",
+}
 _LACE = "an item of LACE (van Walraven 2010) or HOSPITAL (Donze 2016)"
 _READMISSION = "an input of readmission in Diabetes 130-US hospitals 1999-2008 (Strack 2014)"
 _AMONG_DIAGNOSES = f"{_READMISSION}: among the diagnoses of the stay"
