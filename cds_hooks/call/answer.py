@@ -20,7 +20,6 @@ from cards.country_words import card_of_country, silence_of_country, text_of_cou
 from cards.extension import WorklistEntry
 from cards.rules.engine.governance import SWITCHED_OFF
 from cds_hooks.call.dialects import shape_cards
-from cds_hooks.call.hold_back.budgets import audience_of
 from cds_hooks.call.hold_back.checks import SILENT_MODE, CheckedCall, refuse_user, why_package_withheld
 from cds_hooks.call.hold_back.memory import PatientMemory
 from cds_hooks.call.hold_back.no_card import has_looked, in_words, looked_at
@@ -379,7 +378,7 @@ def checked_call(call: Call, understood: Understood) -> CheckedCall:
     silent = call.released.silent_mode(call.client.name, units, user)
 
     def recorded_user() -> str:
-        return components.users.recorded(call.client.name, user)
+        return components.users.recorded(call.client.name, user) or user
 
     return CheckedCall(
         Caller(call.client.name, record.patient_id, call.service.id, understood.request.hook),
@@ -388,7 +387,6 @@ def checked_call(call: Call, understood: Understood) -> CheckedCall:
         site,
         units,
         silent if silent is not None else call.silent_user,
-        audience_of(site.budgets, units, lambda: recorded_user() or user),
         user=recorded_user,
         from_event=call.from_event,
         named_units=named_units(record),
@@ -456,7 +454,7 @@ async def hold_back(call: Call, advised: Advised) -> Selected:
         withheld=_places(checked.answered, silences)
         | {uuid: len(advice.silences) + position for uuid, position in chosen.withheld.items()},
         worklist=advice.worklist + chosen.worklist,
-        units=tuple(sorted({*checked.audience.units, *checked.named_units})),
+        units=checked.recorded_units,
         system_actions=actions,
     )
 

@@ -11,8 +11,6 @@ from contextlib import suppress
 from time import time
 from typing import TYPE_CHECKING, Final
 
-from msgspec import Struct
-
 from cards.rules.engine.governance import Budget
 from cds_hooks.errors import ReplayStoreFailed
 from cds_hooks.evidence.storage.decision import RecordUnavailable
@@ -26,31 +24,6 @@ _DAYS_KEPT: Final = 2
 
 _Key = tuple[int, str, str, str]
 """Day (UTC, days since 1970), of what, client, name."""
-
-
-class Audience(Struct, frozen=True):
-    """Who is shown the cards: the user, as it is recorded where it is recorded, and the patient's care units."""
-
-    user: str = ""
-    units: tuple[str, ...] = ()
-
-
-NOBODY: Final = Audience()
-"""Nobody who has a budget."""
-
-
-def audience_of(
-    budgets: Sequence[Budget], units: Callable[[], Collection[str]], recorded_user: Callable[[], str]
-) -> Audience:
-    """Return the user, where users have a budget, and those of the patient's care units that have one.
-
-    `units` and `recorded_user` are asked only where a budget is about them.
-    """
-    if not budgets:
-        return NOBODY
-    names = [budget.names for budget in budgets if budget.of == "unit"]
-    user = recorded_user() if any(budget.of == "user" for budget in budgets) else ""
-    return Audience(user, tuple(sorted(frozenset().union(*names).intersection(units()))) if names else ())
 
 
 class Budgets:
@@ -70,13 +43,21 @@ class Budgets:
         """How many of them this process holds and no card has, because another budget of the card had none left."""
 
     async def exhausted(
-        self, budgets: Sequence[Budget], client: str, audience: Audience, in_call: int, *, is_trial: bool = False
+        self,
+        budgets: Sequence[Budget],
+        client: str,
+        user: Callable[[], str],
+        units: Callable[[], Collection[str]],
+        in_call: int,
+        *,
+        is_trial: bool = False,
     ) -> Budget | None:
         """Return the budget that one card more goes beyond; None where it is shown, which is counted.
 
-        `in_call` is how many cards of this call are shown already, critical ones apart.
+        `user` and the patient's care `units` are asked only where a budget is about them. `in_call` is how many cards
+        of this call are shown already, critical ones apart.
         """
-        is_counted, limits = bool(self._url) and not is_trial, self._limits(budgets, client, audience)
+        is_counted, limits = bool(self._url) and not is_trial, self._limits(budgets, client, user, units)
         for budget, key in limits:
             of_day = self._taken[key] - self._returned[key] if is_counted else in_call
             if any(
@@ -97,16 +78,18 @@ class Budgets:
             held.append(key)
         return None
 
-    def _limits(self, budgets: Sequence[Budget], client: str, audience: Audience) -> list[tuple[Budget, _Key]]:
+    def _limits(
+        self, budgets: Sequence[Budget], client: str, user: Callable[[], str], units: Callable[[], Collection[str]]
+    ) -> list[tuple[Budget, _Key]]:
         """Return the budgets that hold for this caller, each with the key under which it is counted today."""
         day = int(self._now() // _DAY_SECONDS)
         limits: list[tuple[Budget, _Key]] = []
         for budget in budgets:
             if budget.of == "client" and (not budget.names or client in budget.names):
                 limits.append((budget, (day, "client", client, client)))
-            elif budget.of == "user" and audience.user:
-                limits.append((budget, (day, "user", client, audience.user)))
-            elif budget.of == "unit" and not budget.names.isdisjoint(audience.units):
+            elif budget.of == "user" and (name := user()):
+                limits.append((budget, (day, "user", client, name)))
+            elif budget.of == "unit" and not budget.names.isdisjoint(units()):
                 limits.append((budget, (day, "unit", "", min(budget.names))))  # names of one unit are counted as one
         return limits
 

@@ -30,11 +30,11 @@ from cards.rules.engine.governance import (
     finding_key,
 )
 from cards.text import plain
-from cds_hooks.call.hold_back.budgets import NOBODY, Audience, Budgets
+from cds_hooks.call.hold_back.budgets import Budgets
 from cds_hooks.call.hold_back.memory import MOST_CARDS, REST_DAYS, TEST_DAYS, PatientMemory, suppression
 from cds_hooks.call.hold_back.released import CANARY, KNOWLEDGE, Released
 from cds_hooks.call.hold_back.sent_cards import ACCEPTED, SHOWN, Accepted, Caller, plain_words, words_of
-from cds_hooks.call.hold_back.visit import CardNotes, VisitRank, by_harm, choose_for_visit, visit_card, words_to_read
+from cds_hooks.call.hold_back.visit import CardNotes, VisitRank, by_harm, choose_for_visit
 from cds_hooks.call.protocol.hooks import PATIENT_VIEW
 from cds_hooks.settings.packages import finding_of_package
 from fhir.record.refusals import WhyNot
@@ -93,13 +93,12 @@ class CheckedCall(Struct):
     site: SiteRules = field(default_factory=SiteRules)
     units: Callable[[], Collection[str]] = tuple
     silent: str | None = None
-    audience: Audience = NOBODY
     notes: dict[str, CardNotes] = field(default_factory=dict)
     answered: dict[str, WhyNot] = field(default_factory=dict)
     worklist: list[WorklistEntry] = field(default_factory=list)
     """What is kept for another moment in place of a card."""
     user: Callable[[], str] = str
-    """Gives the user of the call as it is recorded."""
+    """Gives the user of the call as it is recorded, or as the call names it where users are not recorded."""
     colleague_answers: dict[str, str] = field(default_factory=dict)
     """What a card says of a colleague's answer: by the rule of a critical finding, or by the uuid of a card."""
     packages: tuple[str, ...] = ()
@@ -134,10 +133,7 @@ class CheckedCall(Struct):
 
     def by_harm(self, cards: Sequence[Card]) -> list[Card]:
         """Return the cards of an opening with that first whose miss does the most harm; at other hooks as they came."""
-        if self.caller.hook != PATIENT_VIEW or len(cards) < 2:
-            return list(cards)
-        by_uuid = {card.uuid: card for card in cards}
-        return [by_uuid[card.uuid] for card in by_harm(visit_card(card, self.notes_of(card)) for card in cards)]
+        return by_harm(cards, self.notes_of) if self.caller.hook == PATIENT_VIEW else list(cards)
 
     def notes_of(self, card: Card) -> CardNotes:
         """Return what its advisor says of a card."""
@@ -161,6 +157,12 @@ class CheckedCall(Struct):
             return rules[0].rule
         finding = card.own_extension.finding
         return finding.subject if finding is not None and finding.subject else self.notes_of(card).advisor
+
+    @property
+    def recorded_units(self) -> tuple[str, ...]:
+        """The patient's care units by their names, and by those under which one has a budget."""
+        budgeted = {name for budget in self.site.budgets if budget.of == "unit" for name in budget.names}
+        return tuple(sorted({*self.named_units, *(budgeted.intersection(self.units()) if budgeted else ())}))
 
     @property
     def memory(self) -> PatientMemory:
@@ -344,35 +346,21 @@ async def check_event(card: Card, call: CheckedCall) -> WhyNot | None:
 
 
 async def choose_at_visit(cards: Sequence[Card], call: CheckedCall) -> dict[str, WhyNot | Card]:
-    """Return, by uuid, why cards about the patient as a whole wait, or the brief form in which they are shown.
-
-    More important ones are shown at this opening.
+    """Return, by uuid, why cards wait because more important ones are shown, or the brief form in which they are shown.
 
     A service that is called beside others shows what they have left of three cards in this visit, as the history of the
     last minutes says. At other hooks than patient-view only one follow-up is shown.
     """
-    is_opening = call.caller.hook == PATIENT_VIEW
-    findings = {card.uuid: finding for card in cards if (finding := card.own_extension.finding) is not None}
-    chosen_from = [card for card in cards if is_opening or card.uuid in findings]
-    if not chosen_from:
-        return {}
-    visible, most = [visit_card(card, call.notes_of(card)) for card in chosen_from], len(cards)
-    if is_opening:
-        abouts = {finding.about for finding in findings.values()}
-        most = max(0, MOST_CARDS - call.memory.others_recently(call.caller.service, abouts, call.shared.now()))
-    else:
-        visible = [replace(card, words=0, least=0, rank=VisitRank.DANGER) for card in visible]
-    shown = choose_for_visit(visible, most)
-    chosen: dict[str, WhyNot | Card] = {}
-    for card in chosen_from:
-        finding, brief = findings.get(card.uuid), call.notes_of(card).brief
-        if card.uuid not in shown and finding is not None and finding.repeat == "one-follow-up":
-            chosen[card.uuid] = WhyNot(finding.subject, SAID_ONCE, "One card for each discharge: another one is shown.")
-        elif card.uuid not in shown:
-            chosen[card.uuid] = _waits(card, call, "more important cards are shown at this opening")
-        elif brief and is_opening and shown[card.uuid] < words_to_read(card):
-            chosen[card.uuid] = brief
-    return chosen
+    if call.caller.hook != PATIENT_VIEW:
+        findings = ((card, card.own_extension.finding) for card in cards)
+        follow_ups = [(card, found) for card, found in findings if found and found.repeat == "one-follow-up"]
+        text = "One card for each discharge: another one is shown."
+        return {card.uuid: WhyNot(finding.subject, SAID_ONCE, text) for card, finding in follow_ups[1:]}
+    abouts = {finding.about for card in cards if (finding := card.own_extension.finding) is not None}
+    most = max(0, MOST_CARDS - call.memory.others_recently(call.caller.service, abouts, call.shared.now()))
+    shown = choose_for_visit(cards, call.notes_of, most)
+    because = "more important cards are shown at this opening"
+    return {card.uuid: shown.get(card.uuid) or _waits(card, call, because) for card in cards}
 
 
 def _waits(card: Card, call: CheckedCall, because: str) -> WhyNot:
@@ -448,7 +436,7 @@ async def choose_within_budgets(cards: Sequence[Card], call: CheckedCall) -> dic
     chosen: dict[str, WhyNot | Card] = {}
     if not call.site.budgets:
         return chosen
-    exhausted = partial(call.shared.budgets.exhausted, call.site.budgets, call.caller.client, call.audience)
+    exhausted = partial(call.shared.budgets.exhausted, call.site.budgets, call.caller.client, call.user, call.units)
     counted = [card for card in cards if card.indicator != "critical"]
     for place, card in enumerate(sorted(counted, key=lambda card: -SEVERITY[card.indicator])):
         budget = await exhausted(place - len(chosen), is_trial=call.is_trial)

@@ -1,6 +1,6 @@
 """Which cards are shown at one opening of a chart: the order of what is lost if a card is missed, cards and words."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Sequence
 from enum import IntEnum
 from typing import Final
 
@@ -51,64 +51,49 @@ class CardNotes(Struct, kw_only=True):
     """The packages from outside with a part in it."""
 
 
-class VisitCard(Struct, frozen=True):
-    """A card that waits for its place at an opening.
-
-    `kind` names what a patient gets once at a discharge, `words` are those of the card, `least` those of its shorter
-    form, 0 where it has none. `newest` is the date of its newest fact, as ISO text.
-    """
-
-    uuid: str
-    rank: VisitRank
-    is_critical: bool = False
-    kind: str = ""
-    words: int = 0
-    least: int = 0
-    newest: str = ""
+def rank_of(card: Card, notes: CardNotes) -> VisitRank:
+    """Return where the card stands among those of this opening."""
+    extension = card.own_extension
+    if card.indicator != "info" or extension.results:
+        return VisitRank.DANGER
+    if extension.finding is not None and extension.finding.repeat == "one-test":
+        return VisitRank.TESTS
+    return VisitRank.FINDING if notes.rank is None else notes.rank
 
 
-def by_harm(cards: Iterable[VisitCard]) -> list[VisitCard]:
+def by_harm(cards: Sequence[Card], notes_of: Callable[[Card], CardNotes]) -> list[Card]:
     """Return the cards in the order in which an opening shows them: by what is lost if one is missed, then by date."""
-    by_date = sorted(cards, key=lambda card: card.newest, reverse=True)
-    return sorted(by_date, key=lambda card: (not card.is_critical, card.rank))
+    by_date = sorted(cards, key=_newest_fact, reverse=True)
+    return sorted(by_date, key=lambda card: (card.indicator != "critical", rank_of(card, notes_of(card))))
 
 
-def choose_for_visit(cards: Sequence[VisitCard], most: int = MOST_CARDS) -> dict[str, int]:
-    """Return the cards that are shown at this opening, by uuid, with how many words each may have.
+def _newest_fact(card: Card) -> str:
+    return max((fact.effective for fact in card.own_extension.facts if fact.effective), default="")
+
+
+def choose_for_visit(
+    cards: Sequence[Card], notes_of: Callable[[Card], CardNotes], most: int = MOST_CARDS
+) -> dict[str, Card]:
+    """Return the cards that are shown at this opening, by uuid, each as it came or in its shorter form.
 
     The one whose miss does the most harm comes first, then that with the newest fact. A critical card is always shown.
-    At most `most` cards and 250 words are shown, and of each kind one. A card is shown in its shorter form where
-    another finding would have no words left; a test or a reminder has what is left.
+    At most `most` cards and 250 words are shown. A card is shown in its shorter form where another finding would have
+    no words left; a test or a reminder has what is left.
     """
-    ordered = by_harm(cards)
-    findings = [card.least or card.words for card in ordered[:most] if card.rank <= VisitRank.FINDING]
-    shown: dict[str, int] = {}
-    taken = set[str]()
+    ordered = by_harm(cards, notes_of)
+    ranks = [rank_of(card, notes_of(card)) for card in ordered]
+    briefs = [notes_of(card).brief or card for card in ordered]
+    pairs = zip(briefs[:most], ranks, strict=False)
+    findings = [words_to_read(brief) for brief, rank in pairs if rank <= VisitRank.FINDING]
+    shown: dict[str, Card] = {}
     words = MOST_WORDS
-    for position, card in enumerate(ordered, start=1):
-        preferred = card.words if card.words <= words - sum(findings[position:]) else card.least or card.words
-        fits = next((form for form in (preferred, card.least) if 0 < form <= words), 0)
-        has_room = len(shown) < most and (fits or card.rank is VisitRank.DANGER)
-        if not card.is_critical and (not has_room or (card.kind and card.kind in taken)):
-            continue
-        shown[card.uuid] = fits or card.least or card.words
-        words -= shown[card.uuid]
-        taken.add(card.kind)
+    for position, (card, brief, rank) in enumerate(zip(ordered, briefs, ranks, strict=True), start=1):
+        form = card if words_to_read(card) <= words - sum(findings[position:]) else brief
+        has_room = len(shown) < most and (rank is VisitRank.DANGER or words_to_read(form) <= words)
+        if card.indicator == "critical" or has_room:
+            shown[card.uuid] = form
+            words -= words_to_read(form)
     return shown
-
-
-def visit_card(card: Card, notes: CardNotes) -> VisitCard:
-    """Return where the card stands among those of this opening."""
-    extension, rank = card.own_extension, VisitRank.FINDING if notes.rank is None else notes.rank
-    finding = extension.finding
-    if card.indicator != "info" or extension.results:
-        rank = VisitRank.DANGER
-    elif finding is not None and finding.repeat == "one-test":
-        rank = VisitRank.TESTS
-    least = words_to_read(notes.brief) if notes.brief is not None else 0
-    newest = max((fact.effective for fact in extension.facts if fact.effective), default="")
-    kind = finding.about if finding is not None and finding.repeat == "one-follow-up" else ""
-    return VisitCard(card.uuid, rank, card.indicator == "critical", kind, words_to_read(card), least, newest)
 
 
 def words_to_read(card: Card) -> int:

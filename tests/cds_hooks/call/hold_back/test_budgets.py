@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from cards.rules.engine.governance import Budget
-from cds_hooks.call.hold_back.budgets import NOBODY, Audience, Budgets
+from cds_hooks.call.hold_back.budgets import Budgets
 from cds_hooks.call.hold_back.checks import SUPPRESSED
 from cds_hooks.call.hold_back.site_file import RulesFileError, read_rules_file
 from cds_hooks.evidence.storage.queries import DecisionFilter, find_decisions
@@ -121,7 +121,7 @@ async def test_of_two_budgets_for_one_client_the_smaller_one_holds_after_a_resta
     for _ in range(2):
         server = Budgets(f"sqlite:///{tmp_path}/record.db", NOW.timestamp)
         for _ in range(5):
-            shown += await server.exhausted(budgets, "ward", NOBODY, 0) is None
+            shown += await server.exhausted(budgets, "ward", str, tuple, 0) is None
         await server.aclose()
     assert shown == 3
 
@@ -131,7 +131,7 @@ async def test_a_place_is_not_lost_where_another_budget_of_the_card_is_full(tmp_
     shown = []
     for users in ("a", "aab"):  # the second server does not know at first what the first one has shown
         server = Budgets(f"sqlite:///{tmp_path}/record.db", NOW.timestamp)
-        shown += [await server.exhausted(budgets, "ward", Audience(user), 0) is None for user in users]
+        shown += [await server.exhausted(budgets, "ward", user.__str__, tuple, 0) is None for user in users]
         await server.aclose()
     assert shown == [True, False, False, True]
 

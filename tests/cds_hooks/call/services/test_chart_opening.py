@@ -9,7 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cds_hooks.call.hold_back.visit import MOST_WORDS, VisitCard, VisitRank, choose_for_visit
+from cards.card import Card, Indicator, Source
+from cards.extension import EXTENSION_KEY, CardExtension, Fact
+from cds_hooks.call.hold_back.visit import MOST_WORDS, CardNotes, VisitRank, choose_for_visit, words_to_read
 from cds_hooks.call.services import find_advisors, find_services, services_of
 from cds_hooks.evidence.storage.queries import list_decisions
 from cds_hooks.samples import list_samples
@@ -121,34 +123,35 @@ def test_a_site_may_mix_an_opening_with_single_services(tmp_path: Path) -> None:
     assert "vaccines-due" in services
 
 
-def card(uuid: str, rank: VisitRank, **more: Any) -> VisitCard:
-    return VisitCard(uuid, rank, **{"words": 40, **more})
+def card(uuid: str, indicator: Indicator = "info", words: int = 40, newest: str = "") -> Card:
+    facts = (Fact("a fact", effective=newest),)
+    extension = {EXTENSION_KEY: CardExtension(facts=facts)}
+    summary = "word " * words
+    return Card(uuid=uuid, summary=summary, indicator=indicator, source=Source(label="x"), extension=extension)
 
 
+DAYS = st.sampled_from(["", "2026-01-01", "2026-11-02"])
 CARDS = st.lists(
-    st.builds(
-        VisitCard,
-        st.uuids().map(str),
-        st.sampled_from(VisitRank),
-        st.booleans(),
-        st.sampled_from(["", "", "a test: FIB-4"]),
-        st.integers(1, 300),
-        st.integers(0, 60),
-        st.sampled_from(["", "2026-01-01", "2026-11-02"]),
-    ),
+    st.builds(card, st.uuids().map(str), st.sampled_from(("info", "info", "critical")), st.integers(1, 300), DAYS),
     max_size=9,
     unique_by=lambda card: card.uuid,
 )
 
 
-@given(CARDS)
-def test_critical_cards_are_always_shown_and_others_within_three_and_the_words(cards: list[VisitCard]) -> None:
-    shown = choose_for_visit(cards)
-    critical = {card.uuid for card in cards if card.is_critical}
+@given(CARDS, st.lists(st.tuples(st.sampled_from(VisitRank), st.integers(0, 60)), min_size=9, max_size=9))
+def test_critical_cards_are_always_shown_and_others_within_three_and_the_words(
+    cards: list[Card], ranks: list[tuple[VisitRank, int]]
+) -> None:
+    notes = {
+        waiting.uuid: CardNotes(rank=rank, brief=card(waiting.uuid, waiting.indicator, least) if least else None)
+        for waiting, (rank, least) in zip(cards, ranks, strict=False)
+    }
+    shown = choose_for_visit(cards, lambda waiting: notes[waiting.uuid])
+    critical = {card.uuid for card in cards if card.indicator == "critical"}
     assert critical <= set(shown)
-    others = [card for card in cards if card.uuid in shown and not card.is_critical]
+    others = [form for uuid, form in shown.items() if uuid not in critical]
     assert len(others) <= max(0, 3 - len(critical))
-    harmless = [shown[card.uuid] for card in others if card.rank is not VisitRank.DANGER]
+    harmless = [words_to_read(form) for form in others if notes[form.uuid].rank is not VisitRank.DANGER]
     assert sum(harmless) <= MOST_WORDS
 
 
@@ -187,13 +190,15 @@ def test_the_cards_stand_in_the_order_of_the_harm_if_one_is_missed_and_what_wait
 
 
 def test_the_order_in_which_advisors_are_asked_decides_nothing() -> None:
-    cards = [
-        card("fibrillation", VisitRank.UNTREATED, newest="2026-11-02"),
-        card("a test", VisitRank.TESTS, kind="a test: FIB-4", newest="2026-11-20"),
-        card("vaccines", VisitRank.VACCINES),
-        card("kidneys", VisitRank.UNTREATED, newest="2026-10-01"),
-        card("a missed result", VisitRank.DANGER, words=200, least=90),
-    ]
-    expected = {"a missed result": 90, "fibrillation": 40, "kidneys": 40}
-    for order in permutations(cards):
-        assert choose_for_visit(order) == expected
+    long, brief = card("a missed result", words=200), card("a missed result", words=90)
+    vaccines = card("vaccines")
+    fibrillation, kidneys = card("fibrillation", newest="2026-11-02"), card("kidneys", newest="2026-10-01")
+    notes = {
+        long.uuid: CardNotes(rank=VisitRank.DANGER, brief=brief),
+        fibrillation.uuid: CardNotes(rank=VisitRank.UNTREATED),
+        kidneys.uuid: CardNotes(rank=VisitRank.UNTREATED),
+        vaccines.uuid: CardNotes(rank=VisitRank.VACCINES),
+    }
+    for order in permutations((long, vaccines, fibrillation, kidneys)):
+        shown = choose_for_visit(order, lambda waiting: notes[waiting.uuid])
+        assert list(shown.values()) == [brief, fibrillation, kidneys]
