@@ -1,7 +1,6 @@
 """Assertions that several checks share: about members of a document, and about the answer to a request."""
 
 import re
-from collections.abc import Collection
 from dataclasses import replace
 from typing import Final
 from urllib.parse import urlsplit
@@ -14,7 +13,6 @@ from cds_hooks.tools.kit.contract.target import Service
 
 _TYPES: Final[dict[str, type]] = {"string": str, "boolean": bool, "array": list, "object": dict}
 UNAUTHORIZED: Final = (401, 403)
-UUID: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 
 
 def required(node: Node, name: str, kind: str = "string") -> Faults:
@@ -33,10 +31,10 @@ def optional(node: Node, name: str, kind: str = "string") -> Faults:
         yield member.fault(f"{name} is {_kind_of(member)}, not {'an' if kind[0] in 'ao' else 'a'} {kind}")
 
 
-def one_of(node: Node, name: str, allowed: Collection[str]) -> Faults:
-    """Yield a fault where the member is there and none of these."""
+def one_of(node: Node, name: str, allowed: str) -> Faults:
+    """Yield a fault where the member is there and none of these words."""
     member = node.at(name)
-    if not member.absent and member.value is not None and member.value not in allowed:
+    if not member.absent and member.value is not None and member.value not in allowed.split():
         yield member.fault(f"{name} is {quoted(member.value)}")
 
 
@@ -46,6 +44,37 @@ def array_of_objects(node: Node, name: str) -> Faults:
     for item in node.at(name).items():
         if not isinstance(item.value, dict):
             yield item.fault(f"item is {_kind_of(item)}, not an object")
+
+
+def matches(node: Node, name: str, pattern: str) -> Faults:
+    """Yield a fault where the member is text and has not this form."""
+    text = node.text(name)
+    if text and not re.fullmatch(pattern, text):
+        yield node.at(name).fault(f"{name} is {quoted(text)}")
+
+
+def free_of(node: Node, name: str, pattern: str) -> Faults:
+    """Yield a fault where the member is text and holds this."""
+    if match := re.search(pattern, node.text(name)):
+        yield node.at(name).fault(f"{name} holds {quoted(match[0])}")
+
+
+def at_most(node: Node, name: str, characters: str) -> Faults:
+    """Yield a fault where the member is a longer text."""
+    if len(node.text(name)) > int(characters):
+        yield node.at(name).fault(f"{name} has {len(node.text(name))} characters")
+
+
+def filled(node: Node, name: str) -> Faults:
+    """Yield a fault where the member is a text of white space."""
+    if node.text(name) and not node.text(name).strip():
+        yield node.at(name).fault(f"{name} is blank")
+
+
+def there(node: Node, name: str) -> Faults:
+    """Yield a fault where there is no such member."""
+    if not node.has(name):
+        yield node.fault(f"no {name}")
 
 
 def absolute_url(node: Node, name: str) -> Faults:

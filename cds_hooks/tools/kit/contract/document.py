@@ -157,6 +157,7 @@ _DEFINED = {
     Subject.RESPONSE: "cards systemActions extension",
     Subject.CARD: "uuid summary detail indicator source suggestions selectionBehavior overrideReasons links extension",
     Subject.SOURCE: "label url icon topic extension",
+    Subject.CODING: "code system display extension",
     Subject.SUGGESTION: "label uuid isRecommended actions actionSelectionBehavior extension",
     Subject.ACTION: "type description resource resourceId extension",
     Subject.LINK: "label url type appContext autolaunchable extension",

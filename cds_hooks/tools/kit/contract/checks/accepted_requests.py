@@ -50,26 +50,6 @@ def a_uuid_is_never_used_again(service: Service) -> Faults:
                     yield call.exchange.fault(f"also used for {owner}", node.at("uuid").location)
 
 
-@check_service("GEN-11", level=SHOULD)
-def the_content_type_may_have_a_charset(service: Service) -> Faults:
-    """Compare the media type only, without parameters and in any letter case: a charset is still JSON."""
-    for declared in (
-        "application/json; charset=utf-8",
-        "Application/JSON; charset=UTF-8",
-        "application/json;charset=utf-8",
-    ):
-        headers = {"content-type": declared}
-        yield from expect_cards(service.send(service.request(), f"content type {declared}", headers=headers))
-
-
-@check_service("GEN-11", level=SHOULD)
-def accept_may_be_missing_or_wide(service: Service) -> Faults:
-    """Answer whether or not the request names what it accepts."""
-    for accept in ("", "*/*", "application/json, text/plain, */*"):
-        title = f"accept {accept}" if accept else "no accept header"
-        yield from expect_cards(service.send(service.request(), title, headers={"accept": accept}))
-
-
 @check_service("REQ-03", level=SHOULD)
 def a_hook_instance_may_be_in_upper_case(service: Service) -> Faults:
     """Take a UUID in either case and of any variant."""

@@ -5,18 +5,13 @@ from collections import Counter
 from typing import Final
 from urllib.parse import parse_qs, urlsplit
 
-from cds_hooks.tools.kit.contract.assertions import UUID, absolute_url, array_of_objects, one_of, required
+from cds_hooks.tools.kit.contract.assertions import array_of_objects, required
 from cds_hooks.tools.kit.contract.definitions import NON_ADHERENCE, NON_ADHERENCE_CODES
 from cds_hooks.tools.kit.contract.document import ABSENT, SHOULD, Node, NotTested, Subject, quoted
 from cds_hooks.tools.kit.contract.registry import Faults, check_part, check_service
 from cds_hooks.tools.kit.contract.target import Service
 
-INDICATORS: Final = ("info", "warning", "critical")
-_LONGEST_DETAIL: Final = 20_000
-_URI: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{0,30}:\S+")
-_CODING: Final = frozenset({"code", "system", "display", "extension"})
 _HTML: Final = re.compile(r"</?[a-zA-Z][^<>\n]*>")
-_SCRIPT: Final = re.compile(r"\]\( ?(?:javascript|vbscript|data):", re.IGNORECASE)
 # GFM escapes with a backslash, shows code as it is, and takes <https://…> for a link.
 _NOT_HTML: Final = re.compile(r"```.*?```|`[^`\n]*`|\\<|<(?:https?://|mailto:)[^<>\s]*>", re.DOTALL)
 
@@ -40,49 +35,10 @@ def a_uuid_names_one_card(response: Node) -> Faults:
             yield response.at("cards").fault(f"{times} cards have the uuid {uuid}")
 
 
-@check_part(Subject.CARD, "CARD-01", level=SHOULD)
-def a_uuid_has_the_form_of_one(card: Node) -> Faults:
-    """Send a lower-case UUID: version 3.0 types it so."""
-    text = card.text("uuid")
-    if text and not UUID.fullmatch(text):
-        yield card.at("uuid").fault(f"uuid is {quoted(text)}")
-
-
-@check_part(Subject.CARD, "CARD-03")
-def summary_has_fewer_than_140_characters(card: Node) -> Faults:
-    """Say it in one sentence of at most 139 characters and move the rest into detail."""
-    yield from required(card, "summary")
-    if len(card.text("summary")) >= 140:
-        yield card.at("summary").fault(f"summary has {len(card.text('summary'))} characters")
-
-
-@check_part(Subject.CARD, "CARD-04", level=SHOULD)
-def detail_can_be_read_at_a_card(card: Node) -> Faults:
-    """Keep detail to what somebody reads on a card, and link to the rest. The bound is the kit's own: 20,000."""
-    if len(card.text("detail")) > _LONGEST_DETAIL:
-        yield card.at("detail").fault(f"detail has {len(card.text('detail'))} characters")
-
-
 @check_part(Subject.CARD, "CARD-06", level=SHOULD)
 def detail_has_no_html(card: Node) -> Faults:
     """Write Markdown without HTML, and escape < in text that is not yours: not every client renders or cleans it."""
     match = _HTML.search(_NOT_HTML.sub("", card.text("detail")))
-    if match:
-        yield card.at("detail").fault(f"detail holds {quoted(match[0])}")
-
-
-@check_part(Subject.CARD, "CARD-06", level=SHOULD)
-def a_summary_is_a_line_of_text(card: Node) -> Faults:
-    """Write the summary as one line without markup: clients show it as it is."""
-    summary = card.text("summary")
-    if "\n" in summary or _HTML.search(summary):
-        yield card.at("summary").fault(f"summary is {quoted(summary)}")
-
-
-@check_part(Subject.CARD, "CARD-06", level=SHOULD)
-def links_in_detail_open_pages(card: Node) -> Faults:
-    """Let links in detail be http or https: a client that renders Markdown may run a script that stands in one."""
-    match = _SCRIPT.search(card.text("detail"))
     if match:
         yield card.at("detail").fault(f"detail holds {quoted(match[0])}")
 
@@ -94,29 +50,6 @@ def a_reason_stands_once(card: Node) -> Faults:
     for (_, code), times in reasons.items():
         if code and times > 1:
             yield card.at("overrideReasons").fault(f"{quoted(code)} stands there {times} times")
-
-
-@check_part(Subject.CARD, "CARD-08")
-def indicator_is_one_of_three(card: Node) -> Faults:
-    """Use info, warning or critical; success and hard-stop were dropped before 1.0."""
-    yield from required(card, "indicator")
-    if isinstance(card.at("indicator").value, str):
-        yield from one_of(card, "indicator", INDICATORS)
-
-
-@check_part(Subject.CODING, "COD-02", level=SHOULD)
-def the_system_of_a_coding_is_a_uri(coding: Node) -> Faults:
-    """Name the system by a URI, as http://snomed.info/sct: a name alone may be anybody's."""
-    system = coding.text("system")
-    if system and not _URI.fullmatch(system):
-        yield coding.at("system").fault(f"system is {quoted(system)}")
-
-
-@check_part(Subject.CODING, "COD-04", level=SHOULD)
-def a_coding_has_three_members(coding: Node) -> Faults:
-    """Send code, system and display only: this Coding is not that of FHIR."""
-    for name in sorted(set(coding.value) - _CODING):
-        yield coding.at(name).fault(f"{name} is not defined for a Coding")
 
 
 @check_part(Subject.OVERRIDE_REASON, "CARD-21", level=SHOULD)
@@ -134,22 +67,6 @@ def suggestions_come_with_selection_behavior(card: Node) -> Faults:
 
 
 _LAUNCH: Final = re.compile(r"launch|iss")
-
-
-@check_part(Subject.LINK, "LINK-02")
-def the_url_of_a_link_is_absolute(link: Node) -> Faults:
-    """Give a whole http or https URL: it is opened in a browser."""
-    yield from required(link, "url")
-    if isinstance(link.at("url").value, str):
-        yield from absolute_url(link, "url")
-
-
-@check_part(Subject.LINK, "LINK-03")
-def the_type_of_a_link_is_one_of_two(link: Node) -> Faults:
-    """Say absolute for a page and smart for an app that is launched."""
-    yield from required(link, "type")
-    if isinstance(link.at("type").value, str):
-        yield from one_of(link, "type", ("absolute", "smart"))
 
 
 @check_part(Subject.LINK, "LINK-04", level=SHOULD)

@@ -10,9 +10,7 @@ from cds_hooks.tools.kit.contract.document import SHOULD, Node, NotTested, Subje
 from cds_hooks.tools.kit.contract.registry import Faults, check_part, check_server, check_service
 from cds_hooks.tools.kit.contract.target import Service, Target
 
-_URL_SAFE = re.compile(r"[A-Za-z0-9\-._~]+")
 _OWN_HOOK = re.compile(r"[a-z0-9-]+(\.[A-Za-z0-9_-]+)+")
-_SPECIFICATION_VERSION = re.compile(r"STU[123]|\d+\.\d+(\.\d+)?(-[A-Za-z0-9.]+)?")
 
 
 @check_server("DISC-01", "DISC-14")
@@ -76,36 +74,12 @@ def a_hook_is_published_or_named_by_its_owner(entry: Node) -> Faults:
         yield entry.at("hook").fault(f"{hook!r} is neither in the hook library nor like com.example.name")
 
 
-@check_part(Subject.ENTRY, "DISC-07", level=SHOULD)
-def an_id_can_stand_in_a_url_as_it_is(entry: Node) -> Faults:
-    """Keep ids to letters, digits, - . _ and ~: not every client escapes them."""
-    text = entry.text("id")
-    if text and not _URL_SAFE.fullmatch(text):
-        yield entry.at("id").fault(f"id is {text!r}")
-
-
 @check_part(Subject.PREFETCH, "DISC-08")
 def templates_are_strings(prefetch: Node) -> Faults:
     """Write each template as a string that holds a FHIR query."""
     for template in prefetch.members() if isinstance(prefetch.value, dict) else ():
         if template.value is not None and not isinstance(template.value, str):
             yield template.fault("the template is not a string")
-
-
-@check_part(Subject.ENTRY, "DISC-09", "DISC-05")
-def texts_of_a_service_are_strings(entry: Node) -> Faults:
-    """Send title and usageRequirements as strings."""
-    yield from optional(entry, "title")
-    yield from optional(entry, "usageRequirements")
-
-
-@check_part(Subject.ENTRY, "DISC-10", level=SHOULD)
-def version_is_that_of_the_specification(entry: Node) -> Faults:
-    """Send as version which CDS Hooks version the service implements (3.0.0, STU2), not the version of the service."""
-    yield from optional(entry, "version")
-    text = entry.text("version")
-    if text and not _SPECIFICATION_VERSION.fullmatch(text):
-        yield entry.at("version").fault(f"version is {text!r}")
 
 
 @check_part(Subject.ENTRY, "DISC-11", level=SHOULD)

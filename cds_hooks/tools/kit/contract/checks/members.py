@@ -1,33 +1,73 @@
-"""Checks of single members: which part has to have which one, of which type or with which values (`members.csv`)."""
+"""Checks of single members: which part has to have which one, of which type or with which values (`members.csv`).
 
-from collections.abc import Callable
+A row is one assertion; the rows of one check stand together, and its advice is in the first.
+"""
+
+from collections.abc import Callable, Sequence
+from itertools import groupby
 from typing import Final
 
-from cds_hooks.tools.kit.contract.assertions import absolute_url, array_of_objects, one_of, optional, required
+from cds_hooks.tools.kit.contract.assertions import (
+    absolute_url,
+    array_of_objects,
+    at_most,
+    filled,
+    free_of,
+    matches,
+    one_of,
+    optional,
+    required,
+    there,
+)
 from cds_hooks.tools.kit.contract.definitions import read_table
-from cds_hooks.tools.kit.contract.document import MUST, SHOULD, Node, Subject
+from cds_hooks.tools.kit.contract.document import DEFINED, MUST, SHOULD, Level, Node, Subject
 from cds_hooks.tools.kit.contract.registry import Faults, check_part
 
-_ASSERTIONS: Final[dict[str, Callable[..., Faults]]] = {
-    function.__name__: function for function in (absolute_url, array_of_objects, one_of, optional, required)
-}
+_FUNCTIONS: Final = (
+    absolute_url,
+    array_of_objects,
+    at_most,
+    filled,
+    free_of,
+    matches,
+    one_of,
+    optional,
+    required,
+    there,
+)
+_ASSERTIONS: Final[dict[str, Callable[..., Faults]]] = {function.__name__: function for function in _FUNCTIONS}
 
 
-def _check_of(row: dict[str, str]) -> Callable[[Node], Faults]:
-    """Return the check of one row, under its name and with its advice."""
-    assertion = _ASSERTIONS[row["assertion"]]
-    values = row["value"].split()
-    more = (values,) if assertion is one_of else values  # the type, where the assertion asks for one
+def _register(name: str, rows: Sequence[dict[str, str]]) -> None:
+    """Register the check of these rows, under its name and with its advice."""
 
     def check(node: Node) -> Faults:
-        yield from assertion(node, row["member"], *more)
+        for row in rows:
+            value = (row["value"],) if row["value"] else ()
+            yield from _ASSERTIONS[row["assertion"]](node, row["member"], *value)
 
-    check.__name__, check.__doc__ = row["check"], row["advice"]
-    return check
+    first = rows[0]
+    check.__name__, check.__doc__ = name, first["advice"]
+    level: Level = SHOULD if first["level"] == "should" else MUST
+    check_part(Subject[first["part"].upper()], *first["rows"].split(), level=level)(check)
 
 
-for _row in read_table("members.csv"):
-    _register = check_part(
-        Subject[_row["part"].upper()], *_row["rows"].split(), level=SHOULD if _row["level"] == "should" else MUST
-    )
-    _register(_check_of(_row))
+for _name, _rows in groupby(read_table("members.csv"), key=lambda row: row["check"]):
+    _register(_name, list(_rows))
+
+
+def _register_defined(subject: Subject) -> None:
+    """Register the check that this part has only members that the specification defines."""
+
+    def check(node: Node) -> Faults:
+        """Put content of your own into extension: a later version may give that name another meaning."""
+        for name in sorted(set(node.value if isinstance(node.value, dict) else ()) - DEFINED[subject]):
+            yield node.at(name).fault(f"{name} is not defined for a {subject}")
+
+    check.__name__ = f"{subject.name.lower()}_has_only_defined_members"
+    rows = {Subject.ENTRY: ("GEN-10", "DISC-17"), Subject.CODING: ("COD-04",)}.get(subject, ("GEN-10",))
+    check_part(subject, *rows, level=SHOULD)(check)
+
+
+for _subject in DEFINED:
+    _register_defined(_subject)

@@ -4,7 +4,6 @@ import json
 from typing import Any, Final
 
 from cds_hooks.tools.kit.contract.assertions import (
-    expect_no_failure,
     expect_refusal,
     expect_refusal_with,
     expect_refusal_without,
@@ -64,49 +63,6 @@ def a_token_comes_with_its_server(service: Service) -> Faults:
         yield from expect_refusal(exchange)
 
 
-@check_service("GEN-01")
-def what_is_not_json_is_refused(service: Service) -> Faults:
-    """Refuse a body that is not valid JSON: success would mean that an unreadable request was looked at."""
-    request_text = json.dumps(service.request())
-    bodies = {
-        "an empty body": b"",
-        "half of a request": request_text[: len(request_text) // 2].encode(),
-        "a trailing comma": f"{request_text[:-1]},}}".encode(),
-        "a comment": f"/* call */ {request_text}".encode(),
-        "text": b"hello",
-        "bytes that are no UTF-8": request_text.replace("hookInstance", "hookInstance\xff", 1).encode("latin-1"),
-        "two documents": f"{request_text}{request_text}".encode(),
-    }
-    for title, body in bodies.items():
-        yield from expect_refusal(service.send_as_is(body, f"body is {title}", broken=True))
-
-
-@check_service("GEN-01", level=SHOULD)
-def a_number_that_json_has_not_is_refused(service: Service) -> Faults:
-    """Refuse NaN and Infinity: many parsers take them, and what is computed from them is no number."""
-    body = f'{json.dumps(service.request())[:-1]}, "contractKit": NaN}}'.encode()
-    yield from expect_refusal(service.send_as_is(body, "body is NaN", broken=True))
-
-
-@check_service("GEN-01")
-def other_formats_are_refused(service: Service) -> Faults:
-    """Refuse XML and forms."""
-    for kind, body in {
-        "application/xml": b"<request><hook>patient-view</hook></request>",
-        "application/x-www-form-urlencoded": b"hook=patient-view&hookInstance=1",
-    }.items():
-        yield from expect_refusal(
-            service.send_as_is(body, f"body is {kind}", broken=True, headers={"content-type": kind})
-        )
-
-
-@check_service("REQ-01", "GEN-01")
-def a_body_that_is_no_object_is_refused(service: Service) -> Faults:
-    """Refuse JSON that is an array, a string, a number or null."""
-    for body in (b"[]", b"null", b'"text"', b"17", b"{}"):
-        yield from expect_refusal(service.send_as_is(body, f"body is {body.decode()}", broken=True))
-
-
 @check_service("GEN-01", level=SHOULD)
 def deep_nesting_does_not_break_the_server(service: Service) -> Faults:
     """Bound the depth of what you read: a body of brackets must not take a worker down."""
@@ -146,15 +102,6 @@ def an_unknown_service_is_404(target: Target) -> Faults:
     yield from expect_refusal(target.connection.post(path, body, "an unknown service", broken=True))
 
 
-@check_service("GEN-11", level=SHOULD)
-def json_under_another_content_type_is_refused(service: Service) -> Faults:
-    """Require application/json: as text/plain any page of the web can send a call without asking the browser first."""
-    body = json.dumps(service.request()).encode()
-    for declared in ("text/plain", "application/x-www-form-urlencoded"):
-        exchange = service.send_as_is(body, f"JSON as {declared}", broken=True, headers={"content-type": declared})
-        yield from expect_refusal(exchange)
-
-
 @check_service("HK-patient-view-patientId", level=SHOULD)
 def a_patient_id_is_no_part_of_a_query(service: Service) -> Faults:
     """Refuse a patient id with characters that no id has: put into a query it asks for something else."""
@@ -163,31 +110,6 @@ def a_patient_id_is_no_part_of_a_query(service: Service) -> Faults:
         request["context"]["patientId"] = wrong
         faults = expect_refusal(service.send(request, f"context.patientId is {wrong!r}", broken=True))
         yield from in_row_of_field(service, "patientId", faults)
-
-
-@check_service("GEN-01", level=SHOULD)
-def repeated_members_do_not_break_the_server(service: Service) -> Faults:
-    """Answer or refuse a body in which a member stands twice, but do not fail on it."""
-    request_text = json.dumps(service.request())
-    for title, body in {
-        "hook twice": f'{{"hook": "{service.hook}", {request_text[1:]}',
-        "context twice": f'{{"context": {{}}, {request_text[1:]}',
-        "prefetch twice": f'{{"prefetch": {{"a": null, "a": {{}}}}, {request_text[1:]}',
-    }.items():
-        yield from expect_no_failure(service.send_as_is(body.encode(), title))
-
-
-@check_service("GEN-01", level=SHOULD)
-def half_a_surrogate_does_not_break_the_server(service: Service) -> Faults:
-    """Answer or refuse a string with half a surrogate pair or a zero character: JSON can say it, UTF-8 cannot."""
-    for title, escaped in {"half a surrogate pair": "\\ud800", "a zero character": "\\u0000"}.items():
-        request = json.dumps(service.as_new(service.base.sent) | {"contractKit": "@@"})
-        yield from expect_no_failure(
-            service.send_as_is(request.replace("@@", escaped).encode(), f"{title} in a string")
-        )
-        request = json.dumps(service.request() | {"hookInstance": "@@"})
-        exchange = service.send_as_is(request.replace("@@", escaped).encode(), f"{title} in hookInstance")
-        yield from expect_no_failure(exchange)
 
 
 @check_server("GEN-01", level=SHOULD, slow=True)

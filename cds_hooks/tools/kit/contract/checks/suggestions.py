@@ -1,21 +1,10 @@
 """Rules for suggestions, their actions, system actions, and the resources that actions carry."""
 
-from typing import Final
-
-from cds_hooks.tools.kit.contract.assertions import one_of, required
+from cds_hooks.tools.kit.contract.assertions import required
 from cds_hooks.tools.kit.contract.definitions import R4_TYPES, RELATIVE_REFERENCE, reference_problem
 from cds_hooks.tools.kit.contract.document import SHOULD, Node, Subject, observe, quoted
 from cds_hooks.tools.kit.contract.fhir_form import form_faults
 from cds_hooks.tools.kit.contract.registry import Faults, check_part
-
-TYPES: Final = ("create", "update", "delete")
-
-
-@check_part(Subject.SUGGESTION, "FB-14", "SUG-02", level=SHOULD)
-def a_suggestion_has_a_uuid(suggestion: Node) -> Faults:
-    """Give each suggestion a uuid: without it no client tells you that it was accepted."""
-    if not suggestion.text("uuid") and not suggestion.has("uuid"):
-        yield suggestion.fault("suggestion without uuid: no feedback will come")
 
 
 @check_part(Subject.CARD, "SUG-02")
@@ -44,14 +33,6 @@ def action_selection_behavior_is_for_clients_that_know_it(suggestion: Node) -> F
     """Leave actionSelectionBehavior out unless this client's registration says that it is supported (3.0)."""
     if suggestion.has("actionSelectionBehavior"):
         yield suggestion.at("actionSelectionBehavior").fault("sent to a client that never said it supports it")
-
-
-@check_part(Subject.ACTION, "ACT-01", "SYS-01")
-def an_action_has_one_of_three_types(action: Node) -> Faults:
-    """Use create, update or delete, in lower case."""
-    yield from required(action, "type")
-    if isinstance(action.at("type").value, str):
-        yield from one_of(action, "type", TYPES)
 
 
 @check_part(Subject.RESPONSE, "RESP-10", level=SHOULD)

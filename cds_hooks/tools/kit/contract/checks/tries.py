@@ -1,29 +1,46 @@
-"""Checks that send one changed call, token or feedback item and say if it is answered or refused (`tries.csv`).
+"""Checks that send one changed call, body, token or feedback item and say how it has to be answered (`tries.csv`).
 
-A row is one try: what is sent (a call in the dialect's shape or as it is, a feedback item), the member that is left
-out, and the members that are put in, as JSON. Of a token these are claims and header; a number is seconds from
-now, and digits as text are that moment as text. The rows of one check stand together; its advice is in the first.
+A row is one try; the rows of one check stand together, and its advice is in the first. `with` depends on what is sent:
+
+- call, as is, feedback: the members that are put in, as JSON; a call is sent in the dialect's shape or as it is.
+- token: claims and header; a number is seconds from now, and digits as text are that moment as text.
+- prefetch: the value of the keys that `without` names, one call for each of them; one with `+` before it is merged
+  into what is there, and without one the key is left out.
+- body: the text that is sent, in Latin-1; `{request}` is the call, `{open}` the same without its last brace and
+  `{inner}` without its first, `{half}` its first half, `{hook}` its hook.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import groupby
 from time import time
-from typing import Any
+from typing import Any, Final
 
-from cds_hooks.tools.kit.contract.assertions import expect_cards, expect_refusal
+from cds_hooks.tools.kit.contract.assertions import (
+    expect_cards,
+    expect_cards_or_412,
+    expect_no_failure,
+    expect_refusal,
+)
 from cds_hooks.tools.kit.contract.checks.authentication import expect_token_accepted, expect_token_refused
 from cds_hooks.tools.kit.contract.checks.feedback import (
     expect_feedback_accepted,
     expect_feedback_refused,
     feedback_item,
 )
+from cds_hooks.tools.kit.contract.connection import Exchange
 from cds_hooks.tools.kit.contract.definitions import read_table
-from cds_hooks.tools.kit.contract.document import MUST, SHOULD, Level
+from cds_hooks.tools.kit.contract.document import MUST, SHOULD, Level, observe
 from cds_hooks.tools.kit.contract.registry import Faults, check_service
 from cds_hooks.tools.kit.contract.target import Service
 
 _Row = dict[str, str]
+_EXPECTED: Final[Mapping[str, Callable[[Exchange], Faults]]] = {
+    "answered": expect_cards,
+    "answered or 412": expect_cards_or_412,
+    "no failure": expect_no_failure,
+    "refused": expect_refusal,
+}
 
 
 def _tried(service: Service, row: _Row) -> Faults:
@@ -31,8 +48,7 @@ def _tried(service: Service, row: _Row) -> Faults:
     if row["sends"] == "feedback":
         expect = expect_feedback_refused if broken else expect_feedback_accepted
         yield from expect(service, {"feedback": [_changed(feedback_item(service), row)]}, row["title"])
-        return
-    if row["sends"] == "token":
+    elif row["sends"] == "token":
         expect_of_token = expect_token_refused if broken else expect_token_accepted
         changes = json.loads(row["with"] or "{}")
         claims = {name: _moment(value) for name, value in changes.get("claims", {}).items()}
@@ -40,16 +56,61 @@ def _tried(service: Service, row: _Row) -> Faults:
         yield from expect_of_token(
             service, row["title"], claims=claims, header=changes.get("header", {}), without=without
         )
-        return
-    send = service.send_as_is if row["sends"] == "as is" else service.send
-    exchange = send(_changed(service.request(), row), row["title"], broken=broken)
-    yield from expect_refusal(exchange) if broken else expect_cards(exchange)
+    else:
+        sent = {"prefetch": _prefetched, "body": _bodies}.get(row["sends"], _called)
+        headers = json.loads(row["headers"] or "{}")
+        is_call = row["sends"] in ("call", "prefetch")
+        for title, content in sent(service, row):
+            send = service.send if is_call else service.send_as_is
+            yield from _EXPECTED[row["expected"]](send(content, title, broken=broken, headers=headers))
 
 
 def _moment(value: Any) -> Any:
     if isinstance(value, int):
         return int(time()) + value
     return str(int(time()) + int(value)) if isinstance(value, str) and value.isdecimal() else value
+
+
+def _called(service: Service, row: _Row) -> Iterator[tuple[str, Any]]:
+    yield row["title"], _changed(service.request(), row)
+
+
+def _bodies(service: Service, row: _Row) -> Iterator[tuple[str, Any]]:
+    text = json.dumps(_changed(service.request(), row | {"with": ""}))
+    parts = {"request": text, "open": text[:-1], "inner": text[1:], "half": text[: len(text) // 2]}
+    body = row["with"]
+    for name, part in (parts | {"hook": service.hook}).items():
+        body = body.replace(f"{{{name}}}", part)
+    yield f"body is {row['title']}", body.encode("latin-1")
+
+
+def _prefetched(service: Service, row: _Row) -> Iterator[tuple[str, Any]]:
+    """Yield a call for each of the keys with another value; for `all` one in which every key has it."""
+    prefetch, searches = service.prefetch(), service.search_keys()
+    patients = [key for key, value in prefetch.items() if _is_patient(value)]
+    each = [[key] for key in prefetch]
+    groups = {
+        "all": [list(prefetch)],
+        "each": each,
+        "first": each[:1],
+        "patient": [[key] for key in patients],
+        "but patient": [[key] for key in prefetch if key not in patients],
+        "searches": [[key] for key in searches],
+    }[row["without"]]
+    observe(row["without"] != "patient" or groups, f"{service.id} does not ask for the Patient")
+    for keys in groups:
+        changed = {key: _value(prefetch[key], row["with"]) for key in keys} if row["with"] else {}
+        kept = {key: value for key, value in prefetch.items() if key not in keys}
+        name = "every prefetch value" if row["without"] == "all" else f"prefetch.{keys[0]}"
+        yield f"{name} {row['title']}", service.request() | {"prefetch": kept | changed}
+
+
+def _is_patient(value: Any) -> bool:
+    return isinstance(value, dict) and value.get("resourceType") == "Patient"
+
+
+def _value(before: Any, text: str) -> Any:
+    return before | json.loads(text[1:]) if text.startswith("+") else json.loads(text)
 
 
 def _changed(document: dict[str, Any], row: _Row) -> dict[str, Any]:
