@@ -11,18 +11,16 @@ from typing import Any, Final, TypeAlias
 
 from cards.knowledge.elm.errors import NotSupported
 from cards.knowledge.elm.fhir_model import Primitive
-from cards.knowledge.elm.limits import current_budget
-from cards.knowledge.elm.typing_of import matcher, specifier_key
-from cards.knowledge.elm.values import Value, plain
+from cards.knowledge.elm.limits import spend
+from cards.knowledge.elm.values import SYSTEM, Value, matcher, plain, specifier_key
 
 ElmNode: TypeAlias = Mapping[str, Any]
 Frame: TypeAlias = list[Any]
 Closure: TypeAlias = Callable[[Frame], Value]
-Builder: TypeAlias = Callable[["Compiler", ElmNode], Closure]
+Builder: TypeAlias = Callable[["Body", ElmNode], Closure]
 
 _BUILDERS: Final[dict[str, Builder]] = {}
-_DEEPEST = 500
-_MOST_NODES = 20_000
+_MOST_NODES: Final = 20_000
 
 
 def builds(*names: str) -> Callable[[Builder], Builder]:
@@ -46,11 +44,33 @@ def computes(
     """
 
     def register(function: Callable[..., Value]) -> Callable[..., Value]:
-        def build(compiler: Compiler, node: ElmNode) -> Closure:
-            operands = [compiler.build(operand) for operand in _operands(node, parts)]
+        def build(body: Body, node: ElmNode) -> Closure:
+            operands = [body.build(operand) for operand in _operands(node, parts)]
             required = 0 if nulls else sum(not part.endswith("?") for part in parts) or len(operands)
             given = (str(node["precision"]).lower() if node.get("precision") else None,) if precision else ()
-            return _applied(function, operands, required, given)
+
+            def compute(frame: Frame) -> Value:
+                values = list[Value]()
+                for operand in operands:
+                    value = plain(operand(frame))
+                    if value is None and len(values) < required:
+                        return None
+                    values.append(value)
+                return function(*values, *given)
+
+            def binary(
+                frame: Frame,
+            ) -> Value:  # most nodes: as `compute`, a calculator of doses would take twice as long
+                item = left(frame)
+                item = item.property("value") if type(item) is Primitive else item
+                if item is None:
+                    return None
+                other = right(frame)
+                other = other.property("value") if type(other) is Primitive else other
+                return None if other is None else function(item, other, *given)
+
+            left, right = (operands + operands)[:2]
+            return binary if len(operands) == required == 2 else compute
 
         builds(*names)(build)
         return function
@@ -59,162 +79,40 @@ def computes(
 
 
 def _operands(node: ElmNode, parts: tuple[str, ...]) -> list[ElmNode | None]:
-    if not parts:
-        given = node.get("operand", node.get("source"))
-        if given is None:
-            raise NotSupported(f"{node.get('type')} has no operand.")
+    given = node.get("operand", node.get("source"))
+    if not parts and given is not None:
         return given if isinstance(given, list) else [given]
-    for part in parts:
+    for part in parts or ("operand",):
         if not part.endswith("?") and node.get(part) is None:
             raise NotSupported(f"{node.get('type')} has no {part}.")
     return [node.get(part.rstrip("?")) for part in parts]
 
 
-def _applied(function: Callable[..., Value], operands: list[Closure], required: int, given: tuple[Any, ...]) -> Closure:
-    if len(operands) == required == 1:
-        (only,) = operands
-
-        def unary(frame: Frame) -> Value:
-            value = only(frame)
-            if type(value) is Primitive:  # `plain` as a call would make the calculator of opioid doses a third slower
-                value = value.property("value")
-            return None if value is None else function(value, *given)
-
-        return unary
-    if len(operands) == required == 2:
-        left, right = operands
-
-        def binary(frame: Frame) -> Value:
-            item = left(frame)
-            if type(item) is Primitive:
-                item = item.property("value")
-            if item is None:
-                return None
-            other = right(frame)
-            if type(other) is Primitive:
-                other = other.property("value")
-            return None if other is None else function(item, other, *given)
-
-        return binary
-
-    def several(frame: Frame) -> Value:
-        values = [plain(operand(frame)) for operand in operands]
-        return None if any(value is None for value in values[:required]) else function(*values, *given)
-
-    return several
-
-
-class Compiler:
-    """Compiles the body of one definition or function of a library.
-
-    `reads` are the elements of the frame on which the node that is being compiled depends: 0 where it needs the
-    evaluation, its instant, its parameters or its data. What reads none is computed once for all evaluations.
-    """
-
-    def __init__(self, library: "Library", body: "Body") -> None:
-        self.library = library
-        self.body = body
-        self.reads: set[int] = set()
-        self._constants: set[Closure] = set()
-        self._scope: dict[tuple[str, str], int] = {}
-        self._depth = 0
-        self._nodes = 0
-
-    def build(self, node: ElmNode | None) -> Closure:
-        """Return the closure of a node.
-
-        Raises:
-            NotSupported: the node, or its form, is not one that this interpreter runs.
-        """
-        if node is None:
-            return self.constant(None)
-        kind = str(node.get("type"))
-        builder = _BUILDERS.get(kind)
-        if builder is None:
-            raise NotSupported(f"ELM node {kind} is not supported.")
-        self._depth += 1
-        self._nodes += 1
-        if self._depth > _DEEPEST or self._nodes > _MOST_NODES:
-            raise NotSupported(
-                f"A definition has more than {_MOST_NODES} nodes, or more than {_DEEPEST} inside each other."
-            )
-        outside, self.reads = self.reads, set()
-        try:
-            closure = builder(self, node)
-            return closure if self.reads or closure in self._constants else self._computed_once(closure)
-        except (KeyError, TypeError, AttributeError) as error:
-            raise NotSupported(f"ELM node {kind} is malformed ({type(error).__name__}: {error}).") from error
-        finally:
-            self.reads |= outside
-            self._depth -= 1
-
-    def constant(self, value: Value) -> Closure:
-        """Return a closure that always gives the value."""
-
-        def give(_frame: Frame) -> Value:
-            return value
-
-        self._constants.add(give)
-        return give
-
-    def _computed_once(self, closure: Closure) -> Closure:
-        body, computed = self.body, list[Value]()
-
-        def give(_frame: Frame) -> Value:
-            if not computed:
-                computed.append(closure(body.new_frame(None)))
-            return computed[0]
-
-        self._constants.add(give)
-        return give
-
-    def reads_evaluation(self) -> None:
-        """Note that the value depends on the evaluation: its instant, its parameters or its data."""
-        self.reads.add(0)
-
-    @contextmanager
-    def names(self, *names: tuple[str, str]) -> Iterator[list[int]]:
-        """Give each (kind, name) a slot in the frame while the `with` block compiles what may refer to it."""
-        before, slots = self._scope, [self.new_slot() for _ in names]
-        self._scope = {**before, **dict(zip(names, slots, strict=True))}
-        try:
-            yield slots
-        finally:
-            self._scope = before
-            self.reads -= set(slots)
-
-    def new_slot(self) -> int:
-        """Return the index of a new element of the frame."""
-        self.body.size += 1
-        return self.body.size - 1
-
-    def slot(self, kind: str, name: str) -> int:
-        """Return the slot of a name that is in scope."""
-        slot = self._scope.get((kind, name))
-        if slot is None:
-            raise NotSupported(f"The {kind} {name!r} is not in scope.")
-        self.reads.add(slot)
-        return slot
-
-
-# What is compiled: libraries, their definitions and functions
+def constant(value: Value) -> Closure:
+    """Return a closure that always gives the value."""
+    return lambda _frame: value
 
 
 class Body:
-    """One definition, function or default of a parameter: its closure once it is compiled."""
+    """One definition, function or default of a parameter: its closure once it is compiled, and what it reaches.
+
+    It is fixed where it needs neither the instant nor the parameters nor the data of an evaluation.
+    """
 
     def __init__(self, library: "Library", name: str, node: ElmNode | None, operands: Iterable[str] = ()) -> None:
         self.library = library
         self.name = name
+        self.is_fixed = True
         self.retrieves: list[tuple[str, Closure]] = []
         self.value_sets: set[str] = set()
         self.parameters: set[tuple[str, str]] = set()
         self.uses: list[Body] = []
         self.notes: list[str] = []
-        self.size = 1
-        self.is_fixed = False
         self._node = node
         self._operands = list(operands)
+        self._scope: dict[tuple[str, str], int] = {}
+        self._size = 1
+        self._nodes = 0
         self._closure: Closure | None = None
         self._fault: NotSupported | None = None
 
@@ -223,42 +121,77 @@ class Body:
         """Return library and name."""
         return f"{self.library.id}.{self.name}"
 
-    def compile(self) -> Closure:
-        """Return the closure.
+    def compile(self) -> None:
+        """Make the closure.
 
         Raises:
             NotSupported: something in it, or in what it refers to, is not run by this interpreter.
         """
         if self._fault is not None:
             raise self._fault
-        if self._closure is None:
-            self._fault = NotSupported(f"{self.title} refers to itself; recursion is not supported.")
-            compiler = Compiler(self.library, self)
-            try:
-                with compiler.names(*(("operand", name) for name in self._operands)):
-                    self._closure = compiler.build(self._node)
-            except NotSupported as error:
-                self._fault = error if str(error).startswith("In ") else NotSupported(f"In {self.title}: {error}")
-                raise self._fault from error
-            finally:
-                self._node = None  # memory: the nodes of a library take ten times what its closures take
+        if self._closure is not None:
+            return
+        self._fault = NotSupported(f"{self.title} refers to itself; recursion is not supported.")
+        try:
+            with self.names(*(("operand", name) for name in self._operands)):
+                self._closure = self.build(self._node)
             self._fault = None
-            self.is_fixed = not compiler.reads
-        return self._closure
+        except (NotSupported, RecursionError) as error:
+            reason = "Its nodes are inside each other too deeply." if isinstance(error, RecursionError) else str(error)
+            self._fault = NotSupported(reason if reason.startswith("In ") else f"In {self.title}: {reason}")
+            raise self._fault from error
+        finally:
+            self._node = None  # memory: the nodes of a library take ten times what its closures take
 
-    def new_frame(self, evaluation: Any, values: Iterable[Value] = ()) -> Frame:
-        """Return the frame for one evaluation of the closure: the values of the operands, then what it assigns."""
-        frame = [evaluation, *values]
-        return frame + [None] * (self.size - len(frame))
+    def build(self, node: ElmNode | None) -> Closure:
+        """Return the closure of a node.
+
+        Raises:
+            NotSupported: the node, or its form, is not one that this interpreter runs.
+        """
+        if node is None:
+            return constant(None)
+        kind = str(node.get("type"))
+        self._nodes += 1
+        if kind not in _BUILDERS:
+            raise NotSupported(f"ELM node {kind} is not supported.")
+        if self._nodes > _MOST_NODES:
+            raise NotSupported(f"It has more than {_MOST_NODES} nodes.")
+        try:
+            return _BUILDERS[kind](self, node)
+        except (KeyError, TypeError, AttributeError) as error:
+            raise NotSupported(f"ELM node {kind} is malformed ({type(error).__name__}: {error}).") from error
+
+    def use(self, body: "Body") -> None:
+        """Compile another definition that this one refers to."""
+        body.compile()
+        self.uses.append(body)
+        self.is_fixed = self.is_fixed and body.is_fixed
+
+    @contextmanager
+    def names(self, *names: tuple[str, str]) -> Iterator[list[int]]:
+        """Give each (kind, name) a slot in the frame while the `with` block compiles what may refer to it."""
+        before, slots = self._scope, list(range(self._size, self._size + len(names)))
+        self._size += len(names)
+        self._scope = {**before, **dict(zip(names, slots, strict=True))}
+        try:
+            yield slots
+        finally:
+            self._scope = before
+
+    def slot(self, kind: str, name: str) -> int:
+        """Return the slot of a name that is in scope."""
+        if (kind, name) not in self._scope:
+            raise NotSupported(f"The {kind} {name!r} is not in scope.")
+        return self._scope[kind, name]
 
     def evaluate(self, evaluation: Any, values: Iterable[Value] = ()) -> Value:
         """Return the value of the definition, or of the function for these operands."""
-        closure, budget = self._closure or self.compile(), current_budget()
-        budget.enter()
-        try:
-            return closure(self.new_frame(evaluation, values))
-        finally:
-            budget.leave()
+        self.compile()
+        spend(1)
+        frame = [evaluation, *values]
+        assert self._closure is not None  # noqa: S101 - `compile` made it
+        return self._closure(frame + [None] * (self._size - len(frame)))
 
     def reachable(self) -> list["Body"]:
         """Return this body and each one that it refers to, compiled."""
@@ -276,31 +209,19 @@ class Function(Body):
     """A function with the types of its operands."""
 
     def __init__(self, library: "Library", node: ElmNode) -> None:
-        operands, expression = node.get("operand") or (), node.get("expression")
-        super().__init__(library, str(node["name"]), expression, [str(part["name"]) for part in operands])
-        self.count = len(operands)
-        self.is_value_of_operand = self.count == 1 and _is_value_of_operand(expression or {})
-        self._specifiers = [_specifier(part) for part in operands]
-        self.signature = tuple(map(specifier_key, self._specifiers))
-        if node.get("external") or expression is None:
+        operands = node.get("operand") or ()
+        super().__init__(library, str(node["name"]), node.get("expression"), [str(part["name"]) for part in operands])
+        specifiers = [
+            part.get("operandTypeSpecifier") or {"name": part.get("operandType", SYSTEM + "Any")} for part in operands
+        ]
+        self.signature = tuple(map(specifier_key, specifiers))
+        self._types = list(map(matcher, specifiers))
+        if node.get("external") or node.get("expression") is None:
             self._fault = NotSupported(f"The function {self.title} is external.")
 
     def accepts(self, values: list[Value]) -> bool:
         """Return whether each value is null or of the type of its operand."""
-        return all(
-            value is None or matcher(specifier)(value)
-            for specifier, value in zip(self._specifiers, values, strict=True)
-        )
-
-
-def _is_value_of_operand(node: ElmNode) -> bool:
-    is_value = (node.get("type"), node.get("path")) == ("Property", "value")
-    return is_value and (node.get("source") or {}).get("type") == "OperandRef"
-
-
-def _specifier(operand: ElmNode) -> ElmNode:
-    named = {"name": operand.get("operandType", "{urn:hl7-org:elm-types:r1}Any")}
-    return operand.get("operandTypeSpecifier") or named
+        return all(value is None or is_type(value) for is_type, value in zip(self._types, values, strict=True))
 
 
 class Library:
@@ -316,23 +237,21 @@ class Library:
         self.includes: dict[str, Library] = {}
         self.definitions: dict[str, Body] = {}
         self.functions: dict[str, list[Function]] = {}
-        for node in _defs(content, "statements"):
+        self.fixed: dict[Body, Value] = {}  # values that are the same in all evaluations
+        for name, node in _named(content, "statements"):
             if node.get("type") == "FunctionDef":
-                self.functions.setdefault(str(node["name"]), []).append(Function(self, node))
+                self.functions.setdefault(name, []).append(Function(self, node))
             else:
-                self.definitions[str(node["name"])] = Body(self, str(node["name"]), node.get("expression"))
-        self.parameters = {str(node["name"]): node for node in _defs(content, "parameters")}
+                self.definitions[name] = Body(self, name, node.get("expression"))
+        self.parameters = dict(_named(content, "parameters"))
         self.defaults = {
             name: Body(self, name, node["default"]) for name, node in self.parameters.items() if node.get("default")
         }
         self.included = [
             (str(node["localIdentifier"]), str(node["path"]).rpartition("/")[2], node.get("version"))
-            for node in _defs(content, "includes")
+            for node in (content.get("includes") or {}).get("def") or ()
         ]
-        self._terms = {
-            kind: {str(node["name"]): node for node in _defs(content, kind)}
-            for kind in ("codeSystems", "valueSets", "codes", "concepts")
-        }
+        self._terms = {kind: dict(_named(content, kind)) for kind in ("codeSystems", "valueSets", "codes", "concepts")}
 
     def release(self) -> None:
         """Give the memory of what was not compiled back: what was compiled stays, and nothing more can be."""
@@ -354,11 +273,9 @@ class Library:
     def find(self, node: ElmNode) -> "Library":
         """Return the library that a reference names: an included one or this one."""
         name = node.get("libraryName")
-        if name is None:
-            return self
-        if name not in self.includes:
+        if name is not None and name not in self.includes:
             raise NotSupported(f"The library {name} that {self.id} includes is missing.")
-        return self.includes[name]
+        return self if name is None else self.includes[name]
 
     def definition(self, name: str) -> Body:
         """Return a definition by name."""
@@ -373,8 +290,8 @@ class Library:
         return self._terms[kind][name]
 
 
-def _defs(content: Mapping[str, Any], part: str) -> list[ElmNode]:
-    return list((content.get(part) or {}).get("def") or ())
+def _named(content: ElmNode, part: str) -> list[tuple[str, ElmNode]]:
+    return [(str(node["name"]), node) for node in (content.get(part) or {}).get("def") or ()]
 
 
 def link(libraries: Iterable[Library]) -> None:
@@ -383,6 +300,5 @@ def link(libraries: Iterable[Library]) -> None:
     for library in libraries:
         for local, name, version in library.included:
             same = [other for other in libraries if other.id == name]
-            exact = [other for other in same if other.version == version]
             if same:
-                library.includes[local] = (exact or same)[0]
+                library.includes[local] = min(same, key=lambda other: other.version != version)

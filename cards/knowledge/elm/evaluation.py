@@ -11,7 +11,6 @@ from cards.knowledge.elm import (  # noqa: F401  (each registers the nodes that 
     lists,
     logic,
     queries,
-    references,
     strings,
     temporal_nodes,
     types,
@@ -20,12 +19,11 @@ from cards.knowledge.elm.clinical import ValueSet
 from cards.knowledge.elm.compiling import Body, Closure, Library
 from cards.knowledge.elm.errors import CqlError, LimitExceeded, UnknownData
 from cards.knowledge.elm.fhir_model import Node
-from cards.knowledge.elm.limits import Budget, spend, spending
+from cards.knowledge.elm.limits import Budget, spend
 from cards.knowledge.elm.parameters import read_parameter
 from cards.knowledge.elm.temporal import Temporal, read_temporal
 from cards.knowledge.elm.values import Value
 
-_MISSING: Final = object()
 _MOST_FRAMES: Final = 10_000
 """A definition that refers to others two hundred deep needs some ten frames of Python for each."""
 
@@ -43,11 +41,7 @@ class Chart:
                 self._nodes.setdefault(kind, []).append(Node(kind, resource, home))
 
     def of_type(self, kind: str) -> list[Node]:
-        """Return the resources of a type.
-
-        Raises:
-            UnknownData: it is not known which ones the patient has.
-        """
+        """Return the resources of a type; UnknownData where it is not known which ones the patient has."""
         if kind in self.unknown:
             raise UnknownData(kind)
         return self._nodes.get(kind, [])
@@ -57,39 +51,32 @@ class Evaluation:
     """One evaluation: the patient's data, the instant, the parameters, and what was computed so far."""
 
     def __init__(
-        self,
-        chart: Chart,
-        value_sets: Mapping[str, ValueSet],
-        now: Temporal,
-        parameters: Mapping[str, Any] | None = None,
+        self, chart: Chart, value_sets: Mapping[str, ValueSet], now: Temporal, parameters: Mapping[str, Any]
     ) -> None:
         self.now = now
         self.home = chart.home
         self.values: dict[Body, Value] = {}
         self.retrieved: dict[Closure, list[Node]] = {}
+        self.budget = Budget()
         self._chart = chart
         self._value_sets = value_sets
-        self._given = parameters or {}
+        self._given = parameters
         self._parameters: dict[tuple[str, str], Value] = {}
-        self.budget = Budget()
 
     def definition(self, body: Body) -> Value:
-        """Return the value of a definition, computed once."""
-        value = self.values.get(body, _MISSING)
-        if value is _MISSING:
-            value = self.values[body] = body.evaluate(self)
-        return value
+        """Return the value of a definition, computed once; what is fixed once for all evaluations."""
+        known = body.library.fixed if body.is_fixed else self.values
+        if body not in known:
+            known[body] = body.evaluate(self)
+        return known[body]
 
     def parameter(self, library: Library, name: str) -> Value:
         """Return the value of a parameter: as given, else its default, else null."""
+        if name not in self._given:
+            return self.definition(library.defaults[name]) if name in library.defaults else None
         key = (library.id, name)
         if key not in self._parameters:
-            if name in self._given:
-                self._parameters[key] = read_parameter(self._given[name], library.parameters[name], self.home)
-            elif name in library.defaults:
-                self._parameters[key] = self.definition(library.defaults[name])
-            else:
-                self._parameters[key] = None
+            self._parameters[key] = read_parameter(self._given[name], library.parameters[name], self.home)
         return self._parameters[key]
 
     def resources(self, kind: str) -> list[Node]:
@@ -99,11 +86,7 @@ class Evaluation:
         return collected
 
     def value_set(self, url: str | None) -> ValueSet:
-        """Return the members of a value set.
-
-        Raises:
-            CqlError: it is not there.
-        """
+        """Return the members of a value set; CqlError where it is not there."""
         members = self._value_sets.get(str(url), self._value_sets.get(str(url).partition("|")[0]))
         if members is None:
             raise CqlError(f"The value set {url} is missing.")
@@ -119,12 +102,11 @@ class Evaluation:
         frames = sys.getrecursionlimit()  # put back afterwards: readers of JSON refuse by it what is nested too deeply
         sys.setrecursionlimit(max(frames, _MOST_FRAMES))
         try:
-            with spending(self.budget):
+            body.compile()
+            with self.budget:
                 return self.definition(body)
-        except RecursionError as error:
-            raise LimitExceeded("Expressions are inside each other too deeply.") from error
-        except MemoryError as error:
-            raise LimitExceeded("The evaluation needed more memory than there is.") from error
+        except (RecursionError, MemoryError) as error:
+            raise LimitExceeded("The evaluation needed more depth or memory than there is.") from error
         except (TypeError, ValueError, AttributeError, ArithmeticError, LookupError) as error:
             raise CqlError(
                 f"An operand does not have the type that its operator takes ({type(error).__name__})."
@@ -134,13 +116,8 @@ class Evaluation:
 
 
 def read_instant(text: str) -> tuple[Temporal, int]:
-    """Return an instant as `Now()` gives it and its time zone offset in minutes.
-
-    Raises:
-        CqlError: the text is not an ISO date or date-time.
-    """
+    """Return an instant as `Now()` gives it and its time zone offset in minutes; CqlError where it is not ISO."""
     zone = read_temporal(text, "DateTime")
     if zone is None:
         raise CqlError("`now` must be an ISO 8601 date or date-time.")
-    home = zone.offset
-    return Temporal("DateTime", zone.lowest().parts, home, home), home
+    return Temporal("DateTime", zone.lowest().parts, zone.offset, zone.offset), zone.offset

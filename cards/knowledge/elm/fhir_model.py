@@ -17,8 +17,7 @@ from fhir.terminology.caching import remembered
 
 PRIMITIVES: Final = frozenset({
     "base64Binary", "boolean", "canonical", "code", "date", "dateTime", "decimal", "id", "instant", "integer",
-    "markdown",
-    "oid", "positiveInt", "string", "time", "unsignedInt", "uri", "url", "uuid", "xhtml",
+    "markdown", "oid", "positiveInt", "string", "time", "unsignedInt", "uri", "url", "uuid", "xhtml",
 })  # fmt: skip
 _EVERYWHERE: Final = "id:id extension:Extension* modifierExtension:Extension*"
 _OF_RESOURCES: Final = "contained:Resource* meta:Meta implicitRules:uri language:code text:Narrative"
@@ -57,33 +56,19 @@ class Node:
         return value
 
     def _element(self, name: str) -> Any:
-        raw = self.raw
-        if not isinstance(raw, dict):
-            return None
-        declared = elements(self.type).get(name) or self._named_as_in_json(name)
-        if declared is None:
+        raw, declared = self.raw, elements(self.type).get(name)
+        if not isinstance(raw, dict) or declared is None:
             return None
         for json_name, kind in declared.types:
             if json_name in raw or "_" + json_name in raw:
                 return self._nodes(kind, raw.get(json_name), raw.get("_" + json_name), many=declared.many)
         return [] if declared.many else None
 
-    def _named_as_in_json(self, name: str) -> Element | None:
-        """Return how `valueInteger` is declared where `value` is: some libraries name the element of JSON."""
-        for declared in elements(self.type).values():
-            for json_name, kind in declared.types:
-                if json_name.lower() == name.lower() and json_name in self.raw:
-                    return Element(((json_name, kind),), declared.many)
-        return None
-
     def _nodes(self, kind: str, raw: Any, extra: Any, *, many: bool) -> Any:
-        if not many:
-            return self._node(kind, raw, extra)
-        raws = raw if isinstance(raw, list) else [] if raw is None else [raw]
-        extras = extra if isinstance(extra, list) else []
-        return [self._node(kind, item, other) for item, other in zip_longest(raws, extras)]
-
-    def _node(self, kind: str, raw: Any, extra: Any) -> "Node | None":
+        if many:
+            raws = raw if isinstance(raw, list) else [] if raw is None else [raw]
+            extras = extra if isinstance(extra, list) else []
+            return [self._nodes(kind, item, other, many=False) for item, other in zip_longest(raws, extras)]
         if raw is None and extra is None:
             return None
         if kind in PRIMITIVES:
@@ -94,8 +79,6 @@ class Node:
 
     def children(self) -> list[Any]:
         """Return the elements that the JSON has, one by one."""
-        if not isinstance(self.raw, dict):
-            return []
         values = [self.property(name) for name in elements(self.type)]
         return [
             part for value in values for part in (value if isinstance(value, list) else [value]) if part is not None
@@ -108,9 +91,6 @@ class Node:
 
     def __hash__(self) -> int:
         return hash((self.type, self.raw.get("id") if isinstance(self.raw, dict) else self.raw))
-
-    def __repr__(self) -> str:
-        return f"Node({self.type})"
 
 
 class Primitive(Node):

@@ -7,19 +7,20 @@ The same node serves lists and intervals where CQL has one word for both (`in`, 
 from collections.abc import Callable
 from decimal import ROUND_FLOOR, Decimal
 from functools import cmp_to_key, reduce
-from typing import Final, TypeAlias
+from typing import Final
 
 from cards.knowledge.elm import lists
 from cards.knowledge.elm.arithmetic import add, subtract
-from cards.knowledge.elm.compiling import Closure, Compiler, ElmNode, Frame, builds, computes
+from cards.knowledge.elm.compiling import Body, Closure, ElmNode, Frame, builds, computes, constant
 from cards.knowledge.elm.errors import CqlError, LimitExceeded
 from cards.knowledge.elm.limits import spend
+from cards.knowledge.elm.lists import Relation, is_at_most, is_less, is_same
 from cards.knowledge.elm.temporal import PRECISIONS, Temporal
 from cards.knowledge.elm.types import convert_quantity
-from cards.knowledge.elm.typing_of import cast_type
 from cards.knowledge.elm.units import calendar_unit
 from cards.knowledge.elm.values import (
     SMALLEST,
+    SYSTEM,
     Interval,
     Quantity,
     Value,
@@ -27,6 +28,7 @@ from cards.knowledge.elm.values import (
     compare,
     end,
     equal,
+    local_name,
     negated_truth,
     plain,
     start,
@@ -34,20 +36,16 @@ from cards.knowledge.elm.values import (
 )
 
 _MOST_EXPANDED: Final = 1000
-_Relation: TypeAlias = Callable[..., bool | None]
 
 
 @builds("Interval")
-def _interval(compiler: Compiler, node: ElmNode) -> Closure:
-    low, high = compiler.build(node.get("low")), compiler.build(node.get("high"))
+def _interval(body: Body, node: ElmNode) -> Closure:
+    low, high = body.build(node.get("low")), body.build(node.get("high"))
     flags = [
-        compiler.build(node[name + "Expression"])
-        if node.get(name + "Expression")
-        else compiler.constant(node.get(name, True))
+        body.build(node[name + "Expression"]) if node.get(name + "Expression") else constant(node.get(name, True))
         for name in ("lowClosed", "highClosed")
     ]
-    # what is null on both sides has a smallest and a largest value only where the library says of which type it is
-    point = cast_type(node.get("low")) or cast_type(node.get("high"))
+    point = _cast_type(node.get("low")) or _cast_type(node.get("high"))
 
     def construct(frame: Frame) -> Value:
         closed = [plain(flag(frame)) is True for flag in flags]
@@ -60,40 +58,38 @@ def _interval(compiler: Compiler, node: ElmNode) -> Closure:
     return construct
 
 
-def _border(interval: Value, border: Callable[[Interval], Value]) -> Value:
-    if not isinstance(interval, Interval):
-        raise CqlError("Only an interval has a start and an end.")
-    return border(interval)
+def _cast_type(node: ElmNode | None) -> str | None:
+    """Return the System type that a border is cast to: null has a smallest and a largest value only of a type."""
+    specifier = (node or {}).get("asTypeSpecifier") or {"name": (node or {}).get("asType", "")}
+    name = str(specifier.get("name", ""))
+    return local_name(name) if name.startswith(SYSTEM) and name != SYSTEM + "Any" else None
 
 
-computes("Start")(lambda interval: _border(interval, start))
-computes("End")(lambda interval: _border(interval, end))
+computes("Start")(lambda interval: start(interval))
+computes("End")(lambda interval: end(interval))
 
 
 @computes("Width")
 def _width(interval: Interval) -> Value:
     low, high = start(interval), end(interval)
-    if low is None or high is None:
-        return None
     if isinstance(low, Temporal):
         raise CqlError("The width of an interval of dates or times is not defined.")
-    return subtract(high, low)
+    return None if low is None or high is None else subtract(high, low)
 
 
 @computes("Size")
 def _size(interval: Interval) -> Value:
     width = _width(interval)
-    if width is None or isinstance(width, int):
-        return None if width is None else add(width, 1)
-    return add(width, Quantity(SMALLEST, width.unit) if isinstance(width, Quantity) else SMALLEST)
+    if width is None:
+        return None
+    unit: Value = 1 if isinstance(width, int) else SMALLEST
+    return add(width, Quantity(SMALLEST, width.unit) if isinstance(width, Quantity) else unit)
 
 
 @computes("PointFrom")
 def _point_from(interval: Interval) -> Value:
     low, high = start(interval), end(interval)
-    if low is None and high is None:
-        return None
-    if equal(low, high) is not True:
+    if (low is not None or high is not None) and equal(low, high) is not True:
         raise CqlError("Only an interval with one point has a point.")
     return low
 
@@ -101,31 +97,16 @@ def _point_from(interval: Interval) -> Value:
 # The relations; each takes a precision or None
 
 
-def _relates(name: str, converse: str | None = None, *, nulls: bool = False) -> Callable[[_Relation], _Relation]:
+def _relates(name: str, converse: str | None = None, *, nulls: bool = False) -> Callable[[Relation], Relation]:
     """Register a relation, and under another name the one that holds of the two the other way round."""
 
-    def register(relation: _Relation) -> _Relation:
+    def register(relation: Relation) -> Relation:
         computes(name, precision=True, nulls=nulls)(relation)
         if converse is not None:
             computes(converse, precision=True, nulls=nulls)(lambda left, right, unit: relation(right, left, unit))
         return relation
 
     return register
-
-
-def _is_less(left: Value, right: Value, precision: str | None = None) -> bool | None:
-    order = compare(left, right, precision)
-    return None if order is None else order < 0
-
-
-def _is_at_most(left: Value, right: Value, precision: str | None = None) -> bool | None:
-    order = compare(left, right, precision)
-    return None if order is None else order <= 0
-
-
-def _is_same(left: Value, right: Value, precision: str | None = None) -> bool | None:
-    order = compare(left, right, precision)
-    return None if order is None else order == 0
 
 
 def _first(value: Value) -> Value:
@@ -136,26 +117,26 @@ def _last(value: Value) -> Value:
     return end(value) if isinstance(value, Interval) else value
 
 
-_relates("Before", "After")(lambda left, right, unit: _is_less(_last(left), _first(right), unit))
-_relates("SameOrBefore", "SameOrAfter")(lambda left, right, unit: _is_at_most(_last(left), _first(right), unit))
+_relates("Before", "After")(lambda left, right, unit: is_less(_last(left), _first(right), unit))
+_relates("SameOrBefore", "SameOrAfter")(lambda left, right, unit: is_at_most(_last(left), _first(right), unit))
 
 
 @_relates("SameAs")
 def _same_as(left: Value, right: Value, precision: str | None) -> bool | None:
-    if isinstance(left, Interval) or isinstance(right, Interval):
-        return both(_is_same(_first(left), _first(right), precision), _is_same(_last(left), _last(right), precision))
-    return _is_same(left, right, precision)
+    first = is_same(_first(left), _first(right), precision)
+    if not isinstance(left, Interval) and not isinstance(right, Interval):
+        return first
+    return both(first, is_same(_last(left), _last(right), precision))
 
 
 def _holds(interval: Interval, point: Value, precision: str | None) -> bool | None:
     """Return whether the point lies within; what an open border excludes, it excludes at the given precision, too."""
+    after, before = is_at_most(start(interval), point, precision), is_at_most(point, end(interval), precision)
     if precision is not None and not interval.low_closed and interval.low is not None:
-        after = _is_less(interval.low, point, precision)
-    else:
-        after = _is_at_most(start(interval), point, precision)
+        after = is_less(interval.low, point, precision)
     if precision is not None and not interval.high_closed and interval.high is not None:
-        return both(after, _is_less(point, interval.high, precision))
-    return both(after, _is_at_most(point, end(interval), precision))
+        before = is_less(point, interval.high, precision)
+    return both(after, before)
 
 
 @_relates("Contains", "In", nulls=True)
@@ -173,7 +154,7 @@ def _includes(whole: Value, part: Value, precision: str | None) -> bool | None:
         return None
     if not isinstance(part, Interval):
         return _holds(whole, part, precision)
-    return both(_is_at_most(start(whole), start(part), precision), _is_at_most(end(part), end(whole), precision))
+    return both(is_at_most(start(whole), start(part), precision), is_at_most(end(part), end(whole), precision))
 
 
 @_relates("ProperIncludes", "ProperIncludedIn", nulls=True)
@@ -193,25 +174,27 @@ def _properly_contains(whole: Value, part: Value, precision: str | None) -> bool
         return lists.properly_contains(whole, part)
     if whole is None or part is None:
         return False if whole is None and part is not None and not isinstance(part, list) else None
-    return both(_is_less(start(whole), part, precision), _is_less(part, end(whole), precision))
+    return both(is_less(start(whole), part, precision), is_less(part, end(whole), precision))
 
 
 @_relates("Overlaps")
 def _overlaps(left: Interval, right: Interval, precision: str | None = None) -> bool | None:
-    return both(_is_at_most(start(left), end(right), precision), _is_at_most(start(right), end(left), precision))
+    return both(is_at_most(start(left), end(right), precision), is_at_most(start(right), end(left), precision))
 
 
-_relates("OverlapsBefore")(lambda a, b, unit: both(_is_less(start(a), start(b), unit), _overlaps(a, b, unit)))
-_relates("OverlapsAfter")(lambda a, b, unit: both(_is_less(end(b), end(a), unit), _overlaps(a, b, unit)))
+_relates("OverlapsBefore")(lambda a, b, unit: both(is_less(start(a), start(b), unit), _overlaps(a, b, unit)))
+_relates("OverlapsAfter")(lambda a, b, unit: both(is_less(end(b), end(a), unit), _overlaps(a, b, unit)))
+_relates("Starts")(lambda a, b, unit: both(is_same(start(a), start(b), unit), is_at_most(end(a), end(b), unit)))
+_relates("Ends")(lambda a, b, unit: both(is_same(end(a), end(b), unit), is_at_most(start(b), start(a), unit)))
 
 
 @_relates("MeetsBefore", "MeetsAfter")
 def _meets_before(left: Interval, right: Interval, precision: str | None) -> bool | None:
     last, first = end(left), start(right)
     if last is None or first is None:
-        return False if _is_less(end(right), start(left)) is True else None
+        return False if is_less(end(right), start(left)) is True else None
     try:
-        return _is_same(step(last, 1, precision), first, precision)
+        return is_same(step(last, 1, precision), first, precision)
     except CqlError:
         return False
 
@@ -222,59 +205,53 @@ def _meets(left: Interval, right: Interval, precision: str | None = None) -> boo
     return negated_truth(both(*apart))
 
 
-_relates("Starts")(lambda a, b, unit: both(_is_same(start(a), start(b), unit), _is_at_most(end(a), end(b), unit)))
-_relates("Ends")(lambda a, b, unit: both(_is_same(end(a), end(b), unit), _is_at_most(start(b), start(a), unit)))
-
-
 # New intervals from old
 
 
-@builds("Union", "Intersect", "Except")
-def _combination(compiler: Compiler, node: ElmNode) -> Closure:
-    of_lists, of_intervals = {
-        "Union": (lists.union, _union),
-        "Intersect": (lists.intersect, _intersect),
-        "Except": (lists.without, _without),
-    }[node["type"]]
-    operands = [compiler.build(operand) for operand in node["operand"]]
+def _combines(name: str, of_lists: Callable[[Value, Value], Value]) -> Callable[..., Callable[..., Value]]:
+    """Register a function of two intervals, and beside it the one of two lists."""
 
-    def combine(frame: Frame) -> Value:
-        values = [operand(frame) for operand in operands]
-        if any(isinstance(value, list) for value in values):
-            return reduce(of_lists, values)
-        return reduce(lambda left, right: None if left is None or right is None else of_intervals(left, right), values)
+    def register(of_intervals: Callable[[Interval, Interval], Value]) -> Callable[..., Value]:
+        def combine(left: Value, right: Value) -> Value:
+            if isinstance(left, list) or isinstance(right, list):
+                return of_lists(left, right)
+            return None if left is None or right is None else of_intervals(left, right)
 
-    return combine
+        computes(name, nulls=True)(lambda *values: reduce(combine, values))
+        return of_intervals
+
+    return register
 
 
+@_combines("Union", lists.union)
 def _union(left: Interval, right: Interval) -> Interval | None:
     if _overlaps(left, right) is not True and _meets(left, right) is not True:
         return None
-    low = left if _is_at_most(start(left), start(right)) else right
-    high = left if _is_at_most(end(right), end(left)) else right
+    low = left if is_at_most(start(left), start(right)) else right
+    high = left if is_at_most(end(right), end(left)) else right
     return Interval(low.low, high.high, low.low_closed, high.high_closed, left.point)
 
 
+@_combines("Intersect", lists.intersect)
 def _intersect(left: Interval, right: Interval) -> Interval | None:
     overlaps, starts, ends = _overlaps(left, right), (start(left), start(right)), (end(left), end(right))
     if overlaps is False or (overlaps is None and None not in (*starts, *ends)):
         return None
     # a border that is not known bounds both
-    low = left if starts[0] is None or (starts[1] is not None and _is_at_most(starts[1], starts[0])) else right
-    high = left if ends[0] is None or (ends[1] is not None and _is_at_most(ends[0], ends[1])) else right
+    low = left if starts[0] is None or (starts[1] is not None and is_at_most(starts[1], starts[0])) else right
+    high = left if ends[0] is None or (ends[1] is not None and is_at_most(ends[0], ends[1])) else right
     return Interval(low.low, high.high, low.low_closed, high.high_closed, left.point)
 
 
+@_combines("Except", lists.without)
 def _without(left: Interval, right: Interval) -> Interval | None:
     overlaps = _overlaps(left, right)
     if overlaps is not True:
         return left if overlaps is False else None
-    before, after = _is_less(start(left), start(right)), _is_less(end(right), end(left))
+    before, after = is_less(start(left), start(right)), is_less(end(right), end(left))
     if before is True and after is False:
         return Interval(start(left), step(start(right), -1))
-    if before is False and after is True:
-        return Interval(step(end(right), 1), end(left))
-    return None
+    return Interval(step(end(right), 1), end(left)) if before is False and after is True else None
 
 
 @computes("Collapse", nulls=True)
@@ -282,8 +259,6 @@ def _collapse(given: list[Value] | None, per: Value = None) -> list[Interval] | 
     """Return the fewest intervals that cover the same points; gaps smaller than `per` are closed."""
     if given is None:
         return None
-    if isinstance(per, Quantity) and per.unit in {"1", ""}:
-        per = per.value
     bounded = [interval for interval in given if interval is not None and None not in (start(interval), end(interval))]
     spend(15 * len(bounded))
     bounded.sort(key=cmp_to_key(_order_of_starts))
@@ -291,7 +266,7 @@ def _collapse(given: list[Value] | None, per: Value = None) -> list[Interval] | 
     for interval in bounded:
         if not result or not _touches(result[-1], interval, per):
             result.append(Interval(start(interval), end(interval)))
-        elif _is_less(end(result[-1]), end(interval)):
+        elif is_less(end(result[-1]), end(interval)):
             result[-1] = Interval(start(result[-1]), end(interval))
     return result
 
@@ -301,13 +276,15 @@ def _order_of_starts(item: Interval, other: Interval) -> int:
 
 
 def _touches(left: Interval, right: Interval, per: Value) -> bool:
+    if isinstance(per, Quantity) and per.unit in {"1", ""}:
+        per = per.value
     precision = calendar_unit(per.unit) if isinstance(per, Quantity) and per.value == 1 else None
     precision = None if precision == "week" else precision
     if _overlaps(left, right, precision) is True or _meets(left, right, precision) is True:
         return True
     if precision is not None or per is None or isinstance(end(left), Temporal) != isinstance(per, Quantity):
         return False
-    return _is_at_most(start(right), add(end(left), per)) is True
+    return is_at_most(start(right), add(end(left), per)) is True
 
 
 @computes("Expand", nulls=True)
@@ -318,9 +295,8 @@ def _expand(given: Value, per: Value = None) -> list[Value] | None:
         return [start(piece) for piece in _pieces(given, per)]
     result: list[Interval] = []
     for interval in given:
-        if interval is not None:
-            result += _pieces(interval, per)
-            _limit(result)
+        result += _pieces(interval, per) if interval is not None else []
+        _limit(result)
     return result
 
 

@@ -1,8 +1,10 @@
 """Computes with lists (CQL Appendix B, section 10), and compares any two values."""
 
+from collections.abc import Callable
 from functools import cmp_to_key
+from typing import TypeAlias
 
-from cards.knowledge.elm.compiling import Closure, Compiler, ElmNode, builds, computes
+from cards.knowledge.elm.compiling import Body, Closure, ElmNode, builds, computes
 from cards.knowledge.elm.errors import CqlError, LimitExceeded
 from cards.knowledge.elm.fhir_model import Node
 from cards.knowledge.elm.limits import spend
@@ -10,6 +12,7 @@ from cards.knowledge.elm.temporal import Temporal
 from cards.knowledge.elm.values import (
     Tuple,
     Value,
+    as_list,
     both,
     compare,
     distinct,
@@ -25,14 +28,14 @@ _MOST_ELEMENTS = 10_000
 
 
 @builds("List")
-def _list(compiler: Compiler, node: ElmNode) -> Closure:
-    elements = [compiler.build(element) for element in node.get("element", ())]
+def _list(body: Body, node: ElmNode) -> Closure:
+    elements = [body.build(element) for element in node.get("element", ())]
     return lambda frame: [element(frame) for element in elements]
 
 
 @builds("ToList")
-def _to_list(compiler: Compiler, node: ElmNode) -> Closure:
-    operand = compiler.build(node["operand"])
+def _to_list(body: Body, node: ElmNode) -> Closure:
+    operand = body.build(node["operand"])
     return lambda frame: [] if (value := operand(frame)) is None else [value]
 
 
@@ -43,6 +46,7 @@ computes("Last")(lambda values: values[-1] if values else None)
 computes("Slice", parts=("source", "startIndex?", "endIndex?"))(
     lambda values, start, end: values[max(0, start or 0) : None if end is None else max(0, end)]
 )
+computes("Indexer")(lambda values, index: values[index] if 0 <= index < len(values) else None)
 computes("IndexOf", parts=("source", "element"))(
     lambda values, wanted: next((index for index, value in enumerate(values) if equal(value, wanted) is True), -1)
 )
@@ -84,15 +88,14 @@ def properly_contains(values: list[Value], element: Value) -> bool | None:
     if element is None:
         return None in values and len(distinct(values)) > 1
     same = [equal(value, element) for value in values]
-    has, has_other = (True if wanted in same else None if None in same else False for wanted in (True, False))
-    return both(has, has_other)
+    return both(*(True if wanted in same else None if None in same else False for wanted in (True, False)))
 
 
 def includes(whole: Value, part: Value) -> bool | None:
     """Return whether the list has each element of another list, or the one element."""
     if whole is None or part is None:
         return None
-    return all(is_member(value, whole) for value in (part if isinstance(part, list) else [part]))
+    return all(is_member(value, whole) for value in as_list(part))
 
 
 def properly_includes(whole: Value, part: Value) -> bool | None:
@@ -106,24 +109,17 @@ def properly_includes(whole: Value, part: Value) -> bool | None:
 
 def union(left: Value, right: Value) -> list[Value]:
     """Return each element of both lists once."""
-    values: list[Value] = []
-    for value in (left, right):
-        values += value if isinstance(value, list) else [] if value is None else [value]
-    return distinct(values)
+    return distinct([*as_list(left), *as_list(right)])
 
 
 def intersect(left: Value, right: Value) -> Value:
     """Return each element that both lists have once."""
-    if left is None or right is None:
-        return None
-    return [value for value in distinct(left) if _has(right, value)]
+    return None if left is None or right is None else [value for value in distinct(left) if _has(right, value)]
 
 
 def without(left: Value, right: Value) -> Value:
     """Return each element of the first list that the second does not have, once."""
-    if left is None:
-        return None
-    return [value for value in distinct(left) if not _has(right or [], value)]
+    return None if left is None else [value for value in distinct(left) if not _has(right or [], value)]
 
 
 def _has(values: list[Value], value: Value) -> bool:
@@ -159,7 +155,42 @@ def _order(left: Value, right: Value) -> int:
     return compare(left, right) or 0
 
 
-computes("Children")(lambda value: _parts(value))
+Relation: TypeAlias = Callable[..., bool | None]
+
+
+def _relation(*accepted: int) -> Relation:
+    def relates(left: Value, right: Value, precision: str | None = None) -> bool | None:
+        order = compare(left, right, precision)
+        return None if order is None else order in accepted
+
+    return relates
+
+
+is_less = _relation(-1)
+is_at_most = _relation(-1, 0)
+is_same = _relation(0)
+computes("Less")(is_less)
+computes("LessOrEqual")(is_at_most)
+computes("Greater")(_relation(1))
+computes("GreaterOrEqual")(_relation(0, 1))
+computes("Equal")(equal)
+computes("NotEqual")(lambda left, right: negated_truth(equal(left, right)))
+computes("Equivalent", nulls=True)(equivalent)
+
+
+# What a value is made of
+
+
+def _parts(value: Value) -> list[Value]:
+    if isinstance(value, Node):
+        return value.children()
+    parts = value.values() if isinstance(value, Tuple) else value
+    if not isinstance(value, list | Tuple):
+        parts = [getattr(value, name) for name in getattr(value, "__dataclass_fields__", ())]
+    return [part for part in parts if part is not None and not isinstance(part, bool)]
+
+
+computes("Children")(_parts)
 
 
 @computes("Descendents", "Descendants")
@@ -173,27 +204,3 @@ def _descendants(value: Value) -> list[Value]:
         if len(collected) > _MOST_ELEMENTS:
             raise LimitExceeded(f"A list has more than {_MOST_ELEMENTS} elements.")
     return collected
-
-
-def _parts(value: Value) -> list[Value]:
-    if isinstance(value, Node):
-        return value.children()
-    if isinstance(value, list | Tuple):
-        return [part for part in (value.values() if isinstance(value, Tuple) else value) if part is not None]
-    parts = [getattr(value, name) for name in getattr(value, "__dataclass_fields__", ())]
-    return [part for part in parts if part is not None and not isinstance(part, bool)]
-
-
-computes("Equal")(equal)
-computes("NotEqual")(lambda left, right: negated_truth(equal(left, right)))
-computes("Equivalent", nulls=True)(equivalent)
-
-
-def _relation(name: str, *accepted: int) -> None:
-    computes(name)(lambda left, right: None if (order := compare(left, right)) is None else order in accepted)
-
-
-_relation("Less", -1)
-_relation("LessOrEqual", -1, 0)
-_relation("Greater", 1)
-_relation("GreaterOrEqual", 0, 1)

@@ -1,17 +1,17 @@
-"""Compiles three-valued logic, conditions and nulls (CQL Appendix B, sections 1 to 3).
+"""Compiles three-valued logic, conditions, nulls and references (CQL Appendix B, sections 1 to 3).
 
 Where one side of And or Or rests on data that are not known, the other side may still decide.
 """
 
-from cards.knowledge.elm.compiling import Closure, Compiler, ElmNode, Frame, builds, computes
-from cards.knowledge.elm.errors import UnknownData
-from cards.knowledge.elm.values import Value, equal, negated_truth, plain
+from cards.knowledge.elm.compiling import Body, Closure, ElmNode, Frame, builds, computes, constant
+from cards.knowledge.elm.errors import CqlError, NotSupported, UnknownData
+from cards.knowledge.elm.values import Value, as_list, equal, negated_truth, plain, specifier_key
 
 
 @builds("And", "Or", "Implies")
-def _deciding(compiler: Compiler, node: ElmNode) -> Closure:
+def _deciding(body: Body, node: ElmNode) -> Closure:
     """And is decided by one false side, Or by one true side, Implies as Or of the negated first side."""
-    left, right = map(compiler.build, node["operand"])
+    left, right = map(body.build, node["operand"])
     decider, implies = node["type"] != "And", node["type"] == "Implies"
 
     def decide(frame: Frame) -> Value:
@@ -39,43 +39,80 @@ computes("Xor")(lambda left, right: left is not right)
 computes("IsNull", nulls=True)(lambda value: value is None)
 computes("IsTrue", nulls=True)(lambda value: value is True)
 computes("IsFalse", nulls=True)(lambda value: value is False)
-
-
-@builds("Null")
-def _null(compiler: Compiler, _node: ElmNode) -> Closure:
-    return compiler.constant(None)
+builds("Null")(lambda _body, _node: constant(None))
 
 
 @builds("If")
-def _if(compiler: Compiler, node: ElmNode) -> Closure:
-    condition, then, otherwise = (compiler.build(node.get(part)) for part in ("condition", "then", "else"))
+def _if(body: Body, node: ElmNode) -> Closure:
+    condition, then, otherwise = (body.build(node.get(part)) for part in ("condition", "then", "else"))
     return lambda frame: then(frame) if plain(condition(frame)) is True else otherwise(frame)
 
 
 @builds("Case")
-def _case(compiler: Compiler, node: ElmNode) -> Closure:
-    comparand = compiler.build(node["comparand"]) if node.get("comparand") else None
-    items = [(compiler.build(item["when"]), compiler.build(item["then"])) for item in node["caseItem"]]
-    otherwise = compiler.build(node.get("else"))
+def _case(body: Body, node: ElmNode) -> Closure:
+    comparand = body.build(node["comparand"]) if node.get("comparand") else constant(True)
+    items = [(body.build(item["when"]), body.build(item["then"])) for item in node["caseItem"]]
+    otherwise = body.build(node.get("else"))
 
     def choose(frame: Frame) -> Value:
-        value = True if comparand is None else comparand(frame)
-        for when, then in items:
-            if equal(when(frame), value) is True:
-                return then(frame)
-        return otherwise(frame)
+        value = comparand(frame)
+        chosen = next((then for when, then in items if equal(when(frame), value) is True), otherwise)
+        return chosen(frame)
 
     return choose
 
 
 @builds("Coalesce")
-def _coalesce(compiler: Compiler, node: ElmNode) -> Closure:
-    operands = [compiler.build(operand) for operand in node["operand"]]
+def _coalesce(body: Body, node: ElmNode) -> Closure:
+    operands = [body.build(operand) for operand in node["operand"]]
 
     def first(frame: Frame) -> Value:
-        values = (operand(frame) for operand in operands)
-        if len(operands) == 1:
-            values = (element for value in values for element in (value if isinstance(value, list) else [value]))
+        values = as_list(operands[0](frame)) if len(operands) == 1 else (operand(frame) for operand in operands)
         return next((value for value in values if value is not None), None)
 
     return first
+
+
+# References to definitions, parameters and functions
+
+
+@builds("ExpressionRef")
+def _expression(body: Body, node: ElmNode) -> Closure:
+    target = body.library.find(node).definition(str(node["name"]))
+    body.use(target)
+    return lambda frame: frame[0].definition(target)
+
+
+@builds("ParameterRef")
+def _parameter(body: Body, node: ElmNode) -> Closure:
+    library, name = body.library.find(node), str(node["name"])
+    if name not in library.parameters:
+        raise NotSupported(f"The library {library.id} has no parameter {name!r}.")
+    if name in library.defaults:
+        body.use(library.defaults[name])
+    body.is_fixed = False
+    body.parameters.add((library.id, name))
+    return lambda frame: frame[0].parameter(library, name)
+
+
+@builds("FunctionRef")
+def _function(body: Body, node: ElmNode) -> Closure:
+    """Call a function; of several with one name the one of the signature, else the first that takes the operands."""
+    operands = [body.build(operand) for operand in node.get("operand") or ()]
+    library, name = body.library.find(node), str(node["name"])
+    candidates = [each for each in library.functions.get(name, ()) if len(each.signature) == len(operands)]
+    signature = tuple(map(specifier_key, node.get("signature") or ()))
+    candidates = [each for each in candidates if each.signature == signature] or candidates
+    if not candidates:
+        raise NotSupported(f"The library {library.id} has no function {name} of {len(operands)} operands.")
+    for candidate in candidates:
+        body.use(candidate)
+
+    def call(frame: Frame) -> Value:
+        values = [operand(frame) for operand in operands]
+        function = next((each for each in candidates if len(candidates) == 1 or each.accepts(values)), None)
+        if function is None:
+            raise CqlError(f"No function {library.id}.{name} takes operands of these types.")
+        return function.evaluate(frame[0], values)
+
+    return call

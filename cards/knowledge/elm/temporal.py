@@ -17,6 +17,7 @@ PRECISIONS: Final = ("year", "month", "day", "hour", "minute", "second", "millis
 _LOWEST: Final = (1, 1, 1, 0, 0, 0, 0)
 _HIGHEST: Final = (9999, 12, 31, 23, 59, 59, 999)
 _DAY: Final = 86_400_000
+_EPOCH: Final = date(1970, 1, 1).toordinal()
 _MS_OF: Final = {
     "week": 7 * _DAY, "day": _DAY, "hour": 3_600_000, "minute": 60_000, "second": 1000, "millisecond": 1,
 }  # fmt: skip
@@ -26,6 +27,7 @@ _TEXT: Final = re.compile(
 
 Kind: TypeAlias = str  # Date, DateTime or Time
 Parts: TypeAlias = tuple[int, ...]
+_EXTENTS: Final[dict[Kind, tuple[int, int]]] = {"Date": (0, 3), "DateTime": (0, 7), "Time": (3, 4)}
 
 
 class Temporal:
@@ -49,11 +51,6 @@ class Temporal:
                 self.at_home = _from_ms(kind, self.instant() + home * 60_000)[: len(parts)]
 
     @property
-    def whole(self) -> bool:
-        """Return whether each component is given."""
-        return len(self.parts) == self.most
-
-    @property
     def precision(self) -> str:
         """Return the name of the last component that is given."""
         return PRECISIONS[self.first + len(self.parts) - 1]
@@ -71,7 +68,7 @@ class Temporal:
         parts = self.parts
         while len(parts) < self.most:
             index = self.first + len(parts)
-            parts += (month_length(*parts) if index == 2 else _HIGHEST[index],)
+            parts += (monthrange(*parts)[1] if index == 2 else _HIGHEST[index],)
         return self.with_parts(parts)
 
     def instant(self) -> int:
@@ -84,18 +81,52 @@ class Temporal:
         day, clock = "-".join(texts[: 3 - self.first]), texts[3 - self.first :]
         if not clock:
             return day
-        seconds = f".{self.parts[-1]:03d}" if self.whole else ""
+        seconds = f".{self.parts[-1]:03d}" if len(self.parts) == self.most else ""
         hours, minutes = divmod(abs(self.offset), 60)
         offset = f"{'-' if self.offset < 0 else '+'}{hours:02d}:{minutes:02d}" if day else ""
         return (day + "T" if day else "") + ":".join(clock[:3]) + seconds + offset
 
+    def compare(self, other: "Temporal", precision: str | None = None) -> int | None:
+        """Return -1, 0 or 1; None where the precision of one of them leaves it open.
 
-_EXTENTS: Final[dict[Kind, tuple[int, int]]] = {"Date": (0, 3), "DateTime": (0, 7), "Time": (3, 4)}
+        >>> Temporal("Date", (2024, 2)).compare(Temporal("Date", (2024, 3, 1)))
+        -1
+        >>> Temporal("Date", (2024, 3)).compare(Temporal("Date", (2024, 3, 1))) is None
+        True
+        """
+        a, b = (self.parts, other.parts) if self.offset == other.offset else (self.at_home, other.at_home)
+        requested = 7 if precision is None else PRECISIONS.index(precision) + 1 - self.first
+        shared = min(len(a), len(b), requested)
+        if a[:shared] != b[:shared]:
+            return -1 if a[:shared] < b[:shared] else 1
+        return 0 if shared == requested or len(a) == len(b) else None
 
+    def plus(self, amount: int, unit: str) -> "Temporal":
+        """Return the value moved by a whole number of calendar units; a month that is too short ends on its last day.
 
-def month_length(year: int, month: int) -> int:
-    """Return how many days the month has."""
-    return monthrange(year, month)[1]
+        Raises:
+            CqlError: the result is out of range.
+        """
+        if unit in {"year", "month"}:
+            return self._plus_months(amount * (12 if unit == "year" else 1))
+        if PRECISIONS.index("day" if unit == "week" else unit) >= self.first + len(self.parts):
+            # a smaller unit than the value has: so many whole units of its last component (12 months, 30 days)
+            days = {"year": 365, "month": 30}.get(self.precision)
+            length = days * _DAY if days else _MS_OF[self.precision]
+            return self.plus(int(amount * _MS_OF[unit] / length), self.precision)
+        moved = _from_ms(self.kind, _to_ms(self.kind, self.parts) + amount * _MS_OF[unit])
+        return self.with_parts(moved[: len(self.parts)])
+
+    def _plus_months(self, months: int) -> "Temporal":
+        if self.kind == "Time":
+            raise CqlError("Years and months cannot be added to a time of day.")
+        year, month, *rest = (*self.parts, 1) if len(self.parts) == 1 else self.parts
+        months = int(months / 12) * 12 if len(self.parts) == 1 else months
+        year, month = year + (month - 1 + months) // 12, (month - 1 + months) % 12 + 1
+        if not 1 <= year <= 9999:
+            raise CqlError("The result is not between the years 1 and 9999.")
+        rest[:1] = [min(day, monthrange(year, month)[1]) for day in rest[:1]]
+        return self.with_parts((year, month, *rest)[: len(self.parts)])
 
 
 def _to_ms(kind: Kind, parts: Parts) -> int:
@@ -104,20 +135,13 @@ def _to_ms(kind: Kind, parts: Parts) -> int:
     return days * _DAY + ((hour * 60 + minute) * 60 + second) * 1000 + ms
 
 
-_EPOCH: Final = date(1970, 1, 1).toordinal()
-
-
 def _from_ms(kind: Kind, ms: int) -> Parts:
     days, rest = divmod(ms, _DAY)
     clock = (rest // 3_600_000, rest // 60_000 % 60, rest // 1000 % 60, rest % 1000)
-    if kind == "Time":
-        if days:
-            raise CqlError("The result is not a time of one day.")
-        return clock
-    if not 1 <= days + _EPOCH <= date.max.toordinal():
-        raise CqlError("The result is not between the years 1 and 9999.")
+    if not (days == 0 if kind == "Time" else 1 <= days + _EPOCH <= date.max.toordinal()):
+        raise CqlError("The result is not a time of one day, or not between the years 1 and 9999.")
     day = date.fromordinal(days + _EPOCH)
-    return (day.year, day.month, day.day) + (() if kind == "Date" else clock)
+    return clock if kind == "Time" else (day.year, day.month, day.day) + (() if kind == "Date" else clock)
 
 
 def checked(kind: Kind, parts: Parts, offset: int, home: int) -> Temporal:
@@ -126,12 +150,11 @@ def checked(kind: Kind, parts: Parts, offset: int, home: int) -> Temporal:
     Raises:
         CqlError: a component is out of its range.
     """
-    first = _EXTENTS[kind][0]
-    for index, number in enumerate(parts, first):
-        highest = month_length(*parts[:2]) if index == 2 else _HIGHEST[index]
+    for index, number in enumerate(parts, _EXTENTS[kind][0]):
+        highest = monthrange(*parts[:2])[1] if index == 2 else _HIGHEST[index]
         if not _LOWEST[index] <= number <= highest:
             raise CqlError(f"The {PRECISIONS[index]} of a {kind} is out of range.")
-    if not -14 * 60 <= offset <= 14 * 60:
+    if abs(offset) > 14 * 60:
         raise CqlError("A time zone offset is out of range.")
     return Temporal(kind, parts, offset, home)
 
@@ -147,66 +170,13 @@ def read_temporal(text: object, kind: Kind, home: int = 0) -> Temporal | None:
     parts = tuple(int(part) for part in match.groups()[:6] if part is not None)
     if match[7] is not None:
         parts += (int((match[7] + "00")[:3]),)
-    try:
-        if kind == "DateTime":
-            return checked(kind, parts, home if match[8] is None else _offset_minutes(match[8]), home)
-        return checked(kind, parts[: _EXTENTS[kind][1]], 0, 0)
-    except CqlError:
-        return None
-
-
-def _offset_minutes(text: str) -> int:
-    minutes = 0 if text == "Z" else int(text[1:3]) * 60 + int(text[4:6])
-    return -minutes if text[0] == "-" else minutes
-
-
-def compare(left: Temporal, right: Temporal, precision: str | None = None) -> int | None:
-    """Return -1, 0 or 1; None where the precision of one of them leaves it open.
-
-    >>> compare(Temporal("Date", (2024, 2)), Temporal("Date", (2024, 3, 1)))
-    -1
-    >>> compare(Temporal("Date", (2024, 3)), Temporal("Date", (2024, 3, 1))) is None
-    True
-    """
-    a, b = (left.parts, right.parts) if left.offset == right.offset else (left.at_home, right.at_home)
-    requested = 7 if precision is None else PRECISIONS.index(precision) + 1 - left.first
-    shared = min(len(a), len(b), requested)
-    if a[:shared] != b[:shared]:
-        return -1 if a[:shared] < b[:shared] else 1
-    return 0 if shared == requested or len(a) == len(b) else None
-
-
-def add(value: Temporal, amount: int, unit: str) -> Temporal:
-    """Return the value moved by a whole number of calendar units; a month that is too short ends on its last day.
-
-    Raises:
-        CqlError: the result is out of range.
-    """
-    if unit in {"year", "month"}:
-        return _add_months(value, amount * (12 if unit == "year" else 1))
-    if PRECISIONS.index("day" if unit == "week" else unit) >= value.first + len(value.parts):
-        # a smaller unit than the value has: so many whole units of its last component (12 months, 30 days)
-        days = {"year": 365, "month": 30}.get(value.precision)
-        length = days * _DAY if days else _MS_OF[value.precision]
-        return add(value, int(amount * _MS_OF[unit] / length), value.precision)
-    moved = _from_ms(value.kind, _to_ms(value.kind, value.parts) + amount * _MS_OF[unit])
-    return value.with_parts(moved[: len(value.parts)])
-
-
-def _add_months(value: Temporal, months: int) -> Temporal:
-    if value.kind == "Time":
-        raise CqlError("Years and months cannot be added to a time of day.")
-    if len(value.parts) == 1:
-        year, month = value.parts[0] + int(months / 12), 1
-    else:
-        year, month = divmod(value.parts[0] * 12 + value.parts[1] - 1 + months, 12)
-        month += 1
-    if not 1 <= year <= 9999:
-        raise CqlError("The result is not between the years 1 and 9999.")
-    parts = (year, month)[: len(value.parts)] + value.parts[2:]
-    if len(parts) > 2:
-        parts = (*parts[:2], min(parts[2], month_length(year, month)), *parts[3:])
-    return value.with_parts(parts)
+    home, zone = (home, match[8]) if kind == "DateTime" else (0, None)
+    offset = home
+    if zone is not None:
+        offset = 0 if zone == "Z" else (int(zone[1:3]) * 60 + int(zone[4:6])) * (-1 if zone[0] == "-" else 1)
+    with suppress(CqlError):
+        return checked(kind, parts[: _EXTENTS[kind][1]], offset, home)
+    return None
 
 
 def duration(start: Temporal, end: Temporal, unit: str) -> int:
@@ -218,7 +188,7 @@ def duration(start: Temporal, end: Temporal, unit: str) -> int:
         return passed // _MS_OF[unit]
     late, early = end.at_home, start.at_home
     months = (late[0] - early[0]) * 12 + late[1] - early[1]
-    months -= late[2:] < (min(early[2], month_length(*late[:2])), *early[3:])
+    months -= late[2:] < (min(early[2], monthrange(*late[:2])[1]), *early[3:])
     return months // 12 if unit == "year" else months
 
 
@@ -230,9 +200,3 @@ def difference(start: Temporal, end: Temporal, unit: str) -> int:
     ms = _MS_OF[unit]
     shift = 4 * _DAY if unit == "week" else 0  # 1970-01-01 was a Thursday: Sundays are four days after
     return (_to_ms(end.kind, b) + shift) // ms - (_to_ms(start.kind, a) + shift) // ms
-
-
-def extreme(kind: Kind, sign: int, home: int = 0) -> Temporal:
-    """Return the largest (1) or the smallest (-1) value of a kind."""
-    first, most = _EXTENTS[kind]
-    return Temporal(kind, (_HIGHEST if sign > 0 else _LOWEST)[first : first + most], home, home)

@@ -2,44 +2,23 @@
 
 from collections.abc import Callable
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
-from cards.knowledge.elm.compiling import Closure, Compiler, ElmNode, Frame, builds, computes
+from cards.knowledge.elm.compiling import Body, Closure, ElmNode, Frame, builds, computes
 from cards.knowledge.elm.errors import CqlError
 from cards.knowledge.elm.temporal import PRECISIONS, Temporal, checked, difference, duration
-from cards.knowledge.elm.temporal import add as add_units
-from cards.knowledge.elm.units import calendar_unit
-from cards.knowledge.elm.values import Quantity, Uncertain, Value, plain
+from cards.knowledge.elm.values import Uncertain, Value, plain
 
 _PARTS = {"Date": PRECISIONS[:3], "DateTime": PRECISIONS, "Time": PRECISIONS[3:]}
 
 
-def moved(value: Temporal, amount: Value, sign: int) -> Temporal | None:
-    """Return the date so much later (sign 1) or earlier (-1).
-
-    Raises:
-        CqlError: the amount is not a duration, or the result is out of range.
-    """
-    if not isinstance(amount, Quantity):
-        raise CqlError("Only a duration can be added to a date or time.")
-    unit = calendar_unit(amount.unit)
-    if unit is None:
-        raise CqlError(f"{amount.unit!r} is not a unit of time.")
-    count = amount.value * sign
-    if unit == "second" and count != int(count):
-        unit, count = "millisecond", count * 1000
-    if abs(count) > 10**15:
-        raise CqlError("A duration is too long.")
-    return add_units(value, int(count), unit)
-
-
 @builds("Date", "DateTime", "Time")
-def _constructor(compiler: Compiler, node: ElmNode) -> Closure:
+def _constructor(body: Body, node: ElmNode) -> Closure:
     kind: Any = node["type"]
     names = _PARTS[kind]
-    closures, offset = [compiler.build(node.get(name)) for name in names], compiler.build(node.get("timezoneOffset"))
-    if kind == "DateTime":
-        compiler.reads_evaluation()
+    closures, offset = [body.build(node.get(name)) for name in names], body.build(node.get("timezoneOffset"))
+    body.is_fixed = body.is_fixed and kind != "DateTime"
 
     def construct(frame: Frame) -> Value:
         values = [plain(closure(frame)) for closure in closures]
@@ -53,21 +32,23 @@ def _constructor(compiler: Compiler, node: ElmNode) -> Closure:
     return construct
 
 
-@builds("Now", "Today", "TimeOfDay")
-def _now(compiler: Compiler, node: ElmNode) -> Closure:
-    compiler.reads_evaluation()
-    clock = {"Today": _date_from, "TimeOfDay": _time_from}.get(node["type"])
-    return lambda frame: frame[0].now if clock is None else clock(frame[0].now)
-
-
-@computes("DateFrom")
 def _date_from(value: Temporal) -> Temporal:
     return Temporal("Date", value.parts[:3])
 
 
-@computes("TimeFrom")
 def _time_from(value: Temporal) -> Temporal | None:
     return Temporal("Time", value.parts[3:]) if len(value.parts) > 3 else None
+
+
+computes("DateFrom")(_date_from)
+computes("TimeFrom")(_time_from)
+
+
+@builds("Now", "Today", "TimeOfDay")
+def _now(body: Body, node: ElmNode) -> Closure:
+    body.is_fixed = False
+    clock = {"Today": _date_from, "TimeOfDay": _time_from}.get(node["type"], lambda now: now)
+    return lambda frame: clock(frame[0].now)
 
 
 @computes("TimezoneOffsetFrom", "TimezoneFrom")
@@ -77,25 +58,21 @@ def _offset_from(value: Temporal) -> Decimal | None:
 
 @computes("DateTimeComponentFrom", precision=True)
 def _component(value: Temporal, precision: str) -> Value:
-    if precision == "timezoneoffset":
-        return Decimal(value.offset) / 60
     index = PRECISIONS.index(precision) - value.first
     return value.parts[index] if 0 <= index < len(value.parts) else None
 
 
 def _between(count: Callable[[Temporal, Temporal, str], int], start: Temporal, end: Temporal, unit: str) -> Value:
     """Count units, or say from how many to how many where a precision leaves it open."""
-    if start.kind != end.kind and "Time" not in {start.kind, end.kind}:
+    if {start.kind, end.kind} == {"Date", "DateTime"}:
         home = start.home or end.home
         start, end = (
             value if value.kind == "DateTime" else Temporal("DateTime", value.parts, home, home)
             for value in (start, end)
         )
-    if unit not in PRECISIONS and unit != "week":
-        raise CqlError(f"{unit!r} is not a precision of time.")
-    if start.kind == "Time" and unit in {"year", "month", "week", "day"}:
-        raise CqlError("Times of day have no dates between them.")
     needed = PRECISIONS.index("day" if unit == "week" else unit) + 1 - start.first
+    if needed < 1:
+        raise CqlError("Times of day have no dates between them.")
     if count is duration and start.kind != "Time":
         needed = max(needed, 3)  # a time of day that is missing does not leave the days between two dates open
     if min(len(start.parts), len(end.parts)) >= needed:
@@ -104,25 +81,21 @@ def _between(count: Callable[[Temporal, Temporal, str], int], start: Temporal, e
     return low if low == high else Uncertain(low, high)
 
 
-@computes("DurationBetween", "CalculateAgeAt", precision=True)
-def _duration_between(start: Temporal, end: Temporal, unit: str) -> Value:
-    return _between(duration, start, end, unit)
-
-
-@computes("DifferenceBetween", precision=True)
-def _difference_between(start: Temporal, end: Temporal, unit: str) -> Value:
-    return _between(difference, start, end, unit)
+computes("DurationBetween", "CalculateAgeAt", precision=True)(partial(_between, duration))
+computes("DifferenceBetween", precision=True)(partial(_between, difference))
 
 
 @builds("CalculateAge")
-def _age(compiler: Compiler, node: ElmNode) -> Closure:
-    compiler.reads_evaluation()
-    birth, unit = compiler.build(node["operand"]), str(node["precision"]).lower()
+def _age(body: Body, node: ElmNode) -> Closure:
+    body.is_fixed = False
+    birth, unit = body.build(node["operand"]), str(node["precision"]).lower()
 
     def age(frame: Frame) -> Value:
         value, now = plain(birth(frame)), frame[0].now
-        if value is None:
-            return None
-        return _between(duration, value, _date_from(now) if value.kind == "Date" else now, unit)
+        return (
+            None
+            if value is None
+            else _between(duration, value, now if value.kind == "DateTime" else _date_from(now), unit)
+        )
 
     return age

@@ -5,15 +5,15 @@ from collections.abc import Callable
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final
 
-from cards.knowledge.elm.compiling import Closure, Compiler, ElmNode, Frame, builds, computes
+from cards.knowledge.elm.compiling import Body, Closure, ElmNode, Frame, builds, computes, constant
 from cards.knowledge.elm.errors import CqlError, NotSupported
 from cards.knowledge.elm.fhir_model import PRIMITIVES, Node, Primitive, elements, is_resource
 from cards.knowledge.elm.temporal import Temporal, read_temporal
-from cards.knowledge.elm.typing_of import local_name, matcher, specifier_kind
 from cards.knowledge.elm.units import conversion
 from cards.knowledge.elm.values import (
     EXACT,
     SMALLEST,
+    SYSTEM,
     Code,
     Concept,
     Interval,
@@ -23,95 +23,61 @@ from cards.knowledge.elm.values import (
     Tuple,
     Value,
     Vocabulary,
+    as_list,
+    extreme,
     in_unit,
+    local_name,
+    matcher,
     plain,
+    specifier_kind,
     type_name,
 )
 
-_SYSTEM: Final = "{urn:hl7-org:elm-types:r1}"
 _DECIMAL: Final = re.compile(r"[+-]?\d{1,28}(\.\d{1,8})?")
 _INTEGER: Final = re.compile(r"[+-]?\d{1,19}")
 _QUANTITY: Final = re.compile(r"\s*([+-]?\d{1,28}(?:\.\d{1,28})?)\s*(?:'([^']*)'|([a-z]+))?\s*")
 
 
-def _raising(message: str) -> Closure:
+@builds("Literal")
+def _literal(_body: Body, node: ElmNode) -> Closure:
+    kind, text = local_name(str(node["valueType"])), str(node.get("value", ""))
+    value = text if kind == "String" else _CONVERSIONS[kind](text)
+    if value is not None:
+        return constant(value)
+
     def refuse(_frame: Frame) -> Value:
-        raise CqlError(message)
+        raise CqlError(f"The literal {text} is not a {kind}.")
 
     return refuse
 
 
-@builds("Literal")
-def _literal(compiler: Compiler, node: ElmNode) -> Closure:
-    kind, text = local_name(str(node["valueType"])), str(node.get("value", ""))
-    value: Value
-    if kind == "String":
-        value = text
-    elif kind == "Boolean":
-        value = text.lower() == "true"
-    elif kind in {"Integer", "Long"}:
-        value = _whole(text, kind)
-    else:
-        value = to_decimal(text)
-    return _raising(f"The literal {text} is not a {kind}.") if value is None else compiler.constant(value)
-
-
-def _whole(text: str, kind: str) -> Value:
-    if not _INTEGER.fullmatch(text):
-        return None
-    number, bits = int(text), 31 if kind == "Integer" else 63
-    if not -(2**bits) <= number < 2**bits:
-        return None
-    return number if kind == "Integer" else Long(number)
-
-
 @builds("Quantity")
-def _quantity(compiler: Compiler, node: ElmNode) -> Closure:
-    if node.get("value") is None:
-        return compiler.constant(None)
-    return compiler.constant(Quantity(_exact(node["value"]), str(node.get("unit") or "1")))
-
-
-def _exact(number: Any) -> Decimal:
-    return (
-        number if isinstance(number, Decimal) else Decimal(repr(number) if isinstance(number, float) else str(number))
-    )
+def _quantity(_body: Body, node: ElmNode) -> Closure:
+    return constant(None if node.get("value") is None else stated_quantity(node))
 
 
 @builds("Ratio")
-def _ratio(compiler: Compiler, node: ElmNode) -> Closure:
-    parts = [
-        Quantity(_exact(node[name]["value"]), str(node[name].get("unit") or "1"))
-        for name in ("numerator", "denominator")
-    ]
-    return compiler.constant(Ratio(parts[0], parts[1]))
+def _ratio(_body: Body, node: ElmNode) -> Closure:
+    return constant(Ratio(stated_quantity(node["numerator"]), stated_quantity(node["denominator"])))
 
 
-@builds("Tuple")
-def _tuple(compiler: Compiler, node: ElmNode) -> Closure:
-    closures = {element["name"]: compiler.build(element["value"]) for element in node.get("element", ())}
-
-    def construct(frame: Frame) -> Value:
-        return Tuple({name: closure(frame) for name, closure in closures.items()})
-
-    return construct
+def stated_quantity(node: ElmNode) -> Quantity:
+    """Return the quantity that JSON holds as `value` and `unit`."""
+    return Quantity(Decimal(str(node["value"])), str(node.get("unit") or "1"))
 
 
-@builds("Instance")
-def _instance(compiler: Compiler, node: ElmNode) -> Closure:
-    closures = {element["name"]: compiler.build(element["value"]) for element in node.get("element", ())}
-    kind = str(node["classType"])
-    if kind.startswith(_SYSTEM):
-        make = _SYSTEM_INSTANCES.get(local_name(kind))
-        if make is None:
-            raise NotSupported(f"Instances of {local_name(kind)} are not supported.")
-        return lambda frame: make({name: closure(frame) for name, closure in closures.items()})
-    compiler.reads_evaluation()
-    local = local_name(kind)
+@builds("Tuple", "Instance")
+def _instance(body: Body, node: ElmNode) -> Closure:
+    closures = {element["name"]: body.build(element["value"]) for element in node.get("element", ())}
+    kind = str(node.get("classType", SYSTEM + "Tuple"))
+    local, make = local_name(kind), _SYSTEM_INSTANCES.get(local_name(kind))
+    if kind.startswith(SYSTEM) and make is None:
+        raise NotSupported(f"Instances of {local} are not supported.")
+    body.is_fixed = body.is_fixed and kind.startswith(SYSTEM)
 
     def construct(frame: Frame) -> Value:
         values = {name: closure(frame) for name, closure in closures.items()}
-        return _fhir_instance(local, values, frame[0].home)
+        return make(values) if make and kind.startswith(SYSTEM) else _fhir_instance(local, values, frame[0].home)
 
     return construct
 
@@ -121,19 +87,14 @@ def _vocabulary(kind: str) -> Callable[[dict[str, Value]], Vocabulary]:
 
 
 _SYSTEM_INSTANCES: Final[dict[str, Callable[[dict[str, Value]], Value]]] = {
+    "Tuple": Tuple,
     "Code": lambda values: Code(*(values.get(name) for name in ("code", "system", "version", "display"))),
-    "Concept": lambda values: Concept(tuple(_listed(values.get("codes"))), values.get("display")),
-    "Quantity": lambda values: (
-        None if values.get("value") is None else Quantity(Decimal(values["value"]), values.get("unit") or "1")
-    ),
+    "Concept": lambda values: Concept(tuple(as_list(values.get("codes"))), values.get("display")),
+    "Quantity": lambda values: None if values.get("value") is None else stated_quantity(values),
     "Ratio": lambda values: Ratio(values["numerator"], values["denominator"]),
     "ValueSet": _vocabulary("ValueSet"),
     "CodeSystem": _vocabulary("CodeSystem"),
 }
-
-
-def _listed(value: Value) -> list[Value]:
-    return value if isinstance(value, list) else [] if value is None else [value]
 
 
 def _fhir_instance(kind: str, values: dict[str, Value], home: int) -> Node:
@@ -142,11 +103,9 @@ def _fhir_instance(kind: str, values: dict[str, Value], home: int) -> Node:
     raw: dict[str, Any] = {"resourceType": kind} if is_resource(kind) else {}
     for name, value in values.items():
         declared = elements(kind).get(name)
-        if value is None or declared is None:
-            continue
-        kinds = {fhir_type: json_name for json_name, fhir_type in declared.types}
-        json_name = kinds.get(value.type if isinstance(value, Node) else "", declared.types[0][0])
-        raw[json_name] = _raw(value)
+        if value is not None and declared is not None:
+            names = {fhir_type: json_name for json_name, fhir_type in declared.types}
+            raw[names.get(value.type if isinstance(value, Node) else "", declared.types[0][0])] = _raw(value)
     return Node(kind, raw, home)
 
 
@@ -155,45 +114,30 @@ def _raw(value: Value) -> Any:
         return value.raw
     if isinstance(value, list):
         return [_raw(part) for part in value]
-    if isinstance(value, Temporal):
-        return str(value)
     if isinstance(value, Code):
         return {"system": value.system, "code": value.code, "display": value.display}
-    return value
+    return str(value) if isinstance(value, Temporal) else value
 
 
 # Properties
 
 
 @builds("Property")
-def _property(compiler: Compiler, node: ElmNode) -> Closure:
-    path = _path(str(node["path"]))
-    if node.get("source") is not None:
-        source = compiler.build(node["source"])
-    else:
-        slot = compiler.slot("alias", str(node["scope"]))
-        if len(path) == 1:
-            (name,) = path
-            return lambda frame: element_of(frame[slot], name)
+def _property(body: Body, node: ElmNode) -> Closure:
+    source = body.build(node["source"]) if node.get("source") is not None else None
+    slot = body.slot("alias", str(node["scope"])) if source is None else 0
+    first, *path = (int(part) if part.isdigit() else part for part in re.split(r"[.\[\]]+", node["path"]) if part)
 
-        def source(frame: Frame) -> Value:
-            return frame[slot]
-
-    if len(path) == 1:
-        (only,) = path
-        return lambda frame: element_of(source(frame), only)
+    if source is None and not path:  # most of them
+        return lambda frame: element_of(frame[slot], first)
 
     def read(frame: Frame) -> Value:
-        value = source(frame)
+        value = element_of(source(frame) if source else frame[slot], first)
         for name in path:
             value = element_of(value, name)
         return value
 
     return read
-
-
-def _path(path: str) -> list[str | int]:
-    return [int(part) if part.isdigit() else part for part in re.split(r"[.\[\]]+", path) if part]
 
 
 _OTHERWISE_NAMED: Final = {"lowClosed": "low_closed", "highClosed": "high_closed"}
@@ -208,8 +152,6 @@ def element_of(value: Value, name: str | int) -> Value:
         return value.property(str(name))
     if value is None:
         return None
-    if kind is Code:
-        return getattr(value, str(name), None)
     if isinstance(value, list):
         if isinstance(name, int):
             return value[name] if name < len(value) else None
@@ -224,8 +166,8 @@ def element_of(value: Value, name: str | int) -> Value:
 
 
 @builds("As")
-def _as(compiler: Compiler, node: ElmNode) -> Closure:
-    operand = compiler.build(node["operand"])
+def _as(body: Body, node: ElmNode) -> Closure:
+    operand = body.build(node["operand"])
     specifier = node.get("asTypeSpecifier") or {"name": node["asType"]}
     is_type, strict = matcher(specifier), bool(node.get("strict"))
     if specifier_kind(specifier) == "List" and not strict:
@@ -243,8 +185,8 @@ def _as(compiler: Compiler, node: ElmNode) -> Closure:
 
 
 @builds("Is")
-def _is(compiler: Compiler, node: ElmNode) -> Closure:
-    operand = compiler.build(node["operand"])
+def _is(body: Body, node: ElmNode) -> Closure:
+    operand = body.build(node["operand"])
     is_type = matcher(node.get("isTypeSpecifier") or {"name": node["isType"]})
     return lambda frame: (value := operand(frame)) is not None and is_type(value)
 
@@ -252,17 +194,24 @@ def _is(compiler: Compiler, node: ElmNode) -> Closure:
 # Conversions: what cannot be converted is null
 
 
-def to_decimal(value: Value) -> Decimal | None:
-    """Return the value as a Decimal; null for what is not one."""
-    if isinstance(value, str):
-        return Decimal(value) if _DECIMAL.fullmatch(value) else None
-    return Decimal(value) if isinstance(value, int | Decimal) else None
+def _to_decimal(value: Value) -> Decimal | None:
+    if isinstance(value, str) and not _DECIMAL.fullmatch(value):
+        return None
+    return Decimal(value) if isinstance(value, str | int | Decimal) else None
 
 
-def _to_integer(value: Value, kind: str) -> Value:
-    if isinstance(value, str) and value.isdecimal() and value.isascii() and len(value) < 10 and kind == "Integer":
-        return int(value)  # tables of drugs have their codes as texts
-    return _whole(str(int(value) if isinstance(value, bool) else value), kind) if isinstance(value, str | int) else None
+def _to_whole(kind: str) -> Callable[[Value], Value]:
+    lowest, highest = extreme(kind, -1), extreme(kind, 1)
+
+    def convert(value: Value) -> Value:
+        if isinstance(value, str) and not _INTEGER.fullmatch(value):
+            return None
+        number = int(value) if isinstance(value, str | int) else None
+        if number is None or not lowest <= number <= highest:
+            return None
+        return Long(number) if kind == "Long" else number
+
+    return convert
 
 
 def _to_text(value: Value) -> str | None:
@@ -283,13 +232,11 @@ def _to_text(value: Value) -> str | None:
 
 def _to_quantity(value: Value) -> Quantity | None:
     """Return the value as a Quantity: of a number or of a text such as `5.5 'cm'`."""
-    if isinstance(value, Quantity):
-        return value
     if isinstance(value, str):
         match = _QUANTITY.fullmatch(value)
         return None if match is None else Quantity(Decimal(match[1]), match[2] or match[3] or "1")
-    number = to_decimal(value)
-    return None if number is None else Quantity(number)
+    number = _to_decimal(value)
+    return value if isinstance(value, Quantity) else None if number is None else Quantity(number)
 
 
 _TRUTHS: Final = {
@@ -315,24 +262,6 @@ def _to_date(value: Value) -> Temporal | None:
     return read_temporal(value, "Date")
 
 
-@builds("ToDateTime", "ConvertsToDateTime")
-def _to_date_time(compiler: Compiler, node: ElmNode) -> Closure:
-    compiler.reads_evaluation()
-    operand, asks = compiler.build(node["operand"]), node["type"] == "ConvertsToDateTime"
-
-    def convert(frame: Frame) -> Value:
-        value, home = plain(operand(frame)), frame[0].home
-        if isinstance(value, Temporal) and value.kind == "Date":
-            result: Temporal | None = Temporal("DateTime", value.parts, home, home)
-        elif isinstance(value, Temporal):
-            result = value if value.kind == "DateTime" else None
-        else:
-            result = read_temporal(value, "DateTime", home)
-        return result if not asks else None if value is None else result is not None
-
-    return convert
-
-
 def _to_time(value: Value) -> Temporal | None:
     if isinstance(value, Temporal):
         return Temporal("Time", value.parts[3:]) if value.kind == "DateTime" and len(value.parts) > 3 else None
@@ -344,28 +273,43 @@ def _to_ratio(value: Value) -> Ratio | None:
     return Ratio(parts[0], parts[1]) if len(parts) == 2 and parts[0] and parts[1] else None
 
 
-def _converts(kind: str, convert: Callable[[Value], Value]) -> None:
-    computes(f"To{kind}")(convert)
-    computes(f"ConvertsTo{kind}")(lambda value: convert(value) is not None)
+_CONVERSIONS: Final[dict[str, Callable[[Value], Value]]] = {
+    "Boolean": _to_boolean, "Integer": _to_whole("Integer"), "Long": _to_whole("Long"), "Decimal": _to_decimal,
+    "String": _to_text, "Quantity": _to_quantity, "Concept": _to_concept, "Date": _to_date, "Time": _to_time,
+    "Ratio": _to_ratio,
+}  # fmt: skip
 
 
-_converts("Boolean", _to_boolean)
-_converts("Integer", lambda value: _to_integer(value, "Integer"))
-_converts("Long", lambda value: _to_integer(value, "Long"))
-_converts("Decimal", to_decimal)
-_converts("String", _to_text)
-_converts("Quantity", _to_quantity)
-_converts("Concept", _to_concept)
-_converts("Date", _to_date)
-_converts("Time", _to_time)
-_converts("Ratio", _to_ratio)
+def _asks(convert: Callable[[Value], Value]) -> Callable[[Value], bool]:
+    return lambda value: convert(value) is not None
+
+
+for _kind, _convert in _CONVERSIONS.items():
+    computes(f"To{_kind}")(_convert)
+    computes(f"ConvertsTo{_kind}")(_asks(_convert))
+
+
+@builds("ToDateTime", "ConvertsToDateTime")
+def _to_date_time(body: Body, node: ElmNode) -> Closure:
+    body.is_fixed = False
+    operand, asks = body.build(node["operand"]), node["type"] == "ConvertsToDateTime"
+
+    def convert(frame: Frame) -> Value:
+        value, home = plain(operand(frame)), frame[0].home
+        result = value if isinstance(value, Temporal) and value.kind == "DateTime" else None
+        if isinstance(value, Temporal) and value.kind == "Date":
+            result = Temporal("DateTime", value.parts, home, home)
+        result = result or read_temporal(value, "DateTime", home)
+        return result if not asks or value is None else result is not None
+
+    return convert
 
 
 @builds("Convert", "CanConvert")
-def _convert(compiler: Compiler, node: ElmNode) -> Closure:
+def _converted(body: Body, node: ElmNode) -> Closure:
     kind = local_name(str((node.get("toTypeSpecifier") or {"name": node.get("toType")})["name"]))
     verb = "To" if node["type"] == "Convert" else "ConvertsTo"
-    return compiler.build({"type": f"{verb}{kind}", "operand": node["operand"]})
+    return body.build({"type": f"{verb}{kind}", "operand": node["operand"]})
 
 
 @computes("ConvertQuantity")
@@ -373,8 +317,8 @@ def convert_quantity(quantity: Quantity, unit: str) -> Quantity | None:
     """Return the quantity in another unit; null where that does not measure the same."""
     try:
         value = in_unit(quantity, unit)
-        finer = value is not None and int(value.as_tuple().exponent) < -8
-        value = value.quantize(SMALLEST, context=EXACT) if finer and value is not None else value
+        if value is not None and int(value.as_tuple().exponent) < -8:
+            value = value.quantize(SMALLEST, context=EXACT)
         return None if value is None else Quantity(value, unit)
     except InvalidOperation as error:
         raise CqlError("A quantity is too large for its unit.") from error
@@ -384,9 +328,9 @@ computes("CanConvertQuantity")(lambda quantity, unit: conversion(quantity.unit, 
 
 
 @builds("Message")
-def _message(compiler: Compiler, node: ElmNode) -> Closure:
+def _message(body: Body, node: ElmNode) -> Closure:
     source, condition, severity, message = (
-        compiler.build(node.get(part)) for part in ("source", "condition", "severity", "message")
+        body.build(node.get(part)) for part in ("source", "condition", "severity", "message")
     )
 
     def send(frame: Frame) -> Value:

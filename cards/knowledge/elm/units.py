@@ -17,7 +17,7 @@ from fhir.terminology.units import normal_unit
 Dimension: TypeAlias = tuple[tuple[str, int], ...]
 
 _PREFIXES: Final = {
-    "Y": 24, "Z": 21, "E": 18, "P": 15, "T": 12, "G": 9, "M": 6, "k": 3, "h": 2, "da": 1,
+    "": 0, "Y": 24, "Z": 21, "E": 18, "P": 15, "T": 12, "G": 9, "M": 6, "k": 3, "h": 2, "da": 1,
     "d": -1, "c": -2, "m": -3, "u": -6, "n": -9, "p": -12, "f": -15, "a": -18, "z": -21, "y": -24,
 }  # fmt: skip
 # atom: factor, dimension, whether it takes metric prefixes
@@ -44,6 +44,12 @@ _CALENDAR: Final = {
     "year": "a", "month": "mo", "week": "wk", "day": "d", "hour": "h", "minute": "min", "second": "s", "millisecond":
     "ms",
 }  # fmt: skip
+_WORDS: Final = {ucum: word for word, ucum in _CALENDAR.items()}
+# of the spelling of `normal_unit`, which is in lower case
+_USUAL: Final = {
+    "l": "L", "ml": "mL", "dl": "dL", "ul": "uL", "cl": "cL", "u": "U", "mu": "mU", "cel": "Cel", "kat": "kat",
+    "lb": "[lb_av]", "mmhg": "mm[Hg]", "degf": "[degF]",
+}  # fmt: skip
 _PART: Final = re.compile(r"([./]?)(10[*^]|[^./0-9+-]*?(?:\[[^\]]*\][^./0-9+-]*)?|\d+)([+-]?\d+)?(?=[./]|$)")
 _ANNOTATION: Final = re.compile(r"\{[^{}]*\}")
 _LONGEST: Final = 100
@@ -57,12 +63,13 @@ class Unit:
     dimension: Dimension
 
 
+def _singular(unit: str) -> str:
+    return unit.removesuffix("s") if len(unit) > 2 else unit
+
+
 def calendar_unit(unit: str) -> str | None:
     """Return the precision of a duration in calendar words or UCUM ("days", "d" → "day"); None for another unit."""
-    singular = unit.removesuffix("s") if len(unit) > 2 else unit
-    if singular in _CALENDAR:
-        return singular
-    return next((word for word, ucum in _CALENDAR.items() if ucum == unit), None)
+    return _singular(unit) if _singular(unit) in _CALENDAR else _WORDS.get(unit)
 
 
 def ucum_spelling(unit: str) -> str:
@@ -71,37 +78,19 @@ def ucum_spelling(unit: str) -> str:
     >>> ucum_spelling("days"), ucum_spelling("mg/dL")
     ('d', 'mg/dL')
     """
-    singular = unit.removesuffix("s") if len(unit) > 2 else unit
-    return _CALENDAR.get(singular, unit) or "1"
+    return _CALENDAR.get(_singular(unit), unit) or "1"
 
 
 @remembered("units of quantities", entries=1024, longest=_LONGEST)
 def read_unit(text: str) -> Unit:
     """Return the unit in base units; of what is not known a unit of its own.
 
-    >>> read_unit("g/dL").factor == read_unit("mg/mL").factor * 10
+    >>> read_unit("g/dL").factor == read_unit("mg/mL").factor * 10 == read_unit("mg/ml").factor * 10
     True
     """
     spelling = ucum_spelling(text)
-    unit = _read(spelling)
-    if unit is None:
-        unit = _read(_usual_case(normal_unit(spelling)))
-    return unit or Unit(Fraction(1), ((f"'{spelling}", 1),))
-
-
-def _usual_case(unit: str) -> str:
-    recognized = {atom.lower(): atom for atom in ("L", "U", "Cel", "kat", "[iU]", "[lb_av]", "[in_i]")}
-    recognized |= {
-        "ml": "mL",
-        "dl": "dL",
-        "ul": "uL",
-        "cl": "cL",
-        "lb": "[lb_av]",
-        "mmhg": "mm[Hg]",
-        "degf": "[degF]",
-        "mu": "mU",
-    }
-    return "/".join(recognized.get(part, part) for part in unit.split("/"))
+    usual = "/".join(_USUAL.get(part, part) for part in normal_unit(spelling).split("/"))
+    return _read(spelling) or _read(usual) or Unit(Fraction(1), ((f"'{spelling}", 1),))
 
 
 def _read(text: str) -> Unit | None:
@@ -131,29 +120,18 @@ def _read(text: str) -> Unit | None:
 def _atom(name: str, exponent: str | None) -> Unit | None:
     if name in {"10*", "10^"}:
         return Unit(Fraction(10), ())
-    if name == "" and exponent is None:  # an annotation alone, as in /{specimen}
-        return Unit(Fraction(1), ())
-    if name == "" and exponent is not None and exponent.isdigit():
-        return Unit(Fraction(1), ()) if exponent == "1" else None
-    if name in _ATOMS:
-        return _prefixed(name, 0)
+    if name == "":  # an annotation alone, as in /{specimen}
+        return Unit(Fraction(1), ()) if exponent in {None, "1"} else None
     for prefix, power in _PREFIXES.items():
         rest = name.removeprefix(prefix)
-        if rest != name and rest in _ATOMS and _ATOMS[rest][2]:
+        if rest in _ATOMS and (not prefix or (rest != name and _ATOMS[rest][2])):
             return _prefixed(rest, power)
     return None
 
 
 def _prefixed(name: str, power: int) -> Unit:
     factor, dimension, _ = _ATOMS[name]
-    parts, sign = list[tuple[str, int]](), 1
-    for part in re.split(r"([./])", dimension):
-        if part in {".", "/"}:
-            sign = -1 if part == "/" else 1
-        elif part:
-            base = part.rstrip("0123456789")
-            parts.append((base, sign * int(part[len(base) :] or 1)))
-    return Unit(Fraction(factor) * Fraction(10) ** power, tuple(sorted(parts)))
+    return Unit(Fraction(factor) * Fraction(10) ** power, tuple(sorted(_written(dimension))))
 
 
 def conversion(unit: str, into: str) -> Fraction | None:

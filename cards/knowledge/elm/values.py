@@ -1,29 +1,26 @@
-"""Holds the values of the language that Python does not have, and compares any two values as CQL does.
+"""Holds the values of the language that Python does not have, tells their types, and compares any two as CQL does.
 
 Booleans, texts and lists are Python's; an Integer is an `int`, a Decimal a `decimal.Decimal`, null is None.
 """
 
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Context, Decimal
 from fractions import Fraction
 from typing import Any, Final, TypeAlias
 
 from cards.knowledge.elm.errors import CqlError
-from cards.knowledge.elm.fhir_model import Node, Primitive
+from cards.knowledge.elm.fhir_model import Node, Primitive, is_a
 from cards.knowledge.elm.limits import spend
 from cards.knowledge.elm.temporal import Temporal
-from cards.knowledge.elm.temporal import add as add_time
-from cards.knowledge.elm.temporal import compare as compare_times
-from cards.knowledge.elm.temporal import extreme as extreme_time
 from cards.knowledge.elm.units import calendar_unit, conversion, read_unit, ucum_spelling
 
 Value: TypeAlias = Any  # what an expression may give; the language decides at run time what it is
 
-EXACT: Final = Context(
-    prec=60
-)  # the largest Decimal has 28 digits before and 8 behind the point; a product twice as many
+# the largest Decimal has 28 digits before and 8 behind the point; a product twice as many
+EXACT: Final = Context(prec=60)
 SMALLEST: Final = Decimal("0.00000001")
+SYSTEM: Final = "{urn:hl7-org:elm-types:r1}"
 
 
 class Long(int):
@@ -99,13 +96,6 @@ class Uncertain(Interval):
     __slots__ = ()
 
 
-_NAMES: Final[tuple[tuple[type, str], ...]] = (
-    (bool, "Boolean"), (Long, "Long"), (int, "Integer"), (Decimal, "Decimal"), (str, "String"), (Quantity, "Quantity"),
-    (Uncertain, "Integer"), (Interval, "Interval"), (list, "List"), (Tuple, "Tuple"), (Code, "Code"),
-    (Concept, "Concept"), (Ratio, "Ratio"),
-)  # fmt: skip
-
-
 def in_unit(quantity: Quantity, unit: str) -> Decimal | None:
     """Return the number of a quantity in another unit; None where that does not measure the same."""
     factor = conversion(quantity.unit, unit)
@@ -114,8 +104,27 @@ def in_unit(quantity: Quantity, unit: str) -> Decimal | None:
     return EXACT.divide(EXACT.multiply(quantity.value, Decimal(factor.numerator)), Decimal(factor.denominator))
 
 
+def plain(value: Value) -> Value:
+    """Return what a FHIR primitive holds; another value as it is."""
+    return value.property("value") if type(value) is Primitive else value
+
+
+def as_list(value: Value) -> list[Value]:
+    """Return a list as it is, null as an empty one and another value as a list of one."""
+    return value if isinstance(value, list) else [] if value is None else [value]
+
+
+# Types
+
+_NAMES: Final[tuple[tuple[type, str], ...]] = (
+    (bool, "Boolean"), (Long, "Long"), (int, "Integer"), (Decimal, "Decimal"), (str, "String"), (Quantity, "Quantity"),
+    (Uncertain, "Integer"), (Interval, "Interval"), (list, "List"), (Tuple, "Tuple"), (Code, "Code"),
+    (Concept, "Concept"), (Ratio, "Ratio"),
+)  # fmt: skip
+
+
 def type_name(value: Value) -> str | None:
-    """Return the System type of a value; None for null."""
+    """Return the System type of a value, the FHIR type of a node; None for null."""
     if isinstance(value, Temporal | Vocabulary):
         return value.kind
     if isinstance(value, Node):
@@ -123,62 +132,90 @@ def type_name(value: Value) -> str | None:
     return next((name for kind, name in _NAMES if isinstance(value, kind)), None)
 
 
-def plain(value: Value) -> Value:
-    """Return what a FHIR primitive holds; another value as it is."""
-    return value.property("value") if type(value) is Primitive else value
-
-
-# Smallest and largest values, the next and the previous one
-
-_LARGEST: Final = Decimal("99999999999999999999.99999999")
-
-
-def extreme(kind: str | None, sign: int, home: int = 0, like: Value = None) -> Value:
-    """Return the largest (1) or the smallest (-1) value of a type.
-
-    Raises:
-        CqlError: the type has none.
-    """
-    if kind in {"Integer", "Long"}:
-        bits = 31 if kind == "Integer" else 63
-        number = 2**bits - 1 if sign > 0 else -(2**bits)
-        return number if kind == "Integer" else Long(number)
-    if kind == "Decimal":
-        return _LARGEST * sign
-    if kind == "Quantity":
-        return Quantity(_LARGEST * sign, like.unit if isinstance(like, Quantity) else "1")
-    if kind in {"Date", "DateTime", "Time"}:
-        return extreme_time(str(kind), sign, home)
-    raise CqlError(f"The type {kind} has no smallest and no largest value.")
-
-
-def step(value: Value, sign: int, precision: str | None = None) -> Value:
-    """Return the successor (1) or the predecessor (-1), of a date or time at a precision.
-
-    Raises:
-        CqlError: there is none.
-    """
-    if isinstance(value, Temporal):
-        return add_time(value, sign, precision or value.precision)
-    if isinstance(value, Quantity):
-        return Quantity(step(value.value, sign), value.unit)
-    kind = type_name(value)
-    if kind not in {"Integer", "Long", "Decimal"}:
-        raise CqlError(f"A {kind} has no successor and no predecessor.")
-    if value == extreme(kind, sign):
-        raise CqlError("There is no value beyond the largest or smallest one.")
-    moved = value + (SMALLEST if kind == "Decimal" else 1) * sign
-    return Long(moved) if kind == "Long" else moved
-
-
-# Borders of intervals
-
-_ORDERED: Final = frozenset({"Integer", "Long", "Decimal", "Quantity", "Date", "DateTime", "Time"})
-
-
 def point_type(interval: Interval) -> str | None:
     """Return the type of the points of an interval, if it is known."""
     return type_name(interval.low) or type_name(interval.high) or interval.point
+
+
+def local_name(name: str) -> str:
+    """Return a qualified name without its model."""
+    return name.rpartition("}")[2]
+
+
+def specifier_kind(specifier: Mapping[str, Any]) -> str:
+    """Return which kind of type a specifier means; some translators write its `type` as something else."""
+    for part, kind in (("choice", "Choice"), ("elementType", "List"), ("pointType", "Interval"), ("element", "Tuple")):
+        if part in specifier:
+            return kind
+    return "Named"
+
+
+def matcher(specifier: Mapping[str, Any]) -> Callable[[Value], bool]:
+    """Return a function that says whether a value, which is not null, is of the type."""
+    kind = specifier_kind(specifier)
+    if kind == "List":
+        element = matcher(specifier["elementType"])
+        return lambda value: isinstance(value, list) and all(part is None or element(part) for part in value)
+    if kind == "Interval":
+        point = local_name(str(specifier["pointType"].get("name", "Any")))
+        return lambda value: type(value) is Interval and (point == "Any" or point_type(value) in {None, point})
+    if kind == "Choice":
+        choices = list(map(matcher, specifier["choice"]))
+        return lambda value: any(choice(value) for choice in choices)
+    if kind == "Tuple":
+        names = frozenset(element["name"] for element in specifier["element"])
+        return lambda value: isinstance(value, Tuple) and value.keys() <= names
+    name, local = str(specifier["name"]), local_name(str(specifier["name"]))
+    if not name.startswith(SYSTEM):
+        return lambda value: isinstance(value, Node) and is_a(value.type, local)
+    kinds = {"ValueSet", "CodeSystem"} if local == "Vocabulary" else {local}
+    return lambda value: local == "Any" or (not isinstance(value, Node) and type_name(value) in kinds)
+
+
+def specifier_key(specifier: Mapping[str, Any]) -> Hashable:
+    """Return what two specifiers of the same type share."""
+    kind = specifier_kind(specifier)
+    if kind == "Named":
+        return local_name(str(specifier["name"])), str(specifier["name"]).startswith(SYSTEM)
+    if kind == "Choice":
+        return kind, frozenset(map(specifier_key, specifier["choice"]))
+    if kind == "Tuple":
+        types = {part["name"]: part.get("elementType") or part["type"] for part in specifier["element"]}
+        return kind, frozenset((name, specifier_key(type_)) for name, type_ in types.items())
+    return kind, specifier_key(specifier.get("elementType") or specifier["pointType"])
+
+
+# Smallest and largest values, the next and the previous one; borders of intervals
+
+_LARGEST: Final = Decimal("99999999999999999999.99999999")
+_BITS: Final = {"Integer": 31, "Long": 63}
+_ORDERED: Final = frozenset({"Integer", "Long", "Decimal", "Quantity", "Date", "DateTime", "Time"})
+
+
+def extreme(kind: str | None, sign: int, home: int = 0, unit: str = "1") -> Value:
+    """Return the largest (1) or the smallest (-1) value of a type; CqlError where it has none."""
+    if kind in _BITS:
+        number = 2 ** _BITS[kind] - 1 if sign > 0 else -(2 ** _BITS[kind])
+        return number if kind == "Integer" else Long(number)
+    if kind in {"Decimal", "Quantity"}:
+        return _LARGEST * sign if kind == "Decimal" else Quantity(_LARGEST * sign, unit)
+    if kind not in _ORDERED:
+        raise CqlError(f"The type {kind} has no smallest and no largest value.")
+    nothing_given = Temporal(str(kind), (), home, home)
+    return nothing_given.highest() if sign > 0 else nothing_given.lowest()
+
+
+def step(value: Value, sign: int, precision: str | None = None) -> Value:
+    """Return the successor (1) or the predecessor (-1), of a date or time at a precision; CqlError where none is."""
+    if isinstance(value, Temporal):
+        return value.plus(sign, precision or value.precision)
+    if isinstance(value, Quantity):
+        return Quantity(step(value.value, sign), value.unit)
+    kind = type_name(value)
+    if kind not in {"Integer", "Long", "Decimal"} or value == extreme(kind, sign):
+        raise CqlError(f"This {kind} has no {'successor' if sign > 0 else 'predecessor'}.")
+    moved = value + (SMALLEST if kind == "Decimal" else 1) * sign
+    return Long(moved) if kind == "Long" else moved
 
 
 def start(interval: Interval) -> Value:
@@ -195,8 +232,9 @@ def _border(interval: Interval, value: Value, other: Value, closed: bool, sign: 
     if value is not None:
         return value if closed else step(value, -sign)
     kind = point_type(interval)
-    home = other.home if isinstance(other, Temporal) else 0
-    return extreme(kind, sign, home, other) if closed and kind in _ORDERED else None
+    if not closed or kind not in _ORDERED:
+        return None
+    return extreme(kind, sign, getattr(other, "home", 0), getattr(other, "unit", "1"))
 
 
 # Order
@@ -212,59 +250,44 @@ def compare(left: Value, right: Value, precision: str | None = None) -> int | No
     if left is None or right is None:
         return None
     if isinstance(left, Temporal) and isinstance(right, Temporal):
-        return compare_times(left, right, precision)
+        return left.compare(right, precision)
     if isinstance(left, Quantity) and isinstance(right, Quantity):
         return _compare_quantities(left, right)
     if isinstance(left, Interval) or isinstance(right, Interval):
-        return _compare_ranges(left, right)
-    if _comparable(left, right):
+        (low, high), (other_low, other_high) = point_range(left), point_range(right)
+        if low == high == other_low == other_high:
+            return 0
+        return -1 if high < other_low else 1 if low > other_high else None
+    if any(isinstance(left, kind) and isinstance(right, kind) for kind in (str, int | Decimal)):
         return int(left > right) - int(left < right)
     raise CqlError(f"A {type_name(left)} cannot be compared with a {type_name(right)}.")
 
 
-def _comparable(left: Value, right: Value) -> bool:
-    if isinstance(left, str) or isinstance(right, str):
-        return isinstance(left, str) and isinstance(right, str)
-    return isinstance(left, int | Decimal) and isinstance(right, int | Decimal)
-
-
 def point_range(value: Value) -> tuple[int, int]:
     """Return from where to where a number is that may be uncertain."""
-    if not isinstance(value, Interval):
-        return value, value
-    low, high = start(value), end(value)
+    low, high = (start(value), end(value)) if isinstance(value, Interval) else (value, value)
     if not isinstance(low, int) or not isinstance(high, int):
         raise CqlError("An interval cannot be ordered.")
     return low, high
 
 
-def _compare_ranges(left: Value, right: Value) -> int | None:
-    (low, high), (other_low, other_high) = point_range(left), point_range(right)
-    if high < other_low:
-        return -1
-    if low > other_high:
-        return 1
-    return 0 if low == high == other_low == other_high else None
-
-
 def _compare_quantities(left: Quantity, right: Quantity) -> int | None:
-    if left.unit == right.unit:
-        return (left.value > right.value) - (left.value < right.value)
-    if _calendar_edge(left.unit, right.unit) or conversion(left.unit, right.unit) is None:
-        return None
-    item, other = _in_base_units(left), _in_base_units(right)
+    item, other = left.value, right.value
+    if left.unit != right.unit:
+        if _calendar_edge(left.unit, right.unit) or conversion(left.unit, right.unit) is None:
+            return None
+        item, other = _in_base_units(left), _in_base_units(right)
     return (item > other) - (item < other)
 
 
-def _in_base_units(quantity: Quantity) -> Fraction:
+def _in_base_units(quantity: Quantity) -> Any:
     return read_unit(quantity.unit).factor * Fraction(quantity.value)
 
 
 def _calendar_edge(item: str, other: str) -> bool:
     """Return whether a calendar year or month meets one of UCUM: they are equivalent, not equal."""
     words = [unit.removesuffix("s") in {"year", "month"} for unit in (item, other)]
-    kinds = [calendar_unit(unit) in {"year", "month"} for unit in (item, other)]
-    return words[0] != words[1] and any(kinds)
+    return words[0] != words[1] and any(calendar_unit(unit) in {"year", "month"} for unit in (item, other))
 
 
 # Three-valued logic
@@ -295,20 +318,21 @@ def equal(left: Value, right: Value) -> bool | None:
         return None
     if isinstance(left, Node | Code | Concept | Vocabulary) or isinstance(right, Node):
         return bool(left == right)
+    if isinstance(left, bool) or isinstance(right, bool):
+        return left is right
+    if isinstance(left, Tuple) and isinstance(right, Tuple):
+        spend(len(left))
+        compared = (_equal_parts(item, right.get(name)) for name, item in left.items())
+        # the first element that is not equal decides, as the official tests have it
+        return left.keys() == right.keys() and next((same for same in compared if same is not True), True)
     if isinstance(left, list) and isinstance(right, list):
         spend(len(left))
         return both(*map(_equal_parts, left, right)) if len(left) == len(right) else False
-    if isinstance(left, Tuple) and isinstance(right, Tuple):
-        return _equal_tuples(left, right)
-    if type(left) is type(right) is Interval:
+    if type(left) is type(right) and isinstance(left, Interval | Ratio) and not isinstance(left, Uncertain):
         spend(2)
-        return both(equal(start(left), start(right)), equal(end(left), end(right)))
-    if isinstance(left, Ratio) and isinstance(right, Ratio):
-        return both(equal(left.numerator, right.numerator), equal(left.denominator, right.denominator))
+        return both(*map(equal, _borders(left), _borders(right)))
     if isinstance(left, Temporal) and isinstance(right, Temporal) and left.kind != right.kind:
-        return None if {left.kind, right.kind} == {"Date", "DateTime"} else False
-    if isinstance(left, bool) or isinstance(right, bool):
-        return left is right
+        return None if "Time" not in {left.kind, right.kind} else False
     try:
         order = compare(left, right)
     except CqlError:
@@ -320,13 +344,8 @@ def _equal_parts(item: Value, other: Value) -> bool | None:
     return True if item is None and other is None else equal(item, other)
 
 
-def _equal_tuples(left: Tuple, right: Tuple) -> bool | None:
-    if left.keys() != right.keys():
-        return False
-    spend(len(left))
-    compared = (_equal_parts(item, right[name]) for name, item in left.items())
-    # the first element that is not equal decides, as the official tests have it
-    return next((same for same in compared if same is not True), True)
+def _borders(value: Interval | Ratio) -> tuple[Value, Value]:
+    return (value.numerator, value.denominator) if isinstance(value, Ratio) else (start(value), end(value))
 
 
 def equivalent(left: Value, right: Value) -> bool:
@@ -334,32 +353,27 @@ def equivalent(left: Value, right: Value) -> bool:
     left, right = plain(left), plain(right)
     if left is None or right is None:
         return left is None and right is None
-    if isinstance(left, str) and isinstance(right, str):
-        return left.lower().split() == right.lower().split()
     if isinstance(left, Code | Concept) and isinstance(right, Code | Concept):
         codes = {(code.code, code.system) for code in _codes(left)}
         return any((code.code, code.system) in codes for code in _codes(right))
-    if isinstance(left, list | Tuple | Interval):
-        spend(len(left) if isinstance(left, list | Tuple) else 2)
-    if isinstance(left, list) and isinstance(right, list):
-        return len(left) == len(right) and all(map(equivalent, left, right))
-    if isinstance(left, Tuple) and isinstance(right, Tuple):
-        return left.keys() == right.keys() and all(equivalent(left[name], right[name]) for name in left)
-    if isinstance(left, Interval) and isinstance(right, Interval):
-        return equivalent(start(left), start(right)) and equivalent(end(left), end(right))
-    if isinstance(left, Temporal) and isinstance(right, Temporal):
-        return left.kind == right.kind and compare_times(left, right) == 0
-    if isinstance(left, Ratio) and isinstance(right, Ratio):
-        return _equivalent_ratios(left, right)
-    if isinstance(left, Quantity) and isinstance(right, Quantity):
-        return _equivalent_quantities(left, right)
-    if isinstance(left, Decimal) and isinstance(right, Decimal):
-        return _equivalent_decimals(left, right)
+    for kind, compared in _EQUIVALENT:
+        if isinstance(left, kind) and isinstance(right, kind):
+            return compared(left, right)
     return equal(left, right) is True
 
 
 def _codes(value: Code | Concept) -> tuple[Code, ...]:
     return value.codes if isinstance(value, Concept) else (value,)
+
+
+def _equivalent_lists(left: Sequence[Value], right: Sequence[Value]) -> bool:
+    spend(len(left))
+    return len(left) == len(right) and all(map(equivalent, left, right))
+
+
+def _equivalent_tuples(left: Tuple, right: Tuple) -> bool:
+    spend(len(left))
+    return left.keys() == right.keys() and all(equivalent(left[name], right[name]) for name in left)
 
 
 def _equivalent_quantities(left: Quantity, right: Quantity) -> bool:
@@ -373,12 +387,10 @@ def _equivalent_quantities(left: Quantity, right: Quantity) -> bool:
 
 def _equivalent_ratios(left: Ratio, right: Ratio) -> bool:
     """Compare the quotients: 1:100 and 10:1000 are equivalent."""
-    if None in (conversion(getattr(left, part).unit, getattr(right, part).unit) for part in Ratio.__slots__):
+    if None in (conversion(part.unit, other.unit) for part, other in zip(_borders(left), _borders(right), strict=True)):
         return False
-    (top, bottom), (other_top, other_bottom) = (
-        (_in_base_units(ratio.numerator), _in_base_units(ratio.denominator)) for ratio in (left, right)
-    )
-    return top * other_bottom == other_top * bottom
+    top, bottom, other_top, other_bottom = map(_in_base_units, (*_borders(left), *_borders(right)))
+    return bool(top * other_bottom == other_top * bottom)
 
 
 def _equivalent_decimals(left: Decimal, right: Decimal) -> bool:
@@ -388,16 +400,26 @@ def _equivalent_decimals(left: Decimal, right: Decimal) -> bool:
     return left.quantize(quantum, context=EXACT) == right.quantize(quantum, context=EXACT)
 
 
+_EQUIVALENT: Final[tuple[tuple[type, Callable[[Any, Any], bool]], ...]] = (
+    (str, lambda left, right: left.lower().split() == right.lower().split()),
+    (list, _equivalent_lists),
+    (Tuple, _equivalent_tuples),
+    (Interval, lambda left, right: _equivalent_lists(_borders(left), _borders(right))),
+    (Temporal, lambda left, right: left.kind == right.kind and left.compare(right) == 0),
+    (Quantity, _equivalent_quantities),
+    (Ratio, _equivalent_ratios),
+    (Decimal, _equivalent_decimals),
+)
+
+
 # Members of lists
 
 
 def key(value: Value) -> Hashable | None:
     """Return what equal values share, where hashing can tell them apart; None where each pair must be compared."""
     value = plain(value)
-    if isinstance(value, str | bool):
-        return (type(value).__name__, value)
-    if isinstance(value, int | Decimal):
-        return ("number", value)
+    if isinstance(value, str | bool | int | Decimal):
+        return (type(value).__name__ if isinstance(value, str | bool) else "number", value)
     if isinstance(value, Node):
         return ("node", hash(value)) if isinstance(value.raw, dict) and "id" in value.raw else None
     return ("code", value.code, value.system) if isinstance(value, Code) else None
