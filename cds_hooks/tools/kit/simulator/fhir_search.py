@@ -29,77 +29,38 @@ class Parameter:
     elements: tuple[str, ...]
 
 
-_ID: Final = Parameter("id", ("id",))
-_PATIENT: Final = Parameter("patient", ("subject", "patient", "beneficiary"))
-_STATUS: Final = Parameter("token", ("status",))
-_CODE: Final = Parameter("token", ("code",))
-_CATEGORY: Final = Parameter("token", ("category",))
-_CLINICAL: Final = Parameter("token", ("clinicalStatus",))
-_MEDICATION: Final = Parameter("token", ("medicationCodeableConcept",))
-
-
-def _date(*elements: str) -> Parameter:
-    return Parameter("date", elements)
-
-
-_OF_EVERY: Final = {"_id": _ID, "patient": _PATIENT, "subject": _PATIENT, "status": _STATUS}
-# FHIR R4, the search parameters of each type
-_OF_TYPE: Final[Mapping[str, Mapping[str, Parameter]]] = {
-    "Patient": {"_id": _ID},
-    "Medication": {"_id": _ID, "code": _CODE, "status": _STATUS},
-    "Observation": {
-        "code": _CODE,
-        "category": _CATEGORY,
-        "date": _date("effectiveDateTime", "effectivePeriod", "effectiveInstant"),
+_SUBJECT: Final = "subject patient beneficiary participant"
+_ELEMENTS: Final[Mapping[Kind, Mapping[str, str]]] = {
+    "id": {"_id": "id"},
+    "patient": {"patient": _SUBJECT, "subject": _SUBJECT, "practitioner": "practitioner"},
+    "token": {
+        "category": "category",
+        "clinical-status": "clinicalStatus",
+        "code": "code medicationCodeableConcept",
+        "status": "status",
+        "type": "type",
+        "use": "use",
+        "vaccine-code": "vaccineCode",
     },
-    "Condition": {
-        "code": _CODE,
-        "category": _CATEGORY,
-        "clinical-status": _CLINICAL,
-        "onset-date": _date("onsetDateTime", "onsetPeriod"),
-        "recorded-date": _date("recordedDate"),
+    "date": {
+        "authored": "authoredOn authored",
+        "authored-on": "authoredOn",
+        "authoredon": "authoredOn",
+        "created": "created",
+        "date": "effectiveDateTime effectivePeriod effectiveInstant performedDateTime performedPeriod "
+        "occurrenceDateTime recordedDate period start date",
+        "effective": "effectiveDateTime effectivePeriod",
+        "effective-time": "effectiveDateTime effectivePeriod",
+        "onset-date": "onsetDateTime onsetPeriod",
+        "recorded-date": "recordedDate",
     },
-    "MedicationRequest": {"code": _MEDICATION, "authoredon": _date("authoredOn")},
-    "MedicationStatement": {
-        "code": _MEDICATION,
-        "category": _CATEGORY,
-        "effective": _date("effectiveDateTime", "effectivePeriod"),
-    },
-    "AllergyIntolerance": {
-        "code": _CODE,
-        "category": _CATEGORY,
-        "clinical-status": _CLINICAL,
-        "date": _date("recordedDate"),
-    },
-    "Immunization": {"vaccine-code": Parameter("token", ("vaccineCode",)), "date": _date("occurrenceDateTime")},
-    "MedicationAdministration": {
-        "code": _MEDICATION,
-        "effective-time": _date("effectiveDateTime", "effectivePeriod"),
-    },
-    "DiagnosticReport": {
-        "code": _CODE,
-        "category": _CATEGORY,
-        "date": _date("effectiveDateTime", "effectivePeriod"),
-    },
-    "Appointment": {"patient": Parameter("patient", ("participant",)), "date": _date("start")},
-    "Encounter": {"date": _date("period")},
-    "Procedure": {"code": _CODE, "category": _CATEGORY, "date": _date("performedDateTime", "performedPeriod")},
-    "ServiceRequest": {"code": _CODE, "category": _CATEGORY, "authored": _date("authoredOn")},
-    "DeviceRequest": {"authored-on": _date("authoredOn")},
-    "CarePlan": {"category": _CATEGORY, "date": _date("period")},
-    "FamilyMemberHistory": {"date": _date("date")},
-    "DocumentReference": {"category": _CATEGORY, "type": Parameter("token", ("type",)), "date": _date("date")},
-    "ClaimResponse": {"use": Parameter("token", ("use",)), "created": _date("created")},
-    "QuestionnaireResponse": {"authored": _date("authored")},
-    "PractitionerRole": {"practitioner": Parameter("patient", ("practitioner",))},
 }
-_ALONE: Final = frozenset({"Patient", "Medication"})
-
-
-def parameters_of(kind: str) -> Mapping[str, Parameter]:
-    """Return the search parameters of a resource type."""
-    parameters = _OF_TYPE.get(kind, {})
-    return parameters if kind in _ALONE else {**_OF_EVERY, **parameters}
+PARAMETERS: Final[Mapping[str, Parameter]] = {
+    name: Parameter(kind, tuple(elements.split()))
+    for kind, names in _ELEMENTS.items()
+    for name, elements in names.items()
+}
+"""FHIR R4: a search parameter means the same of every type that the templates of services ask for."""
 
 
 def find_resources(resources: Iterable[Resource], kind: str, query: Iterable[tuple[str, str]]) -> list[Resource]:
@@ -107,7 +68,6 @@ def find_resources(resources: Iterable[Resource], kind: str, query: Iterable[tup
 
     InvalidSearch names the parameter that cannot be used.
     """
-    parameters = parameters_of(kind)
     matches = [resource for resource in resources if resource.get("resourceType") == kind]
     order: list[tuple[Parameter, bool]] = []
     for name, value in query:
@@ -115,19 +75,19 @@ def find_resources(resources: Iterable[Resource], kind: str, query: Iterable[tup
             if not value.isdecimal() or int(value) < 1:
                 raise InvalidSearch("_count must be a number of at least 1")
         elif name == "_sort":
-            order = [_sort_key(sort_name, parameters) for sort_name in value.split(",")]
-        elif name not in parameters:
-            raise InvalidSearch(f"{kind} is not searched by {name} here; by {', '.join(sorted(parameters))}")
+            order = [_sort_key(sort_name) for sort_name in value.split(",")]
+        elif name not in PARAMETERS:
+            raise InvalidSearch(f"{kind} is not searched by {name} here; by {', '.join(sorted(PARAMETERS))}")
         else:
-            fits = _test(parameters[name], value)
+            fits = _test(PARAMETERS[name], value)
             matches = [resource for resource in matches if fits(resource)]
     for parameter, newest_first in reversed(order):
         matches.sort(key=lambda resource: _sortable(resource, parameter, newest_first))
     return matches
 
 
-def _sort_key(name: str, parameters: Mapping[str, Parameter]) -> tuple[Parameter, bool]:
-    parameter = parameters.get(name.removeprefix("-"))
+def _sort_key(name: str) -> tuple[Parameter, bool]:
+    parameter = PARAMETERS.get(name.removeprefix("-"))
     if parameter is None or parameter.kind not in ("date", "id"):
         raise InvalidSearch(f"sorting by {name} is not supported here")
     return parameter, name.startswith("-")

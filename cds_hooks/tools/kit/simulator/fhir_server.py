@@ -15,10 +15,10 @@ from urllib.parse import parse_qsl, urlsplit
 
 from cds_hooks.tools.kit.simulator.chart import Resource
 from cds_hooks.tools.kit.simulator.fhir_search import (
+    PARAMETERS,
     InvalidSearch,
     find_resources,
     medications_of,
-    parameters_of,
     searchset,
     usable_parameters,
 )
@@ -253,9 +253,7 @@ def _capability(kind: str) -> Resource:
     return {
         "type": kind,
         "interaction": [{"code": "read"}, {"code": "search-type"}],
-        "searchParam": [
-            {"name": name, "type": types[parameter.kind]} for name, parameter in parameters_of(kind).items()
-        ],
+        "searchParam": [{"name": name, "type": types[parameter.kind]} for name, parameter in PARAMETERS.items()],
     }
 
 
