@@ -1,4 +1,4 @@
-"""What a site says of the rules, and what their findings are compared with: versions, approvals, switches, overrides.
+"""What a site says of the rules, and what their findings are compared with: versions, approvals, switches, answers.
 
 A rule has a version: the digest of its declaration. Where approval is required, a version that the site has not
 approved runs in shadow: it is evaluated and counted, and nothing is shown. A switch can silence the milder bands of a
@@ -13,7 +13,7 @@ from typing import ClassVar, Final, Literal, TypeAlias
 from msgspec import Struct, field
 
 from cards.card import SEVERITY, Indicator
-from cards.rules.engine.finding import DRUG_FACTS, RuleFinding
+from cards.rules.engine.finding import RuleFinding
 from cards.rules.engine.prepared import PreparedRule, digest_of, prepared_families
 from cards.rules.language.rule import Rule, RuleTable
 from fhir.record.refusals import WhyNot
@@ -31,8 +31,6 @@ SUPPRESSION_DAYS: Final[Mapping[str, int]] = {"info": 90, "warning": 30, "critic
 No document gives such a period. These are the project's own: an answer to a critical finding counts for the session,
 a warning is repeated with the next month's prescription, and an information with the next quarter's.
 """
-
-_MOVED: Final = 0.2
 
 
 def suppress_nothing(_finding: RuleFinding) -> WhyNot | None:
@@ -141,35 +139,6 @@ class SiteRules(Struct, frozen=True):
         return usual if rule is None or rule.quiet_days is None else min(usual, rule.quiet_days)
 
 
-class Override(Struct, frozen=True):
-    """A clinician overrode a finding: when (epoch seconds), the indicator of its card, and the reason in words.
-
-    `about` are the ingredients of the card, drafted and taken: an answer to one drug is none to another. `numbers` are
-    the card's values by name: when one of them has moved by more than a fifth, the finding is said again.
-    """
-
-    at: float
-    indicator: Indicator
-    reason: str
-    about: frozenset[str] = frozenset()
-    numbers: Mapping[str, float] = field(default_factory=dict)
-    by: str = ""
-    """The user to whom the card was shown, as it is recorded; "" where users are not recorded."""
-    drafts: frozenset[str] = frozenset()
-    """The drafts that the card was about, by reference."""
-
-    def counts_for(self, finding: RuleFinding) -> bool:
-        """Whether the finding is about the same drugs, is no more severe, and its values are about the same."""
-        if SEVERITY[finding.indicator] > SEVERITY[self.indicator]:
-            return False
-        values = [(fact.name, fact.value) for fact in finding.facts]
-        return ingredients_of(values) <= self.about and all(
-            abs(value - self.numbers[name]) <= _MOVED * abs(self.numbers[name])
-            for name, value in numeric_values(values).items()
-            if name in self.numbers
-        )
-
-
 def finding_key(finding: RuleFinding) -> str:
     """Return by what a finding of a call is told from others: its rule, its band, and the drafts that it is about."""
     return " ".join((finding.rule, finding.band, *sorted(drafts_of(finding))))
@@ -178,17 +147,6 @@ def finding_key(finding: RuleFinding) -> str:
 def drafts_of(finding: RuleFinding) -> frozenset[str]:
     """Return the drafts that a finding is about, by reference."""
     return frozenset(fact.source for fact in finding.facts if fact.name == "draft" and fact.source)
-
-
-def numeric_values(facts: Iterable[tuple[str, object]]) -> dict[str, float]:
-    """Return the values that are numbers, by name; of several with one name the last."""
-    return {name: float(value) for name, value in facts if isinstance(value, int | float)}
-
-
-def ingredients_of(facts: Iterable[tuple[str, object]]) -> frozenset[str]:
-    """Return the ingredients that facts (name, value) are about: of the draft, and of what is taken beside it."""
-    parts = (str(value).split("/") for name, value in facts if name in DRUG_FACTS and value is not None)
-    return frozenset(ingredient for part in parts for ingredient in part)
 
 
 class RuleVersion:

@@ -33,7 +33,7 @@ from cards.text import plain
 from cds_hooks.call.hold_back.budgets import Budgets
 from cds_hooks.call.hold_back.memory import MOST_CARDS, REST_DAYS, TEST_DAYS, PatientMemory, suppression
 from cds_hooks.call.hold_back.released import CANARY, KNOWLEDGE, Released
-from cds_hooks.call.hold_back.sent_cards import ACCEPTED, SHOWN, Accepted, Caller, plain_words, words_of
+from cds_hooks.call.hold_back.sent_cards import ACCEPTED, SHOWN, Accepted, Caller, Event, plain_words, words_of
 from cds_hooks.call.hold_back.visit import CardNotes, VisitRank, by_harm, choose_for_visit
 from cds_hooks.call.protocol.hooks import PATIENT_VIEW
 from cds_hooks.settings.packages import finding_of_package
@@ -280,10 +280,9 @@ def check_acknowledged(finding: RuleFinding, call: CheckedCall) -> WhyNot | None
 
     A critical finding rests only for the user who overrode it, and for that draft; the next reader is told.
     """
-    for override in call.memory.overrides(finding.rule, finding.band):
+    for override in call.memory.overrides(finding):
         days = call.site.days_of(all_rule_versions()[finding.rule].rule, finding.indicator)
-        is_recent = 0 <= call.as_of - override.at <= days * _DAY_SECONDS
-        if not is_recent or not override.counts_for(finding):
+        if not 0 <= call.as_of - override.at <= days * _DAY_SECONDS:
             continue
         if finding.indicator == "critical":
             if not call.is_own(override.by):
@@ -396,8 +395,8 @@ async def check_accepted(card: Card, call: CheckedCall) -> WhyNot | None:
     finding = card.own_extension.finding
     if not findings or (finding is not None and finding.is_list):
         return None
-    for accepted in _accepted_lately(card, call):
-        if findings <= accepted.findings and _draft(extension) & (accepted.orders | accepted.draft):
+    for answer, accepted in _accepted_lately(card, call):
+        if findings <= answer.bands and _draft(extension) & (accepted.orders | answer.drafts):
             text = f"Accepted a moment ago (“{accepted.label}”), so not shown again: {card.summary}"
             return WhyNot(extension.findings[0].rule, LOOP_GUARD, text)
     return None
@@ -408,7 +407,7 @@ def check_accepted_suggestion(suggestion: Suggestion, card: Card, call: CheckedC
     changes = any(action.type in ("update", "delete") for action in suggestion.actions)
     created = (action.resource for action in suggestion.actions if action.type == "create")
     added = {word for resource in created for word in words_of(resource)}
-    for accepted in _accepted_lately(card, call):
+    for _, accepted in _accepted_lately(card, call):
         rule = call.subject_of(card)
         if changes and _draft(card.own_extension) & accepted.orders:
             text = f"“{suggestion.label}” is not offered: it would change what was just accepted"
@@ -419,7 +418,7 @@ def check_accepted_suggestion(suggestion: Suggestion, card: Card, call: CheckedC
     return None
 
 
-def _accepted_lately(card: Card, call: CheckedCall) -> list[Accepted]:
+def _accepted_lately(card: Card, call: CheckedCall) -> list[tuple[Event, Accepted]]:
     """Return what was accepted within the hour about this patient; nothing for a card that is not held back for it."""
     return [] if card.indicator == "critical" else call.memory.accepted_lately(call.shared.now())
 

@@ -29,7 +29,7 @@ from msgspec.structs import replace
 
 from cards.card import Card
 from cards.finding import Finding
-from cards.rules.engine.governance import Override
+from cards.rules.engine.finding import RuleFinding
 from cds_hooks.call.hold_back.sent_cards import ACCEPTED, SHOWN, Accepted, Event, answer_of, shown_decision
 from cds_hooks.evidence.decision_views.file import Views
 from cds_hooks.evidence.decision_views.follow import Batch, Projection
@@ -115,15 +115,14 @@ class PatientMemory(Struct):
                 first = replace(event, finding=replace(event.finding, parts=parts))
         return first
 
-    def overrides(self, rule: str, band: str) -> list[Override]:
-        """Return with which reasons a finding of the medication rules was overridden."""
-        of_band = (event.override for event in self.events if (rule, band) in event.bands)
-        return [override for override in of_band if override is not None]
+    def overrides(self, finding: RuleFinding) -> list[Event]:
+        """Return how this finding of the medication rules was overridden."""
+        return [event for event in self.events if event.answers(finding)]
 
-    def accepted_lately(self, now: float) -> list[Accepted]:
-        """Return the suggestions that were accepted within the hour."""
+    def accepted_lately(self, now: float) -> list[tuple[Event, Accepted]]:
+        """Return the suggestions that were accepted within the hour, each with its answer."""
         recent = (event for event in self.events if 0 <= now - event.at <= _LOOP_SECONDS)
-        return [accepted for event in recent for accepted in event.accepted]
+        return [(event, accepted) for event in recent for accepted in event.accepted]
 
     def others_recently(self, service: str, about: Collection[str], now: float) -> int:
         """Return how many cards other services showed in this visit, beside those about the same."""
@@ -171,7 +170,7 @@ class PatientMemories(Projection):
 
     tables: ClassVar[str] = """
 CREATE TABLE history (
-    client TEXT, patient TEXT, at REAL, body BLOB NOT NULL, PRIMARY KEY (client, patient)
+    client TEXT, patient TEXT, at REAL, events BLOB NOT NULL, PRIMARY KEY (client, patient)
 ) WITHOUT ROWID;
 CREATE INDEX history_by_time ON history (at);
 """
@@ -185,7 +184,7 @@ CREATE INDEX history_by_time ON history (at);
         events, now = dict[_Patient, list[Event]](), self._now()
         for row in batch.decisions:
             if (shown := shown_decision(row.decision)) is not None and shown.events:
-                events.setdefault((shown.client, shown.patient), []).extend(shown.events)
+                events.setdefault((row.decision.client, row.decision.patient), []).extend(shown.events)
         for answered in batch.answers:
             if (answer := answer_of(answered)) is not None and answered.decision is not None:
                 decision = answered.decision.decision
@@ -194,24 +193,24 @@ CREATE INDEX history_by_time ON history (at);
             if len(patient[1]) <= _LONGEST_ID:
                 memory = _read(connection.execute(_QUERY, patient).fetchall())
                 memory.add(new)
-                body = store_content(_encode(memory.without_old(now - _LONGEST_DAYS * _DAY_SECONDS)))
-                connection.execute("REPLACE INTO history VALUES (?, ?, ?, ?)", (*patient, now, body))
+                content = store_content(_encode(memory.without_old(now - _LONGEST_DAYS * _DAY_SECONDS)))
+                connection.execute("REPLACE INTO history VALUES (?, ?, ?, ?)", (*patient, now, content))
 
     def forget(self, connection: sqlite3.Connection, oldest: int) -> None:
         """Leaves out what counts no more and what was taken out; it looks at some patients at a time."""
         now = self._now()
         since = max(oldest / 1e6, now - _LONGEST_DAYS * _DAY_SECONDS)
-        query = "SELECT client, patient, body FROM history WHERE at < ? ORDER BY at LIMIT 5000"
-        for client, patient, body in connection.execute(query, (now - _DAY_SECONDS,)).fetchall():
-            kept = _read([(body,)]).without_old(since)
+        query = "SELECT client, patient, events FROM history WHERE at < ? ORDER BY at LIMIT 5000"
+        for client, patient, content in connection.execute(query, (now - _DAY_SECONDS,)).fetchall():
+            kept = _read([(content,)]).without_old(since)
             if kept.events:
                 values = (now, store_content(_encode(kept)), client, patient)
-                connection.execute("UPDATE history SET at = ?, body = ? WHERE client = ? AND patient = ?", values)
+                connection.execute("UPDATE history SET at = ?, events = ? WHERE client = ? AND patient = ?", values)
             else:
                 connection.execute("DELETE FROM history WHERE client = ? AND patient = ?", (client, patient))
 
 
-_QUERY: Final = "SELECT body FROM history WHERE client = ? AND patient = ?"
+_QUERY: Final = "SELECT events FROM history WHERE client = ? AND patient = ?"
 
 
 def _read(rows: list[tuple[bytes]]) -> PatientMemory:

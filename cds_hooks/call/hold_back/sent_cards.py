@@ -1,16 +1,16 @@
 """What happened to the cards of a patient: each card that was shown and each answer to one, as an event."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any, Final
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, field
 
-from cards.card import OVERRIDE_REASONS, PATIENT_DECLINES, Indicator
+from cards.card import OVERRIDE_REASONS, PATIENT_DECLINES, SEVERITY, Indicator
 from cards.extension import EXTENSION_KEY, NOTHING_SAID, CardExtension
 from cards.finding import Finding
-from cards.rules.engine.governance import Override, ingredients_of, numeric_values
+from cards.rules.engine.finding import DRUG_FACTS, RuleFinding
 from cards.text import plain
 from cds_hooks.evidence.decision_views.follow import AnswerRow
 from cds_hooks.evidence.storage.decision import Decision, FeedbackItem
@@ -33,6 +33,8 @@ _KNOWN_REASONS: Final = frozenset(reason.code for reason in (*OVERRIDE_REASONS, 
 }
 """Codes of overrides that count whatever the card offered: the project's own, and HL7's parent of "does not fit"."""
 _LONGEST_WORDS: Final = 200
+_MOVED: Final = 0.2
+"""A finding of a rule is shown again when one of its values has moved by more than this share."""
 
 
 class _Extension(Struct, rename={"ours": EXTENSION_KEY}):
@@ -69,15 +71,9 @@ class SentCard(Struct):
 
 
 class Accepted(Struct, frozen=True):
-    """A suggestion that was accepted: what it said, on which findings and draft, and which orders came of it.
-
-    `draft` has the references of the draft, not its words: the same drug drafted anew is judged anew. `orders` has the
-    words and the references of the orders.
-    """
+    """A suggestion that was accepted: what it said, and the words and references of the orders that came of it."""
 
     label: str
-    findings: frozenset[tuple[str, str]]
-    draft: frozenset[str]
     orders: frozenset[str]
 
 
@@ -85,8 +81,11 @@ class Event(Struct, frozen=True, omit_defaults=True):
     """A card that was shown (`how` is "shown"), or the answer to one: "accepted", or the code of the override.
 
     `at` is in epoch seconds. `by` is the user to whom the card was shown, as it is recorded, `reason` the reason of an
-    override in words. `finding` is what the card says of the patient as a whole; `bands` are the rules and bands of a
-    card about orders.
+    override in words. `finding` is what the card says of the patient as a whole.
+
+    Of a card about orders `bands` are its rules and bands (none where the reason of an override is not known),
+    `ingredients` what is drafted and taken, because an answer to one drug is none to another, `numbers` its values by
+    name, and `drafts` the references of the drafts, not their words: the same drug drafted anew is judged anew.
     """
 
     at: float
@@ -97,9 +96,38 @@ class Event(Struct, frozen=True, omit_defaults=True):
     """When the card was last shown on that day."""
     by: str = ""
     reason: str = ""
+    indicator: Indicator = "info"
     bands: frozenset[tuple[str, str]] = frozenset()
-    override: Override | None = None
+    ingredients: frozenset[str] = frozenset()
+    numbers: Mapping[str, float] = field(default_factory=dict)
+    drafts: frozenset[str] = frozenset()
     accepted: tuple[Accepted, ...] = ()
+
+    def answers(self, finding: RuleFinding) -> bool:
+        """Whether it overrides this finding of a rule: the same drugs, no more severe, and about the same values."""
+        if self.how == ACCEPTED or (finding.rule, finding.band) not in self.bands:
+            return False
+        values = [(fact.name, fact.value) for fact in finding.facts]
+        return (
+            SEVERITY[finding.indicator] <= SEVERITY[self.indicator]
+            and _ingredients_of(values) <= self.ingredients
+            and all(
+                abs(value - self.numbers[name]) <= _MOVED * abs(self.numbers[name])
+                for name, value in _numbers_of(values).items()
+                if name in self.numbers
+            )
+        )
+
+
+def _numbers_of(facts: Iterable[tuple[str, object]]) -> dict[str, float]:
+    """Return the values that are numbers, by name; of several with one name the last."""
+    return {name: float(value) for name, value in facts if isinstance(value, int | float)}
+
+
+def _ingredients_of(facts: Iterable[tuple[str, object]]) -> frozenset[str]:
+    """Return the ingredients that facts (name, value) are about: of the draft, and of what is taken beside it."""
+    parts = (str(value).split("/") for name, value in facts if name in DRUG_FACTS and value is not None)
+    return frozenset(ingredient for part in parts for ingredient in part)
 
 
 def answer_event(
@@ -107,19 +135,26 @@ def answer_event(
 ) -> Event:
     """Return the answer to a card that was sent; `suggestions` are the uuids of those that were accepted."""
     extension = card.own_extension
-    bands = frozenset((finding.rule, finding.band) for finding in extension.findings)
-    drafts = frozenset(fact.source for fact in extension.facts if fact.name == "draft" and fact.source)
-    override = None
-    if reason and (how in _KNOWN_REASONS or any(how == offered.code for offered in card.reasons)):
-        facts = [(fact.name, fact.value) for fact in extension.facts]
-        about, numbers = ingredients_of(facts), numeric_values(facts)
-        override = Override(at, card.indicator, reason, about, numbers, user, drafts)
-    accepted = tuple(
-        Accepted(plain(suggestion.label, 80), bands, drafts, _orders_of(suggestion))
-        for suggestion in card.suggestions
-        if suggestion.uuid in suggestions
+    facts = [(fact.name, fact.value) for fact in extension.facts]
+    is_known = reason and (how in _KNOWN_REASONS or any(how == offered.code for offered in card.reasons))
+    findings = extension.findings if how == ACCEPTED or is_known else ()
+    return Event(
+        at,
+        how,
+        extension.finding,
+        by=user,
+        reason=reason,
+        indicator=card.indicator,
+        bands=frozenset((finding.rule, finding.band) for finding in findings),
+        ingredients=_ingredients_of(facts),
+        numbers=_numbers_of(facts),
+        drafts=frozenset(fact.source for fact in extension.facts if fact.name == "draft" and fact.source),
+        accepted=tuple(
+            Accepted(plain(suggestion.label, 80), _orders_of(suggestion))
+            for suggestion in card.suggestions
+            if suggestion.uuid in suggestions
+        ),
     )
-    return Event(at, how, extension.finding, by=user, reason=reason, bands=bands, override=override, accepted=accepted)
 
 
 def _orders_of(suggestion: _Suggestion) -> frozenset[str]:
@@ -181,24 +216,17 @@ def _answer(item: Any, decision: Decision, suggestions: Iterable[str]) -> Event 
 
 
 class ShownDecision(Struct, frozen=True):
-    """A decision with cards; `as_of` in epoch seconds, by the clock of its call, `decided_at` by that of the machine.
+    """A decision with its cards; `as_of` in epoch seconds by the clock of its call, `units` are the patient's."""
 
-    `user` is as it is recorded; `units` are the patient's care units.
-    """
-
-    client: str
-    patient: str
-    service: str
+    decision: Decision
     as_of: float
     cards: tuple[SentCard, ...]
-    user: str = ""
     units: tuple[str, ...] = ()
-    decided_at: float = 0.0
 
     @property
     def events(self) -> list[Event]:
         """What its cards say about the patient as a whole."""
-        return shown_events(self.service, (card.own_extension for card in self.cards), self.as_of)
+        return shown_events(self.decision.service, (card.own_extension for card in self.cards), self.as_of)
 
 
 def shown_events(service: str, cards: Iterable[CardExtension], at: float) -> list[Event]:
@@ -214,13 +242,5 @@ def shown_decision(decision: Decision) -> ShownDecision | None:
     basis = _basis.decode(decision.basis)
     if basis.as_of is None:
         return None
-    return ShownDecision(
-        decision.client,
-        decision.patient,
-        decision.service,
-        basis.as_of.timestamp(),
-        _response.decode(decision.response).cards,
-        decision.user_id or "",
-        basis.units,
-        decision.decided_at / 1e6,
-    )
+    cards = _response.decode(decision.response).cards
+    return ShownDecision(decision, basis.as_of.timestamp(), cards, basis.units)

@@ -91,14 +91,15 @@ def _cards(decision: Decision) -> Iterator[tuple[str, list[tuple[object, ...]]]]
 
 
 def _keys(shown: ShownDecision, card: SentCard) -> Iterator[tuple[object, ...]]:
-    day = datetime.fromtimestamp(shown.decided_at, UTC).date().isoformat()
+    decision = shown.decision
+    day = datetime.fromtimestamp(decision.decided_at / 1e6, UTC).date().isoformat()
     extension = card.own_extension
     model = (extension.model or {}).get("id")
-    rules = list(dict.fromkeys(finding.rule for finding in extension.findings)) or [str(model or shown.service)]
+    rules = list(dict.fromkeys(finding.rule for finding in extension.findings)) or [str(model or decision.service)]
     for rule in rules:
         for unit in shown.units or (NO_UNIT,):
             is_first_unit = not shown.units or unit == shown.units[0]
-            yield day, shown.client, shown.service, rule, unit, int(rule == rules[0]), int(is_first_unit)
+            yield day, decision.client, decision.service, rule, unit, int(rule == rules[0]), int(is_first_unit)
 
 
 def count_cards(views: Views, by: By, until: date, days: int) -> list[CardCount]:

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 from cards.extension import Fact
 from cards.rules.engine.finding import RuleFinding
-from cards.rules.engine.governance import Override, SiteRules
+from cards.rules.engine.governance import SiteRules
 from cds_hooks.call.hold_back.checks import CheckedCall, Shared, check_findings
 from cds_hooks.call.hold_back.memory import PatientMemory
 from cds_hooks.call.hold_back.sent_cards import Caller, Event
@@ -32,8 +32,10 @@ def test_an_answer_does_not_count_for_another_band_or_a_value_that_moved_by_a_fi
         facts=(Fact("egfr", "", egfr, "mL/min"),), notes=(), suggestions=(), partners=(), evidence=(),
         override_reasons=(),
     )  # fmt: skip
-    answered = Override(NOW - 86_400, "warning", "Will monitor", numbers={"egfr": 44.0})
-    event = Event(answered.at, "need-more-info", bands=frozenset({(RULE, BAND)}), override=answered)
+    event = Event(
+        NOW - 86_400, "need-more-info", reason="Will monitor", indicator="warning", bands=frozenset({(RULE, BAND)}),
+        numbers={"egfr": 44.0},
+    )  # fmt: skip
     call = CheckedCall(
         Caller("ehr", "p1", "order-safety", "order-sign"), NOW, site=SiteRules(), units=lambda: (),
         recalled=PatientMemory((event,)),
