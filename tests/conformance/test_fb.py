@@ -179,4 +179,5 @@ def test_nobody_learns_from_the_answer_whether_a_card_of_another_client_is_there
 
 @row("FB-19")
 def test_a_reason_holds_something(server: Outside) -> None:
-    assert server.feedback(PLANNING, OVERRIDDEN | {"overrideReason": {}}).status_code == 400
+    for reason in ({}, {"reason": {"display": "no code"}}, "benefit"):
+        assert server.feedback(PLANNING, OVERRIDDEN | {"overrideReason": reason}).status_code == 400

@@ -2,9 +2,12 @@
 
 import csv
 import json
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from fhir.terminology.conditions import CONDITION_GROUPS, condition_groups_of
 from tests.conftest import ROOT
@@ -130,3 +133,21 @@ def test_every_code_that_a_file_has_of_a_condition_group_means_that_group(data_f
     lost = [code for code in lost if code.partition(" of ")[0] not in narrower]
     assert not lost, f"{len(lost)} codes mean another group or none: {lost[:20]}"
     assert compared > 900
+
+
+@pytest.mark.slow
+def test_every_loinc_code_of_a_table_has_its_check_digit() -> None:
+    """The last digit of a LOINC code follows from the others (Luhn's formula), so that a mistyped code is noticed."""
+    codes = [
+        (path.name, code)
+        for path in sorted(TABLES.glob("*.csv"))
+        for row in _rows(path)
+        for code in re.findall(r"\b\d{3,6}-\d\b", row.get("loinc") or "")
+    ]
+    assert len(codes) > 2500
+    assert [(name, code) for name, code in codes if _check_digit(code[:-2]) != int(code[-1])] == []
+
+
+def _check_digit(number: str) -> int:
+    doubled = "".join(str(int(digit) * (2 - position % 2)) for position, digit in enumerate(reversed(number)))
+    return -sum(map(int, doubled)) % 10

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from cds_hooks.call.protocol.body import (
     check_head,
-    check_text,
     check_whole,
     split_off_prefetch,
 )
@@ -52,25 +51,6 @@ def test_a_member_that_stands_twice_in_context_is_refused_with_its_place(how: in
     with pytest.raises(BadRequest, match="twice in context") as caught:
         _check((text[:at] + twice + "," + text[at:]).encode())
     assert caught.value.expression == "context"
-
-
-@for_rows("number", ["99999999999999999999", "-9223372036854775809", "1" * 5000])
-@for_rows("how", range(3))
-def test_an_integer_beyond_64_bits_is_refused(number: str, how: int) -> None:
-    for text in (f'{{"expires_in":{number},', f'{{"zzz":{{"a":[{number}]}},'):
-        with pytest.raises(BadRequest, match="64 bits"):
-            _check(text.encode() + _spelled(how).strip()[1:])
-
-
-def test_the_character_zero_is_refused() -> None:
-    with pytest.raises(BadRequest, match=r"U\+0000"):
-        _check(b'{"zzz":"a\\u0000b",' + _spelled(1)[1:])
-
-
-@for_rows("body", [b"\xef\xbb\xbf{}", "{}".encode("utf-16"), b'{"a":"\xff"}', b'{"a":"\xed\xa0\x80"}'])
-def test_a_body_that_is_no_plain_utf_8_is_refused(body: bytes) -> None:
-    with pytest.raises(BadRequest):
-        check_text(body)
 
 
 _json = st.recursive(

@@ -12,9 +12,7 @@ from cds_hooks.evidence.storage.decision import FeedbackItem
 from tests.each import for_rows
 
 CARD = "01a1f845-4e95-75a9-93e4-433f36c90100"
-SUGGESTION = "01a1f845-4e95-75a9-93e4-433f36c90101"
 OVERRIDDEN: dict[str, Any] = {"card": CARD, "outcome": "overridden", "outcomeTimestamp": "2026-11-20T09:05:00Z"}
-ACCEPTED = OVERRIDDEN | {"outcome": "accepted", "acceptedSuggestions": [{"id": SUGGESTION}]}
 REASON = {"code": "benefit", "system": "https://example.org/reasons", "display": "Benefit outweighs"}
 EPIC = "com.epic.cdshooks.feedback.overrideReason"
 
@@ -70,36 +68,6 @@ def test_a_reason_that_epic_keeps_itself_is_read_from_its_extension(
 @pytest.mark.parametrize("written", [CARD.upper(), f"urn:uuid:{CARD}", f" {CARD} "])
 def test_a_uuid_is_the_same_however_it_is_written(written: str) -> None:
     assert _one(OVERRIDDEN | {"card": written}).card == CARD
-
-
-@for_rows(
-    "document",
-    [
-        [OVERRIDDEN],
-        {},
-        {"feedback": []},
-        {"feedback": None},
-        {"feedback": {}},
-        {"feedback": OVERRIDDEN},
-        {"feedback": [5]},
-        {"feedback": [{}]},
-        {"feedback": [OVERRIDDEN | {"outcome": "ignored"}]},
-        {"feedback": [OVERRIDDEN | {"card": 5}]},
-        {"feedback": [OVERRIDDEN | {"card": " "}]},
-        {"feedback": [OVERRIDDEN | {"outcome": "accepted"}]},
-        {"feedback": [ACCEPTED | {"acceptedSuggestions": []}]},
-        {"feedback": [ACCEPTED | {"acceptedSuggestions": None}]},
-        {"feedback": [ACCEPTED | {"acceptedSuggestions": [SUGGESTION]}]},
-        {"feedback": [ACCEPTED | {"acceptedSuggestions": [{}]}]},
-        {"feedback": [OVERRIDDEN | {"overrideReason": {}}]},
-        {"feedback": [OVERRIDDEN | {"overrideReason": {"reason": {"display": "no code"}}}]},
-        {"feedback": [OVERRIDDEN | {"overrideReason": "benefit"}]},
-        {"feedback": [OVERRIDDEN, {"card": CARD}]},
-    ],
-)
-def test_feedback_of_another_form_is_refused_as_a_whole(document: Any) -> None:
-    with pytest.raises(BadRequest):
-        _read(document)
 
 
 def test_bounds_of_depth_and_of_number() -> None:

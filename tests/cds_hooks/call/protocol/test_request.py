@@ -36,16 +36,6 @@ def test_an_id_that_no_index_of_the_record_holds_is_refused(member: str, wanted:
         assert refused.value.expression == wanted
 
 
-@for_rows(
-    "body",
-    [b"", b"null", b"[]", b"{", b'{"hook": "patient-view",}', b"\xff\xfe", b'{"hook": NaN}', b'{"hook": "\xff"}'],
-)
-def test_a_body_that_is_no_request_is_refused_without_repeating_it(body: bytes) -> None:
-    with pytest.raises(BadRequest) as error:
-        read_request(body, HOOKS)
-    assert "\xff" not in error.value.text
-
-
 def test_an_error_never_repeats_a_value() -> None:
     with pytest.raises(BadRequest) as error:
         _read(CALL | {"context": {"userId": "Practitioner/1", "patientId": {"name": "Jane Secret"}}})

@@ -44,21 +44,6 @@ def _report(
     return answers, decision, feedback_on(url, decision), metrics
 
 
-def test_a_reason_is_stored_in_the_form_that_epic_sends(tmp_path: Path, as_of: datetime) -> None:
-    reason = {"reason": {"code": "need-more-info", "system": "https://cds-hooks-onnx.org/override-reasons"}}
-    _, _, stored, _ = _report(tmp_path, as_of, lambda card: [_item(card, overrideReasons=reason)])
-    assert [item.override_reason_code for item in stored] == ["need-more-info"]
-
-
-def test_a_card_of_the_decision_that_was_never_sent_is_unknown(tmp_path: Path, as_of: datetime) -> None:
-    def other(card: dict[str, Any]) -> list[Any]:
-        return [_item(card) | {"card": card["uuid"][:-4] + "0700"}]
-
-    _, _, stored, metrics = _report(tmp_path, as_of, other)
-    assert stored == []
-    assert 'reason="unknown-card"' in metrics
-
-
 def test_the_old_forms_are_for_clients_of_1_x(tmp_path: Path, as_of: datetime) -> None:
     def strings(card: dict[str, Any]) -> list[Any]:
         return [json.loads(json.dumps(_accepted(card)).replace("[{", "[").replace('"id": ', "").replace("}]", "]"))]

@@ -86,7 +86,9 @@ def test_a_login_under_way_comes_back_once_in_time_and_in_the_same_browser(clock
     state = sent()
     assert come_back(store, "oidc", state, "this browser", clock) == what
     assert come_back(store, "oidc", state, "this browser", clock) is None
-    assert come_back(store, "oidc", sent(), "another browser", clock) is None
+    state = sent()
+    for browser in ("another browser", "this browser"):  # the attempt uses it up
+        assert come_back(store, "oidc", state, browser, clock) is None
     assert come_back(store, "smart", sent(), "this browser", clock) is None
     assert come_back(store, "oidc", "guessed", "this browser", clock) is None
     state = sent()

@@ -4,16 +4,11 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from cds_hooks.people.access.code_flow import UnderWay, come_back, send_away
 from cds_hooks.people.access.roles import Role
 from cds_hooks.people.pages.doors import DOORS
 from tests.cds_hooks.calls import client
 from tests.cds_hooks.logged import capture_logs
-from tests.cds_hooks.people.access.browsing import BROWSER, entries, store_of, visit, with_account
-from tests.cds_hooks.people.access.test_login import public
-from tests.cds_hooks.people.access.test_smart import ehr
-
-__all__ = ["ehr", "public"]
+from tests.cds_hooks.people.access.browsing import BROWSER, entries, visit, with_account
 
 
 def _reasons(lines: list[dict[str, Any]], event: str) -> list[tuple[int, str]]:
@@ -94,16 +89,3 @@ async def test_no_page_behind_the_login_tells_its_address_to_others_or_is_kept(t
             policy = answer.headers["content-security-policy"]
             assert "frame-ancestors 'none'" in policy, path
             assert "form-action 'self'" in policy, path
-
-
-def test_a_state_of_a_launch_is_worth_nothing_for_a_login_and_is_used_up_by_the_attempt(tmp_path: Path) -> None:
-    store = store_of(tmp_path)
-    launch = UnderWay("smart", "https://ehr.example.org/fhir", "verifier", "nonce")
-    state = send_away(store, launch, "browser")
-    assert come_back(store, "oidc", state, "browser") is None
-    assert come_back(store, "smart", state, "browser") is None
-    again = send_away(store, launch, "browser")
-    assert come_back(store, "smart", again, "another browser") is None
-    assert come_back(store, "smart", again, "browser") is None
-    good = send_away(store, launch, "browser")
-    assert come_back(store, "smart", good, "browser") == launch
