@@ -6,14 +6,14 @@ False, null, not known and failed are four silences, each with its reason.
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final, Literal, TypeAlias
 
 from msgspec import Struct
 
-from cards.card import SUMMARY_LIMIT, Indicator
+from cards.card import SUMMARY_LIMIT, Action, Card, Coding, Indicator, Link, Source, Suggestion
 from cards.fhir_validity import new_faults
-from cards.knowledge.artifact import DRAFT_PARAMETERS, Artifact
+from cards.knowledge.artifact import Artifact, conditions
 from cards.knowledge.elm.compiling import Body
 from cards.knowledge.elm.errors import CqlError, LimitExceeded, NotSupported, UnknownData
 from cards.knowledge.elm.evaluation import Chart, Evaluation, read_instant
@@ -22,30 +22,31 @@ from cards.knowledge.elm.parameters import as_json
 from cards.knowledge.elm.values import Interval, Tuple, Value, plain, type_name
 from cards.text import escape
 
-State: TypeAlias = Literal["true", "false", "null", "unknown", "failed"]
+State: TypeAlias = Literal["failed", "unknown", "null", "true", "false"]
 Json: TypeAlias = dict[str, Any]
 
 SILENCES: Final[Mapping[State, str]] = {
     "false": "below-threshold", "null": "input-missing", "unknown": "input-missing", "failed": "failed",
 }  # fmt: skip
-_INDICATORS: Final[Mapping[str, Indicator]] = {
-    "routine": "info",
-    "urgent": "warning",
-    "asap": "warning",
-    "stat": "critical",
+_WORST_FIRST: Final = ("failed", "unknown", "null", "true")
+_INDICATORS: Final[Mapping[str, Indicator]] = {"urgent": "warning", "asap": "warning", "stat": "critical"}
+_GRADES: Final = {
+    "Strength of the recommendation": "http://hl7.org/fhir/StructureDefinition/cqf-strengthOfRecommendation",
+    "Quality of the evidence": "http://hl7.org/fhir/StructureDefinition/cqf-qualityOfEvidence",
 }
-_STRENGTH: Final = "http://hl7.org/fhir/StructureDefinition/cqf-strengthOfRecommendation"
-_QUALITY: Final = "http://hl7.org/fhir/StructureDefinition/cqf-qualityOfEvidence"
 _HTML: Final = re.compile(r"<[^<>]{0,500}>")
 _LONGEST_DETAIL: Final = 4000
 _MOST_RESOURCES: Final = 20
-# elements of an ActivityDefinition that a request has under the same name
-_TAKEN: Final = {
-    "ServiceRequest": ("code", "bodySite", "doNotPerform", "priority"),
-    "MedicationRequest": ("doNotPerform", "priority"),
-    "CommunicationRequest": ("doNotPerform", "priority"),
-    "Task": ("code", "priority"),
-}
+# elements of an ActivityDefinition that a request has, by the name that they have there
+_TAKEN: Final[Mapping[str, Mapping[str, str]]] = {
+    "ServiceRequest": {name: name for name in ("code", "bodySite", "doNotPerform", "priority")},
+    "MedicationRequest": {
+        "doNotPerform": "doNotPerform", "priority": "priority", "dosage": "dosageInstruction",
+        "productCodeableConcept": "medicationCodeableConcept", "productReference": "medicationReference",
+    },
+    "CommunicationRequest": {name: name for name in ("doNotPerform", "priority")},
+    "Task": {name: name for name in ("code", "priority")},
+}  # fmt: skip
 
 
 class ConditionValue(Struct, frozen=True):
@@ -56,39 +57,19 @@ class ConditionValue(Struct, frozen=True):
     resources: tuple[str, ...] = ()
 
 
-class OfferedAction(Struct, frozen=True):
-    """A nested action that can be accepted: what it is called and the requests that it makes."""
-
-    label: str
-    resources: tuple[Json, ...] = ()
-
-
-class Advice(Struct, frozen=True, kw_only=True):
-    """What an action whose conditions are true says on a card."""
-
-    summary: str
-    detail: str
-    indicator: Indicator
-    source_label: str
-    source_url: str | None
-    offers: tuple[OfferedAction, ...] = ()
-    at_most_one: bool = False
-    override_reasons: tuple[tuple[str, str, str], ...] = ()
-    strength: str | None = None
-    quality: str | None = None
-    links: tuple[tuple[str, str], ...] = ()
-
-
 class Outcome(Struct, frozen=True, kw_only=True):
-    """What came of one action: advice where its conditions are true, else the reason for its silence."""
+    """What came of one action: a card where its conditions are true, else the reason for its silence.
+
+    The card has no identity of the call yet: its uuid and those of its suggestions are empty. `withheld` says why a
+    nested action is not offered.
+    """
 
     action: str
     state: State
     reason: str = ""
-    advice: Advice | None = None
+    card: Card | None = None
     conditions: tuple[ConditionValue, ...] = ()
     withheld: tuple[str, ...] = ()
-    """Why a nested action is not offered."""
 
 
 def apply(
@@ -106,25 +87,17 @@ def apply(
     `now` is the instant of the evaluation.
     """
     instant, home = read_instant(now)
-    chart = Chart([item for item in resources if not _in_error(item)], home, unknown)
-    return apply_to_chart(artifact, chart, instant, hook=hook, drafts=drafts)
-
-
-def apply_to_chart(
-    artifact: Artifact, chart: Chart, instant: Any, *, hook: str | None = None, drafts: Iterable[Json] = ()
-) -> list[Outcome]:
-    """Return what `apply` returns, for a chart that several artifacts read."""
+    chart = Chart([resource for resource in resources if not _in_error(resource)], home, unknown)
     given = list(drafts)
-    parameters = {**artifact.parameters, **dict.fromkeys(artifact.draft_parameters or DRAFT_PARAMETERS, given)}
-    evaluation = Evaluation(chart, artifact.value_sets, instant, parameters)
-    plan = _Plan(artifact, evaluation, chart)
+    parameters = {**artifact.parameters, **dict.fromkeys(artifact.drafts, given)}
+    plan = _Plan(artifact, Evaluation(chart, artifact.value_sets, instant, parameters), chart)
     return [plan.outcome(action) for action in artifact.actions if _is_triggered(action, hook)]
 
 
 def _in_error(resource: Json) -> bool:
-    status = resource.get("verificationStatus") or {}
-    codes = {coding.get("code") for coding in status.get("coding") or ()} if isinstance(status, dict) else set()
-    return resource.get("status") == "entered-in-error" or "entered-in-error" in codes
+    status = resource.get("verificationStatus")
+    codings = (status.get("coding") or ()) if isinstance(status, dict) else ()
+    return "entered-in-error" in {resource.get("status"), *(coding.get("code") for coding in codings)}
 
 
 def _is_triggered(action: Mapping[str, Any], hook: str | None) -> bool:
@@ -141,180 +114,151 @@ class _Plan:
         self.chart = chart
 
     def outcome(self, action: Mapping[str, Any]) -> Outcome:
-        title = str(action.get("title") or action.get("id") or self.artifact.title)
         state, reason = self._state(action)
-        conditions = self._explained(action)
-        if state != "true":
-            return Outcome(action=title, state=state, reason=reason, conditions=conditions)
-        try:
-            advice, withheld = self._advice(action)
-        except (CqlError, NotSupported) as error:
-            return Outcome(
-                action=title, state="failed", reason=_failure(error, "a dynamic value"), conditions=conditions
-            )
-        return Outcome(action=title, state="true", advice=advice, conditions=conditions, withheld=withheld)
+        card, withheld = None, list[str]()
+        if state == "true":
+            try:
+                card = self._card(action, withheld)
+            except (CqlError, NotSupported) as error:
+                state, reason = "failed", _failure(error, "a dynamic value")
+        return Outcome(
+            action=str(action.get("title") or action.get("id") or self.artifact.title),
+            state=state,
+            reason=reason,
+            card=card,
+            conditions=tuple(self._explained(action)),
+            withheld=tuple(withheld),
+        )
 
     def _state(self, action: Mapping[str, Any]) -> tuple[State, str]:
         """Return the state of the conditions together: one that is false decides."""
-        worst: tuple[State, str] = ("true", "")
-        for name in _conditions(action):
-            state, reason = self._condition(name)
-            if state == "false":
-                return state, reason
-            worst = min(worst, (state, reason), key=lambda pair: ("failed", "unknown", "null", "true").index(pair[0]))
-        return worst
+        states: list[tuple[State, str]] = [("true", "")]
+        for name in _names(action):
+            states.append(self._condition(name))
+            if states[-1][0] == "false":
+                return states[-1]
+        return min(states, key=lambda pair: _WORST_FIRST.index(pair[0]))
 
     def _condition(self, name: str) -> tuple[State, str]:
+        body = self.artifact.expressions[name]
         try:
-            value = plain(self.evaluation.run(self.artifact.expressions[name]))
+            value = plain(self.evaluation.run(body))
         except UnknownData as error:
             return "unknown", f"{name!r} needs the patient's {error.resource_type} resources, which are not known."
         except (CqlError, NotSupported) as error:
             return "failed", _failure(error, repr(name))
-        if value is True:
-            return "true", ""
-        if value is False:
-            return "false", f"{name!r} is false."
+        if isinstance(value, bool):
+            return ("true", "") if value else ("false", f"{name!r} is false.")
         if value is None:
-            return "null", f"{name!r} has no value: {self._what_is_missing(self.artifact.expressions[name])}"
+            return "null", f"{name!r} has no value: {self._what_is_missing(body)}"
         return "failed", f"{name!r} is neither true nor false."
 
     def _what_is_missing(self, body: Body) -> str:
         """Name the definitions without a value that rest on no other one, and the Retrieves that found nothing."""
-        values = self.evaluation.values
+        values, retrieved = self.evaluation.values, self.evaluation.retrieved
         without = [reached for reached in body.reachable() if reached in values and values[reached] is None]
         first = [reached for reached in without if not any(used in without for used in reached.uses)] or [body]
         names = ", ".join(repr(reached.name) for reached in first)
-        retrieved = self.evaluation.retrieved
         kinds = sorted({kind for reached in first for kind, key in reached.retrieves if retrieved.get(key) == []})
         if kinds:
             return f"nothing was found among the patient's {', '.join(kinds)} resources for {names}."
         return f"an element that {names} compares is missing."
 
-    # What the explanation page shows
-
-    def _explained(self, action: Mapping[str, Any]) -> tuple[ConditionValue, ...]:
-        bodies: dict[Body, None] = {}
-        for name in _conditions(action):
-            if name in self.artifact.expressions:
-                bodies.update(dict.fromkeys(self.artifact.expressions[name].reachable()))
-        return tuple(
-            ConditionValue(body.title, _shown(self.evaluation.values[body]), self._resources(body))
-            for body in bodies
-            if not body.is_fixed and body in self.evaluation.values and body.name != "Patient"
-        )
-
-    def _resources(self, body: Body) -> tuple[str, ...]:
-        """Return the resources that the value of a definition holds, else those that it was made of."""
-        held = _references(self.evaluation.values[body])
-        if held:
-            return held
-        return _references([self.evaluation.retrieved.get(key) for _, key in body.retrieves])
+    def _explained(self, action: Mapping[str, Any]) -> Iterator[ConditionValue]:
+        """Yield each definition with its value and the resources that it holds, else those that it was made of."""
+        values, bodies = self.evaluation.values, dict[Body, None]()
+        for name in _names(action):
+            bodies.update(dict.fromkeys(self.artifact.expressions[name].reachable()))
+        for body in bodies:
+            if body in values and body.name != "Patient":
+                used = [self.evaluation.retrieved.get(key) for _, key in body.retrieves]
+                yield ConditionValue(body.title, _shown(values[body]), _references(values[body]) or _references(used))
 
     # What a card says
 
-    def _advice(self, action: Mapping[str, Any]) -> tuple[Advice, tuple[str, ...]]:
+    def _card(self, action: Mapping[str, Any], withheld: list[str]) -> Card:
         stated = {**action, **self._dynamic_values(action)}
-        label, url = self._source(action)
-        offers, reasons, withheld = self._nested(action)
-        summary = _one_line(str(stated.get("title") or self.artifact.title))
-        return Advice(
-            summary=summary,
-            detail=_detail(str(stated.get("description") or self.artifact.resource.get("description") or "")),
-            indicator=self._indicator(str(stated.get("priority") or "routine")),
-            source_label=label,
-            source_url=url,
-            offers=offers,
-            at_most_one=action.get("selectionBehavior") in {"at-most-one", "exactly-one"},
-            override_reasons=reasons,
-            strength=_graded(action, _STRENGTH),
-            quality=_graded(action, _QUALITY),
+        indicator = _INDICATORS.get(str(stated.get("priority")), "info")
+        if indicator == "critical" and not self.artifact.may_be_critical:
+            indicator = "warning"
+        suggestions, reasons = self._nested(action, withheld)
+        grades = [f"{words}: {escape(grade)}" for words, url in _GRADES.items() if (grade := _graded(action, url))]
+        detail = _detail(str(stated.get("description") or self.artifact.resource.get("description") or ""))
+        at_most_one = action.get("selectionBehavior") in {"at-most-one", "exactly-one"}
+        return Card(
+            uuid="",
+            summary=_one_line(str(stated.get("title") or self.artifact.title)),
+            indicator=indicator,
+            source=self._source(action),
+            detail="\n\n".join(filter(None, (detail, f"{'. '.join(grades)}." if grades else ""))) or None,
+            suggestions=tuple(suggestions),
+            selection_behavior=("at-most-one" if at_most_one else "any") if suggestions else None,
+            override_reasons=tuple(dict.fromkeys(reasons)),
             links=tuple(_links(action)),
-        ), withheld
+        )
 
     def _dynamic_values(self, action: Mapping[str, Any]) -> Json:
         values: Json = {}
         for dynamic in action.get("dynamicValue") or ():
             path = str(dynamic.get("path", "")).rpartition(".")[2]
-            name = str((dynamic.get("expression") or {}).get("expression") or "")
-            if path in {"title", "description", "priority"} and name in self.artifact.expressions:
-                value = plain(self.evaluation.run(self.artifact.expressions[name]))
+            body = self.artifact.expressions.get(str((dynamic.get("expression") or {}).get("expression")))
+            if path in {"title", "description", "priority"} and body is not None:
+                value = plain(self.evaluation.run(body))
                 if isinstance(value, str):
                     values[path] = value
         return values
 
-    def _indicator(self, priority: str) -> Indicator:
-        """Return how urgent the card is; critical only where the site's file says that this artifact may be."""
-        indicator = _INDICATORS.get(priority, "info")
-        return "warning" if indicator == "critical" and not self.artifact.may_be_critical else indicator
-
-    def _source(self, action: Mapping[str, Any]) -> tuple[str, str | None]:
+    def _source(self, action: Mapping[str, Any]) -> Source:
         resource = self.artifact.resource
         for document in (*(action.get("documentation") or ()), *(resource.get("relatedArtifact") or ())):
             if document.get("type", "documentation") in {"documentation", "citation"} and document.get("display"):
-                return _one_line(str(document["display"])), _web(document.get("url"))
-        publisher = str(resource.get("publisher") or self.artifact.title)
-        return _one_line(publisher), _web(self.artifact.url)
+                return Source(label=_one_line(str(document["display"])), url=_web(document.get("url")))
+        label = _one_line(str(resource.get("publisher") or self.artifact.title))
+        return Source(label=label, url=_web(self.artifact.url))
 
-    def _nested(
-        self, action: Mapping[str, Any]
-    ) -> tuple[tuple[OfferedAction, ...], tuple[tuple[str, str, str], ...], tuple[str, ...]]:
-        offers, reasons, withheld = list[OfferedAction](), list[tuple[str, str, str]](), list[str]()
+    def _nested(self, action: Mapping[str, Any], withheld: list[str]) -> tuple[list[Suggestion], list[Coding]]:
+        suggestions, reasons = list[Suggestion](), list[Coding]()
         for nested in action.get("action") or ():
             label = _one_line(str(nested.get("title") or nested.get("description") or ""))
             state, why = self._state(nested)
             if state != "true":
                 withheld.append(f"{label or 'A nested action'} is not offered: {why}")
             elif nested.get("definitionCanonical"):
-                offered = self._request(nested, label)
-                (offers if isinstance(offered, OfferedAction) else withheld).append(offered)  # type: ignore[arg-type]
+                activity = self.artifact.activities[str(nested["definitionCanonical"])]
+                label = label or _one_line(str(activity.get("title") or activity.get("name") or "Order"))
+                resource = self._request(activity)
+                if isinstance(resource, str):
+                    withheld.append(f"{label} is not offered: {resource}")
+                else:
+                    action_of = Action(type="create", description=label, resource=resource)
+                    suggestions.append(Suggestion(label=label, uuid="", actions=(action_of,)))
             elif nested.get("reason"):
                 reasons += [reason for concept in nested["reason"] for reason in _override_reasons(concept)]
             elif label:
-                offers.append(OfferedAction(label))
-        return tuple(offers), tuple(dict.fromkeys(reasons)), tuple(withheld)
+                suggestions.append(Suggestion(label=label, uuid=""))
+        return suggestions, reasons
 
-    def _request(self, nested: Mapping[str, Any], label: str) -> OfferedAction | str:
+    def _request(self, activity: Mapping[str, Any]) -> Json | str:
         """Return the request that an ActivityDefinition describes, if it is valid FHIR; else why it is not offered."""
-        activity = self.artifact.activities[str(nested["definitionCanonical"])]
-        label = label or _one_line(str(activity.get("title") or activity.get("name") or "Order"))
         kind = str(activity.get("kind"))
         if kind not in _TAKEN:
-            return f"{label} is not offered: requests of the kind {kind} are not made."
+            return f"requests of the kind {kind} are not made."
         patients = self.chart.of_type("Patient") if "Patient" not in self.chart.unknown else []
         if len(patients) != 1 or not patients[0].raw.get("id"):
-            return f"{label} is not offered: the patient's id is not known."
-        resource = _request_of(activity, kind, f"Patient/{patients[0].raw['id']}")
+            return "the patient's id is not known."
+        patient = {"reference": f"Patient/{patients[0].raw['id']}"}
+        resource: Json = {"resourceType": kind, "status": "draft", "for" if kind == "Task" else "subject": patient}
+        if kind != "CommunicationRequest":
+            resource["intent"] = str(activity.get("intent") or "order")
+        elif activity.get("description"):
+            resource["payload"] = [{"contentString": str(activity["description"])}]
+        resource |= {name: activity[given] for given, name in _TAKEN[kind].items() if activity.get(given)}
         faults = new_faults(resource, {})
-        if faults:
-            return f"{label} is not offered: the request is not valid FHIR ({sorted(faults)[0][0]})."
-        return OfferedAction(label, (resource,))
+        return f"the request is not valid FHIR ({min(faults)[0]})." if faults else resource
 
 
-def _request_of(activity: Mapping[str, Any], kind: str, patient: str) -> Json:
-    person = "for" if kind == "Task" else "subject"
-    resource: Json = {"resourceType": kind, "status": "draft", person: {"reference": patient}}
-    if kind != "CommunicationRequest":
-        resource["intent"] = str(activity.get("intent") or "order")
-    resource |= {name: activity[name] for name in _TAKEN[kind] if name in activity}
-    if kind == "MedicationRequest":
-        resource |= {name: activity[f"product{name[10:]}"] for name in _PRODUCTS if f"product{name[10:]}" in activity}
-        if activity.get("dosage"):
-            resource["dosageInstruction"] = activity["dosage"]
-    if kind == "CommunicationRequest" and activity.get("description"):
-        resource["payload"] = [{"contentString": str(activity["description"])}]
-    return resource
-
-
-_PRODUCTS: Final = ("medicationCodeableConcept", "medicationReference")
-
-
-def _conditions(action: Mapping[str, Any]) -> list[str]:
-    return [
-        str((condition.get("expression") or {}).get("expression") or "")
-        for condition in action.get("condition") or ()
-        if condition.get("kind", "applicability") == "applicability"
-    ]
+def _names(action: Mapping[str, Any]) -> list[str]:
+    return [str(expression.get("expression") or "") for expression in conditions(action)]
 
 
 def _failure(error: Exception, name: str) -> str:
@@ -323,29 +267,28 @@ def _failure(error: Exception, name: str) -> str:
     return f"{name} could not be evaluated: {what}."
 
 
-def _override_reasons(concept: Mapping[str, Any]) -> list[tuple[str, str, str]]:
-    collected = []
+def _override_reasons(concept: Mapping[str, Any]) -> Iterator[Coding]:
     for coding in concept.get("coding") or ():
         display = str(concept.get("text") or coding.get("display") or "").strip()
         if coding.get("system") and coding.get("code") and display:
-            collected.append((str(coding["system"]), str(coding["code"]), display))
-    return collected
+            yield Coding(system=str(coding["system"]), code=str(coding["code"]), display=display)
 
 
 def _graded(action: Mapping[str, Any], url: str) -> str | None:
     for extension in action.get("extension") or ():
         if extension.get("url") == url:
             concept = extension.get("valueCodeableConcept") or {}
-            codings = concept.get("coding") or [{}]
-            return str(concept.get("text") or codings[0].get("display") or codings[0].get("code") or "") or None
+            coding = (concept.get("coding") or [{}])[0]
+            return str(concept.get("text") or coding.get("display") or coding.get("code") or "")
     return None
 
 
-def _links(action: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
+def _links(action: Mapping[str, Any]) -> Iterator[Link]:
     for document in action.get("documentation") or ():
         url = _web(document.get("url"))
         if url is not None:
-            yield _one_line(str(document.get("display") or document.get("citation") or "Documentation")), url
+            label = str(document.get("display") or document.get("citation") or "Documentation")
+            yield Link(label=_one_line(label), url=url, type="absolute")
 
 
 def _web(url: Any) -> str | None:
@@ -367,28 +310,23 @@ def _shown(value: Value) -> Any:
     value = plain(value)
     if isinstance(value, list):
         return f"{len(value)} {'element' if len(value) == 1 else 'elements'}"
-    if isinstance(value, Node | Tuple | Interval):
-        try:
-            return escape(str(as_json(value)), 200)
-        except LimitExceeded:
-            return f"a {type_name(value)} of more parts than are shown"
-    return as_json(value) if not isinstance(value, str) else escape(value, 200)
+    try:
+        shown = as_json(value)
+    except LimitExceeded:
+        return f"a {type_name(value)} of more parts than are shown"
+    return escape(str(shown), 200) if isinstance(value, Node | Tuple | Interval | str) else shown
 
 
 def _references(value: Value) -> tuple[str, ...]:
     """Return the resources that a value consists of."""
-    collected: dict[str, None] = {}
-    seen: set[int] = set()
-    waiting = [value]
+    collected, seen, waiting = dict[str, None](), set[int](), [value]
     while waiting and len(collected) < _MOST_RESOURCES:
         part = waiting.pop(0)
         if id(part) in seen:  # a list can stand in another many times
             continue
         seen.add(id(part))
-        if isinstance(part, list):
-            waiting += part[:_MOST_RESOURCES]
-        elif isinstance(part, Tuple):
-            waiting += part.values()
+        if isinstance(part, list | Tuple):
+            waiting += list(part.values()) if isinstance(part, Tuple) else part[:_MOST_RESOURCES]
         elif isinstance(part, Node) and isinstance(part.raw, dict) and "resourceType" in part.raw:
             collected[f"{part.type}/{part.raw.get('id')}"] = None
     return tuple(collected)

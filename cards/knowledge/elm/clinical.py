@@ -1,5 +1,7 @@
 """Compiles codes, value sets and the retrieval of resources (CQL Appendix B, section "Clinical operators")."""
 
+import hashlib
+import json
 from collections.abc import Callable, Iterable
 from typing import Any, Final, TypeAlias
 
@@ -184,10 +186,11 @@ def _is_within(value: Value, interval: Interval) -> bool:
 class ValueSet:
     """The members of a value set: a frozen set of 64-bit hashes, since the codes are never asked back."""
 
-    __slots__ = ("_keys", "_only_system")
+    __slots__ = ("_keys", "_only_system", "sha256")
 
     def __init__(self, codes: Iterable[CodeKey]) -> None:
         codes = list(codes)
+        self.sha256 = hashlib.sha256(json.dumps(sorted(map(str, codes))).encode()).hexdigest()
         systems = {system for system, _ in codes}
         self._keys = frozenset(map(hash, codes))
         self._only_system: Any = systems.pop() if len(systems) == 1 else None

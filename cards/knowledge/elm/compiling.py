@@ -96,7 +96,8 @@ def constant(value: Value) -> Closure:
 class Body:
     """One definition, function or default of a parameter: its closure once it is compiled, and what it reaches.
 
-    It is fixed where it needs neither the instant nor the parameters nor the data of an evaluation.
+    It is fixed where it needs neither the instant nor the parameters nor the data of an evaluation. `parameters` are
+    those without a default.
     """
 
     def __init__(self, library: "Library", name: str, node: ElmNode | None, operands: Iterable[str] = ()) -> None:

@@ -88,10 +88,11 @@ def _parameter(body: Body, node: ElmNode) -> Closure:
     library, name = body.library.find(node), str(node["name"])
     if name not in library.parameters:
         raise NotSupported(f"The library {library.id} has no parameter {name!r}.")
+    body.is_fixed = False
     if name in library.defaults:
         body.use(library.defaults[name])
-    body.is_fixed = False
-    body.parameters.add((library.id, name))
+    else:
+        body.parameters.add((library.id, name))
     return lambda frame: frame[0].parameter(library, name)
 
 

@@ -13,15 +13,13 @@ import msgspec
 from msgspec import Raw
 from msgspec.structs import replace
 
-from cards.card import Action, Card, CardError, Coding, Link, Source, Suggestion, check_card
+from cards.card import Card, CardError, check_card
 from cards.extension import EXTENSION_KEY, CardExtension, Fact, WorklistEntry
 from cards.finding import Finding
-from cards.knowledge.apply import SILENCES, OfferedAction, Outcome, apply
-from cards.knowledge.apply import Advice as Said
+from cards.knowledge.apply import SILENCES, Outcome, apply
 from cards.knowledge.artifact import Artifact, Refused, check_folder
 from cards.knowledge.folder import Fault
 from cards.knowledge.measure import Gap, gaps_in_care
-from cards.text import escape
 from cds_hooks.call.hold_back.released import KNOWLEDGE
 from cds_hooks.call.prefetch.needs import SEARCHED, Needs
 from cds_hooks.call.protocol.hooks import LIBRARY, PATIENT_VIEW
@@ -98,15 +96,16 @@ async def _find(artifact: Artifact, call: ServiceInput) -> Advice:
         drafts=drafts,
         unknown=_unknown(artifact, call),
     )
-    advice = Advice(scores={"knowledge": _reference(artifact), "outcomes": msgspec.to_builtins(outcomes)})
+    shown = msgspec.to_builtins([replace(outcome, card=None) for outcome in outcomes])
+    advice = Advice(scores={"knowledge": _reference(artifact), "outcomes": shown})
     if drafts:
         advice.orders = {"drafts": Raw(bytes(call.request.context.draft_orders)), "judged": None}  # type: ignore[attr-defined]
     for index, outcome in enumerate(outcomes):
-        if outcome.advice is None:
+        if outcome.card is None:
             advice.silences.append(WhyNot(artifact.id, SILENCES[outcome.state], f"{outcome.action}: {outcome.reason}"))
             continue
         try:
-            advice.cards.append(_card(artifact, call, outcome, outcome.advice, index))
+            advice.cards.append(_card(artifact, call, outcome, outcome.card, index))
         except CardError as error:
             text = f"{outcome.action}: the card would break CDS Hooks and is not shown ({error})."
             advice.silences.append(WhyNot(artifact.id, "failed", text))
@@ -173,12 +172,9 @@ def _drafts(call: ServiceInput) -> list[dict[str, Any]]:
     return [resource for resource in resources if isinstance(resource, dict)]
 
 
-def _card(artifact: Artifact, call: ServiceInput, outcome: Outcome, stated: Said, index: int) -> Card:
-    identity = call.card_identity()
-    suggestions = tuple(
-        _suggestion(offer, identity.suggestion_uuid(number)) for number, offer in enumerate(stated.offers, 1)
-    )
-    output = f"action-{index + 1}"
+def _card(artifact: Artifact, call: ServiceInput, outcome: Outcome, card: Card, index: int) -> Card:
+    """Give the card the identity that it has in this call."""
+    identity, output = call.card_identity(), f"action-{index + 1}"
     extension = CardExtension(
         finding=Finding(f"{artifact.id} {output}", artifact.id),
         model=_reference(artifact),
@@ -186,38 +182,17 @@ def _card(artifact: Artifact, call: ServiceInput, outcome: Outcome, stated: Said
         facts=tuple(_facts(outcome.conditions)),
     )
     return check_card(
-        Card(
+        replace(
+            card,
             uuid=identity.uuid,
-            summary=stated.summary,
-            indicator=stated.indicator,
-            source=Source(label=stated.source_label, url=stated.source_url),
-            detail=_detail(stated) or None,
-            suggestions=suggestions,
-            selection_behavior=("at-most-one" if stated.at_most_one else "any") if suggestions else None,
-            override_reasons=tuple(
-                Coding(system=system, code=code, display=display) for system, code, display in stated.override_reasons
+            suggestions=tuple(
+                replace(suggestion, uuid=identity.suggestion_uuid(number))
+                for number, suggestion in enumerate(card.suggestions, 1)
             ),
-            links=(*(Link(label=label, url=url, type="absolute") for label, url in stated.links), *identity.links),
+            links=(*card.links, *identity.links),
             extension={EXTENSION_KEY: extension},
         )
     )
-
-
-def _suggestion(offer: OfferedAction, uuid: str) -> Suggestion:
-    actions = tuple(Action(type="create", description=offer.label, resource=resource) for resource in offer.resources)
-    return Suggestion(label=offer.label, uuid=uuid, actions=actions)
-
-
-def _detail(stated: Said) -> str:
-    grades = [
-        f"{words}: {escape(grade)}"
-        for words, grade in (
-            ("Strength of the recommendation", stated.strength),
-            ("Quality of the evidence", stated.quality),
-        )
-        if grade
-    ]
-    return "\n\n".join(part for part in (stated.detail, f"{'. '.join(grades)}." if grades else "") if part)
 
 
 def _facts(conditions: Sequence[Any]) -> Iterator[Fact]:

@@ -49,19 +49,18 @@ def _outcome(resources: list[dict[str, Any]], *unknown: str) -> Outcome:
 
 def test_a_true_condition_is_advice_with_its_source_grade_order_and_override_reasons() -> None:
     outcome = _outcome([PATIENT, CONDITION])
-    assert outcome.advice is not None
-    assert outcome.advice.summary == "The sample test is due"
-    assert outcome.advice.detail == "No result of the sample test was found in the last year."
-    assert outcome.advice.indicator == "warning"
-    assert (outcome.advice.source_label, outcome.advice.source_url) == (
-        "Example guideline",
-        "https://example.org/guideline",
-    )
-    assert (outcome.advice.strength, outcome.advice.quality) == ("Strong", "Moderate quality")
-    (offer,) = outcome.advice.offers
-    assert offer.resources[0]["resourceType"] == "ServiceRequest"
-    assert offer.resources[0]["subject"] == {"reference": "Patient/p1"}
-    assert [reason[2] for reason in outcome.advice.override_reasons] == ["Done elsewhere"]
+    card = outcome.card
+    assert card is not None
+    assert (card.summary, card.indicator) == ("The sample test is due", "warning")
+    assert card.detail is not None
+    assert card.detail.startswith("No result of the sample test was found in the last year.")
+    assert "Strong" in card.detail
+    assert "Moderate quality" in card.detail
+    assert (card.source.label, card.source.url) == ("Example guideline", "https://example.org/guideline")
+    (suggestion,) = card.suggestions
+    resource = suggestion.actions[0].resource or {}
+    assert (resource["resourceType"], resource["subject"]) == ("ServiceRequest", {"reference": "Patient/p1"})
+    assert [reason.display for reason in card.override_reasons] == ["Done elsewhere"]
     resources = {value.name.partition(".")[2]: value.resources for value in outcome.conditions}
     assert resources["Has Condition"] == ("Condition/c1",)
 
@@ -79,7 +78,7 @@ def test_each_silence_has_its_own_reason(
     resources: list[dict[str, Any]], unknown: tuple[str, ...], state: str, says: str
 ) -> None:
     outcome = _outcome(resources, *unknown)
-    assert outcome.advice is None
+    assert outcome.card is None
     assert outcome.state == state
     assert outcome.state in SILENCES
     assert says in outcome.reason
@@ -165,8 +164,8 @@ def test_a_value_set_of_the_site_counts_before_the_published_one_and_says_how_it
     ]
     assert plan.sha256 != _sample("PlanDefinition").sha256
     of_site = {**CONDITION, "code": {"coding": [{"system": _CODES, "code": "code-of-the-site"}]}}
-    states = [apply(plan, [PATIENT, each], NOW, hook="patient-view")[0].advice for each in (of_site, CONDITION)]
-    assert [advice is not None for advice in states] == [True, False]
+    states = [apply(plan, [PATIENT, each], NOW, hook="patient-view")[0].card for each in (of_site, CONDITION)]
+    assert [card is not None for card in states] == [True, False]
 
     (tmp_path / "plan" / "knowledge.toml").write_text('value_sets = "../nowhere"\n', encoding="utf-8")
     _, _, faults = check_folder(tmp_path / "plan")
