@@ -48,8 +48,10 @@ INDEX_DATE = "index_date"
 """The column of a table from charts with the day from which one predicts."""
 AFTER_INDEX = frozenset({"followed_days", "event"})
 """What `cds-hooks data --charts` writes of what came after it."""
-# Groups of one value that tell whether it is their own rate; so much of what chance would make is none.
-_GROUP, _LEAST_GROUPS, _UNCERTAIN, _OF_CHANCE = 4, 30, 12, 0.3
+# Rows of one value that tell a rate, and values that tell whether it is their own: where all are within a twentieth of
+# their standard error, or all so many tables drawn by chance are less steady, by as much. Nights of a stay are not.
+_GROUP, _LEAST_RATES, _UNCERTAIN, _OF_CHANCE, _TIMES, _EXACT = 4, 6, 12, 0.5, 400, 0.05**2
+_LEAST_PURE, _PURE = 30, 0.75
 CLEARED = "leave it out, or read it as it stood at the moment of the prediction"
 """What clears an input of the charge that it knows the outcome."""
 # Whether a value is there: a cause of death reaches 0.85, what was not asked of the very ill 0.62 (SUPPORT2).
@@ -135,6 +137,8 @@ def _telling_columns(reads: Reads, cohort: Cohort) -> Iterator[str]:
 
 def _told_by(x: Array, y: Events, is_number: bool) -> str | None:
     """Return how a column tells the outcome; a Suspicion where it may do so by right."""
+    if _is_outcome(x, y):
+        return "is the outcome under another name: its values have only rows with it or only rows without"
     if is_number and _encodes_outcome(x, y):
         return "is the rate of the outcome in groups of these same rows (a target encoding in sample)"
     sentence = _telling(x, y) or (_made_of_outcome(x, y) if is_number else None)
@@ -146,31 +150,52 @@ def _of_inputs(beginning: str, sentence: str, inputs: tuple[str, ...]) -> str:
     return Suspicion(whole, inputs) if isinstance(sentence, Suspicion) else whole
 
 
+def _is_outcome(x: Array, y: Events) -> bool:
+    """Return whether each value of a column has only rows with the outcome, or only rows without: it is made of it.
+
+    So are nearly all values of a rate without the row itself, which by their size tell little: a strong marker's do.
+    """
+    _, codes, count = np.unique(x, return_inverse=True, return_counts=True, equal_nan=True)
+    events = np.bincount(codes, weights=y)
+    is_pure = (events == 0) | (events == count)
+    if is_pure.all():
+        return len(x) >= _GROUP * len(count)
+    told = is_pure & (count >= _GROUP)
+    shares = [of_kind[told].sum() / of_kind.sum() for of_kind in (events, count - events)]
+    return told.sum() >= _LEAST_PURE and min(shares) >= _PURE and separates(x, y) < LEAK
+
+
 def _encodes_outcome(x: Array, y: Events) -> bool:
     """Return whether a column is the rate of the outcome in its own groups: as no measurement, it has none of chance.
 
     Among rows of one value, the share with the outcome differs by chance from a rate that was known before; from a rate
-    that was computed from these rows it does not.
+    that was computed from these rows it does not, nor from what was made of it.
     """
     x, y = x[~np.isnan(x)], y[~np.isnan(x)]
     values, codes, count = np.unique(x, return_inverse=True, return_counts=True)
-    if not len(values) or len(values[count >= _GROUP]) < _LEAST_GROUPS:
-        return False
-    rates = np.bincount(codes, weights=y) / count
     chosen = count >= _GROUP
-    if chosen.sum() < len(values) / 2:
+    if chosen.sum() < max(_LEAST_RATES, len(values) / 2):
         return False
-    # whatever the rate was made into, it rises or falls with it; chance does not
-    weight, rates, values = count[chosen], rates[chosen], values[chosen]
-    rises = bool(np.cov(values, rates, aweights=weight)[0, 1] >= 0)
-    expected = IsotonicRegression(increasing=rises).fit_transform(values, rates, sample_weight=weight)
-    by_chance = np.maximum(expected * (1 - expected), 1e-9) / weight
-    certain = (expected <= 0) | (expected >= 1)
-    return (
-        float(((rates - expected) ** 2 / by_chance)[~certain].mean()) < _OF_CHANCE
-        if (~certain).sum() >= _UNCERTAIN
-        else False
+    values, rates, count = values[chosen], (np.bincount(codes, weights=y) / count)[chosen], count[chosen]
+    error = np.sqrt(np.maximum(rates * (1 - rates), 1 / count) / count)
+    straight = np.polynomial.Polynomial.fit(values, rates, 1, w=1 / error)(values)
+    if (((straight - rates) / error) ** 2).mean() < _EXACT:
+        return True
+    # what the rate was made into rises or falls with it, and chance does not: how well it does is held against chance
+    rises = bool(np.cov(values, rates, aweights=count)[0, 1] >= 0)
+    distance, expected = _from_steady(values, rates, count, rises)
+    draw = np.random.default_rng(_SEED)
+    uncertain = ((expected > 0) & (expected < 1)).sum() >= _UNCERTAIN
+    return bool(uncertain) and all(
+        _from_steady(values, draw.binomial(count, expected) / count, count, rises)[0] * _OF_CHANCE > distance
+        for _ in range(_TIMES)
     )
+
+
+def _from_steady(values: Array, rates: Array, count: Events, rises: bool) -> tuple[float, Array]:
+    """Return how far rates are from those that rise (or fall) steadily with the values, and these."""
+    steady = IsotonicRegression(increasing=rises).fit_transform(values, rates, sample_weight=count)
+    return float((count * (rates - steady) ** 2 / np.maximum(steady * (1 - steady), 1 / count)).sum()), steady
 
 
 def _read_after_index(cohort: Cohort, reads: Reads) -> Iterator[str]:
@@ -181,12 +206,17 @@ def _read_after_index(cohort: Cohort, reads: Reads) -> Iterator[str]:
     for column, names in reads.inputs.items():
         if column in reads.outcome or column == INDEX_DATE:
             continue
-        if column in AFTER_INDEX:
-            yield f"{', '.join(names)} is read from {column}, which is written after the index"
+        if after := [name for name in sorted(AFTER_INDEX) if _is_copy(cohort.rows, column, name)]:
+            copy = "" if column in AFTER_INDEX else f"a copy of {after[0]}, "
+            yield f"{', '.join(names)} is read from {column}, {copy}which is written after the index"
         elif index is not None and not pd.api.types.is_numeric_dtype(cohort.rows[column]):
             day = pd.to_datetime(cohort.rows[column], errors="coerce", format="ISO8601", utc=True)
             if late := int((day.dt.floor("D") > index).sum()):
                 yield f"{', '.join(names)} is read from {column}, which in {late:,} rows is a day after the index"
+
+
+def _is_copy(rows: pd.DataFrame, column: str, original: str) -> bool:
+    return original in rows and (column == original or rows[column].equals(rows[original].rename(column)))
 
 
 def _telling(x: Array, y: Events) -> str | None:
