@@ -7,9 +7,10 @@ and the phrases of the condition groups; labels from the assertion reader, the s
 import csv
 import re
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from datetime import date
 from functools import cache
+from itertools import chain, islice
 from pathlib import Path
 from typing import Final
 
@@ -18,7 +19,8 @@ from msgspec.structs import replace
 
 from fhir.notes.layout import Layout
 from fhir.terminology.assertions import AssertedText, Assertion, tokens_of
-from fhir.terminology.phrases import group_spans, plain_parts, plain_words
+from fhir.terminology.medication_names import is_name_of_drug
+from fhir.terminology.phrases import group_spans, plain_parts, plain_words, words_of_kind
 
 _TABLE: Final = Path(__file__).with_name("finding_names.csv")
 
@@ -116,13 +118,15 @@ _MONTH_PAST: Final = re.compile(
 )
 _PROPHYLAXIS: Final = re.compile(
     r"^ ?(?:prophylaxis|ppx|proph\b|risk|screen(?:ing)?|precautions|free|leaflet|clinic|nurse|team|service|unit|pathway"
-    r"|surveillance|awareness|education|vaccine|vaccination|jab|score|protocol|bundle|scan\b|doppler|work-?up|test(?:s"
+    r"|surveillance|awareness|education|advice|contacts?\b|exposure|bloods?\b|swabs?\b|serology|antibod"
+    r"|vaccine|vaccination|jab|score|protocol|bundle|scan\b|doppler|work-?up|test(?:s"
     r"|ing)?\b|counsell?ing|assessment|ward|list\b|helpline|charity|consent)",
     re.IGNORECASE,
 )
 _SUBJECT_PARTNER: Final = re.compile(
     r"\b(?:(?:in )?bed \d|opposite|other patient|roommate|room-mate|workmate|colleague|neighbou?r|husband|wife|partner"
-    r"|boyfriend|girlfriend|classmate|flatmate|friend|another (?:patient|resident)|other residents?|residents|carer has"
+    r"|boyfriend|girlfriend|classmate|flatmate|friend|another (?:patient|resident)|other (?:patients"
+    r"|residents?)|next (?:bed|bay|door|room|to (?:him|her))|residents|carer has"
     r"|contact|donor|needle ?stick[a-z ]{0,10} from|(?:previous|other|older|another) child|baby|newborn|infant|neonate"
     r"|twin 2|co-?worker)\b",
     re.IGNORECASE,
@@ -153,7 +157,8 @@ _RELATIVE_REPORTS: Final = re.compile(
 _HYPOTHETICAL: Final = re.compile(
     r"\b(?:if (?!not\b)|should (?:she|he|they|there|you|pt|the patient|any)\b|return (?:to (?:ed|a&e|clinic) )?(?:if"
     r"|for|with)\b|call (?:us |911 |999 |back |gp )?(?:for|if)\b|come back (?:if|for)\b|seek (?:help|advice) (?:if"
-    r"|for)\b|watch for\b|look out for\b|in case of\b|risk of\b|risks of\b|risks?:|to prevent\b|prevention of\b"
+    r"|for)\b|watch(?: out)? for\b|look out for\b|in case of\b|risk of\b|risks of\b|risks?:|to prevent\b"
+    r"|prevention of\b"
     r"|return precautions\b|any new\b|(?:to )?monitor(?:ing)? for\b|warned (?:of|about|re)\b|counsel+ed (?:re|about"
     r"|on)\b|beware\b|explained risk|unless\b|can cause\b|may cause\b|ring (?:us )?if\b|worsening advice\b"
     r"|safety.?net(?:ted|ting)?\b|red flags?\b|(?:stop|hold) if\b|in the event of\b|at risk of\b|precautions for\b"
@@ -181,7 +186,8 @@ _NEGATED_AFTER: Final = re.compile(
     r"^ ?(?:[:=-]{1,2} ?)?(?:\((?:-|neg|no|nil)\)|(?:is |are |was |were |has been |have been )?(?:ruled out|excluded"
     r"|(?:both|all)(?: \w+)? (?:excluded|denied|absent|negative|normal)"
     r"|(?:have |has )?never (?:been )?(?:diagnosed|found)"
-    r"|absent|not (?:seen|found|present|identified|detected|demonstrated|visualised|evident"
+    r"|is not (?:the |an? )?(?:explanation|cause|diagnosis|answer|picture|issue)|absent|(?:has "
+    r"|have )?not (?:been )?(?:seen|found|present|identified|detected|demonstrated|visualised|evident"
     r"|reported|noted|confirmed|felt)"
     r"|(?:felt|thought|very) unlikely|negative(?! for)|denied|none\b|nil\b|no\b(?! (?:longer|change|further|better))"
     r"|neg\b|discounted|refuted|intact\b|unremarkable\b|unlikely|very unlikely|thought unlikely|never\b(?! settled)"
@@ -220,6 +226,20 @@ _IN_DOUBT: Final = re.compile(
 )
 _UNSURE: Final = re.compile(
     r"\b(?:not|cannot|can't|un)(?: \w+)? ?(?:clear|sure|certain)\b[^.;,\n]{0,40}$", re.IGNORECASE
+)
+# What makes a whole sentence one of thoughts, tests or words of others: a finding in it is not affirmed by it.
+_THOUGHT: Final = re.compile(
+    r"\b(?:would (?!like\b|benefit\b)|might\b|could (?!not\b)|criteria for|under the impression|(?:is |are )?convinced"
+    r"|on (?:our|my|their|his|her|the team's) minds?\b|minded\b|imagin\w+|believ\w+|thinks?\b|fear\w*\b|dread\w*"
+    r"|query\w*|queried|question of|questioned|doubt\w*|suspicions?\b|hypothes\w+|theor\w+|in theory"
+    r"|(?:mis)?labell?ed|(?:mis)?label\b|misdiagnos\w+|mistaken\w*|(?:wrong|incorrect|erroneous|false)ly"
+    r"|(?:does|did|do) ?n[o']t support|not supported|argues? against|speaks? against|points? away"
+    r"|(?:scan|test|film|ct|mri|biopsy|swab|echo|ecg|study|imaging|work-?up|screen|result)s? (?:was|were|is|came back"
+    r"|has been|have been|returned)? ?(?:all )?(?:clean|clear|reassuring|normal|negative|fine|unremarkable)"
+    r"|(?:look|search|test|screen|check|investigat|evaluat|assess|work)(?:s|ed|ing)?(?:[- ]up)? for"
+    r"|aim(?:s|ed|ing)? (?:is |was )?to|googled|read (?:up )?(?:about|on)|leaflet|website|internet|article"
+    r"|online|quoted)\b",
+    re.IGNORECASE,
 )
 _IS_IN_DOUBT: Final = re.compile(
     r"^ (?:is|are|was|were|remains?|seems?|looks?|has been|have been)(?: (?!with\b|and\b|but\b|for\b)[a-z]+){0,4}? "
@@ -289,7 +309,56 @@ def read_findings(note: str, layout: Layout, asserted: AssertedText, on: date) -
                 labels[mention] = _labels(mention, on)
             section, text = layout.section_at(start), note[start:end]
             findings.append(Finding(start, end, text, span.concept, span.codes, *labels[mention], section))
-    return _with_labels_of_lists(findings, layout.text)
+    return _in_known_words(_with_labels_of_lists(findings, layout.text), layout.text)
+
+
+_WORD: Final = re.compile(r"[^\W\d_]{2,}(?:'[^\W\d_]+)?")
+_WORDS_BESIDE: Final = frozenset(Path(__file__).with_name("words_beside_findings.txt").read_text("utf-8").split())
+_BESIDE: Final = 2
+"""So many words before and behind a finding may say that it is not one of the patient ("advice", "brings up")."""
+_STEM: Final = 6
+
+
+def _in_known_words(findings: Sequence[Finding], text: str) -> tuple[Finding, ...]:
+    """Make a present finding possible where a word right beside it, in its sentence, is not known to stand there."""
+    spans = [(finding.start, finding.end) for finding in findings]
+    said = ("affirmed", "current", "patient")
+    return tuple(
+        replace(finding, assertion="possible")
+        if (finding.assertion, finding.temporality, finding.experiencer) == said
+        and _is_beside_unknown(index, spans, text)
+        else finding
+        for index, finding in enumerate(findings)
+    )
+
+
+def _is_beside_unknown(index: int, spans: list[tuple[int, int]], text: str) -> bool:
+    start, end = spans[index]
+    before, after = _clause_around(text, start, end)
+    others = spans[max(0, index - _BESIDE) : index] + spans[index + 1 : index + 1 + _BESIDE]
+    beside = [
+        *list(_WORD.finditer(text, start - len(before), start))[-_BESIDE:],
+        *islice(_WORD.finditer(text, end, end + len(after)), _BESIDE),
+    ]
+    return any(
+        not _is_known(word[0].lower())
+        and text[word.end() : word.end() + 1] != ":"
+        and not any(first <= word.start() < last for first, last in others)
+        for word in beside
+    )
+
+
+@cache
+def _words_of_findings() -> Set[str]:
+    """What may stand beside a finding that the patient has, of problem lists and of notes, and words of names."""
+    names = chain.from_iterable(name.words for names in _names().values() for name in names)
+    lists = (_WORDS_BESIDE, *(words_of_kind(kind) for kind in ("word", "end", "self")))
+    return frozenset(chain(names, *lists))
+
+
+def _is_known(word: str) -> bool:
+    is_stem = len(word) > _STEM and word[:_STEM] in words_of_kind("stem")
+    return word in _words_of_findings() or is_stem or is_name_of_drug(word)
 
 
 # Between the members of a list: "cough, wheeze, or stridor", "heart failure / COPD"
@@ -597,6 +666,8 @@ def _assertion(assertion: str, section: str, before: str, after: str, *, is_warn
         if any(cue.search(before[-_NEAR:]) for cue in (_POSSIBLE, _ASKED, _IN_DOUBT)) or any(
             cue.search(after) for cue in (_POSSIBLE_AFTER, _IS_IN_DOUBT)
         ):
+            return "possible"
+        if _THOUGHT.search(before) or (_THOUGHT.search(after) and not _OTHER_NORMAL.match(after)):
             return "possible"
     return assertion
 
