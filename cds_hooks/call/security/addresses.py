@@ -317,7 +317,7 @@ class OutboundRefused(Exception):
 Resolver = Callable[[str, int], Awaitable[Sequence[str]]]
 """A function that gives the IP addresses of a host name for a port."""
 
-OutboundEvent = Literal["timeout", "pool-replaced"]
+OutboundEvent = Literal["timeout"]
 CountOutbound = Callable[[str, str, OutboundEvent], None]
 """Counts an event: the client's name, `fhir` or `keys`, and what happened."""
 

@@ -2,19 +2,12 @@
 
 Everything is enforced in the transport below a plain `httpx.AsyncClient`: code that holds the client cannot bypass it,
 whatever address a server's answer contains. A connection uses the IP address that was checked (protection against DNS
-rebinding). There is a pool for each client and base, so a server that stalls affects no other; three rules keep it from
-blocking requests to other servers:
+rebinding). There is a pool for each client and base, so a server that stalls affects no other.
 
-- Connections are counted here and not in httpcore, so a request never waits in httpcore's queue. A request that is
-  cancelled in that queue while a connection is assigned to it leaves a connection behind that is never used and never
-  removed (measured on 20 November 2026: after 40 calls to a stalled server all 100 were lost).
-- Each request runs in its own task. A caller that stops waiting cancels this task once and leaves; a second
-  cancellation does not interrupt the closing of the connection.
-- A pool in which several requests in a row time out is replaced by a new one; the old one is closed as soon as its
-  running requests have ended. Until a response has come in time, the new one opens few connections at the same time:
-  each that is opened and cut takes some milliseconds of the event loop, which other clients' calls wait for. Without
-  the replacement connections to a server that stalls stayed open in two of three runs of
-  `pytest -m "" tests/cds_hooks/call/security/test_pools.py` (28 November 2026, httpcore 1.0.9).
+A pool holds its connections itself, and each holds what it opened, so that a request that ends early or is cancelled
+closes its own connection whatever it waited for. The pool of httpcore is not used: a request that is cancelled in its
+queue leaves a connection behind that is never used and never removed (measured on 20 November 2026: after 40 calls to a
+stalled server all 100 were lost).
 """
 
 import asyncio
@@ -49,9 +42,6 @@ __all__ = ["CheckedBackend", "OutboundClient", "TransportRefused", "httpx", "pre
 
 MOST_CONNECTIONS: Final = 100
 """Most connections for one client and base; further requests wait within their own deadline."""
-TIMEOUTS_TO_REPLACE: Final = 8
-MOST_WHILE_STALLED: Final = 4
-"""Most connections at the same time to a base that has answered nothing since its pool was replaced."""
 _MOST_POOLS: Final = 512
 _KEPT_SECONDS: Final = 30.0
 _CONNECT_SECONDS: Final = 2.0
@@ -77,7 +67,7 @@ class OutboundClient:
         self._pools = ConnectionPools(resolver or system_resolver)
 
     def count_with(self, count: CountOutbound) -> None:
-        """Set the function that counts timeouts and replaced pools."""
+        """Set the function that counts timeouts."""
         self._pools.count = count
 
     def open(
@@ -245,102 +235,82 @@ class Pool:
 
     def __init__(self, key: PoolKey, resolver: Resolver, pools: ConnectionPools) -> None:
         self._key = key
-        # kept when the connections are replaced: to make one takes some 50 ms of the event loop
+        # to make one takes some 50 ms of the event loop
         self._context = ssl_context_for(key.reach.authorities) if key.base.startswith("https:") else None
-        self._backend = CheckedBackend(key.reach.rule, resolver)  # kept, because it shares the lookups of a name
+        self._backend = CheckedBackend(key.reach.rule, resolver)
         self._pools = pools
         self._slots = asyncio.Semaphore(MOST_CONNECTIONS)
-        self._few_slots = asyncio.Semaphore(MOST_WHILE_STALLED)
-        self._timeouts = 0
-        self._is_stalled = False
-        self._connections = self._fresh()
-
-    def _fresh(self) -> "_Connections":
-        return _Connections(
-            ssl_context=self._context,
-            max_connections=None,  # limited by the slots
-            max_keepalive_connections=MOST_CONNECTIONS,
-            keepalive_expiry=_KEPT_SECONDS,
-            network_backend=self._backend,
-        )
+        self._idle: list[_Connection] = []
+        self._is_retired = False
 
     async def send(self, request: httpcore.Request, most_bytes: int) -> "_Body":
         """Return the response with its body not yet read; it must be closed. Raises the exceptions of httpcore."""
-        slots = self._few_slots if self._is_stalled else self._slots
-        await slots.acquire()
-        connections = self._connections
-        connections.under_way += 1
-        release = partial(self._release, slots, connections)
-        sending = asyncio.get_running_loop().create_task(connections.handle_async_request(request))
+        await self._slots.acquire()
+        connection = self._kept() or _Connection(request.url.origin, self._context, self._backend)
         try:
-            answer = await asyncio.shield(sending)
-        except asyncio.CancelledError:
-            self._timed_out()
-            sending.cancel()
-            self._pools.run(_abandon(sending, release))
-            raise
+            answer = await connection.http.handle_async_request(request)
         except BaseException as error:
-            if isinstance(error, httpcore.TimeoutException):
+            if isinstance(error, (asyncio.CancelledError, httpcore.TimeoutException)):
                 self._timed_out()
-            release()
+            self._pools.run(self._end(connection))
             raise
-        return _Body(answer, most_bytes, lambda in_time: self._close(answer, release, in_time=in_time))
+        return _Body(answer, most_bytes, lambda in_time: self._close(connection, answer, in_time=in_time))
 
     def retire(self) -> None:
-        """Replace the connections: the old ones are closed as soon as their running requests have ended."""
-        old, self._connections = self._connections, self._fresh()
-        old.retired = True
-        self._close_if_ended(old)
+        """Keep no connection any longer; those that are used are closed as soon as their requests have ended."""
+        self._is_retired = True
+        while self._idle:
+            self._pools.run(self._idle.pop().aclose())
 
-    async def _close(self, answer: httpcore.Response, release: Callable[[], None], *, in_time: bool) -> None:
+    def _kept(self) -> "_Connection | None":
+        """Return a connection that is kept and can be used again."""
+        expired = [connection for connection in self._idle if connection.http.has_expired()]
+        for connection in expired:
+            self._idle.remove(connection)
+            self._pools.run(connection.aclose())
+        return self._idle.pop() if self._idle else None
+
+    async def _close(self, connection: "_Connection", answer: httpcore.Response, *, in_time: bool) -> None:
         """Close a response; its connection is kept for reuse if the body was read to its end."""
-        if in_time:
-            self._timeouts = 0
-            self._is_stalled = False
-        else:
+        if not in_time:
             self._timed_out()
-        await asyncio.shield(self._pools.run(_close(answer, release)))
+        await asyncio.shield(self._pools.run(self._end(connection, answer)))
 
-    def _release(self, slots: asyncio.Semaphore, connections: "_Connections") -> None:
-        slots.release()
-        connections.under_way -= 1
-        self._close_if_ended(connections)
-
-    def _close_if_ended(self, connections: "_Connections") -> None:
-        if connections.retired and connections.under_way == 0:
-            self._pools.run(connections.aclose())
+    async def _end(self, connection: "_Connection", answer: httpcore.Response | None = None) -> None:
+        try:
+            if answer is not None:
+                await answer.aclose()
+            if answer is not None and connection.http.is_idle() and not self._is_retired:
+                self._idle.append(connection)
+            else:
+                await connection.aclose()
+        finally:
+            self._slots.release()
 
     def _timed_out(self) -> None:
-        self._timeouts += 1
         self._pools.count(self._key.client, self._key.purpose, "timeout")
-        if self._timeouts >= TIMEOUTS_TO_REPLACE:
-            self._timeouts = 0
-            self._is_stalled = True
-            self._pools.count(self._key.client, self._key.purpose, "pool-replaced")
-            self.retire()
 
 
-class _Connections(httpcore.AsyncConnectionPool):
-    """The connections that are replaced together when a server stalls."""
+class _Connection(httpcore.AsyncNetworkBackend):
+    """A connection of HTTP that knows what it opened: httpcore forgets a stream whose handshake is cancelled."""
 
-    under_way = 0
-    retired = False
+    def __init__(self, origin: httpcore.Origin, context: ssl.SSLContext | None, backend: "CheckedBackend") -> None:
+        self._backend = backend
+        self._stream: httpcore.AsyncNetworkStream | None = None
+        self.http = httpcore.AsyncHTTPConnection(origin, context, keepalive_expiry=_KEPT_SECONDS, network_backend=self)
 
+    async def connect_tcp(self, *args: Any, **options: Any) -> httpcore.AsyncNetworkStream:
+        """Return a connection to an allowed address of the host, and note it."""
+        self._stream = await self._backend.connect_tcp(*args, **options)
+        return self._stream
 
-async def _abandon(sending: "asyncio.Task[httpcore.Response]", release: Callable[[], None]) -> None:
-    try:
-        answer = await sending
-    except (asyncio.CancelledError, Exception):  # no caller waits for the result any more
-        release()
-    else:  # the response arrived while the request was being cancelled
-        await _close(answer, release)
-
-
-async def _close(answer: httpcore.Response, release: Callable[[], None]) -> None:
-    try:
-        await answer.aclose()
-    finally:
-        release()
+    async def aclose(self) -> None:
+        """Close whatever was opened."""
+        try:
+            await self.http.aclose()
+        finally:
+            if self._stream is not None:
+                await self._stream.aclose()
 
 
 class _Body(httpx.AsyncByteStream):

@@ -237,7 +237,7 @@ class Trust(Protocol):
         """The client for requests to other servers, made with the first of them."""
 
     def count_outbound_with(self, count: CountOutbound) -> None:
-        """Set the function that counts timeouts and replaced pools of outbound connections."""
+        """Set the function that counts timeouts of outbound requests."""
 
     @property
     def origins(self) -> Collection[str]:
@@ -296,7 +296,7 @@ class OutboundTrust:
         return self._outbound
 
     def count_outbound_with(self, count: CountOutbound) -> None:
-        """Set the function that counts timeouts and replaced pools of outbound connections."""
+        """Set the function that counts timeouts of outbound requests."""
         self._count = count
 
     async def aclose(self) -> None:

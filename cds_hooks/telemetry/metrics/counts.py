@@ -243,7 +243,7 @@ class Metrics:
         self.counts["cds_edge_refused", reason] += 1
 
     def outbound(self, client: str, purpose: str, event: str) -> None:
-        """Count a request to a FHIR server or for a key set that timed out, or a pool that was replaced for it."""
+        """Count a request to a FHIR server or for a key set that timed out."""
         self.counts["cds_outbound", client, purpose, event] += 1
 
     def feedback(self, service: str, outcome: str) -> None:

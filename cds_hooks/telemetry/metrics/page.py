@@ -40,8 +40,7 @@ _HELP: Final = {
         ("reason",),
     ),
     "cds_outbound": (
-        "Requests to FHIR servers (fhir) and key sets (keys) that ended by time (timeout), and connection pools that "
-        "were replaced because requests timed out one after another (pool-replaced).",
+        "Requests to FHIR servers (fhir) and for key sets (keys) that ended by time (timeout).",
         ("client", "purpose", "event"),
     ),
     "cds_feedback": ("Clinicians' answers to cards, by service and outcome.", ("service", "outcome")),
