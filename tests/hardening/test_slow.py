@@ -92,19 +92,3 @@ def test_more_calls_at_the_same_time_than_a_client_may_have_are_told_to_wait(
     with Connection(bounded) as later:
         later.post(path, body)
         assert later.answer().status == status
-
-
-@pytest.mark.parametrize(
-    "request_line",
-    [
-        b"GARBAGE\r\n\r\n",
-        b"POST /cds-services/x HTTP/9.9\r\n\r\n",
-        b"\x16\x03\x01\x02\x00",
-        b"GET / HTTP/1.1\r\n: x\r\n\r\n",
-    ],
-)
-def test_what_is_no_http_ends_that_connection_only(bounded: str, request_line: bytes) -> None:
-    with Connection(bounded, timeout=5) as connection:
-        connection.send(request_line)
-        assert connection.answer().status in (0, 400, 404)
-    assert httpx.get(f"{bounded}/livez").status_code == 200

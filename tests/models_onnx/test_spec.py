@@ -1,8 +1,6 @@
 """The inputs of our models."""
 
-from models_onnx.spec import (
-    find_specs,
-)
+from models_onnx.spec import find_specs
 
 
 def test_no_input_tells_race_income_or_education() -> None:

@@ -3,11 +3,7 @@
 from typing import Any
 
 from cards.coverage.policy import CriteriaSet, Criterion, Payer, Policies
-from cards.coverage.questionnaire import (
-    answers_of,
-    canonical,
-    questionnaire,
-)
+from cards.coverage.questionnaire import answers_of, canonical, questionnaire
 from tests.each import for_rows
 
 Json = dict[str, Any]

@@ -9,12 +9,7 @@ from typing import Any
 
 import pytest
 
-from cards.vaccines.due import (
-    DueVaccine,
-    VaccinesDue,
-    VaccineToCheck,
-    vaccines_due,
-)
+from cards.vaccines.due import DueVaccine, VaccinesDue, VaccineToCheck, vaccines_due
 from cards.vaccines.evidence import DeclinedVaccine
 from cards.vaccines.knowledge import (
     Ages,

@@ -12,12 +12,7 @@ import pytest
 from fhir.resources.R4B import get_fhir_model_class
 from pydantic import ValidationError
 
-from cds_hooks.samples import (
-    Sample,
-    list_samples,
-    load_draft,
-    load_patient,
-)
+from cds_hooks.samples import Sample, list_samples, load_draft, load_patient
 from tests.cds_hooks.samples.reading import AS_OF, BROKEN, EACH_SAMPLE, patient_bundle, resources, whole_resources
 
 

@@ -2,11 +2,7 @@
 
 import pytest
 
-from fhir.mapping.conditions import (
-    doubted_conditions,
-    doubtful_problems,
-    find_condition,
-)
+from fhir.mapping.conditions import doubted_conditions, doubtful_problems, find_condition
 from fhir.mapping.gaps import gaps
 from fhir.terminology.conditions import CONDITION_GROUPS
 from tests.each import for_rows

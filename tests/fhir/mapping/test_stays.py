@@ -4,11 +4,7 @@ from typing import Any
 
 import msgspec
 
-from fhir.mapping.stays import (
-    current_stay,
-    is_left_open,
-    stays_in_hospital,
-)
+from fhir.mapping.stays import current_stay, is_left_open, stays_in_hospital
 from fhir.record.resources import Encounter
 from tests.each import for_rows
 from tests.fhir import builders

@@ -7,11 +7,7 @@ from typing import Any
 
 import pytest
 
-from fhir.record.charts import (
-    ChartsRefused,
-    known_at,
-    read_charts,
-)
+from fhir.record.charts import ChartsRefused, known_at, read_charts
 
 Json = dict[str, Any]
 EPOCH = datetime(2026, 11, 20, 9, 0, tzinfo=UTC).timestamp()

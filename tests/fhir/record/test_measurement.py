@@ -5,12 +5,7 @@ from typing import Any
 import pytest
 
 from fhir.record.datatypes import FhirTime, parse_time
-from fhir.record.measurement import (
-    CodedPart,
-    Measurement,
-    OneSidedResult,
-    one_sided_result,
-)
+from fhir.record.measurement import CodedPart, Measurement, OneSidedResult, one_sided_result
 from fhir.record.resources import Observation
 from fhir.terminology.analytes import ANALYTES
 from tests.each import for_rows

@@ -7,12 +7,7 @@ import msgspec
 
 from fhir.mapping.allergies import allergies, unread_allergies
 from fhir.record.record import read_record, read_value
-from fhir.record.text_budget import (
-    CHARACTERS_OF_A_CALL,
-    CHARACTERS_OF_DIRECTIONS,
-    NOT_READ,
-    within_text_budget,
-)
+from fhir.record.text_budget import CHARACTERS_OF_A_CALL, CHARACTERS_OF_DIRECTIONS, NOT_READ, within_text_budget
 from tests.fhir import builders
 from tests.fhir.builders import medication_order
 

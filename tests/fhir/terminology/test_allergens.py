@@ -2,10 +2,7 @@
 
 import pytest
 
-from fhir.terminology.allergens import (
-    allergen_of_code,
-    allergen_of_words,
-)
+from fhir.terminology.allergens import allergen_of_code, allergen_of_words
 
 
 @pytest.mark.parametrize(

@@ -7,11 +7,7 @@ from pathlib import Path
 import pytest
 
 from fhir.record.resources import Condition, decoder
-from fhir.terminology.conditions import (
-    CONDITION_GROUPS,
-    SNOMED,
-    condition_groups_of,
-)
+from fhir.terminology.conditions import CONDITION_GROUPS, SNOMED, condition_groups_of
 from tests.each import for_rows
 
 ICD10 = "http://hl7.org/fhir/sid/icd-10-cm"

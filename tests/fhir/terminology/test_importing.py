@@ -13,12 +13,7 @@ from fhir.mapping.understanding import Understanding, understand
 from fhir.record import measurement
 from fhir.terminology.analytes import ANALYTE_BY_CODE
 from fhir.terminology.definitions import own_definitions
-from fhir.terminology.imported import (
-    LONGEST_NAME,
-    in_use,
-    sources,
-    use_index,
-)
+from fhir.terminology.imported import LONGEST_NAME, in_use, sources, use_index
 from fhir.terminology.importing import growth_of_groups, import_releases, snomed_roots
 from fhir.terminology.rf2 import NotARelease
 

@@ -8,9 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fhir.terminology.medication_names import (
-    read_name,
-)
+from fhir.terminology.medication_names import read_name
 from fhir.terminology.medication_strength import Strength, read_strengths
 from fhir.terminology.medications import rxnorm_names, table_rows
 from tests.each import for_rows, some_of

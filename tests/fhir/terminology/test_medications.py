@@ -5,9 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from fhir.terminology.medications import (
-    product_of,
-)
+from fhir.terminology.medications import product_of
 
 
 @pytest.mark.outside_data

@@ -4,10 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from fhir.terminology.conditions import (
-    CONDITION_GROUPS,
-    SITE_CODES,
-)
+from fhir.terminology.conditions import CONDITION_GROUPS, SITE_CODES
 from fhir.terminology.site_conditions import WrongConditions, use_site_conditions
 from tests.each import each_row
 

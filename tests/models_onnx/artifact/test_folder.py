@@ -11,13 +11,7 @@ import pytest
 
 from models_onnx.artifact.folder import load_artifact
 from models_onnx.artifact.release_file import parse_release
-from models_onnx.errors import (
-    ArtifactRefused,
-    HashMismatch,
-    SignatureRefused,
-    TrainingRefused,
-    UnsafeModel,
-)
+from models_onnx.errors import ArtifactRefused, HashMismatch, SignatureRefused, TrainingRefused, UnsafeModel
 from models_onnx.workbench.release.publishing import write_artifact, write_release
 from tests.models_onnx.workshop import KEYS, SIGNER, STRANGER, build, sign
 

@@ -5,17 +5,9 @@ import contextlib
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from onnx import (
-    ModelProto,
-    NodeProto,
-    TensorProto,
-    helper,
-)
+from onnx import ModelProto, NodeProto, TensorProto, helper
 
-from models_onnx.artifact.onnx_file import (
-    inspect_onnx,
-    refuse_unsafe,
-)
+from models_onnx.artifact.onnx_file import inspect_onnx, refuse_unsafe
 from models_onnx.errors import UnsafeModel
 from models_onnx.workbench.training.pipeline import Trained
 

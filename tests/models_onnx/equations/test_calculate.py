@@ -5,9 +5,7 @@ from typing import Any
 
 import pytest
 
-from models_onnx.equations.arithmetic import (
-    apply_link,
-)
+from models_onnx.equations.arithmetic import apply_link
 from models_onnx.equations.calculate import Quantity, calculate
 from models_onnx.equations.declaration import Equation, find_equations
 from models_onnx.errors import EquationRefused

@@ -4,12 +4,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from models_onnx.monitoring.performance import (
-    Sample,
-    area_under_curve,
-    calibrator,
-    expected_performance,
-)
+from models_onnx.monitoring.performance import Sample, area_under_curve, calibrator, expected_performance
 
 Rows = tuple[np.ndarray, np.ndarray]
 

@@ -8,11 +8,7 @@ import pytest
 from fhir.record.refusals import WhyNot
 from models_onnx.artifact.manifest import Twin
 from models_onnx.models.mortality_5y import LABS
-from models_onnx.serving.eligibility import (
-    not_in_population,
-    not_scored,
-    twin_may_take_over,
-)
+from models_onnx.serving.eligibility import not_in_population, not_scored, twin_may_take_over
 from models_onnx.serving.runtime import Model
 from tests.each import each_row
 from tests.models_onnx.serving.test_runtime import person

@@ -7,13 +7,7 @@ import pytest
 
 from cards.rules.engine.rule_book import rule_book
 from cards.rules.families.genes.advice import Advice, advice_of
-from cards.rules.families.genes.knowledge import (
-    ANY,
-    GENE_DRUGS,
-    REQUIRED_TESTS,
-    GeneDrug,
-    Recommendation,
-)
+from cards.rules.families.genes.knowledge import ANY, GENE_DRUGS, REQUIRED_TESTS, GeneDrug, Recommendation
 from cards.rules.patient.context import RuleContext
 from cards.rules.patient.session import PatientSession
 from fhir.mapping.genomics.tables import GENES, NO_RESULT, phenotype_of

@@ -7,13 +7,7 @@ import httpx
 
 from cds_hooks.add_ons.events.declaration import Webhook
 from cds_hooks.add_ons.events.inbox import Inbox
-from cds_hooks.add_ons.events.outbox import (
-    Delivery,
-    ReceiverState,
-    add_to_outbox,
-    receiver_states,
-    resend_given_up,
-)
+from cds_hooks.add_ons.events.outbox import Delivery, ReceiverState, add_to_outbox, receiver_states, resend_given_up
 from tests.cds_hooks.add_ons.events.messages import NOW, run_async
 from tests.cds_hooks.logged import capture_logs
 from tests.receiver import receiving

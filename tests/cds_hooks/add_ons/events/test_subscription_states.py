@@ -16,10 +16,7 @@ import pytest
 from cds_hooks.add_ons.events.declaration import SubscriptionFeed
 from cds_hooks.add_ons.events.facts import chart_of
 from cds_hooks.add_ons.events.inbox import Groups, Inbox
-from cds_hooks.add_ons.events.subscriptions import (
-    Subscriber,
-    read_notification,
-)
+from cds_hooks.add_ons.events.subscriptions import Subscriber, read_notification
 from cds_hooks.call.security import RegistrableNames, open_trust
 from cds_hooks.errors import BadRequest, HookError
 from cds_hooks.settings import Settings

@@ -7,11 +7,7 @@ import pytest
 
 from cds_hooks.add_ons.events.declaration import Declaration, read_declaration
 from cds_hooks.add_ons.events.inbox import Inbox
-from cds_hooks.add_ons.events.watch.running import (
-    RUNNING,
-    InterfaceWatch,
-    stored_incidents,
-)
+from cds_hooks.add_ons.events.watch.running import RUNNING, InterfaceWatch, stored_incidents
 from cds_hooks.settings import Settings
 from cds_hooks.telemetry.metrics.counts import Metrics
 from tests.cds_hooks.add_ons.events.feeds import Month, clean_months, incident_months

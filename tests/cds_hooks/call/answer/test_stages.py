@@ -5,10 +5,7 @@ from datetime import UTC, datetime
 import orjson
 import pytest
 
-from cds_hooks.call.answer import (
-    ReceivedBody,
-    read,
-)
+from cds_hooks.call.answer import ReceivedBody, read
 from cds_hooks.call.stages import Call, open_call
 from cds_hooks.errors import BadRequest
 from cds_hooks.samples import SHOWCASE_DRAFT

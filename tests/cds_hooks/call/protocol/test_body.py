@@ -8,11 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cds_hooks.call.protocol.body import (
-    check_head,
-    check_whole,
-    split_off_prefetch,
-)
+from cds_hooks.call.protocol.body import check_head, check_whole, split_off_prefetch
 from cds_hooks.call.protocol.feedback import read_feedback
 from cds_hooks.errors import BadRequest
 from tests.each import for_rows

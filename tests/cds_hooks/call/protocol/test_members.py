@@ -13,12 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cds_hooks.call.protocol.body import (
-    SCANS_IN_C,
-    check_depth,
-    check_head,
-    has_unique_members,
-)
+from cds_hooks.call.protocol.body import SCANS_IN_C, check_depth, check_head, has_unique_members
 from cds_hooks.call.protocol.request import read_request
 from cds_hooks.call.services import find_services
 from cds_hooks.errors import BadRequest

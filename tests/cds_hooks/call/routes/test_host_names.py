@@ -12,9 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from cds_hooks.call.routes.entrance import (
-    ContainedApp,
-)
+from cds_hooks.call.routes.entrance import ContainedApp
 from cds_hooks.telemetry.logs import configure_logs
 from cds_hooks.telemetry.metrics import Metrics
 from tests.cds_hooks.calls import PLANNING, client, request_for

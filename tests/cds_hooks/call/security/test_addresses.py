@@ -7,14 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cds_hooks.call.security.addresses import (
-    AddressRule,
-    BadUrl,
-    Url,
-    is_below,
-    overlaps_never,
-    parse_url,
-)
+from cds_hooks.call.security.addresses import AddressRule, BadUrl, Url, is_below, overlaps_never, parse_url
 from tests.each import for_rows
 
 # Addresses

@@ -8,9 +8,7 @@ from typing import Any
 import pytest
 
 from cds_hooks.call.security import open_trust
-from cds_hooks.call.security.addresses import (
-    OutboundRefused,
-)
+from cds_hooks.call.security.addresses import OutboundRefused
 from cds_hooks.call.security.keys import read_key_set
 from cds_hooks.call.security.token import read_token
 from cds_hooks.call.security.trust import ANONYMOUS

@@ -7,10 +7,7 @@ import pytest
 
 from cds_hooks.call.security.addresses import Budgets, KeySetUrl
 from cds_hooks.call.security.trust import RegistrableNames
-from cds_hooks.call.security.trust_file import (
-    TrustFileError,
-    read_trust_file,
-)
+from cds_hooks.call.security.trust_file import TrustFileError, read_trust_file
 from cds_hooks.errors import UntrustedReason
 from cds_hooks.tools.kit.simulator.signing import new_key
 from tests.cds_hooks.call.security.conftest import DATA

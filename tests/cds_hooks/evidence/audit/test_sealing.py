@@ -4,13 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from cds_hooks.evidence.audit.seals import (
-    RecordCut,
-    Sealing,
-    SealsUnusable,
-    add_seal,
-    sent_count_file,
-)
+from cds_hooks.evidence.audit.seals import RecordCut, Sealing, SealsUnusable, add_seal, sent_count_file
 from cds_hooks.settings import Settings
 from models_onnx.artifact.keys import Signer, local_signer
 from tests.cds_hooks.evidence.audit.test_seals import signer, tamper_with, write_decisions

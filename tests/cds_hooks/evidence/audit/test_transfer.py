@@ -14,12 +14,7 @@ from fhir.resources.R4B.auditevent import AuditEvent
 from msgspec.structs import replace
 
 from cds_hooks.evidence.audit.seals import add_seal, read_seals
-from cds_hooks.evidence.audit.transfer import (
-    audit_event,
-    back_up,
-    export,
-    restore,
-)
+from cds_hooks.evidence.audit.transfer import audit_event, back_up, export, restore
 from cds_hooks.evidence.audit.verification import audit
 from cds_hooks.evidence.storage import Decision, RecordUnavailable
 from cds_hooks.evidence.storage.queries import DecisionFilter, feedback_on, list_decisions

@@ -15,12 +15,7 @@ from cds_hooks.evidence.audit.transfer import back_up, restore
 from cds_hooks.evidence.audit.verification import Audit, audit
 from cds_hooks.evidence.storage import Decision
 from cds_hooks.evidence.storage.database import engine_for, parse_url
-from cds_hooks.evidence.storage.outcomes import (
-    Outcome,
-    completed,
-    outcomes_of,
-    store_outcomes,
-)
+from cds_hooks.evidence.storage.outcomes import Outcome, completed, outcomes_of, store_outcomes
 from models_onnx.artifact.keys import Signer, local_signer
 from tests.cds_hooks.evidence.storage.samples import a_decision, store
 from tests.each import each_row

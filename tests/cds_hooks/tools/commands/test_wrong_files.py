@@ -1,7 +1,6 @@
 """Every command, each of its options that name a file: whatever lies there ends in a sentence, never in a traceback."""
 
 import inspect
-import re
 import shlex
 import shutil
 import sqlite3
@@ -12,7 +11,7 @@ from typing import Any, get_type_hints
 
 import pytest
 
-from tests.cds_hooks.tools.commands.test_misuse import COMMANDS
+from tests.cds_hooks.tools.commands.test_misuse import COMMANDS, example_of
 from tests.live import record_in
 from tests.program import run_program
 
@@ -33,14 +32,6 @@ READ_WITH = {
 """What is typed where the example of the command does not read what the option names."""
 
 
-def _example(words: tuple[str, ...], command: Any) -> list[str]:
-    """The example of the command's help as it is typed."""
-    text = " ".join((command.help or "").split())
-    found = re.search(rf"Example: (?:.*?)(cds-hooks {' '.join(words)}[^)]*)", text)
-    assert found is not None
-    return shlex.split(found[1].partition(" > ")[0])[1:]
-
-
 def _files_of(command: Any) -> Iterator[Any]:
     hints = get_type_hints(inspect.unwrap(command.callback))
     yield from (each for each in command.params if "Path" in str(hints.get(each.name)) or each.name == "database")
@@ -48,7 +39,7 @@ def _files_of(command: Any) -> Iterator[Any]:
 
 def _typed(words: tuple[str, ...], command: Any, option: Any, value: str) -> list[str]:
     """The example with this value for the option or argument."""
-    typed = _example(words, command)
+    typed = shlex.split(example_of(command).partition(" > ")[0])[1:]
     if option.param_type_name == "option":
         name = option.opts[0]
         at = typed.index(name) if name in typed else len(typed)

@@ -1,10 +1,6 @@
 """Texts of genetic reports: what each means for its gene, and that nothing is guessed."""
 
-from fhir.mapping.genomics.tables import (
-    GENES,
-    allele_of,
-    table_rows,
-)
+from fhir.mapping.genomics.tables import GENES, allele_of, table_rows
 from fhir.mapping.genomics.translation import translate
 from tests.each import for_rows
 

@@ -7,11 +7,7 @@ from typing import Any
 
 import pytest
 
-from fhir.mapping.medications.active import (
-    active_medications,
-    order_end,
-    uncertain_medications,
-)
+from fhir.mapping.medications.active import active_medications, order_end, uncertain_medications
 from fhir.record.record import read_record
 from tests.each import for_rows
 from tests.fhir.builders import administration, coded, dispense, lean, record_of, request, statement

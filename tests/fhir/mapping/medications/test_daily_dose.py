@@ -11,28 +11,14 @@ from hypothesis import strategies as st
 from fhir.mapping.medications.daily_dose import DailyDose, daily_dose
 from fhir.mapping.medications.dosage import Milligrams
 from fhir.mapping.medications.identity import MedicationIdentity, identify
-from fhir.record.datatypes import (
-    CodeableConcept,
-    Coding,
-    Dosage,
-    DoseAndRate,
-    Quantity,
-    Timing,
-    TimingRepeat,
-)
+from fhir.record.datatypes import CodeableConcept, Coding, Dosage, DoseAndRate, Quantity, Timing, TimingRepeat
 from fhir.record.resources import DispenseRequest, MedicationRequest, decoder
 from fhir.terminology.medication_strength import Strength
 from fhir.terminology.medications import INGREDIENT_BY_NAME
 from tests.conftest import examples
 from tests.each import for_rows
 from tests.fhir.builders import order
-from tests.fhir.mapping.medications.doses import (
-    METFORMIN,
-    TWICE,
-    amount,
-    dose_of,
-    per_day,
-)
+from tests.fhir.mapping.medications.doses import METFORMIN, TWICE, amount, dose_of, per_day
 from tests.medication_strategies import medication_requests
 
 

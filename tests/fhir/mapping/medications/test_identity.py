@@ -10,20 +10,9 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from fhir.mapping.medications.identity import (
-    MedicationIdentity,
-    identify,
-    identify_concept,
-    identify_medication,
-)
+from fhir.mapping.medications.identity import MedicationIdentity, identify, identify_concept, identify_medication
 from fhir.record.datatypes import CodeableConcept, Coding
-from fhir.record.resources import (
-    Bundle,
-    Medication,
-    MedicationRequest,
-    MedicationStatement,
-    decoder,
-)
+from fhir.record.resources import Bundle, Medication, MedicationRequest, MedicationStatement, decoder
 from fhir.terminology.medication_names import no_drug_kind, read_order_name
 from fhir.terminology.medication_strength import Strength
 from tests.conftest import examples

@@ -6,10 +6,7 @@ import pytest
 
 from fhir.mapping.medications.daily_dose import daily_dose
 from fhir.mapping.medications.identity import identify
-from fhir.mapping.medications.opioids import (
-    OpioidDose,
-    opioid_doses,
-)
+from fhir.mapping.medications.opioids import OpioidDose, opioid_doses
 from tests.each import for_rows
 from tests.fhir.builders import coded, order
 

@@ -6,9 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fhir.mapping.medications.sig import (
-    read_sig,
-)
+from fhir.mapping.medications.sig import read_sig
 from fhir.mapping.medications.sig_languages import in_english
 from fhir.terminology.dosing import DoseUnit
 from tests.each import for_rows

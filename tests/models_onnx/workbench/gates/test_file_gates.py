@@ -10,13 +10,7 @@ from numpy.typing import NDArray
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
 from models_onnx.workbench.gates.run import run_gates
-from models_onnx.workbench.gates.subject import (
-    Answers,
-    Audit,
-    Evidence,
-    Retrained,
-    Subject,
-)
+from models_onnx.workbench.gates.subject import Answers, Audit, Evidence, Retrained, Subject
 from tests.models_onnx.workbench.gates.judging import judge
 from tests.models_onnx.workbench.gates.obermeyer import Panel, score_trained_on, simulate
 from tests.models_onnx.workshop import evidence, figured, subject

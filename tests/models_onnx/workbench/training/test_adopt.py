@@ -26,15 +26,7 @@ from typer.testing import CliRunner
 
 from cds_hooks.cli import app as program
 from tests.each import each_row
-from tests.models_onnx.workbench.training.toy import (
-    adopted,
-    adults,
-    declare,
-    elsewhere,
-    inputs,
-    toy_table,
-    train,
-)
+from tests.models_onnx.workbench.training.toy import adopted, adults, declare, elsewhere, inputs, toy_table, train
 
 GATES = ("file", "parity", "speed", "missing-data")
 LEARNED = {"patient_column=": 'missing_inputs="learned",\n    patient_column='}

@@ -38,15 +38,7 @@ from models_onnx.workbench.training.data.cohort import Table
 from models_onnx.workbench.training.pipeline import train
 from tests.fhir.builders import observation
 from tests.models_onnx.workbench.networks import HIDDEN, gru, mlp
-from tests.models_onnx.workbench.training.toy import (
-    NAMES,
-    adopted,
-    adults,
-    declare,
-    elsewhere,
-    inputs,
-    toy_table,
-)
+from tests.models_onnx.workbench.training.toy import NAMES, adopted, adults, declare, elsewhere, inputs, toy_table
 
 pytestmark = pytest.mark.slow  # They adopt and judge whole models.
 

@@ -18,10 +18,7 @@ from models_onnx.spec import ModelSpec, get_spec
 from models_onnx.workbench.gates.checks.explanation import check_explanation
 from models_onnx.workbench.gates.gate import NotRun, Verdict
 from models_onnx.workbench.gates.subject import Subject
-from models_onnx.workbench.training.commands import (
-    no_progress,
-    train_model,
-)
+from models_onnx.workbench.training.commands import no_progress, train_model
 from models_onnx.workbench.training.data.cohort import Table, build_cohort
 from models_onnx.workbench.training.pipeline import Trained, train
 from tests.models_onnx.invented import INVENTED

@@ -8,9 +8,7 @@ import msgspec
 import pytest
 
 from cds_hooks.evidence.storage.decision import Decision, new_decision_id
-from cds_hooks.people.pages.worklist.views import (
-    finding_digest,
-)
+from cds_hooks.people.pages.worklist.views import finding_digest
 from tests.cds_hooks.call.services.equation_calls import NOW
 from tests.cds_hooks.calls import client
 from tests.cds_hooks.evidence.storage.samples import store

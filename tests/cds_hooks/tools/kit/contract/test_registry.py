@@ -8,11 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cds_hooks.tools.kit.contract.document import (
-    DEFINED,
-    Node,
-    Subject,
-)
+from cds_hooks.tools.kit.contract.document import DEFINED, Node, Subject
 from cds_hooks.tools.kit.contract.registry import all_checks
 from cds_hooks.tools.kit.contract.report import Outcome
 from cds_hooks.tools.kit.contract.run import UnreadableDocument, check_document, check_file, select_checks

@@ -13,9 +13,7 @@ from models_onnx.errors import CompileRefused
 from models_onnx.workbench.compiler.explaining_graph import write_file
 from models_onnx.workbench.compiler.families.shapley_trees import ShapleyTrees
 from models_onnx.workbench.compiler.families.trees import LEAF, Tree
-from models_onnx.workbench.compiler.readers.trees import (
-    from_hist_gradient_boosting,
-)
+from models_onnx.workbench.compiler.readers.trees import from_hist_gradient_boosting
 from models_onnx.workbench.compiler.reference import Reference
 from tests.libraries import xgboost
 from tests.models_onnx.workbench.compiler.people import NAMES, Array, beside, by_coalitions, compiled, invented, says

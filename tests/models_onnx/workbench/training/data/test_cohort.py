@@ -8,11 +8,7 @@ import pytest
 
 from models_onnx.errors import TrainingRefused
 from models_onnx.models.mortality_5y import LABS
-from models_onnx.workbench.training.data.cohort import (
-    Cohort,
-    build_cohort,
-    read_table,
-)
+from models_onnx.workbench.training.data.cohort import Cohort, build_cohort, read_table
 from tests.models_onnx.invented import INVENTED
 
 
