@@ -250,12 +250,16 @@ _NEVER_DENIED = frozenset(key for key in CONDITION_GROUPS if "absent" in key) | 
 """Groups that say what is not there, and plans: "no gallbladder" and "consult: advance care planning" deny nothing."""
 
 
+_OF_ANOTHER_CODE = "without mention of"
+"""What an ICD-9-CM title denies has a code of its own: "Calculus of bile duct without mention of cholecystitis"."""
+
+
 def _is_taken_back(text: str, coded: Collection[str]) -> bool:
     """Whether a text denies or doubts what is coded or says it of somebody else; it need not name it.
 
     A code says by itself that the patient has it: words that are not clear do not take it back.
     """
-    if not _NEVER_DENIED.isdisjoint(coded):
+    if not _NEVER_DENIED.isdisjoint(coded) or _OF_ANOTHER_CODE in text:
         return False
     mentions = [mention for mention in groups_in_words(text) if mention.group in coded]
     assertions = [mention.assertion for mention in mentions]
@@ -489,8 +493,13 @@ def _groups_not_meant(procedure: Procedure, time: FhirTime | None, as_of_epoch: 
     """Find the groups the procedure does not mean: those that pass, when it is over, and the others until it is."""
     if procedure.status == "in-progress":
         return frozenset(CONDITION_GROUPS) - _PASSING_DAYS.keys()
-    days = time.whole_days(as_of_epoch) if time is not None else None
-    return frozenset(group for group, most in _PASSING_DAYS.items() if days is None or days > most)
+    end = _ended(procedure)
+    last = end if end is not None and not end.is_after(as_of_epoch) else time
+    days = last.whole_days(as_of_epoch) if last is not None else None
+    is_over = last is end and end is not None and end.precision == "instant"
+    return frozenset(
+        group for group, most in _PASSING_DAYS.items() if days is None or days > most or (is_over and not most)
+    )
 
 
 def _devices(record: PatientRecord) -> _Signs:
@@ -691,6 +700,11 @@ def _performed(procedure: Procedure) -> FhirTime | None:
     period = procedure.performedPeriod
     text = procedure.performedDateTime or (period.start if period is not None else None)
     return parse_time(text) if text else None
+
+
+def _ended(procedure: Procedure) -> FhirTime | None:
+    period = procedure.performedPeriod
+    return parse_time(period.end) if period is not None and period.end else None
 
 
 def _is_begun_and_not_over(period: Period | None, as_of_epoch: float) -> bool:
