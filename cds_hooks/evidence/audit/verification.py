@@ -16,9 +16,11 @@ from typing import Any, Final
 import msgspec
 from sqlalchemy import Table, Text, select, type_coerce
 
-from cds_hooks.evidence.audit.retention import Span, digest_of_spans, removed_spans, retention_runs
+from cds_hooks.evidence.audit.retention import RetentionRun, Span, digest_of_spans, removed_spans, retention_runs
 from cds_hooks.evidence.audit.seals import End, Seal
 from cds_hooks.evidence.storage.chain import faults_of_charts, stored_rows, wrong_content
+from cds_hooks.evidence.storage.database import NOT_UTF_8
+from cds_hooks.evidence.storage.decision import RecordUnavailable
 from cds_hooks.evidence.storage.entries import NO_ENTRY_BEFORE, event_hash, feedback_hash, outcome_hash
 from cds_hooks.evidence.storage.queries import read_rows
 from cds_hooks.evidence.storage.tables import events, feedback, outcomes
@@ -91,8 +93,10 @@ def _read_to_the_end(table: str, report: Audit) -> Iterator[None]:
     """Whoever owns the database can put in anything, also what no reader expects: that is a finding, and no crash."""
     try:
         yield
-    except (TypeError, ValueError, AttributeError, msgspec.MsgspecError):
-        report.say(f"a row of {table} holds what no server writes there, and the rows after it were not compared")
+    except (TypeError, ValueError, AttributeError, msgspec.MsgspecError, RecordUnavailable) as error:
+        if isinstance(error, RecordUnavailable) and NOT_UTF_8 not in str(error):
+            raise
+        report.say(f"a row of {table} holds what no server writes there: not all of its rows were compared")
 
 
 class _Gaps:
@@ -101,8 +105,12 @@ class _Gaps:
     def __init__(self, url: str, keys: Keys | None, report: Audit) -> None:
         self._spans: dict[tuple[str, int], tuple[Span, str]] = {}
         # Without a key nobody can say who signed an entry; a removal that no entry names is refused all the same.
-        signed = retention_runs(url, keys)
-        for name, spans in removed_spans(url).items():
+        signed, removed = dict[str, RetentionRun](), dict[str, list[Span]]()
+        with _read_to_the_end("events", report):
+            signed = retention_runs(url, keys)
+        with _read_to_the_end("removals", report):
+            removed = removed_spans(url)
+        for name, spans in removed.items():
             run = signed.get(name)
             if run is None or run.spans != digest_of_spans(spans):
                 report.say(f"rows were taken out as {name}, which no signed entry of the record says")

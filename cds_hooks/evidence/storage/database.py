@@ -243,11 +243,17 @@ def _engine(url: URL, is_writing: bool) -> Engine:
     return engine
 
 
+NOT_UTF_8: Final = "Could not decode to UTF-8"
+"""What SQLite says of a text that somebody has put in; no server writes one."""
+
+
 def database_error_reason(error: Exception) -> str:
-    """Give the database's or the operating system's message in one line, without the values that were to be stored."""
+    """Give the database's or the operating system's message in one line, without the values that are stored."""
     if isinstance(error, DBAPIError):
         error = error.orig if isinstance(error.orig, Exception) else error
     if isinstance(error, OSError):
         return error.strerror or type(error).__name__
     lines = str(error).strip().splitlines()
+    if lines and lines[0].startswith(NOT_UTF_8):
+        return lines[0].partition(" with text ")[0]
     return lines[0] if lines else type(error).__name__

@@ -58,7 +58,7 @@ def test_rows_that_no_server_writes_are_findings(sqlite_url: str) -> None:
     first, _ = store(sqlite_url, a_decision(), a_decision(), answered=True)
     assert audit(sqlite_url, on_progress=progress.append).findings == []
     assert progress == []
-    unread = "holds what no server writes there, and the rows after it were not compared"
+    unread = "holds what no server writes there: not all of its rows were compared"
     for statement, finding in (
         ("UPDATE feedback SET previous = zeroblob(32) WHERE position = 2",
          ["row 2 of feedback does not follow the row before it",
@@ -69,6 +69,12 @@ def test_rows_that_no_server_writes_are_findings(sqlite_url: str) -> None:
          [missing := f"the chart of decision {first.id} is missing"]),
         ("UPDATE decisions SET basis = 5 WHERE position = 2", [missing, f"a row of decisions {unread}"]),
         ("UPDATE charts SET content = 5", [missing, f"a row of charts {unread}"]),
+        ("UPDATE decisions SET service = CAST(x'ff' AS TEXT)", [missing, f"a row of decisions {unread}"]),
+        ("INSERT INTO removals (of_table, first_position, last_position, previous, hash, run) "
+         "VALUES ('decisions', 3, 9, 5, 6.5, 'r')", [missing, f"a row of removals {unread}"]),
+        ("INSERT INTO events (position, at, kind, actor, detail, previous, hash) "
+         "VALUES (1, 1, 'retention', 'x', 'garbage', zeroblob(32), zeroblob(32))",
+         [missing, f"a row of events {unread}", "row 1 of events is not as it was written: its content was changed"]),
     ):  # fmt: skip
         with closing(sqlite3.connect(sqlite_url.removeprefix("sqlite:///"))) as connection:
             for (trigger,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
