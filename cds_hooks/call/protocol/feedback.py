@@ -120,14 +120,16 @@ def read_list(
         BadRequest, TooDeep, PayloadTooLarge: The body holds no such list, an empty one, or more than `most` items.
     """
     check_text(body)
+    place = ""
     try:
         members = _members.decode(body)
         check_whole(body)
+        place = member
         items = items_of(members)
     except RecursionError as error:
         raise TooDeep(f"The body is nested deeper than any list of {member}; nothing was read.") from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        text = describe_decoder_error(error)
+        text = describe_decoder_error(error, place)
         raise BadRequest(f'The body must be an object {{"{member}": [...]}}: {text}. Nothing was recorded.') from error
     if not items:
         raise BadRequest(f"`{member}` came as an empty list; send at least one item. Nothing was recorded.", member)

@@ -314,7 +314,7 @@ def read_context(hook: Hook, members: Raw) -> Context:
             members = Raw(msgspec.json.encode(hook.modernise(_members.decode(members))))
         context = hook.decoder.decode(members)
     except msgspec.ValidationError as error:
-        text = f"context does not fit {hook.name}: {describe_decoder_error(error)} (in context)."
+        text = f"For {hook.name}, {describe_decoder_error(error, 'context')}. Nothing was computed."
         raise BadRequest(text, error_path(error, "context")) from error
     for attribute, name in hook.texts:
         value = getattr(context, attribute)
@@ -463,7 +463,8 @@ def _decode_carefully(body: bytes) -> tuple[HookRequest, dict[str, Any], list[Re
         return wire, *_read_carefully(wire.prefetch or {})
     except msgspec.ValidationError as error:
         raise BadRequest(
-            f"The body is not a CDS Hooks request: {describe_decoder_error(error)}.", error_path(error)
+            f"The body is not a CDS Hooks request: {describe_decoder_error(error)}. Nothing was computed.",
+            error_path(error),
         ) from error
     except RecursionError as error:
         raise TooDeep("The body is nested deeper than any FHIR resource; nothing was read.") from error
