@@ -118,6 +118,12 @@ def _html(documentation: Path, source: PurePosixPath) -> str:
     return read_page(documentation, source)
 
 
+def test_every_path_of_the_architecture_page_exists() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text()
+    paths = re.findall(r"`((?:cds_hooks|cards|models_onnx|fhir)/[\w/]+(?:\.py|/))`", page)
+    assert [path for path in paths if not (ROOT / path).exists()] == []
+
+
 def test_every_page_is_in_the_contents_once_and_has_a_title(documentation: Path) -> None:
     listed = [page for pages in chapters(documentation).values() for page in pages.items()]
     pages = [PurePosixPath(path.relative_to(documentation).as_posix()) for path in documentation.rglob("*.md")]

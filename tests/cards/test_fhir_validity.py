@@ -1,4 +1,4 @@
-"""An order of a shape that was validated is not validated again; what can change the answer is another shape."""
+"""What is wrong with a new order is named by its place and kind; a fault of the original is no new one."""
 
 from cards.fhir_validity import ValidShapes, new_faults, validate
 

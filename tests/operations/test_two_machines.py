@@ -1,4 +1,4 @@
-"""Two servers on one PostgreSQL, as on two machines: acts hold on both, one chain each, one record of both."""
+"""Two servers on one PostgreSQL, as on two machines: acts and answers hold on both."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""What a person needs today: due, to catch up, to discuss, ordered, declined, forbidden, not judged; by hand.
+"""What a person needs today: due, to catch up, to discuss, ordered, declined, forbidden, not judged.
 
 The knowledge is made up: a group for each antigen, whose vaccine has the antigen's name in small letters.
 """

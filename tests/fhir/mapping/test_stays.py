@@ -1,4 +1,4 @@
-"""Whether the patient is in hospital, and what is left out of an estimate for people at home because of it."""
+"""Whether the patient is in hospital: a stay that has just ended, a visit that nobody closed, a stay within another."""
 
 from typing import Any
 

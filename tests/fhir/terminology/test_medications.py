@@ -1,4 +1,4 @@
-"""The medication tables: whole, consistent with each other, and quick to ask."""
+"""Every product code of the given table means the same here."""
 
 import csv
 from pathlib import Path

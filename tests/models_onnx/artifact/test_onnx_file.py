@@ -1,4 +1,4 @@
-"""The reader of ONNX bytes: agrees with the onnx package, refuses what we do not run, survives anything."""
+"""The reader of ONNX bytes refuses what we do not run, and survives anything."""
 
 import contextlib
 

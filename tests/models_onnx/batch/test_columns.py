@@ -1,4 +1,4 @@
-"""Columns of a table as numbers: every form of a value, every unit, and what is refused at its limits."""
+"""A table that leaves a column's meaning open is refused with what to say."""
 
 import pytest
 

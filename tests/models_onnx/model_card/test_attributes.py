@@ -1,4 +1,4 @@
-"""Where each attribute stands, and each element, code and name by which an input is one of the nine variables."""
+"""A card takes no decision from a clinician, and fits CHAI's published schema."""
 
 import os
 from pathlib import Path

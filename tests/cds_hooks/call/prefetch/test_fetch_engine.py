@@ -1,4 +1,4 @@
-"""The engine itself: what several keys share, what orders refer to, what a client may have read."""
+"""A key whose token has no value cannot be had; dates by tokens are for clients of 3.0."""
 
 import asyncio
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""Feedback over HTTP: joined to the card and the suggestion that were sent, once, and only by who got them."""
+"""Feedback over HTTP: the old forms are for clients of 1.x, and what is too long is not decoded."""
 
 import asyncio
 import json

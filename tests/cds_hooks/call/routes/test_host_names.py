@@ -1,4 +1,4 @@
-"""The parts of the routes by themselves: large pages in parts, host names, redirects, refusals that are read on."""
+"""Reports that the record does not take, names of other sites, and the words of a failure."""
 
 import json
 from datetime import datetime

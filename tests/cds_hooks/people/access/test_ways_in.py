@@ -1,4 +1,4 @@
-"""The ways into a session in their words: what the form and the gate say, what the log says, and what is refused."""
+"""Who is not let in, what the log says of it, and that each view of a patient is recorded."""
 
 from itertools import product
 from pathlib import Path

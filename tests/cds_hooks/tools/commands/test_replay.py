@@ -1,4 +1,4 @@
-"""`cds-hooks replay`: the share that is read, what is drawn of verdicts and candidates, the exit codes."""
+"""`cds-hooks replay`: what it refuses, and that another day is named as the cause of a difference."""
 
 from datetime import UTC, datetime
 from typing import Any

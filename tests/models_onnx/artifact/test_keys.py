@@ -1,4 +1,4 @@
-"""What a manifest says beside its members: ages in words, percentiles, periods, inputs by name."""
+"""Keys of releases: made once, for their owner alone; a damaged file of keys is refused."""
 
 import stat
 from pathlib import Path
@@ -8,9 +8,6 @@ import pytest
 from models_onnx.artifact.keys import local_signer, maintainers, public_file, trusted_keys
 from models_onnx.errors import SignatureRefused
 from tests.each import each_row
-
-# A release of another model, a file that is too large, and errors of other files, each in its sentence.
-
 
 ROOT = Path(__file__).resolve().parents[3]
 
