@@ -16,7 +16,7 @@ from cards.fhir_validity import new_faults
 from cards.knowledge.artifact import Artifact, conditions
 from cards.knowledge.elm.compiling import Body
 from cards.knowledge.elm.errors import CqlError, LimitExceeded, NotSupported, UnknownData
-from cards.knowledge.elm.evaluation import Chart, Evaluation, read_instant
+from cards.knowledge.elm.evaluation import Evaluation
 from cards.knowledge.elm.fhir_model import Node
 from cards.knowledge.elm.parameters import as_json
 from cards.knowledge.elm.values import Interval, Tuple, Value, plain, type_name
@@ -86,11 +86,10 @@ def apply(
     `unknown` are the types of resources of which it is not known which ones the patient has. Nothing reads a clock:
     `now` is the instant of the evaluation.
     """
-    instant, home = read_instant(now)
-    chart = Chart([resource for resource in resources if not _in_error(resource)], home, unknown)
     given = list(drafts)
     parameters = {**artifact.parameters, **dict.fromkeys(artifact.drafts, given)}
-    plan = _Plan(artifact, Evaluation(chart, artifact.value_sets, instant, parameters), chart)
+    valid = [resource for resource in resources if not _in_error(resource)]
+    plan = _Plan(artifact, Evaluation(valid, artifact.value_sets, now, parameters, unknown))
     return [plan.outcome(action) for action in artifact.actions if _is_triggered(action, hook)]
 
 
@@ -108,10 +107,9 @@ def _is_triggered(action: Mapping[str, Any], hook: str | None) -> bool:
 class _Plan:
     """The actions of one artifact, with the evaluation that they share."""
 
-    def __init__(self, artifact: Artifact, evaluation: Evaluation, chart: Chart) -> None:
+    def __init__(self, artifact: Artifact, evaluation: Evaluation) -> None:
         self.artifact = artifact
         self.evaluation = evaluation
-        self.chart = chart
 
     def outcome(self, action: Mapping[str, Any]) -> Outcome:
         state, reason = self._state(action)
@@ -243,10 +241,11 @@ class _Plan:
         kind = str(activity.get("kind"))
         if kind not in _TAKEN:
             return f"requests of the kind {kind} are not made."
-        patients = self.chart.of_type("Patient") if "Patient" not in self.chart.unknown else []
-        if len(patients) != 1 or not patients[0].raw.get("id"):
+        try:
+            (patient_id,) = [patient.raw["id"] for patient in self.evaluation.resources("Patient")]
+        except (UnknownData, ValueError, KeyError):
             return "the patient's id is not known."
-        patient = {"reference": f"Patient/{patients[0].raw['id']}"}
+        patient = {"reference": f"Patient/{patient_id}"}
         resource: Json = {"resourceType": kind, "status": "draft", "for" if kind == "Task" else "subject": patient}
         if kind != "CommunicationRequest":
             resource["intent"] = str(activity.get("intent") or "order")

@@ -8,11 +8,15 @@ from typing import Any, Final
 from cards.knowledge.elm.clinical import ValueSet
 from cards.knowledge.elm.compiling import Library, link
 from cards.knowledge.elm.errors import CqlError, NotSupported
-from cards.knowledge.elm.evaluation import Chart, Evaluation, read_instant
+from cards.knowledge.elm.evaluation import Evaluation
 from cards.knowledge.elm.limits import Budget
 from cards.knowledge.elm.parameters import as_json
 
-_KEYS: Final = frozenset({"library", "libraries", "valuesets", "expressions", "resources", "parameters", "now"})
+# what a line may hold, and the type of JSON that it must be; without `expressions` nothing is evaluated
+_TYPES: Final[Mapping[str, type]] = {
+    "library": dict, "libraries": list, "valuesets": dict, "expressions": list, "resources": list, "parameters": dict,
+    "now": str,
+}  # fmt: skip
 
 
 class LineRefused(Exception):
@@ -37,8 +41,11 @@ class Session:
             given = json.loads(line, parse_float=Decimal)
         except (ValueError, RecursionError) as error:
             raise LineRefused(f"A line is not JSON ({type(error).__name__}).") from error
-        if not isinstance(given, dict) or not given.keys() & _KEYS:
-            raise LineRefused(f"A line must be a JSON object with some of {', '.join(sorted(_KEYS))}.")
+        if not isinstance(given, dict) or not given.keys() & _TYPES.keys():
+            raise LineRefused(f"A line must be a JSON object with some of {', '.join(sorted(_TYPES))}.")
+        for name in _TYPES.keys() & given.keys():
+            if given[name] is not None and not isinstance(given[name], _TYPES[name]):
+                raise LineRefused(f"`{name}` of a line must be a JSON {_TYPES[name].__name__}.")
         try:
             self._use(given)
         except (NotSupported, KeyError, TypeError, ValueError, AttributeError) as error:
@@ -61,37 +68,23 @@ class Session:
     def _evaluated(self, given: Mapping[str, Any]) -> dict[str, Any]:
         if self._main is None:
             raise LineRefused("No `library` came before the first `expressions`.")
-        now, home = _now(given)
-        resources, parameters = given.get("resources") or [], given.get("parameters") or {}
-        if (
-            not isinstance(resources, list)
-            or not isinstance(parameters, dict)
-            or not isinstance(given["expressions"], list)
-        ):
-            raise LineRefused("`resources` and `expressions` must be lists, and `parameters` an object.")
-        chart = Chart([resource for resource in resources if isinstance(resource, dict)], home)
-        evaluation = Evaluation(chart, self._value_sets, now, parameters)
-        return {"values": {str(name): self._value(evaluation, str(name)) for name in given["expressions"]}}
-
-    def _value(self, evaluation: Evaluation, name: str) -> Any:
-        assert self._main is not None  # noqa: S101 - `_evaluated` has seen to it
-        evaluation.budget = Budget()  # each expression has its own
+        resources = [resource for resource in given.get("resources") or () if isinstance(resource, dict)]
         try:
-            return as_json(evaluation.run(self._main.definition(name)))
-        except (CqlError, NotSupported) as error:
-            return {"error": str(error)}
-        except (RecursionError, OverflowError, ValueError) as error:
-            return {"error": f"The value cannot be written as JSON ({type(error).__name__})."}
+            evaluation = Evaluation(resources, self._value_sets, str(given.get("now")), given.get("parameters") or {})
+        except CqlError as error:
+            raise LineRefused(f"{error} Nothing reads the clock.") from error
+        return {"values": {str(name): _value(evaluation, self._main, str(name)) for name in given["expressions"] or ()}}
+
+
+def _value(evaluation: Evaluation, library: Library, name: str) -> Any:
+    evaluation.budget = Budget()  # each expression has its own
+    try:
+        return as_json(evaluation.run(library.definition(name)))
+    except (CqlError, NotSupported) as error:
+        return {"error": str(error)}
+    except (RecursionError, OverflowError, ValueError) as error:
+        return {"error": f"The value cannot be written as JSON ({type(error).__name__})."}
 
 
 def _wrapped(elm: Any) -> Mapping[str, Any]:
     return elm if "library" in elm else {"library": elm}
-
-
-def _now(given: Mapping[str, Any]) -> tuple[Any, int]:
-    if not isinstance(given.get("now"), str):
-        raise LineRefused("`now` must be the instant of the evaluation as an ISO 8601 text: nothing reads the clock.")
-    try:
-        return read_instant(given["now"])
-    except CqlError as error:
-        raise LineRefused(str(error)) from error

@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from cards.knowledge.artifact import PERIOD, Artifact
 from cards.knowledge.elm.errors import CqlError, NotSupported, UnknownData
-from cards.knowledge.elm.evaluation import Chart, Evaluation, read_instant
+from cards.knowledge.elm.evaluation import Evaluation
 from cards.knowledge.elm.values import Value, is_member, plain
 
 GapState: TypeAlias = Literal["open", "closed", "excluded", "not eligible", "unknown", "failed"]
@@ -41,10 +41,8 @@ def gaps_in_care(
     unknown: Iterable[str] = (),
 ) -> list[Gap]:
     """Return what each group of the measure says of the patient for a period from one date to another."""
-    instant, home = read_instant(now)
-    evaluation = Evaluation(
-        Chart(resources, home, unknown), artifact.value_sets, instant, {**artifact.parameters, PERIOD: period}
-    )
+    parameters = {**artifact.parameters, PERIOD: period}
+    evaluation = Evaluation(resources, artifact.value_sets, now, parameters, unknown)
     return [
         _gap(artifact, evaluation, group, index) for index, group in enumerate(artifact.resource.get("group") or ())
     ]

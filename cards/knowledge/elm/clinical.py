@@ -9,19 +9,13 @@ from cards.knowledge.elm.compiling import Body, Closure, ElmNode, Frame, Library
 from cards.knowledge.elm.errors import NotSupported
 from cards.knowledge.elm.fhir_model import Node
 from cards.knowledge.elm.profiles import profile_test
-from cards.knowledge.elm.temporal import Temporal
 from cards.knowledge.elm.values import (
     Code,
     Concept,
-    Interval,
     Value,
     Vocabulary,
     as_list,
-    compare,
-    end,
     local_name,
-    plain,
-    start,
 )
 
 CodeKey: TypeAlias = tuple[str | None, str]
@@ -115,10 +109,11 @@ _Test: TypeAlias = Callable[[Node], bool]
 @builds("Retrieve")
 def _retrieve(body: Body, node: ElmNode) -> Closure:
     kind = local_name(str(node["dataType"]))
-    if node.get("include") or node.get("context"):
-        raise NotSupported("A Retrieve of related data or of another context is not supported.")
+    for part in ("include", "context", "dateRange"):
+        if node.get(part):
+            raise NotSupported(f"A Retrieve with {part} is not supported.")
     profile = profile_test(kind, str(node.get("templateId") or ""))
-    tests = [*([lambda _frame: profile] if profile else []), *_code_tests(body, node), *_date_tests(body, node)]
+    tests = [*([lambda _frame: profile] if profile else []), *_code_tests(body, node)]
     body.is_fixed = False
 
     def retrieve(frame: Frame) -> Value:
@@ -159,28 +154,6 @@ def keys_at(resource: Node, name: str) -> list[CodeKey]:
     """Return the codings of an element of a resource; they are kept with the resource."""
     keys: list[CodeKey] = resource.kept(_KEYS_AT + name, lambda _key: code_keys(resource.property(name)))
     return keys
-
-
-def _date_tests(body: Body, node: ElmNode) -> list[Callable[[Frame], _Test]]:
-    if not node.get("dateRange"):
-        return []
-    if not node.get("dateProperty"):
-        raise NotSupported("A Retrieve with a date range names no element of the resource.")
-    name, requested = str(node["dateProperty"]), body.build(node["dateRange"])
-
-    def make(frame: Frame) -> _Test:
-        interval = requested(frame)
-        return lambda resource: interval is not None and _is_within(resource.property(name), interval)
-
-    return [make]
-
-
-def _is_within(value: Value, interval: Interval) -> bool:
-    period = isinstance(value, Node) and value.type == "Period"
-    first, last = (plain(value.property(name) if period else value) for name in ("start", "end"))
-    if not isinstance(first, Temporal) or not isinstance(last, Temporal):
-        return False
-    return (compare(start(interval), first) or 0) <= 0 and (compare(last, end(interval)) or 0) <= 0
 
 
 class ValueSet:

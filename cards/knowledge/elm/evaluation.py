@@ -28,40 +28,40 @@ _MOST_FRAMES: Final = 10_000
 """A definition that refers to others two hundred deep needs some ten frames of Python for each."""
 
 
-class Chart:
-    """The resources of one patient by type; the elements that were read are kept for the next evaluation."""
-
-    def __init__(self, resources: Iterable[Mapping[str, Any]], home: int, unknown: Iterable[str] = ()) -> None:
-        self.home = home
-        self.unknown = frozenset(unknown)
-        self._nodes: dict[str, list[Node]] = {}
-        for resource in resources:
-            kind = resource.get("resourceType")
-            if isinstance(kind, str):
-                self._nodes.setdefault(kind, []).append(Node(kind, resource, home))
-
-    def of_type(self, kind: str) -> list[Node]:
-        """Return the resources of a type; UnknownData where it is not known which ones the patient has."""
-        if kind in self.unknown:
-            raise UnknownData(kind)
-        return self._nodes.get(kind, [])
-
-
 class Evaluation:
-    """One evaluation: the patient's data, the instant, the parameters, and what was computed so far."""
+    """One evaluation: the patient's resources, the instant, the parameters, and what was computed so far.
+
+    `unknown` are the types of resources of which it is not known which ones the patient has. `now` is ISO 8601; its
+    offset is the time zone of the evaluation.
+
+    Raises:
+        CqlError: `now` is not a date or an instant.
+    """
 
     def __init__(
-        self, chart: Chart, value_sets: Mapping[str, ValueSet], now: Temporal, parameters: Mapping[str, Any]
+        self,
+        resources: Iterable[Mapping[str, Any]],
+        value_sets: Mapping[str, ValueSet],
+        now: str,
+        parameters: Mapping[str, Any],
+        unknown: Iterable[str] = (),
     ) -> None:
-        self.now = now
-        self.home = chart.home
+        instant = read_temporal(now, "DateTime")
+        if instant is None:
+            raise CqlError("`now` must be an ISO 8601 date or date-time.")
+        self.home = instant.offset
+        self.now = Temporal("DateTime", instant.lowest().parts, self.home, self.home)
         self.values: dict[Body, Value] = {}
         self.retrieved: dict[Closure, list[Node]] = {}
         self.budget = Budget()
-        self._chart = chart
         self._value_sets = value_sets
         self._given = parameters
         self._parameters: dict[tuple[str, str], Value] = {}
+        self._unknown = frozenset(unknown)
+        self._nodes: dict[str, list[Node]] = {}
+        for resource in resources:
+            kind = str(resource.get("resourceType"))
+            self._nodes.setdefault(kind, []).append(Node(kind, resource, self.home))
 
     def definition(self, body: Body) -> Value:
         """Return the value of a definition, computed once; what is fixed once for all evaluations."""
@@ -80,8 +80,10 @@ class Evaluation:
         return self._parameters[key]
 
     def resources(self, kind: str) -> list[Node]:
-        """Return the patient's resources of a type."""
-        collected = self._chart.of_type(kind)
+        """Return the patient's resources of a type; UnknownData where it is not known which ones there are."""
+        if kind in self._unknown:
+            raise UnknownData(kind)
+        collected = self._nodes.get(kind, [])
         spend(len(collected) // 8 + 1)
         return collected
 
@@ -113,11 +115,3 @@ class Evaluation:
             ) from error
         finally:
             sys.setrecursionlimit(frames)
-
-
-def read_instant(text: str) -> tuple[Temporal, int]:
-    """Return an instant as `Now()` gives it and its time zone offset in minutes; CqlError where it is not ISO."""
-    zone = read_temporal(text, "DateTime")
-    if zone is None:
-        raise CqlError("`now` must be an ISO 8601 date or date-time.")
-    return Temporal("DateTime", zone.lowest().parts, zone.offset, zone.offset), zone.offset

@@ -77,13 +77,6 @@ class Node:
             kind = str(raw.get("resourceType", "Resource"))
         return Node(kind, raw, self.home, extra)
 
-    def children(self) -> list[Any]:
-        """Return the elements that the JSON has, one by one."""
-        values = [self.property(name) for name in elements(self.type)]
-        return [
-            part for value in values for part in (value if isinstance(value, list) else [value]) if part is not None
-        ]
-
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Node):
             return NotImplemented

@@ -9,7 +9,6 @@ from decimal import ROUND_FLOOR, Decimal
 from functools import cmp_to_key, reduce
 from typing import Final
 
-from cards.knowledge.elm import lists
 from cards.knowledge.elm.arithmetic import add, subtract
 from cards.knowledge.elm.compiling import Body, Closure, ElmNode, Frame, builds, computes, constant
 from cards.knowledge.elm.errors import CqlError, LimitExceeded
@@ -24,10 +23,13 @@ from cards.knowledge.elm.values import (
     Interval,
     Quantity,
     Value,
+    as_list,
     both,
     compare,
+    distinct,
     end,
     equal,
+    is_member,
     local_name,
     negated_truth,
     plain,
@@ -142,28 +144,25 @@ def _holds(interval: Interval, point: Value, precision: str | None) -> bool | No
 @_relates("Contains", "In", nulls=True)
 def _contains(whole: Value, part: Value, precision: str | None) -> bool | None:
     if isinstance(whole, list):
-        return lists.contains(whole, part)
+        member = is_member(part, whole)
+        return None if part is None and not member and whole else member
     return False if whole is None else None if part is None else _holds(whole, part, precision)
 
 
-@_relates("Includes", "IncludedIn", nulls=True)
+@_relates("Includes", "IncludedIn")
 def _includes(whole: Value, part: Value, precision: str | None) -> bool | None:
     if isinstance(whole, list) or isinstance(part, list):
-        return lists.includes(whole, part)
-    if whole is None or part is None:
-        return None
+        return all(is_member(value, whole) for value in as_list(part))
     if not isinstance(part, Interval):
         return _holds(whole, part, precision)
     return both(is_at_most(start(whole), start(part), precision), is_at_most(end(part), end(whole), precision))
 
 
-@_relates("ProperIncludes", "ProperIncludedIn", nulls=True)
+@_relates("ProperIncludes", "ProperIncludedIn")
 def _properly_includes(whole: Value, part: Value, precision: str | None) -> bool | None:
-    if isinstance(whole, list) or isinstance(part, list):
-        return lists.properly_includes(whole, part)
-    if whole is None or part is None:
-        return None
-    if not isinstance(part, Interval):
+    if isinstance(part, list):
+        return _includes(whole, part, None) is True and len(distinct(whole)) > len(distinct(part))
+    if isinstance(whole, list) or not isinstance(part, Interval):
         return _properly_contains(whole, part, precision)
     return both(_includes(whole, part, precision), negated_truth(_same_as(whole, part, precision)))
 
@@ -171,7 +170,10 @@ def _properly_includes(whole: Value, part: Value, precision: str | None) -> bool
 @_relates("ProperContains", "ProperIn", nulls=True)
 def _properly_contains(whole: Value, part: Value, precision: str | None) -> bool | None:
     if isinstance(whole, list):
-        return lists.properly_contains(whole, part)
+        if part is None:
+            return None in whole and len(distinct(whole)) > 1
+        same = [equal(value, part) for value in whole]
+        return both(*(True if wanted in same else None if None in same else False for wanted in (True, False)))
     if whole is None or part is None:
         return False if whole is None and part is not None and not isinstance(part, list) else None
     return both(is_less(start(whole), part, precision), is_less(part, end(whole), precision))
@@ -208,6 +210,11 @@ def _meets(left: Interval, right: Interval, precision: str | None = None) -> boo
 # New intervals from old
 
 
+def _shared(values: list[Value], others: list[Value], *, wanted: bool) -> list[Value]:
+    """Return each value once that the others have, or that they do not have."""
+    return [value for value in distinct(values) if is_member(value, others) is wanted]
+
+
 def _combines(name: str, of_lists: Callable[[Value, Value], Value]) -> Callable[..., Callable[..., Value]]:
     """Register a function of two intervals, and beside it the one of two lists."""
 
@@ -223,7 +230,7 @@ def _combines(name: str, of_lists: Callable[[Value, Value], Value]) -> Callable[
     return register
 
 
-@_combines("Union", lists.union)
+@_combines("Union", lambda left, right: distinct([*as_list(left), *as_list(right)]))
 def _union(left: Interval, right: Interval) -> Interval | None:
     if _overlaps(left, right) is not True and _meets(left, right) is not True:
         return None
@@ -232,7 +239,7 @@ def _union(left: Interval, right: Interval) -> Interval | None:
     return Interval(low.low, high.high, low.low_closed, high.high_closed, left.point)
 
 
-@_combines("Intersect", lists.intersect)
+@_combines("Intersect", lambda left, right: None if None in (left, right) else _shared(left, right, wanted=True))
 def _intersect(left: Interval, right: Interval) -> Interval | None:
     overlaps, starts, ends = _overlaps(left, right), (start(left), start(right)), (end(left), end(right))
     if overlaps is False or (overlaps is None and None not in (*starts, *ends)):
@@ -243,7 +250,7 @@ def _intersect(left: Interval, right: Interval) -> Interval | None:
     return Interval(low.low, high.high, low.low_closed, high.high_closed, left.point)
 
 
-@_combines("Except", lists.without)
+@_combines("Except", lambda left, right: None if left is None else _shared(left, right or [], wanted=False))
 def _without(left: Interval, right: Interval) -> Interval | None:
     overlaps = _overlaps(left, right)
     if overlaps is not True:

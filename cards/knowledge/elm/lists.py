@@ -5,32 +5,27 @@ from functools import cmp_to_key
 from typing import TypeAlias
 
 from cards.knowledge.elm.compiling import Body, Closure, ElmNode, builds, computes
-from cards.knowledge.elm.errors import CqlError, LimitExceeded
-from cards.knowledge.elm.fhir_model import Node
+from cards.knowledge.elm.errors import CqlError
+from cards.knowledge.elm.fhir_model import Node, elements
 from cards.knowledge.elm.limits import spend
 from cards.knowledge.elm.temporal import Temporal
 from cards.knowledge.elm.values import (
     Tuple,
     Value,
     as_list,
-    both,
     compare,
     distinct,
     equal,
     equivalent,
-    is_member,
-    key,
     negated_truth,
     plain,
 )
 
-_MOST_ELEMENTS = 10_000
-
 
 @builds("List")
 def _list(body: Body, node: ElmNode) -> Closure:
-    elements = [body.build(element) for element in node.get("element", ())]
-    return lambda frame: [element(frame) for element in elements]
+    closures = [body.build(element) for element in node.get("element", ())]
+    return lambda frame: [closure(frame) for closure in closures]
 
 
 @builds("ToList")
@@ -66,68 +61,6 @@ def _singleton(values: list[Value]) -> Value:
     if len(values) > 1:
         raise CqlError("A list has more than one element where one is expected.")
     return values[0] if values else None
-
-
-@computes("Times")
-def _times(items: list[Tuple], others: list[Tuple]) -> list[Tuple]:
-    spend(len(items) * len(others))
-    return [Tuple({**item, **other}) for item in items for other in others]
-
-
-# What CQL says of lists and of intervals in one word; `intervals` calls these
-
-
-def contains(values: list[Value], element: Value) -> bool | None:
-    """Return whether the list has the element; whether it has one that is null is known only where it has."""
-    member = is_member(element, values)
-    return None if element is None and not member and values else member
-
-
-def properly_contains(values: list[Value], element: Value) -> bool | None:
-    """Return whether the list has the element and another one."""
-    if element is None:
-        return None in values and len(distinct(values)) > 1
-    same = [equal(value, element) for value in values]
-    return both(*(True if wanted in same else None if None in same else False for wanted in (True, False)))
-
-
-def includes(whole: Value, part: Value) -> bool | None:
-    """Return whether the list has each element of another list, or the one element."""
-    if whole is None or part is None:
-        return None
-    return all(is_member(value, whole) for value in as_list(part))
-
-
-def properly_includes(whole: Value, part: Value) -> bool | None:
-    """Return whether the list has each element of another one, and more."""
-    if whole is None or part is None:
-        return None
-    if not isinstance(part, list):
-        return properly_contains(whole, part)
-    return includes(whole, part) is True and len(distinct(whole)) > len(distinct(part))
-
-
-def union(left: Value, right: Value) -> list[Value]:
-    """Return each element of both lists once."""
-    return distinct([*as_list(left), *as_list(right)])
-
-
-def intersect(left: Value, right: Value) -> Value:
-    """Return each element that both lists have once."""
-    return None if left is None or right is None else [value for value in distinct(left) if _has(right, value)]
-
-
-def without(left: Value, right: Value) -> Value:
-    """Return each element of the first list that the second does not have, once."""
-    return None if left is None else [value for value in distinct(left) if not _has(right or [], value)]
-
-
-def _has(values: list[Value], value: Value) -> bool:
-    wanted = key(value)
-    if wanted is None:
-        return is_member(value, values)
-    spend(len(values))
-    return any(key(other) == wanted and equal(other, value) is True for other in values)
 
 
 # Order
@@ -178,29 +111,19 @@ computes("NotEqual")(lambda left, right: negated_truth(equal(left, right)))
 computes("Equivalent", nulls=True)(equivalent)
 
 
-# What a value is made of
-
-
-def _parts(value: Value) -> list[Value]:
+def _children(value: Value) -> list[Value]:
+    """Return what a value is made of: the elements of a FHIR value or of a tuple, the values of a list."""
+    parts = value if isinstance(value, list) else list(value.values()) if isinstance(value, Tuple) else []
     if isinstance(value, Node):
-        return value.children()
-    parts = value.values() if isinstance(value, Tuple) else value
-    if not isinstance(value, list | Tuple):
-        parts = [getattr(value, name) for name in getattr(value, "__dataclass_fields__", ())]
-    return [part for part in parts if part is not None and not isinstance(part, bool)]
-
-
-computes("Children")(_parts)
+        parts = [value.property(name) for name in elements(value.type)]
+    children = [part for part in parts for part in as_list(part) if part is not None]
+    spend(1 + len(children))
+    return children
 
 
 @computes("Descendents", "Descendants")
 def _descendants(value: Value) -> list[Value]:
-    collected: list[Value] = []
-    waiting = [value]
-    while waiting:
-        parts = _parts(waiting.pop(0))
-        collected += parts
-        waiting += parts
-        if len(collected) > _MOST_ELEMENTS:
-            raise LimitExceeded(f"A list has more than {_MOST_ELEMENTS} elements.")
-    return collected
+    return [part for child in _children(value) for part in (child, *_descendants(child))]
+
+
+computes("Children")(_children)

@@ -144,28 +144,6 @@ def _sort_key(body: Body, item: ElmNode, slot: int) -> Closure:
     return lambda frame: frame[slot] if path is None else element_of(frame[slot], path)
 
 
-@builds("Sort")
-def _sort(body: Body, node: ElmNode) -> Closure:
-    source, order = body.build(node["source"]), _order(body, node)
-    return lambda frame: order(frame, values) if (values := source(frame)) else values
-
-
-@builds("Filter", "ForEach")
-def _loop(body: Body, node: ElmNode) -> Closure:
-    source, keeps = body.build(node["source"]), node["type"] == "Filter"
-    with body.names(("alias", str(node.get("scope", "$this")))) as (slot,):
-        expression = body.build(node["condition" if keeps else "element"])
-
-    def evaluate(frame: Frame) -> Value:
-        values = source(frame)
-        if values is None:
-            return None
-        results = [(value, expression(frame)) for value in _each(frame, values, slot)]
-        return [value if keeps else result for value, result in results if not keeps or plain(result) is True]
-
-    return evaluate
-
-
 def _each(frame: Frame, values: list[Value], *slots: int) -> Iterator[Value]:
     """Go through the values, each being what the slots of the frame hold meanwhile."""
     for value in values:

@@ -8,6 +8,7 @@ from typing import Any
 from cards.knowledge.elm.compiling import Body, Closure, ElmNode, Frame, builds, computes
 from cards.knowledge.elm.errors import CqlError
 from cards.knowledge.elm.temporal import PRECISIONS, Temporal, checked, difference, duration
+from cards.knowledge.elm.types import to_date, to_time
 from cards.knowledge.elm.values import Uncertain, Value, plain
 
 _PARTS = {"Date": PRECISIONS[:3], "DateTime": PRECISIONS, "Time": PRECISIONS[3:]}
@@ -32,22 +33,10 @@ def _constructor(body: Body, node: ElmNode) -> Closure:
     return construct
 
 
-def _date_from(value: Temporal) -> Temporal:
-    return Temporal("Date", value.parts[:3])
-
-
-def _time_from(value: Temporal) -> Temporal | None:
-    return Temporal("Time", value.parts[3:]) if len(value.parts) > 3 else None
-
-
-computes("DateFrom")(_date_from)
-computes("TimeFrom")(_time_from)
-
-
 @builds("Now", "Today", "TimeOfDay")
 def _now(body: Body, node: ElmNode) -> Closure:
     body.is_fixed = False
-    clock = {"Today": _date_from, "TimeOfDay": _time_from}.get(node["type"], lambda now: now)
+    clock = {"Today": to_date, "TimeOfDay": to_time}.get(node["type"], lambda now: now)
     return lambda frame: clock(frame[0].now)
 
 
@@ -87,15 +76,4 @@ computes("DifferenceBetween", precision=True)(partial(_between, difference))
 
 @builds("CalculateAge")
 def _age(body: Body, node: ElmNode) -> Closure:
-    body.is_fixed = False
-    birth, unit = body.build(node["operand"]), str(node["precision"]).lower()
-
-    def age(frame: Frame) -> Value:
-        value, now = plain(birth(frame)), frame[0].now
-        return (
-            None
-            if value is None
-            else _between(duration, value, now if value.kind == "DateTime" else _date_from(now), unit)
-        )
-
-    return age
+    return body.build({**node, "type": "CalculateAgeAt", "operand": [node["operand"], {"type": "Now"}]})

@@ -256,13 +256,15 @@ def _to_concept(value: Value) -> Concept | None:
     return Concept((value,), value.display) if isinstance(value, Code) else value if type(value) is Concept else None
 
 
-def _to_date(value: Value) -> Temporal | None:
+def to_date(value: Value) -> Temporal | None:
+    """Return the date of a date-time, or of a text."""
     if isinstance(value, Temporal):
         return None if value.kind == "Time" else Temporal("Date", value.parts[:3])
     return read_temporal(value, "Date")
 
 
-def _to_time(value: Value) -> Temporal | None:
+def to_time(value: Value) -> Temporal | None:
+    """Return the time of day of a date-time, or of a text."""
     if isinstance(value, Temporal):
         return Temporal("Time", value.parts[3:]) if value.kind == "DateTime" and len(value.parts) > 3 else None
     return read_temporal(re.sub(r"(Z|[+-]\d\d:\d\d)$", "", str(value)), "Time")
@@ -275,7 +277,7 @@ def _to_ratio(value: Value) -> Ratio | None:
 
 _CONVERSIONS: Final[dict[str, Callable[[Value], Value]]] = {
     "Boolean": _to_boolean, "Integer": _to_whole("Integer"), "Long": _to_whole("Long"), "Decimal": _to_decimal,
-    "String": _to_text, "Quantity": _to_quantity, "Concept": _to_concept, "Date": _to_date, "Time": _to_time,
+    "String": _to_text, "Quantity": _to_quantity, "Concept": _to_concept, "Date": to_date, "Time": to_time,
     "Ratio": _to_ratio,
 }  # fmt: skip
 
@@ -287,6 +289,8 @@ def _asks(convert: Callable[[Value], Value]) -> Callable[[Value], bool]:
 for _kind, _convert in _CONVERSIONS.items():
     computes(f"To{_kind}")(_convert)
     computes(f"ConvertsTo{_kind}")(_asks(_convert))
+computes("DateFrom")(to_date)
+computes("TimeFrom")(to_time)
 
 
 @builds("ToDateTime", "ConvertsToDateTime")
