@@ -9,7 +9,6 @@ day an interval counts), and chapter 6 (section 6.2 for the conditional skip).
 from collections.abc import Callable, Iterable, Sequence
 from datetime import date, timedelta
 from enum import StrEnum
-from itertools import count
 
 from msgspec import Struct
 
@@ -56,18 +55,10 @@ class Evaluation(Struct, frozen=True):
     reason: str = ""
 
 
-class TargetDose(Struct):
-    """A dose of the series in this person's course: given, skipped or still open."""
-
-    rule: SeriesDose
-    number: int
-    satisfied_by: GivenDose | None = None
-    skipped: bool = False
-
-
 class Course(Struct):
-    """How far a person is in one series: the target doses, the next one and every given dose with its status.
+    """How far a person is in one series: the next target dose and every given dose with its status.
 
+    Those before `position` were given or are skipped; a recurring dose that is given stays the next one.
     `conflicts` are those that a dose of this person can begin. `valid` and `not_valid` are the doses judged so far,
     `inadvertent` the ids of those that should not have been given; `satisfied` is the day of each target dose by its
     number, of a recurring one the first.
@@ -79,7 +70,6 @@ class Course(Struct):
     conflicts: tuple[Conflict, ...]
     group_is_complete: Callable[[str], bool]
     years_back: int = 0
-    targets: list[TargetDose] = []
     position: int = 0
     evaluations: list[Evaluation] = []
     valid: list[GivenDose] = []
@@ -127,9 +117,10 @@ class Course(Struct):
         return latest
 
     @property
-    def current(self) -> TargetDose | None:
+    def current(self) -> SeriesDose | None:
         """The target dose that comes next, or None when none is left."""
-        return self.targets[self.position] if self.position < len(self.targets) else None
+        doses = self.series.doses
+        return doses[self.position] if self.position < len(doses) else None
 
     def in_season_of(self, day: date | None) -> date | None:
         """Return a day of the release's season, moved to the season of the assessment (see `years_back_to_season`)."""
@@ -142,17 +133,14 @@ class Course(Struct):
 
     def skip_current(self) -> None:
         """Go on to the next target dose without a given one."""
-        self.targets[self.position].skipped = True
         self.position += 1
 
     def satisfy_current(self, dose: GivenDose) -> None:
-        """Let a dose satisfy the current target dose; a recurring dose is put again behind itself."""
-        target = self.targets[self.position]
-        target.satisfied_by = dose
-        self.satisfied.setdefault(target.number, dose.given)
-        self.position += 1
-        if target.rule.recurring:
-            self.targets.insert(self.position, TargetDose(target.rule, target.number))
+        """Let a dose satisfy the current target dose; a recurring one comes next again."""
+        is_recurring = self.series.doses[self.position].recurring
+        self.satisfied.setdefault(self.position + 1, dose.given)
+        if not is_recurring:
+            self.position += 1
 
 
 def years_back_to_season(series: Series, as_of: date) -> int:
@@ -270,19 +258,18 @@ def _compare(count: int, condition: SkipCondition) -> bool:
 
 def evaluate(course: Course) -> None:
     """Judge every given dose of the antigen, in order of date, and advance the course."""
-    course.targets = list(map(TargetDose, course.series.doses, count(1)))
     for dose in course.given:
         course.add(_evaluate_dose(course, dose))
 
 
 def _evaluate_dose(course: Course, dose: GivenDose) -> Evaluation:
-    while (target := course.current) is not None and can_skip(course, target.rule, dose.given, dose):
+    while (rule := course.current) is not None and can_skip(course, rule, dose.given, dose):
         course.skip_current()
-    if target is None:
+    if rule is None:
         return Evaluation(dose, DoseStatus.EXTRANEOUS, ALREADY_COMPLETE)
     if dose.substandard:
         return Evaluation(dose, DoseStatus.SUBSTANDARD)
-    reason = _reason_against(course, target.rule, dose)
+    reason = _reason_against(course, rule, dose)
     if reason == TOO_OLD:
         return Evaluation(dose, DoseStatus.EXTRANEOUS, reason)
     if reason:

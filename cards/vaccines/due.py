@@ -436,7 +436,7 @@ _SHARED_DECISIONS: Final[tuple[_SharedDecision, ...]] = _read_shared_decisions()
 
 
 def _next_doses(forecast: GroupForecast) -> list[SeriesDose]:
-    return [target.rule for item in forecast.best if (target := item.course.current) is not None]
+    return [rule for item in forecast.best if (rule := item.course.current) is not None]
 
 
 def _why_not_judged(forecast: GroupForecast, person: Person, knowledge: VaccineKnowledge) -> str | None:

@@ -3,13 +3,13 @@
 Source: CDC, Logic Specification for ACIP Recommendations 4.5, chapter 7.
 """
 
-from collections.abc import Container, Iterable
+from collections.abc import Collection, Container, Iterable
 from datetime import date
 from enum import StrEnum
 
 from msgspec import Struct
 
-from cards.vaccines.course import DAY, Course, TargetDose, ages_on, can_skip, conflict_end, reference_date
+from cards.vaccines.course import DAY, Course, ages_on, can_skip, conflict_end, reference_date
 from cards.vaccines.knowledge import Ages, Antigen, Contraindication, SeriesDose
 from cards.vaccines.patient import Person
 
@@ -47,27 +47,28 @@ class Forecast(Struct, frozen=True):
 def forecast(course: Course, antigen: Antigen, as_of: date) -> Forecast:
     """Return the forecast of one evaluated series on a day."""
     person = course.person
-    target = _first_needed(course, as_of)
-    if target is None and course.valid_doses:
+    rule = _first_needed(course, as_of)
+    if rule is None and course.valid:
         return Forecast(SeriesStatus.COMPLETE)
     if _is_immune(person, antigen):
         return Forecast(SeriesStatus.IMMUNE)
-    if against := _contraindications(target, person, antigen, as_of):
+    forbidden = _forbidden(antigen, person, as_of)
+    if against := _contraindications(rule, person, antigen, forbidden, as_of):
         return Forecast(SeriesStatus.CONTRAINDICATED, contraindicated_by=against)
-    while target is not None:
-        target_forecast = _forecast_target(course, antigen, target, as_of)
-        if target_forecast.earliest is None or not can_skip(course, target.rule, target_forecast.earliest):
-            return target_forecast
+    while rule is not None:
+        dose_forecast = _forecast_dose(course, rule, forbidden, as_of)
+        if dose_forecast.earliest is None or not can_skip(course, rule, dose_forecast.earliest):
+            return dose_forecast
         course.skip_current()
-        target = course.current
-    return Forecast(SeriesStatus.COMPLETE if course.valid_doses else SeriesStatus.NOT_RECOMMENDED)
+        rule = course.current
+    return Forecast(SeriesStatus.COMPLETE if course.valid else SeriesStatus.NOT_RECOMMENDED)
 
 
-def _first_needed(course: Course, as_of: date) -> TargetDose | None:
+def _first_needed(course: Course, as_of: date) -> SeriesDose | None:
     """Return the next target dose that cannot be skipped; those before it are skipped."""
-    while (target := course.current) is not None and can_skip(course, target.rule, as_of):
+    while (rule := course.current) is not None and can_skip(course, rule, as_of):
         course.skip_current()
-    return target
+    return rule
 
 
 def _is_immune(person: Person, antigen: Antigen) -> bool:
@@ -85,17 +86,15 @@ def _is_immune(person: Person, antigen: Antigen) -> bool:
 
 
 def _contraindications(
-    target: TargetDose | None, person: Person, antigen: Antigen, as_of: date
+    rule: SeriesDose | None, person: Person, antigen: Antigen, forbidden: dict[str, Contraindication], as_of: date
 ) -> tuple[Contraindication, ...]:
     """Return what forbids the series: a contraindication of the antigen, or of each vaccine that could be given."""
     if not person.codes.isdisjoint(antigen.contraindicated_by):
         applicable = tuple(item for item in antigen.contraindications if _applies(item, person, as_of))
         if applicable:
             return applicable
-    against = _forbidden(antigen, person, as_of)
-    wanted = target.rule.preferable_cvx if target is not None else frozenset()
-    if wanted and against and wanted <= against.keys():
-        return tuple({id(against[code]): against[code] for code in sorted(wanted)}.values())
+    if forbidden and rule is not None and rule.preferable_cvx and rule.preferable_cvx <= forbidden.keys():
+        return tuple({id(forbidden[code]): forbidden[code] for code in sorted(rule.preferable_cvx)}.values())
     return ()
 
 
@@ -117,13 +116,11 @@ def _applies(item: Contraindication, person: Person, as_of: date) -> bool:
     return item.observation in person.codes and person.within_ages(as_of, item.begin_age, item.end_age)
 
 
-def _forecast_target(course: Course, antigen: Antigen, target: TargetDose, as_of: date) -> Forecast:
-    rule, person = target.rule, course.person
-    ages = ages_on(rule, as_of)
+def _forecast_dose(course: Course, rule: SeriesDose, forbidden: Collection[str], as_of: date) -> Forecast:
+    person, ages = course.person, ages_on(rule, as_of)
     maximum = person.at_age(ages.maximum) if ages is not None else None
     if maximum is not None and as_of >= maximum:
         return Forecast(SeriesStatus.AGED_OUT)
-    forbidden = _forbidden(antigen, person, as_of)
     earliest = _earliest(course, rule, ages, forbidden, as_of)
     if maximum is not None and earliest is not None and earliest >= maximum:
         return Forecast(SeriesStatus.AGED_OUT)
@@ -150,7 +147,11 @@ def _forecast_target(course: Course, antigen: Antigen, target: TargetDose, as_of
 
 
 def _latest_of(*days: date | None) -> date | None:
-    return max((day for day in days if day is not None), default=None)
+    latest = None
+    for day in days:
+        if day is not None and (latest is None or day > latest):
+            latest = day
+    return latest
 
 
 def _earliest(
@@ -173,6 +174,8 @@ def _earliest(
 
 def _latest_interval(course: Course, rule: SeriesDose, as_of: date, which: str) -> date | None:
     """Return the latest day that any interval of the dose gives."""
+    if not rule.intervals:
+        return None
     days: list[date] = []
     for interval in rule.intervals:
         period = getattr(interval, which) if interval.holds_on(as_of) else None
@@ -189,8 +192,7 @@ def _end_of_conflicts(course: Course, rule: SeriesDose, forbidden: Iterable[str]
 
 def _dose_number(course: Course, start: date | None) -> int:
     """Return the number of the next dose: doses that count and one more, within the season of a seasonal vaccine."""
-    days_given = [target.satisfied_by.given for target in course.targets if target.satisfied_by is not None]
-    return 1 + (len(days_given) if start is None else sum(day >= start for day in days_given))
+    return 1 + (len(course.valid) if start is None else sum(dose.given >= start for dose in course.valid))
 
 
 def _recommended_vaccines(

@@ -38,11 +38,10 @@ class Candidate(Struct, frozen=True):
         earliest = self.forecast.earliest
         if earliest is None:
             return None
-        remaining = self.course.targets[self.course.position + 1 :]
         ends = [
             interval.minimum.after(earliest)
-            for target in remaining
-            for interval in target.rule.intervals
+            for rule in self.series.doses[self.course.position + 1 :]
+            for interval in rule.intervals
             if interval.minimum is not None
         ]
         return max(ends, default=earliest)
@@ -50,7 +49,7 @@ class Candidate(Struct, frozen=True):
     @property
     def is_completable(self) -> bool:
         """SELECTB-3."""
-        last = self.course.targets[-1].rule
+        last = self.series.doses[-1]
         maximum = self.course.person.at_age(last.ages[-1].maximum) if last.ages else None
         return self.finish is not None and (maximum is None or self.finish < maximum)
 
@@ -62,7 +61,7 @@ class Candidate(Struct, frozen=True):
     @property
     def open_doses(self) -> int:
         """How many target doses are neither given nor skipped."""
-        return sum(target.satisfied_by is None and not target.skipped for target in self.course.targets)
+        return len(self.series.doses) - self.course.position
 
 
 def is_relevant(series: Series, person: Person, as_of: date) -> bool:
@@ -235,7 +234,7 @@ def assess(
     """
     doses = doses_by_antigen(person, knowledge.schedule)
     codes = {dose.cvx for dose in person.doses}
-    conflicts = tuple(conflict for conflict in knowledge.schedule.conflicts if conflict.previous & codes)
+    conflicts = tuple(item for item in knowledge.schedule.conflicts if codes and not codes.isdisjoint(item.previous))
     wanted = set(antigens)
     forecasts: list[GroupForecast] = []
     for name, group in knowledge.schedule.groups.items():
@@ -260,8 +259,8 @@ def _numbered(best: list[Candidate]) -> Iterator[Candidate]:
         return
     counted = {id(dose) for candidate in best for dose in candidate.course.valid}
     for candidate in best:
-        target = candidate.course.current
-        seasonal = target is not None and target.rule.season_start is not None
+        rule = candidate.course.current
+        seasonal = rule is not None and rule.season_start is not None
         if candidate.series.type != "Risk" or seasonal or candidate.forecast.dose_number is None:
             yield candidate
         else:
@@ -372,8 +371,8 @@ def _blend(
     forecasts_open = [item.forecast for item in items if item.forecast.status is SeriesStatus.NOT_COMPLETE]
     earliest = _earliest(forecasts_open, latest_dose, group)
     numbers = [item.dose_number for item in forecasts_open if item.dose_number is not None]
-    recommended = min((item.recommended for item in forecasts_open if item.recommended is not None), default=None)
-    past_due = min((item.past_due for item in forecasts_open if item.past_due is not None), default=None)
+    recommended = [item.recommended for item in forecasts_open if item.recommended is not None]
+    past_due = [item.past_due for item in forecasts_open if item.past_due is not None]
     return GroupForecast(
         name,
         series_type,
@@ -381,8 +380,8 @@ def _blend(
         items,
         dose_number=min(numbers) if group.full else max(numbers),
         earliest=earliest,
-        recommended=_not_before(earliest, recommended) or earliest,
-        past_due=_not_before(earliest, past_due),
+        recommended=_not_before(earliest, min(recommended, default=None)) or earliest,
+        past_due=_not_before(earliest, min(past_due, default=None)),
         vaccines=tuple(dict.fromkeys(code for item in forecasts_open for code in item.vaccines)),
     )
 
@@ -404,6 +403,8 @@ def _earliest(open_forecasts: list[Forecast], latest_dose: date | None, group: V
 def _status(forecasts: list[Forecast]) -> SeriesStatus:
     """Table 9-4; for one antigen it is the status of its series."""
     statuses = {item.status for item in forecasts}
+    if len(statuses) == 1:
+        return forecasts[0].status
     order = (
         SeriesStatus.CONTRAINDICATED,
         SeriesStatus.AGED_OUT,
@@ -413,4 +414,4 @@ def _status(forecasts: list[Forecast]) -> SeriesStatus:
     for status in order:
         if status in statuses:
             return status
-    return SeriesStatus.IMMUNE if statuses == {SeriesStatus.IMMUNE} else SeriesStatus.COMPLETE
+    return SeriesStatus.COMPLETE
