@@ -19,7 +19,7 @@ from msgspec.structs import replace
 
 from cards.card import WebAddress
 from cards.extension import Fact
-from cards.preventive.chart import Done, declined, done, is_ordered, other_entries, results_of
+from cards.preventive.chart import Done, declined, done, is_ordered, other_entries, results_of, tests_on_chart
 from cards.preventive.judgement import JudgedChart
 from cards.preventive.knowledge import PREVENTIVE, Order
 from cards.text import format_number, plain, unit
@@ -207,7 +207,7 @@ class OpenResult(Struct, frozen=True):
 def open_results(chart: JudgedChart) -> tuple[OpenResult, ...]:
     """Return the results that wait for what follows them, the first row of each screening, in the table's order."""
     by_screening: dict[str, OpenResult] = {}
-    for row in ABNORMAL_RESULTS.rows:
+    for row in _rows_on_chart(chart.record):
         if row.screening not in by_screening and _is_for(row, chart):
             result = _open_number(row, chart) if row.analytes else _open_words(row, chart)
             if result is not None:
@@ -215,14 +215,22 @@ def open_results(chart: JudgedChart) -> tuple[OpenResult, ...]:
     return tuple(by_screening.values())
 
 
+def _rows_on_chart(record: PatientRecord) -> list[AbnormalResult]:
+    """Return the rows of which the chart has an entry: a number, a test, a problem, or words under any name."""
+    tests, coded = tests_on_chart(record), any(codes for _, _, codes in record.derive(_active_by_icd10))
+    told = bool(record.derive(_told_elsewhere))
+    return [
+        row
+        for row in ABNORMAL_RESULTS.rows
+        if row.analytes or (coded and row.icd10) or (told and row.any_entry) or not tests.isdisjoint(row.tests)
+    ]
+
+
 def _is_for(row: AbnormalResult, chart: JudgedChart) -> bool:
-    age = chart.age
-    if (row.from_age is not None or row.to_age is not None) and age is None:
-        return False
-    if row.from_age is not None and age is not None and age < row.from_age:
-        return False
-    if row.to_age is not None and age is not None and age > row.to_age:
-        return False
+    if row.from_age is not None or row.to_age is not None:
+        age = chart.age
+        if age is None or age < (row.from_age or 0) or (row.to_age is not None and age > row.to_age):
+            return False
     if row.sex is not None and chart.sex not in (row.sex, None):
         return False
     return not row.only_with or find_condition(chart.record, *row.only_with) is not None

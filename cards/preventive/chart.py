@@ -5,7 +5,7 @@ ServiceRequest of the last 90 days. What was declined is read by fhir/mapping/de
 """
 
 import re
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence, Set
 from datetime import date
 from functools import cached_property
 from typing import Any, Final, TypeAlias, TypeVar
@@ -176,6 +176,11 @@ def results_of(
     now = record.as_of_epoch
     past = {test.source: test for test in reversed(entries) if test.time is not None and not test.time.is_after(now)}
     return sorted(past.values(), key=lambda test: test.time.instant if test.time is not None else 0.0, reverse=True)
+
+
+def tests_on_chart(record: PatientRecord) -> Set[str]:
+    """Return the names of the tests that an entry of the chart names."""
+    return record.derive(_that_name_tests).keys()
 
 
 def other_entries(record: PatientRecord) -> list[Done]:

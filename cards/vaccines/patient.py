@@ -379,11 +379,11 @@ def _terms(record: PatientRecord) -> Iterator[PatientObservation]:
         for active_medication in active_medications(record)
         if active_medication.identity.systemic
     ]
+    taken = {key: medication for medication, keys in reversed(systemic) for key in keys}
     charted = charted_groups(record)
-    for observation, kind, key in _CHART_TERMS if systemic else _CONDITION_TERMS:
+    for observation, kind, key in _CHART_TERMS if taken else _CONDITION_TERMS:
         if kind in _OF_MEDICATIONS:
-            medication = next((item for item, keys in systemic if key in keys), None)
-            if medication is not None:
+            if (medication := taken.get(key)) is not None:
                 yield PatientObservation(observation, _day(medication.authored), medication.source, medication.name)
         elif key in charted and (hit := find_condition(record, key)) is not None:
             is_open = kind == _TO_CHECK or bool(hit.doubt)

@@ -103,7 +103,7 @@ def _is_plausible(weight: Measurement, record: PatientRecord) -> bool:
     months = _age_months(record, weight.time.instant)
     if months is None:
         return True
-    least = max((bounds for bounds in BOUNDS if bounds.age_months <= months), key=lambda bounds: bounds.age_months)
+    least = next(bounds for bounds in reversed(BOUNDS) if bounds.age_months <= months)
     is_child = months < _ADULT_YEARS * 12
     return weight.value >= least.least_kg and (not is_child or weight.value <= _most_kg(months))
 

@@ -37,18 +37,18 @@ class Exclusion(Struct, frozen=True):
     text: str
     find: Callable[[PatientRecord], object]
 
-    def reason(self, subject: str, record: PatientRecord) -> WhyNot | None:
-        """Return the reason against this patient, about a model, an equation or an advisor; None for no reason."""
-        found = self.find(record)
-        if isinstance(found, WhyNot):
-            return found
-        return WhyNot(subject, self.code, self.text.format(found=found)) if found not in (None, False) else None
-
 
 def first_reason(exclusions: Iterable[Exclusion], subject: str, record: PatientRecord) -> WhyNot | None:
-    """Return the first reason to say nothing about this patient; None where there is none."""
-    reasons = (exclusion.reason(subject, record) for exclusion in exclusions)
-    return next((reason for reason in reasons if reason is not None), None)
+    """Return the first reason against this patient, about a model, an equation or an advisor; None for no reason."""
+    for exclusion in exclusions:
+        found = exclusion.find(record)
+        if found is not None and found is not False:
+            return found if isinstance(found, WhyNot) else _worded(exclusion, found, subject)
+    return None
+
+
+def _worded(exclusion: Exclusion, found: object, subject: str) -> WhyNot:
+    return WhyNot(subject, exclusion.code, exclusion.text.format(found=found))
 
 
 def on_record(code: str, text: str, *groups: str) -> Exclusion:

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property, partial, reduce
+from functools import cached_property, partial
 from inspect import iscoroutinefunction
 from typing import Any, Final
 
@@ -39,7 +39,7 @@ from cds_hooks.call.services._model import (
 )
 from cds_hooks.call.trusted_models import AbsentModel
 from cds_hooks.evidence.storage.decision import suggestion_uuid
-from fhir.mapping.features.feature import FeatureVector
+from fhir.mapping.features.feature import FeatureVector, joined_features
 from fhir.mapping.medications.identity import MedicationIdentity
 from fhir.record.record import PatientRecord
 from fhir.record.refusals import WhyNot
@@ -186,7 +186,7 @@ class Advice(Struct):
             system_actions=[action for advice in several for action in advice.system_actions],
             silences=[silence for advice in several for silence in advice.silences],
             worklist=[entry for advice in several for entry in advice.worklist],
-            features=reduce(FeatureVector.joined_with, features) if features else None,
+            features=joined_features(features) if features else None,
             orders=_joined_orders(orders) if orders else None,
             vaccinations=next((advice.vaccinations for advice in several if advice.vaccinations is not None), None),
             models=_each_once(model for advice in several for model in advice.models),

@@ -71,7 +71,7 @@ async def find(call: ServiceInput) -> Advice:
     outcome = call.check_orders(drafts, names, signing=True, active_orders=True, originals=charted)
     notes = call.notes_of_orders(outcome.cards, outcome.medications)
     advice = Advice(silences=list(outcome.silences), notes=notes)
-    is_for_comfort = PALLIATIVE.reason("patient", record) is not None or ends_in == "hospice"
+    is_for_comfort = PALLIATIVE.find(record) is not None or ends_in == "hospice"
     for card, medication in zip(outcome.cards, outcome.medications, strict=True):
         if is_for_comfort and card.indicator != "critical":
             advice.silences.append(WhyNot(medication.name, "palliative", _COMFORT))

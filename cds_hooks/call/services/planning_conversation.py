@@ -22,6 +22,7 @@ from cds_hooks.call.services._exclusions import (
     SHORT_OUTLOOK,
     Exclusion,
     declined,
+    first_reason,
     limited_outlook,
     named,
     named_by_problem,
@@ -91,7 +92,7 @@ async def find(call: ServiceInput) -> Advice:
     illness = _serious_illness(record)
     if illness is not None:
         return _without_number(call, *illness)
-    dominated = _DOMINATED.reason(MODEL.manifest.id, record)
+    dominated = first_reason((_DOMINATED,), MODEL.manifest.id, record)
     if dominated is not None:
         return Advice(silences=[dominated])
     call.prefetch.require("labs")
@@ -180,9 +181,10 @@ def _wishes_charted(record: PatientRecord) -> str | None:
         if condition_status(problem, record.as_of_epoch) != "past" and names_one_of((words, TALKED_ABOUT)):
             return f"Condition/{problem.id}"
     for observation in record.observations:
-        is_answered = observation.valueCodeableConcept is not None or bool(observation.valueString)
-        codes = {coding.code for coding in observation.code.coding}
-        if is_answered and observation.status in USABLE_STATUS and codes & WISHES:
+        is_answered = observation.valueCodeableConcept is not None or observation.valueString
+        if not is_answered or observation.status not in USABLE_STATUS:
+            continue
+        if any(coding.code in WISHES for coding in observation.code.coding):
             return f"Observation/{observation.id}"
     return None
 

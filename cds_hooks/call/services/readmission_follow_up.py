@@ -18,7 +18,7 @@ from cards.text import decapitalized
 from cds_hooks.call.prefetch.needs import Needs
 from cds_hooks.call.protocol.hooks import ENCOUNTER_DISCHARGE, EncounterDischargeContext
 from cds_hooks.call.services._equation import offer
-from cds_hooks.call.services._exclusions import Exclusion
+from cds_hooks.call.services._exclusions import Exclusion, first_reason
 from cds_hooks.call.services._follow_up import FEATURES as SCORE_FEATURES
 from cds_hooks.call.services._follow_up import FOLLOW_UP_DAYS, NO_FOLLOW_UP, advise_by_scores, facility_of
 from cds_hooks.call.services._model import ChartModel, ModelEstimate
@@ -60,7 +60,7 @@ async def find(call: ServiceInput) -> Advice:
 
 async def _by_model(call: ServiceInput) -> Advice:
     """One info card where the estimate is among the highest of the study's stays, else the reason for none."""
-    without = WITHOUT_DIABETES.reason(MODEL.manifest.id, call.record)
+    without = first_reason((WITHOUT_DIABETES,), MODEL.manifest.id, call.record)
     if without is not None:
         return Advice(silences=[without])
     vector = OF_CHART.inputs(call.record)

@@ -246,16 +246,23 @@ class FeatureVector(Struct):
             [gap for gap in self.missing if gap.feature.name in names],
         )
 
-    def joined_with(self, other: "FeatureVector") -> "FeatureVector":
-        """Return the features of both, each once."""
-        names = {feature.name for feature in self.features}
-        more = other.only([feature.name for feature in other.features if feature.name not in names])
-        return FeatureVector(
-            (*self.features, *more.features),
-            np.concatenate((self.values, more.values)),
-            [*self.evidence, *more.evidence],
-            [*self.missing, *more.missing],
-        )
+
+def joined_features(vectors: Iterable[FeatureVector]) -> FeatureVector:
+    """Return the features of all, each once, as the first vector that has it says."""
+    evidence: dict[str, FeatureValue | None] = {}
+    features: dict[str, Feature] = {}
+    missing: dict[str, Missing] = {}
+    for vector in vectors:
+        for gap in vector.missing:
+            if gap.feature.name not in features:
+                missing[gap.feature.name] = gap
+        for feature, value in zip(vector.features, vector.evidence, strict=True):
+            if feature.name not in features:
+                features[feature.name], evidence[feature.name] = feature, value
+    values = [nan if value is None else value.value for value in evidence.values()]
+    return FeatureVector(
+        tuple(features.values()), np.array(values, dtype=np.float64), list(evidence.values()), list(missing.values())
+    )
 
 
 def not_in_table(name: str, what: str, wanted: Iterable[str], choices: Iterable[str], table: str) -> list[str]:

@@ -1,7 +1,7 @@
 """Words of reports in one spelling, HLA alleles, and the genes that a text names."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Final, Literal, TypeAlias
 
@@ -278,7 +278,7 @@ def _genes_in(text: str) -> tuple[str, ...]:
 def _genes_possible(text: str) -> list[str]:
     """Return the genes of which a text holds a part of the name; the patterns need not be asked about the others."""
     words = text.lower()
-    return [gene for gene, stems in _STEMS.items() if any(stem in words for stem in stems)]
+    return list(dict.fromkeys([gene for stem, gene in _STEMS if stem in words]))
 
 
 def is_of_another(texts: Iterable[str]) -> bool:
@@ -330,9 +330,11 @@ _OTHER_STEMS = {
     "DPYD": ("dihydropyrimidine", "dpd"),
     "NUDT15": ("nudix",),
 }
-_STEMS: Final[Mapping[str, tuple[str, ...]]] = {
-    gene: (gene.lower().removeprefix("cyp").partition("-")[0], *_OTHER_STEMS.get(gene, ())) for gene in _PATTERNS
-}
+_STEMS: Final[Sequence[tuple[str, str]]] = [
+    (stem, gene)
+    for gene in _PATTERNS
+    for stem in (gene.lower().removeprefix("cyp").partition("-")[0], *_OTHER_STEMS.get(gene, ()))
+]
 
 
 _BRACKETS: Final = late_pattern(r"\s*\((?P<inside>[^()]{5,})\)")
