@@ -194,7 +194,7 @@ def analyte_in_words(observation: Observation, part: Observation | ObservationCo
         part.valueRange,
         part.valueRatio,
     )
-    if all(value is None for value in values):
+    if values.count(None) == len(values):
         return None
     site = observation.bodySite.words if observation.bodySite is not None else ""
     if is_another_fluid(f"{site} {(observation.specimen and observation.specimen.display) or ''}"):

@@ -851,6 +851,12 @@ def read_resources(
     return reading.finish()
 
 
+_WITH_SUBJECT: Final[frozenset[type[Any]]] = frozenset(
+    kind for kind in FACT_TYPES if "subject" in kind.__struct_fields__
+)
+"""Those that say `subject`; AllergyIntolerance and Immunization say `patient`."""
+
+
 class _Reading:
     """Takes resources in, in one pass; whom they are about is checked on the way."""
 
@@ -866,20 +872,21 @@ class _Reading:
         self.of_others: list[str] = []
 
     def take_bundle(self, bundle: Bundle) -> None:
-        by_type, usual = self.resources.by_type, self.usual
-        kind: type[Any] | None = None
-        kept: list[Any] | None = None
-        for entry in bundle.entry:
-            resource = entry.resource
-            if type(resource) is not kind:  # the answer to a search is of one kind, but for what it includes
-                kind = type(resource)
-                kept = by_type.get(kind) if "subject" in getattr(kind, "__struct_fields__", ()) else None
-            # AllergyIntolerance and Immunization say `patient`; the first line of the test is the hot path.
-            subject = resource.subject if resource is not None and kept is not None else None
-            if kept is not None and subject is not None and subject.reference == usual:
-                kept.append(resource)
-            elif resource is not None:
-                self.take(resource, entry.fullUrl)
+        resources: list[Any] = [entry.resource for entry in bundle.entry]
+        usual, ours = self.usual, list[Any]()
+        for kind in _WITH_SUBJECT.intersection(map(type, resources)):  # mostly one: the answer to a search
+            known = [
+                resource
+                for resource in resources
+                if type(resource) is kind and (whom := resource.subject) is not None and whom.reference == usual
+            ]
+            self.resources.by_type[kind] += known
+            ours += known
+        if len(ours) < len(resources):
+            taken = set(map(id, ours))
+            for entry in bundle.entry:
+                if entry.resource is not None and id(entry.resource) not in taken:
+                    self.take(entry.resource, entry.fullUrl)
 
     def take(self, resource: Any, full_url: str | None) -> None:
         if isinstance(resource, Patient):

@@ -46,6 +46,12 @@ def distinct(resources: list[Any], refusals: list[Refusal]) -> list[Any]:
     """
     if len({resource.id for resource in resources}) == len(resources):
         return resources
+    first: dict[str | bytes, Any] = {}
+    for resource in resources:
+        if first.setdefault(resource.id or encode(resource), resource) != resource:
+            break
+    else:
+        return list(first.values())
     by_identity: dict[str | bytes, list[Any]] = {}
     for resource in resources:
         by_identity.setdefault(encode(resource) if resource.id is None else resource.id, []).append(resource)

@@ -674,6 +674,8 @@ async def choose_cards(cards: Sequence[Card], call: CheckedCall, checks: Sequenc
     """Return the cards to show now, and the reason against each of the others."""
     chosen = Chosen(list(cards), worklist=call.worklist)
     for check in checks:
+        if not chosen.cards:
+            break
         await _ask(check, chosen, call)
     return chosen
 
@@ -681,7 +683,7 @@ async def choose_cards(cards: Sequence[Card], call: CheckedCall, checks: Sequenc
 async def _ask(check: Check, chosen: Chosen, call: CheckedCall) -> None:
     """Take the cards and suggestions that this check holds back out of `chosen`, with their reasons."""
     passed_cards: dict[str, Card] = {}
-    choices = await check.choose(chosen.cards, call) if check.choose is not None and chosen.cards else {}
+    choices = await check.choose(chosen.cards, call) if check.choose is not None else {}
     for card in chosen.cards:
         choice = await check.card(card, call) if check.card is not None else choices.get(card.uuid)
         card, silence = (choice, None) if isinstance(choice, Card) else (card, choice)
