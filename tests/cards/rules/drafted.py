@@ -1,4 +1,4 @@
-"""Drafts as clinicians write them, tests/cases/drafts: a chart in a few words, one draft, what is to be said of it.
+"""Drafts in the words of orders, tests/cases/drafts: a chart in a few words, one draft, what is to be said of it.
 
 A file holds cases of one field. `chart` is that of tests/cases/rules with shorter entries: `problems` are
 [code or null, words, days ago], `takes` and `draft` are "product | sig", `procedures` are [words, code, days ago],

@@ -1,4 +1,4 @@
-"""Dangerous drafts as clinicians write them, look-alikes, and the same with a fact missing (tests/cases/drafts)."""
+"""Dangerous drafts in the words of orders, look-alikes, and the same with a fact missing (tests/cases/drafts)."""
 
 import copy
 import random

@@ -1,4 +1,4 @@
-"""Charts with drafts of tests/cases/requests.jsonl, written from the rules' sources by one who did not write the rules.
+"""Charts with drafts of tests/cases/requests.jsonl, written from the rules' sources and not from the rules.
 
 The form is that of `tests/cases/calls.jsonl` (tests/written_calls.py). Every finding and its severity must be as
 stated; `suggestions` is how many are offered, and accepting one must leave less to say.

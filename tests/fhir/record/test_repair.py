@@ -1,4 +1,4 @@
-"""Repairs of resources, worked out by hand: what is mended, and what stays exactly as it came."""
+"""Repairs of resources: what is mended, and what stays exactly as it came."""
 
 from typing import Any
 

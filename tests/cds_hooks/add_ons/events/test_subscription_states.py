@@ -1,4 +1,4 @@
-"""What is known of a subscription after each notification, worked out by hand, and what is read of its FHIR server."""
+"""What is known of a subscription after each notification, and what is read of its FHIR server."""
 
 import asyncio
 import json

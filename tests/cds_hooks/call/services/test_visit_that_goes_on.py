@@ -10,13 +10,13 @@ import pytest
 
 from cds_hooks.call.services import find_services
 from cds_hooks.tools.kit.simulator.fhir_search import prefetch_from
-from tests.cds_hooks.call.services import internist_charts
+from tests.cds_hooks.call.services import invented_charts
 from tests.cds_hooks.call.services.chart_cases import AS_OF, VISIT, as_call, text_of
-from tests.cds_hooks.call.services.internist_charts import Chart
+from tests.cds_hooks.call.services.invented_charts import Chart
 from tests.cds_hooks.calls import ORDERS, client
 
 Json = dict[str, Any]
-CHARTS = [chart for charts in internist_charts.CHARTS.values() for chart in charts]
+CHARTS = [chart for charts in invented_charts.CHARTS.values() for chart in charts]
 HOOKS = ("patient-view", "encounter-discharge")
 IN_HOSPITAL = {"dm2", "dm4"}
 """Stays: what is taken at home is not reviewed in them, and at discharge it is."""

@@ -128,7 +128,7 @@ def test_what_may_be_more_than_it_seems_is_not_guessed(words: str) -> None:
     assert sig.times_high is None
 
 
-# Everything that a sig says, worked out by hand: amounts, times, days, limits, and why it is not understood.
+# Everything that a sig says: amounts, times, days, limits, and why it is not understood.
 MG, TABLET, ML, PATCH, UNITS = (
     DoseUnit("mg"),
     DoseUnit("unit"),

@@ -1,4 +1,4 @@
-"""ORC with OBR, RXO, RXE and RXA as whole resources, worked out by hand from HL7's v2-to-FHIR guide."""
+"""ORC with OBR, RXO, RXE and RXA as whole resources, worked out from HL7's v2-to-FHIR guide."""
 
 from collections.abc import Callable, Mapping
 from typing import Any

@@ -1,7 +1,7 @@
-"""Charts that were written as an internist would, for each service: what its card must say, or that it stays silent.
+"""Invented charts for each service: what its card must say, or that it stays silent.
 
 They are the project's own: other words and codes than those of the cases that were given. Each is a row of
-`internist_charts.jsonl`; an entry of a chart is the name of a function of this module and its arguments.
+`invented_charts.jsonl`; an entry of a chart is the name of a function of this module and its arguments.
 """
 
 import json

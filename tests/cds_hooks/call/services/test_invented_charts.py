@@ -1,4 +1,4 @@
-"""Every service on charts that an internist wrote: the card that is wanted, and silence for its look-alikes."""
+"""Every service on invented charts: the card that is wanted, and silence for its look-alikes."""
 
 import re
 from pathlib import Path
@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 
 from tests.cds_hooks.call.services.chart_cases import Json, answers, text_of
-from tests.cds_hooks.call.services.internist_charts import CHARTS, Chart
+from tests.cds_hooks.call.services.invented_charts import CHARTS, Chart
 from tests.each import some_of
 
 
 @pytest.mark.sampled
 @pytest.mark.parametrize("service", CHARTS)
-def test_a_service_says_what_an_internist_wants_and_nothing_of_the_look_alikes(tmp_path: Path, service: str) -> None:
+def test_a_service_says_what_is_wanted_and_nothing_of_the_look_alikes(tmp_path: Path, service: str) -> None:
     charts = some_of(CHARTS[service], 2)
     given = answers(tmp_path / "answers", service, [chart.resources for chart in charts])
     assert {chart.id: _fault(chart, answer) for chart, answer in zip(charts, given, strict=True)} == {
