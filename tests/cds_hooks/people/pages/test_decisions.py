@@ -163,17 +163,6 @@ async def test_the_page_of_one_decision_is_open_to_whom_the_setting_names(
         assert answer.status_code == status
 
 
-async def test_with_a_trust_file_only_the_operator_sees_decisions(tmp_path: Path) -> None:
-    token = "operator-token-of-the-tests"  # noqa: S105 - of this test only
-    # the pages of single decisions may be open to everyone there; a search through all of them is not
-    opened = {"operator_token": token, "explain_pages": "everyone", "public_url": "http://127.0.0.1:8085"}
-    async with counting_client(tmp_path, trust_file=trust_file_in(tmp_path), **opened) as calls:
-        assert (await calls.get("/decisions")).status_code == 403
-        assert (await calls.post("/decisions", headers=FORM)).status_code == 403
-        shown = await calls.get("/decisions", headers={"authorization": f"Bearer {token}"})
-        assert (shown.status_code, "Open development profile" in shown.text) == (200, False)
-
-
 @pytest.mark.parametrize(("role", "reads"), [("clinician", False), ("pharmacist", True), ("auditor", True)])
 async def test_the_page_of_a_decision_has_what_the_record_keeps_for_those_alone_who_read_decisions(
     tmp_path: Path, role: str, reads: bool

@@ -18,6 +18,7 @@ from cds_hooks.people.web.site import HEADERS
 from tests.cds_hooks.add_ons.events.messages import NOW, feed, result, run_async
 from tests.cds_hooks.calls import client
 from tests.cds_hooks.people.access.browsing import Person, visit, with_account
+from tests.cds_hooks.people.pages.tester.test_orders import OPERATOR, behind_a_trust_file
 from tests.contracts.markup import faults
 from tests.each import some_of
 
@@ -92,12 +93,19 @@ async def test_a_door_is_open_to_its_roles_alone(tmp_path: Path, role: str) -> N
 
 
 async def test_behind_a_trust_file_without_a_login_the_pages_of_the_operator_are_closed(tmp_path: Path) -> None:
-    from tests.cds_hooks.people.pages.test_decisions import trust_file_in
-
-    async with client(tmp_path, trust_file=trust_file_in(tmp_path)) as calls:
-        for door in (door for door in DOORS if door.roles is not None):
+    """Those of single decisions may be open to everyone."""
+    doors = [door for door in DOORS if door.roles is not None]
+    async with client(tmp_path, **behind_a_trust_file(tmp_path), explain_pages="everyone") as calls:
+        for door in doors:
             status = (await calls.get(door.path, headers=HTML, follow_redirects=True)).status_code
-            assert (status == 403) is not door.is_public, (door.path, status)
+            is_open = door.is_public or door.by_link
+            assert (status == 403) is not is_open, (door.path, status)
+            assert is_open or (await calls.post(door.path, headers=HTML)).status_code == 403, door.path
+        calls.headers["authorization"] = f"Bearer {OPERATOR}"
+        for door in doors:
+            page = await calls.get(door.path, headers=HTML, follow_redirects=True)
+            assert page.status_code != 403, door.path
+            assert "Open development profile" not in page.text
 
 
 DECLARED = """

@@ -106,14 +106,6 @@ async def test_the_page_of_interfaces_says_which_extra_it_needs(
     assert "pip install &#39;cds-hooks-onnx[events]&#39;" in page.text
 
 
-async def test_with_a_trust_file_only_the_operator_sees_operations(tmp_path: Path) -> None:
-    token = "operator-token-of-the-tests"  # noqa: S105 - of this test only
-    opened = {"operator_token": token, "explain_pages": "everyone", "public_url": "http://127.0.0.1:8085"}
-    async with counting_client(tmp_path, trust_file=trust_file_in(tmp_path), **opened) as calls:
-        assert (await calls.get("/ops")).status_code == 403
-        assert (await calls.get("/ops", headers={"authorization": f"Bearer {token}"})).status_code == 200
-
-
 # What is wrong now is told from what the workers count of their own calls, by the minute.
 AT = datetime(2026, 11, 20, 9, 30, 30, tzinfo=UTC)
 MINUTE = int(AT.timestamp() // 60)

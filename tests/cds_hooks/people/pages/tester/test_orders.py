@@ -1,4 +1,4 @@
-"""Behind a trust file the page /try is the operator's, and its calls need the token of a client."""
+"""Behind a trust file the calls of the page /try need the token of a client."""
 
 import json
 from pathlib import Path
@@ -26,19 +26,6 @@ def behind_a_trust_file(folder: Path) -> dict[str, Any]:
     (folder / "keys.json").write_text(json.dumps(KEY.key_set()))
     (folder / "trust.toml").write_text(TRUST)
     return {"trust_file": folder / "trust.toml", "operator_token": OPERATOR, "public_url": "http://127.0.0.1:8085"}
-
-
-async def test_behind_a_trust_file_the_page_is_for_the_operator_alone_also_where_decisions_are_for_everyone(
-    tmp_path: Path,
-) -> None:
-    async with client(tmp_path, **behind_a_trust_file(tmp_path), explain_pages="everyone") as calls:
-        assert (await calls.get("/try")).status_code == 403
-        assert (await calls.post("/try")).status_code == 403
-        assert "try" not in [link for link in (await calls.get("/")).text.split('"') if link == "try"]
-        calls.headers["authorization"] = f"Bearer {OPERATOR}"
-        page = await opened(calls)
-        assert page.answer.status_code == 200
-        assert "Open development profile" not in page.text
 
 
 async def test_a_call_from_the_page_needs_the_token_of_a_client_which_is_never_written_back(tmp_path: Path) -> None:

@@ -13,7 +13,6 @@ from tests.cds_hooks.call.services.equation_calls import NOW
 from tests.cds_hooks.calls import client
 from tests.cds_hooks.evidence.storage.samples import store
 from tests.cds_hooks.people.access.browsing import BROWSER, entries, form_token, visit, with_account
-from tests.cds_hooks.people.pages.tester.test_orders import behind_a_trust_file
 from tests.cds_hooks.people.worklist.test_worklist import decision
 from tests.live import record_in
 
@@ -45,17 +44,6 @@ async def test_a_form_without_the_token_or_for_nothing_on_the_list_changes_nothi
         assert answer.status_code == 303
         assert re.match(r"worklist\?did=0{16}#list", answer.headers["location"])
     assert [actor for actor, _ in entries(tmp_path, "worklist-act")] == ["account cleo"]
-
-
-async def test_behind_a_trust_file_without_a_login_only_the_operator_sees_the_list(tmp_path: Path) -> None:
-    settings = behind_a_trust_file(tmp_path)
-    async with client(tmp_path, **settings) as calls:
-        for path in ("/worklist", "/worklist/list.csv"):
-            assert (await calls.get(path, headers=BROWSER)).status_code == 403
-        assert (await calls.post("/worklist", headers=BROWSER, data={"act": "done"})).status_code == 403
-        calls.headers["authorization"] = f"Bearer {settings['operator_token']}"
-        assert (await calls.get("/worklist", headers=BROWSER)).status_code == 200
-    assert entries(tmp_path, "page-view") == [("operator", {"page": "/worklist"})]
 
 
 async def test_the_page_says_what_an_estimate_is_of_and_never_that_it_is_higher_than_everybodys(tmp_path: Path) -> None:
