@@ -19,6 +19,7 @@ from cards.card import OVERRIDE_REASONS, TOPICS, Card, Source
 from cards.extension import EXTENSION_KEY, CardExtension, Fact
 from cards.finding import Finding
 from cards.rules.engine.finding import RuleFinding
+from cards.rules.patient.orders import DraftMedication
 from cards.text import capitalized, escape, first_few, plain
 from fhir.mapping.medications.identity import MedicationIdentity
 from fhir.terminology.medications import Ingredient, atc_codes, classes_of, table_rows
@@ -118,76 +119,62 @@ def _is_in(ingredient: Ingredient, high_alert: _HighAlert) -> bool:
     )
 
 
-class UncoveredDrug(Struct, frozen=True):
-    """A drafted drug that was not checked: its draft's name, its words, and its class in ISMP's lists ("" in none).
+def uncovered_finding(drafted: DraftMedication, *, in_pairs: bool = False) -> RuleFinding | None:
+    """Return that a draft was not checked, as a finding of a rule called "not-covered": a site can switch it off.
 
-    `in_pairs`: single warnings of it are checked, as of interactions: no check of its dose or of who it is for.
+    None where its drug is recognised and no high-alert medication. `in_pairs`: single warnings of it are checked, as of
+    interactions: no check of its dose or of who it is for. `group` is its class in ISMP's lists.
     """
-
-    draft: str
-    medication: MedicationIdentity
-    high_alert: str
-    in_pairs: bool = False
-
-
-def uncovered_finding(drugs: Sequence[UncoveredDrug]) -> RuleFinding:
-    """Return the same as a finding of a rule called "not-covered": a site can switch it off as it does a rule."""
+    medication = drafted.medication
+    high_alert = high_alert_class(medication)
+    if high_alert is None and medication.recognised:
+        return None
+    key = "/".join(sorted(medication.rxcuis)) or plain(medication.words.lower(), 60)
     return RuleFinding(
         NOT_COVERED,
         NOT_COVERED,
         "info",
-        True,
-        "",
-        "",
-        0,
-        _facts(drugs),
+        is_certain=True,
+        summary=plain(medication.words, 40) or "a drug without a name",
+        detail=_what_was_checked(medication, high_alert, in_pairs=in_pairs),
+        priority=0,
+        facts=(Fact("draft", plain(medication.words), key, source=drafted.draft.name),),
         notes=(),
         suggestions=(),
         partners=(),
         evidence=(),
         override_reasons=(),
+        group=high_alert or "",
     )
 
 
-def uncovered_card(drugs: Sequence[UncoveredDrug], uuid: str) -> Card:
+def uncovered_card(findings: Sequence[RuleFinding], uuid: str) -> Card:
     """Return the one card that names the drafts that were not checked."""
-    drug_names = list(dict.fromkeys(plain(drug.medication.words, 40) or "a drug without a name" for drug in drugs))
-    names = first_few(drug_names, _MOST_NAMED)
+    drug_names = list(dict.fromkeys(finding.summary for finding in findings))
     verb = "is" if len(drug_names) == 1 else "are"
-    is_of_list = any(drug.high_alert for drug in drugs)
+    is_of_list = any(finding.group for finding in findings)
     what = "covered by these checks" if is_of_list else "recognised: not checked"
+    facts = tuple(fact for finding in findings for fact in finding.facts)
+    parts = tuple(dict.fromkeys(str(fact.value) for fact in facts))
+    finding = Finding(NOT_COVERED, NOT_COVERED, "once", parts=parts)
     return Card(
         uuid=uuid,
-        summary=f"{capitalized(names)} {verb} not {what}.",
+        summary=f"{capitalized(first_few(drug_names, _MOST_NAMED))} {verb} not {what}.",
         indicator="info",
-        detail=" ".join(dict.fromkeys(_uncovered_words(drug) for drug in drugs[:_MOST_NAMED])),
+        detail=" ".join(dict.fromkeys(finding.detail for finding in findings[:_MOST_NAMED])),
         source=_ISMP if is_of_list else _NAMES,
         override_reasons=_OVERRIDE_REASONS,
-        extension={
-            EXTENSION_KEY: CardExtension(
-                finding=Finding(NOT_COVERED, NOT_COVERED, "once", parts=tuple(dict.fromkeys(map(_key, drugs)))),
-                output=NOT_COVERED,
-                facts=_facts(drugs),
-            )
-        },
+        extension={EXTENSION_KEY: CardExtension(finding=finding, output=NOT_COVERED, facts=facts)},
     )
 
 
-def _facts(drugs: Sequence[UncoveredDrug]) -> tuple[Fact, ...]:
-    return tuple(Fact("draft", plain(drug.medication.words), _key(drug), source=drug.draft) for drug in drugs)
-
-
-def _key(drug: UncoveredDrug) -> str:
-    return "/".join(sorted(drug.medication.rxcuis)) or plain(drug.medication.words.lower(), 60)
-
-
-def _uncovered_words(drug: UncoveredDrug) -> str:
-    name = escape(drug.medication.words, 60) or "A drug without a name"
-    if not drug.high_alert:
+def _what_was_checked(medication: MedicationIdentity, high_alert: str | None, *, in_pairs: bool) -> str:
+    name = escape(medication.words, 60) or "A drug without a name"
+    if not high_alert:
         return f"{name}: its name is not recognised, so nothing was checked."
     single = "single warnings (such as of interactions or pregnancy)"
-    checked = f"allergies, duplicates and {single}" if drug.in_pairs else "allergies and duplicates"
-    looked = f"only {checked} were checked" if drug.medication.recognised else "nothing was checked"
-    why = "no rule here is about it" if drug.medication.recognised else "its name is not recognised"
-    why = "no rule here is about its use" if drug.in_pairs else why
-    return f"{name}: a high-alert medication (ISMP: {drug.high_alert}); {why}, so {looked}."
+    checked = f"allergies, duplicates and {single}" if in_pairs else "allergies and duplicates"
+    looked = f"only {checked} were checked" if medication.recognised else "nothing was checked"
+    why = "no rule here is about it" if medication.recognised else "its name is not recognised"
+    why = "no rule here is about its use" if in_pairs else why
+    return f"{name}: a high-alert medication (ISMP: {high_alert}); {why}, so {looked}."

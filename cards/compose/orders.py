@@ -2,11 +2,12 @@
 
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from typing import TypeAlias
 
 from msgspec import Struct, structs
 
 from cards.card import SEVERITY, SUMMARY_LIMIT, TOPICS, Action, Card, Source, Suggestion
-from cards.compose.high_alert import UncoveredDrug, high_alert_class, uncovered_card, uncovered_finding
+from cards.compose.high_alert import uncovered_card, uncovered_finding
 from cards.extension import EXTENSION_KEY, CardExtension, Fact, FindingReference
 from cards.rules.engine.finding import RuleFinding, merge_repeated_findings
 from cards.rules.engine.governance import SuppressionCheck, suppress_nothing
@@ -30,6 +31,8 @@ from fhir.record.resources import ServiceRequest
 
 MOST_LINES = 5
 MOST_SUGGESTIONS = 4
+Uncovered: TypeAlias = tuple[DraftMedication, RuleFinding]
+"""A draft that was not checked, and the finding that says so."""
 # A Medication among the drafts is part of an order, not one of its own.
 _PARTS = frozenset({"Medication"})
 _MOST_NAMED = 5
@@ -80,7 +83,7 @@ def check_orders(
     judgeable = (*check.session.drafted, *check.session.studies, *check.judged_stops())
     by_draft = {id(drafted.draft): drafted for drafted in judgeable}
     to_evaluate = []
-    unnamed: list[UncoveredDrug] = []
+    unnamed: list[Uncovered] = []
     judged_names = frozenset(judged or ())
     for draft in check.session.drafts:
         if judged is not None and draft.name not in judged_names and not draft.is_named(judged):
@@ -111,10 +114,10 @@ def check_orders(
             medications.append(drafted.medication)
     if not active_orders:
         uncovered = [*check.without_rule(to_evaluate, names), *unnamed]
-        if uncovered and shown_findings([uncovered_finding(uncovered)], suppress, silences):
-            cards.append(uncovered_card(uncovered, new_uuid()))
-            names.append(uncovered[0].draft)
-            medications.append(uncovered[0].medication)
+        if uncovered and shown_findings([uncovered[0][1]], suppress, silences):
+            cards.append(uncovered_card([finding for _, finding in uncovered], new_uuid()))
+            names.append(uncovered[0][0].draft.name)
+            medications.append(uncovered[0][0].medication)
     return OrderOutcome(tuple(cards), tuple(silences), tuple(names), tuple(medications))
 
 
@@ -166,11 +169,10 @@ def _passed_over(draft: DraftOrder, drafted: DraftMedication | None, *, knows_me
         yield WhyNot(draft.name, "not-a-medication", f"{name} is {kind} and not a medication order: not checked.")
 
 
-def _uncovered(drafted: DraftMedication, *, in_pairs: bool = False) -> Iterator[UncoveredDrug]:
-    """Yield the drug where its name is not recognised, or where it is one of ISMP's high-alert medications."""
-    high_alert = high_alert_class(drafted.medication)
-    if high_alert is not None or not drafted.medication.recognised:
-        yield UncoveredDrug(drafted.draft.name, drafted.medication, high_alert or "", in_pairs)
+def _uncovered(drafted: DraftMedication, *, in_pairs: bool = False) -> Iterator[Uncovered]:
+    finding = uncovered_finding(drafted, in_pairs=in_pairs)
+    if finding is not None:
+        yield drafted, finding
 
 
 def _unknown_on_list(session: PatientSession) -> Iterator[WhyNot]:
@@ -224,7 +226,7 @@ class _Check:
             if self.book.rules_for(drafted.medication, stops=True):
                 yield drafted
 
-    def without_rule(self, drafts: Iterable[DraftMedication], names: Collection[str]) -> Iterator[UncoveredDrug]:
+    def without_rule(self, drafts: Iterable[DraftMedication], names: Collection[str]) -> Iterator[Uncovered]:
         """Yield the high-alert drugs that no rule is about, but for those with a card (`names` are those of drafts)."""
         for drafted in drafts:
             if drafted.stops or is_test(drafted.medication) or drafted.draft.name in names:

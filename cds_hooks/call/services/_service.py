@@ -40,7 +40,6 @@ from cds_hooks.call.services._model import (
 from cds_hooks.call.trusted_models import AbsentModel
 from cds_hooks.evidence.storage.decision import suggestion_uuid
 from fhir.mapping.features.feature import FeatureVector, joined_features
-from fhir.mapping.medications.identity import MedicationIdentity
 from fhir.record.record import PatientRecord
 from fhir.record.refusals import WhyNot
 from models_onnx.artifact.manifest import Manifest
@@ -50,6 +49,7 @@ from models_onnx.packages import packages
 from models_onnx.serving.runtime import Model
 
 _ID: Final = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+_WHY: Final = "Why this card"
 
 
 class ServiceInput(Struct, frozen=True):
@@ -111,12 +111,15 @@ class ServiceInput(Struct, frozen=True):
             active_orders=active_orders,
         )
 
-    def notes_of_orders(self, cards: Sequence[Card], medications: Sequence[MedicationIdentity]) -> dict[str, CardNotes]:
-        """Return what can change the card of each of these medications, by uuid; nothing where nothing is missing."""
-        if self.prefetch.note is None:
-            return {}
-        reads = map(rule_book().reads_for, medications)
-        return {card.uuid: CardNotes(reads=keys) for card, keys in zip(cards, reads, strict=True)}
+    def advise_on_orders(self, outcome: OrderOutcome) -> "Advice":
+        """Return the cards of drafted orders with links to their first rule and to this decision."""
+        advice, why = Advice(silences=list(outcome.silences)), Link(label=_WHY, url=self.explain_url, type="absolute")
+        for card, medication in zip(outcome.cards, outcome.medications, strict=True):
+            rules = [f"{self.public_url}/rules/{finding.rule}" for finding in card.own_extension.findings[:1]]
+            links = (*(Link(label="The rule and its sources", url=rule, type="absolute") for rule in rules), why)
+            reads = rule_book().reads_for(medication) if self.prefetch.note is not None else None
+            advice.add(structs.replace(card, links=links), reads=reads)
+        return advice
 
     def card_identity(self, method_url: str = "") -> CardIdentity:
         """How the next card, its suggestions and its pages are called; `method_url` is that of a model or equation."""
@@ -133,15 +136,6 @@ class ServiceInput(Struct, frozen=True):
     def explain_url(self) -> str:
         """The page that explains this decision."""
         return f"{self.public_url}/explain/{self.decision_id}"
-
-    def links_of(self, card: Card) -> tuple[Link, ...]:
-        """Return the links of a card of drafted orders: its first rule with sources, if any, and this decision."""
-        rules = [f"{self.public_url}/rules/{finding.rule}" for finding in card.own_extension.findings[:1]]
-        return (
-            *card.links,
-            *(Link(label="The rule and its sources", url=rule, type="absolute") for rule in rules),
-            Link(label="Why this card", url=self.explain_url, type="absolute"),
-        )
 
     def model_url(self, model_id: str) -> str:
         """Return the page that says how a model works and for whom it was tested; it holds nothing of a patient."""

@@ -6,6 +6,7 @@ decided at discharge with available sources is the dose of what goes home, by th
 
 import re
 from collections.abc import Iterable, Iterator
+from itertools import compress
 from typing import Any, Final
 
 from msgspec import Struct, structs
@@ -69,14 +70,14 @@ async def find(call: ServiceInput) -> Advice:
     drafts = [order.draft for order in active]
     names = [order.draft.name for order in judged]
     outcome = call.check_orders(drafts, names, signing=True, active_orders=True, originals=charted)
-    notes = call.notes_of_orders(outcome.cards, outcome.medications)
-    advice = Advice(silences=list(outcome.silences), notes=notes)
+    advice = call.advise_on_orders(outcome)
     is_for_comfort = PALLIATIVE.find(record) is not None or ends_in == "hospice"
-    for card, medication in zip(outcome.cards, outcome.medications, strict=True):
-        if is_for_comfort and card.indicator != "critical":
-            advice.silences.append(WhyNot(medication.name, "palliative", _COMFORT))
-        else:
-            advice.cards.append(_at_discharge(card, call))
+    if is_for_comfort:
+        milder = [card.indicator != "critical" for card in advice.cards]
+        held = compress(outcome.medications, milder)
+        advice.silences += [WhyNot(medication.name, "palliative", _COMFORT) for medication in held]
+    shown = (card for card in advice.cards if not is_for_comfort or card.indicator == "critical")
+    advice.cards = [_at_discharge(card, call) for card in shown]
     if not is_for_comfort and (omission := _after_infarction(call, active)) is not None:
         advice.cards.append(omission)
     advice.silences += _not_judged(active, judged, call)
@@ -208,7 +209,6 @@ def _at_discharge(card: Card, call: ServiceInput) -> Card:
         card,
         source=structs.replace(card.source, topic=TOPICS["discharge"]),
         suggestions=tuple(suggestions),
-        links=call.links_of(card),
     )
 
 

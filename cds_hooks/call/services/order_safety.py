@@ -4,7 +4,6 @@ from collections.abc import Iterable
 from typing import Any
 
 import msgspec
-from msgspec import structs
 
 from cards.rules.engine.rule_book import rule_book
 from cards.rules.patient.orders import DraftOrder, is_for_other_patient, read_draft, read_drafts
@@ -39,12 +38,10 @@ async def find(call: ServiceInput) -> Advice:
     judged = _selected(context, drafts)
     # At order-select a dose may still come; at signing what is not there was left out.
     outcome = call.check_orders(drafts, judged, signing=isinstance(context, OrderSignContext))
-    cards = [structs.replace(card, links=call.links_of(card)) for card in outcome.cards]
-    notes = call.notes_of_orders(cards, outcome.medications)
-    advice = Advice(cards=cards, silences=list(outcome.silences), notes=notes)
+    advice = call.advise_on_orders(outcome)
     advice.silences += _unknown_selections(context, drafts)
     advice.silences += _numbers_from_text(name for name in judged if name in from_text)
-    if not cards and not advice.silences:
+    if not advice.cards and not advice.silences:
         text = "Nothing is selected" if drafts and not judged else "draftOrders holds no order"
         advice.silences.append(WhyNot("draftOrders", "nothing-to-judge", f"{text}: nothing was judged."))
     advice.orders = {"drafts": msgspec.Raw(bytes(context.draft_orders)), "judged": judged}

@@ -9,7 +9,6 @@ from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 import msgspec
-from msgspec import structs
 
 from cards.rules.engine.rule_book import rule_book
 from cards.rules.patient.orders import DraftOrder, is_for_other_patient, read_draft
@@ -47,11 +46,8 @@ async def find(call: ServiceInput) -> Advice:
     drafts = list(_dispatched_studies(studies, call))
     if studies and not drafts:
         _require_orders(call)
-    outcome = call.check_orders(drafts, None, signing=True, active_orders=True)
+    advice = call.advise_on_orders(call.check_orders(drafts, None, signing=True, active_orders=True))
     by_name = {draft.name: draft for draft in drafts}
-    cards = [structs.replace(card, links=call.links_of(card)) for card in outcome.cards]
-    notes = call.notes_of_orders(cards, outcome.medications)
-    advice = Advice(cards=cards, silences=list(outcome.silences), notes=notes)
     advice.silences += _not_judged(wanted, by_name)
     advice.silences += _tasks_of_others(context, wanted)
     advice.orders = {
