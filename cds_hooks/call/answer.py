@@ -622,6 +622,7 @@ class ReceivedBody:
         if record is None:
             opted_out = settings.opt_out_codes
             record = record_of_resources(resources, patient_id, call.as_of, requested, encounter, opted_out)
+            record = filled.state.known_in(record)
             if prefetch is not None and sent_before is not None:
                 sent_before.keep_record(chart, read_with, record)
         return record, chart.kept

@@ -6,6 +6,7 @@ What follows are gaps, reasons, the Medications that orders refer to and that di
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
+from itertools import chain
 from typing import Any, Final, Literal
 
 import msgspec
@@ -17,7 +18,7 @@ from cds_hooks.call.protocol.request import CDSRequest
 from cds_hooks.errors import PreconditionFailed
 from fhir.client.query import Search, escaped
 from fhir.record.datatypes import Reference, parse_time
-from fhir.record.record import BrokenResource
+from fhir.record.record import BrokenResource, PatientRecord
 from fhir.record.refusals import Refusal
 from fhir.record.resources import (
     Bundle,
@@ -35,6 +36,7 @@ State = Literal["given", "null", "failed", "fetched", "unobtainable"]
 """given: the client sent it. null: the client asked and found none. failed: the client could not get it and said so.
 fetched: read from the FHIR server, found or not. unobtainable: neither sent nor to be had."""
 
+_FAILED_ENTRY: Final = "failed-entry"
 _KNOWN: Final = frozenset({"given", "null", "fetched"})
 _encode: Final = msgspec.json.Encoder().encode
 
@@ -76,7 +78,7 @@ class KeyState(Struct, frozen=True):
     @property
     def is_reported(self) -> bool:
         """Whether the reason is shown to the clinician; that a client could not get what it asked for always is."""
-        has_failed = self.reason == "prefetch-failed" or self.cause == "failed-entry"
+        has_failed = self.reason == "prefetch-failed" or self.cause == _FAILED_ENTRY
         return bool(self.reason) and (has_failed or self.template.policy.if_missing != "omit")
 
 
@@ -95,6 +97,12 @@ class PrefetchState(Struct, frozen=True, dict=True):
     def looked_up(self) -> frozenset[str]:
         """The resource types and analytes that were looked up, whether or not something was found."""
         return frozenset().union(*(state.template.brings for state in self.states if state.is_known))
+
+    def known_in(self, record: PatientRecord) -> PatientRecord:
+        """Return the record in which nothing follows from the absence of a result, where the EHR could not get all."""
+        failed = (state.template.analytes for state in self.states if state.cause == _FAILED_ENTRY)
+        unknown = frozenset(name for name in chain.from_iterable(failed) if not record.resources.parts_of(name))
+        return record.with_requested(self.looked_up - unknown) if unknown else record
 
     @cached_property
     def gaps(self) -> tuple[KeyState, ...]:
@@ -502,7 +510,7 @@ def _answered(template: Template, value: Any, state: State, as_of_epoch: float, 
     if not isinstance(value, Bundle):
         return KeyState(template, state, sent_as=sent_as)
     if _is_partly_failed(value):
-        return KeyState(template, state, "partial", "failed-entry", _FAILED_IN_PART, sent_as)
+        return KeyState(template, state, "partial", _FAILED_ENTRY, _FAILED_IN_PART, sent_as)
     # What the query itself cuts off is no fault of the EHR.
     is_cut_by_us = 0 < template.asked_count <= len(value.entry)
     if _next_of(value) is not None:

@@ -83,7 +83,8 @@ class _KeptFacts:
     def read_chart(self, call: Call, request: CDSRequest, filled: FilledPrefetch) -> tuple[PatientRecord, None]:
         """Return the facts of the recorded chart; ChartNotRecorded where there is none."""
         flags, encounter = call.components.settings.opt_out_codes, request.context.encounter_id
-        return self._facts.read_record(call.as_of, filled.state.looked_up, encounter, flags), None
+        record = self._facts.read_record(call.as_of, filled.state.looked_up, encounter, flags)
+        return filled.state.known_in(record), None
 
     def roles_of_user(self, call: Call, request: CDSRequest, filled: FilledPrefetch) -> tuple[str, ...]:  # noqa: ARG002
         """Return what the user was recorded to work as."""
