@@ -45,6 +45,7 @@ _DAILY = (
 )
 _WEEK = r"(?:woche|semana|semaine|settimana|sett|week|vecka|uge|uke|tydzień|viikko)"
 _THING = r"(?:tbl|\w{0,8}tab\w{0,6}|kps|kapsel|cp[rs]?|comp|comprim(?:ido|é)|compressa|gélule|stk|stück)"
+_BY_MOUTH = r"(?: (?:p\.? ?o\.?|per os|peroral\w{0,2}|oralt?|v\.? ?[bo]\.?))?"
 _COUNTED = (
     r"(?:tropfen|trpf|gtt|gouttes?|gocce|gotas|dråber|dråper|droppar|druppels?|krop(?:li|le|el)|tippaa|drops?|hub|hübe)"
 )
@@ -68,11 +69,11 @@ _SHORT: Spellings = (
         ("x", "mal", "maal", "keer", "veces", "fois", "volte", "vezes", "gang", "gång", "razy", "kertaa"),
         late_pattern(
             rf"^(?:{_DAILY} )?([1-6]) ?(?:x|ma+l|keer|veces|fois|volte|vezes|gang(?:e|er)?|gång(?:er)?|razy|kertaa) ?"
-            rf"(?:{_DAILY} )?(\d(?:[.,]5|/2)?)(?: {_THING}n?\b\.?)?(?: ?/? ?(?:{_DAILY}|{_DAY}|d))?\.?$"
+            rf"(?:{_DAILY} )?(\d(?:[.,]5|/2)?)(?: {_THING}n?\b\.?)?(?: ?/? ?(?:{_DAILY}|{_DAY}|d))?\.?{_BY_MOUTH}$"
         ),
         r"\2 each \1 times a day",
     ),
-    (("x",), late_pattern(r"^1 ?x ?([2-6])$"), r"\1 each a day divided"),
+    (("x",), late_pattern(rf"^1 ?x ?([2-6]){_BY_MOUTH}$"), r"\1 each a day divided"),
     (
         ("x",),
         late_pattern(
