@@ -38,7 +38,9 @@ _WORD = late_pattern(r"[a-z0-9]+")
 # German writes it in one word: "Latexallergie", "Penicillinunverträglichkeit".
 _COMPOUND = late_pattern(r"(?<=[a-zäöü]{3})(allergi|unverträglich|überempfindlich)", re.IGNORECASE)
 _LONGEST_MISSPELT = 200
-_NONE_KNOWN = late_pattern(r"\b(?:nk[dfm]{0,2}a|nil known|no known (?:\w+ ){0,2}allerg\w*|no allergies)\b", re.IGNORECASE)
+_NONE_KNOWN = late_pattern(
+    r"\b(?:nk[dfm]{0,2}a|nil known|no known (?:\w+ ){0,2}allerg\w*|no allergies)\b", re.IGNORECASE
+)
 
 
 class AllergenClass(Struct, frozen=True):
