@@ -380,7 +380,7 @@ def _terms(record: PatientRecord) -> Iterator[PatientObservation]:
         if active_medication.identity.systemic
     ]
     taken = {key: medication for medication, keys in reversed(systemic) for key in keys}
-    charted = charted_groups(record)
+    charted = record.derive(charted_groups)
     for observation, kind, key in _CHART_TERMS if taken else _CONDITION_TERMS:
         if kind in _OF_MEDICATIONS:
             if (medication := taken.get(key)) is not None:

@@ -790,17 +790,10 @@ def find_condition(record: PatientRecord, *groups: str) -> ConditionHit | None:
 
     Raises KeyError for a group that the table does not have: a misspelt rule must not be a silent one.
     """
-    by_group = record.derive(_entries_by_group)
+    charted = record.derive(charted_groups)
     for group in groups:
         key = CONDITION_GROUPS[group].key
-        hit = _group_hit(record, by_group, key) if key in by_group.entries else None
-        if hit is None and key not in _SHOWN_OTHERWISE:
-            if by_group.signs is None:
-                by_group.signs = signs_by_group(record)
-            if key not in by_group.signs:
-                continue
-        hit = _beside_the_problem_list(record, key) if hit is None else hit
-        if hit is not None:
+        if key in charted and (hit := _group_hit(record, key) or _beside_the_problem_list(record, key)) is not None:
             return hit
     return None
 
@@ -817,8 +810,7 @@ _SHOWN_OTHERWISE = frozenset({"pregnancy", "breastfeeding", MECHANICAL_VALVE})
 
 def charted_groups(record: PatientRecord) -> Set[str]:
     """List the groups that `find_condition` can find at all: most of those a table asks for are not among them."""
-    by_group = record.derive(_entries_by_group)
-    return _SHOWN_OTHERWISE.union(by_group.entries, signs_by_group(record))
+    return _SHOWN_OTHERWISE.union(record.derive(_entries_by_group).entries, signs_by_group(record))
 
 
 def problems_of(record: PatientRecord, groups: Iterable[str]) -> list[ConditionHit]:
@@ -889,7 +881,7 @@ _TISSUE_VALVE = re.compile(
 class _EntriesByGroup:
     """The conditions of a record, each with its code, by the groups that its codes or its words mean."""
 
-    __slots__ = ("entries", "hits", "signs", "unread")
+    __slots__ = ("entries", "hits", "unread")
 
     def __init__(self) -> None:
         self.unread: dict[str, str] = {}
@@ -897,8 +889,6 @@ class _EntriesByGroup:
         self.entries: dict[str, list[tuple[Condition, str]]] = {}
         # What has been found of them so far: most groups are never asked for.
         self.hits: dict[str, ConditionHit | None] = {}
-        self.signs: Mapping[str, tuple[Sign, ...]] | None = None
-        """What stands beside the problem list, once somebody has asked for it."""
 
 
 def _entries_by_group(record: PatientRecord) -> _EntriesByGroup:
@@ -943,10 +933,11 @@ def unread_problems(record: PatientRecord) -> tuple[str, ...]:
     return tuple(record.derive(_entries_by_group).unread)
 
 
-def _group_hit(record: PatientRecord, by_group: _EntriesByGroup, group: str) -> ConditionHit | None:
+def _group_hit(record: PatientRecord, group: str) -> ConditionHit | None:
+    by_group = record.derive(_entries_by_group)
     if group not in by_group.hits:
         best: ConditionHit | None = None
-        for condition, code in by_group.entries[group]:
+        for condition, code in by_group.entries.get(group, ()):
             hit = condition_hit(group, condition, code, record)
             if not _is_impossible(hit, record) and _counts(hit, record) and is_better_hit(hit, best):
                 best = hit
@@ -1121,4 +1112,4 @@ def condition_hits(record: PatientRecord) -> Mapping[str, ConditionHit]:
 
 def _all_hits(record: PatientRecord) -> dict[str, ConditionHit]:
     by_group = record.derive(_entries_by_group)
-    return {group: hit for group in by_group.entries if (hit := _group_hit(record, by_group, group)) is not None}
+    return {group: hit for group in by_group.entries if (hit := _group_hit(record, group)) is not None}

@@ -6,7 +6,7 @@ allergyintolerance-clinical and allergyintolerance-verification; further codes o
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final, TypeVar
 
 from msgspec.structs import replace
@@ -84,17 +84,18 @@ _VERIFICATION: Final = _spellings(_CERTAINTY, _TAKEN_BACK | _RULED_OUT)
 _KNOWN: Final = frozenset(_ILLNESS.split()) | frozenset(_CERTAINTY.split())
 
 
-def read_statuses(resources: Iterable[_T], kind: type[_T], refusals: list[Refusal]) -> list[_T]:
+def read_statuses(resources: list[_T], kind: type[_T], refusals: list[Refusal]) -> list[_T]:
     """Return the resources of one kind with their statuses as R4 has them; what it does not have is said."""
     name = str(kind.__struct_config__.tag)  # type: ignore[attr-defined]  # every kind of resource is a struct
     if kind in (Condition, AllergyIntolerance):
         return [_with_statuses(resource, name, refusals) for resource in resources]
     codes = _CODES[name]
+    statuses = [resource.status for resource in resources]  # type: ignore[attr-defined]
+    if codes.issuperset(statuses):
+        return resources
     return [
-        resource
-        if (status := resource.status) is None or status in codes  # type: ignore[attr-defined]
-        else _with_status(resource, status, name, refusals)
-        for resource in resources
+        resource if status is None or status in codes else _with_status(resource, status, name, refusals)
+        for resource, status in zip(resources, statuses, strict=True)
     ]
 
 

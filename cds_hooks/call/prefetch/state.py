@@ -440,7 +440,8 @@ def inspect_prefetch(prefetch: Mapping[str, Any], templates: Templates, as_of_ep
     client may use its own key names: what a value holds then says which template it answers. A call that brings
     everything, or all but what no other key can bring, costs nothing but the look: what follows is remembered.
     """
-    pattern = "".join([_letter(prefetch.get(template.key, _ABSENT), template, as_of_epoch) for template in templates])
+    values = [(prefetch.get(template.key, _ABSENT), template) for template in templates]
+    pattern = "".join(["n" if value is None else _letter(value, template, as_of_epoch) for value, template in values])
     absent = pattern.count("-")
     is_plain = "?" not in pattern and (not absent or len(prefetch) + absent == len(templates))
     remembered_state = templates.state_by_pattern.get(pattern) if is_plain else None
@@ -457,8 +458,6 @@ def inspect_prefetch(prefetch: Mapping[str, Any], templates: Templates, as_of_ep
 
 def _letter(value: Any, template: Template, as_of_epoch: float) -> str:
     """`g` for a whole answer, `n` for "none found", `-` for none at all, `?` for what needs a closer look."""
-    if value is None:
-        return "n"
     if value is _ABSENT:
         return "?" if template.analytes else "-"
     if type(value) is template.type:

@@ -296,8 +296,8 @@ def orders_not_active(record: PatientRecord) -> tuple[ActiveMedication, ...]:
 
 def _ended(record: PatientRecord, earliest: float) -> Iterator[ActiveMedication]:
     for source, order in record.derive(_ever_taken):
-        last = _last_day(order)
-        if last is not None and earliest <= last.instant <= record.as_of_epoch and not _is_on(order, record):
+        last = _last_day(order) if not _is_on(order, record) else None
+        if last is not None and earliest <= last.instant <= record.as_of_epoch:
             when = _since(order)
             yield msgspec.structs.replace(_entry(order, source, when, record), ended=last)
 
