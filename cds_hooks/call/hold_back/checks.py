@@ -209,7 +209,7 @@ def check_released(finding: RuleFinding, call: CheckedCall) -> WhyNot | None:
 
 
 async def check_card_released(card: Card, call: CheckedCall) -> WhyNot | None:
-    """Return why the model, the equation or a package behind the card shows nothing to this patient."""
+    """Return why the model, the equation or a package behind the card, or the caller, is shown nothing."""
     names, model = call.notes_of(card).packages, (card.own_extension.model or {}).get("id", "")
     if model and packages() and (origin := origin_of("models_onnx.equations.published", model)) and origin.package:
         names = (*names, origin.package.name)
@@ -220,7 +220,8 @@ async def check_card_released(card: Card, call: CheckedCall) -> WhyNot | None:
         call.released.why_withheld(kind, model, caller.client, caller.patient)
         for kind in ("model", "equation", KNOWLEDGE)
     )
-    return next((silence for silence in states if silence is not None), None)
+    silent = WhyNot(caller.service, SILENT_MODE, call.silent) if call.silent is not None else None
+    return next((silence for silence in states if silence is not None), silent)
 
 
 def why_package_withheld(call: CheckedCall, names: Iterable[str] | None = None) -> WhyNot | None:
@@ -229,11 +230,6 @@ def why_package_withheld(call: CheckedCall, names: Iterable[str] | None = None) 
         if (silence := check_released(finding_of_package(name), call)) is not None:
             return silence
     return None
-
-
-async def check_silent_mode(card: Card, call: CheckedCall) -> WhyNot | None:  # noqa: ARG001 - every card is held back
-    """Return why the client, care unit or user is shown nothing."""
-    return WhyNot(call.caller.service, SILENT_MODE, call.silent) if call.silent is not None else None
 
 
 class SiteCheck(Struct, frozen=True, kw_only=True):
@@ -553,14 +549,13 @@ CHECKS: Final = (
     ),
     Check(
         codes=(SILENT_MODE,),
+        # asked with the state of release, as the next two
         title="Silent mode of the client, care unit or user",
         lets_through='An act of release: cds-hooks release on client CLIENT --why "…", or of the unit or user.',
-        card=check_silent_mode,
         act="silent-mode",
     ),
     Check(
         codes=(SWITCHED_OFF,),
-        # asked with the state of release, as the next one
         title="A switch of the rules file",
         lets_through="A change of [[switch]] in the rules file (CDS_RULES_FILE, docs/rules/governance.md).",
     ),

@@ -13,6 +13,7 @@ from msgspec import Struct
 from cards.text import plain
 from fhir.mapping.conditions import ConditionHit, condition_hit, find_condition
 from fhir.mapping.declined import declined_in_chart
+from fhir.mapping.medications.active import presence_of
 from fhir.mapping.stays import current_stay, is_inpatient
 from fhir.record.datatypes import DAY_SECONDS, CodeableConcept, FhirTime, parse_time
 from fhir.record.record import PatientRecord
@@ -61,14 +62,29 @@ def named(code: str, text: str, words: tuple[str, ...], days: float = A_YEAR_DAY
     return Exclusion(code, text, partial(find_named_in_chart, words=words, within_days=days, **more))
 
 
-def talk_planned(talk: str) -> Exclusion:
-    """Return the row of patients for whom the talk was ordered within a year, in the words of our own draft."""
-    return named("already-done", "The talk is planned or was held ({found}).", (talk.lower(),))
+def talk_planned(*talks: str) -> Exclusion:
+    """Return the row of patients for whom a talk was ordered within a year, in the words of our own draft."""
+    return named("already-done", "The talk is planned or was held ({found}).", tuple(talk.lower() for talk in talks))
 
 
 def not_known(resource: str, text: str) -> Exclusion:
     """Return the row of patients of whom nothing of this resource type was asked for."""
     return Exclusion("input-missing", text, lambda record: not record.was_requested(resource))
+
+
+def not_known_whether_taken(drug: str, drug_class: str) -> Exclusion:
+    """Return the row of patients of whom it is not known whether a drug of this class is active."""
+
+    def find(record: PatientRecord) -> str | None:
+        presence = presence_of(record, frozenset({drug_class}))
+        is_known = presence.state != "unreadable" and record.was_requested("MedicationRequest")
+        if presence.medications or is_known:
+            return None
+        words = presence.unreadable_words
+        return f" (not readable on the medication list: {words})" if words else ""
+
+    text = f"It is not known whether {drug} is active{{found}}: no talk is suggested."
+    return Exclusion("input-missing", text, find)
 
 
 def declined(words: tuple[str, ...]) -> Exclusion:

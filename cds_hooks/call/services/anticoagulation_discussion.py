@@ -37,13 +37,18 @@ from cds_hooks.call.services._equation import (
     fact_of_condition,
     offer,
 )
-from cds_hooks.call.services._exclusions import NOT_AT_HOME, not_known, talk_planned
+from cds_hooks.call.services._exclusions import (
+    NOT_AT_HOME,
+    first_reason,
+    not_known,
+    not_known_whether_taken,
+    talk_planned,
+)
 from cds_hooks.call.services._service import Advice, Advisor, ServiceInput, no_card
 from fhir.mapping.conditions import ConditionHit, find_condition, find_confirmed
 from fhir.mapping.declined import declined_medicine
 from fhir.mapping.features.catalog import features_named
 from fhir.mapping.features.feature import map_features
-from fhir.mapping.medications.active import presence_of
 from fhir.record.record import PatientRecord
 from models_onnx.equations.calculate import EquationResult, RecordInputs, features_of, inputs_from_record
 from models_onnx.equations.declaration import get_equation
@@ -61,6 +66,7 @@ _VALVES = ("mechanical_valve", "heart_valve_prosthesis_kind_not_stated", "mitral
 TALK = "Shared decision: anticoagulation in atrial fibrillation"
 _TALK_OFFER = ("Plan a talk about anticoagulation", "Draft order: benefits, bleeding and wishes.", TALK)
 _OVER_65 = "age over 65"
+_UNKNOWN = not_known_whether_taken("an anticoagulant", "anticoagulant")
 
 
 async def find(call: ServiceInput) -> Advice:
@@ -69,15 +75,9 @@ async def find(call: ServiceInput) -> Advice:
     vector = map_features(record, FEATURES)
     active_rhythm = find_condition(record, RHYTHM_GROUP)
     rhythm = active_rhythm or past_rhythm(record)
-    anticoagulant = vector.evidence[-1]
-    if anticoagulant is None and rhythm is not None:
-        unreadable = presence_of(record, frozenset({"anticoagulant"})).unreadable_words
-        why = f" (not readable on the medication list: {unreadable})" if unreadable else ""
-        return no_card(
-            EQUATION.id,
-            "input-missing",
-            f"It is not known whether an anticoagulant is active{why}: no talk is suggested.",
-        )
+    unknown = first_reason((_UNKNOWN,), EQUATION.id, record) if rhythm is not None else None
+    if unknown is not None:
+        return Advice(silences=[unknown])
     anticoagulants = anticoagulation(record)
     if anticoagulants.treating is not None:
         return no_card(EQUATION.id, "already-done", f"An anticoagulant is active ({anticoagulants.treating}).")

@@ -33,18 +33,18 @@ from cds_hooks.call.services._exclusions import (
     Exclusion,
     limited_outlook,
     named_by_problem,
+    not_known_whether_taken,
     on_record,
     talk_planned,
 )
 from cds_hooks.call.services._outlook import OUTLOOK_FEATURES, is_short, likely_deaths
-from cds_hooks.call.services._service import Advice, Advisor, ServiceInput, no_card
+from cds_hooks.call.services._service import Advice, Advisor, ServiceInput
 from fhir.mapping.allergies import allergy_to_class
 from fhir.mapping.conditions import find_condition, find_confirmed
 from fhir.mapping.declined import declined_medicine
 from fhir.mapping.medications.active import active_medications, presence_of
 from fhir.record.record import PatientRecord
 from fhir.record.refusals import WhyNot
-from fhir.record.resources import Condition
 from fhir.terminology.assertions import states
 from models_onnx.equations.calculate import EquationResult, RecordInputs, features_of, inputs_from_record
 from models_onnx.equations.declaration import get_equation
@@ -96,7 +96,14 @@ async def find(call: ServiceInput) -> Advice:
 
     The talk needs a visit, and where no disease asks for it, one in which a reminder has its place.
     """
-    advice = _judge(call)
+    indication = _indication(call)
+    if indication is not None and indication.about != _DIABETES:
+        advice = advise_by_guideline(call, indication)
+    else:
+        charted = inputs_from_record(EQUATION, call.record)
+        advice = advise_by_equation(call, charted, _question(call, charted))
+        if indication is not None and (advice.scores is None or not advice.cards):
+            advice = advise_by_guideline(call, indication)  # diabetes, and no score to go with it
     if any(card.own_extension.output not in _OF_DISEASE for card in advice.cards):
         deaths = await likely_deaths(call)
         if is_short(deaths):
@@ -107,11 +114,8 @@ async def find(call: ServiceInput) -> Advice:
             continue  # a test to order has a reminder's rules of its own
         is_for_disease = card.own_extension.output in _OF_DISEASE
         if not (is_moment_for_talk(call) if is_for_disease else is_moment_for_reminder(call)):
-            advice.worklist, advice.silences, advice.cards = (
-                [_entry("no-visit")],
-                [kept_for_worklist(call, EQUATION.id)],
-                [],
-            )
+            advice.worklist, advice.silences = [_entry("no-visit")], [kept_for_worklist(call, EQUATION.id)]
+            advice.cards = []
             break
         notes = advice.notes.setdefault(card.uuid, CardNotes())
         notes.reminder, notes.rank = _entry("offered-before"), VisitRank.FINDING if is_for_disease else None
@@ -122,31 +126,10 @@ def _entry(because: str) -> WorklistEntry:
     return WorklistEntry(test="A talk about a statin", purpose=EQUATION.id, because=because)
 
 
-def _judge(call: ServiceInput) -> Advice:
-    record = call.record
-    charted = inputs_from_record(EQUATION, record)
-    statin = charted.evidence.get("statin")
-    if statin is not None and statin.value:
-        return no_card(EQUATION.id, "already-done", "A statin is active.")
-    if statin is None:
-        unreadable = presence_of(record, _STATIN).unreadable_words
-        why = f" (not readable on the medication list: {unreadable})" if unreadable else ""
-        return no_card(
-            EQUATION.id, "input-missing", f"It is not known whether a statin is active{why}: no talk is suggested."
-        )
-    indication = _indication(call)
-    if indication is not None and indication.about != _DIABETES:
-        return advise_by_guideline(call, indication)
-    advice = advise_by_equation(call, charted, _question(call, charted))
-    if indication is not None and (advice.scores is None or not advice.cards):
-        return advise_by_guideline(call, indication)  # diabetes, and no score to go with it
-    return advice
-
-
-def _harmed(problem: Condition) -> bool:
-    """Whether its words say that a statin was not tolerated: many charts have it under Z78.9, which says nothing."""
-    words = problem.code.words if problem.code is not None else ""
-    return states(_HARM, words)
+def _harm(record: PatientRecord) -> bool:
+    """Whether a statin was not tolerated, by code or words: many charts have it under Z78.9, which says nothing."""
+    words = (problem.code.words if problem.code is not None else "" for problem in record.conditions)
+    return find_condition(record, "statin_intolerance") is not None or any(states(_HARM, text) for text in words)
 
 
 def _indication(call: ServiceInput) -> CardText | None:
@@ -292,8 +275,7 @@ ADVISOR = Advisor(
     ),
     exclusions=(
         *NOT_AT_HOME,
-        talk_planned(TALK),
-        talk_planned(TALK_OF_DISEASE),
+        talk_planned(TALK, TALK_OF_DISEASE),
         on_record("contraindicated", "A pregnancy is on record: a statin is not discussed.", "pregnancy"),
         Exclusion(
             "contraindicated",
@@ -303,16 +285,7 @@ ADVISOR = Advisor(
             ),
         ),
         Exclusion("contraindicated", "A reaction to a statin is on record.", partial(allergy_to_class, name="statin")),
-        on_record(
-            "contraindicated",
-            "Harm by a statin is on record (adverse effect or myopathy).",
-            "statin_intolerance",
-        ),
-        Exclusion(
-            "contraindicated",
-            "Harm by a statin is on record (adverse effect or myopathy).",
-            lambda record: any(map(_harmed, record.conditions)),
-        ),
+        Exclusion("contraindicated", "Harm by a statin is on record (adverse effect or myopathy).", _harm),
         on_record("contraindicated", "Rhabdomyolysis is on record: a statin is not discussed now.", "rhabdomyolysis"),
         Exclusion(
             "outside-population",
@@ -326,6 +299,8 @@ ADVISOR = Advisor(
         ),
         Exclusion("declined", "{found}", lambda record: declined_medicine(record, _STATIN, _CALLED)),
         Exclusion("already-done", "A PCSK9 inhibitor is active.", _takes_pcsk9),
+        Exclusion("already-done", "A statin is active.", lambda record: bool(presence_of(record, _STATIN).medications)),
+        not_known_whether_taken("a statin", "statin"),
     ),
     subject=EQUATION.id,
     find=find,
