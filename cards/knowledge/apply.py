@@ -117,8 +117,8 @@ class _Plan:
         if state == "true":
             try:
                 card = self._card(action, withheld)
-            except (CqlError, NotSupported) as error:
-                state, reason = "failed", _failure(error, "a dynamic value")
+            except (CqlError, NotSupported, AttributeError, TypeError) as error:
+                state, reason = "failed", _failure(error, "a dynamic value, or what the card says,")
         return Outcome(
             action=str(action.get("title") or action.get("id") or self.artifact.title),
             state=state,

@@ -93,14 +93,21 @@ class _Check:
         self.faults.append(Fault(file or self.published.file, reason))
 
     def result(self) -> Artifact | Refused:
+        try:
+            artifact = self._checked()
+        except (AttributeError, TypeError, ValueError) as error:
+            self.fault(f"An element does not have the form that FHIR gives it ({error}).")
+        if self.faults:
+            return Refused(self.id, self.published.file, tuple(dict.fromkeys(self.faults)))
+        return artifact
+
+    def _checked(self) -> Artifact:
         choices = self.folder.choices
         self._look_at_status(self.published)
         libraries = self._libraries()
         value_sets = self._value_sets()
         self._look_at_parameters()
         activities = self._activities()
-        if self.faults:
-            return Refused(self.id, self.published.file, tuple(dict.fromkeys(self.faults)))
         parts = [self.published, *libraries.values(), *activities.values()]
         decisive = [choices.parameters, choices.drafts, *sorted(part.sha256 for part in parts)]
         decisive += [[url, value_sets[url].sha256] for url in sorted(value_sets)]

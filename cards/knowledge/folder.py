@@ -110,7 +110,10 @@ class KnowledgeFolder:
             if kind in _KINDS:
                 digest = hashlib.sha256(json.dumps(entry, sort_keys=True, default=str).encode()).hexdigest()
                 kept = {member: value for member, value in entry.items() if member not in _NOT_KEPT}
-                self._published[str(kind)].append(Published(name, _with_codes(kept), digest))
+                try:
+                    self._published[str(kind)].append(Published(name, _with_codes(kept), digest))
+                except (AttributeError, TypeError) as error:
+                    self.faults.append(Fault(name, f"The expansion is not as FHIR has it ({error})."))
 
     def of_kind(self, kind: str) -> list[Published]:
         """Return the resources of a kind."""

@@ -24,7 +24,8 @@ def check(
 ) -> None:
     """Check the published artifacts of a folder: each with exactly what it names, or each of its faults.
 
-    An artifact is a PlanDefinition or a Measure. Exit code 1 where one is refused, or where there is none.
+    An artifact is a PlanDefinition or a Measure. Exit code 1 where one is refused, where there is none, or where
+    a file cannot be read.
 
     Example: cds-hooks knowledge check data/samples/knowledge
     """
@@ -57,7 +58,7 @@ def check(
         typer.echo(f"Left out: {fault}", err=True)
     if not artifacts and not refused:
         raise failure(f"{folder} holds no PlanDefinition and no Measure as a JSON file.")
-    if refused:
+    if refused or faults:
         raise typer.Exit(1)
 
 
@@ -66,11 +67,9 @@ def evaluate() -> None:
     """Evaluate expressions of ELM libraries that are given as JSON lines on standard input.
 
     A line with `library` (ELM), `libraries` (a list of ELM) and `valuesets` ({URL: {"codes": [[SYSTEM, CODE]]}})
-    stays in
-    force for the lines after it. A line with `expressions` (names), `resources`, `parameters` and `now` is one
+    stays in force for the lines after it. A line with `expressions` (names), `resources`, `parameters` and `now` is one
     evaluation; for it one line is printed: {"values": {NAME: VALUE}}, where VALUE is {"error": TEXT} for an
-    expression that has no
-    value. Exit code 1 where a line has another form.
+    expression that has no value. Exit code 1 where a line has another form.
 
     Example: cds-hooks knowledge evaluate < lines.jsonl
     """
