@@ -9,15 +9,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from random import Random
-from threading import Thread
 from typing import Any, TypeAlias
 
 from cds_hooks.call.services import find_services
 from cds_hooks.samples import list_samples, load_draft, load_patient
 from cds_hooks.tools.kit.simulator.chart import Chart, ChartError, resources_of
 from cds_hooks.tools.kit.simulator.request import build_request, drafts_for
+from tests.http_server import Asked, Reply, answering
 
 Json: TypeAlias = Any
 
@@ -230,29 +229,9 @@ def _good_calls(now: datetime) -> Iterator[tuple[str, Json]]:
 @contextmanager
 def fhir_of_marks() -> Iterator[str]:
     """The address of a FHIR server on loopback that answers every query with marks, as a result or as a failure."""
-    with ThreadingHTTPServer(("127.0.0.1", 0), _Marks) as server:
-        thread = Thread(target=server.serve_forever, daemon=True)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-        thread.join(10)
+    chance = Random(7)
 
-
-class _Marks(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    _random = Random(7)
-
-    def log_message(self, *_: Any) -> None:
-        """Says nothing."""
-
-    def do_GET(self) -> None:
-        self._answer()
-
-    def do_POST(self) -> None:
-        self.rfile.read(int(self.headers.get("content-length", 0)))
-        self._answer()
-
-    def _answer(self) -> None:
+    def reply(_: Asked) -> Reply:
         mark = f"{MARK}-fhir"
         outcome = {
             "resourceType": "OperationOutcome",
@@ -261,7 +240,7 @@ class _Marks(BaseHTTPRequestHandler):
         result = {"resourceType": "Observation", "id": mark, "code": {"text": mark}, "valueQuantity": {"value": mark}}
         page = f"http://127.0.0.1:9/{mark}"
         bundle = {"resourceType": "Bundle", "type": "searchset", "entry": [{"fullUrl": mark, "resource": result}]}
-        status, body = self._random.choice(
+        status, body = chance.choice(
             (
                 (200, json.dumps(bundle)),
                 (200, json.dumps(bundle | {"link": [{"relation": "next", "url": page}]})),
@@ -274,10 +253,7 @@ class _Marks(BaseHTTPRequestHandler):
                 (500, mark),
             )
         )
-        data = body.encode()
-        self.send_response(status)
-        for name, value in (("content-type", "application/fhir+json"), ("location", page), ("x-mark", mark)):
-            self.send_header(name, value)
-        self.send_header("content-length", str(len(data)))
-        self.end_headers()
-        self.wfile.write(data)
+        return status, {"content-type": "application/fhir+json", "location": page, "x-mark": mark}, body.encode()
+
+    with answering(reply) as base:
+        yield base

@@ -1,16 +1,16 @@
 """A small OpenTelemetry collector on loopback, for tests: it decodes what arrives over OTLP/HTTP."""
 
 import gzip
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from time import monotonic, sleep
 from typing import Any
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
+
+from tests.http_server import Asked, Reply, answering
 
 
 @dataclass
@@ -71,34 +71,16 @@ def collecting() -> Iterator[Collector]:
     """A collector until the block ends."""
     collector = Collector()
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["content-length"]))
-            collector.paths.append(self.path)
-            if self.headers.get("content-encoding") == "gzip":
-                body = gzip.decompress(body)
-            if collector.status == 200:
-                collector.bodies.append(body)
-            self.send_response(collector.status)
-            for name, value in collector.headers.items():
-                self.send_header(name, value)
-            self.send_header("content-length", "0")
-            self.end_headers()
+    def reply(asked: Asked) -> Reply:
+        if asked.method != "POST":
+            collector.paths.append(f"{asked.method} {asked.path}")
+            return 404, {}, b""
+        collector.paths.append(asked.path)
+        if collector.status == 200:
+            is_packed = asked.headers.get("content-encoding") == "gzip"
+            collector.bodies.append(gzip.decompress(asked.body) if is_packed else asked.body)
+        return collector.status, collector.headers, b""
 
-        def do_GET(self) -> None:
-            collector.paths.append(f"GET {self.path}")
-            self.send_error(404)
-
-        def log_message(self, *_: Any) -> None:
-            """Says nothing."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    collector.port = server.server_address[1]
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-    thread.start()
-    try:
+    with answering(reply) as base:
+        collector.port = int(base.rpartition(":")[2])
         yield collector
-    finally:
-        server.shutdown()
-        server.server_close()

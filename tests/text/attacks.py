@@ -11,10 +11,8 @@ import re
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import date
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
 from typing import Any, Final, TypeAlias
 
 import anyio
@@ -36,6 +34,7 @@ from cds_hooks.evidence.storage.database import parse_url, reading_engine
 from cds_hooks.evidence.storage.tables import events
 from cds_hooks.settings import Settings
 from fhir.notes.reading import read_note
+from tests.http_server import Asked, Reply, answering
 
 Row: TypeAlias = dict[str, Any]
 _MODEL: Final = "hostile"
@@ -146,6 +145,9 @@ def _answer_with_endpoint(payload: str, resources: Sequence[Resource], on: date)
     }
 
 
+_ELSEWHERE: Final = {"location": "http://collect.example.net/"}
+
+
 @contextmanager
 def _playing(payload: str) -> Iterator[tuple[str, list[str]]]:
     """Run a server on loopback that answers so; give its address and the bodies that it gets."""
@@ -154,29 +156,14 @@ def _playing(payload: str) -> Iterator[tuple[str, list[str]]]:
     large = _LARGE.search(payload)
     content = _content(payload) if large is None else "x" * (int(large[1]) * 1024 * 1024)
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            sent.append(self.rfile.read(int(self.headers["content-length"])).decode())
-            if _SILENT.search(payload) and not _SENTENCE.search(payload):
-                time.sleep(2 * _SECONDS)
-            self.send_response(int(status[1]) if status is not None else 200)
-            self.send_header("location", "http://collect.example.net/")
-            self.send_header("content-length", str(len(content.encode())))
-            self.end_headers()
-            with suppress(OSError):
-                self.wfile.write(content.encode())
+    def reply(asked: Asked) -> Reply:
+        sent.append(asked.body.decode())
+        if _SILENT.search(payload) and not _SENTENCE.search(payload):
+            time.sleep(2 * _SECONDS)
+        return int(status[1]) if status is not None else 200, _ELSEWHERE, content.encode()
 
-        def log_message(self, *_: object) -> None:
-            """Log nothing."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}/v1", sent
-    finally:
-        server.shutdown()
-        server.server_close()
+    with answering(reply) as base:
+        yield f"{base}/v1", sent
 
 
 def _content(payload: str) -> str:

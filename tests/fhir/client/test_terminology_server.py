@@ -5,9 +5,7 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 from typing import Any, Final
 
 import httpx
@@ -21,6 +19,7 @@ from fhir.terminology.definitions import Definition
 from fhir.terminology.imported import use_index
 from fhir.terminology.importing import faults_of, import_releases
 from fhir.terminology.rf2 import NotARelease, Release, Roots
+from tests.http_server import Asked, Reply, answering
 
 _HF, _IBUPROFEN, _AGENT = "84114007", "387207008", "246075003"
 _BELOW, _EXCLUDED, _ALLERGY, _PRODUCT = "90000101", "90000102", "90000103", "90000104"
@@ -103,36 +102,13 @@ def _serving(expand: Callable[[dict[str, Any]], Answer], looked_up: Answer = _KN
     """The base address of a server, and the requests that it got."""
     requests: list[str] = []
 
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
+    def reply(asked: Asked) -> Reply:
+        requests.append(asked.path.partition("?")[0])
+        status, content = expand(json.loads(asked.body)) if asked.method == "POST" else looked_up
+        return status, {}, content if isinstance(content, bytes) else json.dumps(content).encode()
 
-        def do_GET(self) -> None:
-            requests.append(self.path.partition("?")[0])
-            self._send(looked_up)
-
-        def do_POST(self) -> None:
-            requests.append(self.path)
-            self._send(expand(json.loads(self.rfile.read(int(self.headers["content-length"])))))
-
-        def _send(self, answer: Answer) -> None:
-            body = json.dumps(answer[1]).encode() if not isinstance(answer[1], bytes) else answer[1]
-            self.send_response(answer[0])
-            self.send_header("content-length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_: Any) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_address[1]}/fhir", requests
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    with answering(reply) as base:
+        yield f"{base}/fhir", requests
 
 
 def _small() -> Roots:

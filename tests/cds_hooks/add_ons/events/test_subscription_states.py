@@ -3,10 +3,8 @@
 import asyncio
 import json
 import os
-import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +21,7 @@ from cds_hooks.settings import Settings
 from tests.cds_hooks.add_ons.events.messages import NOW, run_async
 from tests.conftest import ROOT
 from tests.each import for_rows
+from tests.http_server import Asked, Reply, answering
 
 Json = dict[str, Any]
 SERVER = "https://ehr.example/fhir"
@@ -140,46 +139,31 @@ class FhirServer:
 @contextmanager
 def fhir_server(**resources: dict[str, Any]) -> Iterator[FhirServer]:
     stored = {f"Observation/{name}": resource for name, resource in resources.items()}
+    server = FhirServer("", stored)
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            server.asked.append(self.path)
-            path = self.path.removeprefix("/fhir/")
-            if server.is_down:
-                self.send_error(503)
-                return
-            if path.startswith("Subscription/s1/$events") and not server.has_events:
-                body = b""
-            elif path.startswith("Observation?category=laboratory&_lastUpdated=ge2026-11-20T13"):
-                last = list(stored.values())[-1]
-                link = {"relation": "next", "url": f"{server.base}/Observation?page=2"}
-                body = json.dumps({"resourceType": "Bundle", "link": [link], "entry": [{"resource": last}]}).encode()
-            elif path == "Observation?page=2":
-                body = json.dumps({"resourceType": "Bundle"}).encode()
-            elif path.startswith("Subscription/s1/$events"):
-                number = int(path.split("eventsSinceNumber=")[1].split("&")[0])
-                body = server.notification("query-event", number, (number, f"Observation/k{number}"))
-            else:
-                body = json.dumps(stored[path]).encode() if path in stored else b""
-            self.send_response(200 if body else 404)
-            self.send_header("content-type", "application/fhir+json")
-            self.send_header("content-length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
+    def reply(asked: Asked) -> Reply:
+        server.asked.append(asked.path)
+        path = asked.path.removeprefix("/fhir/")
+        if server.is_down:
+            return 503, {}, b""
+        if path.startswith("Subscription/s1/$events") and not server.has_events:
+            body = b""
+        elif path.startswith("Observation?category=laboratory&_lastUpdated=ge2026-11-20T13"):
+            last = list(stored.values())[-1]
+            link = {"relation": "next", "url": f"{server.base}/Observation?page=2"}
+            body = json.dumps({"resourceType": "Bundle", "link": [link], "entry": [{"resource": last}]}).encode()
+        elif path == "Observation?page=2":
+            body = json.dumps({"resourceType": "Bundle"}).encode()
+        elif path.startswith("Subscription/s1/$events"):
+            number = int(path.split("eventsSinceNumber=")[1].split("&")[0])
+            body = server.notification("query-event", number, (number, f"Observation/k{number}"))
+        else:
+            body = json.dumps(stored[path]).encode() if path in stored else b""
+        return 200 if body else 404, {"content-type": "application/fhir+json"}, body
 
-        def log_message(self, *_: object) -> None:
-            """Print nothing."""
-
-    http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server = FhirServer(f"http://127.0.0.1:{http.server_port}/fhir", stored)
-    thread = threading.Thread(target=http.serve_forever, daemon=True)
-    thread.start()
-    try:
+    with answering(reply) as base:
+        server.base = f"{base}/fhir"
         yield server
-    finally:
-        http.shutdown()
-        http.server_close()
-        thread.join()
 
 
 class Subscribed:

@@ -3,10 +3,10 @@
 import json
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
+from contextlib import contextmanager
 from typing import Any
+
+from tests.http_server import Asked, Reply, answering
 
 MODEL = "played-1"
 
@@ -45,32 +45,13 @@ def playing() -> Iterator[Stub]:
     """Runs the server while the block runs."""
     stub = Stub()
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            stub.paths.append(self.path)
-            stub.tokens.append(self.headers.get("authorization", ""))
-            stub.sent.append(json.loads(self.rfile.read(int(self.headers["content-length"]))))
-            time.sleep(stub.delay)
-            body = stub.body()
-            self.send_response(stub.status)
-            for name, value in {"content-type": "application/json", **stub.headers}.items():
-                self.send_header(name, value)
-            self.send_header("content-length", str(len(body)))
-            self.end_headers()
-            with suppress(OSError):
-                self.wfile.write(body)
+    def reply(asked: Asked) -> Reply:
+        stub.paths.append(asked.path)
+        stub.tokens.append(asked.headers.get("authorization", ""))
+        stub.sent.append(json.loads(asked.body))
+        time.sleep(stub.delay)
+        return stub.status, {"content-type": "application/json", **stub.headers}, stub.body()
 
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    thread = Thread(target=server.serve_forever, args=(0.02,), daemon=True)
-    thread.start()
-    stub.address = f"http://127.0.0.1:{server.server_port}/v1"
-    try:
+    with answering(reply) as base:
+        stub.address = f"{base}/v1"
         yield stub
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()

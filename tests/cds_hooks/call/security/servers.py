@@ -5,9 +5,10 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
 from urllib.parse import parse_qs, urlsplit
+
+from tests import http_server
+from tests.http_server import Asked, Reply
 
 
 class Canary:
@@ -57,38 +58,13 @@ def answering(answer: Answer) -> Iterator[Seen]:
     """A server that answers as it is told, until the block ends."""
     seen = Seen()
 
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-        disable_nagle_algorithm = True  # head and body go out at once, without waiting for an acknowledgement
+    def reply(asked: Asked) -> Reply:
+        seen.requests.append((asked.method, asked.path, dict(asked.headers)))
+        return answer(asked.path)
 
-        def do_GET(self) -> None:
-            length = int(self.headers.get("content-length") or 0)
-            self.rfile.read(length)
-            seen.requests.append((self.command, self.path, {k.lower(): v for k, v in self.headers.items()}))
-            status, headers, body = answer(self.path)
-            self.send_response(status)
-            for name, value in headers.items():
-                self.send_header(name, value)
-            if "transfer-encoding" not in headers:
-                self.send_header("content-length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        do_POST = do_GET
-
-        def log_message(self, *_: Any) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    seen.port = server.server_address[1]
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-    thread.start()
-    try:
+    with http_server.answering(reply) as base:
+        seen.port = int(base.rpartition(":")[2])
         yield seen
-    finally:
-        server.shutdown()
-        server.server_close()
 
 
 def fhir(path: str) -> tuple[int, dict[str, str], bytes]:

@@ -33,7 +33,7 @@ from tests.cds_hooks.evidence.storage.samples import a_decision, store
 from tests.constants import settings_with
 from tests.each import each_row, some_of
 from tests.program import run_program
-from tests.receiver import Receiver
+from tests.receiver import receiving
 
 _PRETEND_RETENTION = (
     "INSERT INTO removals (of_table, first_position, last_position, previous, hash, run) "
@@ -318,29 +318,28 @@ urllib.request.urlopen(sys.argv[2], line)
 def test_each_seal_leaves_the_machine_by_command_and_by_http_and_a_failure_is_made_up_for(
     sqlite_url: str, tmp_path: Path, signer: Signer
 ) -> None:
-    receiver = Receiver()
-    receiver.answers = [500]
-    away, url = tmp_path / "away.ndjson", receiver.url
-    sender = tmp_path / "send.py"
-    sender.write_text(_SENDER)
-    sealing = Sealing(
-        settings_with(
-            database_url=sqlite_url,
-            seal_key=tmp_path / "seal-key.pem",
-            seal_file=tmp_path / "seals.ndjson",
-            seal_command=f"{sys.executable} {sender} {away} {url}",
+    with receiving() as receiver:
+        receiver.answers = [500]
+        away, url = tmp_path / "away.ndjson", receiver.url
+        sender = tmp_path / "send.py"
+        sender.write_text(_SENDER)
+        sealing = Sealing(
+            settings_with(
+                database_url=sqlite_url,
+                seal_key=tmp_path / "seal-key.pem",
+                seal_file=tmp_path / "seals.ndjson",
+                seal_command=f"{sys.executable} {sender} {away} {url}",
+            )
         )
-    )
-    write_decisions(sqlite_url, 1)
-    began = sealing.sealed_at
-    assert not sealing.seal(), "the receiver failed"
-    assert (sealing.failures, sealing.sealed_at) == (1, began)
-    write_decisions(sqlite_url, 1)
-    assert sealing.seal()
-    assert sealing.failures == 1
-    assert began is not None
-    assert (sealing.sealed_at or 0) > began
-    receiver.close()
+        write_decisions(sqlite_url, 1)
+        began = sealing.sealed_at
+        assert not sealing.seal(), "the receiver failed"
+        assert (sealing.failures, sealing.sealed_at) == (1, began)
+        write_decisions(sqlite_url, 1)
+        assert sealing.seal()
+        assert sealing.failures == 1
+        assert began is not None
+        assert (sealing.sealed_at or 0) > began
     lines = (tmp_path / "seals.ndjson").read_bytes().splitlines()
     assert [body for _, body in receiver.posts] == lines
     assert len(lines) == 2

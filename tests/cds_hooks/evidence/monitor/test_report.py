@@ -18,7 +18,7 @@ from cds_hooks.evidence.record_views import open_follower
 from cds_hooks.evidence.storage import Decision, FeedbackItem, card_uuid, new_decision_id, open_decision_log
 from models_onnx.monitoring.figure import Family, Figure, Incident, State
 from tests.constants import settings_with
-from tests.live import record_in
+from tests.live import free_port, record_in
 from tests.receiver import Receiver, receiving
 
 FIRST = datetime(2026, 9, 1, 8, tzinfo=UTC)
@@ -176,11 +176,10 @@ def test_an_incident_is_told_when_it_begins_and_when_it_ends(tmp_path: Path, not
     ]
 
 
-def test_a_webhook_that_is_not_there_is_said(tmp_path: Path, notices_webhook: Receiver) -> None:
-    book, url = book_in(tmp_path), notices_webhook.url
-    notices_webhook.close()
+def test_a_webhook_that_is_not_there_is_said(tmp_path: Path) -> None:
+    book = book_in(tmp_path)
     with pytest.raises(NotTold) as not_told:
-        tell_of(book, [incident("ehr", "drift", "u")], url)
+        tell_of(book, [incident("ehr", "drift", "u")], f"http://127.0.0.1:{free_port()}/notices")
     assert str(not_told.value) == (
         "the webhook cannot be reached (ConnectError); the next report tells the event again."
     )

@@ -9,13 +9,11 @@ import base64
 import hashlib
 import json
 import secrets
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cache
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
@@ -23,6 +21,8 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 import pytest
 from joserfc import jwt
 from joserfc.jwk import RSAKey
+
+from tests.http_server import Asked, Reply, answering
 
 Json = dict[str, Any]
 
@@ -108,43 +108,28 @@ class Provider:
         return authorization == (f"Basic {base64.b64encode(named).decode()}" if self.client.secret is not None else "")
 
 
-class _Handler(BaseHTTPRequestHandler):
-    disable_nagle_algorithm = True
-    provider: Provider
+def _reply(provider: Provider, asked: Asked) -> Reply:
+    parts = urlsplit(asked.path)
+    fields = dict(parse_qsl(parts.query or asked.body.decode()))
+    provider.asked.append((parts.path, fields))
+    authorization = asked.headers.get("authorization", "")
+    if asked.method == "POST":
+        answer = provider.token(fields, authorization)
+        return _said(400, {"error": "invalid_grant"}) if answer is None else _said(200, answer)
+    if parts.path == "/authorize":
+        return _said(302, {}, location) if (location := provider.authorize(fields)) else _said(400, {})
+    if parts.path.endswith(("/.well-known/openid-configuration", "/.well-known/smart-configuration")):
+        return _said(200, provider.discovery())
+    if parts.path == "/keys":
+        return _said(200, {"keys": [provider.published.as_dict(private=False)]})
+    if parts.path == "/userinfo" and authorization.startswith("Bearer "):
+        return _said(200, provider.userinfo)
+    return _said(404, {})
 
-    def do_GET(self) -> None:
-        parts, provider = urlsplit(self.path), self.provider
-        fields = dict(parse_qsl(parts.query))
-        provider.asked.append((parts.path, fields))
-        if parts.path == "/authorize":
-            self._say(302, {}, location) if (location := provider.authorize(fields)) else self._say(400, {})
-        elif parts.path.endswith(("/.well-known/openid-configuration", "/.well-known/smart-configuration")):
-            self._say(200, provider.discovery())
-        elif parts.path == "/keys":
-            self._say(200, {"keys": [provider.published.as_dict(private=False)]})
-        elif parts.path == "/userinfo" and self.headers.get("authorization", "").startswith("Bearer "):
-            self._say(200, provider.userinfo)
-        else:
-            self._say(404, {})
 
-    def do_POST(self) -> None:
-        fields = dict(parse_qsl(self.rfile.read(int(self.headers.get("content-length", 0))).decode()))
-        self.provider.asked.append((self.path, fields))
-        answer = self.provider.token(fields, self.headers.get("authorization", ""))
-        self._say(400, {"error": "invalid_grant"}) if answer is None else self._say(200, answer)
-
-    def _say(self, status: int, document: Json, location: str = "") -> None:
-        body = json.dumps(document).encode()
-        self.send_response(status)
-        if location:
-            self.send_header("Location", location)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, format: str, *args: Any) -> None:
-        """Not on the console of the tests."""
+def _said(status: int, document: Json, location: str = "") -> Reply:
+    headers = {"content-type": "application/json"} | ({"location": location} if location else {})
+    return status, headers, json.dumps(document).encode()
 
 
 @contextmanager
@@ -153,14 +138,8 @@ def providing(redirect: str, secret: str | None = None, client_id: str = "cds-ho
     provider = Provider(Registered(client_id, secret, redirect))
     with pytest.MonkeyPatch.context() as changed:
         changed.setenv("AUTHLIB_INSECURE_TRANSPORT", "1")
-        handler = type("Handler", (_Handler,), {"provider": provider})
-        with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-            provider.address = f"http://127.0.0.1:{server.server_address[1]}"
-            thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
-            thread.start()
+        with answering(partial(_reply, provider)) as provider.address:
             yield provider
-            server.shutdown()
-            thread.join()
 
 
 def described(folder: Path, provider: Provider, roles: dict[str, str], **more: str) -> Path:

@@ -4,11 +4,9 @@ import json
 import re
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +15,7 @@ import pytest
 
 from cds_hooks.samples import load_patient
 from tests.each import each_row
+from tests.http_server import Asked, Reply, answering
 from tests.live import serving
 from tests.program import run_program
 
@@ -84,26 +83,11 @@ def test_a_strange_server_does_not_steer_the_terminal() -> None:
     card = {"summary": steering, "detail": steering, "indicator": "info", "source": {"label": steering}}
     service = {"hook": "patient-view", "id": f"a/b{steering}", "title": steering, "description": steering}
 
-    class Strange(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self._answer({"services": [service]})
+    def reply(asked: Asked) -> Reply:
+        return 200, {}, json.dumps({"services": [service]} if asked.method == "GET" else {"cards": [card]}).encode()
 
-        def do_POST(self) -> None:
-            self.rfile.read(int(self.headers["Content-Length"]))
-            self._answer({"cards": [card]})
-
-        def _answer(self, document: Any) -> None:
-            self.send_response(200)
-            self.end_headers()
-            self.wfile.write(json.dumps(document).encode())
-
-        def log_message(self, *_: Any) -> None:
-            """Nothing."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Strange) as strange:
-        threading.Thread(target=strange.serve_forever, daemon=True).start()
-        answer = run_program("call", "sample:planning-talk", "--url", f"http://127.0.0.1:{strange.server_port}")
-        strange.shutdown()
+    with answering(reply) as strange:
+        answer = run_program("call", "sample:planning-talk", "--url", strange)
     assert answer.returncode == 0, answer.stderr
     assert "1 card" in answer.stdout
     assert "\x1b]" not in answer.stdout + answer.stderr

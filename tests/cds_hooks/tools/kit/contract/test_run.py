@@ -1,10 +1,6 @@
 """How a run goes on servers that do not answer, answer strangely, or ask for something."""
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, HTTPServer
-from threading import Thread
 
 import pytest
 
@@ -15,6 +11,7 @@ from cds_hooks.tools.kit.contract.run import UnknownRow, run_checks, select_chec
 from cds_hooks.tools.kit.contract.target import Target
 from tests.cds_hooks.tools.kit.contract.conftest import AS_OF, Run, token
 from tests.cds_hooks.tools.kit.contract.good_server import GoodServer
+from tests.http_server import answering
 
 STRANGE: tuple[object, ...] = (
     [],
@@ -50,39 +47,8 @@ def test_a_server_that_asks_for_a_token_cannot_be_tested_without(
     assert "--token" in report.stopped
 
 
-@contextmanager
-def _answering(status: int, body: bytes) -> Iterator[str]:
-    """The address of a server that answers the same to everything."""
-
-    class Same(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-        disable_nagle_algorithm = True  # head and body go out at once, without waiting for an acknowledgement
-
-        def _answer(self) -> None:
-            self.rfile.read(int(self.headers.get("content-length") or 0))
-            self.send_response(status)
-            self.send_header("content-length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body if self.command != "HEAD" else b"")
-
-        do_GET = do_POST = do_OPTIONS = do_HEAD = do_PUT = do_DELETE = do_PATCH = _answer
-
-        def log_message(self, format: str, *args: object) -> None:
-            """Nothing."""
-
-    server = HTTPServer(("127.0.0.1", 0), Same)
-    thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
-
-
 def test_nothing_holds_at_a_server_whose_discovery_is_404(few_charts: tuple[PatientChart, ...]) -> None:
-    with _answering(404, NOT_FOUND) as base:
+    with answering(lambda _: (404, {}, NOT_FOUND)) as base:
         report = _run(base, few_charts[:1])
     assert [each.row.id for each in report.musts] == ["DISC-01"]
     assert [each.row.id for each in report.rows if each.result is Result.HELD] == []
@@ -115,7 +81,7 @@ def test_a_run_at_one_service_sees_every_row_of_a_whole_run_with_fewer_requests(
 def test_a_server_that_answers_the_same_strange_thing_to_everything_is_judged_to_the_end(
     document: object, few_charts: tuple[PatientChart, ...]
 ) -> None:
-    with _answering(200, json.dumps(document).encode()) as base:
+    with answering(lambda _: (200, {}, json.dumps(document).encode())) as base:
         report = _run(base, few_charts[:1])
     assert report.exit_code == 1
     assert not [each.reason for each in report.outcomes if "could not read" in each.reason]
