@@ -268,7 +268,7 @@ async def test_the_stu3_fixtures_are_answered_or_refused_by_the_name_of_the_fiel
             assert "cards" in answer
         else:
             assert status == 400, name
-            assert "field" in answer["issue"][0]["diagnostics"], name
+            assert "`context." in answer["issue"][0]["diagnostics"], name
     # One patch of 75 mcg/h is 180 MME whatever its change: no averaging over twelve days.
     assert _said(answers["rec-08-mme-greater-than-fifty"][1]) >= {PATCH, MME}
     assert NALOXONE not in _said(answers["rec-08-order-sign-on-naloxone"][1])
