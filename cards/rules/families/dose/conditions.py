@@ -128,6 +128,25 @@ _names_water = _says(r"\bd5w\b|\bd5 ?water|\b5 ?%|\b50 ?(?:mg|g) ?/ ?(?:ml|l)\b"
 _names_sodium = _says(r"sodium|nacl|saline|ringer|natri")
 
 
+_RUNS_ON: Final = re.compile(
+    r"\bml ?(?:/|per) ?(?:h|std)|\bcontinuous|\bdrip\b|dauerinfusion|kontinuierlich|en continu|continu[ao]\b",
+    re.IGNORECASE,
+)
+_ENDS: Final = re.compile(
+    r"\b(?:over|for|during|über|ueber|für|en|durante|sur|pendant) \d|\bbolus|\bonce\b|einmal|\bstop"
+    r"|\d ?ml\b(?! ?(?:/|per))",
+    re.IGNORECASE,
+)
+
+
+def _runs_on(context: RuleContext) -> Truth:
+    sigs = _sigs(context)
+    rates = (rate.rateRatio or rate.rateQuantity for part in dosages_of(context) for rate in part.doseAndRate)
+    return (any(rates) or _RUNS_ON.search(sigs) is not None) and not (
+        context.drafted.dose.single or context.drafted.dose.times_per_day or _ENDS.search(sigs)
+    )
+
+
 def _is_alone(context: RuleContext) -> bool:
     return len(context.medication.rxcuis) == 1
 
@@ -287,6 +306,7 @@ CONDITIONS_OF_DOSES: tuple[Condition, ...] = (
         lambda context: _is_alone(context) and _names_hypertonic(context),
         "it is a salt solution of 2 to 7.5 %",
     ),
+    flag("runs_on", _runs_on, "it runs by the hour, and the order names neither a time nor a volume at which it ends"),
     flag(
         "water",
         lambda context: _is_alone(context) and not _names_sodium(context) and _names_water(context),
