@@ -34,63 +34,58 @@ FoundBands: TypeAlias = frozenset[tuple[str, str]]
 FindOriginal: TypeAlias = Callable[[str], Json | None]
 
 
-class EvaluationBudget:
-    """How many judgements the suggestions of one call may cost: drafts judge each other, and a client can send many.
+class OrderCheck:
+    """The orders of one call: what is found about each of them, judged once, and how much their suggestions may cost.
 
-    Ten drafts with two substitutes each take two hundred.
+    `original` gives the client's own JSON of an active order ('MedicationRequest/7'), None where it is not available.
     """
 
-    def __init__(self, judgements: int = 500) -> None:
-        self._left = judgements
+    def __init__(self, session: PatientSession, book: RuleBook, new_uuid: NewUuid, original: FindOriginal) -> None:
+        self.session = session
+        self.book = book
+        self.new_uuid = new_uuid
+        self.original = original
+        self._evaluations: dict[int, DraftEvaluation] = {}
+        # Drafts judge each other, and a client can send many: ten drafts with two substitutes each take two hundred.
+        self._judgements_left = 500
+        # A decision has uuids for 2,040 things in all.
+        self._names_left = 1000
 
-    def take(self) -> None:
-        """One judgement; raises Withheld where none is left: what was not judged is not offered."""
-        if self._left <= 0:
-            raise SuggestionWithheld("too many drafts came together to judge it beside all of them")
-        self._left -= 1
+    def evaluate(self, drafted: DraftMedication) -> DraftEvaluation:
+        """Return what is found about a draft as the drafts are now."""
+        evaluation = self._evaluations.get(id(drafted))
+        if evaluation is None:
+            evaluation = self._evaluations[id(drafted)] = self.book.evaluate(self.session, drafted)
+        return evaluation
 
-
-class NamingBudget:
-    """Names suggestions and the orders in them: so many, because a decision has uuids for 2,040 things in all."""
-
-    def __init__(self, new_uuid: NewUuid, most: int = 1000) -> None:
-        self._new_uuid = new_uuid
-        self._left = most
-
-    def __call__(self) -> str:
-        """Return a new uuid; raises SuggestionWithheld where there is none left."""
-        if self._left <= 0:
+    def name_offered(self) -> str:
+        """Return the uuid of a suggestion or of an order in it; raises SuggestionWithheld where there is none left."""
+        if self._names_left <= 0:
             raise SuggestionWithheld("too many drafts came together to offer more")
-        self._left -= 1
-        return self._new_uuid()
+        self._names_left -= 1
+        return self.new_uuid()
 
-
-class SuggestionContext(Struct, frozen=True):
-    """What the suggestions for one draft are made with: the patient, the draft, what is found, the rules.
-
-    `evaluated` gives the evaluation of a draft as the drafts are now; `original` the client's own JSON of an active
-    order ('MedicationRequest/7'), None where it is not available; `allowance` bounds the work of the whole call.
-    """
-
-    session: PatientSession
-    drafted: DraftMedication
-    evaluated: Callable[[DraftMedication], DraftEvaluation]
-    original: FindOriginal
-    book: RuleBook
-    new_uuid: NewUuid
-    allowance: EvaluationBudget
-
-    def finding_keys(self, drafted: DraftMedication) -> FoundBands:
-        """Return the rule and band of everything that is found about a draft as the drafts are now."""
-        return self.evaluated(drafted).finding_keys
-
-    def check_nothing_new(self, after: PatientSession, drafted: DraftMedication, expected: FoundBands) -> None:
-        """Withheld where a finding beside the known ones would be shown of a draft after acceptance."""
-        self.allowance.take()
+    def refuse_new(self, after: PatientSession, drafted: DraftMedication, expected: FoundBands) -> None:
+        """SuggestionWithheld where a finding beside the known ones would be shown of a draft after acceptance."""
+        if self._judgements_left <= 0:
+            raise SuggestionWithheld("too many drafts came together to judge it beside all of them")
+        self._judgements_left -= 1
         new_finding = self.book.first_new(after, drafted, expected)
         if new_finding is not None:
             rule, band = new_finding
             raise SuggestionWithheld(f"{rule} would show a card about it ({band})")
+
+
+class SuggestionContext(Struct, frozen=True):
+    """What the suggestions for one draft are made with."""
+
+    check: OrderCheck
+    drafted: DraftMedication
+
+    @property
+    def session(self) -> PatientSession:
+        """The patient, with the drafts as they are now."""
+        return self.check.session
 
 
 class SuggestionWithheld(Exception):
@@ -105,7 +100,7 @@ def suggestions_for(finding: RuleFinding, context: SuggestionContext) -> tuple[l
         label = _label(offer, context)
         try:
             actions = tuple(sorted(_actions(offer, finding, context), key=_what_it_takes_away))
-            uuid = context.new_uuid()
+            uuid = context.check.name_offered()
         except SuggestionWithheld as reason:
             withheld.append(WhyNot(finding.rule, "suggestion-withheld", f"{label}: not offered, {reason}."))
         else:
@@ -228,13 +223,13 @@ def _on_hold(plan: _Plan) -> Iterator[Action]:
     after = context.session.with_drafts([*(entry for entry in plan.drafts if entry is not draft), held])
     for drafted in after.stopped:
         if drafted.draft is held:
-            context.check_nothing_new(after, drafted, context.finding_keys(context.drafted))
+            context.check.refuse_new(after, drafted, context.check.evaluate(context.drafted).finding_keys)
     description = f"Hold {context.drafted.medication.plain_words}"
     if context.drafted.draft.reference == f"MedicationRequest/{original.get('id')}":
         yield Action(type="update", description=description, resource=on_hold)
     else:
         yield _removal(context)
-        yield Action(type="create", description=description, resource={**on_hold, "id": context.new_uuid()})
+        yield Action(type="create", description=description, resource={**on_hold, "id": context.check.name_offered()})
 
 
 _DRUG: Final = "medicationCodeableConcept"
@@ -260,7 +255,7 @@ def _correction(change: OrderChange, label: str, plan: _Plan) -> Iterator[Action
         yield Action(type="update", description=description, resource=corrected)
     else:
         yield _removal(context)
-        yield Action(type="create", description=description, resource={**corrected, "id": context.new_uuid()})
+        yield Action(type="create", description=description, resource={**corrected, "id": context.check.name_offered()})
 
 
 def _is_taken_longer(context: SuggestionContext, days: int) -> bool:
@@ -290,17 +285,19 @@ def _other_study(change: OrderChange, label: str, plan: _Plan) -> Iterator[Actio
     _check_valid(changed, original)
     accepted = read_draft(changed, full_url=draft.full_url, position=draft.position)
     after = context.session.with_drafts([accepted if entry is draft else entry for entry in plan.drafts])
-    before = frozenset(band for band in context.finding_keys(context.drafted) if band[0] != plan.finding.rule)
+    before = frozenset(
+        band for band in context.check.evaluate(context.drafted).finding_keys if band[0] != plan.finding.rule
+    )
     for study in after.studies:
         if study.draft is accepted:
-            context.check_nothing_new(after, study, before)
+            context.check.refuse_new(after, study, before)
     study_name = change.test.name if change.test is not None else context.drafted.medication.words
     description = f"{label}: {plain(study_name)}"
     if draft.reference == f"ServiceRequest/{original.get('id')}":
         yield Action(type="update", description=description, resource=changed)
     else:
         yield _removal(context)
-        yield Action(type="create", description=description, resource={**changed, "id": context.new_uuid()})
+        yield Action(type="create", description=description, resource={**changed, "id": context.check.name_offered()})
 
 
 def _amended(drafted: DraftMedication, change: OrderChange, context: SuggestionContext) -> Json:
@@ -333,7 +330,7 @@ def _active_orders(rxcuis: tuple[str, ...], context: SuggestionContext) -> Itera
     """Yield what is active beside the draft and has one of these ingredients, with its order, where that came."""
     count = 0
     for medication in context.session.medications_beside(context.drafted, rxcuis):
-        original = context.original(medication.source) if medication.draft is None else None
+        original = context.check.original(medication.source) if medication.draft is None else None
         if original is not None and original.get("resourceType") == "MedicationRequest":
             count += 1
             if count > MOST_ENDED:
@@ -361,7 +358,7 @@ def _partner_action(partner: CurrentMedication, declared: SuggestionTemplate, pl
     if declared.stop_partner == "stopped" and partner.draft is None:
         _check_may_end(partner.medication, plan.context)
     own_json = _own_json(partner.draft, plan.context) if partner.draft is not None else None
-    original = own_json if own_json is not None else plan.context.original(partner.source)
+    original = own_json if own_json is not None else plan.context.check.original(partner.source)
     if original is None or original.get("resourceType") != "MedicationRequest":
         raise SuggestionWithheld("the other order did not come whole with this call")
     plan.drafts = [draft for draft in plan.drafts if draft is not partner.draft]
@@ -387,7 +384,7 @@ def _new_order(alternatives: tuple[NewOrder, ...], plan: _Plan) -> Action:
             reasons.append(absent)
             continue
         resource = medication_order(
-            alternative, context.drafted.draft, context.session.record.patient_id, identity=context.new_uuid()
+            alternative, context.drafted.draft, context.session.record.patient_id, identity=context.check.name_offered()
         )
         try:
             _check_valid(resource, {})
@@ -404,7 +401,7 @@ def _test(offer: OfferedSuggestion, position: int, context: SuggestionContext) -
     declared = offer.suggestion.orders[position].declared
     record = context.session.record
     resource = lab_order(
-        declared, context.drafted.draft, record.patient_id, identity=context.new_uuid(), as_of=record.as_of
+        declared, context.drafted.draft, record.patient_id, identity=context.check.name_offered(), as_of=record.as_of
     )
     _check_valid(resource, {})
     when = f" in {declared.in_days} days" if declared.in_days else ""
@@ -434,9 +431,9 @@ def _check_accepted(resource: Json, plan: _Plan, change: OrderChange | None = No
     new_dose = change is None or change.writes_dose
     known_bands: FoundBands = frozenset()
     if in_place or plan.is_removed:
-        evaluation = context.evaluated(context.drafted)
+        evaluation = context.check.evaluate(context.drafted)
         known_bands = evaluation.tolerated(plan.finding.rule, other_drug=other_drug, new_dose=new_dose)
-    context.check_nothing_new(after, drafted, known_bands)
+    context.check.refuse_new(after, drafted, known_bands)
     if change is not None and not change.raises:
         _check_no_more(drafted, context.drafted)
     if other_drug:
@@ -464,7 +461,7 @@ def _check_draft_stays(plan: _Plan) -> None:
     after = context.session.with_drafts(plan.drafts)
     drafted = next((medication for medication in after.drafted if medication.draft is context.drafted.draft), None)
     if drafted is not None:
-        context.check_nothing_new(after, drafted, context.finding_keys(context.drafted))
+        context.check.refuse_new(after, drafted, context.check.evaluate(context.drafted).finding_keys)
         _check_beside(after, drafted, context)
 
 
@@ -476,8 +473,8 @@ def _check_partner(before: DraftOrder, changed: DraftOrder, plan: _Plan) -> None
     new = next((medication for medication in as_changed.drafted if medication.draft is changed), None)
     if old is None or new is None:
         raise SuggestionWithheld("the other order cannot be judged")
-    known_bands = context.book.evaluate(as_it_is, old).tolerated(plan.finding.rule, new_dose=True)
-    context.check_nothing_new(as_changed, new, known_bands)
+    known_bands = context.check.book.evaluate(as_it_is, old).tolerated(plan.finding.rule, new_dose=True)
+    context.check.refuse_new(as_changed, new, known_bands)
     _check_no_more(new, old)
 
 
@@ -487,8 +484,10 @@ def _check_beside(after: PatientSession, accepted: DraftMedication, context: Sug
     for drafted in after.stopped:
         if drafted is not accepted and drafted.medication.recognised:
             drafted_before = before.get(id(drafted.draft))
-            context.check_nothing_new(
-                after, drafted, context.finding_keys(drafted_before) if drafted_before is not None else frozenset()
+            context.check.refuse_new(
+                after,
+                drafted,
+                context.check.evaluate(drafted_before).finding_keys if drafted_before is not None else frozenset(),
             )
 
 

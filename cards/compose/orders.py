@@ -11,17 +11,11 @@ from cards.compose.high_alert import uncovered_card, uncovered_finding
 from cards.extension import EXTENSION_KEY, CardExtension, Fact, FindingReference
 from cards.rules.engine.finding import RuleFinding, merge_repeated_findings
 from cards.rules.engine.governance import SuppressionCheck, suppress_nothing
-from cards.rules.engine.rule_book import DraftEvaluation, RuleBook, rule_book
+from cards.rules.engine.rule_book import RuleBook, rule_book
 from cards.rules.language.trigger import is_test
 from cards.rules.patient.orders import DraftMedication, DraftOrder, is_wanted_study
 from cards.rules.patient.session import PatientSession
-from cards.suggest import (
-    EvaluationBudget,
-    FindOriginal,
-    NamingBudget,
-    SuggestionContext,
-    suggestions_for,
-)
+from cards.suggest import FindOriginal, OrderCheck, SuggestionContext, suggestions_for
 from cards.text import escape, plain
 from fhir.mapping.medications.active import held_medications
 from fhir.mapping.medications.identity import MedicationIdentity
@@ -196,29 +190,8 @@ def _on_hold(session: PatientSession) -> Iterator[WhyNot]:
         yield WhyNot("medications", "on-hold", text)
 
 
-class _Check:
-    """One call: the patient with the drafts, and what was found about each of them, judged once."""
-
-    def __init__(
-        self,
-        session: PatientSession,
-        book: RuleBook,
-        new_uuid: Callable[[], str],
-        original: FindOriginal,
-    ) -> None:
-        self.allowance = EvaluationBudget()
-        self.name_offered = NamingBudget(new_uuid)
-        self.session = session
-        self.book = book
-        self.new_uuid = new_uuid
-        self.original = original
-        self._judged: dict[int, DraftEvaluation] = {}
-
-    def evaluate(self, drafted: DraftMedication) -> DraftEvaluation:
-        evaluation = self._judged.get(id(drafted))
-        if evaluation is None:
-            evaluation = self._judged[id(drafted)] = self.book.evaluate(self.session, drafted)
-        return evaluation
+class _Check(OrderCheck):
+    """The orders of one call, with the card of each."""
 
     def judged_stops(self) -> Iterator[DraftMedication]:
         """Yield the drafts that end a drug whose end a rule is about."""
@@ -250,15 +223,7 @@ class _Check:
             return None, [*silences, scope]
         findings = tuple(sorted(shown, key=_rank))
         listed = tuple(finding for finding in findings if not any(finding.is_said_by(other) for other in findings))
-        context = SuggestionContext(
-            self.session,
-            drafted,
-            self.evaluate,
-            self.original,
-            self.book,
-            self.name_offered,
-            self.allowance,
-        )
+        context = SuggestionContext(self, drafted)
         uuid = self.new_uuid()
         suggestions: list[Suggestion] = []
         for finding in listed:

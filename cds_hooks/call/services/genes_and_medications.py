@@ -6,7 +6,7 @@ elsewhere or not at all: it is shown where it warns, until somebody answers.
 """
 
 from collections.abc import Iterator, Set
-from functools import cache, partial
+from functools import cache
 from typing import Final
 
 from msgspec import to_builtins
@@ -19,7 +19,7 @@ from cards.rules.engine.finding import RuleFinding
 from cards.rules.engine.rule_book import RuleBook, rule_book
 from cards.rules.patient.orders import DraftMedication, DraftOrder
 from cards.rules.patient.session import PatientSession
-from cards.suggest import EvaluationBudget, NamingBudget, SuggestionContext
+from cards.suggest import OrderCheck, SuggestionContext
 from cds_hooks.call.prefetch.needs import Needs
 from cds_hooks.call.protocol.hooks import PATIENT_VIEW
 from cds_hooks.call.protocol.originals import OriginalOrders
@@ -103,18 +103,13 @@ def _reviewed_drugs(
     record: PatientRecord, medications: list[tuple[ActiveMedication, DraftOrder]], advice: Advice, call: ServiceInput
 ) -> Iterator[ReviewedDrug]:
     session = PatientSession(record, [draft for _, draft in medications], signing=True, active_orders=True)
-    originals, allowance = OriginalOrders(call.sent), EvaluationBudget()
-    evaluate = partial(_book().evaluate, session)
+    check = OrderCheck(session, _book(), call.card_uuid, OriginalOrders(call.sent).original)
     shown_bands: set[tuple[str, str]] = set()
     for drafted in session.drafted:
-        evaluation = evaluate(drafted)
-        context = SuggestionContext(
-            session, drafted, evaluate, originals.original, _book(), NamingBudget(call.card_uuid), allowance
-        )
-        for finding in shown_findings(evaluation.findings, call.suppress, advice.silences):
+        for finding in shown_findings(check.evaluate(drafted).findings, call.suppress, advice.silences):
             if (finding.rule, finding.band) not in shown_bands:
                 shown_bands.add((finding.rule, finding.band))
-                reviewed = reviewed_drug(finding, context)
+                reviewed = reviewed_drug(finding, SuggestionContext(check, drafted))
                 yield reviewed if _may_end(finding, drafted) else replace(reviewed, offers=())
 
 

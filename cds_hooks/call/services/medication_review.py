@@ -20,10 +20,10 @@ from cards.compose.orders import shown_findings
 from cards.extension import WorklistEntry
 from cards.rules.engine.compile import CompiledBand, CompiledRule
 from cards.rules.engine.finding import RuleFinding, merge_repeated_findings
-from cards.rules.engine.rule_book import DraftEvaluation, RuleBook, whole_book
+from cards.rules.engine.rule_book import RuleBook, whole_book
 from cards.rules.patient.orders import DraftMedication
 from cards.rules.patient.session import PatientSession
-from cards.suggest import EvaluationBudget, NamingBudget, SuggestionContext
+from cards.suggest import OrderCheck, SuggestionContext
 from cards.text import plain
 from cds_hooks.call.prefetch.needs import Needs
 from cds_hooks.call.protocol.hooks import PATIENT_VIEW
@@ -123,32 +123,20 @@ def _reviewed_drugs(
     """Yield what is found about each drug; what two drugs do together is said once."""
     # What two drugs do together is told of the one that can be stopped: of aspirin, not of the anticoagulant beside it.
     drugs = sorted(session.drafted, key=lambda drafted: not may_be_stopped(drafted.medication))
-    evaluated: dict[str, DraftEvaluation] = {}
-
-    def evaluate(drafted: DraftMedication) -> DraftEvaluation:
-        name = drafted.draft.name
-        if name not in evaluated:
-            evaluated[name] = review_book().evaluate(session, drafted)
-        return evaluated[name]
-
-    by_draft = []
+    check, by_draft = OrderCheck(session, review_book(), call.card_uuid, OriginalOrders(call.sent).original), []
     reports = _reports_from_65 if is_older else _reports_under_65
     for drafted in drugs:
         meant_findings = [
             finding
-            for finding in evaluate(drafted).findings_of(reports)
+            for finding in check.evaluate(drafted).findings_of(reports)
             if _is_meant(finding, drafted, is_older=is_older)
         ]
         needed = [finding for finding in meant_findings if not any(map(finding.is_said_by, meant_findings))]
         by_draft.append((drafted.draft.name, shown_findings(needed, call.suppress, silences)))
     kept_findings, repeated = merge_repeated_findings(by_draft)
     silences.extend(repeated)
-    originals, allowance = OriginalOrders(call.sent), EvaluationBudget()
     for drafted, findings in zip(drugs, kept_findings, strict=True):
-        context = SuggestionContext(
-            session, drafted, evaluate, originals.original, review_book(), NamingBudget(call.card_uuid), allowance
-        )
-        yield from (reviewed_drug(finding, context) for finding in findings)
+        yield from (reviewed_drug(finding, SuggestionContext(check, drafted)) for finding in findings)
 
 
 def _criteria_of_age_unchecked(record: PatientRecord) -> WhyNot | None:
