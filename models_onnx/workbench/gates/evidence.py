@@ -33,7 +33,7 @@ from models_onnx.workbench.gates.subject import (
 from models_onnx.workbench.metrics import logit
 from models_onnx.workbench.release.publishing import VALIDATED
 from models_onnx.workbench.training.data.cohort import Cohort
-from models_onnx.workbench.training.data.leaks import separates
+from models_onnx.workbench.training.data.leaks import is_outcome, separates
 from models_onnx.workbench.training.data.reads import Reads, read_by
 
 Array = NDArray[np.float64]
@@ -164,7 +164,7 @@ def _why_no_audit(declared: Mapping[str, Any] | None, spec: ModelSpec, cohort: C
             f"Not judged: product.label.audit.need is {repr(need) if need else 'empty'}. Name a column of the table or "
             "of the declaration's needs that says what people need, such as their number of conditions"
         )
-    if need == spec.outcome.column or np.array_equal(_need(need, spec, cohort), cohort.y):
+    if need == spec.outcome.column or _is_label(_need(need, spec, cohort), cohort.y):
         return (
             f"Not judged: the need {need} is the label itself, and a label compared with itself is always fair: name "
             "a column of need that the model does not predict (product.label.audit.need)"
@@ -173,6 +173,11 @@ def _why_no_audit(declared: Mapping[str, Any] | None, spec: ModelSpec, cohort: C
         axes = ", ".join(spec.subgroups)
         return f"Not judged: the audit's axis {axis!r} is none of the declaration's subgroups ({axes})"
     return ""
+
+
+def _is_label(need: Array, y: NDArray[np.int64]) -> bool:
+    """Return whether need is the label, or is there exactly where the label is, as its cost or its days."""
+    return np.array_equal(need > 0, y == 1) or is_outcome(need, y)
 
 
 def _need(need: str, spec: ModelSpec, cohort: Cohort) -> Array:

@@ -1,5 +1,6 @@
 """Evaluates a model's whole procedure on people it was not trained on: figures with intervals, and by subgroup."""
 
+import math
 from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import Any
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 
 from models_onnx.spec import Floors, ModelSpec
 from models_onnx.workbench import metrics
-from models_onnx.workbench.metrics import Estimate, Metric, PatientRows, estimate, gain
+from models_onnx.workbench.metrics import Estimate, Metric, PatientRows, estimate, gain, sigmoid
 from models_onnx.workbench.training.crossvalidate import OutOfFold, Progress
 from models_onnx.workbench.training.data.cohort import Cohort
 from models_onnx.workbench.training.data.follow_up import c_index
@@ -60,7 +61,12 @@ class Evaluator:
         """n, events and the wanted figures with intervals, of these rows as far as their outcome can be estimated."""
         is_followed = rows & self.known
         counted, events = rows & ~self.cohort.unfollowed, self.cohort.y[is_followed].sum()
-        figures = self._figures(wanted, self.predicted.logit[is_followed], is_followed)
+        odds = self.predicted.logit[is_followed]
+        figures = self._figures(wanted, odds, is_followed)
+        if not events and self.replicates and "observed_expected" in figures:
+            # every sample of people without events has none: the exact interval of a count (Garwood 1936) ends higher
+            expected = float((sigmoid(odds) * self.cohort.weight[is_followed]).sum())
+            figures["observed_expected"] = rounded(Estimate(0.0, 0.0, -math.log(0.025) / expected))
         return {"n": int(counted.sum()), "events": int(events), **figures}
 
     def _figures(self, wanted: Mapping[str, Metric], odds: Array, rows: NDArray[np.bool_]) -> Figures:

@@ -137,7 +137,7 @@ def _telling_columns(reads: Reads, cohort: Cohort) -> Iterator[str]:
 
 def _told_by(x: Array, y: Events, is_number: bool) -> str | None:
     """Return how a column tells the outcome; a Suspicion where it may do so by right."""
-    if _is_outcome(x, y):
+    if is_outcome(x, y):
         return "is the outcome under another name: its values have only rows with it or only rows without"
     if is_number and _encodes_outcome(x, y):
         return "is the rate of the outcome in groups of these same rows (a target encoding in sample)"
@@ -150,7 +150,7 @@ def _of_inputs(beginning: str, sentence: str, inputs: tuple[str, ...]) -> str:
     return Suspicion(whole, inputs) if isinstance(sentence, Suspicion) else whole
 
 
-def _is_outcome(x: Array, y: Events) -> bool:
+def is_outcome(x: Array, y: Events) -> bool:
     """Return whether each value of a column has only rows with the outcome, or only rows without: it is made of it.
 
     So are nearly all values of a rate without the row itself, which by their size tell little: a strong marker's do.
