@@ -6,7 +6,7 @@ from typing import TypeAlias
 
 from msgspec import Struct, structs
 
-from cards.card import SEVERITY, SUMMARY_LIMIT, TOPICS, Action, Card, Source, Suggestion
+from cards.card import SEVERITY, SUMMARY_LIMIT, TOPICS, Action, Card, Coding, Source, Suggestion
 from cards.compose.high_alert import uncovered_card, uncovered_finding
 from cards.extension import EXTENSION_KEY, CardExtension, Fact, FindingReference
 from cards.rules.engine.finding import RuleFinding, merge_repeated_findings
@@ -256,9 +256,18 @@ def _card(
         source=Source(label=evidence.label, url=evidence.url, topic=TOPICS["orders"]),
         suggestions=tuple(suggestions),
         selection_behavior="at-most-one" if suggestions else None,
-        override_reasons=tuple(dict.fromkeys(reason for finding in findings for reason in finding.override_reasons)),
+        override_reasons=_override_reasons(findings),
         extension={EXTENSION_KEY: _extension(findings)},
     )
+
+
+def _override_reasons(findings: Iterable[RuleFinding]) -> tuple[Coding, ...]:
+    """Return each reason once by its code, which alone comes back in feedback, in the words of the gravest finding."""
+    reasons: dict[tuple[str, str], Coding] = {}
+    for finding in findings:
+        for reason in finding.override_reasons:
+            reasons.setdefault((reason.system, reason.code), reason)
+    return tuple(reasons.values())
 
 
 def _summary(finding: RuleFinding) -> str:

@@ -6,8 +6,9 @@ from cds_hooks.tools.kit.contract.document import SHOULD, Node, Subject, in_reso
 from cds_hooks.tools.kit.contract.registry import Faults, check_part
 
 _MAY_BE_EMPTY = ("cards", "services")
-# com.example.name, as the specification has it; two labels are enough ("davinci-crd.version" is met in the field).
-_UNIQUE_NAME = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)+|https?://\S+|urn:\S+")
+# com.example.name, as the specification has it; two labels are enough ("davinci-crd.version" is met in the field), and
+# a name of the Da Vinci guides has a meaning that is published (CRD 2.0, "Linking cards to requests").
+_UNIQUE_NAME = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)+|https?://\S+|urn:\S+|davinci-[a-z-]+")
 
 
 @check_part(Subject.MEMBER, "GEN-03", "GEN-05")
