@@ -28,7 +28,6 @@ _LOOK_SECONDS: Final = 1.0
 _TABLES: Final = """
 CREATE TABLE IF NOT EXISTS marks (name TEXT PRIMARY KEY, sequence INTEGER NOT NULL, hash BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS record (first_event TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS whole (until REAL NOT NULL);
 CREATE TABLE IF NOT EXISTS open_incidents (
     key TEXT PRIMARY KEY, client TEXT, family TEXT, is_told INTEGER, since TEXT, figures BLOB
 ) WITHOUT ROWID;
@@ -127,15 +126,6 @@ class Views:
         for end in ("", "-wal", "-shm"):
             with suppress(FileNotFoundError):
                 self.file.with_name(f"{self.file.name}{end}").replace(f"{self.file}.damaged{end}")
-
-    def whole_until(self) -> float:
-        """Return an instant (epoch seconds) up to which all that was committed is in the views; 0 before the first.
-
-        Raises:
-            RecordUnavailable: The file cannot be read.
-        """
-        rows = self.read("SELECT until FROM whole")
-        return float(rows[0][0]) if rows else 0.0
 
     def mark(self, name: str) -> Mark:
         """Return how far a table of the record was followed.

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
-from time import monotonic, perf_counter, sleep, time
+from time import monotonic, perf_counter, sleep
 from typing import IO, Any, ClassVar, Final
 
 from msgspec import Struct
@@ -194,7 +194,7 @@ class Follower:
             raise
 
     def _follow(self, progress: Callable[[int], None], at_once: int, rest: float) -> int:
-        began, count = time(), 0
+        count = 0
         self._prepare()
         for name, mark, batch in self._batches(at_once):
             started = perf_counter()
@@ -207,7 +207,8 @@ class Follower:
             if rest:
                 sleep((perf_counter() - started) * rest)
         if count:
-            self._note_whole(began)
+            with self.views.open() as connection:
+                note_record(connection, self._url)
         self._forget()
         return count
 
@@ -248,12 +249,6 @@ class Follower:
         while rows := read_rows(self._url, query.where(table.c.sequence > after)):
             yield Mark(rows[-1].sequence, bytes(rows[-1].hash)), rows
             after = rows[-1].sequence
-
-    def _note_whole(self, until: float) -> None:
-        with self.views.open() as connection:
-            note_record(connection, self._url)
-            connection.execute("DELETE FROM whole")
-            connection.execute("INSERT INTO whole VALUES (?)", (until,))
 
     def _forget(self) -> None:
         """Leaves out what counts no more and what was taken out, once an hour."""

@@ -121,20 +121,6 @@ def newest_outcomes(url: str, ids: Collection[str], up_to: int | None = None) ->
     return newest
 
 
-def versions_of(url: str, ids: Collection[str]) -> dict[Key, dict[int, str]]:
-    """Return the values of all versions of the outcomes of these decisions, by version.
-
-    Raises:
-        RecordUnavailable: The record cannot be read.
-    """
-    versions: dict[Key, dict[int, str]] = {}
-    for some in _parts(sorted(ids)):
-        for row in read_rows(url, select(*_COLUMNS).where(outcomes.c.decision.in_(some))):
-            item = Outcome(*row)
-            versions.setdefault(item.key, {})[item.version] = item.value
-    return versions
-
-
 def outcomes_of(url: str, decision: str) -> list[Outcome]:
     """Return every version of every outcome of a decision, in the order in which they arrived."""
     query = select(*_COLUMNS).where(outcomes.c.decision == decision).order_by(outcomes.c.sequence)
