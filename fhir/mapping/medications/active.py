@@ -405,7 +405,8 @@ def order_end(order: Order) -> float | None:
     if isinstance(order, MedicationAdministration):
         return _administration_end(order)
     bounds = _bounds(order)
-    if not bounds and (end := _course_end(order)) is not None:
+    # A period of bounds without an end says when a course begins.
+    if not any(period.end for period in bounds) and (end := _course_end(order)) is not None:
         return end
     ends = [_end(period) for period in bounds or _validity(order)]
     known_ends = [end for end in ends if end is not None]
@@ -417,7 +418,8 @@ def _course_end(order: MedicationRequest | MedicationStatement) -> float | None:
     if (last := last_day_in_words(order.dosageInstruction, order.note)) is not None:
         return _end(Period(end=last.isoformat()))
     days = course_days(order.dosageInstruction) or days_in_notes(order.note)
-    start = parse_time(text) if days is not None and (text := _since(order)) else None
+    begun = max((period.start for period in _bounds(order) if period.start), default=None) or _since(order)
+    start = parse_time(begun) if days is not None and begun else None
     if days is None or start is None:
         return None
     fills = _fills(order) if isinstance(order, MedicationRequest) else 1

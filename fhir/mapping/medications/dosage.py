@@ -112,8 +112,10 @@ def read_timing(timing: Timing) -> Schedule:
             return by_repeat
         return replace(by_repeat, as_needed=by_code.as_needed, problem=by_code.problem or by_repeat.problem)
     if by_repeat.high is None:
-        # FHIR Timing.code: the code says it all, but for the bounds.
-        return replace(by_code, days=by_repeat.days or by_code.days)
+        # FHIR Timing.code: the code says it all, but for the bounds and the number of doses.
+        most = timing.repeat.countMax or timing.repeat.count if timing.repeat is not None else None
+        days = float(most) / by_code.low if most and by_code.low else None
+        return replace(by_code, days=by_repeat.days or days or by_code.days)
     if isclose(by_code.low, by_repeat.low) and isclose(by_code.high, by_repeat.high):
         return replace(by_repeat, as_needed=by_code.as_needed)
     return Schedule(problem=CONTRADICTION, days=by_repeat.days)

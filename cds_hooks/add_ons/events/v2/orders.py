@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import date, timedelta, tzinfo
 from itertools import pairwise
+from math import ceil
 from typing import Any, Final, NamedTuple
 
 from cds_hooks.add_ons.events.declaration import V2Feed
@@ -130,6 +131,8 @@ def _dose(order: Segment, group: list[Segment], feed: V2Feed, effects: Effects) 
         length, unit_of_length = pattern.text(6), pattern.text(6, 2)
         course = _Course(pattern.text(7), pattern.text(8), f"{length}{unit_of_length}", pattern.text(14))
         dose |= _how_often(pattern.text(3), course, feed)
+        if pattern.text(11):  # instructions in words: "for 7 days"
+            dose["text"] = "; ".join(filter(None, (text, pattern.text(11))))
     elif order.name == "RXE":
         course = _Course(order.text(1, 4), order.text(1, 5), order.text(1, 3), order.text(1, 12))
         dose |= _how_often(order.text(1, 2), course, feed)
@@ -153,27 +156,20 @@ class _Course(NamedTuple):
 
 _LENGTH: Final = re.compile(r"(\d{1,4})(?:\.0*)?\s*([A-Z]*)|([A-Z])(\d{1,4})", re.IGNORECASE)
 _DAYS_OF: Final = {
-    "d": 1,
-    "day": 1,
-    "days": 1,
-    "w": 7,
-    "wk": 7,
-    "week": 7,
-    "weeks": 7,
-    "mo": 31,
-    "month": 31,
-    "months": 31,
-    "l": 31,
+    **dict.fromkeys(("h", "hr", "hour", "hours"), 1 / 24),
+    **dict.fromkeys(("d", "day", "days"), 1),
+    **dict.fromkeys(("w", "wk", "week", "weeks"), 7),
+    **dict.fromkeys(("mo", "month", "months", "l"), 31),
 }
 
 
 def _days_of(length: str) -> int | None:
-    """Return a length in days, weeks or months (of 31 days, the longest); None for any other."""
+    """Return a length in days, of hours rounded up, of months the longest; None where it is in no unit of these."""
     match = _LENGTH.fullmatch(length.strip())
     if match is None:
         return None
     days = _DAYS_OF.get((match[2] or match[3] or "").lower())
-    return int(match[1] or match[4]) * days if days is not None else None
+    return ceil(int(match[1] or match[4]) * days) if days is not None else None
 
 
 def _how_often(pattern: str, course: _Course, feed: V2Feed) -> dict[str, Any]:
@@ -300,7 +296,7 @@ def _in_group(fact: Fact, sub_id: str, panel: dict[str, Fact]) -> Fact:
 def _observation(
     message: Message, feed: V2Feed, patient: str, obr: Segment, obx: Segment, occurrence: int, effects: Effects
 ) -> Fact:
-    status = code_table("observation-status").get(obx.text(11))
+    status = code_table("observation-status").get(obx.text(11).upper())
     if status is None:
         raise Unreadable("OBX-11 has no status of a result that HL7 knows.", "101" if not obx.text(11) else "103")
     code = concept(obx, 3)
