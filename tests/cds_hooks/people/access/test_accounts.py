@@ -1,5 +1,6 @@
 """Accounts: what is kept of each, what is refused in which words, and which no recorded act made."""
 
+import sqlite3
 from io import StringIO
 from pathlib import Path
 
@@ -99,8 +100,15 @@ def test_what_commands_made_is_right_and_what_was_changed_in_the_database_is_fou
     with store.transaction() as connection:
         connection.execute(delete(accounts).where(accounts.c.name != "bob"))
     assert wrong_accounts(url)[1:] == ["the account ann, which was made, is missing"]
-    (tmp_path / "access.sqlite3").unlink()
+    (tmp_path / "access.sqlite3").rename(tmp_path / "elsewhere.sqlite3")
     assert wrong_accounts(url) == [], "a record that was restored has no accounts beside it"
+    (tmp_path / "elsewhere.sqlite3").rename(tmp_path / "access.sqlite3")
+    with sqlite3.connect(url.removeprefix("sqlite:///")) as connection:
+        connection.execute(
+            "INSERT INTO events (position, at, kind, actor, detail, previous, hash) "
+            "VALUES (99, 1, 'account-act', 'x', 'garbage', zeroblob(32), zeroblob(32))"
+        )
+    assert "An act on accounts or an account holds what no server writes" in _run(tmp_path, "record", "verify")
 
 
 __all__ = ["clock"]
