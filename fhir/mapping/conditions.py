@@ -300,7 +300,8 @@ _ENDED = re.compile(
     r"\b(?:r[eé]sol\w+|remission\w*|recover\w+|cured|outgr[eo]w\w*|in the (?:distant |remote )?past|ended|formerly"
     r"|no recurren\w+"
     r"|(?<!since )(?<!from )(?:child(?:hood|ren)?|kid|infan(?:t|cy))(?![- ]?(?:onset|pugh))"
-    r"|(?<!seit der )(?<!seit )(?:kindheit|jugend)|kindes\w+|nicht mehr|früher|ausgeheilt|(?<!depuis l.)enfance"
+    r"|(?<!seit der )(?<!seit )(?:kindheit|jugend)|als kind|som barn|de niñ[oa]"
+    r"|da bambin[oa]|étant enfant|kindes\w+|nicht mehr|früher|ausgeheilt|(?<!depuis l.)enfance"
     r"|guéri\w*|ancienne?(?! fum)|(?<!desde la )(?<!dall.)(?<!desde a )inf[aâ]n\w+|antigu?[oa]|curad\w+|resuelt\w+"
     r"|risolt\w+|guarit\w+|genezen|vroeger|(?<!sinds )kindertijd|(?<!sedan )(?<!siden )barndom\w*|tidigare"
     r"|tidligere)\b",
