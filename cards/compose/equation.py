@@ -102,7 +102,9 @@ def charted_value(charted: RecordInputs, name: str) -> str:
         return f"{item.words} **{escape(str(charted.given[name]))}**"
     if item.kind == "yes-no":
         return f"**{item.words}**{_from(value)}"
-    return f"{item.words} **{escape(with_unit_signs(_as_charted(value)), 60)}**{_dated(value)}"
+    charted_words = f"{value.charted_value:g}" if value.feature.is_count else value.feature.show(value)
+    dated = f" ({value.effective[:10]})" if value.feature.measured is not None else ""
+    return f"{item.words} **{escape(with_unit_signs(charted_words), 60)}**{dated}"
 
 
 def _source(equation: Equation, text: CardText) -> Source:
@@ -117,15 +119,11 @@ def _method_link(identity: CardIdentity) -> str:
 def _reasons(charted: RecordInputs, result: EquationResult) -> list[str]:
     parts = [part for part in _known_parts(charted, result) if part.contribution]
     if result.output.kind == "integer":
-        return _point_lines(charted, parts)
+        ranked = sorted(parts, key=lambda part: -part.contribution)
+        return [f"- {_points(part.contribution)}: {charted_value(charted, part.input)}" for part in ranked]
     return factor_lines(
         [part.contribution for part in parts], lambda position: charted_value(charted, parts[position].input)
     )
-
-
-def _point_lines(charted: RecordInputs, parts: Sequence[Contribution]) -> list[str]:
-    ranked = sorted(parts, key=lambda part: -part.contribution)
-    return [f"- {_points(part.contribution)}: {charted_value(charted, part.input)}" for part in ranked]
 
 
 def _points(points: float) -> str:
@@ -152,14 +150,6 @@ def _contribution(charted: RecordInputs, part: Contribution) -> Factor:
         source=value.source,
         contribution=part.contribution,
     )
-
-
-def _as_charted(value: FeatureValue) -> str:
-    return f"{value.charted_value:g}" if value.feature.is_count else value.feature.show(value)
-
-
-def _dated(value: FeatureValue) -> str:
-    return f" ({value.effective[:10]})" if value.feature.measured is not None else ""
 
 
 def _from(value: FeatureValue) -> str:

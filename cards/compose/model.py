@@ -204,7 +204,8 @@ def _detail(
     absent = not_known(vector.missing, _absence(manifest, prediction, vector))
     gaps = " ".join(filter(None, (*text.beside, absent)))
     if refusals:
-        newer = f"**Newer but not used:** {escape(refusals[0].text, 160)}{_and_more(len(refusals) - 1)}"
+        more = f" And {len(refusals) - 1} more." if len(refusals) > 1 else ""
+        newer = f"**Newer but not used:** {escape(refusals[0].text, 160)}{more}"
         gaps = f"{gaps} {newer}".lstrip()
     if gaps:
         lines.append(gaps)
@@ -300,10 +301,6 @@ def _among_ages(prediction: Prediction, manifest: Manifest, vector: FeatureVecto
     if band is None or percentile is None:
         return ""
     return f", and than {percentile} in 100 of those aged {band.words}"
-
-
-def _and_more(count: int) -> str:
-    return f" And {count} more." if count > 0 else ""
 
 
 def _known_values(prediction: Prediction, vector: FeatureVector) -> list[Known]:

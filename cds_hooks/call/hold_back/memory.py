@@ -93,7 +93,7 @@ class PatientMemory(Struct):
             for event in self.events
             if event.how != SHOWN and event.finding is not None and event.finding.about == finding.about
         ]
-        counted = [event for event in answers if event.at <= now and not _is_accepted_of_list(event)]
+        counted = [event for event in answers if event.at <= now and not (event.how == ACCEPTED and event.is_of_list)]
         return counted[-1] if counted else None
 
     def first_shown(self, finding: Finding, now: float, rest_days: float) -> Event | None:
@@ -105,7 +105,7 @@ class PatientMemory(Struct):
                 continue
             earlier = first.finding if first is not None else None
             if event.how != SHOWN:
-                is_settled = event.finding.is_list and event.how in (ACCEPTED, *OF_ONE_FINDING)
+                is_settled = event.is_of_list and event.how in (ACCEPTED, *OF_ONE_FINDING)
                 first = None if is_settled else first  # the others of the list are shown at the next opening
             elif first is None or earlier is None or event.at - first.at > longest:
                 first = event
@@ -144,10 +144,6 @@ def _is_same(finding: Finding, other: Finding) -> bool:
     if "one-test" in (finding.repeat, other.repeat):
         return finding.repeat == other.repeat and finding.subject == other.subject
     return finding.about == other.about
-
-
-def _is_accepted_of_list(event: Event) -> bool:
-    return event.how == ACCEPTED and event.finding is not None and event.finding.is_list
 
 
 def rest_period(finding: Finding, rest_days: float) -> tuple[float, float]:
@@ -324,7 +320,7 @@ def _answer_days(answer: Event, finding: Finding, horizons: Mapping[str, float])
     """Return for how many days this answer silences the finding."""
     if finding.repeat == "one-follow-up":
         return DISCHARGE_DAYS
-    if answer.finding is not None and answer.finding.is_list and answer.how in OF_ONE_FINDING:
+    if answer.is_of_list and answer.how in OF_ONE_FINDING:
         return _SHOWN_AGAIN_DAYS
     days = float(PERIOD_DAYS.get(answer.how, OTHER_DAYS))
     return min(days, horizons.get(finding.subject, days)) if answer.how == _COMPLETED else days

@@ -103,6 +103,11 @@ class Event(Struct, frozen=True, omit_defaults=True):
     drafts: frozenset[str] = frozenset()
     accepted: tuple[Accepted, ...] = ()
 
+    @property
+    def is_of_list(self) -> bool:
+        """Whether the card listed several findings."""
+        return self.finding is not None and self.finding.is_list
+
     def answers(self, finding: RuleFinding) -> bool:
         """Whether it overrides this finding of a rule: the same drugs, no more severe, and about the same values."""
         if self.how == ACCEPTED or (finding.rule, finding.band) not in self.bands:

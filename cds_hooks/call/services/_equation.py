@@ -38,11 +38,16 @@ class EquationQuestion(Struct, frozen=True):
     """
 
     output: str
-    reaches: Callable[[EquationResult], bool]
+    shown_from: float | frozenset[str]
     below: str
     text: Callable[[RecordInputs, EquationResult], CardText]
     text_for_missing: Callable[[RecordInputs, OrderableTest], CardText] | None = None
     """None where nothing that is missing can be ordered."""
+
+    def reaches(self, result: EquationResult) -> bool:
+        """Whether a card is shown: the number is that high, or its band is one of these."""
+        shown_from = self.shown_from
+        return result.number >= shown_from if isinstance(shown_from, float) else result.band_id in shown_from
 
 
 def advise_by_equation(call: ServiceInput, charted: RecordInputs, question: EquationQuestion) -> Advice:

@@ -244,11 +244,7 @@ def _question(
 ) -> EquationQuestion:
     beside = [charted for score, charted in charts if score.equation is not estimate.equation]
     below = f"{estimate.equation.title} is not high."
-    return EquationQuestion("score", _is_high, below, partial(_text, call, estimate, beside))
-
-
-def _is_high(result: EquationResult) -> bool:
-    return result.band_id == "high"
+    return EquationQuestion("score", frozenset({"high"}), below, partial(_text, call, estimate, beside))
 
 
 def _text(

@@ -182,11 +182,7 @@ def _question(
     # Nothing to order: every input is age, sex or a condition.
     below = "CHA2DS2-VASc is under 2 points: under 2 strokes in 100 a year."
     text = partial(_score, call, rhythm if is_past else None, _rhythm_in_words(rhythm), bleeding)
-    return EquationQuestion(OUTPUT, _reaches, below, text)
-
-
-def _reaches(result: EquationResult) -> bool:
-    return result.band_id == "treat"
+    return EquationQuestion(OUTPUT, frozenset({"treat"}), below, text)
 
 
 def _score(

@@ -37,6 +37,7 @@ from models_onnx.equations.declaration import get_equation
 EQUATION = get_equation("fib4")
 FEATURES = features_of(EQUATION)
 OUTPUT = "index"
+_NOT_LOW = frozenset({"indeterminate", "high"})
 ASSESSED_WORDS = (
     "elastogra",
     "élastogra",
@@ -162,11 +163,7 @@ def _instants(charted: RecordInputs) -> list[float]:
 
 def _question(call: ServiceInput, risk: ConditionHit) -> EquationQuestion:
     text, for_missing = partial(_text, call, risk), partial(_missing, risk)
-    return EquationQuestion(OUTPUT, _reaches, "FIB-4 is low for this age.", text, for_missing)
-
-
-def _reaches(result: EquationResult) -> bool:
-    return result.band_id not in ("", "low")
+    return EquationQuestion(OUTPUT, _NOT_LOW, "FIB-4 is low for this age.", text, for_missing)
 
 
 def _text(call: ServiceInput, risk: ConditionHit, _charted: RecordInputs, result: EquationResult) -> CardText:

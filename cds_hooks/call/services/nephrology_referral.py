@@ -285,11 +285,7 @@ def _repeat(call: ServiceInput, analyte: str) -> tuple[OrderSuggestion, ...]:
 
 def _question(call: ServiceInput, *, asks_for_tests: bool = True) -> EquationQuestion:
     below = f"The 5-year risk of kidney failure is under {100 * _REFERRAL_RISK:g} in 100."
-    return EquationQuestion(OUTPUT, _reaches, below, partial(_risk, call), _missing if asks_for_tests else None)
-
-
-def _reaches(result: EquationResult) -> bool:
-    return result.number >= _REFERRAL_RISK
+    return EquationQuestion(OUTPUT, _REFERRAL_RISK, below, partial(_risk, call), _missing if asks_for_tests else None)
 
 
 def _risk(call: ServiceInput, _charted: RecordInputs, result: EquationResult) -> CardText:

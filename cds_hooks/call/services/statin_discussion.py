@@ -202,11 +202,7 @@ def _question(call: ServiceInput, charted: RecordInputs) -> EquationQuestion:
     # Lipids are ordered for a talk about a statin; a creatinine is not, and nothing where a cancer is treated.
     is_lipids = orderable_test_for(charted.missing_inputs(OUTPUT)) is LIPIDS
     is_lipids = is_lipids and find_condition(call.record, "cancer_any") is None
-    return EquationQuestion(OUTPUT, _reaches, below, partial(_risk, call), _missing if is_lipids else None)
-
-
-def _reaches(result: EquationResult) -> bool:
-    return result.band_id in _DISCUSSED_BANDS
+    return EquationQuestion(OUTPUT, _DISCUSSED_BANDS, below, partial(_risk, call), _missing if is_lipids else None)
 
 
 def _risk(call: ServiceInput, _charted: RecordInputs, result: EquationResult) -> CardText:
