@@ -10,7 +10,7 @@ import pytest
 
 from cds_hooks.people.pages.documentation.views import chapters, documentation_folder, read_page, search
 from tests.cds_hooks.calls import client
-from tests.each import for_rows
+from tests.each import for_rows, some_of
 
 
 def _get(folder: Path, paths: Sequence[str]) -> list[httpx.Response]:
@@ -21,10 +21,12 @@ def _get(folder: Path, paths: Sequence[str]) -> list[httpx.Response]:
     return asyncio.run(get())
 
 
+@pytest.mark.sampled
 def test_every_page_is_shown_with_all_others_in_its_contents_and_loads_nothing_from_elsewhere(tmp_path: Path) -> None:
     folder = documentation_folder()
     addresses = [str(source.with_suffix(".html")) for pages in chapters(folder).values() for source in pages]
-    for address, page in zip(addresses, _get(tmp_path, [f"/docs/{each}" for each in addresses]), strict=True):
+    asked = some_of(addresses, 4)
+    for address, page in zip(asked, _get(tmp_path, [f"/docs/{each}" for each in asked]), strict=True):
         assert page.status_code == 200, address
         loaded = re.findall(r'<(?:img|link|script|source)[^>]*(?:src|href|srcset)="([^"]*)"', page.text)
         assert not [each for each in loaded if "//" in each], address
