@@ -95,7 +95,8 @@ def draft(name: str, source: ModelSource, file: str, table: Path, rows: pd.DataF
     made = Draft(name)
     outcome = _outcome(rows, asked, source, made)
     patient = _patient(rows, asked, source, made)
-    inputs = list(_inputs(source, rows, {outcome, patient}, asked, made))
+    row = _row(rows, patient, source, made)
+    inputs = list(_inputs(source, rows, {outcome, patient, row}, asked, made))
     for item in inputs:
         _match(item, inputs, rows, {outcome, patient}, asked, made)
         _fit_values(item, source, rows, asked, made)
@@ -108,7 +109,7 @@ def draft(name: str, source: ModelSource, file: str, table: Path, rows: pd.DataF
     if len(inputs) > MOST_GROUPS:
         lines = [f"{json.dumps(name)} = {json.dumps(members)}" for name, members in _groups(inputs).items()]
         made.groups = "\n".join(("", "[groups]  # what is explained together", *lines, ""))
-    made.declaration = _text(made, source, file, table, outcome, patient, inputs, axes, asked)
+    made.declaration = _text(made, source, file, table, outcome, (patient, row), inputs, axes, asked)
     return made
 
 
@@ -148,6 +149,21 @@ def _patient(rows: pd.DataFrame, asked: Asked, source: ModelSource, made: Draft)
         "so that nobody is in two folds"
     )
     return names[0] if names else "PATIENT"
+
+
+def _row(rows: pd.DataFrame, patient: str, source: ModelSource, made: Draft) -> str:
+    """Return the column that names a row where a patient has several; '' where it is the patient."""
+    if patient not in rows.columns or not (several := int(rows[patient].duplicated().sum())):
+        return ""
+    for name in map(str, rows.columns):
+        if name not in source.inputs and not pd.api.types.is_float_dtype(rows[name]) and rows[name].is_unique:
+            made.taken.append(f"a patient has several rows, and each is named by {name} (row)")
+            return name
+    made.problems.append(
+        f"{patient}: {several:,} rows are of a patient who has another row: give the table a column with a number of "
+        "its own in each row, such as that of the stay"
+    )
+    return ""
 
 
 def _inputs(source: ModelSource, rows: pd.DataFrame, others: set[str], asked: Asked, made: Draft) -> Iterator[_Input]:
@@ -404,7 +420,7 @@ def _text(
     file: str,
     table: Path,
     outcome: str,
-    patient: str,
+    keys: tuple[str, str],
     inputs: Sequence[_Input],
     axes: Mapping[str, str],
     asked: Asked,
@@ -423,7 +439,8 @@ def _text(
         'version = "0.1.0"',
         f"title = {quoted(f'{made.name.replace(chr(95), chr(32)).capitalize()}: {outcome} within {days} days')}",
         f"table = {quoted(table.name)}",
-        f"patient = {quoted(patient)}",
+        f"patient = {quoted(keys[0])}",
+        *([f"row = {quoted(keys[1])}"] if keys[1] else []),
         'period = "TODO: the years of the table"',
         'population = "adults"' if has_age else 'population = "the people of the table"',
         f"age_low = {18 if has_age else 0}",

@@ -78,6 +78,8 @@ class Network:
     scale: Scale
     columns: int = 1
     texts: Mapping[int, Mapping[str, float]] = field(default_factory=dict)
+    strict: frozenset[int] = frozenset()
+    """The inputs of whose texts the file takes no other: a number beside or beyond theirs counts as the nearest."""
 
     @classmethod
     def read(cls, source: OnnxSource, features: tuple[str, ...], low: Array, high: Array) -> Self:
@@ -108,7 +110,9 @@ class Network:
                 f"{source.name} gives numbers outside 0 to 1, which are no probabilities; where they are log odds, "
                 "declare answer='log odds'"
             )
-        return replace(network, columns=answer.size // 2)
+        network = replace(network, columns=answer.size // 2)
+        taken = network.takes_missing(rows[0]) if texts else np.ones(0)
+        return replace(network, strict=frozenset(j for j in texts if not taken[j]))
 
     def part(self, source: OnnxSource, tensor: str) -> Callable[[Array], Array]:
         """Return a tensor of the whole file as a function of rows [N, F]."""
@@ -188,10 +192,19 @@ class Network:
 
     def _texts(self, column: int, numbers: Array) -> NDArray[np.object_]:
         by_number = {number: text for text, number in self.texts[column].items()}
+        if column in self.strict:
+            known = np.array(list(by_number), dtype=np.float64)
+            numbers = known[np.abs(numbers - known).argmin(axis=1)][:, None]
         return np.array([by_number.get(number, "") for number in numbers.ravel()], dtype=object).reshape(numbers.shape)
 
     def _written_texts(self, graph: Graph, column: int, tensor: str) -> str:
         numbers = self.texts[column]
+        if column in self.strict:
+            known = graph.constant(f"{tensor}_known", [list(map(float, numbers.values()))], np.float32)
+            apart = graph.node("Abs", [graph.node("Sub", [tensor, known], f"{tensor}_from")], f"{tensor}_apart")
+            nearest = graph.node("ArgMin", [apart], f"{tensor}_nearest", axis=1, keepdims=1)
+            keys = {"keys_int64s": list(range(len(numbers))), "values_strings": list(numbers)}
+            return graph.node("LabelEncoder", [nearest], f"{tensor}_text", domain=ML_DOMAIN, default_string="", **keys)
         return graph.node(
             "LabelEncoder",
             [tensor],

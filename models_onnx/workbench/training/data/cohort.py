@@ -268,7 +268,10 @@ def _refuse_unusable(spec: ModelSpec, table: pd.DataFrame) -> None:
     if absent := sorted(needed - set(table.columns)):
         raise TrainingRefused(f"{spec.table} has no column {', '.join(absent)}")
     if table[spec.key].duplicated().any():
-        raise TrainingRefused(f"{spec.table} has a {spec.key} twice; the same row in two folds would leak")
+        raise TrainingRefused(
+            f"{spec.table} has a {spec.key} twice: where a patient has several rows, name the column that numbers them "
+            "(row_column, or row in a declaration as data)"
+        )
     if spec.fold_column in table.columns and table.groupby(spec.patient_column)[spec.fold_column].nunique().max() > 1:
         raise TrainingRefused(f"{spec.table} has a {spec.patient_column} in two folds: folds are by patient")
 

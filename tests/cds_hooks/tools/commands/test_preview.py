@@ -49,7 +49,7 @@ def pipeline(is_network: bool = False) -> Any:
 
     last = MLPClassifier((4,), alpha=1.0, max_iter=500, random_state=0) if is_network else LogisticRegression()
     numbers = make_pipeline(SimpleImputer(strategy="median"), StandardScaler())
-    prepared = ColumnTransformer([("n", numbers, NUMBERS), ("c", OneHotEncoder(handle_unknown="ignore"), ["Gender"])])
+    prepared = ColumnTransformer([("n", numbers, NUMBERS), ("c", OneHotEncoder(), ["Gender"])])
     return make_pipeline(prepared, last)
 
 
