@@ -12,15 +12,13 @@ from msgspec import Struct
 from cards.knowledge.artifact import PERIOD, Artifact
 from cards.knowledge.elm.errors import CqlError, NotSupported, UnknownData
 from cards.knowledge.elm.evaluation import Evaluation
-from cards.knowledge.elm.values import Value, is_member, plain
+from cards.knowledge.elm.values import Value, as_list, is_member, plain
 
 GapState: TypeAlias = Literal["open", "closed", "excluded", "not eligible", "unknown", "failed"]
-_ORDER: Final = (
+_POPULATIONS: Final = (
     "initial-population", "denominator", "denominator-exclusion", "numerator", "numerator-exclusion",
     "denominator-exception",
 )  # fmt: skip
-_BASIS: Final = "populationBasis"
-_IMPROVEMENT: Final = "improvementNotation"
 
 
 class Gap(Struct, frozen=True, kw_only=True):
@@ -49,28 +47,30 @@ def gaps_in_care(
 
 
 def _gap(artifact: Artifact, evaluation: Evaluation, group: Mapping[str, Any], index: int) -> Gap:
-    name = str(group.get("id") or index + 1)
-
-    def gap(state: GapState, text: str, counts: Mapping[str, int] | None = None) -> Gap:
-        return Gap(measure=artifact.id, group=name, state=state, text=text, counts=counts or {})
-
+    counts: dict[str, int] = {}
     try:
-        members = {code: _members(artifact, evaluation, group, code) for code in _ORDER}
+        members = [_members(artifact, evaluation, group, code) for code in _POPULATIONS]
+        counts = dict(zip(_POPULATIONS, map(len, _counted(*members)), strict=True))
+        state, text = _state(artifact, group, counts)
     except UnknownData as error:
-        return gap("unknown", f"The patient's {error.resource_type} resources are not known.")
+        state, text = "unknown", f"The patient's {error.resource_type} resources are not known."
     except (CqlError, NotSupported):
-        return gap("failed", "A population of the measure could not be evaluated.")
-    counts = {code: len(values) for code, values in _counted(members).items()}
+        state, text = "failed", "A population of the measure could not be evaluated."
+    return Gap(measure=artifact.id, group=str(group.get("id") or index + 1), state=state, text=text, counts=counts)
+
+
+def _state(artifact: Artifact, group: Mapping[str, Any], counts: Mapping[str, int]) -> tuple[GapState, str]:
     if not counts["denominator"]:
-        return gap("not eligible", "The patient is not in the denominator of the measure.", counts)
+        return "not eligible", "The patient is not in the denominator of the measure."
     left = counts["denominator"] - counts["denominator-exclusion"] - counts["denominator-exception"]
     if left <= 0:
-        return gap("excluded", "The measure makes an exclusion or exception for this patient.", counts)
+        return "excluded", "The measure makes an exclusion or exception for this patient."
     met = counts["numerator"] - counts["numerator-exclusion"]
-    missing = met if _is_better_when_lower(artifact.resource, group) else left - met
-    if missing > 0:
-        return gap("open", f"{artifact.title}: not done yet.", counts)
-    return gap("closed", f"{artifact.title}: done.", counts)
+    notation = _extension(group, "improvementNotation") or artifact.resource.get("improvementNotation") or {}
+    codings = notation.get("coding") or () if isinstance(notation, dict) else ({"code": notation},)
+    lower_is_better = any(coding.get("code") == "decrease" for coding in codings)
+    is_open = (met if lower_is_better else left - met) > 0
+    return ("open", f"{artifact.title}: not done yet.") if is_open else ("closed", f"{artifact.title}: done.")
 
 
 def _members(artifact: Artifact, evaluation: Evaluation, group: Mapping[str, Any], code: str) -> list[Value] | None:
@@ -79,27 +79,22 @@ def _members(artifact: Artifact, evaluation: Evaluation, group: Mapping[str, Any
         codes = {coding.get("code") for coding in (population.get("code") or {}).get("coding") or ()}
         if code in codes:
             value = evaluation.run(artifact.expressions[str(population["criteria"]["expression"])])
-            if _extension(group, _BASIS) in {None, "boolean"} and not isinstance(value, list):
+            if _extension(group, "populationBasis") in {None, "boolean"} and not isinstance(value, list):
                 return [True] if plain(value) is True else []
-            return value if isinstance(value, list) else [] if value is None else [value]
+            return as_list(value)
     return None
 
 
-def _counted(members: Mapping[str, list[Value] | None]) -> dict[str, list[Value]]:
-    first = members["initial-population"] or []
-    denominator = first if members["denominator"] is None else _within(members["denominator"], first)
-    excluded = _within(members["denominator-exclusion"], denominator)
+def _counted(*members: list[Value] | None) -> tuple[list[Value], ...]:
+    """Return the members that count, in the order of the populations."""
+    initial, denominators, exclusions, numerators, numerator_exclusions, exceptions = members
+    first = initial or []
+    denominator = first if denominators is None else _within(denominators, first)
+    excluded = _within(exclusions, denominator)
     left = [value for value in denominator if not is_member(value, excluded)]
-    numerator = _within(members["numerator"], left)
-    exceptions = [value for value in _within(members["denominator-exception"], left) if not is_member(value, numerator)]
-    return {
-        "initial-population": first,
-        "denominator": denominator,
-        "denominator-exclusion": excluded,
-        "numerator": numerator,
-        "numerator-exclusion": _within(members["numerator-exclusion"], numerator),
-        "denominator-exception": exceptions,
-    }
+    numerator = _within(numerators, left)
+    rest = [value for value in left if not is_member(value, numerator)]
+    return first, denominator, excluded, numerator, _within(numerator_exclusions, numerator), _within(exceptions, rest)
 
 
 def _within(values: list[Value] | None, others: list[Value]) -> list[Value]:
@@ -111,9 +106,3 @@ def _extension(holder: Mapping[str, Any], tail: str) -> Any:
         if str(extension.get("url", "")).endswith(tail):
             return extension.get("valueCode") or (extension.get("valueCodeableConcept") or {})
     return None
-
-
-def _is_better_when_lower(measure: Mapping[str, Any], group: Mapping[str, Any]) -> bool:
-    notation = _extension(group, _IMPROVEMENT) or measure.get("improvementNotation") or {}
-    codings = notation.get("coding") or () if isinstance(notation, dict) else ({"code": notation},)
-    return any(coding.get("code") == "decrease" for coding in codings)

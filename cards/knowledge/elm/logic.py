@@ -108,10 +108,11 @@ def _function(body: Body, node: ElmNode) -> Closure:
         raise NotSupported(f"The library {library.id} has no function {name} of {len(operands)} operands.")
     for candidate in candidates:
         body.use(candidate)
+    only = candidates[0] if len(candidates) == 1 else None
 
     def call(frame: Frame) -> Value:
         values = [operand(frame) for operand in operands]
-        function = next((each for each in candidates if len(candidates) == 1 or each.accepts(values)), None)
+        function = only or next((each for each in candidates if each.accepts(values)), None)
         if function is None:
             raise CqlError(f"No function {library.id}.{name} takes operands of these types.")
         return function.evaluate(frame[0], values)

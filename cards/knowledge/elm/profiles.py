@@ -15,33 +15,19 @@ _US_CORE: Final = "http://hl7.org/fhir/us/core/StructureDefinition/"
 _DO_NOT_PERFORM: Final = _QI_CORE + "qicore-doNotPerform"
 
 
-def _has_status(*statuses: str) -> Callable[[Mapping[str, Any]], bool]:
-    return lambda raw: raw.get("status") in statuses
-
-
-def _must_not_be_performed(raw: Mapping[str, Any]) -> bool:
-    if raw.get("doNotPerform") is True:
-        return True
-    return any(
-        extension.get("url") == _DO_NOT_PERFORM and extension.get("valueBoolean") is True
-        for extension in raw.get("modifierExtension") or ()
-        if isinstance(extension, dict)
-    )
-
-
-# of a type: the profile of what was not done, and what it fixes
-_NOT_DONE: Final[dict[str, tuple[str, Callable[[Mapping[str, Any]], bool]]]] = {
-    "Communication": ("qicore-communicationnotdone", _has_status("not-done")),
-    "CommunicationRequest": ("qicore-communicationnotrequested", _must_not_be_performed),
-    "DeviceRequest": ("qicore-devicenotrequested", _must_not_be_performed),
-    "Immunization": ("qicore-immunizationnotdone", _has_status("not-done")),
-    "MedicationAdministration": ("qicore-medicationadministrationnotdone", _has_status("not-done")),
-    "MedicationDispense": ("qicore-medicationdispensedeclined", _has_status("declined")),
-    "MedicationRequest": ("qicore-medicationnotrequested", _must_not_be_performed),
-    "Observation": ("qicore-observationcancelled", _has_status("cancelled")),
-    "Procedure": ("qicore-procedurenotdone", _has_status("not-done")),
-    "ServiceRequest": ("qicore-servicenotrequested", _must_not_be_performed),
-    "Task": ("qicore-taskrejected", _has_status("rejected")),
+# of a type: the profile of what was not done, and the status that it fixes; "" where it fixes `doNotPerform`
+_NOT_DONE: Final = {
+    "Communication": ("qicore-communicationnotdone", "not-done"),
+    "CommunicationRequest": ("qicore-communicationnotrequested", ""),
+    "DeviceRequest": ("qicore-devicenotrequested", ""),
+    "Immunization": ("qicore-immunizationnotdone", "not-done"),
+    "MedicationAdministration": ("qicore-medicationadministrationnotdone", "not-done"),
+    "MedicationDispense": ("qicore-medicationdispensedeclined", "declined"),
+    "MedicationRequest": ("qicore-medicationnotrequested", ""),
+    "Observation": ("qicore-observationcancelled", "cancelled"),
+    "Procedure": ("qicore-procedurenotdone", "not-done"),
+    "ServiceRequest": ("qicore-servicenotrequested", ""),
+    "Task": ("qicore-taskrejected", "rejected"),
 }
 # LOINC codes that US Core's profiles of vital signs fix
 _VITAL_SIGNS: Final = {
@@ -53,31 +39,34 @@ _VITAL_SIGNS: Final = {
 
 def profile_test(kind: str, profile: str) -> Callable[[Node], bool] | None:
     """Return a function that says whether a resource follows a profile; None for a profile that is not read."""
-    fixed = _fixed(kind, profile)
     if not profile.startswith((_QI_CORE, _US_CORE)):
         return None
 
     def follows(resource: Node) -> bool:
-        stated = [name for name in _profiles(resource.raw) if name.startswith((_QI_CORE, _US_CORE))]
-        if any(name.startswith(_QI_CORE) for name in stated) or profile in stated:
+        meta = resource.raw.get("meta")
+        profiles = meta.get("profile") if isinstance(meta, dict) else None
+        stated = [str(name).partition("|")[0] for name in profiles] if isinstance(profiles, list) else []
+        if profile in stated or any(name.startswith(_QI_CORE) for name in stated):
             return profile in stated
-        return fixed is None or fixed(resource.raw)
+        return _has_fixed_elements(kind, profile, resource.raw)
 
     return follows
 
 
-def _profiles(raw: Mapping[str, Any]) -> list[str]:
-    meta = raw.get("meta")
-    profiles = meta.get("profile") if isinstance(meta, dict) else None
-    return [str(name).partition("|")[0] for name in profiles] if isinstance(profiles, list) else []
-
-
-def _fixed(kind: str, profile: str) -> Callable[[Mapping[str, Any]], bool] | None:
+def _has_fixed_elements(kind: str, profile: str, raw: Mapping[str, Any]) -> bool:
     name = profile.rpartition("/")[2]
     if name in _VITAL_SIGNS:
-        code = _VITAL_SIGNS[name]
-        return lambda raw: code in {coding.get("code") for coding in (raw.get("code") or {}).get("coding") or ()}
+        return _VITAL_SIGNS[name] in {coding.get("code") for coding in (raw.get("code") or {}).get("coding") or ()}
     if kind not in _NOT_DONE or not profile.startswith(_QI_CORE):
-        return None
-    not_done, test = _NOT_DONE[kind]
-    return test if name == not_done else (lambda raw: not test(raw))
+        return True
+    not_done, status = _NOT_DONE[kind]
+    was_not_done = raw.get("status") == status if status else _must_not_be_performed(raw)
+    return was_not_done == (name == not_done)
+
+
+def _must_not_be_performed(raw: Mapping[str, Any]) -> bool:
+    return raw.get("doNotPerform") is True or any(
+        extension.get("url") == _DO_NOT_PERFORM and extension.get("valueBoolean") is True
+        for extension in raw.get("modifierExtension") or ()
+        if isinstance(extension, dict)
+    )
