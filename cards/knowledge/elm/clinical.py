@@ -87,7 +87,7 @@ def _in_value_set(body: Body, node: ElmNode) -> Closure:
 
     def test(frame: Frame) -> Value:
         wanted = vocabulary(frame)
-        return None if wanted is None else any(map(frame[0].value_set(wanted.id).has, code_keys(code(frame))))
+        return None if wanted is None else any(frame[0].value_set(wanted.id).has(key) for key in code_keys(code(frame)))
 
     return test
 

@@ -56,13 +56,24 @@ class Node:
         return value
 
     def _element(self, name: str) -> Any:
-        raw, declared = self.raw, elements(self.type).get(name)
-        if not isinstance(raw, dict) or declared is None:
+        raw = self.raw
+        if not isinstance(raw, dict):
+            return None
+        declared = elements(self.type).get(name) or self._named_as_in_json(name)
+        if declared is None:
             return None
         for json_name, kind in declared.types:
             if json_name in raw or "_" + json_name in raw:
                 return self._nodes(kind, raw.get(json_name), raw.get("_" + json_name), many=declared.many)
         return [] if declared.many else None
+
+    def _named_as_in_json(self, name: str) -> Element | None:
+        """Return how `valueInteger` is declared where `value` is: CMS's libraries name some elements as JSON does."""
+        for declared in elements(self.type).values():
+            for json_name, kind in declared.types:
+                if json_name.lower() == name.lower() and json_name in self.raw:
+                    return Element(((json_name, kind),), declared.many)
+        return None
 
     def _nodes(self, kind: str, raw: Any, extra: Any, *, many: bool) -> Any:
         if many:

@@ -106,9 +106,14 @@ def _function(body: Body, node: ElmNode) -> Closure:
     candidates = [each for each in candidates if each.signature == signature] or candidates
     if not candidates:
         raise NotSupported(f"The library {library.id} has no function {name} of {len(operands)} operands.")
-    for candidate in candidates:
-        body.use(candidate)
     only = candidates[0] if len(candidates) == 1 else None
+    for candidate in candidates:
+        try:
+            body.use(candidate)
+        except NotSupported:
+            body.is_fixed = False
+            if only:
+                raise  # of several it is found again when it is the one that is called
 
     def call(frame: Frame) -> Value:
         values = [operand(frame) for operand in operands]

@@ -8,7 +8,7 @@ from cards.knowledge.elm.errors import CqlError
 from cards.knowledge.elm.fhir_model import Node, is_resource
 from cards.knowledge.elm.limits import Budget, spend
 from cards.knowledge.elm.temporal import Temporal, read_temporal
-from cards.knowledge.elm.types import stated_quantity
+from cards.knowledge.elm.types import INSTANCES
 from cards.knowledge.elm.values import (
     Code,
     Concept,
@@ -53,17 +53,9 @@ def _read(given: Any, specifier: Mapping[str, Any], home: int) -> Value:
     return _read_named(given, local_name(str(specifier.get("name", ""))), home)
 
 
-def _read_code(given: Any) -> Code:
-    return Code(given["code"], given.get("system"), given.get("version"), given.get("display"))
-
-
 _READERS: Final[Mapping[str, Callable[[Any], Value]]] = {
-    "Quantity": stated_quantity,
-    "Code": _read_code,
-    "Concept": lambda given: Concept(tuple(map(_read_code, given["codes"])), given.get("display")),
-    "Decimal": lambda given: Decimal(str(given)),
-    "Long": Long,
-}
+    **INSTANCES, "Decimal": lambda given: Decimal(str(given)), "Long": Long,
+}  # fmt: skip
 _JSON_TYPES: Final = {"Integer": int, "Boolean": bool, "String": str}
 
 

@@ -70,7 +70,7 @@ def stated_quantity(node: ElmNode) -> Quantity:
 def _instance(body: Body, node: ElmNode) -> Closure:
     closures = {element["name"]: body.build(element["value"]) for element in node.get("element", ())}
     kind = str(node.get("classType", SYSTEM + "Tuple"))
-    local, make = local_name(kind), _SYSTEM_INSTANCES.get(local_name(kind))
+    local, make = local_name(kind), INSTANCES.get(local_name(kind))
     if kind.startswith(SYSTEM) and make is None:
         raise NotSupported(f"Instances of {local} are not supported.")
     body.is_fixed = body.is_fixed and kind.startswith(SYSTEM)
@@ -82,14 +82,19 @@ def _instance(body: Body, node: ElmNode) -> Closure:
     return construct
 
 
+def _coded(values: Value) -> Code:
+    names = ("code", "system", "version", "display")
+    return values if isinstance(values, Code) else Code(*(values.get(name) for name in names))
+
+
 def _vocabulary(kind: str) -> Callable[[dict[str, Value]], Vocabulary]:
     return lambda values: Vocabulary(kind, values.get("id"), values.get("version"), values.get("name"))
 
 
-_SYSTEM_INSTANCES: Final[dict[str, Callable[[dict[str, Value]], Value]]] = {
+INSTANCES: Final[dict[str, Callable[[dict[str, Value]], Value]]] = {
     "Tuple": Tuple,
-    "Code": lambda values: Code(*(values.get(name) for name in ("code", "system", "version", "display"))),
-    "Concept": lambda values: Concept(tuple(as_list(values.get("codes"))), values.get("display")),
+    "Code": _coded,
+    "Concept": lambda values: Concept(tuple(map(_coded, as_list(values.get("codes")))), values.get("display")),
     "Quantity": lambda values: None if values.get("value") is None else stated_quantity(values),
     "Ratio": lambda values: Ratio(values["numerator"], values["denominator"]),
     "ValueSet": _vocabulary("ValueSet"),

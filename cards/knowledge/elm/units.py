@@ -93,45 +93,44 @@ def read_unit(text: str) -> Unit:
     return _read(spelling) or _read(usual) or Unit(Fraction(1), ((f"'{spelling}", 1),))
 
 
-def _read(text: str) -> Unit | None:
-    bare = _ANNOTATION.sub("", text) or "1"
-    if len(bare) > _LONGEST or "(" in bare:
-        return None
-    factor, powers, position = Fraction(1), dict[str, int](), 0
-    bare = bare.replace("/.", "/") if bare.startswith("/") else bare
-    while position < len(bare):
-        match = _PART.match(bare, position)
+def _terms(unit: str) -> list[tuple[str, int]] | None:
+    """Return the atoms of a unit with their exponents; None where it is not of UCUM's form."""
+    terms, position = list[tuple[str, int]](), 0
+    unit = unit.replace("/.", "/") if unit.startswith("/") else unit
+    while position < len(unit):
+        match = _PART.match(unit, position)
         if match is None or match.end() == position:
             return None
         position = match.end()
-        atom = _atom(match[2], match[3])
-        if atom is None:
-            return None
-        sign = -1 if match[1] == "/" else 1
-        exponent = sign * int(match[3] or 1)
-        if abs(exponent) > 30:
+        terms.append((match[2], int(match[3] or 1) * (-1 if match[1] == "/" else 1)))
+    return terms
+
+
+def _read(text: str) -> Unit | None:
+    bare = _ANNOTATION.sub("", text) or "1"
+    terms = _terms(bare) if len(bare) <= _LONGEST and "(" not in bare else None
+    factor, powers = Fraction(1), dict[str, int]()
+    for name, exponent in terms or ((bare, 31),):
+        atom = _atom(name, exponent)
+        if atom is None or abs(exponent) > 30:
             return None
         factor *= atom.factor**exponent
-        for name, power in atom.dimension:
-            powers[name] = powers.get(name, 0) + power * exponent
-    return Unit(factor, tuple(sorted((name, power) for name, power in powers.items() if power)))
+        for base, power in atom.dimension:
+            powers[base] = powers.get(base, 0) + power * exponent
+    return Unit(factor, tuple(sorted((base, power) for base, power in powers.items() if power)))
 
 
-def _atom(name: str, exponent: str | None) -> Unit | None:
+def _atom(name: str, exponent: int) -> Unit | None:
     if name in {"10*", "10^"}:
         return Unit(Fraction(10), ())
-    if name == "":  # an annotation alone, as in /{specimen}
-        return Unit(Fraction(1), ()) if exponent in {None, "1"} else None
+    if name == "":  # 1, or an annotation alone, as in /{specimen}
+        return Unit(Fraction(1), ()) if abs(exponent) == 1 else None
     for prefix, power in _PREFIXES.items():
         rest = name.removeprefix(prefix)
         if rest in _ATOMS and (not prefix or (rest != name and _ATOMS[rest][2])):
-            return _prefixed(rest, power)
+            factor, dimension, _ = _ATOMS[rest]
+            return Unit(Fraction(factor) * Fraction(10) ** power, tuple(sorted(_terms(dimension) or ())))
     return None
-
-
-def _prefixed(name: str, power: int) -> Unit:
-    factor, dimension, _ = _ATOMS[name]
-    return Unit(Fraction(factor) * Fraction(10) ** power, tuple(sorted(_written(dimension))))
 
 
 def conversion(unit: str, into: str) -> Fraction | None:
@@ -154,21 +153,10 @@ def product(item: str, other: str, *, divided: bool = False) -> str:
     """
     powers = dict[str, int]()
     for unit, sign in ((item, 1), (other, -1 if divided else 1)):
-        for name, power in _written(ucum_spelling(unit)):
-            powers[name] = powers.get(name, 0) + sign * power
+        for name, power in _terms(ucum_spelling(unit)) or [(unit, 1)]:
+            powers[name] = powers.get(name, 0) + sign * power * (name != "")
     text = ""
     for name, power in powers.items():
         if power:
             text += ("/" if power < 0 else "." if text else "") + name + (str(abs(power)) if abs(power) > 1 else "")
     return text or "1"
-
-
-def _written(unit: str) -> list[tuple[str, int]]:
-    parts = list[tuple[str, int]]()
-    for match in re.finditer(r"([./]?)([^./]+)", unit):
-        name = match[2].rstrip("0123456789")
-        if match[2] != "1" and name and not name.endswith(("*", "^", "]")):
-            parts.append((name, (-1 if match[1] == "/" else 1) * int(match[2][len(name) :] or 1)))
-        elif match[2] != "1":
-            parts.append((match[2], -1 if match[1] == "/" else 1))
-    return parts
