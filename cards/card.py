@@ -321,7 +321,6 @@ class CardIdentity(Struct, frozen=True):
         extension: CardExtension,
         *,
         suggestions: Iterable[Suggestion] = (),
-        behavior: SelectionBehavior = "any",
         reasons: tuple[Coding, ...] = OVERRIDE_REASONS,
     ) -> Card:
         """Return the card of a finding about the patient, with the link to its decision."""
@@ -333,7 +332,7 @@ class CardIdentity(Struct, frozen=True):
             indicator=indicator,
             source=source,
             suggestions=offered,
-            selection_behavior=behavior if offered else None,
+            selection_behavior="any" if offered else None,
             override_reasons=reasons,
             links=self.links,
             extension={EXTENSION_KEY: extension},

@@ -657,12 +657,8 @@ class Chosen(Struct):
 
 def check_findings(call: CheckedCall, checks: Sequence[Check] = CHECKS) -> SuppressionCheck:
     """Return what gives the first reason why a finding of a medication rule is not shown in this call."""
-
-    def first_reason(finding: RuleFinding) -> WhyNot | None:
-        reasons = (check.finding(finding, call) for check in checks if check.finding is not None)
-        return next((silence for silence in reasons if silence is not None), None)
-
-    return first_reason
+    asked = [check.finding for check in checks if check.finding is not None]
+    return lambda finding: next(filter(None, (ask(finding, call) for ask in asked)), None)
 
 
 async def choose_cards(cards: Sequence[Card], call: CheckedCall, checks: Sequence[Check] = CHECKS) -> Chosen:
