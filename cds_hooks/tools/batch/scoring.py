@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from cds_hooks.call.prefetch.needs import Needs
 from cds_hooks.call.services import find_advisors
-from cds_hooks.call.services._exclusions import DECEASED, OPTED_OUT, of_population
+from cds_hooks.call.services._exclusions import DECEASED, OPTED_OUT, first_reason, of_population
 from cds_hooks.call.services._model import ChartModel, estimate
 from cds_hooks.call.trusted_models import AbsentModel, folder_of, site_model, why_withheld
 from cds_hooks.settings import Settings
@@ -183,7 +183,9 @@ class _Waiting:
         """Return the patient's score, or an empty one in place of one that will be known when all are estimated."""
         chart_model, name = self._chart_model, self._name
         outside = chart_model.outside(record)
-        if (opted_out := OPTED_OUT.reason(name, record)) and (outside is None or outside.reason != "deceased"):
+        if (opted_out := first_reason((OPTED_OUT,), name, record)) and (
+            outside is None or outside.reason != "deceased"
+        ):
             outside = opted_out
         if outside is not None:
             return Score(record.patient_id, name, reason=outside.reason, reason_text=outside.text)
@@ -236,7 +238,7 @@ def _equations(
     sites: Sequence[dict[str, Value] | None],
 ) -> Iterator[Score]:
     readings = FeatureReadings(record, features)
-    opted_out = OPTED_OUT.reason("patient", record)
+    opted_out = first_reason((OPTED_OUT,), "patient", record)
     for equation, of_place in zip(questions.equations, sites, strict=True):
         refused = refused_at_once(equation, readings, of_place) if opted_out is None else {}
         charted: RecordInputs | None = None
