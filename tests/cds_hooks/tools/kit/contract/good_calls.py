@@ -21,7 +21,7 @@ def read_call(habits: Habits, request: Request, body: bytes, hooks: list[str]) -
     _check_headers(habits, request)
     call = _parse(habits, body)
     if not isinstance(call, dict):
-        raise Refusal(400, "the body is not an object")
+        raise Refusal(202 if habits.has("any JSON is taken") else 400, "the body is not an object")
     _required(habits, call, "hook", str)
     _required(habits, call, "hookInstance", str)
     if habits.has("hookInstance only once"):
@@ -145,6 +145,8 @@ def _check_drafts(habits: Habits, context: Json) -> None:
         raise Refusal(500, "value too long")
     if habits.has("long ids are refused") and any(len(each["resource"].get("id", "")) > 64 for each in entries):
         raise Refusal(400, "id")
+    if habits.has("a draft without id is 500") and any("id" not in each["resource"] for each in entries):
+        raise Refusal(500, "KeyError")
     if habits.has("drafts need an intent") and any("intent" not in each["resource"] for each in entries):
         raise Refusal(422, "intent")
     if habits.has("selections must be there"):
@@ -159,6 +161,8 @@ def _check_access(habits: Habits, call: Json) -> None:
     if habits.has("FHIR access refused"):
         raise Refusal(400, "fhirServer is not on the list")
     access = call["fhirAuthorization"]
+    if habits.has("a token without its server is put off") and "fhirServer" not in call:
+        raise Refusal(202, "fhirServer is missing")
     scheme = urlsplit(str(call.get("fhirServer", "https://"))).scheme
     if scheme not in ("http", "https") and not habits.has("file addresses are taken"):
         raise Refusal(400, "fhirServer is not an http address")

@@ -16,6 +16,8 @@ def read_prefetch(habits: Habits, call: Json) -> Json:
         raise Refusal(400, "unknown prefetch key")
     if habits.has("one missing key is 400") and len(prefetch) < len(PREFETCH):
         raise Refusal(400, "prefetch is incomplete")
+    if habits.has("null for everything is 500") and prefetch and not any(prefetch.values()):
+        raise Refusal(500, "NoneType")
     if habits.has("null is missing") and None in prefetch.values():
         raise Refusal(412, "no data")
     if habits.has("fetches what it has") and "fhirServer" in call:

@@ -159,7 +159,8 @@ class GoodServer(Habits):
         call = read_call(self, request, body, hooks[name])
         self._delay(name, call)
         prefetch = {} if name == "silent" else read_prefetch(self, call)
-        return {"cards": []} if name == "silent" else advice(self, call, prefetch)
+        is_silent = name == "silent" or (self.has("missing data is silent") and prefetch["patient"] is None)
+        return {"cards": []} if is_silent else advice(self, call, prefetch)
 
     def _delay(self, name: str, call: Json) -> None:
         if self.has("slow") and name == "silent":
