@@ -243,7 +243,7 @@ def _vector(features: tuple[Feature, ...], row: NDArray[np.float64]) -> FeatureV
             missing.append(Missing(feature, "absent", "not recorded"))
         else:
             charted = round(value, 1)
-            unit = ("male" if value else "female") if isinstance(feature, Sex) else feature.unit
+            unit = ("male" if value else "female") if isinstance(feature, Sex) else feature.unit.removeprefix("1")
             evidence.append(FeatureValue(feature, value, "2026-11-01", "Observation/1", "", charted, unit))
     return FeatureVector(features, row, evidence, missing)
 

@@ -119,6 +119,21 @@ class Ensemble:
         trees = tuple(replace(tree, value=slope * tree.value) for tree in self.trees)
         return replace(self, trees=trees, start=intercept + slope * self.start)
 
+    def in_units(self, factors: Sequence[float]) -> Self:
+        """Ask values multiplied by these factors; a value of the file that a tree asks about falls on its side still.
+
+        A threshold lies just below the number it asks about. That number is multiplied as a value is, by its decimals:
+        124.9 and not the 124.90000153 of float32.
+        """
+
+        def asked(tree: Tree) -> NDArray[np.float32]:
+            number = np.array([float(str(x)) for x in np.nextafter(tree.threshold, np.float32(np.inf))])
+            by_node = np.array([1.0 if feature == LEAF else factors[feature] for feature in tree.feature])
+            below = np.nextafter((number * by_node).astype(np.float32), np.float32(-np.inf))
+            return np.where(by_node == 1.0, tree.threshold, below)
+
+        return replace(self, trees=tuple(replace(tree, threshold=asked(tree)) for tree in self.trees))
+
     def with_missing_replaced(self, missing: Sequence[float]) -> Self:
         """Missing values go where the given values would go, column by column; NaN keeps what the trees learned."""
         row = np.array([[at_most(value) for value in missing]])

@@ -79,11 +79,14 @@ def reader_of(last: Any) -> TreeReader | None:
 def read_trees(model: Any, X: Array, names: tuple[str, ...]) -> FittedModel | None:
     """Return trees as exact terms of their inputs against a cohort [n, F]; None for a model of another kind.
 
-    `model`: a path, or a fitted object of scikit-learn, LightGBM or XGBoost, also behind steps that keep inputs apart.
+    `model`: a path, what was read from it, or a fitted object of scikit-learn, LightGBM or XGBoost, also behind steps
+    that keep inputs apart.
 
     Raises:
         CompileRefused: the trees cannot be explained exactly, or the model has other inputs.
     """
+    if isinstance(model, Ensemble):
+        return _of_ensemble(model, X, names)
     if isinstance(model, str | Path):
         return _of_ensemble(read_file(Path(model)), X, names)
     if (ensemble := booster_of(model)) is not None:

@@ -6,6 +6,7 @@ Both are read by the compiler (docs/models/compiler.md), so that their margins a
 import importlib
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from traceback import walk_tb
@@ -24,6 +25,7 @@ from models_onnx.workbench.compiler.entry import read_model
 from models_onnx.workbench.compiler.families.trees import as_received
 from models_onnx.workbench.compiler.parity import ask_library
 from models_onnx.workbench.compiler.readers.network import OnnxSource
+from models_onnx.workbench.compiler.readers.source import read_file, refuse_other_names
 from models_onnx.workbench.metrics import logit
 from models_onnx.workbench.training.data.follow_up import Array, FittingRows
 from models_onnx.workbench.training.fitting.additive import fit_logistic
@@ -112,12 +114,17 @@ def load(declared: FittedElsewhere) -> Any:
     path = (declared.folder or Path()) / declared.source
     if path.suffix.lower() == ".onnx":
         return _onnx(path, declared)
-    if declared.factors or declared.texts:
+    if declared.texts:
         raise TrainingRefused(
-            f"{declared.source}: factors and texts are for an ONNX file; write the model as one, or fit it on the "
-            "features' own units and numbers"
+            f"{declared.source}: texts are for an ONNX file; write the model as one, or fit it on numbers"
         )
-    return path
+    if not (declared.factors or declared.columns):
+        return path
+    ensemble = read_file(path)
+    if declared.columns:
+        refuse_other_names(ensemble.features, declared.columns)
+    ensemble = replace(ensemble, features=declared.inputs)
+    return ensemble.in_units([declared.factors.get(name, 1.0) for name in declared.inputs])
 
 
 def _onnx(path: Path, declared: FittedElsewhere) -> OnnxSource:

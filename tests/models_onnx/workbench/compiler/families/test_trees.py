@@ -12,7 +12,8 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from models_onnx.errors import CompileRefused
 from models_onnx.workbench.compiler.explaining_graph import write_file
 from models_onnx.workbench.compiler.families.shapley_trees import ShapleyTrees
-from models_onnx.workbench.compiler.families.trees import LEAF, Tree
+from models_onnx.workbench.compiler.families.trees import LEAF, Ensemble, Tree
+from models_onnx.workbench.compiler.link import LOGIT
 from models_onnx.workbench.compiler.readers.trees import from_hist_gradient_boosting
 from models_onnx.workbench.compiler.reference import Reference
 from tests.libraries import xgboost
@@ -87,3 +88,13 @@ def test_contributions_are_the_shapley_values_of_their_definition(depth: int) ->
     told = says(file_of(model), rows)["contributions"]
     for row, own in zip(rows, told, strict=True):
         assert np.abs(own - by_coalitions(fitted.decision_function, row, X[:60])).max() < 1e-12
+
+
+def test_trees_in_another_unit_keep_a_value_at_a_threshold_on_its_side() -> None:
+    asked = np.float32(124.9)  # XGBoost asks whether a value is less than this one
+    node = np.array([np.nextafter(asked, np.float32(-np.inf)), 0, 0], dtype=np.float32)
+    sides = np.array([0.0, 1.0, 2.0])
+    tree = Tree(np.array([0, LEAF, LEAF]), node, np.array([1, 0, 0]), np.array([2, 0, 0]), np.ones(3, bool), sides)
+    factor = 0.011312217
+    values = factor * np.array([[124.8], [124.9], [125.0]])
+    assert Ensemble(("creatinine_mg_dl",), (tree,), 0.0, LOGIT).in_units([factor]).margin(values).tolist() == [1, 2, 2]
