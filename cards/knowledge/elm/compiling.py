@@ -69,8 +69,13 @@ def computes(
                 other = other.property("value") if type(other) is Primitive else other
                 return None if other is None else function(item, other, *given)
 
+            def unary(frame: Frame) -> Value:
+                value = left(frame)
+                value = value.property("value") if type(value) is Primitive else value
+                return None if value is None else function(value, *given)
+
             left, right = (operands + operands)[:2]
-            return binary if len(operands) == required == 2 else compute
+            return {1: unary, 2: binary}.get(required, compute) if len(operands) == required else compute
 
         builds(*names)(build)
         return function
@@ -160,7 +165,7 @@ class Body:
             raise NotSupported(f"It has more than {_MOST_NODES} nodes.")
         try:
             return _BUILDERS[kind](self, node)
-        except (KeyError, TypeError, AttributeError) as error:
+        except (LookupError, TypeError, AttributeError, ValueError, ArithmeticError) as error:
             raise NotSupported(f"ELM node {kind} is malformed ({type(error).__name__}: {error}).") from error
 
     def use(self, body: "Body") -> None:
