@@ -25,7 +25,7 @@ from cds_hooks.tools.kit.simulator.chart import ChartError
 from cds_hooks.tools.kit.simulator.signing import Signer, SigningKeyError, read_key_file
 
 _SECONDS_BETWEEN_LINES = 5.0
-_QUICK_SECONDS = 15.0  # with the start of the program and the report at most twenty, on a busy machine too
+_QUICK_SECONDS = 13.0  # with the start of the program and the report at most twenty, on a busy machine too
 _KINDS = {
     "discovery": Subject.DISCOVERY,
     "response": Subject.RESPONSE,

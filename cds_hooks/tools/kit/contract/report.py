@@ -6,6 +6,7 @@ Prints a report in the terminal.
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cached_property
 from typing import Any
 
 from rich import box
@@ -90,7 +91,7 @@ class Report:
 
     _SHOWN = 5
 
-    @property
+    @cached_property
     def findings(self) -> list[Finding]:
         """What was found, musts first, in the order of the checklist."""
         order = {row: position for position, row in enumerate(rows())}
@@ -108,7 +109,7 @@ class Report:
         """The findings that make a server non-conformant."""
         return [finding for finding in self.findings if finding.level == MUST]
 
-    @property
+    @cached_property
     def rows(self) -> list[RowResult]:
         """The result of every row that is bound to a service or was judged, in the order of the checklist."""
         faulty_rows = {finding.row.id for finding in self.findings}
