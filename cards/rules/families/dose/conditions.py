@@ -128,23 +128,24 @@ _names_water = _says(r"\bd5w\b|\bd5 ?water|\b5 ?%|\b50 ?(?:mg|g) ?/ ?(?:ml|l)\b"
 _names_sodium = _says(r"sodium|nacl|saline|ringer|natri")
 
 
-_RUNS_ON: Final = re.compile(
-    r"\bml ?(?:/|per) ?(?:h|std)|\bcontinuous|\bdrip\b|dauerinfusion|kontinuierlich|en continu|continu[ao]\b",
-    re.IGNORECASE,
+_RATE: Final = re.compile(r"\bml ?(?:/|per) ?(?:h|std)", re.IGNORECASE)
+_CONTINUOUS: Final = re.compile(
+    r"\bcontinuous|\bdrip\b|dauerinfusion|kontinuierlich|en continu|continu[ao]\b", re.IGNORECASE
 )
-_ENDS: Final = re.compile(
-    r"\b(?:over|for|during|über|ueber|für|en|durante|sur|pendant) \d|\bbolus|\bonce\b|einmal|\bstop"
-    r"|\d ?ml\b(?! ?(?:/|per))",
-    re.IGNORECASE,
+_TIMED: Final = re.compile(
+    r"\b(?:over|for|during|über|ueber|für|en|durante|sur|pendant) \d|\bbolus|\bonce\b|einmal|\bstop", re.IGNORECASE
 )
+_VOLUME: Final = re.compile(r"\d ?ml\b(?! ?(?:/|per))", re.IGNORECASE)
 
 
 def _runs_on(context: RuleContext) -> Truth:
+    """Whether it runs by the hour without an end; the volume of a bag ends no infusion that is called continuous."""
     sigs = _sigs(context)
+    if context.drafted.dose.single or context.drafted.dose.times_per_day or _TIMED.search(sigs):
+        return False
     rates = (rate.rateRatio or rate.rateQuantity for part in dosages_of(context) for rate in part.doseAndRate)
-    return (any(rates) or _RUNS_ON.search(sigs) is not None) and not (
-        context.drafted.dose.single or context.drafted.dose.times_per_day or _ENDS.search(sigs)
-    )
+    has_rate = any(rates) or _RATE.search(sigs) is not None
+    return _CONTINUOUS.search(sigs) is not None or (has_rate and _VOLUME.search(sigs) is None)
 
 
 def _is_alone(context: RuleContext) -> bool:
