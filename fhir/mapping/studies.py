@@ -50,6 +50,9 @@ _NAMED: Mapping[str, re.Pattern[str]] = {
         "aorta": AORTA,
         "ovary": r"transvaginal|\bca[ -]?125\b",
         "urine_culture": r"urine.{0,80}cultur|cultur.{0,80}urine",
+        "neuraxial": r"lumbar puncture|spinal (?:tap|puncture|an(?:a)?esth)|\bepidural (?:an(?:a)?esth|catheter|analg)"
+        r"|lumbalpunktion|spinalan[aä]sth|periduralan[aä]sth|ponction lombaire|punci[oó]n lumbar|rachicentesi"
+        r"|pun[cç][aã]o lombar",
     }.items()
 }
 # Tests that are done more often in some states (notes of lab_intervals.csv): groups of their own.
