@@ -15,7 +15,6 @@ from typing import Final, Literal, TypeAlias, cast
 
 from msgspec import Struct
 
-from fhir.terminology.assertions import AssertedText
 from fhir.terminology.caching import remembered
 from fhir.terminology.conditions import code_system, imported_meaning, is_not_read
 from fhir.terminology.contrast_media import GADOLINIUM, IODINATED, contrast_classes, contrast_spans
@@ -127,9 +126,9 @@ def _statement_of(words: str) -> _Statement:
         if denial is not None or _is_remedy(words, start, end):
             first = denial.start() if denial is not None else start
             words = f"{words[:first]}{' ' * (end - first)}{words[end:]}"
-    clear, unclear = said_and_unclear(words, "allergy", names, _spelling())
-    stated = AssertedText(words, of="allergy").without_denied(words)
-    present, doubtful = _named_or_misspelt(clear), _named_or_misspelt(unclear)
+    stated, clear, unclear = said_and_unclear(words, "allergy", names, _spelling())
+    present = _named_or_misspelt(clear)
+    doubtful = _named_or_misspelt(unclear) if unclear else Allergen()
     challenge = _CHALLENGE.search(words)
     if challenge is not None and _allergen_named(stated[challenge.end() :]) == Allergen():
         denied = "".join(" " if kept == sign else sign for sign, kept in zip(words, stated, strict=True))

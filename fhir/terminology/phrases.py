@@ -356,8 +356,10 @@ def _excludes(exception: tuple[int, int], spans: Iterable[tuple[int, int]], clau
     return start > 0 and clause - clauses[start - 1] == 1 and clauses[start - 1] in of_name
 
 
-def said_and_unclear(text: str, of: Subject, names: Sequence[tuple[int, int]], spelling: Spelling) -> tuple[str, str]:
-    """Return what a text says of the patient, and of that what is not clear: sentences with a word that is strange.
+def said_and_unclear(
+    text: str, of: Subject, names: Sequence[tuple[int, int]], spelling: Spelling
+) -> tuple[str, str, str]:
+    """Return what a text says of the patient, of that what is clear, and what is not: sentences with a strange word.
 
     No word is strange that stands in one of the `names`, by their first and last character, or is near to one that is
     spelled right. Any other may deny what stands beside it, or say it of somebody else; but beside a reaction, and
@@ -365,7 +367,8 @@ def said_and_unclear(text: str, of: Subject, names: Sequence[tuple[int, int]], s
     What is denied is in neither.
     """
     asserted = AssertedText(text, of=of)
-    clear, unclear = asserted.without_denied(text), ""
+    said = asserted.without_denied(text)
+    clear, unclear = said, ""
     neutral, names_end = _neutral_words(), min((end for _, end in names), default=len(text))
     set_off = next((sign.start() for sign in _SET_OFF.finditer(text, names_end)), len(text))
     scheme = _SCHEME.search(text)
@@ -397,7 +400,7 @@ def said_and_unclear(text: str, of: Subject, names: Sequence[tuple[int, int]], s
         ):
             start, end = tokens[0].start, tokens[-1].end
             clear, unclear = f"{clear[:start]}{' ' * (end - start)}{clear[end:]}", f"{unclear} . {clear[start:end]}"
-    return clear, unclear
+    return said, clear, unclear
 
 
 def _names_a_reaction(words: Sequence[str]) -> bool:

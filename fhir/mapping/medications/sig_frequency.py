@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from msgspec import Struct
 
 from fhir.mapping.medications.sig_languages import Spellings, has_sign, in_english, respelled
+from fhir.terminology.caching import remembered
 from fhir.terminology.dosing import days_per_unit
 from fhir.terminology.late_pattern import late_pattern
 
@@ -133,6 +134,7 @@ _OFTEN: Spellings = (
 )
 
 
+@remembered("sigs in plain words", entries=2048, longest=200)
 def normalise_sig(words: str) -> str:
     """Return the words in lower case with numbers as digits.
 
