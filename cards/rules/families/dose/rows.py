@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from cards.rules.families.dose.knowledge import ADULT_YEARS, LIMITS, Limit
 from cards.rules.patient.context import RuleContext
+from cards.rules.patient.orders import order_text
 from fhir.mapping.medications.daily_dose import instructions_of
 from fhir.mapping.medications.identity import MedicationIdentity
 from fhir.record.datatypes import Dosage
@@ -104,6 +105,8 @@ def rows_for(context: RuleContext, rxcui: str) -> Iterator[tuple[Limit, bool]]:
     """
     medication, rows = context.medication, limits_of_route(rxcui, context.medication)
     age = age_for(rows, context)
+    if not medication.is_injected and _SWALLOWED.search(order_text(context.drafted.order)):
+        rows = [row for row in rows if row.route != "injected"]  # "diltiazem 120 mg, 1 tablet twice daily"
     rows = [row for row in rows if row.population != "one dose" or _is_given_in_doses(context)]
     rows = [row for row in rows if not row.per_hour or infusion_hours(context) or per_hour_of(context, row.unit)]
     # A nebuliser that runs on ("10 mg/h") is for a severe attack: the limits of single nebules do not measure it.
