@@ -7,7 +7,7 @@ tests. What may differ is declared beside the relation, with the reason.
 import asyncio
 import csv
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -19,7 +19,7 @@ from typing import Any, Final
 import orjson
 import pytest
 
-from cards.rules.families.pairs.family import PAIRS
+from cards.rules.families.pairs.family import PAIRS, Pair
 from cds_hooks.tools.kit.simulator.chart import move_dates
 from tests.cds_hooks.call.services.chart_cases import AS_OF, drug, patient
 from tests.cds_hooks.call.services.test_every_service import CALLS, requests_of, without_ids
@@ -379,11 +379,21 @@ def _pairs() -> list[Json]:
     rows = list(csv.DictReader(path.read_text(encoding="utf-8").splitlines()))
     sides = [[zip(row[one].split(";"), row[f"{one}_key"].split(";"), strict=True) for one in "ab"] for row in rows]
     return [
-        row | {"a": a, "a_key": a_key, "b": b, "b_key": b_key}
+        row
+        | {"a": a, "a_key": a_key, "b": b, "b_key": b_key}
+        | _as_its_source_allows(row, PAIRS[frozenset((a_key, b_key))])
         for row, of_row in zip(rows, sides, strict=True)
         for (a, a_key), (b, b_key) in product(*of_row)
         if (a_key + b_key).isdigit() and frozenset((a_key, b_key)) in PAIRS
     ]
+
+
+def _as_its_source_allows(row: Json, pairs: Sequence[Pair]) -> Json:
+    """A critical row is a warning where no row of the two rests on a source that may show more."""
+    return {} if any(pair.severity == "critical" for pair in pairs) or row["severity"] != "critical" else WARNING
+
+
+WARNING: Json = {"severity": "warning"}
 
 
 def _order_of(row: Json, drafted: str, taken: str) -> Json:
