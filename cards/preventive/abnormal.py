@@ -324,17 +324,13 @@ def _open_words(row: AbnormalResult, chart: JudgedChart) -> OpenResult | None:
 
 
 _ELSEWHERE: Final = re.compile(
-    "|".join(re.sub(r"\?P<\w+>", "?:", row.words) for row in ABNORMAL_RESULTS.rows if row.any_entry)
+    "|".join(dict.fromkeys(re.sub(r"\?P<\w+>", "?:", row.words) for row in ABNORMAL_RESULTS.rows if row.any_entry))
 )
 
 
 def _told_elsewhere(record: PatientRecord) -> list[Done]:
     """Return the entries by any name that say what a row with `any_entry` looks for; most charts have none."""
-    return [
-        test
-        for test in record.derive(other_entries)
-        if any(map(_ELSEWHERE.search, (*test.clauses, *test.named_clauses)))
-    ]
+    return [test for test in record.derive(other_entries) if any(map(_ELSEWHERE.search, test.named_clauses))]
 
 
 def _as_charted(entry: Done, finding: str) -> str:

@@ -12,7 +12,7 @@ over 40 seconds.
 
 import re
 from bisect import bisect_left, bisect_right
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from functools import cached_property
@@ -381,7 +381,7 @@ def _terms(record: PatientRecord) -> Iterator[PatientObservation]:
     ]
     taken = {key: medication for medication, keys in reversed(systemic) for key in keys}
     charted = record.derive(charted_groups)
-    for observation, kind, key in _CHART_TERMS if taken else _CONDITION_TERMS:
+    for observation, kind, key in _terms_named(taken.keys() | charted):
         if kind in _OF_MEDICATIONS:
             if (medication := taken.get(key)) is not None:
                 yield PatientObservation(observation, _day(medication.authored), medication.source, medication.name)
@@ -464,4 +464,11 @@ def _read_chart_terms() -> tuple[tuple[str, str, str], ...]:
 
 _TO_CHECK: Final = "group to check"
 _CHART_TERMS: Final[tuple[tuple[str, str, str], ...]] = _read_chart_terms()
-_CONDITION_TERMS: Final = tuple(term for term in _CHART_TERMS if term[1] not in _OF_MEDICATIONS)
+_TERMS_BY_KEY: Final[dict[str, list[tuple[int, tuple[str, str, str]]]]] = {}
+for _position, _term in enumerate(_CHART_TERMS):
+    _TERMS_BY_KEY.setdefault(_term[2], []).append((_position, _term))
+
+
+def _terms_named(keys: Set[str]) -> list[tuple[str, str, str]]:
+    """Return the terms with one of these keys, in the order of the table."""
+    return [term for _, term in sorted(entry for key in _TERMS_BY_KEY.keys() & keys for entry in _TERMS_BY_KEY[key])]
