@@ -119,8 +119,8 @@ def _is_declined_result(part: CodedPart) -> bool:
     if any(map(REFUSED.search, answers)):
         return True
     # "Colonoscopy declined by patient: yes"
-    is_asked = any(map(REFUSED.search, value.code.texts)) if value.code is not None else False
-    return is_asked and any(_YES.match(answer) for answer in answers)
+    is_yes = value.code is not None and any(map(_YES.match, answers))
+    return is_yes and any(map(REFUSED.search, value.code.texts))
 
 
 def declined_medicine(record: PatientRecord, classes: Set[str], called: re.Pattern[str]) -> str | None:

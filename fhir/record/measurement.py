@@ -439,6 +439,8 @@ def newest_statement(words: str) -> str:
     'now negative'
     """
     statements = [text.strip() for text in _STATEMENTS.split(words)]
+    if len(statements) == 1:
+        return words
     tells_of_now = _NOW.search(words) is not None
     present = [text for text in statements if not (_PAST.search(text) or (tells_of_now and _WAS.search(text)))]
     is_answered = any(pattern.search(text) for text in present for pattern in (_NO, _YES, _NORMAL))
