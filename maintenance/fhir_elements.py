@@ -1,28 +1,19 @@
-"""Makes what is read of the JSON Schema of a FHIR release: a table for published knowledge, a schema for the kit.
+"""Makes the table of the elements of a FHIR release from its JSON Schema.
 
-Run by `python -m maintenance.fhir_elements fhir-r4.schema.json.gz cards/knowledge/elm/fhir_elements.txt`. A line is a
-type and its elements: `name:Type`, `*` behind a list, `|` between the types of a choice; `!` stands before a resource.
-A target that ends with `.gz` (`cds_hooks/tools/kit/contract/fhir.schema.json.gz`) is the schema without descriptions.
+Run by `python -m maintenance.fhir_elements fhir-r4.schema.json.gz fhir/elements/fhir_elements.txt`. A line is a type
+and its elements: `name:Type`, `*` behind a list, `+` behind what is required, `|` between the types of a choice; `!`
+stands before a resource.
 """
 
 import gzip
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-_EVERYWHERE: Final = {
-    "resourceType",
-    "id",
-    "extension",
-    "modifierExtension",
-    "contained",
-    "meta",
-    "implicitRules",
-    "language",
-    "text",
-}
+_EVERYWHERE: Final = {"id", "extension", "modifierExtension"}
+_OF_RESOURCES: Final = {"resourceType", "contained", "meta", "implicitRules", "language", "text"}
 
 # types of the publisher of the schema that are not in FHIR R4
 _NOT_FHIR: Final = frozenset({
@@ -38,19 +29,6 @@ _PRIMITIVES: Final = (
 )  # fmt: skip
 
 
-def plain_schema(value: Any) -> Any:
-    """Return the definitions of FHIR in a schema, without what is written for people."""
-    if isinstance(value, list):
-        return [plain_schema(item) for item in value]
-    if not isinstance(value, dict):
-        return value
-    return {
-        name: plain_schema(member)
-        for name, member in value.items()
-        if not (name == "description" and isinstance(member, str)) and not name.startswith(tuple(_NOT_FHIR))
-    }
-
-
 def element_table(schema: Mapping[str, Any]) -> str:
     """Return the lines of the table for a schema."""
     lines = []
@@ -58,15 +36,18 @@ def element_table(schema: Mapping[str, Any]) -> str:
         properties = definition.get("properties")
         if properties and name not in {"Element", "BackboneElement"} and not name.startswith(tuple(_NOT_FHIR)):
             mark = "!" if "resourceType" in properties else ""
-            lines.append(" ".join([mark + name.replace("_", "."), *_elements(properties)]))
+            lines.append(
+                " ".join([mark + name.replace("_", "."), *_elements(properties, definition.get("required", ()))])
+            )
     return "\n".join(lines) + "\n"
 
 
-def _elements(properties: Mapping[str, Any]) -> list[str]:
+def _elements(properties: Mapping[str, Any], required: Collection[str]) -> list[str]:
+    inherited = _EVERYWHERE | (_OF_RESOURCES if "resourceType" in properties else set())
     types = {
         name: _type(name, value)
         for name, value in properties.items()
-        if not name.startswith("_") and name not in _EVERYWHERE
+        if not name.startswith("_") and name not in inherited
     }
     choices: dict[str, list[str]] = {}
     for name, (kind, many) in types.items():
@@ -82,7 +63,7 @@ def _elements(properties: Mapping[str, Any]) -> list[str]:
             if of_choice[0] == kind:
                 written.append(f"{stem}:{'|'.join(of_choice)}")
         else:
-            written.append(f"{name}:{kind}{'*' if many else ''}")
+            written.append(f"{name}:{kind}{'*' if many else ''}{'+' if name in required else ''}")
     return written
 
 
@@ -102,8 +83,4 @@ def _type(name: str, value: Mapping[str, Any]) -> tuple[str, bool]:
 if __name__ == "__main__":
     given, target = map(Path, sys.argv[1:3])
     schema = json.loads(gzip.decompress(given.read_bytes()))
-    if target.suffix == ".gz":
-        plain = {"definitions": plain_schema(schema["definitions"])}
-        target.write_bytes(gzip.compress(json.dumps(plain, separators=(",", ":")).encode(), mtime=0))
-    else:
-        target.write_text(element_table(schema), encoding="utf-8")
+    target.write_text(element_table(schema), encoding="utf-8")

@@ -6,8 +6,8 @@
 from collections.abc import Callable, Mapping
 from decimal import Decimal
 from functools import cache
+from importlib.resources import files
 from itertools import zip_longest
-from pathlib import Path
 from typing import Any, Final
 
 from msgspec import Struct
@@ -121,7 +121,7 @@ _JSON_TYPES: Final = {"decimal": Decimal, "boolean": bool, "integer": int, "posi
 
 @cache
 def _lines() -> Mapping[str, str]:
-    text = (Path(__file__).parent / "fhir_elements.txt").read_text(encoding="utf-8")
+    text = files("fhir.elements").joinpath("fhir_elements.txt").read_text(encoding="utf-8")
     return {line.partition(" ")[0].lstrip("!"): line for line in text.splitlines()}
 
 
@@ -132,7 +132,7 @@ def elements(kind: str) -> Mapping[str, Element]:
     written = f"{line} {_EVERYWHERE} {_OF_RESOURCES if is_resource(kind) else ''}".split()
     declared = {}
     for word in written:
-        name, _, types = word.partition(":")
+        name, _, types = word.rstrip("+").partition(":")
         many = types.endswith("*")
         kinds = types.rstrip("*").split("|")
         json_names = [name] if len(kinds) == 1 else [name + kind[0].upper() + kind[1:] for kind in kinds]

@@ -1,16 +1,14 @@
 """What CDS Hooks and FHIR define: hooks and their context fields, codes of override reasons, names of FHIR types.
 
-Sources: HL7/cds-hooks-library (main 5d04c4d and v1.0.1), as section 5 of the checklist gives it; the JSON Schema of
+Sources: HL7/cds-hooks-library (main 5d04c4d and v1.0.1), as section 5 of the checklist gives it; the elements of
 FHIR R4 (4.0.1), with the types that DSTU2 and STU3 had besides for templates of older servers.
 """
 
 import csv
-import gzip
-import json
 import re
 from dataclasses import dataclass
 from importlib.resources import files
-from typing import Any, Final
+from typing import Final
 
 _YES: Final = ("yes",)
 
@@ -19,12 +17,6 @@ def read_table(name: str) -> list[dict[str, str]]:
     """Return the rows of a table of the kit."""
     text = files("cds_hooks.tools.kit.contract").joinpath(name).read_text(encoding="utf-8")
     return list(csv.DictReader(text.splitlines()))
-
-
-FHIR: Final[dict[str, Any]] = json.loads(
-    gzip.decompress(files("cds_hooks.tools.kit.contract").joinpath("fhir.schema.json.gz").read_bytes())
-)["definitions"]
-"""The JSON Schema of FHIR R4: its types and resources."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,9 +84,12 @@ _OLDER = """
     EligibilityResponse ExpansionProfile ImagingManifest ImagingObjectSelection MedicationOrder Order OrderResponse
     ProcedureRequest ProcessRequest ProcessResponse ReferralRequest Sequence ServiceDefinition
 """
-R4_TYPES: Final = frozenset(
-    name for name, definition in FHIR.items() if "const" in definition.get("properties", {}).get("resourceType", {})
-)
+FHIR_ELEMENTS: Final = {
+    line.partition(" ")[0]: line.partition(" ")[2].split()
+    for line in files("fhir.elements").joinpath("fhir_elements.txt").read_text(encoding="utf-8").splitlines()
+}
+"""The elements of each type of FHIR R4 (`maintenance/fhir_elements.py`): a resource's name has `!` before it."""
+R4_TYPES: Final = frozenset(name.lstrip("!") for name in FHIR_ELEMENTS if name.startswith("!"))
 ANY_TYPES: Final = R4_TYPES | frozenset(_OLDER.split())
 
 RELATIVE_REFERENCE: Final = re.compile(r"([A-Z][A-Za-z]{1,63})/([A-Za-z0-9\-.]{1,64})(/_history/[A-Za-z0-9\-.]{1,64})?")

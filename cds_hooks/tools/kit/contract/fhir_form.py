@@ -1,38 +1,75 @@
 """The form that FHIR R4 gives to a resource: elements, JSON types, formats, what is required, choices, codes.
 
-HL7's JSON Schema of R4 (4.0.1, `fhir.schema.json.gz`) has most of it. It does not say which primitive elements are
-required (each may be replaced by its extension), which codes a required binding allows, and that only one element of a
-choice may be there. `fhir_elements.csv` has the first two for resources that are ordered or charted.
+The table of elements is made into a JSON Schema. `fhir_elements.csv` has besides, for resources that are ordered or
+charted, which primitive elements are required (each may be replaced by its extension) and which codes are allowed.
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any, Final
 
 from jsonschema import Draft6Validator, ValidationError
 from jsonschema.validators import extend
 
-from cds_hooks.tools.kit.contract.definitions import FHIR, read_table
+from cds_hooks.tools.kit.contract.definitions import FHIR_ELEMENTS, R4_TYPES, read_table
 from cds_hooks.tools.kit.contract.document import Fault, Node, quoted
 
-_PRIMITIVE = """
-    Base64Binary Boolean Canonical Code Date DateTime Decimal Id Instant Integer Markdown Oid PositiveInt String Time
-    UnsignedInt Uri Url Uuid
-"""
-_PRIMITIVES: Final = tuple(_PRIMITIVE.split())
+_YEAR: Final = r"(?!0000)[0-9]{4}"
+_DAY: Final = rf"{_YEAR}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])"
+_CLOCK: Final = r"([01][0-9]|2[0-3]):[0-5][0-9]:([0-5][0-9]|60)(\.[0-9]+)?"
+_ZONE: Final = r"(Z|[+-](0[0-9]|1[0-3]):[0-5][0-9]|[+-]14:00)"
+_FORMATS: Final = {
+    "base64Binary": "",
+    "canonical": r"^\S*$",
+    "code": r"^\S+(\s\S+)*$",
+    "date": rf"^({_YEAR}(-(0[1-9]|1[0-2]))?|{_DAY})$",
+    "dateTime": rf"^({_YEAR}(-(0[1-9]|1[0-2]))?|{_DAY}(T{_CLOCK}{_ZONE})?)$",
+    "id": r"^[A-Za-z0-9.-]{1,64}$",
+    "instant": rf"^{_DAY}T{_CLOCK}{_ZONE}$",
+    "markdown": r"^[\s\S]+$",
+    "oid": r"^urn:oid:[0-2](\.(0|[1-9][0-9]*))+$",
+    "string": r"^[\s\S]+$",
+    "time": rf"^{_CLOCK}$",
+    "uri": r"^\S*$",
+    "url": r"^\S*$",
+    "uuid": r"^urn:uuid:[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$",
+    "xhtml": "",
+}
+"""The primitive types that JSON has as texts, with their format (FHIR R4, 2.24 Data Types)."""
+_PRIMITIVES: Final[Mapping[str, Any]] = {
+    kind: {"type": "string", "pattern": form} for kind, form in _FORMATS.items()
+} | {
+    "boolean": {"type": "boolean"},
+    "decimal": {"type": "number"},
+    "integer": {"type": "integer"},
+    "positiveInt": {"type": "integer", "minimum": 1},
+    "unsignedInt": {"type": "integer", "minimum": 0},
+}
+_EVERYWHERE: Final = ("id:string", "extension:Extension*")
+_OF_BACKBONE: Final = ("modifierExtension:Extension*",)
+_OF_RESOURCES: Final = (
+    "id:id",
+    "meta:Meta",
+    "implicitRules:uri",
+    "language:code",
+    "text:Narrative",
+    "contained:Resource*",
+    *_OF_BACKBONE,
+)
 _WRONG: Final = {
     "type": "which is of another type in FHIR",
     "enum": "which is not among the codes of FHIR",
     "const": "which is not what FHIR has there",
     "pattern": "which is not the format of FHIR",
+    "minimum": "which is not the format of FHIR",
 }
 
 
 def form_faults(resource: Node) -> Iterator[Fault]:
     """Yield what of this resource is not as FHIR R4 has it for its type; nothing where R4 has no such type."""
     kind = resource.text("resourceType")
-    if kind in FHIR:
+    if kind in R4_TYPES:
         for error in _validator().evolve(schema={"$ref": f"#/definitions/{kind}"}).iter_errors(resource.value):
             yield from _faults(resource.location, error)
 
@@ -54,34 +91,52 @@ def _faults(location: str, error: ValidationError) -> Iterator[Fault]:
 @cache
 def _validator() -> Any:
     """Return the validator of all R4 types."""
-    definitions = dict(FHIR)
-    for name, definition in FHIR.items():
-        if "properties" in definition:
-            definitions[name] = definition | {"type": "object", "choices": _choices(definition["properties"])}
-    definitions["ResourceList"] = {}  # what is contained may be of any type, and would be compared with all of them
+    definitions: dict[str, Any] = {**_PRIMITIVES, "Resource": {}, "Element": _definition("Element", ())}
+    for name, elements in FHIR_ELEMENTS.items():
+        definitions[name.lstrip("!")] = _definition(name, elements)
     for row in read_table("fhir_elements.csv"):
         definition = definitions[row["type"]]
         if row["required"]:
-            definition["needed"] = [*definition.get("needed", []), row["element"]]
+            definition["needed"].append(row["element"])
         if row["codes"]:
-            codes = {row["element"]: {"enum": row["codes"].split()}}
-            definition["properties"] = definition["properties"] | codes
+            codes = {"enum": row["codes"].split()}
+            is_list = definition["properties"][row["element"]].get("type") == "array"
+            definition["properties"][row["element"]] = {"type": "array", "items": codes} if is_list else codes
     kind: Any = extend(Draft6Validator, {"choices": _one_of_each, "needed": _there})  # type: ignore[no-untyped-call]
     return kind({"definitions": definitions})
 
 
-def _choices(elements: Mapping[str, Any]) -> dict[str, list[str]]:
-    """Return the elements with several types: `medication` has medicationCodeableConcept and medicationReference.
-
-    A primitive type of a choice stands in the schema with its pattern, any other one as a reference.
-    """
+def _definition(name: str, elements: Sequence[str]) -> dict[str, Any]:
+    """Return the schema of a type; what is contained may be of any type, and would be compared with all of them."""
+    is_resource, is_part = name.startswith("!"), "." in name
+    inherited = (*_EVERYWHERE, *(_OF_RESOURCES if is_resource else _OF_BACKBONE if is_part or name == "Timing" else ()))
+    properties: dict[str, Any] = {"resourceType": {"const": name.lstrip("!")}} if is_resource else {}
     choices: dict[str, list[str]] = defaultdict(list)
-    for name, element in elements.items():
-        kind = element.get("$ref", "").rpartition("/")[2]
-        suffixes = (kind,) if kind else () if "items" in element else _PRIMITIVES
-        suffix = max((suffix for suffix in suffixes if name.endswith(suffix)), key=len, default="")
-        choices[name.removesuffix(suffix)].append(name)
-    return {choice: names for choice, names in choices.items() if len(names) > 1}
+    needed = []
+    for element in (*inherited, *elements):
+        element_name, _, types = element.rstrip("+").partition(":")
+        kinds = types.rstrip("*").split("|")
+        for kind in kinds:
+            json_name = element_name if len(kinds) == 1 else element_name + kind[0].upper() + kind[1:]
+            reference = {"$ref": f"#/definitions/{kind}"}
+            properties[json_name] = {"type": "array", "items": reference} if types.endswith("*") else reference
+            if kind in _PRIMITIVES:
+                beside = {"$ref": "#/definitions/Element"}
+                either = {"type": "array", "items": {"anyOf": [{"type": "null"}, beside]}}
+                properties[f"_{json_name}"] = either if types.endswith("*") else beside
+                if types.endswith("*"):
+                    properties[json_name] = {"type": "array", "items": {"anyOf": [{"type": "null"}, reference]}}
+            if len(kinds) > 1:
+                choices[element_name].append(json_name)
+        if element.endswith("+"):
+            needed.append(element_name)
+    return {
+        "type": "object",
+        "properties": properties,
+        "additionalProperties": False,
+        "choices": choices,
+        "needed": needed,
+    }
 
 
 def _one_of_each(_: Any, choices: Mapping[str, list[str]], value: Any, _schema: Any) -> Iterator[ValidationError]:
