@@ -165,7 +165,9 @@ def converted(model: Any, names: Sequence[str]) -> OnnxSource | None:
 
     `names`: those of the inputs; an object that was fitted on named columns takes each of them by its name.
     """
-    if isinstance(model, str | Path | Ensemble):
+    if isinstance(model, Ensemble):
+        return _trees("trees", model)
+    if isinstance(model, str | Path):
         return _trees(Path(model).name, read_file(Path(model)))
     if (reader := reader_of(model)) is not None:  # converters lose the way that a missing value takes
         return _trees(type(model).__name__, reader(names))
