@@ -19,8 +19,7 @@ from msgspec.structs import replace
 
 from fhir.notes.layout import Layout
 from fhir.terminology.assertions import AssertedText, Assertion, tokens_of
-from fhir.terminology.medication_names import is_name_of_drug
-from fhir.terminology.phrases import group_spans, plain_parts, plain_words, words_of_kind
+from fhir.terminology.phrases import group_spans, leaves_a_problem, plain_parts, plain_words
 
 _TABLE: Final = Path(__file__).with_name("finding_names.csv")
 
@@ -316,16 +315,15 @@ _WORD: Final = re.compile(r"[^\W\d_]{2,}(?:'[^\W\d_]+)?")
 _WORDS_BESIDE: Final = frozenset(Path(__file__).with_name("words_beside_findings.txt").read_text("utf-8").split())
 _BESIDE: Final = 2
 """So many words before and behind a finding may say that it is not one of the patient ("advice", "brings up")."""
-_STEM: Final = 6
 
 
 def _in_known_words(findings: Sequence[Finding], text: str) -> tuple[Finding, ...]:
     """Make a present finding possible where a word right beside it, in its sentence, is not known to stand there."""
     spans = [(finding.start, finding.end) for finding in findings]
-    said = ("affirmed", "current", "patient")
+    of_the_patient_now = ("affirmed", "current", "patient")
     return tuple(
         replace(finding, assertion="possible")
-        if (finding.assertion, finding.temporality, finding.experiencer) == said
+        if (finding.assertion, finding.temporality, finding.experiencer) == of_the_patient_now
         and _is_beside_unknown(index, spans, text)
         else finding
         for index, finding in enumerate(findings)
@@ -350,15 +348,13 @@ def _is_beside_unknown(index: int, spans: list[tuple[int, int]], text: str) -> b
 
 @cache
 def _words_of_findings() -> Set[str]:
-    """What may stand beside a finding that the patient has, of problem lists and of notes, and words of names."""
+    """What may stand beside a finding that the patient has, besides what may stand beside one on a problem list."""
     names = chain.from_iterable(name.words for names in _names().values() for name in names)
-    lists = (_WORDS_BESIDE, *(words_of_kind(kind) for kind in ("word", "end", "self")))
-    return frozenset(chain(names, *lists))
+    return _WORDS_BESIDE.union(names)
 
 
 def _is_known(word: str) -> bool:
-    is_stem = len(word) > _STEM and word[:_STEM] in words_of_kind("stem")
-    return word in _words_of_findings() or is_stem or is_name_of_drug(word)
+    return word in _words_of_findings() or (word.isalpha() and leaves_a_problem(word))
 
 
 # Between the members of a list: "cough, wheeze, or stridor", "heart failure / COPD"

@@ -548,6 +548,11 @@ def _is_neutral(word: str, neutral: Mapping[str, Set[str]], subject: Subject) ->
     )
 
 
+def leaves_a_problem(word: str) -> bool:
+    """Whether this word beside a problem leaves it what it is: a course, a side, a sign, a drug and the like."""
+    return _is_neutral(word, _neutral_words(), "problem")
+
+
 def _is_compound(word: str) -> bool:
     """Whether a long word has that of a reaction in it: "Kontakturtikaria"."""
     return len(word) > _STEM and any(part in word for part in _neutral_words()["part"])

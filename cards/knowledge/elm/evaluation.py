@@ -65,10 +65,10 @@ class Evaluation:
 
     def definition(self, body: Body) -> Value:
         """Return the value of a definition, computed once; what is fixed once for all evaluations."""
-        known = body.library.fixed if body.is_fixed else self.values
-        if body not in known:
-            known[body] = body.evaluate(self)
-        return known[body]
+        values = body.library.fixed if body.is_fixed else self.values
+        if body not in values:
+            values[body] = body.evaluate(self)
+        return values[body]
 
     def parameter(self, library: Library, name: str) -> Value:
         """Return the value of a parameter: as given, else its default, else null."""

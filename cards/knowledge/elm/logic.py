@@ -101,9 +101,9 @@ def _function(body: Body, node: ElmNode) -> Closure:
     """Call a function; of several with one name the one of the signature, else the first that takes the operands."""
     operands = [body.build(operand) for operand in node.get("operand") or ()]
     library, name = body.library.find(node), str(node["name"])
-    candidates = [each for each in library.functions.get(name, ()) if len(each.signature) == len(operands)]
+    candidates = [overload for overload in library.functions.get(name, ()) if len(overload.signature) == len(operands)]
     signature = tuple(map(specifier_key, node.get("signature") or ()))
-    candidates = [each for each in candidates if each.signature == signature] or candidates
+    candidates = [overload for overload in candidates if overload.signature == signature] or candidates
     if not candidates:
         raise NotSupported(f"The library {library.id} has no function {name} of {len(operands)} operands.")
     only = candidates[0] if len(candidates) == 1 else None
@@ -117,7 +117,7 @@ def _function(body: Body, node: ElmNode) -> Closure:
 
     def call(frame: Frame) -> Value:
         values = [operand(frame) for operand in operands]
-        function = only or next((each for each in candidates if each.accepts(values)), None)
+        function = only or next((overload for overload in candidates if overload.accepts(values)), None)
         if function is None:
             raise CqlError(f"No function {library.id}.{name} takes operands of these types.")
         return function.evaluate(frame[0], values)

@@ -387,10 +387,10 @@ def _is_over(order: Order, record: PatientRecord) -> bool:
 def end_of_order(order: Order, record: PatientRecord) -> float | None:
     """Return `order_end`, for which the words of an order are read once: rules about pairs ask for each pair."""
     ends = record.derive(_no_ends_yet)
-    known = ends.get(id(order))
-    if known is None:
-        known = ends[id(order)] = (order, order_end(order))
-    return known[1]
+    kept = ends.get(id(order))
+    if kept is None:
+        kept = ends[id(order)] = (order, order_end(order))
+    return kept[1]
 
 
 def _no_ends_yet(_record: PatientRecord) -> dict[int, tuple[Order, float | None]]:

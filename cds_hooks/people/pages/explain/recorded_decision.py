@@ -160,12 +160,12 @@ def readable_card(card: Card, evidence_of: EvidenceOf) -> ReadableCard:
     """Return the card to read; only http(s) addresses stay links. msgspec.ValidationError for an extension not ours."""
     ours = msgspec.convert(card.extension.get(EXTENSION_KEY, {}), CardExtension)
     documents = (document for finding in ours.findings for document in evidence_of(finding.rule))
-    found, why, reasons = (card.detail or "").partition(f"\n\n{WHY}")
+    opening, why, reasons = (card.detail or "").partition(f"\n\n{WHY}")
     return ReadableCard(
         uuid=card.uuid,
         indicator=card.indicator if card.indicator in ("info", "warning", "critical") else "info",
         summary=card.summary,
-        detail=render_markdown(found),
+        detail=render_markdown(opening),
         source=card.source if is_web_address(card.source.url) else CardSource(card.source.label),
         suggestions=card.suggestions,
         override_reasons=[reason for reason in card.override_reasons if reason.display],

@@ -118,14 +118,13 @@ def _definition(name: str, elements: Sequence[str]) -> dict[str, Any]:
         kinds = types.rstrip("*").split("|")
         for kind in kinds:
             json_name = element_name if len(kinds) == 1 else element_name + kind[0].upper() + kind[1:]
-            reference = {"$ref": f"#/definitions/{kind}"}
-            properties[json_name] = {"type": "array", "items": reference} if types.endswith("*") else reference
-            if kind in _PRIMITIVES:
-                beside = {"$ref": "#/definitions/Element"}
-                either = {"type": "array", "items": {"anyOf": [{"type": "null"}, beside]}}
-                properties[f"_{json_name}"] = either if types.endswith("*") else beside
-                if types.endswith("*"):
-                    properties[json_name] = {"type": "array", "items": {"anyOf": [{"type": "null"}, reference]}}
+            names = {json_name: kind} | ({f"_{json_name}": "Element"} if kind in _PRIMITIVES else {})
+            for name_of_part, kind_of_part in names.items():
+                part: dict[str, Any] = {"$ref": f"#/definitions/{kind_of_part}"}
+                if types.endswith("*"):  # null stands where only the other of the two has something
+                    may_be_null = {"anyOf": [{"type": "null"}, part]} if kind in _PRIMITIVES else part
+                    part = {"type": "array", "items": may_be_null}
+                properties[name_of_part] = part
             if len(kinds) > 1:
                 choices[element_name].append(json_name)
         if element.endswith("+"):

@@ -3,39 +3,13 @@
 A row is one assertion; the rows of one check stand together, and its advice is in the first.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import groupby
-from typing import Final
 
-from cds_hooks.tools.kit.contract.assertions import (
-    absolute_url,
-    array_of_objects,
-    at_most,
-    filled,
-    free_of,
-    matches,
-    one_of,
-    optional,
-    required,
-    there,
-)
+from cds_hooks.tools.kit.contract import assertions
 from cds_hooks.tools.kit.contract.definitions import read_table
 from cds_hooks.tools.kit.contract.document import DEFINED, MUST, SHOULD, Level, Node, Subject
 from cds_hooks.tools.kit.contract.registry import Faults, check_part
-
-_FUNCTIONS: Final = (
-    absolute_url,
-    array_of_objects,
-    at_most,
-    filled,
-    free_of,
-    matches,
-    one_of,
-    optional,
-    required,
-    there,
-)
-_ASSERTIONS: Final[dict[str, Callable[..., Faults]]] = {function.__name__: function for function in _FUNCTIONS}
 
 
 def _register(name: str, rows: Sequence[dict[str, str]]) -> None:
@@ -44,7 +18,7 @@ def _register(name: str, rows: Sequence[dict[str, str]]) -> None:
     def check(node: Node) -> Faults:
         for row in rows:
             value = (row["value"],) if row["value"] else ()
-            yield from _ASSERTIONS[row["assertion"]](node, row["member"], *value)
+            yield from getattr(assertions, row["assertion"])(node, row["member"], *value)
 
     first = rows[0]
     check.__name__, check.__doc__ = name, first["advice"]

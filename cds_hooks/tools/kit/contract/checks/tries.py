@@ -88,11 +88,11 @@ def _prefetched(service: Service, row: _Row) -> Iterator[tuple[str, Any]]:
     """Yield a call for each of the keys with another value; for `all` one in which every key has it."""
     prefetch, searches = service.prefetch(), service.search_keys()
     patients = [key for key, value in prefetch.items() if _is_patient(value)]
-    each = [[key] for key in prefetch]
+    one_by_one = [[key] for key in prefetch]
     groups = {
         "all": [list(prefetch)],
-        "each": each,
-        "first": each[:1],
+        "each": one_by_one,
+        "first": one_by_one[:1],
         "patient": [[key] for key in patients],
         "but patient": [[key] for key in prefetch if key not in patients],
         "searches": [[key] for key in searches],
