@@ -66,17 +66,11 @@ def gather(
 
 def _audited_before(subject: Subject, active: Subject | None, specs: Path | None) -> str:
     """Return the version whose audit of the label is that of this one too: of a renewal the version in use."""
-    if active is None or specs is None:
+    if active is None or not _is_of_record(subject, specs):
         return ""
-    renewal = read_renewal(f"{subject.id}@{subject.manifest.version}", specs)
     with suppress(ModelError):
         gates = parse_release(active.folder).gates
-        if (
-            renewal is not None
-            and renewal.is_of_outcomes
-            and gates is not None
-            and "fairness" in (*gates.green, *gates.waived)
-        ):
+        if gates is not None and "fairness" in (*gates.green, *gates.waived):
             return active.manifest.version
     return ""
 
@@ -115,21 +109,27 @@ def _from_table(
         differences=tuple(differences(manifest, trained.manifest)),
     )
     some = np.linspace(0, len(cohort.X) - 1, min(_PEOPLE, len(cohort.X))).astype(int)
-    why_no_audit = _why_no_audit(subject.product.get("label", {}).get("audit"), spec, cohort)
-    audits = () if why_no_audit else tuple(_audits(subject, spec, cohort))
+    not_audited = why_no_audit(subject.product.get("label", {}).get("audit"), spec, cohort)
+    audits = () if not_audited else tuple(_audits(subject, spec, cohort))
     return {
-        "why_no_audit": why_no_audit,
+        "why_no_audit": not_audited,
         "people": cohort.X[some],
         "retrained": retrained,
         "audit": audits[0] if audits else None,
         "further_audits": audits[1:],
         "paired": _paired(subject, active, cohort),
         "figures": trained.manifest.evaluation if float(np.nanmax(gap)) <= PREDICTIONS_AGREE else None,
-        "inputs": _input_evidence(subject, spec, cohort),
+        "inputs": _input_evidence(subject, spec, cohort, _is_of_record(subject, specs)),
     }
 
 
-def _input_evidence(subject: Subject, spec: Any, cohort: Any) -> InputEvidence:
+def _is_of_record(subject: Subject, specs: Path | None) -> bool:
+    """Return whether this version is a renewal from the table that `data --followed` makes of the record."""
+    renewal = None if specs is None else read_renewal(f"{subject.id}@{subject.manifest.version}", specs)
+    return renewal is not None and renewal.is_of_outcomes
+
+
+def _input_evidence(subject: Subject, spec: Any, cohort: Any, is_of_record: bool) -> InputEvidence:
     from models_onnx.workbench.training.data.chart_table import undated_shares
     from models_onnx.workbench.training.data.leaks import (
         after_horizon,
@@ -151,10 +151,11 @@ def _input_evidence(subject: Subject, spec: Any, cohort: Any) -> InputEvidence:
         smuggled=smuggled,
         unnamed=unnamed,
         undated=undated_shares(cohort.rows, cohort.features),
+        is_of_record=is_of_record,
     )
 
 
-def _why_no_audit(declared: Mapping[str, Any] | None, spec: ModelSpec, cohort: Cohort) -> str:
+def why_no_audit(declared: Mapping[str, Any] | None, spec: ModelSpec, cohort: Cohort) -> str:
     """Return why the label cannot be audited by what the card names, in a sentence; '' where it can."""
     if declared is None:
         return "Not judged: the card names no audit of the label (product.label.audit)."

@@ -25,7 +25,7 @@ class NotRun(Exception):
 
 
 class Insufficient(Exception):
-    """Raised by a gate whose data are too few for a decision; the sentence says which. The gate is red."""
+    """Raised by a gate that the data cannot decide: too few, or a question to a person. The gate is not green."""
 
 
 class UnsafeFile(Exception):

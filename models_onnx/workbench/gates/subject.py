@@ -196,6 +196,8 @@ class InputEvidence:
     unnamed: tuple[str, ...] = ()
     undated: dict[str, float] = field(default_factory=dict)
     """The share of the rows of a table from charts in which a call would have read an input otherwise."""
+    is_of_record: bool = False
+    """Whether the rows are calls of the record, whose inputs were written down before the outcome."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

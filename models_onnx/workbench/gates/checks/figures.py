@@ -49,35 +49,41 @@ def check_discrimination(subject: Subject, evidence: Evidence) -> Verdict:
     faults += _alert_faults(block)
     answered: list[str] = []
     if evidence.inputs is not None:
-        leaks, answered = _leaks(evidence.inputs, subject.product.get("answers") or {})
+        leaks, questions, answered = _leaks(evidence.inputs, subject.product.get("answers") or {})
         faults += leaks
+        if questions and not faults:
+            raise Insufficient("; ".join(questions))
+        faults += questions
     gained = f"; {simple['gain']['value']:+.3f} over {' and '.join(simple['inputs'])} alone" if simple else ""
     sentence = f"AUROC {auroc['value']:.3f} ({low:.3f} to {_end(auroc, 'high'):.3f}), floor {floor:g}{gained}."
     sentence += "".join(f" {text[:1].upper()}{text[1:]}." for text in answered)
     return Verdict(sentence, tuple(faults), {"period": period, "floor": floor, "auroc": auroc, "simple": simple or {}})
 
 
-def _leaks(inputs: InputEvidence, answers: Mapping[str, Any]) -> tuple[list[str], list[str]]:
-    """Return what is shown of inputs that know the outcome, or suspected and not answered; and what is answered.
+def _leaks(inputs: InputEvidence, answers: Mapping[str, Any]) -> tuple[list[str], list[str], list[str]]:
+    """Return which inputs are shown to know the outcome, which may know it, and of which a person has said why not.
 
-    A leak that is shown has no answer; a suspicion has one of a named person, on the card.
+    What is shown has no answer. What may be is a question to a person, who answers it on the card. There is none of
+    inputs that were written down at a call, before anybody knew the outcome.
     """
-    faults, answered = [], []
+    faults, questions, answered = [], [], []
     for sentence in (*inputs.leaks, *too_good(inputs.alone, inputs.after, inputs.losses)):
         if not isinstance(sentence, Suspicion):
             faults.append(f"{sentence} (a leak: {CLEARED})")
+        elif inputs.is_of_record:
+            continue
         elif all(name in answers for name in sentence.inputs):
             by = ", ".join(sorted({str(answers[name]["by"]) for name in sentence.inputs}))
             answered.append(f"{sentence}; answered by {by}")
         else:
             name = next(name for name in sentence.inputs if name not in answers)
-            faults.append(
-                f"{sentence} (a suspicion: {CLEARED}; or somebody who knows says on the card why it is known before: "
-                f'product.answers {{"{name}": {{"why": …, "by": …}}}})'
+            questions.append(
+                f"{sentence} (a question: who knows that it is known before the outcome says why on the card, "
+                f'product.answers {{"{name}": {{"why": …, "by": …}}}}; else {CLEARED})'
             )
     if inputs.uneven is not None:
         faults.append(f"{inputs.uneven}: {REDRAWN}")
-    return faults, answered
+    return faults, questions, answered
 
 
 def _alert_faults(block: Mapping[str, Any]) -> list[str]:

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -10,9 +11,13 @@ import pytest
 from onnx import ModelProto, helper, numpy_helper
 
 from models_onnx.artifact.manifest import Manifest
+from models_onnx.workbench.gates.evidence import why_no_audit
 from models_onnx.workbench.gates.run import GATES
 from models_onnx.workbench.gates.subject import InputEvidence, Paired, Retrained, Subject
+from models_onnx.workbench.training.data.cohort import build_cohort
+from models_onnx.workbench.training.data.leaks import Suspicion
 from models_onnx.workbench.training.pipeline import differences
+from tests.models_onnx.invented import INVENTED, invented_table
 from tests.models_onnx.workbench.gates.judging import Document, groups, judge, no_waivers
 from tests.models_onnx.workbench.gates.test_file_gates import rename_output
 from tests.models_onnx.workshop import evidence, figured, good_manifest, subject
@@ -59,6 +64,37 @@ def test_edited_figures_in_the_manifest_change_no_verdict_and_are_found(tmp_path
 def test_alerts_of_whom_hardly_anyone_has_the_outcome_fail(good: Subject) -> None:
     rare = figured(lambda d: block(d, "all").update(ppv={"value": 0.1, "low": 0.08, "high": 0.12}))
     assert "of its alerts 10 in 100 have the outcome" in judge(good, "discrimination", rare).why
+
+
+def test_what_may_know_the_outcome_is_a_question_that_a_person_answers(tmp_path: Path) -> None:
+    asked, shown = Suspicion("creatinine_mg_dl tells much", ("creatinine_mg_dl",)), "it is read from the outcome"
+    by_a_person = {"creatinine_mg_dl": {"why": "Measured at admission.", "by": "A. Name"}}
+    answered = subject(tmp_path / "answered", card=lambda d: d["product"].update(answers=by_a_person))
+    for of, leaks, is_of_record, status in (
+        (subject(tmp_path / "open"), (asked,), False, "insufficient"),
+        (answered, (asked,), False, "passed"),
+        (subject(tmp_path / "renewal"), (asked,), True, "passed"),  # written down at a call, before the outcome
+        (answered, (asked, shown), True, "failed"),
+    ):
+        inputs = InputEvidence(alone={}, leaks=leaks, is_of_record=is_of_record)
+        assert judge(of, "discrimination", figured(inputs=inputs)).status == status
+
+
+@pytest.mark.parametrize(
+    ("need", "is_refused"),
+    [
+        (lambda rows: rows["death"], True),
+        (lambda rows: rows["death"] * (1000 + rows["age_years"]), True),
+        (lambda rows: rows["bun_mg_dl"], False),
+    ],
+    ids=["the label", "its cost", "another"],
+)
+def test_a_label_is_not_compared_with_what_is_made_of_it(need: Any, is_refused: bool) -> None:
+    rows = invented_table()
+    rows = rows[rows["cycle_start"] <= 2013]
+    cohort = build_cohort(INVENTED, rows.assign(need=need(rows)))
+    told = why_no_audit({"need": "need", "axis": "sex"}, INVENTED, cohort)
+    assert ("is the label itself" in told) is is_refused, told
 
 
 def test_the_honest_interval_of_a_small_site_is_insufficient_and_says_how_many_people_it_takes(

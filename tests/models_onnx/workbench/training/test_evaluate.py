@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from models_onnx.spec import Floors
-from models_onnx.workbench.training.evaluate import Evaluator, judge
+from models_onnx.workbench.training.evaluate import WHOLE, Evaluator, judge
 from tests.models_onnx.workbench.training.ten_people import MARGINS, SPEC, WEIGHTS, predicted, ten_people
 
 
@@ -33,6 +33,15 @@ def test_a_panel_taken_away_says_who_is_still_scored_and_how_well() -> None:
         {"words": "without age", "missing": ["age_years"], "scored": False, **none},
         {"words": "with all", "missing": [], "scored": True, **seen},
     ]
+
+
+def test_a_group_without_events_has_the_exact_interval_of_a_count() -> None:
+    rows = ten_people().y == 0
+    figures = evaluator(replicates=20).block(rows, {"observed_expected": WHOLE["observed_expected"]})
+    assert figures["events"] == 0
+    assert figures["observed_expected"]["low"] == 0.0
+    # Garwood 1936: of a count of 0 the interval ends at 3.689, whatever samples are drawn
+    assert figures["observed_expected"]["high"] == round(3.6889 / expected(*rows.nonzero()[0]), 4)
 
 
 def block(auroc: float = 0.8, slope: float = 1.0, low: float = 0.9, high: float = 1.1) -> dict[str, Any]:
