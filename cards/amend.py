@@ -112,7 +112,7 @@ def _part_of(part: DosePart, drafted: DraftMedication) -> Sig:
         raise NotChangeable("the drafted dose is not exactly known")
     reduced = math.floor(single_dose.high * part.most / part.step_mg + _CLOSE) * part.step_mg
     if reduced < single_dose.high * part.least - _CLOSE:
-        raise NotChangeable("no tablet gives so little")
+        raise NotChangeable("no tablet has so low a dose")
     return Sig(f"{format_number(reduced, decimals=4)} mg {_OFTEN[int(times)]} daily", reduced, times_per_day=int(times))
 
 

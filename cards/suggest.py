@@ -73,7 +73,7 @@ class OrderCheck:
         new_finding = self.book.first_new(after, drafted, expected)
         if new_finding is not None:
             rule, band = new_finding
-            raise SuggestionWithheld(f"{rule} would show a card about it ({band})")
+            raise SuggestionWithheld(f"because it would get a card itself ({rule}, {band})")
 
 
 class SuggestionContext(Struct, frozen=True):
@@ -360,7 +360,7 @@ def _partner_action(partner: CurrentMedication, declared: SuggestionTemplate, pl
     own_json = _own_json(partner.draft, plan.context) if partner.draft is not None else None
     original = own_json if own_json is not None else plan.context.check.original(partner.source)
     if original is None or original.get("resourceType") != "MedicationRequest":
-        raise SuggestionWithheld("the other order did not come whole with this call")
+        raise SuggestionWithheld("because the call did not send the whole other order")
     plan.drafts = [draft for draft in plan.drafts if draft is not partner.draft]
     if change is None:
         return _with_status(original, declared.stop_partner or "stopped", partner, plan)

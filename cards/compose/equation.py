@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from msgspec.structs import replace
 
 from cards.card import Card, CardIdentity, CardText, Source, talk_card
-from cards.compose.model import NOT_FOUND, WHY, factor_lines, finding_of_estimate, in_100
+from cards.compose.model import WHY, factor_lines, finding_of_estimate, in_100
 from cards.extension import CardExtension, Factor, WorklistEntry
 from cards.finding import Finding
 from cards.text import escape, plain, with_unit_signs
@@ -28,8 +28,8 @@ def equation_card(charted: RecordInputs, result: EquationResult, text: CardText,
 
     `base` and the contributions in its extension add up to the link of the value; nothing is rounded there.
     """
-    reasons = _reasons(charted, result)
-    paragraphs = (text.opening, *text.beside, _not_found(charted), "\n".join([WHY, *reasons]) if reasons else "")
+    reasons = [*_reasons(charted, result), *_not_found(charted)]
+    paragraphs = (text.opening, *text.beside, "\n".join([WHY, *reasons]) if reasons else "")
     detail = "\n\n".join(filter(None, (*paragraphs, _closing(result, text, identity))))
     finding = finding_of_estimate(
         result.equation.id,
@@ -160,11 +160,9 @@ def _from(value: FeatureValue) -> str:
     return f" ({words}, {value.effective[:10]})" if words else f" ({value.effective[:10]})"
 
 
-def _not_found(charted: RecordInputs) -> str:
-    if not charted.not_found:
-        return ""
+def _not_found(charted: RecordInputs) -> list[str]:
     words = ", ".join([item.words_in_sentence for item in charted.not_found])
-    return f"{NOT_FOUND} {words}."
+    return [f"- Not found, so counted as no: {words}."] if words else []
 
 
 def _closing(result: EquationResult, text: CardText, identity: CardIdentity) -> str:

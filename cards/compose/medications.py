@@ -116,15 +116,25 @@ def _grouped(drugs: Iterable[ReviewedDrug]) -> Iterator[_Line]:
     yield from (_Line(tuple(of_finding)) for of_finding in by_finding.values())
 
 
+def _is_headline(lines: Sequence[_Line]) -> bool:
+    return len(lines) == 1 and (len(lines[0].drugs) == 1 or bool(lines[0].finding.partners))
+
+
 def _summary(lines: Sequence[_Line]) -> str:
-    if len(lines) == 1 and (len(lines[0].drugs) == 1 or lines[0].finding.partners):
-        return plain(f"Medication review: {lines[0].finding.summary}", 139)
+    if _is_headline(lines):
+        return plain(lines[0].finding.summary, 139)
     names = list(dict.fromkeys(drug.name for line in lines for drug in line.drugs))
     count = f"{len(lines)} findings" if len(lines) > 1 else "one finding"
     return plain(f"Medication review, {count}: {first_few(names, _NAMED)}.", 139)
 
 
 def _detail(lines: Sequence[_Line]) -> Iterator[str]:
+    """Yield a line for each finding; that of a single one does not say the headline and the source again."""
+    if _is_headline(lines):
+        yield f"- {lines[0].finding.detail}"
+        if charted := _facts(lines[0].finding):
+            yield f"- Why: {charted}."
+        return
     most = len(lines) if len(lines) <= MOST_LINES else MOST_LINES - 1
     in_full: list[str] = []
     for line in map(_line, lines[:most]):
@@ -153,7 +163,9 @@ def _sentence(line: _Line) -> str:
 
 
 def _line(line: _Line) -> str:
-    return f"- **{_sentence(line)}** {line.finding.detail}{_facts(line.finding)} ({_labels(line.finding)})"
+    charted = _facts(line.finding)
+    on_record = f" On record: {charted}." if charted else ""
+    return f"- **{_sentence(line)}** {line.finding.detail}{on_record} ({_labels(line.finding)})"
 
 
 def _facts(finding: RuleFinding) -> str:
@@ -162,8 +174,7 @@ def _facts(finding: RuleFinding) -> str:
     facts = [fact for fact in finding.facts if fact.text and fact.name not in ("draft", "medication", "daily_dose")]
     # "eGFR 25 mL/min/1.73 m² on …" has been said where the summary has "eGFR 25".
     shown = (fact for fact in facts if fact.is_always_shown or " ".join(fact.text.split()[:2]) not in text)
-    statements = dict.fromkeys(fact.dated_text(120) for fact in shown)
-    return f" On record: {'; '.join(statements)}." if statements else ""
+    return "; ".join(dict.fromkeys(fact.dated_text(120) for fact in shown))
 
 
 def _labels(finding: RuleFinding) -> str:
@@ -219,7 +230,7 @@ def genes_card(drugs: Sequence[ReviewedDrug], identity: CardIdentity, *, is_new:
 
 def _genes_summary(ranked: Sequence[ReviewedDrug], *, is_new: bool) -> str:
     if len(ranked) == 1:
-        return plain(f"{'New genetic' if is_new else 'Genetic'} result: {ranked[0].finding.summary}", 139)
+        return plain(f"{'New: ' if is_new else ''}{ranked[0].finding.summary}", 139)
     names = first_few([drug.name for drug in ranked], _GENES_NAMED)
     subject = "A new genetic result matters" if is_new else "Genetic results matter"
     return plain(f"{subject} to {len(ranked)} current medications: {names}.", 139)

@@ -146,22 +146,17 @@ def _raising(factors: Sequence[Factor]) -> dict[str, tuple[str, ...]]:
     return {"parts": drivers, "known": tuple(factor.feature for factor in visible)}
 
 
-NOT_FOUND = "**Not found, so counted as no:**"
 WHY = "Why:"
 """The line after which a card of an equation explains its estimate."""
 
 
-def without_reasons(card: Card, compared: str = "") -> Card:
-    """Return the card of an estimate without its reasons and what counts as no, which its extension keeps.
-
-    Nor does it say again how the estimate compares, which the summary says; `compared` is that sentence.
-    """
-    left_out = ("- ", NOT_FOUND)
-    lines = (line for line in (card.detail or "").split("\n") if line != WHY and not line.lstrip().startswith(left_out))
-    return replace(card, detail="\n".join(line.removesuffix(compared).rstrip() for line in lines))
+def without_reasons(card: Card) -> Card:
+    """Return the card of an estimate without its reasons and what counts as no, which its extension keeps."""
+    lines = (line for line in (card.detail or "").split("\n") if line != WHY and not line.lstrip().startswith("- "))
+    return replace(card, detail="\n".join(line.rstrip() for line in lines))
 
 
-def comparison(prediction: Prediction, manifest: Manifest, vector: FeatureVector) -> str:
+def _comparison(prediction: Prediction, manifest: Manifest, vector: FeatureVector) -> str:
     """Return the sentence of a detail that says among whom the estimate is high."""
     among = f"{manifest.reference.words}{_among_ages(prediction, manifest, vector)}"
     return f"Higher than {_higher_than(prediction)} in 100 of {among}."
@@ -197,7 +192,7 @@ def _detail(
         return f"{words}{_why_low_raises(*explained[position], manifest)}"
 
     lines = [
-        f"{text.opening}{_estimate(prediction, manifest, text)}{comparison(prediction, manifest, vector)}",
+        f"{text.opening}{_estimate(prediction, manifest, text)}{_comparison(prediction, manifest, vector)}",
         *factor_lines([contribution for _, contribution in explained], describe, "groups" if is_grouped else "inputs"),
         "",
     ]

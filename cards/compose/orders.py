@@ -23,7 +23,7 @@ from fhir.record.record import PatientRecord
 from fhir.record.refusals import WhyNot
 from fhir.record.resources import ServiceRequest
 
-MOST_LINES = 5
+MOST_FINDING_LINES = 3
 MOST_SUGGESTIONS = 4
 Uncovered: TypeAlias = tuple[DraftMedication, RuleFinding]
 """A draft that was not checked, and the finding that says so."""
@@ -276,24 +276,32 @@ def _summary(finding: RuleFinding) -> str:
     return summary if len(summary) <= SUMMARY_LIMIT else f"{summary[: SUMMARY_LIMIT - 1]}…"
 
 
-# The detail: at most five lines
+# The detail: the order, what to do, and why, in at most six lines
 
 _WORD = re.compile(r"\w+")
 
 
 def _lines(findings: Sequence[RuleFinding], drafted: DraftMedication) -> Iterator[str]:
-    yield f"**{_order_words(drafted)}**{_facts_line(findings)}"
+    yield f"**{_order_words(drafted)}**"
+    source = findings[0].evidence[0].label
     groups, unlisted = _by_line(findings)
     for group in groups:
         first, *others_of_group = group
-        # The card's own summary is not said twice.
-        lead = "" if first is findings[0] else f"**{_inline(first)}** "
+        is_headline = first is findings[0]
+        # The card's own summary and source are not said twice.
+        lead = "" if is_headline else f"**{_inline(first)}** "
         also = "".join(f" Also: **{_inline(finding)}**" for finding in others_of_group)
-        yield " ".join(("-", *f"{lead}{_not_in_headline(first)}{also}".split(), f"({_citation(group)})"))
+        cited = "" if is_headline and not others_of_group else f" ({_citation(group)})"
+        if words := f"{lead}{_not_in_headline(first)}{also}{cited}".split():
+            yield " ".join(("-", *words))
     notes = list(dict.fromkeys(note for finding in findings for note in finding.notes))
     notes = [f"Also: {_inline(finding)}" for finding in unlisted] + notes
     if notes:
         yield f"- {' '.join(notes)}"
+    others = [evidence.label for evidence in findings[0].evidence[:2] if evidence.label != source]
+    reasons = [*_charted(findings), *(f"second source: {label}" for label in others)]
+    if reasons:
+        yield f"- Why: {'; '.join(reasons)}."
 
 
 def _not_in_headline(finding: RuleFinding) -> str:
@@ -309,13 +317,13 @@ def _by_line(findings: Sequence[RuleFinding]) -> tuple[list[list[RuleFinding]], 
 
     Each has a line of its own where there is room, else those of one merge group share the line of their worst.
     """
-    if len(findings) <= MOST_LINES - 2:
+    if len(findings) <= MOST_FINDING_LINES:
         return [[finding] for finding in findings], []
     groups: dict[str, list[RuleFinding]] = {}
     for finding in findings:
         groups.setdefault(finding.group, []).append(finding)
     lines = list(groups.values())
-    return lines[: MOST_LINES - 2], [finding for group in lines[MOST_LINES - 2 :] for finding in group]
+    return lines[:MOST_FINDING_LINES], [finding for group in lines[MOST_FINDING_LINES:] for finding in group]
 
 
 def _inline(finding: RuleFinding) -> str:
@@ -326,12 +334,12 @@ def _order_words(drafted: DraftMedication) -> str:
     return escape(drafted.medication.words)
 
 
-def _facts_line(findings: Sequence[RuleFinding]) -> str:
-    details = " ".join(finding.detail for finding in findings)
+def _charted(findings: Sequence[RuleFinding]) -> list[str]:
+    """Return the facts of the chart behind the findings, each with its date, that no sentence names already."""
+    said = " ".join(f"{finding.summary} {finding.detail}" for finding in findings)
     facts = [fact for finding in findings for fact in finding.facts if fact.text and fact.name != "draft"]
-    shown = (fact for fact in _fullest(facts) if fact.is_always_shown or fact.text not in details)
-    texts = dict.fromkeys(fact.dated_text(160) for fact in shown)
-    return f": {'; '.join(texts)}." if texts else ""
+    shown = (fact for fact in _fullest(facts) if fact.is_always_shown or fact.text not in said)
+    return [text for text in dict.fromkeys(fact.dated_text(160) for fact in shown) if text not in said]
 
 
 def _fullest(facts: Iterable[Fact]) -> Iterable[Fact]:

@@ -18,6 +18,7 @@ from cards.card import (
     Source,
     order_suggestions,
 )
+from cards.compose.model import WHY
 from cards.extension import CardExtension, PreventiveState, PreventiveStates, ResultToFollow
 from cards.finding import Finding
 from cards.preventive.abnormal import OpenResult
@@ -124,13 +125,13 @@ def _detail(
     if later and lines == _LINES and len(due) <= _SUMMARY_NAMES:
         texts = (f"{', '.join(map(_service_title, same))}: {text}" for text, same in _by_text(later))
         yield f"- For a check-up: {'; '.join(texts)}."
-    if unknown:
-        texts = (f"{', '.join(item.service.short for item in same)} ({text})" for text, same in unknown)
-        yield f"- Not known: {'; '.join(texts)}."
     yield ""
     lacking = list(not_sent)
     also = f"; {', '.join(lacking)} (not sent)" if lacking else ""
-    yield f"Not seen: tests done elsewhere{also}; family history. For average risk without symptoms."
+    yield f"{WHY} recommended at average risk without symptoms. Not seen: tests done elsewhere{also}; family history."
+    if unknown:
+        texts = (f"{', '.join(item.service.short for item in same)} ({text})" for text, same in unknown)
+        yield f"Not known: {'; '.join(texts)}."
 
 
 def _by_text(judged: Iterable[Judgement]) -> list[tuple[str, list[Judgement]]]:

@@ -11,6 +11,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from cards.card import REASONS_OF_WHAT_IS_DUE, TOPICS, Card, CardIdentity, OrderSuggestion, Source, order_suggestions
+from cards.compose.model import WHY
 from cards.extension import CardExtension, VaccineForecast, VaccineForecasts
 from cards.finding import Finding
 from cards.new_orders import service_order
@@ -246,11 +247,11 @@ def _detail(due: VaccinesDue, charted: ChartedPerson, not_judged: list[str], kno
             f"- Check first: {_observed([charted.guillain_barre])}. Within 6 weeks of an earlier dose it is a "
             "precaution. This applies to Influenza (ACIP 2024)."
         )
-    lines += ["", _basis(charted)]
+    lines += ["", f"{WHY} {_basis(charted)}"]
     told_seasons = {group for group, _ in due.of_season}
     seasons = ", ".join(f"{group} (to {end})" for group, end in due.seasons_over if group not in told_seasons)
     if seasons:
-        not_judged = [f"{seasons}, where the data end", *not_judged]
+        not_judged = [f"{seasons}, after the schedule data end", *not_judged]
     if not_judged:
         lines.append(f"Not judged: {'; '.join(not_judged)}.")
     return lines
@@ -267,7 +268,7 @@ def _season_line(group: str, end: date) -> str:
             "- **RSV (this pregnancy)**: no dose on record. ACIP recommends one at 32 to 36 weeks from September to "
             f"January. The data here end on {end}: check the current recommendation."
         )
-    return f"- **{group} (this season)**: no dose since the data end ({end}). ACIP: one each season."
+    return f"- **{group} (this season)**: no dose since the schedule data end ({end}). ACIP: one each season."
 
 
 def _antibody_line(end: date) -> str:

@@ -24,15 +24,15 @@ TYPES: Final = (ANSWER, STEPS, DOCUMENT, ALTERNATIVE, INSURANCE)
 ASSOCIATED: Final = "davinci-associated-resource"
 _COVERED: Final = {
     "covered": "Covered",
-    "conditional": "Coverage depends on what is missing",
-    "not-covered": "No benefit of this plan",
+    "conditional": "Coverage depends on information that is missing",
+    "not-covered": "Not a benefit of this plan",
 }
 _PA: Final = {
-    "no-auth": "no prior authorization needed",
-    "auth-needed": "prior authorization needed",
+    "no-auth": "no prior authorization is needed",
+    "auth-needed": "prior authorization is needed",
     "performpa": "the supplier asks for prior authorization",
-    "satisfied": "prior authorization given",
-    "conditional": "whether prior authorization is needed is open",
+    "satisfied": "prior authorization has been given",
+    "conditional": "it is not clear whether prior authorization is needed",
 }
 _INFO: Final = {
     "location": "Name the place of service on the order: the rule is for some places only.",
@@ -40,7 +40,7 @@ _INFO: Final = {
     "contract-window": "The day of service is outside the period of this coverage. Ask for the current coverage.",
     "performer": "Name the performer on the order.",
 }
-_NO_CODE: Final = "Order with a billing code (HCPCS or CPT): what is ordered now is too coarse to decide."
+_NO_CODE: Final = "Add a billing code (HCPCS or CPT) to the order: without one no rule can be applied."
 
 
 class Annotated(Struct, frozen=True):
@@ -72,9 +72,9 @@ def steps_card(annotated: Annotated, identity: CardIdentity) -> Card | None:
     if not steps:
         return None
     detail = "\n".join(f"- {step}" for step in steps)
-    summary = f"{annotated.words}: {annotated.answer.payer.name} needs {len(steps)} more for an answer"
+    summary = f"{annotated.words}: {annotated.answer.payer.name} needs {len(steps)} more entries to decide."
     if len(steps) == 1:
-        summary = f"{annotated.words}: {annotated.answer.payer.name} needs one more entry for an answer"
+        summary = f"{annotated.words}: {annotated.answer.payer.name} needs one more entry to decide."
     return _card(annotated, identity, STEPS, summary, f"{_heading(annotated)}\n\n{detail}")
 
 
@@ -91,8 +91,9 @@ def document_card(annotated: Annotated, identity: CardIdentity) -> Card | None:
         )
         for number, page in enumerate(pages, start=1)
     )
-    summary = f"{annotated.words}: rule of {annotated.answer.payer.name} for {policy.category}"
-    detail = f"{_heading(annotated)}\n\n{escape(describe(annotated.answer))}. In force from {policy.effective_from}"
+    summary = f"{annotated.words}: see the {annotated.answer.payer.name} rule for {policy.category}."
+    detail = f"{_heading(annotated)}\n\n{escape(describe(annotated.answer))}."
+    detail += f" The rule is in force from {policy.effective_from}"
     detail += f" to {policy.effective_to}." if policy.effective_to is not None else "."
     return _card(annotated, identity, DOCUMENT, summary, detail, links=links)
 

@@ -492,7 +492,8 @@ _ORGANS: Final[Mapping[str, Callable[[JudgedChart], bool | None]]] = {
 def _for_condition(service: PreventiveService, hit: ConditionHit) -> Judgement:
     words = plain(hit.words or hit.code, 60)
     when = f" ({hit.time.date})" if hit.time is not None else ""
-    return judge(service, "not due", "condition", f"it is for people at average risk and not meant with {words}{when}")
+    text = f"it does not apply with {words}{when}; it is for people at average risk"
+    return judge(service, "not due", "condition", text)
 
 
 def _not_sent(service: PreventiveService, chart: JudgedChart) -> Judgement | None:

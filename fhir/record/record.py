@@ -46,7 +46,7 @@ from fhir.record.measurement import (
     OneSidedResult,
 )
 from fhir.record.opting_out import Consent, Flag, SystemAndCode, opted_out_by
-from fhir.record.refusals import Refusal, WrongPatient
+from fhir.record.refusals import Refusal, WrongPatient, describe_decoder_error
 from fhir.record.repair import repair_bytes
 from fhir.record.resources import (
     AllergyIntolerance,
@@ -715,7 +715,7 @@ def _reference(value: Any) -> Subject | None:
 
 def _refusal(broken: BrokenResource, text: str, error: msgspec.ValidationError) -> Refusal:
     name = f"{broken.resource_type}/{broken.id}" if broken.id else text
-    return Refusal(name, "unreadable", f"{name} cannot be read ({_where(error)}): not used, the rest stands.")
+    return Refusal(name, "unreadable", f"{name} cannot be read ({_where(error)}). Only it was not used.")
 
 
 def _where(error: msgspec.ValidationError) -> str:
@@ -723,7 +723,9 @@ def _where(error: msgspec.ValidationError) -> str:
     text = str(error)
     if text.endswith("modifierExtension`"):
         return "it carries a modifierExtension, which can reverse what it says"
-    return "its resourceType is no FHIR R4 type" if text.startswith("Invalid value") else text.replace("`", "")
+    if text.startswith("Invalid value"):
+        return "its resourceType must be a FHIR R4 type"
+    return describe_decoder_error(error)
 
 
 def id_of_reference(reference: str) -> str:

@@ -26,7 +26,7 @@ def not_in_population(manifest: Manifest, age_years: float | None) -> WhyNot | N
         return WhyNot(
             manifest.id,
             OUTSIDE_POPULATION,
-            f"{manifest.title}: no score. It is for {manifest.population.words}; this person is {age_years:.0f}.",
+            f"{manifest.title}: no score. It is for {manifest.population.words}; the age is {age_years:.0f}.",
             ("age_years",),
         )
     return None
@@ -94,7 +94,7 @@ def _too_few_text(manifest: Manifest, group: RequiredInputGroup, lacking: tuple[
     words = {item.name: item.words for item in manifest.features}
     names, members = ", ".join(words[name] for name in lacking), len(group.members)
     return (
-        f"{manifest.title}: no score. {members - len(lacking)} of the {members} {group.words} are usable, at least "
+        f"{manifest.title}: no score. Usable: {members - len(lacking)} of the {members} {group.words}; at least "
         f"{group.at_least} are needed. Missing: {names}."
     )
 

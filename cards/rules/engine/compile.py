@@ -259,7 +259,7 @@ def _at_selection(rule: Rule, bands: tuple[CompiledBand, ...]) -> str:
     waiting = [band for band in bands if SIGNING in band.when.uses and band.declared.indicator != "silent"]
     if not waiting:
         return ""
-    when_checked = "checked" if len(waiting) == len(bands) else "only in part checked, the rest"
+    when_checked = "checked" if len(waiting) == len(bands) else "partly checked now; the rest is checked"
     return f"{rule.title}: {when_checked} when the order is signed."
 
 

@@ -121,16 +121,13 @@ def _estimate(prefix: str) -> Callable[[Predicate, tuple[Fact, ...], RuleContext
     return word
 
 
-_NO_KIDNEY = "no kidney function"
-
-
 def _kidney_gap(_when: Predicate, _facts: tuple[Fact, ...], context: RuleContext) -> str:
     if not _asked_for_results(context):
         return "kidney function did not come with this call"
     if context.is_kidney_value_wanted():
         function = context.session.kidney("egfr_best")
-        what = "no usable kidney function" if isinstance(function, KidneyAbsence) and function.refused else _NO_KIDNEY
-        return f"{what} in the last {context.session.kidney_window}"
+        usable = "usable " if isinstance(function, KidneyAbsence) and function.refused else ""
+        return f"no {usable}kidney function result in the last {context.session.kidney_window}"
     return "kidney function cannot be estimated without the age"
 
 

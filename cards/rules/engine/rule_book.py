@@ -148,7 +148,7 @@ class ActivatedRule(NamedTuple):
         if activation.same_ingredient or SAME_DRUG in looks_for:
             looks_for |= frozenset(medication.rxcuis)
         has_washout = any(selector.washout_days for selector in activation.partners)
-        text = f"{rule.declared.title}: not checked for a form that acts only where it is put."
+        text = f"{rule.declared.title}: not checked, because this form acts only where it is applied."
         local = WhyNot(rule.id, "local-form", text) if activation.is_local else None
         partners_of = rule.family.partners.get(rule.id)
         row_keys = partners_of(medication) if partners_of is not None else None

@@ -448,7 +448,7 @@ class RuleContext(Struct, frozen=True, eq=False):
         if "conditions" in used and not self.session.knows_conditions:
             return "conditions-missing", "the problem list is not known."
         labs = sorted(measurements.name_of(use.removeprefix("lab:")) for use in used if use.startswith("lab:"))
-        return "data-missing", f"not known: {', '.join(labs) or 'a fact that it needs'}."
+        return "data-missing", f"not checked, no usable {' or '.join(labs) or 'value'}."
 
     def _estimates(self, uses: Iterable[str]) -> list[KidneyEstimate]:
         if _ESTIMATES.isdisjoint(uses):

@@ -1,11 +1,12 @@
 """Measurements and kidney function as rules and sentences use them."""
 
+import re
 from collections.abc import Iterable, Sequence
 
 from msgspec.structs import replace
 
 from cards.extension import Fact
-from cards.text import escape, format_number, unit
+from cards.text import decapitalized, escape, format_number, unit
 from fhir.mapping.kidney import KidneyEstimate, KidneyValue
 from fhir.record.datatypes import DAY_SECONDS
 from fhir.record.facts import Found
@@ -13,28 +14,21 @@ from fhir.record.measurement import Measurement
 from fhir.record.record import PatientRecord
 from fhir.terminology.analytes import ANALYTES, ANSWER
 
+# Where a sentence has other words than a table of results.
 _WORDS = {
-    "creatinine": "creatinine",
     "body_weight": "weight",
     "egfr": "reported eGFR",
     "qtc": "QTc",
-    "hbsag": "HBsAg",
     "anti_hbc": "anti-HBc",
-    "igra": "interferon gamma release assay",
-    "inr": "INR",
-    "tsh": "TSH",
-    "alt": "ALT",
     "neutrophils_abs": "neutrophils",
     "lymphocytes_abs": "lymphocytes",
     "lvef": "LVEF",
     "cd4": "CD4 count",
     "lithium_level": "lithium",
-    "pco2_arterial": "pCO2",
-    "po2_arterial": "pO2",
-    "sbp": "systolic pressure",
-    "dbp": "diastolic pressure",
     "bmi": "BMI",
+    "gcs_total": "Glasgow coma scale",
 }
+_COMMON_NOUN = re.compile(r"[A-Z][a-z]+\b")
 
 
 # Why a result has no number of its own although it may say on which side of one it lies.
@@ -74,7 +68,8 @@ def measurement_fact(measurement: Measurement, text: str = "") -> Fact:
 
 def name_of(analyte: str) -> str:
     """Return what a sentence calls the analyte."""
-    return _WORDS.get(analyte, analyte.replace("_", " "))
+    words = _WORDS.get(analyte) or ANALYTES[analyte].words
+    return decapitalized(words) if analyte not in _WORDS and _COMMON_NOUN.match(words) else words
 
 
 def say(measurement: Measurement, limits: Iterable[float] = ()) -> str:

@@ -1,4 +1,4 @@
-"""Checks on the bytes of a request body before it is decoded, and decoder errors in words without values.
+"""Checks on the bytes of a request body before it is decoded.
 
 JSON in which a member stands twice is read differently by different readers: a check of one reading proves nothing
 about the other. The decoders here do not report it (the last one wins). In the head it is found by length, which costs
@@ -60,45 +60,6 @@ def is_nested_deeper(value: Any, limit: int = MOST_LEVELS) -> bool:
         if not level:
             return False
     return True
-
-
-# As Python writes a text: in either kind of quotes, with whatever in between, marks and places included.
-_VALUE: Final = re.compile(r" ['\"].*", re.DOTALL)
-_PLACE: Final = " - at `$"
-_KINDS: Final = {
-    "str": "a text",
-    "int": "a whole number",
-    "float": "a number",
-    "bool": "true or false",
-    "array": "a list",
-    "object": "an object",
-    "null": "null",
-}
-_OTHER_KIND: Final = re.compile(r"Expected `([a-z |]+)`, got `([a-z]+)`")
-_MISSING: Final = re.compile(r"Object missing required field `(\w+)`")
-
-
-def describe_decoder_error(error: Exception, root: str = "") -> str:
-    """Return what was expected and what came, and where below `root`, without what the decoder quotes from the body."""
-    if isinstance(error, UnicodeDecodeError):
-        return "a string is not UTF-8"
-    place = error_path(error, root)
-    words, mark, location = str(error).rpartition(_PLACE)
-    if kinds := _OTHER_KIND.match(words or location):
-        wanted = " or ".join(_KINDS[kind] for kind in kinds[1].split(" | "))
-        return f"{f'`{place}`' if place else 'it'} must be {wanted}; {_KINDS[kinds[2]]} came"
-    if missing := _MISSING.match(words or location):
-        return f"`{f'{place}.' if place else ''}{missing[1]}` is required and missing"
-    text = f"{_VALUE.sub('', words)}{mark}{location}" if mark else _VALUE.sub("", location)
-    text = text.replace("`", "").replace("$.", "").replace("JSON is malformed: ", "")
-    return text.replace("Input data was truncated", "it ends too early")
-
-
-def error_path(error: Exception, root: str = "") -> str | None:
-    """Return where it is wrong, as an expression below `root`; None where that is the body itself."""
-    _, _, path = str(error).rpartition(_PLACE)
-    path = path if _PLACE in str(error) else ""
-    return ".".join(part for part in (root, path.rstrip("`").lstrip(".")) if part).replace(".[", "[") or None
 
 
 _PREFETCH: Final = re.compile(rb'"prefetch"\s*:\s*')

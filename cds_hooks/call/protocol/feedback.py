@@ -14,9 +14,10 @@ from typing import Annotated, Any, Final, Literal, TypeVar
 import msgspec
 from msgspec import Meta, Raw, Struct, field, structs
 
-from cds_hooks.call.protocol.body import check_text, check_whole, describe_decoder_error
+from cds_hooks.call.protocol.body import check_text, check_whole
 from cds_hooks.errors import BadRequest, PayloadTooLarge, TooDeep
 from cds_hooks.evidence.storage.decision import TRIAL, Decision, FeedbackItem, decision_of
+from fhir.record.refusals import describe_decoder_error
 
 MOST_ITEMS: Final = 1000
 """The most that one report may hold; a batch of a day is sent in parts."""

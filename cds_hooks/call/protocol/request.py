@@ -14,15 +14,13 @@ from cds_hooks.call.protocol.body import (
     check_head,
     check_text,
     check_whole,
-    describe_decoder_error,
-    error_path,
     split_off_prefetch,
 )
 from cds_hooks.call.protocol.hooks import LIBRARY, REPLACED, Context, Hook
 from cds_hooks.call.protocol.visit_memory import SentPrefetches
 from cds_hooks.errors import BadRequest, PayloadTooLarge, TooDeep
 from fhir.record.record import read_repaired
-from fhir.record.refusals import Refusal
+from fhir.record.refusals import Refusal, describe_decoder_error, error_path
 from fhir.record.resources import AnyResource, Bundle
 
 _PLACE: Final = "fhirAuthorization"

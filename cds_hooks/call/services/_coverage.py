@@ -147,7 +147,7 @@ def _orders(call: ServiceInput, chart: _Sent, advice: Advice) -> Iterator[OrderF
         if order is None:
             kind, identity = str(resource.get("resourceType")), str(resource.get("id", ""))
             name = plain(f"{kind}/{identity}" if identity else f"{kind} without an id", _LONGEST)
-            advice.silences.append(WhyNot(name, "not-an-order", f"{name} is not an order that a payer notes on."))
+            advice.silences.append(WhyNot(name, "not-an-order", f"{name} is not an order for which payers have rules."))
         else:
             yield msgspec.structs.replace(order, resource=resource)
 
@@ -356,7 +356,7 @@ def _base(call: ServiceInput) -> str:
 def _no_rule(order: OrderFacts, payer: Payer) -> WhyNot:
     name = plain(order.reference, _LONGEST)
     codes = ", ".join(code for _, code in order.codes) or "an order without a billing code"
-    return WhyNot(name, "no-rules-for-code", f"There is no rule of {payer.name} here for {plain(codes, _LONGEST)}.")
+    return WhyNot(name, "no-rules-for-code", f"{payer.name} has no rule here for {plain(codes, _LONGEST)}.")
 
 
 def _unchanged(order: OrderFacts, earlier: Json) -> WhyNot:

@@ -10,7 +10,7 @@ from typing import Any, Final
 from msgspec import Struct, structs
 
 from cards.card import Action, Card, CardIdentity, Link
-from cards.compose.model import comparison, without_reasons
+from cards.compose.model import without_reasons
 from cards.compose.orders import OrderOutcome, check_orders
 from cards.extension import WorklistEntry
 from cards.rules.engine.governance import SuppressionCheck, suppress_nothing
@@ -246,9 +246,8 @@ async def advise_by_model(
     elif not chart_model.is_due(estimated.model, estimated.scores, age, call.thresholds):
         advice.silences.append(WhyNot(subject, "below-threshold", _below(call, chart_model, estimated.manifest, age)))
     else:
-        compared = comparison(estimated.prediction, estimated.manifest, estimated.vector)
         shown = card(estimated)
-        advice.add(shown, brief=without_reasons(shown, compared))
+        advice.add(shown, brief=without_reasons(shown))
     return advice
 
 

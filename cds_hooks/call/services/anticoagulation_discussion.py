@@ -159,7 +159,7 @@ def _of_thick_heart(call: ServiceInput, disease: ConditionHit, rhythm: Condition
     finding = _finding(call)
     return CardText(
         about="hypertrophic_af",
-        summary=f"{_rhythm_in_words(rhythm)} with hypertrophic cardiomyopathy: {finding}. Consider a talk.",
+        summary=f"{_rhythm_in_words(rhythm)} with hypertrophic cardiomyopathy: {finding}. Discuss anticoagulation.",
         opening=(
             f"**{escape(disease.words)}**{disease.in_brackets} and **{escape(rhythm.words)}**{rhythm.in_brackets} are "
             f"on record; {escape(finding)}. With both an anticoagulant is recommended whatever CHA2DS2-VASc says "
@@ -204,13 +204,13 @@ def _score(
     rhythm_words = rhythm if past is None else f"History of {decapitalized(rhythm)}"
     return CardText(
         summary=(
-            f"{rhythm_words}, CHA2DS2-VASc {score}: about {yearly:.0f} in 100 have a stroke in a year; "
-            f"{stopped or 'no anticoagulant found'}. Consider a talk."
+            f"{rhythm_words}, CHA2DS2-VASc {score}: about {yearly:.0f} in 100 have a stroke a year. "
+            f"{'Discuss anticoagulation' if stopped is None else f'{capitalized(stopped)}: ask why'}."
         ),
         figure=f"{score}: about {yearly:.0f} in 100",
         opening=(
-            f"**CHA2DS2-VASc {score} of 9**: about **{people}** untreated people have an "
-            f"ischaemic stroke a year ({_paper(rates.source)}). The 2023 ACC/AHA guideline "
+            f"{'No anticoagulant found. ' if stopped is None else ''}**CHA2DS2-VASc {score} of 9**: about **{people}** "
+            f"untreated people have an ischaemic stroke a year ({_paper(rates.source)}). The 2023 ACC/AHA guideline "
             f"treats from 2 in 100.{statement}"
         ),
         topic=TOPICS["anticoagulation"],

@@ -173,8 +173,8 @@ def _text(call: ServiceInput, risk: ConditionHit, _charted: RecordInputs, result
     return CardText(
         summary=f"FIB-4 {result.number:.2f}: {band} for liver fibrosis. Consider a second test (elastography).",
         opening=(
-            f"**FIB-4 {result.number:.2f}** is **{band}** ({limits}; {result.table.source}). It sorts people for a "
-            f"second test; by itself it finds nothing. On record: {_risk_words(risk)}."
+            f"**FIB-4 {result.number:.2f}** is **{band}** ({limits}; {result.table.source}). It selects "
+            f"people for a second test and is not a diagnosis. On record: {_risk_words(risk)}."
         ),
         topic=TOPICS["liver"],
         offers=(
@@ -217,14 +217,14 @@ ADVISOR = Advisor(
     ),
     exclusions=(
         *NOT_AT_HOME,
-        on_record("already-done", "Cirrhosis is on record: FIB-4 has nothing to add.", "cirrhosis", "liver_severe"),
+        on_record("already-done", "Cirrhosis is on record: FIB-4 adds nothing.", "cirrhosis", "liver_severe"),
         not_known(
             "Condition",
             "The problem list is not available: whether there is a reason for FIB-4 or against it is not known.",
         ),
         Exclusion(
             "outside-population",
-            "No diabetes, obesity, alcohol use disorder or liver disease is on record: FIB-4 is not for screening all.",
+            "No diabetes, obesity, alcohol use disorder or liver disease is on record: FIB-4 does not apply.",
             lambda record: _risk(record) is None,
         ),
         named(

@@ -117,13 +117,13 @@ def _of_no_chronic_disease(call: ServiceInput) -> Advice:
         return advise_by_guideline(call, _of_albumin(call, albumin))
     unknown = [words for kind, words in _TELLS_OF_KIDNEYS.items() if not record.was_requested(kind)]
     if unknown:
-        text = f"Whether there is a chronic kidney disease is not known: not available: {', '.join(unknown)}."
+        text = f"Chronic kidney disease cannot be judged, because these did not come: {', '.join(unknown)}."
         return no_card(EQUATION.id, "input-missing", text)
     return no_card(
         EQUATION.id,
         "outside-population",
-        "No chronic kidney disease: none is confirmed on the problem list, no eGFR by CKD-EPI 2021 of over three "
-        "months ago was under 60, and no albumin in the urine was raised.",
+        "No chronic kidney disease: none is confirmed on the problem list, no eGFR older than three "
+        "months was under 60, and no urine albumin was raised.",
     )
 
 
@@ -335,7 +335,7 @@ ADVISOR = Advisor(
         declined(REFERRED_WORDS),
         named("excluded", "Dialysis is on the chart of the last three months ({found}).", DIALYSIS_WORDS, 90.0),
         on_record(
-            "outside-population", "A pregnancy is on record: an eGFR by CKD-EPI 2021 is not for it.", "pregnancy"
+            "outside-population", "A pregnancy is on record: the CKD-EPI 2021 equation does not apply.", "pregnancy"
         ),
     ),
     subject=EQUATION.id,

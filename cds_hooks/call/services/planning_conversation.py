@@ -43,7 +43,7 @@ from fhir.record.refusals import WhyNot
 from fhir.record.resources import Encounter
 
 MODEL, TWIN = OUTLOOK, served_model("mortality_5y_small")
-SUMMARY = "Planning ahead: this estimate is higher than for {higher} in 100 US adults of 40 and over. Consider a talk."
+SUMMARY = "Planning ahead: 5-year outlook worse than for {higher} in 100 US adults of 40+. Discuss goals of care."
 """The number of deaths is no headline: it stands in the detail, behind the reason."""
 CARD = CardText(summary=SUMMARY, topic=TOPICS["planning"], seen="died", opening="Why: Death within 5 years. ")
 """The words of the card."""
@@ -160,7 +160,7 @@ def _without_number(call: ServiceInput, illness: _SeriousIllness, hit: Condition
     words = plain(hit.words, 60)
     card_text = CardText(
         about="planning_conversation",
-        summary=plain(f"Planning ahead: {words} on record. Consider a talk about goals of care.", 139),
+        summary=plain(f"Planning ahead: {words} on record. Discuss goals of care.", 139),
         opening=f"**{escape(words, 60)}**{hit.in_brackets}. No talk about goals of care is on record within a year. "
         f"No estimate is shown: with {illness.wording} the illness decides the outlook more than ordinary results do.",
         guideline=illness.guideline,

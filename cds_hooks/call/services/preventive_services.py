@@ -118,11 +118,11 @@ def _changed(judgement: Judgement, deaths: int | None, is_check_up: bool) -> Jud
             judgement,
             state="not due",
             because="elsewhere",
-            text="the card of statin-discussion speaks of it",
+            text="the card of statin-discussion covers it",
             order=None,
         )
     if is_short(deaths) and name not in _AT_ONCE:
-        text = f"about {deaths} in 100 people with results like these died within 5 years: the benefit comes later"
+        text = f"about {deaths} in 100 people with such results died within 5 years, before the benefit would come"
         return replace(judgement, state="not due", because="outlook", text=text, order=None)
     if name in AT_CHECK_UPS and not is_check_up:
         return replace(judgement, because=FOR_CHECK_UP, order=None)

@@ -30,10 +30,7 @@ from fhir.mapping.features.feature import map_features
 
 MODEL, TWIN = served_model("readmission_30d"), served_model("readmission_30d_early")
 FEATURES = features_named(MODEL.features)
-SUMMARY = (
-    "Readmission within 30 days: {estimate} (higher than {higher} in 100 of stays with diabetes). "
-    "Consider early follow-up."
-)
+SUMMARY = "Readmission within 30 days: {estimate}. Consider early follow-up."
 CARD = CardText(
     summary=SUMMARY,
     topic=TOPICS["readmission"],
@@ -72,6 +69,7 @@ def _card(call: ServiceInput, estimate: ModelEstimate) -> Card:
     assert isinstance(context, EncounterDischargeContext)  # noqa: S101 - the only hook of this service
     due = (record.as_of + timedelta(days=FOLLOW_UP_DAYS)).date().isoformat()
     facility = facility_of(record)
+    setting = "" if facility is None else f"**Goes to {facility}**: agree the follow-up with the team there.\n\n"
     visit = "Follow-up visit" if facility is None else f"Follow-up agreed with {facility}"
     return model_card(
         estimate.manifest,
@@ -79,7 +77,7 @@ def _card(call: ServiceInput, estimate: ModelEstimate) -> Card:
         estimate.vector,
         replace(
             CARD,
-            opening="" if facility is None else f"**Goes to {facility}**: agree the follow-up with the team there.\n",
+            opening=f"{setting}Why: ",
             offers=(
                 offer(
                     call,

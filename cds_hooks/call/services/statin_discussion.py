@@ -165,7 +165,7 @@ def _named(
         charted += f", {fact.effective[:10]})" if fact.effective else ")"
     return CardText(
         about=f"statin_{name or fact.name}",
-        summary=f"{capitalized(why)}, no statin found. Consider talking about one.",
+        summary=f"{capitalized(why)}, no statin found. Discuss a statin.",
         opening=(
             f"On record: {why}{charted}; no active statin. The guideline names a statin here without a risk "
             f"score. Ask first whether one was tried and not tolerated.{_over_75(call)}"
@@ -211,7 +211,7 @@ def _risk(call: ServiceInput, _charted: RecordInputs, result: EquationResult) ->
     band = result.band_id
     return CardText(
         summary=(
-            f"Heart attack or stroke in 10 years: about {people:g} in 100 ({band}); no statin found. Consider a talk."
+            f"Heart attack or stroke in 10 years: about {people:g} in 100 ({band}); no statin found. Discuss a statin."
         ),
         figure=f"{people:g} in 100",
         opening=(

@@ -44,7 +44,7 @@ def test_results_that_did_not_come_are_not_said_to_be_missing_for_a_year(as_of: 
     record = record_of({}, as_of)
     record = record.with_requested(frozenset({"Patient", "Condition"}))
     (card,) = check(record, drafts_of(draft_of(METFORMIN))).cards
-    assert card.summary == "Kidney function did not come with this call; metformin needs it."
+    assert card.summary == "Metformin: kidney function did not come with this call. Check it first."
     assert "12 months" not in (card.detail or "")
     assert "on the record" not in (card.detail or "")
 
@@ -101,7 +101,7 @@ def test_a_list_of_hundreds_of_allergies_is_told_by_some_entries_and_a_count(tmp
     entries = [_listed(number, "amoxicillin", f"anaphylaxis number {number}") for number in range(300)]
     (card,) = asyncio.run(_signed(tmp_path, [draft], *entries))
     more = f"{300 - MOST_FACTS} more of this kind"
-    assert f"amoxicillin: anaphylaxis number {MOST_FACTS - 1}; {more}." in card["detail"]
+    assert f"amoxicillin: anaphylaxis number {MOST_FACTS - 1}; {more}; second" in card["detail"]
     facts = card["extension"]["org.cds-hooks-onnx"]["facts"]
     assert [fact["text"] for fact in facts if fact["name"] == "more_allergy"] == [more]
     assert len([fact for fact in facts if fact["name"] == "allergy"]) == MOST_FACTS

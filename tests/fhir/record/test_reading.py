@@ -34,7 +34,7 @@ def test_a_broken_resource_about_another_patient_still_stops_the_call() -> None:
 def test_an_unknown_resource_type_is_refused_without_repeating_its_name_as_a_value() -> None:
     _, (refusal,) = read_value("labs", orjson.dumps(bundle({"resourceType": "Spaceship", "id": "s"})))
     assert refusal.subject == "Spaceship/s"
-    assert "no FHIR R4 type" in refusal.text
+    assert "must be a FHIR R4 type" in refusal.text
 
 
 def test_null_means_asked_and_none_found() -> None:

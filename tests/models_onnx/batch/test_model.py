@@ -157,7 +157,7 @@ AGE_UNKNOWN = f"{TITLE}: no score, because no usable date of birth is on record 
 CASES: list[tuple[dict[str, Any], str, str]] = [
     ({}, "", ""),
     ({"age_years": 40.0}, "", ""),
-    ({"age_years": 39.4}, "outside-population", f"{TITLE}: no score. It is for {FOR_WHOM}; this person is 39."),
+    ({"age_years": 39.4}, "outside-population", f"{TITLE}: no score. It is for {FOR_WHOM}; the age is 39."),
     ({"age_years": nan}, "age-unknown", AGE_UNKNOWN),
     ({"nobody": ["age_years"]}, "age-unknown", AGE_UNKNOWN),
     ({"known": ["pregnancy"]}, "outside-population", f"The model is for {FOR_WHOM}; pregnancy is on record."),
@@ -168,7 +168,7 @@ CASES: list[tuple[dict[str, Any], str, str]] = [
     ({"known": ["deceased", "pregnancy", "hospice"]}, "deceased", "The patient has died."),
     ({"known": ["deceased"], "age_years": 20.0}, "deceased", "The patient has died."),
     ({"known": ["pregnancy"], "age_years": 39.4}, "outside-population",
-     f"{TITLE}: no score. It is for {FOR_WHOM}; this person is 39."),
+     f"{TITLE}: no score. It is for {FOR_WHOM}; the age is 39."),
     ({"known": ["pregnancy"], "sex_male": nan}, "outside-population",
      f"The model is for {FOR_WHOM}; pregnancy is on record."),
     ({"sex_male": nan}, "input-missing", f"{TITLE}: no score, because sex must be known."),

@@ -118,10 +118,10 @@ def _nothing_found(rule: str, context: RuleContext) -> tuple[str, str]:
     genes = _genes_of(rule, rxcui)
     results = results_for(context.session.record, genes, (rxcui,))
     if not results:
-        none = f"no result of {' or '.join(genes)} is among those that came"
+        none = f"no {' or '.join(genes)} result came with this call"
         if rule == _TEST_BEFORE:
             return "within-limits", f"{none}; the test is asked for only before a first course or above a dose."
-        return "gene-result-missing", f"{none}: nothing was judged."
+        return "gene-result-missing", f"{none}, so this was not checked."
     texts = "; ".join(f"{result_words(result)}{_dated(result)}" for result in results.values())
     if rule == _TEST_BEFORE:
         return "within-limits", f"a result is on record: {texts}."

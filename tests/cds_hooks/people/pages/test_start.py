@@ -31,9 +31,9 @@ async def test_each_example_of_the_gallery_shows_its_card_on_the_next_day_too(tm
         "order": "Metformin is contraindicated",
         "risk": "Planning ahead: this estimate is higher",
         "interaction": "NSAID with lisinopril and furosemide",
-        "gene": "New genetic result: SLCO1B1",
+        "gene": "New: SLCO1B1",
         "vaccines": "2 vaccines are due",
-        "payer": "Facet joint injection, lumbar: rule of Medicare",
+        "payer": "Facet joint injection, lumbar: see the Medicare rule",
     }
     for day in range(2):
         async with client(tmp_path, as_of=AS_OF + timedelta(days=day), services=None) as calls:
