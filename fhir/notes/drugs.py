@@ -109,10 +109,19 @@ _CORRECTS: Final = frozenset({"stopped", "held", "never"})
 _MAY_BE_IF: Final = frozenset({"", "active", "stopped", "held"})
 
 
-def read_drugs(note: str, layout: Layout, asserted: AssertedText) -> tuple[Drug, ...]:
-    """Read a note's drugs in the order of their places; a later word that stops or holds one stands for all of it."""
+def read_drugs(
+    note: str,
+    layout: Layout,
+    asserted: AssertedText,
+    mentions: Sequence[tuple[int, int, str]],
+    findings: Sequence[tuple[int, int]] = (),
+) -> tuple[Drug, ...]:
+    """Read a note's drugs in the order of their places; a later word that stops or holds one stands for all of it.
+
+    `mentions` are the places of its drugs (`drug_mentions`), `findings` those of what it says of the patient's state.
+    """
     text = layout.text
-    mentions = _mentions(text)
+    without_findings = _without_indications(text, findings)
     drugs: list[Drug] = []
     previous, carried = 0, ""
     positions = TokenPlaces(asserted)
@@ -152,7 +161,8 @@ def read_drugs(note: str, layout: Layout, asserted: AssertedText) -> tuple[Drug,
             ]  # "Allergies: none known. Penicillin V 250 mg bd": what has a frequency is taken
         if status in ("", "active") and not is_still_taken:
             is_said = status == "active" or section == "drugs" or bool(dose or frequency)
-            behind_it = _SENTENCE_END.split(text[last:following], 1)[0]
+            before = _IN_BRACKETS.sub("", _behind_last_end(without_findings[max(previous, start - 120) : start]))
+            behind_it = _SENTENCE_END.split(without_findings[last:following], 1)[0] if behind else ""
             status = "active" if is_said and _is_plain(before) and _is_plain(behind_it) else "unconfirmed"
         drugs.append(Drug(start, last, note[start:last], name, dose, frequency, status, is_assumed, section))
         previous, carried = last, status_before
@@ -189,6 +199,24 @@ def _say_of_list(drugs: list[Drug], text: str, start: int, status: str) -> None:
         ):
             return
         drugs[index], start = replace(drugs[index], status=status), drugs[index].start
+
+
+def _without_indications(text: str, findings: Sequence[tuple[int, int]]) -> str:
+    """Return the text, as long, without what a drug is taken for: "for cystitis", "hypothyroidism, on"."""
+    parts, position = [], 0
+    for start, end in findings:
+        if start >= position and (_FOR.search(text, max(0, start - 20), start) or _ON_DRUG.match(text, end)):
+            parts += [text[position:start], " " * (end - start)]
+            position = end
+    return "".join([*parts, text[position:]])
+
+
+_FOR: Final = re.compile(r"\bfor (?:an? |the |his |her |their )?$", re.IGNORECASE)
+_ON_DRUG: Final = re.compile(
+    r"(?:,|,? (?:is |in |well )?(?:controlled|remission|stable|quiet|managed))"
+    r" (?:is |now |remains |currently )?(?:on|with|takes|taking) ",
+    re.IGNORECASE,
+)
 
 
 def _is_plain(words: str) -> bool:
@@ -349,8 +377,8 @@ def _with_later_word(drugs: Sequence[Drug]) -> tuple[Drug, ...]:
     return tuple(reversed(corrected))
 
 
-def _mentions(text: str) -> list[tuple[int, int, str]]:
-    """Where a text names a drug, with its name; the abbreviations of notes go before the tables."""
+def drug_mentions(text: str) -> list[tuple[int, int, str]]:
+    """Return where a text names a drug, with its name; the abbreviations of notes go before the tables."""
     lowered = "".join(sign.lower() if len(sign.lower()) == 1 else sign for sign in text)
     spans: dict[int, tuple[int, int, str]] = {}
     for match in _WORD.finditer(lowered):

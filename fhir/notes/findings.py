@@ -6,7 +6,7 @@ and the phrases of the condition groups; labels from the assertion reader, the s
 
 import csv
 import re
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from datetime import date
 from functools import cache
@@ -62,7 +62,8 @@ _ACUTE: Final = re.compile(
     r"|haemorrhage|haematoma|infection|shingles|hepatitis|pancreatitis|attempt|self-harm|injury|trauma|delirium|syncope"
     r"|ulcer|arrest|tuberculosis|anaphylaxis|asbestos|bypass|stent|surgery|psychosis|ectopic|cellulitis|appendicitis"
     r"|cholecystitis|diverticulitis|hernia|transplant|depression|overdose|poisoning|admission|pericarditis|endocarditis"
-    r"|COVID|rash|nephr|stone|gallstones|replacement|syndrome$|withdrawal|obstruction|ileus|abscess"
+    r"|COVID|rash|nephr|stone|gallstones|replacement|syndrome$|withdrawal|obstruction|ileus|abscess|(?:kal|natr)a?emia"
+    r"|haematuria|haemoptysis|haematemesis|melaena"
 )
 _DUE: Final = re.compile(
     r"\b(?:listed|booked|awaiting|scheduled|planned|elective|due|for elective|(?:\d\d ?[mf]|here|in|admitted"
@@ -82,7 +83,8 @@ _AFTER_AGO: Final = re.compile(
     r"|now resolved|has resolved|last (?:week|month|year|admission|time|winter|summer)\b|\(childhood|(?:treated|cured"
     r"|eradicated|cleared|excised|resected|removed)(?:/[a-z]+)?(?: (?:w/?|with) [a-z-]+)?(?: in)? ?(?:19|20)\d\d"
     r"|(?:was |been |now )?(?:cured|eradicated)\b|dans l'enfance|in der kindheit|en la infancia|x ?\d+ before"
-    r"|before that|has settled|now settled|settled)|^[^.;\n]{0,40}(?:\b(?-i:NED)\b|\bspontaneously cleared"
+    r"|before that|has settled|now settled|settled|(?:(?:has|have) (?:now |since )?)?(?:stopped|faded|gone|ceased"
+    r"|cleared)\b(?! ?(?:by|for|on|with|from|in|at)\b))|^[^.;\n]{0,40}(?:\b(?-i:NED)\b|\bspontaneously cleared"
     r"|\bcleared spontaneously)",
     re.IGNORECASE,
 )
@@ -94,7 +96,8 @@ _BEFORE_PAST: Final = re.compile(
 )
 # "A two-day history of cough" begins two days ago and is now; so is what was resolved and is back.
 _FOR_A_TIME: Final = re.compile(
-    r"(?:\b(?:hour|hr|day|week|wk|month|year|yr)s?'?|/(?:7|52|12)) (?:history|hx|h/o) (?:of )?(?:[a-z]{1,20} ){0,3}$",
+    r"(?:\b(?:hour|hr|day|week|wk|month|year|yr)s?'?|/(?:7|52|12)|\b(?:long|longstanding|lifelong|chronic)"
+    r") (?:history|hx|h/o) (?:of )?(?:[a-z]{1,20} ){0,3}$",
     re.IGNORECASE,
 )
 _BACK_AGAIN: Final = re.compile(
@@ -105,6 +108,17 @@ _NO_ALLERGY: Final = re.compile(r"nkd?a", re.IGNORECASE)
 # "No beta blocker as she had asthma": what is denied ends where the reason begins
 _BECAUSE: Final = re.compile(r"\w (?:as (?:she|he|they|pt)|because|since|given|in view of)\b", re.I)
 _NO: Final = re.compile(r"\b(?:no|not|never|nil) \w", re.I)
+# "Bowels not open 4 days, constipation": a function that fails is a complaint, and denies nothing of the next one
+_FAILS: Final = re.compile(
+    r"\bnot (?:been )?(?:open(?:ed)?|pass(?:ed|ing)|eating|drinking|sleeping|walking|weight-?bearing|coping|settling"
+    r"|himself|herself|well|right)\b[^.;,]*, $",
+    re.IGNORECASE,
+)
+_WHO_HAS: Final = re.compile(
+    r"\b(?:mum|mom|mother|dad|father|brother|sister|son|daughter|aunt|uncle|cousin|parents?|siblings?|wife|husband)"
+    r",? (?:who|that) (?:also |now |has |had |is |was |suffers |died )[^.;,\n]*$",
+    re.IGNORECASE,
+)
 _IN_BRACKETS: Final = re.compile(r"\([^()]*\)")
 # "r/o PE, hx breast cancer": the doubt is of the first
 _KNOWN: Final = re.compile(r"(?<!\?)(?<!possible )\b(?:hx|h/o|history|known)(?: of)? $", re.IGNORECASE)
@@ -220,6 +234,8 @@ _IN_DOUBT: Final = re.compile(
     r"|doubtful|unclear|uncertain"
     r"|not (?:yet |entirely )?(?:clear|sure|certain|known)|whether|(?:to|please|must|should) (?:exclude|rule out)"
     r"|(?:investigat|evaluat)\w+ for|seems? to have|cannot (?:say|tell|be sure|be certain)|might have"
+    r"|(?:their|outside|external|other) (?:notes?|lists?|records?|letters?|summary)"
+    r" (?:mention|list|sa[iy]|state|show)\w*"
     r"|(?:thinks?|believes?|feels?) (?:that )?(?:he|she|they|it))\b[^.;:,\n]{0,40}$",
     re.IGNORECASE,
 )
@@ -269,6 +285,7 @@ _NIL: Final = re.compile(
     r"(?:\bnil|\b(?:not|n't|never)(?: (?:yet|currently|been|a|an|had|any|feeling|really|known|in|have|had|got))*"
     r"|\bno (?:further|more|indication for|need for|obvious|overt|focal|gross|discrete|large|significant|known|clear"
     r"|convincing|definite|other))[ ](?:[a-z]+ ){0,1}$|\bneither\b[^.;\n]{0,60}\bnor\b[^.;,\n]{0,40}[ ]$"
+    r"|\b(?:rather than|as opposed to|instead of|in place of) (?:an? |the |any )?(?:[a-z]+ ){0,1}$"
     r"|\b(?:no|neg|denies|denied|without|w/o)[ ](?:any )?$|\bnon[- ]$|(?<![\w+])[-–−]ve (?:for )?$",
     re.IGNORECASE,
 )
@@ -287,8 +304,10 @@ def _names() -> Mapping[str, tuple[_Name, ...]]:
     return {word: tuple(sorted(names, key=lambda name: -len(name.words))) for word, names in by_first.items()}
 
 
-def read_findings(note: str, layout: Layout, asserted: AssertedText, on: date) -> tuple[Finding, ...]:
-    """Return the findings of a note that was written on a day, in the order of their places."""
+def read_findings(
+    note: str, layout: Layout, asserted: AssertedText, on: date, drugs: Sequence[tuple[int, int, str]] = ()
+) -> tuple[Finding, ...]:
+    """Return the findings of a note that was written on a day, in the order of their places; `drugs`: its drugs'."""
     findings: list[Finding] = []
     tokens = asserted.tokens
     headings = set(layout.starts)
@@ -308,7 +327,7 @@ def read_findings(note: str, layout: Layout, asserted: AssertedText, on: date) -
                 labels[mention] = _labels(mention, on)
             section, text = layout.section_at(start), note[start:end]
             findings.append(Finding(start, end, text, span.concept, span.codes, *labels[mention], section))
-    return _in_known_words(_with_labels_of_lists(findings, layout.text), layout.text)
+    return _in_known_words(_with_labels_of_lists(findings, layout.text), layout.text, [place[:2] for place in drugs])
 
 
 _WORD: Final = re.compile(r"[^\W\d_]{2,}(?:'[^\W\d_]+)?")
@@ -317,23 +336,28 @@ _BESIDE: Final = 2
 """So many words before and behind a finding may say that it is not one of the patient ("advice", "brings up")."""
 
 
-def _in_known_words(findings: Sequence[Finding], text: str) -> tuple[Finding, ...]:
-    """Make a present finding possible where a word right beside it, in its sentence, is not known to stand there."""
+def _in_known_words(findings: Sequence[Finding], text: str, drugs: Sequence[tuple[int, int]]) -> tuple[Finding, ...]:
+    """Make a present finding possible where a word right beside it, in its sentence, is not known to stand there.
+
+    A drug may stand there: "asthma on budesonide".
+    """
     spans = [(finding.start, finding.end) for finding in findings]
     of_the_patient_now = ("affirmed", "current", "patient")
     return tuple(
         replace(finding, assertion="possible")
         if (finding.assertion, finding.temporality, finding.experiencer) == of_the_patient_now
-        and _is_beside_unknown(index, spans, text)
+        and _is_beside_unknown(index, spans, text, drugs)
         else finding
         for index, finding in enumerate(findings)
     )
 
 
-def _is_beside_unknown(index: int, spans: list[tuple[int, int]], text: str) -> bool:
+def _is_beside_unknown(index: int, spans: list[tuple[int, int]], text: str, drugs: Sequence[tuple[int, int]]) -> bool:
     start, end = spans[index]
     before, after = _clause_around(text, start, end)
     others = spans[max(0, index - _BESIDE) : index] + spans[index + 1 : index + 1 + _BESIDE]
+    first_drug = bisect_left(drugs, (start - len(before), 0))
+    others += drugs[first_drug : bisect_right(drugs, (end + len(after), 0))]
     beside = [
         *list(_WORD.finditer(text, start - len(before), start))[-_BESIDE:],
         *islice(_WORD.finditer(text, end, end + len(after)), _BESIDE),
@@ -580,6 +604,8 @@ def _ends_before(assertion: str, before: str) -> bool:
     """Whether what denies or doubts stands in closed brackets, before a reason or before what is known."""
     if assertion == "possible":
         return _KNOWN.search(before) is not None
+    if assertion == "negated" and _FAILS.search(before):
+        return True
     if assertion != "negated" or not _DENIED.search(before):
         return False
     reasons = [match.start() for match in _BECAUSE.finditer(before)]
@@ -612,6 +638,8 @@ def _person(mention: _Mention) -> str:
         return "family"
     if person == "family" and mention.is_of_caller and section != "family":
         return "patient"
+    if person == "patient" and _WHO_HAS.search(before):
+        return "family"
     if mention.other and person in ("other", "patient"):
         behind = mention.behind_other
         if _OTHER_BED.match(mention.other):

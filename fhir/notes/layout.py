@@ -16,6 +16,8 @@ _SAME_LENGTH: Final = str.maketrans(
     {"\u00a0": " ", "\u2019": "'", "\t": " ", "\r": "\n", "#": "ƒ", "–": "-", "—": "-", "→": ">"}
 )
 _WRAPPED = re.compile(r"(?<=[^\s.:;])\n(?=[ ]{0,4}[a-z])")
+_SALUTATION = re.compile(r"^[ ]*Dear [^,.:;\n]{1,40}(?=[,\n])", re.MULTILINE)
+"""It names whom a letter is for, who is nobody that the letter is about."""
 _LONG_LINE: Final = 60
 _HEADING = re.compile(
     r"(?:(?:^|(?<=[.;\n]))[ *]*|(?<=  )\**)(?P<name>[A-Za-z][A-Za-z/&' -]{0,38}?)[ ]?(?::|(?= - ))", re.MULTILINE
@@ -81,6 +83,7 @@ class Layout(Struct, frozen=True):
 def read_layout(note: str) -> Layout:
     """Return the lines and sections of a note; what nobody sees becomes a space."""
     text = _HIDDEN.sub(lambda match: " " * len(match[0]), note).translate(_SAME_LENGTH)
+    text = _SALUTATION.sub(lambda match: " " * len(match[0]), text)
     text = _joined(text)
     headings: dict[int, tuple[int, str]] = {}
     for pattern in (_HEADING, _BARE_HEADING, _LEADING_HEADING):
