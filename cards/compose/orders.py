@@ -84,7 +84,7 @@ def check_orders(
             continue
         drafted = by_draft.get(id(draft))
         if drafted is None or not drafted.medication.recognised:
-            silences.extend(_passed_over(draft, drafted, knows_medications=session.knows_medications))
+            silences.extend(_passed_over(draft, drafted, session))
             unnamed.extend(_uncovered(drafted) if drafted is not None else ())
         else:
             to_evaluate.append(drafted)
@@ -135,7 +135,7 @@ _WORDS_SAY_MORE = (
 )
 
 
-def _passed_over(draft: DraftOrder, drafted: DraftMedication | None, *, knows_medications: bool) -> Iterator[WhyNot]:
+def _passed_over(draft: DraftOrder, drafted: DraftMedication | None, session: PatientSession) -> Iterator[WhyNot]:
     name = plain(draft.name)
     if drafted is not None:
         words = drafted.medication.plain_words or "the drafted medication"
@@ -145,8 +145,11 @@ def _passed_over(draft: DraftOrder, drafted: DraftMedication | None, *, knows_me
         yield WhyNot(draft.name, "draft-unreadable", f"{name} cannot be read ({fault}): not checked.")
     elif draft.order is not None:
         text = f"{name} is not to be given (its status or doNotPerform)"
-        if knows_medications:
+        if session.knows_medications and session.is_listed(draft.order):
             yield WhyNot(draft.name, "not-to-be-given", f"{text}: not checked.")
+        elif session.knows_medications:
+            text = f"{text} and is not on the medication list: whether it ends a treatment was not judged."
+            yield WhyNot(draft.name, "not-to-be-given", text)
         else:
             text = f"{text}; the medication list is not known: whether it ends a treatment was not judged."
             yield WhyNot(draft.name, "medications-unknown", text)

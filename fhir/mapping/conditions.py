@@ -297,8 +297,8 @@ def _tells_of_the_past(coding: Coding) -> bool:
 # General knowledge: what says that a lasting disease is over. "Past medical history", a former smoker and what has been
 # there "since childhood" say nothing of the kind.
 _ENDED = re.compile(
-    r"\b(?:r[eé]sol\w+|remission\w*|recover\w+|cured|outgr[eo]w\w*|in the (?:distant |remote )?past|ended|formerly"
-    r"|no recurren\w+"
+    r"\b(?:r[eé]sol\w+|remission\w*|recover\w+|cured|outgr[eo]w\w*|gr(?:ew|own) out|ended|formerly"
+    r"|no recurren\w+|in the (?:distant |remote )?past"
     r"|(?<!since )(?<!from )(?:child(?:hood|ren)?|kid|infan(?:t|cy))(?![- ]?(?:onset|pugh))"
     r"|(?<!seit der )(?<!seit )(?:kindheit|jugend)|als kind|som barn|de niñ[oa]"
     r"|da bambin[oa]|étant enfant|kindes\w+|nicht mehr|früher|ausgeheilt|(?<!depuis l.)enfance"

@@ -60,6 +60,7 @@ _NEGATIONS: Final[dict[str, tuple[str, frozenset[str]]]] = {
     "MedicationStatement": ("not-taken", frozenset({"wasNotTaken"})),
     "Procedure": ("not-done", frozenset({"notDone", "notPerformed"})),
 }
+_TRUE: Final = frozenset({"true", "yes", "y", "1"})
 _TAKEN: Final = {"n": "not-taken", "no": "not-taken", "unk": "unknown", "na": "unknown"}
 """STU3, medication-statement-taken; y says nothing else than the status."""
 # FHIR R5, medication-statement-adherence: of what is only recorded nothing else says whether it is taken.
@@ -102,6 +103,8 @@ def _with_elements_of_r4(resource: Json) -> Json:
         members |= {name: form for name, form in forms.items() if form is not None}
     for part in objects_in(members.get("reaction")) if kind == "AllergyIntolerance" else ():
         part["manifestation"] = [_concept_of(item) for item in objects_in(part.get("manifestation"))]
+    if kind == "AllergyIntolerance" and isinstance(sort := members.get("type"), dict):
+        members["type"] = code if isinstance(code := _code_of(sort), str) else None
     if kind == "ServiceRequest" and isinstance(code := members.get("code"), dict):
         members["code"] = _concept_of(code)
     if kind == "Device" and "name" in members:
@@ -117,7 +120,7 @@ def _concept_of(value: Json) -> Json:
 
 def _with_status_of_r4(members: Json, kind: str) -> Json:
     status, negations = _NEGATIONS.get(kind, ("", frozenset[str]()))
-    is_denied = any(str(members.get(name)).lower() == "true" for name in negations)
+    is_denied = any(str(members.get(name)).lower() in _TRUE for name in negations)
     members = {name: member for name, member in members.items() if name not in negations}
     if kind == "MedicationStatement":
         taken = _TAKEN.get(str(members.pop("taken", None)).lower())

@@ -264,8 +264,7 @@ class AssertedText:
             if self._fits(cue, position):
                 end = position + len(cue.words)
                 # "DVT ruled out on CT" speaks of what stands before, "r/o AV block" does not.
-                is_behind = position > 0 and self.tokens[position - 1].word not in _ENDS
-                is_last = self._is_end(end) or (is_behind and self._tells_when(end))
+                is_last = self._is_end(end) or (position > 0 and self._tells_when(position, end))
                 is_last = is_last or self._is_end(self._after_brackets(end))
                 if not is_last and cue.words[0] in ":?-=" and cue.words[-1] in _ANSWERS:
                     continue  # "Cancer: no" answers, "PMH: no cancer" does not
@@ -291,11 +290,14 @@ class AssertedText:
         """Whether a list goes on there: "no drug allergies, incl. penicillin"."""
         return position < len(self.tokens) and self.tokens[position].word in _GO_ON
 
-    def _tells_when(self, position: int) -> bool:
-        """Whether a date or "in", "by", "with" stands there: "tolerated 2020", "refuted 3/23", "screened via watch"."""
-        word, *following = (token.word for token in self.tokens[position : position + 2])
-        is_later = self.subject == "allergy" and word in ("after", "following")  # "de-labelled after a challenge"
-        return is_later or word in _TELL_WHEN or (word.isdigit() and (len(word) == 4 or following == ["/"]))
+    def _tells_when(self, start: int, end: int) -> bool:
+        """Whether a date stands behind a cue ("refuted 3/23", "sepsis, resolved 2022"), or "in", "by" in its clause.
+
+        A clause that begins with the cue may be of what follows: "PMH, r/o after trauma".
+        """
+        word, *following = (token.word for token in self.tokens[end : end + 2])
+        is_date = word.isdigit() and (len(word) == 4 or following == ["/"])
+        return is_date or (word in _TELL_WHEN and self.tokens[start - 1].word not in _ENDS)
 
     def _cues_from(self, position: int) -> Iterable[_Cue]:
         """Return the cues whose words stand here, longest first: one walk down the trie, whatever the table holds."""

@@ -1,6 +1,6 @@
 """One patient and the drafts of one session: what all rules share, each derived once and only when asked for."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from functools import cached_property, partial
 from itertools import islice
 from typing import Any, Self, TypeVar
@@ -177,7 +177,7 @@ class PatientSession:
 
     @cached_property
     def stopped(self) -> tuple[DraftMedication, ...]:
-        """The drafts that end a drug which the patient takes and no other order goes on with."""
+        """The drafts that end a drug which the patient takes, or took until then, and no other order goes on with."""
         orders = ((draft, draft.order) for draft in self.drafts)
         ending = (
             DraftMedication(draft, order, self.medications)
@@ -188,12 +188,31 @@ class PatientSession:
 
     def _ends_drug(self, drafted: DraftMedication) -> bool:
         codes = frozenset(drafted.medication.rxcuis)
-        taken = [medication for medication in self._of_patient.active if codes & {*medication.medication.rxcuis}]
+        taken = self._listed(codes)
         named = {drafted.draft.reference, drafted.renews} & {medication.source for medication in taken}
         others = [medication for medication in taken if medication in self.active and medication.source not in named]
         goes_on = bool(named) and any(medication.source.startswith("MedicationRequest/") for medication in others)
         drafted_on = any(codes & {*other.medication.rxcuis} for other in self.drafted)
-        return bool(taken) and not goes_on and not drafted_on
+        return (bool(taken) or self._was_stopped(drafted, codes)) and not goes_on and not drafted_on
+
+    def _listed(self, codes: Set[str]) -> list[CurrentMedication]:
+        return [medication for medication in self._of_patient.active if codes & {*medication.medication.rxcuis}]
+
+    def _was_stopped(self, drafted: DraftMedication, codes: Set[str]) -> bool:
+        """Whether a draft says by itself that the drug was taken until now, and nothing says that it had ended before.
+
+        FHIR R4, medicationrequest-status: stopped is "permanently halted, before all of them occurred". A server that
+        has stored the stop already does not list the order as active any more.
+        """
+        end = end_of_order(drafted.order, self.record)
+        is_over = end is not None and end < self.record.as_of_epoch
+        had_ended = any(codes & {*medication.medication.rxcuis} for medication in self._of_patient.ended)
+        is_stop = drafted.order.status == "stopped" and not drafted.order.doNotPerform
+        return is_stop and self.knows_medications and not is_over and not had_ended
+
+    def is_listed(self, order: MedicationRequest) -> bool:
+        """Whether the drug of an order is on the list of what the patient takes."""
+        return bool(self._listed({*identify(order, self.medications).rxcuis}))
 
     @cached_property
     def studies(self) -> tuple[DraftStudy, ...]:

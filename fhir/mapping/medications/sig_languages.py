@@ -49,6 +49,9 @@ _BY_MOUTH = r"(?: (?:p\.? ?o\.?|per os|peroral\w{0,2}|oralt?|v\.? ?[bo]\.?))?"
 _COUNTED = (
     r"(?:tropfen|trpf|gtt|gouttes?|gocce|gotas|dråber|dråper|droppar|druppels?|krop(?:li|le|el)|tippaa|drops?|hub|hübe)"
 )
+_HOUR = r"(?:[01]?\d|2[0-4])(?:[.:]\d\d)?(?: ?(?:h|hs|uhr|uur)\b)?"
+_AT = r"(?:alle ore|ore|klo?\.?|um|à|a las|às|om)"
+_HOUR_NUMBER = re.compile(r"(?<![\d.:])\d{1,2}")
 # What is short in several languages at once, in this order.
 _SHORT: Spellings = (
     # "50 mg/kg/Tag in 3 ED", "50 mg/kg KG/d", "50 mg/kg/j en 3 prises".
@@ -98,7 +101,7 @@ _SHORT: Spellings = (
     (
         ("",),
         late_pattern(
-            r"(?<=\d) ?(?:c[op]|cprs?|cps|compr?|gél|cáps?|tabl|amp|fl|supp?os?)\b\.?(?!-| oz| ?\d+[.,]?\d* ?ml)"
+            r"(?<=[\d½¼]) ?(?:c[op]|cprs?|cps|compr?|gél|cáps?|tabl|amp|fl|supp?os?)\b\.?(?!-| oz| ?\d+[.,]?\d* ?ml)"
         ),
         " each",
     ),
@@ -130,6 +133,14 @@ _SHORT: Spellings = (
     (("/",), late_pattern(rf"^([1-6]) ?/ ?(?:{_DAY}|j(?:our)?)$"), r"\1 each a day divided"),
     (("each",), late_pattern(rf"(?<=each) ?/ ?(?:{_DAY}|j(?:our)?)\b"), " a day divided"),
     (("/",), late_pattern(r" ?/ ?j(?:our)?\b"), " par jour"),
+    # "kl 8, 14 och 20", "um 8 und 20 Uhr", "à 8h et 20h": as often as there are hours of the day.
+    (
+        ("ore ", "kl", "um ", "à ", "las ", "às ", "om "),
+        late_pattern(
+            rf"\b{_AT} {_HOUR}(?:(?:,| (?:e|y|et|und|och|og|en|ja|i)(?: {_AT})?) ?{_HOUR})+(?!\w| ?(?:m?c?g|ml)\b)"
+        ),
+        lambda match: f"{len(_HOUR_NUMBER.findall(match.group()))} times daily",
+    ),
     # "1 cp die"; the Latin "om", every morning, and "nocte".
     (("die",), late_pattern(r"(?<=each) die\b"), " a day"),
     (
