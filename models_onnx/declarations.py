@@ -249,7 +249,7 @@ def _load_outside(name: str, path: Path) -> ModuleType:
     """
     spec = spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
-        raise ImportError(f"{path.name} is no Python module")
+        raise ImportError(f"{path.name} is not a Python module")
     module, before = module_from_spec(spec), list(sys.path)
     for shared in path.parent.glob("_*.py"):
         sys.modules.pop(shared.stem, None)  # that of another folder, which has the same name

@@ -229,7 +229,7 @@ def _policies(path: Path, payers: Mapping[str, Payer]) -> Iterator[Policy]:
     for line, row in read_rows(path, _NEEDED):
         where = f"{path.name}, line {line}"
         if row["id"] in seen:
-            raise PolicyFault(f"{where}: the id {row['id']} stands twice")
+            raise PolicyFault(f"{where}: the id {row['id']} is there twice")
         seen.add(row["id"])
         check_payer(row, payers, where)
         if row["system"] not in SYSTEMS:
@@ -276,7 +276,9 @@ def read_day(text: str, where: str) -> date:
     try:
         return date.fromisoformat(text)
     except ValueError as error:
-        raise PolicyFault(f"{where}: {text!r} is no day as YYYY-MM-DD; a table without dates is not used") from error
+        raise PolicyFault(
+            f"{where}: {text!r} is not a date as YYYY-MM-DD; a table without dates is not used"
+        ) from error
 
 
 def _criteria(path: Path) -> dict[str, CriteriaSet]:
@@ -310,7 +312,7 @@ def _criteria_set(name: str, members: Any) -> CriteriaSet:
             if criterion.group not in written.groups:
                 raise RuleError(f"there is no group {criterion.group!r}", ("group",))
             if criterion.id in ids:
-                raise RuleError(f"the id {criterion.id} stands twice", ("id",))
+                raise RuleError(f"the id {criterion.id} is there twice", ("id",))
             with within("test"):
                 check_test(criterion.test)
         ids.add(criterion.id)
@@ -323,4 +325,4 @@ def _check_criteria(path: Path, policies: Iterable[Policy], criteria: Mapping[st
         if criteria_id and criteria_id not in criteria and f"{policy.payer}/{criteria_id}" not in criteria:
             raise PolicyFault(f"{path.name}, {policy.id}: there are no criteria {criteria_id!r}")
         if policy.basis == "by-criteria" and not criteria_id:
-            raise PolicyFault(f"{path.name}, {policy.id}: covered by criteria, and names none")
+            raise PolicyFault(f"{path.name}, {policy.id}: coverage depends on criteria, and none is named")

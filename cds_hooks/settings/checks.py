@@ -93,7 +93,7 @@ def read_shares(text: str) -> dict[str, float]:
     The word `age-band`, which is no share, may stand among them.
 
     Raises:
-        ValueError: A part is no share, a share is not over 0 and at most 0.5, or a model comes twice.
+        ValueError: A part is no share, a share is not over 0 and at most 0.5, or a model is given twice.
     """
     shares: dict[str, float] = {}
     for part in parts_of(text):
@@ -107,7 +107,7 @@ def read_shares(text: str) -> dict[str, float]:
             )
         model = match["model"] or ""
         if model in shares:
-            raise ValueError(f"{model or 'the share of all models'} comes twice")
+            raise ValueError(f"{model or 'the share of all models'} is given twice")
         shares[model] = share
     return shares
 

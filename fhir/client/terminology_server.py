@@ -97,7 +97,7 @@ class TerminologyServer:
                 "expansion"
             )
             if not isinstance(expansion, dict):
-                raise NotARelease(f"{self.base}: the answer to $expand is no expansion")
+                raise NotARelease(f"{self.base}: the answer to $expand is not an expansion")
             self._note_edition(expansion)
             page = list(_contained(expansion.get("contains") or ()))
             concepts.update(page)

@@ -101,6 +101,18 @@ _OTHER_KIND: Final = re.compile(r"Expected `([a-z |]+)`, got `([a-z]+)`")
 _MISSING: Final = re.compile(r"Object missing required field `(\w+)`")
 
 
+_FIRST_BYTES: Final = {b"{": "object", b"[": "array", b'"': "str", b"t": "bool", b"f": "bool", b"n": "null"}
+
+
+def json_kind(text: bytes | memoryview) -> str:
+    """Return what kind of JSON value this is.
+
+    >>> json_kind(b"[1]"), json_kind(b"1")
+    ('a list', 'a number')
+    """
+    return _KINDS[_FIRST_BYTES.get(bytes(text[:1]), "float")]
+
+
 def describe_decoder_error(error: Exception, root: str = "") -> str:
     """Return what was expected and what came, and where below `root`, without what the decoder quotes from the body."""
     if isinstance(error, UnicodeDecodeError):
@@ -109,7 +121,7 @@ def describe_decoder_error(error: Exception, root: str = "") -> str:
     words, mark, location = str(error).rpartition(_PLACE)
     if kinds := _OTHER_KIND.match(words or location):
         wanted = " or ".join(_KINDS[kind] for kind in kinds[1].split(" | "))
-        return f"{f'`{place}`' if place else 'it'} must be {wanted}; {_KINDS[kinds[2]]} came"
+        return f"{f'`{place}`' if place else 'it'} must be {wanted}; received {_KINDS[kinds[2]]}"
     if missing := _MISSING.match(words or location):
         return f"`{f'{place}.' if place else ''}{missing[1]}` is required and missing"
     text = f"{_VALUE.sub('', words)}{mark}{location}" if mark else _VALUE.sub("", location)

@@ -92,7 +92,7 @@ def _conversion_by_grammar(key: str, unit: str) -> Conversion | None:
 def _conversion(text: str) -> Conversion:
     match = _FACTOR.match(text)
     if match is None:
-        raise ValueError(f"tables/analytes.csv: {text!r} is no conversion; write factor or factor+offset")
+        raise ValueError(f"tables/analytes.csv: {text!r} is not a conversion; write factor or factor+offset")
     return Conversion(float(match["factor"]), float(match["offset"] or 0.0))
 
 

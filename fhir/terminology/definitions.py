@@ -92,14 +92,14 @@ def definition_of_row(row: Mapping[str, str]) -> Definition:
     """
     kind, system, mode = row["kind"], row["system"], row.get("mode") or "beside"
     if kind not in ("group", "drug", "allergen", "vaccine", "analyte"):
-        raise WrongDefinition(f"there is no kind {kind!r}: group, drug, allergen, vaccine or analyte")
+        raise WrongDefinition(f"unknown kind {kind!r}: group, drug, allergen, vaccine or analyte")
     if system not in SYSTEMS or mode not in ("beside", "instead"):
         raise WrongDefinition(f"{system!r} with mode {mode!r}: systems are {', '.join(SYSTEMS)}, beside or instead")
     definition = Definition(kind, row["key"], system, row["definition"], mode == "instead")  # type: ignore[arg-type]
     match system:
         case "snomed" if not _CONCEPTS.fullmatch(definition.text):
             raise WrongDefinition(
-                f"{definition.text[:60]!r} is no list of concepts as 84114007;-56675007. An expression of the ECL has "
+                f"{definition.text[:60]!r} is not a list of concepts as 84114007;-56675007. An ECL expression has "
                 "the system ecl, and is expanded by a terminology server (--from)"
             )
         case "ecl" if not definition.text or kind not in ("group", "drug", "allergen", "vaccine"):
@@ -107,7 +107,7 @@ def definition_of_row(row: Mapping[str, str]) -> Definition:
         case "loinc" if any(part.count(":") != 4 for part in definition.text.split(";")):
             raise WrongDefinition(f"{definition.text!r} is not component:property:time:system:scale")
         case "icd10" if not all(map(_ICD.fullmatch, definition.text.split(";"))):
-            raise WrongDefinition(f"{definition.text!r} is no code and no range of ICD-10")
+            raise WrongDefinition(f"{definition.text!r} is neither a code nor a range of ICD-10")
     return definition
 
 

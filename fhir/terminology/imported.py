@@ -131,7 +131,7 @@ def _content_of(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError:
-        raise WrongIndex(f"{path} is no file; `cds-hooks terminology import` writes one") from None
+        raise WrongIndex(f"{path} is not a file; `cds-hooks terminology import` writes one") from None
 
 
 def _digest(path: Path, content: bytes) -> str:
@@ -162,7 +162,7 @@ def _opened(path: Path, content: bytes) -> tuple[sqlite3.Connection, tuple[Sourc
         text = connection.execute("SELECT text FROM about").fetchone()
     except sqlite3.Error as error:
         connection.close()
-        raise WrongIndex(f"{path} is no index of terminologies ({error})") from None
+        raise WrongIndex(f"{path} is not an index of terminologies ({error})") from None
     if version != FORMAT or text is None:
         connection.close()
         raise WrongIndex(f"{path} has format {version}, not {FORMAT}: import again")

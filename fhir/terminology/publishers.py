@@ -173,7 +173,7 @@ def _icd10cm_rows(file: ReleaseFile) -> Generator[tuple[str, ...], None, None]:
             is_order = len(text) > 77 and text[:5].isdigit()
             code, title = (text[6:13].strip(), text[77:].strip()) if is_order else (text[:7].strip(), text[7:])
             if not _ICD_CODE.fullmatch(code):
-                raise NotARelease(f"{file.name}, line {number}: {code[:20]!r} is no code of ICD-10-CM")
+                raise NotARelease(f"{file.name}, line {number}: {code[:20]!r} is not a code of ICD-10-CM")
             yield code, title.strip()
 
 

@@ -109,7 +109,7 @@ def _archive(file: Path | IO[bytes], name: str) -> zipfile.ZipFile:
     try:
         return zipfile.ZipFile(file)
     except zipfile.BadZipFile as fault:
-        raise NotARelease(f"{name} is no whole archive: fetch it again") from fault
+        raise NotARelease(f"{name} is not a whole archive: fetch it again") from fault
 
 
 def _members(

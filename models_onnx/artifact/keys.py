@@ -151,7 +151,7 @@ def read_signer(path: Path, name: str) -> Signer:
     except (OSError, ValueError, TypeError) as problem:
         raise SignatureRefused(f"the signing key {path} cannot be read: it must be an Ed25519 key in PEM") from problem
     if not isinstance(private, Ed25519PrivateKey):
-        raise SignatureRefused(f"the signing key {path} is no Ed25519 key")
+        raise SignatureRefused(f"the signing key {path} is not an Ed25519 key")
     return Signer(private, name)
 
 
@@ -171,7 +171,5 @@ def _read(content: bytes, name: str) -> dict[str, PublicKey]:
         rows = json.loads(content)["keys"]
         keys = [public_key(base64.b64decode(row["public_key"], validate=True), str(row["name"])) for row in rows]
     except (ValueError, KeyError, TypeError, RecursionError, binascii.Error) as problem:
-        raise SignatureRefused(
-            f"{name} is no file of trusted keys (docs/models/registry.md says its form)"
-        ) from problem
+        raise SignatureRefused(f"{name} is not a file of trusted keys (see docs/models/registry.md)") from problem
     return {key.id: key for key in keys}

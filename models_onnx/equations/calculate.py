@@ -62,7 +62,7 @@ def read_input(title: str, item: EquationInput, raw: Any) -> Value:
         return _yes_no(title, item, raw)
     value = _number(title, item, raw)
     if item.kind == "whole" and value != int(value):
-        raise EquationRefused("input-unusable", f"{title}: {item.words} {value:g} is no whole number.", (item.name,))
+        raise EquationRefused("input-unusable", f"{title}: {item.words} {value:g} is not a whole number.", (item.name,))
     slack = _ROUNDING * abs(value)
     if (item.low is not None and value < item.low - slack) or (item.high is not None and value > item.high + slack):
         raise EquationRefused(
@@ -109,7 +109,7 @@ def _number(title: str, item: EquationInput, raw: Any) -> float:
         except ValueError:
             raw = None
     if isinstance(raw, bool) or not isinstance(raw, int | float) or not isfinite(raw):
-        raise EquationRefused("input-unusable", f"{title}: {item.words} is no usable number.", (item.name,))
+        raise EquationRefused("input-unusable", f"{title}: {item.words} is not a usable number.", (item.name,))
     return float(raw) if unit == item.unit else _converted(title, item, float(raw), unit)
 
 

@@ -64,7 +64,7 @@ def test_the_exact_numbers_open_with_the_keyboard_and_without_script(opened: Ope
     page = opened(pages["estimate"], java_script_enabled=False)
     total = page.get_by_text("Base and all inputs")
     assert not total.is_visible()
-    page.locator("summary").filter(has_text="Exact numbers").focus()
+    page.locator("summary").filter(has_text="All 16 inputs").focus()
     page.keyboard.press("Enter")
     assert total.is_visible()
 

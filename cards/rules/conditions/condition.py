@@ -282,7 +282,7 @@ def comparison(spec: Spec) -> tuple[Comparison, frozenset[float]]:
     """Compare with every limit of the spec (lt, le, gt, ge); None stays unknown. The limits come along."""
     limits = {word: float(spec[word]) for word in _OPERATORS if word in spec}
     if not limits:
-        raise RuleError(f"{dict(spec)!r} compares with nothing")
+        raise RuleError(f"{dict(spec)!r} names nothing to compare with")
     checks = tuple((_OPERATORS[word], limit) for word, limit in limits.items())
     if len(checks) == 1:
         (operation, against) = checks[0]

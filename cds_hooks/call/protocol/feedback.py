@@ -133,7 +133,9 @@ def read_list(
         text = describe_decoder_error(error, place)
         raise BadRequest(f'The body must be an object {{"{member}": [...]}}: {text}. Nothing was recorded.') from error
     if not items:
-        raise BadRequest(f"`{member}` came as an empty list; send at least one item. Nothing was recorded.", member)
+        raise BadRequest(
+            f"`{member}` must have at least one item; received an empty list. Nothing was recorded.", member
+        )
     if len(items) > most:
         raise PayloadTooLarge(f"{member} has more than {most} items; send it in parts.", member)
     return items
@@ -150,18 +152,18 @@ def _checked(
         )
     if not old_forms and any(isinstance(suggestion, str) for suggestion in accepted):
         raise BadRequest(
-            'An accepted suggestion must be an object {"id": ...}; another JSON type came. Nothing was recorded.',
+            'An accepted suggestion must be an object {"id": ...}; received a text. Nothing was recorded.',
             f"{location}.acceptedSuggestions",
         )
     if not item.card.strip():
         raise BadRequest(
-            "`card` must be the uuid of the card; it came blank. Nothing was recorded.", f"{location}.card"
+            "`card` must be the uuid of the card; received blank text. Nothing was recorded.", f"{location}.card"
         )
     override = item.override or OverrideReasonGiven()
     coding = override.coding
     if item.override is not None and coding is None and override.userComment is None:
         raise BadRequest(
-            "`overrideReason` must have a `reason` or a `userComment`; it came without both. Nothing was recorded.",
+            "`overrideReason` must have a `reason` or a `userComment`; received neither. Nothing was recorded.",
             f"{location}.overrideReason",
         )
     return FeedbackItem(

@@ -20,7 +20,7 @@ from cds_hooks.call.protocol.hooks import LIBRARY, REPLACED, Context, Hook
 from cds_hooks.call.protocol.visit_memory import SentPrefetches
 from cds_hooks.errors import BadRequest, PayloadTooLarge, TooDeep
 from fhir.record.record import read_repaired
-from fhir.record.refusals import Refusal, describe_decoder_error, error_path
+from fhir.record.refusals import Refusal, describe_decoder_error, error_path, json_kind
 from fhir.record.resources import AnyResource, Bundle
 
 _PLACE: Final = "fhirAuthorization"
@@ -59,7 +59,7 @@ def usable_server(fhir_server: str | None) -> tuple[str | None, Refusal | None]:
         return fhir_server, None
     if _SCHEME.match(address):
         raise BadRequest(
-            "`fhirServer` must be an http or https URL; another scheme came. Nothing was read from it or computed.",
+            "`fhirServer` must be an http or https URL; received another scheme. Nothing was read from it or computed.",
             "fhirServer",
         )
     return None, Refusal(
@@ -79,17 +79,17 @@ def usable_authorization(
         return None, None
     if authorization.token_type.lower() != "bearer":
         raise BadRequest(
-            "`fhirAuthorization.token_type` must be `Bearer`; another type came. Nothing was computed.",
+            "`fhirAuthorization.token_type` must be `Bearer`; received another type. Nothing was computed.",
             f"{_PLACE}.token_type",
         )
     if not authorization.access_token.strip():
         raise BadRequest(
-            "`fhirAuthorization.access_token` is required; it came blank. Nothing was computed.",
+            "`fhirAuthorization.access_token` is required; received blank text. Nothing was computed.",
             f"{_PLACE}.access_token",
         )
     if authorization.patient is not None and authorization.patient.removeprefix("Patient/") != patient_id:
         raise BadRequest(
-            "`fhirAuthorization.patient` must be the patient of `context.patientId`; another one came. "
+            "`fhirAuthorization.patient` must be the patient of `context.patientId`; received another one. "
             "Nothing was computed.",
             f"{_PLACE}.patient",
         )
@@ -232,7 +232,8 @@ def _read(
     _check_entries(prefetch, limits)
     if not wire.hookInstance.strip():
         raise BadRequest(
-            "`hookInstance` came blank; send a UUID that is unique to this call. Nothing was computed.", "hookInstance"
+            "`hookInstance` must be a UUID that is unique to this call; received blank text. Nothing was computed.",
+            "hookInstance",
         )
     if len(wire.hookInstance) > LONGEST_ID:
         raise BadRequest(
@@ -241,7 +242,7 @@ def _read(
     extension = bytes(wire.extension)
     if extension != _NULL and not extension.startswith(b"{"):
         raise BadRequest(
-            "`extension` must be a JSON object; another JSON type came. Nothing was computed.", "extension"
+            f"`extension` must be a JSON object; received {json_kind(extension)}. Nothing was computed.", "extension"
         )
     hook = hooks.get(wire.hook)
     if hook is None and actual_hook is not None:
@@ -318,18 +319,21 @@ def read_context(hook: Hook, members: Raw) -> Context:
         value = getattr(context, attribute)
         if value is not None and not value.strip():
             raise BadRequest(
-                f"`context.{name}` is required for {hook.name}; it came blank. Nothing was computed.", f"context.{name}"
+                f"`context.{name}` is required for {hook.name}; received blank text. Nothing was computed.",
+                f"context.{name}",
             )
     for attribute, name, required in hook.objects:
         value = memoryview(getattr(context, attribute))
         if value[0] != _BRACE and (required or bytes(value) != _NULL):
             raise BadRequest(
-                f"`context.{name}` must be a JSON object for {hook.name}; another type came. Nothing was computed.",
+                f"`context.{name}` must be a JSON object for {hook.name}; received {json_kind(value)}. "
+                "Nothing was computed.",
                 f"context.{name}",
             )
     if len(context.patient_id) > LONGEST_ID:
         raise BadRequest(
-            f"`context.patientId` must have at most {LONGEST_ID} characters; more came. Nothing was computed.",
+            f"`context.patientId` must have at most {LONGEST_ID} characters; received {len(context.patient_id)}. "
+            "Nothing was computed.",
             "context.patientId",
         )
     return _with_bare_ids(context)
@@ -345,7 +349,7 @@ def _with_bare_ids(context: Context) -> Context:
         *_, owner, identity = value.split("/_history/", 1)[0].split("/")
         if owner != kind or not identity:
             raise BadRequest(
-                f"`context.{name}` must be the id of a {kind}; another reference came. Nothing was computed.",
+                f"`context.{name}` must be the id of a {kind}; received another reference. Nothing was computed.",
                 f"context.{name}",
             )
         changed[attribute] = identity

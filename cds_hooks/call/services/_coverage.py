@@ -104,7 +104,7 @@ class _Sent:
 def _in_shape(resource: Json, where: str) -> Json:
     """Return the resource; BadRequest where a member that is read of it has another JSON type than FHIR gives it."""
     if (member := misshapen(resource)) is not None:
-        raise BadRequest(f"{member} has not the JSON type that FHIR gives it; nothing was judged.", where)
+        raise BadRequest(f"{member} does not have the JSON type that FHIR gives it; nothing was judged.", where)
     return resource
 
 

@@ -22,9 +22,9 @@ from cds_hooks.people.web.charts import Scale, round_scale
 _TITLES: Final = {
     "calls": "Calls a day",
     "cards": "Cards a day",
-    "acceptance": "Of 100 answers to cards, accepted",
-    "drift": "Of 100 estimates, among the highest tenth of the days before (10 is as before)",
-    "calibration": "Events for each one estimated, by week (1 is right)",
+    "acceptance": "Answers that accept the card, of 100",
+    "drift": "Estimates above the earlier top tenth, of 100 (10: no drift)",
+    "calibration": "Observed events for each expected one, by week (1: calibrated)",
 }
 _OF_MODELS: Final = ("drift", "calibration")
 _LEAST_DAYS: Final = 7

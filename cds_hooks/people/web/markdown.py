@@ -7,13 +7,16 @@ from collections.abc import Sequence
 from functools import cache
 from typing import TYPE_CHECKING
 
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 if TYPE_CHECKING:
     from markdown_it import MarkdownIt
     from markdown_it.token import Token
 
-_DATE = re.compile(r"\b\d{4}-\d{2}-\d{2}\b")
+# A date or a span of years, and a number with its unit.
+_WHOLE = re.compile(
+    r"\b\d{4}-\d{2}-\d{2}\b|\b\d{4}[-–]\d{4}\b|\b\d[\d.,]* (?:%|[mµ]?[gl]\b|mmHg\b|ms\b|mcg\b|[^\W\d]+/\w+)", re.I
+)
 # No HTML, images, headings or tables: a card has none, and text of a chart must not make any.
 _RULES = ["emphasis", "link", "list", "escape", "newline"]
 
@@ -26,6 +29,15 @@ def render_markdown(text: str) -> Markup:
     """
     # The renderer escapes every text, and its rules above are all that make elements.
     return Markup(_renderer().render(text.replace("\x00", "")).strip())  # noqa: S704
+
+
+def keep_whole(text: str) -> Markup:
+    """Return the text with its dates, and numbers with their units, unbroken at the end of a line.
+
+    >>> keep_whole("<b> since 2026-11-20")
+    Markup('&lt;b&gt; since <span class="nowrap">2026-11-20</span>')
+    """
+    return Markup(_WHOLE.sub(r'<span class="nowrap">\g<0></span>', str(escape(text))))  # noqa: S704 - escaped
 
 
 def is_web_address(url: str | None) -> bool:
@@ -43,10 +55,7 @@ def _link_open(_self: object, tokens: Sequence[Token], index: int, *_: object) -
 
 
 def _text(_self: object, tokens: Sequence[Token], index: int, *_: object) -> str:
-    """Return a text in which no date is broken at its hyphens."""
-    from markdown_it.common.utils import escapeHtml
-
-    return _DATE.sub(r'<span class="nowrap">\g<0></span>', escapeHtml(tokens[index].content))
+    return keep_whole(tokens[index].content)
 
 
 @cache

@@ -108,7 +108,7 @@ def _environment() -> "Environment":
 
     from cards.compose.model import in_100
     from cds_hooks.people.web.charts import HAPPENED, PEOPLE
-    from cds_hooks.people.web.markdown import is_web_address
+    from cds_hooks.people.web.markdown import is_web_address, keep_whole
     from cds_hooks.people.web.numbers import (
         LEAST_EVENTS,
         format_epoch,
@@ -130,6 +130,7 @@ def _environment() -> "Environment":
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["whole"] = keep_whole
     environment.globals |= {
         "look": static_version("look.css"),
         "visiting": visiting,

@@ -65,7 +65,7 @@ def read_code(text: str) -> CodeOrPhrase:
     match = _CODE.fullmatch(text)
     if match is None or match["system"] not in SYSTEMS:
         raise ValueError(
-            f"{text!r} is no code; write SYSTEM|CODE, with * for all that begin so; systems: {', '.join(SYSTEMS)}"
+            f"{text!r} is not a code; write SYSTEM|CODE, with * for all that begin so; systems: {', '.join(SYSTEMS)}"
         )
     return CodeOrPhrase(SYSTEMS[match["system"]], match["code"].replace(".", "").upper(), bool(match["all"]))
 

@@ -89,7 +89,7 @@ def _checked(X: Array) -> Array:
 def _as_file(model: Any, names: tuple[str, ...]) -> OnnxSource:
     name = type(split(model)[1]).__name__
     if isinstance(model, type) or not hasattr(model, "predict"):
-        raise CompileRefused(f"an object of the type {name} is no fitted model: give the fitted object")
+        raise CompileRefused(f"an object of the type {name} is not a fitted model: give the fitted object")
     if len(classes := getattr(model, "classes_", (0, 1))) != 2:
         raise CompileRefused(
             f"{name} has {len(classes)} classes, and models of two are compiled: say which classes are the event, or "

@@ -169,7 +169,7 @@ def test_a_server_that_is_busy_is_asked_again_and_one_that_refuses_is_named(tmp_
     for answer, said in (
         ((422, outcome), "answered 422: too many codes"),
         ((200, b"<html>"), "answered 200"),
-        ((200, {"resourceType": "ValueSet"}), "is no expansion"),
+        ((200, {"resourceType": "ValueSet"}), "is not an expansion"),
     ):
         with _serving(lambda _, answer=answer: answer) as (base, _):  # type: ignore[misc]
             code, printed = _import(base, tmp_path / "terms.idx")

@@ -219,7 +219,7 @@ def test_the_index_names_its_sources_and_is_the_same_each_time(index: Path, tmp_
         ("ours.csv", "system,code,group\nurn:x,1,mother: asthma\n", "there is no group 'mother: asthma'"),
         ("ours.csv", "system,code,not_read\nurn:x,1,ja\n", "ours.csv, line 2: not_read is 'ja': write yes"),
         ("ours.csv", "system,code,analyte\nurn:x,1,Urea\n", "there is no analyte 'Urea'; near are bun"),
-        ("release.zip", "PK", "release.zip is no whole archive"),
+        ("release.zip", "PK", "release.zip is not a whole archive"),
         ("ours.csv", "system,code,group\n" + "urn:x,1,\n" * 20, r"ours.csv, line 21: none of[^\n]*\Z"),
         ("ours.csv", "system,group\nurn:x,hf\n", "ours.csv, line 2: neither a code nor a name"),
         (

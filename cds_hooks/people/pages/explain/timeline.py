@@ -1,6 +1,5 @@
 """The values that made a card, over time: each with its course in the recorded chart and the limit of its rule."""
 
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -16,6 +15,7 @@ from cds_hooks.people.pages.explain.recorded_decision import Input, ReadableCard
 from cds_hooks.people.web.charts import Scale, with_ticks
 from cds_hooks.people.web.numbers import format_quantity, format_unit, format_value
 from fhir.record.datatypes import parse_time
+from fhir.terminology.analytes import ANALYTE_BY_CODE
 
 _UNREADABLE: Final = "The recorded chart of this decision cannot be read, so its values are not shown over time."
 _MOST_COURSES: Final = 4
@@ -24,7 +24,6 @@ _STEPS: Final = (1, 3, 6, 12, 24, 60, 120)
 """Months from tick to tick."""
 _COMPARISONS: Final = {"lt": "under", "le": "up to", "gt": "over", "ge": "from"}
 _MONTH: Final = 30.44
-_NUMBER: Final = re.compile(r"[ <>≥≤]*\d")
 
 
 class Limit(Struct, frozen=True):
@@ -72,7 +71,7 @@ def read_timeline(
         return Timeline(Scale(-1, 0), note=_UNREADABLE)
     at = datetime.fromtimestamp(decision.decided_at / 1e6, UTC)
     courses: dict[str, tuple[_Asked, list[tuple[datetime, float, str]]]] = {}
-    for asked in (*_of_cards(cards), *_of_inputs(inputs)):
+    for asked in (*_of_cards(cards, results), *_of_inputs(inputs)):
         values = course_of(results, asked.source)
         if len(values) >= asked.least and asked.title not in courses:
             courses[asked.title] = (asked, values)
@@ -125,8 +124,19 @@ def _codes(result: Mapping[str, Any]) -> set[str]:
     return {str(coding.get("code")) for coding in (result.get("code") or {}).get("coding", ()) if coding.get("code")}
 
 
-def _of_cards(cards: Iterable[ReadableCard]) -> Iterator[_Asked]:
-    """Yield the facts of the cards that are results, with the limits of the bands that were met."""
+def _words(result: Mapping[str, Any]) -> str:
+    code = result.get("code") or {}
+    return code.get("text") or next(
+        (str(coding["display"]) for coding in code.get("coding", ()) if "display" in coding), "Result"
+    )
+
+
+def _of_cards(cards: Iterable[ReadableCard], results: Mapping[str, Any]) -> Iterator[_Asked]:
+    """Yield the results behind the facts of the cards, with the limits of the bands that were met.
+
+    A fact may be worked out from a result that measures something else, as an eGFR from a creatinine: the course is
+    that of the result under its own name, and the limits of the fact are not drawn in it.
+    """
     versions = all_rule_versions()
     for card in cards:
         bands = [
@@ -137,9 +147,12 @@ def _of_cards(cards: Iterable[ReadableCard]) -> Iterator[_Asked]:
             if band.id == finding.band
         ]
         for fact in card.facts:
-            if fact.source is not None and fact.source.startswith("Observation/"):
-                limits = tuple(limit for band in bands for limit in _limits(band.when, fact.name))
-                yield _Asked(_NUMBER.split(fact.words)[0].strip() or fact.name, fact.source, limits)
+            if fact.source is not None and fact.source in results:
+                result = results[fact.source]
+                analyte = next((ANALYTE_BY_CODE[code] for code in _codes(result) if code in ANALYTE_BY_CODE), None)
+                is_measured = analyte is not None and analyte.key == fact.name
+                limits = [limit for band in bands for limit in _limits(band.when, fact.name) if is_measured]
+                yield _Asked(analyte.words if analyte else _words(result), fact.source, tuple(limits))
 
 
 def _limits(condition: Any, name: str) -> Iterator[tuple[str, float]]:

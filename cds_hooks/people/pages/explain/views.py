@@ -307,7 +307,7 @@ def read_answer(
     """
     text, choices = " ".join(written.split()), _choices(card)
     if text and (chosen != WRONG or not may_write):
-        raise AnswerRefused("A text belongs to “This is wrong” only.")
+        raise AnswerRefused("Write a text only with “This is wrong”.")
     if len(text) > MOST_WORDS:
         raise AnswerRefused(f"The text has {len(text)} characters; {MOST_WORDS} can be kept.")
     if chosen not in choices:

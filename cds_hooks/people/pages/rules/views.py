@@ -243,7 +243,7 @@ def describe_drug(query: str) -> DrugChecks | None:
     checks, asking = checks_of_study(query, rule_book().rules), rules_on_result(query)
     if checks is not None or asking:
         rules = asking.union(*(checks or {}).values())
-        read_as = "a test: its orders, and the rules that ask its result" if checks else "a result that rules ask"
+        read_as = "a test: its orders, and the rules that use its result" if checks else "a test result that rules use"
         return DrugChecks(read_as, (), rules, ())
     class_name, codes = _class_of(query)
     if not codes:

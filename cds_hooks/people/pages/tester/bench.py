@@ -319,7 +319,7 @@ class Bench:
         try:
             fields.request = await asyncio.to_thread(self._request, entry)
         except _BAD as error:
-            raise UnusableForm("A part of the chart or of a draft is not of the form that FHIR gives it.") from error
+            raise UnusableForm("A part of the chart or of a draft is not valid FHIR.") from error
         self.carried.exchange, self.carried.feedback = None, []
 
     def _request(self, entry: Entry) -> str:

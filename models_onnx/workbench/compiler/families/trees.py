@@ -55,11 +55,11 @@ class Tree:
         if len(inner) and not (self.feature[inner].min() >= 0 and self.feature[inner].max() < features):
             raise CompileRefused(f"a tree of the file asks about an input beyond its {features}: the file is damaged")
         if not np.isfinite(self.value[self.feature == LEAF]).all() or np.isnan(self.threshold[inner]).any():
-            raise CompileRefused("a tree of the file has a value that is no number: the file is damaged")
+            raise CompileRefused("a tree of the file has a value that is not a number: the file is damaged")
         children = np.concatenate([self.left[inner], self.right[inner]])
         is_tree = len(children) == len(set(children.tolist())) and 0 not in children
         if not is_tree or (len(children) and not 0 < children.min() <= children.max() < len(self.feature)):
-            raise CompileRefused("the nodes of a tree of the file are no tree: the file is damaged")
+            raise CompileRefused("the nodes of a tree of the file do not form a tree: the file is damaged")
 
     def height(self, node: int = 0) -> int:
         """Return the number of questions on the longest path below this node."""

@@ -107,7 +107,7 @@ class Network:
             )
         if not np.isfinite(answer).all() or (scale == "probability" and not ((answer >= 0) & (answer <= 1)).all()):
             raise CompileRefused(
-                f"{source.name} gives numbers outside 0 to 1, which are no probabilities; where they are log odds, "
+                f"{source.name} gives numbers outside 0 to 1, which are not probabilities; where they are log odds, "
                 "declare answer='log odds'"
             )
         network = replace(network, columns=answer.size // 2)

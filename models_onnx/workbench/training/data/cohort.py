@@ -105,7 +105,7 @@ def read_csv(path: Path, how: dict[str, Any]) -> pd.DataFrame:
         header = top(nrows=1).iloc[0].dropna().tolist()
         if header and (not header[0].isprintable() or header[0].startswith(("{", "[", "PK"))):
             raise TrainingRefused(
-                f"{path.name} is no CSV file: a table is read from text with commas between its cells"
+                f"{path.name} is not a CSV file: a table is read from text with commas between its cells"
             )
         if len(header) == 1 and (separator := next((mark for mark in ";\t|" if mark in header[0]), None)):
             raise TrainingRefused(

@@ -59,17 +59,17 @@ def test_a_token_is_used_only_for_this_patient_and_with_a_server() -> None:
     for changed, text, member in (
         (
             {"token_type": "Basic"},
-            "`fhirAuthorization.token_type` must be `Bearer`; another type came. Nothing was computed.",
+            "`fhirAuthorization.token_type` must be `Bearer`; received another type. Nothing was computed.",
             "token_type",
         ),
         (
             {"access_token": " "},
-            "`fhirAuthorization.access_token` is required; it came blank. Nothing was computed.",
+            "`fhirAuthorization.access_token` is required; received blank text. Nothing was computed.",
             "access_token",
         ),
         (
             {"patient": "Patient/p2"},
-            "`fhirAuthorization.patient` must be the patient of `context.patientId`; another one came. "
+            "`fhirAuthorization.patient` must be the patient of `context.patientId`; received another one. "
             "Nothing was computed.",
             "patient",
         ),

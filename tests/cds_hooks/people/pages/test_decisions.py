@@ -1,6 +1,7 @@
 """The list of decisions and the page of one, over the real app."""
 
 import json
+import re
 import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
@@ -184,6 +185,11 @@ async def test_the_values_behind_a_card_are_shown_over_time_and_an_unreadable_ch
         page = (await calls.get(f"/explain/{made['id']}")).text
         assert "The values behind it, over time" in page
         assert "25 → 20" in page.replace("25 → 22 → 20", "25 → 20")
+        computed = await decided(calls, "planning-talk", "naproxen-heart-failure")
+        rows = re.findall(
+            r'rowheader">(\w+) <small class="soft">', (await calls.get(f"/explain/{computed['id']}")).text
+        )
+        assert rows == ["Creatinine"], "an eGFR that is worked out from a creatinine has no course of its own"
         with closing(sqlite3.connect(tmp_path / record_in(tmp_path).rpartition("/")[2])) as record:
             record.execute("DROP TRIGGER IF EXISTS charts_refuse_update")
             record.execute("UPDATE charts SET content = x'00'")

@@ -29,7 +29,7 @@ ROLES = (
 async def test_each_example_of_the_gallery_shows_its_card_on_the_next_day_too(tmp_path: Path) -> None:
     summaries = {
         "order": "Metformin is contraindicated",
-        "risk": "Planning ahead: this estimate is higher",
+        "risk": "Planning ahead: 5-year outlook worse",
         "interaction": "NSAID with lisinopril and furosemide",
         "gene": "New: SLCO1B1",
         "vaccines": "2 vaccines are due",

@@ -107,5 +107,5 @@ def test_what_cannot_be_trusted_is_said_in_a_sentence_before_anything_is_served(
         text=True,
     )
     assert done.returncode == 1
-    assert done.stderr.startswith("A signature or key file cannot be used: keys.json is no file of")
+    assert done.stderr.startswith("A signature or key file cannot be used: keys.json is not a file of")
     assert "Traceback" not in done.stderr

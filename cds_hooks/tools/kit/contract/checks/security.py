@@ -108,7 +108,7 @@ def _parts(service: Service) -> tuple[dict[str, Any], dict[str, Any], str]:
     _needs_token(service)
     words = service.connection.bearer(service.path).split(".")
     if len(words) != 3:
-        raise NotTested("the token that was given is no JWT")
+        raise NotTested("the token that was given is not a JWT")
     header, claims = (json.loads(base64.urlsafe_b64decode(f"{word}===")) for word in words[:2])
     return header, claims, words[2]
 
