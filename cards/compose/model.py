@@ -16,7 +16,7 @@ from cards.text import escape, with_unit_signs
 from fhir.mapping.features.feature import FeatureValue, FeatureVector, Missing, charted_number
 from fhir.mapping.features.patient import Age
 from fhir.record.refusals import Refusal
-from models_onnx.artifact.manifest import Manifest
+from models_onnx.artifact.manifest import DAYS_PER_YEAR, Manifest
 from models_onnx.serving.runtime import FACTORS_SHOWN, Prediction, marks
 
 DRIVER_SHARE: Final = 0.15
@@ -315,7 +315,8 @@ def _extension(
         Factor(value.feature.name, value.value, value.feature.unit, value.effective, value.source, contribution)
         for value, contribution in known_values
     )
-    missing = tuple(gap.feature.name for gap in vector.missing)
+    missing, outcome = tuple(gap.feature.name for gap in vector.missing), manifest.outcome
+    days = outcome.horizon_days or outcome.horizon_years * DAYS_PER_YEAR
     return CardExtension(
         finding=finding_of_estimate(
             manifest.id,
@@ -325,6 +326,7 @@ def _extension(
             is_risk=True,
             band=repr(prediction.observed_rate),  # its range: the bin of the reference cohort
             missing=missing,
+            horizon_days=days if days < DAYS_PER_YEAR else None,
             **_raising(factors),
         ),
         model={"id": manifest.id, "version": manifest.version, "sha256": manifest.file.sha256},

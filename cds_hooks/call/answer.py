@@ -5,8 +5,8 @@ request comes from (`Source`) and in what happens to the answer (`Sink`). docs/a
 files behind them.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from functools import partial
+from collections.abc import Iterable, Sequence
+from functools import cache, partial
 from hashlib import sha256
 from itertools import count
 from time import time_ns
@@ -177,8 +177,6 @@ class Selected(Struct, frozen=True):
     cards: Sequence[Card]
     silences: list[WhyNot]
     """Every reason why something is not said."""
-    withheld: Mapping[str, int]
-    """By the uuid of a card or suggestion, or the key of a rule's finding, the place of its reason in `silences`."""
     worklist: Sequence[WorklistEntry]
     units: tuple[str, ...]
     system_actions: Sequence[Action] = ()
@@ -341,7 +339,7 @@ async def advise(call: Call, understood: Understood) -> Advised:
         if not isinstance(failure, HookError):
             log_failure("advisor failed", failure, call.decision_id, name)
     advice = Advice.joined(advice_by_advisor)
-    return Advised(understood, replace(advice, cards=checked.by_harm(advice.cards)), checked, config)
+    return Advised(understood, advice, checked, config)
 
 
 async def _find(call: Call, advisor: Advisor, service_input: ServiceInput) -> Advice:
@@ -392,10 +390,12 @@ def checked_call(call: Call, understood: Understood) -> CheckedCall:
         named_units=named_units(record),
         is_trial=call.is_trial,
         roles=understood.roles,
-        shared=components.restraint.shared,
+        needs_approval=components.restraint.needs_approval,
+        rest_days=components.restraint.rest_days,
+        budgets=components.restraint.budgets,
         recall=PatientMemory
         if call.is_trial
-        else partial(components.restraint.memory.of_patient, call.client.name, record.patient_id),
+        else cache(partial(components.restraint.memory.of_patient, call.client.name, record.patient_id)),
     )
 
 
@@ -438,9 +438,10 @@ async def hold_back(call: Call, advised: Advised) -> Selected:
     """Return the cards that are shown now, with a reason for each that is not."""
     advice, checked = advised.advice, advised.checked
     unread = advised.understood.unread(call.service.advisors)
-    chosen = await call.components.restraint.choose(advice.cards, checked)
+    cards = await call.components.restraint.choose(advice.cards, checked)
     call.stages.end("decide")
-    silences = advice.silences + chosen.silences + unread
+    reasons = [reason for reason in dict.fromkeys(checked.withheld.values()) if reason not in advice.silences]
+    silences = advice.silences + reasons + unread
     actions = advice.system_actions
     if actions and checked.silent is not None:
         silences = [*silences, WhyNot("systemActions", SILENT_MODE, checked.silent)]
@@ -449,20 +450,12 @@ async def hold_back(call: Call, advised: Advised) -> Selected:
         silences, actions = [*silences, withheld], []
     return Selected(
         advised=advised,
-        cards=chosen.cards,
+        cards=cards,
         silences=silences,
-        withheld=_places(checked.answered, silences)
-        | {uuid: len(advice.silences) + position for uuid, position in chosen.withheld.items()},
-        worklist=advice.worklist + chosen.worklist,
+        worklist=advice.worklist + checked.worklist,
         units=checked.recorded_units,
         system_actions=actions,
     )
-
-
-def _places(answered: Mapping[str, WhyNot], silences: Sequence[WhyNot]) -> dict[str, int]:
-    """Return by the key of each finding that was answered before the place of its reason."""
-    places = {id(silence): position for position, silence in enumerate(silences)} if answered else {}
-    return {key: places[id(silence)] for key, silence in answered.items() if id(silence) in places}
 
 
 def write(call: Call, selected: Selected) -> Answered:
@@ -530,7 +523,7 @@ def _decision(call: Call, selected: Selected, response: bytes) -> Decision:
         timings=call.stages.milliseconds,
         config=advised.config,
         units=selected.units,
-        withheld=selected.withheld or None,
+        withheld={key: selected.silences.index(reason) for key, reason in advised.checked.withheld.items()} or None,
         groups=(understood.groups or ()) if advice.scores is not None else (),
         chart=chart.hash.hex() if chart is not None and not is_recorded else "",
         trace=call.trace.recorded if call.trace is not None else None,

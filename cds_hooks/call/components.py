@@ -14,7 +14,6 @@ from cds_hooks.call.protocol.visit_memory import VisitMemory
 from cds_hooks.call.security import Trust
 from cds_hooks.call.services import Service
 from cds_hooks.call.services._model import Predict, Predictor, SiteThresholds, site_thresholds
-from cds_hooks.call.trusted_models import AbsentModel
 from cds_hooks.evidence.storage.content import UserNames, open_user_names
 from cds_hooks.evidence.storage.decision import DecisionLog
 from cds_hooks.evidence.storage.opening import open_decision_log
@@ -23,8 +22,6 @@ from cds_hooks.people.governance.releases import Releases
 from cds_hooks.settings import Settings
 from cds_hooks.telemetry.metrics import Metrics
 from cds_hooks.telemetry.tracing import Tracing, open_tracing
-
-_YEAR_DAYS = 365.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +77,6 @@ def open_components(
         now=configured.clock,
         rest_days=configured.shown_rest_days,
         database_url=configured.database_url,
-        horizons=_horizon_days(services),
     )
     return ServerComponents(
         configured,
@@ -98,10 +94,3 @@ def open_components(
         open_tracing(configured),
         services,
     )
-
-
-def _horizon_days(services: dict[str, Service]) -> dict[str, float]:
-    """Over how many days each model looks ahead, by its id."""
-    loaded = (model for service in services.values() for model in service.models if not isinstance(model, AbsentModel))
-    outcomes = {model.manifest.id: model.manifest.outcome for model in loaded}
-    return {name: outcome.horizon_days or outcome.horizon_years * _YEAR_DAYS for name, outcome in outcomes.items()}

@@ -12,7 +12,7 @@ import pytest
 
 from cards.card import Card, Indicator, Source
 from cards.rules.engine.governance import SiteRules, Switch, all_rule_versions
-from cds_hooks.call.hold_back.checks import CheckedCall, Shared, choose_cards
+from cds_hooks.call.hold_back.checks import CheckedCall, choose_cards
 from cds_hooks.call.hold_back.sent_cards import Caller
 from cds_hooks.call.hold_back.visit import CardNotes
 from cds_hooks.people.governance.approvals import ApprovalBook
@@ -55,10 +55,11 @@ def _in_a_process_of_its_own(asked: Callable[..., None], *arguments: Path) -> No
 def _held(site: SiteRules, *names: str, patient: str = "p1", indicator: Indicator = "info") -> list[str]:
     """The reasons against a card behind a trust file."""
     caller = Caller("ehr", patient, "fall-risk", "patient-view")
-    shared = Shared(needs_approval=True)
-    call = CheckedCall(caller, 1_795_000_000.0, site=site, notes={"c1": CardNotes(packages=names)}, shared=shared)
+    notes = {"c1": CardNotes(packages=names)}
+    call = CheckedCall(caller, 1_795_000_000.0, site=site, notes=notes, needs_approval=True)
     card = Card(uuid="c1", summary="A sentence.", indicator=indicator, source=Source(label="x"))
-    return [silence.reason for silence in asyncio.run(choose_cards([card], call)).silences]
+    asyncio.run(choose_cards([card], call))
+    return [silence.reason for silence in call.withheld.values()]
 
 
 def _two_people_approve(folder: Path, record: Path) -> None:
@@ -79,7 +80,7 @@ def _two_people_approve(folder: Path, record: Path) -> None:
     (folder / "st_marys_cds" / "sleep.py").write_text('"""Changed."""\n')
     use_packages([NAME])
     assert _held(book.in_force(SiteRules()), NAME) == ["shadow"]
-    site = SiteRules(switches={RULE: (Switch(RULE, "not on our wards", off=True),)})
+    site = SiteRules(switches={RULE: (Switch(rule=RULE, note="not on our wards", off=True),)})
     assert "switched-off" in _held(site, NAME)
 
 

@@ -8,9 +8,9 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import date
 from functools import cache
 from itertools import chain
-from typing import ClassVar, Final, Literal, TypeAlias
+from typing import Annotated, ClassVar, Final, Literal, TypeAlias
 
-from msgspec import Struct, field
+from msgspec import Meta, Struct, field
 
 from cards.card import SEVERITY, Indicator
 from cards.rules.engine.finding import RuleFinding
@@ -49,19 +49,24 @@ class Approval(Struct, frozen=True):
     note: str = ""
 
 
-class Switch(Struct, frozen=True):
-    """What a site takes away from a rule, for some clients and units or for all.
+Named: TypeAlias = Annotated[str, Meta(min_length=1)]
+"""A name, or a sentence, that a site's rules file has to give."""
+
+
+class Switch(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a site takes away from a rule, or from each rule of a family, for some clients and units or for all.
 
     `off` silences the whole rule, `speak_from` what is quieter, `bands_off` these bands unless they are critical.
     """
 
-    rule: str
-    note: str
+    note: Named
+    rule: str = ""
+    family: str = ""
     off: bool = False
-    speak_from: Indicator | None = None
-    bands_off: frozenset[str] = frozenset()
-    clients: frozenset[str] = frozenset()
-    units: frozenset[str] = frozenset()
+    speak_from: Literal["warning", "critical"] | None = None
+    bands_off: frozenset[Named] = frozenset()
+    clients: frozenset[Named] = frozenset()
+    units: frozenset[Named] = frozenset()
 
     def holds_for(self, client: str, units: Collection[str]) -> bool:
         """Whether a call of this client from one of these units is meant."""
@@ -77,7 +82,7 @@ class Switch(Struct, frozen=True):
         return quieter or finding.band in self.bands_off
 
 
-class Budget(Struct, frozen=True):
+class Budget(Struct, frozen=True, forbid_unknown_fields=True):
     """The most cards that each client, a care unit or each user is shown in a day (UTC) or in one call.
 
     Critical cards are neither counted nor withheld. `names` are the clients that it is for (empty: each one), or the
@@ -85,10 +90,10 @@ class Budget(Struct, frozen=True):
     """
 
     of: Literal["client", "unit", "user"]
-    note: str
-    cards_per_day: int | None = None
-    cards_per_call: int | None = None
-    names: frozenset[str] = frozenset()
+    note: Named
+    cards_per_day: Annotated[int, Meta(ge=0, le=100_000)] | None = None
+    cards_per_call: Annotated[int, Meta(ge=0, le=100)] | None = None
+    names: frozenset[Named] = frozenset()
 
     @property
     def words(self) -> str:

@@ -9,7 +9,6 @@ check after the other about all cards that are left. The first reason counts. Wh
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cache, partial
-from time import time
 from typing import Final, Literal
 
 from msgspec import Struct, field
@@ -66,25 +65,11 @@ OVERRIDDEN_BEFORE: Final = "Overridden by a colleague"
 _LONGEST_REASON: Final = 120
 
 
-class Shared(Struct):
-    """What the checks of one server share between its calls."""
-
-    now: Callable[[], float] = time
-    """Epoch seconds by the clock of the calls."""
-    needs_approval: bool = False
-    """Whether a rule shows its findings only in a version that two people have approved."""
-    rest_days: float = REST_DAYS
-    """For so many days a card that nobody answered is suppressed; with 0 it is shown at each opening."""
-    horizons: Mapping[str, float] = field(default_factory=dict)
-    """Over how many days each model looks ahead, by its id."""
-    budgets: Budgets = field(default_factory=Budgets)
-
-
 class CheckedCall(Struct):
     """What the checks of one call are told; `released` and `site` are the acts and the rules file of its beginning.
 
     `as_of` is in epoch seconds. `units` gives the patient's care units. `silent` says why this caller is shown nothing.
-    `answered` takes in the findings that were answered before, `notes` has what advisors say of their cards, by uuid.
+    `notes` has what advisors say of their cards, by uuid.
     """
 
     caller: Caller
@@ -94,7 +79,8 @@ class CheckedCall(Struct):
     units: Callable[[], Collection[str]] = tuple
     silent: str | None = None
     notes: dict[str, CardNotes] = field(default_factory=dict)
-    answered: dict[str, WhyNot] = field(default_factory=dict)
+    withheld: dict[str, WhyNot] = field(default_factory=dict)
+    """Why something is not shown: by the uuid of a card or suggestion, or the key of a finding that was answered."""
     worklist: list[WorklistEntry] = field(default_factory=list)
     """What is kept for another moment in place of a card."""
     user: Callable[[], str] = str
@@ -111,10 +97,13 @@ class CheckedCall(Struct):
     """What the user works as; empty where that is not known."""
     is_trial: bool = False
     """Whether the call is a trial: it takes no place of a budget."""
-    shared: Shared = field(default_factory=Shared)
+    needs_approval: bool = False
+    """Whether a rule shows its findings only in a version that two people have approved."""
+    rest_days: float = REST_DAYS
+    """For so many days a card that nobody answered is suppressed; with 0 it is shown at each opening."""
+    budgets: Budgets = field(default_factory=Budgets)
     recall: Callable[[], PatientMemory] = PatientMemory
-    """Reads what is remembered of the patient; asked once, where a check wants to know."""
-    recalled: PatientMemory | None = None
+    """Gives what is remembered of the patient; asked where a check wants to know."""
 
     def add_cards(
         self,
@@ -130,10 +119,6 @@ class CheckedCall(Struct):
             noted = notes.get(card.uuid, CardNotes())
             rank_of_card = rank if noted.rank is None else noted.rank
             self.notes[card.uuid] = replace(noted, advisor=advisor, packages=packages, rank=rank_of_card)
-
-    def by_harm(self, cards: Sequence[Card]) -> list[Card]:
-        """Return the cards of an opening with that first whose miss does the most harm; at other hooks as they came."""
-        return by_harm(cards, self.notes_of) if self.caller.hook == PATIENT_VIEW else list(cards)
 
     def notes_of(self, card: Card) -> CardNotes:
         """Return what its advisor says of a card."""
@@ -163,13 +148,6 @@ class CheckedCall(Struct):
         """The patient's care units by their names, and by those under which one has a budget."""
         budgeted = {name for budget in self.site.budgets if budget.of == "unit" for name in budget.names}
         return tuple(sorted({*self.named_units, *(budgeted.intersection(self.units()) if budgeted else ())}))
-
-    @property
-    def memory(self) -> PatientMemory:
-        """What was shown and answered about the patient before this call."""
-        if self.recalled is None:
-            self.recalled = self.recall()
-        return self.recalled
 
 
 # What people, a server or a monitor decided: switched off, shadow, canary, silent mode.
@@ -201,7 +179,7 @@ def check_released(finding: RuleFinding, call: CheckedCall) -> WhyNot | None:
     for switch in call.site.switches.get(finding.rule, ()):
         if switch.holds_for(caller.client, call.units()) and switch.silences(finding):
             return _about_rule(finding, SWITCHED_OFF, f"this site has switched it off: {switch.note}")
-    if version is None or not call.shared.needs_approval or call.site.is_approved(finding.rule, version.digest):
+    if version is None or not call.needs_approval or call.site.is_approved(finding.rule, version.digest):
         return None  # what is no rule needs no approval: that a drug is not covered
     was = call.site.approvals.get(finding.rule)
     why = "only another version of it is approved here" if was else "it is not approved here"
@@ -272,11 +250,11 @@ async def check_of_packages(card: Card, call: CheckedCall) -> WhyNot | None:
 
 
 def check_acknowledged(finding: RuleFinding, call: CheckedCall) -> WhyNot | None:
-    """Return why the finding is not shown again: a clinician overrode it. It is noted in `call.answered`.
+    """Return why the finding is not shown again: a clinician overrode it. It is noted in `call.withheld`.
 
     A critical finding rests only for the user who overrode it, and for that draft; the next reader is told.
     """
-    for override in call.memory.overrides(finding):
+    for override in call.recall().overrides(finding):
         days = call.site.days_of(all_rule_versions()[finding.rule].rule, finding.indicator)
         if not 0 <= call.as_of - override.at <= days * _DAY_SECONDS:
             continue
@@ -289,7 +267,7 @@ def check_acknowledged(finding: RuleFinding, call: CheckedCall) -> WhyNot | None
         lately = "the last day" if days == 1 else f"the last {days} days"
         text = f"it was answered with “{override.reason}” in {lately}, and its facts have not become worse."
         silence = _about_rule(finding, ACKNOWLEDGED, text)
-        call.answered[finding_key(finding)] = silence
+        call.withheld[finding_key(finding)] = silence
         return silence
     return None
 
@@ -308,8 +286,7 @@ async def check_shown_before(card: Card, call: CheckedCall) -> WhyNot | None:
     finding = card.own_extension.finding
     if finding is None:
         return None
-    shared = call.shared
-    suppressed = suppression(card, finding, call.memory, shared.now(), shared.rest_days, shared.horizons)
+    suppressed = suppression(card, finding, call.recall(), call.as_of, call.rest_days)
     if suppressed is None:
         return None
     before, end = suppressed
@@ -352,7 +329,7 @@ async def choose_at_visit(cards: Sequence[Card], call: CheckedCall) -> dict[str,
         text = "One card for each discharge: another one is shown."
         return {card.uuid: WhyNot(finding.subject, SAID_ONCE, text) for card, finding in follow_ups[1:]}
     abouts = {finding.about for card in cards if (finding := card.own_extension.finding) is not None}
-    most = max(0, MOST_CARDS - call.memory.others_recently(call.caller.service, abouts, call.shared.now()))
+    most = max(0, MOST_CARDS - call.recall().others_recently(call.caller.service, abouts, call.as_of))
     shown = choose_for_visit(cards, call.notes_of, most)
     because = "more important cards are shown at this opening"
     return {card.uuid: shown.get(card.uuid) or _waits(card, call, because) for card in cards}
@@ -416,7 +393,7 @@ def check_accepted_suggestion(suggestion: Suggestion, card: Card, call: CheckedC
 
 def _accepted_lately(card: Card, call: CheckedCall) -> list[tuple[Event, Accepted]]:
     """Return what was accepted within the hour about this patient; nothing for a card that is not held back for it."""
-    return [] if card.indicator == "critical" else call.memory.accepted_lately(call.shared.now())
+    return [] if card.indicator == "critical" else call.recall().accepted_lately(call.as_of)
 
 
 def _draft(extension: CardExtension) -> frozenset[str]:
@@ -431,7 +408,7 @@ async def choose_within_budgets(cards: Sequence[Card], call: CheckedCall) -> dic
     chosen: dict[str, WhyNot | Card] = {}
     if not call.site.budgets:
         return chosen
-    exhausted = partial(call.shared.budgets.exhausted, call.site.budgets, call.caller.client, call.user, call.units)
+    exhausted = partial(call.budgets.exhausted, call.site.budgets, call.caller.client, call.user, call.units)
     counted = [card for card in cards if card.indicator != "critical"]
     for place, card in enumerate(sorted(counted, key=lambda card: -SEVERITY[card.indicator])):
         budget = await exhausted(place - len(chosen), is_trial=call.is_trial)
@@ -636,68 +613,54 @@ WITHHELD: Final = frozenset(code for check in CHECKS if check.hides_findings for
 """Those of them for which something was found and is not shown."""
 
 
-class Chosen(Struct):
-    """The cards to show, and what became of the others.
-
-    `withheld` has, by the uuid of a card or suggestion, the place in `silences` of the reason why it is not shown; of
-    those checks that a replay does not ask again.
-    """
-
-    cards: list[Card] = []
-    silences: list[WhyNot] = []
-    worklist: list[WorklistEntry] = []
-    withheld: dict[str, int] = {}
-
-    def withhold(self, uuid: str, silence: WhyNot) -> None:
-        """Note why the card or suggestion of this uuid is not shown; the same reason is one entry."""
-        if silence not in self.silences:
-            self.silences.append(silence)
-        self.withheld[uuid] = self.silences.index(silence)
-
-
 def check_findings(call: CheckedCall, checks: Sequence[Check] = CHECKS) -> SuppressionCheck:
     """Return what gives the first reason why a finding of a medication rule is not shown in this call."""
     asked = [check.finding for check in checks if check.finding is not None]
     return lambda finding: next(filter(None, (ask(finding, call) for ask in asked)), None)
 
 
-async def choose_cards(cards: Sequence[Card], call: CheckedCall, checks: Sequence[Check] = CHECKS) -> Chosen:
-    """Return the cards to show now, and the reason against each of the others."""
-    chosen = Chosen(list(cards), worklist=call.worklist)
+async def choose_cards(cards: Sequence[Card], call: CheckedCall, checks: Sequence[Check] = CHECKS) -> list[Card]:
+    """Return the cards to show now; `call` takes in why the others are not shown, and what is kept for the worklist.
+
+    At an opening that card comes first whose miss does the most harm.
+    """
+    shown = by_harm(cards, call.notes_of) if call.caller.hook == PATIENT_VIEW else list(cards)
     for check in checks:
-        if not chosen.cards:
-            break
-        await _ask(check, chosen, call)
-    return chosen
+        if shown:
+            shown = await _ask(check, shown, call)
+    return [_with_colleague(card, call) for card in shown] if call.colleague_answers else shown
 
 
-async def _ask(check: Check, chosen: Chosen, call: CheckedCall) -> None:
-    """Take the cards and suggestions that this check holds back out of `chosen`, with their reasons."""
-    passed_cards: dict[str, Card] = {}
-    choices = await check.choose(chosen.cards, call) if check.choose is not None else {}
-    for card in chosen.cards:
+async def _ask(check: Check, cards: Sequence[Card], call: CheckedCall) -> list[Card]:
+    """Return the cards without what this check holds back, which goes into `call.withheld`."""
+    passed: list[Card] = []
+    choices = await check.choose(cards, call) if check.choose is not None else {}
+    for card in cards:
         choice = await check.card(card, call) if check.card is not None else choices.get(card.uuid)
-        card, silence = (choice, None) if isinstance(choice, Card) else (card, choice)
-        if silence is None:
-            passed_cards[card.uuid] = _offered(check, card, call, chosen) if check.suggestion is not None else card
+        if isinstance(choice, WhyNot):
+            call.withheld[card.uuid] = choice
         else:
-            chosen.withhold(card.uuid, silence)
-    chosen.cards = [passed_cards[card.uuid] for card in chosen.cards if card.uuid in passed_cards]
+            form = choice or card
+            passed.append(form if check.suggestion is None else _offered(check, form, call))
+    return passed
 
 
-def _offered(check: Check, card: Card, call: CheckedCall, chosen: Chosen) -> Card:
+def _offered(check: Check, card: Card, call: CheckedCall) -> Card:
     """Return the card with those of its suggestions that the check lets through."""
     assert check.suggestion is not None  # noqa: S101 - `_ask` has looked
-    offered, sentences = [], dict[str, None]()
-    for suggestion in card.suggestions:
-        silence = check.suggestion(suggestion, card, call)
-        if silence is None:
-            offered.append(suggestion)
-        else:
-            chosen.withhold(suggestion.uuid, silence)
-            sentences[silence.text] = None
-    card = with_sentences(card, sentences) if check.is_said_on_card else card
-    return card if len(offered) == len(card.suggestions) else with_suggestions(card, offered)
+    asked = {suggestion.uuid: check.suggestion(suggestion, card, call) for suggestion in card.suggestions}
+    reasons = {uuid: reason for uuid, reason in asked.items() if reason is not None}
+    call.withheld |= reasons
+    if check.is_said_on_card:
+        card = with_sentences(card, dict.fromkeys(reason.text for reason in reasons.values()))
+    return without_suggestions(card, reasons)
+
+
+def _with_colleague(card: Card, call: CheckedCall) -> Card:
+    """Return the card with what a colleague answered to the same critical finding."""
+    keys = (card.uuid, *(finding.rule for finding in card.own_extension.findings))
+    sentences = dict.fromkeys(call.colleague_answers[key] for key in keys if key in call.colleague_answers)
+    return with_sentences(card, sentences) if card.indicator == "critical" else card
 
 
 def with_sentences(card: Card, sentences: Iterable[str]) -> Card:
@@ -705,7 +668,9 @@ def with_sentences(card: Card, sentences: Iterable[str]) -> Card:
     return replace(card, detail="\n\n".join(filter(None, (card.detail, *sentences)))) if sentences else card
 
 
-def with_suggestions(card: Card, suggestions: Sequence[Suggestion]) -> Card:
-    """Return the card with these of its suggestions; without any it has no selection behaviour either (CARD-13)."""
-    behavior = card.selection_behavior if suggestions else None
-    return replace(card, suggestions=tuple(suggestions), selection_behavior=behavior)
+def without_suggestions(card: Card, uuids: Collection[str]) -> Card:
+    """Return the card without these of its suggestions; without any it has no selection behaviour either (CARD-13)."""
+    offered = tuple(suggestion for suggestion in card.suggestions if suggestion.uuid not in uuids)
+    if len(offered) == len(card.suggestions):
+        return card
+    return replace(card, suggestions=offered, selection_behavior=card.selection_behavior if offered else None)

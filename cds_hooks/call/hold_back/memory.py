@@ -18,7 +18,7 @@ What became worse is shown again. Beside that, of cards about a patient as a who
 """
 
 import sqlite3
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable
 from threading import Lock
 from time import time
 from typing import ClassVar, Final
@@ -40,7 +40,7 @@ from cds_hooks.telemetry.logs import log
 _LONGEST_ID: Final = 200
 """Nothing is remembered of a patient with a longer id; FHIR allows 64 characters."""
 _LONGEST_DAYS: Final = 365
-"""So far back an event can count: the largest number of days that rules.schema.json lets a site set."""
+"""So far back an event can count: as long as a rules file lets an answer count (site_file.py)."""
 TEST_DAYS: Final = 90
 """In so many days a patient is offered the same test once; the project's own choice."""
 MOST_CARDS: Final = 3
@@ -290,21 +290,15 @@ _NEEDS_MORE: Final = "need-more-info"
 
 
 def suppression(
-    card: Card,
-    finding: Finding,
-    memory: PatientMemory,
-    now: float,
-    rest_days: float,
-    horizons: Mapping[str, float],
+    card: Card, finding: Finding, memory: PatientMemory, now: float, rest_days: float
 ) -> tuple[Event, float] | None:
     """Return how the finding was shown or answered before and until when it is suppressed; None where it is shown.
 
-    `now` is in epoch seconds. With 0 `rest_days` a card that nobody answered is shown at each opening. `horizons` has
-    the days over which each model looks ahead, by its id.
+    `now` is in epoch seconds. With 0 `rest_days` a card that nobody answered is shown at each opening.
     """
     answer = memory.answer(finding, now)
     if answer is not None:
-        until = answer.at + _answer_days(answer, finding, horizons) * _DAY_SECONDS
+        until = answer.at + _answer_days(answer, finding) * _DAY_SECONDS
         if now <= until and not _is_shown_again(finding, answer):
             return answer, until
     first = memory.first_shown(finding, now, rest_days)
@@ -316,14 +310,14 @@ def suppression(
     return (first, until) if since < now <= until else None
 
 
-def _answer_days(answer: Event, finding: Finding, horizons: Mapping[str, float]) -> float:
+def _answer_days(answer: Event, finding: Finding) -> float:
     """Return for how many days this answer silences the finding."""
     if finding.repeat == "one-follow-up":
         return DISCHARGE_DAYS
     if answer.is_of_list and answer.how in OF_ONE_FINDING:
         return _SHOWN_AGAIN_DAYS
     days = float(PERIOD_DAYS.get(answer.how, OTHER_DAYS))
-    return min(days, horizons.get(finding.subject, days)) if answer.how == _COMPLETED else days
+    return min(days, finding.horizon_days or days) if answer.how == _COMPLETED else days
 
 
 def _is_shown_again(finding: Finding, answer: Event) -> bool:

@@ -4,7 +4,7 @@ What clinicians answered and what was shown is read from the views of the record
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
@@ -19,16 +19,7 @@ from cards.rules.engine.governance import (
     all_rule_versions,
 )
 from cds_hooks.call.hold_back.budgets import Budgets
-from cds_hooks.call.hold_back.checks import (
-    CHECKS,
-    Check,
-    CheckedCall,
-    Chosen,
-    Shared,
-    check_findings,
-    choose_cards,
-    with_sentences,
-)
+from cds_hooks.call.hold_back.checks import CHECKS, Check, CheckedCall, check_findings, choose_cards
 from cds_hooks.call.hold_back.memory import REST_DAYS, Memory
 from cds_hooks.call.hold_back.sent_cards import answers_to, shown_events
 from cds_hooks.call.hold_back.site_file import RulesFileError, read_rules_file
@@ -71,22 +62,23 @@ class Restraint:
         now: Callable[[], float] = time,
         rest_days: float = REST_DAYS,
         database_url: str = "",
-        horizons: Mapping[str, float] | None = None,
     ) -> None:
         """RulesFileError where there is a file and it cannot be used; later a bad one changes nothing.
 
         Where approval is needed, only what two people have approved counts, which `approvals` knows. `now` gives epoch
-        seconds by the clock of the calls. `rest_days` and `horizons`: see `Shared`; `database_url` is that of the
-        record, beside which the places of budgets are.
+        seconds by the clock of the calls. `rest_days`: see `CheckedCall`; `database_url` is that of the record, beside
+        which the places of budgets are.
         """
         self._file = file
-        self._needs_approval = needs_approval
+        self.needs_approval = needs_approval
+        """Whether a rule shows its findings only in a version that two people have approved."""
+        self.rest_days = rest_days
+        """For so many days a card that nobody answered is suppressed."""
         self._clock = clock
         self.budgets = Budgets(database_url, now)
         """The budgets of clients, care units and users."""
         self.checks: Sequence[Check] = CHECKS
         """Every check that can hold a card back."""
-        self.shared = Shared(now, needs_approval, rest_days, horizons or {}, self.budgets)
         self.memory = Memory()
         """What was shown and answered about each patient."""
         self._newest: dict[str, int] = {}
@@ -102,16 +94,13 @@ class Restraint:
         """Return what says of a finding why it is not shown in this call."""
         return check_findings(call, self.checks)
 
-    async def choose(self, cards: Sequence[Card], call: CheckedCall) -> Chosen:
-        """Return the cards to show now, and the reason against each of the others."""
-        chosen = await choose_cards(cards, call, self.checks)
-        if call.colleague_answers:
-            chosen.cards = [_with_colleague(card, call) for card in chosen.cards]
-        return chosen
+    async def choose(self, cards: Sequence[Card], call: CheckedCall) -> list[Card]:
+        """Return the cards to show now; `call` takes in the reasons against the others."""
+        return await choose_cards(cards, call, self.checks)
 
     def approval_counts(self) -> dict[str, int] | None:
         """How many rules show their findings here and how many run in shadow; None where no approval is needed."""
-        if not self._needs_approval:
+        if not self.needs_approval:
             return None
         versions = all_rule_versions()
         waiting = len(self.site.not_approved(versions))
@@ -177,7 +166,7 @@ class Restraint:
             if stamp != self._stamp:
                 self._stamp = stamp
                 self._take(self._file)
-        return self._signed() if self._needs_approval else self._typed
+        return self._signed() if self.needs_approval else self._typed
 
     def _signed(self) -> SiteRules:
         """Return what the file says, with the approvals of two people."""
@@ -194,13 +183,6 @@ class Restraint:
             log().error("rules file refused, the last good one stays", count=len(error.problems))
         else:
             log().info("rules file read again", count=len(self._typed.switches))
-
-
-def _with_colleague(card: Card, call: CheckedCall) -> Card:
-    """Return the card with what a colleague answered to the same critical finding."""
-    keys = (card.uuid, *(finding.rule for finding in card.own_extension.findings))
-    sentences = dict.fromkeys(call.colleague_answers[key] for key in keys if key in call.colleague_answers)
-    return with_sentences(card, sentences) if card.indicator == "critical" else card
 
 
 def _stamp(file: Path | None) -> tuple[int, int] | None:

@@ -74,20 +74,18 @@ def _newest_fact(card: Card) -> str:
 def choose_for_visit(
     cards: Sequence[Card], notes_of: Callable[[Card], CardNotes], most: int = MOST_CARDS
 ) -> dict[str, Card]:
-    """Return the cards that are shown at this opening, by uuid, each as it came or in its shorter form.
+    """Return which of the cards, in order, are shown at this opening, by uuid, each as it came or in its shorter form.
 
-    The one whose miss does the most harm comes first, then that with the newest fact. A critical card is always shown.
-    At most `most` cards and 250 words are shown. A card is shown in its shorter form where another finding would have
-    no words left; a test or a reminder has what is left.
+    A critical card is always shown. At most `most` cards and 250 words are shown. A card is shown in its shorter form
+    where another finding would have no words left; a test or a reminder has what is left.
     """
-    ordered = by_harm(cards, notes_of)
-    ranks = [rank_of(card, notes_of(card)) for card in ordered]
-    briefs = [notes_of(card).brief or card for card in ordered]
+    ranks = [rank_of(card, notes_of(card)) for card in cards]
+    briefs = [notes_of(card).brief or card for card in cards]
     pairs = zip(briefs[:most], ranks, strict=False)
     findings = [words_to_read(brief) for brief, rank in pairs if rank <= VisitRank.FINDING]
     shown: dict[str, Card] = {}
     words = MOST_WORDS
-    for position, (card, brief, rank) in enumerate(zip(ordered, briefs, ranks, strict=True), start=1):
+    for position, (card, brief, rank) in enumerate(zip(cards, briefs, ranks, strict=True), start=1):
         form = card if words_to_read(card) <= words - sum(findings[position:]) else brief
         has_room = len(shown) < most and (rank is VisitRank.DANGER or words_to_read(form) <= words)
         if card.indicator == "critical" or has_room:

@@ -27,9 +27,8 @@ from cds_hooks.call.hold_back.checks import (
     WITHOUT_MEMORY,
     WORKLIST,
     CheckedCall,
-    Chosen,
     with_sentences,
-    with_suggestions,
+    without_suggestions,
 )
 from cds_hooks.call.hold_back.restraint import Restraint
 from cds_hooks.call.hold_back.sent_cards import SHOWN
@@ -85,13 +84,12 @@ class Remembered:
         """Return the recorded reason of a finding that was answered before; None if it was not."""
         return self.withheld.get(finding_key(finding))
 
-    def repeat(self, chosen: Chosen, call: CheckedCall) -> None:
-        """Take out what the decision recorded as shown before, kept for the worklist or withheld."""
-        chosen.cards = [self._as_long(card, call.notes_of(card).brief) for card in chosen.cards]
+    def repeat(self, cards: Sequence[Card], call: CheckedCall) -> list[Card]:
+        """Return the cards without what the decision recorded as shown before, kept for the worklist or withheld."""
+        shown = [self._as_long(card, call.notes_of(card).brief) for card in cards]
         if self._told:
-            chosen.cards = [with_sentences(card, self._told.get(card.uuid, ())) for card in chosen.cards]
-        if self.withheld:
-            self._withhold(chosen)
+            shown = [with_sentences(card, self._told.get(card.uuid, ())) for card in shown]
+        return self._without_withheld(shown, call) if self.withheld else shown
 
     def _as_long(self, card: Card, shorter: Card | None) -> Card:
         """Return the shorter form of a card where that was sent."""
@@ -99,26 +97,16 @@ class Remembered:
         is_whole = shorter is None or sent.startswith(card.detail or "") or not sent.startswith(shorter.detail or "")
         return card if is_whole or shorter is None else shorter
 
-    def _withhold(self, chosen: Chosen) -> None:
+    def _without_withheld(self, cards: Sequence[Card], call: CheckedCall) -> list[Card]:
         """Take out what was withheld then, with the reasons of then, and keep it for the worklist as then."""
-        uuids = {
-            uuid for card in chosen.cards for uuid in (card.uuid, *(suggestion.uuid for suggestion in card.suggestions))
-        }
-        for uuid, silence in self.withheld.items():  # in the order of the record
-            if uuid in uuids:
-                chosen.withhold(uuid, silence)
+        uuids = {uuid for card in cards for uuid in (card.uuid, *(suggestion.uuid for suggestion in card.suggestions))}
+        call.withheld |= {uuid: silence for uuid, silence in self.withheld.items() if uuid in uuids}
         kept_because = {_KEPT_BECAUSE.get(silence.reason) for silence in self.withheld.values()}
-        chosen.worklist += [entry for entry in self.worklist if entry.because in kept_because]
-        cards = [card for card in chosen.cards if card.uuid not in self.withheld]
-        chosen.cards = [_without(card, self.withheld) for card in cards]
+        call.worklist += [entry for entry in self.worklist if entry.because in kept_because]
+        return [without_suggestions(card, self.withheld) for card in cards if card.uuid not in self.withheld]
 
 
 _NOTHING: Final = Remembered(b"{}", ())
-
-
-def _without(card: Card, withheld: Mapping[str, WhyNot]) -> Card:
-    suggestions = [suggestion for suggestion in card.suggestions if suggestion.uuid not in withheld]
-    return card if len(suggestions) == len(card.suggestions) else with_suggestions(card, suggestions)
 
 
 class RecordedRestraint(Restraint):
@@ -138,11 +126,9 @@ class RecordedRestraint(Restraint):
         """From now on memory and day are those of another decision."""
         self._remembered, self.day = remembered, day
 
-    async def choose(self, cards: Sequence[Card], call: CheckedCall) -> Chosen:
+    async def choose(self, cards: Sequence[Card], call: CheckedCall) -> list[Card]:
         """Return what is decided now of releases; the rest as the decision recorded it."""
-        chosen = await super().choose(cards, call)
-        self._remembered.repeat(chosen, call)
-        return chosen
+        return self._remembered.repeat(await super().choose(cards, call), call)
 
     def check_findings(self, call: CheckedCall) -> SuppressionCheck:
         """Approvals and switches as they are now, but for the rules that are tried; answers as they were recorded."""

@@ -2,7 +2,7 @@
 
 import asyncio
 import copy
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -11,9 +11,10 @@ from typing import Any
 import httpx
 
 from cards.card import Card
-from cds_hooks.call.hold_back.checks import CHECKS, CheckedCall, Chosen, Shared, choose_cards
-from cds_hooks.call.hold_back.memory import REST_DAYS, Memory
+from cds_hooks.call.hold_back.checks import CHECKS, CheckedCall, choose_cards
+from cds_hooks.call.hold_back.memory import Memory
 from cds_hooks.call.hold_back.sent_cards import Caller, shown_events
+from fhir.record.refusals import WhyNot
 from tests.cds_hooks.call.services.equation_calls import NOW
 from tests.cds_hooks.calls import counted_request_for, ours
 
@@ -69,25 +70,19 @@ def feedback(card: dict[str, Any], suggestion: str | None = None, code: str = "p
 class Site:
     """What a site remembers of patients, and the check of a code that goes by it; `now` is the clock of its calls."""
 
-    def __init__(
-        self,
-        code: str,
-        now: Callable[[], float],
-        rest_days: float = REST_DAYS,
-        horizons: Mapping[str, float] | None = None,
-    ) -> None:
+    def __init__(self, code: str, now: Callable[[], float]) -> None:
         self.checks, self.now = [check for check in CHECKS if check.codes[0] == code], now
         self.memory = Memory()
-        self.shared = Shared(now, rest_days=rest_days, horizons=horizons or {})
 
     def call(self, caller: Caller) -> CheckedCall:
         """A call now."""
         recall = partial(self.memory.of_patient, caller.client, caller.patient)
-        return CheckedCall(caller, self.now(), shared=self.shared, recall=recall)
+        return CheckedCall(caller, self.now(), recall=recall)
 
-    def hold_back(self, cards: list[Card], caller: Caller) -> Chosen:
-        """What the check alone holds back."""
-        return asyncio.run(choose_cards(cards, self.call(caller), self.checks))
+    def hold_back(self, cards: list[Card], caller: Caller) -> tuple[list[Card], dict[str, WhyNot]]:
+        """What the check alone shows, and what it holds back."""
+        call = self.call(caller)
+        return asyncio.run(choose_cards(cards, call, self.checks)), call.withheld
 
     def show(self, cards: Sequence[Card], caller: Caller) -> None:
         """Takes note of what is shown, as a call does."""

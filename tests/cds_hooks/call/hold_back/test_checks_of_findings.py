@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from cards.extension import Fact
 from cards.rules.engine.finding import RuleFinding
 from cards.rules.engine.governance import SiteRules
-from cds_hooks.call.hold_back.checks import CheckedCall, Shared, check_findings
+from cds_hooks.call.hold_back.checks import CheckedCall, check_findings
 from cds_hooks.call.hold_back.memory import PatientMemory
 from cds_hooks.call.hold_back.sent_cards import Caller, Event
 from tests.each import for_rows
@@ -38,8 +38,7 @@ def test_an_answer_does_not_count_for_another_band_or_a_value_that_moved_by_a_fi
     )  # fmt: skip
     call = CheckedCall(
         Caller("ehr", "p1", "order-safety", "order-sign"), NOW, site=SiteRules(), units=lambda: (),
-        recalled=PatientMemory((event,)),
+        recall=lambda: PatientMemory((event,)),
     )  # fmt: skip
-    call.shared = Shared(needs_approval=False)
     silence = check_findings(call)(said)
     assert (silence.reason if silence else None) == reason

@@ -186,10 +186,10 @@ def _with(said: CardExtension, indicator: Indicator = "info") -> Card:
 
 def _shown(memory: Site, card: Card, caller: Caller = CALLER) -> bool:
     """Whether the card is shown; what is shown is taken note of, as a call does it."""
-    chosen = memory.hold_back([card], caller)
-    memory.show(chosen.cards, caller)
-    assert len(chosen.cards) + len(chosen.silences) == 1
-    return bool(chosen.cards)
+    cards, withheld = memory.hold_back([card], caller)
+    memory.show(cards, caller)
+    assert len(cards) + len(withheld) == 1
+    return bool(cards)
 
 
 def test_a_critical_card_does_not_rest_because_it_was_shown() -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from cards.card import Card, Indicator, Source
 from cards.extension import EXTENSION_KEY, CardExtension, Fact
-from cds_hooks.call.hold_back.visit import MOST_WORDS, CardNotes, VisitRank, choose_for_visit, words_to_read
+from cds_hooks.call.hold_back.visit import MOST_WORDS, CardNotes, VisitRank, by_harm, choose_for_visit, words_to_read
 from cds_hooks.call.services import find_advisors, find_services, services_of
 from cds_hooks.evidence.storage.queries import list_decisions
 from cds_hooks.samples import list_samples
@@ -146,7 +146,11 @@ def test_critical_cards_are_always_shown_and_others_within_three_and_the_words(
         waiting.uuid: CardNotes(rank=rank, brief=card(waiting.uuid, waiting.indicator, least) if least else None)
         for waiting, (rank, least) in zip(cards, ranks, strict=False)
     }
-    shown = choose_for_visit(cards, lambda waiting: notes[waiting.uuid])
+
+    def notes_of(card: Card) -> CardNotes:
+        return notes[card.uuid]
+
+    shown = choose_for_visit(by_harm(cards, notes_of), notes_of)
     critical = {card.uuid for card in cards if card.indicator == "critical"}
     assert critical <= set(shown)
     others = [form for uuid, form in shown.items() if uuid not in critical]
@@ -200,5 +204,5 @@ def test_the_order_in_which_advisors_are_asked_decides_nothing() -> None:
         vaccines.uuid: CardNotes(rank=VisitRank.VACCINES),
     }
     for order in permutations((long, vaccines, fibrillation, kidneys)):
-        shown = choose_for_visit(order, lambda waiting: notes[waiting.uuid])
+        shown = choose_for_visit(by_harm(order, lambda card: notes[card.uuid]), lambda card: notes[card.uuid])
         assert list(shown.values()) == [brief, fibrillation, kidneys]
