@@ -4,7 +4,7 @@ A draft is evaluated only by the rules of its ingredients and classes, a rule ab
 taken or drafted; it is then evaluated before each partner, and the worst finding is shown.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Set
+from collections.abc import Callable, Iterable, Set
 from functools import cache, cached_property, reduce
 from itertools import islice
 from operator import or_
@@ -131,8 +131,8 @@ class ActivatedRule(NamedTuple):
     activation: Activation
     partner_keys: frozenset[str]
     """The ingredients and classes of the partners, where they are those of a pair."""
-    looks_for: frozenset[str]
-    """Ingredients, classes and tests, with `EVERYTHING` where any other order can change it."""
+    looks_for: tuple[frozenset[str], ...]
+    """Sets of ingredients, classes and tests, with `EVERYTHING` where any other order can change it."""
     has_washout: bool
     """Whether a partner that ended lately counts."""
     local: WhyNot | None
@@ -143,16 +143,21 @@ class ActivatedRule(NamedTuple):
     @classmethod
     def by(cls, medication: MedicationIdentity, rule: CompiledRule, activation: Activation) -> "ActivatedRule":
         """Return the rule as this medication activates it."""
-        partner_keys = frozenset().union(*(selector.keyed for selector in activation.partners))
-        looks_for = rule.needs.beside | rule.answers | partner_keys | activation.same_class
-        if activation.same_ingredient or SAME_DRUG in looks_for:
-            looks_for |= frozenset(medication.rxcuis)
+        keyed = [selector.keyed for selector in activation.partners]
+        partner_keys = keyed[0] if len(keyed) == 1 else frozenset().union(*keyed)
+        looks_for: tuple[frozenset[str], ...] = (partner_keys, rule.needs.beside, rule.answers, activation.same_class)
+        if activation.same_ingredient or any(SAME_DRUG in keys for keys in looks_for):
+            looks_for = (*looks_for, frozenset(medication.rxcuis))
         has_washout = any(selector.washout_days for selector in activation.partners)
         text = f"{rule.declared.title}: not checked, because this form acts only where it is applied."
         local = WhyNot(rule.id, "local-form", text) if activation.is_local else None
         partners_of = rule.family.partners.get(rule.id)
         row_keys = partners_of(medication) if partners_of is not None else None
         return cls(rule, activation, partner_keys, looks_for, has_washout, local, row_keys)
+
+    def looks_for_any(self, keys: Set[str]) -> bool:
+        """Return whether a change of one of these ingredients, classes or tests can change the evaluation."""
+        return not all(wanted.isdisjoint(keys) for wanted in self.looks_for)
 
 
 class RuleBook:
@@ -235,7 +240,7 @@ class RuleBook:
         """Return the rules of this draft that can find something else than in the session that this one was made of."""
         changed = session.changes_beside(drafted)
         rules = self.rules_for(drafted.medication, stops=drafted.stops)
-        return [rule for rule in rules if changed is None or not rule.looks_for.isdisjoint(changed)]
+        return [rule for rule in rules if changed is None or rule.looks_for_any(changed)]
 
     def first_new(
         self, session: PatientSession, drafted: DraftMedication, expected: Set[tuple[str, str]]
@@ -353,22 +358,22 @@ class _RulesOfDrug(NamedTuple):
     activated: tuple[ActivatedRule, ...]
     always: tuple[int, ...]
     """Which of the rules are evaluated whatever else is taken or drafted."""
-    by_partner: Mapping[str, tuple[int, ...]]
-    """Which of the others are evaluated by an ingredient or class of what else is taken or drafted."""
+    by_partner: tuple[tuple[frozenset[str], int], ...]
+    """The others, each with the ingredients and classes beside which it is evaluated."""
     scopes: dict[bool, Scope]
 
     @classmethod
     def of(cls, medication: MedicationIdentity, activated: tuple[ActivatedRule, ...]) -> "_RulesOfDrug":
         """Return the rules that this medication activates."""
         always: list[int] = []
-        by_partner: dict[str, tuple[int, ...]] = {}
+        by_partner: list[tuple[frozenset[str], int]] = []
         for position, rule in enumerate(activated):
             needs_partner = rule.activation.partners and not rule.activation.alone and not rule.has_washout
-            if not needs_partner:
+            if needs_partner:
+                by_partner.append((rule.partner_keys, position))
+            else:
                 always.append(position)
-            for key in rule.partner_keys if needs_partner else ():
-                by_partner[key] = (*by_partner.get(key, ()), position)
-        return cls(medication, activated, tuple(always), by_partner, {})
+        return cls(medication, activated, tuple(always), tuple(by_partner), {})
 
     def scope(self, *, signing: bool) -> Scope:
         """Return what the rules ask, worked out when it is asked for: a review of what is taken never does."""
@@ -379,7 +384,5 @@ class _RulesOfDrug(NamedTuple):
 
     def beside(self, keys: frozenset[str]) -> list[ActivatedRule]:
         """Return the rules that can be about the drug beside what has these ingredients and classes, in their order."""
-        positions = set(self.always)
-        for key in self.by_partner.keys() & keys:
-            positions.update(self.by_partner[key])
-        return [self.activated[position] for position in sorted(positions)]
+        beside = (position for partner_keys, position in self.by_partner if not partner_keys.isdisjoint(keys))
+        return [self.activated[position] for position in sorted((*self.always, *beside))]

@@ -83,18 +83,11 @@ class KnowledgeBase:
     pairs: tuple[Row, ...] = ()
     first_side: Mapping[str, frozenset[int]] = field(default_factory=dict)
     second_side: Mapping[str, frozenset[int]] = field(default_factory=dict)
+    named_beside: Mapping[str, set[str]] = field(default_factory=dict)
+    """The drugs and classes that stand beside each drug or class in a pair."""
     duplicates: tuple[ClassMembers, ...] = ()
     diseases: Mapping[str, tuple[DiseaseRow, ...]] = field(default_factory=dict)
     allergies: tuple[ClassMembers, ...] = ()
-
-    @cached_property
-    def _keys_of_rows(self) -> tuple[Mapping[int, list[str]], Mapping[int, list[str]]]:
-        by_row: tuple[dict[int, list[str]], dict[int, list[str]]] = ({}, {})
-        for side, keys in zip((self.first_side, self.second_side), by_row, strict=True):
-            for key, rows in side.items():
-                for row in rows:
-                    keys.setdefault(row, []).append(key)
-        return by_row
 
     def pair(self, first: MedicationIdentity, second: MedicationIdentity) -> Row | None:
         """Return the gravest row about two drugs, whichever of them stands first; None where there is none."""
@@ -111,11 +104,7 @@ class KnowledgeBase:
 
     def beside(self, medication: MedicationIdentity) -> frozenset[str]:
         """Return the drugs and classes that the pairs name beside a medication."""
-        first, second = self._rows_of(medication)
-        of_first, of_second = self._keys_of_rows
-        return frozenset(
-            [key for row in first for key in of_second[row]] + [key for row in second for key in of_first[row]]
-        )
+        return frozenset().union(*(self.named_beside.get(key, ()) for key in medication.keys))
 
     @cached_property
     def drugs(self) -> Mapping[str, frozenset[str]]:
@@ -164,7 +153,7 @@ class _Reading:
     def knowledge_base(self) -> KnowledgeBase:
         head = self._head()
         self._own_codes = self._read_own_codes()
-        first, second, pairs = self._pairs()
+        first, second, named_beside, pairs = self._pairs()
         return KnowledgeBase(
             vendor=head["vendor"],
             edition=head["edition"],
@@ -173,6 +162,7 @@ class _Reading:
             pairs=pairs,
             first_side=first,
             second_side=second,
+            named_beside=named_beside,
             duplicates=self._classes(DUPLICATES),
             diseases=self._diseases(),
             allergies=self._classes(ALLERGIES),
@@ -245,20 +235,24 @@ class _Reading:
             except _Unknown as problem:
                 self._faults.append(f"{self._tables[table]}, line {line}: {problem}; the row is left out")
 
-    def _pairs(self) -> tuple[dict[str, frozenset[int]], dict[str, frozenset[int]], tuple[Row, ...]]:
+    def _pairs(
+        self,
+    ) -> tuple[dict[str, frozenset[int]], dict[str, frozenset[int]], dict[str, set[str]], tuple[Row, ...]]:
         sides: tuple[dict[str, set[int]], dict[str, set[int]]] = ({}, {})
+        named_beside: dict[str, set[str]] = {}
         rows: list[Row] = []
 
         def read(cells: Mapping[str, str]) -> None:
             both, row = (self._drugs(cells["a_key"]), self._drugs(cells["b_key"])), self._row(cells)
-            for side, keys in zip(sides, both, strict=True):
+            for side, keys, others in zip(sides, both, reversed(both), strict=True):
                 for key in keys:
                     side.setdefault(key, set()).add(len(rows))
+                    named_beside.setdefault(key, set()).update(others)
             rows.append(row)
 
         self._read_rows(PAIRS, read)
         first, second = ({key: frozenset(numbers) for key, numbers in side.items()} for side in sides)
-        return first, second, tuple(rows)
+        return first, second, named_beside, tuple(rows)
 
     def _classes(self, table: str) -> tuple[ClassMembers, ...]:
         members: dict[str, set[str]] = {}

@@ -8,7 +8,7 @@ from cards.extension import Fact
 from cards.rules.conditions.condition import SAME_DRUG, Condition, Truth, flag, medications_beside, needs
 from cards.rules.conditions.words.numbers import WEIGHT
 from cards.rules.conditions.words.patient import CONDITIONS
-from cards.rules.families.dose.rows import age_for, dosages_of, limits_of_route, rows_for
+from cards.rules.families.dose.rows import DEPOT, age_for, dosages_of, limits_of_route, rows_for
 from cards.rules.families.dose.sums import (
     FAR_OVER,
     FAR_OVER_PER_KG,
@@ -98,13 +98,7 @@ def _says(pattern: str) -> Callable[[RuleContext], Truth]:
     return lambda context: compiled.search(_words(context)) is not None
 
 
-_names_depot = _says(
-    r"decanoa+t|enanth?at|palmita+t|pamoat|extencilline|tardocillin|benzath?in"
-    r"|microsphere|liposom|exparel|lauroxil|long[- ]acting|d[eé]p[oô]t|bicillin"
-    r"|sustenna|trinza|hafyera|maintena|asimtufii|aristada|consta\b|rykindo|perseris|uzedy|relprevv|sublocade|brixadi"
-    r"|methylprednisolone acetate|depo-?(?:medrol|provera|subq)|valerate|cypionate|relday|\blar\b|soluspan"
-    r"|acuphase|(?:extended|prolonged)[- ]release (?:inj|susp)|procaine\b"
-)
+_names_depot = _says(DEPOT.pattern)
 
 
 def _is_depot(context: RuleContext) -> Truth:
@@ -189,7 +183,8 @@ def why_unknown(context: RuleContext) -> tuple[str, str] | None:
     if any(age_for(rows, context) is None for rows in limits if rows):
         return "age-missing", "the age is not known."
     rows = [row for rxcui in context.medication.rxcuis for row, of_adult in rows_for(context, rxcui) if not of_adult]
-    if any(total_mg(context, row.rxcui)[0] is None for row in rows):
+    activity = context.drafted.dose.activity
+    if any((total_mg(context, row.rxcui)[0] if row.unit == "mg" else activity) is None for row in rows):
         return context.why_no_dose()
     if any(row.per_area for row in rows) and body_surface_m2(context) is None:
         return "weight-missing", "the body surface is not known: no weight or no height on record."
@@ -197,7 +192,7 @@ def why_unknown(context: RuleContext) -> tuple[str, str] | None:
         if not context.session.record.was_requested("body_weight"):
             return "weight-missing", "the weight did not come with the call."
         return "weight-missing", f"{weight_gap(context)}."
-    if any(not total_mg(context, row.rxcui)[1] for row in rows):
+    if any(row.unit == "mg" and not total_mg(context, row.rxcui)[1] for row in rows):
         return "dose-not-known", "the dose of another order of the drug is not known."
     return "conditions-missing", "the problem list is not known."
 

@@ -9,7 +9,8 @@ times over one of its rows is told, as an alarm by plausibility. It has the same
 every one but an injection), `population` ("first order": the drug was not taken before; "continued": more than one
 dose; "daily": on most days and not once a cycle; "one dose": given in doses, since a drip is a bag and no dose),
 weights, and amounts of a week. None of its rows is firm; "narrow" begins to be far over earlier, because the drug is
-seldom given in more; "wide" later, because some uses of the drug reach twice what the source says.
+seldom given in more; "wide" later, because some uses of the drug reach twice what the source says; "alarm" tells
+nothing but a dose of `ten_fold_from` and more, because the source has a usual dose and no maximum.
 
 `label_limits.csv` has rows of labels by route, weight and population, in milligrams, units or mEq (`unit`), and of the
 rate of an infusion (`max_hourly`) and of one dose for each square metre of body surface (`max_single_m2`);
@@ -80,6 +81,8 @@ class Limit(Struct, frozen=True):
     label_of: str = ""
     """The drug whose label was read, where it is another one of the class."""
     quote: str = ""
+    is_alarm: bool = False
+    """The source gives a usual dose alone: nothing is told but ten times that, as an alarm by plausibility."""
     ten_fold_from: float | None = None
     """Ten times the usual dose of the source, which an error of unit or decimal point makes."""
 
@@ -204,6 +207,7 @@ def _limit(row: Mapping[str, str]) -> Limit:
         section=row.get("section", ""),
         label_of=row.get("label_of", ""),
         quote=row.get("quote", ""),
+        is_alarm=row["is_firm"] == "alarm",
         ten_fold_from=float(row["ten_fold_from"]) if row.get("ten_fold_from") else None,
     )
 

@@ -17,11 +17,24 @@ _TWELVE_HOURS = re.compile(r"\bsr\b|\b12 ?h(?:ou)?r|sustained", re.I)
 _TWENTY_FOUR_HOURS = re.compile(r"\bxl\b|\b24 ?h(?:ou)?r", re.I)
 
 
+DEPOT: Final = re.compile(
+    r"decanoa+t|enanth?at|palmita+t|pamoat|extencilline|tardocillin|benzath?in"
+    r"|microsphere|liposom|exparel|lauroxil|long[- ]acting|d[eé]p[oô]t|bicillin"
+    r"|sustenna|trinza|hafyera|maintena|asimtufii|aristada|consta\b|rykindo|perseris|uzedy|relprevv|sublocade|brixadi"
+    r"|methylprednisolone acetate|depo-?(?:medrol|provera|subq)|valerate|cypionate|relday|\blar\b|soluspan"
+    r"|acuphase|(?:extended|prolonged)[- ]release (?:inj|susp)|procaine\b",
+    re.IGNORECASE,
+)
+"""Words of what is injected and stays where it is put."""
+
+
 def _fits_form(form: str, medication: MedicationIdentity) -> bool | None:
     """Whether a row for this form is meant; None where the order does not say the form."""
     if not form:
         return True
     words = f"{medication.dose_form} {medication.words}"
+    if medication.is_injected and DEPOT.search(words):
+        return form == "slow"
     if not medication.is_slow_release:
         return None if not medication.dose_form else form == "immediate"
     if form in ("immediate", "slow"):

@@ -79,6 +79,8 @@ class Excess(Struct, frozen=True):
     @property
     def is_far_over(self) -> bool:
         """Whether it is so far over that it can hardly be meant, whatever the source of the limit."""
+        if self.limit.is_alarm:
+            return self.is_ten_fold
         if self.limit.is_lead:
             return self.times >= (TIMES_RECOMMENDED_FOR_CHILD if self.limit.per_kg else FAR_OVER_LEAD)
         if self.of_adult and self.limit.population != "first order":
@@ -98,7 +100,7 @@ class Excess(Struct, frozen=True):
         if self.is_firm or self.is_far_over or self.is_ten_fold:
             return False
         least = ROUNDING_FIRST if self.limit.population == "first order" else ROUNDING
-        return self.limit.is_lead or self.times < least
+        return self.limit.is_lead or self.limit.is_alarm or self.times < least
 
     @property
     def is_ten_fold(self) -> bool:
@@ -114,7 +116,7 @@ class Excess(Struct, frozen=True):
     @property
     def _rank(self) -> tuple[bool, bool, bool, bool, float]:
         is_maximum = self.limit.population != "first order"
-        is_ten_fold = self.is_ten_fold and is_maximum
+        is_ten_fold = self.is_ten_fold and (is_maximum or self.limit.is_alarm)
         return is_ten_fold, not self.limit.is_lead, self.is_firm or self.is_far_over, is_maximum, self.times
 
 

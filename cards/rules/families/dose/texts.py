@@ -23,6 +23,7 @@ from fhir.mapping.weights import format_kg, judged_weight
 from fhir.terminology.conditions import CONDITION_GROUPS
 
 _LEAD = "An alarm by plausibility: the label's own maximum has not been read."
+_ALARM = "An alarm by plausibility: so many times the usual dose is mostly an error of unit, decimal point or number."
 _LEAST = "The order does not say of which ingredient the mass is; counted is the least that it can be."
 _OLDEST_NAMED = 150
 _UNITS = {"unit": "units", "meq": "mEq", "mmol": "mmol"}
@@ -93,6 +94,8 @@ def _most(context: RuleContext) -> str | None:
     phrase = "the maximum of" if excess.is_firm else "the usual maximum of"
     if excess.of_adult:
         phrase = "the adult maximum of" if limit.is_for_adults else f"the maximum from {limit.ages.start} years on of"
+    elif limit.is_alarm:
+        phrase = "the usual dose of"
     elif limit.population == "first order":
         phrase = "the usual maximum first dose of"
     most = format_number(limit.most * _micrograms_in(limit, context), decimals=2)
@@ -113,7 +116,7 @@ def _note(context: RuleContext) -> str:
         surface = f"{format_number(excess.largest_m2, decimals=2)} m2, the largest plausible one"
         notes.append(f"The body surface is not known: counted with {surface}.")
     notes += [f"Body surface {format_number(area, decimals=2)} m2."] if area and excess.limit.per_area else []
-    notes += [_LEAD] if excess.limit.is_lead else []
+    notes += [_ALARM] if excess.limit.is_alarm else [_LEAD] if excess.limit.is_lead else []
     return " ".join(filter(None, notes))
 
 
