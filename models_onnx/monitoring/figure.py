@@ -1,5 +1,6 @@
 """A figure of monitoring with the number it rests on, and the incidents that figures are evidence of."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 from typing import Final, Literal
 
@@ -77,8 +78,9 @@ def incidents(figures: Sequence[Figure]) -> list[Incident]:
     """Return one incident for each cause, from the figures on which somebody has to act.
 
     Figures are of one cause where they are about the same thing: an input whose values are missing and drift, at one
-    site and in all. Inputs of a service that move together in their distribution alone are one cause, other patients.
-    Scores, cards and rules follow from the inputs of the service where one of these moved, else stand alone.
+    site and in all; at different sites these are two. Inputs of a service that move together in their distribution
+    alone are one cause, other patients. Scores, cards and rules follow from the inputs of the service where one of
+    these moved, else stand alone.
     """
     acting = sorted((figure for figure in figures if figure.state == "act"), key=lambda figure: figure.order)
     groups: dict[tuple[str, str, str], list[Figure]] = {}
@@ -102,7 +104,7 @@ def _cause(figure: Figure, acting: Sequence[Figure]) -> tuple[str, str]:
         moved = {f.about for f in acting if f.family == "drift" and f.client == figure.client and not _is_own(f)}
         if figure.about != SCORES and figure.about not in alone and len(moved - alone - {SCORES}) > 2:
             return "drift", POPULATION
-    return _cause_family(figure), figure.about
+    return _cause_family(figure, acting), figure.about
 
 
 def _is_own(figure: Figure) -> bool:
@@ -127,11 +129,20 @@ def _explains(cause: tuple[str, str, str], causes: Sequence[Figure], moved: Sequ
 def _incident(key: tuple[str, str, str], figures: Sequence[Figure]) -> Incident:
     client, family, about = key
     is_shared = about in (POPULATION, AGES)
-    causes = tuple(f for f in figures if _cause_family(f) == family and (is_shared or f.about == about))
+    families = ("drift", "missing") if family == "drift" else (family,)
+    causes = tuple(f for f in figures if f.family in families and (is_shared or f.about == about))
     causes = tuple(sorted(causes, key=lambda f: (f.subject.count(", "), not f.subject.startswith(("unit", "range")))))
     follows = tuple(figure for figure in figures if figure not in causes)
     return Incident(client, causes[0].family, about, causes, follows)
 
 
-def _cause_family(figure: Figure) -> str:
-    return "drift" if figure.family == "missing" else figure.family
+def _cause_family(figure: Figure, acting: Sequence[Figure]) -> str:
+    """Return "drift" for values that are missing where they drift, too; at other care units that is another fault."""
+    if figure.family != "missing":
+        return figure.family
+    sites = defaultdict[str, set[str]](set)
+    for other in acting:
+        if (other.client, other.about) == (figure.client, figure.about) and other.site:
+            sites[other.family].add(other.site)
+    is_elsewhere = sites["missing"] and sites["drift"] and not sites["missing"] & sites["drift"]
+    return "missing" if is_elsewhere else "drift"

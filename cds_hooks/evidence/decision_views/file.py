@@ -31,11 +31,12 @@ CREATE TABLE IF NOT EXISTS record (first_event TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS open_incidents (
     key TEXT PRIMARY KEY, client TEXT, family TEXT, is_told INTEGER, since TEXT, figures BLOB
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS past_incidents (figures BLOB, since TEXT, ended TEXT);
 CREATE TABLE IF NOT EXISTS usual (client TEXT PRIMARY KEY, since TEXT) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS reports (at REAL, content BLOB);
 CREATE TABLE IF NOT EXISTS verifications (at INTEGER NOT NULL, decisions INTEGER NOT NULL, fault TEXT NOT NULL);
 """
-_KEPT: Final = ("open_incidents", "usual", "reports", "verifications")
+_KEPT: Final = ("open_incidents", "past_incidents", "usual", "reports", "verifications")
 """What others were told does not follow from the record: it stays when the views are made again."""
 
 

@@ -154,13 +154,14 @@ class CountBook:
             rows = connection.execute("SELECT key, client, family, is_told FROM open_incidents").fetchall()
         return {key: (client, family, bool(is_told)) for key, client, family, is_told in rows}
 
-    def frozen(self) -> dict[Key, date]:
-        """Return the day before which the reference of each figure of an open incident ends."""
+    def frozen(self, since: date) -> dict[Key, date]:
+        """Return the day before which the reference of each figure of an incident ends that was open since a day."""
+        query = "SELECT figures, since FROM open_incidents UNION ALL SELECT figures, since FROM past_incidents"
         with self.open(is_writing=False) as connection:
-            rows = connection.execute("SELECT figures, since FROM open_incidents").fetchall()
+            rows = connection.execute(f"{query} WHERE ended >= ? ORDER BY since DESC", (since.isoformat(),)).fetchall()
         return {
-            figure: date.fromisoformat(since)
-            for figures, since in rows
+            figure: date.fromisoformat(begun)  # of several incidents of a figure that of the first, which comes last
+            for figures, begun in rows
             for figure in msgspec.json.decode(figures, type=list[Key])
         }
 
@@ -176,25 +177,30 @@ class CountBook:
             connection.execute("REPLACE INTO usual VALUES (?, ?)", (client, since.isoformat()))
 
     def note_open(self, incidents: Iterable[Incident], since: date) -> None:
-        """Remember incidents that began in a window from `since` on; those that are known keep their day."""
+        """Remember incidents that began in a window from `since` on; known ones keep their day and figures."""
         with self.open() as connection:
-            connection.executemany(
-                "INSERT INTO open_incidents VALUES (?, ?, ?, 0, ?, ?) "
-                "ON CONFLICT DO UPDATE SET figures = excluded.figures",
-                [
-                    (i.key, i.client, i.family, since.isoformat(), _encode([f.key for f in (*i.causes, *i.follows)]))
-                    for i in incidents
-                ],
-            )
+            known = dict(connection.execute("SELECT key, figures FROM open_incidents").fetchall())
+            for incident in incidents:
+                keys = {figure.key for figure in (*incident.causes, *incident.follows)}
+                keys.update(msgspec.json.decode(known.get(incident.key, b"[]"), type=list[Key]))
+                connection.execute(
+                    "INSERT INTO open_incidents VALUES (?, ?, ?, 0, ?, ?) "
+                    "ON CONFLICT DO UPDATE SET figures = excluded.figures",
+                    (incident.key, incident.client, incident.family, since.isoformat(), _encode(sorted(keys))),
+                )
 
     def note_told(self, key: str) -> None:
         """Remember that others were told that an incident began."""
         with self.open() as connection:
             connection.execute("UPDATE open_incidents SET is_told = 1 WHERE key = ?", (key,))
 
-    def forget_incident(self, key: str) -> None:
-        """Forget an incident that ended."""
+    def note_ended(self, key: str, last: date) -> None:
+        """Remember that an incident ended in a window up to `last`, so that nothing is held against its days."""
         with self.open() as connection:
+            connection.execute(
+                "INSERT INTO past_incidents SELECT figures, since, ? FROM open_incidents WHERE key = ?",
+                (last.isoformat(), key),
+            )
             connection.execute("DELETE FROM open_incidents WHERE key = ?", (key,))
 
     def note_report(self, content: bytes) -> None:

@@ -9,6 +9,7 @@ from msgspec import Struct, to_builtins
 
 from cds_hooks.call.hold_back.released import CANARY, Released
 from cds_hooks.evidence.monitor.book import CountBook
+from cds_hooks.evidence.monitor.window import Window
 from cds_hooks.evidence.storage.entries import add_event
 from cds_hooks.people.governance.acts import ROLLBACK_EVENT, Rollback
 from cds_hooks.telemetry.notice_formats import post_notice
@@ -142,21 +143,21 @@ class Event(Struct):
     text: str = ""
 
 
-def note_incidents(book: CountBook, incidents: Sequence[Incident], since: date) -> list[str]:
-    """Remember which incidents are open, each from `since` on where it is new, and return the keys that ended.
+def note_incidents(book: CountBook, incidents: Sequence[Incident], window: Window) -> list[str]:
+    """Remember which incidents are open, each from the window on where it is new, and return the keys that ended.
 
     One that ended and that others were told of stays until they are told of its end.
     """
     current = {incident.key for incident in incidents}
-    book.note_open(incidents, since)
+    book.note_open(incidents, window.start)
     ended = [key for key in book.open_incidents() if key not in current]
     for key in ended:
         if not book.open_incidents()[key][2]:
-            book.forget_incident(key)
+            book.note_ended(key, window.last)
     return ended
 
 
-def tell(book: CountBook, incidents: Sequence[Incident], url: str) -> list[Event]:
+def tell(book: CountBook, incidents: Sequence[Incident], url: str, window: Window) -> list[Event]:
     """Send one event for each open incident nobody was told of, and one for each that ended, and remember both.
 
     `url` is https, or http on this machine (`cds_hooks/settings/checks.py`). `note_incidents` came before.
@@ -179,7 +180,7 @@ def tell(book: CountBook, incidents: Sequence[Incident], url: str) -> list[Event
         if fault := post_notice(url, notice, key, event.at, is_over=is_over):
             raise NotTold(f"the webhook {fault}; the next report tells the event again.")
         if is_over:
-            book.forget_incident(key)
+            book.note_ended(key, window.last)
         else:
             book.note_told(key)
     return [event for _, event in events]

@@ -17,8 +17,8 @@ SERIES_DAYS: Final = 60
 class Window(Struct, frozen=True):
     """The days that are judged: up to `last`, against those before, and how many of mature predictions.
 
-    `frozen`: by figure the day on which its open incident began. `usual`: by client the day from which on what came is
-    usual, which a person said.
+    `frozen`: by figure the day on which its incident began, which is open or ended on a day that would be held against.
+    `usual`: by client the day from which on what came is usual, which a person said.
     """
 
     last: date
@@ -42,5 +42,6 @@ class Window(Struct, frozen=True):
 
     def reference(self, key: Key, start: date) -> tuple[date, date]:
         """Return the first day that a figure is held against, and the day after the last; it is judged from `start`."""
-        end = min(start, self.frozen.get(key, start))
-        return max(end - timedelta(days=self.before), self.usual.get(key[0], date.min)), end
+        end, usual = min(start, self.frozen.get(key, start)), self.usual.get(key[0], date.min)
+        end = start if end < usual else end  # an incident that a person said is usual
+        return max(end - timedelta(days=self.before), usual), end

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 import typer
+from msgspec.structs import replace
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
@@ -75,10 +76,11 @@ def monitor(
         book = CountBook(follower.views)
         if usual:
             book.note_usual(_named(client), datetime.now(UTC).date())
-        window = Window(last, days, before, label_days, at, book.frozen(), book.usual())
+        window = Window(last, days, before, label_days, at, usual=book.usual())
+        window = replace(window, frozen=book.frozen(window.first))
         report = _report(url, book, window)
         if until is None:  # a report on other days changes nothing that is known of today
-            note_incidents(book, report.incidents, window.start)
+            note_incidents(book, report.incidents, window)
             keep_report(book, report)
     except RecordUnavailable as error:
         raise failure(str(error), 2) from error
@@ -143,8 +145,8 @@ def _check_options(notify: str | None, until: str | None, *, narrowed: bool) -> 
 
 def _tell_others(book: CountBook, open_incidents: list[Incident], notify: str, window: Window) -> None:
     try:
-        note_incidents(book, open_incidents, window.start)
-        tell(book, open_incidents, notify)
+        note_incidents(book, open_incidents, window)
+        tell(book, open_incidents, notify, window)
     except (NotTold, RecordUnavailable) as error:
         raise failure(f"Incidents: {len(open_incidents)}. {error}", 2) from error
 

@@ -174,17 +174,31 @@ def test_an_hour_earlier_when_the_clocks_change_is_no_gap(reference: Path, tmp_p
 
 
 def test_the_care_unit_with_the_fault_is_named_where_the_other_one_has_none(tmp_path: Path) -> None:
-    def at_two(call: feeds.Call, random: Random, fault: feeds.Fault = feeds.healthy) -> Sequence[feeds.Call]:
-        at_east = [replace(after, unit="East") for after in fault(call, random)]
-        return at_east if call.number % 2 else [replace(call, unit="West")]
+    def at_two(east: feeds.Fault = feeds.healthy, west: feeds.Fault = feeds.healthy) -> feeds.Fault:
+        def of_units(call: feeds.Call, random: Random) -> Sequence[feeds.Call]:
+            unit, fault = ("East", east) if call.number % 2 else ("West", west)
+            return [replace(after, unit=unit) for after in fault(call, random)]
 
-    url = f"sqlite:///{tmp_path}/two.sqlite3"
-    asyncio.run(feeds.write(url, feeds.days_of_calls(feeds.FIRST, feeds.DAYS, 1, at_two)))
-    asyncio.run(
-        feeds.write(url, feeds.days_of_calls(WINDOW, 7, 2, lambda call, random: at_two(call, random, micromoles)))
-    )
-    (incident,) = judged(url, SUNDAY)
-    assert {figure.site for figure in (*incident.causes, *incident.follows)} == {"", "East"}
+        return of_units
+
+    def half_lost(call: feeds.Call, random: Random) -> Sequence[feeds.Call]:
+        kept = {name: value for name, value in call.inputs.items() if name != "creatinine_mg_dl"}
+        lost = replace(call, inputs=kept, missing={**call.missing, "creatinine_mg_dl": "absent"})
+        return [lost if random.random() < 0.5 else call]
+
+    clean = feeds.days_of_calls(feeds.FIRST, feeds.DAYS, 1, at_two(), weekday=55)
+    cases: list[tuple[feeds.Fault, dict[Family, set[str]]]] = [
+        (feeds.healthy, {"drift": {"", "East"}}),
+        (half_lost, {"drift": {"East"}, "missing": {"West"}}),
+    ]
+    for number, (west, expected) in enumerate(cases):
+        url = f"sqlite:///{tmp_path}/{number}.sqlite3"
+        asyncio.run(
+            feeds.write(url, [*clean, *feeds.days_of_calls(WINDOW, 7, 2, at_two(micromoles, west), weekday=55)])
+        )
+        found = {i.family: {f.site for f in (*i.causes, *i.follows)} for i in judged(url, SUNDAY)}
+        assert found.keys() == expected.keys()
+        assert all(found[family] >= sites for family, sites in expected.items()), found
 
 
 def test_an_alarm_does_not_end_because_its_fault_became_the_reference(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from typer.testing import CliRunner, Result
 from cds_hooks.cli import app
 from cds_hooks.evidence.monitor.book import CountBook
 from cds_hooks.evidence.monitor.judging import Event, NotTold, note_incidents, tell
+from cds_hooks.evidence.monitor.window import Window
 from cds_hooks.evidence.record_views import open_follower
 from cds_hooks.evidence.storage import Decision, FeedbackItem, card_uuid, new_decision_id, open_decision_log
 from models_onnx.monitoring.figure import Family, Figure, Incident, State
@@ -146,8 +147,9 @@ def book_in(folder: Path) -> CountBook:
 
 def tell_of(book: CountBook, found: list[Incident], url: str) -> list[Event]:
     """Remember what is open, and tell others."""
-    note_incidents(book, found, FIRST.date())
-    return tell(book, found, url)
+    window = Window(FIRST.date(), 7, 28, 90)
+    note_incidents(book, found, window)
+    return tell(book, found, url, window)
 
 
 def told_of(book: CountBook) -> set[tuple[str, str]]:
@@ -174,6 +176,25 @@ def test_an_incident_is_told_when_it_begins_and_when_it_ends(tmp_path: Path, not
         {"event": each.event, "at": each.at, "client": each.client, "family": each.family, "text": each.text}
         for each in [*begun, *changed]
     ]
+
+
+def test_the_days_of_an_incident_are_held_against_nothing_while_they_would_be_the_reference(tmp_path: Path) -> None:
+    book, begun = book_in(tmp_path), Window(FIRST.date(), 7, 28, 90)
+    first, second = (Incident("ehr", "drift", "x", (figure(client="ehr", family=f),)) for f in ("drift", "missing"))
+    keys = {first.causes[0].key, second.causes[0].key}
+    note_incidents(book, [first], begun)
+    note_incidents(book, [second], begun)  # the same one, by another figure
+    ended = Window(begun.last + timedelta(days=20), 7, 28, 90)
+    assert note_incidents(book, [], ended) == [first.key]
+    assert book.open_incidents() == {}
+    near, far = (Window(ended.last + timedelta(days=days), 7, 28, 90) for days in (10, 80))
+    frozen = book.frozen(near.first)
+    assert frozen == dict.fromkeys(keys, begun.start)
+    assert book.frozen(far.first) == {}
+    of_key = next(iter(keys))
+    assert Window(near.last, 7, 28, 90, frozen=frozen).reference(of_key, near.start)[1] == begun.start
+    usual = Window(near.last, 7, 28, 90, frozen=frozen, usual={"ehr": ended.last})
+    assert usual.reference(of_key, near.start) == (ended.last, near.start)
 
 
 def test_a_webhook_that_is_not_there_is_said(tmp_path: Path) -> None:

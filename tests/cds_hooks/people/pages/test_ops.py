@@ -13,6 +13,7 @@ from starlette.requests import Request
 from cds_hooks.evidence.decision_views.file import Views
 from cds_hooks.evidence.monitor.book import CountBook
 from cds_hooks.evidence.monitor.judging import Report, keep_report, note_incidents, summary
+from cds_hooks.evidence.monitor.window import Window
 from cds_hooks.people.pages.operations.views import Now, state_now
 from cds_hooks.people.pages.server import OperatorAccess
 from cds_hooks.settings import Settings
@@ -65,7 +66,7 @@ async def test_the_page_says_of_the_week_what_the_newest_report_of_the_monitor_s
         book = CountBook(Views(tmp_path / "counts.sqlite3"))
         told = Figure("ehr", ORDERS, "missing", "albumin", "act", 300, 200, 0.5, 0.1, "Half had none.", "", "albumin")
         report = Report(datetime.now(UTC).date(), 7, 28, [told], incidents([told]))
-        note_incidents(book, report.incidents, report.until)
+        note_incidents(book, report.incidents, Window(report.until, 7, 28, 90))
         keep_report(book, report)
         page = (await calls.get("/ops")).text
     assert faults(page) == []
