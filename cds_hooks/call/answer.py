@@ -627,7 +627,7 @@ class ReceivedBody:
             resources = read_resources(filled.values, patient_id)
             chart = encode_chart(resources, patient_id)
             values, refusals = readable_texts(filled.values, chart)
-            if values is not filled.values:
+            if refusals:
                 resources = read_resources(values, patient_id)
                 chart = encode_chart(resources, patient_id)
         except WrongPatient as error:

@@ -13,7 +13,6 @@ from typing import Any, Final
 import msgspec
 from msgspec import Struct, structs
 
-from fhir.record.datatypes import Subject
 from fhir.record.facts import FACT_TYPES, ReadResources
 from fhir.record.opting_out import SystemAndCode
 from fhir.record.record import BIRTH_PLACE, SEX_EXTENSIONS, PatientRecord, record_of_resources
@@ -41,9 +40,8 @@ _decoder: Final = msgspec.json.Decoder(LeanChart)
 
 def encode_chart(read: ReadResources, patient_id: str) -> bytes:
     """Return the chart of this patient as JSON."""
-    resources = _resources_of(read)
-    text = _encode(LeanChart(_without_names(read.patient), resources, read.medications))
-    return _without_references(text, patient_id, _other_references(resources, patient_id))
+    text = _encode(LeanChart(_without_names(read.patient), _resources_of(read), read.medications))
+    return _without_references(text, patient_id, _other_references(read, patient_id))
 
 
 def decode_chart(content: bytes) -> LeanChart:
@@ -94,11 +92,12 @@ def _usual_reference(patient_id: str) -> str:
     return f"Patient/{patient_id}"
 
 
-def _other_references(resources: Iterable[Any], patient_id: str) -> tuple[str, ...]:
+def _other_references(read: ReadResources, patient_id: str) -> tuple[str, ...]:
     """Return the other forms in which the resources refer to their patient."""
-    subjects: set[Subject | None] = {_WHOSE[type(resource)](resource) for resource in resources}
-    references = {subject.reference for subject in subjects if subject is not None and subject.reference}
-    return tuple(sorted(references - {_usual_reference(patient_id)}))
+    references: set[str | None] = set()
+    for kind, resources in read.by_type.items():
+        references.update([subject.reference for subject in map(_WHOSE[kind], resources) if subject is not None])
+    return tuple(sorted(reference for reference in references - {_usual_reference(patient_id)} if reference))
 
 
 def _without_names(patient: Patient | None) -> Patient | None:

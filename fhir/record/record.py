@@ -561,12 +561,18 @@ _DECODED_TOGETHER = 8
 def read_value(name: str, raw: bytes | Raw) -> tuple[Any, list[Refusal]]:
     """Return a lean resource or Bundle (or None for null) and what in it could not be read; `name` is its prefetch key.
 
-    Runs of white space in its texts are collapsed: no reader meets one.
-
     Raises msgspec.DecodeError only where the bytes are no JSON at all.
     """
-    value, refused = _read_value(name, raw)
-    return (without_runs(value) if may_hold_runs(bytes(raw)) else value), refused
+    try:
+        return (None if bytes(raw) == b"null" else decoder.decode(raw)), []
+    except msgspec.ValidationError as error:
+        head = _head_of(raw)
+        if head is None or head.resourceType is None:
+            text = f"prefetch.{name} is not a FHIR resource (an object with resourceType): not used."
+            return None, [Refusal(f"prefetch.{name}", "not-a-resource", text)]
+        if head.resourceType == "Bundle":
+            return _read_bundle(name, raw)
+        return _read_shortened(raw, f"prefetch.{name}", head, error)
 
 
 def read_repaired(name: str, raw: bytes | Raw) -> tuple[Any, list[Refusal]]:
@@ -586,8 +592,8 @@ def _is_of_place(refusal: Refusal) -> bool:
     return refusal.subject.startswith("prefetch.")
 
 
-_ENTRIES_TOGETHER = 32
-"""So many entries are looked through at once; mostly one or two of a chart have a run."""
+_TOGETHER: Final = 16
+"""So many resources are looked through at once; mostly one or two of a chart have a run."""
 
 
 def without_runs(value: Any) -> Any:
@@ -595,36 +601,21 @@ def without_runs(value: Any) -> Any:
 
     What is read of a chart mostly has none: they stand in the narrative, which is not read.
     """
-    if not isinstance(value, Bundle):
-        return _resource_without_runs(value)
-    entries: list[BundleEntry] = []
-    for start in range(0, len(value.entry), _ENTRIES_TOGETHER):
-        together = value.entry[start : start + _ENTRIES_TOGETHER]
-        if may_hold_runs(msgspec.json.encode(together)):
-            entries += [structs.replace(entry, resource=_resource_without_runs(entry.resource)) for entry in together]
-        else:
-            entries += together
-    return structs.replace(value, entry=tuple(entries))
-
-
-def _resource_without_runs(resource: Any) -> Any:
-    text = msgspec.json.encode(resource)
+    if isinstance(value, Bundle):
+        entries = [structs.replace(entry, resource=without_runs(entry.resource)) for entry in value.entry]
+        return structs.replace(value, entry=tuple(entries))
+    text = msgspec.json.encode(value)
     if not may_hold_runs(text):
-        return resource
-    return msgspec.json.decode(msgspec.json.encode(collapse_runs(msgspec.json.decode(text))), type=type(resource))
+        return value
+    return msgspec.json.decode(msgspec.json.encode(collapse_runs(msgspec.json.decode(text))), type=type(value))
 
 
-def _read_value(name: str, raw: bytes | Raw) -> tuple[Any, list[Refusal]]:
-    try:
-        return (None if bytes(raw) == b"null" else decoder.decode(raw)), []
-    except msgspec.ValidationError as error:
-        head = _head_of(raw)
-        if head is None or head.resourceType is None:
-            text = f"prefetch.{name} is not a FHIR resource (an object with resourceType): not used."
-            return None, [Refusal(f"prefetch.{name}", "not-a-resource", text)]
-        if head.resourceType == "Bundle":
-            return _read_bundle(name, raw)
-        return _read_shortened(raw, f"prefetch.{name}", head, error)
+def _all_without_runs(resources: list[Any]) -> list[Any]:
+    collapsed: list[Any] = []
+    for start in range(0, len(resources), _TOGETHER):
+        together = resources[start : start + _TOGETHER]
+        collapsed += map(without_runs, together) if may_hold_runs(msgspec.json.encode(together)) else together
+    return collapsed
 
 
 def _read_bundle(name: str, raw: bytes | Raw) -> tuple[Bundle | None, list[Refusal]]:
@@ -843,7 +834,10 @@ def read_record(
 def read_resources(
     prefetch: Mapping[str, Any], patient_id: str, on_other_patient: OnOtherPatient = "stop"
 ) -> ReadResources:
-    """Return the resources of the patient, with what was refused of them; raises WrongPatient as `read_record` does."""
+    """Return the resources of the patient, with what was refused of them; raises WrongPatient as `read_record` does.
+
+    Runs of white space in their texts are collapsed: no reader meets one.
+    """
     reading = _Reading(patient_id, on_other_patient)
     for value in prefetch.values():
         if isinstance(value, Bundle):
@@ -906,12 +900,24 @@ class _Reading:
             raise WrongPatient(self.of_others[0])  # what is mixed is nobody's chart
         by_type = self.resources.by_type
         refusals = self.resources.refusals
-        patient = self.resources.patient
+        patient = self.resources.patient = without_runs(self.resources.patient)
+        medications = self.resources.medications
+        if medications and may_hold_runs(msgspec.json.encode(medications)):
+            self.resources.medications = {
+                collapse_runs(name): without_runs(medication) for name, medication in medications.items()
+            }
         if patient is not None and patient.birthDate and parse_time(patient.birthDate) is None:
             text = "The birth date of the Patient cannot be read (YYYY, YYYY-MM or YYYY-MM-DD): the age is not known."
             refusals.append(Refusal("Patient", BIRTH_DATE_NOT_READ, text))
         for kind, resources in by_type.items():
-            by_type[kind] = distinct(read_statuses(resources, kind, refusals), refusals) if resources else resources
+            if resources:
+                known = len(refusals)
+                counted = distinct(read_statuses(resources, kind, refusals), refusals)
+                if may_hold_runs(msgspec.json.encode(counted)):  # mostly in one or two of a chart
+                    del refusals[known:]
+                    resources = _all_without_runs(resources)
+                    counted = distinct(read_statuses(resources, kind, refusals), refusals)
+                by_type[kind] = counted
         return self.resources
 
     def _take_patient(self, patient: Patient, full_url: str | None) -> None:

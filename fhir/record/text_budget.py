@@ -18,7 +18,7 @@ import msgspec
 import numpy as np
 from msgspec import Struct, structs
 
-from fhir.record.datatypes import LeanResource, may_hold_runs
+from fhir.record.datatypes import LeanResource
 from fhir.record.record import without_runs
 from fhir.record.refusals import Refusal
 from fhir.record.resources import Bundle
@@ -75,15 +75,12 @@ def long_characters(chart: bytes) -> int:
 
 
 def readable_texts(values: Mapping[str, Any], chart: bytes) -> tuple[Mapping[str, Any], list[Refusal]]:
-    """Return the values with texts that every reader can take: runs of white space collapsed, within the budget.
+    """Return the values with texts within the budget, and a refusal for each type of which long texts are not read.
 
-    They are the same object where nothing is to be changed. `chart` is all that was read of them, as JSON: the
-    narrative, which nobody reads, is not in it. A refusal names each type of which long texts are not read.
+    `chart` is all that was read of them, as JSON: the narrative, which nobody reads, is not in it.
     """
-    if may_hold_runs(chart):
-        values = {key: without_runs(value) for key, value in values.items()}
     if len(chart) > CHARACTERS_OF_A_CALL and long_characters(chart) > CHARACTERS_OF_A_CALL:
-        return within_text_budget(values)
+        return within_text_budget({key: without_runs(value) for key, value in values.items()})
     return values, []
 
 
