@@ -133,6 +133,7 @@ _SHORT: Spellings = (
     (("/",), late_pattern(rf"^([1-6]) ?/ ?(?:{_DAY}|j(?:our)?)$"), r"\1 each a day divided"),
     (("each",), late_pattern(rf"(?<=each) ?/ ?(?:{_DAY}|j(?:our)?)\b"), " a day divided"),
     (("/",), late_pattern(r" ?/ ?j(?:our)?\b"), " par jour"),
+    (("j",), late_pattern(r"\b(?:pdt|pendant|durant|x) (\d{1,3}) ?j(?:rs?)?\b"), r"for \1 days"),
     # "kl 8, 14 och 20", "um 8 und 20 Uhr", "à 8h et 20h": as often as there are hours of the day.
     (
         ("ore ", "kl", "um ", "à ", "las ", "às ", "om "),
@@ -153,7 +154,7 @@ _SHORT: Spellings = (
     ),
     (("mane",), late_pattern(r"\bmane\b"), "every morning"),
     (("nocte",), late_pattern(r"\bnocte\b"), "at bedtime"),
-    (("vez por semana",), late_pattern(r"\b(?:una|uma|1) vez por semana\b"), "weekly"),
+    (("vez ",), late_pattern(r"\b(?:una|uma|1) vez (?:por|a la|à|cada) semana\b"), "weekly"),
     (
         ("manhã e ", "mañana y "),
         late_pattern(r"\b(?:manhã e (?:à |a )?noite|mañana y (?:por la )?noche)\b"),
