@@ -297,14 +297,13 @@ def _lines(findings: Sequence[RuleFinding], drafted: DraftMedication) -> Iterato
         cited = "" if is_headline and not others_of_group else f" ({_citation(group)})"
         if words := f"{lead}{_not_in_headline(first)}{also}{cited}".split():
             yield " ".join(("-", *words))
-    notes = list(dict.fromkeys(note for finding in findings for note in finding.notes))
-    notes = [f"Also: {_inline(finding)}" for finding in unlisted] + notes
-    if notes:
-        yield f"- {' '.join(notes)}"
+    if unlisted:
+        yield f"- Also: {' '.join(_inline(finding) for finding in unlisted)}"
     others = [evidence.label for evidence in findings[0].evidence[:2] if evidence.label != source]
     reasons = [*_charted(findings), *(f"second source: {label}" for label in others)]
-    if reasons:
-        yield f"- Why: {'; '.join(reasons)}."
+    why = [f"Why: {'; '.join(reasons)}."] if reasons else []
+    if texts := [*why, *dict.fromkeys(note for finding in findings for note in finding.notes)]:
+        yield f"- {' '.join(texts)}"
 
 
 def _not_in_headline(finding: RuleFinding) -> str:

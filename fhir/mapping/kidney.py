@@ -221,7 +221,7 @@ def _dialysis(record: PatientRecord, unit: str) -> KidneyEstimate | None:
     hit = find_condition(record, "dialysis")
     if hit is None:
         return None
-    note = "Dialysis is on the record: the kidneys count as failed, and no dose is derived from an estimate."
+    note = "Dialysis is on record: no dose is calculated."
     return KidneyEstimate(0.0, unit, "dialysis", hit.time, (hit.source,), notes=(note,))
 
 

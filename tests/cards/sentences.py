@@ -12,6 +12,9 @@ MOST_WORDS = 40
 LONGEST_HEADLINE = 100
 """So many characters are read at a glance; the protocol allows 139 (docs/adding/sentences.md)."""
 
+MOST_WORDS_BEFORE_WHY = 60
+"""So many words of a card about one finding say what is found and what to do; the reasons stand after them."""
+
 _NO_UNIT = frozenset({"inr", "ph_arterial", "gcs_total", "phq2", "phq9", "gad7", "mmse", "pain_score", "egfr"})
 _WITH_UNIT = sorted({name_of(key) for key in ANALYTES if key not in _NO_UNIT}, key=len, reverse=True)
 

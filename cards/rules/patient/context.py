@@ -12,7 +12,7 @@ from cards.rules.patient import measurements
 from cards.rules.patient.measurements import ESTIMATES
 from cards.rules.patient.orders import CurrentMedication, DraftMedication, is_beside
 from cards.rules.patient.session import PatientSession
-from cards.text import capitalized, format_dose, format_number, plain
+from cards.text import format_dose, format_number, plain
 from fhir.mapping.conditions import doubted_conditions, doubtful_problems
 from fhir.mapping.kidney import KidneyEstimate
 from fhir.mapping.medications.active import days_valid, unreadable_medications, words_of_unreadable
@@ -409,9 +409,8 @@ class RuleContext(Struct, frozen=True, eq=False):
         """
         for medication in self.session.with_key(self.ingredient.rxcui) if not self.drafted.stops else ():
             if medication.draft is None and is_beside(medication, self.drafted):
-                since = f" (ordered {medication.since[:10]})" if medication.since else ""
-                name = capitalized(self.ingredient.name)
-                return f"{name} is on the active list{since}: that order needs the same decision."
+                since = f" of {medication.since[:10]}" if medication.since else ""
+                return f"The active order of {self.ingredient.name}{since} needs the same decision."
         return None
 
     @property

@@ -73,7 +73,7 @@ def usable_authorization(
     """Return the authorization, or why it is not used; the prefetch is judged without it.
 
     Raises:
-        BadRequest: It holds no bearer token, or is for another patient; no message holds a value of it.
+        BadRequest: Its token is of another type, or is for another patient; no message holds a value of it.
     """
     if authorization is None:
         return None, None
@@ -82,11 +82,11 @@ def usable_authorization(
             "`fhirAuthorization.token_type` must be `Bearer`; received another type. Nothing was computed.",
             f"{_PLACE}.token_type",
         )
-    if not authorization.access_token.strip():
-        raise BadRequest(
-            "`fhirAuthorization.access_token` is required; received blank text. Nothing was computed.",
-            f"{_PLACE}.access_token",
+    if not authorization.access_token.strip():  # HL7's CRD request generator sends "" where nobody has logged in
+        text = (
+            "`fhirAuthorization.access_token` must be a token; received blank text. It was not used, the prefetch was."
         )
+        return None, Refusal(_PLACE, "not-used", text)
     if authorization.patient is not None and authorization.patient.removeprefix("Patient/") != patient_id:
         raise BadRequest(
             "`fhirAuthorization.patient` must be the patient of `context.patientId`; received another one. "

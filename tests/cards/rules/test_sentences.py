@@ -16,7 +16,7 @@ from cards.rules.language.table import read_family
 from tests.cards.rules.cases import Case, check_case, every_case, resources_of_case
 from tests.cards.rules.patients import bundle_of
 from tests.cards.rules.pinned import AS_OF, book_of, named_cases
-from tests.cards.sentences import LONGEST_HEADLINE, faults
+from tests.cards.sentences import LONGEST_HEADLINE, MOST_WORDS_BEFORE_WHY, faults
 from tests.each import some_of
 
 
@@ -26,6 +26,8 @@ def test_every_sentence_of_a_case_is_one_for_a_clinician(rule: str, case: Case, 
     for card in outcome.cards:
         assert len(card.summary) <= LONGEST_HEADLINE, card.summary
         assert card.summary[-1] in ".?!)", card.summary
+        if len(card.own_extension.findings) == 1:
+            assert len(f"{card.summary} {card.detail}".partition("\n- Why:")[0].split()) <= MOST_WORDS_BEFORE_WHY
         said = [card.summary, *(card.detail or "").split("\n"), *(one.label for one in card.suggestions)]
         said += [one.text for one in card.own_extension.facts]
         assert [fault for text in said for fault in faults(text)] == []

@@ -22,8 +22,8 @@ from fhir.mapping.medications.identity import MedicationIdentity
 from fhir.mapping.weights import format_kg, judged_weight
 from fhir.terminology.conditions import CONDITION_GROUPS
 
-_LEAD = "An alarm by plausibility: the label's own maximum has not been read."
-_ALARM = "An alarm by plausibility: so many times the usual dose is mostly an error of unit, decimal point or number."
+_LEAD = "The label's own maximum has not been read."
+_ALARM = "So many times the usual dose is mostly an error of unit, decimal point or number."
 _LEAST = "The order does not say of which ingredient the mass is; counted is the least that it can be."
 _OLDEST_NAMED = 150
 _UNITS = {"unit": "units", "meq": "mEq", "mmol": "mmol"}

@@ -48,4 +48,4 @@ async def test_the_refusal_names_the_member(tmp_path: Path, resource: str, membe
                 )
         answer = await calls.post(f"/cds-services/{entry['id']}", json=body)
     assert answer.status_code == 400
-    assert f".{member} has not the JSON type" in answer.text
+    assert f".{member} does not have the JSON type" in answer.text
