@@ -225,7 +225,7 @@ class _EquationAdvisor(Struct, frozen=True):
         """One info card where the result reaches the declared value, else the reason for none."""
         output = self.equation.output(self.declared.output)
         below = f"{self.equation.title} is below {_in_words(output, self.least)}."
-        question = EquationQuestion(output.id, self.least, below, lambda _, result: self._text(call, result))
+        question = EquationQuestion(output.id, self.least, below, partial(self._text, call))
         return advise_by_equation(call, inputs_from_record(self.equation, call.record), question)
 
     def _text(self, call: ServiceInput, result: EquationResult) -> CardText:

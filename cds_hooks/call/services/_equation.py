@@ -40,7 +40,7 @@ class EquationQuestion(Struct, frozen=True):
     output: str
     shown_from: float | frozenset[str]
     below: str
-    text: Callable[[RecordInputs, EquationResult], CardText]
+    text: Callable[[EquationResult], CardText]
     text_for_missing: Callable[[RecordInputs, OrderableTest], CardText] | None = None
     """None where nothing that is missing can be ordered."""
 
@@ -82,7 +82,7 @@ def advise_by_equation(call: ServiceInput, charted: RecordInputs, question: Equa
         return advice
     advice.scores = scores_of_equation(result)
     if question.reaches(result):
-        card_text = question.text(charted, result)
+        card_text = question.text(result)
         if "sex" in charted.given and (note := charted_sex_note(call.record)):
             card_text = replace(card_text, opening=f"{card_text.opening} {note}")
         _add_card(advice, call, charted, result, card_text)
@@ -119,7 +119,7 @@ def _advise_for_each_sex(
     in_words = f"{woman} as a woman and {man} as a man"
     reached = [question.reaches(result) for result in results]
     if all(reached):
-        texts = [question.text(inputs, of_sex) for inputs, of_sex in zip(both, results, strict=True)]
+        texts = list(map(question.text, results))
         _add_card(advice, call, charted, result, for_each_sex(texts[lower], texts[1 - lower], in_words))
     elif any(reached):
         text = f"{equation.title}: {in_words}. The sex is not recorded, and it decides whether a card is shown."

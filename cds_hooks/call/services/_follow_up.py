@@ -251,7 +251,6 @@ def _text(
     call: ServiceInput,
     estimate: FollowUpScore,
     beside: list[RecordInputs],
-    _charted: RecordInputs,
     result: EquationResult,
 ) -> CardText:
     due = (call.record.as_of + timedelta(days=FOLLOW_UP_DAYS)).date().isoformat()

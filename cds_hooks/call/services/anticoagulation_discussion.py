@@ -190,7 +190,6 @@ def _score(
     past: ConditionHit | None,
     rhythm: str,
     bleeding: RecordInputs,
-    _charted: RecordInputs,
     result: EquationResult,
 ) -> CardText:
     record = call.record

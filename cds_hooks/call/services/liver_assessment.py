@@ -166,7 +166,7 @@ def _question(call: ServiceInput, risk: ConditionHit) -> EquationQuestion:
     return EquationQuestion(OUTPUT, _NOT_LOW, "FIB-4 is low for this age.", text, for_missing)
 
 
-def _text(call: ServiceInput, risk: ConditionHit, _charted: RecordInputs, result: EquationResult) -> CardText:
+def _text(call: ServiceInput, risk: ConditionHit, result: EquationResult) -> CardText:
     assert result.table is not None  # noqa: S101 - FIB-4 has bands at every age
     band = result.band_words
     limits = "over 2.67" if result.band_id == "high" else f"{result.table.bands[1].low:g} to 2.67"

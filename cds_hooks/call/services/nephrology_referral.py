@@ -288,7 +288,7 @@ def _question(call: ServiceInput, *, asks_for_tests: bool = True) -> EquationQue
     return EquationQuestion(OUTPUT, _REFERRAL_RISK, below, partial(_risk, call), _missing if asks_for_tests else None)
 
 
-def _risk(call: ServiceInput, _charted: RecordInputs, result: EquationResult) -> CardText:
+def _risk(call: ServiceInput, result: EquationResult) -> CardText:
     people = people_in_100(result)
     threshold = f"{100 * _REFERRAL_RISK:g}"
     return _text(

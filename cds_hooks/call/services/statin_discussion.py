@@ -205,7 +205,7 @@ def _question(call: ServiceInput, charted: RecordInputs) -> EquationQuestion:
     return EquationQuestion(OUTPUT, _DISCUSSED_BANDS, below, partial(_risk, call), _missing if is_lipids else None)
 
 
-def _risk(call: ServiceInput, _charted: RecordInputs, result: EquationResult) -> CardText:
+def _risk(call: ServiceInput, result: EquationResult) -> CardText:
     assert result.table is not None  # noqa: S101 - this output has bands for everyone
     people = people_in_100(result)
     band = result.band_id
