@@ -2,7 +2,7 @@
 
 import asyncio
 import gc
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from functools import partial
@@ -19,10 +19,11 @@ from cds_hooks.call.configuration import InForce
 from cds_hooks.call.hold_back.restraint import Restraint
 from cds_hooks.call.security import Trust
 from cds_hooks.call.services import Service
-from cds_hooks.evidence.decision_views.follow import Follower
+from cds_hooks.evidence.decision_views.follow import Follower, newest_numbers
 from cds_hooks.evidence.monitor.verifying import keep_verifying
 from cds_hooks.evidence.storage.database import kept_connections
 from cds_hooks.evidence.storage.decision import RecordUnavailable, plain
+from cds_hooks.people.governance.acts import READ_SECONDS, keep_reading
 from cds_hooks.people.governance.approvals import ApprovalBook
 from cds_hooks.people.governance.releases import Releases
 from cds_hooks.people.governance.terminology import index_in_force, keep_in_force, use_terminology
@@ -45,6 +46,8 @@ _AGAIN_SECONDS = 1.0
 _LOG_EVERY_SECONDS = 10.0
 _READING_SECONDS = 5.0
 """So long the first call waits for what was shown before; of a larger record the rest is read beside the calls."""
+_LOOK_SECONDS = 0.02
+_APPROVAL_SECONDS = 2.0
 _LARGEST_SITE = {4: 8, 6: 32}
 """The prefix of the largest network of one site, by version of IP: 10.0.0.0/8, and what a provider of addresses has."""
 
@@ -73,17 +76,21 @@ class Lifespan(Struct, frozen=True):
             _say_models_out(self.services)
             _say_wide_proxies(self.components.settings.proxy_networks)
             with suppress(RecordUnavailable):  # the record says so itself, to every call
-                await asyncio.to_thread(self.components.restraint.read_approvals)
+                if self.approvals is not None:
+                    await asyncio.to_thread(self.approvals.read)
                 await asyncio.to_thread(self.components.releases.read, url)
             wanted = index_in_force(self.components.settings, self.components.releases.current)
             if any(wanted):
                 use_terminology(wanted)
             _say_not_approved(self.components.restraint, self.approvals, self.components.releases)
+            self.components.restraint.memory.read_from(self.follower.views)
             beside = [self._keep_at(work) for work in self._beside_the_calls(url)]
             await asyncio.to_thread(self.components.in_force.start)
             beside.append(self._keep_at(partial(_keep_recording, self.components.in_force, url)))
             beside.append(asyncio.create_task(_load_the_rest()))
-            await self.components.restraint.wait_until_read(_READING_SECONDS)
+            with suppress(RecordUnavailable, TimeoutError):
+                async with asyncio.timeout(_READING_SECONDS):
+                    await _views_have(self.follower, await asyncio.to_thread(newest_numbers, url))
             yield {"services": len(self.services)}
             for task in beside:
                 task.cancel()
@@ -100,10 +107,11 @@ class Lifespan(Struct, frozen=True):
         yield self.components.visits.keep_sweeping
         yield self.follower.keep_following
         yield partial(keep_verifying, self.components.settings, self.follower.views)
-        yield partial(self.components.restraint.keep_reading, url, self.follower.views)
+        if self.approvals is not None:
+            yield partial(keep_reading, self.approvals.read, _APPROVAL_SECONDS)
         if self.sealing is not None:
             yield self.sealing.keep_sealing
-        yield partial(self.components.releases.keep_reading, url)
+        yield partial(keep_reading, partial(self.components.releases.read, url), READ_SECONDS)
         yield partial(
             keep_in_force, self.components.settings, self.components.releases, self.components.computing.between_calls
         )
@@ -122,6 +130,12 @@ class Lifespan(Struct, frozen=True):
 
 
 _Work = Callable[[], Coroutine[None, None, None]]
+
+
+async def _views_have(follower: Follower, newest: Mapping[str, int]) -> None:
+    """Return when the views have what is on record up to these numbers, whichever process takes it."""
+    while not await asyncio.to_thread(follower.has_taken, newest):
+        await asyncio.sleep(_LOOK_SECONDS)
 
 
 async def keep_at(work: _Work, metrics: Metrics) -> None:

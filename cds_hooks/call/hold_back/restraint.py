@@ -3,11 +3,7 @@
 What clinicians answered and what was shown is read from the views of the record (`memory.py`), which all workers share.
 """
 
-import asyncio
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
-from functools import partial
 from pathlib import Path
 from time import monotonic, time
 from typing import Final, Protocol
@@ -23,9 +19,7 @@ from cds_hooks.call.hold_back.checks import CHECKS, Check, CheckedCall, check_fi
 from cds_hooks.call.hold_back.memory import REST_DAYS, Memory
 from cds_hooks.call.hold_back.sent_cards import answers_to, shown_events
 from cds_hooks.call.hold_back.site_file import RulesFileError, read_rules_file
-from cds_hooks.evidence.decision_views.file import Views
-from cds_hooks.evidence.decision_views.follow import newest_numbers
-from cds_hooks.evidence.storage.decision import Decision, FeedbackItem, RecordUnavailable, is_trial
+from cds_hooks.evidence.storage.decision import Decision, FeedbackItem, is_trial
 from cds_hooks.telemetry.logs import log
 
 
@@ -36,17 +30,11 @@ class Approvals(Protocol):
     def state(self) -> object:
         """Another object where another approval counts."""
 
-    def read(self) -> None:
-        """Take what is new on record."""
-
     def in_force(self, site: SiteRules) -> SiteRules:
         """Return the rules of the site with what two people have approved."""
 
 
 _LOOK_SECONDS: Final = 1.0
-_READ_SECONDS: Final = 2.0
-_FIRST_SECONDS: Final = 0.02
-"""Between two looks at the start, while calls wait for what was shown before."""
 
 
 class Restraint:
@@ -81,14 +69,11 @@ class Restraint:
         """Every check that can hold a card back."""
         self.memory = Memory()
         """What was shown and answered about each patient."""
-        self._newest: dict[str, int] = {}
-        self._was_read = asyncio.Event()
         self._approvals = approvals
         self._typed = read_rules_file(file) if file is not None else SiteRules()
         self._in_force: tuple[object, SiteRules] = (None, SiteRules())
         self._stamp = _stamp(file)
         self._looked_at = clock()
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="restraint")
 
     def check_findings(self, call: CheckedCall) -> SuppressionCheck:
         """Return what says of a finding why it is not shown in this call."""
@@ -117,44 +102,6 @@ class Restraint:
         caller = call.caller
         events = shown_events(caller.service, (card.own_extension for card in cards), call.as_of)
         self.memory.note(caller.client, caller.patient, events)
-
-    async def keep_reading(self, url: str, views: Views) -> None:
-        """Take what is in the views of the record, and approvals, every two seconds until cancelled.
-
-        It has a thread of its own: an approval never waits behind uploads or messages.
-
-        Raises:
-            RecordUnavailable: The record or its views cannot be read.
-        """
-        in_thread = partial(asyncio.get_running_loop().run_in_executor, self._thread)
-        self.memory.read_from(views)
-        while True:
-            await in_thread(self.read_approvals)
-            if not self._was_read.is_set():
-                with suppress(RecordUnavailable):  # the follower makes the views, and is counted where it cannot
-                    await in_thread(partial(self._read_first, url, views))
-            await asyncio.sleep(_READ_SECONDS if self._was_read.is_set() else _FIRST_SECONDS)
-
-    def _read_first(self, url: str, views: Views) -> None:
-        """Note that the views have all that was on record when this process began."""
-        self._newest = self._newest or newest_numbers(url)
-        if all(views.mark(name).sequence >= number for name, number in self._newest.items()):
-            self._was_read.set()
-
-    async def wait_until_read(self, seconds: float) -> None:
-        """Return when the views have what was on record before, at the latest after so many seconds."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self._was_read.wait()
-
-    def read_approvals(self) -> None:
-        """Take the approvals that are on record.
-
-        Raises:
-            RecordUnavailable: They cannot be read.
-        """
-        if self._approvals is not None:
-            self._approvals.read()
 
     @property
     def site(self) -> SiteRules:

@@ -9,7 +9,7 @@ import asyncio
 import fcntl
 import sqlite3
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
@@ -131,9 +131,8 @@ class Follower:
         """
         newest, until = newest_numbers(self._url), monotonic() + seconds
         while not self.is_mine():
-            with suppress(RecordUnavailable):
-                if all(self.views.mark(name).sequence >= number for name, number in newest.items()):
-                    return
+            if self.has_taken(newest):
+                return
             if monotonic() > until:
                 waiting = newest["decisions"] - self.views.mark("decisions").sequence
                 raise RecordUnavailable(f"{waiting:,} decisions are not in the views yet; try again in a moment")
@@ -142,6 +141,12 @@ class Follower:
             self.follow(progress)
         finally:
             self.close()
+
+    def has_taken(self, newest: Mapping[str, int]) -> bool:
+        """Return whether the views have the rows up to these numbers, by table; False where they cannot be read."""
+        with suppress(RecordUnavailable):
+            return all(self.views.mark(name).sequence >= number for name, number in newest.items())
+        return False
 
     def is_mine(self) -> bool:
         """Return whether this process is the one that follows; it stays so until `close`.

@@ -6,9 +6,11 @@ the detail of an event of the record; `ActLog` reads these events in their order
 whose acts count.
 """
 
+import asyncio
 import re
 import secrets
 from collections.abc import Callable, Collection, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from threading import Lock
 from typing import Any, ClassVar, Final, Literal, TypeVar
@@ -214,6 +216,22 @@ class Entry(Struct, frozen=True):
             return msgspec.json.decode(self.detail, type=kind)
         except msgspec.MsgspecError as error:
             raise ApprovalRefused("this version does not know this kind of act") from error
+
+
+READ_SECONDS: Final = 0.4
+"""Time between two readings: an act is in effect within a second everywhere."""
+
+
+async def keep_reading(read: Callable[[], None], seconds: float) -> None:
+    """Take what is new until cancelled, on a thread of its own: an act never waits behind uploads or messages.
+
+    Raises:
+        RecordUnavailable: The record cannot be read.
+    """
+    thread = ThreadPoolExecutor(1, thread_name_prefix="acts")
+    while True:
+        await asyncio.get_running_loop().run_in_executor(thread, read)
+        await asyncio.sleep(seconds)
 
 
 class ActLog:

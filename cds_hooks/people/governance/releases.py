@@ -5,9 +5,7 @@ Behind a trust file one person, or a command on the machine of the record, is en
 two people who have logged in, in two roles, are needed to let something show cards (on, canary, active).
 """
 
-import asyncio
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
 from msgspec import Struct
@@ -29,8 +27,6 @@ from cds_hooks.people.governance.acts import (
 )
 from models_onnx.artifact.folder import VERSION_SIGN
 
-READ_SECONDS: Final = 0.4
-"""Time between two readings: an act is in effect within a second everywhere."""
 _WHO: Final = ("client", "unit", "user")
 """Who can be in silent mode: for them everything is computed and recorded, and nothing is shown."""
 QUIET: Final = frozenset({"off", "shadow", "retired"})
@@ -61,7 +57,6 @@ class Releases:
         self.current = Released(versions=self._versions)
         """What may show cards now; replaced as a whole."""
         self._log = ActLog((RELEASE_EVENT, ROLLBACK_EVENT, ACCOUNT_EVENT), self._take, self._begin)
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="acts")
         self._begin()
 
     def _begin(self) -> None:
@@ -100,16 +95,6 @@ class Releases:
         earlier = Releases(self._versions, by_two_people=self._by_two_people)
         earlier.read(url, at)
         return earlier
-
-    async def keep_reading(self, url: str) -> None:
-        """Take what is new until cancelled, on a thread of its own: an act never waits behind uploads or messages.
-
-        Raises:
-            RecordUnavailable: The record cannot be read.
-        """
-        while True:
-            await asyncio.get_running_loop().run_in_executor(self._thread, self.read, url)
-            await asyncio.sleep(READ_SECONDS)
 
     def acts_of(self, key: Key) -> list[Act]:
         """Return the acts about this thing that count, in the order of the record."""

@@ -14,8 +14,8 @@ from typing import Final
 
 from cds_hooks.call.hold_back.released import Released
 from cds_hooks.evidence.storage.decision import RecordUnavailable
-from cds_hooks.people.governance.acts import ApprovalRefused
-from cds_hooks.people.governance.releases import READ_SECONDS, Releases
+from cds_hooks.people.governance.acts import READ_SECONDS, ApprovalRefused
+from cds_hooks.people.governance.releases import Releases
 from cds_hooks.settings import Settings
 from cds_hooks.telemetry.logs import log
 from fhir.record.measurement import read_imported_codes

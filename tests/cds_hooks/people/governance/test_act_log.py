@@ -4,10 +4,12 @@ import asyncio
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from functools import partial
 from pathlib import Path
 from threading import Event
 from typing import Any
 
+from cds_hooks.people.governance.acts import READ_SECONDS, keep_reading
 from cds_hooks.people.governance.releases import Releases
 from tests.cds_hooks.people.governance.clicking import put_command
 from tests.live import record_in
@@ -50,7 +52,7 @@ async def test_acts_do_not_wait_behind_uploads_and_messages(tmp_path: Path) -> N
     """Uploads, feedback and reports are read on the threads of the loop, of which there are few."""
     url, releases, ended = record_in(tmp_path), Releases(None), Event()
     uploads = [asyncio.create_task(asyncio.to_thread(ended.wait)) for _ in range(64)]
-    reading = asyncio.create_task(releases.keep_reading(url))
+    reading = asyncio.create_task(keep_reading(partial(releases.read, url), READ_SECONDS))
     _act(url, "off", "switched")
     try:
         async with asyncio.timeout(10):
