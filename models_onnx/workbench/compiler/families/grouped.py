@@ -6,7 +6,8 @@ their definition, so they are exact with respect to this background. Log odds ar
 otherwise its probability.
 
 An additive file, such as a regression behind scalers, codes and bins, is asked with each input alone in place of
-the background's. These answers, less their mean over the reference cohort, are the terms of its sum.
+the background's. These answers, less their mean over the reference cohort, are the terms of its sum. Where it ends in a
+weighted sum of columns that are each of one input, one question has them all.
 """
 
 import math
@@ -18,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models_onnx.errors import CompileRefused
+from models_onnx.serving.runtime import RUN_ERRORS
 from models_onnx.workbench.compiler.explaining_graph import Groups
 from models_onnx.workbench.compiler.families.trees import as_float32, limits
 from models_onnx.workbench.compiler.graph import FLOAT, Graph
@@ -39,6 +41,8 @@ _AT_ONCE = 4096
 _TRIED, _ADDS_UP = 500, 1e-5
 # An additive file is asked with no value beyond it, so that no term is infinite.
 _FARTHEST, _FARTHEST_WHOLE = 1e30, 1e9
+# So many values of each input are tried to see which columns before a weighted sum are its own.
+_KINDS = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,11 +117,6 @@ class _AskedFile:
     def write_contributions(self, graph: Graph, features: str, missing: str) -> str:
         """Write the file with every coalition of its groups, and the Shapley values of its answers."""
         count, coalitions = len(self.features), len(self._coalitions)
-        low, high = (
-            graph.constant(end, value, np.float32) for end, value in zip(("low", "high"), self._ends, strict=True)
-        )
-        inside = graph.node("Min", [graph.node("Max", [features, low], "not_below"), high], "inside")
-        fill = graph.constant("fill", self._fill, np.float32)
         chosen = self._coalitions.astype(bool) @ self.groups.matrix().T.astype(bool)
         mask = graph.constant("chosen", chosen[None], np.bool_)
         flat, axis = graph.constant("flat", [-1, count], np.int64), graph.constant("coalition_axis", [1], np.int64)
@@ -127,7 +126,7 @@ class _AskedFile:
             parts = [mask, wide, graph.constant(f"{name}_rest", rest, np.float32)]
             return graph.node("Reshape", [graph.node("Where", parts, f"{name}_mixed"), flat], name)
 
-        values = mixed(graph.node("Where", [missing, fill, inside], "seen"), self.background, "values")
+        values = mixed(self._written(graph, features, missing), self.background, "values")
         recorded = ""
         if self.network.has_mask:
             there = graph.node("Cast", [graph.node("Not", [missing], "there")], "there_as_number", to=FLOAT)
@@ -137,6 +136,15 @@ class _AskedFile:
         weights = graph.constant("weights", self.slope * self._weights, np.float64)
         first = graph.constant("first_of_group", self._first, np.float64)
         return graph.node("MatMul", [graph.node("MatMul", [table, weights], "shares"), first], "of_inputs")
+
+    def _written(self, graph: Graph, features: str, missing: str) -> str:
+        """Write the values as the file is asked with them, as `_seen` has them."""
+        low, high = (
+            graph.constant(end, value, np.float32) for end, value in zip(("low", "high"), self._ends, strict=True)
+        )
+        inside = graph.node("Min", [graph.node("Max", [features, low], "not_below"), high], "inside")
+        fill = graph.constant("fill", self._fill, np.float32)
+        return graph.node("Where", [missing, fill, inside], "seen")
 
     @property
     def _ends(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -230,12 +238,69 @@ class GroupedModel(_AskedFile):
 
 
 @dataclass(frozen=True, slots=True)
+class _WeightedColumns:
+    """Columns of single inputs, whose weighted sum is the answer: `network` gives them, `of_inputs` [K, F] has weights.
+
+    One question has the terms of all inputs, so that a file of hundreds is as quick as one of ten.
+    """
+
+    network: Network
+    of_inputs: Array
+    background: Array
+
+    @classmethod
+    def read(cls, network: Network, background: Array, X: Array, takes_missing: NDArray[np.bool_]) -> Self | None:
+        """Return the columns of a file, found by changing one input at a time; None where it is no such sum.
+
+        None, too, where a column is of several inputs, or of a code that nobody of the cohort has.
+        """
+        found = network.weighted_columns()
+        if found is None:
+            return None
+        before, weights = found
+        rows, inputs = _changed_one_by_one(background, X, takes_missing)
+        try:
+            parts = [before.columns_of(rows[start : start + _AT_ONCE]) for start in range(0, len(rows), _AT_ONCE)]
+        except RUN_ERRORS:  # a code that the file does not know
+            return None
+        usual = before.columns_of(background[None])[0]
+        if len(usual) != len(weights):
+            return None
+        moves = np.zeros((len(weights), len(background)), dtype=bool)
+        for number, changed in zip(inputs, np.concatenate(parts) != usual, strict=True):
+            moves[:, number] |= changed
+        if not (moves.sum(axis=1) == 1).all():
+            return None
+        return cls(before, np.where(moves, weights[:, None], 0.0), usual)
+
+    def terms(self, values: Array) -> Array:
+        """Return what each input adds [N, F] for rows [N, F], against the background."""
+        parts = [self.network.columns_of(values[start : start + _AT_ONCE]) for start in range(0, len(values), _AT_ONCE)]
+        return np.asarray((np.concatenate(parts) - self.background) @ self.of_inputs)
+
+
+def _changed_one_by_one(
+    background: Array, X: Array, takes_missing: NDArray[np.bool_]
+) -> tuple[Array, NDArray[np.int64]]:
+    """Return rows that are the background but for one input, with values of the cohort, and which input that is."""
+    values = [np.unique(column[~np.isnan(column)]) for column in X.T]
+    values = [kinds if len(kinds) != 1 else np.append(kinds, kinds + 1) for kinds in values]
+    values = [kinds if len(kinds) <= _KINDS else np.quantile(kinds, np.linspace(0, 1, _KINDS)) for kinds in values]
+    values = [np.append(kinds, np.nan) if taken else kinds for kinds, taken in zip(values, takes_missing, strict=True)]
+    inputs = np.repeat(np.arange(len(background)), [len(kinds) for kinds in values])
+    rows = np.tile(background, (len(inputs), 1))
+    rows[np.arange(len(inputs)), inputs] = as_float32(np.concatenate(values))
+    return rows, inputs
+
+
+@dataclass(frozen=True, slots=True)
 class AdditiveFile(_AskedFile):
     """A file whose answer is a sum of terms of single inputs; `centre` [F] is the mean of each term over the cohort."""
 
     centre: Array = field(default_factory=lambda: np.zeros(0))
     codes: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, dtype=bool))
     """Inputs that are whole numbers in the cohort, as codes are: a converter may cut the others to whole numbers."""
+    columns: _WeightedColumns | None = None
     clips: ClassVar[bool] = False
 
     @classmethod
@@ -252,8 +317,10 @@ class AdditiveFile(_AskedFile):
         model = replace(model, centre=np.zeros(len(features)), codes=codes)
         # what a file makes of missing values may not add up though the rest does: then the background counts
         for asked in (model, replace(model, takes_missing=np.zeros(len(features), dtype=bool))):
-            if asked._adds_up(X):
-                return replace(asked, centre=asked.contributions(X).mean(axis=0))
+            columns = _WeightedColumns.read(model.network, model.background, X, asked.takes_missing)
+            for way in (replace(asked, columns=columns), asked) if columns is not None else (asked,):
+                if way._adds_up(X):
+                    return replace(way, centre=way.contributions(X).mean(axis=0))
         return None
 
     def _adds_up(self, X: Array) -> bool:
@@ -272,10 +339,21 @@ class AdditiveFile(_AskedFile):
         return self._background_margin() + self.slope * float(self.centre.sum())
 
     def contributions(self, X: Array) -> Array:
+        if self.columns is not None:
+            return self.slope * (self.columns.terms(self._seen(X)[0]) - self.centre)
         return _AskedFile.contributions(self, X) - self.slope * self.centre
 
     def write_contributions(self, graph: Graph, features: str, missing: str) -> str:
-        terms = _AskedFile.write_contributions(self, graph, features, missing)
+        if self.columns is None:
+            terms = _AskedFile.write_contributions(self, graph, features, missing)
+        else:
+            count, usual = len(self.features), self.columns.background
+            columns = self.columns.network.write_columns(
+                graph, self._written(graph, features, missing), count, len(usual)
+            )
+            moved = graph.node("Sub", [columns, graph.constant("usual_columns", usual, np.float64)], "moved_columns")
+            weights = graph.constant("weights", self.slope * self.columns.of_inputs, np.float64)
+            terms = graph.node("MatMul", [moved, weights], "of_inputs")
         return graph.node("Sub", [terms, graph.constant("centre", self.slope * self.centre, np.float64)], "centred")
 
     @property
@@ -293,6 +371,8 @@ class AdditiveFile(_AskedFile):
 
 def facts_of(model: GroupedModel | AdditiveFile) -> dict[str, str]:
     """Return the metadata of the file: what a reader has to know, and how often the network is run for a person."""
+    if isinstance(model, AdditiveFile) and model.columns is not None:
+        return {}
     runs = {"coalitions": str(len(model._coalitions))}
     if isinstance(model, AdditiveFile):
         return runs

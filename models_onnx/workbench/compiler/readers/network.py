@@ -119,6 +119,34 @@ class Network:
         session = session_of(leading_to(_decoded(source), tensor).SerializeToString())
         return replace(self, session=session)._columns
 
+    def weighted_columns(self) -> tuple["Network", Array] | None:
+        """Return the network up to the columns [N, K] whose weighted sum is its answer, and the weights [K].
+
+        They are those before a linear classifier, or a single output of PyTorch; None where there are none.
+        """
+        found = None if self.columns > 1 or self.steps is not None else _weighted_sum(self.proto)
+        if found is None:
+            return None
+        tensor, weights = found
+        wide = helper.make_tensor_value_info(f"{tensor}/as_double", DOUBLE, None)
+        proto = ModelProto()
+        proto.CopyFrom(self.proto)
+        proto.graph.node.append(helper.make_node("Cast", [tensor], [wide.name], to=DOUBLE))
+        proto.graph.output.append(wide)
+        proto = leading_to(proto, wide.name)
+        if len(proto.graph.input) < len(self.session.get_inputs()):  # an input that changes nothing
+            return None
+        return replace(self, proto=proto, session=session_of(proto.SerializeToString())), weights
+
+    def columns_of(self, values: Array) -> Array:
+        """Return all numbers [N, K] that the network gives, NaN where a whole number is missing."""
+        return self._columns(values)
+
+    def write_columns(self, graph: Graph, values: str, count: int, columns: int) -> str:
+        """Write the network on float32 tensors [N, F] and return its K numbers, float64 [N, K]."""
+        wide = graph.include(self.proto, self._written_inputs(graph, values, "", count), "network/")
+        return graph.node("Reshape", [wide, graph.constant("columns_shape", [-1, columns], np.int64)], "columns")
+
     def _columns(self, values: Array) -> Array:
         lacks = np.isnan(values) & self.whole_numbers(values.shape[1])
         columns = self._run(np.where(lacks, 0.0, values), np.ones_like(values)).astype(np.float64)
@@ -430,6 +458,24 @@ def _linear_margin(proto: ModelProto, node: NodeProto) -> str | None:
     proto.graph.node.extend(steps)
     proto.graph.output.append(helper.make_tensor_value_info(name, DOUBLE, None))
     return name
+
+
+def _weighted_sum(proto: ModelProto) -> tuple[str, Array] | None:
+    """Return the tensor of columns of which the answer is the sum with these weights [K], plus a constant."""
+    producers = {output: node for node in proto.graph.node for output in node.output}
+    constants = {item.name: numpy_helper.to_array(item) for item in proto.graph.initializer}
+    node = producers.get(proto.graph.output[0].name)
+    while node is not None and node.op_type in (*ONLY_SHAPE, "Cast", "Add"):
+        parts = [name for name in node.input[:2] if name not in constants]
+        if node.op_type == "Add" and (len(parts) != 1 or constants[(set(node.input) - set(parts)).pop()].size != 1):
+            return None
+        node = producers.get(parts[0])
+    if node is None or node.op_type not in ("MatMul", "Gemm") or node.input[1] not in constants:
+        return None
+    weights = np.asarray(constants[node.input[1]], dtype=np.float64)
+    how = {item.name: helper.get_attribute_value(item) for item in node.attribute}
+    is_plain = set(node.input[2:]) <= constants.keys() and not how.get("transA") and how.get("alpha", 1.0) == 1.0
+    return (node.input[0], weights.ravel()) if is_plain and weights.size == max(weights.shape) else None
 
 
 def _type_of(proto: ModelProto, name: str) -> int:

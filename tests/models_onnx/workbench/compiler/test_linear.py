@@ -64,6 +64,20 @@ def test_scalers_imputers_and_codes_say_what_scikit_learn_says() -> None:
     assert np.abs(told["contributions"] - closed_form(fitted, table, rows)).max() < 1e-5
 
 
+def test_a_file_of_many_inputs_has_all_terms_from_one_question_and_says_the_same_alone() -> None:
+    draw = np.random.default_rng(4)
+    X = draw.normal(size=(400, 150)).astype(np.float32).astype(float)
+    fitted = make_pipeline(StandardScaler(), LogisticRegression()).fit(X, draw.integers(0, 2, 400))
+    file = compiled(fitted, X)
+    assert isinstance(file.fitted, AdditiveFile)
+    assert file.fitted.columns is not None
+    told, alone = says(file.content, X), says(file.content, X[:1])
+    columns = fitted[:-1].transform(X)
+    terms = (columns - columns.mean(axis=0)) * fitted[-1].coef_[0]
+    assert np.abs(told["contributions"] - terms).max() < 1e-6
+    assert np.array_equal(told["contributions"][:1], alone["contributions"])
+
+
 @pytest.mark.parametrize(
     ("step", "family"),
     [

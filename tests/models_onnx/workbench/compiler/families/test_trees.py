@@ -33,11 +33,11 @@ def spoil(name: str, node: int, value: float) -> Callable[[dict[str, Any]], None
 @pytest.mark.parametrize(
     ("damage", "sentence"),
     [
-        (spoil("left_children", 0, 0), "no tree"),
-        (spoil("left_children", 0, 2), "no tree"),
+        (spoil("left_children", 0, 0), "do not form a tree"),
+        (spoil("left_children", 0, 2), "do not form a tree"),
         (spoil("split_indices", 0, 99), "asks about an input beyond its 3"),
-        (spoil("split_conditions", -1, float("nan")), "no number"),
-        (spoil("split_conditions", -1, 1e308), "no number"),
+        (spoil("split_conditions", -1, float("nan")), "not a number"),
+        (spoil("split_conditions", -1, 1e308), "not a number"),
     ],
     ids=["a circle", "two ways to a node", "another input", "NaN", "too large"],
 )
