@@ -73,7 +73,7 @@ def open_components(
     restraint = Restraint(
         configured.rules_file,
         needs_approval=not trust.development,
-        approvals=approvals,
+        in_force=approvals.in_force if approvals is not None else None,
         now=configured.clock,
         rest_days=configured.shown_rest_days,
         database_url=configured.database_url,

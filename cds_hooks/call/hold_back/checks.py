@@ -254,7 +254,7 @@ def check_acknowledged(finding: RuleFinding, call: CheckedCall) -> WhyNot | None
 
     A critical finding rests only for the user who overrode it, and for that draft; the next reader is told.
     """
-    for override in call.recall().overrides(finding):
+    for override in (event for event in call.recall().events if event.answers(finding)):
         days = call.site.days_of(all_rule_versions()[finding.rule].rule, finding.indicator)
         if not 0 <= call.as_of - override.at <= days * _DAY_SECONDS:
             continue

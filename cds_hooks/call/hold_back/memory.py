@@ -29,7 +29,6 @@ from msgspec.structs import replace
 
 from cards.card import Card
 from cards.finding import Finding
-from cards.rules.engine.finding import RuleFinding
 from cds_hooks.call.hold_back.sent_cards import ACCEPTED, SHOWN, Accepted, Event, answer_of, shown_decision
 from cds_hooks.evidence.decision_views.file import Views
 from cds_hooks.evidence.decision_views.follow import Batch, Projection
@@ -114,10 +113,6 @@ class PatientMemory(Struct):
                 parts = tuple(dict.fromkeys((*event.finding.parts, *known)))
                 first = replace(event, finding=replace(event.finding, parts=parts))
         return first
-
-    def overrides(self, finding: RuleFinding) -> list[Event]:
-        """Return how this finding of the medication rules was overridden."""
-        return [event for event in self.events if event.answers(finding)]
 
     def accepted_lately(self, now: float) -> list[tuple[Event, Accepted]]:
         """Return the suggestions that were accepted within the hour, each with its answer."""

@@ -25,10 +25,8 @@ Kind = Literal["held-back", "not-judged", "looked", "not-for-this-user"]
 _NOT_JUDGED: Final = frozenset(
     (
         "data-absent",
-        "draft-unreadable",
         "dose-in-doubt",
         "dose-not-entered",
-        "dose-not-known",
         "duration-not-entered",
         "future",
         "haemolysed",
@@ -50,7 +48,6 @@ _NOT_JUDGED: Final = frozenset(
         "order-not-found",
         "out-of-range",
         "partial",
-        "prefetch-failed",
         "results-not-sent",
         "timed-out",
         "too-few-inputs",

@@ -6,7 +6,7 @@ What clinicians answered and what was shown is read from the views of the record
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from time import monotonic, time
-from typing import Final, Protocol
+from typing import Final
 
 from cards.card import Card
 from cards.rules.engine.governance import (
@@ -22,18 +22,6 @@ from cds_hooks.call.hold_back.site_file import RulesFileError, read_rules_file
 from cds_hooks.evidence.storage.decision import Decision, FeedbackItem, is_trial
 from cds_hooks.telemetry.logs import log
 
-
-class Approvals(Protocol):
-    """What people have approved."""
-
-    @property
-    def state(self) -> object:
-        """Another object where another approval counts."""
-
-    def in_force(self, site: SiteRules) -> SiteRules:
-        """Return the rules of the site with what two people have approved."""
-
-
 _LOOK_SECONDS: Final = 1.0
 
 
@@ -45,7 +33,7 @@ class Restraint:
         file: Path | None,
         *,
         needs_approval: bool,
-        approvals: Approvals | None = None,
+        in_force: Callable[[SiteRules], SiteRules] | None = None,
         clock: Callable[[], float] = monotonic,
         now: Callable[[], float] = time,
         rest_days: float = REST_DAYS,
@@ -53,9 +41,9 @@ class Restraint:
     ) -> None:
         """RulesFileError where there is a file and it cannot be used; later a bad one changes nothing.
 
-        Where approval is needed, only what two people have approved counts, which `approvals` knows. `now` gives epoch
-        seconds by the clock of the calls. `rest_days`: see `CheckedCall`; `database_url` is that of the record, beside
-        which the places of budgets are.
+        Where approval is needed, `in_force` gives the rules of the site with what two people have approved. `now` gives
+        epoch seconds by the clock of the calls. `rest_days`: see `CheckedCall`; `database_url` is that of the record,
+        beside which the places of budgets are.
         """
         self._file = file
         self.needs_approval = needs_approval
@@ -69,9 +57,8 @@ class Restraint:
         """Every check that can hold a card back."""
         self.memory = Memory()
         """What was shown and answered about each patient."""
-        self._approvals = approvals
+        self._in_force = in_force
         self._typed = read_rules_file(file) if file is not None else SiteRules()
-        self._in_force: tuple[object, SiteRules] = (None, SiteRules())
         self._stamp = _stamp(file)
         self._looked_at = clock()
 
@@ -105,7 +92,7 @@ class Restraint:
 
     @property
     def site(self) -> SiteRules:
-        """What the rules file says, as of at most a second ago."""
+        """What the rules file says, as of at most a second ago, with the approvals that are in force."""
         now = self._clock()
         if self._file is not None and now - self._looked_at >= _LOOK_SECONDS:
             self._looked_at = now
@@ -113,15 +100,7 @@ class Restraint:
             if stamp != self._stamp:
                 self._stamp = stamp
                 self._take(self._file)
-        return self._signed() if self.needs_approval else self._typed
-
-    def _signed(self) -> SiteRules:
-        """Return what the file says, with the approvals of two people."""
-        approvals = self._approvals
-        state = (id(self._typed), approvals.state if approvals is not None else None)
-        if self._in_force[0] != state:
-            self._in_force = (state, approvals.in_force(self._typed) if approvals is not None else self._typed)
-        return self._in_force[1]
+        return self._in_force(self._typed) if self._in_force is not None and self.needs_approval else self._typed
 
     def _take(self, file: Path) -> None:
         try:

@@ -105,7 +105,8 @@ def open_site(
     approvals = approvals_of(configured) if has_trust_file else None
     if approvals is not None:
         approvals.read()
-    restraint = RecordedRestraint(configured.rules_file, needs_approval=has_trust_file, approvals=approvals)
+    rules_in_force = approvals.in_force if approvals is not None else None
+    restraint = RecordedRestraint(configured.rules_file, needs_approval=has_trust_file, in_force=rules_in_force)
     in_force = InForce(lambda: content_in_force(configured, services, versions, restraint.site), restraint)
     in_force.start()
     releases = Releases(served_versions(services, versions), by_two_people=has_trust_file)

@@ -48,6 +48,7 @@ class ApprovalBook:
         self.people_log_in = people_log_in
         self._log = ActLog((APPROVAL_EVENT, ACCOUNT_EVENT), self._take, self._begin)
         self._readings = 0
+        self._in_force: tuple[SiteRules | None, tuple[int, int], SiteRules] = (None, (0, 0), SiteRules())
         self._begin()
 
     def _begin(self) -> None:
@@ -59,11 +60,6 @@ class ApprovalBook:
     def refused(self) -> list[str]:
         """What does not count, a sentence for each."""
         return self._log.refused
-
-    @property
-    def state(self) -> tuple[int, int]:
-        """Changes with everything that was read."""
-        return self._readings, self._log.sequence
 
     def read(self) -> None:
         """Take the events that are new; RecordUnavailable where the record cannot be read."""
@@ -115,7 +111,15 @@ class ApprovalBook:
             raise ApprovalRefused(f"{person.by} is the author of the {words}; another person approves it")
 
     def in_force(self, site: SiteRules) -> SiteRules:
-        """Return what the site says, with the approvals of two people."""
+        """Return what the site says, with the approvals of two people: the same object until one of them changes."""
+        read = self._readings, self._log.sequence
+        given, read_then, rules = self._in_force
+        if given is not site or read_then != read:
+            rules = self._with_approvals(site)
+            self._in_force = site, read, rules
+        return rules
+
+    def _with_approvals(self, site: SiteRules) -> SiteRules:
         approvals = {}
         for rule, version in all_rule_versions().items():
             statements = self.approvals("rule", rule_subject(rule, version.digest))
