@@ -83,15 +83,16 @@ _DURATION = late_pattern(
     r"(?P<unit>d|days?|wks?|weeks?|mo|months?)\b(?! ?(?:/|per|a|each|every|in a) ?w(?:ee)?k)"
     r"|\b(?P<course>\d+)[- ]?d(?:ays?)? course"
     rf"|\b(?P<lasting>{NUMBER}) (?P<lasting_unit>days?|weeks?|months?) (?:lang|long)\b"  # "5 Tage lang", "5 dagen lang"
-    # "Duration: 14 days", and what stands alone behind a comma at the end: "200 mg BID, 10 days". Four weeks and more
-    # there are what was dispensed as often as a course.
+    # "Duration: 14 days", and what stands alone at the end behind a comma or how often: "200 mg BID, 10 days". Four
+    # weeks and more there are what was dispensed as often as a course.
     rf"|\bduration:? ?(?:of )?(?P<alone>{NUMBER}) (?P<alone_unit>days?|weeks?|months?) ?(?=[.;)]|$)"
-    r"|, ?(?P<last>(?:[1-9]|1\d|2[0-7])(?= days?)|[1-3](?= weeks?)) (?P<last_unit>days?|weeks?) ?(?=[.;)]|$)"
+    r"|(?:, ?|(?<=\d hours )|(?<=daily )|(?<=a day )|(?<=\b[bt]id )|(?<=\bqid ))"
+    r"(?P<last>(?:[1-9]|1\d|2[0-7])(?= days?)|[1-3](?= weeks?)) (?P<last_unit>days?|weeks?) ?(?=[.;)]|$)"
     # "for 5/7" and "for 2/52", as prescribers of the United Kingdom write days and weeks.
     r"|\b(?:for|x) ?(?P<share>\d{1,2})/(?P<share_of>7|52)\b(?! ?(?:days? )?(?:/|per|a|each|every|in a) ?w(?:ee)?k)"
 )
 _MAXIMUM_SIGNS = ("max", "exceed", "more than", "nte", "mdd", "limit")
-_DURATION_SIGNS = ("for", "x", "during", "after", "×", "course", "lang", "long", "duration", ",")
+_DURATION_SIGNS = ("for", "x", "during", "after", "×", "course", "lang", "long", "duration", ",", "day")
 # Days behind a comma that are those of a supply, a visit or a pause.
 _IS_NO_COURSE = late_pattern(
     r"\b(?:suppl(?:y|ied)|disp(?:ense[ds]?)?|qty|quantity|refills?"
