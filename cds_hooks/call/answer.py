@@ -281,7 +281,11 @@ async def complete(call: Call, received: Received) -> Received:
     prefetch = received.filled.state
     if not call.is_trial:
         call.components.metrics.prefetched(
-            call.client.name, call.service.id, prefetch.summary, prefetch.milliseconds / 1000
+            call.client.name,
+            call.service.id,
+            prefetch.summary,
+            prefetch.milliseconds / 1000,
+            is_unanswered=bool(prefetch.milliseconds) and prefetch.is_unanswered,
         )
     return received
 

@@ -92,7 +92,7 @@ def create_app(configured: Settings | None = None) -> ASGIApp:
         *coverage_routes(components, intake),
         *outcome_routes(services, components, intake),
         *(summary_routes(configured, intake) if configured.text_file is not None else ()),
-        *health_routes(services, components, trust),
+        *health_routes(services, components, trust, counted),
         *(events.routes(bodies) if events is not None else ()),
     ]
     handlers = {HookError: answer_hook_error(components.metrics), HTTPException: answer_http_error}

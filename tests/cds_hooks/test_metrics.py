@@ -1,6 +1,7 @@
 """Several workers count together, and nothing that was counted is lost when one of them ends."""
 
 import asyncio
+import resource
 from pathlib import Path
 
 import httpx
@@ -34,6 +35,24 @@ async def test_a_page_adds_up_what_others_wrote(tmp_path: Path) -> None:
     assert _counted(page, "cds_stage_seconds_count{") == 5
     assert _counted(page, "cds_fetch_seconds_sum{") == 1.0
     assert _counted(page, 'cds_prefetch_total{client="ehr"') == 5
+
+
+async def test_a_worker_tells_its_own_failures_where_no_file_can_grow(tmp_path: Path) -> None:
+    metrics = Metrics()
+    folder = MetricsFolder(metrics, tmp_path)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, before[1]))
+    try:
+        metrics.refused("some-service", 503, "RecordFailed")
+        writing = asyncio.create_task(folder.keep_writing())
+        await asyncio.sleep(0)
+        writing.cancel()
+        await asyncio.gather(writing, return_exceptions=True)
+        page = folder.page().decode()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert _counted(page, 'cds_store_failures_total{store="record"}') == 1
+    assert _counted(page, "cds_work_failures_total") == 2
 
 
 @pytest.mark.slow

@@ -16,6 +16,8 @@ from typing import Any
 
 import pytest
 
+from cds_hooks.call.routes.health import why_not_ready
+from cds_hooks.errors import ReplayStoreFailed
 from cds_hooks.evidence.storage.decision import RecordHealth, RecordUnavailable
 from cds_hooks.evidence.storage.opening import open_decision_log
 from cds_hooks.telemetry.logs import configure_logs
@@ -67,6 +69,16 @@ async def test_a_call_that_cannot_be_recorded_is_refused_counted_and_said_at_rea
         metrics = (await calls.get("/metrics")).text
     assert 'cds_store_failures_total{store="record"} 1.0' in metrics
     assert f'"reason": "{reason}"' in capfd.readouterr().err
+
+
+async def test_of_two_stores_that_fail_neither_hides_the_other() -> None:
+    async def no_record() -> None:
+        raise RecordHealth("the record").refusal("disk is full")
+
+    async def no_tokens() -> None:
+        raise ReplayStoreFailed("locked")
+
+    assert len(await why_not_ready(no_record, no_tokens)) == 2
 
 
 def test_a_record_that_may_only_be_read_ends_the_start_with_a_sentence() -> None:

@@ -38,6 +38,8 @@ fetched: read from the FHIR server, found or not. unobtainable: neither sent nor
 
 _FAILED_ENTRY: Final = "failed-entry"
 _KNOWN: Final = frozenset({"given", "null", "fetched"})
+_NO_ANSWER: Final = frozenset({"timeout", "unreachable", "busy"})
+"""Reasons of `fhir.client.errors` for which no query of a call is answered."""
 _encode: Final = msgspec.json.Encoder().encode
 
 
@@ -108,6 +110,13 @@ class PrefetchState(Struct, frozen=True, dict=True):
     def gaps(self) -> tuple[KeyState, ...]:
         """The keys for which a FHIR server should be asked."""
         return tuple(state for state in self.states if state.is_gap)
+
+    @property
+    def is_unanswered(self) -> bool:
+        """Whether the FHIR server was asked and gave nothing, because it cannot be reached, is late or is busy."""
+        return not any(state.state == "fetched" for state in self.states) and any(
+            not state.is_known and _NO_ANSWER.intersection((state.reason, state.cause)) for state in self.states
+        )
 
     @cached_property
     def refusals(self) -> tuple[Refusal, ...]:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
+from time import time
 from typing import Final
 
 from starlette.requests import Request
@@ -18,7 +19,10 @@ from cds_hooks.errors import ReplayStoreFailed
 from cds_hooks.evidence.storage.database import database_error_reason
 from cds_hooks.evidence.storage.decision import RecordUnavailable, plain
 from cds_hooks.telemetry.logs import log
+from cds_hooks.telemetry.metrics import MetricsFolder
+from cds_hooks.telemetry.metrics.counts import minutes_of, silent_fhir_servers
 
+RECORD_AWAY: Final = "the decisions cannot be recorded"
 DRAINING: Final = "draining"
 """Member of the ASGI state: whether this process is about to end; `server.py` sets it."""
 
@@ -57,15 +61,29 @@ def _one_at_a_time(check: Callable[[], Awaitable[None]]) -> Callable[[], Awaitab
     return shared
 
 
-async def why_not_ready(check: Callable[[], Awaitable[None]], check_tokens: Callable[[], Awaitable[None]]) -> str:
-    """Return why no call can be answered, in words; "" where calls can be. The checks are of record and tokens."""
+async def why_not_ready(
+    check: Callable[[], Awaitable[None]], check_tokens: Callable[[], Awaitable[None]]
+) -> tuple[str, ...]:
+    """Return why no call can be answered, each reason in words; of several faults none hides another.
+
+    The checks are of the record and of the used tokens, and are made at the same time.
+    """
+    reasons = await asyncio.gather(_why_no_record(check), _why_no_tokens(check_tokens))
+    return tuple(filter(None, reasons))
+
+
+async def _why_no_record(check: Callable[[], Awaitable[None]]) -> str:
     try:
         await check()
     except RecordUnavailable as error:
         log().error("not ready", status=503, reason=plain(error.cause))
-        return "the decisions cannot be recorded"
+        return RECORD_AWAY
+    return ""
+
+
+async def _why_no_tokens(check: Callable[[], Awaitable[None]]) -> str:
     try:
-        await check_tokens()
+        await check()
     except ReplayStoreFailed as error:
         cause = database_error_reason(error.__cause__) if isinstance(error.__cause__, Exception) else ""
         log().error("not ready", status=503, reason=plain(f"used tokens cannot be stored: {cause}"))
@@ -73,7 +91,9 @@ async def why_not_ready(check: Callable[[], Awaitable[None]], check_tokens: Call
     return ""
 
 
-def health_routes(services: dict[str, Service], components: ServerComponents, trust: Trust) -> list[Route]:
+def health_routes(
+    services: dict[str, Service], components: ServerComponents, trust: Trust, counted: MetricsFolder
+) -> list[Route]:
     """Return the routes of both."""
     absent = models_out(services)
     check, check_tokens = _one_at_a_time(components.decisions.check), _one_at_a_time(trust.check)
@@ -86,14 +106,21 @@ def health_routes(services: dict[str, Service], components: ServerComponents, tr
         # every call is answered 503, and then others should take them.
         if request.scope.get("state", {}).get(DRAINING):
             return JSONResponse({"status": "this server is about to end", "services": len(services)}, 503)
-        if why := await why_not_ready(check, check_tokens):
-            return JSONResponse({"status": why, "services": len(services)}, 503, {"retry-after": "5"})
-        rules = components.restraint.approval_counts()
-        answer: dict[str, object] = {"status": "ok", "services": len(services)}
+        reasons = await why_not_ready(check, check_tokens)
+        faults, is_ready = [*reasons], not reasons
+        answer: dict[str, object] = {"services": len(services)}
         if absent:
-            answer |= {"status": "a model cannot be served", "models_out": absent}
+            faults.append("a model cannot be served")
+            answer["models_out"] = absent
         if trust.state is not None and trust.state.problems:
-            answer |= {"status": "the trust file has mistakes", "trust_file": trust.state.sentence}
+            faults.append("the trust file has mistakes")
+            answer["trust_file"] = trust.state.sentence
+        if silent := silent_fhir_servers(minutes_of(counted.snapshots().values()), time()):
+            faults.append(f"clients whose FHIR server does not answer: {len(silent)}")
+        answer = {"status": "; ".join(faults) or "ok", **answer}
+        if not is_ready:
+            return JSONResponse(answer, 503, {"retry-after": "5"})
+        rules = components.restraint.approval_counts()
         today = (components.settings.as_of or datetime.now(UTC)).date()
         if tables := ending(today):
             answer["tables_to_read"] = [table.sentence(today) for table in tables]

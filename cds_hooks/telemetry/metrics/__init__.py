@@ -7,7 +7,6 @@ one process and 37 µs with its multiprocess mode. The library is loaded with th
 
 import asyncio
 import os
-from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -44,8 +43,8 @@ class MetricsFolder:
         """Return what each worker counted, by its process id."""
         if self._folder is None:
             return {os.getpid(): self._metrics.snapshot()}
-        self._write(self._folder)
-        return {int(file.stem): _decode(file.read_bytes()) for file in self._folder.glob("*.json")}
+        written = {int(file.stem): _decode(file.read_bytes()) for file in self._folder.glob("*.json")}
+        return written | {os.getpid(): self._metrics.snapshot()}  # its own is true also where the disk is full
 
     async def keep_writing(self) -> None:
         """Write what this worker counted once a second until cancelled, and then a last time."""
@@ -59,7 +58,9 @@ class MetricsFolder:
             self._write(self._folder)
 
     def _write(self, folder: Path) -> None:
-        with suppress(OSError):  # counting never stands in the way of answering
-            new = folder / f"{os.getpid()}.new"
+        new = folder / f"{os.getpid()}.new"
+        try:
             new.write_bytes(msgspec.json.encode(self._metrics.snapshot()))
             new.replace(folder / f"{os.getpid()}.json")
+        except OSError:  # counting never stands in the way of answering, and what others read is old: an alert says so
+            self._metrics.counts["cds_work_failures",] += 1

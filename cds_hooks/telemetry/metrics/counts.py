@@ -77,12 +77,21 @@ class Minute(Struct):
 
     answered: int = 0
     failed: dict[str, int] = {}
+    reads: dict[str, int] = {}
+    """Calls by client for which its FHIR server was asked."""
+    unanswered: dict[str, int] = {}
+    """Those of them that got nothing: no connection, no answer in time, or one that asks to wait."""
 
     def add(self, other: "Minute") -> None:
         """Add what another process counted."""
         self.answered += other.answered
-        for name, count in other.failed.items():
-            self.failed[name] = self.failed.get(name, 0) + count
+        for ours, theirs in (
+            (self.failed, other.failed),
+            (self.reads, other.reads),
+            (self.unanswered, other.unanswered),
+        ):
+            for name, count in theirs.items():
+                ours[name] = ours.get(name, 0) + count
 
 
 class Snapshot(Struct):
@@ -107,6 +116,35 @@ class Snapshot(Struct):
     """The calls of the last hour by the minute, counted since 1970-01-01 UTC."""
     started_at: float = 0.0
     """When the process began to count, epoch seconds."""
+
+
+_FEWEST_UNANSWERED = 3
+
+
+def minutes_of(snapshots: Iterable[Snapshot]) -> dict[int, Minute]:
+    """Return the counts by minute of several processes together."""
+    minutes: dict[int, Minute] = {}
+    for snapshot in snapshots:
+        for at, minute in snapshot.minutes.items():
+            minutes.setdefault(at, Minute()).add(minute)
+    return minutes
+
+
+def silent_fhir_servers(minutes: Mapping[int, Minute], at: float) -> list[str]:
+    """Return the clients whose FHIR server gave nothing to most calls of this minute and the last.
+
+    Args:
+        minutes: The counts by minute.
+        at: Epoch seconds.
+    """
+    both = Minute()
+    for minute in (int(at // 60) - 1, int(at // 60)):
+        both.add(minutes.get(minute, Minute()))
+    return sorted(
+        client
+        for client, count in both.unanswered.items()
+        if count >= _FEWEST_UNANSWERED and 2 * count > both.reads.get(client, 0)
+    )
 
 
 class Metrics:
@@ -212,11 +250,21 @@ class Metrics:
         self._unread_codes += key not in self.counts
         self.counts[key] += 1
 
-    def prefetched(self, client: str, service: str, summary: str, seconds: float) -> None:
-        """Count what one call brought (`key=state`, divided by spaces), and the time that fetching the rest took."""
+    def prefetched(
+        self, client: str, service: str, summary: str, seconds: float, *, is_unanswered: bool = False
+    ) -> None:
+        """Count what one call brought (`key=state`, divided by spaces), and the time that fetching the rest took.
+
+        `is_unanswered`: the client's FHIR server was asked and gave nothing.
+        """
         self.counts["cds_prefetch", client, service, summary] += 1
         if seconds:
             _observe(self.fetches, (client, service), seconds)
+            minute = self._minute()
+            minute.reads[client] = minute.reads.get(client, 0) + 1
+            if is_unanswered:
+                minute.unanswered[client] = minute.unanswered.get(client, 0) + 1
+                self.counts["cds_fhir_unanswered", client] += 1
 
     def refused(self, service: str, status: int, reason: str = "") -> None:
         """Count one call or report that was answered with an error, by the class of its reason."""

@@ -43,6 +43,10 @@ _HELP: Final = {
         "Requests to FHIR servers (fhir) and for key sets (keys) that ended by time (timeout).",
         ("client", "purpose", "event"),
     ),
+    "cds_fhir_unanswered": (
+        "Calls for which a client's FHIR server was asked and gave nothing: no connection, no answer in time, or busy.",
+        ("client",),
+    ),
     "cds_feedback": ("Clinicians' answers to cards, by service and outcome.", ("service", "outcome")),
     "cds_feedback_unmatched": ("Answers to no card that this client got from this service.", ("service", "reason")),
     "cds_outcomes": ("Outcomes that were reported and stored, by kind and value.", ("kind", "value")),

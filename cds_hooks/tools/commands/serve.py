@@ -84,11 +84,16 @@ def _run_until_stopped(server: uvicorn.Server, sockets: list[socket.socket]) -> 
 
 
 def _serve_with(workers: int, sockets: list[socket.socket]) -> None:
-    with TemporaryDirectory(prefix="cds-hooks-metrics-") as folder:
+    with TemporaryDirectory(prefix="cds-hooks-metrics-", dir=_in_memory()) as folder:
         if settings().metrics_dir is None:
             os.environ["CDS_METRICS_DIR"] = folder
             settings.cache_clear()
         Supervisor(server_config(workers), sockets=sockets).run()
+
+
+def _in_memory() -> str | None:
+    """Return a folder that no full disk stops: what the workers count must be told most of all then."""
+    return "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108 - its folder is made for one user
 
 
 def _listen(host: str, port: int, *, any_host: bool = False) -> socket.socket:

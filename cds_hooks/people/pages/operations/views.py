@@ -18,7 +18,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from cards.rules.engine.governance import all_rule_versions
-from cds_hooks.call.routes.health import models_out, why_not_ready
+from cds_hooks.call.routes.health import RECORD_AWAY, models_out, why_not_ready
 from cds_hooks.evidence.monitor.book import CountBook
 from cds_hooks.evidence.monitor.card_counts import By, count_cards, nearly_always_overridden
 from cds_hooks.evidence.monitor.judging import kept_report
@@ -28,7 +28,7 @@ from cds_hooks.people.pages.server import PageServer
 from cds_hooks.people.pages.start.views import tasks_of
 from cds_hooks.people.web.numbers import format_time
 from cds_hooks.people.web.visitor import visiting
-from cds_hooks.telemetry.metrics.counts import Minute, Snapshot
+from cds_hooks.telemetry.metrics.counts import Minute, Snapshot, minutes_of, silent_fhir_servers
 
 _MOST_FIGURES: Final = 20
 _SIGNS: Final = {"act": ("critical", "act now"), "watch": ("warning", "watch")}
@@ -51,25 +51,25 @@ class _Operations:
         try:
             not_ready = await asyncio.wait_for(why_not_ready(check, check_tokens), _READY_SECONDS)
         except TimeoutError:
-            not_ready = "the record did not answer within ten seconds"
+            not_ready = (RECORD_AWAY, "the record did not answer within ten seconds")
         return await server.in_thread(lambda: self._page(not_ready, did))
 
-    def _page(self, not_ready: str, did: str) -> Response:
-        server = self._server
+    def _page(self, not_ready: tuple[str, ...], did: str) -> Response:
+        server, has_record = self._server, RECORD_AWAY not in not_ready
         out = [f"The model {row['model']} cannot be served: {row['reason']}." for row in models_out(server.services)]
         if server.trust.state is not None and server.trust.state.problems:
             out.append(server.trust.state.sentence)
         snapshots = server.metrics.snapshots().values()
         # the minutes are those of the server's own clock, also where CDS_AS_OF sets another
-        now = state_now(snapshots, not_ready, out, datetime.now(UTC))
+        now = state_now(snapshots, "; ".join(not_ready), out, datetime.now(UTC))
         return server.page(
             "operations/ops.html",
             status=200,
             now=now,
-            counted=self._counted() if not not_ready else _nothing("The record cannot be used at the moment."),
+            counted=self._counted() if has_record else _nothing("The record cannot be used at the moment."),
             version=version("cds-hooks-onnx"),
             pictures=pictures(server),
-            interfaces=self._interfaces(did) if not not_ready else None,
+            interfaces=self._interfaces(did) if has_record else None,
             rules=all_rule_versions(),
             signs=_SIGNS,
             services=server.services,
@@ -189,10 +189,10 @@ def state_now(snapshots: Iterable[Snapshot], not_ready: str, out: Iterable[str],
         out: A sentence for each thing that needs a person though calls are answered.
         at: The present, with its zone.
     """
-    snapshots, out, minutes = list(snapshots), list(out), dict[int, Minute]()
-    for snapshot in snapshots:
-        for moment, minute in snapshot.minutes.items():
-            minutes.setdefault(moment, Minute(0, {})).add(minute)
+    snapshots, out = list(snapshots), list(out)
+    minutes = minutes_of(snapshots)
+    silent = silent_fhir_servers(minutes, at.timestamp())
+    out += [f"The FHIR server of {client} gives nothing to most of its calls." for client in silent]
     newest = int(at.timestamp() // 60)
     shown = {minute: minutes[minute] for minute in sorted(minutes) if minute > newest - MINUTES}
     failed = Counter[str]()

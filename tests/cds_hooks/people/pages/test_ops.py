@@ -118,6 +118,13 @@ def told(*minutes: tuple[int, int, dict[str, int]], not_ready: str = "", out: tu
     return state_now([Snapshot(minutes=counted, started_at=1.0)], not_ready, out, AT)
 
 
+def test_a_fhir_server_that_gives_nothing_is_named_with_its_client() -> None:
+    counted = {MINUTE: Minute(9, reads={"ehr": 4, "other": 40}, unanswered={"ehr": 4, "other": 4})}
+    sentence = state_now([Snapshot(minutes=counted, started_at=1.0)], "", (), AT).sentence
+    assert "server of ehr " in sentence
+    assert "other" not in sentence
+
+
 # Behind a trust file only the operator reads what was counted and why it was decided so.
 TOKEN = "a token for operators"  # noqa: S105 - of this test only
 HERE, ELSEWHERE = "127.0.0.1", "192.0.2.7"
