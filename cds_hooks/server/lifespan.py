@@ -2,7 +2,7 @@
 
 import asyncio
 import gc
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from functools import partial
@@ -19,10 +19,11 @@ from cds_hooks.call.configuration import InForce
 from cds_hooks.call.hold_back.restraint import Restraint
 from cds_hooks.call.security import Trust
 from cds_hooks.call.services import Service
-from cds_hooks.evidence.decision_views.follow import Follower, newest_numbers
+from cds_hooks.evidence.decision_views.follow import Follower
 from cds_hooks.evidence.monitor.verifying import keep_verifying
 from cds_hooks.evidence.storage.database import kept_connections
 from cds_hooks.evidence.storage.decision import RecordUnavailable, plain
+from cds_hooks.evidence.storage.queries import newest_number
 from cds_hooks.people.governance.acts import READ_SECONDS, keep_reading
 from cds_hooks.people.governance.approvals import ApprovalBook
 from cds_hooks.people.governance.releases import Releases
@@ -90,7 +91,7 @@ class Lifespan(Struct, frozen=True):
             beside.append(asyncio.create_task(_load_the_rest()))
             with suppress(RecordUnavailable, TimeoutError):
                 async with asyncio.timeout(_READING_SECONDS):
-                    await _views_have(self.follower, await asyncio.to_thread(newest_numbers, url))
+                    await _views_have(self.follower, await asyncio.to_thread(newest_number, url))
             yield {"services": len(self.services)}
             for task in beside:
                 task.cancel()
@@ -132,8 +133,8 @@ class Lifespan(Struct, frozen=True):
 _Work = Callable[[], Coroutine[None, None, None]]
 
 
-async def _views_have(follower: Follower, newest: Mapping[str, int]) -> None:
-    """Return when the views have what is on record up to these numbers, whichever process takes it."""
+async def _views_have(follower: Follower, newest: int) -> None:
+    """Return when the views have what is on record up to this number, whichever process takes it."""
     while not await asyncio.to_thread(follower.has_taken, newest):
         await asyncio.sleep(_LOOK_SECONDS)
 

@@ -4,7 +4,7 @@ CREATE ROLE cds_hooks LOGIN;
 GRANT CONNECT ON DATABASE DATABASE_NAME TO cds_hooks;
 GRANT USAGE ON SCHEMA public TO cds_hooks;
 GRANT SELECT ON record_schema TO cds_hooks;
-GRANT SELECT, INSERT ON decisions, charts, feedback, outcomes, events TO cds_hooks;
+GRANT SELECT, INSERT ON chain, decisions, charts, feedback, outcomes, events TO cds_hooks;
 GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO cds_hooks;
 -- Used tokens (docs/operations/trust.md): these rows are forgotten when they expire.
 CREATE TABLE IF NOT EXISTS used_tokens (id bytea PRIMARY KEY, expires bigint NOT NULL);
@@ -27,5 +27,5 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON access_sessions, access_tries, access_pe
 CREATE ROLE cds_auditor LOGIN;
 GRANT CONNECT ON DATABASE DATABASE_NAME TO cds_auditor;
 GRANT USAGE ON SCHEMA public TO cds_auditor;
-GRANT SELECT ON decisions, charts, feedback, outcomes, events, removals, record_schema TO cds_auditor;
+GRANT SELECT ON chain, decisions, charts, feedback, outcomes, events, removals, record_schema TO cds_auditor;
 GRANT SELECT (name, roles, state) ON access_accounts TO cds_auditor;

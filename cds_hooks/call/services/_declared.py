@@ -41,7 +41,6 @@ from models_onnx.errors import UnknownModel
 from models_onnx.serving.runtime import Model
 
 NOT_FOR_CARE = "PREVIEW, not for care"
-_FEWER_VALUES = "**The model for fewer values is used.**"
 _READ = ("Condition", "Encounter", "Procedure", "ServiceRequest")
 
 

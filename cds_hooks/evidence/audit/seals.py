@@ -2,8 +2,8 @@
 
 A seal is one line of JSON: `{"seal": {…}, "key": id, "signature": base64}`. The Ed25519 signature is over the JSON of
 `seal` with sorted keys and without white space. `seal` holds its number (from 1), its time, the SHA-256 of the line
-before, and position and hash of the newest row of decisions, feedback, events and outcomes. While the server runs,
-`Sealing` makes them off the request path and sends each of them off the machine.
+before, and number and hash of the newest link of the record's chain. While the server runs, `Sealing` makes them off
+the request path and sends each of them off the machine.
 """
 
 import asyncio
@@ -25,11 +25,12 @@ from typing import Any, ClassVar, Final
 import msgspec
 import orjson
 from msgspec import Struct
-from sqlalchemy import select
+from sqlalchemy import select, text
 
+from cds_hooks.evidence.storage.chain import NEWEST_LINK
 from cds_hooks.evidence.storage.decision import RecordUnavailable
 from cds_hooks.evidence.storage.queries import read_rows
-from cds_hooks.evidence.storage.tables import decisions, events, feedback, outcomes
+from cds_hooks.evidence.storage.tables import chain
 from cds_hooks.settings import Settings
 from cds_hooks.telemetry.logs import log
 from fhir.terminology.plain_file import plain_file
@@ -37,9 +38,6 @@ from models_onnx.artifact.keys import Keys, Signer, read_signer
 
 RETENTION_EVENT: Final = "retention"
 """The kind of the entries that say what was taken out of the record (`audit/retention.py`)."""
-
-End = tuple[int, str]
-"""Position and hash (hexadecimal) of the newest row of a table; (0, "") of an empty one."""
 
 
 class SealsUnusable(Exception):
@@ -59,19 +57,15 @@ class Seal(Struct, frozen=True):
     at: str
     before: str
     """SHA-256 of the line of the seal before, hexadecimal; empty for the first."""
-    decisions: End
-    feedback: End
-    events: End
-    outcomes: End
+    row: int
+    """The number of the newest row."""
+    hash: str
+    """The hash of its link, hexadecimal."""
 
     @property
     def time(self) -> datetime:
         """When it was made."""
         return datetime.fromisoformat(self.at)
-
-
-_SEALED: Final = (decisions, feedback, events, outcomes)
-"""The tables of which a seal names the end, in the order of its members."""
 
 
 class _Line(Struct, frozen=True):
@@ -88,35 +82,22 @@ def next_seal(url: str, last: Seal | None, line: bytes | None) -> Seal | None:
     Raises:
         RecordUnavailable: The record cannot be read.
     """
-    ends = tuple(_end(url, table) for table in _SEALED)
-    if ends == (_ends_of(last) if last is not None else ((0, ""),) * len(_SEALED)):
+    rows = read_rows(url, text(NEWEST_LINK))
+    if not rows or (last is not None and rows[0].sequence == last.row):
         return None
     at = datetime.now(UTC).isoformat(timespec="seconds")
-    return Seal((last.number if last else 0) + 1, at, hashlib.sha256(line).hexdigest() if line else "", *ends)
+    before = hashlib.sha256(line).hexdigest() if line else ""
+    return Seal((last.number if last else 0) + 1, at, before, rows[0].sequence, bytes(rows[0].hash).hex())
 
 
 def _refuse_cut(url: str, last: Seal) -> None:
-    """Raise RecordCut where the end of a table that the newest seal names is not there any more, or differs.
-
-    A retention run may have taken it since, but never the newest row of a table: then one after it is there.
-    """
-    for table, (position, digest) in zip(_SEALED, _ends_of(last), strict=True):
-        columns = select(table.c.position, table.c.hash).where(table.c.position >= position)
-        rows = read_rows(url, columns.order_by(table.c.position).limit(1))
-        if position and not (rows and (rows[0].position > position or bytes(rows[0].hash).hex() == digest)):
-            raise RecordCut(
-                f"the record does not hold row {position} of {table.name} as seal {last.number} sealed it: it was cut, "
-                "rolled back or changed, and is not sealed on (docs/operations/evidence.md)"
-            )
-
-
-def _ends_of(seal: Seal) -> tuple[End, ...]:
-    return tuple(getattr(seal, table.name) for table in _SEALED)
-
-
-def _end(url: str, table: Any) -> End:
-    rows = read_rows(url, select(table.c.position, table.c.hash).order_by(table.c.sequence.desc()).limit(1))
-    return (rows[0].position, bytes(rows[0].hash).hex()) if rows else (0, "")
+    """Raise RecordCut where the link that the newest seal names, which nothing may delete, is not there or differs."""
+    rows = read_rows(url, select(chain.c.hash).where(chain.c.sequence == last.row))
+    if not rows or bytes(rows[0].hash).hex() != last.hash:
+        raise RecordCut(
+            f"the record does not hold row {last.row} as seal {last.number} sealed it: it was cut, rolled back or "
+            "changed, and is not sealed on (docs/operations/evidence.md)"
+        )
 
 
 def sign_seal(seal: Seal, signer: Signer) -> bytes:

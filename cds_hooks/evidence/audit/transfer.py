@@ -2,11 +2,10 @@
 
 A backup is an xz file of JSON lines, one for each row as it is stored, the tables in the order of `_TABLES`; bytes are
 `{"base64": …}`. It is the same for SQLite and PostgreSQL, so a record moves from one to the other. What is encrypted
-stays so. Its hash chains and seals hold after it was restored.
+stays so. Its hash chain and seals hold after it was restored.
 """
 
 import base64
-import hashlib
 import lzma
 import os
 from collections.abc import Iterable, Iterator
@@ -18,13 +17,13 @@ from typing import Any, BinaryIO, Final, Literal
 
 import orjson
 from msgspec import structs
-from sqlalchemy import Connection, MetaData, Table, func, insert, literal_column, select, text
+from sqlalchemy import Connection, Table, func, insert, literal_column, select, text
 
 from cds_hooks.evidence.storage.database import DATABASE_ERRORS, database_error_reason, engine_for, parse_url
 from cds_hooks.evidence.storage.decision import Decision, RecordUnavailable
 from cds_hooks.evidence.storage.opening import refuse_other, upgrade_schema
-from cds_hooks.evidence.storage.queries import DecisionFilter, find_decisions, read_rows
-from cds_hooks.evidence.storage.tables import SCHEMA_VERSION, charts, decisions, events, feedback, outcomes, removals
+from cds_hooks.evidence.storage.queries import DecisionFilter, find_decisions, newest_number, read_rows
+from cds_hooks.evidence.storage.tables import CHAINED, SCHEMA_VERSION, chain, charts, plain_table, removals
 from cds_hooks.people.web.files import csv_of
 from fhir.terminology.plain_file import LongLine, bounded_lines
 from models_onnx.artifact.keys import new_private_file
@@ -33,7 +32,7 @@ ExportForm = Literal["ndjson", "csv", "fhir", "crd"]
 _LONGEST_ROW: Final = 256 * 1024 * 1024
 """The longest row of a backup, in bytes: a chart of the longest body that a site can allow."""
 
-_TABLES: Final = (events, removals, charts, decisions, feedback, outcomes)
+_TABLES: Final = (chain, removals, charts, *CHAINED)
 _AT_ONCE: Final = 500
 _CSV: Final = (
     "id", "decided_at", "hook", "service", "hook_instance", "client", "patient", "user_id", "outcome", "input_digest",
@@ -47,12 +46,12 @@ def back_up(url: str, file: Path) -> int:
     """
     for (version,) in read_rows(url, select(literal_column("version")).select_from(text("record_schema"))):
         refuse_other(version)
-    rows = 0
+    rows, newest = 0, newest_number(url)  # what is recorded meanwhile is in no table of the backup
 
     def stored() -> Iterator[tuple[str, dict[str, Any]]]:
         nonlocal rows
         for table in _TABLES:
-            for row in _stored(url, plain_table(table)):
+            for row in _stored(url, plain_table(table), newest if table in (chain, *CHAINED) else None):
                 yield table.name, row
                 rows += 1
 
@@ -60,25 +59,23 @@ def back_up(url: str, file: Path) -> int:
     return rows
 
 
-def write_file(file: Path, rows: Iterable[tuple[str, dict[str, Any]]]) -> str:
-    """Write table and row of each into a new file, which is removed again where that fails; its SHA-256.
+def write_file(file: Path, rows: Iterable[tuple[str, dict[str, Any]]], **head: Any) -> None:
+    """Write `head`, and table and row of each into a new file, which is removed again where that fails.
 
     Raises:
         OSError: The file is there already, or cannot be written.
     """
     with new_private_file(file) as raw:
         with lzma.open(raw, "wb", preset=1) as packed:
-            packed.write(orjson.dumps({"record": SCHEMA_VERSION}) + b"\n")
+            packed.write(orjson.dumps({"record": SCHEMA_VERSION, **head}) + b"\n")
             for name, row in rows:
                 packed.write(orjson.dumps([name, row_as_json(row)]) + b"\n")
         raw.flush()
         os.fsync(raw.fileno())
-        raw.seek(0)
-        return hashlib.file_digest(raw, "sha256").hexdigest()
 
 
 def read_file(file: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield table and row of each line of such a file.
+    """Yield the head of such a file under an empty name, then table and row of each line.
 
     Raises:
         RecordUnavailable: It is none, was cut off, or is of another version of this program.
@@ -87,7 +84,9 @@ def read_file(file: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     try:
         with lzma.open(file) as packed:
             lines = bounded_lines(packed.readline, file.name, _LONGEST_ROW)
-            refuse_other(str(orjson.loads(next(lines, b""))["record"]))
+            head = orjson.loads(next(lines, b""))
+            refuse_other(str(head["record"]))
+            yield "", head
             for line in lines:
                 name, row = orjson.loads(line)
                 yield name, row_from_json(row)
@@ -112,7 +111,7 @@ def restore(file: Path, url: str) -> int:
     rows = 0
     try:
         with engine_for(parsed).begin() as connection:
-            for name, row in read_file(file):
+            for name, row in islice(read_file(file), 1, None):
                 if name not in tables:
                     raise RecordUnavailable(f"{file} has rows of {name[:32]!r}, which is not a table of the record")
                 connection.execute(insert(tables[name]), row)
@@ -125,23 +124,16 @@ def restore(file: Path, url: str) -> int:
 
 
 def _continue_numbers(connection: Connection) -> None:
-    """Make PostgreSQL number the next row of each table after those that were put in with their numbers."""
-    for table in _TABLES:
+    """Make PostgreSQL number the next row of these tables after those that were put in with their numbers."""
+    for table in (charts, removals):
         newest = f"(SELECT coalesce(max(sequence), 0) + 1 FROM {table.name})"  # noqa: S608
         connection.execute(text(f"SELECT setval(pg_get_serial_sequence('{table.name}', 'sequence'), {newest}, false)"))
 
 
-def plain_table(table: Table) -> Table:
-    """Return the table with its values as they are stored: neither decrypted nor decompressed."""
-    plain = table.to_metadata(MetaData())
-    for column in plain.columns:
-        if (impl := getattr(column.type, "impl_instance", None)) is not None:
-            column.type = impl
-    return plain
-
-
-def _stored(url: str, table: Table) -> Iterator[dict[str, Any]]:
+def _stored(url: str, table: Table, newest: int | None) -> Iterator[dict[str, Any]]:
     query, last = select(table).order_by(table.c.sequence).limit(_AT_ONCE), 0
+    if newest is not None:
+        query = query.where(table.c.sequence <= newest)
     while rows := read_rows(url, query.where(table.c.sequence > last)):
         for row in rows:
             yield dict(row._mapping)

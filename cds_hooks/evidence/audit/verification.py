@@ -1,33 +1,39 @@
-"""Verifies the record: by its hash chains alone, one for each table, and against its seals, where there are any.
+"""Verifies the record: by its hash chain alone, and against its seals, where there are any.
 
-The chains show what was rewritten or taken out. Rows cut off the end of a chain leave no trace in the record itself:
-compare its `newest` with that of an earlier run, or the record with its seals, which also show what was rewritten with
-new hashes, or put in afterwards.
+The chain shows what was rewritten or taken out. Rows that were cut off its end with their links leave no trace in the
+record itself: compare its `newest` with that of an earlier run, or the record with its seals, which also show what was
+rewritten with new hashes, or put in afterwards.
 
 It only reads, so a role with nothing but SELECT, or an SQLite file that is write-protected, is enough.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import Table, Text, select, type_coerce
+from sqlalchemy import select
 
-from cds_hooks.evidence.audit.retention import RetentionRun, Span, digest_of_spans, removed_spans, retention_runs
-from cds_hooks.evidence.audit.seals import End, Seal
-from cds_hooks.evidence.storage.chain import faults_of_charts, stored_rows, wrong_content
+from cds_hooks.evidence.audit.retention import Removed
+from cds_hooks.evidence.audit.seals import Seal
+from cds_hooks.evidence.storage.chain import NOTHING_BEFORE, link_hash, row_digest
 from cds_hooks.evidence.storage.database import NOT_UTF_8
-from cds_hooks.evidence.storage.decision import RecordUnavailable
-from cds_hooks.evidence.storage.entries import NO_ENTRY_BEFORE, event_hash, feedback_hash, outcome_hash
+from cds_hooks.evidence.storage.decision import RecordUnavailable, chart_hash
 from cds_hooks.evidence.storage.queries import read_rows
-from cds_hooks.evidence.storage.tables import events, feedback, outcomes
+from cds_hooks.evidence.storage.tables import CHAINED, chain, charts, decisions, plain_table
 from models_onnx.artifact.keys import Keys
 
 _MOST_FINDINGS: Final = 50
 _LATE: Final = timedelta(minutes=2)
+# short reads: a long one would keep SQLite's write-ahead log from being reset
+_ROWS_AT_ONCE: Final = 500
+_PLAIN: Final = {table.name: plain_table(table) for table in CHAINED}
+_DATED: Final = {"decisions": "decided_at", "feedback": "received_at", "outcomes": "received_at", "events": "at"}
+_FIRST: Final = -(2**63)
+"""The lowest number that a row can have: a server begins with 1."""
 
 
 @dataclass
@@ -40,14 +46,11 @@ class Audit:
     events: int = 0
     outcomes: int = 0
     unsealed: int = 0
-    """Decisions that came after the newest seal."""
-    unsealed_feedback: int = 0
-    unsealed_events: int = 0
-    unsealed_outcomes: int = 0
+    """Rows that came after the newest seal."""
     removed: int = 0
     """Decisions that retention runs took out."""
-    newest: End = (0, "")
-    """Position and hash (hexadecimal) of the newest decision."""
+    newest: tuple[int, str] = (0, "")
+    """Number and hash (hexadecimal) of the newest link."""
     findings: list[str] = field(default_factory=list)
 
     def say(self, sentence: str) -> None:
@@ -62,7 +65,7 @@ def audit(
     on_progress: Callable[[int], None] | None = None,
     keys: Keys | None = None,
 ) -> Audit:
-    """Recomputes all hashes and compares them with the rows before and with every seal.
+    """Recomputes all hashes and compares them with the rows and with every seal.
 
     What a retention run took out is as it was sealed where an entry signed by one of `keys` says so. With neither
     seals nor keys what `removals` says is believed.
@@ -71,20 +74,17 @@ def audit(
         RecordUnavailable: The record cannot be read.
     """
     report = Audit(len(seals))
-    gaps = _Gaps(url, {} if seals and keys is None else keys, report)
-    with _read_to_the_end("decisions", report):
-        walk = _Walk("decisions", seals, report, gaps)
-        report.decisions, report.unsealed = walk.go(_decisions(url), on_progress)
-        report.removed, report.newest = walk.removed, walk.end
+    removed = Removed()
+    for table, read in (("events", removed.read_runs), ("removals", removed.read_numbers)):
+        with _read_to_the_end(table, report):
+            read(url, {} if seals and keys is None else keys)
+    with _read_to_the_end("chain", report):
+        _Walk(url, seals, report, removed).go(on_progress)
+    for name in removed.not_signed():
+        report.say(f"rows were taken out as {name}, which no signed entry of the record says")
     with _read_to_the_end("charts", report):
-        for fault in faults_of_charts(url):
+        for fault in _faults_of_charts(url):
             report.say(fault)
-    for table, digest_of, dated in _ENTRIES:
-        with _read_to_the_end(table.name, report):
-            walk = _Walk(table.name, seals, report, gaps)
-            rows, unsealed = walk.go(_entries(url, table, digest_of, dated))
-            setattr(report, table.name, rows + walk.removed)
-            setattr(report, f"unsealed_{table.name}", unsealed)
     return report
 
 
@@ -99,146 +99,104 @@ def _read_to_the_end(table: str, report: Audit) -> Iterator[None]:
         report.say(f"a row of {table} holds what no server writes there: not all of its rows were compared")
 
 
-class _Gaps:
-    """The spans of rows that were taken out; a finding for each run that no signed entry of the record has."""
-
-    def __init__(self, url: str, keys: Keys | None, report: Audit) -> None:
-        self._spans: dict[tuple[str, int], tuple[Span, str]] = {}
-        # Without a key nobody can say who signed an entry; a removal that no entry names is refused all the same.
-        signed, removed = dict[str, RetentionRun](), dict[str, list[Span]]()
-        with _read_to_the_end("events", report):
-            signed = retention_runs(url, keys)
-        with _read_to_the_end("removals", report):
-            removed = removed_spans(url)
-        for name, spans in removed.items():
-            run = signed.get(name)
-            if run is None or run.spans != digest_of_spans(spans):
-                report.say(f"rows were taken out as {name}, which no signed entry of the record says")
-            self._spans |= {(span.table, span.first): (span, name) for span in spans}
-
-    def pop(self, table: str, position: int) -> tuple[Span, str] | None:
-        """Return the span that begins there, and the name of its retention run."""
-        return self._spans.pop((table, position), None)
-
-
-@dataclass(frozen=True, slots=True)
-class _Row:
-    """One row as it is compared."""
-
-    position: int
-    previous: bytes
-    hash: bytes
-    dated: int
-    """Microseconds since 1970."""
-    words: str
-    """What the row is called in a finding."""
-    fault: str | None
-    """Why its hash is not that of its content; None where it is."""
-
-
-def _decisions(url: str) -> Iterator[_Row]:
-    for row in stored_rows(url):
-        words = f"decision {row.id}, row {row.position} of decisions,"
-        fault = wrong_content(row)
-        yield _Row(row.position, row.previous, row.hash, row.decided_at, words, fault)
-
-
-def _entries(url: str, table: Table, digest_of: Any, dated: str) -> Iterator[_Row]:
-    for row in _stored_entries(url, table):
-        previous, digest, position = bytes(row["previous"]), bytes(row["hash"]), row["position"]
-        fault = None if digest_of(previous, position, row) == digest else "its content was changed"
-        yield _Row(position, previous, digest, row[dated], f"row {position} of {table.name}", fault)
-
-
 class _Walk:
-    """Goes through the rows of one table: its end so far, and what seals still expect."""
+    """Goes through the chain, and through the rows beside it: its end so far, and what seals still expect."""
 
-    def __init__(self, table: str, seals: Sequence[Seal], report: Audit, gaps: _Gaps) -> None:
-        sealed = [(getattr(seal, table), seal) for seal in seals]
-        self._expected = {end[0]: (end[1], seal) for end, seal in reversed(sealed) if end[0]}
+    def __init__(self, url: str, seals: Sequence[Seal], report: Audit, removed: Removed) -> None:
+        self._url, self._report, self._removed = url, report, removed
+        self._expected = {seal.row: seal for seal in reversed(seals)}
         self._sealed_to = max(self._expected, default=0)
-        self._newest_seal = max((seal.time for seal in seals), default=None)
-        self._table, self._report, self._gaps = table, report, gaps
-        self._position, self._hash = 0, NO_ENTRY_BEFORE
-        self.removed = 0
-        """Rows that retention runs took out."""
-
-    @property
-    def end(self) -> End:
-        """Position and hash (hexadecimal) of the newest row."""
-        return self._position, self._hash.hex() if self._position else ""
-
-    def go(self, rows: Iterable[_Row], on_progress: Callable[[int], None] | None = None) -> tuple[int, int]:
-        """Compare every row; how many there are, and how many came after the newest seal."""
+        newest = max((seal.time for seal in seals), default=None)
         # a row can be dated before a seal and committed after it: by no more than a call takes
-        before = int((self._newest_seal - _LATE).timestamp() * 1e6) if self._newest_seal else 0
-        count = unsealed = 0
-        for row in rows:
-            self._look(row)
-            count += 1
-            if row.position > self._sealed_to:
-                unsealed += 1
-                if row.dated < before:
-                    self._report.say(
-                        f"{row.words} is dated before the newest seal and in none: it was put in afterwards"
-                    )
-            if on_progress is not None and count % 500 == 0:
-                on_progress(count)
-        self._skip_removed(None)
-        for position, (_, seal) in self._expected.items():
-            self._report.say(f"row {position} of {self._table}, in {_words(seal)}, is missing")
-        return count, unsealed
+        self._dated_before = int((newest - _LATE).timestamp() * 1e6) if newest else 0
+        self._number, self._hash = 0, NOTHING_BEFORE
+        self._counts = Counter[str]()
 
-    def _look(self, row: _Row) -> None:
-        self._skip_removed(row.position)
-        if row.position != self._position + 1:
-            self._report.say(f"row {self._position + 1} of {self._table} is missing before {row.words.strip(',')}")
-        elif row.previous != self._hash:
-            self._report.say(f"{row.words} does not follow the row before it")
-        if row.fault is not None:
-            self._report.say(f"{row.words} is not as it was written: {row.fault}")
-        self._compare(row.position, row.hash.hex(), row.words)
-        self._position, self._hash = row.position, row.hash
+    def go(self, on_progress: Callable[[int], None] | None) -> None:
+        """Compare every link and every row."""
+        query, after = select(chain).order_by(chain.c.sequence).limit(_ROWS_AT_ONCE), _FIRST
+        while links := read_rows(self._url, query.where(chain.c.sequence > after)):
+            rows = self._rows(after, links[-1].sequence, len(links))
+            for link in links:
+                self._follow(link)
+                self._compare(link, rows)
+            self._say_unlinked(rows)
+            after = links[-1].sequence
+            if on_progress is not None and len(links) == _ROWS_AT_ONCE:
+                on_progress(self._counts["decisions"])
+        self._say_unlinked(self._rows(after, None, 0))
+        for number, seal in self._expected.items():
+            self._report.say(f"row {number}, in {_words(seal)}, is missing")
+        for name, count in self._counts.items():
+            setattr(self._report, name, count)
+        self._report.newest = self._number, self._hash.hex() if self._number else ""
 
-    def _compare(self, position: int, digest: str, words: str) -> None:
-        expected = self._expected.pop(position, None)
-        if expected is not None and expected[0] != digest:
-            self._report.say(f"{words} or one before it was rewritten after {_words(expected[1])}")
+    def _rows(self, after: int, upto: int | None, links: int) -> "dict[str, dict[int, Any] | None]":
+        """Return by table the rows after a number, by number; None for a table with a row that cannot be read."""
+        rows = dict[str, dict[int, Any] | None]()
+        for name, table in _PLAIN.items():
+            number, rows[name] = table.c.sequence, None
+            # more than links, so that rows without one are seen, and no more than findings, however many there are
+            query = select(table).where(number > after).order_by(number).limit(links + _MOST_FINDINGS)
+            with _read_to_the_end(name, self._report):
+                read = read_rows(self._url, query if upto is None else query.where(number <= upto))
+                rows[name] = {row.sequence: row for row in read}
+        return rows
 
-    def _skip_removed(self, upto: int | None) -> None:
-        """Goes past the rows that were taken out and, before `upto`, are not in the table."""
-        while self._position + 1 != upto and (gap := self._gaps.pop(self._table, self._position + 1)) is not None:
-            span, name = gap
-            if span.previous != self._hash.hex():
-                self._report.say(f"what {name} took out does not follow row {self._position} of {self._table}")
-            self.removed += span.last - span.first + 1
-            for position in range(span.first, span.last):
-                self._expected.pop(position, None)  # only the last row's hash is known yet
-            self._compare(span.last, span.hash, f"row {span.last} of {self._table}, taken out as {name},")
-            self._position, self._hash = span.last, bytes.fromhex(span.hash)
+    def _follow(self, link: Any) -> None:
+        """Compare a link with the one before it and with the seals."""
+        number, digest = link.sequence, bytes(link.hash)
+        if number != self._number + 1:
+            self._report.say(f"row {self._number + 1} of the chain is missing before row {number}")
+        elif digest != link_hash(self._hash, link.of_table, bytes(link.digest)):
+            self._report.say(f"row {number} of the chain does not follow the row before it")
+        seal = self._expected.pop(number, None)
+        if seal is not None and seal.hash != digest.hex():
+            self._report.say(f"row {number} or one before it was rewritten after {_words(seal)}")
+        self._number, self._hash = number, digest
+
+    def _compare(self, link: Any, rows: "dict[str, dict[int, Any] | None]") -> None:
+        """Compare a row with its link."""
+        table, number = link.of_table, link.sequence
+        is_removed = self._removed.has(number, bytes(link.digest))
+        self._report.unsealed += number > self._sealed_to
+        of_table = rows.get(table, {})
+        if of_table is None:
+            return
+        row = of_table.pop(number, None)
+        if row is None:
+            if not is_removed:
+                self._report.say(f"row {number} of {table} is missing")
+            self._report.removed += is_removed and table == decisions.name
+            return
+        self._counts[table] += 1
+        words = (
+            f"decision {row.id}, row {number} of decisions," if table == decisions.name else f"row {number} of {table}"
+        )
+        if row_digest(table, row) != bytes(link.digest):
+            self._report.say(f"{words} is not as it was written: its content was changed")
+        if number > self._sealed_to and row._mapping[_DATED[table]] < self._dated_before:
+            self._report.say(f"{words} is dated before the newest seal and in none: it was put in afterwards")
+
+    def _say_unlinked(self, rows: "dict[str, dict[int, Any] | None]") -> None:
+        for table, left in rows.items():
+            for number in left or ():
+                self._report.say(f"row {number} of {table} is not in the chain: no server wrote it")
 
 
 def _words(seal: Seal) -> str:
     return f"seal {seal.number} of {seal.at}"
 
 
-_ENTRIES: Final = (
-    (feedback, feedback_hash, "received_at"),
-    (outcomes, outcome_hash, "received_at"),
-    (events, event_hash, "at"),
-)
-"""The other tables, how their rows are hashed, and the column with the time of a row."""
-
-
-def _stored_entries(url: str, table: Table) -> Iterator[Any]:
-    # as stored: whoever verifies needs no key
-    columns = [
-        type_coerce(column, Text).label(column.name) if column.name == "user_comment" else column
-        for column in table.columns
-    ]
-    query = select(*columns).order_by(table.c.sequence).limit(500)
-    last = 0
-    while rows := read_rows(url, query.where(table.c.sequence > last)):
+def _faults_of_charts(url: str) -> Iterator[str]:
+    """Yield a sentence for each chart that is not as it was written, and for each decision that lacks its own."""
+    plain = plain_table(charts)
+    is_there = select(charts.c.sequence).where(charts.c.hash == decisions.c.chart).exists()
+    for row in read_rows(url, select(decisions.c.id).where(decisions.c.chart.is_not(None), ~is_there)):
+        yield f"the chart of decision {row.id} is missing"
+    query, last = select(plain).order_by(plain.c.sequence).limit(_ROWS_AT_ONCE), 0
+    while rows := read_rows(url, query.where(plain.c.sequence > last)):
         for row in rows:
-            yield row._mapping
+            if chart_hash(row.content) != bytes(row.hash):
+                yield f"chart {bytes(row.hash).hex()} is not as it was written"
         last = rows[-1].sequence

@@ -18,16 +18,15 @@ from sqlalchemy import select
 from cds_hooks.evidence.storage.database import database_error_reason, parse_url, sqlite_file
 from cds_hooks.evidence.storage.decision import RecordUnavailable
 from cds_hooks.evidence.storage.queries import read_rows
-from cds_hooks.evidence.storage.tables import decisions, events
+from cds_hooks.evidence.storage.tables import chain
 from cds_hooks.settings import Settings
 
 WAIT_SECONDS: Final = 30.0
 """So long a writer waits for another one: each transaction is about some hundred rows."""
 _READ_WAIT_SECONDS: Final = 0.05
 _LOOK_SECONDS: Final = 1.0
-_TABLES: Final = """
-CREATE TABLE IF NOT EXISTS marks (name TEXT PRIMARY KEY, sequence INTEGER NOT NULL, hash BLOB NOT NULL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS record (first_event TEXT NOT NULL);
+TABLES: Final = """
+CREATE TABLE IF NOT EXISTS mark (sequence INTEGER NOT NULL, hash BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS open_incidents (
     key TEXT PRIMARY KEY, client TEXT, family TEXT, is_told INTEGER, since TEXT, figures BLOB
 ) WITHOUT ROWID;
@@ -41,7 +40,7 @@ _KEPT: Final = ("open_incidents", "past_incidents", "usual", "reports", "verific
 
 
 class Mark(Struct, frozen=True):
-    """The number and the hash of the last row that was read: the hash tells it from a row that took its number."""
+    """Number and hash of the last link of the record's chain that was followed: the hash is of all rows up to there."""
 
     sequence: int = 0
     hash: bytes = b""
@@ -128,13 +127,13 @@ class Views:
             with suppress(FileNotFoundError):
                 self.file.with_name(f"{self.file.name}{end}").replace(f"{self.file}.damaged{end}")
 
-    def mark(self, name: str) -> Mark:
-        """Return how far a table of the record was followed.
+    def mark(self) -> Mark:
+        """Return how far the record was followed.
 
         Raises:
             RecordUnavailable: The file cannot be read.
         """
-        rows = self.read("SELECT sequence, hash FROM marks WHERE name = ?", name)
+        rows = self.read("SELECT sequence, hash FROM mark")
         return Mark(*rows[0]) if rows else Mark()
 
     def is_of(self, url: str) -> bool:
@@ -143,16 +142,11 @@ class Views:
         Raises:
             RecordUnavailable: The record or the views cannot be read.
         """
-        first = self.read("SELECT first_event FROM record")
-        if first and first[0][0] != _first_event(url):
-            return False
-        mark = self.mark("decisions")
+        mark = self.mark()
         if not mark.sequence:
             return True
-        query = select(decisions.c.sequence, decisions.c.hash).where(decisions.c.sequence >= mark.sequence)
-        rows = read_rows(url, query.order_by(decisions.c.sequence).limit(1))
-        # the newest decision is never archived, the one that was read last can be
-        return bool(rows) and (rows[0].sequence > mark.sequence or bytes(rows[0].hash) == mark.hash)
+        rows = read_rows(url, select(chain.c.hash).where(chain.c.sequence == mark.sequence))
+        return bool(rows) and bytes(rows[0].hash) == mark.hash
 
 
 def is_damaged(error: sqlite3.Error) -> bool:
@@ -166,22 +160,11 @@ def make_tables(connection: sqlite3.Connection, tables: str) -> None:
     for name in kept.difference(_KEPT):
         if not name.startswith("sqlite_"):
             connection.execute(f'DROP TABLE "{name}"')
-    for statement in filter(str.strip, (_TABLES + tables).split(";")):
+    for statement in filter(str.strip, (TABLES + tables).split(";")):
         connection.execute(statement)
 
 
-def note_record(connection: sqlite3.Connection, url: str) -> None:
-    """Note of which record the views are, as soon as it has an event."""
-    if connection.execute("SELECT 1 FROM record").fetchone() is None and (first := _first_event(url)):
-        connection.execute("INSERT INTO record VALUES (?)", (first,))
-
-
-def write_mark(connection: sqlite3.Connection, name: str, mark: Mark) -> None:
-    """Note how far a table was followed."""
-    connection.execute("REPLACE INTO marks VALUES (?, ?, ?)", (name, mark.sequence, mark.hash))
-
-
-def _first_event(url: str) -> str:
-    """Return the hash of the first event of the record, which is never archived; empty where there is none yet."""
-    rows = read_rows(url, select(events.c.hash).order_by(events.c.sequence).limit(1))
-    return bytes(rows[0][0]).hex() if rows else ""
+def write_mark(connection: sqlite3.Connection, mark: Mark) -> None:
+    """Note how far the record was followed."""
+    connection.execute("DELETE FROM mark")
+    connection.execute("INSERT INTO mark VALUES (?, ?)", (mark.sequence, mark.hash))

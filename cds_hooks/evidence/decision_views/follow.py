@@ -1,7 +1,7 @@
 """The one follower of the record: reads each decision, answer and act once and hands it to every projection.
 
-Rows of each table are committed in the order of their numbers, whichever process writes them (`storage/chain.py`,
-`storage/entries.py`). Of several processes on one machine one follows, which a lock decides, and
+All rows are committed in the order of their numbers, whichever process writes them (`storage/chain.py`), so it reads on
+from the last link of the chain that it has. Of several processes on one machine one follows, which a lock decides, and
 all read what it wrote.
 """
 
@@ -9,7 +9,7 @@ import asyncio
 import fcntl
 import sqlite3
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
@@ -17,13 +17,13 @@ from time import monotonic, perf_counter, sleep
 from typing import IO, Any, ClassVar, Final
 
 from msgspec import Struct
-from sqlalchemy import Table, func, select
+from sqlalchemy import func, select
 
-from cds_hooks.evidence.decision_views.file import Mark, Views, is_damaged, make_tables, note_record, write_mark
+from cds_hooks.evidence.decision_views.file import TABLES, Mark, Views, is_damaged, make_tables, write_mark
 from cds_hooks.evidence.storage.database import database_error_reason
 from cds_hooks.evidence.storage.decision import Decision, RecordUnavailable, is_trial
-from cds_hooks.evidence.storage.queries import LISTED, read_rows
-from cds_hooks.evidence.storage.tables import decisions, events, feedback, removals
+from cds_hooks.evidence.storage.queries import LISTED, newest_number, read_rows
+from cds_hooks.evidence.storage.tables import chain, decisions, events, feedback, removals
 from cds_hooks.telemetry.logs import log
 
 POLL_SECONDS: Final = 0.5
@@ -53,7 +53,7 @@ class AnswerRow(Struct, frozen=True):
 
 
 class Batch(Struct, frozen=True):
-    """Some rows of one table, in the order of the record."""
+    """Some rows that follow each other in the record, each kind in its order."""
 
     decisions: Sequence[DecisionRow] = ()
     answers: Sequence[AnswerRow] = ()
@@ -102,7 +102,7 @@ class Follower:
         self._projections = tuple(projections)
         tables = [projection.tables for projection in self._projections]
         self._tables = "".join(tables)
-        self.version = zlib.crc32("\n".join(tables).encode()) & 0x7FFF_FFFF
+        self.version = zlib.crc32("\n".join((TABLES, *tables)).encode()) & 0x7FFF_FFFF
         self._lock: IO[bytes] | None = None
         self._forgot_at: float | None = None
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="follower")
@@ -129,23 +129,25 @@ class Follower:
         Raises:
             RecordUnavailable: The record or the views cannot be used, or the process that follows is far behind.
         """
-        newest, until = newest_numbers(self._url), monotonic() + seconds
+        newest, until = newest_number(self._url), monotonic() + seconds
         while not self.is_mine():
             if self.has_taken(newest):
                 return
             if monotonic() > until:
-                waiting = newest["decisions"] - self.views.mark("decisions").sequence
-                raise RecordUnavailable(f"{waiting:,} decisions are not in the views yet; try again in a moment")
+                waiting = newest - self.views.mark().sequence
+                raise RecordUnavailable(
+                    f"{waiting:,} rows of the record are not in the views yet; try again in a moment"
+                )
             sleep(_LOOK_SECONDS)
         try:
             self.follow(progress)
         finally:
             self.close()
 
-    def has_taken(self, newest: Mapping[str, int]) -> bool:
-        """Return whether the views have the rows up to these numbers, by table; False where they cannot be read."""
+    def has_taken(self, newest: int) -> bool:
+        """Return whether the views have the rows up to this number; False where they cannot be read."""
         with suppress(RecordUnavailable):
-            return all(self.views.mark(name).sequence >= number for name, number in newest.items())
+            return self.views.mark().sequence >= newest
         return False
 
     def is_mine(self) -> bool:
@@ -201,59 +203,56 @@ class Follower:
     def _follow(self, progress: Callable[[int], None], at_once: int, rest: float) -> int:
         count = 0
         self._prepare()
-        for name, mark, batch in self._batches(at_once):
+        for mark, batch in self._batches(at_once):
             started = perf_counter()
             with self.views.open() as connection:
                 for projection in self._projections:
                     _hand_over(projection, connection, batch)
-                write_mark(connection, name, mark)
+                write_mark(connection, mark)
             count += len(batch)
             progress(count)
             if rest:
                 sleep((perf_counter() - started) * rest)
-        if count:
-            with self.views.open() as connection:
-                note_record(connection, self._url)
         self._forget()
         return count
 
     def _prepare(self) -> None:
         """Make the views anew where there are none, or where they are of another record or have other tables."""
-        is_of_record = self.views.file.is_file() and self._has_tables() and self.views.is_of(self._url)
-        if is_of_record and self._has_kept_answers():
+        if self.views.file.is_file() and self._has_tables() and self.views.is_of(self._url):
             return
         with self.views.open() as connection:
             if connection.execute("PRAGMA user_version").fetchone()[0] == self.version and self.version:
                 log().error("the record is another one, or lost rows that were read: its views are made anew")
             make_tables(connection, self._tables)
-            note_record(connection, self._url)
             connection.execute(f"PRAGMA user_version = {self.version}")
 
     def _has_tables(self) -> bool:
         return bool(self.views.read("PRAGMA user_version")[0][0] == self.version)
 
-    def _has_kept_answers(self) -> bool:
-        return all(
-            is_there(self._url, table, self.views.mark(name))
-            for name, table in (("feedback", feedback), ("events", events))
+    def _batches(self, at_once: int) -> Iterator[tuple[Mark, Batch]]:
+        after = self.views.mark().sequence
+        query = select(chain.c.sequence, chain.c.hash).order_by(chain.c.sequence).limit(at_once)
+        while links := read_rows(self._url, query.where(chain.c.sequence > after)):
+            upto = links[-1].sequence
+            yield Mark(upto, bytes(links[-1].hash)), self._rows(after, upto)
+            after = upto
+
+    def _rows(self, after: int, upto: int) -> Batch:
+        """Return the rows between two numbers, but for those that were taken out."""
+        decided, answered, acts = (
+            read_rows(self._url, query.where(number > after, number <= upto).order_by(number))
+            for number, query in (
+                (decisions.c.sequence, select(decisions.c.sequence, *LISTED)),
+                (feedback.c.sequence, select(feedback)),
+                (events.c.sequence, select(events)),
+            )
         )
-
-    def _batches(self, at_once: int) -> Iterator[tuple[str, Mark, Batch]]:
-        query = select(decisions.c.sequence, decisions.c.hash, *LISTED)
-        for mark, rows in self._rows("decisions", decisions, query, at_once):
-            yield "decisions", mark, Batch(decisions=[DecisionRow(row[0], Decision(*row[2:])) for row in rows])
-        for mark, rows in self._rows("feedback", feedback, select(feedback), at_once):
-            read = decisions_of(self._url, {row.decision for row in rows if row.decision})
-            yield "feedback", mark, Batch(answers=[AnswerRow(row, read.get(row.decision)) for row in rows])
-        for mark, rows in self._rows("events", events, select(events), at_once):
-            yield "events", mark, Batch(acts=rows)
-
-    def _rows(self, name: str, table: Table, query: Any, at_once: int) -> Iterator[tuple[Mark, Sequence[Any]]]:
-        after = self.views.mark(name).sequence
-        query = query.order_by(table.c.sequence).limit(at_once)
-        while rows := read_rows(self._url, query.where(table.c.sequence > after)):
-            yield Mark(rows[-1].sequence, bytes(rows[-1].hash)), rows
-            after = rows[-1].sequence
+        about = decisions_of(self._url, {row.decision for row in answered if row.decision})
+        return Batch(
+            [DecisionRow(row[0], Decision(*row[1:])) for row in decided],
+            [AnswerRow(row, about.get(row.decision)) for row in answered],
+            acts,
+        )
 
     def _forget(self) -> None:
         """Leaves out what counts no more and what was taken out, once an hour."""
@@ -285,29 +284,6 @@ def _hand_over(projection: Projection, connection: sqlite3.Connection, batch: Ba
             name = type(projection).__name__
             log().error("a row of the record was not taken", reason=name, error_type=type(error).__name__)
     connection.execute("RELEASE projection")
-
-
-def is_there(url: str, table: Table, mark: Mark) -> bool:
-    """Return whether the record still has this row, or did until it was taken out, which the newest row never is.
-
-    Raises:
-        RecordUnavailable: The record cannot be read.
-    """
-    if not mark.hash:
-        return True
-    columns = select(table.c.sequence, table.c.hash).where(table.c.sequence >= mark.sequence)
-    rows = read_rows(url, columns.order_by(table.c.sequence).limit(1))
-    return bool(rows) and (rows[0].sequence > mark.sequence or bytes(rows[0].hash) == mark.hash)
-
-
-def newest_numbers(url: str) -> dict[str, int]:
-    """Return the newest row of each table that is followed; 0 where there is none.
-
-    Raises:
-        RecordUnavailable: The record cannot be read.
-    """
-    tables = (decisions, feedback, events)
-    return {table.name: int(read_rows(url, select(func.max(table.c.sequence)))[0][0] or 0) for table in tables}
 
 
 def decisions_of(url: str, ids: set[str], at_once: int = 50) -> dict[str, DecisionRow]:

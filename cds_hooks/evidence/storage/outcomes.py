@@ -1,4 +1,4 @@
-"""What happened after a decision: stored beside feedback, as rows that are only ever added, in one hash chain.
+"""What happened after a decision: stored beside feedback, as rows that are only ever added.
 
 Three kinds of rows:
 
@@ -17,11 +17,11 @@ from typing import Any, Final, Literal
 
 import msgspec
 from msgspec import Struct
-from sqlalchemy import URL, Connection, and_, case, func, insert, select
+from sqlalchemy import URL, Connection, and_, case, func, select
 
+from cds_hooks.evidence.storage.chain import add_rows, wait_for_turn
 from cds_hooks.evidence.storage.database import DATABASE_ERRORS, database_error_reason, engine_for
 from cds_hooks.evidence.storage.decision import RecordUnavailable
-from cds_hooks.evidence.storage.entries import newest_entry, outcome_hash
 from cds_hooks.evidence.storage.queries import read_rows
 from cds_hooks.evidence.storage.tables import outcomes
 
@@ -65,10 +65,10 @@ def store_outcomes(url: URL, items: Sequence[Outcome]) -> list[Outcome]:
     Raises:
         RecordUnavailable: They could not be stored.
     """
-    new, rows = list[Outcome](), list[dict[str, Any]]()
+    new = list[Outcome]()
     try:
         with engine_for(url).begin() as connection:
-            position, previous = newest_entry(connection, outcomes)  # from here on nobody else writes
+            wait_for_turn(connection)
             newest = _newest(connection, items)
             for item in items:
                 before = newest.get(item.key)
@@ -76,13 +76,8 @@ def store_outcomes(url: URL, items: Sequence[Outcome]) -> list[Outcome]:
                     continue
                 item = msgspec.structs.replace(item, version=before.version + 1 if before else 1)
                 newest[item.key] = item
-                row, position = msgspec.structs.asdict(item), position + 1
-                digest = outcome_hash(previous, position, row)
-                rows.append(row | {"position": position, "previous": previous, "hash": digest})
-                previous = digest
                 new.append(item)
-            if rows:
-                connection.execute(insert(outcomes), rows)
+            add_rows(connection, outcomes, [msgspec.structs.asdict(item) for item in new])
             return new
     except DATABASE_ERRORS as error:
         raise RecordUnavailable(f"outcomes cannot be stored: {database_error_reason(error)}") from error

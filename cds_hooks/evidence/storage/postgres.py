@@ -12,7 +12,7 @@ from msgspec.structs import astuple
 from sqlalchemy import URL, insert
 from sqlalchemy.dialects.postgresql import psycopg as psycopg_dialect
 
-from cds_hooks.evidence.storage.chain import as_stored, linked
+from cds_hooks.evidence.storage.chain import NEWEST_LINK, ONE_WRITER, as_stored, linked, values_of_decision
 from cds_hooks.evidence.storage.database import BOUND_WAITS, database_error_reason
 from cds_hooks.evidence.storage.decision import (
     Decision,
@@ -25,14 +25,14 @@ from cds_hooks.evidence.storage.decision import (
 )
 from cds_hooks.evidence.storage.outage import KeptConnection, Outage, within
 from cds_hooks.evidence.storage.queries import store_feedback
-from cds_hooks.evidence.storage.tables import COLUMNS, NEWEST_ROW, decisions
+from cds_hooks.evidence.storage.tables import chain, decisions
 
 _DIALECT = psycopg_dialect.dialect(paramstyle="format")  # type: ignore[no-untyped-call] # SQLAlchemy types no dialect
-_INSERT = str(insert(decisions).inline().compile(dialect=_DIALECT, column_keys=COLUMNS))
+_INSERT, _INSERT_LINK = (
+    str(insert(table).inline().compile(dialect=_DIALECT, column_keys=table.columns.keys()))
+    for table in (decisions, chain)
+)
 _INSERT_CHART = "INSERT INTO charts (hash, content) VALUES (%s, %s) ON CONFLICT DO NOTHING"
-_ONE_WRITER = f"SELECT pg_advisory_xact_lock({0x6364_735F_6465_6369})"  # "cds_deci"
-"""Waits until no other process adds decisions: the next row is linked to the newest one, which is read after it: in a
-database whose default is stricter than READ COMMITTED it would be the newest from before the wait."""
 _WAIT_SECONDS = 5
 _CHECK_SECONDS = 1.5
 # A committed message in the write-ahead log: it fails on a standby or a full disk, and it adds no row.
@@ -95,7 +95,7 @@ class PostgresDecisionLog:
 
     async def _probe(self) -> None:
         async with self._probing.use() as connection:
-            await connection.execute(NEWEST_ROW)
+            await connection.execute(NEWEST_LINK)
             await connection.execute(_PROBE)
 
     async def close(self) -> None:
@@ -134,9 +134,11 @@ class PostgresDecisionLog:
                 await cursor.executemany(
                     _INSERT_CHART, [charts[name] for name in sorted(charts)]
                 )  # in one order, or two writers deadlock
-            await cursor.execute(_ONE_WRITER)
-            newest = await (await cursor.execute(NEWEST_ROW)).fetchone()
-            await cursor.executemany(_INSERT, linked(newest, group))
+            await cursor.execute(ONE_WRITER)
+            newest = await (await cursor.execute(NEWEST_LINK)).fetchone()
+            rows, links = linked(newest, decisions.name, map(values_of_decision, group))
+            await cursor.executemany(_INSERT, rows)
+            await cursor.executemany(_INSERT_LINK, links)
 
 
 async def _prepare(connection: psycopg.AsyncConnection) -> None:

@@ -7,9 +7,10 @@ from zlib import crc32
 
 import msgspec
 from msgspec import Struct
-from sqlalchemy import URL, ColumnElement, Connection, Select, Table, TextClause, func, insert, or_, select
+from sqlalchemy import URL, ColumnElement, Connection, Select, Table, TextClause, func, or_, select
 
 from cards.extension import EXTENSION_KEY, NOTHING_SAID, CardExtension
+from cds_hooks.evidence.storage.chain import add_rows, wait_for_turn
 from cds_hooks.evidence.storage.content import ContentUnreadable, store_text
 from cds_hooks.evidence.storage.database import (
     DATABASE_ERRORS,
@@ -27,8 +28,8 @@ from cds_hooks.evidence.storage.decision import (
     decision_of,
     without_nul,
 )
-from cds_hooks.evidence.storage.entries import Event, feedback_hash, newest_entry, write_event
-from cds_hooks.evidence.storage.tables import charts, decisions, feedback
+from cds_hooks.evidence.storage.entries import Event, write_event
+from cds_hooks.evidence.storage.tables import chain, charts, decisions, feedback
 
 
 def store_feedback(
@@ -45,10 +46,10 @@ def store_feedback(
         RecordUnavailable: Nothing was stored.
     """
     rows = [_row(item) for item in items]
-    new, linked = list[FeedbackItem](), list[dict[str, Any]]()
+    new, new_rows = list[FeedbackItem](), list[dict[str, Any]]()
     try:
         with engine_for(url).begin() as connection:
-            position, previous = newest_entry(connection, feedback)  # from here on nobody else writes
+            wait_for_turn(connection)
             stored_answers = _stored_answers(connection, rows)
             answered = _answered_cards(connection, rows) if only_first else set()
             for item, row in zip(items, rows, strict=True):
@@ -56,14 +57,10 @@ def store_feedback(
                 if answer in stored_answers or row["card"] in answered:
                     continue
                 stored_answers.add(answer)
-                position += 1
-                digest = feedback_hash(previous, position, row)
-                linked.append(row | {"position": position, "previous": previous, "hash": digest})
-                previous = digest
+                new_rows.append(row)
                 new.append(item)
-            if linked:
-                connection.execute(insert(feedback), linked)
-            if linked and event is not None:
+            add_rows(connection, feedback, new_rows)
+            if new and event is not None:
                 write_event(connection, *event)
             return new
     except DATABASE_ERRORS as error:
@@ -349,7 +346,7 @@ def decisions_at(url: str, wanted: DecisionFilter, numbers: Collection[int]) -> 
 
 
 def newer_than(url: str, wanted: DecisionFilter, number: int, most: int) -> list[FoundDecision]:
-    """Of the first `most` decisions after this number those that the filter describes, the newest first.
+    """Of the first `most` rows after this number the decisions that the filter describes, the newest first.
 
     Raises:
         RecordUnavailable: there is no record.
@@ -365,12 +362,12 @@ def _time_and_number(numbered: FoundDecision) -> Place:
 
 
 def newest_number(url: str) -> int:
-    """Return the number of the newest decision; 0 for an empty record.
+    """Return the number of the newest row of the record; 0 for an empty record.
 
     Raises:
         RecordUnavailable: there is no record.
     """
-    return int(read_rows(url, select(func.max(decisions.c.sequence)))[0][0] or 0)
+    return int(read_rows(url, select(func.max(chain.c.sequence)))[0][0] or 0)
 
 
 def count_decisions(url: str, wanted: DecisionFilter) -> int:

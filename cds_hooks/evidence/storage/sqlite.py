@@ -14,7 +14,7 @@ from msgspec.structs import astuple
 from sqlalchemy import URL, insert
 from sqlalchemy.dialects import sqlite
 
-from cds_hooks.evidence.storage.chain import as_stored, linked
+from cds_hooks.evidence.storage.chain import NEWEST_LINK, as_stored, linked, values_of_decision
 from cds_hooks.evidence.storage.database import LOCK_WAIT_SECONDS, connect_sqlite, database_error_reason, sqlite_file
 from cds_hooks.evidence.storage.decision import (
     Decision,
@@ -25,7 +25,7 @@ from cds_hooks.evidence.storage.decision import (
     answer_all,
 )
 from cds_hooks.evidence.storage.queries import store_feedback
-from cds_hooks.evidence.storage.tables import COLUMNS, NEWEST_ROW, decisions
+from cds_hooks.evidence.storage.tables import chain, decisions
 
 _EVERY_ROWS = 2000
 _BYTES_OF_A_ROW = 16 * 1024
@@ -85,7 +85,10 @@ def _checkpoint(connection: sqlite3.Connection) -> None:
     connection.execute("PRAGMA wal_checkpoint(RESTART)").fetchone()
 
 
-_INSERT = str(insert(decisions).compile(dialect=sqlite.dialect(paramstyle="qmark"), column_keys=COLUMNS))
+_INSERT, _INSERT_LINK = (
+    str(insert(table).compile(dialect=sqlite.dialect(paramstyle="qmark"), column_keys=table.columns.keys()))
+    for table in (decisions, chain)
+)
 
 # a visit before this one may have written it
 _INSERT_CHART = "INSERT OR IGNORE INTO charts (hash, content) VALUES (?, ?)"
@@ -155,7 +158,7 @@ class SqliteDecisionLog:
         """
         try:
             self._check_file()
-            self._connection.execute(NEWEST_ROW).fetchone()
+            self._connection.execute(NEWEST_LINK).fetchone()
             await self._probe()
         except (sqlite3.Error, OSError) as error:
             self._probed_at = None
@@ -232,7 +235,10 @@ class SqliteDecisionLog:
         with self._connection as connection:
             connection.execute("BEGIN IMMEDIATE")  # nobody else links a row to the newest one until the commit
             connection.executemany(_INSERT_CHART, self._charts.values())
-            connection.executemany(_INSERT, linked(connection.execute(NEWEST_ROW).fetchone(), group))
+            newest = connection.execute(NEWEST_LINK).fetchone()
+            rows, links = linked(newest, decisions.name, map(values_of_decision, group))
+            connection.executemany(_INSERT, rows)
+            connection.executemany(_INSERT_LINK, links)
         self._checkpointer.written(len(group), sum(len(content) for _, content in self._charts.values()))
 
     def _check_file(self) -> None:

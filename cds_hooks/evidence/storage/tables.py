@@ -1,8 +1,11 @@
 """The tables of the record for SQLite and PostgreSQL, append-only by trigger.
 
-A new record is made from them; a record with other tables is refused. A row of decisions, feedback or outcomes can be
-deleted only where `removals` names its table and position, a chart only where no decision names it.
+A new record is made from them; a record with other tables is refused. The rows of decisions, feedback, outcomes and
+events are numbered together, and each has its link in `chain`. A row of decisions, feedback or outcomes can be deleted
+only where `removals` names its number, a chart only where no decision names it, a link never.
 """
+
+from typing import Final
 
 from sqlalchemy import (
     DDL,
@@ -16,11 +19,12 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
     event,
+    text,
 )
 
 from cds_hooks.evidence.storage.content import StoredContent, StoredText
 
-SCHEMA_VERSION = "0002"
+SCHEMA_VERSION = "0003"
 """Raised with every change of a table: a record of another version is refused."""
 
 metadata = MetaData()
@@ -28,13 +32,34 @@ metadata = MetaData()
 # SQLite appends fastest to a table whose key is the row number, and only INTEGER can be that
 _row_number = BigInteger().with_variant(Integer(), "sqlite")
 
+
+def _number_in_record() -> Column[int]:
+    return Column("sequence", _row_number, primary_key=True, autoincrement=False)
+
+
+chain = Table(
+    "chain",
+    metadata,
+    # the key: no two processes can link a row to the same one before
+    _number_in_record(),
+    Column("of_table", Text, nullable=False),
+    Column("digest", LargeBinary, nullable=False),
+    Column("hash", LargeBinary, nullable=False),
+    # acts are read several times a second, and are few
+    Index(
+        "chain_of_events",
+        "sequence",
+        sqlite_where=text("of_table = 'events'"),
+        postgresql_where=text("of_table = 'events'"),
+    ),
+)
+"""The hash chain over the whole record (`storage/chain.py`), one link for each row."""
+
 decisions = Table(
     "decisions",
     metadata,
-    Column("sequence", _row_number, primary_key=True, autoincrement=True),
+    _number_in_record(),
     Column("id", Text, nullable=False, unique=True),
-    # unique: no two processes can link a row to the same one before
-    Column("position", BigInteger, nullable=False, unique=True),
     Column("decided_at", BigInteger, nullable=False),
     Column("hook", Text, nullable=False),
     Column("service", Text, nullable=False),
@@ -44,8 +69,6 @@ decisions = Table(
     Column("user_id", Text, nullable=False),
     Column("outcome", Text, nullable=False),
     Column("input_digest", Text, nullable=False),
-    Column("previous", LargeBinary, nullable=False),
-    Column("hash", LargeBinary, nullable=False),
     # NULL where no chart was recorded
     Column("chart", LargeBinary),
     # the large columns come last, so that a list can read the others without them
@@ -72,7 +95,7 @@ charts = Table(
 feedback = Table(
     "feedback",
     metadata,
-    Column("sequence", _row_number, primary_key=True, autoincrement=True),
+    _number_in_record(),
     Column("card", Text, nullable=False),
     Column("decision", Text),
     Column("service", Text, nullable=False),
@@ -85,9 +108,6 @@ feedback = Table(
     Column("user_comment", StoredText),
     Column("received_at", BigInteger, nullable=False),
     Column("override_reason_display", Text),
-    Column("position", BigInteger, nullable=False),
-    Column("previous", LargeBinary, nullable=False),
-    Column("hash", LargeBinary, nullable=False),
     UniqueConstraint("card", "outcome", "outcome_timestamp", "accepted_suggestions", name="feedback_once"),
     Index("feedback_by_decision", "decision"),
     # the overrides that still apply are read by their time at the start
@@ -97,7 +117,7 @@ feedback = Table(
 outcomes = Table(
     "outcomes",
     metadata,
-    Column("sequence", _row_number, primary_key=True, autoincrement=True),
+    _number_in_record(),
     Column("decision", Text),
     Column("service", Text, nullable=False),
     Column("client", Text, nullable=False),
@@ -108,9 +128,6 @@ outcomes = Table(
     Column("source", Text, nullable=False),
     Column("version", BigInteger, nullable=False),
     Column("received_at", BigInteger, nullable=False),
-    Column("position", BigInteger, nullable=False),
-    Column("previous", LargeBinary, nullable=False),
-    Column("hash", LargeBinary, nullable=False),
     UniqueConstraint("decision", "kind", "subject", "version", name="outcomes_once"),
 )
 """What happened after a decision (`storage/outcomes.py`); a correction is a row of its own with the next version."""
@@ -118,14 +135,11 @@ outcomes = Table(
 events = Table(
     "events",
     metadata,
-    Column("sequence", _row_number, primary_key=True, autoincrement=True),
+    _number_in_record(),
     Column("at", BigInteger, nullable=False),
     Column("kind", Text, nullable=False),
     Column("actor", Text, nullable=False),
     Column("detail", Text, nullable=False),
-    Column("position", BigInteger, nullable=False),
-    Column("previous", LargeBinary, nullable=False),
-    Column("hash", LargeBinary, nullable=False),
 )
 """Actions of people on the record and its rules: approvals, legal holds, retention runs."""
 
@@ -133,20 +147,17 @@ removals = Table(
     "removals",
     metadata,
     Column("sequence", _row_number, primary_key=True, autoincrement=True),
-    Column("of_table", Text, nullable=False),
-    Column("first_position", BigInteger, nullable=False),
-    Column("last_position", BigInteger, nullable=False),
-    Column("previous", LargeBinary, nullable=False),
-    Column("hash", LargeBinary, nullable=False),
+    Column("first_number", BigInteger, nullable=False),
+    Column("last_number", BigInteger, nullable=False),
     Column("run", Text, nullable=False),
-    Index("removals_by_table", "of_table", "first_position"),
+    Index("removals_by_number", "first_number"),
 )
-"""The rows that a retention run takes out: only these can be deleted."""
+"""The numbers of the rows that a retention run takes out: only these rows can be deleted."""
 
 _REMOVABLE = ("decisions", "feedback", "outcomes")
 """The tables of which rows can be removed."""
 
-_IS_BETWEEN = "OLD.position BETWEEN first_position AND last_position"
+_IS_REMOVED = "EXISTS (SELECT 1 FROM removals WHERE OLD.sequence BETWEEN first_number AND last_number)"
 _NAMED_BY_NONE = "(NOT EXISTS (SELECT 1 FROM decisions WHERE decisions.chart = OLD.hash))"
 
 
@@ -180,7 +191,7 @@ def triggers_of(table: str) -> dict[str, list[str]]:
     """Return by dialect the SQL that makes the triggers which refuse to change a row of the table, or take one out."""
     removed = _NAMED_BY_NONE if table == charts.name else None
     if table in _REMOVABLE:
-        removed = f"EXISTS (SELECT 1 FROM removals WHERE of_table = '{table}' AND {_IS_BETWEEN})"  # noqa: S608
+        removed = _IS_REMOVED
     return {"sqlite": _triggers_of_sqlite(table, removed), "postgresql": _triggers_of_postgres(table, removed)}
 
 
@@ -194,7 +205,17 @@ def _make_append_only(table: Table) -> None:
 for _table in metadata.sorted_tables:
     _make_append_only(_table)
 
-COLUMNS = [column.name for column in decisions.columns if column.name != "sequence"]
-"""The columns that a writer fills, in the order of `chain.linked`; the database assigns `sequence`."""
+CHAINED: Final = (decisions, feedback, outcomes, events)
+"""The tables whose rows are linked."""
 
-NEWEST_ROW = "SELECT position, hash FROM decisions ORDER BY sequence DESC LIMIT 1"
+COLUMNS: Final = {table.name: [column.name for column in table.columns][1:] for table in CHAINED}
+"""By table what its writer fills, in the order in which it is hashed: all but the number."""
+
+
+def plain_table(table: Table) -> Table:
+    """Return the table with its values as they are stored: neither decrypted nor decompressed."""
+    plain = table.to_metadata(MetaData())
+    for column in plain.columns:
+        if (impl := getattr(column.type, "impl_instance", None)) is not None:
+            column.type = impl
+    return plain

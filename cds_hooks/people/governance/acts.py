@@ -18,12 +18,12 @@ from typing import Any, ClassVar, Final, Literal, TypeVar
 import msgspec
 import orjson
 from msgspec import Struct
-from sqlalchemy import Select, select
+from sqlalchemy import select, text
 
 from cds_hooks.call.hold_back.released import Key
-from cds_hooks.evidence.storage.entries import NO_ENTRY_BEFORE, event_hash
+from cds_hooks.evidence.storage.chain import NOTHING_BEFORE, link_hash, row_digest
 from cds_hooks.evidence.storage.queries import read_rows
-from cds_hooks.evidence.storage.tables import events
+from cds_hooks.evidence.storage.tables import chain, events
 from cds_hooks.people.access.recorded_acts import AccountAct, RecordedAccounts
 from cds_hooks.people.access.roles import COMMITTEE
 from cds_hooks.telemetry.logs import log
@@ -192,17 +192,26 @@ def _folded(text: str) -> str:
     return " ".join(text.split()).casefold()
 
 
-_ROWS_AT_ONCE: Final = 500
+_BEFORE: Final = chain.alias("before")
+_LINKED: Final = (
+    select(chain.c.sequence.label("number"), chain.c.digest, chain.c.hash, _BEFORE.c.hash.label("before"), *events.c)
+    .select_from(chain)
+    .outerjoin(events, events.c.sequence == chain.c.sequence)
+    .outerjoin(_BEFORE, _BEFORE.c.sequence == chain.c.sequence - 1)
+    .where(text("chain.of_table = 'events'"))  # as in the index, which no bound value finds
+    .order_by(chain.c.sequence)
+    .limit(500)
+)
 _MOST_TRIES: Final = 3
 _Detail = TypeVar("_Detail", bound=Struct)
 
 
 class Entry(Struct, frozen=True):
-    """One event of the record; `at` in epoch seconds, `position` its number among the events."""
+    """One event of the record; `at` in epoch seconds, `number` its number in the record."""
 
     kind: str
     at: float
-    position: int
+    number: int
     detail: str
     actor: str
     fault: str | None
@@ -235,7 +244,7 @@ async def keep_reading(read: Callable[[], None], seconds: float) -> None:
 
 
 class ActLog:
-    """Hands over the events of some kinds once each, from any thread; the others only move the chain on.
+    """Hands over the events of some kinds once each, from any thread.
 
     No entry is passed over: one that is being taken when something fails comes again at the next reading. Where the
     record lost entries that were read (a standby took over, a backup was restored), all are handed over anew, because
@@ -254,10 +263,9 @@ class ActLog:
         self._begin()
 
     def _begin(self) -> None:
-        self._position = 0
-        self._hash = NO_ENTRY_BEFORE
         self.sequence = 0
         """The number of the last event that was read."""
+        self._hash = NOTHING_BEFORE
 
     def read(self, url: str, until: float = float("inf")) -> None:
         """Hands over the entries that are new and were written until that time (epoch seconds).
@@ -265,29 +273,30 @@ class ActLog:
         Raises:
             RecordUnavailable: The record cannot be read.
         """
-        query = select(events).order_by(events.c.sequence).limit(_ROWS_AT_ONCE)
         with self._lock:
-            while rows := self._new_rows(url, query):
+            while rows := self._new_rows(url):
                 for row in rows:
-                    if row.at / 1e6 > until:
+                    if row.kind is not None and row.at / 1e6 > until:
                         return
+                    fault = _fault(row)
                     if row.kind in self._kinds:
-                        fault = _fault(row._mapping, self._hash, self._position)
-                        self._hand_over(Entry(row.kind, row.at / 1e6, row.position, row.detail, row.actor, fault))
-                    self.sequence, self._position, self._hash = row.sequence, row.position, bytes(row.hash)
+                        self._hand_over(Entry(row.kind, row.at / 1e6, row.number, row.detail, row.actor, fault))
+                    elif row.kind is None and self._kinds:
+                        self._refuse(row.number, str(fault))
+                    self.sequence, self._hash = row.number, bytes(row.hash)
 
-    def _new_rows(self, url: str, query: Select[Any]) -> Sequence[Any]:
+    def _new_rows(self, url: str) -> Sequence[Any]:
         """Return the next rows; those from the beginning on where the last one that was read is there no more."""
-        rows = read_rows(url, query.where(events.c.sequence >= self.sequence))
+        rows = read_rows(url, _LINKED.where(chain.c.sequence >= self.sequence))
         if not self.sequence:
             return rows
-        if rows and (rows[0].sequence, bytes(rows[0].hash)) == (self.sequence, self._hash):
+        if rows and (rows[0].number, bytes(rows[0].hash)) == (self.sequence, self._hash):
             return rows[1:]
-        log().error("entries of the record are gone that were read: its acts are read again", count=self._position)
+        log().error("entries of the record are gone that were read: its acts are read again", count=self.sequence)
         self._begin()
         self.refused.clear()
         self._forget()
-        return read_rows(url, query)
+        return read_rows(url, _LINKED)
 
     def _hand_over(self, entry: Entry) -> None:
         """Take the entry; an unexpected fault is raised and it comes again; after three of them it does not count."""
@@ -295,23 +304,28 @@ class ActLog:
         try:
             self._take(entry)
         except ApprovalRefused as fault:
-            self._refuse(entry, str(fault))
+            self._refuse(entry.number, str(fault))
         except Exception as error:
             if self._tries < _MOST_TRIES:
                 raise
-            log().error("an entry of the record cannot be read", error_type=type(error).__name__, count=entry.position)
-            self._refuse(entry, f"reading it failed with {type(error).__name__}")
+            log().error("an entry of the record cannot be read", error_type=type(error).__name__, count=entry.number)
+            self._refuse(entry.number, f"reading it failed with {type(error).__name__}")
         self._tries = 0
 
-    def _refuse(self, entry: Entry, why: str) -> None:
-        self.refused.append(f"entry {entry.position} of the record does not count: {why}")
+    def _refuse(self, number: int, why: str) -> None:
+        self.refused.append(f"entry {number} of the record does not count: {why}")
 
 
-def _fault(row: Mapping[Any, Any], previous: bytes, position: int) -> str | None:
-    if row["position"] != position + 1 or bytes(row["previous"]) != previous:
-        return "it does not follow the entry before it"
-    if event_hash(previous, row["position"], row) != bytes(row["hash"]):
+def _fault(row: Any) -> str | None:
+    """Return why an event does not count: it is gone, was changed, or its link does not follow the one before it."""
+    event = [getattr(row, column.name) for column in events.columns]
+    if row.kind is None:
+        return "it was taken out"
+    if row_digest("events", event) != bytes(row.digest):
         return "it was changed after it was written"
+    before = NOTHING_BEFORE if row.number == 1 else row.before
+    if before is None or link_hash(bytes(before), "events", bytes(row.digest)) != bytes(row.hash):
+        return "it does not follow the row before it"
     return None
 
 

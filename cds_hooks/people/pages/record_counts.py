@@ -44,4 +44,6 @@ class CountKeeper:
         except RecordUnavailable:
             text = "Searches by rule, service or outcome look through the record as it is, which takes longer."
             return Counted(None, f"The counts cannot be used: {error}. {text}")
-        return Counted(self._book, f"{waiting:,} decisions are being counted; load this page again in a moment.")
+        return Counted(
+            self._book, f"{waiting:,} rows of the record are being counted; load this page again in a moment."
+        )

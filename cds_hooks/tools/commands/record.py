@@ -17,7 +17,7 @@ from rich.progress import Progress
 from cards.rules.engine.governance import SiteRules
 from cds_hooks.call.hold_back.site_file import read_rules_file
 from cds_hooks.evidence.audit.holds import HeldBy, hold, holds, release
-from cds_hooks.evidence.audit.retention import remove_old
+from cds_hooks.evidence.audit.retention import RetentionRun, remove_old, verify_file
 from cds_hooks.evidence.audit.seals import Sealing, SealsUnusable, add_seal, read_seals
 from cds_hooks.evidence.audit.transfer import ExportForm, back_up, restore
 from cds_hooks.evidence.audit.transfer import export as export_decisions
@@ -124,6 +124,9 @@ def verify(
     against: Annotated[
         Path | None, typer.Option(metavar="SEALS", help="Compare with the seals, as they arrived elsewhere.")
     ] = None,
+    exported: Annotated[
+        Path | None, typer.Option("--file", help="Verify a file of removed decisions by itself, without the record.")
+    ] = None,
     key: Annotated[Path | None, typer.Option(help="The public key (.pub.json); else that of CDS_SEAL_KEY.")] = None,
     database: Database = None,
     as_json: AsJson = False,
@@ -137,7 +140,10 @@ def verify(
     """
     configured = settings()
     with _said_in_a_sentence(), Progress(console=Console(stderr=True), transient=True) as progress:
-        keys = _public_keys(key, configured, needs_key=against is not None)
+        keys = _public_keys(key, configured, needs_key=against is not None or exported is not None)
+        if exported is not None:
+            typer.echo(f"{exported} is as it was recorded: {_counts(verify_file(exported, keys or {}))}.")
+            return
         url = record_url(database)
         seals = read_seals(against, keys) if against is not None and keys is not None else []
         task = progress.add_task("Decisions", total=None)
@@ -169,16 +175,15 @@ def _public_keys(key: Path | None, configured: Settings, *, needs_key: bool) -> 
 def _draw(report: Audit) -> None:
     row, digest = report.newest
     if row:
-        typer.echo(f"newest decision: row {row}, {digest}")
+        typer.echo(f"newest row: {row}, {digest}")
     for finding in report.findings:
         typer.echo(as_sentence(finding))
     state = "is not" if report.findings else "is"
     if report.seals:
         typer.echo(
-            f"The record {state} as it was sealed: {report.decisions} decisions ({report.unsealed} after the newest of "
-            f"{report.seals} seals, {report.removed} removed), {report.feedback} rows of feedback "
-            f"({report.unsealed_feedback} after it), {report.outcomes} outcomes ({report.unsealed_outcomes} after it), "
-            f"{report.events} events ({report.unsealed_events} after it)."
+            f"The record {state} as it was sealed: {report.decisions} decisions ({report.removed} removed), "
+            f"{report.feedback} rows of feedback, {report.outcomes} outcomes, {report.events} events; "
+            f"{report.unsealed} of these rows came after the newest of {report.seals} seals."
         )
     else:
         removed = f"; {report.removed} more were removed by retention runs" if report.removed else ""
@@ -200,7 +205,7 @@ def backup(
 ) -> None:
     """Copy the whole record into a file, while the server runs, or put such a file into an empty record.
 
-    Its hash chains and seals hold after it was restored. What is encrypted stays so.
+    Its hash chain and seals hold after it was restored. What is encrypted stays so.
 
     Example: cds-hooks record backup record-2026-11-20.ndjson.xz
     """
@@ -244,7 +249,7 @@ def export(
     answer, the client, and under which name the record has the user; nothing of the patient.
 
     With --remove-older-than a client's old decisions, with the answers to them, are written to a file and then taken
-    out, while the server runs. The cut is signed, so the chain is verified across it; what a hold is about stays. The
+    out, while the server runs. The cut is signed, and the links stay in the chain; what a hold is about stays. The
     file is read again with record backup --restore, in a record of its own.
 
     Example: cds-hooks record export --format csv --limit 5 --since 2026-11-01
@@ -269,8 +274,11 @@ def _remove_old(client: str, days: int, file: Path, key: Path | None, by: str | 
     if run is None:
         typer.echo(f"Nothing of {client} is that old, or all of it is held; nothing was taken out.")
         return
-    counts = f"{run.decisions} decisions, {run.feedback} rows of feedback and {run.outcomes} outcomes"
-    typer.echo(f"{file}: {counts}, sha256 {run.sha256}; they are no longer in the record.")
+    typer.echo(f"{file}: {_counts(run)}; they are no longer in the record. Verify it: record verify --file {file}")
+
+
+def _counts(run: RetentionRun) -> str:
+    return f"{run.decisions} decisions, {run.feedback} rows of feedback and {run.outcomes} outcomes"
 
 
 @app.command("hold")

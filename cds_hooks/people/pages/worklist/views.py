@@ -96,7 +96,7 @@ class WorklistKeeper:
         self._follower = follower
         self._now = now
         self._lock = threading.Lock()
-        self._made: tuple[list[Mark], float, Rows, WorklistActs] | None = None
+        self._made: tuple[Mark, float, Rows, WorklistActs] | None = None
 
     def worklist(self) -> "tuple[Rows, WorklistActs]":
         """Return everybody who is on the list now or of whom something was said before, and what people did.
@@ -106,11 +106,11 @@ class WorklistKeeper:
         """
         views, moment = self._follower.views, monotonic()
         with self._lock:
-            # by the marks: they are written with the rows, the time up to which all is whole some moments later
-            marks = [views.mark(name) for name in ("decisions", "feedback", "events")]
-            if self._made is None or self._made[0] != marks or moment - self._made[1] >= _MADE_SECONDS:
+            # by the mark: it is written with the rows, the time up to which all is whole some moments later
+            mark = views.mark()
+            if self._made is None or self._made[0] != mark or moment - self._made[1] >= _MADE_SECONDS:
                 rows = [(row, tuple(_findings(row))) for row in read_worklist(views, self._now())]
-                self._made = (marks, moment, rows, read_acts(views))
+                self._made = (mark, moment, rows, read_acts(views))
             return self._made[2:]
 
 

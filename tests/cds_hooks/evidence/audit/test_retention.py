@@ -1,6 +1,6 @@
 """Retention: old decisions are exported and taken out, the chain holds across the cut, and what is held stays."""
 
-import hashlib
+import lzma
 from pathlib import Path
 
 import pytest
@@ -8,7 +8,7 @@ from msgspec import structs
 from sqlalchemy import insert, text
 
 from cds_hooks.evidence.audit.holds import Hold, hold, holds, release
-from cds_hooks.evidence.audit.retention import remove_old, retention_runs
+from cds_hooks.evidence.audit.retention import remove_old, retention_runs, verify_file
 from cds_hooks.evidence.audit.seals import add_seal, read_seals
 from cds_hooks.evidence.audit.transfer import back_up, restore
 from cds_hooks.evidence.audit.verification import Audit, audit
@@ -56,7 +56,7 @@ def test_old_decisions_of_a_client_are_taken_out_and_the_chain_holds_across_the_
     assert run is not None
     assert (run.decisions, run.feedback, run.outcomes) == (5, 5, 0)
     assert (tmp_path / "a.xz").stat().st_mode & 0o777 == 0o600
-    assert hashlib.sha256((tmp_path / "a.xz").read_bytes()).hexdigest() == run.sha256
+    assert verify_file(tmp_path / "a.xz", {signer.public.id: signer.public}) == run
     assert [decision.client for decision in list_decisions(url)] == ["a", "a", "b"]
     assert feedback_on(url, old[0].id) == []
     assert feedback_on(url, old[1].id) != []
@@ -68,7 +68,7 @@ def test_old_decisions_of_a_client_are_taken_out_and_the_chain_holds_across_the_
     assert remove_old(url, "a", NEW, tmp_path / "again.xz", "Ann", signer) is None
 
     other = f"sqlite:///{tmp_path}/other.sqlite3"
-    assert restore(tmp_path / "a.xz", other) == 10
+    assert restore(tmp_path / "a.xz", other) == 20, "each row with its link"
     assert get_decision(other, old[0].id) == old[0]
     assert feedback_on(other, old[0].id) == answers
 
@@ -76,12 +76,12 @@ def test_old_decisions_of_a_client_are_taken_out_and_the_chain_holds_across_the_
 def test_a_second_run_takes_what_became_old_since(url: str, tmp_path: Path, signer: Signer) -> None:
     _write(url, ("a", OLD), ("a", OLD + 5), ("a", NEW))
     add_seal(url, tmp_path / "seals.ndjson", signer)
-    # what was decided at the very time stays, and so does the newest row
-    for before, count in ((OLD, 0), (OLD + 1, 1), (OLD + 5, 0), (OLD + 6, 1), (NEW + 1, 0)):
+    # what was decided at the very time stays
+    for before, count in ((OLD, 0), (OLD + 1, 1), (OLD + 5, 0), (OLD + 6, 1), (NEW + 1, 1)):
         run = remove_old(url, "a", before, tmp_path / f"{before}.xz", "Ann", signer)
         assert (run.decisions if run is not None else 0) == count, before
     report = _audit(url, tmp_path, signer)
-    assert (report.findings, report.removed) == ([], 2)
+    assert (report.findings, report.removed) == ([], 3)
 
 
 def test_the_record_is_sealed_on_after_a_run_took_the_rows_that_were_sealed_last(
@@ -132,10 +132,31 @@ def test_rows_that_an_insider_takes_out_under_the_name_of_a_run_are_found(
     remove_old(url, "a", NEW, tmp_path / "a.xz", "Ann", signer)
     assert len(_audit(url, tmp_path, signer).findings) == 1
     with engine_for(parse_url(url)).begin() as connection:  # one span more under the name of a signed run
-        span = {"of_table": "feedback", "first_position": 4, "last_position": 4, "run": "a.xz"}
-        connection.execute(insert(removals).values(**span, previous=bytes(32), hash=bytes(32)))
-        connection.execute(text("DELETE FROM feedback WHERE position = 4"))
+        connection.execute(insert(removals).values(first_number=8, last_number=8, run="a.xz"))
+        connection.execute(text("DELETE FROM feedback WHERE sequence = 8"))
     assert any("a.xz, which no signed entry" in finding for finding in _audit(url, tmp_path, signer).findings)
+
+
+def test_a_file_of_a_run_that_was_changed_is_found_without_the_record(
+    sqlite_url: str, tmp_path: Path, signer: Signer
+) -> None:
+    _write(sqlite_url, ("a", OLD), ("a", OLD), ("a", NEW))
+    remove_old(sqlite_url, "a", NEW, tmp_path / "a.xz", "Ann", signer)
+    keys = {signer.public.id: signer.public}
+    lines = lzma.decompress((tmp_path / "a.xz").read_bytes()).splitlines(keepends=True)
+    other = local_signer(tmp_path / "other.pem", "x")[0]
+    for changed, trusted, why in (
+        (lines[:-1], keys, "does not have the rows"),
+        ([*lines[:-1], lines[-1].replace(b"overridden", b"accepted")], keys, "does not have the rows"),
+        ([lines[0].replace(b'"decisions":2', b'"decisions":1'), *lines[1:]], keys, "is not signed by a key"),
+        (lines, {other.public.id: other.public}, "is not signed by a key"),
+        ([b'{"record":"0003"}\n', *lines[1:]], keys, "was not written by a retention run"),
+    ):
+        (tmp_path / "changed.xz").write_bytes(lzma.compress(b"".join(changed)))
+        with pytest.raises(RecordUnavailable, match=why):
+            verify_file(tmp_path / "changed.xz", trusted)
+    with pytest.raises(RecordUnavailable, match="give the new one another name"):
+        remove_old(sqlite_url, "a", NEW + 1, tmp_path / "a.xz", "Ann", signer)
 
 
 @pytest.mark.slow

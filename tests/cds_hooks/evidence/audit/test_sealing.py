@@ -29,13 +29,13 @@ def test_old_rows_that_are_gone_are_no_cut_and_an_end_that_is_gone_is(
     tamper_with(sqlite_url, "DELETE FROM decisions WHERE sequence = 1")
     assert add_seal(sqlite_url, file, signer) is None
     write_decisions(sqlite_url, 1)
-    tamper_with(sqlite_url, "DELETE FROM decisions WHERE sequence = 2")  # what a retention run may do by now
+    tamper_with(sqlite_url, "DELETE FROM decisions WHERE sequence = 3")  # what a retention run may do by now
     sealed(sqlite_url, file, signer)
-    tamper_with(sqlite_url, "DELETE FROM feedback")
+    tamper_with(sqlite_url, "DELETE FROM chain WHERE sequence > 5")
     with pytest.raises(RecordCut) as cut:
         add_seal(sqlite_url, file, signer)
     assert str(cut.value) == (
-        "the record does not hold row 3 of feedback as seal 2 sealed it: it was cut, rolled back or changed, "
+        "the record does not hold row 6 as seal 2 sealed it: it was cut, rolled back or changed, "
         "and is not sealed on (docs/operations/evidence.md)"
     )
 
@@ -62,9 +62,9 @@ def test_a_cut_is_said_until_it_is_mended(tmp_path: Path, sqlite_url: str) -> No
     sealing = Sealing(settings_in(tmp_path, sqlite_url))
     write_decisions(sqlite_url, 1)
     assert sealing.seal()
-    tamper_with(sqlite_url, "DELETE FROM decisions")
+    tamper_with(sqlite_url, "DELETE FROM decisions", "DELETE FROM feedback", "DELETE FROM chain")
     assert not sealing.seal()
-    assert sealing.cut.startswith("the record does not hold row 1 of decisions ")
+    assert sealing.cut.startswith("the record does not hold row 2 as seal 1 sealed it")
     (tmp_path / "seals.ndjson").rename(tmp_path / "kept")
     (tmp_path / "seals.ndjson").write_bytes(b"no seal")
     assert not sealing.seal()  # another failure says nothing of the cut

@@ -38,16 +38,16 @@ def test_a_backup_is_restored_into_the_other_database_and_its_seals_hold(
     seals, file = tmp_path / "seals.ndjson", tmp_path / "backup.xz"
     _write(source)
     add_seal(source, seals, signer)
-    assert back_up(source, file) == 6
+    assert back_up(source, file) == 12, "each row with its link"
     assert file.stat().st_mode & 0o777 == 0o600
-    assert restore(file, target) == 6
+    assert restore(file, target) == 12
     assert list_decisions(target) == list_decisions(source)
     assert feedback_on(target, list_decisions(target)[0].id) == feedback_on(source, list_decisions(source)[0].id)
     with pytest.raises(RecordUnavailable, match="not empty"):
         restore(file, target)
     _write(target)  # the record goes on where the backup ended
     found = audit(target, read_seals(seals, {signer.public.id: signer.public}))
-    assert (found.decisions, found.unsealed) == (6, 3)
+    assert (found.decisions, found.unsealed) == (6, 6)
     assert [one for one in found.findings if "put in afterwards" not in one] == []
 
 
@@ -55,14 +55,14 @@ def test_a_backup_that_cannot_be_finished_is_no_file(sqlite_url: str, tmp_path: 
     _write(sqlite_url)
     file = tmp_path / "backup.xz"
     with closing(sqlite3.connect(sqlite_url.removeprefix("sqlite:///"))) as connection:
-        connection.execute("ALTER TABLE outcomes RENAME TO elsewhere")  # the last table that is read
+        connection.execute("ALTER TABLE events RENAME TO elsewhere")  # the last table that is read
         connection.commit()
         with pytest.raises(RecordUnavailable):
             back_up(sqlite_url, file)
         assert not file.exists()
-        connection.execute("ALTER TABLE elsewhere RENAME TO outcomes")
+        connection.execute("ALTER TABLE elsewhere RENAME TO events")
         connection.commit()
-    assert back_up(sqlite_url, file) == 6
+    assert back_up(sqlite_url, file) == 12
     whole = file.read_bytes()
     with pytest.raises(FileExistsError):
         back_up(sqlite_url, file)
@@ -103,7 +103,7 @@ def test_the_commands_write_and_refuse(sqlite_url: str, tmp_path: Path) -> None:
     assert run_program("record", "backup", str(file), "--database", sqlite_url).returncode == 0
     assert run_program("record", "backup", str(file), "--database", sqlite_url).returncode == 1
     restored = f"sqlite:///{tmp_path}/r.sqlite3"
-    assert "7 rows restored" in run_program("record", "backup", "--restore", str(file), "--database", restored).stdout
+    assert "14 rows restored" in run_program("record", "backup", "--restore", str(file), "--database", restored).stdout
     printed = run_program("record", "export", "--format", "fhir", "--database", restored).stdout
     assert len(printed.splitlines()) == 3
 
@@ -149,7 +149,7 @@ def test_a_spreadsheet_is_given_no_formulas() -> None:
         (lzma.compress(b'{"seals":"x"}\n'), "is not a complete backup of a record; nothing was restored"),
         (lzma.compress(b"5\n"), "is not a complete backup of a record; nothing was restored"),
         (
-            lzma.compress(b'{"record":"0002"}\n["accounts",{}]\n'),
+            lzma.compress(b'{"record":"0003"}\n["accounts",{}]\n'),
             "has rows of 'accounts', which is not a table of the record",
         ),
         (b"x", "is not a complete backup of a record; nothing was restored"),

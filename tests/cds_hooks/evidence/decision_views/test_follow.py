@@ -82,7 +82,7 @@ def test_of_several_processes_one_follows_and_the_others_read(tmp_path: Path) ->
     assert other.follow() == 0
     assert "ann" in taken(other), "it waits for the one that follows"
     store(url, a_decision(patient="ben"))
-    with pytest.raises(RecordUnavailable, match="1 decisions are not in the views yet"):
+    with pytest.raises(RecordUnavailable, match="1 rows of the record are not in the views yet"):
         other.catch_up(seconds=0.02)
     one.close()
     assert taken(other)[-1] == "ben"

@@ -8,8 +8,9 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cds_hooks.evidence.storage.chain import NO_ROW_BEFORE, row_hash
+from cds_hooks.evidence.storage.chain import NOTHING_BEFORE, linked, row_digest, values_of_decision
 from cds_hooks.evidence.storage.decision import Decision
+from cds_hooks.evidence.storage.tables import decisions
 from tests.cds_hooks.evidence.storage.samples import a_decision
 from tests.each import for_rows
 
@@ -21,19 +22,25 @@ _MEMBERS: dict[str, st.SearchStrategy[Any]] = {
 }  # fmt: skip
 
 
-def _as_documented(previous: bytes, position: int, decision: Decision) -> bytes:
+def _as_documented(previous: bytes, number: int, decision: Decision) -> bytes:
     """The hash as an auditor without this program would compute it, from the docstring of `chain.py`."""
-    d = decision
-    lengths = [len(d.models), len(d.response), len(d.basis), None if d.facts is None else len(d.facts)]
-    call = [d.decided_at, d.hook, d.service, d.hook_instance, d.client, d.patient, d.user_id, d.outcome, d.input_digest]
-    array = json.dumps(["decisions", position, d.id, *call, *lengths], ensure_ascii=False, separators=(",", ":"))
-    return hashlib.sha256(previous + array.encode() + d.models + d.response + d.basis + (d.facts or b"")).digest()
+    names = [column.name for column in decisions.columns if column.name != "sequence"]
+    values = [number, *(getattr(decision, name) for name in names)]
+    contents = [value for value in values if isinstance(value, bytes)]
+    shown = ["decisions", *([len(value)] if isinstance(value, bytes) else value for value in values)]
+    array = json.dumps(shown, ensure_ascii=False, separators=(",", ":"))
+    digest = hashlib.sha256(array.encode() + b"".join(contents)).digest()
+    return hashlib.sha256(previous + digest + b"decisions").digest()
 
 
 @given(st.builds(Decision, **_MEMBERS))
 def test_the_hash_can_be_computed_with_the_standard_library_alone(decision: Decision) -> None:
     previous = bytes(range(32))
-    assert row_hash(previous, 7, decision) == _as_documented(previous, 7, decision)
+    _, links = linked((6, previous), "decisions", [values_of_decision(decision)])
+    assert links[0][-1] == _as_documented(previous, 7, decision)
+    assert linked(None, "decisions", [values_of_decision(decision)])[1][0][-1] == _as_documented(
+        NOTHING_BEFORE, 1, decision
+    )
 
 
 @for_rows("member", Decision.__struct_fields__)
@@ -42,4 +49,4 @@ def test_every_member_counts(member: str) -> None:
     value: Any = getattr(decision, member)
     other = value + (1 if isinstance(value, int) else b"." if isinstance(value, bytes) else ".")
     changed = msgspec.structs.replace(decision, **{member: other})
-    assert row_hash(NO_ROW_BEFORE, 1, changed) != row_hash(NO_ROW_BEFORE, 1, decision)
+    assert row_digest("decisions", values_of_decision(changed)) != row_digest("decisions", values_of_decision(decision))

@@ -105,8 +105,7 @@ def test_what_commands_made_is_right_and_what_was_changed_in_the_database_is_fou
     (tmp_path / "elsewhere.sqlite3").rename(tmp_path / "access.sqlite3")
     with sqlite3.connect(url.removeprefix("sqlite:///")) as connection:
         connection.execute(
-            "INSERT INTO events (position, at, kind, actor, detail, previous, hash) "
-            "VALUES (99, 1, 'account-act', 'x', 'garbage', zeroblob(32), zeroblob(32))"
+            "INSERT INTO events (sequence, at, kind, actor, detail) VALUES (99, 1, 'account-act', 'x', 'garbage')"
         )
     assert "An act on accounts or an account holds what no server writes" in _run(tmp_path, "record", "verify")
 
