@@ -22,7 +22,7 @@ from models_onnx.workbench.gates.evidence import traced_groups
 from models_onnx.workbench.metrics import logit, sigmoid
 from models_onnx.workbench.release.documentation import model_page
 from models_onnx.workbench.training.data.cohort import build_cohort
-from models_onnx.workbench.training.data.leaks import after_horizon, alone, leaks_in_table
+from models_onnx.workbench.training.data.leaks import Suspicion, after_horizon, alone, leaks_in_table
 from models_onnx.workbench.training.data.reads import Reads
 from tests.models_onnx.invented import INVENTED
 from tests.models_onnx.workbench.training.template import write_template
@@ -210,6 +210,22 @@ def test_an_input_from_an_id_or_from_the_order_of_the_rows_is_a_leak(
     bad = reading(mcv_fl=column_of)
     found = leaks(bad, rows)
     assert any(each.startswith("mcv_fl is ") and said in each for each in found), found
+
+
+def test_what_is_made_of_the_outcome_is_shown_and_a_date_that_may_be_booked_is_a_question(rows: pd.DataFrame) -> None:
+    draw, died = np.random.default_rng(6), rows["death_5y"] == 1
+    day = pd.Timestamp("2020-01-01") + pd.to_timedelta(draw.integers(2, 28, len(rows)), unit="D")
+    table = rows.assign(
+        weeks=np.where(died, draw.integers(1, 200, len(rows)), draw.integers(260, 900, len(rows))),
+        index_date="2020-01-01",
+        visit=day.strftime("%Y-%m-%d"),
+        seen=[f"2020-0{2 if dead else 5}-01" for dead in died],
+    )
+    for column, is_question in {"weeks": False, "visit": True, "seen": False}.items():
+        bad = reading(mcv_fl=lambda each, name=column: 50 + pd.factorize(each[name], sort=True)[0] / 20)
+        said = [leak for leak in leaks(bad, table) if leak.startswith(f"mcv_fl is read from {column}")]
+        assert said, column
+        assert all(isinstance(leak, Suspicion) for leak in said) is is_question, said
 
 
 def test_an_input_made_from_the_label_separates_nobody_after_the_horizon(rows: pd.DataFrame) -> None:

@@ -103,13 +103,16 @@ def numbered(rows: pd.DataFrame) -> pd.Series:
 LEAKS: dict[str, tuple[Callable[[pd.DataFrame], pd.Series], str]] = {
     "copied": (lambda rows: 85.0 + rows["came_back"], "the outcome under another name"),
     "a quarter is wrong": (lambda rows: noisy(rows, 0.25), "fitted again: it may know the outcome"),
-    "future date": (lambda rows: 50 + (rows["next_contact"] - rows["out"]).dt.days / 10, "tells the outcome by itself"),
+    "future date": (
+        lambda rows: 50 + (rows["next_contact"] - rows["out"]).dt.days / 10,
+        "the outcome under another name",
+    ),
     "only its gaps": (gaps, "whether it is there tells the outcome"),
     "treatment afterwards": (given, "have the outcome (1"),
     "rates": (lambda rows: rates(rows, "as they are"), "a target encoding in sample"),
     "smoothed rates": (lambda rows: rates(rows, "smoothed"), "a target encoding in sample"),
     "rates without the row": (lambda rows: rates(rows, "without the row"), "it was made from the outcome"),
-    "numbered by outcome": (numbered, "tells the outcome by itself"),
+    "numbered by outcome": (numbered, "the outcome under another name"),
 }
 
 
