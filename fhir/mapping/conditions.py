@@ -139,6 +139,7 @@ _OF_SAME_ORGAN = {
     "intracranial_hemorrhage": {"stroke", "stroke_ischaemic"},
     "intracranial_bleeding": {"stroke", "stroke_ischaemic"},
     "parkinson": {"dementia"},
+    "dementia": {"parkinson"},
     "bipolar": {"depression"},
     "kidney_transplant": {"ckd_any"},
     "transplant": {"ckd_any"},

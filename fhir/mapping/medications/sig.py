@@ -86,13 +86,13 @@ _DURATION = late_pattern(
     # "Duration: 14 days", and what stands alone at the end behind a comma or how often: "200 mg BID, 10 days". Four
     # weeks and more there are what was dispensed as often as a course.
     rf"|\bduration:? ?(?:of )?(?P<alone>{NUMBER}) (?P<alone_unit>days?|weeks?|months?) ?(?=[.;)]|$)"
-    r"|(?:, ?|(?<=\d hours )|(?<=daily )|(?<=a day )|(?<=\b[bt]id )|(?<=\bqid ))"
-    r"(?P<last>(?:[1-9]|1\d|2[0-7])(?= days?)|[1-3](?= weeks?)) (?P<last_unit>days?|weeks?) ?(?=[.;)]|$)"
+    r"|(?:, ?|(?<=\d hours )|(?<=daily )|(?<=a day )|(?<=\b[bt]id )|(?<=\bqid )|(?<=\dx\d ))"
+    r"(?P<last>(?:[1-9]|1\d|2[0-7])(?= ?d)|[1-3](?= ?w)) ?(?P<last_unit>d(?:ays?)?|w(?:eek|k)s?) ?(?=[.;)]|$)"
     # "for 5/7" and "for 2/52", as prescribers of the United Kingdom write days and weeks.
     r"|\b(?:for|x) ?(?P<share>\d{1,2})/(?P<share_of>7|52)\b(?! ?(?:days? )?(?:/|per|a|each|every|in a) ?w(?:ee)?k)"
 )
 _MAXIMUM_SIGNS = ("max", "exceed", "more than", "nte", "mdd", "limit")
-_DURATION_SIGNS = ("for", "x", "during", "after", "×", "course", "lang", "long", "duration", ",", "day")
+_DURATION_SIGNS = ("for", "x", "during", "after", "×", "course", "lang", "long", "duration", ",", "da", "id ")
 # Days behind a comma that are those of a supply, a visit or a pause.
 _IS_NO_COURSE = late_pattern(
     r"\b(?:suppl(?:y|ied)|disp(?:ense[ds]?)?|qty|quantity|refills?"

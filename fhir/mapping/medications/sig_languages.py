@@ -43,6 +43,7 @@ _DAILY = (
     r"(?:(?:tgl|täglich|dgl|dagl(?:ig|igt|igen)?|daags|dziennie|päivässä|per (?:dag|giorno)|pr\.? dag|am tag|par jour"
     r"|al d[ií]a?|al giorno|ao dia|na dobę)\b\.?)"
 )
+_TIMES = r"(?:krt|kertaa|gg|fois|veces|vez|vezes|volt[ae]|keer|raz(?:y)?|gang(?:e|er)?|gång(?:er)?|ma+l)"
 _WEEK = r"(?:woche|semana|semaine|settimana|sett|week|vecka|uge|uke|tydzień|viikko)"
 _THING = r"(?:tbl|\w{0,8}tab\w{0,6}|kps|kapsel|cp[rs]?|comp|comprim(?:ido|é)|compressa|gélule|stk|stück)"
 _BY_MOUTH = r"(?: (?:p\.? ?o\.?|per os|peroral\w{0,2}|oralt?|v\.? ?[bo]\.?))?"
@@ -160,7 +161,7 @@ _SHORT: Spellings = (
         late_pattern(r"\b(?:manhã e (?:à |a )?noite|mañana y (?:por la )?noche)\b"),
         "bid",
     ),
-    (("/",), late_pattern(rf"(?:\bx ?)?(\d) ?(?:[vx]|ggr)? ?/ ?{_DAY}\b"), r"\1 times a day"),
+    (("/",), late_pattern(rf"(?:\bx ?)?(\d) ?(?:[vx]|ggr|{_TIMES})? ?/ ?{_DAY}\b"), r"\1 times a day"),
     (("g/", "g /", "l/", "l /"), late_pattern(rf"(?<=[gl]) ?/ ?{_DAY}\b"), " a day"),
     ((" a ", " à ", " bis ", " tot ", " til"), late_pattern(r"(?<=\d) (?:a|à|bis|tot|til|till) (?=\d)"), " to "),
 )
