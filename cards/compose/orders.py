@@ -338,10 +338,11 @@ def _order_words(drafted: DraftMedication) -> str:
 
 def _charted(findings: Sequence[RuleFinding]) -> list[str]:
     """Return the facts of the chart behind the findings, each with its date, that no sentence names already."""
-    said = " ".join(f"{finding.summary} {finding.detail}" for finding in findings)
+    details = " ".join(finding.detail for finding in findings)
+    summaries = " ".join(("", *(finding.summary for finding in findings)))
     facts = [fact for finding in findings for fact in finding.facts if fact.text and fact.name != "draft"]
-    shown = (fact for fact in _fullest(facts) if fact.is_always_shown or fact.text not in said)
-    return [text for text in dict.fromkeys(fact.dated_text(160) for fact in shown) if text not in said]
+    shown = (fact for fact in _fullest(facts) if fact.is_always_shown or fact.text not in details)
+    return [text for text in dict.fromkeys(fact.dated_text(160) for fact in shown) if f" {text}" not in summaries]
 
 
 def _fullest(facts: Iterable[Fact]) -> Iterable[Fact]:

@@ -384,7 +384,7 @@ def _nothing(record: PatientRecord) -> KidneyAbsence:
     if refused:
         reasons = " ".join(refusal.text for refusal in refused[:2])
         return KidneyAbsence("missing", f"No usable kidney function. {reasons}", refused=refused)
-    return KidneyAbsence("missing", "No kidney function on the record.")
+    return KidneyAbsence("missing", "No creatinine or eGFR is on record.")
 
 
 def _refused(record: PatientRecord) -> tuple[Refusal, ...]:
