@@ -268,7 +268,7 @@ def _season_line(group: str, end: date) -> str:
             "- **RSV (this pregnancy)**: no dose on record. ACIP recommends one at 32 to 36 weeks from September to "
             f"January. The data here end on {end}: check the current recommendation."
         )
-    return f"- **{group} (this season)**: no dose since the schedule data end ({end}). ACIP: one each season."
+    return f"- **{group} (this season)**: no dose since the schedule data end ({end}); one each season (ACIP)."
 
 
 def _antibody_line(end: date) -> str:

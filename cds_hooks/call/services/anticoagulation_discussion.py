@@ -208,9 +208,9 @@ def _score(
         ),
         figure=f"{score}: about {yearly:.0f} in 100",
         opening=(
-            f"{'No anticoagulant found. ' if stopped is None else ''}**CHA2DS2-VASc {score} of 9**: about **{people}** "
-            f"untreated people have an ischaemic stroke a year ({_paper(rates.source)}). The 2023 ACC/AHA guideline "
-            f"treats from 2 in 100.{statement}"
+            f"{'No anticoagulant found. ' if stopped is None else ''}Untreated, **{people}** have an ischaemic stroke a "
+            f"year (**CHA2DS2-VASc {score} of 9**, {_paper(rates.source)}); the 2023 ACC/AHA guideline treats from "
+            f"2.{statement}"
         ),
         topic=TOPICS["anticoagulation"],
         offers=(offer(call, *_TALK_OFFER),),
@@ -260,7 +260,7 @@ def _bleeding(bleeding: RecordInputs) -> tuple[str, tuple[CardExtension, ...]]:
     items = (
         f" ({', '.join(_OVER_65 if words == 'Age' else decapitalized(words) for words in counted)})" if counted else ""
     )
-    rates = "".join(f", about {rate:.1f} major bleeds in 100 people a year" for _, rate in result.rates())
+    rates = "".join(f", about {rate:.1f} major bleeds in 100 a year" for _, rate in result.rates())
     line = f"**HAS-BLED {int(result.number)} of 9**{items}{rates}. It does not preclude treatment."
     return line, (extension_of(bleeding, result),)
 
