@@ -208,9 +208,8 @@ def _score(
         ),
         figure=f"{score}: about {yearly:.0f} in 100",
         opening=(
-            f"{'No anticoagulant found. ' if stopped is None else ''}Untreated, **{people}** have an ischaemic stroke a "
-            f"year (**CHA2DS2-VASc {score} of 9**, {_paper(rates.source)}); the 2023 ACC/AHA guideline treats from "
-            f"2.{statement}"
+            f"{'No anticoagulant found. ' if stopped is None else ''}Untreated, **{people}** have an ischaemic stroke "
+            f"a year ({_paper(rates.source)}); the 2023 ACC/AHA guideline treats from 2.{statement}"
         ),
         topic=TOPICS["anticoagulation"],
         offers=(offer(call, *_TALK_OFFER),),
