@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 # of these reasons are those below, of `fhir/client/errors.py` and of `cds_hooks/call/security/addresses.py`.
 
 
-NO_SERVER: Final = WhyNot("prefetch", "no-server", "the EHR did not send them and named no server to ask")
+NO_SERVER: Final = WhyNot("prefetch", "no-server", "the call names no FHIR server to read")
 NO_TOKEN: Final = WhyNot("prefetch", "no-token", "the EHR did not send them and gave no token to ask with")
 OTHER_SUBJECT: Final = WhyNot(
     "prefetch", "not-allowed", "the access token that came with the call is for another client than us"

@@ -379,7 +379,10 @@ def _other_hook(name: str, hooks: Mapping[str, Hook]) -> BadRequest:
     if name in REPLACED:
         return BadRequest(f"{name} was replaced in the CDS Hooks library: use {REPLACED[name]}. {answered}.", "hook")
     sentence = name if name in LIBRARY else "another hook"
-    return BadRequest(f"{answered}; the body says {sentence}. See GET /cds-services.", "hook")
+    return BadRequest(
+        f"{answered}; received {sentence}. Nothing was computed. GET /cds-services lists the hooks of each service.",
+        "hook",
+    )
 
 
 def _with_user_in_context(body: bytes) -> bytes | None:

@@ -143,7 +143,9 @@ class BodyReader:
         if length.isdigit() and int(length) > most:
             raise _too_large(most)
         if not _is_json(header_values.get(b"content-type", b"")):
-            raise UnsupportedMediaType("Send the body as application/json.")
+            raise UnsupportedMediaType(
+                "The body must have the content type application/json; received another one. Nothing was read."
+            )
         if header_values.get(b"content-encoding", b"identity").strip().lower() != b"identity":
             # A few kilobytes can be made to unpack to gigabytes, and no client of CDS Hooks needs to pack.
             raise UnsupportedMediaType("Send the body as it is: a Content-Encoding is not read here.")

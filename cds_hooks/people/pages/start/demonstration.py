@@ -13,6 +13,7 @@ from cds_hooks.people.pages.tester.bench import SAMPLE, Bench, Fields
 from cds_hooks.people.pages.tester.orders import dose_of
 from cds_hooks.people.web.numbers import format_unit, format_value
 from cds_hooks.tools.kit.simulator.chart import Chart, Resource
+from fhir.terminology.analytes import ANALYTE_BY_CODE
 
 
 class Case(Struct, frozen=True):
@@ -104,6 +105,12 @@ def _results(chart: Chart) -> Iterator[Line]:
 
 def _words(resource: Resource) -> str:
     """Return the name of a problem, drug or result; of a LOINC name what stands before its brackets."""
+    codings = (resource.get("code") or {}).get("coding", ())
+    analyte = next(
+        (ANALYTE_BY_CODE[coding["code"]] for coding in codings if coding.get("code") in ANALYTE_BY_CODE), None
+    )
+    if analyte is not None:
+        return analyte.words
     return _concept(resource.get("code") or resource.get("medicationCodeableConcept") or {}).partition(" [")[0]
 
 
