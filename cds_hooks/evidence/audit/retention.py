@@ -21,7 +21,6 @@ from msgspec import Struct
 from sqlalchemy import Connection, Table, delete, func, insert, select, text
 
 from cds_hooks.evidence.audit.holds import not_held
-from cds_hooks.evidence.audit.seals import RETENTION_EVENT
 from cds_hooks.evidence.audit.transfer import read_file, write_file
 from cds_hooks.evidence.storage.chain import row_digest
 from cds_hooks.evidence.storage.database import DATABASE_ERRORS, database_error_reason, engine_for, parse_url
@@ -41,6 +40,8 @@ from cds_hooks.evidence.storage.tables import (
 )
 from models_onnx.artifact.keys import Keys, Signer
 
+RETENTION_EVENT: Final = "retention"
+"""The kind of the entries that say what was taken out of the record."""
 _AT_ONCE: Final = 500
 _PLAIN: Final = {table.name: plain_table(table) for table in (decisions, feedback, outcomes)}
 """The tables of which rows are taken out, and how their rows are stored."""

@@ -36,9 +36,6 @@ from cds_hooks.telemetry.logs import log
 from fhir.terminology.plain_file import plain_file
 from models_onnx.artifact.keys import Keys, Signer, read_signer
 
-RETENTION_EVENT: Final = "retention"
-"""The kind of the entries that say what was taken out of the record (`audit/retention.py`)."""
-
 
 class SealsUnusable(Exception):
     """The seals cannot be read or were not made by the key; one sentence."""
