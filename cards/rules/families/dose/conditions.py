@@ -8,6 +8,7 @@ from cards.extension import Fact
 from cards.rules.conditions.condition import SAME_DRUG, Condition, Truth, flag, medications_beside, needs
 from cards.rules.conditions.words.numbers import WEIGHT
 from cards.rules.conditions.words.patient import CONDITIONS
+from cards.rules.families.dose import lifetime
 from cards.rules.families.dose.rows import DEPOT, age_for, dosages_of, limits_of_route, rows_for
 from cards.rules.families.dose.sums import (
     FAR_OVER,
@@ -259,6 +260,13 @@ CONDITIONS_OF_DOSES: tuple[Condition, ...] = (
         lambda context: judged_weight(context.session.record).implausible is not None,
         "the newest weight cannot be right at this age or beside those before it",
         needs=WEIGHT,
+    ),
+    flag(
+        "over_lifetime_dose",
+        lifetime.is_over,
+        "what was given of the drug and the first dose of the draft are over the dose of a lifetime (lifetime.csv)",
+        frozenset({"dose", "lifetime"}),
+        needs=WEIGHT | needs("MedicationAdministration", analytes=("body_height",)),
     ),
     flag(
         "under_labelled_age",

@@ -3,7 +3,7 @@
 import math
 
 from cards.rules.engine.family import Correction, Family
-from cards.rules.families.dose import texts
+from cards.rules.families.dose import lifetime, texts
 from cards.rules.families.dose.conditions import CONDITIONS_OF_DOSES, why_unknown
 from cards.rules.families.dose.knowledge import evidence_of
 from cards.rules.families.dose.rows import ages_of_limits, limits_of, rows_for
@@ -137,7 +137,7 @@ FAMILY = Family(
     | {"micrograms_meant": lambda context: " Micrograms meant?" if micrograms(context) is not None else ""},
     longest=texts.LONGEST,
     conditions=CONDITIONS_OF_DOSES,
-    gaps={"maximum": why_unknown},
+    gaps={"maximum": why_unknown, "lifetime": lifetime.why_unknown},
     changes={
         "to_maximum": to_maximum,
         "micrograms": micrograms,

@@ -18,7 +18,7 @@ rate of an infusion (`max_hourly`) and of one dose for each square metre of body
 number; `page` names a copy of a label that was read. `ten_fold_from` is ten times a usual dose.
 `without_taken` are ingredients and classes beside which a row does not hold. `plausibility.csv` and
 `plausibility_more.csv` hold FDA's recommended maximum in mg a day at 60 kg; `left_out` says why a row is not used.
-`sources.csv` holds the documents.
+`lifetime.csv` holds the doses of a lifetime, `sources.csv` the documents.
 """
 
 from collections.abc import Mapping
@@ -236,6 +236,9 @@ def evidence_of(limit: Limit) -> Evidence:
 LIMITS: Final[Mapping[str, tuple[Limit, ...]]] = _read_limits()
 """The maximum doses by RxNorm ingredient."""
 
+
+LIFETIME_MG_M2: Final[Mapping[str, float]] = {row["rxcui"]: float(row["most_mg_m2"]) for row in _rows("lifetime.csv")}
+"""The cumulative dose for each square metre above which the label tells of more heart failure, by ingredient."""
 
 PLAUSIBLE_DOSES: Final[Mapping[str, PlausibleDose]] = _read_plausible_doses()
 """FDA's recommended maxima by RxNorm ingredient, without the rows that are left out."""

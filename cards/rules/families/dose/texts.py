@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from cards.rules.engine.family import Placeholder, TableRow, lab_placeholder
+from cards.rules.families.dose import lifetime
 from cards.rules.families.dose.knowledge import ADULT_YEARS, FORMS, Limit, evidence_of
 from cards.rules.families.dose.rows import limits_of_route
 from cards.rules.families.dose.sums import (
@@ -216,6 +217,9 @@ PLACEHOLDERS: Final[dict[str, Placeholder]] = {
     "times_recommended": _times_recommended,
     "labelled_age": _labelled_age,
     "weight_gap": lambda context: capitalized(weight_gap(context)) if wants_weight(context) else None,
+    "lifetime_dose": lifetime.dose_text,
+    "lifetime_most": lifetime.most_text,
+    "lifetime_count": lifetime.count_text,
     "far_drug": _implausible_drug,
     "written": _written,
     "recommended": _recommended,
@@ -232,6 +236,9 @@ LONGEST: Final = {
     "times_recommended": "1,000",
     "labelled_age": "18",
     "weight_gap": "The weight on record cannot be right (140.5 kg on 2026-11-20)",
+    "lifetime_dose": "at least 1,560 mg/m2",
+    "lifetime_most": "550 mg/m2",
+    "lifetime_count": "12 administrations",
     "far_drug": "mycophenolate mofetil",
     "written": "120,000.5 mg/day",
     "recommended": "24,000 mg/day scaled to 12.5 kg",

@@ -1,0 +1,80 @@
+"""The dose of a lifetime: what was given of a drug, with the first dose of the draft, for each square metre."""
+
+from msgspec import Struct
+
+from cards.rules.families.dose.knowledge import LIFETIME_MG_M2
+from cards.rules.families.dose.sums import body_surface_m2
+from cards.rules.patient.context import RuleContext
+from cards.text import format_number
+from fhir.mapping.medications.daily_dose import daily_dose
+from fhir.mapping.medications.identity import identify
+
+_GIVEN = frozenset({"completed", "in-progress"})
+
+
+class LifetimeDose(Struct, frozen=True):
+    """Milligrams for each square metre, from how many administrations, and whether each of them said its dose."""
+
+    mg_m2: float
+    most_mg_m2: float
+    count: int
+    is_whole: bool
+
+
+def lifetime_dose(context: RuleContext) -> LifetimeDose | None:
+    """Return the dose of a lifetime of the draft's drug; None where a dose or the body surface is not known."""
+    return context.session.derive(("lifetime dose", context.drafted), lambda: _computed(context))
+
+
+def _computed(context: RuleContext) -> LifetimeDose | None:
+    rxcui = next((rxcui for rxcui in context.medication.rxcuis if rxcui in LIFETIME_MG_M2), None)
+    surface, record = body_surface_m2(context), context.session.record
+    drafted = context.drafted.dose.per_dose_of(rxcui) if rxcui is not None else None
+    if rxcui is None or surface is None or drafted is None or not record.was_requested("MedicationAdministration"):
+        return None
+    given = []
+    for administration in record.medication_administrations:
+        identity = identify(administration, context.session.medications)
+        if administration.status in _GIVEN and identity.has(rxcui):
+            given.append(daily_dose(administration, identity).per_dose_of(rxcui))
+    known = [dose.high for dose in given if dose is not None]
+    total = (sum(known) + drafted.high) / surface
+    return LifetimeDose(total, LIFETIME_MG_M2[rxcui], len(given), len(known) == len(given))
+
+
+def is_over(context: RuleContext) -> bool | None:
+    """Whether it is over what the label names; None where it may be, because a dose is not known."""
+    dose = lifetime_dose(context)
+    if dose is None:
+        return None
+    return True if dose.mg_m2 > dose.most_mg_m2 else False if dose.is_whole else None
+
+
+def why_unknown(context: RuleContext) -> tuple[str, str]:
+    """Say why the dose of a lifetime could not be compared."""
+    if body_surface_m2(context) is None:
+        return "weight-missing", "the body surface is not known: no weight or no height on record."
+    if not context.session.record.was_requested("MedicationAdministration"):
+        return "medications-missing", "what was given before did not come with the call."
+    return "dose-not-known", "the dose of the draft or one that was given before is not known."
+
+
+def dose_text(context: RuleContext) -> str | None:
+    """Return "at least 560 mg/m2"."""
+    dose = lifetime_dose(context)
+    if dose is None:
+        return None
+    least = "" if dose.is_whole else "at least "
+    return f"{least}{format_number(dose.mg_m2, [dose.most_mg_m2], 0)} mg/m2"
+
+
+def most_text(context: RuleContext) -> str | None:
+    """Return "550 mg/m2"."""
+    dose = lifetime_dose(context)
+    return f"{format_number(dose.most_mg_m2)} mg/m2" if dose is not None else None
+
+
+def count_text(context: RuleContext) -> str | None:
+    """Return "6 administrations"."""
+    dose = lifetime_dose(context)
+    return f"{dose.count} administration{'' if dose.count == 1 else 's'}" if dose is not None else None
