@@ -129,11 +129,11 @@ def card_of_country(card: Card) -> Card:
     )
 
 
-def silence_of_country(silence: WhyNot) -> WhyNot:
-    """Return why there is no card, in the words of the country."""
+def silences_of_country(silences: list[WhyNot]) -> list[WhyNot]:
+    """Return why there is no card, in the words of the country; in the United States the list itself."""
     if own_country().code == DEFAULT:
-        return silence
-    return replace(silence, text=text_of_country(silence.text))
+        return silences
+    return [replace(silence, text=text_of_country(silence.text)) for silence in silences]
 
 
 def _suggestion_of_country(suggestion: Suggestion) -> Suggestion:

@@ -16,7 +16,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from cards.card import Action, Card
-from cards.country_words import card_of_country, silence_of_country, text_of_country
+from cards.country_words import card_of_country, silences_of_country, text_of_country
 from cards.extension import WorklistEntry
 from cards.rules.engine.governance import SWITCHED_OFF
 from cds_hooks.call.dialects import shape_cards
@@ -471,7 +471,7 @@ def write(call: Call, selected: Selected) -> Answered:
     request = selected.advised.understood.request
     timings = call.stages.milliseconds if request.wants_timings else None
     cards = _shaped_cards(call, selected)
-    silences = [silence_of_country(silence) for silence in selected.silences]
+    silences = silences_of_country(selected.silences)
     is_first_version = request.extension_version == 1
     response = encode_response(
         cards,

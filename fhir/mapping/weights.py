@@ -86,8 +86,10 @@ def largest_plausible_kg(record: PatientRecord) -> float | None:
     Where the last plausible weight is too old to be used, it grows as the bounds of the age have grown since then.
     """
     age = record.age_years()
+    if age is None or age >= _ADULT_YEARS:
+        return None
     months = _age_months(record, record.as_of_epoch)
-    if months is None or age is None or age >= _ADULT_YEARS:
+    if months is None:
         return None
     most, last = _most_kg(months), judged_weight(record).too_old
     months_then = _age_months(record, last.time.instant) if last is not None else None
@@ -95,8 +97,8 @@ def largest_plausible_kg(record: PatientRecord) -> float | None:
 
 
 def _age_months(record: PatientRecord, instant: float) -> float | None:
-    days = record.birth_date.whole_days(instant) if record.birth_date is not None else None
-    return days / _DAYS_A_MONTH if days is not None else None
+    born = record.birth_date
+    return born.whole_days(instant) / _DAYS_A_MONTH if born is not None else None
 
 
 def _is_plausible(weight: Measurement, record: PatientRecord) -> bool:

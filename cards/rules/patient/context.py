@@ -172,9 +172,10 @@ class RuleContext(Struct, frozen=True, eq=False):
     @property
     def age_months(self) -> float | None:
         """Completed months; in the first month the part of it that has passed: labels name days there."""
-        months, born = self.session.record.age_months(), self.session.record.birth_date
-        if months == 0 and born is not None:
-            return born.whole_days(self.session.record.as_of_epoch) / 30.4375
+        record = self.session.record
+        months = record.age_months()
+        if months == 0 and (born := record.birth_date) is not None:
+            return born.whole_days(record.as_of_epoch) / 30.4375
         return months
 
     @property
