@@ -8,7 +8,7 @@ from typing import Any, Final, Literal, TypeAlias
 
 from msgspec import Struct
 
-from fhir.record.datatypes import FhirTime, Quantity, parse_time, plain, quoted, two_days_before
+from fhir.record.datatypes import CodeableConcept, FhirTime, Quantity, parse_time, plain, quoted, two_days_before
 from fhir.record.refusals import Refusal
 from fhir.record.resources import Observation, ObservationComponent
 from fhir.terminology.analytes import (
@@ -196,10 +196,15 @@ def analyte_in_words(observation: Observation, part: Observation | ObservationCo
     )
     if values.count(None) == len(values):
         return None
-    site = observation.bodySite.words if observation.bodySite is not None else ""
-    if is_another_fluid(f"{site} {(observation.specimen and observation.specimen.display) or ''}"):
+    key = _analyte_of_code_or_name(part.code, quantity)
+    if key is None:
         return None
-    code = part.code
+    site = observation.bodySite.words if observation.bodySite is not None else ""
+    fluid = f"{site} {(observation.specimen and observation.specimen.display) or ''}"
+    return key if not is_another_fluid(fluid) else None
+
+
+def _analyte_of_code_or_name(code: CodeableConcept, quantity: Quantity | None) -> str | None:
     for coding in code.coding if is_used() else ():
         if (imported := imported_meaning(coding.system, coding.code)) is not None and imported.analyte:
             return imported.analyte

@@ -5,6 +5,7 @@ and histories of a resource hold the same id more than once.
 """
 
 from collections.abc import Iterable, Iterator
+from operator import eq
 from typing import Any, Final
 
 from msgspec.json import encode
@@ -44,14 +45,14 @@ def distinct(resources: list[Any], refusals: list[Refusal]) -> list[Any]:
     The same one comes under two prefetch keys, on two pages of a search, or twice in one. Different contents under one
     id that are no versions of each other are all kept, and that is said.
     """
-    if len({resource.id for resource in resources}) == len(resources):
+    ids = [resource.id for resource in resources]
+    if len(set(ids)) == len(resources):
         return resources
-    first: dict[str | bytes, Any] = {}
-    for resource in resources:
-        if first.setdefault(resource.id or encode(resource), resource) != resource:
-            break
-    else:
-        return list(first.values())
+    if None in ids:
+        ids = [resource.id or encode(resource) for resource in resources]
+    by_id = dict(zip(ids, resources, strict=True))
+    if all(map(eq, resources, map(by_id.__getitem__, ids))):  # mostly: a result that answers two keys
+        return list(by_id.values())
     by_identity: dict[str | bytes, list[Any]] = {}
     for resource in resources:
         by_identity.setdefault(encode(resource) if resource.id is None else resource.id, []).append(resource)

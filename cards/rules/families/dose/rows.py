@@ -113,8 +113,9 @@ def age_for(rows: Iterable[Limit], context: RuleContext) -> int | None:
 def rows_for(context: RuleContext, rxcui: str) -> Sequence[tuple[Limit, bool]]:
     """Return the rows about this drug for the age, its route and form, and whether they are those of the older.
 
-    They are chosen once for each draft, of which four questions are asked by them. A child for whom no row gives a dose is measured by the most that adults and older children are given; by no
-    amount for each kilogram, since small children may be given more of it.
+    They are chosen once for each draft, about which several questions are asked by them. A child for whom no row gives
+    a dose is measured by the most that adults and older children are given; by no amount for each kilogram, since
+    small children may be given more of it.
     """
     key = ("limits", context.drafted, rxcui)
     chosen: Sequence[tuple[Limit, bool]] = context.session.derive(key, lambda: tuple(_choose_rows(context, rxcui)))
