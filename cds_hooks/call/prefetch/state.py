@@ -4,7 +4,7 @@ What follows are gaps, reasons, the Medications that orders refer to and that di
 """
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence, Set
 from functools import cached_property
 from itertools import chain
 from typing import Any, Final, Literal
@@ -18,6 +18,7 @@ from cds_hooks.call.protocol.request import CDSRequest
 from cds_hooks.errors import PreconditionFailed
 from fhir.client.query import Search, escaped
 from fhir.record.datatypes import Reference, parse_time
+from fhir.record.measurement import parts_by_analyte
 from fhir.record.record import BrokenResource, PatientRecord
 from fhir.record.refusals import Refusal
 from fhir.record.resources import (
@@ -31,6 +32,7 @@ from fhir.record.resources import (
     Observation,
     OperationOutcome,
 )
+from fhir.terminology.analytes import LOINC
 
 State = Literal["given", "null", "failed", "fetched", "unobtainable"]
 """given: the client sent it. null: the client asked and found none. failed: the client could not get it and said so.
@@ -542,7 +544,8 @@ def _sent_among_others(
     """Return what another of our keys brings of it that it was not asked for: weights among the laboratory results."""
     for neighbour in templates:
         value = prefetch.get(neighbour.key)
-        if template.analytes and _holds_any(value, template.codes - neighbour.codes):
+        analytes = template.analytes - neighbour.analytes
+        if template.analytes and _holds_any(value, template.codes - neighbour.codes, analytes):
             return _answered(template, value, "given", as_of_epoch, neighbour.key)
     return None
 
@@ -553,7 +556,7 @@ def _not_sent(template: Template, unasked: Mapping[str, Any], as_of_epoch: float
     for key, value in unasked.items():
         if not _holds(template, value):
             continue
-        if not template.analytes or _holds_any(value, template.codes):
+        if not template.analytes or _holds_any(value, template.codes, template.analytes):
             return _answered(template, value, "given", as_of_epoch, key)
         same_type = True
     if same_type:
@@ -584,13 +587,15 @@ def _holds(template: Template, value: Any) -> bool:
     )
 
 
-def _holds_any(value: Any, codes: Collection[str]) -> bool:
-    return any(
-        coding.code in codes
-        for resource in _resources(value)
-        if isinstance(resource, Observation)
-        for coding in resource.code.coding
+def _holds_any(value: Any, codes: Collection[str], analytes: Set[str]) -> bool:
+    """Whether it holds a result by one of these LOINC codes, or by its words or other codes one of these analytes."""
+    observations = [resource for resource in _resources(value) if isinstance(resource, Observation)]
+    if any(coding.code in codes for observation in observations for coding in observation.code.coding):
+        return True
+    without_loinc = (
+        observation for observation in observations if all(coding.system != LOINC for coding in observation.code.coding)
     )
+    return not analytes.isdisjoint(parts_by_analyte(without_loinc))
 
 
 def _has_failed(value: Any) -> bool:

@@ -77,6 +77,14 @@ def test_what_is_missing_is_said_unless_its_policy_is_to_omit_it() -> None:
     assert "prefetch.procedures" in [refusal.subject for refusal in failed.refusals]
 
 
+def test_results_with_other_codes_or_words_under_another_key_are_not_told_as_not_sent() -> None:
+    others = dict.fromkeys(("body", "conditions", "procedures", "medications"), None)
+    for code in ({"text": "Kreatinin i.S."}, {"coding": [{"system": "http://snomed.info/sct", "code": "70901006"}]}):
+        quantity = {"value": 1.1, "unit": "mg/dL"}
+        result = {"resourceType": "Observation", "status": "final", "code": {"text": "Creatinine"} | code}
+        assert _brought(**others, patient=PATIENT, mine=_bundle(result | {"valueQuantity": quantity})).note is None
+
+
 def test_what_is_old_is_said_as_old() -> None:
     others = dict.fromkeys(("labs", "body", "conditions", "procedures", "medications"), None)
     old = _bundle(CONDITION, meta={"lastUpdated": "2026-11-17T09:00:00Z"})
