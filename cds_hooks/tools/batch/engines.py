@@ -20,7 +20,7 @@ from cds_hooks.call.trusted_models import folder_of, trust_site_keys
 from cds_hooks.settings import Settings
 from cds_hooks.tools.batch.charts import RawChart, grouped
 from cds_hooks.tools.batch.run import Sent, in_batches
-from cds_hooks.tools.batch.scoring import SCORE_COLUMNS, Questions, questions_about, read_chart, scores_table
+from cds_hooks.tools.batch.scoring import NUMBERS, SCORE_COLUMNS, Questions, questions_about, read_chart, scores_table
 from models_onnx.batch import BatchModel, load
 from models_onnx.batch.model import PLAIN_COLUMNS, TEXT_COLUMNS, with_ids
 from models_onnx.errors import BatchRefused
@@ -83,7 +83,7 @@ class ChartStep(Sent):
     """
 
     spark_schema: ClassVar[str] = ", ".join(
-        f"{name} {'double' if name == 'percentile' else 'string'}" for name in SCORE_COLUMNS
+        f"{name} {'double' if name in NUMBERS else 'string'}" for name in SCORE_COLUMNS
     )
 
     def __init__(self, as_of: datetime, names: tuple[str, ...] = ()) -> None:

@@ -67,7 +67,9 @@ class Score(msgspec.Struct, frozen=True, gc=False):
     reason_text: str = ""
 
 
-SCORE_COLUMNS = ("id", *Score.__struct_fields__[1:])
+NUMBERS = ("value", "percentile")
+SCORE_COLUMNS = ("id", "name", "output", "by", "value", "text", "unit", "percentile", "band", "reason", "reason_text")
+"""`text` is a value that is no number, such as the state of a measure; those of `NUMBERS` are float64."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,11 +165,13 @@ def table_of(scores: Sequence[Score]) -> Any:
     pyarrow = arrow()
     columns: dict[str, Any] = {"id": pyarrow.array([score.patient_id for score in scores], pyarrow.string())}
     for name in SCORE_COLUMNS[1:]:
-        values = [getattr(score, name) for score in scores]
-        if name == "percentile":
-            columns[name] = pyarrow.array(values, pyarrow.float64())
+        values = [getattr(score, "value" if name == "text" else name) for score in scores]
+        if name in NUMBERS:
+            numbers = [None if isinstance(value, str) else value for value in values]
+            columns[name] = pyarrow.array(numbers, pyarrow.float64())
         else:
-            columns[name] = pyarrow.array([None if value is None else str(value) for value in values], pyarrow.string())
+            texts = [value if isinstance(value, str) else None for value in values]
+            columns[name] = pyarrow.array(texts, pyarrow.string())
     return pyarrow.table(columns)
 
 

@@ -191,7 +191,7 @@ def write_feature_table(folder: Path, features: Sequence[str], charts: Path, out
     rows = feature_table(table, features, charts, read_key(folder))
     with whole_file(out) as draft:
         if out.suffix == ".parquet":
-            rows.to_parquet(draft, index=False)
+            rows.assign(index_date=pd.to_datetime(rows["index_date"]).dt.date).to_parquet(draft, index=False)
         else:
             rows.to_csv(draft, index=False)
     report = DataReport(out.name, "table of declared features", {"rows": len(rows), **counts_of(rows)})

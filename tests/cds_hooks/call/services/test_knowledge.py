@@ -158,7 +158,7 @@ def test_a_measure_is_scored_for_a_folder_of_charts(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     with (tmp_path / "out.csv").open(encoding="utf-8", newline="") as file:
         (row,) = csv.DictReader(file)
-    assert (row["id"], row["name"], row["output"], row["value"]) == ("p1", "sample-test-done", "group-1", "open")
+    assert (row["id"], row["name"], row["output"], row["text"]) == ("p1", "sample-test-done", "group-1", "open")
 
 
 async def test_a_broken_artifact_is_not_started_and_the_others_are(tmp_path: Path) -> None:
