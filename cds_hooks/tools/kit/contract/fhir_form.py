@@ -66,12 +66,13 @@ _WRONG: Final = {
 }
 
 
-def form_faults(resource: Node) -> Iterator[Fault]:
-    """Yield what of this resource is not as FHIR R4 has it for its type; nothing where R4 has no such type."""
+def form_faults(resource: Node, *, are_types: bool) -> Iterator[Fault]:
+    """Yield what is not as FHIR R4 has it: JSON types, or all else; nothing for a type that R4 has not."""
     kind = resource.text("resourceType")
     if kind in R4_TYPES:
         for error in _validator().evolve(schema={"$ref": f"#/definitions/{kind}"}).iter_errors(resource.value):
-            yield from _faults(resource.location, error)
+            if (error.validator == "type") is are_types:
+                yield from _faults(resource.location, error)
 
 
 def _faults(location: str, error: ValidationError) -> Iterator[Fault]:

@@ -1,4 +1,4 @@
-"""Rules for every document a server sends: null, empty, blank and undefined members, extensions, FHIR's JSON form."""
+"""Rules for every document a server sends: null, empty, blank and undefined members, extensions."""
 
 import re
 
@@ -39,29 +39,3 @@ def names_in_extension_are_globally_unique(extension: Node) -> Faults:
     for member in extension.members() if isinstance(extension.value, dict) else ():
         if not _UNIQUE_NAME.fullmatch(str(member.name)):
             yield member.fault(f"{member.name} could mean something else to another server")
-
-
-@check_part(Subject.ACTION, "GEN-08")
-def a_resource_keeps_the_json_form_of_fhir(action: Node) -> Faults:
-    """Write quantities as numbers, references as strings, codings and extensions as arrays, as FHIR's JSON has them."""
-    if isinstance(action.at("resource").value, dict):
-        yield from _misformed(action.at("resource"))
-
-
-def _misformed(node: Node) -> Faults:
-    if isinstance(node.value, dict):
-        for member in node.members():
-            yield from _misformed_member(member)
-            yield from _misformed(member)
-    for item in node.items():
-        yield from _misformed(item)
-
-
-def _misformed_member(member: Node) -> Faults:
-    name = str(member.name)
-    if name.lower().endswith("quantity") and isinstance(member.at("value").value, str):
-        yield member.at("value").fault("the value of a quantity is a string")
-    if name == "reference" and not isinstance(member.value, str):
-        yield member.fault("reference is not a string")
-    if name in ("coding", "extension", "contained") and not isinstance(member.value, list):
-        yield member.fault(f"{name} is not an array")

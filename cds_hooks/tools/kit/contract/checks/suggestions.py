@@ -65,12 +65,22 @@ def _carries_resource(action: Node) -> Faults:
         yield resource.at("resourceType").fault(f"resourceType is {quoted(resource.at('resourceType').value)}")
 
 
+@check_part(Subject.ACTION, "GEN-08", "ACT-03")
+def a_created_resource_keeps_the_json_types_of_fhir(action: Node) -> Faults:
+    """Write quantities as numbers, references as strings, codings and extensions as arrays, as FHIR's JSON has them."""
+    yield from form_faults(_created(action), are_types=True)
+
+
 @check_part(Subject.ACTION, "GEN-08", "ACT-03", level=SHOULD)
 def a_created_resource_has_the_form_of_fhir(action: Node) -> Faults:
-    """Send resources as FHIR R4 has them: required elements there, one of a choice, arrays where FHIR has arrays."""
+    """Send resources as FHIR R4 has them: required elements there, one of a choice, known codes and formats."""
+    yield from form_faults(_created(action), are_types=False)
+
+
+def _created(action: Node) -> Node:
     resource = action.at("resource")
     observe(action.text("type") == "create" and isinstance(resource.value, dict), "no create was seen")
-    yield from form_faults(resource)
+    return resource
 
 
 @check_part(Subject.ACTION, "GEN-08", "ACT-03", level=SHOULD)
