@@ -21,8 +21,9 @@ from cds_hooks.evidence.storage.queries import read_rows
 from cds_hooks.evidence.storage.tables import chain
 from cds_hooks.settings import Settings
 
-WAIT_SECONDS: Final = 30.0
-"""So long a writer waits for another one: each transaction is about some hundred rows."""
+WAIT_SECONDS: Final = 5.0
+"""So long a writer waits for another one: each transaction is about some hundred rows. With 30 s a file that another
+program holds failed so seldom that the alert for work beside the calls did not speak."""
 _READ_WAIT_SECONDS: Final = 0.05
 _LOOK_SECONDS: Final = 1.0
 TABLES: Final = """
