@@ -40,7 +40,8 @@ def taken_medications(
                 dosageInstruction=order.dosageInstruction,
                 contained=order.contained,
             )
-        yield medication, DraftOrder(resource, "MedicationRequest", medication.source, position, read=order)
+        reference = medication.source if order.id else None
+        yield medication, DraftOrder(resource, "MedicationRequest", reference, position, read=order)
 
 
 def reviewed_drug(finding: RuleFinding, context: SuggestionContext) -> ReviewedDrug:

@@ -20,21 +20,20 @@ from cards.text import plain
 from cds_hooks.call.prefetch.needs import Needs
 from cds_hooks.call.protocol.hooks import ENCOUNTER_DISCHARGE, EncounterDischargeContext
 from cds_hooks.call.protocol.originals import OriginalOrders
+from cds_hooks.call.services._current_medications import taken_medications
 from cds_hooks.call.services._exclusions import PALLIATIVE
 from cds_hooks.call.services._service import Advice, Advisor, ServiceInput
 from cds_hooks.errors import PayloadTooLarge
 from fhir.mapping.allergies import allergy_to_class
 from fhir.mapping.conditions import find_condition
 from fhir.mapping.declined import declined_medicine
-from fhir.mapping.medications.active import ActiveMedication, active_medications
+from fhir.mapping.medications.active import ActiveMedication
 from fhir.mapping.medications.identity import identify
 from fhir.mapping.stays import discharge_destination
 from fhir.record.record import PatientRecord
 from fhir.record.refusals import WhyNot
-from fhir.record.repair import objects_in, repair_resource
+from fhir.record.repair import objects_in
 from fhir.record.resources import MedicationRequest
-
-Json = dict[str, Any]
 
 NEEDS = rule_book().needs
 _NOT_READ = frozenset({"Device"})  # only rules about imaging ask for implants
@@ -92,19 +91,13 @@ async def find(call: ServiceInput) -> Advice:
 
 
 def _active_orders(call: ServiceInput, charted: OriginalOrders) -> Iterator[_Active]:
-    for position, medication in enumerate(active_medications(call.record)):
-        order = medication.order
-        if isinstance(order, MedicationRequest):
-            resource = repair_resource(charted.by_id(order.id or "") or {})
-            reference = f"MedicationRequest/{order.id}" if order.id else None
-            read = read_draft(resource).order or order
-            draft = DraftOrder(
-                resource, "MedicationRequest", reference, position, read=read, goes_home=_goes_home(resource)
-            )
-            yield _Active(medication, draft)
+    for medication, draft in taken_medications(call.record, charted):
+        if isinstance(medication.order, MedicationRequest):
+            read = read_draft(draft.resource).order or draft.read
+            yield _Active(medication, structs.replace(draft, read=read, goes_home=_goes_home(draft.resource)))
 
 
-def _goes_home(resource: Json) -> bool:
+def _goes_home(resource: dict[str, Any]) -> bool:
     # Epic sends one concept where R4 has a list
     codings = [
         coding for concept in objects_in(resource.get("category")) for coding in objects_in(concept.get("coding"))
