@@ -12,7 +12,8 @@ from fhir.mapping.allergies import allergies
 from fhir.mapping.medications.sig import LONGEST_SIG, read_sig
 from fhir.mapping.medications.sig_frequency import find_frequencies, named_days, normalise_sig
 from fhir.record.datatypes import LONGEST_TEXT, parse_time
-from fhir.record.record import PatientRecord, read_record, read_value
+from fhir.record.record import PatientRecord, read_record, read_resources, read_value
+from fhir.record.resources import Observation
 from fhir.terminology.allergens import allergen_of_words
 from fhir.terminology.combination_products import strengths_without_unit
 from fhir.terminology.dosing import dose_unit, is_local_route
@@ -107,7 +108,7 @@ def test_a_run_of_white_space_reaches_no_reader(white: str, indent: int | None, 
     }
     for value in (resource, {"resourceType": "Bundle", "entry": [{"resource": resource}]}):
         read, _ = read_value("labs", json.dumps(value, indent=indent, ensure_ascii=is_ascii).encode())
-        observation = read.entry[0].resource if value is not resource else read
+        (observation,) = read_resources({"labs": read}, "p").by_type[Observation]
         component = observation.component[0]
         texts = (observation.code.text, component.code.coding[0].display, component.valueString)
         expected = "a\nb" if "\n" in white else "a b"
