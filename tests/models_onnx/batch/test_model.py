@@ -132,7 +132,7 @@ FOR_WHOM = "adults of 40 and over, not pregnant, living at home, with at least 8
 # Seven of the eleven laboratory values are left, and of the twin's six five, or three.
 FOUR_ABSENT = {"albumin_g_dl": nan, "alp_u_l": nan, "rdw_pct": nan, "glucose_mg_dl": nan}
 NEITHER = {"wbc_10e3_ul": nan, "rbc_10e6_ul": nan, "mcv_fl": nan, "rdw_pct": nan}
-SEVEN = f"{TITLE}: no score. 7 of the 11 laboratory values are usable, at least 8 are needed. Missing:"
+SEVEN = f"{TITLE}: no score. Usable: 7 of the 11 laboratory values; at least 8 are needed. Missing:"
 ABSENT_SENTENCE = f"{SEVEN} Albumin, Alkaline phosphatase, Glucose, Red cell width (RDW)."
 NEITHER_SENTENCE = f"{SEVEN} White blood cells, Red blood cells, Mean red cell volume (MCV), Red cell width (RDW)."
 
