@@ -47,7 +47,9 @@ def is_over(context: RuleContext) -> bool | None:
     dose = lifetime_dose(context)
     if dose is None:
         return None
-    return True if dose.mg_m2 > dose.most_mg_m2 else False if dose.is_whole else None
+    if dose.mg_m2 > dose.most_mg_m2:
+        return True
+    return False if dose.is_whole else None
 
 
 def why_unknown(context: RuleContext) -> tuple[str, str]:
