@@ -18,7 +18,7 @@ from msgspec import Struct
 from cards.card import OVERRIDE_REASONS, TOPICS, Card, Source
 from cards.extension import EXTENSION_KEY, CardExtension, Fact
 from cards.finding import Finding
-from cards.rules.engine.finding import RuleFinding
+from cards.rules.engine.finding import FindingText, RuleFinding
 from cards.rules.patient.orders import DraftMedication
 from cards.text import capitalized, escape, first_few, plain
 from fhir.mapping.medications.identity import MedicationIdentity
@@ -135,22 +135,19 @@ def uncovered_finding(drafted: DraftMedication, *, in_pairs: bool = False) -> Ru
         NOT_COVERED,
         "info",
         is_certain=True,
-        summary=plain(medication.words, 40) or "a drug without a name",
-        detail=_what_was_checked(medication, high_alert, in_pairs=in_pairs),
         priority=0,
         facts=(Fact("draft", plain(medication.words), key, source=drafted.draft.name),),
-        notes=(),
-        suggestions=(),
-        partners=(),
-        evidence=(),
-        override_reasons=(),
+        write=lambda: FindingText(
+            plain(medication.words, 40) or "a drug without a name",
+            _what_was_checked(medication, high_alert, in_pairs=in_pairs),
+        ),
         group=high_alert or "",
     )
 
 
 def uncovered_card(findings: Sequence[RuleFinding], uuid: str) -> Card:
     """Return the one card that names the drafts that were not checked."""
-    drug_names = list(dict.fromkeys(finding.summary for finding in findings))
+    drug_names = list(dict.fromkeys(finding.text.summary for finding in findings))
     verb = "is" if len(drug_names) == 1 else "are"
     is_of_list = any(finding.group for finding in findings)
     what = "covered by these checks" if is_of_list else "recognised: not checked"
@@ -161,7 +158,7 @@ def uncovered_card(findings: Sequence[RuleFinding], uuid: str) -> Card:
         uuid=uuid,
         summary=f"{capitalized(first_few(drug_names, _MOST_NAMED))} {verb} not {what}.",
         indicator="info",
-        detail=" ".join(dict.fromkeys(finding.detail for finding in findings[:_MOST_NAMED])),
+        detail=" ".join(dict.fromkeys(finding.text.detail for finding in findings[:_MOST_NAMED])),
         source=_ISMP if is_of_list else _NAMES,
         override_reasons=_OVERRIDE_REASONS,
         extension={EXTENSION_KEY: CardExtension(finding=finding, output=NOT_COVERED, facts=facts)},

@@ -95,7 +95,7 @@ def review_card(drugs: Iterable[ReviewedDrug], identity: CardIdentity, *, is_bri
     and the suggestions of the worst finding, and no more than the drugs of the others.
     """
     lines = sorted(_grouped(drugs), key=lambda line: line.rank)
-    evidence = lines[0].finding.evidence[0]
+    evidence = lines[0].finding.text.evidence[0]
     return identity.card(
         "info" if lines[0].finding.indicator == "info" else "warning",
         _summary(lines),
@@ -111,7 +111,7 @@ def _grouped(drugs: Iterable[ReviewedDrug]) -> Iterator[_Line]:
     for drug in drugs:
         # What is said of one drug alone, such as its dose, is not said of the others.
         finding = drug.finding
-        sentence = "" if finding.partners else finding.summary.lower().replace(drug.name.lower(), "")
+        sentence = "" if finding.partners else finding.text.summary.lower().replace(drug.name.lower(), "")
         by_finding.setdefault((finding.rule, finding.band, sentence), []).append(drug)
     yield from (_Line(tuple(of_finding)) for of_finding in by_finding.values())
 
@@ -122,7 +122,7 @@ def _is_headline(lines: Sequence[_Line]) -> bool:
 
 def _summary(lines: Sequence[_Line]) -> str:
     if _is_headline(lines):
-        return plain(lines[0].finding.summary, 139)
+        return plain(lines[0].finding.text.summary, 139)
     names = list(dict.fromkeys(drug.name for line in lines for drug in line.drugs))
     count = f"{len(lines)} findings" if len(lines) > 1 else "one finding"
     return plain(f"Medication review, {count}: {first_few(names, _NAMED)}.", 139)
@@ -131,7 +131,7 @@ def _summary(lines: Sequence[_Line]) -> str:
 def _detail(lines: Sequence[_Line]) -> Iterator[str]:
     """Yield a line for each finding; that of a single one does not say the headline and the source again."""
     if _is_headline(lines):
-        yield f"- {lines[0].finding.detail}"
+        yield f"- {lines[0].finding.text.detail}"
         if charted := _facts(lines[0].finding):
             yield f"- Why: {charted}."
         return
@@ -156,7 +156,7 @@ def _detail_in_brief(lines: Sequence[_Line]) -> Iterator[str]:
 
 
 def _sentence(line: _Line) -> str:
-    sentence = escape(line.finding.summary, 160)
+    sentence = escape(line.finding.text.summary, 160)
     if len(line.drugs) > 1 and not line.finding.partners:
         return f"{escape(line.names, 160)}: {sentence}"
     return sentence
@@ -165,12 +165,12 @@ def _sentence(line: _Line) -> str:
 def _line(line: _Line) -> str:
     charted = _facts(line.finding)
     on_record = f" On record: {charted}." if charted else ""
-    return f"- **{_sentence(line)}** {line.finding.detail}{on_record} ({_labels(line.finding)})"
+    return f"- **{_sentence(line)}** {line.finding.text.detail}{on_record} ({_labels(line.finding)})"
 
 
 def _facts(finding: RuleFinding) -> str:
     """Return what of the chart it rests on and is not said yet, with its date."""
-    text = f"{finding.summary} {finding.detail}"
+    text = f"{finding.text.summary} {finding.text.detail}"
     facts = [fact for fact in finding.facts if fact.text and fact.name not in ("draft", "medication", "daily_dose")]
     # "eGFR 25 mL/min/1.73 m² on …" has been said where the summary has "eGFR 25".
     shown = (fact for fact in facts if fact.is_always_shown or " ".join(fact.text.split()[:2]) not in text)
@@ -178,7 +178,7 @@ def _facts(finding: RuleFinding) -> str:
 
 
 def _labels(finding: RuleFinding) -> str:
-    return finding.evidence[0].label
+    return finding.text.evidence[0].label
 
 
 def _numbered(suggestions: Iterable[Suggestion], identity: CardIdentity) -> Iterator[Suggestion]:
@@ -217,7 +217,7 @@ def genes_card(drugs: Sequence[ReviewedDrug], identity: CardIdentity, *, is_new:
     `is_new`: a result of the last weeks is among them.
     """
     ranked = sorted(drugs, key=lambda drug: (-SEVERITY[drug.finding.indicator], -drug.finding.priority, drug.name))
-    evidence, lines = ranked[0].finding.evidence[0], [_Line(tuple(ranked))]
+    evidence, lines = ranked[0].finding.text.evidence[0], [_Line(tuple(ranked))]
     return identity.card(
         ranked[0].finding.indicator,
         _genes_summary(ranked, is_new=is_new),
@@ -230,7 +230,7 @@ def genes_card(drugs: Sequence[ReviewedDrug], identity: CardIdentity, *, is_new:
 
 def _genes_summary(ranked: Sequence[ReviewedDrug], *, is_new: bool) -> str:
     if len(ranked) == 1:
-        return plain(f"{'New: ' if is_new else ''}{ranked[0].finding.summary}", 139)
+        return plain(f"{'New: ' if is_new else ''}{ranked[0].finding.text.summary}", 139)
     names = first_few([drug.name for drug in ranked], _GENES_NAMED)
     subject = "A new genetic result matters" if is_new else "Genetic results matter"
     return plain(f"{subject} to {len(ranked)} current medications: {names}.", 139)
@@ -240,9 +240,9 @@ def _genes_detail(ranked: Sequence[ReviewedDrug]) -> Iterator[str]:
     in_full = ranked if len(ranked) <= _GENES_LINES else ranked[: _GENES_LINES - 1]
     for drug in in_full:
         results = "; ".join(_gene_result(fact) for fact in drug.finding.facts if fact.name == "gene")
-        yield f"- **{escape(drug.name, 60)}**: {f'{results}. ' if results else ''}{drug.finding.detail}"
+        yield f"- **{escape(drug.name, 60)}**: {f'{results}. ' if results else ''}{drug.finding.text.detail}"
     if remaining := ranked[len(in_full) :]:
-        yield f"- Also: {'; '.join(escape(drug.finding.summary, 140) for drug in remaining)}"
+        yield f"- Also: {'; '.join(escape(drug.finding.text.summary, 140) for drug in remaining)}"
 
 
 def _gene_result(fact: Fact) -> str:

@@ -250,7 +250,7 @@ def _card(
     uuid: str, findings: Sequence[RuleFinding], suggestions: Sequence[Suggestion], drafted: DraftMedication
 ) -> Card:
     first = findings[0]
-    evidence = first.evidence[0]
+    evidence = first.text.evidence[0]
     return Card(
         uuid=uuid,
         summary=_summary(first),
@@ -268,14 +268,14 @@ def _override_reasons(findings: Iterable[RuleFinding]) -> tuple[Coding, ...]:
     """Return each reason once by its code, which alone comes back in feedback, in the words of the gravest finding."""
     reasons: dict[tuple[str, str], Coding] = {}
     for finding in findings:
-        for reason in finding.override_reasons:
+        for reason in finding.text.override_reasons:
             reasons.setdefault((reason.system, reason.code), reason)
     return tuple(reasons.values())
 
 
 def _summary(finding: RuleFinding) -> str:
     """Return the summary of the worst finding; the lint sees to its length, a long drug name is cut, not refused."""
-    summary = finding.summary
+    summary = finding.text.summary
     return summary if len(summary) <= SUMMARY_LIMIT else f"{summary[: SUMMARY_LIMIT - 1]}…"
 
 
@@ -286,7 +286,7 @@ _WORD = re.compile(r"\w+")
 
 def _lines(findings: Sequence[RuleFinding], drafted: DraftMedication) -> Iterator[str]:
     yield f"**{_order_words(drafted)}**"
-    source = findings[0].evidence[0].label
+    source = findings[0].text.evidence[0].label
     groups, unlisted = _by_line(findings)
     for group in groups:
         first, *others_of_group = group
@@ -299,19 +299,19 @@ def _lines(findings: Sequence[RuleFinding], drafted: DraftMedication) -> Iterato
             yield " ".join(("-", *words))
     if unlisted:
         yield f"- Also: {' '.join(_inline(finding) for finding in unlisted)}"
-    others = [evidence.label for evidence in findings[0].evidence[:2] if evidence.label != source]
+    others = [evidence.label for evidence in findings[0].text.evidence[:2] if evidence.label != source]
     reasons = [*_charted(findings), *(f"second source: {label}" for label in others)]
     why = [f"Why: {'; '.join(reasons)}."] if reasons else []
-    if texts := [*why, *dict.fromkeys(note for finding in findings for note in finding.notes)]:
+    if texts := [*why, *dict.fromkeys(note for finding in findings for note in finding.text.notes)]:
         yield f"- {' '.join(texts)}"
 
 
 def _not_in_headline(finding: RuleFinding) -> str:
     """Return the detail without its first sentence, where the headline has all of its words in their order."""
-    first, _, rest_of_detail = finding.detail.partition(". ")
+    first, _, rest_of_detail = finding.text.detail.partition(". ")
     headline = iter(_WORD.findall(_summary(finding).casefold()))
     is_said = all(word in headline for word in _WORD.findall(first.casefold()))
-    return rest_of_detail if is_said else finding.detail
+    return rest_of_detail if is_said else finding.text.detail
 
 
 def _by_line(findings: Sequence[RuleFinding]) -> tuple[list[list[RuleFinding]], list[RuleFinding]]:
@@ -329,7 +329,7 @@ def _by_line(findings: Sequence[RuleFinding]) -> tuple[list[list[RuleFinding]], 
 
 
 def _inline(finding: RuleFinding) -> str:
-    return escape(finding.summary, SUMMARY_LIMIT)
+    return escape(finding.text.summary, SUMMARY_LIMIT)
 
 
 def _order_words(drafted: DraftMedication) -> str:
@@ -338,8 +338,8 @@ def _order_words(drafted: DraftMedication) -> str:
 
 def _charted(findings: Sequence[RuleFinding]) -> list[str]:
     """Return the facts of the chart behind the findings, each with its date, that no sentence names already."""
-    details = " ".join(finding.detail for finding in findings)
-    summaries = " ".join(("", *(finding.summary for finding in findings)))
+    details = " ".join(finding.text.detail for finding in findings)
+    summaries = " ".join(("", *(finding.text.summary for finding in findings)))
     facts = [fact for finding in findings for fact in finding.facts if fact.text and fact.name != "draft"]
     shown = (fact for fact in _fullest(facts) if fact.is_always_shown or fact.text not in details)
     return [text for text in dict.fromkeys(fact.dated_text(160) for fact in shown) if f" {text}" not in summaries]
@@ -359,8 +359,8 @@ def _fullest(facts: Iterable[Fact]) -> Iterable[Fact]:
 def _citation(findings: Sequence[RuleFinding]) -> str:
     """Return what the findings of a line rest on: two documents of one finding, the first of each of several."""
     if len(findings) == 1:
-        return "; ".join(evidence.label for evidence in findings[0].evidence[:2])
-    return "; ".join(dict.fromkeys(finding.evidence[0].label for finding in findings))
+        return "; ".join(evidence.label for evidence in findings[0].text.evidence[:2])
+    return "; ".join(dict.fromkeys(finding.text.evidence[0].label for finding in findings))
 
 
 # The rest

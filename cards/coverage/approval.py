@@ -47,4 +47,4 @@ def rule_of(policy: Policy) -> str:
 
 def finding_of(policy: Policy) -> RuleFinding:
     """Return what a site's checks of rules are asked about a policy: whether its version counts here and is on."""
-    return RuleFinding(rule_of(policy), _BAND, "info", True, "", "", 0, (), (), (), (), (), ())
+    return RuleFinding(rule_of(policy), _BAND, "info", is_certain=True, priority=0)

@@ -44,7 +44,7 @@ def rule_of_package(name: str) -> str:
 
 def finding_of_package(name: str) -> RuleFinding:
     """Return what the checks of rules are asked about a package: whether this version counts here and is on."""
-    return RuleFinding(rule_of_package(name), _BAND, "info", True, "", "", 0, (), (), (), (), (), ())
+    return RuleFinding(rule_of_package(name), _BAND, "info", is_certain=True, priority=0)
 
 
 def _table(listed: Iterable[Package]) -> RuleTable:

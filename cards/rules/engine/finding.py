@@ -9,7 +9,8 @@ offered for a finding go with it.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import cached_property
 from typing import Final, TypeAlias
 
 from msgspec import Struct
@@ -47,10 +48,20 @@ class OfferedSuggestion(Struct, frozen=True):
     change: OrderChange | None = None
 
 
-class RuleFinding(Struct, frozen=True):
-    """What a rule found about an order.
+class FindingText(Struct, frozen=True):
+    """What is said of a finding that is shown: its texts, what it rests on, and the reasons to override it."""
 
-    `is_certain` is False where it rests on old or contradicting values, which `notes` tell; `suggestions` are the
+    summary: str
+    detail: str
+    notes: tuple[str, ...] = ()
+    evidence: tuple[Evidence, ...] = ()
+    override_reasons: tuple[Coding, ...] = ()
+
+
+class RuleFinding(Struct, frozen=True, dict=True):
+    """What a rule found about an order; its text is written when it is first asked for, of what is shown alone.
+
+    `is_certain` is False where it rests on old or contradicting values, which the notes tell; `suggestions` are the
     rule's own in its own order; `partners` is what stands on the other side of a pair; findings of one `group` can
     share a line; `yields_to` names the rules and bands whose finding about the same order says this one too.
     `asks` is what the band says, or the row of a table that decided (`Family.asks_change`).
@@ -60,18 +71,19 @@ class RuleFinding(Struct, frozen=True):
     band: str
     indicator: Indicator
     is_certain: bool
-    summary: str
-    detail: str
     priority: int
-    facts: tuple[Fact, ...]
-    notes: tuple[str, ...]
-    suggestions: tuple[OfferedSuggestion, ...]
-    partners: tuple[CurrentMedication, ...]
-    evidence: tuple[Evidence, ...]
-    override_reasons: tuple[Coding, ...]
+    facts: tuple[Fact, ...] = ()
+    write: Callable[[], FindingText] = lambda: FindingText("", "")
+    suggestions: tuple[OfferedSuggestion, ...] = ()
+    partners: tuple[CurrentMedication, ...] = ()
     group: str = ""
     yields_to: tuple[str, ...] = ()
     asks: Asks = "end"
+
+    @cached_property
+    def text(self) -> FindingText:
+        """What is said of it."""
+        return self.write()
 
     def is_said_by(self, other: "RuleFinding") -> bool:
         """Whether the other finding says this one too, so that this one needs no line of its own."""

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -12,6 +13,7 @@ from cards.rules.conditions.condition import Predicate
 from cards.rules.engine.compile import CompiledBand, CompiledMissingData, CompiledRule
 from cards.rules.engine.finding import (
     DRUG_FACTS,
+    FindingText,
     Match,
     NoMatch,
     OfferedSuggestion,
@@ -206,7 +208,7 @@ def matched_band(match: Match) -> str:
 
 
 def render_finding(match: Match) -> RuleFinding:
-    """Return the finding of a match, with its texts and facts."""
+    """Return the finding of a match with its facts; its text waits until it is asked for."""
     if isinstance(match.says, CompiledMissingData):
         return _ask(match, match.says)
     return _finding_of(match, match.says)
@@ -302,33 +304,39 @@ def _finding(
     also: tuple[str, ...] = (),
     beside: Iterable[Fact] = (),
 ) -> RuleFinding:
-    all_facts = [context.drafted_fact(), *context.partner_facts(), *text.facts, *beside]
-    facts = tuple(dict.fromkeys(all_facts))
-    word = placeholder_lookup(rule, text.when, facts, context)
-    questions = [question for question, when in rule.questions if when.test(context) is True]
-    running = context.running_note() if text.indicator != "info" and not rule.trigger.same_ingredient else None
-    declared = rule.declared
-    # A text with an unfilled name is never sent; the title has none.
-    summary = text.summary.fill(word) or f"{declared.title}: please check this order."
-    detail = text.detail.fill(_escaped(word)) or declared.title
-    named_allergens = _named_allergens(f"{summary} {detail}", context, facts)
+    facts = tuple(dict.fromkeys((context.drafted_fact(), *context.partner_facts(), *text.facts, *beside)))
     return RuleFinding(
         rule=rule.id,
         band=text.band,
         indicator=text.indicator,
         is_certain=text.is_certain,
-        summary=summary,
-        detail=detail,
-        priority=declared.priority,
+        priority=rule.declared.priority,
         facts=facts if len(facts) <= MOST_FACTS else tuple(_with_count_of_others(facts)),
-        notes=(*context.notes(text.when.uses), *also, *questions, *([running] if running else ()), *named_allergens),
+        write=partial(_write, rule, text, facts, context, also),
         suggestions=offers,
         partners=context.partners,
         group=rule.group,
+        yields_to=rule.declared.yields_to,
+        asks=_asks_by_row(rule, context) or text.asks,
+    )
+
+
+def _write(
+    rule: CompiledRule, text: _Text, facts: tuple[Fact, ...], context: RuleContext, also: tuple[str, ...]
+) -> FindingText:
+    word = placeholder_lookup(rule, text.when, facts, context)
+    questions = [question for question, when in rule.questions if when.test(context) is True]
+    running = context.running_note() if text.indicator != "info" and not rule.trigger.same_ingredient else None
+    # A text with an unfilled name is never sent; the title has none.
+    summary = text.summary.fill(word) or f"{rule.declared.title}: please check this order."
+    detail = text.detail.fill(_escaped(word)) or rule.declared.title
+    named_allergens = _named_allergens(f"{summary} {detail}", context, facts)
+    return FindingText(
+        summary,
+        detail,
+        notes=(*context.notes(text.when.uses), *also, *questions, *([running] if running else ()), *named_allergens),
         evidence=_evidence(rule, text.cites, context),
         override_reasons=rule.override_reasons,
-        yields_to=declared.yields_to,
-        asks=_asks_by_row(rule, context) or text.asks,
     )
 
 

@@ -7,7 +7,7 @@ from cards.compose.medications import ReviewedDrug, review_card
 from cards.extension import FindingReference
 from cards.rules.conditions.condition import Predicate
 from cards.rules.engine.compile import CompiledSuggestion
-from cards.rules.engine.finding import OfferedSuggestion, RuleFinding
+from cards.rules.engine.finding import FindingText, OfferedSuggestion, RuleFinding
 from cards.rules.language.rule import Evidence, SuggestionTemplate
 
 IDENTITY = CardIdentity("card", lambda number: f"suggestion-{number}", "https://example.org/why")
@@ -17,14 +17,12 @@ GUIDE = Evidence(
 REASON = Coding(system="s", code="c", display="d")
 
 
-def finding(rule: str = "rule", **more: Any) -> RuleFinding:
+def finding(rule: str = "rule", summary: str = "", **more: Any) -> RuleFinding:
     """A finding of a rule, a warning of priority 10 with this evidence."""
-    words: dict[str, Any] = {
-        "rule": rule, "band": "band", "indicator": "warning", "is_certain": True, "summary": f"{rule} speaks.",
-        "detail": f"Detail of {rule}.", "priority": 10, "facts": (), "notes": (), "suggestions": (), "partners": (),
-        "evidence": (GUIDE,), "override_reasons": (REASON,),
-    }  # fmt: skip
-    return RuleFinding(**(words | more))
+    said = summary or f"{rule} speaks."
+    text = FindingText(said, f"Detail of {rule}.", evidence=(GUIDE,), override_reasons=(REASON,))
+    declared: dict[str, Any] = {"indicator": "warning", "write": lambda: text}
+    return RuleFinding(rule, "band", is_certain=True, priority=10, **(declared | more))
 
 
 def reviewed(name: str, of: RuleFinding | None = None, *offers: Suggestion) -> ReviewedDrug:

@@ -27,11 +27,7 @@ NOW = datetime(2027, 1, 15, 8, tzinfo=UTC).timestamp()
 def test_an_answer_does_not_count_for_another_band_or_a_value_that_moved_by_a_fifth(
     band: str, egfr: float, reason: str | None
 ) -> None:
-    said = RuleFinding(
-        rule=RULE, band=band, indicator="warning", is_certain=True, summary="", detail="", priority=50,
-        facts=(Fact("egfr", "", egfr, "mL/min"),), notes=(), suggestions=(), partners=(), evidence=(),
-        override_reasons=(),
-    )  # fmt: skip
+    said = RuleFinding(RULE, band, "warning", is_certain=True, priority=50, facts=(Fact("egfr", "", egfr, "mL/min"),))
     event = Event(
         NOW - 86_400, "need-more-info", reason="Will monitor", indicator="warning", bands=frozenset({(RULE, BAND)}),
         numbers={"egfr": 44.0},
