@@ -5,72 +5,22 @@ numbered in several ways (`storage/decision.py`), so the digits of a uuid say no
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
 
 import msgspec
-from msgspec import Struct, field
+from msgspec import Struct
 
 from cds_hooks.call.hold_back.checks import WITHHELD
 from cds_hooks.evidence.storage.decision import Decision, FeedbackItem
+from cds_hooks.evidence.storage.sent import SentCard, read_response
 from cds_hooks.people.governance.origins import HeldBack, explain_held_back
 from cds_hooks.people.governance.releases import Releases
 from fhir.record.refusals import WhyNot
-
-
-class Suggestion(Struct, frozen=True, rename="camel"):
-    """What could be accepted on the card."""
-
-    label: str
-    is_recommended: bool = False
-    uuid: str = ""
-
-
-class CardSource(Struct, frozen=True):
-    """Where the card's advice comes from."""
-
-    label: str
-    url: str | None = None
-
-
-class Link(Struct, frozen=True):
-    """A link of the card."""
-
-    label: str
-    url: str
-    type: str = "absolute"
-
-
-class Reason(Struct, frozen=True):
-    """A reason to override that the card offered."""
-
-    display: str = ""
-    code: str = ""
-    system: str | None = None
-
-
-class Card(Struct, frozen=True, rename="camel"):
-    """A card as it was sent, as far as a page repeats it."""
-
-    summary: str
-    indicator: str
-    source: CardSource
-    uuid: str = ""
-    detail: str = ""
-    suggestions: list[Suggestion] = []
-    links: list[Link] = []
-    override_reasons: list[Reason] = []
-    extension: dict[str, Any] = field(default_factory=dict)
-
-
-class _Response(Struct, frozen=True):
-    cards: list[Card]
 
 
 class _Silences(Struct, frozen=True):
     silence: list[tuple[str, str, str]] = []
 
 
-_response = msgspec.json.Decoder(_Response)
 _silences = msgspec.json.Decoder(_Silences)
 
 
@@ -138,18 +88,13 @@ def decision_history(
         msgspec.MsgspecError: the decision is recorded in another form.
     """
     silences = [WhyNot(*silence) for silence in _silences.decode(decision.basis).silence]
-    cards, items = read_cards(decision), list(answers)
+    cards, items = read_response(decision.response).cards, list(answers)
     others = dict.fromkeys(item.card for item in items if item.card not in {card.uuid for card in cards})
-    unknown = [Card(f"Card {uuid}, which this answer did not have", "info", CardSource(""), uuid) for uuid in others]
+    unknown = [SentCard(f"Card {uuid}, which this answer did not have", uuid=uuid) for uuid in others]
     return DecisionHistory(
         tuple(_advised(card, items) for card in (*cards, *unknown)),
         tuple(explain_held_back(silences, decision.service, decision.caller, acts_then)),
     )
-
-
-def read_cards(decision: Decision) -> list[Card]:
-    """Return its cards, none where the call was refused; msgspec.DecodeError for a record of another form."""
-    return [] if is_refused(decision) else _response.decode(decision.response).cards
 
 
 def is_refused(decision: Decision) -> bool:
@@ -157,7 +102,7 @@ def is_refused(decision: Decision) -> bool:
     return decision.outcome == "error"
 
 
-def _advised(card: Card, items: Sequence[FeedbackItem]) -> AdvisedCard:
+def _advised(card: SentCard, items: Sequence[FeedbackItem]) -> AdvisedCard:
     labels = {suggestion.uuid: suggestion.label for suggestion in card.suggestions}
     answers = tuple(_answer(item, labels) for item in items if card.uuid and item.card == card.uuid)
     return AdvisedCard(

@@ -8,12 +8,13 @@ import msgspec
 from msgspec import Struct, field
 
 from cards.card import OVERRIDE_REASONS, PATIENT_DECLINES, SEVERITY, Indicator
-from cards.extension import EXTENSION_KEY, NOTHING_SAID, CardExtension
+from cards.extension import CardExtension
 from cards.finding import Finding
 from cards.rules.engine.finding import DRUG_FACTS, RuleFinding
 from cards.text import plain
 from cds_hooks.evidence.decision_views.follow import AnswerRow
 from cds_hooks.evidence.storage.decision import Decision, FeedbackItem
+from cds_hooks.evidence.storage.sent import SentCard, SentSuggestion, read_response
 
 
 class Caller(Struct, frozen=True, gc=False):
@@ -35,39 +36,6 @@ _KNOWN_REASONS: Final = frozenset(reason.code for reason in (*OVERRIDE_REASONS, 
 _LONGEST_WORDS: Final = 200
 _MOVED: Final = 0.2
 """A finding of a rule is shown again when one of its values has moved by more than this share."""
-
-
-class _Extension(Struct, rename={"ours": EXTENSION_KEY}):
-    ours: CardExtension = NOTHING_SAID
-
-
-class _Action(Struct):
-    resource: dict[str, Any] | None = None
-
-
-class _Suggestion(Struct):
-    label: str = ""
-    uuid: str = ""
-    actions: tuple[_Action, ...] = ()
-
-
-class _Reason(Struct):
-    code: str = ""
-
-
-class SentCard(Struct):
-    """What is needed of a card that was sent; a client of CDS Hooks 1.0 is sent one without uuid."""
-
-    uuid: str = ""
-    indicator: Indicator = "info"
-    suggestions: tuple[_Suggestion, ...] = ()
-    reasons: tuple[_Reason, ...] = msgspec.field(default=(), name="overrideReasons")
-    extension: _Extension = msgspec.field(default_factory=_Extension)
-
-    @property
-    def own_extension(self) -> CardExtension:
-        """What this project says on the card."""
-        return self.extension.ours
 
 
 class Accepted(Struct, frozen=True):
@@ -141,7 +109,7 @@ def answer_event(
     """Return the answer to a card that was sent; `suggestions` are the uuids of those that were accepted."""
     extension = card.own_extension
     facts = [(fact.name, fact.value) for fact in extension.facts]
-    is_known = reason and (how in _KNOWN_REASONS or any(how == offered.code for offered in card.reasons))
+    is_known = reason and (how in _KNOWN_REASONS or any(how == offered.code for offered in card.override_reasons))
     findings = extension.findings if how == ACCEPTED or is_known else ()
     return Event(
         at,
@@ -162,8 +130,8 @@ def answer_event(
     )
 
 
-def _orders_of(suggestion: _Suggestion) -> frozenset[str]:
-    resources = [action.resource for action in suggestion.actions if action.resource]
+def _orders_of(suggestion: SentSuggestion) -> frozenset[str]:
+    resources = [action.resource for action in suggestion.actions if isinstance(action.resource, dict)]
     references = {f"{resource.get('resourceType')}/{resource.get('id')}" for resource in resources}
     return frozenset(references.union(*map(words_of, resources)))
 
@@ -182,16 +150,11 @@ def plain_words(text: str) -> str:
     return plain(text, _LONGEST_WORDS).casefold()
 
 
-class _Response(Struct):
-    cards: tuple[SentCard, ...] = ()
-
-
 class _Basis(Struct):
     as_of: datetime | None = None
     units: tuple[str, ...] = ()
 
 
-_response: Final = msgspec.json.Decoder(_Response)
 _basis: Final = msgspec.json.Decoder(_Basis)
 
 
@@ -210,7 +173,7 @@ def answers_to(decision: Decision, items: Iterable[FeedbackItem]) -> Iterator[Ev
 
 
 def _answer(item: Any, decision: Decision, suggestions: Iterable[str]) -> Event | None:
-    card = next((card for card in _response.decode(decision.response).cards if card.uuid == item.card), None)
+    card = next((card for card in read_response(decision.response).cards if card.uuid == item.card), None)
     if card is None:
         return None
     at, user = item.received_at / 1e6, decision.user_id or ""
@@ -247,5 +210,5 @@ def shown_decision(decision: Decision) -> ShownDecision | None:
     basis = _basis.decode(decision.basis)
     if basis.as_of is None:
         return None
-    cards = _response.decode(decision.response).cards
+    cards = read_response(decision.response).cards
     return ShownDecision(decision, basis.as_of.timestamp(), cards, basis.units)

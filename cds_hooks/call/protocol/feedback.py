@@ -17,6 +17,7 @@ from msgspec import Meta, Raw, Struct, field, structs
 from cds_hooks.call.protocol.body import check_text, check_whole
 from cds_hooks.errors import BadRequest, PayloadTooLarge, TooDeep
 from cds_hooks.evidence.storage.decision import TRIAL, Decision, FeedbackItem, decision_of
+from cds_hooks.evidence.storage.sent import SentCard, read_response
 from fhir.record.refusals import describe_decoder_error
 
 MOST_ITEMS: Final = 1000
@@ -213,31 +214,6 @@ OTHER_SERVICE: Final = "other-service"
 UNKNOWN_SUGGESTION: Final = "unknown-suggestion"
 
 
-class SuggestionId(Struct):
-    """What is read of a suggestion that was sent."""
-
-    uuid: str = ""
-
-
-class CardIds(Struct):
-    """What is read of a card that was sent."""
-
-    uuid: str = ""
-    suggestions: tuple[SuggestionId, ...] = ()
-
-
-class _Response(Struct):
-    cards: tuple[CardIds, ...] = ()
-
-
-_response: Final = msgspec.json.Decoder(_Response)
-
-
-def cards_sent(response: bytes) -> tuple[CardIds, ...]:
-    """Return the cards of a recorded response; msgspec.DecodeError where it is none."""
-    return _response.decode(response).cards
-
-
 class MatchedFeedback(Struct):
     """The items that belong to a card of ours, and for each that does not the reason."""
 
@@ -252,7 +228,8 @@ def match_feedback(items: Iterable[FeedbackItem], decisions: Mapping[str, Decisi
     """
     matched = MatchedFeedback()
     # a report may have a thousand items about one long answer, which is decoded once
-    sent = {key: {card.uuid: card for card in cards_sent(decision.response)} for key, decision in decisions.items()}
+    answers = {key: read_response(decision.response) for key, decision in decisions.items()}
+    sent = {key: {card.uuid: card for card in answer.cards} for key, answer in answers.items()}
     for item in items:
         key = decision_of(item.card) or ""
         decision, card = decisions.get(key), sent.get(key, {}).get(item.card)
@@ -269,7 +246,7 @@ def match_feedback(items: Iterable[FeedbackItem], decisions: Mapping[str, Decisi
     return matched
 
 
-def _take(item: FeedbackItem, card: CardIds, matched: MatchedFeedback) -> None:
+def _take(item: FeedbackItem, card: SentCard, matched: MatchedFeedback) -> None:
     ours = {suggestion.uuid for suggestion in card.suggestions}
     accepted = dict.fromkeys(item.accepted_suggestions)
     sent_suggestions = tuple(suggestion for suggestion in accepted if suggestion in ours)

@@ -17,7 +17,7 @@ from cds_hooks.evidence.decision_views.file import Views
 from cds_hooks.evidence.decision_views.follow import Batch, Projection
 from cds_hooks.evidence.monitor.postings import TABLES, Postings, callers, known_names, names_of, plain_subject
 from cds_hooks.evidence.storage.decision import Decision, is_trial
-from cds_hooks.evidence.storage.queries import cards_of, rules_by_card, severities_of
+from cds_hooks.evidence.storage.sent import read_response
 from models_onnx.monitoring.figure import Incident, Key
 
 _TABLES: Final = """
@@ -69,7 +69,8 @@ class Counts(Projection):
                 counts.update((*of, *name) for name in counted)
         for answered in batch.answers:
             answer, about = answered.feedback, answered.decision
-            rules = rules_by_card(about.decision.response).get(answer.card, set()) if about is not None else set()
+            cards = read_response(about.decision.response).cards if about is not None else ()
+            rules = set[str]().union(*(card.rules for card in cards if card.uuid == answer.card))
             if not is_trial(answer.client):
                 of = (_day_of(answer.received_at), answer.client, answer.service)
                 counts.update((*of, *name) for name in _answer(answer, rules))
@@ -91,17 +92,17 @@ def count_decision(decision: Decision) -> tuple[set[str], list[tuple[str, str]]]
     counts: list[tuple[str, str]] = [("call", decision.outcome)]
     plain = (decision.service, decision.client, decision.outcome)
     try:
-        basis, cards = _basis.decode(decision.basis), cards_of(decision)
+        basis, cards = _basis.decode(decision.basis), read_response(decision.response).cards
     except msgspec.DecodeError:
         return names_of(*plain, (), ()), counts
     silences = {(plain_subject(subject), reason) for subject, reason, _ in basis.silence}
-    rules = {rule for card in cards for rule in card}
+    rules = {rule for card in cards for rule in card.rules}
     counts += [("card", "cards")] * len(cards)
     counts += [("rule", rule) for rule in rules]
     counts += [("silence", f"{subject} {reason}") for subject, reason in silences]
     for key, state in basis.prefetch.items():
         counts.append(("prefetch", f"{key} {state['state'] if isinstance(state, dict) else state}"))
-    return names_of(*plain, rules, silences, severities_of(decision)), counts
+    return names_of(*plain, rules, silences, {card.indicator for card in cards}), counts
 
 
 def _answer(answer: Any, rules: Iterable[str]) -> Iterator[tuple[str, str]]:

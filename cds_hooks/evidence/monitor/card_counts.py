@@ -8,10 +8,11 @@ from typing import ClassVar, Final, Literal
 
 from msgspec import Struct
 
-from cds_hooks.call.hold_back.sent_cards import ACCEPTED, SentCard, ShownDecision, shown_decision
+from cds_hooks.call.hold_back.sent_cards import ACCEPTED, ShownDecision, shown_decision
 from cds_hooks.evidence.decision_views.file import Views
 from cds_hooks.evidence.decision_views.follow import Batch, Projection
 from cds_hooks.evidence.storage.decision import Decision
+from cds_hooks.evidence.storage.sent import SentCard
 
 By = Literal["unit", "service", "rule", "client"]
 """By what cards are counted."""

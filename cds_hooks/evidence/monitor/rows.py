@@ -20,7 +20,8 @@ from sqlalchemy import func, select
 
 from cds_hooks.evidence.storage.decision import RecordUnavailable, is_trial
 from cds_hooks.evidence.storage.outcomes import outcomes_after
-from cds_hooks.evidence.storage.queries import read_rows, rules_by_card_alone
+from cds_hooks.evidence.storage.queries import read_rows
+from cds_hooks.evidence.storage.sent import read_response
 from cds_hooks.evidence.storage.tables import decisions, feedback, removals
 
 _AT_ONCE: Final = 5_000
@@ -166,7 +167,8 @@ def _number_of(name: str | None, key: bytes) -> int | None:
 def _rows_of(row: Any, key: bytes) -> tuple[tuple[Any, ...], list[Fact]]:
     """Return the row of a call, and what is known of it; a basis that cannot be read leaves the call alone."""
     try:
-        basis, cards = _basis.decode(row.basis), _cards(row)
+        basis = _basis.decode(row.basis)
+        cards = {card.uuid: card.rules for card in read_response(row.response).cards}
         facts, is_counted = list(_facts(basis, cards)), True
     except (msgspec.DecodeError, msgspec.ValidationError):
         basis, cards, facts, is_counted = Basis(), {}, [], False
@@ -175,11 +177,6 @@ def _rows_of(row: Any, key: bytes) -> tuple[tuple[Any, ...], list[Fact]]:
     call = (row.sequence, row.id, _time(row.decided_at), row.client, row.service, site, row.outcome, len(cards),
             patient, person, hook, is_counted)  # fmt: skip
     return call, facts
-
-
-def _cards(row: Any) -> dict[str, set[str]]:
-    """Return the rules whose findings are on each card that was given, by the uuid of the card."""
-    return rules_by_card_alone(row.response) if row.outcome == "cards" else {}
 
 
 def _facts(basis: Basis, cards: dict[str, set[str]]) -> Iterable[Fact]:

@@ -10,13 +10,14 @@ import msgspec
 from msgspec import Struct, field
 from sqlalchemy import select
 
-from cds_hooks.call.protocol.feedback import cards_sent, plain_uuid
+from cds_hooks.call.protocol.feedback import plain_uuid
 from cds_hooks.evidence.outcomes.labels import DAY, DEATH, Label, Labels
 from cds_hooks.evidence.outcomes.report import Report, span_of
 from cds_hooks.evidence.storage.database import parse_url
 from cds_hooks.evidence.storage.decision import decision_of
 from cds_hooks.evidence.storage.outcomes import Key, Kind, Outcome, Source, newest_outcomes, store_outcomes
 from cds_hooks.evidence.storage.queries import get_decisions, read_rows
+from cds_hooks.evidence.storage.sent import read_response
 from cds_hooks.evidence.storage.tables import decisions
 
 _AT_ONCE: Final = 200
@@ -306,7 +307,7 @@ def _value_of(report: Report, decided_at: int, label: Label) -> str | None:
 def _subject_on(response: bytes, report: Report) -> str | None:
     """Return the uuid of the card or suggestion that the report is about, where the response has it."""
     wanted, suggested = plain_uuid(report.card or ""), plain_uuid(report.suggestion or "")
-    for card in cards_sent(response):
+    for card in read_response(response).cards:
         if card.uuid == wanted:
             return wanted if not suggested else next((s.uuid for s in card.suggestions if s.uuid == suggested), None)
     return None

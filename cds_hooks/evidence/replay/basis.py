@@ -5,9 +5,8 @@ from functools import cached_property
 from typing import Any, Final
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Raw
 
-from cards.extension import EXTENSION_KEY
 from cds_hooks.call.prefetch.facts import OfBasis
 
 _NULL: Final = Raw(b"null")
@@ -47,26 +46,6 @@ class Basis(OfBasis, frozen=True, dict=True, kw_only=True):
 
 _features: Final = msgspec.json.Decoder(dict[str, tuple[float, str, str]])
 _scores: Final = msgspec.json.Decoder(dict[str, Any] | None)
-
-
-class _Ours(Struct):
-    version: int = 1
-
-
-class _Extension(Struct, rename={"ours": EXTENSION_KEY}):
-    ours: _Ours = msgspec.field(default_factory=_Ours)
-
-
-class _Response(Struct):
-    extension: _Extension = msgspec.field(default_factory=_Extension)
-
-
-_response: Final = msgspec.json.Decoder(_Response)
-
-
-def extension_version(response: bytes) -> int:
-    """Return the version of the extension in which a response was recorded."""
-    return _response.decode(response).extension.ours.version
 
 
 read_basis: Final = msgspec.json.Decoder(Basis).decode

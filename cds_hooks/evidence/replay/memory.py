@@ -8,11 +8,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
 from typing import Any, Final
 
-import msgspec
-from msgspec import Struct
-
 from cards.card import Card
-from cards.extension import EXTENSION_KEY, WorklistEntry
 from cards.rules.engine.finding import RuleFinding
 from cards.rules.engine.governance import (
     SWITCHED_OFF,
@@ -32,6 +28,7 @@ from cds_hooks.call.hold_back.checks import (
 )
 from cds_hooks.call.hold_back.restraint import Restraint
 from cds_hooks.call.hold_back.sent_cards import SHOWN
+from cds_hooks.evidence.storage.sent import SentCard, read_response
 from fhir.record.refusals import WhyNot
 
 _TOLD: Final = OVERRIDDEN_BEFORE.encode()
@@ -39,29 +36,8 @@ _KEPT_BECAUSE: Final = {WORKLIST: "offered-before", FROM_EVENT: FROM_EVENT, SAID
 """Why an entry stands in the worklist, by the reason against its card."""
 
 
-class _Ours(Struct):
-    worklist: list[WorklistEntry] = []
-
-
-class _Extension(Struct, rename={"ours": EXTENSION_KEY}):
-    ours: _Ours = msgspec.field(default_factory=_Ours)
-
-
-class _Card(Struct):
-    uuid: str = ""
-    detail: str = ""
-
-
-def _told_on(card: _Card) -> list[str]:
+def _told_on(card: SentCard) -> list[str]:
     return [part for part in card.detail.split("\n\n") if part.startswith(OVERRIDDEN_BEFORE)]
-
-
-class _Response(Struct):
-    cards: tuple[_Card, ...] = ()
-    extension: _Extension = msgspec.field(default_factory=_Extension)
-
-
-_response: Final = msgspec.json.Decoder(_Response)
 
 
 class Remembered:
@@ -71,7 +47,7 @@ class Remembered:
         self, response: bytes, silences: Sequence[tuple[str, str, str]], withheld: Mapping[str, int] | None = None
     ) -> None:
         """`response`, `silences` and `withheld` (the place of a reason by uuid or key) as they were recorded."""
-        sent = _response.decode(response)
+        sent = read_response(response)
         self.worklist = sent.extension.ours.worklist
         reasons = {key: WhyNot(*silences[position]) for key, position in (withheld or {}).items()}
         self.withheld = {key: silence for key, silence in reasons.items() if silence.reason in REMEMBERED}
@@ -106,7 +82,7 @@ class Remembered:
         return [without_suggestions(card, self.withheld) for card in cards if card.uuid not in self.withheld]
 
 
-_NOTHING: Final = Remembered(b"{}", ())
+_NOTHING: Final = Remembered(b'{"cards":[]}', ())
 
 
 class RecordedRestraint(Restraint):

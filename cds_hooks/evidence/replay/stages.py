@@ -15,9 +15,10 @@ from cds_hooks.call.security import TrustedClient
 from cds_hooks.call.services import Service
 from cds_hooks.call.stages import Call, Stopwatch
 from cds_hooks.errors import HookError
-from cds_hooks.evidence.replay.basis import Basis, extension_version
+from cds_hooks.evidence.replay.basis import Basis
 from cds_hooks.evidence.replay.site import ReplaySite
 from cds_hooks.evidence.storage.decision import Decision
+from cds_hooks.evidence.storage.sent import read_response
 from fhir.record.record import PatientRecord
 
 _SILENT_USER = "Silent mode for the user:"
@@ -73,7 +74,7 @@ class _KeptFacts:
             facts.context,
             call.service.answers,
             wants_timings=facts.wants_timings,
-            extension_version=extension_version(decision.response),
+            extension_version=read_response(decision.response).extension.ours.version,
         )
 
     def prefetch(self, call: Call, request: CDSRequest) -> FilledPrefetch:  # noqa: ARG002 - of a `Source`

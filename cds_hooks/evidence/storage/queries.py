@@ -9,7 +9,6 @@ import msgspec
 from msgspec import Struct
 from sqlalchemy import URL, ColumnElement, Connection, Select, Table, TextClause, func, or_, select
 
-from cards.extension import EXTENSION_KEY, NOTHING_SAID, CardExtension
 from cds_hooks.evidence.storage.chain import add_rows, wait_for_turn
 from cds_hooks.evidence.storage.content import ContentUnreadable, store_text
 from cds_hooks.evidence.storage.database import (
@@ -29,6 +28,7 @@ from cds_hooks.evidence.storage.decision import (
     without_nul,
 )
 from cds_hooks.evidence.storage.entries import Event, write_event
+from cds_hooks.evidence.storage.sent import read_response
 from cds_hooks.evidence.storage.tables import chain, charts, decisions, feedback
 
 
@@ -95,30 +95,10 @@ def _row(item: FeedbackItem) -> dict[str, Any]:
     return row
 
 
-class _Extension(Struct, rename={"ours": EXTENSION_KEY}):
-    ours: CardExtension = NOTHING_SAID
-
-
-class _Suggestion(Struct):
-    uuid: str = ""
-
-
-class _Card(Struct):
-    uuid: str = ""
-    indicator: str = ""
-    suggestions: tuple[_Suggestion, ...] = ()
-    extension: _Extension = msgspec.field(default_factory=_Extension)
-
-
-class _Response(Struct):
-    cards: tuple[_Card, ...] = ()
-
-
 class _Basis(Struct):
     silence: list[tuple[str, str, str]] = []
 
 
-_response: Final = msgspec.json.Decoder(_Response)
 _basis: Final = msgspec.json.Decoder(_Basis)
 LISTED: Final = [
     decisions.c[field.name] for field in msgspec.structs.fields(Decision) if field.name not in ("facts", "chart")
@@ -202,42 +182,13 @@ class DecisionFilter(Struct, frozen=True):
 
 def rules_of(decision: Decision) -> set[str]:
     """Return the rules whose findings are on the cards, and the subjects of the reasons for silence."""
-    return rules_on_cards(decision) | {subject for subject, _, _ in _basis.decode(decision.basis).silence}
-
-
-def rules_on_cards(decision: Decision) -> set[str]:
-    """Return the rules whose findings are on the cards; none where no card was given."""
-    return {rule for card in cards_of(decision) for rule in card}
+    on_cards = set[str]().union(*(card.rules for card in read_response(decision.response).cards))
+    return on_cards | {subject for subject, _, _ in _basis.decode(decision.basis).silence}
 
 
 def severities_of(decision: Decision) -> set[str]:
     """Return the indicators of the cards that were given."""
-    return (
-        {card.indicator for card in _response.decode(decision.response).cards} if decision.outcome == "cards" else set()
-    )
-
-
-def cards_of(decision: Decision) -> list[set[str]]:
-    """For each card that was given, the rules whose findings are on it."""
-    if decision.outcome != "cards":
-        return []
-    response = _response.decode(decision.response)
-    return [{finding.rule for finding in card.extension.ours.findings} for card in response.cards]
-
-
-def rules_by_card(response: bytes) -> dict[str, set[str]]:
-    """Return the rules whose findings are on each card, by the uuids of the card and of its suggestions."""
-    rules_by_uuid: dict[str, set[str]] = {}
-    for card in _response.decode(response).cards:
-        rules = {finding.rule for finding in card.extension.ours.findings}
-        rules_by_uuid |= dict.fromkeys((card.uuid, *(suggestion.uuid for suggestion in card.suggestions)), rules)
-    return rules_by_uuid
-
-
-def rules_by_card_alone(response: bytes) -> dict[str, set[str]]:
-    """Return the rules whose findings are on each card, by the uuid of the card alone."""
-    cards = _response.decode(response).cards
-    return {card.uuid: {finding.rule for finding in card.extension.ours.findings} for card in cards}
+    return {card.indicator for card in read_response(decision.response).cards}
 
 
 def list_decisions(url: str, limit: int = 20, service: str | None = None, outcome: str | None = None) -> list[Decision]:

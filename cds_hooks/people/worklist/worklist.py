@@ -15,7 +15,7 @@ from typing import ClassVar, Final, Literal
 import msgspec
 from msgspec import Struct, field
 
-from cards.extension import EXTENSION_KEY, WorklistEntry
+from cards.extension import WorklistEntry
 from cds_hooks.call.hold_back.memory import OTHER_DAYS, PERIOD_DAYS
 from cds_hooks.call.hold_back.sent_cards import SHOWN, answer_of
 from cds_hooks.call.services._model import NOT_RELEASED
@@ -24,6 +24,7 @@ from cds_hooks.evidence.decision_views.follow import Batch, Projection
 from cds_hooks.evidence.storage.content import load_content, store_content
 from cds_hooks.evidence.storage.decision import Decision
 from cds_hooks.evidence.storage.queries import get_decision
+from cds_hooks.evidence.storage.sent import read_response
 from models_onnx.equations.declaration import find_equations
 
 _DAY_SECONDS = 86_400.0
@@ -31,14 +32,6 @@ _COUNTED_DAYS: Final = 90
 """How far back decisions count."""
 # Where the newest word on a patient is one of these, there is nothing to order any more (docs/services.md).
 _NOTHING_TO_DO = frozenset({"deceased", "palliative", "opted-out"})
-
-
-class _Said(Struct):
-    worklist: tuple[WorklistEntry, ...] = ()
-
-
-class _Response(Struct):
-    extension: dict[str, msgspec.Raw] = {}
 
 
 class _Scores(Struct):
@@ -51,8 +44,6 @@ class _Basis(Struct):
     silence: tuple[tuple[str, str, str], ...] = ()
 
 
-_response = msgspec.json.Decoder(_Response)
-_decoder = msgspec.json.Decoder(_Said)
 _basis = msgspec.json.Decoder(_Basis)
 
 
@@ -98,13 +89,13 @@ def note(decision: Decision) -> Noted:
     basis = _basis.decode(decision.basis)
     reasons = {reason for _, reason, _ in basis.silence}
     scores = basis.scores
-    on_cards = _extension_in(decision.response)
     # What a model in shadow computed is on record, and decides nothing.
     risk = None
     if scores is not None and scores.percentile is not None and NOT_RELEASED not in reasons:
         risk = scores.percentile / 100, scores.id
     ends = bool(_NOTHING_TO_DO & reasons)
-    return Noted(decision.id, decision.decided_at / 1e6, on_cards.worklist, ends, risk)
+    entries = read_response(decision.response).extension.ours.worklist
+    return Noted(decision.id, decision.decided_at / 1e6, entries, ends, risk)
 
 
 _noted: Final = msgspec.json.Decoder(Noted)
@@ -167,11 +158,6 @@ def _row(
     share, of = risk if risk is not None else (None, "")
     decisions = dict.fromkeys([*entries.values(), *shown.values()])
     return WorklistRow(client, patient, tuple(entries), share, of, days, tuple(decisions), tuple(shown))
-
-
-def _extension_in(response: bytes) -> _Said:
-    ours = _response.decode(response).extension.get(EXTENSION_KEY)
-    return _decoder.decode(ours) if ours is not None else _Said()
 
 
 class Answered(Struct, frozen=True):

@@ -23,11 +23,12 @@ from cards.rules.engine.governance import all_rule_versions
 from cds_hooks.add_ons.text.ask import ask_chart
 from cds_hooks.add_ons.text.chart import shown
 from cds_hooks.add_ons.text.summary import summarise
-from cds_hooks.evidence.decision_history import is_refused, read_cards
+from cds_hooks.evidence.decision_history import is_refused
 from cds_hooks.evidence.storage import decision_of
 from cds_hooks.evidence.storage.decision import RecordUnavailable
 from cds_hooks.evidence.storage.entries import add_event
 from cds_hooks.evidence.storage.queries import get_decision
+from cds_hooks.evidence.storage.sent import read_response
 from cds_hooks.settings import Settings
 from cds_hooks.tools.kit.simulator.chart import Chart, ChartError, chart_of
 from cds_hooks.tools.kit.simulator.request import build_request
@@ -259,7 +260,7 @@ class Copilot:
             raise ToolRefused("No decision with this ID exists for this client.")
         basis = msgspec.json.decode(decision.basis) if decision.basis else {}
         kept = {name: basis[name] for name in ("scores", "silence", "features") if basis.get(name)}
-        cards = [_card(msgspec.to_builtins(card)) for card in read_cards(decision)]
+        cards = [_card(msgspec.to_builtins(card)) for card in read_response(decision.response).cards]
         explained = {"decision": decision.id, "service": decision.service, "hook": decision.hook, "cards": cards}
         return "record", explained | {"is_refused": is_refused(decision), "basis": kept}
 

@@ -23,12 +23,13 @@ from starlette.routing import Route
 from cards.card import SEVERITY
 from cds_hooks.call.hold_back.checks import SUPPRESSED
 from cds_hooks.call.hold_back.no_card import explain_no_card, in_words
-from cds_hooks.evidence.decision_history import is_refused, read_cards
+from cds_hooks.evidence.decision_history import is_refused
 from cds_hooks.evidence.monitor.finder import find
 from cds_hooks.evidence.monitor.postings import Budget
 from cds_hooks.evidence.storage.decision import Decision, decision_of
 from cds_hooks.evidence.storage.entries import EXPORT_EVENT
 from cds_hooks.evidence.storage.queries import DecisionFilter, Place, get_decision, read_rows
+from cds_hooks.evidence.storage.sent import read_response
 from cds_hooks.evidence.storage.tables import events
 from cds_hooks.people.pages.explain.recorded_decision import read_basis
 from cds_hooks.people.pages.gate import EVENT
@@ -186,9 +187,8 @@ def rows_of(decisions: Iterable[Decision]) -> tuple[Row, ...]:
 
 def _texts_and_sign(decision: Decision) -> tuple[tuple[str, ...], tuple[str, str]]:
     try:
-        if cards := read_cards(decision):
-            cards.sort(key=lambda card: SEVERITY.get(card.indicator, 0), reverse=True)
-            worst = cards[0].indicator if cards[0].indicator in SEVERITY else "info"
+        if cards := sorted(read_response(decision.response).cards, key=lambda card: -SEVERITY[card.indicator]):
+            worst = cards[0].indicator
             return tuple(card.summary for card in cards), (worst, _WORDS[worst])
         reasons = in_words(WhyNot(*silence) for silence in read_basis(decision).silence)
     except msgspec.MsgspecError:

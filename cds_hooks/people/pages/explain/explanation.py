@@ -12,8 +12,9 @@ from cards.compose.model import in_100, is_calibrated, people_shown, strength
 from cards.rules.engine.governance import all_rule_versions
 from cds_hooks.call.hold_back.checks import WITHHELD
 from cds_hooks.call.hold_back.no_card import NoCard, explain_no_card, in_words
-from cds_hooks.evidence.decision_history import DecisionHistory, is_refused, read_cards
+from cds_hooks.evidence.decision_history import DecisionHistory, is_refused
 from cds_hooks.evidence.storage.decision import Decision
+from cds_hooks.evidence.storage.sent import read_response
 from cds_hooks.people.pages.explain.recorded_decision import (
     AGE,
     SEX,
@@ -288,7 +289,7 @@ def explain(
     basis = read_basis(decision)
     silences = in_words(WhyNot(*silence) for silence in basis.silence)
     cards = sorted(
-        (readable_card(card, evidence_of) for card in read_cards(decision)),
+        (readable_card(card, evidence_of) for card in read_response(decision.response).cards),
         key=lambda card: SEVERITY[card.indicator],
         reverse=True,
     )

@@ -12,11 +12,12 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
+from cards.card import Source
 from cards.compose.model import WHY
-from cards.extension import EXTENSION_KEY, CardExtension, Fact, FindingReference
+from cards.extension import Fact, FindingReference
 from cards.rules.language.rule import Evidence
-from cds_hooks.evidence.decision_history import Card, CardSource
 from cds_hooks.evidence.storage.decision import Decision
+from cds_hooks.evidence.storage.sent import SentCard
 from cds_hooks.people.web.markdown import is_web_address, render_markdown
 from cds_hooks.people.web.numbers import date_of, format_age, format_quantity, format_unit, format_value, words_of
 from fhir.mapping.features.catalog import FEATURES
@@ -142,7 +143,7 @@ class FactRow(Struct, frozen=True):
     name: str = ""
 
 
-class ReadableCard(Card, frozen=True):
+class ReadableCard(SentCard, frozen=True):
     """One card to read, with what it rests on.
 
     `detail` and `reasons` are markup; `reasons` is what the detail says from "Why:" on, "" where it does not say it.
@@ -156,20 +157,20 @@ class ReadableCard(Card, frozen=True):
     reasons: str = ""
 
 
-def readable_card(card: Card, evidence_of: EvidenceOf) -> ReadableCard:
-    """Return the card to read; only http(s) addresses stay links. msgspec.ValidationError for an extension not ours."""
-    ours = msgspec.convert(card.extension.get(EXTENSION_KEY, {}), CardExtension)
+def readable_card(card: SentCard, evidence_of: EvidenceOf) -> ReadableCard:
+    """Return the card to read; only http(s) addresses stay links."""
+    ours = card.own_extension
     documents = (document for finding in ours.findings for document in evidence_of(finding.rule))
-    opening, why, reasons = (card.detail or "").partition(f"\n\n{WHY}")
+    opening, why, reasons = card.detail.partition(f"\n\n{WHY}")
     return ReadableCard(
         uuid=card.uuid,
-        indicator=card.indicator if card.indicator in ("info", "warning", "critical") else "info",
+        indicator=card.indicator,
         summary=card.summary,
         detail=render_markdown(opening),
-        source=card.source if is_web_address(card.source.url) else CardSource(card.source.label),
+        source=card.source if is_web_address(card.source.url) else Source(label=card.source.label),
         suggestions=card.suggestions,
-        override_reasons=[reason for reason in card.override_reasons if reason.display],
-        links=[link for link in card.links if is_web_address(link.url) and link.type == "absolute"],
+        override_reasons=tuple(reason for reason in card.override_reasons if reason.display),
+        links=tuple(link for link in card.links if is_web_address(link.url) and link.type == "absolute"),
         findings=ours.findings,
         facts=tuple(_fact_row(fact) for fact in ours.facts),
         evidence=tuple(dict.fromkeys(documents)),

@@ -25,7 +25,7 @@ from cards.extension import EXTENSION_KEY
 from cds_hooks.call.hold_back.no_card import NoCard, explain_no_card
 from cds_hooks.call.protocol.body import is_nested_deeper
 from cds_hooks.call.stages import SENT_AS_TRIAL
-from cds_hooks.evidence.decision_history import Card, Reason
+from cds_hooks.evidence.storage.sent import SentCard
 from cds_hooks.people.pages.explain.explanation import SCOPE
 from cds_hooks.people.pages.explain.recorded_decision import ReadableCard, readable_card
 from cds_hooks.people.pages.tester.orders import Orderable, compose, follow, search_orderables
@@ -52,7 +52,7 @@ class _Ours(Struct):
 class _Answered(Struct):
     """An answer with cards."""
 
-    cards: list[Card]
+    cards: list[SentCard]
     extension: dict[str, Any] = {}
 
 
@@ -426,10 +426,11 @@ class Bench:
                 self._lead_to_orders()
                 words = f"Accepted {chosen.label}"
             else:
-                reason = card.override_reasons[int(choice)] if choice else Reason()
-                coding = {name: text for name, text in msgspec.to_builtins(reason).items() if text}
-                did = {"outcome": "overridden"} | ({"overrideReason": {"reason": coding}} if coding else {})
-                words = f"Overridden {reason.display}" if choice else "Dismissed"
+                did, words = {"outcome": "overridden"}, "Dismissed"
+                if choice:
+                    reason = card.override_reasons[int(choice)]
+                    did["overrideReason"] = {"reason": msgspec.to_builtins(reason)}
+                    words = f"Overridden {reason.display}"
         except (*_BAD, ValueError) as error:
             raise UnusableForm("This card is not on the page any more; send the call again.") from error
         exchange.outcomes[int(at)] = words

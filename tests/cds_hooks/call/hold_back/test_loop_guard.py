@@ -5,15 +5,17 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 from msgspec import convert, structs, to_builtins
 
 from cards.card import Action, Card, Indicator, Source, Suggestion
 from cards.extension import EXTENSION_KEY, CardExtension, Fact, FindingReference
 from cds_hooks.call.hold_back.checks import LOOP_GUARD
-from cds_hooks.call.hold_back.sent_cards import Caller, SentCard, answer_event
+from cds_hooks.call.hold_back.sent_cards import Caller, answer_event
 from cds_hooks.evidence.replay import Replayer, open_site
 from cds_hooks.evidence.storage.content import read_content_keys, use_content_keys
 from cds_hooks.evidence.storage.queries import list_decisions
+from cds_hooks.evidence.storage.sent import SentCard
 from cds_hooks.settings import Settings
 from tests.cds_hooks.call.hold_back.restraint_calls import (
     CRITICAL,
@@ -42,9 +44,10 @@ async def _accept(calls: httpx.AsyncClient, card: dict[str, Any], suggestion: in
     return actions
 
 
-async def test_a_client_that_accepts_and_calls_again_gets_the_same_advice_once(tmp_path: Path) -> None:
+@pytest.mark.parametrize("version", ["1.1", "2.0"])
+async def test_a_client_that_accepts_and_calls_again_gets_the_same_advice_once(tmp_path: Path, version: str) -> None:
     """The alert loop: accepting changes nothing that the rule looks at, and each acceptance calls the hook again."""
-    async with app_client(tmp_path, as_of=NOW) as calls:
+    async with app_client(tmp_path, as_of=NOW, protocol_version=version) as calls:
         shown = 0
         for _ in range(5):
             answered = await sign(calls, WARNINGS[0])
