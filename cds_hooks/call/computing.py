@@ -2,8 +2,8 @@
 
 A short call is computed on the event loop. What takes longer there than its size promised (a chart of 100 KB can hold
 texts that take seconds to read) is stopped and computed again beside the loop, after the third time that client's next
-calls too. Where several clients have calls under way they take turns: one call each, however many each has sent. A
-large call would stop the loop for too long, so it is computed on a thread beside it, one call of each client at a time.
+calls too. Calls take turns: one in each turn of the loop, and one of each client, however many each has sent. A large
+call would stop the loop for too long, so it is computed on a thread beside it, one call of each client at a time.
 Where several clients call, middling ones are computed there as well: a call comes back to the loop four times (body,
 token, turn, record), and each time it would wait for one of the other client's. Threads of Python share one
 interpreter, so this makes nothing faster: it lets the loop answer small calls in between.
@@ -70,7 +70,7 @@ class Computing:
         """How many calls each client has under way; of a client without one nothing is kept."""
         self._slow: dict[str, tuple[int, float]] = {}
         """How often lately a call of a client took too long, and when the last one did; one entry for each client."""
-        self._turns = _Turns()
+        self.turns = Turns()
         self._large: dict[str, asyncio.Lock] = {}
         self._gate: asyncio.Event | None = None
         """Is there while something is changed between calls; those that come meanwhile wait for it."""
@@ -133,15 +133,6 @@ class Computing:
         """Whether calls of the client took too long on the loop a short time ago."""
         times, last = self._slow.get(client, (0, -inf))
         return times >= _SLOW_TIMES and self._clock() - last < _SLOW_CLIENT_SECONDS
-
-    async def wait_for_turn(self, client: str) -> None:
-        """Return when a small call of this client may go on: at once where no other call is under way.
-
-        One call goes on in each turn of the loop, so that between two of them the loop answers probes and reads what
-        came in, however many calls a client sends at once.
-        """
-        if len(self._under_way) > 1 or self._under_way.get(client, 0) > 1:
-            await self._turns.wait(client)
 
     async def compute_beside_the_loop(self, client: str, work: Callable[[], _Result]) -> _Result:
         """Return what the work returns, which is computed on a thread, one of each client at a time.
@@ -256,7 +247,7 @@ class CallUnderWay:
 
     async def _take_turn(self) -> None:
         if not self._has_turn:
-            await self._computing.wait_for_turn(self._client)
+            await self._computing.turns.wait(self._client)
             refuse_late(self._begun)
             self._has_turn = True
 
@@ -276,8 +267,13 @@ def _release(turn: asyncio.Lock, ended: "asyncio.Future[Any]") -> None:
         ended.exception()  # whoever waited may have gone; asyncio would report that nobody looked
 
 
-class _Turns:
-    """Lets one waiting call go on in each turn of the event loop, the clients one after the other."""
+class Turns:
+    """Lets one small call go on in each turn of the event loop, the clients one after the other.
+
+    Between two calls the loop takes new connections, reads what came and answers probes, however many calls a client
+    has sent at once. With all that arrived computed in one turn, a burst of twice the capacity made everybody wait for
+    2 s in the kernel's queue (`python -m benchmarks.burst`).
+    """
 
     def __init__(self) -> None:
         self._waiting: dict[str, deque[asyncio.Future[None]]] = {}
@@ -285,13 +281,14 @@ class _Turns:
         self._is_running = False
 
     async def wait(self, client: str) -> None:
-        """Return when it is this call's turn."""
+        """Return when it is this call's turn: at once where no call had this turn of the loop."""
         loop = asyncio.get_running_loop()
-        turn = loop.create_future()
-        self._waiting.setdefault(client, deque()).append(turn)
         if not self._is_running:
             self._is_running = True
             loop.call_soon(self._next, loop)
+            return
+        turn = loop.create_future()
+        self._waiting.setdefault(client, deque()).append(turn)
         await turn
 
     def _next(self, loop: asyncio.AbstractEventLoop) -> None:

@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Callable
 from contextlib import closing
 from datetime import datetime
+from itertools import pairwise
 from math import inf
 from pathlib import Path
 from time import monotonic
@@ -35,12 +36,22 @@ async def _call(computing: Computing, client: str, work: Work, *, is_large: bool
         return await turn.compute(work)
 
 
-async def test_the_small_calls_of_clients_take_turns_however_many_each_has_sent() -> None:
+async def test_one_small_call_goes_on_in_each_turn_of_the_loop_and_clients_take_turns_however_many_each_sent() -> None:
     computing, log = Computing(60), list[str]()
-    async with CallUnderWay(computing, "b"):  # b's call has come, and its body is being read
-        calls = [_call(computing, "a", _work(f"a{n}", log)) for n in range(4)]
-        await asyncio.gather(*calls, *(_call(computing, "b", _work(f"b{n}", log)) for n in range(2)))
-    assert log == ["a0", "b0", "a1", "b1", "a2", "a3"]
+
+    async def probe() -> None:
+        while len(log) < 11:
+            log.append("probe")  # is answered between any two calls
+            await asyncio.sleep(0)
+
+    calls = [
+        _call(computing, client, _work(f"{client}{n}", log))
+        for client, many in (("a", 4), ("b", 2))
+        for n in range(many)
+    ]
+    await asyncio.gather(*calls, probe())
+    assert [name for name in log if name != "probe"] == ["a0", "a1", "b0", "a2", "b1", "a3"]
+    assert all("probe" in pair for pair in pairwise(log))
 
 
 async def test_a_call_whose_time_is_over_ends_with_an_error_for_its_caller() -> None:
