@@ -152,6 +152,7 @@ def _input_evidence(subject: Subject, spec: Any, cohort: Any, is_of_record: bool
         unnamed=unnamed,
         undated=undated_shares(cohort.rows, cohort.features),
         is_of_record=is_of_record,
+        limits=spec.leak_limits,
     )
 
 

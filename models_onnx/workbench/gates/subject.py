@@ -16,6 +16,7 @@ from models_onnx.artifact.keys import Keys
 from models_onnx.artifact.manifest import Manifest, ModelInput
 from models_onnx.errors import ManifestRefused, UnsafeModel
 from models_onnx.serving.runtime import RUN_ERRORS, run_in_parts, session_of
+from models_onnx.spec.cohort import OUR_LIMITS, LeakLimits
 
 if TYPE_CHECKING:
     from models_onnx.workbench.training.data.leaks import Loss
@@ -198,6 +199,7 @@ class InputEvidence:
     """The share of the rows of a table from charts in which a call would have read an input otherwise."""
     is_of_record: bool = False
     """Whether the rows are calls of the record, whose inputs were written down before the outcome."""
+    limits: LeakLimits = OUR_LIMITS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,7 +3,7 @@
 import hashlib
 import zlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from sysconfig import get_paths
@@ -49,6 +49,8 @@ class Cohort:
     rows: pd.DataFrame
     table_rows: int
     left_out: tuple[CohortStep, ...]
+    outcomes_left_out: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    """How many rows each exclusion left out without and with the outcome; of a follow-up nothing."""
 
     def __len__(self) -> int:
         return len(self.fold)
@@ -166,7 +168,7 @@ def build_cohort(spec: ModelSpec, table: pd.DataFrame) -> Cohort:
     if leaks := inputs_from_forbidden_columns(spec, table):
         columns = ", ".join(name for name in spec.never_inputs if name in table.columns)
         raise TrainingRefused(f"{spec.id}: {', '.join(leaks)} is read from a column that no input may be ({columns})")
-    rows, left_out = table, []
+    rows, left_out, outcomes = table, [], {}
     for exclusion in spec.exclusions:
         subject = f"the exclusion {exclusion.reason!r}"
         answers = one_for_each_row(spec, subject, exclusion.leaves_out, rows)
@@ -176,6 +178,7 @@ def build_cohort(spec: ModelSpec, table: pd.DataFrame) -> Cohort:
             )
         out = np.asarray(answers, dtype=bool)
         left_out.append(CohortStep(exclusion.reason, exclusion.words, int(out.sum())))
+        outcomes[exclusion.reason] = _outcomes(spec, rows[out])
         rows = rows[~out]
     if rows.empty:
         raise TrainingRefused(f"{spec.table} has no row that the exclusions leave; there were {len(table)}")
@@ -203,7 +206,17 @@ def build_cohort(spec: ModelSpec, table: pd.DataFrame) -> Cohort:
         rows=rows,
         table_rows=len(table),
         left_out=tuple(left_out),
+        outcomes_left_out=outcomes,
     )
+
+
+def _outcomes(spec: ModelSpec, rows: pd.DataFrame) -> tuple[int, int]:
+    """Return how many rows are without and with the outcome, as far as each says it."""
+    outcome = spec.outcome
+    if rows.empty or outcome.follow_up is not None:
+        return 0, 0
+    y = pd.to_numeric(outcome.of(rows) if outcome.of is not None else rows[outcome.column], errors="coerce")
+    return int((y == 0).sum()), int((y == 1).sum())
 
 
 def inputs_of(spec: ModelSpec, rows: pd.DataFrame) -> NDArray[np.float64]:
@@ -332,6 +345,10 @@ def one_for_each_row(
             f"{spec.id}: {subject} reads the column {absent}, which {spec.table} does not have"
         ) from absent
     except Exception as problem:
+        # pandas gives a column under its name too: table.age
+        if isinstance(problem, AttributeError) and isinstance(problem.obj, pd.DataFrame):
+            text = f"{spec.id}: {subject} reads the column {problem.name!r}, which {spec.table} does not have"
+            raise AbsentColumn(text) from problem
         raise TrainingRefused(f"{spec.id}: the function of {subject} ended with {_words(problem)}") from problem
     if isinstance(values, list | np.ndarray | pd.Index) and len(values) == len(rows) and np.ndim(values) == 1:
         values = pd.Series(values, index=rows.index)

@@ -22,7 +22,7 @@ from sklearn.preprocessing import StandardScaler
 
 from fhir.mapping.features.catalog import FEATURES
 from fhir.mapping.features.patient import Age
-from models_onnx.spec import ModelSpec
+from models_onnx.spec import OUR_LIMITS, ModelSpec
 from models_onnx.workbench.metrics import Ranked, auroc
 from models_onnx.workbench.training.data.cohort import Cohort, input_column
 from models_onnx.workbench.training.data.reads import Reads, read_by
@@ -41,6 +41,7 @@ LEAK_SHUFFLED = 0.15
 LEAK_FITTED_AGAIN = 0.05
 # So many rows tell it: of an input among hundreds, or of groups, each row is asked for a thousand times.
 _SHUFFLED = 4000
+_IN_ORDER = 20_000
 # An honest marker that nothing else stands for loses as much (0.19 and 0.13 with an AUROC of 0.77 alone) as an outcome
 # of which a quarter is wrong, so that does not accuse alone: the time or the values must speak for a leak.
 _TAIL, _DECIMALS = 0.05, 3
@@ -55,11 +56,6 @@ AFTER_INDEX = frozenset({"followed_days", "event"})
 _GROUP, _LEAST_RATES, _UNCERTAIN, _OF_CHANCE, _TIMES, _EXACT = 4, 6, 12, 0.5, 400, 0.05**2
 _LEAST_PURE, _PURE = 30, 0.75
 _WHOLE, _LEAST_COUNT, _FITTING, _HARDLY = 1e-9, 4, 0.9, np.log(1e-9)
-# One cut with 99 in 100 of those with the outcome on one side and 95 of the others: a measurement that did so would
-# have an AUROC of 0.997.
-_SPLIT = 0.94
-# Dates after the index: a booked visit is known before, and who needs it sooner gets it sooner.
-_LATE_TELLS = 0.65
 CLEARED = "leave it out, or read it as it stood at the moment of the prediction"
 """What clears an input of the charge that it knows the outcome."""
 # Whether a value is there: a cause of death reaches 0.85, what was not asked of the very ill 0.62 (SUPPORT2).
@@ -111,20 +107,22 @@ def leaks_in_table(spec: ModelSpec, cohort: Cohort, reads: Reads) -> tuple[str, 
         for column, read in reads.inputs.items()
         if column in reads.outcome
     ]
-    leaks += _read_after_index(cohort, reads)
+    leaks += _read_after_index(spec, cohort, reads)
     leaks += _read_by_name_or_order(spec, reads)
-    leaks += _telling_columns(reads, cohort)
+    leaks += _running_rates(spec, cohort)
+    leaks += _telling_columns(spec, reads, cohort)
     leaks += _chosen_by_outcome(spec, reads)
+    leaks += _left_out_with_outcome(cohort)
     # who is in two folds under another name is predicted by a model that saw them
-    count = copied_rows(cohort.content(), cohort.patient)
+    count = max(copied_rows(content, cohort.patient) for content in (cohort.content(), _table_content(spec, cohort)))
     if count > max(FEW, MANY * len(cohort)):
         leaks.append(f"{count:,} rows repeat one of another patient under another name: nobody counts twice")
     return tuple(leaks)
 
 
-def _telling_columns(reads: Reads, cohort: Cohort) -> Iterator[str]:
+def _telling_columns(spec: ModelSpec, reads: Reads, cohort: Cohort) -> Iterator[str]:
     """Yield a sentence for each column behind an input, and for each input, that tells the outcome as none should."""
-    inputs, outcome = reads.inputs, reads.outcome
+    inputs, outcome, cut = reads.inputs, reads.outcome, spec.leak_limits.one_cut
     is_followed = cohort.weight > 0
     y = cohort.y[is_followed]
     if len(set(y.tolist())) < 2:
@@ -133,19 +131,19 @@ def _telling_columns(reads: Reads, cohort: Cohort) -> Iterator[str]:
     for column, names in inputs.items():
         if column not in outcome and column in cohort.rows:
             values = cohort.rows[column][is_followed]
-            sentence = _told_by(_as_numbers(values, y), y, pd.api.types.is_numeric_dtype(values))
+            sentence = _told_by(_as_numbers(values, y), y, cut, pd.api.types.is_numeric_dtype(values))
             if sentence is not None:
                 explained.update(names)
                 yield _of_inputs(f"{', '.join(names)} is read from {column}, which ", sentence, tuple(names))
     for position, name in enumerate(cohort.features):
         x = cohort.X[is_followed, position]
-        if name not in explained and (sentence := _told_by(x, y, True)) is not None:
+        if name not in explained and (sentence := _told_by(x, y, cut)) is not None:
             yield _of_inputs(f"{name} ", sentence, (name,))
 
 
-def _told_by(x: Array, y: Events, is_number: bool) -> str | None:
+def _told_by(x: Array, y: Events, cut: float, is_number: bool = True) -> str | None:
     """Return how a column tells the outcome; a Suspicion where it may do so by right."""
-    if is_outcome(x, y):
+    if is_outcome(x, y, cut):
         return "is the outcome under another name: its values part the rows with it from those without"
     if is_number and _encodes_outcome(x, y):
         return "is the rate of the outcome in groups of these same rows (a target encoding in sample)"
@@ -158,13 +156,13 @@ def _of_inputs(beginning: str, sentence: str, inputs: tuple[str, ...]) -> str:
     return Suspicion(whole, inputs) if isinstance(sentence, Suspicion) else whole
 
 
-def is_outcome(x: Array, y: Events) -> bool:
+def is_outcome(x: Array, y: Events, cut: float = OUR_LIMITS.one_cut) -> bool:
     """Return whether each value of a column has only rows with the outcome, or only rows without: it is made of it.
 
     So has one that parts both by one cut, such as the days until the event or the end of the follow-up. So are nearly
     all values of a rate without the row itself, which by their size tell little: a strong marker's do.
     """
-    if min(np.bincount(y, minlength=2)) >= _LEAST_PURE and _best_cut(x, y) >= _SPLIT:
+    if min(np.bincount(y, minlength=2)) >= _LEAST_PURE and _best_cut(x, y) >= cut:
         return True
     _, codes, count = np.unique(x, return_inverse=True, return_counts=True, equal_nan=True)
     events = np.bincount(codes, weights=y)
@@ -235,7 +233,7 @@ def _from_steady(values: Array, rates: Array, count: Events, rises: bool) -> tup
     return float((count * (rates - steady) ** 2 / np.maximum(steady * (1 - steady), 1 / count)).sum()), steady
 
 
-def _read_after_index(cohort: Cohort, reads: Reads) -> Iterator[str]:
+def _read_after_index(spec: ModelSpec, cohort: Cohort, reads: Reads) -> Iterator[str]:
     """Inputs that are read from what `cds-hooks data` writes after the index, or from dates after it.
 
     A date after the index that tells little of the outcome may have been booked: that is a question.
@@ -253,18 +251,16 @@ def _read_after_index(cohort: Cohort, reads: Reads) -> Iterator[str]:
             day = pd.to_datetime(cohort.rows[column], errors="coerce", format="ISO8601", utc=True)
             if late := int((day.dt.floor("D") > index).sum()):
                 sentence = f"{', '.join(names)} is read from {column}, which in {late:,} rows is a day after the index"
-                yield (
-                    sentence
-                    if _tells_late(day - index, cohort)
-                    else Suspicion(f"{sentence}: was it booked before?", tuple(names))
-                )
+                tells, limit = _told_late(day - index, cohort), spec.leak_limits.day_after_index
+                told = f"{sentence} and tells the outcome (AUROC {tells:.2f}; limit {limit:g})"
+                yield (told if tells >= limit else Suspicion(f"{sentence}: was it booked before?", tuple(names)))
 
 
-def _tells_late(after: pd.Series, cohort: Cohort) -> bool:
-    """Return whether days after the index, or whether there is one, tell the outcome more than a booking would."""
+def _told_late(after: pd.Series, cohort: Cohort) -> float:
+    """Return how well days after the index, or whether there is one, tell the outcome."""
     days = after.dt.total_seconds().to_numpy(dtype=np.float64)[cohort.weight > 0]
     y = cohort.y[cohort.weight > 0]
-    return max(separates(days, y), separates(np.isnan(days).astype(np.float64), y)) >= _LATE_TELLS
+    return max(separates(days, y), separates(np.isnan(days).astype(np.float64), y))
 
 
 def _is_copy(rows: pd.DataFrame, column: str, original: str) -> bool:
@@ -385,6 +381,38 @@ def _chosen_by_outcome(spec: ModelSpec, reads: Reads) -> Iterator[str]:
                 f"the exclusion {exclusion.reason!r} chooses people by {', '.join(sorted(read))}, from which the "
                 "outcome is read"
             )
+
+
+def _left_out_with_outcome(cohort: Cohort) -> Iterator[str]:
+    """Exclusions that leave out hardly anybody without the outcome; so do those of people who had it already."""
+    rest, events = np.bincount(cohort.y[cohort.weight > 0], minlength=2)
+    for reason, (without, with_outcome) in cohort.outcomes_left_out.items():
+        share = (with_outcome + 0.5) / (without + with_outcome + 1)
+        is_apart = share >= _CERTAIN and share / (1 - share) >= _TIMES_THE_ODDS * events / max(rest, 1)
+        if without + with_outcome >= _CELL and is_apart:
+            yield Suspicion(
+                f"the exclusion {reason!r} leaves out {without + with_outcome:,} rows, of which {with_outcome:,} have "
+                "the outcome: it may choose people by what happened to them",
+                (reason,),
+            )
+
+
+def _running_rates(spec: ModelSpec, cohort: Cohort) -> Iterator[str]:
+    """Inputs that rise from row to row of a group where the row has the outcome, and else fall.
+
+    So does the rate of the rows so far with the row itself. By its values alone it looks like one that was known.
+    """
+    for column in cohort.rows.columns.difference([spec.fold_column, spec.key]):
+        codes, groups = pd.factorize(cohort.rows[column])
+        if min(codes) < 0 or not 2 <= len(groups) <= len(codes) / _GROUP:
+            continue
+        order = np.argsort(codes, kind="stable")[:_IN_ORDER]
+        is_next = np.diff(codes[order]) == 0
+        y, rises = cohort.y[order][1:][is_next], np.diff(cohort.X[order], axis=0)[is_next] > 0
+        if min(np.bincount(y, minlength=2)) >= _LEAST_PURE:
+            for name, with_it, without in zip(cohort.features, rises[y == 1].T, rises[y == 0].T, strict=True):
+                if with_it.mean() - without.mean() >= spec.leak_limits.one_cut:
+                    yield f"{name} is a running rate of the outcome by {column}, in which each row itself is counted"
 
 
 def alone(cohort: Cohort) -> dict[str, float]:
@@ -538,6 +566,17 @@ def separates(column: Array, y: NDArray[np.int64]) -> float:
 
 def _auroc(score: Array, y: NDArray[np.int64]) -> float:
     return float(auroc(Ranked.of(score, np.asarray(y, dtype=np.int64)), np.ones((1, len(y))))[0])
+
+
+def _table_content(spec: ModelSpec, cohort: Cohort) -> pd.DataFrame:
+    """Return the columns of a table that tell of people: without doubles, names of a row, and texts such as an id."""
+    different: dict[bytes, pd.Series] = {}
+    for name in cohort.rows.columns.difference([spec.fold_column, spec.patient_column, spec.key]):
+        codes, values = pd.factorize(cohort.rows[name])
+        is_number = pd.api.types.is_float_dtype(cohort.rows[name])
+        if is_number or len(values) < _NAMES * len(codes):
+            different.setdefault(codes.tobytes(), pd.Series(codes))
+    return pd.DataFrame(dict(enumerate(different.values())))
 
 
 # With fewer columns a half is one or two answers, in which people are alike by chance.

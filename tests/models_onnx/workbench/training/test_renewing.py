@@ -15,9 +15,10 @@ from typer.testing import CliRunner
 from cds_hooks.call.trusted_models import own_keys
 from cds_hooks.settings import Settings
 from cds_hooks.tools.commands.model.main import app
+from models_onnx.errors import DeclarationError
 from models_onnx.serving.registry import load_model
 from models_onnx.serving.runtime import Model
-from models_onnx.spec import CohortExclusion, ModelSpec
+from models_onnx.spec import CohortExclusion, LeakLimits, ModelSpec
 from models_onnx.workbench.gates.evidence import traced_groups
 from models_onnx.workbench.metrics import logit, sigmoid
 from models_onnx.workbench.release.documentation import model_page
@@ -226,6 +227,28 @@ def test_what_is_made_of_the_outcome_is_shown_and_a_date_that_may_be_booked_is_a
         said = [leak for leak in leaks(bad, table) if leak.startswith(f"mcv_fl is read from {column}")]
         assert said, column
         assert all(isinstance(leak, Suspicion) for leak in said) is is_question, said
+
+
+def test_a_running_rate_of_its_group_is_a_leak_and_a_place_in_the_group_is_none(rows: pd.DataFrame) -> None:
+    cohort = build_cohort(INVENTED, rows)
+    table = cohort.rows.assign(ward=np.arange(len(cohort)) % 40, died=cohort.y)
+    ward = table.groupby("ward")
+    table = table.assign(nth=ward.cumcount() % 9, rate=(ward["died"].cumsum() + 0.2) / (ward.cumcount() + 2))
+    for column, is_leak in {"nth": False, "rate": True}.items():
+        bad = reading(mcv_fl=lambda each, name=column: 85.0 + each[name])
+        assert any("running rate of the outcome by ward" in said for said in leaks(bad, table)) is is_leak, column
+
+
+def test_limits_that_are_ours_may_be_declared(rows: pd.DataFrame) -> None:
+    stretched = np.where(rows["death_5y"] == 1, 100.0, 80.0) + np.arange(len(rows)) % 21
+    bad = reading(mcv_fl=lambda each: each["told"])
+    for limit, is_shown in ((0.9, True), (1.0, False)):
+        declared = replace(bad, leak_limits=LeakLimits(one_cut=limit))
+        said = [leak for leak in leaks(declared, rows.assign(told=stretched)) if leak.startswith("mcv_fl")]
+        assert said
+        assert any(not isinstance(leak, Suspicion) for leak in said) is is_shown, said
+    with pytest.raises(DeclarationError, match="a limit of leaks"):
+        replace(bad, leak_limits=LeakLimits(one_cut=2.0))
 
 
 def test_an_input_made_from_the_label_separates_nobody_after_the_horizon(rows: pd.DataFrame) -> None:
