@@ -101,11 +101,11 @@ def serving_here(folder: Path, **settings: Any) -> Iterator[str]:
 
     from cds_hooks.server.app import create_app
     from cds_hooks.server.edge import BoundedHttp
-    from cds_hooks.settings import Settings
+    from tests.constants import settings_with
 
     listening = socket.create_server(("127.0.0.1", 0))
     address = f"http://127.0.0.1:{listening.getsockname()[1]}"
-    configured = Settings(database_url=record_in(folder), public_url=address, call_seconds=120, **settings)
+    configured = settings_with(database_url=record_in(folder), public_url=address, call_seconds=120, **settings)
     server = uvicorn.Server(uvicorn.Config(create_app(configured), http=BoundedHttp, ws="none", log_level="critical"))
     thresholds = gc.get_threshold()
     thread = Thread(target=server.run, kwargs={"sockets": [listening]})

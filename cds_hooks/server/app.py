@@ -41,6 +41,7 @@ from cds_hooks.evidence.storage.decision import new_decision_id
 from cds_hooks.people.governance.approvals import ApprovalBook, approvals_of
 from cds_hooks.server.edge import EdgeLimits, connections_within
 from cds_hooks.server.lifespan import Lifespan
+from cds_hooks.server.stores import Stores
 from cds_hooks.settings import Settings, settings
 from cds_hooks.settings.packages import use_packages, use_rules_of_site
 from cds_hooks.telemetry.logs import configure_logs
@@ -82,8 +83,10 @@ def create_app(configured: Settings | None = None) -> ASGIApp:
         new_id=new_decision_id,
     )
     follower = open_follower(configured)
+    stores = Stores(configured, lambda: sealing is not None and sealing.is_failing)
+    components.metrics.stores_out = lambda: stores.out
     events = _events(configured, components, services, trust)
-    lifespan = Lifespan(components, services, approvals, trust, edge, counted, sealing, follower, events)
+    lifespan = Lifespan(components, services, approvals, trust, edge, counted, sealing, follower, events, stores)
     budgets, bodies = CallBudgets(), BodyReader(configured.max_body_bytes, configured.body_seconds)
     intake = ReportIntake(configured, trust, budgets, bodies)
     routes = [

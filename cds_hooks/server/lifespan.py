@@ -30,6 +30,7 @@ from cds_hooks.people.governance.releases import Releases
 from cds_hooks.people.governance.terminology import index_in_force, keep_in_force, use_terminology
 from cds_hooks.server.edge import EdgeLimits
 from cds_hooks.server.memory import settle_memory
+from cds_hooks.server.stores import Stores
 from cds_hooks.settings.checks import Networks
 from cds_hooks.telemetry.logs import log
 from cds_hooks.telemetry.metrics import Metrics, MetricsFolder
@@ -65,6 +66,7 @@ class Lifespan(Struct, frozen=True):
     sealing: "Sealing | None"
     follower: Follower
     events: "Events | None"
+    stores: Stores
 
     @asynccontextmanager
     async def run(self, _: Starlette) -> AsyncIterator[dict[str, object]]:
@@ -105,6 +107,7 @@ class Lifespan(Struct, frozen=True):
         yield partial(_measure_lag, self.components.metrics)
         yield self.counted.keep_writing
         yield self.edge.keep_sweeping
+        yield self.stores.keep_looking
         yield self.components.visits.keep_sweeping
         yield self.follower.keep_following
         yield partial(keep_verifying, self.components.settings, self.follower.views)

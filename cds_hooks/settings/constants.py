@@ -58,6 +58,8 @@ class Constants:
     counts_file: ClassVar[Path | None] = None
     """Where the views of the record are kept; None: beside an SQLite record, else in var. They are made again where
     they are not there (docs/operations/monitoring.md)."""
+    look_seconds: ClassVar[float] = 10
+    """Time between two looks at files and stores that no call asks for (cds_hooks/server/stores.py)."""
     link_hosts: ClassVar[tuple[str, ...]] = ()
     """Hosts that cards may link to in the development profile; none means any."""
     action_selection_behavior: ClassVar[bool] = False

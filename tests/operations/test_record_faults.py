@@ -4,16 +4,19 @@ import asyncio
 import io
 import json
 import os
+import re
 import resource
 import sqlite3
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from datetime import datetime
+from html import unescape
 from pathlib import Path
-from time import monotonic
+from time import monotonic, sleep
 from typing import Any
 
+import httpx
 import pytest
 
 from cds_hooks.call.routes.health import why_not_ready
@@ -21,9 +24,11 @@ from cds_hooks.errors import ReplayStoreFailed
 from cds_hooks.evidence.storage.decision import RecordHealth, RecordUnavailable
 from cds_hooks.evidence.storage.opening import open_decision_log
 from cds_hooks.telemetry.logs import configure_logs
+from models_onnx.artifact.keys import local_signer
 from tests.cds_hooks.calls import PLANNING, client, request_for
 from tests.cds_hooks.evidence.storage.samples import a_decision
-from tests.live import record_in
+from tests.hardening.two_clients import write_site
+from tests.live import record_in, serving_here
 
 
 def lines(stream: io.StringIO) -> list[dict[str, Any]]:
@@ -43,11 +48,83 @@ def _full(folder: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    with closing(sqlite3.connect(folder / "decisions.sqlite3", isolation_level=None)) as other:
+def _locked(folder: Path, name: str = "decisions.sqlite3") -> Iterator[None]:
+    with closing(sqlite3.connect(folder / name, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         yield
         other.execute("ROLLBACK")
+
+
+@contextmanager
+def _away(folder: Path, name: str) -> Iterator[None]:
+    (folder / name).rename(folder / "away")
+    yield
+    (folder / "away").rename(folder / name)
+
+
+@contextmanager
+def _damaged(folder: Path, name: str) -> Iterator[None]:
+    content = (folder / name).read_bytes()
+    (folder / name).write_bytes(content[:-1])
+    yield
+    (folder / name).write_bytes(content)
+
+
+@contextmanager
+def _in_the_way(folder: Path, name: str) -> Iterator[None]:
+    with _away(folder, name):
+        (folder / name).mkdir()
+        yield
+        (folder / name).rmdir()
+
+
+_FAULTS: list[tuple[str, Callable[[Path, str], AbstractContextManager[None]], str]] = [
+    ("CDS_USER_KEYS", _away, "user.txt"),
+    ("CDS_CONTENT_KEYS", _damaged, "content.txt"),
+    ("CDS_SEAL_KEY", _in_the_way, "seal.pem"),
+    ("CDS_TEXT_FILE", _damaged, "text.toml"),
+    ("CDS_OIDC_FILE", _away, "oidc.toml"),
+    ("CDS_MODELS_FOLDER", _damaged, "models/mine/model.onnx"),
+    ("seals", _in_the_way, "seals.ndjson"),
+    ("accounts", _locked, "access.sqlite3"),
+]
+
+
+def test_each_file_and_store_that_no_call_asks_for_fails_in_turn_and_is_told_until_it_is_back(tmp_path: Path) -> None:
+    local_signer(tmp_path / "seal.pem", "record")
+    (tmp_path / "content.txt").write_text("0f" * 32)
+    (tmp_path / "text.toml").write_text("endpoints.ward = {address = 'http://127.0.0.1:9', model = 'm'}\n")
+    provider = 'issuer = "https://id.example"\nclient_id = "cds"\n[roles]\nicu = "viewer"\n'
+    (tmp_path / "oidc.toml").write_text(provider)
+    (tmp_path / "models/mine").mkdir(parents=True)
+    (tmp_path / "models/mine/model.onnx").write_bytes(b"a draft without a manifest is no model yet")
+    names = {"user_keys": "user.txt", "content_keys": "content.txt", "seal_key": "seal.pem", "text_file": "text.toml"}
+    names |= {"oidc_file": "oidc.toml", "models_folder": "models", "seal_file": "seals.ndjson"}
+    files = {name: tmp_path / file for name, file in names.items()}
+    (tmp_path / "seals.ndjson").touch()
+    files["trust_file"], token = write_site(tmp_path, "https://fhir.example")[2], "the operator's own token"
+    looks = {"look_seconds": 0.05, "seal_seconds": 0.05}
+    with (
+        serving_here(tmp_path, **files, **looks, login="accounts", operator_token=token) as address,
+        httpx.Client(base_url=address, timeout=30, headers={"authorization": f"Bearer {token}"}) as calls,
+    ):
+
+        def told() -> list[str]:
+            return re.findall(r'cds_store_out{store="([^"]+)"} 1', calls.get("/metrics").text)
+
+        def until(expected: list[str]) -> None:
+            end = monotonic() + 30
+            while told() != expected and monotonic() < end:
+                sleep(0.05)
+            assert told() == expected
+
+        for store, fault, name in _FAULTS:
+            until([])
+            with fault(tmp_path, name):
+                until([store])
+                (sentence,) = calls.get("/readyz").json()["stores_out"]
+                assert sentence in unescape(calls.get("/ops").text)
+        until([])
 
 
 @pytest.mark.parametrize(("fault", "reason"), [(_full, "disk I/O error"), (_locked, "database is locked")])

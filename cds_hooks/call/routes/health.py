@@ -115,6 +115,9 @@ def health_routes(
         if trust.state is not None and trust.state.problems:
             faults.append("the trust file has mistakes")
             answer["trust_file"] = trust.state.sentence
+        if out := [sentence for _, sentence in components.metrics.stores_out()]:
+            faults.append("a store or a file cannot be used")
+            answer["stores_out"] = out
         if silent := silent_fhir_servers(minutes_of(counted.snapshots().values()), time()):
             faults.append(f"clients whose FHIR server does not answer: {len(silent)}")
         answer = {"status": "; ".join(faults) or "ok", **answer}

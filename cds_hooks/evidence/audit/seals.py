@@ -222,6 +222,8 @@ class Sealing:
         _refuse_missing(self._file, self._command)
         self.failures = 0
         """How often the record could not be sealed, or a seal not be sent, since the process started."""
+        self.is_failing = False
+        """Whether the newest seal was not made, or not sent."""
         self.cut = ""
         """What the record does not hold any more of what was sealed, a sentence; "" where nothing is known."""
         self.sealed_at = self._last_seal()
@@ -256,10 +258,11 @@ class Sealing:
             self._send()
         except _FAILURES as error:
             self.failures += 1
+            self.is_failing = True
             self.cut = str(error) if isinstance(error, RecordCut) else self.cut
             log().error("record not sealed or seal not sent", error_type=type(error).__name__)
             return False
-        self.sealed_at, self.cut = began, ""
+        self.sealed_at, self.cut, self.is_failing = began, "", False
         return True
 
     def _send(self) -> None:

@@ -37,7 +37,10 @@ class MetricsFolder:
         from cds_hooks.telemetry.metrics.page import page_of, workers_of
 
         snapshots = self.snapshots()
-        return page_of(list(snapshots.values()), workers_of(os.getppid(), snapshots) if self._folder else None)
+        workers = workers_of(os.getppid(), snapshots) if self._folder else None
+        if workers:  # what a worker that ended counted stays, what it saw last does not
+            snapshots = {pid: each if pid in workers else each.counts_alone() for pid, each in snapshots.items()}
+        return page_of(list(snapshots.values()), workers)
 
     def snapshots(self) -> dict[int, Snapshot]:
         """Return what each worker counted, by its process id."""

@@ -5,8 +5,10 @@ from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from time import time
+from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from cards.card import Card
 from fhir.mapping.allergies import ALLERGIES_UNREADABLE
@@ -108,6 +110,8 @@ class Snapshot(Struct):
     sealed_at: float = 0.0
     """Epoch seconds until which the record is sealed; 0 where the site seals nothing."""
     models_out: list[str] = []
+    stores_out: list[str] = []
+    """The names of the stores and files that cannot be used."""
     in_force: list[tuple[str, int]] = []
     incidents: list[tuple[str, str, str]] = []
     queues: list[tuple[str, int, float]] = []
@@ -116,6 +120,11 @@ class Snapshot(Struct):
     """The calls of the last hour by the minute, counted since 1970-01-01 UTC."""
     started_at: float = 0.0
     """When the process began to count, epoch seconds."""
+
+    def counts_alone(self) -> "Snapshot":
+        """Return it without what the process saw of the present."""
+        nothing: dict[str, Any] = {"models_out": [], "stores_out": [], "in_force": [], "incidents": [], "queues": []}
+        return replace(self, trust_refused_at=0.0, **nothing)
 
 
 _FEWEST_UNANSWERED = 3
@@ -166,6 +175,8 @@ class Metrics:
         """Epoch seconds until which the record is sealed; None where the site seals nothing."""
         self.record_cut: Callable[[], str] = str
         """What of the record is not there any more although it was sealed; "" where nothing is known."""
+        self.stores_out: Callable[[], Sequence[tuple[str, str]]] = list
+        """The name of each store or file that cannot be used, and what is wrong in a sentence."""
         self.in_force: Callable[[], Sequence[tuple[str, int]]] = list
         """How many rules are approved, rules are not, things are switched off, and approvals wait for a person."""
         self.incidents: Callable[[], Sequence[tuple[str, str, str]]] = list
@@ -190,6 +201,7 @@ class Metrics:
             self.trust_refused_at(),
             self.sealed_at() or 0.0,
             list(self.models_out),
+            [name for name, _ in self.stores_out()],
             list(self.in_force()),
             list(self.incidents()),
             list(self.queues()),

@@ -118,6 +118,10 @@ class _Counted(Collector):
         yield _present(
             "cds_model_out", text, ("model",), ((name,) for snapshot in snapshots for name in snapshot.models_out)
         )
+        text = "1 for each store that cannot be used, each file that is not as it was at the start, and a full disk."
+        yield _present(
+            "cds_store_out", text, ("store",), ((name,) for snapshot in snapshots for name in snapshot.stores_out)
+        )
         text = "1 for each feed and kind of open incident of the interfaces (docs/operations/events.md)."
         labels = ("feed", "kind", "severity")
         yield _present(

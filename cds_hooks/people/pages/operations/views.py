@@ -59,6 +59,7 @@ class _Operations:
         out = [f"The model {row['model']} cannot be served: {row['reason']}." for row in models_out(server.services)]
         if server.trust.state is not None and server.trust.state.problems:
             out.append(server.trust.state.sentence)
+        out += [sentence for _, sentence in server.components.metrics.stores_out()]
         snapshots = server.metrics.snapshots().values()
         # the minutes are those of the server's own clock, also where CDS_AS_OF sets another
         now = state_now(snapshots, "; ".join(not_ready), out, datetime.now(UTC))

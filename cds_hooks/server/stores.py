@@ -1,0 +1,103 @@
+"""Looks at the files and stores that no call asks for, so that a fault of one is told before somebody needs it.
+
+Keys, models, tables and the OpenID provider are read once, at the start. The server goes on with what it read where
+such a file is damaged, changed or gone, and would notice at its next start. Accounts are asked when a person logs in,
+seals are made by the minute, and a disk is full from one call to the next. What is wrong is in `cds_store_out`, which
+an alert reads, at /readyz and on /ops. No path is named: whoever reaches the server reads /readyz.
+"""
+
+import asyncio
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from hashlib import sha256
+from pathlib import Path
+from typing import Final
+
+from cds_hooks.evidence.storage.database import parse_url, sqlite_file
+from cds_hooks.evidence.storage.decision import plain
+from cds_hooks.people.access.store import AccessStore, AccountsUnavailable
+from cds_hooks.settings import Settings
+from fhir.terminology.plain_file import plain_file
+from models_onnx.serving.registry import ARTIFACTS
+
+_READ_AGAIN: Final = frozenset({"trust_file", "terminology"})
+"""Settings whose files are followed while the server runs; their faults are told by what follows them."""
+_SHARE_LEFT: Final = 0.05
+_BYTES_LEFT: Final = 1024**3
+"""A disk with less than this and less than the share is as good as full: at 200 calls a second 1 GB is some minutes."""
+
+
+class Stores:
+    """What one server process was started with, and where it writes."""
+
+    def __init__(self, configured: Settings, seals_fail: Callable[[], bool] = lambda: False) -> None:
+        """Take a digest of each file that was read; `seals_fail` says whether the newest seal was not made or sent."""
+        self._configured = configured
+        self._seals_fail = seals_fail
+        self._started_with = {name: _digest(path) for name, path in _files(configured).items()}
+        self.out: list[tuple[str, str]] = []
+        """The name of each store that cannot be used, and what is wrong in a sentence."""
+
+    async def keep_looking(self) -> None:
+        """Look again and again, until cancelled."""
+        while True:
+            self.out = await asyncio.to_thread(lambda: list(self._look()))
+            await asyncio.sleep(self._configured.look_seconds)
+
+    def _look(self) -> Iterator[tuple[str, str]]:
+        for name, path in _files(self._configured).items():
+            digest = _digest(path)
+            if digest != self._started_with[name]:
+                fault = "cannot be read" if digest is None else "was changed after the start"
+                sentence = f"What {name} names {fault}; the server goes on with what it read, until it is restarted."
+                yield name, sentence
+        if self._seals_fail():
+            yield "seals", "The record is not sealed, or its seals are not sent."
+        if self._configured.login != "none":
+            try:
+                with AccessStore(self._configured.database_url).transaction():  # takes the lock that a login needs
+                    pass
+            except AccountsUnavailable as error:
+                yield "accounts", f"Accounts cannot be used, so nobody can log in: {plain(str(error.__cause__))}."
+        for of, folder in _folders(self._configured).items():
+            try:
+                disk = shutil.disk_usage(folder)
+            except OSError as error:
+                yield "disk", f"The folder of {of} cannot be used: {error.strerror}."
+                continue
+            if disk.free < min(_BYTES_LEFT, _SHARE_LEFT * disk.total):
+                yield "disk", f"The disk of {of} is full or nearly so: {disk.free // 2**20:,} MB are left."
+
+
+def _files(configured: Settings) -> Mapping[str, Path]:
+    """Return the files and folders that are read at the start, by the name of their setting."""
+    named = {
+        f"CDS_{name.upper()}": value
+        for name in type(configured).model_fields
+        if name not in _READ_AGAIN and isinstance(value := getattr(configured, name), Path)
+    }
+    if configured.services is not None and Path(configured.services).is_file():
+        named["CDS_SERVICES"] = Path(configured.services)
+    if configured.record_user != "hashed":
+        named.pop("CDS_USER_KEYS", None)
+    return {**named, "models": ARTIFACTS}
+
+
+def _folders(configured: Settings) -> Mapping[str, Path]:
+    url = parse_url(configured.database_url)
+    is_file = url.get_backend_name() == "sqlite"
+    folders = {"the record": sqlite_file(url).parent} if is_file else {}
+    return folders | ({"the seals": configured.seal_file.parent} if configured.seal_key is not None else {})
+
+
+def _digest(path: Path) -> bytes | None:
+    """Return the hash of the file, or of all files in the folder with their names; None where one cannot be read."""
+    digest = sha256()
+    try:
+        files = sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
+        for file in files:
+            content = plain_file(file).read_bytes()
+            digest.update(b"%d %s " % (len(content), file.relative_to(path).as_posix().encode()) + content)
+    except OSError:
+        return None
+    return digest.digest()
