@@ -53,7 +53,7 @@ def faults_of_case(rule: str, case: Case) -> list[str]:
         return wrong
     faults = _answer_faults(rule, case)
     unknown = [drug for drug in _drugs(case) if not _is_recognised(drug)] if faults else []
-    return [*faults, *(f"no drug is recognised in {drug!r}" for drug in unknown)]
+    return [*faults, *(f"no drug is recognized in {drug!r}" for drug in unknown)]
 
 
 def _form_faults(rule: str, case: Case) -> Iterator[str]:

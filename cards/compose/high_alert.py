@@ -150,7 +150,7 @@ def uncovered_card(findings: Sequence[RuleFinding], uuid: str) -> Card:
     drug_names = list(dict.fromkeys(finding.text.summary for finding in findings))
     verb = "is" if len(drug_names) == 1 else "are"
     is_of_list = any(finding.group for finding in findings)
-    what = "covered by these checks" if is_of_list else "recognised: not checked"
+    what = "covered by these checks" if is_of_list else "recognized: not checked"
     facts = tuple(fact for finding in findings for fact in finding.facts)
     parts = tuple(dict.fromkeys(str(fact.value) for fact in facts))
     finding = Finding(NOT_COVERED, NOT_COVERED, "once", parts=parts)
@@ -168,10 +168,10 @@ def uncovered_card(findings: Sequence[RuleFinding], uuid: str) -> Card:
 def _what_was_checked(medication: MedicationIdentity, high_alert: str | None, *, in_pairs: bool) -> str:
     name = escape(medication.words, 60) or "A drug without a name"
     if not high_alert:
-        return f"{name}: its name is not recognised, so nothing was checked."
+        return f"{name}: its name is not recognized, so nothing was checked."
     single = "single warnings (such as of interactions or pregnancy)"
     checked = f"allergies, duplicates and {single}" if in_pairs else "allergies and duplicates"
     looked = f"only {checked} were checked" if medication.recognised else "nothing was checked"
-    why = "no rule here is about it" if medication.recognised else "its name is not recognised"
+    why = "no rule here is about it" if medication.recognised else "its name is not recognized"
     why = "no rule here is about its use" if in_pairs else why
     return f"{name}: a high-alert medication (ISMP: {high_alert}); {why}, so {looked}."

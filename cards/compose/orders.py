@@ -139,7 +139,7 @@ def _passed_over(draft: DraftOrder, drafted: DraftMedication | None, session: Pa
     name = plain(draft.name)
     if drafted is not None:
         words = drafted.medication.plain_words or "the drafted medication"
-        yield WhyNot(draft.name, "not-recognised", f"Not recognised, so not checked: {words}.")
+        yield WhyNot(draft.name, "not-recognised", f"Not recognized, so not checked: {words}.")
     elif draft.fault is not None:
         fault = plain(draft.fault.replace("`", "").replace("$.", ""), 120)
         yield WhyNot(draft.name, "draft-unreadable", f"{name} cannot be read ({fault}): not checked.")
@@ -156,7 +156,7 @@ def _passed_over(draft: DraftOrder, drafted: DraftMedication | None, session: Pa
     elif isinstance(draft.read, ServiceRequest):
         if is_wanted_study(draft):
             words = plain(draft.read.code.words, 80) if draft.read.code is not None else ""
-            text = "Not recognised as an order of imaging or a test that a rule is about, so not checked"
+            text = "Not recognized as an order of imaging or a test that a rule is about, so not checked"
             yield WhyNot(draft.name, "not-recognised", f"{text}: {words or name}.")
         else:
             text = f"{name} is not to be done (its status or doNotPerform): not checked."
@@ -180,7 +180,7 @@ def _unknown_on_list(session: PatientSession) -> Iterator[WhyNot]:
         more = len(words) - len(names[:_MOST_NAMED])
         listed_names = "; ".join(names[:_MOST_NAMED]) or "a medication without a name"
         also = f" and {more} more" if more and names else ""
-        text = f"On the medication list, not recognised, so nothing was checked against it: {listed_names}{also}."
+        text = f"On the medication list, not recognized, so nothing was checked against it: {listed_names}{also}."
         yield WhyNot("medications", "not-recognised", text)
 
 
@@ -337,11 +337,11 @@ def _order_words(drafted: DraftMedication) -> str:
 
 
 def _charted(findings: Sequence[RuleFinding]) -> list[str]:
-    """Return the facts of the chart behind the findings, each with its date, that no sentence names already."""
+    """Return the facts of the chart behind the findings, each with its date, if no sentence has both already."""
     details = " ".join(finding.text.detail for finding in findings)
     summaries = " ".join(("", *(finding.text.summary for finding in findings)))
     facts = [fact for finding in findings for fact in finding.facts if fact.text and fact.name != "draft"]
-    shown = (fact for fact in _fullest(facts) if fact.is_always_shown or fact.text not in details)
+    shown = (fact for fact in _fullest(facts) if fact.is_always_shown or fact.dated_text(160) not in details)
     return [text for text in dict.fromkeys(fact.dated_text(160) for fact in shown) if f" {text}" not in summaries]
 
 

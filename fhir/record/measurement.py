@@ -342,7 +342,7 @@ def measure(
         name = quoted(other_test)
         return _refuse(analyte, coded, "name-conflict", f"is called {name} beside its code, which is another test")
     if analyte.refused_when_haemolysed and _is_haemolysed(observation):
-        return _refuse(analyte, coded, "haemolysed", "is from a haemolysed sample")
+        return _refuse(analyte, coded, "haemolysed", "is from a hemolyzed sample")
     charted, unit = quantity.value, quantity.code
     conversion = analyte.units.get(unit) if unit else None
     # Nearly every result has a code that is known and says nothing else beside it: the rest is `_converted`'s.

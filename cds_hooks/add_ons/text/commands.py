@@ -31,7 +31,7 @@ def text(
         typer.Argument(metavar="[CHART|NOTE]", exists=True, dir_okay=False, help="A Bundle of one patient, or a note."),
     ] = None,
     question: Annotated[
-        str | None, typer.Option("--ask", metavar="QUESTION", help="Search in place of summarising: what is asked.")
+        str | None, typer.Option("--ask", metavar="QUESTION", help="Search in place of summarizing: what is asked.")
     ] = None,
     on: Annotated[datetime | None, typer.Option("--date", help="The day that is asked about; else today.")] = None,
     month_first: Annotated[

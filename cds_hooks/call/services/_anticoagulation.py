@@ -26,7 +26,7 @@ from fhir.terminology.conditions import condition_groups_of
 # RE-LY (Connolly 2009) left out people with gastrointestinal bleeding within a year: table 5 of PMC3956385.
 _BLEEDING_DAYS: Final = 365.0
 _NEWEST_DAYS: Final = 90.0
-_VERY_LOW: Final = (("hemoglobin", "Haemoglobin", 8.0, "g/dL"), ("platelets", "Platelets", 50.0, "×10³/µL"))
+_VERY_LOW: Final = (("hemoglobin", "Hemoglobin", 8.0, "g/dL"), ("platelets", "Platelets", 50.0, "×10³/µL"))
 """Below these: grade 3 of CTCAE 5.0 (2017), for haemoglobin with 'transfusion indicated'."""
 _STOPPED_DAYS: Final = 365.0
 BY_MOUTH: Final = frozenset({"vka", "doac"})

@@ -143,7 +143,7 @@ def _indication(call: ServiceInput) -> CardText | None:
         disease = fact_of_condition("atherosclerosis", vessels)
         return named("known atherosclerotic disease", disease, talk=TALK_OF_DISEASE)
     if (inherited := find_confirmed(record, "familial_hypercholesterolaemia")) is not None:
-        return named("familial hypercholesterolaemia", fact_of_condition("familial", inherited))
+        return named("familial hypercholesterolemia", fact_of_condition("familial", inherited))
     ldl = record.newest("ldl_cholesterol", _LDL_DAYS)
     if ldl is not None and ldl.value >= _SEVERE_LDL:
         words = f"LDL cholesterol {format_number(ldl.value, [_SEVERE_LDL], 0)} mg/dL ({ldl.time.date})"

@@ -425,7 +425,7 @@ class SmartLaunch:
         fetch = self._fetch_for(client, base)
         document = await fetch(f"{base.url}/.well-known/smart-configuration", None, {})
         if "issuer" not in document or "jwks_uri" not in document:
-            raise FlowFailed("The EHR's SMART configuration has no issuer and jwks_uri, so nobody can be recognised.")
+            raise FlowFailed("The EHR's SMART configuration has no issuer and jwks_uri, so nobody can be recognized.")
         return provider_of(document, client.smart_client_id or "", None), fetch
 
     def _fetch_for(self, client: TrustedClient, base: FhirBase) -> Fetch:

@@ -202,7 +202,7 @@ FEATURES: tuple[Feature, ...] = (
     _has("has_had_stroke_tia", "Stroke or TIA before", _AF, "stroke_tia"),
     _has(
         "has_had_ischaemic_stroke",
-        "Ischaemic stroke, TIA or embolism before",
+        "Ischemic stroke, TIA or embolism before",
         _AF,
         "stroke_ischaemic",
         "arterial_embolism",
@@ -224,7 +224,7 @@ FEATURES: tuple[Feature, ...] = (
     IsPregnant("is_pregnant", "Pregnancy", _EXCLUSION),
     _has("has_cirrhosis", "Cirrhosis", "whom MELD 3.0 is for", "cirrhosis", "liver_severe"),
     _has("has_abnormal_liver", "Cirrhosis or severe liver disease", _AF, "cirrhosis", "liver_severe"),
-    _has("has_bled_or_may", "Major bleeding or anaemia", _AF, "bleeding_major", "anemia"),
+    _has("has_bled_or_may", "Major bleeding or anemia", _AF, "bleeding_major", "anemia"),
     _has("has_alcohol_use", "Alcohol use disorder", _AF, "alcohol_use_current"),
     HasCondition(
         "has_abnormal_kidneys",

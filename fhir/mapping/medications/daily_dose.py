@@ -112,7 +112,7 @@ def daily_dose(order: Order, identity: MedicationIdentity, weight_kg: float | No
     `weight_kg` is needed only where the dose is for each kilogram; without it such a dose is unknown.
     """
     if not identity.recognised:
-        return DailyDose(problem=DoseProblem("the medication is not recognised"))
+        return DailyDose(problem=DoseProblem("the medication is not recognized"))
     if weight_kg is None and (plain := plain_order(order)) is not None:
         return _plain_dose(identity.ingredients, identity.strengths, identity.millilitres, plain)
     return _computed(order, identity, weight_kg)

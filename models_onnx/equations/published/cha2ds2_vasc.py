@@ -70,13 +70,13 @@ EQUATION = Equation(
             bands=(Band("low", "under 2 % a year"), Band("treat", "2 % a year or more", 2)),
             source="2023 ACC/AHA guideline on atrial fibrillation: a yearly risk of 2 % as threshold",
             verified="the threshold from shared/data/equations; 2 points by the rates of Friberg 2012 (2.2 a year)",
-            note="by the rate of ischaemic stroke without treatment: 0.6 at 1 point, 2.2 at 2 points",
+            note="by the rate of ischemic stroke without treatment: 0.6 at 1 point, 2.2 at 2 points",
         ),
     ),
     rates=(
         ObservedRates(
             of={0: 0.2, 1: 0.6, 2: 2.2, 3: 3.2, 4: 4.8, 5: 7.2, 6: 9.7, 7: 11.2, 8: 10.8, 9: 12.2},
-            words="ischaemic strokes in 100 untreated people a year",
+            words="ischemic strokes in 100 untreated people a year",
             source="Friberg L, et al. Eur Heart J 2012;33:1500-1510, doi 10.1093/eurheartj/ehr488",
             verified="search: 0.6 to 12.2 as quoted in the Cambio model; knowledge: 0.2 for 0 points",
             note="8 points below 7 as in the paper (few people); rates of stroke, TIA and embolism together are higher",

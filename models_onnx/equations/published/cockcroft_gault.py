@@ -56,7 +56,7 @@ EQUATION = Equation(
         Exclusion("dialysis", ("on_dialysis",)),
     ),
     cautions=(
-        "Not normalised to body surface: not to be compared with eGFR.",
+        "Not normalized to body surface: not to be compared with eGFR.",
         "Many labels assume it, others eGFR.",
     ),
     reviewed="2026-11-20",

@@ -47,7 +47,7 @@ EQUATION = Equation(
             "bleeding_or_predisposition",
             "Bleeding before, or inclined to it",
             "has_bled_or_may",
-            "major bleeding or anaemia on record",
+            "major bleeding or anemia on record",
         ),
         yes_no("labile_inr", "INR out of control", None, "time in range under 60 %; not read from a chart"),
         yes_no("drugs_antiplatelet_nsaid", "Antiplatelet or NSAID", "takes_antiplatelet_or_nsaid"),

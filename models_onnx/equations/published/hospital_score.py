@@ -65,7 +65,7 @@ EQUATION = Equation(
         "The bands were set on the points of 2013; the paper of 2016 kept them.",
     ),
     reviewed="2026-11-20",
-    reference="a planned stay of under 5 days, haemoglobin 12, sodium 135, at most one stay in the year: 0 points",
+    reference="a planned stay of under 5 days, hemoglobin 12, sodium 135, at most one stay in the year: 0 points",
     items=ITEMS,
     bands=(
         BandTable(

@@ -123,7 +123,7 @@ EQUATION = Equation(
         "KDIGO gives 3 to 5 % for a referral: a site must choose one number; it is not a band with two edges.",
     ),
     reviewed="2026-11-20",
-    reference="the equation's own centre: age 70, 56 in 100 men, eGFR 36, UACR 170 mg/g; North America",
+    reference="the equation's own center: age 70, 56 in 100 men, eGFR 36, UACR 170 mg/g; North America",
     work=work,
     narrower=(NarrowerPopulation(("2y", "5y"), "egfr", 60, "for an eGFR under 60", under=True),),
     bands=(

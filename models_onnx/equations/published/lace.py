@@ -59,8 +59,8 @@ EQUATION = Equation(
             feature="charlson_lace",
             note=(
                 "previous infarction, cerebrovascular, peripheral vascular, diabetes 1 each; heart failure, diabetes "
-                "with organ damage, chronic lung disease, mild liver or kidney disease, any tumour 2; dementia, "
-                "connective tissue disease 3; AIDS, moderate or severe liver or kidney disease 4; metastatic tumour 6"
+                "with organ damage, chronic lung disease, mild liver or kidney disease, any tumor 2; dementia, "
+                "connective tissue disease 3; AIDS, moderate or severe liver or kidney disease 4; metastatic tumor 6"
             ),
         ),
         EquationInput(

@@ -271,7 +271,7 @@ CONDITIONS_OF_DOSES: tuple[Condition, ...] = (
     flag(
         "under_labelled_age",
         lambda context: None if context.age_years is None else labelled_from(context) is not None,
-        "the patient is younger than a row of limits.csv says the drug is labelled from",
+        "the patient is younger than a row of limits.csv says the drug is labeled from",
         frozenset({"age"}),
         lambda context: context.number_facts("age_years"),
     ),

@@ -237,7 +237,7 @@ _RISKS = {
     "opioid_use_disorder": "opioid use disorder",
     "substance_use_disorder": "substance use disorder",
     "overdose": "an earlier overdose",
-    "sleep_apnea": "sleep apnoea",
+    "sleep_apnea": "sleep apnea",
 }
 
 

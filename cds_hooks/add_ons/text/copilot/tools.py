@@ -136,7 +136,7 @@ TOOLS: Final = {
         _tool(
             "search_rules", "Find rules by words of their titles; returns ids, titles and sources.", {"words": "text"}
         ),
-        _tool("summarise_chart", "Summarise a chart in sentences that name the resources they rest on.", _CHART),
+        _tool("summarise_chart", "Summarize a chart in sentences that name the resources they rest on.", _CHART),
         _tool(
             "ask_chart",
             "Search a chart: quote the entries and lines of notes that a question names, or abstain.",

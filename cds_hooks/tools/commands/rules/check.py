@@ -249,7 +249,7 @@ def _sentence(simulation: SimulatedOrders) -> str:
         f"{simulation.orders:,} orders of {simulation.charts} patients: {simulation.with_card} with a card "
         f"({simulation.per_100(simulation.with_card):.1f} per 100; {by_indicator or 'none'}), "
         f"{simulation.not_covered} of them to say that no rule is about a high-alert drug; "
-        f"{simulation.not_recognised} orders were not recognised."
+        f"{simulation.not_recognised} orders were not recognized."
     )
 
 

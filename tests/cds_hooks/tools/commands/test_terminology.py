@@ -43,7 +43,7 @@ def test_the_command_says_what_was_read_and_what_was_not(tmp_path: Path) -> None
 _GROUPS: Final = (
     "Heart failure", "Asthma", "COPD", "Gout", "Dementia", "Delirium", "Epilepsy", "Migraine", "Syncope", "Obesity",
     "Hypertension", "Osteoporosis", "Osteoarthritis", "Rheumatoid arthritis", "Type 1 diabetes", "Type 2 diabetes",
-    "Atrial fibrillation or flutter", "Sleep apnoea", "Parkinson disease", "Myasthenia gravis",
+    "Atrial fibrillation or flutter", "Sleep apnea", "Parkinson disease", "Myasthenia gravis",
 )  # fmt: skip
 _ANALYTES: Final = ("potassium", "Sodium", "creatinine", "alt", "ast", "albumin", "hemoglobin", "glucose", "inr", "tsh")
 _VALUES: Final = {
