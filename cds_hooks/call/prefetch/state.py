@@ -7,6 +7,7 @@ import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence, Set
 from functools import cached_property
 from itertools import chain
+from operator import attrgetter
 from typing import Any, Final, Literal
 
 import msgspec
@@ -606,12 +607,17 @@ def _has_failed(value: Any) -> bool:
     return _is_partly_failed(value) and not any(_resources_of_entry(entry) for entry in value.entry)
 
 
+_response, _resource = attrgetter("response"), attrgetter("resource")
+_TOLD_OF: Final = frozenset({OperationOutcome, Bundle})
+
+
 def _is_partly_failed(bundle: Bundle) -> bool:
     """Whether an entry tells of an error, by itself or in a Bundle inside it (the answer to one request of a batch)."""
+    entries = bundle.entry
+    if not any(map(_response, entries)) and _TOLD_OF.isdisjoint(map(type, map(_resource, entries))):
+        return False
     return any(
-        entry.has_failed or (type(entry.resource) is Bundle and _is_partly_failed(entry.resource))
-        for entry in bundle.entry
-        if entry.response is not None or type(entry.resource) in (OperationOutcome, Bundle)
+        entry.has_failed or (type(entry.resource) is Bundle and _is_partly_failed(entry.resource)) for entry in entries
     )
 
 

@@ -203,7 +203,8 @@ def _judge(context: RuleContext) -> Judged:
     excesses: list[Excess] = []
     is_unknown = False
     for rxcui in context.medication.rxcuis:
-        rows = limits_of_route(rxcui, context.medication)
+        # The limits are chosen by the age: without it nothing is known, unless there are none or any age chooses them.
+        rows = limits_of_route(rxcui, context.medication) if context.age_years is None else []
         if rows and age_for(rows, context) is None:
             is_unknown = True
             continue

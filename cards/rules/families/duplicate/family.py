@@ -50,11 +50,14 @@ def is_other_release(first: MedicationIdentity, second: MedicationIdentity) -> b
 
 def is_other_way(first: MedicationIdentity, second: MedicationIdentity) -> bool:
     """Whether they are given in different ways: on the skin and by mouth, by mouth and injected."""
-    # "Advair" and "Serevent Diskus"
-    inhaled = _sites(first) == _sites(second) == {"lungs"} and _RELIEVERS.isdisjoint(first.rxcuis)
-    if (first.systemic is False) is not (second.systemic is False) and not inhaled:
+    if (first.systemic is False) is not (second.systemic is False) and not _are_both_inhaled(first, second):
         return True
     return first.is_injected is not second.is_injected
+
+
+def _are_both_inhaled(first: MedicationIdentity, second: MedicationIdentity) -> bool:
+    """Whether both are for the lungs ("Advair" and "Serevent Diskus"), and the first is no reliever."""
+    return _RELIEVERS.isdisjoint(first.rxcuis) and _sites(first) == _sites(second) == {"lungs"}
 
 
 def is_topical_and_swallowed(first: MedicationIdentity, second: MedicationIdentity) -> bool:
