@@ -59,6 +59,7 @@ from cds_hooks.evidence.storage.decision import (
     encode_basis,
     encode_inputs,
     encode_models,
+    estimated_by,
     input_digest_of,
     numbered_uuid,
 )
@@ -566,6 +567,7 @@ def _recorded(
         response=response,
         basis=encode_basis(inputs, basis),
         user_id=call.components.users.recorded(call.client.name, user),
+        estimated_by=estimated_by(basis.scores),
         facts=facts,
         chart=chart,
     )

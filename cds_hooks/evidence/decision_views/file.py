@@ -13,12 +13,10 @@ from time import monotonic
 from typing import Any, Final
 
 from msgspec import Struct
-from sqlalchemy import select
 
 from cds_hooks.evidence.storage.database import database_error_reason, parse_url, sqlite_file
 from cds_hooks.evidence.storage.decision import RecordUnavailable
-from cds_hooks.evidence.storage.queries import read_rows
-from cds_hooks.evidence.storage.tables import chain
+from cds_hooks.evidence.storage.queries import has_link
 from cds_hooks.settings import Settings
 
 WAIT_SECONDS: Final = 5.0
@@ -144,10 +142,7 @@ class Views:
             RecordUnavailable: The record or the views cannot be read.
         """
         mark = self.mark()
-        if not mark.sequence:
-            return True
-        rows = read_rows(url, select(chain.c.hash).where(chain.c.sequence == mark.sequence))
-        return bool(rows) and bytes(rows[0].hash) == mark.hash
+        return has_link(url, mark.sequence, mark.hash)
 
 
 def is_damaged(error: sqlite3.Error) -> bool:

@@ -18,11 +18,10 @@ import pyarrow
 from msgspec import Struct
 from sqlalchemy import func, select
 
-from cds_hooks.evidence.storage.decision import RecordUnavailable, is_trial
-from cds_hooks.evidence.storage.outcomes import outcomes_after
-from cds_hooks.evidence.storage.queries import read_rows
+from cds_hooks.evidence.storage.decision import RecordUnavailable, each_scores, is_trial
+from cds_hooks.evidence.storage.queries import has_link, newest_number, read_rows
 from cds_hooks.evidence.storage.sent import read_response
-from cds_hooks.evidence.storage.tables import decisions, feedback, removals
+from cds_hooks.evidence.storage.tables import chain, decisions, feedback, outcomes, removals
 
 _AT_ONCE: Final = 5_000
 _DAY_SECONDS: Final = 86_400.0
@@ -33,11 +32,16 @@ CREATE TABLE facts (sequence BIGINT, kind VARCHAR, name VARCHAR, text VARCHAR, v
 CREATE TABLE answers (sequence BIGINT, decision VARCHAR, received_at TIMESTAMP, client VARCHAR, service VARCHAR,
     card VARCHAR, outcome VARCHAR, reason VARCHAR, seconds DOUBLE);
 CREATE TABLE outcomes (sequence BIGINT, decision VARCHAR, client VARCHAR, kind VARCHAR, subject VARCHAR, value VARCHAR);
-CREATE TABLE removed (sequence BIGINT);
-CREATE TABLE naming (key BLOB);
+CREATE TABLE mark (sequence BIGINT, hash BLOB, removed BIGINT, key BLOB);
 """
 """`facts` has by kind: input (value), age (days), missing (reason), prefetch (state), silence (subject, reason), card
-(uuid and a rule on it), score (model@version, probability), group (race and ethnicity)."""
+(uuid and a rule on it), score (model@version, probability), group (race and ethnicity). `mark` says up to which link of
+the record's chain they were read, the newest removal from it then, and the key of the numbers of patients."""
+_OF_DECISION: Final = [
+    decisions.c[name]
+    for name in ("sequence", "id", "decided_at", "client", "service", "outcome", "patient", "user_id", "hook_instance",
+                 "response", "basis")
+]  # fmt: skip
 
 
 class Basis(Struct):
@@ -84,70 +88,57 @@ class RecordRows:
             RecordUnavailable: The record cannot be read.
         """
         if not self._is_as_read():
-            for table in ("calls", "facts", "answers", "outcomes", "removed", "naming"):
-                self.connection.execute(f"DROP TABLE IF EXISTS {table}")
+            for (table,) in self.connection.execute("SELECT table_name FROM duckdb_tables()").fetchall():
+                self.connection.execute(f'DROP TABLE "{table}"')
             self.connection.execute(TABLES)
-            self.connection.execute("INSERT INTO removed VALUES (?)", (self._newest_removal(),))
-            self.connection.execute("INSERT INTO naming VALUES (?)", (token_bytes(32),))
-        self._read_decisions(progress)
-        self._read_answers()
-        self._read_outcomes()
+            mark = (0, b"", self._newest_removal(), token_bytes(32))
+            self.connection.execute("INSERT INTO mark VALUES (?, ?, ?, ?)", mark)
+        ((after, key),) = self.connection.execute("SELECT sequence, key FROM mark").fetchall()
+        newest = newest_number(self._url)
+        while after < newest:
+            upto = min(after + _AT_ONCE, newest)
+            rows = self._rows(after, upto, key)
+            ((link,),) = read_rows(self._url, select(chain.c.hash).where(chain.c.sequence == upto))
+            # together, so that a run which is ended between them leaves nothing that the next one adds again
+            self.connection.begin()
+            for table, of_table in rows.items():
+                self._insert(table, of_table)
+            self.connection.execute("UPDATE mark SET sequence = ?, hash = ?", (upto, link))
+            self.connection.commit()
+            after = upto
+            progress(after)
 
     def _is_as_read(self) -> bool:
-        """Whether the newest row that was read is still that of the record, and nothing was taken out since."""
-        if not self.connection.execute("SELECT 1 FROM duckdb_tables() WHERE table_name = 'naming'").fetchone():
+        """Whether the record is the one that was read, and nothing was taken out of it since."""
+        if not self.connection.execute("SELECT 1 FROM duckdb_tables() WHERE table_name = 'mark'").fetchone():
             return False
-        if self._one("SELECT max(sequence) FROM removed") != self._newest_removal():
-            return False
-        last = self.connection.execute("SELECT sequence, id FROM calls ORDER BY sequence DESC LIMIT 1").fetchone()
-        if last is None:
-            return True
-        same = read_rows(self._url, select(decisions.c.id).where(decisions.c.sequence == last[0]))
-        return bool(same) and same[0].id == last[1]
+        ((sequence, link, removed),) = self.connection.execute("SELECT sequence, hash, removed FROM mark").fetchall()
+        return bool(removed == self._newest_removal() and has_link(self._url, sequence, link))
 
     def _newest_removal(self) -> int:
         return int(read_rows(self._url, select(func.max(removals.c.sequence)))[0][0] or 0)
 
-    def _one(self, query: str) -> int:
-        row = self.connection.execute(query).fetchone()
-        return int(row[0] or 0) if row else 0
-
-    def _read_decisions(self, progress: Callable[[int], None]) -> None:
-        after, count = self._one("SELECT max(sequence) FROM calls"), 0
-        d = decisions.c
-        columns = (d.sequence, d.id, d.decided_at, d.client, d.service, d.outcome, d.patient, d.user_id,
-                   d.hook_instance, d.response, d.basis)  # fmt: skip
-        ((key,),) = self.connection.execute("SELECT key FROM naming").fetchall()
-        query = select(*columns).order_by(d.sequence).limit(_AT_ONCE)
-        while rows := read_rows(self._url, query.where(d.sequence > after)):
-            calls, facts = list[tuple[Any, ...]](), list[tuple[Any, ...]]()
-            for row in rows:
-                if not is_trial(row.client):
-                    call, of_call = _rows_of(row, key)
-                    calls.append(call)
-                    facts += ((row.sequence, *fact) for fact in of_call)
-            # together, so that a run which is ended between them does not leave facts that the next one adds again
-            self.connection.begin()
-            self._insert("facts", facts)
-            self._insert("calls", calls)
-            self.connection.commit()
-            after, count = rows[-1].sequence, count + len(rows)
-            progress(count)
-
-    def _read_answers(self) -> None:
-        f, after = feedback.c, self._one("SELECT max(sequence) FROM answers")
-        query = select(feedback).where(f.sequence > after).order_by(f.sequence)
-        self._insert("answers", [
-            (row.sequence, row.decision, _time(row.received_at), row.client, row.service, row.card, row.outcome,
-             row.override_reason_code, seconds_under_way(row.outcome_timestamp, row.received_at))
-            for row in read_rows(self._url, query) if not is_trial(row.client)
-        ])  # fmt: skip
-
-    def _read_outcomes(self) -> None:
-        while new := outcomes_after(self._url, self._one("SELECT max(sequence) FROM outcomes"), _AT_ONCE):
-            self._insert("outcomes", [
-                (number, item.decision, item.client, item.kind, item.subject, item.value) for number, item in new
-            ])  # fmt: skip
+    def _rows(self, after: int, upto: int, key: bytes) -> dict[str, list[tuple[Any, ...]]]:
+        """Return by table what is known of the record's rows between two numbers."""
+        decided, answered, came = (
+            read_rows(self._url, query.where(number > after, number <= upto).order_by(number))
+            for number, query in (
+                (decisions.c.sequence, select(*_OF_DECISION)),
+                (feedback.c.sequence, select(feedback)),
+                (outcomes.c.sequence, select(outcomes)),
+            )
+        )
+        of_decisions = [_rows_of(row, key) for row in decided if not is_trial(row.client)]
+        return {
+            "calls": [call for call, _ in of_decisions],
+            "facts": [(call[0], *fact) for call, facts in of_decisions for fact in facts],
+            "answers": [
+                (row.sequence, row.decision, _time(row.received_at), row.client, row.service, row.card, row.outcome,
+                 row.override_reason_code, seconds_under_way(row.outcome_timestamp, row.received_at))
+                for row in answered if not is_trial(row.client)
+            ],
+            "outcomes": [(row.sequence, row.decision, row.client, row.kind, row.subject, row.value) for row in came],
+        }  # fmt: skip
 
     def _insert(self, table: str, rows: Sequence[tuple[Any, ...]]) -> None:
         if not rows:
@@ -192,7 +183,7 @@ def _facts(basis: Basis, cards: dict[str, set[str]]) -> Iterable[Fact]:
     yield from (("group", group, None, None) for group in basis.groups)
     yield from (("silence", subject, reason, None) for subject, reason in {(s, r) for s, r, _ in basis.silence})
     yield from (("card", uuid, rule, None) for uuid, rules in cards.items() for rule in rules or ("",))
-    for scores in (basis.scores or {}).get("advisors", {"": basis.scores or {}}).values():
+    for scores in each_scores(basis.scores):
         score = scores.get("probability", scores.get("value"))
         if isinstance(score, int | float):
             kind = "score" if "probability" in scores else "equation"

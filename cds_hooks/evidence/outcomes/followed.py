@@ -17,7 +17,7 @@ from msgspec import Struct
 from numpy.typing import NDArray
 
 from cds_hooks.evidence.outcomes.labels import DAY, Label
-from cds_hooks.evidence.storage.decision import Decision
+from cds_hooks.evidence.storage.decision import Decision, each_scores
 from cds_hooks.evidence.storage.outcomes import completed, newest_outcomes
 from cds_hooks.evidence.storage.queries import DecisionFilter, find_decisions
 
@@ -42,7 +42,7 @@ class _Computed(Struct):
 
 class _Basis(Struct):
     features: dict[str, tuple[float, str | None, str | None]] = {}
-    scores: _Computed | None = None
+    scores: dict[str, Any] | None = None
     groups: tuple[str, ...] = ()
     silence: list[tuple[str, str, str]] = []
 
@@ -84,15 +84,14 @@ def followed(url: str, label: Label, now: int) -> Iterator[Followed]:
         RecordUnavailable: The record cannot be read.
     """
     complete = completed(url)
-    decisions = find_decisions(url, DecisionFilter(until=now - label.wait + 1, has_trials=False))
+    decisions = find_decisions(url, DecisionFilter(until=now - label.wait + 1, has_trials=False, model=label.model))
     while batch := list(islice(decisions, _AT_ONCE)):
-        read = [(decision, _basis.decode(decision.basis)) for decision in batch]
-        of_model = [(decision, basis) for decision, basis in read if basis.scores and basis.scores.id == label.model]
-        outcomes = newest_outcomes(url, {decision.id for decision, _ in of_model})
-        for decision, basis in of_model:
+        outcomes = newest_outcomes(url, {decision.id for decision in batch})
+        for decision in batch:
+            basis = _basis.decode(decision.basis)
             reported = outcomes.get((decision.id, "event", label.model))
             event = reported.value if reported is not None else _assumed(decision, complete, label)
-            if event in ("yes", "no") and (estimates := tuple(_estimates(basis))):
+            if event in ("yes", "no") and (estimates := tuple(_estimates(basis, label.model))):
                 values = {name: evidence[0] for name, evidence in basis.features.items()}
                 person = hashlib.sha256(f"{decision.client} {decision.patient}".encode()).hexdigest()[:16]
                 subjects = (label.model, decision.service)
@@ -113,11 +112,10 @@ def _assumed(decision: Decision, complete: dict[tuple[str, str], str], label: La
     return "no" if date.fromisoformat(through) >= day + timedelta(days=ceil(label.horizon / DAY) + 1) else None
 
 
-def _estimates(basis: _Basis) -> Iterator[Estimated]:
-    scores = basis.scores
-    if scores is None:
-        return
-    is_due = not any(subject == scores.id and reason == _BELOW for subject, reason, _ in basis.silence)
+def _estimates(basis: _Basis, model: str) -> Iterator[Estimated]:
+    of_model = next(scores for scores in each_scores(basis.scores) if scores.get("id") == model)
+    scores = msgspec.convert(of_model, _Computed)
+    is_due = not any(subject == model and reason == _BELOW for subject, reason, _ in basis.silence)
     for computed in (scores, *scores.beside):
         if computed.probability is not None:
             due = is_due if computed is scores else bool(computed.is_due)

@@ -6,7 +6,6 @@ A client can report for its own decisions only: of another client's it learns no
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 
-import msgspec
 from msgspec import Struct, field
 from sqlalchemy import select
 
@@ -28,6 +27,7 @@ REFUSALS: Final = {
     "unknown-card": "No decision of this client has this card or suggestion.",
     "no-score": "No model estimated a risk in this decision.",
     "other-model": "Another model estimated the risk in this decision.",
+    "several-models": "Several models estimated a risk in this decision: name the one that is meant as model.",
     "unknown-event": "No model here predicts this event.",
     "no-prediction": "No model's estimate for this patient is about this time.",
     "outside-horizon": "It happened before the decision or after the model's horizon.",
@@ -104,27 +104,6 @@ def join_reports(url: str, reports: Sequence[Report], sender: Sender, labels: La
 Numbered = list[tuple[int, Report]]
 
 
-class _Scores(Struct):
-    id: str = ""
-    probability: float | None = None
-
-
-class _Basis(Struct):
-    scores: dict[str, Any] | None = None
-
-
-_basis: Final = msgspec.json.Decoder(_Basis)
-
-
-def model_of(basis: bytes) -> str | None:
-    """Return the id of the model that estimated a risk in a decision with this basis; None where none did."""
-    try:
-        scores = msgspec.convert(_basis.decode(basis).scores or {}, _Scores)
-    except (msgspec.DecodeError, msgspec.ValidationError):
-        return None
-    return scores.id if scores.id and scores.probability is not None else None
-
-
 class _Joiner:
     def __init__(self, url: str, sender: Sender, labels: Labels) -> None:
         self._url = url
@@ -168,12 +147,15 @@ class _Joiner:
 
     def _by_row(self, row: Any, report: Report) -> str | None:
         """Keep what is said of one decision, or returns why not."""
-        model = model_of(row.basis)
-        if model is None or model not in self._labels:
+        models = [model for model in row.estimated_by.split() if model in self._labels]
+        if not models:
             return "no-score"
-        if report.model not in (None, model):
+        if report.model is None and len(models) > 1:
+            return "several-models"
+        model, happened = report.model or models[0], report.at
+        if model not in models:
             return "other-model"
-        label, happened = self._labels[model], report.at
+        label = self._labels[model]
         if report.outcome == "yes" and happened is not None and not _within(happened, row.decided_at, label):
             return "outside-horizon"
         if report.outcome == "no":
@@ -222,7 +204,9 @@ class _Joiner:
         plain_patients = {_plain_patient(report.patient or "") for _, report in some}
         forms = [*plain_patients, *(f"Patient/{plain_patient}" for plain_patient in plain_patients)]
         latest = max(span_of(report.at or "")[1] for _, report in some)
-        return self._rows(decisions.c.patient.in_(forms), decisions.c.decided_at <= latest)
+        return self._rows(
+            decisions.c.patient.in_(forms), decisions.c.decided_at <= latest, decisions.c.estimated_by != ""
+        )
 
     def _about_patient(self, rows: Iterable[Any], report: Report, happened: set[Key]) -> bool:
         """Return whether the report says something of one of these decisions; what it says is kept.
@@ -230,10 +214,9 @@ class _Joiner:
         `happened` has the outcomes that are known to have happened, and gets those of this report.
         """
         is_about_one = False
-        for row in rows:
-            model = model_of(row.basis)
-            label = self._labels.get(model or "")
-            if model is None or label is None or not _is_meant(label, report):
+        for row, model in [(each, model) for each in rows for model in each.estimated_by.split()]:
+            label = self._labels.get(model)
+            if label is None or not _is_meant(label, report):
                 continue
             value = _value_of(report, row.decided_at, label)
             if value is None:
@@ -263,7 +246,7 @@ class _Joiner:
             )  # fmt: skip
 
     def _rows(self, *conditions: Any) -> Iterator[Any]:
-        columns = [decisions.c[name] for name in ("id", "service", "patient", "decided_at", "basis")]
+        columns = [decisions.c[name] for name in ("id", "service", "patient", "decided_at", "estimated_by")]
         query = select(*columns).where(decisions.c.client == self._sender.client, *conditions)
         yield from read_rows(self._url, query)
 

@@ -13,7 +13,7 @@ import hashlib
 import os
 import re
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from time import monotonic
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, Protocol, TypeVar
@@ -198,6 +198,8 @@ class Decision(msgspec.Struct, frozen=True, gc=False):
     """JSON object of `encode_basis`: inputs with their evidence, scores, silences, timings."""
     user_id: str = ""
     """Who was shown the cards: a keyed hash of the user (`content.py`), the user in the clear, or an empty string."""
+    estimated_by: str = ""
+    """The ids of the models that estimated a risk, each between spaces (`estimated_by`); "" where none did."""
     facts: bytes | None = None
     """What else is needed to answer again (`prefetch/facts.py`); None where it is not kept. Lists are without them."""
     chart: bytes | None = None
@@ -285,6 +287,23 @@ def encode_models(models: Sequence[dict[str, str]]) -> bytes:
 def encode_scores(scores: Mapping[str, Any] | None) -> bytes:
     """Return the scores as they stand in the JSON of a basis; `null` where there are none."""
     return _encoder.encode(scores)
+
+
+def each_scores(scores: Mapping[str, Any] | None) -> Collection[dict[str, Any]]:
+    """Return what each advisor computed, of scores as a basis has them: those of a single one stand alone."""
+    of_advisors: dict[str, dict[str, Any]] = (scores or {}).get("advisors", {"": scores or {}})
+    return of_advisors.values()
+
+
+def estimated_by(scores: Mapping[str, Any] | None) -> str:
+    """Return the ids of the models with an estimate in these scores, each between spaces; "" for none.
+
+    >>> one, other = {"id": "mortality_5y", "probability": 0.2}, {"id": "readmission_30d", "probability": 0.4}
+    >>> estimated_by({**one, "advisors": {"planning": one, "follow-up": other, "equation": {"id": "x", "value": 7}}})
+    ' mortality_5y readmission_30d '
+    """
+    ids = [of_one["id"] for of_one in each_scores(scores) if "id" in of_one and of_one.get("probability") is not None]
+    return f" {' '.join(ids)} " if ids else ""
 
 
 class Basis(msgspec.Struct, omit_defaults=True, kw_only=True):

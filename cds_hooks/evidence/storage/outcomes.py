@@ -103,16 +103,15 @@ def _keep_newest(newest: dict[Key, Outcome], rows: Iterable[Any]) -> None:
             newest[item.key] = item
 
 
-def newest_outcomes(url: str, ids: Collection[str], up_to: int | None = None) -> dict[Key, Outcome]:
-    """Return the newest version of each outcome of these decisions, of the rows with at most the number `up_to`.
+def newest_outcomes(url: str, ids: Collection[str]) -> dict[Key, Outcome]:
+    """Return the newest version of each outcome of these decisions.
 
     Raises:
         RecordUnavailable: The record cannot be read.
     """
     newest: dict[Key, Outcome] = {}
     for some in _parts(sorted(ids)):
-        query = select(*_COLUMNS).where(outcomes.c.decision.in_(some))
-        _keep_newest(newest, read_rows(url, query if up_to is None else query.where(outcomes.c.sequence <= up_to)))
+        _keep_newest(newest, read_rows(url, select(*_COLUMNS).where(outcomes.c.decision.in_(some))))
     return newest
 
 
@@ -134,17 +133,6 @@ def list_outcomes(url: str, limit: int, client: str | None = None, subject: str 
     if subject is not None:
         query = query.where(outcomes.c.subject == subject)
     return [Outcome(*row) for row in read_rows(url, query)]
-
-
-def outcomes_after(url: str, sequence: int, limit: int) -> list[tuple[int, Outcome]]:
-    """Return the rows after that number in their order, each with its own number.
-
-    Raises:
-        RecordUnavailable: The record cannot be read.
-    """
-    query = select(outcomes.c.sequence, *_COLUMNS).where(outcomes.c.sequence > sequence)
-    rows = read_rows(url, query.order_by(outcomes.c.sequence).limit(limit))
-    return [(row[0], Outcome(*row[1:])) for row in rows]
 
 
 def count_outcomes(url: str) -> list[tuple[str, Kind, str, str, int, int]]:

@@ -112,6 +112,11 @@ def without_trials(table: Table) -> ColumnElement[bool]:
     return ~table.c.client.startswith(TRIAL, autoescape=True)
 
 
+def was_estimated_by(model: str) -> ColumnElement[bool]:
+    """Return the condition that this model estimated a risk in a decision."""
+    return decisions.c.estimated_by.contains(f" {model} ", autoescape=True)
+
+
 class DecisionFilter(Struct, frozen=True):
     """The decisions to find; a field that is None does not restrict them."""
 
@@ -142,6 +147,8 @@ class DecisionFilter(Struct, frozen=True):
     """Whether trials are among them: calls from /try and about sample patients."""
     override: str | None = None
     """Only decisions of which a card was overridden with a reason of this code."""
+    model: str | None = None
+    """Only decisions in which this model estimated a risk."""
 
     def narrow(self, query: Select[Any]) -> Select[Any]:
         """Return the query with all conditions that the database can evaluate: all but the rule."""
@@ -164,6 +171,8 @@ class DecisionFilter(Struct, frozen=True):
         if self.override is not None:
             answered = select(feedback.c.sequence).where(feedback.c.decision == decisions.c.id)
             query = query.where(answered.where(feedback.c.override_reason_code == self.override).exists())
+        if self.model is not None:
+            query = query.where(was_estimated_by(self.model))
         return query
 
     def fits(self, decision: Decision) -> bool:
@@ -319,6 +328,16 @@ def newest_number(url: str) -> int:
         RecordUnavailable: there is no record.
     """
     return int(read_rows(url, select(func.max(chain.c.sequence)))[0][0] or 0)
+
+
+def has_link(url: str, number: int, link: bytes) -> bool:
+    """Return whether the record's chain has this hash at this number; it has that of 0, where it begins.
+
+    Raises:
+        RecordUnavailable: there is no record.
+    """
+    rows = read_rows(url, select(chain.c.hash).where(chain.c.sequence == number)) if number else ()
+    return not number or (bool(rows) and bytes(rows[0].hash) == link)
 
 
 def count_decisions(url: str, wanted: DecisionFilter) -> int:

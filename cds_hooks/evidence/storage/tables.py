@@ -24,7 +24,7 @@ from sqlalchemy import (
 
 from cds_hooks.evidence.storage.content import StoredContent, StoredText
 
-SCHEMA_VERSION = "0003"
+SCHEMA_VERSION = "0004"
 """Raised with every change of a table: a record of another version is refused."""
 
 metadata = MetaData()
@@ -71,6 +71,8 @@ decisions = Table(
     Column("input_digest", Text, nullable=False),
     # NULL where no chart was recorded
     Column("chart", LargeBinary),
+    # the models whose estimates of a risk can have outcomes, each between spaces
+    Column("estimated_by", Text, nullable=False),
     # the large columns come last, so that a list can read the others without them
     Column("models", StoredContent, nullable=False),
     Column("response", StoredContent, nullable=False),

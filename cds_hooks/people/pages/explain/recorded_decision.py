@@ -16,7 +16,7 @@ from cards.card import Source
 from cards.compose.model import WHY
 from cards.extension import Fact, FindingReference
 from cards.rules.language.rule import Evidence
-from cds_hooks.evidence.storage.decision import Decision
+from cds_hooks.evidence.storage.decision import Decision, each_scores
 from cds_hooks.evidence.storage.sent import SentCard
 from cds_hooks.people.web.markdown import is_web_address, render_markdown
 from cds_hooks.people.web.numbers import date_of, format_age, format_quantity, format_unit, format_value, words_of
@@ -103,15 +103,13 @@ class RecordedBasis(Struct, frozen=True):
 
     def of_estimate(self, name: str) -> "RecordedBasis":
         """Return the same with the scores of the model or equation of this id, where several advisors computed."""
-        of_advisors = (self.scores or {}).get("advisors", {}).values()
-        estimate = next((scores for scores in of_advisors if scores.get("id") == name), None)
+        estimate = next((scores for scores in each_scores(self.scores) if scores.get("id") == name), None)
         return self if estimate is None else replace(self, scores=estimate)
 
     @property
     def knowledge(self) -> PublishedKnowledge | None:
         """The published artifact that was evaluated; None where the service is not one."""
-        of_advisors = (self.scores or {}).get("advisors", {"": self.scores or {}}).values()
-        evaluated = next((scores for scores in of_advisors if "knowledge" in scores), None)
+        evaluated = next((scores for scores in each_scores(self.scores) if "knowledge" in scores), None)
         return msgspec.convert(evaluated, PublishedKnowledge) if evaluated is not None else None
 
     @property

@@ -149,7 +149,7 @@ def test_a_spreadsheet_is_given_no_formulas() -> None:
         (lzma.compress(b'{"seals":"x"}\n'), "is not a complete backup of a record; nothing was restored"),
         (lzma.compress(b"5\n"), "is not a complete backup of a record; nothing was restored"),
         (
-            lzma.compress(b'{"record":"0003"}\n["accounts",{}]\n'),
+            lzma.compress(b'{"record":"0004"}\n["accounts",{}]\n'),
             "has rows of 'accounts', which is not a table of the record",
         ),
         (b"x", "is not a complete backup of a record; nothing was restored"),

@@ -26,13 +26,12 @@ NOW = int(datetime(2026, 12, 1, tzinfo=UTC).timestamp() * 1e6)
 
 
 def decided(model: str | None = "mortality", client: str = "north", patient: str = "p1", days: float = 0) -> Decision:
-    """A decision with the estimate of a model, `days` after `AT`."""
-    scores = {"scores": {"id": model, "version": "1", "probability": 0.2}} if model else {"scores": {"points": 7}}
+    """A decision with the estimate of a model, or of several, `days` after `AT`."""
     return a_decision(
         client=client,
         patient=patient,
         decided_at=int((AT + timedelta(days=days)).timestamp() * 1e6),
-        basis=json.dumps({"as_of": AT.isoformat(), **scores}).encode(),
+        estimated_by=f" {model} " if model else "",
     )
 
 
@@ -118,6 +117,19 @@ def test_what_has_not_happened_yet_is_not_taken_in(sqlite_url: str) -> None:
     )
     assert values(found) == [(one.id, "readmission", "yes"), (None, "death", "2026-11-30")]
     assert reasons(found) == [(1, "not-yet"), (3, "not-yet"), (4, "not-yet")]
+
+
+def test_every_model_of_an_opening_gets_its_outcomes(sqlite_url: str) -> None:
+    opening = decided("mortality readmission")
+    record(sqlite_url, opening)
+    found = join(
+        sqlite_url,
+        {"patient": "p1", "event": "admission", "at": "2026-03-20"},
+        {"prediction": opening.id, "model": "readmission", "outcome": "yes", "at": "2026-03-20"},
+        {"prediction": opening.id, "outcome": "yes", "at": "2026-03-20"},
+    )
+    assert sorted(values(found)) == [(opening.id, "readmission", "yes")] * 2
+    assert reasons(found) == [(2, "several-models")]
 
 
 def body(*reports: Any) -> bytes:

@@ -24,7 +24,7 @@ def run_command(*words: str) -> Result:
 def record(folder: Path) -> tuple[str, str]:
     """A record with one estimate about a patient of a hospital; its address and the decision's id."""
     url = f"sqlite:///{folder}/decisions.sqlite3"
-    decision = a_decision(patient="p1", basis=BASIS)
+    decision = a_decision(patient="p1", basis=BASIS, estimated_by=" mortality_5y ")
 
     async def write() -> None:
         log = open_decision_log(url)
