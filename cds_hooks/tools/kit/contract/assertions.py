@@ -1,15 +1,17 @@
 """Assertions that several checks share: about members of a document, and about the answer to a request."""
 
 import re
+from collections import Counter
 from dataclasses import replace
 from typing import Final
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from cds_hooks.tools.kit.contract.connection import Exchange
-from cds_hooks.tools.kit.contract.document import Node, quoted
+from cds_hooks.tools.kit.contract.document import Node, observe, quoted
 from cds_hooks.tools.kit.contract.registry import Faults
 from cds_hooks.tools.kit.contract.requests import Request
 from cds_hooks.tools.kit.contract.target import Service
+from cds_hooks.tools.kit.simulator.templates import without_tokens
 
 _TYPES: Final[dict[str, type]] = {"string": str, "boolean": bool, "array": list, "object": dict}
 UNAUTHORIZED: Final = (401, 403)
@@ -54,9 +56,39 @@ def matches(node: Node, name: str, pattern: str) -> Faults:
 
 
 def free_of(node: Node, name: str, pattern: str) -> Faults:
-    """Yield a fault where the member is text and holds this."""
-    if match := re.search(pattern, node.text(name)):
-        yield node.at(name).fault(f"{name} holds {quoted(match[0])}")
+    """Yield a fault where the member, or without a name the text that the node is, holds this."""
+    if match := re.search(pattern, node.text(name) if name else node.value):
+        yield (node.at(name) if name else node).fault(f"{name or node.name} holds {quoted(match[0])}")
+
+
+def parameters(template: Node, kinds: str, pattern: str) -> Faults:
+    """Yield a fault for search parameters of these kinds whose modifier and value (`in=x`, `=x`) have not this form."""
+    search = without_tokens(template.value).partition("?")[2]
+    for parameter, value in parse_qsl(search, keep_blank_values=True):
+        name, colon, modifier = parameter.partition(":")
+        if _kind_of_parameter(name) in kinds.split() and not re.fullmatch(pattern, f"{modifier}={value}"):
+            yield template.fault(f"{template.name}: {name}{colon}{modifier}={value}")
+
+
+def _kind_of_parameter(name: str) -> str:
+    """Return what a search parameter is compared with; those of results are kinds of their own."""
+    kind = next((kind for kind, names in _PARAMETERS.items() if name in names.split()), "")
+    if "." in name:  # chaining
+        return "outside"
+    if name in ("_count", "_sort", "sort", "_maxresults"):
+        return name
+    return kind or ("date" if _DATE.fullmatch(name) else "token")
+
+
+_PARAMETERS: Final = {
+    "reference": "patient subject encounter performer requester practitioner author asserter recorder organization "
+    "location beneficiary actor focus based-on context",
+    "outside": "_include _revinclude _has _summary _elements _text _content _filter _list _contained _query _type "
+    "name family given phonetic address address-city address-state value-quantity component-value-quantity "
+    "dose-quantity quantity probability description text",
+    "known": "_id _lastUpdated",
+}
+_DATE: Final = re.compile(r"date|.*-date|authored|authoredon|birthdate|issued|period|onset|recorded|when[a-z]*")
 
 
 def at_most(node: Node, name: str, characters: str) -> Faults:
@@ -75,6 +107,16 @@ def there(node: Node, name: str) -> Faults:
     """Yield a fault where there is no such member."""
     if not node.has(name):
         yield node.fault(f"no {name}")
+
+
+def each_once(node: Node, name: str, members: str) -> Faults:
+    """Yield a fault for objects of an array with the same texts in these members; without the first it is none's."""
+    names = members.split()
+    times = Counter(tuple(item.text(member) for member in names) for item in node.objects(name))
+    observe(times, f"no {name} were seen")
+    for texts, count in times.items():
+        if texts[0] and count > 1:
+            yield node.at(name).fault(f"{count} have the same {' and '.join(names)}: {quoted(texts[0])}")
 
 
 def absolute_url(node: Node, name: str) -> Faults:

@@ -14,15 +14,13 @@ Source: the CDS Hooks conformance checklist (2.0.1, shared material of the proje
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import Enum
-from functools import cache
+from functools import cache, partial
 from importlib import import_module
 from pkgutil import iter_modules
-from typing import Any
+from typing import Any, Final
 
-from cds_hooks.tools.kit.contract.connection import Exchange
 from cds_hooks.tools.kit.contract.definitions import FIELDS, read_table
-from cds_hooks.tools.kit.contract.document import MUST, Fault, Level, Node, Subject
-from cds_hooks.tools.kit.contract.target import Service, Target
+from cds_hooks.tools.kit.contract.document import MUST, Fault, Level, Subject
 
 Faults = Iterator[Fault]
 
@@ -68,43 +66,20 @@ class Check:
 _checks: list[Check] = []
 
 
+_Function = Callable[[Any], Faults]
+
+
 def check_part(
-    subject: Subject, *rows: str, level: Level = MUST, dialect: str = ""
-) -> Callable[[Callable[[Node], Faults]], Callable[[Node], Faults]]:
-    """Register a check of one part of a document."""
-    return _registered(subject, rows, level, dialect)
-
-
-def check_exchange(
-    *rows: str, level: Level = MUST, everything: bool = False
-) -> Callable[[Callable[[Exchange], Faults]], Callable[[Exchange], Faults]]:
-    """Register a check of every exchange; `everything` where conformant calls alone do not show the fault."""
-    return _registered(Scope.EXCHANGE, rows, level, everything=everything)
-
-
-def check_service(
-    *rows: str, level: Level = MUST, dialect: str = "", slow: bool = False
-) -> Callable[[Callable[[Service], Faults]], Callable[[Service], Faults]]:
-    """Register a check that calls one service."""
-    return _registered(Scope.SERVICE, rows, level, dialect, slow=slow)
-
-
-def check_server(
-    *rows: str, level: Level = MUST, slow: bool = False
-) -> Callable[[Callable[[Target], Faults]], Callable[[Target], Faults]]:
-    """Register a check that is made once for the whole server."""
-    return _registered(Scope.SERVER, rows, level, slow=slow)
-
-
-def _registered(
     subject: Subject | Scope,
-    rows: tuple[str, ...],
-    level: Level,
+    *rows: str,
+    level: Level = MUST,
     dialect: str = "",
     everything: bool = False,
     slow: bool = False,
-) -> Callable[[Any], Any]:
-    def register(function: Any) -> Any:
+) -> Callable[[_Function], _Function]:
+    """Register a check of this part of a document, or of this scope, for these rows."""
+
+    def register(function: _Function) -> _Function:
         advice = " ".join((function.__doc__ or "").split())
         group = function.__module__.rpartition(".")[2]
         _checks.append(
@@ -113,6 +88,14 @@ def _registered(
         return function
 
     return register
+
+
+check_exchange: Final = partial(check_part, Scope.EXCHANGE)
+"""Register a check of every exchange; `everything` where conformant calls alone do not show the fault."""
+check_service: Final = partial(check_part, Scope.SERVICE)
+"""Register a check that calls one service."""
+check_server: Final = partial(check_part, Scope.SERVER)
+"""Register a check that is made once for the whole server."""
 
 
 @cache

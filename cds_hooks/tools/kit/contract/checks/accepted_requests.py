@@ -5,24 +5,17 @@ import json
 from cds_hooks.tools.kit.contract.assertions import (
     expect_cards,
     expect_cards_or_412,
-    expect_no_failure,
     in_row_of_field,
 )
 from cds_hooks.tools.kit.contract.definitions import HOOKS, fields_of
 from cds_hooks.tools.kit.contract.document import SHOULD, NotTested
 from cds_hooks.tools.kit.contract.registry import Faults, check_service
-from cds_hooks.tools.kit.contract.requests import Request
 from cds_hooks.tools.kit.contract.target import Service
-from cds_hooks.tools.kit.simulator.chart import Resource
 
 _USERS = {
     "patient-view": ("Practitioner", "PractitionerRole", "Patient", "RelatedPerson"),
     "appointment-book": ("Practitioner", "PractitionerRole", "Patient", "RelatedPerson"),
     "allergyintolerance-create": ("Practitioner",),
-}
-_TWO_CHOICES = {
-    "medicationCodeableConcept": {"text": "Acetaminophen 500 mg oral tablet"},
-    "medicationReference": {"reference": "Medication/contract-kit", "display": "Ibuprofen 400 mg"},
 }
 _LONG_ID = "draft-" + "x" * 188  # 194 characters, as in an example of the specification (trap 35)
 _LONG_END = "-" + "x" * 100
@@ -92,43 +85,6 @@ def optional_context_may_be_missing(service: Service) -> Faults:
     yield from in_row_of_field(service, optional[0], expect_cards_or_412(exchange))
 
 
-@check_service("REQ-14", "HK-order-select-draftOrders", level=SHOULD)
-def drafts_may_be_charted_loosely(service: Service) -> Faults:
-    """Read drafts leniently: Bundles come without type, entries without fullUrl, orders of kinds you do not judge."""
-    drafts = _drafts(service)
-    for title, bundle in {
-        "draftOrders without Bundle.type": {key: value for key, value in drafts.items() if key != "type"},
-        "draftOrders with a ServiceRequest besides": _with(drafts, _service_request(service)),
-        "draftOrders with an entry that is not a draft": _with(drafts, _service_request(service, status="active")),
-        "draftOrders with fullUrl": {
-            **drafts,
-            "entry": [
-                draft | {"fullUrl": "urn:uuid:7f3c7d0a-3f53-4b8e-9a5d-0c2f4e6a8b10"} for draft in drafts["entry"]
-            ],
-        },
-    }.items():
-        yield from expect_cards(service.send(_drafting(service, bundle), title))
-
-
-@check_service("REQ-14", "HK-order-select-draftOrders", level=SHOULD)
-def strange_drafts_do_not_break_the_service(service: Service) -> Faults:
-    """Answer or refuse, but do not fail: drafts without id or dose, with two medications, and empty Bundles are met."""
-    drafts = _drafts(service)
-    order = drafts["entry"][0]["resource"]
-    bare = {key: value for key, value in order.items() if key not in ("id", "dosageInstruction")}
-    extension = [{"url": "https://example.org/x", "valueCode": "y"}]
-    for title, resource in {
-        "a draft without id and dose": bare,
-        "a draft with an extension": order | {"extension": extension},
-        "a draft with two medications": order | _TWO_CHOICES,
-    }.items():
-        bundle = drafts | {"entry": [{"resource": resource}]}
-        selected = [f"{resource['resourceType']}/{resource['id']}"] if resource.get("id") else []
-        yield from expect_no_failure(service.send(_drafting(service, bundle, selected or None), title))
-    empty = {key: value for key, value in drafts.items() if key != "entry"}
-    yield from expect_no_failure(service.send(_drafting(service, empty), "draftOrders without entries"))
-
-
 @check_service("HK-order-select-selections", level=SHOULD)
 def a_selection_may_name_nothing(service: Service) -> Faults:
     """Judge what is in draftOrders and pass over a selection that names no entry of it."""
@@ -140,46 +96,6 @@ def a_selection_may_name_nothing(service: Service) -> Faults:
     yield from expect_cards(
         service.send(request | {"context": context | {"selections": selections}}, "an unknown selection")
     )
-
-
-def _drafts(service: Service) -> Resource:
-    drafts = service.request()["context"].get("draftOrders") if service.hook in ("order-select", "order-sign") else None
-    if not isinstance(drafts, dict):
-        raise NotTested(f"{service.hook} has no draftOrders")
-    return drafts
-
-
-def _drafting(service: Service, bundle: Resource, selections: list[str] | None = None) -> Request:
-    request = service.request()
-    context = request["context"] | {"draftOrders": bundle}
-    if selections is not None and "selections" in context:
-        context["selections"] = selections
-    return request | {"context": context}
-
-
-def _with(bundle: Resource, resource: Resource) -> Resource:
-    return bundle | {"entry": [*bundle["entry"], {"resource": resource}]}
-
-
-def _service_request(service: Service, status: str = "draft") -> Resource:
-    return {
-        "resourceType": "ServiceRequest",
-        "id": "contract-kit-service-request",
-        "status": status,
-        "intent": "order",
-        "code": {"text": "Chest X-ray"},
-        "subject": {"reference": f"Patient/{service.base.sent['context']['patientId']}"},
-    }
-
-
-@check_service("REQ-14", "HK-order-select-draftOrders", level=SHOULD)
-def long_ids_of_drafts_are_taken(service: Service) -> Faults:
-    """Take ids of drafts as the client made them: 194 characters are met, and the id is only a name to give back."""
-    drafts = _drafts(service)
-    order = drafts["entry"][0]["resource"] | {"id": _LONG_ID}
-    bundle = drafts | {"entry": [{"resource": order}]}
-    selected = [f"{order['resourceType']}/{_LONG_ID}"]
-    yield from expect_cards(service.send(_drafting(service, bundle, selected), "a draft with an id of 194 characters"))
 
 
 @check_service("REQ-14", level=SHOULD)
@@ -201,33 +117,3 @@ def long_ids_of_the_chart_are_taken(service: Service) -> Faults:
             entry["resource"]["id"] = _LONG_ID
             title = f"prefetch.{key} holds an id of 194 characters"
             yield from expect_cards(service.send(service.request() | {"prefetch": prefetch}, title))
-
-
-@check_service("REQ-14", "HK-order-select-draftOrders", level=SHOULD)
-def drafts_of_the_public_sandbox_are_taken(service: Service) -> Faults:
-    """Take drafts as the public sandbox sends them: no intent, a dose as in STU3, a reason that is not an array."""
-    _drafts(service)  # NotTested where the hook has none
-    patient = service.base.sent["context"]["patientId"]
-    name = "Acetaminophen 500 MG Oral Tablet"
-    coding = {"system": "http://www.nlm.nih.gov/research/umls/rxnorm", "code": "198440", "display": name}
-    # cds-hooks/sandbox, src/reducers/medication-reducers.js, createFhirResource
-    order = {
-        "resourceType": "MedicationRequest",
-        "id": "request-123",
-        "authoredOn": service.as_of.date().isoformat(),
-        "status": "draft",
-        "subject": {"reference": f"Patient/{patient}"},
-        "dosageInstruction": [
-            {
-                "doseQuantity": {"value": 1, "system": "http://unitsofmeasure.org", "code": "{pill}"},
-                "timing": {"repeat": {"frequency": 1, "period": 1, "periodUnit": "d"}},
-            }
-        ],
-        "medicationCodeableConcept": {"text": name, "coding": [coding]},
-        "reasonCode": {"coding": [{"system": "http://snomed.info/sct", "code": "82423001"}], "text": "Chronic pain"},
-    }
-    no_dose = {name: value for name, value in order.items() if name not in ("dosageInstruction", "reasonCode")}
-    titles = {"a draft as the public sandbox sends it": order, "the same before a dose is chosen": no_dose}
-    for title, draft in titles.items():
-        bundle = {"resourceType": "Bundle", "entry": [{"resource": draft}]}
-        yield from expect_cards(service.send(_drafting(service, bundle, ["MedicationRequest/request-123"]), title))

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
 
 from cds_hooks.tools.kit.contract.assertions import UNAUTHORIZED, expect_cards, expect_unauthorized
 from cds_hooks.tools.kit.contract.document import SHOULD, Fault, NotTested, observe
@@ -24,24 +23,6 @@ def a_token_is_taken_once(service: Service) -> Faults:
         raise NotTested(f"the good token {first.answer}")
     yield from expect_unauthorized(service.send_with_token(token, "the same token again"))
     yield from expect_token_refused(service, "without jti", without=["jti"])
-
-
-@check_service("SEC-14", "SEC-13", "SEC-24")
-def a_token_for_another_address_is_refused(service: Service) -> Faults:
-    """Compare aud with the URL that is called."""
-    base = service.connection.base
-    yield from expect_token_refused(service, "for discovery", claims={"aud": f"{base}{service.discovery_path}"})
-    yield from expect_token_refused(
-        service, "for another host", claims={"aud": f"https://contract-kit.invalid{service.path}"}
-    )
-    yield from expect_token_refused(service, "without aud", without=["aud"])
-
-
-@check_service("SEC-13")
-def the_audience_may_be_a_list(service: Service) -> Faults:
-    """Take aud as text and as an array, also among others."""
-    for audience in ([service.url], ["https://contract-kit.invalid", service.url]):
-        yield from expect_token_accepted(service, "aud as an array", claims={"aud": audience})
 
 
 @check_service("SEC-23", "SEC-05", level=SHOULD)
@@ -137,11 +118,3 @@ def _serving_keys(document: dict[str, Any], host: str) -> Iterator[_KeySet]:
     with listening(Handler, host) as origin:
         keys.url = f"{origin}/jwks.json"
         yield keys
-
-
-@check_service("SEC-13", "SEC-14")
-def the_audience_is_not_only_the_host(service: Service) -> Faults:
-    """Compare aud with the whole URL: a token for the host alone would be good for every service there."""
-    parts = urlsplit(service.connection.base)
-    for audience in (f"{parts.scheme}://{parts.netloc}", f"{parts.scheme}://{parts.netloc}/", parts.netloc):
-        yield from expect_token_refused(service, f"for {audience}", claims={"aud": audience})

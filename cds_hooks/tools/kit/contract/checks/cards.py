@@ -1,7 +1,6 @@
 """Checks of cards: their members, source, icon, override reasons and links."""
 
 import re
-from collections import Counter
 from typing import Final
 from urllib.parse import parse_qs, urlsplit
 
@@ -26,30 +25,12 @@ def a_response_holds_an_array_of_cards(response: Node) -> Faults:
         yield from array_of_objects(response, "cards")
 
 
-@check_part(Subject.RESPONSE, "CARD-01")
-def a_uuid_names_one_card(response: Node) -> Faults:
-    """Give each card a uuid of its own: feedback is joined to it."""
-    uuids = Counter(card.text("uuid") for card in response.objects("cards"))
-    for uuid, times in uuids.items():
-        if uuid and times > 1:
-            yield response.at("cards").fault(f"{times} cards have the uuid {uuid}")
-
-
 @check_part(Subject.CARD, "CARD-06", level=SHOULD)
 def detail_has_no_html(card: Node) -> Faults:
     """Write Markdown without HTML, and escape < in text that is not yours: not every client renders or cleans it."""
     match = _HTML.search(_NOT_HTML.sub("", card.text("detail")))
     if match:
         yield card.at("detail").fault(f"detail holds {quoted(match[0])}")
-
-
-@check_part(Subject.CARD, "CARD-16", level=SHOULD)
-def a_reason_stands_once(card: Node) -> Faults:
-    """Offer each override reason once: feedback could not tell two with one code apart."""
-    reasons = Counter((reason.text("system"), reason.text("code")) for reason in card.objects("overrideReasons"))
-    for (_, code), times in reasons.items():
-        if code and times > 1:
-            yield card.at("overrideReasons").fault(f"{quoted(code)} stands there {times} times")
 
 
 @check_part(Subject.OVERRIDE_REASON, "CARD-21", level=SHOULD)

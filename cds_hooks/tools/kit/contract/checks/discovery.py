@@ -103,16 +103,6 @@ def versions_of_one_hook_have_an_id_each(document: Node) -> Faults:
             yield entry.fault(f"{pair[1]} serves several versions of {pair[0]}")
 
 
-@check_part(Subject.DISCOVERY, "DISC-13", level=SHOULD)
-def a_hook_is_listed_once_for_an_id(document: Node) -> Faults:
-    """List an id once for each hook: a second entry with the same hook and id can never be told from the first."""
-    observe(any(document.objects("services")), "no service is listed")
-    pairs = Counter((entry.text("hook"), entry.text("id")) for entry in document.objects("services"))
-    for (hook, identifier), times in pairs.items():
-        if times > 1:
-            yield document.at("services").fault(f"{identifier} is listed {times} times for {hook}")
-
-
 @check_service("DISC-07", "DISC-17")
 def a_listed_service_can_be_called(service: Service) -> Faults:
     """Serve every listed id at {baseUrl}/cds-services/{id}."""

@@ -33,27 +33,12 @@ def selection_behavior_is_any(card: Node) -> Faults:
         yield card.at("selectionBehavior").fault(f"selectionBehavior is {quoted(card.at('selectionBehavior').value)}")
 
 
-@check_part(Subject.CARD, "EPIC-03", level=SHOULD, dialect=EPIC)
-def cards_and_suggestions_have_uuids(card: Node) -> Faults:
-    """Give every card and suggestion a uuid: without both no feedback comes."""
-    for node in (card, *card.objects("suggestions")):
-        if not node.text("uuid"):
-            yield node.fault("no uuid")
-
-
 @check_part(Subject.CARD, "EPIC-04", level=SHOULD, dialect=EPIC)
 def a_card_has_a_topic_code(card: Node) -> Faults:
     """Send a static alphanumeric source.topic.code of at most 100 characters: overrides are counted on it."""
     topic = card.at("source").at("topic")
     if not _TOPIC.fullmatch(topic.text("code")):
         yield topic.at("code").fault(f"source.topic.code is {quoted(topic.at('code').value)}")
-
-
-@check_part(Subject.SUGGESTED_ACTION, "EPIC-05", level=SHOULD, dialect=EPIC)
-def a_description_says_what_is_suggested(action: Node) -> Faults:
-    """Put the whole suggestion into the description of its action: Epic shows no label."""
-    if not action.text("description").strip():
-        yield action.fault("no description")
 
 
 @check_service("EPIC-06", dialect=EPIC)

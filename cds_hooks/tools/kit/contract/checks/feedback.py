@@ -32,43 +32,6 @@ def cards_with_uuid_have_feedback(service: Service) -> Faults:
         yield exchange.fault(f"{exchange.answer}, but cards have a uuid")
 
 
-@check_service("FB-04", "FB-05", "FB-06", "FB-07", "FB-08")
-def an_accepted_suggestion_is_taken(service: Service) -> Faults:
-    """Take the published form of an accepted suggestion."""
-    _, suggestion = _uuids(service)
-    chosen = feedback_item(service, outcome="accepted", acceptedSuggestions=[{"id": suggestion}])
-    yield from expect_feedback_accepted(service, {"feedback": [chosen]}, "an accepted suggestion")
-
-
-@check_service("FB-15", level=SHOULD)
-def several_items_are_taken(service: Service) -> Faults:
-    """Take several items in one call, and the same one twice."""
-    same = feedback_item(service)
-    body = {"feedback": [same, same, feedback_item(service, card=str(uuid4()))]}
-    yield from expect_feedback_accepted(service, body, "the same item twice")
-
-
-@check_service("GEN-10", level=SHOULD)
-def unknown_members_of_feedback_are_tolerated(service: Service) -> Faults:
-    """Ignore members of feedback that you do not know, and any extension."""
-    strange = feedback_item(service, contractKitUnknown=[1], extension={"com.example.contract-kit": 1})
-    yield from expect_feedback_accepted(service, {"feedback": [strange], "contractKitUnknown": {}}, "unknown members")
-
-
-@check_service("GEN-01")
-def feedback_that_is_not_json_is_refused(service: Service) -> Faults:
-    """Refuse feedback that is not valid JSON."""
-    yield from expect_feedback_refused(service, b'{"feedback": [', "half a document")
-
-
-@check_service("FB-04", level=SHOULD)
-def feedback_is_an_array(service: Service) -> Faults:
-    """Refuse a body without an array named feedback."""
-    yield from expect_feedback_refused(service, {}, "no feedback")
-    yield from expect_feedback_refused(service, {"feedback": "text"}, "a string as feedback")
-    yield from expect_feedback_refused(service, {"feedback": [17]}, "a number as item")
-
-
 @check_server("FB-01", level=SHOULD)
 def feedback_on_an_unknown_service_is_404(target: Target) -> Faults:
     """Answer feedback for an id that discovery does not list with 404."""
@@ -78,7 +41,7 @@ def feedback_on_an_unknown_service_is_404(target: Target) -> Faults:
     yield from expect_refusal(target.connection.post(path, body, "feedback on an unknown service", broken=True))
 
 
-def _uuids(service: Service) -> tuple[str, str]:
+def card_and_suggestion(service: Service) -> tuple[str, str]:
     """Return a card and a suggestion of it that this service has sent; invented ones where it sent none."""
     for call in service.calls:
         for card in call.exchange.cards or []:
@@ -90,7 +53,7 @@ def _uuids(service: Service) -> tuple[str, str]:
 
 def feedback_item(service: Service, **members: Any) -> Request:
     """Return an item on a card of this service that was overridden, with these members."""
-    return {"card": _uuids(service)[0], "outcome": "overridden", "outcomeTimestamp": _WHEN} | members
+    return {"card": card_and_suggestion(service)[0], "outcome": "overridden", "outcomeTimestamp": _WHEN} | members
 
 
 def _overridden(service: Service, title: str) -> Exchange:

@@ -23,7 +23,7 @@ def _register(name: str, rows: Sequence[dict[str, str]]) -> None:
     first = rows[0]
     check.__name__, check.__doc__ = name, first["advice"]
     level: Level = SHOULD if first["level"] == "should" else MUST
-    check_part(Subject[first["part"].upper()], *first["rows"].split(), level=level)(check)
+    check_part(Subject[first["part"].upper()], *first["rows"].split(), level=level, dialect=first["dialect"])(check)
 
 
 for _name, _rows in groupby(read_table("members.csv"), key=lambda row: row["check"]):

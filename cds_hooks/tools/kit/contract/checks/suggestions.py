@@ -7,17 +7,6 @@ from cds_hooks.tools.kit.contract.fhir_form import form_faults
 from cds_hooks.tools.kit.contract.registry import Faults, check_part
 
 
-@check_part(Subject.CARD, "SUG-02")
-def a_uuid_names_one_suggestion(card: Node) -> Faults:
-    """Give each suggestion a uuid of its own."""
-    seen: set[str] = set()
-    for suggestion in card.objects("suggestions"):
-        uuid = suggestion.text("uuid")
-        if uuid and uuid in seen:
-            yield suggestion.at("uuid").fault(f"two suggestions have the uuid {uuid}")
-        seen.add(uuid)
-
-
 @check_part(Subject.CARD, "SUG-04", level=SHOULD)
 def one_suggestion_at_most_is_recommended(card: Node) -> Faults:
     """Recommend one suggestion where only one can be chosen."""

@@ -3,11 +3,16 @@
 A row is one try; the rows of one check stand together, and its advice is in the first. `with` depends on what is sent:
 
 - call, as is, feedback: the members that are put in, as JSON; a call is sent in the dialect's shape or as it is.
-- token: claims and header; a number is seconds from now, and digits as text are that moment as text.
+- token: claims and header; a number is seconds from now, and digits as text are that moment as text. `{url}` is the
+  service, `{path}` its path, `{discovery}` the URL of discovery, `{origin}` and `{host}` those of the server.
 - prefetch: the value of the keys that `without` names, one call for each of them; one with `+` before it is merged
   into what is there, and without one the key is left out.
 - body: the text that is sent, in Latin-1; `{request}` is the call, `{open}` the same without its last brace and
   `{inner}` without its first, `{half}` its first half, `{hook}` its hook.
+- drafts: the text of draftOrders; `{draft}` is the drafted order but for the members that `without` names, `{open}` the
+  same without its last brace, `{entries}` all that is drafted, `{patient}` the patient's id, `{today}` the day.
+- feedback body: the text; `{item}` is an overridden card, `{open}` the same without its last brace, `{card}` and
+  `{suggestion}` are uuids.
 """
 
 import json
@@ -24,13 +29,14 @@ from cds_hooks.tools.kit.contract.assertions import (
 )
 from cds_hooks.tools.kit.contract.checks.authentication import expect_token_accepted, expect_token_refused
 from cds_hooks.tools.kit.contract.checks.feedback import (
+    card_and_suggestion,
     expect_feedback_accepted,
     expect_feedback_refused,
     feedback_item,
 )
 from cds_hooks.tools.kit.contract.connection import Exchange
 from cds_hooks.tools.kit.contract.definitions import read_table
-from cds_hooks.tools.kit.contract.document import MUST, SHOULD, Level, observe
+from cds_hooks.tools.kit.contract.document import MUST, SHOULD, Level, NotTested, observe
 from cds_hooks.tools.kit.contract.registry import Faults, check_service
 from cds_hooks.tools.kit.contract.target import Service
 
@@ -45,24 +51,32 @@ _EXPECTED: Final[Mapping[str, Callable[[Exchange], Faults]]] = {
 
 def _tried(service: Service, row: _Row) -> Faults:
     broken = row["expected"] == "refused"
-    if row["sends"] == "feedback":
+    if row["sends"].startswith("feedback"):
         expect = expect_feedback_refused if broken else expect_feedback_accepted
-        yield from expect(service, {"feedback": [_changed(feedback_item(service), row)]}, row["title"])
+        yield from expect(service, _feedback(service, row), row["title"])
     elif row["sends"] == "token":
         expect_of_token = expect_token_refused if broken else expect_token_accepted
-        changes = json.loads(row["with"] or "{}")
+        changes = json.loads(_filled(row["with"] or "{}", _addresses(service)))
         claims = {name: _moment(value) for name, value in changes.get("claims", {}).items()}
         without = [row["without"]] if row["without"] else []
         yield from expect_of_token(
             service, row["title"], claims=claims, header=changes.get("header", {}), without=without
         )
     else:
-        sent = {"prefetch": _prefetched, "body": _bodies}.get(row["sends"], _called)
+        sent = {"prefetch": _prefetched, "body": _bodies, "drafts": _drafted}.get(row["sends"], _called)
         headers = json.loads(row["headers"] or "{}")
-        is_call = row["sends"] in ("call", "prefetch")
+        is_call = row["sends"] in ("call", "prefetch", "drafts")
         for title, content in sent(service, row):
             send = service.send if is_call else service.send_as_is
             yield from _EXPECTED[row["expected"]](send(content, title, broken=broken, headers=headers))
+
+
+def _addresses(service: Service) -> dict[str, str]:
+    base = service.connection.base
+    scheme, _, host = base.partition("://")
+    host = host.partition("/")[0]
+    addresses = {"url": service.url, "path": service.path, "discovery": f"{base}{service.discovery_path}"}
+    return addresses | {"origin": f"{scheme}://{host}", "host": host}
 
 
 def _moment(value: Any) -> Any:
@@ -78,10 +92,41 @@ def _called(service: Service, row: _Row) -> Iterator[tuple[str, Any]]:
 def _bodies(service: Service, row: _Row) -> Iterator[tuple[str, Any]]:
     text = json.dumps(_changed(service.request(), row | {"with": ""}))
     parts = {"request": text, "open": text[:-1], "inner": text[1:], "half": text[: len(text) // 2]}
-    body = row["with"]
-    for name, part in (parts | {"hook": service.hook}).items():
-        body = body.replace(f"{{{name}}}", part)
-    yield f"body is {row['title']}", body.encode("latin-1")
+    yield f"body is {row['title']}", _filled(row["with"], parts | {"hook": service.hook}).encode("latin-1")
+
+
+def _filled(text: str, parts: Mapping[str, str]) -> str:
+    """Return the text with each of the parts in place of its name in braces."""
+    for name, part in parts.items():
+        text = text.replace(f"{{{name}}}", part)
+    return text
+
+
+def _drafted(service: Service, row: _Row) -> Iterator[tuple[str, Any]]:
+    request = service.request()
+    context = request["context"]
+    drafts = context.get("draftOrders") if service.hook in ("order-select", "order-sign") else None
+    if not isinstance(drafts, dict):
+        raise NotTested(f"{service.hook} has no draftOrders")
+    entries = [json.dumps(entry) for entry in drafts["entry"]]
+    order = json.loads(entries[0])["resource"]
+    draft = json.dumps({name: value for name, value in order.items() if name not in row["without"].split()})
+    parts = {"draft": draft, "open": draft[:-1], "entries": ", ".join(entries), "patient": context["patientId"]}
+    bundle = json.loads(_filled(row["with"], parts | {"today": service.as_of.date().isoformat()}))
+    resource: dict[str, Any] = next((entry["resource"] for entry in bundle.get("entry", ())), {})
+    if "selections" in context and "id" in resource:
+        context["selections"] = [f"{resource['resourceType']}/{resource['id']}"]
+    context["draftOrders"] = bundle
+    yield row["title"], request
+
+
+def _feedback(service: Service, row: _Row) -> Any:
+    item = feedback_item(service)
+    if row["sends"] == "feedback":
+        return {"feedback": [_changed(item, row)]}
+    card, suggestion = card_and_suggestion(service)
+    text = json.dumps(item)
+    return _filled(row["with"], {"item": text, "open": text[:-1], "card": card, "suggestion": suggestion}).encode()
 
 
 def _prefetched(service: Service, row: _Row) -> Iterator[tuple[str, Any]]:
