@@ -25,11 +25,6 @@ class DraftOrder:
     order: Resource
     beside: tuple[Resource, ...] = ()
 
-    @property
-    def reference(self) -> str:
-        """Type/id of the order."""
-        return f"{self.order['resourceType']}/{self.order['id']}"
-
 
 @dataclass(frozen=True)
 class PatientChart:

@@ -47,7 +47,6 @@ class Check:
     subject: Subject | Scope
     run: Callable[[Any], Faults]
     advice: str
-    group: str
     dialect: str = ""
     everything: bool = False
     slow: bool = False
@@ -81,10 +80,7 @@ def check_part(
 
     def register(function: _Function) -> _Function:
         advice = " ".join((function.__doc__ or "").split())
-        group = function.__module__.rpartition(".")[2]
-        _checks.append(
-            Check(function.__name__, rows, level, subject, function, advice, group, dialect, everything, slow)
-        )
+        _checks.append(Check(function.__name__, rows, level, subject, function, advice, dialect, everything, slow))
         return function
 
     return register
