@@ -130,7 +130,7 @@ def read_drugs(
         last, dose, frequency, is_assumed = _dose(text, start, end, min(following, end + 90), name)
         section = layout.section_at(start)
         before = _IN_BRACKETS.sub("", _behind_last_end(text[max(previous, start - 120) : start]))
-        is_still_taken = _STILL.search(before) is not None
+        is_still_taken = _STILL.search(before) is not None and _ON_RECORD.search(text[end : end + 80]) is None
         # a frequency ends with a full stop where the sentence does: what follows is of something else
         behind = "" if text[last - 1] == "." else text[last : max(last, min(following, end + 140))]
         joined = (
@@ -163,7 +163,10 @@ def read_drugs(
             is_said = status == "active" or section == "drugs" or bool(dose or frequency)
             before = _IN_BRACKETS.sub("", _behind_last_end(without_findings[max(previous, start - 120) : start]))
             behind_it = _SENTENCE_END.split(without_findings[last:following], 1)[0] if behind else ""
-            status = "active" if is_said and _is_plain(before) and _is_plain(behind_it) else "unconfirmed"
+            is_plain = (_is_plain(before) and _is_plain(behind_it)) or _is_told_to_take(before, behind_it)
+            status = "active" if is_said and is_plain else "unconfirmed"
+        if status == "unconfirmed" and joined and _OF_ALL.search(behind):
+            _say_of_list(drugs, text, start, status)
         drugs.append(Drug(start, last, note[start:last], name, dose, frequency, status, is_assumed, section))
         previous, carried = last, status_before
     return _with_later_word(drugs)
@@ -220,8 +223,51 @@ _ON_DRUG: Final = re.compile(
 
 
 def _is_plain(words: str) -> bool:
-    """Whether each word is one that stands beside drugs that are taken."""
-    return all(word in _PLAIN_WORDS for word in _LETTERS.findall(words.lower()))
+    """Whether each word is one that stands beside drugs that are taken, and none says that this is long ago."""
+    return all(word in _PLAIN_WORDS for word in _LETTERS.findall(words.lower())) and not _LONG_AGO.search(words)
+
+
+_LONG_AGO: Final = re.compile(r"^ (?:was|were) (?!start|commenc|begun|initiat|add|increas)[^.;]*\b(?:19|20)\d\d\b")
+_OF_ALL: Final = re.compile(
+    r"^[^.;]*\b(?:together|both|all|at once|at the same time|would|should|could)\b", re.IGNORECASE
+)
+
+
+def _is_told_to_take(before: str, behind: str) -> bool:
+    """Whether the words right before a drug say that it is taken now, and what else is said is of something else.
+
+    Of something else is a clause before that ends with a comma, and one behind that begins with and or since; neither
+    may have a word that could take it back, or mean the drug ("and spits it out").
+    """
+    clause = _CLAUSE.split(before)[-1]
+    other = _OTHER_MATTER.search(behind)
+    if _TAKES.search(clause) is None or not (_is_plain(clause) and _is_plain(_OTHER_MATTER.sub("", behind))):
+        return False
+    return _TAKES_BACK.search(f"{before.removesuffix(clause)} ; {other[0] if other else ''}") is None
+
+
+_TAKES: Final = re.compile(
+    r"\b(?:takes|taking|uses|using|injects|receives|receiving|increased|(?:is|are|remains?|stays?|continues?|continued|maintained"
+    r"|managed|controlled|stable|established|now|currently|still|been|free|clear|well) (?:on|with)"
+    r"|(?:re)?started (?:him |her |them )?on)"
+    r"(?: (?:his|her|their|the|usual|regular|daily|weekly|oral|topical|vaginal|inhaled|depot))* $",
+    re.IGNORECASE,
+)
+_CLAUSE: Final = re.compile(r"[,:] +|\b(?:and|so) ")
+_OTHER_MATTER: Final = re.compile(
+    r",? (?:and .*|since [^,;]*|(?:with )?no (?:bleeding|problems|side[- ]effects)\b)$", re.DOTALL
+)
+_TAKES_BACK: Final = re.compile(
+    r"n't\b|\b(?:but|though|although|however|except|unless|until|till|whenever|despite|yet|only|instead|apart|rather|not"
+    r"|nor|never|none|nothing|nobody|cannot|if|or|which|that|who|then|it|its|them|these|those|both|was|were|did|used"
+    r"|this(?! (?:year|month|week|morning))"
+    r"|stop\w*|ceas\w*|quit\w*|off|out|away|held|hold\w*|skip\w*|bin\w*|refus\w*|declin\w*|forg\w*|wean\w*|taper\w*"
+    r"|finish\w*|complet\w*|end\w*|paus\w*|switch\w*|swap\w*|replac\w*|previous\w*|former\w*|suppos\w*|alleg\w*"
+    r"|claim\w*|suggest\w*|accord\w*|per|list\w*|letter|paper|theory|records?|computer|system|chart|pharmacy|wrong\w*"
+    r"|error|doubt\w*|intend\w*|plan\w*|consider\w*|react\w*|rash|sick|wife|husband|mother|father|brother|sister|son"
+    r"|daughter|partner|friend)\b",
+    re.IGNORECASE,
+)
 
 
 def _is_replaced(before: str, behind: str) -> bool:
@@ -237,6 +283,7 @@ _ARROW: Final = re.compile(r" ?(?:[-=]+>|→) ?")
 _TO_NEXT: Final = re.compile(r" ?(?:->|>|(?:over )?to|for|with|by) ", re.IGNORECASE)
 _IN_BRACKETS: Final = re.compile(r"\([^()]*\) ?")
 _STILL: Final = re.compile(r"\bstill (?:taking|takes|on|using)(?: [\w']+){0,2} $", re.IGNORECASE)
+_ON_RECORD: Final = re.compile(r"^[^.;]*\b(?:as far as|according to|system|computer|paper)\b", re.IGNORECASE)
 _PREVENTS: Final = re.compile(r"^[^.;]{0,40}\b(?:ppx|proph(?:ylaxis)?|prevention)\b", re.IGNORECASE)
 # "Iron deficiency", "insulin resistance", "serum iron studies", "bicarb 18", "vitamin D 18 ng/mL"
 _NO_DRUG: Final = re.compile(
@@ -336,7 +383,9 @@ def _dose(text: str, start: int, end: int, limit: int, name: str) -> tuple[int, 
         before = _DOSE_BEFORE.search(text[max(0, start - 16) : start])
         dose = before[1] if before else ""
     frequency = _FREQUENCY.search(window, match.end() if match else 0, (match.end() if match else 0) + 32)
-    if frequency is not None and not re.search(r"[,;.\n]", window[match.end() if match else 0 : frequency.start()]):
+    if frequency is not None and not re.search(
+        r"[,;.\n]| and ", window[match.end() if match else 0 : frequency.start()]
+    ):
         last = end + frequency.end() if match or frequency.start() < 3 else last
         return last, dose, " ".join(frequency[0].split()), is_assumed
     return last, dose, "", is_assumed
