@@ -261,6 +261,18 @@ class MissingInputs(Struct, frozen=True, kw_only=True):
     values: dict[str, float] = {}
 
 
+class InputDistribution(Struct, frozen=True):
+    """How the values of an input lie in the reference cohort, of whom `n` had one.
+
+    `shares[0]` is the share of values up to `cuts[0]`, the next that of those above it up to `cuts[1]`, and so on: the
+    deciles, or each value where there are at most ten.
+    """
+
+    n: int
+    cuts: tuple[float, ...]
+    shares: tuple[float, ...]
+
+
 class Manifest(Struct, frozen=True, kw_only=True):
     """Everything a server, a card and a reader need to know about one model file."""
 
@@ -300,6 +312,8 @@ class Manifest(Struct, frozen=True, kw_only=True):
     """Not there: not recorded, as of every model that was made before 23 November 2026 (`model_card.origin`)."""
     missing_inputs: MissingInputs | UnsetType = UNSET
     """Not there: a missing input counts as the average."""
+    distributions: dict[str, InputDistribution] | UnsetType = UNSET
+    """By input its values in the reference cohort. Not there: not recorded, as before 29 November 2026."""
     groups: dict[str, tuple[str, ...]] | UnsetType = UNSET
     """Inputs that are explained together, by the name of their group. Not there: each input is explained by itself."""
 

@@ -6,6 +6,7 @@ from math import ceil
 from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cds_hooks.evidence.monitor.changes import GROUPS
 from cds_hooks.evidence.monitor.rows import RecordRows
@@ -29,10 +30,11 @@ LEFT JOIN (SELECT client, arg_max(value, sequence)::DATE AS until FROM outcomes 
 WHERE f.kind = 'score' AND split_part(f.name, '@', 1) = $model AND c.decided_at::DATE BETWEEN $first AND $last
 """
 _FEWEST: Final = 200
+_FEWEST_VALUES: Final = 100
 _RANGE: Final = (0.03, 0.10)
 _COHORT: Final = (0.10, 0.50)
-"""From which share of estimates on that lie otherwise than in the cohort there is something to watch, and to act on: a
-site has other patients than a cohort; half of them are another population or another unit (the project's choice)."""
+"""From which share of estimates or values on that lie otherwise than in the cohort there is something to watch, and to
+act on: a site has other patients than a cohort; half of them are another population or unit (the project's choice)."""
 
 
 def label_figures(rows: RecordRows, labels: Labels, window: Window) -> Iterator[Figure]:
@@ -50,6 +52,7 @@ def label_figures(rows: RecordRows, labels: Labels, window: Window) -> Iterator[
             model_window = _window(rows.connection, of, label, (first, mature), window)
             yield from model_window.figures()
             yield from _against_cohort(model_window)
+        yield from _inputs_against_cohort(rows.connection, label, window)
         yield from _outside_training(rows.connection, label, window)
 
 
@@ -93,11 +96,46 @@ def _against_cohort(model: ModelWindow) -> Iterator[Figure]:
     then = np.array([row.count for row in bins])
     place = np.searchsorted([row.probability_low for row in bins], model.recent, side="right") - 1
     now = np.bincount(np.clip(place, 0, len(bins) - 1), minlength=len(bins))
-    size, watch, act = distance(now, then), *_COHORT
-    state: State = "act" if size >= act else "watch" if size >= watch and chance(now, then) < 1e-3 else "good"
+    state, size = _like_cohort(now, then)
     text = f"{model.service}: {100 * size:.0f} in 100 estimates of {model.model} differ from its cohort."
     yield Figure(model.client, model.service, "drift", subject, state, len(model.recent), _FEWEST, size, 0.0, text,
                  about=SCORES)  # fmt: skip
+
+
+def _like_cohort(now: NDArray[np.int64], then: NDArray[np.int64]) -> tuple[State, float]:
+    size, watch, act = distance(now, then), *_COHORT
+    return ("act" if size >= act else "watch" if size >= watch and chance(now, then) < 1e-3 else "good"), size
+
+
+_INPUTS: Final = """
+SELECT client, service, part, model, name, value, count(*) FROM (
+    SELECT sequence, client, service, '' AS part, model, day FROM span
+    UNION ALL SELECT sequence, client, service, site, model, day FROM span WHERE site <> '')
+JOIN facts USING (sequence) WHERE kind = 'input' AND day BETWEEN ? AND ? GROUP BY ALL
+"""
+
+
+def _inputs_against_cohort(connection: Any, label: Label, window: Window) -> Iterator[Figure]:
+    """Yield whether the values of each input lie as those of the cohort that the model was released with."""
+    days = [window.start, window.last]
+    if not label.distributions:
+        query = "SELECT client, service, model, count(*) FROM span WHERE day BETWEEN ? AND ? GROUP BY ALL"
+        for client, service, model, n in connection.execute(query, days).fetchall():
+            text = f"{service}: the inputs of {model} are not compared with its cohort: its manifest has none of them."
+            yield Figure(client, service, "drift", f"inputs of {model} against its cohort", "insufficient", n,
+                         _FEWEST_VALUES, None, None, text)  # fmt: skip
+    counts: dict[tuple[str, ...], NDArray[np.int64]] = {}
+    for *of, value, n in connection.execute(_INPUTS, days).fetchall() if label.distributions else ():
+        if (cohort := label.distributions.get(of[-1])) is not None:
+            now = counts.setdefault(tuple(of), np.zeros(len(cohort.shares), dtype=np.int64))
+            now[np.searchsorted(cohort.cuts, value)] += n
+    for (client, service, site, model, name), now in counts.items():
+        if now.sum() >= _FEWEST_VALUES:
+            cohort, where = label.distributions[name], f" ({site})" if site else ""
+            state, size = _like_cohort(now, np.rint(np.array(cohort.shares) * cohort.n).astype(np.int64))
+            text = f"{service}{where}: {100 * size:.0f} in 100 values of {name} differ from the cohort of {model}."
+            yield Figure(client, service, "drift", f"{name} against the cohort of {model}", state, int(now.sum()),
+                         _FEWEST_VALUES, size, 0.0, text, site, name)  # fmt: skip
 
 
 def _outside_training(connection: Any, label: Label, window: Window) -> Iterator[Figure]:

@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 
 import msgspec
-from msgspec import MsgspecError, Struct, field
+from msgspec import UNSET, MsgspecError, Struct, UnsetType, field
 
 from cds_hooks.settings import Settings
 from fhir.terminology.toml_file import TomlFault, read_toml
 from models_onnx.artifact.folder import MANIFEST, VERSION_SIGN
 from models_onnx.artifact.manifest import (
     DAYS_PER_YEAR,
+    InputDistribution,
     Manifest,
     ModelInput,
     ModelOutcome,
@@ -140,6 +141,8 @@ class Label(Struct, frozen=True):
     """The cohort of the release by its estimates: what happened to how many."""
     ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     """By input the range that the model was trained on."""
+    distributions: Mapping[str, InputDistribution] = field(default_factory=dict)
+    """By input its values in the cohort of the release; empty where the manifest has none."""
 
     @property
     def horizon(self) -> int:
@@ -166,6 +169,7 @@ class _Manifest(Struct):
     evaluation: dict[str, Any] = {}
     reference: ReferenceCohort | None = None
     features: tuple[ModelInput, ...] = ()
+    distributions: dict[str, InputDistribution] | UnsetType = UNSET
 
 
 def label_of(manifest: Manifest | _Manifest, lag_days: float, thresholds: ThresholdsInForce) -> Label:
@@ -177,7 +181,8 @@ def label_of(manifest: Manifest | _Manifest, lag_days: float, thresholds: Thresh
     area = manifest.evaluation.get("all", {}).get("auroc", {}).get("value")
     bins = manifest.reference.bins if manifest.reference is not None else ()
     ranges = {feature.name: (feature.trained_low, feature.trained_high) for feature in manifest.features}
-    return Label(manifest.id, event, days, lag, area, thresholds, bins, ranges)
+    distributions = {} if isinstance(manifest.distributions, UnsetType) else manifest.distributions
+    return Label(manifest.id, event, days, lag, area, thresholds, bins, ranges, distributions)
 
 
 def labels_of(manifests: Iterable[Manifest | _Manifest], configured: Settings) -> dict[str, Label]:

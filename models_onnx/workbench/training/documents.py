@@ -29,6 +29,8 @@ from models_onnx.workbench.training.fitting.additive import significant
 FORMAT = "cds-hooks-onnx/manifest/1"
 _SOFTWARE = ("scikit-learn", "numpy", "pandas", "onnx", "onnxruntime", "skl2onnx")
 
+_FEW_VALUES = 10
+
 Document = dict[str, Any]
 Mask = NDArray[np.bool_]
 
@@ -89,10 +91,13 @@ def metadata(spec: ModelSpec, described: Document) -> dict[str, str]:
     }
 
 
-def manifest(described: Document, content: bytes, seed: int, evaluation: Document, parity: Document) -> Manifest:
+def manifest(
+    described: Document, content: bytes, seed: int, evaluation: Document, parity: Document, cohort: Cohort
+) -> Manifest:
     """Return the manifest of the file with these bytes."""
     document = {
         **described,
+        "distributions": _distributions(cohort),
         "format": FORMAT,
         "file": {"name": MODEL, "sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)},
         "software": {"python": platform.python_version(), **{name: version(name) for name in _SOFTWARE}},
@@ -188,6 +193,27 @@ def _features(spec: ModelSpec, cohort: Cohort, model: FittedModel) -> list[Docum
         }
         for item, low, high, top, mean in zip(spec.inputs, model.low, model.high, highest, means, strict=True)
     ]
+
+
+def _distributions(cohort: Cohort) -> Document:
+    """Return the deciles of each input in the reference cohort; of few values, such as 0 and 1, the share of each."""
+    distributions = {}
+    for name, column in zip(cohort.features, cohort.X[cohort.recent].T, strict=True):
+        x = column[~np.isnan(column)]
+        if len(x):
+            kinds, counts = np.unique(x, return_counts=True)
+            below = np.cumsum(counts) / len(x)
+            deciles = np.unique(np.searchsorted(below, np.arange(1, 10) / 10))
+            last = np.arange(len(kinds) - 1) if len(kinds) <= _FEW_VALUES else deciles[deciles < len(kinds) - 1]
+            # between two values, so that another unit or precision moves nobody across
+            cuts = (kinds[last] + kinds[last + 1]) / 2
+            shares = np.diff(below[last], prepend=0.0, append=1.0)
+            distributions[name] = {
+                "n": len(x),
+                "cuts": [significant(cut) for cut in cuts.tolist()],
+                "shares": [round(share, 4) for share in shares.tolist()],
+            }
+    return distributions
 
 
 def _thresholds(

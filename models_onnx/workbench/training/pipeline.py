@@ -91,7 +91,7 @@ def train(spec: ModelSpec, table: Table, seed: int, replicates: int, progress: P
     threshold = float(log_odds(model.link, limit)[0])
     evaluation = evaluate(spec, cohort, predicted, threshold, seed, replicates, progress)
     parity = documents.parity(agreement)
-    manifest = documents.manifest(described, content, seed, evaluation, parity)
+    manifest = documents.manifest(described, content, seed, evaluation, parity, cohort)
     return Trained(manifest, content)
 
 
@@ -184,8 +184,8 @@ def _reference(cohort: Cohort, model: FittedModel, predicted: OutOfFold) -> Refe
 _MAY_DIFFER = frozenset(
     {"file", "software", "lineage", "parity", "replicates", "how", "low", "high", "limit", "passed", "sha256"}
 )
-_SINCE = frozenset({"calibration_slope"})
-"""Figures of groups that evaluations have since 23 November 2026."""
+_SINCE = frozenset({"calibration_slope", "distributions"})
+"""Of groups since 23 November 2026, of inputs since 29 November."""
 _AGREES = 0.002
 _MOST_SHOWN = 5
 
@@ -199,7 +199,7 @@ def differences(stored: Manifest, trained: Manifest) -> list[str]:
 def _differences(path: str, stored: Any, trained: Any) -> Iterator[str]:
     if isinstance(stored, dict) and isinstance(trained, dict):
         # a figure that a manifest does not have yet: nothing in it is wrong
-        unwritten = _SINCE - stored.keys() if path.startswith("evaluation.subgroups") else frozenset()
+        unwritten = _SINCE - stored.keys() if not path or path.startswith("evaluation.subgroups") else frozenset()
         for name in sorted({*stored, *trained} - _MAY_DIFFER - unwritten):
             yield from _differences(f"{path}.{name}" if path else name, stored.get(name), trained.get(name))
     elif isinstance(stored, list | tuple) and isinstance(trained, list | tuple) and len(stored) == len(trained):

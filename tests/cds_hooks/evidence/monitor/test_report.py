@@ -4,7 +4,7 @@ import asyncio
 import json
 import shutil
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +14,12 @@ from typer.testing import CliRunner, Result
 from cds_hooks.cli import app
 from cds_hooks.evidence.monitor.book import CountBook
 from cds_hooks.evidence.monitor.judging import Event, NotTold, note_incidents, tell
+from cds_hooks.evidence.monitor.report import report_of
 from cds_hooks.evidence.monitor.window import Window
+from cds_hooks.evidence.outcomes.labels import Label
 from cds_hooks.evidence.record_views import open_follower
 from cds_hooks.evidence.storage import Decision, FeedbackItem, card_uuid, new_decision_id, open_decision_log
+from models_onnx.artifact.manifest import InputDistribution
 from models_onnx.monitoring.figure import Family, Figure, Incident, State
 from tests.constants import settings_with
 from tests.live import free_port, record_in
@@ -113,6 +116,22 @@ def test_a_laboratory_with_another_unit_and_a_silent_client_are_two_incidents_an
     found = json.loads(done.stdout)["incidents"]
     assert {(each["client"], each["family"]) for each in found} == {("north", "drift"), ("south", "calls")}
     assert run(record, counts, "--client", "nobody").exit_code == 0
+
+
+@pytest.mark.parametrize("is_recorded", [True, False])
+def test_inputs_are_held_against_the_cohort_that_the_manifest_has(record: str, is_recorded: bool) -> None:
+    spread = np.random.default_rng(8).normal(0, 1, 2000)
+    cohort = {"creatinine_mg_dl": np.exp(spread * 0.3), "age_years": 66 + 12 * spread}
+    deciles = {name: tuple(np.quantile(x, np.arange(1, 10) / 10).tolist()) for name, x in cohort.items()}
+    known = {name: InputDistribution(2000, cuts, (0.1,) * 10) for name, cuts in deciles.items()}
+    labels = {"model": Label("model", None, 30.0, 0.0, distributions=known if is_recorded else {})}
+    report = report_of(record, None, labels, Window(date(2026, 9, 30), 4, 20, 90))
+    states = {f.subject: f.state for f in report.figures if f.client == "north" and "cohort" in f.subject}
+    of_inputs = {
+        "age_years against the cohort of model@1": "good",
+        "creatinine_mg_dl against the cohort of model@1": "watch",  # on two of the four days in another unit
+    }
+    assert states == (of_inputs if is_recorded else {"inputs of model@1 against its cohort": "insufficient"})
 
 
 @pytest.fixture

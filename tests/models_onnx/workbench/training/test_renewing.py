@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from msgspec import UnsetType
 from typer.testing import CliRunner
 
 from cds_hooks.call.trusted_models import own_keys
@@ -98,6 +99,10 @@ def test_the_declared_estimator_is_trained_on_the_table_and_the_groups_are_those
     after = renewed(run, tmp_path, "train", "toy_30d", "--table", tmp_path / "outcomes.csv")
     assert after.manifest.cohort.n > 2500
     assert after.manifest.evaluation["all"]["observed_expected"]["value"] == pytest.approx(1, abs=0.05)
+    assert not isinstance(after.manifest.distributions, UnsetType)
+    age, values = after.manifest.distributions["age_years"], pd.read_csv(tmp_path / "outcomes.csv")["age_years"]
+    below = [(values <= cut).mean() for cut in age.cuts]
+    assert below == pytest.approx(np.cumsum(age.shares)[:-1].tolist(), abs=0.01)
     axes = {group["axis"] for group in after.manifest.evaluation["subgroups"]}
     assert axes == {"sex", "age band", "race"}
     words = json.loads((tmp_path / "mine" / "toy_30d@0.2.0.card.json").read_text())
