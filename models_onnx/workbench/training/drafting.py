@@ -77,6 +77,7 @@ class _Input:
     column: str = ""
     feature: str = ""
     analyte: str = ""
+    is_required: bool = False
     lines: list[str] = field(default_factory=list)
 
 
@@ -287,6 +288,9 @@ def _fit_values(item: _Input, source: ModelSource, rows: pd.DataFrame, asked: As
     if not item.column or (feature is None and not item.analyte):
         return
     column = rows[item.column]
+    # of what no row lacks nobody can see what a tree does without it; an ONNX file puts a value in its place
+    is_learned = source.path.suffix.lower() != ".onnx"
+    item.is_required = isinstance(feature, Age | Sex) or (is_learned and bool(column.notna().all()))
     if not pd.api.types.is_numeric_dtype(column):
         _fit_texts(item, source, column, feature, made)
         return
@@ -452,6 +456,8 @@ def _text(
         "# the least it has to reach: yours to set before you look at the figures",
         "floors = { auroc = 0.6, slope = [0.8, 1.2], observed_expected = [0.8, 1.2] }",
     ]
+    if source.path.suffix.lower() != ".onnx" and not all(item.is_required for item in inputs):
+        lines += ["# trees have learned from people without an input", 'missing_inputs = "learned"']
     if source.run_id:
         metrics = ", ".join(f"{quoted(name)} = {value!r}" for name, value in source.metrics.items())
         lines.append(f"origin = {{ run_id = {quoted(source.run_id)}, metrics = {{ {metrics} }} }}")
@@ -464,7 +470,7 @@ def _text(
             f"called = {quoted(item.called)}",
         ]
         lines += [f"column = {quoted(item.column or 'TODO')}", *item.lines]
-        lines += ["required = true"] if item.feature in ("age_years", "sex_male") else []
+        lines += ["required = true"] if item.is_required else []
     return "\n".join(lines) + "\n"
 
 
