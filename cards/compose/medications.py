@@ -36,23 +36,15 @@ TAPERED: Final = frozenset(
 )  # fmt: skip
 
 
-class ReviewedDrug(Struct, frozen=True):
-    """A finding about a drug that is taken: its name, the finding, and in a review the suggestions that fit it."""
-
-    name: str
-    finding: RuleFinding
-    offers: tuple[Suggestion, ...] = ()
-
-
 class _Line(Struct, frozen=True):
     """One finding of one rule, with all the drugs that it is about."""
 
-    drugs: tuple[ReviewedDrug, ...]
+    findings: tuple[RuleFinding, ...]
 
     @property
     def finding(self) -> RuleFinding:
         """Of a pair the one that names most of its drugs."""
-        return max(self.drugs, key=lambda drug: len(drug.finding.partners)).finding
+        return max(self.findings, key=lambda finding: len(finding.partners))
 
     @property
     def rank(self) -> tuple[int, int, str]:
@@ -60,7 +52,7 @@ class _Line(Struct, frozen=True):
 
     @property
     def names(self) -> str:
-        return ", ".join(dict.fromkeys(drug.name for drug in self.drugs))
+        return ", ".join(dict.fromkeys(finding.drug for finding in self.findings))
 
 
 # Their labels warn of seizures, hallucinations or a neuroleptic malignant syndrome where they are stopped at once.
@@ -88,13 +80,13 @@ def fits_finding(offer: OfferedSuggestion, finding: RuleFinding, medication: Med
     return finding.is_certain and may_be_stopped(medication) and finding.asks != "change"
 
 
-def review_card(drugs: Iterable[ReviewedDrug], identity: CardIdentity, *, is_brief: bool = False) -> Card:
+def review_card(findings: Iterable[RuleFinding], identity: CardIdentity, *, is_brief: bool = False) -> Card:
     """Return the card of the findings, the worst first; one rule about several drugs is one line.
 
     It warns at most: what is taken was ordered before, and no order waits for the answer. `is_brief`: with the sentence
     and the suggestions of the worst finding, and no more than the drugs of the others.
     """
-    lines = sorted(_grouped(drugs), key=lambda line: line.rank)
+    lines = sorted(_grouped(findings), key=lambda line: line.rank)
     evidence = lines[0].finding.text.evidence[0]
     return identity.card(
         "info" if lines[0].finding.indicator == "info" else "warning",
@@ -106,24 +98,23 @@ def review_card(drugs: Iterable[ReviewedDrug], identity: CardIdentity, *, is_bri
     )
 
 
-def _grouped(drugs: Iterable[ReviewedDrug]) -> Iterator[_Line]:
-    by_finding: dict[tuple[str, str, str], list[ReviewedDrug]] = {}
-    for drug in drugs:
+def _grouped(findings: Iterable[RuleFinding]) -> Iterator[_Line]:
+    by_finding: dict[tuple[str, str, str], list[RuleFinding]] = {}
+    for finding in findings:
         # What is said of one drug alone, such as its dose, is not said of the others.
-        finding = drug.finding
-        sentence = "" if finding.partners else finding.text.summary.lower().replace(drug.name.lower(), "")
-        by_finding.setdefault((finding.rule, finding.band, sentence), []).append(drug)
+        sentence = "" if finding.partners else finding.text.summary.lower().replace(finding.drug.lower(), "")
+        by_finding.setdefault((finding.rule, finding.band, sentence), []).append(finding)
     yield from (_Line(tuple(of_finding)) for of_finding in by_finding.values())
 
 
 def _is_headline(lines: Sequence[_Line]) -> bool:
-    return len(lines) == 1 and (len(lines[0].drugs) == 1 or bool(lines[0].finding.partners))
+    return len(lines) == 1 and (len(lines[0].findings) == 1 or bool(lines[0].finding.partners))
 
 
 def _summary(lines: Sequence[_Line]) -> str:
     if _is_headline(lines):
         return plain(lines[0].finding.text.summary, 139)
-    names = list(dict.fromkeys(drug.name for line in lines for drug in line.drugs))
+    names = list(dict.fromkeys(finding.drug for line in lines for finding in line.findings))
     count = f"{len(lines)} findings" if len(lines) > 1 else "one finding"
     return plain(f"Medication review, {count}: {first_few(names, _NAMED)}.", 139)
 
@@ -150,14 +141,14 @@ def _detail(lines: Sequence[_Line]) -> Iterator[str]:
 def _detail_in_brief(lines: Sequence[_Line]) -> Iterator[str]:
     yield f"- **{_sentence(lines[0])}** ({_labels(lines[0].finding)})"
     if remaining := lines[1:]:
-        names = dict.fromkeys(drug.name for line in remaining for drug in line.drugs)
+        names = dict.fromkeys(finding.drug for line in remaining for finding in line.findings)
         count = f"{len(remaining)} more findings" if len(remaining) > 1 else "one more finding"
         yield f"- Also {count}: {escape(first_few(list(names), _NAMED), 120)}."
 
 
 def _sentence(line: _Line) -> str:
     sentence = escape(line.finding.text.summary, 160)
-    if len(line.drugs) > 1 and not line.finding.partners:
+    if len(line.findings) > 1 and not line.finding.partners:
         return f"{escape(line.names, 160)}: {sentence}"
     return sentence
 
@@ -195,9 +186,9 @@ def _offers(lines: Sequence[_Line]) -> Iterator[Suggestion]:
     changed: set[str] = set()
     labels: set[str] = set()
     worst: dict[str, RuleFinding] = {}
-    for drug in (drug for line in lines for drug in line.drugs):
-        is_lesser = worst.setdefault(drug.name, drug.finding) is not drug.finding
-        for suggestion in drug.offers:
+    for finding in (finding for line in lines for finding in line.findings):
+        is_lesser = worst.setdefault(finding.drug, finding) is not finding
+        for suggestion in finding.offers:
             actions = suggestion.actions
             orders = {str((action.resource or {}).get("id")) for action in actions if action.type == "update"}
             is_settled = suggestion.label in labels or bool(orders & changed) or len(labels) == MOST_OFFERS
@@ -211,38 +202,38 @@ def _offers(lines: Sequence[_Line]) -> Iterator[Suggestion]:
 # Genetic results
 
 
-def genes_card(drugs: Sequence[ReviewedDrug], identity: CardIdentity, *, is_new: bool = True) -> Card:
+def genes_card(findings: Sequence[RuleFinding], identity: CardIdentity, *, is_new: bool = True) -> Card:
     """Return the card of the findings, the worst first; of more than three drugs the others are in the last line.
 
     `is_new`: a result of the last weeks is among them.
     """
-    ranked = sorted(drugs, key=lambda drug: (-SEVERITY[drug.finding.indicator], -drug.finding.priority, drug.name))
-    evidence, lines = ranked[0].finding.text.evidence[0], [_Line(tuple(ranked))]
+    ranked = sorted(findings, key=lambda finding: (-SEVERITY[finding.indicator], -finding.priority, finding.drug))
+    evidence, lines = ranked[0].text.evidence[0], [_Line(tuple(ranked))]
     return identity.card(
-        ranked[0].finding.indicator,
+        ranked[0].indicator,
         _genes_summary(ranked, is_new=is_new),
         "\n".join(_genes_detail(ranked)),
         Source(label=evidence.label, url=evidence.url, topic=TOPICS["genes"]),
-        _extension([drug.finding for drug in ranked], lines, GENES_AND_MEDICATIONS),
+        _extension(ranked, lines, GENES_AND_MEDICATIONS),
         suggestions=_numbered(_offers(lines), identity),
     )
 
 
-def _genes_summary(ranked: Sequence[ReviewedDrug], *, is_new: bool) -> str:
+def _genes_summary(ranked: Sequence[RuleFinding], *, is_new: bool) -> str:
     if len(ranked) == 1:
-        return plain(f"{'New: ' if is_new else ''}{ranked[0].finding.text.summary}", 139)
-    names = first_few([drug.name for drug in ranked], _GENES_NAMED)
+        return plain(f"{'New: ' if is_new else ''}{ranked[0].text.summary}", 139)
+    names = first_few([finding.drug for finding in ranked], _GENES_NAMED)
     subject = "A new genetic result matters" if is_new else "Genetic results matter"
     return plain(f"{subject} to {len(ranked)} current medications: {names}.", 139)
 
 
-def _genes_detail(ranked: Sequence[ReviewedDrug]) -> Iterator[str]:
+def _genes_detail(ranked: Sequence[RuleFinding]) -> Iterator[str]:
     in_full = ranked if len(ranked) <= _GENES_LINES else ranked[: _GENES_LINES - 1]
-    for drug in in_full:
-        results = "; ".join(_gene_result(fact) for fact in drug.finding.facts if fact.name == "gene")
-        yield f"- **{escape(drug.name, 60)}**: {f'{results}. ' if results else ''}{drug.finding.text.detail}"
+    for finding in in_full:
+        results = "; ".join(_gene_result(fact) for fact in finding.facts if fact.name == "gene")
+        yield f"- **{escape(finding.drug, 60)}**: {f'{results}. ' if results else ''}{finding.text.detail}"
     if remaining := ranked[len(in_full) :]:
-        yield f"- Also: {'; '.join(escape(drug.finding.text.summary, 140) for drug in remaining)}"
+        yield f"- Also: {'; '.join(escape(finding.text.summary, 140) for finding in remaining)}"
 
 
 def _gene_result(fact: Fact) -> str:
@@ -251,7 +242,7 @@ def _gene_result(fact: Fact) -> str:
 
 def _extension(findings: Iterable[RuleFinding], lines: Iterable[_Line], output: str) -> CardExtension:
     """Return the findings, one of each line, and all facts of all drugs."""
-    facts = dict.fromkeys(fact for line in lines for drug in line.drugs for fact in drug.finding.facts)
+    facts = dict.fromkeys(fact for line in lines for finding in line.findings for fact in finding.facts)
     references = tuple(FindingReference(finding.rule, finding.band) for finding in findings)
     # A drug more in a finding that was shown is news; the same drugs, no worse, are not.
     parts = dict.fromkeys(f"{reference.rule} {reference.band}" for reference in references)

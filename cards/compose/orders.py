@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from typing import TypeAlias
 
 from msgspec import Struct, structs
 
@@ -25,8 +24,6 @@ from fhir.record.resources import ServiceRequest
 
 MOST_FINDING_LINES = 3
 MOST_SUGGESTIONS = 4
-Uncovered: TypeAlias = tuple[DraftMedication, RuleFinding]
-"""A draft that was not checked, and the finding that says so."""
 # A Medication among the drafts is part of an order, not one of its own.
 _PARTS = frozenset({"Medication"})
 _MOST_NAMED = 5
@@ -77,7 +74,7 @@ def check_orders(
     judgeable = (*check.session.drafted, *check.session.studies, *check.judged_stops())
     by_draft = {id(drafted.draft): drafted for drafted in judgeable}
     to_evaluate = []
-    unnamed: list[Uncovered] = []
+    unnamed: list[RuleFinding] = []
     judged_names = frozenset(judged or ())
     for draft in check.session.drafts:
         if judged is not None and draft.name not in judged_names and not draft.is_named(judged):
@@ -90,10 +87,7 @@ def check_orders(
             to_evaluate.append(drafted)
     if to_evaluate:
         silences.extend((*_unknown_on_list(session), *_on_hold(session)))
-    shown_by_draft = [
-        (drafted.draft.name, shown_findings(check.evaluate(drafted).findings, suppress, silences))
-        for drafted in to_evaluate
-    ]
+    shown_by_draft = [shown_findings(check.evaluate(drafted).findings, suppress, silences) for drafted in to_evaluate]
     findings, told_elsewhere = merge_repeated_findings(shown_by_draft)
     silences.extend(told_elsewhere)
     cards: list[Card] = []
@@ -108,10 +102,10 @@ def check_orders(
             medications.append(drafted.medication)
     if not active_orders:
         uncovered = [*check.without_rule(to_evaluate, names), *unnamed]
-        if uncovered and shown_findings([uncovered[0][1]], suppress, silences):
-            cards.append(uncovered_card([finding for _, finding in uncovered], new_uuid()))
-            names.append(uncovered[0][0].draft.name)
-            medications.append(uncovered[0][0].medication)
+        if uncovered and shown_findings(uncovered[:1], suppress, silences):
+            cards.append(uncovered_card(uncovered, new_uuid()))
+            names.append(uncovered[0].draft_name)
+            medications += [drafted.medication for drafted in judgeable if drafted.draft.name == names[-1]][:1]
     return OrderOutcome(tuple(cards), tuple(silences), tuple(names), tuple(medications))
 
 
@@ -166,10 +160,10 @@ def _passed_over(draft: DraftOrder, drafted: DraftMedication | None, session: Pa
         yield WhyNot(draft.name, "not-a-medication", f"{name} is {kind} and not a medication order: not checked.")
 
 
-def _uncovered(drafted: DraftMedication, *, in_pairs: bool = False) -> Iterator[Uncovered]:
+def _uncovered(drafted: DraftMedication, *, in_pairs: bool = False) -> Iterator[RuleFinding]:
     finding = uncovered_finding(drafted, in_pairs=in_pairs)
     if finding is not None:
-        yield drafted, finding
+        yield finding
 
 
 def _unknown_on_list(session: PatientSession) -> Iterator[WhyNot]:
@@ -202,7 +196,7 @@ class _Check(OrderCheck):
             if self.book.rules_for(drafted.medication, stops=True):
                 yield drafted
 
-    def without_rule(self, drafts: Iterable[DraftMedication], names: Collection[str]) -> Iterator[Uncovered]:
+    def without_rule(self, drafts: Iterable[DraftMedication], names: Collection[str]) -> Iterator[RuleFinding]:
         """Yield the high-alert drugs that no rule is about, but for those with a card (`names` are those of drafts)."""
         for drafted in drafts:
             if drafted.stops or is_test(drafted.medication) or drafted.draft.name in names:

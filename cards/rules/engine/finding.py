@@ -11,12 +11,13 @@ offered for a finding go with it.
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
+from operator import itemgetter
 from typing import Final, TypeAlias
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from cards.card import SEVERITY, Coding, Indicator
+from cards.card import SEVERITY, Coding, Indicator, Suggestion
 from cards.extension import Fact
 from cards.rules.engine.compile import (
     CompiledBand,
@@ -27,6 +28,7 @@ from cards.rules.engine.compile import (
 from cards.rules.language.rule import Asks, Evidence, OrderChange, SilentWhen
 from cards.rules.patient.context import RuleContext
 from cards.rules.patient.orders import CurrentMedication
+from cards.text import plain
 from fhir.record.refusals import WhyNot
 
 DRUG_FACTS: Final = frozenset({"draft", "medication"})
@@ -79,11 +81,38 @@ class RuleFinding(Struct, frozen=True, dict=True):
     group: str = ""
     yields_to: tuple[str, ...] = ()
     asks: Asks = "end"
+    offers: tuple[Suggestion, ...] = ()
+    """What can be accepted; the card of an order makes it when it is composed (cards/suggest.py)."""
 
     @cached_property
     def text(self) -> FindingText:
         """What is said of it."""
         return self.write()
+
+    @property
+    def drug(self) -> str:
+        """The drug of the draft, which is its first fact."""
+        return plain(str(self.facts[0].value), 60)
+
+    @property
+    def draft_name(self) -> str:
+        """The name of the draft that it is about."""
+        return self.facts[0].source or ""
+
+    @cached_property
+    def other_drugs(self) -> frozenset[str]:
+        """The sources of the other drugs that it names."""
+        return frozenset(fact.source for fact in self.facts if fact.name == "medication" and fact.source is not None)
+
+    @property
+    def preference(self) -> tuple[int, bool, int]:
+        """The worse one first, then one with a recommended suggestion, then the one with more of them."""
+        recommended = any(offer.is_recommended for offer in self.suggestions)
+        return -SEVERITY[self.indicator], not recommended, -len(self.suggestions)
+
+    def covers(self, other: "RuleFinding") -> bool:
+        """Whether the other is the same finding of another draft, which this one names, and names no further drug."""
+        return other.draft_name in self.other_drugs and other.other_drugs <= self.other_drugs | {self.draft_name}
 
     def is_said_by(self, other: "RuleFinding") -> bool:
         """Whether the other finding says this one too, so that this one needs no line of its own."""
@@ -101,70 +130,42 @@ class RuleFinding(Struct, frozen=True, dict=True):
         return bool(results) and results == others and all((fact.source or "").startswith(_RESULT) for fact in results)
 
 
-class DraftFinding(Struct, frozen=True):
-    """A finding with the draft whose card shows it, and the drugs that it names."""
-
-    finding: RuleFinding
-    name: str
-    position: int
-    drugs: frozenset[str]
-
-    @property
-    def preference(self) -> tuple[int, bool, int, int]:
-        """The worse one first, then one with a recommended suggestion, then the one with more of them."""
-        offers = self.finding.suggestions
-        recommended = any(offer.is_recommended for offer in offers)
-        return -SEVERITY[self.finding.indicator], not recommended, -len(offers), self.position
-
-    def covers(self, other: "DraftFinding") -> bool:
-        """Return whether `other` is the same finding, made from the other draft, and names no further drug."""
-        return other.name in self.drugs and other.drugs <= self.drugs | {self.name}
-
-
 def merge_repeated_findings(
-    by_draft: Sequence[tuple[str, Sequence[RuleFinding]]],
+    by_draft: Sequence[Sequence[RuleFinding]],
 ) -> tuple[list[list[RuleFinding]], list[WhyNot]]:
     """Return the findings of each draft without those that another draft's card shows, and a silence for each of those.
 
     What such a finding says too goes with it: nine of ten equal orders have no card about their own dose beside the one
     that adds the ten.
     """
-    seen = [
-        DraftFinding(finding, name, position, frozenset(_drugs(finding)))
-        for position, (name, findings) in enumerate(by_draft)
-        for finding in findings
-    ]
     of_draft: list[list[RuleFinding]] = [[] for _ in by_draft]
     # Only findings that name the draft are compared with it: 200 drafts are not compared with each other.
-    kept_views: defaultdict[tuple[str, str], list[tuple[int, DraftFinding]]] = defaultdict(list)
-    moved_findings: defaultdict[int, list[tuple[RuleFinding, str]]] = defaultdict(list)
+    kept_findings: defaultdict[tuple[str, str], list[tuple[int, RuleFinding]]] = defaultdict(list)
+    moved_findings: defaultdict[int, list[tuple[RuleFinding, RuleFinding]]] = defaultdict(list)
     silences = []
-    for rank, view in enumerate(sorted(seen, key=lambda view: view.preference)):
-        rule = view.finding.rule
-        others = (ranked for name in view.drugs for ranked in kept_views.get((rule, name), ()))
-        _, better = min((ranked for ranked in others if ranked[1].covers(view)), key=_first, default=(0, None))
+    placed = [(position, finding) for position, findings in enumerate(by_draft) for finding in findings]
+    for rank, (position, finding) in enumerate(sorted(placed, key=lambda placed: placed[1].preference)):
+        others = (ranked for name in finding.other_drugs for ranked in kept_findings.get((finding.rule, name), ()))
+        _, better = min(
+            (ranked for ranked in others if ranked[1].covers(finding)), key=itemgetter(0), default=(0, None)
+        )
         if better is None:
-            kept_views[rule, view.name].append((rank, view))
-            of_draft[view.position].append(view.finding)
+            kept_findings[finding.rule, finding.draft_name].append((rank, finding))
+            of_draft[position].append(finding)
         else:
-            moved_findings[view.position].append((view.finding, better.name))
-            silences.append(WhyNot(rule, "said-once", f"{view.name}: said on the card of {better.name}."))
+            moved_findings[position].append((finding, better))
+            silences.append(_said_on_card_of(better, finding))
     for position, moved in moved_findings.items():
         for finding in tuple(of_draft[position]):
-            shown_on = next((name for other, name in moved if finding.is_said_by(other)), None)
-            if shown_on is not None:
+            better = next((better for other, better in moved if finding.is_said_by(other)), None)
+            if better is not None:
                 of_draft[position].remove(finding)
-                text = f"{by_draft[position][0]}: said on the card of {shown_on}."
-                silences.append(WhyNot(finding.rule, "said-once", text))
+                silences.append(_said_on_card_of(better, finding))
     return of_draft, silences
 
 
-def _first(ranked: tuple[int, DraftFinding]) -> int:
-    return ranked[0]
-
-
-def _drugs(finding: RuleFinding) -> Iterable[str]:
-    return (fact.source for fact in finding.facts if fact.name == "medication" and fact.source is not None)
+def _said_on_card_of(better: RuleFinding, finding: RuleFinding) -> WhyNot:
+    return WhyNot(finding.rule, "said-once", f"{finding.draft_name}: said on the card of {better.draft_name}.")
 
 
 def offered_suggestions(

@@ -6,7 +6,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from cards.card import Suggestion
-from cards.compose.medications import ReviewedDrug, fits_finding
+from cards.compose.medications import fits_finding
 from cards.rules.engine.finding import RuleFinding
 from cards.rules.patient.orders import DraftOrder
 from cards.suggest import SuggestionContext, suggestions_for
@@ -44,15 +44,14 @@ def taken_medications(
         yield medication, DraftOrder(resource, "MedicationRequest", reference, position, read=order)
 
 
-def reviewed_drug(finding: RuleFinding, context: SuggestionContext) -> ReviewedDrug:
+def with_offers(finding: RuleFinding, context: SuggestionContext) -> RuleFinding:
     """Return the finding with what can be done about it here, of an order that came with the call."""
     medication = context.drafted.medication
-    name = plain(medication.name, 60)
     fitting = tuple(offer for offer in finding.suggestions if fits_finding(offer, finding, medication))
     if not fitting or not context.drafted.draft.resource.get("id"):
-        return ReviewedDrug(name, finding)
+        return finding
     offers, _ = suggestions_for(replace(finding, suggestions=fitting), context)
-    return ReviewedDrug(name, finding, tuple(replace(offer, label=_label(offer, name)) for offer in offers))
+    return replace(finding, offers=tuple(replace(offer, label=_label(offer, finding.drug)) for offer in offers))
 
 
 def _label(offer: Suggestion, name: str) -> str:

@@ -10,10 +10,9 @@ from functools import cache
 from typing import Final
 
 from msgspec import to_builtins
-from msgspec.structs import replace
 
 from cards.card import SEVERITY
-from cards.compose.medications import GENES_AND_MEDICATIONS, ReviewedDrug, genes_card
+from cards.compose.medications import GENES_AND_MEDICATIONS, genes_card
 from cards.compose.orders import shown_findings
 from cards.rules.engine.finding import RuleFinding
 from cards.rules.engine.rule_book import RuleBook, rule_book
@@ -23,7 +22,7 @@ from cards.suggest import OrderCheck, SuggestionContext
 from cds_hooks.call.prefetch.needs import Needs
 from cds_hooks.call.protocol.hooks import PATIENT_VIEW
 from cds_hooks.call.protocol.originals import OriginalOrders
-from cds_hooks.call.services._current_medications import reviewed_drug, taken_medications
+from cds_hooks.call.services._current_medications import taken_medications, with_offers
 from cds_hooks.call.services._exclusions import DECEASED
 from cds_hooks.call.services._service import Advice, Advisor, ServiceInput, no_card
 from fhir.mapping.genomics.observation import GeneReading
@@ -57,24 +56,24 @@ async def find(call: ServiceInput) -> Advice:
     new = {source for source, reading in readings.items() if _is_new(reading, record)}
     medications = list(taken_medications(record, OriginalOrders(call.sent)))
     advice = Advice()
-    every = list(_reviewed_drugs(record, medications, advice, call))
-    shown = [reviewed for reviewed in every if _is_meant(reviewed.finding, new)]
+    findings = list(_findings(record, medications, advice, call))
+    shown = [finding for finding in findings if _is_meant(finding, new)]
     advice.scores = {"genes": [to_builtins(reading) for reading in readings.values()]}
     advice.orders = {"drafts": [], "judged": [draft.name for _, draft in medications]}
     if not shown:
-        advice.silences.append(WhyNot(SUBJECT, "below-threshold", _nothing_new(record, every, len(medications))))
+        advice.silences.append(WhyNot(SUBJECT, "below-threshold", _nothing_new(record, findings, len(medications))))
         return advice
-    is_new = any(_rests_on(reviewed.finding, new) for reviewed in shown)
+    is_new = any(_rests_on(finding, new) for finding in shown)
     advice.cards.append(genes_card(shown, call.card_identity(), is_new=is_new))
     return advice
 
 
-def _nothing_new(record: PatientRecord, not_shown: list[ReviewedDrug], count: int) -> str:
+def _nothing_new(record: PatientRecord, not_shown: list[RuleFinding], count: int) -> str:
     """Why there is no card: nothing was found, or only information from results that are not new."""
     unreadable = words_of_unreadable(unreadable_medications(record, systemic=False))
     also = f" These entries of the medication list cannot be read: {unreadable}." if unreadable else ""
     if not_shown:
-        names = ", ".join(dict.fromkeys(reviewed.name for reviewed in not_shown))
+        names = ", ".join(dict.fromkeys(finding.drug for finding in not_shown))
         text = f"Older genetic results are for information only about {names}: they are shown when the drug is ordered."
         return f"{text}{also}"
     if not count:
@@ -99,9 +98,9 @@ def _is_meant(finding: RuleFinding, new: Set[str]) -> bool:
     return _rests_on(finding, new) or SEVERITY[finding.indicator] >= SEVERITY["warning"]
 
 
-def _reviewed_drugs(
+def _findings(
     record: PatientRecord, medications: list[tuple[ActiveMedication, DraftOrder]], advice: Advice, call: ServiceInput
-) -> Iterator[ReviewedDrug]:
+) -> Iterator[RuleFinding]:
     session = PatientSession(record, [draft for _, draft in medications], signing=True, active_orders=True)
     check = OrderCheck(session, _book(), call.card_uuid, OriginalOrders(call.sent).original)
     shown_bands: set[tuple[str, str]] = set()
@@ -109,8 +108,8 @@ def _reviewed_drugs(
         for finding in shown_findings(check.evaluate(drafted).findings, call.suppress, advice.silences):
             if (finding.rule, finding.band) not in shown_bands:
                 shown_bands.add((finding.rule, finding.band))
-                reviewed = reviewed_drug(finding, SuggestionContext(check, drafted))
-                yield reviewed if _may_end(finding, drafted) else replace(reviewed, offers=())
+                is_offered = _may_end(finding, drafted)
+                yield with_offers(finding, SuggestionContext(check, drafted)) if is_offered else finding
 
 
 def _may_end(finding: RuleFinding, drafted: DraftMedication) -> bool:

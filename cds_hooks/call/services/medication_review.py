@@ -10,12 +10,7 @@ from functools import cache, partial
 from itertools import islice
 from typing import Final
 
-from cards.compose.medications import (
-    MEDICATION_REVIEW,
-    ReviewedDrug,
-    may_be_stopped,
-    review_card,
-)
+from cards.compose.medications import MEDICATION_REVIEW, may_be_stopped, review_card
 from cards.compose.orders import shown_findings
 from cards.extension import WorklistEntry
 from cards.rules.engine.compile import CompiledBand, CompiledRule
@@ -28,7 +23,7 @@ from cards.text import plain
 from cds_hooks.call.prefetch.needs import Needs
 from cds_hooks.call.protocol.hooks import PATIENT_VIEW
 from cds_hooks.call.protocol.originals import OriginalOrders
-from cds_hooks.call.services._current_medications import reviewed_drug, taken_medications
+from cds_hooks.call.services._current_medications import taken_medications, with_offers
 from cds_hooks.call.services._equation import is_moment_for_review, kept_for_worklist
 from cds_hooks.call.services._exclusions import DECEASED, PALLIATIVE, Exclusion
 from cds_hooks.call.services._service import Advice, Advisor, ServiceInput
@@ -89,9 +84,9 @@ async def find(call: ServiceInput) -> Advice:
     ages = record.age_bounds()
     is_older = ages is not None and ages[0] >= FROM_YEARS
     advice = Advice()
-    reviewed = list(_reviewed_drugs(session, advice.silences, call, is_older=is_older))
+    findings = list(_findings(session, advice.silences, call, is_older=is_older))
     advice.orders = {"drafts": [draft.resource for draft in drafts], "judged": [draft.name for draft in drafts]}
-    advice.scores = {"review": sorted({f"{drug.finding.rule}/{drug.finding.band} {drug.name}" for drug in reviewed})}
+    advice.scores = {"review": sorted({f"{finding.rule}/{finding.band} {finding.drug}" for finding in findings})}
     unreadable = words_of_unreadable(unreadable_medications(record, systemic=False))
     if unreadable:
         text = f"Not reviewed, because these entries of the medication list cannot be read: {unreadable}."
@@ -103,23 +98,23 @@ async def find(call: ServiceInput) -> Advice:
     unchecked = _criteria_of_age_unchecked(record)
     if unchecked is not None:
         advice.silences.append(unchecked)
-    elif not reviewed:
+    elif not findings:
         advice.silences.append(_nothing_found(record, len(drafts)))
-    if reviewed and not is_moment_for_review(call):
-        names = ", ".join(dict.fromkeys(drug.name for drug in reviewed))
+    if findings and not is_moment_for_review(call):
+        names = ", ".join(dict.fromkeys(finding.drug for finding in findings))
         advice.worklist.append(
             WorklistEntry(test=plain(f"Medication review: {names}", 160), purpose=SUBJECT, because="no-visit")
         )
         advice.silences.append(kept_for_worklist(call, SUBJECT))
-    elif reviewed:
-        card = partial(review_card, reviewed, call.card_identity())
+    elif findings:
+        card = partial(review_card, findings, call.card_identity())
         advice.add(card(), brief=card(is_brief=True) if len(advice.scores["review"]) > 1 else None)
     return advice
 
 
-def _reviewed_drugs(
+def _findings(
     session: PatientSession, silences: list[WhyNot], call: ServiceInput, *, is_older: bool
-) -> Iterator[ReviewedDrug]:
+) -> Iterator[RuleFinding]:
     """Yield what is found about each drug; what two drugs do together is said once."""
     # What two drugs do together is told of the one that can be stopped: of aspirin, not of the anticoagulant beside it.
     drugs = sorted(session.drafted, key=lambda drafted: not may_be_stopped(drafted.medication))
@@ -132,11 +127,11 @@ def _reviewed_drugs(
             if _is_meant(finding, drafted, is_older=is_older)
         ]
         needed = [finding for finding in meant_findings if not any(map(finding.is_said_by, meant_findings))]
-        by_draft.append((drafted.draft.name, shown_findings(needed, call.suppress, silences)))
+        by_draft.append(shown_findings(needed, call.suppress, silences))
     kept_findings, repeated = merge_repeated_findings(by_draft)
     silences.extend(repeated)
     for drafted, findings in zip(drugs, kept_findings, strict=True):
-        yield from (reviewed_drug(finding, SuggestionContext(check, drafted)) for finding in findings)
+        yield from (with_offers(finding, SuggestionContext(check, drafted)) for finding in findings)
 
 
 def _criteria_of_age_unchecked(record: PatientRecord) -> WhyNot | None:

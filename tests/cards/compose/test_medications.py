@@ -2,9 +2,11 @@
 
 from typing import Any
 
+from msgspec.structs import replace
+
 from cards.card import Action, Card, CardIdentity, Coding, Suggestion
-from cards.compose.medications import ReviewedDrug, review_card
-from cards.extension import FindingReference
+from cards.compose.medications import review_card
+from cards.extension import Fact, FindingReference
 from cards.rules.conditions.condition import Predicate
 from cards.rules.engine.compile import CompiledSuggestion
 from cards.rules.engine.finding import FindingText, OfferedSuggestion, RuleFinding
@@ -25,8 +27,8 @@ def finding(rule: str = "rule", summary: str = "", **more: Any) -> RuleFinding:
     return RuleFinding(rule, "band", is_certain=True, priority=10, **(declared | more))
 
 
-def reviewed(name: str, of: RuleFinding | None = None, *offers: Suggestion) -> ReviewedDrug:
-    return ReviewedDrug(name, of or finding(name), offers)
+def reviewed(name: str, of: RuleFinding | None = None, *offers: Suggestion) -> RuleFinding:
+    return replace(of or finding(name), facts=(Fact("draft", value=name),), offers=offers)
 
 
 def lines_of(card: Card) -> list[str]:
