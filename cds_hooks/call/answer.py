@@ -5,7 +5,7 @@ request comes from (`Source`) and in what happens to the answer (`Sink`). docs/a
 files behind them.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache, partial
 from hashlib import sha256
 from itertools import count
@@ -360,8 +360,12 @@ async def _find(call: Call, advisor: Advisor, service_input: ServiceInput) -> Ad
 
 def _in_words_of_country(advice: Advice) -> Advice:
     for notes in advice.notes.values():
-        notes.brief = card_of_country(notes.brief) if notes.brief is not None else None
+        notes.shorten = partial(_shorten_for_country, notes.shorten) if notes.shorten is not None else None
     return replace(advice, cards=[card_of_country(card) for card in advice.cards])
+
+
+def _shorten_for_country(shorten: Callable[[], Card]) -> Card:
+    return card_of_country(shorten())
 
 
 def _not_judged(advisor: Advisor, error: Exception) -> Advice:

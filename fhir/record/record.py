@@ -349,10 +349,7 @@ class PatientRecord:
 
         None where it is neither.
         """
-        patient = self.patient
-        if patient is not None and not patient.extension and patient.gender is None:
-            return None
-        return self.charted_sex or self.derive(_administrative_sex)
+        return self.derive(_sex)
 
     @property
     def charted_sex(self) -> Literal["male", "female"] | None:
@@ -453,11 +450,13 @@ def record_of_resources(
     return PatientRecord(patient_id, as_of, as_of.timestamp(), requested, encounter_id, resources)
 
 
-def _administrative_sex(record: PatientRecord) -> Literal["male", "female"] | None:
-    gender = record.patient.gender if record.patient else None
-    if gender == "male":
-        return "male"
-    return "female" if gender == "female" else None
+def _sex(record: PatientRecord) -> Literal["male", "female"] | None:
+    patient = record.patient
+    if patient is not None and not patient.extension and patient.gender is None:
+        return None
+    if record.charted_sex is not None or patient is None:
+        return record.charted_sex
+    return "male" if patient.gender == "male" else "female" if patient.gender == "female" else None
 
 
 def _charted_sex(record: PatientRecord) -> Literal["male", "female"] | None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from enum import IntEnum
+from functools import cached_property
 from typing import Final
 
 from msgspec import Struct
@@ -35,11 +36,11 @@ class VisitRank(IntEnum):
     """What only asks for an entry of the chart."""
 
 
-class CardNotes(Struct, kw_only=True):
+class CardNotes(Struct, kw_only=True, dict=True):
     """What its advisor says of a card beside what stands on it."""
 
-    brief: Card | None = None
-    """Its form of fewer words, where other cards of this opening leave it no more."""
+    shorten: Callable[[], Card] | None = None
+    """Writes its form of fewer words, asked only where other cards of this opening may leave it no more."""
     reminder: WorklistEntry | None = None
     """What goes to the worklist in its place; a card with one only reminds."""
     rank: VisitRank | None = None
@@ -49,6 +50,11 @@ class CardNotes(Struct, kw_only=True):
     advisor: str = ""
     packages: tuple[str, ...] = ()
     """The packages from outside with a part in it."""
+
+    @cached_property
+    def brief(self) -> Card | None:
+        """Its form of fewer words; None where it has none."""
+        return self.shorten() if self.shorten is not None else None
 
 
 def rank_of(card: Card, notes: CardNotes) -> VisitRank:
@@ -80,13 +86,13 @@ def choose_for_visit(
     where another finding would have no words left; a test or a reminder has what is left.
     """
     ranks = [rank_of(card, notes_of(card)) for card in cards]
-    briefs = [notes_of(card).brief or card for card in cards]
-    pairs = zip(briefs[:most], ranks, strict=False)
-    findings = [words_to_read(brief) for brief, rank in pairs if rank <= VisitRank.FINDING]
+    findings = [card for card, rank in zip(cards[:most], ranks, strict=False) if rank <= VisitRank.FINDING]
     shown: dict[str, Card] = {}
     words = MOST_WORDS
-    for position, (card, brief, rank) in enumerate(zip(cards, briefs, ranks, strict=True), start=1):
-        form = card if words_to_read(card) <= words - sum(findings[position:]) else brief
+    for position, (card, rank) in enumerate(zip(cards, ranks, strict=True), start=1):
+        for_others = sum(words_to_read(notes_of(other).brief or other) for other in findings[position:])
+        fits = words_to_read(card) <= words - for_others
+        form = card if fits else notes_of(card).brief or card
         has_room = len(shown) < most and (rank is VisitRank.DANGER or words_to_read(form) <= words)
         if card.indicator == "critical" or has_room:
             shown[card.uuid] = form

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from msgspec import Struct
@@ -96,7 +97,7 @@ def _add_card(
 ) -> None:
     identity = call.card_identity(call.equation_url(result.equation.id))
     card = equation_card(charted, result, text, identity)
-    advice.add(card, brief=without_reasons(card))
+    advice.add(card, shorten=partial(without_reasons, card))
 
 
 def _advise_for_each_sex(

@@ -247,7 +247,7 @@ async def advise_by_model(
         advice.silences.append(WhyNot(subject, "below-threshold", _below(call, chart_model, estimated.manifest, age)))
     else:
         shown = card(estimated)
-        advice.add(shown, brief=without_reasons(shown))
+        advice.add(shown, shorten=partial(without_reasons, shown))
     return advice
 
 

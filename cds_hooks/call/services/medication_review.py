@@ -108,7 +108,7 @@ async def find(call: ServiceInput) -> Advice:
         advice.silences.append(kept_for_worklist(call, SUBJECT))
     elif findings:
         card = partial(review_card, findings, call.card_identity())
-        advice.add(card(), brief=card(is_brief=True) if len(advice.scores["review"]) > 1 else None)
+        advice.add(card(), shorten=partial(card, is_brief=True) if len(advice.scores["review"]) > 1 else None)
     return advice
 
 

@@ -84,7 +84,7 @@ async def find(call: ServiceInput) -> Advice:
         return advice
     rank = VisitRank.QUESTIONS if all(judgement.order is None for judgement in due) else None
     card = partial(preventive_card, judged, states, call.card_identity(), record.patient_id, _not_sent(record))
-    advice.add(card(), brief=card(is_brief=True), reminder=_entry(due), rank=rank)
+    advice.add(card(), shorten=partial(card, is_brief=True), reminder=_entry(due), rank=rank)
     return advice
 
 
@@ -101,7 +101,7 @@ def _add_results(advice: Advice, results: tuple[OpenResult, ...], call: ServiceI
     if results:
         record = call.record
         card = partial(results_card, results, call.card_identity(), record.patient_id, record.as_of.date())
-        advice.add(card(), brief=card(is_brief=True) if len(results) > 1 else None)
+        advice.add(card(), shorten=partial(card, is_brief=True) if len(results) > 1 else None)
 
 
 def _in_context(judged: tuple[Judgement, ...], deaths: int | None, is_check_up: bool) -> tuple[Judgement, ...]:

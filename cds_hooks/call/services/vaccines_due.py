@@ -54,7 +54,7 @@ async def find(call: ServiceInput) -> Advice:
     rank = VisitRank.TIME_BOUND if any(item.for_pregnancy for item in due.due) else None
     unread = [*_unread(charted, due), *_unread_beside(record, charted)]
     card = partial(vaccines_card, due, charted, record.patient_id, call.card_identity(), KNOWLEDGE, unread, forecasts)
-    advice.add(card(), brief=card(is_brief=True), reminder=_entry(due), rank=rank)
+    advice.add(card(), shorten=partial(card, is_brief=True), reminder=_entry(due), rank=rank)
     return advice
 
 

@@ -1,5 +1,6 @@
 """One opening of a chart: one call, every advisor, the three most important things."""
 
+from functools import partial
 from itertools import permutations
 from pathlib import Path
 from typing import Any
@@ -143,7 +144,9 @@ def test_critical_cards_are_always_shown_and_others_within_three_and_the_words(
     cards: list[Card], ranks: list[tuple[VisitRank, int]]
 ) -> None:
     notes = {
-        waiting.uuid: CardNotes(rank=rank, brief=card(waiting.uuid, waiting.indicator, least) if least else None)
+        waiting.uuid: CardNotes(
+            rank=rank, shorten=partial(card, waiting.uuid, waiting.indicator, least) if least else None
+        )
         for waiting, (rank, least) in zip(cards, ranks, strict=False)
     }
 
@@ -198,7 +201,7 @@ def test_the_order_in_which_advisors_are_asked_decides_nothing() -> None:
     vaccines = card("vaccines")
     fibrillation, kidneys = card("fibrillation", newest="2026-11-02"), card("kidneys", newest="2026-10-01")
     notes = {
-        long.uuid: CardNotes(rank=VisitRank.DANGER, brief=brief),
+        long.uuid: CardNotes(rank=VisitRank.DANGER, shorten=lambda: brief),
         fibrillation.uuid: CardNotes(rank=VisitRank.UNTREATED),
         kidneys.uuid: CardNotes(rank=VisitRank.UNTREATED),
         vaccines.uuid: CardNotes(rank=VisitRank.VACCINES),
