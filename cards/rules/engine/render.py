@@ -1,10 +1,9 @@
 """Renders an evaluation in words: a finding with its facts and texts, or a silence with its reason."""
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 
-from msgspec import Struct
 from msgspec.structs import replace
 
 from cards.card import Indicator
@@ -229,13 +228,13 @@ def _finding_of(match: Match, band: CompiledBand) -> RuleFinding:
     indicator = "info" if milder else "warning" if lower else indicator
     # Other words for values that are old or contradict ask for these values first.
     asks: Asks = "change" if summary is band.unsure_summary else declared.asks
-    text = _Text(declared.id, indicator, band.when, facts, summary, band.detail, not unsure, declared.cites, asks)
     offers = offered_suggestions(rule, band.suggestions, context, context.is_doubtful(band.when.uses))
-    if not match.less:
-        return _finding(rule, text, offers, context, (*doubts, *milder, *lower))
-    also = replace(context, partners=match.less)
-    note = f"The same rule, milder: {', '.join(also.partner_names())}."
-    return _finding(rule, text, offers, context, (*doubts, *milder, *lower, note), also.partner_facts())
+    notes = (*doubts, *milder, *lower)
+    if match.less:
+        beside = replace(context, partners=match.less)
+        notes = (*notes, f"The same rule, milder: {', '.join(beside.partner_names())}.")
+        facts = [*facts, *beside.partner_facts()]
+    return _finding(match, indicator, summary, facts, offers, notes, is_certain=not unsure, asks=asks)
 
 
 def _summary(rule: CompiledRule, band: CompiledBand, context: RuleContext, unsure: bool) -> Template:
@@ -245,10 +244,8 @@ def _summary(rule: CompiledRule, band: CompiledBand, context: RuleContext, unsur
 
 
 def _ask(match: Match, entry: CompiledMissingData) -> RuleFinding:
-    when, context = entry.when, match.context
-    text = _Text(MISSING, entry.declared.indicator, when, when.facts(context), entry.summary, entry.detail, True, ())
-    offers = offered_suggestions(match.rule, entry.suggestions, context, doubtful=False)
-    return _finding(match.rule, text, offers, context)
+    offers = offered_suggestions(match.rule, entry.suggestions, match.context, doubtful=False)
+    return _finding(match, entry.declared.indicator, entry.summary, entry.when.facts(match.context), offers)
 
 
 def found_nothing(title: str, seen: str = "") -> str:
@@ -282,60 +279,51 @@ def _own_gap(rule: CompiledRule, uses: frozenset[str], context: RuleContext) -> 
     return next((gap for gap in gaps if gap is not None), None)
 
 
-class _Text(Struct, frozen=True):
-    """The texts of a finding, its indicator, and the condition with the facts that made it true, which fill them."""
-
-    band: str
-    indicator: Indicator
-    when: Predicate
-    facts: Sequence[Fact]
-    summary: Template
-    detail: Template
-    is_certain: bool
-    cites: tuple[int, ...]
-    asks: Asks = "end"
-
-
 def _finding(
-    rule: CompiledRule,
-    text: _Text,
+    match: Match,
+    indicator: Indicator,
+    summary: Template,
+    facts_of_match: Iterable[Fact],
     offers: tuple[OfferedSuggestion, ...],
-    context: RuleContext,
-    also: tuple[str, ...] = (),
-    beside: Iterable[Fact] = (),
+    notes: tuple[str, ...] = (),
+    *,
+    is_certain: bool = True,
+    asks: Asks = "end",
 ) -> RuleFinding:
-    facts = tuple(dict.fromkeys((context.drafted_fact(), *context.partner_facts(), *text.facts, *beside)))
+    rule, context = match.rule, match.context
+    facts = tuple(dict.fromkeys((context.drafted_fact(), *context.partner_facts(), *facts_of_match)))
     return RuleFinding(
         rule=rule.id,
-        band=text.band,
-        indicator=text.indicator,
-        is_certain=text.is_certain,
+        band=matched_band(match),
+        indicator=indicator,
+        is_certain=is_certain,
         priority=rule.declared.priority,
         facts=facts if len(facts) <= MOST_FACTS else tuple(_with_count_of_others(facts)),
-        write=partial(_write, rule, text, facts, context, also),
+        write=partial(_write, match, indicator, summary, facts, notes),
         suggestions=offers,
         partners=context.partners,
         group=rule.group,
         yields_to=rule.declared.yields_to,
-        asks=_asks_by_row(rule, context) or text.asks,
+        asks=_asks_by_row(rule, context) or asks,
     )
 
 
 def _write(
-    rule: CompiledRule, text: _Text, facts: tuple[Fact, ...], context: RuleContext, also: tuple[str, ...]
+    match: Match, indicator: Indicator, summary: Template, facts: tuple[Fact, ...], notes: tuple[str, ...]
 ) -> FindingText:
-    word = placeholder_lookup(rule, text.when, facts, context)
+    rule, context, says = match.rule, match.context, match.says
+    word = placeholder_lookup(rule, says.when, facts, context)
     questions = [question for question, when in rule.questions if when.test(context) is True]
-    running = context.running_note() if text.indicator != "info" and not rule.trigger.same_ingredient else None
+    running = context.running_note() if indicator != "info" and not rule.trigger.same_ingredient else None
     # A text with an unfilled name is never sent; the title has none.
-    summary = text.summary.fill(word) or f"{rule.declared.title}: please check this order."
-    detail = text.detail.fill(_escaped(word)) or rule.declared.title
-    named_allergens = _named_allergens(f"{summary} {detail}", context, facts)
+    headline = summary.fill(word) or f"{rule.declared.title}: please check this order."
+    detail = says.detail.fill(_escaped(word)) or rule.declared.title
+    named_allergens = _named_allergens(f"{headline} {detail}", context, facts)
     return FindingText(
-        summary,
+        headline,
         detail,
-        notes=(*context.notes(text.when.uses), *also, *questions, *([running] if running else ()), *named_allergens),
-        evidence=_evidence(rule, text.cites, context),
+        notes=(*context.notes(says.when.uses), *notes, *questions, *([running] if running else ()), *named_allergens),
+        evidence=_evidence(rule, says.declared.cites if isinstance(says, CompiledBand) else (), context),
         override_reasons=rule.override_reasons,
     )
 
