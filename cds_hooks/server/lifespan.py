@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from functools import partial
+from importlib import import_module
 from math import inf
 from time import monotonic
 from typing import TYPE_CHECKING
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 from starlette.applications import Starlette
 
+from cards.coverage.store import policies
 from cards.fhir_validity import load_fhir_models
 from cds_hooks.call.components import ServerComponents
 from cds_hooks.call.configuration import InForce
@@ -34,6 +36,8 @@ from cds_hooks.server.stores import Stores
 from cds_hooks.settings.checks import Networks
 from cds_hooks.telemetry.logs import log
 from cds_hooks.telemetry.metrics import Metrics, MetricsFolder
+from fhir.terminology.allergens import unclear_allergen
+from fhir.terminology.late_pattern import compile_late_patterns
 from fhir.terminology.phrases import groups_in_words
 
 if TYPE_CHECKING:
@@ -178,15 +182,16 @@ async def _keep_recording(in_force: InForce, url: str) -> None:
 
 
 async def _load_the_rest() -> None:
-    """Load what not every call needs, soon after the start: no first answer waits for it.
+    """Load what not every call needs, soon after the start: no first answer waits for it, and no later one is stopped.
 
-    The models that suggestions are checked with take 0.1 to 0.3 s, the phrases for conditions 0.3 s, what reads from
-    FHIR servers 0.1 s. A call that needs one of them before loads it itself.
+    The models that suggestions are checked with take 0.1 to 0.3 s, the phrases for conditions 0.3 s, all patterns 0.07,
+    what reads from FHIR servers 0.1, the spelling of allergens 0.05, and the answers of payers 0.04. A call that needs
+    one of them before loads it itself, and meanwhile the event loop stands still.
     """
     await asyncio.sleep(_SECONDS_BEFORE_THE_REST)
-    await asyncio.to_thread(load_fhir_models)
-    await asyncio.to_thread(groups_in_words, "pain")
-    await asyncio.to_thread(_prepare_connections)
+    phrases, spelling = partial(groups_in_words, "pain"), partial(unclear_allergen, "pain")
+    for load in (load_fhir_models, phrases, spelling, compile_late_patterns, _prepare_connections, _prepare_payers):
+        await asyncio.to_thread(load)
     gc.freeze()  # as settle_memory: they live as long as the process
 
 
@@ -194,6 +199,11 @@ def _prepare_connections() -> None:
     from cds_hooks.call.security.outbound import prepare_connections
 
     prepare_connections()
+
+
+def _prepare_payers() -> None:
+    import_module("cds_hooks.call.services._coverage")
+    policies()
 
 
 def _say_models_out(services: dict[str, Service]) -> None:
