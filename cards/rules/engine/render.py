@@ -26,7 +26,7 @@ from cards.rules.patient import measurements
 from cards.rules.patient.context import RuleContext
 from cards.rules.patient.measurements import ESTIMATES
 from cards.text import capitalized, decapitalized, escape, format_dose, plain
-from fhir.mapping.conditions import PROBLEMS_UNREADABLE, count_unread, unread_problems
+from fhir.mapping.conditions import PROBLEMS_UNREADABLE, count_unread
 from fhir.mapping.kidney import KidneyAbsence
 from fhir.record.refusals import WhyNot
 from fhir.terminology.medications import INGREDIENTS
@@ -253,24 +253,26 @@ def found_nothing(title: str, seen: str = "") -> str:
     return f"{title}: looked, no limit is reached{f' ({seen})' if seen else ''}."
 
 
-def render_silence(no_match: NoMatch) -> WhyNot:
-    """Return why a rule that was asked has nothing to say; a rule that read no value says it by its code alone."""
+def render_silence(no_match: NoMatch, unread: int) -> WhyNot:
+    """Return why a rule that was asked has nothing to say; a rule that read no value says it by its code alone.
+
+    `unread` is how many problems of the chart could not be read.
+    """
     rule, context = no_match.rule, no_match.context
-    if rule.at_selection and not no_match.unknown and not context.session.signing:
+    if no_match.unknown:
+        uses = frozenset().union(*(band.when.uses for band in no_match.unknown))
+        reason, text = _own_gap(rule, uses, context) or context.why_unknown(uses)
+        return WhyNot(rule.id, reason, f"{rule.declared.title}: {text}")
+    if rule.at_selection and not context.session.signing:
         return WhyNot(rule.id, "at-selection", rule.at_selection)
-    if not no_match.unknown:
-        unread = unread_problems(context.session.record) if rule.looks_for_conditions else ()
-        if unread:
-            text = f"{rule.declared.title}: {count_unread(len(unread))}; in what could be read nothing was found."
-            return WhyNot(rule.id, PROBLEMS_UNREADABLE, text)
-        if rule.family.nothing_found is not None:
-            reason, text = rule.family.nothing_found(rule.id, context)
-            return WhyNot(rule.id, reason, f"{rule.declared.title}: {text}")
-        seen = ", ".join(context.estimate_phrases(rule.band_uses)) if rule.estimates else ""
-        return WhyNot(rule.id, WITHIN_LIMITS, found_nothing(rule.declared.title, seen) if seen else "")
-    uses = frozenset().union(*(band.when.uses for band in no_match.unknown))
-    reason, text = _own_gap(rule, uses, context) or context.why_unknown(uses)
-    return WhyNot(rule.id, reason, f"{rule.declared.title}: {text}")
+    if unread and rule.looks_for_conditions:
+        text = f"{rule.declared.title}: {count_unread(unread)}; in what could be read nothing was found."
+        return WhyNot(rule.id, PROBLEMS_UNREADABLE, text)
+    if rule.family.nothing_found is not None:
+        reason, text = rule.family.nothing_found(rule.id, context)
+        return WhyNot(rule.id, reason, f"{rule.declared.title}: {text}")
+    seen = ", ".join(context.estimate_phrases(rule.band_uses)) if rule.estimates else ""
+    return WhyNot(rule.id, WITHIN_LIMITS, found_nothing(rule.declared.title, seen) if seen else "")
 
 
 def _own_gap(rule: CompiledRule, uses: frozenset[str], context: RuleContext) -> tuple[str, str] | None:

@@ -24,6 +24,7 @@ from cards.rules.patient.context import RuleContext
 from cards.rules.patient.orders import CurrentMedication, DraftMedication
 from cards.rules.patient.session import PatientSession
 from cards.text import capitalized, plain
+from fhir.mapping.conditions import unread_problems
 from fhir.mapping.medications.identity import MedicationIdentity
 from fhir.record.record import PatientRecord
 from fhir.record.refusals import WhyNot
@@ -63,7 +64,7 @@ class DraftEvaluation:
     ) -> None:
         """Take evaluations, None for a rule about a pair of which no partner is there; `rules` counts all rules."""
         self._drafted = drafted
-        self._knows_medications = session.knows_medications
+        self._session = session
         self._decided = [evaluation for evaluation in evaluations if evaluation is not None]
         self._alone = rules - len(self._decided)
 
@@ -111,14 +112,15 @@ class DraftEvaluation:
     def silences(self) -> tuple[WhyNot, ...]:
         """Why the other rules have no finding; a rule about every drug that found nothing is left out."""
         silences = []
+        unread = unread_problems(self._session.record)
         for evaluation in self._decided:
             if isinstance(evaluation, WhyNot):
                 silences.append(evaluation)
             elif isinstance(evaluation, NoMatch) and (evaluation.unknown or not evaluation.rule.trigger.is_for_any):
-                silences.append(render_silence(evaluation))
+                silences.append(render_silence(evaluation, len(unread)))
         if self._alone:
             looked = f"looked for {self._alone} interaction{'s' if self._alone > 1 else ''}"
-            where = "is taken" if self._knows_medications else "is drafted; the medication list is not known"
+            where = "is taken" if self._session.knows_medications else "is drafted; the medication list is not known"
             text = f"{capitalized(plain(self._drafted.medication.name))}: {looked}: none of the partner drugs {where}."
             silences.append(WhyNot(self._drafted.draft.name, "no-partner", text))
         return tuple(silences)
@@ -133,6 +135,8 @@ class ActivatedRule(NamedTuple):
     """The ingredients and classes of the partners, where they are those of a pair."""
     looks_for: tuple[frozenset[str], ...]
     """Sets, none empty, of ingredients, classes and tests, with `EVERYTHING` where any other order can change it."""
+    meets_others: bool
+    """Whether it is judged beside what else is taken or drafted."""
     has_washout: bool
     """Whether a partner that ended lately counts."""
     local: WhyNot | None
@@ -154,7 +158,8 @@ class ActivatedRule(NamedTuple):
         local = WhyNot(rule.id, "local-form", text) if activation.is_local else None
         partners_of = rule.family.partners.get(rule.id)
         row_keys = partners_of(medication) if partners_of is not None else None
-        return cls(rule, activation, partner_keys, looks_for, has_washout, local, row_keys)
+        meets_others = bool(activation.partners or activation.same_ingredient or activation.same_class)
+        return cls(rule, activation, partner_keys, looks_for, meets_others, has_washout, local, row_keys)
 
     def looks_for_any(self, keys: Set[str]) -> bool:
         """Return whether a change of one of these ingredients, classes or tests can change the evaluation."""
@@ -294,7 +299,7 @@ def _evaluate(
     rule, activation = activated.rule, activated.activation
     if activated.local is not None:
         return activated.local
-    partners = _partners(activated, session, drafted)
+    partners = _partners(activated, session, drafted) if activated.meets_others else []
     if not partners and not activation.alone:
         has_other = activated.row_keys is not None and any(session.partners_of(drafted, activation.partners))
         return NoMatch(rule, RuleContext(session, drafted, activation.ingredient)) if has_other else None
@@ -344,9 +349,7 @@ def _partners(activated: ActivatedRule, session: PatientSession, drafted: DraftM
         return _without_replaced(activated.rule, drafted, partners)
     if activation.same_ingredient:
         return session.medications_beside(drafted, drafted.medication.rxcuis, _MOST_PARTNERS)
-    if activation.same_class:
-        return session.medications_beside(drafted, sorted(activation.same_class), _MOST_PARTNERS)
-    return []
+    return session.medications_beside(drafted, sorted(activation.same_class), _MOST_PARTNERS)
 
 
 _DOSE = frozenset({"dose", "each_dose", "frequency", "duration", "drug_dose", "pair_dose"})
