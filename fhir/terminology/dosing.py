@@ -185,7 +185,7 @@ _WHOLE_BODY: Final = (
         frozenset(
             {"naloxone", "nalmefene", "sumatriptan", "zolmitriptan", "butorphanol", "fentanyl", "ketorolac",
              "midazolam", "diazepam", "nicotine", "desmopressin", "dihydroergotamine", "esketamine", "zavegepant",
-             "glucagon", "testosterone"}
+             "glucagon", "testosterone", "metoclopramide", "nafarelin", "salmon calcitonin"}
         ),
     ),
     (

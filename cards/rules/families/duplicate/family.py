@@ -225,6 +225,17 @@ CLASSES = {
     "antihistamine_2nd": "antihistamines",
     "pde5": "PDE5 inhibitors",
     "muscle_relaxant": "muscle relaxants",
+    "gabapentinoid": "gabapentinoids",
+    "tca": "tricyclics",
+    "xanthine_oxidase_inhibitor": "urate-lowering drugs",
+    "fluoroquinolone": "fluoroquinolones",
+    "fibrate": "fibrates",
+    "calcineurin_inhibitor": "calcineurin inhibitors",
+    "cholinesterase_inhibitor": "cholinesterase blockers",
+    "reductase_5alpha_inhibitor": "5-alpha-reductase blockers",
+    "p2y12_inhibitor": "P2Y12 inhibitors",
+    "jak_inhibitor": "JAK inhibitors",
+    "leukotriene_antagonist": "leukotriene blockers",
     "corticosteroid": "systemic corticosteroids",
 }
 _CHECKED = frozenset({*CLASSES, "opioid"})

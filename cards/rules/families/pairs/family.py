@@ -54,6 +54,8 @@ _OVER_DAILY_MG: Final = {
 """Over which dose a day a row is meant; a loading dose is none."""
 _OVER_OR_UNKNOWN_MG: Final = {"low_rosuvastatin": {"301542": 5.0}}
 """Over which dose a day, or where the dose is not known, a row is meant."""
+_BEGUN_OVER_DAYS_AGO: Final = {"opioid_up_to_7_days": 7.0}
+"""The opioid that is taken is meant unless it is known to have begun in so many days; one begun later is not."""
 _SAYS: Final = {
     "contraindicated": " is contraindicated: {}.",
     "avoid": ": {}. Avoid the pair.",
@@ -132,6 +134,9 @@ class Pair(Struct, frozen=True):
             regular = [(drug, dose) for drug, dose in orders if not dose.single]
             days = [(dose.daily(rxcui), most) for rxcui, most in limits for drug, dose in regular if drug.has(rxcui)]
             return any(day is not None and day.high > most for day, most in days)
+        if self.unless in _BEGUN_OVER_DAYS_AGO:
+            begun_lately = context.session.is_recent_start(partner.medication, _BEGUN_OVER_DAYS_AGO[self.unless])
+            return "opioid" in partner.medication.keys and begun_lately is not True
         if self.unless in _UP_TO_DAYS:
             age = _age_days(context)
             return age is not None and age <= _UP_TO_DAYS[self.unless]
