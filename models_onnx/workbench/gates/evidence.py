@@ -119,7 +119,7 @@ def _from_table(
         "further_audits": audits[1:],
         "paired": _paired(subject, active, cohort),
         "figures": trained.manifest.evaluation if float(np.nanmax(gap)) <= PREDICTIONS_AGREE else None,
-        "inputs": _input_evidence(subject, spec, cohort, _is_of_record(subject, specs)),
+        "inputs": _input_evidence(spec, cohort, _is_of_record(subject, specs)),
     }
 
 
@@ -129,14 +129,12 @@ def _is_of_record(subject: Subject, specs: Path | None) -> bool:
     return renewal is not None and renewal.is_of_outcomes
 
 
-def _input_evidence(subject: Subject, spec: Any, cohort: Any, is_of_record: bool) -> InputEvidence:
+def _input_evidence(spec: Any, cohort: Any, is_of_record: bool) -> InputEvidence:
     from models_onnx.workbench.training.data.chart_table import undated_shares
     from models_onnx.workbench.training.data.leaks import (
         after_horizon,
         alone,
         leaks_in_table,
-        losses_without,
-        uneven_fold,
     )
     from models_onnx.workbench.training.data.reads import Reads
 
@@ -145,9 +143,7 @@ def _input_evidence(subject: Subject, spec: Any, cohort: Any, is_of_record: bool
     return InputEvidence(
         alone=alone(cohort),
         after=after_horizon(spec, cohort),
-        losses=losses_without(lambda rows: subject.answers(rows).probability, cohort),
         leaks=leaks_in_table(spec, cohort, reads),
-        uneven=uneven_fold(spec, cohort),
         smuggled=smuggled,
         unnamed=unnamed,
         undated=undated_shares(cohort.rows, cohort.features),

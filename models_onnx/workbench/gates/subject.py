@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -17,9 +17,6 @@ from models_onnx.artifact.manifest import Manifest, ModelInput
 from models_onnx.errors import ManifestRefused, UnsafeModel
 from models_onnx.serving.runtime import RUN_ERRORS, run_in_parts, session_of
 from models_onnx.spec.cohort import OUR_LIMITS, LeakLimits
-
-if TYPE_CHECKING:
-    from models_onnx.workbench.training.data.leaks import Loss
 
 Array = NDArray[np.float64]
 FEATURES, PROBABILITY = "features", "probability"
@@ -181,18 +178,15 @@ class Paired:
 class InputEvidence:
     """What the inputs know, found on the rows of the training table.
 
-    `alone` is the AUROC (0.5 to 1) of each input by itself, `after` the same for events after the horizon, `losses`
-    what the model's AUROC loses without one input. `leaks` and `smuggled` are sentences: inputs that are read
+    `alone` is the AUROC (0.5 to 1) of each input by itself, `after` the same for events after the horizon.
+    `leaks` and `smuggled` are sentences: inputs that are read
     from columns behind the outcome, or from those that make a protected group. `unnamed` are columns of race or
     ethnicity for which the specification names no axis.
     """
 
     alone: dict[str, float]
     after: dict[str, float] = field(default_factory=dict)
-    losses: dict[str, "Loss"] = field(default_factory=dict)
     leaks: tuple[str, ...] = ()
-    uneven: str | None = None
-    """A sentence: a fold that was not drawn among patients by chance."""
     smuggled: tuple[str, ...] = ()
     unnamed: tuple[str, ...] = ()
     undated: dict[str, float] = field(default_factory=dict)

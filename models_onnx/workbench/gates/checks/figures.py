@@ -22,10 +22,6 @@ LEAST_FLOOR = 0.6
 LEAST_PPV = 0.2
 # Nearer to a limit than this (as a log ratio) the number of people that would decide is no use to anybody.
 LEAST_ROOM = 0.005
-REDRAWN = (
-    "the folds were not drawn by chance (draw them again among the patients; folds of hospitals or years need that "
-    "column in the table)"
-)
 _REPLICATES = 300
 _SEED = 20260101
 
@@ -72,7 +68,7 @@ def _leaks(inputs: InputEvidence, answers: Mapping[str, Any]) -> tuple[list[str]
     inputs that were written down at a call, before anybody knew the outcome.
     """
     faults, questions, answered = [], [], []
-    for sentence in (*inputs.leaks, *too_good(inputs.alone, inputs.after, inputs.losses)):
+    for sentence in (*inputs.leaks, *too_good(inputs.alone, inputs.after)):
         if not isinstance(sentence, Suspicion):
             faults.append(f"{sentence} (a leak: {CLEARED})")
         elif inputs.is_of_record:
@@ -86,8 +82,6 @@ def _leaks(inputs: InputEvidence, answers: Mapping[str, Any]) -> tuple[list[str]
                 f"{sentence} (a question: who knows that it is known before the outcome says why on the card, "
                 f'product.answers {{"{name}": {{"why": …, "by": …}}}}; else {CLEARED})'
             )
-    if inputs.uneven is not None:
-        faults.append(f"{inputs.uneven}: {REDRAWN}")
     return faults, questions, answered
 
 

@@ -26,7 +26,7 @@ from models_onnx.workbench.training.data.cohort import (
     texts_among_numbers,
     without_texts,
 )
-from models_onnx.workbench.training.data.leaks import LEAST_EVENTS, Suspicion, leaks_of, uneven_fold
+from models_onnx.workbench.training.data.leaks import LEAST_EVENTS, Suspicion, leaks_of
 
 Severity = Literal["error", "warning", "note"]
 SHOWN = 8
@@ -184,9 +184,6 @@ def _training(spec: ModelSpec, path: Path, report: DataReport) -> None:
     for name, x in zip(cohort.features, cohort.X.T, strict=True):
         text = "the same in all rows: nothing can be learned from it"
         report.add("constant-input", "warning", name, text, len(x) if len(np.unique(x)) == 1 else 0)
-    if (uneven := uneven_fold(spec, cohort)) is not None:
-        text = f"{uneven}: the folds were not drawn among patients by chance"
-        report.add("uneven-fold", "warning", spec.fold_column, text, 1)
 
 
 def _values(name: str, x: np.ndarray, report: DataReport) -> None:

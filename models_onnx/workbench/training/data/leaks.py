@@ -2,23 +2,18 @@
 
 Shown is what an input reads, found by shuffling each column of the table in turn, whatever the declaration calls it:
 the outcome's own columns, what is written after the index, the name or the place of a row, or the outcomes of its own
-group. Everything else is a `Suspicion`: a column tells too much alone, by one value, by whether it is there, or by what
-a model loses without it. So do planned treatments and strong markers, so a named person answers it on the card. The
-limits are ours; beside each stands what the inputs of our models reach on their tables.
+group. Everything else is a `Suspicion`: a column tells too much alone, by one value, or by whether it is there. So do
+planned treatments and strong markers, so a named person answers it on the card. The limits are ours; beside each stands
+what the inputs of our models reach on their tables.
 """
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from typing import Any, Self
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from sklearn.impute import SimpleImputer
 from sklearn.isotonic import IsotonicRegression
-from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 
 from fhir.mapping.features.catalog import FEATURES
 from fhir.mapping.features.patient import Age
@@ -30,23 +25,12 @@ from models_onnx.workbench.training.data.reads import Reads, read_by
 Array = NDArray[np.float64]
 Events = NDArray[np.int64]
 _SEED = 20260101
-# A column with this AUROC by itself is the outcome under another name; texts of more kinds are not looked at.
-TWIN = 0.95
+# Texts of more kinds are not looked at.
 _MOST_TEXTS = 20
-# Of the inputs of our models age reaches 0.80 alone and 0.23 when shuffled, any other 0.67 and 0.08, and none is 0.05
-# worse after the horizon.
-LEAK = 0.85
+# Of the inputs of our models age reaches 0.80 alone, any other 0.67. An outcome of which a quarter is wrong has 0.75.
+LEAK, LEAK_OF_AGE = 0.72, 0.85
 LEAK_AFTER = 0.15
-LEAK_SHUFFLED = 0.15
-LEAK_FITTED_AGAIN = 0.05
-# So many rows tell it: of an input among hundreds, or of groups, each row is asked for a thousand times.
-_SHUFFLED = 4000
 _IN_ORDER = 20_000
-# An honest marker that nothing else stands for loses as much (0.19 and 0.13 with an AUROC of 0.77 alone) as an outcome
-# of which a quarter is wrong, so that does not accuse alone: the time or the values must speak for a leak.
-_TAIL, _DECIMALS = 0.05, 3
-# Inputs whose ranks agree so well are copies of each other; the newest and the highest of a value reach 0.9.
-_COPY = 0.98
 INDEX_DATE = "index_date"
 """The column of a table from charts with the day from which one predicts."""
 AFTER_INDEX = frozenset({"followed_days", "event"})
@@ -66,7 +50,6 @@ _CELL = 30
 _CERTAIN, _TIMES_THE_ODDS = 0.9, 30.0
 # Whole numbers of which nearly every row has its own.
 _NAMES, _LEAST_ROWS = 0.9, 200
-_FOLD_APART = 6.0
 # What the exact values tell beyond what their size tells: of honest measurements nothing. So many standard errors of an
 # AUROC of 0.5, and so much at least.
 _BY_EXACT_VALUE, _ERRORS, _BINS = 0.03, 4.0, 20
@@ -89,15 +72,12 @@ class Suspicion(str):
 def leaks_of(spec: ModelSpec, cohort: Cohort) -> list[str]:
     """Return every sentence on an input that knows the outcome, or may know it, before a model is trained.
 
-    A logistic regression stands for the model, to see whether it would rest on one input. Of fewer than 20 rows with or
-    without the outcome nothing is said: by chance an input separates these.
+    Of fewer than 20 rows with or without the outcome nothing is said: by chance an input separates these.
     """
     if min(np.bincount(cohort.y[cohort.weight > 0], minlength=2)) < LEAST_EVENTS:
         return []
-    is_followed = cohort.weight > 0
-    losses = losses_without(fitted_at_once(cohort.X[is_followed], cohort.y[is_followed]), cohort)
     in_table = leaks_in_table(spec, cohort, Reads.of(spec, cohort))
-    return [*in_table, *too_good(alone(cohort), after_horizon(spec, cohort), losses)]
+    return [*in_table, *too_good(alone(cohort), after_horizon(spec, cohort))]
 
 
 def leaks_in_table(spec: ModelSpec, cohort: Cohort, reads: Reads) -> tuple[str, ...]:
@@ -269,9 +249,6 @@ def _is_copy(rows: pd.DataFrame, column: str, original: str) -> bool:
 
 def _telling(x: Array, y: Events) -> str | None:
     """Return how a column tells the outcome by itself; None where it does not."""
-    separation = separates(x, y)
-    if separation >= TWIN:
-        return f"tells the outcome by itself (AUROC {separation:.2f}): it may be the outcome, or be written after it"
     is_missing = np.isnan(x)
     gaps = separates(is_missing.astype(np.float64), y)
     if gaps >= _TOLD_BY_GAPS:
@@ -444,54 +421,11 @@ def after_horizon(spec: ModelSpec, cohort: Cohort) -> dict[str, float]:
     return {name: separates(cohort.X[rows, position], y) for position, name in enumerate(cohort.features)}
 
 
-@dataclass(frozen=True, slots=True)
-class Loss:
-    """How much AUROC is lost without an input: shuffled, and where that is much, fitted again without it."""
-
-    shuffled: float
-    fitted_again: float = 0.0
-    copies: tuple[str, ...] = ()
-    is_like_measured: bool = False
-    """Whether its values look measured, neither a code nor computed, and none of their ends has only the outcome."""
-
-
-def losses_without(predict: Callable[[Array], Array], cohort: Cohort) -> dict[str, Loss]:
-    """Return what the model loses without each input, which is first shuffled among the people.
-
-    Of two inputs that go together, shuffling one costs a fitted model much and says nothing of either. So what costs as
-    much as a leak is confirmed: a model is fitted again without the input and its copies.
-    """
-    is_followed = cohort.weight > 0
-    X, y = cohort.X[is_followed], cohort.y[is_followed]
-    draw = np.random.default_rng(_SEED)
-    some = np.linspace(0, len(X) - 1, min(_SHUFFLED, len(X))).astype(int)
-    among = _auroc(predict(X[some]), y[some])
-    full_auroc, ranks = _auroc(predict(X), y), pd.DataFrame(X).rank()
-    losses = {}
-    for position, name in enumerate(cohort.features):
-        moved = X[some]
-        moved[:, position] = moved[draw.permutation(len(some)), position]
-        loss = Loss(among - _auroc(predict(moved), y[some]))
-        if loss.shuffled >= LEAK_SHUFFLED:
-            # a copy ranks people as the input does
-            is_copy = ranks.corrwith(ranks[position]).abs().to_numpy() >= _COPY
-            copies = tuple(np.array(cohort.features)[is_copy & (np.arange(X.shape[1]) != position)].tolist())
-            is_copy[position] = True
-            others = X[:, ~is_copy]
-            again = _auroc(fitted_at_once(others, y)(others), y) if others.shape[1] else 0.5
-            loss = Loss(loss.shuffled, full_auroc - again, copies, _like_measured(X[:, position], y))
-        losses[name] = loss
-    return losses
-
-
-def too_good(alone: Mapping[str, float], after: Mapping[str, float], losses: Mapping[str, Loss]) -> Iterator[str]:
-    """Yield a Suspicion of each input that is too good alone, only until the horizon, or among the others."""
+def too_good(alone: Mapping[str, float], after: Mapping[str, float]) -> Iterator[str]:
+    """Yield a Suspicion of each input that is too good alone, or only until the horizon."""
     for name, value in alone.items():
-        later, loss = after.get(name), losses.get(name, Loss(0.0))
-        much = loss.shuffled >= LEAK_SHUFFLED and loss.fitted_again >= LEAK_FITTED_AGAIN
-        # the time speaks for a leak, or where the table says nothing of it the values
-        is_told = not loss.is_like_measured if later is None else value - later >= LEAK_AFTER / 2
-        if value >= LEAK:
+        later = after.get(name)
+        if value >= (LEAK_OF_AGE if isinstance(FEATURES.get(name), Age) else LEAK):
             yield Suspicion(f"{name} alone reaches an AUROC of {value:.2f}: it may know the outcome", (name,))
         elif later is not None and value - later >= LEAK_AFTER:
             yield Suspicion(
@@ -499,61 +433,6 @@ def too_good(alone: Mapping[str, float], after: Mapping[str, float], losses: Map
                 "after it: it may know the label, not the illness",
                 (name,),
             )
-        elif much and is_told and not isinstance(FEATURES.get(name), Age):
-            kind = "copy" if len(loss.copies) == 1 else "copies"
-            copies = f" and its {kind} {', '.join(loss.copies)}" if loss.copies else ""
-            yield Suspicion(
-                f"without {name}{copies} the model loses {loss.shuffled:.2f} of its AUROC, {loss.fitted_again:.2f} "
-                "when it is fitted again: it may know the outcome",
-                (name, *loss.copies),
-            )
-
-
-def _like_measured(x: Array, y: Events) -> bool:
-    """Return whether values are many and of few decimals or each its own, and no end of them has only the outcome."""
-    x, y = x[~np.isnan(x)], y[~np.isnan(x)]
-    kinds = len(np.unique(x))
-    is_rounded = bool(np.isclose(x, x.round(_DECIMALS), rtol=1e-6, atol=1e-9).all())
-    low, high = np.quantile(x, [_TAIL, 1 - _TAIL])
-    ends = [y[x <= low], y[x >= high]]
-    is_certain = any(len(end) >= _CELL and end.mean() >= _CERTAIN for end in ends)
-    return kinds > _BINS and (is_rounded or 2 * kinds > len(x)) and not is_certain
-
-
-def fitted_at_once(X: Array, y: Events) -> Callable[[Array], Array]:
-    """Return a logistic regression of all inputs and their gaps: enough to see on which of them a model would rest."""
-    imputed = SimpleImputer(strategy="median", add_indicator=True, keep_empty_features=True)
-    model = make_pipeline(imputed, StandardScaler(), LogisticRegression(max_iter=200)).fit(X, y)
-    return lambda rows: np.asarray(model.decision_function(rows), dtype=np.float64)
-
-
-def uneven_fold(spec: ModelSpec, cohort: Cohort) -> str | None:
-    """Return a fold that has the outcome far more or less often than all rows: it was not drawn among patients.
-
-    Rows of one patient go together, so chance is that of patients. Folds of hospitals or years differ by right.
-    """
-    is_followed = cohort.weight > 0
-    y, fold, patient = cohort.y[is_followed], cohort.fold[is_followed], cohort.patient[is_followed]
-    rate = float(y.mean())
-    by_chance = float((np.bincount(patient, weights=y - rate) ** 2).sum()) / len(y)
-    for number in np.unique(fold):
-        inside = y[fold == number]
-        is_apart = abs(inside.mean() - rate) > _FOLD_APART * np.sqrt(by_chance / len(inside))
-        if is_apart and not _folds_of_a_column(spec, cohort):
-            return f"{100 * inside.mean():.0f} of 100 rows of fold {number} have the outcome, {100 * rate:.0f} of all"
-    return None
-
-
-def _folds_of_a_column(spec: ModelSpec, cohort: Cohort) -> bool:
-    """Return whether a column, of hospitals say, has each of its values in one fold only."""
-    kinds = len(np.unique(cohort.fold))
-    for name in cohort.rows.columns.difference([spec.fold_column, *spec.never_inputs]):
-        codes, values = pd.factorize(cohort.rows[name])
-        if kinds <= len(values) <= len(codes) / _CELL and min(codes) >= 0:
-            pairs = pd.DataFrame({"value": codes, "fold": cohort.fold}).drop_duplicates()
-            if len(pairs) == len(values):
-                return True
-    return False
 
 
 def separates(column: Array, y: NDArray[np.int64]) -> float:

@@ -250,7 +250,6 @@ def test_limits_that_are_ours_may_be_declared(rows: pd.DataFrame) -> None:
     for limit, is_shown in ((0.9, True), (1.0, False)):
         declared = replace(bad, leak_limits=LeakLimits(one_cut=limit))
         said = [leak for leak in leaks(declared, rows.assign(told=stretched)) if leak.startswith("mcv_fl")]
-        assert said
         assert any(not isinstance(leak, Suspicion) for leak in said) is is_shown, said
     with pytest.raises(DeclarationError, match="a limit of leaks"):
         replace(bad, leak_limits=LeakLimits(one_cut=2.0))

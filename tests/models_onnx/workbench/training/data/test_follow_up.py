@@ -102,7 +102,7 @@ def numbered(rows: pd.DataFrame) -> pd.Series:
 
 LEAKS: dict[str, tuple[Callable[[pd.DataFrame], pd.Series], str]] = {
     "copied": (lambda rows: 85.0 + rows["came_back"], "the outcome under another name"),
-    "a quarter is wrong": (lambda rows: noisy(rows, 0.25), "fitted again: it may know the outcome"),
+    "a quarter is wrong": (lambda rows: noisy(rows, 0.25), "alone reaches an AUROC of 0.7"),
     "future date": (
         lambda rows: 50 + (rows["next_contact"] - rows["out"]).dt.days / 10,
         "the outcome under another name",
