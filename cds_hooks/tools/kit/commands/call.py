@@ -17,8 +17,9 @@ from cds_hooks.tools.kit.commands.options import clock, given_as, server_url, st
 from cds_hooks.tools.kit.simulator.chart import (
     Chart,
     ChartError,
+    days_to_today,
     days_until,
-    last_event,
+    move_chart,
     move_dates,
     open_chart,
     open_drafts,
@@ -254,11 +255,12 @@ def _moved(
 ) -> tuple[Chart, list[dict[str, Any]]]:
     if not to_today and as_of is None:
         return chart, drafts
-    time = last_event(chart.resources) if as_of is None else as_of
-    if time is None:
-        raise ChartError("the chart has no encounter, result or order with a date, so there is nothing to move it by")
-    time = time if time.tzinfo is not None else time.replace(tzinfo=UTC)
-    days = days_until(time, clock())
-    then, now = time.date(), (time + timedelta(days=days)).date()
+    if as_of is None:
+        days = days_to_today(chart, clock())
+        then = clock().date() - timedelta(days=days)
+    else:
+        days = days_until(as_of if as_of.tzinfo is not None else as_of.replace(tzinfo=UTC), clock())
+        then = as_of.date()
+    now = then + timedelta(days=days)
     console.print(f"All dates moved by {days:+,} days, birth dates too: {then} is now {now}.", highlight=False)
-    return Chart(move_dates(chart.resources, days)), move_dates(drafts, days)
+    return move_chart(chart, days), move_dates(drafts, days)

@@ -9,7 +9,6 @@ from urllib.parse import parse_qsl, urlsplit
 from cds_hooks.tools.kit.contract.connection import Exchange
 from cds_hooks.tools.kit.contract.document import Node, observe, quoted
 from cds_hooks.tools.kit.contract.registry import Faults
-from cds_hooks.tools.kit.contract.requests import Request
 from cds_hooks.tools.kit.contract.target import Service
 from cds_hooks.tools.kit.simulator.templates import without_tokens
 
@@ -146,6 +145,12 @@ def _kind_of(node: Node) -> str:
     return "null" if value is None else "a number"
 
 
+def expect_success(exchange: Exchange) -> Faults:
+    """Yield a fault where the answer is no success."""
+    if not exchange.ok:
+        yield exchange.fault(exchange.answer)
+
+
 def expect_cards(exchange: Exchange) -> Faults:
     """Yield a fault where the answer is not 200 with cards."""
     if exchange.cards is None:
@@ -156,6 +161,13 @@ def expect_cards_or_412(exchange: Exchange) -> Faults:
     """Yield a fault where the answer is neither 200 with cards nor 412."""
     if exchange.status != 412:
         yield from expect_cards(exchange)
+
+
+def expect_same_cards(exchange: Exchange, other: Exchange, as_in: str) -> Faults:
+    """Yield a fault where the answer is not 200 with the cards of the other one, which was given `as_in`."""
+    yield from expect_cards(exchange)
+    if exchange.cards is not None and exchange.advice != other.advice:
+        yield exchange.fault(f"the cards differ from those with {as_in}")
 
 
 def expect_no_failure(exchange: Exchange) -> Faults:
@@ -174,27 +186,6 @@ def expect_unauthorized(exchange: Exchange) -> Faults:
     """Yield a fault where the token of the request was not refused (401 or 403)."""
     if exchange.status not in UNAUTHORIZED:
         yield exchange.fault(exchange.answer)
-
-
-def expect_refusal_without(service: Service, *path: str) -> Faults:
-    """Yield a fault where a call without this member is answered with success."""
-    request, *names = service.request(), *path
-    member = ".".join(names)
-    yield from expect_refusal(service.send(without(request, names), f"{service.hook} without {member}", broken=True))
-
-
-def expect_refusal_with(service: Service, title: str, **members: object) -> Faults:
-    """Yield a fault where a call with these top-level members is answered with success."""
-    yield from expect_refusal(service.send(service.request() | members, f"{service.hook} with {title}", broken=True))
-
-
-def without(request: Request, names: list[str]) -> Request:
-    """Return the request with the member at this path taken out."""
-    holder = request
-    for name in names[:-1]:
-        holder = holder[name]
-    holder.pop(names[-1], None)
-    return request
 
 
 def in_row_of_field(service: Service, name: str, faults: Faults) -> Faults:

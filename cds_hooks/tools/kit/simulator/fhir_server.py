@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Event, Lock, Thread
-from typing import Any, Final, Literal
+from typing import Any, ClassVar, Final, Literal
 from urllib.parse import parse_qsl, urlsplit
 
 from cds_hooks.tools.kit.simulator.chart import Resource
@@ -31,6 +31,7 @@ _LOOPBACK: Final = ("localhost", "127.0.0.1", "::1")
 _MOST_PAGED: Final = 1000
 _IDLE_SECONDS: Final = 10
 _BACKLOG: Final = 128
+_FORM: Final = "application/x-www-form-urlencoded"
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,22 +105,14 @@ class RequestLog:
         return {"most_at_once": self.most_at_once, "requests": [asdict(request) for request in self.requests]}
 
 
-@dataclass(frozen=True, slots=True)
-class HttpAnswer:
-    """Status, body and headers of an answer."""
-
-    status: int
-    document: Resource
-    headers: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class _Request:
-    method: str
-    path: str
-    query: str
-    form: str
-    headers: Mapping[str, str]
+HttpAnswer = tuple[int, Resource, Mapping[str, str]]
+"""Status, document and headers of an answer."""
+_REFUSALS: Final = {
+    "401": ("login", "The access token is missing or not valid."),
+    "403": ("forbidden", "The token's scopes do not cover this."),
+    "429": ("throttled", "Ask again later."),
+    "503": ("transient", "Ask again later."),
+}
 
 
 class FhirServer:
@@ -137,59 +130,55 @@ class FhirServer:
         self._searches: dict[str, tuple[list[Resource], int]] = {}
         self._failures: Counter[str] = Counter()
 
-    def respond(self, request: _Request) -> HttpAnswer:
-        """Return the answer, unless the behaviour or the token say otherwise; the request is logged either way."""
+    def respond(self, method: str, path: str, query: str, form: str, headers: Mapping[str, str]) -> HttpAnswer:
+        """Return the answer, unless the behaviour or the token say otherwise; the request is logged either way.
+
+        The names of `headers` are in lower case.
+        """
+        authorization = headers.get("authorization", "")
         with self.log.under_way():
-            answer = self._misbehave(request) or self._answer(request)
-        token = request.headers.get("authorization", "").startswith("Bearer ")
-        logged = LoggedRequest(request.method, request.path, request.query, request.form, token, answer.status)
-        self.log.add(logged)
+            answer = self._misbehave(path, query, form, authorization)
+            answer = answer or self._answer(method, path, query, form, headers.get("content-type", ""))
+        self.log.add(LoggedRequest(method, path, query, form, authorization.startswith("Bearer "), answer[0]))
         return answer
 
-    def _misbehave(self, request: _Request) -> HttpAnswer | None:
-        behaviour = self.behaviour
-        if behaviour.mode == "slow":
+    def _misbehave(self, path: str, query: str, form: str, authorization: str) -> HttpAnswer | None:
+        behaviour, mode = self.behaviour, str(self.behaviour.mode)
+        if mode == "slow":
             self.released.wait(behaviour.delay_seconds)
-        if behaviour.mode == "401" or self._lacks_token(request):
-            return _outcome(401, "login", "The access token is missing or not valid.", {"www-authenticate": "Bearer"})
-        if behaviour.mode == "403":
-            return _outcome(403, "forbidden", "The token's scopes do not cover this.")
-        if behaviour.mode == "redirect":
-            location = f"{behaviour.elsewhere}{request.path.removeprefix(BASE)}?{request.query}".rstrip("?")
+        if behaviour.token is not None and authorization != f"Bearer {behaviour.token}":
+            mode = "401"
+        if mode == "redirect":
+            location = f"{behaviour.elsewhere}{path.removeprefix(BASE)}?{query}".rstrip("?")
             return _outcome(302, "informational", "It is elsewhere.", {"location": location})
-        query = f"{request.path}?{request.query}&{request.form}"
-        limit = behaviour.failures
-        if behaviour.mode in ("429", "503") and (limit is None or self._failures[query] < limit):
-            self._failures[query] += 1
-            code = "throttled" if behaviour.mode == "429" else "transient"
+        headers = {"www-authenticate": "Bearer"} if mode == "401" else {}
+        if mode in ("429", "503"):
             headers = {"retry-after": str(behaviour.retry_after)}
-            return _outcome(int(behaviour.mode), code, "Ask again later.", headers)
-        return None
+            self._failures[asked := f"{path}?{query}&{form}"] += 1
+            if behaviour.failures is not None and self._failures[asked] > behaviour.failures:
+                return None
+        return _outcome(int(mode), *_REFUSALS[mode], headers) if mode in _REFUSALS else None
 
-    def _lacks_token(self, request: _Request) -> bool:
-        token = self.behaviour.token
-        return token is not None and request.headers.get("authorization") != f"Bearer {token}"
-
-    def _answer(self, request: _Request) -> HttpAnswer:
-        kind, _, identity = request.path.removeprefix(BASE).strip("/").partition("/")
+    def _answer(self, method: str, path: str, query: str, form: str, media_type: str) -> HttpAnswer:
+        kind, _, identity = path.removeprefix(BASE).strip("/").partition("/")
         is_search = identity == "_search"
-        if request.method != ("POST" if is_search else "GET"):
-            allow = {"allow": "POST" if is_search else "GET"}
-            return _outcome(405, "not-supported", "This server only reads and searches.", allow)
+        allowed = "POST" if is_search else "GET"
+        if method != allowed:
+            return _outcome(405, "not-supported", "This server only reads and searches.", {"allow": allowed})
         if not kind:
-            return self._next_page(request.query)
+            return self._next_page(query)
         if kind == "metadata":
-            return HttpAnswer(200, self._capability_statement())
-        if is_search and not _is_form(request):
-            return _outcome(415, "not-supported", "A search by POST is sent as application/x-www-form-urlencoded.", {})
+            return 200, self._capability_statement(), {}
+        if is_search and media_type.split(";")[0].strip() != _FORM:
+            return _outcome(415, "not-supported", f"A search by POST is sent as {_FORM}.")
         if identity and not is_search:
             return self._read(kind, identity)
-        return self._search(kind, "&".join(text for text in (request.query, request.form) if text))
+        return self._search(kind, "&".join(text for text in (query, form) if text))
 
     def _read(self, kind: str, identity: str) -> HttpAnswer:
         for resource in self.resources:
             if resource.get("resourceType") == kind and resource.get("id") == identity:
-                return HttpAnswer(200, resource)
+                return 200, resource, {}
         return _outcome(404, "not-found", f"There is no {kind} of this id.")
 
     def _search(self, kind: str, query: str) -> HttpAnswer:
@@ -227,7 +216,7 @@ class FhirServer:
         page = matches[offset : offset + size]
         included = medications_of(self.resources, page) if self.behaviour.lenient else []
         bundle = searchset(self.base, page, len(matches), included)
-        return HttpAnswer(200, bundle | {"link": [{"relation": name, "url": url} for name, url in links.items()]})
+        return 200, bundle | {"link": [{"relation": name, "url": url} for name, url in links.items()]}, {}
 
     def _capability_statement(self) -> Resource:
         kinds = sorted({str(resource.get("resourceType")) for resource in self.resources})
@@ -243,11 +232,6 @@ class FhirServer:
         }
 
 
-def _is_form(request: _Request) -> bool:
-    media_type = request.headers.get("content-type", "").split(";")[0].strip()
-    return media_type == "application/x-www-form-urlencoded"
-
-
 def _capability(kind: str) -> Resource:
     types = {"id": "token", "token": "token", "patient": "reference", "date": "date"}
     return {
@@ -259,7 +243,7 @@ def _capability(kind: str) -> Resource:
 
 def _outcome(status: int, code: str, text: str, headers: Mapping[str, str] | None = None) -> HttpAnswer:
     issue = {"severity": "error", "code": code, "details": {"text": text}, "diagnostics": text}
-    return HttpAnswer(status, {"resourceType": "OperationOutcome", "issue": [issue]}, headers or {})
+    return status, {"resourceType": "OperationOutcome", "issue": [issue]}, headers or {}
 
 
 @contextmanager
@@ -278,7 +262,7 @@ def serving_fhir(
         OSError: The port cannot be listened on.
     """
     server = FhirServer("", resources, behaviour, log)
-    with listening(_handler_of(server), host, port) as origin:
+    with listening(type("Handler", (_FhirHandler,), {"fhir": server}), host, port) as origin:
         server.base = f"{origin}{BASE}"
         try:
             yield server
@@ -340,34 +324,33 @@ class QuietHandler(BaseHTTPRequestHandler):
         """Print nothing."""
 
 
-def _handler_of(server: FhirServer) -> type[BaseHTTPRequestHandler]:
-    class Handler(QuietHandler):
-        def respond(self) -> None:
-            form = self.rfile.read(int(self.headers.get("content-length") or 0)).decode("utf-8", "replace")
-            parts = urlsplit(self.path)
+class _FhirHandler(QuietHandler):
+    """Hands what comes to its FHIR server; /requests tells what came."""
+
+    fhir: ClassVar[FhirServer]
+
+    def respond(self) -> None:
+        form = self.rfile.read(int(self.headers.get("content-length") or 0)).decode("utf-8", "replace")
+        parts = urlsplit(self.path)
+        if parts.path == "/requests":
+            self._send_json((200, self.fhir.log.as_json(), {}), "application/json")
+        elif self.command == "OPTIONS" and self.fhir.behaviour.browsers:
+            self._send_json((200, {}, {}), "application/json")
+        else:
             headers = {name.lower(): value for name, value in self.headers.items()}
-            if parts.path == "/requests":
-                self._send_json(HttpAnswer(200, server.log.as_json()), "application/json")
-            elif self.command == "OPTIONS" and server.behaviour.browsers:
-                self._send_json(HttpAnswer(200, {}), "application/json")
-            else:
-                answer = server.respond(_Request(self.command, parts.path, parts.query, form, headers))
-                self._send_json(answer, "application/fhir+json")
+            answer = self.fhir.respond(self.command, parts.path, parts.query, form, headers)
+            self._send_json(answer, "application/fhir+json")
 
-        def _send_json(self, answer: HttpAnswer, media_type: str) -> None:
-            is_garbage = server.behaviour.mode == "garbage" and media_type == "application/fhir+json"
-            body = b"<html>Maintenance" if is_garbage else json.dumps(answer.document).encode()
-            self.send(answer.status, body, {"content-type": media_type, **answer.headers, **self._cors_headers()})
+    def _send_json(self, answer: HttpAnswer, media_type: str) -> None:
+        status, document, headers = answer
+        is_garbage = self.fhir.behaviour.mode == "garbage" and media_type == "application/fhir+json"
+        body = b"<html>Maintenance" if is_garbage else json.dumps(document).encode()
+        cors = {}
+        if self.fhir.behaviour.browsers:
+            asked = self.headers.get("access-control-request-headers", "*")
+            cors = {f"access-control-allow-{name}": value for name, value in _CORS.items()}
+            cors["access-control-allow-headers"] = asked
+        self.send(status, body, {"content-type": media_type, **headers, **cors})
 
-        def _cors_headers(self) -> dict[str, str]:
-            if not server.behaviour.browsers:
-                return {}
-            requested = self.headers.get("access-control-request-headers", "*")
-            methods = "GET, POST, PUT, PATCH, DELETE, OPTIONS"
-            return {
-                "access-control-allow-origin": "*",
-                "access-control-allow-methods": methods,
-                "access-control-allow-headers": requested,
-            }
 
-    return Handler
+_CORS: Final = {"origin": "*", "methods": "GET, POST, PUT, PATCH, DELETE, OPTIONS"}

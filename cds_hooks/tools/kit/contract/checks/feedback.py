@@ -35,7 +35,7 @@ def cards_with_uuid_have_feedback(service: Service) -> Faults:
 @check_server("FB-01", level=SHOULD)
 def feedback_on_an_unknown_service_is_404(target: Target) -> Faults:
     """Answer feedback for an id that discovery does not list with 404."""
-    _offered(target.any_service)
+    observe_offered(target.any_service)
     body = {"feedback": [{"card": str(uuid4()), "outcome": "overridden", "outcomeTimestamp": _WHEN}]}
     path = f"{target.root}/contract-kit-no-such-service/feedback"
     yield from expect_refusal(target.connection.post(path, body, "feedback on an unknown service", broken=True))
@@ -60,20 +60,7 @@ def _overridden(service: Service, title: str) -> Exchange:
     return service.feedback({"feedback": [feedback_item(service)]}, title)
 
 
-def _offered(service: Service) -> None:
+def observe_offered(service: Service) -> None:
+    """Raise NotTested where the server offers no feedback."""
     if _overridden(service, "an overridden card: is feedback offered?").status in _NOT_OFFERED:
         raise NotTested("the server offers no feedback endpoint")
-
-
-def expect_feedback_accepted(service: Service, body: Any, title: str) -> Faults:
-    """Yield a fault where this feedback is not taken; NotTested where the server offers no feedback."""
-    _offered(service)
-    exchange = service.feedback(body, title)
-    if not exchange.ok:
-        yield exchange.fault(exchange.answer)
-
-
-def expect_feedback_refused(service: Service, body: Any, title: str) -> Faults:
-    """Yield a fault where this feedback is taken; NotTested where the server offers no feedback."""
-    _offered(service)
-    yield from expect_refusal(service.feedback(body, title, broken=True))

@@ -3,12 +3,7 @@
 import json
 from typing import Any, Final
 
-from cds_hooks.tools.kit.contract.assertions import (
-    expect_refusal,
-    expect_refusal_with,
-    expect_refusal_without,
-    in_row_of_field,
-)
+from cds_hooks.tools.kit.contract.assertions import expect_refusal, in_row_of_field
 from cds_hooks.tools.kit.contract.connection import Purpose
 from cds_hooks.tools.kit.contract.definitions import fields_of
 from cds_hooks.tools.kit.contract.document import SHOULD, NotTested, observe
@@ -25,7 +20,10 @@ _HUGE_MEGABYTES: Final = 50
 def required_context_is_there(service: Service) -> Faults:
     """Refuse a call that lacks a required field of its context: an answer would be advice on a guess."""
     for field in _required(service):
-        yield from in_row_of_field(service, field, expect_refusal_without(service, "context", field))
+        request = service.request()
+        request["context"].pop(field, None)
+        exchange = service.send(request, f"{service.hook} without context.{field}", broken=True)
+        yield from in_row_of_field(service, field, expect_refusal(exchange))
 
 
 @check_service("HK-patient-view-patientId", level=SHOULD)
@@ -34,8 +32,9 @@ def required_context_is_of_its_type(service: Service) -> Faults:
     types = {field.name: field.type for field in fields_of(service.hook)}
     for field in _required(service):
         context = service.request()["context"] | {field: _WRONG[types[field]]}
-        title = f"context.{field} as {type(context[field]).__name__}"
-        yield from in_row_of_field(service, field, expect_refusal_with(service, title, context=context))
+        title = f"{service.hook} with context.{field} as {type(context[field]).__name__}"
+        exchange = service.send(service.request() | {"context": context}, title, broken=True)
+        yield from in_row_of_field(service, field, expect_refusal(exchange))
 
 
 def _required(service: Service) -> list[str]:

@@ -26,13 +26,13 @@ from cds_hooks.tools.kit.contract.assertions import (
     expect_cards_or_412,
     expect_no_failure,
     expect_refusal,
+    expect_success,
 )
 from cds_hooks.tools.kit.contract.checks.authentication import expect_token_accepted, expect_token_refused
 from cds_hooks.tools.kit.contract.checks.feedback import (
     card_and_suggestion,
-    expect_feedback_accepted,
-    expect_feedback_refused,
     feedback_item,
+    observe_offered,
 )
 from cds_hooks.tools.kit.contract.connection import Exchange
 from cds_hooks.tools.kit.contract.definitions import read_table
@@ -52,8 +52,9 @@ _EXPECTED: Final[Mapping[str, Callable[[Exchange], Faults]]] = {
 def _tried(service: Service, row: _Row) -> Faults:
     broken = row["expected"] == "refused"
     if row["sends"].startswith("feedback"):
-        expect = expect_feedback_refused if broken else expect_feedback_accepted
-        yield from expect(service, _feedback(service, row), row["title"])
+        observe_offered(service)
+        exchange = service.feedback(_feedback(service, row), row["title"], broken=broken)
+        yield from (expect_refusal if broken else expect_success)(exchange)
     elif row["sends"] == "token":
         expect_of_token = expect_token_refused if broken else expect_token_accepted
         changes = json.loads(_filled(row["with"] or "{}", _addresses(service)))
