@@ -5,18 +5,25 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import date, timedelta
 from typing import Any, Final
 
-_TOKEN: Final = re.compile(r"\{\{([^{}]*)\}\}")
+TOKEN: Final = re.compile(r"\{\{\s*([^{}]*?)\s*\}\}")
+"""A token of a template; its first group is what it names."""
+_THREE: Final = re.compile(r"[(%|]|today|context\.\w+\.")
 _LITERAL: Final = re.compile(r"'[^']*'")
 
 
 def tokens_in(template: str) -> Iterator[str]:
     """Yield what stands between {{ and }}, trimmed."""
-    return (match[1].strip() for match in _TOKEN.finditer(template))
+    return (match[1] for match in TOKEN.finditer(template))
 
 
 def without_tokens(template: str) -> str:
     """Return the template with the word TOKEN in place of each token."""
-    return _TOKEN.sub("TOKEN", template)
+    return TOKEN.sub("TOKEN", template)
+
+
+def needs_three(token: str) -> bool:
+    """Return whether only a client of CDS Hooks 3.0 can fill the token: it is FHIRPath, or names another prefetch."""
+    return bool(_THREE.search(token))
 
 
 def functions_in(token: str) -> set[str]:
@@ -117,10 +124,7 @@ def _written(node: Any) -> str:
     return str(node) if isinstance(node, str | int | float) else ""
 
 
-TOKEN: Final = re.compile(r"\{\{\s*([^{}]*?)\s*\}\}")
-"""A token of a template; its first group is what it names."""
 _TODAY: Final = re.compile(r"today\(\)(?:\s*([+-])\s*(\d+)\s*days?)?")
-_NEEDS_THREE: Final = re.compile(r"[%(|]|context\.\w+\.")
 _NONE: Final[Mapping[str, Any]] = {}
 
 
@@ -147,7 +151,7 @@ def fill(template: str, context: Mapping[str, Any], today: date, answers: Mappin
 
 def _path(token: str, context: Mapping[str, Any], answers: Mapping[str, Any]) -> str | None:
     """Return the values a FHIRPath token finds, as alternatives of a search (TOK-13)."""
-    values = values_of(token, context, answers) if _NEEDS_THREE.search(token) else None
+    values = values_of(token, context, answers) if needs_three(token) else None
     return ",".join(values) if values else None
 
 

@@ -10,11 +10,10 @@ from typing import Final
 from cds_hooks.tools.kit.contract.definitions import ANY_TYPES, R4_TYPES, fields_of
 from cds_hooks.tools.kit.contract.document import SHOULD, Node, Subject
 from cds_hooks.tools.kit.contract.registry import Faults, check_part
-from cds_hooks.tools.kit.simulator.templates import functions_in, keys_in, tokens_in, without_tokens
+from cds_hooks.tools.kit.simulator.templates import functions_in, keys_in, needs_three, tokens_in, without_tokens
 
 USER_TOKENS: Final = ("userPractitionerId", "userPractitionerRoleId", "userPatientId", "userRelatedPersonId")
 _FIELD: Final = re.compile(r"context\.[A-Za-z]+")
-_THREE: Final = re.compile(r"[(%|]|today|context\.\w+\.")
 _OF_A_PATIENT = """
     AllergyIntolerance CarePlan Condition Coverage DeviceRequest DiagnosticReport DocumentReference Encounter Goal
     Immunization MedicationAdministration MedicationDispense MedicationRequest MedicationStatement Observation Patient
@@ -44,7 +43,7 @@ def a_template_is_a_relative_fhir_query(template: Node) -> Faults:
 def a_template_of_one_token_is_the_user(template: Node) -> Faults:
     """Let a template be a single token only where its value is Type/id: {{context.userId}}."""
     tokens = list(tokens_in(template.value))
-    if without_tokens(template.value) == "TOKEN" and tokens != ["context.userId"] and not _needs_three(tokens[0]):
+    if without_tokens(template.value) == "TOKEN" and tokens != ["context.userId"] and not needs_three(tokens[0]):
         yield template.fault(f"{template.value} alone is no query")
 
 
@@ -89,7 +88,7 @@ def a_token_names_something_that_exists(template: Node) -> Faults:
     for token in tokens_in(template.value):
         if not token:
             yield template.fault("a token is empty")
-        elif token in USER_TOKENS or token in fields or _needs_three(token):
+        elif token in USER_TOKENS or token in fields or needs_three(token):
             continue
         elif not _FIELD.fullmatch(token):
             yield template.fault(f"{{{{{token}}}}} is neither context.FIELD nor a user token")
@@ -112,7 +111,7 @@ def tokens_are_those_of_2_0_1(template: Node) -> Faults:
     fields = {f"context.{field.name}": field for field in fields_of(_hook(template))}
     for token in tokens_in(template.value):
         field = fields.get(token)
-        if _needs_three(token):
+        if needs_three(token):
             yield template.fault(f"{_key(template)}: {{{{{token}}}}} needs 3.0")
         elif field and not (field.token and field.type == "string"):
             yield template.fault(f"{_key(template)}: {{{{{token}}}}} is no simple value marked as prefetch token")
@@ -204,10 +203,6 @@ def _depth(needs: dict[str, frozenset[str]], key: str, above: tuple[str, ...]) -
         _depth(needs, needed_key, (*above, key)) for needed_key in needs.get(key, ()) if needed_key not in (*above, key)
     ]
     return 1 + max(below) if below else 0
-
-
-def _needs_three(token: str) -> bool:
-    return bool(_THREE.search(token))
 
 
 def _key(template: Node) -> str:
