@@ -10,7 +10,7 @@ import sqlite3
 from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
 from time import time
-from typing import ClassVar, Final, Literal
+from typing import Any, ClassVar, Final, Literal
 
 import msgspec
 from msgspec import Struct, field
@@ -22,7 +22,7 @@ from cds_hooks.call.services._model import NOT_RELEASED
 from cds_hooks.evidence.decision_views.file import Views
 from cds_hooks.evidence.decision_views.follow import Batch, Projection
 from cds_hooks.evidence.storage.content import load_content, store_content
-from cds_hooks.evidence.storage.decision import Decision
+from cds_hooks.evidence.storage.decision import Decision, each_scores
 from cds_hooks.evidence.storage.queries import get_decision
 from cds_hooks.evidence.storage.sent import read_response
 from models_onnx.equations.declaration import find_equations
@@ -34,13 +34,8 @@ _COUNTED_DAYS: Final = 90
 _NOTHING_TO_DO = frozenset({"deceased", "palliative", "opted-out"})
 
 
-class _Scores(Struct):
-    id: str = ""
-    percentile: float | None = None
-
-
 class _Basis(Struct):
-    scores: _Scores | None = None
+    scores: dict[str, Any] | None = None
     silence: tuple[tuple[str, str, str], ...] = ()
 
 
@@ -87,13 +82,12 @@ class Noted(Struct, frozen=True):
 def note(decision: Decision) -> Noted:
     """Return what the list needs to know of this decision; msgspec.MsgspecError for a record of another form."""
     basis = _basis.decode(decision.basis)
-    reasons = {reason for _, reason, _ in basis.silence}
-    scores = basis.scores
     # What a model in shadow computed is on record, and decides nothing.
-    risk = None
-    if scores is not None and scores.percentile is not None and NOT_RELEASED not in reasons:
-        risk = scores.percentile / 100, scores.id
-    ends = bool(_NOTHING_TO_DO & reasons)
+    in_shadow = {subject for subject, reason, _ in basis.silence if reason == NOT_RELEASED}
+    estimates = [scores for scores in each_scores(basis.scores) if scores.get("id") not in in_shadow]
+    risks = ((scores["percentile"] / 100, scores["id"]) for scores in estimates if scores.get("percentile") is not None)
+    risk = max(risks, default=None)
+    ends = any(reason in _NOTHING_TO_DO for _, reason, _ in basis.silence)
     entries = read_response(decision.response).extension.ours.worklist
     return Noted(decision.id, decision.decided_at / 1e6, entries, ends, risk)
 

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from cards.extension import EXTENSION_KEY
 from cds_hooks.evidence.storage.decision import Decision
@@ -57,7 +58,7 @@ def decision(
         response=json.dumps(
             {"cards": [], "extension": {EXTENSION_KEY: {"decision": "x", "worklist": entries}}}
         ).encode(),
-        basis=json.dumps({**scores, "silence": [["x", reason, "text"]]}).encode(),
+        basis=json.dumps({**scores, "silence": [["mortality_5y", reason, "text"]]}).encode(),
     )
 
 
@@ -102,7 +103,13 @@ async def test_a_test_that_was_not_offered_outside_a_visit_is_on_the_list_of_the
 
 
 def test_risk_times_time_since_contact_orders_the_list() -> None:
+    other = {"id": "readmission_30d", "percentile": 70}
+    in_shadow = {"id": "mortality_5y", "percentile": 99}
+    scores = {**in_shadow, "advisors": {"planning": in_shadow, "follow-up": other}}
+    silence = [["mortality_5y", "model-not-released", "text"]]
+    two = replace(decision("two", days=20), basis=json.dumps({"scores": scores, "silence": silence}).encode())
     found = listed(
+        two,
         decision("low", percentile=40, days=20),
         decision("high", percentile=90, days=20),
         decision("waiting", percentile=40, days=60),
@@ -110,8 +117,8 @@ def test_risk_times_time_since_contact_orders_the_list() -> None:
         decision("shadow", percentile=99, days=81, reason="model-not-released"),
         decision("vaccine", percentile=99, days=70, purpose="vaccine"),
     )
-    assert names(found) == ["waiting", "high", "low", "shadow", "unknown", "vaccine"]
-    assert [round(row.priority, 3) for row in found] == [24.0, 18.0, 8.0, 0.0, 0.0, 0.0]
+    assert names(found) == ["waiting", "high", "two", "low", "shadow", "unknown", "vaccine"]
+    assert [round(row.priority, 3) for row in found] == [24.0, 18.0, 14.0, 8.0, 0.0, 0.0, 0.0]
 
 
 def test_equal_rows_stand_in_an_order_that_is_the_same_on_a_day_and_another_one_the_next() -> None:
