@@ -34,7 +34,7 @@ _DURATION_WORDS = re.compile(
 _CLOSE = 1e-9
 # No pharmacy gives out more tablets or millilitres for one order; what comes out beyond it came from a wrong number.
 _MOST_UNITS = 1_000_000
-_NOTHING_SAID = ReadSig()  # what `read_sig("")` gives
+_EMPTY_SIG = ReadSig()  # what `read_sig("")` gives
 _NUMBER = re.compile(r"\d|\b(?:one|two|three|four|half|double|dose)\b", re.IGNORECASE)
 
 
@@ -173,7 +173,7 @@ def _says_how_much(words: Any) -> bool:
     """Whether instructions for the patient state a dose or frequency; "with food" and "do not crush" do not."""
     if not isinstance(words, str):
         return words is not None
-    return read_sig(words) != _NOTHING_SAID or _NUMBER.search(words) is not None
+    return read_sig(words) != _EMPTY_SIG or _NUMBER.search(words) is not None
 
 
 def _set_sig(order: Json, sig: Sig, drafted: DraftMedication, strength: float | None) -> None:

@@ -19,7 +19,7 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from cards.extension import EXTENSION_KEY, NOTHING_SAID, CardExtension, Fact
+from cards.extension import EXTENSION_KEY, NO_EXTENSION, CardExtension, Fact
 
 Indicator = Literal["info", "warning", "critical"]
 SelectionBehavior = Literal["at-most-one", "any"]
@@ -106,7 +106,7 @@ class Card(Wire, frozen=True, kw_only=True):
     @property
     def own_extension(self) -> CardExtension:
         """What this project says on the card beyond the protocol; empty where it says nothing."""
-        extension = (self.extension or {}).get(EXTENSION_KEY, NOTHING_SAID)
+        extension = (self.extension or {}).get(EXTENSION_KEY, NO_EXTENSION)
         return extension if isinstance(extension, CardExtension) else msgspec.convert(extension, CardExtension)
 
 

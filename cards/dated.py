@@ -20,7 +20,7 @@ from cards.vaccines.due import season_end_of
 from cards.vaccines.knowledge import load_knowledge
 
 READ_AGAIN: Final = timedelta(days=730)
-SAID_BEFORE: Final = timedelta(days=30)
+NOTICE_PERIOD: Final = timedelta(days=30)
 """So long before its end a table is named, so that there is time to read the next release."""
 
 
@@ -48,7 +48,7 @@ def _verb(has_ended: bool) -> str:
 
 def ending(today: date) -> tuple[DatedTable, ...]:
     """Return the tables that have ended or end within 30 days, the one that ended first in front."""
-    due = (table for table in dated_tables() if table.ends <= today + SAID_BEFORE)
+    due = (table for table in dated_tables() if table.ends <= today + NOTICE_PERIOD)
     return tuple(sorted(due, key=lambda table: (table.ends, table.name)))
 
 

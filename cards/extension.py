@@ -164,7 +164,7 @@ class CardExtension(Struct, frozen=True, omit_defaults=True, kw_only=True):
     results: tuple[ResultToFollow, ...] = ()
 
 
-NOTHING_SAID: Final = CardExtension()
+NO_EXTENSION: Final = CardExtension()
 
 
 class WorklistEntry(Struct, frozen=True, gc=False, omit_defaults=True, kw_only=True):

@@ -88,8 +88,8 @@ def check_orders(
     if to_evaluate:
         silences.extend((*_unknown_on_list(session), *_on_hold(session)))
     shown_by_draft = [shown_findings(check.evaluate(drafted).findings, suppress, silences) for drafted in to_evaluate]
-    findings, told_elsewhere = merge_repeated_findings(shown_by_draft)
-    silences.extend(told_elsewhere)
+    findings, on_other_cards = merge_repeated_findings(shown_by_draft)
+    silences.extend(on_other_cards)
     cards: list[Card] = []
     names: list[str] = []
     medications: list[MedicationIdentity] = []
@@ -219,7 +219,7 @@ class _Check(OrderCheck):
                 silences.append(WhyNot(name, "no-rule", f"No rule here is about {plain(drafted.medication.name)}."))
             return None, [*silences, scope]
         findings = tuple(sorted(shown, key=_rank))
-        listed = tuple(finding for finding in findings if not any(finding.is_said_by(other) for other in findings))
+        listed = tuple(finding for finding in findings if not any(finding.is_implied_by(other) for other in findings))
         context = SuggestionContext(self, drafted)
         uuid = self.new_uuid()
         suggestions: list[Suggestion] = []
@@ -304,8 +304,8 @@ def _not_in_headline(finding: RuleFinding) -> str:
     """Return the detail without its first sentence, where the headline has all of its words in their order."""
     first, _, rest_of_detail = finding.text.detail.partition(". ")
     headline = iter(_WORD.findall(_summary(finding).casefold()))
-    is_said = all(word in headline for word in _WORD.findall(first.casefold()))
-    return rest_of_detail if is_said else finding.text.detail
+    is_in_headline = all(word in headline for word in _WORD.findall(first.casefold()))
+    return rest_of_detail if is_in_headline else finding.text.detail
 
 
 def _by_line(findings: Sequence[RuleFinding]) -> tuple[list[list[RuleFinding]], list[RuleFinding]]:
@@ -341,13 +341,13 @@ def _charted(findings: Sequence[RuleFinding]) -> list[str]:
 
 def _fullest(facts: Iterable[Fact]) -> Iterable[Fact]:
     """One fact about each thing of the chart: of those with the same name and source the one that says most."""
-    by_thing: dict[tuple[object, ...], Fact] = {}
+    by_subject: dict[tuple[object, ...], Fact] = {}
     for fact in facts:
         key = (fact.name, fact.source or fact.text)
-        fullest = by_thing.get(key)
+        fullest = by_subject.get(key)
         if fullest is None or len(fact.text) > len(fullest.text):
-            by_thing[key] = fact
-    return by_thing.values()
+            by_subject[key] = fact
+    return by_subject.values()
 
 
 def _citation(findings: Sequence[RuleFinding]) -> str:

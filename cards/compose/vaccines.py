@@ -248,8 +248,8 @@ def _detail(due: VaccinesDue, charted: ChartedPerson, not_judged: list[str], kno
             "precaution. This applies to Influenza (ACIP 2024)."
         )
     lines += ["", f"{WHY} {_basis(charted)}"]
-    told_seasons = {group for group, _ in due.of_season}
-    seasons = ", ".join(f"{group} (to {end})" for group, end in due.seasons_over if group not in told_seasons)
+    named_seasons = {group for group, _ in due.of_season}
+    seasons = ", ".join(f"{group} (to {end})" for group, end in due.seasons_over if group not in named_seasons)
     if seasons:
         not_judged = [f"{seasons}, after the schedule data end", *not_judged]
     if not_judged:

@@ -218,11 +218,14 @@ def open_results(chart: JudgedChart) -> tuple[OpenResult, ...]:
 def _rows_on_chart(record: PatientRecord) -> list[AbnormalResult]:
     """Return the rows of which the chart has an entry: a number, a test, a problem, or words under any name."""
     tests, coded = tests_on_chart(record), any(codes for _, _, codes in record.derive(_active_by_icd10))
-    told = bool(record.derive(_told_elsewhere))
+    has_other_names = bool(record.derive(_findings_under_other_names))
     return [
         row
         for row in ABNORMAL_RESULTS.rows
-        if row.analytes or (coded and row.icd10) or (told and row.any_entry) or not tests.isdisjoint(row.tests)
+        if row.analytes
+        or (coded and row.icd10)
+        or (has_other_names and row.any_entry)
+        or not tests.isdisjoint(row.tests)
     ]
 
 
@@ -300,7 +303,7 @@ def _number_facts(record: PatientRecord, result: Measurement) -> tuple[Fact, ...
 
 
 def _open_words(row: AbnormalResult, chart: JudgedChart) -> OpenResult | None:
-    others = chart.record.derive(_told_elsewhere) if row.any_entry else ()
+    others = chart.record.derive(_findings_under_other_names) if row.any_entry else ()
     dated = results_of(chart.record, row.tests, others, incomplete=row.incomplete)
     for entry in dated:
         finding = row.finding_in(entry)
@@ -328,7 +331,7 @@ _ELSEWHERE: Final = re.compile(
 )
 
 
-def _told_elsewhere(record: PatientRecord) -> list[Done]:
+def _findings_under_other_names(record: PatientRecord) -> list[Done]:
     """Return the entries by any name that say what a row with `any_entry` looks for; most charts have none."""
     return [test for test in record.derive(other_entries) if any(map(_ELSEWHERE.search, test.named_clauses))]
 

@@ -213,18 +213,18 @@ def declined(record: PatientRecord, name: str) -> tuple[str, str] | None:
     return next(((entry.source, entry.time.date if entry.time is not None else "") for entry in entries), None)
 
 
-_Thing = TypeVar("_Thing")
+_Entry = TypeVar("_Entry")
 _Read: TypeAlias = Callable[[str, Any], Done]
 
 
-def _that_name_one(things: Iterable[tuple[_Thing, CodeableConcept | None]]) -> list[tuple[_Thing, frozenset[str]]]:
+def _that_name_one(entries: Iterable[tuple[_Entry, CodeableConcept | None]]) -> list[tuple[_Entry, frozenset[str]]]:
     """Those whose concept means tests, with the names of these."""
-    return [(entry, names) for entry, concept in things if concept is not None and (names := tests_named(concept))]
+    return [(entry, names) for entry, concept in entries if concept is not None and (names := tests_named(concept))]
 
 
-def _that_did_one(things: Iterable[tuple[_Thing, CodeableConcept | None]]) -> list[tuple[_Thing, frozenset[str]]]:
+def _that_did_one(entries: Iterable[tuple[_Entry, CodeableConcept | None]]) -> list[tuple[_Entry, frozenset[str]]]:
     """Return the same without those whose words say that the test was not done ("no colonoscopy", "incomplete ...")."""
-    concepts = [(entry, concept) for entry, concept in things if concept is not None]
+    concepts = [(entry, concept) for entry, concept in entries if concept is not None]
     with_names = ((entry, concept, tests_named(concept)) for entry, concept in concepts)
     return [
         (entry, names & _TALKS if names and _says_not_done(concept) else names) for entry, concept, names in with_names
@@ -282,8 +282,8 @@ def _that_name_tests(record: PatientRecord) -> dict[str, list[tuple[_Read, Any]]
         (_of_result, record.derive(_final_parts)),
     )
     by_test: dict[str, list[tuple[_Read, Any]]] = {}
-    for read, things in kinds:
-        for entry, names in things:
+    for read, entries in kinds:
+        for entry, names in entries:
             for name in names:
                 by_test.setdefault(name, []).append((read, entry))
     return by_test
@@ -341,7 +341,7 @@ def _of_result(name: str, part: CodedPart) -> Done:
     observation, value, _ = part
     source = f"Observation/{observation.id}" if observation.id else "Observation without id"
     words = _name(value.code)
-    time = _said_time(part) if _WHEN_DONE.search(words) else effective_time(observation)
+    time = _charted_time(part) if _WHEN_DONE.search(words) else effective_time(observation)
     result = _joined([_number_words(value), *_value_words(part)])
     return Done(name, time, source, words, _is_positive(part), result, _says_incomplete(name, value.code, result))
 
@@ -355,7 +355,7 @@ def _number_words(value: Observation | ObservationComponent) -> str:
     return f"{quantity.comparator}{quantity.value:g} {quantity.unit or quantity.code}".strip()
 
 
-def _said_time(part: CodedPart) -> FhirTime | None:
+def _charted_time(part: CodedPart) -> FhirTime | None:
     """When a test was done by the value of an entry that asks for it; None where that is no date of FHIR."""
     texts = (part[1].valueDateTime, *_value_words(part))
     return next((time for text in texts if text and (time := parse_time(text.strip())) is not None), None)

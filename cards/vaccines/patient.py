@@ -379,11 +379,11 @@ def _terms(record: PatientRecord) -> Iterator[PatientObservation]:
         for active_medication in active_medications(record)
         if active_medication.identity.systemic
     ]
-    taken = {key: medication for medication, keys in reversed(systemic) for key in keys}
+    medication_by_key = {key: medication for medication, keys in reversed(systemic) for key in keys}
     charted = record.derive(charted_groups)
-    for observation, kind, key in _terms_named(taken.keys() | charted):
+    for observation, kind, key in _terms_named(medication_by_key.keys() | charted):
         if kind in _OF_MEDICATIONS:
-            if (medication := taken.get(key)) is not None:
+            if (medication := medication_by_key.get(key)) is not None:
                 yield PatientObservation(observation, _day(medication.authored), medication.source, medication.name)
         elif key in charted and (hit := find_condition(record, key)) is not None:
             is_open = kind == _TO_CHECK or bool(hit.doubt)

@@ -2,7 +2,7 @@
 
 from datetime import date, timedelta
 
-from cards.dated import SAID_BEFORE, dated_tables, ending
+from cards.dated import NOTICE_PERIOD, dated_tables, ending
 from cards.rules.engine.rule_book import whole_book
 
 
@@ -21,7 +21,7 @@ def test_every_family_of_rules_vaccines_prevention_and_genes_have_an_end() -> No
 
 def test_a_table_is_named_thirty_days_before_it_ends_and_from_then_on() -> None:
     for table in dated_tables():
-        first_day = table.ends - SAID_BEFORE
+        first_day = table.ends - NOTICE_PERIOD
         assert table not in ending(first_day - timedelta(days=1))
         assert table in ending(first_day)
         assert table in ending(table.ends + timedelta(days=400))

@@ -314,13 +314,13 @@ def flag(
     facts: Facts = no_facts,
     needs: DataNeeds = NO_NEEDS,
     meaning: str | None = None,
-    said_not: str | None = None,
+    negated: str | None = None,
 ) -> Condition:
     """Return a word that is true or false: {word: true} or {word: false}.
 
-    `said` is its wording where true is asked, `said_not` where false is; without it the wording is "not (said)".
+    `said` is its wording where true is asked, `negated` where false is; without it the wording is "not (said)".
     """
-    otherwise = said_not or f"not ({phrase})"
+    otherwise = negated or f"not ({phrase})"
 
     def compiler(spec: Spec) -> Predicate:
         wanted = spec[word]

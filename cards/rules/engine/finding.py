@@ -114,7 +114,7 @@ class RuleFinding(Struct, frozen=True, dict=True):
         """Whether the other is the same finding of another draft, which this one names, and names no further drug."""
         return other.draft_name in self.other_drugs and other.other_drugs <= self.other_drugs | {self.draft_name}
 
-    def is_said_by(self, other: "RuleFinding") -> bool:
+    def is_implied_by(self, other: "RuleFinding") -> bool:
         """Whether the other finding says this one too, so that this one needs no line of its own."""
         is_older = other.rule in self.yields_to or f"{other.rule}/{other.band}" in self.yields_to
         return (is_older or self._repeats(other)) and SEVERITY[other.indicator] >= SEVERITY[self.indicator]
@@ -154,17 +154,17 @@ def merge_repeated_findings(
             of_draft[position].append(finding)
         else:
             moved_findings[position].append((finding, better))
-            silences.append(_said_on_card_of(better, finding))
+            silences.append(_shown_on_card_of(better, finding))
     for position, moved in moved_findings.items():
         for finding in tuple(of_draft[position]):
-            better = next((better for other, better in moved if finding.is_said_by(other)), None)
+            better = next((better for other, better in moved if finding.is_implied_by(other)), None)
             if better is not None:
                 of_draft[position].remove(finding)
-                silences.append(_said_on_card_of(better, finding))
+                silences.append(_shown_on_card_of(better, finding))
     return of_draft, silences
 
 
-def _said_on_card_of(better: RuleFinding, finding: RuleFinding) -> WhyNot:
+def _shown_on_card_of(better: RuleFinding, finding: RuleFinding) -> WhyNot:
     return WhyNot(finding.rule, "said-once", f"{finding.draft_name}: said on the card of {better.draft_name}.")
 
 

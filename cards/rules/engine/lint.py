@@ -242,8 +242,8 @@ def _safety_faults(band: CompiledBand) -> Iterator[str]:
         yield "a critical band on an estimate needs an unsure_summary"
     for suggestion in band.suggestions:
         change = suggestion.declared.change
-        tells = change is not None and (change.computed is not None or _says_a_dose(change.sig))
-        if on_estimate and tells and not suggestion.declared.from_estimate:
+        gives_a_dose = change is not None and (change.computed is not None or _says_a_dose(change.sig))
+        if on_estimate and gives_a_dose and not suggestion.declared.from_estimate:
             yield f"{suggestion.declared.label} changes a dose by an estimate: from_estimate must say so"
 
 

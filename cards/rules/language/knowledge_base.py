@@ -41,7 +41,7 @@ _COLUMNS: Final[Mapping[str, frozenset[str]]] = {
 _ATC: Final = re.compile(r"[A-Z]\d\d(?:[A-Z](?:[A-Z](?:\d\d)?)?)?")
 _ICD10: Final = re.compile(r"[A-Z]\d[\dA-Z](?:\.?[\dA-Z]{1,4})?")
 _SNOMED: Final = re.compile(r"\d{6,18}")
-_MOST_TOLD: Final = 200
+_MOST_LISTED: Final = 200
 
 
 class Row(Struct, frozen=True, gc=False):
@@ -351,9 +351,9 @@ def _of_atc() -> Mapping[str, frozenset[str]]:
     return {code: frozenset(codes) for code, codes in members.items()}
 
 
-def told_faults() -> Iterable[str]:
+def listed_faults() -> Iterable[str]:
     """Return a sentence for each row that was left out, and how many more there are beyond the first 200."""
     base = knowledge_base()
     faults = base.faults if base is not None else ()
-    more = [f"{len(faults) - _MOST_TOLD:,} more rows are left out"] if len(faults) > _MOST_TOLD else []
-    return [*faults[:_MOST_TOLD], *more]
+    more = [f"{len(faults) - _MOST_LISTED:,} more rows are left out"] if len(faults) > _MOST_LISTED else []
+    return [*faults[:_MOST_LISTED], *more]

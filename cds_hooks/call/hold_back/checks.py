@@ -30,9 +30,9 @@ from cards.rules.engine.governance import (
 )
 from cards.text import plain
 from cds_hooks.call.hold_back.budgets import Budgets
+from cds_hooks.call.hold_back.card_events import ACCEPTED, SHOWN, Accepted, Caller, Event, plain_words, words_of
 from cds_hooks.call.hold_back.memory import MOST_CARDS, REST_DAYS, TEST_DAYS, PatientMemory, suppression
 from cds_hooks.call.hold_back.released import CANARY, KNOWLEDGE, Released
-from cds_hooks.call.hold_back.sent_cards import ACCEPTED, SHOWN, Accepted, Caller, Event, plain_words, words_of
 from cds_hooks.call.hold_back.visit import CardNotes, VisitRank, by_harm, choose_for_visit
 from cds_hooks.call.protocol.hooks import PATIENT_VIEW
 from cds_hooks.settings.packages import finding_of_package
@@ -42,7 +42,7 @@ from models_onnx.packages import Package, packages
 
 SILENT_MODE: Final = "silent-mode"
 NOT_FOR_THIS_USER: Final = "not-for-this-user"
-SAID_ONCE: Final = "said-once"
+SHOWN_BEFORE: Final = "said-once"
 """The reason code of a card that was shown or answered before."""
 FROM_EVENT: Final = "from-event"
 WORKLIST: Final = "worklist"
@@ -304,7 +304,7 @@ async def check_shown_before(card: Card, call: CheckedCall) -> WhyNot | None:
             WorklistEntry(test=card.summary, purpose=finding.subject, because=SHOWN, since=since, until=until)
         )
     text = f"Found again, not shown: {card.summary} It was {how} and is not worse; shown again after {until[:10]}."
-    return WhyNot(finding.subject, SAID_ONCE, text)
+    return WhyNot(finding.subject, SHOWN_BEFORE, text)
 
 
 async def check_event(card: Card, call: CheckedCall) -> WhyNot | None:
@@ -325,9 +325,9 @@ async def choose_at_visit(cards: Sequence[Card], call: CheckedCall) -> dict[str,
     """
     if call.caller.hook != PATIENT_VIEW:
         findings = ((card, card.own_extension.finding) for card in cards)
-        follow_ups = [(card, found) for card, found in findings if found and found.repeat == "one-follow-up"]
+        follow_ups = [(card, finding) for card, finding in findings if finding and finding.repeat == "one-follow-up"]
         text = "One card for each discharge: another one is shown."
-        return {card.uuid: WhyNot(finding.subject, SAID_ONCE, text) for card, finding in follow_ups[1:]}
+        return {card.uuid: WhyNot(finding.subject, SHOWN_BEFORE, text) for card, finding in follow_ups[1:]}
     abouts = {finding.about for card in cards if (finding := card.own_extension.finding) is not None}
     most = max(0, MOST_CARDS - call.recall().others_recently(call.caller.service, abouts, call.as_of))
     shown = choose_for_visit(cards, call.notes_of, most)
@@ -472,7 +472,7 @@ class Check(Struct, frozen=True, kw_only=True):
     """Chooses among all cards that are left: by uuid the reason against a card, or the brief form that is shown."""
     suggestion: Callable[[Suggestion, Card, CheckedCall], WhyNot | None] | None = None
     """Takes single suggestions off a card that is shown."""
-    is_said_on_card: bool = False
+    is_named_on_card: bool = False
     """Whether a card tells why a suggestion was taken off it."""
     act: Literal["switch", "release", "silent-mode"] | None = None
     """Which kind of act it goes by, if any: `governance/origins.py` finds the act behind a recorded reason."""
@@ -549,7 +549,7 @@ CHECKS: Final = (
         remembers=True,
     ),
     Check(
-        codes=(SAID_ONCE,),
+        codes=(SHOWN_BEFORE,),
         title="Shown or answered before, and no worse since",
         lets_through="Time (the reason says until when), a worse finding, or another answer.",
         card=check_shown_before,
@@ -572,7 +572,7 @@ CHECKS: Final = (
         remembers=True,
     ),
     Check(
-        codes=(WORKLIST, SAID_ONCE),
+        codes=(WORKLIST, SHOWN_BEFORE),
         title="Three cards at an opening, the same test once in 90 days, one follow-up at discharge",
         lets_through="Time: the next day, or 90 days after the test that was offered; a reminder stands in the "
         "worklist.",
@@ -597,7 +597,7 @@ CHECKS: Final = (
         title="The user's role does not order",
         lets_through="A change of [[role]] in the rules file (docs/rules/governance.md), or a user whose role orders.",
         suggestion=check_role,
-        is_said_on_card=True,
+        is_named_on_card=True,
         hides_findings=False,
     ),
 )
@@ -651,7 +651,7 @@ def _offered(check: Check, card: Card, call: CheckedCall) -> Card:
     asked = {suggestion.uuid: check.suggestion(suggestion, card, call) for suggestion in card.suggestions}
     reasons = {uuid: reason for uuid, reason in asked.items() if reason is not None}
     call.withheld |= reasons
-    if check.is_said_on_card:
+    if check.is_named_on_card:
         card = with_sentences(card, dict.fromkeys(reason.text for reason in reasons.values()))
     return without_suggestions(card, reasons)
 

@@ -29,7 +29,7 @@ from msgspec.structs import replace
 
 from cards.card import Card
 from cards.finding import Finding
-from cds_hooks.call.hold_back.sent_cards import ACCEPTED, SHOWN, Accepted, Event, answer_of, shown_decision
+from cds_hooks.call.hold_back.card_events import ACCEPTED, SHOWN, Accepted, Event, answer_of, shown_decision
 from cds_hooks.evidence.decision_views.file import Views
 from cds_hooks.evidence.decision_views.follow import Batch, Projection
 from cds_hooks.evidence.storage.content import ContentUnreadable, load_content, store_content
@@ -109,8 +109,8 @@ class PatientMemory(Struct):
             elif first is None or earlier is None or event.at - first.at > longest:
                 first = event
             elif event.finding.is_worse_than(earlier):
-                known = earlier.parts if finding.repeat == "once" else ()
-                parts = tuple(dict.fromkeys((*event.finding.parts, *known)))
+                shown_parts = earlier.parts if finding.repeat == "once" else ()
+                parts = tuple(dict.fromkeys((*event.finding.parts, *shown_parts)))
                 first = replace(event, finding=replace(event.finding, parts=parts))
         return first
 

@@ -15,9 +15,9 @@ from cards.rules.engine.governance import (
     all_rule_versions,
 )
 from cds_hooks.call.hold_back.budgets import Budgets
+from cds_hooks.call.hold_back.card_events import answers_to, shown_events
 from cds_hooks.call.hold_back.checks import CHECKS, Check, CheckedCall, check_findings, choose_cards
 from cds_hooks.call.hold_back.memory import REST_DAYS, Memory
-from cds_hooks.call.hold_back.sent_cards import answers_to, shown_events
 from cds_hooks.call.hold_back.site_file import RulesFileError, read_rules_file
 from cds_hooks.evidence.storage.decision import Decision, FeedbackItem, is_trial
 from cds_hooks.telemetry.logs import log

@@ -107,7 +107,7 @@ class EntryLimits(NamedTuple):
 
 
 _NO_MORE: Final = EntryLimits()
-_LONGEST_KEY_SAID: Final = 40
+_LONGEST_NAMED_KEY: Final = 40
 LONGEST_ID: Final = 512
 """Characters of an id by which decisions are found: PostgreSQL's index takes 2,704 bytes of it, and all decisions that
 are written together with a longer one are refused. The longest id of CDS Hooks' examples has 194."""
@@ -366,7 +366,7 @@ def _check_entries(prefetch: dict[str, Any], limits: EntryLimits) -> None:
     what_to_do = "Nothing was computed. Send what GET /cds-services asks for."
     for key, count in entries.items():
         if count > limits.of_a_key:
-            where = f"prefetch.{key}" if len(key) <= _LONGEST_KEY_SAID and key.isidentifier() else "prefetch"
+            where = f"prefetch.{key}" if len(key) <= _LONGEST_NAMED_KEY and key.isidentifier() else "prefetch"
             text = f"`{where}` holds {count} entries; at most {limits.of_a_key} of one key are read."
             raise PayloadTooLarge(f"{text} {what_to_do}", where)
     if sum(entries.values()) > limits.of_all:

@@ -406,10 +406,10 @@ def schema_problems(document: dict[str, Any]) -> dict[int | None, list[str]]:
     ordered = sorted(errors, key=lambda error: [str(part) for part in error.path])
     problems: dict[int | None, list[str]] = {}
     for error in ordered:
-        found = problems.setdefault(_client_number(list(error.absolute_path)), [])
+        sentences = problems.setdefault(_client_number(list(error.absolute_path)), [])
         # the library has an error for each missing member, of which one sentence is made
-        if (sentence := _sentence(error, document)) not in found:
-            found.append(sentence)
+        if (sentence := _sentence(error, document)) not in sentences:
+            sentences.append(sentence)
     return problems
 
 

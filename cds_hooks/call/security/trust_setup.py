@@ -81,10 +81,10 @@ class AddressTrial:
     client: str
     address: str
     reached: bool
-    said: str
+    result: str
 
     def __str__(self) -> str:
-        return f"{'ok    ' if self.reached else 'FAILED'} {self.client}: {self.address}: {self.said}"
+        return f"{'ok    ' if self.reached else 'FAILED'} {self.client}: {self.address}: {self.result}"
 
     def facts(self) -> dict[str, Any]:
         """Return the result as JSON members."""

@@ -108,8 +108,8 @@ def services_of(advisors: Mapping[str, Advisor], file: str | Path | None = None)
         if service.id in services:
             raise DeclarationError(f"{path}: the id {service.id!r} is that of two services")
         services[service.id] = service
-    if taken := [name for name in remaining if name in services]:
-        raise DeclarationError(f"{path}: {taken[0]!r} is the id of a service and of an advisor that is not in it")
+    if duplicates := [name for name in remaining if name in services]:
+        raise DeclarationError(f"{path}: {duplicates[0]!r} is the id of a service and of an advisor that is not in it")
     return services | {name: Service.of(advisor) for name, advisor in remaining.items()}
 
 
@@ -144,12 +144,12 @@ def find_services(
 def _answering(services: dict[str, Service], declared: Iterable[DeclaredHook]) -> dict[str, Service]:
     for hook in declared:
         for name in hook.services:
-            found = next((service for service in services.values() if name in service.names), None)
-            if found is None:
+            named_service = next((service for service in services.values() if name in service.names), None)
+            if named_service is None:
                 raise WrongDeclaration(
                     f"{hook.hook.name}: there is no service {name}; there are {', '.join(services)}."
                 )
-            services[found.id] = found.answering(hook)
+            services[named_service.id] = named_service.answering(hook)
     return services
 
 

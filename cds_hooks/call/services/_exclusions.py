@@ -210,13 +210,13 @@ def find_named_in_chart(
     else. `only_done`: no order and no visit, but a procedure that was performed. `until_days`: what is planned for
     later than so many days ahead does not count.
     """
-    things = record.derive(_things_done)
-    naming = {line for line in things.different if names_one_of((line, words))}
+    charted = record.derive(_chart_events)
+    naming = {line for line in charted.distinct_lines if names_one_of((line, words))}
     if not naming:
         return None
     if not_with is not None:
         naming = {line for line in naming if not_with.search(line) is None}
-    for event, line in zip(things.things, things.lines, strict=True):
+    for event, line in zip(charted.events, charted.lines, strict=True):
         is_later = until_days is not None and _is_planned_after(event, until_days, record)
         if line in naming and not is_later and not (only_done and not _is_done(event)):
             source, when = _source_and_time(event)
@@ -263,37 +263,37 @@ def names_one_of(line_and_words: tuple[str, tuple[str, ...]]) -> bool:
     )
 
 
-class _ThingsDone(Struct, frozen=True):
+class _ChartEvents(Struct, frozen=True):
     """Orders, procedures and visits, the words of each, and the different words: visits of a kind have the same."""
 
-    things: list[ServiceRequest | Procedure | Encounter]
+    events: list[ServiceRequest | Procedure | Encounter]
     lines: list[str]
-    different: dict[str, None]
+    distinct_lines: dict[str, None]
 
 
-def _things_done(record: PatientRecord) -> _ThingsDone:
-    things: list[ServiceRequest | Procedure | Encounter] = []
+def _chart_events(record: PatientRecord) -> _ChartEvents:
+    events: list[ServiceRequest | Procedure | Encounter] = []
     lines: list[str] = []
     for request in record.service_requests:
         if request.status in _NOT_ASKED_FOR or request.is_only_proposed:
             continue
         concepts = [concept for concept in (request.code, request.performerType) if concept is not None]
         if request.doNotPerform is not True:
-            things.append(request)
+            events.append(request)
             lines.append("".join(map(words_of_concept, concepts)))
     for procedure in record.procedures:
         if procedure.status not in _NOT_ASKED_FOR and procedure.code is not None:
-            things.append(procedure)
+            events.append(procedure)
             lines.append(words_of_concept(procedure.code))
     for encounter in record.encounters:
         for kind in encounter.type if encounter.serviceType is None else (*encounter.type, encounter.serviceType):
-            things.append(encounter)
+            events.append(encounter)
             lines.append(words_of_concept(kind))
         for location in encounter.location:
             if location.location is not None and location.location.display:
-                things.append(encounter)
+                events.append(encounter)
                 lines.append(f" {location.location.display}")
-    return _ThingsDone(things, lines, dict.fromkeys(lines))
+    return _ChartEvents(events, lines, dict.fromkeys(lines))
 
 
 def _source_and_time(event: ServiceRequest | Procedure | Encounter) -> tuple[str, str | None]:

@@ -126,7 +126,7 @@ def _findings(
             for finding in check.evaluate(drafted).findings_of(reports)
             if _is_meant(finding, drafted, is_older=is_older)
         ]
-        needed = [finding for finding in meant_findings if not any(map(finding.is_said_by, meant_findings))]
+        needed = [finding for finding in meant_findings if not any(map(finding.is_implied_by, meant_findings))]
         by_draft.append(shown_findings(needed, call.suppress, silences))
     kept_findings, repeated = merge_repeated_findings(by_draft)
     silences.extend(repeated)
@@ -139,8 +139,8 @@ def _criteria_of_age_unchecked(record: PatientRecord) -> WhyNot | None:
     ages = record.age_bounds()
     if ages is not None and (ages[0] >= FROM_YEARS or ages[1] < FROM_YEARS):
         return None
-    known = "The age is not known" if ages is None else f"Only the year of birth is known (age at least {ages[0]})"
-    return WhyNot(SUBJECT, "input-missing", f"{known}: the criteria for {FROM_YEARS} years and over were not checked.")
+    age = "The age is not known" if ages is None else f"Only the year of birth is known (age at least {ages[0]})"
+    return WhyNot(SUBJECT, "input-missing", f"{age}: the criteria for {FROM_YEARS} years and over were not checked.")
 
 
 def _nothing_found(record: PatientRecord, count: int) -> WhyNot:

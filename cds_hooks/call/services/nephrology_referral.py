@@ -66,7 +66,7 @@ _KDIGO_2012 = Source(
 _text = partial(CardText, topic=TOPICS["nephrology"], guideline=_KDIGO_2024)
 _NO_REFERRAL = "No referral was found in the last 12 months."
 # What tells of a chronic kidney disease: where one of these did not come, that there is none is not known.
-_TELLS_OF_KIDNEYS = {
+_KIDNEY_SOURCES = {
     "Condition": "the problem list",
     "creatinine": "creatinine and eGFR",
     "uacr": "albumin in the urine",
@@ -115,7 +115,7 @@ def _of_no_chronic_disease(call: ServiceInput) -> Advice:
         return advise_by_guideline(call, _of_low_egfr(call, low, is_chronic=False))
     if albumin := severe_albuminuria(record):
         return advise_by_guideline(call, _of_albumin(call, albumin))
-    unknown = [words for kind, words in _TELLS_OF_KIDNEYS.items() if not record.was_requested(kind)]
+    unknown = [words for kind, words in _KIDNEY_SOURCES.items() if not record.was_requested(kind)]
     if unknown:
         text = f"Chronic kidney disease cannot be judged, because these did not come: {', '.join(unknown)}."
         return no_card(EQUATION.id, "input-missing", text)

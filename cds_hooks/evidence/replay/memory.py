@@ -15,11 +15,12 @@ from cards.rules.engine.governance import (
     SuppressionCheck,
     finding_key,
 )
+from cds_hooks.call.hold_back.card_events import SHOWN
 from cds_hooks.call.hold_back.checks import (
     FROM_EVENT,
     OVERRIDDEN_BEFORE,
     REMEMBERED,
-    SAID_ONCE,
+    SHOWN_BEFORE,
     WITHOUT_MEMORY,
     WORKLIST,
     CheckedCall,
@@ -27,16 +28,15 @@ from cds_hooks.call.hold_back.checks import (
     without_suggestions,
 )
 from cds_hooks.call.hold_back.restraint import Restraint
-from cds_hooks.call.hold_back.sent_cards import SHOWN
 from cds_hooks.evidence.storage.sent import SentCard, read_response
 from fhir.record.refusals import WhyNot
 
-_TOLD: Final = OVERRIDDEN_BEFORE.encode()
-_KEPT_BECAUSE: Final = {WORKLIST: "offered-before", FROM_EVENT: FROM_EVENT, SAID_ONCE: SHOWN}
+_COLLEAGUE_ANSWER: Final = OVERRIDDEN_BEFORE.encode()
+_KEPT_BECAUSE: Final = {WORKLIST: "offered-before", FROM_EVENT: FROM_EVENT, SHOWN_BEFORE: SHOWN}
 """Why an entry stands in the worklist, by the reason against its card."""
 
 
-def _told_on(card: SentCard) -> list[str]:
+def _colleague_sentences(card: SentCard) -> list[str]:
     return [part for part in card.detail.split("\n\n") if part.startswith(OVERRIDDEN_BEFORE)]
 
 
@@ -52,7 +52,9 @@ class Remembered:
         reasons = {key: WhyNot(*silences[position]) for key, position in (withheld or {}).items()}
         self.withheld = {key: silence for key, silence in reasons.items() if silence.reason in REMEMBERED}
         """Why a card, a suggestion or a finding was not shown because of what was remembered, by its uuid or key."""
-        self._told = {card.uuid: _told_on(card) for card in sent.cards} if _TOLD in response else {}
+        self._sentences = (
+            {card.uuid: _colleague_sentences(card) for card in sent.cards} if _COLLEAGUE_ANSWER in response else {}
+        )
         """What cards said of a colleague's answer, by their uuid."""
         self._details = {card.uuid: card.detail for card in sent.cards}
 
@@ -63,8 +65,8 @@ class Remembered:
     def repeat(self, cards: Sequence[Card], call: CheckedCall) -> list[Card]:
         """Return the cards without what the decision recorded as shown before, kept for the worklist or withheld."""
         shown = [self._as_long(card, call.notes_of(card).brief) for card in cards]
-        if self._told:
-            shown = [with_sentences(card, self._told.get(card.uuid, ())) for card in shown]
+        if self._sentences:
+            shown = [with_sentences(card, self._sentences.get(card.uuid, ())) for card in shown]
         return self._without_withheld(shown, call) if self.withheld else shown
 
     def _as_long(self, card: Card, shorter: Card | None) -> Card:

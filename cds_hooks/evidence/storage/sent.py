@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Struct
 
 from cards.card import Coding, Indicator, Link, Source
-from cards.extension import EXTENSION_KEY, NOTHING_SAID, CardExtension, WorklistEntry
+from cards.extension import EXTENSION_KEY, NO_EXTENSION, CardExtension, WorklistEntry
 
 
 class SentAction(Struct, frozen=True):
@@ -28,7 +28,7 @@ class SentSuggestion(Struct, frozen=True, rename="camel"):
 
 
 class _CardExtension(Struct, frozen=True, rename={"ours": EXTENSION_KEY}):
-    ours: CardExtension = NOTHING_SAID
+    ours: CardExtension = NO_EXTENSION
 
 
 class SentCard(Struct, frozen=True, rename="camel"):

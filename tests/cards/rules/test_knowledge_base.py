@@ -29,7 +29,7 @@ from cards.casebook.patients import draft_of, drafts_of, record_of
 from cards.compose.orders import check_orders
 from cards.rules.engine.governance import all_rule_versions
 from cards.rules.engine.rule_book import rule_book
-from cards.rules.language.knowledge_base import knowledge_base, told_faults
+from cards.rules.language.knowledge_base import knowledge_base, listed_faults
 began = process_time()
 knowledge_base()
 read, as_of, said = process_time() - began, datetime(2026, 11, 20, 9, tzinfo=UTC), []
@@ -43,7 +43,7 @@ for draft, patient in asked:
                  for one in card.own_extension.findings])
 spent = process_time() - began
 versions = {name: version.digest for name, version in all_rule_versions().items() if name.startswith("site-knowledge")}
-print(json.dumps({"said": said, "told": list(told_faults()), "versions": versions, "read": read, "spent": spent}))
+print(json.dumps({"said": said, "told": list(listed_faults()), "versions": versions, "read": read, "spent": spent}))
 """
 LEVELS = '[levels]\n1 = "critical"\n2 = "warning"\n9 = "silent"\n'
 HEAD = 'vendor = "Invented"\nedition = "2026-11"\nscope = "{scope}"\n' + LEVELS

@@ -398,7 +398,7 @@ _NEW_START = flag(
     frozenset({"history"}),
     needs=MEDICATION_LISTS,
     meaning="the patient had no order of the ingredient in the last 180 days",
-    said_not="no new start",
+    negated="no new start",
 )
 
 
@@ -451,7 +451,7 @@ _PARTNER_NEW = flag(
     frozenset({"active", "history"}),
     needs=MEDICATION_LISTS,
     meaning="in a pair: one of the two was begun in the last 30 days (a renewal is no beginning)",
-    said_not="neither of the two is new",
+    negated="neither of the two is new",
 )
 
 
@@ -495,7 +495,7 @@ _SIGNING = flag(
     frozenset({SIGNING}),
     needs=needs(beside=[SIGNING]),
     meaning="the order is being signed (or reconciled at discharge): nothing more will be entered",
-    said_not="before signing",
+    negated="before signing",
 )
 _SINGLE_DOSE = flag(
     "single_dose",
@@ -503,7 +503,7 @@ _SINGLE_DOSE = flag(
     "a single dose",
     frozenset({"dose"}),
     meaning="the draft is one dose in all",
-    said_not="more than one dose",
+    negated="more than one dose",
 )
 _AS_NEEDED = flag(
     "as_needed",
@@ -511,7 +511,7 @@ _AS_NEEDED = flag(
     "as needed",
     frozenset({"dose"}),
     meaning="the draft is to be taken as needed",
-    said_not="scheduled",
+    negated="scheduled",
 )
 
 _IN_HOSPITAL = flag(
@@ -528,7 +528,7 @@ _MEDICATIONS_KNOWN = flag(
     "the medication list is known",
     needs=MEDICATION_LISTS,
     meaning="a medication list came with the call: what is not on it is not taken",
-    said_not="no medication list came",
+    negated="no medication list came",
 )
 
 _OF_MEDICATIONS = (*_MEDICATIONS, _SIGNING, _SINGLE_DOSE, _AS_NEEDED, _IN_HOSPITAL, _MEDICATIONS_KNOWN)

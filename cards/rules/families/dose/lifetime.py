@@ -37,9 +37,9 @@ def _computed(context: RuleContext) -> LifetimeDose | None:
         identity = identify(administration, context.session.medications)
         if administration.status in _GIVEN and identity.has(rxcui):
             given.append(daily_dose(administration, identity).per_dose_of(rxcui))
-    known = [dose.high for dose in given if dose is not None]
-    total = (sum(known) + drafted.high) / surface
-    return LifetimeDose(total, LIFETIME_MG_M2[rxcui], len(given), len(known) == len(given))
+    doses_mg = [dose.high for dose in given if dose is not None]
+    total = (sum(doses_mg) + drafted.high) / surface
+    return LifetimeDose(total, LIFETIME_MG_M2[rxcui], len(given), len(doses_mg) == len(given))
 
 
 def is_over(context: RuleContext) -> bool | None:

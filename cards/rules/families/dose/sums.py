@@ -213,8 +213,10 @@ def _judge(context: RuleContext) -> Judged:
             is_unknown = is_unknown or (excess is None and not of_adult)
             if isinstance(excess, Excess):
                 excesses.append(excess)
-    told = [excess for excess in excesses if not excess.is_slight]
-    worst, slight = (max(of_kind, key=lambda excess: excess._rank, default=None) for of_kind in (told, excesses))
+    excesses_over = [excess for excess in excesses if not excess.is_slight]
+    worst, slight = (
+        max(of_kind, key=lambda excess: excess._rank, default=None) for of_kind in (excesses_over, excesses)
+    )
     return Judged(worst, is_unknown, slight if worst is None else None, _under_tenth(context))
 
 

@@ -12,7 +12,7 @@ from fhir.mapping.genomics.results import GeneResult
 from fhir.mapping.genomics.tables import phenotype_of
 
 _MOST_SUMMARY, _READ_AT_ONCE = 136, 100
-_LONGEST_SAID = 60
+_LONGEST_WORDING = 60
 # FDA, table of CYP enzymes: strong inhibitors of CYP2D6. CPIC: they can turn a normal into a poor metabolizer.
 _CYP2D6_INHIBITORS = Selector(
     ingredients=frozenset({"32937", "4493", "42347", "9068"})  # paroxetine, fluoxetine, bupropion, quinidine
@@ -40,7 +40,7 @@ def result_words(result: GeneResult) -> str:
     if result.newest.kind == "diagnosis" and result.gene in _DIAGNOSED:
         return _DIAGNOSED[result.gene]
     if not result.keys:
-        return f"{result.gene} “{plain(result.newest.wording, _LONGEST_SAID)}”"
+        return f"{result.gene} “{plain(result.newest.wording, _LONGEST_WORDING)}”"
     called = " or ".join(
         phenotype if phenotype.startswith("-") else phenotype.lower() for phenotype in result.phenotypes
     )
@@ -61,7 +61,7 @@ def gene_facts(context: RuleContext) -> list[Fact]:
 
 def _fact(result: GeneResult) -> Fact:
     newest = result.newest
-    charted_words = plain(newest.wording, _LONGEST_SAID)
+    charted_words = plain(newest.wording, _LONGEST_WORDING)
     words = result_words(result)
     text = words if charted_words.lower() in words.lower() else f"{words}, “{charted_words}”"
     value = " or ".join(result.keys) if len(result.keys) < 4 else " or ".join(result.phenotypes)

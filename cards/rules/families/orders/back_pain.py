@@ -121,7 +121,7 @@ WORDS: tuple[Condition, ...] = (
         "the problem list says when the low back pain began",
         _FACTS,
         needs=CONDITIONS,
-        said_not="the problem list does not say when the low back pain began",
+        negated="the problem list does not say when the low back pain began",
     ),
     flag(
         "red_flag",
@@ -129,6 +129,6 @@ WORDS: tuple[Condition, ...] = (
         "a red flag of back pain is in the order or on the problem list",
         _FACTS,
         needs=CONDITIONS | needs(beside=["corticosteroid"]),
-        said_not="no red flag of back pain is in the order or on the problem list",
+        negated="no red flag of back pain is in the order or on the problem list",
     ),
 )

@@ -33,10 +33,10 @@ from cards.rules.engine.family import rule_families
 from cards.rules.engine.governance import NEEDS_NOTE, SiteRules, all_rule_versions
 from cards.rules.engine.lint import lint_family
 from cards.rules.engine.rule_book import rule_book
-from cards.rules.language.knowledge_base import told_faults
+from cards.rules.language.knowledge_base import listed_faults
 from cards.rules.language.site import site_folders
+from cds_hooks.call.hold_back.card_events import Caller
 from cds_hooks.call.hold_back.checks import CheckedCall, check_findings
-from cds_hooks.call.hold_back.sent_cards import Caller
 from cds_hooks.call.hold_back.site_file import RulesFileError, read_rules_file
 from cds_hooks.evidence.replay.simulated_orders import SimulatedOrders, simulate
 from cds_hooks.evidence.storage.decision import RecordUnavailable
@@ -158,11 +158,11 @@ def _lint(as_json: bool) -> None:
             "rules": len(all_rule_versions()),
             "families": len(families),
             "faults": [str(fault) for fault in faults],
-            "left_out": list(told_faults()),
+            "left_out": list(listed_faults()),
         }
         typer.echo(msgspec.json.format(msgspec.json.encode(report)))
         raise typer.Exit(1 if faults else 0)
-    for sentence in told_faults():
+    for sentence in listed_faults():
         typer.echo(sentence)
     for fault in faults:
         typer.echo(fault)

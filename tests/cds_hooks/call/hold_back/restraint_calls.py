@@ -11,9 +11,9 @@ from typing import Any
 import httpx
 
 from cards.card import Card
+from cds_hooks.call.hold_back.card_events import Caller, shown_events
 from cds_hooks.call.hold_back.checks import CHECKS, CheckedCall, choose_cards
 from cds_hooks.call.hold_back.memory import Memory
-from cds_hooks.call.hold_back.sent_cards import Caller, shown_events
 from fhir.record.refusals import WhyNot
 from tests.cds_hooks.call.services.equation_calls import NOW
 from tests.cds_hooks.calls import counted_request_for, ours

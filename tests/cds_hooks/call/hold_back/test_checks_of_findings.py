@@ -5,9 +5,9 @@ from datetime import UTC, datetime
 from cards.extension import Fact
 from cards.rules.engine.finding import RuleFinding
 from cards.rules.engine.governance import SiteRules
+from cds_hooks.call.hold_back.card_events import Caller, Event
 from cds_hooks.call.hold_back.checks import CheckedCall, check_findings
 from cds_hooks.call.hold_back.memory import PatientMemory
-from cds_hooks.call.hold_back.sent_cards import Caller, Event
 from tests.each import for_rows
 
 RULE, BAND = "renal-metformin", "30to44_new"

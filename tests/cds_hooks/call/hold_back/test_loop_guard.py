@@ -10,8 +10,8 @@ from msgspec import convert, structs, to_builtins
 
 from cards.card import Action, Card, Indicator, Source, Suggestion
 from cards.extension import EXTENSION_KEY, CardExtension, Fact, FindingReference
+from cds_hooks.call.hold_back.card_events import Caller, answer_event
 from cds_hooks.call.hold_back.checks import LOOP_GUARD
-from cds_hooks.call.hold_back.sent_cards import Caller, answer_event
 from cds_hooks.evidence.replay import Replayer, open_site
 from cds_hooks.evidence.storage.content import read_content_keys, use_content_keys
 from cds_hooks.evidence.storage.queries import list_decisions
