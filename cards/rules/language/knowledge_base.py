@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from pathlib import Path
-from typing import Final, Literal, TypeAlias
+from typing import Final, Literal, TypeAlias, TypeVar
 
 from msgspec import Struct
 
@@ -25,6 +25,7 @@ from fhir.terminology.conditions import CONDITION_GROUPS
 from fhir.terminology.medication_names import medication_of_code
 from fhir.terminology.medications import CLASS_MEMBERS, INGREDIENT_BY_NAME, INGREDIENTS, RXNORM, atc_codes
 
+T = TypeVar("T")
 Level: TypeAlias = Literal["critical", "warning", "info", "silent"]
 LEVELS: Final[tuple[Level, ...]] = ("critical", "warning", "info", "silent")
 HEAD: Final = "severity.toml"
@@ -83,7 +84,7 @@ class KnowledgeBase:
     pairs: tuple[Row, ...] = ()
     first_side: Mapping[str, frozenset[int]] = field(default_factory=dict)
     second_side: Mapping[str, frozenset[int]] = field(default_factory=dict)
-    named_beside: Mapping[str, set[str]] = field(default_factory=dict)
+    named_beside: Mapping[str, frozenset[str]] = field(default_factory=dict)
     """The drugs and classes that stand beside each drug or class in a pair."""
     duplicates: tuple[ClassMembers, ...] = ()
     diseases: Mapping[str, tuple[DiseaseRow, ...]] = field(default_factory=dict)
@@ -104,7 +105,7 @@ class KnowledgeBase:
 
     def beside(self, medication: MedicationIdentity) -> frozenset[str]:
         """Return the drugs and classes that the pairs name beside a medication."""
-        return frozenset().union(*(self.named_beside.get(key, ()) for key in medication.keys))
+        return _together([keys for key in medication.keys if (keys := self.named_beside.get(key))])
 
     @cached_property
     def drugs(self) -> Mapping[str, frozenset[str]]:
@@ -122,8 +123,9 @@ class KnowledgeBase:
         return self.instead and not self.drugs[table].isdisjoint(medication.keys)
 
 
-def _together(rows: list[frozenset[int]]) -> frozenset[int]:
-    return rows[0] if len(rows) == 1 else frozenset().union(*rows)
+def _together(sets: list[frozenset[T]]) -> frozenset[T]:
+    """Return the union; most drugs have one set, which may have hundreds of members and is not copied."""
+    return sets[0] if len(sets) == 1 else frozenset().union(*sets)
 
 
 @cache
@@ -237,7 +239,7 @@ class _Reading:
 
     def _pairs(
         self,
-    ) -> tuple[dict[str, frozenset[int]], dict[str, frozenset[int]], dict[str, set[str]], tuple[Row, ...]]:
+    ) -> tuple[dict[str, frozenset[int]], dict[str, frozenset[int]], dict[str, frozenset[str]], tuple[Row, ...]]:
         sides: tuple[dict[str, set[int]], dict[str, set[int]]] = ({}, {})
         named_beside: dict[str, set[str]] = {}
         rows: list[Row] = []
@@ -252,7 +254,7 @@ class _Reading:
 
         self._read_rows(PAIRS, read)
         first, second = ({key: frozenset(numbers) for key, numbers in side.items()} for side in sides)
-        return first, second, named_beside, tuple(rows)
+        return first, second, {key: frozenset(keys) for key, keys in named_beside.items()}, tuple(rows)
 
     def _classes(self, table: str) -> tuple[ClassMembers, ...]:
         members: dict[str, set[str]] = {}
