@@ -49,8 +49,6 @@ _OUTPUTS = [
     "observed_high",
     "observed_count",
 ]
-# The distance from what the reference cohort knows, where the file gives it.
-_FURTHER = ["distance", "out_of_distribution"]
 
 
 class Group(Struct, frozen=True):
@@ -66,8 +64,6 @@ class Prediction(Struct, frozen=True, gc=False):
     margin = base + sum of contributions = link(probability). `percentile` is the share (0-100) of the reference cohort
     with a lower margin, in steps of half a percent; `observed_rate` with its 95 % interval is what happened to the
     `observed_count` people of the reference cohort in the same calibration bin, predicted without having been seen.
-    `out_of_distribution`: the values together are unlike the cohort's, `distance` being a multiple of its limit; both
-    are None where the file does not tell.
     """
 
     probability: float
@@ -81,8 +77,6 @@ class Prediction(Struct, frozen=True, gc=False):
     observed_low: float
     observed_high: float
     observed_count: int
-    distance: float | None = None
-    out_of_distribution: bool | None = None
 
 
 class Predictions(Struct, frozen=True):
@@ -101,8 +95,6 @@ class Predictions(Struct, frozen=True):
     observed_low: NDArray[np.float64]
     observed_high: NDArray[np.float64]
     observed_count: NDArray[np.float64]
-    distance: NDArray[np.float32] | None = None
-    out_of_distribution: NDArray[np.bool_] | None = None
 
 
 def session_of(content: bytes) -> onnxruntime.InferenceSession:
@@ -128,8 +120,6 @@ class Model:
         metadata = self._session.get_modelmeta().custom_metadata_map
         _refuse_other_model(self._session, metadata, artifact.manifest)
         self.groups = msgspec.json.decode(metadata["groups"], type=tuple[Group, ...]) if "groups" in metadata else ()
-        there = {output.name for output in self._session.get_outputs()}
-        self._outputs = [*_OUTPUTS, *(name for name in _FURTHER if name in there)]
 
     def predict(self, values: NDArray[np.float64]) -> Prediction:
         """Return the prediction for one vector in the order of `features`, NaN where missing.
@@ -162,8 +152,6 @@ class Model:
             rows.observed_low[row].item(),
             rows.observed_high[row].item(),
             int(rows.observed_count[row]),
-            None if rows.distance is None else rows.distance[row].item(),
-            None if rows.out_of_distribution is None else rows.out_of_distribution[row].item(),
         )
 
     def predict_rows(self, values: NDArray[np.float64]) -> Predictions:
@@ -171,8 +159,8 @@ class Model:
         if values.ndim != 2 or values.shape[1] != len(self.features):
             raise WrongShape(f"{self.manifest.id} takes rows of {len(self.features)} values, got shape {values.shape}")
         size = len(self.artifact.content)
-        outputs = run_in_parts(self._session, self._outputs, "features", values.astype(np.float32), size)
-        by_name = dict(zip(self._outputs, outputs, strict=True))
+        outputs = run_in_parts(self._session, _OUTPUTS, "features", values.astype(np.float32), size)
+        by_name = dict(zip(_OUTPUTS, outputs, strict=True))
         if self.groups:
             by_name["contributions"] = self._at_inputs(by_name["contributions"], by_name["missing"])
         predictions = Predictions(**by_name)

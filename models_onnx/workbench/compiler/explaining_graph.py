@@ -123,8 +123,6 @@ def write_file(
     for output in ("missing", "out_of_range"):
         graph.output(output, BOOL, ["N", count])
     reference.write(graph, margin)
-    if reference.familiarity is not None:
-        reference.familiarity.write(graph, features, missing)
     proto = graph.model(name, {**metadata, **own_metadata(model, groups)})
     checker.check_model(proto, full_check=True)
     return bytes(proto.SerializeToString(deterministic=True))

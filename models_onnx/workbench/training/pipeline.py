@@ -21,7 +21,7 @@ from models_onnx.workbench.compiler.families.grouped import AdditiveFile, Groupe
 from models_onnx.workbench.compiler.link import FittedModel
 from models_onnx.workbench.compiler.parity import proof_rows
 from models_onnx.workbench.compiler.readers.network import OnnxSource
-from models_onnx.workbench.compiler.reference import Familiarity, Reference, build_reference
+from models_onnx.workbench.compiler.reference import Reference, build_reference
 from models_onnx.workbench.metrics import Metric
 from models_onnx.workbench.training import documents
 from models_onnx.workbench.training.crossvalidate import Folds, OutOfFold, Progress, log_odds
@@ -175,7 +175,6 @@ def _reference(cohort: Cohort, model: FittedModel, predicted: OutOfFold) -> Refe
         cohort.y[recent],
         cohort.weight[recent],
         model.link,
-        Familiarity.of(cohort.X[recent]),
         BIN_PERCENTILES,
     )
 

@@ -16,7 +16,7 @@ from models_onnx.workbench.compiler.families.additive_curves import AdditiveCurv
 from models_onnx.workbench.compiler.families.grouped import GroupedModel
 from models_onnx.workbench.compiler.link import LOGIT, FittedModel, Link
 from models_onnx.workbench.compiler.parity import Agreement, ask_library, proof_rows
-from models_onnx.workbench.compiler.reference import Familiarity, build_reference
+from models_onnx.workbench.compiler.reference import build_reference
 
 Array = NDArray[np.float64]
 NAMES = ("age", "lab", "pressure", "weight", "count")
@@ -122,7 +122,7 @@ def compiled(model: Any, rows: Any, *, outcomes: Any = None, features: Any = Non
     fitted = read_model(model, X, names, groups)
     y = np.arange(len(X)) % 2 if outcomes is None else np.asarray(outcomes, dtype=np.int64)
     margin = fitted.margin(X)
-    reference = build_reference(margin, margin, y, np.ones(len(X)), fitted.link, Familiarity.of(X))
+    reference = build_reference(margin, margin, y, np.ones(len(X)), fitted.link)
     together = fitted.groups if isinstance(fitted, GroupedModel) else Groups.of(names, groups or {})
 
     def oracle(X: Array) -> tuple[Array, Array]:
