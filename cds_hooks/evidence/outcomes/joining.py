@@ -150,11 +150,12 @@ class _Joiner:
         models = [model for model in row.estimated_by.split() if model in self._labels]
         if not models:
             return "no-score"
-        if report.model is None and len(models) > 1:
+        model = report.model or (models[0] if len(models) == 1 else self._model_on_card(report.prediction or ""))
+        if model is None:
             return "several-models"
-        model, happened = report.model or models[0], report.at
         if model not in models:
             return "other-model"
+        happened = report.at
         label = self._labels[model]
         if report.outcome == "yes" and happened is not None and not _within(happened, row.decided_at, label):
             return "outside-horizon"
@@ -163,6 +164,15 @@ class _Joiner:
             if followed < row.decided_at + label.horizon:
                 return "not-followed"
         self._keep(row, "event", model, report.outcome or "unknown", happened)
+        return None
+
+    def _model_on_card(self, uuid: str) -> str | None:
+        """Return the id of the model whose estimate is on a card; None where this is the id of no such card."""
+        decision = decision_of(uuid) or ""
+        for row in self._rows(decisions.c.id == decision, more=("response",)):
+            for card in read_response(row.response).cards:
+                if card.uuid == plain_uuid(uuid):
+                    return (card.own_extension.model or {}).get("id")
         return None
 
     # By the card's uuid
@@ -245,8 +255,8 @@ class _Joiner:
                 )
             )  # fmt: skip
 
-    def _rows(self, *conditions: Any) -> Iterator[Any]:
-        columns = [decisions.c[name] for name in ("id", "service", "patient", "decided_at", "estimated_by")]
+    def _rows(self, *conditions: Any, more: Sequence[str] = ()) -> Iterator[Any]:
+        columns = [decisions.c[name] for name in ("id", "service", "patient", "decided_at", "estimated_by", *more)]
         query = select(*columns).where(decisions.c.client == self._sender.client, *conditions)
         yield from read_rows(self._url, query)
 

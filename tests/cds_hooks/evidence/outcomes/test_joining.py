@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
+from cards.extension import EXTENSION_KEY
 from cds_hooks.errors import HookError
 from cds_hooks.evidence.outcomes.joining import Joined, Sender, join_reports
 from cds_hooks.evidence.outcomes.labels import Label
@@ -121,15 +123,18 @@ def test_what_has_not_happened_yet_is_not_taken_in(sqlite_url: str) -> None:
 
 def test_every_model_of_an_opening_gets_its_outcomes(sqlite_url: str) -> None:
     opening = decided("mortality readmission")
+    card = {"uuid": card_uuid(opening.id, 2), "extension": {EXTENSION_KEY: {"model": {"id": "readmission"}}}}
+    opening = replace(opening, response=json.dumps({"cards": [card]}).encode())
     record(sqlite_url, opening)
     found = join(
         sqlite_url,
         {"patient": "p1", "event": "admission", "at": "2026-03-20"},
         {"prediction": opening.id, "model": "readmission", "outcome": "yes", "at": "2026-03-20"},
+        {"prediction": card["uuid"], "outcome": "yes", "at": "2026-03-20"},
         {"prediction": opening.id, "outcome": "yes", "at": "2026-03-20"},
     )
-    assert sorted(values(found)) == [(opening.id, "readmission", "yes")] * 2
-    assert reasons(found) == [(2, "several-models")]
+    assert sorted(values(found)) == [(opening.id, "readmission", "yes")] * 3
+    assert reasons(found) == [(3, "several-models")]
 
 
 def body(*reports: Any) -> bytes:
