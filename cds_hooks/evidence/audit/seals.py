@@ -30,11 +30,14 @@ from sqlalchemy import select, text
 from cds_hooks.evidence.storage.chain import NEWEST_LINK
 from cds_hooks.evidence.storage.decision import RecordUnavailable
 from cds_hooks.evidence.storage.queries import read_rows
-from cds_hooks.evidence.storage.tables import chain
+from cds_hooks.evidence.storage.tables import CHAINED, chain, removals
 from cds_hooks.settings import Settings
 from cds_hooks.telemetry.logs import log
 from fhir.terminology.plain_file import plain_file
 from models_onnx.artifact.keys import Keys, Signer, read_signer
+
+_LOOKED_AT: Final = 5_000
+"""So many of the newest rows that are sealed are looked for before the next seal; a verification looks for all."""
 
 
 class SealsUnusable(Exception):
@@ -88,13 +91,29 @@ def next_seal(url: str, last: Seal | None, line: bytes | None) -> Seal | None:
 
 
 def _refuse_cut(url: str, last: Seal) -> None:
-    """Raise RecordCut where the link that the newest seal names, which nothing may delete, is not there or differs."""
+    """Raise RecordCut where the link that the newest seal names differs or is not there, or a row of the newest."""
     rows = read_rows(url, select(chain.c.hash).where(chain.c.sequence == last.row))
-    if not rows or bytes(rows[0].hash).hex() != last.hash:
+    is_there = bool(rows) and bytes(rows[0].hash).hex() == last.hash
+    gone = _first_deleted(url, last.row) if is_there else last.row
+    if gone is not None:
         raise RecordCut(
-            f"the record does not hold row {last.row} as seal {last.number} sealed it: it was cut, rolled back or "
+            f"the record does not hold row {gone} as seal {last.number} sealed it: it was cut, rolled back or "
             "changed, and is not sealed on (docs/operations/evidence.md)"
         )
+
+
+def _first_deleted(url: str, upto: int) -> int | None:
+    """Return the first of the newest rows up to a number that has its link and is in no table; None where all are.
+
+    What a retention run takes out is in `removals` before, which is therefore read last.
+    """
+    newest = (upto - _LOOKED_AT, upto)
+    missing = {row[0] for row in read_rows(url, select(chain.c.sequence).where(chain.c.sequence.between(*newest)))}
+    for table in CHAINED:
+        missing -= {row[0] for row in read_rows(url, select(table.c.sequence).where(table.c.sequence.between(*newest)))}
+    for run in read_rows(url, select(removals)) if missing else ():
+        missing = {number for number in missing if not run.first_number <= number <= run.last_number}
+    return min(missing, default=None)
 
 
 def sign_seal(seal: Seal, signer: Signer) -> bytes:

@@ -20,16 +20,18 @@ def sealed(url: str, file: Path, signer: Signer) -> bytes:
     return line
 
 
-def test_old_rows_that_are_gone_are_no_cut_and_an_end_that_is_gone_is(
+def test_rows_that_a_retention_run_names_are_no_cut_and_others_that_are_gone_and_an_end_are(
     sqlite_url: str, tmp_path: Path, signer: Signer
 ) -> None:
     file = tmp_path / "seals.ndjson"
     write_decisions(sqlite_url, 2)
     sealed(sqlite_url, file, signer)
     tamper_with(sqlite_url, "DELETE FROM decisions WHERE sequence = 1")
+    with pytest.raises(RecordCut, match="does not hold row 1 as seal 1"):
+        add_seal(sqlite_url, file, signer)
+    tamper_with(sqlite_url, "INSERT INTO removals (first_number, last_number, run) VALUES (1, 1, 'a run')")
     assert add_seal(sqlite_url, file, signer) is None
     write_decisions(sqlite_url, 1)
-    tamper_with(sqlite_url, "DELETE FROM decisions WHERE sequence = 3")  # what a retention run may do by now
     sealed(sqlite_url, file, signer)
     tamper_with(sqlite_url, "DELETE FROM chain WHERE sequence > 5")
     with pytest.raises(RecordCut) as cut:
