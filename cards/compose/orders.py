@@ -124,8 +124,8 @@ def shown_findings(
 
 
 _WORDS_SAY_MORE = (
-    "The words contradict the structured dose: they say more a day. Which of the two is meant is not known; limits "
-    "were checked with the greater."
+    "The words contradict the structured dose: they say more a day. Which of the two is intended is not known; limits "
+    "were checked with the higher."
 )
 
 

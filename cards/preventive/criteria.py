@@ -67,7 +67,7 @@ def _colorectal(service: PreventiveService, chart: JudgedChart) -> Judgement:
         return judge(service, "not due", "condition", f"the colon was removed{_when(colectomy[0])}")
     polyp = find_condition(chart.record, "colon_polyp")
     if polyp is not None:
-        text = "a polyp is on record, and whether it was an adenoma is not said: then follow-up is another"
+        text = "a polyp is on record; follow-up depends on whether it was an adenoma, which is not on record"
         return judge(service, "not known", "not-charted", text)
     return by_interval(service, chart)
 
@@ -222,7 +222,8 @@ def _osteoporosis(service: PreventiveService, chart: JudgedChart) -> Judgement:
         )
     steroid = presence_of(chart.record, _STEROIDS)
     if steroid.medications:
-        text = f"the patient takes {plain(steroid.medications[0].name, 60)}: bone loss by a drug is judged otherwise"
+        taken = plain(steroid.medications[0].name, 60)
+        text = f"the patient takes {taken}: bone loss caused by a drug is assessed differently"
         return judge(service, "not due", "condition", text)
     return _naming_unreadable(by_interval(service, chart), treated)
 
@@ -230,7 +231,7 @@ def _osteoporosis(service: PreventiveService, chart: JudgedChart) -> Judgement:
 def _diabetes(service: PreventiveService, chart: JudgedChart) -> Judgement:
     record = chart.record
     if find_condition(record, "pregnancy"):
-        return judge(service, "not due", "condition", "it is not meant in pregnancy")
+        return judge(service, "not due", "condition", "it does not apply in pregnancy")
     treated = presence_of(record, _DIABETES_DRUGS)
     if treated.medications:
         return judge(service, "not due", "condition", f"the patient takes {plain(treated.medications[0].name, 60)}")
@@ -284,12 +285,12 @@ def _statin(service: PreventiveService, chart: JudgedChart) -> Judgement:
     if statin is not None and statin.value:
         return judge(service, "not due", "done", "a statin is taken")
     if find_condition(record, "pregnancy"):
-        return judge(service, "not due", "condition", "it is not meant in pregnancy")
+        return judge(service, "not due", "condition", "it does not apply in pregnancy")
     if allergy_to_class(record, "statin") is not None:
         return judge(service, "not due", "condition", "a reaction to a statin is on record")
     ldl = record.newest("ldl_cholesterol")
     if ldl is not None and ldl.value > _LDL_OTHER_GUIDELINES:
-        return judge(service, "not due", "condition", "LDL cholesterol over 190 mg/dL: other guidelines hold")
+        return judge(service, "not due", "condition", "LDL cholesterol over 190 mg/dL: other guidelines apply")
     if not all(record.was_requested(need) for need in service.needs):
         return judge(service, "not known", "not-sent", "the problems or the medications were not sent")
     factors = _risk_factors(chart)

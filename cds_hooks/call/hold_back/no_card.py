@@ -104,7 +104,9 @@ def explain_no_card(silences: Iterable[WhyNot]) -> NoCard:
     reasons = tuple(silences)
     held_back = tuple(silence for silence in reasons if silence.reason in WITHHELD)
     if held_back:
-        return NoCard("held-back", "Held back", f"{_findings(held_back)} not shown here. It is not cleared.", held_back)
+        return NoCard(
+            "held-back", "Held back", f"{_findings(held_back)} not shown here. This is not an all-clear.", held_back
+        )
     refused = tuple(silence for silence in reasons if silence.reason == "not-for-this-user")
     if refused:
         text = "Nothing was computed: the card would be for clinicians, and the user of this call is not one."

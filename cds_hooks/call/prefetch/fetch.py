@@ -38,11 +38,11 @@ if TYPE_CHECKING:
 NO_SERVER: Final = WhyNot("prefetch", "no-server", "the call names no FHIR server to read")
 NO_TOKEN: Final = WhyNot("prefetch", "no-token", "the EHR did not send them and gave no token to ask with")
 OTHER_SUBJECT: Final = WhyNot(
-    "prefetch", "not-allowed", "the access token that came with the call is for another client than us"
+    "prefetch", "not-allowed", "the access token that came with the call is for another client, not for this server"
 )
 NO_SUCH_PATIENT: Final = WhyNot("prefetch", "not-found", "the FHIR server has no such patient")
 NO_VALUE: Final = WhyNot("prefetch", "no-value", "the call has no value for a token of its query")
-NOT_KNOWN_BEFORE: Final = WhyNot("prefetch", "needs-another", "what it is looked up by is not known")
+NOT_KNOWN_BEFORE: Final = WhyNot("prefetch", "needs-another", "the value that it is looked up by is not known")
 
 # What the way out says of an address that is not this client's.
 _NOT_ALLOWED: Final = frozenset({"not-registered", "malformed", "address"})

@@ -190,8 +190,8 @@ def _draw(report: Audit) -> None:
         counts = f"{report.decisions} decisions{removed}"
         typer.echo(f"The record {state} as it was written: {counts}.")
         typer.echo(
-            "Without seals (--against) this shows that no row was changed by itself. It does not show a record "
-            "of which the end is missing, or all hashes were made anew."
+            "Without seals (--against) this shows that no row was changed by itself. It does not show whether "
+            "rows at the end are missing or all hashes were made anew."
         )
 
 

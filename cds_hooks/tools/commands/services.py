@@ -51,7 +51,9 @@ def _print_rates(url: str, days: int, client: str | None, service: str | None, a
         return
     console = Console()
     if not rates:
-        console.print("No decision in the record says what its call brought.")
+        console.print(
+            "No call of a client is on record in these days. Trials (/try and `cds-hooks call`) are not counted."
+        )
     for rate in rates:
         title = f"{rate.client} → {rate.service}: {rate.calls} call{'s' if rate.calls != 1 else ''}"
         table = Table(title=title, box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))

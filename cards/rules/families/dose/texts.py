@@ -25,7 +25,7 @@ from fhir.terminology.conditions import CONDITION_GROUPS
 
 _LEAD = "The label's own maximum has not been read."
 _ALARM = "So many times the usual dose is mostly an error of unit, decimal point or number."
-_LEAST = "The order does not say of which ingredient the mass is; counted is the least that it can be."
+_LEAST = "The order does not say which ingredient its mass is of; the least possible dose was counted."
 _OLDEST_NAMED = 150
 _UNITS = {"unit": "units", "meq": "mEq", "mmol": "mmol"}
 

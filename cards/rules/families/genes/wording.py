@@ -25,7 +25,7 @@ _MEANS: Mapping[str, str] = {
     "reduce": "lower the dose of {drug}",
     "reduce_strongly": "give a far lower dose of {drug}",
     "limit": "limit the dose of {drug}",
-    "alternative": "consider another drug than {drug}",
+    "alternative": "consider a drug other than {drug}",
     "alternative_or_reduce": "consider another drug or less {drug}",
     "increase": "{drug} may need a higher dose",
     "caution": "use {drug} with caution",
@@ -97,7 +97,7 @@ def _with_drug(instruction: str, drug: str) -> str:
     """Put the drug's name in the instruction where that makes a sentence ("do not use codeine: toxicity"), else ""."""
     for start, phrase in (
         ("do not use", f"do not use {drug}"),
-        ("consider another drug", f"consider another drug than {drug}"),
+        ("consider another drug", f"consider a drug other than {drug}"),
     ):
         remainder = instruction.removeprefix(start)
         if remainder.startswith((":", ";", " if ")):
