@@ -904,8 +904,10 @@ class _Reading:
         patient = self.resources.patient = without_runs(self.resources.patient)
         medications = self.resources.medications
         if medications and may_hold_runs(msgspec.json.encode(medications)):
+            each_once = {id(medication): medication for medication in medications.values()}  # most have three names
+            collapsed = dict(zip(each_once, _all_without_runs([*each_once.values()]), strict=True))
             self.resources.medications = {
-                collapse_runs(name): without_runs(medication) for name, medication in medications.items()
+                collapse_runs(name): collapsed[id(medication)] for name, medication in medications.items()
             }
         if patient is not None and patient.birthDate and parse_time(patient.birthDate) is None:
             text = "The birth date of the Patient cannot be read (YYYY, YYYY-MM or YYYY-MM-DD): the age is not known."

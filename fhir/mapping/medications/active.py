@@ -17,7 +17,7 @@ from msgspec import Struct
 
 from fhir.mapping.medications.daily_dose import DailyDose, daily_dose
 from fhir.mapping.medications.dosage import course_days, days_of_count, quantity_days
-from fhir.mapping.medications.identity import MedicationIdentity, Order, identify, identify_product
+from fhir.mapping.medications.identity import MedicationIdentity, Order, identify_product, with_route
 from fhir.mapping.medications.last_day import days_in_notes, last_day_in_words
 from fhir.record.datatypes import DAY_SECONDS, CodeableConcept, FhirTime, Period, parse_time, plain
 from fhir.record.record import PatientRecord, relative_reference
@@ -146,8 +146,7 @@ def _active(
     record: PatientRecord, forgotten: list[ActiveMedication], used_up: list[ActiveMedication]
 ) -> Iterator[ActiveMedication]:
     """Yield what is ordered and stated; orders that no longer count are added to `forgotten` and `used_up`."""
-    replaced, medications = _replaced(record), record.medications
-    identities = record.derive(_no_identities_yet)
+    replaced = _replaced(record)
     ordered: list[MedicationIdentity] = []
     for request in _instances_last(record.medication_requests):
         if request.status is not None and request.status not in _ON_REQUEST:
@@ -158,9 +157,7 @@ def _active(
         if _is_order(request) and _goes_on(request, written, record):
             source = f"MedicationRequest/{request.id}"
             if source not in replaced:
-                identity = identities.get(id(request))
-                if identity is None:
-                    identity = identities[id(request)] = identify(request, medications)
+                identity = _identity(request, record)
                 if request.intent in _INSTANCES and any(_repeats(identity, order) for order in ordered):
                     continue  # the order it carries out is on the list
                 medication = ActiveMedication(identity, source, written, request)
@@ -337,8 +334,25 @@ def _identity(order: Order, record: PatientRecord) -> MedicationIdentity:
     identities = record.derive(_no_identities_yet)
     identity = identities.get(id(order))
     if identity is None:
-        identity = identities[id(order)] = identify(order, record.medications)
+        identity = identities[id(order)] = with_route(_product(order, record), order.dosageInstruction)
     return identity
+
+
+def _product(order: Order, record: PatientRecord) -> MedicationIdentity:
+    """Return the same whatever its route, found once for all orders that refer to one Medication and name nothing."""
+    reference = order.medicationReference
+    if reference is None or order.contained or order.medicationCodeableConcept is not None:
+        return identify_product(order, record.medications)
+    products, key = record.derive(_no_products_yet), (reference.reference, reference.display)
+    product = products.get(key)
+    if product is None:
+        product = products[key] = identify_product(order, record.medications)
+    return product
+
+
+def _no_products_yet(_record: PatientRecord) -> dict[tuple[str, str], MedicationIdentity]:
+    """Begin the products by what refers to them, filled as orders are asked for."""
+    return {}
 
 
 def _no_identities_yet(_record: PatientRecord) -> dict[int, MedicationIdentity]:
@@ -559,9 +573,8 @@ def last_order_after(record: PatientRecord, rxcui: str, day: FhirTime) -> FhirTi
 
 def _by_ingredient(record: PatientRecord) -> dict[str, list[tuple[str, Order]]]:
     orders_by_ingredient: dict[str, list[tuple[str, Order]]] = {}
-    medications = record.medications
     for entry in record.derive(_ever_taken):
-        for rxcui in identify_product(entry[1], medications).rxcuis:
+        for rxcui in _product(entry[1], record).rxcuis:
             orders_by_ingredient.setdefault(rxcui, []).append(entry)
     return orders_by_ingredient
 

@@ -148,7 +148,7 @@ class MedicationIdentity(Struct, frozen=True, dict=True):
 
 def identify(order: Order, medications: Medications = _NO_MEDICATIONS) -> MedicationIdentity:
     """Return the medication of an order or a statement, given by the route that its instructions say."""
-    return _with_route(identify_product(order, medications), order.dosageInstruction)
+    return with_route(identify_product(order, medications), order.dosageInstruction)
 
 
 def identify_product(order: Order, medications: Medications) -> MedicationIdentity:
@@ -411,11 +411,13 @@ def _with_ingredients(
         for part in medication.ingredient
         if part.isActive is not False
     ]
+    if not parts:
+        return identity
     strength_by_ingredient = dict(zip(identity.ingredients, identity.strengths, strict=True))
     for part in parts:
         for ingredient, strength in zip(part.ingredients, part.strengths, strict=True):
             strength_by_ingredient[ingredient] = strength_by_ingredient.get(ingredient) or strength
-    if not parts or not strength_by_ingredient:
+    if not strength_by_ingredient:
         return replace(identity, words=identity.words or "; ".join(part.words for part in parts))
     return replace(
         identity,
@@ -458,7 +460,8 @@ def _strength_of_ratio(ratio: Ratio) -> Strength | None:
     return Strength(amount / unit.factor, "mg", unit.kind)
 
 
-def _with_route(identity: MedicationIdentity, dosages: tuple[Dosage, ...]) -> MedicationIdentity:
+def with_route(identity: MedicationIdentity, dosages: tuple[Dosage, ...]) -> MedicationIdentity:
+    """Return the medication given by the route that the instructions say."""
     routes = [dosage.route for dosage in dosages if dosage.route is not None]
     if not routes:
         return _with_said_route(identity, dosages)
