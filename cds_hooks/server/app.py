@@ -83,7 +83,7 @@ def create_app(configured: Settings | None = None) -> ASGIApp:
         new_id=new_decision_id,
     )
     follower = open_follower(configured)
-    stores = Stores(configured, lambda: sealing is not None and sealing.is_failing)
+    stores = Stores(configured, components.metrics, lambda: sealing is not None and sealing.is_failing)
     components.metrics.stores_out = lambda: stores.out
     events = _events(configured, components, services, trust)
     lifespan = Lifespan(components, services, approvals, trust, edge, counted, sealing, follower, events, stores)

@@ -11,17 +11,21 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping
 from hashlib import sha256
 from pathlib import Path
+from time import time
 from typing import Final
 
 from cds_hooks.evidence.storage.database import parse_url, sqlite_file
 from cds_hooks.evidence.storage.decision import plain
 from cds_hooks.people.access.store import AccessStore, AccountsUnavailable
 from cds_hooks.settings import Settings
+from cds_hooks.telemetry.metrics import Metrics
 from fhir.terminology.plain_file import plain_file
 from models_onnx.serving.registry import ARTIFACTS
 
 _READ_AGAIN: Final = frozenset({"trust_file", "terminology"})
 """Settings whose files are followed while the server runs; their faults are told by what follows them."""
+_LATELY_SECONDS: Final = 60.0
+"""Work that fails is begun again after a second, and may wait half a minute for a lock."""
 _SHARE_LEFT: Final = 0.05
 _BYTES_LEFT: Final = 1024**3
 """A disk with less than this and less than the share is as good as full: at 200 calls a second 1 GB is some minutes."""
@@ -30,9 +34,10 @@ _BYTES_LEFT: Final = 1024**3
 class Stores:
     """What one server process was started with, and where it writes."""
 
-    def __init__(self, configured: Settings, seals_fail: Callable[[], bool] = lambda: False) -> None:
+    def __init__(self, configured: Settings, metrics: Metrics, seals_fail: Callable[[], bool] = lambda: False) -> None:
         """Take a digest of each file that was read; `seals_fail` says whether the newest seal was not made or sent."""
         self._configured = configured
+        self._metrics = metrics
         self._seals_fail = seals_fail
         self._started_with = {name: _digest(path) for name, path in _files(configured).items()}
         self.out: list[tuple[str, str]] = []
@@ -51,6 +56,8 @@ class Stores:
                 fault = "cannot be read" if digest is None else "was changed after the start"
                 sentence = f"What {name} names {fault}; the server goes on with what it read, until it is restarted."
                 yield name, sentence
+        if time() - self._metrics.work_failed_at < _LATELY_SECONDS:
+            yield "work", "Acts, approvals, feeds or the views of the record are not read or written; the log says why."
         if self._seals_fail():
             yield "seals", "The record is not sealed, or its seals are not sent."
         if self._configured.login != "none":

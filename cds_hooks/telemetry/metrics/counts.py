@@ -185,6 +185,8 @@ class Metrics:
         """Name, number and seconds of the oldest of each queue of the feeds."""
         self.minutes: dict[int, Minute] = {}
         self.started_at = time()
+        self.work_failed_at = 0.0
+        """When work beside the calls failed last, epoch seconds."""
         self._unread_codes = 0
         self.models_out: Sequence[str] = ()
         """The ids of the models whose files cannot be served."""
