@@ -17,7 +17,6 @@ from cards.rules.patient.session import PatientSession
 from cards.suggest import FindOriginal, OrderCheck, SuggestionContext, suggestions_for
 from cards.text import escape, plain
 from fhir.mapping.medications.active import held_medications
-from fhir.mapping.medications.identity import MedicationIdentity
 from fhir.record.record import PatientRecord
 from fhir.record.refusals import WhyNot
 from fhir.record.resources import ServiceRequest
@@ -34,14 +33,12 @@ class OrderOutcome(Struct, frozen=True):
 
     One card more names the high-alert drugs that no rule is about, under the name of the first of them.
 
-    `drafts` are the names of the drafts that the cards are about, and `medications` what is ordered there, both in the
-    order of the cards.
+    `drafts` are those that the cards are about, in the order of the cards.
     """
 
     cards: tuple[Card, ...]
     silences: tuple[WhyNot, ...]
-    drafts: tuple[str, ...] = ()
-    medications: tuple[MedicationIdentity, ...] = ()
+    drafts: tuple[DraftMedication, ...] = ()
 
 
 def check_orders(
@@ -91,22 +88,20 @@ def check_orders(
     findings, on_other_cards = merge_repeated_findings(shown_by_draft)
     silences.extend(on_other_cards)
     cards: list[Card] = []
-    names: list[str] = []
-    medications: list[MedicationIdentity] = []
+    carded: list[DraftMedication] = []
     for drafted, card_findings in zip(to_evaluate, findings, strict=True):
         card, reasons = check.card(drafted, card_findings)
         silences.extend(reasons)
         if card is not None:
             cards.append(card)
-            names.append(drafted.draft.name)
-            medications.append(drafted.medication)
+            carded.append(drafted)
     if not active_orders:
+        names = {drafted.draft.name for drafted in carded}
         uncovered = [*check.without_rule(to_evaluate, names), *unnamed]
         if uncovered and shown_findings(uncovered[:1], suppress, silences):
             cards.append(uncovered_card(uncovered, new_uuid()))
-            names.append(uncovered[0].draft_name)
-            medications += [drafted.medication for drafted in judgeable if drafted.draft.name == names[-1]][:1]
-    return OrderOutcome(tuple(cards), tuple(silences), tuple(names), tuple(medications))
+            carded.append(next(drafted for drafted in judgeable if drafted.draft.name == uncovered[0].draft_name))
+    return OrderOutcome(tuple(cards), tuple(silences), tuple(carded))
 
 
 def shown_findings(

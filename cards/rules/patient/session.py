@@ -229,12 +229,11 @@ class PatientSession:
 
     def _is_drafted_again(self, medication: CurrentMedication) -> bool:
         """Whether a draft carries its id and its drug: an id alone is used twice by some clients."""
-        order, base = self._orders_by_reference.get(medication.source), self._base
+        order = self._orders_by_reference.get(medication.source)
         if order is None:
             return False
-        owner = base if base is not None and base.medications.keys() == self.medications.keys() else self
         # The order is kept too, so that no other one has its id.
-        _, drafted_again = owner.derive((identify, id(order)), lambda: (order, identify(order, self.medications)))
+        _, drafted_again = self.derive((identify, id(order)), lambda: (order, identify(order, self.medications)))
         return not drafted_again.recognised or bool({*drafted_again.rxcuis} & {*medication.medication.rxcuis})
 
     @cached_property

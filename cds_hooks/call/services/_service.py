@@ -114,10 +114,10 @@ class ServiceInput(Struct, frozen=True):
     def advise_on_orders(self, outcome: OrderOutcome) -> "Advice":
         """Return the cards of drafted orders with links to their first rule and to this decision."""
         advice, why = Advice(silences=list(outcome.silences)), Link(label=_WHY, url=self.explain_url, type="absolute")
-        for card, medication in zip(outcome.cards, outcome.medications, strict=True):
+        for card, drafted in zip(outcome.cards, outcome.drafts, strict=True):
             rules = [f"{self.public_url}/rules/{finding.rule}" for finding in card.own_extension.findings[:1]]
             links = (*(Link(label="The rule and its sources", url=rule, type="absolute") for rule in rules), why)
-            reads = rule_book().reads_for(medication) if self.prefetch.note is not None else None
+            reads = rule_book().reads_for(drafted.medication) if self.prefetch.note is not None else None
             advice.add(structs.replace(card, links=links), reads=reads)
         return advice
 

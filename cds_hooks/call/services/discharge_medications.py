@@ -73,8 +73,8 @@ async def find(call: ServiceInput) -> Advice:
     is_for_comfort = PALLIATIVE.find(record) is not None or ends_in == "hospice"
     if is_for_comfort:
         milder = [card.indicator != "critical" for card in advice.cards]
-        held = compress(outcome.medications, milder)
-        advice.silences += [WhyNot(medication.name, "palliative", _COMFORT) for medication in held]
+        held = compress(outcome.drafts, milder)
+        advice.silences += [WhyNot(drafted.medication.name, "palliative", _COMFORT) for drafted in held]
     shown = (card for card in advice.cards if not is_for_comfort or card.indicator == "critical")
     advice.cards = [_at_discharge(card, call) for card in shown]
     if not is_for_comfort and (omission := _after_infarction(call, active)) is not None:

@@ -104,21 +104,21 @@ async def find(call: ServiceInput) -> Advice:
         advice = advise_by_equation(call, charted, _question(call, charted))
         if indication is not None and (advice.scores is None or not advice.cards):
             advice = advise_by_guideline(call, indication)  # diabetes, and no score to go with it
-    if any(card.own_extension.output not in _OF_DISEASE for card in advice.cards):
-        deaths = await likely_deaths(call)
-        if is_short(deaths):
-            text = f"About {deaths} in 100 people with results like these died within 5 years: the benefit comes later."
-            advice.cards, advice.silences = [], [WhyNot(EQUATION.id, "outside-population", text)]
-    for card in advice.cards:
-        if card.own_extension.missing:
-            continue  # a test to order has a reminder's rules of its own
-        is_for_disease = card.own_extension.output in _OF_DISEASE
-        if not (is_moment_for_talk(call) if is_for_disease else is_moment_for_reminder(call)):
-            advice.worklist, advice.silences = [_entry("no-visit")], [kept_for_worklist(call, EQUATION.id)]
-            advice.cards = []
-            break
+    if not advice.cards:
+        return advice
+    (card,) = advice.cards
+    is_for_disease = card.own_extension.output in _OF_DISEASE
+    if not is_for_disease and is_short(deaths := await likely_deaths(call)):
+        text = f"About {deaths} in 100 people with results like these died within 5 years: the benefit comes later."
+        advice.cards, advice.silences = [], [WhyNot(EQUATION.id, "outside-population", text)]
+    elif card.own_extension.missing:
+        pass  # a test to order has a reminder's rules of its own
+    elif is_moment_for_talk(call) if is_for_disease else is_moment_for_reminder(call):
         notes = advice.notes.setdefault(card.uuid, CardNotes())
         notes.reminder, notes.rank = _entry("offered-before"), VisitRank.FINDING if is_for_disease else None
+    else:
+        advice.worklist, advice.silences = [_entry("no-visit")], [kept_for_worklist(call, EQUATION.id)]
+        advice.cards = []
     return advice
 
 

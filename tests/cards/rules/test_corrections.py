@@ -155,7 +155,7 @@ def _loud(outcome: OrderOutcome, of_draft: str | None = None) -> set[tuple[str, 
     return {
         (one.rule, one.band)
         for card, draft in zip(outcome.cards, outcome.drafts, strict=True)
-        if SEVERITY[card.indicator] >= SEVERITY["warning"] and of_draft in (None, draft)
+        if SEVERITY[card.indicator] >= SEVERITY["warning"] and of_draft in (None, draft.draft.name)
         for one in card.own_extension.findings
     }
 
