@@ -113,7 +113,8 @@ def _detail(
 ) -> Iterable[str]:
     ordered = _with_order(due)[:lines]
     yield from (f"- {', '.join(map(_service_title, same))}: {text}." for text, same in _by_text(ordered))
-    if remaining := [judgement for judgement in due if judgement not in ordered]:
+    remaining = [judgement for judgement in due if judgement not in ordered]
+    if remaining:
         if lines == _LINES:
             yield f"- {'; '.join(f'{_service_title(item)}: {_text(item)}' for item in remaining)}."
         else:
@@ -122,13 +123,16 @@ def _detail(
     yield from (f"- Follow up: {judgement.service.short}, {_text(judgement)}." for judgement in abnormal)
     unknown = _by_text(judgement for judgement in judged if judgement.state == "not known" and lines == _LINES)
     later = [judgement for judgement in judged if judgement.because == FOR_CHECK_UP]
+    named = [*ordered, *(remaining if lines == _LINES else ())]
     if later and lines == _LINES and len(due) <= _SUMMARY_NAMES:
+        named += later
         texts = (f"{', '.join(map(_service_title, same))}: {text}" for text, same in _by_text(later))
         yield f"- For a check-up: {'; '.join(texts)}."
     yield ""
     lacking = list(not_sent)
     also = f"; {', '.join(lacking)} (not sent)" if lacking else ""
-    yield f"{WHY} recommended at average risk without symptoms. Not seen: tests done elsewhere{also}; family history."
+    yield f"{WHY} recommended at average risk without symptoms ({'; '.join(_citations(named))})."
+    yield f"Not seen: tests done elsewhere{also}; family history."
     if unknown:
         texts = (f"{', '.join(item.service.short for item in same)} ({text})" for text, same in unknown)
         yield f"Not known: {'; '.join(texts)}."
@@ -143,7 +147,15 @@ def _by_text(judged: Iterable[Judgement]) -> list[tuple[str, list[Judgement]]]:
 
 
 def _service_title(judgement: Judgement) -> str:
-    return f"**{judgement.service.name}** ({judgement.service.citation})"
+    return f"**{judgement.service.name}**"
+
+
+def _citations(named: Iterable[Judgement]) -> Iterable[str]:
+    """Yield each recommendation's grade and year, with the services that rest on it."""
+    by_citation: dict[str, list[str]] = {}
+    for judgement in named:
+        by_citation.setdefault(judgement.service.citation, []).append(judgement.service.short)
+    yield from (f"{citation}: {', '.join(services)}" for citation, services in by_citation.items())
 
 
 def _text(judgement: Judgement) -> str:

@@ -268,7 +268,7 @@ def _season_line(group: str, end: date) -> str:
             "- **RSV (this pregnancy)**: no dose on record. ACIP recommends one at 32 to 36 weeks from September to "
             f"January. The data here end on {end}: check the current recommendation."
         )
-    return f"- **{group} (this season)**: no dose since the schedule data end ({end}); one each season (ACIP)."
+    return f"- **{group} (this season)**: none on record since {end}; one each season (ACIP)."
 
 
 def _antibody_line(end: date) -> str:
@@ -312,7 +312,7 @@ def _catch_up_lines(items: tuple[DueVaccine, ...]) -> Iterable[str]:
     without = [item.label for item in items if not item.counted_days]
     if without:
         names = ", ".join(without)
-        yield f"- To catch up, no valid dose: {names}. Ask the registry first."
+        yield f"- To catch up, no valid dose: {names}. Ask the registry."
     for item in items:
         if item.counted_days:
             days = _days(item.evaluations)
@@ -327,7 +327,8 @@ def _due_line(item: DueVaccine, as_of: date, why: str, *, has_doses: bool) -> st
     if item.for_pregnancy:
         return f"- **Tdap in this pregnancy**: {_dated(item, as_of)}. {_whatever_before(item)}{why}"
     several = [escape(_short_name(name), 40) for name in item.vaccines]
-    preferred = f" ({' or '.join(several)})" if several and several != [item.label] else ""
+    choice = " or ".join(filter(None, (", ".join(several[:-1]), *several[-1:])))
+    preferred = f" ({choice})" if several and several != [item.label] else ""
     doses = _doses(item, has_doses=has_doses)
     return f"- **{item.label}{preferred}, dose {forecast.dose_number}**: {_dated(item, as_of)}.{doses}{why}"
 

@@ -340,7 +340,7 @@ def _tobacco(service: PreventiveService, chart: JudgedChart) -> Judgement:
     judgement = by_interval(service, chart)
     if judgement.state != "due":
         return judgement
-    text = f"smokes{_answered(chart.smoking)}; no advice or treatment to stop on record in the last year"
+    text = f"smokes{_answered(chart.smoking)}; no advice or treatment to stop on record in a year"
     return _naming_unreadable(replace(judgement, because="smokes", text=text), treated)
 
 
