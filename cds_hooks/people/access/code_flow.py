@@ -340,8 +340,6 @@ async def fetch_json(address: str, form: Mapping[str, str] | None, headers: Mapp
 
 def json_object(status: int, body: bytes) -> dict[str, Any]:
     """Return the JSON object of an answer; FlowFailed for any other answer."""
-    import orjson
-
     if status != httpx.codes.OK:
         raise FlowFailed(f"The authorization server refused: it answered {status}.")
     try:
