@@ -19,9 +19,15 @@ import orjson
 from msgspec import structs
 from sqlalchemy import Connection, Table, func, insert, literal_column, select, text
 
-from cds_hooks.evidence.storage.database import DATABASE_ERRORS, database_error_reason, engine_for, parse_url
+from cds_hooks.evidence.storage.database import (
+    DATABASE_ERRORS,
+    database_error_reason,
+    engine_for,
+    parse_url,
+    refuse_other,
+)
 from cds_hooks.evidence.storage.decision import Decision, RecordUnavailable
-from cds_hooks.evidence.storage.opening import refuse_other, upgrade_schema
+from cds_hooks.evidence.storage.opening import upgrade_schema
 from cds_hooks.evidence.storage.queries import DecisionFilter, find_decisions, newest_number, read_rows
 from cds_hooks.evidence.storage.tables import CHAINED, SCHEMA_VERSION, chain, charts, plain_table, removals
 from cds_hooks.people.web.files import csv_of

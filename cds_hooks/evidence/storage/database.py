@@ -3,19 +3,20 @@
 import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Lock
 from typing import Any, Final
 from urllib.parse import quote
 
-from sqlalchemy import URL, Engine, create_engine, event, make_url
+from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect, make_url, text
 from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.exc import ArgumentError, DBAPIError, ProgrammingError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import NullPool, QueuePool
 
 from cds_hooks.evidence.storage.decision import RecordUnavailable
+from cds_hooks.evidence.storage.tables import SCHEMA_VERSION
 from fhir.terminology.caching import remembered
 
 PAGE_BYTES = 8192
@@ -257,3 +258,39 @@ def database_error_reason(error: Exception) -> str:
     if lines and lines[0].startswith(NOT_UTF_8):
         return lines[0].partition(" with text ")[0]
     return lines[0] if lines else type(error).__name__
+
+
+def refuse_other_tables(url: URL, error: Exception) -> None:
+    """Refuse a record that cannot be used because its tables are those of another version of this program.
+
+    A PostgreSQL that does not answer is not asked again: that would wait once more.
+
+    Raises:
+        RecordUnavailable: They are; nothing is raised where that cannot be seen.
+    """
+    if url.get_backend_name() != "sqlite" and not isinstance(error, ProgrammingError):
+        return
+    with suppress(*DATABASE_ERRORS), reading_engine(url).connect() as connection:
+        refuse_other(schema_version(connection) or SCHEMA_VERSION)
+
+
+def schema_version(connection: Connection) -> str | None:
+    """Return the version of the database's schema; None for a database without the record."""
+    if not inspect(connection).has_table("record_schema"):
+        return None
+    version = connection.scalar(text("SELECT version FROM record_schema"))
+    return str(version) if version else None
+
+
+def refuse_other(version: str) -> None:
+    """Refuse a record whose schema another version of this program made: nothing of it is written or copied.
+
+    Raises:
+        RecordUnavailable: The schema is not this version's.
+    """
+    if version != SCHEMA_VERSION:
+        raise RecordUnavailable(
+            f"the record has the schema {version[:32]!r}, and this version reads {SCHEMA_VERSION!r} only: install the "
+            "version that wrote it, or restore the backup from before the upgrade into an empty record "
+            "(docs/operations/install.md)"
+        )

@@ -8,7 +8,13 @@ import msgspec
 from sqlalchemy import Connection
 
 from cds_hooks.evidence.storage.chain import add_rows
-from cds_hooks.evidence.storage.database import DATABASE_ERRORS, database_error_reason, engine_for, parse_url
+from cds_hooks.evidence.storage.database import (
+    DATABASE_ERRORS,
+    database_error_reason,
+    engine_for,
+    parse_url,
+    refuse_other_tables,
+)
 from cds_hooks.evidence.storage.decision import RecordUnavailable
 from cds_hooks.evidence.storage.tables import events
 
@@ -39,6 +45,7 @@ def add_events(url: str, new_events: Iterable[Event]) -> None:
         with engine_for(parse_url(url)).begin() as connection:
             add_rows(connection, events, rows)
     except DATABASE_ERRORS as error:
+        refuse_other_tables(parse_url(url), error)
         raise RecordUnavailable(f"the event cannot be recorded: {database_error_reason(error)}") from error
 
 

@@ -9,6 +9,8 @@ from cds_hooks.evidence.storage.database import (
     make_file,
     parse_url,
     reading_engine,
+    refuse_other,
+    schema_version,
     shown_url,
     sqlite_file,
 )
@@ -51,28 +53,6 @@ def _has_schema(connection: Connection) -> bool:
     elif inspect(connection).has_table("decisions"):
         refuse_other("of before 1.0")
     return version is not None
-
-
-def schema_version(connection: Connection) -> str | None:
-    """Return the version of the database's schema; None for a database without the record."""
-    if not inspect(connection).has_table("record_schema"):
-        return None
-    version = connection.scalar(text("SELECT version FROM record_schema"))
-    return str(version) if version else None
-
-
-def refuse_other(version: str) -> None:
-    """Refuse a record whose schema another version of this program made: nothing of it is written or copied.
-
-    Raises:
-        RecordUnavailable: The schema is not this version's.
-    """
-    if version != SCHEMA_VERSION:
-        raise RecordUnavailable(
-            f"the record has the schema {version[:32]!r}, and this version reads {SCHEMA_VERSION!r} only: install the "
-            "version that wrote it, or restore the backup from before the upgrade into an empty record "
-            "(docs/operations/install.md)"
-        )
 
 
 def _make_tables(connection: Connection) -> None:

@@ -17,6 +17,7 @@ from cds_hooks.evidence.storage.database import (
     engine_for,
     parse_url,
     reading_engine,
+    refuse_other_tables,
     shown_url,
 )
 from cds_hooks.evidence.storage.decision import (
@@ -415,6 +416,7 @@ def read_rows(url: str, query: Select[Any] | TextClause) -> Sequence[Any]:
     except ContentUnreadable as error:
         raise RecordUnavailable(str(error)) from error
     except DATABASE_ERRORS as error:
+        refuse_other_tables(parsed, error)
         reason = database_error_reason(error)
         raise RecordUnavailable(f"the record at {shown_url(parsed)} cannot be read: {reason}") from error
 

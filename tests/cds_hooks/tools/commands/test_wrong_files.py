@@ -94,7 +94,7 @@ def test_whatever_is_named_ends_in_a_sentence(
 
 
 @pytest.mark.parametrize(
-    "line", ["record export", "record backup b.xz", "record hold", "record hold --client a --why x"]
+    "line", ["record export", "record verify", "record backup b.xz", "record hold", "record hold --client a --why x"]
 )
 def test_a_record_of_a_newer_version_is_refused_in_a_sentence(line: str, tmp_path: Path) -> None:
     url = record_in(tmp_path)
@@ -106,4 +106,4 @@ def test_a_record_of_a_newer_version_is_refused_in_a_sentence(line: str, tmp_pat
     done = run_program(*line.split(), folder=tmp_path, environment={"CDS_DATABASE_URL": url})
     assert "Traceback" not in done.stderr
     assert done.returncode == 1
-    assert "no such table" in done.stderr or "this version reads" in done.stderr
+    assert "this version reads" in done.stderr
