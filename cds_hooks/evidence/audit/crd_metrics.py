@@ -45,7 +45,8 @@ def crd_metric(decision: Decision) -> dict[str, Any]:
         )
         answers.append({"type": "coverage-info", "focus": [resource["resourceType"]], "coverageInfo": infos})
     for card in response["cards"]:
-        answers.append({"type": card["source"]["topic"]["code"]})
+        if topic := card["source"].get("topic"):  # a client of CDS Hooks 1.0 is sent none
+            answers.append({"type": topic["code"]})
         metric["payerId"]["value"] = card["source"].get("url") or card["source"]["label"]
     return metric | {"orderDetail": [code for code in codes if code["coding"]], "response": answers}
 
