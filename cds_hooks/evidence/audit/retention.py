@@ -213,7 +213,7 @@ def verify_file(file: Path, keys: Keys) -> RetentionRun:
     except (KeyError, msgspec.ValidationError) as error:
         raise RecordUnavailable(f"{file} was not written by a retention run") from error
     if not _is_signed(entry, keys):
-        raise RecordUnavailable(f"what {file} says of its run is not signed by a key that is given")
+        raise RecordUnavailable(f"what {file} says of its run is not signed by any of the given keys")
     digest_by_number, named, kept = dict[int, bytes](), set[bytes | None](), set[bytes | None]({None})
     for name, row in lines:
         if name == charts.name:

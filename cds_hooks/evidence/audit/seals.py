@@ -98,7 +98,7 @@ def _refuse_cut(url: str, last: Seal) -> None:
     if gone is not None:
         raise RecordCut(
             f"the record does not hold row {gone} as seal {last.number} sealed it: it was cut, rolled back or "
-            "changed, and is not sealed on (docs/operations/evidence.md)"
+            "changed, and no further seal is made (docs/operations/evidence.md)"
         )
 
 

@@ -29,7 +29,7 @@ _LIMITS: Final[tuple[tuple[str, str, str, Limits, str], ...]] = (
     ("calls", "repeated calls", "came twice", _CALLS, "{now} in 100 calls{day} came twice, {before} before"),
     ("calls", "clocks of the machines", "dated before an earlier one", _RARE,
      "{now} in 100 calls{day} are dated over 5 minutes before a call that was recorded earlier, {before} before; "
-     "do the clocks of the machines agree?"),
+     "check the clocks of the machines"),
     ("calls", "clocks of the values", "had a value of the future", _RARE,
      "in {now} of 100 calls{day} an input was refused because it is dated in the future, {before} before"),
     ("alerts", "rate of cards", "card", Limits(0.05, 0.10, 0.10, 100, 50),
@@ -42,7 +42,7 @@ _LIMITS: Final[tuple[tuple[str, str, str, Limits, str], ...]] = (
     ("drift", "decimals of ", "", _VALUES,
      "{size} in 100 values of {about}{day} have another number of decimals than before"),
     ("drift", "age of ", "", _VALUES, "{size} in 100 values of {about}{day} have another age than before{medians}"),
-    ("drift", "", "", _VALUES, "{size} in 100 values of {subject}{day} are others than before{medians}"),
+    ("drift", "", "", _VALUES, "{size} in 100 values of {subject}{day} differ from before{medians}"),
 )  # fmt: skip
 """Family, how the subject begins, the category that is watched, limits and sentence; the first that fits counts."""
 

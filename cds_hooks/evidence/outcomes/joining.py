@@ -27,7 +27,7 @@ REFUSALS: Final = {
     "unknown-card": "No decision of this client has this card or suggestion.",
     "no-score": "No model estimated a risk in this decision.",
     "other-model": "Another model estimated the risk in this decision.",
-    "several-models": "Several models estimated a risk in this decision: name the one that is meant as model.",
+    "several-models": "Several models estimated a risk in this decision: give the intended one as `model`.",
     "unknown-event": "No model here predicts this event.",
     "no-prediction": "No model's estimate for this patient is about this time.",
     "outside-horizon": "It happened before the decision or after the model's horizon.",

@@ -174,9 +174,7 @@ def password_fault(password: str, name: str) -> str | None:
     if len(set(password)) < 5 or (len(name) >= _NAME_THAT_COUNTS and name.casefold() in password.casefold()):
         return "The password repeats a few characters or contains the name of the account; choose another one."
     if _is_common(password.casefold()) or _is_common(_NO_LETTERS.sub("", password.casefold())):
-        return (
-            "The password is made of one or two that are used most often; choose another one. Several words are good."
-        )
+        return "The password is one or two of the most common passwords; choose another one. Several words are good."
     return None
 
 

@@ -185,7 +185,7 @@ def _signing_key(header: Mapping[str, Any], keys: Mapping[str, Any]) -> Verifica
     by_kid = read_key_set({"keys": usable})[0].by_kid
     candidates = [by_kid[header["kid"]]] if "kid" in header else list(by_kid.values())
     if len(candidates) != 1 or header["alg"] not in ALGORITHMS or header["alg"] not in candidates[0].algorithms:
-        raise ValueError("no key is the one that signed")
+        raise ValueError("none of the keys signed it")
     return candidates[0]
 
 

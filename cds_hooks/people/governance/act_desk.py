@@ -94,7 +94,7 @@ def read_review(text: str) -> list[ReviewedRule]:
             case [rule, digest]:
                 reviewed.append(ReviewedRule(rule, digest, note.strip()))
             case _:
-                faults.append(f"line {number} is not: RULE VERSION, or RULE VERSION | note")
+                faults.append(f"line {number} must be RULE VERSION, or RULE VERSION | note")
     if faults or not reviewed:
         raise RulesFileError(Path("list"), *(faults or ["the list names no rule"]))
     return reviewed

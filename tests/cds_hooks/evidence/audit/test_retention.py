@@ -148,8 +148,8 @@ def test_a_file_of_a_run_that_was_changed_is_found_without_the_record(
     for changed, trusted, why in (
         (lines[:-1], keys, "does not have the rows"),
         ([*lines[:-1], lines[-1].replace(b"overridden", b"accepted")], keys, "does not have the rows"),
-        ([lines[0].replace(b'"decisions":2', b'"decisions":1'), *lines[1:]], keys, "is not signed by a key"),
-        (lines, {other.public.id: other.public}, "is not signed by a key"),
+        ([lines[0].replace(b'"decisions":2', b'"decisions":1'), *lines[1:]], keys, "is not signed by any"),
+        (lines, {other.public.id: other.public}, "is not signed by any"),
         ([b'{"record":"0004"}\n', *lines[1:]], keys, "was not written by a retention run"),
     ):
         (tmp_path / "changed.xz").write_bytes(lzma.compress(b"".join(changed)))

@@ -38,7 +38,7 @@ def test_rows_that_a_retention_run_names_are_no_cut_and_others_that_are_gone_and
         add_seal(sqlite_url, file, signer)
     assert str(cut.value) == (
         "the record does not hold row 6 as seal 2 sealed it: it was cut, rolled back or changed, "
-        "and is not sealed on (docs/operations/evidence.md)"
+        "and no further seal is made (docs/operations/evidence.md)"
     )
 
 
