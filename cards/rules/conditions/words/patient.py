@@ -2,7 +2,8 @@
 
 import math
 import re
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection
+from typing import TypeAlias
 
 from cards.extension import Fact
 from cards.rules.conditions.condition import (
@@ -44,6 +45,7 @@ from fhir.mapping.conditions import (
 from fhir.mapping.medications.active import is_recent_start
 from fhir.mapping.shown_by_results import result_analytes
 from fhir.record.datatypes import CodeableConcept
+from fhir.record.record import PatientRecord
 from fhir.record.resources import Condition as Resource
 from fhir.terminology.assertions import is_of_patient
 from fhir.terminology.conditions import CONDITION_GROUPS, code_system
@@ -167,22 +169,27 @@ def _read(spec: Spec) -> Predicate:
         return any(is_of_patient(text, match.start()) for match in words.finditer(text))
 
     def is_meant(concept: CodeableConcept) -> bool:
-        return _code_of(concept, prefixes, codes) is not None or is_said(concept.words)
+        return _code_among(_codings_of(concept), prefixes, codes) is not None or is_said(concept.words)
 
     def is_charted(concept: CodeableConcept) -> bool:
         return _charted_code(concept, prefixes, codes) is not None or is_said(concept.words)
+
+    def is_named_in_list(context: RuleContext) -> bool:
+        problems = context.session.record.derive(_not_over)
+        return any(is_said(problem.code.words) for problem in problems if problem.code is not None)
 
     def test(context: RuleContext) -> Truth:
         order = context.drafted.order
         if is_said(order_text(order)):
             return True
-        listed = () if of_draft_only else _problems(context)
-        if any(map(is_meant, order.reasonCode)) or any(map(is_charted, listed)):
+        if any(map(is_meant, order.reasonCode)):
+            return True
+        if not of_draft_only and (_charted_as(context, prefixes, codes) or is_named_in_list(context)):
             return True
         return None if not of_draft_only and not context.session.knows_conditions else False
 
     def facts(context: RuleContext) -> list[Fact]:
-        listed = () if of_draft_only else _listed(context)
+        listed = () if of_draft_only else context.session.record.derive(_not_over)
         return [
             _problem_fact(condition, context)
             for condition in listed
@@ -192,31 +199,51 @@ def _read(spec: Spec) -> Predicate:
     return Predicate(test, facts, frozenset() if of_draft_only else frozenset({"conditions"}))
 
 
-def _code_of(concept: CodeableConcept, prefixes: tuple[str, ...], codes: Collection[str]) -> str | None:
-    """Return the code of the concept that is one of the SNOMED CT codes or begins with one of the ICD-10 prefixes."""
-    for coding in concept.coding:
-        system, code = code_system(coding.system), coding.code.strip()
-        if (system == "snomed" and code in codes) or (
-            system == "icd10" and prefixes and code.replace(".", "").upper().startswith(prefixes)
-        ):
+_Codings: TypeAlias = list[tuple[str, str, str]]
+"""The SNOMED CT and ICD-10 codes of a concept: system, code, and the code without dots, as prefixes have it."""
+
+
+def _codings_of(concept: CodeableConcept) -> _Codings:
+    codings = ((code_system(coding.system), coding.code.strip()) for coding in concept.coding)
+    return [(system, code, code.replace(".", "").upper()) for system, code in codings if system in ("snomed", "icd10")]
+
+
+def _code_among(codings: _Codings, prefixes: tuple[str, ...], codes: Collection[str]) -> str | None:
+    """Return the first that is one of the SNOMED CT codes or begins with one of the ICD-10 prefixes."""
+    for system, code, undotted in codings:
+        if code in codes if system == "snomed" else prefixes and undotted.startswith(prefixes):
             return code
     return None
 
 
 def _charted_code(concept: CodeableConcept, prefixes: tuple[str, ...], codes: Collection[str]) -> str | None:
     """Return the same of an entry of the problem list; None where its words take the code back."""
-    code = _code_of(concept, prefixes, codes)
+    code = _code_among(_codings_of(concept), prefixes, codes)
     return None if code is None or words_take_back(concept, code) else code
 
 
-def _problems(context: RuleContext) -> Iterator[CodeableConcept]:
+def _coded_problems(record: PatientRecord) -> list[tuple[Resource, CodeableConcept, _Codings]]:
+    """Return what is on the problem list, not over and coded, with its codes."""
+    problems = [(problem, problem.code) for problem in record.derive(_not_over) if problem.code is not None]
+    coded = [(problem, concept, _codings_of(concept)) for problem, concept in problems]
+    return [entry for entry in coded if entry[2]]
+
+
+def _charted_as(context: RuleContext, prefixes: tuple[str, ...], codes: Collection[str]) -> list[tuple[Resource, str]]:
+    """Return the problems with such a code that their words do not take back, each with that code."""
+    if not (prefixes or codes):
+        return []
+    coded = context.session.record.derive(_coded_problems)
+    found = [(problem, concept, _code_among(codings, prefixes, codes)) for problem, concept, codings in coded]
+    return [
+        (problem, code) for problem, concept, code in found if code is not None and not words_take_back(concept, code)
+    ]
+
+
+def _not_over(record: PatientRecord) -> tuple[Resource, ...]:
     """Return what is on the problem list and not over."""
-    return (condition.code for condition in _listed(context) if condition.code is not None)
-
-
-def _listed(context: RuleContext) -> Iterator[Resource]:
-    record = context.session.record
-    return (condition for condition in record.conditions if condition_status(condition, record.as_of_epoch) != "past")
+    conditions, as_of = record.conditions, record.as_of_epoch
+    return tuple([condition for condition in conditions if condition_status(condition, as_of) != "past"])
 
 
 def _problem_fact(condition: Resource, context: RuleContext) -> Fact:
@@ -256,12 +283,8 @@ def _read_recent(spec: Spec) -> Predicate:
 
     def hits_of(context: RuleContext) -> list[ConditionHit]:
         hits = problems_of(context.session.record, groups)
-        if prefixes or codes:
-            hits += [
-                condition_hit("problem", condition, code, context.session.record)
-                for condition in _listed(context)
-                if condition.code is not None and (code := _charted_code(condition.code, prefixes, codes)) is not None
-            ]
+        coded = _charted_as(context, prefixes, codes)
+        hits += [condition_hit("problem", problem, code, context.session.record) for problem, code in coded]
         return hits
 
     def is_recent(hit: ConditionHit, context: RuleContext) -> bool:
