@@ -226,7 +226,7 @@ ADVISOR = Advisor(
     ),
     usage_requirements="For clinicians who keep the lists of a chart; needs the text of notes in the prefetch.",
     needs=Needs.of(resources=_LISTS, notes=True),
-    exclusions=(DECEASED, not_known(_NOTE, "The notes of the chart are not known: nothing is said of them.")),
+    exclusions=(DECEASED, not_known(_NOTE, "The notes of the chart are not known, so they were not compared.")),
     find=find,
     returns_resources=frozenset({_NOTE}),
 )

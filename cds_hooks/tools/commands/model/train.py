@@ -129,7 +129,7 @@ def signer() -> Signer:
     """Return the key that signs releases made here. It is created at the first use, and a line says so."""
     site_key, is_new = local_signer(SIGNING_KEY, "trained here")
     if is_new:
-        typer.echo(f"Made a signing key: {SIGNING_KEY}. Keep it; it belongs into no repository.", err=True)
+        typer.echo(f"Made a signing key: {SIGNING_KEY}. Keep it, and keep it out of every repository.", err=True)
     return site_key
 
 

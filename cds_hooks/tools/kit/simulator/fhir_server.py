@@ -199,7 +199,7 @@ class FhirServer:
         parameters = dict(parse_qsl(query))
         name, offset = parameters.get("_getpages", ""), parameters.get("_getpagesoffset", "0")
         if name not in self._searches or not offset.isdecimal():
-            return _outcome(410, "expired", "There is no such page, or no longer.")
+            return _outcome(410, "expired", "This page does not exist, or does not exist any more.")
         matches, size = self._searches[name]
         return self._page(matches, size, int(offset), f"{self.base}?{query}", name)
 
