@@ -331,7 +331,8 @@ async def advise(call: Call, understood: Understood) -> Advised:
     failures: dict[str, Exception] = {}
     for advisor in call.advisors(understood.request.hook):
         try:
-            advice_by_advisor[advisor.id] = _in_words_of_country(await _find(call, advisor, service_input))
+            advice = await _find(call, advisor, service_input)
+            advice_by_advisor[advisor.id] = _in_words_of_country(advice, partial(_log_failed, call, advisor.id))
         except Exception as error:
             failures[advisor.id] = error
             advice_by_advisor[advisor.id] = _not_judged(advisor, error)
@@ -342,7 +343,7 @@ async def advise(call: Call, understood: Understood) -> Advised:
         raise next(iter(failures.values()))
     for name, failure in failures.items():
         if not isinstance(failure, HookError):
-            log_failure("advisor failed", failure, call.decision_id, name)
+            _log_failed(call, name, failure)
     advice = Advice.joined(advice_by_advisor)
     return Advised(understood, advice, checked, config)
 
@@ -358,14 +359,24 @@ async def _find(call: Call, advisor: Advisor, service_input: ServiceInput) -> Ad
     return await advisor.find(service_input) if silence is None else Advice(silences=[silence])
 
 
-def _in_words_of_country(advice: Advice) -> Advice:
+def _log_failed(call: Call, advisor: str, failure: Exception) -> None:
+    log_failure("advisor failed", failure, call.decision_id, advisor)
+
+
+def _in_words_of_country(advice: Advice, log: Callable[[Exception], None]) -> Advice:
     for notes in advice.notes.values():
-        notes.shorten = partial(_shorten_for_country, notes.shorten) if notes.shorten is not None else None
+        notes.shorten = partial(_shorten_for_country, notes.shorten, log) if notes.shorten is not None else None
     return replace(advice, cards=[card_of_country(card) for card in advice.cards])
 
 
-def _shorten_for_country(shorten: Callable[[], Card]) -> Card:
-    return card_of_country(shorten())
+def _shorten_for_country(shorten: Callable[[], Card | None], log: Callable[[Exception], None]) -> Card | None:
+    """Return the form of fewer words; where it cannot be written the longer one stands, and the log says so."""
+    try:
+        brief = shorten()
+    except Exception as error:
+        log(error)
+        return None
+    return card_of_country(brief) if brief is not None else None
 
 
 def _not_judged(advisor: Advisor, error: Exception) -> Advice:

@@ -91,10 +91,11 @@ def test_two_people_approve_exactly_this_version_before_a_card_is_shown_and_the_
     _in_a_process_of_its_own(_two_people_approve, folder, tmp_path)
 
 
-def _one_fails(folder: Path, record: Path) -> None:
+def _answer_of_both(folder: Path, record: Path, fault: str) -> httpx.Response:
+    """The answer of the package's advisor, in which this line stands first, and of the vaccines in one service."""
     advisor = folder / "st_marys_cds" / "fall_risk.py"
     advisor.write_text(
-        advisor.read_text().replace("    vector = map_features", "    raise KeyError(call)\n    vector = map_features")
+        advisor.read_text().replace("    vector = map_features", f"    {fault}\n    vector = map_features")
     )
     services = record / "services.toml"
     services.write_text('[[service]]\nid = "opening"\nadvisors = ["fall-risk", "vaccines-due"]\n')
@@ -106,14 +107,30 @@ def _one_fails(folder: Path, record: Path) -> None:
 
     answer = asyncio.run(ask())
     assert [card["summary"].split()[1] for card in answer.json()["cards"]] == ["vaccines"]
+    return answer
+
+
+def _one_fails(folder: Path, record: Path) -> None:
+    answer = _answer_of_both(folder, record, "raise KeyError(call)")
     (silence,) = [silence for silence in ours(answer)["silence"] if silence["reason"] == "failed"]
     assert silence["subject"] == "fall-risk"
     assert silence["text"].startswith("Falls and sleeping pills: this was not judged")
 
 
+def _a_shorter_form_fails(folder: Path, record: Path) -> None:
+    long = 'Card(uuid=call.card_uuid(), summary="A.", detail="a " * 300, indicator="info", source=Source(label="x"))'
+    answer = _answer_of_both(folder, record, f"a = Advice(); a.add({long}, shorten=lambda: 1 / 0); return a")
+    assert [silence["reason"] for silence in ours(answer)["silence"] if silence["subject"] == "fall-risk"] == [
+        "worklist"
+    ]
+
+
 @pytest.mark.slow
-def test_an_advisor_that_fails_costs_only_itself_with_a_silence_that_names_it(folder: Path, tmp_path: Path) -> None:
-    _in_a_process_of_its_own(_one_fails, folder, tmp_path)
+@pytest.mark.parametrize("asked", [_one_fails, _a_shorter_form_fails])
+def test_an_advisor_that_fails_costs_only_itself_with_a_silence_that_names_it(
+    folder: Path, tmp_path: Path, asked: Callable[..., None]
+) -> None:
+    _in_a_process_of_its_own(asked, folder, tmp_path)
 
 
 @pytest.mark.usefixtures("folder")

@@ -39,7 +39,7 @@ class VisitRank(IntEnum):
 class CardNotes(Struct, kw_only=True, dict=True):
     """What its advisor says of a card beside what stands on it."""
 
-    shorten: Callable[[], Card] | None = None
+    shorten: Callable[[], Card | None] | None = None
     """Writes its form of fewer words, asked only where other cards of this opening may leave it no more."""
     reminder: WorklistEntry | None = None
     """What goes to the worklist in its place; a card with one only reminds."""
