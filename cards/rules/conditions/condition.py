@@ -23,7 +23,6 @@ from msgspec.structs import force_setattr, replace
 from cards.extension import Fact
 from cards.rules.language.rule import DeclaredSelector, Positive, RuleError, Text, typed
 from cards.rules.patient.context import WITHOUT_DRUG, RuleContext
-from cards.rules.patient.session import EVERYTHING
 from cards.text import format_number
 from fhir.terminology.package_tables import shared
 from models_onnx.declarations import find_declared
@@ -39,15 +38,10 @@ def no_facts(_context: RuleContext) -> list[Fact]:
 
 
 class DataNeeds(Struct, frozen=True):
-    """The data that a condition reads: analytes (keys of ANALYTES) and FHIR resource types beyond the Patient.
-
-    `beside` are the ingredients, classes and tests that it looks for among what else is taken or drafted, with
-    `EVERYTHING` where it may look at any of it, with `SAME_DRUG` for the ingredients of the draft itself.
-    """
+    """The data that a condition reads: analytes (keys of ANALYTES) and FHIR resource types beyond the Patient."""
 
     analytes: frozenset[str] = frozenset()
     resources: frozenset[str] = frozenset()
-    beside: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         """Share the sets."""
@@ -56,29 +50,19 @@ class DataNeeds(Struct, frozen=True):
 
     def __or__(self, other: "DataNeeds") -> "DataNeeds":
         """Return what both need."""
-        if self.analytes >= other.analytes and self.resources >= other.resources and self.beside >= other.beside:
+        if self.analytes >= other.analytes and self.resources >= other.resources:
             return self
-        analytes, resources = self.analytes | other.analytes, self.resources | other.resources
-        return DataNeeds(analytes, resources, self.beside | other.beside)
+        return DataNeeds(self.analytes | other.analytes, self.resources | other.resources)
 
 
-def needs(*resources: str, analytes: Iterable[str] = (), beside: Iterable[str] = ()) -> DataNeeds:
-    """Return the needs of a condition that reads these resource types, analytes and other drugs."""
-    return DataNeeds(frozenset(analytes), frozenset(resources), frozenset(beside))
+def needs(*resources: str, analytes: Iterable[str] = ()) -> DataNeeds:
+    """Return the needs of a condition that reads these resource types and analytes."""
+    return DataNeeds(frozenset(analytes), frozenset(resources))
 
 
 NO_NEEDS = DataNeeds()
-SAME_DRUG = "="
-"""Stands among the needs of a condition for the ingredients of the draft."""
 MEDICATION_LISTS = needs("MedicationRequest", "MedicationStatement")
-"""What a condition needs that asks when a drug was begun, or something of the partner of a pair."""
-ANY_MEDICATION = MEDICATION_LISTS | needs(beside=[EVERYTHING])
-"""What a condition needs that may look at every drug beside the draft."""
-
-
-def medications_beside(keys: Iterable[str]) -> DataNeeds:
-    """Return the needs of a condition that looks for these ingredients and classes beside the draft."""
-    return MEDICATION_LISTS | needs(beside=keys)
+"""What a condition needs that looks at what is taken, or asks when a drug was begun."""
 
 
 class Predicate(Struct, frozen=True):

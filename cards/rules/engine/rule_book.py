@@ -10,7 +10,7 @@ from itertools import islice
 from operator import or_
 from typing import Final, NamedTuple, TypeAlias
 
-from cards.rules.conditions.condition import NO_NEEDS, SAME_DRUG, DataNeeds, needs
+from cards.rules.conditions.condition import NO_NEEDS, DataNeeds, needs
 from cards.rules.engine.compile import CompiledBand, CompiledRule, LateRule, RuleIndex, RuleOutline
 from cards.rules.engine.family import family_named
 from cards.rules.engine.finding import Evaluation, Match, NoMatch, RuleFinding, evaluate_partners, evaluate_rule
@@ -127,14 +127,12 @@ class DraftEvaluation:
 
 
 class ActivatedRule(NamedTuple):
-    """A rule that a draft activates, how, and what else is taken or drafted that can change its evaluation."""
+    """A rule that a draft activates, how, and beside which drugs it is evaluated."""
 
     rule: CompiledRule
     activation: Activation
     partner_keys: frozenset[str]
     """The ingredients and classes of the partners, where they are those of a pair."""
-    looks_for: tuple[frozenset[str], ...]
-    """Sets, none empty, of ingredients, classes and tests, with `EVERYTHING` where any other order can change it."""
     meets_others: bool
     """Whether it is judged beside what else is taken or drafted."""
     has_washout: bool
@@ -149,21 +147,13 @@ class ActivatedRule(NamedTuple):
         """Return the rule as this medication activates it."""
         keyed = [selector.keyed for selector in activation.partners]
         partner_keys = keyed[0] if len(keyed) == 1 else frozenset().union(*keyed)
-        wanted = (partner_keys, rule.needs.beside, rule.answers, activation.same_class)
-        looks_for: tuple[frozenset[str], ...] = tuple([keys for keys in wanted if keys])
-        if activation.same_ingredient or any(SAME_DRUG in keys for keys in looks_for):
-            looks_for = (*looks_for, frozenset(medication.rxcuis))
         has_washout = any(selector.washout_days for selector in activation.partners)
         text = f"{rule.declared.title}: not checked, because this form acts only where it is applied."
         local = WhyNot(rule.id, "local-form", text) if activation.is_local else None
         partners_of = rule.family.partners.get(rule.id)
         row_keys = partners_of(medication) if partners_of is not None else None
         meets_others = bool(activation.partners or activation.same_ingredient or activation.same_class)
-        return cls(rule, activation, partner_keys, looks_for, meets_others, has_washout, local, row_keys)
-
-    def looks_for_any(self, keys: Set[str]) -> bool:
-        """Return whether a change of one of these ingredients, classes or tests can change the evaluation."""
-        return not all(wanted.isdisjoint(keys) for wanted in self.looks_for)
+        return cls(rule, activation, partner_keys, meets_others, has_washout, local, row_keys)
 
 
 class RuleBook:
@@ -242,22 +232,14 @@ class RuleBook:
         evaluations = [_evaluate(rule, session, drafted, contexts) for rule in rules]
         return DraftEvaluation(session, drafted, evaluations, len(of_drug.activated))
 
-    def rules_to_evaluate(self, session: PatientSession, drafted: DraftMedication) -> list[ActivatedRule]:
-        """Return the rules of this draft that can find something else than in the session that this one was made of."""
-        changed = session.changes_beside(drafted)
-        rules = self.rules_for(drafted.medication, stops=drafted.stops)
-        return [rule for rule in rules if changed is None or rule.looks_for_any(changed)]
-
     def first_new(
         self, session: PatientSession, drafted: DraftMedication, expected: Set[tuple[str, str]]
     ) -> tuple[str, str] | None:
-        """Return the first finding, by rule and band, of this draft in the session that is not among the `expected`.
-
-        These are what was found about it in the session that this one was made of, if it was drafted there.
-        """
+        """Return the first finding, by rule and band, of this draft in the session that is not among the `expected`."""
         contexts: dict[Ingredient, RuleContext] = {}
         check_time()
-        for activated in sorted(self.rules_to_evaluate(session, drafted), key=lambda activated: activated.rule.id):
+        rules = self._rules_of(drafted.medication, stops=drafted.stops).beside(session.keys)
+        for activated in sorted(rules, key=lambda activated: activated.rule.id):
             evaluation = _evaluate(activated, session, drafted, contexts)
             if isinstance(evaluation, Match):
                 finding = (activated.rule.id, matched_band(evaluation))

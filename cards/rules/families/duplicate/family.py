@@ -20,7 +20,6 @@ from cards.rules.conditions.condition import (
     Truth,
     compared,
     floor_comparison,
-    medications_beside,
     members,
     no_facts,
     one_of,
@@ -193,7 +192,7 @@ DAILY_TOTAL = Condition(
     _daily_total_mg,
     members(("ingredient", "gt"), ingredient=Drug, gt=float),
     lambda spec: compared(f"mg a day of {spec['daily_total_mg']['ingredient']['name']} in all", spec["daily_total_mg"]),
-    lambda spec: medications_beside([str(spec["daily_total_mg"]["ingredient"]["rxcui"])]),
+    MEDICATION_LISTS,
 )
 
 
@@ -497,7 +496,7 @@ FAMILY = Family(
             "in_the_sum",
             "only acetaminophen is shared, in different mixtures, and its sum is known and within the limit",
             _is_in_the_sum,
-            medications_beside([ACETAMINOPHEN]),
+            MEDICATION_LISTS,
         ),
         _compared_drugs("in_mixtures", "only acetaminophen is shared, in different mixtures", _is_in_mixtures),
         _of_partner(

@@ -16,11 +16,11 @@ from msgspec import Struct
 
 from cards.card import Indicator
 from cards.rules.conditions.condition import (
+    MEDICATION_LISTS,
     Condition,
     Predicate,
     Spec,
     Truth,
-    medications_beside,
     no_facts,
     one_of,
 )
@@ -258,8 +258,7 @@ def _label_pair(spec: Spec) -> Predicate:
         pair = pair_of(context)
         return pair is not None and pair.severity == severity
 
-    keys = frozenset().union(*PAIRS)
-    return Predicate(test, no_facts, frozenset({"active"}), needs=medications_beside(keys))
+    return Predicate(test, no_facts, frozenset({"active"}))
 
 
 def _summary(context: RuleContext) -> str | None:
@@ -314,7 +313,7 @@ LABEL_PAIR = Condition(
     _label_pair,
     one_of(*_SEVERITIES),
     lambda spec: f"a row of pairs.csv ({spec['label_pair']}) names the two drugs",
-    medications_beside(frozenset().union(*PAIRS)),
+    MEDICATION_LISTS,
 )
 
 FAMILY = Family(
