@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any, TypeAlias
 
 from fhir.mapping.features.catalog import FEATURES
 from fhir.terminology.analytes import Conversion
@@ -21,13 +21,10 @@ from models_onnx.batch.columns import ROWS_AT_ONCE, arrow
 from models_onnx.batch.plan import view_with
 from models_onnx.errors import BatchRefused
 
-Form: TypeAlias = Literal["csv", "tsv", "ndjson", "parquet"]
 Source: TypeAlias = tuple[str, list[Any], tuple[str, ...]]
 """What is selected from, with its parameters, and its columns."""
 
-_SUFFIXES: dict[str, Form] = {
-    ".csv": "csv", ".tsv": "tsv", ".ndjson": "ndjson", ".jsonl": "ndjson", ".parquet": "parquet"
-}  # fmt: skip
+_FORMS = (".csv", ".tsv", ".ndjson", ".jsonl", ".parquet")
 _GLOB_SIGN = re.compile(r"([*?\[])")
 _LINE = re.compile(r"[Ll]ine:? (\d+)")
 _LONGEST_LINE = 2_000_000
@@ -74,12 +71,6 @@ class Table:
         self.name, self._connection = name, connection
         self._from, self._parameters, self.columns = source
 
-    @property
-    def empty_columns(self) -> frozenset[str]:
-        """The columns that are NULL in the view, for everybody."""
-        types = self._select("*").types
-        return frozenset(name for name, kind in zip(self.columns, types, strict=True) if str(kind) == '"NULL"')
-
     def batches(self, wanted: Sequence[str]) -> Iterator[Any]:
         """Yield the wanted columns as Arrow batches in the order of the rows."""
         chosen = ", ".join(f"{self._value(name)} AS {_quoted(name)}" for name in wanted)
@@ -97,17 +88,18 @@ class Table:
 
 
 @contextmanager
-def open_table(path: Path, form: Form | None = None, view: str = "", features: Sequence[str] = ()) -> Iterator[Table]:
+def open_table(path: Path, view: str = "", features: Sequence[str] = ()) -> Iterator[Table]:
     """Yield the table in this file, as the view shows it where there is one; it has the units of these features.
 
     Raises:
-        BatchRefused: the file is not there, has no rows or another form than it is said to have, or the view is wrong.
+        BatchRefused: the file is not there, has no rows or another form than its name says, or the view is wrong.
     """
     if not path.is_file():
         raise BatchRefused(f"{path} is not there.")
-    source_of = {"parquet": _parquet, "ndjson": _ndjson}.get(form or form_of(path), _text)
+    form = _form_of(path)
+    source_of = {".parquet": _parquet, ".ndjson": _ndjson, ".jsonl": _ndjson}.get(form, _text)
     with database() as connection, faults_of(path.name):
-        source = source_of(connection, path, form or form_of(path))
+        source = source_of(connection, path, form)
     with database() as connection:
         yield Table(path.name, connection, _viewed(connection, source, view, features, path) if view else source)
 
@@ -188,20 +180,16 @@ def _sql_text(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
-def form_of(path: Path) -> Form:
-    """Return the form of a table by the end of its name; BatchRefused for another one."""
+def _form_of(path: Path) -> str:
     suffixes = [suffix.lower() for suffix in path.suffixes if suffix.lower() != ".gz"]
-    form = _SUFFIXES.get(suffixes[-1]) if suffixes else None
-    if form is None:
-        raise BatchRefused(f"{path.name} must end in one of {', '.join(_SUFFIXES)}.")
-    return form
+    if not suffixes or suffixes[-1] not in _FORMS:
+        raise BatchRefused(f"{path.name} must end in one of {', '.join(_FORMS)}.")
+    return suffixes[-1]
 
 
-def _text(_: Any, path: Path, form: Form) -> Source:
-    sign = "\t" if form == "tsv" else ","
+def _text(_: Any, path: Path, form: str) -> Source:
+    sign = "\t" if form == ".tsv" else ","
     columns = _header(path, sign)
-    if columns[0][:1] in ("{", "["):
-        raise BatchRefused(f"{path.name} begins as JSON does: one object on each line is read by --from ndjson.")
     if len(columns) == 1 and any(sign in columns[0] for sign in ";\t|"):
         raise BatchRefused(f"{path.name} has one column, {columns[0][:40]!r}: separate its columns by commas.")
     names = dict.fromkeys(columns, "VARCHAR")
@@ -230,7 +218,7 @@ def _header(path: Path, sign: str) -> tuple[str, ...]:
     return tuple(column.strip() for column in header)
 
 
-def _ndjson(connection: Any, path: Path, _: Form) -> Source:
+def _ndjson(connection: Any, path: Path, _: str) -> Source:
     lines = "read_json_objects(?, format = 'newline_delimited', compression = ?, hive_partitioning = false)"
     parameters = [literal(path), _packing(path)]
     keys = f"SELECT unnest(json_keys(json)) AS name, json_type(json) FROM {lines}"  # noqa: S608 - our own text
@@ -250,7 +238,7 @@ def _ndjson(connection: Any, path: Path, _: Form) -> Source:
 _TWICE = "len(json_keys(json)) > len(list_distinct(json_keys(json)))"
 
 
-def _parquet(connection: Any, path: Path, _: Form) -> Source:
+def _parquet(connection: Any, path: Path, _: str) -> Source:
     source = "read_parquet(?, hive_partitioning = false)"
     columns = connection.sql(f"SELECT * FROM {source}", params=[literal(path)]).columns  # noqa: S608 - our own text
     return source, [literal(path)], tuple(columns)
