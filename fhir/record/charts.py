@@ -132,13 +132,18 @@ def read_bundle(path: Path) -> Iterator[tuple[Json, str | None]]:
 
 def read_ndjson(path: Path) -> Iterator[Json]:
     """Yield the resources of one NDJSON file; ChartsRefused where one is longer than `MOST_UNPACKED_BYTES`."""
+    return (_decoded(path, line) for line in read_lines(path))
+
+
+def read_lines(path: Path) -> Iterator[bytes]:
+    """Yield the lines of one NDJSON file; ChartsRefused where one is longer than `MOST_UNPACKED_BYTES`."""
     try:
         with gzip.open(path) if path.name.endswith(".gz") else path.open("rb") as file:
             while line := file.readline(MOST_UNPACKED_BYTES + 1):
                 if len(line) > MOST_UNPACKED_BYTES:
                     raise ChartsRefused(f"{path.name} has a line of over {MOST_UNPACKED_BYTES:,} bytes")
-                if line.strip():
-                    yield _decoded(path, line)
+                if stripped := line.strip():
+                    yield stripped
     except (gzip.BadGzipFile, EOFError, zlib.error) as problem:
         raise ChartsRefused(f"{path.name} breaks off, or is not packed with gzip") from problem
 
