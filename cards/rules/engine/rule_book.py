@@ -4,7 +4,7 @@ A draft is evaluated only by the rules of its ingredients and classes, a rule ab
 taken or drafted; it is then evaluated before each partner, and the worst finding is shown.
 """
 
-from collections.abc import Callable, Iterable, Set
+from collections.abc import Callable, Iterable
 from functools import cache, cached_property, reduce
 from itertools import islice
 from operator import or_
@@ -232,21 +232,6 @@ class RuleBook:
         evaluations = [_evaluate(rule, session, drafted, contexts) for rule in rules]
         return DraftEvaluation(session, drafted, evaluations, len(of_drug.activated))
 
-    def first_new(
-        self, session: PatientSession, drafted: DraftMedication, expected: Set[tuple[str, str]]
-    ) -> tuple[str, str] | None:
-        """Return the first finding, by rule and band, of this draft in the session that is not among the `expected`."""
-        contexts: dict[Ingredient, RuleContext] = {}
-        check_time()
-        rules = self._rules_of(drafted.medication, stops=drafted.stops).beside(session.keys)
-        for activated in sorted(rules, key=lambda activated: activated.rule.id):
-            evaluation = _evaluate(activated, session, drafted, contexts)
-            if isinstance(evaluation, Match):
-                finding = (activated.rule.id, matched_band(evaluation))
-                if finding not in expected:
-                    return finding
-        return None
-
 
 def _already_compiled(rule: CompiledRule) -> LateRule:
     return LateRule(rule.family.name, RuleOutline.of(rule), lambda: rule)
@@ -325,7 +310,7 @@ def _partners(activated: ActivatedRule, session: PatientSession, drafted: DraftM
     activation = activated.activation
     if activation.partners:
         keys = activated.partner_keys if activated.row_keys is None else activated.row_keys
-        if not session.may_meet(keys, also_ended=activated.has_washout):
+        if keys.isdisjoint(session.keys) and not (activated.has_washout and session.has_ended):
             return []
         partners = list(islice(session.partners_of(drafted, activation.partners, activated.row_keys), _MOST_PARTNERS))
         return _without_replaced(activated.rule, drafted, partners)

@@ -194,30 +194,33 @@ class PatientSession:
 
     @cached_property
     def active(self) -> tuple[CurrentMedication, ...]:
-        """What the patient is on."""
-        # A draft with the id of an active order is that order as it shall be: changed, or stopped.
+        """What the patient is on, without what a draft changes or stops: that has the same id and the same drug.
+
+        An id alone is used twice by some clients.
+        """
         listed = self._of_patient.active
-        return tuple([medication for medication in listed if not self._is_drafted_again(medication)])
-
-    def _is_drafted_again(self, medication: CurrentMedication) -> bool:
-        """Whether a draft carries its id and its drug: an id alone is used twice by some clients."""
-        order = self._orders_by_reference.get(medication.source)
-        if order is None:
-            return False
-        # The order is kept too, so that no other one has its id.
-        _, drafted_again = self.derive((identify, id(order)), lambda: (order, identify(order, self.medications)))
-        return not drafted_again.recognised or bool({*drafted_again.rxcuis} & {*medication.medication.rxcuis})
-
-    @cached_property
-    def _orders_by_reference(self) -> dict[str | None, MedicationRequest]:
-        """The first drafted medication order of each reference."""
-        return {draft.reference: draft.order for draft in reversed(self.drafts) if draft.order is not None}
+        sources = {medication.source for medication in listed}
+        drafted_again = {
+            draft.reference: identify(draft.order, self.medications)
+            for draft in reversed(self.drafts)  # of two with one reference the first counts
+            if draft.order is not None and draft.reference in sources
+        }
+        if not drafted_again:
+            return listed
+        return tuple(
+            [
+                medication
+                for medication in listed
+                if (draft := drafted_again.get(medication.source)) is None
+                or (draft.recognised and {*draft.rxcuis}.isdisjoint(medication.medication.rxcuis))
+            ]
+        )
 
     @cached_property
     def _by_key(self) -> dict[str, list[CurrentMedication]]:
         """What is active, then what is drafted, by each of its ingredients (RxNorm codes) and classes (names)."""
         by_key: dict[str, list[CurrentMedication]] = {}
-        for medication in (*self.active, *self._as_taken.values()):
+        for medication in (*self.active, *map(CurrentMedication.of_draft, self.drafted)):
             for key in medication.medication.keys:
                 by_key.setdefault(key, []).append(medication)
         return by_key
@@ -228,14 +231,10 @@ class PatientSession:
         uncertain = [medication.medication.keys for medication in self._of_patient.uncertain]
         return frozenset(self._by_key).union(*uncertain)
 
-    def may_meet(self, keys: frozenset[str], *, also_ended: bool) -> bool:
-        """Whether something with one of these ingredients or classes is active or drafted, or ended lately at all."""
-        return not keys.isdisjoint(self.keys) or (also_ended and bool(self._of_patient.ended))
-
-    @cached_property
-    def _as_taken(self) -> dict[int, CurrentMedication]:
-        """What is drafted as something that is taken, by the id of its draft."""
-        return {id(drafted.draft): CurrentMedication.of_draft(drafted) for drafted in self.drafted}
+    @property
+    def has_ended(self) -> bool:
+        """Whether something ended so lately that it may still act."""
+        return bool(self._of_patient.ended)
 
     def with_key(self, key: str) -> Sequence[CurrentMedication]:
         """Return what has this ingredient or class and is active or drafted."""
