@@ -22,7 +22,7 @@ from models_onnx.serving.runtime import FACTORS_SHOWN, Prediction, marks
 DRIVER_SHARE: Final = 0.15
 """From this share of all contributions on an input that raises the estimate is a driver: two marks on the card."""
 KNOWN_SHARE: Final = 0.05
-"""With less than this share an input was no driver before: no mark on the card. The project's own choice."""
+"""With less than this share an input was not a driver before: no mark on the card. The project's own choice."""
 
 # Words by the number of marks; they always stand beside the signs (look/LOOK.md).
 _WORDS = ("a little", "somewhat", "clearly", "a lot")

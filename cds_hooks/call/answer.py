@@ -152,7 +152,7 @@ class Understood(Struct, frozen=True):
     def unread(self, advisors: Iterable[Advisor]) -> list[WhyNot]:
         """Return the gaps of what the advisors read, as reasons why something is not said about them.
 
-        A published artifact reads codes by its own value sets: what our tables do not know is no gap for it.
+        A published artifact reads codes by its own value sets: what our tables do not know is not a gap for it.
         """
         mapped = any(not advisor.knowledge for advisor in advisors)
         return [
@@ -262,7 +262,7 @@ def _why_no_advice(call: Call, request: CDSRequest) -> WhyNot | None:
 async def complete(call: Call, received: Received) -> Received:
     """Return the request with everything that could be had in time.
 
-    What cannot be had is no error: the state of its key has the reason.
+    What cannot be had is not an error: the state of its key has the reason.
     """
     if not received.is_complete:
         version = call.client.profile.version
@@ -339,7 +339,7 @@ async def advise(call: Call, understood: Understood) -> Advised:
         advice = advice_by_advisor[advisor.id]
         its_packages = advisor.packages_with(call.client.profile.dialect.id, advice.features)
         checked.add_cards(advisor.id, advisor.rank, advice.cards, advice.notes, its_packages)
-    if len(failures) == len(advice_by_advisor):  # nothing was judged, which is no answer
+    if len(failures) == len(advice_by_advisor):  # nothing was judged, which is not an answer
         raise next(iter(failures.values()))
     for name, failure in failures.items():
         if not isinstance(failure, HookError):

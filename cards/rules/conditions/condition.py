@@ -33,7 +33,7 @@ Facts: TypeAlias = Callable[[RuleContext], list[Fact]]
 
 
 def no_facts(_context: RuleContext) -> list[Fact]:
-    """For conditions that rest on the absence of something."""
+    """For conditions that are based on the absence of something."""
     return []
 
 
@@ -68,7 +68,7 @@ MEDICATION_LISTS = needs("MedicationRequest", "MedicationStatement")
 class Predicate(Struct, frozen=True):
     """A compiled condition.
 
-    `uses` names the facts it rests on, `limits` the numbers it compares with, `needs` the data it reads; `facts` lists
+    `uses` names the facts behind it, `limits` the numbers it compares with, `needs` the data it reads; `facts` lists
     what made it true, for a context in which it is true.
     """
 
@@ -419,7 +419,7 @@ class Vocabulary:
 
     def _word(self, spec: Any) -> Condition:
         if not isinstance(spec, Mapping) or not spec:
-            raise RuleError(f"{spec!r} is no condition")
+            raise RuleError(f"{spec!r} is not a condition")
         words = [self._words[name] for name in spec if name in self._words]
         if len(words) == 1:
             return words[0]

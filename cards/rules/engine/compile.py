@@ -159,7 +159,7 @@ class LateRule:
 
 
 def compile_family(family: Family) -> list[CompiledRule]:
-    """Every rule of the family that is in force, compiled: what rests on leads alone waits.
+    """Every rule of the family that is in force, compiled: what is based on leads alone waits.
 
     Raises:
         RuleError: a rule cannot be used; the message names file, line, rule and what is wrong.

@@ -51,7 +51,7 @@ class OfferedSuggestion(Struct, frozen=True):
 
 
 class FindingText(Struct, frozen=True):
-    """What is said of a finding that is shown: its texts, what it rests on, and the reasons to override it."""
+    """What is said of a finding that is shown: its texts, what it is based on, and the reasons to override it."""
 
     summary: str
     detail: str
@@ -63,7 +63,7 @@ class FindingText(Struct, frozen=True):
 class RuleFinding(Struct, frozen=True, dict=True):
     """What a rule found about an order; its text is written when it is first asked for, of what is shown alone.
 
-    `is_certain` is False where it rests on old or contradicting values, which the notes tell; `suggestions` are the
+    `is_certain` is False where it is based on old or contradicting values, which the notes tell; `suggestions` are the
     rule's own in its own order; `partners` is what stands on the other side of a pair; findings of one `group` can
     share a line; `yields_to` names the rules and bands whose finding about the same order says this one too.
     `asks` is what the band says, or the row of a table that decided (`Family.asks_change`).
@@ -120,7 +120,7 @@ class RuleFinding(Struct, frozen=True, dict=True):
         return (is_older or self._repeats(other)) and SEVERITY[other.indicator] >= SEVERITY[self.indicator]
 
     def _repeats(self, other: "RuleFinding") -> bool:
-        """Whether both rest on the same results of one drug and on nothing else, and the other goes before this one.
+        """Whether both are based on the same results of one drug alone, and the other goes before this one.
 
         Spironolactone at a potassium of 6.3 is contraindicated by its own rule and by a row of the table of labels.
         """

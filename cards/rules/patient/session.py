@@ -337,7 +337,7 @@ class PatientSession:
 
     def is_new_start(self, ingredient: Ingredient, drafted: DraftMedication) -> bool:
         """Whether the patient had no order of the ingredient in the last 180 days."""
-        # A draft that renews another is no start, whether or not the other one came along.
+        # A draft that renews another is not a start, whether or not the other one came along.
         if drafted.order.priorPrescription is not None:
             return False
         is_new = self._new_starts.get(ingredient.rxcui)

@@ -49,7 +49,7 @@ _SCHEME: Final = re.compile(r"[a-z][a-z0-9+.-]{0,30}:|//", re.IGNORECASE)
 
 
 def usable_server(fhir_server: str | None) -> tuple[str | None, Refusal | None]:
-    """Return the address of the call's FHIR server, or why it is not used: it is no address of the web.
+    """Return the address of the call's FHIR server, or why it is not used: it is not an address of the web.
 
     Raises:
         BadRequest: It has another scheme than http or https, such as file; the message does not repeat it.

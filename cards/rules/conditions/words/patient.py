@@ -471,7 +471,7 @@ _PARTNER_NEW = flag(
     "one of the two is new",
     frozenset({"active", "history"}),
     needs=MEDICATION_LISTS,
-    meaning="in a pair: one of the two was begun in the last 30 days (a renewal is no beginning)",
+    meaning="in a pair: one of the two was begun in the last 30 days (a renewal does not count)",
     negated="neither of the two is new",
 )
 

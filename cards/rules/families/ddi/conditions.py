@@ -33,7 +33,7 @@ _USES = frozenset({"active", "history"})
 
 
 def _starts(context: RuleContext, days: float) -> list[bool | None]:
-    """Whether the draft, and whether the partner, was begun in so many days; a renewal is no beginning."""
+    """Whether the draft, and whether the partner, was begun in so many days; a renewal is not a beginning."""
     renews = context.drafted.order.priorPrescription is not None
     is_recent = False if renews else context.session.is_recent_start(context.medication, days)
     return [is_recent, *(context.session.is_recent_start(partner.medication, days) for partner in context.partners[:1])]

@@ -64,7 +64,7 @@ def risks(context: RuleContext) -> list[str]:
 
 
 def _facts(context: RuleContext) -> list[Fact]:
-    """Return what the points rest on."""
+    """Return what the points are based on."""
     age = context.age_years
     facts = context.number_facts("age_years") if age is not None and age >= _AGE_YEARS else []
     facts = [*facts, *context.medication_facts(_LOOP), *context.condition_facts("hf")]

@@ -225,7 +225,7 @@ CONDITIONS_OF_DOSES: tuple[Condition, ...] = (
     flag(
         "slightly_over_maximum",
         lambda context: judged(context).slight is not None,
-        f"the limit is no firm maximum and the dose is over it by less than {ROUNDING:g} times,"
+        f"the limit is not a firm maximum and the dose is over it by less than {ROUNDING:g} times,"
         f" {ROUNDING_FIRST:g} times a usual first dose; or no label was read for it and the dose is not far over it",
         _SUM,
     ),

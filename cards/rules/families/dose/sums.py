@@ -29,7 +29,7 @@ _FDA_WEIGHT_KG = 60.0
 
 
 FAR_OVER = 2.0
-"""A dose over so many times a limit that is no firm maximum is taken for an error of writing."""
+"""A dose over so many times a limit that is not a firm maximum is taken for an error of writing."""
 FAR_OVER_PER_KG = 1.5
 """The same of a limit for each kilogram, which is mostly that of a child."""
 FAR_OVER_PER_AREA = 1.25
@@ -37,7 +37,7 @@ FAR_OVER_PER_AREA = 1.25
 FAR_OVER_LEAD = 5.0
 """The same of a maximum that was read on no label: a ten-fold error of a usual dose makes it."""
 ROUNDING = 1.05
-"""A dose under so many times a limit that is no firm maximum is taken for a rounding to whole units or vials."""
+"""A dose under so many times a limit that is not a firm maximum is taken for a rounding to whole units or vials."""
 ROUNDING_FIRST = 2.0
 """The same of the usual first dose, with which many begin twice as high."""
 FAR_OVER_TARGET = 3.0
@@ -96,7 +96,7 @@ class Excess(Struct, frozen=True):
 
     @property
     def is_slight(self) -> bool:
-        """Whether it is so little over a limit that is no firm maximum that nothing is to be said."""
+        """Whether it is so little over a limit that is not a firm maximum that nothing is to be said."""
         if self.is_firm or self.is_far_over or self.is_ten_fold:
             return False
         least = ROUNDING_FIRST if self.limit.population == "first order" else ROUNDING

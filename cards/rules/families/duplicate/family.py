@@ -55,7 +55,7 @@ def is_other_way(first: MedicationIdentity, second: MedicationIdentity) -> bool:
 
 
 def _are_both_inhaled(first: MedicationIdentity, second: MedicationIdentity) -> bool:
-    """Whether both are for the lungs ("Advair" and "Serevent Diskus"), and the first is no reliever."""
+    """Whether both are for the lungs ("Advair" and "Serevent Diskus"), and the first is not a reliever."""
     return _RELIEVERS.isdisjoint(first.rxcuis) and _sites(first) == _sites(second) == {"lungs"}
 
 
@@ -257,7 +257,7 @@ _SWITCH_DAYS = 14.0
 def shared_class(context: RuleContext) -> tuple[str, str] | None:
     """Return what the draft and the partner both are, and the partner's drug that is it; None where nothing counts.
 
-    An ingredient that both hold is no second drug of its class.
+    An ingredient that both hold is not a second drug of its class.
     """
     partner = context.partners[0].medication
     shared_classes = context.medication.classes & partner.classes
@@ -337,7 +337,7 @@ def _compared_drugs(
 
 
 def _is_dose_change(drafted: MedicationIdentity, partner: MedicationIdentity) -> bool:
-    """Whether they are one drug in two strengths, and taking it twice is no grave error by itself."""
+    """Whether they are one drug in two strengths, and taking it twice is not a grave error by itself."""
     if drug_codes(drafted) != drug_codes(partner) or not _DANGEROUS_TWICE.isdisjoint(drafted.classes):
         return False
     return not is_other_way(drafted, partner) and not is_other_release(drafted, partner)
@@ -360,7 +360,7 @@ def _sites(medication: MedicationIdentity) -> set[str]:
 
 
 def _are_both_local(drafted: MedicationIdentity, partner: MedicationIdentity) -> bool:
-    """Whether both are local forms, unless both are put into the eyes, the nose or the lungs and are no relievers."""
+    """Whether both are local forms, unless both are put into the eyes, the nose or the lungs and are not relievers."""
     if drafted.systemic is not False or partner.systemic is not False:
         return False
     if not _RELIEVERS.isdisjoint(drafted.rxcuis) and not _RELIEVERS.isdisjoint(partner.rxcuis):

@@ -108,7 +108,7 @@ def _repeated(context: RuleContext) -> Truth:
     last = _last(context)
     if last is None or _is_abnormal(last):
         return False
-    # A value in an unknown unit is no result that a repeat could be spared for.
+    # A value in an unknown unit is not a result that a repeat could be spared for.
     codes = {coding.code for coding in last.observation.code.coding}
     analytes = {ANALYTE_BY_LOINC[code].key for code in codes if code in ANALYTE_BY_LOINC}
     return not analytes or any(context.session.record.newest(key) is not None for key in analytes)

@@ -72,7 +72,7 @@ _SEVERITIES: Final = ("critical", "warning", "start", "info")
 
 
 class Pair(Struct, frozen=True):
-    """One row: the two drugs by ingredient or class, how it is shown, and what it rests on."""
+    """One row: the two drugs by ingredient or class, how it is shown, and what it is based on."""
 
     keys: frozenset[str]
     severity: str
