@@ -219,10 +219,13 @@ def _read_plausible_doses() -> Mapping[str, PlausibleDose]:
 
 
 def evidence_of(limit: Limit) -> Evidence:
-    """Return what a row is based on: the label that it quotes, by set id or the copy that was read; or its document."""
+    """Return what a row is based on: the label or leaflet that it quotes, by its number or a copy; or its document."""
+    evidence = EVIDENCE[limit.source]
     if not limit.quote:
-        evidence = EVIDENCE[limit.source]
         return replace(evidence, section=limit.page) if limit.page else evidence
+    if evidence.basis == "package":
+        label = f"{limit.page}, {evidence.label}, section 3"
+        return replace(evidence, section=f"section 3: {limit.quote}", label=label)
     return label_evidence(
         drug=limit.label_of or limit.drug,
         set_id=limit.set_id,
