@@ -69,7 +69,8 @@ class Predicate(Struct, frozen=True):
     """A compiled condition.
 
     `uses` names the facts behind it, `limits` the numbers it compares with, `needs` the data it reads; `facts` lists
-    what made it true, for a context in which it is true.
+    what made it true, for a context in which it is true. `of_draft` are sets of ingredients and classes: it can be true
+    only of a draft that has one of each set, so that it need not be asked about another drug.
     """
 
     test: Test
@@ -77,6 +78,7 @@ class Predicate(Struct, frozen=True):
     uses: frozenset[str] = frozenset()
     limits: frozenset[float] = frozenset()
     needs: DataNeeds = NO_NEEDS
+    of_draft: tuple[frozenset[str], ...] = ()
 
     def __post_init__(self) -> None:
         """Share the names of facts and the limits."""
@@ -88,13 +90,18 @@ def all_of(parts: tuple[Predicate, ...]) -> Predicate:
     """Return true when every part is."""
     if len(parts) == 1:  # every fourth condition of the rules
         return parts[0]
-    return _combined(_unless(False, parts), lambda context: _facts_of(parts, context), parts)
+    of_draft = tuple([keys for part in parts for keys in part.of_draft])
+    return _combined(_unless(False, parts), lambda context: _facts_of(parts, context), parts, of_draft)
 
 
 def any_of(parts: tuple[Predicate, ...]) -> Predicate:
     """Return true when one part is."""
     # A part that is true settles it, but what else is true is among its facts.
-    return _combined(_unless(True, parts), lambda context: _facts_of(_true_parts(parts, context), context), parts)
+    firsts = [part.of_draft[0] for part in parts if part.of_draft]
+    of_draft = (frozenset().union(*firsts),) if len(firsts) == len(parts) else ()
+    return _combined(
+        _unless(True, parts), lambda context: _facts_of(_true_parts(parts, context), context), parts, of_draft
+    )
 
 
 def _unless(decisive: bool, parts: tuple[Predicate, ...]) -> Test:
@@ -155,13 +162,15 @@ def _count(parts: Iterable[Predicate], context: RuleContext) -> tuple[int, int]:
     return answers.count(True), answers.count(None)
 
 
-def _combined(test: Test, facts: Facts, parts: tuple[Predicate, ...]) -> Predicate:
+def _combined(
+    test: Test, facts: Facts, parts: tuple[Predicate, ...], of_draft: tuple[frozenset[str], ...] = ()
+) -> Predicate:
     uses: frozenset[str] = frozenset()
     limits: frozenset[float] = frozenset()
     needed = NO_NEEDS
     for part in parts:
         uses, limits, needed = uses | part.uses, limits | part.limits, needed | part.needs
-    return Predicate(test, facts, uses, limits, needed)
+    return Predicate(test, facts, uses, limits, needed, of_draft)
 
 
 def _facts_of(parts: Iterable[Predicate], context: RuleContext) -> list[Fact]:

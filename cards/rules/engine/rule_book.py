@@ -13,7 +13,7 @@ from typing import Final, NamedTuple, TypeAlias
 from cards.rules.conditions.condition import NO_NEEDS, DataNeeds, needs
 from cards.rules.engine.compile import CompiledBand, CompiledRule, LateRule, RuleIndex, RuleOutline
 from cards.rules.engine.family import family_named
-from cards.rules.engine.finding import Evaluation, Match, NoMatch, RuleFinding, evaluate_partners, evaluate_rule
+from cards.rules.engine.finding import Evaluation, Match, NoMatch, RuleFinding, evaluate_rule
 from cards.rules.engine.prepared import prepared_families
 from cards.rules.engine.render import MISSING, WITHIN_LIMITS, matched_band, render_finding, render_silence
 from cards.rules.engine.scope import Scope
@@ -131,6 +131,8 @@ class ActivatedRule(NamedTuple):
 
     rule: CompiledRule
     activation: Activation
+    bands: tuple[CompiledBand, ...]
+    """Those of its bands that can be true of the drug."""
     partner_keys: frozenset[str]
     """The ingredients and classes of the partners, where they are those of a pair."""
     meets_others: bool
@@ -153,7 +155,9 @@ class ActivatedRule(NamedTuple):
         partners_of = rule.family.partners.get(rule.id)
         row_keys = partners_of(medication) if partners_of is not None else None
         meets_others = bool(activation.partners or activation.same_ingredient or activation.same_class)
-        return cls(rule, activation, partner_keys, meets_others, has_washout, local, row_keys)
+        keys = frozenset(medication.keys)
+        bands = [band for band in rule.bands if not any(map(keys.isdisjoint, band.when.of_draft))]
+        return cls(rule, activation, tuple(bands), partner_keys, meets_others, has_washout, local, row_keys)
 
 
 class RuleBook:
@@ -274,10 +278,8 @@ def _evaluate(
     context = contexts.get(ingredient)
     if context is None:
         context = contexts[ingredient] = RuleContext(session, drafted, ingredient)
-    if not partners:
-        return evaluate_rule(rule, context)
-    evaluation = evaluate_partners(rule, context, partners)
-    return None if isinstance(evaluation, Match) and _is_only_information(evaluation) else evaluation
+    evaluation = evaluate_rule(rule, activated.bands, context, partners)
+    return None if partners and isinstance(evaluation, Match) and _is_only_information(evaluation) else evaluation
 
 
 def _is_only_information(match: Match) -> bool:

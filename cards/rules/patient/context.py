@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from msgspec import Struct
+from msgspec.structs import force_setattr
 
 from cards.extension import Fact
 from cards.rules.language.trigger import CompiledTrigger, Selector
@@ -66,11 +67,12 @@ class RuleContext(Struct, frozen=True, eq=False):
     fresh_only: bool = False
     partners: tuple[CurrentMedication, ...] = ()
     trigger: CompiledTrigger | None = None
+    medication: MedicationIdentity = None  # type: ignore[assignment]  # that of the draft, set below
+    """What is drafted."""
 
-    @property
-    def medication(self) -> MedicationIdentity:
-        """What is drafted."""
-        return self.drafted.medication
+    def __post_init__(self) -> None:
+        """Take what most conditions ask from the draft once."""
+        force_setattr(self, "medication", self.drafted.medication)
 
     # The order
 

@@ -374,7 +374,11 @@ class PatientSession:
 
     def has_any(self, keys: Iterable[str]) -> bool:
         """Whether the patient has one of these conditions."""
-        return any(self.condition(key) is not None for key in keys)
+        conditions = self._conditions
+        for key in keys:  # noqa: SIM110 - a generator costs as much as what it looks through
+            if (conditions[key] if key in conditions else self.condition(key)) is not None:
+                return True
+        return False
 
     def _shown_by_result(self, key: str) -> ConditionHit | None:
         if key == "tobacco_use":

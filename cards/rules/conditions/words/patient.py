@@ -342,13 +342,15 @@ def _of_drugs(
     facts: Callable[[RuleContext, Selector], list[Fact]] | None = None,
     uses: frozenset[str] = frozenset({"active"}),
     data: DataNeeds = MEDICATION_LISTS,
+    is_of_draft: bool = False,
 ) -> Condition:
     """Return a word whose value is a selector of drugs; `said` is its wording, with {} for the drugs."""
 
     def read(spec: Spec) -> Predicate:
         selector = Selector.read(spec[word])
         listed = no_facts if facts is None else lambda context: facts(context, selector)
-        return Predicate(lambda context: test(context, selector), listed, uses)
+        of_draft = (selector.keyed,) if is_of_draft and not selector.any_drug else ()
+        return Predicate(lambda context: test(context, selector), listed, uses, of_draft=of_draft)
 
     return Condition(
         word,
@@ -367,6 +369,7 @@ _DRAFT = _of_drugs(
     "the drafted drug is one of `ingredients` or `classes`, narrowed by `systemic`, `dose_form_any`, `exclude_classes`",
     uses=frozenset(),
     data=NO_NEEDS,
+    is_of_draft=True,
 )
 _ACTIVE = _of_drugs(
     "active",
