@@ -477,9 +477,9 @@ def _letter(value: Any, template: Template, as_of_epoch: float) -> str:
     if type(value) is not Bundle:
         return "?"
     entries = value.entry
-    if _next_of(value) is not None or _is_partly_failed(value):
+    if (value.link and _next_of(value) is not None) or (entries and _is_partly_failed(value)):
         return "?"
-    if template.policy.is_old(_age_hours(value, as_of_epoch)):
+    if value.meta is not None and template.policy.is_old(_age_hours(value, as_of_epoch)):
         return "?"
     if not entries:
         return "?" if value.total else "n"
