@@ -50,7 +50,9 @@ _NAMED: Mapping[str, re.Pattern[str]] = {
         "aorta": AORTA,
         "ovary": r"transvaginal|\bca[ -]?125\b",
         "urine_culture": r"urine.{0,80}cultur|cultur.{0,80}urine",
-        "neuraxial": r"lumbar puncture|spinal (?:tap|puncture|an(?:a)?esth)|\bepidural (?:an(?:a)?esth|catheter|analg)"
+        "neuraxial": r"lumbar puncture|spinal (?:tap|puncture|block|an(?:a)?esth)|myelogra"
+        r"|(?:intrathecal|caudal|foraminal) inj"
+        r"|\bepidural (?:an(?:a)?esth|catheter|analg|steroid|inject|block|blood patch)"
         r"|lumbalpunktion|spinalan[aä]sth|periduralan[aä]sth|ponction lombaire|punci[oó]n lumbar|rachicentesi"
         r"|pun[cç][aã]o lombar",
         "cataract": r"cataract (?:surg|extract|operat|remov)|phaco(?:emuls)?|katarakt.{0,12}(?:op\b|oper|extrakt)"
