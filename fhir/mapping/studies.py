@@ -61,7 +61,8 @@ _NAMED: Mapping[str, re.Pattern[str]] = {
         r"|patholog|specimen|wound|\bafter\b|cata?rac|katarakt|catarat|phaco|thrombectom|polypectom))"
         r".*(?:\w{3}ectom(?:y|ie|[ií]a)\b|\w{3}ektomie|(?:laparo|cranio|thoraco|sterno|osteo)tom(?:y|ie|[ií]a)\b"
         r"|\b(?!angio)\w{3,20}o?plast(?:y|ie|ik|[ií]a)\b|\bcabg\b|bypass graft|hernia (?:repair|operation)|arthrodes"
-        r"|\b(?:hip|knee|shoulder|valve) replacement|(?:hüft|knie)-?tep\b|c(?:a)?esarean|\bsurgery\b|cirug[ií]a)",
+        r"|\b(?:hip|knee|shoulder|valve) replacement|(?:hüft|knie)-?tep\b|c(?:a)?esarean|\bsurgery\b|cirug[ií]a"
+        r"|(?:liver|hepatic|kidney|renal|lung|pancrea\w+|prostat\w+) biops|transurethral resection|nephrolithotom)",
     }.items()
 }
 # Tests that are done more often in some states (notes of lab_intervals.csv): groups of their own.

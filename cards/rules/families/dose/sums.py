@@ -90,8 +90,11 @@ class Excess(Struct, frozen=True):
         if self.limit.per_kg and not self.limit.is_wide and self.limit.population != "first order":
             return self.times >= FAR_OVER_PER_KG
         is_first = self.limit.population == "first order" and not self.limit.is_narrow
-        is_usual = self.limit.is_wide or not self.limit.is_narrow or is_first
-        is_target = is_usual and not self.limit.per_kg and not self.is_least
+        is_target = (
+            (self.limit.is_wide or is_first or bool(self.limit.condition))
+            and not self.limit.per_kg
+            and not self.is_least
+        )
         return self.times >= (FAR_OVER_TARGET if is_target else FAR_OVER)
 
     @property

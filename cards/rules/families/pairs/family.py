@@ -137,6 +137,8 @@ class Pair(Struct, frozen=True):
         if self.unless in _BEGUN_OVER_DAYS_AGO:
             begun_lately = context.session.is_recent_start(partner.medication, _BEGUN_OVER_DAYS_AGO[self.unless])
             return "opioid" in partner.medication.keys and begun_lately is not True
+        if self.unless == "draft_buprenorphine":
+            return context.medication.has(_BUPRENORPHINE) and not partner.medication.has(_BUPRENORPHINE)
         if self.unless in _UP_TO_DAYS:
             age = _age_days(context)
             return age is not None and age <= _UP_TO_DAYS[self.unless]
@@ -148,6 +150,7 @@ _NEURAXIAL: Final = re.compile(r"epidural|intrathecal|spinal|peridural|neuraxial
 _LOCAL_TOO: Final = ("local_too", "not_neuraxial")
 _HIGH_DOSE: Final = re.compile(r"high[- ]dose|\bhd-?mtx\b|\d ?m?g ?/ ?m(?:2|²)", re.IGNORECASE)
 _METHOTREXATE: Final = "6851"
+_BUPRENORPHINE: Final = "1819"
 
 
 def _is_high_dose(context: RuleContext, partner: CurrentMedication) -> bool:
