@@ -18,7 +18,6 @@ from cds_hooks.tools.kit.simulator.chart import (
     Chart,
     ChartError,
     days_to_today,
-    days_until,
     move_chart,
     move_dates,
     open_chart,
@@ -61,9 +60,6 @@ class CallOptions:
     shift_dates: Annotated[
         bool, typer.Option("--shift-dates", help="Move all dates so that the last event is today.")
     ] = False
-    as_of: Annotated[
-        datetime | None, typer.Option(help="Move all dates so that this instant is today: the chart as it was then.")
-    ] = None
     fhir_server: Annotated[
         str | None, typer.Option(metavar="URL", help="Send this FHIR server and a token for it instead of prefetch.")
     ] = None
@@ -106,7 +102,8 @@ def call(options: CallOptions) -> None:
             chart = open_chart(options.chart_file, clock())
             drafts = chart.drafts + [order for path in options.draft or [] for order in open_drafts(path, clock())]
             drafts += [order for reference in options.draft_ref or [] for order in draft_from_chart(chart, reference)]
-            chart, drafts = _moved(console, chart, drafts, options.shift_dates, options.as_of)
+            if options.shift_dates:
+                chart, drafts = _moved(console, chart, drafts)
             drafts = drafts_for(chart, drafts)
             usual_hook = "order-select" if drafts else "patient-view"
             entries = caller.entries(options.hook or usual_hook, options.service, at_other_hooks=options.hook is None)
@@ -250,17 +247,8 @@ def _sourced(request: dict[str, Any], server: str | None, token: str | None, omi
     return with_fhir_server(request, server, token, omitted) if server else without_keys(request, omitted)
 
 
-def _moved(
-    console: Console, chart: Chart, drafts: list[dict[str, Any]], to_today: bool, as_of: datetime | None
-) -> tuple[Chart, list[dict[str, Any]]]:
-    if not to_today and as_of is None:
-        return chart, drafts
-    if as_of is None:
-        days = days_to_today(chart, clock())
-        then = clock().date() - timedelta(days=days)
-    else:
-        days = days_until(as_of if as_of.tzinfo is not None else as_of.replace(tzinfo=UTC), clock())
-        then = as_of.date()
-    now = then + timedelta(days=days)
+def _moved(console: Console, chart: Chart, drafts: list[dict[str, Any]]) -> tuple[Chart, list[dict[str, Any]]]:
+    days, now = days_to_today(chart, clock()), clock().date()
+    then = now - timedelta(days=days)
     console.print(f"All dates moved by {days:+,} days, birth dates too: {then} is now {now}.", highlight=False)
     return move_chart(chart, days), move_dates(drafts, days)

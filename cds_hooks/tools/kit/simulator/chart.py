@@ -108,11 +108,6 @@ def _shifted_text(text: str, days: int, name: str) -> str:
     return (day + timedelta(days=days)).isoformat() + text[10:]
 
 
-def days_until(time: datetime, now: datetime) -> int:
-    """Whole days by which to move so that `time` falls into the last 24 hours, and nothing lies in the future."""
-    return (now - time) // timedelta(days=1)
-
-
 Resource = dict[str, Any]
 
 
@@ -253,11 +248,15 @@ def open_drafts(path: Path, now: datetime) -> list[Resource]:
 
 
 def days_to_today(chart: Chart, now: datetime) -> int:
-    """By how many days the chart is to be moved so that its last event is today; ChartError where it has none."""
+    """By how many whole days to move the chart so that its last event falls into the last 24 hours.
+
+    Raises:
+        ChartError: It has none with a date.
+    """
     time = last_event(chart.resources)
     if time is None:
         raise ChartError("the chart has no encounter, result or order with a date, so there is nothing to move it by")
-    return days_until(time, now)
+    return (now - time) // timedelta(days=1)
 
 
 def move_chart(chart: Chart, days: int) -> Chart:
