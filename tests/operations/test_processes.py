@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from time import monotonic, sleep
 from typing import Any
 
 import httpx
+import psutil
 import pytest
 
 from tests.live import free_port, record_in
@@ -55,6 +57,14 @@ def lines(folder: Path, event: str) -> list[dict[str, Any]]:
     return [line for line in said if line["event"] == event]
 
 
+def pids(folder: Path) -> list[int]:
+    return [line["pid"] for line in lines(folder, "serving")]
+
+
+def connections_of(pid: int) -> int:
+    return sum(1 for found in psutil.Process(pid).net_connections("tcp4") if found.status == psutil.CONN_ESTABLISHED)
+
+
 def alive(pid: int) -> bool:
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
@@ -68,6 +78,11 @@ def test_a_worker_that_dies_is_logged_and_started_again_and_none_outlives_the_su
         first = lines(tmp_path, "serving")[0]
         assert {"version", "address", "pid", "database", "workers", "services"} <= set(first)
         assert (first["workers"], first["database"], first["address"]) == (2, "sqlite", address.removeprefix("http://"))
+        kept = [socket.create_connection(("127.0.0.1", int(address.rpartition(":")[2]))) for _ in range(40)]
+        until(lambda: sum(map(connections_of, pids(tmp_path))) == len(kept), 30)
+        assert min(map(connections_of, pids(tmp_path))) >= 10
+        for connection in kept:
+            connection.close()
         os.kill(first["pid"], signal.SIGKILL)
         until(lambda: len(lines(tmp_path, "serving")) == 3)
         died = lines(tmp_path, "worker died")[0]
@@ -76,6 +91,5 @@ def test_a_worker_that_dies_is_logged_and_started_again_and_none_outlives_the_su
         assert "process_open_fds" in httpx.get(f"{address}/metrics").text
         supervisor.kill()
         supervisor.wait(timeout=60)
-        pids = [line["pid"] for line in lines(tmp_path, "serving")]
-        until(lambda: not any(alive(pid) for pid in pids), 60)
+        until(lambda: not any(map(alive, pids(tmp_path))), 60)
         assert len(lines(tmp_path, "supervisor is gone, this worker ends")) == 2

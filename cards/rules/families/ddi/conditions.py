@@ -16,6 +16,7 @@ from cards.rules.conditions.condition import (
     compared,
     comparison,
     flag,
+    medications_beside,
     members,
     no_facts,
     selected,
@@ -33,7 +34,7 @@ _USES = frozenset({"active", "history"})
 
 
 def _starts(context: RuleContext, days: float) -> list[bool | None]:
-    """Whether the draft, and whether the partner, was begun in so many days; a renewal is not a beginning."""
+    """Whether the draft, and whether the partner, was begun in so many days; a renewal is no beginning."""
     renews = context.drafted.order.priorPrescription is not None
     is_recent = False if renews else context.session.is_recent_start(context.medication, days)
     return [is_recent, *(context.session.is_recent_start(partner.medication, days) for partner in context.partners[:1])]
@@ -97,7 +98,7 @@ ANY_NEW = Condition(
     _any_new,
     members(("drugs", "days"), drugs=SELECTED, days=DAYS),
     lambda spec: f"{selected(spec['any_new']['drugs'])} begun within {spec['any_new']['days']} days",
-    MEDICATION_LISTS,
+    lambda spec: medications_beside(Selector.read(spec["any_new"]["drugs"]).keyed),
 )
 
 NSAID = Selector(classes=frozenset({"nsaid"}), systemic=True)
@@ -130,7 +131,7 @@ BESIDE_DRAFTED = Condition(
     _beside_drafted,
     SELECTED,
     lambda spec: f"{selected(spec['beside_drafted'])} is drafted along with it",
-    MEDICATION_LISTS,
+    lambda spec: medications_beside(Selector.read(spec["beside_drafted"]).keyed),
 )
 
 # NSAIDs
@@ -159,7 +160,7 @@ NSAID_COUNT = Condition(
     _nsaid_count,
     COMPARED,
     lambda spec: compared("NSAIDs taken", spec["nsaid_count"]),
-    MEDICATION_LISTS,
+    medications_beside(NSAID.keyed),
 )
 
 # The usual daily dose: tables/high_dose_nsaid of the source, milligrams by ingredient.

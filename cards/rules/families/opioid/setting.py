@@ -3,13 +3,14 @@
 import re
 
 from cards.rules.conditions.condition import (
-    MEDICATION_LISTS,
     Condition,
     Predicate,
     Spec,
     Truth,
     flag,
+    medications_beside,
     members,
+    needs,
     no_facts,
     one_of,
     some,
@@ -119,7 +120,7 @@ SETTING_CONDITIONS = (
             ingredients=some(Drug),
         ),
         _long_acting_words,
-        MEDICATION_LISTS,
+        medications_beside(["opioid", "opioid_partial_agonist"]),
     ),
     flag("perioperative", _perioperative, "the order is for a procedure"),
     flag(
@@ -127,14 +128,14 @@ SETTING_CONDITIONS = (
         _for_use_disorder,
         "the opioid treats opioid use disorder",
         frozenset({"conditions"}),
-        needs=CONDITIONS,
+        needs=CONDITIONS | needs(beside=["opioid"]),
     ),
     flag(
         "brief_benzodiazepine",
         _brief_benzodiazepine,
         "the benzodiazepine is for one occasion",
         frozenset({"active"}),
-        needs=MEDICATION_LISTS,
+        needs=medications_beside(["benzodiazepine"]),
     ),
     flag("lower_start", _lower_start, "the order says that it starts lower"),
 )
