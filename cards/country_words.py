@@ -1,8 +1,8 @@
 """Puts a card into the words of the site's country: its names of drugs, and its units of laboratory values.
 
-Rules, models and calculations have one name and one unit each, those of the United States; what a clinician reads is
-changed here, at the end. `country_names.csv` and `country_units.csv` of fhir/terminology/tables have the rows. Sources
-keep the titles under which they are found, and orders of the client keep its own words.
+cds_hooks/call/answer.py does it at the end: rules, models and calculations have one name and one unit each, those of
+the United States. `country_names.csv` and `country_units.csv` of fhir/terminology/tables have the rows. Sources keep
+the titles under which they are found, and orders of the client keep its own words.
 """
 
 import re

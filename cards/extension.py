@@ -16,7 +16,7 @@ EXTENSION_KEY: Final = "org.cds-hooks-onnx"
 
 
 class Fact(Struct, frozen=True, omit_defaults=True, gc=False):
-    """One fact that a finding rests on, with where it stands in the patient's record.
+    """One fact that a finding is based on, with where it stands in the patient's record.
 
     `name` says what it is: "egfr", "crcl", "creatinine", "body_weight", "age", "medication", a condition key …; `text`
     is what a clinician reads, empty where another fact says it already; `effective` an ISO date or dateTime; `source`

@@ -28,7 +28,7 @@ _TIME: Final = re.compile(rb'T(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d(?:\.\d{1,6})?(?:
 
 
 def new_faults(resource: dict[str, Any], original: dict[str, Any]) -> frozenset[ValidationFault]:
-    """Return where the resource is no valid FHIR R4B, without the faults that the original has already."""
+    """Return where the resource is not valid FHIR R4B, without the faults that the original has already."""
     faults = _remembered.faults(resource)
     return faults - (_remembered.faults(original) - {_NOT_JUDGED}) if faults and original else faults
 

@@ -21,7 +21,7 @@ class Finding(Struct, frozen=True, omit_defaults=True, gc=False):
     silence names. `measure` is a number that is worse when it is higher (`is_falling`: when it is lower) and `band` its
     range. `parts` are what the card lists, or the inputs that raise a risk most; `known` are further inputs that raise
     it visibly, which are not news. `missing` are inputs without a value. `is_risk`: `measure` is a model's probability.
-    `is_list`: the card lists several findings, and an answer to one of them is no answer to the others. `horizon_days`:
+    `is_list`: the card lists several findings, and an answer to one of them does not count for others. `horizon_days`:
     a model looks less than a year ahead, after which "already done" counts no more.
     """
 

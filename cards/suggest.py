@@ -70,10 +70,9 @@ class OrderCheck:
         if self._judgements_left <= 0:
             raise SuggestionWithheld("too many drafts came together to judge it beside all of them")
         self._judgements_left -= 1
-        new_finding = self.book.first_new(after, drafted, expected)
-        if new_finding is not None:
-            rule, band = new_finding
-            raise SuggestionWithheld(f"because it would get a card itself ({rule}, {band})")
+        new_findings = self.book.evaluate(after, drafted).finding_keys - expected
+        if new_findings:
+            raise SuggestionWithheld(f"because it would get a card itself ({', '.join(min(new_findings))})")
 
 
 class SuggestionContext(Struct, frozen=True):

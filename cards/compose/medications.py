@@ -160,7 +160,7 @@ def _line(line: _Line) -> str:
 
 
 def _facts(finding: RuleFinding) -> str:
-    """Return what of the chart it rests on and is not said yet, with its date."""
+    """Return what of the chart it is based on and is not said yet, with its date."""
     text = f"{finding.text.summary} {finding.text.detail}"
     facts = [fact for fact in finding.facts if fact.text and fact.name not in ("draft", "medication", "daily_dose")]
     # "eGFR 25 mL/min/1.73 m² on …" has been said where the summary has "eGFR 25".

@@ -22,7 +22,7 @@ from models_onnx.serving.runtime import FACTORS_SHOWN, Prediction, marks
 DRIVER_SHARE: Final = 0.15
 """From this share of all contributions on an input that raises the estimate is a driver: two marks on the card."""
 KNOWN_SHARE: Final = 0.05
-"""With less than this share an input was no driver before: no mark on the card. The project's own choice."""
+"""With less than this share an input was not a driver before: no mark on the card. The project's own choice."""
 
 # Words by the number of marks; they always stand beside the signs (look/LOOK.md).
 _WORDS = ("a little", "somewhat", "clearly", "a lot")
@@ -156,10 +156,9 @@ def without_reasons(card: Card) -> Card:
     return replace(card, detail="\n".join(line.rstrip() for line in lines))
 
 
-def _comparison(prediction: Prediction, manifest: Manifest, vector: FeatureVector) -> str:
+def _comparison(prediction: Prediction, manifest: Manifest) -> str:
     """Return the sentence of a detail that says among whom the estimate is high."""
-    among = f"{manifest.reference.words}{_among_ages(prediction, manifest, vector)}"
-    return f"Higher than {_higher_than(prediction)} in 100 of {among}."
+    return f"Higher than {_higher_than(prediction)} in 100 of {manifest.reference.words}."
 
 
 def _value_words(value: FeatureValue, manifest: Manifest) -> str:
@@ -192,7 +191,7 @@ def _detail(
         return f"{words}{_why_low_raises(*explained[position], manifest)}"
 
     lines = [
-        f"{text.opening}{_estimate(prediction, manifest, text)}{_comparison(prediction, manifest, vector)}",
+        f"{text.opening}{_estimate(prediction, manifest, text)}{_comparison(prediction, manifest)}",
         *factor_lines([contribution for _, contribution in explained], describe, "groups" if is_grouped else "inputs"),
         "",
     ]
@@ -285,17 +284,6 @@ def _estimate(prediction: Prediction, manifest: Manifest, text: CardText) -> str
 
 def _higher_than(prediction: Prediction) -> int:
     return min(99, int(prediction.percentile))
-
-
-def _among_ages(prediction: Prediction, manifest: Manifest, vector: FeatureVector) -> str:
-    """How high the estimate is among the people of the same age, where the model knows it."""
-    ages = (value for value in vector.evidence if value is not None and isinstance(value.feature, Age))
-    age = next((value.value for value in ages), None)
-    band = None if age is None else manifest.thresholds.band_at(age)
-    percentile = None if band is None else band.percentile(prediction.margin)
-    if band is None or percentile is None:
-        return ""
-    return f", and than {percentile} in 100 of those aged {band.words}"
 
 
 def _known_values(prediction: Prediction, vector: FeatureVector) -> list[Known]:

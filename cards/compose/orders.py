@@ -346,7 +346,7 @@ def _fullest(facts: Iterable[Fact]) -> Iterable[Fact]:
 
 
 def _citation(findings: Sequence[RuleFinding]) -> str:
-    """Return what the findings of a line rest on: two documents of one finding, the first of each of several."""
+    """Return what the findings of a line are based on: two documents of one finding, the first of each of several."""
     if len(findings) == 1:
         return "; ".join(evidence.label for evidence in findings[0].text.evidence[:2])
     return "; ".join(dict.fromkeys(finding.text.evidence[0].label for finding in findings))

@@ -151,7 +151,7 @@ def _service_title(judgement: Judgement) -> str:
 
 
 def _citations(named: Iterable[Judgement]) -> Iterable[str]:
-    """Yield each recommendation's grade and year, with the services that rest on it."""
+    """Yield each recommendation's grade and year, with the services that are based on it."""
     by_citation: dict[str, list[str]] = {}
     for judgement in named:
         by_citation.setdefault(judgement.service.citation, []).append(judgement.service.short)

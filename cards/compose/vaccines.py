@@ -55,7 +55,7 @@ def vaccine_order(item: DueVaccine, patient_id: str, as_of: date) -> Json:
 def immunization_recommendation(due: VaccinesDue, patient_id: str, knowledge: VaccineKnowledge) -> Json:
     """Return a FHIR R4 ImmunizationRecommendation of the doses that are due now.
 
-    A later dose is no recommendation of today, nor is one of which an earlier dose has to be checked first.
+    A later dose is not a recommendation of today, nor is one of which an earlier dose has to be checked first.
     """
     to_check = {item.group for item in due.uncoded}
     due_now = {item.forecast.group for item in (*due.due, *due.catch_up)}
@@ -348,7 +348,7 @@ def _dated(item: DueVaccine, as_of: date) -> str:
     """Since when it is due; a risk dose not before the reason for it, whatever date the age alone would give."""
     forecast, since = item.forecast, item.reason_since
     if forecast.recommended is not None and item.reasons and (since is None or forecast.recommended < since):
-        # An older reason may be older than the recommendation that rests on it, so its date is not that of the vaccine.
+        # A reason may be older than the recommendation that is based on it: its date is not that of the vaccine.
         is_recent = since is not None and (as_of - since).days <= _DATED_DAYS_OF_AGE
         return f"due since {since}" if is_recent else "due"
     dated_days = _DATED_DAYS if item.counted_days or item.is_overdue(as_of) else _DATED_DAYS_OF_AGE
@@ -417,7 +417,7 @@ def _forbidden_lines(items: Iterable[ForbiddenVaccine]) -> Iterable[str]:
 
 
 def _basis(charted: ChartedPerson) -> str:
-    """Return what the forecast rests on, and what a chart does not show."""
+    """Return what the forecast is based on, and what a chart does not show."""
     days = charted.history.days
     number = f"{len(days)} day{'s' if len(days) > 1 else ''}"
     none = f"No vaccination {'with a code and a day ' if charted.history.to_check else ''}is on record"

@@ -73,7 +73,7 @@ def _code(name: str, code: str) -> Json:
 
 
 def _details(answer: Determination, day: date) -> Iterator[Json]:
-    """Yield the limits of what is covered, and the source of an answer that rests on an exclusion."""
+    """Yield the limits of what is covered, and the source of an answer that is based on an exclusion."""
     policy = answer.policy
     if policy is None:
         return

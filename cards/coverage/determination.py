@@ -49,7 +49,7 @@ class Determination(Struct, frozen=True):
     judged: tuple[Judged, ...] = ()
     dependencies: tuple[str, ...] = ()
     response: str | None = None
-    """The QuestionnaireResponse that a criterion rests on."""
+    """The QuestionnaireResponse that a criterion is based on."""
 
     @property
     def missing(self) -> tuple[Criterion, ...]:
@@ -74,7 +74,7 @@ def find_payer(coverage: Json, policies: Policies, organizations: Mapping[str, J
     """Return the payer whose rules a Coverage is under; None where there are none.
 
     A name that is none of a payer's own is that of another payer, whatever else looks alike. A type in the Source of
-    Payment Typology decides between kinds of a payer's insurance: Original Medicare is no Medicare HMO or drug benefit.
+    Payment Typology decides between kinds of a payer's insurance: Original Medicare is not a Medicare HMO.
     """
     names, identifiers = set[str](), set[str]()
     contained = {f"#{entry.get('id')}": entry for entry in dicts(coverage.get("contained"))}

@@ -1,7 +1,8 @@
 """Evaluates the criteria of a coverage policy over a chart, in three values, with the resources that show them.
 
 True: the chart shows it. False: the chart was looked through and does not show it. None: it cannot be told, because
-the data did not come or only a clinician can say it. A criterion is a JSON object of one test (docs/payers.md).
+the data did not come or only a clinician can say it. A criterion is a JSON object of one test (docs/payers.md). Before
+it `policy.py` reads the policies, after it `determination.py` makes an answer of the criteria.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence

@@ -32,7 +32,7 @@ _BILLING: Final = {
     "bluebutton.cms.gov/resources/codesystem/hcpcs": "HCPCS",
     "www.cms.gov/medicare/coding/medhcpcsgeninfo/index.html": "HCPCS",
 }
-# What has a code of a laboratory test or of a drug is no order that a billing code would make finer.
+# What has a code of a laboratory test or of a drug is not an order that a billing code would make finer.
 _OTHER_BILLING: Final = ("loinc.org", "rxnorm", "/ndc", "cvx")
 _PLACE_SYSTEMS: Final = ("place-of-service", "place_of_service", "2.16.840.1.113883.6.50")
 
@@ -56,7 +56,7 @@ class OrderFacts(Struct, frozen=True):
 
 
 def read_order(resource: Json, sites: Mapping[str, Json]) -> OrderFacts | None:
-    """Return what decides of an order; None for what is no order of a person, or is not to be done.
+    """Return what decides of an order; None for what is not an order of a person, or is not to be done.
 
     `sites` are the Locations and Organizations that came with the call, by their references.
     """
@@ -95,7 +95,7 @@ def is_for_patient(resource: Json, patient_id: str) -> bool:
 
 
 def dicts(value: Any) -> list[Json]:
-    """Return the objects of a list; nothing for what is no list."""
+    """Return the objects of a list; nothing for what is not a list."""
     return [entry for entry in value if isinstance(entry, dict)] if isinstance(value, list) else []
 
 

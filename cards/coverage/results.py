@@ -41,7 +41,7 @@ def _is_named(observation: Observation, wanted: Test) -> bool:
 
 
 def _holds_words(words: str, name: str) -> bool:
-    """Whether the words of a name stand in the text as words: "ahi" is no part of "dahil".
+    """Whether the words of a name stand in the text as words: "ahi" is not part of "dahil".
 
     >>> _holds_words("apnea hypopnea index (ahi)", "ahi"), _holds_words("dahil", "ahi")
     (True, False)

@@ -152,7 +152,7 @@ class _Plan:
         return "failed", f"{name!r} is neither true nor false."
 
     def _what_is_missing(self, body: Body) -> str:
-        """Name the definitions without a value that rest on no other one, and the Retrieves that found nothing."""
+        """Name the definitions without a value that are based on no other one, and the Retrieves that found nothing."""
         values, retrieved = self.evaluation.values, self.evaluation.retrieved
         without = [reached for reached in body.reachable() if reached in values and values[reached] is None]
         first = [reached for reached in without if not any(used in without for used in reached.uses)] or [body]

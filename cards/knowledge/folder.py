@@ -86,7 +86,7 @@ class KnowledgeFolder:
             self._of_site = {published.url: published for published in site.of_kind("ValueSet")}
             self.faults += site.faults
             if not site.path.is_dir():
-                self.faults.append(Fault("knowledge.toml", f"value_sets names {site.path.name}, which is no folder."))
+                self.faults.append(Fault("knowledge.toml", f"value_sets names {site.path.name}: not a folder."))
 
     def _choices(self, file: Path) -> SiteChoices:
         try:

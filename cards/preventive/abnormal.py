@@ -55,12 +55,12 @@ class Threshold(Struct, frozen=True):
 class AbnormalResult(Struct, frozen=True, dict=True, kw_only=True):
     """A row: the result, what follows within `within_days` of it (told from `from_days` on), and what settles it.
 
-    `title` and `needed` are templates with {value}, {finding}, {test} and {days}. `words` and `unless` are looked for
-    in each clause of the result, `with_name` also behind the name of the test; `unless_named` in its name.
+    `title` and `needed` are templates with {value}, {finding}, {test}, {taken} and {days}. `words` and `unless` are
+    looked for in each clause of the result, `with_name` also behind the name of the test; `unless_named` in its name.
     `beside_positive`: only where this test is positive, in the same report or on its day or later; `beside`: only
     where all of these hold too. `any_entry`: every report counts that says it, whatever its name. `settled_by_names`:
-    words in the name of a medication that is taken. `normal_after_days`: a later result without a finding settles it
-    from so many days on; None: none does.
+    words in the name of a medication that is taken; `only_taking`: only with such a one, {taken}, ordered before the
+    result. `normal_after_days`: a later result without a finding settles it from so many days on; None: none does.
     """
 
     id: str
@@ -96,6 +96,7 @@ class AbnormalResult(Struct, frozen=True, dict=True, kw_only=True):
     settled_by_conditions: tuple[str, ...] = ()
     settled_by_medications: tuple[str, ...] = ()
     settled_by_names: str = ""
+    only_taking: str = ""
     normal_after_days: int | None = None
     in_limited_outlook: bool = False
     order: Order | None = None
@@ -255,10 +256,28 @@ def _open_number(row: AbnormalResult, chart: JudgedChart) -> OpenResult | None:
     if any(_is_settled_by_test(name, chart, newest.time, newest.source) for name in row.settled_by_tests):
         return None
     limits = [edge for limit in row.analytes for edge in (limit.at_least, limit.over, limit.below)]
+    taken = _taken_before(newest, row, record)
+    if taken is None:
+        return None
     values = dict.fromkeys(
         _value(record, result, limits) for result in sorted(abnormal, key=lambda result: result is not newest)
     )
-    return _open(row, chart, newest.time, _number_facts(record, newest), value=", ".join(values))
+    return _open(row, chart, newest.time, _number_facts(record, newest), value=", ".join(values), taken=taken)
+
+
+def _taken_before(result: Measurement, row: AbnormalResult, record: PatientRecord) -> str | None:
+    """Return the medication that the row is about, "" if it is about none; None if none was ordered before the result.
+
+    An order that is newer than the result is what followed it, and one of six weeks before it had not yet its effect.
+    """
+    if not row.only_taking:
+        return ""
+    pattern = re.compile(row.only_taking, re.IGNORECASE)
+    taken = [one for one in active_medications(record) if pattern.search(f"{one.name} {one.identity.words}")]
+    acted_since = result.time.last_day - _FULL_EFFECT
+    if any(one.authored is not None and one.authored.last_day > acted_since for one in taken):
+        return None
+    return next((one.name for one in taken), None)
 
 
 def _abnormal(thresholds: Iterable[Threshold], row: AbnormalResult, record: PatientRecord) -> list[Measurement]:
@@ -273,6 +292,8 @@ def _is_followed_by_normal_a1c(record: PatientRecord, glucose: Measurement) -> b
 
 
 _A1C_DIABETES: Final = 6.5
+_FULL_EFFECT: Final = timedelta(days=42)
+"""TSH shows a new dose of levothyroxine after six weeks (ATA 2014)."""
 _PRESSURES: Final = frozenset({"sbp", "dbp"})
 _SMALL: Final = 10
 """A TSH of 0.02 is not 0, and a hemoglobin of 6.96 not 7."""
@@ -425,7 +446,7 @@ def _open(
     if time.whole_days(chart.record.as_of_epoch) < row.from_days:
         return None
     days = "1 day" if row.within_days == 1 else f"{row.within_days} days"
-    filled = {"value": "", "finding": "", "test": "", **words, "days": days}
+    filled = {"value": "", "finding": "", "test": "", "taken": "", **words, "days": days}
     title, needed = row.title.format(**filled), row.needed.format(**filled)
     return OpenResult(row, title, needed, time, facts)
 

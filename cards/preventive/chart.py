@@ -356,7 +356,7 @@ def _number_words(value: Observation | ObservationComponent) -> str:
 
 
 def _charted_time(part: CodedPart) -> FhirTime | None:
-    """When a test was done by the value of an entry that asks for it; None where that is no date of FHIR."""
+    """When a test was done by the value of an entry that asks for it; None where that is not a date of FHIR."""
     texts = (part[1].valueDateTime, *_value_words(part))
     return next((time for text in texts if text and (time := parse_time(text.strip())) is not None), None)
 

@@ -301,7 +301,7 @@ def _low_cd4(record: PatientRecord) -> Iterator[PatientObservation]:
 def _conditions(record: PatientRecord) -> Iterator[PatientObservation]:
     """Problems by CDC's codes; one that is over counts as evidence of immunity, or where CDC asks for a history.
 
-    A diagnosis that is provisional or one of several stays open: a suspected chickenpox is no immunity.
+    A diagnosis that is provisional or one of several stays open: a suspected chickenpox is not immunity.
     """
     for condition in record.conditions:
         meanings = _meanings(condition.code) or _reactions_to_vaccines(condition.code)

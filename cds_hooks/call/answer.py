@@ -35,7 +35,7 @@ from cds_hooks.call.prefetch.state import (
     with_prefetch_note,
 )
 from cds_hooks.call.protocol.body import encode_response
-from cds_hooks.call.protocol.originals import NOTHING_SENT, Sent, kinds_in
+from cds_hooks.call.protocol.originals import NOTHING_SENT, Sent
 from cds_hooks.call.protocol.request import CDSRequest, EntryLimits, read_request
 from cds_hooks.call.protocol.visit_memory import KeptChart, SentChart, SentPrefetches
 from cds_hooks.call.services import Advice, Advisor, ServiceInput
@@ -104,7 +104,7 @@ class Source(Protocol):
     def roles_of_user(self, call: Call, request: CDSRequest, filled: FilledPrefetch) -> tuple[str, ...]:
         """Return what the user works as; nothing where that is not known."""
 
-    def originals(self, filled: FilledPrefetch) -> Sent:
+    def originals(self, filled: FilledPrefetch, record: PatientRecord) -> Sent:
         """Return the JSON in which the client's own orders can be found."""
 
     def release(self) -> None:
@@ -152,7 +152,7 @@ class Understood(Struct, frozen=True):
     def unread(self, advisors: Iterable[Advisor]) -> list[WhyNot]:
         """Return the gaps of what the advisors read, as reasons why something is not said about them.
 
-        A published artifact reads codes by its own value sets: what our tables do not know is no gap for it.
+        A published artifact reads codes by its own value sets: what our tables do not know is not a gap for it.
         """
         mapped = any(not advisor.knowledge for advisor in advisors)
         return [
@@ -262,7 +262,7 @@ def _why_no_advice(call: Call, request: CDSRequest) -> WhyNot | None:
 async def complete(call: Call, received: Received) -> Received:
     """Return the request with everything that could be had in time.
 
-    What cannot be had is no error: the state of its key has the reason.
+    What cannot be had is not an error: the state of its key has the reason.
     """
     if not received.is_complete:
         version = call.client.profile.version
@@ -309,7 +309,7 @@ def understand(call: Call, received: Received) -> Understood:
     groups = race_and_ethnicity(record)
     roles = source.roles_of_user(call, request, filled)
     call.stages.end("facts")
-    originals = source.originals(filled) if call.service.returns_resources else NOTHING_SENT
+    originals = source.originals(filled, record) if call.service.returns_resources else NOTHING_SENT
     # A large chart is not kept while this call waits for the database or for a model: the record holds the resources
     # now, and a service that waits releases it.
     received.release()
@@ -339,7 +339,7 @@ async def advise(call: Call, understood: Understood) -> Advised:
         advice = advice_by_advisor[advisor.id]
         its_packages = advisor.packages_with(call.client.profile.dialect.id, advice.features)
         checked.add_cards(advisor.id, advisor.rank, advice.cards, advice.notes, its_packages)
-    if len(failures) == len(advice_by_advisor):  # nothing was judged, which is no answer
+    if len(failures) == len(advice_by_advisor):  # nothing was judged, which is not an answer
         raise next(iter(failures.values()))
     for name, failure in failures.items():
         if not isinstance(failure, HookError):
@@ -615,13 +615,19 @@ class ReceivedBody:
     def prefetch(self, call: Call, request: CDSRequest) -> FilledPrefetch:
         """Return the prefetch of the body."""
         templates = call.service.templates_read_for(call.client.profile.version).for_user(request.context.user_id or "")
-        state = inspect_prefetch(request.prefetch, templates, call.as_of.timestamp())
-        return FilledPrefetch(request.prefetch, state)
+        read = request.read
+        if read is None or read.state is None or read.state[0] is not templates:
+            state = inspect_prefetch(request.prefetch, templates, call.as_of.timestamp())
+            if read is None:
+                return FilledPrefetch(request.prefetch, state)
+            read.state = templates, state
+        return FilledPrefetch(request.prefetch, read.state[1])
 
     def read_chart(self, call: Call, request: CDSRequest, filled: FilledPrefetch) -> tuple[PatientRecord, KeptChart]:
         """Return the facts of the resources; BadRequest where one of them is about another patient."""
         settings, patient_id, sent_before = call.components.settings, request.context.patient_id, self._sent_before
-        prefetch = sent_before.of_values(filled.values) if sent_before is not None else None
+        read = request.read
+        prefetch = read if read is not None and read.is_kept and read.has_all(filled.values) else None
         chart = prefetch.chart if prefetch is not None else None
         if chart is None:
             chart = self._read(request, filled, keeps=settings.keep_facts)
@@ -666,11 +672,9 @@ class ReceivedBody:
         entries = [entry.resource for value in values if isinstance(value, Bundle) for entry in value.entry]
         return roles_of_user([*entries, *values], request.context.user_id or "", call.as_of)
 
-    def originals(self, filled: FilledPrefetch) -> Sent:
+    def originals(self, filled: FilledPrefetch, record: PatientRecord) -> Sent:
         """Return the body and the pages that were fetched."""
-        if filled.bodies:
-            return Sent((self._body, *filled.bodies))
-        return Sent((self._body,), kinds_in(filled.values.values()))
+        return Sent((self._body, *filled.bodies), () if filled.bodies else record.resources.kinds)
 
     def release(self) -> None:
         """Give the memory of the body back."""

@@ -122,7 +122,7 @@ class Computing:
     def note_slow(self, client: str) -> None:
         """Note that a call of the client took too long on the loop.
 
-        Once or twice is no sign of its charts: with the first order that is checked a library is loaded, which takes
+        Once or twice is not a sign of its charts: with the first order that is checked a library is loaded, which takes
         0.2 s.
         """
         now = self._clock()

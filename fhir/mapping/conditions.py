@@ -88,7 +88,7 @@ def _reading(concept: CodeableConcept) -> ConceptReading:
         is_whole = is_whole or (is_own and _says_all(coding))
         is_known = is_known or is_known_condition(coding.system, coding.code)
     if (meant or is_whole) and _KIND_NOT_STATED not in meant and not _is_only_of_words(concept):
-        kept = tuple([group for group in _not_taken_back(concept, meant) if not _is_ended(group, concept)])
+        kept = tuple([group for group in _not_taken_back(concept, meant) if not _is_past(group, concept)])
         return ConceptReading((*kept, *_refined(concept, kept)), (), True, tuple(meant))
     coded = tuple(meant)
     mentions = _mentions(concept)
@@ -406,6 +406,49 @@ _WAS_DONE = re.compile(
     r"|[ ,(:-]+(?:was |is )?(?:done|performed|success|complete|curative|erfolgreich|réussi)",
     re.IGNORECASE,
 )
+
+
+_ACUTE = frozenset(
+    [
+        "acute_hepatitis",
+        "aki",
+        "acute_kidney_injury",
+        "hyperkalemia",
+        "hypokalemia",
+        "hyponatremia",
+        "hypernatremia",
+        "hypocalcemia",
+        "hypercalcemia",
+        "hypomagnesemia",
+        "ketoacidosis",
+        "sepsis",
+        "clostridioides",
+        "delirium",
+        "bowel_obstruction",
+        "rhabdomyolysis",
+        "serotonin_syndrome",
+        "hypoglycemia",
+        "pneumothorax",
+        "mononucleosis",
+        "dengue",
+        "urosepsis_uti",
+        "influenza",
+        "pulmonary_edema",
+        "status_epilepticus",
+        "meningococcal",
+        "endocarditis",
+    ]
+)
+"""Groups that pass: "hepatitis A, recovered" is over although its code is active, unlike a leukemia in remission."""
+
+
+def _is_past(meant: MeantGroup, concept: CodeableConcept) -> bool:
+    """Whether a coded group is ended by an operation or, one that passes, over by every text that names it."""
+    return _is_ended(meant, concept) or (
+        meant.group in _ACUTE
+        and any(mention.group == meant.group for text in concept.texts for mention in groups_in_words(text))
+        and any(_is_over(meant.group, text) for text in concept.texts)
+    )
 
 
 def _is_ended(meant: MeantGroup, concept: CodeableConcept) -> bool:

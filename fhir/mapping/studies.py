@@ -50,7 +50,9 @@ _NAMED: Mapping[str, re.Pattern[str]] = {
         "aorta": AORTA,
         "ovary": r"transvaginal|\bca[ -]?125\b",
         "urine_culture": r"urine.{0,80}cultur|cultur.{0,80}urine",
-        "neuraxial": r"lumbar puncture|spinal (?:tap|puncture|an(?:a)?esth)|\bepidural (?:an(?:a)?esth|catheter|analg)"
+        "neuraxial": r"lumbar puncture|spinal (?:tap|puncture|block|an(?:a)?esth)|myelogra"
+        r"|(?:intrathecal|caudal|foraminal) inj"
+        r"|\bepidural (?:an(?:a)?esth|catheter|analg|steroid|inject|block|blood patch)"
         r"|lumbalpunktion|spinalan[aä]sth|periduralan[aä]sth|ponction lombaire|punci[oó]n lumbar|rachicentesi"
         r"|pun[cç][aã]o lombar",
         "cataract": r"cataract (?:surg|extract|operat|remov)|phaco(?:emuls)?|katarakt.{0,12}(?:op\b|oper|extrakt)"
@@ -59,7 +61,8 @@ _NAMED: Mapping[str, re.Pattern[str]] = {
         r"|patholog|specimen|wound|\bafter\b|cata?rac|katarakt|catarat|phaco|thrombectom|polypectom))"
         r".*(?:\w{3}ectom(?:y|ie|[ií]a)\b|\w{3}ektomie|(?:laparo|cranio|thoraco|sterno|osteo)tom(?:y|ie|[ií]a)\b"
         r"|\b(?!angio)\w{3,20}o?plast(?:y|ie|ik|[ií]a)\b|\bcabg\b|bypass graft|hernia (?:repair|operation)|arthrodes"
-        r"|\b(?:hip|knee|shoulder|valve) replacement|(?:hüft|knie)-?tep\b|c(?:a)?esarean|\bsurgery\b|cirug[ií]a)",
+        r"|\b(?:hip|knee|shoulder|valve) replacement|(?:hüft|knie)-?tep\b|c(?:a)?esarean|\bsurgery\b|cirug[ií]a"
+        r"|(?:liver|hepatic|kidney|renal|lung|pancrea\w+|prostat\w+) biops|transurethral resection|nephrolithotom)",
     }.items()
 }
 # Tests that are done more often in some states (notes of lab_intervals.csv): groups of their own.

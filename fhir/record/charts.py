@@ -1,7 +1,6 @@
-"""Charts of a folder of FHIR, sorted by patient, and what was known of a patient at an instant.
+"""Charts of a folder of FHIR, every resource as a dictionary, and what was known of a patient at an instant.
 
-Bundles or NDJSON are read; every resource stays as it came, as a dictionary. Nothing that was seen, written or ended
-after an instant can change a feature of that instant.
+Nothing that was seen, written or ended after an instant can change a feature of that instant.
 
 A resource counts from when it was known: results from when they were issued, diagnoses from when they were recorded
 (without a date from the end of the visit in which they were made), orders from when they were written. A day without a
@@ -12,8 +11,6 @@ At the bedside the same chart is read as it is written then: a day counts from i
 or an order that has ended without a date are over. `as_written` reads so, to count where the two readings differ.
 """
 
-import gzip
-import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,22 +19,14 @@ from typing import Any
 import msgspec
 
 from fhir.record.datatypes import DAY_SECONDS, FhirTime, parse_time
+from fhir.record.folder import ChartsRefused, FolderTally, lines_by_patient, patient_named_by, read_contents
 from fhir.record.record import relative_reference
 from fhir.record.statuses import NEVER_TOOK_PLACE
 
 Json = dict[str, Any]
 
-MOST_UNPACKED_BYTES = 64 * 1024 * 1024
-"""The most bytes of one gzipped document that are read; the longest public chart at hand, of one patient, has 18 MB."""
-_LINES = (".ndjson", ".ndjson.gz", ".jsonl", ".jsonl.gz")
-_SUFFIXES = (*_LINES, ".json", ".json.gz")
 # Named by others by reference, about no patient.
 _SHARED = frozenset({"Medication"})
-_REFERRING = ("subject", "patient", "encounter", "medicationReference", "partOf")
-
-
-class ChartsRefused(Exception):
-    """A folder without files of FHIR, or a file of it that cannot be read; the message names it."""
 
 
 @dataclass(slots=True)
@@ -53,162 +42,55 @@ class PatientChart:
         return str(self.patient["id"])
 
 
-def files_of(folder: Path) -> list[Path]:
-    """Return the files of a folder that may hold FHIR, subfolders too; ChartsRefused where there is none."""
-    if not folder.is_dir():
-        raise ChartsRefused(f"{folder} is not a folder")
-    paths = sorted(path for path in folder.rglob("*") if path.name.lower().endswith(_SUFFIXES) and path.is_file())
-    if not paths:
-        raise ChartsRefused(
-            f"{folder} holds no bundle (.json) and no NDJSON (.ndjson, .jsonl), packed with gzip or not"
-        )
-    return paths
-
-
-def has_lines(path: Path) -> bool:
-    """Return whether a file holds a resource on each line, by the end of its name."""
-    return path.name.lower().endswith(_LINES)
-
-
 def read_charts(folder: Path, unreadable: Callable[[ChartsRefused], None] | None = None) -> Iterator[PatientChart]:
-    """Every patient's chart: bundles that name the same person are one chart, as pages of a search; so is all NDJSON.
+    """Every patient's chart, whichever files tell of the patient.
 
     A file that cannot be read is refused, or told to `unreadable` and left out. What comes twice is there once.
     """
-    lines: list[tuple[Json, str | None]] = []
-    files_by_person: dict[str, _Files] = {}
-    for path in files_of(folder):
+    with lines_by_patient(folder, FolderTally(), is_strict=True, unreadable=unreadable) as people:
+        for person in people:
+            yield from by_patient(map(msgspec.json.decode, person.lines))
+
+
+def read_resources(path: Path) -> Iterator[Json]:
+    """Yield the resources of one file: NDJSON, a bundle, or one resource.
+
+    Raises:
+        ChartsRefused: It is no FHIR, breaks off, or has a resource longer than `MOST_UNPACKED_BYTES`.
+    """
+    for content in read_contents(path):
         try:
-            if has_lines(path):
-                lines += [(resource, None) for resource in read_ndjson(path)]
-            else:
-                _join(files_by_person, path, _people_of(read_bundle(path)))
-        except ChartsRefused as problem:
-            if unreadable is None:
-                raise
-            unreadable(problem)
-    for files in {id(files): files for files in files_by_person.values()}.values():
-        yield from by_patient([pair for path in files.paths for pair in read_bundle(path)])
-    yield from by_patient(lines)
+            resource = msgspec.json.decode(content)
+        except (msgspec.DecodeError, UnicodeDecodeError) as problem:
+            raise ChartsRefused(f"{path.name} is not valid JSON: {problem}") from problem
+        if not isinstance(resource, dict):
+            raise ChartsRefused(f"{path.name} holds no FHIR resource")
+        yield resource
 
 
-@dataclass(frozen=True, slots=True)
-class _Files:
-    """Files that tell of the same people, and the ids and addresses of these."""
-
-    paths: list[Path]
-    people: frozenset[str]
-
-
-def _people_of(bundle: Iterable[tuple[Json, str | None]]) -> frozenset[str]:
-    people = set[str]()
-    for resource, url in bundle:
-        if resource.get("resourceType") == "Patient":
-            people |= {str(resource.get("id") or ""), (url or "").rpartition("/")[2].rpartition(":")[2]}
-        else:
-            people.add(patient_named_by(resource) or "")
-    return frozenset(people - {""})
-
-
-def _join(files_by_person: dict[str, _Files], path: Path, people: frozenset[str]) -> None:
-    overlapping = {id(files): files for person in people if (files := files_by_person.get(person))}.values()
-    earlier = [of_them for files in overlapping for of_them in files.paths]
-    joined = _Files([*earlier, path], people.union(*(files.people for files in overlapping)))
-    files_by_person.update(dict.fromkeys(sorted(joined.people), joined))
-
-
-def read_bundle(path: Path) -> Iterator[tuple[Json, str | None]]:
-    """Yield the resources of one bundle with their fullUrl; a file that holds one resource gives that."""
-    document = _decoded(path, unpacked_document(path) if path.name.endswith(".gz") else path.read_bytes())
-    if document.get("resourceType") != "Bundle":
-        yield document, None
-        return
-    entries = document.get("entry")
-    for entry in entries if isinstance(entries, list) else ():
-        resource = entry.get("resource") if isinstance(entry, dict) else None
-        if isinstance(resource, dict):
-            yield resource, entry.get("fullUrl")
-
-
-def read_ndjson(path: Path) -> Iterator[Json]:
-    """Yield the resources of one NDJSON file; ChartsRefused where one is longer than `MOST_UNPACKED_BYTES`."""
-    try:
-        with gzip.open(path) if path.name.endswith(".gz") else path.open("rb") as file:
-            while line := file.readline(MOST_UNPACKED_BYTES + 1):
-                if len(line) > MOST_UNPACKED_BYTES:
-                    raise ChartsRefused(f"{path.name} has a line of over {MOST_UNPACKED_BYTES:,} bytes")
-                if line.strip():
-                    yield _decoded(path, line)
-    except (gzip.BadGzipFile, EOFError, zlib.error) as problem:
-        raise ChartsRefused(f"{path.name} breaks off, or is not packed with gzip") from problem
-
-
-def patient_named_by(resource: Json) -> str | None:
-    """Return the end of the reference to the patient: an id, or a UUID."""
-    for name in ("subject", "patient"):
-        value = resource.get(name)
-        reference = value.get("reference") if isinstance(value, dict) else None
-        if isinstance(reference, str):
-            return reference.rpartition("/")[2].rpartition(":")[2]
-    return None
-
-
-def by_patient(resources: list[tuple[Json, str | None]]) -> Iterator[PatientChart]:
-    """Yield these resources' charts with their fullUrls; references by fullUrl become Type/id, as a server gives them.
+def by_patient(resources: Iterable[Json]) -> Iterator[PatientChart]:
+    """Yield these resources' charts.
 
     What names no patient of these is left out, and what comes twice is there once.
     """
-    names = {
-        url: f"{resource.get('resourceType')}/{resource['id']}"
-        for resource, url in resources
-        if url and resource.get("id")
-    }
+    listed = list(resources)
     charts = {
         resource["id"]: PatientChart(resource)
-        for resource, _ in resources
+        for resource in listed
         if resource.get("resourceType") == "Patient" and isinstance(resource.get("id"), str)
     }
-    shared = [resource for resource, _ in resources if resource.get("resourceType") in _SHARED]
+    shared = [resource for resource in listed if resource.get("resourceType") in _SHARED]
     identities: set[tuple[Any, ...]] = set()
-    for resource, _ in resources:
-        renamed, kind, own_id = _with_references(resource, names), resource.get("resourceType"), resource.get("id")
-        patient = patient_named_by(renamed) or ""
+    for resource in listed:
+        patient, kind, own_id = patient_named_by(resource) or "", resource.get("resourceType"), resource.get("id")
         # as `fhir.record.facts.distinct`: a stay on two pages is one stay
         identity = (patient, kind, own_id or msgspec.json.encode(resource))
         if (chart := charts.get(patient)) is not None and kind != "Patient" and identity not in identities:
-            chart.resources.append(renamed)
+            chart.resources.append(resource)
             identities.add(identity)
     for chart in charts.values():
         chart.resources += shared
         yield chart
-
-
-def _with_references(resource: Json, names: dict[str, str]) -> Json:
-    changed = {
-        element: {**value, "reference": names[value["reference"]]}
-        for element in _REFERRING
-        if isinstance(value := resource.get(element), dict) and value.get("reference") in names
-    }
-    return {**resource, **changed} if changed else resource
-
-
-def unpacked_document(path: Path) -> bytes:
-    """Return a gzipped document; ChartsRefused where it is longer than `MOST_UNPACKED_BYTES`."""
-    with gzip.open(path) as file:
-        content = file.read(MOST_UNPACKED_BYTES + 1)
-    if len(content) > MOST_UNPACKED_BYTES:
-        raise ChartsRefused(f"{path.name} is over {MOST_UNPACKED_BYTES:,} bytes when it is unpacked: unpack it first")
-    return content
-
-
-def _decoded(path: Path, content: bytes) -> Json:
-    try:
-        document = msgspec.json.decode(content)
-    except (msgspec.DecodeError, UnicodeDecodeError) as problem:
-        raise ChartsRefused(f"{path.name} is not valid JSON: {problem}") from problem
-    if not isinstance(document, dict):
-        raise ChartsRefused(f"{path.name} holds no FHIR resource")
-    return document
 
 
 # Where the times of each type stand; every one that is there must have passed.

@@ -516,6 +516,7 @@ class ReadResources:
         "by_type",
         "derived",
         "facts",
+        "kinds",
         "medications",
         "opt_out_flags",
         "patient",
@@ -530,6 +531,8 @@ class ReadResources:
         self.medications: dict[str, Medication] = {}
         self.by_type: dict[type[Any], list[Any]] = {kind: [] for kind in FACT_TYPES}
         self.refusals: list[Refusal] = []
+        self.kinds: set[type[Any]] = set()
+        """The types of what came, whether it is used or not."""
         self.timeless = TimelessFacts(self.by_type)
         self.facts: dict[type[Any], tuple[Any, ...]] = {}
         self.by_analyte: dict[str, list[CodedPart]] | None = None
@@ -544,6 +547,7 @@ class ReadResources:
         resources = ReadResources()
         resources.patient, resources.medications, resources.by_type = self.patient, self.medications, self.by_type
         resources.refusals, resources.timeless = [*self.refusals, *refusals], self.timeless
+        resources.kinds = self.kinds
         return resources
 
     def facts_of(self, kind: type[_T], as_of: datetime) -> tuple[_T, ...]:

@@ -23,6 +23,7 @@ from fhir.terminology.analytes import (
     is_another_fluid,
     is_panel,
 )
+from fhir.terminology.caching import remembered
 from fhir.terminology.conditions import imported_meaning
 from fhir.terminology.imported import analytes_by_code, is_used
 
@@ -186,6 +187,9 @@ def analyte_in_words(observation: Observation, part: Observation | ObservationCo
     """
     part = part or observation
     quantity = part.valueQuantity
+    key = _analyte_of_code_or_name(part.code, (quantity.code or quantity.unit) if quantity is not None else "")
+    if key is None:
+        return None
     values = (
         quantity,
         part.valueString,
@@ -196,22 +200,20 @@ def analyte_in_words(observation: Observation, part: Observation | ObservationCo
     )
     if values.count(None) == len(values):
         return None
-    key = _analyte_of_code_or_name(part.code, quantity)
-    if key is None:
-        return None
     site = observation.bodySite.words if observation.bodySite is not None else ""
     fluid = f"{site} {(observation.specimen and observation.specimen.display) or ''}"
     return key if not is_another_fluid(fluid) else None
 
 
-def _analyte_of_code_or_name(code: CodeableConcept, quantity: Quantity | None) -> str | None:
+@remembered("analytes of results by name", entries=2048, longest=400)
+def _analyte_of_code_or_name(code: CodeableConcept, unit: str) -> str | None:
     for coding in code.coding if is_used() else ():
         if (imported := imported_meaning(coding.system, coding.code)) is not None and imported.analyte:
             return imported.analyte
     texts = [*code.texts]
     if any(coding.system == LOINC for coding in code.coding):
         return next((key for text in texts if (key := analyte_of_full_name(text)) is not None), None)
-    if quantity is not None and (unit := quantity.code or quantity.unit):
+    if unit:
         texts += [f"{text} {unit}" for text in texts]  # "urea" is urea nitrogen in mmol/L only
     return next((key for text in texts if (key := analyte_of_name(text)) is not None), None)
 
@@ -229,21 +231,29 @@ def refusal_of_unread(others: Iterable[CodedPart]) -> list[Refusal]:
     names: dict[str, str] = {}
     count = 0
     for observation, _, _ in others:
-        quantity, codings = observation.valueQuantity, observation.code.coding
-        if quantity is None or quantity.value is None or any(coding.system == LOINC for coding in codings):
+        quantity = observation.valueQuantity
+        if quantity is None or quantity.value is None or observation.status not in USABLE_STATUS:
             continue
-        if observation.status not in USABLE_STATUS or any(coding.code in PACK_YEARS for coding in codings):
-            continue
-        count += 1
-        code = next((f"{coding.system or ''}|{coding.code}" for coding in codings if coding.code), "text")
-        words = observation.code.text or next((coding.display for coding in codings if coding.display), None)
-        names.setdefault(words or code.rpartition("|")[2], code)
+        if (name_and_code := _name_of_unread(observation.code)) is not None:
+            count += 1
+            names.setdefault(*name_and_code)
     if not count:
         return []
     more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
     what = "1 numeric result has" if count == 1 else f"{count} numeric results have"
     text = f"{what} no code that could be read: {'; '.join(list(names)[:_MOST_NAMED])}{more}."
     return [Refusal("results", RESULTS_UNREADABLE, text, code=" ".join(names.values()))]
+
+
+@remembered("names of results that are not read", entries=2048, longest=400)
+def _name_of_unread(concept: CodeableConcept) -> tuple[str, str] | None:
+    """Return the name and the code of a result of no analyte; None where LOINC or pack-years say what it is."""
+    codings = concept.coding
+    if any(coding.system == LOINC or coding.code in PACK_YEARS for coding in codings):
+        return None
+    code = next((f"{coding.system or ''}|{coding.code}" for coding in codings if coding.code), "text")
+    words = concept.text or next((coding.display for coding in codings if coding.display), None)
+    return words or code.rpartition("|")[2], code
 
 
 def newest_parts(parts: Sequence[CodedPart]) -> tuple[CodedPart, list[CodedPart]]:
@@ -337,7 +347,7 @@ def measure(
         return _refuse(analyte, coded, "future", f"is dated in the future ({time.date})")
     if code in OTHER_EQUATIONS:
         return _refuse(analyte, coded, "other-equation", f"was computed by another equation (LOINC {code})")
-    other_test = another_test_of(analyte.key, part.code.texts) if code is not None else None
+    other_test = _another_test(analyte.key, part.code) if code is not None else None
     if other_test is not None:
         name = quoted(other_test)
         return _refuse(analyte, coded, "name-conflict", f"is called {name} beside its code, which is another test")
@@ -353,6 +363,12 @@ def measure(
         return _converted(analyte, coded, quantity, charted, time)
     source = f"Observation/{observation.id}" if observation.id else _source(observation)
     return Measurement(analyte.key, value, analyte.unit, time, source, code or "", charted, unit)
+
+
+@remembered("names beside the code of a result", entries=2048, longest=400)
+def _another_test(key: str, concept: CodeableConcept) -> str | None:
+    """Return the name of another test that stands beside the code of the analyte."""
+    return another_test_of(key, concept.texts)
 
 
 def _converted(

@@ -844,6 +844,7 @@ def read_resources(
         if isinstance(value, Bundle):
             reading.take_bundle(value)
         elif value is not None:
+            reading.resources.kinds.add(type(value))
             reading.take(value, None)
     return reading.finish()
 
@@ -871,7 +872,9 @@ class _Reading:
     def take_bundle(self, bundle: Bundle) -> None:
         resources: list[Any] = [entry.resource for entry in bundle.entry]
         usual, ours = self.usual, list[Any]()
-        for kind in _WITH_SUBJECT.intersection(map(type, resources)):  # mostly one: the answer to a search
+        kinds = set(map(type, resources))
+        self.resources.kinds |= kinds
+        for kind in _WITH_SUBJECT & kinds:  # mostly one: the answer to a search
             known = [
                 resource
                 for resource in resources
@@ -899,6 +902,7 @@ class _Reading:
                 self._keep(resource, full_url)
         if self.on_other_patient == "stop" and self.of_others:
             raise WrongPatient(self.of_others[0])  # what is mixed is nobody's chart
+        self.resources.kinds.discard(type(None))  # entries without a resource
         by_type = self.resources.by_type
         refusals = self.resources.refusals
         patient = self.resources.patient = without_runs(self.resources.patient)

@@ -3,7 +3,6 @@
 Every member is described in manifest.schema.json beside this module; the schema goes before this module.
 """
 
-from bisect import bisect_left
 from typing import Any, Final, Literal, TypeAlias
 
 import msgspec
@@ -179,8 +178,6 @@ class AgeBandThreshold(Struct, frozen=True, omit_defaults=True):
     alert_rate: float
     ppv: float | None
     sensitivity: float | None
-    percentiles: tuple[float, ...] = ()
-    """The margins below which 1 to 99 in 100 of the people of this age are; empty where they were not asked for."""
 
     @property
     def words(self) -> str:
@@ -188,10 +185,6 @@ class AgeBandThreshold(Struct, frozen=True, omit_defaults=True):
         if self.age_below is None:
             return f"{self.age_low:g} and over"
         return f"{self.age_low:g} to under {self.age_below:g}"
-
-    def percentile(self, margin: float) -> int | None:
-        """How many in 100 of the people of this age have a lower margin, 0 to 99; None where it is not known."""
-        return bisect_left(self.percentiles, margin) if self.percentiles else None
 
 
 class Thresholds(Struct, frozen=True):

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from fhir.mapping.features.feature import Feature
 from fhir.mapping.features.patient import Age, Sex
-from models_onnx.batch.plan import InputColumn, view_with
+from models_onnx.batch.plan import view_with
 from models_onnx.errors import BatchRefused
 
 Array = NDArray[np.float64]
@@ -83,13 +83,12 @@ def column_of(values: Any, name: str) -> Column:
     return Column(None, tuple(text.strip() for text in encoded.dictionary.to_pylist()), places)
 
 
-def read_input(source: InputColumn, column: Column) -> tuple[Array, Mask, Mask]:
+def read_input(feature: Feature, name: str, column: Column) -> tuple[Array, Mask, Mask]:
     """Return the values of one input in its feature's unit (NaN missing), which were unreadable, and which implausible.
 
     Raises:
         BatchRefused: a value is in no known coding, or the column as a whole is not what it is said to be.
     """
-    feature, name = source.feature, source.column
     if codes := _codes_of(feature, name):
         coded_values = _coded(column, codes, f"{name} ({feature.words.lower()})")
         nothing: Mask = np.zeros(len(coded_values), dtype=np.bool_)

@@ -4,7 +4,7 @@ The order of the rules is that of the services: who has died, the age, the condi
 what is missing (there the twin takes over), what is out of range.
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -22,7 +22,6 @@ from models_onnx.errors import ArtifactRefused, BatchRefused, UnknownModel
 from models_onnx.serving.eligibility import (
     OUT_OF_RANGE,
     OUTSIDE_POPULATION,
-    UNKNOWN_AGE,
     WHAT_IS_MISSING,
     not_in_population,
     not_scored,
@@ -185,37 +184,18 @@ class BatchModel:
         """The manifests of the model and its twin by id."""
         return {model.manifest.id: model.manifest for model in (self.model, self.twin) if model is not None}
 
-    def plan(self, columns: Sequence[str], exclude: Sequence[str] = ()) -> TablePlan:
-        """Return how a table with these columns is read; BatchRefused says what a view has to say first."""
-        return plan_of(self.model.manifest, columns, exclude)
-
-    def refuse_nobody(self, plan: TablePlan, empty_columns: Collection[str]) -> None:
-        """Refuse a table that lacks so much that nobody can be scored, before anybody is: BatchRefused says what."""
-        typical = np.array([[
-            np.nan if source.column in empty_columns else item.reference_value
-            for source, item in zip(plan.inputs, self.model.manifest.features, strict=True)
-        ]])  # fmt: skip
-        scored = score_rows(self.model, self.twin, Rows(typical, np.zeros(typical.shape, dtype=np.bool_), {}))
-        if scored.reason[0] in (UNKNOWN_AGE, *WHAT_IS_MISSING):
-            raise BatchRefused(f"Nobody in this table can be scored. {scored.reason_text[0]}")
-
-    def viewed(self, table: Any, view: str) -> Any:
-        """Return the Arrow table that a view makes of one: a SELECT from `rows`, with the units of `tables.py`."""
-        from models_onnx.batch.tables import viewed  # imported here: without a view nothing needs DuckDB
-
-        return viewed(table, view, self.features)
-
-    def score(self, table: Any, exclude: Sequence[str] = ()) -> Any:
+    def score(self, table: Any, exclude: Sequence[str] = (), *, view: str = "", identity: str | None = None) -> Any:
         """Return an Arrow table with one row for each, in order: probability, percentile, contributions, reason.
 
         `table` is an Arrow Table or RecordBatch, or what Arrow makes one of: a frame of pandas or polars, or lists by
         the name of their column. The columns of the answer are `probability` (0 to 1), `percentile` (0 to 100, of the
         reference cohort), `model` (who scored: the model or its twin), `reason` and `reason_text` where there is no
         score, `not_used` (inputs whose value was no exact number), `base`, and a
-        `contribution_` of every input on the scale of the link. `exclude` names columns whose yes leaves a person out.
+        `contribution_` of every input on the scale of the link; `id` comes first where `identity` names its column.
+        `view`, a SELECT from `rows`, says what the columns mean; `exclude` names columns whose yes leaves a person out.
 
         Raises:
-            BatchRefused: a column is missing or in another coding; `viewed` says what a column means.
+            BatchRefused: a column is missing or in another coding, which a view can say, or the view is wrong.
         """
         pyarrow = arrow()
         try:
@@ -225,7 +205,11 @@ class BatchModel:
                 f"A {type(table).__name__} cannot be read as a table: give an Arrow Table, a frame of pandas or "
                 "polars, or columns of one length, each of one kind of values."
             ) from error
-        plan = self.plan(rows.schema.names, exclude)
+        if view:
+            from models_onnx.batch.tables import viewed  # imported here: without a view nothing needs DuckDB
+
+            rows = viewed(rows, view, self.features)
+        plan = plan_of(self.model.manifest, rows.schema.names, exclude, identity)
         starts = range(0, max(rows.num_rows, 1), ROWS_AT_ONCE)
         return pyarrow.concat_tables([self.scored(plan, rows.slice(start, ROWS_AT_ONCE)) for start in starts])
 
@@ -241,9 +225,9 @@ class BatchModel:
             for name in (*PLAIN_COLUMNS, *self.explaining)
         }
         types = {name: pyarrow.string() if name in TEXT_COLUMNS else pyarrow.float64() for name in columns}
-        return pyarrow.table(
-            {name: pyarrow.array(values, types[name], from_pandas=True) for name, values in columns.items()}
-        )
+        answers = {name: pyarrow.array(values, types[name], from_pandas=True) for name, values in columns.items()}
+        names = {} if plan.identity is None else {"id": rows.column(plan.identity).cast(pyarrow.string())}
+        return pyarrow.table({**names, **answers})
 
 
 def load(name: str, folder: Path = ARTIFACTS, keys: Keys | None = None) -> BatchModel:
@@ -275,24 +259,9 @@ def _read_rows(plan: TablePlan, rows: Any) -> tuple[Rows, NDArray[np.object_]]:
     inputs = np.full((rows.num_rows, len(plan.inputs)), np.nan)
     implausible = np.zeros(inputs.shape, dtype=np.bool_)
     not_used = np.full(rows.num_rows, "", dtype=object)
-    for index, source in enumerate(plan.inputs):
-        inputs[:, index], unreadable, implausible[:, index] = read_input(source, columns[source.column])
+    for index, (feature, name) in enumerate(plan.inputs):
+        inputs[:, index], unreadable, implausible[:, index] = read_input(feature, name, columns[name])
         for row in np.flatnonzero(unreadable).tolist():
-            not_used[row] = f"{not_used[row]} {source.feature.name}".strip()
+            not_used[row] = f"{not_used[row]} {feature.name}".strip()
     left_out = {words: read_yes(name, columns[name]) for words, name in plan.leave_out}
     return Rows(inputs, implausible, left_out), not_used
-
-
-def with_ids(rows: Any, column: str, answers: Any, names: Sequence[str]) -> Any:
-    """Return these columns of the answers behind the column `id`, which holds what names the rows, as texts.
-
-    Raises:
-        BatchRefused: the rows have no such column, or it holds no names.
-    """
-    pyarrow = arrow()
-    if column not in rows.schema.names:
-        raise BatchRefused(f"The table has no column {column!r} to name its rows by.")
-    ids = rows.column(column)
-    if pyarrow.types.is_nested(ids.type) or pyarrow.types.is_binary(ids.type):
-        raise BatchRefused(f"The column {column} holds lists, structures or bytes: a text or a number names a row.")
-    return answers.select(list(names)).add_column(0, "id", ids.cast(pyarrow.string()))

@@ -5,7 +5,7 @@ coding, and a column that is not there are said by a view (tables.py): a table i
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from msgspec import Struct
 
@@ -26,114 +26,99 @@ def view_with(column: str, content: str) -> str:
     return f"SELECT * REPLACE ({content} AS {column}) FROM rows"  # noqa: S608 - words for the reader
 
 
-class InputColumn(Struct, frozen=True):
-    """The column in which one input stands."""
-
-    feature: Feature
-    column: str
-
-
 class TablePlan(Struct, frozen=True):
     """How the columns of one table are read for one model and its twin."""
 
-    inputs: tuple[InputColumn, ...]
+    inputs: tuple[tuple[Feature, str], ...]
+    """The inputs of the model, each with the column in which it stands."""
     leave_out: tuple[tuple[str, str], ...]
     """Conditions, in words for the reader, each with the column whose yes leaves a person out."""
     unsaid: tuple[str, ...]
     """What the bedside asks of a chart and this table says of nobody."""
+    identity: str | None = None
+    """The column that names a row."""
 
     @property
     def columns(self) -> tuple[str, ...]:
         """The columns that are read, each once."""
-        return tuple(dict.fromkeys([*(item.column for item in self.inputs), *(name for _, name in self.leave_out)]))
+        named = [] if self.identity is None else [self.identity]
+        return tuple(dict.fromkeys([*named, *(name for _, name in self.inputs), *(name for _, name in self.leave_out)]))
 
 
-def plan_of(manifest: Manifest, columns: Sequence[str], exclude: Sequence[str] = ()) -> TablePlan:
+def plan_of(
+    manifest: Manifest, columns: Sequence[str], exclude: Sequence[str] = (), identity: str | None = None
+) -> TablePlan:
     """Return how a table with these columns is read for this model, whose inputs hold those of its twin.
 
-    `exclude` are columns whose yes leaves a person out, beside the conditions that the model's population leaves out.
+    `exclude` are columns whose yes leaves a person out, beside the conditions that the model's population leaves out;
+    `identity` is the column that names a row.
 
     Raises:
-        BatchRefused: a column is missing, or could be two.
+        BatchRefused: a column is missing, or could be two; all that is open is told at once, with the view to write.
     """
     if twice := sorted({name for name in columns if list(columns).count(name) > 1}):
         raise BatchRefused(f"The table has two columns called {twice[0]!r}: name them apart.")
-    if strange := sorted(set(exclude) - set(columns)):
+    has = ", ".join(sorted(columns)) or "none"
+    if identity is not None and identity not in columns:
         raise BatchRefused(
-            f"The table has no column {strange[0]!r} that says whom to leave out; it has: {_all(columns)}."
+            f"The table has no column {identity!r}: name the one that names a row with --id; it has: {has}."
         )
-    read = [_input(manifest, FEATURES[item.name], columns) for item in manifest.features]
-    leave_out = [_condition(manifest, key, columns) for key in manifest.population.exclude_conditions]
-    unclear = [item for item in (*read, *leave_out) if isinstance(item, _Unclear)]
-    if unclear:
-        raise BatchRefused(_all_unclear(unclear))
-    inputs = tuple(item for item in read if isinstance(item, InputColumn))
-    conditions = tuple(item for item in leave_out if isinstance(item, tuple))
+    if strange := sorted(set(exclude) - set(columns)):
+        raise BatchRefused(f"The table has no column {strange[0]!r} that says whom to leave out; it has: {has}.")
+    search = _Search(manifest, columns)
+    inputs = tuple((feature, search.input(feature)) for feature in (FEATURES[item.name] for item in manifest.features))
+    conditions = tuple((key, search.condition(key)) for key in manifest.population.exclude_conditions)
+    search.refuse()
     deceased = [(DECEASED, DECEASED)] if DECEASED in columns else []
     others = [(name, name) for name in exclude]
-    return TablePlan(inputs, (*deceased, *conditions, *others), () if deceased else (DECEASED,))
+    return TablePlan(inputs, (*deceased, *conditions, *others), () if deceased else (DECEASED,), identity)
 
 
-class _Unclear(Struct, frozen=True):
-    """What a table does not say, and the column of a view that would say it."""
+class _Search:
+    """Looks for columns, and collects what a table leaves open with the columns of a view that would say it."""
 
-    sentence: str
-    column: str = ""
+    def __init__(self, manifest: Manifest, columns: Sequence[str]) -> None:
+        self._manifest, self._columns = manifest, columns
+        self._sentences: list[str] = []
+        self._view: list[str] = []
 
-
-def _all_unclear(unclear: Sequence[_Unclear]) -> str:
-    """Tell everything at once, and write the view that is missing."""
-    sentences = [item.sentence for item in unclear]
-    if columns := ", ".join(item.column for item in unclear if item.column):
-        view = f"SELECT *, {columns} FROM rows"  # noqa: S608 - words for the reader
-        sentences.append(
-            f"Say what the columns mean in a view (--view): {view}. NULL in place of a name says that the table does "
-            "not have a value, so that it is missing for everybody; false says that nobody has a condition."
+    def input(self, feature: Feature) -> str:
+        """Return the column of this input; "" where that is open."""
+        if feature.analyte and feature.analyte in self._columns:
+            sentence = (
+                f"The table has a column {feature.analyte} and none called {feature.name}: its unit is not known."
+            )
+            return self._column(feature.name, sentence, f"{feature.name}({feature.analyte}, 'UNIT')")
+        needed = "; nobody is scored without it" if feature.name in self._manifest.required.always else ""
+        sentence = (
+            f"{self._manifest.id} reads {feature.words} ({feature.unit}), and the table has no column NAMES{needed}."
         )
-    return "\n".join(sentences)
+        return self._column(feature.name, sentence)
 
+    def condition(self, key: str) -> str:
+        """Return the column of a condition that leaves people out; "" where that is open."""
+        whom = self._manifest.population.words
+        sentence = f"{self._manifest.id} is for {whom}, and the table has no column NAMES that says whom to leave out."
+        return self._column(key, sentence)
 
-def _all(columns: Iterable[str]) -> str:
-    return ", ".join(sorted(columns)) or "none"
+    def _column(self, name: str, absent: str, content: str = "NAME") -> str:
+        names = (name, *_ALSO_CALLED[name])
+        there = [alias for alias in names if alias in self._columns]
+        if not there:
+            self._sentences.append(absent.replace("NAMES", " or ".join(names)))
+            self._view.append(f"{content} AS {name}")
+        elif len(there) > 1:
+            could = f"{name} could be in the column {there[0]} or {there[1]}"
+            self._sentences.append(f"{could}: leave one out in a view (--view).")
+        return there[0] if there else ""
 
-
-def _input(manifest: Manifest, feature: Feature, columns: Sequence[str]) -> InputColumn | _Unclear:
-    there = _columns_of(feature.name, columns)
-    if len(there) == 1:
-        return InputColumn(feature, there[0])
-    if there:
-        return _two(feature.name, there)
-    if feature.analyte and feature.analyte in columns:
-        return _Unclear(
-            f"The table has a column {feature.analyte} and none called {feature.name}, so its unit is not known.",
-            f"{feature.name}({feature.analyte}, 'UNIT') AS {feature.name}",
-        )
-    name = " or ".join((feature.name, *_ALSO_CALLED[feature.name]))
-    needed = "; nobody is scored without it" if feature.name in manifest.required.always else ""
-    return _Unclear(
-        f"{manifest.id} reads {feature.words} ({feature.unit}), and the table has no column {name}{needed}.",
-        f"NAME AS {feature.name}",
-    )
-
-
-def _condition(manifest: Manifest, key: str, columns: Sequence[str]) -> tuple[str, str] | _Unclear:
-    there = _columns_of(key, columns)
-    if len(there) == 1:
-        return key, there[0]
-    if there:
-        return _two(key, there)
-    names = " or ".join((key, *_ALSO_CALLED[key]))
-    return _Unclear(
-        f"{manifest.id} is for {manifest.population.words}, and the table has no column {names} that says whom to "
-        "leave out.",
-        f"NAME AS {key}",
-    )
-
-
-def _columns_of(name: str, columns: Sequence[str]) -> list[str]:
-    """Return the columns that may be an input or a condition."""
-    return [alias for alias in (name, *_ALSO_CALLED[name]) if alias in columns]
-
-
-def _two(name: str, there: Sequence[str]) -> _Unclear:
-    return _Unclear(f"{name} could be in the column {there[0]} or {there[1]}: leave one out in a view (--view).")
+    def refuse(self) -> None:
+        """Tell everything at once, and write the view that is missing."""
+        if self._view:
+            view = f"SELECT *, {', '.join(self._view)} FROM rows"  # noqa: S608 - words for the reader
+            self._sentences.append(
+                f"Say what the columns mean in a view (--view): {view}. NULL in place of a name says that the table "
+                "does not have a value, so that it is missing for everybody; false says that nobody has a condition."
+            )
+        if self._sentences:
+            raise BatchRefused("\n".join(self._sentences))

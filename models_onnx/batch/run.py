@@ -16,9 +16,9 @@ from typing import Any, Literal, Self, TypeAlias, TypeVar
 import orjson
 
 from models_onnx.artifact.manifest import Manifest
-from models_onnx.batch.model import PLAIN_COLUMNS, BatchModel, with_ids
-from models_onnx.batch.plan import TablePlan
-from models_onnx.batch.tables import Form, open_table
+from models_onnx.batch.model import PLAIN_COLUMNS, BatchModel
+from models_onnx.batch.plan import TablePlan, plan_of
+from models_onnx.batch.tables import open_table
 from models_onnx.errors import BatchRefused
 
 OutputForm: TypeAlias = Literal["csv", "fhir", "parquet"]
@@ -134,11 +134,10 @@ class ScoringJob:
     model: BatchModel
     rows: Path
     out: Path
-    id_column: str | None = None
+    id_column: str = "id"
     view: str = ""
     exclude: tuple[str, ...] = ()
     explain: bool = False
-    form: Form | None = None
     moment: str = ""
     workers: int = 1
 
@@ -172,17 +171,10 @@ def score_table(job: ScoringJob, progress: Callable[[int], None] = lambda _: Non
         return risk_assessment(manifests.get(row["model"], first), job.moment, row)
 
     features = job.model.features
-    with OutputFile(job.out, assessment) as out, open_table(job.rows, job.form, job.view, features) as table:
-        identity = job.id_column or "id"
-        if identity not in table.columns:
-            names = "its view" if job.view else "its first line"
-            sentence = f"{job.rows} has no column {identity!r}: {names} names its columns"
-            raise BatchRefused(f"{sentence}; name the column that identifies a row with --id.")
-        plan = job.model.plan(table.columns, job.exclude)
-        job.model.refuse_nobody(plan, table.empty_columns)
+    with OutputFile(job.out, assessment) as out, open_table(job.rows, job.view, features) as table:
+        plan = plan_of(first, table.columns, job.exclude, job.id_column)
         result = ScoringResult(unsaid=plan.unsaid)
-        scorer = _Scorer(job.model, plan, identity, job.explain)
-        batches = table.batches(tuple(dict.fromkeys((identity, *plan.columns))))
+        scorer, batches = _Scorer(job.model, plan, job.explain), table.batches(plan.columns)
         for answers in each_scored(scorer, batches, job.workers):
             result.count(answers)
             out.add(answers)
@@ -198,13 +190,12 @@ class _Scorer:
 
     model: BatchModel
     plan: TablePlan
-    identity: str
     explain: bool
 
     def __call__(self, rows: Any) -> Any:
         """Return the answers with the ids of their rows."""
-        names = (*PLAIN_COLUMNS, *(self.model.explaining if self.explain else ()))
-        return with_ids(rows, self.identity, self.model.scored(self.plan, rows), names)
+        answers = self.model.scored(self.plan, rows)
+        return answers if self.explain else answers.select(["id", *PLAIN_COLUMNS])
 
 
 _scorer_of_process: list[Any] = []

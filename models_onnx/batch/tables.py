@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any, TypeAlias
 
 from fhir.mapping.features.catalog import FEATURES
 from fhir.terminology.analytes import Conversion
@@ -21,13 +21,10 @@ from models_onnx.batch.columns import ROWS_AT_ONCE, arrow
 from models_onnx.batch.plan import view_with
 from models_onnx.errors import BatchRefused
 
-Form: TypeAlias = Literal["csv", "tsv", "ndjson", "parquet"]
 Source: TypeAlias = tuple[str, list[Any], tuple[str, ...]]
 """What is selected from, with its parameters, and its columns."""
 
-_SUFFIXES: dict[str, Form] = {
-    ".csv": "csv", ".tsv": "tsv", ".ndjson": "ndjson", ".jsonl": "ndjson", ".parquet": "parquet"
-}  # fmt: skip
+_FORMS = (".csv", ".tsv", ".ndjson", ".jsonl", ".parquet")
 _GLOB_SIGN = re.compile(r"([*?\[])")
 _LINE = re.compile(r"[Ll]ine:? (\d+)")
 _LONGEST_LINE = 2_000_000
@@ -35,8 +32,8 @@ _NUMBERS = re.compile(r"(U?(TINY|SMALL|BIG|HUGE)?INT(EGER)?|FLOAT|DOUBLE|DECIMAL
 _NO_VALUES = re.compile(r".*(\[\d*\]|STRUCT|MAP|UNION|BLOB|BIT).*")
 
 
-def database(path: Path | None = None) -> Any:
-    """Return a connection to a DuckDB file, else to a database in memory, with bounded memory.
+def _database() -> Any:
+    """Return a connection to a database in memory, with bounded memory.
 
     Raises:
         BatchRefused: DuckDB or pyarrow is not installed; the sentence names the extra.
@@ -47,11 +44,11 @@ def database(path: Path | None = None) -> Any:
         raise BatchRefused("This needs DuckDB, which is not installed: pip install cds-hooks-onnx[batch].") from error
     arrow()
     settings = {"threads": 1, "memory_limit": "200MB", "preserve_insertion_order": True}
-    return duckdb.connect(str(path) if path is not None else ":memory:", config=settings)
+    return duckdb.connect(config=settings)
 
 
 @contextmanager
-def faults_of(name: str) -> Iterator[None]:
+def _faults_of(name: str) -> Iterator[None]:
     """Turn what DuckDB says of a file into BatchRefused with the number of the line, and nothing of its content."""
     import duckdb
 
@@ -74,16 +71,10 @@ class Table:
         self.name, self._connection = name, connection
         self._from, self._parameters, self.columns = source
 
-    @property
-    def empty_columns(self) -> frozenset[str]:
-        """The columns that are NULL in the view, for everybody."""
-        types = self._select("*").types
-        return frozenset(name for name, kind in zip(self.columns, types, strict=True) if str(kind) == '"NULL"')
-
     def batches(self, wanted: Sequence[str]) -> Iterator[Any]:
         """Yield the wanted columns as Arrow batches in the order of the rows."""
         chosen = ", ".join(f"{self._value(name)} AS {_quoted(name)}" for name in wanted)
-        with faults_of(self.name):
+        with _faults_of(self.name):
             yield from self._select(chosen).to_arrow_reader(ROWS_AT_ONCE)
 
     def _select(self, chosen: str) -> Any:
@@ -97,18 +88,19 @@ class Table:
 
 
 @contextmanager
-def open_table(path: Path, form: Form | None = None, view: str = "", features: Sequence[str] = ()) -> Iterator[Table]:
+def open_table(path: Path, view: str = "", features: Sequence[str] = ()) -> Iterator[Table]:
     """Yield the table in this file, as the view shows it where there is one; it has the units of these features.
 
     Raises:
-        BatchRefused: the file is not there, has no rows or another form than it is said to have, or the view is wrong.
+        BatchRefused: the file is not there, has no rows or another form than its name says, or the view is wrong.
     """
     if not path.is_file():
         raise BatchRefused(f"{path} is not there.")
-    source_of = {"parquet": _parquet, "ndjson": _ndjson}.get(form or form_of(path), _text)
-    with database() as connection, faults_of(path.name):
-        source = source_of(connection, path, form or form_of(path))
-    with database() as connection:
+    form = _form_of(path)
+    source_of = {".parquet": _parquet, ".ndjson": _ndjson, ".jsonl": _ndjson}.get(form, _text)
+    with _database() as connection, _faults_of(path.name):
+        source = source_of(connection, path, form)
+    with _database() as connection:
         yield Table(path.name, connection, _viewed(connection, source, view, features, path) if view else source)
 
 
@@ -119,10 +111,10 @@ def viewed(table: Any, view: str, features: Sequence[str]) -> Any:
         BatchRefused: the view is wrong.
     """
     rows = arrow().table(table)
-    with database() as connection:
+    with _database() as connection:
         connection.register("given_rows", rows)
         source = _viewed(connection, ("given_rows", [], tuple(rows.schema.names)), view, features)
-        with faults_of("the table"):
+        with _faults_of("the table"):
             return connection.sql(f"SELECT * FROM {source[0]}").to_arrow_table()  # noqa: S608 - the user's own
 
 
@@ -136,11 +128,11 @@ def _viewed(connection: Any, source: Source, view: str, features: Sequence[str],
     for feature in map(FEATURES.__getitem__, features):
         if feature.measured is not None:
             connection.execute(_unit_macro(feature.name, feature.measured.units))
-    readable = ", ".join(map(_sql_text, (str(path), literal(path)))) if path is not None else ""
+    readable = ", ".join(map(_sql_text, (str(path), _literal(path)))) if path is not None else ""
     connection.execute(f"SET allowed_paths = [{readable}]")
     connection.execute("SET enable_external_access = false")
     rows, parameters, _ = source
-    with faults_of(path.name if path is not None else "the table"):
+    with _faults_of(path.name if path is not None else "the table"):
         connection.sql(f"SELECT * FROM {rows}", params=parameters).create_view("rows")  # noqa: S608 - our own text
         try:
             statements = connection.extract_statements(view)
@@ -188,20 +180,16 @@ def _sql_text(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
-def form_of(path: Path) -> Form:
-    """Return the form of a table by the end of its name; BatchRefused for another one."""
+def _form_of(path: Path) -> str:
     suffixes = [suffix.lower() for suffix in path.suffixes if suffix.lower() != ".gz"]
-    form = _SUFFIXES.get(suffixes[-1]) if suffixes else None
-    if form is None:
-        raise BatchRefused(f"{path.name} must end in one of {', '.join(_SUFFIXES)}.")
-    return form
+    if not suffixes or suffixes[-1] not in _FORMS:
+        raise BatchRefused(f"{path.name} must end in one of {', '.join(_FORMS)}.")
+    return suffixes[-1]
 
 
-def _text(_: Any, path: Path, form: Form) -> Source:
-    sign = "\t" if form == "tsv" else ","
+def _text(_: Any, path: Path, form: str) -> Source:
+    sign = "\t" if form == ".tsv" else ","
     columns = _header(path, sign)
-    if columns[0][:1] in ("{", "["):
-        raise BatchRefused(f"{path.name} begins as JSON does: one object on each line is read by --from ndjson.")
     if len(columns) == 1 and any(sign in columns[0] for sign in ";\t|"):
         raise BatchRefused(f"{path.name} has one column, {columns[0][:40]!r}: separate its columns by commas.")
     names = dict.fromkeys(columns, "VARCHAR")
@@ -209,7 +197,7 @@ def _text(_: Any, path: Path, form: Form) -> Source:
     options += ", hive_partitioning = false"
     return (
         f"read_csv(?, columns = ?, compression = ?, {options})",
-        [literal(path), names, _packing(path), sign, _LONGEST_LINE],
+        [_literal(path), names, _packing(path), sign, _LONGEST_LINE],
         columns,
     )
 
@@ -230,9 +218,9 @@ def _header(path: Path, sign: str) -> tuple[str, ...]:
     return tuple(column.strip() for column in header)
 
 
-def _ndjson(connection: Any, path: Path, _: Form) -> Source:
+def _ndjson(connection: Any, path: Path, _: str) -> Source:
     lines = "read_json_objects(?, format = 'newline_delimited', compression = ?, hive_partitioning = false)"
-    parameters = [literal(path), _packing(path)]
+    parameters = [_literal(path), _packing(path)]
     keys = f"SELECT unnest(json_keys(json)) AS name, json_type(json) FROM {lines}"  # noqa: S608 - our own text
     key_names = f"SELECT name, count(*) FROM ({keys}) GROUP BY name ORDER BY name"  # noqa: S608 - our own text
     columns = tuple(name for name, _ in connection.sql(key_names, params=parameters).fetchall())
@@ -250,13 +238,13 @@ def _ndjson(connection: Any, path: Path, _: Form) -> Source:
 _TWICE = "len(json_keys(json)) > len(list_distinct(json_keys(json)))"
 
 
-def _parquet(connection: Any, path: Path, _: Form) -> Source:
+def _parquet(connection: Any, path: Path, _: str) -> Source:
     source = "read_parquet(?, hive_partitioning = false)"
-    columns = connection.sql(f"SELECT * FROM {source}", params=[literal(path)]).columns  # noqa: S608 - our own text
-    return source, [literal(path)], tuple(columns)
+    columns = connection.sql(f"SELECT * FROM {source}", params=[_literal(path)]).columns  # noqa: S608 - our own text
+    return source, [_literal(path)], tuple(columns)
 
 
-def literal(path: Path) -> str:
+def _literal(path: Path) -> str:
     """Return the file of this very name for DuckDB: not those that its signs stand for."""
     return _GLOB_SIGN.sub(r"[\1]", str(path))
 

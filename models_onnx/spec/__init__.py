@@ -102,8 +102,6 @@ class ModelSpec:
     """
     age_bands: tuple[float, ...] = ()
     """Lowest ages of bands within each of which the default capacity is also told as a threshold of its own."""
-    age_percentiles: bool = False
-    """Whether the card also says how high the estimate is among the people of the same age band."""
     needs: Mapping[str, ColumnOf] = field(default_factory=dict)
     """What people need, for the audit of the label, by the name that the card's `label.audit.need` uses."""
     standardise_by: str | None = None
@@ -194,9 +192,6 @@ class ModelSpec:
             yield f"capacity {self.capacity} is not one of its capacities {self.capacities}", "capacity"
 
     def _wrong_age_bands(self) -> Iterator[Fault]:
-        if self.age_percentiles and not self.age_bands:
-            text = "age_percentiles needs age_bands, the lowest age of each band, such as (18, 45, 65, 80)"
-            yield text, "age_percentiles"
         is_rising = list(self.age_bands) == sorted(set(self.age_bands))
         if self.age_bands and not ("age_years" in self.feature_names and is_rising):
             yield "age_bands are rising ages, of a model that has the input age_years", "age_bands"

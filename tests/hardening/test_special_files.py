@@ -21,7 +21,7 @@ from cds_hooks.evidence.audit.seals import newest_seal, read_seals
 from cds_hooks.evidence.outcomes.files import read_file as read_outcomes
 from cds_hooks.evidence.storage.content import key_text, read_user_keys
 from cds_hooks.settings.fields import read_provider
-from fhir.record.charts import read_ndjson
+from fhir.record.charts import read_resources
 from fhir.terminology.plain_file import plain_file
 from models_onnx.artifact.folder import read_manifest
 from models_onnx.artifact.keys import read_keys, read_signer
@@ -81,7 +81,7 @@ LINE_READERS: dict[str, tuple[Callable[[Path], object], int]] = {
     "training.csv.gz": (lambda file: read_csv(file, {}), 2**24),
     "scored.csv": (lambda file: ExitStack().enter_context(open_table(file)), 2_000_000),
     "scored.csv.gz": (lambda file: ExitStack().enter_context(open_table(file)), 2_000_000),
-    "charts.ndjson.gz": (lambda file: list(read_ndjson(file)), 2**26),
+    "charts.ndjson.gz": (lambda file: list(read_resources(file)), 2**26),
 }
 
 

@@ -2,7 +2,7 @@
 
 CqlError            an evaluation cannot go on: the language says so
 ├── LimitExceeded   one of the limits of an evaluation was reached
-└── UnknownData     the value rests on data that could not be read
+└── UnknownData     the value is based on data that could not be read
 NotSupported        an ELM node, or a form of it, that this interpreter does not run; found when a library is compiled
 """
 

@@ -1,6 +1,7 @@
 """Reads the elements of FHIR R4 resources as the logic of a library asks for them, each parsed when it is first read.
 
-`fhir_elements.txt` is made by `python -m maintenance.fhir_elements` from the JSON Schema of FHIR R4 (4.0.1).
+`evaluation.py` asks for them, `values.py` compares what they hold. `fhir_elements.txt` is made by
+`python -m maintenance.fhir_elements` from the JSON Schema of FHIR R4 (4.0.1).
 """
 
 from collections.abc import Callable, Mapping

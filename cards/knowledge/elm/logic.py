@@ -1,6 +1,6 @@
 """Compiles three-valued logic, conditions, nulls and references (CQL Appendix B, sections 1 to 3).
 
-Where one side of And or Or rests on data that are not known, the other side may still decide.
+Where one side of And or Or is based on data that are not known, the other side may still decide.
 """
 
 from cards.knowledge.elm.compiling import Body, Closure, ElmNode, Frame, builds, computes, constant

@@ -148,7 +148,7 @@ _PATTERNS: Final[dict[str, Callable[..., Value]]] = {
 
 @builds(*_PATTERNS)
 def _matches(body: Body, node: ElmNode) -> Closure:
-    """Run a pattern; an artifact is refused for one that is no literal, or one that is not admitted."""
+    """Run a pattern; an artifact is refused for one that is not a literal, or one that is not admitted."""
     given = node.get("operand") or (node["stringToSplit"], node["separatorPattern"])
     operands, compute = [body.build(operand) for operand in given], _PATTERNS[node["type"]]
     if given[1].get("type") != "Literal":

@@ -23,7 +23,6 @@ from msgspec.structs import force_setattr, replace
 from cards.extension import Fact
 from cards.rules.language.rule import DeclaredSelector, Positive, RuleError, Text, typed
 from cards.rules.patient.context import WITHOUT_DRUG, RuleContext
-from cards.rules.patient.session import EVERYTHING
 from cards.text import format_number
 from fhir.terminology.package_tables import shared
 from models_onnx.declarations import find_declared
@@ -34,20 +33,15 @@ Facts: TypeAlias = Callable[[RuleContext], list[Fact]]
 
 
 def no_facts(_context: RuleContext) -> list[Fact]:
-    """For conditions that rest on the absence of something."""
+    """For conditions that are based on the absence of something."""
     return []
 
 
 class DataNeeds(Struct, frozen=True):
-    """The data that a condition reads: analytes (keys of ANALYTES) and FHIR resource types beyond the Patient.
-
-    `beside` are the ingredients, classes and tests that it looks for among what else is taken or drafted, with
-    `EVERYTHING` where it may look at any of it, with `SAME_DRUG` for the ingredients of the draft itself.
-    """
+    """The data that a condition reads: analytes (keys of ANALYTES) and FHIR resource types beyond the Patient."""
 
     analytes: frozenset[str] = frozenset()
     resources: frozenset[str] = frozenset()
-    beside: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         """Share the sets."""
@@ -56,36 +50,27 @@ class DataNeeds(Struct, frozen=True):
 
     def __or__(self, other: "DataNeeds") -> "DataNeeds":
         """Return what both need."""
-        if self.analytes >= other.analytes and self.resources >= other.resources and self.beside >= other.beside:
+        if self.analytes >= other.analytes and self.resources >= other.resources:
             return self
-        analytes, resources = self.analytes | other.analytes, self.resources | other.resources
-        return DataNeeds(analytes, resources, self.beside | other.beside)
+        return DataNeeds(self.analytes | other.analytes, self.resources | other.resources)
 
 
-def needs(*resources: str, analytes: Iterable[str] = (), beside: Iterable[str] = ()) -> DataNeeds:
-    """Return the needs of a condition that reads these resource types, analytes and other drugs."""
-    return DataNeeds(frozenset(analytes), frozenset(resources), frozenset(beside))
+def needs(*resources: str, analytes: Iterable[str] = ()) -> DataNeeds:
+    """Return the needs of a condition that reads these resource types and analytes."""
+    return DataNeeds(frozenset(analytes), frozenset(resources))
 
 
 NO_NEEDS = DataNeeds()
-SAME_DRUG = "="
-"""Stands among the needs of a condition for the ingredients of the draft."""
 MEDICATION_LISTS = needs("MedicationRequest", "MedicationStatement")
-"""What a condition needs that asks when a drug was begun, or something of the partner of a pair."""
-ANY_MEDICATION = MEDICATION_LISTS | needs(beside=[EVERYTHING])
-"""What a condition needs that may look at every drug beside the draft."""
-
-
-def medications_beside(keys: Iterable[str]) -> DataNeeds:
-    """Return the needs of a condition that looks for these ingredients and classes beside the draft."""
-    return MEDICATION_LISTS | needs(beside=keys)
+"""What a condition needs that looks at what is taken, or asks when a drug was begun."""
 
 
 class Predicate(Struct, frozen=True):
     """A compiled condition.
 
-    `uses` names the facts it rests on, `limits` the numbers it compares with, `needs` the data it reads; `facts` lists
-    what made it true, for a context in which it is true.
+    `uses` names the facts behind it, `limits` the numbers it compares with, `needs` the data it reads; `facts` lists
+    what made it true, for a context in which it is true. `of_draft` are sets of ingredients and classes: it can be true
+    only of a draft that has one of each set, so that it need not be asked about another drug.
     """
 
     test: Test
@@ -93,6 +78,7 @@ class Predicate(Struct, frozen=True):
     uses: frozenset[str] = frozenset()
     limits: frozenset[float] = frozenset()
     needs: DataNeeds = NO_NEEDS
+    of_draft: tuple[frozenset[str], ...] = ()
 
     def __post_init__(self) -> None:
         """Share the names of facts and the limits."""
@@ -104,13 +90,18 @@ def all_of(parts: tuple[Predicate, ...]) -> Predicate:
     """Return true when every part is."""
     if len(parts) == 1:  # every fourth condition of the rules
         return parts[0]
-    return _combined(_unless(False, parts), lambda context: _facts_of(parts, context), parts)
+    of_draft = tuple([keys for part in parts for keys in part.of_draft])
+    return _combined(_unless(False, parts), lambda context: _facts_of(parts, context), parts, of_draft)
 
 
 def any_of(parts: tuple[Predicate, ...]) -> Predicate:
     """Return true when one part is."""
     # A part that is true settles it, but what else is true is among its facts.
-    return _combined(_unless(True, parts), lambda context: _facts_of(_true_parts(parts, context), context), parts)
+    firsts = [part.of_draft[0] for part in parts if part.of_draft]
+    of_draft = (frozenset().union(*firsts),) if len(firsts) == len(parts) else ()
+    return _combined(
+        _unless(True, parts), lambda context: _facts_of(_true_parts(parts, context), context), parts, of_draft
+    )
 
 
 def _unless(decisive: bool, parts: tuple[Predicate, ...]) -> Test:
@@ -171,13 +162,15 @@ def _count(parts: Iterable[Predicate], context: RuleContext) -> tuple[int, int]:
     return answers.count(True), answers.count(None)
 
 
-def _combined(test: Test, facts: Facts, parts: tuple[Predicate, ...]) -> Predicate:
+def _combined(
+    test: Test, facts: Facts, parts: tuple[Predicate, ...], of_draft: tuple[frozenset[str], ...] = ()
+) -> Predicate:
     uses: frozenset[str] = frozenset()
     limits: frozenset[float] = frozenset()
     needed = NO_NEEDS
     for part in parts:
         uses, limits, needed = uses | part.uses, limits | part.limits, needed | part.needs
-    return Predicate(test, facts, uses, limits, needed)
+    return Predicate(test, facts, uses, limits, needed, of_draft)
 
 
 def _facts_of(parts: Iterable[Predicate], context: RuleContext) -> list[Fact]:
@@ -435,7 +428,7 @@ class Vocabulary:
 
     def _word(self, spec: Any) -> Condition:
         if not isinstance(spec, Mapping) or not spec:
-            raise RuleError(f"{spec!r} is no condition")
+            raise RuleError(f"{spec!r} is not a condition")
         words = [self._words[name] for name in spec if name in self._words]
         if len(words) == 1:
             return words[0]

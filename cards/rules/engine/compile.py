@@ -36,8 +36,7 @@ from cards.rules.language.trigger import CompiledTrigger, Template, is_test
 from cards.rules.patient.measurements import ESTIMATES
 from fhir.mapping.medications.identity import MedicationIdentity
 from fhir.terminology.analytes import ANALYTE_BY_LOINC, ANALYTES
-from fhir.terminology.medication_names import medication_of_code
-from fhir.terminology.medications import RXNORM, classes_of
+from fhir.terminology.medications import classes_of
 from fhir.terminology.package_tables import shared
 
 
@@ -116,8 +115,6 @@ class CompiledRule(Struct, frozen=True):
     band_uses: frozenset[str]
     looks_for_conditions: bool
     needs: DataNeeds
-    answers: frozenset[str]
-    """The tests and drugs beside the draft that answer what one of its findings asks for."""
     estimates: tuple[str, ...]
     at_selection: str
     """What is said before the order is signed, where some of its bands wait for that; else empty."""
@@ -162,7 +159,7 @@ class LateRule:
 
 
 def compile_family(family: Family) -> list[CompiledRule]:
-    """Every rule of the family that is in force, compiled: what rests on leads alone waits.
+    """Every rule of the family that is in force, compiled: what is based on leads alone waits.
 
     Raises:
         RuleError: a rule cannot be used; the message names file, line, rule and what is wrong.
@@ -245,9 +242,6 @@ def _compiled(
         band_uses=(uses := shared(frozenset().union(*(band.when.uses for band in bands)))),
         looks_for_conditions=any(use.startswith("condition:") for use in uses),
         needs=reduce(or_, (predicate.needs for predicate in predicates), NO_NEEDS),
-        answers=shared(
-            frozenset().union(*(_answers(suggestion) for suggestion in suggestions if suggestion.declared.answers))
-        ),
         estimates=tuple(name for name in ESTIMATES if any(name in band.when.uses for band in bands)),
         at_selection=_at_selection(rule, bands),
         group=rule.merge_group or family.name,
@@ -272,15 +266,6 @@ def _needs_another(when: Any) -> bool:
     if "any" in when:
         return all(map(_needs_another, when["any"]))
     return any(map(_needs_another, when.get("all", ()))) or not _OF_ANOTHER.isdisjoint(when)
-
-
-def _answers(suggestion: CompiledSuggestion) -> Iterator[str]:
-    """Yield the codes of its tests, and the ingredients of the drugs that it adds."""
-    for order in suggestion.orders:
-        yield from order.codes
-    for created in suggestion.declared.create:
-        drug = medication_of_code(RXNORM, created.product.rxcui)
-        yield from (ingredient.rxcui for ingredient in drug.ingredients) if drug is not None else ()
 
 
 def _band(band: Band, position: int, family: Family, quiet: tuple[CompiledSilentWhen, ...]) -> CompiledBand:

@@ -34,7 +34,7 @@ Ages = Callable[[MedicationIdentity], tuple[range, ...]]
 Partners = Callable[[MedicationIdentity], frozenset[str]]
 """The ingredients and classes that the rows of a rule's knowledge table name beside a medication."""
 RowEvidence = Callable[[RuleContext], tuple[Evidence, ...]]
-"""What the row of a knowledge table rests on that decided this draft; empty where the rule's own evidence is meant."""
+"""The sources of the row of a knowledge table that decided; empty where the rule's own evidence is meant."""
 
 
 class TableRow(Struct, frozen=True):
@@ -57,7 +57,7 @@ class Family:
     `placeholders` fill its texts; `longest` holds for each of them the longest text that it becomes, with which the
     lint fills summaries. `conditions` are its own words of conditions; `gaps` says for a kind of fact (a name in
     `uses`) of its own why it is not known; `changes` are the functions that a change may name as `computed`. Where the
-    knowledge of a rule is a table, `evidence` gives by the rule's id what the row rests on that decided.
+    knowledge of a rule is a table, `evidence` gives by the rule's id what the row is based on that decided.
     `covers` counts, by the rule's id, the rows of that table about a medication: what no row is about is not said to
     have been looked for. `ages` gives the ages in years of these rows, where they are not for every age. `partners`
     gives for a rule about pairs what these rows name beside the medication; beside other drugs it finds nothing.
@@ -103,7 +103,7 @@ def rule_families() -> tuple[Family, ...]:
 
 
 def family_named(name: str) -> Family:
-    """Return the family of this name; policies of payers, which are no family here, have the common words alone."""
+    """Return the family of this name; policies of payers, which are not a family, have the common words alone."""
     return {rule_family.name: rule_family for rule_family in rule_families()}.get(name) or Family(name)
 
 

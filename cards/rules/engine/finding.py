@@ -51,7 +51,7 @@ class OfferedSuggestion(Struct, frozen=True):
 
 
 class FindingText(Struct, frozen=True):
-    """What is said of a finding that is shown: its texts, what it rests on, and the reasons to override it."""
+    """What is said of a finding that is shown: its texts, what it is based on, and the reasons to override it."""
 
     summary: str
     detail: str
@@ -63,7 +63,7 @@ class FindingText(Struct, frozen=True):
 class RuleFinding(Struct, frozen=True, dict=True):
     """What a rule found about an order; its text is written when it is first asked for, of what is shown alone.
 
-    `is_certain` is False where it rests on old or contradicting values, which the notes tell; `suggestions` are the
+    `is_certain` is False where it is based on old or contradicting values, which the notes tell; `suggestions` are the
     rule's own in its own order; `partners` is what stands on the other side of a pair; findings of one `group` can
     share a line; `yields_to` names the rules and bands whose finding about the same order says this one too.
     `asks` is what the band says, or the row of a table that decided (`Family.asks_change`).
@@ -120,7 +120,7 @@ class RuleFinding(Struct, frozen=True, dict=True):
         return (is_older or self._repeats(other)) and SEVERITY[other.indicator] >= SEVERITY[self.indicator]
 
     def _repeats(self, other: "RuleFinding") -> bool:
-        """Whether both rest on the same results of one drug and on nothing else, and the other goes before this one.
+        """Whether both are based on the same results of one drug alone, and the other goes before this one.
 
         Spironolactone at a potassium of 6.3 is contraindicated by its own rule and by a row of the table of labels.
         """
@@ -262,27 +262,31 @@ class NoMatch(Struct, frozen=True, gc=False):
 Evaluation: TypeAlias = Match | NoMatch | WhyNot
 
 
-def evaluate_rule(rule: CompiledRule, context: RuleContext) -> Evaluation:
-    """Return the match of the rule in this context, or why it has none."""
-    evaluation = _decide(rule, context)
-    return _unless_answered(evaluation) if type(evaluation) is Match else evaluation
+def evaluate_rule(
+    rule: CompiledRule, bands: Sequence[CompiledBand], alone: RuleContext, partners: Iterable[CurrentMedication]
+) -> Evaluation:
+    """Return the match of the rule, or why it has none; beside partners the worst one, for all that have this match.
 
-
-def evaluate_partners(rule: CompiledRule, alone: RuleContext, partners: Iterable[CurrentMedication]) -> Evaluation:
-    """Return the worst match of the rule with one of the partners, for all partners that have this match."""
-    evaluation = [_decide(rule, replace(alone, partners=(partner,), trigger=rule.trigger)) for partner in partners]
-    matches = [match for match in evaluation if isinstance(match, Match)]
+    `bands` are those of the rule that can be true of the drug.
+    """
+    if not partners:
+        evaluation = _decide(rule, bands, alone)
+        return _unless_answered(evaluation) if type(evaluation) is Match else evaluation
+    evaluations = [
+        _decide(rule, bands, replace(alone, partners=(partner,), trigger=rule.trigger)) for partner in partners
+    ]
+    matches = [match for match in evaluations if isinstance(match, Match)]
     if not matches:
         # What is not known about one partner is not hidden by a partner about whom all is known.
         return next(
             (
                 evaluation_of_partner
-                for evaluation_of_partner in evaluation
+                for evaluation_of_partner in evaluations
                 if isinstance(evaluation_of_partner, NoMatch) and evaluation_of_partner.unknown
             ),
-            evaluation[0],
+            evaluations[0],
         )
-    if len(evaluation) == 1:
+    if len(evaluations) == 1:
         return _unless_answered(matches[0])
     worst = min(matches, key=lambda match: match.rank)
     same = tuple(match.context.partners[0] for match in matches if match.rank == worst.rank)
@@ -295,9 +299,9 @@ def evaluate_partners(rule: CompiledRule, alone: RuleContext, partners: Iterable
     return _unless_answered(replace(worst, less=less) if less else worst)
 
 
-def _decide(rule: CompiledRule, context: RuleContext) -> Evaluation:
+def _decide(rule: CompiledRule, bands: Sequence[CompiledBand], context: RuleContext) -> Evaluation:
     undecided = []
-    for position, band in enumerate(rule.bands):
+    for position, band in enumerate(bands):
         truth = band.when.test(context)
         if truth is True:
             quiet = _quiet(rule, band, context)
@@ -306,7 +310,7 @@ def _decide(rule: CompiledRule, context: RuleContext) -> Evaluation:
             undecided.append(band)
     if rule.estimates and context.has_old_estimate(rule.estimates):
         context = replace(context, fresh_only=True)
-        undecided = [band for band in rule.bands if band.when.test(context) is None]
+        undecided = [band for band in bands if band.when.test(context) is None]
     return _undecided(rule, undecided, context) if undecided else NoMatch(rule, context)
 
 

@@ -26,7 +26,7 @@ from fhir.terminology.country import DEFAULT, own_country
 from fhir.terminology.medication_strength import read_strengths
 from fhir.terminology.medications import CLASS_MEMBERS, INGREDIENTS, ORDERABLES
 
-# Words of a text that can be filled only where the condition rests on such a fact.
+# Words of a text that can be filled only where the condition is based on such a fact.
 _REST_ON: Mapping[str, frozenset[str]] = {
     "egfr": frozenset({"egfr_best"}),
     "crcl": frozenset({"crcl_actual_weight", "crcl_adjusted_weight"}),
@@ -181,7 +181,7 @@ def _text_faults(rule: CompiledRule, band: CompiledBand) -> Iterator[str]:
         yield from _unknown_words(rule, template)
         for name in template.names:
             if name in _REST_ON and not _REST_ON[name] & (band.when.uses | _of_pair(rule)):
-                yield f"{{{name}}} is said, but the condition rests on no such fact"
+                yield f"{{{name}}} is said, but the condition has no such fact"
     for template in summaries:
         yield from _too_long(rule, template)
 
@@ -323,6 +323,6 @@ def _product_faults(product: Product) -> Iterator[str]:
     if product.strength_mg is None:
         known_drug = INGREDIENTS.get(product.rxcui)
         if orderable is None and (known_drug is None or known_drug.name != product.name):
-            yield f"product {product.rxcui} {product.name} is no ingredient of our table and says no strength"
+            yield f"product {product.rxcui} {product.name} is not an ingredient of our table and has no strength"
     elif stated != [product.strength_mg]:
         yield f"product {product.name}: strength {product.strength_mg:g} mg is not what its name says"

@@ -114,7 +114,7 @@ def prepare(family: Family) -> PreparedFamily:
 
 
 def digest_of_sources() -> bytes:
-    """Return the SHA-256 over every file of the floors that the rules rest on; 9 MB in 10 ms."""
+    """Return the SHA-256 over every file of the floors that the rules are based on; 9 MB in 10 ms."""
     digest = hashlib.sha256()
     for folder, folders, names in chain.from_iterable(map(os.walk, _SOURCES)):
         folders[:] = sorted(set(folders) - {"__pycache__"})

@@ -362,7 +362,7 @@ def _with_count_of_others(facts: Iterable[Fact]) -> Iterator[Fact]:
 
 
 def _evidence(rule: CompiledRule, cites: tuple[int, ...], context: RuleContext) -> tuple[Evidence, ...]:
-    """Give what the finding rests on: a table's row that decided, else what the band cites, else all of the rule's.
+    """Give what the finding is based on: a table's row that decided, else what the band cites, else all of the rule's.
 
     Of labels that were read for the rule, those of other drugs are left out; where the drug's own is among them, no
     other label is cited.

@@ -4,16 +4,16 @@ A draft is evaluated only by the rules of its ingredients and classes, a rule ab
 taken or drafted; it is then evaluated before each partner, and the worst finding is shown.
 """
 
-from collections.abc import Callable, Iterable, Set
+from collections.abc import Callable, Iterable
 from functools import cache, cached_property, reduce
 from itertools import islice
 from operator import or_
 from typing import Final, NamedTuple, TypeAlias
 
-from cards.rules.conditions.condition import NO_NEEDS, SAME_DRUG, DataNeeds, needs
+from cards.rules.conditions.condition import NO_NEEDS, DataNeeds, needs
 from cards.rules.engine.compile import CompiledBand, CompiledRule, LateRule, RuleIndex, RuleOutline
 from cards.rules.engine.family import family_named
-from cards.rules.engine.finding import Evaluation, Match, NoMatch, RuleFinding, evaluate_partners, evaluate_rule
+from cards.rules.engine.finding import Evaluation, Match, NoMatch, RuleFinding, evaluate_rule
 from cards.rules.engine.prepared import prepared_families
 from cards.rules.engine.render import MISSING, WITHIN_LIMITS, matched_band, render_finding, render_silence
 from cards.rules.engine.scope import Scope
@@ -127,14 +127,14 @@ class DraftEvaluation:
 
 
 class ActivatedRule(NamedTuple):
-    """A rule that a draft activates, how, and what else is taken or drafted that can change its evaluation."""
+    """A rule that a draft activates, how, and beside which drugs it is evaluated."""
 
     rule: CompiledRule
     activation: Activation
+    bands: tuple[CompiledBand, ...]
+    """Those of its bands that can be true of the drug."""
     partner_keys: frozenset[str]
     """The ingredients and classes of the partners, where they are those of a pair."""
-    looks_for: tuple[frozenset[str], ...]
-    """Sets, none empty, of ingredients, classes and tests, with `EVERYTHING` where any other order can change it."""
     meets_others: bool
     """Whether it is judged beside what else is taken or drafted."""
     has_washout: bool
@@ -149,21 +149,15 @@ class ActivatedRule(NamedTuple):
         """Return the rule as this medication activates it."""
         keyed = [selector.keyed for selector in activation.partners]
         partner_keys = keyed[0] if len(keyed) == 1 else frozenset().union(*keyed)
-        wanted = (partner_keys, rule.needs.beside, rule.answers, activation.same_class)
-        looks_for: tuple[frozenset[str], ...] = tuple([keys for keys in wanted if keys])
-        if activation.same_ingredient or any(SAME_DRUG in keys for keys in looks_for):
-            looks_for = (*looks_for, frozenset(medication.rxcuis))
         has_washout = any(selector.washout_days for selector in activation.partners)
         text = f"{rule.declared.title}: not checked, because this form acts only where it is applied."
         local = WhyNot(rule.id, "local-form", text) if activation.is_local else None
         partners_of = rule.family.partners.get(rule.id)
         row_keys = partners_of(medication) if partners_of is not None else None
         meets_others = bool(activation.partners or activation.same_ingredient or activation.same_class)
-        return cls(rule, activation, partner_keys, looks_for, meets_others, has_washout, local, row_keys)
-
-    def looks_for_any(self, keys: Set[str]) -> bool:
-        """Return whether a change of one of these ingredients, classes or tests can change the evaluation."""
-        return not all(wanted.isdisjoint(keys) for wanted in self.looks_for)
+        keys = frozenset(medication.keys)
+        bands = [band for band in rule.bands if not any(map(keys.isdisjoint, band.when.of_draft))]
+        return cls(rule, activation, tuple(bands), partner_keys, meets_others, has_washout, local, row_keys)
 
 
 class RuleBook:
@@ -242,29 +236,6 @@ class RuleBook:
         evaluations = [_evaluate(rule, session, drafted, contexts) for rule in rules]
         return DraftEvaluation(session, drafted, evaluations, len(of_drug.activated))
 
-    def rules_to_evaluate(self, session: PatientSession, drafted: DraftMedication) -> list[ActivatedRule]:
-        """Return the rules of this draft that can find something else than in the session that this one was made of."""
-        changed = session.changes_beside(drafted)
-        rules = self.rules_for(drafted.medication, stops=drafted.stops)
-        return [rule for rule in rules if changed is None or rule.looks_for_any(changed)]
-
-    def first_new(
-        self, session: PatientSession, drafted: DraftMedication, expected: Set[tuple[str, str]]
-    ) -> tuple[str, str] | None:
-        """Return the first finding, by rule and band, of this draft in the session that is not among the `expected`.
-
-        These are what was found about it in the session that this one was made of, if it was drafted there.
-        """
-        contexts: dict[Ingredient, RuleContext] = {}
-        check_time()
-        for activated in sorted(self.rules_to_evaluate(session, drafted), key=lambda activated: activated.rule.id):
-            evaluation = _evaluate(activated, session, drafted, contexts)
-            if isinstance(evaluation, Match):
-                finding = (activated.rule.id, matched_band(evaluation))
-                if finding not in expected:
-                    return finding
-        return None
-
 
 def _already_compiled(rule: CompiledRule) -> LateRule:
     return LateRule(rule.family.name, RuleOutline.of(rule), lambda: rule)
@@ -307,10 +278,8 @@ def _evaluate(
     context = contexts.get(ingredient)
     if context is None:
         context = contexts[ingredient] = RuleContext(session, drafted, ingredient)
-    if not partners:
-        return evaluate_rule(rule, context)
-    evaluation = evaluate_partners(rule, context, partners)
-    return None if isinstance(evaluation, Match) and _is_only_information(evaluation) else evaluation
+    evaluation = evaluate_rule(rule, activated.bands, context, partners)
+    return None if partners and isinstance(evaluation, Match) and _is_only_information(evaluation) else evaluation
 
 
 def _is_only_information(match: Match) -> bool:
@@ -343,7 +312,7 @@ def _partners(activated: ActivatedRule, session: PatientSession, drafted: DraftM
     activation = activated.activation
     if activation.partners:
         keys = activated.partner_keys if activated.row_keys is None else activated.row_keys
-        if not session.may_meet(keys, also_ended=activated.has_washout):
+        if keys.isdisjoint(session.keys) and not (activated.has_washout and session.has_ended):
             return []
         partners = list(islice(session.partners_of(drafted, activation.partners, activated.row_keys), _MOST_PARTNERS))
         return _without_replaced(activated.rule, drafted, partners)

@@ -88,7 +88,7 @@ class Declared(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=Tr
 
 
 class Evidence(Declared, frozen=True):
-    """A document that a rule rests on; `label` is what a card cites, `url` stands only where it is really known.
+    """A document that a rule is based on; `label` is what a card cites, `url` stands only where it is really known.
 
     `rxcui`: the drug whose label it is, where it was read for the rule (label_quotes.csv).
     """
@@ -324,7 +324,7 @@ class Band(Declared, frozen=True):
     """One step of a rule.
 
     `unsure_summary` is said instead of `summary` when the facts are old or contradict; `cites` are the positions of the
-    rule's evidence that this band rests on, the first one named as the card's source (none given: all of it).
+    rule's evidence that this band is based on, the first one named as the card's source (none given: all of it).
     A drug that is taken already gets no button that ends it where the band `asks` for a "change", and none that lowers
     its dose at once where it asks for "steps" and the drug is tapered. With `unsure_summary` it asks for a "change".
     """
@@ -423,7 +423,7 @@ class DeclaredOverrideReason(Declared, frozen=True):
 class RuleTable(Declared, frozen=True):
     """A family of rules.
 
-    `when_unsure` is offered first where a finding rests on old or contradicting values; `unstable_summary` is said
+    `when_unsure` is offered first where a finding is based on old or contradicting values; `unstable_summary` is said
     instead of the summary of a band that changes a dose while kidney function is unstable. Rules `for_review` are about
     what is taken already: only a medication review asks them, never an order.
     """

@@ -1,4 +1,4 @@
-"""Gives each source of a rule its class, and lets what rests on it show no more than a source of that class may.
+"""Gives each source of a rule its class, and lets what is based on it show no more than a source of that class may.
 
 The classes are those of a pharmacy committee. `source_classes.csv` tells them by the words of a document, the first row
 that fits; a document that no row names has the class of its kind, in the last rows. `label_quotes.csv` has the
@@ -30,9 +30,9 @@ CLASSES: Final[Mapping[SourceClass, str]] = {
     "P": "no document: the dose or the list of drugs itself cannot be meant",
 }
 LEADS: Final = frozenset({"D", "E"})
-"""The classes that show no card: what rests on them alone waits until a label or a guideline was read."""
+"""The classes that show no card: what is based on them alone waits until a label or a guideline was read."""
 _CRITICAL_CLASSES: Final = frozenset({"A", "P"})
-"""The classes that may be shown as critical; what rests on a guideline, criteria or a study is at most a warning."""
+"""The classes that may be shown as critical; what is based on a guideline, criteria or a study is at most a warning."""
 _PACKAGE: Final = "cards.rules.language"
 
 
@@ -154,7 +154,7 @@ def _quoted(row: Mapping[str, str]) -> Evidence:
 
 
 def in_force(rule: Rule) -> Rule | None:
-    """Return what of a rule may be shown, without the bands that rest on leads; None where nothing is left.
+    """Return what of a rule may be shown, without the bands that are based on leads; None where nothing is left.
 
     Where labels were read for a rule whose own sources are leads, only the drugs of these labels activate it.
     """

@@ -296,7 +296,7 @@ def table_of(raw: Raw) -> RuleTable:
 
 
 def _checked_shared(shared: Any) -> Mapping[str, Mapping[str, Any]]:
-    """Return the shared entries; RuleError where these are no objects."""
+    """Return the shared entries; RuleError where these are not objects."""
     if not isinstance(shared, dict):
         raise RuleError("`shared` is an object whose members hold entries by their names", ("shared",))
     for kind, entries in shared.items():

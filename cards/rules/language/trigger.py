@@ -120,7 +120,7 @@ class Selector:
 
 
 def is_test(identity: MedicationIdentity) -> bool:
-    """Whether it stands for an ordered study or test and is no medication."""
+    """Whether it stands for an ordered study or test and is not a medication."""
     return bool(identity.rxcuis) and identity.rxcuis[0].startswith(TEST)
 
 

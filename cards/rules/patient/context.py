@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from msgspec import Struct
+from msgspec.structs import force_setattr
 
 from cards.extension import Fact
 from cards.rules.language.trigger import CompiledTrigger, Selector
@@ -32,7 +33,7 @@ _ESTIMATES = frozenset(ESTIMATES)
 _PROBLEMS = frozenset({"condition", "problem"})
 # What a missing number means to whoever entered the order: the attribute, the reason code, the sentence.
 WITHOUT_DRUG = "without-drug"
-"""What a condition uses that rests on a drug not being taken: a medication that cannot be read may be that drug."""
+"""What a condition uses that is based on a drug not being taken: a medication that cannot be read may be that drug."""
 _NO_DRUG = frozenset({WITHOUT_DRUG, "childbearing"})
 _UNKNOWN = {
     "each_dose": ("dose_mg", "dose-not-entered", "the dose is {not_entered}."),
@@ -66,11 +67,12 @@ class RuleContext(Struct, frozen=True, eq=False):
     fresh_only: bool = False
     partners: tuple[CurrentMedication, ...] = ()
     trigger: CompiledTrigger | None = None
+    medication: MedicationIdentity = None  # type: ignore[assignment]  # that of the draft, set below
+    """What is drafted."""
 
-    @property
-    def medication(self) -> MedicationIdentity:
-        """What is drafted."""
-        return self.drafted.medication
+    def __post_init__(self) -> None:
+        """Take what most conditions ask from the draft once."""
+        force_setattr(self, "medication", self.drafted.medication)
 
     # The order
 
@@ -90,7 +92,7 @@ class RuleContext(Struct, frozen=True, eq=False):
         """How long it is to be taken, refills counted; a hospital's order without days lasts as long as it is valid.
 
         At home `validityPeriod` is the time in which a pharmacy may supply it, and says nothing of the course; but an
-        order that is valid for hours is no prescription for home.
+        order that is valid for hours is not a prescription for home.
         """
         stated = self.drafted.dose.duration_days
         if stated is not None:
@@ -465,7 +467,7 @@ class RuleContext(Struct, frozen=True, eq=False):
 
     @property
     def pair_is_new(self) -> bool | None:
-        """Whether the draft or the partner was begun in the last 30 days; a renewal is no beginning."""
+        """Whether the draft or the partner was begun in the last 30 days; a renewal is not a beginning."""
         answers = [self._is_recent(self.medication, self.drafted)]
         answers += [
             self._is_recent(partner.medication, partner.drafted)

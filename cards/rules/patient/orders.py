@@ -197,7 +197,7 @@ def is_wanted_study(draft: DraftOrder) -> bool:
     return isinstance(request, ServiceRequest) and not (request.doNotPerform or request.status in _NEVER_GIVEN)
 
 
-# Words of orders that look for a disease or for immunity to it: "MMR titer" is no vaccine.
+# Words of orders that look for a disease or for immunity to it: "MMR titer" is not a vaccine.
 _LOOKS_FOR = re.compile(
     r"titer|titre|\big[gma]\b|antibod|serolog|immunity|\bab\b|\bpcr\b|\bnaat?\b|level|culture|screen|swab|antigen"
     r"|status|history|record|counsel|education|declin|refus|consult",

@@ -58,9 +58,6 @@ LONGEST_WASHOUT_DAYS = 35.0
 
 _T = TypeVar("_T")
 
-EVERYTHING = "*"
-"""Stands for all drafts and medications among what a rule looks for beside a draft."""
-
 
 class _OfPatient:
     """What is known of the patient whatever is drafted: each fact once for a record."""
@@ -94,14 +91,11 @@ class PatientSession:
         *,
         signing: bool = False,
         active_orders: bool = False,
-        base: "Self | None" = None,
     ) -> None:
-        """Begin a session; `base` is that of the same patient that this one was made of."""
         self.record = record
         self.signing = signing
         self.active_orders = active_orders
         self.drafts = tuple(drafts)
-        self._base = base
         # What families derive once of this patient with these drafts.
         self._derived: dict[object, Any] = {}
         self._selected: dict[Selector, list[CurrentMedication]] = {}
@@ -114,25 +108,7 @@ class PatientSession:
 
     def with_drafts(self, drafts: Iterable[DraftOrder]) -> Self:
         """Return the same patient with other drafts; what is known of the patient is kept."""
-        return type(self)(self.record, drafts, signing=self.signing, active_orders=self.active_orders, base=self)
-
-    def changes_beside(self, drafted: DraftMedication) -> frozenset[str] | None:
-        """Return what differs beside the draft from the session that this was made of: ingredients, classes and tests.
-
-        None where that cannot be said: the session was made of no other, or the draft is not one of that session.
-        """
-        if self._base is None or drafted not in self._base.drafted:
-            return None
-        return self.changes_since(self._base)
-
-    def changes_since(self, before: "PatientSession") -> frozenset[str]:
-        """Return what differs from an earlier session of the same record: ingredients, classes and tests."""
-        return self.derive(before, lambda: self._compare(before)) if before is not self else frozenset()
-
-    def _compare(self, before: "PatientSession") -> frozenset[str]:
-        drafts, beside = _in_one_only(before.drafts, self.drafts), _in_one_only(before._beside, self._beside)
-        tests = (EVERYTHING, *open_tests(draft.read for draft in drafts)) if drafts else ()
-        return frozenset(tests).union(*(medication.medication.keys for medication in beside))
+        return type(self)(self.record, drafts, signing=self.signing, active_orders=self.active_orders)
 
     # Medications
 
@@ -162,11 +138,7 @@ class PatientSession:
     @cached_property
     def drafted(self) -> tuple[DraftMedication, ...]:
         """The drafts that are medications to be given, as orders of them or as services (vaccinations)."""
-        # What is drafted still is what it was; a Medication among the drafts may be another one.
-        base, drafted_before = self._base, {}
-        if base is not None and base.medications.keys() == self.medications.keys():
-            drafted_before = {id(drafted.draft): drafted for drafted in base.drafted}
-        read = (drafted_before.get(id(draft)) or self._read_medication(draft) for draft in self.drafts)
+        read = map(self._read_medication, self.drafts)
         return tuple([drafted for drafted in read if drafted is not None])
 
     def _read_medication(self, draft: DraftOrder) -> DraftMedication | None:
@@ -222,66 +194,47 @@ class PatientSession:
 
     @cached_property
     def active(self) -> tuple[CurrentMedication, ...]:
-        """What the patient is on."""
-        # A draft with the id of an active order is that order as it shall be: changed, or stopped.
+        """What the patient is on, without what a draft changes or stops: that has the same id and the same drug.
+
+        An id alone is used twice by some clients.
+        """
         listed = self._of_patient.active
-        return tuple([medication for medication in listed if not self._is_drafted_again(medication)])
-
-    def _is_drafted_again(self, medication: CurrentMedication) -> bool:
-        """Whether a draft carries its id and its drug: an id alone is used twice by some clients."""
-        order = self._orders_by_reference.get(medication.source)
-        if order is None:
-            return False
-        # The order is kept too, so that no other one has its id.
-        _, drafted_again = self.derive((identify, id(order)), lambda: (order, identify(order, self.medications)))
-        return not drafted_again.recognised or bool({*drafted_again.rxcuis} & {*medication.medication.rxcuis})
-
-    @cached_property
-    def _orders_by_reference(self) -> dict[str | None, MedicationRequest]:
-        """The first drafted medication order of each reference."""
-        return {draft.reference: draft.order for draft in reversed(self.drafts) if draft.order is not None}
+        sources = {medication.source for medication in listed}
+        drafted_again = {
+            draft.reference: identify(draft.order, self.medications)
+            for draft in reversed(self.drafts)  # of two with one reference the first counts
+            if draft.order is not None and draft.reference in sources
+        }
+        if not drafted_again:
+            return listed
+        return tuple(
+            [
+                medication
+                for medication in listed
+                if (draft := drafted_again.get(medication.source)) is None
+                or (draft.recognised and {*draft.rxcuis}.isdisjoint(medication.medication.rxcuis))
+            ]
+        )
 
     @cached_property
     def _by_key(self) -> dict[str, list[CurrentMedication]]:
-        """What is active and what is drafted, by each of its ingredients (RxNorm codes) and classes (names).
-
-        In a session that was made of another one the lists of what differs between both are made anew.
-        """
-        if self._base is not None:
-            changed = self.changes_since(self._base)
-            anew = {key: [listed for listed in self._beside if key in listed.medication.keys] for key in changed}
-            return self._base._by_key | anew
+        """What is active, then what is drafted, by each of its ingredients (RxNorm codes) and classes (names)."""
         by_key: dict[str, list[CurrentMedication]] = {}
-        for medication in self._beside:
+        for medication in (*self.active, *map(CurrentMedication.of_draft, self.drafted)):
             for key in medication.medication.keys:
                 by_key.setdefault(key, []).append(medication)
         return by_key
 
     @cached_property
-    def _beside(self) -> tuple[CurrentMedication, ...]:
-        """What is active, then what is drafted."""
-        return (*self.active, *self._as_taken.values())
-
-    @cached_property
     def keys(self) -> frozenset[str]:
         """The ingredients and classes of what is active or drafted, or may be taken."""
         uncertain = [medication.medication.keys for medication in self._of_patient.uncertain]
-        return frozenset([key for key, medications in self._by_key.items() if medications]).union(*uncertain)
+        return frozenset(self._by_key).union(*uncertain)
 
-    def may_meet(self, keys: frozenset[str], *, also_ended: bool) -> bool:
-        """Whether something with one of these ingredients or classes is active or drafted, or ended lately at all."""
-        return not keys.isdisjoint(self.keys) or (also_ended and bool(self._of_patient.ended))
-
-    @cached_property
-    def _as_taken(self) -> dict[int, CurrentMedication]:
-        """What is drafted as something that is taken, by the id of its draft."""
-        before = self._base._as_taken.values() if self._base is not None else ()
-        # With another Medication among the drafts the same draft is another drug.
-        by_drafted = {id(medication.drafted): medication for medication in before}
-        return {
-            id(drafted.draft): by_drafted.get(id(drafted)) or CurrentMedication.of_draft(drafted)
-            for drafted in self.drafted
-        }
+    @property
+    def has_ended(self) -> bool:
+        """Whether something ended so lately that it may still act."""
+        return bool(self._of_patient.ended)
 
     def with_key(self, key: str) -> Sequence[CurrentMedication]:
         """Return what has this ingredient or class and is active or drafted."""
@@ -308,8 +261,6 @@ class PatientSession:
         return selected
 
     def _select(self, selector: Selector) -> list[CurrentMedication]:
-        if self._base is not None and selector.keyed.isdisjoint(self.changes_since(self._base)):
-            return self._base.selected(selector)
         if selector.keyed.isdisjoint(self.keys):
             return []
         by_key = self._by_key
@@ -386,7 +337,7 @@ class PatientSession:
 
     def is_new_start(self, ingredient: Ingredient, drafted: DraftMedication) -> bool:
         """Whether the patient had no order of the ingredient in the last 180 days."""
-        # A draft that renews another is no start, whether or not the other one came along.
+        # A draft that renews another is not a start, whether or not the other one came along.
         if drafted.order.priorPrescription is not None:
             return False
         is_new = self._new_starts.get(ingredient.rxcui)
@@ -423,7 +374,11 @@ class PatientSession:
 
     def has_any(self, keys: Iterable[str]) -> bool:
         """Whether the patient has one of these conditions."""
-        return any(self.condition(key) is not None for key in keys)
+        conditions = self._conditions
+        for key in keys:  # noqa: SIM110 - a generator costs as much as what it looks through
+            if (conditions[key] if key in conditions else self.condition(key)) is not None:
+                return True
+        return False
 
     def _shown_by_result(self, key: str) -> ConditionHit | None:
         if key == "tobacco_use":
@@ -563,13 +518,6 @@ def _is_of_draft(medication: CurrentMedication, selector: Selector, drafted_code
 def newest_weight(record: PatientRecord) -> Measurement | None:
     """Return the newest weight that can be right; a child's only of the last 90 days."""
     return judged_weight(record).used
-
-
-def _in_one_only(before: Sequence[_T], now: Sequence[_T]) -> list[_T]:
-    """Return the objects that only one of the two has."""
-    of_before, of_now = set(map(id, before)), set(map(id, now))
-    gone = [listed for listed in before if id(listed) not in of_now]
-    return gone + [listed for listed in now if id(listed) not in of_before]
 
 
 def _each_once(lists: Iterable[list[CurrentMedication]]) -> list[CurrentMedication]:

@@ -18,7 +18,8 @@ from cds_hooks.evidence.storage.decision import RecordUnavailable
 from cds_hooks.settings import settings
 from cds_hooks.tools.commands.options import AsJson, failure, print_json, said_in_a_sentence
 from fhir.notes.reading import read_note
-from fhir.record.charts import ChartsRefused, read_bundle
+from fhir.record.charts import read_resources
+from fhir.record.folder import ChartsRefused
 
 EndpointName = Annotated[
     str | None, typer.Option("--endpoint", metavar="NAME", help="Ask the language model that CDS_TEXT_FILE names so.")
@@ -70,7 +71,7 @@ def text(
 
 def _summarise(chart: Path, on: date, endpoint: str | None, as_json: bool) -> None:
     with said_in_a_sentence(ChartsRefused, EndpointRefused, RecordUnavailable):
-        resources = [resource for resource, _ in read_bundle(chart)]
+        resources = list(read_resources(chart))
         if endpoint is None:
             result = summarise(resources, on)
         else:
@@ -94,7 +95,7 @@ def _summarise(chart: Path, on: date, endpoint: str | None, as_json: bool) -> No
 
 def _ask_chart(chart: Path, question: str, on: date, as_json: bool) -> None:
     with said_in_a_sentence(ChartsRefused, OSError):
-        resources = [resource for resource, _ in read_bundle(chart)]
+        resources = list(read_resources(chart))
     answer = ask_chart(resources, question, on)
     if as_json:
         print_json(msgspec.to_builtins(answer))

@@ -180,7 +180,7 @@ def check_released(finding: RuleFinding, call: CheckedCall) -> WhyNot | None:
         if switch.holds_for(caller.client, call.units()) and switch.silences(finding):
             return _about_rule(finding, SWITCHED_OFF, f"this site has switched it off: {switch.note}")
     if version is None or not call.needs_approval or call.site.is_approved(finding.rule, version.digest):
-        return None  # what is no rule needs no approval: that a drug is not covered
+        return None  # what is not a rule needs no approval: that a drug is not covered
     was = call.site.approvals.get(finding.rule)
     why = "only another version of it is approved here" if was else "it is not approved here"
     return _about_rule(finding, SHADOW, f"its card ({finding.band}, {finding.indicator}) is not shown: {why}.")

@@ -86,7 +86,7 @@ class PatientMemory(Struct):
         return PatientMemory((*shown, *answers))
 
     def answer(self, finding: Finding, now: float) -> Event | None:
-        """Return the newest answer to a finding; to accept a part of a list is no answer to the others."""
+        """Return the newest answer to a finding; to accept a part of a list is not an answer to the others."""
         answers = [
             event
             for event in self.events

@@ -49,7 +49,7 @@ class CallFacts(Struct, frozen=True, omit_defaults=True):
     """Those of them that stand in the basis, as Type/id."""
     has_timings: bool = False
     roles: tuple[str, ...] = ()
-    """What the user works as, which is no part of the chart."""
+    """What the user works as, which is not part of the chart."""
 
 
 class ChartNotRecorded(Exception):

@@ -385,7 +385,7 @@ class TokenValues(Struct, frozen=True, dict=True):
 
 
 def fill_template(template: str, values: TokenValues) -> Query:
-    """Return the query that a template means in one call; NoValue, or NotAQuery where it is no read or search."""
+    """Return the query that a template means in one call; NoValue, or NotAQuery where it is not a read or search."""
     path, question, parameters = template.partition("?")
     if not question:
         kind, slash, identity = path.partition("/")

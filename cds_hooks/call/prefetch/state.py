@@ -343,7 +343,7 @@ def _with(detail: str | None, note: str) -> str:
 
 
 REFERRED_MEDICATIONS_KEY: Final = "(medications referred to)"
-"""Under which they stand beside the prefetch; no client's key, for it is no key of a template either."""
+"""Under which they stand beside the prefetch; no client's key, for it is not a key of a template either."""
 
 MOST_MEDICATIONS: Final = 200
 """Of them in one search."""
@@ -477,9 +477,9 @@ def _letter(value: Any, template: Template, as_of_epoch: float) -> str:
     if type(value) is not Bundle:
         return "?"
     entries = value.entry
-    if _next_of(value) is not None or _is_partly_failed(value):
+    if (value.link and _next_of(value) is not None) or (entries and _is_partly_failed(value)):
         return "?"
-    if template.policy.is_old(_age_hours(value, as_of_epoch)):
+    if value.meta is not None and template.policy.is_old(_age_hours(value, as_of_epoch)):
         return "?"
     if not entries:
         return "?" if value.total else "n"
@@ -522,7 +522,7 @@ def _answered(template: Template, value: Any, state: State, as_of_epoch: float, 
         return KeyState(template, state, sent_as=sent_as)
     if _is_partly_failed(value):
         return KeyState(template, state, "partial", _FAILED_ENTRY, _FAILED_IN_PART, sent_as)
-    # What the query itself cuts off is no fault of the EHR.
+    # What the query itself cuts off is not a fault of the EHR.
     is_cut_by_us = 0 < template.asked_count <= len(value.entry)
     if _next_of(value) is not None:
         text = f"the newest {template.asked_count} were asked for, there are more" if is_cut_by_us else _FIRST_PAGE

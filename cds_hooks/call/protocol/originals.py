@@ -1,7 +1,7 @@
 """Finds the draft orders and the orders of a call as the client sent them, for suggestions that give them back."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from functools import cached_property
 from typing import Any, Final, Literal
 
@@ -12,7 +12,6 @@ from cds_hooks.call.protocol.body import is_nested_deeper, may_be_deep
 from fhir.record.datatypes import decode_exactly
 from fhir.record.record import BrokenResource
 from fhir.record.repair import objects_in
-from fhir.record.resources import Bundle
 
 Json = dict[str, Any]
 
@@ -44,10 +43,10 @@ class Sent(tuple[bytes, ...]):
 
     given: dict[str, Json]
     """What was given, by Type/id."""
-    kinds: frozenset[str] | None
-    """The types of the resources in them; None where it is not known: they are looked for then."""
+    kinds: Collection[type[Any]]
+    """The types of the resources in them; empty where it is not known: they are looked for then."""
 
-    def __new__(cls, bodies: Iterable[bytes], kinds: frozenset[str] | None = None) -> "Sent":
+    def __new__(cls, bodies: Iterable[bytes], kinds: Collection[type[Any]] = ()) -> "Sent":
         """Of these bodies; nothing was asked for yet."""
         bodies_with_orders = super().__new__(cls, bodies)
         bodies_with_orders.given, bodies_with_orders.kinds = {}, kinds
@@ -63,16 +62,6 @@ NOTHING_SENT: Final = Sent(())
 """Of a service that returns no orders of the client."""
 
 
-def kinds_in(values: Iterable[Any]) -> frozenset[str] | None:
-    """Return the types of the resources in these lean values; None where one of them could not be read wholly."""
-    types: set[type[Any]] = set()
-    for value in values:
-        resources = [entry.resource for entry in value.entry] if isinstance(value, Bundle) else [value]
-        types.update(map(type, resources))
-    types.discard(type(None))
-    return None if types & {Bundle, BrokenResource} else frozenset(str(kind.__struct_config__.tag) for kind in types)
-
-
 class OriginalOrders:
     """The orders of one type of a call's body and of the pages of the client's FHIR server after it.
 
@@ -82,7 +71,9 @@ class OriginalOrders:
     """
 
     def __init__(self, sent: tuple[bytes, ...], kind: str = "MedicationRequest") -> None:
-        is_absent = isinstance(sent, Sent) and sent.kinds is not None and kind not in sent.kinds
+        kinds = sent.kinds if isinstance(sent, Sent) else ()
+        # Of what could not be read wholly the types are not known.
+        is_absent = kinds and BrokenResource not in kinds and all(of.__struct_config__.tag != kind for of in kinds)
         self._sent = () if is_absent else sent
         self._kind = kind
 

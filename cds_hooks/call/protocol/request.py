@@ -17,7 +17,7 @@ from cds_hooks.call.protocol.body import (
     split_off_prefetch,
 )
 from cds_hooks.call.protocol.hooks import LIBRARY, REPLACED, Context, Hook
-from cds_hooks.call.protocol.visit_memory import SentPrefetches
+from cds_hooks.call.protocol.visit_memory import ReadPrefetch, SentPrefetches
 from cds_hooks.errors import BadRequest, PayloadTooLarge, TooDeep
 from fhir.record.record import read_repaired
 from fhir.record.refusals import Refusal, describe_decoder_error, error_path, json_kind
@@ -49,7 +49,7 @@ _SCHEME: Final = re.compile(r"[a-z][a-z0-9+.-]{0,30}:|//", re.IGNORECASE)
 
 
 def usable_server(fhir_server: str | None) -> tuple[str | None, Refusal | None]:
-    """Return the address of the call's FHIR server, or why it is not used: it is no address of the web.
+    """Return the address of the call's FHIR server, or why it is not used: it is not an address of the web.
 
     Raises:
         BadRequest: It has another scheme than http or https, such as file; the message does not repeat it.
@@ -154,6 +154,8 @@ class CDSRequest(Struct, frozen=True, gc=False):
     prefetch: dict[str, Any]
     refusals: list[Refusal]
     wants_timings: bool
+    read: ReadPrefetch | None = None
+    """Its prefetch with what was made of it in this visit; None in a replay."""
     extension_version: int = VERSION
     """The version of the answer's extension that the client asks for."""
     fhir_server: str | None = None
@@ -228,8 +230,7 @@ def _read(
     limits: EntryLimits,
     recall: Recall | None,
 ) -> CDSRequest:
-    wire, prefetch, refusals = _decode(body, recall)
-    _check_entries(prefetch, limits)
+    wire, read = _decode(body, recall, limits)
     if not wire.hookInstance.strip():
         raise BadRequest(
             "`hookInstance` must be a UUID that is unique to this call; received blank text. Nothing was computed.",
@@ -252,14 +253,15 @@ def _read(
     context = read_context(hook, wire.context)
     fhir_server, server_refusal = usable_server(wire.fhirServer)
     authorization, token_refusal = usable_authorization(wire.fhirAuthorization, fhir_server, context.patient_id)
-    refusals += [refusal for refusal in (server_refusal, token_refusal) if refusal is not None]
     return CDSRequest(
         hook=hook.name,
         hook_instance=wire.hookInstance,
         context=context,
-        prefetch=prefetch,
-        refusals=refusals,
+        # What is not kept is emptied with the request.
+        prefetch=dict(read.values) if read.is_kept else read.values,
+        refusals=[*read.refusals, *filter(None, (server_refusal, token_refusal))],
         wants_timings=b'"timings"' in extension,
+        read=read,
         extension_version=_extension_version(extension),
         fhir_server=fhir_server,
         fhir_authorization=authorization,
@@ -303,7 +305,15 @@ def request_of_context(
     hook = hooks.get(name)
     if hook is None:
         raise _other_hook(name, hooks)
-    return CDSRequest(hook.name, hook_instance, read_context(hook, context), {}, [], wants_timings, extension_version)
+    return CDSRequest(
+        hook.name,
+        hook_instance,
+        read_context(hook, context),
+        {},
+        [],
+        wants_timings,
+        extension_version=extension_version,
+    )
 
 
 def read_context(hook: Hook, members: Raw) -> Context:
@@ -412,16 +422,18 @@ def _advice(body: bytes) -> str | None:
     return f"Since CDS Hooks 1.0 {' and '.join(moved)}." if moved else None
 
 
-def _decode(body: bytes, recall: Recall | None) -> tuple[_Wire | HookRequest, dict[str, Any], list[Refusal]]:
+def _decode(body: bytes, recall: Recall | None, limits: EntryLimits) -> tuple[_Wire | HookRequest, ReadPrefetch]:
     check_text(body)
     check_density(body)
-    in_two = _decode_in_two(body, recall)
+    in_two = _decode_in_two(body, recall, limits)
     if in_two is not None:
         return in_two
-    return _decode_whole(body)
+    wire, read = _decode_whole(body)
+    _check_entries(read.values, limits)
+    return wire, read
 
 
-def _decode_in_two(body: bytes, recall: Recall | None) -> tuple[_Wire, dict[str, Any], list[Refusal]] | None:
+def _decode_in_two(body: bytes, recall: Recall | None, limits: EntryLimits) -> tuple[_Wire, ReadPrefetch] | None:
     parts = split_off_prefetch(body)
     if parts is None:
         return None
@@ -433,20 +445,21 @@ def _decode_in_two(body: bytes, recall: Recall | None) -> tuple[_Wire, dict[str,
         sent_before = recall(patient_id) if recall is not None and patient_id else None
         kept = sent_before.get(prefetch) if sent_before is not None else None
         if kept is not None:
-            return wire, dict(kept.values), list(kept.refusals)
+            return wire, kept
         try:
-            values, refusals = _quick_prefetch.decode(prefetch) or {}, list[Refusal]()
+            read = ReadPrefetch(_quick_prefetch.decode(prefetch) or {}, ())
         except msgspec.ValidationError:
-            values, refusals = _read_carefully(_members.decode(prefetch))
+            read = _read_carefully(_members.decode(prefetch))
         check_depth(prefetch, "prefetch")
     except (msgspec.DecodeError, RecursionError):
         return None  # the whole body shows where it is wrong
+    _check_entries(read.values, limits)
     if sent_before is not None:
-        sent_before.keep(prefetch, values, refusals)
-    return wire, values, refusals
+        sent_before.keep(prefetch, read)
+    return wire, read
 
 
-def _decode_whole(body: bytes) -> tuple[_Wire | HookRequest, dict[str, Any], list[Refusal]]:
+def _decode_whole(body: bytes) -> tuple[_Wire | HookRequest, ReadPrefetch]:
     try:
         wire = _quick.decode(body)
         check_whole(body)
@@ -458,14 +471,14 @@ def _decode_whole(body: bytes) -> tuple[_Wire | HookRequest, dict[str, Any], lis
         raise BadRequest(
             f"The body is not valid JSON ({describe_decoder_error(error)}). Nothing was computed."
         ) from error
-    return wire, wire.prefetch or {}, []
+    return wire, ReadPrefetch(wire.prefetch or {}, ())
 
 
-def _decode_carefully(body: bytes) -> tuple[HookRequest, dict[str, Any], list[Refusal]]:
+def _decode_carefully(body: bytes) -> tuple[HookRequest, ReadPrefetch]:
     try:
         wire = _careful.decode(body)
         check_whole(body)
-        return wire, *_read_carefully(wire.prefetch or {})
+        return wire, _read_carefully(wire.prefetch or {})
     except msgspec.ValidationError as error:
         raise BadRequest(
             f"The body is not a CDS Hooks request: {describe_decoder_error(error)}. Nothing was computed.",
@@ -479,8 +492,8 @@ def _decode_carefully(body: bytes) -> tuple[HookRequest, dict[str, Any], list[Re
         ) from error
 
 
-def _read_carefully(values: Mapping[str, Raw]) -> tuple[dict[str, Any], list[Refusal]]:
+def _read_carefully(values: Mapping[str, Raw]) -> ReadPrefetch:
     """Return the values by key, repaired where they can be, and what of them could not be read."""
     read = {key: read_repaired(key, raw) for key, raw in values.items()}
     refusals = [refusal for _, refused in read.values() for refusal in refused]
-    return {key: value for key, (value, _) in read.items()}, refusals
+    return ReadPrefetch({key: value for key, (value, _) in read.items()}, refusals)

@@ -70,10 +70,19 @@ class SentChart(Struct, frozen=True):
 class ReadPrefetch(Struct):
     """What was read of a prefetch, and what was made of it once it was whole."""
 
-    values: Mapping[str, Any]
+    values: dict[str, Any]
     refusals: Sequence[Refusal]
     """What of it could not be read."""
+    is_kept: bool = False
+    """Whether it is in the memory for the next call."""
     chart: SentChart | None = None
+    state: tuple[object, Any] | None = None
+    """The templates that it was looked through for, and the state of their keys (`prefetch/state.py`)."""
+
+    def has_all(self, values: Mapping[str, Any]) -> bool:
+        """Return whether these are its values and no others: none of them was fetched."""
+        own = self.values
+        return own is values or (own.keys() == values.keys() and all(own[key] is values[key] for key in own))
 
 
 class SentPrefetches:
@@ -93,18 +102,12 @@ class SentPrefetches:
         """Return what was read of the same bytes before."""
         return self._read.get(sent)
 
-    def keep(self, sent: bytes, values: Mapping[str, Any], refusals: Sequence[Refusal]) -> None:
+    def keep(self, sent: bytes, read: ReadPrefetch) -> None:
         """Keep what was read of these bytes."""
-        size = 2 * len(sent) + _OBJECT_BYTES * count_sign(sent, b"{") + _REFUSAL_BYTES * len(refusals)
+        size = 2 * len(sent) + _OBJECT_BYTES * count_sign(sent, b"{") + _REFUSAL_BYTES * len(read.refusals)
         if self._add(self, size):
-            self._read[sent] = ReadPrefetch(dict(values), tuple(refusals))
-
-    def of_values(self, values: Mapping[str, Any]) -> ReadPrefetch | None:
-        """Return the prefetch that has these very values and no others; None where some of them were fetched."""
-        for read in self._read.values():
-            if read.values.keys() == values.keys() and all(read.values[key] is values[key] for key in values):
-                return read
-        return None
+            read.is_kept = True
+            self._read[sent] = read
 
     def keep_chart(self, read: ReadPrefetch, chart: SentChart) -> None:
         """Keep what was made of a prefetch."""

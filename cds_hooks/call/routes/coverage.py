@@ -1,6 +1,7 @@
 """The routes of a payer's forms: POST Questionnaire/$questionnaire-package (Da Vinci DTR 2.0) and GET Questionnaire/ID.
 
-They stand below the address of the service, are for its clients only, and hold nothing of a patient.
+They stand below the address of the service, are for its clients only, and hold nothing of a patient. The forms are
+made by cards/coverage/questionnaire.py; the service itself is cds_hooks/call/services/coverage_requirements.py.
 """
 
 from collections.abc import Iterator

@@ -38,7 +38,7 @@ from cds_hooks.evidence.storage.decision import (
     decision_of,
     is_trial,
 )
-from cds_hooks.evidence.storage.queries import get_decisions
+from cds_hooks.evidence.storage.queries import get_decisions, store_feedback
 
 if TYPE_CHECKING:
     from cds_hooks.evidence.outcomes.joining import Joined
@@ -98,7 +98,7 @@ class _Feedback:
         items = await asyncio.to_thread(reader)
         try:
             matched = await asyncio.to_thread(_match, url, items)
-            new = await components.decisions.append_feedback(matched.items)
+            new = await asyncio.to_thread(store_feedback, parse_url(url), matched.items)
             await asyncio.to_thread(remember_answers, url, new, components.restraint)
         except RecordUnavailable as error:
             raise RecordFailed("The feedback could not be stored. Send it again later.") from error

@@ -192,7 +192,7 @@ class AddressRule(Struct, frozen=True):
     """Where not empty, only these networks are allowed."""
 
     def allows(self, address: str) -> bool:
-        """Return whether a connection may use this address; False for a text that is no IP address."""
+        """Return whether a connection may use this address; False for a text that is not an IP address."""
         try:
             number = ip_address(address)
         except ValueError:

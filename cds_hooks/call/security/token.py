@@ -21,7 +21,7 @@ from fhir.terminology.caching import remembered
 
 MOST_BYTES: Final = 8192
 _MOST_ID: Final = 1024
-_NO_TIME: Final = 1e11  # seconds since the epoch: the year 5138; a larger number is in milliseconds or is no time
+_NO_TIME: Final = 1e11  # seconds since the epoch: the year 5138; a larger number is in milliseconds or is not a time
 _FROM_URL: Final = bytes.maketrans(b"-_", b"+/")
 _COMPACT = re.compile(rb"([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)")
 # a key, or the address of a key, that the token itself supplies; `crit` demands extensions, and none is supported

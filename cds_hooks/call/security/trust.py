@@ -106,7 +106,7 @@ class TrustedClient(Struct, frozen=True):
         """Return whether the client is registered for a service, and for a hook where one is given.
 
         `names` are the id of the service and those of its advisors: the trust file may name either. A payer's service
-        is no part of "all services": the trust file names it.
+        does not belong to "all services": the trust file names it.
         """
         if self.issuers and PAYER_SERVICES.intersection(names) and self.services.isdisjoint(names):
             return False

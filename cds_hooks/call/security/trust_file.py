@@ -88,7 +88,7 @@ class ClientEntry(Struct):
         )
 
     def origins(self, key: str) -> frozenset[str]:
-        """Return a list of origins; one with a path or that is no address is a mistake."""
+        """Return a list of origins; one with a path or that is not an address is a mistake."""
         urls = [self._url([key, at], text) for at, text in enumerate(self.document.get(key, ()))]
         for at, url in enumerate(urls):
             if url is not None and (url.path not in ("", "/") or url.query is not None):
@@ -253,7 +253,7 @@ def read_usable_clients(path: Path, registrable: RegistrableNames = ANY_NAME) ->
     """Return the clients without mistakes, and the mistakes of the others: a client does not wait for another's line.
 
     Raises:
-        TrustFileError: the file cannot be read, is no TOML, or has a mistake outside its clients.
+        TrustFileError: the file cannot be read, is not TOML, or has a mistake outside its clients.
     """
     try:
         document = parse_toml(toml_text(path, MOST_BYTES))

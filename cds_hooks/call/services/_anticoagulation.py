@@ -223,7 +223,7 @@ def listed_use(record: PatientRecord) -> ConditionHit | None:
 def still_holds(listed: ConditionHit, record: PatientRecord) -> bool:
     """Whether the entry is of the last year and no anticoagulant was stopped after it.
 
-    What ends with the stay in which the entry was made is no end of the treatment.
+    What ends with the stay in which the entry was made is not an end of the treatment.
     """
     if listed.time is None:
         return stopped_anticoagulant(record) is None

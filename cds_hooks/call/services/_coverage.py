@@ -112,7 +112,7 @@ def _in_shape(resource: Json, where: str) -> Json:
 
 
 def _options(call: ServiceInput) -> Mapping[str, bool]:
-    """Which types of cards the client takes; what it says that is no boolean of a known type is ignored."""
+    """Which types of cards the client takes; what it says that is not a boolean of a known type is ignored."""
     given = _configuration(call)
     return {kind.code: given[kind.code] if isinstance(given.get(kind.code), bool) else True for kind in TYPES}
 

@@ -37,13 +37,13 @@ FOLLOW_UP_WORDS = (
 )
 FOLLOW_UP_DAYS = 7
 _EARLY_DAYS = 14.0
-"""What is arranged for later than this is no early follow-up; the project's own choice."""
+"""What is arranged for later than this is not an early follow-up; the project's own choice."""
 # "Follow-up CT chest" is a study, which brings nobody to a visit.
 _OF_A_STUDY = re.compile(
     r"^(?!.*(?:visit|appointment|clinic|consult|call|office|pcp|provider)).*"
     r"(?:\bct\b|\bmr[ia]?\b|\bpet\b|x-?ray|ultraso|mammogra|colonoscop|endoscop|echocardiogra|imaging|\bscan\b"
     r"|tomogra|resonance|\blabs?\b|laborator|blood test|urinalysis|culture|(?:tumor|krebs)nachsorge)"
-    # "Follow-up visit in 8 weeks" is no early one.
+    # "Follow-up visit in 8 weeks" is not an early one.
     r"|\b(?:[3-9]|[1-9]\d|three|four|five|six|eight|ten|twelve)[ -]?(?:to[ -]\d{1,2}[ -]?)?"
     r"(?:weeks?|wks?|wochen|semaines|semanas|settimane|weken)\b"
     r"|\b(?:\d{1,2}|an?|one|two|three|four|six|nine|twelve)[ -]?"
@@ -123,7 +123,7 @@ _BOOKED = frozenset({"booked", "pending", "arrived", "checked-in"})
 
 
 def booked_follow_up(record: PatientRecord) -> str | None:
-    """Return the booked visit of the next two weeks that is no study, as Type/id; None where there is none."""
+    """Return the booked visit of the next two weeks that is not a study, as Type/id; None where there is none."""
     for appointment in record.appointments:
         time = parse_time(appointment.start or "")
         actors = [participant.actor for participant in appointment.participant if participant.actor is not None]

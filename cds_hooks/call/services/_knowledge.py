@@ -116,7 +116,7 @@ async def _find(artifact: Artifact, call: ServiceInput) -> Advice:
 
 
 async def _count_gaps(artifact: Artifact, call: ServiceInput) -> Advice:
-    """Put what a quality measure counts as not done on the worklist; a measure is no card."""
+    """Put what a quality measure counts as not done on the worklist; a measure is not a card."""
     as_of = call.record.as_of
     gaps = gaps_in_care(
         artifact,

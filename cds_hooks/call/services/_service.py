@@ -151,7 +151,7 @@ class Advice(Struct):
 
     `system_actions` are changes that the client makes by itself: what a payer notes on an order.
     `features`, `orders`, `vaccinations`, `models` and `scores` go into the decision record: the mapped features, the
-    drafted orders as JSON, the person and doses that a vaccine forecast rests on, the files that computed something,
+    drafted orders as JSON, the person and doses that a vaccine forecast is based on, the files that computed something,
     and what they computed. `worklist` are tests that are not offered in this call, `notes` has, by the uuid of a card,
     what is said of it beside what stands on it.
     """
@@ -294,7 +294,7 @@ class Advisor:
     `description`, `usage_requirements` and `extension` are those of a service that has this advisor alone.
 
     Raises:
-        DeclarationError: the id is no part of an address, a hook is not known, or `find` is no coroutine function.
+        DeclarationError: the id is not part of an address, a hook is not known, or `find` is not a coroutine function.
     """
 
     id: str

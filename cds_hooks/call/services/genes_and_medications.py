@@ -94,7 +94,7 @@ def _is_new(reading: GeneReading, record: PatientRecord) -> bool:
 
 
 def _is_meant(finding: RuleFinding, new: Set[str]) -> bool:
-    """Whether it rests on a new result, or warns."""
+    """Whether it is based on a new result, or warns."""
     return _rests_on(finding, new) or SEVERITY[finding.indicator] >= SEVERITY["warning"]
 
 

@@ -44,7 +44,7 @@ from fhir.record.resources import Encounter
 
 MODEL, TWIN = OUTLOOK, served_model("mortality_5y_small")
 SUMMARY = "Planning ahead: 5-year outlook worse than for {higher} in 100 US adults of 40+. Discuss goals of care."
-"""The number of deaths is no headline: it stands in the detail, behind the reason."""
+"""The number of deaths is not a headline: it stands in the detail, behind the reason."""
 CARD = CardText(summary=SUMMARY, topic=TOPICS["planning"], seen="died", opening="Why: Death within 5 years. ")
 """The words of the card."""
 _TALK_OFFER = (

@@ -170,7 +170,7 @@ def _not_sent(record: PatientRecord) -> list[str]:
 
 
 def _basis(judged: tuple[Judgement, ...]) -> dict[str, Any]:
-    """Return the tests that the answers rest on, for the decision record: equal inputs, equal decision."""
+    """Return the tests that the answers are based on, for the decision record: equal inputs, equal decision."""
     tests = {judgement.service.id: judgement.last.source for judgement in judged if judgement.last is not None}
     return {"drafts": [], "judged": [], "tests": tests}
 

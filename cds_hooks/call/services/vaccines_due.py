@@ -106,7 +106,7 @@ def _reason_for_none(due: VaccinesDue) -> Advice:
 
 
 def _inputs(charted: ChartedPerson, ordered: frozenset[str]) -> dict[str, Any]:
-    """Everything the forecast rests on, for the decision record: equal inputs, equal decision."""
+    """Everything the forecast is based on, for the decision record: equal inputs, equal decision."""
     person = charted.person
     return {
         "birth_date": person.birth_date,
@@ -119,7 +119,7 @@ def _inputs(charted: ChartedPerson, ordered: frozenset[str]) -> dict[str, Any]:
 
 
 def _unread(charted: ChartedPerson, due: VaccinesDue | None = None) -> list[str]:
-    """Entries that are no dose with a code and a day, by their reference; without those of which the card speaks."""
+    """Entries that are not doses with a code and a day, by their reference; without those of which the card speaks."""
     shown = {dose.source for item in (due.uncoded if due is not None else ()) for dose in item.doses}
     refused = (refusal for refusal in charted.history.unread if refusal.subject not in shown)
     unread = [refusal.text.removesuffix(".") for refusal in refused]

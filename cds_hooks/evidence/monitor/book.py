@@ -14,9 +14,9 @@ from typing import Any, ClassVar, Final
 import msgspec
 
 from cds_hooks.evidence.decision_views.file import Views
-from cds_hooks.evidence.decision_views.follow import Batch, Projection
-from cds_hooks.evidence.monitor.postings import TABLES, Postings, callers, known_names, names_of, plain_subject
-from cds_hooks.evidence.storage.decision import Decision, is_trial
+from cds_hooks.evidence.decision_views.follow import Batch, DecisionRow, Projection
+from cds_hooks.evidence.monitor.search_index import TABLES, add_answer, add_decision, plain_subject
+from cds_hooks.evidence.storage.decision import is_trial
 from cds_hooks.evidence.storage.sent import read_response
 from models_onnx.monitoring.figure import Incident, Key
 
@@ -49,7 +49,7 @@ _basis: Final = msgspec.json.Decoder(_Basis)
 
 
 class Counts(Projection):
-    """The counts of each day and the places of decisions.
+    """The counts of each day, and what decisions can be searched by.
 
     Kinds of counts: `call` (outcome), `card`, `rule`, `silence` (subject and reason), `prefetch` (key and state),
     `answer` and `reason` (of a rule, or of "cards" for every card).
@@ -59,11 +59,10 @@ class Counts(Projection):
     takes_trials: ClassVar[bool] = True
 
     def take(self, connection: sqlite3.Connection, batch: Batch) -> None:
-        """Count decisions and answers; those of trial calls have places alone, so that a search finds them."""
-        counts, postings = Counter[_Row](), Postings()
+        """Count decisions and answers; those of trial calls are not counted, but a search finds them."""
+        counts = Counter[_Row]()
         for row in batch.decisions:
-            names, counted = count_decision(row.decision)
-            postings.note(names, (row.decision.decided_at, row.sequence))
+            counted = _take_decision(connection, row)
             if not is_trial(row.decision.client):
                 of = (_day_of(row.decision.decided_at), row.decision.client, row.decision.service)
                 counts.update((*of, *name) for name in counted)
@@ -75,26 +74,25 @@ class Counts(Projection):
                 of = (_day_of(answer.received_at), answer.client, answer.service)
                 counts.update((*of, *name) for name in _answer(answer, rules))
             if about is not None:
-                reason = [f"override {answer.override_reason_code}"] if answer.override_reason_code else []
-                postings.note([f"answer {answer.outcome}", *reason], (about.decision.decided_at, about.sequence))
-        postings.write(connection)
+                add_answer(connection, (about.decision.decided_at, about.sequence), answer)
         connection.executemany(
             "INSERT INTO daily VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET n = n + excluded.n",
             [(*key, n) for key, n in counts.items()],
         )
 
 
-def count_decision(decision: Decision) -> tuple[set[str], list[tuple[str, str]]]:
-    """Return the names under which a decision is found (postings.py), and its counts as kind and name.
+def _take_decision(connection: sqlite3.Connection, row: DecisionRow) -> list[tuple[str, str]]:
+    """Let a decision be searched for, and return its counts as kind and name.
 
     Where its basis is not readable as one, only the call is counted.
     """
+    decision, place = row.decision, (row.decision.decided_at, row.sequence)
     counts: list[tuple[str, str]] = [("call", decision.outcome)]
-    plain = (decision.service, decision.client, decision.outcome)
     try:
         basis, cards = _basis.decode(decision.basis), read_response(decision.response).cards
     except msgspec.DecodeError:
-        return names_of(*plain, (), ()), counts
+        add_decision(connection, place, decision)
+        return counts
     silences = {(plain_subject(subject), reason) for subject, reason, _ in basis.silence}
     rules = {rule for card in cards for rule in card.rules}
     counts += [("card", "cards")] * len(cards)
@@ -102,7 +100,8 @@ def count_decision(decision: Decision) -> tuple[set[str], list[tuple[str, str]]]
     counts += [("silence", f"{subject} {reason}") for subject, reason in silences]
     for key, state in basis.prefetch.items():
         counts.append(("prefetch", f"{key} {state['state'] if isinstance(state, dict) else state}"))
-    return names_of(*plain, rules, silences, {card.indicator for card in cards}), counts
+    add_decision(connection, place, decision, rules, silences, {card.indicator for card in cards})
+    return counts
 
 
 def _answer(answer: Any, rules: Iterable[str]) -> Iterator[tuple[str, str]]:
@@ -226,13 +225,3 @@ class CountBook:
         with self.open(is_writing=False) as connection:
             row = connection.execute("SELECT * FROM verifications ORDER BY at DESC, rowid DESC LIMIT 1").fetchone()
         return Verified(*row) if row is not None else None
-
-    def names(self) -> dict[str, list[str]]:
-        """Return the clients and services that were ever counted."""
-        with self.open(is_writing=False) as connection:
-            return {kind: known_names(connection, kind) for kind in ("client", "service")}
-
-    def callers(self, since: int) -> dict[str, tuple[int, int]]:
-        """Return when each client called last, and how often since an instant (both in microseconds since 1970)."""
-        with self.open(is_writing=False) as connection:
-            return callers(connection, since)

@@ -20,7 +20,6 @@ from cds_hooks.evidence.storage.sent import read_response
 from cds_hooks.evidence.storage.tables import decisions
 
 _AT_ONCE: Final = 200
-_CARDS_AT_ONCE: Final = 20
 
 REFUSALS: Final = {
     "unknown-prediction": "No decision of this client has this id. Trials and sample patients have no outcome.",
@@ -93,10 +92,12 @@ def join_reports(url: str, reports: Sequence[Report], sender: Sender, labels: La
     """
     joiner = _Joiner(url, sender, labels)
     numbered = joiner.that_happened(enumerate(reports))
-    joiner.by_prediction([(index, report) for index, report in numbered if report.prediction is not None])
-    joiner.by_card([(index, report) for index, report in numbered if report.card is not None])
-    joiner.by_patient([(index, report) for index, report in numbered if report.patient is not None])
-    joiner.complete([(index, report) for index, report in numbered if report.completeThrough is not None])
+    for start in range(0, len(numbered), _AT_ONCE):
+        some = numbered[start : start + _AT_ONCE]
+        joiner.by_prediction([(index, report) for index, report in some if report.prediction is not None])
+        joiner.by_card([(index, report) for index, report in some if report.card is not None])
+        joiner.by_patient([(index, report) for index, report in some if report.patient is not None])
+        joiner.complete([(index, report) for index, report in some if report.completeThrough is not None])
     joiner.joined.refused.sort(key=lambda refusal: refusal.index)
     return joiner.joined
 
@@ -135,15 +136,14 @@ class _Joiner:
     # By the decision's id
 
     def by_prediction(self, reports: Numbered) -> None:
-        for some in _parts(reports, _AT_ONCE):
-            ids = {decision_of(report.prediction or "") or "" for _, report in some}
-            rows_by_id = {row.id: row for row in self._rows(decisions.c.id.in_(ids))}
-            for index, report in some:
-                row = rows_by_id.get(decision_of(report.prediction or "") or "")
-                if row is None:
-                    self._refuse(index, "unknown-prediction")
-                elif reason := self._by_row(row, report):
-                    self._refuse(index, reason)
+        ids = {decision_of(report.prediction or "") or "" for _, report in reports}
+        rows_by_id = {row.id: row for row in self._rows(decisions.c.id.in_(ids))} if ids else {}
+        for index, report in reports:
+            row = rows_by_id.get(decision_of(report.prediction or "") or "")
+            if row is None:
+                self._refuse(index, "unknown-prediction")
+            elif reason := self._by_row(row, report):
+                self._refuse(index, reason)
 
     def _by_row(self, row: Any, report: Report) -> str | None:
         """Keep what is said of one decision, or returns why not."""
@@ -178,15 +178,14 @@ class _Joiner:
     # By the card's uuid
 
     def by_card(self, reports: Numbered) -> None:
-        for some in _parts(reports, _CARDS_AT_ONCE):
-            decisions_by_id = get_decisions(self._url, {decision_of(report.card or "") or "" for _, report in some})
-            for index, report in some:
-                decision = decisions_by_id.get(decision_of(report.card or "") or "")
-                subject = None if decision is None else _subject_on(decision.response, report)
-                if decision is None or decision.client != self._sender.client or subject is None:
-                    self._refuse(index, "unknown-card")
-                else:
-                    self._keep(decision, "order", subject, report.order or "", report.at)
+        decisions_by_id = get_decisions(self._url, {decision_of(report.card or "") or "" for _, report in reports})
+        for index, report in reports:
+            decision = decisions_by_id.get(decision_of(report.card or "") or "")
+            subject = None if decision is None else _subject_on(decision.response, report)
+            if decision is None or decision.client != self._sender.client or subject is None:
+                self._refuse(index, "unknown-card")
+            else:
+                self._keep(decision, "order", subject, report.order or "", report.at)
 
     # By patient and time
 
@@ -197,17 +196,15 @@ class _Joiner:
                 of_labels.append((index, report))
             else:
                 self._refuse(index, "unknown-event")
-        for some in _parts(of_labels, _AT_ONCE):
-            of_patient: dict[str, list[Any]] = {}
-            for row in self._rows_of_patients(some):
-                of_patient.setdefault(_plain_patient(row.patient), []).append(row)
-            ids = {row.id for rows in of_patient.values() for row in rows}
-            before = newest_outcomes(self._url, ids)
-            happened = {key for key, outcome in before.items() if outcome.value == "yes"}
-            for index, report in some:
-                rows = of_patient.get(_plain_patient(report.patient or ""), [])
-                if not self._about_patient(rows, report, happened):
-                    self._refuse(index, "no-prediction")
+        of_patient: dict[str, list[Any]] = {}
+        for row in self._rows_of_patients(of_labels) if of_labels else ():
+            of_patient.setdefault(_plain_patient(row.patient), []).append(row)
+        before = newest_outcomes(self._url, {row.id for rows in of_patient.values() for row in rows})
+        happened = {key for key, outcome in before.items() if outcome.value == "yes"}
+        for index, report in of_labels:
+            rows = of_patient.get(_plain_patient(report.patient or ""), [])
+            if not self._about_patient(rows, report, happened):
+                self._refuse(index, "no-prediction")
 
     def _rows_of_patients(self, some: Numbered) -> Iterator[Any]:
         """Decisions about these patients, early enough to be about the times that are reported."""
@@ -259,10 +256,6 @@ class _Joiner:
         columns = [decisions.c[name] for name in ("id", "service", "patient", "decided_at", "estimated_by", *more)]
         query = select(*columns).where(decisions.c.client == self._sender.client, *conditions)
         yield from read_rows(self._url, query)
-
-
-def _parts(reports: Numbered, most: int) -> Iterator[Numbered]:
-    return (reports[start : start + most] for start in range(0, len(reports), most))
 
 
 def _plain_patient(text: str) -> str:

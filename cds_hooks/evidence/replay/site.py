@@ -1,6 +1,6 @@
 """A site as a replay needs it: its services, rules, models and clients, without a server and without writing."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -24,7 +24,6 @@ from cds_hooks.evidence.storage.content import UserNames
 from cds_hooks.evidence.storage.decision import (
     TRIAL,
     Decision,
-    FeedbackItem,
     RecordHealth,
     RecordUnavailable,
     StoredChart,
@@ -43,10 +42,6 @@ class _NothingRecorded:
 
     async def append(self, decision: Decision, chart: StoredChart | None = None) -> None:
         """Keep nothing."""
-
-    async def append_feedback(self, items: Sequence[FeedbackItem]) -> list[FeedbackItem]:
-        """Keep nothing."""
-        return list(items)
 
     async def check(self) -> None:
         """Nothing can fail."""

@@ -91,7 +91,7 @@ class _KeptFacts:
         """Return what the user was recorded to work as."""
         return self._facts.roles
 
-    def originals(self, filled: FilledPrefetch) -> Sent:  # noqa: ARG002 - of a `Source`
+    def originals(self, filled: FilledPrefetch, record: PatientRecord) -> Sent:  # noqa: ARG002 - of a `Source`
         """Return the JSON of the orders that the answer asked for."""
         return Sent(self._facts.sent)
 

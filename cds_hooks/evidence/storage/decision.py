@@ -377,12 +377,6 @@ class DecisionLog(Protocol):
             RecordUnavailable: it could not be committed.
         """
 
-    async def append_feedback(self, items: Sequence[FeedbackItem]) -> list[FeedbackItem]:
-        """Store all items or none and return the new ones.
-
-        Repeated feedback (the same card, outcome and time) is not new.
-        """
-
     async def check(self) -> None:
         """Return within 2 seconds if the database can be written.
 

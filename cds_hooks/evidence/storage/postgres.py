@@ -4,7 +4,6 @@ Decisions that arrive during a commit are committed together in the next one.
 """
 
 import asyncio
-from collections.abc import Sequence
 from typing import Any
 
 import psycopg
@@ -16,7 +15,6 @@ from cds_hooks.evidence.storage.chain import NEWEST_LINK, ONE_WRITER, as_stored,
 from cds_hooks.evidence.storage.database import BOUND_WAITS, database_error_reason
 from cds_hooks.evidence.storage.decision import (
     Decision,
-    FeedbackItem,
     RecordHealth,
     StoredChart,
     WaitingDecisions,
@@ -24,7 +22,6 @@ from cds_hooks.evidence.storage.decision import (
     without_nul,
 )
 from cds_hooks.evidence.storage.outage import KeptConnection, Outage, within
-from cds_hooks.evidence.storage.queries import store_feedback
 from cds_hooks.evidence.storage.tables import chain, decisions
 
 _DIALECT = psycopg_dialect.dialect(paramstyle="format")  # type: ignore[no-untyped-call] # SQLAlchemy types no dialect
@@ -45,7 +42,6 @@ class PostgresDecisionLog:
     def __init__(self, url: URL) -> None:
         """Name a database that exists and has the tables; the connection is opened by the first append."""
         self.health = RecordHealth("the record in PostgreSQL")
-        self._url = url
         address = url.set(drivername="postgresql").render_as_string(hide_password=False)
         self._waiting: WaitingDecisions = []
         self._charts: dict[bytes, tuple[Any, ...]] = {}
@@ -71,10 +67,6 @@ class PostgresDecisionLog:
         if self._writer is None:
             self._writer = asyncio.create_task(self._write())
         await future
-
-    async def append_feedback(self, items: Sequence[FeedbackItem]) -> list[FeedbackItem]:
-        """Store all items or none and return those that are new."""
-        return await asyncio.to_thread(store_feedback, self._url, items)
 
     async def check(self) -> None:
         """Check over a kept connection that the database can be read and written; the writer's is not used.

@@ -306,22 +306,6 @@ def decisions_at(url: str, wanted: DecisionFilter, numbers: Collection[int]) -> 
     return {numbered.sequence: numbered for numbered in read if wanted.fits(numbered.decision)}
 
 
-def newer_than(url: str, wanted: DecisionFilter, number: int, most: int) -> list[FoundDecision]:
-    """Of the first `most` rows after this number the decisions that the filter describes, the newest first.
-
-    Raises:
-        RecordUnavailable: there is no record.
-    """
-    at = decisions.c.sequence
-    query = wanted.narrow(select(at, *LISTED)).where(at > number, at <= number + most).order_by(at)
-    read = (FoundDecision(row[0], Decision(*row[1:])) for row in read_rows(url, query))
-    return sorted((numbered for numbered in read if wanted.fits(numbered.decision)), key=_time_and_number, reverse=True)
-
-
-def _time_and_number(numbered: FoundDecision) -> Place:
-    return numbered.position
-
-
 def newest_number(url: str) -> int:
     """Return the number of the newest row of the record; 0 for an empty record.
 

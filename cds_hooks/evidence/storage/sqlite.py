@@ -5,7 +5,6 @@ import errno
 import os
 import sqlite3
 import threading
-from collections.abc import Sequence
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
@@ -18,13 +17,11 @@ from cds_hooks.evidence.storage.chain import NEWEST_LINK, as_stored, linked, val
 from cds_hooks.evidence.storage.database import LOCK_WAIT_SECONDS, connect_sqlite, database_error_reason, sqlite_file
 from cds_hooks.evidence.storage.decision import (
     Decision,
-    FeedbackItem,
     RecordHealth,
     StoredChart,
     WaitingDecisions,
     answer_all,
 )
-from cds_hooks.evidence.storage.queries import store_feedback
 from cds_hooks.evidence.storage.tables import chain, decisions
 
 _EVERY_ROWS = 500
@@ -131,7 +128,6 @@ class SqliteDecisionLog:
         Raises:
             RecordUnavailable: it cannot be opened.
         """
-        self._url = url
         self._file = sqlite_file(url)
         self.health = RecordHealth(f"the record at {self._file}")
         self._probed_at: float | None = None
@@ -157,10 +153,6 @@ class SqliteDecisionLog:
         if len(self._waiting) == 1:
             loop.call_soon(self._gather, loop)
         await future
-
-    async def append_feedback(self, items: Sequence[FeedbackItem]) -> list[FeedbackItem]:
-        """Store all items or none and return those that are new."""
-        return await asyncio.to_thread(store_feedback, self._url, items)
 
     async def check(self) -> None:
         """Check that the file can be read and written.

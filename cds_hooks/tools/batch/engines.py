@@ -22,7 +22,7 @@ from cds_hooks.tools.batch.charts import RawChart, grouped
 from cds_hooks.tools.batch.run import Sent, in_batches
 from cds_hooks.tools.batch.scoring import NUMBERS, SCORE_COLUMNS, Questions, questions_about, read_chart, scores_table
 from models_onnx.batch import BatchModel, load
-from models_onnx.batch.model import PLAIN_COLUMNS, TEXT_COLUMNS, with_ids
+from models_onnx.batch.model import PLAIN_COLUMNS, TEXT_COLUMNS
 from models_onnx.errors import BatchRefused
 
 
@@ -61,9 +61,7 @@ class TableStep(Sent):
         Raises:
             BatchRefused: a column is missing or in another coding, or the view is wrong.
         """
-        seen = self.model.viewed(rows, self.view) if self.view else rows
-        answers = self.model.score(seen, self.exclude)
-        return with_ids(seen, self.id_column, answers, answers.schema.names)
+        return self.model.score(rows, self.exclude, view=self.view, identity=self.id_column)
 
 
 class RayTableStep(TableStep):

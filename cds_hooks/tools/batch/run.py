@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from cds_hooks.settings import Settings
-from cds_hooks.tools.batch.charts import FolderTally, RawChart, Wanted, charts_of
+from cds_hooks.tools.batch.charts import RawChart, Wanted, charts_of
 from cds_hooks.tools.batch.scoring import AsItStood, Questions, questions_about, read_chart, scores_table
+from fhir.record.folder import FolderTally
 from fhir.record.record import PatientRecord
 from models_onnx.batch.run import OutputFile, each_scored, risk_assessment
 from models_onnx.errors import BatchRefused

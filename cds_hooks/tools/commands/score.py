@@ -8,7 +8,7 @@ Of a chart as it stood on a day in the past, what was written after it is taken 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import msgspec
 import orjson
@@ -49,17 +49,13 @@ class ScoreOptions:
         Texts, typer.Option(help="With --fhir: only this model or equation; again for each. Default: all in use.")
     ] = None
     workers: Annotated[int, typer.Option(min=1, max=256, help="How many processes score.")] = 1
-    identity: Annotated[str | None, typer.Option("--id", help="The column that names a row; default: id.")] = None
+    identity: Annotated[str, typer.Option("--id", help="The column that names a row.")] = "id"
     view: Annotated[
         Path | None,
         typer.Option(exists=True, dir_okay=False, help="A file with a SELECT from rows: what the columns mean."),
     ] = None
     exclude: Annotated[Texts, typer.Option(help="A column whose yes leaves a person out; again for each.")] = None
     explain: Annotated[bool, typer.Option("--explain", help="Add the base and the contribution of each input.")] = False
-    form: Annotated[
-        Literal["csv", "tsv", "ndjson", "parquet"] | None,
-        typer.Option("--from", help="The form of the table, where its name does not say it."),
-    ] = None
     folder: Folder = ARTIFACTS
     as_json: AsJson = False
 
@@ -99,7 +95,7 @@ def score(options: ScoreOptions) -> None:
         _say_withheld(model)
         job = ScoringJob(
             model, options.rows, options.out, options.identity, view, tuple(options.exclude or ()), options.explain,
-            options.form, moment(), options.workers,
+            moment(), options.workers,
         )  # fmt: skip
         with progress_bars(options.as_json) as step:
             result = score_table(job, lambda done: step("rows", done, done))
@@ -110,8 +106,7 @@ def score(options: ScoreOptions) -> None:
 
 
 def _score_charts(folder: Path, options: ScoreOptions) -> None:
-    table = (options.rows, options.identity, options.form, options.view, options.exclude)
-    if any(given is not None and given != [] for given in table):
+    if options.rows or options.identity != "id" or options.view or options.exclude:
         raise BatchRefused("--fhir reads charts: leave out ROWS and the options about its columns.")
     names = tuple(options.only or ()) + ((options.name,) if options.name is not None else ())
     score_charts(folder, options.as_of, options.out, names, options.workers, options.as_json)

@@ -41,16 +41,11 @@ class TrustOptions:
     ] = None
     issuers: Annotated[Texts, typer.Option("--issuer", help="iss of its tokens, exactly; again for more.")] = None
     subjects: Annotated[Texts, typer.Option("--subject", help="sub of its tokens; again for more.")] = None
-    tenant: Annotated[str | None, typer.Option(help="tenant of its tokens.")] = None
     jwks_url: Annotated[str | None, typer.Option(help="https address of its key set.")] = None
     jwks_file: Annotated[Path | None, typer.Option(help="File with its key set.")] = None
-    jku: Annotated[str | None, typer.Option(help="jku that its tokens name, if not --jwks-url.")] = None
     algorithms: Annotated[Texts, typer.Option("--algorithm", help="ES384 and RS384 unless given; again for more.")] = (
         None
     )
-    audiences: Annotated[
-        Texts, typer.Option("--audience", help="aud that is accepted beside the called URL; again for more.")
-    ] = None
     fhir: Annotated[Texts, typer.Option(help="Base URL of its FHIR server; again for more.")] = None
     networks: Annotated[
         Texts,
@@ -59,13 +54,6 @@ class TrustOptions:
     hooks: Annotated[Texts, typer.Option("--hook", help="Hook it may call, else all; again for more.")] = None
     services: Annotated[Texts, typer.Option("--service", help="Service it may call, else all; again for more.")] = None
     dialect: Annotated[str | None, typer.Option(help="standard, epic, oracle or sandbox.")] = None
-    protocol_version: Annotated[str | None, typer.Option(help="Version of CDS Hooks it supports.")] = None
-    cors_origins: Annotated[
-        Texts, typer.Option("--cors-origin", help="Origin whose browsers may call; again for more.")
-    ] = None
-    link_hosts: Annotated[Texts, typer.Option("--link-host", help="Host that cards may link to; again for more.")] = (
-        None
-    )
     file: File = _DEFAULT
     online: Annotated[bool, typer.Option("--online", help="Fetch key sets and ask each FHIR server, too.")] = False
     as_json: AsJson = False
@@ -81,7 +69,7 @@ def trust(options: TrustOptions) -> None:
     Every mistake is a sentence with its place; exit code 1 with a mistake, and where a client cannot be added, which
     leaves the file as it was. With --online also whether key sets and FHIR servers can be reached under the rules of
     the file. Where a server runs at CDS_PUBLIC_URL, it is asked which version of the file it has in force. It has a new
-    one within a second. Budgets, override reasons and a ca_file are written into the file by hand.
+    one within a second. What else a client may have (docs/operations/trust.md) is written into the file by hand.
 
     Example: cds-hooks trust "Epic test" --issuer https://ehr.example.org/fhir
     --jwks-url https://ehr.example.org/jwks --algorithm RS384 --fhir https://ehr.example.org/fhir --dialect epic

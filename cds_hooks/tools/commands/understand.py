@@ -12,8 +12,9 @@ import typer
 
 from cds_hooks.tools.commands.options import AsJson, failure, said_in_a_sentence
 from fhir.mapping.understanding import READ_KINDS, Understanding, understand_chart
-from fhir.record.charts import ChartsRefused, files_of, has_lines, read_bundle, read_ndjson
+from fhir.record.charts import read_resources
 from fhir.record.datatypes import plain
+from fhir.record.folder import ChartsRefused, files_of
 
 _COMMONEST = 5
 
@@ -66,7 +67,7 @@ def _resources(source: str) -> Iterator[tuple[str, dict[str, Any]]]:
     for file in files_of(path) if path.is_dir() else (path,):
         parts = file.relative_to(path).parts if path.is_dir() else ()
         try:
-            resources = list(read_ndjson(file)) if has_lines(file) else [entry for entry, _ in read_bundle(file)]
+            resources = list(read_resources(file))
         except ChartsRefused as problem:
             if not path.is_dir():
                 raise

@@ -29,7 +29,7 @@ from fhir.mapping.features.patient import TakesMedication
 from fhir.mapping.features.stays import EarlierUse
 from fhir.mapping.features.steps import StepValue
 from fhir.mapping.stays import emergency_visits_before, outpatient_visits_before, stays_before
-from fhir.record.charts import by_patient, known_at, read_bundle
+from fhir.record.charts import by_patient, known_at, read_resources
 from fhir.record.facts import ANALYTE_POSITION
 from fhir.record.measurement import KEY_BY_LOINC
 from fhir.record.record import record_from_resources
@@ -392,7 +392,7 @@ def values_in_words(chart: Path, moment: datetime, features: tuple[Feature, ...]
     Raises:
         ChartsRefused: The file holds no charts.
     """
-    for person in by_patient(list(read_bundle(chart))):
+    for person in by_patient(read_resources(chart)):
         known_resources = known_at(person.patient, person.resources, moment.timestamp())
         vector = map_features(record_from_resources(known_resources, person.id, moment), features)
         for feature, number, evidence in zip(vector.features, vector.values, vector.evidence, strict=True):

@@ -105,10 +105,10 @@ def _opioid_dose(ingredient: Ingredient, identity: MedicationIdentity, dose: Dai
     if daily is None:
         return OpioidDose(ingredient, problem=f"{ingredient.name}: {dose.problem or 'the dose is not stated'}")
     to_unit = _MICROGRAMS_AN_HOUR if factor.per == "mcg/h" else 1.0
-    low, high = daily.low * to_unit, daily.high * to_unit
-    return OpioidDose(
-        ingredient, low * factor.factor, high * factor.factor, low / factor.tolerance, high / factor.tolerance
-    )
+    # 0.075 mg an hour is 75 mcg an hour and 180 MME, not 179.99999999999997, which is below a limit of 180.
+    low, high = round(daily.low * to_unit, 6), round(daily.high * to_unit, 6)
+    mme_low, mme_high = round(low * factor.factor, 6), round(high * factor.factor, 6)
+    return OpioidDose(ingredient, mme_low, mme_high, low / factor.tolerance, high / factor.tolerance)
 
 
 def _no_factor(ingredient: Ingredient, factor: OpioidFactor | None, identity: MedicationIdentity) -> str | None:

@@ -14,7 +14,7 @@ from models_onnx.artifact.folder import (
     load_artifact,
     read_manifest,
 )
-from models_onnx.artifact.keys import Keys, Signer
+from models_onnx.artifact.keys import Signer
 from models_onnx.artifact.manifest import Manifest, encode_manifest
 from models_onnx.artifact.onnx_file import refuse_unsafe
 from models_onnx.artifact.release_file import (
@@ -30,13 +30,12 @@ from models_onnx.artifact.release_file import (
     encode_release,
     file_digest,
     parse_release,
-    read_release,
     release_digest,
     sign_release,
 )
-from models_onnx.errors import CardIncomplete, HashMismatch, SignatureRefused, TrainingRefused
+from models_onnx.errors import CardIncomplete, SignatureRefused, TrainingRefused
 from models_onnx.model_card.attributes import Card
-from models_onnx.model_card.embed import core_digest, embed_card, read_card
+from models_onnx.model_card.embed import core_digest, embed_card
 from models_onnx.model_card.schema import refuse_incomplete_card, still_to_do
 from models_onnx.workbench.release.card import build_card, card_words, refuse_unknown_axes
 
@@ -126,26 +125,6 @@ def encode_card(card: Card) -> bytes:
     return msgspec.json.format(msgspec.json.encode(card), indent=1) + b"\n"
 
 
-def verify_release(folder: Path, keys: Keys) -> Release:
-    """Return the release of a folder whose signature, hashes, operators, manifest and card hold.
-
-    Raises:
-        ArtifactRefused: something does not; the message says what.
-    """
-    release = read_release(folder, keys)
-    load_artifact(folder, keys, signed=True)
-    read_manifest(folder)
-    content = (folder / MODEL).read_bytes()
-    refuse_unsafe(content)
-    card = read_card(content)
-    if (folder / CARD).read_bytes() != encode_card(card):
-        raise CardIncomplete(f"{folder.name}/{CARD} is not the card inside the model file")
-    refuse_incomplete_card(card)
-    if card["model"].get("core_sha256") != core_digest(content):
-        raise HashMismatch(f"the card of {folder.name} was written for another model file (core_sha256)")
-    return release
-
-
 def write_artifact(folder: Path, manifest: Manifest, content: bytes) -> Path:
     """Write both files, read them back, and return the folder that has them. Publishing makes a release of them.
 
@@ -183,6 +162,3 @@ def _gated(folder: Path) -> Release | None:
     except SignatureRefused:
         return None
     return None if release.state == DRAFT else release
-
-
-READY, NOT_TRAINED = "ready", "not trained"

@@ -282,8 +282,5 @@ def _age_bands(spec: ModelSpec, cohort: Cohort, predicted: OutOfFold, model: Fit
             margins = model.margin(cohort.X[rows])
             limit = significant(float(np.quantile(margins, 1.0 - spec.capacity)))
             end = below if below < np.inf else None
-            band = {"age_low": low, "age_below": end, **_alerted(rows, cohort, predicted, model, limit)}
-            if spec.age_percentiles:
-                band["percentiles"] = [significant(float(q)) for q in np.quantile(margins, np.arange(1, 100) / 100)]
-            bands.append(band)
+            bands.append({"age_low": low, "age_below": end, **_alerted(rows, cohort, predicted, model, limit)})
     return bands

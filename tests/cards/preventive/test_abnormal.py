@@ -28,6 +28,8 @@ BACTERIA = result("630-4", "Escherichia coli >100,000 CFU/mL", "2026-11-10")
 MARKED = number(FIT, 0, "{ratio}") | {"valueQuantity": None, "interpretation": [concept(code="POS")]}
 MARKED["code"] |= {"text": "Hemoglobin, fecal, immunologic"}
 DECLINED, AAA = {"text": "Colonoscopy declined"}, {"text": "Infrarenal aneurysm of 5.6 cm"}
+LOW_BICARBONATE = number("1963-8", 12, "mmol/L", "2026-11-20")
+EARLIER = taking("levothyroxine sodium 50 MCG Oral Tablet") | {"authoredOn": "2025-12-01"}
 ANEURYSM = report("Ultrasound of abdominal aorta", "2024-05-01", conclusion="Infrarenal aneurysm of 5.6 cm")
 
 
@@ -125,6 +127,22 @@ TOLD: list[tuple[tuple[Json, ...], Json | None, str]] = [
     ((number("2571-8", 1250, "mg/dL", "2026-11-01"),), None, "triglycerides-severe"),
     ((result("20507-0", "Reactive 1:64"),), None, "syphilis-reactive"),
     ((BACTERIA, problem("Z34.90")), None, "urine-culture-pregnancy"),
+    ((number("2823-3", 6.2, "mmol/L", "2026-11-20"),), None, "potassium-moderate"),
+    ((number("2823-3", 2.4, "mmol/L", "2026-11-20"),), None, "potassium-low"),
+    ((number("17861-6", 6.9, "mg/dL", "2026-11-20"), number("1751-7", 4, "g/dL", "2026-11-20")), None, "calcium-low"),
+    ((number("2345-7", 402, "mg/dL", "2026-11-20"), LOW_BICARBONATE, problem("E11.9")), None, "glucose-acidosis"),
+    ((number("2345-7", 640, "mg/dL", "2026-11-20"), problem("E11.9")), None, "glucose-hyperosmolar"),
+    ((number("6873-4", 4.2, "mmol/L", "2026-11-20"), LOW_BICARBONATE), None, "ketones-high"),
+    ((number("2345-7", 41, "mg/dL", "2026-11-20"),), None, "glucose-low"),
+    ((number("3016-3", 48, "m[IU]/L", "2026-11-01"), EARLIER), None, "tsh-high-treated"),
+    ((report("CT chest", "2026-05-01", conclusion="12 mm nodule in the right upper lobe"),), None, "nodule-over-8"),
+    ((report("CT abdomen", "2026-05-01", conclusion="Lung base: nodule of 1.4 x 1.1 cm"),), None, "nodule-over-8"),
+    ((report("CT chest", "2026-05-01", conclusion="7 mm nodule in the right upper lobe"),), None, "nodule-6-to-8"),
+    ((result("600-7", "Escherichia coli", "2026-11-20"),), None, "blood-culture-positive"),
+    ((result("43304-5", "Detected", "2026-11-10"),), None, "chlamydia-positive"),
+    ((result("24111-7", "Detected", "2026-11-10"),), None, "gonorrhea-positive"),
+    ((report("H. pylori stool antigen", conclusion="Positive"),), None, "helicobacter-positive"),
+    ((result("71773-6", "Positive"),), None, "igra-positive"),
 ]
 
 
@@ -185,6 +203,12 @@ def test_a_result_is_told_up_to_the_age_of_its_row_and_no_day_longer(
         ((number("2276-4", 1640, "ng/mL", "2026-11-01"),), problem("E83.110")),
         ((number("2132-9", 112, "pg/mL", "2026-11-01"),), taking("hydroxocobalamin 1 mg")),
         ((result("20507-0", "Reactive 1:2"),), problem("A53.9")),
+        ((result("600-7", "Staphylococcus aureus", "2026-11-20"),), taking("cefazolin 2 g injection")),
+        (
+            (report("CT chest", "2026-05-01", conclusion="Nodule of 12 mm, right lung"),),
+            procedure("PET/CT", "2026-06-01"),
+        ),
+        ((number("2823-3", 6.2, "mmol/L", "2026-11-20"),), taking("lisinopril 20 MG Oral Tablet")),
     ],
 )
 def test_what_follows_a_result_settles_it(entries: tuple[Json, ...], settling: Json) -> None:

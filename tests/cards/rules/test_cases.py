@@ -139,7 +139,7 @@ ALTERNATIVES = {
 # methotrexate every day, and once a week without a named day; a full dose of trimethoprim with a clearance of 15 to 30;
 # linezolid with few platelets.
 NEWER = {
-    "oc-032": {"ddi-methotrexate-nsaid", "dose-frequency"}, "oc-033": {"dose-frequency"},
+    "oc-032": {"ddi-methotrexate-nsaid", "dose-frequency"}, "oc-033": {"dose-frequency"}, "oc-076": {"dose-max"},
     "oc-047": {"renal-label-clarithromycin-30"}, "oc-049": {"dz-label-marrow-platelets"},
     "oc-055": {"renal-trimethoprim"}, "oc-077": {"dose-max"}, "oc-081": {"dz-value-anticoagulant-platelets"},
 }  # fmt: skip

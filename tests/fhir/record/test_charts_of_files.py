@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from fhir.record.charts import ChartsRefused, known_at, read_charts
+from fhir.record.charts import known_at, read_charts
+from fhir.record.folder import ChartsRefused
 
 Json = dict[str, Any]
 EPOCH = datetime(2026, 11, 20, 9, 0, tzinfo=UTC).timestamp()
@@ -58,7 +59,7 @@ def test_the_pages_of_a_search_about_one_patient_are_one_chart(tmp_path: Path) -
     patient: Json = {"resourceType": "Patient", "id": "p1"}
     pages: list[list[Json]] = [
         [patient],
-        [{"resourceType": "Observation", "id": "o1", "subject": {"reference": "Patient/p1"}}],
+        [{"resourceType": "Observation", "id": "o1", "subject": {"reference": "Patient/p1/_history/2"}}],
     ]
     pages.append([{**patient}, {"resourceType": "Encounter", "id": "e1", "subject": {"reference": "Patient/p1"}}])
     for number, resources in enumerate(pages):

@@ -9,7 +9,7 @@ from models_onnx.batch import BatchModel
 
 def score(model: BatchModel, table: Any, view: str = "") -> dict[str, Any]:
     """The columns of the answer: numbers with NaN where there is none, texts with nothing."""
-    answers = model.score(model.viewed(table, view) if view else table)
+    answers = model.score(table, view=view)
     return {
         name: answers.column(name).to_numpy() if str(answers.schema.field(name).type) == "double"
         else np.array(answers.column(name).to_pylist(), dtype=object)

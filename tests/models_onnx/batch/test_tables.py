@@ -75,7 +75,6 @@ def test_marks_line_ends_and_packing_change_no_score(
         ("a.csv", as_csv(people(300)) + "Zoë".encode("latin1") + b"," * 17 + b"\n", "line 302: cannot be read"),
         ("a.csv", as_csv(people()).replace(b"\np0,", b'\n"p0,'), "line 2: cannot be read"),
         ("a.csv", as_csv(people()) + b"p9,1\n", "line 5: cannot be read"),
-        ("a.csv", as_ndjson(people()), "--from ndjson"),
         ("a.csv", as_csv(people()).replace(b",", b";"), "separate its columns by commas"),
         ("a.csv", b"", "has no header"),
         ("a.csv", as_csv(people()).partition(b"\n")[0] + b"\n", "has no rows"),
@@ -146,16 +145,12 @@ def test_a_risk_assessment_says_the_estimate_or_the_reason_for_none_and_whom_it_
 @pytest.mark.parametrize(
     ("content", "named", "sentence"),
     [
-        (
-            b"name,age\na,1\n",
-            None,
-            "no column 'id': its first line names its columns; name the column that identifies a row with --id",
-        ),
-        (b"name,age\na,1\n", "mrn", "has no column 'mrn': its first line names"),
+        (b"name,age\na,1\n", "id", "no column 'id': name the one that names a row with --id; it has: age, name"),
+        (b"name,age\na,1\n", "mrn", "has no column 'mrn': name the one"),
     ],
 )
 def test_a_table_without_the_column_of_ids_is_refused(
-    panel: BatchModel, tmp_path: Path, content: bytes, named: str | None, sentence: str
+    panel: BatchModel, tmp_path: Path, content: bytes, named: str, sentence: str
 ) -> None:
     with pytest.raises(BatchRefused, match=sentence):
         scored(panel, tmp_path, "a.csv", content, id_column=named)

@@ -277,7 +277,7 @@ _GESTATION = needs("Condition", "Procedure", "Encounter", "Observation", analyte
 
 
 class _Number(NamedTuple):
-    """One number: its word, what a page calls it, its meaning, the kinds of fact that it rests on, the data."""
+    """One number: its word, what a page calls it, its meaning, the kinds of fact that it is based on, the data."""
 
     word: str
     name: str

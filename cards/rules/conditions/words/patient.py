@@ -22,7 +22,6 @@ from cards.rules.conditions.condition import (
     compared,
     comparison,
     flag,
-    medications_beside,
     members,
     needs,
     no_facts,
@@ -342,14 +341,16 @@ def _of_drugs(
     *,
     facts: Callable[[RuleContext, Selector], list[Fact]] | None = None,
     uses: frozenset[str] = frozenset({"active"}),
-    needed: Callable[[Selector], DataNeeds] = lambda selector: medications_beside(selector.keyed),
+    data: DataNeeds = MEDICATION_LISTS,
+    is_of_draft: bool = False,
 ) -> Condition:
     """Return a word whose value is a selector of drugs; `said` is its wording, with {} for the drugs."""
 
     def read(spec: Spec) -> Predicate:
         selector = Selector.read(spec[word])
         listed = no_facts if facts is None else lambda context: facts(context, selector)
-        return Predicate(lambda context: test(context, selector), listed, uses)
+        of_draft = (selector.keyed,) if is_of_draft and not selector.any_drug else ()
+        return Predicate(lambda context: test(context, selector), listed, uses, of_draft=of_draft)
 
     return Condition(
         word,
@@ -357,7 +358,7 @@ def _of_drugs(
         read,
         SELECTED,
         lambda spec: phrase.format(selected(spec[word])),
-        lambda spec: needed(Selector.read(spec[word])),
+        data,
     )
 
 
@@ -367,7 +368,8 @@ _DRAFT = _of_drugs(
     "the draft is {}",
     "the drafted drug is one of `ingredients` or `classes`, narrowed by `systemic`, `dose_form_any`, `exclude_classes`",
     uses=frozenset(),
-    needed=lambda _selector: NO_NEEDS,
+    data=NO_NEEDS,
+    is_of_draft=True,
 )
 _ACTIVE = _of_drugs(
     "active",
@@ -465,7 +467,6 @@ _PARTNER_ON = _of_drugs(
     RuleContext.pair_has,
     "{} is one of the two",
     "in a pair: the draft or the partner is such a drug",
-    needed=lambda _selector: MEDICATION_LISTS,
 )
 _PARTNER_NEW = flag(
     "partner_new",
@@ -473,7 +474,7 @@ _PARTNER_NEW = flag(
     "one of the two is new",
     frozenset({"active", "history"}),
     needs=MEDICATION_LISTS,
-    meaning="in a pair: one of the two was begun in the last 30 days (a renewal is no beginning)",
+    meaning="in a pair: one of the two was begun in the last 30 days (a renewal does not count)",
     negated="neither of the two is new",
 )
 
@@ -501,7 +502,7 @@ _DRUG_DAILY_MG = Condition(
     _drug_daily_mg,
     members(("ingredient",), ingredient=Drug, **LIMITS),
     lambda spec: compared(f"mg a day of {spec['drug_daily_mg']['ingredient']['name']}", spec["drug_daily_mg"]),
-    lambda spec: medications_beside([str(spec["drug_daily_mg"]["ingredient"]["rxcui"])]),
+    MEDICATION_LISTS,
 )
 
 
@@ -516,7 +517,6 @@ _SIGNING = flag(
     lambda context: context.session.signing,
     "at signing",
     frozenset({SIGNING}),
-    needs=needs(beside=[SIGNING]),
     meaning="the order is being signed (or reconciled at discharge): nothing more will be entered",
     negated="before signing",
 )

@@ -3,13 +3,13 @@
 from cards.extension import Fact
 from cards.rules.conditions.condition import (
     COMPARED,
+    MEDICATION_LISTS,
     Condition,
     Predicate,
     Spec,
     Truth,
     compared,
     floor_comparison,
-    medications_beside,
 )
 from cards.rules.engine.family import Family
 from cards.rules.language.trigger import Selector
@@ -123,7 +123,7 @@ FAMILY = Family(
             _cns_active_count,
             COMPARED,
             lambda spec: compared("brain-active drugs in all", spec["cns_active_count"]),
-            medications_beside(_CNS.keyed),
+            MEDICATION_LISTS,
         ),
     ),
 )

@@ -16,7 +16,6 @@ from cards.rules.conditions.condition import (
     compared,
     comparison,
     flag,
-    medications_beside,
     members,
     no_facts,
     selected,
@@ -34,7 +33,7 @@ _USES = frozenset({"active", "history"})
 
 
 def _starts(context: RuleContext, days: float) -> list[bool | None]:
-    """Whether the draft, and whether the partner, was begun in so many days; a renewal is no beginning."""
+    """Whether the draft, and whether the partner, was begun in so many days; a renewal is not a beginning."""
     renews = context.drafted.order.priorPrescription is not None
     is_recent = False if renews else context.session.is_recent_start(context.medication, days)
     return [is_recent, *(context.session.is_recent_start(partner.medication, days) for partner in context.partners[:1])]
@@ -98,7 +97,7 @@ ANY_NEW = Condition(
     _any_new,
     members(("drugs", "days"), drugs=SELECTED, days=DAYS),
     lambda spec: f"{selected(spec['any_new']['drugs'])} begun within {spec['any_new']['days']} days",
-    lambda spec: medications_beside(Selector.read(spec["any_new"]["drugs"]).keyed),
+    MEDICATION_LISTS,
 )
 
 NSAID = Selector(classes=frozenset({"nsaid"}), systemic=True)
@@ -131,7 +130,7 @@ BESIDE_DRAFTED = Condition(
     _beside_drafted,
     SELECTED,
     lambda spec: f"{selected(spec['beside_drafted'])} is drafted along with it",
-    lambda spec: medications_beside(Selector.read(spec["beside_drafted"]).keyed),
+    MEDICATION_LISTS,
 )
 
 # NSAIDs
@@ -160,7 +159,7 @@ NSAID_COUNT = Condition(
     _nsaid_count,
     COMPARED,
     lambda spec: compared("NSAIDs taken", spec["nsaid_count"]),
-    medications_beside(NSAID.keyed),
+    MEDICATION_LISTS,
 )
 
 # The usual daily dose: tables/high_dose_nsaid of the source, milligrams by ingredient.

@@ -5,13 +5,13 @@ from typing import NamedTuple
 from cards.extension import Fact
 from cards.rules.conditions.condition import (
     COMPARED,
+    MEDICATION_LISTS,
     Condition,
     Predicate,
     Spec,
     Truth,
     compared,
     floor_comparison,
-    medications_beside,
 )
 from cards.rules.conditions.words.numbers import needs_of_lab
 from cards.rules.conditions.words.patient import CONDITIONS
@@ -64,7 +64,7 @@ def risks(context: RuleContext) -> list[str]:
 
 
 def _facts(context: RuleContext) -> list[Fact]:
-    """Return what the points rest on."""
+    """Return what the points are based on."""
     age = context.age_years
     facts = context.number_facts("age_years") if age is not None and age >= _AGE_YEARS else []
     facts = [*facts, *context.medication_facts(_LOOP), *context.condition_facts("hf")]
@@ -129,5 +129,5 @@ TISDALE_POINTS = Condition(
     _read,
     COMPARED,
     lambda spec: compared("Tisdale points", spec["tisdale_points"]),
-    medications_beside(_QT_DRUG.keyed | _LOOP.keyed) | CONDITIONS | needs_of_lab("potassium") | needs_of_lab("qtc"),
+    MEDICATION_LISTS | CONDITIONS | needs_of_lab("potassium") | needs_of_lab("qtc"),
 )

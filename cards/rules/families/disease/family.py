@@ -1,4 +1,7 @@
-"""Diseases and values that forbid a drug: the placeholders and conditions that only these rules use."""
+"""Declares what the rules about diseases and values that forbid a drug use beside the common words.
+
+The rules are the JSON files beside it, their rows the tables; `cards/rules/engine/family.py` says what a family is.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import Final

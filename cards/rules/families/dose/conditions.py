@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 from typing import Final
 
 from cards.extension import Fact
-from cards.rules.conditions.condition import SAME_DRUG, Condition, Truth, flag, medications_beside, needs
+from cards.rules.conditions.condition import MEDICATION_LISTS, Condition, Truth, flag, needs
 from cards.rules.conditions.words.numbers import WEIGHT
 from cards.rules.conditions.words.patient import CONDITIONS
 from cards.rules.families.dose import lifetime
@@ -207,7 +207,7 @@ CONDITIONS_OF_DOSES: tuple[Condition, ...] = (
         "one dose, or the sum a day of the draft and what is taken beside it, is over a row of limits.csv",
         _SUM,
         _dose_facts,
-        medications_beside([SAME_DRUG]) | WEIGHT | CONDITIONS | needs("Encounter", analytes=("body_height",)),
+        MEDICATION_LISTS | WEIGHT | CONDITIONS | needs("Encounter", analytes=("body_height",)),
     ),
     flag(
         "maximum_is_firm",
@@ -225,7 +225,7 @@ CONDITIONS_OF_DOSES: tuple[Condition, ...] = (
     flag(
         "slightly_over_maximum",
         lambda context: judged(context).slight is not None,
-        f"the limit is no firm maximum and the dose is over it by less than {ROUNDING:g} times,"
+        f"the limit is not a firm maximum and the dose is over it by less than {ROUNDING:g} times,"
         f" {ROUNDING_FIRST:g} times a usual first dose; or no label was read for it and the dose is not far over it",
         _SUM,
     ),

@@ -123,7 +123,7 @@ _MOST_METHOTREXATE_MG = 25.0
 
 
 def _once_weekly(context: RuleContext) -> OrderChange | None:
-    """Return the ordered dose once a week on Monday; a dose of methotrexate over 25 mg is no weekly one."""
+    """Return the ordered dose once a week on Monday; a dose of methotrexate over 25 mg is not a weekly one."""
     single_mg = _each_mg(context)
     if single_mg is None or (context.medication.has(_METHOTREXATE) and single_mg > _MOST_METHOTREXATE_MG):
         return None

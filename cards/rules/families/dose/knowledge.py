@@ -4,7 +4,7 @@
 "no": the source gives a target or a usual dose, and what goes over it is information, unless it is far over.
 `labelled_from` is the age in years under which the source says that the drug is not for children.
 
-`leads.csv` has what was read on pages that are no label (`page` names the page) and waits for a label: only a dose five
+`leads.csv` has what was read on other pages than labels (`page` names the page) and waits for a label: only a dose five
 times over one of its rows is told, as an alarm by plausibility. It has the same columns, and `route` (empty:
 every one but an injection), `population` ("first order": the drug was not taken before; "continued": more than one
 dose; "daily": on most days and not once a cycle; "one dose": given in doses, since a drip is a bag and no dose),
@@ -88,7 +88,7 @@ class Limit(Struct, frozen=True):
 
     @property
     def is_for_adults(self) -> bool:
-        """Whether it holds for adults: an adult's maximum is no child's dose, but more is too much."""
+        """Whether it holds for adults: an adult's maximum is not a child's dose, but more is too much."""
         return ADULT_YEARS in self.ages
 
 
@@ -109,7 +109,7 @@ _READ: Final = "2026-11-28"
 
 
 def _evidence_of_site() -> dict[str, Evidence]:
-    """Return what the hospital's own maximum doses rest on: the hospital."""
+    """Return what the hospital's own maximum doses are based on: the hospital."""
     hospital = site_head().get("hospital")
     if hospital is None:
         return {}
@@ -219,10 +219,13 @@ def _read_plausible_doses() -> Mapping[str, PlausibleDose]:
 
 
 def evidence_of(limit: Limit) -> Evidence:
-    """Return what a row rests on: the label that it quotes, by set id or the copy that was read; or its document."""
+    """Return what a row is based on: the label or leaflet that it quotes, by its number or a copy; or its document."""
+    evidence = EVIDENCE[limit.source]
     if not limit.quote:
-        evidence = EVIDENCE[limit.source]
         return replace(evidence, section=limit.page) if limit.page else evidence
+    if evidence.basis == "package":
+        label = f"{limit.page}, {evidence.label}, section 3"
+        return replace(evidence, section=f"section 3: {limit.quote}", label=label)
     return label_evidence(
         drug=limit.label_of or limit.drug,
         set_id=limit.set_id,

@@ -161,7 +161,7 @@ _AT_ONCE = re.compile(
 
 
 def _is_given_in_doses(context: RuleContext) -> bool:
-    """Whether it is one dose, or one every so often, and no drip: a bag of a drip is no dose."""
+    """Whether it is one dose, or one every so often, and no drip: a bag of a drip is not a dose."""
     dose, hours = context.drafted.dose, infusion_hours(context)
     if dose.single:
         return True

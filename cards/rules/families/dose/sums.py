@@ -29,7 +29,7 @@ _FDA_WEIGHT_KG = 60.0
 
 
 FAR_OVER = 2.0
-"""A dose over so many times a limit that is no firm maximum is taken for an error of writing."""
+"""A dose over so many times a limit that is not a firm maximum is taken for an error of writing."""
 FAR_OVER_PER_KG = 1.5
 """The same of a limit for each kilogram, which is mostly that of a child."""
 FAR_OVER_PER_AREA = 1.25
@@ -37,7 +37,7 @@ FAR_OVER_PER_AREA = 1.25
 FAR_OVER_LEAD = 5.0
 """The same of a maximum that was read on no label: a ten-fold error of a usual dose makes it."""
 ROUNDING = 1.05
-"""A dose under so many times a limit that is no firm maximum is taken for a rounding to whole units or vials."""
+"""A dose under so many times a limit that is not a firm maximum is taken for a rounding to whole units or vials."""
 ROUNDING_FIRST = 2.0
 """The same of the usual first dose, with which many begin twice as high."""
 FAR_OVER_TARGET = 3.0
@@ -90,13 +90,16 @@ class Excess(Struct, frozen=True):
         if self.limit.per_kg and not self.limit.is_wide and self.limit.population != "first order":
             return self.times >= FAR_OVER_PER_KG
         is_first = self.limit.population == "first order" and not self.limit.is_narrow
-        is_usual = self.limit.is_wide or not self.limit.is_narrow or is_first
-        is_target = is_usual and not self.limit.per_kg and not self.is_least
+        is_target = (
+            (self.limit.is_wide or is_first or bool(self.limit.condition))
+            and not self.limit.per_kg
+            and not self.is_least
+        )
         return self.times >= (FAR_OVER_TARGET if is_target else FAR_OVER)
 
     @property
     def is_slight(self) -> bool:
-        """Whether it is so little over a limit that is no firm maximum that nothing is to be said."""
+        """Whether it is so little over a limit that is not a firm maximum that nothing is to be said."""
         if self.is_firm or self.is_far_over or self.is_ten_fold:
             return False
         least = ROUNDING_FIRST if self.limit.population == "first order" else ROUNDING

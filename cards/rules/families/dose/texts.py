@@ -162,10 +162,13 @@ def _implausible_drug(context: RuleContext) -> str | None:
 
 
 def _how_often(context: RuleContext) -> str | None:
-    """ "3 times a day", "once a day", "7 times a week", "every 24 hours" as it is ordered, on average."""
+    """ "3 times a day", "once a day", "7 times a week", "every 3 weeks" as it is ordered, on average."""
     week = context.times_per_week
     if week is None:
         return None
+    if week < 1.0:
+        # A month has 4.3 weeks (30 days) or 4.4 (31).
+        return "once a month" if 4.25 < 1.0 / week < 4.45 else f"every {format_number(1.0 / week)} weeks"
     day = week / 7.0
     if week < 7.0:
         return "once a week" if week == 1.0 else f"{format_number(week)} times a week"

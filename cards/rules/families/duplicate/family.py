@@ -20,7 +20,6 @@ from cards.rules.conditions.condition import (
     Truth,
     compared,
     floor_comparison,
-    medications_beside,
     members,
     no_facts,
     one_of,
@@ -56,7 +55,7 @@ def is_other_way(first: MedicationIdentity, second: MedicationIdentity) -> bool:
 
 
 def _are_both_inhaled(first: MedicationIdentity, second: MedicationIdentity) -> bool:
-    """Whether both are for the lungs ("Advair" and "Serevent Diskus"), and the first is no reliever."""
+    """Whether both are for the lungs ("Advair" and "Serevent Diskus"), and the first is not a reliever."""
     return _RELIEVERS.isdisjoint(first.rxcuis) and _sites(first) == _sites(second) == {"lungs"}
 
 
@@ -193,7 +192,7 @@ DAILY_TOTAL = Condition(
     _daily_total_mg,
     members(("ingredient", "gt"), ingredient=Drug, gt=float),
     lambda spec: compared(f"mg a day of {spec['daily_total_mg']['ingredient']['name']} in all", spec["daily_total_mg"]),
-    lambda spec: medications_beside([str(spec["daily_total_mg"]["ingredient"]["rxcui"])]),
+    MEDICATION_LISTS,
 )
 
 
@@ -258,7 +257,7 @@ _SWITCH_DAYS = 14.0
 def shared_class(context: RuleContext) -> tuple[str, str] | None:
     """Return what the draft and the partner both are, and the partner's drug that is it; None where nothing counts.
 
-    An ingredient that both hold is no second drug of its class.
+    An ingredient that both hold is not a second drug of its class.
     """
     partner = context.partners[0].medication
     shared_classes = context.medication.classes & partner.classes
@@ -338,7 +337,7 @@ def _compared_drugs(
 
 
 def _is_dose_change(drafted: MedicationIdentity, partner: MedicationIdentity) -> bool:
-    """Whether they are one drug in two strengths, and taking it twice is no grave error by itself."""
+    """Whether they are one drug in two strengths, and taking it twice is not a grave error by itself."""
     if drug_codes(drafted) != drug_codes(partner) or not _DANGEROUS_TWICE.isdisjoint(drafted.classes):
         return False
     return not is_other_way(drafted, partner) and not is_other_release(drafted, partner)
@@ -361,7 +360,7 @@ def _sites(medication: MedicationIdentity) -> set[str]:
 
 
 def _are_both_local(drafted: MedicationIdentity, partner: MedicationIdentity) -> bool:
-    """Whether both are local forms, unless both are put into the eyes, the nose or the lungs and are no relievers."""
+    """Whether both are local forms, unless both are put into the eyes, the nose or the lungs and are not relievers."""
     if drafted.systemic is not False or partner.systemic is not False:
         return False
     if not _RELIEVERS.isdisjoint(drafted.rxcuis) and not _RELIEVERS.isdisjoint(partner.rxcuis):
@@ -497,7 +496,7 @@ FAMILY = Family(
             "in_the_sum",
             "only acetaminophen is shared, in different mixtures, and its sum is known and within the limit",
             _is_in_the_sum,
-            medications_beside([ACETAMINOPHEN]),
+            MEDICATION_LISTS,
         ),
         _compared_drugs("in_mixtures", "only acetaminophen is shared, in different mixtures", _is_in_mixtures),
         _of_partner(

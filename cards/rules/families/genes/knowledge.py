@@ -213,7 +213,7 @@ def judge_dose(context: RuleContext, row: Recommendation) -> AdviceIndicator:
 
 
 def _is_within(limit: str, daily: float) -> bool | None:
-    """Whether the daily dose needs nothing by this limit; None where the limit is no number of milligrams."""
+    """Whether the daily dose needs nothing by this limit; None where the limit is not a number of milligrams."""
     match = _LIMIT.fullmatch(limit.strip()) if limit else None
     if match is None:
         return None
@@ -326,7 +326,7 @@ def _has_taken_it_long(context: RuleContext) -> bool:
 def _indication(context: RuleContext) -> str | None:
     """Why the drug is ordered: by the order's own reason, else by problems and procedures; None where none says.
 
-    A diagnosis that is tentative, or one of several, is no indication.
+    A diagnosis that is tentative, or one of several, is not an indication.
     """
     record = context.session.record
     listed = [

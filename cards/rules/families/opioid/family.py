@@ -12,6 +12,7 @@ from cards.extension import Fact
 from cards.rules.conditions.condition import (
     COMPARED,
     DAYS,
+    MEDICATION_LISTS,
     TEXTS,
     Condition,
     Predicate,
@@ -20,14 +21,13 @@ from cards.rules.conditions.condition import (
     compared,
     flag,
     floor_comparison,
-    medications_beside,
     members,
     needs,
     no_facts,
 )
 from cards.rules.engine.family import Family
 from cards.rules.families.opioid.setting import SETTING_CONDITIONS
-from cards.rules.families.opioid.view import NALOXONE, UNDER_MME, OpioidView, has_rescue_naloxone, opioid_view
+from cards.rules.families.opioid.view import UNDER_MME, OpioidView, has_rescue_naloxone, opioid_view
 from cards.rules.language.rule import OrderChange, Sig
 from cards.rules.patient.context import RuleContext
 from cards.text import format_number, plain
@@ -120,7 +120,7 @@ def half_dose(context: RuleContext) -> OrderChange | None:
 
 _LIMITS = (50.0, 90.0)
 _MME = frozenset({"active", "mme"})
-OPIOIDS = medications_beside(["opioid", "opioid_partial_agonist"]) | needs("MedicationDispense")
+OPIOIDS = MEDICATION_LISTS | needs("MedicationDispense")
 """What a condition needs that looks at all opioids of the patient."""
 
 
@@ -325,7 +325,7 @@ FAMILY = Family(
             _rescue_naloxone,
             members(("within_days",), within_days=DAYS),
             lambda spec: f"rescue naloxone in the last {spec['rescue_naloxone']['within_days']} days",
-            OPIOIDS | needs(beside=NALOXONE),
+            OPIOIDS,
         ),
         Condition(
             "procedure_recent",

@@ -3,14 +3,13 @@
 import re
 
 from cards.rules.conditions.condition import (
+    MEDICATION_LISTS,
     Condition,
     Predicate,
     Spec,
     Truth,
     flag,
-    medications_beside,
     members,
-    needs,
     no_facts,
     one_of,
     some,
@@ -120,7 +119,7 @@ SETTING_CONDITIONS = (
             ingredients=some(Drug),
         ),
         _long_acting_words,
-        medications_beside(["opioid", "opioid_partial_agonist"]),
+        MEDICATION_LISTS,
     ),
     flag("perioperative", _perioperative, "the order is for a procedure"),
     flag(
@@ -128,14 +127,14 @@ SETTING_CONDITIONS = (
         _for_use_disorder,
         "the opioid treats opioid use disorder",
         frozenset({"conditions"}),
-        needs=CONDITIONS | needs(beside=["opioid"]),
+        needs=CONDITIONS,
     ),
     flag(
         "brief_benzodiazepine",
         _brief_benzodiazepine,
         "the benzodiazepine is for one occasion",
         frozenset({"active"}),
-        needs=medications_beside(["benzodiazepine"]),
+        needs=MEDICATION_LISTS,
     ),
     flag("lower_start", _lower_start, "the order says that it starts lower"),
 )

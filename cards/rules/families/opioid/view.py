@@ -127,7 +127,7 @@ class OpioidView:
         yield from _ordered(parts)
 
     def _replaced_by_reference(self) -> Iterator[OpioidPart]:
-        """Yield the orders that the draft says it renews: they are no part of the new total."""
+        """Yield the orders that the draft says it renews: they are not part of the new total."""
         prior = self._drafted.order.priorPrescription
         prior_order = relative_reference(prior.reference) if prior is not None else None
         references = {prior_order, *_based_on(self._drafted)}

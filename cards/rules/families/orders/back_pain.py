@@ -6,7 +6,7 @@ silence a card.
 
 import re
 
-from cards.rules.conditions.condition import Condition, Truth, flag, needs
+from cards.rules.conditions.condition import Condition, Truth, flag
 from cards.rules.conditions.words.patient import CONDITIONS
 from cards.rules.families.orders.study import codes_of, listed_problems, says, study_of, worked_out_once
 from cards.rules.patient.context import RuleContext
@@ -128,7 +128,7 @@ WORDS: tuple[Condition, ...] = (
         _has_red_flag,
         "a red flag of back pain is in the order or on the problem list",
         _FACTS,
-        needs=CONDITIONS | needs(beside=["corticosteroid"]),
+        needs=CONDITIONS,
         negated="no red flag of back pain is in the order or on the problem list",
     ),
 )

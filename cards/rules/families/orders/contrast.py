@@ -1,4 +1,7 @@
-"""Reactions to contrast media on record: the condition and the texts of the rules about a study with contrast."""
+"""Declares the condition and the texts about reactions to contrast media, for the rules `img-*-allergy.json` beside it.
+
+`family.py` puts it together with those of the other orders; fhir/mapping/contrast_media.py reads the chart.
+"""
 
 from collections.abc import Mapping
 from typing import Final

@@ -4,7 +4,7 @@ import re
 
 from cards.extension import Fact
 from cards.rules.conditions.condition import (
-    ANY_MEDICATION,
+    MEDICATION_LISTS,
     Condition,
     Predicate,
     Spec,
@@ -118,6 +118,6 @@ WORDS: tuple[Condition, ...] = (
         _pregnancy_possible,
         "a woman of 12 to 50, nothing on record that prevents a pregnancy, no negative test in 14 days",
         frozenset({"childbearing", "sex", "age", "conditions", "active"}),
-        needs=PREGNANCY | ANY_MEDICATION,
+        needs=PREGNANCY | MEDICATION_LISTS,
     ),
 )

@@ -163,7 +163,7 @@ _USES = frozenset({"conditions", "condition:aki"})
 
 
 def _is_missing(context: RuleContext) -> Truth:
-    """Whether no kidney value of a year came, of an inpatient none of 7 days; a charted stage is no value."""
+    """Whether no kidney value of a year came, of an inpatient none of 7 days; a charted stage is not a value."""
     record = context.session.record
     if not any(record.was_requested(key) for key in _VALUES):
         return None

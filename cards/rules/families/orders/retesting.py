@@ -8,7 +8,7 @@ from typing import Any
 from msgspec import Struct
 
 from cards.extension import Fact
-from cards.rules.conditions.condition import ANY_MEDICATION, Condition, Truth, flag, needs
+from cards.rules.conditions.condition import MEDICATION_LISTS, Condition, Truth, flag, needs
 from cards.rules.families.orders.study import codes_of, study_of, study_words, worked_out_once
 from cards.rules.language.rule import OrderChange
 from cards.rules.patient.context import RuleContext
@@ -108,7 +108,7 @@ def _repeated(context: RuleContext) -> Truth:
     last = _last(context)
     if last is None or _is_abnormal(last):
         return False
-    # A value in an unknown unit is no result that a repeat could be spared for.
+    # A value in an unknown unit is not a result that a repeat could be spared for.
     codes = {coding.code for coding in last.observation.code.coding}
     analytes = {ANALYTE_BY_LOINC[code].key for code in codes if code in ANALYTE_BY_LOINC}
     return not analytes or any(context.session.record.newest(key) is not None for key in analytes)
@@ -260,7 +260,7 @@ WORDS: tuple[Condition, ...] = (
         "treatment_changed",
         _treatment_changed,
         "a medication is drafted in the same session or was ordered since the last result",
-        needs=ANY_MEDICATION | OBSERVATIONS,
+        needs=MEDICATION_LISTS | OBSERVATIONS,
     ),
     flag("ordered_as_series", _is_series, "the order says itself that the test is done several times"),
 )

@@ -137,7 +137,7 @@ def _done_within(spec: Spec) -> Predicate:
 
 
 def _has_symptom(context: RuleContext) -> Truth:
-    """Whether the order says that it is no screening."""
+    """Whether the order says that it is not a screening."""
     return bool(_SYMPTOMS.search(study_of(context).detail))
 
 
@@ -277,5 +277,5 @@ WORDS: tuple[Condition, ...] = (
         _smoking_facts,
     ),
     flag("says_screening", _says_screening, "the order says that it is for screening"),
-    flag("says_symptom", _has_symptom, "the order says that it is no screening"),
+    flag("says_symptom", _has_symptom, "the order says that it is not a screening"),
 )

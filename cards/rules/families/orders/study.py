@@ -1,6 +1,6 @@
 """What all rules about orders of imaging and tests ask: which study it is, its urgency, and what is worked out once.
 
-Several conditions and texts of one finding rest on the same search in the chart; it is made once for each draft.
+Several conditions and texts of one finding are based on the same search in the chart; it is made once for each draft.
 """
 
 import re

@@ -17,13 +17,11 @@ from cards.rules.conditions.condition import (
     Predicate,
     Spec,
     Truth,
-    medications_beside,
     needs,
     one_of,
 )
 from cards.rules.engine.family import Family
 from cards.rules.language.knowledge_base import (
-    DUPLICATES,
     LEVELS,
     ClassMembers,
     DiseaseRow,
@@ -156,7 +154,7 @@ def _judged(word: str, context: RuleContext) -> _Judged:
     return context.session.derive(key, lambda: _JUDGES[word](context, base))
 
 
-def _condition(word: str, meaning: str, uses: str, data: DataNeeds | Callable[[Spec], DataNeeds]) -> Condition:
+def _condition(word: str, meaning: str, uses: str, data: DataNeeds) -> Condition:
     def read(spec: Spec) -> Predicate:
         level = str(spec[word])
 
@@ -175,11 +173,6 @@ def _condition(word: str, meaning: str, uses: str, data: DataNeeds | Callable[[S
 
 def _wording(word: str) -> Callable[[Spec], str]:
     return lambda spec: f"a row of the hospital's knowledge base ({spec[word]})"
-
-
-def _members_beside(_spec: Spec) -> DataNeeds:
-    base = knowledge_base()
-    return medications_beside(base.drugs[DUPLICATES] if base is not None else ())
 
 
 def _text(word: str, part: Callable[[RuleContext, Row, str], str]) -> Callable[[RuleContext], str | None]:
@@ -224,7 +217,7 @@ FAMILY = Family(
             "own_duplicate",
             "beside the draft is more of a class of duplicates.csv than is usual",
             "active",
-            _members_beside,
+            MEDICATION_LISTS,
         ),
         _condition(
             "own_disease",

@@ -16,11 +16,11 @@ from msgspec import Struct
 
 from cards.card import Indicator
 from cards.rules.conditions.condition import (
+    MEDICATION_LISTS,
     Condition,
     Predicate,
     Spec,
     Truth,
-    medications_beside,
     no_facts,
     one_of,
 )
@@ -72,7 +72,7 @@ _SEVERITIES: Final = ("critical", "warning", "start", "info")
 
 
 class Pair(Struct, frozen=True):
-    """One row: the two drugs by ingredient or class, how it is shown, and what it rests on."""
+    """One row: the two drugs by ingredient or class, how it is shown, and what it is based on."""
 
     keys: frozenset[str]
     severity: str
@@ -137,6 +137,8 @@ class Pair(Struct, frozen=True):
         if self.unless in _BEGUN_OVER_DAYS_AGO:
             begun_lately = context.session.is_recent_start(partner.medication, _BEGUN_OVER_DAYS_AGO[self.unless])
             return "opioid" in partner.medication.keys and begun_lately is not True
+        if self.unless == "draft_buprenorphine":
+            return context.medication.has(_BUPRENORPHINE) and not partner.medication.has(_BUPRENORPHINE)
         if self.unless in _UP_TO_DAYS:
             age = _age_days(context)
             return age is not None and age <= _UP_TO_DAYS[self.unless]
@@ -148,6 +150,7 @@ _NEURAXIAL: Final = re.compile(r"epidural|intrathecal|spinal|peridural|neuraxial
 _LOCAL_TOO: Final = ("local_too", "not_neuraxial")
 _HIGH_DOSE: Final = re.compile(r"high[- ]dose|\bhd-?mtx\b|\d ?m?g ?/ ?m(?:2|²)", re.IGNORECASE)
 _METHOTREXATE: Final = "6851"
+_BUPRENORPHINE: Final = "1819"
 
 
 def _is_high_dose(context: RuleContext, partner: CurrentMedication) -> bool:
@@ -258,8 +261,7 @@ def _label_pair(spec: Spec) -> Predicate:
         pair = pair_of(context)
         return pair is not None and pair.severity == severity
 
-    keys = frozenset().union(*PAIRS)
-    return Predicate(test, no_facts, frozenset({"active"}), needs=medications_beside(keys))
+    return Predicate(test, no_facts, frozenset({"active"}))
 
 
 def _summary(context: RuleContext) -> str | None:
@@ -314,7 +316,7 @@ LABEL_PAIR = Condition(
     _label_pair,
     one_of(*_SEVERITIES),
     lambda spec: f"a row of pairs.csv ({spec['label_pair']}) names the two drugs",
-    medications_beside(frozenset().union(*PAIRS)),
+    MEDICATION_LISTS,
 )
 
 FAMILY = Family(

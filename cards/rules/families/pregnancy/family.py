@@ -2,9 +2,9 @@
 
 from cards.extension import Fact
 from cards.rules.conditions.condition import (
-    ANY_MEDICATION,
     BOOLEAN,
     DAYS,
+    MEDICATION_LISTS,
     Condition,
     Predicate,
     Spec,
@@ -72,7 +72,7 @@ FAMILY = Family(
                 "a woman of 12 to 50, not pregnant, no contraceptive of any kind and nothing else on record "
                 "that prevents a pregnancy"
             ),
-            PREGNANCY | ANY_MEDICATION,
+            PREGNANCY | MEDICATION_LISTS,
         ),
         Condition(
             "pregnancy_test_negative",

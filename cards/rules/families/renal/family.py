@@ -96,7 +96,7 @@ def _says_treatment(context: RuleContext) -> bool:
 # Enoxaparin label 2.3: 1 mg/kg once daily, written in steps of 10 mg.
 _ENOXAPARIN_STEP_MG = 10.0
 _MOST_PER_KG = 1.1
-# Methotrexate label, psoriasis: 10 to 25 mg once weekly. A single dose over that is no weekly dose.
+# Methotrexate label, psoriasis: 10 to 25 mg once weekly. A single dose over that is not a weekly dose.
 _MOST_WEEKLY_MG = 25.0
 _WEEKLY_IN_KIDNEY_DISEASE_MG = 10.0
 _TABLET_MG = 2.5

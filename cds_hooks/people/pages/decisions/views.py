@@ -8,7 +8,6 @@ A patient, a hook call or a card is asked for by a posted form only: no address,
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
-from itertools import islice
 from typing import Annotated, Any, Final, Literal
 from urllib.parse import urlencode
 
@@ -24,8 +23,7 @@ from cards.card import SEVERITY
 from cds_hooks.call.hold_back.checks import SUPPRESSED
 from cds_hooks.call.hold_back.no_card import explain_no_card, in_words
 from cds_hooks.evidence.decision_history import is_refused
-from cds_hooks.evidence.monitor.finder import find
-from cds_hooks.evidence.monitor.postings import Budget
+from cds_hooks.evidence.monitor.finder import find_page
 from cds_hooks.evidence.storage.decision import Decision, decision_of
 from cds_hooks.evidence.storage.entries import EXPORT_EVENT
 from cds_hooks.evidence.storage.queries import DecisionFilter, Place, get_decision, read_rows
@@ -39,8 +37,6 @@ from cds_hooks.people.web.numbers import format_seconds
 from cds_hooks.people.web.site import HEADERS, Failure, PageRefusal
 from fhir.record.refusals import WhyNot
 
-_NOT_COUNTED: Final = 200
-"""So many decisions that are not counted yet are looked through for a page."""
 ROWS: Final = 20
 CHOICES: Final = {
     "outcome": {"cards": "with a card", "silent": "without a card", "error": "failed"},
@@ -56,7 +52,6 @@ SEARCHES: Final = (
 )
 """Searches that are asked for often, as the addresses that find them."""
 _IN_SIGHT: Final = frozenset({"patient", "card", "since", "until", "outcome", "before"})
-_MOST_PLACES: Final = 2_000
 _SHOWN: Final = 3
 _WORDS: Final = {"info": "Info", "warning": "Warning", "critical": "Critical"}
 
@@ -165,15 +160,10 @@ def list_rows(url: str, form: Asked, counted: Counted) -> Listing:
     Raises:
         RecordUnavailable: the record cannot be read.
     """
-    budget = Budget(_MOST_PLACES)
-    every = find(url, counted.book, form.wanted, form.position, budget, _NOT_COUNTED)
-    places = list(islice(every, ROWS + 1))
-    rows = rows_of(entry.decision for entry in places[:ROWS])
-    if len(places) > ROWS:
-        return Listing(rows, _as_text(places[ROWS - 1].position))
-    if budget.is_spent and budget.reached is not None:
-        return Listing(rows, _as_text(budget.reached), format_seconds(budget.reached[0]))
-    return Listing(rows)
+    views = counted.book.views if counted.book is not None else None
+    page = find_page(url, views, form.wanted, form.position, ROWS)
+    older = f"{page.older[0]}.{page.older[1]}" if page.older is not None else ""
+    return Listing(rows_of(page.decisions), older, "" if page.looked_to is None else format_seconds(page.looked_to))
 
 
 def rows_of(decisions: Iterable[Decision]) -> tuple[Row, ...]:
@@ -200,10 +190,6 @@ def _texts_and_sign(decision: Decision) -> tuple[tuple[str, ...], tuple[str, str
     first = [silence for silence in no_card.reasons if silence in reasons]
     texts = dict.fromkeys(silence.text for silence in (*first, *reasons))
     return tuple(texts), ("warning" if no_card.kind == "held-back" else "none", f"No card: {no_card.title.lower()}")
-
-
-def _as_text(position: Place) -> str:
-    return f"{position[0]}.{position[1]}"
 
 
 _IN_ADDRESS: Final = Failure(

@@ -191,11 +191,6 @@ class Estimate(Struct, frozen=True):
         return in_100(logistic(self.scores.base))
 
     @property
-    def among_ages(self) -> int | None:
-        """How many in 100 of the people of the same age have a lower estimate; None where it is not known."""
-        return None if self.band is None else self.band.percentile(self.scores.margin)
-
-    @property
     def is_own_figure(self) -> bool:
         """Whether the number is the model's own, and not what was seen among the people nearest to it."""
         return is_calibrated(self.scores)

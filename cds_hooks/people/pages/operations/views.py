@@ -22,6 +22,7 @@ from cds_hooks.call.routes.health import RECORD_AWAY, models_out, why_not_ready
 from cds_hooks.evidence.monitor.book import CountBook
 from cds_hooks.evidence.monitor.card_counts import By, count_cards, nearly_always_overridden
 from cds_hooks.evidence.monitor.judging import kept_report
+from cds_hooks.evidence.monitor.search_index import callers
 from cds_hooks.evidence.storage.decision import RecordUnavailable
 from cds_hooks.people.pages.pictures import pictures
 from cds_hooks.people.pages.server import PageServer
@@ -100,10 +101,10 @@ class _Operations:
 
     def _from_book(self, book: CountBook) -> Mapping[str, Any]:
         now, verified = datetime.now(UTC), book.last_verification()
-        callers, kept = book.callers(int((now - _HOUR).timestamp() * 1e6)), kept_report(book)
+        kept = kept_report(book)
         return {
             "tasks": tasks_of(self._server, book, now),
-            "callers": sorted(callers.items()),
+            "callers": sorted(callers(book.views, int((now - _HOUR).timestamp() * 1e6)).items()),
             "verified": verified,
             "kept": kept,
             "to_look_at": kept.report.figures[:_MOST_FIGURES] if kept is not None else [],

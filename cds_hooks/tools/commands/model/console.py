@@ -15,7 +15,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 from cds_hooks.call.trusted_models import own_keys
 from cds_hooks.settings import settings
 from cds_hooks.tools.commands.options import as_sentence, failure
-from fhir.record.charts import ChartsRefused
+from fhir.record.folder import ChartsRefused
 from models_onnx.artifact.keys import add_trusted_keys
 from models_onnx.errors import ModelError
 from models_onnx.serving.registry import ARTIFACTS

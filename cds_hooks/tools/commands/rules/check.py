@@ -44,7 +44,8 @@ from cds_hooks.settings import Settings, settings, with_settings
 from cds_hooks.tools.commands.options import AsJson, as_sentence, failure, print_json, said_in_a_sentence
 from cds_hooks.tools.commands.record import site_rules
 from cds_hooks.tools.kit.tables import print_table
-from fhir.record.charts import ChartsRefused, read_charts
+from fhir.record.charts import read_charts
+from fhir.record.folder import ChartsRefused
 
 _MOST_NAMED = 5
 

@@ -15,24 +15,16 @@ from rich.progress import BarColumn, Progress, TextColumn
 from cds_hooks.tools.kit.commands.options import AsJson, clock, given_as, server_url, stop
 from cds_hooks.tools.kit.contract.charts import QUICK, read_patient_chart, sample_charts, with_new_identities
 from cds_hooks.tools.kit.contract.connection import Connection
-from cds_hooks.tools.kit.contract.document import Subject
 from cds_hooks.tools.kit.contract.registry import Check
 from cds_hooks.tools.kit.contract.report import Report, print_report, report_document
 from cds_hooks.tools.kit.contract.requests import DIALECTS
 from cds_hooks.tools.kit.contract.run import UnknownRow, UnreadableDocument, check_file, run_checks, select_checks
-from cds_hooks.tools.kit.contract.target import Target
+from cds_hooks.tools.kit.contract.target import DISCOVERY, Target
 from cds_hooks.tools.kit.simulator.chart import ChartError
 from cds_hooks.tools.kit.simulator.signing import Signer, SigningKeyError, read_key_file
 
 _SECONDS_BETWEEN_LINES = 5.0
 _QUICK_SECONDS = 13.0  # with the start of the program and the report at most twenty, on a busy machine too
-_KINDS = {
-    "discovery": Subject.DISCOVERY,
-    "response": Subject.RESPONSE,
-    "card": Subject.CARD,
-    "action": Subject.SUGGESTED_ACTION,
-    "source": Subject.SOURCE,
-}
 
 
 @dataclass(frozen=True)
@@ -53,10 +45,6 @@ class CheckOptions:
             metavar="ROW|SECTION", help="Only these rows or sections, such as CARD-03 or FB; may be given again."
         ),
     ] = None
-    kind: Annotated[
-        str | None,
-        typer.Option(metavar="KIND", help=f"What the files hold, if not seen: {', '.join(_KINDS)}."),
-    ] = None
     patient: Annotated[
         list[Path] | None,
         typer.Option(metavar="FILE", help="Send this patient's Bundle instead of the samples; may be given again."),
@@ -75,24 +63,12 @@ class CheckOptions:
         Path | None, typer.Option(metavar="FILE", help="Trust this authority's certificate (PEM) as well.")
     ] = None
     timeout: Annotated[float, typer.Option(min=0.1, max=3600, help="Seconds to wait for one answer.")] = 10.0
-    time_limit: Annotated[
-        float | None,
-        typer.Option(
-            min=1, max=86_400, metavar="SECONDS", help="End the run after this time and report what is known."
-        ),
-    ] = None
     quick: Annotated[
         bool,
         typer.Option(
             "--quick", help="At most 20 seconds: each check at one service, and none that waits or sends much."
         ),
     ] = False
-    discovery: Annotated[
-        str, typer.Option(metavar="PATH", help="Path of discovery where it is another; services stand under it.")
-    ] = "/cds-services"
-    services: Annotated[
-        str, typer.Option(metavar="PATH", help="Path under which services stand where it is not that of discovery.")
-    ] = ""
     origin: Annotated[
         str, typer.Option(help="Web origin that CORS is tried with.", show_default="the public sandbox, or localhost")
     ] = ""
@@ -123,7 +99,7 @@ def check(options: CheckOptions) -> None:
     """
     checks, targets = _select_checks(options), options.targets or []
     if targets and all(map(_names_file, targets)):
-        reports = _check_files([Path(target) for target in targets], checks, options.kind)
+        reports = _check_files([Path(target) for target in targets], checks)
     elif len(targets) > 1:
         stop("give the address of one server, or files")
     else:
@@ -136,9 +112,7 @@ def check(options: CheckOptions) -> None:
 
 def _target(options: CheckOptions, url: str | None) -> Target:
     """Return the server that is checked, and what is sent to it."""
-    root = f"/{options.discovery.strip('/')}"
-    services_root = f"/{options.services.strip('/')}" if options.services else ""
-    base = server_url(url).removesuffix(root)
+    base = server_url(url).removesuffix(DISCOVERY)
     try:
         program = tuple(shlex.split(options.token_command))
         key = read_key_file(options.key) if options.key else None
@@ -151,7 +125,7 @@ def _target(options: CheckOptions, url: str | None) -> Target:
         stop(f"--token-command {options.token_command!r} cannot be read as a command: {error}. Nothing was sent.")
     as_of, dialect = clock(), DIALECTS[options.dialect]
     samples = charts or with_new_identities(sample_charts(as_of, QUICK if options.quick else ()))
-    return Target(connection, tuple(samples), as_of, dialect, options.origin, options.fhir_host, root, services_root)
+    return Target(connection, tuple(samples), as_of, dialect, options.origin, options.fhir_host)
 
 
 def _names_file(target: str) -> bool:
@@ -167,11 +141,9 @@ def _select_checks(options: CheckOptions) -> list[Check]:
         stop(str(error))
 
 
-def _check_files(files: Sequence[Path], checks: list[Check], kind: str | None) -> list[Report]:
-    if kind is not None and kind not in _KINDS:
-        stop(f"there is no kind {kind}; there are {', '.join(_KINDS)}")
+def _check_files(files: Sequence[Path], checks: list[Check]) -> list[Report]:
     try:
-        return [check_file(path, checks, _KINDS[kind] if kind else None) for path in files]
+        return [check_file(path, checks) for path in files]
     except UnreadableDocument as error:
         stop(str(error))
 
@@ -191,7 +163,7 @@ def _check_server(target: Target, checks: list[Check], options: CheckOptions) ->
                 typer.echo(f"{number}/{count} {text}", err=True)
 
         try:
-            limit = options.time_limit or (_QUICK_SECONDS if options.quick else None)
+            limit = _QUICK_SECONDS if options.quick else None
             return run_checks(target, checks, show, limit, once=options.quick)
         except KeyboardInterrupt:
             stop("interrupted before discovery was read: nothing was tested")

@@ -27,16 +27,6 @@ def serve_fhir(
         int, typer.Option(min=1, max=10_000, help="Most entries of one page, whatever _count says.")
     ] = 50,
     mode: Annotated[Mode, typer.Option(help="How the server behaves.")] = "normal",
-    delay_ms: Annotated[
-        int, typer.Option(min=0, max=600_000, help="In mode slow: milliseconds before each answer.")
-    ] = 200,
-    retry_after: Annotated[
-        int, typer.Option(min=0, max=86_400, help="In modes 429 and 503: the Retry-After, in seconds.")
-    ] = 1,
-    failures: Annotated[
-        int | None,
-        typer.Option(min=0, max=1_000_000, help="In modes 429 and 503: how often for each query; else always."),
-    ] = None,
     shift_dates: Annotated[
         bool, typer.Option("--shift-dates", help="Move each chart's dates so that its last event is today.")
     ] = False,
@@ -54,7 +44,7 @@ def serve_fhir(
         opened = [_open_chart(path, shift_dates) for path in charts]
     except ChartError as error:
         stop(str(error))
-    behaviour = Behaviour(mode, token, page_size, delay_ms / 1000, retry_after, failures, browsers=browsers)
+    behaviour = Behaviour(mode, token, page_size, browsers=browsers)
     resources = [resource for chart in opened for resource in chart.resources]
     with ExitStack() as stack:
         try:

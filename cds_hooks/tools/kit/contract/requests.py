@@ -5,7 +5,6 @@ extension members, FHIR access on every call, absolute references, category as a
 Bundle of total 0 with an OperationOutcome entry, code 4101.
 """
 
-import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -16,7 +15,6 @@ from cds_hooks.tools.kit.contract.charts import USER, PatientChart
 from cds_hooks.tools.kit.simulator.chart import Chart, Resource
 from cds_hooks.tools.kit.simulator.fhir_search import prefetch_from
 from cds_hooks.tools.kit.simulator.request import bundle_of, context_of, fhir_authorization, newest_encounter
-from cds_hooks.tools.kit.simulator.templates import TOKEN
 
 Request = dict[str, Any]
 
@@ -179,32 +177,6 @@ def conformant_requests(entry: dict[str, Any], chart: PatientChart, as_of: datet
 def unfilled_keys(entry: dict[str, Any], request: Request) -> frozenset[str]:
     """Return the prefetch keys of the entry that a conformant request leaves out: a token of theirs has no value."""
     return frozenset(_templates(entry)) - frozenset(request.get("prefetch", {}))
-
-
-def with_guessed_keys(entry: dict[str, Any], chart: PatientChart, request: Request, as_of: datetime) -> Request:
-    """Return the request with what its unfilled keys probably mean, so that the rest of the service can be tested.
-
-    A token that names no field of the context is taken for the encounter, the user or the patient by its words.
-    """
-    context = request["context"]
-    missing = unfilled_keys(entry, request)
-    guessed = {key: _guess(str(text), context) for key, text in _templates(entry).items() if key in missing}
-    values = prefetch_from([*chart.resources, USER], guessed, context, as_of.date())
-    return request | {"prefetch": request.get("prefetch", {}) | values}
-
-
-def _guess(template: str, context: Context) -> str:
-    fields = {name.lower(): value for name, value in context.items() if isinstance(value, str)}
-
-    def value_of(match: re.Match[str]) -> str:
-        token = match[1].lower().removeprefix("context.")
-        if "date" in token or "today" in token:
-            return "1900-01-01"
-        kind = next((kind for kind in ("encounter", "user") if kind in token), "patient")
-        value = fields.get(token) or fields.get(f"{kind}id") or fields["patientid"]
-        return value.rpartition("/")[2]
-
-    return TOKEN.sub(value_of, template)
 
 
 def _templates(entry: dict[str, Any]) -> dict[str, Any]:

@@ -180,8 +180,8 @@ class UnreadableDocument(ValueError):
     """The file holds no document that can be judged; the message says why."""
 
 
-def check_file(path: Path, checks: list[Check], kind: Subject | None = None) -> Report:
-    """Return what these checks find in a file; `kind` where its members do not tell what it is.
+def check_file(path: Path, checks: list[Check]) -> Report:
+    """Return what these checks find in a file.
 
     Raises UnreadableDocument.
     """
@@ -192,7 +192,7 @@ def check_file(path: Path, checks: list[Check], kind: Subject | None = None) -> 
     if document.problem:
         raise UnreadableDocument(f"{path.name} is not valid JSON: {document.problem}")
     outcomes = [Outcome(check) for check in checks if isinstance(check.subject, Subject)]
-    for subject, node in _parts(kind or kind_of(document.value), document.value):
+    for subject, node in _parts(kind_of(document.value), document.value):
         check_document(subject, node, outcomes)
     return Report(str(path), outcomes)
 

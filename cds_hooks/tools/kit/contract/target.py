@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from typing import Any, Final
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from msgspec import json as msgspec_json
 
@@ -22,10 +22,10 @@ from cds_hooks.tools.kit.contract.requests import (
     conformant_requests,
     new_hook_instance,
     unfilled_keys,
-    with_guessed_keys,
 )
 
-_THIS_MACHINE: Final = frozenset({"localhost", "127.0.0.1", "::1"})
+DISCOVERY: Final = "/cds-services"
+"""The path of discovery, below the server's address; services stand under it."""
 _HUGE: Final = 200  # resources in one call
 _LONGEST_CALLS_SECONDS: Final = 15.0  # of one service: enough is known of a server that is slow
 _ENOUGH_SILENCE: Final = 3  # calls in a row without an answer: the next would wait in vain, too
@@ -35,8 +35,7 @@ _ENOUGH_SILENCE: Final = 3  # calls in a row without an answer: the next would w
 class Call:
     """A request and its answer; `sent` is the request in the published form, before the dialect.
 
-    `unfilled` are the prefetch keys that no client can fill, because a token names nothing; `is_guessed`: they were
-    sent all the same, with what they probably mean.
+    `unfilled` are the prefetch keys that no client can fill, because a token names nothing.
     """
 
     about: str
@@ -44,14 +43,11 @@ class Call:
     sent: Request
     exchange: Exchange
     unfilled: frozenset[str] = frozenset()
-    is_guessed: bool = False
 
     @property
     def is_refused(self) -> bool:
         """Whether a conformant call with all of its data was not answered; without an unfilled key 412 is right."""
-        if self.exchange.ok or self.is_guessed:
-            return False
-        return not (self.unfilled and self.exchange.status == 412)
+        return not self.exchange.ok and not (self.unfilled and self.exchange.status == 412)
 
 
 @dataclass
@@ -64,8 +60,6 @@ class Service:
     dialect: Dialect
     as_of: datetime
     fhir_host: str = ""
-    root: str = "/cds-services"
-    discovery_path: str = "/cds-services"
     must_fetch: bool = True
     """Whether the tester said that the server may call `fhir_host`; else reading nothing from it is no fault."""
 
@@ -82,7 +76,7 @@ class Service:
     @property
     def path(self) -> str:
         """Where it is called."""
-        return f"{self.root}/{self.id}"
+        return f"{DISCOVERY}/{self.id}"
 
     @property
     def url(self) -> str:
@@ -91,28 +85,15 @@ class Service:
 
     @cached_property
     def calls(self) -> tuple[Call, ...]:
-        """One call for each chart, or several: every one is conformant and expected to succeed.
+        """One call for each chart, or several: every one is conformant and expected to succeed."""
+        return tuple(self._calls())
 
-        Where a prefetch key cannot be filled and no answer has a card, as many follow with what the key probably means:
-        one wrong token must not hide all that the service does besides.
-        """
-        calls = tuple(self._calls())
-        has_cards = any(call.exchange.cards for call in calls)
-        return calls if has_cards else (*calls, *self._calls(guessed=True))
-
-    def _calls(self, *, guessed: bool = False) -> Iterator[Call]:
+    def _calls(self) -> Iterator[Call]:
         silent, spent = 0, 0.0
         for chart in self.charts:
             for about, request in conformant_requests(self.entry, chart, self.as_of):
-                unfilled = unfilled_keys(self.entry, request)
-                if guessed and not unfilled:
-                    continue
-                sent, title = request, f"{self.hook} for {about}"
-                if guessed:
-                    sent = with_guessed_keys(self.entry, chart, request, self.as_of)
-                    title = f"{title}, prefetch.{min(unfilled)} as it may be meant"
-                exchange = self.send(sent, title)
-                yield Call(about, chart, sent, exchange, unfilled, guessed)
+                exchange = self.send(request, f"{self.hook} for {about}")
+                yield Call(about, chart, request, exchange, unfilled_keys(self.entry, request))
                 silent = 0 if exchange.status else silent + 1
                 spent += exchange.seconds
                 if silent == _ENOUGH_SILENCE or spent > _LONGEST_CALLS_SECONDS:
@@ -191,7 +172,6 @@ class Target:
     `origin` is the web origin that CORS is tried with; empty: the public sandbox, or a page of this machine where the
     server is on this machine. `fhir_host` is the name by which the server reaches this
     machine; empty: this machine itself, where the server runs on it, and else no FHIR server is offered to read from.
-    `root` is the path of discovery; services stand under it, or under `services_root`.
     """
 
     connection: Connection
@@ -200,26 +180,19 @@ class Target:
     dialect: Dialect = DIALECTS["standard"]
     origin: str = ""
     fhir_host: str = ""
-    root: str = "/cds-services"
-    services_root: str = ""
 
     def __post_init__(self) -> None:
-        here = urlsplit(self.connection.base).hostname in _THIS_MACHINE
+        here = self.connection.is_local
         self.must_fetch = bool(self.fhir_host)
         if here and not self.fhir_host:
             self.fhir_host = "127.0.0.1"
         if not self.origin:
             self.origin = "http://localhost:8080" if here else "https://sandbox.cds-hooks.org"
 
-    @property
-    def is_local(self) -> bool:
-        """Whether the server runs on this machine."""
-        return self.connection.is_local
-
     @cached_property
     def discovery(self) -> Exchange:
         """The answer to GET on the path of discovery."""
-        return self.connection.get(self.root, "discovery", Purpose.DISCOVERY)
+        return self.connection.get(DISCOVERY, "discovery", Purpose.DISCOVERY)
 
     @property
     def document(self) -> Node:
@@ -231,24 +204,11 @@ class Target:
         """Every entry that can be called: with a hook and an id."""
         return tuple(
             Service(
-                entry.value,
-                self.connection,
-                self.charts,
-                self.dialect,
-                self.as_of,
-                self.fhir_host,
-                self.path_of_services,
-                self.root,
-                self.must_fetch,
+                entry.value, self.connection, self.charts, self.dialect, self.as_of, self.fhir_host, self.must_fetch
             )
             for entry in self.document.objects("services")
             if entry.text("hook") and _callable(entry.value.get("id"))
         )
-
-    @property
-    def path_of_services(self) -> str:
-        """The path under which services stand."""
-        return self.services_root or self.root
 
     def observe_discovery(self) -> None:
         """Raise NotTested where discovery was not answered, because nothing that depends on it can be tested."""

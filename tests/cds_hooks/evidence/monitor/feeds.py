@@ -11,6 +11,8 @@ from random import Random
 from typing import Any
 
 from cds_hooks.evidence.storage import Decision, FeedbackItem, card_uuid, open_decision_log
+from cds_hooks.evidence.storage.database import parse_url
+from cds_hooks.evidence.storage.queries import store_feedback
 
 FIRST = date(2026, 8, 3)
 """A Monday."""
@@ -117,7 +119,7 @@ async def write(url: str, calls: Sequence[Call], client: str = "north") -> None:
         card = card_uuid(decision_of(call, client).id, 1)
         answers.append(FeedbackItem(card, SERVICE, client, "accepted", at_client, received))
     for start in range(0, len(answers), 500):
-        await log.append_feedback(answers[start : start + 500])
+        store_feedback(parse_url(url), answers[start : start + 500])
     await log.close()
 
 

@@ -19,6 +19,8 @@ from cds_hooks.evidence.monitor.window import Window
 from cds_hooks.evidence.outcomes.labels import Label
 from cds_hooks.evidence.record_views import open_follower
 from cds_hooks.evidence.storage import Decision, FeedbackItem, card_uuid, new_decision_id, open_decision_log
+from cds_hooks.evidence.storage.database import parse_url
+from cds_hooks.evidence.storage.queries import store_feedback
 from models_onnx.artifact.manifest import InputDistribution
 from models_onnx.monitoring.figure import Family, Figure, Incident, State
 from tests.constants import settings_with
@@ -78,7 +80,7 @@ def record(tmp_path_factory: pytest.TempPathFactory) -> str:
             await asyncio.gather(*(log.append(row) for row in rows[start : start + 1000]))
         card, received = card_uuid(rows[0].id, 1), rows[0].decided_at
         item = FeedbackItem(card, "planning-conversation", "north", "accepted", "2026-09-01T09:00:00Z", received)
-        await log.append_feedback([item])
+        store_feedback(parse_url(url), [item])
         await log.close()
 
     asyncio.run(write())

@@ -8,7 +8,8 @@ import pytest
 
 from cards.rules.engine.finding import RuleFinding
 from cds_hooks.evidence.replay.simulated_orders import SimulatedFinding, SimulatedOrder, SimulatedOrders, simulate
-from fhir.record.charts import by_patient, files_of, read_bundle
+from fhir.record.charts import by_patient, read_resources
+from fhir.record.folder import files_of
 from fhir.record.refusals import WhyNot
 from tests.fhir.builders import medication_order, observation
 
@@ -45,7 +46,7 @@ def test_orders_that_were_never_given_and_charts_without_orders_are_left_out() -
 def test_real_orders_are_judged_without_a_fault(data_folder: Path) -> None:
     simulation = SimulatedOrders()
     for path in files_of(data_folder / "fhir" / "mimic-iv-demo")[:6]:
-        for chart in by_patient(list(read_bundle(path))):
+        for chart in by_patient(read_resources(path)):
             simulate(simulation, [chart.patient, *chart.resources], 5)
     assert simulation.orders == 30
 

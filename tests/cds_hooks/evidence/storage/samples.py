@@ -8,7 +8,9 @@ from typing import Any
 import msgspec
 
 from cds_hooks.evidence.storage import Decision, DecisionLog, FeedbackItem, card_uuid, new_decision_id
+from cds_hooks.evidence.storage.database import parse_url
 from cds_hooks.evidence.storage.opening import open_decision_log
+from cds_hooks.evidence.storage.queries import store_feedback
 
 _numbers = count(1)
 
@@ -56,7 +58,7 @@ def store(url: str, *given: Decision, answered: bool = False) -> list[Decision]:
         for decision in given:
             await log.append(decision)
             if answered:
-                await log.append_feedback([some_feedback(decision.id)])
+                store_feedback(parse_url(url), [some_feedback(decision.id)])
         await log.close()
 
     with ThreadPoolExecutor(1) as thread:  # the test may have an event loop of its own

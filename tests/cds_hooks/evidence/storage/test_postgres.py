@@ -8,9 +8,10 @@ from sqlalchemy import make_url
 
 from cds_hooks.evidence.audit.verification import audit
 from cds_hooks.evidence.storage import RecordUnavailable, open_decision_log
+from cds_hooks.evidence.storage.database import parse_url
 from cds_hooks.evidence.storage.decision import FeedbackItem
 from cds_hooks.evidence.storage.postgres import PostgresDecisionLog
-from cds_hooks.evidence.storage.queries import list_decisions
+from cds_hooks.evidence.storage.queries import list_decisions, store_feedback
 from tests.cds_hooks.evidence.storage.samples import a_decision, append_together
 
 
@@ -65,17 +66,15 @@ async def test_a_decision_that_cannot_be_stored_leaves_nobody_waiting(postgres_u
 async def test_a_table_that_another_program_holds_is_waited_for_as_long_as_a_file(
     postgres_url: str, table: str
 ) -> None:
-    log = open_decision_log(postgres_url)
+    log, url = open_decision_log(postgres_url), parse_url(postgres_url)
     decision = a_decision()
     await log.append(decision)
     item = FeedbackItem(decision.id, decision.service, decision.client, "overridden", "2026-01-01T00:00:00Z", 0)
     with psycopg.connect(postgres_url) as other:
         other.execute(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE")
         with pytest.raises(RecordUnavailable, match="lock timeout"):
-            await (
-                log.append_feedback([item]) if table == "feedback" else asyncio.to_thread(list_decisions, postgres_url)
-            )
-    assert await log.append_feedback([item]) == [item]
+            store_feedback(url, [item]) if table == "feedback" else list_decisions(postgres_url)
+    assert store_feedback(url, [item]) == [item]
     await log.close()
 
 

@@ -15,10 +15,11 @@ from typer.testing import CliRunner
 from cds_hooks import cli
 from cds_hooks.samples import list_samples, load_patient
 from cds_hooks.settings import Settings, settings
-from cds_hooks.tools.batch.charts import FolderTally, RawChart, Wanted, charts_of
+from cds_hooks.tools.batch.charts import RawChart, Wanted, charts_of
 from cds_hooks.tools.batch.run import FhirJob, score_folder
 from cds_hooks.tools.batch.scoring import questions_about, read_chart
 from cds_hooks.tools.kit.simulator.chart import resources_of
+from fhir.record.folder import FolderTally
 from fhir.record.record import read_record, read_value
 from models_onnx.equations.calculate import RecordInputs, inputs_from_record
 from models_onnx.equations.declaration import find_equations

@@ -14,15 +14,16 @@ from models_onnx.artifact.folder import load_artifact
 from models_onnx.artifact.release_file import GateSummary, parse_release
 from models_onnx.errors import ArtifactRefused, CardIncomplete
 from models_onnx.model_card.embed import embed_card, without_card
+from models_onnx.workbench.gates.subject import read_subject
 from models_onnx.workbench.release.card import card_words
 from models_onnx.workbench.release.publishing import (
     encode_card,
     publish,
     record_gates,
     sign_folder,
-    verify_release,
     write_artifact,
 )
+from tests.models_onnx.workbench.gates.judging import judge
 from tests.models_onnx.workshop import KEYS, SIGNER, build
 
 ALL = tuple(f"G{number}" for number in range(1, 19))
@@ -90,33 +91,28 @@ def test_a_report_without_red_validates_a_draft_and_is_part_of_what_is_signed(dr
     assert "gates.json" in parse_release(draft).files
     (draft / "gates.json").write_bytes(b"{ }")
     with pytest.raises(ArtifactRefused, match=r"gates\.json"):
-        verify_release(draft, KEYS)
+        load_artifact(draft, KEYS, signed=True)
 
 
-def _signed(home: Path, card: dict[str, Any], content: bytes) -> str | None:
-    """What does not hold of a release of this card beside this file, all of it signed."""
+def _faults(home: Path, card: dict[str, Any], content: bytes) -> str:
+    """What the gate of the file has against a release of this card beside this file, all of it signed."""
     manifest = json.loads((home / "manifest.json").read_text())
     manifest["file"] |= {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
     (home / "model.onnx").write_bytes(content)
     (home / "card.json").write_bytes(encode_card(card))
     (home / "manifest.json").write_text(json.dumps(manifest))
     sign_folder(home, "mortality_5y", manifest["version"], SIGNER)
-    try:
-        verify_release(home, KEYS)
-    except ArtifactRefused as problem:
-        return str(problem)
-    return None
+    return judge(read_subject(home, KEYS), "file").why
 
 
 def test_a_release_is_of_one_card_and_of_its_own_file(draft: Path) -> None:
     publish(draft, SIGNER)
     content, card = (draft / "model.onnx").read_bytes(), json.loads((draft / "card.json").read_text())
-    assert _signed(draft, card, content) is None
+    faults = ("card.json is not the card inside the model file", "written for another model file (core_sha256)")
+    assert not [fault for fault in faults if fault in _faults(draft, card, content)]
     other = copy.deepcopy(card)
     other["purpose"]["users"]["words"] = "Anybody."
-    assert _signed(draft, other, content) == "mortality_5y/card.json is not the card inside the model file"
+    assert faults[0] in _faults(draft, other, content)
     strange = copy.deepcopy(card)
     strange["model"]["core_sha256"] = "0" * 64
-    assert _signed(draft, strange, embed_card(without_card(content), strange)) == (
-        "the card of mortality_5y was written for another model file (core_sha256)"
-    )
+    assert faults[1] in _faults(draft, strange, embed_card(without_card(content), strange))

@@ -9,7 +9,7 @@ from typing import Any
 from cds_hooks.tools.kit.contract.assertions import UNAUTHORIZED, expect_cards, expect_unauthorized
 from cds_hooks.tools.kit.contract.document import SHOULD, Fault, NotTested, observe
 from cds_hooks.tools.kit.contract.registry import Faults, check_server, check_service
-from cds_hooks.tools.kit.contract.target import Service, Target
+from cds_hooks.tools.kit.contract.target import DISCOVERY, Service, Target
 from cds_hooks.tools.kit.simulator.fhir_server import QuietHandler, listening
 from cds_hooks.tools.kit.simulator.signing import Signer
 
@@ -42,12 +42,12 @@ def discovery_takes_tokens_for_discovery_only(target: Target) -> Faults:
     signer = target.connection.signer
     if signer is None:
         raise NotTested("no key was given (--key)")
-    if target.connection.get(target.root, "discovery without token", authenticated=False).ok:
+    if target.connection.get(DISCOVERY, "discovery without token", authenticated=False).ok:
         raise NotTested("discovery needs no token")
     token = signer.token(f"{target.connection.base}{target.any_service.path}")
     headers = {"authorization": f"Bearer {token}"}
     exchange = target.connection.get(
-        target.root, "discovery with a token for a service", headers=headers, authenticated=False, broken=True
+        DISCOVERY, "discovery with a token for a service", headers=headers, authenticated=False, broken=True
     )
     yield from expect_unauthorized(exchange)
 

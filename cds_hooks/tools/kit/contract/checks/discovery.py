@@ -8,7 +8,7 @@ from cds_hooks.tools.kit.contract.connection import Purpose, media_type_problem
 from cds_hooks.tools.kit.contract.definitions import HOOK_VERSIONS, HOOKS
 from cds_hooks.tools.kit.contract.document import SHOULD, Node, NotTested, Subject, observe
 from cds_hooks.tools.kit.contract.registry import Faults, check_part, check_server, check_service
-from cds_hooks.tools.kit.contract.target import Service, Target
+from cds_hooks.tools.kit.contract.target import DISCOVERY, Service, Target
 
 _OWN_HOOK = re.compile(r"[a-z0-9-]+(\.[A-Za-z0-9_-]+)+")
 
@@ -33,7 +33,7 @@ def discovery_is_strict_json(target: Target) -> Faults:
 def discovery_is_the_same_twice(target: Target) -> Faults:
     """Answer discovery from what is configured, so that two reads of an unchanged server agree."""
     target.observe_discovery()
-    first, second = target.discovery, target.connection.get(target.root, "discovery again", Purpose.DISCOVERY)
+    first, second = target.discovery, target.connection.get(DISCOVERY, "discovery again", Purpose.DISCOVERY)
     if first.document.value is not None and first.document.value != second.document.value:
         yield second.fault("the second answer differs from the first")
 
@@ -43,7 +43,7 @@ def head_and_options_on_discovery_do_not_fail(target: Target) -> Faults:
     """Answer HEAD and OPTIONS with any status under 500: proxies and browsers send them."""
     target.observe_discovery()
     for method in ("HEAD", "OPTIONS"):
-        exchange = target.connection.send(method, target.root, f"{method} of discovery")
+        exchange = target.connection.send(method, DISCOVERY, f"{method} of discovery")
         if exchange.status >= 500 or not exchange.status:
             yield exchange.fault(exchange.answer)
 

@@ -8,7 +8,7 @@ from cds_hooks.tools.kit.contract.connection import Exchange
 from cds_hooks.tools.kit.contract.document import SHOULD, NotTested, observe
 from cds_hooks.tools.kit.contract.registry import Faults, check_server, check_service
 from cds_hooks.tools.kit.contract.requests import Request
-from cds_hooks.tools.kit.contract.target import Service, Target
+from cds_hooks.tools.kit.contract.target import DISCOVERY, Service, Target
 
 _WHEN: Final = "2024-05-17T10:05:31Z"
 _NOT_OFFERED: Final = (404, 405, 501)
@@ -37,7 +37,7 @@ def feedback_on_an_unknown_service_is_404(target: Target) -> Faults:
     """Answer feedback for an id that discovery does not list with 404."""
     observe_offered(target.any_service)
     body = {"feedback": [{"card": str(uuid4()), "outcome": "overridden", "outcomeTimestamp": _WHEN}]}
-    path = f"{target.root}/contract-kit-no-such-service/feedback"
+    path = f"{DISCOVERY}/contract-kit-no-such-service/feedback"
     yield from expect_refusal(target.connection.post(path, body, "feedback on an unknown service", broken=True))
 
 

@@ -9,7 +9,7 @@ from cds_hooks.tools.kit.contract.definitions import fields_of
 from cds_hooks.tools.kit.contract.document import SHOULD, NotTested, observe
 from cds_hooks.tools.kit.contract.registry import Faults, check_server, check_service
 from cds_hooks.tools.kit.contract.requests import KIT_AUTHORIZATION, new_hook_instance
-from cds_hooks.tools.kit.contract.target import Service, Target
+from cds_hooks.tools.kit.contract.target import DISCOVERY, Service, Target
 
 _WRONG: Final[dict[str, Any]] = {"string": 17, "object": "text", "array": "text"}
 _INJECTED: Final = ("1&_count=0", "1/../../Patient/2", "1?_id=2", "1,2", "1#2", "1 or 1=1", "1\n2")
@@ -84,7 +84,7 @@ def discovery_is_read_by_get_only(target: Target) -> Faults:
     """Answer POST on discovery with 405."""
     target.observe_discovery()
     yield from expect_refusal(
-        target.connection.send("POST", target.root, "POST on discovery", content=b"{}", broken=True)
+        target.connection.send("POST", DISCOVERY, "POST on discovery", content=b"{}", broken=True)
     )
 
 
@@ -97,7 +97,7 @@ def an_unknown_service_is_404(target: Target) -> Faults:
         "hookInstance": new_hook_instance(),
         "context": {"userId": "Practitioner/1", "patientId": "1"},
     }
-    path = f"{target.path_of_services}/contract-kit-no-such-service"
+    path = f"{DISCOVERY}/contract-kit-no-such-service"
     yield from expect_refusal(target.connection.post(path, body, "an unknown service", broken=True))
 
 

@@ -12,7 +12,7 @@ from cds_hooks.tools.kit.contract.connection import Exchange
 from cds_hooks.tools.kit.contract.document import SHOULD, NotTested
 from cds_hooks.tools.kit.contract.registry import Faults, check_server, check_service
 from cds_hooks.tools.kit.contract.requests import conformant_requests
-from cds_hooks.tools.kit.contract.target import Service, Target
+from cds_hooks.tools.kit.contract.target import DISCOVERY, Service, Target
 
 
 @check_server("GEN-02")
@@ -20,7 +20,7 @@ def everything_runs_over_https(target: Target) -> Faults:
     """Serve over HTTPS wherever patients' data may pass."""
     if target.connection.base.startswith("https:"):
         return
-    if target.is_local:
+    if target.connection.is_local:
         raise NotTested("the server runs on this machine; give its public address")
     yield target.discovery.fault("the address is http")
 
@@ -169,14 +169,14 @@ def no_origin_is_trusted_with_credentials(target: Target) -> Faults:
 def cors_headers_stand_on_every_answer(target: Target) -> Faults:
     """Send CORS headers with POST, 4xx and 5xx too: else a browser shows its user a network error."""
     origin = {"origin": target.origin}
-    first = target.connection.get(target.root, "discovery from a browser", headers=origin)
+    first = target.connection.get(DISCOVERY, "discovery from a browser", headers=origin)
     if first.headers.get(_ALLOWED) not in ("*", target.origin):
         raise NotTested(f"discovery does not serve browsers from {target.origin}")
     service = target.any_service
     # Made without a call that was answered: where a token is asked for and none was given there is no such call.
     _, request = next(conformant_requests(service.entry, target.charts[0], target.as_of))
     foreign = origin | {"authorization": "Bearer contract-kit.no.token"}
-    unknown = f"{target.path_of_services}/contract-kit-no-such-service"
+    unknown = f"{DISCOVERY}/contract-kit-no-such-service"
     for exchange in (
         service.send(request, "a call from a browser", headers=origin),
         service.send_as_is(b"{", "a broken call from a browser", headers=origin, broken=True),
@@ -205,7 +205,7 @@ def cors_headers_stand_on_every_answer(target: Target) -> Faults:
 
 def _addresses(target: Target) -> list[tuple[str, str]]:
     paths = [service.path for service in target.services[:1]]
-    return [(target.root, "GET"), *((path, "POST") for path in paths)]
+    return [(DISCOVERY, "GET"), *((path, "POST") for path in paths)]
 
 
 def _preflight(target: Target, path: str, method: str, origin: str) -> Exchange:

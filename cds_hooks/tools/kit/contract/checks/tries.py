@@ -38,7 +38,7 @@ from cds_hooks.tools.kit.contract.connection import Exchange
 from cds_hooks.tools.kit.contract.definitions import read_table
 from cds_hooks.tools.kit.contract.document import MUST, SHOULD, Level, NotTested, observe
 from cds_hooks.tools.kit.contract.registry import Faults, check_service
-from cds_hooks.tools.kit.contract.target import Service
+from cds_hooks.tools.kit.contract.target import DISCOVERY, Service
 
 _Row = dict[str, str]
 _EXPECTED: Final[Mapping[str, Callable[[Exchange], Faults]]] = {
@@ -76,7 +76,7 @@ def _addresses(service: Service) -> dict[str, str]:
     base = service.connection.base
     scheme, _, host = base.partition("://")
     host = host.partition("/")[0]
-    addresses = {"url": service.url, "path": service.path, "discovery": f"{base}{service.discovery_path}"}
+    addresses = {"url": service.url, "path": service.path, "discovery": f"{base}{DISCOVERY}"}
     return addresses | {"origin": f"{scheme}://{host}", "host": host}
 
 

@@ -49,7 +49,6 @@ def test_a_must_that_failed_ends_with_1_and_is_told_with_row_place_and_advice(go
         ("check", "http://127.0.0.1:9", "--dialect", "latin"),
         ("check", "http://127.0.0.1:9", "--patient", "nothing.json"),
         ("check", "nothing.json"),
-        ("check", str(FILES / "response.json"), "--kind", "song"),
     ],
     ids=lambda words: " ".join(words[1:]),
 )

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
-from fhir.record.charts import PatientChart, by_patient, known_at, read_bundle
+from fhir.record.charts import PatientChart, by_patient, known_at, read_resources
 from models_onnx.errors import TrainingRefused
 from models_onnx.models.readmission_30d import SPEC
 from models_onnx.workbench.training.data.chart_table import (
@@ -239,7 +239,7 @@ def test_the_table_says_until_when_each_source_was_observed(tmp_path: Path, told
 @pytest.mark.outside_data
 def test_nothing_after_the_index_changes_a_feature_of_real_patients(data_folder: Path) -> None:
     path = data_folder / "fhir" / "mimic-iv-demo" / "10000032.json.gz"
-    (real,) = by_patient(list(read_bundle(path)))
+    (real,) = by_patient(read_resources(path))
     before, *later = rows_of_chart(TABLE, TABLE.features, real, None, KEY)
     assert later
     # The index is the first discharge: parts of stays and an observation for a day end before it.
