@@ -93,7 +93,8 @@ def main() -> None:
         if isinstance(error, ValidationError):
             for fault in error.errors():
                 name = "CDS_" + "_".join(str(part) for part in fault["loc"]).upper() + ": " if fault["loc"] else ""
-                typer.echo(f"{name}{fault['msg'].removeprefix('Value error, ')}", err=True)
+                text = fault["msg"].removeprefix("Value error, ").replace("Input should be", "must be", 1)
+                typer.echo(f"{name}{text}", err=True)
             sys.exit(2)
         what = getattr(error, "what_cannot_be_used", None)
         sentence = f"{what} cannot be used: {error}" if what is not None else _about_a_file(error)

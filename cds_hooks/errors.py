@@ -43,7 +43,13 @@ class HookError(Exception):
         self.expression = expression
 
 
-_JSON_TYPES: Final = {dict: "another object", list: "a list", str: "a text", bool: "true or false", type(None): "null"}
+_JSON_TYPES: Final = {
+    dict: "another object",
+    list: "a list",
+    str: "a string",
+    bool: "true or false",
+    type(None): "null",
+}
 
 
 def not_a_bundle(received: object, where: str, outcome: str) -> str:

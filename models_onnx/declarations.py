@@ -323,7 +323,7 @@ def _type_words(hint: Any) -> str:
         return " or ".join(map(_type_words, parts))
     if kind is Literal:
         return f"one of {', '.join(map(str, parts))}"
-    words = {str: "a text", int: "a whole number", float: "a number", bool: "True or False", type(None): "None"}
+    words = {str: "a string", int: "a whole number", float: "a number", bool: "True or False", type(None): "None"}
     return words.get(hint) or formatannotation(hint)
 
 

@@ -38,7 +38,7 @@ class DeclarationError(ModelError):
     `about` is the word of the declaration that is wrong, as it stands in the file; discovery finds its line by it.
     """
 
-    what_cannot_be_used: ClassVar[str] = "A file that declares something"
+    what_cannot_be_used: ClassVar[str] = "A declaration"
     """How a command that it ends begins its sentence."""
 
     def __init__(self, text: str, about: str = "") -> None:

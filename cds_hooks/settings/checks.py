@@ -21,7 +21,7 @@ def address_fault(text: str, *, origin: bool = False) -> str | None:
     except ValueError:
         return "this is not an address"
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        return "an address begins with http:// or https:// and a host"
+        return "an address must begin with http:// or https:// and a host"
     if not port_fits or not HOST.fullmatch(_host_of(parts)):
         return "the host or port of the address is none"
     if "@" in parts.netloc or parts.query or parts.fragment or any(sign.isspace() for sign in text):
@@ -103,7 +103,8 @@ def read_shares(text: str) -> dict[str, float]:
         share = float(match["share"]) if match is not None else 0.0
         if match is None or not 0 < share <= _LARGEST_SHARE:
             raise ValueError(
-                f"{part[:80]} must be a share up to 0.5; write it as 0.1, or for a model as mortality_5y=0.05"
+                "a share must be over 0 and up to 0.5, such as 0.1, or mortality_5y=0.05 for one model; "
+                f"received {part[:80]}"
             )
         model = match["model"] or ""
         if model in shares:

@@ -89,7 +89,7 @@ class WrongPatient(RecordError):
 _VALUE: Final = re.compile(r" ['\"].*", re.DOTALL)
 _PLACE: Final = " - at `$"
 _KINDS: Final = {
-    "str": "a text",
+    "str": "a string",
     "int": "a whole number",
     "float": "a number",
     "bool": "true or false",
@@ -99,6 +99,8 @@ _KINDS: Final = {
 }
 _OTHER_KIND: Final = re.compile(r"Expected `([a-z |]+)`, got `([a-z]+)`")
 _MISSING: Final = re.compile(r"Object missing required field `(\w+)`")
+_UNKNOWN: Final = re.compile(r"Object contains unknown field `(\w+)`")
+_BOUND: Final = re.compile(r"Expected `(?:int|float)` ([<>]=) ([-\d.]+)")
 
 
 _FIRST_BYTES: Final = {b"{": "object", b"[": "array", b'"': "str", b"t": "bool", b"f": "bool", b"n": "null"}
@@ -124,6 +126,12 @@ def describe_decoder_error(error: Exception, root: str = "") -> str:
         return f"{f'`{place}`' if place else 'it'} must be {wanted}; received {_KINDS[kinds[2]]}"
     if missing := _MISSING.match(words or location):
         return f"`{f'{place}.' if place else ''}{missing[1]}` is required and missing"
+    if unknown := _UNKNOWN.match(words or location):
+        return f"`{f'{place}.' if place else ''}{unknown[1]}` is not a known member"
+    if place and (bound := _BOUND.match(words)):
+        return f"`{place}` must be at {'most' if bound[1] == '<=' else 'least'} {bound[2]}"
+    if place and words.startswith("Invalid enum value"):
+        return f"`{place}` is not one of the allowed values"
     text = f"{_VALUE.sub('', words)}{mark}{location}" if mark else _VALUE.sub("", location)
     text = text.replace("`", "").replace("$.", "").replace("JSON is malformed: ", "")
     return text.replace("Input data was truncated", "it ends too early")

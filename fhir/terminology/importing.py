@@ -214,7 +214,10 @@ def write_index(imported: Imported, index: Path) -> Path:
         OSError: It cannot be written.
     """
     if not imported.codes and not imported.names:
-        raise NotARelease("Nothing of these files is a release or a table that can be imported.")
+        raise NotARelease(
+            "These files hold neither a release nor a table of codes that can be imported; no index was written. "
+            "docs/terminology.md shows the columns of a table."
+        )
     folder = index if index.is_dir() else index.parent
     part = folder / f".{os.getpid()}{SUFFIX}.part"
     part.unlink(missing_ok=True)

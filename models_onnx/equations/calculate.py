@@ -43,14 +43,18 @@ def read_inputs(equation: Equation, inputs: Mapping[str, Any], output: EquationO
     """
     if not inputs.keys() <= equation.inputs_by_name.keys():
         strange = sorted(inputs.keys() - equation.inputs_by_name.keys())
-        raise EquationRefused("input-unusable", f"{equation.id} has no input {', '.join(strange)}.", tuple(strange))
+        raise EquationRefused(
+            "input-unusable",
+            f"{equation.id} has no input {', '.join(strange)}; its inputs are {', '.join(equation.inputs_by_name)}.",
+            tuple(strange),
+        )
     values: dict[str, Value] = {}
     for item in equation.inputs:
         value = inputs.get(item.name)
         if value is not None:
             values[item.name] = read_input(equation.title, item, value)
         elif item.is_needed_for(output.id):
-            raise EquationRefused("input-missing", f"{equation.title}: no {item.words.lower()}.", (item.name,))
+            raise EquationRefused("input-missing", f"{equation.title}: {item.words} is missing.", (item.name,))
     return values
 
 
@@ -109,7 +113,7 @@ def _number(title: str, item: EquationInput, raw: Any) -> float:
         except ValueError:
             raw = None
     if isinstance(raw, bool) or not isinstance(raw, int | float) or not isfinite(raw):
-        raise EquationRefused("input-unusable", f"{title}: {item.words} is not a usable number.", (item.name,))
+        raise EquationRefused("input-unusable", f"{title}: {item.words} must be a number.", (item.name,))
     return float(raw) if unit == item.unit else _converted(title, item, float(raw), unit)
 
 

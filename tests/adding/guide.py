@@ -132,7 +132,7 @@ def _check(command: str, expected: list[str], copy: Path) -> None:
     while "=" in words[0]:  # a setting before the command
         name, _, value = words.pop(0).partition("=")
         given[name] = value
-    if words[0] == ".venv/bin/cds-hooks":
+    if words[0] in (".venv/bin/cds-hooks", "cds-hooks"):
         words = [sys.executable, "-m", "cds_hooks", *words[1:]]
     if words[0] == ".venv/bin/pip":  # nothing is put into the environment of the tests
         words = [sys.executable, "-m", "pip", *words[1:], "--target", str(copy / _INSTALLED), "--upgrade"]

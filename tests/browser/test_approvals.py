@@ -57,7 +57,7 @@ def test_two_people_approve_the_rule_that_they_have_read(opened: Open, base_url:
     _log_in(page, "vera")
     page.get_by_role("button", name="Approve it, too").click()
     expect(page.get_by_text("It counts now")).to_be_visible()
-    expect(page.get_by_text("Nothing was done by one person alone.")).to_be_visible()
+    expect(page.get_by_text("No act waits for a second person.")).to_be_visible()
     page.goto(f"{base_url}/rules/{RULE}")
     for _ in range(100):  # the pages of this process have it within two seconds
         if page.get_by_text("Approved by two people").count():

@@ -48,7 +48,7 @@ _BRITISH = re.compile(
 """Cards and pages are in American English, as the labels and drug names are; a document keeps its own title."""
 _INSTRUCTION = re.compile(
     r"(?:add|adjust|ask|avoid|begin|change|check|consider|count|do|double|end|flush|give|hold|interrupt|leave|measure|"
-    r"monitor|pause|raise|reduce|stop|take|taper|time|use|wait|watch|weigh)\b",
+    r"monitor|pause|raise|reduce|start|stop|take|taper|time|use|wait|watch|weigh)\b",
     re.IGNORECASE,
 )
 _TWICE = re.compile(r"\b([A-Za-z]{2,}) \1\b")

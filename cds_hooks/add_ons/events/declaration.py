@@ -12,6 +12,7 @@ import msgspec
 from msgspec import UNSET, Struct, UnsetType, field
 
 from cds_hooks.settings.checks import listen_address
+from fhir.record.refusals import describe_decoder_error
 from fhir.terminology.plain_file import plain_file
 from fhir.terminology.toml_file import TomlFault, read_toml
 
@@ -226,7 +227,7 @@ def read_declaration(path: Path, services: Collection[str]) -> Declaration:
     except TomlFault as error:
         raise DeclarationFault(f"{path} {error}") from error
     except msgspec.ValidationError as error:
-        raise DeclarationFault(f"{path}: {error}") from error
+        raise DeclarationFault(f"{path}: {describe_decoder_error(error)}") from error
     _check_watch(path, declaration)
     for name, feed in declaration.feed.items():
         feed.name = name

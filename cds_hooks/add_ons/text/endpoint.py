@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from ipaddress import ip_network
 from pathlib import Path
 from time import monotonic
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import httpx
 import msgspec
@@ -23,6 +23,7 @@ from cds_hooks.add_ons.text.prompts import Prompt
 from cds_hooks.call.security.addresses import AddressRule, BadUrl, Budgets, FhirBase, OutboundRefused, Reach, parse_url
 from cds_hooks.call.security.addresses import reach_of as reach_of_url
 from cds_hooks.call.security.outbound import OutboundClient
+from fhir.record.refusals import describe_decoder_error
 
 _MOST_BYTES: Final = 256 * 1024
 _FENCE: Final = re.compile(r"</think>")
@@ -30,6 +31,8 @@ _FENCE: Final = re.compile(r"</think>")
 
 class EndpointRefused(ValueError):
     """A file of endpoints that cannot be used, or an endpoint that it does not name; one sentence."""
+
+    what_cannot_be_used: ClassVar[str] = "The file of CDS_TEXT_FILE"
 
 
 class EndpointFailed(Exception):
@@ -94,7 +97,9 @@ def read_text_file(path: Path | None) -> TextFile:
         return TextFile()
     try:
         file = msgspec.convert(tomllib.loads(path.read_text(encoding="utf-8")), TextFile)
-    except (OSError, UnicodeError, tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
+    except msgspec.ValidationError as error:
+        raise EndpointRefused(f"{path.name}: {describe_decoder_error(error)}.") from error
+    except (OSError, UnicodeError, tomllib.TOMLDecodeError) as error:
         raise EndpointRefused(f"{path.name} is not a file of endpoints: {error}.") from error
     for name, endpoint in file.endpoints.items():
         try:

@@ -518,7 +518,7 @@ CHECKS: Final = (
     Check(
         codes=(SWITCHED_OFF, SHADOW, CANARY),
         title="The release state of the rule, model or equation",
-        lets_through="An act of release about NAME: cds-hooks release on, canary or activate "
+        lets_through="An act of release about NAME: cds-hooks release on, canary or active "
         "(docs/operations/release.md).",
         finding=check_released,
         card=check_card_released,

@@ -10,6 +10,7 @@ from msgspec import Meta, Struct
 
 from cards.compose.high_alert import NOT_COVERED
 from cards.rules.engine.governance import Budget, Named, RuleVersion, SiteRules, Switch, all_rule_versions
+from fhir.record.refusals import describe_decoder_error
 from fhir.terminology.toml_file import TomlFault, read_toml
 
 
@@ -48,8 +49,10 @@ def read_rules_file(path: Path, versions: Mapping[str, RuleVersion] | None = Non
     rule_versions = all_rule_versions() if versions is None else versions
     try:
         file = msgspec.convert(read_toml(path), _RulesFile)
-    except (TomlFault, msgspec.ValidationError) as error:
-        raise RulesFileError(path, str(error)) from error
+    except TomlFault as error:
+        raise RulesFileError(path, f"the file {error}") from error
+    except msgspec.ValidationError as error:
+        raise RulesFileError(path, describe_decoder_error(error)) from error
     problems = [problem for switch in file.switch for problem in _switch_problems(switch, rule_versions)]
     problems += [problem for budget in file.budget for problem in _budget_problems(budget)]
     if problems:

@@ -123,6 +123,7 @@ def read_list(
     """
     check_text(body)
     place = ""
+    members: dict[str, Raw] = {}
     try:
         members = _members.decode(body)
         check_whole(body)
@@ -131,7 +132,8 @@ def read_list(
     except RecursionError as error:
         raise TooDeep(f"The body is nested deeper than any list of {member}; nothing was read.") from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        text = describe_decoder_error(error, place)
+        is_missing = place != "" and member not in members
+        text = f"`{member}` is required and missing" if is_missing else describe_decoder_error(error, place)
         raise BadRequest(f'The body must be an object {{"{member}": [...]}}: {text}. Nothing was recorded.') from error
     if not items:
         raise BadRequest(
@@ -153,7 +155,7 @@ def _checked(
         )
     if not old_forms and any(isinstance(suggestion, str) for suggestion in accepted):
         raise BadRequest(
-            'An accepted suggestion must be an object {"id": ...}; received a text. Nothing was recorded.',
+            'An accepted suggestion must be an object {"id": ...}; received a string. Nothing was recorded.',
             f"{location}.acceptedSuggestions",
         )
     if not item.card.strip():

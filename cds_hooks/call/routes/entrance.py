@@ -167,7 +167,7 @@ class BodyReader:
 
 
 def _too_large(most: int) -> BodyTooLarge:
-    return BodyTooLarge(f"The body is larger than the {most} bytes that are read here.")
+    return BodyTooLarge(f"The body must have at most {most} bytes; received more. Nothing of it was used.")
 
 
 def _is_json(content_type: bytes) -> bool:
@@ -298,7 +298,9 @@ def http_error_outcome(error: HTTPException) -> Response:
     """Return the answer to a program that asked for an address, or with a method, that does not exist."""
     hook_error: HookError = NotFound("There is nothing at this address; GET /cds-services lists the services.")
     if error.status_code == MethodNotAllowed.status:
-        hook_error = MethodNotAllowed("This address does not answer that method.")
+        hook_error = MethodNotAllowed(
+            f"This address answers {(error.headers or {}).get('Allow', 'GET')} only. Nothing was done."
+        )
     call_id = new_decision_id()
     log().info("call refused", status=hook_error.status, reason=type(hook_error).__name__, decision=call_id)
     headers = {**(error.headers or {}), CALL_ID.decode(): call_id}
@@ -476,7 +478,9 @@ class HostCheck:
 
 async def refuse_host(send: Send) -> None:
     """421: this name is not answered to."""
-    text = "This server answers to this machine's names, to addresses and to the host of CDS_PUBLIC_URL only."
+    text = (
+        "The `Host` header must be this machine's name, an IP address or the host of CDS_PUBLIC_URL. Nothing was read."
+    )
     call_id = new_decision_id()
     log_refusal("", MisdirectedRequest.status, MisdirectedRequest.__name__, call_id)
     await send_refusal(send, MisdirectedRequest(text), call_id)

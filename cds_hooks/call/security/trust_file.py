@@ -441,7 +441,7 @@ def _sentence(error: "ValidationError", document: dict[str, Any]) -> str:
     limits, instance = _any(error.schema), _any(error.instance)
     if error.validator == "required":
         missing = [name for name in limits["required"] if name not in instance]
-        return f"{where}: missing: {_listed(missing)}"
+        return f"{where}: required and missing: {_listed(missing)}"
     if error.validator == "additionalProperties":
         limit = limits["properties"]
         return "; ".join(_unknown_setting(where, name, limit) for name in instance if name not in limit)

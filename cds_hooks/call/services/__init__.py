@@ -17,6 +17,7 @@ from cds_hooks.call.protocol.hooks import DeclaredHook, WrongDeclaration, read_d
 from cds_hooks.call.services._service import Advice, Advisor, Service, ServiceInput
 from cds_hooks.call.trusted_models import trust_site_keys
 from cds_hooks.settings import Settings
+from fhir.record.refusals import describe_decoder_error
 from fhir.terminology.toml_file import TomlFault, read_toml
 from models_onnx.declarations import find_declared
 from models_onnx.errors import DeclarationError
@@ -92,7 +93,7 @@ def services_of(advisors: Mapping[str, Advisor], file: str | Path | None = None)
     except TomlFault as error:
         raise DeclarationError(f"{path}: the file {error}") from error
     except msgspec.ValidationError as error:
-        raise DeclarationError(f"{path}: {error}") from error
+        raise DeclarationError(f"{path}: {describe_decoder_error(error)}") from error
     services: dict[str, Service] = {}
     remaining = dict(advisors)
     for entry in entries:
@@ -159,6 +160,7 @@ def services_for(configured: Settings) -> dict[str, Service]:
     declared = read_declarations(file) if file is not None else ()
     advisors = find_advisors(configured.model_keys, configured.models_folder)
     if configured.text_file is not None:
+        import_module("cds_hooks.add_ons.text.endpoint").read_text_file(configured.text_file)
         of_notes: Advisor = import_module("cds_hooks.add_ons.text.disagreements").ADVISOR
         advisors[of_notes.id] = of_notes
     if configured.knowledge is not None:

@@ -70,7 +70,8 @@ def read_reports(body: bytes) -> list[Report]:
         try:
             checked.append(checked_report(report))
         except WrongReport as error:
-            raise BadRequest(error.text, f"outcomes[{number}].{error.member}") from error
+            text = f"outcomes[{number}]: {error.text} Nothing was recorded."
+            raise BadRequest(text, f"outcomes[{number}].{error.member}") from error
     return checked
 
 
@@ -83,10 +84,10 @@ def checked_report(report: Report) -> Report:
     for name in ("prediction", "patient", "card", "suggestion", "model", "event"):
         value = getattr(report, name)
         if value is not None and not (0 < len(value.strip()) <= _LONGEST and value.isprintable()):
-            raise WrongReport(name, f"{name} is blank, longer than {_LONGEST} characters, or not printable.")
+            raise WrongReport(name, f"`{name}` must be printable text of 1 to {_LONGEST} characters.")
     subjects = [name for name in ("prediction", "patient", "card", "completeThrough") if getattr(report, name)]
     if len(subjects) != 1:
-        text = "A report names one of prediction, patient, card and completeThrough, and only one."
+        text = "A report must name exactly one of `prediction`, `patient`, `card` and `completeThrough`."
         raise WrongReport(subjects[1] if subjects else "prediction", text)
     _check_members(report, subjects[0])
     times = {name: _plain_time(getattr(report, name), name) for name in ("at", "completeThrough")}
@@ -108,12 +109,12 @@ def _check_members(report: Report, subject: str) -> None:
     needed, allowed = _MEMBERS[subject]
     for name in needed:
         if getattr(report, name) is None:
-            raise WrongReport(name, f"A report with {subject} needs {name}, too.")
+            raise WrongReport(name, f"A report with `{subject}` needs `{name}`, too.")
     for name in report.__struct_fields__:
         if name != subject and name not in allowed and getattr(report, name) is not None:
-            raise WrongReport(name, f"A report with {subject} has no {name}.")
+            raise WrongReport(name, f"A report with `{subject}` must not have `{name}`.")
     if subject == "patient" and (report.event is None) == (report.model is None):
-        raise WrongReport("event", "A report with patient names either the event or the model that predicts it.")
+        raise WrongReport("event", "A report with `patient` must name either `event` or `model`.")
     if subject == "patient" and report.outcome == "unknown":
         raise WrongReport(
             "outcome",
@@ -133,9 +134,7 @@ def _plain_time(text: str | None, name: str) -> str | None:
             return instant.isoformat().replace("+00:00", "Z")
     except (ValueError, OverflowError):
         pass
-    raise WrongReport(
-        name, f"{name} is neither a day (2026-11-20) nor an instant with its zone (2026-11-20T09:05:31Z)."
-    )
+    raise WrongReport(name, f"`{name}` must be a day (2026-11-20) or an instant with its zone (2026-11-20T09:05:31Z).")
 
 
 def span_of(text: str) -> tuple[int, int]:

@@ -57,6 +57,8 @@ def candidate_site(configured: Settings, candidates: Iterable[str]) -> ReplaySit
             changed["terminology"] = path
         elif path.suffix == ".toml" and path.is_file():
             changed["rules_file"] = path
+        elif not value and ("/" in candidate or path.suffix) and not path.exists():
+            raise NoCandidate(f"{candidate} is not there; name a folder or a file that exists.")
         else:
             raise NoCandidate(
                 f"{candidate} must be the folder of a model, a rules file (.toml), a terminology index (.idx), a "

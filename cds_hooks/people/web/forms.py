@@ -77,7 +77,9 @@ async def _read_body(request: Request, seconds: float, most_bytes: int) -> bytes
             async for chunk in request.stream():
                 size += len(chunk)
                 if size > most_bytes:
-                    raise BodyTooLarge(f"The form is larger than the {most_bytes} bytes that are read here.")
+                    raise BodyTooLarge(
+                        f"The form must have at most {most_bytes} bytes; received more. Nothing of it was used."
+                    )
                 chunks.append(chunk)
     except TimeoutError as error:
         raise RequestTimeout(f"The form did not arrive within {seconds:g} seconds.") from error

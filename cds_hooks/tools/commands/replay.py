@@ -225,4 +225,4 @@ def _draw(console: Console, counts: Counter[tuple[str, str]], listed: list[Any],
     for reason, count in reasons.most_common():
         console.print(Text(f"{count} not replayed: {reason}.", style="dim"), soft_wrap=True)
     if not counts:
-        console.print("No decision in the record is like that.")
+        console.print("No decision in the record matches these options.")

@@ -208,7 +208,7 @@ def evaluate_rows(
             training table is in `data_folder`.
     """
     spec, model = get_spec(name, specs), load_model(name, folder)
-    cohort = build_cohort(spec, read_rows(spec, rows))
+    cohort = build_cohort(replace(spec, table=rows.name), read_rows(spec, rows))
     _refuse_training_rows(spec, model.manifest, rows, cohort, data_folder)
     predictions = model.predict_rows(cohort.X)
     odds = logit(predictions.probability)

@@ -46,7 +46,7 @@ def _without_settings(monkeypatch: pytest.MonkeyPatch) -> None:
         ({"login": "oidc"}, "CDS_LOGIN=oidc needs CDS_OIDC_FILE (docs/operations/access.md)"),
         ({"login": "both"}, "CDS_LOGIN=both needs CDS_OIDC_FILE (docs/operations/access.md)"),
         ({"public_url": "https://"},
-         "an address begins with http:// or https:// and a host; write it as https://cds.example.org"),
+         "an address must begin with http:// or https:// and a host; write it as https://cds.example.org"),
         ({"cors_origins": "loopback, *, https://a.example"}, None),
         ({"cors_origins": "https://a.example/x"}, f"an origin has no path; {ORIGINS}"),
         ({"trusted_proxies": "10.0.0.0/24, ::1"}, None),

@@ -238,8 +238,8 @@ def test_the_index_names_its_sources_and_is_the_same_each_time(index: Path, tmp_
             f"id\teffectiveTime\tactive\tmoduleId\tsourceId\tdestinationId\tg\ttypeId\n1\t2\t1\tm\t9\t8\t0\t{_IS_A}\n",
             "concepts and relationships",
         ),
-        ("other.csv", "a,b\n", "Nothing of these files"),
-        ("RXNCONSO.RRF", "1|" * 500_000, "Nothing of these files"),
+        ("other.csv", "a,b\n", "neither a release"),
+        ("RXNCONSO.RRF", "1|" * 500_000, "neither a release"),
         ("RXNCONSO.RRF", "1|" * 500_001, "RXNCONSO.RRF, line 1: it is longer than 1,000,000 characters"),
         (
             "ours.csv",

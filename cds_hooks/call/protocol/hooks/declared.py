@@ -169,5 +169,5 @@ def _members(entry: Any, allowed: frozenset[str], required: set[str], location: 
 def _text(members: dict[str, Any], name: str, location: str) -> str:
     value = members[name]
     if not isinstance(value, str) or not value.strip():
-        raise WrongDeclaration(f"{location}: {name} must be a text.")
+        raise WrongDeclaration(f"{location}: {name} must be a string.")
     return value

@@ -53,7 +53,7 @@ _TOO_MANY_AT_ONCE: Final = "Too many people log in at this moment. Try again in 
 _Result = TypeVar("_Result")
 _NO_COOKIE: Final = "The form was too old, or your browser keeps no cookies for this server. Try once more."
 _NOT_STARTED_HERE: Final = Failure(
-    "This login was not begun here",
+    "This login was not started here",
     "The answer does not belong to a login or a launch that this browser has begun, or it was used before.",
     "Open the page that you wanted again and log in from there, or open the app from the patient's chart again.",
 )

@@ -33,7 +33,7 @@ _STEP_SECONDS: Final = 300
 DONE: Final = {
     "replay": "The message was taken in.",
     "drop": "The message was dropped.",
-    "accept": "The incident is taken as usual from now on. Its feeds are learned anew, which takes two weeks.",
+    "accept": "The change counts as usual from now on. Its feeds are learned anew, which takes two weeks.",
     "resend": "The events that were given up are sent again.",
     "replay-all": "The dead letters that can be read now were taken in.",
     "unmerge": "The merge was undone. What came under the number belongs to it again.",

@@ -451,7 +451,7 @@ def object_in(text: str, what: str) -> dict[str, Any]:
     except (msgspec.DecodeError, RecursionError) as error:
         raise UnusableForm(f"{what} is not JSON: {error}.") from error
     if not isinstance(document, dict):
-        raise UnusableForm(f"{what} is JSON but no object.")
+        raise UnusableForm(f"{what} must be a JSON object.")
     if is_nested_deeper(document):
         raise UnusableForm(f"{what} is nested deeper than any FHIR resource.")
     return document

@@ -125,7 +125,7 @@ def call(options: CallOptions) -> None:
         stop(str(error))
     except httpx.HTTPError as error:
         fault = type(error).__name__
-        stop(f"No answer from {url} ({fault}). Is the server running? Start it: cds-hooks serve", code=1)
+        stop(f"No server answers at {url} ({fault}). Start `cds-hooks serve`, or name another address: --url.", code=1)
     raise typer.Exit(0 if all(answered) else 1)
 
 

@@ -82,7 +82,7 @@ def samples(
     patients = list_samples()
     if sample_id is not None:
         if sample_id not in {sample.id for sample in patients}:
-            stop(f"there is no sample {sample_id}; cds-hooks call lists them")
+            stop(f"There is no sample {sample_id}; `cds-hooks call` lists the samples.")
         _print_json(load_patient(sample_id, clock()))
     elif as_json:
         _print_json([asdict(sample) for sample in patients])

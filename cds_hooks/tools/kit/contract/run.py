@@ -63,7 +63,7 @@ def run_checks(
         target.connection.deadline = start + time_limit_seconds
     outcomes = {check: Outcome(check) for check in checks}
     if not target.discovery.status and "certificate" not in target.discovery.failure.lower():
-        stopped = f"no answer from {target.connection.base}: {target.discovery.failure}"
+        stopped = f"No server answers at {target.connection.base}: {target.discovery.failure}"
         return Report(target.connection.base, list(outcomes.values()), 1, stopped=stopped)
     if target.discovery.status in (401, 403) and not target.connection.authenticates:
         stopped = f"discovery {target.discovery.answer}: give a key or a token (--key, --token)"

@@ -175,7 +175,7 @@ def read_json(path: Path) -> dict[str, Any]:
             raise ChartError(f"{path.name} is over {_MOST_UNPACKED_BYTES:,} bytes when unpacked: unpack it first")
         document = msgspec_json.decode(content)
     except (DecodeError, UnicodeError, RecursionError, EOFError, OSError, zlib.error) as error:
-        raise ChartError(f"{path.name} is not JSON") from error
+        raise ChartError(f"{path.name} is not valid JSON. Nothing was sent.") from error
     if not isinstance(document, dict):
         raise ChartError(f"{path.name} must be a JSON object; give a FHIR resource or a Bundle")
     return document
@@ -233,7 +233,7 @@ def open_chart(path: Path, now: datetime) -> Chart:
     if sample is None:
         return read_chart(path)
     if sample not in {sample.id for sample in list_samples()}:
-        raise ChartError(f"there is no sample {sample}; cds-hooks call lists them")
+        raise ChartError(f"There is no sample {sample}; `cds-hooks call` lists the samples.")
     return Chart(resources_of(load_patient(sample, now)))
 
 
@@ -243,7 +243,7 @@ def open_drafts(path: Path, now: datetime) -> list[Resource]:
     if sample is None:
         return read_drafts(path)
     if sample not in {order.draft for sample in list_samples() for order in sample.orders}:
-        raise ChartError(f"there is no sample draft {sample}; cds-hooks call lists them")
+        raise ChartError(f"There is no sample draft {sample}; `cds-hooks call` lists the drafts.")
     return resources_of(load_draft(sample, now))
 
 

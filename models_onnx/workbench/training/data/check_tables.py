@@ -8,7 +8,7 @@ Examples are values, codes and units, never an id, a name or a date: a report ma
 import re
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -165,7 +165,7 @@ def _keys(spec: ModelSpec, rows: pd.DataFrame, report: DataReport) -> None:
 def _training(spec: ModelSpec, path: Path, report: DataReport) -> None:
     """Report what training refuses in the table, or what knows the outcome, as the gate discrimination does later."""
     try:
-        cohort = build_cohort(spec, read_rows(spec, path))
+        cohort = build_cohort(replace(spec, table=path.name), read_rows(spec, path))
     except TrainingRefused as refused:
         report.add("not-trainable", "error", "table", str(refused), 1)
         return

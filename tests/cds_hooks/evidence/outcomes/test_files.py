@@ -78,7 +78,7 @@ def test_of_fhir_only_what_says_that_something_happened_is_a_report(
         ("o.csv", "prediction,result\nx,yes\n", "line 1: the columns of a CSV file of outcomes are prediction"),
         ("o.csv", "prediction,outcome\nx\n", "line 2: the number of columns differs"),
         ("o.csv", "prediction,outcome\nx,perhaps\n", "outcome has a value that it cannot have"),
-        ("o.csv", "prediction,outcome,at\nx,yes,soon\n", "line 2: at is neither a day"),
+        ("o.csv", "prediction,outcome,at\nx,yes,soon\n", "line 2: `at` must be a day"),
         ("o.csv", "", "line 1: the columns"),
         ("o.csv", "prediction,outcome,outcome\nx,yes,no\n", "line 1: two columns have the same name"),
         ("o.ndjson", '{"prediction": "x", "outcome": "yes", "outcome": "no"}\n', "or has a member twice"),
@@ -86,10 +86,10 @@ def test_of_fhir_only_what_says_that_something_happened_is_a_report(
         ("o.ndjson", '{"prediction": \n', "line 1: it is not JSON"),
         ("o.csv", 'prediction,outcome\n"x"y,yes\n', "o.csv cannot be read as CSV: ',' expected after '\"'"),
         ("o.ndjson", "[" * 100_000, "line 1: it is not JSON"),
-        ("o.ndjson", '{"prediction": "x"}\n', "line 1: A report with prediction needs outcome"),
+        ("o.ndjson", '{"prediction": "x"}\n', "line 1: A report with `prediction` needs `outcome`"),
         ("o.ndjson", '{"resourceType": "Patient"}\n7\n', "line 2: the line is not a FHIR resource"),
         ("o.ndjson", '{"resourceType": "Patient"}\n', "holds no outcome"),
-        ("o.ndjson", json.dumps(DECEASED | {"id": "Peter", "deceasedDateTime": "2026-03"}), "line 1: at is neither"),
+        ("o.ndjson", json.dumps(DECEASED | {"id": "Peter", "deceasedDateTime": "2026-03"}), "`at` must be a day"),
     ],
 )  # fmt: skip
 def test_a_file_that_cannot_be_used_is_refused_with_its_line(tmp_path: Path, name: str, text: str, words: str) -> None:

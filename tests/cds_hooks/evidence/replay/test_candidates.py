@@ -68,7 +68,7 @@ def test_the_report_names_examples_to_open(site: dict[str, str]) -> None:
 
 def test_what_is_no_candidate_is_refused_in_a_sentence(tmp_path: Path) -> None:
     configured = Settings(database_url=record_in(tmp_path))
-    for name in ("nothing-like-it", "CDS_NOTHING_LIKE_IT=1", "ALERT_SHARE=1", "cds_alert_share=1", "rules.toml"):
+    for name in ("nothing-like-it", "CDS_NOTHING_LIKE_IT=1", "ALERT_SHARE=1", "cds_alert_share=1"):
         with pytest.raises(NoCandidate) as refused:
             candidate_site(configured, [name])
         assert (
@@ -76,3 +76,5 @@ def test_what_is_no_candidate_is_refused_in_a_sentence(tmp_path: Path) -> None:
             == f"{name} must be the folder of a model, a rules file (.toml), a terminology index (.idx), a "
             "setting as CDS_NAME=value, or a rule as RULE=on or RULE=off"
         )
+    with pytest.raises(NoCandidate, match="is not there"):
+        candidate_site(configured, ["rules.toml"])

@@ -322,7 +322,7 @@ async def test_an_answer_is_taken_once_and_only_in_the_browser_that_asked(tmp_pa
         person.calls.cookies.clear()
         stolen = await person.open(back)
         assert stolen.status_code == 403
-        assert "not begun here" in stolen.text
+        assert "not started here" in stolen.text
         for name, value in kept.items():
             person.calls.cookies.set(name, value)
         assert (await person.open(back)).status_code == 403  # it was used up by the attempt

@@ -22,7 +22,7 @@ async def test_a_launch_of_an_ehr_that_is_not_registered_or_was_not_begun_here_i
         assert "registered for no client of this server that may launch it as an app" in answer.text
         with capture_logs() as lines:
             back = await calls.get("/launch/back?state=x&code=y", headers=BROWSER)
-        assert (back.status_code, "This login was not begun here" in back.text) == (403, True)
+        assert (back.status_code, "This login was not started here" in back.text) == (403, True)
         assert _reasons(lines, "launch refused") == [(403, "state")]
 
 

@@ -183,7 +183,7 @@ async def test_a_chart_of_a_file_is_read_and_hostile_text_in_it_stays_text(tmp_p
     ("text", "said"),
     [
         ("{", "is not JSON"),
-        ("[]", "is JSON but no object"),
+        ("[]", "must be a JSON object"),
         ('{"resourceType": "Bundle", "entry": []}', "holds 0 patients"),
         ('{"hook": 1, "context": {"draftOrders": "x"}}', "holds 0 patients"),
         ("[" * 100_000, "is not JSON"),

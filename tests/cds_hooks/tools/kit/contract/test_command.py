@@ -61,7 +61,7 @@ def test_what_cannot_be_used_ends_with_2_and_a_sentence(words: tuple[str, ...]) 
 def test_no_server_ends_with_2() -> None:
     answer = _command("check", f"http://127.0.0.1:{free_port()}")
     assert answer.exit_code == 2
-    assert "no answer from" in answer.output
+    assert "No server answers at" in answer.output
 
 
 @pytest.mark.slow
