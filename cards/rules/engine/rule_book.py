@@ -28,7 +28,6 @@ from fhir.mapping.conditions import unread_problems
 from fhir.mapping.medications.identity import MedicationIdentity
 from fhir.record.record import PatientRecord
 from fhir.record.refusals import WhyNot
-from fhir.terminology.medications import Ingredient
 from fhir.terminology.time_limit import check_time
 
 __all__ = [
@@ -207,7 +206,7 @@ class RuleBook:
             activated = tuple(
                 ActivatedRule.by(medication, rule, activation) for rule, activation in of_drug if activation is not None
             )
-            rules_of_drug = _RulesOfDrug.of(medication, activated)
+            rules_of_drug = _RulesOfDrug(medication, activated, {})
             if len(f"{texts}") <= _LONGEST_REMEMBERED:
                 if len(self._remembered) >= _MOST_REMEMBERED:
                     self._remembered.clear()
@@ -228,12 +227,9 @@ class RuleBook:
 
     def evaluate(self, session: PatientSession, drafted: DraftMedication) -> DraftEvaluation:
         """Evaluate every rule of this draft."""
-        # The rules of one ingredient share a context: what one has worked out the next one has.
-        contexts: dict[Ingredient, RuleContext] = {}
         check_time()
         of_drug = self._rules_of(drafted.medication, stops=drafted.stops)
-        rules = of_drug.beside(session.keys)
-        evaluations = [_evaluate(rule, session, drafted, contexts) for rule in rules]
+        evaluations = [_evaluate(rule, session, drafted) for rule in of_drug.activated]
         return DraftEvaluation(session, drafted, evaluations, len(of_drug.activated))
 
 
@@ -257,12 +253,7 @@ def rule_book() -> RuleBook:
     return whole_book().of_families(lambda name: not families[name].table.for_review)
 
 
-def _evaluate(
-    activated: ActivatedRule,
-    session: PatientSession,
-    drafted: DraftMedication,
-    contexts: dict[Ingredient, RuleContext],
-) -> Evaluation | None:
+def _evaluate(activated: ActivatedRule, session: PatientSession, drafted: DraftMedication) -> Evaluation | None:
     """Return the evaluation of one rule; None where it is about a pair and no partner is there.
 
     Of partners whom no row of its table names beside the drug it finds nothing.
@@ -274,10 +265,7 @@ def _evaluate(
     if not partners and not activation.alone:
         has_other = activated.row_keys is not None and any(session.partners_of(drafted, activation.partners))
         return NoMatch(rule, RuleContext(session, drafted, activation.ingredient)) if has_other else None
-    ingredient = activation.ingredient
-    context = contexts.get(ingredient)
-    if context is None:
-        context = contexts[ingredient] = RuleContext(session, drafted, ingredient)
+    context = RuleContext(session, drafted, activation.ingredient)
     evaluation = evaluate_rule(rule, activated.bands, context, partners)
     return None if partners and isinstance(evaluation, Match) and _is_only_information(evaluation) else evaluation
 
@@ -329,24 +317,7 @@ class _RulesOfDrug(NamedTuple):
 
     medication: MedicationIdentity
     activated: tuple[ActivatedRule, ...]
-    always: tuple[int, ...]
-    """Which of the rules are evaluated whatever else is taken or drafted."""
-    by_partner: tuple[tuple[frozenset[str], int], ...]
-    """The others, each with the ingredients and classes beside which it is evaluated."""
     scopes: dict[bool, Scope]
-
-    @classmethod
-    def of(cls, medication: MedicationIdentity, activated: tuple[ActivatedRule, ...]) -> "_RulesOfDrug":
-        """Return the rules that this medication activates."""
-        always: list[int] = []
-        by_partner: list[tuple[frozenset[str], int]] = []
-        for position, rule in enumerate(activated):
-            needs_partner = rule.activation.partners and not rule.activation.alone and not rule.has_washout
-            if needs_partner:
-                by_partner.append((rule.partner_keys, position))
-            else:
-                always.append(position)
-        return cls(medication, activated, tuple(always), tuple(by_partner), {})
 
     def scope(self, *, signing: bool) -> Scope:
         """Return what the rules ask, worked out when it is asked for: a review of what is taken never does."""
@@ -354,8 +325,3 @@ class _RulesOfDrug(NamedTuple):
             rules = ((entry.rule, entry.activation) for entry in self.activated)
             self.scopes[signing] = Scope.of(rules, self.medication, signing=signing)
         return self.scopes[signing]
-
-    def beside(self, keys: frozenset[str]) -> list[ActivatedRule]:
-        """Return the rules that can be about the drug beside what has these ingredients and classes, in their order."""
-        beside = (position for partner_keys, position in self.by_partner if not partner_keys.isdisjoint(keys))
-        return [self.activated[position] for position in sorted((*self.always, *beside))]

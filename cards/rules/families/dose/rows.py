@@ -1,7 +1,7 @@
 """Which rows of limits are about an order: by its route, its form, how it is given, the age and the weight."""
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from msgspec.structs import replace
@@ -110,19 +110,12 @@ def age_for(rows: Iterable[Limit], context: RuleContext) -> int | None:
     return least if all((least in ages) is (most in ages) for ages in ranges) else None
 
 
-def rows_for(context: RuleContext, rxcui: str) -> Sequence[tuple[Limit, bool]]:
-    """Return the rows about this drug for the age, its route and form, and whether they are those of the older.
+def rows_for(context: RuleContext, rxcui: str) -> Iterator[tuple[Limit, bool]]:
+    """Yield the rows about this drug for the age, its route and form, and whether they are those of the older.
 
-    They are chosen once for each draft, about which several questions are asked by them. A child for whom no row gives
-    a dose is measured by the most that adults and older children are given; by no amount for each kilogram, since
-    small children may be given more of it.
+    A child for whom no row gives a dose is measured by the most that adults and older children are given; by no amount
+    for each kilogram, since small children may be given more of it.
     """
-    key = ("limits", context.drafted, rxcui)
-    chosen: Sequence[tuple[Limit, bool]] = context.session.derive(key, lambda: tuple(_choose_rows(context, rxcui)))
-    return chosen
-
-
-def _choose_rows(context: RuleContext, rxcui: str) -> Iterator[tuple[Limit, bool]]:
     medication, rows = context.medication, limits_of_route(rxcui, context.medication)
     age = age_for(rows, context)
     if not medication.is_injected and _SWALLOWED.search(order_text(context.drafted.order)):

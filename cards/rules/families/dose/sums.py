@@ -156,16 +156,13 @@ def taken_beside(context: RuleContext, rxcui: str) -> list[CurrentMedication]:
 
 def _with_daily_mg(context: RuleContext, rxcui: str) -> list[tuple[CurrentMedication, float | None]]:
     session, drafted = context.session, context.medication
-    listed = session.derive(
-        ("taken daily", rxcui),
-        lambda: [(use, _high(use.dose, rxcui)) for use in session.with_key(rxcui) if not use.dose.single],
-    )
+    # Once for all drafts of one product: two hundred of them are not each added up with all others.
     return session.derive(
         ("taken beside", rxcui, drafted.rxnorm, drafted.rxcuis, drafted.strengths, drafted.is_slow_release),
         lambda: [
-            (use, daily_mg)
-            for use, daily_mg in listed
-            if use.drafted is not None or not _is_replaced(drafted, use.medication)
+            (use, _high(use.dose, rxcui))
+            for use in session.with_key(rxcui)
+            if not use.dose.single and (use.drafted is not None or not _is_replaced(drafted, use.medication))
         ],
     )
 

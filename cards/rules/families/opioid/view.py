@@ -158,10 +158,6 @@ def opioid_view(session: PatientSession, drafted: DraftMedication) -> OpioidView
 
 def has_rescue_naloxone(session: PatientSession, within_days: float) -> bool:
     """Whether naloxone or nalmefene by itself was ordered, given out, stated or drafted in that time."""
-    return session.derive(("rescue naloxone", within_days), lambda: _has_rescue(session, within_days))
-
-
-def _has_rescue(session: PatientSession, within_days: float) -> bool:
     drafted = (drafted_medication.medication for drafted_medication in session.drafted)
     active = (medication.medication for medication in session.active)
     if any(_is_rescue(medication) for medication in (*drafted, *active)):
