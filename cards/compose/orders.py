@@ -283,13 +283,17 @@ def _lines(findings: Sequence[RuleFinding], drafted: DraftMedication) -> Iterato
         # The card's own summary and source are not said twice.
         lead = "" if is_headline else f"**{_inline(first)}** "
         also = "".join(f" Also: **{_inline(finding)}**" for finding in others_of_group)
-        cited = "" if is_headline and not others_of_group else f" ({_citation(group)})"
-        if words := f"{lead}{_not_in_headline(first)}{also}{cited}".split():
+        if words := f"{lead}{_not_in_headline(first)}{also}".split():
             yield " ".join(("-", *words))
     if unlisted:
         yield f"- Also: {' '.join(_inline(finding) for finding in unlisted)}"
-    others = [evidence.label for evidence in findings[0].text.evidence[:2] if evidence.label != source]
-    reasons = [*_charted(findings), *(f"second source: {label}" for label in others)]
+    labels = dict.fromkeys(
+        evidence.label for group in groups for finding in group for evidence in finding.text.evidence[:2]
+    )
+    others = [label for label in labels if label != source]
+    cited = "second source" if len(findings) == 1 else "also cited"
+    sources = [f"{cited}: {'; '.join(others)}"] if others else []
+    reasons = [*_charted(findings), *sources]
     why = [f"Why: {'; '.join(reasons)}."] if reasons else []
     if texts := [*why, *dict.fromkeys(note for finding in findings for note in finding.text.notes)]:
         yield f"- {' '.join(texts)}"
@@ -343,13 +347,6 @@ def _fullest(facts: Iterable[Fact]) -> Iterable[Fact]:
         if fullest is None or len(fact.text) > len(fullest.text):
             by_subject[key] = fact
     return by_subject.values()
-
-
-def _citation(findings: Sequence[RuleFinding]) -> str:
-    """Return what the findings of a line are based on: two documents of one finding, the first of each of several."""
-    if len(findings) == 1:
-        return "; ".join(evidence.label for evidence in findings[0].text.evidence[:2])
-    return "; ".join(dict.fromkeys(finding.text.evidence[0].label for finding in findings))
 
 
 # The rest
