@@ -272,9 +272,9 @@ def _allergy_of_problem(condition: Condition) -> Allergy | None:
     if concept is None:
         return None
     # A drug is not safe again because the harm that it did is over.
-    allergen, drug = allergen_of_harm(concept.words)
+    allergen, drug, stated = _allergens_of_problem(concept)
     if allergen == Allergen() and not (is_over(condition) or condition.abatementDateTime or condition.abatementString):
-        allergen = problem_allergen(concept)
+        allergen = stated
     if not _is_of_drugs(allergen):
         return None
     entry = AllergyIntolerance(code=concept, recordedDate=condition.recordedDate)
@@ -285,6 +285,12 @@ def _allergy_of_problem(condition: Condition) -> Allergy | None:
     source = f"Condition/{condition.id}" if condition.id else "Condition without id"
     allergy = msgspec.structs.replace(_allergy(entry, allergen), source=source, is_harm=bool(drug))
     return _in_doubt(allergy) if doubt_of(condition) else allergy
+
+
+@remembered("allergens of a problem", entries=2048, longest=400)
+def _allergens_of_problem(concept: CodeableConcept) -> tuple[Allergen, str, Allergen]:
+    """Return what has harmed the patient by an entry of the problem list, its words, and what the allergy is to."""
+    return *allergen_of_harm(concept.words), problem_allergen(concept)
 
 
 def problem_allergen(concept: CodeableConcept) -> Allergen:

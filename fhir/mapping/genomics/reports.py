@@ -20,11 +20,12 @@ from fhir.mapping.genomics.observation import GeneReading, ReadingKind, is_haplo
 from fhir.mapping.genomics.tables import HLA_ALLELES, NEGATIVE
 from fhir.mapping.genomics.translation import translate
 from fhir.mapping.genomics.words import genes_named, is_of_another, parts_by_gene
-from fhir.record.datatypes import FhirTime, parse_time
+from fhir.record.datatypes import CodeableConcept, FhirTime, parse_time
 from fhir.record.measurement import effective_time
 from fhir.record.record import PatientRecord
 from fhir.record.resources import DiagnosticReport, Observation
 from fhir.terminology.assertions import AssertedText, states
+from fhir.terminology.caching import remembered
 from fhir.terminology.conditions import code_system
 from fhir.terminology.late_pattern import late_pattern
 from fhir.terminology.time_limit import check_time
@@ -157,9 +158,7 @@ def _diagnoses(record: PatientRecord) -> Iterator[GeneReading]:
         concept = condition.code
         if concept is None:
             continue
-        for gene, keys in _statements(
-            concept.words, tuple([(coding.system, coding.code) for coding in concept.coding])
-        ):
+        for gene, keys in _statements(concept):
             if gene in diagnoses:
                 continue
             diagnoses.add(gene)
@@ -170,25 +169,26 @@ def _diagnoses(record: PatientRecord) -> Iterator[GeneReading]:
             yield GeneReading(gene, "diagnosis", keys, sentence, source, time, time, not doubt_of(condition))
 
 
-def _statements(
-    words: str, codings: tuple[tuple[str | None, str | None], ...]
-) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """Yield what a problem says of genes: by a code, by the name of a disease, or as "CYP2C19 poor metabolizer"."""
-    codes = [((code or "").replace(".", "").upper(), code_system(system)) for system, code in codings]
-    for gene, icd10, snomed, key, pattern in _DIAGNOSES:
-        if (
-            any(code.startswith(icd10) for code, system in codes if system == "icd10")
-            or any(code in snomed for code, system in codes if system == "snomed")
-            or states(pattern, words)
-        ):
-            yield gene, (key,)
+@remembered("genes in a problem", entries=2048, longest=400)
+def _statements(concept: CodeableConcept) -> list[tuple[str, tuple[str, ...]]]:
+    """Return what a problem says of genes: by a code, by the name of a disease, or as "CYP2C19 poor metabolizer"."""
+    words = concept.words
+    codes = [((coding.code or "").replace(".", "").upper(), code_system(coding.system)) for coding in concept.coding]
+    statements: list[tuple[str, tuple[str, ...]]] = [
+        (gene, (key,))
+        for gene, icd10, snomed, key, pattern in _DIAGNOSES
+        if any(code.startswith(icd10) for code, system in codes if system == "icd10")
+        or any(code in snomed for code, system in codes if system == "snomed")
+        or states(pattern, words)
+    ]
     genes = genes_named([words])
     if len(genes) != 1 or genes[0] == "G6PD" or is_of_another([words]):
-        return
+        return statements
     said_of = translate(genes[0], words)
     # "HLA-B*57:01 negative" is a result, and no denial of one.
     if said_of and (said_of[0].keys == (NEGATIVE,) or AssertedText(words).at(0, len(words)).is_of_patient):
-        yield said_of[0].gene, said_of[0].keys
+        statements.append((said_of[0].gene, said_of[0].keys))
+    return statements
 
 
 # FHIR R4 diagnostic-report-status: what is whole, and what is not yet.

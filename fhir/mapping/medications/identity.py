@@ -10,7 +10,7 @@ from typing import TypeAlias
 from msgspec import Struct
 from msgspec.structs import replace
 
-from fhir.record.datatypes import CodeableConcept, Coding, Dosage, Ratio, Reference, plain
+from fhir.record.datatypes import CodeableConcept, Coding, Dosage, Identifier, Ratio, Reference, plain
 from fhir.record.resources import (
     Medication,
     MedicationAdministration,
@@ -373,7 +373,27 @@ def resolve_medication(reference: str, medications: Medications, contained: Iter
 def identify_medication(
     medication: Medication, medications: Medications = _NO_MEDICATIONS, depth: int = _DEEPEST_REFERENCE
 ) -> MedicationIdentity:
-    """Identify the medication of a Medication resource: its code, its name among the identifiers, its ingredients."""
+    """Identify the medication of a Medication resource: its code, its name among the identifiers, its ingredients.
+
+    Orders of many patients refer to the same resources of a formulary: such a one is read once for its content.
+    """
+    if any(part.itemReference is not None for part in medication.ingredient):
+        return _read_medication(medication, medications, depth)
+    return _medication_of(medication.identifier, medication.code, medication.form, medication.ingredient)
+
+
+@remembered("Medication resources", entries=2048, longest=400)
+def _medication_of(
+    identifier: tuple[Identifier, ...],
+    code: CodeableConcept | None,
+    form: CodeableConcept | None,
+    ingredient: tuple[MedicationIngredient, ...],
+) -> MedicationIdentity:
+    content = Medication(identifier=identifier, code=code, form=form, ingredient=ingredient)
+    return _read_medication(content, _NO_MEDICATIONS, _DEEPEST_REFERENCE)
+
+
+def _read_medication(medication: Medication, medications: Medications, depth: int) -> MedicationIdentity:
     # MIMIC keeps the name among the identifiers, not in the code.
     name = next(
         (
