@@ -515,6 +515,7 @@ class ReadResources:
         "by_analyte",
         "by_type",
         "derived",
+        "encoded",
         "facts",
         "kinds",
         "medications",
@@ -531,6 +532,8 @@ class ReadResources:
         self.medications: dict[str, Medication] = {}
         self.by_type: dict[type[Any], list[Any]] = {kind: [] for kind in FACT_TYPES}
         self.refusals: list[Refusal] = []
+        self.encoded: dict[type[Any], bytes] = {}
+        """The resources of a kind as JSON, where reading made it, until the lean chart has taken it."""
         self.kinds: set[type[Any]] = set()
         """The types of what came, whether it is used or not."""
         self.timeless = TimelessFacts(self.by_type)

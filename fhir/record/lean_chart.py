@@ -11,7 +11,7 @@ from operator import attrgetter
 from typing import Any, Final
 
 import msgspec
-from msgspec import Struct, structs
+from msgspec import UNSET, Raw, Struct, UnsetType, structs
 
 from fhir.record.facts import FACT_TYPES, ReadResources
 from fhir.record.opting_out import SystemAndCode
@@ -34,13 +34,23 @@ class LeanChart(Struct, frozen=True, omit_defaults=True):
     """Medication resources by every name that a reference can use."""
 
 
+class _WrittenChart(Struct, frozen=True, omit_defaults=True):
+    """The same with the resources as JSON."""
+
+    patient: Patient | None = None
+    resources: Raw | UnsetType = UNSET
+    medications: dict[str, Medication] = {}
+
+
 _encode: Final = msgspec.json.Encoder().encode
 _decoder: Final = msgspec.json.Decoder(LeanChart)
 
 
 def encode_chart(read: ReadResources, patient_id: str) -> bytes:
     """Return the chart of this patient as JSON."""
-    text = _encode(LeanChart(_without_names(read.patient), _resources_of(read), read.medications))
+    kinds = [read.encoded.pop(kind, None) or _encode(of_kind) for kind, of_kind in read.by_type.items() if of_kind]
+    resources = Raw(b"[%b]" % b",".join([text[1:-1] for text in kinds])) if kinds else UNSET
+    text = _encode(_WrittenChart(_without_names(read.patient), resources, read.medications))
     return _without_references(text, patient_id, _other_references(read, patient_id))
 
 
@@ -76,10 +86,6 @@ def facts_as_json(content: bytes, patient_id: str, as_of: datetime) -> list[dict
     """
     record = record_of_chart(decode_chart(content), patient_id, as_of, ())
     return msgspec.json.decode(_encode(list(record.every_fact())), type=list[dict[str, Any]])
-
-
-def _resources_of(read: ReadResources) -> tuple[Any, ...]:
-    return tuple([resource for of_kind in read.by_type.values() for resource in of_kind])
 
 
 def _without_references(text: bytes, patient_id: str, others: Iterable[str]) -> bytes:

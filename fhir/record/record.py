@@ -79,7 +79,7 @@ from fhir.record.resources import (
     decoder,
 )
 from fhir.record.statuses import read_statuses
-from fhir.record.versions import distinct
+from fhir.record.versions import distinct, each_once
 from fhir.terminology.time_limit import check_time
 
 _T = TypeVar("_T")
@@ -610,8 +610,6 @@ def without_runs(value: Any) -> Any:
 
 
 def _all_without_runs(resources: list[Any]) -> list[Any]:
-    if not may_hold_runs(msgspec.json.encode(resources)):
-        return resources
     collapsed: list[Any] = []
     for start in range(0, len(resources), _TOGETHER):
         together = resources[start : start + _TOGETHER]
@@ -908,8 +906,8 @@ class _Reading:
         patient = self.resources.patient = without_runs(self.resources.patient)
         medications = self.resources.medications
         if medications and may_hold_runs(msgspec.json.encode(medications)):
-            each_once = {id(medication): medication for medication in medications.values()}  # most have three names
-            collapsed = dict(zip(each_once, _all_without_runs([*each_once.values()]), strict=True))
+            by_identity = {id(medication): medication for medication in medications.values()}  # most have three names
+            collapsed = dict(zip(by_identity, _all_without_runs([*by_identity.values()]), strict=True))
             self.resources.medications = {
                 collapse_runs(name): collapsed[id(medication)] for name, medication in medications.items()
             }
@@ -918,8 +916,12 @@ class _Reading:
             refusals.append(Refusal("Patient", BIRTH_DATE_NOT_READ, text))
         for kind, resources in by_type.items():
             if resources:
-                counted = read_statuses(_all_without_runs(resources), kind, refusals)
-                by_type[kind] = distinct(counted, refusals)
+                once = each_once(resources)
+                encoded = msgspec.json.encode(once)
+                collapsed = _all_without_runs(once) if may_hold_runs(encoded) else once
+                by_type[kind] = counted = distinct(read_statuses(collapsed, kind, refusals), refusals)
+                if counted is once:
+                    self.resources.encoded[kind] = encoded
         return self.resources
 
     def _take_patient(self, patient: Patient, full_url: str | None) -> None:

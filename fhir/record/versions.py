@@ -45,14 +45,10 @@ def distinct(resources: list[Any], refusals: list[Refusal]) -> list[Any]:
     The same one comes under two prefetch keys, on two pages of a search, or twice in one. Different contents under one
     id that are no versions of each other are all kept, and that is said.
     """
+    resources = each_once(resources)
     ids = [resource.id for resource in resources]
     if len(set(ids)) == len(resources):
         return resources
-    if None in ids:
-        ids = [resource.id or encode(resource) for resource in resources]
-    by_id = dict(zip(ids, resources, strict=True))
-    if all(map(eq, resources, map(by_id.__getitem__, ids))):  # mostly: a result that answers two keys
-        return list(by_id.values())
     by_identity: dict[str | bytes, list[Any]] = {}
     for resource in resources:
         by_identity.setdefault(encode(resource) if resource.id is None else resource.id, []).append(resource)
@@ -67,6 +63,18 @@ def distinct(resources: list[Any], refusals: list[Refusal]) -> list[Any]:
             )
             refusals.append(Refusal(name, SAME_ID, text))
     return kept
+
+
+def each_once(resources: list[Any]) -> list[Any]:
+    """Return the resources of one kind each once, where those of one id are all equal; else all of them."""
+    ids = [resource.id for resource in resources]
+    if len(set(ids)) == len(resources):
+        return resources
+    if None in ids:
+        ids = [resource.id or encode(resource) for resource in resources]
+    by_id = dict(zip(ids, resources, strict=True))
+    is_same = all(map(eq, resources, map(by_id.__getitem__, ids)))  # mostly: a result that answers two keys
+    return list(by_id.values()) if is_same else resources
 
 
 def _different(resources: Iterable[Any]) -> list[Any]:
