@@ -48,7 +48,7 @@ _decoder: Final = msgspec.json.Decoder(LeanChart)
 
 def encode_chart(read: ReadResources, patient_id: str) -> bytes:
     """Return the chart of this patient as JSON."""
-    kinds = [read.encoded.pop(kind, None) or _encode(of_kind) for kind, of_kind in read.by_type.items() if of_kind]
+    kinds = [read.encoded.pop(kind, b"") or _encode(of_kind) for kind, of_kind in read.by_type.items() if of_kind]
     resources = Raw(b"[%b]" % b",".join([text[1:-1] for text in kinds])) if kinds else UNSET
     text = _encode(_WrittenChart(_without_names(read.patient), resources, read.medications))
     return _without_references(text, patient_id, _other_references(read, patient_id))

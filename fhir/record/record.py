@@ -918,8 +918,8 @@ class _Reading:
             if resources:
                 once = each_once(resources)
                 encoded = msgspec.json.encode(once)
-                collapsed = _all_without_runs(once) if may_hold_runs(encoded) else once
-                by_type[kind] = counted = distinct(read_statuses(collapsed, kind, refusals), refusals)
+                read = _all_without_runs(once) if may_hold_runs(encoded) else once
+                by_type[kind] = counted = distinct(read_statuses(read, kind, refusals), refusals)
                 if counted is once:
                     self.resources.encoded[kind] = encoded
         return self.resources

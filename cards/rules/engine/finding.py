@@ -262,18 +262,12 @@ class NoMatch(Struct, frozen=True, gc=False):
 Evaluation: TypeAlias = Match | NoMatch | WhyNot
 
 
-def evaluate_rule(
+def evaluate_partners(
     rule: CompiledRule, bands: Sequence[CompiledBand], alone: RuleContext, partners: Iterable[CurrentMedication]
 ) -> Evaluation:
-    """Return the match of the rule, or why it has none; beside partners the worst one, for all that have this match.
-
-    `bands` are those of the rule that can be true of the drug.
-    """
-    if not partners:
-        evaluation = _decide(rule, bands, alone)
-        return _unless_answered(evaluation) if type(evaluation) is Match else evaluation
+    """Return the worst match of the rule with one of the partners, for all partners that have this match."""
     evaluations = [
-        _decide(rule, bands, replace(alone, partners=(partner,), trigger=rule.trigger)) for partner in partners
+        decide(rule, bands, replace(alone, partners=(partner,), trigger=rule.trigger)) for partner in partners
     ]
     matches = [match for match in evaluations if isinstance(match, Match)]
     if not matches:
@@ -287,7 +281,7 @@ def evaluate_rule(
             evaluations[0],
         )
     if len(evaluations) == 1:
-        return _unless_answered(matches[0])
+        return unless_answered(matches[0])
     worst = min(matches, key=lambda match: match.rank)
     same = tuple(match.context.partners[0] for match in matches if match.rank == worst.rank)
     less = tuple(
@@ -296,10 +290,11 @@ def evaluate_rule(
         if match.rank != worst.rank and match.rank[0] != -SEVERITY["silent"]
     )
     worst = replace(worst, context=replace(worst.context, partners=same))
-    return _unless_answered(replace(worst, less=less) if less else worst)
+    return unless_answered(replace(worst, less=less) if less else worst)
 
 
-def _decide(rule: CompiledRule, bands: Sequence[CompiledBand], context: RuleContext) -> Evaluation:
+def decide(rule: CompiledRule, bands: Sequence[CompiledBand], context: RuleContext) -> Evaluation:
+    """Return the match of the rule in this context; `bands` are those of its bands that can be true of the drug."""
     undecided = []
     for position, band in enumerate(bands):
         truth = band.when.test(context)
@@ -343,8 +338,8 @@ def reasons(band: CompiledBand, context: RuleContext, instead: str) -> list[Sile
     ]
 
 
-def _unless_answered(match: Match) -> Match | WhyNot:
-    """Return a reason for a band that is declared silent, and where what it asks for is ordered already."""
+def unless_answered(match: Match) -> Match | WhyNot:
+    """Return the match; a reason for a band that is declared silent, and where what it asks for is ordered already."""
     title, says = match.rule.declared.title, match.says
     if isinstance(says, CompiledBand) and says.declared.indicator == "silent":
         return WhyNot(match.rule.id, says.declared.id.replace("_", "-"), f"{title}: {says.declared.detail}")

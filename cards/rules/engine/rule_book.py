@@ -13,7 +13,15 @@ from typing import Final, NamedTuple, TypeAlias
 from cards.rules.conditions.condition import NO_NEEDS, DataNeeds, needs
 from cards.rules.engine.compile import CompiledBand, CompiledRule, LateRule, RuleIndex, RuleOutline
 from cards.rules.engine.family import family_named
-from cards.rules.engine.finding import Evaluation, Match, NoMatch, RuleFinding, evaluate_rule
+from cards.rules.engine.finding import (
+    Evaluation,
+    Match,
+    NoMatch,
+    RuleFinding,
+    decide,
+    evaluate_partners,
+    unless_answered,
+)
 from cards.rules.engine.prepared import prepared_families
 from cards.rules.engine.render import MISSING, WITHIN_LIMITS, matched_band, render_finding, render_silence
 from cards.rules.engine.scope import Scope
@@ -266,8 +274,11 @@ def _evaluate(activated: ActivatedRule, session: PatientSession, drafted: DraftM
         has_other = activated.row_keys is not None and any(session.partners_of(drafted, activation.partners))
         return NoMatch(rule, RuleContext(session, drafted, activation.ingredient)) if has_other else None
     context = RuleContext(session, drafted, activation.ingredient)
-    evaluation = evaluate_rule(rule, activated.bands, context, partners)
-    return None if partners and isinstance(evaluation, Match) and _is_only_information(evaluation) else evaluation
+    if not partners:
+        evaluation = decide(rule, activated.bands, context)
+        return unless_answered(evaluation) if type(evaluation) is Match else evaluation
+    evaluation = evaluate_partners(rule, activated.bands, context, partners)
+    return None if isinstance(evaluation, Match) and _is_only_information(evaluation) else evaluation
 
 
 def _is_only_information(match: Match) -> bool:

@@ -90,20 +90,19 @@ class Scope(NamedTuple):
         What did not come with the call is not said to have been looked for, nor are the values of a rule about a pair,
         nor what is only checked at signing.
         """
-        states = [part.state(drafted, record) for part in self.parts]
-        looked = ", ".join(dict.fromkeys(state for state in states if state)) or "nothing"
-        gaps = dict.fromkeys(part.gap for part, state in zip(self.parts, states, strict=True) if state == "")
-        asks_for_problems = any(part.sources == _PROBLEMS for part in self.parts)
-        unread = unread_problems(record) if asks_for_problems else ()
+        states = [(part.state(drafted, record), part) for part in self.parts]
+        looked = list(dict.fromkeys([state for state, _ in states if state]))
+        gaps = list(dict.fromkeys([part.gap for state, part in states if state == ""]))
+        unread = unread_problems(record) if [part for part in self.parts if part.sources == _PROBLEMS] else ()
         sentences = [
-            f"looked for {looked}.",
+            f"looked for {', '.join(looked) or 'nothing'}.",
             "" if self.has_own_rules else "No rule is about this drug itself.",
             "" if drafted.medication.classes or is_test(drafted.medication) else "Its class is not known here.",
             f"Not known: {' and '.join(gaps)}." if gaps else "",
             "The rest is checked when the order is signed." if self.more_at_signing else "",
             f"{capitalized(count_unread(len(unread)))}." if unread else "",
         ]
-        text = " ".join(sentence for sentence in sentences if sentence)
+        text = " ".join(filter(None, sentences))
         return WhyNot(drafted.draft.name, "scope", f"{plain(drafted.medication.name)}: {text}")
 
 

@@ -69,10 +69,13 @@ class RuleContext(Struct, frozen=True, eq=False):
     trigger: CompiledTrigger | None = None
     medication: MedicationIdentity = None  # type: ignore[assignment]  # that of the draft, set below
     """What is drafted."""
+    age_years: int | None = None
+    """Completed years of the patient, set below."""
 
     def __post_init__(self) -> None:
-        """Take what most conditions ask from the draft once."""
+        """Take once what most conditions ask of the draft and of the patient."""
         force_setattr(self, "medication", self.drafted.medication)
+        force_setattr(self, "age_years", self.session.age_years)
 
     # The order
 
@@ -159,11 +162,6 @@ class RuleContext(Struct, frozen=True, eq=False):
         return Fact("draft", self.medication.plain_words, self.medication.name, source=self.drafted.draft.name)
 
     # The patient
-
-    @property
-    def age_years(self) -> int | None:
-        """Completed years."""
-        return self.session.age_years
 
     @property
     def age_words(self) -> str | None:
