@@ -55,6 +55,8 @@ _INSERT_ALL: Final = (
 _FORGET_SOME: Final = (
     "DELETE FROM used_tokens WHERE id IN (SELECT id FROM used_tokens WHERE expires < %s ORDER BY expires LIMIT 4000)"
 )
+_PROBE: Final = "INSERT INTO used_tokens SELECT * FROM used_tokens WHERE false"
+"""No row, but the locks that one needs: another program may hold the table alone."""
 _INSERTS_PER_FORGETTING: Final = 1000
 _ROUND_TRIP_SECONDS: Final = 5
 
@@ -259,7 +261,7 @@ class PostgresReplayStore:
 
     async def _probe(self) -> None:
         async with self._connection.use() as connection:
-            await connection.execute("SELECT 1")
+            await connection.execute(_PROBE)
 
 
 async def _make_table(connection: "AsyncConnection") -> None:

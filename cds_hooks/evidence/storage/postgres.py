@@ -32,8 +32,16 @@ _INSERT, _INSERT_LINK = (
 _INSERT_CHART = "INSERT INTO charts (hash, content) VALUES (%s, %s) ON CONFLICT DO NOTHING"
 _WAIT_SECONDS = 5
 _CHECK_SECONDS = 1.5
-# A committed message in the write-ahead log: it fails on a standby or a full disk, and it adds no row.
-_PROBE = "SELECT pg_logical_emit_message(true, 'cds-hooks', 'ready')"
+_PROBES = (
+    ONE_WRITER,
+    NEWEST_LINK,
+    # no row, but the locks that a row needs: a program that holds a table stops all writers, and no reading of another
+    "INSERT INTO charts SELECT * FROM charts WHERE false",
+    "INSERT INTO decisions SELECT * FROM decisions WHERE false",
+    "INSERT INTO chain SELECT * FROM chain WHERE false",
+    # a committed message in the write-ahead log: it fails on a standby or a full disk, and it adds no row
+    "SELECT pg_logical_emit_message(true, 'cds-hooks', 'ready')",
+)
 
 
 class PostgresDecisionLog:
@@ -87,8 +95,8 @@ class PostgresDecisionLog:
 
     async def _probe(self) -> None:
         async with self._probing.use() as connection:
-            await connection.execute(NEWEST_LINK)
-            await connection.execute(_PROBE)
+            for statement in _PROBES:
+                await connection.execute(statement)
 
     async def close(self) -> None:
         """Commit the waiting decisions and close the connections."""

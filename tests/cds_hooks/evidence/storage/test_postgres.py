@@ -87,6 +87,20 @@ async def test_a_check_asks_the_database_itself(postgres_url: str) -> None:
         await away.check()
 
 
+@pytest.mark.parametrize("lock", ["TABLE decisions IN ACCESS EXCLUSIVE MODE", "TABLE charts IN SHARE MODE"])
+async def test_a_check_fails_while_another_program_holds_what_a_decision_is_written_to(
+    postgres_url: str, lock: str
+) -> None:
+    log = open_decision_log(postgres_url)
+    with psycopg.connect(postgres_url) as other:
+        other.execute(f"LOCK {lock}")
+        with pytest.raises(RecordUnavailable, match="cannot be written"):
+            await log.check()
+    await log.append(a_decision())
+    await log.check()
+    await log.close()
+
+
 def test_a_server_that_is_not_there_is_said_in_one_sentence_without_the_password() -> None:
     with pytest.raises(RecordUnavailable) as raised:
         open_decision_log("postgresql://user:secret@127.0.0.1:1/record")
