@@ -39,6 +39,7 @@ class Stores:
         self._configured = configured
         self._metrics = metrics
         self._seals_fail = seals_fail
+        self._accounts = AccessStore(configured.database_url)
         self._started_with = {name: _digest(path) for name, path in _files(configured).items()}
         self.out: list[tuple[str, str]] = []
         """The name of each store that cannot be used, and what is wrong in a sentence."""
@@ -62,8 +63,7 @@ class Stores:
             yield "seals", "The record is not sealed, or its seals are not sent."
         if self._configured.login != "none":
             try:
-                with AccessStore(self._configured.database_url).transaction():  # takes the lock that a login needs
-                    pass
+                self._accounts.check()
             except AccountsUnavailable as error:
                 yield "accounts", f"Accounts cannot be used, so nobody can log in: {plain(str(error.__cause__))}."
         for of, folder in _folders(self._configured).items():

@@ -71,6 +71,15 @@ def _damaged(folder: Path, name: str) -> Iterator[None]:
 
 
 @contextmanager
+def _emptied(folder: Path, name: str) -> Iterator[None]:
+    """Another database is in its place, which has no tables."""
+    with _away(folder, name):
+        (folder / name).touch()
+        yield
+        (folder / name).unlink()
+
+
+@contextmanager
 def _in_the_way(folder: Path, name: str) -> Iterator[None]:
     with _away(folder, name):
         (folder / name).mkdir()
@@ -86,7 +95,7 @@ _FAULTS: list[tuple[str, Callable[[Path, str], AbstractContextManager[None]], st
     ("CDS_OIDC_FILE", _away, "oidc.toml"),
     ("CDS_MODELS_FOLDER", _damaged, "models/mine/model.onnx"),
     ("seals", _in_the_way, "seals.ndjson"),
-    ("accounts", _locked, "access.sqlite3"),
+    *(("accounts", fault, "access.sqlite3") for fault in (_locked, _emptied, _in_the_way)),
 ]
 
 

@@ -12,7 +12,22 @@ from contextlib import contextmanager
 from typing import ClassVar, Final
 
 import msgspec
-from sqlalchemy import URL, Column, Connection, Float, Index, LargeBinary, MetaData, Table, Text, inspect, select, text
+from sqlalchemy import (
+    URL,
+    Column,
+    Connection,
+    Float,
+    Index,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    delete,
+    false,
+    inspect,
+    select,
+    text,
+)
 
 from cds_hooks.evidence.storage.database import (
     DATABASE_ERRORS,
@@ -124,6 +139,17 @@ class AccessStore:
             raise AccountsUnavailable(
                 f"accounts and sessions at {shown_url(self._url)} cannot be used: {reason}"
             ) from error
+
+    def check(self) -> None:
+        """Take the locks that a login needs, and change nothing.
+
+        Raises:
+            AccountsUnavailable: They cannot be had, or the tables are not there.
+        """
+        with self.transaction() as connection:
+            connection.execute(select(accounts.c.name).limit(1))
+            for table in (sessions, tries, pending):
+                connection.execute(delete(table).where(false()))
 
     def _make(self) -> None:
         is_sqlite = self._url.get_backend_name() == "sqlite"
