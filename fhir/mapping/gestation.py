@@ -17,11 +17,14 @@ from fhir.terminology.conditions import weeks_of_code
 
 # tables of the pregnancy rules: gestational age from "onset date of the condition minus two weeks".
 _WEEKS_BEFORE_ONSET = 2.0
+# Before these days an onset and the weeks in words are near each other by chance.
+_LEAST_DAYS = 28.0
 # "unless the text says otherwise": "20 weeks gestation", "IUP 24w3d", "G2P1 at 32+4", "24/40", "22. SSW", "28 SA",
 # "28 semanas", "28 settimane", "28. Woche", "28 weken", "28 tygodni", "SSW 28", "uge 28", "semana 28".
 _WEEKS_IN_WORDS = re.compile(
     r"\b(\d{1,2})(?:[ -]?(?:weeks?|wks?|w)(?:\d ?d)?\b|\+[0-6]\b|/40\b"
-    r"|[ea\u00aa\u00ba.]{0,2} ?(?:ssw|sa|sdg|sem\w{0,5}|settiman[ae]|wochen?|week|weken?|u[gk]er?|veckor|tyg\w*|hbd)\b)"
+    r"|[ea\u00aa\u00ba.]{0,2} ?(?:ssw|sa|sdg|sem\w{0,5}|settiman[ae]|wochen?|week|weken?|u[gk]er?|veckor|tyg\w*|hbd"
+    r"|týd\w*|hafta\w*)\b)"
     r"|\b(?:ssw|sa|sg|sw|rv|uge|uke|vecka|v\.|semana|settimana|semaine|raskausviikko|tydzień|hbd) ?(\d{1,2})\b",
     re.IGNORECASE,
 )
@@ -98,9 +101,11 @@ def _weeks_of(condition: Condition, record: PatientRecord) -> Iterator[Pregnancy
         is_third = _THIRD_TRIMESTER.search(condition.code.words) is not None
         weeks = int(match[1] or match[2]) if match is not None else _THIRD_TRIMESTER_WEEK if is_third else None
     if weeks is not None:
-        yield PregnancySign(
-            "gestation", condition.code.words, "", f"Condition/{condition.id}", time, weeks=float(weeks)
-        )
+        source, days = f"Condition/{condition.id}", (record.as_of_epoch - time.instant) / DAY_SECONDS
+        # "Pregnant, 20 weeks" with an onset 20 weeks ago and no date of its recording: that is how it began.
+        is_of_today = condition.recordedDate is None and abs(days / 7.0 - weeks) <= _WEEKS_BEFORE_ONSET
+        weeks_then = weeks - days / 7.0 if is_of_today and days >= _LEAST_DAYS else float(weeks)
+        yield PregnancySign("gestation", condition.code.words, "", source, time, weeks=weeks_then)
 
 
 def _visit_time(condition: Condition, record: PatientRecord) -> FhirTime | None:

@@ -312,7 +312,9 @@ def _mentions(words: str) -> list[_Mention]:
 
 
 # "Micardis Plus", "Co-Diovan": another product than the brand without it, with one more ingredient.
-_WITH_MORE = frozenset({"plus", "comp", "compositum", "duo", "combi", "komb"})
+_WITH_MORE = frozenset(
+    {"plus", "comp", "compositum", "composto", "compuesto", "compose", "composito", "duo", "combi", "komb"}
+)
 
 
 def _is_another_brand(spelled: tuple[str, ...], first: int, last: int) -> bool:

@@ -63,7 +63,17 @@ def test_the_figures_are_those_of_the_doses_that_were_read(data_folder: Path) ->
             figures.setdefault(row["rxcui"], set()).update(float(one) for one in amounts if _is_number(one))
     # Read elsewhere (sources.csv) or in a note of the file: carvedilol over 85 kg, imipramine of inpatients.
     elsewhere = {("3407", 1.5), ("6809", 2550.0), ("6809", 2000.0), ("20352", 100.0), ("5691", 300.0)}
-    elsewhere |= {("9997", 400.0), ("4603", 600.0), ("4603", 6.0), ("57258", 36.0), ("6185", 2400.0), ("10582", 0.3)}
+    elsewhere |= {
+        ("723", 90.0),
+        ("7052", 5.0),
+        ("7052", 10.0),
+        ("9997", 400.0),
+        ("4603", 600.0),
+        ("4603", 6.0),
+        ("57258", 36.0),
+        ("6185", 2400.0),
+        ("10582", 0.3),
+    }
     for row in _rows(READING):
         limit = (row["rxcui"], float(row["most"]))
         assert limit in elsewhere or limit[1] in figures[row["rxcui"]], f"{_name(row)}: {row['most']} {row['unit']}"
@@ -93,7 +103,8 @@ def test_each_limit_holds_on_it_and_below_and_is_exceeded_just_above(as_of: date
 
 
 def _bands(row: Row, milligrams: float, as_of: datetime) -> list[str]:
-    weight = float(row["weight_to_kg"]) if row["weight_to_kg"] else KILOGRAMS if "kg" in row["unit"] else 90.0
+    by_weight = "kg" in row["unit"] or int(row["age_to"] or 200) <= 12
+    weight = KILOGRAMS if by_weight else float(row["weight_to_kg"] or 90.0)
     patient: dict[str, Any] = {
         "age": max(int(row["age_from"]), min(int(row["age_to"] or 200), 5 if weight == KILOGRAMS else 12)),
         "labs": [["body_weight", weight, 5], ["creatinine", 0.6]],

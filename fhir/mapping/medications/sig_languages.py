@@ -1,4 +1,4 @@
-"""Puts the commonest words of a sig in eight languages into English (tables/sig_words.csv), and the scheme "1-0-1".
+"""Puts the commonest words of a sig in ten languages into English (tables/sig_words.csv), and the scheme "1-0-1".
 
 A word that is not in the table stays as it is, so that what it says is not read and not guessed.
 """
@@ -41,7 +41,7 @@ Spellings: TypeAlias = tuple[tuple[tuple[str, ...], re.Pattern[str], str | Calla
 _DAY = r"(?:die|giorno|d[ií]a|tag|dag|dygn|døgn|dob[ęa]|vrk|24 ?h)"
 _DAILY = (
     r"(?:(?:tgl|täglich|dgl|dagl(?:ig|igt|igen)?|daags|dziennie|päivässä|per (?:dag|giorno)|pr\.? dag|am tag|par jour"
-    r"|al d[ií]a?|al giorno|ao dia|na dobę)\b\.?)"
+    r"|al d[ií]a?|al giorno|ao dia|na dobę|günde|denně)\b\.?)"
 )
 _TIMES = r"(?:krt|kertaa|gg|fois|veces|vez|vezes|volt[ae]|keer|raz(?:y)?|gang(?:e|er)?|gång(?:er)?|ma+l)"
 _WEEK = r"(?:woche|semana|semaine|settimana|sett|week|vecka|uge|uke|tydzień|viikko)"
@@ -70,10 +70,11 @@ _SHORT: Spellings = (
     (("mal",), late_pattern(r"(?<=\d)mal\b"), " x"),
     # "2x1 Tbl.", "3x tgl. 1", "3x 500 mg i.v."; of "1x2" the day has the product, whichever of the two is how often.
     (
-        ("x", "mal", "maal", "keer", "veces", "fois", "volte", "vezes", "gang", "gång", "razy", "kertaa"),
+        ("x", "ma", "keer", "veces", "fois", "volte", "vezes", "gang", "gång", "razy", "kertaa", "kez", "krát"),
         late_pattern(
-            rf"^(?:{_DAILY} )?([1-6]) ?(?:x|ma+l|keer|veces|fois|volte|vezes|gang(?:e|er)?|gång(?:er)?|razy|kertaa) ?"
-            rf"(?:{_DAILY} )?(\d(?:[.,]5|/2)?)(?: {_THING}n?\b\.?)?(?: ?/? ?(?:{_DAILY}|{_DAY}|d))?\.?{_BY_MOUTH}$"
+            rf"^(?:{_DAILY} )?([1-6]) ?(?:x|ma+l|keer|veces|fois|volte|vezes|gang(?:e|er)?|gång(?:er)?|razy|kertaa"
+            rf"|kez|krát) ?(?:{_DAILY} )?(\d(?:[.,]5|/2)?)(?: {_THING}n?\b\.?)?(?: ?/? ?(?:{_DAILY}|{_DAY}|d))?\.?"
+            rf"{_BY_MOUTH}$"
         ),
         r"\2 each \1 times a day",
     ),
@@ -89,7 +90,7 @@ _SHORT: Spellings = (
     ),
     # "2d1t", "8 tunnin välein" (every eight hours), "hver 3. dag".
     (("d",), late_pattern(r"\b(\d)d(\d)[tc]\b"), r"\2 each \1 times a day"),
-    (("tunnin",), late_pattern(r"\b(\d{1,2}) tunnin välein\b"), r"every \1 hours"),
+    (("tunnin", "saatte"), late_pattern(r"\b(\d{1,2}) (?:tunnin välein|saatte bir)\b"), r"every \1 hours"),
     (("hver", "var", "jeden"), late_pattern(r"\b(?:hver|var|jeden) ([2-9])(?:\.|:e) (?:dag|tag)\b"), r"every \1 days"),
     ((".", ":"), late_pattern(r"\b(?:hver|var|joka) (\d{1,2})(?:\.|:e) (?:timm?e|tunti)\b"), r"every \1 hours"),
     # "1 cucharadita de 5 ml" and "1 cuillère à café (5 ml)" are 5 ml.

@@ -201,6 +201,7 @@ SAID = {"coding": condition("72892002")["code"]["coding"], "text": "Pregnancy, 1
         ([PREGNANCY, seen("11778-8", valueDateTime="2027-04-09"), observation("11884-4", 30, "wk", "2026-11-06")], 20),
         # The words of the condition may say the week; the day of its record or of a test does not.
         ([condition("72892002", recordedDate="2026-11-06") | {"code": SAID}], 20),
+        ([condition("72892002", onsetDateTime="2026-07-17") | {"code": SAID}], 18),
         ([condition("72892002", recordedDate="2026-09-01")], None),
         ([_tested("2026-11-10")], None),
         # The weeks of the last pregnancy are not those of this one.

@@ -51,13 +51,16 @@ def test_a_disease_fires_for_each_drug_and_each_group_and_is_silent_without(ever
         if not groups:  # known by its words only
             return
         beside = [also[0][0]] if also else []
-        patient = {"conditions": [groups[0], *beside]} | ({"sex": "female", "age": 30} if "pregnancy" in beside else {})
+        days = next((part["within_days"] for part in parts if "within_days" in part), None)
+        patient = {"conditions": [[groups[0], days] if days else groups[0], *beside]} | (
+            {"sex": "female", "age": 30} if "pregnancy" in beside else {}
+        )
         for drug in _names(rule.trigger.draft):
             assert _found(rule, patient, {"drug": drug}, as_of) == [band.id], drug
         name = _names(rule.trigger.draft)[0]
         unrelated = "osteoarthritis" if "gout" in groups else "gout"
         assert _found(rule, {"conditions": [unrelated]}, {"drug": name}, as_of) == []
-        if days := next((part["within_days"] for part in parts if "within_days" in part), None):
+        if days:
             for age, bands in ((days, [band.id]), (days + 1, [])):
                 assert _found(rule, {"conditions": [[groups[0], age]]}, {"drug": name}, as_of) == bands, age
         without = [part["not"]["condition_any"][0] for part in parts if "not" in part]
