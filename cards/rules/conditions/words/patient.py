@@ -56,7 +56,6 @@ PREGNANCY = needs("Condition", "Procedure", "Encounter", "Observation", analytes
 """What a condition needs that asks whether the patient is pregnant."""
 _ASKED_FOR = frozenset({"pregnancy", "breastfeeding"})
 """What answers to questions tell of, too: the status, the last period, whether she breastfeeds."""
-_VALVE = needs("Condition", "Procedure")
 ALLERGIES = needs("AllergyIntolerance")
 """What a condition needs that looks at the allergy list."""
 
@@ -98,11 +97,11 @@ def _needs_of_conditions(spec: Spec) -> DataNeeds:
     groups = spec["condition_any"]
     if not _ASKED_FOR.isdisjoint(groups):
         return PREGNANCY
-    # A valve, a stent or a transplant may be charted as the operation alone; a result shows other conditions.
-    from_procedures = any(
-        "Procedure" in CONDITION_GROUPS[name].counts_from for name in groups if name in CONDITION_GROUPS
-    )
-    return (_VALVE if from_procedures else CONDITIONS) | needs(analytes=result_analytes(groups))
+    # A valve, a stent or a transplant may be charted as the operation alone, the cancer of a relative as a history of
+    # the family; a result shows other conditions.
+    sources = {kind for name in groups if name in CONDITION_GROUPS for kind in CONDITION_GROUPS[name].counts_from}
+    own = needs(*({"Procedure", "FamilyMemberHistory"} & sources))
+    return CONDITIONS | own | needs(analytes=result_analytes(groups))
 
 
 _CONDITION_ANY = Condition(
