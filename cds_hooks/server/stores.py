@@ -12,10 +12,9 @@ from collections.abc import Callable, Iterator, Mapping
 from hashlib import sha256
 from pathlib import Path
 from time import time
-from typing import Final
+from typing import Final, cast
 
-from cds_hooks.evidence.storage.database import parse_url, sqlite_file
-from cds_hooks.evidence.storage.decision import plain
+from cds_hooks.evidence.storage.database import database_error_reason, parse_url, sqlite_file
 from cds_hooks.people.access.store import AccessStore, AccountsUnavailable
 from cds_hooks.settings import Settings
 from cds_hooks.telemetry.metrics import Metrics
@@ -65,7 +64,8 @@ class Stores:
             try:
                 self._accounts.check()
             except AccountsUnavailable as error:
-                yield "accounts", f"Accounts cannot be used, so nobody can log in: {plain(str(error.__cause__))}."
+                reason = database_error_reason(cast("Exception", error.__cause__))  # its own words have the address
+                yield "accounts", f"Accounts cannot be used, so nobody can log in: {reason}."
         for of, folder in _folders(self._configured).items():
             try:
                 disk = shutil.disk_usage(folder)

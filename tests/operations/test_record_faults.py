@@ -133,6 +133,7 @@ def test_each_file_and_store_that_no_call_asks_for_fails_in_turn_and_is_told_unt
                 until([store])
                 (sentence,) = calls.get("/readyz").json()["stores_out"]
                 assert sentence in unescape(calls.get("/ops").text)
+                assert "sqlalche" not in sentence  # words of a library
         until([])
 
 
