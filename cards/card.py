@@ -53,7 +53,7 @@ class Coding(Wire, frozen=True, kw_only=True):
 
 
 class Source(Wire, frozen=True, kw_only=True):
-    """Where the advice comes from: `url` is about the organisation or document, never about this patient (SRC-03)."""
+    """Where the advice comes from: `url` is about the organization or document, never about this patient (SRC-03)."""
 
     label: str
     url: str | None = None

@@ -14,6 +14,7 @@ from cds_hooks.call.services import find_services
 from cds_hooks.people.pages.documentation.views import chapters, read_page
 from cds_hooks.settings import SETTINGS
 from models_onnx.serving.registry import model_ids
+from tests.cards.sentences import BRITISH
 from tests.conftest import ROOT
 from tests.each import for_rows
 from tests.live import SHIPPED, serving
@@ -166,3 +167,16 @@ def test_the_pages_are_short_and_their_sentences_too() -> None:
     assert [(name, part[:60]) for name, part in paragraphs if len(part.split()) > 120] == []
     lengths = [len(sentence.split()) for _, part in paragraphs for sentence in _SENTENCE_END.split(part)]
     assert sum(length > 35 for length in lengths) <= 0.02 * len(lengths)
+
+
+_EXPLAINED = re.compile(r'"""([\s\S]*?)"""|(?:^|\s)# (.*)$', re.MULTILINE)
+_QUOTED = re.compile(r"`[^`]*`|\"[^\"]*\"|“[^”]*”|'[^']*'")
+
+
+def test_pages_docstrings_and_comments_are_in_american_english() -> None:
+    texts = {page.relative_to(ROOT).as_posix(): page.read_text() for page in PAGES}
+    for name in subprocess.run(["git", "ls-files", "*.py"], cwd=ROOT, capture_output=True, text=True).stdout.split():
+        if not name.startswith("tests/"):
+            texts[name] = "\n".join(" ".join(found) for found in _EXPLAINED.findall((ROOT / name).read_text()))
+    british = [(name, found[0]) for name, text in texts.items() for found in BRITISH.finditer(_QUOTED.sub("", text))]
+    assert british == []

@@ -1,4 +1,4 @@
-"""The card of drafts that were not checked: of a name that is not recognised, or high-alert and in no rule.
+"""The card of drafts that were not checked: of a name that is not recognized, or high-alert and in no rule.
 
 One card names all of them, one line each, instead of a silence.
 
@@ -73,7 +73,7 @@ _HIGH_ALERTS: Final[tuple[_HighAlert, ...]] = _read_high_alerts()
 def high_alert_class(medication: MedicationIdentity) -> str | None:
     """Return the class of ISMP's lists of high-alert medications that a drug is in; None for others and local forms.
 
-    A drug that is not recognised is in a class only where its words name it ("chemo", "TPN").
+    A drug that is not recognized is in a class only where its words name it ("chemo", "TPN").
     """
     if medication.systemic is False:
         return None
@@ -122,7 +122,7 @@ def _is_in(ingredient: Ingredient, high_alert: _HighAlert) -> bool:
 def uncovered_finding(drafted: DraftMedication, *, in_pairs: bool = False) -> RuleFinding | None:
     """Return that a draft was not checked, as a finding of a rule called "not-covered": a site can switch it off.
 
-    None where its drug is recognised and no high-alert medication. `in_pairs`: single warnings of it are checked, as of
+    None where its drug is recognized and no high-alert medication. `in_pairs`: single warnings of it are checked, as of
     interactions: no check of its dose or of who it is for. `group` is its class in ISMP's lists.
     """
     medication = drafted.medication

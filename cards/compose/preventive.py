@@ -139,7 +139,7 @@ def _detail(
 
 
 def _by_text(judged: Iterable[Judgement]) -> list[tuple[str, list[Judgement]]]:
-    """Return the judgements of the same reason together: it is said once."""
+    """Return the judgments of the same reason together: it is said once."""
     groups: dict[str, list[Judgement]] = {}
     for judgement in judged:
         groups.setdefault(_text(judgement), []).append(judgement)

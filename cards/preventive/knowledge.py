@@ -1,6 +1,6 @@
 """The recommendations and the tests by which they are met, read once from `services.json`.
 
-Each recommendation carries its organisation, document, grade, year and the day on which it was read. The tests are
+Each recommendation carries its organization, document, grade, year and the day on which it was read. The tests are
 known by codes and by words; what of it is the project's own choice stands in `note` and in docs/preventive.md.
 """
 

@@ -41,7 +41,7 @@ _SLOW_TIMES: Final = 3
 """After so many of its calls have taken too long, each within this time of the one before."""
 
 _NEIGHBOUR_SECONDS: Final = 1.0
-"""How long ago another client's call may have begun for it to be a neighbour."""
+"""How long ago another client's call may have begun for it to be a neighbor."""
 
 _NO_ANSWER: Final = "No answer within {:g} seconds: no advice is given."
 _THREADS: Final = 4
@@ -137,7 +137,7 @@ class Computing:
     async def compute_beside_the_loop(self, client: str, work: Callable[[], _Result]) -> _Result:
         """Return what the work returns, which is computed on a thread, one of each client at a time.
 
-        A work that is cancelled while it waits for its turn is not begun. One that was begun goes on to its end, and
+        A work that is canceled while it waits for its turn is not begun. One that was begun goes on to its end, and
         the client's next one waits for it.
         """
         turn = self._large.setdefault(client, asyncio.Lock())  # one for each client of the trust file at most

@@ -153,7 +153,7 @@ class EdgeLimits:
         return True
 
     async def keep_sweeping(self) -> None:
-        """End, until cancelled, the connections that take too long."""
+        """End, until canceled, the connections that take too long."""
         while True:
             await asyncio.sleep(_SWEEP_SECONDS)
             now = self.clock()

@@ -147,7 +147,7 @@ async def _views_have(follower: Follower, newest: int) -> None:
 
 
 async def keep_at(work: _Work, metrics: Metrics) -> None:
-    """Do the work until it is cancelled or at its end; a fault is counted, and it begins again a second later.
+    """Do the work until it is canceled or at its end; a fault is counted, and it begins again a second later.
 
     Without this an unexpected fault would end the reading of acts for good, and a rule that is switched off went on.
     Where the record cannot be read its own alert may be silent, as decisions are still written: this one is not.
@@ -167,7 +167,7 @@ async def keep_at(work: _Work, metrics: Metrics) -> None:
 
 
 async def _measure_lag(metrics: Metrics) -> None:
-    """Count how late the event loop is, until cancelled: what stops it makes every call and every probe wait."""
+    """Count how late the event loop is, until canceled: what stops it makes every call and every probe wait."""
     loop = asyncio.get_running_loop()
     while True:
         due = loop.time() + _LAG_SECONDS
@@ -176,7 +176,7 @@ async def _measure_lag(metrics: Metrics) -> None:
 
 
 async def _keep_recording(in_force: InForce, url: str) -> None:
-    """Record what is in force when it changes, until cancelled."""
+    """Record what is in force when it changes, until canceled."""
     while True:
         await asyncio.to_thread(in_force.record, url)
         await asyncio.sleep(_RECORDING_SECONDS)

@@ -44,7 +44,7 @@ class Stores:
         """The name of each store that cannot be used, and what is wrong in a sentence."""
 
     async def keep_looking(self) -> None:
-        """Look again and again, until cancelled."""
+        """Look again and again, until canceled."""
         while True:
             self.out = await asyncio.to_thread(lambda: list(self._look()))
             await asyncio.sleep(self._configured.look_seconds)

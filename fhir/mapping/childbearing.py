@@ -65,7 +65,7 @@ def childbearing_no_contraception(record: PatientRecord, medications: Iterable[M
 
 
 def is_contraceptive(medication: MedicationIdentity) -> bool:
-    """Whether a medication prevents a pregnancy: by its ingredients, or by its words where it is not recognised."""
+    """Whether a medication prevents a pregnancy: by its ingredients, or by its words where it is not recognized."""
     rxcuis = CONTRACEPTIVES.intersection(medication.rxcuis)
     if rxcuis == {_ONLY_INJECTED}:
         return _SWALLOWED.search(f"{medication.words} {medication.dose_form} {medication.route}") is None

@@ -29,7 +29,7 @@ _WEEKS_IN_WORDS = re.compile(
     re.IGNORECASE,
 )
 # The third trimester begins with week 28: what is said of it holds from that week on. "3rd trimester", "T3 pregnancy".
-# So does labour, which is charted with its weeks where it begins before.
+# So does labor, which is charted with its weeks where it begins before.
 _THIRD_TRIMESTER = re.compile(
     r"\b(?:3|iii|third|terzo|tercer|terceiro|troisi[eè]me|dritte[sn]?|derde|tredje)(?:rd|de|e|er|ème|eme|º|°|ª|\.)?"
     r" ?trim(?:est\w{1,4}|enon)|\btrimest(?:er|re) ?(?:3|iii)\b|\b(?:pregnan\w{2,3}|grossesse),? ?t3\b"

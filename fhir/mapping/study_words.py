@@ -1,6 +1,6 @@
 """What the words of an order say of a study: the modality, whether contrast is given, what is in the beam, which test.
 
-Most orders carry a local code and the words of a hospital's catalogue ("CT ABD/PELV W CON", "Hemoglobin A1c"). A
+Most orders carry a local code and the words of a hospital's catalog ("CT ABD/PELV W CON", "Hemoglobin A1c"). A
 laboratory or screening test is known by a name of `test_names.csv` and nothing beside it but words that add nothing;
 imaging by the words for its modality, in English and in the languages of Europe that the drug tables have, too (the
 usual words of each; general knowledge, dated 2026-11-26). Words that are not understood make no study.

@@ -138,7 +138,7 @@ _NOT_DERIVED: Final[Any] = object()
 class PatientRecord:
     """Facts of one patient as of one instant; `read_record` makes it.
 
-    What was entered in error, cancelled, not done or refuted is not in here. `requested` are the resource types and
+    What was entered in error, canceled, not done or refuted is not in here. `requested` are the resource types and
     analytes that were asked for, found or not (None: everything was). `encounter_id` is the stay that the call is
     about, where it names one.
 
@@ -202,7 +202,7 @@ class PatientRecord:
 
     @property
     def medication_requests(self) -> tuple[MedicationRequest, ...]:
-        """Orders and prescriptions in any state but entered in error or cancelled."""
+        """Orders and prescriptions in any state but entered in error or canceled."""
         return self._facts(MedicationRequest)
 
     @property
@@ -417,7 +417,7 @@ class PatientRecord:
     def genetic_observations(self) -> list[Observation]:
         """Return what may be a genetic result: Observations with a code of the key `genomics`, and those of no analyte.
 
-        Each once, in the order they came; what was entered in error or cancelled is left out.
+        Each once, in the order they came; what was entered in error or canceled is left out.
         """
         parts = (*self.resources.parts_of(GENOMICS), *self.resources.parts_of(OTHER))
         by_id = {part[0].id or id(part[0]): part[0] for part in parts}

@@ -1,7 +1,7 @@
 """What the entry of an allergy list names: ingredients, classes of drugs, and allergens that are no drug.
 
 tables/allergen_classes.csv has the classes of allergy lists with their words, SNOMED CT codes and members: from
-shared/data/terminology (its README names sources and licences). A member is an ingredient that is listed or whose ATC
+shared/data/terminology (its README names sources and licenses). A member is an ingredient that is listed or whose ATC
 code is in the class. `same_class` says whether an allergy to one member speaks against the others (yes, no, ask, or
 severe: a severe one does), by the practice parameter or the labels that `source` names.
 """

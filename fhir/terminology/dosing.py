@@ -178,7 +178,7 @@ def is_local_route(system: str | None, code: str | None, words: str | None) -> b
 
 
 # Given by nose, skin, lungs or vagina for an effect on the whole body (FDA labels of Narcan, Imitrex, AndroGel, Adasuve
-# and others; ATC N01AB, the anaesthetics that are inhaled): a local-looking form or route does not make them local.
+# and others; ATC N01AB, the anesthetics that are inhaled): a local-looking form or route does not make them local.
 _WHOLE_BODY: Final = (
     (
         late_pattern(r"(?:intra)?nasal\w*|nose|nostrils?|actuat\w*|46713006", re.IGNORECASE),

@@ -2,7 +2,7 @@
 
 Names come from tables/ingredients.csv, further_ingredients.csv, brand_names.csv and aliases.csv. A name is matched by
 whole words, whatever stands between them, so that "Hydrocodone-Acetaminophen (5mg-500mg)" is two ingredients and
-"dexlansoprazole" is not lansoprazole. What nothing matches is not recognised: it is never guessed from parts of words.
+"dexlansoprazole" is not lansoprazole. What nothing matches is not recognized: it is never guessed from parts of words.
 """
 
 import re
@@ -111,7 +111,7 @@ _SWALLOWED = late_pattern(
 )
 _POWDER = late_pattern(r"\bpowder\b", re.IGNORECASE)
 _PATCH = late_pattern(r"\b(patch|medicated patch)\b", re.IGNORECASE)
-# Named without a form these are anaesthetics or eye, nose and skin drugs in nearly every order.
+# Named without a form these are anesthetics or eye, nose and skin drugs in nearly every order.
 _LOCAL_UNLESS_SAID = frozenset({"lidocaine"})
 _INJECTED = late_pattern(r"\b(inj|injections?|injectable|infusion|vial|iv)\b", re.IGNORECASE)
 UNSAID_INSULIN: Final = "atc-A10A"
@@ -162,7 +162,7 @@ class _Mention(Struct, frozen=True, gc=False):
 
 
 def read_name(words: str) -> NameReading:
-    """Return the ingredients, strengths and form in a name; a reading without ingredients when it is not recognised.
+    """Return the ingredients, strengths and form in a name; a reading without ingredients when it is not recognized.
 
     >>> [i.name for i in read_name("TraZODone 50 mg tab").ingredients]
     ['trazodone']

@@ -12,7 +12,7 @@ brands of the same release; under A the ingredients on whose code NDF-RT and the
 have its code); ATC codes of 2021-12-03 by name (wislibot/RxNorm@026f509). An ingredient whose RxNorm code was not read
 has its ATC code as its key ("atc-B01AA04"). For all of them allergies and duplicates are checked.
 
-Facts carried from shared/data/drugnames (its README names sources and licences): further codes and names of the same
+Facts carried from shared/data/drugnames (its README names sources and licenses): further codes and names of the same
 release and RxNorm names seen in public value sets (tables/rxnorm_products.csv); INN, and names in German (epha, MIT;
 KBV MIOParser, Apache-2.0), French (BDPM of 2019-11-15, licence ouverte) and Spanish; brands of the EU (EMA medicines
 list of 2025-10-27), of France (BDPM), of the UK (NHS dm+d, OGL) and, as facts of general knowledge, of other countries.

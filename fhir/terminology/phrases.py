@@ -70,7 +70,7 @@ _SHORT: Final = {
     **{"dyslip": "dyslipidemia"},
 }
 _JOINED = re.compile(r"(ckd|cin|dm|brca|bmi|stage|type|lqt|men|t)([1-5][ab]?)$")
-# No plurals: without its last letter CRPS is C-reactive protein, PPMS a pacemaker, APLS a leukaemia, "mets" is "met".
+# No plurals: without its last letter CRPS is C-reactive protein, PPMS a pacemaker, APLS a leukemia, "mets" is "met".
 _KEEPS_S = frozenset(
     {"aids", "lens", "ms", "as", "is", "gas", "yes", "cms", "crps", "mets", "apls", "ppms", "rrms", "spms", "pcos"}
     | {"acos", "lqts", "sams", "fsgs", "mcns", "osas", "sahs", "saos", "cchs", "graves", "pons", "colles"}
@@ -80,7 +80,7 @@ _UNITS = {**dict.fromkeys(("w", "wk", "wks", "week", "weeks"), "#weeks"), "mm": 
 _UNITS |= dict.fromkeys(("sa", "sdg"), "#sa")  # French and Spanish weeks of pregnancy: "28 SA"
 # What a number says behind these words, from the least that says so to below the most: BMI 40 and more, a QTc of 500 ms
 # and more, an ejection fraction of at most 40 % (reduced: universal definition of heart failure, 2021), and what is no
-# tumour but calcium ("Ca 9.2") or metabolic equivalents ("METs > 4").
+# tumor but calcium ("Ca 9.2") or metabolic equivalents ("METs > 4").
 _REDUCED: Final = "#reduced"
 _NUMBERS: Final[Mapping[str, tuple[float, float, str]]] = {
     **dict.fromkeys(("qt", "qtc", "qtcf"), (500.0, 700.0, "#500")),

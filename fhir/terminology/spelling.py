@@ -44,7 +44,7 @@ class Spelling:
 
 
 def _differ_in_one(word: str, right: str) -> bool:
-    """Whether one letter is wrong, missing or too many, or two neighbours have changed places."""
+    """Whether one letter is wrong, missing or too many, or two neighbors have changed places."""
     if abs(len(word) - len(right)) > 1:
         return False
     shorter = min(len(word), len(right))

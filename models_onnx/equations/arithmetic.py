@@ -139,7 +139,7 @@ def work_product(
 
 
 class Factor(Struct, frozen=True):
-    """A function of one input: limited, then its natural logarithm if `ln`, then (· − centre) / scale, then squared.
+    """A function of one input: limited, then its natural logarithm if `ln`, then `(· − centre) / scale`, then squared.
 
     Yes counts as 1. The limits are part of the formula (a broken line, the caps of MELD), never a repair of the input.
     """

@@ -1,6 +1,6 @@
 """What one published equation declares: inputs, outputs, population, bands with their source, how it is worked out.
 
-The catalogue of published equations is here too: every module of `models_onnx/equations/published` declares one
+The catalog of published equations is here too: every module of `models_onnx/equations/published` declares one
 `EQUATION`.
 """
 

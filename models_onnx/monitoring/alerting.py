@@ -1,6 +1,6 @@
 """What a threshold of a model costs and finds, from its held-out report: PPV, number needed to alert, intervals.
 
-Only thresholds that the report has were tested. Of a share between two of them both neighbours are told, and nothing is
+Only thresholds that the report has were tested. Of a share between two of them both neighbors are told, and nothing is
 interpolated. Intervals are Wilson's, of the people of the reference cohort above the threshold.
 """
 

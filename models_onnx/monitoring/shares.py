@@ -129,7 +129,7 @@ def chance(now: Table, then: Table, dispersion: float = 1.0) -> float:
 
 
 def _put_together(table: Table) -> Table:
-    """Put neighbouring categories together until each row would have at least five in each of them, of two at least."""
+    """Put neighboring categories together until each row would have at least five in each of them, of two at least."""
     table = table[:, table.sum(axis=0) > 0]
     least = _EXPECTED * table.sum() / max(1, table.sum(axis=1).min())
     columns = [table[:, 0]] if table.shape[1] else []

@@ -186,7 +186,7 @@ def false_positive_rate(ranked: Ranked, weights: Array, threshold: float) -> Arr
 def standardised_alerts(threshold: float, kind: int, band: NDArray[np.int64], share: NDArray[Any]) -> "Metric":
     """Give alert rates of those with (`kind` 1, sensitivity) or without the event (0), as with other shares of bands.
 
-    The rate in each band, averaged with `share` (direct standardisation); `band` has one number per row, in the order
+    The rate in each band, averaged with `share` (direct standardization); `band` has one number per row, in the order
     of the rows. Bands in which a sample has nobody of the kind are left out.
     """
 

@@ -41,7 +41,7 @@ LOOKS = [
     for number, kind in enumerate(KINDS)
     for scheme, width in (("light", (320, 1200)[number % 2]), ("dark", (1200, 320)[number % 2]))
 ]
-"""Each page in both themes and both widths; the four together in turns, as colours do not depend on a width."""
+"""Each page in both themes and both widths; the four together in turns, as colors do not depend on a width."""
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,7 @@
 """The pictures of the documentation show what the pages show today; `make pictures` takes them again.
 
 A picture cannot be compared point by point on another machine, which has other fonts. What can be compared is what it
-shows: docs/pictures/pictures.json keeps for each picture the texts that were in view when it was taken, the colours and
+shows: docs/pictures/pictures.json keeps for each picture the texts that were in view when it was taken, the colors and
 sizes of letters, and the digest of the file. These tests bring the same page into view and compare.
 """
 

@@ -40,12 +40,12 @@ _RIDDLE = re.compile(
     r"\bharm adds up\b|\bis no way out\b|\bnothing is said\b|\bnot every\b"
 )
 """Words that a reader has to solve (docs/adding/sentences.md)."""
-_BRITISH = re.compile(
+BRITISH = re.compile(
     r"[a-z]*(?:aemi[ac]|\bhaem|paediatr|oesoph|(?<!angi)oedema|pnoea|oestr(?!ogel)|anaesth|rrhoea|foet|tumour|colour|"
     r"behaviour|labour|centre\b|programme\b|labelled|(?:organ|recogn|immun|summar|sensit)is(?:e|ing|ation))[a-z]*",
     re.IGNORECASE,
 )
-"""Cards and pages are in American English, as the labels and drug names are; a document keeps its own title."""
+"""Cards, pages, docstrings and comments are in American English, as labels are; a document keeps its own title."""
 _INSTRUCTION = re.compile(
     r"(?:add|adjust|ask|avoid|begin|change|check|consider|count|do|double|end|flush|give|hold|interrupt|leave|measure|"
     r"monitor|pause|raise|reduce|start|stop|take|taper|time|use|wait|watch|weigh)\b",
@@ -79,7 +79,7 @@ def _faults(text: str) -> Iterator[str]:
         ("a note of the author", _AUTHOR),
         ("a name of the program", _PROGRAM),
         ("a riddle", _RIDDLE),
-        ("British spelling", _BRITISH),
+        ("British spelling", BRITISH),
         ("a word twice", _TWICE),
         ("punctuation", _PUNCTUATION),
     ):

@@ -1,4 +1,4 @@
-"""Every answered decision survives `kill -9` under load; the judgement itself is tested without a kill."""
+"""Every answered decision survives `kill -9` under load; the judgment itself is tested without a kill."""
 
 import json
 from datetime import UTC, datetime

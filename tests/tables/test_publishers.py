@@ -31,7 +31,7 @@ def _differences(pairs: Iterable[tuple[str, object, object]]) -> str:
     return "\n".join(faults[:20])
 
 
-# CDC's immunisation tables (CDSi 4.64)
+# CDC's immunization tables (CDSi 4.64)
 
 
 _ANTIGENS = {"JE": "Japanese Encephalitis", "YF": "Yellow Fever", "TBE": "TBE", "Orthopox": "Orthopoxvirus"}

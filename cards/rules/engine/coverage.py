@@ -64,7 +64,7 @@ def _by_group(rules: Iterable[CompiledRule]) -> Mapping[str, list[CompiledRule]]
 
 
 def checks_of_study(words: str, rules: Iterable[CompiledRule]) -> dict[str, tuple[str, ...]] | None:
-    """Return the checks of an order of imaging or of a test that says this; None where it is not recognised."""
+    """Return the checks of an order of imaging or of a test that says this; None where it is not recognized."""
     study, by_group = read_study({"code": {"text": words}}), _by_group(rules)
     if not study.groups:
         return None

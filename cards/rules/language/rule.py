@@ -276,7 +276,7 @@ class SuggestionTemplate(Declared, frozen=True, kw_only=True):
     says where its tests and added medications may already stand so that the finding has been answered and is not shown:
     among the drafts of this session ("draft"), or also among the active orders of the record ("any"). `stop_partner`
     and `change_partner` are about the order on the other side of a pair; such a suggestion is never preselected.
-    `active_label` is its label where the order is active already, at discharge: that order is stopped, not cancelled.
+    `active_label` is its label where the order is active already, at discharge: that order is stopped, not canceled.
     `in_steps`: its change is a step towards what the finding asks for in steps.
     `id` is accepted and not used: rule files of hospitals had it, and it stands first so that their versions stay.
     """

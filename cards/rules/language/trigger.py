@@ -84,7 +84,7 @@ class Selector:
         )
 
     def matches(self, identity: MedicationIdentity) -> bool:
-        """Whether the medication is one that is meant; one that is not recognised never is."""
+        """Whether the medication is one that is meant; one that is not recognized never is."""
         if self.keyed.isdisjoint(identity.keys) and not self.any_drug:
             return False
         return self.exclude_classes.isdisjoint(identity.classes) and self.fits(identity)

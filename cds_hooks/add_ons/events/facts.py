@@ -212,7 +212,7 @@ def _visit_of(earlier: dict[str, Any], sent: dict[str, Any], *, is_stale: bool, 
     """Return a visit after an event of it; `says_status` is whether it is the newest that begins or ends the visit.
 
     Only such an event changes the status, whenever it arrives: an update after a discharge does not admit again. A
-    cancelled visit stays so until it is admitted again; an admission that comes late adds its beginning.
+    canceled visit stays so until it is admitted again; an admission that comes late adds its beginning.
     """
     begun, ended = earlier.get("period", {}), sent.get("period", {})
     if earlier["status"] == "cancelled" and sent["status"] == "finished":

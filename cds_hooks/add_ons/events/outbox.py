@@ -101,7 +101,7 @@ class Delivery:
         return "away"
 
     async def keep_sending(self) -> None:
-        """Send what waits until cancelled."""
+        """Send what waits until canceled."""
         import httpx
 
         async with httpx.AsyncClient(timeout=_TIMEOUT_SECONDS, follow_redirects=False) as client:
@@ -302,7 +302,7 @@ class BrokerDelivery(Delivery):
     """Publishes the events at a broker; one is published again where it is not known whether the broker has it."""
 
     async def keep_sending(self) -> None:
-        """Publish what waits until cancelled."""
+        """Publish what waits until canceled."""
         from cds_hooks.add_ons.events.brokers import Publisher
 
         publisher = Publisher(self._hook.url, self._hook.subject, self._hook.stream)

@@ -146,7 +146,7 @@ class Rescoring:
         """How many decisions were made because of events."""
 
     async def keep_computing(self) -> None:
-        """Compute what is due until cancelled."""
+        """Compute what is due until canceled."""
         while True:
             try:
                 done = await self.compute_due()

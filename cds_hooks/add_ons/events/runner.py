@@ -108,7 +108,7 @@ class Events:
         await self._subscribers[name].take(body, self._now())
 
     async def keep_running(self) -> None:
-        """Run what one worker of a machine runs, as soon as this one holds the lock, until cancelled."""
+        """Run what one worker of a machine runs, as soon as this one holds the lock, until canceled."""
         lock = await self._lock()
         try:
             while True:
@@ -151,7 +151,7 @@ class Events:
         return [self.rescoring.keep_computing(), self.watch.keep_watching(), self._keep_forgetting(), *deliveries]
 
     async def _keep_forgetting(self) -> None:
-        """Delete what is older than 90 days and no longer needed, once an hour until cancelled; facts stay."""
+        """Delete what is older than 90 days and no longer needed, once an hour until canceled; facts stay."""
         while True:
             await asyncio.to_thread(self.inbox.forget, self._now() - _KEPT_SECONDS)
             await asyncio.to_thread(fold_old_counts, self.inbox, int(self._now() // BUCKET_SECONDS))

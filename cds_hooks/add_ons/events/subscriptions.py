@@ -180,7 +180,7 @@ class Subscriber:
             await self._fill(min(wanted), max(wanted), now)
 
     async def keep_filling(self, now: Callable[[], float]) -> None:
-        """Ask for what is missing every five minutes, until cancelled: a server that is down sends no heartbeat."""
+        """Ask for what is missing every five minutes, until canceled: a server that is down sends no heartbeat."""
         while True:
             await asyncio.sleep(_FILL_SECONDS)
             await self.fill_gaps(now())

@@ -1,4 +1,4 @@
-"""`cds-hooks text`: reads notes, summarises charts, and searches charts and the documentation."""
+"""`cds-hooks text`: reads notes, summarizes charts, and searches charts and the documentation."""
 
 from datetime import date, datetime
 from getpass import getuser
@@ -41,7 +41,7 @@ def text(
     endpoint: EndpointName = None,
     as_json: AsJson = False,
 ) -> None:
-    """Summarise a chart or read a note; with --ask search a chart, or without a chart our pages.
+    """Summarize a chart or read a note; with --ask search a chart, or without a chart our pages.
 
     A summary's sentences name the resources that they rest on, contradictions first. Of a note as plain text (.txt)
     what it says is shown: findings, drugs and results, each with its words and with what is said of it.

@@ -63,7 +63,7 @@ class Summary(Struct, frozen=True):
 
 
 def summarise(resources: Iterable[dict[str, Any]], on: date, *, most: int = MOST_SENTENCES) -> Summary:
-    """Summarise a chart on a day: what contradicts itself, problems, allergies, drugs, results, the family, notes."""
+    """Summarize a chart on a day: what contradicts itself, problems, allergies, drugs, results, the family, notes."""
     return summarise_chart(read_chart(resources, on), most)
 
 

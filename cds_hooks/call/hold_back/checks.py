@@ -669,7 +669,7 @@ def with_sentences(card: Card, sentences: Iterable[str]) -> Card:
 
 
 def without_suggestions(card: Card, uuids: Collection[str]) -> Card:
-    """Return the card without these of its suggestions; without any it has no selection behaviour either (CARD-13)."""
+    """Return the card without these of its suggestions; without any it has no selection behavior either (CARD-13)."""
     offered = tuple(suggestion for suggestion in card.suggestions if suggestion.uuid not in uuids)
     if len(offered) == len(card.suggestions):
         return card

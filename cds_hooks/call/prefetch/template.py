@@ -108,7 +108,7 @@ class Template:
 
     @property
     def codes(self) -> frozenset[str]:
-        """The LOINC codes by which its Observations are recognised under another key."""
+        """The LOINC codes by which its Observations are recognized under another key."""
         loinc_codes = {code for analyte in self.analytes for code in ANALYTES[analyte].loinc}
         return frozenset(loinc_codes.union(PRESSURE_PANELS) if self.analytes & PRESSURE else loinc_codes)
 

@@ -155,7 +155,7 @@ class VisitMemory:
                 self._drop(next(iter(self._patients)))
 
     async def keep_sweeping(self) -> None:
-        """Do so every few seconds, until cancelled: no chart stays because nobody calls."""
+        """Do so every few seconds, until canceled: no chart stays because nobody calls."""
         while True:
             await asyncio.sleep(_SWEEP_SECONDS)
             self.forget_old()

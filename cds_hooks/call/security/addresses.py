@@ -1,8 +1,8 @@
 """Decides what the server may call: URL syntax, network ranges, certificates, registered FHIR servers.
 
 A URL is parsed once, and the connection is made from the parsed parts that were compared with the trust file, so the
-address that was checked is the address that is called. URLs are never normalised (escapes are not decoded, dot segments
-are not removed): URL parsers differ in how they normalise, and attackers use the difference.
+address that was checked is the address that is called. URLs are never normalized (escapes are not decoded, dot segments
+are not removed): URL parsers differ in how they normalize, and attackers use the difference.
 
 The ranges are those of the IANA special-purpose address registries (RFC 6890 and its updates), and of RFC 5771 and RFC
 4291 for multicast. They are kept here because Python's own `is_global` differs between patch releases.

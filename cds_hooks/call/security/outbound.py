@@ -4,8 +4,8 @@ Everything is enforced in the transport below a plain `httpx.AsyncClient`: code 
 whatever address a server's answer contains. A connection uses the IP address that was checked (protection against DNS
 rebinding). There is a pool for each client and base, so a server that stalls affects no other.
 
-A pool holds its connections itself, and each holds what it opened, so that a request that ends early or is cancelled
-closes its own connection whatever it waited for. The pool of httpcore is not used: a request that is cancelled in its
+A pool holds its connections itself, and each holds what it opened, so that a request that ends early or is canceled
+closes its own connection whatever it waited for. The pool of httpcore is not used: a request that is canceled in its
 queue leaves a connection behind that is never used and never removed (measured on 20 November 2026: after 40 calls to a
 stalled server all 100 were lost).
 """
@@ -292,7 +292,7 @@ class Pool:
 
 
 class _Connection(httpcore.AsyncNetworkBackend):
-    """A connection of HTTP that knows what it opened: httpcore forgets a stream whose handshake is cancelled."""
+    """A connection of HTTP that knows what it opened: httpcore forgets a stream whose handshake is canceled."""
 
     def __init__(self, origin: httpcore.Origin, context: ssl.SSLContext | None, backend: "CheckedBackend") -> None:
         self._backend = backend

@@ -114,7 +114,7 @@ class RemoteKeys:
                 return None
             self._waiting += 1
             try:
-                # a caller that is cancelled must not cancel the fetch for the others
+                # a caller that is canceled must not cancel the fetch for the others
                 await asyncio.shield(self._fetching)
             finally:
                 self._waiting -= 1
@@ -349,7 +349,7 @@ class FileTrust(OutboundTrust):
         return self._live.state
 
     async def keep_looking(self) -> None:
-        """Look at the file twice a second until cancelled."""
+        """Look at the file twice a second until canceled."""
         while True:
             await asyncio.sleep(LOOK_SECONDS)
             self._live.register()

@@ -276,7 +276,7 @@ async def _make_table(connection: "AsyncConnection") -> None:
 def _answer(group: Waiting, new: set[bytes]) -> None:
     """Answers True to the first caller with each token of `new`, the ids that were not stored before."""
     for token, _, _, future in group:
-        if not future.done():  # otherwise its caller was cancelled
+        if not future.done():  # otherwise its caller was canceled
             future.set_result(token in new)
         new.discard(token)
 

@@ -268,7 +268,7 @@ class Trust(Protocol):
         """
 
     async def keep_looking(self) -> None:
-        """Follows the file also where nobody calls, so that the log says at once what became of it; until cancelled."""
+        """Follows the file also where nobody calls, so that the log says at once what became of it; until canceled."""
 
     async def check(self) -> None:
         """ReplayStoreFailed where no call with a token could be answered."""

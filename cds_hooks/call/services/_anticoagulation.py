@@ -27,7 +27,7 @@ from fhir.terminology.conditions import condition_groups_of
 _BLEEDING_DAYS: Final = 365.0
 _NEWEST_DAYS: Final = 90.0
 _VERY_LOW: Final = (("hemoglobin", "Hemoglobin", 8.0, "g/dL"), ("platelets", "Platelets", 50.0, "×10³/µL"))
-"""Below these: grade 3 of CTCAE 5.0 (2017), for haemoglobin with 'transfusion indicated'."""
+"""Below these: grade 3 of CTCAE 5.0 (2017), for hemoglobin with 'transfusion indicated'."""
 _STOPPED_DAYS: Final = 365.0
 BY_MOUTH: Final = frozenset({"vka", "doac"})
 CALLED: Final = re.compile(r"anti-?coag|blood thinner|warfarin|\b(?:doac|noac)s?\b|xaban|dabigatran", re.IGNORECASE)

@@ -264,7 +264,7 @@ class Sealing:
         return time() if last is None else last.time.timestamp()
 
     async def keep_sealing(self) -> None:
-        """Seals at intervals, until cancelled."""
+        """Seals at intervals, until canceled."""
         while True:
             await asyncio.sleep(self._seconds)
             await asyncio.to_thread(self.seal)

@@ -108,7 +108,7 @@ class Follower:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="follower")
 
     async def keep_following(self) -> None:
-        """Follows the record until cancelled: at once as far as it is, then a little at a time beside the calls.
+        """Follows the record until canceled: at once as far as it is, then a little at a time beside the calls.
 
         Raises:
             RecordUnavailable: The record or the views cannot be used.

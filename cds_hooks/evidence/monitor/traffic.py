@@ -253,7 +253,7 @@ def _silent_rules(connection: Any) -> Iterator[Figure]:
 
 
 def _rules_without_findings(connection: Any, catalogue: Collection[str]) -> Iterator[Figure]:
-    """Yield for each client how many rules of the catalogue found nothing; a finding that was withheld counts."""
+    """Yield for each client how many rules of the catalog found nothing; a finding that was withheld counts."""
     withheld = ", ".join(f"'{code}'" for code in sorted(WITHHELD))
     query = (
         "SELECT client, service, CASE kind WHEN 'card' THEN text ELSE name END, count(*) FROM span JOIN facts "  # noqa: S608

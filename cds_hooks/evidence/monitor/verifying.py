@@ -19,7 +19,7 @@ _LOOK_SECONDS: Final = (3_000, 4_200)
 
 
 async def keep_verifying(configured: Settings, views: Views) -> None:
-    """Verify the record where nobody has for a day, until cancelled."""
+    """Verify the record where nobody has for a day, until canceled."""
     while True:
         await asyncio.sleep(uniform(*_LOOK_SECONDS))  # noqa: S311 - no secret
         if await asyncio.to_thread(_is_due, views) and await verify(configured):

@@ -175,7 +175,7 @@ def _subject(resource: Mapping[str, Any]) -> str | None:
 
 
 def _admitted(encounter: Mapping[str, Any]) -> Any:
-    """When an inpatient stay began; None for other encounters, and for those that were planned or cancelled."""
+    """When an inpatient stay began; None for other encounters, and for those that were planned or canceled."""
     kind, period = encounter.get("class"), encounter.get("period")
     if not isinstance(kind, dict) or not isinstance(period, dict):
         return None

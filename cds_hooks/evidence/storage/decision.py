@@ -393,7 +393,7 @@ class DecisionLog(Protocol):
 def answer_all(waiting: WaitingDecisions, refusal: RecordUnavailable | None) -> None:
     """Answers every waiting caller: with success, or with this refusal."""
     for _, future in waiting:
-        if future.done():  # its caller was cancelled; the decision is in the record all the same
+        if future.done():  # its caller was canceled; the decision is in the record all the same
             continue
         if refusal is None:
             future.set_result(None)

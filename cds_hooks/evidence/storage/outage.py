@@ -53,7 +53,7 @@ class Outage:
 async def within(seconds: float, work: Coroutine[Any, Any, _Result]) -> _Result:
     """Return what the work returns, in these seconds or never.
 
-    A query that is cancelled asks its database to end it and waits up to 5 s for that. Nobody else waits with it: it
+    A query that is canceled asks its database to end it and waits up to 5 s for that. Nobody else waits with it: it
     ends beside the callers, and closes its connection itself.
 
     Raises:

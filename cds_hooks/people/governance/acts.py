@@ -232,7 +232,7 @@ READ_SECONDS: Final = 0.4
 
 
 async def keep_reading(read: Callable[[], None], seconds: float) -> None:
-    """Take what is new until cancelled, on a thread of its own: an act never waits behind uploads or messages.
+    """Take what is new until canceled, on a thread of its own: an act never waits behind uploads or messages.
 
     Raises:
         RecordUnavailable: The record cannot be read.

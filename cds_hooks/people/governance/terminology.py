@@ -97,7 +97,7 @@ BetweenCalls = Callable[[Callable[[], None]], Awaitable[None]]
 
 
 async def keep_in_force(configured: Settings, releases: Releases, between_calls: BetweenCalls) -> None:
-    """Change what this process reads between two calls, whenever an act asks for something else, until cancelled."""
+    """Change what this process reads between two calls, whenever an act asks for something else, until canceled."""
     used = index_in_force(configured, releases.current)
     while True:
         wanted = index_in_force(configured, releases.current)

@@ -50,7 +50,7 @@ class MetricsFolder:
         return written | {os.getpid(): self._metrics.snapshot()}  # its own is true also where the disk is full
 
     async def keep_writing(self) -> None:
-        """Write what this worker counted once a second until cancelled, and then a last time."""
+        """Write what this worker counted once a second until canceled, and then a last time."""
         if self._folder is None:
             return
         try:

@@ -1,6 +1,6 @@
 """The tables of genes, alleles and codes, in `data/`: what a laboratory may report and what it means.
 
-Facts of CPIC (tables of 2026-08-13) and PharmCAT; `data/sources.csv` names document, version, date and licence of each
+Facts of CPIC (tables of 2026-08-13) and PharmCAT; `data/sources.csv` names document, version, date and license of each
 row's source. A lookup key is what CPIC's recommendations are found by: a phenotype, an activity score, or whether one
 HLA allele is there. Such an allele is a "gene" of its own here (`HLA-B*15:02`) with the keys positive and negative.
 """

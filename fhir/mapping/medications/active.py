@@ -33,7 +33,7 @@ _ON_REQUEST = frozenset({"active"})
 # patient's list and meets the drafted order then. unknown "not currently known whether it is being taken", not-taken,
 # stopped, completed and on-hold are not on it.
 _ON_STATEMENT = frozenset({"active", "intended"})
-# medicationrequest-intent: proposal and plan authorise nothing; option is one of several that may be chosen. A plan
+# medicationrequest-intent: proposal and plan authorize nothing; option is one of several that may be chosen. A plan
 # that is reported is what the patient takes without a prescription (US Core, medication list guidance).
 _NO_ORDER = frozenset({"proposal", "plan", "option"})
 # medicationrequest-intent: what carries out an order ("one instance of the order's use", "by the filler").
@@ -85,12 +85,12 @@ class ActiveMedication(Struct, frozen=True, gc=False):
 
     @property
     def name(self) -> str:
-        """Ingredient names, or the chart's words when it is not recognised."""
+        """Ingredient names, or the chart's words when it is not recognized."""
         return self.identity.name
 
 
 def active_medications(record: PatientRecord) -> tuple[ActiveMedication, ...]:
-    """Return the medications that the patient is taking, as ordered, stated and given, whether recognised or not.
+    """Return the medications that the patient is taking, as ordered, stated and given, whether recognized or not.
 
     Not on it: what is stopped, completed, held, not taken, only planned or not to be given, replaced by a later order,
     and what ended before `as_of` by its own bounds, the length of its course or its dispense's validity. A statement

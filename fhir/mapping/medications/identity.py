@@ -82,7 +82,7 @@ class MedicationIdentity(Struct, frozen=True, dict=True):
     """What a medication is: its ingredients, strengths, form and route.
 
     `strengths` stand beside `ingredients` (None: not stated); `systemic` is False for local forms and routes, None
-    when not recognised; `millilitres` is the volume of one unit (a syringe) where the name states it; `rxnorm` is
+    when not recognized; `millilitres` is the volume of one unit (a syringe) where the name states it; `rxnorm` is
     the RxNorm code that came with it; `doubt` is a sentence when code and words name different drugs or strengths.
     """
 
@@ -113,7 +113,7 @@ class MedicationIdentity(Struct, frozen=True, dict=True):
 
     @cached_property
     def name(self) -> str:
-        """The names of its ingredients, or its words when it is not recognised."""
+        """The names of its ingredients, or its words when it is not recognized."""
         return "/".join(ingredient.name for ingredient in self.ingredients) or self.words
 
     @cached_property

@@ -1,6 +1,6 @@
 """Kidney failure risk equation, 4 variables: dialysis or transplant within 2 and 5 years.
 
-Contributions are on the complementary log-log scale against the centre of the equation: age 70.36, 56 in 100 men,
+Contributions are on the complementary log-log scale against the center of the equation: age 70.36, 56 in 100 men,
 eGFR 36.1, UACR 170 mg/g, in North America.
 """
 

@@ -29,7 +29,7 @@ def with_missing_values(
 
 
 def edges(features: tuple[ModelInput, ...]) -> NDArray[np.float32]:
-    """One ordinary person with each input in turn on its limits and their float32 neighbours, 0, ±infinity, missing."""
+    """One ordinary person with each input in turn on its limits and their float32 neighbors, 0, ±infinity, missing."""
     person = np.array([item.reference_value for item in features])
     return boundary_rows(person, [(item.trained_low, item.trained_high) for item in features])
 

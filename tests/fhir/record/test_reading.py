@@ -1,4 +1,4 @@
-"""One broken resource costs itself, never its neighbours."""
+"""One broken resource costs itself, never its neighbors."""
 
 from typing import Any
 

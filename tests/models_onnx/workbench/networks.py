@@ -13,7 +13,7 @@ HIDDEN = 8
 def gru(
     steps: int, centre: NDArray[Any], spread: NDArray[Any], readout: NDArray[Any] | None = None, seed: int = 0
 ) -> bytes:
-    """A GRU with fixed random weights on standardised values and mask; the risk, or its states where no readout is."""
+    """A GRU with fixed random weights on standardized values and mask; the risk, or its states where no readout is."""
     count, draw = len(centre), np.random.default_rng(seed)
     tensors = {
         "W": draw.normal(0, 0.5, (1, 3 * HIDDEN, 2 * count)),

@@ -377,7 +377,7 @@ def wants_weight(context: RuleContext) -> bool:
 
 
 def labelled_from(context: RuleContext) -> Limit | None:
-    """Return the row that says from which age the drug is labelled, where the patient is younger."""
+    """Return the row that says from which age the drug is labeled, where the patient is younger."""
     age = context.age_years
     rows = (row for rxcui in context.medication.rxcuis for row in LIMITS.get(rxcui, ()))
     return next(

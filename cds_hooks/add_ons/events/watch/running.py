@@ -78,7 +78,7 @@ class InterfaceWatch:
         return [(feed, incident.kind, incident.severity) for incident in incidents for feed in incident.feeds]
 
     async def keep_watching(self) -> None:
-        """Judge each step of five minutes when it is over, until cancelled."""
+        """Judge each step of five minutes when it is over, until canceled."""
         while True:
             try:
                 await asyncio.to_thread(self.catch_up)

@@ -20,7 +20,7 @@ TYPES: Final[dict[str, Any]] = {
     "array": tuple[Raw, ...],
 }
 _TOKEN_TYPES = frozenset({"string", "number", "boolean"})  # checklist TOK-05
-# HOOK-02: a hook of one organisation is named in reverse domain notation; standard hooks have no dot.
+# HOOK-02: a hook of one organization is named in reverse domain notation; standard hooks have no dot.
 _NAME = re.compile(r"[a-z][a-z0-9-]*(\.[a-z0-9][a-z0-9-]*)+")
 _VERSION = re.compile(r"\d+(\.\d+){0,2}")
 _FIELD = re.compile(r"[a-z][A-Za-z0-9]*")

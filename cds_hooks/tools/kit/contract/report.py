@@ -215,7 +215,7 @@ def _test(outcome: Outcome) -> dict[str, Any]:
     }
 
 
-# A shape and a word, always both; colour only repeats what they say.
+# A shape and a word, always both; color only repeats what they say.
 _SIGNS = {MUST: ("✗ must", "bold red"), "should": ("△ should", "yellow")}
 _SHOWN = 3
 

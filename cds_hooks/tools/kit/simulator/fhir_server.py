@@ -131,7 +131,7 @@ class FhirServer:
         self._failures: Counter[str] = Counter()
 
     def respond(self, method: str, path: str, query: str, form: str, headers: Mapping[str, str]) -> HttpAnswer:
-        """Return the answer, unless the behaviour or the token say otherwise; the request is logged either way.
+        """Return the answer, unless the behavior or the token say otherwise; the request is logged either way.
 
         The names of `headers` are in lower case.
         """

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from cds_hooks.tools.kit.simulator.request import EXTENSION_KEY, outcome_text
 
-# LOOK: a shape and a word, always both; colour only repeats what they say.
+# LOOK: a shape and a word, always both; color only repeats what they say.
 _SIGNS = {"info": ("ⓘ info", "cyan"), "warning": ("△ warning", "yellow"), "critical": ("⬣ critical", "red")}
 
 

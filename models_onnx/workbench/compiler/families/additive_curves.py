@@ -47,7 +47,7 @@ class Curve:
     def broken_line(cls, knots: Sequence[float], weights: Sequence[float], top: float, centre: float) -> Self:
         """Sum of weight * max(min(x, top) - knot, 0), less `centre`: flat below the first knot and above `top`.
 
-        A missing input counts as the centre, 0.
+        A missing input counts as the center, 0.
         """
         slopes = np.concatenate([[0.0], np.cumsum(weights), [0.0]])
         intercepts = np.concatenate([[0.0], -np.cumsum(np.array(weights) * knots), [0.0]])

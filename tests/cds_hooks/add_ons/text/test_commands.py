@@ -1,4 +1,4 @@
-"""`cds-hooks text`: a note is read, a chart is summarised and searched, the pages are searched."""
+"""`cds-hooks text`: a note is read, a chart is summarized and searched, the pages are searched."""
 
 from pathlib import Path
 

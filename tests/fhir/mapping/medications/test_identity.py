@@ -79,7 +79,7 @@ def test_the_route_and_the_drug_decide_where_it_acts(drug: str, route: dict[str,
     assert identify(order(drug, {"route": route})).systemic is systemic
 
 
-# How many medications of real charts are recognised, and whether their words and codes agree.
+# How many medications of real charts are recognized, and whether their words and codes agree.
 Order = MedicationRequest | MedicationStatement
 
 

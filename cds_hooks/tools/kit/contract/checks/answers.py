@@ -171,7 +171,7 @@ def a_card_has_a_uuid(exchange: Exchange) -> Faults:
 
 @check_exchange("SRC-03", level=SHOULD)
 def a_source_does_not_point_at_the_patient(exchange: Exchange) -> Faults:
-    """Let source.url lead to the organisation or data set; use a link for what is about this patient."""
+    """Let source.url lead to the organization or data set; use a link for what is about this patient."""
     observe(any(card.at("source").text("url") for card in exchange.response.objects("cards")), "no source.url was seen")
     for card in exchange.response.objects("cards"):
         if _names_patient(card.at("source").text("url"), exchange):

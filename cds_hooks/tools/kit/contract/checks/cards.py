@@ -100,7 +100,7 @@ def _icons(service: Service) -> list[tuple[str, str]]:
 
 
 def _wrong(image: bytes) -> str:
-    """Return what is wrong with this image, empty where nothing is; its size and colour type stand in PNG's IHDR."""
+    """Return what is wrong with this image, empty where nothing is; its size and color type stand in PNG's IHDR."""
     if not image.startswith(_PNG) or len(image) < 26:
         return "the icon is no PNG"
     width, height = int.from_bytes(image[16:20]), int.from_bytes(image[20:24])
