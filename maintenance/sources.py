@@ -1,22 +1,24 @@
 """`python -m maintenance.sources`: what a committee can check of each warning and critical row in force, as CSV.
 
-One line for each band with each drug that its rule names (also one that the condition of the band leaves out), for each
-pair, and for each maximum dose, whose document is its own ("alarm": no label was read, and only five times the dose is
-told): level, class of the best source that speaks for the drug (`cards/rules/language/source_classes.csv`), the
-document that its card names first with section, quote, year and address, and whether that is the label of the drug
-itself ("own"), one of its class ("class") or no label ("none").
+One line for each band with each drug that can make it true, for each pair, and for each maximum dose, whose document is
+its own ("alarm": no label was read, and only five times the dose is told): level, class of the best source that speaks
+for the drug (`cards/rules/language/source_classes.csv`), the document that its card names first with section, quote,
+year and address, and whether that is the label of the drug itself ("own"), one of its class ("class") or no label
+("none").
 """
 
 import csv
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
+from msgspec import to_builtins
 from msgspec.structs import replace
 
 from cards.rules.engine.rule_book import whole_book
 from cards.rules.families.dose.knowledge import LIMITS, evidence_of
 from cards.rules.families.pairs.family import PAIRS
-from cards.rules.language.rule import Evidence
+from cards.rules.language.rule import Band, Evidence, Rule
 from cards.rules.language.sources import class_of
 from fhir.terminology.medications import CLASS_MEMBERS, INGREDIENTS
 
@@ -37,13 +39,28 @@ def main() -> None:
 def _bands() -> Iterator[tuple[str, ...]]:
     for compiled in whole_book().rules:
         rule = compiled.declared
-        keys = {drug.rxcui for selector in rule.trigger.draft for drug in selector.ingredients}
-        keys = keys.union(*(CLASS_MEMBERS[name] for selector in rule.trigger.draft for name in selector.classes))
         for band in (compiled_band.declared for compiled_band in compiled.bands):
             sources = [rule.evidence[position] for position in band.cites] or list(rule.evidence)
             if band.indicator in _LEVELS and rule.id != _OF_LIMITS:
-                for key in keys or {""}:
+                for key in drugs_of_band(rule, band) or {""}:
                     yield f"{rule.id}/{band.id}", band.indicator, _name(key), *_cited(key, sources)
+
+
+def drugs_of_band(rule: Rule, band: Band) -> set[str]:
+    """Return the drugs of the rule that can make a band true, by what the band says of the draft."""
+    drugs = _drugs([to_builtins(selector) for selector in rule.trigger.draft])
+    for part in band.when.get("all", [band.when]):
+        if (of_band := _drugs([part.get("draft", {}), part.get("long_acting", {})])) and part.keys() != {"not"}:
+            drugs &= of_band
+        if isinstance(excluded := part.get("not"), dict):
+            drugs -= _drugs([excluded.get("draft", {})])
+    return drugs
+
+
+def _drugs(selectors: Iterable[Mapping[str, Any]]) -> set[str]:
+    """Return the ingredients that selectors name, by themselves or by their class."""
+    keys = {drug["rxcui"] for selector in selectors for drug in selector.get("ingredients", ())}
+    return keys.union(*(CLASS_MEMBERS[name] for selector in selectors for name in selector.get("classes", ())))
 
 
 def _pairs() -> Iterator[tuple[str, ...]]:
@@ -63,11 +80,16 @@ def _limits() -> Iterator[tuple[str, ...]]:
 
 
 def _cited(key: str, sources: Sequence[Evidence]) -> tuple[str, ...]:
-    own = [source for source in sources if source.rxcui is not None and source.rxcui == key]
+    own = [source for source in sources if source.rxcui == key or (source.rxcui is None and _is_label_of(key, source))]
     speaking = [*own, *(source for source in sources if source.rxcui is None)] or list(sources)
     source = speaking[0]
     label = "own" if own else "class" if source.basis == "label" else "none"
     return min(map(class_of, speaking)), label, source.document, source.section, source.year, source.url or ""
+
+
+def _is_label_of(key: str, source: Evidence) -> bool:
+    """Return whether a document that a row names is the label of the drug: it has its name and a set id."""
+    return bool(key) and "set id" in source.document and source.document.lower().startswith(_name(key).lower())
 
 
 def _name(key: str) -> str:

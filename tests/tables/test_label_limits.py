@@ -5,20 +5,18 @@ import json
 import lzma
 import math
 import re
-from collections.abc import Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 import pytest
-from msgspec import to_builtins
 
 from cards.rules.engine.rule_book import whole_book
 from cards.rules.families.dose.knowledge import LEADS
 from cards.rules.families.pairs.family import PAIRS
-from cards.rules.language.rule import Band, Evidence, Rule
+from cards.rules.language.rule import Evidence
 from cards.rules.language.sources import is_lead, may_be_critical
-from fhir.terminology.medications import CLASS_MEMBERS, INGREDIENTS
+from fhir.terminology.medications import INGREDIENTS
+from maintenance.sources import drugs_of_band
 from tests.cards.rules.cases import check
 from tests.cards.rules.patients import draft_of, drafts_of, record_of
 from tests.conftest import ROOT
@@ -204,23 +202,6 @@ def test_no_finding_that_warns_rests_on_a_quotation_a_page_a_compendium_or_memor
     assert [name for name, sources in rows.items() if is_lead(sources)] == []
 
 
-def _drugs(selectors: Iterable[Mapping[str, Any]]) -> set[str]:
-    """The ingredients that selectors name, by themselves or by their class."""
-    keys = {drug["rxcui"] for selector in selectors for drug in selector.get("ingredients", ())}
-    return keys.union(*(CLASS_MEMBERS[name] for selector in selectors for name in selector.get("classes", ())))
-
-
-def _drugs_of_band(rule: Rule, band: Band) -> set[str]:
-    """The drugs of the rule that can make a band true, by what the band says of the draft."""
-    drugs = _drugs([to_builtins(selector) for selector in rule.trigger.draft])
-    for part in band.when.get("all", [band.when]):
-        if (of_band := _drugs([part.get("draft", {}), part.get("long_acting", {})])) and part.keys() != {"not"}:
-            drugs &= of_band
-        if isinstance(excluded := part.get("not"), dict):
-            drugs -= _drugs([excluded.get("draft", {})])
-    return drugs
-
-
 def test_no_critical_finding_rests_on_a_guideline_criteria_or_a_study_alone() -> None:
     """Also not for one drug of a class: the label of a sister does not carry what a guideline says of it."""
     rows = _sources_of("critical")
@@ -233,6 +214,6 @@ def test_no_critical_finding_rests_on_a_guideline_criteria_or_a_study_alone() ->
         of_class = [source for source in sources if source.rxcui is None]
         if not sources or may_be_critical(of_class):
             continue
-        unread = _drugs_of_band(rule, band) - {source.rxcui for source in sources}
+        unread = drugs_of_band(rule, band) - {source.rxcui for source in sources}
         faults += [f"{rule.id}/{band.id}: {INGREDIENTS[key].name}" for key in unread if key in INGREDIENTS]
     assert faults == []
