@@ -29,6 +29,7 @@ _KEY: Final = "cvx-"
 # Names of vaccines that have no CVX code of their own as a key: rotavirus, formulation not stated.
 _CVX: Final = {"atc-J07BH01": "122"}
 _LATE_START: Final = "late start"
+_UNREAD_SHOWN: Final = 3
 # CDC CDSi 4.64, observations 125 to 141: days after which measles and varicella vaccine are given again; 11 months
 # after IGIV in Kawasaki disease, up to 6 months after hyperimmune globulins.
 _ANTIBODY_DAYS: Final[Mapping[str, float]] = {
@@ -79,13 +80,27 @@ def _would_be(spec: Spec) -> Predicate:
     def test(context: RuleContext) -> Truth:
         evaluations = _evaluations(context)
         counts = any(item.status is DoseStatus.VALID for item in evaluations)
-        return not counts and any(item.reason == reason for item in evaluations)
+        if not counts and any(item.reason == reason for item in evaluations):
+            return True
+        return None if _drafted_cvx(context) is not None and _today_gap(context) is not None else False
 
     def facts(context: RuleContext) -> list[Fact]:
         earlier = _earlier(context)
         return [Fact("immunization", "Last live vaccine", earlier.isoformat())] if earlier is not None else []
 
-    return Predicate(test, facts if reason == CONFLICT else lambda _context: [])
+    return Predicate(test, facts if reason == CONFLICT else lambda _context: [], frozenset({"vaccines"}))
+
+
+def _today_gap(context: RuleContext) -> tuple[str, str] | None:
+    """Return why a dose of today is not judged: without an age or a record, or with entries that are not understood."""
+    record = context.session.record
+    if not record.was_requested("Immunization"):
+        return "vaccines-missing", "the vaccination record is not known."
+    charted = read_person(record)
+    if charted is None:
+        return "age-missing", "the age is not known."
+    unread = "; ".join(refusal.text.removesuffix(".") for refusal in charted.history.unread[:_UNREAD_SHOWN])
+    return ("vaccines-unreadable", f"these entries were not counted as doses: {unread}.") if unread else None
 
 
 def _antibodies(context: RuleContext) -> tuple[str, str | None, str] | None:
@@ -144,4 +159,5 @@ FAMILY = Family(
             needs=MEDICATION_LISTS,
         ),
     ),
+    gaps={"vaccines": _today_gap},
 )

@@ -27,6 +27,8 @@ NOT_BY_NAME = {
     ("coverage-requirements", "MedicationRequest"),
     ("nephrology-referral", "MedicationRequest"),  # read to see what is shown beside it
     ("planning-conversation", "MedicationRequest"),  # likewise
+    ("order-safety", "Immunization"),  # looked for beside a drafted vaccine (tests/cases/rules/vaccine-not-today.json)
+    ("discharge-medications", "Immunization"),  # likewise
 }
 
 
