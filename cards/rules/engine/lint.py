@@ -158,6 +158,7 @@ def _rule_faults(rule: CompiledRule) -> Iterator[Fault]:
         if not set(quiet.except_bands) <= bands:
             text = f"silent_when {quiet.code}: except_bands names a band that does not exist"
             yield Fault(("silent_when", position), text)
+        yield from (Fault(("silent_when", position), text) for text in _unknown_words(rule, Template(quiet.text)))
     for position, band in enumerate(rule.bands):
         path = ("bands", position)
         stands = times[band.declared.id, band.declared.indicator]

@@ -20,7 +20,7 @@ from cards.rules.engine.finding import (
     offered_suggestions,
     reasons,
 )
-from cards.rules.language.rule import Asks, Evidence
+from cards.rules.language.rule import Asks, Evidence, SilentWhen
 from cards.rules.language.trigger import NO_NUMBER, Template
 from cards.rules.patient import measurements
 from cards.rules.patient.context import RuleContext
@@ -220,10 +220,11 @@ def _finding_of(match: Match, band: CompiledBand) -> RuleFinding:
     doubts = (*context.doubts_of(facts), *context.uncertain_partners())
     unsure = bool(doubts) or context.is_unsure(band.when.uses, critical=declared.indicator == "critical")
     indicator: Indicator = _ONE_STEP_LOWER[declared.indicator] if unsure else declared.indicator
-    milder = tuple(reason.text for reason in reasons(band, context, "info"))
+    word = placeholder_lookup(rule, band.when, tuple(facts), context)
+    milder = _said(reasons(band, context, "info"), word)
     lower: tuple[str, ...] = ()
     if indicator == "critical" and not milder:
-        lower = tuple(reason.text for reason in reasons(band, context, "warning"))
+        lower = _said(reasons(band, context, "warning"), word)
     summary = _summary(rule, band, context, unsure)
     indicator = "info" if milder else "warning" if lower else indicator
     # Other words for values that are old or contradict ask for these values first.
@@ -235,6 +236,11 @@ def _finding_of(match: Match, band: CompiledBand) -> RuleFinding:
         notes = (*notes, f"The same rule, milder: {', '.join(beside.partner_names())}.")
         facts = [*facts, *beside.partner_facts()]
     return _finding(match, indicator, summary, facts, offers, notes, is_certain=not unsure, asks=asks)
+
+
+def _said(softening: Iterable[SilentWhen], word: Callable[[str], str | None]) -> tuple[str, ...]:
+    """Return why the card is milder; a reason with an unfilled name is left out."""
+    return tuple(text for reason in softening if (text := Template(reason.text).fill(_escaped(word))))
 
 
 def _summary(rule: CompiledRule, band: CompiledBand, context: RuleContext, unsure: bool) -> Template:

@@ -358,6 +358,19 @@ def reaction_of(allergy: Allergy | None) -> str:
     return (text if is_name else decapitalized(text)) + doubt
 
 
+def doubt_of(allergy: Allergy | None) -> str | None:
+    """Return why an entry counts less than a severe allergy, as the end of "The entry …": the reason of this entry."""
+    if allergy is None:
+        return None
+    if allergy.is_unsure:
+        return "leaves open whether it is an allergy"
+    marks = ["an intolerance"] if allergy.is_intolerance else []
+    marks += ["of low criticality"] if allergy.criticality == "low" else []
+    if marks:
+        return f"is recorded as {' and '.join(marks)}"
+    return "names no severe reaction" if allergy.reactions else "names no reaction"
+
+
 # What a class of allergens is called in a sentence.
 CLASS_NAMES = {
     "beta_lactam_penicillin_allergen": "penicillin",

@@ -8,6 +8,7 @@ from cards.rules.families.allergy.entries import (
     CLASS_NAMES,
     LONGEST_NAME,
     LONGEST_REACTION,
+    doubt_of,
     excipients_of,
     given_since,
     name_of,
@@ -77,6 +78,10 @@ def _of_class(name: str) -> Placeholder:
     return lambda context: reaction_of(worst_allergy(allergies_to_class(context.session.record, name)))
 
 
+def _class_doubt(name: str) -> Placeholder:
+    return lambda context: doubt_of(worst_allergy(allergies_to_class(context.session.record, name)))
+
+
 def _its_class(context: RuleContext) -> str | None:
     """Return what the worst entry to a class of the draft names, in the chart's words."""
     first = worst_allergy(to_its_class(context))
@@ -142,6 +147,13 @@ FAMILY = Family(
         "holds": _holds,
         "entry": _entry,
         "since": _since,
+        "doubt": lambda context: doubt_of(worst_allergy(to_draft(context))),
+        "class_doubt": lambda context: doubt_of(worst_allergy(to_its_class(context))),
+        "held_doubt": lambda context: doubt_of(worst_allergy(to_what_it_holds(context))),
+        "penicillin_doubt": _class_doubt("beta_lactam_penicillin_allergen"),
+        "cephalosporin_doubt": _class_doubt("cephalosporin"),
+        "sulfa_doubt": _class_doubt("sulfa_antibiotic_allergen"),
+        "nsaid_doubt": _class_doubt("nsaid_allergen_cox1"),
         "penicillin_reaction": _of_class("beta_lactam_penicillin_allergen"),
         "cephalosporin_reaction": _of_class("cephalosporin"),
         "sulfa_reaction": _of_class("sulfa_antibiotic_allergen"),

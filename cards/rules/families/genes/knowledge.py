@@ -130,11 +130,17 @@ def _of_fda(
     rows: dict[tuple[str, tuple[str, ...]], Recommendation] = {}
     for line in lines:
         for key in line.keys if line.gene == gene else ():
-            words = f"{line.subgroup}{f', {line.limit}' if line.limit else ''}"
+            words = f"{_FDA_WORDS[line.action]}{f', {line.limit}' if line.limit else ''}"
             limit = str(line.milligrams_a_day or "")
-            action = Action(line.action, f"FDA's table: {_FDA_WORDS[line.action]} ({words})", limit=limit)
+            action = Action(line.action, f"FDA's table, {_whom(line.subgroup)}: {words}", limit=limit)
             rows.setdefault(("any", (key,)), Recommendation("any", (key,), action, line.indicator, "FDA's table"))
     return (gene,), rows
+
+
+def _whom(subgroup: str) -> str:
+    """Return the phenotype of "*28/*28 (poor metabolizers)", whose alleles the fact beside it has; else all words."""
+    alleles, opened, phenotype = subgroup.partition(" (")
+    return phenotype.rstrip(")") if opened and alleles.startswith("*") else subgroup
 
 
 _FDA_WORDS = {

@@ -77,7 +77,7 @@ def summary(context: RuleContext) -> str | None:
     genes = " and ".join(result_words(result) for result in _telling_results(advice))
     if advice.band == "unknown_allele":
         unknown = next(result for result in advice.results if not result.keys)
-        return _cut(f"{result_words(unknown)} is not a known result: no advice about {drug}.")
+        return _cut(f"{result_words(unknown)} cannot be interpreted: no advice about {drug} without the phenotype.")
     if advice.band == "preliminary":
         return _cut(f"{genes} is preliminary: confirm it, it matters for {drug}.")
     if advice.band == "transplant":
@@ -120,7 +120,7 @@ def _cut(text: str) -> str:
     return text if len(text) <= _MOST_SUMMARY else f"{text[: _MOST_SUMMARY - 1]}…"
 
 
-_NO_ADVICE = "Check the laboratory's report: it may state a phenotype, which cannot be derived from this result here."
+_NO_ADVICE = "Look in the laboratory's report for the phenotype: it cannot be derived from this result here."
 
 
 def detail(context: RuleContext) -> str | None:
