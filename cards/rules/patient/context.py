@@ -304,7 +304,7 @@ class RuleContext(Struct, frozen=True, eq=False):
         if word == "weight_kg" and self.session.weight is not None:
             return [measurements.measurement_fact(self.session.weight, measurements.dated(self.session.weight, limits))]
         if word in ("age_years", "age_months") and (ages := self.session.record.age_bounds()) is not None:
-            by_year = "" if self.age_years is not None else f"{self.age_words} years by the year of birth"
+            by_year = "" if self.age_years is not None else f"age {self.age_words} (from the year of birth)"
             return [Fact("age", by_year, ages[0], "a", source=self.session.patient_reference)]
         if word == "daily_dose_mg" and self.daily_dose_mg is not None:
             text = f"{self.mass_words(self.daily_dose_mg, limits)}/day"

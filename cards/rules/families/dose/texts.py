@@ -1,6 +1,7 @@
 """What the cards of doses say: the worst excess, its limit and weight in words, and the rows as pages show them."""
 
 import math
+import re
 from collections.abc import Iterator
 from typing import Final
 
@@ -23,9 +24,10 @@ from fhir.mapping.medications.identity import MedicationIdentity
 from fhir.mapping.weights import format_kg, judged_weight
 from fhir.terminology.conditions import CONDITION_GROUPS
 
-_LEAD = "The label's own maximum has not been read."
+_LEAD = "This maximum is from the source below, not from the label."
 _ALARM = "So many times the usual dose is mostly an error of unit, decimal point or number."
 _LEAST = "The order does not say which ingredient its mass is of; the least possible dose was counted."
+_PIECES = re.compile(r"\b(?:tab(?:let)?s?|cap(?:sule|let)?s?)\b", re.IGNORECASE)
 _OLDEST_NAMED = 150
 _UNITS = {"unit": "units", "meq": "mEq", "mmol": "mmol"}
 
@@ -115,8 +117,10 @@ def _note(context: RuleContext) -> str:
         notes.append(f"{weight}, the largest plausible weight at this age.")
     if excess.largest_m2 is not None:
         surface = f"{format_number(excess.largest_m2, decimals=2)} m2, the largest plausible one"
-        notes.append(f"The body surface is not known: counted with {surface}.")
+        ordered = f"{format_dose(excess.amount * excess.largest_m2)} {_UNITS.get(excess.limit.unit, excess.limit.unit)}"
+        notes.append(f"The body surface is not known: {ordered} was counted with {surface}.")
     notes += [f"Body surface {format_number(area, decimals=2)} m2."] if area and excess.limit.per_area else []
+    notes += ["A replaced order is not counted."] if excess.beside else []
     notes += [_ALARM] if excess.limit.is_alarm else [_LEAD] if excess.limit.is_lead else []
     return " ".join(filter(None, notes))
 
@@ -210,12 +214,19 @@ def rows_of(medication: MedicationIdentity) -> Iterator[TableRow]:
         yield TableRow(about.replace("_", " "), says, evidence_of(limit))
 
 
+def _error(context: RuleContext) -> str:
+    """Return what a far too high dose mostly is; a number of tablets only of what comes in pieces."""
+    is_counted = _PIECES.search(f"{context.medication.dose_form} {context.medication.words}") is not None
+    return "unit, decimal point or number of tablets" if is_counted else "unit or decimal point"
+
+
 PLACEHOLDERS: Final[dict[str, Placeholder]] = {
     "sodium": lab_placeholder("sodium", [130, 145], 7),
     "over_drug": _over_drug,
     "amount": amount,
     "most": _most,
     "note": _note,
+    "error": _error,
     "times": _times_maximum,
     "times_recommended": _times_recommended,
     "labelled_age": _labelled_age,

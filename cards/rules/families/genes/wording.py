@@ -120,6 +120,7 @@ def _cut(text: str) -> str:
     return text if len(text) <= _MOST_SUMMARY else f"{text[: _MOST_SUMMARY - 1]}…"
 
 
+_STRENGTHS = frozenset({"CPIC: Strong", "CPIC: Moderate", "CPIC: Optional"})
 _NO_ADVICE = "Look in the laboratory's report for the phenotype: it cannot be derived from this result here."
 
 
@@ -127,6 +128,11 @@ def detail(context: RuleContext) -> str | None:
     """Return what to do, the doubts, FDA's line, and the drugs that change what the gene does; with the source."""
     advice = advice_of(context)
     return (" ".join(_sentences(advice, context)) or _NO_ADVICE) if advice is not None else None
+
+
+def _strength_words(source: str) -> str:
+    """Return " recommendation" after "CPIC: Strong"; other words of a source stand alone."""
+    return " recommendation" if source in _STRENGTHS else ""
 
 
 def _sentences(advice: Advice, context: RuleContext) -> Iterator[str]:
@@ -137,7 +143,7 @@ def _sentences(advice: Advice, context: RuleContext) -> Iterator[str]:
         is_fda = row.source.startswith("FDA")
         yield f"{_capital(row.action.instruction)}{for_whom}." if is_fda else f"{_capital(row.action.instruction)}."
         if not is_fda:
-            yield f"{row.source}{for_whom}."
+            yield f"{row.source}{_strength_words(row.source)}{for_whom}."
         names = [] if _names_alternatives(row.action) else _fitting_alternatives(row.action, context)
         if names:
             yield f"Consider {' or '.join(names)} instead."

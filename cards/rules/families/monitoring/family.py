@@ -83,6 +83,8 @@ def _last(*analytes: str) -> Placeholder:
             dated(measurement) if measurement is not None else why_none(record, analyte)
             for analyte, measurement in newest.items()
         ]
+        if all(measurement is None for measurement in newest.values()):
+            return f"{capitalized(', '.join(texts))}."
         return f"Last: {', '.join(texts)}."
 
     return word
