@@ -120,6 +120,11 @@ def _cut(text: str) -> str:
     return text if len(text) <= _MOST_SUMMARY else f"{text[: _MOST_SUMMARY - 1]}…"
 
 
+# The populations of the table that a reader takes for another thing.
+_POPULATIONS: Mapping[str, str] = {
+    "never had the drug": "for a first course",
+    "never had the drug, no alternative available": "for a first course, with no alternative available",
+}
 _STRENGTHS = frozenset({"CPIC: Strong", "CPIC: Moderate", "CPIC: Optional"})
 _NO_ADVICE = "Look in the laboratory's report for the phenotype: it cannot be derived from this result here."
 
@@ -138,7 +143,7 @@ def _strength_words(source: str) -> str:
 def _sentences(advice: Advice, context: RuleContext) -> Iterator[str]:
     row = advice.row
     if row is not None and not is_quiet(row.action.name):
-        for_whom = f" ({row.population})" if row.population != "any" else ""
+        for_whom = f" ({_POPULATIONS.get(row.population, row.population)})" if row.population != "any" else ""
         # An instruction of FDA's table says so itself.
         is_fda = row.source.startswith("FDA")
         yield f"{_capital(row.action.instruction)}{for_whom}." if is_fda else f"{_capital(row.action.instruction)}."
