@@ -118,7 +118,7 @@ def _detail(
         if lines == _LINES:
             yield f"- {'; '.join(f'{_service_title(item)}: {_text(item)}' for item in remaining)}."
         else:
-            yield f"- Also due: {', '.join(item.service.short for item in remaining)}."
+            yield f"- {'Also due' if ordered else 'Due'}: {', '.join(item.service.short for item in remaining)}."
     abnormal = [judgement for judgement in judged if judgement.because == "abnormal"]
     yield from (f"- Follow up: {judgement.service.short}, {_text(judgement)}." for judgement in abnormal)
     unknown = _by_text(judgement for judgement in judged if judgement.state == "not known" and lines == _LINES)
@@ -131,7 +131,8 @@ def _detail(
     yield ""
     lacking = list(not_sent)
     also = f"; {', '.join(lacking)} (not sent)" if lacking else ""
-    yield f"{WHY} recommended at average risk without symptoms ({'; '.join(_citations(named))})."
+    citations = f" ({'; '.join(_citations(named))})" if named else ""  # a shortened card may name none
+    yield f"{WHY} recommended at average risk without symptoms{citations}."
     yield f"Not seen: tests done elsewhere{also}; family history."
     if unknown:
         texts = (f"{', '.join(item.service.short for item in same)} ({text})" for text, same in unknown)
