@@ -120,8 +120,8 @@ def main() -> None:
         job = Job(program, address, Path(folder))
         for name in PATIENTS:
             job.call("patient-view", name, chart_of(data, name), "--shift-dates")
-        for title, request, as_of in renal_cases(data, Path(folder)):
-            job.call("order-select", title, request, "--as-of", as_of)
+        for title, request in renal_cases(data, Path(folder)):
+            job.call("order-select", title, request, "--shift-dates")
         for name, drug in OWN_ORDERS:
             chart = chart_of(data, name)
             order = order_of(chart, drug)
@@ -191,15 +191,15 @@ def order_of(chart: Path, drug: str) -> str:
     return f"MedicationRequest/{max(orders)[1]}"
 
 
-def renal_cases(data: Path, folder: Path) -> Iterator[tuple[str, Path, str]]:
-    """Title, request file and clock of each case about a renal rule of today."""
+def renal_cases(data: Path, folder: Path) -> Iterator[tuple[str, Path]]:
+    """Title and request file of each case about a renal rule of today."""
     with (data / "cases" / "order-select" / "index.csv").open(newline="") as index:
         rows = [row for row in csv.DictReader(index) if RENAL_RULE.search(row["expected"] + row["must_not_fire"])]
     for row in rows:
         case = json.loads((data / "cases" / "order-select" / f"{row['id']}.json").read_text())
         request = folder / f"{row['id']}.json"
         request.write_text(json.dumps(case["request"]))
-        yield f"{row['id']}, {row['title']} (expected: {row['expected']})", request, case["as_of"]
+        yield f"{row['id']}, {row['title']} (expected: {row['expected']})", request
 
 
 if __name__ == "__main__":
