@@ -9,7 +9,7 @@ import resource
 import sqlite3
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from datetime import datetime
 from html import unescape
 from pathlib import Path
@@ -82,7 +82,10 @@ def _emptied(folder: Path, name: str) -> Iterator[None]:
 @contextmanager
 def _in_the_way(folder: Path, name: str) -> Iterator[None]:
     with _away(folder, name):
-        (folder / name).mkdir()
+        while not (folder / name).is_dir():
+            (folder / name).unlink(missing_ok=True)  # the server may have made the file anew
+            with suppress(FileExistsError):
+                (folder / name).mkdir()
         yield
         (folder / name).rmdir()
 

@@ -251,8 +251,9 @@ def use_site_keys(configured: Settings) -> None:
     try:
         use_content_keys(read_content_keys(key_text(configured.content_keys)))
     except ContentUnreadable as error:
-        file = f"{configured.content_keys}: " if configured.content_keys is not None else ""
-        raise RecordUnavailable(f"{file}{error}") from error
+        # The value is not printed: it may be a key that was pasted where the path of its file is expected.
+        setting = "CDS_CONTENT_KEYS must be the path of the file with the keys: "
+        raise RecordUnavailable(f"{setting if configured.content_keys is not None else ''}{error}") from error
 
 
 UserForm = Literal["hashed", "clear", "none"]
