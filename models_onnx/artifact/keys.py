@@ -150,7 +150,7 @@ def read_signer(path: Path, name: str) -> Signer:
         private = load_pem_private_key(plain_file(path).read_bytes(), password=None)
     except (OSError, ValueError, TypeError) as problem:
         # A path that is no file is not printed: it may be a key that was pasted where its path is expected.
-        which = f"the signing key {path} cannot be read" if path.is_file() else "there is no file of the signing key"
+        which = f"the signing key {path} cannot be read" if path.exists() else "there is no file of the signing key"
         raise SignatureRefused(f"{which}: its path must be that of an Ed25519 key in PEM") from problem
     if not isinstance(private, Ed25519PrivateKey):
         raise SignatureRefused(f"the signing key {path} is not an Ed25519 key")
