@@ -112,7 +112,7 @@ def run_case(case: VaccineCase, knowledge: VaccineKnowledge | None = None) -> Ca
     group = _group_name(case.vaccine_group, used_knowledge)
     if group is None:
         return CaseResult(case, expected, _comparable({"series_status": "unknown vaccine group"}))
-    person = _person(case)
+    person = person_of(case)
     forecasts = assess(person, case.assessment_date, used_knowledge, used_knowledge.schedule.groups[group].antigens)
     leading = leading_forecast(forecasts, person, case.assessment_date)
     return CaseResult(case, expected, _comparable(_answer(leading)), _statuses(case, leading))
@@ -158,7 +158,8 @@ def _letters(name: str) -> str:
     return "".join(sign for sign in name.casefold() if sign.isalnum())
 
 
-def _person(case: VaccineCase) -> Person:
+def person_of(case: VaccineCase) -> Person:
+    """Return the person of a case."""
     return Person(
         case.birth_date,
         _GENDERS.get(case.gender, "Unknown"),

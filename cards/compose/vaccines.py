@@ -6,11 +6,20 @@ A suggestion is a draft order for a dose; what is due goes with them as a FHIR r
 import re
 from collections.abc import Iterable
 from datetime import date
-from typing import Any
+from typing import Any, NamedTuple
 
 from msgspec.structs import replace
 
-from cards.card import REASONS_OF_WHAT_IS_DUE, TOPICS, Card, CardIdentity, OrderSuggestion, Source, order_suggestions
+from cards.card import (
+    REASONS_OF_WHAT_IS_DUE,
+    SUMMARY_LIMIT,
+    TOPICS,
+    Card,
+    CardIdentity,
+    OrderSuggestion,
+    Source,
+    order_suggestions,
+)
 from cards.compose.model import WHY
 from cards.extension import CardExtension, VaccineForecast, VaccineForecasts
 from cards.finding import Finding
@@ -18,17 +27,19 @@ from cards.new_orders import service_order
 from cards.text import capitalized, escape, first_few, plain
 from cards.vaccines.course import DoseStatus, Evaluation
 from cards.vaccines.due import (
+    INFLUENZA,
     RSV,
     DueVaccine,
     ForbiddenVaccine,
     UncodedVaccine,
     VaccinesDue,
+    VaccineToCheck,
     is_for_rsv_antibody,
 )
 from cards.vaccines.forecasting import SeriesStatus
 from cards.vaccines.groups import GroupForecast
 from cards.vaccines.knowledge import VaccineKnowledge
-from cards.vaccines.patient import ChartedPerson, PatientObservation
+from cards.vaccines.patient import PREGNANT, ChartedPerson, PatientObservation
 from fhir.terminology.analytes import LOINC
 from fhir.terminology.medications import CVX
 
@@ -57,7 +68,7 @@ def immunization_recommendation(due: VaccinesDue, patient_id: str, knowledge: Va
 
     A later dose is not a recommendation of today, nor is one of which an earlier dose has to be checked first.
     """
-    to_check = {item.group for item in due.uncoded}
+    to_check = {item.group for item in due.uncoded} | due.groups_to_check
     due_now = {item.forecast.group for item in (*due.due, *due.catch_up)}
     return {
         "resourceType": "ImmunizationRecommendation",
@@ -115,8 +126,10 @@ _SENTENCE_END = re.compile(r"(?<=\.) (?=[A-Z])")
 # An older date is that of an age alone, before there was a vaccine perhaps; without a dose it always is.
 _DATED_DAYS, _DATED_DAYS_OF_AGE = 5 * 365, 365
 _LINES = 6
-_SUMMARY_NAMES = 4
-_OFFERED_ONE_BY_ONE = 4
+_SUMMARY_NAMES, _FEWER_NAMES = 4, 2
+_LONGEST_HEADLINE = 100
+"""So many characters are read at a glance (docs/adding/sentences.md)."""
+_OFFERED_ONE_BY_ONE = 5
 """More vaccines than these are offered together: all of a visit can be ordered, or none."""
 _SHOWN_DOSES = 4
 
@@ -140,13 +153,14 @@ def vaccines_card(
     if is_brief:
         due = replace(due, to_discuss=(), seasons_over=(), not_judged=())
     shown = forecasts or forecast_entries(due, knowledge)
+    offered = _offered(due, charted, knowledge, is_brief=is_brief)
     return identity.card(
         "info",
-        _summary(due),
-        "\n".join(_detail(due, charted, [*due.not_judged, *unread], knowledge)),
+        _summary(due, offered),
+        "\n".join(_detail(due, offered, charted, [*due.not_judged, *unread], knowledge)),
         Source(label=knowledge.citation, url=CDC_URL, topic=TOPICS["vaccines"]),
         CardExtension(finding=_finding(shown), vaccines=shown),
-        suggestions=order_suggestions(_offers(due, charted, patient_id, knowledge, is_brief=is_brief), identity),
+        suggestions=order_suggestions(_suggestions(due, offered, patient_id, knowledge), identity),
         reasons=REASONS_OF_WHAT_IS_DUE,
     )
 
@@ -189,38 +203,102 @@ def _entry(item: GroupForecast) -> VaccineForecast:
     )
 
 
-def _summary(due: VaccinesDue) -> str:
-    parts = []
-    if due.due:
-        noun = "vaccine is" if len(due.due) == 1 else "vaccines are"
-        parts.append(f"{len(due.due)} {noun} due: {first_few([_dose_name(item) for item in due.due], _SUMMARY_NAMES)}.")
-    if due.catch_up:
-        names = [item.label for item in due.catch_up]
-        listed = f": {first_few(names, _SUMMARY_NAMES)}" if not due.due else ""
-        parts.append(f"{len(names)} to catch up{listed}.")
-    if due.of_season:
-        parts.append(f"This season: {', '.join(group for group, _ in due.of_season)}.")
-    return plain(" ".join(parts), 139)
+class _Offered(NamedTuple):
+    """What a card offers to order, and the names of what has to be checked before it is given."""
+
+    due: list[DueVaccine]
+    catch_up: list[DueVaccine]
+    season: list[str]
+    to_check: list[str]
+
+
+def _offered(due: VaccinesDue, charted: ChartedPerson, knowledge: VaccineKnowledge, *, is_brief: bool) -> _Offered:
+    """Sort what is due: a vaccine that the chart may forbid, or that cannot be judged, is not offered."""
+    unspecified = unspecified_doses(due, charted, knowledge)
+    held = set(due.groups_to_check)
+    if charted.guillain_barre is not None:
+        held.add(INFLUENZA)
+
+    def may_be_given(item: DueVaccine) -> bool:
+        return item.forecast.group not in held and item.label not in unspecified
+
+    # Who has doses of an adult only, and, on a short card, who lacks those of childhood: the registry is asked first.
+    without_dose = () if is_brief and due.due else (item for item in due.catch_up if not item.counted_days)
+    season = [group for group, _ in due.of_season]
+    return _Offered(
+        [item for item in due.due if may_be_given(item)],
+        [item for item in without_dose if may_be_given(item)],
+        # Of RSV the current recommendation is looked up first.
+        [group for group in season if group == INFLUENZA and group not in held],
+        [
+            *(item.label for item in (*due.due, *due.catch_up) if not may_be_given(item)),
+            *(group for group in season if group != INFLUENZA or group in held),
+        ],
+    )
+
+
+def _summary(due: VaccinesDue, offered: _Offered) -> str:
+    """Name what may be given, and what not; a part that has no room stands in the detail alone."""
+    names = [*map(_dose_name, offered.due), *offered.season]
+    noun = "vaccine is" if len(names) == 1 else "vaccines are"
+    number, later = f"{len(names)} {noun} due", len(offered.catch_up)
+    in_pregnancy = list(dict.fromkeys(_not_in_pregnancy(due)))
+    to_check = [name for name in dict.fromkeys(offered.to_check) if name not in in_pregnancy]
+    not_now = f"Not now (pregnancy): {', '.join(in_pregnancy)}." if in_pregnancy else ""
+    summary = not_now
+    if names:
+        versions = (", ".join(names), first_few(names, _SUMMARY_NAMES), first_few(names, _FEWER_NAMES))
+        texts = [f"{number}: {version}. {not_now}".strip() for version in versions]
+        summary = _longest(texts) or f"{number}. {not_now}".strip()
+    if later:
+        listed = ", ".join(item.label for item in offered.catch_up)
+        summary = _longest([f"{summary} {later} to catch up{text}.".strip() for text in (f": {listed}", "")]) or summary
+    if to_check:
+        summary = _longest([f"{summary} Check first: {', '.join(to_check)}.".strip()]) or summary
+    return plain(summary or f"Check first: {', '.join(to_check)}.", SUMMARY_LIMIT)
+
+
+def _longest(texts: Iterable[str]) -> str | None:
+    """Return the first text that a headline has room for."""
+    return next((text for text in texts if len(text) <= _LONGEST_HEADLINE), None)
+
+
+def _not_in_pregnancy(due: VaccinesDue) -> Iterable[str]:
+    """Yield the groups that a pregnancy forbids, recorded or not yet ruled out."""
+    for item in due.forbidden:
+        if any(observation.code == PREGNANT for observation in item.against):
+            yield item.group
+    for check in due.to_check:
+        if check.observation.code == PREGNANT and check.is_whole:
+            yield from check.groups
 
 
 def _dose_name(item: DueVaccine) -> str:
     return item.label if not item.for_pregnancy else "Tdap (in pregnancy)"
 
 
-def _detail(due: VaccinesDue, charted: ChartedPerson, not_judged: list[str], knowledge: VaccineKnowledge) -> list[str]:
+def _detail(
+    due: VaccinesDue,
+    offered: _Offered,
+    charted: ChartedPerson,
+    not_judged: list[str],
+    knowledge: VaccineKnowledge,
+) -> list[str]:
     lines, before = [], ""
-    for item in due.due[:_LINES]:
+    for item in offered.due[:_LINES]:
         date_shown = item.reason_since if f"since {item.reason_since}" in _dated(item, due.as_of) else None
         why = _observed(item.reasons, date_shown)
         reason = "" if not why else " Same reason." if why == before else f" Because of {why}.".replace("….", "…")
         before = why
         lines.append(_due_line(item, due.as_of, reason, has_doses=bool(charted.history.days)))
     for group, end in due.of_season:
+        if group == INFLUENZA and group not in offered.season:
+            continue
         is_for_antibody = group == RSV and is_for_rsv_antibody(charted.person, due.as_of)
         lines.append(_antibody_line(end) if is_for_antibody else _season_line(group, end))
-    if more := due.due[_LINES:]:
+    if more := offered.due[_LINES:]:
         lines.append(f"- Also due: {'; '.join(_short(item) for item in more)}.")
-    lines += _catch_up_lines(due.catch_up)
+    lines += _catch_up_lines([item for item in due.catch_up if item.label not in offered.to_check])
     if due.tetanus_waits:
         lines.append(
             "- Tdap/Td: Give Tdap in weeks 27 to 36 of this pregnancy. If never vaccinated, give Td now and after 4 "
@@ -239,42 +317,50 @@ def _detail(due: VaccinesDue, charted: ChartedPerson, not_judged: list[str], kno
     lines += _forbidden_lines(due.forbidden)
     lines += [
         f"- Check first: {_observed([check.observation])}. "
-        f"{escape(_SENTENCE_END.split(_SEE.sub('', check.text))[0], 160)} This applies to {', '.join(check.groups)}."
+        f"{escape(_SENTENCE_END.split(_SEE.sub('', check.text))[0], 160)} {_applies_to(check)}"
         for check in due.to_check
     ]
     if charted.guillain_barre is not None and _names_influenza(due):
         lines.append(
             f"- Check first: {_observed([charted.guillain_barre])}. Within 6 weeks of an earlier dose it is a "
-            "precaution. This applies to Influenza (ACIP 2024)."
+            "precaution (ACIP 2024). Not now: Influenza."
         )
     lines += ["", f"{WHY} {_basis(charted)}"]
     named_seasons = {group for group, _ in due.of_season}
-    seasons = ", ".join(f"{group} (to {end})" for group, end in due.seasons_over if group not in named_seasons)
+    seasons = ", ".join(
+        f"{group} (this schedule ended {end})" for group, end in due.seasons_over if group not in named_seasons
+    )
     if seasons:
-        not_judged = [f"{seasons}, after the schedule data end", *not_judged]
+        not_judged = [seasons, *not_judged]
     if not_judged:
         lines.append(f"Not judged: {'; '.join(not_judged)}.")
     return lines
 
 
 def _names_influenza(due: VaccinesDue) -> bool:
-    return "Influenza" in {item.forecast.group for item in due.due} | {group for group, _ in due.of_season}
+    return INFLUENZA in {item.forecast.group for item in due.due} | {group for group, _ in due.of_season}
+
+
+def _applies_to(check: VaccineToCheck) -> str:
+    """Return what is not given before the check, else of which group one vaccine is not."""
+    names = ", ".join(check.groups)
+    return f"Not now: {names}." if check.is_whole else f"This applies to {names}."
 
 
 def _season_line(group: str, end: date) -> str:
     """Return a vaccine of a season, where the release ends before this one: what is no longer known is said."""
     if group == RSV:
         return (
-            "- **RSV (this pregnancy)**: no dose on record. ACIP recommends one at 32 to 36 weeks from September to "
-            f"January. The data here end on {end}: check the current recommendation."
+            "- Check first: RSV in this pregnancy, no dose on record. ACIP recommends one at 32 to 36 weeks from "
+            f"September to January. The data here end on {end}: check the current recommendation."
         )
     return f"- **{group} (this season)**: none on record since {end}; one each season (ACIP)."
 
 
 def _antibody_line(end: date) -> str:
     return (
-        "- **RSV antibody (first season)**: none on record. ACIP recommends one under 8 months from October to March, "
-        "unless the mother was vaccinated at least 14 days before the birth. The data here end on "
+        "- Check first: RSV antibody of the first season, none on record. ACIP recommends one under 8 months from "
+        "October to March, unless the mother was vaccinated at least 14 days before the birth. The data here end on "
         f"{end}: check the current recommendation."
     )
 
@@ -307,7 +393,7 @@ def _uncoded_line(item: UncodedVaccine) -> str:
     return f"- {item.label}: not offered, recorded without a vaccine code or a date ({doses}). Check what is missing."
 
 
-def _catch_up_lines(items: tuple[DueVaccine, ...]) -> Iterable[str]:
+def _catch_up_lines(items: list[DueVaccine]) -> Iterable[str]:
     """Yield what an adult should have had as a child: groups without any dose, and tetanus with adult doses only."""
     without = [item.label for item in items if not item.counted_days]
     if without:
@@ -410,7 +496,7 @@ def _forbidden_lines(items: Iterable[ForbiddenVaccine]) -> Iterable[str]:
     """One line for the vaccine groups that the same entries of the chart forbid."""
     groups: dict[str, list[str]] = {}
     for item in items:
-        reason = f" ({_observed(item.against)})" if item.against else ""
+        reason = f" because of {_observed(item.against)}" if item.against else ""
         groups.setdefault(reason, []).append(item.group)
     for reason, names in groups.items():
         yield f"- Contraindicated: {', '.join(names)}{reason}."
@@ -425,27 +511,30 @@ def _basis(charted: ChartedPerson) -> str:
     return f"{seen}. Doses elsewhere, travel, occupation: unknown."
 
 
-def _offers(
-    due: VaccinesDue, charted: ChartedPerson, patient_id: str, knowledge: VaccineKnowledge, *, is_brief: bool
+def _suggestions(
+    due: VaccinesDue, offered: _Offered, patient_id: str, knowledge: VaccineKnowledge
 ) -> Iterable[OrderSuggestion]:
-    unspecified = unspecified_doses(due, charted, knowledge)
-    to_check = {group for check in due.to_check for group in check.whole_groups}
-    # The registry is asked first about the others.
-    without_dose = () if is_brief and due.due else (item for item in due.catch_up if not item.counted_days)
-    items = [
-        item
-        for item in (*due.due, *without_dose)
-        if item.forecast.group not in to_check and item.label not in unspecified
+    """Yield the orders, together where there are many, and what is due as a resource."""
+    due_now = [(_order_label(item), item.label, vaccine_order(item, patient_id, due.as_of)) for item in offered.due]
+    due_now += [
+        (f"Order {group}", group, service_order(f"{group} vaccine", patient_id, due.as_of.isoformat()))
+        for group in offered.season
     ]
-    if len(items) > _OFFERED_ONE_BY_ONE:
-        first, *also = (vaccine_order(item, patient_id, due.as_of) for item in items)
-        yield OrderSuggestion(f"Order these {len(items)} vaccines", "Draft order.", first, also=tuple(also))
-        items = []
-    for position, item in enumerate(items):
-        label = f"Order {item.label} dose {item.forecast.dose_number}" if not item.for_pregnancy else "Order Tdap"
-        # What may be on record elsewhere is not preselected.
-        is_recommended = position == 0 and bool(due.due) and item.label not in unspecified
-        order = vaccine_order(item, patient_id, due.as_of)
-        yield OrderSuggestion(plain(label, 80), "Draft order.", order, is_recommended)
+    later = [(_order_label(item), item.label, vaccine_order(item, patient_id, due.as_of)) for item in offered.catch_up]
+    is_many = len(due_now) + len(later) > _OFFERED_ONE_BY_ONE
+    for start, vaccines in (("Order", due_now), ("Order to catch up:", later)):
+        if is_many and len(vaccines) > 1:
+            (_, _, first), *others = vaccines
+            label = f"{start} {', '.join(name for _, name, _ in vaccines)}"
+            yield OrderSuggestion(label, "Draft order.", first, also=tuple(order for _, _, order in others))
+            continue
+        for position, (label, _, order) in enumerate(vaccines):
+            # What may be on record elsewhere is not preselected.
+            is_recommended = not is_many and position == 0 and vaccines is due_now and bool(offered.due)
+            yield OrderSuggestion(plain(label, 80), "Draft order.", order, is_recommended)
     forecast = immunization_recommendation(due, patient_id, knowledge)
     yield OrderSuggestion("Save due doses", "The due doses.", forecast)
+
+
+def _order_label(item: DueVaccine) -> str:
+    return "Order Tdap (in pregnancy)" if item.for_pregnancy else f"Order {item.label} dose {item.forecast.dose_number}"

@@ -4,7 +4,7 @@ Vaccine groups that are ordered already and still to be given are known too, so 
 """
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping, Set
+from collections.abc import Iterable, Iterator, Mapping, Set
 from datetime import date
 from typing import Final, NamedTuple
 
@@ -203,15 +203,13 @@ class UncodedVaccine(Struct, frozen=True):
 
 
 class VaccineToCheck(Struct, frozen=True):
-    """What may forbid vaccines that are due: the observation, CDC's words, and the groups that it is about.
-
-    `whole_groups` are those of which it may forbid every vaccine.
-    """
+    """What may forbid vaccines that are due: the observation, CDC's words, and the groups that it is about."""
 
     observation: PatientObservation
     text: str
     groups: tuple[str, ...]
-    whole_groups: tuple[str, ...]
+    is_whole: bool
+    """Whether it may forbid every vaccine of these groups, not one of several alone."""
 
 
 class VaccinesDue(Struct, frozen=True):
@@ -237,6 +235,11 @@ class VaccinesDue(Struct, frozen=True):
     tetanus_waits: bool = False
     """Whether a dose against tetanus waits for the weeks of a pregnancy in which Tdap is given."""
     uncoded: tuple[UncodedVaccine, ...] = ()
+
+    @property
+    def groups_to_check(self) -> frozenset[str]:
+        """The vaccine groups that are not given before something on record was checked."""
+        return frozenset(group for check in self.to_check if check.is_whole for group in check.groups)
 
 
 def vaccines_due(
@@ -291,14 +294,19 @@ def vaccines_due(
             labels = ", ".join(item.label for item in catch_up)
             not_judged.append(f"{labels}: from {again} on, 6 months after the stem cell transplant (CDC)")
             open_ones, catch_up = [item for item in open_ones if item not in catch_up], []
+    of_season = tuple(_of_season(seasons, charted, as_of, knowledge, ordered | declined.keys() | uncoded.keys()))
+    # What forbids one vaccine of several (live influenza vaccine) is asked where a dose of the schedule is due only.
+    groups_named = dict.fromkeys((*discuss, *(group for group, _ in of_season)), False)
+    to_check = _to_check(groups_named | dict.fromkeys(needed_by_group, True), charted, knowledge)
+    held = {group for check in to_check if check.is_whole for group in check.groups}
     return VaccinesDue(
         as_of,
         tuple(item for item in open_ones if item not in catch_up),
         tuple(catch_up),
         tuple(item.forecast.group for item in needed if item.forecast.group in ordered),
-        tuple(item for name, item in discuss.items() if name not in needed_by_group),
+        tuple(item for name, item in discuss.items() if name not in needed_by_group and name not in held),
         _forbidden(forecasts, charted),
-        _to_check(needed_by_group, charted, knowledge),
+        to_check,
         tuple(
             item
             for item in seasons.items()
@@ -307,7 +315,7 @@ def vaccines_due(
         tuple(dict.fromkeys(not_judged)),
         tuple(forecasts),
         tuple(declined[name] for name in (*needed_by_group, *seasons) if name in declined),
-        tuple(_of_season(seasons, charted, as_of, knowledge, ordered | declined.keys() | uncoded.keys())),
+        of_season,
         bool(waiting),
         tuple(uncoded.values()),
     )
@@ -315,7 +323,7 @@ def vaccines_due(
 
 # ACIP, influenza (MMWR Recomm Rep 2024;73(5)): everybody from 6 months every season, from September on as long as the
 # viruses circulate. RSV in pregnancy (MMWR 2023;72:1115): September to January, at 32 to 36 weeks and 6 days.
-_INFLUENZA: Final = "Influenza"
+INFLUENZA: Final = "Influenza"
 RSV: Final = "RSV"
 _INFLUENZA_MONTHS: Final = frozenset({9, 10, 11, 12, 1, 2, 3})
 _RSV_MONTHS: Final = frozenset({9, 10, 11, 12, 1})
@@ -354,7 +362,7 @@ def _was_given_since(group: str, end: date, charted: ChartedPerson, knowledge: V
 
 
 def _is_for_season(group: str, person: Person, as_of: date) -> bool:
-    if group == _INFLUENZA:
+    if group == INFLUENZA:
         transplant = person.observed(DATE_OF_TRANSPLANT)
         if transplant is not None and as_of < _INFLUENZA_AFTER_TRANSPLANT.after(transplant):
             return False
@@ -524,35 +532,37 @@ def _forbidden(forecasts: list[GroupForecast], charted: ChartedPerson) -> tuple[
 
 
 def _to_check(
-    needed: Collection[str], charted: ChartedPerson, knowledge: VaccineKnowledge
+    needed: Mapping[str, bool], charted: ChartedPerson, knowledge: VaccineKnowledge
 ) -> tuple[VaccineToCheck, ...]:
     unsure = [(item, item.code) for item in charted.to_check]
     if not charted.person.codes & {HIV_SEVERE, _HIV_NOT_SEVERE}:
         # How far the immune system is suppressed, a code of HIV infection does not say.
         unsure += [(item, HIV_SEVERE) for item in charted.person.observations if item.code == HIV]
-    checks = (_check_of(item, code, needed, knowledge) for item, code in unsure)
-    return tuple(check for check in checks if check is not None)
+    return tuple(check for item, code in unsure for check in _checks_of(item, code, needed, knowledge))
 
 
-def _check_of(
-    item: PatientObservation, code: str, needed: Iterable[str], knowledge: VaccineKnowledge
-) -> VaccineToCheck | None:
-    """Return the groups of which CDC's tables forbid a vaccine; None where there is none.
+def _checks_of(
+    item: PatientObservation, code: str, needed: Mapping[str, bool], knowledge: VaccineKnowledge
+) -> Iterator[VaccineToCheck]:
+    """Yield the groups that CDC's tables forbid, and those of which they forbid one vaccine.
 
-    What forbids one vaccine of several (live influenza vaccine) is not asked for what the chart leaves open.
+    What forbids one vaccine of several (live influenza vaccine) is not asked for what the chart leaves open, nor of a
+    group for which `needed` is false.
     """
     whole, in_part = dict[str, str](), dict[str, str]()
-    for group in needed:
+    for group, is_due in needed.items():
         for antigen in knowledge.schedule.groups[group].antigens:
             rules = knowledge.antigens[antigen]
             for rule in rules.contraindications:
                 if rule.observation == code:
                     whole[group] = rule.text
             for rule in rules.vaccine_contraindications:
-                if rule.observation == code and not item.is_open:
+                if rule.observation == code and is_due and not item.is_open:
                     in_part[group] = rule.text
-    texts = in_part | whole
-    return VaccineToCheck(item, next(iter(texts.values())), tuple(texts), tuple(whole)) if texts else None
+    one_vaccine = {group: text for group, text in in_part.items() if group not in whole}
+    for texts, is_whole in ((whole, True), (one_vaccine, False)):
+        if texts:
+            yield VaccineToCheck(item, next(iter(texts.values())), tuple(texts), is_whole)
 
 
 def _is_covered(forecast: GroupForecast, forecasts: list[GroupForecast]) -> bool:

@@ -89,3 +89,23 @@ def _faults(text: str) -> Iterator[str]:
         words = len(sentence.split())
         if words > MOST_WORDS and sentence.count(", ") < words / 8:
             yield f"{words} words: {sentence[:160]!r}"
+
+
+_REFUSED = re.compile(
+    r"(?:Not now|Not now \(pregnancy\)|Contraindicated|Check first): ([A-Z][^.:()]*?)(?: because of.*?)?\."
+)
+_NAMED = re.compile(r"(?m)^\d+ vaccines? (?:is|are) due: ([^.]*)|to catch up: ([^.]*)|^- \*\*([^*(,]+?)(?: \(|, dose)")
+_LISTED = re.compile(r"(?:no valid dose|Shared decision|Order(?: to catch up)?):? ([^.]*)")
+
+
+def contradictions(summary: str, detail: str, labels: list[str]) -> set[str]:
+    """The vaccines that a card's headline or list of what is due names and no button offers, or that it forbids."""
+    groups = [name for found in _NAMED.findall(f"{summary}\n{detail}") for text in found for name in _names(text)]
+    offered = ", ".join(labels)
+    refused = {name for text in _REFUSED.findall(f"{summary}\n{detail}") for name in _names(text)}
+    listed = {name for text in _LISTED.findall("\n".join([detail, *labels])) for name in _names(text)}
+    return {name for name in groups if name not in offered} | (refused & {*listed, *groups})
+
+
+def _names(text: str) -> list[str]:
+    return [name for part in text.split(" and ")[0].split(", ") if (name := re.sub(r" dose \d+$", "", part))]

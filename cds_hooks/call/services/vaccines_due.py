@@ -80,9 +80,13 @@ def _not_judged(record: PatientRecord, charted: ChartedPerson) -> Iterator[WhyNo
 
 def _entry(due: VaccinesDue) -> WorklistEntry:
     """Return what is due, for a list of what to do at the next visit."""
-    seasonal = (group for group, _ in due.of_season)
-    names = dict.fromkeys((*(vaccine.label for vaccine in (*due.due, *due.catch_up)), *seasonal))
-    return WorklistEntry(test=f"Vaccines: {', '.join(names)}", purpose=SUBJECT, because="no-visit")
+    named = [(vaccine.label, vaccine.forecast.group) for vaccine in (*due.due, *due.catch_up)]
+    named += [(group, group) for group, _ in due.of_season]
+    to_check = due.groups_to_check
+    now = dict.fromkeys(label for label, group in named if group not in to_check)
+    later = dict.fromkeys(label for label, group in named if group in to_check)
+    parts = [", ".join(now), f"check first: {', '.join(later)}" if later else ""]
+    return WorklistEntry(test=f"Vaccines: {'; '.join(filter(None, parts))}", purpose=SUBJECT, because="no-visit")
 
 
 def _reason_for_none(due: VaccinesDue) -> Advice:

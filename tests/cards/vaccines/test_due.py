@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from cards.card import CardIdentity
+from cards.compose.vaccines import vaccines_card
 from cards.vaccines.due import DueVaccine, VaccinesDue, VaccineToCheck, vaccines_due
 from cards.vaccines.evidence import DeclinedVaccine
 from cards.vaccines.knowledge import (
@@ -25,10 +27,13 @@ from cards.vaccines.knowledge import (
     VaccineGroup,
     VaccineKnowledge,
     Vaccines,
+    load_knowledge,
 )
 from cards.vaccines.patient import ChartedPerson, GivenDose, PatientObservation, Person
 from fhir.mapping.immunizations import VaccineHistory
-from maintenance.vaccine_cases import read_cases, run_case, summary
+from maintenance.vaccine_cases import person_of, read_cases, run_case, summary
+from tests.cards.sentences import contradictions
+from tests.each import some_of
 
 Json = dict[str, Any]
 BORN = date(2000, 1, 1)
@@ -114,11 +119,12 @@ def test_what_may_forbid_a_vaccine_that_is_due_is_to_be_checked_first() -> None:
     other = antigen("D", series(dose(1)), contraindications=(Contraindication("001", "Not with D."),))
     knowledge = known(whole, part, not_due, other)
     assert found(knowledge, "2003-01-01", to_check=(UNSURE,)).to_check == (
-        VaccineToCheck(UNSURE, "Not ten.", ("B", "A"), ("A",)),
+        VaccineToCheck(UNSURE, "Not with A.", ("A",), is_whole=True),
+        VaccineToCheck(UNSURE, "Not ten.", ("B",), is_whole=False),
     )
     # What the chart leaves open is not asked about one vaccine of several.
     assert found(knowledge, "2003-01-01", to_check=(OPEN_ONE,)).to_check == (
-        VaccineToCheck(OPEN_ONE, "Not with A.", ("A",), ("A",)),
+        VaccineToCheck(OPEN_ONE, "Not with A.", ("A",), is_whole=True),
     )
     assert found(known(other), "2003-01-01", to_check=(UNSURE,)).to_check == ()
     assert found(knowledge, "2003-01-01").to_check == ()
@@ -162,3 +168,21 @@ def test_cdc_expects_the_same_status_of_nearly_every_dose(data_folder: Path) -> 
         if status
     ]
     assert sum(expected == status for expected, status in pairs) >= 0.97 * len(pairs)
+
+
+PREGNANCY_OPEN = PatientObservation("007", date(2026, 1, 1), "Condition/4", "pregnancy", is_open=True)
+
+
+@pytest.mark.outside_data
+@pytest.mark.sampled
+def test_a_card_of_cdc_cases_names_what_its_buttons_offer_and_nothing_that_it_forbids(data_folder: Path) -> None:
+    """As they are, and with a pregnancy that is not settled."""
+    lines = (data_folder / "preventive" / "cases" / "cdsi_cases.jsonl").read_bytes().splitlines()
+    knowledge, identity = load_knowledge(), CardIdentity("c", str, "")
+    for case in some_of(list(read_cases(lines)), 8):
+        for to_check in ((), (PREGNANCY_OPEN,)):
+            charted = ChartedPerson(person_of(case), VaccineHistory((), ()), to_check)
+            due = vaccines_due(charted, case.assessment_date, knowledge)
+            if due.due or due.catch_up:
+                card = vaccines_card(due, charted, "p", identity, knowledge)
+                assert contradictions(card.summary, card.detail or "", [s.label for s in card.suggestions]) == set()

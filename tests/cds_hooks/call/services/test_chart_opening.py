@@ -183,8 +183,8 @@ REMINDERS = {"preventive-services", "vaccines-due"}
             REMINDERS,
         ),
         ([*LIVER_WITHOUT_COUNT, *FIBRILLATION], ["Atrial fibrillation", "Diabetes", "FIB-4"], REMINDERS),
-        (LIVER_WITHOUT_COUNT, ["Diabetes", "FIB-4", "5 vaccines"], {"preventive-services"}),
-        ([], ["2 vaccines", "3 preventive services"], set()),
+        (LIVER_WITHOUT_COUNT, ["Diabetes", "FIB-4", "6 vaccines"], {"preventive-services"}),
+        ([], ["3 vaccines", "3 preventive services"], set()),
     ],
 )
 def test_the_cards_stand_in_the_order_of_the_harm_if_one_is_missed_and_what_waits_is_on_the_worklist(

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from tests.cards.sentences import contradictions
 from tests.cds_hooks.call.services.chart_cases import (
     allergy,
     answers,
@@ -28,7 +29,7 @@ def positive(loinc: str) -> Json:
 
 # Somebody of an age with these entries: what the card says, and what it does not.
 CHARTS: list[tuple[int, list[Json], str, str]] = [
-    (62, [allergy("Shingrix")], "Contraindicated: Zoster (Shingrix)", "Order Zoster"),
+    (62, [allergy("Shingrix")], "Contraindicated: Zoster because of Shingrix", "Order Zoster"),
     (62, [allergy("shingles vaccine")], "Contraindicated: Zoster", "Order Zoster"),
     (62, [allergy("Prevnar 20")], "Contraindicated: Pneumococcal", "Order Pneumococcal"),
     (62, [allergy("MMR vaccine")], "Contraindicated: MMR", "Order MMR"),
@@ -45,6 +46,7 @@ CHARTS: list[tuple[int, list[Json], str, str]] = [
     (70, [dose("109", "2025-07-10")], "the formulation of the dose of 2025-07-10 is not recorded", "nothing"),
     (64, [problem("Type 2 diabetes", "E11.9")], "Shared decision: HepB", "HepB, dose 1"),
     (62, [], "Zoster, dose 1**: due.", "2014"),
+    (62, [{**allergy("influenza vaccine"), "reaction": []}], "Not now: Influenza", "Order Influenza"),
 ]  # fmt: skip
 
 
@@ -54,6 +56,9 @@ def test_allergies_immunity_refusals_and_formulations_are_read(tmp_path: Path) -
         text = text_of(answer)
         assert words in text, (entries, text)
         assert absent not in text, (entries, text)
+        for card in answer["cards"]:
+            labels = [offer["label"] for offer in card["suggestions"]]
+            assert contradictions(card["summary"], card["detail"], labels) == set()
 
 
 def test_doses_of_childhood_alone_interrupt_nobody(tmp_path: Path) -> None:
