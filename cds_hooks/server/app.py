@@ -83,9 +83,10 @@ def create_app(configured: Settings | None = None) -> ASGIApp:
         new_id=new_decision_id,
     )
     follower = open_follower(configured)
-    stores = Stores(configured, components.metrics, lambda: sealing is not None and sealing.is_failing)
-    components.metrics.stores_out = lambda: stores.out
     events = _events(configured, components, services, trust)
+    inbox = events.inbox if events is not None else None
+    stores = Stores(configured, components.metrics, lambda: sealing is not None and sealing.is_failing, inbox)
+    components.metrics.stores_out = lambda: stores.out
     lifespan = Lifespan(components, services, approvals, trust, edge, counted, sealing, follower, events, stores)
     budgets, bodies = CallBudgets(), BodyReader(configured.max_body_bytes, configured.body_seconds)
     intake = ReportIntake(configured, trust, budgets, bodies)

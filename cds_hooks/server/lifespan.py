@@ -126,6 +126,7 @@ class Lifespan(Struct, frozen=True):
         yield self.trust.keep_looking
         if self.events is not None:
             yield self.events.keep_running
+            yield self.events.keep_counting
 
     async def _close(self) -> None:
         await self.components.restraint.budgets.aclose()

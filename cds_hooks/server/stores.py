@@ -8,11 +8,12 @@ an alert reads, at /readyz and on /ops. No path is named: whoever reaches the se
 
 import asyncio
 import shutil
+import sqlite3
 from collections.abc import Callable, Iterator, Mapping
 from hashlib import sha256
 from pathlib import Path
 from time import time
-from typing import Final, cast
+from typing import TYPE_CHECKING, Final, cast
 
 from cds_hooks.evidence.storage.database import database_error_reason, parse_url, sqlite_file
 from cds_hooks.people.access.store import AccessStore, AccountsUnavailable
@@ -20,6 +21,9 @@ from cds_hooks.settings import Settings
 from cds_hooks.telemetry.metrics import Metrics
 from fhir.terminology.plain_file import plain_file
 from models_onnx.serving.registry import ARTIFACTS
+
+if TYPE_CHECKING:
+    from cds_hooks.add_ons.events.inbox import Inbox
 
 _READ_AGAIN: Final = frozenset({"trust_file", "terminology"})
 """Settings whose files are followed while the server runs; their faults are told by what follows them."""
@@ -33,11 +37,25 @@ _BYTES_LEFT: Final = 1024**3
 class Stores:
     """What one server process was started with, and where it writes."""
 
-    def __init__(self, configured: Settings, metrics: Metrics, seals_fail: Callable[[], bool] = lambda: False) -> None:
-        """Take a digest of each file that was read; `seals_fail` says whether the newest seal was not made or sent."""
+    def __init__(
+        self,
+        configured: Settings,
+        metrics: Metrics,
+        seals_fail: Callable[[], bool] = lambda: False,
+        inbox: "Inbox | None" = None,
+    ) -> None:
+        """Take a digest of each file that was read.
+
+        Args:
+            configured: The settings, which name the files.
+            metrics: What knows of work that failed.
+            seals_fail: Whether the newest seal was not made or sent.
+            inbox: The file of the site's feeds.
+        """
         self._configured = configured
         self._metrics = metrics
         self._seals_fail = seals_fail
+        self._inbox = inbox
         self._accounts = AccessStore(configured.database_url)
         self._started_with = {name: _digest(path) for name, path in _files(configured).items()}
         self.out: list[tuple[str, str]] = []
@@ -66,7 +84,15 @@ class Stores:
             except AccountsUnavailable as error:
                 reason = database_error_reason(cast("Exception", error.__cause__))  # its own words have the address
                 yield "accounts", f"Accounts cannot be used, so nobody can log in: {reason}."
-        for of, folder in _folders(self._configured).items():
+        folders = _folders(self._configured)
+        if self._inbox is not None:
+            folders["the feeds"] = self._inbox.file.parent
+            try:
+                self._inbox.check()
+            except (sqlite3.Error, OSError) as error:
+                reason = database_error_reason(error)
+                yield "events", f"The file of the feeds cannot be used, so no message is acknowledged: {reason}."
+        for of, folder in folders.items():
             try:
                 disk = shutil.disk_usage(folder)
             except OSError as error:
@@ -90,7 +116,7 @@ def _files(configured: Settings) -> Mapping[str, Path]:
     return {**named, "models": ARTIFACTS}
 
 
-def _folders(configured: Settings) -> Mapping[str, Path]:
+def _folders(configured: Settings) -> dict[str, Path]:
     url = parse_url(configured.database_url)
     is_file = url.get_backend_name() == "sqlite"
     folders = {"the record": sqlite_file(url).parent} if is_file else {}

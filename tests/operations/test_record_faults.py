@@ -28,7 +28,7 @@ from models_onnx.artifact.keys import local_signer
 from tests.cds_hooks.calls import PLANNING, client, request_for
 from tests.cds_hooks.evidence.storage.samples import a_decision
 from tests.hardening.two_clients import write_site
-from tests.live import record_in, serving_here
+from tests.live import free_port, record_in, serving_here
 
 
 def lines(stream: io.StringIO) -> list[dict[str, Any]]:
@@ -97,8 +97,9 @@ _FAULTS: list[tuple[str, Callable[[Path, str], AbstractContextManager[None]], st
     ("CDS_TEXT_FILE", _damaged, "text.toml"),
     ("CDS_OIDC_FILE", _away, "oidc.toml"),
     ("CDS_MODELS_FOLDER", _damaged, "models/mine/model.onnx"),
-    ("seals", _in_the_way, "seals.ndjson"),
+    *(("seals", fault, "seals.ndjson") for fault in (_damaged, _emptied, _in_the_way)),
     *(("accounts", fault, "access.sqlite3") for fault in (_locked, _emptied, _in_the_way)),
+    *(("events", fault, "events.sqlite3") for fault in (_locked, _emptied, _in_the_way)),
 ]
 
 
@@ -112,6 +113,9 @@ def test_each_file_and_store_that_no_call_asks_for_fails_in_turn_and_is_told_unt
     (tmp_path / "models/mine/model.onnx").write_bytes(b"a draft without a manifest is no model yet")
     names = {"user_keys": "user.txt", "content_keys": "content.txt", "seal_key": "seal.pem", "text_file": "text.toml"}
     names |= {"oidc_file": "oidc.toml", "models_folder": "models", "seal_file": "seals.ndjson"}
+    names |= {"events_file": "events.toml"}
+    feed = f'[feed.lab]\nkind = "mllp"\nlisten = "127.0.0.1:{free_port()}"\nauthority = "NORTH"\n'
+    (tmp_path / "events.toml").write_text(f'client = "a"\ndatabase = "{tmp_path}/events.sqlite3"\n{feed}')
     files = {name: tmp_path / file for name, file in names.items()}
     (tmp_path / "seals.ndjson").touch()
     files["trust_file"], token = write_site(tmp_path, "https://fhir.example")[2], "the operator's own token"

@@ -24,6 +24,7 @@ from msgspec import Struct
 from cds_hooks.add_ons.events.declaration import EffectRule
 from cds_hooks.add_ons.events.facts import Effects, Fact, apply_fact, follow_link, link_patients
 from cds_hooks.evidence.storage.content import load_content, store_content
+from cds_hooks.evidence.storage.sqlite import identity
 
 State = Literal["done", "duplicate", "dead"]
 SCHEMA_VERSION: Final = 1
@@ -94,6 +95,7 @@ class Inbox:
         # FULL: a message is acknowledged when it is on the disk, and not when the system has it
         for setting in ("journal_mode=WAL", "synchronous=FULL", "secure_delete=ON"):
             self._connection.execute(f"PRAGMA {setting}")
+        self.file, self._identity = file, identity(file)
         self._make_tables()
 
     def close(self) -> None:
@@ -105,6 +107,7 @@ class Inbox:
     def transaction(self) -> Iterator[sqlite3.Connection]:
         """Hold the connection with a transaction that is committed at the end, or not at all."""
         with self._lock:
+            self._refuse_other_file()
             self._connection.execute("BEGIN IMMEDIATE")
             try:
                 yield self._connection
@@ -112,6 +115,21 @@ class Inbox:
                 self._connection.execute("ROLLBACK")
                 raise
             self._connection.execute("COMMIT")
+
+    def _refuse_other_file(self) -> None:
+        """SQLite would go on in a file that was deleted, and messages be acknowledged that are nowhere."""
+        if identity(self.file) != self._identity:
+            raise FileNotFoundError(0, "the file was replaced while the server ran; restart the server")
+
+    def check(self) -> None:
+        """Write what is there already: the number of the schema.
+
+        Raises:
+            sqlite3.Error, OSError: The file cannot be read or written, or was replaced.
+        """
+        with self.transaction() as connection:
+            connection.execute("SELECT count(*) FROM (SELECT 1 FROM inbox ORDER BY sequence DESC LIMIT 1)").fetchone()
+            connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
 
     def _make_tables(self) -> None:
         statements = (Path(__file__).parent / "inbox.sql").read_text(encoding="utf-8").strip().split("\n\n")

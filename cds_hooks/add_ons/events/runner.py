@@ -3,6 +3,7 @@
 import asyncio
 import fcntl
 import os
+import sqlite3
 from collections.abc import Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
 _KEPT_SECONDS: Final = 90 * 86_400.0
 _LOCK_SECONDS: Final = 2.0
 _AGAIN_SECONDS: Final = 5.0
+_COUNT_SECONDS: Final = 1.0
 
 
 class Events:
@@ -85,7 +87,14 @@ class Events:
         self._source = configured.public_url
         self._now = now
         self._metrics = components.metrics
-        self._metrics.queues = self._queues
+        self._waiting: list[tuple[str, int, float]] = []
+        self._metrics.queues = lambda: self._waiting
+
+    async def keep_counting(self) -> None:
+        """Count what waits, once a second until canceled: in a thread, since the file may be locked or damaged."""
+        while True:
+            self._waiting = await asyncio.to_thread(self._queues)
+            await asyncio.sleep(_COUNT_SECONDS)
 
     def _queues(self) -> list[tuple[str, int, float]]:
         now = self._now()
@@ -166,7 +175,11 @@ class Events:
             await asyncio.sleep(_LOCK_SECONDS)
 
     async def _take(self, messages: list[Incoming]) -> list[Taken]:
-        outcomes = await self.groups.take(messages)
+        try:
+            outcomes = await self.groups.take(messages)
+        except (sqlite3.Error, OSError):  # the sender gets no acknowledgment, and sends again
+            self._metrics.counts["cds_store_failures", "events"] += 1
+            raise
         for message, outcome in zip(messages, outcomes, strict=True):
             self._metrics.counts["cds_feed_messages", message.source, outcome.state] += 1
         return outcomes

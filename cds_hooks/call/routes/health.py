@@ -23,6 +23,7 @@ from cds_hooks.telemetry.metrics import MetricsFolder
 from cds_hooks.telemetry.metrics.counts import minutes_of, silent_fhir_servers
 
 RECORD_AWAY: Final = "the decisions cannot be recorded"
+_NO_ANSWER: Final = "no answer in time"
 DRAINING: Final = "draining"
 """Member of the ASGI state: whether this process is about to end; `server.py` sets it."""
 
@@ -62,30 +63,32 @@ def _one_at_a_time(check: Callable[[], Awaitable[None]]) -> Callable[[], Awaitab
 
 
 async def why_not_ready(
-    check: Callable[[], Awaitable[None]], check_tokens: Callable[[], Awaitable[None]]
+    check: Callable[[], Awaitable[None]], check_tokens: Callable[[], Awaitable[None]], seconds: float | None = None
 ) -> tuple[str, ...]:
     """Return why no call can be answered, each reason in words; of several faults none hides another.
 
-    The checks are of the record and of the used tokens, and are made at the same time.
+    The checks are of the record and of the used tokens, and are made at the same time. A store that does not answer
+    within so many `seconds` cannot be used.
     """
-    reasons = await asyncio.gather(_why_no_record(check), _why_no_tokens(check_tokens))
+    reasons = await asyncio.gather(_why_no_record(check, seconds), _why_no_tokens(check_tokens, seconds))
     return tuple(filter(None, reasons))
 
 
-async def _why_no_record(check: Callable[[], Awaitable[None]]) -> str:
+async def _why_no_record(check: Callable[[], Awaitable[None]], seconds: float | None) -> str:
     try:
-        await check()
-    except RecordUnavailable as error:
-        log().error("not ready", status=503, reason=plain(error.cause))
+        await asyncio.wait_for(check(), seconds)
+    except (RecordUnavailable, TimeoutError) as error:
+        cause = error.cause if isinstance(error, RecordUnavailable) else _NO_ANSWER
+        log().error("not ready", status=503, reason=plain(cause))
         return RECORD_AWAY
     return ""
 
 
-async def _why_no_tokens(check: Callable[[], Awaitable[None]]) -> str:
+async def _why_no_tokens(check: Callable[[], Awaitable[None]], seconds: float | None) -> str:
     try:
-        await check()
-    except ReplayStoreFailed as error:
-        cause = database_error_reason(error.__cause__) if isinstance(error.__cause__, Exception) else ""
+        await asyncio.wait_for(check(), seconds)
+    except (ReplayStoreFailed, TimeoutError) as error:
+        cause = database_error_reason(error.__cause__) if isinstance(error.__cause__, Exception) else _NO_ANSWER
         log().error("not ready", status=503, reason=plain(f"used tokens cannot be stored: {cause}"))
         return "the tokens of calls cannot be checked"
     return ""

@@ -21,6 +21,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from time import time
 from typing import Any, ClassVar, Final
+from zlib import crc32
 
 import msgspec
 import orjson
@@ -245,6 +246,8 @@ class Sealing:
         """Whether the newest seal was not made, or not sent."""
         self.cut = ""
         """What the record does not hold any more of what was sealed, a sentence; "" where nothing is known."""
+        self._left = (0, 0)
+        """Length and checksum of the file as this process left it; 0 before it added to it."""
         self.sealed_at = self._last_seal()
         """Epoch seconds until which everything recorded is sealed and, where a command sends seals, sent."""
 
@@ -273,16 +276,31 @@ class Sealing:
         """Seals once and sends what was not sent; whether that worked. What failed is in the log and tried again."""
         began = time()
         try:
+            self._refuse_changed()
             add_seal(self._url, self._file, self._signer)
             self._send()
+            content = plain_file(self._file).read_bytes()
         except _FAILURES as error:
             self.failures += 1
             self.is_failing = True
             self.cut = str(error) if isinstance(error, RecordCut) else self.cut
             log().error("record not sealed or seal not sent", error_type=type(error).__name__)
             return False
+        self._left = (len(content), crc32(content))
         self.sealed_at, self.cut, self.is_failing = began, "", False
         return True
+
+    def _refuse_changed(self) -> None:
+        """Raise SealsUnusable where seals are gone or damaged: others would be added, and nobody would notice.
+
+        Where the record itself was cut, a person puts a new file in its place.
+        """
+        length, checksum = (0, 0) if self.cut else self._left
+        if length and (not self._file.exists() or crc32(plain_file(self._file).read_bytes()[:length]) != checksum):
+            raise SealsUnusable(
+                "seals that this server wrote are gone from their file, or changed: put it back, or move it away and "
+                "restart the server"
+            )
 
     def _send(self) -> None:
         """Send every line after the last one that was sent; the number of these is kept beside the seals.

@@ -77,7 +77,8 @@ class Views:
                 self.file.touch(mode=0o600)
             elif not self.file.is_file():
                 raise RecordUnavailable(f"the record was not followed into {self.file} yet")
-            with closing(sqlite3.connect(self.file, timeout=WAIT_SECONDS, isolation_level=None)) as connection:
+            wait = WAIT_SECONDS if is_writing else _READ_WAIT_SECONDS
+            with closing(sqlite3.connect(self.file, timeout=wait, isolation_level=None)) as connection:
                 connection.execute("PRAGMA synchronous=NORMAL")
                 if is_writing:
                     connection.execute("PRAGMA journal_mode=WAL")

@@ -79,8 +79,11 @@ class Gate:
         try:
             visitor = await self._visitor(request) if door is None or not door.anonymous else None
         except RecordUnavailable as error:
-            await self._server.refuse_without_store(request, _AWAY, error)(scope, receive, send)
-            return
+            if not self._server.operator.is_machine(request):  # who has a cookie, too, may see what is wrong
+                await self._server.refuse_without_store(request, _AWAY, error)(scope, receive, send)
+                return
+            self._server.count_store_failure(error)
+            visitor = None
 
         def opens(path: str) -> bool:
             leading = door_of(path)

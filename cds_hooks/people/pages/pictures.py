@@ -3,7 +3,7 @@
 In the development profile, where no history is on record, the history is invented, and the page says so.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from math import sin
 from random import Random
@@ -16,6 +16,7 @@ from cds_hooks.evidence.monitor.card_counts import SMALLEST_SHOWN
 from cds_hooks.evidence.monitor.judging import kept_report
 from cds_hooks.evidence.monitor.window import SERIES_DAYS
 from cds_hooks.evidence.storage.decision import RecordUnavailable
+from cds_hooks.people.pages.record_counts import Counted
 from cds_hooks.people.pages.server import PageServer
 from cds_hooks.people.web.charts import Scale, round_scale
 
@@ -55,14 +56,14 @@ class Pictures(Struct, frozen=True):
     is_invented: bool
 
 
-def pictures(server: PageServer, *, of_models: bool = False) -> Pictures:
+def pictures(server: PageServer, counted: Callable[[], Counted], *, of_models: bool = False) -> Pictures:
     """Return the pictures of the 60 days up to today, those of the models alone where that is asked for.
 
-    Where the record cannot be read there is none.
+    Where what is `counted` cannot be read there is none.
     """
     today = datetime.now(UTC).date()
     try:
-        book = server.counts.counted().book
+        book = counted().book
         series = _of_record(book, today) if book is not None else {}
     except RecordUnavailable:
         return Pictures((), False)

@@ -38,6 +38,10 @@ class CountKeeper:
         except RecordUnavailable as error:
             return self._behind(newest, error)
 
+    def kept(self) -> Counted:
+        """Return the book as it is: the record is not asked for what is new."""
+        return Counted(self._book, "The record cannot be read: what is counted here is older.")
+
     def _behind(self, newest: int, error: RecordUnavailable) -> Counted:
         try:
             waiting = newest - self._book.counted_to()

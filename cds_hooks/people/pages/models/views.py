@@ -53,7 +53,7 @@ def routes(server: PageServer) -> list[Route]:
             models=present,
             drafts=drafts,
             needs_approval=server.approvals is not None,
-            pictures=pictures(server, of_models=True),
+            pictures=pictures(server, server.counts.counted, of_models=True),
         )
 
     def model(model_id: str) -> Response:

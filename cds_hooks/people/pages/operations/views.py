@@ -5,7 +5,7 @@ What is wrong now: whether the server can answer, and what failed in the last mi
 It reads what the workers count of their own calls, so that it knows of failures also while the record is locked.
 """
 
-import asyncio
+import sqlite3
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
@@ -25,6 +25,7 @@ from cds_hooks.evidence.monitor.judging import kept_report
 from cds_hooks.evidence.monitor.search_index import callers
 from cds_hooks.evidence.storage.decision import RecordUnavailable
 from cds_hooks.people.pages.pictures import pictures
+from cds_hooks.people.pages.record_counts import Counted
 from cds_hooks.people.pages.server import PageServer
 from cds_hooks.people.pages.start.views import tasks_of
 from cds_hooks.people.web.numbers import format_time
@@ -33,7 +34,8 @@ from cds_hooks.telemetry.metrics.counts import Minute, Snapshot, minutes_of, sil
 
 _MOST_FIGURES: Final = 20
 _SIGNS: Final = {"act": ("critical", "act now"), "watch": ("warning", "watch")}
-_READY_SECONDS: Final = 10.0
+_READY_SECONDS: Final = 0.7
+"""The page is to be there within a second also while a database hangs."""
 _HOUR: Final = timedelta(hours=1)
 BY: Final[dict[By, str]] = {"unit": "care unit", "service": "service", "rule": "rule or model", "client": "client"}
 PERIODS: Final = (7, 30, 90, 365)
@@ -46,17 +48,15 @@ class _Operations:
         self._server = server
 
     async def show(self, did: str = "") -> Response:
-        """Show the page; what needs the record is left out, with its reason, where the record is away."""
+        """Show the page; where the record is away, what was counted before, and what could not be read."""
         server = self._server
         check, check_tokens = server.components.decisions.check, server.trust.check
-        try:
-            not_ready = await asyncio.wait_for(why_not_ready(check, check_tokens), _READY_SECONDS)
-        except TimeoutError:
-            not_ready = (RECORD_AWAY, "the record did not answer within ten seconds")
+        not_ready = await why_not_ready(check, check_tokens, _READY_SECONDS)
         return await server.in_thread(lambda: self._page(not_ready, did))
 
     def _page(self, not_ready: tuple[str, ...], did: str) -> Response:
-        server, has_record = self._server, RECORD_AWAY not in not_ready
+        server = self._server
+        counted = self._counted(has_record=RECORD_AWAY not in not_ready)
         out = [f"The model {row['model']} cannot be served: {row['reason']}." for row in models_out(server.services)]
         if server.trust.state is not None and server.trust.state.problems:
             out.append(server.trust.state.sentence)
@@ -68,10 +68,10 @@ class _Operations:
             "operations/ops.html",
             status=200,
             now=now,
-            counted=self._counted() if has_record else _nothing("The record cannot be used at the moment."),
+            counted=self._shown(counted),
             version=version("cds-hooks-onnx"),
-            pictures=pictures(server),
-            interfaces=self._interfaces(did) if has_record else None,
+            pictures=pictures(server, lambda: counted),
+            interfaces=self._interfaces(did),
             rules=all_rule_versions(),
             signs=_SIGNS,
             services=server.services,
@@ -82,22 +82,34 @@ class _Operations:
         )
 
     def _interfaces(self, did: str) -> Mapping[str, Any] | None:
-        """Return what is known of the feeds, for those who run the server; None where the site declares none."""
-        if self._server.settings.events_file is None or not visiting().may_open("ops/interfaces"):
+        """Return what is known of the feeds, for those who run the server; None where the site declares none.
+
+        None also where their file cannot be used, which what is wrong now says.
+        """
+        out = (name for name, _ in self._server.components.metrics.stores_out())
+        if self._server.settings.events_file is None or "events" in out or not visiting().may_open("ops/interfaces"):
             return None
         from cds_hooks.people.pages.operations.feeds import Feeds  # with all of cds_hooks/add_ons/events
 
-        return Feeds(self._server).values(did)
-
-    def _counted(self) -> Mapping[str, Any]:
-        """Return what comes from the counts of the record; what cannot be read is said in its place."""
         try:
-            counted = self._server.counts.counted()
-            if counted.book is None:
-                return _nothing(counted.note)
-            return {"note": counted.note, **self._from_book(counted.book)}
+            return Feeds(self._server).values(did)
+        except (sqlite3.Error, OSError):
+            return None
+
+    def _counted(self, *, has_record: bool) -> Counted:
+        """Return the counts of the record; of one that is away what was counted before, and it is not asked again."""
+        counts = self._server.counts
+        try:
+            return counts.counted() if has_record else counts.kept()
         except RecordUnavailable as error:
-            return _nothing(f"The counts cannot be used: {error}.")
+            return Counted(None, f"The counts cannot be used: {error}.")
+
+    def _shown(self, counted: Counted) -> Mapping[str, Any]:
+        """Return what comes from the counts; what cannot be read is said in its place."""
+        try:
+            return {"note": counted.note, **(self._from_book(counted.book) if counted.book is not None else _NOTHING)}
+        except RecordUnavailable as error:
+            return {"note": f"The counts cannot be used: {error}.", **_NOTHING}
 
     def _from_book(self, book: CountBook) -> Mapping[str, Any]:
         now, verified = datetime.now(UTC), book.last_verification()
@@ -122,8 +134,9 @@ class _Operations:
         )
 
 
-def _nothing(note: str) -> Mapping[str, Any]:
-    return {"note": note, "tasks": [], "callers": [], "verified": None, "kept": None, "told": (), "overridden": ()}
+_NOTHING: Final[Mapping[str, Any]] = {
+    "tasks": [], "callers": [], "verified": None, "kept": None, "told": (), "overridden": ()
+}  # fmt: skip
 
 
 def routes(server: PageServer) -> list[Route]:
