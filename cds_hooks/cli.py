@@ -21,7 +21,6 @@ COMMANDS = {
     "outcomes": Lazy("outcomes", "outcomes"),
     "monitor": Lazy("monitor", "monitor"),
     "data": Lazy("data", "data"),
-    "equation": Lazy("equation", "equation"),
     "rules": Lazy("rules.main", "app"),
     "knowledge": Lazy("knowledge", "app"),
     "check": Lazy("cds_hooks.tools.kit.commands.check", "check"),

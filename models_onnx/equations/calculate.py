@@ -19,20 +19,12 @@ from fhir.mapping.features.feature import Feature, FeatureValue, FeatureVector, 
 from fhir.mapping.features.measured import EstimatedGFR
 from fhir.record.record import PatientRecord
 from fhir.record.refusals import WhyNot
-from fhir.terminology.analytes import ANALYTES
 from models_onnx.equations.arithmetic import Value, Working
 from models_onnx.equations.declaration import Band, BandTable, Equation, EquationInput, EquationOutput, ObservedRates
 from models_onnx.errors import EquationRefused
 
 _ROUNDING = 1e-9  # a converted value at a limit need not be the limit in binary
 _YES_NO = {"yes": True, "no": False, "true": True, "false": False, "1": True, "0": False}
-
-
-class Quantity(Struct, frozen=True):
-    """A number with its unit, where that is not the equation's own."""
-
-    value: Any
-    unit: str
 
 
 def read_inputs(equation: Equation, inputs: Mapping[str, Any], output: EquationOutput) -> dict[str, Value]:
@@ -104,9 +96,6 @@ def _yes_no(title: str, item: EquationInput, raw: Any) -> bool:
 def _number(title: str, item: EquationInput, raw: Any) -> float:
     if type(raw) is float and isfinite(raw):  # as every feature gives it
         return raw
-    unit = item.unit
-    if isinstance(raw, Quantity):
-        raw, unit = raw.value, raw.unit
     if isinstance(raw, str):
         try:
             raw = float(raw)
@@ -114,15 +103,7 @@ def _number(title: str, item: EquationInput, raw: Any) -> float:
             raw = None
     if isinstance(raw, bool) or not isinstance(raw, int | float) or not isfinite(raw):
         raise EquationRefused("input-unusable", f"{title}: {item.words} must be a number.", (item.name,))
-    return float(raw) if unit == item.unit else _converted(title, item, float(raw), unit)
-
-
-def _converted(title: str, item: EquationInput, value: float, unit: str) -> float:
-    conversion = ANALYTES[item.analyte].conversion(unit) if item.analyte else None
-    if conversion is None:
-        text = f"{title}: {item.words} in {unit or 'no unit'} cannot be converted to {item.unit}."
-        raise EquationRefused("input-unusable", text, (item.name,))
-    return value * conversion.factor + conversion.offset
+    return float(raw)
 
 
 class EquationResult(Struct, frozen=True):
@@ -173,7 +154,7 @@ class EquationResult(Struct, frozen=True):
 def calculate(equation: Equation, inputs: Mapping[str, Any], output: str | None = None) -> EquationResult:
     """Return one output (the first for None) from inputs by name.
 
-    `inputs` are numbers in the equation's units, or a `Quantity` each.
+    `inputs` are numbers in the equation's units.
 
     Raises:
         EquationRefused: an input is missing, unusable or outside its limits, or the equation is not for this person.

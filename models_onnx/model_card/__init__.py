@@ -1,1 +1,1 @@
-"""The model card: 31 attributes of a predictive model or 13 of an evidence-based one, as data, in four forms."""
+"""The model card: the 31 attributes of a predictive model as data, and the card inside the file of the model."""

@@ -1,4 +1,4 @@
-"""The source attributes of 45 CFR 170.315(b)(11)(iv): 31 of a predictive, 13 of an evidence-based intervention.
+"""The source attributes of 45 CFR 170.315(b)(11)(iv): the 31 of a predictive intervention.
 
 Nine of them say which demographic and social variables are used: race, ethnicity, language, sexual orientation, gender
 identity, sex, date of birth, social determinants, health status assessments, as in 45 CFR 170.213 (USCDI v3: data
@@ -9,17 +9,17 @@ belongs). For a model this is worked out from where its inputs are read.
 import json
 from collections.abc import Iterable, Sequence
 from importlib.resources import files
-from typing import Any, Literal, Protocol
+from itertools import groupby
+from typing import Any, Protocol
 
 from msgspec import Struct
 
-Kind = Literal["predictive", "evidence-based"]
 Card = dict[str, Any]
 CARD_FORMAT = "cds-hooks-onnx/model-card/1"
 
 
 class Attribute(Struct, frozen=True):
-    """One attribute: `section.key` is its place in the card (a key may have two steps, `uses.race`)."""
+    """One attribute: `section.key` is its place in the card."""
 
     number: str
     cite: str
@@ -72,21 +72,6 @@ _PREDICTIVE = (
     ("(9)(i)?", "updates.process", "How and how often it is updated"),
     ("(9)(ii)?", "updates.correction", "How fast performance is corrected when a risk is found"),
 )
-_EVIDENCE = (
-    ("evidence.citation", "Citation of the research or guideline"),
-    ("evidence.developer", "Who made the intervention from it"),
-    ("evidence.funding", "Who paid for the technical implementation"),
-    ("evidence.dates", "Release and revision dates"),
-    ("evidence.uses.race", "Use of race"),
-    ("evidence.uses.ethnicity", "Use of ethnicity"),
-    ("evidence.uses.language", "Use of language"),
-    ("evidence.uses.sexual_orientation", "Use of sexual orientation"),
-    ("evidence.uses.gender_identity", "Use of gender identity"),
-    ("evidence.uses.sex", "Use of sex"),
-    ("evidence.uses.date_of_birth", "Use of date of birth"),
-    ("evidence.uses.sdoh", "Use of social determinants of health"),
-    ("evidence.uses.health_status", "Use of health status assessments"),
-)
 
 
 def _attribute(number: str, cite: str, path: str, title: str) -> Attribute:
@@ -97,11 +82,17 @@ def _attribute(number: str, cite: str, path: str, title: str) -> Attribute:
 PREDICTIVE: tuple[Attribute, ...] = tuple(
     _attribute(str(number), f"(B){cite}", path, title) for number, (cite, path, title) in enumerate(_PREDICTIVE, 1)
 )
-EVIDENCE: tuple[Attribute, ...] = tuple(
-    _attribute(f"E{number}", f"(A)({number})", path, title) for number, (path, title) in enumerate(_EVIDENCE, 1)
-)
-ATTRIBUTES: dict[Kind, tuple[Attribute, ...]] = {"predictive": PREDICTIVE, "evidence-based": EVIDENCE}
-
+SECTIONS = {
+    "details": "What it is and what comes out",
+    "purpose": "What for, for whom, by whom",
+    "cautions": "What it is not for, and its risks",
+    "development": "What it was built from",
+    "fairness": "Fairness",
+    "external": "Tested by others",
+    "performance": "How well it does",
+    "maintenance": "How it is watched",
+    "updates": "How it is kept up",
+}
 
 USED_VARIABLES: dict[str, str] = {
     "race": "race",
@@ -228,6 +219,14 @@ def attribute_of(card: Card, attribute: Attribute) -> dict[str, Any]:
     for step in attribute.path.split("."):
         value = value.get(step) if isinstance(value, dict) else None
     return value if isinstance(value, dict) else {}
+
+
+def card_sections(card: Card) -> list[dict[str, Any]]:
+    """Return every attribute with what the card says of it, in its order, section by section."""
+    by_section = groupby(PREDICTIVE, key=lambda attribute: attribute.section)
+    return [
+        {"title": SECTIONS[name], "rows": [(row, attribute_of(card, row)) for row in rows]} for name, rows in by_section
+    ]
 
 
 def set_attribute(card: Card, path: str, value: dict[str, Any]) -> None:

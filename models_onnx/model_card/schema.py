@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, create_model
 
 from models_onnx.errors import CardIncomplete
-from models_onnx.model_card.attributes import ATTRIBUTES, CARD_FORMAT, Attribute, Card, Kind, attribute_of
+from models_onnx.model_card.attributes import CARD_FORMAT, PREDICTIVE, Attribute, Card, attribute_of
 
 # An answer that says nothing is blank: the rule wants content, not a filled field.
 _NOTHING = re.compile(
@@ -28,15 +28,12 @@ _SHORTEST = 3
 
 def card_problems(card: Card) -> list[str]:
     """Return what is wrong with the card, one sentence each, by number and name; empty where it is whole."""
-    kind = card.get("kind")
-    if kind not in ATTRIBUTES:
-        return [f"the card says kind {kind!r}; it is 'predictive' or 'evidence-based'"]
-    blanks = [problem for attribute in ATTRIBUTES[kind] if (problem := _blank(attribute, card)) is not None]
+    blanks = [problem for attribute in PREDICTIVE if (problem := _blank(attribute, card)) is not None]
     blanks += [f"product.{path} is still to do" for path in still_to_do(card.get("product"))]
     if blanks:
         return blanks
     try:
-        _TYPES[kind].model_validate(card)
+        _CARD.model_validate(card)
     except ValidationError as error:
         return [f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors()]
     return []
@@ -181,28 +178,26 @@ DECLARED = {name: str(field.description) for name, field in RiskReview.model_fie
 """The questions that the review of the risks answers, by name."""
 
 
-class Product(BaseModel):
+class Product(_Part):
     """What the rule does not ask for but the gates and the page need (responsible-ai.md 1.4).
 
     The reference cohort, the training data and the thresholds are computed (workbench/release/card.py).
     """
 
-    model_config = ConfigDict(extra="allow", strict=True)
-
-    horizon_hours: Hours = _ABSENT
-    acting_window_hours: Hours = _ABSENT
-    time_critical: bool = _ABSENT
-    output_type: Literal["score", "alarm", "classification", "list"] = _ABSENT
+    horizon_hours: Hours
+    acting_window_hours: Hours
+    time_critical: bool
+    output_type: Literal["score", "alarm", "classification", "list"]
     indications: Annotated[list[Text], Field(min_length=1)] = _ABSENT
-    device_status: Literal["non-device-cds", "enforcement-discretion", "cleared", "administrative"] = _ABSENT
+    device_status: Literal["non-device-cds", "enforcement-discretion", "cleared", "administrative"]
     clearance: Annotated[
         str | None,
         Field(pattern=r"^(K\d{6}|DEN\d{6}|P\d{6}(/S\d+)?)$", description="The number that the FDA gave it."),
     ] = None
     signals: Annotated[list[Text], Field(description="Signals, images or sequences used as inputs.")] = _ABSENT
-    setting: Literal["outpatient", "discharge", "inpatient", "population"] = _ABSENT
-    data_last_year: Annotated[int, Field(ge=1900)] = _ABSENT
-    label: Label = _ABSENT
+    setting: Literal["outpatient", "discharge", "inpatient", "population"]
+    data_last_year: Annotated[int, Field(ge=1900)]
+    label: Label
     fairness_axes: dict[str, Literal["all", "calibration", "none", "not recorded"]] = _ABSENT
     auroc_floor: Annotated[float, Field(ge=0.5, le=1)] = _ABSENT
     one_option_rationale: str = _ABSENT
@@ -210,11 +205,11 @@ class Product(BaseModel):
     answers: dict[str, InputAnswer] = _ABSENT
     stress_move_at_most: Share = _ABSENT
     waivers: list[Waiver] = _ABSENT
-    explanation: dict[str, Any] = _ABSENT
-    irm: RiskReview = _ABSENT
-    section_1557: Sentence = _ABSENT
-    statement: Sentence = _ABSENT
-    security: Sentence = _ABSENT
+    explanation: dict[str, Any]
+    irm: RiskReview
+    section_1557: Sentence
+    statement: Sentence
+    security: Sentence
     reference_cohort: str = _ABSENT
     bibliography: str = _ABSENT
     consent: str = _ABSENT
@@ -231,54 +226,6 @@ class Product(BaseModel):
 
 PRODUCT_NAMES = frozenset(Product.model_fields)
 """Every name that the product of a card may have."""
-_PREDICTIVE_PRODUCT = (
-    "horizon_hours",
-    "acting_window_hours",
-    "time_critical",
-    "output_type",
-    "device_status",
-    "setting",
-    "data_last_year",
-    "label",
-    "explanation",
-    "irm",
-    "section_1557",
-    "statement",
-    "security",
-)
-"""What the product of a predictive card must have."""
-
-
-def _card_type(kind: Kind) -> type[BaseModel]:
-    """Return the type of a card: a section for each that the table of attributes names, and the product."""
-    sections: dict[str, Any] = {}
-    for attribute in ATTRIBUTES[kind]:
-        *steps, key = attribute.path.split(".")
-        section = sections
-        for step in steps:
-            section = section.setdefault(step, {})
-        section[key] = attribute
-    product: Any = Product
-    if kind == "predictive":
-        required: Any = {name: (Product.model_fields[name].rebuild_annotation(), ...) for name in _PREDICTIVE_PRODUCT}
-        closed = create_model("ClosedProduct", __base__=Product, __cls_kwargs__={"extra": "forbid"})
-        product = create_model("PredictiveProduct", __base__=closed, **required)
-    fields: Any = {
-        "format": (Literal[CARD_FORMAT], ...),
-        "kind": (Literal[kind], ...),
-        "model": (CardModel, ...),
-        **{name: (_section(name, section), ...) for name, section in sections.items()},
-        "product": (product, ...),
-    }
-    return create_model("ModelCard", __base__=_Part, **fields)
-
-
-def _section(name: str, content: dict[str, Any]) -> type[BaseModel]:
-    fields: Any = {
-        key: (_attribute(value), ...) if isinstance(value, Attribute) else (_section(f"{name}_{key}", value), ...)
-        for key, value in content.items()
-    }
-    return create_model(name.title(), __base__=_Part, **fields)
 
 
 def _attribute(attribute: Attribute) -> Any:
@@ -286,4 +233,21 @@ def _attribute(attribute: Attribute) -> Any:
     return Annotated[Answer | Unavailable if attribute.may_be_unavailable else Answer, described]
 
 
-_TYPES = {kind: _card_type(kind) for kind in ATTRIBUTES}
+def _section(name: str) -> type[BaseModel]:
+    fields: Any = {each.key: (_attribute(each), ...) for each in PREDICTIVE if each.section == name}
+    return create_model(name.title(), __base__=_Part, **fields)
+
+
+def _card_type() -> type[BaseModel]:
+    """Return the type of a card: a section for each that the table of attributes names, and the product."""
+    fields: Any = {
+        "format": (Literal[CARD_FORMAT], ...),
+        "kind": (Literal["predictive"], ...),
+        "model": (CardModel, ...),
+        **{name: (_section(name), ...) for name in dict.fromkeys(each.section for each in PREDICTIVE)},
+        "product": (Product, ...),
+    }
+    return create_model("ModelCard", __base__=_Part, **fields)
+
+
+_CARD = _card_type()

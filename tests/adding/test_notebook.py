@@ -141,7 +141,7 @@ def test_a_folder_of_charts_is_scored_by_the_model_in_use(folder: Path, facts: d
 def test_explanation_and_page_of_the_model_and_their_links_are_there(facts: dict[str, Any]) -> None:
     assert set(facts["links"]) == {200}
     inside = {each.partition("/models/")[2] for each in facts["inside"]}
-    assert {"stay_1y", "stay_1y/card.json", "stay_1y/card.chai.xml"} <= inside
+    assert {"stay_1y", "stay_1y/card.json"} <= inside
     assert "Procalcitonin" in facts["explanation"]
     assert "The analytics group of the invented hospital" in facts["page"]
     assert "maintainers of cds-hooks-onnx" not in facts["page"]

@@ -1,23 +1,19 @@
 """What the pages read of the models that are served here, and of the documents behind the rules."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
-import orjson
 
 from cards.rules.engine.governance import all_rule_versions
 from cards.rules.language.rule import Evidence
-from cds_hooks.settings import Settings
 from cds_hooks.telemetry.logs import log
 from models_onnx.artifact.folder import MODEL, VERSION_SIGN, read_manifest
 from models_onnx.artifact.manifest import Manifest
 from models_onnx.artifact.release_file import PREVIEW, RELEASE, Release, parse_release
 from models_onnx.errors import ModelError
 from models_onnx.model_card.embed import read_card
-from models_onnx.model_card.formats import chai_xml
 from models_onnx.serving.registry import ARTIFACTS, model_ids, version_ids
 
 _T = TypeVar("_T")
@@ -99,18 +95,6 @@ class ModelFiles:
         """Return the card of a draft, as `model preview` kept it; None of any other model."""
         folder = self._folders.get(model_id)
         return self._once("preview", model_id, _read_preview) if folder and (folder / PREVIEW).is_file() else None
-
-    def card_as(self, model_id: str, form: str, configured: Settings) -> tuple[bytes, str] | None:
-        """Return the card as `json` or `chai.xml`, with its media type; None for another model or form."""
-        card, release = self.card(model_id), self.release(model_id)
-        if card is None or release is None:
-            return None
-        now = configured.as_of or datetime.now(UTC)
-        if form == "json":
-            return orjson.dumps(card, option=orjson.OPT_INDENT_2), "application/json"
-        if form == "chai.xml":
-            return chai_xml(card, release.state, now.date().isoformat()), "application/xml"
-        return None
 
     def _once(self, file: str, model_id: str, how: Callable[[Path], _T]) -> _T | None:
         folder = self._folders.get(model_id)

@@ -28,12 +28,20 @@ from models_onnx.model_card.attributes import (
     variables_used,
     variables_used_in_words,
 )
-from models_onnx.model_card.formats import VALIDITY
 from models_onnx.model_card.origin import provenance_rows
 from models_onnx.model_card.schema import DECLARED, NOT_RECORDED, PRODUCT_NAMES, refuse_incomplete_card
 from models_onnx.serving.registry import ARTIFACTS
 
 _FAIRNESS = ("auroc", "observed_expected", "sensitivity", "false_positive_rate", "ppv", "alert_rate")
+_VALIDITY = {
+    "auroc": "AUROC",
+    "auprc": "AUPRC",
+    "brier": "Brier score",
+    "calibration_slope": "calibration slope",
+    "observed_expected": "observed/expected",
+    "ppv": "PPV at the default threshold",
+    "sensitivity": "sensitivity at the default threshold",
+}
 _PERIODS = {"all": "all years", "latest": "latest years", "newest": "newest years followed to the horizon"}
 
 Figures = dict[str, Any]
@@ -98,7 +106,7 @@ def validity(manifest: Manifest) -> Figures:
             period: {
                 "people": block["n"],
                 "events": block["events"],
-                **{name: block[name] for name in VALIDITY if name in block},
+                **{name: block[name] for name in _VALIDITY if name in block},
             }
             for period in _PERIODS
             if (block := evaluation.get(period))
@@ -113,7 +121,7 @@ def validity_in_words(manifest: Manifest) -> str:
     for period, words in _PERIODS.items():
         if not (block := evaluation.get(period)):
             continue
-        figures = [f"{label} {interval(block[name])}" for name, label in VALIDITY.items() if name in block]
+        figures = [f"{label} {interval(block[name])}" for name, label in _VALIDITY.items() if name in block]
         parts.append(f"{words.capitalize()}, {block['n']:,} people, {block['events']:,} events: {', '.join(figures)}.")
     if not parts:
         return ""

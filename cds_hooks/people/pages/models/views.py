@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+import msgspec
 from msgspec import Struct
 from starlette.responses import Response
 from starlette.routing import Route
@@ -20,8 +21,8 @@ from cds_hooks.people.web.markdown import render_markdown
 from cds_hooks.people.web.numbers import LEAST_EVENTS, format_unit, format_value, words_of
 from cds_hooks.people.web.site import HEADERS, Failure, PageRefusal
 from models_onnx.artifact.manifest import Manifest, ModelInput
+from models_onnx.model_card.attributes import card_sections
 from models_onnx.model_card.calibration import calibration
-from models_onnx.model_card.formats import card_sections
 from models_onnx.model_card.origin import absence_words, lineage_rows, provenance_rows
 from models_onnx.model_card.schema import DECLARED
 from models_onnx.monitoring.alerting import alerting_of
@@ -71,16 +72,16 @@ def routes(server: PageServer) -> list[Route]:
         }
         return server.page("models/model.html", standing_here=standing_of(server, model_id, manifest), **values)
 
-    def card(model_id: str, form: str) -> Response:
-        card_as = files.card_as(model_id, form, server.settings)
-        if card_as is None:
+    def card(model_id: str) -> Response:
+        content = files.card(model_id)
+        if content is None:
             raise PageRefusal(_NO_FILE)
-        return Response(card_as[0], media_type=card_as[1], headers=HEADERS)
+        return Response(msgspec.json.format(msgspec.json.encode(content)), 200, HEADERS, "application/json")
 
     return [
         server.route("/models", models),
         server.route("/models/{model_id}", model),
-        server.route("/models/{model_id}/card.{form}", card),
+        server.route("/models/{model_id}/card.json", card),
     ]
 
 
