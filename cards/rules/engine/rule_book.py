@@ -10,6 +10,8 @@ from itertools import islice
 from operator import or_
 from typing import Final, NamedTuple, TypeAlias
 
+from msgspec import Struct
+
 from cards.rules.conditions.condition import NO_NEEDS, DataNeeds, needs
 from cards.rules.engine.compile import CompiledBand, CompiledRule, LateRule, RuleIndex, RuleOutline
 from cards.rules.engine.family import family_named
@@ -222,22 +224,21 @@ class RuleBook:
         return rules_of_drug
 
     def reads_for(self, medication: MedicationIdentity) -> frozenset[str]:
-        """Return what this medication's rules read: analytes and resource types. The rest cannot change its card."""
-        rules = [activated.rule for activated in self.rules_for(medication)]
-        read = reduce(or_, (rule.needs for rule in rules), NO_NEEDS if is_test(medication) else _ALWAYS)
-        offers = [suggestion for rule in rules for band in rule.bands for suggestion in band.suggestions]
-        offers += [suggestion for rule in rules for missing in rule.missing for suggestion in missing.suggestions]
-        has_tests = any(offer.orders for offer in offers)
-        always_asked = (
-            {"Patient", "ServiceRequest"} if has_tests else {"Patient"}
-        )  # a test that is ordered is not offered
-        return read.analytes | read.resources | always_asked
+        """Return what its rules read: analytes and resource types. The rest cannot change its card."""
+        return self._rules_of(medication, stops=False).reads
 
     def evaluate(self, session: PatientSession, drafted: DraftMedication) -> DraftEvaluation:
         """Evaluate every rule of this draft."""
         check_time()
         of_drug = self._rules_of(drafted.medication, stops=drafted.stops)
-        evaluations = [_evaluate(rule, session, drafted) for rule in of_drug.activated]
+        contexts: dict[int, RuleContext] = {}
+        evaluations = []
+        for rule in of_drug.activated:
+            ingredient = rule.activation.ingredient
+            context = contexts.get(id(ingredient))
+            if context is None:  # most drugs have one ingredient, which activates all their rules
+                context = contexts[id(ingredient)] = RuleContext(session, drafted, ingredient)
+            evaluations.append(_evaluate(rule, context))
         return DraftEvaluation(session, drafted, evaluations, len(of_drug.activated))
 
 
@@ -261,19 +262,18 @@ def rule_book() -> RuleBook:
     return whole_book().of_families(lambda name: not families[name].table.for_review)
 
 
-def _evaluate(activated: ActivatedRule, session: PatientSession, drafted: DraftMedication) -> Evaluation | None:
+def _evaluate(activated: ActivatedRule, context: RuleContext) -> Evaluation | None:
     """Return the evaluation of one rule; None where it is about a pair and no partner is there.
 
     Of partners whom no row of its table names beside the drug it finds nothing.
     """
-    rule, activation = activated.rule, activated.activation
+    rule, activation, session, drafted = activated.rule, activated.activation, context.session, context.drafted
     if activated.local is not None:
         return activated.local
     partners = _partners(activated, session, drafted) if activated.meets_others else []
     if not partners and not activation.alone:
         has_other = activated.row_keys is not None and any(session.partners_of(drafted, activation.partners))
-        return NoMatch(rule, RuleContext(session, drafted, activation.ingredient)) if has_other else None
-    context = RuleContext(session, drafted, activation.ingredient)
+        return NoMatch(rule, context) if has_other else None
     if not partners:
         evaluation = decide(rule, activated.bands, context)
         return unless_answered(evaluation) if type(evaluation) is Match else evaluation
@@ -323,12 +323,23 @@ def _partners(activated: ActivatedRule, session: PatientSession, drafted: DraftM
 _DOSE = frozenset({"dose", "each_dose", "frequency", "duration", "drug_dose", "pair_dose"})
 
 
-class _RulesOfDrug(NamedTuple):
+class _RulesOfDrug(Struct, frozen=True, dict=True):
     """What is remembered of a medication, because trying its selectors and putting together what they ask is dear."""
 
     medication: MedicationIdentity
     activated: tuple[ActivatedRule, ...]
     scopes: dict[bool, Scope]
+
+    @cached_property
+    def reads(self) -> frozenset[str]:
+        """The analytes and resource types that its rules read, and what is always asked."""
+        rules = [activated.rule for activated in self.activated]
+        read = reduce(or_, (rule.needs for rule in rules), NO_NEEDS if is_test(self.medication) else _ALWAYS)
+        offers = [suggestion for rule in rules for band in rule.bands for suggestion in band.suggestions]
+        offers += [suggestion for rule in rules for missing in rule.missing for suggestion in missing.suggestions]
+        # A test that is ordered is not offered.
+        always_asked = {"Patient", "ServiceRequest"} if any(offer.orders for offer in offers) else {"Patient"}
+        return read.analytes | read.resources | always_asked
 
     def scope(self, *, signing: bool) -> Scope:
         """Return what the rules ask, worked out when it is asked for: a review of what is taken never does."""

@@ -92,19 +92,15 @@ def query_for_gap(gap: KeyState, values: TokenValues, protocol: str) -> Query | 
 
 def without_answered_gaps(request: CDSRequest, state: PrefetchState, today: date, protocol: str) -> PrefetchState:
     """Return the same without the gaps that need no query."""
+    gaps = [gap for gap in state.gaps if gap.template.may_need_no_query and not gap.is_known]
+    if not gaps:
+        return state
     values = known_token_values(request, state.states, request.prefetch, today)
-    answered = tuple(gap.template.key for gap in state.gaps if _is_answered(gap, values, protocol))
+    filled = {gap.template.key: query_for_gap(gap, values, protocol) for gap in gaps}
+    answered = {key: query for key, query in filled.items() if isinstance(query, KeyState) and query.is_known}
     if not answered:
         return state
-    states = (_nothing(key) if key.template.key in answered else key for key in state.states)
-    return state.changed(answered, states)
-
-
-def _is_answered(gap: KeyState, values: TokenValues, protocol: str) -> bool:
-    if gap.is_known:
-        return False
-    query = query_for_gap(gap, values, protocol)
-    return isinstance(query, KeyState) and query.is_known
+    return state.changed(tuple(answered), (answered.get(key.template.key, key) for key in state.states))
 
 
 def still_missing(state: KeyState, reason: WhyNot) -> KeyState:

@@ -94,6 +94,11 @@ class Template:
         object.__setattr__(self, "context_fields", fields)
 
     @property
+    def may_need_no_query(self) -> bool:
+        """Whether what came with a call can answer it: by a path of CDS Hooks 3.0, or all the ids that it asks for."""
+        return self.is_of_3 or "?_id=" in self.query
+
+    @property
     def asked_count(self) -> int:
         """How many resources its query asks for, the newest first; 0 where it asks for all."""
         match = _COUNT.search(self.query)
