@@ -52,15 +52,20 @@ IMMUNITY_CODES: Final = frozenset(_RESULTS)
 def immunity_shown(record: PatientRecord) -> Iterator[tuple[str, date | None, str, str]]:
     """CDC's observations of immunity that results show: code, day, source and words."""
     for observation in record.observations:
-        meanings = [_RESULTS[coding.code] for coding in observation.code.coding if coding.code in _RESULTS]
-        if not meanings or observation.status not in USABLE_STATUS or not _shows(observation, meanings[0]):
+        for coding in observation.code.coding:  # most results have no such code
+            if coding.code in _RESULTS:
+                break
+        else:
+            continue
+        meaning = _RESULTS[coding.code]
+        if observation.status not in USABLE_STATUS or not _shows(observation, meaning):
             continue
         time = effective_time(observation)
         if time is None or time.is_after(record.as_of_epoch):
             continue
         words = observation.code.words
         day = time.first_day if time.precision in _TO_THE_DAY else None
-        yield meanings[0].observation, day, f"Observation/{observation.id}", words
+        yield meaning.observation, day, f"Observation/{observation.id}", words
 
 
 def _shows(observation: Observation, meaning: ImmunityResult) -> bool:

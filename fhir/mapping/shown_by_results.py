@@ -92,9 +92,12 @@ def shown_by_result(record: PatientRecord, group: str) -> Measurement | None:
 
     Only the newest result of an analyte counts: a potassium of 6.1 that was followed by 4.4 is over.
     """
+    limits = result_limits().get(CONDITION_GROUPS[group].key)
+    if limits is None:  # most conditions
+        return None
     shown = [
         measurement
-        for limit in result_limits().get(CONDITION_GROUPS[group].key, ())
+        for limit in limits
         for measurement in record.newest_together(limit.analyte, limit.max_age_days)
         if limit.is_shown_by(measurement.value) and not limit.is_over(record)
     ]

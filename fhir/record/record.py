@@ -609,7 +609,10 @@ def without_runs(value: Any) -> Any:
 def _all_without_runs(resources: Iterable[Any]) -> list[Any]:
     """Return the resources with runs collapsed; mostly one or two of a chart have one."""
     lines = _lines.encode_lines(resources).split(b"\n")
-    return [without_runs(each) if may_hold_runs(line) else each for each, line in zip(resources, lines, strict=False)]
+    return [
+        each if line.isascii() and b"  " not in line and b"\\" not in line else without_runs(each)
+        for each, line in zip(resources, lines, strict=False)
+    ]
 
 
 def _read_bundle(name: str, raw: bytes | Raw) -> tuple[Bundle | None, list[Refusal]]:

@@ -626,7 +626,7 @@ async def choose_cards(cards: Sequence[Card], call: CheckedCall, checks: Sequenc
     """
     shown = by_harm(cards, call.notes_of) if call.caller.hook == PATIENT_VIEW else list(cards)
     for check in checks:
-        if shown:
+        if shown and (check.card or check.choose or check.suggestion):
             shown = await _ask(check, shown, call)
     return [_with_colleague(card, call) for card in shown] if call.colleague_answers else shown
 

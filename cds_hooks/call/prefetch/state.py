@@ -122,12 +122,16 @@ class PrefetchState(Struct, frozen=True, dict=True):
         )
 
     @cached_property
-    def refusals(self) -> tuple[Refusal, ...]:
+    def reported(self) -> list[KeyState]:
         """The keys that are not known or known only in part, for the reasons that the answer gives."""
-        is_reported = (state for state in self.states if state.is_reported)
+        return [state for state in self.states if state.is_reported]
+
+    @cached_property
+    def refusals(self) -> tuple[Refusal, ...]:
+        """The same as refusals, with what failed under keys of the client's own."""
         return (
             *self.other,
-            *(Refusal(f"prefetch.{state.template.key}", state.reason, _sentence_of(state)) for state in is_reported),
+            *(Refusal(f"prefetch.{state.template.key}", state.reason, _sentence_of(state)) for state in self.reported),
         )
 
     @cached_property
@@ -137,9 +141,7 @@ class PrefetchState(Struct, frozen=True, dict=True):
 
     def note_about(self, reads: frozenset[str] | None) -> str | None:
         """Return the same of a card that only these analytes and resource types can change (None: everything)."""
-        reported = [
-            state for state in self.states if state.is_reported and (reads is None or state.template.brings & reads)
-        ]
+        reported = [state for state in self.reported if reads is None or state.template.brings & reads]
         lines = (
             f"**{start}** {_grouped(lacking)}."
             for lack, (start, _) in _LACK_PHRASES.items()
@@ -207,6 +209,7 @@ class Templates(tuple[Template, ...]):
 
     state_by_pattern: "dict[str, PrefetchState]"
     by_user_type: "dict[str, Templates]"
+    user_types: frozenset[str]
 
     def __new__(cls, templates: Iterable[Template] = ()) -> "Templates":
         """Return the templates in the order in which they are published (TOK-15 gives it meaning).
@@ -216,6 +219,7 @@ class Templates(tuple[Template, ...]):
         checked = super().__new__(cls, templates)
         checked.state_by_pattern = {}
         checked.by_user_type = {}
+        checked.user_types = frozenset().union(*(template.user_types for template in checked))
         before: dict[str, Template] = {}
         for template in checked:
             check_template(template, before, checked)
@@ -239,7 +243,7 @@ class Templates(tuple[Template, ...]):
     def for_user(self, user_id: str) -> "Templates":
         """Return those that can be filled for this user: a Practitioner has no PractitionerRole id."""
         kind = user_id.rpartition("/")[0].rpartition("/")[2]
-        kind = kind if any(kind in template.user_types for template in self) else ""
+        kind = kind if kind in self.user_types else ""
         if kind not in self.by_user_type:
             kept = (template for template in self if not template.user_types or kind in template.user_types)
             self.by_user_type[kind] = Templates(kept)

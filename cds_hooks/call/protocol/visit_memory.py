@@ -15,6 +15,7 @@ site sets; the oldest patients go first.
 import asyncio
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
+from operator import is_
 from threading import Lock
 from time import monotonic
 from typing import Any, Final
@@ -82,7 +83,7 @@ class ReadPrefetch(Struct):
     def has_all(self, values: Mapping[str, Any]) -> bool:
         """Return whether these are its values and no others: none of them was fetched."""
         own = self.values
-        return own is values or (own.keys() == values.keys() and all(own[key] is values[key] for key in own))
+        return own.keys() == values.keys() and all(map(is_, map(own.get, values), values.values()))
 
 
 class SentPrefetches:
