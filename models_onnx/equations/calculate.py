@@ -136,16 +136,6 @@ class EquationResult(Struct, frozen=True):
         """The words of the band; "" for an output without bands."""
         return self.band.words if self.band is not None else ""
 
-    @property
-    def value_text(self) -> str:
-        """The value as it is printed: a percentage, a number with its unit, or the name of a band."""
-        if isinstance(self.value, str):
-            return self.value
-        if self.output.kind == "probability":
-            return f"{self.value:.2%}"
-        unit = "" if self.output.unit == "1" else f" {self.output.unit}"
-        return f"{self.value:.{self.output.decimals}f}{unit}"
-
     def rates(self) -> list[tuple[ObservedRates, float]]:
         """Return what was observed at this score, where the papers say; scores without a figure give none."""
         return [(rate, rate.of[int(self.number)]) for rate in self.equation.rates if int(self.number) in rate.of]

@@ -14,8 +14,6 @@ from tests.text.folders import FolderRefused, predict, read_rows
 from tests.text.scoring import (
     Figures,
     score_notes,
-    score_pages,
-    score_questions,
     score_summaries,
     sheet_of,
     summary_gates,
@@ -27,19 +25,19 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, help="Try the text
 EndpointName = Annotated[
     str | None, typer.Option("--endpoint", metavar="NAME", help="Ask the language model that CDS_TEXT_FILE names so.")
 ]
-Folder = Annotated[Path, typer.Argument(metavar="FOLDER", exists=True, file_okay=False, help="Notes and questions.")]
+Folder = Annotated[Path, typer.Argument(metavar="FOLDER", exists=True, file_okay=False, help="Notes and charts.")]
 
 
 @app.command("predict")
 def write_predictions(
     folder: Folder,
     out: Annotated[Path, typer.Option("--out", metavar="PREDICTIONS", help="The folder to write, or a .jsonl file.")],
-    task: Annotated[str | None, typer.Option(help="Of this task only: notes, summaries, chart, docs.")] = None,
+    task: Annotated[str | None, typer.Option(help="Of this task only: notes, summaries.")] = None,
 ) -> None:
-    """Write what is read and answered of the notes, charts and questions of a folder, one JSON object a line.
+    """Write what is read and answered of the notes and charts of a folder, one JSON object a line.
 
-    PREDICTIONS gets one file for each task that FOLDER asks: notes.jsonl, summaries.jsonl, chart.jsonl, docs.jsonl. A
-    name that ends with .jsonl is one file, with the objects of all tasks or of --task.
+    PREDICTIONS gets one file for each task that FOLDER asks: notes.jsonl, summaries.jsonl. A name that ends with .jsonl
+    is one file, with the objects of all tasks or of --task.
 
     Example: python -m tests.text predict notes/ --out predictions/
     """
@@ -60,8 +58,6 @@ def write_predictions(
 _SCORES: Final = {
     "notes": ("notes.jsonl", score_notes),
     "summaries": ("summaries.jsonl", score_summaries),
-    "chart": ("chart_questions.jsonl", score_questions),
-    "docs": ("docs_questions.jsonl", score_pages),
 }
 
 

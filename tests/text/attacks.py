@@ -1,4 +1,4 @@
-"""Attacks on charts, notes, questions, language models and the copilot: each is put where it belongs.
+"""Attacks on charts, notes, language models and the copilot: each is put where it belongs.
 
 What is then shown is the answer; an attack on a place that there is not has no row. A hostile language model and a
 hostile client of the copilot act as the attack describes them in words.
@@ -20,12 +20,10 @@ import httpx
 import orjson
 from sqlalchemy import func, select
 
-from cds_hooks.add_ons.text.ask import ask_chart
 from cds_hooks.add_ons.text.chart import Resource, read_chart, shown
 from cds_hooks.add_ons.text.copilot.bearer import NeedsToken
 from cds_hooks.add_ons.text.copilot.tools import Copilot
 from cds_hooks.add_ons.text.endpoint import Caller, Endpoint
-from cds_hooks.add_ons.text.pages import ask_pages, pages_folder
 from cds_hooks.add_ons.text.prompts import read_prompt
 from cds_hooks.add_ons.text.released import ensure_record
 from cds_hooks.add_ons.text.rephrasing import rephrase
@@ -47,7 +45,6 @@ _LARGE: Final = re.compile(r"\b(\d{1,3}) ?MB\b")
 _TOOLS_BY_ARGUMENT: Final = {
     "service": "call_service",
     "decision": "explain_decision",
-    "question": "ask_chart",
     "resource": "understand_resource",
     "words": "search_rules",
 }
@@ -82,12 +79,6 @@ def _answer(
         return _answer_of_copilot(where, payload)
     if where.startswith("endpoint/"):
         return _answer_with_endpoint(payload, resources, on)
-    if where == "question":
-        return _of_question(payload, resources, on)
-    if task == "docs_question":
-        folder = pages_folder()
-        pages = ask_pages(payload, folder).pages if folder is not None else ()
-        return {"status": "answered" if pages else "abstained", "output": "\n".join(pages), "cites": []}
     if task == "read_note":
         reading = read_note(text, on=on)
         findings = [{"concept": finding.concept, "assertion": finding.assertion} for finding in reading.findings]
@@ -101,11 +92,6 @@ def _answer(
         ]
         return {"status": "answered", "output": "\n".join(s.text for s in summary.sentences), "cites": cites}
     return None
-
-
-def _of_question(question: str, resources: list[Row], on: date) -> Row:
-    answer = ask_chart(resources, question, on)
-    return {"status": answer.status, "output": answer.text, "cites": list(answer.cites)}
 
 
 def _put(where: str, text: str, resources: list[Row]) -> bool:

@@ -1,8 +1,7 @@
-"""Folders of notes, charts and questions in the formats of the text data: what is asked in them, one object a line.
+"""Folders of notes and charts in the formats of the text data: what is asked in them, one object a line.
 
-`notes.jsonl` has notes (`id`, `text`, `date`, `style`), `summaries.jsonl` names charts, `chart_questions.jsonl` and
-`docs_questions.jsonl` have questions; charts are bundles in `charts/`. The answers that a folder may hold beside the
-questions are read by the evaluation only.
+`notes.jsonl` has notes (`id`, `text`, `date`, `style`), `summaries.jsonl` names charts, which are bundles
+in `charts/`. The answers that a folder may hold beside them are read by the evaluation only.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -13,8 +12,6 @@ from typing import Any, Final, TypeAlias
 import msgspec
 import orjson
 
-from cds_hooks.add_ons.text.ask import ask_chart
-from cds_hooks.add_ons.text.pages import Pages, ask_pages, pages_folder
 from cds_hooks.add_ons.text.summary import MOST_SENTENCES, summarise
 from fhir.notes.reading import read_note
 from fhir.terminology.plain_file import LongLine, bounded_lines
@@ -90,26 +87,6 @@ def _summaries(folder: Path) -> Iterator[Row]:
         yield {"chart": row["chart"], "sentences": sentences}
 
 
-def _chart_answers(folder: Path) -> Iterator[Row]:
-    for row in read_rows(folder / "chart_questions.jsonl"):
-        resources = chart_resources(folder, str(row["chart"]))
-        answer = ask_chart(resources, str(row["question"]), day_of(resources))
-        is_answered = answer.status == "answered"
-        yield {
-            "id": row["id"],
-            "abstain": not is_answered,
-            "answer": answer.text if is_answered else "",
-            "cites": list(answer.cites),
-        }
-
-
-def _page_answers(folder: Path) -> Iterator[Row]:
-    pages = pages_folder()
-    for row in read_rows(folder / "docs_questions.jsonl"):
-        answer = ask_pages(str(row["question"]), pages) if pages is not None else Pages(())
-        yield {"id": row["id"], "abstain": not answer.pages, "pages": list(answer.pages)}
-
-
 def _attacks(folder: Path) -> Iterator[Row]:
     return attacked(read_rows(folder / "injections.jsonl"), lambda chart: chart_resources(folder, chart), day_of)
 
@@ -117,8 +94,6 @@ def _attacks(folder: Path) -> Iterator[Row]:
 TASKS: Final[Mapping[str, tuple[str, Callable[[Path], Iterator[Row]]]]] = {
     "notes": ("notes.jsonl", _notes),
     "summaries": ("summaries.jsonl", _summaries),
-    "chart": ("chart_questions.jsonl", _chart_answers),
-    "docs": ("docs_questions.jsonl", _page_answers),
     "injections": ("injections.jsonl", _attacks),
 }
 """What a folder can ask: the file that asks it, and what is said of it."""

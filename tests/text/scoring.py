@@ -95,51 +95,6 @@ def score_summaries(gold: Sequence[Row], predictions: Sequence[Row]) -> Figures:
     return Figures({name: Share(counts[part], counts[of]) for name, (part, of) in _SUMMARIES.items()}, tuple(failures))
 
 
-def score_questions(gold: Sequence[Row], predictions: Sequence[Row]) -> Figures:
-    """Score the questions over charts: right with a source, wrong, and abstained where the chart does not say."""
-    predicted = {row["id"]: row for row in predictions}
-    counts: Counter[str] = Counter()
-    failures: list[str] = []
-    for row in gold:
-        answer = predicted.get(row["id"], {"abstain": True, "answer": "", "cites": []})
-        if not row["answerable"]:
-            counts["unanswerable"] += 1
-            counts["abstained"] += answer["abstain"]
-            if not answer["abstain"]:
-                failures.append(f"{row['id']}: answered {answer['answer']!r}, which the chart does not say")
-            continue
-        counts["answerable"] += 1
-        is_wrong = any(re.search(pattern, answer["answer"], re.IGNORECASE) for pattern in row["must_not"])
-        is_right = not answer["abstain"] and not is_wrong and _matches_all(row["all"], answer["answer"])
-        counts["right"] += is_right and bool(set(answer["cites"]) & set(row["sources"]))
-        counts["wrong"] += not answer["abstain"] and not is_right
-        if not is_right:
-            failures.append(
-                f"{row['id']}: {answer['answer']!r} is not right" if answer["answer"] else f"{row['id']}: abstained"
-            )
-    return Figures({name: Share(counts[part], counts[of]) for name, (part, of) in _QUESTIONS.items()}, tuple(failures))
-
-
-def score_pages(gold: Sequence[Row], predictions: Sequence[Row]) -> Figures:
-    """Score the questions over pages: a right page among the first three, and abstained where no page answers."""
-    predicted = {row["id"]: row for row in predictions}
-    counts: Counter[str] = Counter()
-    failures: list[str] = []
-    for row in gold:
-        answer = predicted.get(row["id"], {"abstain": True, "pages": []})
-        if row["answerable"]:
-            is_right = not answer["abstain"] and bool(set(answer["pages"][:3]) & set(row["pages"]))
-            counts["answerable"] += 1
-            counts["in three"] += is_right
-        else:
-            is_right = answer["abstain"]
-            counts["unanswerable"] += 1
-            counts["abstained"] += is_right
-        if not is_right:
-            failures.append(f"{row['id']}: {row['question']!r} got {answer['pages'][:3]}")
-    return Figures({name: Share(counts[part], counts[of]) for name, (part, of) in _PAGES.items()}, tuple(failures))
-
-
 def _says(sentence: Row, patterns: Sequence[str], sources: Sequence[str]) -> bool:
     return _matches_all(patterns, sentence["text"]) and bool(set(sentence["cites"]) & set(sources))
 
@@ -159,15 +114,6 @@ _SUMMARIES: Final = {
     "contradictions named": ("contradictions named", "contradictions"),
     "sentences without a source": ("uncited", "sentences"),
     "summaries too long": ("too long", "charts"),
-}
-_QUESTIONS: Final = {
-    "questions answered right with a source": ("right", "answerable"),
-    "questions answered wrongly": ("wrong", "answerable"),
-    "abstained where the chart does not say": ("abstained", "unanswerable"),
-}
-_PAGES: Final = {
-    "a right page among the first three": ("in three", "answerable"),
-    "abstained where no page answers": ("abstained", "unanswerable"),
 }
 _SHARES: Final = {
     "findings found": ("finding found", "findings"),

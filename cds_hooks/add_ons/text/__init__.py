@@ -1,1 +1,1 @@
-"""Notes, summaries and questions: an optional part that the server never loads and no card rests on."""
+"""Notes and summaries: an optional part that the server never loads and no card rests on."""

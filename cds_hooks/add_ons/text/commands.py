@@ -1,4 +1,4 @@
-"""`cds-hooks text`: reads notes, summarizes charts, and searches charts and the documentation."""
+"""`cds-hooks text`: reads notes and summarizes charts."""
 
 from datetime import date, datetime
 from getpass import getuser
@@ -8,10 +8,8 @@ from typing import Annotated
 import msgspec
 import typer
 
-from cds_hooks.add_ons.text.ask import ask_chart
 from cds_hooks.add_ons.text.chart import read_chart
 from cds_hooks.add_ons.text.endpoint import Caller, EndpointRefused, endpoint_named, read_text_file
-from cds_hooks.add_ons.text.pages import ask_pages, pages_folder
 from cds_hooks.add_ons.text.released import record_summary, summary_with_model
 from cds_hooks.add_ons.text.summary import summarise
 from cds_hooks.evidence.storage.decision import RecordUnavailable
@@ -28,12 +26,9 @@ EndpointName = Annotated[
 
 def text(
     chart: Annotated[
-        Path | None,
-        typer.Argument(metavar="[CHART|NOTE]", exists=True, dir_okay=False, help="A Bundle of one patient, or a note."),
-    ] = None,
-    question: Annotated[
-        str | None, typer.Option("--ask", metavar="QUESTION", help="Search in place of summarizing: what is asked.")
-    ] = None,
+        Path,
+        typer.Argument(metavar="CHART|NOTE", exists=True, dir_okay=False, help="A Bundle of one patient, or a note."),
+    ],
     on: Annotated[datetime | None, typer.Option("--date", help="The day that is asked about; else today.")] = None,
     month_first: Annotated[
         bool, typer.Option("--month-first", help='Of a note: "10/9/26" is the ninth of October.')
@@ -41,7 +36,7 @@ def text(
     endpoint: EndpointName = None,
     as_json: AsJson = False,
 ) -> None:
-    """Summarize a chart or read a note; with --ask search a chart, or without a chart our pages.
+    """Summarize a chart or read a note.
 
     A summary's sentences name the resources that they rest on, contradictions first. Of a note as plain text (.txt)
     what it says is shown: findings, drugs and results, each with its words and with what is said of it.
@@ -49,21 +44,9 @@ def text(
     Without --endpoint no language model is asked, and nothing leaves this computer. With it, its sentences are shown as
     far as the chart confirms them; the call is recorded.
 
-    A search quotes the entries and lines of notes that the question names; nothing is said in words of its own. Of the
-    documentation the pages are named, best first. Exit code 3 where nothing is found, or not all that the question
-    names.
-
-    Example: cds-hooks text --ask "Why is a card not shown again?"
+    Example: cds-hooks text letter.txt --date 2026-09-17
     """
-    if chart is None and question is None:
-        raise failure("Name a chart (a bundle of one patient) or a note (.txt), or ask with --ask.", 2)
-    if question is not None and endpoint is not None:
-        raise failure("--endpoint words a summary; a search asks no language model. Give --ask or --endpoint.", 2)
-    if chart is None:
-        _ask_pages(str(question), as_json)
-    elif question is not None:
-        _ask_chart(chart, question, _day(on), as_json)
-    elif chart.suffix == ".txt":
+    if chart.suffix == ".txt":
         _show_note(chart, _day(on), as_json, month_first=month_first)
     else:
         _summarise(chart, _day(on), endpoint, as_json)
@@ -93,21 +76,6 @@ def _summarise(chart: Path, on: date, endpoint: str | None, as_json: bool) -> No
         typer.echo(result.notice, err=True)
 
 
-def _ask_chart(chart: Path, question: str, on: date, as_json: bool) -> None:
-    with said_in_a_sentence(ChartsRefused, OSError):
-        resources = list(read_resources(chart))
-    answer = ask_chart(resources, question, on)
-    if as_json:
-        print_json(msgspec.to_builtins(answer))
-    else:
-        for passage in answer.passages:
-            typer.echo(f"{passage.text} [{passage.source}]")
-        if answer.status != "answered":
-            typer.echo(answer.text, err=True)
-    if answer.status != "answered":
-        raise typer.Exit(3)
-
-
 def _show_note(file: Path, on: date, as_json: bool, *, month_first: bool) -> None:
     text = file.read_text(encoding="utf-8", errors="replace")
     if not text.strip():
@@ -124,19 +92,6 @@ def _show_note(file: Path, on: date, as_json: bool, *, month_first: bool) -> Non
         typer.echo(f"{drug.text}: {drug.drug}, {drug.status}")
     for result in reading.results:
         typer.echo(f"{result.text}: {result.name} {result.value} {result.unit or '(no unit)'}, {result.date}")
-
-
-def _ask_pages(question: str, as_json: bool) -> None:
-    folder = pages_folder()
-    if folder is None:
-        raise failure("The pages are searched in the source; this installation has only the site at /docs/.")
-    answer = ask_pages(question, folder)
-    if as_json:
-        print_json(msgspec.to_builtins(answer))
-    else:
-        typer.echo("\n".join(answer.pages) or f"Not answered: {answer.reason}.")
-    if not answer.pages:
-        raise typer.Exit(3)
 
 
 def _day(on: datetime | None) -> date:

@@ -1,4 +1,4 @@
-"""The tools of a copilot: eight that read, none that writes, approves, switches, fetches or sends.
+"""The tools of a copilot: seven that read, none that writes, approves, switches, fetches or sends.
 
 A call of a service goes to the running server as a hook call of the client that this process is of: the trust, roles,
 budgets and the record of decisions are those of any client. Everything else is computed here from the chart that the
@@ -20,7 +20,6 @@ import orjson
 from msgspec import Struct
 
 from cards.rules.engine.governance import all_rule_versions
-from cds_hooks.add_ons.text.ask import ask_chart
 from cds_hooks.add_ons.text.chart import shown
 from cds_hooks.add_ons.text.summary import summarise
 from cds_hooks.evidence.decision_history import is_refused
@@ -137,11 +136,6 @@ TOOLS: Final = {
             "search_rules", "Find rules by words of their titles; returns ids, titles and sources.", {"words": "text"}
         ),
         _tool("summarise_chart", "Summarize a chart in sentences that name the resources they rest on.", _CHART),
-        _tool(
-            "ask_chart",
-            "Search a chart: quote the entries and lines of notes that a question names, or abstain.",
-            {"chart": "object", "question": "text"},
-        ),
         _tool("understand_resource", "Tell what the server reads of one FHIR resource.", {"resource": "object"}),
         _tool(
             "forecast_vaccines",
@@ -183,7 +177,6 @@ class Copilot:
             "explain_decision": self._explain_decision,
             "search_rules": _search_rules,
             "summarise_chart": self._summarise,
-            "ask_chart": self._ask,
             "understand_resource": _understand,
             "forecast_vaccines": self._forecast,
         }
@@ -267,10 +260,6 @@ class Copilot:
     def _summarise(self, arguments: dict[str, Json]) -> tuple[str, Json]:
         chart = chart_of(arguments["chart"], "the chart")
         return "chart", msgspec.to_builtins(summarise(chart.resources, self._today()))
-
-    def _ask(self, arguments: dict[str, Json]) -> tuple[str, Json]:
-        chart = chart_of(arguments["chart"], "the chart")
-        return "chart", msgspec.to_builtins(ask_chart(chart.resources, arguments["question"], self._today()))
 
     def _today(self) -> date:
         return (self._settings.as_of or datetime.now(UTC)).date()

@@ -1,4 +1,4 @@
-"""Charts of our own for the tests of summaries and questions."""
+"""Charts of our own for the tests of summaries."""
 
 import base64
 from typing import Any

@@ -37,7 +37,7 @@ def _calls(decision: str) -> dict[str, dict[str, Any]]:
     return {
         "list_services": {}, "call_service": {"service": "vaccines-due", "chart": BUNDLE},
         "explain_decision": {"decision": decision}, "search_rules": {"words": "metformin"},
-        "summarise_chart": {"chart": BUNDLE}, "ask_chart": {"chart": BUNDLE, "question": "Last potassium?"},
+        "summarise_chart": {"chart": BUNDLE},
         "understand_resource": {"resource": CHART[0]}, "forecast_vaccines": {"chart": BUNDLE},
     }  # fmt: skip
 

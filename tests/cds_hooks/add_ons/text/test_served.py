@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from cds_hooks.add_ons.text.chart import note_text
-from cds_hooks.add_ons.text.pages import Pages, ask_pages, pages_folder
 from cds_hooks.add_ons.text.served import recorded_chart
 from cds_hooks.add_ons.text.summary import Summary, summarise
 from cds_hooks.evidence.storage.queries import list_decisions
@@ -95,28 +94,6 @@ async def test_the_page_of_a_patient_has_the_summary_of_the_chart_as_it_was_sent
     assert entries(tmp_path, "page-view") == [("smart ehr Practitioner/7", {"page": "/summary"})]
 
 
-def _ask(question: str) -> Pages:
-    folder = pages_folder()
-    assert folder is not None
-    return ask_pages(question, folder)
-
-
-@for_rows(("question", "page"))
-def test_a_page_that_answers_is_among_the_first_three(question: str, page: str) -> None:
-    answer = _ask(question)
-    assert page in answer.pages[:3]
-    # words that fill a sentence, single letters, capitals and white space change nothing
-    for same in (f"{question} is the a of", f"A  {question.upper()}\n", f"x {question} y"):
-        assert _ask(same) == answer, same
-
-
-@for_rows("question")
-def test_what_no_page_answers_is_not_answered(question: str) -> None:
-    answer = _ask(question)
-    assert answer.pages == ()
-    assert answer.reason
-
-
 ON = date(2026, 11, 20)
 
 
@@ -200,12 +177,3 @@ def test_markup_of_html_and_rtf_is_left_out_of_a_note() -> None:
     assert note_text(note("d1", html, mime="text/html")).split() == ["No", "fever"]
     rtf = r"{\rtf1\ansi No fever\par Gout}"
     assert note_text(note("d1", rtf, mime="application/rtf")).splitlines()[-1] == "Gout"
-
-
-def test_each_section_of_a_page_can_answer(tmp_path: Path) -> None:
-    (tmp_path / "README.md").write_text("# House\n")
-    folder = tmp_path / "docs"
-    folder.mkdir()
-    (folder / "roofs.md").write_text("# Roofs\n\nOf slates.\n\n## Chimneys\n\nOf bricks.\n\n## Gutters\n\nOf zinc.\n")
-    for question in ("slates", "bricks", "zinc"):
-        assert ask_pages(question, folder).pages == ("docs/roofs.md",)
