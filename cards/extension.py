@@ -4,12 +4,14 @@ A client that knows nothing of the extension loses nothing. Whatever a later ste
 from the struct, never from its JSON.
 """
 
+import re
 from typing import Any, Final
 
 from msgspec import Struct
 
 from cards.finding import Finding
-from cards.text import escape
+from cards.text import capitalized, escape
+from fhir.terminology.conditions import CONDITION_GROUPS, ConditionGroup
 
 EXTENSION_KEY: Final = "org.cds-hooks-onnx"
 """The member of `extension` that is this project's."""
@@ -39,6 +41,27 @@ class Fact(Struct, frozen=True, omit_defaults=True, gc=False):
         """Return its text in at most `limit` characters, with its date."""
         text = escape(self.text, limit)
         return f"{text} ({self.effective[:10]})" if self.effective and self.effective[:10] not in self.text else text
+
+    def explained_text(self, limit: int) -> str:
+        """Return its dated text behind what it was read as, where the chart's words do not show that.
+
+        A brand, a code or another language: "lorazepam: Tavor 1 mg (2026-11-02)".
+        """
+        group = CONDITION_GROUPS.get(self.name)
+        meaning = str(self.value or "") if self.name == "medication" else _group_words(group) if group else ""
+        words, text = meaning.casefold(), self.text.casefold()
+        is_shown = text.replace(" ", "_") in CONDITION_GROUPS or any(
+            word[:_STEM] in text for word in _MEANINGFUL.findall(words)
+        )
+        return self.dated_text(limit) if is_shown or not words else f"{meaning}: {self.dated_text(limit)}"
+
+
+_STEM: Final = 5
+_MEANINGFUL: Final = re.compile(r"\b(?!(?:and|any|disease|for|not|other|severe|the|with)\b)[a-z]{3,}")
+
+
+def _group_words(group: ConditionGroup) -> str:
+    return capitalized(re.split(r" \(|,", group.meaning)[0].removeprefix("Current "))
 
 
 MOST_FACTS: Final = 12

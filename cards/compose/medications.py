@@ -165,7 +165,7 @@ def _facts(finding: RuleFinding) -> str:
     facts = [fact for fact in finding.facts if fact.text and fact.name not in ("draft", "medication", "daily_dose")]
     # "eGFR 25 mL/min/1.73 m² on …" has been said where the summary has "eGFR 25".
     shown = (fact for fact in facts if fact.is_always_shown or " ".join(fact.text.split()[:2]) not in text)
-    return "; ".join(dict.fromkeys(fact.dated_text(120) for fact in shown))
+    return "; ".join(dict.fromkeys(fact.explained_text(120) for fact in shown))
 
 
 def _labels(finding: RuleFinding) -> str:

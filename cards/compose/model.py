@@ -3,6 +3,7 @@
 What raises and what lowers an estimate is described in factor lines, ranges, and what is not known.
 """
 
+import re
 from collections.abc import Callable, Sequence
 from typing import Any, Final, Protocol, TypeAlias
 
@@ -148,12 +149,19 @@ def _raising(factors: Sequence[Factor]) -> dict[str, tuple[str, ...]]:
 
 WHY = "Why:"
 """The line after which a card of an equation explains its estimate."""
+_POINTS: Final = re.compile(r"- -?[\d.]+ points?: ")
 
 
 def without_reasons(card: Card) -> Card:
-    """Return the card of an estimate without its reasons and what counts as no, which its extension keeps."""
-    lines = (line for line in (card.detail or "").split("\n") if line != WHY and not line.lstrip().startswith("- "))
-    return replace(card, detail="\n".join(line.rstrip() for line in lines))
+    """Return the card of an estimate without its reasons and what counts as no, which its extension keeps.
+
+    The points of a score stay, in one line.
+    """
+    lines = [line.rstrip() for line in (card.detail or "").split("\n")]
+    points = [line.removeprefix("- ") for line in lines if _POINTS.match(line)]
+    kept = (line for line in lines if line != WHY and not line.lstrip().startswith("- "))
+    detail = re.sub(r"\n{3,}", f"\n\n{WHY} {'; '.join(points)}.\n\n" if points else "\n\n", "\n".join(kept))
+    return replace(card, detail=detail)
 
 
 def _comparison(prediction: Prediction, manifest: Manifest) -> str:
@@ -272,8 +280,7 @@ def _estimate(prediction: Prediction, manifest: Manifest, text: CardText) -> str
     if is_calibrated(prediction):
         return (
             f"**About {people} in 100** {text.alike} {manifest.outcome.words}; "
-            f"{100 - people} did not. "
-            f"Of {alike}, {low} to {high} in 100 did. "
+            f"{100 - people} did not. Range: {low} to {high} in 100, from {alike}. "
         )
     return (
         f"**{people} in 100** of {alike} {manifest.outcome.words} (range {low} to {high}); "

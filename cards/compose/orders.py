@@ -335,7 +335,11 @@ def _charted(findings: Sequence[RuleFinding]) -> list[str]:
     summaries = " ".join(("", *(finding.text.summary for finding in findings)))
     facts = [fact for finding in findings for fact in finding.facts if fact.text and fact.name != "draft"]
     shown = (fact for fact in _fullest(facts) if fact.is_always_shown or fact.dated_text(160) not in details)
-    return [text for text in dict.fromkeys(fact.dated_text(160) for fact in shown) if f" {text}" not in summaries]
+    texts: dict[str, str] = {}
+    for fact in shown:  # two facts of one entry may differ in what it was read as
+        charted = fact.dated_text(160)
+        texts[charted] = max(texts.get(charted, ""), fact.explained_text(160), key=len)
+    return [text for charted, text in texts.items() if f" {charted}" not in summaries]
 
 
 def _fullest(facts: Iterable[Fact]) -> Iterable[Fact]:

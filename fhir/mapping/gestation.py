@@ -59,9 +59,7 @@ def gestation(record: PatientRecord, since: FhirTime | None, source: str | None 
     for sign in (*signs.due, *signs.gestation, *_charted_weeks(record), *signs.periods[:1]):
         weeks = weeks_by(sign, record)
         if weeks is not None and not has_ended(record, beginning(sign)):
-            date = sign.due.date if sign.due is not None else sign.time.date
-            words = f"{'due' if sign.how == 'due' else 'gestational age of'} {date}"
-            return Gestation(int(weeks), words, sign.source, _whole_days(weeks))
+            return Gestation(int(weeks), _basis(sign), sign.source, _whole_days(weeks))
     if since is None or since.precision not in ("day", "instant"):
         return None
     days = (record.as_of_epoch - since.instant) / DAY_SECONDS
@@ -69,6 +67,16 @@ def gestation(record: PatientRecord, since: FhirTime | None, source: str | None 
         return None
     weeks = days / 7.0 + _WEEKS_BEFORE_ONSET
     return Gestation(int(weeks), f"onset {since.date}", source, _whole_days(weeks))
+
+
+def _basis(sign: PregnancySign) -> str:
+    """Return what the weeks are counted from: the date of birth expected, weeks on a day, or the last period."""
+    if sign.due is not None:
+        return f"due {sign.due.date}"
+    if sign.how == "period":
+        return f"last period {sign.time.date}"
+    is_third = _THIRD_TRIMESTER.search(sign.words) and not _WEEKS_IN_WORDS.search(sign.words)
+    return f"{'third trimester' if is_third else f'week {int(sign.weeks)}'} on {sign.time.date}"
 
 
 def _whole_days(weeks: float) -> int:

@@ -391,7 +391,8 @@ _DELIVERED_IN_WORDS = re.compile(
     re.IGNORECASE,
 )
 _ENDED_BY_WORDS = re.compile(
-    r"^(?:postpartum\b|puerper\w+|(?:(?:complete|incomplete|missed|spontaneous) )*(?:miscarriage|abortion)\b"
+    r"\bpost-?partum day\b"
+    r"|^(?:postpartum\b|puerper\w+|(?:(?:complete|incomplete|missed|spontaneous) )*(?:miscarriage|abortion)\b"
     r"|(?:single|twin) live ?birth)",
     re.IGNORECASE,
 )

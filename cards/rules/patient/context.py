@@ -331,7 +331,7 @@ class RuleContext(Struct, frozen=True, eq=False):
             return [Fact("weekly_dose", text, self.weekly_dose_mg, "mg/wk", source=self.drafted.draft.name)]
         if word == "gestation_weeks" and self.gestation_weeks is not None:
             source = self.session.gestation.source if self.session.gestation is not None else None
-            return [Fact("gestation", f"week {self.gestation_weeks}", self.gestation_weeks, "wk", source=source)]
+            return [Fact("gestation", f"week {self.gestation_weeks} now", self.gestation_weeks, "wk", source=source)]
         return []
 
     # How sure the facts are

@@ -167,8 +167,8 @@ def _named(
         about=f"statin_{name or fact.name}",
         summary=f"{capitalized(why)}, no statin found. Discuss a statin.",
         opening=(
-            f"On record: {why}{charted}; no active statin. The guideline names a statin here without a risk "
-            f"score. Ask first whether one was tried and not tolerated.{_over_75(call)}"
+            f"On record: {why}{charted}; no active statin. The guideline advises one without a risk score. Ask first "
+            f"whether one was tried and not tolerated.{_over_75(call)}"
         ),
         guideline=guideline,
         topic=TOPICS["statin"],
@@ -192,8 +192,8 @@ def _over_75(call: ServiceInput) -> str:
     if age is None or age <= _TO_AGE:
         return ""
     return (
-        f" At {age} the evidence is less certain: 2018 AHA/ACC calls a statin reasonable over 75 after weighing "
-        "benefit, interactions, frailty and wishes; USPSTF 2022 finds too little evidence for prevention from 76."
+        f" At {age} evidence is limited: weigh benefit, interactions, frailty and wishes (2018 AHA/ACC). USPSTF 2022 "
+        "finds too little evidence for prevention from 76."
     )
 
 

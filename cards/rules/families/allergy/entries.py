@@ -281,11 +281,17 @@ def _fact(allergy: Allergy) -> Fact:
     date = allergy.reacted.text if allergy.reacted is not None else None
     return Fact(
         "allergy",
-        f"{plain(f'{allergy.words}: {reaction_of(allergy)}', 80)}{recorded_words(allergy) if date is None else ''}",
+        f"{plain(_with_reaction(allergy), 80)}{recorded_words(allergy) if date is None else ''}",
         name_of(allergy),
         effective=date,
         source=allergy.source,
     )
+
+
+def _with_reaction(allergy: Allergy) -> str:
+    """Return the entry's words and its reaction, which an entry such as "Cefepime - anaphylaxis" has already."""
+    reaction = reaction_of(allergy)
+    return allergy.words if reaction.casefold() in allergy.words.casefold() else f"{allergy.words}: {reaction}"
 
 
 def _rash_only(spec: Spec) -> Predicate:

@@ -1,5 +1,6 @@
 """Allergies: the placeholders that only these rules use."""
 
+import re
 from collections.abc import Callable, Sequence
 
 from cards.rules.engine.family import Family, Placeholder
@@ -14,7 +15,6 @@ from cards.rules.families.allergy.entries import (
     name_of,
     reaction_of,
     reaction_pattern,
-    recorded_words,
     to_draft,
     to_its_class,
     to_what_it_holds,
@@ -62,16 +62,9 @@ def _when(context: RuleContext) -> str:
     return f", {first.reacted.date[:4]}" if first is not None and first.reacted is not None else ""
 
 
-def _entry(context: RuleContext) -> str:
-    first = worst_allergy(to_draft(context))
-    if first is None:
-        return ""
-    return f"{plain(first.words, 60)}{recorded_words(first)}."
-
-
 def _since(context: RuleContext) -> str:
     tolerated = given_since(context)
-    return f" It was ordered again on {tolerated.date}." if tolerated is not None else ""
+    return f"It was ordered again on {tolerated.date}." if tolerated is not None else ""
 
 
 def _of_class(name: str) -> Placeholder:
@@ -89,9 +82,12 @@ def _its_class(context: RuleContext) -> str | None:
 
 
 def _held(context: RuleContext) -> str | None:
-    """Return what the worst entry to something in the product names, in the chart's words."""
+    """Return what the worst entry to something in the product names, in the chart's words without the reaction."""
     first = worst_allergy(to_what_it_holds(context))
-    return plain(first.words, 30) if first is not None else None
+    if first is None:
+        return None
+    reaction = re.compile(rf"[\W_]+{re.escape(reaction_of(first))}\W*$", re.IGNORECASE)
+    return plain(reaction.sub("", first.words), 30)
 
 
 def _holds(context: RuleContext) -> str | None:
@@ -145,7 +141,6 @@ FAMILY = Family(
         "held_entry": _held,
         "held_reaction": lambda context: reaction_of(worst_allergy(to_what_it_holds(context))),
         "holds": _holds,
-        "entry": _entry,
         "since": _since,
         "doubt": lambda context: doubt_of(worst_allergy(to_draft(context))),
         "class_doubt": lambda context: doubt_of(worst_allergy(to_its_class(context))),

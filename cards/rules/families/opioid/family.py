@@ -261,12 +261,11 @@ def _risk_list(context: RuleContext) -> list[str]:
 
 
 def _risk(context: RuleContext) -> str | None:
-    risks = _risk_list(context)
-    return None if not risks else risks[0] if len(risks) == 1 else f"{risks[0]} and {len(risks) - 1} more"
+    return next(iter(_risk_list(context)), None)
 
 
 def _risks(context: RuleContext) -> str:
-    """All of them, where the summary could not name all."""
+    """All of them, where there are more than the summary names."""
     risks = _risk_list(context)
     return f"Risk factors found: {', '.join(risks)}. " if len(risks) > 1 else ""
 
@@ -286,7 +285,7 @@ FAMILY = Family(
     longest={
         "mme": "at least 1,234.5",
         "mme_problem": f"{'x' * 80} (and 3 more)",
-        "risk": "substance use disorder (2026-11-20) and 3 more",
+        "risk": "substance use disorder (2026-11-20)",
     },
     conditions=(
         Condition(

@@ -60,7 +60,7 @@ def _week_source(context: RuleContext) -> str | None:
 FAMILY = Family(
     "pregnancy",
     placeholders={"week": _week, "week_source": _week_source},
-    longest={"week": "44", "week_source": "gestational age of 2026-11-20"},
+    longest={"week": "44", "week_source": "last period 2026-11-20"},
     conditions=(
         Condition(
             "childbearing_no_contraception",
