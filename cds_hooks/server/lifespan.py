@@ -87,7 +87,7 @@ class Lifespan(Struct, frozen=True):
                     await asyncio.to_thread(self.approvals.read)
                 await asyncio.to_thread(self.components.releases.read, url)
             wanted = index_in_force(self.components.settings, self.components.releases.current)
-            if any(wanted):
+            if wanted is not None:
                 use_terminology(wanted)
             _say_not_approved(self.components.restraint, self.approvals, self.components.releases)
             self.components.restraint.memory.read_from(self.follower.views)

@@ -8,7 +8,7 @@ call.
 from collections.abc import Iterable
 from datetime import datetime
 from operator import attrgetter
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType, structs
@@ -76,16 +76,6 @@ def record_of_chart(
         resources.by_type[type(resource)].append(resource)
     resources.refusals = list(refusals)
     return record_of_resources(resources, patient_id, as_of, requested, encounter_id, opt_out_flags)
-
-
-def facts_as_json(content: bytes, patient_id: str, as_of: datetime) -> list[dict[str, Any]]:
-    """Return the Medications and facts of a recorded chart at that instant, as FHIR JSON without what is not read.
-
-    Raises:
-        msgspec.MsgspecError: It is no chart.
-    """
-    record = record_of_chart(decode_chart(content), patient_id, as_of, ())
-    return msgspec.json.decode(_encode(list(record.every_fact())), type=list[dict[str, Any]])
 
 
 def _without_references(text: bytes, patient_id: str, others: Iterable[str]) -> bytes:

@@ -66,18 +66,18 @@ class WrongIndex(ValueError):
 
 
 class InUse(Struct, frozen=True, eq=False):
-    """What lookups read: the index by the start of its SHA-256, its sources, and mappings of single codes and names."""
+    """What lookups read: the index by the start of its SHA-256, and its sources."""
 
     index: str = ""
     sources: tuple[Source, ...] = ()
-    mappings: Mapping[tuple[str, str], Meaning] = {}
 
     @property
     def words(self) -> dict[str, str]:
-        """What of it counts for a decision: index, editions, and what each mapping means."""
+        """What of it counts for a decision: index and editions."""
         words = {"index": self.index} if self.index else {}
-        words |= {f"{source.publisher} {source.file}": source.edition or source.sha256[:16] for source in self.sources}
-        return words | {f"mapping of {' '.join(key)}": meaning.by for key, meaning in self.mappings.items()}
+        return words | {
+            f"{source.publisher} {source.file}": source.edition or source.sha256[:16] for source in self.sources
+        }
 
 
 class _Index:
@@ -93,21 +93,17 @@ class _Index:
 _INDEX: Final = _Index()
 
 
-NAME_SYSTEM: Final = "name"
-"""Stands for the code system of a mapping of a whole name."""
-
-
-def use_index(path: Path | None, mappings: Mapping[tuple[str, str], Meaning] | None = None) -> None:
-    """Names the index, or none, and single mappings before it, while no chart is read.
+def use_index(path: Path | None) -> None:
+    """Names the index, or none, while no chart is read.
 
     Raises:
         WrongIndex: There is no such file, it was changed or not written to its end, or it has another format.
     """
-    connection, in_use = None, InUse(mappings=mappings or {})
+    connection, in_use = None, InUse()
     if path is not None:
         content = _content_of(path)
         connection, of_index = _opened(path, content)
-        in_use = InUse(_digest(path, content), of_index, in_use.mappings)
+        in_use = InUse(_digest(path, content), of_index)
     _INDEX.path, _INDEX.connection, _INDEX.meanings, _INDEX.in_use = path, connection, {}, in_use
     for cache in CACHES.values():
         cache.clear()
@@ -171,7 +167,7 @@ def _opened(path: Path, content: bytes) -> tuple[sqlite3.Connection, tuple[Sourc
 
 def is_used() -> bool:
     """Whether an index is in use."""
-    return _INDEX.path is not None or bool(_INDEX.in_use.mappings)
+    return _INDEX.path is not None
 
 
 def meaning_of_code(system: str, code: str) -> Meaning | None:
@@ -179,16 +175,14 @@ def meaning_of_code(system: str, code: str) -> Meaning | None:
     if not is_used():
         return None
     key = (system, plain_code(system, code))
-    return _INDEX.in_use.mappings.get(key) or _meaning("SELECT meaning FROM code WHERE system = ? AND code = ?", key)
+    return _meaning("SELECT meaning FROM code WHERE system = ? AND code = ?", key)
 
 
 def meaning_of_name(name: str) -> Meaning | None:
     """Return what a whole name means, in any of the languages that were imported."""
     if not is_used() or len(name) > LONGEST_NAME:
         return None
-    plain = plain_name(name)
-    mapped = _INDEX.in_use.mappings.get((NAME_SYSTEM, plain))
-    return mapped or _meaning("SELECT meaning FROM name WHERE hash = ?", (hash_of_name(plain),))
+    return _meaning("SELECT meaning FROM name WHERE hash = ?", (hash_of_name(plain_name(name)),))
 
 
 def plain_address(address: str) -> str:

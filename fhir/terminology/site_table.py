@@ -18,7 +18,7 @@ from fhir.terminology.analytes import ANALYTES, analyte_of_name
 from fhir.terminology.conditions import CONDITION_GROUPS, code_system
 from fhir.terminology.definitions import COLUMNS as DEFINITION_COLUMNS
 from fhir.terminology.definitions import WrongDefinition, definition_of_row
-from fhir.terminology.imported import NAME_SYSTEM, Meaning, plain_address
+from fhir.terminology.imported import Meaning, plain_address
 from fhir.terminology.medication_names import read_name
 from fhir.terminology.medications import INGREDIENT_BY_NAME, drug_system
 from fhir.terminology.phrases import groups_in_words
@@ -69,7 +69,7 @@ def read_site(imported: Imported, file: ReleaseFile) -> None:
         meaning = _meaning_of_row(row, where)
         system = row.get("system", "")
         short = code_system(system) or drug_system(system) or plain_address(system)
-        for key in ((short, row.get("code", "")), (NAME_SYSTEM, row.get("name", "").lower())):
+        for key in ((short, row.get("code", "")), ("name", row.get("name", "").lower())):
             other, line = rows.setdefault(key, (meaning, where)) if key[1] else (meaning, where)
             if replace(other, by="") != replace(meaning, by=""):
                 raise WrongDefinition(f"{key[1]!r} means something else in {line}")

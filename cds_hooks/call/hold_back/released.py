@@ -14,11 +14,10 @@ from cards.rules.engine.governance import SHADOW, SWITCHED_OFF
 from fhir.record.refusals import WhyNot
 
 Key = tuple[str, str]
-"""Kind and name: of a terminology the name of its index, of a mapping its code system and code."""
+"""Kind and name: of a terminology the name of its index."""
 CANARY: Final = "canary"
 KNOWLEDGE: Final = "knowledge"
 TERMINOLOGY: Final = "terminology"
-MAPPING: Final = "mapping"
 SPEAKING: Final = frozenset({CANARY, "active"})
 """The states in which something may show cards."""
 _PARTS: Final = 100
@@ -52,18 +51,13 @@ class Released(Struct, frozen=True):
     @property
     def words(self) -> dict[str, str]:
         """The state of each thing that has one."""
-        states = {key: state for key, state in self.states.items() if key[0] not in (TERMINOLOGY, MAPPING)}
+        states = {key: state for key, state in self.states.items() if key[0] != TERMINOLOGY}
         return {" ".join(key): state.words for key, state in states.items()}
 
     @property
     def terminologies(self) -> list[str]:
         """The indexes that were put in force and not taken back, the one in force last."""
         return [name for kind, name in self.states if kind == TERMINOLOGY]
-
-    @property
-    def mappings(self) -> dict[str, str]:
-        """What single codes and names mean, by code system and code."""
-        return {name: state.version for (kind, name), state in self.states.items() if kind == MAPPING}
 
     def why_off(self, service: str, client: str) -> str | None:
         """Return why nothing is computed for this call; None where it is answered."""

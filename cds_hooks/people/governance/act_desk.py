@@ -15,7 +15,7 @@ from typing import Final, NamedTuple, get_args
 from msgspec import Struct, to_builtins
 
 from cards.rules.engine.governance import NEEDS_NOTE, all_rule_versions
-from cds_hooks.call.hold_back.released import CANARY, MAPPING, TERMINOLOGY, Key
+from cds_hooks.call.hold_back.released import CANARY, TERMINOLOGY, Key
 from cds_hooks.call.hold_back.site_file import RulesFileError, no_rule
 from cds_hooks.evidence.storage.entries import add_events
 from cds_hooks.people.access.roles import COMMITTEE, Role
@@ -37,7 +37,6 @@ from cds_hooks.people.governance.acts import (
 )
 from cds_hooks.people.governance.approvals import ApprovalBook
 from cds_hooks.people.governance.releases import Releases, why_not_allowed
-from cds_hooks.people.governance.terminology import check_mapping
 from models_onnx.artifact.release_file import Release
 
 APPROVED: Final = "approved"
@@ -299,17 +298,12 @@ class _Checks:
         )
 
     def _version(self, wanted: WantedAct) -> str:
-        if wanted.kind == MAPPING:
-            return wanted.version.strip()
         if wanted.kind == TERMINOLOGY:
             return self.served.indexes().get(wanted.name, "")
         return self.served.versions.get((wanted.kind, wanted.name), "")
 
     def _refuse_version(self, wanted: WantedAct) -> None:
         if wanted.kind in _OF_SITE:
-            return
-        if wanted.kind == MAPPING:
-            check_mapping(wanted.name, wanted.version.strip(), is_new=wanted.state == "active")
             return
         if wanted.kind == TERMINOLOGY and wanted.state == "active" and wanted.name not in self.served.indexes():
             raise ApprovalRefused(f"there is no whole index {wanted.name[:40]} in the folder of CDS_TERMINOLOGY")

@@ -42,7 +42,7 @@ Kind = Literal["rule", "model", "waiver"]
 Subject = Mapping[str, Any]
 """What is approved: members that name it and digests that change with every byte of it."""
 ActKind = Literal[
-    "service", "client", "unit", "user", "rule", "model", "equation", "knowledge", "prompt", "terminology", "mapping"
+    "service", "client", "unit", "user", "rule", "model", "equation", "knowledge", "prompt", "terminology"
 ]
 ActState = Literal["off", "on", "shadow", "canary", "active", "retired"]
 
@@ -123,8 +123,6 @@ class Act(Signatory, frozen=True, kw_only=True):
     @property
     def words(self) -> str:
         """What it does: "model mortality_5y to canary 5 %"."""
-        if self.kind == "mapping":
-            return f"mapping of {self.name} to {self.version or self.state}"
         return f"{self.kind} {self.name} to {self.state}{f' {self.share} %' if self.state == 'canary' else ''}"
 
     def does_the_same_as(self, other: "Act") -> bool:

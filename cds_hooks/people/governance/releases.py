@@ -12,7 +12,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from cards.rules.engine.governance import SHADOW
-from cds_hooks.call.hold_back.released import CANARY, KNOWLEDGE, MAPPING, SPEAKING, TERMINOLOGY, Key, Released, State
+from cds_hooks.call.hold_back.released import CANARY, KNOWLEDGE, SPEAKING, TERMINOLOGY, Key, Released, State
 from cds_hooks.people.access.recorded_acts import ACCOUNT_EVENT
 from cds_hooks.people.governance.acts import (
     RELEASE_EVENT,
@@ -161,7 +161,7 @@ class Releases:
 
     def _apply(self, act: Act) -> None:
         present = self._states.get(act.key)
-        if act.kind in (TERMINOLOGY, MAPPING):
+        if act.kind == TERMINOLOGY:
             self._states.pop(act.key, None)  # the one in force is the last
             if act.state == "active":
                 self._states[act.key] = State("active", act.why, version=act.version)
@@ -179,7 +179,7 @@ class Releases:
 
 def why_not_allowed(states: Mapping[Key, State], kind: str, name: str, to: str) -> str | None:
     """Return why something cannot come to this state now, in a sentence; None where it can."""
-    if kind in (TERMINOLOGY, MAPPING):
+    if kind == TERMINOLOGY:
         if to not in ("active", "off"):
             return f"a {kind} can be active or off; {to} is a state of rules, models and equations"
         is_there = (kind, name) in states

@@ -97,13 +97,6 @@ DOORS: Final = (
         refusal="Open it from its card again, or ask the operator. The card in the chart says what it rests on.",
     ),
     Door(
-        "/terminology",
-        "terminology.views",
-        COMMITTEE,
-        of_patients=True,
-        refusal="People who have logged in see what is not understood; set CDS_LOGIN.",
-    ),
-    Door(
         "/summary",
         "explain.views",
         frozenset({Role.CLINICIAN, Role.CLINICIAN_LINK}),

@@ -9,7 +9,7 @@ from typing import Annotated, Any, get_args
 import typer
 from msgspec import to_builtins
 
-from cds_hooks.call.hold_back.released import CANARY, KNOWLEDGE, MAPPING, TERMINOLOGY, Key
+from cds_hooks.call.hold_back.released import CANARY, KNOWLEDGE, TERMINOLOGY, Key
 from cds_hooks.call.trusted_models import AbsentModel, why_withheld
 from cds_hooks.evidence.storage.database import parse_url, reading_engine
 from cds_hooks.evidence.storage.decision import RecordUnavailable
@@ -217,8 +217,8 @@ def _version(kind: str, name: str) -> tuple[str, str]:
         raise ApprovalRefused(f"There is no kind {kind}; the kinds are {', '.join(get_args(ActKind))}")
     if kind in ("client", "unit", "user"):
         return "", ""
-    if kind in (TERMINOLOGY, MAPPING):
-        return _version_of_terminology(kind, name), ""
+    if kind == TERMINOLOGY:
+        return _version_of_terminology(name), ""
     if kind == "prompt":
         return _version_of_prompt(name)
     services = services_for(settings())
@@ -244,12 +244,10 @@ def _version(kind: str, name: str) -> tuple[str, str]:
     return served[kind, name], report.sha256 if report is not None else ""
 
 
-def _version_of_terminology(kind: str, name: str) -> str:
+def _version_of_terminology(name: str) -> str:
     """Return the digest of an index of the folder; ApprovalRefused where it is not there or was changed."""
     from cds_hooks.people.governance.terminology import whole_indexes
 
-    if kind == MAPPING:
-        raise ApprovalRefused("a code is mapped by two people at /terminology, and taken back there")
     indexes = whole_indexes(settings())
     if name not in indexes:
         there = f"; there are {', '.join(indexes)}" if indexes else ""

@@ -4,7 +4,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
@@ -120,7 +119,7 @@ def _replay(url: str, chosen: Iterator[Decision], total: int, as_of: datetime | 
     listed: list[Any] = []
     reasons: Counter[str] = Counter()
     configured = settings().model_copy(update={"database_url": url})
-    use_by_acts(configured)  # mappings of single codes, which need no index
+    use_by_acts(configured)
     with _progress(total, as_json=as_json) as advance:
         for verdict in Replayer(open_site(configured), url, as_of).verdicts(chosen):
             advance()
@@ -140,10 +139,10 @@ def _try_candidate(url: str, chosen: Iterator[Decision], total: int, against: li
     """Print what the candidate changes; 1 where a card is more, fewer or another."""
     from cds_hooks.evidence.replay import open_site
     from cds_hooks.evidence.replay.candidates import ChangeReport, NoCandidate, candidate_site, changes
-    from cds_hooks.people.governance.terminology import REPLAY, SUFFIX, use_by_acts
+    from cds_hooks.people.governance.terminology import use_by_acts
 
     configured = settings().model_copy(update={"database_url": url})
-    use_by_acts(configured)  # mappings of single codes, which need no index
+    use_by_acts(configured)
     report = ChangeReport()
     with _progress(total, as_json=as_json) as advance:
         try:
@@ -153,11 +152,6 @@ def _try_candidate(url: str, chosen: Iterator[Decision], total: int, against: li
                 advance()
         except NoCandidate as error:
             return _unusable(error)
-    for index in (Path(candidate) for candidate in against if candidate.endswith(SUFFIX)):
-        try:
-            index.with_suffix(REPLAY).write_bytes(msgspec.json.encode(report))  # /terminology shows it
-        except OSError as error:
-            typer.echo(f"The report cannot be written beside the index: {error.strerror}.", err=True)
     if as_json:
         print_json(report)
     else:

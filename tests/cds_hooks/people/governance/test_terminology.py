@@ -8,14 +8,11 @@ from time import monotonic
 import pytest
 
 from cds_hooks.call.computing import CallUnderWay, Computing
-from cds_hooks.call.hold_back.released import Released
 from cds_hooks.people.governance.acts import ApprovalRefused
 from cds_hooks.people.governance.releases import Releases
 from cds_hooks.people.governance.terminology import (
-    check_mapping,
     index_in_force,
     keep_in_force,
-    mapping_name,
     use_by_acts,
     use_terminology,
     whole_indexes,
@@ -25,7 +22,6 @@ from fhir.terminology.conditions import condition_groups_of
 from fhir.terminology.imported import WrongIndex, in_use
 from fhir.terminology.importing import import_releases
 from tests.cds_hooks.people.governance.clicking import ANN, BEN, Desk, put_command
-from tests.each import each_row
 from tests.live import record_in
 
 HEART, GOUT = "system,code,group\nurn:ours,1,hf\n", "system,code,group\nurn:ours,1,gout\n"
@@ -34,7 +30,7 @@ HEART, GOUT = "system,code,group\nurn:ours,1,hf\n", "system,code,group\nurn:ours
 @pytest.fixture(autouse=True)
 def _nothing_left() -> Iterator[None]:
     yield
-    use_terminology((None, {}))
+    use_terminology(None)
 
 
 def _index(folder: Path, text: str) -> str:
@@ -68,7 +64,7 @@ def test_two_people_put_an_index_in_force_and_one_takes_it_back(tmp_path: Path) 
     assert desk.releases().current.terminologies == []
     desk.click(ANN, "active", kind="terminology", name=first)
     assert act("active", second) == [first, second]
-    assert index_in_force(configured, desk.releases().current)[0] == tmp_path / "terms" / f"{second}.idx"
+    assert index_in_force(configured, desk.releases().current) == tmp_path / "terms" / f"{second}.idx"
     assert act("off", second) == [first]
     with pytest.raises(ApprovalRefused, match="is not active and cannot become off"):
         act("off", second)
@@ -132,32 +128,3 @@ async def test_a_server_changes_between_two_calls_within_a_second_and_stays_wher
     await asyncio.sleep(0.6)
     assert _groups() == ("hf",)
     keeping.cancel()
-
-
-def test_two_people_map_a_code_and_the_mapping_goes_before_the_index(tmp_path: Path) -> None:
-    desk, configured = Desk(record_in(tmp_path)), Settings(database_url=record_in(tmp_path))
-    name = mapping_name("urn:ours", "1")
-    for person in (ANN, BEN):
-        assert _used(configured, desk.releases().current) == ()
-        desk.click(person, "active", kind="mapping", name=name, version="group hf")
-    assert _used(configured, desk.releases().current) == ("hf",)
-    assert in_use().words == {"mapping of urn:ours 1": "group hf"}
-    desk.click(ANN, "active", kind="mapping", name=name, version="group gout")
-    desk.click(BEN, "active", kind="mapping", name=name, version="not read")
-    assert _used(configured, desk.releases().current) == ("hf",), "two people have to say the same"
-    desk.click(BEN, "active", kind="mapping", name=name, version="group gout")
-    assert _used(configured, desk.releases().current) == ("gout",)
-    desk.click(ANN, "off", kind="mapping", name=name)
-    assert _used(configured, desk.releases().current) == ()
-
-
-def _used(configured: Settings, released: Released) -> tuple[str, ...]:
-    use_terminology(index_in_force(configured, released))
-    return _groups()
-
-
-@each_row(("name", "meaning", "said"))
-def test_what_is_no_mapping_is_refused(name: str, meaning: str, said: str) -> None:
-    with pytest.raises(ApprovalRefused, match=said):
-        check_mapping(name, meaning, is_new=True)
-    check_mapping("name " + "x" * 195, "group hf", is_new=True)

@@ -1,1 +1,0 @@
-"""The page /terminology: imported indexes, and the codes and words of this site that are not understood."""
