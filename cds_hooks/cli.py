@@ -165,9 +165,11 @@ def _about_a_file(error: Exception) -> str | None:
 
     from msgspec import MsgspecError
 
+    from fhir.terminology.plain_file import unreadable
+
     if isinstance(error, OSError):
-        file = f"{error.filename}: " if error.filename else ""
-        return f"{file}{error.strerror or error}."
+        named = isinstance(error.filename, str) and error.strerror
+        return f"{unreadable(Path(error.filename), error) if named else error.strerror or error}."
     content = (UnicodeError, json.JSONDecodeError, csv.Error, lzma.LZMAError, zlib.error, EOFError, MsgspecError)
     # Nested too deeply for json, tomllib or msgspec, or a whole number with more digits than Python's `int` reads.
     too_much = isinstance(error, RecursionError) or "integer string conversion" in str(error)

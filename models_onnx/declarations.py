@@ -23,7 +23,7 @@ from typing import Any, Generic, Literal, TypeVar, Union, get_args, get_origin, 
 from msgspec import Struct
 
 from fhir.mapping.features.feature import FeatureFault
-from fhir.terminology.plain_file import plain_file
+from fhir.terminology.plain_file import plain_file, why_unreadable
 from models_onnx.errors import DeclarationError
 from models_onnx.packages import GROUPS, Package, modules_in, packages
 
@@ -232,7 +232,7 @@ def _refuse_to_run(file: DeclaringFile, name: str, kind: type) -> None:
     except (SyntaxError, ValueError):
         return  # loading it says what is wrong with it
     except OSError as error:
-        raise file.fault(f"the file cannot be read: {error.strerror}") from error
+        raise file.fault(f"the file {why_unreadable(file.path, error)}") from error
     if not any(
         symbol.is_assigned() or symbol.is_imported() for symbol in names.get_symbols() if symbol.get_name() == name
     ):

@@ -11,10 +11,10 @@ from typing import Any, Final
 # pydantic would look for plugins in every package that is installed: 6 ms
 os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from cds_hooks.settings.checks import is_loopback
+from cds_hooks.settings.checks import is_loopback, refuse_pasted_key
 from cds_hooks.settings.constants import Constants
 from cds_hooks.settings.fields import (
     CardSettings,
@@ -33,7 +33,7 @@ ROOT = Path(__file__).resolve().parents[2]
 class Settings(LimitSettings, CardSettings, LoginSettings, ClientSettings, RecordSettings, Constants):
     """What a site can set; `Settings()` reads the environment and refuses what makes no sense."""
 
-    model_config = SettingsConfigDict(env_prefix="CDS_", extra="ignore")
+    model_config = SettingsConfigDict(env_prefix="CDS_", extra="ignore", hide_input_in_errors=True)
 
     as_of: datetime | None = Field(
         default=None,
@@ -53,6 +53,14 @@ class Settings(LimitSettings, CardSettings, LoginSettings, ClientSettings, Recor
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Return what is given, then the environment. No `.env` file is read: it would be looked for in every field."""
         return init_settings, env_settings
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _is_no_pasted_key(cls, value: object, info: ValidationInfo) -> object:
+        name = str(info.field_name)
+        if isinstance(value, str) and cls.model_fields[name].annotation != SecretStr | None:
+            refuse_pasted_key(name, value)
+        return value
 
     @field_validator("as_of")
     @classmethod

@@ -4,10 +4,13 @@ import re
 from collections.abc import Collection, Iterator, Mapping
 from difflib import get_close_matches
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from pathlib import Path
 from typing import Annotated, Final, TypeAlias
 from urllib.parse import SplitResult, urlsplit
 
 from pydantic import AfterValidator
+
+from fhir.terminology.plain_file import looks_like_a_key
 
 Networks: TypeAlias = tuple[IPv4Network | IPv6Network, ...]
 HOST: Final = re.compile(r"(?!-)[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63})*\.?|\[[0-9A-Fa-f:.]+\]")
@@ -80,6 +83,28 @@ def listen_address(text: str) -> tuple[str, int | None] | None:
 def _host_of(parts: SplitResult) -> str:
     host = parts.hostname or ""
     return f"[{host}]" if ":" in host else host
+
+
+# A key, token or password that was pasted where its file's path, or something else, is expected
+
+
+KEY_FILES: Final = frozenset({"content_keys", "model_keys", "oidc_file", "seal_key", "trust_file", "user_keys"})
+"""The settings that name a file with keys or a client's secret."""
+
+
+def refuse_pasted_key(name: str, value: str) -> None:
+    """Raise ValueError where the value of this setting looks like a secret itself; the message does not repeat it.
+
+    A password may be short: what names a file of keys is a path, so that it has a slash or a dot, or is a file.
+    """
+    try:
+        is_file = Path(value).exists()
+    except (OSError, ValueError):  # longer than a path may be, or with a null character
+        is_file = False
+    is_bare = name in KEY_FILES and "/" not in value and "." not in value
+    if not is_file and (is_bare or looks_like_a_key(value)):
+        expected = "must be the path of a file, such as /etc/cds-hooks/NAME; " if name in KEY_FILES else ""
+        raise ValueError(f"{expected}what stands there looks like a key or a password, and is not shown")
 
 
 AGE_BAND: Final = "age-band"

@@ -1,8 +1,9 @@
-"""Refuses files of a site whose reading would wait for a writer, never end, or fill the memory with one line."""
+"""Says why a file of a site cannot be read, and refuses those that never end or fill the memory with one line."""
 
 import errno
 import gzip
 import os
+import re
 import stat
 import zlib
 from collections import deque
@@ -17,6 +18,43 @@ LONGEST_LINE: Final = 16 * 1024 * 1024
 
 class LongLine(ValueError):
     """A line is longer than the limit; the message has the file, the line and the limit."""
+
+
+# PEM, JSON of a key, a web token, hexadecimal digits, base64
+_KEY: Final = re.compile(
+    r"\s*(-----BEGIN|\{|eyJ).*|[0-9A-Fa-f]{32,}|(?=\S*[A-Z])(?=\S*[a-z])(?=\S*\d)[A-Za-z0-9+/=_-]{32,}", re.DOTALL
+)
+
+
+def looks_like_a_key(text: str) -> bool:
+    """Whether a text may be a key or token itself, which was given where a file is named: it is never repeated."""
+    return _KEY.fullmatch(text) is not None
+
+
+def why_unreadable(path: Path, error: OSError) -> str:
+    """Return why a file that was named cannot be read, as a predicate: "is not there; it was looked for in /srv".
+
+    The whole program says it in these words; the contract kit, which is installed alone, has its own copy of them.
+    """
+    if isinstance(error, FileNotFoundError):
+        if not path.parent.is_dir():
+            return f"is not there, nor is its folder {path.parent}"
+        return "is not there" if path.is_absolute() else f"is not there; it was looked for in {Path.cwd()}"
+    if isinstance(error, IsADirectoryError):
+        return "is a folder; give a file"
+    if isinstance(error, PermissionError):
+        return "may not be read by the user who runs this program"
+    return f"cannot be read: {error.strerror}"
+
+
+def unreadable(path: Path, error: OSError | None = None) -> str:
+    """Return the file's name and why it cannot be read, without an error that it is not there.
+
+    A name that looks like a key is not repeated.
+    """
+    fault = IsADirectoryError() if path.is_dir() else FileNotFoundError()
+    shown = "a file whose name looks like a key, and is not shown," if looks_like_a_key(str(path)) else str(path)
+    return f"{shown} {why_unreadable(path, error or fault)}"
 
 
 def plain_file(path: Path) -> Path:

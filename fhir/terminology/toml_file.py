@@ -4,7 +4,7 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from fhir.terminology.plain_file import plain_file
+from fhir.terminology.plain_file import plain_file, why_unreadable
 
 
 class TomlFault(Exception):
@@ -34,7 +34,7 @@ def toml_text(path: Path, most_bytes: int | None = None) -> str:
         with plain_file(path).open("rb") as file:
             data = file.read() if most_bytes is None else file.read(most_bytes + 1)
     except OSError as error:
-        raise TomlFault(f"cannot be read: {error.strerror}", is_unreadable=True) from error
+        raise TomlFault(why_unreadable(path, error), is_unreadable=True) from error
     if most_bytes is not None and len(data) > most_bytes:
         raise TomlFault(f"is larger than {most_bytes} bytes", is_unreadable=True)
     try:

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from fhir.terminology.plain_file import plain_file
+from fhir.terminology.plain_file import plain_file, unreadable
 from models_onnx.artifact.keys import Keys, default_keys
 from models_onnx.artifact.manifest import Manifest
 from models_onnx.artifact.onnx_file import refuse_unsafe
@@ -112,7 +112,7 @@ def _read_manifest(folder: Path) -> bytes:
     except FileNotFoundError:
         raise ManifestRefused(f"{folder.name} has no {MANIFEST}; a model without one is not served") from None
     except OSError as error:
-        raise ManifestRefused(f"{folder.name}/{MANIFEST} cannot be read: {error.strerror}") from error
+        raise ManifestRefused(unreadable(folder / MANIFEST, error)) from error
 
 
 def _read_named(folder: Path, name: str) -> bytes:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from fhir.terminology.plain_file import plain_file
+from fhir.terminology.plain_file import plain_file, unreadable
 from models_onnx.errors import SignatureRefused
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ def read_keys(path: Path) -> Keys:
     try:
         return _read(plain_file(path).read_bytes(), path.name)
     except OSError as problem:
-        raise SignatureRefused(f"the file of public keys {path} cannot be read: {problem.strerror}") from problem
+        raise SignatureRefused(f"the file of public keys: {unreadable(path, problem)}") from problem
 
 
 def public_key(raw: bytes, name: str) -> PublicKey:

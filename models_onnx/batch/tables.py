@@ -16,7 +16,7 @@ from typing import Any, TypeAlias
 
 from fhir.mapping.features.catalog import FEATURES
 from fhir.terminology.analytes import Conversion
-from fhir.terminology.plain_file import LongLine, bounded_lines, is_packed
+from fhir.terminology.plain_file import LongLine, bounded_lines, is_packed, unreadable
 from models_onnx.batch.columns import ROWS_AT_ONCE, arrow
 from models_onnx.batch.plan import view_with
 from models_onnx.errors import BatchRefused
@@ -95,7 +95,7 @@ def open_table(path: Path, view: str = "", features: Sequence[str] = ()) -> Iter
         BatchRefused: the file is not there, has no rows or another form than its name says, or the view is wrong.
     """
     if not path.is_file():
-        raise BatchRefused(f"{path} is not there.")
+        raise BatchRefused(f"{unreadable(path)}.")
     form = _form_of(path)
     source_of = {".parquet": _parquet, ".ndjson": _ndjson, ".jsonl": _ndjson}.get(form, _text)
     with _database() as connection, _faults_of(path.name):

@@ -131,5 +131,5 @@ def test_a_site_trusts_the_keys_of_its_settings_and_who_trains_their_own(
     assert {SIGNER.public.id, STRANGER.public.id} <= set(own_keys(configured))
     trust_site_keys(configured.model_keys)
     assert SIGNER.public.id in default_keys()
-    with pytest.raises(SignatureRefused, match="cannot be read"):
+    with pytest.raises(SignatureRefused, match="is not there"):
         trust_site_keys(tmp_path / "absent.json")

@@ -1,12 +1,13 @@
 """Settings: a misspelt name is refused, addresses are checked, what is in force can be printed without secrets."""
 
 import json
+from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
 
 from cds_hooks.settings import SETTINGS, Settings
-from cds_hooks.settings.checks import ignored_settings
+from cds_hooks.settings.checks import KEY_FILES, ignored_settings
 from tests.each import for_rows
 from tests.program import run_program
 
@@ -49,3 +50,25 @@ def test_what_is_in_force_is_printed_with_its_origin_and_without_secrets() -> No
     assert rows["CDS_DATABASE_URL"]["from"] == "environment"
     assert rows["CDS_CALL_SECONDS"]["from"] == "default"
     assert "secretword" not in done.stdout
+
+
+@for_rows(
+    "value", ["deadbeef" * 8, "-----BEGIN PRIVATE KEY-----\nSECRET", '{"k": "SECRET"}', "eyJhb.eyJpc.SECRET", "SECRET"]
+)
+def test_a_key_pasted_into_any_setting_is_refused_unprinted_and_makes_no_file(tmp_path: Path, value: str) -> None:
+    hidden = [name for name in SETTINGS if name in KEY_FILES or value != "SECRET"]
+    for name in hidden:
+        done = run_program("settings", environment={f"CDS_{name.upper()}": value}, folder=tmp_path)
+        assert "SECRET" not in done.stdout + done.stderr, name
+        assert "deadbeef" not in done.stdout + done.stderr, name
+        assert name not in KEY_FILES or done.returncode == 2, name
+    assert not list(tmp_path.iterdir())
+
+
+@for_rows(("words", "environment"))
+def test_nothing_that_looks_like_a_secret_is_printed_or_named_as_a_file(
+    tmp_path: Path, words: str, environment: dict[str, str]
+) -> None:
+    done = run_program(*words.replace("KEY", "deadbeef" * 8).split(), environment=environment, folder=tmp_path)
+    assert "SECRET" not in done.stdout + done.stderr
+    assert "deadbeef" not in done.stdout + done.stderr

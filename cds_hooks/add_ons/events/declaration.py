@@ -13,7 +13,7 @@ from msgspec import UNSET, Struct, UnsetType, field
 
 from cds_hooks.settings.checks import listen_address
 from fhir.record.refusals import describe_decoder_error
-from fhir.terminology.plain_file import plain_file
+from fhir.terminology.plain_file import plain_file, unreadable
 from fhir.terminology.toml_file import TomlFault, read_toml
 
 
@@ -269,7 +269,7 @@ def _complete(path: Path, feed: V2Feed) -> None:
     if isinstance(feed, FolderFeed):
         feed.folder = str(path.parent / feed.folder)
         if not Path(feed.folder).is_dir():
-            raise DeclarationFault(f"{where}: the folder {feed.folder} is not there")
+            raise DeclarationFault(f"{where}: the folder {unreadable(Path(feed.folder))}")
     if isinstance(feed, BrokerFeed):
         _check_broker(where, feed.url, feed.subject, feed.stream)
     feed.zone = _zone(feed.timezone or "UTC", where)
@@ -284,7 +284,7 @@ def _complete(path: Path, feed: V2Feed) -> None:
         absolute = [str(path.parent / name) if name else "" for name in files]
         missing = [name for name in absolute if name and not Path(name).is_file()]
         if missing:
-            raise DeclarationFault(f"{where}: {missing[0]} is not there")
+            raise DeclarationFault(f"{where}: {unreadable(Path(missing[0]))}")
         feed.tls = Tls(*absolute)
 
 
@@ -325,7 +325,9 @@ def _effect(
     try:
         lines = plain_file(path.parent / rule.patients).read_text(encoding="utf-8").splitlines()
     except (OSError, ValueError) as error:
-        raise DeclarationFault(f"{path}: the patients of effect.{name} cannot be read") from error
+        file = path.parent / rule.patients
+        reason = unreadable(file, error) if isinstance(error, OSError) else f"{file} is not text in UTF-8"
+        raise DeclarationFault(f"{path}: effect.{name}: the file of patients {reason}") from error
     return msgspec.structs.replace(rule, panel=frozenset(line.strip() for line in lines if line.strip()))
 
 
@@ -336,8 +338,9 @@ def _webhook(path: Path, name: str, hook: Webhook) -> Webhook:
     try:
         secret = plain_file(path.parent / hook.secret_file).read_bytes().strip()
     except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else error
-        raise DeclarationFault(f"{path}: the secret of webhook.{name} cannot be read: {reason}") from error
+        file = path.parent / hook.secret_file
+        reason = unreadable(file, error) if isinstance(error, OSError) else f"cannot be read: {error}"
+        raise DeclarationFault(f"{path}: webhook.{name}: the secret_file {reason}") from error
     if len(secret) < 32:
         raise DeclarationFault(f"{path}: the secret of webhook.{name} has fewer than 32 bytes")
     if not hook.url.startswith(_ALLOWED):

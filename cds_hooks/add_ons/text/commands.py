@@ -14,7 +14,7 @@ from cds_hooks.add_ons.text.released import record_summary, summary_with_model
 from cds_hooks.add_ons.text.summary import summarise
 from cds_hooks.evidence.storage.decision import RecordUnavailable
 from cds_hooks.settings import settings
-from cds_hooks.tools.commands.options import AsJson, failure, print_json, said_in_a_sentence
+from cds_hooks.tools.commands.options import AsJson, failure, is_there, print_json, said_in_a_sentence
 from fhir.notes.reading import read_note
 from fhir.record.charts import read_resources
 from fhir.record.folder import ChartsRefused
@@ -27,7 +27,9 @@ EndpointName = Annotated[
 def text(
     chart: Annotated[
         Path,
-        typer.Argument(metavar="CHART|NOTE", exists=True, dir_okay=False, help="A Bundle of one patient, or a note."),
+        typer.Argument(
+            metavar="CHART|NOTE", callback=is_there, dir_okay=False, help="A Bundle of one patient, or a note."
+        ),
     ],
     on: Annotated[datetime | None, typer.Option("--date", help="The day that is asked about; else today.")] = None,
     month_first: Annotated[

@@ -42,7 +42,7 @@ from cds_hooks.call.security.trust import (
     RegistrableNames,
     TrustedClient,
 )
-from fhir.terminology.plain_file import plain_file
+from fhir.terminology.plain_file import plain_file, unreadable
 from fhir.terminology.toml_file import TomlFault, parse_toml, toml_text
 
 if TYPE_CHECKING:
@@ -146,7 +146,7 @@ class ClientEntry(Struct):
             with plain_file(file).open("rb") as opened:
                 return read_object(opened.read(MOST_KEY_SET_BYTES))
         except OSError as error:
-            self._wrong(["jwks_file"], f"{file} cannot be read: {error.strerror}")
+            self._wrong(["jwks_file"], unreadable(file, error))
         except NotAnObject as error:
             self._wrong(["jwks_file"], f"{file} is not a JSON Web Key Set: {error}")
         return None

@@ -16,6 +16,7 @@ from cds_hooks.call.security.keys import NotAnObject, read_key_set, read_object
 from cds_hooks.call.security.outbound import OutboundClient
 from cds_hooks.call.security.trust import ANY_NAME, RegisteredBase, RegistrableNames, TrustedClient
 from cds_hooks.call.security.trust_file import TrustFile, TrustFileError, read_trust_file
+from fhir.terminology.plain_file import why_unreadable
 
 BEGINNING: Final = """\
 # Who may call this CDS Hooks server, and which FHIR servers it may read for them (docs/operations/trust.md).
@@ -45,7 +46,7 @@ def add_client(path: Path, settings: Mapping[str, Any], registrable: Registrable
     try:
         before = BEGINNING if is_new else path.read_text(encoding="utf-8")
     except OSError as error:
-        raise TrustFileError(path, "unreadable", f"the file cannot be read: {error.strerror}") from error
+        raise TrustFileError(path, "unreadable", f"the file {why_unreadable(path, error)}") from error
     # beside the file, because paths in it are relative to its folder, and a rename has to stay on one disk
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     draft = Path(name)

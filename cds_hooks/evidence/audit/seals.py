@@ -34,7 +34,7 @@ from cds_hooks.evidence.storage.queries import read_rows
 from cds_hooks.evidence.storage.tables import CHAINED, chain, removals
 from cds_hooks.settings import Settings
 from cds_hooks.telemetry.logs import log
-from fhir.terminology.plain_file import plain_file
+from fhir.terminology.plain_file import plain_file, unreadable
 from models_onnx.artifact.keys import Keys, Signer, read_signer
 
 _LOOKED_AT: Final = 5_000
@@ -133,7 +133,7 @@ def read_seals(file: Path, keys: Keys) -> list[Seal]:
     try:
         lines = plain_file(file).read_bytes().splitlines()
     except OSError as error:
-        raise SealsUnusable(f"the seals {file} cannot be read: {error.strerror}") from error
+        raise SealsUnusable(f"the file of seals {unreadable(file, error)}") from error
     seals: list[Seal] = []
     before = b""
     for line in lines:

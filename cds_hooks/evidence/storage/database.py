@@ -64,9 +64,8 @@ def parse_url(text: str) -> URL:
 def shown_url(url: URL) -> str:
     """Return a URL for people: without the password, and without the query, where one may stand, too."""
     database = url.database or ""
-    if (
-        "@" in database and url.get_backend_name() != "sqlite"
-    ):  # of "//user:12/34@host/name": a password that is not quoted
+    # Of "//user:12/34@host/name" and "//user:12@34@host/name": a password that is not quoted.
+    if "@" in (url.host or "") or ("@" in database and url.get_backend_name() != "sqlite"):
         url = url.set(database="***", host="***", port=None)
     return url.set(query={}).render_as_string(hide_password=True)
 

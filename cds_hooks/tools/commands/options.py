@@ -3,11 +3,14 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, TypeVar
 
 import msgspec
 import orjson
 import typer
+
+from fhir.terminology.plain_file import unreadable
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Database = Annotated[
@@ -37,7 +40,8 @@ def as_sentence(problem: Exception | str) -> str:
     ('The record cannot be read.', 'c.csv, line 3, has no date.')
     """
     if isinstance(problem, OSError) and problem.strerror:
-        text = f"{problem.filename}: {problem.strerror}" if problem.filename is not None else problem.strerror
+        named = isinstance(problem.filename, str)
+        text = unreadable(Path(problem.filename), problem) if named else problem.strerror
     else:
         text = str(problem) or type(problem).__name__
     first = text.split(maxsplit=1)[0]
@@ -58,3 +62,14 @@ def said_in_a_sentence(*kinds: type[Exception]) -> Iterator[None]:
         yield
     except kinds as error:
         raise failure(as_sentence(error), getattr(error, "exit_code", 1)) from error
+
+
+_Paths = TypeVar("_Paths", Path | None, list[Path] | None)
+
+
+def is_there(given: _Paths) -> _Paths:
+    """Return the files or folders that were given; end the command with exit code 2 where one is not there."""
+    for path in given if isinstance(given, list) else [given]:
+        if path is not None and not path.exists():
+            raise failure(f"{unreadable(path)}.", 2)
+    return given

@@ -18,7 +18,7 @@ from cds_hooks.call.trusted_models import folder_of, own_keys, why_withheld
 from cds_hooks.settings import settings
 from cds_hooks.tools.batch.run import FhirJob, FhirResult, score_folder
 from cds_hooks.tools.commands.model.console import Folder, moment, problems, progress_bars
-from cds_hooks.tools.commands.options import AsJson, print_json
+from cds_hooks.tools.commands.options import AsJson, is_there, print_json
 from cds_hooks.tools.kit.commands.options import given_as
 from fhir.record.charts import known_at
 from models_onnx.batch import BatchModel, load
@@ -52,7 +52,7 @@ class ScoreOptions:
     identity: Annotated[str, typer.Option("--id", help="The column that names a row.")] = "id"
     view: Annotated[
         Path | None,
-        typer.Option(exists=True, dir_okay=False, help="A file with a SELECT from rows: what the columns mean."),
+        typer.Option(callback=is_there, dir_okay=False, help="A file with a SELECT from rows: what the columns mean."),
     ] = None
     exclude: Annotated[Texts, typer.Option(help="A column whose yes leaves a person out; again for each.")] = None
     explain: Annotated[bool, typer.Option("--explain", help="Add the base and the contribution of each input.")] = False

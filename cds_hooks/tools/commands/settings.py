@@ -1,5 +1,6 @@
 """`cds-hooks settings`: every setting that is in force, and where it comes from."""
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -13,6 +14,7 @@ from sqlalchemy.exc import ArgumentError
 
 from cds_hooks.evidence.storage.database import shown_url
 from cds_hooks.settings import SETTINGS, Settings, settings
+from cds_hooks.settings.checks import KEY_FILES
 from cds_hooks.tools.commands.options import AsJson, Client, Database, Service, print_json
 from cds_hooks.tools.kit.tables import print_table
 
@@ -79,6 +81,8 @@ def _shown(name: str, value: object) -> object:
         return _without_password(str(value))
     if name == "seal_command" and value is not None:
         return "(hidden: it may name a secret)"
+    if name in KEY_FILES and value != Settings.model_fields[name].default and not Path(str(value)).is_file():
+        return "(hidden: there is no such file, so it may be a secret)"
     return value if value is None or isinstance(value, bool | int | float) else str(value)
 
 

@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 
-from cds_hooks.tools.commands.options import failure, said_in_a_sentence
+from cds_hooks.tools.commands.options import failure, is_there, said_in_a_sentence
 
 if TYPE_CHECKING:
     from fhir.terminology.importing import Step
@@ -31,14 +31,17 @@ def _terminology() -> None:
 def import_files(
     files: Annotated[
         list[Path] | None,
-        typer.Argument(exists=True, help="Archives, folders and files as their publishers make them; tables of yours."),
+        typer.Argument(
+            callback=is_there, help="Archives, folders and files as their publishers make them; tables of yours."
+        ),
     ] = None,
     server: Annotated[
         str | None,
         typer.Option("--from", metavar="URL", help="Expand the definitions of SNOMED CT by this terminology server."),
     ] = None,
     token: Annotated[
-        Path | None, typer.Option("--token-file", exists=True, help="A file with the bearer token of that server.")
+        Path | None,
+        typer.Option("--token-file", callback=is_there, help="A file with the bearer token of that server."),
     ] = None,
     out: Annotated[Path, typer.Option("--out", help="The index to write, or the folder of indexes.")] = _INDEX,
 ) -> None:

@@ -20,6 +20,7 @@ from fhir.mapping.features.feature import Feature
 from fhir.mapping.features.measured import Measured
 from fhir.mapping.features.patient import Age, Sex
 from fhir.terminology.analytes import ANALYTES, Analyte
+from fhir.terminology.plain_file import unreadable
 from models_onnx.errors import TrainingRefused
 from models_onnx.model_card.schema import DECLARED
 from models_onnx.spec.model_file import cell_text
@@ -526,7 +527,7 @@ def read_plain_table(path: Path) -> pd.DataFrame:
     from models_onnx.workbench.training.data.cohort import read_csv
 
     if not path.is_file():
-        raise TrainingRefused(f"{path} is not there: give the table of people on whom the model was not trained")
+        raise TrainingRefused(f"{unreadable(path)}: give the table of people on whom the model was not trained")
     return read_csv(path, {"low_memory": False})
 
 

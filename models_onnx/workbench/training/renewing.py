@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from fhir.terminology.plain_file import unreadable
 from models_onnx.artifact.folder import VERSION_SIGN, read_manifest
 from models_onnx.artifact.manifest import Manifest
 from models_onnx.errors import TrainingRefused, UnknownModel
@@ -134,7 +135,7 @@ def adopt(declaration: Path, data: Path, out: Path, seed: int, replicates: int, 
             "here: cds-hooks model preview drafts the declaration NAME.model.toml with its run and metrics; import that"
         )
     if not declaration.is_file():
-        raise TrainingRefused(f"{declaration} is not there; docs/adding/model.md shows a declaration")
+        raise TrainingRefused(f"{unreadable(declaration)}; docs/adding/model.md shows a declaration")
     spec = get_spec(declaration.name.removesuffix(SUFFIX).removesuffix(".py"), declaration.parent)
     if not isinstance(spec.estimator, Fitted):
         raise TrainingRefused(

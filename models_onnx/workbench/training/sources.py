@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from fhir.terminology.plain_file import plain_file
+from fhir.terminology.plain_file import plain_file, unreadable
 from models_onnx.artifact.onnx_file import refuse_unsafe
 from models_onnx.errors import CompileRefused, UnsafeModel
 from models_onnx.serving.runtime import RUN_ERRORS, session_of
@@ -56,7 +56,7 @@ def _of_onnx(path: Path) -> ModelSource:
     try:
         content = plain_file(path).read_bytes()
     except OSError as problem:
-        raise CompileRefused(f"{path} cannot be read: {problem.strerror}") from problem
+        raise CompileRefused(unreadable(path, problem)) from problem
     refuse_unsafe(content)
     try:
         items = session_of(content).get_inputs()

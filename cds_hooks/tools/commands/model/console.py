@@ -14,7 +14,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 
 from cds_hooks.call.trusted_models import own_keys
 from cds_hooks.settings import settings
-from cds_hooks.tools.commands.options import as_sentence, failure
+from cds_hooks.tools.commands.options import as_sentence, failure, is_there
 from fhir.record.folder import ChartsRefused
 from models_onnx.artifact.keys import add_trusted_keys
 from models_onnx.errors import ModelError
@@ -25,12 +25,14 @@ Name = Annotated[str, typer.Argument(metavar="NAME", help="The model's id, for e
 Folder = Annotated[Path, typer.Option("--folder", help="Folder of artifacts; each model has its own in it.")]
 Out = Annotated[Path, typer.Option("--out", "--folder", help="Folder of artifacts; the model gets its own in it.")]
 Data = Annotated[
-    Path | None, typer.Option(help="The data folder; default: the setting CDS_DATA_DIR.", exists=True, file_okay=False)
+    Path | None,
+    typer.Option(help="The data folder; default: the setting CDS_DATA_DIR.", callback=is_there, file_okay=False),
 ]
 Seed = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Seed of the parity rows and of the bootstrap samples.")]
 Replicates = Annotated[int, typer.Option(min=0, max=1_000_000, help="Bootstrap samples for the intervals; 0 for none.")]
 Specs = Annotated[
-    Path | None, typer.Option(exists=True, file_okay=False, help="Folder with declarations of models of your own.")
+    Path | None,
+    typer.Option(callback=is_there, file_okay=False, help="Folder with declarations of models of your own."),
 ]
 
 _LOG_WIDTH = 132

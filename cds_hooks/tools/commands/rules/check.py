@@ -41,11 +41,12 @@ from cds_hooks.call.hold_back.site_file import RulesFileError, read_rules_file
 from cds_hooks.evidence.replay.simulated_orders import SimulatedOrders, simulate
 from cds_hooks.evidence.storage.decision import RecordUnavailable
 from cds_hooks.settings import Settings, settings, with_settings
-from cds_hooks.tools.commands.options import AsJson, as_sentence, failure, print_json, said_in_a_sentence
+from cds_hooks.tools.commands.options import AsJson, as_sentence, failure, is_there, print_json, said_in_a_sentence
 from cds_hooks.tools.commands.record import site_rules
 from cds_hooks.tools.kit.tables import print_table
 from fhir.record.charts import read_charts
 from fhir.record.folder import ChartsRefused
+from fhir.terminology.plain_file import why_unreadable
 
 _MOST_NAMED = 5
 
@@ -53,7 +54,9 @@ _MOST_NAMED = 5
 def check(
     cases: Annotated[
         list[Path] | None,
-        typer.Argument(exists=True, metavar="CASES…", help="Case files, folders of them, or a payer's own folder."),
+        typer.Argument(
+            callback=is_there, metavar="CASES…", help="Case files, folders of them, or a payer's own folder."
+        ),
     ] = None,
     to_review: Annotated[
         bool, typer.Option("--to-review", help="Print the rules that are not approved here, each with its version.")
@@ -191,7 +194,9 @@ def _files(given: list[Path]) -> Iterator[Path]:
 
 
 def simulate_folder(
-    folder: Annotated[Path, typer.Argument(exists=True, metavar="FOLDER", help="Charts: Bundles or NDJSON, .gz too.")],
+    folder: Annotated[
+        Path, typer.Argument(callback=is_there, metavar="FOLDER", help="Charts: Bundles or NDJSON, .gz too.")
+    ],
     orders: Annotated[
         int, typer.Option(min=1, max=10_000, help="Orders of each patient, at most, evenly over time.")
     ] = 10,
@@ -306,7 +311,7 @@ def check_file(path: Path, configured: Settings) -> list[Checked]:
     try:
         document = orjson.loads(path.read_bytes())
     except OSError as error:
-        raise CaseFault(f"cannot be read: {error.strerror}") from error
+        raise CaseFault(why_unreadable(path, error)) from error
     except orjson.JSONDecodeError as error:
         raise CaseFault(f"line {error.lineno} is not valid JSON ({error.msg})") from error
     if isinstance(document, list) and all(isinstance(case, dict) and "kind" in case for case in document):

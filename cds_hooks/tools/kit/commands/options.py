@@ -22,8 +22,11 @@ def server_url(url: str | None) -> str:
     try:
         parsed = httpx.URL(address)
         usable = parsed.scheme in ("http", "https") and parsed.host and (parsed.port is None or parsed.port < 1 << 16)
+        has_more = bool(parsed.userinfo or parsed.query or parsed.fragment)
     except httpx.InvalidURL:
-        usable = False
+        usable = has_more = False
+    if has_more or "@" in address:  # it would stand in reports and errors
+        stop("The address of the server has no user name, password or query; it is not shown. Nothing was sent.")
     if not usable:
         stop(f"{address} is not an http or https address; write for example {_DEFAULT_URL}. Nothing was sent.")
     return address

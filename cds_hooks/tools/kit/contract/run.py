@@ -12,6 +12,7 @@ from cds_hooks.tools.kit.contract.document import Node, NotTested, Subject, pars
 from cds_hooks.tools.kit.contract.registry import SECTIONS, Check, Scope, all_checks, rows
 from cds_hooks.tools.kit.contract.report import Outcome, Report
 from cds_hooks.tools.kit.contract.target import Target
+from cds_hooks.tools.kit.simulator.files import unreadable
 
 Progress = Callable[[str, int, int], None]
 
@@ -188,7 +189,7 @@ def check_file(path: Path, checks: list[Check]) -> Report:
     try:
         document = parse_json(path.read_bytes())
     except OSError as error:
-        raise UnreadableDocument(f"{path} cannot be read: {error.strerror}") from error
+        raise UnreadableDocument(unreadable(path, error)) from error
     if document.problem:
         raise UnreadableDocument(f"{path.name} is not valid JSON: {document.problem}")
     outcomes = [Outcome(check) for check in checks if isinstance(check.subject, Subject)]

@@ -16,6 +16,7 @@ from msgspec import DecodeError
 from msgspec import json as msgspec_json
 
 from cds_hooks.samples import list_samples, load_draft, load_patient
+from cds_hooks.tools.kit.simulator.files import unreadable
 
 _MOST_UNPACKED_BYTES = 64 * 1024 * 1024  # as in fhir/record/charts.py, which the kit is without; a test compares
 _DAY = re.compile(r"^(\d{4})-(\d{2})-(\d{2})(?=$|T)")
@@ -166,7 +167,7 @@ def read_json(path: Path) -> dict[str, Any]:
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise ChartError(f"{path} cannot be read: {error.strerror}") from error
+        raise ChartError(unreadable(path, error)) from error
     try:
         if is_packed := content[:2] == b"\x1f\x8b":
             with gzip.open(path) as file:

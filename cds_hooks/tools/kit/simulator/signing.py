@@ -15,6 +15,8 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from jwt.algorithms import get_default_algorithms
 
+from cds_hooks.tools.kit.simulator.files import unreadable
+
 SigningAlgorithm = Literal["ES256", "ES384", "ES512", "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "EdDSA"]
 _RSA_BITS: Final = 3072
 _RSA: Final = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512")
@@ -151,12 +153,18 @@ def write_key(key: SigningKey, path: Path) -> None:
         file.write(content)
 
 
+_NO_KEY_FILE: Final = (
+    "The file that --key names is not there; `python -m cds_hooks.tools.kit token --help` says how one is made."
+)
+
+
 def read_key_file(path: Path) -> SigningKey:
     """Read the key of a file that `write_key` made; SigningKeyError where it is none."""
     try:
         document = json.loads(path.read_bytes())
     except OSError as error:
-        raise SigningKeyError(f"The key file {path} cannot be read: {error.strerror}.") from error
+        # A path that is no file is not printed: it may be a key that was pasted where its path is expected.
+        raise SigningKeyError(f"The key file {unreadable(path, error)}." if path.exists() else _NO_KEY_FILE) from error
     except (ValueError, RecursionError) as error:
         raise SigningKeyError(f"The key file {path} is not JSON.") from error
     jwk, issuer = (document.get("key"), document.get("issuer")) if isinstance(document, dict) else (None, None)

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fhir.terminology.plain_file import unreadable
 from models_onnx.errors import CompileRefused
 from models_onnx.workbench.compiler.families.shapley_trees import ShapleyTrees
 from models_onnx.workbench.compiler.families.trees import Ensemble
@@ -34,7 +35,7 @@ PICKLES = (".pkl", ".pickle", ".joblib", ".sav", ".skops", ".dill")
 def read_file(path: Path) -> Ensemble:
     """Return the ensemble of a LightGBM (text) or XGBoost (JSON) file; a pickle is refused."""
     if not path.is_file():
-        raise CompileRefused(f"{path} is not there; `source` of a declaration is a file beside it")
+        raise CompileRefused(f"{unreadable(path)}; `source` of a declaration is a file beside it")
     content = path.read_bytes()
     if path.suffix.lower() in PICKLES or content[:1] == b"\x80" or content[:2] == b"PK":
         raise CompileRefused(

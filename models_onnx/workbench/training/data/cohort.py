@@ -15,7 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from fhir.mapping.features.catalog import FEATURES
-from fhir.terminology.plain_file import is_packed, refuse_long_lines
+from fhir.terminology.plain_file import is_packed, refuse_long_lines, unreadable
 from models_onnx.artifact.manifest import CohortStep
 from models_onnx.errors import TrainingRefused
 from models_onnx.spec import ModelSpec
@@ -91,7 +91,7 @@ def read_table(spec: ModelSpec, data_folder: Path) -> Table:
 def read_rows(spec: ModelSpec, path: Path, as_it_is: bool = False) -> pd.DataFrame:
     """Return a table of the specification's form; codes and keys stay text, and `as_it_is` texts among numbers too."""
     if not path.is_file():
-        raise TrainingRefused(f"{path} is not there")
+        raise TrainingRefused(unreadable(path))
     how: dict[str, Any] = {"dtype": dict.fromkeys(_keys(spec), str), "low_memory": False}
     if spec.text:
         how = {"dtype": str, "keep_default_na": False}

@@ -105,7 +105,7 @@ def test_a_client_that_would_make_the_file_wrong_is_not_added() -> None:
         ),
         (("b", "--issuer", "https://other", "--jwks-url", "http://ehr.example.org"), "must start with https://"),
         (("b", "--issuer", "https://other"), "needs its keys in one place"),
-        (("b", "--issuer", 'a"]\n[[client]]', "--jwks-file", "nowhere.json"), "cannot be read"),
+        (("b", "--issuer", 'a"]\n[[client]]', "--jwks-file", "nowhere.json"), "is not there"),
         (
             ("b", "--issuer", "https://other", "--jwks-file", "dev-jwks.json", "--service", "nope"),
             "there is no service",

@@ -117,7 +117,7 @@ def test_a_program_without_standard_output_ends_without_a_traceback(tmp_path: Pa
         (ValueError("seals/today: not a seal"), "seals/today: not a seal."),
         (ValueError(), "ValueError."),
         ("chain 7: a row was changed", "Chain 7: a row was changed."),
-        (FileNotFoundError(2, "No such file or directory", "c.csv"), "c.csv: No such file or directory."),
+        (FileNotFoundError(2, "No such file or directory", "/c.csv"), "/c.csv is not there."),
         (OSError(28, "No space left on device"), "No space left on device."),
     ],
 )
