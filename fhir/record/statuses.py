@@ -105,7 +105,7 @@ def status_of_r4(kind: str, status: str) -> str:
     >>> status_of_r4("MedicationRequest", "Cancelled")
     'cancelled'
     """
-    return _SPELLINGS.get(kind, {}).get(_key(status), status)
+    return status if status in _CODES.get(kind, ()) else _SPELLINGS.get(kind, {}).get(_key(status), status)
 
 
 def _with_status(resource: Any, status: str, kind: str, refusals: list[Refusal]) -> Any:

@@ -235,8 +235,8 @@ class Metrics:
         self._minute().answered += 1
         for card in cards:
             counts["cds_cards", found_by.get(card.uuid, service), card.indicator] += 1
-        for reason, count in Counter([silence.reason for silence in silences]).items():
-            counts["cds_silences", service, reason] += count
+        for silence in silences:
+            counts["cds_silences", service, silence.reason] += 1
         for stage, seconds in stages.items():
             _observe(self.stages, (service, stage), seconds)
 

@@ -118,8 +118,12 @@ def rows_for(context: RuleContext, rxcui: str) -> Iterator[tuple[Limit, bool]]:
     """
     medication, rows = context.medication, limits_of_route(rxcui, context.medication)
     age = age_for(rows, context)
-    if not medication.is_injected and _SWALLOWED.search(order_text(context.drafted.order)):
-        rows = [row for row in rows if row.route != "injected"]  # "diltiazem 120 mg, 1 tablet twice daily"
+    if age is not None and age >= ADULT_YEARS:  # those of other ages are for children, or beside them
+        rows = [row for row in rows if age in row.ages]
+    not_injected = [row for row in rows if row.route != "injected"]
+    if len(not_injected) < len(rows) and not medication.is_injected:
+        is_swallowed = _SWALLOWED.search(order_text(context.drafted.order)) is not None
+        rows = not_injected if is_swallowed else rows  # "diltiazem 120 mg, 1 tablet twice daily"
     rows = [row for row in rows if row.population != "one dose" or _is_given_in_doses(context)]
     rows = [row for row in rows if not row.per_hour or infusion_hours(context) or per_hour_of(context, row.unit)]
     # A nebuliser that runs on ("10 mg/h") is for a severe attack: the limits of single nebules do not measure it.
