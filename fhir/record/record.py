@@ -548,7 +548,6 @@ class _RawBundle(Struct, frozen=True):
     total: int | None = None
 
 
-_lines = msgspec.json.Encoder()
 _head = msgspec.json.Decoder(_Head)
 _raw_bundle = msgspec.json.Decoder(_RawBundle)
 _bundle_meta = msgspec.json.Decoder(Version | None)
@@ -592,6 +591,10 @@ def _is_of_place(refusal: Refusal) -> bool:
     return refusal.subject.startswith("prefetch.")
 
 
+_TOGETHER: Final = 16
+"""So many resources are looked through at once; mostly one or two of a chart have a run."""
+
+
 def without_runs(value: Any) -> Any:
     """Return the lean resource or Bundle with the runs of white space in its texts collapsed.
 
@@ -606,13 +609,12 @@ def without_runs(value: Any) -> Any:
     return msgspec.json.decode(msgspec.json.encode(collapse_runs(msgspec.json.decode(text))), type=type(value))
 
 
-def _all_without_runs(resources: Iterable[Any]) -> list[Any]:
-    """Return the resources with runs collapsed; mostly one or two of a chart have one."""
-    lines = _lines.encode_lines(resources).split(b"\n")
-    return [
-        each if line.isascii() and b"  " not in line and b"\\" not in line else without_runs(each)
-        for each, line in zip(resources, lines, strict=False)
-    ]
+def _all_without_runs(resources: list[Any]) -> list[Any]:
+    collapsed: list[Any] = []
+    for start in range(0, len(resources), _TOGETHER):
+        together = resources[start : start + _TOGETHER]
+        collapsed += map(without_runs, together) if may_hold_runs(msgspec.json.encode(together)) else together
+    return collapsed
 
 
 def _read_bundle(name: str, raw: bytes | Raw) -> tuple[Bundle | None, list[Refusal]]:
