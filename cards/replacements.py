@@ -15,7 +15,6 @@ from cards.rules.patient.session import PatientSession
 from fhir.mapping.conditions import condition_status
 from fhir.mapping.medications.identity import MedicationIdentity
 from fhir.terminology.conditions import CONDITION_GROUPS
-from fhir.terminology.late_pattern import late_pattern
 from fhir.terminology.medications import atc_codes
 from fhir.terminology.package_tables import package_rows
 
@@ -69,7 +68,7 @@ def _exclusion(row: Mapping[str, str]) -> Exclusion:
     keys = (*values, row["unless"]) if kind == "condition" else (row["unless"],)
     if unknown := [key for key in keys if key and key not in CONDITION_GROUPS]:
         raise ValueError(f"replacements.csv, {row['drug']}: no condition has the key {', '.join(unknown)}")
-    return Exclusion(kind, values, row["unless"], row["why"], late_pattern(_at_word(values), re.IGNORECASE))
+    return Exclusion(kind, values, row["unless"], row["why"], re.compile(_at_word(values), re.IGNORECASE))
 
 
 def _at_word(words: tuple[str, ...]) -> str:

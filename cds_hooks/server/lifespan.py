@@ -37,7 +37,6 @@ from cds_hooks.settings.checks import Networks
 from cds_hooks.telemetry.logs import log
 from cds_hooks.telemetry.metrics import Metrics, MetricsFolder
 from fhir.terminology.allergens import unclear_allergen
-from fhir.terminology.late_pattern import compile_late_patterns
 from fhir.terminology.phrases import groups_in_words
 
 if TYPE_CHECKING:
@@ -186,13 +185,13 @@ async def _keep_recording(in_force: InForce, url: str) -> None:
 async def _load_the_rest() -> None:
     """Load what not every call needs, soon after the start: no first answer waits for it, and no later one is stopped.
 
-    The models that suggestions are checked with take 0.1 to 0.3 s, the phrases for conditions 0.3 s, all patterns 0.07,
-    what reads from FHIR servers 0.1, the spelling of allergens 0.05, and the answers of payers 0.04. A call that needs
-    one of them before loads it itself, and meanwhile the event loop stands still.
+    The models that suggestions are checked with take 0.1 to 0.3 s, the phrases for conditions 0.3 s, what reads from
+    FHIR servers 0.1, the spelling of allergens 0.05, and the answers of payers 0.04. A call that needs one of them
+    before loads it itself, and meanwhile the event loop stands still.
     """
     await asyncio.sleep(_SECONDS_BEFORE_THE_REST)
     phrases, spelling = partial(groups_in_words, "pain"), partial(unclear_allergen, "pain")
-    for load in (load_fhir_models, phrases, spelling, compile_late_patterns, _prepare_connections, _prepare_payers):
+    for load in (load_fhir_models, phrases, spelling, _prepare_connections, _prepare_payers):
         await asyncio.to_thread(load)
     gc.freeze()  # as settle_memory: they live as long as the process
 

@@ -29,13 +29,12 @@ from fhir.terminology.allergens import (
 from fhir.terminology.assertions import AssertedText
 from fhir.terminology.caching import remembered
 from fhir.terminology.conditions import is_known_condition
-from fhir.terminology.late_pattern import late_pattern
 from fhir.terminology.medications import CLASS_MEMBERS, table_rows
 
 ALLERGIES_UNREADABLE = "allergies-unreadable"
 _MOST_NAMED = 3
 # What stands on lists of allergies without a category and is no drug.
-_NO_DRUG = late_pattern(
+_NO_DRUG = re.compile(
     r"pollen|ragweed|grass|tree|dust|mite|mou?ld|dander|\b(?:cats?|dogs?|horses?|bees?|wasps?|hornets?|fire ants?)\b"
     r"|venom|insect|animal|feather|fruit|nuts?\b|\bfish|food|wheat|gluten|berr(?:y|ies)|tomato|chocolate|lactose|perfume|fragrance"
     r"|cashew|almond|pecan|pistach|haselnu|nuss\b|n[uü]sse\b|\bnoix|\bnuez|\bnueces|\bnoc[ei]\b|salmon|\btuna|\btrout|fisch\b"
@@ -55,7 +54,7 @@ def reaction_words(code: str | None) -> str | None:
 _REACTIONS: Final = tuple(row for row in table_rows("allergens.csv") if row["kind"] == "reaction")
 _REACTIONS_BY_CODE: Final[Mapping[str, str]] = {row["code"]: row["value"] for row in _REACTIONS}
 _REACTIONS_IN_ENGLISH: Final = tuple(
-    (late_pattern(rf"(?:{row['code']})\w{{0,30}}(?:['’]s)?(?: (?:up|o?edema|schock))?", re.IGNORECASE), row["value"])
+    (re.compile(rf"(?:{row['code']})\w{{0,30}}(?:['’]s)?(?: (?:up|o?edema|schock))?", re.IGNORECASE), row["value"])
     for row in _REACTIONS
     if row["meaning"] == "pattern"
 )
@@ -66,7 +65,7 @@ Grade: TypeAlias = Literal["severe", "mild", "unknown"]
 
 # shared/data/medications/rules/allergy.json, table matching, row severity: anaphylaxis, angioedema, SJS/TEN/DRESS and
 # haemolysis are critical; swelling of face, tongue or throat is angioedema in other words (rule allergy-class-nsaid).
-_CRITICAL = late_pattern(
+_CRITICAL = re.compile(
     r"anaphyla|angio-?o?edema|stevens|\bsjs\b|toxic epidermal|lyell|\bdress\b|drug reaction with eosin"
     r"|\bten\b(?! ?(?:years?|yrs?|months?|weeks?|days?|hours?|min))"
     r"|h(?:a)?emoly|bronchospasm|cardiorespiratory arrest|o?edema of (?:the )?(?:larynx|glottis)|glott(?:is|al) o?edema"
@@ -75,20 +74,20 @@ _CRITICAL = late_pattern(
     re.IGNORECASE,
 )
 # "nausea, headache": what is no allergy.
-_NO_ALLERGY = late_pattern(
+_NO_ALLERGY = re.compile(
     r"nausea|vomit|emesis|\bn/v\b|diarrh|constipat|stomach"
     r"|(?:gastr\w{0,20}|\bgi)\b(?! ?(?:bleed|ha?emorrh|ulcer|perfor|bypass|sleeve|surg))"
     r"|dyspeps|indigest|abdom|heartburn|headache|dizz|drows|fatigue|dry mouth",
     re.IGNORECASE,
 )
-_MILD = late_pattern(r"hives|urticaria|rash|exanthem|eruption|itch|prurit", re.IGNORECASE)
+_MILD = re.compile(r"hives|urticaria|rash|exanthem|eruption|itch|prurit", re.IGNORECASE)
 # What else stands with names, so that a side effect beside it does not make it harmless.
-_OTHER = late_pattern(
+_OTHER = re.compile(
     r"syncop|faint|passed out|collaps|hypotens|shock|seiz|swell|breath|dyspn|wheez|bleed|arrest|hepat|jaund"
     r"|renal|kidney|neutrop|agranul|thrombocyt|psychos|suicid|blister|vasculit|ruptur|neuropath|necros",
     re.IGNORECASE,
 )
-_UNSURE = late_pattern(r"\?|\b(?:possible|possibly|questionable|suspected|unsure|unclear|maybe)\b", re.IGNORECASE)
+_UNSURE = re.compile(r"\?|\b(?:possible|possibly|questionable|suspected|unsure|unclear|maybe)\b", re.IGNORECASE)
 
 
 class _Reaction(Struct, frozen=True, gc=False):

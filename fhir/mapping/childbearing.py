@@ -14,12 +14,11 @@ from fhir.record.datatypes import CodeableConcept, FhirTime, parse_time
 from fhir.record.record import PatientRecord
 from fhir.terminology.assertions import is_of_patient
 from fhir.terminology.conditions import CONTRACEPTIVE_WORDS, CONTRACEPTIVES, PregnancyMeaning, pregnancy_meaning
-from fhir.terminology.late_pattern import late_pattern
 
 # By mouth it is given for other reasons; ATC G03AC06 is the injection.
 _ONLY_INJECTED = "6691"
-_SWALLOWED = late_pattern(r"\boral\b|\btab|\bpo\b|by mouth", re.IGNORECASE)
-_IN_WORDS = late_pattern(
+_SWALLOWED = re.compile(r"\boral\b|\btab|\bpo\b|by mouth", re.IGNORECASE)
+_IN_WORDS = re.compile(
     "|".join(
         (
             r"contracep[tcç]|birth control|\biuds?\b|intrauterine (?:device|system)|\b(?:21|28|84|91) day pack\b",
@@ -31,7 +30,7 @@ _IN_WORDS = late_pattern(
 )
 
 # The table: "no hysterectomy, no sterilisation"; charts say it in words as often as by a code.
-_INFERTILE_IN_WORDS = late_pattern(
+_INFERTILE_IN_WORDS = re.compile(
     r"hysterectomy|(?:h[yi]|i)st[eé]re[ck]?[ck]?tom(?:ie?|ia|ía)\b|kohdunpoisto|tubal (?:ligation|occlusion)"
     r"|\bsterili[sz]a[tc]|sterylizac|laqueação|(?:ligature|legatura|ligadura) (?:des|delle|de) (?:trompes|tube|trompas)"
     r"|bilateral (?:salpingectomy|oophorectomy)"
@@ -40,7 +39,7 @@ _INFERTILE_IN_WORDS = late_pattern(
 )
 
 
-_ONLY_TALKED_OF = late_pattern(
+_ONLY_TALKED_OF = re.compile(
     r"remov|entfern|retir|rimo[zs]|counsel|berat|conseil|wish|wunsch|want|desire|plan|request|emergency|without|\bno\b"
     r"|kein|sans|senza|\bsin\b|\bsem\b|geen|utan|uden|uten|\bbez\b|\bei\b",
     re.IGNORECASE,

@@ -14,19 +14,18 @@ from msgspec import Struct
 from fhir.mapping.allergies import Allergy, allergies_to_class
 from fhir.record.record import PatientRecord
 from fhir.terminology.contrast_media import GADOLINIUM, IODINATED
-from fhir.terminology.late_pattern import late_pattern
 
 How: TypeAlias = Literal["severe", "not severe", "not recorded"]
 
 # ACR/AAAAI consensus 2025, as droracle.ai (697592) and the categories of the ACR manual (seekhealthz.com) give them:
 # bronchospasm, low blood pressure, cardiovascular signs and anaphylaxis are severe.
-_SEVERE: Final = late_pattern(
+_SEVERE: Final = re.compile(
     r"hypotens|\bshock\b|cardiac arrest|respiratory|breath|dyspn|wheez|bronchosp|laryn|unrespons|unconscious"
     r"|loss of consciousness|syncope|seizure|convuls|arrhythm|\bcode blue\b|intubat|life.?threat|collapse",
     re.IGNORECASE,
 )
 # The physiologic column of the same table, and injury of the kidney: no sign of an allergy.
-_PHYSIOLOGIC: Final = late_pattern(
+_PHYSIOLOGIC: Final = re.compile(
     r"nausea|vomit|emesis|warm|flush|chills|headache|dizz|anxi|taste|hypertens|vasovagal|extravas"
     r"|kidney|renal|nephr|creatinine|\baki\b",
     re.IGNORECASE,

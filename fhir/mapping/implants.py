@@ -19,7 +19,6 @@ from fhir.record.record import PatientRecord
 from fhir.record.resources import Device
 from fhir.terminology.assertions import states
 from fhir.terminology.conditions import code_system
-from fhir.terminology.late_pattern import late_pattern
 
 
 class MrSafety(Enum):
@@ -47,7 +46,7 @@ class _Kind(Struct, frozen=True):
 
 
 def _kind(name: str, snomed: tuple[str, ...], icd10: tuple[str, ...], words: str) -> _Kind:
-    return _Kind(name, frozenset(snomed), icd10, late_pattern(words, re.IGNORECASE))
+    return _Kind(name, frozenset(snomed), icd10, re.compile(words, re.IGNORECASE))
 
 
 _KINDS = (
@@ -97,18 +96,16 @@ _KINDS = (
         r"|\b(?:pompe|bomba|pompa) (?:implant|intrat|impiant|(?:à |de |al )bac)",
     ),
 )
-_NOT_IMPLANTED = late_pattern(
+_NOT_IMPLANTED = re.compile(
     r"\bextern|wearable|\btempor[aä]r|transcutan|explant|\binsulin\w*\b|\bambulatory\b|\bsyringe\b|\bremov(?:ed|al)|\bfailed\b|\baed\b"
     r"|\bentfern|\bablation (?:du|de)\b|\bretirad[oa]\b|\brimo[sz]|marca-?pasos temporal|\btest stim",
     re.IGNORECASE,
 )
-_PUT_IN = late_pattern(r"implant|impiant|insert|placement|\bpose\b|inlägg|\bclip", re.IGNORECASE)
-_UNSAFE = late_pattern(
+_PUT_IN = re.compile(r"implant|impiant|insert|placement|\bpose\b|inlägg|\bclip", re.IGNORECASE)
+_UNSAFE = re.compile(
     r"\b(?:mri?|magnetic resonance)[ -]?unsafe|\bnot (?:mri?|magnetic resonance)\b|\bC106047\b", re.IGNORECASE
 )
-_SAFE = late_pattern(
-    r"\b(?:mri?|magnetic resonance)[ -]?(?:conditional|safe|compatible)\b|\bC10604[56]\b", re.IGNORECASE
-)
+_SAFE = re.compile(r"\b(?:mri?|magnetic resonance)[ -]?(?:conditional|safe|compatible)\b|\bC10604[56]\b", re.IGNORECASE)
 
 
 def implants(record: PatientRecord) -> tuple[Implant, ...]:

@@ -11,66 +11,65 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from fhir.terminology.caching import remembered
-from fhir.terminology.late_pattern import late_pattern
 from fhir.terminology.medications import table_rows
 
-_CT: Final = late_pattern(
+_CT: Final = re.compile(
     r"\b(?:ce|nc|c|ld)?ct(?:a|v|pa|ap)?\b|\bcat scan|computed tomog|(?:computer|dator)-?tomogra|tomodensitom"
     r"|tomogra[a-zíï]{0,9} (?:axial )?(?:comput|komput)|tietokonetomogra",
     re.IGNORECASE,
 )
 # What may be something else, too, beside the words of an MR scan.
-_CT_ABROAD: Final = late_pattern(r"\b(?:angio-?)?scanner\b|\b(?:angio-?)?ta?c\b|\btk\b|\btdm\b", re.IGNORECASE)
-_MR: Final = late_pattern(
+_CT_ABROAD: Final = re.compile(r"\b(?:angio-?)?scanner\b|\b(?:angio-?)?ta?c\b|\btk\b|\btdm\b", re.IGNORECASE)
+_MR: Final = re.compile(
     r"\b(?:angio-?)?mr[aivt]?\b|\bmrcp\b|magnetic resonance|\b(?:angio-?)?irm\b|\brmn?\b(?! \d)|kernspin|magnetresonan"
     r"|r[eéi]s?[sz]on[aâ]n\w{0,9} magn|magnet-?kamera|magneettikuva",
     re.IGNORECASE,
 )
-_XR: Final = late_pattern(
+_XR: Final = re.compile(
     r"\bx-?rays?\b|\bxr\b|radiograph|fluoroscop|\bkub\b|\bbarium (?:enema|swallow|meal)\b|hysterosalping|\bhsg\b"
     r"|small bowel (?:series|follow)|\bupper gi series|\br[oöø]e?ntgen|\brtg\b|radiogra[fp]"
     r"|\brx\b(?= (?:d[eio]l?(?:la)? )?(?:abd|add|pelv|bacin|col|lomb|lumb|t[oó]r|tor))",
     re.IGNORECASE,
 )
 # A tracer in the blood: the bladder beside the uterus holds it, whatever the study is of.
-_TRACER: Final = late_pattern(
+_TRACER: Final = re.compile(
     r"\bbone scan|\bs[ckz]inti|\bscyntygra|\bcintilogra|\bgammagra[fp]|\bpet\b|\bpet[-/ ]?(?:ct|tc|mr)"
     r"|\bspect\b|\bnuclear (?:med|stress|scan)|\bmuga\b|\bv/?q (?:scan|study)|\bhida\b|sestamibi|\bmibg\b"
     r"|radio-?(?:active )?iod|\bi-?131\b|iodine-?131|(?:gallium|thyroid|lung perfusion) (?:scan|uptake)",
     re.IGNORECASE,
 )
 # Contrast into a vessel without CT or MR. Carbon dioxide, fluorescein and a tracer are no iodine.
-_VESSELS: Final = late_pattern(
+_VESSELS: Final = re.compile(
     r"\b(?:arterio|aorto|veno|angio)gra(?:m|phy)|\b(?:coronary|cardiac|left heart) cath|intravenous (?:pyelo|uro)gra"
     r"|\bivp\b|excretory urogra",
     re.IGNORECASE,
 )
-_INTO_ARTERY: Final = late_pattern(
+_INTO_ARTERY: Final = re.compile(
     r"\b(?:arterio|aorto)gra(?:m|phy)|\b(?:coronary|cardiac|left heart) cath|\bcoronary angio", re.IGNORECASE
 )
-_NO_IODINE: Final = late_pattern(
+_NO_IODINE: Final = re.compile(
     r"carbon dioxide|\bco2\b|fluorescein|indocyanine|\bicg\b|retina|radionuclide|\bmuga\b|nuclear|ultraso|\bus\b"
     r"|optical coherence|\boct\b",
     re.IGNORECASE,
 )
-_CT_OF_VESSELS: Final = late_pattern(
+_CT_OF_VESSELS: Final = re.compile(
     r"\bc?cta\b|\bctpa\b|\bctv\b|\b(?:ct|computed tomogra\w+)[ -](?:[\w-]+ ){0,2}?(?:angio|veno|uro)gra|\bct[ -]?angio"
     r"|\bct ivp\b|\b(?:tri|multi)-?phas(?:e|ic)\b",
     re.IGNORECASE,
 )
 
 # Contrast that is swallowed reaches no vessel: it is taken out before the words are read.
-_SWALLOWED: Final = late_pattern(
+_SWALLOWED: Final = re.compile(
     r"(?:\b(?:with|without|w/?o?|no|and|only)\b[ ,]*)?\b(?:oral|po|rectal|enteric|enteral)\b"
     r"(?!\s*(?:and|&|/|\+)\s*(?:iv\b|intra))(?: (?:and|&) (?:rectal|oral))? contrast(?: only)?",
     re.IGNORECASE,
 )
 # A reaction of the past is no contrast of today.
-_ALLERGY: Final = late_pattern(
+_ALLERGY: Final = re.compile(
     r"\ballerg\w*(?: reaction)?(?: to)?(?: iv| intravenous)? (?:contrast|gado\w+|dye)|(?:iv )?contrast allerg\w*",
     re.IGNORECASE,
 )
-_ORAL_AND: Final = late_pattern(
+_ORAL_AND: Final = re.compile(
     r"\b(?:oral|po|rectal)\s*(?:and|&|/|\+)\s*(?=iv\b|intra)|(?<=\biv)\s*(?:and|&|/|\+)\s*(?:oral|po|rectal)\b",
     re.IGNORECASE,
 )
@@ -80,20 +79,20 @@ _MEDIUM: Final = (
 )
 _FOREIGN_WITH: Final = r"\b(?:mit|avec|con|com|met|med|z|ze)"
 _FOREIGN_WITHOUT: Final = r"\b(?:ohne|sans|sin|senza|sem|zonder|u[dt]+en|utan|bez)"
-_WITHOUT: Final = late_pattern(
+_WITHOUT: Final = re.compile(
     r"\bw/?o\b|\bwithout\b|\bnon-? ?contrast|\bno (?:iv |intravenous )?contrast|\bunenhanced|\bnon-?enhanced|\bncct\b"
     rf"|{_FOREIGN_WITHOUT} {_MEDIUM}|\bnativ(?:e[sn]?)?\b|\bblanco\b",
     re.IGNORECASE,
 )
 _APART: Final = r"\s*(?:and|&|\+|/|,)?\s*"
-_BOTH: Final = late_pattern(
+_BOTH: Final = re.compile(
     rf"(?:\bw/?o|\bwithout){_APART}(?:with\b|w/(?!o)|w\b(?!/?o))|(?:\bwith\b|\bw/|\bw\b){_APART}(?:w/?o\b|without\b)"
     r"|\bpre[- ]?(?:and|&|/)[- ]?post[- ]contrast"
     rf"|(?:{_FOREIGN_WITHOUT}|\bnativ\w*)(?: {_MEDIUM})? ?(?:und|et|puis|e|y|en|og|och|i|/|\+|&) ?{_FOREIGN_WITH}\b"
     rf"|{_FOREIGN_WITH}(?: {_MEDIUM})? ?(?:und|et|e|y|en|og|och|i|/|\+|&) ?{_FOREIGN_WITHOUT}\b",
     re.IGNORECASE,
 )
-_WITH: Final = late_pattern(
+_WITH: Final = re.compile(
     r"\b(?:with|w)\b/?\s*(?:the )?"
     r"(?:(?:po|oral) (?:and|&|\+) )?(?:iv |i\.v\. |intravenous |iodinated )?(?:contrast|con\b|cont\b|gad\w*|dye)"
     r"|\biv contrast|intravenous contrast|contrast[- ]enhanced|\benhanced ct|\bcect\b|\+ ?c(?:ontrast)?\b|\bc\+"
@@ -104,14 +103,14 @@ _WITH: Final = late_pattern(
     r"|\binject[eé]e?\b|\bkontrastverst",
     re.IGNORECASE,
 )
-_ENDS_WITH: Final = late_pattern(r"(?:\bwith|\bw/?)\s*$", re.IGNORECASE)
+_ENDS_WITH: Final = re.compile(r"(?:\bwith|\bw/?)\s*$", re.IGNORECASE)
 
-_LUMBAR: Final = late_pattern(
+_LUMBAR: Final = re.compile(
     r"\blumb[aoå]|lumbosacral|\bl-?spine|\blws\b|lendenwirbel|\blomba|\blombo|l[ęe]d[źz]wi|\blændery|\bländrygg",
     re.IGNORECASE,
 )
 # As in studies.csv: abdomen, pelvis, hip, sacrum, lumbar spine, bowel, kidneys and bladder.
-_TRUNK: Final = late_pattern(
+_TRUNK: Final = re.compile(
     r"\babdom\w*|\bpelvi\w*|\babd\b|\bpel\b|\bkub\b|\b(?:c/)?a/p\b|\bctap\b|\bhips?\b|\bsacr\w+|\bcoccyx|\bsi joints?\b"
     r"|barium enema|small bowel|upper gi|hysterosalping|\bhsg\b|pyelogra|urogra|\bivp\b|cystogra|renal|kidney"
     r"|whole body|skull(?: base)? to (?:mid-?)?thigh"
@@ -124,20 +123,20 @@ AORTA: Final = (
     r"\baort.{0,80}(?:ultraso|duplex|\bus\b)|(?:ultraso|duplex|\bus\b).{0,80}\baort|\baaa\b.{0,80}(?:screen|ultraso)"
 )
 """Ultrasound of the aorta, which has no code in the sets that were read."""
-_AORTA: Final = late_pattern(AORTA, re.IGNORECASE)
-_SCREENING_WORDS: Final = late_pattern(r"screen", re.IGNORECASE)
-_BREAST: Final = late_pattern(r"mammogra|\bbreast tomosynthesis|\btomo\w* breast", re.IGNORECASE)
-_BONE: Final = late_pattern(r"\bde?xa\b|bone (?:mineral )?densi", re.IGNORECASE)
-_LOW_DOSE: Final = late_pattern(r"\bldct\b|low[- ]dose|lung (?:cancer )?screen", re.IGNORECASE)
+_AORTA: Final = re.compile(AORTA, re.IGNORECASE)
+_SCREENING_WORDS: Final = re.compile(r"screen", re.IGNORECASE)
+_BREAST: Final = re.compile(r"mammogra|\bbreast tomosynthesis|\btomo\w* breast", re.IGNORECASE)
+_BONE: Final = re.compile(r"\bde?xa\b|bone (?:mineral )?densi", re.IGNORECASE)
+_LOW_DOSE: Final = re.compile(r"\bldct\b|low[- ]dose|lung (?:cancer )?screen", re.IGNORECASE)
 
 # What stands beside the name of a test and adds nothing to it.
-_ADDS_NOTHING: Final = late_pattern(
+_ADDS_NOTHING: Final = re.compile(
     r"\b(?:level|levels|test|tests|testing|lab|serum|plasma|blood|whole blood|venous|routine|screen|screening|fasting"
     r"|annual|repeat|measurement|procedure|assay|quantitative|quant|point of care|poc|in|of|with reflex"
     r"|reflex|diagnostic)\b|(?<![\d.])[\d.]+ ?(?:x|times)\b|[()\[\],;:]",
     re.IGNORECASE,
 )
-_BETWEEN: Final = late_pattern(r"\s*[()\[\],;:]\s*|\s[-–—]\s")
+_BETWEEN: Final = re.compile(r"\s*[()\[\],;:]\s*|\s[-–—]\s")
 
 
 def _plain(words: str) -> str:
@@ -223,7 +222,7 @@ def screening_imaging_named(words: str) -> Iterator[str]:
             yield "lung_ct"
 
 
-_NO_RESULT = late_pattern(
+_NO_RESULT = re.compile(
     r"\b(?:not (?:done|performed|tested|obtained|collected|available|evaluable)|unsatisfactory|inadequate|insufficient"
     r"|invalid|indeterminate specimen|rejected|cancel+ed|unknown|never|pending|refused|declined)\b",
     re.IGNORECASE,

@@ -19,7 +19,6 @@ from fhir.terminology.caching import remembered
 from fhir.terminology.conditions import code_system, imported_meaning, is_not_read
 from fhir.terminology.contrast_media import GADOLINIUM, IODINATED, contrast_classes, contrast_spans
 from fhir.terminology.imported import Meaning, meaning_of_name
-from fhir.terminology.late_pattern import late_pattern
 from fhir.terminology.medication_names import (
     medication_of_code,
     names_in_text,
@@ -33,13 +32,11 @@ from fhir.terminology.phrases import said_and_unclear, words_of_kind
 from fhir.terminology.spelling import Spelling
 
 SameClass: TypeAlias = Literal["yes", "no", "ask", "severe", "held"]
-_WORD = late_pattern(r"[a-z0-9]+")
+_WORD = re.compile(r"[a-z0-9]+")
 # German writes it in one word: "Latexallergie", "Penicillinunverträglichkeit".
-_COMPOUND = late_pattern(r"(?<=[a-zäöü]{3})(allergi|unverträglich|überempfindlich)", re.IGNORECASE)
+_COMPOUND = re.compile(r"(?<=[a-zäöü]{3})(allergi|unverträglich|überempfindlich)", re.IGNORECASE)
 _LONGEST_MISSPELT = 200
-_NONE_KNOWN = late_pattern(
-    r"\b(?:nk[dfm]{0,2}a|nil known|no known (?:\w+ ){0,2}allerg\w*|no allergies)\b", re.IGNORECASE
-)
+_NONE_KNOWN = re.compile(r"\b(?:nk[dfm]{0,2}a|nil known|no known (?:\w+ ){0,2}allerg\w*|no allergies)\b", re.IGNORECASE)
 
 
 class AllergenClass(Struct, frozen=True):
@@ -155,10 +152,10 @@ def _is_remedy(words: str, start: int, end: int) -> bool:
     return not words_of_kind("treated").isdisjoint(before[1:])
 
 
-_SET_OFF = late_pattern(r"[:=>]| - ")
-_NOT = late_pattern(r"(?:^|(?<=[(,;-])|(?<=[(,;-] )|(?<=\bbut ))not $", re.IGNORECASE)
+_SET_OFF = re.compile(r"[:=>]| - ")
+_NOT = re.compile(r"(?:^|(?<=[(,;-])|(?<=[(,;-] )|(?<=\bbut ))not $", re.IGNORECASE)
 # The allergy that an entry tells of is over where the drug was given since, under watch and without a reaction.
-_CHALLENGE = late_pattern(
+_CHALLENGE = re.compile(
     r"(?:challenge|provocation|provokation|provocación|provocazione|provocatie|ofc|dpt)\w{0,10}[^.;]{0,20}"
     r"(?:negativ|negatief|négativ|pass|toler|verdragen|vertragen)\w{0,10}"
     r"|(?:negativ\w{0,5}|passed) (?:\w{1,12} ){0,3}(?:challenge|provocation|provokation)\w{0,10}|de-?label\w{0,5}",
@@ -173,7 +170,7 @@ def _without(allergen: Allergen, denied: Allergen) -> Allergen:
     return Allergen(allergen.ingredients - denied.ingredients, allergen.classes - drugs, allergen.named_classes - over)
 
 
-_RULED_OUT = late_pattern(r"\s*(?:allergy )?(?:was )?(?:ruled[- ]out|de-?label|refuted|disproved)", re.IGNORECASE)
+_RULED_OUT = re.compile(r"\s*(?:allergy )?(?:was )?(?:ruled[- ]out|de-?label|refuted|disproved)", re.IGNORECASE)
 
 
 def _takes_back(text: str) -> bool:
@@ -207,7 +204,7 @@ def allergen_of_code(system: str | None, code: str | None) -> Allergen:
 
 
 # What a problem says that the patient is allergic to: "allergy to latex", "penicillin allergy (anaphylaxis)".
-_ALLERGIC_TO = late_pattern(
+_ALLERGIC_TO = re.compile(
     r"\b(?:allerg(?:y|ic|ies)|adverse reaction|hypersensitiv\w+|anaphyla\w+|intolerance|alergia|alérgic[oa]|allergi[ae]"
     r"|allergi[cq]\w*|allergisch|allergi|uczul\w+)\W+(?:reaction\W+)?(?:to"
     r"|due to|caused by|[aà](?: la|ll'|ll[ae]|o?s?|l|ux?)?|às|auf|gegen|voor|mot|over for|na) ?(?P<to>[^,;.()]{3,60})"
@@ -232,23 +229,23 @@ _HARM: Final = (
 )
 _DRUG: Final = r"(?P<drug>[^,;.()]{3,60}"
 _CAUSED: Final = (
-    late_pattern(
+    re.compile(
         rf"\b{_HARM}[^,;.()]{{0,40}} (?:(?:due|secondary|2/2) to|2/2|caused by|induced by|from) {_DRUG})", re.IGNORECASE
     ),
-    late_pattern(rf"\b{_DRUG}?)[- ](?:induced|associated|related|mediated) [^,;.()]{{0,20}}\b{_HARM}", re.IGNORECASE),
-    late_pattern(
+    re.compile(rf"\b{_DRUG}?)[- ](?:induced|associated|related|mediated) [^,;.()]{{0,20}}\b{_HARM}", re.IGNORECASE),
+    re.compile(
         rf"\b{_DRUG}?) (?:(?:lung|pulmonary|cardio|oto|hepato) ?tox|pneumonitis|hypersens|angio-?o?ed|(?:dry )?cough$)",
         re.IGNORECASE,
     ),
-    late_pattern(r"\b(?P<drug>ace inhibitor|acei?|arb|statin|nsaid|metformin)[- ]intoleran", re.IGNORECASE),
+    re.compile(r"\b(?P<drug>ace inhibitor|acei?|arb|statin|nsaid|metformin)[- ]intoleran", re.IGNORECASE),
 )
-_HARMFUL: Final = late_pattern(
+_HARMFUL: Final = re.compile(
     r"(?:(?:hx|h/o|history|hist|prior|past|previous|s/p|severe|acute|recurrent)(?: of)? )?(?P<drug>[\w/'-]{2,30}) "
     rf"{_HARM}",
     re.IGNORECASE,
 )
 """A drug with what it has done: "INH hepatitis", "h/o Tegretol SJS"."""
-_NOT_CAUSED: Final = late_pattern(
+_NOT_CAUSED: Final = re.compile(
     r"\b(?:alcohol\w*|ethanol|heparin|contrast\w*|radio\w*|oxygen|deficien\w+|risk|screening|monitoring|prevention"
     r"|prophylaxis|family|mother|father|ms|no|not|without|vitamins?|b12|b6|b1|folate|thiamine?|iron|copper|zinc|glycine)\b",
     re.IGNORECASE,

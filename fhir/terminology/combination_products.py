@@ -10,7 +10,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import permutations
 from typing import Final, TypeAlias
 
-from fhir.terminology.late_pattern import late_pattern
 from fhir.terminology.medication_strength import Strength, number, read_strengths
 from fhir.terminology.medications import Ingredient, table_rows
 
@@ -22,11 +21,11 @@ _WIDTH = 2.0
 _LEAST_DIFFERENCE_MG = 0.01
 _ROUNDED = 0.003
 _NUMBER = r"(?:\d{1,3}(?:,\d{3})+|\d{1,5})(?:\.\d{1,4})?"
-_LIST = late_pattern(
+_LIST = re.compile(
     rf"(?<![\w.,/-]){_NUMBER}(?: ?mg)?(?: ?[-/] ?{_NUMBER}(?: ?mg)?){{1,4}}(?![\w%]|[.,/-]\d| ?(?:mcg|ml|%|units?))",
     re.IGNORECASE,
 )
-_EACH = late_pattern(_NUMBER)
+_EACH = re.compile(_NUMBER)
 
 
 def _read_combination_products() -> Mapping[tuple[str, ...], frozenset[_Assigned]]:

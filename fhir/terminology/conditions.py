@@ -33,7 +33,6 @@ from numpy.typing import NDArray
 from fhir.terminology.analytes import LOINC
 from fhir.terminology.caching import remembered
 from fhir.terminology.imported import Meaning, is_used, meaning_of_code, meaning_of_name, plain_address
-from fhir.terminology.late_pattern import late_pattern
 from fhir.terminology.medications import drug_system, table_rows
 
 SNOMED = "http://snomed.info/sct"
@@ -136,7 +135,7 @@ def _prefixes(column: str) -> _Beginnings:
     items = [item.replace(".", "") for item in _items(column)]
     unsure = [re.escape(item).replace(r"\?", ".") for item in items if "?" in item]
     plain = tuple(item for item in items if "?" not in item)
-    return _Beginnings(plain, late_pattern("|".join(unsure)) if unsure else None)
+    return _Beginnings(plain, re.compile("|".join(unsure)) if unsure else None)
 
 
 def _read_groups() -> Mapping[str, ConditionGroup]:

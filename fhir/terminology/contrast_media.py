@@ -3,19 +3,17 @@
 import re
 from typing import Final
 
-from fhir.terminology.late_pattern import late_pattern
-
 IODINATED: Final = "iodinated_contrast"
 """The class of iodinated contrast media (tables/medication_classes.csv)."""
 GADOLINIUM: Final = "gadolinium_contrast"
 """The class of gadolinium-based contrast media."""
 
-_GADOLINIUM: Final = late_pattern(
+_GADOLINIUM: Final = re.compile(
     r"\bgado\w+|\bgadavist|\bmagnevist|\bomniscan|\bdotarem|\bclariscan|\bprohance|\bmultihance|\beovist|\bprimovist"
     r"|\boptimark|\belucirem|\bvueway|\bmri? (?:contrast|dye)|\bmr[it]?-?kontrast",
     re.IGNORECASE,
 )
-_IODINATED: Final = late_pattern(
+_IODINATED: Final = re.compile(
     r"iodin\w{0,10}\b.{0,30}\b(?:contrast|dye)|\b(?:contrast|dye)\b.{0,30}\biodin"
     r"|\b(?:x-?ray|ct|cat scan|ivp|cath|angio\w{0,12}|radiogra\w{1,8})[ -](?:contrast|dye)"
     r"|radio-?contrast|radiopaque|\bioxagl\w+|\bhexabrix|\bioxilan|\boxilan|\biothalam\w+|\bconray|\biomeprol|\biomeron"
@@ -24,12 +22,12 @@ _IODINATED: Final = late_pattern(
     r"|\bdye for (?:a )?ct\b|\br(?:ö|oe)ntgen-?kontrast|\bct-?kontrast",
     re.IGNORECASE,
 )
-_EITHER: Final = late_pattern(
+_EITHER: Final = re.compile(
     r"\b[ck]ontrast(?:e|o|u|mid\w*|mitt\w*|me[dt]\w*|v\w*)?\b|\b(?:iv|i\.v\.|intravenous|radiology|imaging) dye"
     r"|\bkm-? ?allergi",
     re.IGNORECASE,
 )
-_NEITHER: Final = late_pattern(
+_NEITHER: Final = re.compile(
     r"\bbar[iy]um|\bbario\b|ultras[oc]|microbubble|\becho(?:cardio\w*)? contrast|\bdefinity|\blumason|\boptison",
     re.IGNORECASE,
 )

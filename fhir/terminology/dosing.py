@@ -7,7 +7,6 @@ from typing import Final, Literal, TypeAlias
 from msgspec import Struct
 
 from fhir.terminology.caching import remembered
-from fhir.terminology.late_pattern import late_pattern
 from fhir.terminology.medication_strength import ACTIVITY_UNITS, MILLIGRAMS, Strength
 from fhir.terminology.medications import table_rows
 
@@ -114,7 +113,7 @@ def _span(text: str) -> float | None:
     return days * float(match["count"] or 1) if match is not None and days is not None else None
 
 
-_COUNTED_TIME = late_pattern(r"(?P<count>\d+)? ?(?P<unit>[a-z]+)")
+_COUNTED_TIME = re.compile(r"(?P<count>\d+)? ?(?P<unit>[a-z]+)")
 
 
 def days_per_unit(unit: str | None) -> float | None:
@@ -154,7 +153,7 @@ _LOCAL_CODES = frozenset(
         "BOTH EYES", "LEFT EYE", "RIGHT EYE", "BOTH EARS", "LEFT EAR", "RIGHT EAR",
     }
 )  # fmt: skip
-_LOCAL_WORDS = late_pattern(
+_LOCAL_WORDS = re.compile(
     r"\b(topical\w*|ophthalmic\w*|eyes?|otic\w*|ears?|nasal\w*|nostrils?|intranasal\w*|inhal\w*|nebuli[sz]\w*"
     r"|respiratory|vaginal\w*|intravaginal\w*|intrathecal\w*|epidural\w*|intra-?articular\w*|intravitreal\w*"
     r"|cutaneous|to (?:the )?(?:affected )?skin|dental|irrigation|dwell)\b",
@@ -181,7 +180,7 @@ def is_local_route(system: str | None, code: str | None, words: str | None) -> b
 # and others; ATC N01AB, the anesthetics that are inhaled): a local-looking form or route does not make them local.
 _WHOLE_BODY: Final = (
     (
-        late_pattern(r"(?:intra)?nasal\w*|nose|nostrils?|actuat\w*|46713006", re.IGNORECASE),
+        re.compile(r"(?:intra)?nasal\w*|nose|nostrils?|actuat\w*|46713006", re.IGNORECASE),
         frozenset(
             {"naloxone", "nalmefene", "sumatriptan", "zolmitriptan", "butorphanol", "fentanyl", "ketorolac",
              "midazolam", "diazepam", "nicotine", "desmopressin", "dihydroergotamine", "esketamine", "zavegepant",
@@ -189,23 +188,23 @@ _WHOLE_BODY: Final = (
         ),
     ),
     (
-        late_pattern(r"creams?|ointments?|oint|gels?|lotions?|foam|topical\w*|cutaneous|actuat\w*|tp|6064005",
+        re.compile(r"creams?|ointments?|oint|gels?|lotions?|foam|topical\w*|cutaneous|actuat\w*|tp|6064005",
                    re.IGNORECASE),
         frozenset({"testosterone", "estradiol", "nitroglycerin", "scopolamine", "oxybutynin", "diazepam"}),
     ),
     (
-        late_pattern(r"inhal\w*|inh|ih|respiratory(?: tract)?|actuat\w*|447694001", re.IGNORECASE),
+        re.compile(r"inhal\w*|inh|ih|respiratory(?: tract)?|actuat\w*|447694001", re.IGNORECASE),
         frozenset(
             {"desflurane", "enflurane", "halothane", "isoflurane", "methoxyflurane", "sevoflurane", "nitrous oxide",
              "loxapine", "nicotine", "levodopa", "insulin, regular, human"}
         ),
     ),
     (
-        late_pattern(r"(?:intra)?vaginal\w*|16857009", re.IGNORECASE),
+        re.compile(r"(?:intra)?vaginal\w*|16857009", re.IGNORECASE),
         frozenset({"etonogestrel", "segesterone", "ethinyl estradiol"}),
     ),
     (  # FDA Drug Safety Communication of 2014-01-08: the bowel takes up phosphate from an enema
-        late_pattern(r"enemas?|klistiere?|lavements?|cl[iy]sm\w*|rectal\w*", re.IGNORECASE),
+        re.compile(r"enemas?|klistiere?|lavements?|cl[iy]sm\w*|rectal\w*", re.IGNORECASE),
         frozenset({"sodium phosphate, dibasic", "sodium phosphate, monobasic"}),
     ),
 )  # fmt: skip
@@ -222,7 +221,7 @@ def acts_on_whole_body(names: Iterable[str], word: str) -> bool:
 
 # The words of a sig for the routes that rules ask for. "Stage IV" and "class IM" are no routes.
 _SAID_ROUTES = tuple(
-    (name, late_pattern(pattern, re.IGNORECASE))
+    (name, re.compile(pattern, re.IGNORECASE))
     for name, pattern in (
         (
             "intravenous",
@@ -246,14 +245,14 @@ _SAID_ROUTES = tuple(
         ("nasal", r"\b(?:nostrils?|intranasal\w*|nasally)\b"),
     )
 )
-_PUSHED = late_pattern(
+_PUSHED = re.compile(
     r"\b(?:iv|i\.v\.|e\.v\.|ev|(?:intra|endo)ven\w*) (?:rapid |direct |in |en |als |as (?:a )?)?"
     r"(?:(?:slow )?(?:push|direct[aeo]?|dirett[ao])(?!\w)|bol(?:us|o)(?!\w|,? (?:over|then|in \d|lent|langsam|slow)))"
     r"|\b(?:push(?:ed)?|(?<!slow )bol(?:us|o)|directe?) (?:iv(?!\w)|i\.v\.)(?! (?:lent|langsam|slow))|\biv[pd](?!\w)",
     re.IGNORECASE,
 )
 # What runs by the minute, or by weight and hour ("50 mcg/kg/min"), runs into a vein where nothing else is said.
-_RUNS = late_pattern(r"\d ?(?:mcg|µg|ug|mg|ng|units?|meq|mmol) ?/ ?(?:kg ?/ ?(?:min|h)|min)", re.IGNORECASE)
+_RUNS = re.compile(r"\d ?(?:mcg|µg|ug|mg|ng|units?|meq|mmol) ?/ ?(?:kg ?/ ?(?:min|h)|min)", re.IGNORECASE)
 PUSHED = "intravenous push"
 """The route of what the words say is pushed into a vein."""
 LONGEST_ROUTE_WORDS = 1000

@@ -17,7 +17,6 @@ from msgspec.structs import replace
 from fhir.terminology.combination_products import assign_strengths, strengths_by_first, strengths_without_unit
 from fhir.terminology.dosing import acts_on_whole_body
 from fhir.terminology.imported import meaning_of_code
-from fhir.terminology.late_pattern import late_pattern
 from fhir.terminology.medication_strength import FoundStrength, Strength, find_strengths, read_strengths
 from fhir.terminology.medications import (
     INGREDIENT_BY_NAME,
@@ -32,56 +31,56 @@ from fhir.terminology.medications import (
     table_rows,
 )
 
-_WORD = late_pattern(r"[a-z0-9]+")
+_WORD = re.compile(r"[a-z0-9]+")
 # The longest name of a product in the sample charts has 163 characters; a longer text is no name and is not read.
 LONGEST_NAME = 1000
 # "allopurinol300mg": the strength is stuck to the name.
-_GLUED = late_pattern(r"([a-z]{5})(\d{1,5}(?:\.\d{1,3})?\s?(?:mg|mcg|g|ml|units?)\b)", re.IGNORECASE)
+_GLUED = re.compile(r"([a-z]{5})(\d{1,5}(?:\.\d{1,3})?\s?(?:mg|mcg|g|ml|units?)\b)", re.IGNORECASE)
 _SHORTEST_IN_TWO = 8
 _SHORTEST_FOREIGN = 7
 # Letters with accents as the bare letter, one for one so that places in the text stay: "acétylsalicylique" and "Ödem".
 _BARE = {number: unicodedata.normalize("NFKD", chr(number))[0] for number in range(0xC0, 0x17F)}
 _BARE |= {ord("ß"): "s", ord("ø"): "o", ord("œ"): "o", ord("æ"): "a"}
-_VOLUME = late_pattern(r"^\s*(?:nda\d+\s+)?(?P<volume>\d+(?:\.\d+)?|\.\d+)\s*ml\b", re.IGNORECASE)
+_VOLUME = re.compile(r"^\s*(?:nda\d+\s+)?(?P<volume>\d+(?:\.\d+)?|\.\d+)\s*ml\b", re.IGNORECASE)
 # "8 mg in dextrose 5 % 250 mL", "40 mg/0.4 mL": the volume of what is hung or injected as one; a part of 1 mL is one.
-_BAG = late_pattern(r"\bin (?:[a-z0-9.% -]{0,60} )?(?P<volume>\d{1,2},?\d{3}|\d{1,3}) ?ml\b", re.IGNORECASE)
-_FILLED = late_pattern(r"(?:mg|mcg|units?|g|meq|mmol) ?/ ?(?P<volume>\d+(?:[.,]\d+)?|\.\d+) ?ml\b", re.IGNORECASE)
-_CONTAINER = late_pattern(
+_BAG = re.compile(r"\bin (?:[a-z0-9.% -]{0,60} )?(?P<volume>\d{1,2},?\d{3}|\d{1,3}) ?ml\b", re.IGNORECASE)
+_FILLED = re.compile(r"(?:mg|mcg|units?|g|meq|mmol) ?/ ?(?P<volume>\d+(?:[.,]\d+)?|\.\d+) ?ml\b", re.IGNORECASE)
+_CONTAINER = re.compile(
     r"\b(?:syringes?|vials?|ampules?|bags?|ivpb|iv|auto-?injector|nebules?|nebuli[sz]er|\w{0,8}spritzen?|seringues?"
     r"|jeringas?|siring[ae]|spuit)\b|(?:mg|ie|i\.e\.|ui|iu|units?) ?/ ?0?[.,]\d+ ?ml\b",
     re.IGNORECASE,
 )
 # "Fluticasone HFA 110 mcg", "azelastine 137 mcg nasal spray"; the capsule of an inhaler is counted, not its breaths.
-_INHALER = late_pattern(
+_INHALER = re.compile(
     r"^(?![^\n]{0,200}\b(?:capsules?|caps?|nebul\w{0,9}|blisters?)\b)[^\n]{0,200}"
     r"\b(?:hfa|mdi|inhalers?|aerosol|respimat|redihaler|respiclick|nasal spray)\b",
     re.IGNORECASE,
 )
 # Things that carry a drug's name without being the drug (README of the tables: the usual false matches).
-_SUPPLY = late_pattern(
+_SUPPLY = re.compile(
     r"\b(needles?|lancets?|swabs?|glucometers?|test strips?|insulin syringes?|alcohol prep|infusion sets?|omnipod"
     r"|pump (?:supplies|cartridges?|reservoirs?|tubing|batter(?:y|ies))|blood[- ](?:glucose|sugar)(?! (?:crash|low))"
     r"|(?:glucose|sugar) (?:meter|monitor|diagnostic))\b",
     re.IGNORECASE,
 )
 # Fluids, feeds and dialysates that carry no drug of the tables: what is in them is not ordered as a drug.
-_FLUID = late_pattern(
+_FLUID = re.compile(
     r"^\s*(?:lactated ringer'?s?|lr|plasma-?lyte|normosol|prismasate|iv therapy|tpn|sterile water|sw|nepro|ensure)\b"
     r"|^\s*nut\.tx\.",
     re.IGNORECASE,
 )
 # Words about a drug that are no order of it: "no aspirin", "warfarin clinic visit", "vancomycin level".
-_ABOUT_IT = late_pattern(
+_ABOUT_IT = re.compile(
     r"^\s*(?:no(?! doz)|not|avoid|never|without|declin\w+|refus\w+|allergic)\b|\ballerg(?:y|ic) to\b"
     r"|\bintoleran(?:t|ce)\b|\badverse (?:reaction|effect)|\w-free\s*$|\b(?:clinic|visit|appointment|education"
     r"|teaching|counsel\w*|consult\w*|follow[- ]?up|levels?|troughs?)\s*$",
     re.IGNORECASE,
 )
-_ALLERGY = late_pattern(r"\ballerg(?:y|ies)\b", re.IGNORECASE)
+_ALLERGY = re.compile(r"\ballerg(?:y|ies)\b", re.IGNORECASE)
 # "Zyrtec Allergy" is a name: antihistamines and drugs for the nose and the eyes (ATC R06, R01, S01G).
 _FOR_ALLERGY = ("R06", "R01", "S01G")
 # RxNorm dose forms first, then the short ones of hospital systems.
-_FORM = late_pattern(
+_FORM = re.compile(
     r"\b((?:(?:abuse-deterrent|delayed release|extended release|sustained release|immediate release|12 hr|24 hr"
     r"|orally disintegrating|disintegrating|chewable|sublingual|buccal|vaginal|rectal|topical|ophthalmic|otic|nasal"
     r"|inhalation|metered dose|dry powder|mucosal|injectable|prefilled|transdermal|medicated|oral|drug|intrauterine"
@@ -92,7 +91,7 @@ _FORM = late_pattern(
     r"|\b(ophth|neb|nasal|odt|sl|xl|xr|sr|cr|er|ir|ec|dr|iv|ivpb|inj|infusion|inhaler|patch|mdi|viscous|augentropfen|collyre|collirio|colirio|oogdruppels)\b",
     re.IGNORECASE,
 )
-_LOCAL = late_pattern(
+_LOCAL = re.compile(
     r"\b(creams?|ointments?|oint|(?<!glucose )gels?|lotions?|shampoo|foam|jelly|topical|ophth\w*|eye|otic|ear|nasal"
     r"|nostril|nebs?|nebuli\w*|inhal\w*|inh|hfa|mdi|dpi|diskus|handihaler|respimat|flexhaler|actuat\w*|enema|vaginal"
     r"|intrauterine|irrigation|intrathecal|epidural|intravitreal|intra-?articular|rinse|mouthwash|viscous|oral paste"
@@ -102,23 +101,23 @@ _LOCAL = late_pattern(
     re.IGNORECASE,
 )
 # Said of a brand that is only sold for local use today, these mean another form of it: "Voltaren 75 mg tablet".
-_SWALLOWED = late_pattern(
+_SWALLOWED = re.compile(
     r"\b(tab(?:let)?s?|cap(?:sule)?s?|oral(?! rinse| paste)|po|iv|im|injection)\b"
     r"|\b(?:tabletten?|kapseln?|dragees?|comprim[ée]s?|g[ée]lules?|comprimid[oi]s?|c[aá]psulas?|compress[ae])\b"
     r"|(?:(?<=voltaren )|(?<=voltar[eè]ne )|(?<=lamisil )|(?<=nizoral ))\d+ ?mg\b(?! ?/)"
     r"|(?:(?<=voltaren )|(?<=voltar[eè]ne ))(?:supp\w{0,11}|zäpfchen|retard)\b",
     re.IGNORECASE,
 )
-_POWDER = late_pattern(r"\bpowder\b", re.IGNORECASE)
-_PATCH = late_pattern(r"\b(patch|medicated patch)\b", re.IGNORECASE)
+_POWDER = re.compile(r"\bpowder\b", re.IGNORECASE)
+_PATCH = re.compile(r"\b(patch|medicated patch)\b", re.IGNORECASE)
 # Named without a form these are anesthetics or eye, nose and skin drugs in nearly every order.
 _LOCAL_UNLESS_SAID = frozenset({"lidocaine"})
-_INJECTED = late_pattern(r"\b(inj|injections?|injectable|infusion|vial|iv)\b", re.IGNORECASE)
+_INJECTED = re.compile(r"\b(inj|injections?|injectable|infusion|vial|iv)\b", re.IGNORECASE)
 UNSAID_INSULIN: Final = "atc-A10A"
 """The key of an insulin of which nothing says which one it is."""
 _UNSAID_POTASSIUM: Final = Ingredient("8588", "potassium")
 # "Potassium 40 mEq", "Kalium-Brausetabletten": a dose of it whose salt is not said, and no result ("4.1 mmol/L").
-_POTASSIUM = late_pattern(
+_POTASSIUM = re.compile(
     r"\s*(?:potassium|kalium|potas+io)\b"
     r"(?:[- ]?brausetabletten|[^/]{0,40}?\d ?(?:meq|mmol)(?![ /]*(?:/|per|l\b)))",
     re.IGNORECASE,

@@ -5,8 +5,6 @@ from collections.abc import Iterator
 
 from msgspec import Struct
 
-from fhir.terminology.late_pattern import late_pattern
-
 # Milligrams in one of each unit of mass; the signs are those that UCUM and RxNorm write, and those that people write.
 MILLIGRAMS = {
     "mg": 1.0,
@@ -66,8 +64,8 @@ _NUMBER = (
     r"0,\d{1,4}(?![\d,])|\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d{1,3},\d{1,2}(?![\d,])"
     r"|(?![1-9]\d{0,2}\.000(?!\d))\d+(?:\.\d+)?|\.\d+"
 )
-_DECIMAL_COMMA = late_pattern(r"0,\d{1,4}|\d{1,3},\d{1,2}")
-_STRENGTH = late_pattern(
+_DECIMAL_COMMA = re.compile(r"0,\d{1,4}|\d{1,3},\d{1,2}")
+_STRENGTH = re.compile(
     rf"(?<![\w.,])(?P<before>(?:(?:{_NUMBER})\s{{0,3}}[-/]\s{{0,3}}){{0,4}})(?P<amount>{_NUMBER})\s*-?"
     r"(?P<unit>milligrams?|micrograms?|grams?|mcg|mg|µg|μg|ug|gm|kg|g|units?|unt|iu|meq|mmol|%)(?![a-z])"
     # Per a mass only as one of it, "0.01 MG/MG": "5 mg/325 mg" are two strengths.
@@ -76,22 +74,22 @@ _STRENGTH = late_pattern(
     re.IGNORECASE,
 )
 # Drunk or injected, "4 %" is 4 g in 100 mL: the percentages of pharmacopoeias are of mass in volume for liquids.
-_DRUNK = late_pattern(
+_DRUNK = re.compile(
     r"inject|saft|sir[ou]p|syrup|sciroppo|jarabe|xarope|buvable|drank|\boral (?:sol|susp|drops|liquid)"
     r"|\b(?:sol|so?usp|sospens)\w*\.? oral|\bper os\b",
     re.IGNORECASE,
 )
-_LISTED = late_pattern(_NUMBER)
+_LISTED = re.compile(_NUMBER)
 _UNIT = r"(?:mcg|mg|ug|µg|μg|gm|g|units?|unt|iu|meq)"
 # "1-20 mg-mcg": the numbers first, then the unit of each.
-_PAIRED = late_pattern(
+_PAIRED = re.compile(
     rf"(?<![\w.,])(?P<numbers>(?:{_NUMBER})(?: ?[-/] ?(?:{_NUMBER})){{1,3}}) ?"
     rf"(?P<units>{_UNIT}(?: ?[-/] ?{_UNIT}){{1,3}})(?: ?(?:/|per) ?(?:(?P<count>{_NUMBER}) ?)?"
     r"(?P<per>ml|actuation|actuat|act|hour|hr|tablet|capsule|puff|spray|dose|h))?"
     r"(?![a-z])",
     re.IGNORECASE,
 )
-_UNITS = late_pattern(_UNIT, re.IGNORECASE)
+_UNITS = re.compile(_UNIT, re.IGNORECASE)
 
 
 class Strength(Struct, frozen=True, gc=False):

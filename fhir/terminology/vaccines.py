@@ -12,18 +12,17 @@ from typing import Final
 from fhir.terminology.assertions import AssertedText
 from fhir.terminology.conditions import code_system, imported_meaning
 from fhir.terminology.imported import meaning_of_code
-from fhir.terminology.late_pattern import late_pattern
 from fhir.terminology.medication_names import without_accents
 from fhir.terminology.medications import CVX_SYSTEMS, drug_system, table_rows
 from fhir.terminology.package_tables import shared
 
-_WORD = late_pattern(r"[a-z0-9]+")
-_VACCINE = late_pattern(
+_WORD = re.compile(r"[a-z0-9]+")
+_VACCINE = re.compile(
     r"vacc?in|vaksin|vakzin|vacuna|impf|immuni[sz]ation|\b(?:shots?|jabs?|boosters?|toxoids?|vax)\b", re.IGNORECASE
 )
 # Antibodies are no vaccine: "tetanus immune globulin", HBIG.
-_GLOBULIN = late_pattern(r"globulin|\b(?:hbig|tig|rig|hrig|vzig|ivig|ig)\b|\bmonoclonal\b", re.IGNORECASE)
-_COMPOUND = late_pattern(r"(\w{4,40}?)(?:vacc?in|vaksin|impf)", re.IGNORECASE)  # "Influenzavaccin", "Grippeimpfung"
+_GLOBULIN = re.compile(r"globulin|\b(?:hbig|tig|rig|hrig|vzig|ivig|ig)\b|\bmonoclonal\b", re.IGNORECASE)
+_COMPOUND = re.compile(r"(\w{4,40}?)(?:vacc?in|vaksin|impf)", re.IGNORECASE)  # "Influenzavaccin", "Grippeimpfung"
 _LONGEST_TEXT = 1000
 
 

@@ -6,10 +6,8 @@ A service that a site declares as data is asked when it is read.
 import re
 from collections.abc import Iterator
 
-from fhir.terminology.late_pattern import late_pattern
-
 # A directive takes the decision from the clinician: criterion 3 of the FDA's guidance, responsible-ai.md 2.
-_DIRECTIVE = late_pattern(
+_DIRECTIVE = re.compile(
     r"(?:^|[.!?:;)]\s+|\n\s*[-*]\s*)(?:please )?(?:give|start|stop|do(?! not)|administer|discontinue|prescribe|order|"
     r"admit|discharge|refer|increase|decrease|withhold|deny|taper|begin|initiate|avoid|continue|reduce|restart|resume|"
     r"titrate|cancel|replace|make sure|ensure)\b"
@@ -25,15 +23,13 @@ _DIRECTIVE = late_pattern(
     r"|\bit is (?:time|necessary|advisable|best) to\b",
     re.IGNORECASE,
 )
-_CAUSAL = late_pattern(
+_CAUSAL = re.compile(
     r"\b(?:will (?:reduce|prevent|lower|cut)|reduces the risk|lowers the risk by|prevents|because of (?:this|these) "
     r"factors?|is caused by)\b",
     re.IGNORECASE,
 )
-_ALARM = late_pattern(
-    r"\b(?:urgent(?:ly)?|immediately|at once|emergency(?! |\.)|alarm|critical(?:ly)?)\b", re.IGNORECASE
-)
-NOT_FOR_EMERGENCIES = late_pattern(r"\bnot for emergenc", re.IGNORECASE)
+_ALARM = re.compile(r"\b(?:urgent(?:ly)?|immediately|at once|emergency(?! |\.)|alarm|critical(?:ly)?)\b", re.IGNORECASE)
+NOT_FOR_EMERGENCIES = re.compile(r"\bnot for emergenc", re.IGNORECASE)
 
 
 def unsafe_words(text: str) -> Iterator[str]:

@@ -9,49 +9,48 @@ from typing import Final
 
 from fhir.mapping.genomics.tables import allele_of, bases_of, key_of_pair, keys_of_functions
 from fhir.mapping.genomics.words import Translation
-from fhir.terminology.late_pattern import late_pattern
 
-SEGMENT: Final = late_pattern(
+SEGMENT: Final = re.compile(
     r"\s*(?:,(?!\d)|[;()\[\]:]|\s[-–—]\s|"
     r"\b(?:consistent with|with|predicts|predicting|indicates|indicating|suggests|corresponds to|based on)\b)\s*",
     re.IGNORECASE,
 )
 """What separates the parts of a report's text."""
 # HGVS: c.[1905+1G>A];[=] is the variant on one copy and the reference on the other; laboratories write stars so, too.
-_TWO_COPIES = late_pattern(r"^(?P<kind>c\.)?\[(?P<one>[^\[\];]+)\];\s*\[(?P<other>[^\[\];]+)\]$")
-_UNCHANGED = late_pattern(r"(?:\d+(?:[+-]\d+)?)?=")
+_TWO_COPIES = re.compile(r"^(?P<kind>c\.)?\[(?P<one>[^\[\];]+)\];\s*\[(?P<other>[^\[\];]+)\]$")
+_UNCHANGED = re.compile(r"(?:\d+(?:[+-]\d+)?)?=")
 # "*4xN": several copies, how many is not said; "(*1/*2)xN": nor which of the two.
-_COPIES = late_pattern(r"(?P<allele>\*\d+[a-z]?)\s?[x×](?P<count>n|\d+)", re.IGNORECASE)
-_EITHER_COPIES = late_pattern(r"\((?P<one>\*\d+)\s*/\s*(?P<other>\*\d+)\)\s*(?P<copies>[x×](?:n|\d+))", re.IGNORECASE)
-_ALTERNATIVE = late_pattern(r"\s+or\s+|\s*;\s*", re.IGNORECASE)
-_PAIR = late_pattern(r"\s*[/|]\s*")
-_ZYGOSITY = late_pattern(
+_COPIES = re.compile(r"(?P<allele>\*\d+[a-z]?)\s?[x×](?P<count>n|\d+)", re.IGNORECASE)
+_EITHER_COPIES = re.compile(r"\((?P<one>\*\d+)\s*/\s*(?P<other>\*\d+)\)\s*(?P<copies>[x×](?:n|\d+))", re.IGNORECASE)
+_ALTERNATIVE = re.compile(r"\s+or\s+|\s*;\s*", re.IGNORECASE)
+_PAIR = re.compile(r"\s*[/|]\s*")
+_ZYGOSITY = re.compile(
     r"^(?:(?P<before>hetero|homo)zygous(?: for)?[: ]+)?(?P<name>.+?)(?:[\s,(]{1,3}(?P<after>hetero|homo)zygous\)?)?$",
     re.IGNORECASE,
 )
-_STARS = late_pattern(
+_STARS = re.compile(
     r"\*\s*\d|^[acgt]\s*[/|]?\s*[acgt]$|\brs\d+|\b[cm]\.\d|\breference\b|[acgt]>[acgt]|[acgt]\d{3,}[acgt]",
     re.IGNORECASE,
 )
-_MITOCHONDRIAL = late_pattern(
+_MITOCHONDRIAL = re.compile(
     r"^m?\.?(?:(?P<number>\d+)(?P<from>[ACGT])>(?P<to>[ACGT])|(?P<a>[ACGT])(?P<n>\d+)(?P<b>[ACGT]))$", re.IGNORECASE
 )
-_VKORC1 = late_pattern(
+_VKORC1 = re.compile(
     r"^(?:(?:c\.)?-?1639\s*(?:g>a)?|rs9923231(?: variant)?(?: [acgt]>[acgt])?)?[\s:(]*"
     r"(?P<one>[acgt])\s*[/|]?\s*(?P<other>[acgt])\)?$",
     re.IGNORECASE,
 )
-_VKORC1_ZYGOSITY = late_pattern(r"^(?:c\.)?-?1639\s*g>a\s+\(?(?P<zygosity>hetero|homo)zygous\)?$", re.IGNORECASE)
+_VKORC1_ZYGOSITY = re.compile(r"^(?:c\.)?-?1639\s*g>a\s+\(?(?P<zygosity>hetero|homo)zygous\)?$", re.IGNORECASE)
 # FDA's table (read 2026-08-13): "521 TC or 521 CC (intermediate or poor function transporters)".
 # rs4149056 is that position (CPIC 2022, statins).
-_SLCO1B1 = late_pattern(
+_SLCO1B1 = re.compile(
     r"^(?:(?:c\.)?521\s*(?:t>c)?|rs4149056(?:\s+t>c)?)[\s:(]*(?P<pair>t/?c|c/?t|c/?c|t/?t)\)?$", re.IGNORECASE
 )
 # CPIC 2014 (simvastatin): TT of rs4149056 is normal function.
 _AT_521 = {"cc": "Poor Function", "tt": "Normal Function"}
-_SLCO1B1_ZYGOSITY = late_pattern(r"^(?:c\.)?521\s*t>c\s+\(?(?P<zygosity>hetero|homo)zygous\)?$", re.IGNORECASE)
-_SLCO1B1_CHANGE = late_pattern(r"\b(?:p\.)?(?:Val174Ala|V174A)\b", re.IGNORECASE)
-_LETTERS = late_pattern(
+_SLCO1B1_ZYGOSITY = re.compile(r"^(?:c\.)?521\s*t>c\s+\(?(?P<zygosity>hetero|homo)zygous\)?$", re.IGNORECASE)
+_SLCO1B1_CHANGE = re.compile(r"\b(?:p\.)?(?:Val174Ala|V174A)\b", re.IGNORECASE)
+_LETTERS = re.compile(
     r"(?P<name>rs\d+|(?:c\.)?-?\d+(?:[ACGT]>[ACGT])?|IVS14\+1G>A|c\.1905\+1G>A)(?:\s+[ACGT]>[ACGT])?[\s:(]*"
     r"(?P<one>[ACGT])\s*[/|]?\s*(?P<other>[ACGT])\)?",
     re.IGNORECASE,
@@ -64,14 +63,14 @@ _FUNCTION_CALLED: Final[Mapping[str, str]] = {
     "lof": "No function", "loss of": "No function",
 }  # fmt: skip
 _FUNCTION: Final = r"(?:(?:no|normal|decreased|reduced|increased|loss[- ]of)[- ]function|non-?functional|null|lof)"
-_TWO_FUNCTIONS = late_pattern(
+_TWO_FUNCTIONS = re.compile(
     rf"(?=(?P<lof>.*\b(?:lof|loss))?)(?:(?:two|2|homozygous(?: for)?) (?P<both>{_FUNCTION})(?: alleles?| variants?)?"
     rf"|(?:one |1 )?(?P<one>{_FUNCTION})(?: alleles?)?(?:\s*[/|]\s*|\s+and\s+)(?:one |1 )?(?P<other>{_FUNCTION})"
     r"(?: alleles?)?)",
     re.IGNORECASE,
 )
 _STRAND = str.maketrans("ACGT", "TGCA")
-_PAIR_AND_ZYGOSITY = late_pattern(
+_PAIR_AND_ZYGOSITY = re.compile(
     r"^(?P<pair>[^/|]+[/|][^/|]+?)[\s,(]{1,3}(?P<zygosity>hetero|homo)zygous\)?$", re.IGNORECASE
 )
 

@@ -30,7 +30,6 @@ from fhir.mapping.genomics.words import (
 from fhir.record.datatypes import CodeableConcept, FhirTime, Quantity, parse_time
 from fhir.record.resources import Observation, ObservationComponent
 from fhir.terminology.caching import remembered
-from fhir.terminology.late_pattern import late_pattern
 from fhir.terminology.medication_names import medication_of_code, read_name
 
 ReadingKind: TypeAlias = Literal["genotype", "phenotype", "score", "presence", "implication", "diagnosis"]
@@ -46,16 +45,16 @@ _PRESENCE_ANSWERS = {
     "260385009": "negative", "260415000": "negative", "2667000": "negative",
 }  # fmt: skip
 _RESULTS = ("phenotype of one gene", "genotype", "haplotype", "allele presence", "implication", "legacy component")
-_GENE = late_pattern(r"gene(?: studied| symbol| name)?(?: \[id\])?", re.IGNORECASE)
-_RESULT = late_pattern(
+_GENE = re.compile(r"gene(?: studied| symbol| name)?(?: \[id\])?", re.IGNORECASE)
+_RESULT = re.compile(
     r"(?:genotype|diplotype|star alleles?|phenotype|metaboli[sz]er (?:status|phenotype)|(?:total )?activity score|"
     r"interpretation|predicted phenotype|result|(?:predicted )?function)",
     re.IGNORECASE,
 )
-_POSITION = late_pattern(r"\brs\d+\b|(?:\bc\.)?-?\b\d{3,4}\s?[ACGT]>[ACGT]", re.IGNORECASE)
+_POSITION = re.compile(r"\brs\d+\b|(?:\bc\.)?-?\b\d{3,4}\s?[ACGT]>[ACGT]", re.IGNORECASE)
 
 
-_ONE_ALLELE = late_pattern(r"(?:allele|haplotype) ?(?:1|2|one|two|a|b)", re.IGNORECASE)
+_ONE_ALLELE = re.compile(r"(?:allele|haplotype) ?(?:1|2|one|two|a|b)", re.IGNORECASE)
 # HL7 Genomics Reporting, profile variant: the name of the variant (81252-9; 48004-6, DNA change) and allelic state.
 _VARIANT, _VARIANT_NAMES, _ALLELIC_STATE = "69548-6", frozenset({"81252-9", "48004-6"}), "53034-5"
 

@@ -27,20 +27,19 @@ from fhir.record.resources import DiagnosticReport, Observation
 from fhir.terminology.assertions import AssertedText, states
 from fhir.terminology.caching import remembered
 from fhir.terminology.conditions import code_system
-from fhir.terminology.late_pattern import late_pattern
 from fhir.terminology.time_limit import check_time
 
 # G6PD deficiency: ICD-10-CM D55.0 and D75.A (README of shared/data/pgx). Malignant hyperthermia: ICD-10-CM T88.3,
 # SNOMED CT 405501007; who had it is susceptible (label of succinylcholine, contraindications).
 _DIAGNOSES = (
-    ("G6PD", ("D550", "D75A"), (), "Deficient", late_pattern(
+    ("G6PD", ("D550", "D75A"), (), "Deficient", re.compile(
         r"\b(?:g-?6-?pd|glucose[- ]6[- ]phosphate dehydrogenase)[- ](?:deficiency|deficient)\b(?! carrier)",
         re.IGNORECASE)),
-    ("RYR1", ("T883",), ("405501007",), "Malignant Hyperthermia Susceptibility", late_pattern(
+    ("RYR1", ("T883",), ("405501007",), "Malignant Hyperthermia Susceptibility", re.compile(
         r"\bmalignant hyper(?:thermia|pyrexia)\b(?! screen)"
         r"|\b(?:ryr1|cacna1s)[- ](?:gene )?(?:pathogenic|likely pathogenic|mutation)", re.IGNORECASE)),
     # CPIC, MT-RNR1 and aminoglycosides (2021): the three variants of an increased risk.
-    ("MT-RNR1", (), (), "increased risk of aminoglycoside-induced hearing loss", late_pattern(
+    ("MT-RNR1", (), (), "increased risk of aminoglycoside-induced hearing loss", re.compile(
         r"\b(?:m\.)?(?:1555 ?A>G|A1555G|1494 ?C>T|C1494T|1095 ?T>C|T1095C)\b", re.IGNORECASE)),
 )  # fmt: skip
 
@@ -196,7 +195,7 @@ _WHOLE = frozenset({"final", "amended", "corrected", "appended"})
 _NOT_YET = frozenset({"partial", "preliminary"})
 _NEVER = frozenset({"entered-in-error", "cancelled"})
 # Beside a statement these leave open whether it is one about this patient.
-_DOUBTFUL = late_pattern(
+_DOUBTFUL = re.compile(
     r"\b(?:not|no|never|cannot|unable|pending|unconfirmed|repeat\w*|if|could|may|might|possible|suspected|rule[sd]? out"
     r"|history of|reference|example|normally|typically)\b",
     re.IGNORECASE,

@@ -23,81 +23,80 @@ from fhir.mapping.genomics.words import (
     without_gene,
     without_labels,
 )
-from fhir.terminology.late_pattern import late_pattern
 from fhir.terminology.time_limit import check_time
 
 _SIGNS: Final = (
-    (late_pattern("＊"), "*"),
-    (late_pattern("×"), "x"),
-    (late_pattern(r"\*0+(?=[1-9])"), "*"),
+    (re.compile("＊"), "*"),
+    (re.compile("×"), "x"),
+    (re.compile(r"\*0+(?=[1-9])"), "*"),
     # The reference sequence of an HGVS name, "NM_000110.4(DPYD):c.1905+1G>A"; the gene is taken out before.
-    (late_pattern(r"\b(?:N[CGM]_\d+(?:\.\d+)?|LRG_\d+(?:t\d+)?)(?:\(\s*\))?\s*:\s*(?=[cm]\.)", re.IGNORECASE), ""),
-    (late_pattern(r"\bstar[- ]?(?=\d)", re.IGNORECASE), "*"),
-    (late_pattern(r"\s*(?:[-=]>|→|⇒)\s*"), "; "),
-    (late_pattern(r"\s*[\r\n]+\s*"), "; "),
+    (re.compile(r"\b(?:N[CGM]_\d+(?:\.\d+)?|LRG_\d+(?:t\d+)?)(?:\(\s*\))?\s*:\s*(?=[cm]\.)", re.IGNORECASE), ""),
+    (re.compile(r"\bstar[- ]?(?=\d)", re.IGNORECASE), "*"),
+    (re.compile(r"\s*(?:[-=]>|→|⇒)\s*"), "; "),
+    (re.compile(r"\s*[\r\n]+\s*"), "; "),
     # "AS=0" keeps its sign, and so do ">=" and the "[=]" of HGVS.
-    (late_pattern(r"(?<=[a-z])\s*=\s*(?=[a-z*])", re.IGNORECASE), ": "),
-    (late_pattern(r"\bhet(?:ero)?\b\.?", re.IGNORECASE), "heterozygous"),
-    (late_pattern(r"\bhom(?:o)?\b\.?", re.IGNORECASE), "homozygous"),
+    (re.compile(r"(?<=[a-z])\s*=\s*(?=[a-z*])", re.IGNORECASE), ": "),
+    (re.compile(r"\bhet(?:ero)?\b\.?", re.IGNORECASE), "heterozygous"),
+    (re.compile(r"\bhom(?:o)?\b\.?", re.IGNORECASE), "homozygous"),
 )
 _LAYOUT: Final = (
     # The mark of a footnote: "Poor metabolizer*", "PM^1".
-    (late_pattern(r"(?<=[a-z])\s*(?:\*+|\^\d|[†‡#]|\[\d\])$", re.IGNORECASE), ""),
+    (re.compile(r"(?<=[a-z])\s*(?:\*+|\^\d|[†‡#]|\[\d\])$", re.IGNORECASE), ""),
     # HL7 v2 and tables: "CYP2C19^*2/*2", "*2/*2 | PM", "*2/*2 = PM", "poor_metabolizer", "PoorMetabolizer".
-    (late_pattern(r"\^"), " "),
-    (late_pattern(r"(?<=[\dA-Za-z])\s\|\s(?=[A-Za-z])|(?<=\d)\s+=\s+(?=[A-Za-z])"), "; "),
-    (late_pattern(r"(?<=[a-z])_(?=[a-z])|(?<=[a-z])(?=Metaboli[sz]er\b)"), " "),
-    (late_pattern(r"(?<=[*\w])\.\s+(?=(?:interpretation|phenotype|predicted|genotype|diplotype)\b)", re.IGNORECASE),
+    (re.compile(r"\^"), " "),
+    (re.compile(r"(?<=[\dA-Za-z])\s\|\s(?=[A-Za-z])|(?<=\d)\s+=\s+(?=[A-Za-z])"), "; "),
+    (re.compile(r"(?<=[a-z])_(?=[a-z])|(?<=[a-z])(?=Metaboli[sz]er\b)"), " "),
+    (re.compile(r"(?<=[*\w])\.\s+(?=(?:interpretation|phenotype|predicted|genotype|diplotype)\b)", re.IGNORECASE),
      "; "),
-    (late_pattern(r"(?<=\d)\s+(?=(?:UM|RM|NM|IM|PM|EM)$)"), "; "),
+    (re.compile(r"(?<=\d)\s+(?=(?:UM|RM|NM|IM|PM|EM)$)"), "; "),
     # Words beside a result that add nothing to it.
-    (late_pattern(r"^abnormal: *(?=\*)|\s*\((?:abnormal|cpic)\)$|\bvariants?: *(?=\*)|(?<=phenotype) detected$",
+    (re.compile(r"^abnormal: *(?=\*)|\s*\((?:abnormal|cpic)\)$|\bvariants?: *(?=\*)|(?<=phenotype) detected$",
                 re.IGNORECASE), ""),
-    (late_pattern(r"\b(?:carrier|detected)\s*(?=\(?(?:hetero|homo)zyg)", re.IGNORECASE), ""),
-    (late_pattern(r"\b(?P<zygosity>(?:hetero|homo)zygous) (?:variant|mutant|mutation)\b", re.IGNORECASE),
+    (re.compile(r"\b(?:carrier|detected)\s*(?=\(?(?:hetero|homo)zyg)", re.IGNORECASE), ""),
+    (re.compile(r"\b(?P<zygosity>(?:hetero|homo)zygous) (?:variant|mutant|mutation)\b", re.IGNORECASE),
      r"\g<zygosity>"),
-    (late_pattern(r"^(?P<star>\*\d+[A-Z]?)\s*\(?(?:two|2) copies\)?$", re.IGNORECASE), r"\g<star>/\g<star>"),
-    (late_pattern(r"\b(?P<zygosity>hetero|homo)zygote\b", re.IGNORECASE), r"\g<zygosity>zygous"),
-    (late_pattern(r"\b(?P<zygosity>(?:hetero|homo)zygous) for the\b", re.IGNORECASE), r"\g<zygosity> for"),
-    (late_pattern(r"(?P<star>\*\d+[A-Z]?) alleles?\b"), r"\g<star>"),
+    (re.compile(r"^(?P<star>\*\d+[A-Z]?)\s*\(?(?:two|2) copies\)?$", re.IGNORECASE), r"\g<star>/\g<star>"),
+    (re.compile(r"\b(?P<zygosity>hetero|homo)zygote\b", re.IGNORECASE), r"\g<zygosity>zygous"),
+    (re.compile(r"\b(?P<zygosity>(?:hetero|homo)zygous) for the\b", re.IGNORECASE), r"\g<zygosity> for"),
+    (re.compile(r"(?P<star>\*\d+[A-Z]?) alleles?\b"), r"\g<star>"),
     # Two alleles in other words.
-    (late_pattern(r"^(?:positive for )?(?:two|2) copies of (?P<star>\*\d+[A-Z]?)$", re.IGNORECASE),
+    (re.compile(r"^(?:positive for )?(?:two|2) copies of (?P<star>\*\d+[A-Z]?)$", re.IGNORECASE),
      r"\g<star>/\g<star>"),
-    (late_pattern(r"\ba(?:llele)? ?1\b[ :=]*(?P<one>\*\w+)[\s,;&]+(?:and )?a(?:llele)? ?2\b[ :=]*(?P<two>\*\w+)",
+    (re.compile(r"\ba(?:llele)? ?1\b[ :=]*(?P<one>\*\w+)[\s,;&]+(?:and )?a(?:llele)? ?2\b[ :=]*(?P<two>\*\w+)",
                 re.IGNORECASE), r"\g<one>/\g<two>"),
     # Several names of one variant: "c.681G>A (p.P227P)", "*2 (rs4244285): A/A", "c.1905+1G>A (IVS14+1G>A, *2A)".
-    (late_pattern(r"(?<=[ACGT]>[ACGT])\s*\((?:p\.\w+|IVS14\+1G>A|D949V|I560S|rs\d+|\*2A|\*13|,|\s)+\)(?!\s*/)"), ""),
-    (late_pattern(r"\*\d+\s*\((?P<rs>rs\d+)\)\s*:?"), r"\g<rs>"),
-    (late_pattern(r"(?P<rs>rs\d+)\s*\((?P<one>[ACGT]);(?P<two>[ACGT])\)"), r"\g<rs> \g<one>/\g<two>"),
-    (late_pattern(r"(?P<rs>rs\d+[: ]+(?P<base>[ACGT])\s*/?\s*(?P=base))\s*\(homozygous(?: variant| reference)?\)"),
+    (re.compile(r"(?<=[ACGT]>[ACGT])\s*\((?:p\.\w+|IVS14\+1G>A|D949V|I560S|rs\d+|\*2A|\*13|,|\s)+\)(?!\s*/)"), ""),
+    (re.compile(r"\*\d+\s*\((?P<rs>rs\d+)\)\s*:?"), r"\g<rs>"),
+    (re.compile(r"(?P<rs>rs\d+)\s*\((?P<one>[ACGT]);(?P<two>[ACGT])\)"), r"\g<rs> \g<one>/\g<two>"),
+    (re.compile(r"(?P<rs>rs\d+[: ]+(?P<base>[ACGT])\s*/?\s*(?P=base))\s*\(homozygous(?: variant| reference)?\)"),
      r"\g<rs>"),
-    (late_pattern(r"(?P<rs>rs\d+[: ]+(?P<base>[ACGT])\s*/?\s*(?!(?P=base))[ACGT])\s*\(heterozygous(?: variant)?\)"),
+    (re.compile(r"(?P<rs>rs\d+[: ]+(?P<base>[ACGT])\s*/?\s*(?!(?P=base))[ACGT])\s*\(heterozygous(?: variant)?\)"),
      r"\g<rs>"),
     # CYP2D6: *5 is the deletion of the gene; copies stand beside their allele.
-    (late_pattern(r"\*5\s*(?:\((?:gene )?deletion\)|(?:gene )?deletion\b)", re.IGNORECASE), "*5"),
-    (late_pattern(r"\((?P<star>\*\d+x(?:n|\d+))\)", re.IGNORECASE), r"\g<star>"),
-    (late_pattern(r"(?P<star>\*\d+) x(?=n\b|\d)", re.IGNORECASE), r"\g<star>x"),
+    (re.compile(r"\*5\s*(?:\((?:gene )?deletion\)|(?:gene )?deletion\b)", re.IGNORECASE), "*5"),
+    (re.compile(r"\((?P<star>\*\d+x(?:n|\d+))\)", re.IGNORECASE), r"\g<star>"),
+    (re.compile(r"(?P<star>\*\d+) x(?=n\b|\d)", re.IGNORECASE), r"\g<star>x"),
 )  # fmt: skip
 _ALLELE: Final = r"\*\d+(?:[A-Z]|\.\d{3})?(?:x(?:n|\d))?"
 _PAIR: Final = rf"{_ALLELE}\s*[/|]\s*{_ALLELE}"
 _ORDERS: Final = (
     # "homozygous *2/*2", "heterozygous for *1/*2"
-    (late_pattern(rf"^(?P<zygosity>(?:hetero|homo)zygous)(?: for)?[: ]+(?P<pair>{_PAIR})", re.IGNORECASE),
+    (re.compile(rf"^(?P<zygosity>(?:hetero|homo)zygous)(?: for)?[: ]+(?P<pair>{_PAIR})", re.IGNORECASE),
      r"\g<pair> \g<zygosity>"),
-    (late_pattern(rf"(?P<pair>{_PAIR})(?: genotype| diplotype)?(?: was| is)? (?:detected|identified|found|present)\b",
+    (re.compile(rf"(?P<pair>{_PAIR})(?: genotype| diplotype)?(?: was| is)? (?:detected|identified|found|present)\b",
                 re.IGNORECASE), r"\g<pair>"),
     # "poor metabolizer *2/*2"; not "*1/*4 or *4/*9"
-    (late_pattern(rf"(?<=[a-z)])(?<! or)(?<!genotype)(?<!diplotype)(?<!alleles)(?<!result)\s+(?={_PAIR})",
+    (re.compile(rf"(?<=[a-z)])(?<! or)(?<!genotype)(?<!diplotype)(?<!alleles)(?<!result)\s+(?={_PAIR})",
                   re.IGNORECASE),
      "; "),
 )  # fmt: skip
-_TWO_STARS: Final = late_pattern(
+_TWO_STARS: Final = re.compile(
     rf"(?P<one>{_ALLELE})\s*(?:,|;|&|\\|[-–—]|(?P<plus>\+)|\band\b|\s)\s*(?P<other>{_ALLELE})", re.IGNORECASE
 )
 # CYP2D6: a hybrid or duplicated gene stands beside another one on the same chromosome ("*36+*10", also with a hyphen).
-_TANDEM: Final = late_pattern(r"\*(?:13|36|57|61|63|68|83)\b.*|.*\*(?:13|36|57|61|63|68|83)")
+_TANDEM: Final = re.compile(r"\*(?:13|36|57|61|63|68|83)\b.*|.*\*(?:13|36|57|61|63|68|83)")
 # "2/2" is the whole result, or stands before the phenotype.
-_WITHOUT_STARS: Final = late_pattern(
+_WITHOUT_STARS: Final = re.compile(
     r"(?P<one>\d{1,2}[A-Z]?(?:x(?:n|\d))?)\s*/\s*(?P<other>\d{1,2}[A-Z]?(?:x(?:n|\d))?)"
     r"(?=$|\s*[;,(]\s*(?:[a-z]+ (?:metabolizer|metaboliser|function)|[UNRIPE]M\b))",
     re.IGNORECASE,
@@ -108,37 +107,37 @@ _STAR_GENES: Final = frozenset(
 # UGT1A1: "6/7" may be the numbers of TA repeats.
 _REPEATS: Final = frozenset({"5", "6", "7", "8"})
 _WILD: Final = r"(?:wild[- ]?type|wt)"
-_WILD_ALLELE: Final = late_pattern(rf"(?<=[/|])\s*{_WILD}\b|\b{_WILD}(?=\s*[/|])", re.IGNORECASE)
-_WILD_WHOLE: Final = late_pattern(rf"(?:homozygous )?{_WILD}(?: homozygous)?", re.IGNORECASE)
-_WILD_LABEL: Final = late_pattern(rf"(?P<pair>{_PAIR})[\s(]+{_WILD}\)?", re.IGNORECASE)
+_WILD_ALLELE: Final = re.compile(rf"(?<=[/|])\s*{_WILD}\b|\b{_WILD}(?=\s*[/|])", re.IGNORECASE)
+_WILD_WHOLE: Final = re.compile(rf"(?:homozygous )?{_WILD}(?: homozygous)?", re.IGNORECASE)
+_WILD_LABEL: Final = re.compile(rf"(?P<pair>{_PAIR})[\s(]+{_WILD}\)?", re.IGNORECASE)
 
 # PharmVar: a star number is defined by its core variants, a letter or ".001" only names a sub-allele of it. Not for
 # TPMT (*3A, *3B and *3C are alleles of their own), DPYD (*2A, *9A) and SLCO1B1 (*1b is *37 today).
 _WITH_SUB_ALLELES: Final = frozenset({"CYP2B6", "CYP2C9", "CYP2C19", "CYP2D6", "CYP3A5", "NAT2"})
-_SUB_ALLELE: Final = late_pattern(r"(?P<core>\*\d+)(?:(?!X[N\d])[A-Z](?![a-z])|\.\d{3})")
+_SUB_ALLELE: Final = re.compile(r"(?P<core>\*\d+)(?:(?!X[N\d])[A-Z](?![a-z])|\.\d{3})")
 
 # Terms of older guidelines. SLCO1B1: CPIC 2012 and 2014 (simvastatin); TPMT and NUDT15: CPIC 2011 and 2018
 # (thiopurines); DPYD: CPIC 2013 (fluoropyrimidines). Rates of metabolism are named in words of every kind.
-_SLOW: Final = (late_pattern(r"\bslow(?= metaboli)"), "poor")
+_SLOW: Final = (re.compile(r"\bslow(?= metaboli)"), "poor")
 # How much of the enzyme is left: with none a poor metabolizer, with some an intermediate one.
 _ENZYME: Final = r"(?:dpd |dihydropyrimidine dehydrogenase |enzyme )?deficien(?:cy|t)"
 _DEFICIENCY_WORDS: Final = tuple(
-    (late_pattern(rf"\b(?:{how}) {_ENZYME}(?=$|\W)|{_ENZYME}[ ,(]+(?:{how})\b(?:, ?{rate} metabolizer)?\)?"),
+    (re.compile(rf"\b(?:{how}) {_ENZYME}(?=$|\W)|{_ENZYME}[ ,(]+(?:{how})\b(?:, ?{rate} metabolizer)?\)?"),
      f"{rate} metabolizer")
     for how, rate in (("partial|heterozygous", "intermediate"), ("complete|total|homozygous", "poor"))
 )  # fmt: skip
 _TERMS: Final[Mapping[str, tuple[tuple[re.Pattern[str], str], ...]]] = {
     "SLCO1B1": (
-        (late_pattern(r"\btransporter function\b|\bfunction transporter\b"), "function"),
-        (late_pattern(r"\blow(?= function)"), "poor"),
-        (late_pattern(r"\b(?:intermediate|reduced)(?= function)"), "decreased"),
+        (re.compile(r"\btransporter function\b|\bfunction transporter\b"), "function"),
+        (re.compile(r"\blow(?= function)"), "poor"),
+        (re.compile(r"\b(?:intermediate|reduced)(?= function)"), "decreased"),
     ),
     **dict.fromkeys(
         ("TPMT", "NUDT15"),
         (
-            (late_pattern(r"\b(?:low|deficient|absent)(?: or deficient)? (?:enzyme )?activity\b"), "poor metabolizer"),
-            (late_pattern(r"\bintermediate (?:enzyme )?activity\b"), "intermediate metabolizer"),
-            (late_pattern(r"\bnormal (?:enzyme )?activity\b"), "normal metabolizer"),
+            (re.compile(r"\b(?:low|deficient|absent)(?: or deficient)? (?:enzyme )?activity\b"), "poor metabolizer"),
+            (re.compile(r"\bintermediate (?:enzyme )?activity\b"), "intermediate metabolizer"),
+            (re.compile(r"\bnormal (?:enzyme )?activity\b"), "normal metabolizer"),
             _SLOW,
             *_DEFICIENCY_WORDS,
         ),
@@ -146,20 +145,20 @@ _TERMS: Final[Mapping[str, tuple[tuple[re.Pattern[str], str], ...]]] = {
     "DPYD": _DEFICIENCY_WORDS,
     "G6PD": (
         (
-            late_pattern(
+            re.compile(
                 r"\b(?:hemizygous|homozygous|mediterranean|(?:severe|moderate|mild)(?:ly)?|class (?:ii|iii|b))\b"
             ),
             " ",
         ),
-        (late_pattern(r"\b(?:enzyme )?activity (?=deficient)"), " "),
-        (late_pattern(r"\bwith chronic (?:nonspherocytic )?ha?emolytic ana?emia\b"), "with cnsha"),
-        (late_pattern(r"\bdeficiency\b"), "deficient"),
+        (re.compile(r"\b(?:enzyme )?activity (?=deficient)"), " "),
+        (re.compile(r"\bwith chronic (?:nonspherocytic )?ha?emolytic ana?emia\b"), "with cnsha"),
+        (re.compile(r"\bdeficiency\b"), "deficient"),
     ),
-    "NAT2": ((late_pattern(r"^slow$"), "slow acetylator"), _SLOW),
+    "NAT2": ((re.compile(r"^slow$"), "slow acetylator"), _SLOW),
     **dict.fromkeys(("CYP2B6", "CYP2C19", "CYP2C9", "CYP2D6", "UGT1A1"), (_SLOW,)),
     **dict.fromkeys(
         ("RYR1", "CACNA1S"),
-        ((late_pattern(r"\bsusceptible to malignant hyperthermia\b|^susceptible$"), "mh susceptible"),),
+        ((re.compile(r"\bsusceptible to malignant hyperthermia\b|^susceptible$"), "mh susceptible"),),
     ),
 }  # fmt: skip
 
@@ -167,11 +166,11 @@ _TERMS: Final[Mapping[str, tuple[tuple[re.Pattern[str], str], ...]]] = {
 # PharmVar: HapB3 is named by its two variants, the allele of the tables by the one that decides (c.1129-5923C>G); and
 # two variants of DPYD by the change of the protein.
 _DPYD: Final = (
-    (late_pattern(r"c\.1129[-–]5923C>G\s*(?:/|,|;|&|\+|and)?\s*(?:c\.)?1236G>A(?:\s*\(?hap ?b3\)?)?", re.IGNORECASE),
+    (re.compile(r"c\.1129[-–]5923C>G\s*(?:/|,|;|&|\+|and)?\s*(?:c\.)?1236G>A(?:\s*\(?hap ?b3\)?)?", re.IGNORECASE),
      "c.1129-5923C>G"),
-    (late_pattern(r"\b(?:c\.)?1236G>A\s*\(?hap ?b3\)?", re.IGNORECASE), "c.1129-5923C>G"),
-    (late_pattern(r"\b(?:p\.)?(?:D949V|Asp949Val)\b", re.IGNORECASE), "c.2846A>T"),
-    (late_pattern(r"\b(?:p\.)?(?:I560S|Ile560Ser)\b", re.IGNORECASE), "c.1679T>G"),
+    (re.compile(r"\b(?:c\.)?1236G>A\s*\(?hap ?b3\)?", re.IGNORECASE), "c.1129-5923C>G"),
+    (re.compile(r"\b(?:p\.)?(?:D949V|Asp949Val)\b", re.IGNORECASE), "c.2846A>T"),
+    (re.compile(r"\b(?:p\.)?(?:I560S|Ile560Ser)\b", re.IGNORECASE), "c.1679T>G"),
 )  # fmt: skip
 
 
@@ -227,16 +226,16 @@ _ABBREVIATIONS = {
     "um": "ultrarapid", "urm": "ultrarapid", "rm": "rapid", "nm": "normal", "em": "normal", "im": "intermediate",
     "pm": "poor", "extensive": "normal",
 }  # fmt: skip
-_METABOLIZER = late_pattern(
+_METABOLIZER = re.compile(
     r"(?:(?P<likely>likely|possible|probable) )?"
     r"(?P<speed>ultrarapid|rapid|normal|extensive|intermediate|poor|urm|um|rm|nm|em|im|pm)"
     r"(?: metabolizers?)?(?: status)?"
 )
-_FUNCTION = late_pattern(r"(?:(?P<likely>possible) )?(?P<much>increased|normal|decreased|poor)(?: function)?")
-_ACETYLATOR = late_pattern(r"(?P<speed>slow|poor|intermediate|rapid|fast) acetylators?")
+_FUNCTION = re.compile(r"(?:(?P<likely>possible) )?(?P<much>increased|normal|decreased|poor)(?: function)?")
+_ACETYLATOR = re.compile(r"(?P<speed>slow|poor|intermediate|rapid|fast) acetylators?")
 # CPIC 2015: a CYP3A5 expresser is a normal or an intermediate metabolizer, a nonexpresser a poor one.
-_EXPRESSER = late_pattern(r"(?P<none>non[- ]?)?express[eo]r")
-_SCORE = late_pattern(
+_EXPRESSER = re.compile(r"(?P<none>non[- ]?)?express[eo]r")
+_SCORE = re.compile(
     r"(?:(?:(?:total |gene )?activity score|as|score)\s*(?:of|is|=|:)?\s*)?"
     r"(?P<least>≥|>=)?(?P<more>>)?\s*(?P<score>\d(?:[.,]\d{1,2})?)"
 )
@@ -254,14 +253,14 @@ _OWN_WORDS = {
     "normal risk": "normal risk of aminoglycoside-induced hearing loss",
     "inconclusive": "indeterminate",
 }
-_DEFICIENCY = late_pattern(r"(?:enzyme )?deficien(?:t|cy)(?: of)?")
+_DEFICIENCY = re.compile(r"(?:enzyme )?deficien(?:t|cy)(?: of)?")
 _ENZYMES = ("DPYD", "NUDT15", "TPMT")
 _LABELS = ("", "activity score", "score", "status", "as")
 # The parts of a text; a bracket may belong to the name of an allele.
-_PART = late_pattern(r"\s*(?:,(?!\d)|;)\s*")
+_PART = re.compile(r"\s*(?:,(?!\d)|;)\s*")
 # A variant that was looked for and is not there takes nothing away from the one that is.
-_NOT_FOUND = late_pattern(r"c\.[\d+_-]+[A-Za-z>]+(?:\s*\(\*\w+\))?:? not (?:detected|found|present)", re.IGNORECASE)
-_WORDS_AFTER_PAIR = late_pattern(
+_NOT_FOUND = re.compile(r"c\.[\d+_-]+[A-Za-z>]+(?:\s*\(\*\w+\))?:? not (?:detected|found|present)", re.IGNORECASE)
+_WORDS_AFTER_PAIR = re.compile(
     r"(?P<pair>\*[\w≥+]+\s*[/|]\s*\*[\w≥+*]+)\s+(?!or\b|h(?:om|eter)ozyg)(?=[a-z])", re.IGNORECASE
 )
 

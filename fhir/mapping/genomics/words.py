@@ -8,7 +8,6 @@ from typing import Final, Literal, TypeAlias
 from msgspec import Struct
 
 from fhir.mapping.genomics.tables import GENES, HLA_ALLELES, NEGATIVE, POSITIVE
-from fhir.terminology.late_pattern import late_pattern
 
 Kind: TypeAlias = Literal["genotype", "phenotype", "score", "presence"]
 
@@ -22,19 +21,19 @@ class Translation(Struct, frozen=True, gc=False):
 
 
 # Words that name what follows and add nothing to it.
-_LEAD = late_pattern(
+_LEAD = re.compile(
     r"\b(?:phenotypes?|genotypes?|diplotypes?|metabolizer status|results?|interpretation|predicted|star alleles?|"
     r"drug metabolism|enzyme activity|allele|homoplasmic|gene|patient|drug|"
     r"inferred|imputed|derived|see (?:comment|note|report|below)|"
     r"due to (?:cytochrome p450 )?variant|"
     r"is|the|this|a|an|for|to be|(?:of )?substrates?)\b:?"
 )
-_PAIR = late_pattern(r"\s*[/|]\s*")
+_PAIR = re.compile(r"\s*[/|]\s*")
 _NOUN: Final = r"m[ée]taboli(?:sierer(?:in)?|sator|seur|zador|zzatore|seerder|serare|serer)\b"
 # Results in German, French, Spanish, Italian, Portuguese, Dutch and the Scandinavian languages.
 _FOREIGN: Final = (
     *(
-        (late_pattern(rf"\b(?:{how})[ -]{{1,2}}{_NOUN}|{_NOUN}:? (?:{how})\b", re.IGNORECASE), f"{rate} metabolizer")
+        (re.compile(rf"\b(?:{how})[ -]{{1,2}}{_NOUN}|{_NOUN}:? (?:{how})\b", re.IGNORECASE), f"{rate} metabolizer")
         for rate, how in (
             ("ultrarapid", r"ultra[- ]?(?:schnell|r?r[áa]pid|snel|rask|hurtig|snabb)\w{0,3}"),
             ("rapid", r"(?:schnell|r[áa]pid|snel|rask|hurtig|snabb)\w{0,3}"),
@@ -43,45 +42,45 @@ _FOREIGN: Final = (
             ("poor", r"(?:langsam|schlecht|traag|trage|langza|langsom|långsam)\w{0,3}|lent[oae]?|pobre|scarso"),
         )
     ),
-    (late_pattern(r"(?<=metabolizer) (?:du|de|del|di|do|voor|av|von|für)\b(?: |$)", re.IGNORECASE), ""),
-    (late_pattern(r"\bh?omo[zc][yi]go{1,2}t(?:e[rsn]?|[oa])?\b", re.IGNORECASE), "homozygous"),
-    (late_pattern(r"\bh?[eé]t[eé]ro[zc][yi]go{1,2}t(?:e[rsn]?|[oa])?\b", re.IGNORECASE), "heterozygous"),
-    (late_pattern(r"\b(?:defizient|d[ée]fi[cs]ient)(?:e[rs]?|s)?\b", re.IGNORECASE), "deficient"),
-    (late_pattern(r"\b(?:fehlend(?:e[rs]?)?|ausente|assente|afwezig)\b", re.IGNORECASE), "absent"),
-    (late_pattern(r"\b(?:aktivität|activité|actividad|attività|atividade|activiteit|aktivitet)\b", re.IGNORECASE),
+    (re.compile(r"(?<=metabolizer) (?:du|de|del|di|do|voor|av|von|für)\b(?: |$)", re.IGNORECASE), ""),
+    (re.compile(r"\bh?omo[zc][yi]go{1,2}t(?:e[rsn]?|[oa])?\b", re.IGNORECASE), "homozygous"),
+    (re.compile(r"\bh?[eé]t[eé]ro[zc][yi]go{1,2}t(?:e[rsn]?|[oa])?\b", re.IGNORECASE), "heterozygous"),
+    (re.compile(r"\b(?:defizient|d[ée]fi[cs]ient)(?:e[rs]?|s)?\b", re.IGNORECASE), "deficient"),
+    (re.compile(r"\b(?:fehlend(?:e[rs]?)?|ausente|assente|afwezig)\b", re.IGNORECASE), "absent"),
+    (re.compile(r"\b(?:aktivität|activité|actividad|attività|atividade|activiteit|aktivitet)\b", re.IGNORECASE),
      "activity"),
     # Alone, "absent" may also be said of a variant, which then is not there.
-    (late_pattern(r"\babsent (?=\(homozygous deficient\))"), ""),
+    (re.compile(r"\babsent (?=\(homozygous deficient\))"), ""),
 )  # fmt: skip
 # "poor-metabolizer", "poor metabolism", "poor metabolizer of CYP2C19" with the gene taken out
-_RATE = late_pattern(r"(?:\s+|(?<=[a-z])-)metaboli(?:zer(?:s|\s+(?:of|by|via|for)$)?|sm|sation|zation)\b(?! status)")
+_RATE = re.compile(r"(?:\s+|(?<=[a-z])-)metaboli(?:zer(?:s|\s+(?:of|by|via|for)$)?|sm|sation|zation)\b(?! status)")
 _PRESENCE = {
-    POSITIVE: late_pattern(
+    POSITIVE: re.compile(
         r"pos(?:iti[fv][aeo]?)?|detected|present|carrier|high risk|allele present|allele detected"
         r"|nachgewiesen|d[ée]tect[ée]e?|detectad[ao]|rilevat[ao]|present[ae]|aangetoond"
         r"|(?:hetero|homo)zygous"
     ),
-    NEGATIVE: late_pattern(
+    NEGATIVE: re.compile(
         r"n[eé]g(?:ati[fv][aeo]?)?|nicht nachgewiesen|non d[ée]tect[ée]e?|no detectad[ao]|n[ãa]o detectad[ao]"
         r"|non rilevat[ao]|niet aangetoond|not detected|none detected|not present|absent|non-?carrier|low risk"
         r"|not a carrier"
     ),
 }
-_HLA = late_pattern(
+_HLA = re.compile(
     r"(?:hla-?)?(?P<gene>[ab])?\*?(?P<group>\d{2}):?(?P<protein>\d{2,3})(?::\d{2,3}){0,2}(?P<suffix>[nlscaqpg]?)",
     re.IGNORECASE,
 )
 # The star may be left out where "HLA" or the colon makes clear what the digits are.
-_HLA_NAMED = late_pattern(
+_HLA_NAMED = re.compile(
     r"\b(?:hla[- ]?(?P<named>[ab])[\s-]?\*?|(?P<bare>[ab])\s?(?:\*|(?=\d\d:)))\s?"
     r"(?P<group>\d{2}):?(?P<protein>\d{2})(?!\d)(?::\d{2,3})*p?(?![a-z])",
     re.IGNORECASE,
 )
-_HLA_TWO = late_pattern(r"\s*(?:,|;|&|\band\b)\s*", re.IGNORECASE)
-_HLA_LABELS = late_pattern(r"\b(?:presence|status|typing|of|for|test(?:ing)?)\b")
+_HLA_TWO = re.compile(r"\s*(?:,|;|&|\band\b)\s*", re.IGNORECASE)
+_HLA_LABELS = re.compile(r"\b(?:presence|status|typing|of|for|test(?:ing)?)\b")
 # "*57:01 positive" where the gene is said elsewhere.
-_HLA_WITHOUT_GENE = late_pattern(r"(?<![A-Za-z0-9])\*(?=\d\d:?\d\d(?!\d))")
-_HLA_DIGITS = late_pattern(r"^(?=\d\d:\d\d\b)")
+_HLA_WITHOUT_GENE = re.compile(r"(?<![A-Za-z0-9])\*(?=\d\d:?\d\d(?!\d))")
+_HLA_DIGITS = re.compile(r"^(?=\d\d:\d\d\b)")
 # One copy of the allele is enough for CPIC's recommendations.
 _HLA_SIGNS = {
     "heterozygous carrier": POSITIVE,
@@ -93,7 +92,7 @@ _HLA_SIGNS = {
     "-ve": NEGATIVE,
 }
 # SNOMED CT's kind of concept and the laboratory's flag, which come after the words.
-_TAG = late_pattern(r"\s*\((?:qualifier value|finding|disorder|abnormal|a|normal)\)$", re.IGNORECASE)
+_TAG = re.compile(r"\s*\((?:qualifier value|finding|disorder|abnormal|a|normal)\)$", re.IGNORECASE)
 # LOINC and laboratories write these gene products out.
 _WRITTEN_OUT = {
     "G6PD": r"|\bglucose[- ]6[- ]phosphate dehydrogenase\b",
@@ -108,21 +107,21 @@ _WRITTEN_OUT = {
     },
 }
 # Whose result it is: of a relative or a donor it says nothing about this patient.
-_OF_ANOTHER = late_pattern(
+_OF_ANOTHER = re.compile(
     r"\b(?:mother|father|parent|sibling|brother|sister|son|daughter|child|family|relative|donor|fetal|fetus)(?:'?s)?\b",
     re.IGNORECASE,
 )
 
 
 # What stands in place of a result: the test is not over, failed, or the result is somewhere else.
-_NO_RESULT = late_pattern(
+_NO_RESULT = re.compile(
     r"\b(?:pending|to follow|in process|in progress|awaiting|not (?:yet )?(?:performed|done|tested|reported|run)"
     r"|testing (?:ordered|failed)|cancell?ed|no call|failed|quantity not sufficient|insufficient|qns"
     r"|see (?:scanned|attached|separate|pdf|media))\b",
     re.IGNORECASE,
 )
 # An allele beside it is a result, even where it is not understood.
-_ALLELE_SAID = late_pattern(r"\*\d|\brs\d|\bc\.-?\d", re.IGNORECASE)
+_ALLELE_SAID = re.compile(r"\*\d|\brs\d|\bc\.-?\d", re.IGNORECASE)
 
 
 def is_no_result(text: str) -> bool:
@@ -205,12 +204,10 @@ def translate_hla(gene: str, text: str) -> Iterator[Translation]:
 # Genotype List String (Milius and others, Tissue Antigens 2013; glstring.org), with the release of its names before it:
 # "hla#3.25#HLA-A*02:01+HLA-A*03:01^HLA-B*57:01:01G+HLA-B*08:01/HLA-B*08:02".
 _GL_ALLELE: Final = r"HLA-[A-Z]{1,3}\d{0,2}\*\d{2,3}(?::\d{2,3}){1,3}[A-Z]?"
-_GL_STRING = late_pattern(
+_GL_STRING = re.compile(
     rf"(?:hla#[^#]{{1,20}}#)?{_GL_ALLELE}(?:[/+~^|]{_GL_ALLELE})+|hla#[^#]{{1,20}}#{_GL_ALLELE}", re.IGNORECASE
 )
-_GL_GENE_AND_GROUPS = late_pattern(
-    r"(HLA-[A-Z]{1,3}\d{0,2})\*(\d{2,3}:\d{2,3})(?::\d{2,3}){0,2}([A-Z]?)", re.IGNORECASE
-)
+_GL_GENE_AND_GROUPS = re.compile(r"(HLA-[A-Z]{1,3}\d{0,2})\*(\d{2,3}:\d{2,3})(?::\d{2,3}){0,2}([A-Z]?)", re.IGNORECASE)
 
 
 def _translate_gl_string(text: str) -> Iterator[Translation]:
@@ -316,7 +313,7 @@ _END = r"(?:(?![A-Za-z0-9])|(?<=HLA[- ][AB])(?=\d\d:?\d\d)|(?<=HLA[AB])(?=\d\d:?
 def _read_patterns() -> Mapping[str, re.Pattern[str]]:
     symbols = {gene: re.escape(gene).replace(r"HLA\-", "(?:HLA[- ]?)") for gene in GENES}
     return {
-        gene: late_pattern(rf"(?<![A-Za-z0-9-]){symbol}{_END}{_WRITTEN_OUT.get(gene, '')}", re.IGNORECASE)
+        gene: re.compile(rf"(?<![A-Za-z0-9-]){symbol}{_END}{_WRITTEN_OUT.get(gene, '')}", re.IGNORECASE)
         for gene, symbol in symbols.items()
     }
 
@@ -337,15 +334,15 @@ _STEMS: Final[Sequence[tuple[str, str]]] = [
 ]
 
 
-_BRACKETS: Final = late_pattern(r"\s*\((?P<inside>[^()]{5,})\)")
-_BETWEEN: Final = late_pattern(
+_BRACKETS: Final = re.compile(r"\s*\((?P<inside>[^()]{5,})\)")
+_BETWEEN: Final = re.compile(
     r"\s*[\r\n]+\s*|\s*[;:]\s+|(?<=[A-Za-z0-9)*])[.,]\s+|\s[-–—]\s|\s+(?:and )?(?=should\b|due to (?:gene )?dup)"
 )
-_METHOD: Final = late_pattern(
+_METHOD: Final = re.compile(
     r"(?<=[A-Za-z0-9)*])[.;,]\s+(?:method(?:ology)?|assay|platform)(?: used)?: (?P<method>[\w -]{2,40})(?:\.|$)",
     re.IGNORECASE,
 )
-_ADVICE: Final = late_pattern(
+_ADVICE: Final = re.compile(
     r"(?:(?:please|strongly|patients?|should|must|to)\s+)*"
     r"(?:consider|avoid|use|do not (?:use|prescribe|give|start|initiate)|not receive|select|choose|switch|prescribe"
     r"|prefer|reduce|decrease|increase|lower|start|initiate|begin|monitor|titrate|discontinue|stop|follow|see|refer to"
@@ -358,7 +355,7 @@ _ADVICE: Final = late_pattern(
     r"|(?:may|can) be (?:used|prescribed|given|started))(?: (?:with|at|as|per|by|in) .*)?",
     re.IGNORECASE | re.DOTALL,
 )
-_EXPECTED: Final = late_pattern(
+_EXPECTED: Final = re.compile(
     r"(?:(?:significantly|greatly|markedly|likely|expect(?:ed)?|an?|at|the)\s+)*"
     r"(?:reduced|decreased|diminished|impaired|increased|higher|lower|high|elevated|greater)\b.*"
     r"\b(?:risk (?:of|for)|effect|effects|response|formation|exposure|efficacy|activation|clearance|concentrations?"
@@ -366,19 +363,19 @@ _EXPECTED: Final = late_pattern(
     re.IGNORECASE | re.DOTALL,
 )
 # How many copies of the gene work: adds nothing to a phenotype, but to alleles ("*1/*2, duplication").
-_COPIES: Final = late_pattern(
+_COPIES: Final = re.compile(
     r"(?:with |due to )?(?:(?:\d|no|zero|one|two|three|multiple) (?:functional|active) (?:gene )?(?:copies|alleles)"
     r"|(?:gene )?copy number:? ?\d|\d copies|(?:gene )?duplication)(?: (?:detected|present))?",
     re.IGNORECASE,
 )
 # These deny or leave open nothing about the result.
-_HARMLESS: Final = late_pattern(
+_HARMLESS: Final = re.compile(
     r"\b(?:do not (?:use|prescribe|give|start|initiate)|(?:is|are) not recommended|should not (?:be used|receive)"
     r"|not receive|if possible|no (?:change|action|dose adjustment|contraindications?))\b",
     re.IGNORECASE,
 )
 # What tells of a result, or of a doubt about it.
-_TELLS: Final = late_pattern(
+_TELLS: Final = re.compile(
     r"\*\s*\d|\brs\d|\bc\.-?\d|>|metaboli[sz]er|\bacetylator|\b(?:phenotype|genotype|diplotype|alleles?|activity"
     r"|function\w*|variants?|positive|negative|detected|deficient|deficiency|carriers?|normal|intermediate|poor|rapid"
     r"|ultrarapid|extensive|slow|um|rm|nm|im|pm|em|expresser"

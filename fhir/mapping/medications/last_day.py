@@ -10,35 +10,34 @@ from fhir.mapping.medications.sig_steps import steps_of
 from fhir.record.datatypes import Annotation, Dosage
 from fhir.record.text_budget import REMEMBERED
 from fhir.terminology.dates import FoundDate, find_dates
-from fhir.terminology.late_pattern import late_pattern
 
-_UNTIL: Final = late_pattern(
+_UNTIL: Final = re.compile(
     r"\b(?:until|till?|through|thru|up to|stop(?: on| date)?|ends?(?: on| date)?|end date|last day(?: on| is)?"
     r"|bis(?: zum| einschl(?:ie(?:ß|ss)lich|\.))?|jusqu['’]au|hasta(?: el)?|até|fino al)\b ?:? ?$",
     re.IGNORECASE,
 )
-_HAS_YEAR: Final = late_pattern(r"(?:19|20)\d\d|[./]\d{1,2}[./]\d\d\b")
+_HAS_YEAR: Final = re.compile(r"(?:19|20)\d\d|[./]\d{1,2}[./]\d\d\b")
 # "Hold until …", "not before …": what begins again on that day. "Refills valid until …": not the course ends then, and
 # "last dose 2026-11-18" says when a drug that goes on was taken. "…, then 5 mg daily": what goes on after it.
-_NOT_THE_COURSE: Final = late_pattern(
+_NOT_THE_COURSE: Final = re.compile(
     r"\b(?:hold|held|holding|not|resum\w*|re-?start\w*|start\w*|begin\w*|paus\w*|nicht|ab"
     r"|refill\w*|repeats?|valid|gültig|authori[sz]ed|covered|coverage|insur\w*|suppl\w*|expir\w*|prescription|rezept)\b",
     re.IGNORECASE,
 )
 # A note says more than directions do ("sick leave until …"): there the sentence has to be about nothing but the end.
-_ALONE_IN_NOTE: Final = late_pattern(
+_ALONE_IN_NOTE: Final = re.compile(
     r"(?:(?:to be )?(?:take|taken|give|given|continue|continued|treat|use|treatment|therapy|course)\b,? ?)?(?:on )?",
     re.IGNORECASE,
 )
-_BEFORE: Final = late_pattern(r"[;\n]|\.\s")
-_GOES_ON: Final = late_pattern(
+_BEFORE: Final = re.compile(r"[;\n]|\.\s")
+_GOES_ON: Final = re.compile(
     r"\b(?:then|thereafter|followed by|after that|danach|dann|puis|ensuite|luego|después|depois|poi)\b", re.IGNORECASE
 )
 _NO_DATE: Final = date.min
 _MOST_DATES: Final = 8
 """Each date counts twice, with the month and with the day first."""
 # A sentence of a note that says nothing but how long: "7 day course", "Duration: 10 days", "10-day course of therapy".
-_LENGTH_ALONE: Final = late_pattern(
+_LENGTH_ALONE: Final = re.compile(
     r"(?:an? |total |full )*(\d{1,3})[- ]?(days?|d|weeks?|wks?)[- ](?:total )?"
     r"(?:course|treatment|therapy|supply)(?: of (?:treatment|therapy|antibiotics?))?"
     r"|(?:course|treatment|therapy|duration|length)(?: of (?:treatment|therapy|course))?:?(?: of| for| is)? "

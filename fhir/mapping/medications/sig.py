@@ -24,7 +24,6 @@ from fhir.mapping.medications.sig_languages import has_sign
 from fhir.record.text_budget import REMEMBERED
 from fhir.terminology.caching import remembered
 from fhir.terminology.dosing import DoseUnit, days_per_unit, dose_unit
-from fhir.terminology.late_pattern import late_pattern
 
 ProblemReason: TypeAlias = Literal["not-stated", "contradiction", "no-weight", "unclear"]
 
@@ -60,7 +59,7 @@ WORDS_DIFFER = DoseProblem("the words and the structured dose contradict each ot
 CONTRADICTION = DoseProblem("timing code and repeat contradict each other", "contradiction")
 NO_WEIGHT = DoseProblem("the dose is for each kilogram and no weight is known", "no-weight")
 
-_AMOUNT = late_pattern(
+_AMOUNT = re.compile(
     # "two 500 mg tablets", "1 x 500 mg"; else "500 mg", "1-2 tablets", "0.5 to 1 tab"
     rf"(?<![\w./#])(?:(?P<count>{NUMBER}) (?:x )?(?={NUMBER} ?(?:mg|mcg|g|ug|µg)\b))?"
     rf"(?P<low>{NUMBER})(?: ?(?:-|to|or) ?(?P<high>{NUMBER}))? ?(?P<unit>{UNIT})(?![\w])"
@@ -71,13 +70,13 @@ _AMOUNT = late_pattern(
     r"(?P<rate>(?: ?/ ?| per )(?:h(?:(?:ou)?r)?|min(?:ute)?)\b)?"
     r"(?! ?/ ?(?:\d|d?l\b|ml|m2))"
 )
-_MAXIMUM = late_pattern(
+_MAXIMUM = re.compile(
     rf"(?:max(?:imum)?\.?(?: (?:of|dose|daily|amount))*|not (?:to )?exceed(?:ing)?|not? more than|nte|mdd|limit)[: ]*"
     rf"(?P<high>{NUMBER})(?! ?(?:x|times?|doses?)\b) ?(?P<unit>{UNIT})?"
     r"(?: (?:of )?(?:acetaminophen|apap|tylenol))?"
     r"(?: ?(?:/|per|in|a|every|each|within)? ?(?:1 )?(?:24 ?h(?:ours|rs|r)?|d|day|daily)\b)?"
 )
-_DURATION = late_pattern(
+_DURATION = re.compile(
     rf"(?:\b(?:for|x|during|stop after)|×) ?(?:up to )?(?:(?:the )?(?:next )?)(?:{NUMBER} ?(?:-|to) ?)?"
     rf"(?P<count>{NUMBER}) ?-?"
     r"(?P<unit>d|days?|wks?|weeks?|mo|months?)\b(?! ?(?:/|per|a|each|every|in a) ?w(?:ee)?k)"
@@ -94,21 +93,21 @@ _DURATION = late_pattern(
 _MAXIMUM_SIGNS = ("max", "exceed", "more than", "nte", "mdd", "limit")
 _DURATION_SIGNS = ("for", "x", "during", "after", "×", "course", "lang", "long", "duration", ",", "da", "id ")
 # Days behind a comma that are those of a supply, a visit or a pause.
-_IS_NO_COURSE = late_pattern(
+_IS_NO_COURSE = re.compile(
     r"\b(?:suppl(?:y|ied)|disp(?:ense[ds]?)?|qty|quantity|refills?"
     r"|review|(?:re-?)?check|monitor|(?:repeat|draw|recheck) \w+|follow[ -]?up|started|(?:days?|weeks?) on)\b"
     r"|\b(?:patch(?:es)?|ring|pen)\b ?$"  # "1 patch, 7 days" is how long each is worn
 )
 _DAYS_OF_SHARE = {"7": 1.0, "52": 7.0}
-_SINGLE = late_pattern(
+_SINGLE = re.compile(
     r"\b(?:once(?! (?:a|per|every|each|daily|weekly|monthly|nightly|in the))|one time(?! (?:a|per|daily))|single dose"
     r"|x ?1(?: dose)?(?![\d./-])|1 ?x(?! ?\d| ?(?:/|per|a|daily))|stat|1 dose)\b"
 )
-_AS_NEEDED = late_pattern(
+_AS_NEEDED = re.compile(
     r"\b(?:prn|p\.r\.n\.?|(?:as|if|when) (?:needed|required|necessary)|may (?:be )?repeat(?:ed)?"
     r"|(?:loose|liquid) stool)(?!\w)"
 )
-_CHANGES = late_pattern(
+_CHANGES = re.compile(
     r"\b(?:then(?! (?:stop|off|d/c|dc|discontinue)\b)|taper\w*|titrat\w*|increas\w*|decreas\w*|reduc\w*"
     r"|day 1(?! ?(?:tab|cap|pill|patch))"
     r"|days? \d+ ?(?:-|to|through) ?\d+|(?<!once )(?<!once as a )loading(?! dose(?: once\b| now\b| stat\b|:? ?x ?1\b))"
@@ -120,53 +119,51 @@ _CHANGES = late_pattern(
 # The days of a cycle, "days 1-14 every 21 days", "on day 1 of a 21-day cycle", "day 1, 8 and 15": what is taken on them
 # is the dose.
 _DAYS_OF_CYCLE = r",? (?:of|every|q) ?(?:(?:an?|each|every|the) )?\d{1,2}[- ]?(?:d|days?|w|weeks?)\b(?: cycles?\b)?"
-_CYCLE = late_pattern(
+_CYCLE = re.compile(
     rf"(?:\bon )?\bdays? 1(?: ?(?:-|to|through) ?\d{{1,2}}\b(?:{_DAYS_OF_CYCLE})?|{_DAYS_OF_CYCLE}| ?$"
     rf"|(?:(?:, ?| ?(?:and|&) ?)\d{{1,2}}\b(?! ?(?:m?g|ml)\b)){{1,9}}(?:{_DAYS_OF_CYCLE})?)"
 )
 # A limit of one dose, of an hour or of a week is none of a day.
-_OTHER_THAN_A_DAY = late_pattern(
+_OTHER_THAN_A_DAY = re.compile(
     r" ?(?:/|per|in|at|a|every|each|within)? ?(?:(?:an?|1|the) )?(?:dose|time|administration|h(?:(?:ou)?r)?|min(?:ute)?"
     r"|w(?:ee)?k|month|\d+ ?(?:h(?:(?:ou)?rs?)?|min(?:ute)?s?|days?|w(?:ee)?ks?))\b"
 )
-_ON_BOTH_SIDES = late_pattern(
-    r" ?(?:(?:in|into|to|per|via)? ?(?:each|both)|per) (?:nostrils?|nares|naris|eyes?|ears?)\b"
-)
+_ON_BOTH_SIDES = re.compile(r" ?(?:(?:in|into|to|per|via)? ?(?:each|both)|per) (?:nostrils?|nares|naris|eyes?|ears?)\b")
 # An infusion of so many hours, or over so many minutes: the rate is not that of a whole day.
-_FOR_HOURS = late_pattern(
+_FOR_HOURS = re.compile(
     rf"(?:\b(?:for|x|over)|×) ?(?:the (?:first|next) )?(?:{NUMBER} ?(?:-|to) ?)?(?P<count>{NUMBER}) ?-?"
     r"(?P<unit>h(?:(?:ou)?rs?)?|min)(?:ute)?s?\b"
 )
 # "x 4 doses", "twice daily, 14 doses"; "q2h x 2" are two doses too, "BID x 3" may be three days.
-_DOSES = late_pattern(
+_DOSES = re.compile(
     r"(?:(?:\bx|\bfor|×) ?(?:a total of )?|, ?(?=\d\d? doses ?(?:[.;)]|$)))(?P<count>\d{1,2}) (?:more )?doses\b"
     r"|\d ?h x ?(?P<bare>\d)(?![\d.]| ?(?:d|days?|w|wks?|weeks?|mo|months?|h|min|mg)\b)"
 )
-_HOURLY = late_pattern(r"\d ?-?h(?:(?:ou)?r)? $")
+_HOURLY = re.compile(r"\d ?-?h(?:(?:ou)?r)? $")
 # What was done with the dose before, in brackets: "50 mg daily (reduced to one third for allopurinol)".
-_REMARK = late_pattern(
+_REMARK = re.compile(
     r"\((?:dose |this is )?(?:reduced|increased|decreased|changed|lowered|raised|was|previously)\b[^()]{0,120}\)"
 )
 # "1 tablet in the morning, 1 at noon and 2 at bedtime": a count of what was named before.
-_COUNTED_ON = late_pattern(
+_COUNTED_ON = re.compile(
     rf"(?P<joined>(?:\band|[,;&+]|\bplus) ?)?(?<![\w./-])(?<!at )(?P<count>{NUMBER}) (?=(?:nightly|qhs|qam|qpm|hs"
     r"|(?:at|in|every|each|before|with) (?:the )?(?:bed ?time|night|morning|noon|midday|breakfast|lunch|dinner|supper"
     r"|evening|afternoon|am|pm))\b)"
 )
 # "In the morning 1, in the evening 2 tablets": the first number is of tablets, too.
-_MOMENT_FIRST = late_pattern(
+_MOMENT_FIRST = re.compile(
     rf"(?:morning|noon|evening|bed ?time|night|breakfast|lunch|dinner|am|pm):? {NUMBER} ?(?:[,;]|and\b)"
 )
-_MEALS = late_pattern(r"\b(?:meals|(?:each|every) meal)\b")
-_HOUR = late_pattern(r"\bat \d")
-_AS_DIRECTED = late_pattern(r"\b(?:(?:as|use) directed|ud|asdir)\b")
-_PER_DAY = late_pattern(r" ?(?:/|per|a) ?(?:day|d|24 ?h(?:ours|rs|r)?)\b")
-_DIVIDED = late_pattern(r"\b(?:divided|in \d+ (?:equal )?doses)\b")
-_TOTAL = late_pattern(r" ?(?:in )?total\b")
+_MEALS = re.compile(r"\b(?:meals|(?:each|every) meal)\b")
+_HOUR = re.compile(r"\bat \d")
+_AS_DIRECTED = re.compile(r"\b(?:(?:as|use) directed|ud|asdir)\b")
+_PER_DAY = re.compile(r" ?(?:/|per|a) ?(?:day|d|24 ?h(?:ours|rs|r)?)\b")
+_DIVIDED = re.compile(r"\b(?:divided|in \d+ (?:equal )?doses)\b")
+_TOTAL = re.compile(r" ?(?:in )?total\b")
 _DAYS_UNCLEAR = DoseProblem("the words name single days of the week")
 _SEVERAL = DoseProblem("the words name several amounts")
 _CHANGING = DoseProblem("the dose changes over time or is left open")
-_VERB = late_pattern(r"\b(?:take|give|use|apply|inhale|inject|insert|place|chew|swallow|dissolve|sig)\b:?")
+_VERB = re.compile(r"\b(?:take|give|use|apply|inhale|inject|insert|place|chew|swallow|dissolve|sig)\b:?")
 
 
 class SigAmount(Struct, frozen=True, gc=False):
@@ -248,16 +245,16 @@ def read_sig(words: str) -> Sig:
 # What words say instead of a frequency, and why there is none then; the first that fits counts.
 _INSTEAD = (
     (
-        late_pattern(
+        re.compile(
             r"\b(?:(?:sliding|correction|insulin|to|per|by|plus) (?:the )?scale|correction|ssi)\b", re.IGNORECASE
         ),
         SLIDING_SCALE,
     ),
-    (late_pattern(r"\b(?:pca|lockout)\b", re.IGNORECASE), BY_PATIENT),
-    (late_pattern(r"\btitrat", re.IGNORECASE), TITRATED),
-    (late_pattern(r"\bonce mr ?x?\d|\bmr ?x ?\d", re.IGNORECASE), REPEATABLE),
-    (late_pattern(r"\bprotocol\b|\bon call\b", re.IGNORECASE), BY_PROTOCOL),
-    (late_pattern(r"\binfusion\b|\bcontinuous(?:ly)?\b|\bdrip\b|\bgtt\b", re.IGNORECASE), CONTINUOUS),
+    (re.compile(r"\b(?:pca|lockout)\b", re.IGNORECASE), BY_PATIENT),
+    (re.compile(r"\btitrat", re.IGNORECASE), TITRATED),
+    (re.compile(r"\bonce mr ?x?\d|\bmr ?x ?\d", re.IGNORECASE), REPEATABLE),
+    (re.compile(r"\bprotocol\b|\bon call\b", re.IGNORECASE), BY_PROTOCOL),
+    (re.compile(r"\binfusion\b|\bcontinuous(?:ly)?\b|\bdrip\b|\bgtt\b", re.IGNORECASE), CONTINUOUS),
     (_AS_DIRECTED, LEFT_OPEN),
     (_AS_NEEDED, AS_NEEDED_WITHOUT_FREQUENCY),
 )

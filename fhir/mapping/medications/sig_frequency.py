@@ -8,7 +8,6 @@ from msgspec import Struct
 from fhir.mapping.medications.sig_languages import Spellings, has_sign, in_english, respelled
 from fhir.terminology.caching import remembered
 from fhir.terminology.dosing import days_per_unit
-from fhir.terminology.late_pattern import late_pattern
 
 NUMBER = r"(?:\d+(?:\.\d+)?|\.\d+)"
 UNIT = (
@@ -23,43 +22,43 @@ _WORDS = {word: str(number) for number, word in enumerate(_ONE_TO_TEN, 1)}
 _WORDS |= {f"{word} hundred": f"{number}00" for word, number in _WORDS.items()}
 _WORDS |= {"twelve": "12", "fifteen": "15", "twenty": "20", "thirty": "30", "forty": "40", "fifty": "50"}
 _WORDS |= dict.fromkeys(("one-half", "one half", "half a", "half"), "0.5")
-_IN_WORDS = late_pattern(r"\b(?:" + "|".join(sorted(_WORDS, key=len, reverse=True)) + r")\b")
+_IN_WORDS = re.compile(r"\b(?:" + "|".join(sorted(_WORDS, key=len, reverse=True)) + r")\b")
 # "Take 1 0.5 mg tablet" is one tablet, and no one and a half.
-_AND_A_HALF = late_pattern(r"(?<![\d.])(\d+)(?: and a half| and a 0\.5| and 0\.5|-0\.5| 0\.5(?! ?(?:m?c?g|ml)\b)|½)")
+_AND_A_HALF = re.compile(r"(?<![\d.])(\d+)(?: and a half| and a 0\.5| and 0\.5|-0\.5| 0\.5(?! ?(?:m?c?g|ml)\b)|½)")
 # "1 tablet and a half".
-_UNIT_AND_A_HALF = late_pattern(rf"(?<![\d.])(\d+) ({UNIT}) (?:and|&) (?:a )?0\.5\b(?! ?(?:{UNIT})\b)")
+_UNIT_AND_A_HALF = re.compile(rf"(?<![\d.])(\d+) ({UNIT}) (?:and|&) (?:a )?0\.5\b(?! ?(?:{UNIT})\b)")
 # "1,5 mg" and "0,125 mg", as most of Europe writes.
-_DECIMAL_COMMA = late_pattern(rf"(?<=\d),(?=\d{{1,2}} ?(?:{UNIT})\b)")
-_DOTTED = late_pattern(r"\b([a-z])\.\s?([a-z])\.\s?(?:([a-z])\.\s?)?(?:([a-z])\.)?")
-_A_TABLET = late_pattern(r"\b(?:an?) (?=(?:" + UNIT + r")\b)|(?<=\bchange )(?=patch\b)|(?<=\bapply )(?=patch\b)")
+_DECIMAL_COMMA = re.compile(rf"(?<=\d),(?=\d{{1,2}} ?(?:{UNIT})\b)")
+_DOTTED = re.compile(r"\b([a-z])\.\s?([a-z])\.\s?(?:([a-z])\.\s?)?(?:([a-z])\.)?")
+_A_TABLET = re.compile(r"\b(?:an?) (?=(?:" + UNIT + r")\b)|(?<=\bchange )(?=patch\b)|(?<=\bapply )(?=patch\b)")
 # "1 po bid": what is taken by mouth and has no unit is counted.
-_UNITLESS = late_pattern(
+_UNITLESS = re.compile(
     rf"(?:^|(?<=take )|(?<=give )|(?<=sig: ))({NUMBER}(?: ?(?:-|to|or) ?{NUMBER})?)(?= (?:po|by mouth|orally)\b)"
 )
 # "1 bid", "1-2 q6h prn": a small number before how often is a count of tablets; a larger one could be of milligrams.
-_COUNT_BEFORE_OFTEN = late_pattern(
+_COUNT_BEFORE_OFTEN = re.compile(
     r"(?:^|(?<=take )|(?<=give )|(?<=sig: ))((?:0\.5|1|1\.5|2)(?: ?(?:-|to|or) ?[12])?)(?= (?:q?[bt]id|qid|qd|qday|qhs"
     r"|qam|qpm|hs|q ?\d+ ?(?:-\d+ ?)?h|daily|nightly|(?:once|twice|\d times) (?:a day|daily)"
     r"|a day|per day|(?:every|each) \d+(?: ?(?:-|to) ?\d+)? h(?:ou)?rs?"
     r"|(?:every|each) (?:day|morning|evening)|(?:at|every|each) (?:bed ?time|night))\b)"
 )
 # Not from within a number: a search from each digit of a long one grows with the square of its length.
-_AMOUNT = late_pattern(rf"(?<!\d){NUMBER} ?(?:{UNIT})\b")
-_DISPENSED = late_pattern(r"(?:#|\b(?:disp(?:ense)?|qty|quantity)[:.]?) ?\d+(?: (?:tab|cap)\w*)?")
-_MILLIONS = late_pattern(rf"(?<![\d.])({NUMBER}) ?(?:million|mill) ?(?=units?|iu\b)")
+_AMOUNT = re.compile(rf"(?<!\d){NUMBER} ?(?:{UNIT})\b")
+_DISPENSED = re.compile(r"(?:#|\b(?:disp(?:ense)?|qty|quantity)[:.]?) ?\d+(?: (?:tab|cap)\w*)?")
+_MILLIONS = re.compile(rf"(?<![\d.])({NUMBER}) ?(?:million|mill) ?(?=units?|iu\b)")
 _DAY = r"(?:mon|tues?|wed|thu(?:rs?)?|fri|sat|sun)(?:days?|nesdays?|urdays?)?"
 # "M/W/F", "Tu/Th/Sat/Sun"; two letters alone may mean something else ("w/f" is with food).
 _LISTED_DAY = r"(?:m(?:on)?|t(?:u(?:es?)?|h(?:u(?:rs?)?)?)?|w(?:ed)?|f(?:ri)?|s(?:at?|un?)?)"
-_LISTED_DAYS = late_pattern(rf"(?<![\w/-]){_LISTED_DAY}(?:(?: ?[/&,] ?|-| and ){_LISTED_DAY}){{1,6}}(?![\w/-])")
-_NOT_A_LETTER = late_pattern(r"[^a-z]{1,3}")
+_LISTED_DAYS = re.compile(rf"(?<![\w/-]){_LISTED_DAY}(?:(?: ?[/&,] ?|-| and ){_LISTED_DAY}){{1,6}}(?![\w/-])")
+_NOT_A_LETTER = re.compile(r"[^a-z]{1,3}")
 # "At 8am and 8pm", "at 0800, 1400 and 2000": so many times a day.
 _AM_PM = r"(?:1[0-2]|0?\d)(?::[0-5]\d)? ?[ap]m"
 _CLOCK_HOUR = rf"(?:{_AM_PM}|(?:[01]?\d|2[0-3]):[0-5]\d|(?:[01]\d|2[0-3])00)"
-_CLOCK_HOURS = late_pattern(
+_CLOCK_HOURS = re.compile(
     rf"(?:\bat |@ ?){_CLOCK_HOUR}(?:(?:,|,? and| &|/) ?{_CLOCK_HOUR}){{1,7}}\b"
     rf"|\b{_AM_PM}(?:(?:,|,? and| &|/) ?{_AM_PM}){{1,7}}\b"
 )
-_A_CLOCK_HOUR = late_pattern(_CLOCK_HOUR)
+_A_CLOCK_HOUR = re.compile(_CLOCK_HOUR)
 
 
 DAYS_OF_WEEK = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
@@ -78,57 +77,57 @@ def _decimal(match: re.Match[str]) -> str:
 
 
 _NUMBERS: Spellings = (
-    ((",",), late_pattern(r"(?<=[1-9]),(?=\d{3}\b)|(?<=\d0),(?=\d{3}\b)"), ""),
+    ((",",), re.compile(r"(?<=[1-9]),(?=\d{3}\b)|(?<=\d0),(?=\d{3}\b)"), ""),
     ((",",), _DECIMAL_COMMA, "."),
     ((".",), _DOTTED, lambda match: "".join(part or "" for part in match.groups()) + " "),
     (("",), _IN_WORDS, lambda match: _WORDS[match.group()]),
-    (("/",), late_pattern(r"(?<![\d.])(?:(\d+) )?(\d)/([2348])(?![\d/])"), _decimal),
+    (("/",), re.compile(r"(?<![\d.])(?:(\d+) )?(\d)/([2348])(?![\d/])"), _decimal),
     (("half", "0.5", "½"), _AND_A_HALF, lambda match: f"{match[1]}.5"),
-    (("½",), late_pattern("½"), "0.5"),
-    (("¼",), late_pattern("¼"), "0.25"),
+    (("½",), re.compile("½"), "0.5"),
+    (("¼",), re.compile("¼"), "0.25"),
     (("0.5",), _UNIT_AND_A_HALF, r"\1.5 \2"),
     (("mill",), _MILLIONS, lambda match: f"{float(match[1]) * 1_000_000:.0f} "),
     (("#", "disp", "qty", "quantity"), _DISPENSED, " "),
     # Phenytoin equivalents, in which fosphenytoin is ordered.
-    (("pe",), late_pattern(r"\b(mg) ?pe\b"), r"\1"),
+    (("pe",), re.compile(r"\b(mg) ?pe\b"), r"\1"),
 )
 # "TIDAC", "qACHS", "q6": how hospitals write "three times a day before meals", "before meals and at bedtime", "q6h".
 _EACH = ("every", "each")
 _OFTEN: Spellings = (
-    (("hour", "hr"), late_pattern(r"\b(?:every|each) (?:hour|hr)\b"), "every 1 hour"),
+    (("hour", "hr"), re.compile(r"\b(?:every|each) (?:hour|hr)\b"), "every 1 hour"),
     (("/", "&", ",", "-", " and "), _LISTED_DAYS, _spelled_days),
     (("at ", "@", "am", "pm"), _CLOCK_HOURS, lambda match: f"{len(_A_CLOCK_HOUR.findall(match.group()))} times daily"),
-    (("idac", "idpc", "idwm", "idwc"), late_pattern(r"\b([bt]id|qid)(?:ac|pc|wm|wc)\b"), r"\1"),
-    (("hs",), late_pattern(r"\b(?:q ?)?ac ?/?&? ?hs\b"), "ac and hs"),
-    (("ac", "pc"), late_pattern(r"\bq ?([ap]c)\b"), r"\1"),
-    (("q",), late_pattern(r"\bq ?((?:4|6|8)-)?(4|6|8|12|24)(?= (?:prn|po|iv|as needed)\b|$)"), r"q\1\2h"),
-    (("mwf",), late_pattern(r"\bmwf\b"), "mon wed fri"),
-    (("tth", "tts"), late_pattern(r"\btt[hs]s?\b"), "tue thu sat"),
-    (("once or",), late_pattern(r"\bonce or twice\b"), "1-2 times"),
-    (("x",), late_pattern(r"\bx ?(\d)(?= ?(?:/|per|a) ?(?:day|d)\b)"), r"\1 times"),
-    (_EACH, late_pattern(rf"\b(?:every|each) (?:other|second|2nd|alternate) (?:week|wk|{_DAY})s?\b"), "every 2 weeks"),
+    (("idac", "idpc", "idwm", "idwc"), re.compile(r"\b([bt]id|qid)(?:ac|pc|wm|wc)\b"), r"\1"),
+    (("hs",), re.compile(r"\b(?:q ?)?ac ?/?&? ?hs\b"), "ac and hs"),
+    (("ac", "pc"), re.compile(r"\bq ?([ap]c)\b"), r"\1"),
+    (("q",), re.compile(r"\bq ?((?:4|6|8)-)?(4|6|8|12|24)(?= (?:prn|po|iv|as needed)\b|$)"), r"q\1\2h"),
+    (("mwf",), re.compile(r"\bmwf\b"), "mon wed fri"),
+    (("tth", "tts"), re.compile(r"\btt[hs]s?\b"), "tue thu sat"),
+    (("once or",), re.compile(r"\bonce or twice\b"), "1-2 times"),
+    (("x",), re.compile(r"\bx ?(\d)(?= ?(?:/|per|a) ?(?:day|d)\b)"), r"\1 times"),
+    (_EACH, re.compile(rf"\b(?:every|each) (?:other|second|2nd|alternate) (?:week|wk|{_DAY})s?\b"), "every 2 weeks"),
     (
         ("fortnight", "alt", "ow"),
-        late_pattern(r"\b(?:every fortnight|fortnightly|(?:on )?alternate weeks|[eq]ow)\b"),
+        re.compile(r"\b(?:every fortnight|fortnightly|(?:on )?alternate weeks|[eq]ow)\b"),
         "every 2 weeks",
     ),
-    (_EACH, late_pattern(r"\b(?:every|each) (?:third|3rd) (week|month)\b"), r"every 3 \1s"),
-    (_EACH, late_pattern(r"\b(?:every|each) (?:other|second|2nd) (month|hour)\b"), r"every 2 \1s"),
-    (("week",), late_pattern(rf"\b(every \d{{1,2}} weeks?),? on (?:a )?{_DAY}\b"), r"\1"),
-    (("(",), late_pattern(r"\b(\d+) \(\1\)"), r"\1"),
+    (_EACH, re.compile(r"\b(?:every|each) (?:third|3rd) (week|month)\b"), r"every 3 \1s"),
+    (_EACH, re.compile(r"\b(?:every|each) (?:other|second|2nd) (month|hour)\b"), r"every 2 \1s"),
+    (("week",), re.compile(rf"\b(every \d{{1,2}} weeks?),? on (?:a )?{_DAY}\b"), r"\1"),
+    (("(",), re.compile(r"\b(\d+) \(\1\)"), r"\1"),
     (("a ", "an ", "patch"), _A_TABLET, "1 "),
-    (("i ",), late_pattern(r"\b(i{1,3})(?= (?:tab|cap|po\b|by mouth))"), lambda match: str(len(match[1]))),
+    (("i ",), re.compile(r"\b(i{1,3})(?= (?:tab|cap|po\b|by mouth))"), lambda match: str(len(match[1]))),
     # A warning is no frequency.
     (
         ("not ",),
-        late_pattern(r"\b(?:do )?not (?:to be )?(?:take[n]? |use[d]? )?(?:it |this )?(?:daily|every day)\b"),
+        re.compile(r"\b(?:do )?not (?:to be )?(?:take[n]? |use[d]? )?(?:it |this )?(?:daily|every day)\b"),
         " ",
     ),
     ((" po", " by mouth", " orally"), _UNITLESS, r"\1 each"),
     # "In the morning 1, in the evening 2": so many of what is taken.
     (
         ("morning", "noon", "evening", "bedtime"),
-        late_pattern(rf"\b((?:in the (?:morning|evening)|at (?:noon|bedtime))):? ({NUMBER})(?= ?(?:[,;]|and\b|$))"),
+        re.compile(rf"\b((?:in the (?:morning|evening)|at (?:noon|bedtime))):? ({NUMBER})(?= ?(?:[,;]|and\b|$))"),
         r"\2 each \1",
     ),
 )
@@ -175,21 +174,21 @@ _LATIN = {
     "qds": 4.0,
 }
 _NUMBERED = {"once": 1.0, "twice": 2.0, "thrice": 3.0}
-_EVERY = late_pattern(
+_EVERY = re.compile(
     rf"\b(?:q ?|every ?|each ?)(?P<low>{NUMBER})(?: ?(?:-|to|or) ?(?P<high>{NUMBER}))? ?-?"
     r"(?P<unit>hours?|hrs?|h|days?|d|weeks?|wks?|wk|w|months?|mo)\b"
 )
-_TIMES = late_pattern(
+_TIMES = re.compile(
     r"(?P<most>\b(?:up to|max(?:imum)?\.?:?(?: of)?|no(?:t)? more than|not (?:to )?exceed(?:ing)?|limit(?: of)?) )?"
     rf"(?:\b(?P<word>once|twice|thrice)|\b(?P<low>{NUMBER})(?: ?(?:-|to|or) ?(?P<high>{NUMBER}))?"
     r" ?(?:x|times?|(?(most)doses?|(?!))))(?: ?(?:/|per|a|every|each|in a|in|within) ?| )?"
     r"(?P<unit>daily|day|d|weekly|week|wk|monthly|month|24 ?h(?:ours|rs|r)?|nightly)\b"
 )
-_DAYS_A_WEEK = late_pattern(
+_DAYS_A_WEEK = re.compile(
     rf"(?P<most>)(?P<word>)\b(?P<low>{NUMBER})(?: ?(?:-|to|or) ?(?P<high>{NUMBER}))?"
     r" ?days? ?(?:/|per|a|each|every|in a|out of the) ?(?P<unit>week|wk)\b"
 )
-_SIMPLE = late_pattern(
+_SIMPLE = re.compile(
     r"\b(?:(?P<latin>qday|qod|qds|qid|qd|bid|tid|tds|bd|od)"
     r"|(?P<other>every other day|every 2nd day|every second day|(?:on |every )?alternate days?)"
     r"|(?P<third>every (?:3rd|third) day)"
@@ -198,7 +197,7 @@ _SIMPLE = late_pattern(
     r"|(?P<monthly>monthly|every month|each month|qmonth)"
     r"|(?P<daily>daily|q day|q daily|every day|each day|per day|a day|/day|q24h|every 24 ?h(?:ours|rs|r)?))\b"
 )
-_CLOCK = late_pattern(
+_CLOCK = re.compile(
     r"\b(?:(?P<bedtime>qhs|hs|nightly|(?:at |before |every |each )?bed ?time|every night|each night|at night"
     r"|(?:(?<=noon and )|(?<=morning and )|(?<=mornings and ))nights?)"
     r"|(?P<morning>qam|every morning|each morning|in the morning|(?:in the )?am\b|mornings?|with breakfast|breakfast)"
@@ -210,17 +209,17 @@ _CLOCK = late_pattern(
 
 # Three times a day, unless another frequency stands beside it: "twice daily with meals" is twice. Of "with meals and
 # snacks" and "between meals" nobody says how often.
-_AT_MEALS = late_pattern(
+_AT_MEALS = re.compile(
     r"\b(?P<meals>(?:with|before|after|at|following|per)(?: (?:the|all|each|every))? meals|(?:each|every) meal|ac|pc)\b"
     r"(?! (?:and|&|or) snack| (?:breakfast|lunch|dinner|supper))"
 )
 MEALS_A_DAY = 3.0
 
 
-_DAY_RANGE = late_pattern(rf"\b(?P<first>{_DAY}) ?(?:-|to|through|thru) ?(?P<last>{_DAY})\b")
-_DAY_NAME = late_pattern(rf"\b{_DAY}\b")
-_WEEK_PARTS = late_pattern(r"\b(?:week ?days?|weekends?)\b")
-_LEFT_OUT = late_pattern(r"\b(?:except|other days?|all other|rest of the week|but not|skip\w*|not on)\b")
+_DAY_RANGE = re.compile(rf"\b(?P<first>{_DAY}) ?(?:-|to|through|thru) ?(?P<last>{_DAY})\b")
+_DAY_NAME = re.compile(rf"\b{_DAY}\b")
+_WEEK_PARTS = re.compile(r"\b(?:week ?days?|weekends?)\b")
+_LEFT_OUT = re.compile(r"\b(?:except|other days?|all other|rest of the week|but not|skip\w*|not on)\b")
 
 
 def named_days(text: str) -> frozenset[str] | None:

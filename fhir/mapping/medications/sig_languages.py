@@ -9,7 +9,6 @@ from itertools import groupby
 from operator import itemgetter
 from typing import Final, TypeAlias
 
-from fhir.terminology.late_pattern import late_pattern
 from fhir.terminology.medications import table_rows
 
 _ROWS: Final[Mapping[str, list[Mapping[str, str]]]] = {
@@ -22,7 +21,7 @@ _ENGLISH: Final[Mapping[str, Mapping[str, str]]] = {
 
 def _any_of(words: Iterable[str]) -> re.Pattern[str]:
     # Not "deux" of "vingt-deux".
-    return late_pattern(
+    return re.compile(
         r"(?<![^\W\d]-)(?<!\w)(?:" + "|".join(sorted(map(re.escape, words), key=len, reverse=True)) + r")(?!\w)\.?"
     )
 
@@ -56,32 +55,32 @@ _HOUR_NUMBER = re.compile(r"(?<![\d.:])\d{1,2}")
 # What is short in several languages at once, in this order.
 _SHORT: Spellings = (
     # "50 mg/kg/Tag in 3 ED", "50 mg/kg KG/d", "50 mg/kg/j en 3 prises".
-    (("/kg",), late_pattern(rf"(?<=/kg)(?: ?kg)? ?/ ?(?:{_DAY}|d|j(?:our)?)\b"), "/day"),
-    (("/kg",), late_pattern(r"(?<=/kg) ?/ ?(?:dosis|dosi|ed|dos)\b"), ""),
+    (("/kg",), re.compile(rf"(?<=/kg)(?: ?kg)? ?/ ?(?:{_DAY}|d|j(?:our)?)\b"), "/day"),
+    (("/kg",), re.compile(r"(?<=/kg) ?/ ?(?:dosis|dosi|ed|dos)\b"), ""),
     (
         (" in ", " en ", " em ", " i ", " på ", " auf ", " w "),
-        late_pattern(
+        re.compile(
             r"\b(?:in|en|em|i|på|auf|w) ([2-6]) (?:ed|einzel\w+|gaben|dos(?:i|is|en)|doser|prises|tomas|giften)\b"
         ),
         r"divided in \1 doses",
     ),
     # "max. 8/Tag" limits what is taken, and is no frequency.
-    (("max",), late_pattern(rf"\b(max\w*\.? ?\d{{1,2}}) ?/ ?(?:{_DAY}|j(?:our)?|d)\b"), r"\1 a day"),
-    (("mal",), late_pattern(r"(?<=\d)mal\b"), " x"),
+    (("max",), re.compile(rf"\b(max\w*\.? ?\d{{1,2}}) ?/ ?(?:{_DAY}|j(?:our)?|d)\b"), r"\1 a day"),
+    (("mal",), re.compile(r"(?<=\d)mal\b"), " x"),
     # "2x1 Tbl.", "3x tgl. 1", "3x 500 mg i.v."; of "1x2" the day has the product, whichever of the two is how often.
     (
         ("x", "ma", "keer", "veces", "fois", "volte", "vezes", "gang", "gång", "razy", "kertaa", "kez", "krát"),
-        late_pattern(
+        re.compile(
             rf"^(?:{_DAILY} )?([1-6]) ?(?:x|ma+l|keer|veces|fois|volte|vezes|gang(?:e|er)?|gång(?:er)?|razy|kertaa"
             rf"|kez|krát) ?(?:{_DAILY} )?(\d(?:[.,]5|/2)?)(?: {_THING}n?\b\.?)?(?: ?/? ?(?:{_DAILY}|{_DAY}|d))?\.?"
             rf"{_BY_MOUTH}$"
         ),
         r"\2 each \1 times a day",
     ),
-    (("x",), late_pattern(rf"^1 ?x ?([2-6]){_BY_MOUTH}$"), r"\1 each a day divided"),
+    (("x",), re.compile(rf"^1 ?x ?([2-6]){_BY_MOUTH}$"), r"\1 each a day divided"),
     (
         ("x",),
-        late_pattern(
+        re.compile(
             rf"^([2-6](?=.*(?:ml|dgl|tgl|{_DAY}|{_COUNTED}))|[3-6]) ?x ?"
             rf"(\d[\d.,]*(?:-\d+)? ?(?:mg|g|µg|mcg|ml|ie|{_COUNTED})(?:/kg)?)(?: ?/? ?(?:tgl|täglich|dgl|{_DAY})\.?)?"
             r"(?= ?(?:[ipse]\.?[vocm]\.?)?$)"
@@ -89,94 +88,92 @@ _SHORT: Spellings = (
         r"\2 \1 times a day",
     ),
     # "2d1t", "8 tunnin välein" (every eight hours), "hver 3. dag".
-    (("d",), late_pattern(r"\b(\d)d(\d)[tc]\b"), r"\2 each \1 times a day"),
-    (("tunnin", "saatte"), late_pattern(r"\b(\d{1,2}) (?:tunnin välein|saatte bir)\b"), r"every \1 hours"),
-    (("hver", "var", "jeden"), late_pattern(r"\b(?:hver|var|jeden) ([2-9])(?:\.|:e) (?:dag|tag)\b"), r"every \1 days"),
-    ((".", ":"), late_pattern(r"\b(?:hver|var|joka) (\d{1,2})(?:\.|:e) (?:timm?e|tunti)\b"), r"every \1 hours"),
+    (("d",), re.compile(r"\b(\d)d(\d)[tc]\b"), r"\2 each \1 times a day"),
+    (("tunnin", "saatte"), re.compile(r"\b(\d{1,2}) (?:tunnin välein|saatte bir)\b"), r"every \1 hours"),
+    (("hver", "var", "jeden"), re.compile(r"\b(?:hver|var|jeden) ([2-9])(?:\.|:e) (?:dag|tag)\b"), r"every \1 days"),
+    ((".", ":"), re.compile(r"\b(?:hver|var|joka) (\d{1,2})(?:\.|:e) (?:timm?e|tunti)\b"), r"every \1 hours"),
     # "1 cucharadita de 5 ml" and "1 cuillère à café (5 ml)" are 5 ml.
     (
         ("ml",),
-        late_pattern(r"\b1 [^\W\d][^\d(]{3,18}?(?: (?:de|da|di|à|of|von) | ?\()(2[.,]5|5|10) ?ml\b\)?"),
+        re.compile(r"\b1 [^\W\d][^\d(]{3,18}?(?: (?:de|da|di|à|of|von) | ?\()(2[.,]5|5|10) ?ml\b\)?"),
         r"\1 ml",
     ),
     # "1 cp", "2 gél", "1 cáps" is one of the product, a tablet or a capsule; "1 fl 10 ml" says its volume.
     (
         ("",),
-        late_pattern(
+        re.compile(
             r"(?<=[\d½¼]) ?(?:c[op]|cprs?|cps|compr?|gél|cáps?|tabl|amp|fl|supp?os?)\b\.?(?!-| oz| ?\d+[.,]?\d* ?ml)"
         ),
         " each",
     ),
-    (("mu", "mi", "m."), late_pattern(r"(?<=\d) ?(?:m\.?[ui]\.?[iu]\.?|mio\.? ?i\.?e\.?)(?!\w)"), " million units"),
-    (("ie", "i.e", "ui", "u.i"), late_pattern(r"(?<=\d) ?(?:i\.?e|u\.?i)\b\.?"), " units"),
-    (("e s", "e i", "e v", "e z"), late_pattern(r"(?<=\d) ?e(?= (?:s\.? ?c|i\.? ?v|subkutan|vor|zum?)\b)"), " units"),
+    (("mu", "mi", "m."), re.compile(r"(?<=\d) ?(?:m\.?[ui]\.?[iu]\.?|mio\.? ?i\.?e\.?)(?!\w)"), " million units"),
+    (("ie", "i.e", "ui", "u.i"), re.compile(r"(?<=\d) ?(?:i\.?e|u\.?i)\b\.?"), " units"),
+    (("e s", "e i", "e v", "e z"), re.compile(r"(?<=\d) ?e(?= (?:s\.? ?c|i\.? ?v|subkutan|vor|zum?)\b)"), " units"),
     # "2 dd 1" is one twice a day.
-    (("dd",), late_pattern(r"\b(\d{1,2}) ?dd ?(\d[\d.,/]*(?: ?[µa-z]+)?)(?= |$)"), r"\2 \1 times a day"),
-    (("times a day",), late_pattern(r"(?<=\d)(?= \d{1,2} times a day)"), " each"),
-    (("dd",), late_pattern(r"\b(\d{1,2}) ?dd\b"), r"\1 times a day"),
+    (("dd",), re.compile(r"\b(\d{1,2}) ?dd ?(\d[\d.,/]*(?: ?[µa-z]+)?)(?= |$)"), r"\2 \1 times a day"),
+    (("times a day",), re.compile(r"(?<=\d)(?= \d{1,2} times a day)"), " each"),
+    (("dd",), re.compile(r"\b(\d{1,2}) ?dd\b"), r"\1 times a day"),
     (
         ("x",),
-        late_pattern(rf"(each|puffs?|ml|mg(?:/kg)?|{_THING}) ?x ?([2-6])(?: ?{_DAILY})?$"),
+        re.compile(rf"(each|puffs?|ml|mg(?:/kg)?|{_THING}) ?x ?([2-6])(?: ?{_DAILY})?$"),
         r"\1 \2 times a day",
     ),
-    (("/",), late_pattern(rf"(\d) ?x ?/ ?{_WEEK}\b"), r"\1 times a week"),
-    (("/",), late_pattern(rf"(?<=each) ?/ ?{_WEEK}\b"), " a week"),
+    (("/",), re.compile(rf"(\d) ?x ?/ ?{_WEEK}\b"), r"\1 times a week"),
+    (("/",), re.compile(rf"(?<=each) ?/ ?{_WEEK}\b"), " a week"),
     # "8/8 h", "1 g/8h", "c/8 h" and "alle 8 h" are every eight hours.
-    (("/",), late_pattern(r"\b(?:de )?(\d{1,2})/\1 ?h(?:s|oras?)?\b"), r"every \1 hours"),
-    (("/",), late_pattern(r"(?:(?<=ml|mg|kg| g|iv|im|sc|vo)|(?<=v\.)) ?/ ?(4|6|8|12|24) ?h\b"), r" every \1 hours"),
+    (("/",), re.compile(r"\b(?:de )?(\d{1,2})/\1 ?h(?:s|oras?)?\b"), r"every \1 hours"),
+    (("/",), re.compile(r"(?:(?<=ml|mg|kg| g|iv|im|sc|vo)|(?<=v\.)) ?/ ?(4|6|8|12|24) ?h\b"), r" every \1 hours"),
     (
         ("/", "alle", "ogni", "cada", "om de", "co"),
-        late_pattern(
-            r"(?:\b(?:c/|alle|ogni|cada|om de|co)|(?<=[hoa]) ?/) ?(\d{1,2}) ?(?:h(?:rs|oras?)?|std|uur|ore)\b"
-        ),
+        re.compile(r"(?:\b(?:c/|alle|ogni|cada|om de|co)|(?<=[hoa]) ?/) ?(\d{1,2}) ?(?:h(?:rs|oras?)?|std|uur|ore)\b"),
         r" every \1 hours",
     ),
     # "3 cp/die" and "2/j" are the whole day's.
-    (("/",), late_pattern(rf"^([1-6]) ?/ ?(?:{_DAY}|j(?:our)?)$"), r"\1 each a day divided"),
-    (("each",), late_pattern(rf"(?<=each) ?/ ?(?:{_DAY}|j(?:our)?)\b"), " a day divided"),
-    (("/",), late_pattern(r" ?/ ?j(?:our)?\b"), " par jour"),
-    (("j",), late_pattern(r"\b(?:pdt|pendant|durant|x) (\d{1,3}) ?j(?:rs?)?\b"), r"for \1 days"),
+    (("/",), re.compile(rf"^([1-6]) ?/ ?(?:{_DAY}|j(?:our)?)$"), r"\1 each a day divided"),
+    (("each",), re.compile(rf"(?<=each) ?/ ?(?:{_DAY}|j(?:our)?)\b"), " a day divided"),
+    (("/",), re.compile(r" ?/ ?j(?:our)?\b"), " par jour"),
+    (("j",), re.compile(r"\b(?:pdt|pendant|durant|x) (\d{1,3}) ?j(?:rs?)?\b"), r"for \1 days"),
     # "kl 8, 14 och 20", "um 8 und 20 Uhr", "à 8h et 20h": as often as there are hours of the day.
     (
         ("ore ", "kl", "um ", "à ", "las ", "às ", "om "),
-        late_pattern(
+        re.compile(
             rf"\b{_AT} {_HOUR}(?:(?:,| (?:e|y|et|und|och|og|en|ja|i)(?: {_AT})?) ?{_HOUR})+(?!\w| ?(?:m?c?g|ml)\b)"
         ),
         lambda match: f"{len(_HOUR_NUMBER.findall(match.group()))} times daily",
     ),
     # "1 cp die"; the Latin "om", every morning, and "nocte".
-    (("die",), late_pattern(r"(?<=each) die\b"), " a day"),
+    (("die",), re.compile(r"(?<=each) die\b"), " a day"),
     (
         ("om",),
-        late_pattern(
+        re.compile(
             r"(?:^|(?<=each )|(?<=mg )|(?<=mcg )|(?<=tab )|(?<=tabs )|(?<=tablet )|(?<=tablets )"
             r"|(?<=cap )|(?<=caps )|(?<=capsule )|(?<=capsules )|(?<=ml ))om\.?$"
         ),
         "every morning",
     ),
-    (("mane",), late_pattern(r"\bmane\b"), "every morning"),
-    (("nocte",), late_pattern(r"\bnocte\b"), "at bedtime"),
-    (("vez ",), late_pattern(r"\b(?:una|uma|1) vez (?:por|a la|à|cada) semana\b"), "weekly"),
+    (("mane",), re.compile(r"\bmane\b"), "every morning"),
+    (("nocte",), re.compile(r"\bnocte\b"), "at bedtime"),
+    (("vez ",), re.compile(r"\b(?:una|uma|1) vez (?:por|a la|à|cada) semana\b"), "weekly"),
     (
         ("manhã e ", "mañana y "),
-        late_pattern(r"\b(?:manhã e (?:à |a )?noite|mañana y (?:por la )?noche)\b"),
+        re.compile(r"\b(?:manhã e (?:à |a )?noite|mañana y (?:por la )?noche)\b"),
         "bid",
     ),
-    (("/",), late_pattern(rf"(?:\bx ?)?(\d) ?(?:[vx]|ggr|{_TIMES})? ?/ ?{_DAY}\b"), r"\1 times a day"),
-    (("g/", "g /", "l/", "l /"), late_pattern(rf"(?<=[gl]) ?/ ?{_DAY}\b"), " a day"),
-    ((" a ", " à ", " bis ", " tot ", " til"), late_pattern(r"(?<=\d) (?:a|à|bis|tot|til|till) (?=\d)"), " to "),
+    (("/",), re.compile(rf"(?:\bx ?)?(\d) ?(?:[vx]|ggr|{_TIMES})? ?/ ?{_DAY}\b"), r"\1 times a day"),
+    (("g/", "g /", "l/", "l /"), re.compile(rf"(?<=[gl]) ?/ ?{_DAY}\b"), " a day"),
+    ((" a ", " à ", " bis ", " tot ", " til"), re.compile(r"(?<=\d) (?:a|à|bis|tot|til|till) (?=\d)"), " to "),
 )
-_THOUSANDS = late_pattern(r"(?<![\d.,])([1-9]\d{0,2})\.(\d{3})(?= ?(?:mg|m?cg|µg|ie|ui|units?|e)\b)")
-_ENGLISH_SENTENCE = late_pattern(r"\b(?:take|give|inject|apply|inhale|place|dissolve) ")
+_THOUSANDS = re.compile(r"(?<![\d.,])([1-9]\d{0,2})\.(\d{3})(?= ?(?:mg|m?cg|µg|ie|ui|units?|e)\b)")
+_ENGLISH_SENTENCE = re.compile(r"\b(?:take|give|inject|apply|inhale|place|dissolve) ")
 _PART = r"(?:\d{1,3}(?:[.,]\d{1,2})?|1/2|1/4|½|¼)"
 # "1 Tbl. 1-0-1" says what is counted; "2 Tbl. 1-0-1" could be of the whole day.
-_SCHEME = late_pattern(
+_SCHEME = re.compile(
     rf"(?:^|(?<=: )|(?<= ))(?:1 ?{_THING}\b\.?:? ?\(?)?"
     rf"(?P<parts>{_PART} ?(?P<joint>--?|\+) ?{_PART} ?(?P=joint) ?{_PART}(?: ?(?P=joint) ?{_PART})?)(?![\w/+-])\)?"
     rf"(?: (?P<unit>ie|einheiten|units|tbl|tabletten?|kapseln?|ml|{_COUNTED})\b\.?)?"
 )
 # "0,8 ml s.c. 1-0-1" and "500 mg 1-0-1": so much at each of the moments. "500 mg 2-0-1" counts pieces of 500 mg.
-_AMOUNT_BEFORE = late_pattern(
+_AMOUNT_BEFORE = re.compile(
     r"\d ?(?:m?g|[µm]?cg|µg|ml|ie|i\.e\.|ui|units?|einheiten|tropfen|trpf?|gtt|gouttes|gotas|gocce|druppels|drops"
     r"|hub|hübe|sprühst[oö](?:ß|ss)e|puffs?|bouff[ée]es)\b"
 )

@@ -4,6 +4,7 @@ A step is a sig of its own. Where one of them has no amount or no frequency noth
 known and says so.
 """
 
+import re
 from collections.abc import Iterator
 
 from fhir.mapping.medications.sig import LONGEST_SIG, Sig, read_sig
@@ -18,35 +19,34 @@ from fhir.mapping.medications.sig_frequency import (
 )
 from fhir.record.text_budget import REMEMBERED
 from fhir.terminology.caching import remembered
-from fhir.terminology.late_pattern import late_pattern
 
 _MOST_STEPS = 12
-_THEN = late_pattern(r"[,;.]? ?(?:\band )?\b(?:then|followed by|after that)\b[,:]? ?")
-_AND_STOP = late_pattern(r"[,;.]? ?(?:and )?\bthen (?:stop|off|d/c|dc|discontinue)\.?$")
-_LISTED = late_pattern(r"[,;] ?(?:and )?")
+_THEN = re.compile(r"[,;.]? ?(?:\band )?\b(?:then|followed by|after that)\b[,:]? ?")
+_AND_STOP = re.compile(r"[,;.]? ?(?:and )?\bthen (?:stop|off|d/c|dc|discontinue)\.?$")
+_LISTED = re.compile(r"[,;] ?(?:and )?")
 # "Days 2-5", "on day 1:", "weeks 1-2", "today": what says when a step is, and for how long.
-_WHEN = late_pattern(
+_WHEN = re.compile(
     r"(?:\bon )?\b(?P<unit>days?|weeks?|wks?) (?P<first>\d{1,3})(?: ?(?:-|to|through|thru) ?(?P<last>\d{1,3}))?\b:?"
     r"|\b(?:today|tomorrow|(?:(?:on )?the )?first day)\b"
 )
-_BOUND = late_pattern(r"(?:\b(?:for|x)|×) ?(?:the (?:first|next) )?\d{1,3} ?-?(?:d|days?|wks?|weeks?|mo|months?)\b")
-_LEAD = late_pattern(
+_BOUND = re.compile(r"(?:\b(?:for|x)|×) ?(?:the (?:first|next) )?\d{1,3} ?-?(?:d|days?|wks?|weeks?|mo|months?)\b")
+_LEAD = re.compile(
     r"^(?:please )?(?:(?:start|begin)(?:ing)?(?: with| at)?|initially"
     r"|(?:increas|decreas|reduc|lower|rais|taper|titrat|chang|switch|go|continu)\w*(?: the dose| dose| up| down)?"
     r"(?: to| with| at)?)\b(?! by\b):? ?"
 )
-_LOADING = late_pattern(r"\b(?:as an? )?(?:iv )?(?:bolus|load(?:ing)?(?: dose)?)\b(?: once| x ?1)?")
-_ONGOING = late_pattern(
+_LOADING = re.compile(r"\b(?:as an? )?(?:iv )?(?:bolus|load(?:ing)?(?: dose)?)\b(?: once| x ?1)?")
+_ONGOING = re.compile(
     r"\b(?:thereafter|afterwards?|ongoing|from then on|until (?:gone|finished|done)"
     r"|(?:start|beginn)ing (?:on |at |in )?(?:day|week) \d{1,3})\b"
 )
-_OTHER_DAYS = late_pattern(r"\b(?:(?:on )?(?:all )?(?:the )?other days|(?:the )?rest of the week)\b")
-_AMOUNT = late_pattern(rf"(?<![\d.]){NUMBER} ?(?:{UNIT})\b")
-_EXCEPT = late_pattern(r"\b(?:except|but)(?: for)?(?: take)?\b")
-_ALTERNATE = late_pattern(r"\balternat(?:e|ing)(?: between| with)?\b")
-_EVEN_OR_ODD = late_pattern(r"\b(?:on )?(?:the )?(?P<which>even|odd)(?:[- ]numbered)? days?\b")
-_ON = late_pattern(r" (?:on|and|every)$")
-_OR = late_pattern(r"[,;] ?|\b(?:and|with|&)\b ?")
+_OTHER_DAYS = re.compile(r"\b(?:(?:on )?(?:all )?(?:the )?other days|(?:the )?rest of the week)\b")
+_AMOUNT = re.compile(rf"(?<![\d.]){NUMBER} ?(?:{UNIT})\b")
+_EXCEPT = re.compile(r"\b(?:except|but)(?: for)?(?: take)?\b")
+_ALTERNATE = re.compile(r"\balternat(?:e|ing)(?: between| with)?\b")
+_EVEN_OR_ODD = re.compile(r"\b(?:on )?(?:the )?(?P<which>even|odd)(?:[- ]numbered)? days?\b")
+_ON = re.compile(r" (?:on|and|every)$")
+_OR = re.compile(r"[,;] ?|\b(?:and|with|&)\b ?")
 
 
 @remembered("steps of sigs", entries=2048, longest=REMEMBERED)
