@@ -39,6 +39,7 @@ from cds_hooks.evidence.record_views import open_follower
 from cds_hooks.evidence.storage.content import use_site_keys
 from cds_hooks.evidence.storage.decision import new_decision_id
 from cds_hooks.people.governance.approvals import ApprovalBook, approvals_of
+from cds_hooks.people.governance.terminology import index_in_force
 from cds_hooks.server.edge import EdgeLimits, connections_within
 from cds_hooks.server.lifespan import Lifespan
 from cds_hooks.server.stores import Stores
@@ -85,7 +86,9 @@ def create_app(configured: Settings | None = None) -> ASGIApp:
     follower = open_follower(configured)
     events = _events(configured, components, services, trust)
     inbox = events.inbox if events is not None else None
-    stores = Stores(configured, components.metrics, lambda: sealing is not None and sealing.is_failing, inbox)
+    seals_fail = lambda: sealing is not None and sealing.is_failing  # noqa: E731
+    index = lambda: index_in_force(configured, components.releases.current)[0]  # noqa: E731
+    stores = Stores(configured, components.metrics, seals_fail, inbox, index)
     components.metrics.stores_out = lambda: stores.out
     lifespan = Lifespan(components, services, approvals, trust, edge, counted, sealing, follower, events, stores)
     budgets, bodies = CallBudgets(), BodyReader(configured.max_body_bytes, configured.body_seconds)

@@ -19,6 +19,7 @@ from cds_hooks.evidence.storage.database import database_error_reason, parse_url
 from cds_hooks.people.access.store import AccessStore, AccountsUnavailable
 from cds_hooks.settings import Settings
 from cds_hooks.telemetry.metrics import Metrics
+from fhir.terminology.imported import WrongIndex, digest_of, in_use
 from fhir.terminology.plain_file import plain_file
 from models_onnx.serving.registry import ARTIFACTS
 
@@ -26,7 +27,8 @@ if TYPE_CHECKING:
     from cds_hooks.add_ons.events.inbox import Inbox
 
 _READ_AGAIN: Final = frozenset({"trust_file", "terminology"})
-"""Settings whose files are followed while the server runs; their faults are told by what follows them."""
+"""Settings whose files are followed while the server runs: the trust file has an alert of its own, and which index of
+terminologies counts is an act."""
 _LATELY_SECONDS: Final = 60.0
 """Work that fails is begun again after a second, and may wait half a minute for a lock."""
 _SHARE_LEFT: Final = 0.05
@@ -43,6 +45,7 @@ class Stores:
         metrics: Metrics,
         seals_fail: Callable[[], bool] = lambda: False,
         inbox: "Inbox | None" = None,
+        index: Callable[[], Path | None] = lambda: None,
     ) -> None:
         """Take a digest of each file that was read.
 
@@ -51,11 +54,15 @@ class Stores:
             metrics: What knows of work that failed.
             seals_fail: Whether the newest seal was not made or sent.
             inbox: The file of the site's feeds.
+            index: The index of terminologies that the site wants.
         """
         self._configured = configured
         self._metrics = metrics
         self._seals_fail = seals_fail
         self._inbox = inbox
+        self._index = index
+        self._other_index: Path | None = None
+        self._index_named: tuple[object, str] = (None, "")
         self._accounts = AccessStore(configured.database_url)
         self._started_with = {name: _digest(path) for name, path in _files(configured).items()}
         self.out: list[tuple[str, str]] = []
@@ -74,6 +81,8 @@ class Stores:
                 fault = "cannot be read" if digest is None else "was changed after the start"
                 sentence = f"What {name} names {fault}; the server goes on with what it read, until it is restarted."
                 yield name, sentence
+        if self._has_other_index():
+            yield "CDS_TERMINOLOGY", "The index of terminologies that is asked for cannot be used; another is in force."
         if time() - self._metrics.work_failed_at < _LATELY_SECONDS:
             yield "work", "Acts, approvals, feeds or the views of the record are not read or written; the log says why."
         if self._seals_fail():
@@ -100,6 +109,23 @@ class Stores:
                 continue
             if disk.free < min(_BYTES_LEFT, _SHARE_LEFT * disk.total):
                 yield "disk", f"The disk of {of} is full or nearly so: {disk.free // 2**20:,} MB are left."
+
+    def _has_other_index(self) -> bool:
+        """Return whether lookups read another index than the site wants, at this look and at the one before."""
+        path, before = self._index(), self._other_index
+        self._other_index = path if path is not None and self._index_name(path) != in_use().index else None
+        return self._other_index is not None and self._other_index == before
+
+    def _index_name(self, path: Path) -> str:
+        """Return the digest of an index, "" where it cannot be used; one that was not touched is not read again."""
+        try:
+            status = path.stat()
+            version = (path, status.st_ino, status.st_size, status.st_mtime_ns)
+            if self._index_named[0] != version:
+                self._index_named = (version, digest_of(path))
+        except (OSError, WrongIndex):
+            self._index_named = (None, "")
+        return self._index_named[1]
 
 
 def _files(configured: Settings) -> Mapping[str, Path]:

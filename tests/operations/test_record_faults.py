@@ -24,6 +24,8 @@ from cds_hooks.errors import ReplayStoreFailed
 from cds_hooks.evidence.storage.decision import RecordHealth, RecordUnavailable
 from cds_hooks.evidence.storage.opening import open_decision_log
 from cds_hooks.telemetry.logs import configure_logs
+from fhir.terminology.imported import use_index
+from fhir.terminology.importing import import_releases
 from models_onnx.artifact.keys import local_signer
 from tests.cds_hooks.calls import PLANNING, client, request_for
 from tests.cds_hooks.evidence.storage.samples import a_decision
@@ -96,6 +98,7 @@ _FAULTS: list[tuple[str, Callable[[Path, str], AbstractContextManager[None]], st
     ("CDS_SEAL_KEY", _in_the_way, "seal.pem"),
     ("CDS_TEXT_FILE", _damaged, "text.toml"),
     ("CDS_OIDC_FILE", _away, "oidc.toml"),
+    ("CDS_TERMINOLOGY", _damaged, "terms.idx"),
     ("CDS_MODELS_FOLDER", _damaged, "models/mine/model.onnx"),
     *(("seals", fault, "seals.ndjson") for fault in (_damaged, _emptied, _in_the_way)),
     *(("accounts", fault, "access.sqlite3") for fault in (_locked, _emptied, _in_the_way)),
@@ -103,7 +106,12 @@ _FAULTS: list[tuple[str, Callable[[Path, str], AbstractContextManager[None]], st
 ]
 
 
-def test_each_file_and_store_that_no_call_asks_for_fails_in_turn_and_is_told_until_it_is_back(tmp_path: Path) -> None:
+def test_each_file_and_store_that_no_call_asks_for_fails_in_turn_and_is_told_until_it_is_back(
+    tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    request.addfinalizer(lambda: use_index(None))
+    (tmp_path / "codes.csv").write_text("system,code,group\nurn:ours,HF,hf\n")
+    import_releases([tmp_path / "codes.csv"], tmp_path / "terms.idx", lambda _name, _done, _total: None)
     local_signer(tmp_path / "seal.pem", "record")
     (tmp_path / "content.txt").write_text("0f" * 32)
     (tmp_path / "text.toml").write_text("endpoints.ward = {address = 'http://127.0.0.1:9', model = 'm'}\n")
@@ -113,7 +121,7 @@ def test_each_file_and_store_that_no_call_asks_for_fails_in_turn_and_is_told_unt
     (tmp_path / "models/mine/model.onnx").write_bytes(b"a draft without a manifest is no model yet")
     names = {"user_keys": "user.txt", "content_keys": "content.txt", "seal_key": "seal.pem", "text_file": "text.toml"}
     names |= {"oidc_file": "oidc.toml", "models_folder": "models", "seal_file": "seals.ndjson"}
-    names |= {"events_file": "events.toml"}
+    names |= {"events_file": "events.toml", "terminology": "terms.idx"}
     feed = f'[feed.lab]\nkind = "mllp"\nlisten = "127.0.0.1:{free_port()}"\nauthority = "NORTH"\n'
     (tmp_path / "events.toml").write_text(f'client = "a"\ndatabase = "{tmp_path}/events.sqlite3"\n{feed}')
     files = {name: tmp_path / file for name, file in names.items()}

@@ -14,7 +14,7 @@ import sqlite3
 import threading
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from math import log
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -81,6 +81,9 @@ Reads = Callable[[Fact], Iterable[str]]
 """Gives the services that read a fact."""
 
 
+_CHECK_SECONDS: Final = 1.0
+
+
 class Inbox:
     """The file of events, written by one thread at a time."""
 
@@ -127,8 +130,9 @@ class Inbox:
         Raises:
             sqlite3.Error, OSError: The file cannot be read or written, or was replaced.
         """
-        with self.transaction() as connection:
-            connection.execute("SELECT count(*) FROM (SELECT 1 FROM inbox ORDER BY sequence DESC LIMIT 1)").fetchone()
+        self._refuse_other_file()
+        with closing(sqlite3.connect(self.file, timeout=_CHECK_SECONDS, isolation_level=None)) as connection:
+            connection.execute("SELECT sequence FROM inbox ORDER BY sequence DESC LIMIT 1").fetchone()
             connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
 
     def _make_tables(self) -> None:
