@@ -265,7 +265,7 @@ _TAKES_BACK: Final = re.compile(
     r"|finish\w*|complet\w*|end\w*|paus\w*|switch\w*|swap\w*|replac\w*|previous\w*|former\w*|suppos\w*|alleg\w*"
     r"|claim\w*|suggest\w*|accord\w*|per|list\w*|letter|paper|theory|records?|computer|system|chart|pharmacy|wrong\w*"
     r"|error|doubt\w*|intend\w*|plan\w*|consider\w*|react\w*|rash|sick|wife|husband|mother|father|brother|sister|son"
-    r"|daughter|partner|friend)\b",
+    r"|daughter|partner|friend|himself|herself)\b",
     re.IGNORECASE,
 )
 
