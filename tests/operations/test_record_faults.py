@@ -66,10 +66,13 @@ def _away(folder: Path, name: str) -> Iterator[None]:
 
 @contextmanager
 def _damaged(folder: Path, name: str) -> Iterator[None]:
-    content = (folder / name).read_bytes()
-    (folder / name).write_bytes(content[:-1])
-    yield
-    (folder / name).write_bytes(content)
+    with (folder / name).open("r+b") as file:  # a seal may be added meanwhile
+        last = file.seek(-1, os.SEEK_END)
+        end = file.read()
+        file.truncate(last)
+        yield
+        file.seek(last)
+        file.write(end)
 
 
 @contextmanager
