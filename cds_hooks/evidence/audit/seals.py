@@ -15,7 +15,7 @@ import os
 import shlex
 import shutil
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -174,8 +174,12 @@ def locked(file: Path) -> Iterator[int]:
         os.close(descriptor)
 
 
-def add_seal(url: str, file: Path, signer: Signer) -> bytes | None:
+def add_seal(
+    url: str, file: Path, signer: Signer, check: Callable[[bytes], None] = lambda _content: None
+) -> bytes | None:
     """Seals what is new and adds the line to the file; None where nothing is.
+
+    `check` is called with the file's content, and raises where nothing is to be added to it.
 
     Raises:
         RecordUnavailable: The record cannot be read.
@@ -184,7 +188,9 @@ def add_seal(url: str, file: Path, signer: Signer) -> bytes | None:
         RecordCut: The record does not hold what was sealed. It is not sealed on: a seal would hide that.
     """
     with locked(file) as descriptor:
-        lines = plain_file(file).read_bytes().splitlines()
+        content = plain_file(file).read_bytes()
+        check(content)
+        lines = content.splitlines()
         last = _last(lines)
         if last is not None:
             _refuse_cut(url, last)
@@ -247,7 +253,7 @@ class Sealing:
         self.cut = ""
         """What the record does not hold any more of what was sealed, a sentence; "" where nothing is known."""
         self._left = (0, 0)
-        """Length and checksum of the file as this process left it; 0 before it added to it."""
+        """Length and checksum of the file as this process saw it last."""
         self.sealed_at = self._last_seal()
         """Epoch seconds until which everything recorded is sealed and, where a command sends seals, sent."""
 
@@ -276,31 +282,29 @@ class Sealing:
         """Seals once and sends what was not sent; whether that worked. What failed is in the log and tried again."""
         began = time()
         try:
-            self._refuse_changed()
-            add_seal(self._url, self._file, self._signer)
+            add_seal(self._url, self._file, self._signer, self._refuse_changed)
             self._send()
-            content = plain_file(self._file).read_bytes()
         except _FAILURES as error:
             self.failures += 1
             self.is_failing = True
             self.cut = str(error) if isinstance(error, RecordCut) else self.cut
             log().error("record not sealed or seal not sent", error_type=type(error).__name__)
             return False
-        self._left = (len(content), crc32(content))
         self.sealed_at, self.cut, self.is_failing = began, "", False
         return True
 
-    def _refuse_changed(self) -> None:
+    def _refuse_changed(self, content: bytes) -> None:
         """Raise SealsUnusable where seals are gone or damaged: others would be added, and nobody would notice.
 
         Where the record itself was cut, a person puts a new file in its place.
         """
         length, checksum = (0, 0) if self.cut else self._left
-        if length and (not self._file.exists() or crc32(plain_file(self._file).read_bytes()[:length]) != checksum):
+        if crc32(content[:length]) != checksum:
             raise SealsUnusable(
                 "seals that this server wrote are gone from their file, or changed: put it back, or move it away and "
                 "restart the server"
             )
+        self._left = (len(content), crc32(content))
 
     def _send(self) -> None:
         """Send every line after the last one that was sent; the number of these is kept beside the seals.
