@@ -29,8 +29,8 @@ _HEADINGS: Final[Mapping[str, str]] = {
     name: kind
     for kind, names in {
         "family": "fh|fhx|family history|fam hx|family hx|family|fam history",
-        "past": "pmh|pmhx|past medical history|past history|medical history|background|problem list|problems|past hx|personal history"
-        "|comorbidities|co-morbidities|past medical hx|pmh per nh|pmhx per nh|pmh per gp|b/g",
+        "past": "pmh|pmhx|past medical history|past history|medical history|background|problem list|problems|past hx"
+        "|personal history|comorbidities|co-morbidities|past medical hx|pmh per nh|pmhx per nh|pmh per gp|b/g",
         "operations": "psh|pshx|past surgical history|surgical history|previous operations|operations",
         "indication": "indication|indications|clinical details|clinical information|clinical history|hx|clinical|reason"
         "|reason for exam|pre-op dx|pre-op diagnosis|preop dx|request|history|clinical indication|exam indication"
