@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 from fhir.record.refusals import WhyNot
 from models_onnx.artifact.keys import Keys
-from models_onnx.artifact.manifest import Manifest
 from models_onnx.batch.columns import ROWS_AT_ONCE, Array, Mask, arrow, column_of, read_input, read_yes
 from models_onnx.batch.plan import TablePlan, plan_of
 from models_onnx.declarations import add_features
@@ -178,11 +177,6 @@ class BatchModel:
         if self._origin is None:
             raise TypeError("a BatchModel that load() did not give cannot be sent to another process")
         return load, self._origin
-
-    @property
-    def manifests(self) -> dict[str, Manifest]:
-        """The manifests of the model and its twin by id."""
-        return {model.manifest.id: model.manifest for model in (self.model, self.twin) if model is not None}
 
     def score(self, table: Any, exclude: Sequence[str] = (), *, view: str = "", identity: str | None = None) -> Any:
         """Return an Arrow table with one row for each, in order: probability, percentile, contributions, reason.

@@ -1,9 +1,8 @@
 """Scores a table from a file to a file, batch by batch, in one process or several.
 
-The output is CSV, Parquet or FHIR RiskAssessments: complete under its name, or absent.
+The output is CSV or Parquet: complete under its name, or absent.
 """
 
-import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -11,41 +10,29 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any, Literal, Self, TypeAlias, TypeVar
+from typing import Any, Self, TypeVar
 
-import orjson
-
-from models_onnx.artifact.manifest import Manifest
 from models_onnx.batch.model import PLAIN_COLUMNS, BatchModel
 from models_onnx.batch.plan import TablePlan, plan_of
 from models_onnx.batch.tables import open_table
 from models_onnx.errors import BatchRefused
 
-OutputForm: TypeAlias = Literal["csv", "fhir", "parquet"]
-_FORMS: dict[str, OutputForm] = {".csv": "csv", ".ndjson": "fhir", ".parquet": "parquet"}
-_FHIR_ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")
 
-
-def output_form(path: Path) -> OutputForm:
+def output_form(path: Path) -> str:
     """Return the form of an output by the end of its name; BatchRefused for another one, or without its folder."""
-    form = _FORMS.get(path.suffix.lower())
-    if form is None:
-        raise BatchRefused(
-            f"{path.name}: write to a name that ends in .csv, .parquet or .ndjson (FHIR RiskAssessment, one in a line)."
-        )
+    form = path.suffix.lower()
+    if form not in (".csv", ".parquet"):
+        raise BatchRefused(f"{path.name}: write to a name that ends in .csv or .parquet.")
     if not path.parent.is_dir():
         raise BatchRefused(f"The folder {path.parent} for the output is not there: make it first.")
     return form
 
 
 class OutputFile:
-    """A file of scores that is written table by table beside its place, and put there when all is written.
+    """A file of scores that is written table by table beside its place, and put there when all is written."""
 
-    `assessment` makes a FHIR RiskAssessment of a row, and None of a row that has none.
-    """
-
-    def __init__(self, path: Path, assessment: Callable[[dict[str, Any]], dict[str, Any] | None]) -> None:
-        self._path, self._form, self._assessment = path, output_form(path), assessment
+    def __init__(self, path: Path) -> None:
+        self._path, self._form = path, output_form(path)
         self._part = path.with_name(f"{path.name}.part")
         self._writer: Any = None
 
@@ -64,18 +51,12 @@ class OutputFile:
 
     def add(self, table: Any) -> None:
         """Write the rows of an Arrow table; all that are added have the same columns."""
-        if self._form == "fhir":
-            assessments = map(self._assessment, table.to_pylist())
-            self._file.write(
-                b"".join(orjson.dumps(assessment) + b"\n" for assessment in assessments if assessment is not None)
-            )
-            return
         if self._writer is None:
             self._writer = self._new_writer(table.schema)
         self._writer.write_table(table)
 
     def _new_writer(self, schema: Any) -> Any:
-        if self._form == "parquet":
+        if self._form == ".parquet":
             import pyarrow.parquet
 
             return pyarrow.parquet.ParquetWriter(self._file, schema)
@@ -86,46 +67,13 @@ class OutputFile:
         return pyarrow.csv.CSVWriter(self._file, schema, write_options=options)
 
 
-def risk_assessment(manifest: Manifest, moment: str, row: dict[str, Any]) -> dict[str, Any]:
-    """Return a FHIR R4 RiskAssessment of a model's estimate about one person, or of the reason for none.
-
-    `row` has `id`, `probability`, `percentile`, `reason` and `reason_text`.
-
-    Raises:
-        BatchRefused: the row names nobody.
-    """
-    identity = (row["id"] or "").strip()
-    if not identity:
-        raise BatchRefused(
-            "A row has no id, and a RiskAssessment says whom it is about: name each row, or write to .csv or .parquet."
-        )
-    prediction: dict[str, Any] = {"outcome": {"text": manifest.outcome.words}}
-    if row["probability"] is None or row["reason"]:
-        prediction["rationale"], note = row["reason_text"], f"No score ({row['reason']})."
-    else:
-        note = f"Higher than {row['percentile']:g} in 100 of {manifest.reference.words}."
-        years = {"value": round(manifest.outcome.horizon_years, 4), "unit": "a"}
-        prediction["probabilityDecimal"] = row["probability"]
-        prediction["whenRange"] = {"high": {**years, "system": "http://unitsofmeasure.org", "code": "a"}}
-    is_fhir_id = _FHIR_ID.fullmatch(identity) is not None
-    return {
-        "resourceType": "RiskAssessment",
-        "status": "final",
-        "method": {"text": f"{manifest.id} {manifest.version}, {manifest.title} (sha256 {manifest.file.sha256})"},
-        "subject": {"reference": f"Patient/{identity}"} if is_fhir_id else {"identifier": {"value": identity}},
-        "occurrenceDateTime": moment,
-        "prediction": [prediction],
-        "note": [{"text": note}],
-    }
-
-
 _T = TypeVar("_T")
 _R = TypeVar("_R")
 
 
 @dataclass(frozen=True, slots=True)
 class ScoringJob:
-    """What is scored, how its table is read, and what is written where. `moment` is the time of a RiskAssessment.
+    """What is scored, how its table is read, and what is written where.
 
     `view` is a SELECT from `rows` that says what the columns mean (tables.py); `exclude` names columns whose yes leaves
     a person out.
@@ -138,7 +86,6 @@ class ScoringJob:
     view: str = ""
     exclude: tuple[str, ...] = ()
     explain: bool = False
-    moment: str = ""
     workers: int = 1
 
 
@@ -164,15 +111,9 @@ def score_table(job: ScoringJob, progress: Callable[[int], None] = lambda _: Non
     """Write one line per row, in order; BatchRefused where the table or its view cannot be used."""
     if job.out.exists() and job.out.samefile(job.rows):
         raise BatchRefused(f"{job.out} is the table itself; write the scores to another file.")
-    manifests = job.model.manifests
-    first = next(iter(manifests.values()))
-
-    def assessment(row: dict[str, Any]) -> dict[str, Any]:
-        return risk_assessment(manifests.get(row["model"], first), job.moment, row)
-
-    features = job.model.features
-    with OutputFile(job.out, assessment) as out, open_table(job.rows, job.view, features) as table:
-        plan = plan_of(first, table.columns, job.exclude, job.id_column)
+    manifest, features = job.model.model.manifest, job.model.features
+    with OutputFile(job.out) as out, open_table(job.rows, job.view, features) as table:
+        plan = plan_of(manifest, table.columns, job.exclude, job.id_column)
         result = ScoringResult(unsaid=plan.unsaid)
         scorer, batches = _Scorer(job.model, plan, job.explain), table.batches(plan.columns)
         for answers in each_scored(scorer, batches, job.workers):

@@ -75,7 +75,6 @@ def test_what_ends_by_itself_is_read_and_what_does_not_is_refused(tmp_path: Path
 
 
 LINE_READERS: dict[str, tuple[Callable[[Path], object], int]] = {
-    "outcomes.ndjson": (read_outcomes, 2**24),
     "outcomes.csv": (read_outcomes, 2**24),
     "training.csv": (lambda file: read_csv(file, {}), 2**24),
     "training.csv.gz": (lambda file: read_csv(file, {}), 2**24),

@@ -138,11 +138,8 @@ class Site:
         odds = logit(self.model("stay_1y").predict_rows(np.array(columns)).probability)
         old = np.array([call["age"] >= 65 or self.is_imported for call in calls])
         happened = np.random.default_rng(len(calls)).random(len(calls)) < sigmoid(odds + SHIFT * old)
-        reports = [
-            {"prediction": call["decision"], "outcome": "yes" if yes else "no"}
-            for call, yes in zip(calls, happened, strict=True)
-        ]
-        (self.folder / "outcomes.ndjson").write_text("\n".join(map(json.dumps, reports)))
+        lines = [f"{call['decision']},{'yes' if yes else 'no'}" for call, yes in zip(calls, happened, strict=True)]
+        (self.folder / "outcomes.csv").write_text("\n".join(("prediction,outcome", *lines)))
         words = commands()["The incident"][0]
         return self("cds_hooks", *("anonymous" if word == CLIENT else word for word in words))
 

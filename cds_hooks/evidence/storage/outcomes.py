@@ -26,7 +26,7 @@ from cds_hooks.evidence.storage.queries import read_rows
 from cds_hooks.evidence.storage.tables import outcomes
 
 Kind = Literal["event", "order", "complete"]
-Source = Literal["api", "csv", "ndjson", "fhir"]
+Source = Literal["api", "csv"]
 _AT_ONCE: Final = 500
 
 Key = tuple[str, str, str]

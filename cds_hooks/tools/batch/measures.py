@@ -46,7 +46,7 @@ def score_measures(job: FhirJob, measures: list[Artifact], progress: Callable[[i
     """
     result = FhirResult()
     wanted = Wanted(tuple(sorted({"Patient", *(kind for measure in measures for kind in measure.reads)})), ())
-    with OutputFile(job.out, _no_assessment) as out, charts_of(job.folder, wanted, result.resources) as charts:
+    with OutputFile(job.out) as out, charts_of(job.folder, wanted, result.resources) as charts:
         for batch in in_batches(charts):
             scores = [score for chart in batch for score in _scores(job, measures, chart)]
             result.patients += len(batch)
@@ -56,10 +56,6 @@ def score_measures(job: FhirJob, measures: list[Artifact], progress: Callable[[i
         if not result.patients:
             raise BatchRefused(f"{job.folder} holds no patient.")
     return result
-
-
-def _no_assessment(_row: dict[str, Any]) -> dict[str, Any] | None:
-    return None
 
 
 def _scores(job: FhirJob, measures: list[Artifact], chart: RawChart) -> Iterator[Score]:

@@ -14,7 +14,7 @@ from cds_hooks.tools.batch.charts import RawChart, Wanted, charts_of
 from cds_hooks.tools.batch.scoring import AsItStood, Questions, questions_about, read_chart, scores_table
 from fhir.record.folder import FolderTally
 from fhir.record.record import PatientRecord
-from models_onnx.batch.run import OutputFile, each_scored, risk_assessment
+from models_onnx.batch.run import OutputFile, each_scored
 from models_onnx.errors import BatchRefused
 
 PATIENTS_AT_ONCE = 200
@@ -64,7 +64,7 @@ def score_folder(job: FhirJob, progress: Callable[[int], None] = lambda _: None)
     questions, result = questions_about(job.names, job.settings), FhirResult()
     wanted = Wanted.of(questions.needs)
     with (
-        OutputFile(job.out, _assessment(questions, job.as_of)) as out,
+        OutputFile(job.out) as out,
         charts_of(job.folder, wanted, result.resources) as charts,
     ):
         for scored in each_scored(ChartScorer(job), in_batches(charts), job.workers):
@@ -123,20 +123,6 @@ def _counted(scored: Scored) -> Counter[str]:
     for name, output, reason in zip(*columns, strict=True):
         counted[f"no score, {reason}" if reason else f"{name} {output}".strip()] += 1
     return +counted
-
-
-def _assessment(questions: Questions, as_of: datetime) -> Callable[[dict[str, Any]], dict[str, Any] | None]:
-    manifests = {model.manifest.id: model.manifest for of_chart in questions.models for model in of_chart.loaded}
-    moment = as_of.isoformat(timespec="seconds")
-
-    def assessment(row: dict[str, Any]) -> dict[str, Any] | None:
-        """Return a RiskAssessment of a model's estimate; an equation's value is none."""
-        if row["name"] not in manifests:
-            return None
-        row["probability"] = None if row["value"] is None else float(row["value"])
-        return risk_assessment(manifests[row["by"] or row["name"]], moment, row)
-
-    return assessment
 
 
 def _nobody(folder: Path, tally: FolderTally) -> str:

@@ -1,7 +1,6 @@
 """`cds-hooks outcomes`: takes in what happened after the decisions, lists and counts it."""
 
 from collections import Counter
-from collections.abc import Iterable
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -14,7 +13,7 @@ import typer
 from rich import box
 from rich.table import Table
 
-from cds_hooks.evidence.outcomes.files import Form, Lines, WrongFile, read_file
+from cds_hooks.evidence.outcomes.files import WrongFile, read_file
 from cds_hooks.evidence.outcomes.joining import REFUSALS, Intake, Sender, take_reports
 from cds_hooks.evidence.outcomes.labels import site_labels
 from cds_hooks.evidence.storage.database import parse_url
@@ -29,15 +28,10 @@ from cds_hooks.tools.kit.tables import print_table
 
 def outcomes(
     file: Annotated[
-        Path | None, typer.Argument(help="Take in this file: CSV, NDJSON, or FHIR R4 resources (NDJSON or a Bundle).")
+        Path | None, typer.Argument(help="Take in this CSV file, whose columns are the members of a report.")
     ] = None,
     client: Annotated[
         str | None, typer.Option(help="Whose decisions the file is about: the client's name in the trust file.")
-    ] = None,
-    form: Annotated[Form | None, typer.Option("--format", help="Else told from the name and the content.")] = None,
-    observation: Annotated[
-        list[str] | None,
-        typer.Option(metavar="SYSTEM|CODE=EVENT", help="The event that an Observation with this code says."),
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Join and count, store nothing.")] = False,
     limit: Annotated[int, typer.Option(min=1, max=10_000, help="List at most so many rows.")] = 20,
@@ -62,52 +56,36 @@ def outcomes(
     if file is not None:
         if client is None:
             raise failure("Name the client whose decisions the file is about with --client.", 2)
-        _take_in(file, client, form, observation or (), dry_run, as_json, database)
+        _take_in(file, client, dry_run, as_json, database)
     elif summary:
         _summarise(record_url(database), as_json)
     else:
         _list(limit, client, subject, as_json, database)
 
 
-def _take_in(
-    file: Path,
-    client: str,
-    form: Form | None,
-    observation: Iterable[str],
-    dry_run: bool,
-    as_json: bool,
-    database: str | None,
-) -> None:
+def _take_in(file: Path, client: str, dry_run: bool, as_json: bool, database: str | None) -> None:
     with _said_in_a_sentence():
-        observations = dict(_observation(option) for option in observation)
         url = record_url(database)
         upgrade_schema(parse_url(url))
-        lines = read_file(file, form, observations)
-        sender = Sender(client, lines.source, time_ns() // 1000)
-        done = take_reports(url, lines.reports, sender, site_labels(settings()), stored=not dry_run)
+        reports = read_file(file)
+        sender = Sender(client, "csv", time_ns() // 1000)
+        done = take_reports(url, reports, sender, site_labels(settings()), stored=not dry_run)
     if as_json:
         typer.echo(orjson.dumps(msgspec.to_builtins(done)))
     else:
-        _say(done, lines, dry_run)
+        _say(done, len(reports), dry_run)
     if not done.joined:
         raise typer.Exit(1)
 
 
-def _say(done: Intake, lines: Lines, dry_run: bool) -> None:
+def _say(done: Intake, count: int, dry_run: bool) -> None:
     would = "would be joined" if dry_run else "joined"
     typer.echo(
-        f"{len(lines.reports)} reports: {done.joined} outcomes {would} to decisions, {done.stored} of them new, "
-        f"{len(done.refused)} reports not joined; {lines.skipped} other resources left out."
+        f"{count} reports: {done.joined} outcomes {would} to decisions, {done.stored} of them new, "
+        f"{len(done.refused)} reports not joined."
     )
     for reason, count in Counter(refusal.reason for refusal in done.refused).most_common():
         typer.echo(f"{count} x {reason}: {REFUSALS[reason]}")
-
-
-def _observation(text: str) -> tuple[str, str]:
-    code, _, event = text.rpartition("=")
-    if not event or "|" not in code:
-        raise WrongFile(f"--observation {text}: write system|code=event, such as http://loinc.org|12345-6=fall")
-    return code, event
 
 
 def _list(limit: int, client: str | None, subject: str | None, as_json: bool, database: str | None) -> None:

@@ -17,7 +17,7 @@ import typer
 from cds_hooks.call.trusted_models import folder_of, own_keys, why_withheld
 from cds_hooks.settings import settings
 from cds_hooks.tools.batch.run import FhirJob, FhirResult, score_folder
-from cds_hooks.tools.commands.model.console import Folder, moment, problems, progress_bars
+from cds_hooks.tools.commands.model.console import Folder, problems, progress_bars
 from cds_hooks.tools.commands.options import AsJson, is_there, print_json
 from cds_hooks.tools.kit.commands.options import given_as
 from fhir.record.charts import known_at
@@ -33,7 +33,7 @@ Texts = list[str] | None
 class ScoreOptions:
     """Options of `score`."""
 
-    out: Annotated[Path, typer.Option(help="Where the scores go: .csv, .parquet, .ndjson (FHIR RiskAssessment).")]
+    out: Annotated[Path, typer.Option(help="Where the scores go: .csv or .parquet.")]
     name: Annotated[
         str | None, typer.Argument(metavar="[NAME]", help="The model's id, id@version, or id@ and its digest.")
     ] = None
@@ -79,7 +79,7 @@ def score(options: ScoreOptions) -> None:
 
     Example: cds-hooks score mortality_5y rows.csv.gz --out scores.csv --id participant_id
 
-    Example: cds-hooks score mortality_5y rows.csv --out risk.ndjson --id mrn --view columns.sql
+    Example: cds-hooks score mortality_5y rows.csv --out risk.parquet --id mrn --view columns.sql
 
     Example: cds-hooks score --fhir export --as-of 2026-11-20 --out scores.parquet --workers 8
     """
@@ -95,7 +95,7 @@ def score(options: ScoreOptions) -> None:
         _say_withheld(model)
         job = ScoringJob(
             model, options.rows, options.out, options.identity, view, tuple(options.exclude or ()), options.explain,
-            moment(), options.workers,
+            options.workers,
         )  # fmt: skip
         with progress_bars(options.as_json) as step:
             result = score_table(job, lambda done: step("rows", done, done))

@@ -9,7 +9,6 @@ from typing import Any
 
 import pyarrow.parquet
 import pytest
-from fhir.resources.R4B.riskassessment import RiskAssessment
 
 from models_onnx.batch import BatchModel, load
 from models_onnx.batch.run import ScoringJob, ScoringResult, score_table
@@ -118,28 +117,6 @@ def test_parquet_has_the_scores_of_csv_bit_by_bit(panel: BatchModel, tmp_path: P
         assert {name: "" if value is None else value for name, value in row.items()} == {
             name: float(line[name]) if isinstance(row[name], float) else line[name] for name in row
         }
-
-
-def test_a_risk_assessment_says_the_estimate_or_the_reason_for_none_and_whom_it_is_about(
-    panel: BatchModel, tmp_path: Path
-) -> None:
-    rows = [*people(1), people(1, age_years=20)[0] | {"id": "a b"}]
-    scored(panel, tmp_path, "rows.csv", as_csv(rows))
-    out = tmp_path / "s.ndjson"
-    score_table(ScoringJob(panel, tmp_path / "rows.csv", out, moment="2026-11-20T09:00:00+00:00"))
-    first, second = map(json.loads, out.read_text().splitlines())
-    for assessment in (first, second):
-        RiskAssessment.model_validate(assessment)
-        assert assessment["occurrenceDateTime"] == "2026-11-20T09:00:00+00:00"
-    assert first["subject"] == {"reference": "Patient/p0"}
-    assert 0 < first["prediction"][0]["probabilityDecimal"] < 1
-    assert second["subject"] == {"identifier": {"value": "a b"}}
-    assert "probabilityDecimal" not in second["prediction"][0]
-    assert second["note"] == [{"text": "No score (outside-population)."}]
-    scored(panel, tmp_path, "rows.csv", as_csv([people(1)[0] | {"id": " "}]))
-    with pytest.raises(BatchRefused, match="A row has no id"):
-        score_table(ScoringJob(panel, tmp_path / "rows.csv", out))
-    assert "a b" in out.read_text(), "what was there before stays"
 
 
 @pytest.mark.parametrize(

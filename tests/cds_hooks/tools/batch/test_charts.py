@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fhir.resources.R4B.riskassessment import RiskAssessment
 from typer.testing import CliRunner
 
 from cds_hooks import cli
@@ -114,15 +113,6 @@ def test_who_has_opted_out_gets_no_number_at_all(tmp_path: Path, by: str) -> Non
     found = scored(folder, tmp_path / "a.csv")
     assert {row["value"] for row in found} == {""}
     assert {row["reason"] for row in found} <= {"opted-out", "deceased"}
-
-
-def test_risk_assessments_of_charts_are_valid(by_type: Path, tmp_path: Path) -> None:
-    out = tmp_path / "risk.ndjson"
-    score_folder(FhirJob(by_type, AS_OF, out, Settings(), names=("mortality_5y",)))
-    found = [json.loads(line) for line in out.read_text().splitlines()]
-    assert len(found) == len(SAMPLES)
-    for each in found:
-        RiskAssessment.model_validate(each)
 
 
 def test_what_is_no_fhir_and_whom_nobody_knows_is_counted(by_type: Path, tmp_path: Path) -> None:

@@ -46,11 +46,11 @@ def test_a_file_is_taken_in_once_and_its_correction_is_the_next_version(tmp_path
         "joined": 1, "stored": 1, "refused": [{"index": 1, "reason": "no-prediction"}],
     }  # fmt: skip
     assert "0 of them new" in run(*taken).stdout
-    (tmp_path / "o.ndjson").write_text(json.dumps({"prediction": decision, "outcome": "unknown"}))
-    assert run(str(tmp_path / "o.ndjson"), *taken[1:]).exit_code == 0
+    (tmp_path / "later.csv").write_text(f"prediction,outcome\n{decision},unknown\n")
+    assert run(str(tmp_path / "later.csv"), *taken[1:]).exit_code == 0
     listed = json.loads(run("--json", "--database", url).stdout)
     assert [(each["value"], each["version"], each["source"]) for each in listed] == [
-        ("unknown", 2, "ndjson"), ("yes", 1, "csv"),
+        ("unknown", 2, "csv"), ("yes", 1, "csv"),
     ]  # fmt: skip
     counted = json.loads(run("--summary", "--json", "--database", url).stdout)
     (one,) = counted["outcomes"]
@@ -65,8 +65,6 @@ def test_what_cannot_be_used_is_said_in_a_sentence(tmp_path: Path) -> None:
     wrong = run(str(tmp_path / "o.csv"), "--client", "a hospital", "--database", url)
     assert wrong.exit_code == 1
     assert "line 1: the columns of a CSV file of outcomes are" in wrong.output
-    option = run("x", "--client", "a", "--observation", "12345-6", "--database", url)
-    assert (option.exit_code, "write system|code=event" in option.output) == (1, True)
     assert run("--database", f"sqlite:///{tmp_path}/none.sqlite3").exit_code == 1
 
 
