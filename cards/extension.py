@@ -47,6 +47,8 @@ class Fact(Struct, frozen=True, omit_defaults=True, gc=False):
 
         A brand, a code or another language: "lorazepam: Tavor 1 mg (2026-11-02)".
         """
+        if self.name in _OF_ORDER:
+            return f"ordered {self.dated_text(limit)}"
         group = CONDITION_GROUPS.get(self.name)
         meaning = str(self.value or "") if self.name == "medication" else _group_words(group) if group else ""
         words, text = meaning.casefold(), self.text.casefold()
@@ -56,12 +58,13 @@ class Fact(Struct, frozen=True, omit_defaults=True, gc=False):
         return self.dated_text(limit) if is_shown or not words else f"{meaning}: {self.dated_text(limit)}"
 
 
+_OF_ORDER: Final = frozenset({"daily_dose", "weekly_dose", "times_per_day", "times_per_week", "duration"})
 _STEM: Final = 5
 _MEANINGFUL: Final = re.compile(r"\b(?!(?:and|any|disease|for|not|other|severe|the|with)\b)[a-z]{3,}")
 
 
 def _group_words(group: ConditionGroup) -> str:
-    return capitalized(re.split(r" \(|,", group.meaning)[0].removeprefix("Current "))
+    return capitalized(re.split(r" \(|,", group.meaning)[0].removeprefix("Current ").removeprefix("Other "))
 
 
 MOST_FACTS: Final = 12

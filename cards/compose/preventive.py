@@ -6,6 +6,7 @@ card of what is due says from what, what is not known and what was not seen.
 
 from collections.abc import Iterable, Sequence
 from datetime import date
+from itertools import pairwise
 from typing import Final
 
 from cards.card import (
@@ -33,6 +34,9 @@ FOR_CHECK_UP: Final = "check-up"
 """Why a service that is due waits for a check-up: it makes no card of another visit, and is named on one with room."""
 _LINES, _LINES_IN_BRIEF = 6, 3
 _SUMMARY_NAMES: Final = 4
+_CANCER: Final = " cancer"
+_LONGEST_HEADLINE: Final = 100
+"""So many characters are read at a glance (docs/adding/sentences.md)."""
 
 
 def preventive_card(
@@ -101,7 +105,12 @@ def _state(judgement: Judgement) -> PreventiveState:
 def _summary(due: Sequence[Judgement]) -> str:
     noun = "preventive service is" if len(due) == 1 else "preventive services are"
     names = [judgement.service.short for judgement in due]
-    return plain(f"{len(due)} {noun} due: {first_few(names, _SUMMARY_NAMES)}.", 139)
+    # "colorectal, cervical, breast cancer": so there is room for every name.
+    short = [name.removesuffix(_CANCER) if later.endswith(_CANCER) else name for name, later in pairwise([*names, ""])]
+    summary = f"{len(due)} {noun} due: {', '.join(short)}."
+    if len(summary) > _LONGEST_HEADLINE:
+        summary = f"{len(due)} {noun} due: {first_few(names, _SUMMARY_NAMES)}."
+    return plain(summary, 139)
 
 
 def _with_order(due: Iterable[Judgement]) -> list[Judgement]:
@@ -136,7 +145,7 @@ def _detail(
     yield f"Not seen: tests done elsewhere{also}; family history."
     if unknown:
         texts = (f"{', '.join(item.service.short for item in same)} ({text})" for text, same in unknown)
-        yield f"Not known: {'; '.join(texts)}."
+        yield f"Not judged: {'; '.join(texts)}."
 
 
 def _by_text(judged: Iterable[Judgement]) -> list[tuple[str, list[Judgement]]]:

@@ -233,7 +233,7 @@ def _finding_of(match: Match, band: CompiledBand) -> RuleFinding:
     notes = (*doubts, *milder, *lower)
     if match.less:
         beside = replace(context, partners=match.less)
-        notes = (*notes, f"The same rule, milder: {', '.join(beside.partner_names())}.")
+        notes = (*notes, f"A milder finding of the same kind: {', '.join(beside.partner_names())}.")
         facts = [*facts, *beside.partner_facts()]
     return _finding(match, indicator, summary, facts, offers, notes, is_certain=not unsure, asks=asks)
 

@@ -161,7 +161,14 @@ def _parts(context: RuleContext) -> str:
     texts = []
     for part in view.parts:
         if part.dose.high is not None:
-            where = " (this order)" if part.source == drafted_name else " (also drafted)" if part.is_draft else ""
+            is_alone = len(view.parts) == 1
+            where = (
+                ("" if is_alone else " in this order")
+                if part.source == drafted_name
+                else " also drafted"
+                if part.is_draft
+                else ""
+            )
             texts.append(f"{part.dose.ingredient.name} {format_number(part.dose.high, _LIMITS)}{where}")
     unknown = f"; not counted: {'; '.join(view.problems)}" if view.problems else ""
     return f"{', '.join(texts)}{unknown}"
