@@ -25,8 +25,6 @@ from maintenance.reference_pages import (
     reasons_page,
     trust_page,
 )
-from models_onnx.serving.registry import load_model, model_ids
-from models_onnx.workbench.release.documentation import model_page
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 
@@ -106,8 +104,7 @@ def made_pages() -> dict[str, str]:
         "reference/reasons.md": reasons_page(),
         "reference/trust-file.md": trust_page(),
     }
-    pages |= {f"rules/{name}": text for name, text in rule_pages().items()}
-    return pages | {f"models/{name}.md": model_page(load_model(name).manifest) for name in model_ids()}
+    return pages | {f"rules/{name}": text for name, text in rule_pages().items()}
 
 
 if __name__ == "__main__":

@@ -1,7 +1,4 @@
-"""What was observed against what a model estimates, and the net benefit of its thresholds.
-
-Net benefit: Vickers and Elkin, Med Decis Making 2006;26:565.
-"""
+"""What was observed against what a model estimates."""
 
 from msgspec import Struct
 
@@ -35,23 +32,3 @@ def calibration(manifest: Manifest) -> Calibration:
         f"Each row is a group with similar estimates. In {agree} of {len(there)} groups the estimate lies within the "
         "95 % interval of what was observed.",
     )
-
-
-def net_benefits(manifest: Manifest) -> list[float]:
-    """Net benefit per person of each row of the thresholds: as computed in training, else from its PPV at `BAR`."""
-    alerts = manifest.thresholds.alerts_per_event or BAR
-    odds = 1.0 / (alerts - 1.0)
-    return [
-        row.net_benefit if row.net_benefit is not None else row.alert_rate * (row.ppv - odds * (1.0 - row.ppv))
-        for row in manifest.thresholds.table
-    ]
-
-
-def net_benefit_of_everybody(manifest: Manifest) -> float:
-    """Net benefit per person of alerting about everybody, in the same way."""
-    thresholds = manifest.thresholds
-    if thresholds.net_benefit_all is not None:
-        return thresholds.net_benefit_all
-    row = thresholds.default
-    rate = row.alert_rate * row.ppv / row.sensitivity if row.sensitivity else 0.0
-    return rate - (1.0 - rate) / ((thresholds.alerts_per_event or BAR) - 1.0)

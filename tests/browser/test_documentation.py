@@ -24,7 +24,7 @@ def test_the_keyboard_reaches_the_content_first(opened: Callable[..., Page], bas
     expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
 
 
-@pytest.mark.parametrize("path", ["", "testers.html", "rules/renal.html", "settings.html", "models/mortality_5y.html"])
+@pytest.mark.parametrize("path", ["", "testers.html", "rules/renal.html", "settings.html"])
 @pytest.mark.parametrize("width", [360, 1600])
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_no_page_is_wider_than_its_window(

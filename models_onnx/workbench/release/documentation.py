@@ -1,19 +1,12 @@
-"""A model's page in Markdown, for docs/models and the terminal, made from its manifest; its figures elsewhere."""
+"""The figures of a model in Markdown, for the terminal: those of its manifest, and those on other rows."""
 
 from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-import msgspec
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from models_onnx.artifact.folder import CARD
-from models_onnx.artifact.manifest import Manifest, ModelInput, horizon_words
-from models_onnx.model_card.calibration import BAR, net_benefit_of_everybody, net_benefits
-from models_onnx.model_card.origin import absence_words, lineage_rows, provenance_rows
-from models_onnx.serving.registry import ARTIFACTS
+from models_onnx.artifact.manifest import Manifest
 from models_onnx.workbench.release.card import interval
-from models_onnx.workbench.release.publishing import COMPARISON
 
 if TYPE_CHECKING:
     from models_onnx.workbench.training.commands import ExternalEvaluation
@@ -34,33 +27,12 @@ METRICS: Final = {
 """The figures of an evaluation in the order of the pages, with their titles."""
 
 
-def model_page(manifest: Manifest, folder: Path | None = ARTIFACTS) -> str:
-    """Return the page, with a final newline.
-
-    Beside the manifest it tells what lies in `folder` about the model: the comparison of families and the waivers of
-    its card. None: the manifest alone, of a model that is not written.
-    """
-    evaluation, lineage = manifest.evaluation, lineage_rows(manifest)
-    return (
-        _templates()
-        .get_template("model_page.md")
-        .render(
-            model=manifest,
-            evaluation=evaluation,
-            blocks=periods(manifest),
-            has_latest=not manifest.is_all_recent,
-            absence=absence_words(manifest),
-            comparison=_read(folder, manifest, COMPARISON),
-            waivers=_read(folder, manifest, CARD).get("product", {}).get("waivers", []),
-            unfollowed=[block["group"] for block in evaluation["subgroups"] if "insufficient" in block],
-            thresholds=list(zip(manifest.thresholds.table, net_benefits(manifest), strict=True)),
-            benefit_of_everybody=net_benefit_of_everybody(manifest),
-            bar=BAR,
-            lineage=lineage,
-            provenance=provenance_rows(manifest),
-            groups=evaluation["subgroups"],
-        )
-    )
+def figures_page(manifest: Manifest) -> str:
+    """Return the figures of a model on people it was not trained on, of all and by group, in Markdown."""
+    latest = "" if manifest.is_all_recent else manifest.period.recalibration
+    groups = manifest.evaluation["subgroups"]
+    tables = _tables(periods(manifest), groups, manifest.row_words, latest)
+    return f"# {manifest.title}\n\n{manifest.evaluation['how']}\n\n{tables}\n"
 
 
 def periods(manifest: Manifest) -> dict[str, dict[str, Any]]:
@@ -87,14 +59,14 @@ def failed_floors(manifest: Manifest) -> str:
 
 def other_rows_page(evaluated: "ExternalEvaluation") -> str:
     """Return an evaluation on other rows: who was left out, its figures, and what calibration asks for."""
-    macros: Any = _templates().get_template("evaluation.md").module
-    row_words = evaluated.manifest.row_words
     left_out = [f"left out: {step.words}: {step.count:,}\n" for step in evaluated.cohort.left_out]
-    tables = [
-        macros.figures({"these rows": evaluated.whole}, row_words),
-        macros.groups(evaluated.subgroups, row_words, ""),
-    ]
-    return f"{evaluated.how}\n\n{''.join(left_out)}" + "\n\n".join(map(str, tables)) + f"\n{_proposal(evaluated)}\n"
+    tables = _tables({"these rows": evaluated.whole}, evaluated.subgroups, evaluated.manifest.row_words, "")
+    return f"{evaluated.how}\n\n{''.join(left_out)}{tables}\n{_proposal(evaluated)}\n"
+
+
+def _tables(blocks: dict[str, Any], groups: Any, row_words: str, latest: str) -> str:
+    macros: Any = _templates().get_template("evaluation.md").module
+    return f"{macros.figures(blocks, row_words)}\n\n{macros.groups(groups, row_words, latest)}"
 
 
 def _proposal(evaluated: "ExternalEvaluation") -> str:
@@ -127,24 +99,8 @@ def _templates() -> Environment:
     )
     templates.globals["metrics"] = METRICS
     templates.filters |= {
-        "horizon_words": horizon_words,
-        "number": "{:,}".format,
-        "percent": lambda share: "" if share is None else f"{100 * share:.1f} %",
         "sentence": lambda text: text[:1].upper() + text[1:],
         "interval": interval,
         "people": lambda block: f"{block['n']:,} ({block['events']:,})",
-        "source": _source,
     }
     return templates
-
-
-def _source(item: ModelInput) -> str:
-    return "LOINC " + ", ".join(item.loinc) if item.loinc else item.fhir
-
-
-def _read(folder: Path | None, manifest: Manifest, name: str) -> dict[str, Any]:
-    """Return the document of that name beside the manifest; empty where there is none."""
-    if folder is None or not (folder / manifest.id / name).is_file():
-        return {}
-    document: dict[str, Any] = msgspec.json.decode((folder / manifest.id / name).read_bytes())
-    return document

@@ -78,13 +78,13 @@ def sign(name: Name, folder: Folder = ARTIFACTS, specs: Specs = None) -> None:
 
 def publish_trained(trained: Any, specs: Path | None, data: Path | None, as_json: bool) -> None:
     """Show the figures of what was trained, and sign it; where a floor failed, say which, and end with code 1."""
-    from models_onnx.workbench.release.documentation import failed_floors, model_page
+    from models_onnx.workbench.release.documentation import failed_floors, figures_page
     from models_onnx.workbench.training.data.leaks import CLEARED, Suspicion
 
     if as_json:
         print_json(trained.manifest)
     else:
-        print_markdown(model_page(trained.manifest, folder=None))
+        print_markdown(figures_page(trained.manifest))
     if trained.folder is None:
         floors = failed_floors(trained.manifest)
         typer.echo(f"Nothing was written, because a floor of the declaration does not hold: {floors}.", err=True)

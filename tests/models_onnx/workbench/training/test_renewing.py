@@ -22,7 +22,7 @@ from models_onnx.serving.runtime import Model
 from models_onnx.spec import CohortExclusion, LeakLimits, ModelSpec
 from models_onnx.workbench.gates.evidence import traced_groups
 from models_onnx.workbench.metrics import logit, sigmoid
-from models_onnx.workbench.release.documentation import model_page
+from models_onnx.workbench.release.documentation import figures_page
 from models_onnx.workbench.training.data.cohort import build_cohort
 from models_onnx.workbench.training.data.leaks import Suspicion, after_horizon, alone, leaks_in_table
 from models_onnx.workbench.training.data.reads import Reads
@@ -130,7 +130,7 @@ def test_another_site_gets_a_report_and_a_proposal_that_mends_its_calibration(ru
     after = renewed(run, tmp_path, "train", "toy_30d", "--table", elsewhere)
     figures = after.manifest.evaluation["all"]
     assert figures["observed_expected"]["value"] == pytest.approx(1, abs=0.05)
-    page = model_page(after.manifest, None)
+    page = figures_page(after.manifest)
     assert "all (elsewhere.csv, years not recorded)" in page, "no figure is of the people whom it was fitted on first"
     assert not [words for words in ("latest (", "re-estimated") if words in page]
     trained_on = tmp_path / "toy_30d.csv"
