@@ -9,7 +9,7 @@ from cards.rules.conditions.condition import MEDICATION_LISTS, Condition, Truth,
 from cards.rules.conditions.words.numbers import WEIGHT
 from cards.rules.conditions.words.patient import CONDITIONS
 from cards.rules.families.dose import lifetime
-from cards.rules.families.dose.rows import DEPOT, age_for, dosages_of, limits_of_route, rows_for
+from cards.rules.families.dose.rows import DEPOT, age_for, dosages_of, infusion_hours, limits_of_route, rows_for
 from cards.rules.families.dose.sums import (
     FAR_OVER,
     FAR_OVER_PER_KG,
@@ -141,6 +141,35 @@ def _runs_on(context: RuleContext) -> Truth:
     rates = (rate.rateRatio or rate.rateQuantity for part in dosages_of(context) for rate in part.doseAndRate)
     has_rate = any(rates) or _RATE.search(sigs) is not None
     return _CONTINUOUS.search(sigs) is not None or (has_rate and _VOLUME.search(sigs) is None)
+
+
+_MILLILITRES: Final = re.compile(
+    r"(?<![\d.,])(?P<count>\d{1,3}(?:,\d{3})+|\d+(?:\.\d+)?) ?(?P<unit>ml|l|liters?)\b(?! ?(?:/|per))", re.IGNORECASE
+)
+_BOLUS: Final = re.compile(r"\bbolus|\bpush\b|\bwide open\b|\bstat\b|\bnow\b", re.IGNORECASE)
+_QUICKLY_HOURS: Final = 2.0
+_MOST_ML_PER_KG: Final = 6.0
+"""Three boluses of 2 mL/kg of sodium chloride 3 % (Crit Care 2013;17:206)."""
+_KG_WITHOUT_WEIGHT: Final = 80.0
+_names_three_percent = _says(r"\b(?:3|5|7\.5) ?%|\bhypertonic|\bhyperton")
+
+
+def _is_large_salt_bolus(context: RuleContext) -> Truth:
+    """Whether more than three boluses of hypertonic salt are given at once; without a weight, for 80 kg."""
+    hours, dose = infusion_hours(context), context.drafted.dose
+    is_once = dose.single or _BOLUS.search(_sigs(context)) is not None
+    if not (hours <= _QUICKLY_HOURS if hours is not None else is_once):
+        return False
+    texts = [dosage.text[:500] for dosage in dosages_of(context)]
+    given = (part.doseQuantity for dosage in dosages_of(context) for part in dosage.doseAndRate)
+    texts += [f"{quantity.value} {quantity.unit or quantity.code}" for quantity in given if quantity is not None]
+    volumes = [
+        float(match["count"].replace(",", "")) * (1.0 if match["unit"].lower() == "ml" else 1000.0)
+        for text in texts
+        for match in _MILLILITRES.finditer(text)
+    ]
+    most = _MOST_ML_PER_KG * (context.weight_kg or _KG_WITHOUT_WEIGHT)
+    return _is_alone(context) and _names_three_percent(context) and max(volumes, default=0.0) > most
 
 
 def _is_alone(context: RuleContext) -> bool:
@@ -311,6 +340,13 @@ CONDITIONS_OF_DOSES: tuple[Condition, ...] = (
         "it is a salt solution of 2 to 7.5 %",
     ),
     flag("runs_on", _runs_on, "it runs by the hour, and the order names neither a time nor a volume at which it ends"),
+    flag(
+        "large_salt_bolus",
+        _is_large_salt_bolus,
+        f"more than {_MOST_ML_PER_KG:g} mL/kg of a salt solution of 3 % or more is given at once or within "
+        f"{_QUICKLY_HOURS:g} hours",
+        needs=WEIGHT,
+    ),
     flag(
         "water",
         lambda context: _is_alone(context) and not _names_sodium(context) and _names_water(context),

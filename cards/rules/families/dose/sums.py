@@ -38,6 +38,8 @@ FAR_OVER_LEAD = 5.0
 """The same of a maximum that was read on no label: a ten-fold error of a usual dose makes it."""
 ROUNDING = 1.05
 """A dose under so many times a limit that is not a firm maximum is taken for a rounding to whole units or vials."""
+ROUNDING_PER_KG = 1.1
+"""The same of a dose by weight, which is rounded to the syringe or vial."""
 ROUNDING_FIRST = 2.0
 """The same of the usual first dose, with which many begin twice as high."""
 FAR_OVER_TARGET = 3.0
@@ -102,7 +104,8 @@ class Excess(Struct, frozen=True):
         """Whether it is so little over a limit that is not a firm maximum that nothing is to be said."""
         if self.is_firm or self.is_far_over or self.is_ten_fold:
             return False
-        least = ROUNDING_FIRST if self.limit.population == "first order" else ROUNDING
+        rounding = ROUNDING_PER_KG if self.limit.per_kg else ROUNDING
+        least = ROUNDING_FIRST if self.limit.population == "first order" else rounding
         return self.limit.is_lead or self.limit.is_alarm or self.times < least
 
     @property

@@ -276,12 +276,15 @@ def test_an_indication_that_a_drug_cannot_treat_fires_where_the_order_names_it(e
     def fires(rule: Rule) -> None:
         (band,) = rule.bands
         (drug,) = _names(rule.trigger.draft)
-        for word in band.when["indication"]["words"]:
+        words, disease = band.when.get("all", [band.when, {}])
+        patient = {"conditions": disease.get("condition_any", [])[:1]}
+        for word in words["indication"]["words"]:
             draft = {"drug": drug, "more": {"reasonCode": [{"text": f"{word}, culture pending"}]}}
-            assert _found(rule, {}, draft, as_of) == [band.id], word
+            assert _found(rule, patient, draft, as_of) == [band.id], word
+            assert not (disease and _found(rule, {}, draft, as_of)), word
             denied = {"drug": drug, "more": {"reasonCode": [{"text": f"no {word}"}]}}
-            assert _found(rule, {}, denied, as_of) == [], word
+            assert _found(rule, patient, denied, as_of) == [], word
         assert _found(rule, {}, {"drug": drug, "more": {"reasonCode": [{"text": "cystitis, diarrhea"}]}}, as_of) == []
-        assert _found(rule, {}, {"drug": drug}, as_of) == []
+        assert _found(rule, patient, {"drug": drug}, as_of) == []
 
     for_each(_of_template("dz-indication", every), fires)
