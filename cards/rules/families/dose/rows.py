@@ -152,6 +152,13 @@ _RUNS = re.compile(
 )
 
 
+def is_drip(context: RuleContext) -> bool:
+    """Whether the order runs by a rate or names a bag, a drip or a titration, whose amount is no dose."""
+    texts = [context.medication.words, *(dosage.text for dosage in dosages_of(context))]
+    has_rate = any(rate.rateRatio or rate.rateQuantity for part in dosages_of(context) for rate in part.doseAndRate)
+    return has_rate or any(_RUNS.search(text[:500]) is not None for text in texts)
+
+
 _AT_ONCE = re.compile(
     r"infiltra|nerve block|nervenblock|\bbolus|\bpush\b|\b(?:q|every|alle) ?\d{1,2} ?min", re.IGNORECASE
 )
@@ -162,11 +169,9 @@ def _is_given_in_doses(context: RuleContext) -> bool:
     dose, hours = context.drafted.dose, infusion_hours(context)
     if dose.single:
         return True
-    texts = [context.medication.words, *(dosage.text for dosage in dosages_of(context))]
-    runs = any(_RUNS.search(text[:500]) is not None for text in texts)
-    has_rate = any(rate.rateRatio or rate.rateQuantity for part in dosages_of(context) for rate in part.doseAndRate)
-    is_dose = dose.times_per_day is not None or any(_AT_ONCE.search(text[:500]) for text in texts)
-    return (is_dose if hours is None else hours <= 1.0) and not runs and not has_rate
+    is_at_once = any(_AT_ONCE.search(dosage.text[:500]) for dosage in dosages_of(context))
+    is_dose = dose.times_per_day is not None or is_at_once
+    return (is_dose if hours is None else hours <= 1.0) and not is_drip(context)
 
 
 _OVER = re.compile(

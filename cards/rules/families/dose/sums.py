@@ -10,7 +10,15 @@ import re
 from msgspec import Struct
 
 from cards.rules.families.dose.knowledge import ADULT_YEARS, LIMITS, PLAUSIBLE_DOSES, Limit, PlausibleDose
-from cards.rules.families.dose.rows import age_for, dosages_of, infusion_hours, limits_of_route, per_hour_of, rows_for
+from cards.rules.families.dose.rows import (
+    age_for,
+    dosages_of,
+    infusion_hours,
+    is_drip,
+    limits_of_route,
+    per_hour_of,
+    rows_for,
+)
 from cards.rules.patient.context import RuleContext
 from cards.rules.patient.orders import CurrentMedication, is_beside, is_other_name
 from fhir.mapping.medications.daily_dose import DailyDose
@@ -67,6 +75,8 @@ class Excess(Struct, frozen=True):
     """No weight is known: the amount is that at the largest plausible weight of the age."""
     largest_m2: float | None = None
     """No body surface is known: the amount is that at the largest plausible one."""
+    is_one_dose: bool = False
+    """The order does not say how often: one dose alone is over what a day or a week may have."""
 
     @property
     def times(self) -> float:
@@ -276,14 +286,16 @@ def _excess(row: Limit, context: RuleContext, of_adult: bool) -> Excess | bool |
         return is_meant
     is_alone = row.per_dose or row.unit != "mg"
     is_least = row.unit == "mg" and context.drafted.dose.daily(row.rxcui) is None
+    is_of_combination = is_least and bool(context.drafted.dose.least_per_dose)
     return Excess(
         row,
         amount,
         () if is_alone or is_least else tuple(taken_beside(context, row.rxcui)),
         of_adult,
-        is_least and bool(context.drafted.dose.least_per_dose),
+        is_of_combination,
         largest_plausible_kg(context.session.record) if row.per_kg and not context.weight_kg else None,
         _largest_m2(context) if row.per_area and body_surface_m2(context) is None else None,
+        is_least and not row.per_dose and not is_of_combination,
     )
 
 
@@ -303,12 +315,15 @@ def _amount(row: Limit, context: RuleContext) -> tuple[float | None, bool]:
     if amount is None and row.unit == "mg":
         least = dose.least_per_dose if row.per_dose else dose.least_per_day
         amount, is_whole = next((mass.high for mass in least if mass.rxcui == row.rxcui), None), False
+    is_one_dose = amount is None and not (row.per_dose or row.per_hour)
+    if is_one_dose:
+        amount, is_whole = one_dose_mg(context, row.rxcui) if row.unit == "mg" else None, False
     if row.per_area:
         return _per_area(context, amount)
     if amount is None and row.unit == "mg" and row.per_dose:
         surface, for_each_m2 = body_surface_m2(context), _stated_per_area(context)
         amount, is_whole = (max(for_each_m2) * surface, True) if surface and for_each_m2 else (None, False)
-    if amount is not None and row.per_week and not dose.single:
+    if amount is not None and row.per_week and not (dose.single or is_one_dose):
         amount *= 7.0
     if row.per_hour:
         by_duration = amount / (infusion_hours(context) or math.inf) if amount is not None else None
@@ -322,13 +337,24 @@ def _amount(row: Limit, context: RuleContext) -> tuple[float | None, bool]:
     return amount, is_whole
 
 
+def one_dose_mg(context: RuleContext, rxcui: str) -> float | None:
+    """Return one dose of an order that does not say how often it is given: the patient gets at least that.
+
+    None where the order says how often, and of a drip, whose bag is no dose.
+    """
+    dose = context.drafted.dose
+    given = dose.per_dose_of(rxcui) if dose.times_per_day is None and not dose.single else None
+    return given.high if given is not None and not is_drip(context) else None
+
+
 def _is_meant(row: Limit, context: RuleContext) -> bool | None:
     """Whether condition, setting and population are those of the row."""
     if row.setting == "outpatient" and not _is_outpatient(context):
         return False
     if row.setting == "not inpatient" and is_inpatient(context.session.record):
         return False
-    if row.population in ("continued", "daily") and context.drafted.dose.single:
+    is_often = context.drafted.dose.times_per_day is not None and not context.drafted.dose.single
+    if row.population in ("continued", "daily") and not is_often:
         return False
     if row.population == "daily" and (context.times_per_week or 0.0) < 5.0:
         return False
@@ -405,10 +431,12 @@ def implausible(context: RuleContext) -> tuple[Implausible | None, bool]:
     times = TIMES_RECOMMENDED if weight is None else TIMES_RECOMMENDED_FOR_CHILD
     for rxcui in () if context.medication.is_injected else context.medication.rxcuis:
         row = PLAUSIBLE_DOSES.get(rxcui)
-        if row is None or (context.drafted.dose.single and _is_limited_in_mg(context, rxcui)):
+        dose = context.drafted.dose
+        if row is None or ((dose.single or dose.times_per_day is None) and _is_limited_in_mg(context, rxcui)):
             continue
-        amount = _high(context.drafted.dose, rxcui)
+        amount = _high(dose, rxcui)
         is_unknown = is_unknown or amount is None
+        amount = amount if amount is not None else one_dose_mg(context, rxcui)
         recommended = row.recommended_mg_day * (weight / _FDA_WEIGHT_KG if weight is not None else 1.0)
         # Where a child is given more than that, its own row measures the dose.
         is_measured = is_child and _most_of_child_mg(context, rxcui) > recommended

@@ -26,6 +26,7 @@ from fhir.terminology.conditions import CONDITION_GROUPS
 
 _LEAD = "This maximum is from the source below, not from the label."
 _ALARM = "So many times the usual dose is mostly an error of unit, decimal point or number."
+_ONE_DOSE = "The order does not say how often; one dose was counted."
 _LEAST = "The order does not say which ingredient its mass is of; the least possible dose was counted."
 _PIECES = re.compile(r"\b(?:tab(?:let)?s?|cap(?:sule|let)?s?)\b", re.IGNORECASE)
 _OLDEST_NAMED = 150
@@ -83,7 +84,7 @@ def amount(context: RuleContext) -> str | None:
     )
     orders = "the other order" if number == 1 else f"{number} other orders"
     is_at_largest = excess.largest_kg is not None or excess.largest_m2 is not None
-    least = "at least " if excess.is_least or is_at_largest else ""
+    least = "at least " if excess.is_least or excess.is_one_dose or is_at_largest else ""
     return f"{least}{amount_text} {_unit(limit, context)}{f' with {orders}' if number else ''}"
 
 
@@ -111,7 +112,7 @@ def _note(context: RuleContext) -> str:
         return ""
     area = body_surface_m2(context)
     notes = [f"{capitalized(excess.limit.note)}." if excess.limit.note else ""]
-    notes += [_LEAST] if excess.is_least else []
+    notes += [_LEAST] if excess.is_least else [_ONE_DOSE] if excess.is_one_dose else []
     if excess.largest_kg is not None:
         weight = f"{capitalized(weight_gap(context))}: counted with {format_number(excess.largest_kg)} kg"
         notes.append(f"{weight}, the largest plausible weight at this age.")
