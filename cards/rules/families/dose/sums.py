@@ -431,12 +431,12 @@ def implausible(context: RuleContext) -> tuple[Implausible | None, bool]:
     times = TIMES_RECOMMENDED if weight is None else TIMES_RECOMMENDED_FOR_CHILD
     for rxcui in () if context.medication.is_injected else context.medication.rxcuis:
         row = PLAUSIBLE_DOSES.get(rxcui)
-        dose = context.drafted.dose
-        if row is None or ((dose.single or dose.times_per_day is None) and _is_limited_in_mg(context, rxcui)):
+        is_limited = row is not None and _is_limited_in_mg(context, rxcui)
+        if row is None or (context.drafted.dose.single and is_limited):
             continue
-        amount = _high(dose, rxcui)
+        amount = _high(context.drafted.dose, rxcui)
         is_unknown = is_unknown or amount is None
-        amount = amount if amount is not None else one_dose_mg(context, rxcui)
+        amount = one_dose_mg(context, rxcui) if amount is None and not is_limited else amount
         recommended = row.recommended_mg_day * (weight / _FDA_WEIGHT_KG if weight is not None else 1.0)
         # Where a child is given more than that, its own row measures the dose.
         is_measured = is_child and _most_of_child_mg(context, rxcui) > recommended
