@@ -117,7 +117,7 @@ def test_rates_and_doses_by_body_surface(drug: str, words: str, bands: list[str]
 
 MOST_WORDS = 25
 TIMES_A_DAY = (1, 2, 3, 4, 6)
-UNITS_OF_LABELS = (1, 1000, 0.001)
+UNITS_OF_LABELS = (1, 1000, 0.001, 1.44, 24)
 """A label writes grams, milligrams or micrograms; the most of a day may stand as one dose and its times."""
 
 
