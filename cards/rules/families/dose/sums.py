@@ -13,6 +13,7 @@ from cards.rules.families.dose.knowledge import ADULT_YEARS, LIMITS, PLAUSIBLE_D
 from cards.rules.families.dose.rows import (
     age_for,
     dosages_of,
+    first_step_mg,
     infusion_hours,
     is_drip,
     limits_of_route,
@@ -343,8 +344,12 @@ def one_dose_mg(context: RuleContext, rxcui: str) -> float | None:
     None where the order says how often, and of a drip, whose bag is no dose.
     """
     dose = context.drafted.dose
-    given = dose.per_dose_of(rxcui) if dose.times_per_day is None and not dose.single else None
-    return given.high if given is not None and not is_drip(context) else None
+    if dose.times_per_day is not None or dose.single or is_drip(context):
+        return None
+    given = dose.per_dose_of(rxcui)
+    if given is None and len(context.medication.rxcuis) == 1:
+        return first_step_mg(context)
+    return given.high if given is not None else None
 
 
 def _is_meant(row: Limit, context: RuleContext) -> bool | None:
