@@ -160,7 +160,8 @@ def is_drip(context: RuleContext) -> bool:
 
 
 _FIRST_STEP: Final = re.compile(
-    r"^[^\d:]{0,30}(?P<count>\d{1,4}(?:[.,]\d{1,3})?) ?(?P<unit>m?c?g)\b(?! ?/)(?P<rest>.{0,60}?),? (?:then|followed by)\b",
+    r"^[^\d:]{0,30}(?P<count>\d{1,4}(?:[.,]\d{1,3})?) ?(?P<unit>mcg|mg|g)\b(?! ?/)"
+    r"(?P<rest>.{0,60}?),? (?:then|followed by)\b",
     re.IGNORECASE,
 )
 _MG_OF: Final = {"mcg": 0.001, "mg": 1.0, "g": 1000.0}
@@ -170,7 +171,7 @@ def first_step_mg(context: RuleContext) -> float | None:
     """Return the mass with which words in steps begin: 6 of "6 mg now, then 0.6 mg in an hour"; None in a drip."""
     for dosage in dosages_of(context):
         match = _FIRST_STEP.search(dosage.text[:300])
-        if match is not None and match["unit"].lower() in _MG_OF and _RUNS.search(match["rest"]) is None:
+        if match is not None and _RUNS.search(match["rest"]) is None:
             return float(match["count"].replace(",", ".")) * _MG_OF[match["unit"].lower()]
     return None
 
