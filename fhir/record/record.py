@@ -743,14 +743,6 @@ def subject_references(resource: Any) -> tuple[Subject, ...]:
     return subject if isinstance(subject, tuple) else (subject,)
 
 
-def may_be_patient(reference: str) -> bool:
-    """Whether the reference can be to a Patient: `Patient/…` in any case, a search, or an address without a type."""
-    if reference.startswith("urn:") or "?" in reference:
-        return True
-    parts = reference.split("/_history/", 1)[0].split("/")
-    return len(parts) > 1 and parts[-2].lower() == "patient"
-
-
 _TYPE_NAME: Final = re.compile(r"[A-Z][A-Za-z]+")
 _ID: Final = re.compile(r"[A-Za-z0-9.-]{1,64}")
 _INVISIBLE: Final = re.compile("[\u00ad\u200b-\u200f\u2060\ufeff]")

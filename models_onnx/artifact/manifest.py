@@ -14,19 +14,6 @@ NORMAL_95: Final = 1.959964
 """Standard deviations within which 95 % of a normal distribution lie."""
 
 
-def horizon_words(years: float) -> str:
-    """Return a horizon as a reader says it.
-
-    >>> [horizon_words(years) for years in (30 / 365.25, 1 / 12, 45 / 365.25, 0.5, 1.0, 1.99863, 10.0)]
-    ['30 days', '30 days', '45 days', '6 months', '1 year', '2 years', '10 years']
-    """
-    months = 12 * years
-    if years >= 1:
-        return "1 year" if years == 1 else f"{years:.3g} years"
-    is_months = months > 1 and abs(months - round(months)) < 0.05
-    return f"{months:.0f} months" if is_months else f"{DAYS_PER_YEAR * years:.0f} days"
-
-
 class ModelFile(Struct, frozen=True):
     """The model file that the manifest is about."""
 

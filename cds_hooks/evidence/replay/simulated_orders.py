@@ -16,7 +16,7 @@ from msgspec import Struct, field
 from cards.card import Card
 from cards.compose.high_alert import NOT_COVERED
 from cards.compose.orders import check_orders
-from cards.rules.engine.governance import SuppressionCheck, all_rule_versions, suppress_nothing
+from cards.rules.engine.governance import SuppressionCheck, suppress_nothing
 from cards.rules.patient.orders import DraftOrder, read_draft
 from fhir.record.datatypes import parse_time
 from fhir.record.record import read_record
@@ -53,14 +53,6 @@ class SimulatedFinding(Struct, frozen=True):
     summary: str
 
 
-class SimulatedOrder(Struct, frozen=True):
-    """One order: when it was written (epoch seconds), the patient's group by sex and age then, and the findings."""
-
-    instant: float
-    group: str
-    findings: tuple[SimulatedFinding, ...]
-
-
 _AGES: Final = (18, 40, 65, 75)
 NOT_KNOWN: Final = "not known"
 
@@ -84,7 +76,7 @@ def group_words(sex: str, age_years: float) -> str:
 
 
 class SimulatedOrders(Struct):
-    """The results for all orders: `findings` has the findings by rule, `silent` counts reasons by rule."""
+    """The results for all orders: `findings` has the findings by rule."""
 
     orders: int = 0
     charts: int = 0
@@ -92,11 +84,8 @@ class SimulatedOrders(Struct):
     with_card: int = 0
     indicators: Counter[str] = field(default_factory=Counter)
     findings: dict[str, list[SimulatedFinding]] = field(default_factory=dict)
-    silent: Counter[tuple[str, str]] = field(default_factory=Counter)
     not_covered: int = 0
     """Of the cards, those that name a high-alert drug that no rule is about: once for each drug of a patient."""
-    each_order: list[SimulatedOrder] | None = None
-    """Every order with its findings, where they are asked for with an empty list: they take room."""
 
     def per_100(self, number: int) -> float:
         """So many per 100 orders."""
@@ -175,10 +164,6 @@ def _add(
     simulation.not_recognised += any(
         silence.reason == "not-recognised" and silence.subject == draft.name for silence in outcome.silences
     )
-    simulation.silent.update(
-        (silence.subject, silence.reason) for silence in outcome.silences if silence.subject in all_rule_versions()
-    )
-    findings: list[SimulatedFinding] = []
     for card in outcome.cards:
         if card.own_extension.output == NOT_COVERED:
             drugs = {str(fact.value) for fact in card.own_extension.facts}
@@ -190,12 +175,6 @@ def _add(
         simulation.indicators[card.indicator] += 1
         for finding in _findings_of(card, draft):
             simulation.findings.setdefault(finding.rule, []).append(finding)
-            findings.append(finding)
-    if simulation.each_order is not None:
-        person = record.patient
-        on = _moment(instant).date()
-        group = group_of(person.gender, person.birthDate, on) if person is not None else NOT_KNOWN
-        simulation.each_order.append(SimulatedOrder(instant, group, tuple(findings)))
 
 
 def _findings_of(card: Card, draft: DraftOrder) -> Iterator[SimulatedFinding]:
