@@ -68,11 +68,9 @@ def _exclusion(row: Mapping[str, str]) -> Exclusion:
     keys = (*values, row["unless"]) if kind == "condition" else (row["unless"],)
     if unknown := [key for key in keys if key and key not in CONDITION_GROUPS]:
         raise ValueError(f"replacements.csv, {row['drug']}: no condition has the key {', '.join(unknown)}")
-    return Exclusion(kind, values, row["unless"], row["why"], re.compile(_at_word(values), re.IGNORECASE))
-
-
-def _at_word(words: tuple[str, ...]) -> str:
-    return rf"\b(?:{'|'.join(map(re.escape, words))})"
+    return Exclusion(
+        kind, values, row["unless"], row["why"], re.compile(rf"\b(?:{'|'.join(map(re.escape, values))})", re.IGNORECASE)
+    )
 
 
 def _read() -> Mapping[str, tuple[Exclusion, ...]]:

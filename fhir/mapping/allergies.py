@@ -208,7 +208,7 @@ def allergies_to_class(record: PatientRecord, name: str) -> tuple[Allergy, ...]:
 
     Found once per record: many rules ask of the same few classes, and most charts have no such entry.
     """
-    by_class = record.derive(_no_classes_yet)
+    by_class: dict[str, tuple[Allergy, ...]] = record.kept("allergies by class")
     class_allergies = by_class.get(name)
     if class_allergies is None:
         members = CLASS_MEMBERS[name]
@@ -219,11 +219,6 @@ def allergies_to_class(record: PatientRecord, name: str) -> tuple[Allergy, ...]:
             or any(ingredient.rxcui in members for ingredient in allergy.allergen.ingredients)
         )
     return class_allergies
-
-
-def _no_classes_yet(_record: PatientRecord) -> dict[str, tuple[Allergy, ...]]:
-    """Begin the allergies by class, filled as classes are asked for: at most one entry for each class of the tables."""
-    return {}
 
 
 def worst_allergy(allergies: Iterable[Allergy]) -> Allergy | None:

@@ -268,11 +268,7 @@ def _is_taken_back(text: str, coded: Collection[str]) -> bool:
         assertion.is_of_patient or assertion.polarity == "unclear" for assertion in assertions
     ):
         return False
-    return bool(assertions) or _is_denied(text, not _PLANS.isdisjoint(coded))
-
-
-def _is_denied(text: str, as_plan: bool) -> bool:
-    return AssertedText(text).is_all_denied(as_plan=as_plan)
+    return bool(assertions) or AssertedText(text).is_all_denied(as_plan=not _PLANS.isdisjoint(coded))
 
 
 def _is_of_words(concept: CodeableConcept, coding: Coding) -> bool:

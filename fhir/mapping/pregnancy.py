@@ -359,7 +359,9 @@ def _ends(record: PatientRecord) -> Iterator[FhirTime]:
     for condition in record.conditions:
         if _ends_it(condition.code, was_done=False):
             yield from _time(condition.onsetDateTime or condition.recordedDate)
-        elif condition.code is not None and _is_pregnancy(condition.code):
+        elif condition.code is not None and any(
+            "pregnancy" in condition_groups_of(coding.system, coding.code) for coding in condition.code.coding
+        ):
             yield from _time(condition.abatementDateTime)
     for procedure in record.procedures:
         if procedure.status == "completed" and _ends_it(procedure.code, was_done=True):
@@ -406,10 +408,6 @@ _OF_ANOTHER_TIME = re.compile(
 def _says_ended(words: str, was_done: bool) -> bool:
     is_said = states(_DELIVERED_IN_WORDS if was_done else _ENDED_BY_WORDS, words)
     return is_said and _OF_ANOTHER_TIME.search(words) is None
-
-
-def _is_pregnancy(concept: CodeableConcept) -> bool:
-    return any("pregnancy" in condition_groups_of(coding.system, coding.code) for coding in concept.coding)
 
 
 def _time(text: str | None) -> Iterator[FhirTime]:

@@ -307,11 +307,6 @@ def _says(words: re.Pattern[str], concept: CodeableConcept) -> bool:
     return any(words.search(text) is not None for text in texts if text)
 
 
-def _visits_of(word: str, visits: Sequence[object]) -> str:
-    """Return the word for so many of them: "stay" for one, else "stays"."""
-    return word if len(visits) == 1 else f"{word}s"
-
-
 def emergency_visits_before(record: PatientRecord, stay: Stay | None, days: float = HALF_YEAR_DAYS) -> StayFact:
     """Emergency visits in so many days before the stay, or before now, without the one that led to it."""
     led = _emergency_that_led(record, stay) if stay is not None else None
@@ -359,7 +354,7 @@ def _is_at_hand(visit: Stay, record: PatientRecord) -> bool:
 
 def _counted(record: PatientRecord, stay: Stay | None, visits: Sequence[Stay], word: str) -> StayFact:
     nothing = stay.source if stay is not None else f"Patient/{record.patient_id}"
-    return float(len(visits)), _visits_of(word, visits), visits[0].source if visits else nothing
+    return float(len(visits)), word if len(visits) == 1 else f"{word}s", visits[0].source if visits else nothing
 
 
 def _continued_by(stay: Stay, others: list[Stay]) -> list[Stay]:

@@ -60,7 +60,6 @@ from fhir.record.resources import (
 from fhir.terminology.analytes import ANALYTES, Analyte
 from fhir.terminology.condition_words import ICD10_CM, code_of_words
 from fhir.terminology.conditions import code_system, condition_groups_of
-from fhir.terminology.imported import in_use
 
 _T = TypeVar("_T")
 
@@ -442,68 +441,6 @@ NO_RESULTS = AnalyteResults(next(iter(ANALYTES.values())), (), 0.0)
 """The results of any analyte that a record has no value of: nothing that it is asked depends on which one."""
 
 
-class TimelessFacts:
-    """What follows from the resources of a patient at any time; calls that are sent the same ones share it.
-
-    Nothing in it depends on who asked what before, and it is worked out again with other tables of imported codes.
-    """
-
-    __slots__ = ("_by_analyte", "_by_type", "_facts", "_tables")
-
-    def __init__(self, by_type: dict[type[Any], list[Any]]) -> None:
-        self._by_type = by_type
-        self._tables: object = None
-        self._facts: dict[type[Any], tuple[Any, ...]] = {}
-        self._by_analyte: tuple[dict[str, list[CodedPart]], list[Refusal]] | None = None
-
-    def facts(self, kind: type[_T]) -> tuple[_T, ...]:
-        """Return the resources of this kind that are facts, or will be when they begin."""
-        if in_use() is not self._tables:
-            self._forget()
-        by_kind = self._facts  # another call may forget them meanwhile, and then this is of the tables before
-        facts = by_kind.get(kind)
-        if facts is None:
-            facts = by_kind[kind] = _facts_at_any_time(self._by_type[kind], kind)
-        return facts
-
-    def by_analyte(self) -> tuple[dict[str, list[CodedPart]], list[Refusal]]:
-        """Return the parts of Observations by analyte or question and what is refused because no code of it is read."""
-        if in_use() is not self._tables:
-            self._forget()
-        tables, by_analyte = self._tables, self._by_analyte
-        if by_analyte is None:
-            parts = parts_by_analyte(self._by_type[Observation])
-            for key, contained in parts_by_analyte(self._contained_results()).items():
-                if (
-                    key in ANALYTES and ANALYTES[key].kind != "code"
-                ):  # genetic results within reports are read there (fhir/mapping/genomics/reports.py)
-                    parts[key] = [*parts.get(key, ()), *contained]
-            by_analyte = parts, refusal_of_unread(parts.get(OTHER, ()))
-            if tables is self._tables:
-                self._by_analyte = by_analyte
-        return by_analyte
-
-    def _contained_results(self) -> Iterator[Observation]:
-        """Yield the results within reports and panels, with the date and a status of these where they say more."""
-        for outer in (*self._by_type[DiagnosticReport], *self._by_type[Observation]):
-            for inner in outer.contained:
-                if not isinstance(inner, Observation) or outer.status in NEVER_STATUS:
-                    continue
-                whose = inner.subject.reference if inner.subject is not None else None
-                if whose and outer.subject is not None and whose != outer.subject.reference:
-                    continue
-                yield replace_fields(
-                    inner,
-                    id=f"{outer.id}#{inner.id}",
-                    status=inner.status if outer.status in USABLE_STATUS else outer.status or inner.status,
-                    effectiveDateTime=inner.effectiveDateTime or outer.effectiveDateTime,
-                    issued=inner.issued or outer.issued,
-                )
-
-    def _forget(self) -> None:
-        self._tables, self._facts, self._by_analyte = in_use(), {}, None
-
-
 class ReadResources:
     """The resources of one patient as they were read, and what has been computed from them; owned by one record.
 
@@ -523,7 +460,6 @@ class ReadResources:
         "patient",
         "refusals",
         "results",
-        "timeless",
         "unread",
     )
 
@@ -536,11 +472,10 @@ class ReadResources:
         """The resources of a kind as JSON, where reading made it, until the lean chart has taken it."""
         self.kinds: set[type[Any]] = set()
         """The types of what came, whether it is used or not."""
-        self.timeless = TimelessFacts(self.by_type)
         self.facts: dict[type[Any], tuple[Any, ...]] = {}
         self.by_analyte: dict[str, list[CodedPart]] | None = None
         self.results: dict[str, AnalyteResults] = {}
-        self.derived: dict[Callable[..., Any], Any] = {}
+        self.derived: dict[Callable[..., Any] | str, Any] = {}
         self.unread: list[Refusal] = []
         self.opt_out_flags: frozenset[SystemAndCode] = frozenset()
         """The codes that say on a Flag at this site that the patient has opted out."""
@@ -549,13 +484,12 @@ class ReadResources:
         """Return the same resources for a call in which these could not be read either; it derives its own."""
         resources = ReadResources()
         resources.patient, resources.medications, resources.by_type = self.patient, self.medications, self.by_type
-        resources.refusals, resources.timeless = [*self.refusals, *refusals], self.timeless
-        resources.kinds = self.kinds
+        resources.refusals, resources.kinds = [*self.refusals, *refusals], self.kinds
         return resources
 
     def facts_of(self, kind: type[_T], as_of: datetime) -> tuple[_T, ...]:
         """Return the facts of a kind at that instant."""
-        facts = self.facts[kind] = _begun(self.timeless.facts(kind), kind, as_of)
+        facts = self.facts[kind] = _begun(_facts_at_any_time(self.by_type[kind], kind), kind, as_of)
         return facts
 
     def results_of(self, analyte: str, as_of_epoch: float) -> AnalyteResults:
@@ -569,8 +503,30 @@ class ReadResources:
     def parts_of(self, key: str) -> Sequence[CodedPart]:
         """Return the Observations with a code of an analyte or a question, and their parts, in the order they came."""
         if self.by_analyte is None:
-            self.by_analyte, self.unread = self.timeless.by_analyte()
+            by_analyte = parts_by_analyte(self.by_type[Observation])
+            for name, contained in parts_by_analyte(self._contained_results()).items():
+                # Genetic results within reports are read there (fhir/mapping/genomics/reports.py).
+                if name in ANALYTES and ANALYTES[name].kind != "code":
+                    by_analyte[name] = [*by_analyte.get(name, ()), *contained]
+            self.by_analyte, self.unread = by_analyte, refusal_of_unread(by_analyte.get(OTHER, ()))
         return self.by_analyte.get(key, ())
+
+    def _contained_results(self) -> Iterator[Observation]:
+        """Yield the results within reports and panels, with the date and a status of these where they say more."""
+        for outer in (*self.by_type[DiagnosticReport], *self.by_type[Observation]):
+            for inner in outer.contained:
+                if not isinstance(inner, Observation) or outer.status in NEVER_STATUS:
+                    continue
+                whose = inner.subject.reference if inner.subject is not None else None
+                if whose and outer.subject is not None and whose != outer.subject.reference:
+                    continue
+                yield replace_fields(
+                    inner,
+                    id=f"{outer.id}#{inner.id}",
+                    status=inner.status if outer.status in USABLE_STATUS else outer.status or inner.status,
+                    effectiveDateTime=inner.effectiveDateTime or outer.effectiveDateTime,
+                    issued=inner.issued or outer.issued,
+                )
 
     def refused_results(self, requested: frozenset[str] | None, as_of_epoch: float) -> Iterator[Refusal]:
         """Yield the Observations that cannot be used: those with no code that is read, then values by analyte.

@@ -178,6 +178,11 @@ class PatientRecord:
             value = derived[make] = make(self)
         return value
 
+    def kept(self, name: str) -> dict[Any, Any]:
+        """Return what the functions of a module keep with this record under a name of theirs, empty at first."""
+        kept: dict[Any, Any] = self.resources.derived.setdefault(name, {})
+        return kept
+
     # Resources
 
     @property

@@ -115,17 +115,13 @@ def _newest_of(resources: list[Any]) -> list[Any]:
 
 
 def _is_earlier(resource: Any, other: Any) -> bool:
-    if not _is_about_the_same(resource, other):
+    if not all(getattr(resource, name, None) == getattr(other, name, None) for name in _WHAT):
         return False
     version, other_version = _version(resource), _version(other)
     for number, other_number in zip(version, other_version, strict=True):
         if number is not None and other_number is not None and number != other_number:
             return number < other_number
     return _may_be_versions(resource, other) and _rank(resource) < _rank(other)
-
-
-def _is_about_the_same(resource: Any, other: Any) -> bool:
-    return all(getattr(resource, name, None) == getattr(other, name, None) for name in _WHAT)
 
 
 def _version(resource: Any) -> tuple[float | None, float | None]:

@@ -512,7 +512,7 @@ def _sent(template: Template, value: Any, as_of_epoch: float) -> KeyState:
         return KeyState(template, "failed", "not-a-resource", text=_NO_RESOURCE)
     if _has_failed(value):
         return KeyState(template, "failed", "prefetch-failed", text=_FAILED)
-    if _is_empty(value):
+    if all(isinstance(resource, OperationOutcome) for resource in _resources(value)):
         return _answered(template, value, "null", as_of_epoch)
     if not _holds(template, value):
         return KeyState(template, "unobtainable", "other-kind", text=_OTHER_KIND)
@@ -627,10 +627,6 @@ def _is_partly_failed(bundle: Bundle) -> bool:
 
 def _resources_of_entry(entry: BundleEntry) -> bool:
     return any(not isinstance(resource, OperationOutcome) for resource in _resources(entry.resource))
-
-
-def _is_empty(value: Any) -> bool:
-    return not any(not isinstance(resource, OperationOutcome) for resource in _resources(value))
 
 
 def _next_of(bundle: Bundle) -> str | None:

@@ -5,8 +5,8 @@ leaves a note only; what comes with the second is kept, so that nothing is done 
 again. A prefetch counts as sent before where the same client sent the same bytes about the same patient: nothing that
 is kept can be out of date, and no patient's chart stands for another's.
 
-Calls with the same prefetch share the resources, each once, sorted by type and analyte, what is recorded of them, and
-the facts of the patient: a later call of the same day answers as of the instant of the first one.
+Calls with the same prefetch share the resources, each once, what is recorded of them, and the facts of the patient: a
+later call of the same day answers as of the instant of the first one.
 
 All of it is in the memory of one process, for `_KEPT_SECONDS` after the first call and at most as many bytes as the
 site sets; the oldest patients go first.

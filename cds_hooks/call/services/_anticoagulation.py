@@ -16,7 +16,7 @@ from fhir.mapping.conditions import (
     find_condition,
 )
 from fhir.mapping.medications.active import active_medications, ended_medications, orders_not_active
-from fhir.record.datatypes import DAY_SECONDS, Coding, FhirTime, parse_time
+from fhir.record.datatypes import DAY_SECONDS, FhirTime, parse_time
 from fhir.record.record import PatientRecord
 from fhir.record.refusals import WhyNot
 from fhir.record.resources import Condition, Procedure
@@ -161,15 +161,13 @@ def _as_past_rhythm(condition: Condition, record: PatientRecord) -> ConditionHit
     if _AFTER_SURGERY.search(words):
         return None
     codings = condition.code.coding if condition.code is not None else ()
-    code = next((coding.code for coding in codings if _means_rhythm(coding)), None)
+    code = next(
+        (coding.code for coding in codings if RHYTHM_GROUP in condition_groups_of(coding.system, coding.code)), None
+    )
     if code is None and not states(_RHYTHM, words):
         return None
     hit = condition_hit(RHYTHM_GROUP, condition, code or "", record)
     return None if hit.time is not None and hit.time.is_after(record.as_of_epoch) else hit
-
-
-def _means_rhythm(coding: Coding) -> bool:
-    return RHYTHM_GROUP in condition_groups_of(coding.system, coding.code)
 
 
 def _ablated(procedure: Procedure) -> ConditionHit | None:

@@ -90,7 +90,7 @@ async def find(call: ServiceInput) -> Advice:
     if of_stay:
         return no_card(EQUATION.id, "excluded", f"FIB-4: {of_stay[0]} Acute illness changes these values.")
     charted = inputs_from_record(EQUATION, record, vector=vector)
-    if _is_apart(charted):
+    if any(later - earlier > _APART_DAYS * DAY_SECONDS for earlier, later in pairwise(_instants(charted))):
         return no_card(
             EQUATION.id, "input-missing", "AST, ALT and platelets are more than 3 months apart: not combined."
         )
@@ -149,10 +149,6 @@ def _is_near(hit: ConditionHit, instants: list[float]) -> bool:
     if hit.time is None or hit.key in _FOR_GOOD or not instants:
         return True
     return any(abs(instant - hit.time.instant) <= _APART_DAYS * DAY_SECONDS for instant in instants)
-
-
-def _is_apart(charted: RecordInputs) -> bool:
-    return any(later - earlier > _APART_DAYS * DAY_SECONDS for earlier, later in pairwise(_instants(charted)))
 
 
 def _instants(charted: RecordInputs) -> list[float]:

@@ -331,7 +331,7 @@ def _entry(order: Order, source: str, when: str | None, record: PatientRecord) -
 
 def _identity(order: Order, record: PatientRecord) -> MedicationIdentity:
     """Return what it is, found once for each order of the record."""
-    identities = record.derive(_no_identities_yet)
+    identities: dict[int, MedicationIdentity] = record.kept("identities of orders")
     identity = identities.get(id(order))
     if identity is None:
         identity = identities[id(order)] = with_route(_product(order, record), order.dosageInstruction)
@@ -343,21 +343,12 @@ def _product(order: Order, record: PatientRecord) -> MedicationIdentity:
     reference = order.medicationReference
     if reference is None or order.contained or order.medicationCodeableConcept is not None:
         return identify_product(order, record.medications)
-    products, key = record.derive(_no_products_yet), (reference.reference, reference.display)
+    products: dict[tuple[str, str], MedicationIdentity] = record.kept("products by reference")
+    key = (reference.reference, reference.display)
     product = products.get(key)
     if product is None:
         product = products[key] = identify_product(order, record.medications)
     return product
-
-
-def _no_products_yet(_record: PatientRecord) -> dict[tuple[str, str], MedicationIdentity]:
-    """Begin the products by what refers to them, filled as orders are asked for."""
-    return {}
-
-
-def _no_identities_yet(_record: PatientRecord) -> dict[int, MedicationIdentity]:
-    """Begin the identities, by the id of the order's object, filled as orders are asked for; the record keeps these."""
-    return {}
 
 
 def _is_order(request: MedicationRequest) -> bool:
@@ -400,16 +391,11 @@ def _is_over(order: Order, record: PatientRecord) -> bool:
 
 def end_of_order(order: Order, record: PatientRecord) -> float | None:
     """Return `order_end`, for which the words of an order are read once: rules about pairs ask for each pair."""
-    ends = record.derive(_no_ends_yet)
+    ends: dict[int, tuple[Order, float | None]] = record.kept("ends of orders")
     kept = ends.get(id(order))
     if kept is None:
         kept = ends[id(order)] = (order, order_end(order))
     return kept[1]
-
-
-def _no_ends_yet(_record: PatientRecord) -> dict[int, tuple[Order, float | None]]:
-    """Begin the ends, by the id of the order's object, which stays while its end is kept."""
-    return {}
 
 
 def order_end(order: Order) -> float | None:
@@ -533,17 +519,12 @@ def is_recent_start(record: PatientRecord, rxcui: str, days: float) -> bool | No
 
 def _starts(record: PatientRecord, rxcui: str) -> tuple[FhirTime | None, ...]:
     """When each order of the ingredient that was taken began, found once: several rules ask, of several periods."""
-    starts_by_ingredient = record.derive(_no_starts_yet)
+    starts_by_ingredient: dict[str, tuple[FhirTime | None, ...]] = record.kept("starts by ingredient")
     starts = starts_by_ingredient.get(rxcui)
     if starts is None:
         orders = (order for _, order in _history(record, rxcui) if _was_taken(order, record))
         starts = starts_by_ingredient[rxcui] = tuple(_started(order) for order in orders)
     return starts
-
-
-def _no_starts_yet(_record: PatientRecord) -> dict[str, tuple[FhirTime | None, ...]]:
-    """Return the starts by ingredient, filled as ingredients are asked for."""
-    return {}
 
 
 def _started(order: Order) -> FhirTime | None:
@@ -736,7 +717,11 @@ def unreadable_medications(record: PatientRecord, *, systemic: bool = True) -> t
     unreadable = record.derive(_find_unreadable)
     if not systemic:
         return unreadable
-    return tuple(medication for medication in unreadable if not _acts_locally(medication.identity))
+    return tuple(
+        medication
+        for medication in unreadable
+        if not is_local((), f"{medication.identity.words} {medication.identity.dose_form} {medication.identity.route}")
+    )
 
 
 def unreadable_codes(record: PatientRecord) -> tuple[str, ...]:
@@ -772,10 +757,6 @@ def _find_unreadable(record: PatientRecord) -> tuple[ActiveMedication, ...]:
 def is_unreadable(identity: MedicationIdentity) -> bool:
     """Whether a medication could be any drug: no table knows it, and it is no supply, fluid or feed."""
     return not identity.recognised and no_drug_kind(identity.words) is None
-
-
-def _acts_locally(identity: MedicationIdentity) -> bool:
-    return is_local((), f"{identity.words} {identity.dose_form} {identity.route}")
 
 
 def _words(medication: ActiveMedication) -> str:
