@@ -1,6 +1,6 @@
-"""Reads tables by DuckDB: CSV, TSV, NDJSON (gzip too) and Parquet, as Arrow batches in the order of the file.
+"""Reads tables by DuckDB: CSV and TSV (gzip too) and Parquet, as Arrow batches in the order of the file.
 
-CSV and NDJSON are read as texts, which `columns.py` judges; a batch has at most 20,000 rows, so memory does not grow
+CSV is read as texts, which `columns.py` judges; a batch has at most 20,000 rows, so memory does not grow
 with the table. A view, a SELECT from `rows`, says what the columns of a table mean: other names, codings, units by a
 function of each measured input (`bun_mg_dl(urea, 'mmol/L')`), and NULL or false for what the table does not have. What
 DuckDB says of a fault shows the line, which may hold a person: only its number is repeated.
@@ -24,7 +24,7 @@ from models_onnx.errors import BatchRefused
 Source: TypeAlias = tuple[str, list[Any], tuple[str, ...]]
 """What is selected from, with its parameters, and its columns."""
 
-_FORMS = (".csv", ".tsv", ".ndjson", ".jsonl", ".parquet")
+_FORMS = (".csv", ".tsv", ".parquet")
 _GLOB_SIGN = re.compile(r"([*?\[])")
 _LINE = re.compile(r"[Ll]ine:? (\d+)")
 _LONGEST_LINE = 2_000_000
@@ -58,9 +58,8 @@ def _faults_of(name: str) -> Iterator[None]:
         line = _LINE.search(str(error))
         where = f"{name}, line {line[1]}" if line is not None else name
         raise BatchRefused(
-            f"{where}: cannot be read. A table is in UTF-8, with one header and as many fields in each line; NDJSON "
-            "has one whole object on each line; a packed file is complete. In a view, TRY_CAST leaves blank what is no "
-            "number."
+            f"{where}: cannot be read. A table is in UTF-8, with one header and as many fields in each line; a packed "
+            "file is complete. In a view, TRY_CAST leaves blank what is no number."
         ) from error
 
 
@@ -97,9 +96,8 @@ def open_table(path: Path, view: str = "", features: Sequence[str] = ()) -> Iter
     if not path.is_file():
         raise BatchRefused(f"{unreadable(path)}.")
     form = _form_of(path)
-    source_of = {".parquet": _parquet, ".ndjson": _ndjson, ".jsonl": _ndjson}.get(form, _text)
     with _database() as connection, _faults_of(path.name):
-        source = source_of(connection, path, form)
+        source = _parquet(connection, path) if form == ".parquet" else _text(path, form)
     with _database() as connection:
         yield Table(path.name, connection, _viewed(connection, source, view, features, path) if view else source)
 
@@ -187,7 +185,7 @@ def _form_of(path: Path) -> str:
     return suffixes[-1]
 
 
-def _text(_: Any, path: Path, form: str) -> Source:
+def _text(path: Path, form: str) -> Source:
     sign = "\t" if form == ".tsv" else ","
     columns = _header(path, sign)
     if len(columns) == 1 and any(sign in columns[0] for sign in ";\t|"):
@@ -218,27 +216,7 @@ def _header(path: Path, sign: str) -> tuple[str, ...]:
     return tuple(column.strip() for column in header)
 
 
-def _ndjson(connection: Any, path: Path, _: str) -> Source:
-    lines = "read_json_objects(?, format = 'newline_delimited', compression = ?, hive_partitioning = false)"
-    parameters = [_literal(path), _packing(path)]
-    keys = f"SELECT unnest(json_keys(json)) AS name, json_type(json) FROM {lines}"  # noqa: S608 - our own text
-    key_names = f"SELECT name, count(*) FROM ({keys}) GROUP BY name ORDER BY name"  # noqa: S608 - our own text
-    columns = tuple(name for name, _ in connection.sql(key_names, params=parameters).fetchall())
-    strange = f"count(*), count(*) FILTER (json_type(json) <> 'OBJECT'), bool_or({_TWICE})"
-    rows, others, twice = connection.sql(f"SELECT {strange} FROM {lines}", params=parameters).fetchall()[0]  # noqa: S608
-    if not rows:
-        raise BatchRefused(f"{path.name} has no rows.")
-    if others or twice:
-        fault = "a name is there twice in a row" if twice else f"{others} lines are no objects"
-        raise BatchRefused(f"{path.name}: {fault}. NDJSON has one object with the values of a row on each line.")
-    members = ", ".join(f"json ->> {_text_literal(name)} AS {_quoted(name)}" for name in columns)
-    return f"(SELECT {members} FROM {lines})", parameters, columns  # noqa: S608 - quoted
-
-
-_TWICE = "len(json_keys(json)) > len(list_distinct(json_keys(json)))"
-
-
-def _parquet(connection: Any, path: Path, _: str) -> Source:
+def _parquet(connection: Any, path: Path) -> Source:
     source = "read_parquet(?, hive_partitioning = false)"
     columns = connection.sql(f"SELECT * FROM {source}", params=[_literal(path)]).columns  # noqa: S608 - our own text
     return source, [_literal(path)], tuple(columns)
@@ -255,9 +233,3 @@ def _packing(path: Path) -> str:
 
 def _quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
-
-
-def _text_literal(name: str) -> str:
-    """Write the name of a JSON object's member as DuckDB takes it: a path, so that no sign means something else."""
-    path = '$."' + name.replace("\\", "\\\\").replace('"', '\\"') + '"'
-    return _sql_text(path)

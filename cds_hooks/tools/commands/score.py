@@ -39,7 +39,7 @@ class ScoreOptions:
     ] = None
     rows: Annotated[
         Path | None,
-        typer.Argument(metavar="[ROWS]", help="A table: .csv, .tsv, .ndjson (.gz too) or .parquet."),
+        typer.Argument(metavar="[ROWS]", help="A table: .csv, .tsv (.gz too) or .parquet."),
     ] = None
     fhir: Annotated[
         Path | None, typer.Option(help="Score the charts of this folder instead: bundles, Bulk Data NDJSON by type.")

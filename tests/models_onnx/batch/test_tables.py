@@ -2,7 +2,6 @@
 
 import csv
 import gzip
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -35,11 +34,6 @@ def as_csv(rows: list[dict[str, Any]]) -> bytes:
     return ("\n".join(lines) + "\n").encode()
 
 
-def as_ndjson(rows: list[dict[str, Any]]) -> bytes:
-    """One object on each line."""
-    return b"".join(json.dumps(row).encode() + b"\n" for row in rows)
-
-
 def scored(panel: BatchModel, folder: Path, name: str, content: bytes, **other: Any) -> tuple[ScoringResult, str]:
     """What the table of this content gives, and the scores as they were written."""
     (folder / name).write_bytes(content)
@@ -54,9 +48,6 @@ def scored(panel: BatchModel, folder: Path, name: str, content: bytes, **other: 
         ("a.csv", lambda: gzip.compress(as_csv(people()))),
         ("a.csv.gz", lambda: as_csv(people())),
         ("a.csv", lambda: as_csv(people()).replace(b"\n", b"\r\n\r\n")),
-        ("a.ndjson", lambda: as_ndjson(people())),
-        ("a.ndjson", lambda: BOM + as_ndjson(people()).replace(b"\n", b"\r\n\n")),
-        ("a.ndjson.gz", lambda: gzip.compress(BOM + as_ndjson(people()))),
     ],
 )
 def test_marks_line_ends_and_packing_change_no_score(
@@ -79,11 +70,6 @@ def test_marks_line_ends_and_packing_change_no_score(
         ("a.csv", as_csv(people()).partition(b"\n")[0] + b"\n", "has no rows"),
         ("a.csv", as_csv(people()).replace(b"bun_mg_dl", b"age_years", 1), "two columns called 'age_years'"),
         ("a.csv.gz", gzip.compress(as_csv(people(3000)))[:-100], "cannot be read"),
-        ("a.ndjson", b"", "has no rows"),
-        ("a.ndjson", json.dumps(people()).encode(), "One object|one object"),
-        ("a.ndjson", json.dumps(people(), indent=1).encode(), "one whole object on each line"),
-        ("a.ndjson", as_ndjson(people()).replace(b"}", b', "age_years": 20}'), "a name is there twice in a row"),
-        ("a.ndjson", as_ndjson(people(creatinine_mg_dl=True)), "3 values that are not numbers"),
         ("a.csv", as_csv(people(deceased="2020-02-03")), "holds dates.*write 1 where there is a date"),
         ("a.parquet", b"PAR1", "cannot be read"),
         ("a.txt", b"id", "must end in one of .csv"),
