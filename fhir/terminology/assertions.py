@@ -79,7 +79,8 @@ _WHOLE_SENTENCE: Final = 12
 
 def tokens_of(text: str) -> list[Token]:
     """Return the words and signs of a text; "'s" is dropped."""
-    lower = text.lower().replace("c&s", "cxs")  # cultures: a "UC&S" is no colitis
+    # "İskemik inme": the small letter of the Turkish İ has two characters. "UC&S" is a culture and no colitis.
+    lower = text.replace("İ", "i").lower().replace("c&s", "cxs")
     if "'" in lower or "\u2019" in lower:
         lower = re.sub("['\u2019]s\\b", "  ", lower)
     if len(lower) != len(text):  # a letter whose lower case is longer
@@ -452,7 +453,8 @@ def ends_abbreviation(tokens: Sequence[Token], position: int) -> bool:
         if position + 1 < len(tokens) and tokens[position + 1].word in _AFTER_A_LETTER:
             return True
         return first == 0 or tokens[first - 1].word in _ENDS or tokens[first - 1].word in {"(", "-", "/", ":", "?"}
-    if before.isdigit() and len(before) < 3 and position + 1 < len(tokens):
+    is_numeral = (before.isdigit() and len(before) < 3) or before in ("i", "ii", "iii", "iv")
+    if is_numeral and position + 1 < len(tokens):
         return tokens[position + 1].word in _AFTER_ORDINALS
     is_number = position + 1 < len(tokens) and tokens[position + 1].word.isdigit()
     return before in _SHORTENED or (before == "ca" and is_number)  # circa

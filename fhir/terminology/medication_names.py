@@ -40,7 +40,7 @@ _SHORTEST_IN_TWO = 8
 _SHORTEST_FOREIGN = 7
 # Letters with accents as the bare letter, one for one so that places in the text stay: "acétylsalicylique" and "Ödem".
 _BARE = {number: unicodedata.normalize("NFKD", chr(number))[0] for number in range(0xC0, 0x17F)}
-_BARE |= {ord("ß"): "s", ord("ø"): "o", ord("œ"): "o", ord("æ"): "a"}
+_BARE |= {ord("ß"): "s", ord("ø"): "o", ord("œ"): "o", ord("æ"): "a", ord("ı"): "i"}
 _VOLUME = re.compile(r"^\s*(?:nda\d+\s+)?(?P<volume>\d+(?:\.\d+)?|\.\d+)\s*ml\b", re.IGNORECASE)
 # "8 mg in dextrose 5 % 250 mL", "40 mg/0.4 mL": the volume of what is hung or injected as one; a part of 1 mL is one.
 _BAG = re.compile(r"\bin (?:[a-z0-9.% -]{0,60} )?(?P<volume>\d{1,2},?\d{3}|\d{1,3}) ?ml\b", re.IGNORECASE)
@@ -275,7 +275,7 @@ def _spelled(text: str) -> tuple[str, ...]:
 
 def without_accents(text: str) -> str:
     """Return the text in lower case without accents."""
-    lowered = text.lower()
+    lowered = text.replace("İ", "i").lower()  # in small letters the Turkish İ has two characters
     return lowered if lowered.isascii() else lowered.translate(_BARE)
 
 

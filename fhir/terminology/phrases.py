@@ -50,7 +50,7 @@ _BEFORE_ROMAN_ONE = frozenset(
 # Letters with accents as the bare ones, umlauts as German writes them without: "hämorrhagisch", "haemorrhagisch".
 _BARE: Final[Mapping[int, str]] = {
     **{number: unicodedata.normalize("NFKD", chr(number))[0] for number in range(0xC0, 0x17F)},
-    **{ord(letter): text for letter, text in {"ä": "ae", "ö": "oe", "ß": "ss", "œ": "oe", "æ": "ae"}.items()},
+    **{ord(letter): text for letter, text in {"ä": "ae", "ö": "oe", "ß": "ss", "œ": "oe", "æ": "ae", "ı": "i"}.items()},
 }
 # What the words of problem lists are shortened to, and mean there in any phrase.
 _SHORT: Final = {

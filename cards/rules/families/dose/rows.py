@@ -84,13 +84,13 @@ def limits_of_route(rxcui: str, medication: MedicationIdentity) -> list[Limit]:
     rows = LIMITS.get(rxcui, ())
     written = medication.route.lower()
     words = f"{written} {medication.dose_form} {medication.words}".lower()
-    if medication.systemic is False and not medication.is_injected:
+    # What is given into the epidural space is absorbed from there: more than is injected elsewhere it may not be.
+    is_injected = medication.is_injected or "epidural" in words
+    if medication.systemic is False and not is_injected:
         routes = {"nebulised" if _NEBULISED.search(words) else "aerosol"}
     else:
-        routes = {
-            "any",
-            "injected" if medication.is_injected or all(row.route.startswith(("in", "flush")) for row in rows) else "",
-        }
+        is_injected |= all(row.route.startswith(("in", "flush")) for row in rows)
+        routes = {"any", "injected" if is_injected else ""}
     routes |= {route for route in _LOCAL_ROUTES if route in words}
     routes |= {"intravenous"} if _INTRAVENOUS.search(written) else set()
     if _SWALLOWED.search(f"{written} {medication.dose_form}"):
