@@ -122,7 +122,7 @@ def test_a_file_that_cannot_be_used_is_said(tmp_path: Path, file: str, text: str
     (tmp_path / file).write_bytes(text.encode("latin-1"))
     with pytest.raises(WrongDeclaration, match=said):
         read_declarations(tmp_path / file)
-    with pytest.raises(WrongDeclaration, match="cannot be read"):
+    with pytest.raises(WrongDeclaration, match="is not there"):
         read_declarations(tmp_path / "nowhere.toml")
 
 
