@@ -71,14 +71,6 @@ def test_every_row_has_its_line_with_the_numbers_of_the_library(
     assert "no column 'deceased'" in said
 
 
-def test_csv_and_ndjson_give_the_same_file(table: Path, people: pd.DataFrame, tmp_path: Path) -> None:
-    scored(table, tmp_path / "csv.csv")
-    rows = tmp_path / "rows.ndjson"
-    rows.write_text(people.to_json(orient="records", lines=True))
-    scored(rows, tmp_path / "ndjson.csv")
-    assert (tmp_path / "csv.csv").read_bytes() == (tmp_path / "ndjson.csv").read_bytes()
-
-
 @pytest.mark.slow
 def test_a_table_in_parquet_ends_with_the_sentences_of_the_command_and_nothing_else(
     table: Path, tmp_path: Path
