@@ -166,8 +166,10 @@ def _not_found(charted: RecordInputs) -> list[str]:
 
 
 def _closing(result: EquationResult, text: CardText, identity: CardIdentity) -> str:
-    compared = "" if result.output.kind == "integer" else f"Compared with {_reference_person(result.equation)}. "
-    return f"{compared}{text.closing} {_NOT_CAUSES} {_method_link(identity)}".strip()
+    if result.output.kind == "integer":
+        return f"{text.closing} {_method_link(identity)}".strip()
+    compared = f"Compared with {_reference_person(result.equation)}. "
+    return f"{compared}{text.closing} {_NOT_CAUSES} {_method_link(identity)}"
 
 
 def _reference_person(equation: Equation) -> str:

@@ -123,7 +123,7 @@ def _detail(lines: Sequence[_Line]) -> Iterator[str]:
     """Yield a line for each finding; that of a single one does not say the headline and the source again."""
     if _is_headline(lines):
         yield f"- {lines[0].finding.text.detail}"
-        if charted := _facts(lines[0].finding):
+        if charted := _facts(lines[0].finding, without=_OF_DRAFT):
             yield f"- Why: {charted}."
         return
     most = len(lines) if len(lines) <= MOST_LINES else MOST_LINES - 1
@@ -159,10 +159,13 @@ def _line(line: _Line) -> str:
     return f"- **{_sentence(line)}** {line.finding.text.detail}{on_record} ({_labels(line.finding)})"
 
 
-def _facts(finding: RuleFinding) -> str:
-    """Return what of the chart it is based on and is not said yet, with its date."""
+_OF_DRAFT: Final = ("draft", "daily_dose")
+
+
+def _facts(finding: RuleFinding, without: tuple[str, ...] = (*_OF_DRAFT, "medication")) -> str:
+    """Return what of the chart it is based on and is not said yet, with its date; not the facts of these names."""
     text = f"{finding.text.summary} {finding.text.detail}"
-    facts = [fact for fact in finding.facts if fact.text and fact.name not in ("draft", "medication", "daily_dose")]
+    facts = [fact for fact in finding.facts if fact.text and fact.name not in without]
     # "eGFR 25 mL/min/1.73 m² on …" has been said where the summary has "eGFR 25".
     shown = (fact for fact in facts if fact.is_always_shown or " ".join(fact.text.split()[:2]) not in text)
     return "; ".join(dict.fromkeys(fact.explained_text(120) for fact in shown))

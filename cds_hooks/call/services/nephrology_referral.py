@@ -246,7 +246,7 @@ def _of_low_egfr(call: ServiceInput, kidney: KidneyEstimate, *, is_chronic: bool
         value = f"eGFR {values[0]} to {values[-1]} mL/min/1.73 m²{dated}, disputed"
         return text(
             about="egfr_disputed",
-            summary=f"Kidney disease with {value}: repeat before deciding on a referral.",
+            summary=f"Kidney disease with {value}: repeat before a referral.",
             opening=(
                 f"**{value}**: the values of that day contradict each other. KDIGO 2024 refers to nephrology under 30; "
                 "which of them is right, a repeat shows."

@@ -71,6 +71,10 @@ _STOPS_PARTNER: Final = re.compile(r"\b(?:stop|hold) the\b")
 _SEVERITIES: Final = ("critical", "warning", "start", "info")
 
 
+_LONGEST_HEADLINE: Final = 100
+"""So many characters are read at a glance (docs/adding/sentences.md)."""
+
+
 class Pair(Struct, frozen=True):
     """One row: the two drugs by ingredient or class, how it is shown, and what it is based on."""
 
@@ -269,11 +273,14 @@ def _summary(context: RuleContext) -> str | None:
     if pair is None:
         return None
     names = context.partner_names()
-    other = names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more"
     ours = (
         drug for drug in context.medication.ingredients if not pair.keys.isdisjoint({drug.rxcui, *classes_of((drug,))})
     )
-    return f"{next(ours, context.ingredient).name} with {other}{pair.says}"
+    ours_name = next(ours, context.ingredient).name
+    summary = f"{ours_name} with {' and '.join(names)}{pair.says}"
+    if len(names) == 1 or (len(names) == 2 and len(summary) <= _LONGEST_HEADLINE):
+        return summary
+    return f"{ours_name} with {names[0]} and {len(names) - 1} more{pair.says}"
 
 
 def _detail(context: RuleContext) -> str | None:
