@@ -322,25 +322,30 @@ def _effect(
         )
     if not rule.patients:
         return rule
+    what = f"{path}: effect.{name}: the file of patients"
     try:
-        lines = plain_file(path.parent / rule.patients).read_text(encoding="utf-8").splitlines()
-    except (OSError, ValueError) as error:
-        file = path.parent / rule.patients
-        reason = unreadable(file, error) if isinstance(error, OSError) else f"{file} is not text in UTF-8"
-        raise DeclarationFault(f"{path}: effect.{name}: the file of patients {reason}") from error
+        lines = _beside(path, rule.patients, what).decode("utf-8").splitlines()
+    except UnicodeDecodeError as error:
+        raise DeclarationFault(f"{what} {path.parent / rule.patients} is not text in UTF-8") from error
     return msgspec.structs.replace(rule, panel=frozenset(line.strip() for line in lines if line.strip()))
+
+
+def _beside(path: Path, name: str, what: str) -> bytes:
+    """Return the bytes of a file that a declaration names, or say that it cannot be read."""
+    file = path.parent / name
+    try:
+        return plain_file(file).read_bytes()
+    except OSError as error:
+        raise DeclarationFault(f"{what} {unreadable(file, error)}") from error
+    except ValueError as error:
+        raise DeclarationFault(f"{what} {name!r} is not the name of a file") from error
 
 
 def _webhook(path: Path, name: str, hook: Webhook) -> Webhook:
     if hook.url.startswith(BROKERS):
         _check_broker(f"{path}: webhook.{name}", hook.url, hook.subject, hook.stream)
         return hook
-    try:
-        secret = plain_file(path.parent / hook.secret_file).read_bytes().strip()
-    except (OSError, ValueError) as error:
-        file = path.parent / hook.secret_file
-        reason = unreadable(file, error) if isinstance(error, OSError) else f"cannot be read: {error}"
-        raise DeclarationFault(f"{path}: webhook.{name}: the secret_file {reason}") from error
+    secret = _beside(path, hook.secret_file, f"{path}: webhook.{name}: the secret_file").strip()
     if len(secret) < 32:
         raise DeclarationFault(f"{path}: the secret of webhook.{name} has fewer than 32 bytes")
     if not hook.url.startswith(_ALLOWED):

@@ -118,8 +118,8 @@ async def test_every_patient_gets_one_decision_however_often_the_server_is_kille
         (f"timezone = '{'a' * 5000}'", "is not a time zone"),
         ("[feed.a]\nkind = 'mllp'\nlisten = '127.0.0.1:1'\ncharset = \"\\u0000\"", "is not a character set"),
         ("[feed.a]\nkind = 'mllp'\nlisten = '127.0.0.1:1'\ncodes = \"\\u0000\"", "must be a CSV file"),
-        ("[effect.a]\nservices = ['vaccines-due']\npatients = \"\\u0000\"", "the patients of effect.a"),
-        ("[webhook.a]\nurl = 'https://x'\nsecret_file = \"\\u0000\"", "the secret of webhook.a"),
+        ("[effect.a]\nservices = ['vaccines-due']\npatients = \"\\u0000\"", "effect.a: the file of patients"),
+        ("[webhook.a]\nurl = 'https://x'\nsecret_file = \"\\u0000\"", "webhook.a: the secret_file"),
     ],
 )
 def test_a_declaration_that_cannot_be_used_is_refused_with_a_sentence(text: str, words: str, tmp_path: Path) -> None:
