@@ -12,11 +12,9 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
-from types import ModuleType
 from typing import Any, BinaryIO, Final, Literal
 
 import orjson
-from msgspec import structs
 from sqlalchemy import Connection, Table, func, insert, literal_column, select, text
 
 from cds_hooks.evidence.storage.database import (
@@ -34,7 +32,7 @@ from cds_hooks.people.web.files import csv_of
 from fhir.terminology.plain_file import LongLine, bounded_lines
 from models_onnx.artifact.keys import new_private_file
 
-ExportForm = Literal["ndjson", "csv", "fhir", "crd"]
+ExportForm = Literal["ndjson", "csv", "fhir"]
 _LONGEST_ROW: Final = 256 * 1024 * 1024
 """The longest row of a backup, in bytes: a chart of the longest body that a site can allow."""
 
@@ -166,14 +164,10 @@ def export(url: str, wanted: DecisionFilter, form: ExportForm, out: BinaryIO, li
     """Write the decisions that fit, the newest first, at most `limit`; how many.
 
     RecordUnavailable where they cannot be read.
-
-    With `crd` only the answers to payers' calls are written.
     """
     count = 0
     if form == "csv":
         out.write(csv_of([_CSV]))
-    if form == "crd":
-        wanted = structs.replace(wanted, service=_crd_metrics().SERVICE, has_trials=False)
     for decision in islice(find_decisions(url, wanted), limit):
         out.write(_exported(decision, form))
         count += 1
@@ -183,16 +177,8 @@ def export(url: str, wanted: DecisionFilter, form: ExportForm, out: BinaryIO, li
 def _exported(decision: Decision, form: ExportForm) -> bytes:
     if form == "csv":
         return csv_of([[getattr(decision, name) for name in _CSV]])
-    if form == "crd":
-        return orjson.dumps(_crd_metrics().crd_metric(decision)) + b"\n"
     row = audit_event(decision) if form == "fhir" else _everything(decision)
     return orjson.dumps(row) + b"\n"
-
-
-def _crd_metrics() -> ModuleType:
-    from cds_hooks.evidence.audit import crd_metrics  # it loads the rules of payers, which a server does without
-
-    return crd_metrics
 
 
 def _everything(decision: Decision) -> dict[str, Any]:

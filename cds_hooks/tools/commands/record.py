@@ -223,7 +223,7 @@ def backup(
 @app.command()
 def export(
     form: Annotated[
-        ExportForm, typer.Option("--format", help="ndjson (everything), csv (a line each), fhir or crd.")
+        ExportForm, typer.Option("--format", help="ndjson (everything), csv (a line each) or fhir.")
     ] = "ndjson",
     client: Client = None,
     patient: Annotated[str | None, typer.Option(help="About this patient only.")] = None,
@@ -244,9 +244,6 @@ def export(
     database: Database = None,
 ) -> None:
     """Print decisions, the newest first: as NDJSON with everything, as CSV, or as FHIR AuditEvent (NDJSON).
-
-    With --format crd the answers to payers' calls as CRD's metrics (CRDMetricData 2.0.1): the order codes and the
-    answer, the client, and under which name the record has the user; nothing of the patient.
 
     With --remove-older-than a client's old decisions, with the answers to them, are written to a file and then taken
     out, while the server runs. The cut is signed, and the links stay in the chain; what a hold is about stays. The

@@ -13,7 +13,6 @@ import pytest
 from fhir.resources.R4B.auditevent import AuditEvent
 from msgspec.structs import replace
 
-from cds_hooks.evidence.audit.crd_metrics import crd_metric
 from cds_hooks.evidence.audit.seals import add_seal, read_seals
 from cds_hooks.evidence.audit.transfer import audit_event, back_up, export, restore
 from cds_hooks.evidence.audit.verification import audit
@@ -136,12 +135,6 @@ def test_a_decision_as_an_event_says_who_was_told_something_and_not_what() -> No
         "entity": [{"what": {"identifier": {"value": "unknown"}}, "type": {"code": "1"}},
                    {"what": {"identifier": {"value": "unknown"}}, "name": "hook patient-view"}],
     }  # fmt: skip
-
-
-def test_a_card_without_a_topic_is_no_answer_among_the_metrics_of_crd() -> None:
-    cards = [{"source": {"label": "Payer"}}, {"source": {"label": "Payer", "topic": {"code": "insurance"}}}]
-    metric = crd_metric(replace(DECIDED, response=json.dumps({"cards": cards}).encode()))
-    assert (metric["response"], metric["payerId"]["value"]) == ([{"type": "insurance"}], "Payer")
 
 
 def test_a_spreadsheet_is_given_no_formulas() -> None:
