@@ -76,7 +76,7 @@ def test_a_value_fires_for_each_drug_beyond_its_limit_and_is_silent_at_it(every:
         (band,) = rule.bands
         (lab,) = (part for part in band.when.get("all", [band.when]) if "lab" in part)
         limit = lab.get("lt", lab.get("gt"))
-        beyond = limit * (0.9 if "lt" in lab else 1.1)
+        beyond = limit * (0.97 if "lt" in lab else 1.03)
         route = rule.trigger.draft[0].route
         for drug in _names(rule.trigger.draft):
             for value, bands in ((beyond, [band.id]), (limit, [])):
