@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from time import time
+from time import monotonic, sleep, time
 from typing import Any, ClassVar, Final
 from zlib import crc32
 
@@ -162,13 +162,29 @@ def _read_line(line: bytes, number: int, keys: Keys) -> Seal:
     return read.seal
 
 
+_LOCK_SECONDS: Final = 10.0
+_LOOK_SECONDS: Final = 0.02
+
+
 @contextmanager
 def locked(file: Path) -> Iterator[int]:
-    """Yield the file of seals, open for adding, for one process at a time."""
+    """Yield the file of seals, open for adding, for one process at a time.
+
+    Raises:
+        OSError: It cannot be opened, or another program holds it.
+    """
     file.parent.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        until = monotonic() + _LOCK_SECONDS
+        while True:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if monotonic() > until:
+                    raise
+            sleep(_LOOK_SECONDS)
         yield descriptor
     finally:
         os.close(descriptor)
