@@ -35,7 +35,6 @@ class Forecast(Struct, frozen=True):
     status: SeriesStatus
     dose_number: int | None = None
     earliest: date | None = None
-    unadjusted_recommended: date | None = None
     recommended: date | None = None
     past_due: date | None = None
     latest: date | None = None
@@ -137,7 +136,6 @@ def _forecast_dose(course: Course, rule: SeriesDose, forbidden: Collection[str],
         SeriesStatus.NOT_COMPLETE,
         dose_number=_dose_number(course, course.in_season_of(rule.season_start)),
         earliest=earliest,
-        unadjusted_recommended=unadjusted,
         recommended=recommended,
         past_due=_latest_of(earliest, overdue - DAY) if overdue is not None else None,
         latest=maximum - DAY if maximum is not None else None,

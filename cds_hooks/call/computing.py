@@ -22,7 +22,7 @@ from types import TracebackType
 from typing import Any, Final, ParamSpec, Self, TypeVar
 
 from cds_hooks.errors import CallTimedOut, Overloaded
-from fhir.terminology.time_limit import TimeIsOver, begin_limit, end_limit, time_limit
+from fhir.terminology.time_limit import TimeLimit
 
 LARGE_BYTES: Final = 1024 * 1024
 """From here on a body, or what was fetched for it, is large: a call of this size takes some 10 ms."""
@@ -171,6 +171,7 @@ class CallUnderWay:
     def __init__(self, computing: Computing, client: str, size: int = 0) -> None:
         """`size` is that of the body in bytes."""
         self._computing, self._client = computing, client
+        self._note_slow = partial(computing.note_slow, client)
         self._has_turn = False
         self._is_large = computing.is_large(size)
         self._end = inf
@@ -202,14 +203,8 @@ class CallUnderWay:
         """
         if not self._is_beside():
             await self._take_turn()
-            limit = begin_limit(_LOOP_SECONDS, thread_time)
-            try:
+            with TimeLimit(_LOOP_SECONDS, thread_time, self._note_slow):
                 return work(*args, **kwargs)
-            except TimeIsOver:
-                pass
-            finally:
-                if end_limit(limit):
-                    self._computing.note_slow(self._client)
         return await self._beside(partial(work, *args, **kwargs))
 
     async def compute_async(
@@ -222,14 +217,8 @@ class CallUnderWay:
 
         if not self._is_beside():
             await self._take_turn()
-            limit = begin_limit(_LOOP_SECONDS, thread_time)
-            try:
+            with TimeLimit(_LOOP_SECONDS, thread_time, self._note_slow):
                 return await work(*args, **kwargs)
-            except TimeIsOver:
-                pass
-            finally:
-                if end_limit(limit):
-                    self._computing.note_slow(self._client)
         return await self._beside(lambda: asyncio.run(run()))
 
     def _is_beside(self) -> bool:
@@ -237,11 +226,9 @@ class CallUnderWay:
 
     async def _beside(self, work: Callable[[], _Result]) -> _Result:
         def until_the_end() -> _Result:
-            try:
-                with time_limit(self._end - monotonic(), monotonic):
-                    return work()
-            except TimeIsOver as late:
-                raise CallTimedOut(_NO_ANSWER.format(self._computing.seconds)) from late
+            with TimeLimit(self._end - monotonic(), monotonic):
+                return work()
+            raise CallTimedOut(_NO_ANSWER.format(self._computing.seconds))
 
         return await self._computing.compute_beside_the_loop(self._client, until_the_end)
 

@@ -330,11 +330,6 @@ def decode_exactly(text: bytes | msgspec.Raw) -> Any:
     return _exact_decoder.decode(text)
 
 
-def write_exactly(value: Any) -> bytes:
-    """Return the JSON of a value, every number as it came."""
-    return _exact_encoder.encode(value)
-
-
 def as_json_value(value: Any) -> Any:
     """Return a struct as objects and lists, as `msgspec.to_builtins` makes them, which knows no exact decimals."""
     try:

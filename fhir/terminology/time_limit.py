@@ -5,58 +5,42 @@ place where nothing is half done, and may compute the same again on a thread. A 
 some 150 with one: processor time, which takes 550 to ask for, is asked for only when as much has passed by the clock.
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar, Token
+from collections.abc import Callable
+from contextvars import ContextVar
 from time import monotonic
-from typing import Final, NamedTuple
+from typing import Final
 
 
 class TimeIsOver(BaseException):
     """The limit has passed. No `Exception`: whoever answers a failure of one part does not answer this."""
 
 
-class _Limit(NamedTuple):
-    clock: Callable[[], float]
-    end: float
-    not_before: float
-    """The monotonic time before which it cannot have passed."""
+class TimeLimit:
+    """Limits what is computed inside a `with` to so long by a clock, which runs no faster than time.
+
+    What is stopped there goes on behind the `with`. `note` is called at its end where the time is over, stopped or not.
+    """
+
+    def __init__(self, seconds: float, clock: Callable[[], float], note: Callable[[], None] | None = None) -> None:
+        self._clock, self._note = clock, note
+        self._end = clock() + seconds
+        self._not_before = monotonic() + seconds  # it cannot have passed earlier
+
+    def __enter__(self) -> None:
+        self._token = _LIMIT.set(self)
+
+    def __exit__(self, kind: object, *error: object) -> bool:
+        _LIMIT.reset(self._token)
+        if self._note is not None and self.is_over():
+            self._note()
+        return kind is TimeIsOver
 
     def is_over(self) -> bool:
         """Whether it has passed."""
-        return monotonic() > self.not_before and self.clock() > self.end
+        return monotonic() > self._not_before and self._clock() > self._end
 
 
-class BegunLimit(NamedTuple):
-    """A limit that was set, and what gives back the one before it."""
-
-    limit: _Limit
-    token: "Token[_Limit | None]"
-
-
-_LIMIT: Final[ContextVar[_Limit | None]] = ContextVar("time_limit", default=None)
-
-
-def begin_limit(seconds: float, clock: Callable[[], float]) -> BegunLimit:
-    """Limit what is computed from here on to so long by this clock, which runs no faster than time; see `end_limit`."""
-    limit = _Limit(clock, clock() + seconds, monotonic() + seconds)
-    return BegunLimit(limit, _LIMIT.set(limit))
-
-
-def end_limit(begun: BegunLimit) -> bool:
-    """End the limit that `begin_limit` has set, and return whether it has passed."""
-    _LIMIT.reset(begun.token)
-    return begun.limit.is_over()
-
-
-@contextmanager
-def time_limit(seconds: float, clock: Callable[[], float]) -> Iterator[None]:
-    """Yield what is computed inside may take so long by this clock."""
-    begun = begin_limit(seconds, clock)
-    try:
-        yield
-    finally:
-        end_limit(begun)
+_LIMIT: Final[ContextVar[TimeLimit | None]] = ContextVar("time_limit", default=None)
 
 
 def check_time() -> None:

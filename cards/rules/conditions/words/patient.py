@@ -60,6 +60,11 @@ ALLERGIES = needs("AllergyIntolerance")
 """What a condition needs that looks at the allergy list."""
 
 
+def order_says(word: str, pattern: re.Pattern[str], phrase: str) -> Condition:
+    """Return the condition that the instructions or reasons of the order match a pattern."""
+    return flag(word, lambda context: pattern.search(order_text(context.drafted.order)) is not None, phrase)
+
+
 def _sex(spec: Spec) -> Predicate:
     wanted = spec["sex"]
 

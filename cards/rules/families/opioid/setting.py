@@ -14,7 +14,7 @@ from cards.rules.conditions.condition import (
     one_of,
     some,
 )
-from cards.rules.conditions.words.patient import CONDITIONS
+from cards.rules.conditions.words.patient import CONDITIONS, order_says
 from cards.rules.families.opioid.view import is_long_acting, release_of
 from cards.rules.language.rule import Drug
 from cards.rules.patient.context import RuleContext
@@ -65,10 +65,6 @@ _RESCUE_ROUTE = re.compile(r"rectal|nasal|buccal|intranasal|diastat|nayzilam|val
 _USE_DISORDER = re.compile(r"opioid (?:use disorder|dependence|addiction)|\b(?:oud|moud|mat)\b", re.IGNORECASE)
 
 
-def _perioperative(context: RuleContext) -> Truth:
-    return bool(_PERIOPERATIVE.search(order_text(context.drafted.order)))
-
-
 def _for_use_disorder(context: RuleContext) -> Truth:
     """Whether every opioid treats opioid use disorder: buprenorphine but as a patch, or methadone for it."""
     beside = [medication.medication for medication in context.session.medications_beside(context.drafted, ("opioid",))]
@@ -103,10 +99,6 @@ def _is_brief(identity: MedicationIdentity, single: bool, words: str) -> bool:
     return single or bool(_RESCUE_ROUTE.search(form)) or bool(_WITHDRAWAL.search(words) or _PERIOPERATIVE.search(words))
 
 
-def _lower_start(context: RuleContext) -> Truth:
-    return bool(_LOWER_START.search(order_text(context.drafted.order)))
-
-
 SETTING_CONDITIONS = (
     Condition(
         "long_acting",
@@ -121,7 +113,7 @@ SETTING_CONDITIONS = (
         _long_acting_words,
         MEDICATION_LISTS,
     ),
-    flag("perioperative", _perioperative, "the order is for a procedure"),
+    order_says("perioperative", _PERIOPERATIVE, "the order is for a procedure"),
     flag(
         "for_use_disorder",
         _for_use_disorder,
@@ -136,6 +128,6 @@ SETTING_CONDITIONS = (
         frozenset({"active"}),
         needs=MEDICATION_LISTS,
     ),
-    flag("lower_start", _lower_start, "the order says that it starts lower"),
+    order_says("lower_start", _LOWER_START, "the order says that it starts lower"),
 )
 """The words of the opioid family about the setting of an order."""

@@ -4,11 +4,11 @@ import math
 import re
 
 from cards.rules.conditions.condition import flag
+from cards.rules.conditions.words.patient import order_says
 from cards.rules.engine.family import Family, lab_placeholder
 from cards.rules.language.rule import OrderChange, Sig
 from cards.rules.patient.context import RuleContext
 from cards.rules.patient.measurements import dated, history, say
-from cards.rules.patient.orders import order_text
 from cards.text import format_number
 
 # Apixaban label, 2.1: two of age 80 or over, weight 60 kg or less, creatinine 1.5 mg/dL or more.
@@ -81,14 +81,6 @@ _TREATS = re.compile(r"\btreat\w*|\b1 mg/kg\b|thrombosis|embol|infarct|\b(?:dvt|
 def _is_slow_release(context: RuleContext) -> bool:
     medication = context.medication
     return bool(_SLOW.search(f"{medication.dose_form} {medication.words}"))
-
-
-def _is_tapering(context: RuleContext) -> bool:
-    return bool(_TAPERS.search(order_text(context.drafted.order)))
-
-
-def _says_treatment(context: RuleContext) -> bool:
-    return bool(_TREATS.search(order_text(context.drafted.order)))
 
 
 # Corrections
@@ -176,8 +168,8 @@ FAMILY = Family(
     },
     conditions=(
         flag("slow_release", _is_slow_release, "a slow-release form"),
-        flag("tapering", _is_tapering, "the order says that it tapers"),
-        flag("says_treatment", _says_treatment, "the order says that it treats"),
+        order_says("tapering", _TAPERS, "the order says that it tapers"),
+        order_says("says_treatment", _TREATS, "the order says that it treats"),
     ),
     changes={
         "enoxaparin_once_daily": _enoxaparin_once_daily,
