@@ -1,9 +1,8 @@
 """The drugs that a note names, each with dose and frequency, and whether it is taken, stopped, held or refused."""
 
-import csv
 import re
 from bisect import bisect_left, bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -13,6 +12,7 @@ from msgspec.structs import replace
 from fhir.notes.layout import Layout
 from fhir.terminology.assertions import AssertedText, Assertion
 from fhir.terminology.medication_names import names_in_text
+from fhir.terminology.package_tables import package_rows
 
 
 class Drug(Struct, frozen=True):
@@ -35,19 +35,12 @@ class Drug(Struct, frozen=True):
     section: str = ""
 
 
-_TABLE: Final = Path(__file__).with_name("drug_words.csv")
-_CUES: Final = Path(__file__).with_name("drug_cues.csv")
 _PLAIN_WORDS: Final = frozenset(Path(__file__).with_name("words_beside_drugs.txt").read_text("utf-8").split())
 """What may stand beside a drug that is taken; any other word ("bins", "shelved", "sealed") may say that it is not."""
 _LETTERS: Final = re.compile(r"[^\W\d_]+(?:'[^\W\d_]+)?")
 
 
-def _read_words() -> Mapping[str, str]:
-    with _TABLE.open(encoding="utf-8", newline="") as file:
-        return {row["word"]: row["drug"] for row in csv.DictReader(file)}
-
-
-_SHORT_NAMES: Final = _read_words()
+_SHORT_NAMES: Final = {row["word"]: row["drug"] for row in package_rows("fhir.notes", "drug_words.csv")}
 """What words mean in a note, whatever the tables of medications say; "" for no drug (an electrolyte, an allergen)."""
 _WORD: Final = re.compile(r"[a-z][a-z/'-]*[a-z]|[a-z]")
 _NAME_TAIL: Final = re.compile(
@@ -84,8 +77,7 @@ _JOINS: Final = re.compile(
 
 def _read_cues(side: str, pattern: str) -> Sequence[tuple[str, re.Pattern[str]]]:
     """Read one side's cues of a drug as patterns; the table has regular expressions, the first status goes first."""
-    with _CUES.open(encoding="utf-8", newline="") as file:
-        rows = [row for row in csv.DictReader(file) if row["side"] == side]
+    rows = [row for row in package_rows("fhir.notes", "drug_cues.csv") if row["side"] == side]
     return [(row["status"], re.compile(pattern.replace("WORDS", row["words"]), re.IGNORECASE)) for row in rows]
 
 

@@ -4,7 +4,6 @@ Names come from finding_names.csv (a row without a concept has words that hold a
 and the phrases of the condition groups; labels from the assertion reader, the section and the words around a name.
 """
 
-import csv
 import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
@@ -19,9 +18,8 @@ from msgspec.structs import replace
 
 from fhir.notes.layout import Layout
 from fhir.terminology.assertions import AssertedText, Assertion, tokens_of
+from fhir.terminology.package_tables import package_rows
 from fhir.terminology.phrases import group_spans, leaves_a_problem, plain_parts, plain_words
-
-_TABLE: Final = Path(__file__).with_name("finding_names.csv")
 
 
 class Finding(Struct, frozen=True):
@@ -295,12 +293,11 @@ _LONGEST_PART: Final = 200
 @cache
 def _names() -> Mapping[str, tuple[_Name, ...]]:
     by_first: dict[str, list[_Name]] = {}
-    with _TABLE.open(encoding="utf-8", newline="") as file:
-        for row in csv.DictReader(file):
-            for name in filter(None, (row["concept"], *row["names"].split("|"))):
-                words = tuple(word for word, _ in plain_words(tokens_of(name.replace("#", "ƒ"))))
-                if words:
-                    by_first.setdefault(words[0], []).append(_Name(words, row["concept"], row["icd10"]))
+    for row in package_rows("fhir.notes", "finding_names.csv"):
+        for name in filter(None, (row["concept"], *row["names"].split("|"))):
+            words = tuple(word for word, _ in plain_words(tokens_of(name.replace("#", "ƒ"))))
+            if words:
+                by_first.setdefault(words[0], []).append(_Name(words, row["concept"], row["icd10"]))
     return {word: tuple(sorted(names, key=lambda name: -len(name.words))) for word, names in by_first.items()}
 
 

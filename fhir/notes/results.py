@@ -1,20 +1,17 @@
 """The results that a note names in running text, each with value, unit and date."""
 
-import csv
 import re
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from functools import cache
-from pathlib import Path
 from typing import Final
 
 from msgspec import Struct
 
 from fhir.notes.layout import Layout
 from fhir.terminology.dates import FoundDate, find_dates
-
-_TABLE: Final = Path(__file__).with_name("result_names.csv")
+from fhir.terminology.package_tables import package_rows
 
 
 class Result(Struct, frozen=True):
@@ -42,12 +39,11 @@ class _Test(Struct, frozen=True, gc=False):
 @cache
 def _tests() -> Mapping[str, tuple[_Test, ...]]:
     by_first: dict[str, list[_Test]] = {}
-    with _TABLE.open(encoding="utf-8", newline="") as file:
-        for row in csv.DictReader(file):
-            for name in row["names"].split("|"):
-                first = _FIRST.match(name)
-                if first is not None:
-                    by_first.setdefault(first[0], []).append(_Test(name, row["name"], row["unit"]))
+    for row in package_rows("fhir.notes", "result_names.csv"):
+        for name in row["names"].split("|"):
+            first = _FIRST.match(name)
+            if first is not None:
+                by_first.setdefault(first[0], []).append(_Test(name, row["name"], row["unit"]))
     return {word: tuple(sorted(tests, key=lambda test: -len(test.written))) for word, tests in by_first.items()}
 
 

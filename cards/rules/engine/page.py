@@ -1,8 +1,6 @@
 """Makes pages from the rules: one of each family for pharmacists, the words of conditions, and what is to be read."""
 
-import csv
 from collections.abc import Iterable, Iterator
-from importlib.resources import files
 from itertools import product
 from typing import Final
 
@@ -33,6 +31,7 @@ from cards.rules.language.sources import (
     waiting_drugs,
 )
 from cards.rules.language.table import read_table
+from fhir.terminology.package_tables import package_rows
 
 _BY_RISK: Final = ("critical", "warning", "info")
 _INSTEAD = {"silence": "No card", "info": "Only info", "warning": "Only a warning"}
@@ -263,18 +262,16 @@ def _waiting_rules() -> Iterator[_Waiting]:
 
 def _waiting_pairs() -> Iterator[_Waiting]:
     quotes = pair_quotes()
-    with (files("cards.rules.families.pairs") / "sources.csv").open(encoding="utf-8") as file:
-        sources = {row["id"]: row for row in csv.DictReader(file)}
-    with (files("cards.rules.families.pairs") / "pairs.csv").open(encoding="utf-8") as file:
-        for row in csv.DictReader(file):
-            source = sources[row["source"]]
-            evidence_class = _class_of_row(source)
-            sides = (zip(row[side].split(";"), row[f"{side}_key"].split(";"), strict=True) for side in "ab")
-            unread = [(a, b) for (a, a_key), (b, b_key) in product(*sides) if frozenset((a_key, b_key)) not in quotes]
-            if evidence_class in LEADS and unread:
-                firsts, seconds = (", ".join(dict.fromkeys(names)) for names in zip(*unread, strict=True))
-                indicator = "warning" if row["severity"] == "start" else row["severity"]
-                yield indicator, evidence_class, "pairs", f"{firsts} with {seconds}", firsts, source["label"]
+    sources = {row["id"]: row for row in package_rows("cards.rules.families.pairs", "sources.csv")}
+    for row in package_rows("cards.rules.families.pairs", "pairs.csv"):
+        source = sources[row["source"]]
+        evidence_class = _class_of_row(source)
+        sides = (zip(row[side].split(";"), row[f"{side}_key"].split(";"), strict=True) for side in "ab")
+        unread = [(a, b) for (a, a_key), (b, b_key) in product(*sides) if frozenset((a_key, b_key)) not in quotes]
+        if evidence_class in LEADS and unread:
+            firsts, seconds = (", ".join(dict.fromkeys(names)) for names in zip(*unread, strict=True))
+            indicator = "warning" if row["severity"] == "start" else row["severity"]
+            yield indicator, evidence_class, "pairs", f"{firsts} with {seconds}", firsts, source["label"]
 
 
 def _class_of_row(source: dict[str, str]) -> SourceClass:
@@ -286,18 +283,16 @@ _DOSE_TABLES: Final = ("limits.csv", "label_limits.csv", "leads.csv")
 
 def _dose_leads() -> dict[SourceClass, list[tuple[str, str, str]]]:
     """Return the drug, the limit and the source of each dose that waits for its label, by the class of its evidence."""
-    folder = files("cards.rules.families.dose")
-    with (folder / "sources.csv").open(encoding="utf-8") as file:
-        sources = {row["id"]: (_class_of_row(row), row["label"]) for row in csv.DictReader(file)}
+    rows = package_rows("cards.rules.families.dose", "sources.csv")
+    sources = {row["id"]: (_class_of_row(row), row["label"]) for row in rows}
     leads: dict[SourceClass, list[tuple[str, str, str]]] = {"D": [], "E": []}
     for table in _DOSE_TABLES:
-        with (folder / table).open(encoding="utf-8") as file:
-            for row in csv.DictReader(file):
-                evidence_class, label = sources[row["source"]]
-                if evidence_class in LEADS:
-                    column = next(name for name in row if name.startswith("max_") and row[name])
-                    limit = f"{column.removesuffix('_mg').replace('_', ' ')} {row[column]} {row.get('unit', 'mg')}"
-                    leads[evidence_class].append((row["drug"], limit, row.get("page") or label))
+        for row in package_rows("cards.rules.families.dose", table):
+            evidence_class, label = sources[row["source"]]
+            if evidence_class in LEADS:
+                column = next(name for name in row if name.startswith("max_") and row[name])
+                limit = f"{column.removesuffix('_mg').replace('_', ' ')} {row[column]} {row.get('unit', 'mg')}"
+                leads[evidence_class].append((row["drug"], limit, row.get("page") or label))
     return leads
 
 
