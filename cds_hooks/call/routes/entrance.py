@@ -142,9 +142,11 @@ class BodyReader:
         length = header_values.get(b"content-length", b"")
         if length.isdigit() and int(length) > most:
             raise _too_large(most)
-        if not _is_json(header_values.get(b"content-type", b"")):
+        content_type = header_values.get(b"content-type", b"")
+        if not _is_json(content_type):
+            received = ascii(content_type[:100].decode("latin-1")) if content_type else "none"
             raise UnsupportedMediaType(
-                "The body must have the content type application/json; received another one. Nothing was read."
+                f"The body must have the content type application/json; received {received}. Nothing was read."
             )
         if header_values.get(b"content-encoding", b"identity").strip().lower() != b"identity":
             # A few kilobytes can be made to unpack to gigabytes, and no client of CDS Hooks needs to pack.
@@ -294,9 +296,12 @@ def answer_hook_error(metrics: Metrics) -> Callable[[Request, Exception], Awaita
     return answer
 
 
-def http_error_outcome(error: HTTPException) -> Response:
+def http_error_outcome(error: HTTPException, path: str) -> Response:
     """Return the answer to a program that asked for an address, or with a method, that does not exist."""
-    hook_error: HookError = NotFound("There is nothing at this address; GET /cds-services lists the services.")
+    hook_error: HookError = NotFound(
+        f"There is nothing at {path[:200]}; GET /cds-services lists the services. A part that is switched off, as "
+        "summaries are without CDS_TEXT_FILE, has no address."
+    )
     if error.status_code == MethodNotAllowed.status:
         hook_error = MethodNotAllowed(
             f"This address answers {(error.headers or {}).get('Allow', 'GET')} only. Nothing was done."
@@ -307,10 +312,10 @@ def http_error_outcome(error: HTTPException) -> Response:
     return Response(operation_outcome(hook_error, call_id), hook_error.status, headers, media_type="application/json")
 
 
-async def answer_http_error(_: Request, error: Exception) -> Response:
+async def answer_http_error(request: Request, error: Exception) -> Response:
     """Return the handler for methods that a route does not answer."""
     assert isinstance(error, HTTPException)  # noqa: S101 - registered for this class
-    return http_error_outcome(error)
+    return http_error_outcome(error, request.url.path)
 
 
 # Refusals of calls and reports: what is sent, what is logged, and what is read on of a body that was not wanted

@@ -43,7 +43,8 @@ def _reports(path: Path, text: str) -> Iterator[Report]:
         unknown = sorted(set(names) - set(Report.__struct_fields__))
         if unknown or not names:
             columns = ", ".join(Report.__struct_fields__)
-            raise WrongFile(f"{path}, line 1: the columns of a CSV file of outcomes are {columns}; leave others out")
+            wrong = f"has the unknown column {', '.join(unknown)}" if unknown else "has no columns"
+            raise WrongFile(f"{path}, line 1: it {wrong}; a CSV file of outcomes may have {columns}")
         if len(set(names)) < len(names):
             raise WrongFile(f"{path}, line 1: two columns have the same name")
         for row in rows:

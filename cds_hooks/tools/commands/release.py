@@ -236,7 +236,10 @@ def _version(kind: str, name: str) -> tuple[str, str]:
             if kind == "model"
             else ""
         )
-        raise ApprovalRefused(f"there is no {kind} {name} here{f'; there are {there}' if there else ''}")
+        listed = (
+            f"; there are {there}" if there else "; the page /rules lists those there are" if kind == "rule" else ""
+        )
+        raise ApprovalRefused(f"there is no {kind} {name!r} here{listed}")
     if kind != "model":
         return served[kind, name], ""
     model = _served_model(name)

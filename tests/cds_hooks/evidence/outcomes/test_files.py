@@ -12,11 +12,11 @@ from cds_hooks.evidence.outcomes.files import WrongFile, read_file
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("prediction,result\nx,yes\n", "line 1: the columns of a CSV file of outcomes are prediction"),
+        ("prediction,result\nx,yes\n", "line 1: it has the unknown column result"),
         ("prediction,outcome\nx\n", "line 2: the number of columns differs"),
         ("prediction,outcome\nx,perhaps\n", "outcome has a value that it cannot have"),
         ("prediction,outcome,at\nx,yes,soon\n", "line 2: `at` must be a day"),
-        ("", "line 1: the columns"),
+        ("", "line 1: it has no columns"),
         ("prediction,outcome,outcome\nx,yes,no\n", "line 1: two columns have the same name"),
         ("prediction,outcome\n", "holds no outcome"),
         ("patient,event,at\nPeter,death,2026-03\n", "`at` must be a day"),

@@ -124,7 +124,10 @@ def test_the_commands_refuse_in_sentences_and_list_every_act(tmp_path: Path) -> 
         return done.returncode, done.stdout + done.stderr
 
     assert run("off", "service", "nothing", "--why", "x")[0] == 1
-    assert "There is no rule nothing here." in run("shadow", "rule", "nothing", "--why", "x")[1]
+    assert (
+        "There is no rule 'nothing' here; the page /rules lists those there are."
+        in run("shadow", "rule", "nothing", "--why", "x")[1]
+    )
     assert "cannot become canary" in run("canary", "rule", RULE, "--why", "x")[1]
     refused = run("shadow", "service", "order-safety", "--why", "x")[1]
     assert "shadow is a state of rules, models and equations" in refused

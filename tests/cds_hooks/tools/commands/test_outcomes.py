@@ -64,7 +64,7 @@ def test_what_cannot_be_used_is_said_in_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "o.csv").write_text("a,b\n1,2\n")
     wrong = run(str(tmp_path / "o.csv"), "--client", "a hospital", "--database", url)
     assert wrong.exit_code == 1
-    assert "line 1: the columns of a CSV file of outcomes are" in wrong.output
+    assert "a CSV file of outcomes may have prediction" in wrong.output
     assert run("--database", f"sqlite:///{tmp_path}/none.sqlite3").exit_code == 1
 
 
