@@ -8,9 +8,10 @@ import re
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from msgspec import Struct
+from msgspec.inspect import LiteralType, StructType, UnionType, type_info
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,8 +116,11 @@ def json_kind(text: bytes | memoryview) -> str:
     return _KINDS[_FIRST_BYTES.get(bytes(text[:1]), "float")]
 
 
-def describe_decoder_error(error: Exception, root: str = "") -> str:
-    """Return what was expected and what came, and where below `root`, without what the decoder quotes from the body."""
+def describe_decoder_error(error: Exception, root: str = "", of: type | None = None) -> str:
+    """Return what was expected and what came, and where below `root`, without what the decoder quotes from the body.
+
+    With the type `of` the whole, the known members or the allowed values are named where another one came.
+    """
     if isinstance(error, UnicodeDecodeError):
         return "a string is not UTF-8"
     place = error_path(error, root)
@@ -127,14 +131,38 @@ def describe_decoder_error(error: Exception, root: str = "") -> str:
     if missing := _MISSING.match(words or location):
         return f"`{f'{place}.' if place else ''}{missing[1]}` is required and missing"
     if unknown := _UNKNOWN.match(words or location):
-        return f"`{f'{place}.' if place else ''}{unknown[1]}` is not a known member"
+        return f"`{f'{place}.' if place else ''}{unknown[1]}` is not a known member{_known(of, place, '; known are ')}"
     if place and (bound := _BOUND.match(words)):
         return f"`{place}` must be at {'most' if bound[1] == '<=' else 'least'} {bound[2]}"
     if place and words.startswith("Invalid enum value"):
-        return f"`{place}` is not one of the allowed values"
+        return f"`{place}` is not one of the allowed values{_known(of, place.removeprefix(root), ': ')}"
     text = f"{_VALUE.sub('', words)}{mark}{location}" if mark else _VALUE.sub("", location)
     text = text.replace("`", "").replace("$.", "").replace("JSON is malformed: ", "")
     return text.replace("Input data was truncated", "it ends too early")
+
+
+_STEP: Final = re.compile(r"\[[^\]]*\]|[^.\[\]]+")
+
+
+def _known(of: type | None, place: str | None, before: str) -> str:
+    """Return the members or the values that a type knows at a place, such as `feed[...].tls`; "" without any."""
+    if of is None:
+        return ""
+    kinds: list[Any] = [type_info(of)]
+    for step in (None, *_STEP.findall(place or "")):
+        if step is not None:
+            kinds = [inner for kind in kinds for inner in _inside(kind, step)]
+        kinds = [inner for kind in kinds for inner in (kind.types if isinstance(kind, UnionType) else (kind,))]
+    known = {field.encode_name: None for kind in kinds if isinstance(kind, StructType) for field in kind.fields}
+    known |= {str(value): None for kind in kinds if isinstance(kind, LiteralType) for value in kind.values}
+    return f"{before}{', '.join(known)}" if known else ""
+
+
+def _inside(kind: Any, step: str) -> list[Any]:
+    if isinstance(kind, StructType):
+        return [field.type for field in kind.fields if field.encode_name == step]
+    inner = getattr(kind, "item_type", None) or getattr(kind, "value_type", None)
+    return [inner] if inner is not None and step.startswith("[") else []
 
 
 def error_path(error: Exception, root: str = "") -> str | None:

@@ -227,7 +227,7 @@ def read_declaration(path: Path, services: Collection[str]) -> Declaration:
     except TomlFault as error:
         raise DeclarationFault(f"{path} {error}") from error
     except msgspec.ValidationError as error:
-        raise DeclarationFault(f"{path}: {describe_decoder_error(error)}") from error
+        raise DeclarationFault(f"{path}: {describe_decoder_error(error, of=Declaration)}") from error
     _check_watch(path, declaration)
     for name, feed in declaration.feed.items():
         feed.name = name

@@ -98,7 +98,7 @@ def read_text_file(path: Path | None) -> TextFile:
     try:
         file = msgspec.convert(tomllib.loads(path.read_text(encoding="utf-8")), TextFile)
     except msgspec.ValidationError as error:
-        raise EndpointRefused(f"{path.name}: {describe_decoder_error(error)}.") from error
+        raise EndpointRefused(f"{path.name}: {describe_decoder_error(error, of=TextFile)}.") from error
     except (OSError, UnicodeError, tomllib.TOMLDecodeError) as error:
         raise EndpointRefused(f"{path.name} is not a file of endpoints: {error}.") from error
     for name, endpoint in file.endpoints.items():

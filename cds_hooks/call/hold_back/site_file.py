@@ -52,7 +52,7 @@ def read_rules_file(path: Path, versions: Mapping[str, RuleVersion] | None = Non
     except TomlFault as error:
         raise RulesFileError(path, f"the file {error}") from error
     except msgspec.ValidationError as error:
-        raise RulesFileError(path, describe_decoder_error(error)) from error
+        raise RulesFileError(path, describe_decoder_error(error, of=_RulesFile)) from error
     problems = [problem for switch in file.switch for problem in _switch_problems(switch, rule_versions)]
     problems += [problem for budget in file.budget for problem in _budget_problems(budget)]
     if problems:

@@ -93,7 +93,7 @@ def services_of(advisors: Mapping[str, Advisor], file: str | Path | None = None)
     except TomlFault as error:
         raise DeclarationError(f"{path}: the file {error}") from error
     except msgspec.ValidationError as error:
-        raise DeclarationError(f"{path}: {describe_decoder_error(error)}") from error
+        raise DeclarationError(f"{path}: {describe_decoder_error(error, of=_ServicesFile)}") from error
     services: dict[str, Service] = {}
     remaining = dict(advisors)
     for entry in entries:

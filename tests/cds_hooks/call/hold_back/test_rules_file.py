@@ -26,7 +26,7 @@ def test_another_version_than_the_one_that_is_there_cannot_be_approved() -> None
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("version = 2", "`version` is not one of the allowed values"),
+        ("version = 2", "`version` is not one of the allowed values: 1"),
         ("version = ", "is not valid TOML"),
         ("x = " + "[" * 5_000, "is not valid TOML"),
         ("x = " + "9" * 5_000, "is not valid TOML"),
@@ -39,7 +39,7 @@ def test_another_version_than_the_one_that_is_there_cannot_be_approved() -> None
         (f'version = 1\n[[switch]]\nrule = "{RULE}"\nbands_off = ["{CRITICAL}"]\nnote = "x"', "is critical"),
         (f'version = 1\n[[switch]]\nrule = "{RULE}"\nnote = "x"', "has one of off = true, speak_from and bands_off"),
         ("version = 1\n[quiet_days]\ncritical = 400", "`quiet_days.critical` must be at most 7"),
-        ('version = 1\n[[approval]]\nrule = "x"', "`approval` is not a known member"),
+        ('version = 1\n[[approval]]\nrule = "x"', "`approval` is not a known member; known are version, quiet_days"),
     ],
 )
 def test_what_makes_no_sense_is_refused_in_a_sentence(tmp_path: Path, text: str, said: str) -> None:
