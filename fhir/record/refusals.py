@@ -116,10 +116,10 @@ def json_kind(text: bytes | memoryview) -> str:
     return _KINDS[_FIRST_BYTES.get(bytes(text[:1]), "float")]
 
 
-def describe_decoder_error(error: Exception, root: str = "", of: type | None = None) -> str:
+def describe_decoder_error(error: Exception, root: str = "", of: Any = None) -> str:
     """Return what was expected and what came, and where below `root`, without what the decoder quotes from the body.
 
-    With the type `of` the whole, the known members or the allowed values are named where another one came.
+    With `of`, the type that is expected at `root`, known members or allowed values are named where another one came.
     """
     if isinstance(error, UnicodeDecodeError):
         return "a string is not UTF-8"
@@ -131,7 +131,8 @@ def describe_decoder_error(error: Exception, root: str = "", of: type | None = N
     if missing := _MISSING.match(words or location):
         return f"`{f'{place}.' if place else ''}{missing[1]}` is required and missing"
     if unknown := _UNKNOWN.match(words or location):
-        return f"`{f'{place}.' if place else ''}{unknown[1]}` is not a known member{_known(of, place, '; known are ')}"
+        known = _known(of, (place or "").removeprefix(root), "; known are ")
+        return f"`{f'{place}.' if place else ''}{unknown[1]}` is not a known member{known}"
     if place and (bound := _BOUND.match(words)):
         return f"`{place}` must be at {'most' if bound[1] == '<=' else 'least'} {bound[2]}"
     if place and words.startswith("Invalid enum value"):
@@ -144,12 +145,12 @@ def describe_decoder_error(error: Exception, root: str = "", of: type | None = N
 _STEP: Final = re.compile(r"\[[^\]]*\]|[^.\[\]]+")
 
 
-def _known(of: type | None, place: str | None, before: str) -> str:
+def _known(of: Any, place: str, before: str) -> str:
     """Return the members or the values that a type knows at a place, such as `feed[...].tls`; "" without any."""
     if of is None:
         return ""
     kinds: list[Any] = [type_info(of)]
-    for step in (None, *_STEP.findall(place or "")):
+    for step in (None, *_STEP.findall(place)):
         if step is not None:
             kinds = [inner for kind in kinds for inner in _inside(kind, step)]
         kinds = [inner for kind in kinds for inner in (kind.types if isinstance(kind, UnionType) else (kind,))]

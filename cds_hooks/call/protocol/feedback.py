@@ -109,12 +109,12 @@ def read_feedback(
             return (_item.decode(body),)
         return _list.decode(members.get("feedback", b"null"))
 
-    items = read_list(body, "feedback", items_of, MOST_ITEMS)
+    items = read_list(body, "feedback", items_of, MOST_ITEMS, FeedbackEntry)
     return [_checked(item, f"feedback[{n}]", service, client, received_at, old_forms) for n, item in enumerate(items)]
 
 
 def read_list(
-    body: bytes, member: str, items_of: Callable[[dict[str, Raw]], tuple[_Item, ...]], most: int
+    body: bytes, member: str, items_of: Callable[[dict[str, Raw]], tuple[_Item, ...]], most: int, item: Any
 ) -> tuple[_Item, ...]:
     """Return the items of a body whose `member` is a list of them, all or none.
 
@@ -133,7 +133,11 @@ def read_list(
         raise TooDeep(f"The body is nested deeper than any list of {member}; nothing was read.") from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         is_missing = place != "" and member not in members
-        text = f"`{member}` is required and missing" if is_missing else describe_decoder_error(error, place)
+        text = (
+            f"`{member}` is required and missing"
+            if is_missing
+            else describe_decoder_error(error, place, tuple[item, ...])
+        )
         raise BadRequest(f'The body must be an object {{"{member}": [...]}}: {text}. Nothing was recorded.') from error
     if not items:
         raise BadRequest(

@@ -64,7 +64,9 @@ def read_reports(body: bytes) -> list[Report]:
     Raises:
         BadRequest, TooDeep, PayloadTooLarge: One of them is not what is read here; the message says which.
     """
-    reports = read_list(body, "outcomes", lambda members: _list.decode(members.get("outcomes", b"null")), MOST_REPORTS)
+    reports = read_list(
+        body, "outcomes", lambda members: _list.decode(members.get("outcomes", b"null")), MOST_REPORTS, Report
+    )
     checked = []
     for number, report in enumerate(reports):
         try:
