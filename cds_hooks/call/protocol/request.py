@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Annotated, Any, Final, Literal, NamedTuple, TypeAlias
 
 import msgspec
@@ -480,6 +481,8 @@ def _decode_carefully(body: bytes) -> tuple[HookRequest, ReadPrefetch]:
         check_whole(body)
         return wire, _read_carefully(wire.prefetch or {})
     except msgspec.ValidationError as error:
+        with suppress(msgspec.DecodeError, RecursionError):
+            check_whole(body)  # a member that stands twice may be why another is missing
         raise BadRequest(
             f"The body is not a CDS Hooks request: {describe_decoder_error(error)}. Nothing was computed.",
             error_path(error),
