@@ -296,10 +296,13 @@ def answer_hook_error(metrics: Metrics) -> Callable[[Request, Exception], Awaita
     return answer
 
 
-def http_error_outcome(error: HTTPException, path: str) -> Response:
-    """Return the answer to a program that asked for an address, or with a method, that does not exist."""
+def http_error_outcome(error: HTTPException) -> Response:
+    """Return the answer to a program that asked for an address, or with a method, that does not exist.
+
+    The address is not repeated: anybody can put a patient's name or a page's markup into it.
+    """
     hook_error: HookError = NotFound(
-        f"There is nothing at {path[:200]}; GET /cds-services lists the services. A part that is switched off, as "
+        "There is nothing at this address; GET /cds-services lists the services. A part that is switched off, as "
         "summaries are without CDS_TEXT_FILE, has no address."
     )
     if error.status_code == MethodNotAllowed.status:
@@ -315,7 +318,7 @@ def http_error_outcome(error: HTTPException, path: str) -> Response:
 async def answer_http_error(request: Request, error: Exception) -> Response:
     """Return the handler for methods that a route does not answer."""
     assert isinstance(error, HTTPException)  # noqa: S101 - registered for this class
-    return http_error_outcome(error, request.url.path)
+    return http_error_outcome(error)
 
 
 # Refusals of calls and reports: what is sent, what is logged, and what is read on of a body that was not wanted
