@@ -56,6 +56,11 @@ from cds_hooks.telemetry.tracing import CallTrace
 
 # How many calls a client may have under way, and begin in a second
 
+# What a client sends most where it should send JSON.
+_USUAL_TYPES: Final = frozenset(
+    {"application/x-www-form-urlencoded", "multipart/form-data", "text/plain", "application/xml", "text/xml"}
+)
+
 
 class CallBudgets:
     """The calls of each client in one server process."""
@@ -144,7 +149,9 @@ class BodyReader:
             raise _too_large(most)
         content_type = header_values.get(b"content-type", b"")
         if not _is_json(content_type):
-            received = ascii(content_type[:100].decode("latin-1")) if content_type else "none"
+            # What came is not repeated, but for a name that says nothing of a patient.
+            name = content_type.partition(b";")[0].strip().decode("latin-1")
+            received = name if name in _USUAL_TYPES else "another one" if name else "none"
             raise UnsupportedMediaType(
                 f"The body must have the content type application/json; received {received}. Nothing was read."
             )
@@ -315,7 +322,7 @@ def http_error_outcome(error: HTTPException) -> Response:
     return Response(operation_outcome(hook_error, call_id), hook_error.status, headers, media_type="application/json")
 
 
-async def answer_http_error(request: Request, error: Exception) -> Response:
+async def answer_http_error(_: Request, error: Exception) -> Response:
     """Return the handler for methods that a route does not answer."""
     assert isinstance(error, HTTPException)  # noqa: S101 - registered for this class
     return http_error_outcome(error)
