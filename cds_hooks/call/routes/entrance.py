@@ -54,16 +54,9 @@ from cds_hooks.telemetry.logs import log, log_failure
 from cds_hooks.telemetry.metrics import Metrics
 from cds_hooks.telemetry.tracing import CallTrace
 
-# How many calls a client may have under way, and begin in a second
-
-# What a client sends most where it should send JSON.
-_USUAL_TYPES: Final = frozenset(
-    {"application/x-www-form-urlencoded", "multipart/form-data", "text/plain", "application/xml", "text/xml"}
-)
-
 
 class CallBudgets:
-    """The calls of each client in one server process."""
+    """Count the calls of each client in one server process: those under way and those begun in the last second."""
 
     def __init__(self, clock: Callable[[], float] = monotonic) -> None:
         """`clock` counts seconds."""
@@ -116,6 +109,10 @@ class CallBudgets:
 
 
 JSON: Final = b"application/json"
+# What a client sends most where it should send JSON.
+_USUAL_TYPES: Final = frozenset(
+    {"application/x-www-form-urlencoded", "multipart/form-data", "text/plain", "application/xml", "text/xml"}
+)
 
 
 class BodyReader:
