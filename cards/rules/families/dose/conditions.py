@@ -9,7 +9,15 @@ from cards.rules.conditions.condition import MEDICATION_LISTS, Condition, Truth,
 from cards.rules.conditions.words.numbers import WEIGHT
 from cards.rules.conditions.words.patient import CONDITIONS
 from cards.rules.families.dose import lifetime
-from cards.rules.families.dose.rows import DEPOT, age_for, dosages_of, infusion_hours, limits_of_route, rows_for
+from cards.rules.families.dose.rows import (
+    DEPOT,
+    age_for,
+    dosages_of,
+    infusion_hours,
+    lacks_form,
+    limits_of_route,
+    rows_for,
+)
 from cards.rules.families.dose.sums import (
     FAR_OVER,
     FAR_OVER_PER_KG,
@@ -212,6 +220,8 @@ def why_unknown(context: RuleContext) -> tuple[str, str] | None:
     limits = (limits_of_route(rxcui, context.medication) for rxcui in context.medication.rxcuis)
     if any(age_for(rows, context) is None for rows in limits if rows):
         return "age-missing", "the age is not known."
+    if any(lacks_form(context, rxcui) for rxcui in context.medication.rxcuis):
+        return "form-missing", "the form is not known, and the limits here are of the injection."
     rows = [row for rxcui in context.medication.rxcuis for row, of_adult in rows_for(context, rxcui) if not of_adult]
     activity = context.drafted.dose.activity
     if any((total_mg(context, row.rxcui)[0] if row.unit == "mg" else activity) is None for row in rows):

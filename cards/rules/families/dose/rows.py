@@ -77,6 +77,8 @@ _LOCAL_ROUTES = ("intrathecal", "flush")
 
 _INTRAVENOUS = re.compile(r"\b(?:iv|ivpb|ivp|intravenous\w*|i\.v\.)", re.IGNORECASE)
 _SWALLOWED = re.compile(r"\boral|by mouth|\bpo\b|\btab|\bcap|peroral", re.IGNORECASE)
+# RxNorm has diltiazem, octreotide and dihydroergotamine by mouth, in doses far over those of their injections.
+_SWALLOWED_TOO: Final = frozenset({"3443", "7617", "3418"})
 
 
 def limits_of_route(rxcui: str, medication: MedicationIdentity) -> list[Limit]:
@@ -123,7 +125,8 @@ def rows_for(context: RuleContext, rxcui: str) -> Iterator[tuple[Limit, bool]]:
     not_injected = [row for row in rows if row.route != "injected"]
     if len(not_injected) < len(rows) and not medication.is_injected:
         is_swallowed = _SWALLOWED.search(order_text(context.drafted.order)) is not None
-        rows = not_injected if is_swallowed else rows  # "diltiazem 120 mg, 1 tablet twice daily"
+        # "diltiazem 120 mg, 1 tablet twice daily"
+        rows = not_injected if is_swallowed or lacks_form(context, rxcui) else rows
     rows = [row for row in rows if row.population != "one dose" or _is_given_in_doses(context)]
     rows = [row for row in rows if not row.per_hour or infusion_hours(context) or per_hour_of(context, row.unit)]
     # A nebuliser that runs on ("10 mg/h") is for a severe attack: the limits of single nebules do not measure it.
@@ -138,6 +141,14 @@ def rows_for(context: RuleContext, rxcui: str) -> Iterator[tuple[Limit, bool]]:
             older = [row for row in rows if row.is_for_adults or (age < row.ages.start and not row.per_kg)]
         for row in _of_this_form([row for row in older if not row.condition], medication):
             yield row, True
+
+
+def lacks_form(context: RuleContext, rxcui: str) -> bool:
+    """Whether it may be swallowed, is ordered for every day without a form or a route, and has limits of injections."""
+    medication, dose = context.medication, context.drafted.dose
+    is_said = bool(medication.route or medication.dose_form or medication.is_injected or medication.is_slow_release)
+    is_regular = dose.times_per_day is not None and not dose.single and not is_drip(context)
+    return rxcui in _SWALLOWED_TOO and is_regular and not is_said
 
 
 def _is_cap(row: Limit) -> bool:

@@ -16,6 +16,7 @@ from cards.rules.families.dose.rows import (
     first_step_mg,
     infusion_hours,
     is_drip,
+    lacks_form,
     limits_of_route,
     per_hour_of,
     rows_for,
@@ -222,6 +223,7 @@ def _judge(context: RuleContext) -> Judged:
         if rows and age_for(rows, context) is None:
             is_unknown = True
             continue
+        is_unknown = is_unknown or lacks_form(context, rxcui)
         for row, of_adult in rows_for(context, rxcui):
             excess = _excess(row, context, of_adult)
             is_unknown = is_unknown or (excess is None and not of_adult)
