@@ -154,7 +154,10 @@ class BodyReader:
             )
         if header_values.get(b"content-encoding", b"identity").strip().lower() != b"identity":
             # A few kilobytes can be made to unpack to gigabytes, and no client of CDS Hooks needs to pack.
-            raise UnsupportedMediaType("Send the body as it is: a Content-Encoding is not read here.")
+            raise UnsupportedMediaType(
+                "A compressed body is not taken, and this request has a Content-Encoding header. Send the body "
+                "uncompressed, without that header. Nothing was read."
+            )
 
     async def _read(self, receive: Receive, most: int) -> bytes:
         chunks: list[bytes] = []

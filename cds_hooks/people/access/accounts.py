@@ -154,7 +154,7 @@ def _change(store: AccessStore, name: str, values: dict[str, str], *, ends_sessi
             update(accounts).where(accounts.c.name == account_name).values(**values, changed_at=time())
         )
         if not done.rowcount:
-            raise AccountRefused(f"There is no account {name[:64]}; `cds-hooks accounts` has those there are.")
+            raise AccountRefused(f"There is no account {name[:64]!r}; `cds-hooks accounts` lists those there are.")
         if ends_sessions:
             connection.execute(delete(sessions).where(sessions.c.account == account_name))
         forgive(connection, account_name)

@@ -71,7 +71,8 @@ def accounts(
             _draw(accounts, as_json=as_json)
         elif not any(account.name == name.casefold() for account in accounts):
             if not role or enable is not None:
-                raise AccountRefused(f"There is no account {name[:64]}; give --role to make it.")
+                new = "" if enable is not None else " To make it, give --role."
+                raise AccountRefused(f"There is no account {name[:64]!r}; nothing was changed.{new}")
             roles = parse_roles(role)
             add_account(store, name, full_name, roles, _password(from_stdin=password_stdin))
             _record(url, name, "add", f"can log in as {', '.join(sorted(roles))}.", roles=sorted(roles))

@@ -214,7 +214,9 @@ def _version(kind: str, name: str) -> tuple[str, str]:
     from cds_hooks.call.services import every_service, services_for, versions_for
 
     if kind not in get_args(ActKind):
-        raise ApprovalRefused(f"There is no kind {kind}; the kinds are {', '.join(get_args(ActKind))}")
+        raise ApprovalRefused(
+            f"{kind[:64]!r} cannot be released or switched off; give one of {', '.join(get_args(ActKind))}."
+        )
     if kind in ("client", "unit", "user"):
         return "", ""
     if kind == TERMINOLOGY:

@@ -53,7 +53,7 @@ def test_an_account_is_kept_in_small_letters_with_its_roles_and_made_once(tmp_pa
     assert str(refused.value) == "The password has 9 characters; it needs at least 15. Several words are good."
     with pytest.raises(AccountRefused) as refused:
         disable_account(store, "n" * 70)
-    assert str(refused.value) == (f"There is no account {'n' * 64}; `cds-hooks accounts` has those there are.")
+    assert str(refused.value) == (f"There is no account '{'n' * 64}'; `cds-hooks accounts` lists those there are.")
 
 
 # Passwords
