@@ -89,11 +89,12 @@ def main() -> None:
         # imported here: a command that works needs no pydantic for it
         from pydantic import ValidationError
 
+        from cds_hooks.settings.checks import words_of
+
         if isinstance(error, ValidationError):
             for fault in error.errors():
                 name = "CDS_" + "_".join(str(part) for part in fault["loc"]).upper() + ": " if fault["loc"] else ""
-                text = fault["msg"].removeprefix("Value error, ").replace("Input should be", "must be", 1)
-                typer.echo(f"{name}{text}", err=True)
+                typer.echo(f"{name}{words_of(fault, with_value=True)}", err=True)
             sys.exit(2)
         what = getattr(error, "what_cannot_be_used", None)
         sentence = f"{what} cannot be used: {error}" if what is not None else _about_a_file(error)

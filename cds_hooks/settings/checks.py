@@ -5,12 +5,15 @@ from collections.abc import Collection, Iterator, Mapping
 from difflib import get_close_matches
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
-from typing import Annotated, Final, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Final, TypeAlias
 from urllib.parse import SplitResult, urlsplit
 
 from pydantic import AfterValidator
 
-from fhir.terminology.plain_file import looks_like_a_key
+from fhir.terminology.plain_file import looks_like_a_key, no_folder
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
 
 Networks: TypeAlias = tuple[IPv4Network | IPv6Network, ...]
 HOST: Final = re.compile(r"(?!-)[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63})*\.?|\[[0-9A-Fa-f:.]+\]")
@@ -83,6 +86,25 @@ def listen_address(text: str) -> tuple[str, int | None] | None:
 def _host_of(parts: SplitResult) -> str:
     host = parts.hostname or ""
     return f"[{host}]" if ":" in host else host
+
+
+def words_of(fault: "ErrorDetails", *, with_value: bool = False) -> str:
+    """Return what a value must be, in the words of this program.
+
+    `with_value`: what came is named as well where one of several words or a folder was expected, which is no secret.
+    """
+    kind, limits = fault["type"], fault.get("ctx", {})
+    if kind.endswith("too_short"):
+        return f"must have at least {limits['min_length']} characters"
+    if kind in ("float_parsing", "int_parsing"):
+        return f"must be a {'whole ' if kind == 'int_parsing' else ''}number"
+    if kind.startswith("date"):
+        return "must be a date or a time, as 2026-11-20 or 2026-11-20T14:00:00Z"
+    if kind == "path_not_directory" and with_value:
+        return no_folder(Path(fault["input"]))
+    text = fault["msg"].removeprefix("Value error, ").replace("Input should be", "must be", 1)
+    is_shown = with_value and kind == "literal_error" and not looks_like_a_key(str(fault["input"]))
+    return f"{text}; received {str(fault['input'])[:40]!r}" if is_shown else text
 
 
 # A key, token or password that was pasted where its file's path, or something else, is expected

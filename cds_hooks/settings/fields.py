@@ -29,6 +29,7 @@ from cds_hooks.settings.checks import (
     parts_of,
     read_codes,
     read_shares,
+    words_of,
 )
 from fhir.terminology.country import DEFAULT, country_of
 
@@ -410,5 +411,5 @@ def read_provider(file: Path) -> OpenIdProvider:
     except TomlFault as error:
         raise ValueError(f"{file} {error}") from error
     except ValidationError as error:  # without the values, one of which is a secret
-        faults = (f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())
+        faults = (f"{'.'.join(map(str, fault['loc']))}: {words_of(fault)}" for fault in error.errors())
         raise ValueError(f"{file}: {'; '.join(faults)}") from None

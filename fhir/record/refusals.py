@@ -13,6 +13,8 @@ from typing import Any, Final
 from msgspec import Struct
 from msgspec.inspect import LiteralType, StructType, UnionType, type_info
 
+from fhir.terminology.plain_file import looks_like_a_key
+
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
@@ -116,10 +118,11 @@ def json_kind(text: bytes | memoryview) -> str:
     return _KINDS[_FIRST_BYTES.get(bytes(text[:1]), "float")]
 
 
-def describe_decoder_error(error: Exception, root: str = "", of: Any = None) -> str:
+def describe_decoder_error(error: Exception, root: str = "", of: Any = None, came: Any = None) -> str:
     """Return what was expected and what came, and where below `root`, without what the decoder quotes from the body.
 
     With `of`, the type that is expected at `root`, known members or allowed values are named where another one came.
+    `came` is a document that a site has written: of it the value that is not allowed is named. A body is never given.
     """
     if isinstance(error, UnicodeDecodeError):
         return "a string is not UTF-8"
@@ -135,8 +138,12 @@ def describe_decoder_error(error: Exception, root: str = "", of: Any = None) -> 
         return f"`{f'{place}.' if place else ''}{unknown[1]}` is not a known member{known}"
     if place and (bound := _BOUND.match(words)):
         return f"`{place}` must be at {'most' if bound[1] == '<=' else 'least'} {bound[2]}"
-    if place and words.startswith("Invalid enum value"):
-        return f"`{place}` is not one of the allowed values{_known(of, place.removeprefix(root), ': ')}"
+    if place and words.startswith(("Invalid enum value", "Invalid value")):
+        allowed = _known(of, place.removeprefix(root), ": ")
+        values = _values([came], place) if allowed and came is not None else []
+        strange = [value for value in values if value not in allowed[2:].split(", ") and not looks_like_a_key(value)]
+        received = f"; received {strange[0][:40]!r}" if strange else ""
+        return f"`{place}` is not one of the allowed values{allowed}{received}"
     text = f"{_VALUE.sub('', words)}{mark}{location}" if mark else _VALUE.sub("", location)
     text = text.replace("`", "").replace("$.", "").replace("JSON is malformed: ", "")
     return text.replace("Input data was truncated", "it ends too early")
@@ -159,8 +166,21 @@ def _known(of: Any, place: str, before: str) -> str:
     return f"{before}{', '.join(known)}" if known else ""
 
 
+def _values(documents: list[Any], place: str) -> list[str]:
+    """Return the texts that a document has at a place, such as `feed[...].kind`."""
+    for step in _STEP.findall(place):
+        inner = [document.values() if isinstance(document, dict) else document for document in documents]
+        if step.startswith("["):
+            documents = [value for values in inner for value in values]
+        else:
+            documents = [document[step] for document in documents if step in document]
+    return [document for document in documents if isinstance(document, str)]
+
+
 def _inside(kind: Any, step: str) -> list[Any]:
     if isinstance(kind, StructType):
+        if kind.tag_field == step:
+            return [LiteralType((kind.tag,))]
         return [field.type for field in kind.fields if field.encode_name == step]
     inner = getattr(kind, "item_type", None) or getattr(kind, "value_type", None)
     return [inner] if inner is not None and step.startswith("[") else []

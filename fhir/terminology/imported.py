@@ -15,9 +15,11 @@ import msgspec
 from msgspec import Struct
 
 from fhir.terminology.caching import CACHES
+from fhir.terminology.plain_file import unreadable
 
 _MOST_MEANINGS: Final = 8192
 _DIGITS: Final = 16
+_WRITES_ONE: Final = "`cds-hooks terminology import` writes one (docs/terminology.md)"
 FORMAT: Final = 3
 """The number of the format of the index, its `user_version`."""
 LONGEST_NAME: Final = 200
@@ -126,8 +128,8 @@ def digest_of(path: Path) -> str:
 def _content_of(path: Path) -> bytes:
     try:
         return path.read_bytes()
-    except OSError:
-        raise WrongIndex(f"{path} is not a file; `cds-hooks terminology import` writes one") from None
+    except OSError as error:
+        raise WrongIndex(f"{unreadable(path, error)}; {_WRITES_ONE}") from None
 
 
 def _digest(path: Path, content: bytes) -> str:
@@ -158,7 +160,7 @@ def _opened(path: Path, content: bytes) -> tuple[sqlite3.Connection, tuple[Sourc
         text = connection.execute("SELECT text FROM about").fetchone()
     except sqlite3.Error as error:
         connection.close()
-        raise WrongIndex(f"{path} is not an index of terminologies ({error})") from None
+        raise WrongIndex(f"{path} is not an index of terminologies ({error}); {_WRITES_ONE}") from None
     if version != FORMAT or text is None:
         connection.close()
         raise WrongIndex(f"{path} has format {version}, not {FORMAT}: import again")

@@ -57,6 +57,11 @@ def unreadable(path: Path, error: OSError | None = None) -> str:
     return f"{shown} {why_unreadable(path, error or fault)}"
 
 
+def no_folder(path: Path) -> str:
+    """Return the name of a folder that was named, and why it cannot be used: it is a file, or not there."""
+    return f"{path} is a file; give a folder" if path.is_file() else f"the folder {unreadable(path)}"
+
+
 def plain_file(path: Path) -> Path:
     """Return the path, for reading it: a file, or whatever else reading ends with by itself, `/dev/null` among it.
 

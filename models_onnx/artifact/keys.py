@@ -149,9 +149,9 @@ def read_signer(path: Path, name: str) -> Signer:
     try:
         private = load_pem_private_key(plain_file(path).read_bytes(), password=None)
     except (OSError, ValueError, TypeError) as problem:
-        # A path that is no file is not printed: it may be a key that was pasted where its path is expected.
-        which = f"the signing key {path} cannot be read" if path.exists() else "there is no file of the signing key"
-        raise SignatureRefused(f"{which}: its path must be that of an Ed25519 key in PEM") from problem
+        if isinstance(problem, OSError):
+            raise SignatureRefused(f"the signing key: {unreadable(path, problem)}") from problem
+        raise SignatureRefused(f"the signing key {path} is not an Ed25519 key in PEM without a password") from problem
     if not isinstance(private, Ed25519PrivateKey):
         raise SignatureRefused(f"the signing key {path} is not an Ed25519 key")
     return Signer(private, name)

@@ -19,7 +19,7 @@ from cards.rules.language.rule import RuleError
 from fhir.terminology.country import DEFAULT, own_country
 from fhir.terminology.medication_names import medication_of_code
 from fhir.terminology.medications import INGREDIENTS, RXNORM, table_rows
-from fhir.terminology.plain_file import plain_file
+from fhir.terminology.plain_file import no_folder, plain_file
 
 SITE: Final = "site"
 REVIEW: Final = "site-review"
@@ -38,6 +38,8 @@ def use_site_rules(folder: Path | None) -> None:
     """
     if folder == _chosen_folder[0]:
         return
+    if folder is not None and not folder.is_dir():
+        raise RuleError(f"CDS_SITE_RULES: {no_folder(folder)}")
     tables = () if folder is None else (path for path in folder.glob("*") if path.suffix in (".json", ".csv"))
     if folder is not None and not (folder / _HEAD).is_file() and (any(tables) or not (folder / "coverage").is_dir()):
         raise RuleError(f"{folder}: a folder of rules has a {_HEAD}; docs/adding/site-rules.md shows one")

@@ -12,9 +12,9 @@ import msgspec
 from msgspec import UNSET, Struct, UnsetType, field
 
 from cds_hooks.settings.checks import listen_address
-from fhir.record.refusals import describe_decoder_error
+from fhir.record.site_file import read_toml_as
 from fhir.terminology.plain_file import plain_file, unreadable
-from fhir.terminology.toml_file import TomlFault, read_toml
+from fhir.terminology.toml_file import TomlFault
 
 
 class DeclarationFault(Exception):
@@ -222,12 +222,9 @@ def read_declaration(path: Path, services: Collection[str]) -> Declaration:
         DeclarationFault: The file cannot be read, or something in it cannot be used.
     """
     try:
-        document = read_toml(path, _MOST_BYTES)
-        declaration = msgspec.convert(document, Declaration)
+        declaration = read_toml_as(path, Declaration, _MOST_BYTES)
     except TomlFault as error:
         raise DeclarationFault(f"{path} {error}") from error
-    except msgspec.ValidationError as error:
-        raise DeclarationFault(f"{path}: {describe_decoder_error(error, of=Declaration)}") from error
     _check_watch(path, declaration)
     for name, feed in declaration.feed.items():
         feed.name = name

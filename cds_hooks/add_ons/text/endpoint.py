@@ -7,7 +7,6 @@ that they were given, so what comes is read here as if none had been asked for.
 
 import asyncio
 import re
-import tomllib
 from collections import deque
 from collections.abc import Mapping, Sequence
 from ipaddress import ip_network
@@ -23,7 +22,8 @@ from cds_hooks.add_ons.text.prompts import Prompt
 from cds_hooks.call.security.addresses import AddressRule, BadUrl, Budgets, FhirBase, OutboundRefused, Reach, parse_url
 from cds_hooks.call.security.addresses import reach_of as reach_of_url
 from cds_hooks.call.security.outbound import OutboundClient
-from fhir.record.refusals import describe_decoder_error
+from fhir.record.site_file import read_toml_as
+from fhir.terminology.toml_file import TomlFault
 
 _MOST_BYTES: Final = 256 * 1024
 _FENCE: Final = re.compile(r"</think>")
@@ -96,11 +96,9 @@ def read_text_file(path: Path | None) -> TextFile:
     if path is None:
         return TextFile()
     try:
-        file = msgspec.convert(tomllib.loads(path.read_text(encoding="utf-8")), TextFile)
-    except msgspec.ValidationError as error:
-        raise EndpointRefused(f"{path.name}: {describe_decoder_error(error, of=TextFile)}.") from error
-    except (OSError, UnicodeError, tomllib.TOMLDecodeError) as error:
-        raise EndpointRefused(f"{path.name} is not a file of endpoints: {error}.") from error
+        file = read_toml_as(path, TextFile)
+    except TomlFault as error:
+        raise EndpointRefused(f"{path.name} {error}.") from error
     for name, endpoint in file.endpoints.items():
         try:
             _base(name, endpoint)

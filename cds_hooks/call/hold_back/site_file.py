@@ -10,8 +10,8 @@ from msgspec import Meta, Struct
 
 from cards.compose.high_alert import NOT_COVERED
 from cards.rules.engine.governance import Budget, Named, RuleVersion, SiteRules, Switch, all_rule_versions
-from fhir.record.refusals import describe_decoder_error
-from fhir.terminology.toml_file import TomlFault, read_toml
+from fhir.record.site_file import read_toml_as
+from fhir.terminology.toml_file import TomlFault
 
 
 class RulesFileError(Exception):
@@ -48,11 +48,9 @@ def read_rules_file(path: Path, versions: Mapping[str, RuleVersion] | None = Non
     """Return what the file says; RulesFileError with the mistakes that were found."""
     rule_versions = all_rule_versions() if versions is None else versions
     try:
-        file = msgspec.convert(read_toml(path), _RulesFile)
+        file = read_toml_as(path, _RulesFile)
     except TomlFault as error:
         raise RulesFileError(path, f"the file {error}") from error
-    except msgspec.ValidationError as error:
-        raise RulesFileError(path, describe_decoder_error(error, of=_RulesFile)) from error
     problems = [problem for switch in file.switch for problem in _switch_problems(switch, rule_versions)]
     problems += [problem for budget in file.budget for problem in _budget_problems(budget)]
     if problems:

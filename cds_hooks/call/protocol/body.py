@@ -11,6 +11,7 @@ Encodes the answer to a hook call: its cards, each of them checked, and our exte
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final, TypeVar
 
@@ -133,7 +134,7 @@ def check_head(head: bytes) -> None:
     """
     members = _MEMBERS.decode(head)
     if "prefetch" in members:
-        raise _twice(None)
+        raise _twice(None, ("prefetch", "prefetch"))
     _check_characters(head)
     context = members.get("context")
     once = _has_no_more(head, members) and (context is None or _has_no_more(context, _MEMBERS.decode(context)))
@@ -227,7 +228,7 @@ def _count_members(text: bytes) -> int:
 def _refuse_repeated(text: bytes, location: str | None) -> None:
     def look_at(members: list[tuple[str, Any]]) -> None:
         if len(dict(members)) < len(members):
-            raise _twice(location)
+            raise _twice(location, (name for name, _ in members))
 
     try:
         json.loads(text, object_pairs_hook=look_at)
@@ -253,7 +254,7 @@ def members_once(members: dict[MemberName, _T], location: str | None) -> dict[st
     """Return the members by their names; BadRequest at `place` where a name stands twice."""
     values_by_name = {name.text: value for name, value in members.items()}
     if len(values_by_name) < len(members):
-        raise _twice(location)
+        raise _twice(location, (name.text for name in members))
     return values_by_name
 
 
@@ -297,12 +298,24 @@ def _check_slowly(text: bytes) -> None:
 
 def _refuse_doubled(members: _Object, location: str | None) -> None:
     if len(dict(members)) < len(members):
-        raise _twice(location)
+        raise _twice(location, (name for name, _ in members))
 
 
-def _twice(location: str | None) -> BadRequest:
+_NAMED: Final = frozenset(
+    (
+        *("hook", "hookInstance", "context", "fhirServer", "fhirAuthorization", "prefetch", "extension", "userId"),
+        *("patientId", "encounterId", "draftOrders", "selections", "resourceType", "id", "feedback", "outcomes"),
+    )
+)
+"""Names that are the standard's; another one may be a patient's, and is not repeated."""
+
+
+def _twice(location: str | None, names: Iterable[str]) -> BadRequest:
+    doubled = [f"`{name}`" for name, times in Counter(names).items() if times > 1 and name in _NAMED]
     return BadRequest(
-        f"A member appears twice in {location or 'the body'}; send each once. Nothing of it was used.", location
+        f"{doubled[0] if doubled else 'A member'} appears twice in {location or 'the body'}; send each once. Nothing "
+        "of it was used.",
+        location,
     )
 
 

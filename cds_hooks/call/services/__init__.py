@@ -9,7 +9,6 @@ from importlib import import_module
 from pathlib import Path
 from typing import Final
 
-import msgspec
 from msgspec import Struct
 
 from cds_hooks.call.model_versions import ModelVersions, find_model_versions
@@ -17,8 +16,8 @@ from cds_hooks.call.protocol.hooks import DeclaredHook, WrongDeclaration, read_d
 from cds_hooks.call.services._service import Advice, Advisor, Service, ServiceInput
 from cds_hooks.call.trusted_models import trust_site_keys
 from cds_hooks.settings import Settings
-from fhir.record.refusals import describe_decoder_error
-from fhir.terminology.toml_file import TomlFault, read_toml
+from fhir.record.site_file import read_toml_as
+from fhir.terminology.toml_file import TomlFault
 from models_onnx.declarations import find_declared
 from models_onnx.errors import DeclarationError
 from models_onnx.packages import Package, packages
@@ -89,11 +88,9 @@ def services_of(advisors: Mapping[str, Advisor], file: str | Path | None = None)
     """
     path = _FOLDER / "services.toml" if file is None else _FOLDER / "separate.toml" if str(file) == SEPARATE else file
     try:
-        entries = msgspec.convert(read_toml(Path(path)), _ServicesFile).service
+        entries = read_toml_as(Path(path), _ServicesFile).service
     except TomlFault as error:
         raise DeclarationError(f"{path}: the file {error}") from error
-    except msgspec.ValidationError as error:
-        raise DeclarationError(f"{path}: {describe_decoder_error(error, of=_ServicesFile)}") from error
     services: dict[str, Service] = {}
     remaining = dict(advisors)
     for entry in entries:

@@ -16,6 +16,7 @@ from msgspec import Meta, Struct
 
 from cards.card import SUMMARY_LIMIT
 from fhir.terminology.conditions import CONDITION_GROUPS
+from fhir.terminology.plain_file import no_folder
 from fhir.terminology.toml_file import TomlFault, read_toml
 from models_onnx.declarations import DeclaringFile
 from models_onnx.errors import DeclarationError
@@ -99,7 +100,7 @@ def service_files(folder: Path) -> Iterator[tuple[ServiceFile, DeclaringFile]]:
         DeclarationError: The folder is not there, or a file is wrong: which, where and what.
     """
     if not folder.is_dir():
-        raise DeclarationError(f"CDS_MODELS_FOLDER names {folder.name}, which is not a folder")
+        raise DeclarationError(f"CDS_MODELS_FOLDER: {no_folder(folder)}")
     for path in sorted(folder.glob(f"*{SUFFIX}")):
         file = DeclaringFile(path.name.removesuffix(SUFFIX), path, path.name, is_in_package=False)
         yield _read(file), file

@@ -32,7 +32,7 @@ from sqlalchemy.types import TypeDecorator
 
 from cds_hooks.evidence.storage.decision import RecordUnavailable
 from cds_hooks.settings import Settings
-from fhir.terminology.plain_file import plain_file
+from fhir.terminology.plain_file import plain_file, unreadable
 
 DICTIONARY: Final = Path(__file__).with_name("content.zdict")
 """The dictionary of every row; it never changes, because stored rows need it (docs/decisions/0004)."""
@@ -100,8 +100,10 @@ def key_text(file: Path | None) -> str:
         return ""
     try:
         return plain_file(file).read_text(encoding="ascii")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ContentUnreadable("the keys for the record's content cannot be read") from error
+    except OSError as error:
+        raise ContentUnreadable(unreadable(file, error)) from error
+    except UnicodeDecodeError as error:
+        raise ContentUnreadable("the keys for the record's content are not text in ASCII") from error
 
 
 _in_use = ContentKeys()

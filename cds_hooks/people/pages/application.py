@@ -23,6 +23,7 @@ from cds_hooks.people.pages.doors import Door, door_of
 from cds_hooks.people.pages.gate import Gate
 from cds_hooks.people.pages.server import PageServer, away, wants_page
 from cds_hooks.people.web.site import Failure, PageRefusal, add_templates
+from cds_hooks.settings.checks import words_of
 from cds_hooks.settings.packages import rule_of_package
 from cds_hooks.telemetry.logs import log
 
@@ -119,7 +120,7 @@ def page_application(server: PageServer) -> ASGIApp:
 
 def _wrong_fields(error: RequestValidationError | ValidationError) -> Failure:
     """Return which fields of an address or a form are wrong, and what each should be, without what was sent."""
-    faults = [f"{fault['loc'][-1] if fault['loc'] else 'The form'}: {fault['msg']}" for fault in error.errors()]
+    faults = [f"{fault['loc'][-1] if fault['loc'] else 'The form'}: {words_of(fault)}" for fault in error.errors()]
     text = "Nothing was changed. Open the page again and use its form."
     return Failure("The form cannot be used", f"{'; '.join(faults)}.", text)
 

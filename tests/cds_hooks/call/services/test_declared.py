@@ -186,7 +186,7 @@ def test_a_mistake_about_an_equation_is_named(old: str, new: str, said: str, tmp
 
 
 def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(DeclarationError, match="CDS_MODELS_FOLDER names nowhere, which is not a folder"):
+    with pytest.raises(DeclarationError, match=r"CDS_MODELS_FOLDER: the folder .*nowhere is not there"):
         find_services(file="separate", site_folder=tmp_path / "nowhere")
 
 

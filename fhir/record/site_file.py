@@ -1,0 +1,37 @@
+"""Reads a TOML file that a site has written as a type, and says with its line what does not fit."""
+
+import re
+from pathlib import Path
+from typing import Final, TypeVar
+
+import msgspec
+
+from fhir.record.refusals import describe_decoder_error
+from fhir.terminology.toml_file import TomlFault, parse_toml, toml_text
+
+_T = TypeVar("_T")
+_MEMBER: Final = re.compile(r"`(?:[^`]*\.)?(\w+)`")
+
+
+def read_toml_as(path: Path, of: type[_T], most_bytes: int | None = None) -> _T:
+    """Return what a TOML file says as this type.
+
+    Raises:
+        TomlFault: It cannot be read, or has another form: which member or value, what is allowed, and in which line
+            where only one line has it.
+    """
+    text = toml_text(path, most_bytes)
+    document = parse_toml(text)
+    try:
+        return msgspec.convert(document, of)
+    except msgspec.ValidationError as error:
+        said = describe_decoder_error(error, of=of, came=document)
+        raise TomlFault(f"has a mistake: {said}{_line_of(text, said)}") from error
+
+
+def _line_of(text: str, said: str) -> str:
+    """Return the line of the member that was named first, where one line has it alone; else nothing."""
+    member = _MEMBER.match(said)
+    written = re.compile(rf"\[*(?:[^=#]*\.)?\s*{member[1]}\s*[\].=]") if member else None
+    lines = [number for number, line in enumerate(text.splitlines(), 1) if written and written.match(line.strip())]
+    return f" (line {lines[0]})" if len(lines) == 1 else ""
