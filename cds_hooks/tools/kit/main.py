@@ -8,7 +8,7 @@ import typer
 from cds_hooks.tools.kit.commands.call import call
 from cds_hooks.tools.kit.commands.check import check
 from cds_hooks.tools.kit.commands.client_token import token
-from cds_hooks.tools.kit.commands.fhir_server import samples, serve_fhir
+from cds_hooks.tools.kit.commands.fhir_server import serve_fhir
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="markdown"
@@ -16,7 +16,6 @@ app = typer.Typer(
 app.command("check")(check)
 app.command("call")(call)
 app.command("fhir-server")(serve_fhir)
-app.command("samples")(samples)
 app.command("token")(token)
 
 

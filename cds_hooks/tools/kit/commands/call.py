@@ -12,7 +12,7 @@ import typer
 from msgspec import json as msgspec_json
 from rich.console import Console
 
-from cds_hooks.tools.kit.commands.fhir_server import samples
+from cds_hooks.tools.kit.commands.fhir_server import list_of_samples
 from cds_hooks.tools.kit.commands.options import clock, given_as, server_url, stop
 from cds_hooks.tools.kit.simulator.chart import (
     Chart,
@@ -90,7 +90,7 @@ def call(options: CallOptions) -> None:
     Example: cds-hooks call sample:planning-talk --hook patient-view
     """
     if options.chart_file is None:
-        samples(as_json=options.as_json)
+        list_of_samples(as_json=options.as_json)
         return
     console = Console(stderr=options.as_json or options.curl)
     url = server_url(options.url)

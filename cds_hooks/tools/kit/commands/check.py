@@ -10,7 +10,6 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn
 
 from cds_hooks.tools.kit.commands.options import AsJson, clock, given_as, server_url, stop
 from cds_hooks.tools.kit.contract.charts import QUICK, read_patient_chart, sample_charts, with_new_identities
@@ -149,26 +148,22 @@ def _check_files(files: Sequence[Path], checks: list[Check]) -> list[Report]:
 
 
 def _check_server(target: Target, checks: list[Check], options: CheckOptions) -> Report:
-    """Run the checks; on a terminal a bar shows how far the run is, elsewhere a line is printed now and then."""
-    columns = (BarColumn(bar_width=24), TextColumn("{task.completed}/{task.total} {task.description}"))
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("discovery", total=None)
-        printed = monotonic()
+    """Run the checks; a line now and then says how far the run is."""
+    printed = monotonic()
 
-        def show(text: str, number: int, count: int) -> None:
-            nonlocal printed
-            progress.update(task, description=text, completed=number, total=count)
-            if not progress.console.is_terminal and monotonic() - printed >= _SECONDS_BETWEEN_LINES:
-                printed = monotonic()
-                typer.echo(f"{number}/{count} {text}", err=True)
+    def show(text: str, number: int, count: int) -> None:
+        nonlocal printed
+        if monotonic() - printed >= _SECONDS_BETWEEN_LINES:
+            printed = monotonic()
+            typer.echo(f"{number}/{count} {text}", err=True)
 
-        try:
-            limit = _QUICK_SECONDS if options.quick else None
-            return run_checks(target, checks, show, limit, once=options.quick)
-        except KeyboardInterrupt:
-            stop("interrupted before discovery was read: nothing was tested")
-        finally:
-            target.connection.close()
+    try:
+        limit = _QUICK_SECONDS if options.quick else None
+        return run_checks(target, checks, show, limit, once=options.quick)
+    except KeyboardInterrupt:
+        stop("interrupted before discovery was read: nothing was tested")
+    finally:
+        target.connection.close()
 
 
 def _print_reports(reports: list[Report], options: CheckOptions) -> None:

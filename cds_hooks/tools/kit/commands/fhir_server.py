@@ -1,4 +1,4 @@
-"""`fhir-server` and `samples` of the kit: charts behind real FHIR over HTTP, and the invented patients."""
+"""`fhir-server` of the kit: charts behind real FHIR over HTTP; and the list of the invented patients."""
 
 import json
 from contextlib import ExitStack, suppress
@@ -10,8 +10,8 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from cds_hooks.samples import list_samples, load_patient
-from cds_hooks.tools.kit.commands.options import AsJson, clock, stop
+from cds_hooks.samples import list_samples
+from cds_hooks.tools.kit.commands.options import clock, stop
 from cds_hooks.tools.kit.simulator.chart import Chart, ChartError, days_to_today, move_chart, open_chart
 from cds_hooks.tools.kit.simulator.fhir_server import Behaviour, LoggedRequest, Mode, RequestLog, serving_fhir
 from cds_hooks.tools.kit.tables import print_table
@@ -69,23 +69,11 @@ def _print_request(request: LoggedRequest) -> None:
     typer.echo(f"{request.status} {request.method} {request.path}{query}{form}")
 
 
-def samples(
-    sample_id: Annotated[
-        str | None, typer.Argument(metavar="[ID]", help="Print the Bundle of this sample, with today's dates.")
-    ] = None,
-    as_json: AsJson = False,
-) -> None:
-    """List the invented sample patients with their drafted orders, or print one: always as old as their story says.
-
-    Example: python -m cds_hooks.tools.kit samples healthy-adult
-    """
+def list_of_samples(as_json: bool) -> None:
+    """Print the invented sample patients with their drafted orders."""
     patients = list_samples()
-    if sample_id is not None:
-        if sample_id not in {sample.id for sample in patients}:
-            stop(f"There is no sample {sample_id}; `cds-hooks call` lists the samples.")
-        _print_json(load_patient(sample_id, clock()))
-    elif as_json:
-        _print_json([asdict(sample) for sample in patients])
+    if as_json:
+        typer.echo(json.dumps([asdict(sample) for sample in patients], indent=2, ensure_ascii=False))
     else:
         table = Table("patient", "who it is", "drafted orders", title="Sample patients: cds-hooks call sample:PATIENT")
         table.caption = "With a draft: cds-hooks call sample:PATIENT --draft sample:DRAFT"
@@ -93,7 +81,3 @@ def samples(
             drafts = "\n".join(order.draft for order in sample.orders)
             table.add_row(sample.id, sample.title, drafts)
         print_table(table)
-
-
-def _print_json(value: object) -> None:
-    typer.echo(json.dumps(value, indent=2, ensure_ascii=False))

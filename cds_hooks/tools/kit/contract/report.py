@@ -55,13 +55,12 @@ class RowResult:
 
 @dataclass
 class Outcome:
-    """What one check did: the faults it found, what it could not test, whether it saw anything to judge, its time."""
+    """What one check did: the faults it found, what it could not test, whether it saw anything to judge."""
 
     check: Check
     faults: list[Fault] = field(default_factory=list)
     reasons: list[str] = field(default_factory=list)
     judged: int = 0
-    seconds: float = 0.0
 
     @property
     def result(self) -> Result:
@@ -158,7 +157,6 @@ def report_document(report: Report) -> dict[str, Any]:
         "checks": len(report.outcomes),
         "coverage": coverage(report),
         "findings": [_finding(finding) for finding in report.findings],
-        "tests": [_test(outcome) for outcome in report.outcomes],
         "rows": [
             {
                 "row": row.row.id,
@@ -202,16 +200,6 @@ def _finding(finding: Finding) -> dict[str, Any]:
         "advice": finding.check.advice,
         "times": finding.times,
         "places": places,
-    }
-
-
-def _test(outcome: Outcome) -> dict[str, Any]:
-    return {
-        "check": outcome.check.name,
-        "row": outcome.check.row,
-        "result": outcome.result.value,
-        "seconds": round(outcome.seconds, 3),
-        **({"reason": outcome.reason} if outcome.result is Result.NOT_SEEN else {}),
     }
 
 

@@ -16,9 +16,6 @@ from cds_hooks.tools.kit.simulator.files import unreadable
 
 Progress = Callable[[str, int, int], None]
 
-_SLOW_SECONDS = 1.0
-_SLOW_SERVER_LIMIT_SECONDS = 120.0
-_NEWEST_EXCHANGES = 200
 _UNREADABLE = (TypeError, AttributeError, LookupError, ValueError, RecursionError)
 
 
@@ -115,23 +112,10 @@ def _call(
         if deadline is not None and perf_counter() >= deadline:
             return
         progress(check.words, number, len(steps))
-        _bound_time_of_slow_server(target)
         outcome = outcome_of.setdefault(check, Outcome(check))
         if once and outcome.judged:
             continue
-        begin = perf_counter()
         _try(check, subject, outcome)
-        outcome.seconds += perf_counter() - begin
-
-
-def _bound_time_of_slow_server(target: Target) -> None:
-    """Set a time limit where none was given and most calls take over a second: hundreds of them follow."""
-    if target.connection.deadline is not None:
-        return
-    exchanges = target.connection.log[-_NEWEST_EXCHANGES:]
-    seconds = sorted(exchange.seconds for exchange in exchanges if exchange.purpose is Purpose.CALL)
-    if seconds and seconds[len(seconds) // 2] > _SLOW_SECONDS:
-        target.connection.deadline = perf_counter() + _SLOW_SERVER_LIMIT_SECONDS
 
 
 def _subjects(check: Check, target: Target) -> Sequence[Any]:

@@ -15,7 +15,6 @@ from urllib.parse import parse_qsl, urlsplit
 
 from cds_hooks.tools.kit.simulator.chart import Resource
 from cds_hooks.tools.kit.simulator.fhir_search import (
-    PARAMETERS,
     InvalidSearch,
     find_resources,
     medications_of,
@@ -219,7 +218,6 @@ class FhirServer:
         return 200, bundle | {"link": [{"relation": name, "url": url} for name, url in links.items()]}, {}
 
     def _capability_statement(self) -> Resource:
-        kinds = sorted({str(resource.get("resourceType")) for resource in self.resources})
         return {
             "resourceType": "CapabilityStatement",
             "status": "active",
@@ -228,17 +226,8 @@ class FhirServer:
             "fhirVersion": "4.0.1",
             "format": ["json"],
             "implementation": {"description": "Charts on disk, for tests", "url": self.base},
-            "rest": [{"mode": "server", "resource": [_capability(kind) for kind in kinds]}],
+            "rest": [{"mode": "server"}],
         }
-
-
-def _capability(kind: str) -> Resource:
-    types = {"id": "token", "token": "token", "patient": "reference", "date": "date"}
-    return {
-        "type": kind,
-        "interaction": [{"code": "read"}, {"code": "search-type"}],
-        "searchParam": [{"name": name, "type": types[parameter.kind]} for name, parameter in PARAMETERS.items()],
-    }
 
 
 def _outcome(status: int, code: str, text: str, headers: Mapping[str, str] | None = None) -> HttpAnswer:
