@@ -88,21 +88,18 @@ def find_resources(resources: Iterable[Resource], kind: str, query: Iterable[tup
 
 def _sort_key(name: str) -> tuple[Parameter, bool]:
     parameter = PARAMETERS.get(name.removeprefix("-"))
-    if parameter is None or parameter.kind not in ("date", "id"):
+    if parameter is None or parameter.kind != "date":
         raise InvalidSearch(f"sorting by {name} is not supported here")
     return parameter, name.startswith("-")
 
 
-def _sortable(resource: Resource, parameter: Parameter, newest_first: bool) -> tuple[bool, float, str]:
-    if parameter.kind == "id":
-        return False, 0.0, str(resource.get("id"))
+def _sortable(resource: Resource, parameter: Parameter, newest_first: bool) -> tuple[bool, float]:
     intervals = list(_intervals(resource, parameter))
     if not intervals:
-        return True, 0.0, ""  # without a date: last
+        return True, 0.0  # without a date: last
     return (
         False,
         -max(interval[1] for interval in intervals) if newest_first else min(interval[0] for interval in intervals),
-        "",
     )
 
 

@@ -56,7 +56,6 @@ def run(good: GoodServer, few_charts: tuple[PatientChart, ...]) -> Run:
         *rows: str,
         dialect: str = "standard",
         charts: tuple[PatientChart, ...] = few_charts,
-        time_limit_seconds: float | None = None,
         timeout_seconds: float = 1.0,
         check: str = "",
         once: bool = False,
@@ -66,7 +65,7 @@ def run(good: GoodServer, few_charts: tuple[PatientChart, ...]) -> Run:
         try:
             target = Target(connection, charts, AS_OF, DIALECTS[dialect], fhir_host="127.0.0.1")
             checks = [each for each in select_checks(rows, dialect) if check in ("", each.name)]
-            return run_checks(target, checks, time_limit_seconds=time_limit_seconds, once=once)
+            return run_checks(target, checks, once=once)
         finally:
             connection.close()
 

@@ -49,12 +49,6 @@ class GoodServer(Habits):
                 Route("/cds-services", self.discovery, methods=anything),
                 Route("/cds-services/{name}", self.service, methods=anything),
                 Route("/cds-services/{name}/feedback", self.feedback, methods=anything),
-                Route("/api/hooks", self.discovery, methods=anything),
-                Route("/api/hooks/{name}", self.service, methods=anything),
-                Route("/api/hooks/{name}/feedback", self.feedback, methods=anything),
-                Route("/cds/discovery", self.discovery, methods=anything),
-                Route("/cds/services/{name}", self.service, methods=anything),
-                Route("/cds/services/{name}/feedback", self.feedback, methods=anything),
                 Route("/icon.png", self.icon, methods=["GET"]),
             ]
         )
