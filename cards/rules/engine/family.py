@@ -110,11 +110,14 @@ def family_named(name: str) -> Family:
 def lab_placeholder(analyte: str, limits: Sequence[float], days: float, missing: str | None = None) -> Placeholder:
     """Return what fills a text with the newest value of so many days and its date, never rounded across a limit.
 
-    `missing` is said where there is none.
+    `missing` is said where there is none, and that it is not known here where results were not asked for.
     """
 
     def describe(context: RuleContext) -> str | None:
         measurement = context.session.lab(analyte, days)
-        return dated(measurement, limits) if measurement is not None else missing
+        if measurement is not None:
+            return dated(measurement, limits)
+        is_told = missing is None or context.session.record.was_requested(analyte)
+        return missing if is_told else "The last value is not known here"
 
     return describe
