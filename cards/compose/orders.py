@@ -283,10 +283,10 @@ def _lines(findings: Sequence[RuleFinding], drafted: DraftMedication) -> Iterato
         # The card's own summary and source are not said twice.
         lead = "" if is_headline else f"**{_inline(first)}** "
         also = "".join(f" Also: **{_inline(finding)}**" for finding in others_of_group)
-        if words := f"{lead}{_not_in_headline(first)}{also}".split():
+        if words := f"{lead}{_not_in_headline(first)}{also}{_of_the_line(group, findings[0])}".split():
             yield " ".join(("-", *words))
     if unlisted:
-        yield f"- Also: {' '.join(_inline(finding) for finding in unlisted)}"
+        yield f"- Also: {' '.join(_inline(finding) for finding in unlisted)}{_of_the_line(unlisted, findings[0])}"
     labels = dict.fromkeys(
         evidence.label for group in groups for finding in group for evidence in finding.text.evidence[:2]
     )
@@ -295,8 +295,20 @@ def _lines(findings: Sequence[RuleFinding], drafted: DraftMedication) -> Iterato
     sources = [f"{cited}: {'; '.join(others)}"] if others else []
     reasons = [*_charted(findings), *sources]
     why = [f"Why: {'; '.join(reasons)}."] if reasons else []
-    if texts := [*why, *dict.fromkeys(note for finding in findings for note in finding.text.notes)]:
+    of_the_card = (finding for finding in findings if not _is_beside(finding, findings[0]))
+    if texts := [*why, *dict.fromkeys(note for finding in of_the_card for note in finding.text.notes)]:
         yield f"- {' '.join(texts)}"
+
+
+def _is_beside(finding: RuleFinding, headline: RuleFinding) -> bool:
+    return finding.indicator == "info" and headline.indicator != "info"
+
+
+def _of_the_line(findings: Iterable[RuleFinding], headline: RuleFinding) -> str:
+    """Return the notes of information in a card that is none: "this card is for information only" is of the line."""
+    beside = (finding for finding in findings if _is_beside(finding, headline))
+    notes = dict.fromkeys(note for finding in beside for note in finding.text.notes)
+    return "".join(f" {note.replace('this card is', 'this point is')}" for note in notes)
 
 
 def _not_in_headline(finding: RuleFinding) -> str:

@@ -260,7 +260,9 @@ def _open_number(row: AbnormalResult, chart: JudgedChart) -> OpenResult | None:
     if taken is None:
         return None
     values = dict.fromkeys(
-        _value(record, result, limits) for result in sorted(abnormal, key=lambda result: result is not newest)
+        _value(record, result, limits)
+        + (f" of {result.time.date}" if result.time.date != newest.time.date else "")  # the row's date is the newest's
+        for result in sorted(abnormal, key=lambda result: result is not newest)
     )
     return _open(row, chart, newest.time, _number_facts(record, newest), value=", ".join(values), taken=taken)
 

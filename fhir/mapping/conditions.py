@@ -789,6 +789,10 @@ _DOUBTS = ("provisional", "differential", "unconfirmed")
 _FIVE_YEARS_DAYS = 5 * 365.25
 # Labels speak of six months after an infarction (fingolimod, vardenafil) or of its acute phase, ICD-10 of four weeks.
 _ACUTE_DAYS = {"infarction_acute": 183}
+# The diagnosis of a stay says nothing of today once such a state must be over; 90 days are the project's own choice.
+_SOON_OVER = frozenset({"ketoacidosis", "shock", "cardiogenic_shock"})
+_SOON_OVER_DAYS = 90
+_ACUTE_ALONE = re.compile(r"(?!.*\bchronic)(?=.*\bacute\b.*\brespiratory failure)", re.IGNORECASE)
 _YEAR = re.compile(
     r"(?<![\d.,/-])(?:\d{1,2}[/.]){0,2}((?:19|20)\d\d)(?:-\d\d){0,2}(?![\d%/-]|[.,]\d"
     r"| ?(?:mg|mcg|ml|iu|units?|kcal|g)\b)",
@@ -1107,10 +1111,19 @@ def _counts(hit: ConditionHit, record: PatientRecord) -> bool:
         return hit.status != "past" and is_current_pregnancy(record, hit.time)
     if hit.key in _ACUTE_DAYS and (began := began_by(hit)) is not None:
         return hit.status != "past" and began.whole_days(record.as_of_epoch) <= _ACUTE_DAYS[hit.key]
+    if _is_long_over(hit, record.as_of_epoch):
+        return False
     history = CONDITION_GROUPS[hit.key].history
     if history == "5 years":
         return _is_recent(hit, record.as_of_epoch) if hit.time is not None else hit.status != "past"
     return hit.status != "past" or history == "any"
+
+
+def _is_long_over(hit: ConditionHit, as_of_epoch: float) -> bool:
+    """Whether it is a state of days, an encounter's diagnosis of long ago without a status of its own."""
+    is_brief = hit.key in _SOON_OVER or (hit.key == "respiratory_failure" and _ACUTE_ALONE.match(hit.words) is not None)
+    is_old = hit.time is not None and hit.time.whole_days(as_of_epoch) > _SOON_OVER_DAYS
+    return is_brief and is_old and hit.status == "unstated"
 
 
 def _is_recent(hit: ConditionHit, as_of_epoch: float) -> bool:

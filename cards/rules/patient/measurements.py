@@ -193,11 +193,11 @@ def _rival(value: KidneyValue) -> str:
 
 def _statement(estimate: KidneyEstimate, limits: Iterable[float]) -> str:
     if estimate.method == "dialysis":
-        return f"dialysis on record{f' since {estimate.time.date}' if estimate.time else ''}"
+        return f"dialysis on record{f' ({estimate.time.date})' if estimate.time else ''}"
     if estimate.is_diagnosis:
-        since = f" since {estimate.time.date}" if estimate.time else ""
+        charted = f" ({estimate.time.date})" if estimate.time else ""
         limit = f"{estimate.value:g} {unit(estimate.unit)}"
-        return f"{estimate.method} on record{since}: eGFR under {limit}, not measured lately"
+        return f"{estimate.method} on record{charted}: eGFR under {limit}, not measured lately"
     on_day = f" on {estimate.time.date}" if estimate.time else ""
     value = f"{_name(estimate)} {_number(estimate, limits)} {unit(estimate.unit)}{on_day}"
     if estimate.method == "Cockcroft-Gault":

@@ -209,6 +209,7 @@ def test_a_result_is_told_up_to_the_age_of_its_row_and_no_day_longer(
         ((result(HCV_ANTIBODY, "Reactive"),), result("11011-4", "Not detected", "2026-01-12")),
         ((number("4548-4", 9.8, "%"),), problem("E11.9")),
         ((number("4548-4", 9.8, "%"),), taking("metformin 500 MG Oral Tablet")),
+        ((number("4548-4", 10.8, "%", "2026-11-01"), problem("E11.9")), problem("Z79.4")),
         (pressure(164, 92), problem("I10")),
         ((number("3016-3", 48, "m[IU]/L", "2026-11-01"),), taking("levothyroxine sodium 50 MCG Oral Tablet")),
         ((number("3016-3", 0.02, "m[IU]/L", "2026-11-01"),), problem("E05.90")),
@@ -238,3 +239,8 @@ def later(words: str, when: str, conclusion: str) -> Json:
 
 
 LSIL, STOOL = result(PAP, "LSIL"), problem("R19.5", onsetDateTime="2026-02-01")
+
+
+def test_a_value_of_another_day_than_the_newest_has_its_own_date() -> None:
+    glucose, a1c = number("2345-7", 201, "mg/dL", "2026-11-16"), number("4548-4", 7.1, "%", "2026-11-18")
+    assert "201 mg/dL of 2026-11-16" in opened(glucose, a1c)[0].title

@@ -44,6 +44,27 @@ def test_an_infarction_is_acute_for_six_months_and_a_year_in_its_words_dates_it(
     assert find_condition(record, "myocardial_infarction") is not None
 
 
+@pytest.mark.parametrize(
+    ("words", "recorded", "group", "counts"),
+    [
+        ("Diabetic ketoacidosis", "2025-11-01", "ketoacidosis", False),
+        ("Diabetic ketoacidosis", "2025-11-01", "ketoacidosis_ever", True),
+        ("Diabetic ketoacidosis", "2026-11-01", "ketoacidosis", True),
+        ("Septic shock", "2026-01-05", "shock", False),
+        ("Acute respiratory failure", "2026-01-05", "respiratory_failure", False),
+        ("Acute and chronic respiratory failure", "2026-01-05", "respiratory_failure", True),
+        ("Chronic respiratory failure", "2026-01-05", "respiratory_failure", True),
+    ],
+)
+def test_a_state_of_days_that_a_stay_of_long_ago_names_is_over_unless_it_is_said_to_be_active(
+    words: str, recorded: str, group: str, counts: bool
+) -> None:
+    stated = condition("22298006") | {"code": {"text": words}, "recordedDate": recorded}
+    unstated = {member: value for member, value in stated.items() if member != "clinicalStatus"}
+    assert (find_condition(record_of(unstated), group) is not None) is counts
+    assert find_condition(record_of(stated | {"clinicalStatus": {"text": "active"}}), group) is not None
+
+
 def test_a_condition_without_a_code_is_read_over() -> None:
     record = record_of({"resourceType": "Condition", "id": "c", "subject": SUBJECT})
     assert all(find_condition(record, key) is None for key in CONDITION_GROUPS)
