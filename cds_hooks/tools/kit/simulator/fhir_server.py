@@ -1,7 +1,6 @@
 """A FHIR R4 server over charts, well-behaved or not: for trying and testing what reads from one."""
 
 import json
-import secrets
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -11,7 +10,7 @@ from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Event, Lock, Thread
 from typing import Any, ClassVar, Final, Literal
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from cds_hooks.tools.kit.simulator.chart import Resource
 from cds_hooks.tools.kit.simulator.fhir_search import (
@@ -27,7 +26,6 @@ BASE: Final = "/fhir"
 ELSEWHERE: Final = "http://127.0.0.1:9/fhir"
 """An origin that is not this one, where nobody listens (port 9, discard)."""
 _LOOPBACK: Final = ("localhost", "127.0.0.1", "::1")
-_MOST_PAGED: Final = 1000
 _IDLE_SECONDS: Final = 10
 _BACKLOG: Final = 128
 _FORM: Final = "application/x-www-form-urlencoded"
@@ -126,7 +124,6 @@ class FhirServer:
         self.log = log or RequestLog()
         self.released = Event()
         """Set where nobody waits any more for slow answers."""
-        self._searches: dict[str, tuple[list[Resource], int]] = {}
         self._failures: Counter[str] = Counter()
 
     def respond(self, method: str, path: str, query: str, form: str, headers: Mapping[str, str]) -> HttpAnswer:
@@ -180,7 +177,7 @@ class FhirServer:
                 return 200, resource, {}
         return _outcome(404, "not-found", f"There is no {kind} of this id.")
 
-    def _search(self, kind: str, query: str) -> HttpAnswer:
+    def _search(self, kind: str, query: str, offset: int = 0) -> HttpAnswer:
         pairs = parse_qsl(query, keep_blank_values=True)
         if self.behaviour.lenient:
             pairs = usable_parameters(kind, pairs)
@@ -191,31 +188,23 @@ class FhirServer:
         size = min([self.behaviour.page_size, *(int(value) for name, value in pairs if name == "_count")])
         if self.behaviour.halves:
             size = min(size, max(1, (len(matches) + 1) // 2))
-        return self._page(matches, size, 0, f"{self.base}/{kind}?{query}")
+        links = {"self": f"{self.base}/{kind}?{query}"}
+        if offset + size < len(matches):
+            root = self.behaviour.elsewhere if self.behaviour.mode == "next-elsewhere" else self.base
+            page = {"_getpages": f"{kind}?{query}", "_getpagesoffset": offset + size}
+            links["next"] = f"{root}?{urlencode(page)}"
+        found = matches[offset : offset + size]
+        included = medications_of(self.resources, found) if self.behaviour.lenient else []
+        bundle = searchset(self.base, found, len(matches), included)
+        return 200, bundle | {"link": [{"relation": name, "url": url} for name, url in links.items()]}, {}
 
     def _next_page(self, query: str) -> HttpAnswer:
-        """Return a further page: its address means nothing to anybody but this server."""
         parameters = dict(parse_qsl(query))
-        name, offset = parameters.get("_getpages", ""), parameters.get("_getpagesoffset", "0")
-        if name not in self._searches or not offset.isdecimal():
+        kind, is_search, search = parameters.get("_getpages", "").partition("?")
+        offset = parameters.get("_getpagesoffset", "0")
+        if not is_search or not offset.isdecimal():
             return _outcome(410, "expired", "This page does not exist, or does not exist any more.")
-        matches, size = self._searches[name]
-        return self._page(matches, size, int(offset), f"{self.base}?{query}", name)
-
-    def _page(self, matches: list[Resource], size: int, offset: int, address: str, name: str = "") -> HttpAnswer:
-        links = {"self": address}
-        if offset + size < len(matches):
-            if not name:
-                name = secrets.token_hex(8)
-                self._searches[name] = (matches, size)
-                if len(self._searches) > _MOST_PAGED:
-                    del self._searches[next(iter(self._searches))]
-            root = self.behaviour.elsewhere if self.behaviour.mode == "next-elsewhere" else self.base
-            links["next"] = f"{root}?_getpages={name}&_getpagesoffset={offset + size}"
-        page = matches[offset : offset + size]
-        included = medications_of(self.resources, page) if self.behaviour.lenient else []
-        bundle = searchset(self.base, page, len(matches), included)
-        return 200, bundle | {"link": [{"relation": name, "url": url} for name, url in links.items()]}, {}
+        return self._search(kind, search, int(offset))
 
     def _capability_statement(self) -> Resource:
         return {
