@@ -23,9 +23,10 @@ from cards.rules.engine.compile import (
     CompiledBand,
     CompiledMissingData,
     CompiledRule,
+    CompiledSilentWhen,
     CompiledSuggestion,
 )
-from cards.rules.language.rule import Asks, Evidence, OrderChange, SilentWhen
+from cards.rules.language.rule import Asks, Evidence, OrderChange
 from cards.rules.patient.context import RuleContext
 from cards.rules.patient.orders import CurrentMedication
 from cards.text import plain
@@ -329,13 +330,9 @@ def _quiet(rule: CompiledRule, band: CompiledBand, context: RuleContext) -> WhyN
     return None
 
 
-def reasons(band: CompiledBand, context: RuleContext, instead: str) -> list[SilentWhen]:
+def reasons(band: CompiledBand, context: RuleContext, instead: str) -> list[CompiledSilentWhen]:
     """Return the entries of the rule's `silent_when` that hold for this band; `instead` is what they show instead."""
-    return [
-        quiet.declared
-        for quiet in band.softening
-        if quiet.declared.instead == instead and quiet.when.test(context) is True
-    ]
+    return [quiet for quiet in band.softening if quiet.declared.instead == instead and quiet.when.test(context) is True]
 
 
 def unless_answered(match: Match) -> Match | WhyNot:

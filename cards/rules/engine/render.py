@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from cards.card import Indicator
 from cards.extension import MOST_FACTS, Fact
 from cards.rules.conditions.condition import Predicate
-from cards.rules.engine.compile import CompiledBand, CompiledMissingData, CompiledRule
+from cards.rules.engine.compile import CompiledBand, CompiledMissingData, CompiledRule, CompiledSilentWhen
 from cards.rules.engine.finding import (
     DRUG_FACTS,
     FindingText,
@@ -20,7 +20,7 @@ from cards.rules.engine.finding import (
     offered_suggestions,
     reasons,
 )
-from cards.rules.language.rule import Asks, Evidence, SilentWhen
+from cards.rules.language.rule import Asks, Evidence
 from cards.rules.language.trigger import NO_NUMBER, Template
 from cards.rules.patient import measurements
 from cards.rules.patient.context import RuleContext
@@ -221,10 +221,14 @@ def _finding_of(match: Match, band: CompiledBand) -> RuleFinding:
     unsure = bool(doubts) or context.is_unsure(band.when.uses, critical=declared.indicator == "critical")
     indicator: Indicator = _ONE_STEP_LOWER[declared.indicator] if unsure else declared.indicator
     word = placeholder_lookup(rule, band.when, tuple(facts), context)
-    milder = _said(reasons(band, context, "info"), word)
+    softening = reasons(band, context, "info")
+    milder = _said(softening, word)
     lower: tuple[str, ...] = ()
     if indicator == "critical" and not milder:
-        lower = _said(reasons(band, context, "warning"), word)
+        softening = reasons(band, context, "warning")
+        lower = _said(softening, word)
+    # The entry of the chart that softens a card stands on it with its date.
+    facts = [*facts, *(fact for quiet in softening for fact in quiet.when.facts(context) if fact.name == "condition")]
     summary = _summary(rule, band, context, unsure)
     indicator = "info" if milder else "warning" if lower else indicator
     # Other words for values that are old or contradict ask for these values first.
@@ -238,9 +242,9 @@ def _finding_of(match: Match, band: CompiledBand) -> RuleFinding:
     return _finding(match, indicator, summary, facts, offers, notes, is_certain=not unsure, asks=asks)
 
 
-def _said(softening: Iterable[SilentWhen], word: Callable[[str], str | None]) -> tuple[str, ...]:
+def _said(softening: Iterable[CompiledSilentWhen], word: Callable[[str], str | None]) -> tuple[str, ...]:
     """Return why the card is milder; a reason with an unfilled name is left out."""
-    return tuple(text for reason in softening if (text := Template(reason.text).fill(_escaped(word))))
+    return tuple(text for reason in softening if (text := Template(reason.declared.text).fill(_escaped(word))))
 
 
 def _summary(rule: CompiledRule, band: CompiledBand, context: RuleContext, unsure: bool) -> Template:

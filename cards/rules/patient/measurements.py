@@ -7,6 +7,7 @@ from msgspec.structs import replace
 
 from cards.extension import Fact
 from cards.text import decapitalized, escape, format_number, unit
+from fhir.mapping.equations import is_creatinine_unstable
 from fhir.mapping.kidney import KidneyEstimate, KidneyValue
 from fhir.record.datatypes import DAY_SECONDS
 from fhir.record.facts import Found
@@ -24,7 +25,7 @@ _WORDS = {
     "lymphocytes_abs": "lymphocytes",
     "lvef": "LVEF",
     "cd4": "CD4 count",
-    "lithium_level": "lithium",
+    "lithium_level": "lithium level",
     "bmi": "BMI",
     "gcs_total": "Glasgow coma scale",
 }
@@ -171,19 +172,25 @@ def notes(estimate: KidneyEstimate) -> list[str]:
 
 
 def unstable_note(creatinine: Sequence[Measurement]) -> str:
-    """Return that estimates cannot be relied on, with the two values (newest first) of a week that differ most."""
-    sentence = "Kidney function is unstable"
-    if creatinine:
-        newest, *earlier = creatinine
-        week = [
-            measurement for measurement in earlier if newest.time.instant - measurement.time.instant <= _WEEK_SECONDS
-        ]
-        if week:
-            farthest = max(week, key=lambda measurement: abs(measurement.value - newest.value))
-            first, last = (format_number(measurement.value, decimals=2) for measurement in (farthest, newest))
-            values = f"{first} {farthest.unit} on {farthest.time.date}, {last}"
-            sentence += f" (creatinine {values} {newest.unit} on {newest.time.date})"
-    return f"{sentence}: estimates are unreliable, no dose is derived from them."
+    """Return on which side of the estimate kidney function lies, with the two values (newest first) that differ most.
+
+    The values are those of a week; where they do not differ as in acute kidney injury, its diagnosis is on record.
+    """
+    if not is_creatinine_unstable(creatinine):
+        return (
+            "Acute kidney injury is on record: kidney function can be worse than calculated. Repeat creatinine today."
+        )
+    newest, *earlier = creatinine
+    week = [measurement for measurement in earlier if newest.time.instant - measurement.time.instant <= _WEEK_SECONDS]
+    farthest = max(week, key=lambda measurement: abs(measurement.value - newest.value))
+    first, last = (
+        f"{format_number(measurement.value, decimals=2)} {measurement.unit} on {measurement.time.date}"
+        for measurement in (farthest, newest)
+    )
+    rises = newest.value > farthest.value
+    moved = "rose" if rises else "fell"
+    means = "is worse than calculated, the right dose can be lower" if rises else "may be better than calculated"
+    return f"Creatinine {moved} from {first} to {last}: kidney function {means}. Repeat creatinine today."
 
 
 def _rival(value: KidneyValue) -> str:

@@ -138,7 +138,7 @@ FAMILY = Family(
     },
     longest={
         "inr": "INR 10.55 on 2026-11-20",
-        "lithium": "Lithium 1.55 mmol/L on 2026-11-20",
+        "lithium": "Lithium level 1.55 mmol/L on 2026-11-20",
         "neutrophils": "Neutrophils 0.4995 ×10³/µL on 2026-11-20",
         "mg_per_kg": "15.55",
         "lacking_raas": "potassium or creatinine",
