@@ -161,13 +161,14 @@ def _after_infarction(call: ServiceInput, active: Iterable[_Active]) -> Card | N
         return None
     words, day = plain(infarction.words, 60), infarction.time.date
     names = " and no ".join(missing)
+    headline = " and no ".join(name.partition(" (")[0] for name in missing)
     card_text = CardText(
         about="after-infarction",
-        summary=plain(f"After {words} no {names} at discharge. Check the discharge orders.", 139),
+        summary=f"After a heart attack no {headline} at discharge. Order what is missing, or write why not.",
         opening=(
             f"**{words}** ({day}): no **{names}** is ordered or stated. The guideline recommends a high-intensity "
-            "statin and, for 12 months, aspirin with a P2Y12 inhibitor; with an anticoagulant fewer. Check for "
-            "bleeding or intolerance that is not on record."
+            "statin and, for 12 months, aspirin with a P2Y12 inhibitor; with an anticoagulant fewer of these. Check "
+            "for bleeding or intolerance that is not on record."
         ),
         guideline=_GUIDELINE,
         topic=TOPICS["discharge"],

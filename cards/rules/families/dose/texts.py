@@ -103,7 +103,8 @@ def _most(context: RuleContext) -> str | None:
     elif limit.population == "first order":
         phrase = "the usual maximum first dose of"
     most = format_number(limit.most * _micrograms_in(limit, context), decimals=2)
-    return f"{phrase} {most} {_unit(limit, context)}{form}{where}"
+    name = _unit(limit, context)
+    return f"{phrase} {most} {name.replace('units', 'unit', 1) if most == '1' else name}{form}{where}"
 
 
 def _note(context: RuleContext) -> str:
@@ -120,6 +121,14 @@ def _note(context: RuleContext) -> str:
         surface = f"{format_number(excess.largest_m2, decimals=2)} m2, the largest plausible one"
         ordered = f"{format_dose(excess.amount * excess.largest_m2)} {_UNITS.get(excess.limit.unit, excess.limit.unit)}"
         notes.append(f"The body surface is not known: {ordered} was counted with {surface}.")
+    weight_used = context.session.weight
+    if excess.limit.per_kg and excess.largest_kg is None and weight_used is not None:
+        total = format_dose(excess.limit.most * weight_used.value * _micrograms_in(excess.limit, context))
+        notes.append(f"At this weight the limit is {total} {_unit(excess.limit, context).replace('/kg', '', 1)}.")
+        years = weight_used.whole_days(context.session.record.as_of_epoch) // 365
+        if years:
+            age = "a year" if years == 1 else f"{years} years"
+            notes.append(f"The weight is over {age} old: weigh before the dose.")
     notes += [f"Body surface {format_number(area, decimals=2)} m2."] if area and excess.limit.per_area else []
     notes += ["A replaced order is not counted."] if excess.beside else []
     notes += [_ALARM] if excess.limit.is_alarm else [_LEAD] if excess.limit.is_lead else []
