@@ -222,13 +222,11 @@ def _finding_of(match: Match, band: CompiledBand) -> RuleFinding:
     indicator: Indicator = _ONE_STEP_LOWER[declared.indicator] if unsure else declared.indicator
     word = placeholder_lookup(rule, band.when, tuple(facts), context)
     softening = reasons(band, context, "info")
-    milder = _said(softening, word)
+    milder = _said(softening, word, context)
     lower: tuple[str, ...] = ()
     if indicator == "critical" and not milder:
         softening = reasons(band, context, "warning")
-        lower = _said(softening, word)
-    # The entry of the chart that softens a card stands on it with its date.
-    facts = [*facts, *(fact for quiet in softening for fact in quiet.when.facts(context) if fact.name == "condition")]
+        lower = _said(softening, word, context)
     summary = _summary(rule, band, context, unsure)
     indicator = "info" if milder else "warning" if lower else indicator
     # Other words for values that are old or contradict ask for these values first.
@@ -242,9 +240,16 @@ def _finding_of(match: Match, band: CompiledBand) -> RuleFinding:
     return _finding(match, indicator, summary, facts, offers, notes, is_certain=not unsure, asks=asks)
 
 
-def _said(softening: Iterable[CompiledSilentWhen], word: Callable[[str], str | None]) -> tuple[str, ...]:
-    """Return why the card is milder; a reason with an unfilled name is left out."""
-    return tuple(text for reason in softening if (text := Template(reason.declared.text).fill(_escaped(word))))
+def _said(
+    softening: Iterable[CompiledSilentWhen], word: Callable[[str], str | None], context: RuleContext
+) -> tuple[str, ...]:
+    """Return why the card is milder, with the entry of palliative care; a reason with an unfilled name is left out."""
+    texts = []
+    for reason in softening:
+        if text := Template(reason.declared.text).fill(_escaped(word)):
+            entries = [fact for fact in reason.when.facts(context) if fact.name == "palliative_or_hospice"]
+            texts.append(" ".join((text, *(f"Charted: {fact.dated_text(80)}." for fact in entries[:1] if fact.text))))
+    return tuple(texts)
 
 
 def _summary(rule: CompiledRule, band: CompiledBand, context: RuleContext, unsure: bool) -> Template:
