@@ -89,7 +89,7 @@ def test_an_index_that_was_changed_is_never_used(tmp_path: Path) -> None:
         use_by_acts(configured)
     assert _groups() == ("hf",)
     path.unlink()
-    with pytest.raises(WrongIndex, match="is not a file"):
+    with pytest.raises(WrongIndex, match="is not there"):
         use_by_acts(configured)
 
 

@@ -84,6 +84,7 @@ def site(server: str, server_folder: Path, tmp_path_factory: pytest.TempPathFact
         _run(folder, server, EXAMPLES[command])
     (folder / "reviewed.txt").write_text(f"renal-metformin {all_rule_versions()['renal-metformin'].digest}\n")
     (folder / "discovery.json").write_text(_run(folder, server, "cds-hooks settings --services --json"))
+    (folder / "letter.txt").write_text("Medications: metformin 500 mg twice daily.\n")
     (folder / "response.json").write_text('{"cards": []}')
     (folder / "chart.json").write_text('{"resourceType": "Condition", "id": "1", "code": {"text": "Gout"}}')
     (folder / "people.csv").write_text(

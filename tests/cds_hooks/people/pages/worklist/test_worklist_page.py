@@ -85,7 +85,7 @@ async def test_a_finding_rests_for_one_seven_or_thirty_days(tmp_path: Path, days
         form = {"decision": new_decision_id(), "finding": FINDING, "act": "snooze", "days": days}
         answer = await calls.post("/worklist", data=form, headers=BROWSER)
     assert answer.status_code == 400
-    assert re.search("an entry is snoozed for 1, 7 or 30 days|days: Input should be a valid integer", answer.text)
+    assert re.search("an entry is snoozed for 1, 7 or 30 days|days: must be a whole number", answer.text)
     assert "Nothing was changed. Open the page again" in answer.text
 
 
