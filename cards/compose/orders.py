@@ -8,7 +8,7 @@ from msgspec import Struct, structs
 from cards.card import SEVERITY, SUMMARY_LIMIT, TOPICS, Action, Card, Coding, Source, Suggestion
 from cards.compose.high_alert import uncovered_card, uncovered_finding
 from cards.extension import EXTENSION_KEY, CardExtension, Fact, FindingReference
-from cards.rules.engine.finding import RuleFinding, merge_repeated_findings
+from cards.rules.engine.finding import OfferedSuggestion, RuleFinding, merge_repeated_findings
 from cards.rules.engine.governance import SuppressionCheck, suppress_nothing
 from cards.rules.engine.rule_book import RuleBook, rule_book
 from cards.rules.language.trigger import is_test
@@ -219,7 +219,7 @@ class _Check(OrderCheck):
         uuid = self.new_uuid()
         suggestions: list[Suggestion] = []
         for finding in listed:
-            offered, withheld = suggestions_for(finding, context)
+            offered, withheld = suggestions_for(_without_other_drug(finding, listed), context)
             if finding is not listed[0]:
                 offered = [_as_beside_headline(suggestion, finding, listed[0]) for suggestion in offered]
             suggestions.extend(offered)
@@ -228,6 +228,33 @@ class _Check(OrderCheck):
         if len(listed) < len(findings):
             card = structs.replace(card, extension={EXTENSION_KEY: _extension(findings)})
         return card, [*silences, scope]
+
+
+def _is_settled(finding: RuleFinding, others: Iterable[RuleFinding]) -> bool:
+    """Whether the draft is to go for its own sake, so that nothing is done about the other drug of this pair.
+
+    Dabigatran is contraindicated with a mechanical valve: the warfarin beside it must stay.
+    """
+    is_about_other = any(_is_of_partner(offer) for offer in finding.suggestions)
+    return is_about_other and any(
+        not other.partners
+        and other.asks == "end"
+        and SEVERITY[other.indicator] >= SEVERITY[finding.indicator]
+        and any(offer.suggestion.declared.takes_draft_away for offer in other.suggestions)
+        for other in others
+    )
+
+
+def _without_other_drug(finding: RuleFinding, others: Iterable[RuleFinding]) -> RuleFinding:
+    if not _is_settled(finding, others):
+        return finding
+    kept = tuple(offer for offer in finding.suggestions if not _is_of_partner(offer))
+    return structs.replace(finding, suggestions=kept)
+
+
+def _is_of_partner(offer: OfferedSuggestion) -> bool:
+    declared = offer.suggestion.declared
+    return declared.stop_partner is not None or declared.change_partner is not None
 
 
 def _rank(finding: RuleFinding) -> tuple[int, bool, int]:
@@ -283,7 +310,8 @@ def _lines(findings: Sequence[RuleFinding], drafted: DraftMedication) -> Iterato
         # The card's own summary and source are not said twice.
         lead = "" if is_headline else f"**{_inline(first)}** "
         also = "".join(f" Also: **{_inline(finding)}**" for finding in others_of_group)
-        if words := f"{lead}{_not_in_headline(first)}{also}{_of_the_line(group, findings[0])}".split():
+        detail = "" if _is_settled(first, findings) else _not_in_headline(first)
+        if words := f"{lead}{detail}{also}{_of_the_line(group, findings[0])}".split():
             yield " ".join(("-", *words))
     if unlisted:
         yield f"- Also: {' '.join(_inline(finding) for finding in unlisted)}{_of_the_line(unlisted, findings[0])}"

@@ -51,6 +51,24 @@ def test_every_order_of_the_other_drug_is_stopped(as_of: datetime) -> None:
     )
 
 
+@pytest.mark.parametrize("condition", ["mechanical_valve", "antiphospholipid"])
+@pytest.mark.parametrize("doac", ["apixaban 5 MG Oral Tablet", "dabigatran etexilate 150 MG Oral Capsule"])
+def test_no_button_stops_the_warfarin_that_the_card_tells_to_use(doac: str, condition: str, as_of: datetime) -> None:
+    dose: Json = {"drug": doac, "dose": "1 unit", "times": 2}
+    for draft, active in ((dose, "855332"), (WARFARIN, doac)):
+        patient: Json = {"age": 70, "active": [active], "conditions": [condition]}
+        outcome = check_orders(
+            record_of(patient, as_of),
+            drafts_of(draft_of(draft)),
+            None,
+            uuids(),
+            original=originals(bundle_of(patient, as_of)),
+        )
+        actions = [action for card in outcome.cards for one in card.suggestions for action in one.actions]
+        ended = {action.type for action in actions} - {"create"}
+        assert ended == ({"delete"} if draft is dose else {"update"})
+
+
 # Every pair speaks whichever of its two drugs is drafted, also a pair that stands inside a rule about one drug.
 # Rule and band whose partner is no other half of a pair: why drafting it is not judged by it.
 NO_PAIR = {
