@@ -123,7 +123,9 @@ def _detail(lines: Sequence[_Line]) -> Iterator[str]:
     """Yield a line for each finding; that of a single one does not say the headline and the source again."""
     if _is_headline(lines):
         yield f"- {lines[0].finding.text.detail}"
-        if charted := _facts(lines[0].finding, without=_OF_DRAFT):
+        # Of a pair both dates count: which drug is the newer one decides what is done.
+        without = _OF_DRAFT[1:] if lines[0].finding.partners else _OF_DRAFT
+        if charted := _facts(lines[0].finding, without=without):
             yield f"- Why: {charted}."
         return
     most = len(lines) if len(lines) <= MOST_LINES else MOST_LINES - 1

@@ -231,18 +231,28 @@ class _Check(OrderCheck):
 
 
 def _is_settled(finding: RuleFinding, others: Iterable[RuleFinding]) -> bool:
-    """Whether the draft is to go for its own sake, so that nothing is done about the other drug of this pair.
+    """Whether the draft is to go for its own sake, so that nothing is advised about the pair of which this speaks.
 
-    Dabigatran is contraindicated with a mechanical valve: the warfarin beside it must stay.
+    Dabigatran is contraindicated with a mechanical valve: the warfarin beside it must stay. Colchicine is with severe
+    liver disease: no lower dose for the other drug makes it safe.
     """
     is_about_other = any(_is_of_partner(offer) for offer in finding.suggestions)
-    return is_about_other and any(
+    return bool(finding.partners) and any(
         not other.partners
         and other.asks == "end"
         and SEVERITY[other.indicator] >= SEVERITY[finding.indicator]
         and any(offer.suggestion.declared.takes_draft_away for offer in other.suggestions)
+        and (is_about_other or _is_contraindicated(other))
         for other in others
     )
+
+
+def _is_contraindicated(finding: RuleFinding) -> bool:
+    """Whether it says so of the draft alone, on a source that does."""
+    if finding.partners or not finding.text.evidence:
+        return False
+    words = (f"{finding.text.summary} {finding.text.detail}", finding.text.evidence[0].section)
+    return all("contraindicat" in text.casefold() for text in words)
 
 
 def _without_other_drug(finding: RuleFinding, others: Iterable[RuleFinding]) -> RuleFinding:
@@ -257,9 +267,10 @@ def _is_of_partner(offer: OfferedSuggestion) -> bool:
     return declared.stop_partner is not None or declared.change_partner is not None
 
 
-def _rank(finding: RuleFinding) -> tuple[int, bool, int]:
-    """By harm, then by how sure the facts are, then by the rule's own priority."""
-    return -SEVERITY[finding.indicator], not finding.is_certain, -finding.priority
+def _rank(finding: RuleFinding) -> tuple[int, bool, bool, int]:
+    """By harm, then by how sure the facts are, then a contraindication, then by the rule's own priority."""
+    is_lesser = not _is_contraindicated(finding)
+    return -SEVERITY[finding.indicator], not finding.is_certain, is_lesser, -finding.priority
 
 
 def _card(

@@ -335,6 +335,8 @@ def _write(
     # A text with an unfilled name is never sent; the title has none.
     headline = summary.fill(word) or f"{rule.declared.title}: please check this order."
     detail = says.detail.fill(_escaped(word)) or rule.declared.title
+    if question := context.asks_if_taken(facts):
+        detail = f"{escape(question, _LONGEST_WORDS)} {detail}"
     named_allergens = _named_allergens(f"{headline} {detail}", context, facts)
     return FindingText(
         headline,

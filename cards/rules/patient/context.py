@@ -13,10 +13,16 @@ from cards.rules.patient import measurements
 from cards.rules.patient.measurements import ESTIMATES
 from cards.rules.patient.orders import CurrentMedication, DraftMedication, is_beside
 from cards.rules.patient.session import PatientSession
-from cards.text import format_dose, format_number, plain
+from cards.text import capitalized, format_dose, format_number, plain
 from fhir.mapping.conditions import doubted_conditions, doubtful_problems
 from fhir.mapping.kidney import KidneyEstimate
-from fhir.mapping.medications.active import days_valid, unreadable_medications, words_of_unreadable
+from fhir.mapping.medications.active import (
+    days_valid,
+    orders_ever_taken,
+    unreadable_medications,
+    words_of_unreadable,
+    written_at,
+)
 from fhir.mapping.medications.identity import MedicationIdentity
 from fhir.mapping.stays import is_inpatient
 from fhir.record.record import id_of_reference
@@ -46,6 +52,8 @@ _UNKNOWN = {
 }
 
 
+_LONG_AGO_DAYS: Final = 730
+"""A drug whose newest entry is older was perhaps forgotten on the list: the card asks first whether it is taken."""
 RECENT_START_DAYS = 30.0
 """What began within so many days is new to the patient (README of the rule tables, partner_new)."""
 
@@ -158,8 +166,11 @@ class RuleContext(Struct, frozen=True, eq=False):
         return self.session.is_new_start(self.ingredient, self.drafted)
 
     def drafted_fact(self) -> Fact:
-        """Return the draft itself."""
-        return Fact("draft", self.medication.plain_words, self.medication.name, source=self.drafted.draft.name)
+        """Return the draft itself, with its date where it is an active order."""
+        since = self.drafted.order.authoredOn if self.session.active_orders else None
+        return Fact(
+            "draft", self.medication.plain_words, self.medication.name, effective=since, source=self.drafted.draft.name
+        )
 
     # The patient
 
@@ -371,6 +382,30 @@ class RuleContext(Struct, frozen=True, eq=False):
             return ()
         names = dict.fromkeys(self._partner_name(partner) for partner in self.partners)
         return tuple(f"Whether {name} is taken is not known: its status on the chart is unknown." for name in names)
+
+    def asks_if_taken(self, facts: Iterable[Fact]) -> str:
+        """Return a sentence about the drugs of these facts whose newest entry is over two years old; "" without one.
+
+        The newest entry is the last order, statement or dispense of one of its ingredients that means it was taken.
+        """
+        sources = {fact.source for fact in facts if fact.name == "medication"}
+        listed = [one for one in self.session.active if one.source in sources and not one.is_uncertain]
+        if self.session.active_orders:
+            listed.insert(0, CurrentMedication.of_draft(self.drafted))
+        names = {one.medication.name: day for one in listed if (day := self._old_entry(one)) is not None}
+        if len(names) == 1:
+            ((name, day),) = names.items()
+            return f"{capitalized(name)} was last recorded on {day}: ask whether it is taken."
+        dated_names = capitalized(" and ".join(f"{name} ({day})" for name, day in names.items()))
+        return f"{dated_names} were last recorded long ago: ask whether they are taken." if names else ""
+
+    def _old_entry(self, listed: CurrentMedication) -> str | None:
+        record = self.session.record
+        orders = [order for code in listed.medication.rxcuis for _, order in orders_ever_taken(record, code)]
+        times = [time for order in (listed.order, *orders) if (time := written_at(order)) is not None]
+        newest = max(times, key=lambda time: time.instant, default=None)
+        is_old = newest is not None and newest.whole_days(record.as_of_epoch) > _LONG_AGO_DAYS
+        return newest.date if newest is not None and is_old else None
 
     @property
     def gives_no_dose(self) -> bool:

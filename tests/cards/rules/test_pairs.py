@@ -27,7 +27,7 @@ IBUPROFEN: Json = {"drug": "197806", "dose": "1 tablet", "times": 3}
 def test_the_advice_about_a_pair_says_what_to_do_and_its_danger_is_a_plain_phrase() -> None:
     for row in package_rows("cards.rules.families.pairs", "pairs.csv"):
         assert is_instruction(row["advice"]), row["advice"]
-        assert faults(f"{row['danger'].format(a='it', b='it')}. {row['advice']}.") == []
+        assert faults(f"{row['danger']}. {row['advice']}.".format(a="that", b="that")) == []
     for keys, pairs in PAIRS.items():
         names = " with ".join(INGREDIENTS[key].name if key in INGREDIENTS else key for key in keys)
         assert [pair.says for pair in pairs if len(names) + len(pair.says) > LONGEST_HEADLINE] == []
@@ -67,6 +67,37 @@ def test_no_button_stops_the_warfarin_that_the_card_tells_to_use(doac: str, cond
         actions = [action for card in outcome.cards for one in card.suggestions for action in one.actions]
         ended = {action.type for action in actions} - {"create"}
         assert ended == ({"delete"} if draft is dose else {"update"})
+
+
+@pytest.mark.parametrize(("days", "later", "asks"), [(1500, [], True), (700, [], False), (1500, [100], False)])
+def test_a_drug_of_years_ago_is_asked_for_first(days: int, later: list[int], asks: bool, as_of: datetime) -> None:
+    naproxen = [{"drug": "naproxen 500 MG Oral Tablet", "days_ago": ago} for ago in (days, *later)]
+    outcome = check(record_of({"age": 70, "active": naproxen}, as_of), drafts_of(draft_of(WARFARIN)))
+    assert any("ask whether it is taken" in (card.detail or "") for card in outcome.cards) is asks
+
+
+def test_each_of_two_drugs_has_its_own_danger(as_of: datetime) -> None:
+    """Tamsulosin beside fluticasone causes no Cushing syndrome."""
+    draft: Json = {"drug": "clarithromycin 500 MG Oral Tablet", "dose": "1 tablet", "times": 2}
+    outcome = check(record_of({"active": ["Advair Diskus", "Flomax"]}, as_of), drafts_of(draft_of(draft)))
+    assert all("more: Cushing" not in card.summary for card in outcome.cards)
+    assert any("With tamsulosin:" in (card.detail or "") for card in outcome.cards)
+
+
+def test_a_headline_that_forbids_a_pair_has_no_advice_how_to_give_it() -> None:
+    ways = ("otherwise", " dose", "levels", "watch", "monitor", "lowest")
+    forbidding = [pair for pairs in PAIRS.values() for pair in pairs if pair.says.endswith("Avoid the pair.")]
+    assert [pair.advice for pair in forbidding if any(way in pair.advice for way in ways)] == []
+
+
+def test_a_sentence_names_no_inhibitor_that_the_patient_does_not_take(as_of: datetime) -> None:
+    others = ("omeprazole", "cimetidine", "dronedarone", "quinidine", "cyclosporine", "gemfibrozil")
+    active = ["citalopram 40 MG Oral Tablet", "digoxin 0.125 MG Oral Tablet", "simvastatin 20 MG Oral Tablet"]
+    for drug in ("fluconazole 200 MG Oral Tablet", "clarithromycin 500 MG Oral Tablet", "verapamil 80 MG Oral Tablet"):
+        draft: Json = {"drug": drug, "dose": "1 tablet", "times": 1}
+        outcome = check(record_of({"age": 50, "active": active}, as_of), drafts_of(draft_of(draft)))
+        assert outcome.cards
+        assert [name for card in outcome.cards for name in others if name in (card.detail or "")] == []
 
 
 # Every pair speaks whichever of its two drugs is drafted, also a pair that stands inside a rule about one drug.

@@ -159,7 +159,61 @@ def _citalopram_partner(context: RuleContext) -> str | None:
     return names[0] if names else None
 
 
+_NOT_FOR_CITALOPRAM = Selector(frozenset({"2541", "7646", "283742"}))
+
+
+def _instead_of_partner(context: RuleContext) -> str:
+    """Omeprazole and cimetidine have a substitute that leaves citalopram alone; an antifungal has none."""
+    names = _names(_NOT_FOR_CITALOPRAM, context)
+    return f", or consider pantoprazole or famotidine in place of {names[0]}" if names else ""
+
+
+_HALVES_DIGOXIN = Selector(frozenset({"703", "233698", "9068"}))
+
+
+def _digoxin_label(context: RuleContext) -> str:
+    """What the label says of the drugs that are given, and of no other."""
+    names = context.side_names(1)
+    halving = [name for name in names if name in _names(_HALVES_DIGOXIN, context)]
+    others = [name for name in names if name not in halving]
+    parts = [f"halve digoxin with {' and '.join(halving)}"] if halving else []
+    parts += [f"lower digoxin and measure its level with {' and '.join(others)}"] if others else []
+    return f"Label: {'; '.join(parts)}."
+
+
+_NO_SAFE_STATIN = Selector(frozenset({"3008", "4719", "1544460", "2361285"}), frozenset({"hiv_pi"}))
+
+
+def _statin_way_out(context: RuleContext) -> str:
+    names = _names(_NO_SAFE_STATIN, context)
+    if names:
+        return f"With {' and '.join(names)} every statin interacts: ask the specialist which drug is to stay."
+    return "Choose another drug, or hold the statin during a short course."
+
+
+_MORE_COLCHICINE = Selector(frozenset({"11170", "3443", "4053", "4450"}))
+
+
+def _further_inhibitor(context: RuleContext) -> str | None:
+    return " and ".join(_names(_MORE_COLCHICINE, context)) or None
+
+
 # QT
+
+
+_CAUSES_TORSADES = Selector(
+    frozenset(
+        {
+            "703", "3541", "49247", "233698", "3648", "5093", "41289", "6813", "8331", "8700", "9068", "9947", "10502",
+            "1098413",
+        }
+    )
+)  # fmt: skip
+
+
+def _qt_strong(context: RuleContext) -> str | None:
+    names = [name for name in _names(_CAUSES_TORSADES, context) if name != context.ingredient.name]
+    return " and ".join(names) or None
 
 
 def _other_than_ziprasidone(context: RuleContext) -> str | None:
@@ -213,6 +267,11 @@ FAMILY = Family(
         "simvastatin_dose": _dose_of(_SIMVASTATIN),
         "citalopram_dose": _dose_of(_CITALOPRAM),
         "citalopram_partner": _citalopram_partner,
+        "instead_of_partner": _instead_of_partner,
+        "digoxin_label": _digoxin_label,
+        "statin_way_out": _statin_way_out,
+        "further_inhibitor": _further_inhibitor,
+        "qt_strong": _qt_strong,
         "nsaid": _drugs(NSAID),
         "raas": _drugs(_RAAS),
         "diuretic": _drugs(_DIURETIC),

@@ -13,6 +13,7 @@ from typing import Final, cast
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from cards.card import Indicator
 from cards.rules.conditions.condition import (
@@ -64,6 +65,11 @@ _SAYS: Final = {
     "serious": ": {}. The label warns of it.",
 }
 """What follows on the names of the two drugs: the danger, then what to do."""
+_PREFERABLY: Final = ": {}. Preferably avoid."
+_GOES_ON: Final = re.compile(
+    r"\b(?:otherwise|doses?|levels?|check|watch|monitor|lowest|short|hours|if it cannot be avoided)\b"
+)
+"""The advice of a row that says how both are given all the same: its headline does not forbid them."""
 _CHANGES: Final = frozenset({"adjust", "apart", "serious"})
 """The words of rows that ask for a change or for watching, and for an end of neither drug."""
 # "Hold the statin for the course": ending the antifungal beside it is not what the row asks for.
@@ -90,7 +96,8 @@ class Pair(Struct, frozen=True):
     @property
     def says(self) -> str:
         """What the summary says after the names of the two drugs."""
-        return _SAYS[self.words].format(self.danger)
+        says = _PREFERABLY if self.words == "avoid" and _GOES_ON.search(self.advice) else _SAYS[self.words]
+        return says.format(self.danger)
 
     @property
     def advises(self) -> str:
@@ -212,8 +219,8 @@ def _read_pairs() -> Mapping[frozenset[str], tuple[Pair, ...]]:
                 continue  # it waits on the page of what is to be read
             is_lower = row["severity"] == "critical" and not may_be_critical([evidence])
             severity, words = ("warning", "avoid") if is_lower else (row["severity"], row["words"])
-            danger, cause = (row[name].format(a=a, b=b) for name in ("danger", "cause"))
-            pair = Pair(keys, severity, words, danger, cause, row["advice"], row["unless"], evidence)
+            danger, cause, advice = (row[name].format(a=a, b=b) for name in ("danger", "cause", "advice"))
+            pair = Pair(keys, severity, words, danger, cause, advice, row["unless"], evidence)
             pairs[keys] = (*pairs.get(keys, ()), pair)
     return pairs
 
@@ -242,13 +249,26 @@ def _named_beside(medication: MedicationIdentity) -> frozenset[str]:
 
 
 def pair_of(context: RuleContext) -> Pair | None:
-    """Return the worst row about the draft and the partner that is looked at."""
-    if not context.partners:
-        return None
-    partner = context.partners[0]
+    """Return the worst row about the draft and the first partner that is looked at."""
+    return _pair_with(context, context.partners[0]) if context.partners else None
+
+
+def _pair_with(context: RuleContext, partner: CurrentMedication) -> Pair | None:
     return context.session.derive(
         ("pair-label", context.drafted.draft.name, partner.source), lambda: _worst(context, partner)
     )
+
+
+def _by_danger(context: RuleContext) -> list[tuple[Pair, RuleContext]]:
+    """The rows that speak, each with the partners of which it says the same: one danger is not said of all of them."""
+    partners: dict[str, list[CurrentMedication]] = {}
+    rows: dict[str, Pair] = {}
+    for partner in context.partners:
+        pair = _pair_with(context, partner)
+        if pair is not None:
+            rows.setdefault(pair.says + pair.advises, pair)
+            partners.setdefault(pair.says + pair.advises, []).append(partner)
+    return [(pair, replace(context, partners=tuple(partners[says]))) for says, pair in rows.items()]
 
 
 def _worst(context: RuleContext, partner: CurrentMedication) -> Pair | None:
@@ -269,10 +289,11 @@ def _label_pair(spec: Spec) -> Predicate:
 
 
 def _summary(context: RuleContext) -> str | None:
-    pair = pair_of(context)
-    if pair is None:
+    rows = _by_danger(context)
+    if not rows:
         return None
-    names = context.partner_names()
+    pair, same = rows[0]
+    names = same.partner_names()
     ours = (
         drug for drug in context.medication.ingredients if not pair.keys.isdisjoint({drug.rxcui, *classes_of((drug,))})
     )
@@ -284,18 +305,20 @@ def _summary(context: RuleContext) -> str | None:
 
 
 def _detail(context: RuleContext) -> str | None:
-    pair = pair_of(context)
-    return pair.advises if pair is not None else None
+    rows = _by_danger(context)
+    if not rows:
+        return None
+    others = (f"With {' and '.join(same.partner_names())}{pair.says} {pair.advises}" for pair, same in rows[1:])
+    return " ".join((rows[0][0].advises, *others))
 
 
 def _asks_change(context: RuleContext) -> bool:
-    pair = pair_of(context)
-    return pair is not None and (pair.words in _CHANGES or _STOPS_PARTNER.search(pair.advice) is not None)
+    pairs = [pair for pair, _ in _by_danger(context)]
+    return any(pair.words in _CHANGES or _STOPS_PARTNER.search(pair.advice) is not None for pair in pairs)
 
 
 def _evidence(context: RuleContext) -> tuple[Evidence, ...]:
-    pair = pair_of(context)
-    return (pair.evidence,) if pair is not None else ()
+    return tuple(dict.fromkeys(pair.evidence for pair, _ in _by_danger(context)))
 
 
 def _pairs_of(medication: MedicationIdentity) -> int:
