@@ -1,6 +1,7 @@
 """Interactions: the placeholders that only these rules use."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
 
 from cards.rules.engine.family import Family, Placeholder, lab_placeholder
 from cards.rules.families.ddi.conditions import (
@@ -198,6 +199,31 @@ def _further_inhibitor(context: RuleContext) -> str | None:
     return " and ".join(_names(_MORE_COLCHICINE, context)) or None
 
 
+def _for_drug(texts: Mapping[str, str]) -> Placeholder:
+    """Return what is to be said of the drugs of the pair, by name, and of no other; "" where nothing is."""
+
+    def word(context: RuleContext) -> str:
+        names = dict.fromkeys((*context.side_names(0), *context.side_names(1)))
+        return " ".join(texts[name] for name in names if name in texts)
+
+    return word
+
+
+_BY_DRUG: Final = {
+    "tizanidine_rise": {"ciprofloxacin": "10-fold with ciprofloxacin", "fluvoxamine": "33-fold with fluvoxamine"},
+    "cyclosporine_limit": {
+        "atorvastatin": "The daily limit of atorvastatin is 10 mg.",
+        "rosuvastatin": "The daily limit of rosuvastatin is 5 mg.",
+        "lovastatin": "The daily limit of lovastatin is 20 mg.",
+    },
+    "pravastatin_limit": {"pravastatin": "The pravastatin label allows 20 mg."},
+    "gemfibrozil_limit": {"rosuvastatin": "If it is needed, give at most 10 mg of rosuvastatin a day."},
+    "rifampin_fall": {"apixaban": "54 %", "rivaroxaban": "50 %", "dabigatran": "66 %", "edoxaban": "35 %"},
+    "doac_label": {name: f"The US label of {name} asks for no other dose." for name in ("apixaban", "dabigatran")},
+}
+"""What is told of one drug and stands on no card about another."""
+
+
 # QT
 
 
@@ -272,6 +298,7 @@ FAMILY = Family(
         "statin_way_out": _statin_way_out,
         "further_inhibitor": _further_inhibitor,
         "qt_strong": _qt_strong,
+        **{name: _for_drug(texts) for name, texts in _BY_DRUG.items()},
         "nsaid": _drugs(NSAID),
         "raas": _drugs(_RAAS),
         "diuretic": _drugs(_DIURETIC),

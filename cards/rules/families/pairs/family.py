@@ -65,7 +65,7 @@ _SAYS: Final = {
     "serious": ": {}. The label warns of it.",
 }
 """What follows on the names of the two drugs: the danger, then what to do."""
-_PREFERABLY: Final = ": {}. Preferably avoid."
+_PREFERABLY: Final = ": {}. Better avoided."
 _GOES_ON: Final = re.compile(
     r"\b(?:otherwise|doses?|levels?|check|watch|monitor|lowest|short|hours|if it cannot be avoided)\b"
 )
