@@ -34,6 +34,8 @@ INDICATORS: tuple[Indicator, ...] = get_args(Indicator)
 _SELECTION_BEHAVIORS, _ACTION_TYPES, _LINK_TYPES = map(get_args, (SelectionBehavior, ActionType, LinkType))
 SUMMARY_LIMIT = 139
 """The longest summary in code points: CARD-03 says fewer than 140."""
+HEADLINE_LENGTH = 100
+"""So many characters of a summary are read at a glance (docs/adding/sentences.md)."""
 
 
 class CardError(ValueError):

@@ -10,6 +10,7 @@ from itertools import pairwise
 from typing import Final
 
 from cards.card import (
+    HEADLINE_LENGTH,
     REASONS_OF_WHAT_IS_DUE,
     SEVERITY,
     TOPICS,
@@ -35,8 +36,6 @@ FOR_CHECK_UP: Final = "check-up"
 _LINES, _LINES_IN_BRIEF = 6, 3
 _SUMMARY_NAMES: Final = 4
 _CANCER: Final = " cancer"
-_LONGEST_HEADLINE: Final = 100
-"""So many characters are read at a glance (docs/adding/sentences.md)."""
 
 
 def preventive_card(
@@ -108,7 +107,7 @@ def _summary(due: Sequence[Judgement]) -> str:
     # "colorectal, cervical, breast cancer": so there is room for every name.
     short = [name.removesuffix(_CANCER) if later.endswith(_CANCER) else name for name, later in pairwise([*names, ""])]
     summary = f"{len(due)} {noun} due: {', '.join(short)}."
-    if len(summary) > _LONGEST_HEADLINE:
+    if len(summary) > HEADLINE_LENGTH:
         summary = f"{len(due)} {noun} due: {first_few(names, _SUMMARY_NAMES)}."
     return plain(summary, 139)
 

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from msgspec.structs import replace
 
 from cards.card import (
+    HEADLINE_LENGTH,
     REASONS_OF_WHAT_IS_DUE,
     SUMMARY_LIMIT,
     TOPICS,
@@ -127,8 +128,6 @@ _SENTENCE_END = re.compile(r"(?<=\.) (?=[A-Z])")
 _DATED_DAYS, _DATED_DAYS_OF_AGE = 5 * 365, 365
 _LINES = 6
 _SUMMARY_NAMES, _FEWER_NAMES = 4, 2
-_LONGEST_HEADLINE = 100
-"""So many characters are read at a glance (docs/adding/sentences.md)."""
 _OFFERED_ONE_BY_ONE = 5
 """More vaccines than these are offered together: all of a visit can be ordered, or none."""
 _SHOWN_DOSES = 4
@@ -260,7 +259,7 @@ def _summary(due: VaccinesDue, offered: _Offered) -> str:
 
 def _longest(texts: Iterable[str]) -> str | None:
     """Return the first text that a headline has room for."""
-    return next((text for text in texts if len(text) <= _LONGEST_HEADLINE), None)
+    return next((text for text in texts if len(text) <= HEADLINE_LENGTH), None)
 
 
 def _not_in_pregnancy(due: VaccinesDue) -> Iterable[str]:

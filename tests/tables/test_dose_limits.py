@@ -1,6 +1,7 @@
 """Maximum doses against a second reading of their sources, and each of them swept: on it, just below, just above.
 
-The figures of the sweep are those of readings/dose_limits.csv, typed from the source, not those of the product's table.
+The figures of the sweep are those of readings/dose_limits.csv, typed from the source, not those of the product's table;
+`read_in` names the document, or its id in cards/rules/families/dose/sources.csv.
 """
 
 import csv

@@ -121,7 +121,8 @@ class Recorded(Struct, frozen=True):
 
 
 _AT_ONCE: Final = 200
-"""5,000 approvals in one transaction held the record's write lock for 90 ms of processor time."""
+"""So many hold the record's write lock for milliseconds; thousands in one transaction held it for seconds, where the
+machine was busy, and calls waited."""
 
 
 class LoggedIn(Struct, frozen=True):

@@ -15,7 +15,7 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from cards.card import Indicator
+from cards.card import HEADLINE_LENGTH, Indicator
 from cards.rules.conditions.condition import (
     MEDICATION_LISTS,
     Condition,
@@ -75,10 +75,6 @@ _CHANGES: Final = frozenset({"adjust", "apart", "serious"})
 # "Hold the statin for the course": ending the antifungal beside it is not what the row asks for.
 _STOPS_PARTNER: Final = re.compile(r"\b(?:stop|hold) the\b")
 _SEVERITIES: Final = ("critical", "warning", "start", "info")
-
-
-_LONGEST_HEADLINE: Final = 100
-"""So many characters are read at a glance (docs/adding/sentences.md)."""
 
 
 class Pair(Struct, frozen=True):
@@ -299,7 +295,7 @@ def _summary(context: RuleContext) -> str | None:
     )
     ours_name = next(ours, context.ingredient).name
     summary = f"{ours_name} with {' and '.join(names)}{pair.says}"
-    if len(names) == 1 or (len(names) == 2 and len(summary) <= _LONGEST_HEADLINE):
+    if len(names) == 1 or (len(names) == 2 and len(summary) <= HEADLINE_LENGTH):
         return summary
     return f"{ours_name} with {names[0]} and {len(names) - 1} more{pair.says}"
 
