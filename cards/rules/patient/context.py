@@ -167,9 +167,13 @@ class RuleContext(Struct, frozen=True, eq=False):
 
     def drafted_fact(self) -> Fact:
         """Return the draft itself, with its date where it is an active order."""
-        since = self.drafted.order.authoredOn if self.session.active_orders else None
+        written = written_at(self.drafted.order) if self.session.active_orders else None
         return Fact(
-            "draft", self.medication.plain_words, self.medication.name, effective=since, source=self.drafted.draft.name
+            "draft",
+            self.medication.plain_words,
+            self.medication.name,
+            effective=written.text if written is not None else None,
+            source=self.drafted.draft.name,
         )
 
     # The patient
