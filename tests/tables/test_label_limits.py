@@ -117,8 +117,8 @@ def test_rates_and_doses_by_body_surface(drug: str, words: str, bands: list[str]
 
 MOST_WORDS = 25
 TIMES_A_DAY = (1, 2, 3, 4, 6)
-UNITS_OF_LABELS = (1, 1000, 0.001, 1.44, 24)
-"""A label writes grams, milligrams or micrograms; the most of a day may stand as one dose and its times."""
+UNITS_OF_LABELS = (1, 1000, 0.001, 1.44, 24, 1440)
+"""A label writes grams, milligrams or micrograms, an hour or a minute; a day may stand as one dose and its times."""
 
 
 def _holds(quote: str, amount: float) -> bool:
