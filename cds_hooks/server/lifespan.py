@@ -123,6 +123,7 @@ class Lifespan(Struct, frozen=True):
             keep_in_force, self.components.settings, self.components.releases, self.components.computing.between_calls
         )
         yield self.trust.keep_looking
+        yield self.components.restraint.keep_looking
         if self.events is not None:
             yield self.events.keep_running
             yield self.events.keep_counting

@@ -10,9 +10,10 @@ import asyncio
 import shutil
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping
-from hashlib import sha256
+from hashlib import file_digest, sha256
 from pathlib import Path
-from time import time
+from time import monotonic, time
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, cast
 
 from cds_hooks.evidence.storage.database import database_error_reason, parse_url, sqlite_file
@@ -26,11 +27,13 @@ from models_onnx.serving.registry import ARTIFACTS
 if TYPE_CHECKING:
     from cds_hooks.add_ons.events.inbox import Inbox
 
-_READ_AGAIN: Final = frozenset({"trust_file", "terminology"})
-"""Settings whose files are followed while the server runs: the trust file has an alert of its own, and which index of
-terminologies counts is an act."""
+_READ_AGAIN: Final = frozenset({"trust_file", "rules_file", "terminology"})
+"""Settings whose files are followed while the server runs: the trust file has an alert of its own, the rules file says
+itself whether it was refused, and which index of terminologies counts is an act."""
 _LATELY_SECONDS: Final = 60.0
 """Work that fails is begun again after a second, and may wait half a minute for a lock."""
+_LONGEST_LOOK_SECONDS: Final = 30.0
+"""A look that takes longer waits for a disk or a network that does not answer, and hides every other fault."""
 _SHARE_LEFT: Final = 0.05
 _BYTES_LEFT: Final = 1024**3
 """A disk with less than this and less than the share is as good as full: at 200 calls a second 1 GB is some minutes."""
@@ -46,6 +49,7 @@ class Stores:
         seals_fail: Callable[[], bool] = lambda: False,
         inbox: "Inbox | None" = None,
         index: Callable[[], Path | None] = lambda: None,
+        followed: Mapping[str, Callable[[], str]] = MappingProxyType({}),
     ) -> None:
         """Take a digest of each file that was read.
 
@@ -55,32 +59,46 @@ class Stores:
             seals_fail: Whether the newest seal was not made or sent.
             inbox: The file of the site's feeds.
             index: The index of terminologies that the site wants.
+            followed: What is followed while the server runs, by its name: each gives a sentence where the newest is not
+                in force, else "".
         """
         self._configured = configured
         self._metrics = metrics
         self._seals_fail = seals_fail
         self._inbox = inbox
         self._index = index
+        self._followed = followed
         self._other_index: Path | None = None
         self._index_named: tuple[object, str] = (None, "")
         self._accounts = AccessStore(configured.database_url)
-        self._started_with = {name: _digest(path) for name, path in _files(configured).items()}
-        self.out: list[tuple[str, str]] = []
+        self._files = _files(configured)
+        self._started_with = {name: _digest(path) for name, path in self._files.items()}
+        self._out: list[tuple[str, str]] = []
+        self._looked_at = monotonic()
+
+    @property
+    def out(self) -> list[tuple[str, str]]:
         """The name of each store that cannot be used, and what is wrong in a sentence."""
+        seconds = monotonic() - self._looked_at
+        if seconds < self._configured.look_seconds + _LONGEST_LOOK_SECONDS:
+            return self._out
+        return [*self._out, ("look", f"Files and stores were not looked at for {seconds:.0f} s: one does not answer.")]
 
     async def keep_looking(self) -> None:
         """Look again and again, until canceled."""
         while True:
-            self.out = await asyncio.to_thread(lambda: list(self._look()))
+            self._out = await asyncio.to_thread(lambda: list(self._look()))
+            self._looked_at = monotonic()
             await asyncio.sleep(self._configured.look_seconds)
 
     def _look(self) -> Iterator[tuple[str, str]]:
-        for name, path in _files(self._configured).items():
+        for name, path in self._files.items():
             digest = _digest(path)
             if digest != self._started_with[name]:
                 fault = "cannot be read" if digest is None else "was changed after the start"
                 sentence = f"What {name} names {fault}; the server goes on with what it read, until it is restarted."
                 yield name, sentence
+        yield from ((name, sentence) for name, fault in self._followed.items() if (sentence := fault()))
         if self._has_other_index():
             yield "CDS_TERMINOLOGY", "The index of terminologies that is asked for cannot be used; another is in force."
         if time() - self._metrics.work_failed_at < _LATELY_SECONDS:
@@ -155,8 +173,9 @@ def _digest(path: Path) -> bytes | None:
     try:
         files = sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
         for file in files:
-            content = plain_file(file).read_bytes()
-            digest.update(b"%d %s " % (len(content), file.relative_to(path).as_posix().encode()) + content)
+            with plain_file(file).open("rb") as opened:
+                of_file = file_digest(opened, "sha256").digest()
+            digest.update(b"%s " % file.relative_to(path).as_posix().encode() + of_file)
     except OSError:
         return None
     return digest.digest()

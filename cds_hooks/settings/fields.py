@@ -131,6 +131,11 @@ class CardSettings(BaseSettings):
         "read without a setting where a client sends them (docs/operations/restraint.md).",
     )
 
+    @cached_property
+    def terminology_is_folder(self) -> bool:
+        """Whether it named a folder of indexes when that was first asked, whatever takes its place later."""
+        return self.terminology is not None and self.terminology.is_dir()
+
     @property
     def kfre_region(self) -> str:
         """The calibration of the kidney failure risk equation in the site's country."""

@@ -100,6 +100,7 @@ _FAULTS: list[tuple[str, Callable[[Path, str], AbstractContextManager[None]], st
     ("CDS_CONTENT_KEYS", _damaged, "content.txt"),
     ("CDS_SEAL_KEY", _in_the_way, "seal.pem"),
     ("CDS_TEXT_FILE", _damaged, "text.toml"),
+    *(("CDS_RULES_FILE", fault, "rules.toml") for fault in (_damaged, _away, _in_the_way)),
     ("CDS_OIDC_FILE", _away, "oidc.toml"),
     ("CDS_TERMINOLOGY", _damaged, "terms.idx"),
     ("CDS_MODELS_FOLDER", _damaged, "models/mine/model.onnx"),
@@ -120,11 +121,12 @@ def test_each_file_and_store_that_no_call_asks_for_fails_in_turn_and_is_told_unt
     (tmp_path / "text.toml").write_text("endpoints.ward = {address = 'http://127.0.0.1:9', model = 'm'}\n")
     provider = 'issuer = "https://id.example"\nclient_id = "cds"\n[roles]\nicu = "viewer"\n'
     (tmp_path / "oidc.toml").write_text(provider)
+    (tmp_path / "rules.toml").write_text("version = 1")
     (tmp_path / "models/mine").mkdir(parents=True)
     (tmp_path / "models/mine/model.onnx").write_bytes(b"a draft without a manifest is no model yet")
     names = {"user_keys": "user.txt", "content_keys": "content.txt", "seal_key": "seal.pem", "text_file": "text.toml"}
     names |= {"oidc_file": "oidc.toml", "models_folder": "models", "seal_file": "seals.ndjson"}
-    names |= {"events_file": "events.toml", "terminology": "terms.idx"}
+    names |= {"events_file": "events.toml", "terminology": "terms.idx", "rules_file": "rules.toml"}
     feed = f'[feed.lab]\nkind = "mllp"\nlisten = "127.0.0.1:{free_port()}"\nauthority = "NORTH"\n'
     (tmp_path / "events.toml").write_text(f'client = "a"\ndatabase = "{tmp_path}/events.sqlite3"\n{feed}')
     files = {name: tmp_path / file for name, file in names.items()}

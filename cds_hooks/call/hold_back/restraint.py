@@ -3,9 +3,11 @@
 What clinicians answered and what was shown is read from the views of the record (`memory.py`), which all workers share.
 """
 
+import asyncio
 from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
-from time import monotonic, time
+from time import time
 from typing import Final
 
 from cards.card import Card
@@ -34,7 +36,6 @@ class Restraint:
         *,
         needs_approval: bool,
         in_force: Callable[[SiteRules], SiteRules] | None = None,
-        clock: Callable[[], float] = monotonic,
         now: Callable[[], float] = time,
         rest_days: float = REST_DAYS,
         database_url: str = "",
@@ -50,7 +51,6 @@ class Restraint:
         """Whether a rule shows its findings only in a version that two people have approved."""
         self.rest_days = rest_days
         """For so many days a card that nobody answered is suppressed."""
-        self._clock = clock
         self.budgets = Budgets(database_url, now)
         """The budgets of clients, care units and users."""
         self.checks: Sequence[Check] = CHECKS
@@ -60,7 +60,9 @@ class Restraint:
         self._in_force = in_force
         self._typed = read_rules_file(file) if file is not None else SiteRules()
         self._stamp = _stamp(file)
-        self._looked_at = clock()
+        self._in_force_since = time()
+        self.refused = ""
+        """What an operator has to know of a newer rules file that cannot be used; "" where the newest is in force."""
 
     def check_findings(self, call: CheckedCall) -> SuppressionCheck:
         """Return what says of a finding why it is not shown in this call."""
@@ -92,28 +94,40 @@ class Restraint:
 
     @property
     def site(self) -> SiteRules:
-        """What the rules file says, as of at most a second ago, with the approvals that are in force."""
-        now = self._clock()
-        if self._file is not None and now - self._looked_at >= _LOOK_SECONDS:
-            self._looked_at = now
-            stamp = _stamp(self._file)
-            if stamp != self._stamp:
-                self._stamp = stamp
-                self._take(self._file)
+        """What the rules file says, with the approvals that are in force."""
         return self._in_force(self._typed) if self._in_force is not None and self.needs_approval else self._typed
 
-    def _take(self, file: Path) -> None:
+    async def keep_looking(self) -> None:
+        """Look at the rules file every second, beside the calls, until canceled."""
+        while self._file is not None:
+            await asyncio.sleep(_LOOK_SECONDS)
+            await asyncio.to_thread(self.look)
+
+    def look(self) -> None:
+        """Put the rules file in force where it was changed; one that cannot be used changes nothing."""
+        stamp = _stamp(self._file)
+        # one that was refused is read every time: it may be readable again without a change
+        if self._file is None or (stamp == self._stamp and not self.refused):
+            return
+        is_new, self._stamp = stamp != self._stamp, stamp
         try:
-            self._typed = read_rules_file(file)
+            self._typed = read_rules_file(self._file)
         except RulesFileError as error:
-            log().error("rules file refused, the last good one stays", count=len(error.problems))
+            if is_new or not self.refused:
+                log().error("rules file refused, the last good one stays", count=len(error.problems))
+                refused, good = (datetime.fromtimestamp(at, UTC) for at in (time(), self._in_force_since))
+                self.refused = (
+                    f"The rules file (CDS_RULES_FILE) of {refused:%H:%M:%S} UTC is refused; that of "
+                    f"{good:%Y-%m-%d %H:%M:%S} UTC is in force. `cds-hooks rules check` lists its mistakes."
+                )
         else:
+            self.refused, self._in_force_since = "", time()
             log().info("rules file read again", count=len(self._typed.switches))
 
 
-def _stamp(file: Path | None) -> tuple[int, int] | None:
+def _stamp(file: Path | None) -> tuple[int, int, int] | None:
     try:
         stat = file.stat() if file is not None else None
     except OSError:
         return None
-    return (stat.st_mtime_ns, stat.st_size) if stat is not None else None
+    return (stat.st_mtime_ns, stat.st_ino, stat.st_size) if stat is not None else None

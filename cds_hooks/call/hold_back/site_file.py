@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Final, Literal
 
 import msgspec
 from msgspec import Meta, Struct
@@ -12,6 +12,8 @@ from cards.compose.high_alert import NOT_COVERED
 from cards.rules.engine.governance import Budget, Named, RuleVersion, SiteRules, Switch, all_rule_versions
 from fhir.record.site_file import read_toml_as
 from fhir.terminology.toml_file import TomlFault
+
+_MOST_BYTES: Final = 256 * 1024
 
 
 class RulesFileError(Exception):
@@ -48,7 +50,7 @@ def read_rules_file(path: Path, versions: Mapping[str, RuleVersion] | None = Non
     """Return what the file says; RulesFileError with the mistakes that were found."""
     rule_versions = all_rule_versions() if versions is None else versions
     try:
-        file = read_toml_as(path, _RulesFile)
+        file = read_toml_as(path, _RulesFile, _MOST_BYTES)
     except TomlFault as error:
         raise RulesFileError(path, f"the file {error}") from error
     problems = [problem for switch in file.switch for problem in _switch_problems(switch, rule_versions)]

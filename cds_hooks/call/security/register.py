@@ -1,7 +1,7 @@
 """The trust of a trust file: its clients, the key sets that are fetched for them, and who of them calls."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Sequence
 from math import inf
 from pathlib import Path
 from secrets import token_hex
@@ -20,7 +20,7 @@ from cds_hooks.call.security.addresses import (
     is_loopback,
     parse_url,
 )
-from cds_hooks.call.security.keys import Keys, VerificationKey, read_key_set, read_object
+from cds_hooks.call.security.keys import Keys, NotAnObject, VerificationKey, read_key_set, read_object
 from cds_hooks.call.security.replay import ReplayStore
 from cds_hooks.call.security.token import ClientRegister, Token, bearer, claimed_client, endpoints_of, read_token
 from cds_hooks.call.security.trust import (
@@ -58,6 +58,7 @@ UNKNOWN_KID_SECONDS: Final = 60.0
 _FIRST_PAUSE_SECONDS: Final = 5.0
 _LONGEST_PAUSE_SECONDS: Final = 60.0
 _MOST_WAITING: Final = 256
+_MOST_FETCHES: Final = 16
 _LEFT_BEHIND: Final = 2.0  # times refresh_seconds
 
 
@@ -74,8 +75,10 @@ class RemoteKeys:
     def __init__(
         self, source: KeySetUrl, fetch: Fetch, keeping: KeySetLifetimes, clock: Callable[[], float] = monotonic
     ) -> None:
-        """Nothing is fetched before the first token arrives; `clock` is monotonic, in seconds."""
+        """Nothing is fetched before `keep_fresh` or the first token; `clock` is monotonic, in seconds."""
         self.source = source
+        self.clients: tuple[str, ...] = ()
+        """The names of the clients whose keys they are."""
         self._fetch = fetch
         self.keeping = keeping
         self._clock = clock
@@ -92,16 +95,24 @@ class RemoteKeys:
         """Whether the kept keys are young enough to be used while the key set cannot be fetched."""
         return self._age() <= self.keeping.outage_seconds
 
+    @property
+    def is_away(self) -> bool:
+        """Whether the newest fetch and the one before it failed: a single one may be a moment of the network."""
+        return self._pause > _FIRST_PAUSE_SECONDS
+
+    def keep_fresh(self) -> bool:
+        """Start a fetch of a set that is due for it; return whether one is under way."""
+        if self._age() > self.keeping.refresh_seconds and self._may_fetch():
+            self._start()
+        return self._fetching is not None
+
     def key(self, kid: str) -> VerificationKey | None:
         """Return the key of this name in the kept set; None where the set has to be fetched first.
 
         A set that is due for a refresh is refreshed in the background. A set that was not used for a long time is
         fetched again before it is trusted, because a key may have been withdrawn in between.
         """
-        age = self._age()
-        if age > self.keeping.refresh_seconds and self._may_fetch():
-            self._start()
-        if self._fetching is not None and age > self.keeping.refresh_seconds * _LEFT_BEHIND:
+        if self.keep_fresh() and self._age() > self.keeping.refresh_seconds * _LEFT_BEHIND:
             return None
         return self._kept(kid)
 
@@ -160,24 +171,43 @@ class RemoteKeys:
             keys, left_out = read_key_set(read_object(await self._fetch(self.source)))
         # the waiting calls continue with the old keys, whatever failed; the reason is logged for the operator
         except Exception as error:
-            self._failed(type(error).__name__)
+            self._failed(type(error).__name__, _why(error))
         else:
             if keys.by_kid:
                 self._keys, self._fetched_at = keys, self._clock()
                 self._pause = self._not_before = 0.0
                 log().info("key set fetched", count=len(keys.by_kid))
             else:
-                self._failed("NoKeys")
+                self._failed("NoKeys", _first(left_out))
             if left_out:
-                log().warning("keys left out", count=len(left_out))
+                log().warning("keys left out", client=self._names, count=len(left_out), reason=_first(left_out))
         finally:
             self._fetching = None
 
-    def _failed(self, kind: str) -> None:
+    @property
+    def _names(self) -> str:
+        return ", ".join(self.clients[:3])
+
+    def _failed(self, kind: str, reason: str = "") -> None:
         """Keep the old keys; the next attempt waits, longer each time."""
         self._pause = min(max(self._pause * 2, _FIRST_PAUSE_SECONDS), _LONGEST_PAUSE_SECONDS)
         self._not_before = self._clock() + self._pause
-        log().warning("key set not fetched", error_type=kind)
+        log().warning("key set not fetched", client=self._names, error_type=kind, reason=reason or None)
+
+
+def _first(left_out: Sequence[str]) -> str:
+    """Return the first sentence without brackets, which the log does not take."""
+    return left_out[0].replace("[", " ").replace("]", "") if left_out else "it is empty"
+
+
+def _why(error: Exception) -> str:
+    """Return what is known of the cause and holds nothing that the other server wrote."""
+    if isinstance(error, OutboundRefused):
+        return error.reason
+    if isinstance(error, NotAnObject):
+        return str(error)
+    status = getattr(getattr(error, "response", None), "status_code", None)  # httpx is not loaded before it is needed
+    return f"status {status}" if status is not None else ""
 
 
 LOOK_SECONDS: Final = 0.5
@@ -232,6 +262,26 @@ class WatchedTrustFile:
         """
         return self._remote[source]
 
+    def keep_fresh(self) -> None:
+        """Fetch the key sets that are due, some at a time: no call waits, and a fault is told before somebody calls."""
+        under_way = 0
+        for keys in self._remote.values():
+            under_way += keys.keep_fresh()
+            if under_way == _MOST_FETCHES:
+                break
+
+    @property
+    def key_set_fault(self) -> str:
+        """A sentence where key sets cannot be fetched, else ""."""
+        away = [keys for keys in list(self._remote.values()) if keys.is_away]
+        refused = sum(len(keys.clients) for keys in away if not keys.usable)
+        if not away:
+            return ""
+        many = sum(len(keys.clients) for keys in away)
+        whose = "1 client" if many == 1 else f"{many} clients"
+        then = f"calls of {refused} of them are refused with 401" if refused else "the keys fetched last are used"
+        return f"The key set of {whose} cannot be fetched, and {then}; the log names them and says why."
+
     async def aclose(self) -> None:
         """Cancel all running fetches and wait until they have ended."""
         for keys in self._remote.values():
@@ -285,6 +335,7 @@ class WatchedTrustFile:
         for source in {client.key_source for client in clients if isinstance(client.key_source, KeySetUrl)}:
             keys = before.pop(source) if source in before else RemoteKeys(source, self._fetch, keeping)
             keys.keeping = keeping
+            keys.clients = tuple(client.name for client in clients if client.key_source == source)
             self._remote[source] = keys
         for keys in before.values():
             keys.cancel()
@@ -348,11 +399,17 @@ class FileTrust(OutboundTrust):
         """Since when the file is in force, and what is wrong with a newer version."""
         return self._live.state
 
+    @property
+    def key_set_fault(self) -> str:
+        """A sentence where key sets of clients cannot be fetched, else ""."""
+        return self._live.key_set_fault
+
     async def keep_looking(self) -> None:
         """Look at the file twice a second until canceled."""
         while True:
             await asyncio.sleep(LOOK_SECONDS)
             self._live.register()
+            self._live.keep_fresh()
 
     async def client_of(self, headers: Headers, path: str, call: ProxiedCall | None = None) -> TrustedClient:
         """Return the client whose key signed the call's token, which is for this path and was not used before.

@@ -251,6 +251,10 @@ class Trust(Protocol):
     def state(self) -> TrustFileState | None:
         """Which version of the trust file is in force; None where there is no trust file."""
 
+    @property
+    def key_set_fault(self) -> str:
+        """A sentence where key sets of clients cannot be fetched, else ""."""
+
     async def client_of(self, headers: Headers, path: str, call: ProxiedCall | None = None) -> TrustedClient:
         """Return the client that calls this path, from the headers of the ASGI scope.
 
@@ -333,6 +337,11 @@ class DevelopmentTrust(OutboundTrust):
     def state(self) -> None:
         """Nothing: there is no trust file."""
         return
+
+    @property
+    def key_set_fault(self) -> str:
+        """Nothing: no key is asked for."""
+        return ""
 
     def may_fetch(self, client: TrustedClient, fhir_server: str) -> FhirBase:
         """Return the FHIR server at a loopback address.

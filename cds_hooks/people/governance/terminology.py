@@ -32,7 +32,7 @@ REPORT: Final = ".report.csv"
 def index_in_force(configured: Settings, released: Released) -> Path | None:
     """Return the index that lookups should read by the settings and the acts; it need not be there."""
     path = configured.terminology
-    if path is not None and path.is_dir():
+    if path is not None and configured.terminology_is_folder:
         path = path / f"{released.terminologies[-1]}{SUFFIX}" if released.terminologies else None
     return path
 

@@ -157,6 +157,7 @@ def _lint(as_json: bool) -> None:
     families = rule_families()
     faults: list[object] = [*file_faults(), *(fault for family in families for fault in lint_family(family))]
     faults += _site_rules_without_cases()
+    faults += _rules_file_faults()
     if as_json:
         report = {
             "rules": len(all_rule_versions()),
@@ -174,6 +175,15 @@ def _lint(as_json: bool) -> None:
         typer.echo(f"{len(faults)} wrong.")
         raise typer.Exit(1)
     typer.echo(f"{len(all_rule_versions())} rules in {len(families)} families.\nNothing wrong.")
+
+
+def _rules_file_faults() -> Iterator[str]:
+    """Yield a sentence for each mistake of the file that CDS_RULES_FILE names."""
+    if (file := settings().rules_file) is not None:
+        try:
+            read_rules_file(file)
+        except RulesFileError as error:
+            yield from (f"{file}: {problem}" for problem in error.problems)
 
 
 def _site_rules_without_cases() -> Iterator[str]:

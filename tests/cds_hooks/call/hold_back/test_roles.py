@@ -177,18 +177,30 @@ def order(as_of: datetime, hook: str = "order-sign") -> dict[str, Any]:
 
 
 def test_a_changed_file_counts_without_a_restart_and_a_broken_one_changes_nothing(tmp_path: Path) -> None:
-    now = 0.0
     rules = tmp_path / "rules.toml"
     rules.write_text("version = 1\n")
-    assert not Restraint(None, needs_approval=False, clock=lambda: 9.0).site.quiet_days
-    restraint = Restraint(rules, needs_approval=False, clock=lambda: now)
-    rules.write_text("version = 1\n[quiet_days]\ninfo = 7\n")
-    assert not restraint.site.quiet_days
-    now = 1.0
-    assert restraint.site.quiet_days == {"info": 7}
-    rules.write_text("version = 3\n")
-    now = 4.0
-    assert restraint.site.quiet_days == {"info": 7}
+    assert not Restraint(None, needs_approval=False).site.quiet_days
+    restraint = Restraint(rules, needs_approval=False)
+    good = "version = 1\n[quiet_days]\ninfo = 7\n"
+    rules.write_text(good)
+    restraint.look()
+    assert (restraint.site.quiet_days, restraint.refused) == ({"info": 7}, "")
+    for wrong in ("version = 3\n", good[:-1] + "x", "", "#" * 200_000_000):
+        rules.write_text(wrong)
+        restraint.look()
+        assert restraint.site.quiet_days == {"info": 7}
+        assert "is refused" in restraint.refused
+    assert (
+        "larger than"
+        in run_program(
+            "rules",
+            "check",
+            environment={"CDS_RULES_FILE": str(rules)},
+        ).stdout
+    )
+    rules.write_text(good)
+    restraint.look()
+    assert restraint.refused == ""
 
 
 # From development to trust without a surprise: what is not approved is listed.

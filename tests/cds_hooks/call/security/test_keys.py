@@ -154,14 +154,17 @@ def test_what_is_no_key_set_leaves_no_key_and_is_not_asked_for_again_at_once(
     status: int, headers: dict[str, str], body: bytes, clock: Clock
 ) -> None:
     async def ask(keys: RemoteKeys) -> None:
+        assert keys.keep_fresh()  # before anybody calls
         for _ in range(20):
             assert not await _find(keys, "old")
         assert not keys.usable
+        assert not keys.is_away  # this may be a moment of the network
         assert len(seen.requests) == 1
         for pause in (5, 10, 20, 40, 60, 60):
             clock.now += pause
             await asyncio.gather(*(_find(keys, "old") for _ in range(5)))
         assert len(seen.requests) == 7
+        assert keys.is_away
 
     with answering(lambda _: (status, headers, body)) as seen:
         _with_keys(seen, clock, ask)
