@@ -1,10 +1,10 @@
 """`python -m maintenance.sources`: what a committee can check of each warning and critical row in force, as CSV.
 
 One line for each band with each drug that can make it true, for each pair, and for each maximum dose, whose document is
-its own ("alarm": no label was read, and only five times the dose is told): level, class of the best source that speaks
-for the drug (`cards/rules/language/source_classes.csv`), the document that its card names first with section, quote,
-year and address, and whether that is the label of the drug itself ("own"), one of its class ("class") or no label
-("none").
+its own ("alarm": no label was read, and only five times the dose is told, because it can hardly be meant): level, class
+of the best source that speaks for the drug (`cards/rules/language/source_classes.csv`), the document that its card
+names first with section, quote, year and address, and whether that is the label of the drug itself ("own"), one of its
+class ("class") or no label ("none").
 """
 
 import csv
@@ -16,7 +16,7 @@ from msgspec import to_builtins
 from msgspec.structs import replace
 
 from cards.rules.engine.rule_book import whole_book
-from cards.rules.families.dose.knowledge import LIMITS, evidence_of
+from cards.rules.families.dose.knowledge import ALARM, LIMITS, evidence_of
 from cards.rules.families.pairs.family import PAIRS
 from cards.rules.language.rule import Band, Evidence, Rule
 from cards.rules.language.sources import class_of
@@ -75,7 +75,8 @@ def _limits() -> Iterator[tuple[str, ...]]:
         for limit in limits:
             row = f"{_OF_LIMITS}/{'alarm' if limit.is_lead or limit.is_alarm else 'maximum'}"
             is_own = limit.set_id and not limit.label_of
-            evidence = replace(evidence_of(limit), rxcui=limit.rxcui) if is_own else evidence_of(limit)
+            evidence = ALARM if limit.is_lead else evidence_of(limit)
+            evidence = replace(evidence, rxcui=limit.rxcui) if is_own else evidence
             yield row, "warning", limit.drug, *_cited(limit.rxcui, [evidence])
 
 

@@ -5,7 +5,7 @@ import math
 from cards.rules.engine.family import Correction, Family
 from cards.rules.families.dose import lifetime, texts
 from cards.rules.families.dose.conditions import CONDITIONS_OF_DOSES, why_unknown
-from cards.rules.families.dose.knowledge import evidence_of
+from cards.rules.families.dose.knowledge import ALARM, evidence_of
 from cards.rules.families.dose.rows import ages_of_limits, limits_of, rows_for
 from cards.rules.families.dose.sums import (
     FAR_OVER,
@@ -24,11 +24,12 @@ _METHOTREXATE = "6851"
 
 def _row_evidence(context: RuleContext) -> tuple[Evidence, ...]:
     excess = worst_excess(context)
-    by_weight = (row for rxcui in context.medication.rxcuis for row, _ in rows_for(context, rxcui) if row.per_kg)
-    row = excess.limit if excess is not None else labelled_from(context) or next(by_weight, None)
+    rows = (row for rxcui in context.medication.rxcuis for row, _ in rows_for(context, rxcui))
+    by_weight = sorted((row for row in rows if row.per_kg), key=lambda row: row.is_lead)
+    row = excess.limit if excess is not None else labelled_from(context) or next(iter(by_weight), None)
     if row is None:
         return ()
-    return (evidence_of(row),)
+    return (ALARM if row.is_lead else evidence_of(row),)
 
 
 # Corrections

@@ -5,12 +5,12 @@
 `labelled_from` is the age in years under which the source says that the drug is not for children.
 
 `leads.csv` has what was read on other pages than labels (`page` names the page) and waits for a label: only a dose five
-times over one of its rows is told, as an alarm by plausibility. It has the same columns, and `route` (empty:
-every one but an injection), `population` ("first order": the drug was not taken before; "continued": more than one
-dose; "daily": on most days and not once a cycle; "one dose": given in doses, since a drip is a bag and no dose),
-weights, and amounts of a week. None of its rows is firm; "narrow" begins to be far over earlier, because the drug is
-seldom given in more; "wide" later, because some uses of the drug reach twice what the source says; "alarm" tells
-nothing but a dose of `ten_fold_from` and more, because the source has a usual dose and no maximum.
+times over one of its rows is told, as an alarm by plausibility that cites no such page (`ALARM`). It has the same
+columns, and `route` (empty: every one but an injection), `population` ("first order": the drug was not taken before;
+"continued": more than one dose; "daily": on most days and not once a cycle; "one dose": given in doses, since a drip is
+a bag and no dose), weights, and amounts of a week. None of its rows is firm; "narrow" begins to be far over earlier,
+because the drug is seldom given in more; "wide" later, because some uses of the drug reach twice what the source says;
+"alarm" tells nothing but a dose of `ten_fold_from` and more, because the source has a usual dose and no maximum.
 
 `label_limits.csv` has rows of labels by route, weight and population, in milligrams, units or mEq (`unit`), and of the
 rate of an infusion (`max_hourly`) and of one dose for each square metre of body surface (`max_single_m2`);
@@ -131,6 +131,9 @@ EVIDENCE: Final[Mapping[str, Evidence]] = {
     for row in _rows("sources.csv")
 } | _evidence_of_site()
 """The documents by their key in limits.csv."""
+
+ALARM: Final = EVIDENCE["ten_fold"]
+"""What a dose far over a lead is told on: that it can hardly be meant, and on no page that the lead was read on."""
 
 LEADS: Final = frozenset(source for source, evidence in EVIDENCE.items() if is_lead([evidence]))
 """Documents that raise no card of their own: labels known by quotation only, consumer pages, answers, foreign lists."""
