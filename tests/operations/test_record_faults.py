@@ -30,7 +30,7 @@ from models_onnx.artifact.keys import local_signer
 from tests.cds_hooks.calls import PLANNING, client, request_for
 from tests.cds_hooks.evidence.storage.samples import a_decision
 from tests.hardening.two_clients import write_site
-from tests.live import free_port, record_in, serving_here
+from tests.live import SHIPPED, free_port, record_in, serving_here
 
 
 def lines(stream: io.StringIO) -> list[dict[str, Any]]:
@@ -95,6 +95,15 @@ def _in_the_way(folder: Path, name: str) -> Iterator[None]:
         (folder / name).rmdir()
 
 
+@contextmanager
+def _never_ending(folder: Path, name: str) -> Iterator[None]:
+    """Whoever opens it waits for ever."""
+    with _away(folder, name):
+        os.mkfifo(folder / name)
+        yield
+        (folder / name).unlink()
+
+
 _FAULTS: list[tuple[str, Callable[[Path, str], AbstractContextManager[None]], str]] = [
     ("CDS_USER_KEYS", _away, "user.txt"),
     ("CDS_CONTENT_KEYS", _damaged, "content.txt"),
@@ -102,7 +111,8 @@ _FAULTS: list[tuple[str, Callable[[Path, str], AbstractContextManager[None]], st
     ("CDS_TEXT_FILE", _damaged, "text.toml"),
     *(("CDS_RULES_FILE", fault, "rules.toml") for fault in (_damaged, _away, _in_the_way)),
     ("CDS_OIDC_FILE", _away, "oidc.toml"),
-    ("CDS_TERMINOLOGY", _damaged, "terms.idx"),
+    *(("CDS_TERMINOLOGY", fault, "terms.idx") for fault in (_damaged, _in_the_way, _never_ending)),
+    *(("CDS_SERVICES", fault, "services.toml") for fault in (_damaged, _away, _in_the_way)),
     ("CDS_MODELS_FOLDER", _damaged, "models/mine/model.onnx"),
     *(("seals", fault, "seals.ndjson") for fault in (_damaged, _emptied, _in_the_way)),
     *(("accounts", fault, "access.sqlite3") for fault in (_locked, _emptied, _in_the_way)),
@@ -125,11 +135,13 @@ def test_each_file_and_store_that_no_call_asks_for_fails_in_turn_and_is_told_unt
     (tmp_path / "models/mine").mkdir(parents=True)
     (tmp_path / "models/mine/model.onnx").write_bytes(b"a draft without a manifest is no model yet")
     names = {"user_keys": "user.txt", "content_keys": "content.txt", "seal_key": "seal.pem", "text_file": "text.toml"}
+    (tmp_path / "services.toml").write_bytes(Path(SHIPPED).read_bytes())
     names |= {"oidc_file": "oidc.toml", "models_folder": "models", "seal_file": "seals.ndjson"}
     names |= {"events_file": "events.toml", "terminology": "terms.idx", "rules_file": "rules.toml"}
     feed = f'[feed.lab]\nkind = "mllp"\nlisten = "127.0.0.1:{free_port()}"\nauthority = "NORTH"\n'
     (tmp_path / "events.toml").write_text(f'client = "a"\ndatabase = "{tmp_path}/events.sqlite3"\n{feed}')
-    files = {name: tmp_path / file for name, file in names.items()}
+    files: dict[str, Any] = {name: tmp_path / file for name, file in names.items()}
+    files["services"] = str(tmp_path / "services.toml")
     (tmp_path / "seals.ndjson").touch()
     files["trust_file"], token = write_site(tmp_path, "https://fhir.example")[2], "the operator's own token"
     looks = {"look_seconds": 0.05, "seal_seconds": 0.05}
