@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import msgspec
 from msgspec import UNSET, Struct, UnsetType, field
 
-from cds_hooks.settings.checks import listen_address
+from cds_hooks.settings.checks import is_loopback, listen_address
 from fhir.record.site_file import read_toml_as
 from fhir.terminology.plain_file import plain_file, unreadable
 from fhir.terminology.toml_file import TomlFault
@@ -261,8 +261,15 @@ def _zone(name: str, where: str) -> ZoneInfo:
 
 def _complete(path: Path, feed: V2Feed) -> None:
     where = f"{path}: feed.{feed.name}"
-    if isinstance(feed, MllpFeed) and listen_address(feed.listen) is None:
-        raise DeclarationFault(f"{where}: listen is {feed.listen!r}; write it as 127.0.0.1:2575")
+    if isinstance(feed, MllpFeed):
+        address = listen_address(feed.listen)
+        if address is None:
+            raise DeclarationFault(f"{where}: listen is {feed.listen!r}; write it as 127.0.0.1:2575")
+        if feed.tls is None and address[1] is not None and not is_loopback(address[0]):
+            raise DeclarationFault(
+                f"{where}: other machines reach {feed.listen}, and whoever does could send results of any patient; "
+                "give it tls, or listen on an address of this machine as 127.0.0.1:2575"
+            )
     if isinstance(feed, FolderFeed):
         feed.folder = str(path.parent / feed.folder)
         if not Path(feed.folder).is_dir():

@@ -1,6 +1,6 @@
 """Drafted medications, imaging and tests against this patient, at order-select and order-sign."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import msgspec
@@ -32,7 +32,7 @@ async def find(call: ServiceInput) -> Advice:
     """One card for each drafted order with a finding, and a reason for every rule and draft that says nothing."""
     context: Any = call.request.context
     _check_selections(context, call.max_drafts)
-    drafts, from_text = _drafts(context, call.record.patient_id, call.max_drafts)
+    drafts, from_text, without_order = _drafts(context, call.record.patient_id, call.max_drafts)
     if len(drafts) > _ALWAYS_JUDGED:
         _check_pairs(len(drafts), len(active_medications(call.record)))
     judged = _selected(context, drafts)
@@ -41,6 +41,7 @@ async def find(call: ServiceInput) -> Advice:
     advice = call.advise_on_orders(outcome)
     advice.silences += _unknown_selections(context, drafts)
     advice.silences += _numbers_from_text(name for name in judged if name in from_text)
+    advice.silences += without_order
     if not advice.cards and not advice.silences:
         text = "Nothing is selected" if drafts and not judged else "draftOrders holds no order"
         advice.silences.append(WhyNot("draftOrders", "nothing-to-judge", f"{text}: nothing was judged."))
@@ -50,8 +51,8 @@ async def find(call: ServiceInput) -> Advice:
 
 def _drafts(
     context: OrderSelectContext | OrderSignContext, patient_id: str, most: int
-) -> tuple[list[DraftOrder], set[str]]:
-    """Return the drafts, and the names of those with a number that came as text."""
+) -> tuple[list[DraftOrder], set[str], list[WhyNot]]:
+    """Return the drafts, the names of those with a number that came as text, and a reason for entries without any."""
     raw = bytes(context.draft_orders)
     try:
         bundle = decode_exactly(raw)
@@ -81,7 +82,15 @@ def _drafts(
                 "checked.",
                 "context.draftOrders",
             )
-    return drafts, from_text
+    return drafts, from_text, list(_without_order(entries))
+
+
+def _without_order(entries: list[Any]) -> Iterator[WhyNot]:
+    is_order = [isinstance(entry, dict) and isinstance(entry.get("resource"), dict) for entry in entries]
+    if count := is_order.count(False):
+        place = f"draftOrders.entry[{is_order.index(False)}]"
+        text = f"{place} holds no resource" if count == 1 else f"{count} entries from {place} on hold no resource"
+        yield WhyNot("draftOrders", "unreadable", f"{text}: not checked.")
 
 
 def _check_selections(context: OrderSelectContext | OrderSignContext, most: int) -> None:

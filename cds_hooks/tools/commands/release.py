@@ -1,5 +1,6 @@
 """`cds-hooks release`: switches what shows cards off and on at the server itself, where nobody can log in."""
 
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
 from getpass import getuser
@@ -217,6 +218,8 @@ def _version(kind: str, name: str) -> tuple[str, str]:
         raise ApprovalRefused(
             f"{kind[:64]!r} cannot be released or switched off; give one of {', '.join(get_args(ActKind))}."
         )
+    if kind == "client":
+        _refuse_unknown_client(name)
     if kind in ("client", "unit", "user"):
         return "", ""
     if kind == TERMINOLOGY:
@@ -247,6 +250,23 @@ def _version(kind: str, name: str) -> tuple[str, str]:
     model = _served_model(name)
     report = model.artifact.release.files.get("gates.json") if model.artifact.release is not None else None
     return served[kind, name], report.sha256 if report is not None else ""
+
+
+def _refuse_unknown_client(name: str) -> None:
+    """Refuse a name that no call has: whoever mistypes it would believe that the client is off.
+
+    Behind a trust file that cannot be read every name is taken, because a client may have to go all the same.
+    """
+    from cds_hooks.call.security.trust_file import TrustFileError, read_usable_clients
+
+    file = settings().trust_file
+    if file is None:
+        return
+    with suppress(TrustFileError):
+        trusted = read_usable_clients(file)
+        names = sorted({client.name for client in trusted.clients} | set(trusted.faulty))
+        if name not in names:
+            raise ApprovalRefused(f"there is no client {name!r} in the trust file; there are {', '.join(names)}")
 
 
 def _version_of_terminology(name: str) -> str:

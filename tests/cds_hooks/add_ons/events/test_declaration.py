@@ -42,6 +42,14 @@ def test_what_cannot_be_used_is_refused_with_its_place(text: str, sentence: str,
     assert said == f"{tmp_path / 'events.toml'}{sentence.format(folder=tmp_path)}"
 
 
+def test_a_feed_that_other_machines_reach_has_tls(tmp_path: Path) -> None:
+    for address in ("0.0.0.0:1", "[::]:1", "10.1.2.3:1"):
+        lab = LAB.replace("127.0.0.1:2575", address)
+        with pytest.raises(DeclarationFault, match="give it tls"):
+            read(tmp_path, lab)
+        assert read(tmp_path, f'{lab}tls = {{ certificate = "cert", key = "key" }}\n')
+
+
 def test_what_is_declared_is_completed_by_the_files_that_it_names(tmp_path: Path) -> None:
     tls = 'tls = { certificate = "cert", key = "key" }\ncodes = "codes.csv"\ntimezone = "Europe/Berlin"\n'
     effect = '[effect.some]\nservices = ["s2"]\nfeeds = ["lab"]\npatients = "people"\n[effect.all]\nservices = ["s1"]\n'

@@ -68,6 +68,13 @@ def test_where_nothing_is_judged_that_is_said(tmp_path: Path, as_of: datetime, h
     assert ours(answer)["silence"]
 
 
+@pytest.mark.parametrize("entry", ["a string", None, [], {}, {"resource": "x"}])
+def test_an_entry_that_holds_no_order_is_named_beside_the_others(tmp_path: Path, as_of: datetime, entry: Any) -> None:
+    answer = _answer(tmp_path, as_of, lambda context: context["draftOrders"]["entry"].append(entry), "order-sign")
+    assert _rules(answer) == ["renal-metformin"]
+    assert "draftOrders.entry[1] holds no resource" in str(ours(answer)["silence"])
+
+
 @pytest.mark.parametrize("member", ["subject", "patient", "for"])
 def test_a_draft_of_another_type_for_another_patient_stops_the_call(
     tmp_path: Path, as_of: datetime, member: str

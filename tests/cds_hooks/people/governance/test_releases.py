@@ -14,6 +14,7 @@ from cds_hooks.people.governance.acts import COMMAND, ActState, ApprovalRefused
 from models_onnx.serving.registry import load_model
 from tests.cds_hooks.people.governance.clicking import ANN, BEN, RULE, Desk
 from tests.each import each_row
+from tests.hardening.two_clients import write_site
 from tests.live import record_in
 from tests.program import run_program
 
@@ -132,6 +133,14 @@ def test_the_commands_refuse_in_sentences_and_list_every_act(tmp_path: Path) -> 
     refused = run("shadow", "service", "order-safety", "--why", "x")[1]
     assert "shadow is a state of rules, models and equations" in refused
     assert "now off" in run("off", "client", "A hospital", "--why", "a trial")[1]
+    trust = write_site(tmp_path, "https://fhir.example")[2]
+    env |= {"CDS_TRUST_FILE": str(trust)}
+    assert (
+        "no client 'A hospitol' in the trust file; there are a, b"
+        in run("off", "client", "A hospitol", "--why", "x")[1]
+    )
+    assert "now off" in run("off", "client", "b", "--why", "x")[1]
+    del env["CDS_TRUST_FILE"]
     assert run("shadow", "model", "mortality_5y", "--why", "first weeks")[0] == 0
     code, printed = run("--json")
     found = json.loads(printed)
