@@ -10,7 +10,7 @@ import msgspec
 
 import cards.extension as extension
 from cds_hooks.add_ons.events.watch.running import FIRST_CHECKS
-from cds_hooks.call.hold_back.checks import CHECKS
+from cds_hooks.call.hold_back.reasons import REASONS
 from cds_hooks.call.protocol.hooks import LIBRARY
 from cds_hooks.call.security.trust_file import schema
 from cds_hooks.call.services import find_services
@@ -192,11 +192,11 @@ def _trust_rows(path: str, node: dict[str, Any]) -> Iterator[str]:
 def reasons_page() -> str:
     """Return the reasons for which a finding is held back, as Markdown."""
     rows = [
-        f"| `{'`, `'.join(check.codes)}` | {_escaped(check.title)} | {_escaped(check.lets_through)} |"
-        for check in CHECKS
+        f"| `{'`, `'.join(reason.codes)}` | {_escaped(reason.title)} | {_escaped(reason.lets_through)} |"
+        for reason in REASONS
     ]
     head = (
-        f"# Reasons for holding a finding back\n\n{_MADE.format(source='`cds_hooks/call/hold_back/checks.py`')}\n"
+        f"# Reasons for holding a finding back\n\n{_MADE.format(source='`cds_hooks/call/hold_back/reasons.py`')}\n"
         "They are asked in this order, and the first that holds is recorded "
         "([restraint](../operations/restraint.md)).\n\n"
         "| reason | what holds it back | what lets it through |\n|---|---|---|\n"

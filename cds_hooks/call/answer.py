@@ -20,10 +20,9 @@ from cards.country_words import card_of_country, silences_of_country, text_of_co
 from cards.extension import WorklistEntry
 from cards.rules.engine.governance import SWITCHED_OFF
 from cds_hooks.call.dialects import shape_cards
-from cds_hooks.call.hold_back.card_events import Caller
-from cds_hooks.call.hold_back.checks import SILENT_MODE, CheckedCall, refuse_user, why_package_withheld
-from cds_hooks.call.hold_back.memory import PatientMemory
-from cds_hooks.call.hold_back.no_card import has_looked, in_words, looked_at
+from cds_hooks.call.hold_back.checks import Caller, CheckedCall, refuse_user, why_package_withheld
+from cds_hooks.call.hold_back.history import PatientHistory
+from cds_hooks.call.hold_back.reasons import SILENT_MODE, has_looked, in_words, looked_at
 from cds_hooks.call.model_versions import Choose, in_use
 from cds_hooks.call.prefetch.facts import keep_chart, write_facts
 from cds_hooks.call.prefetch.fetch import FilledPrefetch
@@ -413,9 +412,9 @@ def checked_call(call: Call, understood: Understood) -> CheckedCall:
         needs_approval=components.restraint.needs_approval,
         rest_days=components.restraint.rest_days,
         budgets=components.restraint.budgets,
-        recall=PatientMemory
+        recall=PatientHistory
         if call.is_trial
-        else cache(partial(components.restraint.memory.of_patient, call.client.name, record.patient_id)),
+        else cache(partial(components.restraint.histories.of_patient, call.client.name, record.patient_id)),
     )
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 import msgspec
 from msgspec import Struct
 
-from cds_hooks.call.hold_back.checks import WITHHELD
+from cds_hooks.call.hold_back.reasons import WITHHELD
 from cds_hooks.evidence.storage.decision import Decision, FeedbackItem
 from cds_hooks.evidence.storage.sent import SentCard, read_response
 from cds_hooks.people.governance.origins import HeldBack, explain_held_back

@@ -2,7 +2,7 @@
 
 from sqlalchemy import URL
 
-from cds_hooks.call.hold_back.memory import PatientMemories
+from cds_hooks.call.hold_back.history import RecordedHistories
 from cds_hooks.evidence.decision_views.file import Views, views_file
 from cds_hooks.evidence.decision_views.follow import Follower
 from cds_hooks.evidence.monitor.book import Counts
@@ -20,7 +20,7 @@ def open_follower(configured: Settings, url: str | URL | None = None) -> Followe
         text,
         Views(views_file(configured, text)),
         (
-            PatientMemories(now),
+            RecordedHistories(now),
             Counts(),
             CardCounts(),
             PatientWork(text, now),

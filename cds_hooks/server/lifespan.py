@@ -89,7 +89,7 @@ class Lifespan(Struct, frozen=True):
             if wanted is not None:
                 use_terminology(wanted)
             _say_not_approved(self.components.restraint, self.approvals, self.components.releases)
-            self.components.restraint.memory.read_from(self.follower.views)
+            self.components.restraint.histories.views = self.follower.views
             beside = [self._keep_at(work) for work in self._beside_the_calls(url)]
             await asyncio.to_thread(self.components.in_force.start)
             beside.append(self._keep_at(partial(_keep_recording, self.components.in_force, url)))

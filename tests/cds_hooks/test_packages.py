@@ -12,8 +12,7 @@ import pytest
 
 from cards.card import Card, Indicator, Source
 from cards.rules.engine.governance import SiteRules, Switch, all_rule_versions
-from cds_hooks.call.hold_back.card_events import Caller
-from cds_hooks.call.hold_back.checks import CheckedCall, choose_cards
+from cds_hooks.call.hold_back.checks import Caller, CheckedCall, choose_cards
 from cds_hooks.call.hold_back.visit import CardNotes
 from cds_hooks.people.governance.approvals import ApprovalBook
 from cds_hooks.settings.packages import use_packages

@@ -20,8 +20,7 @@ import pytest
 
 from cards.card import Card, Source, check_card
 from cards.extension import EXTENSION_KEY
-from cds_hooks.call.hold_back.card_events import Caller
-from cds_hooks.call.hold_back.checks import CheckedCall, SiteCheck
+from cds_hooks.call.hold_back.checks import Caller, CheckedCall, SiteCheck
 from cds_hooks.call.services import Service, every_service, find_services
 from cds_hooks.people.pages.doors import Door
 from cds_hooks.samples.loader import list_samples, load_draft, load_patient

@@ -1,7 +1,4 @@
-"""What a site holds back at this moment: its rules file, its approvals, and the checks with what they remember.
-
-What clinicians answered and what was shown is read from the views of the record (`memory.py`), which all workers share.
-"""
+"""What a site holds back at this moment: rules file, approvals and budgets, and the histories of its patients."""
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
@@ -17,9 +14,8 @@ from cards.rules.engine.governance import (
     all_rule_versions,
 )
 from cds_hooks.call.hold_back.budgets import Budgets
-from cds_hooks.call.hold_back.card_events import answers_to, shown_events
-from cds_hooks.call.hold_back.checks import CHECKS, Check, CheckedCall, check_findings, choose_cards
-from cds_hooks.call.hold_back.memory import REST_DAYS, Memory
+from cds_hooks.call.hold_back.checks import CheckedCall, check_findings, choose_cards
+from cds_hooks.call.hold_back.history import REST_DAYS, Histories, answers_to, shown_events
 from cds_hooks.call.hold_back.site_file import RulesFileError, read_rules_file
 from cds_hooks.evidence.storage.decision import Decision, FeedbackItem, is_trial
 from cds_hooks.telemetry.logs import log
@@ -28,7 +24,7 @@ _LOOK_SECONDS: Final = 1.0
 
 
 class Restraint:
-    """The rules of one site, and the checks that hold cards back there, with what they remember."""
+    """The rules of one site, and what is remembered there."""
 
     def __init__(
         self,
@@ -53,10 +49,7 @@ class Restraint:
         """For so many days a card that nobody answered is suppressed."""
         self.budgets = Budgets(database_url, now)
         """The budgets of clients, care units and users."""
-        self.checks: Sequence[Check] = CHECKS
-        """Every check that can hold a card back."""
-        self.memory = Memory()
-        """What was shown and answered about each patient."""
+        self.histories = Histories()
         self._in_force = in_force
         self._typed = read_rules_file(file) if file is not None else SiteRules()
         self._stamp = _stamp(file)
@@ -66,11 +59,11 @@ class Restraint:
 
     def check_findings(self, call: CheckedCall) -> SuppressionCheck:
         """Return what says of a finding why it is not shown in this call."""
-        return check_findings(call, self.checks)
+        return check_findings(call)
 
     async def choose(self, cards: Sequence[Card], call: CheckedCall) -> list[Card]:
         """Return the cards to show now; `call` takes in the reasons against the others."""
-        return await choose_cards(cards, call, self.checks)
+        return await choose_cards(cards, call)
 
     def approval_counts(self) -> dict[str, int] | None:
         """How many rules show their findings here and how many run in shadow; None where no approval is needed."""
@@ -84,13 +77,13 @@ class Restraint:
         """Take clinicians' answers to the cards of a decision at once, so that the next call already knows them."""
         if is_trial(decision.client):
             return
-        self.memory.note(decision.client, decision.patient, answers_to(decision, items))
+        self.histories.note(decision.client, decision.patient, answers_to(decision, items))
 
     def note_shown(self, cards: Sequence[Card], call: CheckedCall) -> None:
         """Take what was shown just now and is on record."""
         caller = call.caller
         events = shown_events(caller.service, (card.own_extension for card in cards), call.as_of)
-        self.memory.note(caller.client, caller.patient, events)
+        self.histories.note(caller.client, caller.patient, events)
 
     @property
     def site(self) -> SiteRules:

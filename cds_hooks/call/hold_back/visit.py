@@ -9,8 +9,9 @@ from msgspec import Struct
 
 from cards.card import Card
 from cards.extension import WorklistEntry
-from cds_hooks.call.hold_back.memory import MOST_CARDS
 
+MOST_CARDS: Final = 3
+"""So many cards about a patient as a whole are shown at one opening of the chart; the project's own choice."""
 MOST_WORDS: Final = 250
 """The words of all cards at an opening together, unless critical cards need more; our own choice."""
 

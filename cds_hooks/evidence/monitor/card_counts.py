@@ -8,7 +8,7 @@ from typing import ClassVar, Final, Literal
 
 from msgspec import Struct
 
-from cds_hooks.call.hold_back.card_events import ACCEPTED, ShownDecision, shown_decision
+from cds_hooks.call.hold_back.history import ACCEPTED, ShownDecision, shown_decision
 from cds_hooks.evidence.decision_views.file import Views
 from cds_hooks.evidence.decision_views.follow import Batch, Projection
 from cds_hooks.evidence.storage.decision import Decision

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterator
 from datetime import date, timedelta
 from typing import Any, Final
 
-from cds_hooks.call.hold_back.checks import WITHHELD
+from cds_hooks.call.hold_back.reasons import WITHHELD
 from cds_hooks.evidence.monitor.rows import RecordRows
 from cds_hooks.evidence.monitor.window import Window
 from models_onnx.monitoring.figure import Family, Figure, State

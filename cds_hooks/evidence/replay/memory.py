@@ -15,18 +15,15 @@ from cards.rules.engine.governance import (
     SuppressionCheck,
     finding_key,
 )
-from cds_hooks.call.hold_back.card_events import SHOWN
 from cds_hooks.call.hold_back.checks import (
-    FROM_EVENT,
     OVERRIDDEN_BEFORE,
-    REMEMBERED,
-    SHOWN_BEFORE,
-    WITHOUT_MEMORY,
-    WORKLIST,
     CheckedCall,
+    choose_cards,
     with_sentences,
     without_suggestions,
 )
+from cds_hooks.call.hold_back.history import SHOWN
+from cds_hooks.call.hold_back.reasons import FROM_EVENT, REMEMBERED, SHOWN_BEFORE, WORKLIST
 from cds_hooks.call.hold_back.restraint import Restraint
 from cds_hooks.evidence.storage.sent import SentCard, read_response
 from fhir.record.refusals import WhyNot
@@ -93,7 +90,6 @@ class RecordedRestraint(Restraint):
     def __init__(self, *arguments: Any, **keywords: Any) -> None:
         """As `Restraint`; `recall` says whose memory it is."""
         super().__init__(*arguments, **keywords)
-        self.checks = WITHOUT_MEMORY
         self._remembered = _NOTHING
         self.day = datetime.now(UTC).date()
         """The day of the decision that is replayed, for approvals with an end."""
@@ -106,7 +102,7 @@ class RecordedRestraint(Restraint):
 
     async def choose(self, cards: Sequence[Card], call: CheckedCall) -> list[Card]:
         """Return what is decided now of releases; the rest as the decision recorded it."""
-        return self._remembered.repeat(await super().choose(cards, call), call)
+        return self._remembered.repeat(await choose_cards(cards, call, is_replay=True), call)
 
     def check_findings(self, call: CheckedCall) -> SuppressionCheck:
         """Approvals and switches as they are now, but for the rules that are tried; answers as they were recorded."""

@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from cards.extension import EXTENSION_KEY
 from cds_hooks.call.configuration import Content, differences, read_content
-from cds_hooks.call.hold_back.no_card import has_looked
+from cds_hooks.call.hold_back.reasons import has_looked
 from cds_hooks.call.prefetch.facts import ChartNotRecorded, FactsOfCall
 from cds_hooks.errors import HookError
 from cds_hooks.evidence.replay.basis import Basis, read_basis

@@ -6,7 +6,7 @@ from types import TracebackType
 from typing import Any, ParamSpec, Self, TypeVar
 
 from cds_hooks.call.answer import Answered, Received, invoke
-from cds_hooks.call.hold_back.checks import SILENT_MODE
+from cds_hooks.call.hold_back.reasons import SILENT_MODE
 from cds_hooks.call.prefetch.facts import FactsOfCall
 from cds_hooks.call.prefetch.fetch import FilledPrefetch
 from cds_hooks.call.protocol.originals import Sent

@@ -233,7 +233,7 @@ ANSWERED_ON_PAGE: Final = "#explanation-page"
 """The end of `override_reason_system` where an answer was given on the page of the decision, not by the client.
 
 What a client reports says that it reports answers at all, so that its other cards count as not accepted
-(hold_back/card_events.py); what one person types on a page does not.
+(hold_back/history.py); what one person types on a page does not.
 """
 
 

@@ -6,7 +6,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from cds_hooks.call.hold_back.checks import CHECKS, SUPPRESSED, Check
+from cds_hooks.call.hold_back.reasons import REASONS, SUPPRESSED, Reason
 from cds_hooks.call.hold_back.released import CANARY, KNOWLEDGE, Key
 from cds_hooks.people.governance.releases import Origin, Releases
 from fhir.record.refusals import WhyNot
@@ -88,17 +88,17 @@ def explain_held_back(
 
 
 def _explained(silence: WhyNot, acts: ActsThen) -> HeldBack:
-    check, origin = next(_origins(silence, acts))
+    reason, origin = next(_origins(silence, acts))
     since = datetime.fromtimestamp(origin.at, UTC).isoformat(timespec="seconds") if origin.at else ""
-    lets_through = check.lets_through.replace("NAME", silence.subject)
-    return HeldBack(silence.subject, silence.reason, silence.text, check.title, since, origin.by, lets_through)
+    lets_through = reason.lets_through.replace("NAME", silence.subject)
+    return HeldBack(silence.subject, silence.reason, silence.text, reason.title, since, origin.by, lets_through)
 
 
-def _origins(silence: WhyNot, acts: ActsThen) -> Iterator[tuple[Check, Origin]]:
+def _origins(silence: WhyNot, acts: ActsThen) -> Iterator[tuple[Reason, Origin]]:
     """Yield each check that may have given the reason, with the act behind it; the first that is asked is the one."""
-    checks = [check for check in CHECKS if silence.reason in check.codes]
-    for check in checks:
-        origin = _FINDERS[check.act](silence.subject, acts) if check.act is not None else Origin()
+    reasons = [reason for reason in REASONS if silence.reason in reason.codes]
+    for reason in reasons:
+        origin = _FINDERS[reason.act](silence.subject, acts) if reason.act is not None else Origin()
         if origin is not None:
-            yield check, origin
-    yield checks[-1], Origin()
+            yield reason, origin
+    yield reasons[-1], Origin()

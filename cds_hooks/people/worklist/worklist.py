@@ -16,8 +16,7 @@ import msgspec
 from msgspec import Struct, field
 
 from cards.extension import WorklistEntry
-from cds_hooks.call.hold_back.card_events import SHOWN, answer_of
-from cds_hooks.call.hold_back.memory import OTHER_DAYS, PERIOD_DAYS
+from cds_hooks.call.hold_back.history import OTHER_DAYS, PERIOD_DAYS, SHOWN, answer_of
 from cds_hooks.call.services._model import NOT_RELEASED
 from cds_hooks.evidence.decision_views.file import Views
 from cds_hooks.evidence.decision_views.follow import Batch, Projection

@@ -14,7 +14,7 @@ from cards.card import check_card
 from cards.compose.orders import OrderOutcome, check_orders
 from cards.rules.engine.rule_book import rule_book
 from cards.rules.patient.orders import DraftOrder, read_drafts
-from cds_hooks.call.hold_back.no_card import in_words
+from cds_hooks.call.hold_back.reasons import in_words
 from fhir.record.record import read_record
 from fhir.record.resources import decoder
 from tests.cards.rules.cases import (

@@ -20,8 +20,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from cards.card import SEVERITY
-from cds_hooks.call.hold_back.checks import SUPPRESSED
-from cds_hooks.call.hold_back.no_card import explain_no_card, in_words
+from cds_hooks.call.hold_back.reasons import SUPPRESSED, explain_no_card, in_words
 from cds_hooks.evidence.decision_history import is_refused
 from cds_hooks.evidence.monitor.finder import find_page
 from cds_hooks.evidence.storage.decision import Decision, decision_of

@@ -10,8 +10,7 @@ from msgspec.structs import replace
 from cards.card import SEVERITY
 from cards.compose.model import in_100, is_calibrated, people_shown, strength
 from cards.rules.engine.governance import all_rule_versions
-from cds_hooks.call.hold_back.checks import WITHHELD
-from cds_hooks.call.hold_back.no_card import NoCard, explain_no_card, in_words
+from cds_hooks.call.hold_back.reasons import WITHHELD, NoCard, explain_no_card, in_words
 from cds_hooks.evidence.decision_history import DecisionHistory, is_refused
 from cds_hooks.evidence.storage.decision import Decision
 from cds_hooks.evidence.storage.sent import read_response

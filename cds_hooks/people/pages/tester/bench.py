@@ -22,7 +22,7 @@ from pydantic_core import PydanticCustomError
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from cards.extension import EXTENSION_KEY
-from cds_hooks.call.hold_back.no_card import NoCard, explain_no_card
+from cds_hooks.call.hold_back.reasons import NoCard, explain_no_card
 from cds_hooks.call.protocol.body import is_nested_deeper
 from cds_hooks.call.stages import SENT_AS_TRIAL
 from cds_hooks.evidence.storage.sent import SentCard

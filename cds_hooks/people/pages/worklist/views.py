@@ -20,7 +20,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from cards.compose.model import in_100
-from cds_hooks.call.hold_back.memory import PERIOD_DAYS
+from cds_hooks.call.hold_back.history import PERIOD_DAYS
 from cds_hooks.evidence.decision_views.file import Mark, Views
 from cds_hooks.evidence.decision_views.follow import Follower
 from cds_hooks.evidence.storage import decision_of

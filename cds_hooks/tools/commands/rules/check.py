@@ -35,8 +35,7 @@ from cards.rules.engine.lint import lint_family
 from cards.rules.engine.rule_book import rule_book
 from cards.rules.language.knowledge_base import listed_faults
 from cards.rules.language.site import site_folders
-from cds_hooks.call.hold_back.card_events import Caller
-from cds_hooks.call.hold_back.checks import CheckedCall, check_findings
+from cds_hooks.call.hold_back.checks import Caller, CheckedCall, check_findings
 from cds_hooks.call.hold_back.site_file import RulesFileError, read_rules_file
 from cds_hooks.evidence.replay.simulated_orders import SimulatedOrders, simulate
 from cds_hooks.evidence.storage.decision import RecordUnavailable

@@ -11,9 +11,8 @@ from typing import Any
 import httpx
 
 from cards.card import Card
-from cds_hooks.call.hold_back.card_events import Caller, shown_events
-from cds_hooks.call.hold_back.checks import CHECKS, CheckedCall, choose_cards
-from cds_hooks.call.hold_back.memory import Memory
+from cds_hooks.call.hold_back.checks import Caller, CheckedCall, choose_cards
+from cds_hooks.call.hold_back.history import Histories, shown_events
 from fhir.record.refusals import WhyNot
 from tests.cds_hooks.call.services.equation_calls import NOW
 from tests.cds_hooks.calls import counted_request_for, ours
@@ -68,23 +67,18 @@ def feedback(card: dict[str, Any], suggestion: str | None = None, code: str = "p
 
 
 class Site:
-    """What a site remembers of patients, and the check of a code that goes by it; `now` is the clock of its calls."""
+    """What a site remembers of patients; `now` is the clock of its calls."""
 
-    def __init__(self, code: str, now: Callable[[], float]) -> None:
-        self.checks, self.now = [check for check in CHECKS if check.codes[0] == code], now
-        self.memory = Memory()
-
-    def call(self, caller: Caller) -> CheckedCall:
-        """A call now."""
-        recall = partial(self.memory.of_patient, caller.client, caller.patient)
-        return CheckedCall(caller, self.now(), recall=recall)
+    def __init__(self, now: Callable[[], float]) -> None:
+        self.now, self.histories = now, Histories()
 
     def hold_back(self, cards: list[Card], caller: Caller) -> tuple[list[Card], dict[str, WhyNot]]:
-        """What the check alone shows, and what it holds back."""
-        call = self.call(caller)
-        return asyncio.run(choose_cards(cards, call, self.checks)), call.withheld
+        """What is shown now, and why the rest is not."""
+        recall = partial(self.histories.of_patient, caller.client, caller.patient)
+        call = CheckedCall(caller, self.now(), recall=recall)
+        return asyncio.run(choose_cards(cards, call)), call.withheld
 
     def show(self, cards: Sequence[Card], caller: Caller) -> None:
         """Takes note of what is shown, as a call does."""
         events = shown_events(caller.service, (card.own_extension for card in cards), self.now())
-        self.memory.note(caller.client, caller.patient, events)
+        self.histories.note(caller.client, caller.patient, events)

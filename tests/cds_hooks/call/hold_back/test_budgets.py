@@ -13,7 +13,7 @@ import pytest
 
 from cards.rules.engine.governance import Budget
 from cds_hooks.call.hold_back.budgets import Budgets
-from cds_hooks.call.hold_back.checks import SUPPRESSED
+from cds_hooks.call.hold_back.reasons import SUPPRESSED
 from cds_hooks.call.hold_back.site_file import RulesFileError, read_rules_file
 from cds_hooks.evidence.storage.queries import DecisionFilter, find_decisions
 from tests.cds_hooks.call.hold_back.restraint_calls import (

@@ -5,9 +5,8 @@ from datetime import UTC, datetime
 from cards.extension import Fact
 from cards.rules.engine.finding import RuleFinding
 from cards.rules.engine.governance import SiteRules
-from cds_hooks.call.hold_back.card_events import Caller, Event
-from cds_hooks.call.hold_back.checks import CheckedCall, check_findings
-from cds_hooks.call.hold_back.memory import PatientMemory
+from cds_hooks.call.hold_back.checks import Caller, CheckedCall, check_findings
+from cds_hooks.call.hold_back.history import Event, PatientHistory
 from tests.each import for_rows
 
 RULE, BAND = "renal-metformin", "30to44_new"
@@ -34,7 +33,7 @@ def test_an_answer_does_not_count_for_another_band_or_a_value_that_moved_by_a_fi
     )  # fmt: skip
     call = CheckedCall(
         Caller("ehr", "p1", "order-safety", "order-sign"), NOW, site=SiteRules(), units=lambda: (),
-        recall=lambda: PatientMemory((event,)),
+        recall=lambda: PatientHistory((event,)),
     )  # fmt: skip
     silence = check_findings(call)(said)
     assert (silence.reason if silence else None) == reason

@@ -10,8 +10,8 @@ from msgspec import convert, structs, to_builtins
 
 from cards.card import Action, Card, Indicator, Source, Suggestion
 from cards.extension import EXTENSION_KEY, CardExtension, Fact, FindingReference
-from cds_hooks.call.hold_back.card_events import Caller, answer_event
-from cds_hooks.call.hold_back.checks import LOOP_GUARD
+from cds_hooks.call.hold_back.checks import Caller
+from cds_hooks.call.hold_back.history import answer_event
 from cds_hooks.evidence.replay import Replayer, open_site
 from cds_hooks.evidence.storage.content import read_content_keys, use_content_keys
 from cds_hooks.evidence.storage.queries import list_decisions
@@ -105,10 +105,10 @@ def _replace(old: str, new: str) -> Suggestion:
 
 
 def _guard(accepted: Card) -> Site:
-    guard = Site(LOOP_GUARD, lambda: 1000.0)
+    guard = Site(lambda: 1000.0)
     suggestions = tuple(each.uuid for each in accepted.suggestions)
     sent = convert(to_builtins(accepted), SentCard)
-    guard.memory.note("ehr", "p1", [answer_event(sent, "accepted", 1000.0, suggestions=suggestions)])
+    guard.histories.note("ehr", "p1", [answer_event(sent, "accepted", 1000.0, suggestions=suggestions)])
     return guard
 
 

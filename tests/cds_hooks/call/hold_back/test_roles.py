@@ -9,7 +9,8 @@ import httpx
 import pytest
 
 from cards.rules.engine.governance import all_rule_versions
-from cds_hooks.call.hold_back.checks import NOT_FOR_THIS_ROLE, OVERRIDDEN_BEFORE
+from cds_hooks.call.hold_back.checks import OVERRIDDEN_BEFORE
+from cds_hooks.call.hold_back.reasons import NOT_FOR_THIS_ROLE
 from cds_hooks.call.hold_back.restraint import Restraint
 from cds_hooks.evidence.replay.replaying import Replayer
 from cds_hooks.evidence.replay.site import open_site

@@ -12,8 +12,7 @@ import pytest
 from cards.card import Card, Indicator, Source
 from cards.extension import EXTENSION_KEY, CardExtension
 from cards.finding import Finding
-from cds_hooks.call.hold_back.card_events import Caller
-from cds_hooks.call.hold_back.checks import SHOWN_BEFORE
+from cds_hooks.call.hold_back.checks import Caller
 from cds_hooks.evidence.storage.queries import list_decisions
 from tests.cds_hooks.call.hold_back.restraint_calls import Site
 from tests.cds_hooks.call.prefetch.fetch_calls import app_client, silences
@@ -194,7 +193,7 @@ def _shown(memory: Site, card: Card, caller: Caller = CALLER) -> bool:
 
 def test_a_critical_card_does_not_rest_because_it_was_shown() -> None:
     clock = _Clock()
-    memory = Site(SHOWN_BEFORE, clock)
+    memory = Site(clock)
     assert _shown(memory, _card(0.10, indicator="critical"))
     clock.now += 2 * DAY
     assert _shown(memory, _card(0.10, indicator="critical"))
@@ -206,7 +205,7 @@ def test_a_critical_card_does_not_rest_because_it_was_shown() -> None:
 )
 def test_what_one_client_was_shown_of_one_patient_says_nothing_of_another(other: Caller) -> None:
     clock = _Clock()
-    memory = Site(SHOWN_BEFORE, clock)
+    memory = Site(clock)
     assert _shown(memory, _card(0.10))
     clock.now += 2 * DAY
     assert not _shown(memory, _card(0.10))

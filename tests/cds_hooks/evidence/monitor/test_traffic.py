@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from cds_hooks.call.hold_back.checks import WITHHELD
+from cds_hooks.call.hold_back.reasons import WITHHELD
 from cds_hooks.evidence.monitor.changes import change_figures
 from cds_hooks.evidence.monitor.rows import RecordRows
 from cds_hooks.evidence.monitor.traffic import FEWEST_CALLS, traffic_figures
