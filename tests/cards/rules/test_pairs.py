@@ -131,6 +131,14 @@ def _partners(outcome: OrderOutcome) -> Iterator[str]:
 # Every drug of either side
 
 
+_ONE_WAY = {
+    row["a"]
+    for row in package_rows("cards.rules.families.pairs", "pairs.csv")
+    if row["unless"] in ("draft_buprenorphine", "opioid_up_to_7_days")
+}
+"""Drugs of rows that are about one direction only: buprenorphine on methadone, alvimopan after a week of opioids."""
+
+
 def _names(side: tuple[Selector, ...]) -> list[str]:
     """The ingredients that the selectors mean, by name."""
     codes = {code for one in side for code in one.ingredients}
@@ -177,7 +185,7 @@ def test_every_drug_of_a_pair_speaks_in_both_directions(rule: str, every: int, a
         first, second = case["draft"]["drug"], case["patient"]["active"][0]
         for own, other in ((first, second), (second, first)):
             for side in _side_of(compiled, own, as_of):
-                for name in _each_so_many(_names(compiled.trigger.sides[side]), every, number):
+                for name in set(_each_so_many(_names(compiled.trigger.sides[side]), every, number)) - _ONE_WAY:
                     there = {**case["patient"], "active": [other]}
                     back = {**case["patient"], "active": [name]}
                     asked += 1
