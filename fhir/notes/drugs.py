@@ -48,7 +48,8 @@ _NAME_TAIL: Final = re.compile(
     r"|mononitrate|fumarate|mesylate|gluconate|increased|reduced|citrate|maleate|besylate|bicarb|er|xl|sr|mr|xr|la|cr"
     r"|ec|dr|m/r|tabs?|tablets?|caps?|capsules?|inhaler|patch(?:es)?|cream|drops|po|iv|im|sc|subcut|s/c|pr|sl|oral"
     r"|neb(?:s|uli[sz]ed)?|inh|injection|depot|at|dose|therapy|suspension|solution|ung|pv|top|stat|dt|infusion|course"
-    r"|started(?: at)?|increased to|reduced to|decreased to|up to|now|titrated to|\(|@|to|of|was|is on|on|~|="
+    r"|chewable|dispersible|effervescent|soluble|started(?: at)?|(?:dose )?(?:halved|doubled) to|increased to"
+    r"|reduced to|decreased to|up to|now|titrated to|\(|@|to|of|was|is on|on|~|="
     r"|:)(?![a-z]))*[ ]*",
     re.IGNORECASE,
 )
@@ -64,7 +65,8 @@ _FREQUENCY: Final = re.compile(
     r"|bid|tds|tid|qds|qid|qd|qhs|nocte|mane|on|daily|nightly|weekly|monthly|fortnightly|qam|qpm"
     r"|q\d{1,2}(?:-\d{1,2})?h(?:rly)?|stat|prn|hs|ac|pc|(?:a|per|/) ?day|(?:a|per|every) ?(?:week|month|morning|night)"
     r"|every (?:\d+ )?(?:hours?|weeks?|months?|other day|day)|alternate days|at night|in the morning|with meals"
-    r"|before meals|(?:once|twice)(?: a| per)?[ ](?:daily|weekly|day|week|nightly))\b\.?)",
+    r"|before meals|(?:once|twice)(?: a| per)?[ ](?:daily|weekly|day|week|nightly|yearly|a year)|yearly|annually"
+    r"|every (?:two|three|four|six) (?:hours|weeks|months)|(?:as|when) (?:needed|required))\b\.?)",
     re.IGNORECASE,
 )
 _UNITS: Final = dict.fromkeys(("u", "iu", "unit"), "units") | dict.fromkeys(
@@ -155,8 +157,14 @@ def read_drugs(
             is_said = status == "active" or section == "drugs" or bool(dose or frequency)
             before = _IN_BRACKETS.sub("", _behind_last_end(without_findings[max(previous, start - 120) : start]))
             behind_it = _SENTENCE_END.split(without_findings[last:following], 1)[0] if behind else ""
-            is_plain = (_is_plain(before) and _is_plain(behind_it)) or _is_told_to_take(before, behind_it)
-            status = "active" if is_said and is_plain else "unconfirmed"
+            if is_said and _is_of_the_last(text[previous:start] if previous else ""):
+                before = ""  # "ramipril on hold until Friday, atorvastatin 20 mg": these words are of the drug before
+            is_said = is_said or _SAME.match(behind_it) is not None
+            is_told = _is_told_to_take(before, behind_it) and (is_said or _PAST.search(before) is None)
+            is_plain = is_said and _is_plain(before) and _is_plain(_ONLY.sub("", behind_it))
+            # "options: methotrexate 15 mg, adalimumab 40 mg": what is not known of the first is not known of the second
+            is_plain = is_plain and not (joined and not status and drugs[-1].status == "unconfirmed")
+            status = "active" if is_told or is_plain else "unconfirmed"
         if status == "unconfirmed" and joined and _OF_ALL.search(behind):
             _say_of_list(drugs, text, start, status)
         drugs.append(Drug(start, last, note[start:last], name, dose, frequency, status, is_assumed, section))
@@ -200,7 +208,9 @@ def _without_indications(text: str, findings: Sequence[tuple[int, int]]) -> str:
     """Return the text, as long, without what a drug is taken for: "for cystitis", "hypothyroidism, on"."""
     parts, position = [], 0
     for start, end in findings:
-        if start >= position and (_FOR.search(text, max(0, start - 20), start) or _ON_DRUG.match(text, end)):
+        is_indication = _FOR.search(text, max(0, start - 20), start) or _ON_DRUG.match(text, end)
+        is_titled = _COLON_DRUG.match(text, end) and not _REACTION.search(text, start, end)
+        if start >= position and (is_indication or is_titled):
             parts += [text[position:start], " " * (end - start)]
             position = end
     return "".join([*parts, text[position:]])
@@ -208,10 +218,33 @@ def _without_indications(text: str, findings: Sequence[tuple[int, int]]) -> str:
 
 _FOR: Final = re.compile(r"\bfor (?:an? |the |his |her |their )?$", re.IGNORECASE)
 _ON_DRUG: Final = re.compile(
-    r"(?:,|,? (?:is |in |well )?(?:controlled|remission|stable|quiet|managed))"
+    r"(?:,|,? (?:is |in |well |rate )?(?:controlled|remission|stable|quiet|managed|suppressed|settled))"
     r" (?:is |now |remains |currently )?(?:on|with|takes|taking) ",
     re.IGNORECASE,
 )
+_COLON_DRUG: Final = re.compile(
+    r": (?=[^.;,:]*\b(?:daily|weekly|nightly|every|once|twice|o[dn]|bd|bid|tds|tid|qds|qid|nocte|mane|since|needed)\b)",
+    re.IGNORECASE,
+)
+"""A problem with its drug, "psoriasis: adalimumab every two weeks"."""
+_REACTION: Final = re.compile(
+    r"allerg|rash|urticaria|hives|itch|angio|anaphyla|swelling|cough|bleed|h(?:a)?emorrhag|bruis|hyperkal|hyponatr|hypogly"
+    r"|hypotens|bradyc|syncope|fall|dizz|myalg|myopath|rhabdo|nausea|vomit|diarrh|constip|confus|delir|drows|headache"
+    r"|injury|toxic|failure to|neutropeni|leu[ck]openi|thrombocytopeni|hepatitis|pancreatitis|reaction|intoleran",
+    re.IGNORECASE,
+)
+"""What a drug may have caused, "angioedema: ramipril": no reason to take it."""
+
+
+def _is_of_the_last(between: str) -> bool:
+    """Whether the words between two drugs say what became of the first, and end with a comma."""
+    is_one_clause = between.endswith(", ") and _SENTENCE_END.search(between) is None
+    return is_one_clause and _status_after(between) in _CORRECTS
+
+
+_ONLY: Final = re.compile(r"^ only$")
+_SAME: Final = re.compile(r"[^.;]{0,30}?\b(?:as before|as usual|same dose|dose unchanged)$", re.IGNORECASE)
+_PAST: Final = re.compile(r"\b(?:was|were|been|had)\b", re.IGNORECASE)
 
 
 def _is_plain(words: str) -> bool:
@@ -239,8 +272,9 @@ def _is_told_to_take(before: str, behind: str) -> bool:
 
 
 _TAKES: Final = re.compile(
-    r"\b(?:takes|taking|uses|using|injects|receives|receiving|increased|(?:is|are|remains?|stays?|continues?|continued|maintained"
-    r"|managed|controlled|stable|established|now|currently|still|been|free|clear|well) (?:on|with)"
+    r"\b(?:takes|taking|uses|using|injects|receives|receiving|increased|(?:is|are|remains?|stays?|continues?|continued"
+    r"|maintained|managed|controlled|stable|established|now|currently|still|been|free|clear|well|undetectable"
+    r"|suppressed) (?:on|with)"
     r"|(?:re)?started (?:him |her |them )?on)"
     r"(?: (?:his|her|their|the|usual|regular|daily|weekly|oral|topical|vaginal|inhaled|depot))* $",
     re.IGNORECASE,

@@ -32,6 +32,28 @@ def test_each_finding_has_its_three_labels(note: str, concept: str, labels: list
     assert note[finding.start : finding.end] == finding.text
 
 
+@pytest.mark.parametrize(
+    ("note", "taken"),
+    [
+        ("Ramipril on hold until the GP rechecks, atorvastatin 20 mg nocte.", ["atorvastatin"]),
+        ("Tramadol withdrawn, gabapentin 300 mg tds instead.", ["gabapentin"]),
+        ("She takes apixaban 5 mg bd and bisoprolol only.", ["apixaban", "bisoprolol"]),
+        ("Psoriasis: adalimumab every two weeks.", ["adalimumab"]),
+        ("Pain controlled with paracetamol.", ["paracetamol"]),
+        (
+            "Salbutamol as needed. Gliclazide dose halved to 40 mg. Warfarin, same dose.",
+            ["salbutamol", "gliclazide", "warfarin"],
+        ),
+        ("Pain had been controlled with morphine. Angioedema: ramipril 5 mg daily.", []),
+        ("Aspirin discontinued, warfarin 5 mg too. Stop ramipril as before. Withhold enoxaparin as usual.", []),
+        ("Not taking aspirin any longer, metformin 500 mg bd.", []),
+        ("Options for psoriasis: methotrexate 15 mg weekly, adalimumab every two weeks.", []),
+    ],
+)
+def test_a_drug_counts_as_taken_only_where_the_note_says_so(note: str, taken: list[str]) -> None:
+    assert [drug.drug for drug in _read(note).drugs if drug.status == "active"] == taken
+
+
 @for_rows(("note", "name", "status", "dose"))
 def test_each_drug_has_its_status_and_dose(note: str, name: str, status: str, dose: str) -> None:
     drug = _drug(note, name)
