@@ -42,7 +42,7 @@ def test_each_finding_has_its_three_labels(note: str, concept: str, labels: list
         ("Pain controlled with paracetamol.", ["paracetamol"]),
         (
             "Salbutamol as needed. Gliclazide dose halved to 40 mg. Warfarin, same dose.",
-            ["salbutamol", "gliclazide", "warfarin"],
+            ["albuterol", "gliclazide", "warfarin"],
         ),
         ("Pain had been controlled with morphine. Angioedema: ramipril 5 mg daily.", []),
         ("Aspirin discontinued, warfarin 5 mg too. Stop ramipril as before. Withhold enoxaparin as usual.", []),
