@@ -206,10 +206,6 @@ def _by_policy(nothing: Determination, order: OrderFacts, here: Circumstances) -
         return replace(answer, covered="covered", criteria=None, judged=())
     if answer.pa_needed in ("auth-needed", "performpa") and policy.is_waived and is_evidenced:
         answer = replace(answer, pa_needed="no-auth")
-    return _with_documents(answer, is_evidenced=is_evidenced)
-
-
-def _with_documents(answer: Determination, *, is_evidenced: bool) -> Determination:
     asks = answer.pa_needed != "no-auth"
     is_covered = is_evidenced if answer.criteria is not None else not (asks or answer.reason)
     answer = replace(answer, covered="covered" if is_covered and not answer.info_needed else "conditional")

@@ -340,7 +340,9 @@ def _reported(report: DiagnosticReport) -> FhirTime | None:
 def _of_result(name: str, part: CodedPart) -> Done:
     observation, value, _ = part
     source = f"Observation/{observation.id}" if observation.id else "Observation without id"
-    words = _name(value.code)
+    code = value.code
+    typed = next((_HPV_TYPES[coding.code] for coding in code.coding if coding.code in _HPV_TYPES), None)
+    words = code.words if code.texts or typed is None else typed
     time = _charted_time(part) if _WHEN_DONE.search(words) else effective_time(observation)
     result = _joined([_number_words(value), *_value_words(part)])
     return Done(name, time, source, words, _is_positive(part), result, _says_incomplete(name, value.code, result))
@@ -371,11 +373,6 @@ def _value_words(part: CodedPart) -> list[str]:
 _HPV_TYPES: Final = dict.fromkeys(("59263-4", "61372-9", "77399-4", "91856-5"), "HPV 16") | dict.fromkeys(
     ("59264-2", "61373-7", "77400-0", "91854-0"), "HPV 18"
 )
-
-
-def _name(code: CodeableConcept) -> str:
-    typed = next((_HPV_TYPES[coding.code] for coding in code.coding if coding.code in _HPV_TYPES), None)
-    return code.words if code.texts or typed is None else typed
 
 
 def _has_value(part: CodedPart) -> bool:

@@ -213,14 +213,13 @@ def _condition_is_met(course: Course, condition: SkipCondition, reference: date,
     if kind == "completed series":
         return any(map(course.group_is_complete, condition.series_groups))
     if kind == "interval":
-        return _is_interval_over(course, condition, reference)
-    return _compare(_conditional_doses(course, condition, dose), condition)
-
-
-def _is_interval_over(course: Course, condition: SkipCondition, reference: date) -> bool:
-    if not course.evaluations or condition.interval is None:
-        return False
-    return reference >= condition.interval.after(course.evaluations[-1].dose.given)
+        if not course.evaluations or condition.interval is None:
+            return False
+        return reference >= condition.interval.after(course.evaluations[-1].dose.given)
+    count = _conditional_doses(course, condition, dose)
+    if condition.count_logic == "greater than":
+        return count > condition.count
+    return count < condition.count if condition.count_logic == "less than" else count == condition.count
 
 
 def _conditional_doses(course: Course, condition: SkipCondition, dose: GivenDose | None) -> int:
@@ -248,12 +247,6 @@ def _last(first: date | None, second: date | None) -> date:
 
 def _first(first: date | None, second: date | None) -> date:
     return min(first or date.max, second or date.max)
-
-
-def _compare(count: int, condition: SkipCondition) -> bool:
-    if condition.count_logic == "greater than":
-        return count > condition.count
-    return count < condition.count if condition.count_logic == "less than" else count == condition.count
 
 
 def evaluate(course: Course) -> None:

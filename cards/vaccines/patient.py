@@ -289,13 +289,11 @@ def _observations(record: PatientRecord) -> Iterator[PatientObservation]:
             if need is None or need <= record.as_of.date():
                 yield PatientObservation(_SOLID_ORGAN, need, item.source, item.words)
         elif item.code == HIV and not item.is_open:
-            yield from _low_cd4(record)
-
-
-def _low_cd4(record: PatientRecord) -> Iterator[PatientObservation]:
-    cells = record.newest("cd4")
-    if cells is not None and cells.value < _CD4_SEVERE and (record.age_years() or 0) >= _CD4_SEVERE_FROM_AGE:
-        yield PatientObservation(HIV_SEVERE, _day(cells.time), cells.source, f"CD4 cells {cells.value:g} per µL")
+            cells = record.newest("cd4")
+            if cells is not None and cells.value < _CD4_SEVERE and (record.age_years() or 0) >= _CD4_SEVERE_FROM_AGE:
+                yield PatientObservation(
+                    HIV_SEVERE, _day(cells.time), cells.source, f"CD4 cells {cells.value:g} per µL"
+                )
 
 
 def _conditions(record: PatientRecord) -> Iterator[PatientObservation]:

@@ -79,7 +79,9 @@ class Lifespan(Struct, frozen=True):
         asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(_THREADS, thread_name_prefix="beside"))
         url = self.components.settings.database_url
         with kept_connections(url):
-            _say_models_out(self.services)
+            for service in self.services.values():
+                for model in service.absent_models:
+                    log().error("model cannot be served", service=service.id, reason=f"{model.name}: {model.kind}")
             _say_wide_proxies(self.components.settings.proxy_networks)
             with suppress(RecordUnavailable):  # the record says so itself, to every call
                 if self.approvals is not None:
@@ -206,12 +208,6 @@ def _prepare_connections() -> None:
 def _prepare_payers() -> None:
     import_module("cds_hooks.call.services._coverage")
     policies()
-
-
-def _say_models_out(services: dict[str, Service]) -> None:
-    for service in services.values():
-        for model in service.absent_models:
-            log().error("model cannot be served", service=service.id, reason=f"{model.name}: {model.kind}")
 
 
 def _say_wide_proxies(networks: Networks) -> None:

@@ -534,7 +534,8 @@ def _groups_not_meant(procedure: Procedure, time: FhirTime | None, as_of_epoch: 
     """Find the groups the procedure does not mean: those that pass, when it is over, and the others until it is."""
     if procedure.status == "in-progress":
         return frozenset(CONDITION_GROUPS) - _PASSING_DAYS.keys()
-    end = _ended(procedure)
+    period = procedure.performedPeriod
+    end = parse_time(period.end) if period is not None and period.end else None
     last = end if end is not None and not end.is_after(as_of_epoch) else time
     days = last.whole_days(as_of_epoch) if last is not None else None
     is_over = last is end and end is not None and end.precision == "instant"
@@ -741,11 +742,6 @@ def _performed(procedure: Procedure) -> FhirTime | None:
     period = procedure.performedPeriod
     text = procedure.performedDateTime or (period.start if period is not None else None)
     return parse_time(text) if text else None
-
-
-def _ended(procedure: Procedure) -> FhirTime | None:
-    period = procedure.performedPeriod
-    return parse_time(period.end) if period is not None and period.end else None
 
 
 def _is_begun_and_not_over(period: Period | None, as_of_epoch: float) -> bool:

@@ -379,7 +379,9 @@ def _ends_it(concept: CodeableConcept | None, *, was_done: bool) -> bool:
             return True
         if coding.code and _OBSTETRIC_CODE.fullmatch(coding.code):
             return True
-    return _says_ended(concept.words, was_done)
+    words = concept.words
+    is_said = states(_DELIVERED_IN_WORDS if was_done else _ENDED_BY_WORDS, words)
+    return is_said and _OF_ANOTHER_TIME.search(words) is None
 
 
 # ICD-10-PCS (CMS), section obstetrics: abortion, extraction and delivery of the products of conception.
@@ -403,11 +405,6 @@ _OF_ANOTHER_TIME = re.compile(
     r"|prevention|request\w*)\b",
     re.IGNORECASE,
 )
-
-
-def _says_ended(words: str, was_done: bool) -> bool:
-    is_said = states(_DELIVERED_IN_WORDS if was_done else _ENDED_BY_WORDS, words)
-    return is_said and _OF_ANOTHER_TIME.search(words) is None
 
 
 def _time(text: str | None) -> Iterator[FhirTime]:

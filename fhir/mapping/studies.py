@@ -195,7 +195,10 @@ def read_study(resource: Mapping[str, Any]) -> Study:
     coded = tuple(
         str(coding["code"]) for coding in codings if coding.get("code") and coding.get("system") in (LOINC, None)
     )
-    words = _words_of_code(code, codings)
+    text = code.get("text") if isinstance(code, Mapping) else None
+    words = str(
+        text or next((coding["display"] for coding in codings if coding.get("display")), "") or "the ordered test"
+    )
     detail = " ".join(dict.fromkeys([words, *_texts(resource)]))
     study_code = next((STUDY_CODES[loinc] for loinc in coded if loinc in STUDY_CODES), None)
     loincs = coded if study_code is not None else _with_named(coded, words)
@@ -271,13 +274,6 @@ def _has_contrast(study_code: StudyCode | None, words: str, detail: str) -> bool
     if study_code is not None and study_code.contrast:
         return study_code.contrast in ("yes", "artery")
     return says_contrast(words, detail, is_coded=study_code is not None)
-
-
-def _words_of_code(code: Any, codings: list[Mapping[str, Any]]) -> str:
-    text = code.get("text") if isinstance(code, Mapping) else None
-    return str(
-        text or next((coding["display"] for coding in codings if coding.get("display")), "") or "the ordered test"
-    )
 
 
 def _texts(resource: Mapping[str, Any]) -> Iterator[str]:

@@ -185,7 +185,9 @@ def _of_concepts(resource: Json, concepts: Iterator[CodeableConcept]) -> Underst
     groups = tuple(dict.fromkeys(meant.group for _, reading in readings for meant in reading.meant))
     words = "; ".join(concept.words for concept, _ in readings if concept.words)
     is_understood = any(reading.is_understood for _, reading in readings)
-    assertion = _assertion(readings, groups)
+    mentions = [mention for _, reading in readings for mention in reading.mentions]
+    of_groups = [mention for mention in mentions if mention.group in groups]
+    assertion = (of_groups or mentions)[0].assertion.word if mentions and (of_groups or not groups) else "affirmed"
     stated = _statuses(resource)
     if stated & _DENIED:
         groups, assertion = (), "negated"
@@ -204,12 +206,6 @@ def _of_concepts(resource: Json, concepts: Iterator[CodeableConcept]) -> Underst
 
 
 _UNCLEAR: Final = "words beside the name that are not known may change what is said of it"
-
-
-def _assertion(readings: list[tuple[CodeableConcept, ConceptReading]], groups: tuple[str, ...]) -> str:
-    mentions = [mention for _, reading in readings for mention in reading.mentions]
-    of_groups = [mention for mention in mentions if mention.group in groups]
-    return (of_groups or mentions)[0].assertion.word if mentions and (of_groups or not groups) else "affirmed"
 
 
 def _statuses(resource: Json) -> set[str]:

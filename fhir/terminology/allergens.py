@@ -365,7 +365,7 @@ def _allergen_named(words: str) -> Allergen:
     ingredients = frozenset(read_name("isoniazid" if words.strip().upper() == "INH" else words).ingredients)
     # "Penicillin G" names one drug, "insulin lispro" too: the word of the class is a part of its name.
     parts = {word for ingredient in ingredients for word in _WORD.findall(ingredient.name)}
-    phrases = _class_phrases(words)
+    phrases = [(phrase, name) for _, _, phrase in _class_spans(words) for name in _CLASS_WORDS[phrase]]
     stated = frozenset(name for phrase, name in phrases if not parts.issuperset(phrase))
     classes = frozenset[str]().union(
         *(ALLERGEN_CLASSES[name].medication_classes for name in stated - {IODINATED, GADOLINIUM})
@@ -382,10 +382,6 @@ def denies_allergies(words: str) -> bool:
     """
     statement = _statement_of(words)
     return _NONE_KNOWN.search(words) is not None or (statement.denies and statement.unclear == Allergen())
-
-
-def _class_phrases(words: str) -> list[tuple[tuple[str, ...], str]]:
-    return [(phrase, name) for _, _, phrase in _class_spans(words) for name in _CLASS_WORDS[phrase]]
 
 
 def _class_spans(words: str) -> list[tuple[int, int, tuple[str, ...]]]:

@@ -95,7 +95,10 @@ def open_table(path: Path, view: str = "", features: Sequence[str] = ()) -> Iter
     """
     if not path.is_file():
         raise BatchRefused(f"{unreadable(path)}.")
-    form = _form_of(path)
+    suffixes = [suffix.lower() for suffix in path.suffixes if suffix.lower() != ".gz"]
+    if not suffixes or suffixes[-1] not in _FORMS:
+        raise BatchRefused(f"{path.name} must end in one of {', '.join(_FORMS)}.")
+    form = suffixes[-1]
     with _database() as connection, _faults_of(path.name):
         source = _parquet(connection, path) if form == ".parquet" else _text(path, form)
     with _database() as connection:
@@ -176,13 +179,6 @@ def _plain_unit(unit: str) -> str:
 
 def _sql_text(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
-
-
-def _form_of(path: Path) -> str:
-    suffixes = [suffix.lower() for suffix in path.suffixes if suffix.lower() != ".gz"]
-    if not suffixes or suffixes[-1] not in _FORMS:
-        raise BatchRefused(f"{path.name} must end in one of {', '.join(_FORMS)}.")
-    return suffixes[-1]
 
 
 def _text(path: Path, form: str) -> Source:

@@ -270,10 +270,6 @@ class Equation:
             return work_points(self.items, values)
         if output in self.linear:
             return self.linear[output].work(values)
-        return self._work_band(output, values)
-
-    def _work_band(self, output: str, values: Values) -> Working:
-        """Return the name of the band of the only input, which is its own explanation."""
         (total,) = self.inputs
         score = float(values[total.name])
         (bands,) = (table.bands for table in self.bands if table.output == output)

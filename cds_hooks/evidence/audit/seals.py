@@ -333,12 +333,9 @@ class Sealing:
         with locked(sent_file):
             sent = int(sent_file.read_text(encoding="ascii") or 0)
             for line in self._file.read_bytes().splitlines()[sent:]:
-                self._send_line(line)
+                subprocess.run(self._command, input=line + b"\n", check=True, timeout=_SEND_SECONDS)  # noqa: S603
                 sent += 1
                 sent_file.write_text(str(sent), encoding="ascii")
-
-    def _send_line(self, line: bytes) -> None:
-        subprocess.run(self._command, input=line + b"\n", check=True, timeout=_SEND_SECONDS)  # noqa: S603
 
 
 def _refuse_missing(file: Path, command: Sequence[str]) -> None:

@@ -137,7 +137,14 @@ def load_content(stored: bytes) -> bytes:
         stored = _decrypt(stored)
     if stored[:4] != _ZSTD:
         return stored
-    return _decompress(stored)
+    import zstandard
+
+    try:
+        if zstandard.get_frame_parameters(stored).content_size > LARGEST_BYTES:
+            raise ContentUnreadable("a stored value states a size that the server never writes")
+        return _decompressor()(stored)
+    except zstandard.ZstdError as error:
+        raise ContentUnreadable("content of the record cannot be decompressed") from error
 
 
 def _decrypt(stored: bytes) -> bytes:
@@ -193,17 +200,6 @@ def _compress(value: bytes) -> bytes:
     compressed = _compressor()(value)
     # of JSON as short as `[]` the frame is the longer one
     return value if len(value) <= len(compressed) and value[:1] in (b"{", b"[") else compressed
-
-
-def _decompress(stored: bytes) -> bytes:
-    import zstandard
-
-    try:
-        if zstandard.get_frame_parameters(stored).content_size > LARGEST_BYTES:
-            raise ContentUnreadable("a stored value states a size that the server never writes")
-        return _decompressor()(stored)
-    except zstandard.ZstdError as error:
-        raise ContentUnreadable("content of the record cannot be decompressed") from error
 
 
 @cache

@@ -97,7 +97,9 @@ def new_decision_id(random: bytes | None = None) -> str:
     tick = max(time.time_ns() * 4096 // 1_000_000, _last_tick + 1)
     _last_tick = tick
     number = int.from_bytes(random or os.urandom(6), "big") & 0x3FFF_FFFF_FFFF
-    return _text((tick >> 12) << 80 | _VERSION | (tick & 0xFFF) << 64 | _VARIANT | number << 16)
+    value = (tick >> 12) << 80 | _VERSION | (tick & 0xFFF) << 64 | _VARIANT | number << 16
+    digits = f"{value:032x}"
+    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
 
 
 def are_of_one_call(decision_id: str, other: str) -> bool:
@@ -150,11 +152,6 @@ def decision_of(uuid: str) -> str | None:
     if len(text) != 36 or text[14] != "7" or any(text[at] != "-" for at in (8, 13, 18, 23)):
         return None
     return text[:-4] + "0000"
-
-
-def _text(value: int) -> str:
-    digits = f"{value:032x}"
-    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
 
 
 def _byte(number: int) -> str:

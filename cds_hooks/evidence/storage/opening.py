@@ -39,7 +39,9 @@ def upgrade_schema(url: URL) -> None:
             if not is_sqlite:
                 connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _POSTGRES_LOCK})
             if not _has_schema(connection):
-                _make_tables(connection)
+                metadata.create_all(connection, checkfirst=False)
+                connection.exec_driver_sql("CREATE TABLE record_schema (version VARCHAR(32) NOT NULL PRIMARY KEY)")
+                connection.execute(text("INSERT INTO record_schema VALUES (:version)"), {"version": SCHEMA_VERSION})
     except DATABASE_ERRORS as error:
         raise RecordUnavailable(
             f"the record at {shown_url(url)} cannot be opened: {database_error_reason(error)}"
@@ -53,12 +55,6 @@ def _has_schema(connection: Connection) -> bool:
     elif inspect(connection).has_table("decisions"):
         refuse_other("of before 1.0")
     return version is not None
-
-
-def _make_tables(connection: Connection) -> None:
-    metadata.create_all(connection, checkfirst=False)
-    connection.exec_driver_sql("CREATE TABLE record_schema (version VARCHAR(32) NOT NULL PRIMARY KEY)")
-    connection.execute(text("INSERT INTO record_schema VALUES (:version)"), {"version": SCHEMA_VERSION})
 
 
 def open_decision_log(url: str) -> DecisionLog:

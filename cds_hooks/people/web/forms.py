@@ -65,7 +65,10 @@ async def read_form(
     if any("\x00" in text for text in fields.values()):  # which PostgreSQL does not take
         raise BadRequest("A field of the form holds the character U+0000; leave it out.")
     if of_session:
-        _require_token(fields)
+        visitor = visiting().visitor
+        token = fields.get(TOKEN_FIELD, "").encode("utf-8", "replace")
+        if visitor is not None and not hmac.compare_digest(token, visitor.form_token.encode()):
+            raise Forbidden("The form was not made for this session, so nothing was done. Open the page again.")
     return fields
 
 
@@ -118,10 +121,3 @@ def _text(content: bytes) -> str:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise BadRequest("A field of the form is not UTF-8 text; send JSON.") from error
-
-
-def _require_token(fields: Form) -> None:
-    visitor = visiting().visitor
-    token = fields.get(TOKEN_FIELD, "").encode("utf-8", "replace")
-    if visitor is not None and not hmac.compare_digest(token, visitor.form_token.encode()):
-        raise Forbidden("The form was not made for this session, so nothing was done. Open the page again.")

@@ -93,7 +93,10 @@ def seal(
     """
     with _said_in_a_sentence():
         if new_key is not None:
-            _make_key(new_key)
+            _, is_new = local_signer(new_key, "record")
+            if not is_new:
+                raise failure(f"{new_key} is there already; nothing was changed.")
+            typer.echo(f"Private key: {new_key}. Public key, for whoever verifies: {public_file(new_key)}.")
             return
         configured = settings()
         url, path = record_url(database), _seal_key(key)
@@ -103,13 +106,6 @@ def seal(
             raise typer.Exit(0 if worked else 1)
         line = add_seal(url, to or configured.seal_file, read_signer(path, "record"))
     typer.echo(line if line is not None else b"Nothing is new since the last seal.")
-
-
-def _make_key(file: Path) -> None:
-    _, is_new = local_signer(file, "record")
-    if not is_new:
-        raise failure(f"{file} is there already; nothing was changed.")
-    typer.echo(f"Private key: {file}. Public key, for whoever verifies: {public_file(file)}.")
 
 
 def _seal_key(key: Path | None) -> Path:

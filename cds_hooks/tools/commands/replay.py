@@ -132,7 +132,10 @@ def _replay(url: str, chosen: Iterator[Decision], total: int, as_of: datetime | 
         _print_json(counts, listed, reasons)
     else:
         _draw(Console(), counts, listed, reasons)
-    return _exit_code(counts)
+    outcomes = {outcome for _, outcome in counts}
+    if "differs" in outcomes:
+        return _DIFFERS
+    return _NOTHING if outcomes == {"not-replayed"} else _SAME
 
 
 def _try_candidate(url: str, chosen: Iterator[Decision], total: int, against: list[str], *, as_json: bool) -> int:
@@ -189,13 +192,6 @@ def _draw_report(console: Console, report: Any) -> None:
         console.print(Text(f"{what}: {' '.join(ids)}"), soft_wrap=True)
     last = f"{report.decisions} decisions computed twice, {report.not_replayed} not replayed."
     console.print(f"{last} The page /explain/ID shows one.", soft_wrap=True)
-
-
-def _exit_code(counts: Counter[tuple[str, str]]) -> int:
-    outcomes = {outcome for _, outcome in counts}
-    if "differs" in outcomes:
-        return _DIFFERS
-    return _NOTHING if outcomes == {"not-replayed"} else _SAME
 
 
 def _print_json(counts: Counter[tuple[str, str]], listed: list[Any], reasons: Counter[str]) -> None:

@@ -312,7 +312,9 @@ def _made(declaration: DeclaredFeature) -> Feature:
         low, high = declaration.low, declaration.high
         return Formula(name, words, evidence, declaration.unit, low, high, inputs=inputs, formula=declaration.formula)
     if declaration.band_of is not None:
-        choices = _bands(declaration.limits)
+        limits = declaration.limits
+        between = [f"{low:g} to under {high:g}" for low, high in pairwise(limits)]
+        choices = (f"under {limits[0]:g}", *between, f"{limits[-1]:g} and over")
         highest = float(len(choices) - 1)
         return Band(
             name, words, evidence, plausible_high=highest, choices=choices, inputs=inputs, limits=declaration.limits
@@ -335,11 +337,6 @@ def _made(declaration: DeclaredFeature) -> Feature:
         kind = CodedProcedure if declaration.procedure_codes or declaration.procedure_phrases else CodedCondition
         return kind(name, words, evidence, window_days=days, wanted=wanted)
     return _of_quantity(declaration)
-
-
-def _bands(limits: tuple[float, ...]) -> tuple[str, ...]:
-    between = [f"{low:g} to under {high:g}" for low, high in pairwise(limits)]
-    return (f"under {limits[0]:g}", *between, f"{limits[-1]:g} and over")
 
 
 def _of_quantity(declaration: DeclaredFeature) -> Feature:

@@ -154,7 +154,7 @@ class _Maker:
             if sign is not None:
                 yield self.reading(target, "presence", (sign,), f"{target} {sign}")
                 return
-        coded = _answer(part, gene)
+        coded = keys_of_phenotype(gene, _answer_words(part))
         if coded:
             yield self.reading(gene, "phenotype", coded, _value_text(part))
             return
@@ -358,10 +358,6 @@ def _variant(observation: Observation) -> str:
 
 def _has_code(code: CodeableConcept, *wanted: str) -> bool:
     return any(coding.code in wanted for coding in code.coding)
-
-
-def _answer(part: Observation | ObservationComponent, gene: str) -> tuple[str, ...]:
-    return keys_of_phenotype(gene, _answer_words(part))
 
 
 def _answer_words(part: Observation | ObservationComponent) -> str:

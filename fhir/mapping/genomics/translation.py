@@ -286,11 +286,6 @@ def _translate(gene: str, text: str) -> tuple[Translation, ...]:
         return (genotype,) if genotype.keys else ()
     if whole := _phenotype(gene, unified_terms(gene, without_labels(plain))):
         return (Translation(gene, "phenotype", whole),)
-    return _of_parts(gene, plain)
-
-
-def _of_parts(gene: str, plain: str) -> tuple[Translation, ...]:
-    """Return what the parts of a text say; () where one of them is not understood."""
     translations: list[Translation] = []
     for part in filter(None, (piece.strip(" .-–—") for piece in _PART.split(plain))):
         variant = genotype_of(gene, part) if "(" in part else None

@@ -680,12 +680,11 @@ class Instruction(Struct, frozen=True, gc=False):
 
 
 def read_dosage(dosage: Dosage, identity: MedicationIdentity, weight_kg: float | None = None) -> Instruction:
-    """Return what a Dosage says: its structure first, its words for what the structure leaves open."""
-    return _weighed(_read(dosage, identity, weight_kg), weight_kg)
+    """Return what a Dosage says: its structure first, its words for what the structure leaves open.
 
-
-def _weighed(instruction: Instruction, weight_kg: float | None) -> Instruction:
-    """With every amount for each kilogram as one for this patient."""
+    Every amount for each kilogram is one for this patient.
+    """
+    instruction = _read(dosage, identity, weight_kg)
     if instruction.amount is not None:
         if not instruction.amount.unit.by_weight:
             return instruction

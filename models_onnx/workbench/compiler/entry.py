@@ -55,7 +55,10 @@ def read_model(
         return _of_file(model, _checked(X), names, groups or {})
     refuse_unfitted(model)
     model = without_search(model)
-    _refuse_other_inputs(model, names)
+    input_count = getattr(model, "n_features_in_", None)
+    if input_count is not None and input_count != len(names):
+        raise CompileRefused(f"the model takes {input_count} inputs, the reference rows have {len(names)} columns")
+    refuse_other_names(input_names(model), names)
     X = _checked(X)
     if type(model).__name__ == "ExplainableBoostingClassifier":
         return read_ebm(model, X, names)
@@ -69,13 +72,6 @@ def read_model(
     if trees is not None:
         return trees
     return _of_file(_as_file(model, names), X, names, groups or {})
-
-
-def _refuse_other_inputs(model: Any, names: tuple[str, ...]) -> None:
-    input_count = getattr(model, "n_features_in_", None)
-    if input_count is not None and input_count != len(names):
-        raise CompileRefused(f"the model takes {input_count} inputs, the reference rows have {len(names)} columns")
-    refuse_other_names(input_names(model), names)
 
 
 def _checked(X: Array) -> Array:

@@ -91,7 +91,7 @@ def build_reference(
     A bin that is empty, or whose observed rate would fall, is joined with the one below. `weight`: how many people each
     stands for; who has none is compared with, and not counted in a bin.
     """
-    quantiles = _quantiles(margin)
+    quantiles = np.quantile(margin, np.arange(1, QUANTILES + 1) / (QUANTILES + 1)).round(6)
     starts = [round(percent * (QUANTILES + 1) / 100) for percent in percentiles]
     counted = weight > 0
     reached = np.searchsorted(quantiles, out_of_fold_margin[counted], side="right")
@@ -102,10 +102,6 @@ def build_reference(
         if not joined and (bins[0].count or len(bins) == 1):
             return Reference(tuple(quantiles.tolist()), tuple(bins))
         del starts[joined[0] if joined else 1]
-
-
-def _quantiles(margin: Array) -> Array:
-    return np.quantile(margin, np.arange(1, QUANTILES + 1) / (QUANTILES + 1)).round(6)
 
 
 def _bins(

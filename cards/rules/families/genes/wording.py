@@ -155,7 +155,10 @@ def _sentences(advice: Advice, context: RuleContext) -> Iterator[str]:
         if row.action.levels:
             yield "Drug levels guide the dose."
         if not is_fda:
-            yield from _fda(advice, context)
+            keys = {result.gene: set(result.keys) for result in advice.results}
+            for line in FDA_LINES.get(context.ingredient.rxcui, ()):
+                if line.limit and keys.get(line.gene, set()) & line.keys:
+                    yield f"FDA's table: {line.limit}."
     yield from advice.doubts
     yield from _phenoconversion(advice, context)
 
@@ -186,13 +189,6 @@ def _names_alternatives(action: Action) -> bool:
 
 def _capital(text: str) -> str:
     return capitalized(text)
-
-
-def _fda(advice: Advice, context: RuleContext) -> Iterator[str]:
-    keys = {result.gene: set(result.keys) for result in advice.results}
-    for line in FDA_LINES.get(context.ingredient.rxcui, ()):
-        if line.limit and keys.get(line.gene, set()) & line.keys:
-            yield f"FDA's table: {line.limit}."
 
 
 def _phenoconversion(advice: Advice, context: RuleContext) -> Iterator[str]:

@@ -172,7 +172,10 @@ class Connection:
         self._unanswered = 0
         # Reading the certificates of all authorities takes longer than many a run; http needs none of them.
         if base.startswith("https:"):
-            self._verify = _trusted(authority)
+            context = httpx.create_ssl_context()
+            if authority is not None:
+                context.load_verify_locations(authority)
+            self._verify = context
         self._client = httpx.Client(timeout=timeout_seconds, trust_env=False, headers=headers, verify=self._verify)
 
     @property
@@ -283,13 +286,6 @@ class Connection:
         # The tester's own program, named on the tester's command line.
         done = subprocess.run(words, capture_output=True, text=True, check=True, timeout=30)  # noqa: S603
         return done.stdout.strip()
-
-
-def _trusted(authority: Path | None) -> ssl.SSLContext:
-    context = httpx.create_ssl_context()
-    if authority is not None:
-        context.load_verify_locations(authority)
-    return context
 
 
 def _patient(body: Any) -> str:

@@ -208,10 +208,7 @@ class ShapleyTrees:
         table = np.vstack([np.pad(part.table, ((0, 0), (0, width - len(part.inputs)))) for part in self.parts])
         rows = graph.node("Gather", [graph.constant("tables", table, np.float64), rows_of_tables], "of_blocks", axis=0)
         flat = graph.constant("one_row", [-1, len(self.parts) * width], np.int64)
-        return self._write_sums(graph, graph.node("Reshape", [rows, flat], "of_entries"), width)
-
-    def _write_sums(self, graph: Graph, entries: str, width: int) -> str:
-        """Add the entries of each input in chunks of sixteen, then the chunks of each input."""
+        entries = graph.node("Reshape", [rows, flat], "of_entries")
         chunks, owners = [], []
         for j in range(len(self.features)):
             entries_of_input = [n * width + p.inputs.index(j) for n, p in enumerate(self.parts) if j in p.inputs]

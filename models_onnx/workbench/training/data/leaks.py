@@ -259,11 +259,6 @@ def _telling(x: Array, y: Events) -> str | None:
         )
     if is_missing.mean() < 0.5 and _names_rows(x):
         return "has a whole number of its own in nearly every row: it names rows, and its order may know the outcome"
-    return _certain_value(x, is_missing, y)
-
-
-def _certain_value(x: Array, is_missing: NDArray[np.bool_], y: Events) -> str | None:
-    """Return the value that only rows with the outcome have, or nearly so."""
     values, codes = np.unique(x, return_inverse=True, equal_nan=True)
     count, events = np.bincount(codes), np.bincount(codes, weights=y)
     cells = [(f"{value:g}", size, hit) for value, size, hit in zip(values, count, events, strict=True) if size >= _CELL]
@@ -439,12 +434,9 @@ def separates(column: Array, y: NDArray[np.int64]) -> float:
     """Return the AUROC of a column by itself, whichever way round; a missing value counts as the middle one."""
     if np.isnan(column).all():
         return 0.5
-    value = _auroc(np.where(np.isnan(column), np.nanmedian(column), column), y)
+    score = np.where(np.isnan(column), np.nanmedian(column), column)
+    value = float(auroc(Ranked.of(score, np.asarray(y, dtype=np.int64)), np.ones((1, len(y))))[0])
     return max(value, 1.0 - value)
-
-
-def _auroc(score: Array, y: NDArray[np.int64]) -> float:
-    return float(auroc(Ranked.of(score, np.asarray(y, dtype=np.int64)), np.ones((1, len(y))))[0])
 
 
 def _table_content(spec: ModelSpec, cohort: Cohort) -> pd.DataFrame:
