@@ -29,8 +29,9 @@ from cds_hooks.telemetry.logs import log
 POLL_SECONDS: Final = 0.5
 """Time between two readings of the record by a server."""
 AT_ONCE: Final = 500
-_BESIDE_CALLS: Final = 25
-"""So many rows are taken at once beside the calls of a server, and after each time it rests: hook calls go first."""
+_BESIDE_CALLS: Final = 100
+"""So many rows are taken at once beside the calls of a server, and after each time it rests: hook calls go first.
+Opening the record and the views costs as much as some 30 rows."""
 _REST: Final = 9.0
 """How many times as long as it worked the follower rests between two parts."""
 _CATCH_UP_SECONDS: Final = 60.0
