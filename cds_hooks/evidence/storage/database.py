@@ -19,9 +19,6 @@ from cds_hooks.evidence.storage.decision import RecordUnavailable
 from cds_hooks.evidence.storage.tables import SCHEMA_VERSION
 from fhir.terminology.caching import remembered
 
-PAGE_BYTES = 8192
-"""Measured in docs/decisions/0004-decision-record.md: three decisions to a page."""
-
 LOCK_WAIT_SECONDS = 5.0
 _POSTGRES_SOCKET: Final = {
     "connect_timeout": "5",
@@ -223,9 +220,7 @@ def _engine(url: URL, is_writing: bool) -> Engine:
     engine = create_engine(url, poolclass=NullPool, connect_args={"timeout": LOCK_WAIT_SECONDS})
     settings = (
         # what is taken out of the tables must not stay in the file: not every SQLite is built to overwrite it
-        [f"page_size={PAGE_BYTES}", "journal_mode=WAL", "synchronous=NORMAL", "secure_delete=ON"]
-        if is_writing
-        else ["query_only=ON"]
+        ["journal_mode=WAL", "synchronous=NORMAL", "secure_delete=ON"] if is_writing else ["query_only=ON"]
     )
 
     @event.listens_for(engine, "connect")

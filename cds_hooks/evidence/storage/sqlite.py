@@ -25,8 +25,8 @@ from cds_hooks.evidence.storage.decision import (
 from cds_hooks.evidence.storage.tables import chain, decisions
 
 _EVERY_ROWS = 500
-"""Of one process. A row is 75 KB of the log, since a commit writes whole pages of each index: with 2,000 two processes
-let it grow to 300 MB."""
+"""Of one process. A row is some 50 KB of the log, since a commit writes whole pages of each index: with 2,000 two
+processes let it grow to 200 MB."""
 _BYTES_OF_A_ROW = 64 * 1024
 """So many bytes of charts count as a row more."""
 _RESTART_WAIT_MS = 50
