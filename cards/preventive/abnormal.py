@@ -30,6 +30,7 @@ from fhir.record.measurement import Measurement
 from fhir.record.record import PatientRecord
 from fhir.record.resources import Condition
 from fhir.terminology.analytes import ANALYTES
+from fhir.terminology.caching import remembered
 from fhir.terminology.conditions import code_system
 
 _OF_THIS_RESULT: Final = ("colorectal_cancer", "breast_cancer", "lung_cancer")
@@ -356,7 +357,14 @@ _ELSEWHERE: Final = re.compile(
 
 def _findings_under_other_names(record: PatientRecord) -> list[Done]:
     """Return the entries by any name that say what a row with `any_entry` looks for; most charts have none."""
-    return [test for test in record.derive(other_entries) if any(map(_ELSEWHERE.search, test.named_clauses))]
+    return [test for test in record.derive(other_entries) if _tells_elsewhere(test.words, test.result)]
+
+
+# 85 real openings took 0.5 of 10.7 ms for it (sampled; most entries of a chart say what others have said).
+@remembered("entries under other names", entries=4096, longest=400)
+def _tells_elsewhere(words: str, result: str) -> bool:
+    """Whether an entry of these words says what a row with `any_entry` looks for."""
+    return any(map(_ELSEWHERE.search, Done("", None, "", words, result=result).named_clauses))
 
 
 def _as_charted(entry: Done, finding: str) -> str:

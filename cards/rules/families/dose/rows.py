@@ -1,5 +1,6 @@
 """Which rows of limits are about an order: by its route, its form, how it is given, the age and the weight."""
 
+import math
 import re
 from collections.abc import Iterable, Iterator
 from typing import Final
@@ -145,10 +146,11 @@ def rows_for(context: RuleContext, rxcui: str) -> Iterator[tuple[Limit, bool]]:
 
 def lacks_form(context: RuleContext, rxcui: str) -> bool:
     """Whether it may be swallowed, is ordered for every day without a form or a route, and has limits of injections."""
+    if rxcui not in _SWALLOWED_TOO:
+        return False
     medication, dose = context.medication, context.drafted.dose
     is_said = bool(medication.route or medication.dose_form or medication.is_injected or medication.is_slow_release)
-    is_regular = dose.times_per_day is not None and not dose.single and not is_drip(context)
-    return rxcui in _SWALLOWED_TOO and is_regular and not is_said
+    return dose.times_per_day is not None and not (dose.single or is_said or is_drip(context))
 
 
 def _is_cap(row: Limit) -> bool:
@@ -248,10 +250,10 @@ def dosages_of(context: RuleContext) -> tuple[Dosage, ...]:
 
 def _fits_weight(row: Limit, context: RuleContext) -> bool:
     """Whether the row is for this weight; a row for a weight is for nobody whose weight is not known."""
+    if row.weight_from_kg is None and row.weight_to_kg is None:
+        return True
     weight = context.weight_kg
-    if row.weight_from_kg is not None and (weight is None or weight < row.weight_from_kg):
-        return False
-    return row.weight_to_kg is None or (weight is not None and weight <= row.weight_to_kg)
+    return weight is not None and (row.weight_from_kg or 0.0) <= weight <= (row.weight_to_kg or math.inf)
 
 
 def limits_of(medication: MedicationIdentity) -> int:
