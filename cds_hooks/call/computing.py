@@ -1,20 +1,20 @@
 """Where a call is computed and for how long, so that the calls of one client do not make those of another wait.
 
-A short call is computed on the event loop. What takes longer there than its size promised (a chart of 100 KB can hold
-texts that take seconds to read) is stopped and computed again beside the loop, after the third time that client's next
-calls too. Calls take turns: one in each turn of the loop, and one of each client, however many each has sent. A large
-call would stop the loop for too long, so it is computed on a thread beside it, one call of each client at a time.
-Where several clients call, middling ones are computed there as well: a call comes back to the loop four times (body,
-token, turn, record), and each time it would wait for one of the other client's. Threads of Python share one
-interpreter, so this makes nothing faster: it lets the loop answer small calls in between.
-docs/decisions/0009-large-calls.md has the measurements.
+A short call is computed on the event loop. Where a client's calls take longer there than their size promised (a chart
+of 120 KB can hold texts that take 0.2 s to read), its next ones are computed beside the loop after the third. Calls
+take turns: one in each turn of the loop, and one of each client, however many each has sent. A large call would stop
+the loop for too long, so it is computed on a thread beside it, one call of each client at a time. Where several clients
+call, middling ones are computed there as well: a call comes back to the loop four times (body, token, turn, record),
+and each time it would wait for one of the other client's. Threads of Python share one interpreter, so this makes
+nothing faster: it lets the loop answer small calls in between. docs/decisions/0009-large-calls.md has the measurements.
 """
 
 import asyncio
 import sys
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import partial
 from math import inf
 from time import monotonic, thread_time
@@ -22,7 +22,6 @@ from types import TracebackType
 from typing import Any, Final, ParamSpec, Self, TypeVar
 
 from cds_hooks.errors import CallTimedOut, Overloaded
-from fhir.terminology.time_limit import TimeLimit
 
 LARGE_BYTES: Final = 1024 * 1024
 """From here on a body, or what was fetched for it, is large: a call of this size takes some 10 ms."""
@@ -34,7 +33,7 @@ MIDDLING_ORDER_BYTES: Final = 2 * 1024
 """What is large where other clients call at the same time: 10 drafts beside 100 medications take 20 ms and more."""
 
 _LOOP_SECONDS: Final = 0.05
-"""Processor time after which a stage is stopped on the loop: the stages of usual calls take less than 0.01."""
+"""Processor time from which a stage takes too long on the loop: the stages of usual calls take less than 0.01."""
 _SLOW_CLIENT_SECONDS: Final = 10.0
 """For how long the calls of a client are computed beside the loop from their beginning."""
 _SLOW_TIMES: Final = 3
@@ -171,16 +170,13 @@ class CallUnderWay:
     def __init__(self, computing: Computing, client: str, size: int = 0) -> None:
         """`size` is that of the body in bytes."""
         self._computing, self._client = computing, client
-        self._note_slow = partial(computing.note_slow, client)
         self._has_turn = False
         self._is_large = computing.is_large(size)
-        self._end = inf
 
     async def __aenter__(self) -> Self:
         self._time = await asyncio.timeout(self._computing.seconds).__aenter__()
         await self._computing.wait_for_gate()
         self._begun = monotonic()
-        self._end = self._begun + self._computing.seconds
         self._computing.begin_call(self._client)
         return self
 
@@ -196,16 +192,12 @@ class CallUnderWay:
     async def compute(
         self, work: Callable[_Arguments, _Result], /, *args: _Arguments.args, **kwargs: _Arguments.kwargs
     ) -> _Result:
-        """Return what the work returns: of a large call on a thread, of a small one when it has its turn.
-
-        Raises:
-            CallTimedOut: The work was stopped on its thread, when the time of the call was over.
-        """
+        """Return what the work returns: of a large call on a thread, of a small one when it has its turn."""
         if not self._is_beside():
             await self._take_turn()
-            with TimeLimit(_LOOP_SECONDS, thread_time, self._note_slow):
+            with self._noted():
                 return work(*args, **kwargs)
-        return await self._beside(partial(work, *args, **kwargs))
+        return await self._computing.compute_beside_the_loop(self._client, partial(work, *args, **kwargs))
 
     async def compute_async(
         self, work: Callable[_Arguments, Awaitable[_Result]], /, *args: _Arguments.args, **kwargs: _Arguments.kwargs
@@ -217,20 +209,20 @@ class CallUnderWay:
 
         if not self._is_beside():
             await self._take_turn()
-            with TimeLimit(_LOOP_SECONDS, thread_time, self._note_slow):
+            with self._noted():
                 return await work(*args, **kwargs)
-        return await self._beside(lambda: asyncio.run(run()))
+        return await self._computing.compute_beside_the_loop(self._client, lambda: asyncio.run(run()))
 
     def _is_beside(self) -> bool:
         return self._is_large or self._computing.is_slow(self._client)
 
-    async def _beside(self, work: Callable[[], _Result]) -> _Result:
-        def until_the_end() -> _Result:
-            with TimeLimit(self._end - monotonic(), monotonic):
-                return work()
-            raise CallTimedOut(_NO_ANSWER.format(self._computing.seconds))
-
-        return await self._computing.compute_beside_the_loop(self._client, until_the_end)
+    @contextmanager
+    def _noted(self) -> Iterator[None]:
+        """Note where what is computed on the loop takes too long."""
+        start = thread_time()
+        yield
+        if thread_time() - start > _LOOP_SECONDS:
+            self._computing.note_slow(self._client)
 
     async def _take_turn(self) -> None:
         if not self._has_turn:

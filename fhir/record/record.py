@@ -80,7 +80,6 @@ from fhir.record.resources import (
 )
 from fhir.record.statuses import read_statuses
 from fhir.record.versions import distinct, each_once
-from fhir.terminology.time_limit import check_time
 
 _T = TypeVar("_T")
 
@@ -174,7 +173,6 @@ class PatientRecord:
         derived = self.resources.derived
         value: _T = derived.get(make, _NOT_DERIVED)
         if value is _NOT_DERIVED:
-            check_time()
             value = derived[make] = make(self)
         return value
 

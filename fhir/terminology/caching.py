@@ -16,8 +16,6 @@ from typing import Any, Final, Generic, TypeVar, cast
 from msgspec import Struct
 from msgspec.structs import astuple
 
-from fhir.terminology.time_limit import check_time
-
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 _Value = TypeVar("_Value")
 
@@ -45,7 +43,6 @@ class BoundedCache(dict[Any, _Value], Generic[_Value]):
     def __missing__(self, key: Any) -> _Value:
         if not (len(key) <= self._longest_alone if type(key) is str else self._is_short(key)):
             return self._of_long_text(key)
-        check_time()
         value = self.compute(key)
         if len(self) >= self.entries:
             self.clear()
@@ -59,7 +56,6 @@ class BoundedCache(dict[Any, _Value], Generic[_Value]):
     def _of_long_text(self, key: Any) -> _Value:
         if key in self._long:
             return self._long[key]
-        check_time()
         value = self.compute(key)
         characters = sum(_lengths(key))
         self._long_characters += characters

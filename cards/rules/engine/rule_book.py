@@ -38,7 +38,6 @@ from fhir.mapping.conditions import unread_problems
 from fhir.mapping.medications.identity import MedicationIdentity
 from fhir.record.record import PatientRecord
 from fhir.record.refusals import WhyNot
-from fhir.terminology.time_limit import check_time
 
 __all__ = [
     "MISSING",
@@ -229,7 +228,6 @@ class RuleBook:
 
     def evaluate(self, session: PatientSession, drafted: DraftMedication) -> DraftEvaluation:
         """Evaluate every rule of this draft."""
-        check_time()
         of_drug = self._rules_of(drafted.medication, stops=drafted.stops)
         contexts: dict[int, RuleContext] = {}
         evaluations = []

@@ -27,7 +27,6 @@ from fhir.record.resources import DiagnosticReport, Observation
 from fhir.terminology.assertions import AssertedText, states
 from fhir.terminology.caching import remembered
 from fhir.terminology.conditions import code_system
-from fhir.terminology.time_limit import check_time
 
 # G6PD deficiency: ICD-10-CM D55.0 and D75.A (README of shared/data/pgx). Malignant hyperthermia: ICD-10-CM T88.3,
 # SNOMED CT 405501007; who had it is susceptible (label of succinylcholine, contraindications).
@@ -101,7 +100,6 @@ def _observed(record: PatientRecord) -> Iterator[_Observed]:
 def _contained(record: PatientRecord) -> Iterator[_Observed]:
     """Yield the observations within reports: of the report's patient and, if they have none of their own, its date."""
     for report in record.diagnostic_reports:
-        check_time()
         if report.status not in _WHOLE | _NOT_YET:
             continue
         for inside in report.contained:
@@ -214,7 +212,6 @@ def _conclusions(record: PatientRecord) -> Iterator[GeneReading]:
         source = _source_of(report)
         entered = parse_time(report.issued) if report.issued else time
         for words in (*(concept.words for concept in report.conclusionCode), report.conclusion or ""):
-            check_time()
             for gene, kind, keys, sentence in _concluded(words):
                 yield GeneReading(gene, kind, keys, sentence, source, time, entered, report.status in _WHOLE)
 

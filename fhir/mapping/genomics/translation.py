@@ -23,7 +23,6 @@ from fhir.mapping.genomics.words import (
     without_gene,
     without_labels,
 )
-from fhir.terminology.time_limit import check_time
 
 _SIGNS: Final = (
     (re.compile("＊"), "*"),
@@ -277,7 +276,6 @@ def translate(gene: str, text: str) -> tuple[Translation, ...]:
 
 
 def _translate(gene: str, text: str) -> tuple[Translation, ...]:
-    check_time()
     if gene in HLA_ALLELES:
         return tuple(translate_hla(gene, text))
     plain = _WORDS_AFTER_PAIR.sub(r"\g<pair>; ", unified(gene, in_english(without_gene(gene, text))))
