@@ -1,6 +1,6 @@
 """A family of rules: what its module declares beside its rules, and how the families are found."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from importlib.resources import files
@@ -13,7 +13,6 @@ from cards.rules.conditions.condition import Condition, Vocabulary, common_vocab
 from cards.rules.language.rule import Evidence, OrderChange
 from cards.rules.language.site import SITE, site_folders
 from cards.rules.patient.context import RuleContext
-from cards.rules.patient.measurements import dated
 from fhir.mapping.medications.identity import MedicationIdentity
 from models_onnx.declarations import find_declared
 
@@ -105,19 +104,3 @@ def rule_families() -> tuple[Family, ...]:
 def family_named(name: str) -> Family:
     """Return the family of this name; policies of payers, which are not a family, have the common words alone."""
     return {rule_family.name: rule_family for rule_family in rule_families()}.get(name) or Family(name)
-
-
-def lab_placeholder(analyte: str, limits: Sequence[float], days: float, missing: str | None = None) -> Placeholder:
-    """Return what fills a text with the newest value of so many days and its date, never rounded across a limit.
-
-    `missing` is said where there is none, and that it is not known here where results were not asked for.
-    """
-
-    def describe(context: RuleContext) -> str | None:
-        measurement = context.session.lab(analyte, days)
-        if measurement is not None:
-            return dated(measurement, limits)
-        is_told = missing is None or context.session.record.was_requested(analyte)
-        return missing if is_told else "The last value is not known here"
-
-    return describe

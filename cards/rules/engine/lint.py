@@ -19,7 +19,8 @@ from cards.rules.engine.render import COMMON_PLACEHOLDERS, LONGEST_COMMON_PLACEH
 from cards.rules.language.rule import CANCEL_ORDER, Path, Product, RuleError, Sig, SuggestionTemplate
 from cards.rules.language.table import read_family, table_of
 from cards.rules.language.trigger import TEST, Selector, Template
-from cards.rules.patient.measurements import ESTIMATES
+from cards.rules.patient.measurements import ESTIMATES, name_of
+from cards.text import unit
 from fhir.terminology.analytes import ANALYTES
 from fhir.terminology.conditions import CONDITION_GROUPS
 from fhir.terminology.country import DEFAULT, own_country
@@ -181,10 +182,17 @@ def _text_faults(rule: CompiledRule, band: CompiledBand) -> Iterator[str]:
     for template in (*summaries, band.detail):
         yield from _unknown_words(rule, template)
         for name in template.names:
-            if name in _REST_ON and not _REST_ON[name] & (band.when.uses | _of_pair(rule)):
+            rests_on = _rests_on(rule, name)
+            if rests_on and not rests_on & (band.when.uses | _of_pair(rule)):
                 yield f"{{{name}}} is said, but the condition has no such fact"
     for template in summaries:
         yield from _too_long(rule, template)
+
+
+def _rests_on(rule: CompiledRule, name: str) -> frozenset[str]:
+    """Return the facts of which a condition must have one for this word to be filled; a result stands for itself."""
+    is_result = name in ANALYTES and name not in COMMON_PLACEHOLDERS and name not in rule.family.placeholders
+    return frozenset({f"lab:{name}"}) if is_result else _REST_ON.get(name, frozenset())
 
 
 def _of_pair(rule: CompiledRule) -> frozenset[str]:
@@ -199,13 +207,15 @@ def _missing_text_faults(rule: CompiledRule, entry: CompiledMissingData) -> Iter
 
 def _unknown_words(rule: CompiledRule, template: Template) -> Iterator[str]:
     for name in template.names:
-        if name not in COMMON_PLACEHOLDERS and name not in rule.family.placeholders:
+        if name not in {**COMMON_PLACEHOLDERS, **ANALYTES, **rule.family.placeholders}:
             yield f"no fact fills {{{name}}}"
 
 
 def _too_long(rule: CompiledRule, template: Template) -> Iterator[str]:
     drug = max(_drug_names(rule), key=len)
+    results = {name: ANALYTES[name] for name in template.names if name in ANALYTES}
     longest = {
+        **{name: f"{name_of(name)} 120.55 {unit(result.unit)} on 2026-11-20" for name, result in results.items()},
         **LONGEST_COMMON_PLACEHOLDERS,
         **_longest_of_sides(rule),
         **rule.family.longest,

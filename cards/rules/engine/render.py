@@ -47,8 +47,10 @@ def placeholder_lookup(
             own_placeholder, common = rule.family.placeholders.get(name), COMMON_PLACEHOLDERS.get(name)
             if own_placeholder is not None:
                 texts[name] = own_placeholder(context)
-            else:
-                texts[name] = common(when, facts, context) if common is not None else None
+            elif common is not None:
+                texts[name] = common(when, facts, context)
+            else:  # a result that the condition compares, with its date and as exact as its limits
+                texts[name] = next((fact.text for fact in facts if fact.name == name and fact.text), None)
         return texts[name]
 
     return word

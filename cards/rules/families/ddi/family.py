@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
-from cards.rules.engine.family import Family, Placeholder, lab_placeholder
+from cards.rules.engine.family import Family, Placeholder
 from cards.rules.families.ddi.conditions import (
     ANY_NEW,
     BESIDE_DRAFTED,
@@ -34,7 +34,6 @@ _CITALOPRAM, _SIMVASTATIN = "2556", "36567"
 _CITALOPRAM_INHIBITORS = Selector(frozenset({"2541", "7646", "283742", "4450", "121243", "42355"}))
 _ZIPRASIDONE = "ziprasidone"
 _INR_DAYS = 90
-_LEVEL_DAYS = 30
 
 Risks = Callable[[RuleContext], list[str]]
 
@@ -103,6 +102,13 @@ def _gastroprotection(context: RuleContext) -> str:
 
 
 # Laboratory
+
+
+def _newest_inr(context: RuleContext) -> str:
+    measurement = context.session.lab("inr", _INR_DAYS)
+    if measurement is not None:
+        return dated(measurement)
+    return "No INR in 90 days" if context.session.record.was_requested("inr") else "The last value is not known here"
 
 
 def _digoxin_risks(context: RuleContext) -> list[str]:
@@ -282,11 +288,9 @@ FAMILY = Family(
         "bleeding_risk": _first_of(_bleeding_risks),
         "bleeding_risks": _all_of(_bleeding_risks),
         "gastroprotection": _gastroprotection,
-        "digoxin_level": lab_placeholder("digoxin_level", [0.9, 2.0], _LEVEL_DAYS),
         "digoxin_risk": _first_of(_digoxin_risks),
         "digoxin_risks": _all_of(_digoxin_risks),
-        "Inr": lab_placeholder("inr", [], _INR_DAYS, "No INR in 90 days"),
-        "potassium": lab_placeholder("potassium", [5.0], 30),
+        "Inr": _newest_inr,
         "potassium_risk": _first_of(_potassium_risks),
         "kidney_said": _kidney_said,
         "egfr_or_list": _egfr_or_list,
@@ -302,7 +306,6 @@ FAMILY = Family(
         "nsaid": _drugs(NSAID),
         "raas": _drugs(_RAAS),
         "diuretic": _drugs(_DIURETIC),
-        "qtc": lab_placeholder("qtc", [500], 30),
         "other_than_ziprasidone": _other_than_ziprasidone,
         "qt_risk": _first_of(risks),
         "qt_risks": _all_of(risks),
@@ -311,10 +314,8 @@ FAMILY = Family(
     },
     longest={
         "bleeding_risk": "a past GI bleed or ulcer and 3 more risks",
-        "digoxin_level": f"Digoxin level 2.01 ng/mL {_DATED}",
         "digoxin_risk": f"potassium 3.45 mmol/L {_DATED} and 2 more risks",
         "Inr": f"INR 10.5 {_DATED}",
-        "potassium": f"potassium 5.05 mmol/L {_DATED}",
         "potassium_risk": "age 100 and 1 more risk",
         "egfr_or_list": f"eGFR 29.96 (old, disputed) {_DATED}",
         "simvastatin_dose": "80",
@@ -322,7 +323,6 @@ FAMILY = Family(
         "citalopram_partner": "esomeprazole",
         "raas": "hydrochlorothiazide",
         "diuretic": "hydrochlorothiazide",
-        "qtc": f"QTc 500.5 ms {_DATED}",
         "other_than_ziprasidone": "hydroxychloroquine",
         "qt_risk": "potassium 3.45 and 4 more risks",
     },

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from cards.rules.engine.family import Placeholder, TableRow, lab_placeholder
+from cards.rules.engine.family import Placeholder, TableRow
 from cards.rules.families.dose import lifetime
 from cards.rules.families.dose.knowledge import ADULT_YEARS, FORMS, Limit, evidence_of
 from cards.rules.families.dose.rows import limits_of_route
@@ -231,7 +231,6 @@ def _error(context: RuleContext) -> str:
 
 
 PLACEHOLDERS: Final[dict[str, Placeholder]] = {
-    "sodium": lab_placeholder("sodium", [130, 145], 7),
     "over_drug": _over_drug,
     "amount": amount,
     "most": _most,
@@ -252,7 +251,6 @@ PLACEHOLDERS: Final[dict[str, Placeholder]] = {
 }
 """What the texts of these rules may name."""
 LONGEST: Final = {
-    "sodium": "sodium 145.5 mmol/L on 2026-11-20",
     "over_drug": "chlorpheniramine",
     "amount": "12,800.5 mg/day with the other order",
     "most": "the usual maximum first dose of 4,000 mg/day (extended release)",

@@ -10,14 +10,12 @@ from cards.rules.patient.context import RuleContext
 from cards.rules.patient.measurements import dated, name_of, why_none
 from cards.rules.patient.orders import order_text
 from cards.text import capitalized, format_number
-from fhir.record.measurement import Measurement
 
 # ASH 2018: up to 12 weeks when stable. Warfarin label 2.2: INR 2 to 3, with a mechanical valve 2.5 to 3.5.
 _STABLE_DAYS = 84
 _INR_RANGE = (2.0, 3.0)
 _INR_RANGE_VALVE = (2.5, 3.5)
 _IN_A_ROW = 3
-_INR_HIGH = 4.5
 # AAO 2016: 5 mg/kg of real weight; tablets of 200 mg, taken daily or on alternate days.
 _MOST_PER_KG = 5.0
 _TABLET_MG = 200.0
@@ -46,21 +44,6 @@ def _results_known(spec: Spec) -> Predicate:
 def _for_malaria(context: RuleContext) -> bool:
     weekly = context.times_per_week is not None and context.times_per_week <= 1.0
     return weekly or bool(_MALARIA.search(order_text(context.drafted.order)))
-
-
-def _inr(context: RuleContext) -> str | None:
-    measurement = context.session.lab("inr", 7)
-    return (
-        f"INR {measurement.side or ''}{format_number(measurement.value, [_INR_HIGH, 10.0])} on {measurement.time.date}"
-        if measurement is not None
-        else None
-    )
-
-
-def _dated(measurement: Measurement | None, limits: tuple[float, ...]) -> str | None:
-    if measurement is None:
-        return None
-    return capitalized(dated(measurement, limits))
 
 
 def _mg_per_kg(context: RuleContext) -> str | None:
@@ -121,9 +104,6 @@ def _by_weight(context: RuleContext) -> OrderChange | None:
 FAMILY = Family(
     "monitoring",
     placeholders={
-        "inr": _inr,
-        "lithium": lambda context: _dated(context.session.lab("lithium_level", 14), (1.5,)),
-        "neutrophils": lambda context: _dated(context.session.lowest("neutrophils_abs", 14), (0.5, 1.0, 1.5)),
         "mg_per_kg": _mg_per_kg,
         "weight": _weight,
         "last_inr": _last("inr"),
@@ -137,9 +117,6 @@ FAMILY = Family(
         "last_count": _last("neutrophils_abs"),
     },
     longest={
-        "inr": "INR 10.55 on 2026-11-20",
-        "lithium": "Lithium level 1.55 mmol/L on 2026-11-20",
-        "neutrophils": "Neutrophils 0.4995 ×10³/µL on 2026-11-20",
         "mg_per_kg": "15.55",
         "lacking_raas": "potassium or creatinine",
         "lacking_amiodarone": "TSH or ALT",

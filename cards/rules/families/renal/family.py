@@ -5,7 +5,7 @@ import re
 
 from cards.rules.conditions.condition import flag
 from cards.rules.conditions.words.patient import order_says
-from cards.rules.engine.family import Family, lab_placeholder
+from cards.rules.engine.family import Family
 from cards.rules.language.rule import OrderChange, Sig
 from cards.rules.patient.context import RuleContext
 from cards.rules.patient.measurements import dated, history, say
@@ -16,7 +16,6 @@ _AGE_YEARS = 80
 _WEIGHT_KG = 60.0
 _CREATININE_MG_DL = 1.5
 _CREATININE_DAYS = 365
-_RECENT_DAYS = 30
 
 
 def _met(context: RuleContext) -> dict[str, bool | None]:
@@ -58,14 +57,6 @@ def _missing_criteria(context: RuleContext) -> str | None:
     names = {"age": "the age", "weight": "a weight", "creatinine": "a creatinine of the last 12 months"}
     missing = [names[name] for name, met in _met(context).items() if met is None]
     return " and ".join(missing) or None
-
-
-# Values that a limit is written for
-
-
-def _dated(context: RuleContext, analyte: str, limits: tuple[float, ...]) -> str | None:
-    measurement = context.session.lab(analyte, 30)
-    return dated(measurement, limits) if measurement is not None else None
 
 
 # What the order says
@@ -147,11 +138,8 @@ def _half_weekly(context: RuleContext) -> OrderChange | None:
 FAMILY = Family(
     "renal",
     placeholders={
-        "potassium": lambda context: _dated(context, "potassium", (5.0, 5.5)),
         "potassium_history": lambda context: history(context.session.record, "potassium"),
-        "qtc": lambda context: _dated(context, "qtc", (440.0, 500.0)),
         "qtc_history": lambda context: history(context.session.record, "qtc"),
-        "creatinine": lab_placeholder("creatinine", [1.4, 2.8, 5.7], _RECENT_DAYS),
         "criteria": _criteria,
         "criteria_dated": lambda context: ", ".join(_values(context, with_dates=True).values()) or "none",
         "n": lambda context: format_number(sum(criterion is True for criterion in _met(context).values())),
@@ -163,8 +151,6 @@ FAMILY = Family(
         "n": "1",
         "missing_criteria": "a weight and a creatinine of the last 12 months",
         "creatinine": "creatinine 132.6 µmol/L (1.5 mg/dL) on 2026-11-20",
-        "potassium": "potassium 5.55 mmol/L on 2026-11-20",
-        "qtc": "QTc 500.5 ms on 2026-11-20",
     },
     conditions=(
         flag("slow_release", _is_slow_release, "a slow-release form"),
