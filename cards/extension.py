@@ -49,13 +49,19 @@ class Fact(Struct, frozen=True, omit_defaults=True, gc=False):
         """
         if self.name in _OF_ORDER:
             return f"ordered {self.dated_text(limit)}"
+        meaning = self.hidden_meaning
+        return f"{meaning}: {self.dated_text(limit)}" if meaning else self.dated_text(limit)
+
+    @property
+    def hidden_meaning(self) -> str:
+        """What it was read as, where the chart's words do not show that; "" where they do."""
         group = CONDITION_GROUPS.get(self.name)
         meaning = str(self.value or "") if self.name == "medication" else _group_words(group) if group else ""
         words, text = meaning.casefold(), self.text.casefold()
         is_shown = text.replace(" ", "_") in CONDITION_GROUPS or any(
             word[:_STEM] in text for word in _MEANINGFUL.findall(words)
         )
-        return self.dated_text(limit) if is_shown or not words else f"{meaning}: {self.dated_text(limit)}"
+        return "" if is_shown else meaning
 
 
 _OF_ORDER: Final = frozenset({"daily_dose", "weekly_dose", "times_per_day", "times_per_week", "duration"})

@@ -28,7 +28,8 @@ _ONE_OF_MANY = re.compile(
 )
 _AUTHOR = re.compile(
     r"stay silent|\bthis rule\b|\bour (?:table|tables|reading|list)\b|\bthe list used here\b|\ba site may\b|"
-    r"\b[Tt]his card is for\b|(?-i:\bIn palliative or hospice care\b)|"
+    r"\b[Tt]his card (?:is (?:for|shown)|uses)\b|(?-i:\bIn palliative or hospice care\b)|\bin the override\b|"
+    r"\bneeds the same decision\b|\bof the same kind: (?!with\b)|"
     r"\bCLARIFICATION|\bthe rule (?:speaks|fires|wakes)|\b(?:fires|wakes)\b|\bWarning, because\b",
     re.IGNORECASE,
 )

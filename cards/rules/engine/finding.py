@@ -170,22 +170,26 @@ def _shown_on_card_of(better: RuleFinding, finding: RuleFinding) -> WhyNot:
 
 
 def offered_suggestions(
-    rule: CompiledRule, suggestions: Iterable[CompiledSuggestion], context: RuleContext, doubtful: bool
+    rule: CompiledRule, suggestions: Iterable[CompiledSuggestion], context: RuleContext, uses: frozenset[str]
 ) -> tuple[OfferedSuggestion, ...]:
-    """Return the suggestions that fit. While the values are doubtful nothing but asking again is preselected."""
-    offers = []
+    """Return the suggestions that fit a finding on these facts.
+
+    While the values are doubtful nothing but asking again is preselected; while the kidneys are unstable, asking again
+    is among them.
+    """
+    doubtful, offers = context.is_doubtful(uses), []
     for suggestion in suggestions:
         if _fits(suggestion, context):
             recommended = not doubtful and suggestion.recommended.test(context) is True
             change = _change(rule, suggestion, context)
             if change is not None or suggestion.declared.change is None:
                 offers.append(OfferedSuggestion(suggestion, recommended, _open_orders(suggestion, context), change))
-    if doubtful and rule.when_unsure is not None and _open_orders(rule.when_unsure, context):
+    again = rule.when_unsure
+    tests = _open_orders(again, context) if again is not None else ()
+    if again is not None and tests and (doubtful or context.is_unstable_by(uses)):
         # On a renewal nothing that takes a drug away is preselected.
-        offers.insert(
-            0,
-            OfferedSuggestion(rule.when_unsure, context.new_start is True, _open_orders(rule.when_unsure, context)),
-        )
+        repeat = OfferedSuggestion(again, doubtful and context.new_start is True, tests)
+        offers.insert(0 if doubtful else len(offers), repeat)
     return tuple(offers)
 
 

@@ -183,7 +183,7 @@ def _text_faults(rule: CompiledRule, band: CompiledBand) -> Iterator[str]:
         yield from _unknown_words(rule, template)
         for name in template.names:
             rests_on = _rests_on(rule, name)
-            if rests_on and not rests_on & (band.when.uses | _of_pair(rule)):
+            if rests_on and not rests_on & (band.when.uses | _of_rule(rule)):
                 yield f"{{{name}}} is said, but the condition has no such fact"
     for template in summaries:
         yield from _too_long(rule, template)
@@ -195,8 +195,8 @@ def _rests_on(rule: CompiledRule, name: str) -> frozenset[str]:
     return frozenset({f"lab:{name}"}) if is_result else _REST_ON.get(name, frozenset())
 
 
-def _of_pair(rule: CompiledRule) -> frozenset[str]:
-    return frozenset({"active"}) if rule.trigger.sides else frozenset()
+def _of_rule(rule: CompiledRule) -> frozenset[str]:
+    return frozenset({"active"} if rule.trigger.sides else ()) | ({"problem"} if rule.looks_for_conditions else set())
 
 
 def _missing_text_faults(rule: CompiledRule, entry: CompiledMissingData) -> Iterator[str]:

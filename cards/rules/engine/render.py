@@ -33,6 +33,11 @@ from fhir.terminology.medications import INGREDIENTS
 
 _MOST_OTHERS = 2
 _LONGEST_OTHERS = 30
+_LONGEST_PROBLEM = 40
+_DETAIL = re.compile(r"(.+) (?:(?:with|without|following|due to|in|of|from|by)\b|\().*")
+"""What a diagnosis says before its last detail."""
+_UNSPECIFIED = re.compile(r"^(?:other and unspecified|other specified|other|unspecified) (?=\w)", re.IGNORECASE)
+"""How a code begins that says of a kind of illness only that it is none of its own."""
 
 
 def placeholder_lookup(
@@ -76,17 +81,30 @@ def _other_drugs(_when: Predicate, facts: tuple[Fact, ...], context: RuleContext
     return _together(list(dict.fromkeys(names)))
 
 
-def _problem(_when: Predicate, facts: tuple[Fact, ...], _context: RuleContext) -> str | None:
-    """Return the newest problem that a `recent_problem` condition found, in the chart's words, with its date."""
-    newest = max(
-        (fact for fact in facts if fact.name == "problem"), key=lambda fact: fact.effective or "", default=None
-    )
-    return None if newest is None else f"{_in_sentence(newest.text)} ({(newest.effective or '')[:10]})"
+def _problem(when: Predicate, facts: tuple[Fact, ...], context: RuleContext) -> str | None:
+    """Return the newest problem that a condition found, in the chart's words, with its date; or the result for it."""
+    found = [fact for fact in facts if fact.name == "problem"]
+    keys = sorted(use.removeprefix("condition:") for use in when.uses if use.startswith("condition:"))
+    found = found or [fact for key in keys for fact in context.condition_facts(key)]
+    newest = max(found, key=lambda fact: fact.effective or "", default=None)
+    if newest is None:
+        return None
+    if isinstance(newest.value, float):
+        return newest.text
+    date = f" ({newest.effective[:10]})" if newest.effective else ""
+    return f"{_in_sentence(newest.hidden_meaning or newest.text)}{date}"
 
 
 def _in_sentence(words: str) -> str:
-    """ "Acute kidney failure, unspecified" within a sentence: what the code adds after a comma is left out."""
-    text = plain(words.partition(",")[0].strip(), _LONGEST_OTHERS)
+    """ "Acute kidney failure, unspecified" within a sentence: what the code adds after a comma is left out.
+
+    Of a longer one the first words stay, up to one that adds a detail: "traumatic hemorrhage of left cerebrum with
+    loss of consciousness" is "traumatic hemorrhage"; the whole stands in the reasons.
+    """
+    first = _UNSPECIFIED.sub("", words.partition(",")[0].strip(), count=1)
+    while len(first) > _LONGEST_PROBLEM and (detail := _DETAIL.fullmatch(first)):
+        first = detail[1]
+    text = plain(first, _LONGEST_PROBLEM)
     is_word = text[1:2].islower() and "'" not in text and "-" not in text
     return decapitalized(text) if is_word else text
 
@@ -96,6 +114,10 @@ def _together(names: list[str]) -> str | None:
         return None
     joined = " and ".join(names)
     return joined if len(names) <= _MOST_OTHERS and len(joined) <= _LONGEST_OTHERS else _and_more(names)
+
+
+def _listed(names: list[str]) -> str:
+    return " and ".join(filter(None, (", ".join(names[:-1]), *names[-1:])))
 
 
 def _and_more(names: list[str]) -> str:
@@ -170,7 +192,7 @@ LONGEST_COMMON_PLACEHOLDERS: Mapping[str, str] = {
     "dose": "2,550",
     "each_dose": "2,550",
     "other": "ketoconazole and itraconazole",
-    "problem": f"{'x' * 30} (2026-11-20)",
+    "problem": f"{'x' * _LONGEST_PROBLEM} (2026-11-20)",
     "first": "acetaminophen",
     "second": "acetaminophen",
     "egfr": "eGFR 29.96 mL/min (old, disputed) on 2026-11-20",
@@ -182,6 +204,7 @@ LONGEST_COMMON_PLACEHOLDERS: Mapping[str, str] = {
 
 
 _LONGEST_WORDS = 600
+_NAMES_FEWER = re.compile(r"\band \d+ more\b(?! risk)")
 
 
 def _escaped(word: Callable[[str], str | None]) -> Callable[[str], str | None]:
@@ -233,11 +256,11 @@ def _finding_of(match: Match, band: CompiledBand) -> RuleFinding:
     indicator = "info" if milder else "warning" if lower else indicator
     # Other words for values that are old or contradict ask for these values first.
     asks: Asks = "change" if summary is band.unsure_summary else declared.asks
-    offers = offered_suggestions(rule, band.suggestions, context, context.is_doubtful(band.when.uses))
+    offers = offered_suggestions(rule, band.suggestions, context, band.when.uses)
     notes = (*doubts, *milder, *lower)
     if match.less:
         beside = replace(context, partners=match.less)
-        notes = (*notes, f"A milder finding of the same kind: {', '.join(beside.partner_names())}.")
+        notes = (*notes, f"A milder interaction of the same kind: with {', '.join(beside.partner_names())}.")
         facts = [*facts, *beside.partner_facts()]
     return _finding(match, indicator, summary, facts, offers, notes, is_certain=not unsure, asks=asks)
 
@@ -261,7 +284,7 @@ def _summary(rule: CompiledRule, band: CompiledBand, context: RuleContext, unsur
 
 
 def _ask(match: Match, entry: CompiledMissingData) -> RuleFinding:
-    offers = offered_suggestions(match.rule, entry.suggestions, match.context, doubtful=False)
+    offers = offered_suggestions(match.rule, entry.suggestions, match.context, frozenset())
     return _finding(match, entry.declared.indicator, entry.summary, entry.when.facts(match.context), offers)
 
 
@@ -337,6 +360,8 @@ def _write(
     # A text with an unfilled name is never sent; the title has none.
     headline = summary.fill(word) or f"{rule.declared.title}: please check this order."
     detail = says.detail.fill(_escaped(word)) or rule.declared.title
+    if _NAMES_FEWER.search(headline) and len(context.partners) > 1:
+        detail = f"This is about {escape(_listed(context.partner_names()), _LONGEST_WORDS)}. {detail}"
     if question := context.asks_if_taken(facts):
         detail = f"{escape(question, _LONGEST_WORDS)} {detail}"
     named_allergens = _named_allergens(f"{headline} {detail}", context, facts)

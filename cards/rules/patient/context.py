@@ -355,6 +355,10 @@ class RuleContext(Struct, frozen=True, eq=False):
         """Whether a kidney value among them is old or contradicted by another."""
         return any(estimate.stale or estimate.disputed for estimate in self._estimates(uses))
 
+    def is_unstable_by(self, uses: frozenset[str]) -> bool:
+        """Whether a finding on these facts is based on kidney function that is changing."""
+        return not _ESTIMATES.isdisjoint(uses) and self.is_unstable
+
     def is_unsure(self, uses: Iterable[str], *, critical: bool) -> bool:
         """Whether a finding on these facts is shown one step lower: they are old, disputed or in doubt.
 
@@ -450,7 +454,7 @@ class RuleContext(Struct, frozen=True, eq=False):
         for medication in self.session.with_key(self.ingredient.rxcui) if not self.drafted.stops else ():
             if medication.draft is None and is_beside(medication, self.drafted):
                 since = f" of {medication.since[:10]}" if medication.since else ""
-                return f"The active order of {self.ingredient.name}{since} needs the same decision."
+                return f"Decide about the active order of {self.ingredient.name}{since} too."
         return None
 
     @property

@@ -142,7 +142,7 @@ def facts(estimate: KidneyEstimate, limits: Iterable[float] = ()) -> list[Fact]:
     )
     if estimate.side is not None:
         return [estimate_fact]
-    behind = dict.fromkeys((*estimate.inputs, *(rival.measurement for rival in estimate.conflicting_values)))
+    behind = dict.fromkeys((*estimate.inputs, *(value.measurement for value in estimate.conflicting_values)))
     return [
         estimate_fact,
         *(
@@ -166,7 +166,7 @@ def notes(estimate: KidneyEstimate) -> list[str]:
     if estimate.stale and estimate.time:
         sentences.append(f"The value of {estimate.time.date} is older than it should be: repeat it.")
     if estimate.disputed and estimate.time:
-        values = ", ".join(dict.fromkeys(_rival(value) for value in estimate.conflicting_values))
+        values = ", ".join(dict.fromkeys(rival(value) for value in estimate.conflicting_values))
         sentences.append(f"Values of {estimate.time.date} in {unit(estimate.unit)}: {values}.")
     return [*sentences, *estimate.notes]
 
@@ -193,7 +193,8 @@ def unstable_note(creatinine: Sequence[Measurement]) -> str:
     return f"Creatinine {moved} from {first} to {last}: kidney function {means}. Repeat creatinine today."
 
 
-def _rival(value: KidneyValue) -> str:
+def rival(value: KidneyValue) -> str:
+    """Return one of several contradicting values with what it is from."""
     origin = "reported" if value.is_reported else f"from {say(value.measurement)}"
     return f"{format_number(value.value)} {origin}"
 

@@ -13,7 +13,7 @@ from cards.card import TOPICS, CardText, OrderSuggestion, Source
 from cards.compose.equation import people_in_100
 from cards.extension import Fact
 from cards.new_orders import OrderableTest, is_ordered, orderable_test_for
-from cards.rules.patient.measurements import measurement_fact
+from cards.rules.patient.measurements import measurement_fact, rival
 from cards.text import escape, format_number, plain
 from cds_hooks.call.hold_back.visit import VisitRank
 from cds_hooks.call.prefetch.needs import Needs
@@ -244,12 +244,13 @@ def _of_low_egfr(call: ServiceInput, kidney: KidneyEstimate, *, is_chronic: bool
     if kidney.disputed:
         values = sorted(round(value.value) for value in kidney.conflicting_values)
         value = f"eGFR {values[0]} to {values[-1]} mL/min/1.73 m²{dated}, disputed"
+        rivals = ", ".join(dict.fromkeys(rival(value) for value in kidney.conflicting_values))
         return text(
             about="egfr_disputed",
             summary=f"Kidney disease with {value}: repeat before a referral.",
             opening=(
-                f"**{value}**: the values of that day contradict each other. KDIGO 2024 refers to nephrology under 30; "
-                "which of them is right, a repeat shows."
+                f"Results in mL/min/1.73 m²{dated}: {rivals}. A repeat will show which is right. KDIGO 2024 refers to "
+                "nephrology under 30."
             ),
             offers=_repeat(call, "creatinine"),
         )

@@ -74,7 +74,8 @@ def _card(card: Card) -> Iterator[str]:
     yield f"{card.indicator}: {card.summary}"
     yield from (card.detail or "").splitlines()
     topic = f" [{card.source.topic.code}]" if card.source.topic else ""
-    yield f"Source: {card.source.label}{topic} {card.source.url or ''}".rstrip()
+    url = (card.source.url or "").replace("https://dailymed.nlm.nih.gov/dailymed/drugInfo.cfm?setid=", "dailymed:")
+    yield f"Source: {card.source.label}{topic} {url}".rstrip()
     for suggestion in card.suggestions:
         yield f"{'* ' if suggestion.is_recommended else '- '}{suggestion.label}"
         for action in suggestion.actions:

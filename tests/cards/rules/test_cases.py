@@ -157,7 +157,7 @@ STATED: dict[str, set[tuple[str, str]]] = {
     "oc-036": {("create", "2823-3")}, "oc-039": {("delete", "draft-1")},
     "oc-040": {("create", "198440"), ("create", "314200")},
     "oc-043": {("update", "198014"), ("create", "198440"), ("create", "314200")}, "oc-044": {("update", "314231")},
-    "oc-046": {("create", "617311")}, "oc-047": {("delete", "draft-1"), ("update", "314231")},
+    "oc-046": {("create", "617311")}, "oc-047": {("delete", "draft-1"), ("hold", "314231")},
     "oc-049": {("delete", "draft-1")}, "oc-050": {("delete", "draft-1")}, "oc-051": {("delete", "draft-1")},
     "oc-053": {("delete", "draft-1"), ("create", "314200")}, "oc-055": {("create", "6301-6"), ("delete", "draft-1")},
     "oc-057": {("create", "11524-6"), ("create", "2823-3"), ("create", "19123-9")},
@@ -246,7 +246,8 @@ def _done(outcome: OrderOutcome) -> set[tuple[str, str]]:
     for action in actions:
         resource = action.resource or {}
         concept = resource.get("medicationCodeableConcept") or resource.get("code") or {}
-        done |= {(action.type, coding["code"]) for coding in concept.get("coding", ())}
+        kind = "hold" if resource.get("status") == "on-hold" else action.type
+        done |= {(kind, coding["code"]) for coding in concept.get("coding", ())}
     return done
 
 

@@ -1,5 +1,7 @@
 """Older adults: the placeholders and conditions that only these rules use."""
 
+from typing import Final
+
 from cards.extension import Fact
 from cards.rules.conditions.condition import (
     COMPARED,
@@ -108,9 +110,33 @@ def _indication(context: RuleContext) -> str | None:
     return "thrombosis" if context.has_condition("vte") else None
 
 
+_Z_DRUG_DOSES: Final = {
+    "zolpidem": "5 mg (extended release 6.25 mg)",
+    "zaleplon": "5 mg",
+    "eszopiclone": "1 mg (at most 2 mg)",
+}
+
+
+def _z_drug_dose(context: RuleContext) -> str:
+    dose = _Z_DRUG_DOSES.get(context.ingredient.name)
+    return f"Label starting dose in older adults: {dose}." if dose else ""
+
+
+def _beers_nsaid(context: RuleContext) -> str:
+    name = context.ingredient.name
+    return f"Beers: avoid {name}." if name in ("indomethacin", "ketorolac") else ""
+
+
 FAMILY = Family(
     "age",
-    placeholders={"n": _number, "list": _list, "risk": _risk, "indication": _indication},
+    placeholders={
+        "n": _number,
+        "list": _list,
+        "risk": _risk,
+        "indication": _indication,
+        "z_drug_dose": _z_drug_dose,
+        "beers_nsaid": _beers_nsaid,
+    },
     longest={
         "n": "12",
         "risk": " after an ulcer or GI bleed",

@@ -225,6 +225,7 @@ _BY_DRUG: Final = {
     "pravastatin_limit": {"pravastatin": "The pravastatin label allows 20 mg."},
     "gemfibrozil_limit": {"rosuvastatin": "If it is needed, give at most 10 mg of rosuvastatin a day."},
     "rifampin_fall": {"apixaban": "54 %", "rivaroxaban": "50 %", "dabigatran": "66 %", "edoxaban": "35 %"},
+    "ssri_inr": {name: f"{capitalized(name)} can raise the INR too." for name in ("fluoxetine", "fluvoxamine")},
     "doac_label": {name: f"The US label of {name} asks for no other dose." for name in ("apixaban", "dabigatran")},
 }
 """What is told of one drug and stands on no card about another."""
