@@ -15,6 +15,7 @@ from cards.rules.patient.orders import DraftOrder
 from cards.text import decapitalized
 from fhir.record.datatypes import parse_time
 from fhir.record.record import PatientRecord
+from fhir.record.resources import ServiceRequest
 from fhir.terminology.analytes import LOINC, UCUM
 from fhir.terminology.medications import RXNORM
 
@@ -190,7 +191,7 @@ def orderable_test_for(lacking: Collection[str]) -> OrderableTest | None:
 
 def is_ordered(record: PatientRecord, test: OrderableTest) -> bool:
     """Whether the test is ordered and still to be done."""
-    for request in record.service_requests:
+    for request in record.facts(ServiceRequest):
         written = parse_time(request.authoredOn) if request.authoredOn else None
         is_recent = written is None or written.whole_days(record.as_of_epoch) <= _OPEN_DAYS
         is_open = request.status in _OPEN and request.doNotPerform is not True and not request.is_only_proposed

@@ -14,6 +14,7 @@ from cards.rules.patient.orders import DraftMedication, order_text
 from cards.rules.patient.session import PatientSession
 from fhir.mapping.conditions import condition_status
 from fhir.mapping.medications.identity import MedicationIdentity
+from fhir.record.resources import Condition
 from fhir.terminology.conditions import CONDITION_GROUPS
 from fhir.terminology.medications import atc_codes
 from fhir.terminology.package_tables import package_rows
@@ -57,7 +58,7 @@ def _reason(drafted: DraftMedication) -> str:
 def _problems(session: PatientSession) -> Iterator[str]:
     """Yield the words of the problems that are not over."""
     record = session.record
-    for problem in record.conditions:
+    for problem in record.facts(Condition):
         if problem.code is not None and condition_status(problem, record.as_of_epoch) != "past":
             yield problem.code.words
 

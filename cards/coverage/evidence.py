@@ -26,7 +26,7 @@ from fhir.mapping.conditions import (
 from fhir.mapping.medications.active import presence_of
 from fhir.record.datatypes import CodeableConcept, FhirTime, parse_time
 from fhir.record.record import relative_reference
-from fhir.record.resources import Condition, Encounter, Procedure
+from fhir.record.resources import Condition, DiagnosticReport, Encounter, Procedure
 from fhir.terminology.conditions import CONDITION_GROUPS
 from fhir.terminology.medications import CLASS_MEMBERS
 
@@ -119,7 +119,7 @@ def _sex(wanted: str, subject: Subject) -> Seen:
 def _condition(wanted: Test, subject: Subject) -> Seen:
     record, any_status = subject.record, wanted.get("status", "any") == "any"
     sites: dict[str, list[tuple[bool | None, str]]] = {}
-    for condition in record.conditions:
+    for condition in record.facts(Condition):
         code = _code_of(condition, wanted)
         if code is None or (not any_status and condition_status(condition, record.as_of_epoch) == "past"):
             continue
@@ -172,11 +172,11 @@ def _procedure(wanted: Test, subject: Subject) -> Seen:
     record = subject.record
     hits: list[tuple[bool | None, str]] = [
         (is_within(_performed(procedure), wanted, subject.day), f"Procedure/{procedure.id}")
-        for procedure in record.procedures
+        for procedure in record.facts(Procedure)
         if procedure.status == "completed" and _names(procedure.code, wanted)
     ]
     if wanted.get("reports"):
-        for report in record.diagnostic_reports:
+        for report in record.facts(DiagnosticReport):
             if _names(report.code, wanted):
                 text = report.effectiveDateTime or report.issued
                 time = parse_time(text) if text else None
@@ -184,7 +184,7 @@ def _procedure(wanted: Test, subject: Subject) -> Seen:
     if wanted.get("encounters"):
         hits += [
             (is_within(_began(visit), wanted, subject.day), f"Encounter/{visit.id}")
-            for visit in record.encounters
+            for visit in record.facts(Encounter)
             if _took_place(visit) and any(_names(concept, wanted) for concept in visit.type)
         ]
     seen = counted(hits, wanted.get("count", 1))
@@ -218,7 +218,7 @@ def _encounter(wanted: Test, subject: Subject) -> Seen:
     record = subject.record
     hits = [
         (is_within(_began(visit), wanted, subject.day), f"Encounter/{visit.id}")
-        for visit in record.encounters
+        for visit in record.facts(Encounter)
         if _took_place(visit) and _is_meant(visit, wanted, subject)
     ]
     return counted(hits, 1) if hits else absent(record, "Encounter")

@@ -17,7 +17,7 @@ def observation_test(wanted: Test, subject: Subject) -> Seen:
     record = subject.record
     hits = [
         (time, value, observation)
-        for observation in record.observations
+        for observation in record.facts(Observation)
         if observation.status in USABLE_STATUS
         and _is_named(observation, wanted)
         and (value := _value_in(observation, wanted)) is not None

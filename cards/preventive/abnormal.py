@@ -442,7 +442,7 @@ def _active_by_icd10(record: PatientRecord) -> list[tuple[Condition, CodeableCon
     """Return the active problems, each with its concept and its codes of ICD-10."""
     return [
         (condition, concept, [coding.code for coding in concept.coding if code_system(coding.system) == "icd10"])
-        for condition in record.conditions
+        for condition in record.facts(Condition)
         if (concept := condition.code) is not None and condition_status(condition, record.as_of_epoch) != "past"
     ]
 

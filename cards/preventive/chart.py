@@ -19,7 +19,14 @@ from fhir.mapping.study_words import says_no_result
 from fhir.record.datatypes import CodeableConcept, FhirTime, parse_time
 from fhir.record.measurement import USABLE_STATUS, CodedPart, effective_time, newest_statement
 from fhir.record.record import PatientRecord
-from fhir.record.resources import DiagnosticReport, Observation, ObservationComponent, Procedure, ServiceRequest
+from fhir.record.resources import (
+    Condition,
+    DiagnosticReport,
+    Observation,
+    ObservationComponent,
+    Procedure,
+    ServiceRequest,
+)
 from fhir.terminology.analytes import LOINC
 
 _OPEN: Final = frozenset({"draft", "active", "on-hold"})
@@ -185,7 +192,7 @@ def tests_on_chart(record: PatientRecord) -> Set[str]:
 
 def other_entries(record: PatientRecord) -> list[Done]:
     """Return reports and results by any name that have words of their own, and active problems."""
-    reports = [_of_report("", report) for report in record.diagnostic_reports if report.status in _FINAL_REPORT]
+    reports = [_of_report("", report) for report in record.facts(DiagnosticReport) if report.status in _FINAL_REPORT]
     parts = [
         _of_result("", part)
         for part in record.screening_parts()
@@ -193,7 +200,7 @@ def other_entries(record: PatientRecord) -> list[Done]:
     ]
     problems = [
         Done("", condition_time(condition, record), f"Condition/{condition.id}", condition.code.words)
-        for condition in record.conditions
+        for condition in record.facts(Condition)
         if condition.code is not None and condition_status(condition, record.as_of_epoch) != "past"
     ]
     return [*(entry for entry in (*reports, *parts) if entry.result), *problems]
@@ -242,11 +249,13 @@ def _chart_words(concept: CodeableConcept) -> list[str]:
 
 
 def _completed(record: PatientRecord) -> list[tuple[Procedure, frozenset[str]]]:
-    return _that_did_one((procedure, procedure.code) for procedure in record.procedures if procedure.status in _BEGUN)
+    return _that_did_one(
+        (procedure, procedure.code) for procedure in record.facts(Procedure) if procedure.status in _BEGUN
+    )
 
 
 def _final_reports(record: PatientRecord) -> list[tuple[DiagnosticReport, frozenset[str]]]:
-    reports = record.diagnostic_reports
+    reports = record.facts(DiagnosticReport)
     return _that_did_one((report, report.code) for report in reports if report.status in _FINAL_REPORT)
 
 
@@ -258,7 +267,7 @@ def _final_parts(record: PatientRecord) -> list[tuple[CodedPart, frozenset[str]]
 def _open_requests(record: PatientRecord) -> list[tuple[ServiceRequest, frozenset[str]]]:
     return _that_name_one(
         (service_request, service_request.code)
-        for service_request in record.service_requests
+        for service_request in record.facts(ServiceRequest)
         if _is_open(service_request, record)
     )
 

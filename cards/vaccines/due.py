@@ -66,10 +66,10 @@ def _orders_vaccine(words: str, labels: Iterable[str]) -> bool:
 
 def _open_orders(record: PatientRecord) -> Iterator[CodeableConcept]:
     requests: tuple[tuple[ServiceRequest | MedicationRequest, CodeableConcept | None], ...] = (
-        *((service_request, service_request.code) for service_request in record.service_requests),
+        *((service_request, service_request.code) for service_request in record.facts(ServiceRequest)),
         *(
             (medication_request, medication_request.medicationCodeableConcept)
-            for medication_request in record.medication_requests
+            for medication_request in record.facts(MedicationRequest)
         ),
     )
     for request, concept in requests:

@@ -51,7 +51,7 @@ IMMUNITY_CODES: Final = frozenset(_RESULTS)
 
 def immunity_shown(record: PatientRecord) -> Iterator[tuple[str, date | None, str, str]]:
     """CDC's observations of immunity that results show: code, day, source and words."""
-    for observation in record.observations:
+    for observation in record.facts(Observation):
         for coding in observation.code.coding:  # most results have no such code
             if coding.code in _RESULTS:
                 break

@@ -36,7 +36,7 @@ from fhir.mapping.immunizations import VaccineHistory, vaccine_history
 from fhir.mapping.medications.active import ActiveMedication, active_medications
 from fhir.record.datatypes import CodeableConcept, FhirTime, parse_time
 from fhir.record.record import PatientRecord
-from fhir.record.resources import Procedure
+from fhir.record.resources import AllergyIntolerance, Condition, Procedure
 from fhir.terminology.assertions import is_of_patient, states
 from fhir.terminology.conditions import CONDITION_GROUPS, code_system
 from fhir.terminology.medications import CVX_SYSTEMS
@@ -262,7 +262,7 @@ def read_person(record: PatientRecord) -> ChartedPerson | None:
 
 def _guillain_barre(record: PatientRecord) -> PatientObservation | None:
     """Return the syndrome on the problem list, over or not: ICD-10 G61.0, SNOMED CT 40956001, or its name."""
-    for condition in record.conditions:
+    for condition in record.facts(Condition):
         code = condition.code
         words = code.words if code is not None else ""
         is_coded = code is not None and (code.has("G61.0") or code.has("40956001"))
@@ -301,7 +301,7 @@ def _conditions(record: PatientRecord) -> Iterator[PatientObservation]:
 
     A diagnosis that is provisional or one of several stays open: a suspected chickenpox is not immunity.
     """
-    for condition in record.conditions:
+    for condition in record.facts(Condition):
         meanings = _meanings(condition.code) or _reactions_to_vaccines(condition.code)
         if not meanings:
             continue
@@ -325,7 +325,7 @@ def _reactions_to_vaccines(concept: CodeableConcept | None) -> tuple[str, ...]:
 
 
 def _procedures(record: PatientRecord) -> Iterator[PatientObservation]:
-    for procedure in record.procedures:
+    for procedure in record.facts(Procedure):
         meanings = _meanings(procedure.code) if procedure.status == "completed" else ()
         if not meanings:
             continue
@@ -343,7 +343,7 @@ def _performed(procedure: Procedure) -> FhirTime | None:
 
 def _allergies(record: PatientRecord) -> Iterator[PatientObservation]:
     """Allergies by CDC's codes and by the names of its substances; to a vaccine (CVX), only where it was severe."""
-    for allergy in record.allergies:
+    for allergy in record.facts(AllergyIntolerance):
         if is_over(allergy):
             continue
         words, source = allergy.code.words if allergy.code is not None else "", f"AllergyIntolerance/{allergy.id}"

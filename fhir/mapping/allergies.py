@@ -242,7 +242,7 @@ class _DrugAllergies(Struct, frozen=True):
 def _drug_allergies(record: PatientRecord) -> _DrugAllergies:
     read: list[Allergy] = []
     unread: dict[str, str] = {}
-    for resource in record.allergies:
+    for resource in record.facts(AllergyIntolerance):
         if is_over(resource):
             continue
         allergen = allergen_of_resource(resource)
@@ -253,7 +253,7 @@ def _drug_allergies(record: PatientRecord) -> _DrugAllergies:
             doubtful = _doubtful_allergen(resource, allergen)
             if _is_of_drugs(doubtful):
                 read.append(_in_doubt(_allergy(resource, doubtful)))
-    for condition in record.conditions:
+    for condition in record.facts(Condition):
         allergy = _allergy_of_problem(condition)
         if allergy is not None and all(allergy.allergen | other.allergen != other.allergen for other in read):
             read.append(allergy)

@@ -12,6 +12,7 @@ from fhir.mapping.medications.identity import MedicationIdentity
 from fhir.mapping.pregnancy import FIRST_FERTILE_YEAR, LAST_FERTILE_YEAR
 from fhir.record.datatypes import CodeableConcept, FhirTime, parse_time
 from fhir.record.record import PatientRecord
+from fhir.record.resources import Condition, Procedure
 from fhir.terminology.assertions import is_of_patient
 from fhir.terminology.conditions import CONTRACEPTIVE_WORDS, CONTRACEPTIVES, PregnancyMeaning, pregnancy_meaning
 
@@ -89,9 +90,9 @@ def _later(fhir_time: FhirTime | None, other: FhirTime) -> FhirTime:
 
 def _pregnancy_statements(record: PatientRecord) -> Iterator[tuple[PregnancyMeaning, FhirTime]]:
     """Yield what conditions and procedures say, with the day; without one it counts as long ago."""
-    for condition in record.conditions:
+    for condition in record.facts(Condition):
         yield from _uses(condition.code, condition.onsetDateTime or condition.recordedDate)
-    for procedure in record.procedures:
+    for procedure in record.facts(Procedure):
         if procedure.status == "completed":
             period = procedure.performedPeriod
             when = procedure.performedDateTime or (period.start if period is not None else None)

@@ -25,9 +25,20 @@ from msgspec.structs import replace
 
 from fhir.mapping.pregnancy import is_current_pregnancy, may_be_pregnant, observed_pregnancy, pregnancy_signs
 from fhir.record.datatypes import CodeableConcept, Coding, FhirTime, Period, parse_time
+from fhir.record.opting_out import Consent, Flag
 from fhir.record.record import PatientRecord, relative_reference
 from fhir.record.refusals import Refusal
-from fhir.record.resources import Condition, Encounter, Procedure
+from fhir.record.resources import (
+    CarePlan,
+    Condition,
+    Device,
+    DocumentReference,
+    Encounter,
+    FamilyMemberHistory,
+    MedicationRequest,
+    Procedure,
+    ServiceRequest,
+)
 from fhir.terminology.allergens import Allergen, allergen_of_problem
 from fhir.terminology.assertions import AssertedText, is_of_patient, states
 from fhir.terminology.caching import remembered
@@ -521,7 +532,7 @@ _PASSING_DAYS = {"neuraxial_procedure": 1, "dialysis": 14, "palliative_or_hospic
 
 def _operations(record: PatientRecord) -> _Signs:
     signs: _Signs = {}
-    for procedure in record.procedures:
+    for procedure in record.facts(Procedure):
         if procedure.status in ("completed", "in-progress") and _means_group(procedure.code):
             time = _performed(procedure)
             if time is None or not time.is_after(record.as_of_epoch):
@@ -546,7 +557,7 @@ def _groups_not_meant(procedure: Procedure, time: FhirTime | None, as_of_epoch: 
 
 def _devices(record: PatientRecord) -> _Signs:
     signs: _Signs = {}
-    for device in record.devices if record.was_requested("Device") else ():
+    for device in record.facts(Device) if record.was_requested("Device") else ():
         if device.status not in ("inactive", "entered-in-error"):
             names = [CodeableConcept(text=name.name) for name in device.deviceName]
             for concept in (device.type, *names):
@@ -556,14 +567,14 @@ def _devices(record: PatientRecord) -> _Signs:
 
 def _flags(record: PatientRecord) -> _Signs:
     signs: _Signs = {}
-    for flag in record.flags if record.was_requested("Flag") else ():
+    for flag in record.facts(Flag) if record.was_requested("Flag") else ():
         _add_in_force(signs, (flag.code,), _name("Flag", flag.id), flag.status, flag.period, record)
     return signs
 
 
 def _plans(record: PatientRecord) -> _Signs:
     signs: _Signs = {}
-    for plan in record.care_plans if record.was_requested("CarePlan") else ():
+    for plan in record.facts(CarePlan) if record.was_requested("CarePlan") else ():
         details = [activity.detail.code for activity in plan.activity if activity.detail is not None]
         concepts = (CodeableConcept(text=plan.title), *plan.category, *details)
         _add_in_force(signs, concepts, _name("CarePlan", plan.id), plan.status, plan.period, record)
@@ -573,7 +584,7 @@ def _plans(record: PatientRecord) -> _Signs:
 def _relatives(record: PatientRecord) -> _Signs:
     """Return what near relatives have had, if the groups say that it counts; who is not said to be distant is near."""
     signs: _Signs = {}
-    for relative in record.relatives if record.was_requested("FamilyMemberHistory") else ():
+    for relative in record.facts(FamilyMemberHistory) if record.was_requested("FamilyMemberHistory") else ():
         relation = relative.relationship
         if relative.status in ("entered-in-error", "health-unknown") or (relation and _is_distant(relation)):
             continue
@@ -621,14 +632,14 @@ def _is_distant(relation: CodeableConcept) -> bool:
 
 def _consents(record: PatientRecord) -> _Signs:
     signs: _Signs = {}
-    for consent in record.consents if record.was_requested("Consent") else ():
+    for consent in record.facts(Consent) if record.was_requested("Consent") else ():
         _add_in_force(signs, consent.category, _name("Consent", consent.id), consent.status, None, record)
     return signs
 
 
 def _documents(record: PatientRecord) -> _Signs:
     signs: _Signs = {}
-    for document in record.documents if record.was_requested("DocumentReference") else ():
+    for document in record.facts(DocumentReference) if record.was_requested("DocumentReference") else ():
         if document.status == "current":
             for concept in (document.type, CodeableConcept(text=document.description)):
                 time = parse_time(document.date) if document.date else None
@@ -652,7 +663,7 @@ def _add_in_force(
 
 def _orders(record: PatientRecord) -> _Signs:
     signs: _Signs = {}
-    for order in record.medication_requests if record.was_requested("MedicationRequest") else ():
+    for order in record.facts(MedicationRequest) if record.was_requested("MedicationRequest") else ():
         if order.reasonCode and order.status == "active" and not order.is_only_proposed:
             _add_reasons(signs, order.reasonCode, _name("MedicationRequest", order.id), order.authoredOn, record)
     return signs
@@ -660,7 +671,7 @@ def _orders(record: PatientRecord) -> _Signs:
 
 def _requests(record: PatientRecord) -> _Signs:
     signs: _Signs = {}
-    for request in record.service_requests if record.was_requested("ServiceRequest") else ():
+    for request in record.facts(ServiceRequest) if record.was_requested("ServiceRequest") else ():
         is_ordered = request.status == "active" and not request.is_only_proposed and not request.doNotPerform
         if not is_ordered or not _means_group(request.code):
             continue
@@ -681,7 +692,7 @@ def _kinds_of_visits(record: PatientRecord) -> _Signs:
 def _visits_by(record: PatientRecord, concepts: Callable[[Encounter], Sequence[CodeableConcept]]) -> _Signs:
     signs: _Signs = {}
     earliest = (record.as_of - timedelta(days=_VISIT_DAYS + 2)).date().isoformat()  # in every time zone
-    for visit in record.encounters if record.was_requested("Encounter") else ():
+    for visit in record.facts(Encounter) if record.was_requested("Encounter") else ():
         start = visit.period.start if visit.period is not None else None
         if visit.status not in _VISITS or start is None or start < earliest:
             continue
@@ -753,7 +764,7 @@ def _is_begun_and_not_over(period: Period | None, as_of_epoch: float) -> bool:
 
 def _implanted_valve(record: PatientRecord) -> Sign | None:
     """Return the operation by which the patient got a mechanical valve, where it is charted as a procedure."""
-    for procedure in record.procedures:
+    for procedure in record.facts(Procedure):
         code = procedure.code
         if code is None or procedure.status != "completed":
             continue
@@ -889,7 +900,7 @@ def doubtful_problems(record: PatientRecord) -> Mapping[str, tuple[str, str]]:
 def _doubtful(record: PatientRecord) -> dict[str, tuple[str, str]]:
     return {
         f"Condition/{condition.id}": (condition.code.words if condition.code is not None else "", doubt)
-        for condition in record.conditions
+        for condition in record.facts(Condition)
         if (doubt := doubt_of(condition))
     }
 
@@ -934,7 +945,7 @@ class _EntriesByGroup:
 
 def _entries_by_group(record: PatientRecord) -> _EntriesByGroup:
     by_group = _EntriesByGroup()
-    for condition in record.conditions:
+    for condition in record.facts(Condition):
         reading = read_concept(condition.code)
         for meant in reading.meant:
             by_group.entries.setdefault(meant.group, []).append((condition, meant.code))
@@ -1073,7 +1084,7 @@ def _onset(condition: Condition) -> str | None:
 
 
 def _encounters_by_reference(record: PatientRecord) -> dict[str, Encounter]:
-    return {f"Encounter/{encounter.id}": encounter for encounter in record.encounters}
+    return {f"Encounter/{encounter.id}": encounter for encounter in record.facts(Encounter)}
 
 
 def condition_status(condition: Condition, as_of_epoch: float) -> ConditionStatus:

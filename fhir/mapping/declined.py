@@ -11,7 +11,7 @@ from fhir.mapping.medications.identity import identify
 from fhir.record.datatypes import CodeableConcept, FhirTime, parse_time, plain
 from fhir.record.measurement import CodedPart
 from fhir.record.record import PatientRecord
-from fhir.record.resources import MedicationRequest, MedicationStatement, ServiceRequest
+from fhir.record.resources import Condition, MedicationRequest, MedicationStatement, ServiceRequest
 
 DECLINED_DAYS: Final = 365.0
 """So long a refusal holds, as the answer "Does not fit this patient" does (cds_hooks/call/hold_back/memory.py)."""
@@ -94,7 +94,7 @@ def _entries(record: PatientRecord) -> Iterator[Declined]:
         if dose.statusReason is not None and _is_refusal([dose.statusReason]):
             concept = dose.vaccineCode or CodeableConcept()
             yield Declined(f"Immunization/{dose.id}", concept, parse_time(dose.occurrenceDateTime or ""))
-    for problem in record.conditions:
+    for problem in record.facts(Condition):
         is_declined = problem.code is not None and any(map(REFUSED.search, problem.code.texts))
         if problem.code is not None and is_declined and condition_status(problem, record.as_of_epoch) != "past":
             yield Declined(f"Condition/{problem.id}", problem.code, condition_time(problem, record))

@@ -12,7 +12,7 @@ from fhir.mapping.conditions import read_concept
 from fhir.mapping.pregnancy import PregnancySign, beginning, has_ended, pregnancy_signs, weeks_by
 from fhir.record.datatypes import DAY_SECONDS, FhirTime, parse_time
 from fhir.record.record import PatientRecord
-from fhir.record.resources import Condition
+from fhir.record.resources import Condition, Encounter
 from fhir.terminology.conditions import weeks_of_code
 
 # tables of the pregnancy rules: gestational age from "onset date of the condition minus two weeks".
@@ -92,7 +92,7 @@ def gestation_weeks(record: PatientRecord, since: FhirTime | None) -> int | None
 
 def _charted_weeks(record: PatientRecord) -> list[PregnancySign]:
     """Weeks that a condition names by ICD-10 Z3A or in its words, the newest first."""
-    signs = [sign for condition in record.conditions for sign in _weeks_of(condition, record)]
+    signs = [sign for condition in record.facts(Condition) for sign in _weeks_of(condition, record)]
     return sorted(signs, key=lambda sign: sign.time.instant, reverse=True)
 
 
@@ -118,5 +118,5 @@ def _weeks_of(condition: Condition, record: PatientRecord) -> Iterator[Pregnancy
 
 def _visit_time(condition: Condition, record: PatientRecord) -> FhirTime | None:
     visit = condition.encounter.reference.rpartition("/")[2] if condition.encounter is not None else ""
-    period = next((encounter.period for encounter in record.encounters if encounter.id == visit), None)
+    period = next((encounter.period for encounter in record.facts(Encounter) if encounter.id == visit), None)
     return parse_time(period.start) if period is not None and period.start else None

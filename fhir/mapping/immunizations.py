@@ -72,7 +72,7 @@ def vaccine_history(record: PatientRecord) -> VaccineHistory:
     doses: dict[tuple[str, date], VaccineDose] = {}
     unread: list[Refusal] = []
     to_check: list[DoseToCheck] = []
-    for entry in record.immunizations:
+    for entry in record.facts(Immunization):
         vaccine_dose = _dose(entry, record)
         if isinstance(vaccine_dose, Refusal):
             unread.append(vaccine_dose)

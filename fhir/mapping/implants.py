@@ -16,7 +16,7 @@ from msgspec import Struct
 from fhir.mapping.conditions import condition_status
 from fhir.record.datatypes import CodeableConcept
 from fhir.record.record import PatientRecord
-from fhir.record.resources import Device
+from fhir.record.resources import Condition, Device, Procedure
 from fhir.terminology.assertions import states
 from fhir.terminology.conditions import code_system
 
@@ -114,7 +114,7 @@ def implants(record: PatientRecord) -> tuple[Implant, ...]:
 
 
 def _find(record: PatientRecord) -> tuple[Implant, ...]:
-    implants = [implant for device in record.devices if (implant := _of_device(device)) is not None]
+    implants = [implant for device in record.facts(Device) if (implant := _of_device(device)) is not None]
     for source in (_of_problems, _of_procedures):
         kinds = {implant.kind for implant in implants}
         implants += [implant for implant in source(record) if implant.kind not in kinds]
@@ -152,7 +152,7 @@ def _safety_of(device: Device, text: str) -> MrSafety:
 
 
 def _of_problems(record: PatientRecord) -> Iterator[Implant]:
-    for problem in record.conditions:
+    for problem in record.facts(Condition):
         if problem.code is None or condition_status(problem, record.as_of_epoch) == "past":
             continue
         kind = next((kind for kind in _KINDS if _is_problem(problem.code, kind)), None)
@@ -163,7 +163,7 @@ def _of_problems(record: PatientRecord) -> Iterator[Implant]:
 
 def _of_procedures(record: PatientRecord) -> Iterator[Implant]:
     """Yield what an operation that was done put in: "implantation", "insertion" or "placement" of it."""
-    for procedure in record.procedures:
+    for procedure in record.facts(Procedure):
         words = procedure.code.words if procedure.code is not None else ""
         kind = next((kind for kind in _KINDS if kind.words.search(words)), None)
         is_done = procedure.status != "preparation" and _PUT_IN.search(words) and not _NOT_IMPLANTED.search(words)

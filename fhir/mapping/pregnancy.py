@@ -14,7 +14,7 @@ from msgspec import Struct
 from fhir.record.datatypes import DAY_SECONDS, CodeableConcept, FhirTime, parse_time
 from fhir.record.measurement import USABLE_STATUS, effective_time
 from fhir.record.record import PatientRecord
-from fhir.record.resources import Encounter, Observation
+from fhir.record.resources import Condition, Encounter, Observation, Procedure
 from fhir.terminology.assertions import states
 from fhir.terminology.caching import remembered
 from fhir.terminology.conditions import PregnancyMeaning, condition_groups_of, ends_pregnancy, pregnancy_meaning
@@ -73,13 +73,13 @@ def pregnancy_signs(record: PatientRecord) -> PregnancySigns:
 
 def _signs(record: PatientRecord) -> PregnancySigns:
     signs: dict[str, list[PregnancySign]] = {name: [] for name in PregnancySigns.__struct_fields__}
-    for observation in record.observations:
+    for observation in record.facts(Observation):
         for coding in observation.code.coding:
             use = _meaning_of_code((coding.system, coding.code))
             if use is not None:
                 _sort_in(signs, use, observation, coding.code, record)
                 break
-    for visit in record.encounters:
+    for visit in record.facts(Encounter):
         if visit.reasonCode:
             signs["visits"] += _visit(visit, record)
     newest = {
@@ -293,8 +293,8 @@ _NO_PERIODS = re.compile(
 
 
 def _can_have_none(record: PatientRecord) -> bool:
-    concepts = [condition.code for condition in record.conditions]
-    concepts += [procedure.code for procedure in record.procedures if procedure.status == "completed"]
+    concepts = [condition.code for condition in record.facts(Condition)]
+    concepts += [procedure.code for procedure in record.facts(Procedure) if procedure.status == "completed"]
     return any(concept is not None and _NO_PERIODS.search(concept.words) for concept in concepts)
 
 
@@ -356,14 +356,14 @@ def _all_ends(record: PatientRecord) -> tuple[float, ...]:
 
 
 def _ends(record: PatientRecord) -> Iterator[FhirTime]:
-    for condition in record.conditions:
+    for condition in record.facts(Condition):
         if _ends_it(condition.code, was_done=False):
             yield from _time(condition.onsetDateTime or condition.recordedDate)
         elif condition.code is not None and any(
             "pregnancy" in condition_groups_of(coding.system, coding.code) for coding in condition.code.coding
         ):
             yield from _time(condition.abatementDateTime)
-    for procedure in record.procedures:
+    for procedure in record.facts(Procedure):
         if procedure.status == "completed" and _ends_it(procedure.code, was_done=True):
             period = procedure.performedPeriod
             yield from _time(procedure.performedDateTime or (period.start if period is not None else None))

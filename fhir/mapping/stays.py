@@ -23,7 +23,7 @@ from msgspec import Struct
 from fhir.mapping.features.feature import FeatureVector, Missing
 from fhir.record.datatypes import DAY_SECONDS, CodeableConcept, FhirTime, parse_time
 from fhir.record.record import PatientRecord, id_of_reference
-from fhir.record.resources import Encounter
+from fhir.record.resources import Encounter, Procedure
 from fhir.record.statuses import NEVER_TOOK_PLACE
 from fhir.terminology.medications import table_rows
 
@@ -118,7 +118,7 @@ def is_inpatient(record: PatientRecord) -> bool:
 
 
 def _is_in_hospital(record: PatientRecord) -> bool:
-    stays = (encounter for encounter in record.encounters if encounter.class_code in _INPATIENT)
+    stays = (encounter for encounter in record.facts(Encounter) if encounter.class_code in _INPATIENT)
     return any(_covers(stay, record.as_of_epoch) for stay in stays)
 
 
@@ -157,7 +157,7 @@ def _begin_and_end(encounter: Encounter) -> tuple[FhirTime | None, FhirTime | No
 
 def care_units(record: PatientRecord) -> frozenset[str]:
     """Where the patient is seen now: ids and names of the locations and the provider of visits in progress."""
-    going_on = (visit for visit in record.encounters if visit.status in _GOING_ON)
+    going_on = (visit for visit in record.facts(Encounter) if visit.status in _GOING_ON)
     places = [
         reference
         for visit in going_on
@@ -174,7 +174,7 @@ def care_units(record: PatientRecord) -> frozenset[str]:
 
 def named_units(record: PatientRecord) -> tuple[str, ...]:
     """Name the care units of visits in progress, each by its name or else its id; the provider if no place is named."""
-    going_on = [visit for visit in record.encounters if visit.status in _GOING_ON]
+    going_on = [visit for visit in record.facts(Encounter) if visit.status in _GOING_ON]
     if not going_on:
         return ()
     places = [location.location for visit in going_on for location in visit.location]
@@ -190,7 +190,7 @@ _INTENSIVE_CARE = re.compile(
 
 def is_in_intensive_care(record: PatientRecord) -> bool:
     """Whether a visit in progress is in an intensive care unit, by the words of its place, provider or type."""
-    words = [concept.words for visit in record.encounters if visit.status in _GOING_ON for concept in visit.type]
+    words = [concept.words for visit in record.facts(Encounter) if visit.status in _GOING_ON for concept in visit.type]
     return any(_INTENSIVE_CARE.search(care_unit) for care_unit in (*care_units(record), *words))
 
 
@@ -393,7 +393,7 @@ def is_transfer(earlier: Encounter, later: Encounter) -> bool:
 
 def procedure_in_stay(record: PatientRecord, stay: Stay) -> StayFact:
     """1 where a coded procedure was done in the stay, else 0."""
-    for procedure in record.procedures:
+    for procedure in record.facts(Procedure):
         period = procedure.performedPeriod
         text = procedure.performedDateTime or (period.start if period is not None else None)
         time = parse_time(text) if text else None
@@ -418,7 +418,7 @@ def stays_in_hospital(record: PatientRecord) -> list[Stay]:
 def _whole_stays(record: PatientRecord) -> list[Stay]:
     may_be = [
         encounter
-        for encounter in record.encounters
+        for encounter in record.facts(Encounter)
         if (of := encounter.class_) is not None and (of.code in _INPATIENT or encounter.hospitalization is not None)
     ]
     stays = [stay for stay in _newest_first(record, may_be) if _is_inpatient(stay, record.as_of_epoch)]
@@ -450,7 +450,7 @@ def _emergencies(record: PatientRecord) -> list[Stay]:
 
 def _visits(record: PatientRecord, classes: frozenset[str]) -> list[Stay]:
     """Visits of these classes that have begun and are no stay, newest first."""
-    encounters = [encounter for encounter in record.encounters if encounter.class_code in classes]
+    encounters = [encounter for encounter in record.facts(Encounter) if encounter.class_code in classes]
     return [visit for visit in _newest_first(record, encounters) if not _is_inpatient(visit, record.as_of_epoch)]
 
 

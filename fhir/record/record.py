@@ -49,25 +49,13 @@ from fhir.record.opting_out import Consent, Flag, SystemAndCode, opted_out_by
 from fhir.record.refusals import Refusal, WrongPatient, describe_decoder_error
 from fhir.record.repair import repair_bytes
 from fhir.record.resources import (
-    AllergyIntolerance,
-    Appointment,
     Bundle,
     BundleEntry,
     BundleLink,
-    CarePlan,
     Condition,
-    Device,
-    DiagnosticReport,
-    DocumentReference,
-    Encounter,
     EntryResponse,
-    FamilyMemberHistory,
     Immunization,
     Medication,
-    MedicationAdministration,
-    MedicationDispense,
-    MedicationRequest,
-    MedicationStatement,
     Observation,
     ObservationComponent,
     OperationOutcome,
@@ -75,7 +63,6 @@ from fhir.record.resources import (
     Patient,
     PatientExtension,
     Procedure,
-    ServiceRequest,
     decoder,
 )
 from fhir.record.statuses import read_statuses
@@ -194,117 +181,23 @@ class PatientRecord:
         return self.resources.medications
 
     @property
-    def observations(self) -> tuple[Observation, ...]:
-        """Results and answers that are facts, in the order they came."""
-        return self._facts(Observation)
-
-    @property
-    def conditions(self) -> tuple[Condition, ...]:
-        """Problems and diagnoses, active or not; neither refuted, entered in error nor dated after `as_of`."""
-        return self._facts(Condition)
-
-    @property
-    def medication_requests(self) -> tuple[MedicationRequest, ...]:
-        """Orders and prescriptions in any state but entered in error or canceled."""
-        return self._facts(MedicationRequest)
-
-    @property
-    def medication_statements(self) -> tuple[MedicationStatement, ...]:
-        """What the patient is said to take or have taken."""
-        return self._facts(MedicationStatement)
-
-    @property
-    def medication_dispenses(self) -> tuple[MedicationDispense, ...]:
-        """What a pharmacy gave out."""
-        return self._facts(MedicationDispense)
-
-    @property
-    def medication_administrations(self) -> tuple[MedicationAdministration, ...]:
-        """What was given to the patient, or is being given."""
-        return self._facts(MedicationAdministration)
-
-    @property
-    def allergies(self) -> tuple[AllergyIntolerance, ...]:
-        """Allergies and intolerances that are neither refuted nor entered in error."""
-        return self._facts(AllergyIntolerance)
-
-    @property
-    def encounters(self) -> tuple[Encounter, ...]:
-        """Visits and stays that took or take place."""
-        return self._facts(Encounter)
-
-    @property
-    def procedures(self) -> tuple[Procedure, ...]:
-        """What was done, or is being prepared; not what is dated after `as_of`."""
-        return self._facts(Procedure)
-
-    @property
     def procedures_not_done(self) -> tuple[Procedure, ...]:
         """What was to be done and was not, with the reason where one is given."""
         return tuple(procedure for procedure in self.resources.by_type[Procedure] if procedure.status == "not-done")
-
-    @property
-    def diagnostic_reports(self) -> tuple[DiagnosticReport, ...]:
-        """Reports of studies and laboratory tests."""
-        return self._facts(DiagnosticReport)
-
-    @property
-    def service_requests(self) -> tuple[ServiceRequest, ...]:
-        """Orders for tests and services."""
-        return self._facts(ServiceRequest)
-
-    @property
-    def appointments(self) -> tuple[Appointment, ...]:
-        """Visits that are booked or were."""
-        return self._facts(Appointment)
 
     @property
     def immunizations_not_done(self) -> tuple[Immunization, ...]:
         """Vaccine doses that were not given, with the reason where it is known."""
         return tuple(dose for dose in self.resources.by_type[Immunization] if dose.status == "not-done")
 
-    @property
-    def immunizations(self) -> tuple[Immunization, ...]:
-        """Vaccine doses that were given."""
-        return self._facts(Immunization)
-
-    @property
-    def devices(self) -> tuple[Device, ...]:
-        """Devices, implanted or only used."""
-        return self._facts(Device)
-
-    @property
-    def flags(self) -> tuple[Flag, ...]:
-        """Warnings and notices that the site has put on the chart."""
-        return self._facts(Flag)
-
-    @property
-    def care_plans(self) -> tuple[CarePlan, ...]:
-        """Plans of care."""
-        return self._facts(CarePlan)
-
-    @property
-    def documents(self) -> tuple[DocumentReference, ...]:
-        """Documents of the chart, of which the kind is known."""
-        return self._facts(DocumentReference)
-
-    @property
-    def relatives(self) -> tuple[FamilyMemberHistory, ...]:
-        """What is known of the health of relatives."""
-        return self._facts(FamilyMemberHistory)
-
-    @property
-    def consents(self) -> tuple[Consent, ...]:
-        """What the patient permits, denies or wishes."""
-        return self._facts(Consent)
-
     def every_fact(self) -> Iterator[Any]:
         """Every Medication and every fact of any type, type by type."""
         yield from self.medications.values()
         for kind in FACT_TYPES:
-            yield from self._facts(kind)
+            yield from self.facts(kind)
 
-    def _facts(self, kind: type[_T]) -> tuple[_T, ...]:
+    def facts(self, kind: type[_T]) -> tuple[_T, ...]:
+        """Return the resources of a type that are facts, in the order they came; facts.py says which are none."""
         facts = self.resources.facts.get(kind)
         return facts if facts is not None else self.resources.facts_of(kind, self.as_of)
 
@@ -478,7 +371,7 @@ def _charted_sex(record: PatientRecord) -> Literal["male", "female"] | None:
             if (sex := _CARE_SEXES.get(coding.code)) is not None:
                 return sex
     concepts = [value for url in _GENDER_IDENTITIES if url in by_url for value in _values_of(by_url[url])]
-    concepts += [condition.code for condition in record.conditions if condition.code is not None]
+    concepts += [condition.code for condition in record.facts(Condition) if condition.code is not None]
     return next((sex for concept in concepts if (sex := _sex_before_transition(concept)) is not None), None)
 
 
@@ -512,8 +405,8 @@ def _sex_before_transition(concept: CodeableConcept) -> Literal["male", "female"
 
 def _says_opted_out(record: PatientRecord) -> str:
     codes, patient = record.resources.opt_out_flags, record.patient
-    labels, flags = patient.meta.security if patient and patient.meta else (), record._facts(Flag) if codes else ()
-    return opted_out_by(labels, record._facts(Consent), flags, codes, record.as_of_epoch)
+    labels, flags = patient.meta.security if patient and patient.meta else (), record.facts(Flag) if codes else ()
+    return opted_out_by(labels, record.facts(Consent), flags, codes, record.as_of_epoch)
 
 
 def _completed_months(record: PatientRecord) -> int | None:

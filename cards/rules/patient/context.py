@@ -26,6 +26,7 @@ from fhir.mapping.medications.active import (
 from fhir.mapping.medications.identity import MedicationIdentity
 from fhir.mapping.stays import is_inpatient
 from fhir.record.record import id_of_reference
+from fhir.record.resources import Encounter
 from fhir.terminology.medication_names import medication_of_code
 from fhir.terminology.medications import RXNORM, Ingredient
 
@@ -124,7 +125,7 @@ class RuleContext(Struct, frozen=True, eq=False):
         of_visit = any(
             encounter.class_code in _HOSPITAL
             and (encounter.id == visit or (encounter.class_code == _EMERGENCY and encounter.status == "in-progress"))
-            for encounter in record.encounters
+            for encounter in record.facts(Encounter)
         )
         return of_visit or is_inpatient(record) or "inpatient" in self.drafted.categories
 

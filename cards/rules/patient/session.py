@@ -48,7 +48,7 @@ from fhir.mapping.weights import judged_weight
 from fhir.record.datatypes import DAY_SECONDS, parse_time
 from fhir.record.measurement import Measurement
 from fhir.record.record import PatientRecord
-from fhir.record.resources import Medication, MedicationRequest
+from fhir.record.resources import Medication, MedicationRequest, ServiceRequest
 from fhir.terminology.medications import Ingredient
 
 # Fluoxetine before an MAO inhibitor (labels of both): 5 weeks.
@@ -359,7 +359,7 @@ class PatientSession:
 
     @cached_property
     def _active_tests(self) -> frozenset[str]:
-        return open_tests(self.record.service_requests)
+        return open_tests(self.record.facts(ServiceRequest))
 
     @property
     def patient_reference(self) -> str:

@@ -34,6 +34,7 @@ from cds_hooks.call.services._exclusions import DECEASED, not_known
 from cds_hooks.call.services._service import Advice, Advisor, ServiceInput, no_card
 from fhir.notes.findings import Finding
 from fhir.record.refusals import WhyNot
+from fhir.record.resources import DocumentReference
 from fhir.terminology.allergens import allergen_of_words
 
 _WHOLLY: Final = re.compile(
@@ -190,7 +191,7 @@ def card_of(words: CardWords, uuid: str) -> Card:
 
 def _chart(call: ServiceInput) -> ReadableChart:
     """Return the lists as the record has them and the notes with texts, which the record of facts does not hold."""
-    kept = {document.id for document in call.record.documents}
+    kept = {document.id for document in call.record.facts(DocumentReference)}
     notes = [note for note in OriginalOrders(call.sent, _NOTE).every() if note["id"] in kept]
     newest = sorted(notes, key=lambda note: str(note.get("date") or ""), reverse=True)[:_MOST_NOTES]
     return read_chart([*_listed(call), *newest], call.record.as_of.date(), longest_note=_LONGEST_NOTE)

@@ -99,7 +99,9 @@ def reason_against(record: PatientRecord, subject: str) -> WhyNot | None:
     closed = find_named_in_chart(record, _CLOSED, _EVER, only_done=True)
     if closed is not None:
         return WhyNot(subject, "already-done", f"The left atrial appendage is closed ({closed}).")
-    device = next((condition for condition in record.conditions if _names_closed_appendage(condition, record)), None)
+    device = next(
+        (condition for condition in record.facts(Condition) if _names_closed_appendage(condition, record)), None
+    )
     if device is not None:
         return WhyNot(subject, "already-done", f"The left atrial appendage is closed (Condition/{device.id}).")
     if find_condition(record, "pregnancy"):
@@ -151,9 +153,9 @@ def past_rhythm(record: PatientRecord) -> ConditionHit | None:
 
     One of the days after an operation is another question of the guideline and is left out.
     """
-    hits = (_as_past_rhythm(condition, record) for condition in record.conditions if not doubt_of(condition))
+    hits = (_as_past_rhythm(condition, record) for condition in record.facts(Condition) if not doubt_of(condition))
     hit = next((hit for hit in hits if hit is not None), None)
-    return hit if hit is not None else next(filter(None, map(_ablated, record.procedures)), None)
+    return hit if hit is not None else next(filter(None, map(_ablated, record.facts(Procedure))), None)
 
 
 def _as_past_rhythm(condition: Condition, record: PatientRecord) -> ConditionHit | None:

@@ -166,7 +166,7 @@ def is_visit(call: ServiceInput) -> bool:
     user, encounter_id = call.request.context.user_id or "", call.request.context.encounter_id
     if not user.startswith(_WHO_ORDERS):
         return False
-    visits = [visit for visit in call.record.encounters if _is_ambulatory(visit)]
+    visits = [visit for visit in call.record.facts(Encounter) if _is_ambulatory(visit)]
     return any(visit.id == encounter_id if encounter_id else _goes_on(visit, call) for visit in visits)
 
 
@@ -237,7 +237,7 @@ def _purposes(call: ServiceInput) -> list[str]:
 
 def _charted_visits(call: ServiceInput) -> list[Encounter]:
     """Return the visits of which the chart says of what kind they are."""
-    return [visit for visit in call.record.encounters if visit.class_code in VISIT_CLASSES]
+    return [visit for visit in call.record.facts(Encounter) if visit.class_code in VISIT_CLASSES]
 
 
 def _visits_now(call: ServiceInput) -> list[Encounter]:

@@ -18,7 +18,7 @@ from fhir.mapping.stays import current_stay, is_inpatient
 from fhir.record.datatypes import DAY_SECONDS, CodeableConcept, FhirTime, parse_time
 from fhir.record.record import PatientRecord
 from fhir.record.refusals import WhyNot
-from fhir.record.resources import Encounter, Procedure, ServiceRequest
+from fhir.record.resources import Condition, Encounter, Procedure, ServiceRequest
 from fhir.terminology.assertions import states
 from fhir.terminology.caching import remembered
 from fhir.terminology.phrases import groups_in_words
@@ -185,7 +185,7 @@ def _named_by_problems(record: PatientRecord) -> list[tuple[ConditionHit, set[st
     Words of a short life stand for every limited outlook: they stand beside a code that names only the organ.
     """
     problems = []
-    for condition in record.conditions:
+    for condition in record.facts(Condition):
         hit = condition_hit("", condition, "", record)
         if hit.words and hit.status != "past":
             groups_named = {mention.group for mention in groups_in_words(hit.words) if mention.assertion.is_of_patient}
@@ -274,18 +274,18 @@ class _ChartEvents(Struct, frozen=True):
 def _chart_events(record: PatientRecord) -> _ChartEvents:
     events: list[ServiceRequest | Procedure | Encounter] = []
     lines: list[str] = []
-    for request in record.service_requests:
+    for request in record.facts(ServiceRequest):
         if request.status in _NOT_ASKED_FOR or request.is_only_proposed:
             continue
         concepts = [concept for concept in (request.code, request.performerType) if concept is not None]
         if request.doNotPerform is not True:
             events.append(request)
             lines.append("".join(map(words_of_concept, concepts)))
-    for procedure in record.procedures:
+    for procedure in record.facts(Procedure):
         if procedure.status not in _NOT_ASKED_FOR and procedure.code is not None:
             events.append(procedure)
             lines.append(words_of_concept(procedure.code))
-    for encounter in record.encounters:
+    for encounter in record.facts(Encounter):
         for kind in encounter.type if encounter.serviceType is None else (*encounter.type, encounter.serviceType):
             events.append(encounter)
             lines.append(words_of_concept(kind))

@@ -23,6 +23,7 @@ from fhir.mapping.features.measured import Measured
 from fhir.mapping.stays import OTHER_HOSPITALS, Stay, current_stay, discharge_destination
 from fhir.record.datatypes import DAY_SECONDS, parse_time
 from fhir.record.record import PatientRecord
+from fhir.record.resources import Appointment, Condition
 from fhir.terminology.conditions import ends_pregnancy
 from models_onnx.equations.calculate import EquationResult, RecordInputs, features_of, inputs_from_record
 from models_onnx.equations.declaration import Equation, get_equation
@@ -124,7 +125,7 @@ _BOOKED = frozenset({"booked", "pending", "arrived", "checked-in"})
 
 def booked_follow_up(record: PatientRecord) -> str | None:
     """Return the booked visit of the next two weeks that is not a study, as Type/id; None where there is none."""
-    for appointment in record.appointments:
+    for appointment in record.facts(Appointment):
         time = parse_time(appointment.start or "")
         actors = [participant.actor for participant in appointment.participant if participant.actor is not None]
         patients = [actor.reference for actor in actors if actor.reference and "Patient/" in actor.reference]
@@ -209,7 +210,7 @@ def _outside_scores(record: PatientRecord) -> str | None:
 
 
 def _gave_birth(record: PatientRecord, stay: Stay) -> bool:
-    for condition in record.conditions:
+    for condition in record.facts(Condition):
         time = condition_time(condition, record)
         in_stay = time is not None and time.instant + DAY_SECONDS >= stay.start.instant
         codings = condition.code.coding if condition.code is not None else ()

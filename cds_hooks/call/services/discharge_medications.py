@@ -33,7 +33,7 @@ from fhir.mapping.stays import discharge_destination
 from fhir.record.record import PatientRecord
 from fhir.record.refusals import WhyNot
 from fhir.record.repair import objects_in
-from fhir.record.resources import MedicationRequest
+from fhir.record.resources import MedicationRequest, MedicationStatement
 
 NEEDS = rule_book().needs
 _NOT_READ = frozenset({"Device"})  # only rules about imaging ask for implants
@@ -114,7 +114,7 @@ def _not_judged(active: Iterable[_Active], judged: list[_Active], call: ServiceI
             yield WhyNot(order.draft.name, "inpatient-order", text)
     if not judged:
         yield WhyNot("medications", "nothing-to-judge", "No active medication order goes home: nothing was checked.")
-    stated = len(call.record.medication_statements)
+    stated = len(call.record.facts(MedicationStatement))
     if stated:
         what = "1 medication is" if stated == 1 else f"{stated} medications are"
         yield WhyNot("statements", "stated-only", f"{what} taken but not ordered here, and not checked.")
@@ -145,7 +145,7 @@ def _after_infarction(call: ServiceInput, active: Iterable[_Active]) -> Card | N
     if infarction.time.whole_days(record.as_of_epoch) > _INFARCTION_DAYS or not record.was_requested("Condition"):
         return None
     classes = frozenset[str]().union(*(order.medication.identity.classes for order in active))
-    stated = (identify(statement, record.medications).classes for statement in record.medication_statements)
+    stated = (identify(statement, record.medications).classes for statement in record.facts(MedicationStatement))
     all_classes = classes.union(*stated)
     missing = []
     if (

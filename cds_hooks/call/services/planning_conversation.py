@@ -40,7 +40,7 @@ from fhir.record.datatypes import DAY_SECONDS, parse_time
 from fhir.record.measurement import USABLE_STATUS
 from fhir.record.record import PatientRecord
 from fhir.record.refusals import WhyNot
-from fhir.record.resources import Encounter
+from fhir.record.resources import Condition, Encounter, Observation
 
 MODEL, TWIN = OUTLOOK, served_model("mortality_5y_small")
 SUMMARY = "Planning ahead: 5-year outlook worse than for {higher} in 100 US adults of 40+. Discuss goals of care."
@@ -176,11 +176,11 @@ def _without_number(call: ServiceInput, illness: _SeriousIllness, hit: Condition
 
 def _wishes_charted(record: PatientRecord) -> str | None:
     """Return the problem or Observation that tells of a talk or of what the patient wants; None where there is none."""
-    for problem in record.conditions:
+    for problem in record.facts(Condition):
         words = problem.code.words if problem.code is not None else ""
         if condition_status(problem, record.as_of_epoch) != "past" and names_one_of((words, TALKED_ABOUT)):
             return f"Condition/{problem.id}"
-    for observation in record.observations:
+    for observation in record.facts(Observation):
         is_answered = observation.valueCodeableConcept is not None or observation.valueString
         if not is_answered or observation.status not in USABLE_STATUS:
             continue
@@ -191,7 +191,7 @@ def _wishes_charted(record: PatientRecord) -> str | None:
 
 def _open_encounters(record: PatientRecord) -> list[Encounter]:
     """Those going on; one that nobody closed but that has an end in the past, or is long past, is over."""
-    return [stay for stay in record.encounters if stay.status in _GOING_ON and not _is_over(stay, record)]
+    return [stay for stay in record.facts(Encounter) if stay.status in _GOING_ON and not _is_over(stay, record)]
 
 
 def _is_over(stay: Encounter, record: PatientRecord) -> bool:

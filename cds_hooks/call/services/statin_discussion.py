@@ -45,6 +45,7 @@ from fhir.mapping.declined import declined_medicine
 from fhir.mapping.medications.active import active_medications, presence_of
 from fhir.record.record import PatientRecord
 from fhir.record.refusals import WhyNot
+from fhir.record.resources import Condition
 from fhir.terminology.assertions import states
 from models_onnx.equations.calculate import EquationResult, RecordInputs, features_of, inputs_from_record
 from models_onnx.equations.declaration import get_equation
@@ -128,7 +129,7 @@ def _entry(because: str) -> WorklistEntry:
 
 def _harm(record: PatientRecord) -> bool:
     """Whether a statin was not tolerated, by code or words: many charts have it under Z78.9, which says nothing."""
-    words = (problem.code.words if problem.code is not None else "" for problem in record.conditions)
+    words = (problem.code.words if problem.code is not None else "" for problem in record.facts(Condition))
     return find_condition(record, "statin_intolerance") is not None or any(states(_HARM, text) for text in words)
 
 

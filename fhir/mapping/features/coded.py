@@ -9,6 +9,7 @@ from fhir.mapping.conditions import condition_hit, doubt_of
 from fhir.mapping.features.feature import Feature, FeatureValue, Missing, YesNoFeature
 from fhir.record.datatypes import CodeableConcept, FhirTime, parse_time
 from fhir.record.record import PatientRecord
+from fhir.record.resources import Condition, Procedure
 from fhir.terminology.assertions import AssertedText
 
 FEATURES: tuple[Feature, ...] = ()
@@ -128,7 +129,7 @@ class CodedCondition(Coded):
     reads: ClassVar[frozenset[str]] = frozenset({"Condition", "Encounter"})
 
     def _entries(self, record: PatientRecord) -> Iterator[tuple[CodeableConcept, FhirTime | None, str]]:
-        for condition in record.conditions:
+        for condition in record.facts(Condition):
             if condition.code is None or doubt_of(condition):
                 continue
             hit = condition_hit("", condition, "", record)
@@ -144,7 +145,7 @@ class CodedProcedure(Coded):
     reads: ClassVar[frozenset[str]] = frozenset({"Procedure"})
 
     def _entries(self, record: PatientRecord) -> Iterator[tuple[CodeableConcept, FhirTime | None, str]]:
-        for procedure in record.procedures:
+        for procedure in record.facts(Procedure):
             if procedure.code is None or procedure.status not in ("completed", "in-progress"):
                 continue
             period = procedure.performedPeriod

@@ -183,7 +183,7 @@ def _diagnoses_of_current_stay(record: PatientRecord) -> list[Condition]:
     source = current_stay_source(record)
     return [
         condition
-        for condition in record.conditions
+        for condition in record.facts(Condition)
         if condition.encounter is not None and relative_reference(condition.encounter.reference) == source
     ]
 

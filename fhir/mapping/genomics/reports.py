@@ -23,7 +23,7 @@ from fhir.mapping.genomics.words import genes_named, is_of_another, parts_by_gen
 from fhir.record.datatypes import CodeableConcept, FhirTime, parse_time
 from fhir.record.measurement import effective_time
 from fhir.record.record import PatientRecord
-from fhir.record.resources import DiagnosticReport, Observation
+from fhir.record.resources import Condition, DiagnosticReport, Observation
 from fhir.terminology.assertions import AssertedText, states
 from fhir.terminology.caching import remembered
 from fhir.terminology.conditions import code_system
@@ -99,7 +99,7 @@ def _observed(record: PatientRecord) -> Iterator[_Observed]:
 
 def _contained(record: PatientRecord) -> Iterator[_Observed]:
     """Yield the observations within reports: of the report's patient and, if they have none of their own, its date."""
-    for report in record.diagnostic_reports:
+    for report in record.facts(DiagnosticReport):
         if report.status not in _WHOLE | _NOT_YET:
             continue
         for inside in report.contained:
@@ -151,7 +151,7 @@ def _bare(reading: GeneReading) -> str:
 def _diagnoses(record: PatientRecord) -> Iterator[GeneReading]:
     """Problems that are statements about a gene, each gene's first; such a diagnosis does not end."""
     diagnoses: set[str] = set()
-    for condition in record.conditions:
+    for condition in record.facts(Condition):
         concept = condition.code
         if concept is None:
             continue
@@ -202,7 +202,7 @@ _DOUBTFUL = re.compile(
 
 def _conclusions(record: PatientRecord) -> Iterator[GeneReading]:
     """Yield what conclusions of reports say of genes, where all of it is understood; prose that is not says nothing."""
-    for report in record.diagnostic_reports:
+    for report in record.facts(DiagnosticReport):
         if report.status not in _WHOLE | _NOT_YET:
             continue
         code = report.code.words if report.code is not None else ""

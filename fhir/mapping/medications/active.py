@@ -122,7 +122,7 @@ def _find_active(record: PatientRecord) -> _Active:
     forgotten: list[ActiveMedication] = []
     used_up: list[ActiveMedication] = []
     listed = tuple(_active(record, forgotten, used_up))
-    for supplied in (record.medication_dispenses, record.medication_administrations):
+    for supplied in (record.facts(MedicationDispense), record.facts(MedicationAdministration)):
         if supplied:
             listed = (*listed, *_supplied(supplied, record, listed))
     return _Active(listed, tuple(forgotten), tuple(used_up))
@@ -148,7 +148,7 @@ def _active(
     """Yield what is ordered and stated; orders that no longer count are added to `forgotten` and `used_up`."""
     replaced = _replaced(record)
     ordered: list[MedicationIdentity] = []
-    for request in _instances_last(record.medication_requests):
+    for request in _instances_last(record.facts(MedicationRequest)):
         if request.status is not None and request.status not in _ON_REQUEST:
             continue  # most of them: their dates are not read
         written = parse_time(request.authoredOn) if request.authoredOn else None
@@ -166,7 +166,7 @@ def _active(
                     continue
                 ordered.append(identity)
                 yield medication
-    for statement in record.medication_statements:
+    for statement in record.facts(MedicationStatement):
         if statement.status in _ON_STATEMENT and _is_going_on(statement, record):
             entry = _entry(statement, f"MedicationStatement/{statement.id}", _since(statement), record)
             if not any(_repeats(entry.identity, order) for order in ordered):
@@ -199,7 +199,7 @@ def _replaced(record: PatientRecord) -> frozenset[str]:
     """Orders that a later order names as the one before it."""
     return frozenset(
         relative_reference(prior.reference)
-        for order in record.medication_requests
+        for order in record.facts(MedicationRequest)
         if (prior := order.priorPrescription) is not None
         and prior.reference
         and order.status in _WAS_TAKEN_REQUEST
@@ -246,7 +246,7 @@ def _supplied(
 ) -> Iterator[ActiveMedication]:
     """Yield what was given out or given for an order not on the record, where nothing else tells of that drug."""
     listed = {frozenset(order.identity.rxcuis) for order in ordered if order.identity.recognised}
-    sources = {f"MedicationRequest/{request.id}" for request in record.medication_requests}
+    sources = {f"MedicationRequest/{request.id}" for request in record.facts(MedicationRequest)}
     for supply in supplies:
         # most of a long list are over, which is the quickest to see
         if supply.status not in _WAS_SUPPLIED[type(supply)] or _is_over(supply, record):
@@ -278,13 +278,13 @@ def orders_not_active(record: PatientRecord) -> tuple[ActiveMedication, ...]:
     """Return the orders and statements whose status says that they are over or on hold, the newest first."""
     requests = [
         (f"MedicationRequest/{medication_request.id}", medication_request)
-        for medication_request in record.medication_requests
+        for medication_request in record.facts(MedicationRequest)
         if _is_order(medication_request)
     ]
     over: list[tuple[str, Order]] = [(source, order) for source, order in requests if order.status in _OVER]
     over += [
         (f"MedicationStatement/{medication_statement.id}", medication_statement)
-        for medication_statement in record.medication_statements
+        for medication_statement in record.facts(MedicationStatement)
         if medication_statement.status in _OVER
     ]
     entries = [_entry(order, source, _since(order), record) for source, order in over]
@@ -564,22 +564,22 @@ def _ever_taken(record: PatientRecord) -> tuple[tuple[str, Order], ...]:
     """Every order, statement, dispense and administration that means that the drug was taken, with its source."""
     requests = [
         (f"MedicationRequest/{medication_request.id}", medication_request)
-        for medication_request in record.medication_requests
+        for medication_request in record.facts(MedicationRequest)
         if medication_request.status in _WAS_TAKEN_REQUEST and _is_order(medication_request)
     ]
     statements = [
         (f"MedicationStatement/{medication_statement.id}", medication_statement)
-        for medication_statement in record.medication_statements
+        for medication_statement in record.facts(MedicationStatement)
         if medication_statement.status in _WAS_TAKEN_STATEMENT
     ]
     dispenses = [
         (f"MedicationDispense/{medication_dispense.id}", medication_dispense)
-        for medication_dispense in record.medication_dispenses
+        for medication_dispense in record.facts(MedicationDispense)
         if medication_dispense.status in _GIVEN_OUT and written_at(medication_dispense) is not None
     ]
     administrations = [
         (f"MedicationAdministration/{administration.id}", administration)
-        for administration in record.medication_administrations
+        for administration in record.facts(MedicationAdministration)
         if administration.status in _GIVEN and written_at(administration) is not None
     ]
     return (*requests, *statements, *dispenses, *administrations)
@@ -633,7 +633,10 @@ def _find_held(record: PatientRecord) -> tuple[ActiveMedication, ...]:
 
 def _with_status(status: str, days: float, record: PatientRecord) -> tuple[ActiveMedication, ...]:
     """Find the newest entry of each drug with this status of the last days, if the drug is not listed otherwise."""
-    orders: list[MedicationRequest | MedicationStatement] = [*record.medication_requests, *record.medication_statements]
+    orders: list[MedicationRequest | MedicationStatement] = [
+        *record.facts(MedicationRequest),
+        *record.facts(MedicationStatement),
+    ]
     dated = [(_reported_at(order), order) for order in orders if order.status == status]
     recent = [(time, order) for time, order in dated if time is None or _was_written_lately(time, record, days)]
     if not recent:

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from fhir.record.record import record_from_resources
+from fhir.record.resources import Condition
 from tests.each import for_rows
 from tests.fhir.builders import AS_OF
 
@@ -33,5 +34,5 @@ def test_the_facts_of_resources_as_they_are_sent(row: Json) -> None:
 def test_two_contents_under_one_id_are_two_facts_and_that_is_said(kinds: list[Json]) -> None:
     sent = [{"resourceType": "Condition", "id": "1", **_WHOSE, **elements} for elements in kinds]
     record = record_from_resources(sent, "p1", AS_OF)
-    assert len(record.conditions) == 2
+    assert len(record.facts(Condition)) == 2
     assert [(refusal.reason, refusal.subject) for refusal in record.refusals] == [("same-id", "Condition/1")]

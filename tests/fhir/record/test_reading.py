@@ -7,6 +7,7 @@ import pytest
 
 from fhir.record.record import read_record, read_value
 from fhir.record.refusals import WrongPatient
+from fhir.record.resources import Observation
 from tests.each import for_rows
 from tests.fhir.builders import AS_OF, WOMAN, bundle, lean, observation
 
@@ -21,7 +22,7 @@ def test_a_broken_resource_is_named_and_the_rest_stands() -> None:
     assert [refusal.subject for refusal in refusals] == ["Observation/bad"]
     assert "valueQuantity.value" in refusals[0].text
     record = read_record({"patient": lean(WOMAN), "labs": value}, "p1", AS_OF)
-    assert len(record.observations) == 2
+    assert len(record.facts(Observation)) == 2
 
 
 def test_a_broken_resource_about_another_patient_still_stops_the_call() -> None:

@@ -9,6 +9,7 @@ from cards.casebook import patients
 from fhir.record.facts import Found
 from fhir.record.record import PatientRecord, read_record
 from fhir.record.refusals import WrongPatient
+from fhir.record.resources import Condition, Encounter, MedicationRequest, Procedure
 from tests.each import for_rows
 from tests.fhir.builders import AS_OF, SNOMED, WOMAN, bundle, lean, observation, problem, record_of
 
@@ -17,7 +18,7 @@ CONDITION: dict[str, Any] = problem(code="44054006", system=SNOMED, status=None,
 
 @for_rows("subject", ["Patient/p1", "https://ehr.example/fhir/Patient/p1", "Patient/p1/_history/3", "urn:uuid:p1"])
 def test_the_patient_is_recognised_in_every_form_of_reference(subject: str) -> None:
-    assert len(record_of(CONDITION | {"subject": {"reference": subject}}).conditions) == 1
+    assert len(record_of(CONDITION | {"subject": {"reference": subject}}).facts(Condition)) == 1
 
 
 @pytest.mark.parametrize("element", ["subject", "patient"])
@@ -31,7 +32,7 @@ def test_a_resource_about_another_patient_stops_the_call(element: str) -> None:
 def test_a_bundle_inside_a_bundle_is_read_and_of_another_patient_stops_the_call() -> None:
     """A batch response, or a page inside a page: what is in it is the patient's as what is beside it."""
     inner = bundle(CONDITION, type="searchset")
-    assert len(record_of(inner, CONDITION | {"id": "c2"}).conditions) == 2
+    assert len(record_of(inner, CONDITION | {"id": "c2"}).facts(Condition)) == 2
     with pytest.raises(WrongPatient):
         record_of(bundle(CONDITION | {"subject": {"reference": "Patient/p2"}}))
 
@@ -50,7 +51,7 @@ def test_another_patients_patient_resource_stops_the_call_without_naming_who() -
 
 def test_in_batch_another_patients_resource_is_refused_and_named() -> None:
     record = record_of(CONDITION | {"subject": {"reference": "Patient/p2"}}, CONDITION, on_other_patient="refuse")
-    assert len(record.conditions) == 1
+    assert len(record.facts(Condition)) == 1
     assert [refusal.reason for refusal in record.refusals] == ["other-patient"]
 
 
@@ -62,13 +63,13 @@ def test_the_full_url_of_the_patient_is_another_name_of_the_patient() -> None:
             {"fullUrl": "urn:uuid:abc-1", "resource": WOMAN},
         ],
     }
-    assert len(read_record({"all": lean(chart)}, "p1", AS_OF).conditions) == 1
+    assert len(read_record({"all": lean(chart)}, "p1", AS_OF).facts(Condition)) == 1
 
 
 @pytest.mark.parametrize("status", ["refuted", "entered-in-error"])
 def test_what_was_refuted_is_no_fact(status: str) -> None:
     verification = {"coding": [{"code": status}]}
-    assert record_of(CONDITION | {"verificationStatus": verification}).conditions == ()
+    assert record_of(CONDITION | {"verificationStatus": verification}).facts(Condition) == ()
 
 
 @pytest.mark.parametrize(
@@ -77,14 +78,14 @@ def test_what_was_refuted_is_no_fact(status: str) -> None:
 )
 def test_what_did_not_happen_is_no_fact(kind: str, status: str) -> None:
     record = record_of({"resourceType": kind, "id": "x", "status": status, "subject": {"reference": "Patient/p1"}})
-    assert [*record.procedures, *record.encounters, *record.medication_requests] == []
+    assert [*record.facts(Procedure), *record.facts(Encounter), *record.facts(MedicationRequest)] == []
 
 
 def test_the_same_resource_under_two_keys_is_one_fact() -> None:
     genes = [observation("81247-9") | {"id": None, "issued": f"2026-01-0{day}"} for day in (1, 2)]
     assert len(record_of(*genes).genetic_observations()) == 2, "without an id it may be another"
     twice = {"one": lean(bundle(CONDITION)), "two": lean(bundle(CONDITION))}
-    assert len(read_record(twice, "p1", AS_OF).conditions) == 1
+    assert len(read_record(twice, "p1", AS_OF).facts(Condition)) == 1
 
 
 @pytest.mark.parametrize("death", [{"deceasedBoolean": True}, {"deceasedDateTime": "2020-01-01"}])
@@ -96,14 +97,14 @@ def test_death_is_read_in_both_forms(death: dict[str, Any]) -> None:
 @for_rows("reference")
 def test_a_resource_about_this_patient_is_kept_however_the_reference_is_spelled(reference: str) -> None:
     record = record_of(CONDITION | {"subject": {"reference": reference}})
-    assert [condition.id for condition in record.conditions] == ["c1"]
+    assert [condition.id for condition in record.facts(Condition)] == ["c1"]
     assert record.refusals == ()
 
 
 @for_rows("reference")
 def test_what_cannot_be_compared_is_kept_and_said(reference: str) -> None:
     record = record_of(CONDITION | {"subject": {"reference": reference}})
-    assert [condition.id for condition in record.conditions] == ["c1"]
+    assert [condition.id for condition in record.facts(Condition)] == ["c1"]
     assert [(refusal.subject, refusal.reason) for refusal in record.refusals] == [
         ("Condition/c1", "subject-not-compared")
     ]

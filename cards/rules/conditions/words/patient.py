@@ -245,7 +245,7 @@ def _charted_as(context: RuleContext, prefixes: tuple[str, ...], codes: Collecti
 
 def _not_over(record: PatientRecord) -> tuple[Resource, ...]:
     """Return what is on the problem list and not over."""
-    conditions, as_of = record.conditions, record.as_of_epoch
+    conditions, as_of = record.facts(Resource), record.as_of_epoch
     return tuple([condition for condition in conditions if condition_status(condition, as_of) != "past"])
 
 

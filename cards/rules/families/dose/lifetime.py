@@ -8,6 +8,7 @@ from cards.rules.patient.context import RuleContext
 from cards.text import format_number
 from fhir.mapping.medications.daily_dose import daily_dose
 from fhir.mapping.medications.identity import identify
+from fhir.record.resources import MedicationAdministration
 
 _GIVEN = frozenset({"completed", "in-progress"})
 
@@ -33,7 +34,7 @@ def _computed(context: RuleContext) -> LifetimeDose | None:
     if rxcui is None or surface is None or drafted is None or not record.was_requested("MedicationAdministration"):
         return None
     given = []
-    for administration in record.medication_administrations:
+    for administration in record.facts(MedicationAdministration):
         identity = identify(administration, context.session.medications)
         if administration.status in _GIVEN and identity.has(rxcui):
             given.append(daily_dose(administration, identity).per_dose_of(rxcui))

@@ -27,6 +27,7 @@ from fhir.mapping.medications.daily_dose import DailyDose
 from fhir.mapping.medications.identity import MedicationIdentity
 from fhir.mapping.stays import is_inpatient
 from fhir.mapping.weights import largest_plausible_kg
+from fhir.record.resources import Encounter
 from fhir.terminology.analytes import ANALYTES
 
 # What is over by less than this is a rounding of the product.
@@ -381,7 +382,7 @@ def _is_outpatient(context: RuleContext) -> bool:
     """Whether the order or an open encounter is of an outpatient."""
     if _OUTPATIENT & context.drafted.categories:
         return True
-    visits = context.session.record.encounters
+    visits = context.session.record.facts(Encounter)
     return any(visit.class_code == "AMB" and visit.status == "in-progress" for visit in visits)
 
 

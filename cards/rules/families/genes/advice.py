@@ -28,6 +28,7 @@ from fhir.mapping.genomics.tables import GENES, NO_RESULT
 from fhir.record.datatypes import CodeableConcept
 from fhir.record.measurement import GENOMICS
 from fhir.record.record import PatientRecord
+from fhir.record.resources import Condition, Procedure
 from fhir.terminology.assertions import states
 
 # Germline results do not hold after these (README of shared/data/pgx): liver, bone marrow, stem cells (ICD-10-CM,
@@ -195,9 +196,11 @@ def _knows_history(row: Recommendation, context: RuleContext) -> bool:
 
 def _has_new_cells(record: PatientRecord) -> bool:
     """Whether the patient has another person's liver or blood cells; an autologous transplant keeps the germline."""
-    done = (procedure.code for procedure in record.procedures if procedure.status == "completed")
+    done = (procedure.code for procedure in record.facts(Procedure) if procedure.status == "completed")
     concepts = [
-        concept for concept in (*(condition.code for condition in record.conditions), *done) if concept is not None
+        concept
+        for concept in (*(condition.code for condition in record.facts(Condition)), *done)
+        if concept is not None
     ]
     return any(_is_of_new_cells(concept) for concept in concepts)
 

@@ -14,6 +14,7 @@ from cards.rules.language.rule import DosePart, OrderChange
 from cards.rules.patient.context import RuleContext
 from fhir.mapping.conditions import condition_status, doubt_of, find_condition
 from fhir.record.datatypes import CodeableConcept
+from fhir.record.resources import Condition, Procedure
 from fhir.terminology.assertions import states
 from fhir.terminology.conditions import code_system
 from fhir.terminology.package_tables import package_rows
@@ -337,10 +338,10 @@ def _indication(context: RuleContext) -> str | None:
     record = context.session.record
     listed = [
         condition.code
-        for condition in record.conditions
+        for condition in record.facts(Condition)
         if condition_status(condition, record.as_of_epoch) != "past" and not doubt_of(condition)
     ]
-    done = [procedure.code for procedure in record.procedures if procedure.status == "completed"]
+    done = [procedure.code for procedure in record.facts(Procedure) if procedure.status == "completed"]
     return _most_urgent(context.drafted.order.reasonCode) or _most_urgent(
         concept for concept in (*listed, *done) if concept is not None
     )

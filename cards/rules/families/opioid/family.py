@@ -33,6 +33,7 @@ from cards.rules.patient.context import RuleContext
 from cards.text import format_number, plain
 from fhir.mapping.medications.opioids import is_patch
 from fhir.record.datatypes import parse_time
+from fhir.record.resources import Procedure
 
 
 def under_50_mme(context: RuleContext) -> OrderChange | None:
@@ -219,7 +220,7 @@ def _procedure_recent(spec: Spec) -> Predicate:
 
     def recent_procedures(context: RuleContext) -> Iterator[Fact]:
         record = context.session.record
-        for procedure in record.procedures:
+        for procedure in record.facts(Procedure):
             period = procedure.performedPeriod
             when = procedure.performedDateTime or (period.end or period.start if period is not None else None)
             time = parse_time(when) if when else None

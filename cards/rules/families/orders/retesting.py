@@ -80,7 +80,7 @@ def _find_last(context: RuleContext) -> _Last | None:
     when = max(record.as_of_epoch, planned.instant if planned is not None else 0.0)
     ordered = _ordered(context)
     results: list[_Last] = []
-    for observation in record.observations:
+    for observation in record.facts(Observation):
         spares = any(interval.spares(ordered, code) for code in _result_codes(observation))
         time = effective_time(observation) if spares and observation.status in USABLE_STATUS else None
         if time is not None and 0.0 <= (when - time.instant) / DAY_SECONDS < interval.days:
@@ -156,7 +156,7 @@ def _ordered_twice(context: RuleContext) -> Truth:
         return True
     return any(
         _is_same_day(service_request, session) and repeats(_codes_of(service_request))
-        for service_request in session.record.service_requests
+        for service_request in session.record.facts(ServiceRequest)
     )
 
 

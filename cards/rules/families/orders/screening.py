@@ -19,6 +19,7 @@ from fhir.mapping.tobacco import smoking_history
 from fhir.record.datatypes import CodeableConcept, FhirTime, parse_time
 from fhir.record.measurement import USABLE_STATUS, effective_time
 from fhir.record.record import PatientRecord
+from fhir.record.resources import DiagnosticReport, Observation, Procedure
 from fhir.terminology.analytes import LOINC
 from fhir.terminology.assertions import states
 
@@ -84,7 +85,7 @@ def _newest_by_group(record: PatientRecord) -> Mapping[str, _Done]:
 
 
 def _screenings(record: PatientRecord) -> Iterator[tuple[frozenset[str], FhirTime | None, str, bool]]:
-    for observation in record.observations:
+    for observation in record.facts(Observation):
         coding = observation.code.coding
         words = "" if any(entry.system in (LOINC, None) for entry in coding) else observation.code.text
         groups = screening_groups_of((entry.code for entry in coding), words)
@@ -95,12 +96,12 @@ def _screenings(record: PatientRecord) -> Iterator[tuple[frozenset[str], FhirTim
                 continue
             marks = {coding.code for concept in observation.interpretation for coding in concept.coding}
             yield groups, effective_time(observation), finding, not marks.isdisjoint(ABNORMAL)
-    for procedure in record.procedures:
+    for procedure in record.facts(Procedure):
         if procedure.status == "completed" and (groups := _groups_of(procedure.code)):
             period = procedure.performedPeriod
             time = parse_time(procedure.performedDateTime or (period.start if period is not None else "") or "")
             yield groups, time, "", False
-    for report in record.diagnostic_reports:
+    for report in record.facts(DiagnosticReport):
         if report.status in _FINAL_REPORT and (groups := _groups_of(report.code)):
             finding = " ".join([report.conclusion or "", *(concept.words for concept in report.conclusionCode)])
             time = parse_time(report.effectiveDateTime or report.issued or "")
@@ -152,7 +153,7 @@ def _has_no_cervix(context: RuleContext) -> Truth:
     record = context.session.record
     done = (
         procedure.code
-        for procedure in record.procedures
+        for procedure in record.facts(Procedure)
         if procedure.status == "completed" and procedure.code is not None
     )
     concepts = [*(concept for concept, _ in listed_problems(context)), *done]

@@ -16,6 +16,8 @@ from fhir.mapping.conditions import condition_status
 from fhir.mapping.stays import is_in_intensive_care
 from fhir.mapping.studies import STUDY_CODES, Study, read_study
 from fhir.record.datatypes import CodeableConcept
+from fhir.record.resources import Condition as Problem
+from fhir.record.resources import Encounter
 from fhir.terminology.assertions import AssertedText
 
 _T = TypeVar("_T")
@@ -59,7 +61,7 @@ def worked_out_once(context: RuleContext, name: str, work: Callable[[RuleContext
 def listed_problems(context: RuleContext) -> Iterator[tuple[CodeableConcept, str | None]]:
     """Each problem of the list that is not over, with the time of its onset as it is charted."""
     record = context.session.record
-    for problem in record.conditions:
+    for problem in record.facts(Problem):
         if problem.code is not None and condition_status(problem, record.as_of_epoch) != "past":
             yield problem.code, problem.onsetDateTime
 
@@ -84,7 +86,7 @@ def without_contrast(context: RuleContext) -> OrderChange | None:
 def _is_urgent(context: RuleContext) -> Truth:
     """Stat or asap, in an emergency department, or for what cannot wait."""
     study = study_of(context)
-    visits = context.session.record.encounters
+    visits = context.session.record.facts(Encounter)
     in_emergency = any(visit.class_code == "EMER" and visit.status == "in-progress" for visit in visits)
     return study.urgent or in_emergency or says(_EMERGENCIES, study.detail)
 

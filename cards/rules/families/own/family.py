@@ -35,6 +35,7 @@ from cards.text import first_few, plain
 from fhir.mapping.conditions import ConditionHit, condition_hit
 from fhir.mapping.medications.identity import MedicationIdentity
 from fhir.record.datatypes import Coding
+from fhir.record.resources import Condition as Problem
 from fhir.terminology.conditions import code_system
 from fhir.terminology.medications import INGREDIENTS
 
@@ -99,7 +100,7 @@ def _problem(context: RuleContext, row: DiseaseRow) -> Fact | None:
         if hit is not None:
             return _fact_of(hit)
     record = context.session.record
-    for problem in record.conditions:
+    for problem in record.facts(Problem):
         coding = (
             next((coding for coding in problem.code.coding if _is_meant(coding, row)), None) if problem.code else None
         )

@@ -20,7 +20,7 @@ from cds_hooks.tools.kit.simulator.request import build_request
 from fhir.mapping.conditions import condition_time
 from fhir.mapping.kidney import KidneyEstimate, egfr_best
 from fhir.record.record import PatientRecord, read_record
-from fhir.record.resources import decoder
+from fhir.record.resources import Condition, decoder
 from fhir.terminology.analytes import ANALYTES
 from tests.cds_hooks.call.services.test_every_service import CALLS, requests_of
 from tests.cds_hooks.calls import client, ours
@@ -59,7 +59,7 @@ def _false_claims(text: str, record: PatientRecord) -> Iterator[str]:
             values.append(estimate.value)
         if not _is_shown(shown, *values):
             yield f"no such eGFR: {shown} ({day})"
-    known = {(_words(one), _day(one, record)) for one in record.conditions}
+    known = {(_words(one), _day(one, record)) for one in record.facts(Condition)}
     for words, day in _CONDITION.findall(text.replace("\\", "")):
         if (words, day) not in known:
             yield f"no such condition: {words}, {day}"

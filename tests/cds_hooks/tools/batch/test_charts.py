@@ -20,6 +20,7 @@ from cds_hooks.tools.batch.scoring import questions_about, read_chart
 from cds_hooks.tools.kit.simulator.chart import resources_of
 from fhir.record.folder import FolderTally
 from fhir.record.record import read_record, read_value
+from fhir.record.resources import Condition
 from models_onnx.equations.calculate import RecordInputs, inputs_from_record
 from models_onnx.equations.declaration import find_equations
 from models_onnx.errors import BatchRefused, EquationRefused
@@ -175,7 +176,7 @@ def test_one_unreadable_resource_spoils_no_other(by_type: Path) -> None:
         b'{"resourceType":"Condition","id":"c9","code":17,"subject":{"reference":"Patient/planning-talk"}}'
     )
     again = read_chart(chart, AS_OF)
-    assert len(again.conditions) == len(known.conditions)
+    assert len(again.facts(Condition)) == len(known.facts(Condition))
     assert [each.reason for each in again.refusals if each.reason == "unreadable"] == ["unreadable"]
 
 

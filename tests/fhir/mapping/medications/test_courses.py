@@ -10,6 +10,7 @@ from fhir.mapping.medications.daily_dose import daily_dose
 from fhir.mapping.medications.identity import identify
 from fhir.mapping.medications.sig import read_sig
 from fhir.record.record import record_from_resources
+from fhir.record.resources import MedicationRequest
 from tests.each import for_rows
 from tests.fhir.builders import AS_OF, SUBJECT
 
@@ -40,7 +41,7 @@ def test_a_supply_that_ended_long_ago_is_said_and_is_no_absence() -> None:
 
 
 def _draft(**elements: Any) -> Any:
-    (order,) = record_from_resources([_ORDER | elements], "p1", AS_OF).medication_requests
+    (order,) = record_from_resources([_ORDER | elements], "p1", AS_OF).facts(MedicationRequest)
     return order
 
 

@@ -26,7 +26,10 @@ CALM = settings(deadline=None, max_examples=examples(60), suppress_health_check=
 
 def _identified(resource: dict[str, Any], *others: dict[str, Any]) -> MedicationIdentity:
     record = record_of(resource, *others)
-    orders: list[MedicationRequest | MedicationStatement] = [*record.medication_requests, *record.medication_statements]
+    orders: list[MedicationRequest | MedicationStatement] = [
+        *record.facts(MedicationRequest),
+        *record.facts(MedicationStatement),
+    ]
     return identify(orders[0], record.medications)
 
 
