@@ -13,8 +13,8 @@ class Constants:
     """Bundle entries that one prefetch key may hold; more are answered 413. The longest charts that were measured have
     2,274 (docs/decisions/0009-large-calls.md)."""
     max_entries: ClassVar[int] = 30_000
-    """Bundle entries that all prefetch keys of a call may hold together, and number of keys; more are answered 413. The
-    longest charts that were measured have 6,150."""
+    """Bundle entries that all prefetch keys of a call may hold together; more are answered 413. The longest charts that
+    were measured have 6,150."""
     max_drafts: ClassVar[int] = 200
     """Entries of draftOrders, and active orders at discharge, that one call may have judged; more are answered 413."""
     visit_memory_bytes: ClassVar[int] = 32 * 1024 * 1024

@@ -88,6 +88,10 @@ def _more_in_all(request: Json) -> None:
     request["prefetch"] |= {f"labs{n}": {"resourceType": "Bundle", "entry": entries[:1] * 90} for n in range(2)}
 
 
+def _more_keys(request: Json) -> None:
+    request["prefetch"] |= {f"labs{n}": None for n in range(1001)}
+
+
 def _more_drafts(request: Json) -> None:
     request["context"]["draftOrders"]["entry"] *= 3
 
@@ -101,6 +105,7 @@ def _more_selections(request: Json) -> None:
     [
         (_more_entries, "prefetch.labs", "at most 100 of one key are read"),
         (_more_in_all, "prefetch", "150 are read"),
+        (_more_keys, "prefetch", "at most 1000 are read"),
         (_more_drafts, "context.draftOrders", "at most 2 are checked"),
         (_more_selections, "context.selections", "at most 2 are checked"),
     ],
