@@ -4,12 +4,15 @@ One line for each band with each drug that can make it true, for each pair, and 
 its own ("alarm": no label was read, and only five times the dose is told, because it can hardly be meant): level, class
 of the best source that speaks for the drug (`cards/rules/language/source_classes.csv`), the document that its card
 names first with section, quote, year and address, and whether that is the label of the drug itself ("own"), one of its
-class ("class") or no label ("none").
+class ("class") or no label ("none"). Two drugs of a rule for whose pair the label of a third one speaks have a line of
+their own ("other"): it is to be none.
 """
 
 import csv
+import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import product
 from typing import Any
 
 from msgspec import to_builtins
@@ -25,6 +28,9 @@ from fhir.terminology.medications import CLASS_MEMBERS, INGREDIENTS
 _HEAD = ("row", "level", "drug", "class", "label", "document", "section and quote", "year", "address")
 _LEVELS = frozenset({"critical", "warning", "start"})
 _OF_LIMITS = "dose-max"
+_OF_PAIRS = "pair-label"
+_FOR_CLASS = "whose own label was not read"
+"""What a document says that is cited for the other drugs of its class."""
 
 
 def main() -> None:
@@ -42,8 +48,12 @@ def _bands() -> Iterator[tuple[str, ...]]:
         for band in (compiled_band.declared for compiled_band in compiled.bands):
             sources = [rule.evidence[position] for position in band.cites] or list(rule.evidence)
             if band.indicator in _LEVELS and rule.id != _OF_LIMITS:
+                row = f"{rule.id}/{band.id}"
                 for key in drugs_of_band(rule, band) or {""}:
-                    yield f"{rule.id}/{band.id}", band.indicator, _name(key), *_cited(key, sources)
+                    yield row, band.indicator, _name(key), *_cited(key, sources)
+                for both in _of_third_drug(rule, band, sources):
+                    class_, _, *document = _cited("", [source for source in sources if source.rxcui is None])
+                    yield row, band.indicator, " + ".join(sorted(map(_name, both))), class_, "other", *document
 
 
 def drugs_of_band(rule: Rule, band: Band) -> set[str]:
@@ -57,6 +67,21 @@ def drugs_of_band(rule: Rule, band: Band) -> set[str]:
     return drugs
 
 
+def _of_third_drug(rule: Rule, band: Band, sources: Sequence[Evidence]) -> Iterator[tuple[str, str]]:
+    """Yield the pairs of a band whose card cites first the label of one drug, and that is neither of the two."""
+    first = next((source for source in sources if source.rxcui is None), None)
+    if not rule.trigger.pair or rule.id == _OF_PAIRS or first is None or _FOR_CLASS in first.document:
+        return
+    text = first.document.lower()
+    named = {key for key, drug in INGREDIENTS.items() if re.search(rf"\b{re.escape(drug.name.lower())}\b", text)}
+    if first.basis != "label" or not any(text.startswith(_name(key).lower()) for key in named):
+        return
+    meant = _drugs([part.get("partner_on", {}) for part in band.when.get("all", [band.when])])
+    read = named.union(source.rxcui for source in sources if source.rxcui)
+    ours, others = (_drugs([to_builtins(selector) for selector in side]) - read for side in rule.trigger.pair)
+    yield from (both for both in product(ours, others) if not meant or meant.intersection(both))
+
+
 def _drugs(selectors: Iterable[Mapping[str, Any]]) -> set[str]:
     """Return the ingredients that selectors name, by themselves or by their class."""
     keys = {drug["rxcui"] for selector in selectors for drug in selector.get("ingredients", ())}
@@ -67,7 +92,7 @@ def _pairs() -> Iterator[tuple[str, ...]]:
     for keys, pairs in PAIRS.items():
         for pair in (pair for pair in pairs if pair.severity in _LEVELS):
             key = pair.evidence.rxcui or ""
-            yield "pair-label", pair.severity, " + ".join(sorted(map(_name, keys))), *_cited(key, [pair.evidence])
+            yield _OF_PAIRS, pair.severity, " + ".join(sorted(map(_name, keys))), *_cited(key, [pair.evidence])
 
 
 def _limits() -> Iterator[tuple[str, ...]]:

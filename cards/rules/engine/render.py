@@ -408,8 +408,8 @@ def _with_count_of_others(facts: Iterable[Fact]) -> Iterator[Fact]:
 def _evidence(rule: CompiledRule, cites: tuple[int, ...], context: RuleContext) -> tuple[Evidence, ...]:
     """Give what the finding is based on: a table's row that decided, else what the band cites, else all of the rule's.
 
-    Of labels that were read for the rule, those of other drugs are left out; where the drug's own is among them, no
-    other label is cited.
+    Of labels that were read for the rule, those of other drugs are left out; where that of the drug or its partner is
+    among them, no other label is cited.
     """
     of_row = rule.family.evidence.get(rule.id)
     declared = rule.declared.evidence
@@ -417,6 +417,8 @@ def _evidence(rule: CompiledRule, cites: tuple[int, ...], context: RuleContext) 
     if row_evidence:
         return row_evidence
     cited = [declared[position] for position in cites] or declared
-    read = tuple(source for source in cited if source.rxcui is not None and context.medication.has(source.rxcui))
+    drugs = (context.medication, *(partner.medication for partner in context.partners))
+    quoted = [(source.rxcui, source) for source in cited if source.rxcui is not None]
+    read = tuple(dict.fromkeys(source for drug in drugs for rxcui, source in quoted if drug.has(rxcui)))
     others = tuple(source for source in cited if source.rxcui is None and not (read and source.basis == "label"))
     return (*read, *others) or declared
