@@ -55,7 +55,7 @@ _SLOW = re.compile(
     r"|\b(?:12|24) ?h(?:ou)?r|contin\b"
     r"|\b(?:kadian|exalgo|hysingla|zohydro|xtampza|arymo|morphabond|embeda|avinza|conzip|dur[ao]gesic)\b"
     r"|\b(?:mst|mxl|zomorph|kapanol|longtec|oxygesic|targin(?:act|iq)?|jurnista|doltard|contalgin)\b"
-    r"|\b(?:tramal|tramadolor) long\b",
+    r"|\b(?:tramal|tramadolor) long\b|\b(?:gralise|horizant|enacarbil)\b|\bonce-daily gabapentin",
     re.IGNORECASE,
 )
 _INJECTED = re.compile(
@@ -133,7 +133,7 @@ class MedicationIdentity(Struct, frozen=True, dict=True):
 
     @cached_property
     def is_slow_release(self) -> bool:
-        """Whether its form, its words or its brand say that it releases slowly; of brands those of opioids."""
+        """Whether its form, words or brand say that it releases slowly; of brands those of opioids and gabapentin."""
         return _SLOW.search(f"{self.dose_form} {self.words}") is not None
 
     @cached_property

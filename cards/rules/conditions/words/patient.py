@@ -532,6 +532,7 @@ _SINGLE_DOSE = flag(
     meaning="the draft is one dose in all",
     negated="more than one dose",
 )
+_SLOW_RELEASE = flag("slow_release", lambda context: context.medication.is_slow_release, "a slow-release form")
 _AS_NEEDED = flag(
     "as_needed",
     lambda context: context.drafted.dose.as_needed,
@@ -558,5 +559,5 @@ _MEDICATIONS_KNOWN = flag(
     negated="no medication list came",
 )
 
-_OF_MEDICATIONS = (*_MEDICATIONS, _SIGNING, _SINGLE_DOSE, _AS_NEEDED, _IN_HOSPITAL, _MEDICATIONS_KNOWN)
+_OF_MEDICATIONS = (*_MEDICATIONS, _SIGNING, _SINGLE_DOSE, _SLOW_RELEASE, _AS_NEEDED, _IN_HOSPITAL, _MEDICATIONS_KNOWN)
 WORDS = (*_OF_PATIENT, *_OF_MEDICATIONS)

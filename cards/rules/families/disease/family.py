@@ -3,7 +3,6 @@
 The rules are the JSON files beside it, their rows the tables; `cards/rules/engine/family.py` says what a family is.
 """
 
-from cards.rules.conditions.condition import flag
 from cards.rules.engine.family import Family
 from cards.rules.patient.context import RuleContext
 from cards.rules.patient.measurements import dated
@@ -21,5 +20,4 @@ FAMILY = Family(
     "disease",
     placeholders={"with_pco2": _with_pco2},
     longest={"with_pco2": " with pCO2 48.755 mm[Hg] on 2026-11-20"},
-    conditions=(flag("slow_release", lambda context: context.medication.is_slow_release, "a slow-release form"),),
 )

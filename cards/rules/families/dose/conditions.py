@@ -362,7 +362,6 @@ CONDITIONS_OF_DOSES: tuple[Condition, ...] = (
         lambda context: _is_alone(context) and not _names_sodium(context) and _names_water(context),
         "it is glucose of 5 % without salt, which is as good as water",
     ),
-    flag("releases_slowly", lambda context: context.medication.is_slow_release, "a slow-release form"),
     flag("crushed", _is_crushed, "the order says to crush it or to give it through a tube"),
     flag(
         "benzyl_alcohol",

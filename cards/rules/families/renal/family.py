@@ -3,7 +3,6 @@
 import math
 import re
 
-from cards.rules.conditions.condition import flag
 from cards.rules.conditions.words.patient import order_says
 from cards.rules.engine.family import Family
 from cards.rules.language.rule import OrderChange, Sig
@@ -61,17 +60,8 @@ def _missing_criteria(context: RuleContext) -> str | None:
 
 # What the order says
 
-# Gralise, Horizant and Lyrica CR have dose tables of their own in their labels.
-_SLOW = re.compile(
-    r"extended|sustained|prolonged|enacarbil|gralise|horizant|once[- ]daily|\b(?:24 hr|er|xr|sr|cr)\b", re.IGNORECASE
-)
 _TAPERS = re.compile(r"\b(?:taper\w*|wean\w*|stepwise)\b", re.IGNORECASE)
 _TREATS = re.compile(r"\btreat\w*|\b1 mg/kg\b|thrombosis|embol|infarct|\b(?:dvt|vte|acs)\b", re.IGNORECASE)
-
-
-def _is_slow_release(context: RuleContext) -> bool:
-    medication = context.medication
-    return bool(_SLOW.search(f"{medication.dose_form} {medication.words}"))
 
 
 # Corrections
@@ -153,7 +143,6 @@ FAMILY = Family(
         "creatinine": "creatinine 132.6 µmol/L (1.5 mg/dL) on 2026-11-20",
     },
     conditions=(
-        flag("slow_release", _is_slow_release, "a slow-release form"),
         order_says("tapering", _TAPERS, "the order says that it tapers"),
         order_says("says_treatment", _TREATS, "the order says that it treats"),
     ),
