@@ -62,10 +62,11 @@ _DOSE: Final = re.compile(
 )
 _FREQUENCY: Final = re.compile(
     r"(?:(?<![\d-])\d(?:-\d){2,3}(?![\d-])|\b(?:once|twice|three times|four times|1|2|3|4)?[ ]?(?:x|times)?[ ]?(?:od|bd"
-    r"|bid|tds|tid|qds|qid|qd|qhs|nocte|mane|on|daily|nightly|weekly|monthly|fortnightly|qam|qpm"
+    r"|bid|tds|tid|qds|qid|qd|qhs|nocte|mane|on(?=\s*(?:[.,;:)/+]|$|and\b))|daily|nightly|weekly|monthly|fortnightly|qam|qpm"
     r"|q\d{1,2}(?:-\d{1,2})?h(?:rly)?|stat|prn|hs|ac|pc|(?:a|per|/) ?day|(?:a|per|every) ?(?:week|month|morning|night)"
     r"|every (?:\d+ )?(?:hours?|weeks?|months?|other day|day)|alternate days|at night|in the morning|with meals"
     r"|before meals|(?:once|twice)(?: a| per)?[ ](?:daily|weekly|day|week|nightly|yearly|a year)|yearly|annually"
+    r"|on (?:mon|tues|wednes|thurs|fri|satur|sun)days"
     r"|every (?:two|three|four|six) (?:hours|weeks|months)|(?:as|when) (?:needed|required))\b\.?)",
     re.IGNORECASE,
 )
@@ -161,6 +162,7 @@ def read_drugs(
                 before = ""  # "ramipril on hold until Friday, atorvastatin 20 mg": these words are of the drug before
             is_said = is_said or _SAME.match(behind_it) is not None
             is_told = _is_told_to_take(before, behind_it) and (is_said or _PAST.search(before) is None)
+            is_said = is_said and _SAYS.search(behind_it) is None
             is_plain = is_said and _is_plain(before) and _is_plain(_ONLY.sub("", behind_it))
             # "options: methotrexate 15 mg, adalimumab 40 mg": what is not known of the first is not known of the second
             is_plain = is_plain and not (joined and not status and drugs[-1].status == "unconfirmed")
@@ -169,7 +171,7 @@ def read_drugs(
             _say_of_list(drugs, text, start, status)
         drugs.append(Drug(start, last, note[start:last], name, dose, frequency, status, is_assumed, section))
         previous, carried = last, status_before
-    return _with_later_word(drugs)
+    return _with_later_word(_without_taken_back(text, drugs))
 
 
 class TokenPlaces:
@@ -242,6 +244,7 @@ def _is_of_the_last(between: str) -> bool:
     return is_one_clause and _status_after(between) in _CORRECTS
 
 
+_SAYS: Final = re.compile(r", (?:says|said|writes|wrote|according to|per) (?:the|his|her|their|dr|gp)\b", re.IGNORECASE)
 _ONLY: Final = re.compile(r"^ only$")
 _SAME: Final = re.compile(r"[^.;]{0,30}?\b(?:as before|as usual|same dose|dose unchanged)$", re.IGNORECASE)
 _PAST: Final = re.compile(r"\b(?:was|were|been|had)\b", re.IGNORECASE)
@@ -412,9 +415,17 @@ def _dose(text: str, start: int, end: int, limit: int, name: str) -> tuple[int, 
     if frequency is not None and not re.search(
         r"[,;.\n]| and ", window[match.end() if match else 0 : frequency.start()]
     ):
-        last = end + frequency.end() if match or frequency.start() < 3 else last
+        between = window[match.end() if match else 0 : frequency.start()]
+        is_of_dose = (match or frequency.start() < 3) and not _PLANS.search(between)
+        last = end + frequency.end() if is_of_dose else last
         return last, dose, " ".join(frequency[0].split()), is_assumed
     return last, dose, "", is_assumed
+
+
+_PLANS: Final = re.compile(
+    r"\bto (?!(?:be )?(?:tak|appl|us))|\b(?:(?:re)?start|begin|follow|until|if|when)", re.IGNORECASE
+)
+"""What says between dose and frequency that a drug is to come: "75 mg to start daily after discharge"."""
 
 
 def _is_no_dose(match: re.Match[str], before: str) -> bool:
@@ -435,6 +446,38 @@ def _amount(match: re.Match[str], name: str) -> tuple[str, bool]:
         return f"{amount} {unit}", False
     assumed = "units" if name.startswith("insulin") else "mcg" if _IN_MICROGRAMS.search(name) else "mg"
     return f"{amount} {assumed}", True
+
+
+_NEXT_SENTENCE: Final = re.compile(r"[.;\n]\s+([^.;\n]+)")
+_OF_THEM: Final = re.compile(r"\b(?:these|those|them|both|neither|none|all (?:two|three|four))\b", re.IGNORECASE)
+_NOT_THEM: Final = re.compile(
+    r"\b(?:neither|none|never|not (?!chang|alter|miss)|no longer|stop|ceas|discontinu|cancel|declin|refus)|n't\b",
+    re.IGNORECASE,
+)
+_NOT_BEGUN: Final = re.compile(
+    r"\b(?:has|have|had|did)(?: not|n't) (?:yet )?(?:begun?|start|tak|collect|fill|pick)", re.IGNORECASE
+)
+
+
+def _without_taken_back(text: str, drugs: Sequence[Drug]) -> list[Drug]:
+    """Give no drug as taken that the next sentence takes back: "These were never collected", "He has not begun"."""
+    kept = []
+    for drug in drugs:
+        following = _NEXT_SENTENCE.match(text, _end_of_sentence(text, drug.end))
+        words = following[1] if following is not None else ""
+        is_back = _NOT_BEGUN.search(words) or (_OF_THEM.search(words) and _NOT_THEM.search(words))
+        if is_back and drug.status == "active" and not drug_mentions(words):
+            drug = replace(drug, status="unconfirmed")
+        kept.append(drug)
+    return kept
+
+
+def _end_of_sentence(text: str, place: int) -> int:
+    """Return where the sentence of a place ends; a frequency may have taken its full stop."""
+    if text[place - 1] == ".":
+        return place - 1
+    end = _SENTENCE_END.search(text, place)
+    return end.start() if end is not None else len(text)
 
 
 def _with_later_word(drugs: Sequence[Drug]) -> tuple[Drug, ...]:

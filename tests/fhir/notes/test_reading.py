@@ -47,6 +47,9 @@ def test_each_finding_has_its_three_labels(note: str, concept: str, labels: list
         ("Pain had been controlled with morphine. Angioedema: ramipril 5 mg daily.", []),
         ("Aspirin discontinued, warfarin 5 mg too. Stop ramipril as before. Withhold enoxaparin as usual.", []),
         ("Not taking aspirin any longer, metformin 500 mg bd.", []),
+        ("Aspirin stopped, clopidogrel 75 mg to follow on discharge. Mirtazapine 15 mg, says the psychiatrist.", []),
+        ("Bisoprolol 5 mg daily, eplerenone 25 mg daily. These were never collected.", []),
+        ("Amitriptyline 10 mg on, ramipril 5 mg od. Both were not changed.", ["amitriptyline", "ramipril"]),
         ("Options for psoriasis: methotrexate 15 mg weekly, adalimumab every two weeks.", []),
     ],
 )
