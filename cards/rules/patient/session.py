@@ -91,11 +91,14 @@ class PatientSession:
         *,
         signing: bool = False,
         active_orders: bool = False,
+        drafted_before: Iterable[DraftMedication] = (),
     ) -> None:
+        """`drafted_before` are drafts as another session of this record with the same Medications read them."""
         self.record = record
         self.signing = signing
         self.active_orders = active_orders
         self.drafts = tuple(drafts)
+        self._drafted_before = {id(drafted.draft): drafted for drafted in drafted_before}
         # What families derive once of this patient with these drafts.
         self._derived: dict[object, Any] = {}
         self._selected: dict[Selector, list[CurrentMedication]] = {}
@@ -108,7 +111,15 @@ class PatientSession:
 
     def with_drafts(self, drafts: Iterable[DraftOrder]) -> Self:
         """Return the same patient with other drafts; what is known of the patient is kept."""
-        return type(self)(self.record, drafts, signing=self.signing, active_orders=self.active_orders)
+        drafts = tuple(drafts)
+        has_medications = any(isinstance(draft.read, Medication) for draft in (*self.drafts, *drafts))
+        return type(self)(
+            self.record,
+            drafts,
+            signing=self.signing,
+            active_orders=self.active_orders,
+            drafted_before=() if has_medications else self.drafted,
+        )
 
     # Medications
 
@@ -142,6 +153,8 @@ class PatientSession:
         return tuple([drafted for drafted in read if drafted is not None])
 
     def _read_medication(self, draft: DraftOrder) -> DraftMedication | None:
+        if (before := self._drafted_before.get(id(draft))) is not None:
+            return before
         order = ordered_medication(draft)
         # Weighed by the record and not by this session, which holds it: the collector would have to take the circle.
         weigh = partial(newest_weight, self.record)
