@@ -29,11 +29,12 @@ from cds_hooks.telemetry.logs import log
 POLL_SECONDS: Final = 0.5
 """Time between two readings of the record by a server."""
 AT_ONCE: Final = 500
-_BESIDE_CALLS: Final = 100
-"""So many rows are taken at once beside the calls of a server, and after each time it rests: hook calls go first.
-Opening the record and the views costs as much as some 30 rows."""
+_BESIDE_CALLS: Final = 50
+"""So many rows are taken at once beside the calls of a server. Opening the record and the views costs as much as some
+30 rows."""
 _REST: Final = 9.0
-"""How many times as long as it worked the follower rests between two parts."""
+"""How many times as long as it worked the follower rests, between two projections, too: hook calls go first, and while
+it works those of its process take twice as long."""
 _CATCH_UP_SECONDS: Final = 60.0
 _LOOK_SECONDS: Final = 0.01
 _FORGET_SECONDS: Final = 3_600.0
@@ -204,16 +205,16 @@ class Follower:
     def _follow(self, progress: Callable[[int], None], at_once: int, rest: float) -> int:
         count = 0
         self._prepare()
+        worked_since = perf_counter()
         for mark, batch in self._batches(at_once):
-            started = perf_counter()
             with self.views.open() as connection:
                 for projection in self._projections:
+                    worked_since = _rested(worked_since, rest)
                     _hand_over(projection, connection, batch)
                 write_mark(connection, mark)
             count += len(batch)
             progress(count)
-            if rest:
-                sleep((perf_counter() - started) * rest)
+            worked_since = _rested(worked_since, rest)
         self._forget()
         return count
 
@@ -265,6 +266,13 @@ class Follower:
         with self.views.open() as connection:
             for projection in self._projections:
                 projection.forget(connection, int(oldest or 0))
+
+
+def _rested(worked_since: float, rest: float) -> float:
+    """Rest so many times as long as was worked since then, and return when that is over."""
+    if rest:
+        sleep((perf_counter() - worked_since) * rest)
+    return perf_counter()
 
 
 def _hand_over(projection: Projection, connection: sqlite3.Connection, batch: Batch) -> None:
