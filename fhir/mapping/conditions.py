@@ -138,7 +138,8 @@ _EXCLUSIVE = (
     ({"stroke_ischaemic"}, {"intracranial_hemorrhage", "intracranial_bleeding"}),
 )
 # What is of the organ of the code's group or a kind of it and implies it not: WPW beside atrial fibrillation,
-# a transplant beside kidney disease, cirrhosis beside hepatitis. Own table, by organ and by the parents of SNOMED CT.
+# a transplant beside kidney disease, cirrhosis beside hepatitis; and what comes with it, as kidney disease with
+# hypertension. Own table, by organ and by the parents of SNOMED CT.
 _OF_SAME_ORGAN = {
     "mtc_men2": {"thyroid_cancer"},
     "wpw": {"afib"},
@@ -158,11 +159,23 @@ _OF_SAME_ORGAN = {
     "nephrotic_syndrome": {"ckd_any"},
     "ketoacidosis_ever": {"diabetes"},
     "gastroparesis": {"diabetes"},
-    "cirrhosis": {"hepatitis_b", "hepatitis_c", "liver_mild"},
-    "liver_severe": {"hepatitis_b", "hepatitis_c", "liver_mild"},
-    "hepatic_impairment": {"hepatitis_b", "hepatitis_c", "liver_mild"},
+    "cirrhosis": {"hepatitis_b", "hepatitis_c", "liver_mild", "alcohol_use"},
+    "liver_severe": {"hepatitis_b", "hepatitis_c", "liver_mild", "alcohol_use"},
+    "hepatic_impairment": {"hepatitis_b", "hepatitis_c", "liver_mild", "alcohol_use"},
     "hepatic_coma": {"hepatic_impairment"},
     "toxic_megacolon": {"inflammatory_bowel"},
+    "suicidality": {"depression", "bipolar", "schizophrenia"},
+    "respiratory_failure": {"copd", "asthma"},
+    "hypercapnic_respiratory_failure": {"copd", "asthma"},
+    "veno_occlusive_lung": {"pulmonary_hypertension"},
+    "ebv_negative": {"transplant"},
+    "preeclampsia_eclampsia": {"pregnancy"},
+    "ckd_any": {"diabetes", "hypertension"},
+    "renal_insufficiency": {"diabetes", "hypertension"},
+    "ckd3": {"diabetes", "hypertension"},
+    "ckd4": {"diabetes", "hypertension"},
+    "ckd5_or_dialysis": {"diabetes", "hypertension"},
+    "dialysis": {"diabetes", "hypertension"},
 }
 # Counted as ischaemic, because most strokes are; the title says neither.
 _EITHER_STROKE = frozenset({"230690007", "I64"})
