@@ -88,10 +88,16 @@ def raise_descriptor_limit() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
+_OTHER_DESCRIPTORS: Final = 100
+
+
 def connections_within(wanted: int) -> int:
-    """As many connections as wanted, or as three quarters of the descriptors: FHIR servers and the record need some."""
+    """As many connections as wanted, or as three quarters of the descriptors: FHIR servers and the record need some.
+
+    At least a hundred are left. With fewer, waiting connections would take them all, and probes could not connect.
+    """
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return wanted if soft == resource.RLIM_INFINITY else max(1, min(wanted, soft * 3 // 4))
+    return wanted if soft == resource.RLIM_INFINITY else max(1, min(wanted, soft * 3 // 4, soft - _OTHER_DESCRIPTORS))
 
 
 class EdgeLimits:
