@@ -280,7 +280,7 @@ def _estimate(prediction: Prediction, manifest: Manifest, text: CardText) -> str
     if is_calibrated(prediction):
         return (
             f"**About {people} in 100** {text.alike} {manifest.outcome.words}; "
-            f"{100 - people} did not. Range: {low} to {high} in 100, from {alike}. "
+            f"{100 - people} did not. Of {alike}, {low} to {high} in 100 did (95 % range). "
         )
     return (
         f"**{people} in 100** of {alike} {manifest.outcome.words} (range {low} to {high}); "

@@ -26,7 +26,7 @@ from cards.finding import Finding
 from cards.preventive.abnormal import OpenResult
 from cards.preventive.judgement import Judgement
 from cards.preventive.knowledge import PreventiveKnowledge, order_resource
-from cards.text import escape, first_few, plain
+from cards.text import capitalized, escape, first_few, plain
 
 USPSTF_URL: Final = (
     "https://www.uspreventiveservicestaskforce.org/uspstf/recommendation-topics/uspstf-a-and-b-recommendations"
@@ -207,7 +207,9 @@ def results_card(
     return identity.card(
         first.row.indicator,
         _summary_of_results(ordered),
-        "\n".join(_result_line(result, today) for result in ordered[: 1 if is_brief else None]),
+        "\n".join(
+            _result_line(result, today, is_alone=len(results) == 1) for result in ordered[: 1 if is_brief else None]
+        ),
         Source(label=first.row.document, url=first.row.url, topic=TOPICS["results"]),
         CardExtension(
             finding=finding,
@@ -226,7 +228,9 @@ def _summary_of_results(results: Sequence[OpenResult]) -> str:
     return plain(f"{len(results)} abnormal results, no follow-up on record: {names}.", 139)
 
 
-def _result_line(result: OpenResult, today: date) -> str:
+def _result_line(result: OpenResult, today: date, *, is_alone: bool) -> str:
     overdue = f"; due by {result.due_by}, overdue" if result.due_by < today else f"; due by {result.due_by}"
-    title = escape(result.title, 160)
-    return f"- **{title}** ({result.time.date}): {escape(result.needed, 300)}{overdue} ({result.row.citation})."
+    needed = f"{escape(capitalized(result.needed), 300)}{overdue} ({result.row.citation})."
+    if is_alone:  # the headline names it
+        return f"- {needed}"
+    return f"- **{escape(result.title, 160)}** ({result.time.date}): {needed}"

@@ -71,7 +71,7 @@ from fhir.mapping.people import race_and_ethnicity, roles_of_user
 from fhir.mapping.stays import care_units, named_units
 from fhir.record.datatypes import plain
 from fhir.record.lean_chart import encode_chart
-from fhir.record.record import PatientRecord, read_record, read_resources, record_of_resources
+from fhir.record.record import PatientRecord, place_in, read_record, read_resources, record_of_resources
 from fhir.record.refusals import Refusal, WhyNot, WrongPatient, shorten_refusals
 from fhir.record.resources import Bundle
 from fhir.record.text_budget import readable_texts
@@ -657,7 +657,11 @@ class ReceivedBody:
                 resources = read_resources(values, patient_id)
                 chart = encode_chart(resources, patient_id)
         except WrongPatient as error:
-            raise BadRequest(str(error), "prefetch") from error
+            key, entry = place_in(filled.values, error.resource) or ("", None)
+            if key not in {state.template.key for state in filled.state.states}:  # a client's own key may say anything
+                raise BadRequest(str(error), "prefetch") from error
+            position = f"entry {entry} of " if entry is not None else ""
+            raise BadRequest(f"{error} It is {position}prefetch.{key}.", f"prefetch.{key}") from error
         if not keeps:
             return SentChart(resources, refusals, KeptChart(sha256(chart).digest(), None))
         row = keep_chart(chart)

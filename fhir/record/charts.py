@@ -62,7 +62,9 @@ def read_resources(path: Path) -> Iterator[Json]:
         try:
             resource = msgspec.json.decode(content)
         except (msgspec.DecodeError, UnicodeDecodeError) as problem:
-            raise ChartsRefused(f"{path.name} is not valid JSON: {problem}") from problem
+            is_cut = "truncated" in str(problem)
+            fault = "ends too early: get the whole file" if is_cut else f"is not valid JSON: {problem}"
+            raise ChartsRefused(f"{path.name} {fault}") from problem
         if not isinstance(resource, dict):
             raise ChartsRefused(f"{path.name} holds no FHIR resource")
         yield resource

@@ -852,8 +852,7 @@ class _Reading:
         return True
 
     def _refuse_other_patient(self, resource: Any) -> None:
-        # A Patient's id is the very thing that must not be repeated in an error.
-        name = "The Patient resource" if isinstance(resource, Patient) else _name_of(resource)
+        name = _name_for_refusal(resource)
         if self.on_other_patient == "stop" and isinstance(resource, Patient):
             raise WrongPatient(name)
         self.of_others.append(name)
@@ -865,6 +864,25 @@ def _refusals(record: PatientRecord) -> tuple[Refusal, ...]:
     resources = record.resources
     refused = resources.refused_results(record.requested, record.as_of_epoch)
     return tuple(dict.fromkeys((*resources.refusals, *refused)))
+
+
+def place_in(prefetch: Mapping[str, Any], name: str) -> tuple[str, int | None] | None:
+    """Return the key under which the resource of a WrongPatient came, and its entry where that is a Bundle, from 1.
+
+    None for one without an id, of which there may be several.
+    """
+    for key, value in prefetch.items():
+        is_bundle = isinstance(value, Bundle)
+        resources = [entry.resource for entry in value.entry] if is_bundle else [value]
+        for number, resource in enumerate(resources, 1):
+            if resource is not None and resource.id and _name_for_refusal(resource) == name:
+                return key, number if is_bundle else None
+    return None
+
+
+def _name_for_refusal(resource: Any) -> str:
+    # A Patient's id is the very thing that must not be repeated in an error.
+    return "The Patient resource" if isinstance(resource, Patient) else _name_of(resource)
 
 
 def _name_of(resource: Any) -> str:

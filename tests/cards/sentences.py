@@ -39,7 +39,7 @@ _RIDDLE = re.compile(
     r"\bit can come back\b|\bNot meant\b|"
     r"\bpage (?:that follows|after) the label\b|\bif it must be\b|\bcan hardly be meant\b|\bbegun\b(?= in pregnancy)|"
     r"\bPlease check\b|\bSwitch\?|\btoo (?:much|little) of it\b|\b(?:more|less) of one of the two\b|"
-    r"\bharm adds up\b|\bis no way out\b|\bnothing is said\b|\bnot every\b"
+    r"\bRange: \d|\bwhich of them is right\b|\bharm adds up\b|\bis no way out\b|\bnothing is said\b|\bnot every\b"
 )
 """Words that a reader has to solve (docs/adding/sentences.md)."""
 BRITISH = re.compile(

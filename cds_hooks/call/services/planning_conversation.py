@@ -160,7 +160,7 @@ def _without_number(call: ServiceInput, illness: _SeriousIllness, hit: Condition
     words = plain(hit.words, 60)
     card_text = CardText(
         about="planning_conversation",
-        summary=plain(f"Planning ahead: {words} on record. Discuss goals of care.", 139),
+        summary=plain(f"Planning ahead: {illness.wording} on record{hit.in_brackets}. Discuss goals of care.", 139),
         opening=f"**{escape(words, 60)}**{hit.in_brackets}. No talk about goals of care is on record within a year. "
         f"No estimate is shown: with {illness.wording} the illness decides the outlook more than ordinary results do.",
         guideline=illness.guideline,

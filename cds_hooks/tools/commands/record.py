@@ -211,6 +211,9 @@ def backup(
             rows = restore(file, url)
             typer.echo(f"{rows} rows restored. Verify them: cds-hooks record verify --against SEALS")
             return
+        if file.exists():
+            typer.echo(f"{file} exists already; nothing was written. Name a new file.", err=True)
+            raise typer.Exit(1)
         note_export(url, "record backup")
         rows = back_up(url, file)
     typer.echo(f"{file}: {rows} rows, {file.stat().st_size} bytes.")

@@ -294,6 +294,9 @@ def _patient(body: Any) -> str:
     return patient if isinstance(patient, str) else ""
 
 
+_ERROR_NUMBER = re.compile(r"\[Errno -?\d+\] ?")
+
+
 def _wait(headers: Mapping[str, str]) -> float:
     text = headers.get("retry-after", "1")
     return min(float(text), _LONGEST_WAIT_SECONDS) if text.isdecimal() else 1.0
@@ -302,4 +305,4 @@ def _wait(headers: Mapping[str, str]) -> float:
 def _failure(error: Exception) -> str:
     if isinstance(error, httpx.TimeoutException):
         return "timed out"
-    return str(error) or type(error).__name__
+    return _ERROR_NUMBER.sub("", str(error)) or type(error).__name__
