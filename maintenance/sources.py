@@ -25,7 +25,7 @@ from cards.rules.language.rule import Band, Evidence, Rule
 from cards.rules.language.sources import class_of
 from fhir.terminology.medications import CLASS_MEMBERS, INGREDIENTS
 
-_HEAD = ("row", "level", "drug", "class", "label", "document", "section and quote", "year", "address")
+HEAD = ("row", "level", "drug", "class", "label", "document", "section and quote", "year", "address")
 _LEVELS = frozenset({"critical", "warning", "start"})
 _OF_LIMITS = "dose-max"
 _OF_PAIRS = "pair-label"
@@ -36,10 +36,13 @@ _FOR_CLASS = "whose own label was not read"
 def main() -> None:
     """Print every line, the critical ones first."""
     writer = csv.writer(sys.stdout, lineterminator="\n")
-    writer.writerow(_HEAD)
-    lines: list[tuple[str, ...]] = [*_bands(), *_pairs(), *_limits()]
-    lines.sort(key=lambda line: (line[1], line[0], line[2]))
-    writer.writerows(lines)
+    writer.writerow(HEAD)
+    writer.writerows(source_lines())
+
+
+def source_lines() -> list[tuple[str, ...]]:
+    """Return the lines, whose columns are those of `HEAD`."""
+    return sorted([*_bands(), *_pairs(), *_limits()], key=lambda line: (line[1], line[0], line[2]))
 
 
 def _bands() -> Iterator[tuple[str, ...]]:

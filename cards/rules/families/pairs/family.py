@@ -60,16 +60,13 @@ _BEGUN_OVER_DAYS_AGO: Final = {"opioid_up_to_7_days": 7.0}
 _SAYS: Final = {
     "contraindicated": " is contraindicated: {}.",
     "avoid": ": {}. Avoid the pair.",
+    "preferably": ": {}. Better avoided.",
     "adjust": ": {}. Adjust the dose or monitor.",
     "apart": ": {}. Take them hours apart.",
     "serious": ": {}. The label warns of it.",
 }
-"""What follows on the names of the two drugs: the danger, then what to do."""
-_PREFERABLY: Final = ": {}. Better avoided."
-_GOES_ON: Final = re.compile(
-    r"\b(?:otherwise|doses?|levels?|check|watch|monitor|lowest|short|hours|if it cannot be avoided)\b"
-)
-"""The advice of a row that says how both are given all the same: its headline does not forbid them."""
+"""What follows on the names of the two drugs: the danger, then what to do; "preferably" is the word of a row whose
+advice says how both are given all the same."""
 _CHANGES: Final = frozenset({"adjust", "apart", "serious"})
 """The words of rows that ask for a change or for watching, and for an end of neither drug."""
 # "Hold the statin for the course": ending the antifungal beside it is not what the row asks for.
@@ -92,8 +89,7 @@ class Pair(Struct, frozen=True):
     @property
     def says(self) -> str:
         """What the summary says after the names of the two drugs."""
-        says = _PREFERABLY if self.words == "avoid" and _GOES_ON.search(self.advice) else _SAYS[self.words]
-        return says.format(self.danger)
+        return _SAYS[self.words].format(self.danger)
 
     @property
     def advises(self) -> str:
