@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from functools import cache, cached_property
 from importlib.resources import files
 from operator import attrgetter
+from typing import NamedTuple
 
 from msgspec import Struct
 
@@ -18,7 +19,7 @@ from models_onnx.declarations import find_declared
 
 _FAMILIES = "cards.rules.families"
 
-Placeholder = Callable[[RuleContext], str | None]
+Fill = Callable[[RuleContext], str | None]
 """The text for a {name} of a template in this context; None when it is not known."""
 Gap = Callable[[RuleContext], tuple[str, str] | None]
 """Why a fact is not known: reason code and sentence, None when it is known."""
@@ -34,6 +35,13 @@ Partners = Callable[[MedicationIdentity], frozenset[str]]
 """The ingredients and classes that the rows of a rule's knowledge table name beside a medication."""
 RowEvidence = Callable[[RuleContext], tuple[Evidence, ...]]
 """The sources of the row of a knowledge table that decided; empty where the rule's own evidence is meant."""
+
+
+class Placeholder(NamedTuple):
+    """What fills a {name} of a template, and the longest text that it becomes, with which the lint fills summaries."""
+
+    fill: Fill
+    longest: str | None = None
 
 
 class TableRow(Struct, frozen=True):
@@ -53,10 +61,9 @@ TableRows = Callable[[MedicationIdentity], Iterable[TableRow]]
 class Family:
     """A family: its name, which is that of its folder, and what only it uses, declared by its module `family.py`.
 
-    `placeholders` fill its texts; `longest` holds for each of them the longest text that it becomes, with which the
-    lint fills summaries. `conditions` are its own words of conditions; `gaps` says for a kind of fact (a name in
-    `uses`) of its own why it is not known; `changes` are the functions that a change may name as `computed`. Where the
-    knowledge of a rule is a table, `evidence` gives by the rule's id what the row is based on that decided.
+    `placeholders` fill its texts. `conditions` are its own words of conditions; `gaps` says for a kind of fact (a name
+    in `uses`) of its own why it is not known; `changes` are the functions that a change may name as `computed`. Where
+    the knowledge of a rule is a table, `evidence` gives by the rule's id what the row is based on that decided.
     `covers` counts, by the rule's id, the rows of that table about a medication: what no row is about is not said to
     have been looked for. `ages` gives the ages in years of these rows, where they are not for every age. `partners`
     gives for a rule about pairs what these rows name beside the medication; beside other drugs it finds nothing.
@@ -68,7 +75,6 @@ class Family:
 
     name: str
     placeholders: Mapping[str, Placeholder] = field(default_factory=dict)
-    longest: Mapping[str, str] = field(default_factory=dict)
     conditions: tuple[Condition, ...] = ()
     gaps: Mapping[str, Gap] = field(default_factory=dict)
     changes: Mapping[str, Correction] = field(default_factory=dict)

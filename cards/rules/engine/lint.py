@@ -14,8 +14,8 @@ from cards.rules.engine.compile import (
     CompiledSuggestion,
     compile_table,
 )
-from cards.rules.engine.family import Family
-from cards.rules.engine.render import COMMON_PLACEHOLDERS, LONGEST_COMMON_PLACEHOLDERS
+from cards.rules.engine.family import Family, Placeholder
+from cards.rules.engine.render import COMMON_PLACEHOLDERS, CommonPlaceholder
 from cards.rules.language.rule import CANCEL_ORDER, Path, Product, RuleError, Sig, SuggestionTemplate
 from cards.rules.language.table import read_family, table_of
 from cards.rules.language.trigger import TEST, Selector, Template
@@ -191,7 +191,7 @@ def _text_faults(rule: CompiledRule, band: CompiledBand) -> Iterator[str]:
 
 def _rests_on(rule: CompiledRule, name: str) -> frozenset[str]:
     """Return the facts of which a condition must have one for this word to be filled; a result stands for itself."""
-    is_result = name in ANALYTES and name not in COMMON_PLACEHOLDERS and name not in rule.family.placeholders
+    is_result = name in ANALYTES and name not in _placeholders(rule)
     return frozenset({f"lab:{name}"}) if is_result else _REST_ON.get(name, frozenset())
 
 
@@ -207,8 +207,12 @@ def _missing_text_faults(rule: CompiledRule, entry: CompiledMissingData) -> Iter
 
 def _unknown_words(rule: CompiledRule, template: Template) -> Iterator[str]:
     for name in template.names:
-        if name not in {**COMMON_PLACEHOLDERS, **ANALYTES, **rule.family.placeholders}:
+        if name not in _placeholders(rule) and name not in ANALYTES:
             yield f"no fact fills {{{name}}}"
+
+
+def _placeholders(rule: CompiledRule) -> Mapping[str, CommonPlaceholder | Placeholder]:
+    return {**COMMON_PLACEHOLDERS, **rule.family.placeholders}
 
 
 def _too_long(rule: CompiledRule, template: Template) -> Iterator[str]:
@@ -216,9 +220,8 @@ def _too_long(rule: CompiledRule, template: Template) -> Iterator[str]:
     results = {name: ANALYTES[name] for name in template.names if name in ANALYTES}
     longest = {
         **{name: f"{name_of(name)} 120.55 {unit(result.unit)} on 2026-11-20" for name, result in results.items()},
-        **LONGEST_COMMON_PLACEHOLDERS,
+        **{name: word.longest for name, word in _placeholders(rule).items() if word.longest is not None},
         **_longest_of_sides(rule),
-        **rule.family.longest,
         "drug": drug,
         "Drug": drug.capitalize(),
     }

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
+from typing import NamedTuple
 
 from msgspec.structs import replace
 
@@ -51,9 +52,9 @@ def placeholder_lookup(
         if name not in texts:
             own_placeholder, common = rule.family.placeholders.get(name), COMMON_PLACEHOLDERS.get(name)
             if own_placeholder is not None:
-                texts[name] = own_placeholder(context)
+                texts[name] = own_placeholder.fill(context)
             elif common is not None:
-                texts[name] = common(when, facts, context)
+                texts[name] = common.fill(when, facts, context)
             else:  # a result that the condition compares, with its date and as exact as its limits
                 texts[name] = next((fact.text for fact in facts if fact.name == name and fact.text), None)
         return texts[name]
@@ -170,37 +171,30 @@ def _kidney_history(_when: Predicate, _facts: tuple[Fact, ...], context: RuleCon
     return plain(estimate.text, 200)
 
 
-COMMON_PLACEHOLDERS: Mapping[str, Callable[[Predicate, tuple[Fact, ...], RuleContext], str | None]] = {
-    "drug": lambda _when, _facts, context: context.ingredient.name,
-    "Drug": lambda _when, _facts, context: capitalized(context.ingredient.name),
-    "age": _age,
-    "dose": _dose,
-    "each_dose": _each_dose,
-    "other": _other_drugs,
-    "problem": _problem,
-    "first": _side(0),
-    "second": _side(1),
-    "egfr": _estimate("egfr"),
-    "crcl": _estimate("crcl"),
-    "kidney": _estimate(""),
-    "kidney_gap": _kidney_gap,
-    "kidney_history": _kidney_history,
-}
+class CommonPlaceholder(NamedTuple):
+    """What fills a {name} of every family by a condition and its facts, and the longest text, for the lint."""
 
-LONGEST_COMMON_PLACEHOLDERS: Mapping[str, str] = {
-    "age": "100",
-    "dose": "2,550",
-    "each_dose": "2,550",
-    "other": "ketoconazole and itraconazole",
-    "problem": f"{'x' * _LONGEST_PROBLEM} (2026-11-20)",
-    "first": "acetaminophen",
-    "second": "acetaminophen",
-    "egfr": "eGFR 29.96 mL/min (old, disputed) on 2026-11-20",
-    "crcl": "CrCl 29.96 mL/min (disputed) on 2026-11-20",
-    "kidney": "CrCl 29.96 mL/min (disputed) on 2026-11-20",
-    "kidney_gap": "kidney function cannot be estimated without the age",
+    fill: Callable[[Predicate, tuple[Fact, ...], RuleContext], str | None]
+    longest: str | None = None
+
+
+COMMON_PLACEHOLDERS: Mapping[str, CommonPlaceholder] = {
+    "drug": CommonPlaceholder(lambda _when, _facts, context: context.ingredient.name),
+    "Drug": CommonPlaceholder(lambda _when, _facts, context: capitalized(context.ingredient.name)),
+    "age": CommonPlaceholder(_age, "100"),
+    "dose": CommonPlaceholder(_dose, "2,550"),
+    "each_dose": CommonPlaceholder(_each_dose, "2,550"),
+    "other": CommonPlaceholder(_other_drugs, "ketoconazole and itraconazole"),
+    "problem": CommonPlaceholder(_problem, f"{'x' * _LONGEST_PROBLEM} (2026-11-20)"),
+    "first": CommonPlaceholder(_side(0), "acetaminophen"),
+    "second": CommonPlaceholder(_side(1), "acetaminophen"),
+    "egfr": CommonPlaceholder(_estimate("egfr"), "eGFR 29.96 mL/min (old, disputed) on 2026-11-20"),
+    "crcl": CommonPlaceholder(_estimate("crcl"), "CrCl 29.96 mL/min (disputed) on 2026-11-20"),
+    "kidney": CommonPlaceholder(_estimate(""), "CrCl 29.96 mL/min (disputed) on 2026-11-20"),
+    "kidney_gap": CommonPlaceholder(_kidney_gap, "kidney function cannot be estimated without the age"),
+    "kidney_history": CommonPlaceholder(_kidney_history),
 }
-"""The longest that the common words become, for the lint; {drug} depends on the rule's trigger."""
+"""The words of every family; the longest of {drug} depends on the rule's trigger."""
 
 
 _LONGEST_WORDS = 600

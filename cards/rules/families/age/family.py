@@ -13,7 +13,7 @@ from cards.rules.conditions.condition import (
     compared,
     floor_comparison,
 )
-from cards.rules.engine.family import Family
+from cards.rules.engine.family import Family, Placeholder
 from cards.rules.language.trigger import Selector
 from cards.rules.patient.context import RuleContext
 from cards.rules.patient.orders import CurrentMedication
@@ -130,17 +130,12 @@ def _beers_nsaid(context: RuleContext) -> str:
 FAMILY = Family(
     "age",
     placeholders={
-        "n": _number,
-        "list": _list,
-        "risk": _risk,
-        "indication": _indication,
-        "z_drug_dose": _z_drug_dose,
-        "beers_nsaid": _beers_nsaid,
-    },
-    longest={
-        "n": "12",
-        "risk": " after an ulcer or GI bleed",
-        "indication": "atrial fibrillation",
+        "n": Placeholder(_number, "12"),
+        "list": Placeholder(_list),
+        "risk": Placeholder(_risk, " after an ulcer or GI bleed"),
+        "indication": Placeholder(_indication, "atrial fibrillation"),
+        "z_drug_dose": Placeholder(_z_drug_dose),
+        "beers_nsaid": Placeholder(_beers_nsaid),
     },
     conditions=(
         Condition(

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Sequence
 
-from cards.rules.engine.family import Family, Placeholder
+from cards.rules.engine.family import Family, Fill, Placeholder
 from cards.rules.families.allergy.entries import (
     ALLERGY_CONDITIONS,
     CLASS_NAMES,
@@ -43,7 +43,7 @@ def _ingredient(context: RuleContext) -> str | None:
     return next((ingredient.name for ingredient in context.medication.ingredients if ingredient.rxcui in codes), None)
 
 
-def _recorded(of: Callable[[RuleContext], Sequence[Allergy]]) -> Placeholder:
+def _recorded(of: Callable[[RuleContext], Sequence[Allergy]]) -> Fill:
     """Return how the worst entry is named: what a drug has done by the problem list is called no allergy."""
 
     def words(context: RuleContext) -> str:
@@ -67,11 +67,11 @@ def _since(context: RuleContext) -> str:
     return f"It was ordered again on {tolerated.date}." if tolerated is not None else ""
 
 
-def _of_class(name: str) -> Placeholder:
+def _of_class(name: str) -> Fill:
     return lambda context: reaction_of(worst_allergy(allergies_to_class(context.session.record, name)))
 
 
-def _class_doubt(name: str) -> Placeholder:
+def _class_doubt(name: str) -> Fill:
     return lambda context: doubt_of(worst_allergy(allergies_to_class(context.session.record, name)))
 
 
@@ -114,7 +114,7 @@ def _scar_allergen(context: RuleContext) -> str | None:
     return name_of(first) if first is not None else None
 
 
-def _class_allergen(name: str) -> Placeholder:
+def _class_allergen(name: str) -> Fill:
     def word(context: RuleContext) -> str | None:
         first = worst_allergy(allergies_to_class(context.session.record, name))
         return name_of(first) if first is not None else None
@@ -131,52 +131,36 @@ def _gap(context: RuleContext) -> tuple[str, str] | None:
 FAMILY = Family(
     "allergy",
     placeholders={
-        "ingredient": _ingredient,
-        "recorded": _recorded(to_draft),
-        "reaction": _draft_reaction,
-        "when": _when,
-        "class_entry": _its_class,
-        "class_recorded": _recorded(to_its_class),
-        "class_reaction": lambda context: reaction_of(worst_allergy(to_its_class(context))),
-        "held_entry": _held,
-        "held_reaction": lambda context: reaction_of(worst_allergy(to_what_it_holds(context))),
-        "holds": _holds,
-        "since": _since,
-        "doubt": lambda context: doubt_of(worst_allergy(to_draft(context))),
-        "class_doubt": lambda context: doubt_of(worst_allergy(to_its_class(context))),
-        "held_doubt": lambda context: doubt_of(worst_allergy(to_what_it_holds(context))),
-        "penicillin_doubt": _class_doubt("beta_lactam_penicillin_allergen"),
-        "cephalosporin_doubt": _class_doubt("cephalosporin"),
-        "sulfa_doubt": _class_doubt("sulfa_antibiotic_allergen"),
-        "nsaid_doubt": _class_doubt("nsaid_allergen_cox1"),
-        "penicillin_reaction": _of_class("beta_lactam_penicillin_allergen"),
-        "cephalosporin_reaction": _of_class("cephalosporin"),
-        "sulfa_reaction": _of_class("sulfa_antibiotic_allergen"),
-        "nsaid_reaction": _of_class("nsaid_allergen_cox1"),
-        "penicillin_allergen": _class_allergen("beta_lactam_penicillin_allergen"),
-        "cephalosporin_allergen": _class_allergen("cephalosporin"),
-        "scar_reaction": lambda context: reaction_of(_scar(context)),
-        "scar_allergen": _scar_allergen,
-    },
-    longest={
-        "ingredient": "sulfamethoxazole",
-        "recorded": "reaction",
-        "reaction": LONGEST_REACTION,
-        "when": ", 2015",
-        "class_entry": "a" * 30,
-        "class_recorded": "reaction",
-        "class_reaction": LONGEST_REACTION,
-        "held_entry": "a" * 30,
-        "held_reaction": LONGEST_REACTION,
-        "holds": "products with sulfites",
-        "penicillin_reaction": LONGEST_REACTION,
-        "cephalosporin_reaction": LONGEST_REACTION,
-        "sulfa_reaction": LONGEST_REACTION,
-        "nsaid_reaction": LONGEST_REACTION,
-        "penicillin_allergen": LONGEST_NAME,
-        "cephalosporin_allergen": LONGEST_NAME,
-        "scar_reaction": LONGEST_REACTION,
-        "scar_allergen": LONGEST_NAME,
+        "ingredient": Placeholder(_ingredient, "sulfamethoxazole"),
+        "recorded": Placeholder(_recorded(to_draft), "reaction"),
+        "reaction": Placeholder(_draft_reaction, LONGEST_REACTION),
+        "when": Placeholder(_when, ", 2015"),
+        "class_entry": Placeholder(_its_class, "a" * 30),
+        "class_recorded": Placeholder(_recorded(to_its_class), "reaction"),
+        "class_reaction": Placeholder(
+            lambda context: reaction_of(worst_allergy(to_its_class(context))), LONGEST_REACTION
+        ),
+        "held_entry": Placeholder(_held, "a" * 30),
+        "held_reaction": Placeholder(
+            lambda context: reaction_of(worst_allergy(to_what_it_holds(context))), LONGEST_REACTION
+        ),
+        "holds": Placeholder(_holds, "products with sulfites"),
+        "since": Placeholder(_since),
+        "doubt": Placeholder(lambda context: doubt_of(worst_allergy(to_draft(context)))),
+        "class_doubt": Placeholder(lambda context: doubt_of(worst_allergy(to_its_class(context)))),
+        "held_doubt": Placeholder(lambda context: doubt_of(worst_allergy(to_what_it_holds(context)))),
+        "penicillin_doubt": Placeholder(_class_doubt("beta_lactam_penicillin_allergen")),
+        "cephalosporin_doubt": Placeholder(_class_doubt("cephalosporin")),
+        "sulfa_doubt": Placeholder(_class_doubt("sulfa_antibiotic_allergen")),
+        "nsaid_doubt": Placeholder(_class_doubt("nsaid_allergen_cox1")),
+        "penicillin_reaction": Placeholder(_of_class("beta_lactam_penicillin_allergen"), LONGEST_REACTION),
+        "cephalosporin_reaction": Placeholder(_of_class("cephalosporin"), LONGEST_REACTION),
+        "sulfa_reaction": Placeholder(_of_class("sulfa_antibiotic_allergen"), LONGEST_REACTION),
+        "nsaid_reaction": Placeholder(_of_class("nsaid_allergen_cox1"), LONGEST_REACTION),
+        "penicillin_allergen": Placeholder(_class_allergen("beta_lactam_penicillin_allergen"), LONGEST_NAME),
+        "cephalosporin_allergen": Placeholder(_class_allergen("cephalosporin"), LONGEST_NAME),
+        "scar_reaction": Placeholder(lambda context: reaction_of(_scar(context)), LONGEST_REACTION),
+        "scar_allergen": Placeholder(_scar_allergen, LONGEST_NAME),
     },
     gaps={"allergies": _gap},
     conditions=ALLERGY_CONDITIONS,

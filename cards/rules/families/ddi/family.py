@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
-from cards.rules.engine.family import Family, Placeholder
+from cards.rules.engine.family import Family, Fill, Placeholder
 from cards.rules.families.ddi.conditions import (
     ANY_NEW,
     BESIDE_DRAFTED,
@@ -38,7 +38,7 @@ _INR_DAYS = 90
 Risks = Callable[[RuleContext], list[str]]
 
 
-def _first_of(risks: Risks) -> Placeholder:
+def _first_of(risks: Risks) -> Fill:
     """Return the first risk, and how many more there are: for a summary."""
 
     def word(context: RuleContext) -> str | None:
@@ -49,7 +49,7 @@ def _first_of(risks: Risks) -> Placeholder:
     return word
 
 
-def _all_of(risks: Risks) -> Placeholder:
+def _all_of(risks: Risks) -> Fill:
     return lambda context: ", ".join(risks(context)) or None
 
 
@@ -68,7 +68,7 @@ def _names(selector: Selector, context: RuleContext) -> list[str]:
     )
 
 
-def _drugs(selector: Selector) -> Placeholder:
+def _drugs(selector: Selector) -> Fill:
     def word(context: RuleContext) -> str | None:
         names = _names(selector, context)
         return names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more" if names else None
@@ -153,7 +153,7 @@ def _egfr_or_list(context: RuleContext) -> str | None:
 # Doses
 
 
-def _dose_of(rxcui: str) -> Placeholder:
+def _dose_of(rxcui: str) -> Fill:
     def word(context: RuleContext) -> str | None:
         dose = context.drug_daily_mg(rxcui)
         return format_dose(dose) if dose is not None else None
@@ -205,7 +205,7 @@ def _further_inhibitor(context: RuleContext) -> str | None:
     return " and ".join(_names(_MORE_COLCHICINE, context)) or None
 
 
-def _for_drug(texts: Mapping[str, str]) -> Placeholder:
+def _for_drug(texts: Mapping[str, str]) -> Fill:
     """Return what is to be said of the drugs of the pair, by name, and of no other; "" where nothing is."""
 
     def word(context: RuleContext) -> str:
@@ -286,46 +286,32 @@ _DATED = "on 2026-11-20"
 FAMILY = Family(
     "ddi",
     placeholders={
-        "bleeding_risk": _first_of(_bleeding_risks),
-        "bleeding_risks": _all_of(_bleeding_risks),
-        "gastroprotection": _gastroprotection,
-        "digoxin_risk": _first_of(_digoxin_risks),
-        "digoxin_risks": _all_of(_digoxin_risks),
-        "Inr": _newest_inr,
-        "potassium_risk": _first_of(_potassium_risks),
-        "kidney_said": _kidney_said,
-        "egfr_or_list": _egfr_or_list,
-        "simvastatin_dose": _dose_of(_SIMVASTATIN),
-        "citalopram_dose": _dose_of(_CITALOPRAM),
-        "citalopram_partner": _citalopram_partner,
-        "instead_of_partner": _instead_of_partner,
-        "digoxin_label": _digoxin_label,
-        "statin_way_out": _statin_way_out,
-        "further_inhibitor": _further_inhibitor,
-        "qt_strong": _qt_strong,
-        **{name: _for_drug(texts) for name, texts in _BY_DRUG.items()},
-        "nsaid": _drugs(NSAID),
-        "raas": _drugs(_RAAS),
-        "diuretic": _drugs(_DIURETIC),
-        "other_than_ziprasidone": _other_than_ziprasidone,
-        "qt_risk": _first_of(risks),
-        "qt_risks": _all_of(risks),
-        "qt_points": _qt_points,
-        "qt_limits": _qt_limits,
-    },
-    longest={
-        "bleeding_risk": "a past GI bleed or ulcer and 3 more risks",
-        "digoxin_risk": f"potassium 3.45 mmol/L {_DATED} and 2 more risks",
-        "Inr": f"INR 10.5 {_DATED}",
-        "potassium_risk": "age 100 and 1 more risk",
-        "egfr_or_list": f"eGFR 29.96 (old, disputed) {_DATED}",
-        "simvastatin_dose": "80",
-        "citalopram_dose": "60",
-        "citalopram_partner": "esomeprazole",
-        "raas": "hydrochlorothiazide",
-        "diuretic": "hydrochlorothiazide",
-        "other_than_ziprasidone": "hydroxychloroquine",
-        "qt_risk": "potassium 3.45 and 4 more risks",
+        "bleeding_risk": Placeholder(_first_of(_bleeding_risks), "a past GI bleed or ulcer and 3 more risks"),
+        "bleeding_risks": Placeholder(_all_of(_bleeding_risks)),
+        "gastroprotection": Placeholder(_gastroprotection),
+        "digoxin_risk": Placeholder(_first_of(_digoxin_risks), f"potassium 3.45 mmol/L {_DATED} and 2 more risks"),
+        "digoxin_risks": Placeholder(_all_of(_digoxin_risks)),
+        "Inr": Placeholder(_newest_inr, f"INR 10.5 {_DATED}"),
+        "potassium_risk": Placeholder(_first_of(_potassium_risks), "age 100 and 1 more risk"),
+        "kidney_said": Placeholder(_kidney_said),
+        "egfr_or_list": Placeholder(_egfr_or_list, f"eGFR 29.96 (old, disputed) {_DATED}"),
+        "simvastatin_dose": Placeholder(_dose_of(_SIMVASTATIN), "80"),
+        "citalopram_dose": Placeholder(_dose_of(_CITALOPRAM), "60"),
+        "citalopram_partner": Placeholder(_citalopram_partner, "esomeprazole"),
+        "instead_of_partner": Placeholder(_instead_of_partner),
+        "digoxin_label": Placeholder(_digoxin_label),
+        "statin_way_out": Placeholder(_statin_way_out),
+        "further_inhibitor": Placeholder(_further_inhibitor),
+        "qt_strong": Placeholder(_qt_strong),
+        **{name: Placeholder(_for_drug(texts)) for name, texts in _BY_DRUG.items()},
+        "nsaid": Placeholder(_drugs(NSAID)),
+        "raas": Placeholder(_drugs(_RAAS), "hydrochlorothiazide"),
+        "diuretic": Placeholder(_drugs(_DIURETIC), "hydrochlorothiazide"),
+        "other_than_ziprasidone": Placeholder(_other_than_ziprasidone, "hydroxychloroquine"),
+        "qt_risk": Placeholder(_first_of(risks), "potassium 3.45 and 4 more risks"),
+        "qt_risks": Placeholder(_all_of(risks)),
+        "qt_points": Placeholder(_qt_points),
+        "qt_limits": Placeholder(_qt_limits),
     },
     conditions=(
         BESIDE_DRAFTED,

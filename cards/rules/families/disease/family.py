@@ -3,7 +3,7 @@
 The rules are the JSON files beside it, their rows the tables; `cards/rules/engine/family.py` says what a family is.
 """
 
-from cards.rules.engine.family import Family
+from cards.rules.engine.family import Family, Placeholder
 from cards.rules.patient.context import RuleContext
 from cards.rules.patient.measurements import dated
 
@@ -18,6 +18,5 @@ def _with_pco2(context: RuleContext) -> str:
 
 FAMILY = Family(
     "disease",
-    placeholders={"with_pco2": _with_pco2},
-    longest={"with_pco2": " with pCO2 48.755 mm[Hg] on 2026-11-20"},
+    placeholders={"with_pco2": Placeholder(_with_pco2, " with pCO2 48.755 mm[Hg] on 2026-11-20")},
 )

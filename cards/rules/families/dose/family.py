@@ -2,7 +2,7 @@
 
 import math
 
-from cards.rules.engine.family import Correction, Family
+from cards.rules.engine.family import Correction, Family, Placeholder
 from cards.rules.families.dose import lifetime, texts
 from cards.rules.families.dose.conditions import CONDITIONS_OF_DOSES, why_unknown
 from cards.rules.families.dose.knowledge import ALARM, evidence_of
@@ -135,8 +135,11 @@ def _once_weekly(context: RuleContext) -> OrderChange | None:
 FAMILY = Family(
     "dose",
     placeholders=texts.PLACEHOLDERS
-    | {"micrograms_meant": lambda context: " Micrograms meant?" if micrograms(context) is not None else ""},
-    longest=texts.LONGEST,
+    | {
+        "micrograms_meant": Placeholder(
+            lambda context: " Micrograms meant?" if micrograms(context) is not None else "", " Micrograms meant?"
+        )
+    },
     conditions=CONDITIONS_OF_DOSES,
     gaps={"maximum": why_unknown, "lifetime": lifetime.why_unknown},
     changes={

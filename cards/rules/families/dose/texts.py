@@ -230,41 +230,28 @@ def _error(context: RuleContext) -> str:
     return "unit, decimal point or number of tablets" if is_counted else "unit or decimal point"
 
 
-PLACEHOLDERS: Final[dict[str, Placeholder]] = {
-    "over_drug": _over_drug,
-    "amount": amount,
-    "most": _most,
-    "note": _note,
-    "error": _error,
-    "times": _times_maximum,
-    "times_recommended": _times_recommended,
-    "labelled_age": _labelled_age,
-    "weight_gap": lambda context: capitalized(weight_gap(context)) if wants_weight(context) else None,
-    "lifetime_dose": lifetime.dose_text,
-    "lifetime_most": lifetime.most_text,
-    "lifetime_count": lifetime.count_text,
-    "far_drug": _implausible_drug,
-    "written": _written,
-    "recommended": _recommended,
-    "how_often": _how_often,
-    "duration": lambda context: None if context.duration_days is None else format_number(context.duration_days),
+PLACEHOLDERS: Final = {
+    "over_drug": Placeholder(_over_drug, "chlorpheniramine"),
+    "amount": Placeholder(amount, "12,800.5 mg/day with the other order"),
+    "most": Placeholder(_most, "the usual maximum first dose of 4,000 mg/day (extended release)"),
+    "note": Placeholder(_note),
+    "error": Placeholder(_error),
+    "times": Placeholder(_times_maximum, "1,000"),
+    "times_recommended": Placeholder(_times_recommended, "1,000"),
+    "labelled_age": Placeholder(_labelled_age, "18"),
+    "weight_gap": Placeholder(
+        lambda context: capitalized(weight_gap(context)) if wants_weight(context) else None,
+        "The weight on record cannot be right (140.5 kg on 2026-11-20)",
+    ),
+    "lifetime_dose": Placeholder(lifetime.dose_text, "at least 1,560 mg/m2"),
+    "lifetime_most": Placeholder(lifetime.most_text, "550 mg/m2"),
+    "lifetime_count": Placeholder(lifetime.count_text, "12 administrations"),
+    "far_drug": Placeholder(_implausible_drug, "mycophenolate mofetil"),
+    "written": Placeholder(_written, "120,000.5 mg/day"),
+    "recommended": Placeholder(_recommended, "24,000 mg/day scaled to 12.5 kg"),
+    "how_often": Placeholder(_how_often, "12.5 times a week"),
+    "duration": Placeholder(
+        lambda context: None if context.duration_days is None else format_number(context.duration_days), "365"
+    ),
 }
 """What the texts of these rules may name."""
-LONGEST: Final = {
-    "over_drug": "chlorpheniramine",
-    "amount": "12,800.5 mg/day with the other order",
-    "most": "the usual maximum first dose of 4,000 mg/day (extended release)",
-    "times": "1,000",
-    "times_recommended": "1,000",
-    "labelled_age": "18",
-    "weight_gap": "The weight on record cannot be right (140.5 kg on 2026-11-20)",
-    "lifetime_dose": "at least 1,560 mg/m2",
-    "lifetime_most": "550 mg/m2",
-    "lifetime_count": "12 administrations",
-    "far_drug": "mycophenolate mofetil",
-    "written": "120,000.5 mg/day",
-    "recommended": "24,000 mg/day scaled to 12.5 kg",
-    "micrograms_meant": " Micrograms meant?",
-    "how_often": "12.5 times a week",
-    "duration": "365",
-}

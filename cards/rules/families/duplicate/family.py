@@ -24,7 +24,7 @@ from cards.rules.conditions.condition import (
     no_facts,
     one_of,
 )
-from cards.rules.engine.family import Family
+from cards.rules.engine.family import Family, Placeholder
 from cards.rules.families.duplicate import dose_change
 from cards.rules.language.rule import Drug, OrderChange, RuleError, Sig
 from cards.rules.language.trigger import Selector
@@ -432,28 +432,18 @@ def _mg_per_kg(context: RuleContext) -> str | None:
 FAMILY = Family(
     "duplicate",
     placeholders={
-        "total": lambda context: format_dose(total_mg(context, ACETAMINOPHEN)[0], [MOST_MG]),
-        "orders": _count,
-        "shared": _shared,
-        "order": _other_order,
-        "class": _class_words,
-        "other_drug": _other_drug,
-        "mgkg": _mg_per_kg,
-        "weight": lambda context: format_number(context.weight_kg) if context.weight_kg is not None else None,
-        "new_amount": dose_change.new_amount,
-        "amount_before": dose_change.amount_before,
-    },
-    longest={
-        "total": "12,000",
-        "orders": "across 10 orders",
-        "shared": "sulfamethoxazole",
-        "order": f"{'o' * 50}, since 2026-11-20",
-        "class": "systemic corticosteroids",
-        "other_drug": "hydrochlorothiazide",
-        "mgkg": "100.5",
-        "weight": "39.5",
-        "new_amount": "12,000.5 units/day",
-        "amount_before": "12,000.5 units/day",
+        "total": Placeholder(lambda context: format_dose(total_mg(context, ACETAMINOPHEN)[0], [MOST_MG]), "12,000"),
+        "orders": Placeholder(_count, "across 10 orders"),
+        "shared": Placeholder(_shared, "sulfamethoxazole"),
+        "order": Placeholder(_other_order, f"{'o' * 50}, since 2026-11-20"),
+        "class": Placeholder(_class_words, "systemic corticosteroids"),
+        "other_drug": Placeholder(_other_drug, "hydrochlorothiazide"),
+        "mgkg": Placeholder(_mg_per_kg, "100.5"),
+        "weight": Placeholder(
+            lambda context: format_number(context.weight_kg) if context.weight_kg is not None else None, "39.5"
+        ),
+        "new_amount": Placeholder(dose_change.new_amount, "12,000.5 units/day"),
+        "amount_before": Placeholder(dose_change.amount_before, "12,000.5 units/day"),
     },
     conditions=(
         Condition(

@@ -10,7 +10,7 @@ from typing import Final
 
 from cards.extension import Fact
 from cards.rules.conditions.condition import TEXT, Condition, Predicate, Spec, Truth, flag, members, needs, one_of
-from cards.rules.engine.family import Family
+from cards.rules.engine.family import Family, Placeholder
 from cards.rules.families.genes.advice import advice_of, is_untested, knows_results, results_for
 from cards.rules.families.genes.knowledge import GENE_DRUGS, REQUIRED_TESTS, lower_dose
 from cards.rules.families.genes.wording import detail, gene_facts, genes_to_test, result_words, summary, time_to_test
@@ -148,18 +148,15 @@ def _dated(result: GeneResult) -> str:
 FAMILY = Family(
     "genes",
     placeholders={
-        "gene_summary": summary,
-        "gene_detail": detail,
-        "test_genes": genes_to_test,
-        "test_when": time_to_test,
-        "warfarin_genes": _warfarin_words,
-    },
-    longest={
-        "gene_summary": "x" * 136,
-        "gene_detail": "x" * 600,
-        "test_genes": "TPMT or NUDT15",
-        "test_when": "the first course; the label asks for it by ancestry, which is not looked at here",
-        "warfarin_genes": "CYP2C9 intermediate metabolizer (activity score 1.5) and VKORC1 -1639 AG",
+        "gene_summary": Placeholder(summary, "x" * 136),
+        "gene_detail": Placeholder(detail, "x" * 600),
+        "test_genes": Placeholder(genes_to_test, "TPMT or NUDT15"),
+        "test_when": Placeholder(
+            time_to_test, "the first course; the label asks for it by ancestry, which is not looked at here"
+        ),
+        "warfarin_genes": Placeholder(
+            _warfarin_words, "CYP2C9 intermediate metabolizer (activity score 1.5) and VKORC1 -1639 AG"
+        ),
     },
     conditions=(
         Condition(

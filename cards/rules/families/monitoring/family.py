@@ -4,7 +4,7 @@ import re
 
 from cards.rules.conditions.condition import TEXTS, Condition, Predicate, Spec, Truth, flag, needs, no_facts
 from cards.rules.conditions.words.numbers import needs_of_lab
-from cards.rules.engine.family import Family, Placeholder
+from cards.rules.engine.family import Family, Fill, Placeholder
 from cards.rules.language.rule import OrderChange, Sig
 from cards.rules.patient.context import RuleContext
 from cards.rules.patient.measurements import dated, name_of, why_none
@@ -56,7 +56,7 @@ def _weight(context: RuleContext) -> str | None:
     return f"{format_number(weight.value)} kg on {weight.time.date}" if weight is not None else None
 
 
-def _last(*analytes: str) -> Placeholder:
+def _last(*analytes: str) -> Fill:
     """When each of the tests was last done, or that it is not on record."""
 
     def word(context: RuleContext) -> str:
@@ -73,7 +73,7 @@ def _last(*analytes: str) -> Placeholder:
     return word
 
 
-def _lacking(days: float, *analytes: str) -> Placeholder:
+def _lacking(days: float, *analytes: str) -> Fill:
     """Those of the tests that have no usable value so young: a summary names no test that was done."""
 
     def word(context: RuleContext) -> str | None:
@@ -104,24 +104,19 @@ def _by_weight(context: RuleContext) -> OrderChange | None:
 FAMILY = Family(
     "monitoring",
     placeholders={
-        "mg_per_kg": _mg_per_kg,
-        "weight": _weight,
-        "last_inr": _last("inr"),
-        "last_amiodarone": _last("tsh", "alt"),
-        "last_lithium": _last("lithium_level"),
-        "last_methotrexate": _last("hemoglobin", "alt", "creatinine"),
-        "last_raas": _last("potassium", "creatinine"),
-        "lacking_raas": _lacking(365, "potassium", "creatinine"),
-        "lacking_amiodarone": _lacking(180, "tsh", "alt"),
-        "lacking_methotrexate": _lacking(90, "hemoglobin", "alt", "creatinine"),
-        "last_count": _last("neutrophils_abs"),
-    },
-    longest={
-        "mg_per_kg": "15.55",
-        "lacking_raas": "potassium or creatinine",
-        "lacking_amiodarone": "TSH or ALT",
-        "lacking_methotrexate": "hemoglobin, ALT or creatinine",
-        "weight": "100.5 kg on 2026-11-20",
+        "mg_per_kg": Placeholder(_mg_per_kg, "15.55"),
+        "weight": Placeholder(_weight, "100.5 kg on 2026-11-20"),
+        "last_inr": Placeholder(_last("inr")),
+        "last_amiodarone": Placeholder(_last("tsh", "alt")),
+        "last_lithium": Placeholder(_last("lithium_level")),
+        "last_methotrexate": Placeholder(_last("hemoglobin", "alt", "creatinine")),
+        "last_raas": Placeholder(_last("potassium", "creatinine")),
+        "lacking_raas": Placeholder(_lacking(365, "potassium", "creatinine"), "potassium or creatinine"),
+        "lacking_amiodarone": Placeholder(_lacking(180, "tsh", "alt"), "TSH or ALT"),
+        "lacking_methotrexate": Placeholder(
+            _lacking(90, "hemoglobin", "alt", "creatinine"), "hemoglobin, ALT or creatinine"
+        ),
+        "last_count": Placeholder(_last("neutrophils_abs")),
     },
     conditions=(
         flag(

@@ -25,7 +25,7 @@ from cards.rules.conditions.condition import (
     needs,
     no_facts,
 )
-from cards.rules.engine.family import Family
+from cards.rules.engine.family import Family, Placeholder
 from cards.rules.families.opioid.setting import SETTING_CONDITIONS
 from cards.rules.families.opioid.view import UNDER_MME, OpioidView, has_rescue_naloxone, opioid_view
 from cards.rules.language.rule import OrderChange, Sig
@@ -281,19 +281,14 @@ def _risks(context: RuleContext) -> str:
 FAMILY = Family(
     "opioid",
     placeholders={
-        "mme": _mme,
-        "parts": _parts,
-        "mme_problem": _mme_problem,
-        "mme_problems": lambda context: plain("; ".join(_view(context).problems), 240),
-        "mme_known": _mme_known,
-        "list_gap": _list_gap,
-        "risk": _risk,
-        "risks": _risks,
-    },
-    longest={
-        "mme": "at least 1,234.5",
-        "mme_problem": f"{'x' * 80} (and 3 more)",
-        "risk": "substance use disorder (2026-11-20)",
+        "mme": Placeholder(_mme, "at least 1,234.5"),
+        "parts": Placeholder(_parts),
+        "mme_problem": Placeholder(_mme_problem, f"{'x' * 80} (and 3 more)"),
+        "mme_problems": Placeholder(lambda context: plain("; ".join(_view(context).problems), 240)),
+        "mme_known": Placeholder(_mme_known),
+        "list_gap": Placeholder(_list_gap),
+        "risk": Placeholder(_risk, "substance use disorder (2026-11-20)"),
+        "risks": Placeholder(_risks),
     },
     conditions=(
         Condition(

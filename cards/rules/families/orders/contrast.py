@@ -8,6 +8,7 @@ from typing import Final
 
 from cards.extension import Fact
 from cards.rules.conditions.condition import Condition, Predicate, Spec, Truth, members, needs, one_of, some
+from cards.rules.engine.family import Placeholder
 from cards.rules.families.orders.study import worked_out_once
 from cards.rules.patient.context import RuleContext
 from cards.text import decapitalized, plain
@@ -75,15 +76,14 @@ def _entry_of(to: str, context: RuleContext) -> str | None:
     return f"Entry: {plain(first.words, 60)}{recorded}."
 
 
+_ENTRY = f"Entry: {'e' * 60}, recorded 2026-11-20."
+
 PLACEHOLDERS = {
-    "iodine_reaction": lambda context: _words_of("iodinated", context),
-    "iodine_entry": lambda context: _entry_of("iodinated", context),
-    "gadolinium_reaction": lambda context: _words_of("gadolinium", context),
-    "gadolinium_entry": lambda context: _entry_of("gadolinium", context),
+    "iodine_reaction": Placeholder(lambda context: _words_of("iodinated", context), "r" * _LONGEST_REACTION),
+    "iodine_entry": Placeholder(lambda context: _entry_of("iodinated", context), _ENTRY),
+    "gadolinium_reaction": Placeholder(lambda context: _words_of("gadolinium", context), "r" * _LONGEST_REACTION),
+    "gadolinium_entry": Placeholder(lambda context: _entry_of("gadolinium", context), _ENTRY),
 }
-LONGEST = dict.fromkeys(("iodine_reaction", "gadolinium_reaction"), "r" * _LONGEST_REACTION) | dict.fromkeys(
-    ("iodine_entry", "gadolinium_entry"), f"Entry: {'e' * 60}, recorded 2026-11-20."
-)
 
 
 def _allergies_gap(context: RuleContext) -> tuple[str, str] | None:

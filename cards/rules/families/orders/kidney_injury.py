@@ -152,12 +152,6 @@ def kidney_window(context: RuleContext) -> str:
     return "7 days" if is_inpatient(context.session.record) else "12 months"
 
 
-LONGEST: Final = {
-    "kidney_window": "12 months",
-    "kidney_injury": "Creatinine rose from 10.25 to 12.25 mg/dL by 2026-11-20",
-    "metformin_reason": "with eGFR <29.96 mL/min/1.73 m² on 2026-11-20",
-}
-
 _NEEDS = CONDITIONS | needs(analytes=_VALUES)
 _USES = frozenset({"conditions", "condition:aki"})
 

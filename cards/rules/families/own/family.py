@@ -20,7 +20,7 @@ from cards.rules.conditions.condition import (
     needs,
     one_of,
 )
-from cards.rules.engine.family import Family
+from cards.rules.engine.family import Family, Placeholder
 from cards.rules.language.knowledge_base import (
     LEVELS,
     ClassMembers,
@@ -203,12 +203,8 @@ def _beside(medication: MedicationIdentity) -> frozenset[str]:
 FAMILY = Family(
     "site",
     placeholders={
-        **{f"{word}_summary": _text(word, _summary) for word in _JUDGES},
-        **{f"{word}_detail": _text(word, _detail) for word in _JUDGES},
-    },
-    longest={
-        **{f"{word}_summary": "x" * 129 for word in _JUDGES},
-        **{f"{word}_detail": "x" * 300 for word in _JUDGES},
+        **{f"{word}_summary": Placeholder(_text(word, _summary), "x" * 129) for word in _JUDGES},
+        **{f"{word}_detail": Placeholder(_text(word, _detail), "x" * 300) for word in _JUDGES},
     },
     conditions=(
         _condition(

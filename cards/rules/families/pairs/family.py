@@ -25,7 +25,7 @@ from cards.rules.conditions.condition import (
     no_facts,
     one_of,
 )
-from cards.rules.engine.family import Family, TableRow
+from cards.rules.engine.family import Family, Placeholder, TableRow
 from cards.rules.language.rule import Evidence
 from cards.rules.language.sources import is_lead, may_be_critical, pair_quotes
 from cards.rules.patient.context import RuleContext
@@ -343,8 +343,7 @@ LABEL_PAIR = Condition(
 
 FAMILY = Family(
     "pairs",
-    placeholders={"pair_summary": _summary, "pair_detail": _detail},
-    longest={"pair_summary": "x" * 130, "pair_detail": "x" * 120},
+    placeholders={"pair_summary": Placeholder(_summary, "x" * 130), "pair_detail": Placeholder(_detail, "x" * 120)},
     conditions=(LABEL_PAIR,),
     evidence={"pair-label": _evidence},
     covers={"pair-label": _pairs_of},

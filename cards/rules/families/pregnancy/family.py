@@ -13,7 +13,7 @@ from cards.rules.conditions.condition import (
     no_facts,
 )
 from cards.rules.conditions.words.patient import PREGNANCY
-from cards.rules.engine.family import Family
+from cards.rules.engine.family import Family, Placeholder
 from cards.rules.patient.context import RuleContext
 from fhir.mapping.childbearing import childbearing_no_contraception
 from fhir.mapping.pregnancy import pregnancy_signs
@@ -59,8 +59,10 @@ def _week_source(context: RuleContext) -> str | None:
 
 FAMILY = Family(
     "pregnancy",
-    placeholders={"week": _week, "week_source": _week_source},
-    longest={"week": "44", "week_source": "last period 2026-11-20"},
+    placeholders={
+        "week": Placeholder(_week, "44"),
+        "week_source": Placeholder(_week_source, "last period 2026-11-20"),
+    },
     conditions=(
         Condition(
             "childbearing_no_contraception",

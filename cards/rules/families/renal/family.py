@@ -4,7 +4,7 @@ import math
 import re
 
 from cards.rules.conditions.words.patient import order_says
-from cards.rules.engine.family import Family
+from cards.rules.engine.family import Family, Placeholder
 from cards.rules.language.rule import OrderChange, Sig
 from cards.rules.patient.context import RuleContext
 from cards.rules.patient.measurements import dated, history, say
@@ -128,19 +128,17 @@ def _half_weekly(context: RuleContext) -> OrderChange | None:
 FAMILY = Family(
     "renal",
     placeholders={
-        "potassium_history": lambda context: history(context.session.record, "potassium"),
-        "qtc_history": lambda context: history(context.session.record, "qtc"),
-        "criteria": _criteria,
-        "criteria_dated": lambda context: ", ".join(_values(context, with_dates=True).values()) or "none",
-        "n": lambda context: format_number(sum(criterion is True for criterion in _met(context).values())),
-        "missing_criteria": _missing_criteria,
-    },
-    longest={
-        "criteria": "age 100, weight 59.95 kg, creatinine 132.6 µmol/L (1.5 mg/dL)",
-        "criteria_dated": "age 100, weight 59.95 kg on 2026-11-20, creatinine 132.6 µmol/L (1.5 mg/dL) on 2026-11-20",
-        "n": "1",
-        "missing_criteria": "a weight and a creatinine of the last 12 months",
-        "creatinine": "creatinine 132.6 µmol/L (1.5 mg/dL) on 2026-11-20",
+        "potassium_history": Placeholder(lambda context: history(context.session.record, "potassium")),
+        "qtc_history": Placeholder(lambda context: history(context.session.record, "qtc")),
+        "criteria": Placeholder(_criteria, "age 100, weight 59.95 kg, creatinine 132.6 µmol/L (1.5 mg/dL)"),
+        "criteria_dated": Placeholder(
+            lambda context: ", ".join(_values(context, with_dates=True).values()) or "none",
+            "age 100, weight 59.95 kg on 2026-11-20, creatinine 132.6 µmol/L (1.5 mg/dL) on 2026-11-20",
+        ),
+        "n": Placeholder(
+            lambda context: format_number(sum(criterion is True for criterion in _met(context).values())), "1"
+        ),
+        "missing_criteria": Placeholder(_missing_criteria, "a weight and a creatinine of the last 12 months"),
     },
     conditions=(
         order_says("tapering", _TAPERS, "the order says that it tapers"),

@@ -16,7 +16,7 @@ from cards.rules.conditions.condition import (
     needs,
     one_of,
 )
-from cards.rules.engine.family import Family
+from cards.rules.engine.family import Family, Placeholder
 from cards.rules.patient.context import RuleContext
 from cards.vaccines.course import CONFLICT, TOO_OLD, TOO_YOUNG, DoseStatus, Evaluation
 from cards.vaccines.groups import assess
@@ -143,8 +143,10 @@ def _last_live(context: RuleContext) -> str | None:
 
 FAMILY = Family(
     "vaccines",
-    placeholders={"last_live": _last_live, "globulin": _globulin_words},
-    longest={"last_live": "2026-11-20", "globulin": "cytomegalovirus immune globulin"},
+    placeholders={
+        "last_live": Placeholder(_last_live, "2026-11-20"),
+        "globulin": Placeholder(_globulin_words, "cytomegalovirus immune globulin"),
+    },
     conditions=(
         Condition(
             "dose_today",
