@@ -1,7 +1,8 @@
 """Reads the elements of FHIR R4 resources as the logic of a library asks for them, each parsed when it is first read.
 
-`evaluation.py` asks for them, `values.py` compares what they hold. `fhir_elements.txt` is made by
-`python -m maintenance.fhir_elements` from the JSON Schema of FHIR R4 (4.0.1).
+`evaluation.py` asks for them, `values.py` compares what they hold. `fhir_elements.txt` was made from the JSON Schema of
+FHIR R4 (4.0.1), which does not change: a line is a type and its elements, `name:Type`, `*` behind a list, `+` behind
+what is required, `|` between the types of a choice; `!` stands before a resource.
 """
 
 from collections.abc import Callable, Mapping

@@ -88,7 +88,7 @@ FHIR_ELEMENTS: Final = {
     line.partition(" ")[0]: line.partition(" ")[2].split()
     for line in files("fhir.elements").joinpath("fhir_elements.txt").read_text(encoding="utf-8").splitlines()
 }
-"""The elements of each type of FHIR R4 (`maintenance/fhir_elements.py`): a resource's name has `!` before it."""
+"""The elements of each type of FHIR R4 (`cards/knowledge/elm/fhir_model.py` says how): a resource has `!` before it."""
 R4_TYPES: Final = frozenset(name.lstrip("!") for name in FHIR_ELEMENTS if name.startswith("!"))
 ANY_TYPES: Final = R4_TYPES | frozenset(_OLDER.split())
 
