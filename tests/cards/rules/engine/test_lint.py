@@ -151,3 +151,8 @@ def test_what_is_wrong_with_a_suggestion(suggestion: Json, texts: list[str]) -> 
 @for_rows(("when", "text"))
 def test_names_that_no_table_has(when: Json, text: str | None) -> None:
     assert [fault.text for fault in _faults(_rule(_band_with(when=when)))] == ([text] if text is not None else [])
+
+
+@for_rows(("summary", "when", "texts"))
+def test_words_that_nothing_fills(summary: str, when: Json, texts: list[str]) -> None:
+    assert [fault.text for fault in _faults(_rule(_band_with(summary=summary, when=when)))] == texts
