@@ -114,7 +114,7 @@ _FAULTS: list[tuple[str, Callable[[Path, str], AbstractContextManager[None]], st
     *(("CDS_TERMINOLOGY", fault, "terms.idx") for fault in (_damaged, _in_the_way, _never_ending)),
     *(("CDS_SERVICES", fault, "services.toml") for fault in (_damaged, _away, _in_the_way)),
     ("CDS_MODELS_FOLDER", _damaged, "models/mine/model.onnx"),
-    *(("seals", fault, "seals.ndjson") for fault in (_damaged, _emptied, _in_the_way)),
+    *(("seals", fault, "seals.ndjson") for fault in (_damaged, _emptied, _in_the_way, _never_ending)),
     *(("accounts", fault, "access.sqlite3") for fault in (_locked, _emptied, _in_the_way)),
     *(("events", fault, "events.sqlite3") for fault in (_locked, _emptied, _in_the_way)),
 ]

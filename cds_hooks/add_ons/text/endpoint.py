@@ -23,6 +23,7 @@ from cds_hooks.call.security.addresses import AddressRule, BadUrl, Budgets, Fhir
 from cds_hooks.call.security.addresses import reach_of as reach_of_url
 from cds_hooks.call.security.outbound import OutboundClient
 from fhir.record.site_file import read_toml_as
+from fhir.terminology.plain_file import plain_file
 from fhir.terminology.toml_file import TomlFault
 
 _MOST_BYTES: Final = 256 * 1024
@@ -161,7 +162,8 @@ class Caller:
         base = _base(name, endpoint)
         outbound = OutboundClient()
         try:
-            key = Path(endpoint.key_file).read_text(encoding="ascii").strip() if endpoint.key_file else None
+            key_file = plain_file(Path(endpoint.key_file)) if endpoint.key_file else None
+            key = key_file.read_text(encoding="ascii").strip() if key_file is not None else None
             async with asyncio.timeout(endpoint.seconds), outbound.open(base, key) as http:
                 headers = {"content-type": "application/json", "accept": "application/json"}
                 answer = await http.post(f"{base.url}/chat/completions", content=body, headers=headers)

@@ -332,7 +332,7 @@ class Sealing:
         sent_file = sent_count_file(self._file)
         with locked(sent_file):
             sent = int(sent_file.read_text(encoding="ascii") or 0)
-            for line in self._file.read_bytes().splitlines()[sent:]:
+            for line in plain_file(self._file).read_bytes().splitlines()[sent:]:
                 subprocess.run(self._command, input=line + b"\n", check=True, timeout=_SEND_SECONDS)  # noqa: S603
                 sent += 1
                 sent_file.write_text(str(sent), encoding="ascii")
