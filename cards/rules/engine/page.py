@@ -228,7 +228,8 @@ def page_of_sources_to_read() -> str:
         "What has sources of class D or E alone shows no card. It waits here until a label or a guideline was "
         "read: one line in `cards/rules/language/label_quotes.csv` with drug, set id, section and a quote of at most "
         "25 words puts it in force for that drug. The level is the one that it would have. A dose five times over "
-        "a maximum of these classes is told as an alarm by plausibility, which cites no such page.",
+        "a maximum of these classes (four times for each kilogram) is told as an alarm by plausibility, which cites no "
+        "such page.",
     ]
     for indicator in _BY_RISK:
         of_this = sorted(entry[1:] for entry in listed if entry[0] == indicator)

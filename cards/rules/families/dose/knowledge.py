@@ -5,7 +5,8 @@
 `labelled_from` is the age in years under which the source says that the drug is not for children.
 
 `leads.csv` has what was read on other pages than labels (`page` names the page) and waits for a label: only a dose five
-times over one of its rows is told, as an alarm by plausibility that cites no such page (`ALARM`). It has the same
+times over one of its rows (four times for each kilogram) is told, as an alarm by plausibility that cites no such page
+(`ALARM`). It has the same
 columns, and `route` (empty: every one but an injection), `population` ("first order": the drug was not taken before;
 "continued": more than one dose; "daily": on most days and not once a cycle; "one dose": given in doses, since a drip is
 a bag and no dose), weights, and amounts of a week. None of its rows is firm; "narrow" begins to be far over earlier,

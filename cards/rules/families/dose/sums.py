@@ -47,6 +47,8 @@ FAR_OVER_PER_AREA = 1.25
 """The same of a cytostatic drug for each square metre."""
 FAR_OVER_LEAD = 5.0
 """The same of a maximum that was read on no label: a ten-fold error of half the maximum, a usual dose, makes it."""
+FAR_OVER_LEAD_PER_KG = 4.0
+"""The same of such a maximum for each kilogram: a child's usual dose lies nearer to half of it, or under it."""
 ROUNDING = 1.05
 """A dose under so many times a limit that is not a firm maximum is taken for a rounding to whole units or vials."""
 ROUNDING_PER_KG = 1.1
@@ -97,7 +99,7 @@ class Excess(Struct, frozen=True):
         if self.limit.is_alarm:
             return self.is_ten_fold
         if self.limit.is_lead:
-            return self.times >= FAR_OVER_LEAD
+            return self.times >= (FAR_OVER_LEAD_PER_KG if self.limit.per_kg else FAR_OVER_LEAD)
         if self.of_adult and self.limit.population != "first order":
             return self.times >= ROUNDING
         if self.limit.per_area and not self.limit.is_wide:
