@@ -76,7 +76,8 @@ def test_a_running_prometheus_reads_the_server_and_says_when_it_is_away(tmp_path
         text = text.replace("_interval: 15s", "_interval: 1s")
         (tmp_path / "prometheus.yml").write_text(text)
         port = free_port()
-        options = ("--config.file=prometheus.yml", f"--web.listen-address=127.0.0.1:{port}", "--log.level=error")
+        own = "--storage.tsdb.path=data"  # Debian's own folder keeps what earlier runs saw
+        options = ("--config.file=prometheus.yml", own, f"--web.listen-address=127.0.0.1:{port}", "--log.level=error")
         with subprocess.Popen(["prometheus", *options], cwd=tmp_path, stderr=subprocess.DEVNULL) as prometheus:
             try:
                 ask = partial(_prometheus_says, port)
