@@ -151,8 +151,7 @@ def _of_acute_rise(call: ServiceInput, newest: Measurement, baseline: Measuremen
         summary=f"Creatinine {rise}: possible acute kidney injury. Consider a repeat now and a look for the cause.",
         opening=(
             f"**Creatinine in mg/dL: {trend}.** A rise to 1.5 times the baseline or more is acute kidney injury where "
-            "it is known or presumed to have occurred within 7 days (KDIGO 2012). It is not a matter of a routine "
-            "referral, and no risk of kidney failure is worked out from it."
+            "it is known or presumed to have occurred within 7 days (KDIGO 2012)."
         ),
         guideline=_KDIGO_2012,
         facts=(measurement_fact(newest),),

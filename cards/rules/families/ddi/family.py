@@ -215,6 +215,14 @@ def _for_drug(texts: Mapping[str, str]) -> Fill:
     return word
 
 
+_START_INR: Final = {
+    "apixaban": "below 2.0 (label)",
+    "dabigatran": "below 2.0 (label)",
+    "edoxaban": "2.5 or less (label)",
+    "rivaroxaban": "below 3 (label)",
+}
+"""The INR after warfarin from which on the label starts the drug: dz-value-apixaban-inr and its kind quote it."""
+
 _BY_DRUG: Final = {
     "tizanidine_rise": {"ciprofloxacin": "10-fold with ciprofloxacin", "fluvoxamine": "33-fold with fluvoxamine"},
     "cyclosporine_limit": {
@@ -224,6 +232,7 @@ _BY_DRUG: Final = {
     },
     "pravastatin_limit": {"pravastatin": "The pravastatin label allows 20 mg."},
     "gemfibrozil_limit": {"rosuvastatin": "If it is needed, give at most 10 mg of rosuvastatin a day."},
+    "start_inr": _START_INR,
     "rifampin_fall": {"apixaban": "54 %", "rivaroxaban": "50 %", "dabigatran": "66 %", "edoxaban": "35 %"},
     "ssri_inr": {name: f"{capitalized(name)} can raise the INR too." for name in ("fluoxetine", "fluvoxamine")},
     "doac_label": {name: f"The US label of {name} asks for no other dose." for name in ("apixaban", "dabigatran")},
